@@ -1,0 +1,1 @@
+//! Coordinates and addresses lose their precision.

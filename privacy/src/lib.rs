@@ -1,0 +1,23 @@
+//! Everything that protects a person: keyring, pseudonym, consent, scrub, generalise, noise, bound, budget.
+//!
+//! Pure but for the key file. Secrets and pseudonyms have no `Debug` and no `Display`.
+//!
+//! - `keyring`: the key file, and one derived key for each purpose
+//! - `pseudonym`: identifiers become 128-bit keyed digests
+//! - `consent`: may this event be kept? the three ways of consent
+//! - `scrub`: free text loses what identifies
+//! - `generalise`: coordinates and addresses lose their precision
+//! - `noise`: exact discrete Gaussian
+//! - `bound`: what one subject's day contributes, at the most
+//! - `budget`: rho, precision, sigma, thresholds, presets
+//!
+//! Not here: where consents are kept (`shoal-storage`, `ledger.rs`), the private query itself (`shoal-query`).
+
+pub mod bound;
+pub mod budget;
+pub mod consent;
+pub mod generalise;
+pub mod keyring;
+pub mod noise;
+pub mod pseudonym;
+pub mod scrub;

@@ -1,0 +1,1 @@
+//! From SQL to a private query to a release.

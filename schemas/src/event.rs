@@ -1,0 +1,118 @@
+//! What an event is made of. A property that no definition names is dropped and counted, never stored.
+
+use crate::{IdentifierKind, Kind, Programme};
+
+/// One declared event.
+#[derive(Clone, Debug)]
+pub struct EventDef {
+    /// The event's name, `[a-z][a-z0-9_]{0,63}`.
+    pub name: String,
+    /// Position in [`crate::Registry::events`].
+    pub index: u16,
+    /// Which table it goes to.
+    pub kind: Kind,
+    /// Whose consent it needs.
+    pub programme: Programme,
+    /// What the event means, one sentence.
+    pub doc: String,
+    /// How many of these one subject's day contributes to an answer at the most (Linf of COUNT(*)).
+    pub day_max: u32,
+    /// The declared properties, in the order of their names.
+    pub properties: Vec<PropertyDef>,
+    /// JSON texts of native events that must be accepted.
+    pub pass: Vec<String>,
+    /// JSON texts of native events that must be rejected, each with the stable code of the reason.
+    pub fail: Vec<(String, String)>,
+}
+
+impl EventDef {
+    /// The property of this name.
+    pub fn property(&self, name: &str) -> Option<&PropertyDef> {
+        self.properties
+            .binary_search_by(|p| p.name.as_str().cmp(name))
+            .ok()
+            .map(|i| &self.properties[i])
+    }
+}
+
+/// One declared property of an event.
+#[derive(Clone, Debug)]
+pub struct PropertyDef {
+    /// The property's name; also its column's.
+    pub name: String,
+    /// What the property means, one sentence.
+    pub doc: String,
+    /// What a value looks like on the wire.
+    pub ty: ValueType,
+    /// How it is protected, and what an analyst may do with it.
+    pub class: Class,
+    /// An event without it is rejected.
+    pub required: bool,
+    /// Its position in [`crate::TableDef::columns`]; none for identifiers, `frames` and dropped properties.
+    pub column: Option<u16>,
+}
+
+/// The type of a value on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// A string of at most this many bytes.
+    Text {
+        /// Longest accepted value in bytes of UTF-8.
+        bytes_max: u32,
+    },
+    /// A number, kept as an integer of units of 10^-scale. `scale` 0 is an integer.
+    Number {
+        /// Decimal places kept.
+        scale: u8,
+    },
+    /// `true` or `false`.
+    Boolean,
+    /// A list of stack frames, which becomes the columns `crash_group` and `stack`.
+    Frames,
+}
+
+/// The protection class. A definition may be replaced by a stronger class only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Becomes the pseudonym; the value itself is forgotten.
+    Identifier(IdentifierKind),
+    /// May be filtered and grouped by.
+    Dimension {
+        /// Whether every value is known in advance.
+        domain: Domain,
+        /// How many values of it one subject's day usually has; bounds L0 of a query that groups by it.
+        keys_max: u32,
+    },
+    /// May be summed and averaged, within bounds.
+    Measure(Measure),
+    /// Scrubbed and kept; not queryable.
+    Text,
+    /// Coarsened before it is kept.
+    Location,
+    /// Known, and never kept.
+    Drop,
+}
+
+/// The values a dimension can take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Public: all of them, in the order answers show them. An answer shows every value.
+    Listed(Vec<String>),
+    /// Private: an answer shows a value only when enough subjects have it.
+    Private,
+}
+
+/// The bounds of a measure. Values are integers of units of 10^-scale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// Unit, as `ms`, `1`, `EUR`.
+    pub unit: String,
+    /// Decimal places kept.
+    pub scale: u8,
+    /// Smallest valid value.
+    pub min: i64,
+    /// Largest valid value.
+    pub max: i64,
+    /// What one subject's day contributes to one group of a SUM at the most, in absolute value (Linf of SUM).
+    pub day_sum_max: i64,
+}

@@ -1,0 +1,28 @@
+//! What may be collected, as data: events, programmes, regions, retention, and the layout of the tables.
+//!
+//! Everything in this crate is pure: it reads definitions (embedded, and overlaid by a directory) and answers
+//! questions about them. What is not declared here is never stored.
+//!
+//! - `names`: the closed sets (region, kind, programme, protocol) and the country code
+//! - `event`: what an event is made of: properties with type, unit, bounds and class
+//! - `table`: the columns of the table of a kind, and its Arrow schema
+//! - `policy`: programmes with their accepted policy versions, regions, retention
+//! - `vendor`: how a vendor's event names and properties become Shoal's
+//! - `registry`: all of it, loaded and checked
+//!
+//! The definitions themselves are TOML files in `defs/`. Not here: how a value is checked against its definition
+//! (`shoal-ingest`, `validate.rs`), patterns of personal data (`shoal-privacy`, `patterns/`).
+
+mod event;
+mod names;
+mod policy;
+mod registry;
+mod table;
+mod vendor;
+
+pub use event::{Class, Domain, EventDef, Measure, PropertyDef, ValueType};
+pub use names::{Country, IdentifierKind, Kind, Programme, Protocol, Region};
+pub use policy::{ProgrammeDef, RegionDef, Retention};
+pub use registry::{Registry, SchemaError};
+pub use table::{ColumnDef, ColumnRole, ColumnType, TableDef, columns};
+pub use vendor::{EventRule, VendorMap};

@@ -1,0 +1,1 @@
+//! The service: routes, configuration, authorisation, jobs and the command line.

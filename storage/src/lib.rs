@@ -1,0 +1,1 @@
+//! Delta tables on an object store: open, commit, scan, rewrite, vacuum, and the durable ledger.
