@@ -1,1 +1,0 @@
-//! Criterion benches of each stage and the load generator.
