@@ -41,7 +41,7 @@ impl Bodies {
         out.clear();
         let now = now_ms();
         out.extend_from_slice(
-            format!("{{\"sent_at\":{now},\"consent\":{{\"policy_version\":\"2026-01\",\"granted_at\":{}}},\"events\":[", now - 86_400_000)
+            format!("{{\"sent_at\":{now},\"consent\":{{\"policy_version\":\"2026-1\",\"granted_at\":{}}},\"events\":[", now - 86_400_000)
                 .as_bytes(),
         );
         for at in 0..events {
@@ -129,7 +129,7 @@ const EVENTS: [(&str, fn(u64, &mut std::fmt::Formatter<'_>) -> std::fmt::Result)
         write!(
             f,
             "{{\"screen\":\"live\",\"method\":\"p2p\",\"result\":\"{}\",\"duration_ms\":{}}}",
-            ["ok", "ok", "ok", "error"][(r % 4) as usize],
+            ["ok", "ok", "ok", "failed"][(r % 4) as usize],
             300 + r % 4000
         )
     }),

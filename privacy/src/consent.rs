@@ -2,10 +2,15 @@
 //!
 //! Order of the checks: suppressed or restricted, recorded withdrawal, then carried, recorded, asserted. A withdrawal
 //! beats any consent that was given before it, and every assertion.
+//!
+//! Pure: the time is in the arguments. Not here: where consents are kept (`shoal-storage`, `ledger.rs`), the index over
+//! them and `POST /v1/consents` (`shoal-ingest`, `consents.rs`).
 
 use std::sync::Arc;
 
-use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
+use shoal_schemas::{IdentifierKind, Programme, ProgrammeDef, Region, Registry};
+
+use crate::{keyring::Secret, pseudonym::identifier_digest};
 
 /// A subject's digest for consent, suppression and restriction: its own key purpose, never rotated. No `Debug`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,13 +29,18 @@ impl ConsentDigest {
 }
 
 /// Makes the digests of one region. No `Debug`.
-pub struct ConsentDigester {}
+pub struct ConsentDigester {
+    key: Secret,
+}
 
 impl ConsentDigester {
-    /// The digest of an identifier.
+    pub(crate) fn new(key: Secret) -> ConsentDigester {
+        ConsentDigester { key }
+    }
+
+    /// The digest of an identifier. The value is trimmed; letter case is kept.
     pub fn digest(&self, kind: IdentifierKind, value: &str) -> ConsentDigest {
-        let _ = (kind, value);
-        todo!()
+        ConsentDigest(identifier_digest(&self.key, kind, value))
     }
 }
 
@@ -107,6 +117,17 @@ pub struct ConsentRecord {
     pub erased: bool,
 }
 
+impl ConsentRecord {
+    /// Whether a withdrawal is in force: there was one, and no later grant. At the same millisecond the withdrawal wins.
+    pub fn is_withdrawn(&self) -> bool {
+        match (self.withdrawn_at_ms, self.granted_at_ms) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(withdrawn), Some(granted)) => granted <= withdrawn,
+        }
+    }
+}
+
 /// Recorded consents, to be looked up. Implemented by `shoal-ingest`'s index over the ledger, and by maps in tests.
 pub trait ConsentIndex: Send + Sync {
     /// What is recorded, if anything.
@@ -140,6 +161,17 @@ pub struct Asserted<'a> {
 
 /// Decides about one event.
 ///
+/// Erasure and restriction come first, then the subject's age, then the three ways of consent: the first that is valid
+/// is the basis. When none is, the reason is that of the first that was there.
+///
+/// - Carried consent counts when it was granted after the recorded withdrawal; without a time of grant it counts only when no
+///   withdrawal is in force. A carried consent with an empty policy version says nothing but the age. The caller
+///   passes no `granted_at_ms` that is later than the time of receipt: a grant in the future would outlive every
+///   withdrawal.
+/// - Recorded consent counts when its grant is later than its withdrawal.
+/// - An assertion counts only where the batch carries no consent of its own and no withdrawal is in force: what is
+///   known about this very subject or event is stronger than what a key says about all of them.
+///
 /// # Errors
 /// Why it is withheld.
 pub fn decide(
@@ -149,6 +181,89 @@ pub fn decide(
     recorded: Option<&ConsentRecord>,
     asserted: Option<Asserted<'_>>,
 ) -> Result<Basis, Withheld> {
-    let _ = (registry, programme, carried, recorded, asserted);
-    todo!()
+    decide_under(registry.programme(programme), carried, recorded, asserted)
 }
+
+/// [`decide`], for a programme's definition.
+///
+/// # Errors
+/// Why it is withheld.
+pub fn decide_under(
+    programme: &ProgrammeDef,
+    carried: Option<Carried<'_>>,
+    recorded: Option<&ConsentRecord>,
+    asserted: Option<Asserted<'_>>,
+) -> Result<Basis, Withheld> {
+    if recorded.is_some_and(|r| r.erased) {
+        return Err(Withheld::Erased);
+    }
+    if recorded.is_some_and(|r| r.restricted) {
+        return Err(Withheld::Restricted);
+    }
+    if carried.and_then(|c| c.age).is_some_and(|age| age < programme.age_min) {
+        return Err(Withheld::Minor);
+    }
+    let carried = carried.filter(|c| !c.policy_version.is_empty());
+    let asserted = asserted.filter(|a| a.programme == programme.programme && carried.is_none());
+    let ways = [
+        carried.map(|c| (Basis::Carried, by_carried(programme, c, recorded))),
+        recorded.map(|r| (Basis::Recorded, by_record(programme, r))),
+        asserted.map(|a| (Basis::Asserted, by_assertion(programme, a, recorded))),
+    ];
+    let mut reason = None;
+    for (basis, verdict) in ways.into_iter().flatten() {
+        match verdict {
+            Ok(()) => return Ok(basis),
+            // A record without a grant is no way of consent, so it gives a reason only when nothing else does.
+            Err(Withheld::NoConsent) => {}
+            Err(why) => reason = reason.or(Some(why)),
+        }
+    }
+    Err(reason.unwrap_or(Withheld::NoConsent))
+}
+
+fn by_carried(
+    programme: &ProgrammeDef,
+    carried: Carried<'_>,
+    recorded: Option<&ConsentRecord>,
+) -> Result<(), Withheld> {
+    let withdrawn = match (carried.granted_at_ms, recorded.and_then(|r| r.withdrawn_at_ms)) {
+        (Some(granted), Some(withdrawn)) => granted <= withdrawn,
+        _ => recorded.is_some_and(ConsentRecord::is_withdrawn),
+    };
+    if withdrawn {
+        return Err(Withheld::Withdrawn);
+    }
+    accepted(programme, carried.policy_version)
+}
+
+fn by_record(programme: &ProgrammeDef, record: &ConsentRecord) -> Result<(), Withheld> {
+    if record.is_withdrawn() {
+        return Err(Withheld::Withdrawn);
+    }
+    match record.granted_at_ms {
+        Some(_) => accepted(programme, &record.policy_version),
+        None => Err(Withheld::NoConsent),
+    }
+}
+
+fn by_assertion(
+    programme: &ProgrammeDef,
+    asserted: Asserted<'_>,
+    recorded: Option<&ConsentRecord>,
+) -> Result<(), Withheld> {
+    if recorded.is_some_and(ConsentRecord::is_withdrawn) {
+        return Err(Withheld::Withdrawn);
+    }
+    accepted(programme, asserted.policy_version)
+}
+
+fn accepted(programme: &ProgrammeDef, version: &str) -> Result<(), Withheld> {
+    match programme.policy_versions.iter().any(|v| v == version) {
+        true => Ok(()),
+        false => Err(Withheld::PolicyVersion),
+    }
+}
+
+#[cfg(test)]
+mod tests;

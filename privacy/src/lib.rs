@@ -6,6 +6,8 @@
 //! - `pseudonym`: identifiers become 128-bit keyed digests
 //! - `consent`: may this event be kept? the three ways of consent
 //! - `scrub`: free text loses what identifies
+//! - `secret`: hashes of access keys
+//! - `crash_group`: crashes of one cause get one name
 //! - `generalise`: coordinates and addresses lose their precision
 //! - `noise`: exact discrete Gaussian
 //! - `bound`: what one subject's day contributes, at the most
@@ -16,8 +18,10 @@
 pub mod bound;
 pub mod budget;
 pub mod consent;
+pub mod crash_group;
 pub mod generalise;
 pub mod keyring;
 pub mod noise;
 pub mod pseudonym;
 pub mod scrub;
+pub mod secret;

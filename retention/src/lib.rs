@@ -1,1 +1,25 @@
-//! Expiry: what is past its time becomes unreadable at once and is then really gone.
+//! Expiry: what is past its time is unreadable at once (the query side sees to that), and a run makes it really gone.
+//!
+//! A day is kept while `today - day <= retention days` of its programme and kind. A run removes expired files from their
+//! table in one commit (*expire*), then deletes their bytes and every entry of the Delta log that names them (*purge*).
+//! A run may be repeated or killed at any point: what was not finished is finished by the next one.
+//!
+//! - `plan`: which files are past their time; pure
+//! - `run`: plans and runs over a store
+//! - `report`: what a run did, per region, programme and kind
+//! - `metrics`, `error`
+//!
+//! Not here: how a file leaves a table (`shoal-storage`, `expire.rs`, `purge.rs`), how long things are kept
+//! (`shoal-schemas`, `defs/`), when a run starts (`shoal-server`, `jobs.rs`).
+
+mod error;
+mod metrics;
+mod plan;
+mod report;
+mod run;
+
+pub use error::RetentionError;
+pub use metrics::Metrics;
+pub use plan::{Line, Plan, TableFiles, day_of_ms, is_expired, plan};
+pub use report::{Failure, Purged, Report};
+pub use run::{Mode, Progress, Retention};

@@ -19,7 +19,8 @@ pub struct EventDef {
     pub day_max: u32,
     /// The declared properties, in the order of their names.
     pub properties: Vec<PropertyDef>,
-    /// JSON texts of native events that must be accepted.
+    /// JSON texts of native events that must be accepted. Examples are judged as if received at
+    /// `2026-11-20T12:00:00Z`, with consent for [`EventDef::programme`] asserted and the country `DE` given.
     pub pass: Vec<String>,
     /// JSON texts of native events that must be rejected, each with the stable code of the reason.
     pub fail: Vec<(String, String)>,
@@ -28,10 +29,7 @@ pub struct EventDef {
 impl EventDef {
     /// The property of this name.
     pub fn property(&self, name: &str) -> Option<&PropertyDef> {
-        self.properties
-            .binary_search_by(|p| p.name.as_str().cmp(name))
-            .ok()
-            .map(|i| &self.properties[i])
+        self.properties.binary_search_by(|p| p.name.as_str().cmp(name)).ok().map(|i| &self.properties[i])
     }
 }
 
@@ -46,6 +44,9 @@ pub struct PropertyDef {
     pub ty: ValueType,
     /// How it is protected, and what an analyst may do with it.
     pub class: Class,
+    /// Smallest and largest valid value of a number of any class but `drop`, in units of 10^-scale; none for other
+    /// types. For a measure the same as its own bounds.
+    pub bounds: Option<(i64, i64)>,
     /// An event without it is rejected.
     pub required: bool,
     /// Its position in [`crate::TableDef::columns`]; none for identifiers, `frames` and dropped properties.
@@ -76,7 +77,8 @@ pub enum ValueType {
 pub enum Class {
     /// Becomes the pseudonym; the value itself is forgotten.
     Identifier(IdentifierKind),
-    /// May be filtered and grouped by.
+    /// May be filtered and grouped by. A boolean's domain is always listed: `false`, `true`. A number's domain is
+    /// always private, within [`PropertyDef::bounds`].
     Dimension {
         /// Whether every value is known in advance.
         domain: Domain,

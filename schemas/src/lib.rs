@@ -9,11 +9,13 @@
 //! - `policy`: programmes with their accepted policy versions, regions, retention
 //! - `vendor`: how a vendor's event names and properties become Shoal's
 //! - `registry`: all of it, loaded and checked
+//! - `load`: reading, checking and laying out
 //!
 //! The definitions themselves are TOML files in `defs/`. Not here: how a value is checked against its definition
 //! (`shoal-ingest`, `validate.rs`), patterns of personal data (`shoal-privacy`, `patterns/`).
 
 mod event;
+mod load;
 mod names;
 mod policy;
 mod registry;
@@ -22,7 +24,7 @@ mod vendor;
 
 pub use event::{Class, Domain, EventDef, Measure, PropertyDef, ValueType};
 pub use names::{Country, IdentifierKind, Kind, Programme, Protocol, Region};
-pub use policy::{ProgrammeDef, RegionDef, Retention};
+pub use policy::{CountryDef, ProgrammeDef, RegionDef, Retention};
 pub use registry::{Registry, SchemaError};
 pub use table::{ColumnDef, ColumnRole, ColumnType, TableDef, columns};
 pub use vendor::{EventRule, VendorMap};

@@ -1,6 +1,6 @@
 //! Programmes, regions and retention.
 
-use crate::{Kind, Programme, Region};
+use crate::{Country, Kind, Programme, Region};
 
 /// A programme and the versions of its policy under which consent counts.
 #[derive(Clone, Debug)]
@@ -23,6 +23,19 @@ pub struct RegionDef {
     /// Its name in plain words.
     pub name: String,
     /// Who controls the data of most of its countries, recorded with a consent. A country may name another.
+    pub controller: String,
+}
+
+/// A country, and where its people's data lives.
+#[derive(Clone, Debug)]
+pub struct CountryDef {
+    /// Its code.
+    pub country: Country,
+    /// Its name in English.
+    pub name: String,
+    /// The storage region of its data.
+    pub region: Region,
+    /// The controller of its subjects, recorded with a consent.
     pub controller: String,
 }
 

@@ -24,11 +24,14 @@ pub struct EventRule {
 impl VendorMap {
     /// The first rule that matches a vendor's event name.
     pub fn rule(&self, name: &str) -> Option<&EventRule> {
-        self.events.iter().find(|r| match r.from.strip_suffix('*') {
-            Some(prefix) => name
-                .get(..prefix.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(prefix)),
-            None => r.from.eq_ignore_ascii_case(name),
-        })
+        self.events.iter().find(|r| matches(&r.from, name))
+    }
+}
+
+/// Whether a rule's `from` takes a vendor's name.
+pub(crate) fn matches(from: &str, name: &str) -> bool {
+    match from.strip_suffix('*') {
+        Some(prefix) => name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix)),
+        None => from.eq_ignore_ascii_case(name),
     }
 }

@@ -1,1 +1,31 @@
-//! Delta tables on an object store: open, commit, scan, rewrite, vacuum, and the durable ledger.
+//! Delta tables on an object store, and the durable ledger: open, evolve, append, scan, expire, purge.
+//!
+//! A [`Store`] is one root. It has one [`Table`] for each (region, kind), in `<root>/<region>/tables/<kind>/`, partitioned by
+//! `day`. Shoal writes the Parquet itself and reads it through DataFusion's own Parquet source; Delta is only the log that
+//! says which files are live.
+//!
+//! - `store`: one root, locked by one process; opens, creates and evolves tables
+//! - `layout`: the columns of a table in Arrow and in Delta
+//! - `durable`: what makes a file survive a power cut, also beneath the Delta log
+//! - `write`: a batch becomes a Parquet file
+//! - `table`: one committer for each table; exactly-once append
+//! - `snapshot`: the files that are live at one version
+//! - `provider`: a snapshot's files as a DataFusion table (the only place here that knows DataFusion)
+//! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
+//! - `ledger`: consents of one region, in one redb file
+//!
+//! Not here: which columns there are (`shoal-schemas`), which files expire and when (`shoal-retention`), the write-ahead log
+//! (`shoal-ingest`).
+
+mod error;
+mod ledger;
+mod provider;
+mod snapshot;
+mod store;
+mod table;
+
+pub use error::StorageError;
+pub use ledger::Ledger;
+pub use snapshot::{LiveFile, Snapshot};
+pub use store::Store;
+pub use table::{AppendReport, ExpireReport, Part, PurgeReport, Table};

@@ -1,0 +1,252 @@
+//! What the sender is told: an outcome for each event, or a refusal of the whole request.
+//!
+//! Invariants: `received = accepted + duplicate + withheld + rejected`; nothing here ever holds content of the body:
+//! codes are constants, fields are declared names, reasons are built from definitions and limits.
+//! Not here: the form that a vendor's SDK expects (`shoal-server`), the counters (`metrics.rs`).
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use crate::inflate::Limits;
+
+/// Why an event is rejected. Stable: clients and dashboards depend on the codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    /// Not a JSON object.
+    BadEvent,
+    /// No name.
+    MissingEvent,
+    /// A name that no definition has.
+    UnknownEvent,
+    /// A required property is absent.
+    MissingProperty,
+    /// A value of another type than declared.
+    WrongType,
+    /// A number outside its bounds.
+    OutOfBounds,
+    /// A text longer than declared.
+    TooLong,
+    /// A value that is not among the listed ones.
+    NotListed,
+    /// More properties than an event may have.
+    TooManyProperties,
+    /// An event id that is empty or too long.
+    BadId,
+    /// An identifier that is empty, too long, or not a text.
+    BadIdentifier,
+    /// A time that cannot be read.
+    BadTime,
+    /// Older than its retention.
+    TooOld,
+    /// Later than now by more than the tolerance.
+    InFuture,
+    /// A country that no region has.
+    UnknownCountry,
+    /// No identifier of a subject.
+    NoIdentifier,
+    /// Neither country nor address, and the key has several regions.
+    NoRegion,
+    /// A region that the key may not write to.
+    RegionNotAllowed,
+    /// A programme that the key is not for.
+    ProgrammeNotAllowed,
+}
+
+impl Code {
+    /// The code in answers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Code::BadEvent => "bad_event",
+            Code::MissingEvent => "missing_event",
+            Code::UnknownEvent => "unknown_event",
+            Code::MissingProperty => "missing_property",
+            Code::WrongType => "wrong_type",
+            Code::OutOfBounds => "out_of_bounds",
+            Code::TooLong => "too_long",
+            Code::NotListed => "not_listed",
+            Code::TooManyProperties => "too_many_properties",
+            Code::BadId => "bad_id",
+            Code::BadIdentifier => "bad_identifier",
+            Code::BadTime => "bad_time",
+            Code::TooOld => "too_old",
+            Code::InFuture => "in_future",
+            Code::UnknownCountry => "unknown_country",
+            Code::NoIdentifier => "no_identifier",
+            Code::NoRegion => "no_region",
+            Code::RegionNotAllowed => "region_not_allowed",
+            Code::ProgrammeNotAllowed => "programme_not_allowed",
+        }
+    }
+}
+
+/// A rejected event: code, the declared name it is about, and the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Stable code.
+    pub code: Code,
+    /// A declared property or a field of the protocol; never a name from the body.
+    pub field: Option<Cow<'static, str>>,
+    /// One sentence; never content of the body.
+    pub reason: Cow<'static, str>,
+}
+
+impl Rejection {
+    /// About the event as a whole.
+    pub(crate) fn event(code: Code, reason: &'static str) -> Rejection {
+        Rejection { code, field: None, reason: Cow::Borrowed(reason) }
+    }
+
+    /// About a field of the protocol.
+    pub(crate) fn field(code: Code, field: &'static str, reason: &'static str) -> Rejection {
+        Rejection { code, field: Some(Cow::Borrowed(field)), reason: Cow::Borrowed(reason) }
+    }
+
+    /// About a declared property.
+    pub(crate) fn property(code: Code, name: &str, reason: impl Into<Cow<'static, str>>) -> Rejection {
+        Rejection { code, field: Some(Cow::Owned(name.to_owned())), reason: reason.into() }
+    }
+}
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable.
+    Accepted,
+    /// An event with this id was accepted before.
+    Duplicate,
+    /// Not kept, and nothing is wrong with it: no consent, or not an event that Shoal keeps. The stable code.
+    Withheld(&'static str),
+    /// Bad input.
+    Rejected(Box<Rejection>),
+}
+
+impl Outcome {
+    /// The word in answers and metrics.
+    pub const fn status(&self) -> &'static str {
+        match self {
+            Outcome::Accepted => "accepted",
+            Outcome::Duplicate => "duplicate",
+            Outcome::Withheld(_) => "withheld",
+            Outcome::Rejected(_) => "rejected",
+        }
+    }
+
+    /// The stable code of a withheld or rejected event.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Outcome::Accepted | Outcome::Duplicate => None,
+            Outcome::Withheld(code) => Some(code),
+            Outcome::Rejected(rejection) => Some(rejection.code.as_str()),
+        }
+    }
+}
+
+impl From<Rejection> for Outcome {
+    fn from(rejection: Rejection) -> Outcome {
+        Outcome::Rejected(Box::new(rejection))
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Outcome", 4)?;
+        fields.serialize_field("status", self.status())?;
+        if let Some(code) = self.code() {
+            fields.serialize_field("code", code)?;
+        }
+        if let Outcome::Rejected(rejection) = self {
+            if let Some(field) = &rejection.field {
+                fields.serialize_field("field", field)?;
+            }
+            fields.serialize_field("reason", &rejection.reason)?;
+        }
+        fields.end()
+    }
+}
+
+/// The answer to a batch. `received = accepted + duplicate + withheld + rejected`.
+#[derive(Clone, Debug, Serialize)]
+pub struct BatchAnswer {
+    /// Events in the request.
+    pub received: u64,
+    /// Durable now.
+    pub accepted: u64,
+    /// Durable before.
+    pub duplicate: u64,
+    /// Not kept, though nothing is wrong with them.
+    pub withheld: u64,
+    /// Bad input.
+    pub rejected: u64,
+    /// Properties that were left out: not declared, not valid (vendors), or naming a person.
+    pub dropped_properties: u64,
+    /// Parts of a Sentry envelope that are no event and were skipped.
+    pub skipped_items: u64,
+    /// One for each event, in the order of the request.
+    pub events: Vec<Outcome>,
+    /// The event id of a Sentry envelope, which its SDK expects back; 32 hexadecimal digits.
+    #[serde(skip)]
+    pub sentry_event_id: Option<String>,
+}
+
+impl BatchAnswer {
+    /// Counts the outcomes.
+    pub(crate) fn new(events: Vec<Outcome>) -> BatchAnswer {
+        let mut answer = BatchAnswer {
+            received: events.len() as u64,
+            accepted: 0,
+            duplicate: 0,
+            withheld: 0,
+            rejected: 0,
+            dropped_properties: 0,
+            skipped_items: 0,
+            events: Vec::new(),
+            sentry_event_id: None,
+        };
+        for outcome in &events {
+            match outcome {
+                Outcome::Accepted => answer.accepted += 1,
+                Outcome::Duplicate => answer.duplicate += 1,
+                Outcome::Withheld(_) => answer.withheld += 1,
+                Outcome::Rejected(_) => answer.rejected += 1,
+            }
+        }
+        answer.events = events;
+        debug_assert_eq!(
+            answer.received,
+            answer.accepted + answer.duplicate + answer.withheld + answer.rejected,
+        );
+        answer
+    }
+}
+
+/// The whole request is refused; nothing of it was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// HTTP status.
+    #[serde(skip)]
+    pub status: u16,
+    /// Stable code.
+    pub code: &'static str,
+    /// One sentence; never content of the body.
+    pub reason: String,
+    /// When to try again, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    /// A refusal that trying again does not change.
+    pub(crate) fn new(status: u16, code: &'static str, reason: impl Into<String>) -> Refusal {
+        Refusal { status, code, reason: reason.into(), retry_after_s: None }
+    }
+
+    /// The body is larger than allowed.
+    pub(crate) fn too_large(limits: &Limits) -> Refusal {
+        let reason = format!(
+            "the body is larger than {} bytes, or than {} bytes when decompressed",
+            limits.body_bytes_max, limits.inflated_bytes_max,
+        );
+        Refusal::new(413, "too_large", reason)
+    }
+}

@@ -1,0 +1,251 @@
+//! One run: the sorted ids of a row of segments, in a file that never changes.
+//!
+//! ```text
+//!  0  8 B  "SHOALRUN"                                          all integers little-endian
+//!  8  u32  version 1 | 12 u32 CRC-32 of the ids | 16 u64 first segment | 24 u64 last segment
+//! 32  i64  when the last of them was sealed, ms since 1970 | 40 u64 number of ids | 48 u32 CRC-32 of bytes 0..48 | zeros
+//! 64  u64 ids, ascending, no two equal
+//! ```
+//! In memory: the first id of every page of 512 ids, and a binary fuse filter (9 bits an id) for every 512 pages. An id
+//! that is absent costs a few memory reads; one that is there, or 1 of 256 absent ones, costs one read of 4 KiB.
+//!
+//! Not here: which runs there are (`runs.rs`).
+
+use std::io;
+
+use xorf::{BinaryFuse8, Filter};
+
+use crate::{
+    error::IngestError,
+    log::{LogFile, Medium},
+};
+
+const MAGIC: [u8; 8] = *b"SHOALRUN";
+const VERSION: u32 = 1;
+const HEAD_BYTES: u64 = 64;
+const PAGE_KEYS: usize = 512;
+const BLOCK_PAGES: usize = 512;
+const BLOCK_KEYS: usize = PAGE_KEYS * BLOCK_PAGES;
+
+/// What a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// First segment.
+    pub(crate) first: u64,
+    /// Last segment.
+    pub(crate) last: u64,
+    /// When the last was sealed, ms since 1970.
+    pub(crate) sealed_ms: i64,
+}
+
+impl Span {
+    /// The name of the run's file.
+    pub(crate) fn file_name(&self) -> String {
+        format!("{:016x}-{:016x}.run", self.first, self.last)
+    }
+}
+
+/// An open run.
+pub(crate) struct Run {
+    pub(crate) span: Span,
+    /// Number of ids.
+    pub(crate) keys: u64,
+    file: Box<dyn LogFile>,
+    fences: Vec<u64>,
+    filters: Vec<Option<BinaryFuse8>>,
+}
+
+impl Run {
+    /// Whether the id is in it.
+    pub(crate) fn contains(&self, key: u64, buffer: &mut [u8; PAGE_KEYS * 8]) -> io::Result<bool> {
+        let Some(page) = self.fences.partition_point(|first| *first <= key).checked_sub(1) else {
+            return Ok(false);
+        };
+        if let Some(Some(filter)) = self.filters.get(page / BLOCK_PAGES)
+            && !filter.contains(&key)
+        {
+            return Ok(false);
+        }
+        let keys = (self.keys as usize - page * PAGE_KEYS).min(PAGE_KEYS);
+        let bytes = &mut buffer[..keys * 8];
+        self.file.read_at(HEAD_BYTES + (page * PAGE_KEYS * 8) as u64, bytes)?;
+        let (words, _) = bytes.as_chunks::<8>();
+        Ok(words.binary_search_by(|word| u64::from_le_bytes(*word).cmp(&key)).is_ok())
+    }
+
+    /// Bytes of memory of its filters.
+    pub(crate) fn filter_bytes(&self) -> u64 {
+        self.filters.iter().flatten().map(|f| f.len() as u64).sum()
+    }
+
+    /// The same run without filters.
+    pub(crate) fn without_filters(&self, medium: &dyn Medium) -> io::Result<Run> {
+        Ok(Run {
+            span: self.span,
+            keys: self.keys,
+            file: medium.open(&self.span.file_name())?,
+            fences: self.fences.clone(),
+            filters: Vec::new(),
+        })
+    }
+
+    /// Opens a run and checks every byte of it.
+    pub(crate) fn open(medium: &dyn Medium, name: &str) -> Result<Run, IngestError> {
+        let path = medium.path(name);
+        let damaged = |offset, reason| IngestError::Damaged { path: path.clone(), offset, reason };
+        let file = medium.open(name).map_err(IngestError::io(&path))?;
+        let mut head = [0; HEAD_BYTES as usize];
+        file.read_at(0, &mut head).map_err(IngestError::io(&path))?;
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+        if head[..8] != MAGIC || word(8) != VERSION || word(48) != crc32fast::hash(&head[..48]) {
+            return Err(damaged(0, "not the head of a run"));
+        }
+        let span = Span { first: long(16), last: long(24), sealed_ms: long(32) as i64 };
+        let mut index = Index::default();
+        let mut cursor = Cursor::new(&*file, long(40));
+        while let Some(key) = cursor.next().map_err(IngestError::io(&path))? {
+            index.push(key);
+        }
+        let (fences, filters, keys, crc) = index.finish();
+        if crc != word(12) || keys != long(40) {
+            return Err(damaged(HEAD_BYTES, "the checksum of the ids does not hold"));
+        }
+        Ok(Run { span, keys, file, fences, filters })
+    }
+
+    /// Its ids in order.
+    pub(crate) fn cursor(&self) -> Cursor<'_> {
+        Cursor::new(&*self.file, self.keys)
+    }
+}
+
+/// Fences, filters and checksum, built while ids stream by.
+#[derive(Default)]
+struct Index {
+    fences: Vec<u64>,
+    filters: Vec<Option<BinaryFuse8>>,
+    block: Vec<u64>,
+    keys: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Index {
+    fn push(&mut self, key: u64) {
+        if self.keys.is_multiple_of(PAGE_KEYS as u64) {
+            self.fences.push(key);
+        }
+        self.keys += 1;
+        self.crc.update(&key.to_le_bytes());
+        self.block.push(key);
+        if self.block.len() == BLOCK_KEYS {
+            self.close_block();
+        }
+    }
+
+    fn close_block(&mut self) {
+        // Without a filter every lookup in the block reads a page: slower, and as right.
+        self.filters.push(BinaryFuse8::try_from(&self.block).ok());
+        self.block.clear();
+    }
+
+    fn finish(mut self) -> (Vec<u64>, Vec<Option<BinaryFuse8>>, u64, u32) {
+        if !self.block.is_empty() {
+            self.close_block();
+        }
+        (self.fences, self.filters, self.keys, self.crc.finalize())
+    }
+}
+
+/// Writes a run: under a temporary name, synced, then under its own.
+pub(crate) struct Writer<'m> {
+    medium: &'m dyn Medium,
+    span: Span,
+    temporary: String,
+    file: Box<dyn LogFile>,
+    index: Index,
+    buffer: Vec<u8>,
+    end: u64,
+}
+
+impl<'m> Writer<'m> {
+    pub(crate) fn new(medium: &'m dyn Medium, span: Span) -> io::Result<Writer<'m>> {
+        let temporary = format!("{}.tmp", span.file_name());
+        Ok(Writer {
+            medium,
+            span,
+            file: medium.create(&temporary, 0)?,
+            temporary,
+            index: Index::default(),
+            buffer: Vec::new(),
+            end: HEAD_BYTES,
+        })
+    }
+
+    /// The next id, greater than the last.
+    pub(crate) fn push(&mut self, key: u64) -> io::Result<()> {
+        self.index.push(key);
+        self.buffer.extend_from_slice(&key.to_le_bytes());
+        if self.buffer.len() >= 1 << 18 { self.write() } else { Ok(()) }
+    }
+
+    /// Durable when it returns.
+    pub(crate) fn finish(mut self) -> io::Result<Run> {
+        self.write()?;
+        let (fences, filters, keys, crc) = self.index.finish();
+        let mut head = [0; HEAD_BYTES as usize];
+        head[..8].copy_from_slice(&MAGIC);
+        head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        head[12..16].copy_from_slice(&crc.to_le_bytes());
+        head[16..24].copy_from_slice(&self.span.first.to_le_bytes());
+        head[24..32].copy_from_slice(&self.span.last.to_le_bytes());
+        head[32..40].copy_from_slice(&self.span.sealed_ms.to_le_bytes());
+        head[40..48].copy_from_slice(&keys.to_le_bytes());
+        let crc = crc32fast::hash(&head[..48]);
+        head[48..52].copy_from_slice(&crc.to_le_bytes());
+        self.file.write_at(0, &head)?;
+        self.file.sync()?;
+        self.medium.rename(&self.temporary, &self.span.file_name())?;
+        Ok(Run { span: self.span, keys, file: self.file, fences, filters })
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.file.write_at(self.end, &self.buffer)?;
+        self.end += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// Reads the ids of a run in order, 128 KiB at a time.
+pub(crate) struct Cursor<'f> {
+    file: &'f dyn LogFile,
+    left: u64,
+    offset: u64,
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+impl<'f> Cursor<'f> {
+    fn new(file: &'f dyn LogFile, keys: u64) -> Cursor<'f> {
+        Cursor { file, left: keys, offset: HEAD_BYTES, buffer: Vec::new(), at: 0 }
+    }
+
+    pub(crate) fn next(&mut self) -> io::Result<Option<u64>> {
+        if self.at == self.buffer.len() {
+            let keys = self.left.min(1 << 14);
+            if keys == 0 {
+                return Ok(None);
+            }
+            self.buffer.resize(keys as usize * 8, 0);
+            self.file.read_at(self.offset, &mut self.buffer)?;
+            self.offset += keys * 8;
+            self.left -= keys;
+            self.at = 0;
+        }
+        let mut key = [0; 8];
+        key.copy_from_slice(&self.buffer[self.at..self.at + 8]);
+        self.at += 8;
+        Ok(Some(u64::from_le_bytes(key)))
+    }
+}

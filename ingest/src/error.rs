@@ -1,0 +1,74 @@
+//! Why ingestion failed, by what the caller does about it. Refusals of a request are data: `answer.rs`.
+//!
+//! Invariant: no variant carries anything of an event or of a body.
+
+use std::path::PathBuf;
+
+use shoal_schemas::{Kind, Region};
+use shoal_storage::StorageError;
+
+/// Why a batch was not appended. Nothing of it was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Too many bytes wait for the disk: come back later (429).
+    #[error("{0} bytes are waiting for the log")]
+    Full(u64),
+    /// The disk is nearly full: 507.
+    #[error("the disk is nearly full")]
+    DiskFull,
+    /// The log has stopped, for good: after an I/O error, or because the service is stopping.
+    #[error("the log has stopped")]
+    Stopped,
+}
+
+/// Why opening, flushing or stopping failed.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// A setting makes no sense.
+    #[error("ingest configuration: {0}")]
+    Config(String),
+    /// A file of the log or of the event-id runs could not be read, written or synced.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What failed.
+        source: std::io::Error,
+    },
+    /// A file has damage in a part that was durable. It is kept as it is; see `docs/operations.md`.
+    #[error("{path} is damaged at byte {offset}: {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What was found, without content.
+        reason: &'static str,
+    },
+    /// A segment names an event or a column that is no longer declared.
+    #[error("the log of {region} holds {kind} rows of {name}, which is not declared any more")]
+    Undeclared {
+        /// The log's region.
+        region: Region,
+        /// The rows' kind.
+        kind: Kind,
+        /// The event's or column's name.
+        name: String,
+    },
+    /// The table or the ledger failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Arrow refused a column: a defect.
+    #[error("columns: {0}")]
+    Columns(#[from] arrow::error::ArrowError),
+    /// The writer of a region has stopped after an I/O error; the service must exit.
+    #[error("the log of {0} has stopped after an I/O error")]
+    Failed(Region),
+}
+
+impl IngestError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> IngestError {
+        let path = path.into();
+        move |source| IngestError::Io { path, source }
+    }
+}

@@ -1,0 +1,216 @@
+//! A record: what is written by one write and made durable by one fdatasync. A segment is a row of records.
+//!
+//! ```text
+//! every record starts at a multiple of 4096 bytes; what is left of its last block is zero    integers little-endian
+//!  0  u32  magic "SHL1"
+//!  4  u8   what: 1 dictionary (first of a segment), 2 rows, 3 seal (last of a segment, no payload)
+//!  5  u8   1 when the payload is lz4
+//!  8  u64  sequence of the segment
+//! 16  u64  salt of the segment, random: what a file held before is never taken for new
+//! 24  u32  stored payload bytes | 28 u32 payload bytes before lz4 | 32 u32 rows
+//! 36  u32  CRC-32 of bytes 0..36 and the stored payload
+//! 40  payload: rows (`row.rs`), or the dictionary in postcard
+//! ```
+//! A record is durable before the next is written. So bytes that are no record are a torn tail when nothing valid
+//! follows (they were never acknowledged), and damage when something does.
+//!
+//! Not here: who writes (`segment.rs`), the rows' own format (`row.rs`).
+
+use serde::{Deserialize, Serialize};
+use shoal_schemas::{Kind, Registry};
+
+use super::medium::LogFile;
+
+/// Records start at multiples of this, so that a durable block is never written again.
+pub(crate) const BLOCK_BYTES: u64 = 4096;
+const MAGIC: [u8; 4] = *b"SHL1";
+const HEAD_BYTES: usize = 40;
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Dictionary = 1,
+    Rows = 2,
+    Seal = 3,
+}
+
+/// Which segment a record belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) sequence: u64,
+    pub(crate) salt: u64,
+}
+
+/// The names that the rows of a segment refer to by position, as of the process that wrote them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Dictionary {
+    /// When the segment was begun, ms since 1970.
+    pub(crate) opened_ms: i64,
+    /// Names of events.
+    pub(crate) events: Vec<String>,
+    /// Names of columns, for each kind in `Kind::ALL`.
+    pub(crate) columns: Vec<Vec<String>>,
+}
+
+impl Dictionary {
+    /// The registry's names.
+    pub(crate) fn of(registry: &Registry) -> Dictionary {
+        let columns = |kind: &Kind| {
+            let table = registry.table(*kind);
+            table.columns.iter().map(|c| c.name.clone()).collect()
+        };
+        Dictionary {
+            opened_ms: 0,
+            events: registry.events().iter().map(|e| e.name.clone()).collect(),
+            columns: Kind::ALL.iter().map(columns).collect(),
+        }
+    }
+}
+
+/// Makes records, in a buffer that is used again and again.
+#[derive(Default)]
+pub(crate) struct Encoder {
+    buffer: Vec<u8>,
+}
+
+impl Encoder {
+    /// The bytes of a record, whole blocks. Compressed when that saves at least an eighth.
+    pub(crate) fn encode(&mut self, of: Segment, what: What, payload: &[u8], rows: u32) -> &[u8] {
+        let most = lz4_flex::block::get_maximum_output_size(payload.len());
+        self.buffer.clear();
+        self.buffer.resize(HEAD_BYTES + most.max(payload.len()), 0);
+        let packed = match what {
+            What::Rows => lz4_flex::block::compress_into(payload, &mut self.buffer[HEAD_BYTES..]).ok(),
+            _ => None,
+        };
+        let packed = packed.filter(|length| *length < payload.len() - payload.len() / 8);
+        if packed.is_none() {
+            self.buffer[HEAD_BYTES..HEAD_BYTES + payload.len()].copy_from_slice(payload);
+        }
+        let stored = packed.unwrap_or(payload.len());
+        self.buffer.truncate(HEAD_BYTES + stored);
+        let head = &mut self.buffer[..HEAD_BYTES];
+        head[..4].copy_from_slice(&MAGIC);
+        head[4] = what as u8;
+        head[5] = u8::from(packed.is_some());
+        head[8..16].copy_from_slice(&of.sequence.to_le_bytes());
+        head[16..24].copy_from_slice(&of.salt.to_le_bytes());
+        head[24..28].copy_from_slice(&(stored as u32).to_le_bytes());
+        head[28..32].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        head[32..36].copy_from_slice(&rows.to_le_bytes());
+        let crc = checksum(&self.buffer[..36], &self.buffer[HEAD_BYTES..]);
+        self.buffer[36..40].copy_from_slice(&crc.to_le_bytes());
+        self.buffer.resize(blocks(self.buffer.len() as u64) as usize, 0);
+        &self.buffer
+    }
+
+    /// Gives memory back after an uncommonly large record.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        self.buffer.clear();
+        self.buffer.shrink_to(bytes);
+    }
+}
+
+/// Rounded up to whole blocks.
+pub(crate) fn blocks(bytes: u64) -> u64 {
+    bytes.next_multiple_of(BLOCK_BYTES)
+}
+
+fn checksum(head: &[u8], payload: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(head);
+    crc.update(payload);
+    crc.finalize()
+}
+
+/// A record that was read and whose checksum holds.
+pub(crate) struct Record<'a> {
+    pub(crate) what: What,
+    pub(crate) of: Segment,
+    pub(crate) rows: u32,
+    pub(crate) payload: &'a [u8],
+    /// Where the next record starts.
+    pub(crate) next: u64,
+}
+
+/// Reads records from a file. Trusts no byte of it.
+pub(crate) struct Decoder<'f> {
+    file: &'f dyn LogFile,
+    length: u64,
+    stored: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl<'f> Decoder<'f> {
+    pub(crate) fn new(file: &'f dyn LogFile) -> std::io::Result<Decoder<'f>> {
+        let length = file.length()?;
+        Ok(Decoder {
+            file,
+            length,
+            stored: Vec::new(),
+            payload: Vec::new(),
+        })
+    }
+
+    /// The record at `at`; none when there is no valid one.
+    pub(crate) fn read(&mut self, at: u64) -> std::io::Result<Option<Record<'_>>> {
+        let mut head = [0; HEAD_BYTES];
+        let room = self.length.saturating_sub(at);
+        if room < HEAD_BYTES as u64 {
+            return Ok(None);
+        }
+        self.file.read_at(at, &mut head)?;
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+        let what = match head[4] {
+            1 => What::Dictionary,
+            2 => What::Rows,
+            3 => What::Seal,
+            _ => return Ok(None),
+        };
+        let stored = u64::from(word(24));
+        if head[..4] != MAGIC || stored > room - HEAD_BYTES as u64 {
+            return Ok(None);
+        }
+        self.stored.resize(stored as usize, 0);
+        self.file.read_at(at + HEAD_BYTES as u64, &mut self.stored)?;
+        if checksum(&head[..36], &self.stored) != word(36) {
+            return Ok(None);
+        }
+        let payload = if head[5] == 0 {
+            &self.stored
+        } else {
+            self.payload.resize(word(28) as usize, 0);
+            match lz4_flex::block::decompress_into(&self.stored, &mut self.payload) {
+                Ok(length) if length == self.payload.len() => &self.payload,
+                _ => return Ok(None),
+            }
+        };
+        Ok(Some(Record {
+            what,
+            of: Segment { sequence: long(8), salt: long(16) },
+            rows: word(32),
+            payload,
+            next: at + blocks(HEAD_BYTES as u64 + stored),
+        }))
+    }
+
+    /// Where a valid record of this segment (of any salt, when none is known) starts at or after `at`.
+    pub(crate) fn find(&mut self, sequence: u64, salt: Option<u64>, at: u64) -> std::io::Result<Option<u64>> {
+        let mut head = [0; 24];
+        for at in (at..self.length).step_by(BLOCK_BYTES as usize) {
+            if self.length - at < HEAD_BYTES as u64 {
+                break;
+            }
+            self.file.read_at(at, &mut head)?;
+            if head[..4] == MAGIC
+                && head[8..16] == sequence.to_le_bytes()
+                && salt.is_none_or(|salt| head[16..24] == salt.to_le_bytes())
+                && self.read(at)?.is_some()
+            {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+}

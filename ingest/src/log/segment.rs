@@ -1,0 +1,182 @@
+//! A segment: the one that is written to, and reading one back (recovery and flush use the same code).
+//!
+//! Files: `<sequence, 16 hex digits>.log`; `<number>.spare` is empty (zeros) and waits to become one.
+//! Invariants: a segment is sealed (last record: seal) before the next one takes its first row; only the newest can
+//! lack the seal, after a crash. Not here: bytes of a record (`record.rs`), who decides (`writer.rs`).
+
+use super::{
+    medium::{LogFile, Medium},
+    record::{BLOCK_BYTES, Decoder, Dictionary, Encoder, Segment, What, blocks},
+};
+use crate::error::IngestError;
+
+/// The name of a segment's file.
+pub(crate) fn file_name(sequence: u64) -> String {
+    format!("{sequence:016x}.log")
+}
+
+/// The sequence in a file's name; none when it is not a segment's.
+pub(crate) fn sequence_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".log").filter(|d| d.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// The segment that is written to.
+pub(crate) struct Active {
+    file: Box<dyn LogFile>,
+    of: Segment,
+    end: u64,
+    /// When it was begun, ms since 1970.
+    pub(crate) opened_ms: i64,
+    /// Rows in it.
+    pub(crate) rows: u64,
+    /// Bytes of rows before compression: what reading it back will take.
+    pub(crate) payload_bytes: u64,
+}
+
+impl Active {
+    /// Begins a segment in the file of a spare, which gets its name.
+    pub(crate) fn begin(
+        medium: &dyn Medium,
+        spare: &str,
+        of: Segment,
+        dictionary: &Dictionary,
+        encoder: &mut Encoder,
+    ) -> std::io::Result<Active> {
+        let name = file_name(of.sequence);
+        medium.rename(spare, &name)?;
+        let mut active = Active {
+            file: medium.open(&name)?,
+            of,
+            end: 0,
+            opened_ms: dictionary.opened_ms,
+            rows: 0,
+            payload_bytes: 0,
+        };
+        let names = postcard::to_allocvec(dictionary).map_err(std::io::Error::other)?;
+        active.write(encoder.encode(of, What::Dictionary, &names, 0))?;
+        Ok(active)
+    }
+
+    /// Writes rows; durable when it returns. Answers the bytes written.
+    pub(crate) fn append(&mut self, payload: &[u8], rows: u32, encoder: &mut Encoder) -> std::io::Result<u64> {
+        let record = encoder.encode(self.of, What::Rows, payload, rows);
+        self.write(record)?;
+        self.rows += u64::from(rows);
+        self.payload_bytes += payload.len() as u64;
+        Ok(record.len() as u64)
+    }
+
+    /// Writes the seal; nothing can be appended after.
+    pub(crate) fn seal(mut self, encoder: &mut Encoder) -> std::io::Result<Extent> {
+        self.write(encoder.encode(self.of, What::Seal, &[], 0))?;
+        Ok(Extent {
+            sequence: self.of.sequence,
+            opened_ms: self.opened_ms,
+            end: self.end,
+            rows: self.rows,
+            payload_bytes: self.payload_bytes,
+        })
+    }
+
+    /// Whether rows of so many bytes, and the seal, fit into a file of `bytes_max`.
+    pub(crate) fn fits(&self, payload_bytes: u64, bytes_max: u64) -> bool {
+        self.end + blocks(payload_bytes + BLOCK_BYTES) + BLOCK_BYTES <= bytes_max
+    }
+
+    fn write(&mut self, record: &[u8]) -> std::io::Result<()> {
+        self.file.write_at(self.end, record)?;
+        self.file.sync()?;
+        self.end += record.len() as u64;
+        Ok(())
+    }
+}
+
+/// What is in a sealed segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) sequence: u64,
+    pub(crate) opened_ms: i64,
+    /// Bytes used of the file.
+    pub(crate) end: u64,
+    pub(crate) rows: u64,
+    pub(crate) payload_bytes: u64,
+}
+
+/// What was found in a file.
+pub(crate) struct Scan {
+    pub(crate) extent: Extent,
+    pub(crate) of: Segment,
+    pub(crate) sealed: bool,
+}
+
+/// Reads a segment from its first record to its seal, or to where it was torn off. `visit` gets each record's rows.
+/// None when not even the first record is there: nothing in it was ever acknowledged.
+///
+/// # Errors
+/// When the medium fails, `visit` does, or valid records follow after invalid bytes.
+pub(crate) fn scan(
+    medium: &dyn Medium,
+    sequence: u64,
+    visit: &mut dyn FnMut(&Dictionary, &[u8]) -> Result<(), IngestError>,
+) -> Result<Option<Scan>, IngestError> {
+    let name = file_name(sequence);
+    let path = medium.path(&name);
+    let damaged = |offset, reason| IngestError::Damaged { path: path.clone(), offset, reason };
+    let file = medium.open(&name).map_err(IngestError::io(&path))?;
+    let mut decoder = Decoder::new(&*file).map_err(IngestError::io(&path))?;
+    let (of, dictionary, mut at) = match decoder.read(0).map_err(IngestError::io(&path))? {
+        None => {
+            let found = decoder.find(sequence, None, BLOCK_BYTES);
+            return match found.map_err(IngestError::io(&path))? {
+                None => Ok(None),
+                Some(_) => Err(damaged(0, "the first record cannot be read, and valid ones follow")),
+            };
+        }
+        Some(first) if first.what == What::Dictionary && first.of.sequence == sequence => {
+            let dictionary: Dictionary = postcard::from_bytes(first.payload)
+                .map_err(|_| damaged(0, "the dictionary cannot be read"))?;
+            (first.of, dictionary, first.next)
+        }
+        Some(_) => return Err(damaged(0, "the first record is of another segment")),
+    };
+    let opened_ms = dictionary.opened_ms;
+    let mut scan = Scan {
+        extent: Extent { sequence, opened_ms, end: at, rows: 0, payload_bytes: 0 },
+        of,
+        sealed: false,
+    };
+    while !scan.sealed {
+        match decoder.read(at).map_err(IngestError::io(&path))? {
+            Some(record) if record.of == of && record.what != What::Dictionary => {
+                scan.sealed = record.what == What::Seal;
+                scan.extent.rows += u64::from(record.rows);
+                scan.extent.payload_bytes += record.payload.len() as u64;
+                at = record.next;
+                if !scan.sealed {
+                    visit(&dictionary, record.payload)?;
+                }
+            }
+            _ => {
+                if decoder.find(sequence, Some(of.salt), at).map_err(IngestError::io(&path))?.is_some() {
+                    return Err(damaged(at, "valid records follow after bytes that are none"));
+                }
+                break;
+            }
+        }
+    }
+    scan.extent.end = at;
+    Ok(Some(scan))
+}
+
+/// Writes the seal that a crash left out, over what was torn off.
+pub(crate) fn mend(medium: &dyn Medium, scan: &mut Scan) -> std::io::Result<()> {
+    let file = medium.open(&file_name(scan.of.sequence))?;
+    let mut encoder = Encoder::default();
+    let seal = encoder.encode(scan.of, What::Seal, &[], 0);
+    file.write_at(scan.extent.end, seal)?;
+    file.sync()?;
+    scan.extent.end += seal.len() as u64;
+    scan.sealed = true;
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! The writer thread of one region's log: takes what is queued, decides what is new, writes, syncs, answers.
+//!
+//! One thread, so the order of decisions is the order of the log. A group is what waits when the disk is ready, up to
+//! `group_bytes_max`: nobody waits for a group to fill.
+//!
+//! Invariants: an answer is given after the fdatasync that covers it, or the one that covered the first copy; after an
+//! I/O error nothing is answered but `Stopped`, and the thread ends for good. Room for a whole group is made before its
+//! ids are taken for known. Not here: the door (`mod.rs`), the format (`record.rs`).
+
+use std::{io, sync::Arc, sync::atomic::Ordering, time::Instant};
+
+use crossbeam_channel::Receiver;
+use tokio::sync::oneshot;
+
+use super::{
+    Clock, Sealed, Shared,
+    budget::Hold,
+    record::{Dictionary, Encoder, Segment},
+    segment::{Active, file_name},
+};
+use crate::{clean::CleanBatch, dedup::Window, error::LogError};
+
+/// What became of a batch. Rows that are not listed are accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    /// Slots of events that were accepted before.
+    pub(crate) duplicates: Vec<u32>,
+}
+
+/// What the writer is asked.
+pub(crate) enum Command {
+    /// Keep a batch.
+    Append(Pending),
+    /// Seal the active segment, if it was begun at or before this time (ms since 1970) and holds anything.
+    Seal { begun_ms_max: i64, done: oneshot::Sender<()> },
+    /// The run of this segment is published.
+    Forget(u64),
+    /// Seal and end. What was queued before is kept.
+    Stop { done: oneshot::Sender<()> },
+}
+
+/// A batch that waits.
+pub(crate) struct Pending {
+    pub(crate) batch: CleanBatch,
+    pub(crate) reply: oneshot::Sender<Result<Receipt, LogError>>,
+    pub(crate) hold: Hold,
+}
+
+/// What the writer thread owns.
+pub(crate) struct Writer {
+    pub(super) queue: Receiver<Command>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) window: Window,
+    pub(super) dictionary: Dictionary,
+    pub(super) next_sequence: u64,
+    pub(super) clock: Clock,
+}
+
+/// The thread's state.
+struct Work {
+    writer: Writer,
+    active: Option<Active>,
+    encoder: Encoder,
+    payload: Vec<u8>,
+}
+
+/// Why a group could not be written.
+enum Trouble {
+    DiskFull,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Io(error)
+    }
+}
+
+impl Writer {
+    /// Until the log is stopped or fails.
+    pub(super) fn run(self) {
+        let shared = Arc::clone(&self.shared);
+        let mut work = Work {
+            writer: self,
+            active: None,
+            encoder: Encoder::default(),
+            payload: Vec::new(),
+        };
+        if let Err(error) = work.serve() {
+            // Before the queue is dropped: whoever finds it closed also finds out why.
+            shared.failed.send_replace(true);
+            tracing::error!(region = %shared.region, %error, "the log has failed and stops");
+        }
+        shared.stopped.store(true, Ordering::Release);
+    }
+}
+
+impl Work {
+    fn serve(&mut self) -> io::Result<()> {
+        while let Ok(command) = self.writer.queue.recv() {
+            let mut next = Some(command);
+            let mut group: Vec<Pending> = Vec::new();
+            let mut bytes = 0;
+            while let Some(Command::Append(pending)) = next {
+                bytes += pending.batch.bytes().len();
+                group.push(pending);
+                let full = bytes >= self.writer.shared.config.group_bytes_max;
+                next = if full { None } else { self.writer.queue.try_recv().ok() };
+            }
+            if !group.is_empty() {
+                self.commit(group, bytes as u64)?;
+            }
+            match next {
+                Some(Command::Seal { begun_ms_max, done }) => {
+                    let due = |a: &Active| a.rows > 0 && a.opened_ms <= begun_ms_max;
+                    if self.active.as_ref().is_some_and(due) {
+                        self.seal()?;
+                    }
+                    let _ = done.send(());
+                }
+                Some(Command::Forget(sequence)) => self.writer.window.forget(sequence),
+                Some(Command::Stop { done }) => {
+                    self.seal()?;
+                    let _ = done.send(());
+                    return Ok(());
+                }
+                Some(Command::Append(_)) | None => {}
+            }
+        }
+        self.seal()
+    }
+
+    /// One group: at most one write and one fdatasync.
+    fn commit(&mut self, group: Vec<Pending>, bytes: u64) -> io::Result<()> {
+        let outcome = self.make_room(bytes).and_then(|()| Ok(self.write(&group)?));
+        let shared = Arc::clone(&self.writer.shared);
+        match outcome {
+            Ok(receipts) => {
+                for (pending, receipt) in group.into_iter().zip(receipts) {
+                    drop(pending.hold);
+                    let _ = pending.reply.send(Ok(receipt));
+                }
+            }
+            Err(Trouble::DiskFull) => {
+                shared.metrics.refused_disk_full.inc_by(group.len() as u64);
+                for pending in group {
+                    let _ = pending.reply.send(Err(LogError::DiskFull));
+                }
+                return Ok(());
+            }
+            Err(Trouble::Io(error)) => {
+                shared.failed.send_replace(true);
+                for pending in group {
+                    let _ = pending.reply.send(Err(LogError::Stopped));
+                }
+                return Err(error);
+            }
+        }
+        let full = |a: &Active| a.payload_bytes >= shared.config.segment_bytes_max;
+        if self.active.as_ref().is_some_and(full) {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Decides, writes and syncs.
+    fn write(&mut self, group: &[Pending]) -> io::Result<Vec<Receipt>> {
+        self.payload.clear();
+        let mut rows = 0;
+        let mut receipts = Vec::with_capacity(group.len());
+        for pending in group {
+            let bytes = pending.batch.bytes();
+            let mut receipt = Receipt::default();
+            let mut start = 0;
+            for span in pending.batch.rows() {
+                let end = span.end as usize;
+                if self.writer.window.insert(span.fingerprint)? {
+                    self.payload.extend_from_slice(&bytes[start..end]);
+                    rows += 1;
+                } else {
+                    receipt.duplicates.push(span.slot);
+                }
+                start = end;
+            }
+            receipts.push(receipt);
+        }
+        if let (1.., Some(active)) = (rows, &mut self.active) {
+            let began = Instant::now();
+            let written = active.append(&self.payload, rows, &mut self.encoder)?;
+            let metrics = &self.writer.shared.metrics;
+            metrics.log_sync_seconds.observe(began.elapsed().as_secs_f64());
+            metrics.log_group_bytes.observe(self.payload.len() as f64);
+            metrics.log_written_bytes.inc_by(written);
+        }
+        let keep = self.writer.shared.config.group_bytes_max * 2;
+        if self.payload.capacity() > keep * 2 {
+            self.payload.clear();
+            self.payload.shrink_to(keep);
+            self.encoder.shrink(keep);
+        }
+        Ok(receipts)
+    }
+
+    /// An active segment that has room for so many bytes of rows.
+    fn make_room(&mut self, bytes: u64) -> Result<(), Trouble> {
+        let bytes_max = self.writer.shared.config.segment_bytes_max;
+        if self.active.as_ref().is_some_and(|a| a.rows > 0 && !a.fits(bytes, bytes_max)) {
+            self.seal()?;
+        }
+        if self.active.is_some() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.writer.shared);
+        if shared.medium.free_bytes()? < shared.config.free_bytes_min {
+            return Err(Trouble::DiskFull);
+        }
+        let spare = match shared.spares.lock().pop() {
+            Some(spare) => spare,
+            None => shared.make_spare()?,
+        };
+        self.writer.dictionary.opened_ms = (self.writer.clock)();
+        let of = Segment {
+            sequence: self.writer.next_sequence,
+            salt: uuid::Uuid::new_v4().as_u64_pair().0,
+        };
+        self.writer.next_sequence += 1;
+        let dictionary = &self.writer.dictionary;
+        let active = Active::begin(&*shared.medium, &spare, of, dictionary, &mut self.encoder)?;
+        self.active = Some(active);
+        Ok(())
+    }
+
+    fn seal(&mut self) -> io::Result<()> {
+        let Some(active) = self.active.take() else {
+            return Ok(());
+        };
+        let shared = &self.writer.shared;
+        let extent = active.seal(&mut self.encoder)?;
+        if extent.rows == 0 {
+            return shared.medium.remove(&file_name(extent.sequence));
+        }
+        let set = self.writer.window.seal(extent.sequence);
+        let sealed = Sealed::new(extent, (self.writer.clock)(), Some(set));
+        shared.sealed.lock().push_back(Arc::new(sealed));
+        Ok(())
+    }
+}

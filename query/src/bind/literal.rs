@@ -1,0 +1,259 @@
+//! Literals: constants that are typed by what they are compared with, and dates relative to now.
+//!
+//! Invariants: everything is worked out here, at bind time, from the text and `now`; nothing that could fail is left
+//! for a row.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, DateTimeField, Expr, Function, FunctionArguments, Interval,
+    ObjectNamePart, Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue,
+    ValueWithSpan,
+};
+
+use crate::calendar::{
+    DAY_MS, HOUR_MS, day_of, days_after, months_before, parse_day, parse_time, start_of,
+};
+use crate::error::{Refusal, Rule};
+use crate::expr::{Type, Value};
+
+/// The value of a literal, typed as `expected` where that is known; none when the expression is not a literal.
+pub(super) fn literal(
+    expr: &Expr,
+    expected: Option<Type>,
+    now_ms: i64,
+) -> Result<Option<Value>, Refusal> {
+    let wrong = |wanted: &str, example: &str| {
+        let message = format!("This is not a {wanted}.");
+        Refusal::new(Rule::Literal, expr.span(), message, example)
+    };
+    let raw = match raw(expr, now_ms).map_err(|reason| {
+        Refusal::new(Rule::Literal, expr.span(), reason, "current_date - INTERVAL '7 days'")
+    })? {
+        Some(raw) => raw,
+        None => return Ok(None),
+    };
+    let value = match (raw, expected) {
+        (Raw::Null, _) => Value::Null,
+        (Raw::Boolean(b), None | Some(Type::Boolean)) => Value::Boolean(b),
+        (Raw::Text(text), None | Some(Type::Text)) => Value::Text(text),
+        (Raw::Text(text), Some(Type::Day)) => Value::Day(
+            parse_day(&text).ok_or_else(|| wrong("date", "'2026-11-22'"))?,
+        ),
+        (Raw::Text(text), Some(Type::Time)) => Value::Time(
+            parse_time(&text).ok_or_else(|| wrong("timestamp", "'2026-11-22 10:00'"))?,
+        ),
+        (Raw::Number(text), Some(Type::Number { scale })) => {
+            let units = fixed_point(&text, scale).ok_or_else(|| {
+                wrong(&Type::Number { scale }.name(), "a number with fewer decimal places")
+            })?;
+            Value::Number(units, scale)
+        }
+        (Raw::Number(text), None) => {
+            let scale = text.split_once('.').map_or(0, |(_, part)| part.len());
+            let scale = u8::try_from(scale).unwrap_or(u8::MAX);
+            let units = fixed_point(&text, scale);
+            Value::Number(units.ok_or_else(|| wrong("number", "100"))?, scale)
+        }
+        (Raw::Day(day), None | Some(Type::Day)) => Value::Day(day),
+        (Raw::Day(day), Some(Type::Time)) => Value::Time(start_of(day)),
+        (Raw::Time(ms), None | Some(Type::Time)) => Value::Time(ms),
+        (Raw::Time(ms), Some(Type::Day)) => Value::Day(day_of(ms)),
+        (_, Some(ty)) => {
+            let message = format!("A {} is compared with something else.", ty.name());
+            let suggestion = "a literal of the column's type";
+            return Err(Refusal::new(Rule::Type, expr.span(), message, suggestion));
+        }
+    };
+    Ok(Some(value))
+}
+
+enum Raw {
+    Null,
+    Boolean(bool),
+    Text(String),
+    Number(String),
+    Day(i32),
+    Time(i64),
+}
+
+fn raw(expr: &Expr, now_ms: i64) -> Result<Option<Raw>, &'static str> {
+    Ok(Some(match expr {
+        Expr::Nested(inner) => return raw(inner, now_ms),
+        Expr::Value(ValueWithSpan { value, span: _ }) => match value {
+            SqlValue::Null => Raw::Null,
+            SqlValue::Boolean(b) => Raw::Boolean(*b),
+            SqlValue::SingleQuotedString(text) => Raw::Text(text.clone()),
+            SqlValue::Number(text, false) => Raw::Number(text.clone()),
+            _ => return Err("Literals are numbers, 'text', dates, true, false and NULL."),
+        },
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => match raw(expr, now_ms)? {
+            Some(Raw::Number(text)) if !text.starts_with('-') => Raw::Number(format!("-{text}")),
+            _ => return Ok(None),
+        },
+        Expr::TypedString(TypedString {
+            data_type,
+            value,
+            uses_odbc_syntax: false,
+        }) => match &value.value {
+            SqlValue::SingleQuotedString(text) => typed(text, data_type)?,
+            _ => return Err("A date is written DATE '2026-11-22'."),
+        },
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::DoubleColon,
+            expr,
+            data_type,
+            array: false,
+            format: None,
+        } => match raw(expr, now_ms)? {
+            Some(Raw::Text(text)) => typed(&text, data_type)?,
+            Some(Raw::Time(ms)) if *data_type == DataType::Date => Raw::Day(day_of(ms)),
+            Some(_) => return Err("Only text can be cast, to DATE or TIMESTAMP."),
+            None => return Ok(None),
+        },
+        Expr::Function(function) => match clock(function) {
+            Some("current_date") => Raw::Day(day_of(now_ms)),
+            Some(_) => Raw::Time(now_ms),
+            None => return Ok(None),
+        },
+        Expr::BinaryOp {
+            left,
+            op: op @ (BinaryOperator::Minus | BinaryOperator::Plus),
+            right,
+        } => {
+            let sign = if *op == BinaryOperator::Minus { -1 } else { 1 };
+            match (raw(left, now_ms)?, right.as_ref()) {
+                (Some(Raw::Day(day)), Expr::Interval(by)) => {
+                    moved(start_of(day), by, sign).map(|ms| match ms % DAY_MS {
+                        0 => Raw::Day(day_of(ms)),
+                        _ => Raw::Time(ms),
+                    })?
+                }
+                (Some(Raw::Time(ms)), Expr::Interval(by)) => Raw::Time(moved(ms, by, sign)?),
+                (Some(Raw::Day(day)), by) => match raw(by, now_ms)? {
+                    Some(Raw::Number(by)) => {
+                        let by = by.parse::<i16>().map_err(|_| "The number of days is too large.")?;
+                        let to = days_after(day, i32::from(by) * sign);
+                        Raw::Day(to.ok_or("The date is out of the calendar.")?)
+                    }
+                    _ => return Ok(None),
+                },
+                _ => return Ok(None),
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn typed(text: &str, data_type: &DataType) -> Result<Raw, &'static str> {
+    match data_type {
+        DataType::Date => parse_day(text).map(Raw::Day).ok_or("A date is written '2026-11-22'."),
+        DataType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+            let time = parse_time(text).map(Raw::Time);
+            time.ok_or("A timestamp is written '2026-11-22 10:00' (UTC).")
+        }
+        _ => Err("Literals can be DATE or TIMESTAMP only."),
+    }
+}
+
+/// The lower-case name, when the call is one of the clock's names without arguments.
+fn clock(function: &Function) -> Option<&'static str> {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+        return None;
+    };
+    let plain = function.filter.is_none() && function.over.is_none();
+    let empty = match &function.args {
+        FunctionArguments::None => true,
+        FunctionArguments::List(list) => list.args.is_empty() && list.clauses.is_empty(),
+        FunctionArguments::Subquery(_) => false,
+    };
+    let names = ["current_date", "current_timestamp", "now"];
+    names
+        .into_iter()
+        .find(|known| plain && empty && known.eq_ignore_ascii_case(&name.value))
+}
+
+fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
+    const FORM: &str = "An interval is written INTERVAL '7 days' (hours, days, weeks or months).";
+    let Interval {
+        value,
+        leading_field,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    } = by
+    else {
+        return Err(FORM);
+    };
+    let text = match value.as_ref() {
+        Expr::Value(ValueWithSpan { value, span: _ }) => match value {
+            SqlValue::SingleQuotedString(text) | SqlValue::Number(text, false) => text,
+            _ => return Err(FORM),
+        },
+        _ => return Err(FORM),
+    };
+    let (number, unit) = match (text.trim().split_once(' '), leading_field) {
+        (Some((number, unit)), None) => (number, unit.trim().to_ascii_lowercase()),
+        (None, Some(field)) => (text.trim(), field_name(field).ok_or(FORM)?.to_owned()),
+        _ => return Err(FORM),
+    };
+    let number: u16 = number.parse().map_err(|_| FORM)?;
+    let step = i64::from(number) * i64::from(sign);
+    match unit.trim_end_matches('s') {
+        "hour" => Ok(from_ms + step * HOUR_MS),
+        "day" => Ok(from_ms + step * DAY_MS),
+        "week" => Ok(from_ms + step * 7 * DAY_MS),
+        "month" if sign < 0 => {
+            let day = months_before(day_of(from_ms), u32::from(number)).ok_or(FORM)?;
+            Ok(start_of(day) + from_ms.rem_euclid(DAY_MS))
+        }
+        _ => Err(FORM),
+    }
+}
+
+fn field_name(field: &DateTimeField) -> Option<&'static str> {
+    match field {
+        DateTimeField::Hour | DateTimeField::Hours => Some("hour"),
+        DateTimeField::Day | DateTimeField::Days => Some("day"),
+        DateTimeField::Week(None) | DateTimeField::Weeks => Some("week"),
+        DateTimeField::Month | DateTimeField::Months => Some("month"),
+        _ => None,
+    }
+}
+
+/// A decimal as units of 10^-scale; none when it has more places, or does not fit.
+fn fixed_point(text: &str, scale: u8) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let part = part.trim_end_matches('0');
+    if part.len() > usize::from(scale) {
+        return None;
+    }
+    let padded = format!("{whole}{part:0<width$}", width = usize::from(scale));
+    let padded = if padded.is_empty() { "0" } else { &padded };
+    if !padded.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let units: i64 = padded.parse().ok()?;
+    Some(if negative { -units } else { units })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn decimals_become_units_or_nothing() {
+        assert_eq!(fixed_point("1.5", 2), Some(150));
+        assert_eq!(fixed_point("-0.05", 2), Some(-5));
+        assert_eq!(fixed_point("1.500", 1), Some(15));
+        assert_eq!(fixed_point("1.5", 0), None);
+        assert_eq!(fixed_point("1e3", 0), None);
+        assert_eq!(fixed_point("99999999999999999999", 0), None);
+    }
+}

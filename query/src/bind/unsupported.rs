@@ -1,0 +1,91 @@
+//! Nodes that are on no list, each with the reason and the nearest thing that works.
+//!
+//! Invariants: the `match` has no wildcard, so a parser that learns a new node does not compile until somebody has
+//! decided about it. Nodes that are allowed in some form come here when their form is not.
+
+use datafusion::sql::sqlparser::ast::{Expr, Spanned};
+
+use crate::error::{Refusal, Rule};
+
+/// The refusal of an expression that no list has.
+pub(super) fn unsupported(expr: &Expr) -> Refusal {
+    let (message, suggestion) = match expr {
+        Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_) => {
+            ("A subquery cannot be used here.", "a list of literals")
+        }
+        Expr::Cast { .. } | Expr::Convert { .. } => (
+            "A cast can fail on a value, and would tell it.",
+            "the column itself; literals as DATE '2026-11-22'",
+        ),
+        Expr::SimilarTo { .. } | Expr::RLike { .. } => {
+            ("Regular expressions cannot be used.", "LIKE 'prefix%'")
+        }
+        Expr::Extract { .. } => ("EXTRACT cannot be used.", "date_trunc('hour', time)"),
+        Expr::Like { .. } | Expr::ILike { .. } => {
+            ("LIKE ANY and ESCAPE cannot be used.", "LIKE 'prefix%' OR LIKE 'other%'")
+        }
+        Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => {
+            ("IS DISTINCT FROM cannot be used.", "a <> 'x' OR a IS NULL")
+        }
+        Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => (
+            "GROUPING SETS, CUBE and ROLLUP cannot be used.",
+            "one query for each set of keys",
+        ),
+        Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => {
+            ("Rows cannot be shown, only keys and aggregates.", "COUNT(*)")
+        }
+        Expr::Interval(_) => (
+            "An interval can only be added to or taken from a date literal.",
+            "current_date - INTERVAL '7 days'",
+        ),
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::CompoundFieldAccess { .. }
+        | Expr::JsonAccess { .. }
+        | Expr::IsFalse(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsTrue(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::IsNormalized { .. }
+        | Expr::InList { .. }
+        | Expr::InUnnest { .. }
+        | Expr::Between { .. }
+        | Expr::BinaryOp { .. }
+        | Expr::AnyOp { .. }
+        | Expr::AllOp { .. }
+        | Expr::UnaryOp { .. }
+        | Expr::AtTimeZone { .. }
+        | Expr::Ceil { .. }
+        | Expr::Floor { .. }
+        | Expr::Position { .. }
+        | Expr::Substring { .. }
+        | Expr::Trim { .. }
+        | Expr::Overlay { .. }
+        | Expr::Collate { .. }
+        | Expr::Nested(_)
+        | Expr::Value(_)
+        | Expr::Prefixed { .. }
+        | Expr::TypedString(_)
+        | Expr::Function(_)
+        | Expr::Case { .. }
+        | Expr::Tuple(_)
+        | Expr::Struct { .. }
+        | Expr::Named { .. }
+        | Expr::Dictionary(_)
+        | Expr::Map(_)
+        | Expr::Array(_)
+        | Expr::MatchAgainst { .. }
+        | Expr::OuterJoin(_)
+        | Expr::Prior(_)
+        | Expr::Lambda(_)
+        | Expr::MemberOf(_) => (
+            "This expression cannot be used here.",
+            "comparisons with literals, AND, OR, NOT, IN, BETWEEN, IS NULL, LIKE, CASE, COALESCE",
+        ),
+    };
+    Refusal::new(Rule::Expression, expr.span(), message, suggestion)
+}

@@ -1,0 +1,219 @@
+//! Stage 2's output: everything that may touch events, as a closed value. What runs on events is built from it alone.
+//!
+//! Invariants: fields are private to the crate and only `bind` makes one. Bounds (`l0`, `linf`) come from the registry,
+//! never from data. [`PrivateQuery`]'s text form is canonical and holds no value of an event, only of the statement.
+//! Not here: prices and noise (`charge.rs`), what stands above a release (`free.rs`).
+
+use std::fmt;
+
+use shoal_schemas::{Kind, Programme, Region};
+
+use crate::calendar::{Grain, day_text};
+use crate::expr::{Scalar, Value};
+
+/// Most groups of one subject's day that count.
+pub const L0_MAX: u64 = 24;
+
+/// What is asked of the events of one table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivateQuery {
+    pub(crate) table: Kind,
+    pub(crate) regions: Vec<Region>,
+    pub(crate) days: DayRange,
+    /// The first readable day of each programme that is read. Earlier days have expired.
+    pub(crate) cutoffs: Vec<(Programme, i32)>,
+    pub(crate) filter: Option<Scalar>,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) aggregates: Vec<Aggregate>,
+    /// Most groups of one subject's day that count, within one time bucket of days.
+    pub(crate) l0: u32,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Whole days, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayRange {
+    pub(crate) first: i32,
+    pub(crate) last: i32,
+}
+
+impl DayRange {
+    /// All days, oldest first.
+    pub(crate) fn days(self) -> impl Iterator<Item = i32> {
+        self.first..=self.last
+    }
+
+    /// How many.
+    pub fn len(self) -> u64 {
+        u64::try_from(i64::from(self.last) - i64::from(self.first) + 1).unwrap_or(0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.last < self.first
+    }
+}
+
+/// One thing that is grouped by.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Key {
+    pub(crate) scalar: Scalar,
+    pub(crate) kind: KeyKind,
+}
+
+/// How a key's values become known.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum KeyKind {
+    /// Each region is a release of its own anyway.
+    Region,
+    /// The bucket of the day, or the hour.
+    Time(Grain),
+    /// All values are public: every one is shown, zero-filled.
+    Public(Vec<Value>),
+    /// A value is shown only when enough subjects have it.
+    Private,
+}
+
+/// One noisy number of each group.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Aggregate {
+    pub(crate) op: AggregateOp,
+    pub(crate) filter: Option<Scalar>,
+    /// What one subject's day changes in one group at the most.
+    pub(crate) linf: u64,
+    pub(crate) unit: Option<String>,
+    /// Decimal places of the number.
+    pub(crate) scale: u8,
+}
+
+/// What is counted or summed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AggregateOp {
+    /// COUNT(*).
+    Rows,
+    /// COUNT(expression).
+    Present(Scalar),
+    /// SUM(measure).
+    Sum(String),
+    /// COUNT(DISTINCT subject): released for a bucket of days at once, the others day by day.
+    Subjects,
+    /// COUNT(DISTINCT session), a day's sessions counted on their day.
+    Sessions,
+}
+
+impl PrivateQuery {
+    /// The table.
+    pub fn table(&self) -> Kind {
+        self.table
+    }
+
+    /// The regions, each a release of its own.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The days that are read, and paid for.
+    pub fn days(&self) -> DayRange {
+        self.days
+    }
+
+    /// The (region, day) blocks that are read.
+    pub fn blocks(&self) -> u64 {
+        self.days.len().saturating_mul(self.regions.len() as u64)
+    }
+
+    /// The grain of the time key that is a day or coarser, or that of the hours' days; none when time is no key.
+    pub(crate) fn grain(&self) -> Option<Grain> {
+        self.keys.iter().find_map(|key| match key.kind {
+            KeyKind::Time(grain) => Some(grain),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn has_hours(&self) -> bool {
+        self.grain() == Some(Grain::Hour)
+    }
+
+    /// Whether any key's values are private, so that every group needs enough subjects.
+    pub(crate) fn is_thresholded(&self) -> bool {
+        self.keys.iter().any(|key| key.kind == KeyKind::Private)
+    }
+
+    /// The buckets of days: their first calendar day, and the days of the range in them.
+    pub(crate) fn buckets(&self) -> Vec<Bucket> {
+        let mut buckets: Vec<Bucket> = Vec::new();
+        for day in self.days.days() {
+            let start = self.grain().map_or(self.days.first, |grain| grain.bucket(day));
+            match buckets.last_mut() {
+                Some(bucket) if bucket.start == start => bucket.days.last = day,
+                _ => buckets.push(Bucket {
+                    start,
+                    days: DayRange { first: day, last: day },
+                }),
+            }
+        }
+        buckets
+    }
+
+    /// How many groups one bucket of one region shows when all keys are public.
+    pub(crate) fn public_cells(&self) -> Option<u64> {
+        self.keys.iter().try_fold(1_u64, |cells, key| match &key.kind {
+            KeyKind::Region => Some(cells),
+            KeyKind::Time(Grain::Hour) => cells.checked_mul(24),
+            KeyKind::Time(_) => Some(cells),
+            KeyKind::Public(values) => cells.checked_mul(values.len() as u64),
+            KeyKind::Private => None,
+        })
+    }
+}
+
+/// Days that share a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) start: i32,
+    pub(crate) days: DayRange,
+}
+
+impl fmt::Display for Aggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.op {
+            AggregateOp::Rows => f.write_str("count(*)")?,
+            AggregateOp::Present(item) => write!(f, "count({item})")?,
+            AggregateOp::Sum(measure) => write!(f, "sum({measure})")?,
+            AggregateOp::Subjects => f.write_str("count(DISTINCT subject)")?,
+            AggregateOp::Sessions => f.write_str("count(DISTINCT session)")?,
+        }
+        match &self.filter {
+            Some(filter) => write!(f, " FILTER (WHERE {filter})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for PrivateQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.regions.iter().map(|r| r.as_str()).collect();
+        writeln!(f, "FROM {} IN {}", self.table, names.join(", "))?;
+        let (first, last) = (day_text(self.days.first), day_text(self.days.last));
+        writeln!(f, "DAYS {first} TO {last}")?;
+        for (programme, day) in &self.cutoffs {
+            writeln!(f, "PROGRAMME {programme} SINCE {}", day_text(*day))?;
+        }
+        if let Some(filter) = &self.filter {
+            writeln!(f, "WHERE {filter}")?;
+        }
+        for key in &self.keys {
+            let kind = match &key.kind {
+                KeyKind::Region | KeyKind::Time(_) => "public".to_owned(),
+                KeyKind::Public(values) => format!("public, {} values", values.len()),
+                KeyKind::Private => "private, above the threshold".to_owned(),
+            };
+            writeln!(f, "KEY {} ({kind})", key.scalar)?;
+        }
+        for aggregate in &self.aggregates {
+            let linf = aggregate.linf;
+            writeln!(f, "AGGREGATE {aggregate} (at most {linf} of one subject's day in one group)")?;
+        }
+        write!(f, "GROUPS OF ONE SUBJECT'S DAY {}", self.l0)
+    }
+}

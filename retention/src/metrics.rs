@@ -1,0 +1,50 @@
+//! The metrics of this crate. Labels: region and kind only.
+
+use std::sync::{Arc, atomic::AtomicI64};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
+use prometheus_client::registry::Registry;
+use shoal_schemas::{Kind, Region};
+
+/// One table.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct TableLabel {
+    region: &'static str,
+    kind: &'static str,
+}
+
+impl TableLabel {
+    pub(crate) fn new(region: Region, kind: Kind) -> TableLabel {
+        TableLabel { region: region.as_str(), kind: kind.as_str() }
+    }
+}
+
+/// Counters of all runs of this process.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    pub(crate) runs: Counter,
+    pub(crate) failures: Family<TableLabel, Counter>,
+    pub(crate) expired_rows: Family<TableLabel, Counter>,
+    pub(crate) purged_files: Family<TableLabel, Counter>,
+    pub(crate) purged_bytes: Family<TableLabel, Counter>,
+    pub(crate) last_success_seconds: Gauge<i64, Arc<AtomicI64>>,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &mut Registry) -> Metrics {
+        let m = Metrics::default();
+        registry.register("retention_runs", "Retention runs started", m.runs.clone());
+        registry.register("retention_failures", "Tables a run could not finish", m.failures.clone());
+        registry.register("retention_expired_rows", "Rows that left their table", m.expired_rows.clone());
+        registry.register("retention_purged_files", "Files deleted from the disk", m.purged_files.clone());
+        registry.register("retention_purged_bytes", "Bytes deleted from the disk", m.purged_bytes.clone());
+        registry.register(
+            "retention_last_success_seconds",
+            "When the last run without failures ran, seconds since 1970",
+            m.last_success_seconds.clone(),
+        );
+        m
+    }
+}

@@ -1,0 +1,157 @@
+//! Plans and runs over a store: expire, then purge, table by table.
+//!
+//! Invariants: rows leave only through a commit of their table; a file's bytes go only after the commit that removed it; a
+//! table that fails does not keep the others from being done; two runs of one process never overlap.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shoal_schemas::{Kind, Programme, Region, Registry};
+use shoal_storage::{LiveFile, Store, Table};
+use tokio::sync::Mutex;
+
+use crate::RetentionError;
+use crate::metrics::{Metrics, TableLabel};
+use crate::plan::{Line, Plan, TableFiles, day_of_ms, is_expired, plan};
+use crate::report::{Failure, Purged, Report};
+
+/// Whether a run changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Reports what a run would do.
+    Dry,
+    /// Expires and purges.
+    Real,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Tables done.
+    pub tables_done: usize,
+    /// Tables in all.
+    pub tables: usize,
+    /// Files that left the disk so far.
+    pub files: u64,
+}
+
+/// Plans and runs. Cheap to clone; clones share the lock that keeps runs apart.
+#[derive(Clone)]
+pub struct Retention {
+    store: Store,
+    registry: Arc<Registry>,
+    metrics: Metrics,
+    running: Arc<Mutex<()>>,
+}
+
+impl Retention {
+    /// Retention over all tables of a store.
+    pub fn new(store: Store, registry: Arc<Registry>, metrics: Metrics) -> Retention {
+        Retention { store, registry, metrics, running: Arc::new(Mutex::new(())) }
+    }
+
+    /// What a run at `now_ms` would do.
+    ///
+    /// # Errors
+    /// When a table cannot be read.
+    pub async fn plan(&self, now_ms: i64) -> Result<Plan, RetentionError> {
+        let mut tables = Vec::new();
+        for (region, kind) in all_tables() {
+            tables.push(self.files(region, kind).await?);
+        }
+        Ok(plan(&self.registry, &tables, now_ms))
+    }
+
+    /// Makes everything that is past its time at `now_ms` gone, and finishes what an earlier run left.
+    ///
+    /// # Errors
+    /// A dry run: as [`Self::plan`]. A real run reports a table that fails and goes on with the next.
+    pub async fn run_once(
+        &self,
+        now_ms: i64,
+        mode: Mode,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Report, RetentionError> {
+        let _running = self.running.lock().await;
+        if mode == Mode::Dry {
+            let expired = self.plan(now_ms).await?.lines;
+            return Ok(Report { now_ms, dry_run: true, expired, purged: vec![], failed: vec![] });
+        }
+        self.metrics.runs.inc();
+        let mut report = Report { now_ms, dry_run: false, expired: vec![], purged: vec![], failed: vec![] };
+        let tables = all_tables();
+        for (done, (region, kind)) in tables.iter().copied().enumerate() {
+            progress(self.progress(done, tables.len(), &report));
+            if let Err(error) = self.run_table(region, kind, &mut report).await {
+                self.metrics.failures.get_or_create(&TableLabel::new(region, kind)).inc();
+                tracing::error!(%region, %kind, %error, "retention of a table did not finish");
+                report.failed.push(Failure { region, kind, reason: error.to_string() });
+            }
+        }
+        progress(self.progress(tables.len(), tables.len(), &report));
+        report.expired.sort_by_key(|l| (l.region, l.programme, l.kind));
+        if report.failed.is_empty() {
+            self.metrics.last_success_seconds.set(now_ms / 1000);
+        }
+        Ok(report)
+    }
+
+    fn progress(&self, tables_done: usize, tables: usize, report: &Report) -> Progress {
+        Progress { tables_done, tables, files: report.purged_total().0 }
+    }
+
+    async fn run_table(
+        &self,
+        region: Region,
+        kind: Kind,
+        report: &mut Report,
+    ) -> Result<(), shoal_storage::StorageError> {
+        let today = day_of_ms(report.now_ms);
+        let table = self.open(region, kind).await?;
+        let registry = Arc::clone(&self.registry);
+        let expired = move |file: &LiveFile| is_expired(&registry, file.programme, kind, file.day, today);
+        let removed = table.expire(&expired).await?;
+        let kept = table.snapshot().await?;
+        let label = TableLabel::new(region, kind);
+        self.metrics.expired_rows.get_or_create(&label).inc_by(removed.rows);
+        report.expired.extend(self.lines(&table, &removed.removed, kept.files()));
+        let purged = table.purge(report.now_ms).await?;
+        self.metrics.purged_files.get_or_create(&label).inc_by(purged.files);
+        self.metrics.purged_bytes.get_or_create(&label).inc_by(purged.bytes);
+        if purged.files > 0 || purged.log_entries > 0 {
+            let (files, bytes, log_entries) = (purged.files, purged.bytes, purged.log_entries);
+            tracing::info!(%region, %kind, files, bytes, log_entries, "retention purged a table");
+            report.purged.push(Purged { region, kind, files, bytes, log_entries });
+        }
+        Ok(())
+    }
+
+    /// The report's lines of one table, from the files that the commit removed and those that stay.
+    fn lines(&self, table: &Table, removed: &[LiveFile], kept: &[LiveFile]) -> Vec<Line> {
+        let mut lines: BTreeMap<Programme, Line> = BTreeMap::new();
+        for (file, gone) in removed.iter().map(|f| (f, true)).chain(kept.iter().map(|f| (f, false))) {
+            lines
+                .entry(file.programme)
+                .or_insert_with(|| Line::empty(&self.registry, table.region(), file.programme, table.kind()))
+                .count(file, gone);
+        }
+        lines.into_values().collect()
+    }
+
+    async fn open(&self, region: Region, kind: Kind) -> Result<Table, shoal_storage::StorageError> {
+        self.store.table(region, self.registry.table(kind)).await
+    }
+
+    async fn files(&self, region: Region, kind: Kind) -> Result<TableFiles, RetentionError> {
+        let read = async {
+            let snapshot = self.open(region, kind).await?.snapshot().await?;
+            Ok(TableFiles { region, kind, files: snapshot.files().to_vec() })
+        };
+        read.await.map_err(|source| RetentionError::Table { region, kind, source })
+    }
+}
+
+fn all_tables() -> Vec<(Region, Kind)> {
+    let kinds = |region: &'static Region| Kind::ALL.iter().map(|kind| (*region, *kind));
+    Region::ALL.iter().flat_map(kinds).collect()
+}

@@ -1,0 +1,46 @@
+//! The list of faults found so far.
+//!
+//! Not here: what is a fault (the files beside this one).
+
+use std::ops::Range;
+
+use super::Source;
+use crate::SchemaError;
+
+/// More than this are not listed: the first ones explain the rest.
+const FAULTS_MAX: usize = 200;
+
+/// Faults in the order they were found.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    list: Vec<SchemaError>,
+}
+
+impl Faults {
+    /// A fault at a byte range of a file.
+    pub(super) fn at(&mut self, source: &Source, span: Range<usize>, reason: impl Into<String>) {
+        self.push(source.name.clone(), source.line(span.start), reason.into());
+    }
+
+    /// A fault of a file as a whole.
+    pub(super) fn at_file(&mut self, file: &str, reason: impl Into<String>) {
+        self.push(file.to_owned(), 1, reason.into());
+    }
+
+    /// Ok when there is no fault; takes them out otherwise.
+    pub(super) fn done(&mut self) -> Result<(), Vec<SchemaError>> {
+        if self.list.is_empty() { Ok(()) } else { Err(std::mem::take(&mut self.list)) }
+    }
+
+    /// The faults, whether there are any or not.
+    pub(super) fn into_errors(self) -> Vec<SchemaError> {
+        self.list
+    }
+
+    fn push(&mut self, file: String, line: usize, reason: String) {
+        let fault = SchemaError { file, line, reason };
+        if self.list.len() < FAULTS_MAX && !self.list.contains(&fault) {
+            self.list.push(fault);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! From files to a checked registry: read the files, parse each, check them together, lay out the tables.
+//!
+//! Invariants: no content of a file makes it panic; a fault names file and line; all files are parsed before any
+//! check, and every check runs, so one run reports everything that can be known. A file that does not parse stops
+//! after parsing, because what would follow are faults of the missing file, not of the others.
+//!
+//! - `source`: the embedded files and the overlay directory
+//! - `raw`: the shape of each file
+//! - `fault`: the list of faults
+//! - `event`, `property`, `policy`, `country`, `vendor`: what a file may say
+//! - `overlay`: what an overlaid file may change
+//! - `layout`: from properties to the tables' columns
+
+mod country;
+mod embedded;
+mod event;
+mod fault;
+mod layout;
+mod overlay;
+mod policy;
+mod property;
+mod raw;
+mod source;
+#[cfg(test)]
+mod tests;
+mod vendor;
+
+use std::path::Path;
+
+use fault::Faults;
+pub(crate) use layout::CommonRoles;
+pub(crate) use policy::RetentionDays;
+use source::Source;
+
+use crate::registry::Parts;
+use crate::{Kind, Programme, Region, SchemaError};
+
+/// Reads and checks everything; the parts are complete and consistent.
+pub(crate) fn load(overlay: Option<&Path>) -> Result<Parts, Vec<SchemaError>> {
+    let mut faults = Faults::default();
+    let mut sources = source::embedded();
+    if let Some(dir) = overlay {
+        sources.extend(source::directory(dir, &mut faults));
+    }
+    check(sources, faults)
+}
+
+/// Parses and checks the files.
+fn check(sources: Vec<Source>, mut faults: Faults) -> Result<Parts, Vec<SchemaError>> {
+    let files = raw::parse(sources, &mut faults);
+    faults.done()?;
+    build(files)
+}
+
+/// Checks the parsed files together. Cheapest and most basic first.
+fn build(files: raw::Files) -> Result<Parts, Vec<SchemaError>> {
+    let mut faults = Faults::default();
+    let common = layout::common(&files.common, &mut faults);
+    let mut events = event::events(&files.events, &mut faults);
+    let tables = layout::tables(&mut events, &files.events, &common, &mut faults);
+    let programmes = policy::programmes(&files.programmes, &mut faults);
+    let regions = policy::regions(&files.regions, &mut faults);
+    let retention = policy::retention(&files.retention, &mut faults);
+    let countries = country::countries(&files.countries, &regions, &mut faults);
+    let vendors = vendor::vendors(&files.vendors, &events, &mut faults);
+    faults.done()?;
+    // Each of these lists is complete when no fault was found; the fault is for a mistake in this crate.
+    let incomplete = |what: &str| {
+        let mut faults = Faults::default();
+        faults.at_file("defs", format!("{what} are incomplete"));
+        faults.into_errors()
+    };
+    Ok(Parts {
+        events,
+        tables: exact::<_, { Kind::ALL.len() }>(tables).ok_or_else(|| incomplete("tables"))?,
+        programmes: exact::<_, { Programme::ALL.len() }>(programmes)
+            .ok_or_else(|| incomplete("programmes"))?,
+        regions: exact::<_, { Region::ALL.len() }>(regions).ok_or_else(|| incomplete("regions"))?,
+        retention,
+        countries,
+        vendors,
+    })
+}
+
+/// An array of exactly these, or none when there are more or fewer.
+fn exact<T, const N: usize>(list: Vec<T>) -> Option<[T; N]> {
+    list.try_into().ok()
+}

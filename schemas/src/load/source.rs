@@ -1,0 +1,130 @@
+//! The files that definitions are read from: those embedded in the binary, and those of an overlay directory.
+//!
+//! Invariants: names are relative to the root of the definitions and use `/`; an overlay's size, number of files and
+//! depth are bounded; files come in the order of their names, so that loading is deterministic.
+
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+
+use super::embedded::FILES;
+use super::fault::Faults;
+
+/// A definition file is a page of text; anything larger is a mistake.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Many times what a large organisation would declare.
+const FILES_MAX: usize = 2_000;
+/// The folders of the layout.
+pub(super) const FOLDERS: [&str; 4] = ["events", "programmes", "regions", "vendors"];
+/// The files of the layout's root.
+pub(super) const ROOT_FILES: [&str; 3] = ["common.toml", "countries.toml", "retention.toml"];
+
+/// One file.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// Relative to the root of the definitions, as `events/click.toml`.
+    pub(super) name: String,
+    /// The whole text.
+    pub(super) text: String,
+}
+
+impl Source {
+    /// The line of a byte offset, from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        let head = self.text.as_bytes();
+        let head = &head[..offset.min(head.len())];
+        head.iter().filter(|b| **b == b'\n').count() + 1
+    }
+
+    /// The file's name without folder and extension.
+    pub(super) fn stem(&self) -> &str {
+        let file = self.name.rsplit('/').next().unwrap_or(&self.name);
+        file.strip_suffix(".toml").unwrap_or(file)
+    }
+
+    /// The whole file, for a fault that has no place of its own.
+    pub(super) const fn start(&self) -> Range<usize> {
+        0..0
+    }
+}
+
+/// The files in the binary.
+pub(super) fn embedded() -> Vec<Source> {
+    FILES.iter().map(|(name, text)| Source { name: (*name).to_owned(), text: (*text).to_owned() }).collect()
+}
+
+/// The files of an operator's directory, by name. Names that start with a dot (editors, mounted config maps) and
+/// `README.md` are passed over; any other file that is not of the layout is a fault, since it would have no effect.
+pub(super) fn directory(root: &Path, faults: &mut Faults) -> Vec<Source> {
+    let mut names = Vec::new();
+    list(root, "", &mut names, faults);
+    for folder in FOLDERS {
+        if root.join(folder).is_dir() {
+            list(&root.join(folder), folder, &mut names, faults);
+        }
+    }
+    names.sort();
+    if names.len() > FILES_MAX {
+        faults.at_file(".", format!("more than {FILES_MAX} files"));
+        names.clear();
+    }
+    names.into_iter().filter_map(|name| read(root, name, faults)).collect()
+}
+
+/// Adds the names of the definition files of one folder.
+fn list(dir: &Path, folder: &str, names: &mut Vec<String>, faults: &mut Faults) {
+    let shown = if folder.is_empty() { "." } else { folder };
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => return faults.at_file(shown, format!("cannot be read: {}", error.kind())),
+    };
+    for entry in entries.take(FILES_MAX + 1) {
+        let name = match entry {
+            Ok(entry) => entry.file_name(),
+            Err(error) => return faults.at_file(shown, format!("cannot be read: {}", error.kind())),
+        };
+        let Some(name) = name.to_str() else {
+            faults.at_file(shown, "holds a file whose name is not UTF-8");
+            continue;
+        };
+        if name.starts_with('.') || name == "README.md" {
+            continue;
+        }
+        let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let known_folder = folder.is_empty() && FOLDERS.contains(&name);
+        let wanted = if folder.is_empty() { ROOT_FILES.contains(&name) } else { name.ends_with(".toml") };
+        let path_on_disk = dir.join(name);
+        if wanted && path_on_disk.is_file() {
+            names.push(path);
+        } else if !(known_folder && path_on_disk.is_dir()) {
+            faults.at_file(
+                &path,
+                "is not a definition: expected common.toml, countries.toml, retention.toml, or a .toml file in events, programmes, regions or vendors",
+            );
+        }
+    }
+}
+
+/// Reads one file, bounded.
+fn read(root: &Path, name: String, faults: &mut Faults) -> Option<Source> {
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(root.join(&name));
+    let read = opened.and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        faults.at_file(&name, format!("cannot be read: {}", error.kind()));
+        return None;
+    }
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        faults.at_file(&name, format!("is larger than {FILE_BYTES_MAX} bytes"));
+        return None;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(Source { name, text }),
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|b| **b == b'\n').count() + 1;
+            faults.at_file(&name, format!("line {line} is not UTF-8"));
+            None
+        }
+    }
+}

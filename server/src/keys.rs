@@ -1,0 +1,256 @@
+//! Access keys of apps, analysts and officers, as `<data_dir>/control/keys.json`: scopes, and hashes of secrets only.
+//!
+//! A key is written `<id>.<secret>`, or `<id>_<secret>` where a dot is not allowed (the DSN of a Sentry SDK). The secret is
+//! shown once, when the key is made.
+//!
+//! ```json
+//! {"version": 1, "keys": [{"id": "ing0123456789", "hash": "<64 hex>", "created_at_ms": 0, "revoked_at_ms": null,
+//!   "scope": {"ingest": {"app": "camera", "regions": ["DE"], "programme": null, "policy": null}}}]}
+//! ```
+//! Invariants: the file is replaced as a whole (written beside it with mode 0600, fsynced, renamed, directory fsynced) under
+//! a lock, so that two commands never lose each other's change; a key that is revoked stays in the file, so that its id is
+//! never used again.
+//! Not here: reading a key from a request (`auth.rs`), the regions' secrets (`shoal-privacy`, `keyring.rs`).
+
+mod live;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use shoal_privacy::secret::SecretHash;
+use shoal_schemas::{Programme, Region};
+
+use crate::error::Error;
+
+pub use live::{KeySet, LiveKeys};
+
+const VERSION: u32 = 1;
+/// Bytes of the key file that are read at the most.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+const ID_BYTES: usize = 5;
+const SECRET_BYTES: usize = 24;
+
+/// What a key may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Scope {
+    /// Send events and consents, nothing else.
+    Ingest {
+        /// The app, which becomes the column `app`.
+        app: String,
+        /// The regions it may write to.
+        regions: Vec<Region>,
+        /// The one programme it may send; none: both.
+        programme: Option<Programme>,
+        /// The policy version under which every subject opted in before the app starts its SDK.
+        policy: Option<String>,
+    },
+    /// Ask questions; as an officer also run retention and read the metrics.
+    Analyst {
+        /// `analyst` or `officer`.
+        role: Role,
+        /// The regions it may ask about.
+        regions: Vec<Region>,
+    },
+}
+
+/// What a person may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Ask questions.
+    Analyst,
+    /// Ask questions, run retention, read metrics.
+    Officer,
+}
+
+/// A key without its secret. No `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRecord {
+    /// Public part.
+    pub id: String,
+    #[serde(with = "hash_hex")]
+    pub(crate) hash: SecretHash,
+    /// When it was made, ms since 1970.
+    pub created_at_ms: i64,
+    /// When it was revoked, ms since 1970.
+    pub revoked_at_ms: Option<i64>,
+    /// What it may do.
+    pub scope: Scope,
+}
+
+/// A new key: the only moment its secret is known. No `Debug`, no `Display`.
+pub struct NewKey {
+    /// Public part.
+    pub id: String,
+    secret: String,
+}
+
+impl NewKey {
+    /// `<id>.<secret>`, for the one who asked for the key.
+    pub fn reveal(&self) -> String {
+        format!("{}.{}", self.id, self.secret)
+    }
+
+    /// `<id>_<secret>`, for the user part of a Sentry DSN.
+    pub fn reveal_for_dsn(&self) -> String {
+        format!("{}_{}", self.id, self.secret)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    version: u32,
+    keys: Vec<KeyRecord>,
+}
+
+/// The file of keys of a data directory.
+#[derive(Clone, Debug)]
+pub struct KeyStore {
+    path: PathBuf,
+}
+
+impl KeyStore {
+    /// The file of this data directory; it need not exist.
+    pub fn new(data_dir: &Path) -> KeyStore {
+        KeyStore { path: data_dir.join("control").join("keys.json") }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All keys, revoked ones too.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not one. No file is no error.
+    pub fn list(&self) -> Result<Vec<KeyRecord>, Error> {
+        let length = match fs::metadata(&self.path) {
+            Ok(meta) => meta.len(),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Error::io(&self.path, e)),
+        };
+        if length > FILE_BYTES_MAX {
+            return Err(Error::Keys(format!("{}: too large", self.path.display())));
+        }
+        let text = fs::read(&self.path).map_err(|e| Error::io(&self.path, e))?;
+        let file: KeyFile = serde_json::from_slice(&text).map_err(|e| {
+            Error::Keys(format!("{}: line {}: not a file of keys", self.path.display(), e.line()))
+        })?;
+        if file.version != VERSION {
+            return Err(Error::Keys(format!("{}: version {}", self.path.display(), file.version)));
+        }
+        Ok(file.keys)
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// When the scope makes no sense, or the file cannot be read or replaced.
+    pub fn create(&self, scope: Scope, now_ms: i64) -> Result<NewKey, Error> {
+        check(&scope)?;
+        let prefix = match &scope {
+            Scope::Ingest { .. } => "ing",
+            Scope::Analyst { role: Role::Analyst, .. } => "ana",
+            Scope::Analyst { role: Role::Officer, .. } => "off",
+        };
+        let new = NewKey { id: format!("{prefix}{}", random_hex(ID_BYTES)?), secret: random_hex(SECRET_BYTES)? };
+        let (id, hash) = (new.id.clone(), SecretHash::of(&new.secret));
+        self.change(|keys| {
+            keys.push(KeyRecord { id, hash, created_at_ms: now_ms, revoked_at_ms: None, scope });
+            Ok(())
+        })?;
+        Ok(new)
+    }
+
+    /// Revokes a key; a running service knows within a second.
+    ///
+    /// # Errors
+    /// When there is no such key, or the file cannot be read or replaced.
+    pub fn revoke(&self, id: &str, now_ms: i64) -> Result<(), Error> {
+        self.change(|keys| match keys.iter_mut().find(|k| k.id == id) {
+            Some(key) => {
+                key.revoked_at_ms.get_or_insert(now_ms);
+                Ok(())
+            }
+            None => Err(Error::Keys("no key has this id; see `shoal keys list`".into())),
+        })
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut Vec<KeyRecord>) -> Result<(), Error>) -> Result<(), Error> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| Error::io(dir, e))?;
+        let lock_path = dir.join("keys.lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
+        let lock = lock.map_err(|e| Error::io(&lock_path, e))?;
+        lock.lock().map_err(|e| Error::io(&lock_path, e))?;
+        let mut keys = self.list()?;
+        edit(&mut keys)?;
+        let text = serde_json::to_vec_pretty(&KeyFile { version: VERSION, keys })
+            .map_err(|e| Error::Keys(e.to_string()))?;
+        let written = self.path.with_extension("json.new");
+        replace(&written, &self.path, &text).map_err(|e| Error::io(&self.path, e))
+    }
+}
+
+fn replace(written: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
+    // A file that a killed command left may have another mode; begin anew.
+    match fs::remove_file(written) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(written)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(written, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn check(scope: &Scope) -> Result<(), Error> {
+    let wrong = |reason: &str| Err(Error::Keys(reason.into()));
+    match scope {
+        Scope::Ingest { regions, .. } | Scope::Analyst { regions, .. } if regions.is_empty() => {
+            wrong("a key needs at least one region")
+        }
+        Scope::Ingest { programme: None, policy: Some(_), .. } => {
+            wrong("a policy can be asserted for one programme only: name it with --programme")
+        }
+        Scope::Ingest { app, .. } if !is_name(app) => {
+            wrong("an app's name has 1 to 64 of a-z, A-Z, 0-9, `.`, `-` and `_`")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+fn random_hex(bytes: usize) -> Result<String, Error> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(|e| Error::Keys(format!("no random numbers: {e}")))?;
+    Ok(hex::encode(random))
+}
+
+mod hash_hex {
+    //! A hash as 64 hexadecimal digits.
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+    use shoal_privacy::secret::SecretHash;
+
+    pub(super) fn serialize<S: Serializer>(hash: &SecretHash, serializer: S) -> Result<S::Ok, S::Error> {
+        hash.to_hex().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretHash, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        SecretHash::from_hex(&text).ok_or_else(|| D::Error::custom("not a hash"))
+    }
+}

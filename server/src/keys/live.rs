@@ -1,0 +1,125 @@
+//! The keys a running service knows: replaced as a whole when the file changes, so that a request never sees half a change.
+//!
+//! Invariant: a file that cannot be read changes nothing; the keys known before stay as they are, and the log says so once.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use shoal_ingest::IngestGrant;
+use shoal_query::AnalystGrant;
+
+use super::{KeyRecord, KeyStore, Role, Scope};
+use crate::error::Error;
+
+/// What a key grants.
+#[derive(Clone)]
+pub(crate) enum Grant {
+    Ingest(Arc<IngestGrant>),
+    Analyst(Arc<AnalystGrant>),
+}
+
+/// All keys at one moment.
+pub struct KeySet {
+    by_id: HashMap<String, (KeyRecord, Grant)>,
+}
+
+impl KeySet {
+    fn new(records: Vec<KeyRecord>) -> KeySet {
+        let active = records.into_iter().filter(|r| r.revoked_at_ms.is_none());
+        KeySet { by_id: active.map(|r| (r.id.clone(), (r.clone(), grant(&r)))).collect() }
+    }
+
+    /// What this key, as it was presented, grants.
+    pub(crate) fn grant(&self, presented: &str) -> Option<&Grant> {
+        let (id, secret) = presented.split_once(['.', '_'])?;
+        let (record, grant) = self.by_id.get(id)?;
+        record.hash.verify(secret).then_some(grant)
+    }
+
+    /// Active keys.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+}
+
+fn grant(record: &KeyRecord) -> Grant {
+    match &record.scope {
+        Scope::Ingest { app, regions, programme, policy } => Grant::Ingest(Arc::new(IngestGrant {
+            key_id: record.id.clone(),
+            app: app.clone(),
+            programme: *programme,
+            asserted_policy: policy.clone(),
+            regions: regions.clone(),
+        })),
+        Scope::Analyst { role, regions } => Grant::Analyst(Arc::new(AnalystGrant {
+            key_id: record.id.clone(),
+            role: match role {
+                Role::Analyst => shoal_query::Role::Analyst,
+                Role::Officer => shoal_query::Role::Officer,
+            },
+            regions: regions.clone(),
+        })),
+    }
+}
+
+/// What tells one state of the file from another. The inode is new with each replacement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+/// The keys of a running service.
+pub struct LiveKeys {
+    store: KeyStore,
+    current: ArcSwap<KeySet>,
+    stamp: Mutex<Option<Stamp>>,
+}
+
+impl LiveKeys {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn open(store: KeyStore) -> Result<LiveKeys, Error> {
+        let stamp = stamp(&store);
+        let current = ArcSwap::from_pointee(KeySet::new(store.list()?));
+        Ok(LiveKeys { store, current, stamp: Mutex::new(stamp) })
+    }
+
+    /// The keys now.
+    pub fn current(&self) -> arc_swap::Guard<Arc<KeySet>> {
+        self.current.load()
+    }
+
+    /// Reads the file again when it has changed.
+    pub fn refresh(&self) {
+        let mut known = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = stamp(&self.store);
+        if *known == found {
+            return;
+        }
+        *known = found;
+        match self.store.list() {
+            Ok(records) => {
+                let keys = KeySet::new(records);
+                tracing::info!(active = keys.len(), "access keys changed");
+                self.current.store(Arc::new(keys));
+            }
+            Err(error) => tracing::error!(%error, "access keys could not be read; those known before stay"),
+        }
+    }
+}
+
+fn stamp(store: &KeyStore) -> Option<Stamp> {
+    let meta = std::fs::metadata(store.path()).ok()?;
+    Some(Stamp { inode: meta.ino(), length: meta.len(), modified: (meta.mtime(), meta.mtime_nsec()) })
+}

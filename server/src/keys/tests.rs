@@ -1,0 +1,91 @@
+//! Making, revoking, hashing and reloading keys.
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::live::Grant;
+use super::*;
+
+fn ingest() -> Scope {
+    Scope::Ingest { app: "camera".into(), regions: vec![Region::De], programme: None, policy: None }
+}
+
+#[test]
+fn only_a_hash_is_kept_and_only_for_the_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let key = store.create(ingest(), 7).unwrap();
+    let text = fs::read_to_string(store.path()).unwrap();
+    let secret = key.reveal().split_once('.').unwrap().1.to_owned();
+    assert_eq!(secret.len(), 48);
+    assert!(text.contains(&key.id) && !text.contains(&secret));
+    assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!store.path().with_extension("json.new").exists());
+    assert!(key.reveal_for_dsn().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+}
+
+#[test]
+fn a_key_works_in_both_forms_until_it_is_revoked() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let live = LiveKeys::open(store.clone()).unwrap();
+    assert!(live.current().is_empty());
+    let key = store.create(ingest(), 7).unwrap();
+    assert!(live.current().grant(&key.reveal()).is_none(), "not before it was read");
+    live.refresh();
+    assert!(matches!(live.current().grant(&key.reveal()), Some(Grant::Ingest(g)) if g.app == "camera"));
+    assert!(live.current().grant(&key.reveal_for_dsn()).is_some());
+    for wrong in ["", ".", &key.id, &format!("{}.", key.id), &format!("{}x", key.reveal())] {
+        assert!(live.current().grant(wrong).is_none());
+    }
+    store.revoke(&key.id, 9).unwrap();
+    live.refresh();
+    assert!(live.current().grant(&key.reveal()).is_none());
+    assert_eq!(store.list().unwrap()[0].revoked_at_ms, Some(9));
+    store.revoke(&key.id, 10).unwrap();
+    assert_eq!(store.list().unwrap()[0].revoked_at_ms, Some(9), "the first time counts");
+    assert!(store.revoke("nobody", 9).is_err());
+}
+
+#[test]
+fn a_broken_file_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let key = store.create(ingest(), 7).unwrap();
+    let live = LiveKeys::open(store.clone()).unwrap();
+    fs::write(store.path(), "{\"version\": 1, \"keys\": [{\"secret").unwrap();
+    live.refresh();
+    assert!(live.current().grant(&key.reveal()).is_some());
+    let error = store.list().err().unwrap().to_string();
+    assert!(error.contains("line 1") && !error.contains("secret"));
+    assert!(LiveKeys::open(store).is_err());
+}
+
+#[test]
+fn scopes_that_make_no_sense_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let scope = |app: &str, regions, policy: Option<&str>| Scope::Ingest {
+        app: app.into(),
+        regions,
+        programme: None,
+        policy: policy.map(str::to_owned),
+    };
+    assert!(store.create(scope("camera", vec![], None), 0).is_err());
+    assert!(store.create(scope("", vec![Region::De], None), 0).is_err());
+    assert!(store.create(scope("a b", vec![Region::De], None), 0).is_err());
+    assert!(store.create(scope("camera", vec![Region::De], Some("2026-01")), 0).is_err());
+    assert!(store.list().unwrap().is_empty());
+}
+
+#[test]
+fn commands_at_the_same_time_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..5).for_each(|i| drop(store.create(ingest(), i).unwrap())));
+        }
+    });
+    assert_eq!(store.list().unwrap().len(), 20);
+}

@@ -1,0 +1,67 @@
+//! All routes. Each file of this folder is one door: it reads the request, asks one part of the service, and answers.
+//!
+//! Not here: status codes and forms (`answers.rs`), keys (`auth.rs`), limits on bodies (`body.rs`).
+
+mod consents;
+mod events;
+mod openapi;
+mod operation;
+mod retention;
+mod sentry;
+mod sql;
+mod validate;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use shoal_ingest::Request;
+use shoal_schemas::Protocol;
+
+use crate::answers::{Dialect, refusal, refuse};
+use crate::state::State;
+
+/// Registers every route.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    config
+        .route("/v1/events", web::post().to(events::native))
+        .route("/v1/batch", web::post().to(events::segment))
+        .route("/api/{project}/envelope/", web::post().to(sentry::envelope))
+        .route("/api/{project}/envelope", web::post().to(sentry::envelope))
+        .route("/v1/consents", web::post().to(consents::record))
+        .route("/v1/validate", web::post().to(validate::validate))
+        .route("/v1/sql", web::post().to(sql::answer))
+        .route("/v1/tables", web::get().to(sql::tables))
+        .route("/v1/retention/plan", web::get().to(retention::plan))
+        .route("/v1/retention/runs", web::post().to(retention::run))
+        .route("/healthz", web::get().to(operation::healthz))
+        .route("/readyz", web::get().to(operation::readyz))
+        .route("/metrics", web::get().to(operation::metrics))
+        .service(web::redirect("/docs", "/docs/"))
+        .service(openapi::pages())
+        .default_service(web::to(unknown));
+}
+
+async fn unknown() -> HttpResponse {
+    refusal(Dialect::Native, &refuse(404, "unknown_path", "no such path or method; see /docs/"))
+}
+
+/// What the pipeline is given: the body and what the head of the request says about it.
+fn incoming<'a>(http: &'a HttpRequest, state: &State, protocol: Protocol, body: &'a [u8]) -> Request<'a> {
+    let text = |name: &str| http.headers().get(name).and_then(|v| v.to_str().ok());
+    Request {
+        protocol,
+        content_type: text("content-type"),
+        content_encoding: text("content-encoding"),
+        body,
+        peer: peer(http, state.config.http.trust_forwarded_for),
+        received_ms: state.now_ms(),
+    }
+}
+
+/// The client's address, for its country only.
+fn peer(http: &HttpRequest, trust_forwarded_for: bool) -> Option<std::net::IpAddr> {
+    if trust_forwarded_for
+        && let Some(forwarded) = http.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok())
+    {
+        return forwarded.rsplit(',').next()?.trim().parse().ok();
+    }
+    http.peer_addr().map(|a| a.ip())
+}

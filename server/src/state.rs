@@ -1,0 +1,78 @@
+//! What a request can reach: the built parts of the service, shared by all workers.
+//!
+//! Not here: building them (`startup.rs`), serving (`http.rs`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use shoal_ingest::Ingest;
+use shoal_query::Engine;
+use shoal_retention::Retention;
+use tokio::runtime::Handle;
+
+use crate::body::Bodies;
+use crate::config::Config;
+use crate::keys::LiveKeys;
+use crate::metrics::Metrics;
+
+/// Milliseconds since 1970, UTC; tests move it.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// The parts of a running service.
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) keys: LiveKeys,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) retention: Retention,
+    pub(crate) bodies: Bodies,
+    pub(crate) metrics: Metrics,
+    pub(crate) registry: prometheus_client::registry::Registry,
+    /// Where queries run, away from ingestion.
+    pub(crate) query_runtime: Handle,
+    ready: AtomicBool,
+}
+
+/// The built parts, before they serve.
+pub(crate) struct Parts {
+    pub(crate) keys: LiveKeys,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) retention: Retention,
+    pub(crate) metrics: Metrics,
+    pub(crate) registry: prometheus_client::registry::Registry,
+    pub(crate) query_runtime: Handle,
+}
+
+impl State {
+    pub(crate) fn new(config: Config, clock: Clock, parts: Parts) -> State {
+        State {
+            bodies: Bodies::new(&config),
+            config,
+            clock,
+            keys: parts.keys,
+            ingest: parts.ingest,
+            engine: parts.engine,
+            retention: parts.retention,
+            metrics: parts.metrics,
+            registry: parts.registry,
+            query_runtime: parts.query_runtime,
+            ready: AtomicBool::new(true),
+        }
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// Whether new events are taken.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// From now on `/readyz` says no.
+    pub(crate) fn close(&self) {
+        self.ready.store(false, Ordering::Release);
+    }
+}

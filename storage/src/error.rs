@@ -1,0 +1,79 @@
+//! The one error of this crate. Texts name tables, files and versions, never the content of a row.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong in a store, and what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The root is no place this build can store in. Change the configuration.
+    #[error("unusable location {location}: {reason}")]
+    Location {
+        /// The URL or path as given.
+        location: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process serves this directory.
+    #[error("{} is locked: another process serves this directory", .0.display())]
+    Locked(PathBuf),
+    /// A table or a batch does not fit its definition. A definition evolves by addition only.
+    #[error("schema of {table}: {reason}")]
+    Schema {
+        /// `REGION/kind`.
+        table: String,
+        /// Which column, and why.
+        reason: String,
+    },
+    /// The operating system refused a file operation.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The Delta log could not be read or written. An append that answers this may be repeated with the same version.
+    #[error("delta log: {0}")]
+    Delta(#[from] deltalake_core::DeltaTableError),
+    /// A Parquet file could not be written or read.
+    #[error("parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// A batch could not be sorted or converted.
+    #[error("arrow: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// The ledger file could not be read or written. Nothing was acknowledged.
+    #[error("ledger: {0}")]
+    Ledger(#[from] redb::Error),
+    /// A file was written by a version of Shoal that this one does not know.
+    #[error("{}: format {found}, this build knows {known}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The number found in it.
+        found: u32,
+        /// The number this build writes.
+        known: u32,
+    },
+    /// The rows after a maintenance commit are not those expected: the table was changed behind Shoal's back.
+    #[error("{table}: {found} rows after the commit, expected {expected}")]
+    RowCount {
+        /// `REGION/kind`.
+        table: String,
+        /// Rows before, less those removed.
+        expected: u64,
+        /// Rows found.
+        found: u64,
+    },
+    /// A worker thread was cancelled; the process is stopping.
+    #[error("storage is stopping")]
+    Stopped,
+}
+
+impl StorageError {
+    pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> StorageError {
+        let path = path.as_ref().to_path_buf();
+        move |source| StorageError::Io { path, source }
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, StorageError>;
