@@ -1,1 +1,125 @@
-//! See the design.
+//! Settings of ingestion, with the defaults that suit one machine.
+//!
+//! Not here: where they are read from (`shoal-server`, `config.rs`), what may be collected (`shoal-schemas`).
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{error::IngestError, pipeline::PipelineConfig};
+
+/// All settings of this crate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestConfig {
+    /// Root of the logs, the event-id runs and the ledgers; each region has a directory of its own below it.
+    pub data_dir: PathBuf,
+    /// What a request may be, and how long a pseudonym lives.
+    pub pipeline: PipelineConfig,
+    /// The write-ahead log.
+    pub log: LogConfig,
+    /// How resends are recognised.
+    pub dedup: DedupConfig,
+    /// Events wait for the tables this long, ms, unless a segment is full before.
+    pub flush_interval_ms: u64,
+}
+
+/// The write-ahead log of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Size of a segment file, and of the rows in it before compression, bytes. Reading one back takes about twice this.
+    pub segment_bytes_max: u64,
+    /// Rows that are made durable together, bytes.
+    pub group_bytes_max: usize,
+    /// Batches that wait for a region's writer.
+    pub queue_batches_max: usize,
+    /// Bytes of requests and batches in memory, all regions together; above it requests are refused with 429.
+    pub in_flight_bytes_max: u64,
+    /// Requests are refused with 507 when the disk has less than this left, bytes.
+    pub free_bytes_min: u64,
+}
+
+/// How resends are recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DedupConfig {
+    /// A resend within this time is counted once, hours.
+    pub window_h: u32,
+    /// Memory of the filters over older event ids, bytes, all regions together. A million ids take 1.13 MB of it; beyond
+    /// it lookups read the disk more.
+    pub filter_bytes_max: u64,
+}
+
+impl Default for IngestConfig {
+    fn default() -> IngestConfig {
+        IngestConfig {
+            data_dir: PathBuf::from("data"),
+            pipeline: PipelineConfig::default(),
+            log: LogConfig::default(),
+            dedup: DedupConfig::default(),
+            flush_interval_ms: 10_000,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig {
+            segment_bytes_max: 32 << 20,
+            group_bytes_max: 1 << 20,
+            queue_batches_max: 4096,
+            in_flight_bytes_max: 32 << 20,
+            free_bytes_min: 1 << 30,
+        }
+    }
+}
+
+impl Default for DedupConfig {
+    fn default() -> DedupConfig {
+        DedupConfig { window_h: 48, filter_bytes_max: 96 << 20 }
+    }
+}
+
+impl IngestConfig {
+    /// Whether the settings make sense together.
+    ///
+    /// # Errors
+    /// Which one does not, and what it must be.
+    pub fn check(&self) -> Result<(), IngestError> {
+        let log = &self.log;
+        let rules = [
+            ((1 << 16..=1 << 30).contains(&log.segment_bytes_max), "log.segment_bytes_max must be 65536 to 1073741824"),
+            (
+                log.group_bytes_max > 0 && (log.group_bytes_max as u64) <= log.segment_bytes_max / 4,
+                "log.group_bytes_max must be 1 to a quarter of log.segment_bytes_max",
+            ),
+            (
+                log.queue_batches_max > 0 && log.in_flight_bytes_max > 0,
+                "log.queue_batches_max and log.in_flight_bytes_max must be at least 1",
+            ),
+            ((1..=24 * 365).contains(&self.dedup.window_h), "dedup.window_h must be 1 to 8760"),
+            ((1..=86_400_000).contains(&self.flush_interval_ms), "flush_interval_ms must be 1 to 86400000"),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(IngestError::Config((*rule).to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_make_sense_and_nonsense_is_refused() {
+        assert!(IngestConfig::default().check().is_ok());
+        let mut config = IngestConfig::default();
+        config.log.group_bytes_max = config.log.segment_bytes_max as usize;
+        assert!(matches!(config.check(), Err(IngestError::Config(text)) if text.contains("group_bytes_max")));
+        config = IngestConfig::default();
+        config.dedup.window_h = 0;
+        assert!(config.check().is_err());
+    }
+}

@@ -1,1 +1,322 @@
-//! See the design.
+//! Recorded consents: the index that the gate asks, and `POST /v1/consents`, which fills it.
+//!
+//! ```text
+//! {"action": "grant" | "withdraw", "programme": "user-experience", "policy_version": "2026-1" (grant),
+//!  "user_id", "install_id", "device_id", "serial_number": at least one, "country": "DE" or "region": "DE",
+//!  "granted_at": time (grant, optional), "age": years (grant, optional)}         or a list of such
+//! ```
+//! Invariants: a grant counts only once it is durable; a withdrawal counts at once, and is answered when it is durable;
+//! grants and withdrawals of one region are applied one after the other; no identifier is kept, only digests under a
+//! key that no event is under. A request is recorded as a whole or refused as a whole, before anything is written.
+//! Not here: the rules of consent (`shoal_privacy::consent`), the file (`shoal-storage`, `ledger.rs`).
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use shoal_privacy::{
+    consent::{ConsentDigest, ConsentIndex, ConsentRecord},
+    keyring::Keyring,
+};
+use shoal_schemas::{Country, IdentifierKind, Programme, Region, Registry};
+use shoal_storage::Ledger;
+
+use crate::{
+    answer::Refusal,
+    decode::json::Json,
+    error::IngestError,
+    grant::IngestGrant,
+    inflate::{Limits, inflate},
+    pipeline::Request,
+    time::Time,
+};
+
+/// Changes in one request, at the most.
+const CHANGES_MAX: usize = 1000;
+/// Longest identifier, in bytes.
+const IDENTIFIER_BYTES_MAX: usize = 256;
+
+type Records = FxHashMap<(Programme, [u8; 16]), ConsentRecord>;
+
+/// The consents recorded in every region that this process serves. No `Debug`.
+pub(crate) struct Consents {
+    regions: Vec<(Region, Shelf)>,
+}
+
+/// One region's.
+struct Shelf {
+    ledger: Ledger,
+    records: RwLock<Records>,
+    /// Held from the reading of a record to its being durable.
+    changing: Mutex<()>,
+}
+
+/// What `POST /v1/consents` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConsentAnswer {
+    /// Grants and withdrawals in the request; all are durable.
+    pub recorded: u64,
+}
+
+/// One grant or withdrawal, without raw identifiers.
+pub(crate) struct Change {
+    region: Region,
+    programme: Programme,
+    controller: String,
+    digests: Vec<ConsentDigest>,
+    act: Act,
+}
+
+enum Act {
+    Grant { policy_version: String, at_ms: i64 },
+    Withdraw { at_ms: i64 },
+}
+
+impl Consents {
+    /// Reads all records of the ledgers into memory.
+    ///
+    /// # Errors
+    /// When a ledger cannot be read, or holds something that is no record.
+    pub(crate) fn load(ledgers: Vec<(Region, Ledger)>) -> Result<Consents, IngestError> {
+        let mut regions = Vec::with_capacity(ledgers.len());
+        for (region, ledger) in ledgers {
+            let mut records = Records::default();
+            for (programme, digest, bytes) in ledger.consents()? {
+                let record = postcard::from_bytes(&bytes).map_err(|_| {
+                    IngestError::Config(format!("the ledger of {region} holds a consent that this version cannot read"))
+                })?;
+                records.insert((programme, digest), record);
+            }
+            regions.push((region, Shelf { ledger, records: RwLock::new(records), changing: Mutex::new(()) }));
+        }
+        Ok(Consents { regions })
+    }
+
+    /// Records the changes, in their order. Blocks until they are durable.
+    ///
+    /// # Errors
+    /// 503 when the ledger failed: some may be recorded; sending all again is safe.
+    pub(crate) fn record(&self, changes: &[Change]) -> Result<ConsentAnswer, Refusal> {
+        let unavailable = || Refusal {
+            retry_after_s: Some(5),
+            ..Refusal::new(503, "unavailable", "the consent could not be recorded; send it again")
+        };
+        for change in changes {
+            let shelf = self.shelf(change.region).ok_or_else(unavailable)?;
+            shelf.apply(change).map_err(|_| unavailable())?;
+        }
+        Ok(ConsentAnswer { recorded: changes.len() as u64 })
+    }
+
+    fn shelf(&self, region: Region) -> Option<&Shelf> {
+        self.regions.iter().find(|(r, _)| *r == region).map(|(_, shelf)| shelf)
+    }
+}
+
+impl ConsentIndex for Consents {
+    fn lookup(&self, region: Region, programme: Programme, subject: &ConsentDigest) -> Option<ConsentRecord> {
+        let records = self.shelf(region)?.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.get(&(programme, subject.into_bytes())).cloned()
+    }
+}
+
+impl Shelf {
+    fn apply(&self, change: &Change) -> Result<(), IngestError> {
+        let _one_at_a_time: MutexGuard<'_, ()> = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        for digest in &change.digests {
+            let key = (change.programme, digest.into_bytes());
+            let before = self.records.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+            let record = changed(before, change);
+            let bytes = postcard::to_stdvec(&record)
+                .map_err(|_| IngestError::Config("a consent record cannot be encoded".to_owned()))?;
+            if matches!(change.act, Act::Withdraw { .. }) {
+                self.keep(key, record);
+                self.ledger.put_consent(key.0, key.1, &bytes)?;
+            } else {
+                self.ledger.put_consent(key.0, key.1, &bytes)?;
+                self.keep(key, record);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, key: (Programme, [u8; 16]), record: ConsentRecord) {
+        self.records.write().unwrap_or_else(PoisonError::into_inner).insert(key, record);
+    }
+}
+
+/// The record after a change. An older act never undoes a newer one; restriction and erasure stay.
+fn changed(before: Option<ConsentRecord>, change: &Change) -> ConsentRecord {
+    let mut record = before.unwrap_or_else(|| ConsentRecord {
+        policy_version: "".into(),
+        granted_at_ms: None,
+        withdrawn_at_ms: None,
+        controller: "".into(),
+        restricted: false,
+        erased: false,
+    });
+    match &change.act {
+        Act::Grant { policy_version, at_ms } if record.granted_at_ms.is_none_or(|before| before <= *at_ms) => {
+            record.granted_at_ms = Some(*at_ms);
+            record.policy_version = policy_version.as_str().into();
+            record.controller = change.controller.as_str().into();
+        }
+        Act::Grant { .. } => {}
+        Act::Withdraw { at_ms } => {
+            record.withdrawn_at_ms = Some(record.withdrawn_at_ms.map_or(*at_ms, |before| before.max(*at_ms)));
+            if record.controller.is_empty() {
+                record.controller = change.controller.as_str().into();
+            }
+        }
+    }
+    record
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Body {
+    Many(Vec<Raw>),
+    One(Box<Raw>),
+}
+
+/// A change as it comes. No `Debug`.
+#[derive(Deserialize)]
+struct Raw {
+    action: String,
+    programme: String,
+    policy_version: Option<String>,
+    user_id: Option<String>,
+    install_id: Option<String>,
+    device_id: Option<String>,
+    serial_number: Option<String>,
+    country: Option<String>,
+    region: Option<String>,
+    granted_at: Option<serde_json::Value>,
+    age: Option<u8>,
+}
+
+/// Reads the body of `POST /v1/consents`.
+///
+/// # Errors
+/// 400 when it is not as drawn above, 403 when the key may not, 413 when it is too large, 422 when a grant cannot count.
+pub(crate) fn read(
+    request: &Request<'_>,
+    grant: &IngestGrant,
+    registry: &Registry,
+    keyring: &Keyring,
+    limits: &Limits,
+) -> Result<Vec<Change>, Refusal> {
+    let body = inflate(request.body, request.content_encoding, limits)?;
+    let raws = match serde_json::from_slice(&body) {
+        Ok(Body::Many(raws)) => raws,
+        Ok(Body::One(raw)) => vec![*raw],
+        Err(_) => {
+            return Err(Refusal::new(
+                400,
+                "bad_json",
+                "expected an object with action, programme, an identifier and a country; see the documentation",
+            ));
+        }
+    };
+    if raws.len() > CHANGES_MAX {
+        return Err(Refusal::new(413, "too_many_changes", format!("more than {CHANGES_MAX} changes in a request")));
+    }
+    raws.iter().map(|raw| change(raw, grant, registry, keyring, request.received_ms)).collect()
+}
+
+fn change(
+    raw: &Raw,
+    grant: &IngestGrant,
+    registry: &Registry,
+    keyring: &Keyring,
+    received_ms: i64,
+) -> Result<Change, Refusal> {
+    let programme = Programme::parse(&raw.programme)
+        .ok_or_else(|| Refusal::new(422, "unknown_programme", "programme is user-experience or device-experience"))?;
+    if grant.programme.is_some_and(|p| p != programme) {
+        return Err(Refusal::new(403, "programme_not_allowed", "the key is for another programme"));
+    }
+    let (region, controller) = place(raw, grant, registry)?;
+    let digester = keyring.consent_digester(region);
+    let identifiers = [
+        (IdentifierKind::User, &raw.user_id),
+        (IdentifierKind::Install, &raw.install_id),
+        (IdentifierKind::Device, &raw.device_id),
+        (IdentifierKind::Serial, &raw.serial_number),
+    ];
+    let mut digests = Vec::new();
+    for (kind, value) in identifiers {
+        let Some(value) = value.as_deref().filter(|v| !v.trim().is_empty()) else { continue };
+        if value.len() > IDENTIFIER_BYTES_MAX {
+            return Err(Refusal::new(422, "bad_identifier", "an identifier is longer than 256 bytes"));
+        }
+        digests.push(digester.digest(kind, value));
+    }
+    if digests.is_empty() {
+        let reason = "none of user_id, install_id, device_id, serial_number";
+        return Err(Refusal::new(422, "no_identifier", reason));
+    }
+    let act = act(raw, registry, programme, received_ms)?;
+    Ok(Change { region, programme, controller, digests, act })
+}
+
+fn act(raw: &Raw, registry: &Registry, programme: Programme, received_ms: i64) -> Result<Act, Refusal> {
+    match raw.action.as_str() {
+        "withdraw" => Ok(Act::Withdraw { at_ms: received_ms }),
+        "grant" => {
+            let def = registry.programme(programme);
+            let version = raw.policy_version.as_deref().unwrap_or_default();
+            if !def.policy_versions.iter().any(|v| v == version) {
+                return Err(Refusal::new(422, "policy_version", "not an accepted version of the programme's policy"));
+            }
+            if raw.age.is_some_and(|age| age < def.age_min) {
+                let reason = format!("the programme is not for people under {}", def.age_min);
+                return Err(Refusal::new(422, "minor", reason));
+            }
+            let at = raw.granted_at.as_ref().map_or(Time::Missing, read_time);
+            if at == Time::Bad {
+                return Err(Refusal::new(422, "bad_time", "granted_at is neither RFC 3339 nor milliseconds"));
+            }
+            let at_ms = at.at().unwrap_or(received_ms).min(received_ms);
+            Ok(Act::Grant { policy_version: version.to_owned(), at_ms })
+        }
+        _ => Err(Refusal::new(422, "unknown_action", "action is grant or withdraw")),
+    }
+}
+
+fn read_time(value: &serde_json::Value) -> Time {
+    match value {
+        serde_json::Value::Null => Time::Missing,
+        serde_json::Value::String(text) => Time::millis(&Json::Text(text.as_str().into())),
+        other => other.as_i64().map_or(Time::Bad, |ms| Time::millis(&Json::Integer(ms))),
+    }
+}
+
+/// The region, and the controller that is recorded.
+fn place(raw: &Raw, grant: &IngestGrant, registry: &Registry) -> Result<(Region, String), Refusal> {
+    let unknown = || Refusal::new(422, "unknown_country", "not an ISO 3166-1 alpha-2 code that belongs to a region");
+    let region = match (&raw.country, &raw.region, grant.regions.as_slice()) {
+        (Some(country), _, _) => {
+            let country = Country::parse(country.trim()).ok_or_else(unknown)?;
+            let region = registry.region_of(country).ok_or_else(unknown)?;
+            let controller = registry.controller_of(country).unwrap_or(&registry.region(region).controller);
+            return allowed(region, grant).map(|region| (region, controller.to_owned()));
+        }
+        (None, Some(region), _) => {
+            Region::parse(region).ok_or_else(|| Refusal::new(422, "unknown_region", "region is US, DE, SG or MY"))?
+        }
+        (None, None, [only]) => *only,
+        (None, None, _) => return Err(Refusal::new(422, "no_region", "neither country nor region")),
+    };
+    Ok((allowed(region, grant)?, registry.region(region).controller.clone()))
+}
+
+fn allowed(region: Region, grant: &IngestGrant) -> Result<Region, Refusal> {
+    if grant.allows(region) {
+        return Ok(region);
+    }
+    Err(Refusal::new(403, "region_not_allowed", "the key may not write to this region"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,13 @@ pub(crate) struct Frame<'a> {
     in_app: bool,
 }
 
+impl<'a> Frame<'a> {
+    /// The fields that are text.
+    pub(crate) fn texts(&mut self) -> [&mut Cow<'a, str>; 3] {
+        [&mut self.module, &mut self.function, &mut self.file]
+    }
+}
+
 /// Reads a list of frames: objects, or texts that name the function. None when it is no list.
 pub(crate) fn read<'a>(value: Json<'a>) -> Option<Vec<Frame<'a>>> {
     let Json::List(items) = value else { return None };

@@ -80,11 +80,7 @@ pub(crate) fn inflate<'a>(
         ["", "identity", "gzip", "x-gzip", "zstd"].iter().any(|known| name.eq_ignore_ascii_case(known))
     });
     if !known {
-        return Err(Refusal::new(
-            415,
-            "unsupported_encoding",
-            "content-encoding must be identity, gzip or zstd",
-        ));
+        return Err(Refusal::new(415, "unsupported_encoding", "content-encoding must be identity, gzip or zstd"));
     }
     if body.len() > limits.inflated_bytes_max {
         return Err(Refusal::too_large(limits));
@@ -109,11 +105,7 @@ fn read_all(decoder: impl Read, compressed_bytes: usize, limits: &Limits) -> Res
 }
 
 fn damaged() -> Refusal {
-    Refusal::new(
-        400,
-        "bad_encoding",
-        "the body starts like gzip or zstd, and cannot be decompressed within the limits",
-    )
+    Refusal::new(400, "bad_encoding", "the body starts like gzip or zstd, and cannot be decompressed within the limits")
 }
 
 #[cfg(test)]

@@ -1,1 +1,296 @@
-//! See the design.
+//! The door of this crate: everything that the server calls.
+//!
+//! ```text
+//! accept: bytes in flight? -> pipeline (pure) -> each region's log, all at once -> outcomes
+//! ```
+//! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
+//! refused and may be sent again (what was kept is a duplicate then); a request is counted once.
+//! Not here: the stages (`pipeline.rs`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use shoal_privacy::{keyring::Keyring, scrub::Scrubber};
+use shoal_schemas::{Kind, Region, Registry};
+use shoal_storage::{Ledger, Store};
+
+use crate::{
+    answer::{BatchAnswer, Refusal},
+    clean::CleanBatch,
+    config::IngestConfig,
+    consents::{self, ConsentAnswer, Consents},
+    country::GeoDb,
+    dedup::{RunLimits, Runs},
+    error::{IngestError, LogError},
+    flush::{Branch, FlushReport, Flusher, Sink, Tables},
+    grant::IngestGrant,
+    log::{Budget, Clock, Dictionary, Disk, Failed, Log, Parts, Receipt},
+    metrics::Metrics,
+    pipeline::{self, Gate, Piped, Request},
+};
+
+/// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
+const MERGE_KEYS_MAX: u64 = 16 << 20;
+const HOUR_MS: i64 = 3_600_000;
+
+/// What ingestion needs from others.
+pub struct IngestParts {
+    /// What may be collected.
+    pub registry: Arc<Registry>,
+    /// The keys of all regions.
+    pub keyring: Arc<Keyring>,
+    /// The tables.
+    pub store: Store,
+    /// The present, ms since 1970.
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Where to count.
+    pub metrics: Metrics,
+    /// Addresses to countries, if there is a file.
+    pub geo: Option<GeoDb>,
+}
+
+/// Ingestion of all regions.
+pub struct Ingest {
+    config: IngestConfig,
+    registry: Arc<Registry>,
+    keyring: Arc<Keyring>,
+    scrubber: Scrubber,
+    consents: Arc<Consents>,
+    geo: Option<GeoDb>,
+    clock: Clock,
+    metrics: Metrics,
+    budget: Arc<Budget>,
+    branches: Vec<Arc<Branch>>,
+    flusher: Flusher<Tables>,
+    failed: Failed,
+    stopping: AtomicBool,
+}
+
+impl Ingest {
+    /// Opens ledgers, event-id runs, logs and tables of all regions and recovers what a crash left. Nothing is written
+    /// to a table yet.
+    ///
+    /// # Errors
+    /// When a setting makes no sense, a file cannot be read, or is damaged where it was durable.
+    pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
+        config.check()?;
+        let scrubber = Scrubber::embedded().map_err(IngestError::Config)?;
+        let mut tables = Vec::new();
+        for region in Region::ALL {
+            for kind in Kind::ALL {
+                tables.push(parts.store.table(*region, parts.registry.table(*kind)).await?);
+            }
+        }
+        let tables = Tables::new(tables);
+        let failed = Failed::new(None);
+        let budget = Budget::new(config.log.in_flight_bytes_max);
+        let (mut branches, mut ledgers) = (Vec::new(), Vec::new());
+        for region in Region::ALL {
+            let mut committed = None;
+            for kind in Kind::ALL {
+                committed = committed.max(tables.committed(*region, *kind).await?);
+            }
+            let opening = Opening {
+                config: config.clone(),
+                region: *region,
+                registry: Arc::clone(&parts.registry),
+                budget: Arc::clone(&budget),
+                clock: Arc::clone(&parts.clock),
+                metrics: parts.metrics.clone(),
+                failed: failed.clone(),
+                committed,
+            };
+            let opened = tokio::task::spawn_blocking(move || opening.open()).await;
+            let (branch, ledger) = opened.map_err(|_| IngestError::Failed(*region))??;
+            branches.push(Arc::new(branch));
+            ledgers.push((*region, ledger));
+        }
+        let flusher =
+            Flusher::new(Arc::clone(&parts.registry), tables, branches.clone(), &config, parts.metrics.clone());
+        Ok(Ingest {
+            consents: Arc::new(Consents::load(ledgers)?),
+            config,
+            registry: parts.registry,
+            keyring: parts.keyring,
+            scrubber,
+            geo: parts.geo,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            budget,
+            branches,
+            flusher,
+            failed,
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes a request. When it answers, every accepted event and every duplicate is durable.
+    ///
+    /// # Errors
+    /// The whole request is refused; it may be sent again when the status says so.
+    pub async fn accept(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
+        let answer = self.accept_uncounted(&request, grant).await;
+        match &answer {
+            Ok(answer) => self.metrics.count_answer(request.protocol, answer),
+            Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code),
+        }
+        self.metrics.in_flight_bytes.set(i64::try_from(self.budget.held()).unwrap_or(i64::MAX));
+        answer
+    }
+
+    async fn accept_uncounted(&self, request: &Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(refusal(LogError::Stopped));
+        }
+        let hold = self.budget.reserve(request.body.len() as u64);
+        let _hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
+        let mut piped = self.run(request, grant)?;
+        let began = Instant::now();
+        let appends = std::mem::take(&mut piped.batches).into_iter().map(|batch| self.append(batch));
+        for receipt in futures::future::join_all(appends).await {
+            for slot in receipt.map_err(|error| self.refuse(error))?.duplicates {
+                piped.duplicate(slot);
+            }
+        }
+        self.metrics.ack_seconds.observe(began.elapsed().as_secs_f64());
+        Ok(piped.into_answer())
+    }
+
+    /// What [`Ingest::accept`] would answer, but for duplicates; keeps nothing.
+    ///
+    /// # Errors
+    /// As [`Ingest::accept`].
+    pub fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
+        self.run(&request, grant).map(Piped::into_answer)
+    }
+
+    /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
+    ///
+    /// # Errors
+    /// The whole request is refused. With 503 part of it may be recorded; sending all again is safe.
+    pub async fn record_consent(&self, request: Request<'_>, grant: &IngestGrant) -> Result<ConsentAnswer, Refusal> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(refusal(LogError::Stopped));
+        }
+        let limits = &self.config.pipeline.limits;
+        let changes = consents::read(&request, grant, &self.registry, &self.keyring, limits)?;
+        let consents = Arc::clone(&self.consents);
+        let recorded = tokio::task::spawn_blocking(move || consents.record(&changes)).await;
+        recorded.unwrap_or_else(|_| Err(refusal(LogError::Stopped)))
+    }
+
+    /// Moves what is due from the logs to the tables; everything, when forced. To be called every second or so: it
+    /// costs nothing when nothing is due.
+    ///
+    /// # Errors
+    /// The first region's failure; nothing is lost, the next call goes on.
+    pub async fn flush(&self, now_ms: i64, force: bool) -> Result<FlushReport, IngestError> {
+        self.flusher.run_once(now_ms, force).await
+    }
+
+    /// Takes nothing more, makes what is queued durable and moves all of it to the tables.
+    ///
+    /// # Errors
+    /// When a table cannot be written: the events are still in the log, for the next start.
+    pub async fn stop(&self) -> Result<(), IngestError> {
+        self.stopping.store(true, Ordering::Release);
+        for branch in &self.branches {
+            branch.log.stop().await;
+        }
+        self.flusher.run_once((self.clock)(), true).await?;
+        match *self.failed.borrow() {
+            Some(region) => Err(IngestError::Failed(region)),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns when the log of a region has failed, and which. The service must exit then: a log that could not be
+    /// written is never written again by the same process.
+    pub async fn failed(&self) -> Region {
+        let mut failed = self.failed.subscribe();
+        let found = failed.wait_for(Option::is_some).await.ok().and_then(|region| *region);
+        match found {
+            Some(region) => region,
+            // The sender lives as long as `self`.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn run(&self, request: &Request<'_>, grant: &IngestGrant) -> Result<Piped, Refusal> {
+        let gate = Gate {
+            registry: &self.registry,
+            keyring: &self.keyring,
+            scrubber: &self.scrubber,
+            consents: &*self.consents,
+            config: &self.config.pipeline,
+            geo: self.geo.as_ref(),
+        };
+        pipeline::run(request, grant, &gate, (self.clock)())
+    }
+
+    async fn append(&self, batch: CleanBatch) -> Result<Receipt, LogError> {
+        match self.branches.get(batch.region().index()) {
+            Some(branch) => branch.log.append(batch).await,
+            None => Err(LogError::Stopped),
+        }
+    }
+
+    fn refuse(&self, error: LogError) -> Refusal {
+        if matches!(error, LogError::Full(_)) {
+            self.metrics.refused_full.inc();
+        }
+        refusal(error)
+    }
+}
+
+fn refusal(error: LogError) -> Refusal {
+    let (status, code, reason, retry_after_s) = match error {
+        LogError::Full(_) => (429, "overloaded", "too much is waiting for the disk; send it again", 1),
+        LogError::DiskFull => (507, "disk_full", "there is no room; send it again later", 60),
+        LogError::Stopped => (503, "stopping", "the service is stopping; send it again", 5),
+    };
+    Refusal { retry_after_s: Some(retry_after_s), ..Refusal::new(status, code, reason) }
+}
+
+/// What opening a region takes.
+struct Opening {
+    config: IngestConfig,
+    region: Region,
+    registry: Arc<Registry>,
+    budget: Arc<Budget>,
+    clock: Clock,
+    metrics: Metrics,
+    failed: Failed,
+    committed: Option<i64>,
+}
+
+impl Opening {
+    fn open(self) -> Result<(Branch, Ledger), IngestError> {
+        let directory = self.config.data_dir.join(self.region.as_str().to_ascii_lowercase());
+        let limits = RunLimits {
+            window_ms: i64::from(self.config.dedup.window_h) * HOUR_MS,
+            filter_bytes_max: self.config.dedup.filter_bytes_max / Region::ALL.len() as u64,
+            merge_keys_max: MERGE_KEYS_MAX,
+        };
+        let runs = Arc::new(Runs::open(Arc::new(Disk::new(directory.join("dedup"))), limits)?);
+        let log = Log::open(Parts {
+            region: self.region,
+            medium: Arc::new(Disk::new(directory.join("log"))),
+            runs: Arc::clone(&runs),
+            budget: self.budget,
+            dictionary: Dictionary::of(&self.registry),
+            config: self.config.log,
+            clock: self.clock,
+            metrics: self.metrics,
+            failed: self.failed,
+            committed: self.committed,
+        })?;
+        let ledger = Ledger::open(&directory.join("ledger.redb"))?;
+        Ok((Branch { log, runs }, ledger))
+    }
+}

@@ -1,1 +1,197 @@
-//! See the design.
+//! The counters of this crate. All of them, and only here.
+//!
+//! Invariants: labels come from closed sets (protocol, outcome, code, region); received = the sum over outcomes.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use shoal_schemas::{Protocol, Region};
+
+use crate::answer::BatchAnswer;
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    protocol: &'static str,
+    outcome: &'static str,
+    code: &'static str,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    protocol: &'static str,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RegionLabels {
+    region: &'static str,
+}
+
+/// What is counted and measured; clones count into the same.
+#[derive(Clone)]
+pub struct Metrics {
+    events: Family<EventLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    dropped_properties: Counter,
+    skipped_items: Counter,
+    pub(crate) ack_seconds: Histogram,
+    pub(crate) log_sync_seconds: Histogram,
+    pub(crate) log_group_bytes: Histogram,
+    pub(crate) log_written_bytes: Counter,
+    pub(crate) in_flight_bytes: Gauge,
+    pub(crate) refused_full: Counter,
+    pub(crate) refused_disk_full: Counter,
+    segments: Family<RegionLabels, Gauge>,
+    dedup_ids: Family<RegionLabels, Gauge>,
+    dedup_runs: Family<RegionLabels, Gauge>,
+    dedup_filter_bytes: Family<RegionLabels, Gauge>,
+    pub(crate) flush_rows: Counter,
+    pub(crate) flush_bytes: Counter,
+    pub(crate) flush_seconds: Histogram,
+}
+
+impl Metrics {
+    /// Declares all of them.
+    pub fn register(registry: &mut Registry) -> Metrics {
+        let latencies = || Histogram::new(exponential_buckets(0.000_1, 2.0, 18));
+        let metrics = Metrics {
+            events: Family::default(),
+            refusals: Family::default(),
+            dropped_properties: Counter::default(),
+            skipped_items: Counter::default(),
+            ack_seconds: latencies(),
+            log_sync_seconds: latencies(),
+            log_group_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 9)),
+            log_written_bytes: Counter::default(),
+            in_flight_bytes: Gauge::default(),
+            refused_full: Counter::default(),
+            refused_disk_full: Counter::default(),
+            segments: Family::default(),
+            dedup_ids: Family::default(),
+            dedup_runs: Family::default(),
+            dedup_filter_bytes: Family::default(),
+            flush_rows: Counter::default(),
+            flush_bytes: Counter::default(),
+            flush_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+        };
+        metrics.declare_requests(registry);
+        metrics.declare_log(registry);
+        metrics
+    }
+
+    fn declare_requests(&self, registry: &mut Registry) {
+        registry.register("ingest_events", "Events by what became of them", self.events.clone());
+        registry.register("ingest_refusals", "Requests refused as a whole", self.refusals.clone());
+        registry.register(
+            "ingest_dropped_properties",
+            "Properties that were not kept",
+            self.dropped_properties.clone(),
+        );
+        registry.register("ingest_skipped_items", "Sentry items that are no event", self.skipped_items.clone());
+        registry.register_with_unit(
+            "ingest_ack",
+            "From the parsed request to the durable answer",
+            Unit::Seconds,
+            self.ack_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "ingest_in_flight",
+            "Requests and batches in memory",
+            Unit::Bytes,
+            self.in_flight_bytes.clone(),
+        );
+    }
+
+    fn declare_log(&self, registry: &mut Registry) {
+        let unit = |registry: &mut Registry, name: &str, help: &str, unit: Unit, metric: &Histogram| {
+            registry.register_with_unit(name, help, unit, metric.clone());
+        };
+        unit(
+            registry,
+            "ingest_log_sync",
+            "Compressing, writing and syncing a group",
+            Unit::Seconds,
+            &self.log_sync_seconds,
+        );
+        unit(registry, "ingest_log_group", "Rows made durable together", Unit::Bytes, &self.log_group_bytes);
+        unit(registry, "ingest_flush", "Sealed segments into the tables", Unit::Seconds, &self.flush_seconds);
+        let bytes = [
+            ("ingest_log_written", "Written to the logs", &self.log_written_bytes),
+            ("ingest_flush_written", "Parquet written", &self.flush_bytes),
+        ];
+        for (name, help, metric) in bytes {
+            registry.register_with_unit(name, help, Unit::Bytes, metric.clone());
+        }
+        let counters = [
+            ("ingest_flush_rows", "Events committed to the tables", &self.flush_rows),
+            ("ingest_log_full", "Requests refused: too many bytes in flight", &self.refused_full),
+            ("ingest_disk_full", "Batches refused: disk nearly full", &self.refused_disk_full),
+        ];
+        for (name, help, metric) in counters {
+            registry.register(name, help, metric.clone());
+        }
+        let gauges = [
+            ("ingest_segments", "Sealed segments that wait for the tables", &self.segments),
+            ("ingest_dedup_ids", "Event ids remembered in runs", &self.dedup_ids),
+            ("ingest_dedup_runs", "Runs of event ids", &self.dedup_runs),
+        ];
+        for (name, help, metric) in gauges {
+            registry.register(name, help, metric.clone());
+        }
+        registry.register_with_unit(
+            "ingest_dedup_filter",
+            "Memory of the filters over event ids",
+            Unit::Bytes,
+            self.dedup_filter_bytes.clone(),
+        );
+    }
+
+    /// Counts an answer that was given.
+    pub(crate) fn count_answer(&self, protocol: Protocol, answer: &BatchAnswer) {
+        let protocol = protocol.as_str();
+        let add = |outcome, code, count: u64| {
+            if count > 0 {
+                let labels = EventLabels { protocol, outcome, code };
+                self.events.get_or_create(&labels).inc_by(count);
+            }
+        };
+        add("accepted", "", answer.accepted);
+        add("duplicate", "", answer.duplicate);
+        if answer.accepted + answer.duplicate < answer.received {
+            for outcome in &answer.events {
+                if let Some(code) = outcome.code() {
+                    add(outcome.status(), code, 1);
+                }
+            }
+        }
+        self.dropped_properties.inc_by(answer.dropped_properties);
+        self.skipped_items.inc_by(answer.skipped_items);
+    }
+
+    /// Counts a refusal of a whole request.
+    pub(crate) fn count_refusal(&self, protocol: Protocol, code: &'static str) {
+        let protocol = protocol.as_str();
+        self.refusals.get_or_create(&RefusalLabels { protocol, code }).inc();
+    }
+
+    /// What a region's log and runs hold.
+    pub(crate) fn set_held(&self, region: Region, segments: u64, runs: crate::dedup::RunsSize) {
+        let labels = RegionLabels { region: region.as_str() };
+        let set = |family: &Family<RegionLabels, Gauge>, value: u64| {
+            family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.segments, segments);
+        set(&self.dedup_ids, runs.keys);
+        set(&self.dedup_runs, runs.runs);
+        set(&self.dedup_filter_bytes, runs.filter_bytes);
+    }
+}

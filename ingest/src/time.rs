@@ -94,9 +94,7 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     if count == 0 {
         return None;
     }
-    let millis = (0..3).fold(0, |sum, i| {
-        sum * 10 + decimals[..count].get(i).map_or(0, |b| i64::from(b - b'0'))
-    });
+    let millis = (0..3).fold(0, |sum, i| sum * 10 + decimals[..count].get(i).map_or(0, |b| i64::from(b - b'0')));
     Some((millis, &decimals[count..]))
 }
 
@@ -163,8 +161,17 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_bad() {
-        for text in ["", "yesterday", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-11-22T24:00:00Z",
-            "2026-11-22T03:19:12.Z", "2026-11-22T03:19:12+1", "2026-11-22T03:19:12Zx", "２026-11-22T03:19:12Z"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T03:19:12.Z",
+            "2026-11-22T03:19:12+1",
+            "2026-11-22T03:19:12Zx",
+            "２026-11-22T03:19:12Z",
+        ] {
             assert_eq!(rfc3339(text), None, "{text}");
         }
         for value in [Json::Boolean(true), Json::Integer(-1), Json::Float(f64::NAN.max(1e300)), Json::List(vec![])] {

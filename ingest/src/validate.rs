@@ -172,7 +172,11 @@ impl<'a> Stage<'_, 'a> {
             Time::At(ms) => ms.saturating_add(skew_ms),
         };
         if at > rules.now_ms + FUTURE_MS {
-            return Err(Rejection::field(Code::InFuture, "time", "more than ten minutes in the future; send sent_at, so that a wrong clock can be corrected"));
+            return Err(Rejection::field(
+                Code::InFuture,
+                "time",
+                "more than ten minutes in the future; send sent_at, so that a wrong clock can be corrected",
+            ));
         }
         let kept_days = i64::from(rules.registry.retention_days(def.programme, def.kind));
         if at < 0 || rules.now_ms.div_euclid(DAY_MS) - at.div_euclid(DAY_MS) > kept_days {

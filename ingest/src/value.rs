@@ -19,6 +19,9 @@ use crate::{
 /// model's own name; dropped and counted otherwise.
 const OWN_NAME: &str = "device_name";
 
+/// Marks a value that is dropped: no table has so many columns.
+pub(crate) const DROPPED: u16 = u16::MAX;
+
 /// What the scrub stage owes a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Care {

@@ -131,12 +131,7 @@ impl ConsentRecord {
 /// Recorded consents, to be looked up. Implemented by `shoal-ingest`'s index over the ledger, and by maps in tests.
 pub trait ConsentIndex: Send + Sync {
     /// What is recorded, if anything.
-    fn lookup(
-        &self,
-        region: Region,
-        programme: Programme,
-        subject: &ConsentDigest,
-    ) -> Option<ConsentRecord>;
+    fn lookup(&self, region: Region, programme: Programme, subject: &ConsentDigest) -> Option<ConsentRecord>;
 }
 
 /// Consent carried with an event or its batch.

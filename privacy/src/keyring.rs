@@ -112,12 +112,7 @@ impl Keyring {
     }
 
     /// Makes pseudonyms of one region, programme and epoch.
-    pub fn pseudonymiser(
-        &self,
-        region: Region,
-        programme: Programme,
-        epoch: Epoch,
-    ) -> Pseudonymiser {
+    pub fn pseudonymiser(&self, region: Region, programme: Programme, epoch: Epoch) -> Pseudonymiser {
         Pseudonymiser::new(self.derive(context::PSEUDONYM, region, Some((programme, epoch))))
     }
 
@@ -138,12 +133,7 @@ impl Keyring {
 
     /// Key material: root secret, then length-prefixed region, then length-prefixed programme and the epoch's four
     /// bytes (little endian) where the purpose has them.
-    fn derive(
-        &self,
-        context: &str,
-        region: Region,
-        scope: Option<(Programme, Epoch)>,
-    ) -> Secret {
+    fn derive(&self, context: &str, region: Region, scope: Option<(Programme, Epoch)>) -> Secret {
         let root = &self.roots[region.index()];
         let mut hasher = blake3::Hasher::new_derive_key(context);
         let mut part = |text: &str| {
@@ -206,10 +196,7 @@ fn format_error(path: &Path, reason: &'static str) -> KeyError {
 }
 
 fn parse(text: &str) -> Result<Keyring, &'static str> {
-    let mut lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     match lines.next() {
         None => return Err("it is empty"),
         Some(HEAD) => {}
@@ -239,9 +226,8 @@ fn parse(text: &str) -> Result<Keyring, &'static str> {
 
 /// Makes the file; `AlreadyExists` when there is one by now.
 fn create(path: &Path) -> io::Result<Keyring> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path names no file"))?;
+    let name =
+        path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path names no file"))?;
     let parent = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),

@@ -41,9 +41,7 @@ impl Scrubber {
     }
 
     /// The patterns of these (file name, text).
-    fn from_files<'f>(
-        files: impl Iterator<Item = (&'f str, &'f str)>,
-    ) -> Result<Scrubber, String> {
+    fn from_files<'f>(files: impl Iterator<Item = (&'f str, &'f str)>) -> Result<Scrubber, String> {
         let mut examples = Vec::new();
         let mut patterns = Vec::new();
         let mut scan = scan::Builder::default();
@@ -86,10 +84,7 @@ impl Scrubber {
     /// Whether anything in the text matches: a dimension's value that does is dropped and counted.
     pub fn is_clean(&self, text: &str) -> bool {
         let traits = self.scan.traits(text);
-        self.patterns
-            .iter()
-            .filter(|p| p.needs.met(&traits))
-            .all(|p| p.find(text, 0).is_none())
+        self.patterns.iter().filter(|p| p.needs.met(&traits)).all(|p| p.find(text, 0).is_none())
     }
 
     /// Every pattern once; none when nothing matched.

@@ -72,10 +72,8 @@ pub(crate) fn day_text(day: i32) -> String {
 
 /// `2026-11-22T10:00:00Z`.
 pub(crate) fn time_text(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms).map_or_else(
-        || ms.to_string(),
-        |t| t.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-    )
+    DateTime::from_timestamp_millis(ms)
+        .map_or_else(|| ms.to_string(), |t| t.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 /// The day of `2026-11-22`.

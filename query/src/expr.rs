@@ -11,7 +11,7 @@ use std::fmt;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{self as df, expr::Like};
 use datafusion::prelude::{Expr, col, lit};
-use shoal_schemas::{ColumnRole, Domain, Region, TableDef, columns};
+use shoal_schemas::{ColumnRole, Domain, Kind, Region, Registry, TableDef, columns};
 
 use crate::calendar::{Grain, day_text, time_text};
 
@@ -101,6 +101,20 @@ pub(crate) enum Value {
     Text(String),
 }
 
+/// What is known about values without looking at events.
+pub(crate) struct Public<'a> {
+    pub(crate) table: &'a TableDef,
+    /// The declared events of the table; nothing else can be in its column `event`.
+    pub(crate) events: BTreeSet<Value>,
+}
+
+impl<'a> Public<'a> {
+    pub(crate) fn of(registry: &'a Registry, kind: Kind) -> Public<'a> {
+        let events = registry.events().iter().filter(|event| event.kind == kind);
+        Public { table: registry.table(kind), events: texts(events.map(|event| event.name.clone())) }
+    }
+}
+
 /// A total expression.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Scalar {
@@ -145,24 +159,25 @@ impl Scalar {
             | Scalar::In(..)
             | Scalar::IsNull(_)
             | Scalar::Like { .. } => Some(Type::Boolean),
-            Scalar::Case { branches, otherwise } => branches
-                .iter()
-                .map(|(_, then)| then)
-                .chain(otherwise.as_deref())
-                .find_map(Scalar::ty),
+            Scalar::Case { branches, otherwise } => {
+                branches.iter().map(|(_, then)| then).chain(otherwise.as_deref()).find_map(Scalar::ty)
+            }
             Scalar::Coalesce(items) => items.iter().find_map(Scalar::ty),
         }
     }
 
     /// Every value it can have in this region, NULL among them where possible; none when the registry does not list them.
-    pub(crate) fn domain(&self, table: &TableDef) -> Option<BTreeSet<Value>> {
+    pub(crate) fn domain(&self, public: &Public<'_>) -> Option<BTreeSet<Value>> {
         let boolean = || [Value::Null, Value::Boolean(false), Value::Boolean(true)].into();
         match self {
             Scalar::Column { name, ty } => {
                 if *ty == Type::Boolean {
                     return Some(boolean());
                 }
-                let (_, column) = table.column(name)?;
+                if name == columns::EVENT {
+                    return Some(public.events.clone());
+                }
+                let (_, column) = public.table.column(name)?;
                 let ColumnRole::Dimension { domain: Domain::Listed(values), .. } = &column.role else {
                     return None;
                 };
@@ -182,10 +197,10 @@ impl Scalar {
             Scalar::Case { branches, otherwise } => {
                 let mut all = BTreeSet::new();
                 for (_, then) in branches {
-                    all.extend(then.domain(table)?);
+                    all.extend(then.domain(public)?);
                 }
                 match otherwise {
-                    Some(otherwise) => all.extend(otherwise.domain(table)?),
+                    Some(otherwise) => all.extend(otherwise.domain(public)?),
                     None => all.extend([Value::Null]),
                 }
                 Some(all)
@@ -193,30 +208,30 @@ impl Scalar {
             Scalar::Coalesce(items) => {
                 let mut all = BTreeSet::new();
                 for item in items {
-                    all.extend(item.domain(table)?);
+                    all.extend(item.domain(public)?);
                 }
                 Some(all)
             }
-            Scalar::Upper(item) => Some(mapped(item.domain(table)?, str::to_uppercase)),
-            Scalar::Lower(item) => Some(mapped(item.domain(table)?, str::to_lowercase)),
+            Scalar::Upper(item) => Some(mapped(item.domain(public)?, str::to_uppercase)),
+            Scalar::Lower(item) => Some(mapped(item.domain(public)?, str::to_lowercase)),
         }
     }
 
     /// How many values of it one subject's day usually shows; a larger number is always safe, it only costs noise.
-    pub(crate) fn keys_max(&self, table: &TableDef) -> u64 {
-        let listed = self.domain(table).map_or(u64::MAX, |d| d.len() as u64);
+    pub(crate) fn keys_max(&self, public: &Public<'_>) -> u64 {
+        let listed = self.domain(public).map_or(u64::MAX, |d| d.len() as u64);
         let shown = match self {
-            Scalar::Column { name, .. } => match table.column(name).map(|(_, c)| &c.role) {
+            Scalar::Column { name, .. } => match public.table.column(name).map(|(_, c)| &c.role) {
                 Some(ColumnRole::Dimension { keys_max, .. }) => u64::from(*keys_max),
                 _ => u64::MAX,
             },
             Scalar::Region | Scalar::Day | Scalar::Value(_) => 1,
             Scalar::Time(Grain::Hour) => 24,
             Scalar::Time(_) => 1,
-            Scalar::Upper(item) | Scalar::Lower(item) => item.keys_max(table),
-            Scalar::Coalesce(items) => items
-                .iter()
-                .fold(0, |sum: u64, item| sum.saturating_add(item.keys_max(table))),
+            Scalar::Upper(item) | Scalar::Lower(item) => item.keys_max(public),
+            Scalar::Coalesce(items) => {
+                items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.keys_max(public)))
+            }
             _ => u64::MAX,
         };
         shown.min(listed).max(1)
@@ -225,9 +240,9 @@ impl Scalar {
     /// Whether it reads a measure as a value (and so cannot be a key).
     pub(crate) fn shows_measure(&self, table: &TableDef) -> bool {
         match self {
-            Scalar::Column { name, .. } => table
-                .column(name)
-                .is_some_and(|(_, c)| matches!(c.role, ColumnRole::Measure(_))),
+            Scalar::Column { name, .. } => {
+                table.column(name).is_some_and(|(_, c)| matches!(c.role, ColumnRole::Measure(_)))
+            }
             Scalar::Case { branches, otherwise } => {
                 branches.iter().any(|(_, then)| then.shows_measure(table))
                     || otherwise.as_ref().is_some_and(|o| o.shows_measure(table))
@@ -304,9 +319,7 @@ impl Value {
             Value::Boolean(b) => lit(*b),
             Value::Number(units, _) => lit(*units),
             Value::Day(day) => lit(ScalarValue::Date32(Some(*day))),
-            Value::Time(ms) => {
-                lit(ScalarValue::TimestampMillisecond(Some(*ms), Some("UTC".into())))
-            }
+            Value::Time(ms) => lit(ScalarValue::TimestampMillisecond(Some(*ms), Some("UTC".into()))),
             Value::Text(text) => lit(text.as_str()),
         }
     }

@@ -6,9 +6,8 @@
 
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Ident, LimitClause, ObjectNamePart, Offset, OrderBy, OrderByExpr,
-    OrderByKind, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned,
-    Statement, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan,
-    WildcardAdditionalOptions,
+    OrderByKind, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, Statement,
+    TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -17,11 +16,11 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Tokenizer};
 use crate::error::{Refusal, Rule};
 
 /// Longest text, in bytes.
-pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// Most tokens; also bounds the number of nodes.
-pub const TOKENS_MAX: usize = 4_000;
+pub(crate) const TOKENS_MAX: usize = 4_000;
 /// Deepest nesting.
-pub const DEPTH_MAX: usize = 40;
+pub(crate) const DEPTH_MAX: usize = 40;
 
 const SHAPE: &str = "SELECT <keys>, COUNT(*) FROM <table> WHERE <filter> GROUP BY <keys>";
 
@@ -61,12 +60,10 @@ pub fn parse(text: &str) -> Result<ParsedQuery, Refusal> {
         return Err(Refusal::new(Rule::Size, start, message, "a shorter query"));
     }
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text)
-        .tokenize_with_location()
-        .map_err(|e| {
-            let span = Span::new(e.location, e.location);
-            Refusal::new(Rule::Syntax, span, format!("{}.", e.message), SHAPE)
-        })?;
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| {
+        let span = Span::new(e.location, e.location);
+        Refusal::new(Rule::Syntax, span, format!("{}.", e.message), SHAPE)
+    })?;
     if tokens.len() > TOKENS_MAX {
         let message = format!("The text has more than {TOKENS_MAX} tokens.");
         return Err(Refusal::new(Rule::Size, start, message, "a shorter query"));
@@ -82,12 +79,7 @@ pub fn parse(text: &str) -> Result<ParsedQuery, Refusal> {
     };
     match statement {
         Statement::Query(query) => self::query(*query, true),
-        other => Err(Refusal::new(
-            Rule::Statement,
-            other.span(),
-            "Only SELECT is answered.",
-            SHAPE,
-        )),
+        other => Err(Refusal::new(Rule::Statement, other.span(), "Only SELECT is answered.", SHAPE)),
     }
 }
 
@@ -171,11 +163,7 @@ fn order(order_by: OrderBy) -> Result<Vec<Order>, Refusal> {
             .into_iter()
             .map(|item| {
                 let span = item.span();
-                let OrderByExpr {
-                    expr,
-                    options,
-                    with_fill,
-                } = item;
+                let OrderByExpr { expr, options, with_fill } = item;
                 clause(with_fill.is_some(), span, "WITH FILL")?;
                 Ok(Order { expr, options })
             })
@@ -185,11 +173,7 @@ fn order(order_by: OrderBy) -> Result<Vec<Order>, Refusal> {
 
 fn limit(clause_: LimitClause, parsed: &mut ParsedQuery) -> Result<(), Refusal> {
     match clause_ {
-        LimitClause::LimitOffset {
-            limit,
-            offset,
-            limit_by,
-        } => {
+        LimitClause::LimitOffset { limit, offset, limit_by } => {
             clause(!limit_by.is_empty(), Span::empty(), "LIMIT BY")?;
             if let Some(offset) = offset {
                 let Offset { value, rows: _ } = offset;
@@ -209,10 +193,7 @@ fn limit(clause_: LimitClause, parsed: &mut ParsedQuery) -> Result<(), Refusal> 
 }
 
 fn count(expr: &Expr) -> Result<u64, Refusal> {
-    if let Expr::Value(ValueWithSpan {
-        value: Value::Number(text, false),
-        span: _,
-    }) = expr
+    if let Expr::Value(ValueWithSpan { value: Value::Number(text, false), span: _ }) = expr
         && let Ok(n) = text.parse::<u32>()
     {
         return Ok(u64::from(n));
@@ -350,12 +331,7 @@ fn relation(mut from: Vec<TableWithJoins>, span: Span) -> Result<Relation, Refus
                 }
             }
         }
-        TableFactor::Derived {
-            lateral,
-            subquery,
-            alias,
-            sample,
-        } => {
+        TableFactor::Derived { lateral, subquery, alias, sample } => {
             clause(lateral, span, "LATERAL")?;
             clause(sample.is_some(), span, "TABLESAMPLE")?;
             alias_name(alias)?;
@@ -380,12 +356,7 @@ fn relation(mut from: Vec<TableWithJoins>, span: Span) -> Result<Relation, Refus
 
 fn alias_name(alias: Option<TableAlias>) -> Result<Option<String>, Refusal> {
     let Some(alias) = alias else { return Ok(None) };
-    let TableAlias {
-        explicit: _,
-        name,
-        columns,
-        at,
-    } = alias;
+    let TableAlias { explicit: _, name, columns, at } = alias;
     clause(!columns.is_empty() || at.is_some(), name.span, "An alias with columns")?;
     Ok(Some(name.value))
 }
@@ -414,10 +385,7 @@ fn is_star(projection: &[SelectItem]) -> bool {
 fn items(projection: Vec<SelectItem>) -> Result<Vec<Item>, Refusal> {
     let each = |item: SelectItem| match item {
         SelectItem::UnnamedExpr(expr) => Ok(Item { expr, alias: None }),
-        SelectItem::ExprWithAlias { expr, alias } => Ok(Item {
-            expr,
-            alias: Some(alias.value),
-        }),
+        SelectItem::ExprWithAlias { expr, alias } => Ok(Item { expr, alias: Some(alias.value) }),
         other @ (SelectItem::ExprWithAliases { .. }
         | SelectItem::QualifiedWildcard(..)
         | SelectItem::Wildcard(_)) => Err(Refusal::new(

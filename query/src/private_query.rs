@@ -12,7 +12,7 @@ use crate::calendar::{Grain, day_text};
 use crate::expr::{Scalar, Value};
 
 /// Most groups of one subject's day that count.
-pub const L0_MAX: u64 = 24;
+pub(crate) const L0_MAX: u64 = 24;
 
 /// What is asked of the events of one table.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,10 +130,6 @@ impl PrivateQuery {
         })
     }
 
-    pub(crate) fn has_hours(&self) -> bool {
-        self.grain() == Some(Grain::Hour)
-    }
-
     /// Whether any key's values are private, so that every group needs enough subjects.
     pub(crate) fn is_thresholded(&self) -> bool {
         self.keys.iter().any(|key| key.kind == KeyKind::Private)
@@ -146,10 +142,7 @@ impl PrivateQuery {
             let start = self.grain().map_or(self.days.first, |grain| grain.bucket(day));
             match buckets.last_mut() {
                 Some(bucket) if bucket.start == start => bucket.days.last = day,
-                _ => buckets.push(Bucket {
-                    start,
-                    days: DayRange { first: day, last: day },
-                }),
+                _ => buckets.push(Bucket { start, days: DayRange { first: day, last: day } }),
             }
         }
         buckets

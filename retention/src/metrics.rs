@@ -1,7 +1,5 @@
 //! The metrics of this crate. Labels: region and kind only.
 
-use std::sync::{Arc, atomic::AtomicI64};
-
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::Registry;
@@ -28,7 +26,7 @@ pub struct Metrics {
     pub(crate) expired_rows: Family<TableLabel, Counter>,
     pub(crate) purged_files: Family<TableLabel, Counter>,
     pub(crate) purged_bytes: Family<TableLabel, Counter>,
-    pub(crate) last_success_seconds: Gauge<i64, Arc<AtomicI64>>,
+    pub(crate) last_success_seconds: Gauge,
 }
 
 impl Metrics {

@@ -90,7 +90,9 @@ pub(crate) fn query_error(error: &QueryError) -> HttpResponse {
             "reason": refused.message,
             "suggestion": refused.suggestion,
         })),
-        QueryError::NotAllowed(_) => HttpResponse::Forbidden().json(json!({"code": "not_allowed", "reason": reason})),
+        QueryError::NotAllowed(_) => {
+            HttpResponse::Forbidden().json(json!({"code": "not_allowed", "reason": reason}))
+        }
         QueryError::Busy => HttpResponse::TooManyRequests()
             .insert_header((header::RETRY_AFTER, "1"))
             .json(json!({"code": "busy", "reason": reason, "retry_after_s": 1})),
@@ -109,7 +111,10 @@ mod tests {
     fn each_client_gets_the_status_on_which_it_comes_back() {
         let full = Refusal { retry_after_s: Some(3), ..refuse(507, "disk_full", "the disk is nearly full") };
         let status = |d| refusal(d, &full).status().as_u16();
-        assert_eq!((status(Dialect::Native), status(Dialect::Segment), status(Dialect::Sentry)), (507, 503, 429));
+        assert_eq!(
+            (status(Dialect::Native), status(Dialect::Segment), status(Dialect::Sentry)),
+            (507, 503, 429)
+        );
         for dialect in [Dialect::Native, Dialect::Segment, Dialect::Sentry] {
             let response = refusal(dialect, &full);
             assert_eq!(response.headers().get("retry-after").unwrap(), "3");

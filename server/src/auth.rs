@@ -53,10 +53,15 @@ impl Presented {
         let headers = request.headers();
         let named = headers.get("x-sentry-auth").or_else(|| headers.get(header::AUTHORIZATION));
         let from_header = named.and_then(|v| v.to_str().ok()).and_then(sentry_key);
-        from_header.or_else(|| {
-            request.query_string().split('&').find_map(|pair| pair.strip_prefix("sentry_key=")).map(str::to_owned)
-        })
-        .map(Presented)
+        from_header
+            .or_else(|| {
+                request
+                    .query_string()
+                    .split('&')
+                    .find_map(|pair| pair.strip_prefix("sentry_key="))
+                    .map(str::to_owned)
+            })
+            .map(Presented)
     }
 }
 

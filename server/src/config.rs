@@ -1,6 +1,6 @@
 //! The configuration: one TOML file and the environment, parsed once into a validated [`Config`].
 //!
-//! Order: default, then the file, then the environment. Every key is declared in `keys.rs` of this folder; a key that is
+//! Order: default, then the file, then the environment. Every key is declared in `declared.rs`; a key that is
 //! not is refused with the nearest one. Nothing else in Shoal reads a file or a variable for its settings.
 //! Not here: the access keys of apps and analysts (`../keys.rs`).
 
@@ -12,6 +12,8 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+use shoal_privacy::budget::{Precision, Preset};
 
 pub use check::{LogConfig, LogFormat};
 pub use declared::{DECLARED, DeclaredKey};
@@ -80,40 +82,54 @@ pub struct IngestSettings {
     /// Longest body when decompressed, bytes.
     pub inflated_bytes_max: usize,
     /// Largest ratio of decompressed to sent bytes.
-    pub inflate_ratio_max: usize,
+    pub ratio_max: usize,
+    /// Logarithm (base 2) of the largest zstd window.
+    pub zstd_window_log_max: u32,
     /// Most events in a request.
     pub events_max: usize,
+    /// Most properties of an event.
+    pub properties_max: usize,
+    /// Longest text anywhere, bytes.
+    pub string_bytes_max: usize,
     /// Deepest nesting of JSON.
     pub depth_max: usize,
-    /// Longest text anywhere, bytes.
-    pub text_bytes_max: usize,
+    /// Most JSON values in a body.
+    pub values_max: usize,
     /// Bytes that may wait for the log before requests are refused with 429.
-    pub in_flight_bytes_max: usize,
-    /// How far in the future an event may be, ms.
-    pub future_max_ms: i64,
+    pub in_flight_bytes_max: u64,
     /// Days after which pseudonyms of the same person are no longer related.
     pub epoch_days: u32,
+    /// A resend within this time is counted once, hours.
+    pub dedup_window_h: u32,
     /// Rows reach the table at the latest after this, ms.
     pub flush_interval_ms: u64,
     /// Or when the log of a region has grown to this, bytes.
-    pub segment_bytes: usize,
+    pub segment_bytes_max: u64,
     /// Free space below which ingestion answers 507, bytes.
-    pub disk_free_min_bytes: u64,
+    pub free_bytes_min: u64,
 }
 
 /// What analysts may ask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuerySettings {
+    /// The most that everyone together may learn about a day of a region's table.
+    pub preset: Preset,
     /// Precision of a query that names none: low, normal or high.
-    pub precision: String,
+    pub precision: Precision,
+    /// Fewest subjects of a group whose key is not public.
+    pub k_min: u32,
     /// Queries running at one time.
     pub concurrent_max: usize,
+    /// Threads of the queries.
+    pub threads: usize,
     /// Time a query may take, ms.
-    pub timeout_ms: u64,
+    pub time_ms_max: u64,
     /// Memory of all queries together, bytes.
     pub memory_bytes_max: usize,
-    /// Rows an answer may have.
+    /// Most (subject, day, group) rows of one region of one query.
     pub rows_max: usize,
+    /// Most groups that are looked at, before the threshold.
+    pub cells_max: usize,
     /// Longest SQL text, bytes.
     pub sql_bytes_max: usize,
 }

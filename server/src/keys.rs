@@ -27,6 +27,7 @@ use shoal_schemas::{Programme, Region};
 
 use crate::error::Error;
 
+pub(crate) use live::Grant;
 pub use live::{KeySet, LiveKeys};
 
 const VERSION: u32 = 1;
@@ -161,7 +162,8 @@ impl KeyStore {
             Scope::Analyst { role: Role::Analyst, .. } => "ana",
             Scope::Analyst { role: Role::Officer, .. } => "off",
         };
-        let new = NewKey { id: format!("{prefix}{}", random_hex(ID_BYTES)?), secret: random_hex(SECRET_BYTES)? };
+        let new =
+            NewKey { id: format!("{prefix}{}", random_hex(ID_BYTES)?), secret: random_hex(SECRET_BYTES)? };
         let (id, hash) = (new.id.clone(), SecretHash::of(&new.secret));
         self.change(|keys| {
             keys.push(KeyRecord { id, hash, created_at_ms: now_ms, revoked_at_ms: None, scope });

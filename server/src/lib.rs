@@ -1,1 +1,46 @@
-//! The service: routes, configuration, authorisation, jobs and the command line.
+//! The service: routes, configuration, authorisation, jobs and the command line. The only binary, `shoal`, is a thin shell
+//! around this library; [`start`] runs all of it inside a test.
+//!
+//! - `config`: one TOML file and the environment, checked
+//! - `keys`, `auth`: access keys, and what a request's key grants
+//! - `startup`: the composition root; `state`: what it built
+//! - `http`, `routes`, `body`, `answers`, `tls`: the door
+//! - `jobs`: the loop that drives flush, retention and changed keys
+//! - `logs`, `metrics`: what an operator sees
+//! - `cli`, `client`, `demo`: the command line
+//!
+//! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
+
+mod answers;
+mod auth;
+mod body;
+pub mod cli;
+mod client;
+pub mod config;
+mod demo;
+mod error;
+mod http;
+mod jobs;
+pub mod keys;
+pub mod logs;
+mod metrics;
+mod routes;
+mod startup;
+mod state;
+mod tls;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use config::Config;
+pub use error::Error;
+pub use startup::{Running, start};
+pub use state::Clock;
+
+/// The clock of the operating system.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}

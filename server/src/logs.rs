@@ -15,7 +15,10 @@ fn filter(level: tracing::Level) -> Targets {
     let foreign = LevelFilter::WARN.min(LevelFilter::from_level(level));
     // A library that quotes its input in warnings is silent.
     let quiet = ["actix_http", "h2", "rustls", "datafusion", "sqlparser"].map(|t| (t, LevelFilter::OFF));
-    Targets::new().with_default(foreign).with_target("shoal", LevelFilter::from_level(level)).with_targets(quiet)
+    Targets::new()
+        .with_default(foreign)
+        .with_target("shoal", LevelFilter::from_level(level))
+        .with_targets(quiet)
 }
 
 /// Sends all lines of this process to standard error. A second call does nothing.

@@ -29,8 +29,8 @@ pub(crate) struct State {
     pub(crate) bodies: Bodies,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
-    /// Where queries run, away from ingestion.
-    pub(crate) query_runtime: Handle,
+    /// Where work goes on that a client's going away must not stop; not a worker's own thread.
+    pub(crate) background: Handle,
     ready: AtomicBool,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Parts {
     pub(crate) retention: Retention,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
-    pub(crate) query_runtime: Handle,
+    pub(crate) background: Handle,
 }
 
 impl State {
@@ -57,7 +57,7 @@ impl State {
             retention: parts.retention,
             metrics: parts.metrics,
             registry: parts.registry,
-            query_runtime: parts.query_runtime,
+            background: parts.background,
             ready: AtomicBool::new(true),
         }
     }

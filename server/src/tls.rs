@@ -14,7 +14,7 @@ use crate::error::Error;
 ///
 /// # Errors
 /// When a file is missing, holds nothing usable, or the key is not the certificate's.
-pub fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, Error> {
+pub(crate) fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, Error> {
     let wrong = |path: &Path, reason: String| Error::Tls(format!("{}: {reason}", path.display()));
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

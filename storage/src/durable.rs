@@ -23,8 +23,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-    UploadPart,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use uuid::Uuid;
 
@@ -37,9 +36,8 @@ pub(crate) fn unfinished(path: &Path) -> PathBuf {
 
 /// Whether a name is one that [`unfinished`] (or `object_store`) made.
 pub(crate) fn is_unfinished(name: &str) -> bool {
-    name.rsplit_once('#').is_some_and(|(_, digits)| {
-        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-    })
+    name.rsplit_once('#')
+        .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Syncs the entries of a directory.
@@ -93,10 +91,7 @@ fn put(path: &Path, payload: &PutPayload, replace: bool) -> io::Result<()> {
 }
 
 fn generic(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Generic {
-        store: "SyncedFiles",
-        source: e.into(),
-    }
+    Error::Generic { store: "SyncedFiles", source: e.into() }
 }
 
 /// The local file system as an object store whose puts are durable when they are answered.
@@ -107,27 +102,24 @@ pub(crate) struct SyncedFiles {
 
 impl SyncedFiles {
     pub(crate) fn new() -> SyncedFiles {
-        SyncedFiles {
-            files: Arc::new(LocalFileSystem::new()),
-        }
+        SyncedFiles { files: Arc::new(LocalFileSystem::new()) }
     }
 
     async fn blocking<F>(&self, work: F) -> Result<()>
     where
-        F: FnOnce() -> io::Result<()> + Send + 'static,
+        F: FnOnce() -> Result<()> + Send + 'static,
     {
-        let done = match tokio::runtime::Handle::try_current() {
+        match tokio::runtime::Handle::try_current() {
             Ok(runtime) => runtime.spawn_blocking(work).await.map_err(generic)?,
             Err(_) => work(),
-        };
-        done.map_err(generic)
+        }
     }
 
     async fn sync(&self, location: &ObjectPath) -> Result<()> {
         let path = self.files.path_to_filesystem(location)?;
         self.blocking(move || {
-            File::open(&path)?.sync_all()?;
-            sync_dir(path.parent().unwrap_or(Path::new("/")))
+            let file = File::open(&path).and_then(|f| f.sync_all());
+            file.and_then(|()| sync_dir(path.parent().unwrap_or(Path::new("/")))).map_err(generic)
         })
         .await
     }
@@ -159,32 +151,14 @@ impl ObjectStore for SyncedFiles {
         };
         let path = self.files.path_to_filesystem(location)?;
         let name = location.to_string();
-        let exists = Arc::new(std::sync::Mutex::new(None));
-        let seen = Arc::clone(&exists);
-        let done = self
-            .blocking(move || {
-                put(&path, &payload, replace).inspect_err(|e| {
-                    if let Ok(mut kind) = seen.lock() {
-                        *kind = Some(e.kind());
-                    }
-                })
+        self.blocking(move || {
+            put(&path, &payload, replace).map_err(|e| match e.kind() {
+                io::ErrorKind::AlreadyExists => Error::AlreadyExists { path: name, source: e.into() },
+                _ => generic(e),
             })
-            .await;
-        let kind = exists.lock().ok().and_then(|k| *k);
-        match done {
-            Err(source) if kind == Some(io::ErrorKind::AlreadyExists) => {
-                Err(Error::AlreadyExists {
-                    path: name,
-                    source: source.into(),
-                })
-            }
-            Err(e) => Err(e),
-            Ok(()) => Ok(PutResult {
-                e_tag: None,
-                version: None,
-                extensions: Default::default(),
-            }),
-        }
+        })
+        .await?;
+        Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn put_multipart_opts(
@@ -193,11 +167,7 @@ impl ObjectStore for SyncedFiles {
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let upload = self.files.put_multipart_opts(location, options).await?;
-        Ok(Box::new(SyncedUpload {
-            upload,
-            store: self.clone(),
-            location: location.clone(),
-        }))
+        Ok(Box::new(SyncedUpload { upload, store: self.clone(), location: location.clone() }))
     }
 
     async fn get_opts(&self, location: &ObjectPath, options: GetOptions) -> Result<GetResult> {
@@ -231,12 +201,7 @@ impl ObjectStore for SyncedFiles {
         self.files.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(
-        &self,
-        from: &ObjectPath,
-        to: &ObjectPath,
-        options: CopyOptions,
-    ) -> Result<()> {
+    async fn copy_opts(&self, from: &ObjectPath, to: &ObjectPath, options: CopyOptions) -> Result<()> {
         if matches!(options.mode, CopyMode::Overwrite) {
             return Err(Error::NotImplemented {
                 operation: "copy over an existing file".into(),
@@ -286,10 +251,7 @@ mod tests {
         let store = SyncedFiles::new();
         let at = ObjectPath::from_absolute_path(dir.path().join("new/0.json")).unwrap();
         let create = || PutOptions::from(PutMode::Create);
-        store
-            .put_opts(&at, "first".into(), create())
-            .await
-            .unwrap();
+        store.put_opts(&at, "first".into(), create()).await.unwrap();
         let again = store.put_opts(&at, "second".into(), create()).await;
         assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
         let kept = store.get(&at).await.unwrap().bytes().await.unwrap();

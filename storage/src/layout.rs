@@ -39,35 +39,22 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(table: &str, columns: Vec<Column>) -> Layout {
-        let fields: Vec<Field> = columns
-            .iter()
-            .map(|c| Field::new(&c.name, arrow_type(c.ty), c.nullable))
-            .collect();
-        Layout {
-            table: table.to_owned(),
-            columns,
-            file_schema: Arc::new(Schema::new(fields)),
-        }
+        let fields: Vec<Field> =
+            columns.iter().map(|c| Field::new(&c.name, arrow_type(c.ty), c.nullable)).collect();
+        Layout { table: table.to_owned(), columns, file_schema: Arc::new(Schema::new(fields)) }
     }
 
     /// The layout that a definition asks for.
     pub(crate) fn from_def(table: &str, def: &TableDef) -> Result<Layout> {
         let day = def.column(columns::DAY).map(|(_, c)| c.ty);
         if day != Some(ColumnType::Day) {
-            return Err(schema_error(
-                table,
-                "the definition lacks the partition column day",
-            ));
+            return Err(schema_error(table, "the definition lacks the partition column day"));
         }
         let columns = def
             .columns
             .iter()
             .filter(|c| c.name != columns::DAY)
-            .map(|c| Column {
-                name: c.name.clone(),
-                ty: c.ty,
-                nullable: c.nullable,
-            })
+            .map(|c| Column { name: c.name.clone(), ty: c.ty, nullable: c.nullable })
             .collect();
         Ok(Layout::new(table, columns))
     }
@@ -84,19 +71,13 @@ impl Layout {
                 DataType::Primitive(PrimitiveType::Timestamp) => ColumnType::Time,
                 DataType::Primitive(PrimitiveType::Date) => ColumnType::Day,
                 other => {
-                    let reason = format!(
-                        "column {} has the type {other}, which Shoal never writes",
-                        field.name()
-                    );
+                    let reason =
+                        format!("column {} has the type {other}, which Shoal never writes", field.name());
                     return Err(schema_error(table, &reason));
                 }
             };
             if field.name() != columns::DAY {
-                found.push(Column {
-                    name: field.name().clone(),
-                    ty,
-                    nullable: field.is_nullable(),
-                });
+                found.push(Column { name: field.name().clone(), ty, nullable: field.is_nullable() });
             }
         }
         Ok(Layout::new(table, found))
@@ -117,10 +98,9 @@ impl Layout {
                     );
                     return Err(schema_error(&self.table, &reason));
                 }
-                Some(have) => columns.push(Column {
-                    nullable: have.nullable || want.nullable,
-                    ..want.clone()
-                }),
+                Some(have) => {
+                    columns.push(Column { nullable: have.nullable || want.nullable, ..want.clone() })
+                }
                 None if want.nullable => columns.push(want.clone()),
                 None => {
                     let reason = format!("the new column {} must be nullable", want.name);
@@ -130,10 +110,7 @@ impl Layout {
         }
         for have in &self.columns {
             if wanted.column(&have.name).is_none() {
-                columns.push(Column {
-                    nullable: true,
-                    ..have.clone()
-                });
+                columns.push(Column { nullable: true, ..have.clone() });
             }
         }
         let grown = Layout::new(&self.table, columns);
@@ -142,10 +119,7 @@ impl Layout {
 
     fn same_columns(&self, other: &Layout) -> bool {
         self.columns.len() == other.columns.len()
-            && self
-                .columns
-                .iter()
-                .all(|c| other.column(&c.name) == Some(c))
+            && self.columns.iter().all(|c| other.column(&c.name) == Some(c))
     }
 
     pub(crate) fn column(&self, name: &str) -> Option<&Column> {
@@ -174,24 +148,14 @@ impl Layout {
     pub(crate) fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         for field in batch.schema_ref().fields() {
             if field.name() != columns::DAY && self.column(field.name()).is_none() {
-                let reason = format!(
-                    "a batch has the column {}, the table has not",
-                    field.name()
-                );
+                let reason = format!("a batch has the column {}, the table has not", field.name());
                 return Err(schema_error(&self.table, &reason));
             }
         }
-        let arrays = self
-            .columns
-            .iter()
-            .map(|c| self.conform_column(c, batch))
-            .collect::<Result<Vec<_>>>()?;
+        let arrays =
+            self.columns.iter().map(|c| self.conform_column(c, batch)).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(
-            self.file_schema(),
-            arrays,
-            &options,
-        )?)
+        Ok(RecordBatch::try_new_with_options(self.file_schema(), arrays, &options)?)
     }
 
     fn conform_column(&self, column: &Column, batch: &RecordBatch) -> Result<ArrayRef> {
@@ -200,20 +164,14 @@ impl Layout {
             Some(array) if array.data_type() == &wanted => Arc::clone(array),
             Some(array) if convertible(column.ty, array.data_type()) => cast(array, &wanted)?,
             Some(array) => {
-                let reason = format!(
-                    "a batch has {} as {}, the table as {wanted}",
-                    column.name,
-                    array.data_type()
-                );
+                let reason =
+                    format!("a batch has {} as {}, the table as {wanted}", column.name, array.data_type());
                 return Err(schema_error(&self.table, &reason));
             }
             None => new_null_array(&wanted, batch.num_rows()),
         };
         if !column.nullable && array.null_count() > 0 {
-            let reason = format!(
-                "column {} is null in a batch and may not be",
-                column.name
-            );
+            let reason = format!("column {} is null in a batch and may not be", column.name);
             return Err(schema_error(&self.table, &reason));
         }
         Ok(array)
@@ -257,8 +215,5 @@ fn delta_type(ty: ColumnType) -> DataType {
 }
 
 fn schema_error(table: &str, reason: &str) -> StorageError {
-    StorageError::Schema {
-        table: table.to_owned(),
-        reason: reason.to_owned(),
-    }
+    StorageError::Schema { table: table.to_owned(), reason: reason.to_owned() }
 }

@@ -7,8 +7,10 @@
 //! - `store`: one root, locked by one process; opens, creates and evolves tables
 //! - `layout`: the columns of a table in Arrow and in Delta
 //! - `durable`: what makes a file survive a power cut, also beneath the Delta log
+//! - `log`: the Delta log of a table
 //! - `write`: a batch becomes a Parquet file
-//! - `table`: one committer for each table; exactly-once append
+//! - `table`: one committer for each table
+//! - `append`: rows become part of a table, exactly once
 //! - `snapshot`: the files that are live at one version
 //! - `provider`: a snapshot's files as a DataFusion table (the only place here that knows DataFusion)
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
@@ -17,15 +19,28 @@
 //! Not here: which columns there are (`shoal-schemas`), which files expire and when (`shoal-retention`), the write-ahead log
 //! (`shoal-ingest`).
 
+mod append;
+mod durable;
 mod error;
+mod expire;
+mod layout;
 mod ledger;
+mod log;
 mod provider;
+mod purge;
 mod snapshot;
 mod store;
 mod table;
+mod write;
 
+#[cfg(test)]
+mod tests;
+
+pub use append::{AppendReport, Part};
 pub use error::StorageError;
+pub use expire::ExpireReport;
 pub use ledger::Ledger;
+pub use purge::PurgeReport;
 pub use snapshot::{LiveFile, Snapshot};
 pub use store::Store;
-pub use table::{AppendReport, ExpireReport, Part, PurgeReport, Table};
+pub use table::Table;

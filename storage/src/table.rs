@@ -1,65 +1,214 @@
-//! t
-use arrow::array::RecordBatch;
-use shoal_schemas::{Kind, Programme, Region};
-use crate::{LiveFile, Snapshot, error::Result};
-/// Table.
+//! One table: its committer, and what its readers see.
+//!
+//! Invariants: one commit at a time; a commit's outcome is never guessed: after any error the log is read again before
+//! anything else is committed. Readers see the last version that is known to be in the log. Not here: `append`, `expire`,
+//! `purge`, the form of the log (`log`) and of the files (`write`).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use deltalake_core::kernel::Action;
+use shoal_schemas::{Kind, Region};
+
+use crate::error::Result;
+use crate::layout::Layout;
+use crate::log::{self, Loaded, Log};
+use crate::snapshot::{LiveFile, Snapshot};
+use crate::store::RootLock;
+use crate::write::WrittenFile;
+
+/// The table of one region and kind. Clones share it.
 #[derive(Clone)]
-pub struct Table {}
-/// Part.
-#[derive(Clone)]
-pub struct Part {
-    /// P.
-    pub programme: Programme,
-    /// D.
-    pub day: i32,
-    /// B.
-    pub batch: RecordBatch,
+pub struct Table {
+    pub(crate) inner: Arc<Inner>,
 }
-/// Append.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AppendReport {
-    /// F.
-    pub files: u64,
-    /// R.
-    pub rows: u64,
-    /// B.
-    pub bytes: u64,
-    /// Whether the version had been committed before, so that nothing was written now.
-    pub repeated: bool,
+
+pub(crate) struct Inner {
+    region: Region,
+    kind: Kind,
+    pub(crate) name: String,
+    pub(crate) dir: PathBuf,
+    pub(crate) log: Log,
+    pub(crate) committer: tokio::sync::Mutex<Committer>,
+    live: Mutex<Live>,
+    pub(crate) in_flight: Mutex<HashSet<String>>,
+    _lock: Arc<RootLock>,
 }
-/// Expire.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExpireReport {
-    /// R.
-    pub removed: Vec<LiveFile>,
-    /// R.
-    pub rows: u64,
-    /// B.
-    pub bytes: u64,
+
+/// Held by whoever commits.
+pub(crate) struct Committer {
+    /// The version of the last commit known.
+    pub(crate) version: u64,
+    /// Transaction versions by application, as far as anyone asked.
+    pub(crate) transactions: HashMap<String, Option<i64>>,
+    /// Whether all of this is what the log says; not so from the start of a commit until its answer.
+    known: bool,
 }
-/// Purge.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PurgeReport {
-    /// F.
-    pub files: u64,
-    /// B.
-    pub bytes: u64,
-    /// L.
-    pub log_entries: u64,
+
+/// What readers see.
+struct Live {
+    version: u64,
+    files: BTreeMap<String, LiveFile>,
+    listed: Option<Arc<Vec<LiveFile>>>,
+    layout: Arc<Layout>,
 }
+
+/// Every section under these locks leaves whole values, so a panic elsewhere does not make them wrong.
+pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Table {
-    /// R.
-    pub fn region(&self) -> Region { todo!() }
-    /// K.
-    pub fn kind(&self) -> Kind { todo!() }
-    /// C.
-    pub async fn committed(&self, app_id: &str) -> Result<Option<i64>> { let _ = app_id; todo!() }
-    /// A.
-    pub async fn append(&self, parts: Vec<Part>, app_id: &str, version: i64) -> Result<AppendReport> { let _ = (parts, app_id, version); todo!() }
-    /// S.
-    pub async fn snapshot(&self) -> Result<Snapshot> { todo!() }
-    /// E.
-    pub async fn expire(&self, expired: &(dyn Fn(&LiveFile) -> bool + Sync)) -> Result<ExpireReport> { let _ = expired; todo!() }
-    /// P.
-    pub async fn purge(&self, now_ms: i64) -> Result<PurgeReport> { let _ = now_ms; todo!() }
+    pub(crate) async fn open(
+        region: Region,
+        kind: Kind,
+        dir: PathBuf,
+        log: Log,
+        lock: Arc<RootLock>,
+    ) -> Result<Table> {
+        let loaded = log.load().await?;
+        let inner = Inner {
+            region,
+            kind,
+            name: format!("{region}/{kind}"),
+            dir,
+            log,
+            committer: tokio::sync::Mutex::new(Committer {
+                version: loaded.version,
+                transactions: HashMap::new(),
+                known: true,
+            }),
+            live: Mutex::new(Live {
+                version: loaded.version,
+                files: loaded.files,
+                listed: None,
+                layout: Arc::new(loaded.layout),
+            }),
+            in_flight: Mutex::default(),
+            _lock: lock,
+        };
+        Ok(Table { inner: Arc::new(inner) })
+    }
+
+    /// The table's region.
+    pub fn region(&self) -> Region {
+        self.inner.region
+    }
+
+    /// The kind of its events.
+    pub fn kind(&self) -> Kind {
+        self.inner.kind
+    }
+
+    /// The version of this application's last append, if it ever appended.
+    ///
+    /// # Errors
+    /// [`StorageError::Delta`] when the log cannot be read.
+    pub async fn committed(&self, app_id: &str) -> Result<Option<i64>> {
+        let mut committer = self.inner.committer().await?;
+        self.inner.transaction(&mut committer, app_id).await
+    }
+
+    /// The files that are live now. Does not touch the disk.
+    ///
+    /// # Errors
+    /// None today; reading a shared store will have some.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        let mut live = hold(&self.inner.live);
+        let files = match &live.listed {
+            Some(files) => Arc::clone(files),
+            None => Arc::new(live.files.values().cloned().collect::<Vec<_>>()),
+        };
+        live.listed = Some(Arc::clone(&files));
+        Ok(Snapshot {
+            version: live.version,
+            files,
+            layout: Arc::clone(&live.layout),
+            dir: self.inner.dir.clone(),
+        })
+    }
+
+    pub(crate) async fn grow(&self, wanted: &Layout) -> Result<()> {
+        // The usual case must not wait behind a commit or a purge.
+        if self.inner.layout().grown(wanted)?.is_none() {
+            return Ok(());
+        }
+        let mut committer = self.inner.committer().await?;
+        let loaded = self.inner.reload(&mut committer).await?;
+        let Some(grown) = loaded.layout.grown(wanted)? else {
+            return Ok(());
+        };
+        let actions = log::growth(&loaded, &grown)?;
+        self.inner.commit(&mut committer, actions).await?;
+        self.inner.reload(&mut committer).await?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    pub(crate) fn layout(&self) -> Arc<Layout> {
+        Arc::clone(&hold(&self.live).layout)
+    }
+
+    /// The committer, knowing what the log says.
+    pub(crate) async fn committer(&self) -> Result<tokio::sync::MutexGuard<'_, Committer>> {
+        let mut committer = self.committer.lock().await;
+        if !committer.known {
+            self.reload(&mut committer).await?;
+        }
+        Ok(committer)
+    }
+
+    /// Reads the log again and shows readers what it says.
+    pub(crate) async fn reload(&self, committer: &mut Committer) -> Result<Loaded> {
+        let mut loaded = self.log.load().await?;
+        committer.version = loaded.version;
+        committer.transactions.clear();
+        committer.known = true;
+        let mut live = hold(&self.live);
+        live.version = loaded.version;
+        live.files = std::mem::take(&mut loaded.files);
+        live.listed = None;
+        live.layout = Arc::new(loaded.layout.clone());
+        Ok(loaded)
+    }
+
+    /// Commits the next version. After an error the committer must be had anew.
+    pub(crate) async fn commit(&self, committer: &mut Committer, actions: Vec<Action>) -> Result<()> {
+        committer.known = false;
+        self.log.write(committer.version + 1, actions).await?;
+        committer.version += 1;
+        committer.known = true;
+        Ok(())
+    }
+
+    async fn transaction(&self, committer: &mut Committer, app_id: &str) -> Result<Option<i64>> {
+        if let Some(version) = committer.transactions.get(app_id) {
+            return Ok(*version);
+        }
+        let loaded = self.reload(committer).await?;
+        let version = self.log.transaction(&loaded, app_id).await?;
+        committer.transactions.insert(app_id.to_owned(), version);
+        Ok(version)
+    }
+
+    pub(crate) async fn has(&self, committer: &mut Committer, app_id: &str, version: i64) -> Result<bool> {
+        let committed = self.transaction(committer, app_id).await?;
+        Ok(committed.is_some_and(|committed| version <= committed))
+    }
+
+    pub(crate) fn show(&self, version: u64, files: &[WrittenFile]) {
+        let mut live = hold(&self.live);
+        live.version = version;
+        live.listed = None;
+        for written in files {
+            let file = written.file.clone();
+            live.files.insert(file.path.clone(), file);
+        }
+    }
+
+    pub(crate) fn is_live(&self, path: &str) -> bool {
+        hold(&self.live).files.contains_key(path)
+    }
 }

@@ -180,6 +180,11 @@ pub(crate) fn decode<'a>(
 }
 
 impl<'a> DecodedBatch<'a> {
+    /// What the answer says beside the events: skipped items, and the event id that a Sentry SDK expects.
+    pub(crate) fn aside(&self) -> (u64, Option<String>) {
+        (self.head.skipped_items, self.head.sentry_event_id.clone())
+    }
+
     /// What the next stage takes.
     pub(crate) fn into_parts(self) -> (DecodedHead<'a>, Vec<DecodedEvent<'a>>, Vec<Property<'a>>) {
         (self.head, self.events, self.properties)
@@ -187,9 +192,8 @@ impl<'a> DecodedBatch<'a> {
 }
 
 fn text(body: &[u8]) -> Result<&str, Refusal> {
-    std::str::from_utf8(body).map_err(|e| {
-        Refusal::new(400, "not_utf8", format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
-    })
+    std::str::from_utf8(body)
+        .map_err(|e| Refusal::new(400, "not_utf8", format!("the body is not UTF-8 from byte {} on", e.valid_up_to())))
 }
 
 fn bad_json(error: &serde_json::Error) -> Refusal {
@@ -200,11 +204,9 @@ fn bad_json(error: &serde_json::Error) -> Refusal {
 fn over_limit(broken: Broken, limits: &Limits) -> Refusal {
     match broken {
         Broken::Depth => Refusal::new(422, "too_deep", format!("values nest deeper than {}", limits.depth_max)),
-        Broken::StringLength => Refusal::new(
-            422,
-            "string_too_long",
-            format!("a string is longer than {} bytes", limits.string_bytes_max),
-        ),
+        Broken::StringLength => {
+            Refusal::new(422, "string_too_long", format!("a string is longer than {} bytes", limits.string_bytes_max))
+        }
         Broken::Values => {
             Refusal::new(413, "too_many_values", format!("more than {} values in a body", limits.values_max))
         }

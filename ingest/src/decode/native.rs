@@ -23,11 +23,7 @@ use crate::{
     time::Time,
 };
 
-pub(super) fn read<'a>(
-    text: &'a str,
-    sink: &mut Sink<'_, 'a>,
-    head: &mut DecodedHead<'a>,
-) -> Result<(), Refusal> {
+pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>, head: &mut DecodedHead<'a>) -> Result<(), Refusal> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut first = true;
     while deserializer.end().is_err() {
@@ -79,11 +75,21 @@ struct Item<'x, 's, 'a> {
 /// Everything that is not an object is one answer.
 macro_rules! scalars {
     () => {
-        fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Self::Value, E> { self.other() }
-        fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Self::Value, E> { self.other() }
-        fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Self::Value, E> { self.other() }
-        fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Self::Value, E> { self.other() }
-        fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Self::Value, E> { self.other() }
+        fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Self::Value, E> {
+            self.other()
+        }
+        fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Self::Value, E> {
+            self.other()
+        }
+        fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Self::Value, E> {
+            self.other()
+        }
+        fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Self::Value, E> {
+            self.other()
+        }
+        fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Self::Value, E> {
+            self.other()
+        }
     };
 }
 

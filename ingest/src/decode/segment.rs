@@ -54,13 +54,17 @@ fn event<'a>(message: &Json<'a>, registry: &'a Registry, sink: &mut Sink<'_, 'a>
         Some("track") => match text("event") {
             Some(name) => &**name,
             None => {
-                return DecodedEvent::decided(Rejection::field(Code::MissingEvent, "event", "a track without a name").into());
+                return DecodedEvent::decided(
+                    Rejection::field(Code::MissingEvent, "event", "a track without a name").into(),
+                );
             }
         },
         Some(name @ ("page" | "screen")) => name,
         Some("identify" | "group" | "alias") => return DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT)),
         _ => {
-            return DecodedEvent::decided(Rejection::field(Code::BadEvent, "type", "not a message type of Segment").into());
+            return DecodedEvent::decided(
+                Rejection::field(Code::BadEvent, "type", "not a message type of Segment").into(),
+            );
         }
     };
     let Some(mapped) = vendor::find(registry, Protocol::Segment, vendor_name) else {

@@ -188,7 +188,7 @@ impl<'a> Reader<'_, '_, 'a> {
             ("duration_ms", duration),
             ("status_code", timed.status.cloned().unwrap_or(Json::Null)),
             ("screen", timed.name.clone()),
-            ("endpoint", timed.name.clone()),
+            ("endpoint", timed.name.text().map_or(Json::Null, |name| Json::Text(endpoint(name).into()))),
         ];
         let start = self.sink.properties.len();
         // The data of a span is a bag of everything: only what a rule names is taken from it.
@@ -276,6 +276,23 @@ struct Timed<'x, 'a> {
     data: &'x Json<'a>,
     status: Option<&'x Json<'a>>,
     of: &'x Json<'a>,
+}
+
+/// The route in a name such as `GET https://host/v1/users/4711?token=..`: without method, host and query, and with `{}` for
+/// every part that may be a value.
+fn endpoint(name: &str) -> String {
+    let place = name.split_whitespace().find(|word| word.contains('/')).unwrap_or(name);
+    let path = match place.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => place,
+    };
+    let path = path.split(['?', '#', ';']).next().unwrap_or_default();
+    let part = |part: &str| {
+        let is_version = part.strip_prefix('v').is_some_and(|v| v.len() <= 2 && v.bytes().all(|b| b.is_ascii_digit()));
+        let is_name = part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphabetic() || b"-_.{}:<>".contains(&b));
+        if is_version || is_name { part.to_owned() } else { "{}".to_owned() }
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
 fn status_code<'x, 'a>(data: &'x Json<'a>) -> Option<&'x Json<'a>> {

@@ -12,12 +12,14 @@
 
 mod run;
 mod runs;
+#[cfg(test)]
+mod tests;
 
 use std::{io, sync::Arc};
 
 use rustc_hash::FxHashSet;
 
-pub(crate) use runs::{RunLimits, Runs};
+pub(crate) use runs::{RunLimits, Runs, RunsSize};
 
 /// The ids of one segment.
 pub(crate) type Fingerprints = FxHashSet<u64>;
@@ -32,11 +34,7 @@ pub(crate) struct Window {
 impl Window {
     /// With the sets of the segments that have no run yet, by sequence.
     pub(crate) fn new(runs: Arc<Runs>, sealed: Vec<(u64, Arc<Fingerprints>)>) -> Window {
-        Window {
-            active: Fingerprints::default(),
-            sealed,
-            runs,
-        }
+        Window { active: Fingerprints::default(), sealed, runs }
     }
 
     /// Whether the id is new; it is not any more after this.

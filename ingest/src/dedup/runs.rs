@@ -115,9 +115,8 @@ impl Runs {
     /// Drops runs whose window is over, and merges while there is something to merge. Answers how many merges.
     pub(crate) fn maintain(&self, now_ms: i64) -> io::Result<u64> {
         let oldest = now_ms - self.limits.window_ms;
-        let (gone, kept): (Vec<_>, Vec<_>) = Vec::clone(&self.list.load())
-            .into_iter()
-            .partition(|run| run.span.sealed_ms < oldest);
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            Vec::clone(&self.list.load()).into_iter().partition(|run| run.span.sealed_ms < oldest);
         if !gone.is_empty() {
             self.list.store(Arc::new(kept));
             self.remove(&gone)?;
@@ -167,11 +166,7 @@ impl Runs {
 
     fn merge(&self, runs: &[Arc<Run>]) -> io::Result<Run> {
         let (first, last) = (&runs[0], &runs[runs.len() - 1]);
-        let span = Span {
-            first: first.span.first,
-            last: last.span.last,
-            sealed_ms: last.span.sealed_ms,
-        };
+        let span = Span { first: first.span.first, last: last.span.last, sealed_ms: last.span.sealed_ms };
         let mut writer = Writer::new(&*self.medium, span)?;
         let mut cursors: Vec<Cursor<'_>> = runs.iter().map(|run| run.cursor()).collect();
         let mut heads = std::collections::BinaryHeap::new();

@@ -1,1 +1,240 @@
-//! See the design.
+//! Sealed segments go into the tables, exactly once, and their files are used again.
+//!
+//! ```text
+//! seal what is due -> for each sealed segment: run of event ids durable -> ids leave memory
+//! -> several small segments or one large: rows -> columns -> one commit a table, version = last segment's sequence
+//! -> files zeroed -> runs merged or dropped
+//! ```
+//! Invariants: a segment's file is emptied only after every table that has rows of it has committed them and its run is
+//! durable; a table never gets rows of a segment that is not above its committed version. So any step may fail or be
+//! cut off, and the next run goes on from there. One flush at a time over all regions: it is work beside the acks.
+//!
+//! - `columns`: rows become Arrow; `sink`: the tables
+//!
+//! Not here: when it is called (`shoal-server`), Parquet and Delta (`shoal-storage`), merging of runs (`dedup/runs.rs`).
+
+mod columns;
+mod sink;
+#[cfg(test)]
+mod tests;
+
+use std::{io, sync::Arc, time::Instant};
+
+use shoal_schemas::{Kind, Registry};
+use shoal_storage::Part;
+
+pub(crate) use self::sink::{Sink, Tables};
+use self::{columns::Columns, columns::Translation};
+use crate::{
+    dedup::Runs,
+    error::IngestError,
+    log::{Log, Sealed, Shared, scan},
+    metrics::Metrics,
+};
+
+/// What a flush did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlushReport {
+    /// Segments that are in the tables now.
+    pub segments: u64,
+    /// Rows committed.
+    pub rows: u64,
+    /// Files committed.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Merges of event-id runs.
+    pub merges: u64,
+}
+
+/// One region's log and event ids.
+pub(crate) struct Branch {
+    pub(crate) log: Log,
+    pub(crate) runs: Arc<Runs>,
+}
+
+/// Moves sealed segments into a sink.
+pub(crate) struct Flusher<S> {
+    registry: Arc<Registry>,
+    sink: S,
+    branches: Vec<Arc<Branch>>,
+    interval_ms: i64,
+    /// Bytes of rows that are turned into columns at once; a larger segment goes alone.
+    rows_bytes_max: u64,
+    metrics: Metrics,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl<S: Sink> Flusher<S> {
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        sink: S,
+        branches: Vec<Arc<Branch>>,
+        config: &crate::config::IngestConfig,
+        metrics: Metrics,
+    ) -> Flusher<S> {
+        Flusher {
+            registry,
+            sink,
+            branches,
+            interval_ms: i64::try_from(config.flush_interval_ms).unwrap_or(i64::MAX),
+            rows_bytes_max: config.log.segment_bytes_max,
+            metrics,
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Seals what is due (everything, when forced) and moves what is sealed. A region that fails does not keep the others.
+    ///
+    /// # Errors
+    /// The first failure; nothing is lost, the next call goes on from there.
+    pub(crate) async fn run_once(&self, now_ms: i64, force: bool) -> Result<FlushReport, IngestError> {
+        let _turn = self.turn.lock().await;
+        let mut report = FlushReport::default();
+        let mut failure = None;
+        for branch in &self.branches {
+            if let Err(error) = self.region(branch, now_ms, force, &mut report).await {
+                let region = branch.log.shared().region();
+                tracing::warn!(%region, %error, "flush failed; it is tried again");
+                failure.get_or_insert(error);
+            }
+            let waiting = branch.log.shared().sealed().len() as u64;
+            self.metrics.set_held(branch.log.shared().region(), waiting, branch.runs.size());
+        }
+        failure.map_or(Ok(report), Err)
+    }
+
+    async fn region(
+        &self,
+        branch: &Arc<Branch>,
+        now_ms: i64,
+        force: bool,
+        report: &mut FlushReport,
+    ) -> Result<(), IngestError> {
+        let due = if force { i64::MAX } else { now_ms.saturating_sub(self.interval_ms) };
+        branch.log.seal(due).await;
+        let sealed = branch.log.shared().sealed();
+        self.remember(branch, &sealed).await?;
+        let mut rest = &sealed[..];
+        while !rest.is_empty() {
+            let began = Instant::now();
+            let (group, later) = rest.split_at(self.group(rest));
+            self.commit(branch, group, report).await?;
+            let (emptied, done) = (Arc::clone(branch), group.to_vec());
+            blocking(branch.log.shared(), move || emptied.log.shared().recycle(&done)).await?;
+            report.segments += group.len() as u64;
+            self.metrics.flush_seconds.observe(began.elapsed().as_secs_f64());
+            rest = later;
+        }
+        let kept = Arc::clone(branch);
+        report.merges += blocking(branch.log.shared(), move || {
+            if kept.log.is_running() {
+                kept.log.shared().stock()?;
+            }
+            kept.runs.maintain(now_ms)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// The event ids of sealed segments go from memory to runs, also when the tables cannot be written at the moment.
+    async fn remember(&self, branch: &Arc<Branch>, sealed: &[Arc<Sealed>]) -> Result<(), IngestError> {
+        for segment in sealed {
+            if let Some(set) = segment.fingerprints() {
+                let (runs, of) = (Arc::clone(&branch.runs), Arc::clone(segment));
+                blocking(branch.log.shared(), move || {
+                    if runs.covers(of.extent.sequence) {
+                        return Ok(());
+                    }
+                    runs.add(of.extent.sequence, &set, of.sealed_ms)
+                })
+                .await?;
+                branch.log.forget(segment).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of these go into one commit.
+    fn group(&self, sealed: &[Arc<Sealed>]) -> usize {
+        let mut bytes = 0;
+        let fits = |segment: &&Arc<Sealed>| {
+            bytes += segment.extent.payload_bytes;
+            bytes <= self.rows_bytes_max
+        };
+        sealed.iter().take_while(fits).count().max(1)
+    }
+
+    async fn commit(
+        &self,
+        branch: &Arc<Branch>,
+        group: &[Arc<Sealed>],
+        report: &mut FlushReport,
+    ) -> Result<(), IngestError> {
+        let shared = branch.log.shared();
+        let region = shared.region();
+        let mut committed = Vec::with_capacity(Kind::ALL.len());
+        for kind in Kind::ALL {
+            committed.push(self.sink.committed(region, *kind).await?);
+        }
+        let last = group.last().map_or(0, |segment| segment.extent.sequence);
+        let version = version(last);
+        let (registry, log, group) = (Arc::clone(&self.registry), Arc::clone(shared), group.to_vec());
+        let build = move || build(&registry, &log, &group, &committed);
+        let kinds = tokio::task::spawn_blocking(build).await.map_err(|_| IngestError::Failed(region))??;
+        for (kind, parts) in kinds {
+            let done = self.sink.append(region, kind, parts, version).await?;
+            report.rows += done.rows;
+            report.files += done.files;
+            report.bytes += done.bytes;
+            self.metrics.flush_rows.inc_by(done.rows);
+            self.metrics.flush_bytes.inc_by(done.bytes);
+        }
+        Ok(())
+    }
+}
+
+/// The transaction version of a segment.
+fn version(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+/// The columns of the rows that the tables do not have yet.
+fn build(
+    registry: &Registry,
+    log: &Shared,
+    group: &[Arc<Sealed>],
+    committed: &[Option<i64>],
+) -> Result<Vec<(Kind, Vec<Part>)>, IngestError> {
+    let mut columns = Columns::new(registry, log.region());
+    for segment in group {
+        let sequence = segment.extent.sequence;
+        let wanted = |kind: Kind| committed[kind.index()].is_none_or(|done| version(sequence) > done);
+        if !Kind::ALL.iter().any(|kind| wanted(*kind)) {
+            continue;
+        }
+        let mut translation: Option<Translation> = None;
+        let found = scan(log.medium(), sequence, &mut |dictionary, payload| {
+            let translation = translation.get_or_insert_with(|| columns.translation(dictionary));
+            columns.add(translation, payload, &wanted)
+        })?;
+        if found.map(|found| found.extent) != Some(segment.extent) {
+            return Err(IngestError::Damaged {
+                path: log.path(sequence),
+                offset: 0,
+                reason: "the segment does not hold what was written to it",
+            });
+        }
+    }
+    columns.finish()
+}
+
+/// Runs file work off the async threads.
+async fn blocking<T: Send + 'static>(
+    log: &Arc<Shared>,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, IngestError> {
+    let path = log.medium().path("");
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| IngestError::Failed(log.region()))?.map_err(IngestError::io(path))
+}

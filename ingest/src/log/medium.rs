@@ -49,9 +49,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// The directory is made with the first file.
     pub(crate) fn new(directory: impl Into<PathBuf>) -> Disk {
-        Disk {
-            directory: directory.into(),
-        }
+        Disk { directory: directory.into() }
     }
 
     fn sync_directory(&self) -> io::Result<()> {
@@ -60,11 +58,8 @@ impl Disk {
 
     /// Makes the directory, and syncs each parent that got a new entry.
     fn make_directory(&self) -> io::Result<()> {
-        let missing: Vec<&Path> = self
-            .directory
-            .ancestors()
-            .take_while(|p| !p.as_os_str().is_empty() && !p.exists())
-            .collect();
+        let missing: Vec<&Path> =
+            self.directory.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists()).collect();
         std::fs::create_dir_all(&self.directory)?;
         for made in missing.into_iter().rev() {
             let parent = made.parent().filter(|p| !p.as_os_str().is_empty());
@@ -75,10 +70,7 @@ impl Disk {
 
     /// The nearest directory that exists.
     fn nearest(&self) -> &Path {
-        self.directory
-            .ancestors()
-            .find(|p| p.exists())
-            .unwrap_or(Path::new("."))
+        self.directory.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."))
     }
 }
 
@@ -97,12 +89,7 @@ impl Medium for Disk {
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<Box<dyn LogFile>> {
         self.make_directory()?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(self.path(name))?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path(name))?;
         // Zeros are written, not only reserved: a reserved extent costs a journal commit at each fdatasync later.
         let zeros = vec![0; 1 << 20];
         let mut at = 0;
@@ -117,10 +104,7 @@ impl Medium for Disk {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.path(name))?;
+        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
         Ok(Box::new(file))
     }
 

@@ -144,12 +144,7 @@ pub(crate) struct Decoder<'f> {
 impl<'f> Decoder<'f> {
     pub(crate) fn new(file: &'f dyn LogFile) -> std::io::Result<Decoder<'f>> {
         let length = file.length()?;
-        Ok(Decoder {
-            file,
-            length,
-            stored: Vec::new(),
-            payload: Vec::new(),
-        })
+        Ok(Decoder { file, length, stored: Vec::new(), payload: Vec::new() })
     }
 
     /// The record at `at`; none when there is no valid one.

@@ -79,19 +79,29 @@ impl From<io::Error> for Trouble {
 impl Writer {
     /// Until the log is stopped or fails.
     pub(super) fn run(self) {
-        let shared = Arc::clone(&self.shared);
-        let mut work = Work {
-            writer: self,
-            active: None,
-            encoder: Encoder::default(),
-            payload: Vec::new(),
-        };
-        if let Err(error) = work.serve() {
-            // Before the queue is dropped: whoever finds it closed also finds out why.
-            shared.failed.send_replace(true);
-            tracing::error!(region = %shared.region, %error, "the log has failed and stops");
+        let mut ending = Ending { shared: Arc::clone(&self.shared), clean: false };
+        let mut work = Work { writer: self, active: None, encoder: Encoder::default(), payload: Vec::new() };
+        match work.serve() {
+            Ok(()) => ending.clean = true,
+            Err(error) => tracing::error!(region = %ending.shared.region, %error, "the log has failed and stops"),
         }
-        shared.stopped.store(true, Ordering::Release);
+        // Before the queue is dropped: whoever finds it closed also finds out why.
+        drop(ending);
+    }
+}
+
+/// Says that the thread has ended, and whether it had to; also when it panicked.
+struct Ending {
+    shared: Arc<Shared>,
+    clean: bool,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.clean {
+            self.shared.fail();
+        }
+        self.shared.stopped.store(true, Ordering::Release);
     }
 }
 
@@ -149,7 +159,7 @@ impl Work {
                 return Ok(());
             }
             Err(Trouble::Io(error)) => {
-                shared.failed.send_replace(true);
+                shared.fail();
                 for pending in group {
                     let _ = pending.reply.send(Err(LogError::Stopped));
                 }
@@ -214,15 +224,9 @@ impl Work {
         if shared.medium.free_bytes()? < shared.config.free_bytes_min {
             return Err(Trouble::DiskFull);
         }
-        let spare = match shared.spares.lock().pop() {
-            Some(spare) => spare,
-            None => shared.make_spare()?,
-        };
+        let spare = shared.take_spare()?;
         self.writer.dictionary.opened_ms = (self.writer.clock)();
-        let of = Segment {
-            sequence: self.writer.next_sequence,
-            salt: uuid::Uuid::new_v4().as_u64_pair().0,
-        };
+        let of = Segment { sequence: self.writer.next_sequence, salt: uuid::Uuid::new_v4().as_u64_pair().0 };
         self.writer.next_sequence += 1;
         let dictionary = &self.writer.dictionary;
         let active = Active::begin(&*shared.medium, &spare, of, dictionary, &mut self.encoder)?;
@@ -240,8 +244,7 @@ impl Work {
             return shared.medium.remove(&file_name(extent.sequence));
         }
         let set = self.writer.window.seal(extent.sequence);
-        let sealed = Sealed::new(extent, (self.writer.clock)(), Some(set));
-        shared.sealed.lock().push_back(Arc::new(sealed));
+        shared.push(Sealed::new(extent, (self.writer.clock)(), Some(set)));
         Ok(())
     }
 }

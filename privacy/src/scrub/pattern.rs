@@ -28,9 +28,10 @@ use super::{
 /// (file name, text) of every file in `patterns/`.
 pub(super) const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/patterns.rs"));
 
-/// A refused match is looked into again from its next character, this many times a text: what comes after is
-/// cheaper to replace than to look at.
-const REFUSALS_MAX: usize = 4096;
+/// Refused matches may be this many times as long as the text, and so many bytes more, taken together. In a text made to be
+/// refused again and again, what comes after is withheld rather than looked at.
+const REFUSED_RATIO_MAX: usize = 64;
+const REFUSED_BYTES_MIN: usize = 64 * 1024;
 
 /// (text, what must become of it).
 type Example = (String, String);
@@ -98,11 +99,7 @@ struct NeedsFile {
 ///
 /// # Errors
 /// What is wrong with it, with the file's name.
-pub(super) fn parse(
-    file: &str,
-    text: &str,
-    scan: &mut Builder,
-) -> Result<(Pattern, Vec<Example>), String> {
+pub(super) fn parse(file: &str, text: &str, scan: &mut Builder) -> Result<(Pattern, Vec<Example>), String> {
     let said = |what: String| format!("{file}: {what}");
     let raw: PatternFile = toml::from_str(text).map_err(|e| said(e.to_string()))?;
     let is_name = |c: u8| c.is_ascii_lowercase() || c == b'_';
@@ -121,9 +118,9 @@ pub(super) fn parse(
     }
     let validator = match &raw.validator {
         None => None,
-        Some(name) => Some(
-            validate::named(name).ok_or_else(|| said(format!("there is no validator {name:?}")))?,
-        ),
+        Some(name) => {
+            Some(validate::named(name).ok_or_else(|| said(format!("there is no validator {name:?}")))?)
+        }
     };
     let needs = Needs {
         any: scan.ask(&raw.needs.any).map_err(said)?,
@@ -151,18 +148,32 @@ impl Pattern {
     /// The first valid match at or after a byte.
     pub(super) fn find(&self, text: &str, from: usize) -> Option<Found> {
         let mut at = from;
-        for _ in 0..REFUSALS_MAX {
+        let mut refused_bytes_left = REFUSED_RATIO_MAX * text.len() + REFUSED_BYTES_MIN;
+        while refused_bytes_left > 0 {
             let whole = self.regex.find_at(text, at)?;
             if let Some(found) = self.accept(text, whole.range()) {
-                return Some(found);
+                return Some(self.after_escape(text, whole.start()).unwrap_or(found));
             }
-            at = next_boundary(text, whole.start());
-            if at > text.len() {
-                return None;
-            }
+            refused_bytes_left = refused_bytes_left.saturating_sub(whole.len());
+            // With an edge, a part of the match may do; without, a part is no better than the whole.
+            at = match self.edge {
+                Edge::None => whole.end(),
+                _ => next_boundary(text, whole.start()),
+            };
         }
-        // A text made to be refused again and again: the rest of it goes.
         (at < text.len()).then(|| Found { secret: at..text.len() })
+    }
+
+    /// The match that begins after a percent escape, when the one at `start` begins within it: `%22` and a number that
+    /// together have a check digit by chance.
+    fn after_escape(&self, text: &str, start: usize) -> Option<Found> {
+        let behind = start + 2;
+        let escape = start.checked_sub(1).and_then(|at| text.as_bytes().get(at..behind))?;
+        if matches!(self.edge, Edge::None) || !ends_with_escape(escape) {
+            return None;
+        }
+        let inner = self.regex.find_at(text, behind).filter(|m| m.start() == behind)?;
+        self.accept(text, inner.range())
     }
 
     fn accept(&self, text: &str, whole: Range<usize>) -> Option<Found> {
@@ -175,8 +186,8 @@ impl Pattern {
             secret.end = secret.start + valid;
         }
         let end = if self.validator.is_some() && !self.grouped { secret.end } else { whole.end };
-        let free = self.edge.free_before(text.as_bytes(), whole.start)
-            && self.edge.free_after(text.as_bytes(), end);
+        let free =
+            self.edge.free_before(text.as_bytes(), whole.start) && self.edge.free_after(text.as_bytes(), end);
         (free && !secret.is_empty()).then_some(Found { secret })
     }
 }

@@ -162,8 +162,8 @@ impl Scan {
             traits.run = traits.run.max(run);
             traits.separators = traits.separators.max(separators);
         }
-        traits.labelled = traits.seen & ASSIGN != 0
-            && self.label.as_ref().is_some_and(|label| label.is_match(text));
+        traits.labelled =
+            traits.seen & ASSIGN != 0 && self.label.as_ref().is_some_and(|label| label.is_match(text));
         traits
     }
 }

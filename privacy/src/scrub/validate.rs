@@ -40,12 +40,8 @@ fn digits(text: &str) -> Vec<u32> {
 
 fn luhn_sum_is_zero(digits: &[u32]) -> bool {
     let doubled = |d: u32| if d > 4 { 2 * d - 9 } else { 2 * d };
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(at, d)| if at % 2 == 1 { doubled(*d) } else { *d })
-        .sum();
+    let sum: u32 =
+        digits.iter().rev().enumerate().map(|(at, d)| if at % 2 == 1 { doubled(*d) } else { *d }).sum();
     sum % 10 == 0
 }
 
@@ -244,9 +240,36 @@ fn base64(text: &str) -> Option<usize> {
 /// A name of a person in a path, not one that every machine has, nor the next part of a route in an app (`/home/feed`).
 fn path_user(text: &str) -> Option<usize> {
     const COMMON: &[&str] = &[
-        "all users", "default", "default user", "public", "shared", "guest", "runner", "feed", "index", "main",
-        "list", "page", "tab", "tabs", "view", "screen", "detail", "details", "settings", "dashboard", "overview",
-        "devices", "device", "events", "alarms", "profile", "index.html", "index.htm", "index.php",
+        "all",
+        "all users",
+        "default",
+        "default user",
+        "public",
+        "shared",
+        "guest",
+        "runner",
+        "feed",
+        "index",
+        "main",
+        "list",
+        "page",
+        "tab",
+        "tabs",
+        "view",
+        "screen",
+        "detail",
+        "details",
+        "settings",
+        "dashboard",
+        "overview",
+        "devices",
+        "device",
+        "events",
+        "alarms",
+        "profile",
+        "index.html",
+        "index.htm",
+        "index.php",
     ];
     let lower = text.to_ascii_lowercase();
     whole(text, !COMMON.contains(&lower.as_str()))

@@ -42,11 +42,7 @@ pub(super) fn is_aggregate(function: &Function) -> bool {
 }
 
 /// Binds a call.
-pub(super) fn bind(
-    scope: &Columns<'_>,
-    bounds: &Bounds<'_>,
-    function: &Function,
-) -> Result<Call, Refusal> {
+pub(super) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function) -> Result<Call, Refusal> {
     let Function {
         name,
         uses_odbc_syntax: false,
@@ -114,10 +110,7 @@ pub(super) fn bind(
             let AggregateOp::Sum(measure) = &total.op else {
                 return Err(refuse(expr.span(), "AVG takes a measure."));
             };
-            let present = Scalar::Column {
-                name: measure.clone(),
-                ty: Type::Number { scale: total.scale },
-            };
+            let present = Scalar::Column { name: measure.clone(), ty: Type::Number { scale: total.scale } };
             let op = AggregateOp::Present(present);
             let number = count(scope, bounds, op, total.filter.clone());
             Ok(Call::Ratio(total, number))
@@ -127,8 +120,7 @@ pub(super) fn bind(
 }
 
 fn refuse(span: Span, message: &str) -> Refusal {
-    let suggestion =
-        "COUNT(*), COUNT(DISTINCT subject), COUNT(DISTINCT session), SUM(measure), AVG(measure)";
+    let suggestion = "COUNT(*), COUNT(DISTINCT subject), COUNT(DISTINCT session), SUM(measure), AVG(measure)";
     Refusal::new(Rule::Aggregate, span, message, suggestion)
 }
 
@@ -175,16 +167,8 @@ fn sum(
 }
 
 /// A count, bounded by the day's maximum of the events it can meet in one group.
-fn count(
-    scope: &Columns<'_>,
-    bounds: &Bounds<'_>,
-    op: AggregateOp,
-    filter: Option<Scalar>,
-) -> Aggregate {
-    let pins = [
-        pinned(bounds.filter, columns::EVENT),
-        pinned(filter.as_ref(), columns::EVENT),
-    ];
+fn count(scope: &Columns<'_>, bounds: &Bounds<'_>, op: AggregateOp, filter: Option<Scalar>) -> Aggregate {
+    let pins = [pinned(bounds.filter, columns::EVENT), pinned(filter.as_ref(), columns::EVENT)];
     let kind = scope.table.kind;
     let each = bounds
         .registry
@@ -195,11 +179,5 @@ fn count(
         .map(|event| u64::from(event.day_max));
     let most = if bounds.by_event { each.max() } else { Some(each.sum()) };
     let linf = most.unwrap_or(1).min(u64::from(scope.table.day_max)).max(1);
-    Aggregate {
-        op,
-        filter,
-        linf,
-        unit: Some("events".to_owned()),
-        scale: 0,
-    }
+    Aggregate { op, filter, linf, unit: Some("events".to_owned()), scale: 0 }
 }

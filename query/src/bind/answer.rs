@@ -20,8 +20,8 @@ use crate::private_query::{Aggregate, Key};
 const AGGREGATES_MAX: usize = 20;
 /// Functions over released values.
 pub(crate) const FUNCTIONS: [&str; 13] = [
-    "abs", "ceil", "coalesce", "exp", "floor", "greatest", "least", "ln", "log10", "nullif",
-    "power", "round", "sqrt",
+    "abs", "ceil", "coalesce", "exp", "floor", "greatest", "least", "ln", "log10", "nullif", "power",
+    "round", "sqrt",
 ];
 
 /// Rewrites expressions and gathers the aggregates they need.
@@ -74,17 +74,14 @@ impl Answer<'_> {
             Expr::IsNull(inner) => Expr::IsNull(self.boxed(inner)?),
             Expr::IsNotNull(inner) => Expr::IsNotNull(self.boxed(inner)?),
             Expr::UnaryOp { op, expr: inner } => match op {
-                UnaryOperator::Minus | UnaryOperator::Plus | UnaryOperator::Not => Expr::UnaryOp {
-                    op: *op,
-                    expr: self.boxed(inner)?,
-                },
+                UnaryOperator::Minus | UnaryOperator::Plus | UnaryOperator::Not => {
+                    Expr::UnaryOp { op: *op, expr: self.boxed(inner)? }
+                }
                 _ => return Err(unsupported(expr)),
             },
-            Expr::BinaryOp { left, op, right } if is_free(op) => Expr::BinaryOp {
-                left: self.boxed(left)?,
-                op: op.clone(),
-                right: self.boxed(right)?,
-            },
+            Expr::BinaryOp { left, op, right } if is_free(op) => {
+                Expr::BinaryOp { left: self.boxed(left)?, op: op.clone(), right: self.boxed(right)? }
+            }
             Expr::Between { expr, negated, low, high } => Expr::Between {
                 expr: self.boxed(expr)?,
                 negated: *negated,
@@ -109,9 +106,13 @@ impl Answer<'_> {
                     .collect::<Result<_, Refusal>>()?,
                 else_result: else_result.as_ref().map(|e| self.boxed(e)).transpose()?,
             },
-            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, array: false, format: None }
-                if is_float(data_type) =>
-            {
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon,
+                expr: inner,
+                data_type,
+                array: false,
+                format: None,
+            } if is_float(data_type) => {
                 // Every released number is a float already.
                 Expr::Nested(self.boxed(inner)?)
             }
@@ -141,6 +142,19 @@ impl Answer<'_> {
         let message = format!("`{plain}` is neither a key nor inside an aggregate.");
         let suggestion = format!("GROUP BY {plain}, or SUM({plain})");
         Err(Refusal::new(Rule::Key, expr.span(), message, suggestion))
+    }
+
+    /// The unit of an item that is one aggregate call.
+    pub(super) fn unit(&self, expr: &Expr) -> Option<String> {
+        match expr {
+            Expr::Nested(inner) => self.unit(inner),
+            Expr::Function(function) if is_aggregate(function) => {
+                match aggregate::bind(self.scope, &self.bounds, function).ok()? {
+                    Call::One(one) | Call::Ratio(one, _) => one.unit,
+                }
+            }
+            _ => None,
+        }
     }
 
     fn aggregate(&mut self, aggregate: Aggregate) -> usize {
@@ -195,11 +209,8 @@ impl Answer<'_> {
 
 /// `CASE WHEN count > 0 THEN total / count END`: a noisy count can be zero or less.
 fn ratio(total: Expr, count: Expr) -> Expr {
-    let binary = |left: Expr, op, right: Expr| Expr::BinaryOp {
-        left: Box::new(left),
-        op,
-        right: Box::new(right),
-    };
+    let binary =
+        |left: Expr, op, right: Expr| Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) };
     Expr::Case {
         case_token: datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
         end_token: datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
@@ -241,6 +252,10 @@ fn is_free(op: &BinaryOperator) -> bool {
 fn is_float(data_type: &DataType) -> bool {
     matches!(
         data_type,
-        DataType::Float(_) | DataType::Real | DataType::Double(_) | DataType::DoublePrecision | DataType::Float8
+        DataType::Float(_)
+            | DataType::Real
+            | DataType::Double(_)
+            | DataType::DoublePrecision
+            | DataType::Float8
     )
 }

@@ -5,22 +5,15 @@
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, DateTimeField, Expr, Function, FunctionArguments, Interval,
-    ObjectNamePart, Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue,
-    ValueWithSpan,
+    ObjectNamePart, Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue, ValueWithSpan,
 };
 
-use crate::calendar::{
-    DAY_MS, HOUR_MS, day_of, days_after, months_before, parse_day, parse_time, start_of,
-};
+use crate::calendar::{DAY_MS, HOUR_MS, day_of, days_after, months_before, parse_day, parse_time, start_of};
 use crate::error::{Refusal, Rule};
 use crate::expr::{Type, Value};
 
 /// The value of a literal, typed as `expected` where that is known; none when the expression is not a literal.
-pub(super) fn literal(
-    expr: &Expr,
-    expected: Option<Type>,
-    now_ms: i64,
-) -> Result<Option<Value>, Refusal> {
+pub(super) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Result<Option<Value>, Refusal> {
     let wrong = |wanted: &str, example: &str| {
         let message = format!("This is not a {wanted}.");
         Refusal::new(Rule::Literal, expr.span(), message, example)
@@ -35,16 +28,15 @@ pub(super) fn literal(
         (Raw::Null, _) => Value::Null,
         (Raw::Boolean(b), None | Some(Type::Boolean)) => Value::Boolean(b),
         (Raw::Text(text), None | Some(Type::Text)) => Value::Text(text),
-        (Raw::Text(text), Some(Type::Day)) => Value::Day(
-            parse_day(&text).ok_or_else(|| wrong("date", "'2026-11-22'"))?,
-        ),
-        (Raw::Text(text), Some(Type::Time)) => Value::Time(
-            parse_time(&text).ok_or_else(|| wrong("timestamp", "'2026-11-22 10:00'"))?,
-        ),
+        (Raw::Text(text), Some(Type::Day)) => {
+            Value::Day(parse_day(&text).ok_or_else(|| wrong("date", "'2026-11-22'"))?)
+        }
+        (Raw::Text(text), Some(Type::Time)) => {
+            Value::Time(parse_time(&text).ok_or_else(|| wrong("timestamp", "'2026-11-22 10:00'"))?)
+        }
         (Raw::Number(text), Some(Type::Number { scale })) => {
-            let units = fixed_point(&text, scale).ok_or_else(|| {
-                wrong(&Type::Number { scale }.name(), "a number with fewer decimal places")
-            })?;
+            let units = fixed_point(&text, scale)
+                .ok_or_else(|| wrong(&Type::Number { scale }.name(), "a number with fewer decimal places"))?;
             Value::Number(units, scale)
         }
         (Raw::Number(text), None) => {
@@ -85,18 +77,11 @@ fn raw(expr: &Expr, now_ms: i64) -> Result<Option<Raw>, &'static str> {
             SqlValue::Number(text, false) => Raw::Number(text.clone()),
             _ => return Err("Literals are numbers, 'text', dates, true, false and NULL."),
         },
-        Expr::UnaryOp {
-            op: UnaryOperator::Minus,
-            expr,
-        } => match raw(expr, now_ms)? {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match raw(expr, now_ms)? {
             Some(Raw::Number(text)) if !text.starts_with('-') => Raw::Number(format!("-{text}")),
             _ => return Ok(None),
         },
-        Expr::TypedString(TypedString {
-            data_type,
-            value,
-            uses_odbc_syntax: false,
-        }) => match &value.value {
+        Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }) => match &value.value {
             SqlValue::SingleQuotedString(text) => typed(text, data_type)?,
             _ => return Err("A date is written DATE '2026-11-22'."),
         },
@@ -117,11 +102,7 @@ fn raw(expr: &Expr, now_ms: i64) -> Result<Option<Raw>, &'static str> {
             Some(_) => Raw::Time(now_ms),
             None => return Ok(None),
         },
-        Expr::BinaryOp {
-            left,
-            op: op @ (BinaryOperator::Minus | BinaryOperator::Plus),
-            right,
-        } => {
+        Expr::BinaryOp { left, op: op @ (BinaryOperator::Minus | BinaryOperator::Plus), right } => {
             let sign = if *op == BinaryOperator::Minus { -1 } else { 1 };
             match (raw(left, now_ms)?, right.as_ref()) {
                 (Some(Raw::Day(day)), Expr::Interval(by)) => {
@@ -169,9 +150,7 @@ fn clock(function: &Function) -> Option<&'static str> {
         FunctionArguments::Subquery(_) => false,
     };
     let names = ["current_date", "current_timestamp", "now"];
-    names
-        .into_iter()
-        .find(|known| plain && empty && known.eq_ignore_ascii_case(&name.value))
+    names.into_iter().find(|known| plain && empty && known.eq_ignore_ascii_case(&name.value))
 }
 
 fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {

@@ -24,13 +24,13 @@ use self::aggregate::{Bounds, is_aggregate};
 use self::answer::Answer;
 use self::scalar::{Columns, plain_name};
 use crate::error::{QueryError, Refusal, Rule};
-use crate::expr::{Scalar, Type, Value};
+use crate::expr::{Public, Scalar, Type, Value};
 use crate::free::{Free, FreeItem, FreeOrder};
 use crate::parse::{Item, ParsedQuery};
 use crate::private_query::{Key, KeyKind, L0_MAX, PrivateQuery};
 
 /// Most groups of one answer, and most keys of one query.
-pub const CELLS_MAX: u64 = 10_000;
+pub(crate) const CELLS_MAX: u64 = 10_000;
 const KEYS_MAX: usize = 8;
 /// Most samples of noise of one query.
 const DRAWS_MAX: u64 = 4_000_000;
@@ -39,6 +39,18 @@ const DRAWS_MAX: u64 = 4_000_000;
 pub struct Bound {
     pub(crate) query: PrivateQuery,
     pub(crate) free: Free,
+}
+
+impl Bound {
+    /// The private query.
+    pub fn query(&self) -> &PrivateQuery {
+        &self.query
+    }
+
+    /// The private query, to be charged.
+    pub fn into_query(self) -> PrivateQuery {
+        self.query
+    }
 }
 
 /// Resolves a statement for a key that may ask `regions`, at `now_ms`.
@@ -59,15 +71,12 @@ pub fn bind(
         None => None,
     };
     let regions = asked_regions(filter.as_ref(), regions)?;
-    let keys = keys(parsed, &columns, filter.as_ref())?;
+    let public = Public::of(registry, kind);
+    let keys = keys(parsed, &columns, &public, filter.as_ref())?;
     let is_event = |key: &Key| matches!(&key.scalar, Scalar::Column { name, .. } if name == columns::EVENT);
     let mut answer = Answer {
         scope: &columns,
-        bounds: Bounds {
-            registry,
-            filter: filter.as_ref(),
-            by_event: keys.iter().any(is_event),
-        },
+        bounds: Bounds { registry, filter: filter.as_ref(), by_event: keys.iter().any(is_event) },
         keys: &keys,
         names: Vec::new(),
         aggregates: Vec::new(),
@@ -81,7 +90,7 @@ pub fn bind(
     }
     let readable = scope::readable(registry, kind, filter.as_ref(), now_ms)?;
     let mut notes = readable.notes;
-    let l0 = groups_of_a_day(&keys, table, &mut notes);
+    let l0 = groups_of_a_day(&keys, &public, &mut notes);
     if regions.len() > 1 && !keys.iter().any(|key| key.kind == KeyKind::Region) {
         notes.push("Each region is released by itself; the numbers are their sums.".to_owned());
     }
@@ -138,14 +147,14 @@ fn asked_regions(filter: Option<&Scalar>, granted: &[Region]) -> Result<Vec<Regi
 fn keys(
     parsed: &ParsedQuery,
     columns: &Columns<'_>,
+    public: &Public<'_>,
     filter: Option<&Scalar>,
 ) -> Result<Vec<Key>, Refusal> {
     let mut keys: Vec<Key> = Vec::new();
     for expr in &parsed.keys {
         let expr = key_expression(expr, parsed, columns)?;
-        let refuse = |message: &str, suggestion: &str| {
-            Err(Refusal::new(Rule::Key, expr.span(), message, suggestion))
-        };
+        let refuse =
+            |message: &str, suggestion: &str| Err(Refusal::new(Rule::Key, expr.span(), message, suggestion));
         if matches!(expr, Expr::Function(function) if is_aggregate(function)) {
             return refuse("A group cannot be made from an aggregate.", "HAVING COUNT(*) > 100");
         }
@@ -161,7 +170,7 @@ fn keys(
             Scalar::Day => KeyKind::Time(crate::calendar::Grain::Day),
             Scalar::Time(grain) => KeyKind::Time(*grain),
             Scalar::Value(_) => return refuse("A constant is no key.", "a column"),
-            other => match (other.domain(columns.table), other.ty()) {
+            other => match (other.domain(public), other.ty()) {
                 (_, None | Some(Type::Day | Type::Time)) => {
                     return refuse("This cannot be a key.", "day, or date_trunc('week', time)");
                 }
@@ -189,11 +198,7 @@ fn keys(
 }
 
 /// The values of a public key that the filter leaves.
-fn shown(
-    scalar: &Scalar,
-    values: std::collections::BTreeSet<Value>,
-    filter: Option<&Scalar>,
-) -> Vec<Value> {
+fn shown(scalar: &Scalar, values: std::collections::BTreeSet<Value>, filter: Option<&Scalar>) -> Vec<Value> {
     let pinned = match scalar {
         Scalar::Column { name, .. } => scope::pinned(filter, name),
         _ => None,
@@ -251,8 +256,12 @@ fn free(parsed: &ParsedQuery, answer: &mut Answer<'_>) -> Result<Free, Refusal> 
     let mut items: Vec<FreeItem> = Vec::with_capacity(parsed.items.len());
     for item in &parsed.items {
         let expr = answer.rewrite(&item.expr)?;
-        let name = item.alias.clone().unwrap_or_else(|| default_name(&item.expr));
-        items.push(FreeItem { name, expr });
+        let name = match &item.alias {
+            Some(alias) => alias.clone(),
+            None => fresh_name(&item.expr, parsed, &items),
+        };
+        let unit = answer.unit(&item.expr);
+        items.push(FreeItem { name, expr, unit });
     }
     let suffixed = |name: &str| ["_sd", "_low", "_high"].map(|suffix| format!("{name}{suffix}"));
     for (at, item) in items.iter().enumerate() {
@@ -288,6 +297,17 @@ fn free(parsed: &ParsedQuery, answer: &mut Answer<'_>) -> Result<Free, Refusal> 
     Ok(Free { items, having, order, limit, offset })
 }
 
+/// The default name, numbered when it is taken: `count`, `count_2`.
+fn fresh_name(expr: &Expr, parsed: &ParsedQuery, before: &[FreeItem]) -> String {
+    let name = default_name(expr);
+    let is_taken = |name: &str| {
+        let given = parsed.items.iter().any(|item| item.alias.as_deref() == Some(name));
+        given || before.iter().any(|item| item.name == name)
+    };
+    let numbered = |n| if n == 1 { name.clone() } else { format!("{name}_{n}") };
+    (1..=before.len() + 2).map(numbered).find(|name| !is_taken(name)).unwrap_or(name.clone())
+}
+
 /// The name of an item without AS, as PostgreSQL has it.
 fn default_name(expr: &Expr) -> String {
     match expr {
@@ -301,16 +321,12 @@ fn default_name(expr: &Expr) -> String {
 }
 
 /// How many groups of one subject's day count.
-fn groups_of_a_day(
-    keys: &[Key],
-    table: &shoal_schemas::TableDef,
-    notes: &mut Vec<String>,
-) -> u32 {
+fn groups_of_a_day(keys: &[Key], public: &Public<'_>, notes: &mut Vec<String>) -> u32 {
     let groups = keys.iter().fold(1_u64, |product, key| {
         let most = match &key.kind {
-            KeyKind::Public(values) => (values.len() as u64).min(key.scalar.keys_max(table)),
+            KeyKind::Public(values) => (values.len() as u64).min(key.scalar.keys_max(public)),
             KeyKind::Region => 1,
-            KeyKind::Time(_) | KeyKind::Private => key.scalar.keys_max(table),
+            KeyKind::Time(_) | KeyKind::Private => key.scalar.keys_max(public),
         };
         product.saturating_mul(most.max(1))
     });

@@ -106,10 +106,12 @@ fn bounds(filter: Option<&Scalar>) -> (Option<i32>, Option<i32>) {
                 _ => {}
             },
             Scalar::In(item, values) if **item == Scalar::Day => {
-                let days = || values.iter().filter_map(|v| match v {
-                    Value::Day(day) => Some(*day),
-                    _ => None,
-                });
+                let days = || {
+                    values.iter().filter_map(|v| match v {
+                        Value::Day(day) => Some(*day),
+                        _ => None,
+                    })
+                };
                 narrow(days().min(), days().max());
             }
             _ => {}
@@ -144,14 +146,13 @@ pub(super) fn readable(
     let cutoffs: Vec<(Programme, i32)> = Programme::ALL
         .iter()
         .filter(|p| asked.as_ref().is_none_or(|asked| asked.contains(p.as_str())))
-        .filter(|p| registry.events().iter().any(|e| e.kind == kind && e.programme == **p))
         .map(|p| {
             let days = registry.retention_days(*p, kind);
             (*p, today.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX)))
         })
         .collect();
     let Some(oldest) = cutoffs.iter().map(|(_, day)| *day).min() else {
-        return Err(refuse(format!("No programme of this query has events in {kind}.")));
+        return Err(refuse(format!("There is no such programme to read {kind} of.")));
     };
     let mut notes = Vec::new();
     let (from, to) = bounds(filter);

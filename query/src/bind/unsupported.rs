@@ -27,10 +27,9 @@ pub(super) fn unsupported(expr: &Expr) -> Refusal {
         Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => {
             ("IS DISTINCT FROM cannot be used.", "a <> 'x' OR a IS NULL")
         }
-        Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => (
-            "GROUPING SETS, CUBE and ROLLUP cannot be used.",
-            "one query for each set of keys",
-        ),
+        Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
+            ("GROUPING SETS, CUBE and ROLLUP cannot be used.", "one query for each set of keys")
+        }
         Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => {
             ("Rows cannot be shown, only keys and aggregates.", "COUNT(*)")
         }

@@ -124,8 +124,9 @@ fn declared(
 ) -> BTreeMap<String, ColumnDef> {
     let mut list: BTreeMap<String, ColumnDef> = BTreeMap::new();
     let mut first: BTreeMap<String, String> = BTreeMap::new();
-    for event in of_kind(events, kind) {
-        let place = Place::new(files, &event.name);
+    let mut places: Vec<_> = of_kind(events, kind).map(|e| (Place::new(files, &e.name), e)).collect();
+    places.sort_by_key(|(place, _)| place.is_overlay()); // stable: by name otherwise
+    for (place, event) in places {
         for property in &event.properties {
             let name = property.name.as_str();
             if columns::is_system(name) || RESERVED.contains(&name) {
@@ -161,6 +162,10 @@ impl<'a> Place<'a> {
     fn new(files: &'a [File<raw::Event>], event: &str) -> Place<'a> {
         let file = files.iter().find(|f| f.body.name.get_ref() == event);
         Place { file }
+    }
+
+    fn is_overlay(&self) -> bool {
+        self.file.is_some_and(|f| f.source.is_overlay)
     }
 
     fn fault(&self, property: &str, reason: String, faults: &mut Faults) {

@@ -132,7 +132,7 @@ impl Check<'_> {
         let number = ty == "number";
         let grouped = class == "dimension";
         let spans = [
-            ("bytes_max", ty == "text", raw.bytes_max.as_ref().map(Spanned::span)),
+            ("bytes_max", ty == "text" && raw.values.is_none(), raw.bytes_max.as_ref().map(Spanned::span)),
             ("scale", number && !grouped, raw.scale.as_ref().map(Spanned::span)),
             ("min", number, raw.min.as_ref().map(Spanned::span)),
             ("max", number, raw.max.as_ref().map(Spanned::span)),

@@ -12,7 +12,7 @@ use super::fault::Faults;
 
 /// A definition file is a page of text; anything larger is a mistake.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Many times what a large organisation would declare.
+/// Files in one folder; many times what a large organisation would declare.
 const FILES_MAX: usize = 2_000;
 /// The folders of the layout.
 pub(super) const FOLDERS: [&str; 4] = ["events", "programmes", "regions", "vendors"];
@@ -26,6 +26,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// The whole text.
     pub(super) text: String,
+    /// Whether it is the operator's; what contradicts an embedded file is that one's fault.
+    pub(super) is_overlay: bool,
 }
 
 impl Source {
@@ -50,7 +52,10 @@ impl Source {
 
 /// The files in the binary.
 pub(super) fn embedded() -> Vec<Source> {
-    FILES.iter().map(|(name, text)| Source { name: (*name).to_owned(), text: (*text).to_owned() }).collect()
+    FILES
+        .iter()
+        .map(|(name, text)| Source { name: (*name).to_owned(), text: (*text).to_owned(), is_overlay: false })
+        .collect()
 }
 
 /// The files of an operator's directory, by name. Names that start with a dot (editors, mounted config maps) and
@@ -64,10 +69,6 @@ pub(super) fn directory(root: &Path, faults: &mut Faults) -> Vec<Source> {
         }
     }
     names.sort();
-    if names.len() > FILES_MAX {
-        faults.at_file(".", format!("more than {FILES_MAX} files"));
-        names.clear();
-    }
     names.into_iter().filter_map(|name| read(root, name, faults)).collect()
 }
 
@@ -78,7 +79,10 @@ fn list(dir: &Path, folder: &str, names: &mut Vec<String>, faults: &mut Faults) 
         Ok(entries) => entries,
         Err(error) => return faults.at_file(shown, format!("cannot be read: {}", error.kind())),
     };
-    for entry in entries.take(FILES_MAX + 1) {
+    for (count, entry) in entries.enumerate() {
+        if count >= FILES_MAX {
+            return faults.at_file(shown, format!("holds more than {FILES_MAX} files"));
+        }
         let name = match entry {
             Ok(entry) => entry.file_name(),
             Err(error) => return faults.at_file(shown, format!("cannot be read: {}", error.kind())),
@@ -119,7 +123,7 @@ fn read(root: &Path, name: String, faults: &mut Faults) -> Option<Source> {
         return None;
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Some(Source { name, text }),
+        Ok(text) => Some(Source { name, text, is_overlay: true }),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|b| **b == b'\n').count() + 1;

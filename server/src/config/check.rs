@@ -3,6 +3,8 @@
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
+use shoal_privacy::budget::{Precision, Preset};
+
 use super::{Config, ConfigError, HttpConfig, IngestSettings, QuerySettings, Raw, RetentionSettings};
 
 /// How log lines look.
@@ -90,30 +92,46 @@ fn ingest(raw: &Raw) -> IngestSettings {
     IngestSettings {
         body_bytes_max: raw.number("ingest.body_bytes_max"),
         inflated_bytes_max: raw.number("ingest.inflated_bytes_max"),
-        inflate_ratio_max: raw.number("ingest.inflate_ratio_max"),
+        ratio_max: raw.number("ingest.ratio_max"),
+        zstd_window_log_max: raw.number("ingest.zstd_window_log_max"),
         events_max: raw.number("ingest.events_max"),
+        properties_max: raw.number("ingest.properties_max"),
+        string_bytes_max: raw.number("ingest.string_bytes_max"),
         depth_max: raw.number("ingest.depth_max"),
-        text_bytes_max: raw.number("ingest.text_bytes_max"),
+        values_max: raw.number("ingest.values_max"),
         in_flight_bytes_max: raw.number("ingest.in_flight_bytes_max"),
-        future_max_ms: raw.number("ingest.future_max_ms"),
         epoch_days: raw.number("ingest.epoch_days"),
+        dedup_window_h: raw.number("ingest.dedup_window_h"),
         flush_interval_ms: raw.number("ingest.flush_interval_ms"),
-        segment_bytes: raw.number("ingest.segment_bytes"),
-        disk_free_min_bytes: raw.number("ingest.disk_free_min_bytes"),
+        segment_bytes_max: raw.number("ingest.segment_bytes_max"),
+        free_bytes_min: raw.number("ingest.free_bytes_min"),
     }
 }
 
 fn query(raw: &Raw, wrong: &mut Vec<String>) -> QuerySettings {
-    let precision = raw.text("query.precision").unwrap_or_default().to_owned();
-    if !["low", "normal", "high"].contains(&precision.as_str()) {
+    let precision = raw.text("query.precision").unwrap_or_default().parse().unwrap_or_else(|_| {
         wrong.push("`query.precision` must be low, normal or high".into());
-    }
+        Precision::Normal
+    });
+    let preset = match raw.text("query.preset") {
+        Some("strict") => Preset::Strict,
+        Some("standard") => Preset::Standard,
+        Some("internal") => Preset::Internal,
+        _ => {
+            wrong.push("`query.preset` must be strict, standard or internal".into());
+            Preset::Strict
+        }
+    };
     QuerySettings {
+        preset,
         precision,
+        k_min: raw.number("query.k_min"),
         concurrent_max: raw.number("query.concurrent_max"),
-        timeout_ms: raw.number("query.timeout_ms"),
+        threads: raw.number("query.threads"),
+        time_ms_max: raw.number("query.time_ms_max"),
         memory_bytes_max: raw.number("query.memory_bytes_max"),
         rows_max: raw.number("query.rows_max"),
+        cells_max: raw.number("query.cells_max"),
         sql_bytes_max: raw.number("query.sql_bytes_max"),
     }
 }
@@ -143,7 +161,8 @@ fn check_places(config: &Config, wrong: &mut Vec<String>) {
     }
     if resolved(&config.key_file).starts_with(resolved(&config.data_dir)) {
         wrong.push(
-            "`key_file` must be outside `data_dir`: whoever copies the data must not copy the keys with it".into(),
+            "`key_file` must be outside `data_dir`: whoever copies the data must not copy the keys with it"
+                .into(),
         );
     }
 }

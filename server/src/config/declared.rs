@@ -6,12 +6,12 @@ pub struct DeclaredKey {
     /// Dotted name, as `http.listen`. The variable is `SHOAL_HTTP_LISTEN`.
     pub name: &'static str,
     /// Type and default.
-    pub default: Default,
+    pub default: DefaultValue,
 }
 
 /// Type and default of a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Default {
+pub enum DefaultValue {
     /// Text.
     Text(&'static str),
     /// Text that need not be set.
@@ -31,11 +31,11 @@ impl DeclaredKey {
     }
 }
 
-const fn key(name: &'static str, default: Default) -> DeclaredKey {
+const fn key(name: &'static str, default: DefaultValue) -> DeclaredKey {
     DeclaredKey { name, default }
 }
 
-use Default::{List, Number, Switch, Text, Unset};
+use DefaultValue::{List, Number, Switch, Text, Unset};
 
 const KIB: i64 = 1024;
 const MIB: i64 = 1024 * KIB;
@@ -61,21 +61,28 @@ pub const DECLARED: &[DeclaredKey] = &[
     key("http.trust_forwarded_for", Switch(false)),
     key("ingest.body_bytes_max", Number(2 * MIB, KIB, 64 * MIB)),
     key("ingest.inflated_bytes_max", Number(16 * MIB, KIB, 256 * MIB)),
-    key("ingest.inflate_ratio_max", Number(100, 2, 10_000)),
-    key("ingest.events_max", Number(10_000, 1, 100_000)),
-    key("ingest.depth_max", Number(32, 4, 128)),
-    key("ingest.text_bytes_max", Number(64 * KIB, 64, MIB)),
+    key("ingest.ratio_max", Number(100, 2, 10_000)),
+    key("ingest.zstd_window_log_max", Number(23, 10, 27)),
+    key("ingest.events_max", Number(5_000, 1, 100_000)),
+    key("ingest.properties_max", Number(64, 1, 1_000)),
+    key("ingest.string_bytes_max", Number(64 * KIB, 64, MIB)),
+    key("ingest.depth_max", Number(24, 4, 128)),
+    key("ingest.values_max", Number(400_000, 1_000, 10_000_000)),
     key("ingest.in_flight_bytes_max", Number(32 * MIB, MIB, 4 * GIB)),
-    key("ingest.future_max_ms", Number(300_000, 0, 86_400_000)),
     key("ingest.epoch_days", Number(90, 1, 3650)),
-    key("ingest.flush_interval_ms", Number(5_000, 50, 300_000)),
-    key("ingest.segment_bytes", Number(32 * MIB, MIB, GIB)),
-    key("ingest.disk_free_min_bytes", Number(512 * MIB, 0, 1024 * GIB)),
+    key("ingest.dedup_window_h", Number(48, 1, 8760)),
+    key("ingest.flush_interval_ms", Number(10_000, 50, 3_600_000)),
+    key("ingest.segment_bytes_max", Number(32 * MIB, 4 * MIB, GIB)),
+    key("ingest.free_bytes_min", Number(GIB, 0, 1024 * GIB)),
+    key("query.preset", Text("standard")),
     key("query.precision", Text("normal")),
+    key("query.k_min", Number(20, 2, 1_000_000)),
     key("query.concurrent_max", Number(2, 1, 64)),
-    key("query.timeout_ms", Number(30_000, 100, 600_000)),
-    key("query.memory_bytes_max", Number(512 * MIB, 16 * MIB, 256 * GIB)),
-    key("query.rows_max", Number(10_000, 1, 1_000_000)),
+    key("query.threads", Number(2, 1, 256)),
+    key("query.time_ms_max", Number(30_000, 100, 600_000)),
+    key("query.memory_bytes_max", Number(192 * MIB, 16 * MIB, 256 * GIB)),
+    key("query.rows_max", Number(2_000_000, 1_000, 1_000_000_000)),
+    key("query.cells_max", Number(100_000, 10, 10_000_000)),
     key("query.sql_bytes_max", Number(16 * KIB, 64, MIB)),
     key("retention.cron", Text("17 3 * * *")),
     key("log.format", Text("text")),

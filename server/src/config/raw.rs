@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ConfigError;
-use super::declared::{DECLARED, DeclaredKey, Default, nearest};
+use super::declared::{DECLARED, DeclaredKey, DefaultValue, nearest};
 
 /// A value of the type its key declares.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +24,11 @@ impl Raw {
     /// All defaults.
     pub fn defaults() -> Raw {
         let value = |k: &DeclaredKey| match k.default {
-            Default::Text(text) => Some(Value::Text(text.to_owned())),
-            Default::Unset => None,
-            Default::Number(number, _, _) => Some(Value::Number(number)),
-            Default::Switch(switch) => Some(Value::Switch(switch)),
-            Default::List(list) => Some(Value::List(list.iter().map(|t| (*t).to_owned()).collect())),
+            DefaultValue::Text(text) => Some(Value::Text(text.to_owned())),
+            DefaultValue::Unset => None,
+            DefaultValue::Number(number, _, _) => Some(Value::Number(number)),
+            DefaultValue::Switch(switch) => Some(Value::Switch(switch)),
+            DefaultValue::List(list) => Some(Value::List(list.iter().map(|t| (*t).to_owned()).collect())),
         };
         Raw { values: DECLARED.iter().filter_map(|k| Some((k.name, value(k)?))).collect() }
     }
@@ -67,7 +67,10 @@ impl Raw {
     ///
     /// # Errors
     /// Unknown variables of a section, and values of the wrong type.
-    pub fn overlay(&mut self, environment: impl Iterator<Item = (String, String)>) -> Result<(), ConfigError> {
+    pub fn overlay(
+        &mut self,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
         let mut wrong = Vec::new();
         for (variable, text) in environment.filter(|(v, _)| v.starts_with("SHOAL_")) {
             match DECLARED.iter().find(|k| k.variable() == variable) {
@@ -127,10 +130,10 @@ fn unknown(what: &str, shown: &str, name: &str) -> String {
 
 fn from_toml(key: &DeclaredKey, value: toml::Value) -> Result<Value, String> {
     let value = match (key.default, value) {
-        (Default::Text(_) | Default::Unset, toml::Value::String(text)) => Value::Text(text),
-        (Default::Number(..), toml::Value::Integer(number)) => Value::Number(number),
-        (Default::Switch(_), toml::Value::Boolean(switch)) => Value::Switch(switch),
-        (Default::List(_), toml::Value::Array(items)) => {
+        (DefaultValue::Text(_) | DefaultValue::Unset, toml::Value::String(text)) => Value::Text(text),
+        (DefaultValue::Number(..), toml::Value::Integer(number)) => Value::Number(number),
+        (DefaultValue::Switch(_), toml::Value::Boolean(switch)) => Value::Switch(switch),
+        (DefaultValue::List(_), toml::Value::Array(items)) => {
             let texts = items.iter().map(|i| i.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
             Value::List(texts.ok_or_else(|| format!("`{}` must be a list of texts", key.name))?)
         }
@@ -142,10 +145,10 @@ fn from_toml(key: &DeclaredKey, value: toml::Value) -> Result<Value, String> {
 fn from_text(key: &DeclaredKey, text: &str) -> Result<Value, String> {
     let wrong = || format!("`{}` must be {}", key.name, type_name(key.default));
     let value = match key.default {
-        Default::Text(_) | Default::Unset => Value::Text(text.to_owned()),
-        Default::Number(..) => Value::Number(text.trim().parse().map_err(|_| wrong())?),
-        Default::Switch(_) => Value::Switch(text.trim().parse().map_err(|_| wrong())?),
-        Default::List(_) => {
+        DefaultValue::Text(_) | DefaultValue::Unset => Value::Text(text.to_owned()),
+        DefaultValue::Number(..) => Value::Number(text.trim().parse().map_err(|_| wrong())?),
+        DefaultValue::Switch(_) => Value::Switch(text.trim().parse().map_err(|_| wrong())?),
+        DefaultValue::List(_) => {
             let items = text.split(',').map(str::trim).filter(|t| !t.is_empty());
             Value::List(items.map(str::to_owned).collect())
         }
@@ -154,7 +157,7 @@ fn from_text(key: &DeclaredKey, text: &str) -> Result<Value, String> {
 }
 
 fn in_bounds(key: &DeclaredKey, value: Value) -> Result<Value, String> {
-    if let (Default::Number(_, min, max), Value::Number(number)) = (key.default, &value)
+    if let (DefaultValue::Number(_, min, max), Value::Number(number)) = (key.default, &value)
         && !(min..=max).contains(number)
     {
         return Err(format!("`{}` must be from {min} to {max}", key.name));
@@ -162,11 +165,11 @@ fn in_bounds(key: &DeclaredKey, value: Value) -> Result<Value, String> {
     Ok(value)
 }
 
-const fn type_name(default: Default) -> &'static str {
+const fn type_name(default: DefaultValue) -> &'static str {
     match default {
-        Default::Text(_) | Default::Unset => "a text",
-        Default::Number(..) => "a whole number",
-        Default::Switch(_) => "true or false",
-        Default::List(_) => "a list of texts",
+        DefaultValue::Text(_) | DefaultValue::Unset => "a text",
+        DefaultValue::Number(..) => "a whole number",
+        DefaultValue::Switch(_) => "true or false",
+        DefaultValue::List(_) => "a list of texts",
     }
 }

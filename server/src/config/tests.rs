@@ -34,7 +34,10 @@ fn the_example_file_names_every_key_and_has_the_defaults() {
 
 #[test]
 fn an_unknown_key_is_refused_with_the_nearest_one() {
-    assert_eq!(error("[http]\nlisten_ = \"1.2.3.4:5\""), "unknown key `http.listen_`: did you mean `http.listen`?");
+    assert_eq!(
+        error("[http]\nlisten_ = \"1.2.3.4:5\""),
+        "unknown key `http.listen_`: did you mean `http.listen`?"
+    );
     assert!(error("listen = \"x\"").contains("did you mean `http.listen`?"));
     assert!(error("[zzzzz]\nqqqqq = 1").contains("shoal.example.toml"));
     assert_eq!(error("[http]\nworkers = \"two\""), "`http.workers` must be a whole number");
@@ -45,7 +48,8 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
 #[test]
 fn variables_override_the_file() {
     let mut raw = Raw::parse("[http]\nlisten = \"127.0.0.1:1\"").unwrap();
-    let variables = [("SHOAL_HTTP_LISTEN", "127.0.0.1:2"), ("SHOAL_HTTP_CORS_ORIGINS", "https://a, https://b")];
+    let variables =
+        [("SHOAL_HTTP_LISTEN", "127.0.0.1:2"), ("SHOAL_HTTP_CORS_ORIGINS", "https://a, https://b")];
     raw.overlay(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))).unwrap();
     let config = check::validate(&raw).unwrap();
     assert_eq!(config.http.listen.port(), 2);
@@ -67,12 +71,15 @@ fn the_keys_never_lie_with_the_data() {
     std::fs::create_dir(dir.path().join("data")).unwrap();
     std::os::unix::fs::symlink(dir.path().join("data"), dir.path().join("link")).unwrap();
     let shown = dir.path().display();
-    assert!(error(&format!("data_dir = \"{shown}/data\"\nkey_file = \"{shown}/link/k\"")).contains("outside"));
+    assert!(
+        error(&format!("data_dir = \"{shown}/data\"\nkey_file = \"{shown}/link/k\"")).contains("outside")
+    );
 }
 
 #[test]
 fn every_mistake_is_named_at_once() {
-    let text = "[http]\nlisten = \"here\"\ntls_cert = \"c\"\n[retention]\ncron = \"often\"\n[log]\nlevel = \"loud\"";
+    let text =
+        "[http]\nlisten = \"here\"\ntls_cert = \"c\"\n[retention]\ncron = \"often\"\n[log]\nlevel = \"loud\"";
     let ConfigError(lines) = load(text).unwrap_err();
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(error("[ingest]\ninflated_bytes_max = 1024").contains("inflated"));

@@ -22,7 +22,11 @@ use crate::state::State;
         (status = 422, description = "Not a consent"),
         (status = 503, description = "Cannot record it now; see Retry-After")),
     security(("key" = [])))]
-pub(super) async fn record(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn record(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
     let recorded = async {
         let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;

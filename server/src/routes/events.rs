@@ -31,7 +31,11 @@ use crate::state::State;
         (status = 429, description = "Too much at once; see Retry-After"),
         (status = 507, description = "The disk is nearly full")),
     security(("key" = [])))]
-pub(super) async fn native(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn native(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
     let taken = async {
         let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;
@@ -53,7 +57,11 @@ pub(super) async fn native(http: HttpRequest, payload: web::Payload, state: web:
         (status = 429, description = "Too much at once; see Retry-After"),
         (status = 503, description = "Cannot take it now; see Retry-After")),
     security(("key" = [])))]
-pub(super) async fn segment(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn segment(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
     let taken = async {
         let mut presented = Presented::in_header(&http);
         if presented.is_some() {

@@ -35,7 +35,11 @@ pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResp
         Ok(plan) => HttpResponse::Ok().json(plan),
         Err(error) => {
             tracing::error!(%error, "retention plan failed");
-            HttpResponse::InternalServerError().json(refuse(500, "failed", "a table could not be read; see the log"))
+            HttpResponse::InternalServerError().json(refuse(
+                500,
+                "failed",
+                "a table could not be read; see the log",
+            ))
         }
     }
 }
@@ -59,13 +63,19 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
             .map_err(|_| refuse(422, "bad_request", "the body must be {\"dry_run\": true or false}"))
     };
     let mode = match wanted.await {
-        Ok(wanted) => if wanted.dry_run { Mode::Dry } else { Mode::Real },
+        Ok(wanted) => {
+            if wanted.dry_run {
+                Mode::Dry
+            } else {
+                Mode::Real
+            }
+        }
         Err(refusal) => return answers::refusal(Dialect::Native, &refusal),
     };
     let (lines, receiver) = mpsc::unbounded_channel::<Bytes>();
     let (retention, now_ms) = (state.retention.clone(), state.now_ms());
     // On its own task: a client that goes away does not stop a run half-way.
-    state.query_runtime.spawn(async move {
+    state.background.spawn(async move {
         let send = |value: serde_json::Value| {
             let _ = lines.send(Bytes::from(format!("{value}\n")));
         };

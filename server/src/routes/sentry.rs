@@ -22,7 +22,11 @@ use crate::state::State;
         (status = 401, description = "No valid ingest key"),
         (status = 429, description = "Cannot take it now; see Retry-After")),
     security(("key" = [])))]
-pub(super) async fn envelope(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn envelope(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
     let taken = async {
         let grant = auth::ingest(&state.keys, Presented::in_sentry_request(&http))?;
         let body = state.bodies.read(payload).await?;

@@ -18,7 +18,11 @@ use crate::state::State;
         (status = 200, description = "What would become of each event", body = serde_json::Value),
         (status = 401, description = "No valid ingest key")),
     security(("key" = [])))]
-pub(super) async fn validate(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn validate(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
     let checked = async {
         let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;

@@ -1,0 +1,127 @@
+//! Recording, reading back, and what the gate sees of it.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const NOW: i64 = 1_795_300_000_000;
+
+struct Place {
+    dir: tempfile::TempDir,
+    registry: Registry,
+    keyring: Keyring,
+    grant: IngestGrant,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place {
+            dir: tempfile::tempdir().unwrap(),
+            registry: Registry::load(None).unwrap(),
+            keyring: Keyring::ephemeral(),
+            grant: IngestGrant {
+                key_id: "k".into(),
+                app: "camera".into(),
+                programme: None,
+                asserted_policy: None,
+                regions: vec![Region::De, Region::Sg],
+            },
+        }
+    }
+
+    fn open(&self) -> Consents {
+        let ledger = |region: Region| {
+            (region, Ledger::open(&self.dir.path().join(region.as_str()).join("ledger.redb")).unwrap())
+        };
+        Consents::load(vec![ledger(Region::De), ledger(Region::Sg)]).unwrap()
+    }
+
+    fn read(&self, body: &str, received_ms: i64) -> Result<Vec<Change>, Refusal> {
+        let request = Request {
+            protocol: shoal_schemas::Protocol::Native,
+            content_type: None,
+            content_encoding: None,
+            body: body.as_bytes(),
+            peer: None,
+            received_ms,
+        };
+        read(&request, &self.grant, &self.registry, &self.keyring, &Limits::default())
+    }
+
+    fn version(&self) -> String {
+        self.registry.programme(Programme::UserExperience).policy_versions.last().unwrap().clone()
+    }
+
+    fn grant(&self, at: i64) -> String {
+        let version = self.version();
+        format!(
+            r#"{{"action":"grant","programme":"user-experience","policy_version":"{version}","user_id":"u-1","install_id":"i-1","country":"FR","granted_at":{at}}}"#
+        )
+    }
+
+    fn find(&self, consents: &Consents, region: Region, kind: IdentifierKind, value: &str) -> Option<ConsentRecord> {
+        let digest = self.keyring.consent_digester(region).digest(kind, value);
+        consents.lookup(region, Programme::UserExperience, &digest)
+    }
+}
+
+const WITHDRAW: &str = r#"[{"action":"withdraw","programme":"user-experience","user_id":"u-1","region":"DE"}]"#;
+
+#[test]
+fn a_grant_is_found_under_every_identifier_and_after_a_restart() {
+    let place = Place::new();
+    let consents = place.open();
+    let changes = place.read(&place.grant(NOW - 5), NOW).unwrap();
+    assert_eq!(consents.record(&changes).unwrap().recorded, 1);
+    drop(consents);
+    let consents = place.open();
+    for (kind, value) in [(IdentifierKind::User, "u-1"), (IdentifierKind::Install, "i-1")] {
+        let record = place.find(&consents, Region::De, kind, value).unwrap();
+        assert_eq!(record.granted_at_ms, Some(NOW - 5));
+        assert_eq!(*record.policy_version, place.version());
+        assert!(!record.controller.is_empty());
+        assert!(!record.is_withdrawn());
+    }
+    assert_eq!(place.find(&consents, Region::Sg, IdentifierKind::User, "u-1"), None);
+    assert_eq!(place.find(&consents, Region::De, IdentifierKind::Install, "u-1"), None);
+}
+
+#[test]
+fn an_old_grant_does_not_undo_a_withdrawal_and_a_new_one_does() {
+    let place = Place::new();
+    let consents = place.open();
+    for (body, at, withdrawn) in [
+        (place.grant(NOW), NOW, false),
+        (WITHDRAW.to_owned(), NOW + 10, true),
+        (place.grant(NOW + 5), NOW + 20, true),
+        (place.grant(NOW + 1_000_000), NOW + 30, false),
+        (place.grant(NOW), NOW + 40, false),
+        (WITHDRAW.to_owned(), NOW + 50, true),
+    ] {
+        consents.record(&place.read(&body, at).unwrap()).unwrap();
+        let record = place.find(&consents, Region::De, IdentifierKind::User, "u-1").unwrap();
+        assert_eq!(record.is_withdrawn(), withdrawn, "{body}");
+    }
+}
+
+#[test]
+fn what_cannot_count_is_refused_and_never_quoted() {
+    let place = Place::new();
+    let good = place.grant(NOW);
+    for (body, status, code) in [
+        ("{".to_owned(), 400, "bad_json"),
+        (good.replace("grant\",", "canary\","), 422, "unknown_action"),
+        (good.replace("user-experience", "canary"), 422, "unknown_programme"),
+        (good.replace(&place.version(), "canary"), 422, "policy_version"),
+        (good.replace("FR", "canary"), 422, "unknown_country"),
+        (good.replace("FR", "US"), 403, "region_not_allowed"),
+        (good.replace("user_id", "x").replace("install_id", "y"), 422, "no_identifier"),
+        (good.replace("u-1", &"canary".repeat(50)), 422, "bad_identifier"),
+        (good.replace("\"country\":\"FR\",", ""), 422, "no_region"),
+        (good.replace("{\"action", "{\"age\":12,\"action"), 422, "minor"),
+        (good.replace(&NOW.to_string(), "\"canary\""), 422, "bad_time"),
+    ] {
+        let refusal = place.read(&body, NOW).err().unwrap();
+        assert_eq!((refusal.status, refusal.code), (status, code), "{body}");
+        assert!(!refusal.reason.contains("canary"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Where flushed rows go: the Delta tables, or memory in tests. Either keeps a version for each (region, kind).
+//!
+//! Invariant of every sink: an append whose version is not above the committed one changes nothing.
+
+use std::future::Future;
+
+use shoal_schemas::{Kind, Region};
+use shoal_storage::{AppendReport, Part, Table};
+
+use crate::error::IngestError;
+
+/// Takes rows, exactly once.
+pub(crate) trait Sink: Send + Sync {
+    /// The version up to which the log's segments are in the table.
+    fn committed(&self, region: Region, kind: Kind) -> impl Future<Output = Result<Option<i64>, IngestError>> + Send;
+
+    /// Commits all parts as one.
+    fn append(
+        &self,
+        region: Region,
+        kind: Kind,
+        parts: Vec<Part>,
+        version: i64,
+    ) -> impl Future<Output = Result<AppendReport, IngestError>> + Send;
+}
+
+/// The Delta tables of all regions.
+pub(crate) struct Tables {
+    tables: Vec<Table>,
+}
+
+impl Tables {
+    pub(crate) fn new(tables: Vec<Table>) -> Tables {
+        Tables { tables }
+    }
+
+    fn table(&self, region: Region, kind: Kind) -> Result<&Table, IngestError> {
+        let found = self.tables.iter().find(|t| t.region() == region && t.kind() == kind);
+        found.ok_or_else(|| IngestError::Config(format!("the table {kind} of {region} is not open")))
+    }
+}
+
+/// The name under which a table keeps the version of a region's log.
+fn app_id(region: Region) -> String {
+    format!("log-{region}")
+}
+
+impl Sink for Tables {
+    async fn committed(&self, region: Region, kind: Kind) -> Result<Option<i64>, IngestError> {
+        Ok(self.table(region, kind)?.committed(&app_id(region)).await?)
+    }
+
+    async fn append(
+        &self,
+        region: Region,
+        kind: Kind,
+        parts: Vec<Part>,
+        version: i64,
+    ) -> Result<AppendReport, IngestError> {
+        let table = self.table(region, kind)?;
+        Ok(table.append(parts, &app_id(region), version).await?)
+    }
+}

@@ -1,0 +1,167 @@
+//! Log, event ids and flush together: whatever fails wherever, what was acknowledged is in the table once.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use arrow::array::AsArray;
+use shoal_schemas::{Kind, Region, Registry, columns as names};
+use shoal_storage::{AppendReport, Part};
+
+use super::{Branch, FlushReport, Flusher, Sink};
+use crate::{
+    config::IngestConfig,
+    error::IngestError,
+    log::{
+        Dictionary,
+        faulty::Faulty,
+        tests::{NOW_MS, batch, head, metrics, open, runs, small},
+    },
+};
+
+/// A table in memory. Fails at one append, before or after it has taken the rows.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    version: Option<i64>,
+    rows: BTreeMap<u64, u32>,
+    texts: Vec<(String, String)>,
+    appends: u32,
+    fail_at: Option<(u32, bool)>,
+}
+
+impl Sink for Memory {
+    async fn committed(&self, _: Region, kind: Kind) -> Result<Option<i64>, IngestError> {
+        Ok(self.0.lock().unwrap().version.filter(|_| kind == Kind::Usage))
+    }
+
+    async fn append(&self, _: Region, kind: Kind, parts: Vec<Part>, version: i64) -> Result<AppendReport, IngestError> {
+        assert_eq!(kind, Kind::Usage);
+        let mut table = self.0.lock().unwrap();
+        assert!(table.version.is_none_or(|v| v < version), "rows that the table has are not offered again");
+        table.appends += 1;
+        let fails = table.fail_at.filter(|(at, _)| *at == table.appends).map(|(_, taken)| taken);
+        let failure = || Err(IngestError::Config("the sink fails".to_owned()));
+        if fails == Some(false) {
+            return failure();
+        }
+        table.version = Some(version);
+        let mut rows = 0;
+        for part in parts {
+            let batch = part.batch;
+            rows += batch.num_rows() as u64;
+            let ids = batch.column_by_name(names::EVENT_ID).unwrap().as_binary::<i32>();
+            let column = |name| batch.column_by_name(name).unwrap().as_string::<i32>();
+            let (events, countries) = (column(names::EVENT), column(names::COUNTRY));
+            for (at, id) in ids.iter().enumerate() {
+                let id = u64::from_le_bytes(id.unwrap()[..8].try_into().unwrap());
+                *table.rows.entry(id).or_default() += 1;
+                table.texts.push((events.value(at).to_owned(), countries.value(at).to_owned()));
+            }
+        }
+        if fails == Some(true) { failure() } else { Ok(AppendReport { rows, ..AppendReport::default() }) }
+    }
+}
+
+fn flusher(
+    medium: &Faulty,
+    sink: &Memory,
+    registry: &Arc<Registry>,
+) -> Result<(Arc<Branch>, Flusher<Memory>), IngestError> {
+    let runs = runs(medium)?;
+    let log = open(medium, Arc::clone(&runs), Dictionary::of(registry))?;
+    let branch = Arc::new(Branch { log, runs });
+    let config = IngestConfig { log: small(), ..IngestConfig::default() };
+    let branches = vec![Arc::clone(&branch)];
+    Ok((branch, Flusher::new(Arc::clone(registry), sink.clone(), branches, &config, metrics())))
+}
+
+/// Appends, flushes now and then, and stops at the first trouble. Answers the ids that were acknowledged.
+async fn day_of_work(medium: &Faulty, sink: &Memory, registry: &Arc<Registry>) -> Vec<u64> {
+    let mut acked = Vec::new();
+    let Ok((branch, flusher)) = flusher(medium, sink, registry) else {
+        return acked;
+    };
+    for i in 0..20u64 {
+        let ids = [i * 2, i * 2 + 1, i];
+        match branch.log.append(batch(ids)).await {
+            Ok(_) => acked.extend(ids),
+            Err(_) => return acked,
+        }
+        if i % 4 == 3 && flusher.run_once(NOW_MS, true).await.is_err() {
+            return acked;
+        }
+    }
+    branch.log.stop().await;
+    acked
+}
+
+/// What the next process makes of it: everything is sent again, then flushed.
+async fn everything_is_there_once(medium: &Faulty, sink: &Memory, registry: &Arc<Registry>, acked: &[u64], what: &str) {
+    let (branch, flusher) = flusher(medium, sink, registry).unwrap();
+    for id in 0..40 {
+        let duplicate = branch.log.append(batch([id])).await.unwrap().duplicates.len() == 1;
+        assert!(duplicate || !acked.contains(&id), "{what}: {id} was acknowledged and is not known");
+    }
+    flusher.run_once(NOW_MS, true).await.unwrap();
+    let table = sink.0.lock().unwrap();
+    for id in 0..40 {
+        let copies = table.rows.get(&head(id).fingerprint()).copied();
+        assert_eq!(copies, Some(1), "{what}: {id} (acknowledged: {})", acked.contains(&id));
+    }
+    assert!(branch.log.shared().sealed().is_empty());
+}
+
+#[tokio::test]
+async fn a_power_cut_at_any_point_loses_and_doubles_nothing() {
+    let registry = Arc::new(Registry::load(None).unwrap());
+    let medium = Faulty::default();
+    let acked = day_of_work(&medium, &Memory::default(), &registry).await;
+    assert_eq!(acked.len(), 60);
+    let operations = medium.operations();
+    assert!(operations > 100, "{operations}");
+    for at in 0..operations {
+        let (medium, sink) = (Faulty::default(), Memory::default());
+        medium.crash_at(at);
+        let acked = day_of_work(&medium, &sink, &registry).await;
+        let next = medium.after_power_cut(at * 31 + 7);
+        everything_is_there_once(&next, &sink, &registry, &acked, &format!("cut at {at}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_fails_before_or_after_its_commit_gets_every_row_once() {
+    let registry = Arc::new(Registry::load(None).unwrap());
+    for fail in (1..5).flat_map(|at| [(at, false), (at, true)]) {
+        let (medium, sink) = (Faulty::default(), Memory::default());
+        sink.0.lock().unwrap().fail_at = Some(fail);
+        let acked = day_of_work(&medium, &sink, &registry).await;
+        let what = format!("append {} fails, rows taken: {}", fail.0, fail.1);
+        assert!(acked.len() < 60, "{what}");
+        let next = medium.after_power_cut(3);
+        everything_is_there_once(&next, &sink, &registry, &acked, &what).await;
+    }
+}
+
+#[tokio::test]
+async fn a_segment_waits_for_its_time_and_its_file_is_used_again() {
+    let registry = Arc::new(Registry::load(None).unwrap());
+    let (medium, sink) = (Faulty::default(), Memory::default());
+    let (branch, flusher) = flusher(&medium, &sink, &registry).unwrap();
+    branch.log.append(batch([1, 2])).await.unwrap();
+    assert_eq!(flusher.run_once(NOW_MS + 9_999, false).await.unwrap(), FlushReport::default());
+    let report = flusher.run_once(NOW_MS + 10_000, false).await.unwrap();
+    assert_eq!((report.segments, report.rows), (1, 2));
+    assert_eq!(flusher.run_once(NOW_MS + 30_000, false).await.unwrap(), FlushReport::default());
+    let texts = sink.0.lock().unwrap().texts.clone();
+    assert_eq!(texts, vec![(registry.events()[0].name.clone(), "DE".to_owned()); 2]);
+    branch.log.append(batch([3])).await.unwrap();
+    assert_eq!(branch.log.append(batch([1, 2, 3])).await.unwrap().duplicates, [0, 1, 2]);
+    use crate::log::Medium;
+    let files = medium.list().unwrap();
+    assert_eq!(files.iter().filter(|name| name.ends_with(".spare")).count(), 1, "{files:?}");
+}

@@ -1,0 +1,146 @@
+//! What is found at start: sealed segments that are not in the tables yet, and the event ids that have no run yet.
+//!
+//! Invariants: every segment but the newest has its seal; the newest gets it here. The next sequence is above every
+//! one that was ever used, whatever is left of it: a segment, a run, or a table's transaction version. (Else a table
+//! would take new rows for old ones and skip them.)
+//! Not here: reading a segment (`segment.rs`), runs (`dedup/runs.rs`).
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
+};
+
+use shoal_schemas::Region;
+
+use super::{
+    Budget, Clock, Failed, Log, Sealed, Shared, Thread,
+    medium::Medium,
+    record::Dictionary,
+    segment::{Scan, file_name, mend, scan, sequence_of},
+    writer::Writer,
+};
+use crate::{
+    config::LogConfig,
+    dedup::{Fingerprints, Runs, Window},
+    error::IngestError,
+    metrics::Metrics,
+    row,
+};
+
+/// What a log is made of.
+pub(crate) struct Parts {
+    pub(crate) region: Region,
+    pub(crate) medium: Arc<dyn Medium>,
+    pub(crate) runs: Arc<Runs>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) dictionary: Dictionary,
+    pub(crate) config: LogConfig,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    /// Where it says that it has failed.
+    pub(crate) failed: Failed,
+    /// The highest transaction version of this log in any table.
+    pub(crate) committed: Option<i64>,
+}
+
+impl Log {
+    /// Recovers what is there.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is damaged where it was durable.
+    pub(crate) fn open(parts: Parts) -> Result<Log, IngestError> {
+        let mut sequences = Vec::new();
+        for name in parts.medium.list().map_err(IngestError::io(parts.medium.path("")))? {
+            if name.ends_with(".spare") {
+                parts.medium.remove(&name).map_err(IngestError::io(parts.medium.path(&name)))?;
+            }
+            sequences.extend(sequence_of(&name));
+        }
+        sequences.sort_unstable();
+        let committed = parts.committed.and_then(|v| u64::try_from(v).ok());
+        let used = sequences.last().copied().max(parts.runs.last()).max(committed);
+        let mut sealed = VecDeque::new();
+        let mut sets = Vec::new();
+        for (at, sequence) in sequences.iter().enumerate() {
+            let newest = at + 1 == sequences.len();
+            if let Some((segment, set)) = recover(&parts, *sequence, newest)? {
+                sets.extend(set.map(|set| (*sequence, set)));
+                sealed.push_back(Arc::new(segment));
+            }
+        }
+        let (queue, commands) = crossbeam_channel::bounded(parts.config.queue_batches_max);
+        let shared = Arc::new(Shared {
+            region: parts.region,
+            medium: parts.medium,
+            config: parts.config,
+            metrics: parts.metrics,
+            sealed: Mutex::new(sealed),
+            spares: Mutex::new(Vec::new()),
+            spare_names: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            failed: parts.failed,
+        });
+        let writer = Box::new(Writer {
+            queue: commands,
+            shared: Arc::clone(&shared),
+            window: Window::new(parts.runs, sets),
+            dictionary: parts.dictionary,
+            next_sequence: used.map_or(1, |used| used + 1),
+            clock: parts.clock,
+        });
+        Ok(Log {
+            shared,
+            queue,
+            budget: parts.budget,
+            thread: Mutex::new(Thread::Waiting(writer)),
+            started: AtomicBool::new(false),
+        })
+    }
+}
+
+/// One segment: none when nothing in it was ever acknowledged.
+fn recover(
+    parts: &Parts,
+    sequence: u64,
+    newest: bool,
+) -> Result<Option<(Sealed, Option<Arc<Fingerprints>>)>, IngestError> {
+    let medium = &*parts.medium;
+    let path = medium.path(&file_name(sequence));
+    let mut set = (!parts.runs.covers(sequence)).then(Fingerprints::default);
+    let found = scan(medium, sequence, &mut |_, payload| {
+        if let Some(set) = &mut set {
+            for row in row::rows(payload) {
+                let head = row.and_then(row::decode).map(|(head, _)| head);
+                let damaged = |e: row::RowError| IngestError::Damaged { path: path.clone(), offset: 0, reason: e.0 };
+                set.insert(head.map_err(damaged)?.fingerprint());
+            }
+        }
+        Ok(())
+    })?;
+    let found = match found {
+        Some(found) if found.sealed || newest => Some(found),
+        None if newest => None,
+        _ => {
+            let reason = "the end of the segment is missing, and a newer segment is there";
+            let offset = found.map_or(0, |f: Scan| f.extent.end);
+            return Err(IngestError::Damaged { path, offset, reason });
+        }
+    };
+    match found {
+        Some(mut found) if found.extent.rows > 0 => {
+            if !found.sealed {
+                mend(medium, &mut found).map_err(IngestError::io(&path))?;
+            }
+            let set = set.map(Arc::new);
+            let sealed = Sealed::new(found.extent, (parts.clock)(), set.clone());
+            Ok(Some((sealed, set)))
+        }
+        _ => {
+            medium.remove(&file_name(sequence)).map_err(IngestError::io(&path))?;
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The log alone: groups, resends, faults, damage. With the flush: `flush/tests.rs`.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use shoal_privacy::consent::Basis;
+use shoal_schemas::{Kind, Programme, Region};
+
+use super::{
+    Budget, Clock, Failed, Log, Parts, Receipt,
+    faulty::Faulty,
+    record::{BLOCK_BYTES, Dictionary, Encoder, Segment},
+    segment::{Active, scan},
+};
+use crate::{
+    clean::CleanBatch,
+    config::LogConfig,
+    dedup::{RunLimits, Runs},
+    error::{IngestError, LogError},
+    metrics::Metrics,
+    row::{self, RowHead, Value},
+};
+
+pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
+
+pub(crate) fn metrics() -> Metrics {
+    Metrics::register(&mut prometheus_client::registry::Registry::default())
+}
+
+pub(crate) fn head(id: u64) -> RowHead {
+    let mut event_id = [7; 16];
+    event_id[..8].copy_from_slice(&id.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    RowHead {
+        event: 0,
+        kind: Kind::Usage,
+        programme: Programme::UserExperience,
+        time_ms: NOW_MS - 1000,
+        event_id,
+        subject: [id as u8; 16],
+        session: None,
+        consent: Basis::Carried,
+        epoch: 3,
+    }
+}
+
+pub(crate) fn batch(ids: impl IntoIterator<Item = u64>) -> CleanBatch {
+    let mut batch = CleanBatch::new(Region::De);
+    for (slot, id) in ids.into_iter().enumerate() {
+        let country = (5, Value::Text("DE"));
+        batch.push(slot as u32, &head(id), std::iter::once(country));
+    }
+    batch
+}
+
+pub(crate) fn small() -> LogConfig {
+    LogConfig {
+        segment_bytes_max: 8 * BLOCK_BYTES,
+        group_bytes_max: 1024,
+        queue_batches_max: 256,
+        in_flight_bytes_max: 1 << 20,
+        free_bytes_min: 1 << 20,
+    }
+}
+
+pub(crate) fn runs(medium: &Faulty) -> Result<Arc<Runs>, IngestError> {
+    let limits = RunLimits { window_ms: 48 * 3_600_000, filter_bytes_max: 1 << 20, merge_keys_max: 1 << 20 };
+    Ok(Arc::new(Runs::open(Arc::new(medium.clone()), limits)?))
+}
+
+pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>, dictionary: Dictionary) -> Result<Log, IngestError> {
+    let clock: Clock = Arc::new(|| NOW_MS);
+    Log::open(Parts {
+        region: Region::De,
+        medium: Arc::new(medium.clone()),
+        runs,
+        budget: Budget::new(1 << 20),
+        dictionary,
+        config: small(),
+        clock,
+        metrics: metrics(),
+        failed: Failed::new(None),
+        committed: None,
+    })
+}
+
+fn names() -> Dictionary {
+    Dictionary { opened_ms: NOW_MS, events: vec!["e".into()], columns: vec![vec!["c".into()]; 4] }
+}
+
+fn simple(medium: &Faulty) -> Result<Log, IngestError> {
+    open(medium, runs(medium)?, names())
+}
+
+/// Sequences and rows of everything that waits for the tables.
+fn held(log: &Log) -> Vec<u64> {
+    let mut found = Vec::new();
+    for sealed in log.shared().sealed() {
+        scan(log.shared().medium(), sealed.extent.sequence, &mut |_, payload| {
+            for row in row::rows(payload) {
+                found.push(row::decode(row.unwrap()).unwrap().0.fingerprint());
+            }
+            Ok(())
+        })
+        .unwrap();
+    }
+    found
+}
+
+fn prints(ids: impl IntoIterator<Item = u64>) -> Vec<u64> {
+    ids.into_iter().map(|id| head(id).fingerprint()).collect()
+}
+
+#[tokio::test]
+async fn batches_come_back_in_order_and_resends_are_told_by_slot() {
+    let medium = Faulty::default();
+    let log = simple(&medium).unwrap();
+    for i in 0..40 {
+        assert_eq!(log.append(batch([i * 2, i * 2 + 1])).await, Ok(Receipt::default()));
+    }
+    let again = log.append(batch([3, 1000, 4, 1000])).await.unwrap();
+    assert_eq!(again.duplicates, [0, 2, 3]);
+    log.stop().await;
+    assert_eq!(log.append(batch([5000])).await, Err(LogError::Stopped));
+    assert!(log.shared().sealed().len() > 3, "segments are small here");
+    let mut expected = prints(0..80);
+    expected.extend(prints([1000]));
+    assert_eq!(held(&log), expected);
+    assert_eq!(held(&simple(&medium).unwrap()), expected, "the next process finds the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_same_batch_a_hundred_times_at_once_is_accepted_once() {
+    let log = Arc::new(simple(&Faulty::default()).unwrap());
+    let posts = (0..100).map(|_| {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move { log.append(batch(0..50)).await.unwrap().duplicates.len() })
+    });
+    let mut duplicates = Vec::new();
+    for post in posts.collect::<Vec<_>>() {
+        duplicates.push(post.await.unwrap());
+    }
+    duplicates.sort_unstable();
+    assert_eq!((duplicates[0], duplicates[1]), (0, 50));
+    log.stop().await;
+    assert_eq!(held(&log).len(), 50);
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_acknowledged_again() {
+    let medium = Faulty::default();
+    let failed = Failed::new(None);
+    let log = simple(&medium).unwrap();
+    log.append(batch([1])).await.unwrap();
+    medium.fail_sync();
+    for id in [2, 1, 3] {
+        assert_eq!(log.append(batch([id])).await, Err(LogError::Stopped));
+    }
+    drop(failed);
+    assert_eq!(*log.shared().failed.borrow(), Some(Region::De));
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_before_anything_is_remembered() {
+    let medium = Faulty::default();
+    let log = simple(&medium).unwrap();
+    medium.set_free_bytes(1000);
+    assert_eq!(log.append(batch([1])).await, Err(LogError::DiskFull));
+    medium.set_free_bytes(1 << 30);
+    assert_eq!(log.append(batch([1])).await, Ok(Receipt::default()), "not a duplicate");
+}
+
+#[tokio::test]
+async fn too_many_bytes_in_flight_are_refused() {
+    let log = simple(&Faulty::default()).unwrap();
+    let hold = log.budget.reserve((1 << 20) - 10).ok().unwrap();
+    assert_eq!(log.append(batch([1])).await, Err(LogError::Full((1 << 20) - 10)));
+    drop(hold);
+    assert_eq!(log.append(batch([1])).await, Ok(Receipt::default()));
+    assert_eq!(log.budget.held(), 0);
+}
+
+async fn one_segment(medium: &Faulty) {
+    let log = simple(medium).unwrap();
+    for id in 0..3 {
+        log.append(batch([id])).await.unwrap();
+    }
+    log.stop().await;
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_an_error_and_a_torn_end_is_not() {
+    let name = "0000000000000001.log";
+    let block = BLOCK_BYTES as usize;
+    for record in 0..3 {
+        let medium = Faulty::default();
+        one_segment(&medium).await;
+        medium.flip(name, record * block + 50);
+        let found = simple(&medium).err();
+        assert!(matches!(found, Some(IngestError::Damaged { offset, .. }) if offset == (record * block) as u64));
+    }
+    let medium = Faulty::default();
+    one_segment(&medium).await;
+    medium.flip(name, 4 * block + 8);
+    medium.flip(name, 3 * block + 50);
+    let log = simple(&medium).unwrap();
+    assert_eq!(held(&log), prints(0..2), "what was torn off was never acknowledged");
+    assert_eq!(held(&simple(&medium).unwrap()), prints(0..2), "and the end is mended");
+}
+
+#[tokio::test]
+async fn a_segment_without_its_end_is_an_error_when_a_newer_one_is_there() {
+    let medium = Faulty::default();
+    one_segment(&medium).await;
+    one_segment_more(&medium).await;
+    medium.flip("0000000000000001.log", 4 * BLOCK_BYTES as usize);
+    assert!(matches!(simple(&medium).err(), Some(IngestError::Damaged { .. })));
+}
+
+async fn one_segment_more(medium: &Faulty) {
+    let log = simple(medium).unwrap();
+    log.append(batch([100])).await.unwrap();
+    log.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_file_held_before_is_never_taken_for_new() {
+    use super::medium::Medium;
+    let medium = Faulty::default();
+    one_segment(&medium).await;
+    medium.rename("0000000000000001.log", "0.spare").unwrap();
+    let mut encoder = Encoder::default();
+    let of = Segment { sequence: 1, salt: 99 };
+    let mut active = Active::begin(&medium, "0.spare", of, &names(), &mut encoder).unwrap();
+    active.append(batch([50]).bytes(), 1, &mut encoder).unwrap();
+    let found = scan(&medium, 1, &mut |_, _| Ok(())).unwrap().unwrap();
+    assert_eq!((found.extent.rows, found.sealed), (1, false));
+}

@@ -1,0 +1,48 @@
+//! Limits of the query side. Durations in milliseconds, sizes in bytes.
+
+use serde::{Deserialize, Serialize};
+use shoal_privacy::budget::Preset;
+
+/// How much analysts' queries may use, and what they may learn.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueryConfig {
+    /// The cap of a block: `strict`, `standard` or `internal`.
+    pub preset: Preset,
+    /// Fewest subjects of a group with a private key.
+    pub k_min: u32,
+    /// The chance, for one query, that a group below `k_min` shows in spite of the noise.
+    pub threshold_delta: f64,
+    /// Queries that run at the same time; one more is told to try again.
+    pub concurrent_max: usize,
+    /// Threads of the queries' own runtime.
+    pub threads: usize,
+    /// Memory of all running queries together.
+    pub memory_bytes_max: usize,
+    /// Most (subject, day, group) rows of one region of one query.
+    pub rows_max: usize,
+    /// Most groups of private keys that are looked at, before the threshold.
+    pub cells_max: usize,
+    /// Longest time of a query.
+    pub time_ms_max: u64,
+    /// Answers are given at these times after the question only (ascending), so that the time tells little; empty: as
+    /// soon as they are there.
+    pub answer_times_ms: Vec<u64>,
+}
+
+impl Default for QueryConfig {
+    fn default() -> QueryConfig {
+        QueryConfig {
+            preset: Preset::Standard,
+            k_min: 20,
+            threshold_delta: 1e-8,
+            concurrent_max: 2,
+            threads: 2,
+            memory_bytes_max: 192 << 20,
+            rows_max: 2_000_000,
+            cells_max: 100_000,
+            time_ms_max: 30_000,
+            answer_times_ms: vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000],
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The facade: one question, all stages, one answer.
+//!
+//! Invariants: refusals come before anything is read and cost nothing; after [`charge()`] every failure is the same
+//! opaque one. Queries run on threads and memory of their own. An answer that was made leaves at one of the configured
+//! times only. An expired day is not read: the range is cut by `now_ms`, and a query that reads a day which expires at
+//! midnight does not run over midnight.
+//! Not here: who may ask (`shoal-server`), the stages themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use serde::{Deserialize, Serialize};
+use shoal_privacy::budget::Precision;
+use shoal_privacy::noise::OsEntropy;
+use shoal_schemas::{Region, Registry};
+use shoal_storage::Store;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::bind::{CELLS_MAX, bind};
+use crate::calendar::{DAY_MS, day_of, start_of};
+use crate::charge::{Caps, ChargedQuery, charge};
+use crate::config::QueryConfig;
+use crate::error::QueryError;
+use crate::execute::{Failure, ScanLimits, execute};
+use crate::free::Free;
+use crate::metrics::Metrics;
+use crate::parse::parse;
+use crate::release::{Groups, Preamble, Released, finish, noisy};
+use crate::session;
+use crate::tables::{TablesAnswer, tables};
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Asks questions.
+    Analyst,
+    /// Asks questions; acts for subjects elsewhere.
+    Officer,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct AnalystGrant {
+    /// The key's public part.
+    pub key_id: String,
+    /// What it may do.
+    pub role: Role,
+    /// The regions it reaches.
+    pub regions: Vec<Region>,
+}
+
+/// One question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryRequest {
+    /// The statement.
+    pub sql: String,
+    /// How much noise, and so the price.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Only the price; nothing is read or charged.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Answers questions.
+pub struct Engine {
+    store: Option<Store>,
+    registry: Arc<Registry>,
+    config: QueryConfig,
+    metrics: Metrics,
+    memory: Arc<RuntimeEnv>,
+    threads: Option<tokio::runtime::Runtime>,
+    places: Arc<Semaphore>,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+}
+
+/// A question that is bound and priced; nothing has been read.
+pub(crate) struct Prepared {
+    pub(crate) charged: ChargedQuery,
+    pub(crate) free: Free,
+    pub(crate) preamble: Preamble,
+}
+
+/// Everything that runs away from the caller.
+struct Job {
+    prepared: Prepared,
+    store: Option<Store>,
+    registry: Arc<Registry>,
+    memory: Arc<RuntimeEnv>,
+    limits: ScanLimits,
+    threads: usize,
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(store: Store, registry: Arc<Registry>, config: QueryConfig, metrics: Metrics) -> Engine {
+        Engine::over(Some(store), registry, config, metrics)
+    }
+
+    pub(crate) fn over(
+        store: Option<Store>,
+        registry: Arc<Registry>,
+        config: QueryConfig,
+        metrics: Metrics,
+    ) -> Engine {
+        let memory = session::runtime(config.memory_bytes_max)
+            .expect("a pool in memory without a disk needs nothing that can be missing");
+        // Without threads of its own (the system gives none) the caller's runtime takes the work.
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(config.threads.max(1))
+            .thread_name("query")
+            .enable_all()
+            .build()
+            .ok();
+        let places = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
+        Engine { store, registry, config, metrics, memory, threads, places }
+    }
+
+    /// What can be asked with a key.
+    pub fn tables(&self, grant: &AnalystGrant) -> TablesAnswer {
+        tables(&self.registry, &grant.regions, &self.config)
+    }
+
+    /// Answers a question at `now_ms` (milliseconds since 1970, UTC).
+    ///
+    /// # Errors
+    /// [`QueryError`]; only [`QueryError::Failed`] is charged.
+    pub async fn answer(
+        &self,
+        grant: &AnalystGrant,
+        request: &QueryRequest,
+        now_ms: i64,
+    ) -> Result<Released, QueryError> {
+        let started = Instant::now();
+        let answer = self.stages(grant, request, now_ms, None).await;
+        self.metrics.ended(answer.as_ref().err(), request.dry_run);
+        let has_read = matches!(answer, Ok(_) | Err(QueryError::Failed)) && !request.dry_run;
+        if has_read {
+            let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let at = self.config.answer_times_ms.iter().find(|at| **at >= elapsed);
+            if let Some(at) = at {
+                tokio::time::sleep_until(started + Duration::from_millis(*at)).await;
+            }
+        }
+        answer
+    }
+
+    /// parse -> bind -> charge -> execute -> release -> what stands above. `given` replaces the store in tests.
+    pub(crate) async fn stages(
+        &self,
+        grant: &AnalystGrant,
+        request: &QueryRequest,
+        now_ms: i64,
+        given: Option<Vec<(Region, Arc<dyn TableProvider>)>>,
+    ) -> Result<Released, QueryError> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| QueryError::Busy)?;
+        let prepared = self.prepare(grant, request, now_ms).await?;
+        if request.dry_run {
+            return self.priced(prepared).await;
+        }
+        self.metrics.charged(prepared.charged.query.blocks());
+        let time = self.time(&prepared.charged, now_ms);
+        let job = Job {
+            prepared,
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            memory: Arc::clone(&self.memory),
+            limits: ScanLimits { rows_max: self.config.rows_max, cells_max: self.config.cells_max },
+            threads: self.config.threads,
+        };
+        let running = self.metrics.run();
+        let work = async move {
+            let _until_the_end = (permit, running);
+            job.run(given).await
+        };
+        let handle = match &self.threads {
+            Some(threads) => threads.spawn(work),
+            None => tokio::spawn(work),
+        };
+        let cancel = CancelOnDrop(handle.abort_handle());
+        let done = tokio::time::timeout(time, handle).await;
+        drop(cancel);
+        match done {
+            Ok(Ok(Ok(released))) => Ok(released),
+            Ok(Ok(Err(Failure)) | Err(_)) | Err(_) => Err(QueryError::Failed),
+        }
+    }
+
+    pub(crate) async fn prepare(
+        &self,
+        grant: &AnalystGrant,
+        request: &QueryRequest,
+        now_ms: i64,
+    ) -> Result<Prepared, QueryError> {
+        let parsed = parse(&request.sql)?;
+        let bound = bind(&parsed, &self.registry, &grant.regions, now_ms)?;
+        bound.free.check(&bound.query, &session::above(&self.memory)).await?;
+        let caps = Caps {
+            rho_block_max: self.config.preset.cap(),
+            k_min: self.config.k_min,
+            threshold_delta: self.config.threshold_delta,
+        };
+        let charged = charge(bound.query, request.precision, &caps)?;
+        let preamble = Preamble::of(&charged, caps.rho_block_max);
+        Ok(Prepared { charged, free: bound.free, preamble })
+    }
+
+    /// The answer to a dry run: everything but rows.
+    async fn priced(&self, prepared: Prepared) -> Result<Released, QueryError> {
+        let none = Groups { rows: Default::default() };
+        let session = session::above(&self.memory);
+        let (columns, batch) = prepared
+            .free
+            .run(&prepared.charged.query, &none, &session)
+            .await
+            .map_err(|Failure| QueryError::Failed)?;
+        Ok(finish(prepared.preamble, columns, batch, true))
+    }
+
+    /// How long a query may run: not past midnight when it reads a day that expires then.
+    fn time(&self, charged: &ChargedQuery, now_ms: i64) -> Duration {
+        let query = &charged.query;
+        let expiring = query.cutoffs.iter().any(|(_, day)| *day >= query.days.first);
+        let midnight = start_of(day_of(now_ms)) + DAY_MS - now_ms;
+        let most = self.config.time_ms_max;
+        Duration::from_millis(match expiring {
+            true => most.min(u64::try_from(midnight).unwrap_or(0)),
+            false => most,
+        })
+    }
+}
+
+/// Stops the work when nobody waits for it any more.
+struct CancelOnDrop(tokio::task::AbortHandle);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Job {
+    async fn run(self, given: Option<Vec<(Region, Arc<dyn TableProvider>)>>) -> Result<Released, Failure> {
+        let tables = match given {
+            Some(tables) => tables,
+            None => self.open().await?,
+        };
+        let session = session::empty(&self.memory, self.threads);
+        let Prepared { charged, free, preamble } = self.prepared;
+        let mut entropy = OsEntropy::new();
+        let raw = execute(charged, tables, &session, self.limits, &mut entropy).await?;
+        let rows_max = usize::try_from(CELLS_MAX).map_err(|_| Failure)?;
+        let groups = noisy(&raw, &mut entropy, rows_max)?;
+        let above = session::above(&self.memory);
+        let (columns, batch) = free.run(&raw.charged.query, &groups, &above).await?;
+        Ok(finish(preamble, columns, batch, false))
+    }
+
+    /// The readable files of each region.
+    async fn open(&self) -> Result<Vec<(Region, Arc<dyn TableProvider>)>, Failure> {
+        let query = &self.prepared.charged.query;
+        let store = self.store.as_ref().ok_or(Failure)?;
+        let mut tables = Vec::with_capacity(query.regions.len());
+        for region in &query.regions {
+            let def = self.registry.table(query.table);
+            let table = store.table(*region, def).await.map_err(|_| Failure)?;
+            let snapshot = table.snapshot().await.map_err(|_| Failure)?;
+            let provider = snapshot
+                .provider(&|file| {
+                    let day = query.days.first <= file.day && file.day <= query.days.last;
+                    let cutoff = query.cutoffs.iter().find(|(p, _)| *p == file.programme);
+                    day && cutoff.is_some_and(|(_, cutoff)| file.day >= *cutoff)
+                })
+                .map_err(|_| Failure)?;
+            tables.push((*region, provider));
+        }
+        Ok(tables)
+    }
+}

@@ -1,0 +1,150 @@
+//! Exact sensitivity: what one subject's day changes in the totals before noise is no more than what is paid for.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use shoal_privacy::noise::{Entropy, NoiseError};
+use shoal_schemas::{Kind, Region};
+
+use super::{Raw, ScanLimits, execute};
+use crate::charge::{Place, Subjects, charge};
+use crate::private_query::Bucket;
+use crate::tests::{Row, engine, grant, now_ms, provider, registry, request, today};
+
+/// The same bytes in both worlds, so that the same groups of a subject are chosen.
+struct Fixed(u8);
+
+impl Entropy for Fixed {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), NoiseError> {
+        out.fill(self.0);
+        Ok(())
+    }
+}
+
+const QUERIES: [&str; 9] = [
+    "SELECT COUNT(*), SUM(amount), COUNT(DISTINCT subject) FROM usage",
+    "SELECT day, COUNT(*), SUM(amount), COUNT(DISTINCT subject) FROM usage GROUP BY day",
+    "SELECT event, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY event",
+    "SELECT country, app_version, COUNT(*), AVG(amount) FROM usage GROUP BY country, app_version",
+    "SELECT time, os, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY time, os",
+    "SELECT date_trunc('week', time), country, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY 1, 2",
+    "SELECT SUM(amount) FILTER (WHERE os = 'ios'), COUNT(*) FILTER (WHERE event = 'click') FROM usage WHERE event <> 'login'",
+    "SELECT CASE WHEN amount < 1000 THEN 'small' ELSE 'big' END, COUNT(*), SUM(items) FROM usage GROUP BY 1",
+    "SELECT os, COUNT(DISTINCT session), COUNT(amount), COUNT(DISTINCT subject) FILTER (WHERE amount > 5) FROM usage GROUP BY os",
+];
+
+fn row() -> impl Strategy<Value = Row> {
+    let events = prop::sample::select(vec!["click", "purchase", "login"]);
+    let words = prop::sample::select(vec!["a", "b", "c", "d", "e"]);
+    let os = prop::sample::select(vec!["ios", "android", "linux", "none of the list"]);
+    (0..6_u32, 0..9_i32, 0..24_i64, events, words, os, prop::option::of(0..30_000_i64)).prop_map(
+        |(subject, ago, hour, event, word, os, amount)| {
+            let mut row = Row::new(subject, today() - ago, event)
+                .text("os", os)
+                .text("country", word)
+                .text("app_version", word);
+            row.hour = hour;
+            match amount {
+                Some(amount) => row.number("amount", amount).number("items", amount),
+                None => row,
+            }
+        },
+    )
+}
+
+/// Every total by (place, bucket or day, values of the group); `None` stands for the number of subjects.
+type Totals = BTreeMap<(Option<Place_>, i32, String), i128>;
+type Place_ = (bool, usize);
+
+fn totals(raw: &Raw) -> Totals {
+    let mut all = Totals::new();
+    let region = &raw.regions[0];
+    let values = |key: u32| format!("{:?}", region.cells.values(key));
+    for cell in region.daily.cells() {
+        let day = cell.day.unwrap();
+        for (at, sum) in cell.sums.iter().enumerate() {
+            all.insert((Some((true, at)), day, values(cell.key)), *sum);
+        }
+        if raw.charged.is_daily {
+            all.insert((None, day, values(cell.key)), i128::from(cell.subjects));
+        }
+    }
+    let buckets: Vec<Bucket> = raw.charged.query.buckets();
+    for (bucket, ranged) in buckets.iter().zip(&region.ranged) {
+        for cell in ranged.cells() {
+            for (at, sum) in cell.sums.iter().enumerate() {
+                all.insert((Some((false, at)), bucket.start, values(cell.key)), *sum);
+            }
+            if !raw.charged.is_daily {
+                all.insert((None, bucket.start, values(cell.key)), i128::from(cell.subjects));
+            }
+        }
+    }
+    all
+}
+
+fn distance(a: &Totals, b: &Totals) -> BTreeMap<Option<Place_>, f64> {
+    let mut squares = BTreeMap::new();
+    for key in a.keys().chain(b.keys()).collect::<std::collections::BTreeSet<_>>() {
+        let change = a.get(key).unwrap_or(&0) - b.get(key).unwrap_or(&0);
+        *squares.entry(key.0).or_insert(0.0) += (change as f64) * (change as f64);
+    }
+    squares
+}
+
+async fn run(sql: &str, rows: &[Row], key: u8) -> Raw {
+    let engine = engine();
+    let prepared = engine.prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
+    let charged = charge(prepared.charged.query, Default::default(), &Default::default()).unwrap();
+    let memory = crate::session::runtime(64 << 20).unwrap();
+    let session = crate::session::empty(&memory, 1);
+    let tables = vec![(Region::De, provider(registry().table(Kind::Usage), rows))];
+    let limits = ScanLimits { rows_max: 100_000, cells_max: 10_000 };
+    execute(charged, tables, &session, limits, &mut Fixed(key)).await.unwrap_or_else(|_| panic!("{sql}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_subjects_day_changes_no_more_than_is_paid_for(
+        rows in prop::collection::vec(row(), 0..120),
+        subject in 0..6_u32,
+        ago in 0..9_i32,
+        query in 0..QUERIES.len(),
+        key in any::<u8>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let without: Vec<Row> = rows
+            .iter()
+            .filter(|row| row.subject != subject || row.day != today() - ago)
+            .cloned()
+            .collect();
+        let (with, without) = runtime.block_on(async {
+            (run(QUERIES[query], &rows, key).await, run(QUERIES[query], &without, key).await)
+        });
+        // sigma^2 = L2^2 / (2 rho), so what was paid for is L2^2 = 2 rho sigma^2.
+        let own = match with.charged.threshold.as_ref().map(|t| &t.subjects) {
+            Some(Subjects::Own(noise)) => Some(*noise),
+            Some(Subjects::Asked(at)) => Some(with.charged.noise[*at]),
+            None => None,
+        };
+        let shares = with.charged.noise.len()
+            + usize::from(matches!(with.charged.threshold.as_ref().map(|t| &t.subjects), Some(Subjects::Own(_))));
+        let share = with.charged.price.to_f64() / shares as f64;
+        let changes = distance(&totals(&with), &totals(&without));
+        for (at, (place, noise)) in with.charged.places.iter().zip(&with.charged.noise).enumerate() {
+            let paid = 2.0 * share * noise.variance().to_f64();
+            let place = match place { Place::Daily(i) => (true, *i), Place::Ranged(i) => (false, *i) };
+            let change = changes.get(&Some(place)).copied().unwrap_or(0.0);
+            prop_assert!(change <= paid * 1.000_001, "{}: aggregate {at}: {change} > {paid}", QUERIES[query]);
+        }
+        if let Some(noise) = own {
+            let paid = 2.0 * share * noise.variance().to_f64();
+            let change = changes.get(&None).copied().unwrap_or(0.0);
+            prop_assert!(change <= paid * 1.000_001, "{}: subjects: {change} > {paid}", QUERIES[query]);
+        }
+    }
+}

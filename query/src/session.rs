@@ -1,0 +1,69 @@
+//! Where queries run: a memory pool and threads of their own, and sessions that start empty.
+//!
+//! Invariants: no session has a catalogue, a table function or a way to a file that a text could name; the scan's
+//! session has no functions by name at all, the one above releases those of [`FUNCTIONS`] only. Nothing is spilled to
+//! disk. Not here: limits of time and number (`engine.rs`).
+
+use std::sync::Arc;
+
+use datafusion::error::Result;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::bind::answer::FUNCTIONS;
+
+/// A memory pool of its own, no disk.
+pub(crate) fn runtime(memory_bytes_max: usize) -> Result<Arc<RuntimeEnv>> {
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes_max)))
+        .with_disk_manager_builder(disk)
+        .build_arc()
+}
+
+/// A session that can read and aggregate, for the templates.
+pub(crate) fn empty(runtime: &Arc<RuntimeEnv>, threads: usize) -> SessionContext {
+    let config = SessionConfig::new().with_target_partitions(threads.max(1)).with_information_schema(false);
+    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(runtime)).build();
+    SessionContext::new_with_state(state)
+}
+
+/// A session for what stands above a release: the listed functions and nothing else.
+pub(crate) fn above(runtime: &Arc<RuntimeEnv>) -> SessionContext {
+    let functions = datafusion::functions::all_default_functions()
+        .into_iter()
+        .filter(|f| FUNCTIONS.contains(&f.name()))
+        .collect();
+    let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(runtime))
+        .with_scalar_functions(functions)
+        .build();
+    SessionContext::new_with_state(state)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn sessions_know_nothing_but_the_list() {
+        let runtime = runtime(1 << 20).unwrap();
+        let state = above(&runtime).state();
+        let mut names: Vec<&str> = state.scalar_functions().keys().map(String::as_str).collect();
+        names.retain(|name| !FUNCTIONS.contains(name));
+        // Other names of functions on the list.
+        assert!(names.iter().all(|n| ["pow"].contains(n)), "{names:?}");
+        assert!(state.aggregate_functions().is_empty());
+        assert!(state.window_functions().is_empty());
+        assert!(state.table_functions().is_empty());
+        let state = empty(&runtime, 1).state();
+        assert!(state.scalar_functions().is_empty() && state.aggregate_functions().is_empty());
+        assert!(empty(&runtime, 1).sql("SELECT * FROM information_schema.tables").await.is_err());
+    }
+}

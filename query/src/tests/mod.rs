@@ -1,0 +1,144 @@
+//! Tests of the whole chain over tables in memory, and the world they ask about.
+
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod grammar;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMillisecondArray,
+};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use shoal_schemas::{ColumnType, Kind, Region, Registry, TableDef, columns};
+
+use crate::calendar::{HOUR_MS, parse_day, start_of};
+use crate::config::QueryConfig;
+use crate::engine::{AnalystGrant, Engine, QueryRequest, Role};
+use crate::error::QueryError;
+use crate::metrics::Metrics;
+use crate::release::Released;
+
+/// 2026-11-22T10:00:00Z.
+pub(crate) fn now_ms() -> i64 {
+    start_of(today()) + 10 * HOUR_MS
+}
+
+pub(crate) fn today() -> i32 {
+    parse_day("2026-11-22").unwrap()
+}
+
+/// One event; columns that are not named are null.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) subject: u32,
+    pub(crate) day: i32,
+    pub(crate) hour: i64,
+    pub(crate) event: &'static str,
+    pub(crate) texts: Vec<(&'static str, String)>,
+    pub(crate) numbers: Vec<(&'static str, i64)>,
+}
+
+impl Row {
+    pub(crate) fn new(subject: u32, day: i32, event: &'static str) -> Row {
+        Row { subject, day, hour: 9, event, texts: Vec::new(), numbers: Vec::new() }
+    }
+
+    pub(crate) fn text(mut self, name: &'static str, value: impl Into<String>) -> Row {
+        self.texts.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn number(mut self, name: &'static str, value: i64) -> Row {
+        self.numbers.push((name, value));
+        self
+    }
+
+    fn text_of(&self, name: &str) -> Option<&str> {
+        let own = self.texts.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
+        own.or(match name {
+            columns::EVENT => Some(self.event),
+            columns::COUNTRY => Some("DE"),
+            columns::PROGRAMME => Some("user-experience"),
+            columns::CONSENT => Some("carried"),
+            _ => None,
+        })
+    }
+
+    fn number_of(&self, name: &str) -> Option<i64> {
+        let own = self.numbers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+        own.or((name == columns::EPOCH).then_some(0))
+    }
+
+    fn subject_bytes(&self) -> [u8; 16] {
+        let mut bytes = [7; 16];
+        bytes[..4].copy_from_slice(&self.subject.to_be_bytes());
+        bytes
+    }
+}
+
+/// Rows as a table of this definition.
+pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> Arc<dyn TableProvider> {
+    let arrays = def.columns.iter().map(|column| -> ArrayRef {
+        let name = column.name.as_str();
+        match column.ty {
+            ColumnType::Text => Arc::new(rows.iter().map(|r| r.text_of(name)).collect::<StringArray>()),
+            ColumnType::Integer => Arc::new(rows.iter().map(|r| r.number_of(name)).collect::<Int64Array>()),
+            ColumnType::Boolean => {
+                let values = rows.iter().map(|r| r.number_of(name).map(|n| n != 0));
+                Arc::new(values.collect::<BooleanArray>())
+            }
+            ColumnType::Digest => {
+                let values = rows.iter().map(|r| Some(r.subject_bytes()));
+                Arc::new(BinaryArray::from_iter(values))
+            }
+            ColumnType::Time => {
+                let times = rows.iter().map(|r| start_of(r.day) + r.hour * HOUR_MS + 1_234_567);
+                let times = TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC");
+                let field = def.arrow_schema().field_with_name(name).unwrap().clone();
+                datafusion::arrow::compute::cast(&times, field.data_type()).unwrap()
+            }
+            ColumnType::Day => Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| r.day))),
+        }
+    });
+    let batch = RecordBatch::try_new(def.arrow_schema(), arrays.collect()).unwrap();
+    Arc::new(MemTable::try_new(def.arrow_schema(), vec![vec![batch]]).unwrap())
+}
+
+pub(crate) fn registry() -> Arc<Registry> {
+    Arc::new(Registry::load(None).unwrap())
+}
+
+pub(crate) fn engine() -> Engine {
+    let config = QueryConfig {
+        answer_times_ms: Vec::new(),
+        concurrent_max: 64,
+        time_ms_max: 300_000,
+        ..QueryConfig::default()
+    };
+    let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
+    Engine::over(None, registry(), config, metrics)
+}
+
+pub(crate) fn grant(regions: &[Region]) -> AnalystGrant {
+    AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: regions.to_vec() }
+}
+
+pub(crate) fn request(sql: &str) -> QueryRequest {
+    QueryRequest { sql: sql.to_owned(), precision: Default::default(), dry_run: false }
+}
+
+/// Asks about rows in Germany.
+pub(crate) async fn ask(kind: Kind, rows: &[Row], sql: &str, now_ms: i64) -> Result<Released, QueryError> {
+    let tables = vec![(Region::De, provider(registry().table(kind), rows))];
+    engine().stages(&grant(&[Region::De]), &request(sql), now_ms, Some(tables)).await
+}
+
+/// The number of a column in a row of an answer.
+pub(crate) fn number(released: &Released, row: usize, name: &str) -> f64 {
+    let json = released.to_json();
+    json["rows"][row][name].as_f64().unwrap_or_else(|| panic!("no number {name} in {json}"))
+}

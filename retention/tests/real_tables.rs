@@ -1,0 +1,194 @@
+//! Runs over real tables with a moved clock: what is expired is in no file afterwards, what is not is untouched.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use shoal_retention::{Metrics, Mode, Retention};
+use shoal_schemas::{ColumnType, Kind, Programme, Region, Registry, TableDef};
+use shoal_storage::{Part, Store, Table};
+
+const DAY_MS: i64 = 86_400_000;
+const TODAY: i32 = 20_700;
+
+struct World {
+    dir: tempfile::TempDir,
+    registry: Arc<Registry>,
+    store: Store,
+    retention: Retention,
+}
+
+async fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Arc::new(Registry::load(None).unwrap());
+    let url = url::Url::from_directory_path(dir.path().canonicalize().unwrap()).unwrap();
+    let store = Store::open(&url).await.unwrap();
+    let mut metrics = prometheus_client::registry::Registry::default();
+    let retention = Retention::new(store.clone(), Arc::clone(&registry), Metrics::register(&mut metrics));
+    World { dir, registry, store, retention }
+}
+
+/// Rows of one day whose every text is `marker`, so that the bytes can be searched for.
+fn part(def: &TableDef, programme: Programme, day: i32, marker: &str) -> Part {
+    let rows: usize = 5;
+    let column = |name: &str, ty: ColumnType, nullable: bool| -> Option<ArrayRef> {
+        Some(match (name, ty) {
+            ("event_id" | "subject", _) => {
+                let digests = (0..rows).map(|r| format!("{marker:>15.15}{r}").into_bytes());
+                Arc::new(BinaryArray::from_iter_values(digests))
+            }
+            ("time", _) => {
+                let times = (0..rows).map(|r| i64::from(day) * DAY_MS + i64::try_from(r).unwrap());
+                Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC"))
+            }
+            ("app_version", _) => Arc::new(StringArray::from_iter_values(vec![marker; rows])),
+            (_, _) if nullable => return None,
+            (_, ColumnType::Text) => Arc::new(StringArray::from_iter_values(vec![marker; rows])),
+            (_, ColumnType::Integer) => Arc::new(Int64Array::from_iter_values(vec![1; rows])),
+            _ => return None,
+        })
+    };
+    let columns = def.columns.iter().filter(|c| c.name != "day");
+    let arrays = columns.filter_map(|c| Some((c.name.clone(), column(&c.name, c.ty, c.nullable)?)));
+    Part { programme, day, batch: RecordBatch::try_from_iter(arrays).unwrap() }
+}
+
+impl World {
+    async fn table(&self, kind: Kind) -> Table {
+        self.store.table(Region::De, self.registry.table(kind)).await.unwrap()
+    }
+
+    fn last_kept(&self, programme: Programme, kind: Kind) -> i32 {
+        TODAY - i32::try_from(self.registry.retention_days(programme, kind)).unwrap()
+    }
+
+    async fn run(&self, day: i32, mode: Mode) -> shoal_retention::Report {
+        let now_ms = i64::from(day) * DAY_MS + 5_000;
+        self.retention.run_once(now_ms, mode, &mut |_| {}).await.unwrap()
+    }
+
+    /// Files below the tables that hold this text in their bytes or in their path.
+    fn mentions(&self, text: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        visit(self.dir.path(), &mut |path| {
+            let bytes = std::fs::read(path).unwrap();
+            let in_path = path.to_str().unwrap().contains(text);
+            if in_path || bytes.windows(text.len()).any(|w| w == text.as_bytes()) {
+                found.push(path.to_path_buf());
+            }
+        });
+        found
+    }
+}
+
+fn visit(dir: &Path, each: &mut dyn FnMut(&Path)) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { visit(&path, each) } else { each(&path) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_expired_is_gone_and_what_is_not_is_untouched() {
+    let world = world().await;
+    let (ux, dx) = (Programme::UserExperience, Programme::DeviceExperience);
+    let table = world.table(Kind::Usage).await;
+    let def = world.registry.table(Kind::Usage);
+    let (kept_ux, kept_dx) = (world.last_kept(ux, Kind::Usage), world.last_kept(dx, Kind::Usage));
+    assert_ne!(kept_ux, kept_dx, "the test needs two periods");
+    let parts = vec![
+        part(def, ux, kept_ux - 1, "gone-yesterday"),
+        part(def, ux, kept_ux - 40, "gone-long-ago"),
+        part(def, ux, kept_ux, "stays-until-midnight"),
+        part(def, dx, kept_dx, "stays-device"),
+        part(def, dx, kept_dx - 1, "gone-device"),
+    ];
+    table.append(parts, "log-DE", 1).await.unwrap();
+    let before = table.snapshot().await.unwrap();
+    assert_eq!(world.mentions("gone-long-ago").len(), 1, "the search must be able to find it");
+
+    let dry = world.run(TODAY, Mode::Dry).await;
+    assert_eq!(dry.expired_total().0, 3);
+    assert_eq!(table.snapshot().await.unwrap().files(), before.files(), "a dry run changes nothing");
+
+    let report = world.run(TODAY, Mode::Real).await;
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert_eq!((report.expired_total().0, report.expired_total().1), (3, 15));
+    let bytes: u64 = before
+        .files()
+        .iter()
+        .filter(|f| !is_kept(f.day, f.programme, kept_ux, kept_dx))
+        .map(|f| f.bytes)
+        .sum();
+    assert_eq!(report.expired_total().2, bytes);
+    assert_eq!(report.expired, dry.expired, "the plan says what the run does");
+    assert_eq!(report.purged_total(), (3, bytes));
+    let line = report.expired.iter().find(|l| l.programme == ux).unwrap();
+    assert_eq!((line.files, line.oldest_day, line.kept_files), (2, Some(kept_ux - 40), 1));
+
+    for gone in ["gone-yesterday", "gone-long-ago", "gone-device"] {
+        assert_eq!(world.mentions(gone), Vec::<PathBuf>::new(), "{gone}");
+    }
+    for file in before.files().iter().filter(|f| !is_kept(f.day, f.programme, kept_ux, kept_dx)) {
+        let name = file.path.rsplit('/').next().unwrap();
+        assert_eq!(world.mentions(name), Vec::<PathBuf>::new(), "no log entry names {name}");
+    }
+    for stays in ["stays-until-midnight", "stays-device"] {
+        assert_eq!(world.mentions(stays).len(), 1, "{stays}");
+    }
+    let rows: u64 = table.snapshot().await.unwrap().files().iter().map(|f| f.rows).sum();
+    assert_eq!(rows, 10);
+}
+
+fn is_kept(day: i32, programme: Programme, kept_ux: i32, kept_dx: i32) -> bool {
+    day >= if programme == Programme::UserExperience { kept_ux } else { kept_dx }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_finds_nothing_and_the_next_day_finds_the_next() {
+    let world = world().await;
+    let table = world.table(Kind::Crash).await;
+    let def = world.registry.table(Kind::Crash);
+    let ux = Programme::UserExperience;
+    let kept = world.last_kept(ux, Kind::Crash);
+    table
+        .append(vec![part(def, ux, kept - 1, "first"), part(def, ux, kept, "second")], "log-DE", 1)
+        .await
+        .unwrap();
+    assert_eq!(world.run(TODAY, Mode::Real).await.expired_total().1, 5);
+    let again = world.run(TODAY, Mode::Real).await;
+    assert_eq!((again.expired_total().0, again.purged_total().0), (0, 0));
+    assert_eq!(world.run(TODAY + 1, Mode::Real).await.expired_total().1, 5);
+    assert_eq!(world.mentions("second"), Vec::<PathBuf>::new());
+    // The table goes on, and what was committed stays committed.
+    assert_eq!(table.committed("log-DE").await.unwrap(), Some(1));
+    table.append(vec![part(def, ux, TODAY, "new")], "log-DE", 2).await.unwrap();
+    assert_eq!(table.snapshot().await.unwrap().files().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_died_between_expiry_and_purge_is_finished_by_the_next() {
+    let world = world().await;
+    let table = world.table(Kind::Usage).await;
+    let def = world.registry.table(Kind::Usage);
+    let ux = Programme::UserExperience;
+    let day = world.last_kept(ux, Kind::Usage) - 3;
+    table.append(vec![part(def, ux, day, "half-gone")], "log-DE", 1).await.unwrap();
+    table.expire(&|file| file.day == day).await.unwrap();
+    assert_eq!(world.mentions("half-gone").len(), 1, "expired, not purged");
+    let report = world.run(TODAY, Mode::Real).await;
+    assert_eq!(report.expired_total().0, 0);
+    assert_eq!(report.purged_total().0, 1);
+    assert_eq!(world.mentions("half-gone"), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_comes_for_every_table_and_ends_with_all_of_them() {
+    let world = world().await;
+    let mut seen = Vec::new();
+    let mut note = |p: shoal_retention::Progress| seen.push((p.tables_done, p.tables));
+    world.retention.run_once(0, Mode::Real, &mut note).await.unwrap();
+    let all = Region::ALL.len() * Kind::ALL.len();
+    assert_eq!(seen, (0..=all).map(|done| (done, all)).collect::<Vec<_>>());
+}

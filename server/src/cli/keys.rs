@@ -1,0 +1,138 @@
+//! `shoal keys`: makes, lists and revokes access keys. A running service knows within a second.
+
+use std::process::ExitCode;
+
+use chrono::DateTime;
+use clap::Subcommand;
+use comfy_table::Table;
+use shoal_schemas::{Programme, Region};
+
+use crate::client::local_url;
+use crate::config::Config;
+use crate::error::Error;
+use crate::keys::{KeyRecord, KeyStore, Role, Scope};
+
+#[derive(Subcommand)]
+pub(super) enum KeysCommand {
+    /// Makes a key and shows it, once.
+    Create {
+        #[command(subcommand)]
+        command: CreateCommand,
+    },
+    /// Lists keys: ids and scopes; secrets are not kept.
+    List,
+    /// Revokes a key.
+    Revoke {
+        /// The key's id, as `shoal keys list` shows it.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum CreateCommand {
+    /// A key with which an app sends events, and nothing else.
+    Ingest {
+        /// The app's name, as it will be in the column `app`.
+        #[arg(long)]
+        app: String,
+        /// Regions it may write to, as DE,US.
+        #[arg(long, value_delimiter = ',', required = true, value_parser = region)]
+        regions: Vec<Region>,
+        /// The one programme it may send: user-experience or device-experience.
+        #[arg(long, value_parser = programme)]
+        programme: Option<Programme>,
+        /// Policy version under which every subject has opted in before the app starts its SDK.
+        #[arg(long, requires = "programme")]
+        policy: Option<String>,
+    },
+    /// A key with which a person asks questions.
+    Analyst {
+        /// Regions it may ask about, as DE,US.
+        #[arg(long, value_delimiter = ',', required = true, value_parser = region)]
+        regions: Vec<Region>,
+        /// An officer may also run retention and read the metrics.
+        #[arg(long, value_enum, default_value = "analyst")]
+        role: Role,
+    },
+}
+
+fn region(text: &str) -> Result<Region, String> {
+    Region::parse(text).ok_or_else(|| "regions are US, DE, SG and MY".to_owned())
+}
+
+fn programme(text: &str) -> Result<Programme, String> {
+    Programme::parse(text).ok_or_else(|| "programmes are user-experience and device-experience".to_owned())
+}
+
+pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Error> {
+    let store = KeyStore::new(&config.data_dir);
+    let now_ms = crate::system_clock()();
+    match command {
+        KeysCommand::Create { command } => {
+            let scope = match command {
+                CreateCommand::Ingest { app, regions, programme, policy } => {
+                    check_policy(config, programme, policy.as_deref())?;
+                    Scope::Ingest { app, regions, programme, policy }
+                }
+                CreateCommand::Analyst { regions, role } => Scope::Analyst { role, regions },
+            };
+            let is_ingest = matches!(scope, Scope::Ingest { .. });
+            let key = store.create(scope, now_ms)?;
+            println!("{}", key.reveal());
+            eprintln!("This is shown once; only a hash of it is kept.");
+            if is_ingest {
+                let url = local_url(config);
+                eprintln!("Segment: host {url}, write key as above.");
+                eprintln!(
+                    "Sentry:  {}",
+                    url.replacen("://", &format!("://{}@", key.reveal_for_dsn()), 1) + "/1"
+                );
+            }
+        }
+        KeysCommand::List => println!("{}", listing(&store.list()?)),
+        KeysCommand::Revoke { id } => {
+            store.revoke(&id, now_ms)?;
+            println!("revoked {id}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A policy version that is not accepted would withhold every event of the key.
+fn check_policy(config: &Config, programme: Option<Programme>, policy: Option<&str>) -> Result<(), Error> {
+    let (Some(programme), Some(policy)) = (programme, policy) else { return Ok(()) };
+    let registry = crate::startup::build_schemas(config.schemas_dir.as_deref())?;
+    let accepted = &registry.programme(programme).policy_versions;
+    if accepted.iter().any(|v| v == policy) {
+        return Ok(());
+    }
+    let accepted = accepted.join(", ");
+    Err(Error::Usage(format!("`{policy}` is not an accepted policy version of {programme}: {accepted}")))
+}
+
+fn listing(keys: &[KeyRecord]) -> Table {
+    let mut table = Table::new();
+    table.set_header(["id", "for", "regions", "scope", "made", "revoked"]);
+    for key in keys {
+        let (what, regions, scope) = match &key.scope {
+            Scope::Ingest { app, regions, programme, policy } => {
+                let programme = programme.map_or("both programmes".to_owned(), |p| p.to_string());
+                let policy = policy.as_ref().map(|p| format!(", asserts policy {p}")).unwrap_or_default();
+                ("ingest", regions, format!("app {app}, {programme}{policy}"))
+            }
+            Scope::Analyst { role: Role::Analyst, regions } => ("analyst", regions, String::new()),
+            Scope::Analyst { role: Role::Officer, regions } => ("officer", regions, String::new()),
+        };
+        let regions: Vec<&str> = regions.iter().map(|r| r.as_str()).collect();
+        let revoked = key.revoked_at_ms.map(day).unwrap_or_default();
+        let made = day(key.created_at_ms);
+        table.add_row([key.id.clone(), what.to_owned(), regions.join(","), scope, made, revoked]);
+    }
+    table
+}
+
+fn day(time_ms: i64) -> String {
+    DateTime::from_timestamp_millis(time_ms)
+        .map(|t| t.format("%Y-%m-%d %H:%M").to_string())
+        .unwrap_or_default()
+}

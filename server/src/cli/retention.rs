@@ -1,0 +1,191 @@
+//! `shoal retention`: plans and runs. One process holds the data directory: when a service runs, the command goes through it
+//! (with an officer's key), otherwise it opens the directory itself.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chrono::{Days, NaiveDate};
+use clap::{Args, Subcommand};
+use comfy_table::Table;
+use indicatif::{ProgressBar, ProgressStyle};
+use prometheus_client::registry::Registry as MetricRegistry;
+use serde::Deserialize;
+use serde_json::json;
+use shoal_retention::{Line, Mode, Plan, Progress, Report, Retention};
+use shoal_storage::StorageError;
+
+use crate::client::{Client, local_url};
+use crate::config::Config;
+use crate::error::Error;
+use crate::startup;
+
+#[derive(Subcommand)]
+pub(super) enum RetentionCommand {
+    /// Shows what a run would do.
+    Plan(Access),
+    /// Makes expired days gone.
+    Run {
+        /// Runs one time and ends.
+        #[arg(long, required = true)]
+        once: bool,
+        /// Changes nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        access: Access,
+    },
+}
+
+/// How to reach a running service.
+#[derive(Args)]
+pub(super) struct Access {
+    /// An officer's key, needed when a service is running.
+    #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Where the service is; default: where this configuration starts it.
+    #[arg(long, env = "SHOAL_URL")]
+    url: Option<String>,
+}
+
+const TABLE_UNFINISHED: u8 = 4;
+
+pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCode, Error> {
+    let runtime = super::runtime()?;
+    let access = match command {
+        RetentionCommand::Plan(access) | RetentionCommand::Run { access, .. } => access,
+    };
+    let direct = match &access.url {
+        Some(_) => None,
+        None => runtime.block_on(open(config))?,
+    };
+    let now_ms = crate::system_clock()();
+    match (command, direct) {
+        (RetentionCommand::Plan(_), Some(retention)) => {
+            show_plan(&runtime.block_on(retention.plan(now_ms))?);
+            Ok(ExitCode::SUCCESS)
+        }
+        (RetentionCommand::Plan(_), None) => {
+            let plan = client(config, access)?.get("/v1/retention/plan")?;
+            show_plan(&Plan::deserialize(plan).map_err(|e| Error::Remote(format!("not a plan: {e}")))?);
+            Ok(ExitCode::SUCCESS)
+        }
+        (RetentionCommand::Run { dry_run, .. }, Some(retention)) => {
+            let mode = if *dry_run { Mode::Dry } else { Mode::Real };
+            let bar = bar();
+            let mut progress = |p: Progress| show_progress(&bar, p);
+            let report = runtime.block_on(retention.run_once(now_ms, mode, &mut progress));
+            bar.finish_and_clear();
+            Ok(show_report(&report?))
+        }
+        (RetentionCommand::Run { dry_run, .. }, None) => {
+            let report = run_remote(&client(config, access)?, *dry_run)?;
+            Ok(show_report(&report))
+        }
+    }
+}
+
+/// The tables, unless a service holds them.
+async fn open(config: &Config) -> Result<Option<Retention>, Error> {
+    let registry = Arc::new(startup::build_schemas(config.schemas_dir.as_deref())?);
+    match startup::open_store(&config.data_dir).await {
+        Ok(store) => Ok(Some(startup::build_retention(&registry, &store, &mut MetricRegistry::default()))),
+        Err(Error::Storage(StorageError::Locked(_))) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn client(config: &Config, access: &Access) -> Result<Client, Error> {
+    let key = access.key.as_deref().ok_or_else(|| {
+        Error::Usage("a service is running here: give an officer's key with --key or SHOAL_KEY".into())
+    })?;
+    Ok(Client::new(&access.url.clone().unwrap_or_else(|| local_url(config)), key))
+}
+
+fn run_remote(client: &Client, dry_run: bool) -> Result<Report, Error> {
+    let bar = bar();
+    let mut ended = Err(Error::Remote("the service broke off".into()));
+    client.post_lines("/v1/retention/runs", &json!({"dry_run": dry_run}).to_string(), &mut |mut line| {
+        if let Some(error) = line["error"].as_str() {
+            ended = Err(Error::Remote(error.to_owned()));
+        } else if let Some(report) = line.get_mut("report") {
+            ended =
+                Report::deserialize(report.take()).map_err(|e| Error::Remote(format!("not a report: {e}")));
+        } else {
+            let number = |name: &str| line["progress"][name].as_u64().unwrap_or(0);
+            let tables = |name: &str| usize::try_from(number(name)).unwrap_or(0);
+            let (tables_done, tables) = (tables("tables_done"), tables("tables"));
+            show_progress(&bar, Progress { tables_done, tables, files: number("files") });
+        }
+    })?;
+    bar.finish_and_clear();
+    ended
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} tables, {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show_progress(bar: &ProgressBar, progress: Progress) {
+    bar.set_length(progress.tables as u64);
+    bar.set_position(progress.tables_done as u64);
+    bar.set_message(format!("{} files gone", progress.files));
+}
+
+fn show_plan(plan: &Plan) {
+    println!("{}", lines_table(&plan.lines));
+    println!("a run now would remove {} files, {} rows, {} bytes", plan.files(), plan.rows(), plan.bytes());
+}
+
+fn show_report(report: &Report) -> ExitCode {
+    println!("{}", lines_table(&report.expired));
+    let (files, rows, bytes) = report.expired_total();
+    if report.dry_run {
+        println!("dry run: {files} files, {rows} rows, {bytes} bytes would go");
+    } else {
+        let (purged, purged_bytes) = report.purged_total();
+        println!("{files} files, {rows} rows, {bytes} bytes left their tables");
+        println!("{purged} files, {purged_bytes} bytes are gone from the disk");
+    }
+    for failure in &report.failed {
+        eprintln!("shoal: {}/{} did not finish: {}", failure.region, failure.kind, failure.reason);
+    }
+    if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(TABLE_UNFINISHED) }
+}
+
+fn lines_table(lines: &[Line]) -> Table {
+    let mut table = Table::new();
+    table.set_header([
+        "region",
+        "programme",
+        "kind",
+        "kept days",
+        "files",
+        "rows",
+        "bytes",
+        "oldest day",
+        "files that stay",
+    ]);
+    for line in lines {
+        table.add_row([
+            line.region.to_string(),
+            line.programme.to_string(),
+            line.kind.to_string(),
+            line.retention_days.to_string(),
+            line.files.to_string(),
+            line.rows.to_string(),
+            line.bytes.to_string(),
+            line.oldest_day.map(date).unwrap_or_default(),
+            line.kept_files.to_string(),
+        ]);
+    }
+    table
+}
+
+fn date(day: i32) -> String {
+    let days = Days::new(u64::try_from(day).unwrap_or(0));
+    NaiveDate::default().checked_add_days(days).map(|d| d.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,172 @@
+//! An answer as a table for people: each estimate with its 95 % interval in one cell.
+//!
+//! Not here: how an answer comes about (`shoal-query`).
+
+use comfy_table::{CellAlignment, Table};
+use serde_json::Value;
+
+/// The text of an answer's JSON: the table, then what it cost and what is to be noted.
+pub(crate) fn answer_table(answer: &Value) -> String {
+    let mut text = String::new();
+    let columns: Vec<Shown> = shown_columns(answer);
+    if !columns.is_empty() && !is_dry_run(answer) {
+        let mut table = Table::new();
+        table.set_header(columns.iter().map(|c| c.title.clone()));
+        for row in rows(answer) {
+            table.add_row(columns.iter().map(|c| c.cell(row)));
+        }
+        for (at, column) in columns.iter().enumerate() {
+            if let (true, Some(shown)) = (column.is_estimate(), table.column_mut(at)) {
+                shown.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        text = format!("{table}\n{} rows; ± is the 95 % interval\n", rows(answer).len());
+    }
+    if is_dry_run(answer) {
+        text.push_str("dry run: nothing was read, nothing is charged\n");
+        if let Some(query) = answer["query"].as_str() {
+            text.push_str(&format!("{query}\n"));
+        }
+    }
+    let cost = &answer["cost"];
+    if let (Some(rho), Some(blocks)) = (cost["rho_per_block"].as_str(), cost["blocks"].as_u64()) {
+        let most = cost["rho_block_max"].as_str().unwrap_or("?");
+        text.push_str(&format!("cost: rho {rho} on each of {blocks} (region, day) blocks, of {most}\n"));
+    }
+    for note in answer["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    text
+}
+
+fn is_dry_run(answer: &Value) -> bool {
+    answer["dry_run"].as_bool().unwrap_or(false)
+}
+
+pub(crate) fn rows(answer: &Value) -> &[Value] {
+    answer["rows"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The value of a row, which is a list in the order of the columns, or an object.
+pub(crate) fn value<'r>(row: &'r Value, at: usize, name: &str) -> &'r Value {
+    match row {
+        Value::Array(values) => values.get(at).unwrap_or(&Value::Null),
+        row => &row[name],
+    }
+}
+
+/// Names of an answer's columns, in their order.
+pub(crate) fn column_names(answer: &Value) -> Vec<&str> {
+    let columns = answer["columns"].as_array().map_or(&[][..], Vec::as_slice);
+    columns.iter().filter_map(|c| c["name"].as_str().or_else(|| c.as_str())).collect()
+}
+
+/// A column of the table: one column of the answer, or an estimate with the three that follow it.
+struct Shown {
+    title: String,
+    name: String,
+    at: usize,
+    interval: Option<(usize, usize)>,
+}
+
+fn shown_columns(answer: &Value) -> Vec<Shown> {
+    let names = column_names(answer);
+    let find = |name: String| names.iter().position(|n| *n == name);
+    let mut shown = Vec::new();
+    let mut skipped = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let bounds = (find(format!("{name}_sd")), find(format!("{name}_low")), find(format!("{name}_high")));
+        let interval = match bounds {
+            (Some(sd), Some(low), Some(high)) => {
+                skipped.extend([sd, low, high]);
+                Some((low, high))
+            }
+            _ => None,
+        };
+        let unit = answer["columns"][at]["unit"].as_str().map(|u| format!(" [{u}]")).unwrap_or_default();
+        shown.push(Shown { title: format!("{name}{unit}"), name: (*name).to_owned(), at, interval });
+    }
+    shown.retain(|c| !skipped.contains(&c.at));
+    shown
+}
+
+impl Shown {
+    fn is_estimate(&self) -> bool {
+        self.interval.is_some()
+    }
+
+    fn cell(&self, row: &Value) -> String {
+        let own = value(row, self.at, &self.name);
+        let Some((low, high)) = self.interval else { return plain(own) };
+        let low = value(row, low, &format!("{}_low", self.name)).as_f64();
+        let high = value(row, high, &format!("{}_high", self.name)).as_f64();
+        match (own.as_f64(), low, high) {
+            (Some(n), Some(low), Some(high)) => {
+                format!("{} ± {}", number(n), number((high - n).max(n - low)))
+            }
+            _ => plain(own),
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Number(n) => n.as_f64().map_or_else(|| n.to_string(), number),
+        other => other.to_string(),
+    }
+}
+
+/// With as many decimals as say something.
+pub(crate) fn number(n: f64) -> String {
+    if n.fract() == 0.0 || n.abs() >= 100.0 {
+        format!("{n:.0}")
+    } else if n.abs() >= 1.0 {
+        format!("{n:.2}")
+    } else {
+        format!("{n:.4}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_estimate_and_its_interval_are_one_cell() {
+        let columns = json!([{"name": "event"}, {"name": "n", "unit": "events"}, {"name": "n_sd"}, {"name": "n_low"},
+            {"name": "n_high"}]);
+        let cost = json!({"rho_per_block": "0.002", "blocks": 4, "rho_block_max": "0.5"});
+        let lists = json!({"columns": columns, "rows": [["click", 1200, 10.2, 1180, 1220]], "cost": cost,
+            "notes": ["small groups are withheld"]});
+        let text = answer_table(&lists);
+        assert!(text.contains("n [events]") && text.contains("1200 ± 20"), "{text}");
+        assert!(!text.contains("n_low") && !text.contains("n_sd"));
+        assert!(text.contains("rho 0.002") && text.contains("note: small groups are withheld"));
+        let objects = json!({"columns": columns, "rows": [{"event": "click", "n": 1200, "n_sd": 10.2, "n_low": 1180,
+            "n_high": 1220}], "cost": cost, "notes": ["small groups are withheld"]});
+        assert_eq!(answer_table(&objects), text);
+    }
+
+    #[test]
+    fn numbers_have_as_many_decimals_as_say_something() {
+        assert_eq!(
+            (number(1234.56), number(12.345), number(0.12345), number(-3.0)),
+            ("1235".into(), "12.35".into(), "0.1235".into(), "-3".into())
+        );
+    }
+
+    #[test]
+    fn an_answer_of_another_form_is_no_panic() {
+        for odd in [
+            json!(null),
+            json!([]),
+            json!({"columns": 7, "rows": {}}),
+            json!({"columns": ["a"], "rows": [1]}),
+        ] {
+            answer_table(&odd);
+        }
+    }
+}

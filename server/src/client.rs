@@ -1,0 +1,146 @@
+//! A blocking client of a running service, for the command line and the demo.
+//!
+//! Invariant: the key is in no error.
+
+use std::io::{BufRead, BufReader};
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Response;
+
+use crate::config::Config;
+use crate::error::Error;
+
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+
+/// Where the service is, and with which key.
+pub(crate) struct Client {
+    agent: Agent,
+    url: String,
+    key: String,
+}
+
+impl Client {
+    pub(crate) fn new(url: &str, key: &str) -> Client {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_global(Some(Duration::from_secs(3600)))
+            .build()
+            .new_agent();
+        Client { agent, url: url.trim_end_matches('/').to_owned(), key: key.to_owned() }
+    }
+
+    /// Sends JSON and reads a text; `accept` names the form.
+    ///
+    /// # Errors
+    /// When the service cannot be reached or refuses.
+    pub(crate) fn post(&self, path: &str, body: &str, accept: &str) -> Result<Vec<u8>, Error> {
+        let sent = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.key))
+            .header("content-type", "application/json")
+            .header("accept", accept)
+            .send(body);
+        let mut response = self.checked(sent)?;
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+        body.read_to_vec().map_err(|e| Error::Remote(format!("{}: {e}", self.url)))
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    /// When the service cannot be reached or refuses.
+    pub(crate) fn get(&self, path: &str) -> Result<Value, Error> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let sent = request.header("authorization", format!("Bearer {}", self.key)).call();
+        let mut response = self.checked(sent)?;
+        response.body_mut().read_json().map_err(|e| Error::Remote(format!("{}: {e}", self.url)))
+    }
+
+    /// Sends JSON and reads one JSON value a line, each as it comes.
+    ///
+    /// # Errors
+    /// When the service cannot be reached or refuses, or a line is none.
+    pub(crate) fn post_lines(
+        &self,
+        path: &str,
+        body: &str,
+        each: &mut dyn FnMut(Value),
+    ) -> Result<(), Error> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.key));
+        let response = self.checked(request.header("content-type", "application/json").send(body))?;
+        for line in BufReader::new(response.into_body().into_reader()).lines() {
+            let line = line.map_err(|e| Error::Remote(format!("{}: {e}", self.url)))?;
+            each(serde_json::from_str(&line).map_err(|e| Error::Remote(format!("{}: {e}", self.url)))?);
+        }
+        Ok(())
+    }
+
+    fn checked(
+        &self,
+        sent: Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Response<ureq::Body>, Error> {
+        let mut response = sent.map_err(|e| Error::Remote(format!("{} cannot be reached: {e}", self.url)))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let told: Value = response.body_mut().read_json().unwrap_or(Value::Null);
+        Err(Error::Remote(refusal_text(status, &told)))
+    }
+}
+
+/// A refusal for people: the reason, the place, and what to write instead.
+fn refusal_text(status: u16, told: &Value) -> String {
+    let text = |name: &str| told.get(name).and_then(Value::as_str);
+    let mut shown = text("reason").map_or_else(|| format!("the service answered {status}"), str::to_owned);
+    if let (Some(line), Some(column)) = (told["line"].as_u64(), told["column"].as_u64()) {
+        shown = format!("line {line}, column {column}: {shown}");
+    }
+    if let Some(suggestion) = text("suggestion").filter(|s| !s.is_empty()) {
+        shown = format!("{shown}\ntry: {suggestion}");
+    }
+    shown
+}
+
+/// The address of the service that this configuration starts.
+pub(crate) fn local_url(config: &Config) -> String {
+    let mut addr = config.http.listen;
+    if addr.ip().is_unspecified() {
+        addr.set_ip(if addr.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    format!("{}://{addr}", if config.http.tls.is_some() { "https" } else { "http" })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_refusal_says_where_and_what_to_write() {
+        let told =
+            json!({"code": "refused", "line": 1, "column": 8, "reason": "no MIN.", "suggestion": "AVG(x)"});
+        assert_eq!(refusal_text(400, &told), "line 1, column 8: no MIN.\ntry: AVG(x)");
+        assert_eq!(refusal_text(502, &Value::Null), "the service answered 502");
+    }
+
+    #[test]
+    fn a_service_on_every_address_is_reached_on_this_one() {
+        let mut config = Config::embedded(std::path::Path::new("/x")).unwrap();
+        config.http.listen = "0.0.0.0:9".parse().unwrap();
+        assert_eq!(local_url(&config), "http://127.0.0.1:9");
+        config.http.tls = Some(("a".into(), "b".into()));
+        config.http.listen = "[::]:9".parse().unwrap();
+        assert_eq!(local_url(&config), "https://[::1]:9");
+    }
+}

@@ -1,0 +1,270 @@
+//! `shoal demo`: a service of its own in a fresh directory, a day of traffic through the real HTTP door, and questions whose
+//! answers are compared with the truth.
+//!
+//! Not here: the traffic (`demo/traffic.rs`), the questions and their truth (`demo/questions.rs`).
+
+mod compare;
+mod questions;
+mod random;
+mod traffic;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use chrono::{DateTime, SecondsFormat};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use shoal_schemas::{Programme, Region};
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::error::Error;
+use crate::keys::{KeyStore, Role, Scope};
+use crate::startup::{Running, start};
+use crate::{cli, logs, system_clock};
+
+use questions::QUESTIONS;
+use traffic::Event;
+
+const DAY_MS: i64 = 86_400_000;
+const BATCH_EVENTS: usize = 250;
+const POLICY: &str = "2026-1";
+
+/// The demo's arguments.
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// An empty or new directory for everything the demo writes; default: a new one below the temporary directory.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Ends after the questions instead of serving on.
+    #[arg(long)]
+    exit: bool,
+    /// Address to listen on; a free port is taken when this one is in use.
+    #[arg(long, default_value = "127.0.0.1:8750")]
+    listen: SocketAddr,
+    /// Another seed makes another day.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+}
+
+/// The keys of the demo, as they are presented.
+struct Keys {
+    app: String,
+    app_dsn: String,
+    devices: String,
+    officer: String,
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// When the directory is not empty, or the service fails.
+pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
+    let dir = fresh_dir(args.dir.as_deref())?;
+    let mut config = Config::embedded(&dir)?;
+    config.http.listen = free_address(args.listen);
+    config.log.level = tracing::Level::WARN;
+    logs::start(config.log);
+    let keys = make_keys(&config)?;
+    cli::runtime()?.block_on(async {
+        let running = start(config, system_clock()).await?;
+        let url = format!("http://{}", running.addr());
+        println!("Shoal serves {url} with everything in {}", dir.display());
+        let keys = fill_and_ask(&running, url.clone(), keys, args.seed).await?;
+        print_how_to_go_on(&url, &dir, &keys);
+        if args.exit {
+            running.stop().await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!("\nServing on; Ctrl-C stops.");
+        cli::serve_until_told(running).await
+    })
+}
+
+async fn fill_and_ask(running: &Running, url: String, keys: Keys, seed: u64) -> Result<Keys, Error> {
+    let now_ms = system_clock()();
+    let day_start_ms = (now_ms.div_euclid(DAY_MS) - 1) * DAY_MS;
+    let events = traffic::day(seed, day_start_ms);
+    let (address, sender) = (url.clone(), keys);
+    let (events, keys) = blocking(move || {
+        send_all(&address, &sender, &events)?;
+        Ok((events, sender))
+    })
+    .await?;
+    let start = Instant::now();
+    running.flush().await?;
+    println!("written to the Delta tables in {} ms", start.elapsed().as_millis());
+    blocking(move || {
+        ask_all(&url, &keys.officer, &events, day_start_ms)?;
+        Ok(keys)
+    })
+    .await
+}
+
+/// Runs blocking work away from the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Error::Service("the demo has died".into())))
+}
+
+fn fresh_dir(given: Option<&Path>) -> Result<PathBuf, Error> {
+    let dir = match given {
+        Some(dir) => dir.to_path_buf(),
+        None => std::env::temp_dir().join(format!("shoal-demo-{}", uuid::Uuid::now_v7().simple())),
+    };
+    std::fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, e))?;
+    let mut entries = std::fs::read_dir(&dir).map_err(|e| Error::io(&dir, e))?;
+    if entries.next().is_some() {
+        return Err(Error::Usage(format!(
+            "{} is not empty; the demo needs a directory of its own",
+            dir.display()
+        )));
+    }
+    Ok(dir)
+}
+
+fn free_address(wanted: SocketAddr) -> SocketAddr {
+    match TcpListener::bind(wanted) {
+        Ok(_) => wanted,
+        Err(_) => SocketAddr::new(wanted.ip(), 0),
+    }
+}
+
+fn make_keys(config: &Config) -> Result<Keys, Error> {
+    let store = KeyStore::new(&config.data_dir);
+    let now_ms = system_clock()();
+    let regions = Region::ALL.to_vec();
+    let ingest = |app: &str, programme, policy: Option<&str>| Scope::Ingest {
+        app: app.to_owned(),
+        regions: regions.clone(),
+        programme,
+        policy: policy.map(str::to_owned),
+    };
+    let app = store.create(ingest("camera", None, None), now_ms)?;
+    let devices =
+        store.create(ingest("firmware", Some(Programme::DeviceExperience), Some(POLICY)), now_ms)?;
+    let officer = store.create(Scope::Analyst { role: Role::Officer, regions }, now_ms)?;
+    Ok(Keys {
+        app: app.reveal(),
+        app_dsn: app.reveal_for_dsn(),
+        devices: devices.reveal(),
+        officer: officer.reveal(),
+    })
+}
+
+/// What the service answered to all batches together.
+#[derive(Default)]
+struct Sent {
+    received: u64,
+    accepted: u64,
+    duplicate: u64,
+    withheld: u64,
+    rejected: u64,
+}
+
+fn send_all(url: &str, keys: &Keys, events: &[Event]) -> Result<(), Error> {
+    let start = Instant::now();
+    let bar = ProgressBar::new(events.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events sent") {
+        bar.set_style(style);
+    }
+    let mut sent = Sent::default();
+    for (programme, key) in
+        [(Programme::UserExperience, &keys.app), (Programme::DeviceExperience, &keys.devices)]
+    {
+        let client = Client::new(url, key);
+        let of_programme: Vec<&Event> = events.iter().filter(|e| e.programme == programme).collect();
+        for (number, batch) in of_programme.chunks(BATCH_EVENTS).enumerate() {
+            let consented = programme == Programme::UserExperience;
+            let body = body(batch, consented);
+            sent.add(&client, &body)?;
+            // A network that loses answers: the app sends the same batch again.
+            if number % 20 == 0 {
+                sent.add(&client, &body)?;
+            }
+            bar.inc(batch.len() as u64);
+        }
+        // An app that sends without consent.
+        if let Some(batch) = of_programme.chunks(40).next().filter(|_| programme == Programme::UserExperience)
+        {
+            sent.add(&client, &body(batch, false))?;
+        }
+    }
+    bar.finish_and_clear();
+    let Sent { received, accepted, duplicate, withheld, rejected } = sent;
+    println!(
+        "{received} events received in {} ms: {accepted} accepted and on the disk, {duplicate} duplicates of resent \
+         batches, {withheld} withheld for want of consent, {rejected} rejected",
+        start.elapsed().as_millis()
+    );
+    Ok(())
+}
+
+fn body(batch: &[&Event], consented: bool) -> String {
+    let events: Vec<&Value> = batch.iter().map(|e| &e.json).collect();
+    let now = DateTime::from_timestamp_millis(system_clock()()).unwrap_or_default();
+    let mut body = json!({"sent_at": now.to_rfc3339_opts(SecondsFormat::Millis, true), "events": events});
+    if consented {
+        body["consent"] = json!({"policy_version": POLICY, "granted_at": "2026-01-15T09:00:00Z"});
+    }
+    body.to_string()
+}
+
+impl Sent {
+    fn add(&mut self, client: &Client, body: &str) -> Result<(), Error> {
+        let answer = client.post("/v1/events", body, "application/json")?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|e| Error::Remote(e.to_string()))?;
+        let count = |name: &str| answer[name].as_u64().unwrap_or(0);
+        self.received += count("received");
+        self.accepted += count("accepted");
+        self.duplicate += count("duplicate");
+        self.withheld += count("withheld");
+        self.rejected += count("rejected");
+        Ok(())
+    }
+}
+
+fn ask_all(url: &str, key: &str, events: &[Event], day_start_ms: i64) -> Result<(), Error> {
+    let client = Client::new(url, key);
+    let day =
+        DateTime::from_timestamp_millis(day_start_ms).unwrap_or_default().format("%Y-%m-%d").to_string();
+    let mut score = compare::Score::default();
+    for question in QUESTIONS {
+        let sql = question.sql.replace("{day}", &day);
+        println!("\n{}\n  {sql}", question.title);
+        let asked = json!({"sql": sql, "precision": question.precision}).to_string();
+        let answer = client.post("/v1/sql", &asked, "application/json")?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|e| Error::Remote(e.to_string()))?;
+        print!("{}", cli::answer_table(&answer));
+        score.add(question, &answer, events);
+    }
+    println!("\n{score}");
+    Ok(())
+}
+
+fn print_how_to_go_on(url: &str, dir: &Path, keys: &Keys) {
+    let Keys { app, app_dsn, devices: _, officer } = keys;
+    let dsn = url.replacen("://", &format!("://{app_dsn}@"), 1);
+    println!(
+        r#"
+Go on by hand:
+  export SHOAL_URL={url} SHOAL_KEY={officer}
+  shoal query "SELECT country, COUNT(DISTINCT subject) AS people FROM usage GROUP BY country ORDER BY people DESC"
+  shoal query --dry-run "SELECT AVG(duration_ms) AS ms FROM performance WHERE event = 'app_start'"
+  shoal retention plan
+  curl -s {url}/v1/tables -H "Authorization: Bearer $SHOAL_KEY"
+  curl -s {url}/v1/events -H "Authorization: Bearer {app}" -H 'Content-Type: application/json' -d \
+    '{{"consent": {{"policy_version": "{POLICY}"}}, "events": [{{"id": "1", "event": "app_open", "user_id": "me", "country": "DE"}}]}}'
+Segment SDK: host {url}, write key {app}
+Sentry DSN:  {dsn}/1
+API page:    {url}/docs/     metrics: {url}/metrics
+Delta tables, readable with DuckDB or Python's deltalake: {tables}"#,
+        tables = dir.join("data/de/tables/usage").display()
+    );
+}

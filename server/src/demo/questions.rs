@@ -1,0 +1,109 @@
+//! What the demo asks, and the truth to compare the answers with.
+//!
+//! Invariant: a truth is computed from the very events that were sent, without any of Shoal's own code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::traffic::Event;
+
+/// A question in SQL; `{day}` is the day of the traffic.
+pub(super) struct Question {
+    pub(super) title: &'static str,
+    pub(super) sql: &'static str,
+    pub(super) precision: &'static str,
+    /// Column that says which group a row is; none: the answer has one row.
+    pub(super) key: Option<&'static str>,
+    /// Columns that are compared, each with its truth.
+    pub(super) columns: &'static [(&'static str, Truth)],
+}
+
+/// The truth of a column for each group.
+pub(super) type Truth = fn(&[Event]) -> BTreeMap<String, f64>;
+
+/// The questions, in the order in which they are asked.
+pub(super) const QUESTIONS: &[Question] = &[
+    Question {
+        title: "How many people used the app, in each region?",
+        sql: "SELECT region, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{day}' GROUP BY region ORDER BY region",
+        precision: "normal",
+        key: Some("region"),
+        columns: &[("people", |e| people(e, |e| is(e, "usage", ""), |e| e.region.into()))],
+    },
+    Question {
+        title: "What do people do?",
+        sql: "SELECT event, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{day}' GROUP BY event ORDER BY people DESC",
+        precision: "high",
+        key: Some("event"),
+        columns: &[("people", |e| people(e, |e| is(e, "usage", ""), |e| e.name.into()))],
+    },
+    Question {
+        title: "Adding a camera: where do people get stuck?",
+        sql: "SELECT step, COUNT(DISTINCT subject) AS passed FROM usage WHERE event = 'device_add' AND result = 'ok' AND day = DATE '{day}' GROUP BY step ORDER BY passed DESC",
+        precision: "high",
+        key: Some("step"),
+        columns: &[("passed", |e| {
+            people(e, |e| is(e, "usage", "device_add") && e.properties["result"] == "ok", step)
+        })],
+    },
+    Question {
+        title: "Live view got slow for some: was it the release?",
+        sql: "SELECT app_version, AVG(duration_ms) AS mean_ms FROM performance WHERE event = 'api_request' AND endpoint = '/v1/cameras/{id}/live' AND day = DATE '{day}' GROUP BY app_version ORDER BY app_version",
+        precision: "high",
+        key: Some("app_version"),
+        columns: &[("mean_ms", mean_live_ms)],
+    },
+    Question {
+        title: "How many people did the new release crash on?",
+        sql: "SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS crashed_new, COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.1.0') AS crashed_old FROM crash WHERE day = DATE '{day}'",
+        precision: "high",
+        key: None,
+        columns: &[
+            ("crashed_new", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.2.0", whole)),
+            ("crashed_old", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.1.0", whole)),
+        ],
+    },
+    Question {
+        title: "How far has the new firmware spread?",
+        sql: "SELECT firmware, COUNT(DISTINCT subject) AS devices FROM device WHERE day = DATE '{day}' GROUP BY firmware ORDER BY firmware",
+        precision: "high",
+        key: Some("firmware"),
+        columns: &[("devices", |e| people(e, |e| is(e, "device", ""), |e| e.firmware.into()))],
+    },
+];
+
+fn is(event: &Event, kind: &str, name: &str) -> bool {
+    event.kind.as_str() == kind && (name.is_empty() || event.name == name)
+}
+
+fn step(event: &Event) -> String {
+    event.properties["step"].as_str().unwrap_or_default().to_owned()
+}
+
+fn whole(_: &Event) -> String {
+    String::new()
+}
+
+/// Different people (or devices: everybody has one) in each group.
+fn people(
+    events: &[Event],
+    keep: impl Fn(&Event) -> bool,
+    group: impl Fn(&Event) -> String,
+) -> BTreeMap<String, f64> {
+    let mut groups: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for event in events.iter().filter(|e| keep(e)) {
+        groups.entry(group(event)).or_default().insert(event.person);
+    }
+    groups.into_iter().map(|(key, people)| (key, people.len() as f64)).collect()
+}
+
+fn mean_live_ms(events: &[Event]) -> BTreeMap<String, f64> {
+    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for event in events.iter().filter(|e| is(e, "performance", "api_request")) {
+        if event.properties["endpoint"] == "/v1/cameras/{id}/live" {
+            let (sum, count) = sums.entry(event.app_version.to_owned()).or_default();
+            *sum += event.properties["duration_ms"].as_f64().unwrap_or(0.0);
+            *count += 1.0;
+        }
+    }
+    sums.into_iter().map(|(key, (sum, count))| (key, sum / count)).collect()
+}

@@ -1,0 +1,100 @@
+//! The HTTP server: sockets, TLS, limits on connections, and what happens around every request.
+//!
+//! Invariant: a request is logged as route pattern, method, status and time; never its path, query, headers, address or key.
+//! Not here: routes (`routes.rs`), limits on bodies (`body.rs`).
+
+mod cors;
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, HttpServer, web};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::metrics::{Route, RouteStatus};
+use crate::state::State;
+use crate::{routes, tls};
+
+/// A bound server that has not been polled yet.
+pub(crate) struct Bound {
+    pub(crate) addr: SocketAddr,
+    pub(crate) server: Server,
+    pub(crate) handle: ServerHandle,
+}
+
+/// Binds the address and makes the server.
+///
+/// # Errors
+/// When the address cannot be bound, or a TLS file does not work.
+pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
+    let config: &Config = &state.config;
+    let tls = match &config.http.tls {
+        Some((cert, key)) => Some(tls::server_config(cert, key)?),
+        None => None,
+    };
+    let listen = config.http.listen;
+    let bound = |e: std::io::Error| Error::Service(format!("cannot listen on {listen}: {e}"));
+    let listener = TcpListener::bind(listen).map_err(bound)?;
+    let addr = listener.local_addr().map_err(bound)?;
+    let limits = config.http.clone();
+    let shared = state.clone();
+    let server = HttpServer::new(move || {
+        let cors = shared.clone();
+        let log = shared.clone();
+        App::new()
+            .app_data(shared.clone())
+            .wrap(from_fn(move |request, next| cors::around(cors.clone(), request, next)))
+            .wrap(from_fn(move |request, next| around(log.clone(), request, next)))
+            .configure(routes::configure)
+    })
+    .workers(limits.workers)
+    .max_connections(limits.connections_max.div_ceil(limits.workers))
+    .client_request_timeout(Duration::from_millis(limits.header_timeout_ms))
+    .client_disconnect_timeout(Duration::from_secs(2))
+    .keep_alive(Duration::from_secs(75))
+    .shutdown_timeout(limits.stop_timeout_s)
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    let server = server.map_err(bound)?.run();
+    Ok(Bound { addr, handle: server.handle(), server })
+}
+
+/// Counts, times and logs a request.
+async fn around<B: MessageBody>(
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let start = Instant::now();
+    let method = method_name(request.method());
+    let answered = next.call(request).await;
+    let seconds = start.elapsed().as_secs_f64();
+    let (route, status) = match &answered {
+        Ok(response) => (response.request().match_pattern(), response.status().as_u16()),
+        Err(error) => (None, error.as_response_error().status_code().as_u16()),
+    };
+    let route = route.unwrap_or_else(|| "unmatched".to_owned());
+    let ms = (seconds * 1e4).round() / 10.0;
+    tracing::debug!(target: "shoal_server::requests", method, route, status, ms, "request");
+    state.metrics.requests.get_or_create(&RouteStatus { route: route.clone(), status }).inc();
+    state.metrics.request_seconds.get_or_create(&Route { route }).observe(seconds);
+    answered
+}
+
+/// A method as a constant: a client may make up any other.
+fn method_name(method: &actix_web::http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "OPTIONS" => "OPTIONS",
+        "HEAD" => "HEAD",
+        _ => "other",
+    }
+}

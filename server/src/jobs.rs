@@ -1,0 +1,135 @@
+//! The one loop that drives everything that happens by itself: the flush, changed access keys, retention.
+//!
+//! Each job is `run_once(now)` of its own crate. A job that is still running is not started again; a job that fails is
+//! counted, logged, and tried at its next time; a log that has failed stops the service, because nothing can be acknowledged.
+//! Not here: what a job does.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use actix_web::web;
+use chrono::{DateTime, Utc};
+use croner::Cron;
+use shoal_ingest::IngestError;
+use shoal_retention::Mode;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::error::Error;
+use crate::metrics::Job;
+use crate::state::State;
+
+const TICK: Duration = Duration::from_millis(250);
+
+/// The jobs and when each is due.
+pub(crate) struct Jobs {
+    state: web::Data<State>,
+    cron: Option<Cron>,
+    retention_due_ms: Option<i64>,
+    retention: Option<JoinHandle<()>>,
+    flush: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl Jobs {
+    /// # Errors
+    /// When the cron expression is none.
+    pub(crate) fn new(state: web::Data<State>) -> Result<Jobs, Error> {
+        let parse =
+            |text: &String| Cron::from_str(text).map_err(|e| Error::Service(format!("retention.cron: {e}")));
+        let cron = state.config.retention.cron.as_ref().map(parse).transpose()?;
+        let retention_due_ms = cron.as_ref().and_then(|c| next_ms(c, state.now_ms()));
+        Ok(Jobs { state, cron, retention_due_ms, retention: None, flush: None })
+    }
+
+    /// Runs until told to stop, or until the log has failed.
+    pub(crate) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> Result<(), Error> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => self.run_once(self.state.now_ms()).await?,
+                _ = stopping.changed() => break,
+            }
+        }
+        // A flush or a run of retention is let end: it holds the tables.
+        if let Some(flush) = self.flush.take() {
+            flush_ended(flush).await?;
+        }
+        if let Some(retention) = self.retention.take() {
+            let _ = retention.await;
+        }
+        Ok(())
+    }
+
+    async fn run_once(&mut self, now_ms: i64) -> Result<(), Error> {
+        self.state.keys.refresh();
+        if self.flush.as_ref().is_none_or(JoinHandle::is_finished) {
+            if let Some(ended) = self.flush.take() {
+                flush_ended(ended).await?;
+            }
+            self.flush = Some(tokio::spawn(flush(self.state.clone(), now_ms)));
+        }
+        let is_due = self.retention_due_ms.is_some_and(|due| due <= now_ms);
+        if is_due && self.retention.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.retention_due_ms = self.cron.as_ref().and_then(|c| next_ms(c, now_ms));
+            self.retention = Some(tokio::spawn(retain(self.state.clone(), now_ms)));
+        }
+        Ok(())
+    }
+}
+
+/// A flush that panicked is a defect of which the log is none the wiser: the service stops.
+async fn flush_ended(task: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
+    task.await.unwrap_or_else(|_| Err(Error::Service("the flush has died".into())))
+}
+
+async fn flush(state: web::Data<State>, now_ms: i64) -> Result<(), Error> {
+    match state.ingest.flush(now_ms, false).await {
+        Ok(_) => Ok(()),
+        Err(error @ IngestError::Failed(_)) => Err(error.into()),
+        Err(error) => {
+            tracing::error!(%error, "flush failed; the events stay in the log and it is tried again");
+            state.metrics.job_failures.get_or_create(&Job { job: "flush" }).inc();
+            Ok(())
+        }
+    }
+}
+
+async fn retain(state: web::Data<State>, now_ms: i64) {
+    match state.retention.run_once(now_ms, Mode::Real, &mut |_| {}).await {
+        Ok(report) if report.failed.is_empty() => {
+            let (files, rows, bytes) = report.expired_total();
+            tracing::info!(files, rows, bytes, "retention ran");
+        }
+        ended => {
+            if let Err(error) = ended {
+                tracing::error!(%error, "retention failed");
+            }
+            state.metrics.job_failures.get_or_create(&Job { job: "retention" }).inc();
+        }
+    }
+}
+
+/// When a cron expression is due next after `now_ms`, ms since 1970.
+fn next_ms(cron: &Cron, now_ms: i64) -> Option<i64> {
+    let now: DateTime<Utc> = DateTime::from_timestamp_millis(now_ms)?;
+    cron.find_next_occurrence(&now, false).ok().map(|at| at.timestamp_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_run_is_due_at_the_next_time_and_never_twice_for_one() {
+        let cron = Cron::from_str("17 3 * * *").unwrap();
+        let day = 86_400_000;
+        let due = 20_000 * day + (3 * 60 + 17) * 60_000;
+        assert_eq!(next_ms(&cron, 20_000 * day), Some(due));
+        assert_eq!(next_ms(&cron, due - 1), Some(due));
+        assert_eq!(next_ms(&cron, due), Some(due + day));
+        // A service that slept for a week runs once.
+        assert_eq!(next_ms(&cron, due + 7 * day + 1), Some(due + 8 * day));
+    }
+}

@@ -1,0 +1,224 @@
+//! The composition root: one short build function per crate, and the order in which things start and stop.
+//!
+//! Start: keys and definitions, tables, log (which recovers), query, retention, socket. Stop: refuse new connections, let open
+//! requests end, stop the jobs, flush the log, release the directory. Nothing acknowledged is lost by either.
+//! Not here: settings (`config.rs`), what the jobs do (`jobs.rs`).
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use actix_web::web;
+use prometheus_client::registry::Registry as MetricRegistry;
+use shoal_ingest::{
+    DedupConfig, GeoDb, Ingest, IngestConfig, IngestError, IngestParts, Limits, LogConfig, PipelineConfig,
+};
+use shoal_privacy::keyring::Keyring;
+use shoal_query::{Engine, QueryConfig};
+use shoal_retention::Retention;
+use shoal_schemas::Registry;
+use shoal_storage::Store;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::http::{self, Bound};
+use crate::jobs::Jobs;
+use crate::keys::{KeyStore, LiveKeys};
+use crate::metrics::Metrics;
+use crate::state::{Clock, Parts, State};
+
+/// A running service.
+pub struct Running {
+    addr: SocketAddr,
+    state: web::Data<State>,
+    handle: actix_web::dev::ServerHandle,
+    server: JoinHandle<std::io::Result<()>>,
+    jobs: JoinHandle<Result<(), Error>>,
+    stop_jobs: watch::Sender<bool>,
+}
+
+impl Running {
+    /// The address it listens on, with the port that was taken.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Waits until a part of the service has died, which is an error; never returns while all is well.
+    ///
+    /// # Errors
+    /// What has died.
+    pub async fn failed(&mut self) -> Result<(), Error> {
+        tokio::select! {
+            ended = &mut self.server => match ended {
+                Ok(Err(e)) => Err(Error::Service(format!("the HTTP server has stopped: {e}"))),
+                _ => Err(Error::Service("the HTTP server has stopped".into())),
+            },
+            ended = &mut self.jobs => match ended {
+                Ok(Err(error)) => Err(error),
+                _ => Err(Error::Service("the jobs have stopped".into())),
+            },
+            region = self.state.ingest.failed() => Err(IngestError::Failed(region).into()),
+        }
+    }
+
+    /// Writes everything that is in the log into the tables now, and picks up changed access keys: for tests and the demo.
+    ///
+    /// # Errors
+    /// When the flush fails; nothing is lost.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.state.keys.refresh();
+        self.state.ingest.flush(self.state.now_ms(), true).await?;
+        Ok(())
+    }
+
+    /// Stops: no new connections, open requests end, the log is flushed.
+    ///
+    /// # Errors
+    /// When the last flush fails. What was acknowledged is in the log then, and the next start recovers it.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.state.close();
+        self.handle.stop(true).await;
+        let _ = self.stop_jobs.send(true);
+        if !self.jobs.is_finished() {
+            let _ = (&mut self.jobs).await;
+        }
+        self.state.ingest.stop().await?;
+        Ok(())
+    }
+}
+
+/// Starts the service.
+///
+/// # Errors
+/// Whatever keeps it from serving everything it is configured for.
+pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
+    let mut metrics = MetricRegistry::with_prefix("shoal");
+    let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
+    let keyring = Keyring::open_or_create(&config.key_file)?;
+    let store = open_store(&config.data_dir).await?;
+    let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
+    let ingest = build_ingest(&config, keyring, (&registry, &store, &clock), &mut metrics).await?;
+    let engine = build_engine(&config, &registry, &store, &mut metrics);
+    let retention = build_retention(&registry, &store, &mut metrics);
+    let own = Metrics::register(&mut metrics);
+    let parts = Parts {
+        keys,
+        ingest,
+        engine,
+        retention,
+        metrics: own,
+        registry: metrics,
+        background: tokio::runtime::Handle::current(),
+    };
+    let state = web::Data::new(State::new(config, clock, parts));
+    let jobs = Jobs::new(state.clone())?;
+    let Bound { addr, server, handle } = http::bind(state.clone())?;
+    let (stop_jobs, stopping) = watch::channel(false);
+    tracing::info!(%addr, tls = state.config.http.tls.is_some(), "serving");
+    Ok(Running {
+        addr,
+        state,
+        handle,
+        server: tokio::spawn(server),
+        jobs: tokio::spawn(jobs.run(stopping)),
+        stop_jobs,
+    })
+}
+
+/// The definitions, embedded and overlaid.
+pub(crate) fn build_schemas(overlay: Option<&Path>) -> Result<Registry, Error> {
+    Registry::load(overlay).map_err(|errors| {
+        Error::Schemas(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// The tables of a data directory, which is made when there is none.
+pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
+    std::fs::create_dir_all(data_dir).map_err(|e| Error::io(data_dir, e))?;
+    let root = data_dir.canonicalize().map_err(|e| Error::io(data_dir, e))?;
+    let url = url::Url::from_directory_path(&root)
+        .map_err(|()| Error::Service(format!("{} is no directory", root.display())))?;
+    Ok(Store::open(&url).await?)
+}
+
+async fn build_ingest(
+    config: &Config,
+    keyring: Keyring,
+    built: (&Arc<Registry>, &Store, &Clock),
+    metrics: &mut MetricRegistry,
+) -> Result<Arc<Ingest>, Error> {
+    let (registry, store, clock) = built;
+    let parts = IngestParts {
+        registry: Arc::clone(registry),
+        keyring: Arc::new(keyring),
+        store: store.clone(),
+        clock: Arc::clone(clock),
+        metrics: shoal_ingest::Metrics::register(metrics),
+        geo: config.country_mmdb.as_deref().map(GeoDb::open).transpose()?,
+    };
+    Ok(Arc::new(Ingest::open(ingest_config(config), parts).await?))
+}
+
+fn ingest_config(config: &Config) -> IngestConfig {
+    let (settings, defaults) = (&config.ingest, IngestConfig::default());
+    IngestConfig {
+        data_dir: config.data_dir.clone(),
+        pipeline: PipelineConfig {
+            limits: Limits {
+                body_bytes_max: settings.body_bytes_max,
+                inflated_bytes_max: settings.inflated_bytes_max,
+                ratio_max: settings.ratio_max,
+                zstd_window_log_max: settings.zstd_window_log_max,
+                events_max: settings.events_max,
+                properties_max: settings.properties_max,
+                string_bytes_max: settings.string_bytes_max,
+                depth_max: settings.depth_max,
+                values_max: settings.values_max,
+            },
+            epoch_days: settings.epoch_days,
+        },
+        log: LogConfig {
+            segment_bytes_max: settings.segment_bytes_max,
+            in_flight_bytes_max: settings.in_flight_bytes_max,
+            free_bytes_min: settings.free_bytes_min,
+            ..defaults.log
+        },
+        dedup: DedupConfig { window_h: settings.dedup_window_h, ..defaults.dedup },
+        flush_interval_ms: settings.flush_interval_ms,
+    }
+}
+
+fn build_engine(
+    config: &Config,
+    registry: &Arc<Registry>,
+    store: &Store,
+    metrics: &mut MetricRegistry,
+) -> Arc<Engine> {
+    let metrics = shoal_query::Metrics::register(metrics);
+    Arc::new(Engine::new(store.clone(), Arc::clone(registry), query_config(config), metrics))
+}
+
+fn query_config(config: &Config) -> QueryConfig {
+    let settings = &config.query;
+    QueryConfig {
+        preset: settings.preset,
+        k_min: settings.k_min,
+        concurrent_max: settings.concurrent_max,
+        threads: settings.threads,
+        memory_bytes_max: settings.memory_bytes_max,
+        rows_max: settings.rows_max,
+        cells_max: settings.cells_max,
+        time_ms_max: settings.time_ms_max,
+        ..QueryConfig::default()
+    }
+}
+
+pub(crate) fn build_retention(
+    registry: &Arc<Registry>,
+    store: &Store,
+    metrics: &mut MetricRegistry,
+) -> Retention {
+    Retention::new(store.clone(), Arc::clone(registry), shoal_retention::Metrics::register(metrics))
+}

@@ -1,0 +1,117 @@
+//! The real binary in a process of its own, for what only a process can show: being killed, signals, log lines.
+//!
+//! Invariants: configured by variables only, on a free port; killed when the value is dropped. What another process does
+//! is waited for by polling with a deadline.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::http::Door;
+
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Asks again and again until there is something, or fails.
+pub(crate) fn until<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = poll() {
+            return found;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A running `shoal serve`.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    pub(crate) door: Door,
+}
+
+/// Settings of a run: the directory that holds everything, and variables beside the usual ones.
+pub(crate) struct Setup<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) variables: &'a [(&'a str, &'a str)],
+}
+
+impl Setup<'_> {
+    /// Where the data is.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shoal"));
+        command
+            .env_clear()
+            .env("SHOAL_DATA_DIR", self.data_dir())
+            .env("SHOAL_KEY_FILE", self.dir.join("shoal.key"))
+            .env("SHOAL_HTTP_LISTEN", "127.0.0.1:0")
+            .env("SHOAL_INGEST_SEGMENT_BYTES", "1048576")
+            .env("SHOAL_INGEST_DISK_FREE_MIN_BYTES", "0")
+            .env("SHOAL_RETENTION_CRON", "")
+            .envs(self.variables.iter().copied());
+        command
+    }
+
+    /// Runs a command of the binary to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// Starts the service; its log lines go to the end of `shoal.log`.
+    pub(crate) fn serve(&self) -> Process {
+        let log = self.dir.join("shoal.log");
+        let before = std::fs::metadata(&log).map_or(0, |m| m.len()) as usize;
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let mut command = self.command();
+        command.arg("serve").stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        let mut child = command.spawn().unwrap();
+        let addr = until("the service to listen", || {
+            let text = std::fs::read(&log).unwrap();
+            let text = String::from_utf8_lossy(&text[before..]).into_owned();
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the service ended ({status}):\n{text}");
+            }
+            let line = text.lines().find(|l| l.contains("serving"))?;
+            line.split("addr=").nth(1)?.split(' ').next()?.parse().ok()
+        });
+        Process { child, log, door: Door(addr) }
+    }
+}
+
+impl Process {
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let signal = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
+        until("the service to stop", || self.child.try_wait().unwrap())
+    }
+
+    /// Resident memory, bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// All that it and its predecessors have logged.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
