@@ -212,7 +212,10 @@ impl BatchAnswer {
             }
         }
         answer.events = events;
-        debug_assert_eq!(answer.received, answer.accepted + answer.duplicate + answer.withheld + answer.rejected,);
+        debug_assert_eq!(
+            answer.received,
+            answer.accepted + answer.duplicate + answer.withheld + answer.rejected,
+        );
         answer
     }
 }

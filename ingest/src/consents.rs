@@ -83,7 +83,9 @@ impl Consents {
             let mut records = Records::default();
             for (programme, digest, bytes) in ledger.consents()? {
                 let record = postcard::from_bytes(&bytes).map_err(|_| {
-                    IngestError::Config(format!("the ledger of {region} holds a consent that this version cannot read"))
+                    IngestError::Config(format!(
+                        "the ledger of {region} holds a consent that this version cannot read"
+                    ))
                 })?;
                 records.insert((programme, digest), record);
             }
@@ -156,7 +158,9 @@ fn changed(before: Option<ConsentRecord>, change: &Change) -> ConsentRecord {
         erased: false,
     });
     match &change.act {
-        Act::Grant { policy_version, at_ms } if record.granted_at_ms.is_none_or(|before| before <= *at_ms) => {
+        Act::Grant { policy_version, at_ms }
+            if record.granted_at_ms.is_none_or(|before| before <= *at_ms) =>
+        {
             record.granted_at_ms = Some(*at_ms);
             record.policy_version = policy_version.as_str().into();
             record.controller = change.controller.as_str().into();
@@ -219,7 +223,11 @@ pub(crate) fn read(
         }
     };
     if raws.len() > CHANGES_MAX {
-        return Err(Refusal::new(413, "too_many_changes", format!("more than {CHANGES_MAX} changes in a request")));
+        return Err(Refusal::new(
+            413,
+            "too_many_changes",
+            format!("more than {CHANGES_MAX} changes in a request"),
+        ));
     }
     raws.iter().map(|raw| change(raw, grant, registry, keyring, request.received_ms)).collect()
 }
@@ -231,8 +239,9 @@ fn change(
     keyring: &Keyring,
     received_ms: i64,
 ) -> Result<Change, Refusal> {
-    let programme = Programme::parse(&raw.programme)
-        .ok_or_else(|| Refusal::new(422, "unknown_programme", "programme is user-experience or device-experience"))?;
+    let programme = Programme::parse(&raw.programme).ok_or_else(|| {
+        Refusal::new(422, "unknown_programme", "programme is user-experience or device-experience")
+    })?;
     if grant.programme.is_some_and(|p| p != programme) {
         return Err(Refusal::new(403, "programme_not_allowed", "the key is for another programme"));
     }
@@ -267,7 +276,11 @@ fn act(raw: &Raw, registry: &Registry, programme: Programme, received_ms: i64) -
             let def = registry.programme(programme);
             let version = raw.policy_version.as_deref().unwrap_or_default();
             if !def.policy_versions.iter().any(|v| v == version) {
-                return Err(Refusal::new(422, "policy_version", "not an accepted version of the programme's policy"));
+                return Err(Refusal::new(
+                    422,
+                    "policy_version",
+                    "not an accepted version of the programme's policy",
+                ));
             }
             if raw.age.is_some_and(|age| age < def.age_min) {
                 let reason = format!("the programme is not for people under {}", def.age_min);
@@ -294,7 +307,8 @@ fn read_time(value: &serde_json::Value) -> Time {
 
 /// The region, and the controller that is recorded.
 fn place(raw: &Raw, grant: &IngestGrant, registry: &Registry) -> Result<(Region, String), Refusal> {
-    let unknown = || Refusal::new(422, "unknown_country", "not an ISO 3166-1 alpha-2 code that belongs to a region");
+    let unknown =
+        || Refusal::new(422, "unknown_country", "not an ISO 3166-1 alpha-2 code that belongs to a region");
     let region = match (&raw.country, &raw.region, grant.regions.as_slice()) {
         (Some(country), _, _) => {
             let country = Country::parse(country.trim()).ok_or_else(unknown)?;
@@ -302,9 +316,8 @@ fn place(raw: &Raw, grant: &IngestGrant, registry: &Registry) -> Result<(Region,
             let controller = registry.controller_of(country).unwrap_or(&registry.region(region).controller);
             return allowed(region, grant).map(|region| (region, controller.to_owned()));
         }
-        (None, Some(region), _) => {
-            Region::parse(region).ok_or_else(|| Refusal::new(422, "unknown_region", "region is US, DE, SG or MY"))?
-        }
+        (None, Some(region), _) => Region::parse(region)
+            .ok_or_else(|| Refusal::new(422, "unknown_region", "region is US, DE, SG or MY"))?,
         (None, None, [only]) => *only,
         (None, None, _) => return Err(Refusal::new(422, "no_region", "neither country nor region")),
     };

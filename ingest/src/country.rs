@@ -80,7 +80,11 @@ impl Locator<'_> {
         if self.grant.allows(place.region) {
             return Ok(place);
         }
-        Err(Rejection::field(Code::RegionNotAllowed, "country", "the key may not write to the region of this country"))
+        Err(Rejection::field(
+            Code::RegionNotAllowed,
+            "country",
+            "the key may not write to the region of this country",
+        ))
     }
 
     fn named(&self, text: &str) -> Result<Place, Rejection> {

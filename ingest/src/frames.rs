@@ -145,7 +145,11 @@ fn normal(name: &str) -> String {
             Some((at, c)) if !c.is_alphanumeric() => word.split_at(at),
             _ => (word, ""),
         };
-        out.push_str(if is_volatile(word) { "#" } else { word.trim_end_matches(|c: char| c.is_ascii_digit()) });
+        out.push_str(if is_volatile(word) {
+            "#"
+        } else {
+            word.trim_end_matches(|c: char| c.is_ascii_digit())
+        });
         out.push_str(end);
     }
     out
@@ -156,5 +160,6 @@ fn is_volatile(word: &str) -> bool {
     let digits = word.strip_prefix("0x").or(word.strip_prefix('h')).unwrap_or(word);
     let hex = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
     let any_digit = digits.bytes().any(|b| b.is_ascii_digit());
-    hex && any_digit && (digits.len() >= 6 || digits.bytes().all(|b| b.is_ascii_digit()) || word.starts_with("0x"))
+    hex && any_digit
+        && (digits.len() >= 6 || digits.bytes().all(|b| b.is_ascii_digit()) || word.starts_with("0x"))
 }

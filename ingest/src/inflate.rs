@@ -80,7 +80,11 @@ pub(crate) fn inflate<'a>(
         ["", "identity", "gzip", "x-gzip", "zstd"].iter().any(|known| name.eq_ignore_ascii_case(known))
     });
     if !known {
-        return Err(Refusal::new(415, "unsupported_encoding", "content-encoding must be identity, gzip or zstd"));
+        return Err(Refusal::new(
+            415,
+            "unsupported_encoding",
+            "content-encoding must be identity, gzip or zstd",
+        ));
     }
     if body.len() > limits.inflated_bytes_max {
         return Err(Refusal::too_large(limits));
@@ -105,7 +109,11 @@ fn read_all(decoder: impl Read, compressed_bytes: usize, limits: &Limits) -> Res
 }
 
 fn damaged() -> Refusal {
-    Refusal::new(400, "bad_encoding", "the body starts like gzip or zstd, and cannot be decompressed within the limits")
+    Refusal::new(
+        400,
+        "bad_encoding",
+        "the body starts like gzip or zstd, and cannot be decompressed within the limits",
+    )
 }
 
 #[cfg(test)]
@@ -148,7 +156,10 @@ mod tests {
         let limits = Limits::default();
         let zeros = vec![0; 12 << 20];
         assert_eq!(refusal(&gzip(&zeros), None, &limits), (413, "compression_ratio"));
-        assert_eq!(refusal(&zstd::encode_all(&zeros[..], 1).unwrap(), None, &limits), (413, "compression_ratio"));
+        assert_eq!(
+            refusal(&zstd::encode_all(&zeros[..], 1).unwrap(), None, &limits),
+            (413, "compression_ratio")
+        );
         let small = Limits { inflated_bytes_max: 1000, ..Limits::default() };
         assert_eq!(refusal(&gzip(&zeros), None, &small), (413, "too_large"));
         assert_eq!(refusal(&[b' '; 1001], None, &small), (413, "too_large"));

@@ -74,7 +74,8 @@ impl<'a> Layout<'a> {
     /// listed.
     pub(crate) fn os(&self, name: &str) -> Option<&'a str> {
         let name = name.trim();
-        let alias = SYSTEMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map_or(name, |(_, own)| own);
+        let alias =
+            SYSTEMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map_or(name, |(_, own)| own);
         let listed = |wanted: &str| self.systems.iter().find(|s| s.eq_ignore_ascii_case(wanted));
         listed(alias).or_else(|| listed("other")).map(String::as_str)
     }

@@ -76,7 +76,9 @@ impl Permission<'_> {
             let Some(record) = self.consents.lookup(event.place.region, programme, &digest) else { continue };
             match decide(self.registry, programme, carried, Some(&record), asserted) {
                 Ok(basis) => allowed = allowed.or(Some(basis)),
-                Err(why @ (Withheld::Erased | Withheld::Restricted | Withheld::Withdrawn)) => return Err(why),
+                Err(why @ (Withheld::Erased | Withheld::Restricted | Withheld::Withdrawn)) => {
+                    return Err(why);
+                }
                 Err(why) => reason = reason.or(Some(why)),
             }
         }

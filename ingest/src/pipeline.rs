@@ -14,7 +14,7 @@ use crate::{
     answer::{BatchAnswer, Outcome, Refusal},
     clean::CleanBatch,
     country::{GeoDb, Locator},
-    decode::decode,
+    decode::{decode, surrogate},
     grant::IngestGrant,
     inflate::{Limits, inflate},
     layout::Layout,
@@ -106,6 +106,7 @@ pub(crate) fn run<'a>(
     now_ms: i64,
 ) -> Result<Piped, Refusal> {
     let body = inflate(request.body, request.content_encoding, &gate.config.limits)?;
+    let body = if request.protocol == Protocol::Native { body } else { surrogate::mend(body) };
     let decoded = decode(request.protocol, &body, gate.registry, &gate.config.limits)?;
     let (skipped_items, sentry_event_id) = decoded.aside();
     let layout = Layout::new(gate.registry);
@@ -116,7 +117,8 @@ pub(crate) fn run<'a>(
         received_ms: request.received_ms,
         now_ms,
     };
-    let permission = Permission { registry: gate.registry, keyring: gate.keyring, consents: gate.consents, grant };
+    let permission =
+        Permission { registry: gate.registry, keyring: gate.keyring, consents: gate.consents, grant };
     let valid = validate(decoded, &rules);
     let permitted = permit(valid, &permission);
     let pseudonymous = pseudonymise(permitted, gate.keyring, gate.config.epoch_days, &grant.app);

@@ -149,7 +149,10 @@ const REPLACEMENT: &str = "<identifier>";
 fn redact(ids: &Identifiers<'_>, values: &mut [(u16, Checked<'_>)], frames: &mut [Frame<'_>]) -> u64 {
     let mut dropped = 0;
     let all = [&ids.user, &ids.install, &ids.device, &ids.serial, &ids.session];
-    let long = all.into_iter().filter_map(|id| id.as_deref().map(str::trim)).filter(|id| id.len() >= QUOTED_BYTES_MIN);
+    let long = all
+        .into_iter()
+        .filter_map(|id| id.as_deref().map(str::trim))
+        .filter(|id| id.len() >= QUOTED_BYTES_MIN);
     for id in long {
         for (column, value) in values.iter_mut() {
             match value {

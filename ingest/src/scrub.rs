@@ -31,7 +31,12 @@ pub(crate) struct Scrubbed {
 }
 
 /// Scrubs and encodes every event. `app` is the key's.
-pub(crate) fn scrub(batch: PseudonymousBatch<'_>, scrubber: &Scrubber, layout: &Layout<'_>, app: &str) -> Scrubbed {
+pub(crate) fn scrub(
+    batch: PseudonymousBatch<'_>,
+    scrubber: &Scrubber,
+    layout: &Layout<'_>,
+    app: &str,
+) -> Scrubbed {
     let (events, mut values, tally) = batch.into_parts();
     let mut stage = Stage { scrubber, remembered: FxHashMap::default(), dropped: 0 };
     let mut batches: Vec<CleanBatch> = Vec::new();

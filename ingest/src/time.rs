@@ -94,7 +94,8 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     if count == 0 {
         return None;
     }
-    let millis = (0..3).fold(0, |sum, i| sum * 10 + decimals[..count].get(i).map_or(0, |b| i64::from(b - b'0')));
+    let millis =
+        (0..3).fold(0, |sum, i| sum * 10 + decimals[..count].get(i).map_or(0, |b| i64::from(b - b'0')));
     Some((millis, &decimals[count..]))
 }
 
@@ -174,7 +175,9 @@ mod tests {
         ] {
             assert_eq!(rfc3339(text), None, "{text}");
         }
-        for value in [Json::Boolean(true), Json::Integer(-1), Json::Float(f64::NAN.max(1e300)), Json::List(vec![])] {
+        for value in
+            [Json::Boolean(true), Json::Integer(-1), Json::Float(f64::NAN.max(1e300)), Json::List(vec![])]
+        {
             assert_eq!(Time::millis(&value), Time::Bad);
         }
         assert_eq!(Time::seconds(&Json::Float(-5.0)), Time::Bad);

@@ -126,7 +126,9 @@ impl<'a> Stage<'_, 'a> {
             return Err(outcome);
         }
         let rules = self.rules;
-        let name = event.name.ok_or_else(|| Rejection::field(Code::MissingEvent, "event", "the event has no name"))?;
+        let name = event
+            .name
+            .ok_or_else(|| Rejection::field(Code::MissingEvent, "event", "the event has no name"))?;
         let Some(def) = rules.registry.event(&name) else {
             return Err(Rejection::field(Code::UnknownEvent, "event", "no definition has this name").into());
         };
@@ -167,7 +169,9 @@ impl<'a> Stage<'_, 'a> {
     fn time(&self, time: Time, skew_ms: i64, def: &EventDef) -> Result<i64, Rejection> {
         let rules = self.rules;
         let at = match time {
-            Time::Bad => return Err(Rejection::field(Code::BadTime, "time", "neither RFC 3339 nor a number")),
+            Time::Bad => {
+                return Err(Rejection::field(Code::BadTime, "time", "neither RFC 3339 nor a number"));
+            }
             Time::Missing => return Ok(rules.received_ms),
             Time::At(ms) => ms.saturating_add(skew_ms),
         };
@@ -193,7 +197,11 @@ impl<'a> Stage<'_, 'a> {
             match layout.os(os) {
                 Some(listed) => self.values.push((at.os, Checked::Text(Cow::Borrowed(listed), Care::Listed))),
                 None if self.strict => {
-                    return Err(Rejection::field(Code::NotListed, columns::OS, "not one of the listed values"));
+                    return Err(Rejection::field(
+                        Code::NotListed,
+                        columns::OS,
+                        "not one of the listed values",
+                    ));
                 }
                 None => self.dropped += 1,
             }
@@ -242,13 +250,22 @@ impl<'a> Stage<'_, 'a> {
         }
         for (at, property) in def.properties.iter().enumerate() {
             if property.required && seen & 1u64.checked_shl(at as u32).unwrap_or(0) == 0 {
-                return Err(Rejection::property(Code::MissingProperty, &property.name, "required and absent"));
+                return Err(Rejection::property(
+                    Code::MissingProperty,
+                    &property.name,
+                    "required and absent",
+                ));
             }
         }
         Ok(())
     }
 
-    fn property(&mut self, def: &'a PropertyDef, value: Json<'a>, ids: &mut Identifiers<'a>) -> Result<(), Rejection> {
+    fn property(
+        &mut self,
+        def: &'a PropertyDef,
+        value: Json<'a>,
+        ids: &mut Identifiers<'a>,
+    ) -> Result<(), Rejection> {
         match (&def.class, def.column) {
             (Class::Drop, _) => Ok(()),
             (Class::Identifier(kind), _) => identifier(def, *kind, &value, ids),
@@ -263,8 +280,9 @@ impl<'a> Stage<'_, 'a> {
             }
             (_, None) => {
                 let frames = frames::read(value);
-                self.frames = frames
-                    .ok_or_else(|| Rejection::property(Code::WrongType, &def.name, "must be a list of frames"))?;
+                self.frames = frames.ok_or_else(|| {
+                    Rejection::property(Code::WrongType, &def.name, "must be a list of frames")
+                })?;
                 Ok(())
             }
         }
@@ -272,7 +290,8 @@ impl<'a> Stage<'_, 'a> {
 }
 
 fn identifiers<'a>(own: &Common<'a>, shared: &Common<'a>) -> Identifiers<'a> {
-    let pick = |own: &Option<Cow<'a, str>>, shared: &Option<Cow<'a, str>>| own.as_ref().or(shared.as_ref()).cloned();
+    let pick =
+        |own: &Option<Cow<'a, str>>, shared: &Option<Cow<'a, str>>| own.as_ref().or(shared.as_ref()).cloned();
     Identifiers {
         user: pick(&own.user, &shared.user),
         install: pick(&own.install, &shared.install),

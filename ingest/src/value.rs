@@ -43,7 +43,11 @@ pub(crate) enum Checked<'a> {
 }
 
 /// Checks a value that is not null, of a property with a column.
-pub(crate) fn check<'a>(def: &'a PropertyDef, value: Json<'a>, strict: bool) -> Result<Checked<'a>, Rejection> {
+pub(crate) fn check<'a>(
+    def: &'a PropertyDef,
+    value: Json<'a>,
+    strict: bool,
+) -> Result<Checked<'a>, Rejection> {
     match def.ty {
         ValueType::Text { bytes_max } => text(def, value, bytes_max as usize, strict),
         ValueType::Number { scale } => number(def, &value, scale, strict).map(Checked::Integer),
@@ -59,7 +63,12 @@ fn wrong_type(def: &PropertyDef, reason: &'static str) -> Rejection {
     Rejection::property(Code::WrongType, &def.name, reason)
 }
 
-fn text<'a>(def: &'a PropertyDef, value: Json<'a>, bytes_max: usize, strict: bool) -> Result<Checked<'a>, Rejection> {
+fn text<'a>(
+    def: &'a PropertyDef,
+    value: Json<'a>,
+    bytes_max: usize,
+    strict: bool,
+) -> Result<Checked<'a>, Rejection> {
     let text = match value {
         Json::Text(text) => text,
         Json::Integer(number) if !strict => Cow::Owned(number.to_string()),
@@ -68,7 +77,8 @@ fn text<'a>(def: &'a PropertyDef, value: Json<'a>, bytes_max: usize, strict: boo
     let care = match &def.class {
         Class::Dimension { domain: Domain::Listed(values), .. } => {
             let exact = values.iter().find(|v| **v == *text);
-            let found = exact.or_else(|| values.iter().find(|v| !strict && v.eq_ignore_ascii_case(text.trim())));
+            let found =
+                exact.or_else(|| values.iter().find(|v| !strict && v.eq_ignore_ascii_case(text.trim())));
             return match found {
                 Some(listed) => Ok(Checked::Text(Cow::Borrowed(listed), Care::Listed)),
                 None => Err(Rejection::property(Code::NotListed, &def.name, "not one of the listed values")),

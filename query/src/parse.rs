@@ -231,14 +231,7 @@ fn select(select: Select, outermost: bool) -> Result<ParsedQuery, Refusal> {
         flavor,
     } = select;
     clause(!optimizer_hints.is_empty(), span, "A hint")?;
-    match distinct {
-        None | Some(Distinct::All) => {}
-        Some(Distinct::Distinct | Distinct::On(_)) => {
-            let message = "SELECT DISTINCT would show rows.";
-            let suggestion = "GROUP BY the same columns, with COUNT(*)";
-            return Err(Refusal::new(Rule::Clause, span, message, suggestion));
-        }
-    }
+    refuse_distinct(distinct.as_ref(), span)?;
     clause(select_modifiers.is_some(), span, "A SELECT modifier")?;
     clause(top.is_some(), span, "TOP (write LIMIT)")?;
     clause(exclude.is_some(), span, "EXCLUDE")?;
@@ -252,19 +245,8 @@ fn select(select: Select, outermost: bool) -> Result<ParsedQuery, Refusal> {
     clause(!named_window.is_empty(), span, "WINDOW")?;
     clause(qualify.is_some(), span, "QUALIFY")?;
     clause(value_table_mode.is_some(), span, "SELECT AS")?;
-    match flavor {
-        SelectFlavor::Standard => {}
-        SelectFlavor::FromFirst | SelectFlavor::FromFirstNoSelect => {
-            clause(true, span, "FROM before SELECT")?;
-        }
-    }
-    let keys = match group_by {
-        GroupByExpr::Expressions(keys, modifiers) => {
-            clause(!modifiers.is_empty(), span, "ROLLUP, CUBE or TOTALS")?;
-            keys
-        }
-        GroupByExpr::All(_) => clause(true, span, "GROUP BY ALL").map(|()| Vec::new())?,
-    };
+    clause(flavor != SelectFlavor::Standard, span, "FROM before SELECT")?;
+    let keys = keys(group_by, span)?;
     let relation = relation(from, span)?;
     let bare = selection.is_none() && keys.is_empty() && having.is_none();
     let relation = match relation {
@@ -288,6 +270,26 @@ fn select(select: Select, outermost: bool) -> Result<ParsedQuery, Refusal> {
         limit: None,
         offset: None,
     })
+}
+
+fn refuse_distinct(distinct: Option<&Distinct>, span: Span) -> Result<(), Refusal> {
+    match distinct {
+        None | Some(Distinct::All) => Ok(()),
+        Some(Distinct::Distinct | Distinct::On(_)) => {
+            let message = "SELECT DISTINCT would show rows.";
+            let suggestion = "GROUP BY the same columns, with COUNT(*)";
+            Err(Refusal::new(Rule::Clause, span, message, suggestion))
+        }
+    }
+}
+
+fn keys(group_by: GroupByExpr, span: Span) -> Result<Vec<Expr>, Refusal> {
+    match group_by {
+        GroupByExpr::Expressions(keys, modifiers) => {
+            clause(!modifiers.is_empty(), span, "ROLLUP, CUBE or TOTALS").map(|()| keys)
+        }
+        GroupByExpr::All(_) => clause(true, span, "GROUP BY ALL").map(|()| Vec::new()),
+    }
 }
 
 enum Relation {

@@ -153,14 +153,14 @@ async fn a_second_run_finds_nothing_and_the_next_day_finds_the_next() {
     let ux = Programme::UserExperience;
     let kept = world.last_kept(ux, Kind::Crash);
     table
-        .append(vec![part(def, ux, kept - 1, "first"), part(def, ux, kept, "second")], "log-DE", 1)
+        .append(vec![part(def, ux, kept - 1, "the-first-one"), part(def, ux, kept, "the-second-one")], "log-DE", 1)
         .await
         .unwrap();
     assert_eq!(world.run(TODAY, Mode::Real).await.expired_total().1, 5);
     let again = world.run(TODAY, Mode::Real).await;
     assert_eq!((again.expired_total().0, again.purged_total().0), (0, 0));
     assert_eq!(world.run(TODAY + 1, Mode::Real).await.expired_total().1, 5);
-    assert_eq!(world.mentions("second"), Vec::<PathBuf>::new());
+    assert_eq!(world.mentions("the-second-one"), Vec::<PathBuf>::new());
     // The table goes on, and what was committed stays committed.
     assert_eq!(table.committed("log-DE").await.unwrap(), Some(1));
     table.append(vec![part(def, ux, TODAY, "new")], "log-DE", 2).await.unwrap();

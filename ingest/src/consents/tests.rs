@@ -58,13 +58,20 @@ impl Place {
         )
     }
 
-    fn find(&self, consents: &Consents, region: Region, kind: IdentifierKind, value: &str) -> Option<ConsentRecord> {
+    fn find(
+        &self,
+        consents: &Consents,
+        region: Region,
+        kind: IdentifierKind,
+        value: &str,
+    ) -> Option<ConsentRecord> {
         let digest = self.keyring.consent_digester(region).digest(kind, value);
         consents.lookup(region, Programme::UserExperience, &digest)
     }
 }
 
-const WITHDRAW: &str = r#"[{"action":"withdraw","programme":"user-experience","user_id":"u-1","region":"DE"}]"#;
+const WITHDRAW: &str =
+    r#"[{"action":"withdraw","programme":"user-experience","user_id":"u-1","region":"DE"}]"#;
 
 #[test]
 fn a_grant_is_found_under_every_identifier_and_after_a_restart() {

@@ -51,7 +51,9 @@ impl<'a> Iterator for Items<'a> {
         };
         let payload = match header.get("length") {
             Some(Json::Integer(length)) => {
-                let Some((payload, rest)) = usize::try_from(*length).ok().and_then(|l| rest.split_at_checked(l)) else {
+                let Some((payload, rest)) =
+                    usize::try_from(*length).ok().and_then(|l| rest.split_at_checked(l))
+                else {
                     return self.stop();
                 };
                 self.rest = rest;
@@ -113,7 +115,10 @@ mod tests {
     #[test]
     fn lengths_are_optional_and_payloads_binary() {
         let body = b"{}\n{\"type\":\"session\"}\n{\"sid\":1}\n\n{\"type\":\"attachment\",\"length\":4}\n\n\x00\xff\n\n{\"type\":\"event\",\"length\":2}\n{}";
-        assert_eq!(payloads(body), (vec![b"{\"sid\":1}".to_vec(), b"\n\x00\xff\n".to_vec(), b"{}".to_vec()], 0));
+        assert_eq!(
+            payloads(body),
+            (vec![b"{\"sid\":1}".to_vec(), b"\n\x00\xff\n".to_vec(), b"{}".to_vec()], 0)
+        );
         assert_eq!(payloads(b"\n{\"type\":\"event\"}\n{}").0.len(), 1);
         assert_eq!(payloads(b"{}").0.len(), 0);
     }
@@ -122,7 +127,10 @@ mod tests {
     fn what_is_whole_before_the_cut_is_kept() {
         let body = b"{}\n{\"type\":\"event\",\"length\":2}\n{}\n{\"type\":\"event\",\"length\":900}\n{";
         assert_eq!(payloads(body), (vec![b"{}".to_vec()], 1));
-        assert_eq!(payloads(b"{}\n{\"type\":\"event\",\"length\":2}\n{}\nnonsense\n{}"), (vec![b"{}".to_vec()], 1));
+        assert_eq!(
+            payloads(b"{}\n{\"type\":\"event\",\"length\":2}\n{}\nnonsense\n{}"),
+            (vec![b"{}".to_vec()], 1)
+        );
         assert_eq!(payloads(b"{}\n{\"length\":-5}\n{}").1, 1);
     }
 

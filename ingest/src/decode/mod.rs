@@ -12,6 +12,7 @@ pub(crate) mod json;
 mod native;
 mod segment;
 mod sentry;
+pub(crate) mod surrogate;
 mod vendor;
 
 use std::{borrow::Cow, cell::Cell, ops::Range};
@@ -192,8 +193,9 @@ impl<'a> DecodedBatch<'a> {
 }
 
 fn text(body: &[u8]) -> Result<&str, Refusal> {
-    std::str::from_utf8(body)
-        .map_err(|e| Refusal::new(400, "not_utf8", format!("the body is not UTF-8 from byte {} on", e.valid_up_to())))
+    std::str::from_utf8(body).map_err(|e| {
+        Refusal::new(400, "not_utf8", format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
+    })
 }
 
 fn bad_json(error: &serde_json::Error) -> Refusal {
@@ -203,10 +205,14 @@ fn bad_json(error: &serde_json::Error) -> Refusal {
 
 fn over_limit(broken: Broken, limits: &Limits) -> Refusal {
     match broken {
-        Broken::Depth => Refusal::new(422, "too_deep", format!("values nest deeper than {}", limits.depth_max)),
-        Broken::StringLength => {
-            Refusal::new(422, "string_too_long", format!("a string is longer than {} bytes", limits.string_bytes_max))
+        Broken::Depth => {
+            Refusal::new(422, "too_deep", format!("values nest deeper than {}", limits.depth_max))
         }
+        Broken::StringLength => Refusal::new(
+            422,
+            "string_too_long",
+            format!("a string is longer than {} bytes", limits.string_bytes_max),
+        ),
         Broken::Values => {
             Refusal::new(413, "too_many_values", format!("more than {} values in a body", limits.values_max))
         }

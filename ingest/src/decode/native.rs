@@ -23,7 +23,11 @@ use crate::{
     time::Time,
 };
 
-pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>, head: &mut DecodedHead<'a>) -> Result<(), Refusal> {
+pub(super) fn read<'a>(
+    text: &'a str,
+    sink: &mut Sink<'_, 'a>,
+    head: &mut DecodedHead<'a>,
+) -> Result<(), Refusal> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut first = true;
     while deserializer.end().is_err() {
@@ -103,7 +107,9 @@ impl<'a> DeserializeSeed<'a> for Item<'_, '_, 'a> {
 
 impl<'a> Item<'_, '_, 'a> {
     fn other<E: serde::de::Error>(self) -> Result<Found<'a>, E> {
-        self.push(DecodedEvent::decided(Rejection::event(Code::BadEvent, "an event must be an object").into()))
+        self.push(DecodedEvent::decided(
+            Rejection::event(Code::BadEvent, "an event must be an object").into(),
+        ))
     }
 
     fn push<E: serde::de::Error>(self, event: DecodedEvent<'a>) -> Result<Found<'a>, E> {
@@ -121,10 +127,13 @@ impl<'a> Item<'_, '_, 'a> {
         match key {
             "properties" => {
                 let start = self.sink.properties.len();
-                let members = Members { bounds, out: &mut self.sink.properties, max: self.sink.limits.properties_max };
+                let members =
+                    Members { bounds, out: &mut self.sink.properties, max: self.sink.limits.properties_max };
                 match map.next_value_seed(members)? {
                     Object::Whole => {}
-                    Object::TooMany => event.reject(Rejection::event(Code::TooManyProperties, "too many properties")),
+                    Object::TooMany => {
+                        event.reject(Rejection::event(Code::TooManyProperties, "too many properties"))
+                    }
                     Object::Not => {
                         event.reject(Rejection::field(Code::WrongType, "properties", "must be an object"));
                     }
@@ -147,7 +156,11 @@ impl<'a> Item<'_, '_, 'a> {
         Ok(false)
     }
 
-    fn context<A: MapAccess<'a>>(&mut self, event: &mut DecodedEvent<'a>, map: &mut A) -> Result<(), A::Error> {
+    fn context<A: MapAccess<'a>>(
+        &mut self,
+        event: &mut DecodedEvent<'a>,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
         // The properties' vector serves as scratch space: what is behind `start` is taken out again.
         let start = self.sink.properties.len();
         let bounds = self.sink.bounds;

@@ -60,7 +60,9 @@ fn event<'a>(message: &Json<'a>, registry: &'a Registry, sink: &mut Sink<'_, 'a>
             }
         },
         Some(name @ ("page" | "screen")) => name,
-        Some("identify" | "group" | "alias") => return DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT)),
+        Some("identify" | "group" | "alias") => {
+            return DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT));
+        }
         _ => {
             return DecodedEvent::decided(
                 Rejection::field(Code::BadEvent, "type", "not a message type of Segment").into(),
@@ -69,7 +71,8 @@ fn event<'a>(message: &Json<'a>, registry: &'a Registry, sink: &mut Sink<'_, 'a>
     };
     let Some(mapped) = vendor::find(registry, Protocol::Segment, vendor_name) else {
         return DecodedEvent::decided(
-            Rejection::field(Code::UnknownEvent, "event", "neither declared nor mapped to a declared event").into(),
+            Rejection::field(Code::UnknownEvent, "event", "neither declared nor mapped to a declared event")
+                .into(),
         );
     };
     let context = message.get("context").unwrap_or(&Json::Null);

@@ -71,7 +71,8 @@ impl<'a> Reader<'_, '_, 'a> {
         if !matches!(kind, Some("event" | "transaction" | "span" | "session")) {
             return false;
         }
-        let Some(value) = std::str::from_utf8(item.payload).ok().and_then(|t| json::parse(t, self.sink.bounds).ok())
+        let Some(value) =
+            std::str::from_utf8(item.payload).ok().and_then(|t| json::parse(t, self.sink.bounds).ok())
         else {
             return false;
         };
@@ -114,7 +115,9 @@ impl<'a> Reader<'_, '_, 'a> {
             None => true,
         };
         let (Some(exception), true) = (exception(event), severe) else { return self.not_an_event() };
-        let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "event") else { return self.not_an_event() };
+        let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "event") else {
+            return self.not_an_event();
+        };
         let computed = vec![
             ("exception_type", exception.get("type").cloned().unwrap_or(Json::Null)),
             ("message", exception.get("value").cloned().unwrap_or(Json::Null)),
@@ -158,7 +161,8 @@ impl<'a> Reader<'_, '_, 'a> {
         let data = values.as_ref().or_else(|| span.get("data")).unwrap_or(&Json::Null);
         let op = span.get("op").or_else(|| data.get("sentry.op")).and_then(Json::text).map_or("", |op| &**op);
         let name = span.get("name").or_else(|| span.get("description")).unwrap_or(&Json::Null);
-        let timed = Timed { vendor_name: format!("span:{op}"), name, data, status: status_code(data), of: span };
+        let timed =
+            Timed { vendor_name: format!("span:{op}"), name, data, status: status_code(data), of: span };
         let id = match (identifier(span.get("trace_id")), identifier(span.get("span_id"))) {
             (trace, Some(span)) => Some(Cow::Owned(format!("{}/{span}", trace.unwrap_or_default()))),
             (_, None) => None,
@@ -193,7 +197,10 @@ impl<'a> Reader<'_, '_, 'a> {
         let start = self.sink.properties.len();
         // The data of a span is a bag of everything: only what a rule names is taken from it.
         let none = Json::Null;
-        mapped.properties(Sources { roots: &[&none, timed.data, timed.of], computed }, &mut self.sink.properties);
+        mapped.properties(
+            Sources { roots: &[&none, timed.data, timed.of], computed },
+            &mut self.sink.properties,
+        );
         let event = DecodedEvent {
             name: Some((&*mapped.def.name).into()),
             id,
@@ -206,7 +213,9 @@ impl<'a> Reader<'_, '_, 'a> {
     }
 
     fn session(&mut self, session: &Json<'a>) {
-        let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "session") else { return self.not_an_event() };
+        let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "session") else {
+            return self.not_an_event();
+        };
         let status = session.get("status").cloned().unwrap_or(Json::Text(Cow::Borrowed("ok")));
         let sid = identifier(session.get("sid"));
         let id = sid.as_ref().map(|sid| {
@@ -246,7 +255,8 @@ impl<'a> Reader<'_, '_, 'a> {
             device: identifier(event.path("contexts.device.id")),
             country: country(event.path("user.geo.country_code"), self.registry),
             address: short(event.path("user.ip_address")),
-            app_version: short(event.path("contexts.app.app_version")).or_else(|| version(event.get("release"))),
+            app_version: short(event.path("contexts.app.app_version"))
+                .or_else(|| version(event.get("release"))),
             os: short(event.path("contexts.os.name")),
             os_version: short(event.path("contexts.os.version")),
             device_model: short(event.path("contexts.device.model")),
@@ -288,8 +298,10 @@ fn endpoint(name: &str) -> String {
     };
     let path = path.split(['?', '#', ';']).next().unwrap_or_default();
     let part = |part: &str| {
-        let is_version = part.strip_prefix('v').is_some_and(|v| v.len() <= 2 && v.bytes().all(|b| b.is_ascii_digit()));
-        let is_name = part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphabetic() || b"-_.{}:<>".contains(&b));
+        let is_version =
+            part.strip_prefix('v').is_some_and(|v| v.len() <= 2 && v.bytes().all(|b| b.is_ascii_digit()));
+        let is_name =
+            part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphabetic() || b"-_.{}:<>".contains(&b));
         if is_version || is_name { part.to_owned() } else { "{}".to_owned() }
     };
     path.split('/').map(part).collect::<Vec<_>>().join("/")

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arrow::{
     array::{
         ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder,
-        TimestampMillisecondBuilder,
+        TimestampMicrosecondBuilder,
     },
     datatypes::Schema,
 };
@@ -65,7 +65,7 @@ enum Builder {
     Integer(Int64Builder),
     Boolean(BooleanBuilder),
     Digest(BinaryBuilder),
-    Time(TimestampMillisecondBuilder),
+    Time(TimestampMicrosecondBuilder),
 }
 
 impl<'r> Columns<'r> {
@@ -184,7 +184,7 @@ impl Filling {
             ColumnType::Integer | ColumnType::Day => Builder::Integer(Int64Builder::with_capacity(0)),
             ColumnType::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(0)),
             ColumnType::Digest => Builder::Digest(BinaryBuilder::with_capacity(0, 0)),
-            ColumnType::Time => Builder::Time(TimestampMillisecondBuilder::with_capacity(0).with_timezone("UTC")),
+            ColumnType::Time => Builder::Time(TimestampMicrosecondBuilder::with_capacity(0).with_timezone("UTC")),
         };
         let builders = places.types.iter().map(builder).collect();
         Filling { places, rows: 0, builders }
@@ -199,7 +199,7 @@ impl Filling {
             self.digest(places.session, session);
         }
         if let Some(Builder::Time(builder)) = self.builders.get_mut(places.time) {
-            builder.append_value(head.time_ms);
+            builder.append_value(head.time_ms.saturating_mul(1000));
         }
         self.put(places.event, Value::Text(event));
         self.put(places.programme, Value::Text(head.programme.as_str()));

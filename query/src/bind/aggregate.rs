@@ -69,17 +69,7 @@ pub(super) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function
         Some(filter) => Some(scope.condition(filter)?),
         None => None,
     };
-    let arg = match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => None,
-        FunctionArg::Unnamed(
-            FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::WildcardWithOptions(_),
-        )
-        | FunctionArg::Named { .. }
-        | FunctionArg::ExprNamed { .. } => {
-            return Err(refuse(function.span(), "An aggregate takes one argument."));
-        }
-    };
+    let arg = argument(arg).map_err(|()| refuse(function.span(), "An aggregate takes one argument."))?;
     match (plain_name(name).as_str(), distinct, arg) {
         ("count", false, None) => Ok(Call::One(count(scope, bounds, AggregateOp::Rows, filter))),
         ("count", false, Some(expr)) => {
@@ -116,6 +106,19 @@ pub(super) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function
             Ok(Call::Ratio(total, number))
         }
         _ => Err(refuse(function.span(), "This aggregate cannot be used over events.")),
+    }
+}
+
+/// The expression of an argument; none for `*`.
+fn argument(arg: &FunctionArg) -> Result<Option<&Expr>, ()> {
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(Some(expr)),
+        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => Ok(None),
+        FunctionArg::Unnamed(
+            FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::WildcardWithOptions(_),
+        )
+        | FunctionArg::Named { .. }
+        | FunctionArg::ExprNamed { .. } => Err(()),
     }
 }
 

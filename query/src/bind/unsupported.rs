@@ -37,7 +37,33 @@ pub(super) fn unsupported(expr: &Expr) -> Refusal {
             "An interval can only be added to or taken from a date literal.",
             "current_date - INTERVAL '7 days'",
         ),
-        Expr::Identifier(_)
+        other => plain(other),
+    };
+    Refusal::new(Rule::Expression, expr.span(), message, suggestion)
+}
+
+/// The nodes without a reason of their own.
+fn plain(expr: &Expr) -> (&'static str, &'static str) {
+    match expr {
+        Expr::InSubquery { .. }
+        | Expr::Exists { .. }
+        | Expr::Subquery(_)
+        | Expr::Cast { .. }
+        | Expr::Convert { .. }
+        | Expr::SimilarTo { .. }
+        | Expr::RLike { .. }
+        | Expr::Extract { .. }
+        | Expr::Like { .. }
+        | Expr::ILike { .. }
+        | Expr::IsDistinctFrom(..)
+        | Expr::IsNotDistinctFrom(..)
+        | Expr::GroupingSets(_)
+        | Expr::Cube(_)
+        | Expr::Rollup(_)
+        | Expr::Wildcard(_)
+        | Expr::QualifiedWildcard(..)
+        | Expr::Interval(_)
+        | Expr::Identifier(_)
         | Expr::CompoundIdentifier(_)
         | Expr::CompoundFieldAccess { .. }
         | Expr::JsonAccess { .. }
@@ -85,6 +111,5 @@ pub(super) fn unsupported(expr: &Expr) -> Refusal {
             "This expression cannot be used here.",
             "comparisons with literals, AND, OR, NOT, IN, BETWEEN, IS NULL, LIKE, CASE, COALESCE",
         ),
-    };
-    Refusal::new(Rule::Expression, expr.span(), message, suggestion)
+    }
 }

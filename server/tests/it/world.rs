@@ -1,195 +1,145 @@
-//! A whole service inside the test's process: in a directory of its own, on a free port, with a clock that only the test moves.
-//!
-//! Invariants: the tables are written when the test says so ([`World::flush`]), never by time; nothing outlives the value.
-//! Not here: the real binary (`process.rs`), reading tables (`tables.rs`).
+//! A service inside the test, with a clock that the test moves, and a client that speaks plain HTTP.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shoal_schemas::{Programme, Region};
-use shoal_server::keys::{KeyStore, NewKey, Role, Scope};
-use shoal_server::{Clock, Config, Running};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use shoal_server::keys::{KeyStore, Role, Scope};
+use shoal_server::{Config, Running, start};
 
-use crate::http::Door;
+/// 2026-11-22T10:00:00Z.
+pub const NOW_MS: i64 = 1_795_341_600_000;
+pub const POLICY: &str = "2026-1";
 
-/// 2026-11-22T12:00:00Z, the time at which every world begins.
-pub(crate) const NOON_MS: i64 = 1_795_348_800_000;
-/// The day of it.
-pub(crate) const TODAY: &str = "2026-11-22";
-/// A day in ms.
-pub(crate) const DAY_MS: i64 = 86_400_000;
-/// A policy version that both programmes accept.
-pub(crate) const POLICY: &str = "2026-1";
-
-/// The keys that every world has.
-pub(crate) struct Keys {
-    /// Sends events of both programmes to all regions; consent must come with the events or have been recorded.
-    pub(crate) app: String,
-    /// Sends user-experience events to DE, asserting consent.
-    pub(crate) asserting: NewKey,
-    /// Asks about all regions.
-    pub(crate) analyst: String,
-    /// Asks about all regions, runs retention.
-    pub(crate) officer: String,
-}
-
-impl Keys {
-    /// Makes them in a data directory.
-    pub(crate) fn create(data_dir: &Path) -> Keys {
-        let store = KeyStore::new(data_dir);
-        let make = |scope| store.create(scope, NOON_MS).unwrap();
-        let regions = Region::ALL.to_vec();
-        Keys {
-            app: make(ingest(&regions, None, None)).reveal(),
-            asserting: make(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY))),
-            analyst: make(Scope::Analyst { role: Role::Analyst, regions: regions.clone() }).reveal(),
-            officer: make(Scope::Analyst { role: Role::Officer, regions }).reveal(),
-        }
-    }
-}
-
-/// The scope of an ingest key.
-pub(crate) fn ingest(regions: &[Region], programme: Option<Programme>, policy: Option<&str>) -> Scope {
-    Scope::Ingest {
-        app: "camera".to_owned(),
-        regions: regions.to_vec(),
-        programme,
-        policy: policy.map(str::to_owned),
-    }
-}
-
-/// A running service and its clock.
-pub(crate) struct World {
-    running: Option<Running>,
-    runtime: Runtime,
-    now_ms: Arc<AtomicI64>,
-    config: Config,
-    pub(crate) keys: Keys,
-    dir: TempDir,
+/// A running service and its directory.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub clock_ms: Arc<AtomicI64>,
+    pub running: Running,
+    pub store: KeyStore,
 }
 
 impl World {
-    /// A new one.
-    pub(crate) fn new() -> World {
-        World::with(|_| {})
+    /// The defaults, on a free port.
+    pub async fn start() -> World {
+        World::start_with(|_| {}).await
     }
 
-    /// A new one with other settings.
-    pub(crate) fn with(edit: impl FnOnce(&mut Config)) -> World {
+    /// With settings of the test's own.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> World {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::embedded(dir.path()).unwrap();
-        config.http.listen = ([127, 0, 0, 1], 0).into();
-        config.http.workers = 2;
-        config.ingest.flush_interval_ms = 300_000;
-        config.ingest.segment_bytes = 1 << 20;
-        config.ingest.disk_free_min_bytes = 0;
-        config.retention.cron = None;
-        edit(&mut config);
-        let keys = Keys::create(&config.data_dir);
-        let runtime = Runtime::new().unwrap();
-        let mut world =
-            World { running: None, runtime, now_ms: Arc::new(AtomicI64::new(NOON_MS)), config, keys, dir };
-        world.start();
-        world
+        let clock_ms = Arc::new(AtomicI64::new(NOW_MS));
+        let running = serve(&dir, &clock_ms, change).await;
+        let store = KeyStore::new(&dir.path().join("data"));
+        World { dir, clock_ms, running, store }
     }
 
-    fn start(&mut self) {
-        let now_ms = Arc::clone(&self.now_ms);
-        let clock: Clock = Arc::new(move || now_ms.load(Ordering::SeqCst));
-        let started = shoal_server::start(self.config.clone(), clock);
-        self.running = Some(self.runtime.block_on(started).unwrap());
+    /// Stops, and starts again over the same directory.
+    pub async fn restart(self) -> World {
+        let World { dir, clock_ms, running, store } = self;
+        running.stop().await.unwrap();
+        let running = serve(&dir, &clock_ms, |_| {}).await;
+        World { dir, clock_ms, running, store }
     }
 
-    /// Stops, changes settings, and starts again on the same directory.
-    pub(crate) fn restart(&mut self, edit: impl FnOnce(&mut Config)) {
-        self.stop();
-        edit(&mut self.config);
-        self.start();
+    pub fn advance_ms(&self, ms: i64) {
+        self.clock_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// Stops in order.
-    pub(crate) fn stop(&mut self) {
-        if let Some(running) = self.running.take() {
-            self.runtime.block_on(running.stop()).unwrap();
-        }
+    /// A key for all regions and both programmes.
+    pub async fn ingest_key(&self) -> String {
+        self.key(Scope::Ingest {
+            app: "camera".into(),
+            regions: Region::ALL.to_vec(),
+            programme: None,
+            policy: None,
+        })
+        .await
     }
 
-    /// Where it answers.
-    pub(crate) fn door(&self) -> Door {
-        Door(self.running.as_ref().unwrap().addr())
+    /// A key that asserts consent to one programme.
+    pub async fn asserting_key(&self, programme: Programme) -> String {
+        let (regions, policy) = (Region::ALL.to_vec(), Some(POLICY.to_owned()));
+        self.key(Scope::Ingest { app: "camera".into(), regions, programme: Some(programme), policy }).await
     }
 
-    /// Everything in the log goes into the tables.
-    pub(crate) fn flush(&self) {
-        self.runtime.block_on(self.running.as_ref().unwrap().flush()).unwrap();
+    pub async fn person_key(&self, role: Role, regions: &[Region]) -> String {
+        self.key(Scope::Analyst { role, regions: regions.to_vec() }).await
     }
 
-    /// One more key, known at once.
-    pub(crate) fn key(&self, scope: Scope) -> NewKey {
-        let key = KeyStore::new(&self.config.data_dir).create(scope, NOON_MS).unwrap();
-        self.flush();
+    /// A new key, which the service knows when this returns.
+    pub async fn key(&self, scope: Scope) -> String {
+        let key = self.store.create(scope, NOW_MS).unwrap().reveal();
+        self.running.flush().await.unwrap();
         key
     }
 
-    /// Sets the clock.
-    pub(crate) fn set_now_ms(&self, now_ms: i64) {
-        self.now_ms.store(now_ms, Ordering::SeqCst);
+    pub async fn post(&self, path: &str, key: &str, body: impl Into<Vec<u8>>) -> Answer {
+        let headers =
+            [("authorization", format!("Bearer {key}")), ("content-type", "application/json".into())];
+        self.send("POST", path, &headers, body.into()).await
     }
 
-    /// The clock.
-    pub(crate) fn now_ms(&self) -> i64 {
-        self.now_ms.load(Ordering::SeqCst)
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], Vec::new()).await
     }
 
-    /// Where it keeps its data.
-    pub(crate) fn data_dir(&self) -> PathBuf {
-        self.config.data_dir.clone()
-    }
-
-    /// The directory that holds the data directory and the key file.
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            let stopped = self.runtime.block_on(running.stop());
-            if !std::thread::panicking() {
-                stopped.unwrap();
-            }
+    pub async fn send(
+        &self,
+        method: &'static str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Vec<u8>,
+    ) -> Answer {
+        let url = format!("http://{}{path}", self.running.addr());
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
         }
+        let request = request.body(body).unwrap();
+        tokio::task::spawn_blocking(move || {
+            let config =
+                ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true);
+            let mut response = config.build().new_agent().run(request).unwrap();
+            let body = response.body_mut().read_to_vec().unwrap();
+            Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+        })
+        .await
+        .unwrap()
     }
 }
 
-/// Consent as a batch carries it.
-pub(crate) fn consent() -> Value {
-    json!({"policy_version": POLICY, "granted_at": "2026-01-02T03:04:05Z"})
+async fn serve(
+    dir: &tempfile::TempDir,
+    clock_ms: &Arc<AtomicI64>,
+    change: impl FnOnce(&mut Config),
+) -> Running {
+    let mut config = Config::embedded(dir.path()).unwrap();
+    config.http.listen = "127.0.0.1:0".parse().unwrap();
+    config.ingest.free_bytes_min = 0;
+    change(&mut config);
+    let clock = Arc::clone(clock_ms);
+    start(config, Arc::new(move || clock.load(Ordering::SeqCst))).await.unwrap()
 }
 
-/// A batch of native events from one country, each with consent.
-pub(crate) fn batch(country: &str, events: Vec<Value>) -> Value {
-    json!({"consent": consent(), "country": country, "events": events})
+/// What came back.
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub body: Vec<u8>,
 }
 
-/// A press of a control by a person, with the time of the world's beginning.
-pub(crate) fn click(id: &str, user: &str, element: &str) -> Value {
-    json!({"id": id, "event": "click", "time": NOON_MS, "user_id": user, "properties": {"element": element}})
-}
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}: {}", self.status, self.text()))
+    }
 
-/// A text of letters only that stands for a number: no pattern of the scrubber takes it for something.
-pub(crate) fn letters(mut number: u64) -> String {
-    let mut text = String::from("el");
-    loop {
-        text.push(char::from(b'a' + u8::try_from(number % 26).unwrap()));
-        number /= 26;
-        if number == 0 {
-            return text;
-        }
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|v| v.to_str().unwrap())
     }
 }

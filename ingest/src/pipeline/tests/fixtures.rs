@@ -29,7 +29,8 @@ fn replay(name: &str) -> Piped {
     let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
     let head = std::str::from_utf8(&bytes[..end]).unwrap();
     let header = |name: &str| {
-        head.lines().find_map(|l| l.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v))
+        head.lines()
+            .find_map(|l| l.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v))
     };
     let protocol = if head.contains("/v1/batch") { Protocol::Segment } else { Protocol::Sentry };
     let recorded_ms = rfc3339("2026-11-22T03:19:30Z").unwrap();
@@ -85,7 +86,8 @@ fn segment_messages_become_events() {
 
 #[test]
 fn a_recorded_request_has_the_same_fingerprints_each_time() {
-    let fingerprints = |name| replay(name).batches[0].rows().iter().map(|r| r.fingerprint).collect::<Vec<_>>();
+    let fingerprints =
+        |name| replay(name).batches[0].rows().iter().map(|r| r.fingerprint).collect::<Vec<_>>();
     for name in ["segment-python-0", "segment-node-0", "sentry-node-3", "sentry-python-0"] {
         let first = fingerprints(name);
         assert_eq!(first, fingerprints(name));
@@ -142,6 +144,14 @@ fn sentry_sessions_have_a_result() {
         assert_eq!(rows[0].0, "session");
         assert_eq!(column(&rows[0], "result"), Some("exited"), "{name}");
     }
+}
+
+#[test]
+fn a_text_cut_inside_an_emoji_is_read() {
+    let body = br#"{"batch":[{"type":"track","event":"click","userId":"u-9","messageId":"m","properties":{"element":"ok","note":"\ud83d"}}]}"#;
+    let grant = IngestGrant { regions: vec![Region::De], ..grant(Some(Programme::UserExperience)) };
+    let piped = world().run(&request(Protocol::Segment, body), &grant, now()).unwrap();
+    assert_eq!((codes(&piped), piped.dropped_properties), (vec!["accepted"], 1));
 }
 
 proptest! {

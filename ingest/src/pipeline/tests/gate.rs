@@ -37,8 +37,9 @@ fn record(
 fn consent_reaches_the_gate_in_three_ways() {
     let world = World::new();
     let body = click(r#","user_id":"u","country":"DE""#);
-    let run =
-        |grant: &IngestGrant, body: &str| world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap();
+    let run = |grant: &IngestGrant, body: &str| {
+        world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap()
+    };
     assert_eq!(code(&run(&grant(None), &body).outcomes[0]), "no_consent");
     let asserted = run(&grant(Some(Programme::UserExperience)), &body);
     assert_eq!(head(&asserted).consent.as_str(), "asserted");
@@ -64,8 +65,7 @@ fn a_withdrawal_under_any_identifier_withholds() {
     assert_eq!(run(&click(r#","install_id":"i","country":"DE""#)), "withdrawn");
     assert_eq!(run(&click(r#","device_id":"i","country":"DE""#)), "accepted");
     // A grant that claims to be from the future counts from its receipt, which is after the withdrawal.
-    let later =
-        r#","install_id":"i","country":"DE","consent":{"policy_version":"2026-1","granted_at":"2026-11-20T12:00:00Z"}"#;
+    let later = r#","install_id":"i","country":"DE","consent":{"policy_version":"2026-1","granted_at":"2026-11-20T12:00:00Z"}"#;
     assert_eq!(run(&click(later)), "accepted");
     let before = later.replace("2026-11-20T12", "2026-11-20T11");
     assert_eq!(run(&click(&before)), "withdrawn");
@@ -90,8 +90,9 @@ fn pseudonyms_differ_by_region_and_epoch_and_not_by_batch() {
 #[test]
 fn without_an_identifier_only_an_asserted_event_is_kept() {
     let world = World::new();
-    let run =
-        |grant: &IngestGrant, body: &str| world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap();
+    let run = |grant: &IngestGrant, body: &str| {
+        world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap()
+    };
     let body = click(r#","country":"DE","session_id":"s""#);
     let asserted = run(&grant(Some(Programme::UserExperience)), &body);
     assert_eq!(code(&asserted.outcomes[0]), "accepted");
@@ -105,15 +106,23 @@ fn without_an_identifier_only_an_asserted_event_is_kept() {
 #[test]
 fn events_go_to_their_region_or_are_refused() {
     let world = World::new();
-    let key = |regions: &[Region]| IngestGrant { regions: regions.to_vec(), ..grant(Some(Programme::UserExperience)) };
+    let key = |regions: &[Region]| IngestGrant {
+        regions: regions.to_vec(),
+        ..grant(Some(Programme::UserExperience))
+    };
     let body = |countries: &[&str]| {
-        let events: Vec<_> = countries.iter().map(|c| click(&format!(r#","user_id":"u","country":{c}"#))).collect();
+        let events: Vec<_> =
+            countries.iter().map(|c| click(&format!(r#","user_id":"u","country":{c}"#))).collect();
         format!("[{}]", events.join(","))
     };
-    let run =
-        |grant: &IngestGrant, body: &str| world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap();
+    let run = |grant: &IngestGrant, body: &str| {
+        world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap()
+    };
     let piped = run(&key(Region::ALL), &body(&["\"US\"", "\"DE\"", "\"CH\"", "\"MY\"", "null"]));
-    assert_eq!(piped.batches.iter().map(CleanBatch::region).collect::<Vec<_>>(), [Region::Us, Region::De, Region::My]);
+    assert_eq!(
+        piped.batches.iter().map(CleanBatch::region).collect::<Vec<_>>(),
+        [Region::Us, Region::De, Region::My]
+    );
     assert_eq!(code(&piped.outcomes[4]), "no_region");
     let piped = run(&key(&[Region::De]), &body(&["\"US\"", "null"]));
     assert_eq!([code(&piped.outcomes[0]), code(&piped.outcomes[1])], ["region_not_allowed", "accepted"]);

@@ -138,7 +138,8 @@ fn limits_refuse_the_body_and_never_quote_it() {
         (format!("[{}0]", "0,".repeat(limits.events_max)), 413, "too_many_events"),
         (format!("{{\"a\":[{}0]}}", "0,".repeat(limits.values_max)), 413, "too_many_values"),
     ] {
-        let refusal = world().native(&body).err().unwrap_or_else(|| panic!("{}", &body[..body.len().min(80)]));
+        let refusal =
+            world().native(&body).err().unwrap_or_else(|| panic!("{}", &body[..body.len().min(80)]));
         assert_eq!((refusal.status, refusal.code), (status, wanted), "{}", &body[..body.len().min(80)]);
         assert!(!refusal.reason.contains("canary"));
     }
@@ -151,8 +152,10 @@ fn limits_refuse_the_body_and_never_quote_it() {
 
 #[test]
 fn a_wrong_clock_is_corrected_by_years() {
-    let body =
-        format!(r#"{{"sent_at":"2000-01-02T00:00:00Z","events":[{}]}}"#, click(r#","time":"2000-01-01T23:00:00Z""#));
+    let body = format!(
+        r#"{{"sent_at":"2000-01-02T00:00:00Z","events":[{}]}}"#,
+        click(r#","time":"2000-01-01T23:00:00Z""#)
+    );
     let piped = world().native(&body).unwrap();
     let bytes = row::rows(piped.batches[0].bytes()).next().unwrap().unwrap();
     assert_eq!(row::decode(bytes).unwrap().0.time_ms, now() - 3_600_000);
