@@ -45,7 +45,12 @@ impl CleanBatch {
     }
 
     /// Adds an event; `slot` is its position in the received batch.
-    pub(crate) fn push<'v>(&mut self, slot: u32, head: &RowHead, values: impl Iterator<Item = (u16, Value<'v>)>) {
+    pub(crate) fn push<'v>(
+        &mut self,
+        slot: u32,
+        head: &RowHead,
+        values: impl Iterator<Item = (u16, Value<'v>)>,
+    ) {
         row::encode(head, values, &mut self.bytes);
         self.rows.push(RowSpan { fingerprint: head.fingerprint(), end: self.bytes.len() as u32, slot });
     }

@@ -89,7 +89,10 @@ impl IngestConfig {
     pub fn check(&self) -> Result<(), IngestError> {
         let log = &self.log;
         let rules = [
-            ((1 << 16..=1 << 30).contains(&log.segment_bytes_max), "log.segment_bytes_max must be 65536 to 1073741824"),
+            (
+                (1 << 16..=1 << 30).contains(&log.segment_bytes_max),
+                "log.segment_bytes_max must be 65536 to 1073741824",
+            ),
             (
                 log.group_bytes_max > 0 && (log.group_bytes_max as u64) <= log.segment_bytes_max / 4,
                 "log.group_bytes_max must be 1 to a quarter of log.segment_bytes_max",

@@ -110,8 +110,13 @@ impl Ingest {
             branches.push(Arc::new(branch));
             ledgers.push((*region, ledger));
         }
-        let flusher =
-            Flusher::new(Arc::clone(&parts.registry), tables, branches.clone(), &config, parts.metrics.clone());
+        let flusher = Flusher::new(
+            Arc::clone(&parts.registry),
+            tables,
+            branches.clone(),
+            &config,
+            parts.metrics.clone(),
+        );
         Ok(Ingest {
             consents: Arc::new(Consents::load(ledgers)?),
             config,
@@ -143,13 +148,19 @@ impl Ingest {
         answer
     }
 
-    async fn accept_uncounted(&self, request: &Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
+    async fn accept_uncounted(
+        &self,
+        request: &Request<'_>,
+        grant: &IngestGrant,
+    ) -> Result<BatchAnswer, Refusal> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(refusal(LogError::Stopped));
         }
         let hold = self.budget.reserve(request.body.len() as u64);
-        let _hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
+        let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let mut piped = self.run(request, grant)?;
+        // From here on the batches count. Were both to count, one large request could wait for itself.
+        drop(hold);
         let began = Instant::now();
         let appends = std::mem::take(&mut piped.batches).into_iter().map(|batch| self.append(batch));
         for receipt in futures::future::join_all(appends).await {
@@ -173,7 +184,11 @@ impl Ingest {
     ///
     /// # Errors
     /// The whole request is refused. With 503 part of it may be recorded; sending all again is safe.
-    pub async fn record_consent(&self, request: Request<'_>, grant: &IngestGrant) -> Result<ConsentAnswer, Refusal> {
+    pub async fn record_consent(
+        &self,
+        request: Request<'_>,
+        grant: &IngestGrant,
+    ) -> Result<ConsentAnswer, Refusal> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(refusal(LogError::Stopped));
         }

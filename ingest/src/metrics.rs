@@ -96,7 +96,11 @@ impl Metrics {
             "Properties that were not kept",
             self.dropped_properties.clone(),
         );
-        registry.register("ingest_skipped_items", "Sentry items that are no event", self.skipped_items.clone());
+        registry.register(
+            "ingest_skipped_items",
+            "Sentry items that are no event",
+            self.skipped_items.clone(),
+        );
         registry.register_with_unit(
             "ingest_ack",
             "From the parsed request to the durable answer",

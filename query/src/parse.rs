@@ -74,8 +74,7 @@ pub fn parse(text: &str) -> Result<ParsedQuery, Refusal> {
         .parse_statements()
         .map_err(syntax)?;
     let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
-        let message = "There must be exactly one statement.";
-        return Err(Refusal::new(Rule::Statement, start, message, SHAPE));
+        return Err(Refusal::new(Rule::Statement, start, "There must be exactly one statement.", SHAPE));
     };
     match statement {
         Statement::Query(query) => self::query(*query, true),
@@ -247,9 +246,8 @@ fn select(select: Select, outermost: bool) -> Result<ParsedQuery, Refusal> {
     clause(value_table_mode.is_some(), span, "SELECT AS")?;
     clause(flavor != SelectFlavor::Standard, span, "FROM before SELECT")?;
     let keys = keys(group_by, span)?;
-    let relation = relation(from, span)?;
     let bare = selection.is_none() && keys.is_empty() && having.is_none();
-    let relation = match relation {
+    let (table, alias) = match relation(from, span)? {
         Relation::Derived(inner) if outermost && bare && is_star(&projection) => {
             return query(*inner, false);
         }
@@ -260,8 +258,8 @@ fn select(select: Select, outermost: bool) -> Result<ParsedQuery, Refusal> {
         Relation::Named(name, alias) => (name, alias),
     };
     Ok(ParsedQuery {
-        table: relation.0,
-        alias: relation.1,
+        table,
+        alias,
         items: items(projection)?,
         filter: selection,
         keys,

@@ -16,7 +16,7 @@ use shoal_schemas::Programme;
 use crate::durable;
 use crate::error::{Result, StorageError};
 use crate::log;
-use crate::table::{Inner, Table, hold};
+use crate::table::{InFlight, Inner, Table};
 use crate::write::{self, WrittenFile};
 
 const COMMIT_ATTEMPTS: usize = 4;
@@ -43,21 +43,6 @@ pub struct AppendReport {
     pub bytes: u64,
     /// The version had been committed before, so nothing was written now.
     pub repeated: bool,
-}
-
-/// Files that an append is about to write or has written; forgotten when it is dropped.
-struct InFlight {
-    table: Arc<Inner>,
-    paths: Vec<String>,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut in_flight = hold(&self.table.in_flight);
-        for path in &self.paths {
-            in_flight.remove(path);
-        }
-    }
 }
 
 impl Table {
@@ -111,8 +96,7 @@ impl Inner {
             .iter()
             .map(|p| write::new_path(&self.name, p.programme, p.day))
             .collect::<Result<Vec<_>>>()?;
-        hold(&self.in_flight).extend(paths.iter().cloned());
-        let in_flight = InFlight { table: Arc::clone(self), paths: paths.clone() };
+        let in_flight = InFlight::new(self, paths.clone());
         let layout = self.layout();
         let dir = self.dir.clone();
         let work = move || {
@@ -145,7 +129,7 @@ impl Inner {
                 Ok(()) => {
                     let app_id = app_id.to_owned();
                     committer.transactions.insert(app_id, Some(version));
-                    self.show(committer.version, files);
+                    self.show(committer.version, &[], files);
                     return Ok(true);
                 }
                 Err(e) => {
@@ -176,7 +160,7 @@ impl Inner {
     }
 }
 
-fn delete(dir: &Path, files: &[WrittenFile]) {
+pub(crate) fn delete(dir: &Path, files: &[WrittenFile]) {
     for written in files {
         // One that cannot be deleted now is an orphan, which a purge deletes.
         let _ = std::fs::remove_file(dir.join(&written.file.path));

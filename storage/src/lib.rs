@@ -1,4 +1,4 @@
-//! Delta tables on an object store, and the durable ledger: open, evolve, append, scan, expire, purge.
+//! Delta tables on an object store, and the durable ledger: open, evolve, append, scan, compact, expire, purge.
 //!
 //! A [`Store`] is one root. It has one [`Table`] for each (region, kind), in `<root>/<region>/tables/<kind>/`, partitioned by
 //! `day`. Shoal writes the Parquet itself and reads it through DataFusion's own Parquet source; Delta is only the log that
@@ -11,6 +11,7 @@
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
 //! - `append`: rows become part of a table, exactly once
+//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once
 //! - `snapshot`: the files that are live at one version
 //! - `provider`: a snapshot's files as a DataFusion table (the only place here that knows DataFusion)
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
@@ -20,23 +21,27 @@
 //! (`shoal-ingest`).
 
 mod append;
+mod compact;
 mod durable;
 mod error;
 mod expire;
 mod layout;
 mod ledger;
 mod log;
+mod merge;
 mod provider;
 mod purge;
 mod snapshot;
 mod store;
 mod table;
+mod tiers;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use append::{AppendReport, Part};
+pub use compact::CompactReport;
 pub use error::StorageError;
 pub use expire::ExpireReport;
 pub use ledger::Ledger;
@@ -44,3 +49,4 @@ pub use purge::PurgeReport;
 pub use snapshot::{LiveFile, Snapshot};
 pub use store::Store;
 pub use table::Table;
+pub use tiers::CompactPolicy;

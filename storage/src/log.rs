@@ -166,17 +166,8 @@ pub(crate) fn growth(loaded: &Loaded, layout: &Layout) -> Result<Vec<Action>> {
 
 /// The actions that make files part of the table and record who brought them.
 pub(crate) fn addition(files: &[WrittenFile], app_id: &str, version: i64) -> Vec<Action> {
-    let adds = files.iter().map(|written| {
-        Action::Add(Add {
-            path: written.file.path.clone(),
-            partition_values: partition(written.file.day),
-            size: i64::try_from(written.file.bytes).unwrap_or(i64::MAX),
-            modification_time: Utc::now().timestamp_millis(),
-            data_change: true,
-            stats: Some(statistics(written)),
-            ..Add::default()
-        })
-    });
+    let now_ms = Utc::now().timestamp_millis();
+    let adds = files.iter().map(|written| add(written, true, now_ms));
     [commit_info("WRITE")]
         .into_iter()
         .chain(adds)
@@ -186,18 +177,39 @@ pub(crate) fn addition(files: &[WrittenFile], app_id: &str, version: i64) -> Vec
 
 /// The actions that take files out of the table.
 pub(crate) fn removal(files: &[LiveFile]) -> Vec<Action> {
-    let removes = files.iter().map(|file| {
-        Action::Remove(Remove {
-            path: file.path.clone(),
-            data_change: true,
-            deletion_timestamp: Some(Utc::now().timestamp_millis()),
-            extended_file_metadata: Some(true),
-            partition_values: Some(partition(file.day)),
-            size: i64::try_from(file.bytes).ok(),
-            ..Remove::default()
-        })
-    });
+    let now_ms = Utc::now().timestamp_millis();
+    let removes = files.iter().map(|file| remove(file, true, now_ms));
     [commit_info("DELETE")].into_iter().chain(removes).collect()
+}
+
+/// The actions that put one file in the place of others. `changed` says whether its rows are not just theirs.
+pub(crate) fn replacement(files: &[LiveFile], by: &WrittenFile, changed: bool, now_ms: i64) -> Vec<Action> {
+    let removes = files.iter().map(|file| remove(file, changed, now_ms));
+    [commit_info("OPTIMIZE"), add(by, changed, now_ms)].into_iter().chain(removes).collect()
+}
+
+fn add(written: &WrittenFile, data_change: bool, now_ms: i64) -> Action {
+    Action::Add(Add {
+        path: written.file.path.clone(),
+        partition_values: partition(written.file.day),
+        size: i64::try_from(written.file.bytes).unwrap_or(i64::MAX),
+        modification_time: now_ms,
+        data_change,
+        stats: Some(statistics(written)),
+        ..Add::default()
+    })
+}
+
+fn remove(file: &LiveFile, data_change: bool, now_ms: i64) -> Action {
+    Action::Remove(Remove {
+        path: file.path.clone(),
+        data_change,
+        deletion_timestamp: Some(now_ms),
+        extended_file_metadata: Some(true),
+        partition_values: Some(partition(file.day)),
+        size: i64::try_from(file.bytes).ok(),
+        ..Remove::default()
+    })
 }
 
 /// A commit that changes nothing, so that the one before it need not stay.

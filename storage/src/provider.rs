@@ -2,7 +2,7 @@
 //!
 //! The plan is DataFusion's own `DataSourceExec` over a `ParquetSource`, so that projection, filters, row-group pruning and
 //! repartitioning are DataFusion's, and the plan can be serialised. Invariants: exactly the files given are read, whatever
-//! else lies in the directories; the row count told to the optimiser is exact. Not here: which files (`snapshot`).
+//! else lies in the directories, and they stay there while a plan lives; the row count told to the optimiser is exact. Not here: which files (`snapshot`).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,11 +28,28 @@ use object_store::path::Path as ObjectPath;
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
-use crate::layout::Layout;
-use crate::snapshot::LiveFile;
+use crate::snapshot::{LiveFile, Snapshot};
+
+impl Snapshot {
+    /// A DataFusion table over exactly the live files that `keep` selects: DataFusion's own Parquet scan with its projection
+    /// and filter pushdown, `day` (Date32) last, `time` in microseconds UTC. A column that an old file lacks is null.
+    ///
+    /// Files are read through the object store that the session's runtime has for `file://`, which every `RuntimeEnv` has.
+    ///
+    /// # Errors
+    /// [`StorageError::Location`] when the store's path cannot be an object store path.
+    pub fn provider(&self, keep: &dyn Fn(&LiveFile) -> bool) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(FilesProvider::new(self, keep)?))
+    }
+}
+
+/// Goes with each file into the plan and its streams, so that the files stay on the disk until the last of them is gone.
+struct Pin {
+    _files: Arc<Vec<LiveFile>>,
+}
 
 #[derive(Debug)]
-pub(crate) struct FilesProvider {
+struct FilesProvider {
     schema: TableSchema,
     files: Vec<PartitionedFile>,
     rows: usize,
@@ -40,22 +57,19 @@ pub(crate) struct FilesProvider {
 }
 
 impl FilesProvider {
-    pub(crate) fn new<'a>(
-        dir: &Path,
-        layout: &Layout,
-        files: impl Iterator<Item = &'a LiveFile>,
-    ) -> Result<FilesProvider> {
+    fn new(snapshot: &Snapshot, keep: &dyn Fn(&LiveFile) -> bool) -> Result<FilesProvider> {
         let day = Arc::new(Field::new(columns::DAY, DataType::Date32, false));
         let mut provider = FilesProvider {
-            schema: TableSchema::builder(layout.file_schema()).with_table_partition_cols(vec![day]).build(),
+            schema: TableSchema::builder(snapshot.layout.file_schema()).with_table_partition_cols(vec![day]).build(),
             files: Vec::new(),
             rows: 0,
             bytes: 0,
         };
-        for file in files {
+        for file in snapshot.files().iter().filter(|f| keep(f)) {
             provider.rows += usize::try_from(file.rows).unwrap_or(usize::MAX);
             provider.bytes += usize::try_from(file.bytes).unwrap_or(usize::MAX);
-            provider.files.push(partitioned(dir, file, provider.schema.table_schema())?);
+            let read = partitioned(&snapshot.dir, file, provider.schema.table_schema())?;
+            provider.files.push(read.with_extension(Pin { _files: Arc::clone(&snapshot.files) }));
         }
         Ok(provider)
     }

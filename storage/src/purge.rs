@@ -8,7 +8,9 @@
 //! name a removed file go only after the file. The checkpoint holds no tombstones (`delta.deletedFileRetentionDuration` is
 //! zero), and with the older entries gone nothing on the disk holds a removed file's name or statistics.
 //!
-//! Invariants: a file that an append in flight has written is never touched; no commit happens meanwhile; the table reads
+//! A file that a reader may still be reading is left for the next run; after a restart nobody reads, and its age lets it go.
+//!
+//! Invariants: a file that an append or a merge in flight has written is never touched; no commit happens meanwhile; the table reads
 //! the same before and after. Not here: which files are removed (`expire`).
 
 use std::collections::HashSet;
@@ -35,12 +37,14 @@ pub struct PurgeReport {
     pub bytes: u64,
     /// Commits and checkpoints deleted from the log.
     pub log_entries: u64,
+    /// Files that should go and are left for the next run, because a snapshot, or a query made from one, may be reading them.
+    pub pinned: u64,
 }
 
 impl Table {
     /// Deletes the files that no live version references, checkpoints, and deletes the log entries before the checkpoint.
     /// `now_ms` (milliseconds since 1970) decides only whether a file that no commit names is old enough to delete. Appends
-    /// wait with their commit until it is done. A query that still reads an older snapshot may fail.
+    /// wait with their commit until it is done. Files of a [`crate::Snapshot`] that lives are left for the next run, and counted.
     ///
     /// # Errors
     /// [`StorageError::RowCount`] when the table reads differently afterwards; [`StorageError::Io`] and
@@ -52,9 +56,11 @@ impl Table {
         let before = self.snapshot().await?;
         let live: HashSet<String> = before.files().iter().map(|f| f.path.clone()).collect();
         let entries = entries(&inner.dir.join("_delta_log"))?;
-        let (removed, tip_removes) = inner.removed(&entries, committer.version).await?;
+        let (mut removed, tip_removes) = inner.removed(&entries, committer.version).await?;
+        removed.extend(hold(&inner.left_behind).iter().cloned());
         let deleter = Arc::clone(inner);
-        let deleted = move || deleter.delete_files(&live, &removed, now_ms);
+        let pinned = inner.pinned();
+        let deleted = move || deleter.delete_files(&Fates { live, removed, pinned }, now_ms);
         let deleted = tokio::task::spawn_blocking(deleted).await;
         let mut report = deleted.map_err(|_| StorageError::Stopped)??;
         let tip = committer.version;
@@ -74,6 +80,13 @@ impl Table {
         }
         Ok(report)
     }
+}
+
+/// What is known about data files, by path.
+struct Fates {
+    live: HashSet<String>,
+    removed: HashSet<String>,
+    pinned: HashSet<String>,
 }
 
 /// A file in `_delta_log`, with its version when it is a commit or a checkpoint.
@@ -97,12 +110,7 @@ impl Inner {
         Ok((removed, tip_removes))
     }
 
-    fn delete_files(
-        &self,
-        live: &HashSet<String>,
-        removed: &HashSet<String>,
-        now_ms: i64,
-    ) -> Result<PurgeReport> {
+    fn delete_files(&self, fates: &Fates, now_ms: i64) -> Result<PurgeReport> {
         let mut report = PurgeReport::default();
         for day in list(&self.dir)? {
             let Some(name) = day.file_name().to_str().map(str::to_owned) else { continue };
@@ -113,12 +121,20 @@ impl Inner {
             self.sweep_drafts(&dir, &name, now_ms)?;
             for entry in list(&dir)? {
                 let path = format!("{name}/{}", entry.file_name().to_string_lossy());
-                if !path.ends_with(".parquet") || live.contains(&path) || self.flies(&path) {
+                if !path.ends_with(".parquet") || fates.live.contains(&path) || self.flies(&path) {
                     continue;
                 }
-                if removed.contains(&path) || age_ms(&entry, now_ms)? >= GRACE_MS {
+                if !fates.removed.contains(&path) && age_ms(&entry, now_ms)? < GRACE_MS {
+                    continue;
+                }
+                if fates.pinned.contains(&path) {
+                    report.pinned += 1;
+                    // The log forgets the file now, so that nothing but its age would say that it may go.
+                    hold(&self.left_behind).insert(path);
+                } else {
                     report.bytes += delete(&entry.path())?;
                     report.files += 1;
+                    hold(&self.left_behind).remove(&path);
                 }
             }
             self.close_day(&dir, &name)?;

@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::datasource::TableProvider;
 use shoal_schemas::Programme;
 
-use crate::error::Result;
 use crate::layout::Layout;
-use crate::provider::FilesProvider;
 
 /// A Parquet file that is part of a table. It holds one programme and one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +22,8 @@ pub struct LiveFile {
     pub bytes: u64,
 }
 
-/// A table at one version. Cheap to clone, and unchanged by later commits; a purge may delete files that a commit after it
-/// removed, so take a fresh one for each query.
+/// A table at one version. Cheap to clone, and unchanged by later commits. While it, a provider made from it or a plan of
+/// that lives, a purge leaves its files alone: take a fresh one for each query, and let go of it afterwards.
 #[derive(Clone)]
 pub struct Snapshot {
     pub(crate) version: u64,
@@ -44,17 +41,5 @@ impl Snapshot {
     /// The Delta version.
     pub fn version(&self) -> i64 {
         i64::try_from(self.version).unwrap_or(i64::MAX)
-    }
-
-    /// A DataFusion table over exactly the live files that `keep` selects: DataFusion's own Parquet scan with its projection
-    /// and filter pushdown, `day` (Date32) last, `time` in microseconds UTC. A column that an old file lacks is null.
-    ///
-    /// Files are read through the object store that the session's runtime has for `file://`, which every `RuntimeEnv` has.
-    ///
-    /// # Errors
-    /// [`crate::StorageError::Location`] when the store's path cannot be an object store path.
-    pub fn provider(&self, keep: &dyn Fn(&LiveFile) -> bool) -> Result<Arc<dyn TableProvider>> {
-        let files = self.files.iter().filter(|f| keep(f));
-        Ok(Arc::new(FilesProvider::new(&self.dir, &self.layout, files)?))
     }
 }

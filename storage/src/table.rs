@@ -1,12 +1,12 @@
 //! One table: its committer, and what its readers see.
 //!
 //! Invariants: one commit at a time; a commit's outcome is never guessed: after any error the log is read again before
-//! anything else is committed. Readers see the last version that is known to be in the log. Not here: `append`, `expire`,
-//! `purge`, the form of the log (`log`) and of the files (`write`).
+//! anything else is committed. Readers see the last version that is known to be in the log, and the files of a list that one of
+//! them holds stay on the disk. Not here: `append`, `compact`, `expire`, `purge`, the form of the log (`log`) and of the files (`write`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use deltalake_core::kernel::Action;
 use shoal_schemas::{Kind, Region};
@@ -33,7 +33,33 @@ pub(crate) struct Inner {
     pub(crate) committer: tokio::sync::Mutex<Committer>,
     live: Mutex<Live>,
     pub(crate) in_flight: Mutex<HashSet<String>>,
+    /// Files that left the table and that a purge had to leave on the disk.
+    pub(crate) left_behind: Mutex<HashSet<String>>,
+    /// Held by the one compaction that runs.
+    pub(crate) compacting: tokio::sync::Mutex<()>,
     _lock: Arc<RootLock>,
+}
+
+/// Files that are about to be written or are, and in no commit yet; forgotten when it is dropped.
+pub(crate) struct InFlight {
+    table: Arc<Inner>,
+    paths: Vec<String>,
+}
+
+impl InFlight {
+    pub(crate) fn new(table: &Arc<Inner>, paths: Vec<String>) -> InFlight {
+        hold(&table.in_flight).extend(paths.iter().cloned());
+        InFlight { table: Arc::clone(table), paths }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut in_flight = hold(&self.table.in_flight);
+        for path in &self.paths {
+            in_flight.remove(path);
+        }
+    }
 }
 
 /// Held by whoever commits.
@@ -51,6 +77,8 @@ struct Live {
     version: u64,
     files: BTreeMap<String, LiveFile>,
     listed: Option<Arc<Vec<LiveFile>>>,
+    /// Every list that a reader may still hold.
+    lists: Vec<Weak<Vec<LiveFile>>>,
     layout: Arc<Layout>,
 }
 
@@ -83,9 +111,12 @@ impl Table {
                 version: loaded.version,
                 files: loaded.files,
                 listed: None,
+                lists: Vec::new(),
                 layout: Arc::new(loaded.layout),
             }),
             in_flight: Mutex::default(),
+            left_behind: Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
             _lock: lock,
         };
         Ok(Table { inner: Arc::new(inner) })
@@ -118,7 +149,12 @@ impl Table {
         let mut live = hold(&self.inner.live);
         let files = match &live.listed {
             Some(files) => Arc::clone(files),
-            None => Arc::new(live.files.values().cloned().collect::<Vec<_>>()),
+            None => {
+                let files = Arc::new(live.files.values().cloned().collect::<Vec<_>>());
+                live.lists.retain(|list| list.strong_count() > 0);
+                live.lists.push(Arc::downgrade(&files));
+                files
+            }
         };
         live.listed = Some(Arc::clone(&files));
         Ok(Snapshot {
@@ -198,14 +234,25 @@ impl Inner {
         Ok(committed.is_some_and(|committed| version <= committed))
     }
 
-    pub(crate) fn show(&self, version: u64, files: &[WrittenFile]) {
+    /// Shows readers what a commit took out and brought in.
+    pub(crate) fn show(&self, version: u64, removed: &[LiveFile], added: &[WrittenFile]) {
         let mut live = hold(&self.live);
         live.version = version;
         live.listed = None;
-        for written in files {
+        for file in removed {
+            live.files.remove(&file.path);
+        }
+        for written in added {
             let file = written.file.clone();
             live.files.insert(file.path.clone(), file);
         }
+    }
+
+    /// The paths in any list that a reader holds, and so may be reading.
+    pub(crate) fn pinned(&self) -> HashSet<String> {
+        let live = hold(&self.live);
+        let lists = live.lists.iter().filter_map(Weak::upgrade);
+        lists.flat_map(|list| list.iter().map(|f| f.path.clone()).collect::<Vec<_>>()).collect()
     }
 
     pub(crate) fn is_live(&self, path: &str) -> bool {

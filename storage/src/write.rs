@@ -3,22 +3,23 @@
 //! ```text
 //! <table>/day=YYYY-MM-DD/<ux|dx>-<uuid v7>.parquet      ux: user-experience, dx: device-experience
 //! ```
-//! zstd level 1; rows sorted by (subject, time), so that one subject's rows lie together and compress; a Bloom filter on the
+//! zstd level 1; rows sorted by (subject, time, event id), so that one subject's rows lie together and compress; a Bloom filter on the
 //! event id; no statistics on the digests, in the file or in the log.
 //!
 //! Invariants: a file holds one programme and one day, and its name says which. Synchronous: callers run it on a blocking
-//! thread. Not here: making the file part of the table (`table`).
+//! thread. Not here: making the file part of the table (`append`), many files becoming one (`merge`).
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{max, min, take_record_batch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDate};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use shoal_schemas::{Programme, columns};
@@ -30,6 +31,8 @@ use crate::layout::Layout;
 use crate::snapshot::LiveFile;
 
 const ROW_GROUP_ROWS_MAX: usize = 512 * 1024;
+/// A row group of rows with long texts ends here: its pages stay in memory until then.
+const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 const BLOOM_FALSE_POSITIVE: f64 = 0.01;
 const MS_PER_DAY: i64 = 86_400_000;
 
@@ -86,41 +89,86 @@ fn prefix(programme: Programme) -> &'static str {
 /// # Errors
 /// Whatever the file system or Parquet refuse; nothing is left under the final name then.
 pub(crate) fn write(dir: &Path, path: String, layout: &Layout, batch: &RecordBatch) -> Result<WrittenFile> {
-    let (day, programme) = parse_path(&path).ok_or_else(|| StorageError::Location {
-        location: path.clone(),
-        reason: "not a path of a data file".to_owned(),
-    })?;
     let rows = sorted(&layout.conform(batch)?)?;
-    let target = dir.join(&path);
-    let draft = durable::unfinished(&target);
-    if let Some(parent) = target.parent() {
-        durable::create_dir(parent).map_err(StorageError::io(parent))?;
+    let mut draft = Draft::create(dir, path, layout.file_schema(), rows.num_rows() as u64)?;
+    draft.write(&rows)?;
+    draft.publish()
+}
+
+/// A file being written under an unfinished name, which is deleted when it is dropped.
+pub(crate) struct Draft {
+    file: LiveFile,
+    time_us: Option<(i64, i64)>,
+    unfinished: PathBuf,
+    target: PathBuf,
+    writer: Option<ArrowWriter<BufWriter<File>>>,
+}
+
+impl Draft {
+    /// Starts the file `path` below `dir`. `rows_max` sizes the Bloom filter.
+    pub(crate) fn create(dir: &Path, path: String, schema: SchemaRef, rows_max: u64) -> Result<Draft> {
+        let (day, programme) = parse_path(&path).ok_or_else(|| StorageError::Location {
+            location: path.clone(),
+            reason: "not a path of a data file".to_owned(),
+        })?;
+        let target = dir.join(&path);
+        let unfinished = durable::unfinished(&target);
+        if let Some(parent) = target.parent() {
+            durable::create_dir(parent).map_err(StorageError::io(parent))?;
+        }
+        let file = LiveFile { path, day, programme, rows: 0, bytes: 0 };
+        let out = File::create_new(&unfinished).map_err(StorageError::io(&unfinished))?;
+        let mut draft = Draft { file, time_us: None, unfinished, target, writer: None };
+        let out = BufWriter::with_capacity(256 * 1024, out);
+        draft.writer = Some(ArrowWriter::try_new(out, schema, Some(properties(rows_max)?))?);
+        Ok(draft)
     }
-    let bytes = write_draft(&draft, &rows).inspect_err(|_| {
-        let _ = fs::remove_file(&draft);
-    })?;
-    durable::publish(&draft, &target, true).map_err(StorageError::io(&target))?;
-    Ok(WrittenFile {
-        time_us: time_range_us(&rows),
-        file: LiveFile { path, day, programme, rows: rows.num_rows() as u64, bytes },
-    })
+
+    /// Adds rows, which follow those before in the order of the file.
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        let Some(writer) = &mut self.writer else { return Err(StorageError::Stopped) };
+        writer.write(rows)?;
+        if writer.in_progress_size() >= ROW_GROUP_BYTES_MAX {
+            writer.flush()?;
+        }
+        self.file.rows += rows.num_rows() as u64;
+        self.time_us = match (self.time_us, time_range_us(rows)) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (known, new) => known.or(new),
+        };
+        Ok(())
+    }
+
+    /// Ends the file, reads its footer back, and gives it its name; all synced.
+    pub(crate) fn publish(mut self) -> Result<WrittenFile> {
+        let Some(writer) = self.writer.take() else { return Err(StorageError::Stopped) };
+        let io = || StorageError::io(&self.unfinished);
+        let out = writer.into_inner()?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error).map_err(io())?;
+        file.sync_all().map_err(io())?;
+        self.file.bytes = file.metadata().map_err(io())?.len();
+        let reread = File::open(&self.unfinished).map_err(io())?;
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&reread)?;
+        let found = u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
+        if found != self.file.rows {
+            let table = self.file.path.clone();
+            return Err(StorageError::RowCount { table, expected: self.file.rows, found });
+        }
+        durable::publish(&self.unfinished, &self.target, true).map_err(StorageError::io(&self.target))?;
+        Ok(WrittenFile { file: self.file.clone(), time_us: self.time_us })
+    }
 }
 
-fn write_draft(draft: &Path, rows: &RecordBatch) -> Result<u64> {
-    let file = File::create_new(draft).map_err(StorageError::io(draft))?;
-    let properties = properties(rows.num_rows())?;
-    let out = BufWriter::with_capacity(256 * 1024, file);
-    let mut writer = ArrowWriter::try_new(out, rows.schema(), Some(properties))?;
-    writer.write(rows)?;
-    let out = writer.into_inner()?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error).map_err(StorageError::io(draft))?;
-    file.sync_all().map_err(StorageError::io(draft))?;
-    Ok(file.metadata().map_err(StorageError::io(draft))?.len())
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Published, it has this name no more. One that cannot be deleted now is swept by a purge.
+        let _ = fs::remove_file(&self.unfinished);
+    }
 }
 
-fn properties(rows: usize) -> Result<WriterProperties> {
+fn properties(rows_max: u64) -> Result<WriterProperties> {
     let column = |name: &str| ColumnPath::new(vec![name.to_owned()]);
-    let keys_max = rows.clamp(1, ROW_GROUP_ROWS_MAX) as u64;
+    let keys_max = rows_max.clamp(1, ROW_GROUP_ROWS_MAX as u64);
     let mut builder = WriterProperties::builder()
         .set_created_by("shoal".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
@@ -137,24 +185,46 @@ fn properties(rows: usize) -> Result<WriterProperties> {
     Ok(builder.build())
 }
 
-/// The rows in the order of (subject, time).
+/// What the rows of every file are sorted by: subject, time in microseconds, event id. A digest has 16 bytes.
+pub(crate) type Key = (u128, i64, u128);
+
+/// The columns that rows are sorted by.
+pub(crate) struct Keys {
+    pub(crate) subject: BinaryArray,
+    pub(crate) time: TimestampMicrosecondArray,
+    pub(crate) event_id: BinaryArray,
+}
+
+impl Keys {
+    /// None when the table lacks one of the columns.
+    pub(crate) fn of(rows: &RecordBatch) -> Option<Keys> {
+        let subject = rows.column_by_name(columns::SUBJECT)?.as_binary_opt::<i32>()?.clone();
+        let time = rows.column_by_name(columns::TIME)?;
+        let time = time.as_primitive_opt::<TimestampMicrosecondType>()?.clone();
+        let event_id = rows.column_by_name(columns::EVENT_ID)?.as_binary_opt::<i32>()?.clone();
+        Some(Keys { subject, time, event_id })
+    }
+
+    pub(crate) fn at(&self, row: usize) -> Key {
+        (number(&self.subject, row), self.time.value(row), number(&self.event_id, row))
+    }
+}
+
+/// A digest as a number that sorts as its bytes do; null sorts first.
+fn number(digests: &BinaryArray, row: usize) -> u128 {
+    let value = if digests.is_null(row) { &[] } else { digests.value(row) };
+    let mut key = [0u8; 16];
+    let size = value.len().min(key.len());
+    key[..size].copy_from_slice(&value[..size]);
+    u128::from_be_bytes(key)
+}
+
 fn sorted(rows: &RecordBatch) -> Result<RecordBatch> {
-    let (Some(subject), Some(time)) =
-        (rows.column_by_name(columns::SUBJECT), rows.column_by_name(columns::TIME))
-    else {
+    let Some(keys) = Keys::of(rows) else {
         return Ok(rows.clone());
     };
-    let subject = subject.as_binary::<i32>();
-    let time = time.as_primitive::<TimestampMicrosecondType>();
     let mut order: Vec<u32> = (0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX)).collect();
-    order.sort_by_cached_key(|&row| {
-        let row = row as usize;
-        let mut key = [0u8; 16];
-        let value = if subject.is_null(row) { &[] } else { subject.value(row) };
-        let size = value.len().min(key.len());
-        key[..size].copy_from_slice(&value[..size]);
-        (u128::from_be_bytes(key), time.value(row))
-    });
+    order.sort_by_cached_key(|&row| keys.at(row as usize));
     Ok(take_record_batch(rows, &UInt32Array::from(order))?)
 }
 

@@ -116,7 +116,8 @@ impl<'r> Columns<'r> {
         let day = i32::try_from(head.time_ms.div_euclid(DAY_MS));
         let day = day.map_err(|_| self.defect("a time that is no day"))?;
         let places = &self.tables[kind];
-        let part = self.parts.entry((kind, head.programme, day)).or_insert_with(|| Filling::new(Arc::clone(places)));
+        let part =
+            self.parts.entry((kind, head.programme, day)).or_insert_with(|| Filling::new(Arc::clone(places)));
         part.put_head(head, event);
         let mut wrong = None;
         for value in values {
@@ -184,7 +185,9 @@ impl Filling {
             ColumnType::Integer | ColumnType::Day => Builder::Integer(Int64Builder::with_capacity(0)),
             ColumnType::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(0)),
             ColumnType::Digest => Builder::Digest(BinaryBuilder::with_capacity(0, 0)),
-            ColumnType::Time => Builder::Time(TimestampMicrosecondBuilder::with_capacity(0).with_timezone("UTC")),
+            ColumnType::Time => {
+                Builder::Time(TimestampMicrosecondBuilder::with_capacity(0).with_timezone("UTC"))
+            }
         };
         let builders = places.types.iter().map(builder).collect();
         Filling { places, rows: 0, builders }

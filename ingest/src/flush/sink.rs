@@ -12,7 +12,11 @@ use crate::error::IngestError;
 /// Takes rows, exactly once.
 pub(crate) trait Sink: Send + Sync {
     /// The version up to which the log's segments are in the table.
-    fn committed(&self, region: Region, kind: Kind) -> impl Future<Output = Result<Option<i64>, IngestError>> + Send;
+    fn committed(
+        &self,
+        region: Region,
+        kind: Kind,
+    ) -> impl Future<Output = Result<Option<i64>, IngestError>> + Send;
 
     /// Commits all parts as one.
     fn append(

@@ -39,7 +39,13 @@ impl Sink for Memory {
         Ok(self.0.lock().unwrap().version.filter(|_| kind == Kind::Usage))
     }
 
-    async fn append(&self, _: Region, kind: Kind, parts: Vec<Part>, version: i64) -> Result<AppendReport, IngestError> {
+    async fn append(
+        &self,
+        _: Region,
+        kind: Kind,
+        parts: Vec<Part>,
+        version: i64,
+    ) -> Result<AppendReport, IngestError> {
         assert_eq!(kind, Kind::Usage);
         let mut table = self.0.lock().unwrap();
         assert!(table.version.is_none_or(|v| v < version), "rows that the table has are not offered again");
@@ -101,7 +107,13 @@ async fn day_of_work(medium: &Faulty, sink: &Memory, registry: &Arc<Registry>) -
 }
 
 /// What the next process makes of it: everything is sent again, then flushed.
-async fn everything_is_there_once(medium: &Faulty, sink: &Memory, registry: &Arc<Registry>, acked: &[u64], what: &str) {
+async fn everything_is_there_once(
+    medium: &Faulty,
+    sink: &Memory,
+    registry: &Arc<Registry>,
+    acked: &[u64],
+    what: &str,
+) {
     let (branch, flusher) = flusher(medium, sink, registry).unwrap();
     for id in 0..40 {
         let duplicate = branch.log.append(batch([id])).await.unwrap().duplicates.len() == 1;

@@ -89,7 +89,8 @@ impl Medium for Disk {
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<Box<dyn LogFile>> {
         self.make_directory()?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path(name))?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path(name))?;
         // Zeros are written, not only reserved: a reserved extent costs a journal commit at each fdatasync later.
         let zeros = vec![0; 1 << 20];
         let mut at = 0;

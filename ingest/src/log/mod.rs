@@ -148,6 +148,7 @@ impl Log {
             }
             let _ = tokio::task::spawn_blocking(move || handle.join()).await;
         }
+        self.shared.stopped.store(true, Ordering::Release);
     }
 
     /// Whether it runs: a batch has come since the start.

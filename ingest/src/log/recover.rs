@@ -114,7 +114,8 @@ fn recover(
         if let Some(set) = &mut set {
             for row in row::rows(payload) {
                 let head = row.and_then(row::decode).map(|(head, _)| head);
-                let damaged = |e: row::RowError| IngestError::Damaged { path: path.clone(), offset: 0, reason: e.0 };
+                let damaged =
+                    |e: row::RowError| IngestError::Damaged { path: path.clone(), offset: 0, reason: e.0 };
                 set.insert(head.map_err(damaged)?.fingerprint());
             }
         }

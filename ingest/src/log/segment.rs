@@ -59,7 +59,12 @@ impl Active {
     }
 
     /// Writes rows; durable when it returns. Answers the bytes written.
-    pub(crate) fn append(&mut self, payload: &[u8], rows: u32, encoder: &mut Encoder) -> std::io::Result<u64> {
+    pub(crate) fn append(
+        &mut self,
+        payload: &[u8],
+        rows: u32,
+        encoder: &mut Encoder,
+    ) -> std::io::Result<u64> {
         let record = encoder.encode(self.of, What::Rows, payload, rows);
         self.write(record)?;
         self.rows += u64::from(rows);
@@ -134,15 +139,18 @@ pub(crate) fn scan(
             };
         }
         Some(first) if first.what == What::Dictionary && first.of.sequence == sequence => {
-            let dictionary: Dictionary =
-                postcard::from_bytes(first.payload).map_err(|_| damaged(0, "the dictionary cannot be read"))?;
+            let dictionary: Dictionary = postcard::from_bytes(first.payload)
+                .map_err(|_| damaged(0, "the dictionary cannot be read"))?;
             (first.of, dictionary, first.next)
         }
         Some(_) => return Err(damaged(0, "the first record is of another segment")),
     };
     let opened_ms = dictionary.opened_ms;
-    let mut scan =
-        Scan { extent: Extent { sequence, opened_ms, end: at, rows: 0, payload_bytes: 0 }, of, sealed: false };
+    let mut scan = Scan {
+        extent: Extent { sequence, opened_ms, end: at, rows: 0, payload_bytes: 0 },
+        of,
+        sealed: false,
+    };
     while !scan.sealed {
         match decoder.read(at).map_err(IngestError::io(&path))? {
             Some(record) if record.of == of && record.what != What::Dictionary => {

@@ -196,7 +196,9 @@ async fn damage_in_the_middle_is_an_error_and_a_torn_end_is_not() {
         one_segment(&medium).await;
         medium.flip(name, record * block + 50);
         let found = simple(&medium).err();
-        assert!(matches!(found, Some(IngestError::Damaged { offset, .. }) if offset == (record * block) as u64));
+        assert!(
+            matches!(found, Some(IngestError::Damaged { offset, .. }) if offset == (record * block) as u64)
+        );
     }
     let medium = Faulty::default();
     one_segment(&medium).await;

@@ -83,7 +83,9 @@ impl Writer {
         let mut work = Work { writer: self, active: None, encoder: Encoder::default(), payload: Vec::new() };
         match work.serve() {
             Ok(()) => ending.clean = true,
-            Err(error) => tracing::error!(region = %ending.shared.region, %error, "the log has failed and stops"),
+            Err(error) => {
+                tracing::error!(region = %ending.shared.region, %error, "the log has failed and stops")
+            }
         }
         // Before the queue is dropped: whoever finds it closed also finds out why.
         drop(ending);

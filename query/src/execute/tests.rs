@@ -55,8 +55,8 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 /// Every total by (place, bucket or day, values of the group); `None` stands for the number of subjects.
-type Totals = BTreeMap<(Option<Place_>, i32, String), i128>;
-type Place_ = (bool, usize);
+type Totals = BTreeMap<(Option<Slot>, i32, String), i128>;
+type Slot = (bool, usize);
 
 fn totals(raw: &Raw) -> Totals {
     let mut all = Totals::new();
@@ -85,7 +85,7 @@ fn totals(raw: &Raw) -> Totals {
     all
 }
 
-fn distance(a: &Totals, b: &Totals) -> BTreeMap<Option<Place_>, f64> {
+fn distance(a: &Totals, b: &Totals) -> BTreeMap<Option<Slot>, f64> {
     let mut squares = BTreeMap::new();
     for key in a.keys().chain(b.keys()).collect::<std::collections::BTreeSet<_>>() {
         let change = a.get(key).unwrap_or(&0) - b.get(key).unwrap_or(&0);

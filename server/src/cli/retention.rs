@@ -86,6 +86,9 @@ pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCod
 
 /// The tables, unless a service holds them.
 async fn open(config: &Config) -> Result<Option<Retention>, Error> {
+    if !config.data_dir.is_dir() {
+        return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
+    }
     let registry = Arc::new(startup::build_schemas(config.schemas_dir.as_deref())?);
     match startup::open_store(&config.data_dir).await {
         Ok(store) => Ok(Some(startup::build_retention(&registry, &store, &mut MetricRegistry::default()))),

@@ -46,11 +46,21 @@ pub(super) const QUESTIONS: &[Question] = &[
         })],
     },
     Question {
-        title: "Live view got slow for some: was it the release?",
-        sql: "SELECT app_version, AVG(duration_ms) AS mean_ms FROM performance WHERE event = 'api_request' AND endpoint = '/v1/cameras/{id}/live' AND day = DATE '{day}' GROUP BY app_version ORDER BY app_version",
+        title: "Live view got slow for some (more than half a second): was it the release?",
+        sql: "SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS slow_new, COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.1.0') AS slow_old FROM performance WHERE event = 'api_request' AND endpoint = '/v1/cameras/{id}/live' AND duration_ms > 500 AND day = DATE '{day}'",
         precision: "high",
-        key: Some("app_version"),
-        columns: &[("mean_ms", mean_live_ms)],
+        key: None,
+        columns: &[
+            ("slow_new", |e| people(e, |e| is_slow(e) && e.app_version == "5.2.0", whole)),
+            ("slow_old", |e| people(e, |e| is_slow(e) && e.app_version == "5.1.0", whole)),
+        ],
+    },
+    Question {
+        title: "How long does the app take to start? (a mean costs more than a count: see its interval)",
+        sql: "SELECT AVG(duration_ms) AS mean_ms FROM performance WHERE event = 'app_start' AND day = DATE '{day}'",
+        precision: "high",
+        key: None,
+        columns: &[("mean_ms", mean_start_ms)],
     },
     Question {
         title: "How many people did the new release crash on?",
@@ -96,14 +106,14 @@ fn people(
     groups.into_iter().map(|(key, people)| (key, people.len() as f64)).collect()
 }
 
-fn mean_live_ms(events: &[Event]) -> BTreeMap<String, f64> {
-    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    for event in events.iter().filter(|e| is(e, "performance", "api_request")) {
-        if event.properties["endpoint"] == "/v1/cameras/{id}/live" {
-            let (sum, count) = sums.entry(event.app_version.to_owned()).or_default();
-            *sum += event.properties["duration_ms"].as_f64().unwrap_or(0.0);
-            *count += 1.0;
-        }
-    }
-    sums.into_iter().map(|(key, (sum, count))| (key, sum / count)).collect()
+fn is_slow(event: &Event) -> bool {
+    is(event, "performance", "api_request")
+        && event.properties["endpoint"] == "/v1/cameras/{id}/live"
+        && event.properties["duration_ms"].as_u64() > Some(500)
+}
+
+fn mean_start_ms(events: &[Event]) -> BTreeMap<String, f64> {
+    let starts = events.iter().filter(|e| is(e, "performance", "app_start"));
+    let durations: Vec<f64> = starts.filter_map(|e| e.properties["duration_ms"].as_f64()).collect();
+    BTreeMap::from([(String::new(), durations.iter().sum::<f64>() / durations.len().max(1) as f64)])
 }

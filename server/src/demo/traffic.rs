@@ -112,7 +112,7 @@ impl Day<'_> {
             let at = self.hour();
             self.usage(person, at, "login", json!({"method": method, "result": result, "duration_ms": 900}));
         }
-        if self.random.chance(0.25) {
+        if self.random.chance(0.6) {
             self.add_camera(person);
         }
         if self.random.chance(if person.app_version == "5.2.0" { 0.20 } else { 0.04 }) {

@@ -1,5 +1,38 @@
-//! The service from outside: one binary for all integration tests, because each links the whole of DataFusion.
+//! What Shoal promises, tested from outside: over HTTP, on the files, through the real binary and through real SDKs. One
+//! binary for all, because each links the whole of DataFusion.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `smoke` | one event's whole life; what each door says to those who may not pass |
+//! | `protocols`, `sdk` | each event of each protocol is found once, in the right region and kind |
+//! | `canary` | no identifier is kept, logged, counted or answered, in no form |
+//! | `consent` | no event without a consent that is in force |
+//! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
+//! | `durability` | what was acknowledged is there once, whatever happens to the process |
+//! | `hostile` | nothing that is sent breaks the service |
+//! | `query` | answers are aggregates with error bars; small groups are not shown |
+//! | `retention` | expired days cannot be read, and then they are gone |
+//! | `delta` | others can read the tables |
+//!
+//! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
+//! both; `tables` reads what they wrote with other programs; `search` and `marks` are for the canary.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod canary;
+mod consent;
+mod delta;
+mod durability;
+mod hostile;
+mod http;
+mod marks;
+mod process;
+mod protocols;
+mod query;
+mod regions;
+mod retention;
+mod sdk;
+mod search;
 mod smoke;
+mod stage;
+mod tables;
 mod world;

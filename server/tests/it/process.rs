@@ -49,8 +49,8 @@ impl Setup<'_> {
             .env("SHOAL_DATA_DIR", self.data_dir())
             .env("SHOAL_KEY_FILE", self.dir.join("shoal.key"))
             .env("SHOAL_HTTP_LISTEN", "127.0.0.1:0")
-            .env("SHOAL_INGEST_SEGMENT_BYTES", "1048576")
-            .env("SHOAL_INGEST_DISK_FREE_MIN_BYTES", "0")
+            .env("SHOAL_INGEST_SEGMENT_BYTES_MAX", "4194304")
+            .env("SHOAL_INGEST_FREE_BYTES_MIN", "0")
             .env("SHOAL_RETENTION_CRON", "")
             .envs(self.variables.iter().copied());
         command

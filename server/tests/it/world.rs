@@ -9,25 +9,25 @@ use shoal_server::keys::{KeyStore, Role, Scope};
 use shoal_server::{Config, Running, start};
 
 /// 2026-11-22T10:00:00Z.
-pub const NOW_MS: i64 = 1_795_341_600_000;
-pub const POLICY: &str = "2026-1";
+pub(crate) const NOW_MS: i64 = 1_795_341_600_000;
+pub(crate) const POLICY: &str = "2026-1";
 
 /// A running service and its directory.
-pub struct World {
-    pub dir: tempfile::TempDir,
-    pub clock_ms: Arc<AtomicI64>,
-    pub running: Running,
-    pub store: KeyStore,
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) clock_ms: Arc<AtomicI64>,
+    pub(crate) running: Running,
+    pub(crate) store: KeyStore,
 }
 
 impl World {
     /// The defaults, on a free port.
-    pub async fn start() -> World {
+    pub(crate) async fn start() -> World {
         World::start_with(|_| {}).await
     }
 
     /// With settings of the test's own.
-    pub async fn start_with(change: impl FnOnce(&mut Config)) -> World {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> World {
         let dir = tempfile::tempdir().unwrap();
         let clock_ms = Arc::new(AtomicI64::new(NOW_MS));
         let running = serve(&dir, &clock_ms, change).await;
@@ -36,19 +36,19 @@ impl World {
     }
 
     /// Stops, and starts again over the same directory.
-    pub async fn restart(self) -> World {
+    pub(crate) async fn restart(self) -> World {
         let World { dir, clock_ms, running, store } = self;
         running.stop().await.unwrap();
         let running = serve(&dir, &clock_ms, |_| {}).await;
         World { dir, clock_ms, running, store }
     }
 
-    pub fn advance_ms(&self, ms: i64) {
+    pub(crate) fn advance_ms(&self, ms: i64) {
         self.clock_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
     /// A key for all regions and both programmes.
-    pub async fn ingest_key(&self) -> String {
+    pub(crate) async fn ingest_key(&self) -> String {
         self.key(Scope::Ingest {
             app: "camera".into(),
             regions: Region::ALL.to_vec(),
@@ -59,33 +59,33 @@ impl World {
     }
 
     /// A key that asserts consent to one programme.
-    pub async fn asserting_key(&self, programme: Programme) -> String {
+    pub(crate) async fn asserting_key(&self, programme: Programme) -> String {
         let (regions, policy) = (Region::ALL.to_vec(), Some(POLICY.to_owned()));
         self.key(Scope::Ingest { app: "camera".into(), regions, programme: Some(programme), policy }).await
     }
 
-    pub async fn person_key(&self, role: Role, regions: &[Region]) -> String {
+    pub(crate) async fn person_key(&self, role: Role, regions: &[Region]) -> String {
         self.key(Scope::Analyst { role, regions: regions.to_vec() }).await
     }
 
     /// A new key, which the service knows when this returns.
-    pub async fn key(&self, scope: Scope) -> String {
+    pub(crate) async fn key(&self, scope: Scope) -> String {
         let key = self.store.create(scope, NOW_MS).unwrap().reveal();
         self.running.flush().await.unwrap();
         key
     }
 
-    pub async fn post(&self, path: &str, key: &str, body: impl Into<Vec<u8>>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, key: &str, body: impl Into<Vec<u8>>) -> Answer {
         let headers =
             [("authorization", format!("Bearer {key}")), ("content-type", "application/json".into())];
         self.send("POST", path, &headers, body.into()).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], Vec::new()).await
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         method: &'static str,
         path: &str,
@@ -124,22 +124,22 @@ async fn serve(
 }
 
 /// What came back.
-pub struct Answer {
-    pub status: u16,
-    pub headers: ureq::http::HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}: {}", self.status, self.text()))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|v| v.to_str().unwrap())
     }
 }

@@ -1,0 +1,187 @@
+//! What was acknowledged is there once: after kill -9 under load, after a stop, after resends, however often it was sent.
+//!
+//! `SHOAL_FAULT_ROUNDS` is how many times the process is killed (3 when it is not set).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::http::Door;
+use crate::process::Setup;
+use crate::tables::{Tables, text};
+use crate::stage::{Keys, World, batch, click, consent, letters};
+
+const SENDERS: usize = 4;
+const BATCH_EVENTS: usize = 20;
+
+/// Variables that make flushes frequent, so that kills hit them too.
+const BUSY: [(&str, &str); 1] = [("SHOAL_INGEST_FLUSH_INTERVAL_MS", "50")];
+
+fn rounds() -> usize {
+    std::env::var("SHOAL_FAULT_ROUNDS").map_or(3, |text| text.parse().unwrap())
+}
+
+/// A batch of one sender; each event is told from all others by its element.
+fn batch_of(number: usize) -> Value {
+    let country = ["DE", "US", "SG", "MY"][number % 4];
+    let events = (0..BATCH_EVENTS).map(|at| {
+        let unique = (number * BATCH_EVENTS + at) as u64;
+        json!({"id": format!("event-{unique}"), "event": "click", "user_id": format!("user-{}", unique % 50),
+            "properties": {"element": letters(unique), "screen": "home"}})
+    });
+    json!({"consent": consent(), "country": country, "events": events.collect::<Vec<_>>()})
+}
+
+/// Batches by what became of them.
+#[derive(Default)]
+struct Sent {
+    acknowledged: Vec<usize>,
+    unknown: Vec<usize>,
+}
+
+/// Sends batches from several threads until told to stop, or until the server is gone.
+fn load(door: Door, key: &str, next: &AtomicUsize, enough: usize, kill: impl FnOnce()) -> Sent {
+    let sent = Mutex::new(Sent::default());
+    let (count, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..SENDERS {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    let key = format!("Bearer {key}");
+                    let answer = door.ask("POST", "/v1/events", &[("authorization", &key)], batch_of(number).to_string().as_bytes());
+                    let mut sent = sent.lock().unwrap();
+                    match answer {
+                        Ok(answer) => {
+                            assert_eq!(answer.expect(200).json()["accepted"], BATCH_EVENTS);
+                            sent.acknowledged.push(number);
+                            count.fetch_add(1, Ordering::SeqCst);
+                        }
+                        Err(_) => {
+                            sent.unknown.push(number);
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+        while count.load(Ordering::SeqCst) < enough {
+            std::thread::yield_now();
+        }
+        kill();
+        is_over.store(true, Ordering::SeqCst);
+    });
+    sent.into_inner().unwrap()
+}
+
+/// How often each element is in the tables.
+fn elements(tables: &Tables) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for (_, row) in tables.events("click") {
+        *found.entry(text(row, "element").to_owned()).or_insert(0) += 1;
+    }
+    found
+}
+
+fn expected(batches: &[usize]) -> BTreeMap<String, usize> {
+    let numbers = batches.iter().flat_map(|b| (0..BATCH_EVENTS).map(move |at| b * BATCH_EVENTS + at));
+    numbers.map(|number| (letters(number as u64), 1)).collect()
+}
+
+#[test]
+fn what_was_acknowledged_survives_kills_and_is_there_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &BUSY };
+    let keys = Keys::create(&setup.data_dir());
+    let next = AtomicUsize::new(0);
+    let mut all = Sent::default();
+    for round in 0..rounds() {
+        let server = setup.serve();
+        // Kills come at different moments: before the first flush, during one, long after.
+        let enough = 3 + 37 * round % 101;
+        let sent = load(server.door, &keys.app, &next, enough, || server.kill());
+        all.acknowledged.extend(sent.acknowledged);
+        all.unknown.extend(sent.unknown);
+    }
+    let server = setup.serve();
+    for number in &all.acknowledged {
+        let answer = server.door.events(&keys.app, &batch_of(*number));
+        assert_eq!(answer["duplicate"], BATCH_EVENTS, "batch {number} was acknowledged: {answer}");
+    }
+    let mut wanted = expected(&all.acknowledged);
+    for number in &all.unknown {
+        // A batch without an answer is there as a whole or not at all; its client sends it again.
+        let answer = server.door.events(&keys.app, &batch_of(*number));
+        let known = answer["duplicate"].as_u64().unwrap();
+        assert!(known == 0 || known == BATCH_EVENTS as u64, "half a batch: {answer}");
+        assert_eq!(known + answer["accepted"].as_u64().unwrap(), BATCH_EVENTS as u64);
+    }
+    wanted.extend(expected(&all.unknown));
+    assert!(server.terminate().success());
+    assert_eq!(elements(&Tables::read(&setup.data_dir())), wanted);
+}
+
+#[test]
+fn a_stop_under_load_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[("SHOAL_INGEST_FLUSH_INTERVAL_MS", "300000")] };
+    let keys = Keys::create(&setup.data_dir());
+    let server = setup.serve();
+    let sent = load(server.door, &keys.app, &AtomicUsize::new(0), 25, || {
+        assert!(server.terminate().success());
+    });
+    let found = elements(&Tables::read(&setup.data_dir()));
+    for element in expected(&sent.acknowledged).keys() {
+        assert_eq!(found.get(element), Some(&1), "{element}");
+    }
+    assert!(found.values().all(|count| *count == 1));
+    let maybe = expected(&sent.unknown);
+    let acknowledged = expected(&sent.acknowledged);
+    assert!(found.keys().all(|e| acknowledged.contains_key(e) || maybe.contains_key(e)));
+}
+
+#[test]
+fn the_same_batch_in_parallel_counts_once() {
+    let world = World::new();
+    let body = batch("SG", (0..10).map(|at| click(&format!("id-{at}"), "u", &letters(at))).collect());
+    let (threads, together) = (100, Barrier::new(100));
+    let counted = Mutex::new((0, 0));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                together.wait();
+                let answer = world.door().events(&world.keys.app, &body);
+                let count = |name: &str| answer[name].as_u64().unwrap();
+                assert_eq!(count("accepted") + count("duplicate"), 10, "{answer}");
+                let mut counted = counted.lock().unwrap();
+                counted.0 += count("accepted");
+                counted.1 += count("duplicate");
+            });
+        }
+    });
+    assert_eq!(*counted.lock().unwrap(), (10, 990));
+    world.flush();
+    assert_eq!(Tables::read(&world.data_dir()).rows("sg/usage").len(), 10);
+}
+
+#[test]
+fn a_resend_is_known_after_flush_and_restart_for_two_days() {
+    let mut world = World::new();
+    let body = batch("MY", vec![click("once", "u", "a")]);
+    let send = |world: &World| {
+        let answer = world.door().events(&world.keys.app, &body);
+        (answer["accepted"].as_u64().unwrap(), answer["duplicate"].as_u64().unwrap())
+    };
+    assert_eq!(send(&world), (1, 0));
+    world.flush();
+    assert_eq!(send(&world), (0, 1));
+    world.restart(|_| {});
+    assert_eq!(send(&world), (0, 1));
+    world.set_now_ms(world.now_ms() + 47 * 3_600_000);
+    world.restart(|_| {});
+    assert_eq!(send(&world), (0, 1));
+    world.flush();
+    assert_eq!(Tables::read(&world.data_dir()).rows("my/usage").len(), 1);
+}

@@ -1,0 +1,213 @@
+//! Answers are anonymous aggregates: within their own intervals of the truth, small groups never shown, everything else
+//! refused with what to write instead; and a key asks about its regions only.
+
+use serde_json::{Value, json};
+use shoal_schemas::Region;
+use shoal_server::keys::{Role, Scope};
+
+use crate::http::Answer;
+use crate::stage::{NOON_MS, TODAY, World, batch};
+
+/// The rows of an answer in JSON.
+pub(crate) fn rows(answer: &Value) -> &[Value] {
+    answer["rows"].as_array().unwrap_or_else(|| panic!("no rows: {answer}"))
+}
+
+/// Screens and how many people see each: the last three have fewer than 20.
+const SCREENS: [(&str, usize); 5] = [("home", 400), ("live", 150), ("settings", 19), ("about", 10), ("debug", 1)];
+
+/// A world of 400 people in DE and 120 in US. In DE each sees the screens twice, for 1,000 ms each time.
+fn world() -> World {
+    let world = World::new();
+    let view = |country: &str, person: usize, screen: &str, time: usize| {
+        json!({"id": format!("{country}-{person}-{screen}-{time}"), "event": "screen_view", "time": NOON_MS,
+            "user_id": format!("person-{person}"), "properties": {"screen": screen, "duration_ms": 1000}})
+    };
+    let mut german = Vec::new();
+    for (screen, people) in SCREENS {
+        german.extend((0..people).flat_map(|p| [view("DE", p, screen, 1), view("DE", p, screen, 2)]));
+    }
+    for events in german.chunks(500) {
+        assert_eq!(world.door().events(&world.keys.app, &batch("DE", events.to_vec()))["rejected"], 0);
+    }
+    let american = (0..120).map(|p| view("US", p, "home", 1)).collect();
+    assert_eq!(world.door().events(&world.keys.app, &batch("US", american))["accepted"], 120);
+    world.flush();
+    world
+}
+
+fn ask(world: &World, key: &str, question: &Value) -> Answer {
+    world.door().post("/v1/sql", key, question.to_string())
+}
+
+fn number(row: &Value, name: &str) -> f64 {
+    row[name].as_f64().unwrap_or_else(|| panic!("no {name}: {row}"))
+}
+
+/// The estimate is as far from the truth as its own deviation allows: 5.5 of them, so that this fails once in 10^7 runs.
+fn assert_near(row: &Value, name: &str, truth: f64) {
+    let (n, sd) = (number(row, name), number(row, &format!("{name}_sd")));
+    let (low, high) = (number(row, &format!("{name}_low")), number(row, &format!("{name}_high")));
+    assert!(sd > 0.0 && low <= n && n <= high && high - n > 1.9 * sd, "{row}");
+    assert!((n - truth).abs() <= 5.5 * sd, "{name} is {truth}: {row}");
+}
+
+#[test]
+fn answers_are_within_their_intervals_and_noisy() {
+    let world = world();
+    let door = world.door();
+    let of_day = format!("FROM usage WHERE day = DATE '{TODAY}'");
+    let sql = format!("SELECT COUNT(DISTINCT subject) AS people, COUNT(*) AS n, SUM(duration_ms) AS ms, AVG(duration_ms) AS mean {of_day} AND region = 'DE'");
+    let mut counts = Vec::new();
+    let mut inside = 0;
+    for _ in 0..20 {
+        let answer = door.sql(&world.keys.analyst, &sql);
+        let row = &rows(&answer)[0];
+        assert_near(row, "people", 400.0);
+        assert_near(row, "n", 1160.0);
+        assert_near(row, "ms", 1_160_000.0);
+        assert!((number(row, "mean") - 1000.0).abs() < 300.0, "{row}");
+        inside += usize::from(number(row, "n_low") <= 1160.0 && 1160.0 <= number(row, "n_high"));
+        counts.push(number(row, "n"));
+    }
+    counts.dedup();
+    assert!(counts.len() > 10, "there must be noise: {counts:?}");
+    // Of 20 intervals of 95 %, fewer than 13 hold the truth once in 10^6 runs.
+    assert!(inside >= 13, "{inside} of 20 intervals hold the truth");
+
+    let sql = format!("SELECT region, COUNT(DISTINCT subject) AS people {of_day} GROUP BY region ORDER BY region");
+    let answer = door.sql(&world.keys.analyst, &sql);
+    let regions: Vec<&str> = rows(&answer).iter().map(|r| r["region"].as_str().unwrap()).collect();
+    assert_eq!(regions, ["DE", "MY", "SG", "US"], "every public key is shown, empty ones too");
+    for (row, truth) in rows(&answer).iter().zip([400.0, 0.0, 0.0, 120.0]) {
+        assert_near(row, "people", truth);
+    }
+    let both = format!("SELECT COUNT(DISTINCT subject) AS people {of_day}");
+    assert_near(&rows(&door.sql(&world.keys.analyst, &both))[0], "people", 520.0);
+}
+
+#[test]
+fn groups_of_fewer_than_twenty_people_are_never_shown() {
+    let world = world();
+    let sql = format!("SELECT screen, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' GROUP BY screen ORDER BY n DESC");
+    for _ in 0..25 {
+        let answer = world.door().sql(&world.keys.analyst, &sql);
+        let shown: Vec<&str> = rows(&answer).iter().map(|r| r["screen"].as_str().unwrap()).collect();
+        assert_eq!(shown, ["home", "live"]);
+        for small in ["settings", "about", "debug"] {
+            assert!(!answer.to_string().contains(small), "{answer}");
+        }
+        assert_near(&rows(&answer)[0], "n", 800.0);
+        assert_near(&rows(&answer)[1], "n", 300.0);
+    }
+    // Nothing above the release brings them back.
+    let having = format!("SELECT screen, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY screen HAVING COUNT(*) < 100 ORDER BY screen LIMIT 5");
+    assert!(rows(&world.door().sql(&world.keys.analyst, &having)).is_empty());
+    // A filter that leaves one person gives noise around nothing, not that person.
+    let one = format!("SELECT COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND screen = 'debug'");
+    assert_near(&rows(&world.door().sql(&world.keys.analyst, &one))[0], "n", 2.0);
+}
+
+#[test]
+fn everything_else_is_refused_with_what_to_write_instead() {
+    let world = World::new();
+    for sql in [
+        "SELECT subject FROM usage",
+        "SELECT * FROM usage",
+        "SELECT event_id, COUNT(*) FROM usage GROUP BY event_id",
+        "SELECT MAX(duration_ms) FROM usage",
+        "SELECT array_agg(screen) FROM usage",
+        "SELECT COUNT(*) FROM usage u JOIN crash c ON u.subject = c.subject",
+        "SELECT message, COUNT(*) FROM crash GROUP BY message",
+        "SELECT COUNT(*) FROM usage WHERE subject = 'a'",
+        "SELECT COUNT(*) FROM usage WHERE 1 / duration_ms > 0",
+        "SELECT COUNT(*) FROM usage WHERE CAST(screen AS BIGINT) = 1",
+        "SELECT COUNT(*) FROM secrets",
+        "SELECT COUNT(*) FROM information_schema.tables",
+        "SELECT COUNT(*) FROM usage TABLESAMPLE BERNOULLI (10)",
+        "EXPLAIN ANALYZE SELECT COUNT(*) FROM usage",
+        "INSERT INTO usage VALUES (1)",
+        "COPY usage TO '/tmp/x'",
+        "SELECT COUNT(*) FROM usage; SELECT COUNT(*) FROM usage",
+        "SELECT repeat('a', 1000000000)",
+        "SELEC",
+        "",
+    ] {
+        let answer = ask(&world, &world.keys.analyst, &json!({"sql": sql}));
+        let refused = answer.json();
+        assert_eq!(answer.status, 400, "{sql}: {refused}");
+        for part in ["rule", "reason", "suggestion"] {
+            assert!(refused[part].as_str().is_some_and(|t| !t.is_empty()), "{part} of {sql}: {refused}");
+        }
+        assert!(refused["line"].as_u64() >= Some(1) && refused["column"].as_u64() >= Some(1), "{refused}");
+    }
+    let long = format!("SELECT COUNT(*) FROM usage WHERE screen = '{}'", "a".repeat(20_000));
+    assert_eq!(ask(&world, &world.keys.analyst, &json!({"sql": long})).status, 413);
+    assert_eq!(ask(&world, &world.keys.analyst, &json!({"question": "?"})).status, 422);
+    assert_eq!(ask(&world, &world.keys.analyst, &json!({"sql": "x", "precision": "exact"})).status, 422);
+    assert_eq!(ask(&world, &world.keys.app, &json!({"sql": "SELECT 1"})).status, 403);
+    assert_eq!(ask(&world, "nobody.nothing", &json!({"sql": "SELECT 1"})).status, 401);
+}
+
+#[test]
+fn a_refusal_is_the_same_whatever_the_tables_hold() {
+    let (full, empty) = (world(), World::new());
+    for sql in [
+        "SELECT screen FROM usage",
+        "SELECT COUNT(*) FROM usage WHERE screen = 7",
+        "SELECT MIN(duration_ms) FROM usage WHERE screen = 'debug'",
+        "SELECT COUNT(*) FROM usage WHERE day = DATE '1999-01-01'",
+    ] {
+        let [a, b] = [&full, &empty].map(|w| ask(w, &w.keys.analyst, &json!({"sql": sql})));
+        assert_eq!((a.status, a.body), (b.status, b.body), "{sql}");
+    }
+    let [a, b] = [&full, &empty].map(|w| w.door().get("/v1/tables", &w.keys.analyst).expect(200).body);
+    assert_eq!(a, b);
+    // A group that has nobody looks like one that has too few.
+    let sql = format!("SELECT app_version, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY app_version");
+    assert!(rows(&empty.door().sql(&empty.keys.analyst, &sql)).is_empty());
+}
+
+#[test]
+fn a_key_asks_about_its_regions_only() {
+    let world = world();
+    let german = world.key(Scope::Analyst { role: Role::Analyst, regions: vec![Region::De] }).reveal();
+    let sql = format!("SELECT COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}'");
+    assert_near(&rows(&world.door().sql(&german, &sql))[0], "people", 400.0);
+    let other = ask(&world, &german, &json!({"sql": format!("{sql} AND region = 'US'")}));
+    assert_eq!((other.status, other.json()["code"].as_str()), (403, Some("not_allowed")));
+    let both = ask(&world, &german, &json!({"sql": format!("{sql} AND region IN ('DE', 'US')")}));
+    assert_eq!(both.status, 403);
+    let tables = world.door().get("/v1/tables", &german).expect(200).json();
+    assert_eq!(tables["regions"], json!(["DE"]));
+}
+
+#[test]
+fn an_answer_comes_as_json_csv_and_arrow_and_a_dry_run_costs_nothing() {
+    let world = world();
+    let sql = format!("SELECT screen, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY screen ORDER BY n DESC");
+    let key = &world.keys.analyst;
+    let question = |format: &str| ask(&world, key, &json!({"sql": sql, "format": format, "precision": "high"})).expect(200);
+    let names = ["screen", "n", "n_sd", "n_low", "n_high"];
+    let answer = question("json").json();
+    let columns: Vec<&str> = answer["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(columns, names);
+    assert!(answer["cost"]["rho_per_block"].as_str().is_some() && answer["cost"]["blocks"] == 4, "{answer}");
+    let csv = question("csv");
+    assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
+    let text = csv.text();
+    assert_eq!(text.lines().next(), Some(names.join(",").as_str()));
+    assert!(text.lines().nth(1).is_some_and(|l| l.starts_with("home,")), "{text}");
+    let arrow = question("arrow");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("answer.arrow");
+    std::fs::write(&file, &arrow.body).unwrap();
+    let read = crate::tables::script("read_arrow.py", &[file.to_str().unwrap()]).stdout;
+    let read: Vec<Value> = serde_json::from_slice(&read).unwrap();
+    assert_eq!(read.len(), 2);
+    assert_eq!(read[0]["screen"], "home");
+    assert!(names.iter().all(|n| !read[0][*n].is_null()), "{}", read[0]);
+    let dry = ask(&world, key, &json!({"sql": sql, "dry_run": true})).expect(200).json();
+    assert_eq!((dry["dry_run"].as_bool(), rows(&dry).len()), (Some(true), 0));
+    assert_eq!(dry["cost"]["blocks"], 4);
+}

@@ -1,0 +1,161 @@
+//! Expired days cannot be read from the second of expiry on, and a run makes them gone: from the tables and from the disk.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::search::unpacked;
+use crate::tables::{Tables, cells, files, text};
+use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch, click};
+
+/// Days that performance events of the user-experience programme are kept after their own.
+const KEPT_DAYS: i64 = 90;
+/// The first moment of the day of the world's beginning.
+const MIDNIGHT_MS: i64 = NOON_MS - DAY_MS / 2;
+
+/// A world with events of 30 people a day on three days; one in two regions.
+fn world_with_events() -> World {
+    let world = World::new();
+    for day in 0..3 {
+        for country in ["DE", "US"] {
+            let requests = (0..30).map(|person| {
+                json!({"id": format!("{country}-{day}-{person}"), "event": "api_request", "user_id": format!("person-{day}-{person}"),
+                    "time": MIDNIGHT_MS - day * DAY_MS + 1000, "properties": {"endpoint": "/v1/x", "duration_ms": 10, "status_code": 200}})
+            });
+            let answer = world.door().events(&world.keys.app, &batch(country, requests.collect()));
+            assert_eq!(answer["accepted"], 30, "{answer}");
+        }
+    }
+    world.flush();
+    world
+}
+
+/// The noisy number of people on a day, or none when the day cannot be asked.
+fn people(world: &World, day: &str) -> Option<f64> {
+    let sql = format!("SELECT COUNT(DISTINCT subject) AS people FROM performance WHERE day = DATE '{day}'");
+    let question = json!({"sql": sql, "precision": "high"}).to_string();
+    let answer = world.door().post("/v1/sql", &world.keys.analyst, question);
+    match answer.status {
+        200 => crate::query::rows(&answer.json()).first().and_then(|row| row["people"].as_f64()),
+        _ => {
+            assert_eq!((answer.status, answer.json()["rule"].as_str()), (400, Some("range")), "{}", answer.text());
+            None
+        }
+    }
+}
+
+fn pseudonyms(tables: &Tables, day: &str) -> BTreeSet<String> {
+    let rows = tables.events("api_request").into_iter().filter(|(_, row)| text(row, "day") == day);
+    rows.map(|(_, row)| text(row, "subject").to_owned()).collect()
+}
+
+/// Everything on the disk: files as they are, records of the log and cells of Parquet files unpacked.
+fn disk(world: &World) -> Vec<u8> {
+    let mut all = cells(&world.data_dir());
+    for file in files(&world.data_dir()) {
+        let bytes = std::fs::read(&file).unwrap();
+        if file.extension().is_some_and(|e| e == "log") {
+            all.extend(unpacked(&bytes));
+        }
+        all.extend(bytes);
+    }
+    all
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    let first = part[0];
+    (0..bytes.len()).filter(|at| bytes[*at] == first).any(|at| bytes[at..].starts_with(part))
+}
+
+/// Runs retention through its route; the report.
+fn run(world: &World, dry_run: bool) -> Value {
+    let body = json!({"dry_run": dry_run}).to_string();
+    let answer = world.door().post("/v1/retention/runs", &world.keys.officer, body).expect(200);
+    let lines: Vec<Value> = answer.text().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let report = lines.last().unwrap()["report"].clone();
+    assert_eq!(report["failed"], json!([]), "{report}");
+    report
+}
+
+fn total(report: &Value, list: &str, field: &str) -> u64 {
+    report[list].as_array().unwrap().iter().map(|line| line[field].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn an_expired_day_cannot_be_read_and_then_is_gone() {
+    let world = world_with_events();
+    let tables = Tables::read(&world.data_dir());
+    let (oldest, kept) = (pseudonyms(&tables, "2026-11-20"), pseudonyms(&tables, TODAY));
+    assert_eq!((oldest.len(), kept.len()), (60, 60));
+    // The last second in which the oldest day is kept, and the first in which it is not.
+    let expiry_ms = MIDNIGHT_MS - 2 * DAY_MS + (KEPT_DAYS + 1) * DAY_MS;
+    world.set_now_ms(expiry_ms - 1000);
+    assert!(people(&world, "2026-11-20").is_some_and(|n| n > 20.0), "still there");
+    world.set_now_ms(expiry_ms);
+    assert!(people(&world, "2026-11-20").is_none_or(|n| n < 20.0), "not readable, though still on the disk");
+    assert!(people(&world, "2026-11-21").is_some_and(|n| n > 20.0));
+    let bytes = disk(&world);
+    assert!(oldest.iter().all(|p| contains(&bytes, p.as_bytes())), "the search must find what is there");
+
+    assert_eq!(total(&run(&world, true), "expired", "rows"), 60, "the dry run counts");
+    assert_eq!(Tables::read(&world.data_dir()).count(), 180, "and changes nothing");
+    let plan = world.door().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
+    assert_eq!(total(&plan, "lines", "rows"), 60);
+    let report = run(&world, false);
+    assert_eq!((total(&report, "expired", "rows"), total(&report, "expired", "files")), (60, 2));
+    assert!(total(&report, "purged", "files") >= 2 && total(&report, "purged", "bytes") > 0);
+
+    let tables = Tables::read(&world.data_dir());
+    assert_eq!(tables.count(), 120);
+    assert!(pseudonyms(&tables, "2026-11-20").is_empty());
+    assert_eq!(pseudonyms(&tables, TODAY), kept);
+    let bytes = disk(&world);
+    for pseudonym in &oldest {
+        assert!(!contains(&bytes, pseudonym.as_bytes()), "in hexadecimal");
+        assert!(!contains(&bytes, &hex::decode(pseudonym).unwrap()), "as bytes");
+    }
+    assert!(kept.iter().all(|p| contains(&bytes, p.as_bytes())), "the others stay");
+    assert!(files(&world.data_dir()).iter().all(|f| !f.to_string_lossy().contains("day=2026-11-20")));
+    assert!(!contains(&bytes, b"day=2026-11-20"), "no entry of a table's log names its files");
+    assert_eq!(total(&run(&world, false), "expired", "files"), 0, "a second run has nothing to do");
+}
+
+#[test]
+fn retention_goes_on_after_a_restart_and_late_events_stay_out() {
+    let mut world = world_with_events();
+    world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS + 1) * DAY_MS);
+    world.restart(|_| {});
+    run(&world, false);
+    assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+    let late = json!({"id": "late", "event": "api_request", "user_id": "u", "time": MIDNIGHT_MS,
+        "properties": {"endpoint": "/v1/x", "duration_ms": 10}});
+    let answer = world.door().events(&world.keys.app, &batch("DE", vec![late]));
+    assert_eq!(answer["events"][0]["code"], "too_old");
+    // The table lives on.
+    let mut fresh = click("fresh", "u", "a");
+    fresh["time"] = json!(world.now_ms());
+    assert_eq!(world.door().events(&world.keys.app, &batch("DE", vec![fresh]))["accepted"], 1);
+    world.flush();
+    assert_eq!(Tables::read(&world.data_dir()).count(), 1);
+}
+
+#[test]
+fn the_schedule_runs_by_itself() {
+    let mut world = world_with_events();
+    world.restart(|config| config.retention.cron = Some("17 3 * * *".to_owned()));
+    world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS + 1) * DAY_MS + 4 * 3_600_000);
+    crate::process::until("the scheduled run", || {
+        let plan = world.door().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
+        (plan["lines"] == json!([])).then_some(())
+    });
+    assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+}
+
+#[test]
+fn retention_is_for_officers() {
+    let world = World::new();
+    for key in [&world.keys.analyst, &world.keys.app] {
+        assert_eq!(world.door().post("/v1/retention/runs", key, "").status, 403);
+        assert_eq!(world.door().get("/v1/retention/plan", key).status, 403);
+    }
+}

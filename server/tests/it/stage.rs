@@ -1,0 +1,195 @@
+//! A whole service inside the test's process: in a directory of its own, on a free port, with a clock that only the test moves.
+//!
+//! Invariants: the tables are written when the test says so ([`World::flush`]), never by time; nothing outlives the value.
+//! Not here: the real binary (`process.rs`), reading tables (`tables.rs`).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde_json::{Value, json};
+use shoal_schemas::{Programme, Region};
+use shoal_server::keys::{KeyStore, NewKey, Role, Scope};
+use shoal_server::{Clock, Config, Running};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::http::Door;
+
+/// 2026-11-22T12:00:00Z, the time at which every world begins.
+pub(crate) const NOON_MS: i64 = 1_795_348_800_000;
+/// The day of it.
+pub(crate) const TODAY: &str = "2026-11-22";
+/// A day in ms.
+pub(crate) const DAY_MS: i64 = 86_400_000;
+/// A policy version that both programmes accept.
+pub(crate) const POLICY: &str = "2026-1";
+
+/// The keys that every world has.
+pub(crate) struct Keys {
+    /// Sends events of both programmes to all regions; consent must come with the events or have been recorded.
+    pub(crate) app: String,
+    /// Sends user-experience events to DE, asserting consent.
+    pub(crate) asserting: NewKey,
+    /// Asks about all regions.
+    pub(crate) analyst: String,
+    /// Asks about all regions, runs retention.
+    pub(crate) officer: String,
+}
+
+impl Keys {
+    /// Makes them in a data directory.
+    pub(crate) fn create(data_dir: &Path) -> Keys {
+        let store = KeyStore::new(data_dir);
+        let make = |scope| store.create(scope, NOON_MS).unwrap();
+        let regions = Region::ALL.to_vec();
+        Keys {
+            app: make(ingest(&regions, None, None)).reveal(),
+            asserting: make(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY))),
+            analyst: make(Scope::Analyst { role: Role::Analyst, regions: regions.clone() }).reveal(),
+            officer: make(Scope::Analyst { role: Role::Officer, regions }).reveal(),
+        }
+    }
+}
+
+/// The scope of an ingest key.
+pub(crate) fn ingest(regions: &[Region], programme: Option<Programme>, policy: Option<&str>) -> Scope {
+    let policy = policy.map(str::to_owned);
+    Scope::Ingest { app: "camera".to_owned(), regions: regions.to_vec(), programme, policy }
+}
+
+/// A running service and its clock.
+pub(crate) struct World {
+    running: Option<Running>,
+    runtime: Runtime,
+    now_ms: Arc<AtomicI64>,
+    config: Config,
+    pub(crate) keys: Keys,
+    dir: TempDir,
+}
+
+impl World {
+    /// A new one.
+    pub(crate) fn new() -> World {
+        World::with(|_| {})
+    }
+
+    /// A new one with other settings.
+    pub(crate) fn with(edit: impl FnOnce(&mut Config)) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::embedded(dir.path()).unwrap();
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.http.workers = 2;
+        config.ingest.flush_interval_ms = 300_000;
+        config.ingest.segment_bytes_max = 4 << 20;
+        config.ingest.free_bytes_min = 0;
+        config.retention.cron = None;
+        edit(&mut config);
+        let keys = Keys::create(&config.data_dir);
+        let now_ms = Arc::new(AtomicI64::new(NOON_MS));
+        let mut world = World { running: None, runtime: Runtime::new().unwrap(), now_ms, config, keys, dir };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        let now_ms = Arc::clone(&self.now_ms);
+        let clock: Clock = Arc::new(move || now_ms.load(Ordering::SeqCst));
+        let started = shoal_server::start(self.config.clone(), clock);
+        self.running = Some(self.runtime.block_on(started).unwrap());
+    }
+
+    /// Stops, changes settings, and starts again on the same directory.
+    pub(crate) fn restart(&mut self, edit: impl FnOnce(&mut Config)) {
+        self.stop();
+        edit(&mut self.config);
+        self.start();
+    }
+
+    /// Stops in order.
+    pub(crate) fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.stop()).unwrap();
+        }
+    }
+
+    /// Where it answers.
+    pub(crate) fn door(&self) -> Door {
+        Door(self.running.as_ref().unwrap().addr())
+    }
+
+    /// Everything in the log goes into the tables.
+    pub(crate) fn flush(&self) {
+        self.runtime.block_on(self.running.as_ref().unwrap().flush()).unwrap();
+    }
+
+    /// One more key, known at once.
+    pub(crate) fn key(&self, scope: Scope) -> NewKey {
+        let key = KeyStore::new(&self.config.data_dir).create(scope, NOON_MS).unwrap();
+        self.flush();
+        key
+    }
+
+    /// Sets the clock.
+    pub(crate) fn set_now_ms(&self, now_ms: i64) {
+        self.now_ms.store(now_ms, Ordering::SeqCst);
+    }
+
+    /// The clock.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now_ms.load(Ordering::SeqCst)
+    }
+
+    /// Its settings.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where it keeps its data.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.config.data_dir.clone()
+    }
+
+    /// The directory that holds the data directory and the key file.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let stopped = self.runtime.block_on(running.stop());
+            if !std::thread::panicking() {
+                stopped.unwrap();
+            }
+        }
+    }
+}
+
+/// Consent as a batch carries it.
+pub(crate) fn consent() -> Value {
+    json!({"policy_version": POLICY, "granted_at": "2026-01-02T03:04:05Z"})
+}
+
+/// A batch of native events from one country, each with consent.
+pub(crate) fn batch(country: &str, events: Vec<Value>) -> Value {
+    json!({"consent": consent(), "country": country, "events": events})
+}
+
+/// A press of a control by a person, with the time of the world's beginning.
+pub(crate) fn click(id: &str, user: &str, element: &str) -> Value {
+    json!({"id": id, "event": "click", "time": NOON_MS, "user_id": user, "properties": {"element": element}})
+}
+
+/// A text of letters only that stands for a number: no pattern of the scrubber takes it for something.
+pub(crate) fn letters(mut number: u64) -> String {
+    let mut text = String::from("el");
+    loop {
+        text.push(char::from(b'a' + u8::try_from(number % 26).unwrap()));
+        number /= 26;
+        if number == 0 {
+            return text;
+        }
+    }
+}
