@@ -18,6 +18,8 @@ pub struct Purged {
     pub bytes: u64,
     /// Entries of the Delta log deleted.
     pub log_entries: u64,
+    /// Files that a query was still reading; the next run deletes them.
+    pub pinned: u64,
 }
 
 /// A table whose expiry did not finish. The next run takes it up again.
@@ -50,6 +52,11 @@ impl Report {
     /// (files, rows, bytes) that left their tables.
     pub fn expired_total(&self) -> (u64, u64, u64) {
         self.expired.iter().fold((0, 0, 0), |t, l| (t.0 + l.files, t.1 + l.rows, t.2 + l.bytes))
+    }
+
+    /// Files that a query was still reading, so that another run is needed.
+    pub fn pinned_total(&self) -> u64 {
+        self.purged.iter().map(|p| p.pinned).sum()
     }
 
     /// (files, bytes) that left the disk.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shoal_schemas::{Kind, Programme, Region, Registry};
-use shoal_storage::{LiveFile, Store, Table};
+use shoal_storage::{LiveFile, PurgeReport, Store, Table};
 use tokio::sync::Mutex;
 
 use crate::RetentionError;
@@ -118,10 +118,10 @@ impl Retention {
         let purged = table.purge(report.now_ms).await?;
         self.metrics.purged_files.get_or_create(&label).inc_by(purged.files);
         self.metrics.purged_bytes.get_or_create(&label).inc_by(purged.bytes);
-        if purged.files > 0 || purged.log_entries > 0 {
-            let (files, bytes, log_entries) = (purged.files, purged.bytes, purged.log_entries);
-            tracing::info!(%region, %kind, files, bytes, log_entries, "retention purged a table");
-            report.purged.push(Purged { region, kind, files, bytes, log_entries });
+        if purged.files > 0 || purged.log_entries > 0 || purged.pinned > 0 {
+            let PurgeReport { files, bytes, log_entries, pinned } = purged;
+            tracing::info!(%region, %kind, files, bytes, log_entries, pinned, "retention purged a table");
+            report.purged.push(Purged { region, kind, files, bytes, log_entries, pinned });
         }
         Ok(())
     }

@@ -20,13 +20,15 @@ use crate::metrics::Job;
 use crate::state::State;
 
 const TICK: Duration = Duration::from_millis(250);
+/// When a run of retention left files that were being read, or a table unfinished, the next one is this much later, ms.
+const AGAIN_MS: i64 = 60_000;
 
 /// The jobs and when each is due.
 pub(crate) struct Jobs {
     state: web::Data<State>,
     cron: Option<Cron>,
     retention_due_ms: Option<i64>,
-    retention: Option<JoinHandle<()>>,
+    retention: Option<JoinHandle<bool>>,
     flush: Option<JoinHandle<Result<(), Error>>>,
 }
 
@@ -69,6 +71,13 @@ impl Jobs {
             }
             self.flush = Some(tokio::spawn(flush(self.state.clone(), now_ms)));
         }
+        if self.retention.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(ended) = self.retention.take()
+            && matches!(ended.await, Ok(true))
+        {
+            let again_ms = now_ms + AGAIN_MS;
+            self.retention_due_ms = Some(self.retention_due_ms.map_or(again_ms, |due| due.min(again_ms)));
+        }
         let is_due = self.retention_due_ms.is_some_and(|due| due <= now_ms);
         if is_due && self.retention.as_ref().is_none_or(JoinHandle::is_finished) {
             self.retention_due_ms = self.cron.as_ref().and_then(|c| next_ms(c, now_ms));
@@ -95,17 +104,21 @@ async fn flush(state: web::Data<State>, now_ms: i64) -> Result<(), Error> {
     }
 }
 
-async fn retain(state: web::Data<State>, now_ms: i64) {
+/// Whether it must run again soon.
+async fn retain(state: web::Data<State>, now_ms: i64) -> bool {
     match state.retention.run_once(now_ms, Mode::Real, &mut |_| {}).await {
         Ok(report) if report.failed.is_empty() => {
             let (files, rows, bytes) = report.expired_total();
-            tracing::info!(files, rows, bytes, "retention ran");
+            let pinned = report.pinned_total();
+            tracing::info!(files, rows, bytes, pinned, "retention ran");
+            pinned > 0
         }
         ended => {
             if let Err(error) = ended {
                 tracing::error!(%error, "retention failed");
             }
             state.metrics.job_failures.get_or_create(&Job { job: "retention" }).inc();
+            true
         }
     }
 }

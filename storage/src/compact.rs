@@ -183,10 +183,9 @@ impl Inner {
             return Ok(());
         }
         let rows = |snapshot: &Snapshot| snapshot.files().iter().map(|f| f.rows).sum();
-        Err(StorageError::RowCount {
-            table: self.name.clone(),
-            expected: rows(&shown),
-            found: rows(&logged),
-        })
+        Err(StorageError::RowCount { table: self.name.clone(), expected: rows(&shown), found: rows(&logged) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,9 @@ impl FilesProvider {
     fn new(snapshot: &Snapshot, keep: &dyn Fn(&LiveFile) -> bool) -> Result<FilesProvider> {
         let day = Arc::new(Field::new(columns::DAY, DataType::Date32, false));
         let mut provider = FilesProvider {
-            schema: TableSchema::builder(snapshot.layout.file_schema()).with_table_partition_cols(vec![day]).build(),
+            schema: TableSchema::builder(snapshot.layout.file_schema())
+                .with_table_partition_cols(vec![day])
+                .build(),
             files: Vec::new(),
             rows: 0,
             bytes: 0,

@@ -27,7 +27,7 @@ use crate::{Part, StorageError, Store, Table};
 
 /// What happens to the commits to come, in this order; then all is well.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     /// All is well.
     None,
     /// The commit is refused and nothing is written.
@@ -39,7 +39,7 @@ enum Fault {
 }
 
 #[derive(Debug)]
-struct Faulty {
+pub(crate) struct Faulty {
     inner: SyncedFiles,
     faults: Vec<Fault>,
     next: AtomicUsize,
@@ -57,7 +57,7 @@ fn broken() -> Error {
 }
 
 impl Faulty {
-    fn new(faults: &[Fault]) -> Arc<Faulty> {
+    pub(crate) fn new(faults: &[Fault]) -> Arc<Faulty> {
         Arc::new(Faulty {
             inner: SyncedFiles::new(),
             faults: faults.to_vec(),
@@ -175,24 +175,24 @@ fn part(day: i32, rows: i64) -> Part {
     Part { programme: Programme::UserExperience, day, batch: RecordBatch::try_from_iter(columns).unwrap() }
 }
 
-async fn open(root: &Path, files: Arc<dyn ObjectStore>) -> Table {
+pub(crate) async fn open(root: &Path, files: Arc<dyn ObjectStore>) -> Table {
     let root = Url::from_directory_path(root).unwrap();
     let store = Store::open_with(&root, files).await.unwrap();
     let layout = layout(columns());
     store.table_with(Region::Us, Kind::Usage, layout).await.unwrap()
 }
 
-async fn rows(table: &Table) -> u64 {
+pub(crate) async fn rows(table: &Table) -> u64 {
     table.snapshot().await.unwrap().files().iter().map(|f| f.rows).sum()
 }
 
-fn data_files(root: &Path) -> usize {
+pub(crate) fn data_files(root: &Path) -> usize {
     let table = root.join("us/tables/usage");
     let days = std::fs::read_dir(table).unwrap().map(|d| d.unwrap().path());
     days.filter(|d| d.to_string_lossy().contains("day=")).map(|d| std::fs::read_dir(d).unwrap().count()).sum()
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(work)
 }

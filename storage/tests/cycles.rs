@@ -1,4 +1,4 @@
-//! Whole cycles through the public interface, with the registry's own tables: append, read, expire, purge, reopen.
+//! Whole cycles through the public interface, with the registry's own tables: append, read, compact, expire, purge, reopen.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::HashSet;
@@ -11,10 +11,12 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::datasource::TableProvider;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::prelude::SessionContext;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt as _;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use shoal_schemas::{ColumnDef, ColumnRole, ColumnType, Kind, Programme, Region, Registry, TableDef};
-use shoal_storage::{LiveFile, Part, StorageError, Store, Table};
+use shoal_storage::{CompactPolicy, CompactReport, LiveFile, Part, StorageError, Store, Table};
 use url::Url;
 
 const UX: Programme = Programme::UserExperience;
@@ -114,6 +116,7 @@ async fn cycles_of_append_expire_purge_and_reopen() {
         let before = table.snapshot().await.unwrap();
         let expired = |f: &LiveFile| f.day <= first;
         let gone: Vec<LiveFile> = before.files().iter().filter(|f| expired(f)).cloned().collect();
+        drop(before);
         let report = table.expire(&expired).await.unwrap();
         assert_eq!(report.removed, gone);
         let purged = table.purge(now_ms).await.unwrap();
@@ -164,6 +167,16 @@ async fn what_is_read_is_what_was_selected() {
     assert_eq!(names, def.columns.iter().map(|c| c.name.clone()).collect());
 }
 
+fn battery() -> ColumnDef {
+    ColumnDef {
+        name: "battery".to_owned(),
+        doc: "Charge.".to_owned(),
+        ty: ColumnType::Integer,
+        role: ColumnRole::Hidden,
+        nullable: true,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grown_definition_reads_old_files_as_null() {
     let dir = tempfile::tempdir().unwrap();
@@ -171,14 +184,7 @@ async fn a_grown_definition_reads_old_files_as_null() {
     let store = open(dir.path()).await;
     let table = store.table(Region::My, &def).await.unwrap();
     table.append(vec![part(&def, DX, 20_000, 5)], "log-MY", 1).await.unwrap();
-    let column = ColumnDef {
-        name: "battery".to_owned(),
-        doc: "Charge.".to_owned(),
-        ty: ColumnType::Integer,
-        role: ColumnRole::Hidden,
-        nullable: true,
-    };
-    def.columns.insert(3, column);
+    def.columns.insert(3, battery());
     let old = table;
     let table = store.table(Region::My, &def).await.unwrap();
     let mut grown = part(&def, DX, 20_000, 4);
@@ -279,4 +285,71 @@ async fn appends_at_once_are_all_in_and_a_purge_among_them_harms_none() {
     assert_eq!(written, 120, "of two with the same version one writes");
     table.purge(now_ms).await.unwrap();
     assert_eq!(number(&table, &|_| true, "SELECT count(event_id) FROM t").await, 120);
+}
+
+/// Ten appends of one day, each with its own rows.
+async fn ten_files(table: &Table, def: &TableDef) {
+    for n in 0..10 {
+        let mut rows = part(def, UX, 20_000, 100 * (n + 1));
+        rows.batch = rows.batch.slice(usize::try_from(100 * n).unwrap(), 100);
+        table.append(vec![rows], "log-DE", i64::try_from(n).unwrap() + 1).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_runs_reads_on_through_a_compaction_and_a_purge() {
+    let dir = tempfile::tempdir().unwrap();
+    let def = definition(Kind::Usage);
+    let store = open(dir.path()).await;
+    let table = store.table(Region::De, &def).await.unwrap();
+    ten_files(&table, &def).await;
+    // One partition: nothing reads ahead of who pulls the stream.
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let provider = table.snapshot().await.unwrap().provider(&|_| true).unwrap();
+    context.register_table("t", provider).unwrap();
+    let plan = context.sql("SELECT event_id FROM t").await.unwrap().create_physical_plan().await.unwrap();
+    let task = context.task_ctx();
+    context.deregister_table("t").unwrap();
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let compacted = table.compact(now_ms, CompactPolicy::default()).await.unwrap();
+    assert_eq!((compacted.groups, compacted.files, compacted.rows), (1, 10, 1000));
+    assert!(compacted.bytes_out < compacted.bytes_in);
+    let purged = table.purge(now_ms).await.unwrap();
+    assert_eq!((purged.files, purged.pinned), (0, 10), "the plan alone holds them");
+    let mut stream = execute_stream(plan, task).unwrap();
+    let mut rows = stream.next().await.unwrap().unwrap().num_rows();
+    assert_eq!(table.purge(now_ms).await.unwrap().pinned, 10, "its stream alone holds them");
+    while let Some(batch) = stream.next().await {
+        rows += batch.unwrap().num_rows();
+    }
+    drop(stream);
+    assert_eq!(rows, 1000);
+    let purged = table.purge(now_ms).await.unwrap();
+    assert_eq!((purged.files, purged.pinned), (10, 0));
+    assert_eq!(number(&table, &|_| true, "SELECT count(DISTINCT event_id) FROM t").await, 1000);
+    assert_eq!(table.committed("log-DE").await.unwrap(), Some(10));
+    assert_eq!(table.compact(now_ms, CompactPolicy::default()).await.unwrap(), CompactReport::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_and_new_files_of_a_grown_table_become_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut def = definition(Kind::Usage);
+    let store = open(dir.path()).await;
+    let table = store.table(Region::De, &def).await.unwrap();
+    ten_files(&table, &def).await;
+    def.columns.insert(3, battery());
+    let table = store.table(Region::De, &def).await.unwrap();
+    let late = part(&definition(Kind::Usage), UX, 20_000, 1100).batch.slice(1000, 100);
+    let charge: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+    let names = late.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    let arrays = names.into_iter().zip(late.columns().to_vec()).chain([("battery".to_owned(), charge)]);
+    let batch = RecordBatch::try_from_iter(arrays).unwrap();
+    table.append(vec![Part { programme: UX, day: 20_000, batch }], "log-DE", 11).await.unwrap();
+    assert_eq!(table.compact(0, CompactPolicy::default()).await.unwrap().files, 11);
+    let all = |_: &LiveFile| true;
+    assert_eq!(table.snapshot().await.unwrap().files().len(), 1);
+    assert_eq!(number(&table, &all, "SELECT count(*) FROM t").await, 1100);
+    assert_eq!(number(&table, &all, "SELECT sum(battery) FROM t WHERE battery IS NOT NULL").await, 4950);
+    assert_eq!(number(&table, &all, "SELECT count(DISTINCT event_id) FROM t").await, 1100);
 }

@@ -152,6 +152,9 @@ fn show_report(report: &Report) -> ExitCode {
         let (purged, purged_bytes) = report.purged_total();
         println!("{files} files, {rows} rows, {bytes} bytes left their tables");
         println!("{purged} files, {purged_bytes} bytes are gone from the disk");
+        if report.pinned_total() > 0 {
+            println!("{} files are being read by queries; run again to delete them", report.pinned_total());
+        }
     }
     for failure in &report.failed {
         eprintln!("shoal: {}/{} did not finish: {}", failure.region, failure.kind, failure.reason);

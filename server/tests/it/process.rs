@@ -4,7 +4,7 @@
 //! is waited for by polling with a deadline.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::http::Door;
@@ -54,11 +54,6 @@ impl Setup<'_> {
             .env("SHOAL_RETENTION_CRON", "")
             .envs(self.variables.iter().copied());
         command
-    }
-
-    /// Runs a command of the binary to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command().args(arguments).output().unwrap()
     }
 
     /// Starts the service; its log lines go to the end of `shoal.log`.

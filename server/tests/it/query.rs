@@ -14,9 +14,10 @@ pub(crate) fn rows(answer: &Value) -> &[Value] {
 }
 
 /// Screens and how many people see each: the last three have fewer than 20.
-const SCREENS: [(&str, usize); 5] = [("home", 400), ("live", 150), ("settings", 19), ("about", 10), ("debug", 1)];
+const SCREENS: [(&str, usize); 5] = [("home", 500), ("live", 300), ("settings", 19), ("about", 10), ("debug", 1)];
 
-/// A world of 400 people in DE and 120 in US. In DE each sees the screens twice, for 1,000 ms each time.
+/// A world of 500 people in DE and 120 in US. In DE each sees the screens twice, for 1,000 ms each time, and half of them
+/// buy three things.
 fn world() -> World {
     let world = World::new();
     let view = |country: &str, person: usize, screen: &str, time: usize| {
@@ -27,6 +28,10 @@ fn world() -> World {
     for (screen, people) in SCREENS {
         german.extend((0..people).flat_map(|p| [view("DE", p, screen, 1), view("DE", p, screen, 2)]));
     }
+    german.extend((0..250).map(|p| {
+        json!({"id": format!("order-{p}"), "event": "purchase", "time": NOON_MS, "user_id": format!("person-{p}"),
+            "properties": {"result": "ok", "items": 3, "amount": 20, "currency": "EUR"}})
+    }));
     for events in german.chunks(500) {
         assert_eq!(world.door().events(&world.keys.app, &batch("DE", events.to_vec()))["rejected"], 0);
     }
@@ -57,19 +62,24 @@ fn answers_are_within_their_intervals_and_noisy() {
     let world = world();
     let door = world.door();
     let of_day = format!("FROM usage WHERE day = DATE '{TODAY}'");
-    let sql = format!("SELECT COUNT(DISTINCT subject) AS people, COUNT(*) AS n, SUM(duration_ms) AS ms, AVG(duration_ms) AS mean {of_day} AND region = 'DE'");
-    let mut counts = Vec::new();
-    let mut inside = 0;
+    let german = format!("{of_day} AND region = 'DE'");
+    // Of screens: 2 * (500 + 300 + 19 + 10 + 1).
+    let sql = format!("SELECT COUNT(DISTINCT subject) AS people, COUNT(*) AS n {german} AND event = 'screen_view'");
+    let (mut counts, mut inside) = (Vec::new(), 0);
     for _ in 0..20 {
         let answer = door.sql(&world.keys.analyst, &sql);
         let row = &rows(&answer)[0];
-        assert_near(row, "people", 400.0);
-        assert_near(row, "n", 1160.0);
-        assert_near(row, "ms", 1_160_000.0);
-        assert!((number(row, "mean") - 1000.0).abs() < 300.0, "{row}");
-        inside += usize::from(number(row, "n_low") <= 1160.0 && 1160.0 <= number(row, "n_high"));
+        assert_near(row, "people", 500.0);
+        assert_near(row, "n", 1660.0);
+        inside += usize::from(number(row, "n_low") <= 1660.0 && 1660.0 <= number(row, "n_high"));
         counts.push(number(row, "n"));
     }
+    let sums = format!("SELECT SUM(items) AS items, SUM(amount) AS amount {german} AND event = 'purchase'");
+    let answer = door.sql(&world.keys.analyst, &sums);
+    assert_near(&rows(&answer)[0], "items", 750.0);
+    assert_near(&rows(&answer)[0], "amount", 5000.0);
+    let mean = format!("SELECT AVG(items) AS mean {german} AND event = 'purchase'");
+    assert_near(&rows(&door.sql(&world.keys.analyst, &mean))[0], "mean", 3.0);
     counts.dedup();
     assert!(counts.len() > 10, "there must be noise: {counts:?}");
     // Of 20 intervals of 95 %, fewer than 13 hold the truth once in 10^6 runs.
@@ -79,17 +89,17 @@ fn answers_are_within_their_intervals_and_noisy() {
     let answer = door.sql(&world.keys.analyst, &sql);
     let regions: Vec<&str> = rows(&answer).iter().map(|r| r["region"].as_str().unwrap()).collect();
     assert_eq!(regions, ["DE", "MY", "SG", "US"], "every public key is shown, empty ones too");
-    for (row, truth) in rows(&answer).iter().zip([400.0, 0.0, 0.0, 120.0]) {
+    for (row, truth) in rows(&answer).iter().zip([500.0, 0.0, 0.0, 120.0]) {
         assert_near(row, "people", truth);
     }
     let both = format!("SELECT COUNT(DISTINCT subject) AS people {of_day}");
-    assert_near(&rows(&door.sql(&world.keys.analyst, &both))[0], "people", 520.0);
+    assert_near(&rows(&door.sql(&world.keys.analyst, &both))[0], "people", 620.0);
 }
 
 #[test]
 fn groups_of_fewer_than_twenty_people_are_never_shown() {
     let world = world();
-    let sql = format!("SELECT screen, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' GROUP BY screen ORDER BY n DESC");
+    let sql = format!("SELECT screen, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' GROUP BY screen ORDER BY people DESC");
     for _ in 0..25 {
         let answer = world.door().sql(&world.keys.analyst, &sql);
         let shown: Vec<&str> = rows(&answer).iter().map(|r| r["screen"].as_str().unwrap()).collect();
@@ -97,11 +107,11 @@ fn groups_of_fewer_than_twenty_people_are_never_shown() {
         for small in ["settings", "about", "debug"] {
             assert!(!answer.to_string().contains(small), "{answer}");
         }
-        assert_near(&rows(&answer)[0], "n", 800.0);
-        assert_near(&rows(&answer)[1], "n", 300.0);
+        assert_near(&rows(&answer)[0], "people", 500.0);
+        assert_near(&rows(&answer)[1], "people", 300.0);
     }
     // Nothing above the release brings them back.
-    let having = format!("SELECT screen, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY screen HAVING COUNT(*) < 100 ORDER BY screen LIMIT 5");
+    let having = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY screen HAVING COUNT(DISTINCT subject) < 100 ORDER BY screen LIMIT 5");
     assert!(rows(&world.door().sql(&world.keys.analyst, &having)).is_empty());
     // A filter that leaves one person gives noise around nothing, not that person.
     let one = format!("SELECT COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND screen = 'debug'");
@@ -173,7 +183,7 @@ fn a_key_asks_about_its_regions_only() {
     let world = world();
     let german = world.key(Scope::Analyst { role: Role::Analyst, regions: vec![Region::De] }).reveal();
     let sql = format!("SELECT COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}'");
-    assert_near(&rows(&world.door().sql(&german, &sql))[0], "people", 400.0);
+    assert_near(&rows(&world.door().sql(&german, &sql))[0], "people", 500.0);
     let other = ask(&world, &german, &json!({"sql": format!("{sql} AND region = 'US'")}));
     assert_eq!((other.status, other.json()["code"].as_str()), (403, Some("not_allowed")));
     let both = ask(&world, &german, &json!({"sql": format!("{sql} AND region IN ('DE', 'US')")}));
@@ -185,7 +195,7 @@ fn a_key_asks_about_its_regions_only() {
 #[test]
 fn an_answer_comes_as_json_csv_and_arrow_and_a_dry_run_costs_nothing() {
     let world = world();
-    let sql = format!("SELECT screen, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY screen ORDER BY n DESC");
+    let sql = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY screen ORDER BY n DESC");
     let key = &world.keys.analyst;
     let question = |format: &str| ask(&world, key, &json!({"sql": sql, "format": format, "precision": "high"})).expect(200);
     let names = ["screen", "n", "n_sd", "n_low", "n_high"];

@@ -63,7 +63,7 @@ fn the_sentry_sdk_for_python_delivers_crash_transaction_and_session() {
     assert_eq!(crashes.len(), 1);
     assert_eq!(text(&crashes[0], "exception_type"), "ValueError");
     let message = text(&crashes[0], "message");
-    assert!(message.contains("no stream for <email> at /Users/<user>/Library"), "{message}");
+    assert!(message.contains("no stream for <identifier> at /Users/<user>/Library"), "{message}");
     assert!(text(&crashes[0], "stack").contains("open_live_view"));
     assert_eq!(text(&crashes[0], "crash_group").len(), 16);
     let loads = tables.events("page_load");

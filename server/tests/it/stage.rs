@@ -140,11 +140,6 @@ impl World {
         self.now_ms.load(Ordering::SeqCst)
     }
 
-    /// Its settings.
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// Where it keeps its data.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.config.data_dir.clone()

@@ -20,7 +20,7 @@ context = {
 analytics.identify(user, {"email": user, "phone": "+49 30 901820"}, context=context)
 analytics.track(user, "Application Opened", {"from_background": False}, context=context, message_id=prefix + "-1")
 analytics.track(user, "click", {"screen": "device_list", "element": "add", "secret": user}, context=context, message_id=prefix + "-2")
-analytics.screen(user, "device_list", {}, context=context, message_id=prefix + "-3") if hasattr(analytics, "screen") else None
+analytics.screen(user, None, "device_list", {}, context=context, message_id=prefix + "-3")
 # The same message again, as a retry would send it.
 analytics.track(user, "click", {"screen": "device_list", "element": "add"}, context=context, message_id=prefix + "-2")
 analytics.flush()
