@@ -6,7 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Fills templates. One a connection; `lane` keeps the ids of connections apart.
-pub(crate) struct Bodies {
+pub struct Bodies {
     lane: u64,
     count: u64,
     state: u64,
@@ -16,7 +16,8 @@ pub(crate) struct Bodies {
 }
 
 impl Bodies {
-    pub(crate) fn new(lane: u64, subjects: u64, countries: Vec<String>) -> Bodies {
+    /// A generator; `lane` tells it from others of the same run.
+    pub fn new(lane: u64, subjects: u64, countries: Vec<String>) -> Bodies {
         let run = now_ms();
         Bodies {
             lane,
@@ -37,7 +38,7 @@ impl Bodies {
     }
 
     /// Replaces the content of `out` with a batch of `events` events.
-    pub(crate) fn fill(&mut self, events: usize, out: &mut Vec<u8>) {
+    pub fn fill(&mut self, events: usize, out: &mut Vec<u8>) {
         out.clear();
         let now = now_ms();
         out.extend_from_slice(

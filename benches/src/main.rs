@@ -8,7 +8,6 @@
 //!
 //! Not here: benches of single functions (`benches/stages.rs`).
 
-mod body;
 mod connection;
 mod process;
 mod report;

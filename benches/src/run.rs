@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use shoal_benches::Bodies;
 
 use crate::Arguments;
-use crate::body::Bodies;
 use crate::connection::{Answer, Connection};
 use crate::process;
 use crate::report::Report;

@@ -180,6 +180,20 @@ impl Ingest {
         self.run(&request, grant).map(Piped::into_answer)
     }
 
+    /// [`Ingest::check`] for the benches: tells `mark` when each stage has ended.
+    ///
+    /// # Errors
+    /// As [`Ingest::accept`].
+    #[doc(hidden)]
+    pub fn check_marked(
+        &self,
+        request: &Request<'_>,
+        grant: &IngestGrant,
+        mark: impl FnMut(pipeline::Stage),
+    ) -> Result<BatchAnswer, Refusal> {
+        pipeline::run_marked(request, grant, &self.gate(), (self.clock)(), mark).map(Piped::into_answer)
+    }
+
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
     ///
     /// # Errors
@@ -237,15 +251,18 @@ impl Ingest {
     }
 
     fn run(&self, request: &Request<'_>, grant: &IngestGrant) -> Result<Piped, Refusal> {
-        let gate = Gate {
+        pipeline::run(request, grant, &self.gate(), (self.clock)())
+    }
+
+    fn gate(&self) -> Gate<'_> {
+        Gate {
             registry: &self.registry,
             keyring: &self.keyring,
             scrubber: &self.scrubber,
             consents: &*self.consents,
             config: &self.config.pipeline,
             geo: self.geo.as_ref(),
-        };
-        pipeline::run(request, grant, &gate, (self.clock)())
+        }
     }
 
     async fn append(&self, batch: CleanBatch) -> Result<Receipt, LogError> {
@@ -309,3 +326,6 @@ impl Opening {
         Ok((Branch { log, runs }, ledger))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,3 +47,5 @@ pub use inflate::Limits;
 pub use ingest::{Ingest, IngestParts};
 pub use metrics::Metrics;
 pub use pipeline::{PipelineConfig, Request};
+#[doc(hidden)]
+pub use pipeline::Stage;

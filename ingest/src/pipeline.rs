@@ -95,6 +95,23 @@ impl Piped {
     }
 }
 
+/// A stage that has ended, for whoever measures them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Bytes as sent to bytes as meant.
+    Inflate,
+    /// Bytes to events.
+    Decode,
+    /// Against the registry; clock and region.
+    Validate,
+    /// Against the consents.
+    Permit,
+    /// Identifiers to pseudonyms.
+    Pseudonymise,
+    /// Free text, and the encoding of rows.
+    Scrub,
+}
+
 /// Runs all stages, the cheapest refusal first.
 ///
 /// # Errors
@@ -105,9 +122,22 @@ pub(crate) fn run<'a>(
     gate: &Gate<'a>,
     now_ms: i64,
 ) -> Result<Piped, Refusal> {
+    run_marked(request, grant, gate, now_ms, |_| ())
+}
+
+/// [`run`], and tells `mark` when each stage has ended.
+pub(crate) fn run_marked<'a>(
+    request: &Request<'a>,
+    grant: &'a IngestGrant,
+    gate: &Gate<'a>,
+    now_ms: i64,
+    mut mark: impl FnMut(Stage),
+) -> Result<Piped, Refusal> {
     let body = inflate(request.body, request.content_encoding, &gate.config.limits)?;
     let body = if request.protocol == Protocol::Native { body } else { surrogate::mend(body) };
+    mark(Stage::Inflate);
     let decoded = decode(request.protocol, &body, gate.registry, &gate.config.limits)?;
+    mark(Stage::Decode);
     let (skipped_items, sentry_event_id) = decoded.aside();
     let layout = Layout::new(gate.registry);
     let rules = Rules {
@@ -120,9 +150,13 @@ pub(crate) fn run<'a>(
     let permission =
         Permission { registry: gate.registry, keyring: gate.keyring, consents: gate.consents, grant };
     let valid = validate(decoded, &rules);
+    mark(Stage::Validate);
     let permitted = permit(valid, &permission);
+    mark(Stage::Permit);
     let pseudonymous = pseudonymise(permitted, gate.keyring, gate.config.epoch_days, &grant.app);
+    mark(Stage::Pseudonymise);
     let scrubbed = scrub(pseudonymous, gate.scrubber, &layout, &grant.app);
+    mark(Stage::Scrub);
     let Tally { outcomes, dropped_properties } = scrubbed.tally;
     debug_assert_eq!(
         scrubbed.batches.iter().map(|b| b.rows().len()).sum::<usize>(),

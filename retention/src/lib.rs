@@ -6,6 +6,7 @@
 //!
 //! - `plan`: which files are past their time; pure
 //! - `run`: plans and runs over a store
+//! - `maintain`: merges small files, and purges what the merges left
 //! - `report`: what a run did, per region, programme and kind
 //! - `metrics`, `error`
 //!
@@ -13,12 +14,14 @@
 //! (`shoal-schemas`, `defs/`), when a run starts (`shoal-server`, `jobs.rs`).
 
 mod error;
+mod maintain;
 mod metrics;
 mod plan;
 mod report;
 mod run;
 
 pub use error::RetentionError;
+pub use maintain::{Compacted, MaintainReport};
 pub use metrics::Metrics;
 pub use plan::{Line, Plan, TableFiles, day_of_ms, is_expired, plan};
 pub use report::{Failure, Purged, Report};

@@ -26,6 +26,9 @@ pub struct Metrics {
     pub(crate) expired_rows: Family<TableLabel, Counter>,
     pub(crate) purged_files: Family<TableLabel, Counter>,
     pub(crate) purged_bytes: Family<TableLabel, Counter>,
+    pub(crate) compacted_files: Family<TableLabel, Counter>,
+    pub(crate) compacted_rows: Family<TableLabel, Counter>,
+    pub(crate) duplicate_rows: Family<TableLabel, Counter>,
     pub(crate) last_success_seconds: Gauge,
 }
 
@@ -38,6 +41,13 @@ impl Metrics {
         registry.register("retention_expired_rows", "Rows that left their table", m.expired_rows.clone());
         registry.register("retention_purged_files", "Files deleted from the disk", m.purged_files.clone());
         registry.register("retention_purged_bytes", "Bytes deleted from the disk", m.purged_bytes.clone());
+        registry.register("retention_compacted_files", "Files merged into fewer", m.compacted_files.clone());
+        registry.register("retention_compacted_rows", "Rows rewritten by merges", m.compacted_rows.clone());
+        registry.register(
+            "retention_duplicate_rows",
+            "Copies of an event that a merge dropped",
+            m.duplicate_rows.clone(),
+        );
         registry.register(
             "retention_last_success_seconds",
             "When the last run without failures ran, seconds since 1970",

@@ -38,9 +38,9 @@ pub struct Progress {
 /// Plans and runs. Cheap to clone; clones share the lock that keeps runs apart.
 #[derive(Clone)]
 pub struct Retention {
-    store: Store,
+    pub(crate) store: Store,
     registry: Arc<Registry>,
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
     running: Arc<Mutex<()>>,
 }
 

@@ -41,6 +41,8 @@ pub struct Config {
     pub ingest: IngestSettings,
     /// What analysts may ask.
     pub query: QuerySettings,
+    /// How tables are kept.
+    pub storage: StorageSettings,
     /// When expired days are purged.
     pub retention: RetentionSettings,
     /// Log lines.
@@ -132,6 +134,13 @@ pub struct QuerySettings {
     pub cells_max: usize,
     /// Longest SQL text, bytes.
     pub sql_bytes_max: usize,
+}
+
+/// How tables are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StorageSettings {
+    /// Minutes from one compaction to the next; none: never.
+    pub compaction_interval_min: Option<u32>,
 }
 
 /// When expired days are purged.

@@ -1,4 +1,4 @@
-//! The one loop that drives everything that happens by itself: the flush, changed access keys, retention.
+//! The one loop that drives everything that happens by itself: the flush, changed access keys, compaction, retention.
 //!
 //! Each job is `run_once(now)` of its own crate. A job that is still running is not started again; a job that fails is
 //! counted, logged, and tried at its next time; a log that has failed stops the service, because nothing can be acknowledged.
@@ -22,6 +22,7 @@ use crate::state::State;
 const TICK: Duration = Duration::from_millis(250);
 /// When a run of retention left files that were being read, or a table unfinished, the next one is this much later, ms.
 const AGAIN_MS: i64 = 60_000;
+const MINUTE_MS: i64 = 60_000;
 
 /// The jobs and when each is due.
 pub(crate) struct Jobs {
@@ -30,6 +31,8 @@ pub(crate) struct Jobs {
     retention_due_ms: Option<i64>,
     retention: Option<JoinHandle<bool>>,
     flush: Option<JoinHandle<Result<(), Error>>>,
+    compaction_due_ms: Option<i64>,
+    compaction: Option<JoinHandle<()>>,
 }
 
 impl Jobs {
@@ -40,7 +43,22 @@ impl Jobs {
             |text: &String| Cron::from_str(text).map_err(|e| Error::Service(format!("retention.cron: {e}")));
         let cron = state.config.retention.cron.as_ref().map(parse).transpose()?;
         let retention_due_ms = cron.as_ref().and_then(|c| next_ms(c, state.now_ms()));
-        Ok(Jobs { state, cron, retention_due_ms, retention: None, flush: None })
+        let mut jobs = Jobs {
+            state,
+            cron,
+            retention_due_ms,
+            retention: None,
+            flush: None,
+            compaction_due_ms: None,
+            compaction: None,
+        };
+        jobs.compaction_due_ms = jobs.next_compaction_ms(jobs.state.now_ms());
+        Ok(jobs)
+    }
+
+    fn next_compaction_ms(&self, now_ms: i64) -> Option<i64> {
+        let minutes = self.state.config.storage.compaction_interval_min?;
+        Some(now_ms.saturating_add(i64::from(minutes) * MINUTE_MS))
     }
 
     /// Runs until told to stop, or until the log has failed.
@@ -53,7 +71,11 @@ impl Jobs {
                 _ = stopping.changed() => break,
             }
         }
-        // A flush or a run of retention is let end: it holds the tables.
+        // A flush or a run of retention is let end: it holds the tables. A merge may take long, and is given up.
+        self.state.retention.stop_maintaining();
+        if let Some(compaction) = self.compaction.take() {
+            let _ = compaction.await;
+        }
         if let Some(flush) = self.flush.take() {
             flush_ended(flush).await?;
         }
@@ -83,7 +105,19 @@ impl Jobs {
             self.retention_due_ms = self.cron.as_ref().and_then(|c| next_ms(c, now_ms));
             self.retention = Some(tokio::spawn(retain(self.state.clone(), now_ms)));
         }
+        let is_due = self.compaction_due_ms.is_some_and(|due| due <= now_ms);
+        if is_due && self.compaction.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.compaction_due_ms = self.next_compaction_ms(now_ms);
+            self.compaction = Some(tokio::spawn(compact(self.state.clone(), now_ms)));
+        }
         Ok(())
+    }
+}
+
+async fn compact(state: web::Data<State>, now_ms: i64) {
+    // A table that fails is logged where it does.
+    if !state.retention.maintain_once(now_ms).await.failed.is_empty() {
+        state.metrics.job_failures.get_or_create(&Job { job: "compaction" }).inc();
     }
 }
 

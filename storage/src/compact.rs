@@ -40,7 +40,7 @@ pub struct CompactReport {
     pub bytes_out: u64,
     /// Rows dropped, because another row had their event id.
     pub duplicates: u64,
-    /// Merges given up, because an expiry took one of their files.
+    /// Merges given up, because an expiry took one of their files or the store is to be left.
     pub aborted: u64,
 }
 
@@ -56,7 +56,7 @@ impl Drop for StopOnDrop {
 impl Table {
     /// Merges small files of the same programme and day, at most `policy.groups_max` times; does nothing while another
     /// compaction of this table runs. Appends, queries and expiries go on meanwhile. When the caller stops waiting, the merge
-    /// at hand is given up. `now_ms` (milliseconds since 1970) is written into the log as the time of the change.
+    /// at hand is given up, and so it is after [`crate::Store::stop_compacting`]. `now_ms` (milliseconds since 1970) is written into the log as the time of the change.
     ///
     /// # Errors
     /// Of the first merge that failed, after the others were done: its files are still in the table as they were.
@@ -72,12 +72,16 @@ impl Table {
         let mut failed: HashSet<String> = HashSet::new();
         let mut error = None;
         for _ in 0..policy.groups_max {
+            if self.inner.is_stopping() {
+                break;
+            }
             let snapshot = self.snapshot().await?;
             let files = snapshot.files().iter().filter(|f| !failed.contains(&f.path));
             let Some(group) = policy.next_group(files) else { break };
             match self.compact_group(&snapshot, &group, now_ms).await {
                 Ok(Some(merged)) => report.count(&group, &merged),
                 Ok(None) => report.aborted += 1,
+                Err(StorageError::Stopped) if self.inner.is_stopping() => report.aborted += 1,
                 Err(e) => {
                     failed.extend(group.into_iter().map(|f| f.path));
                     error = error.or(Some(e));
@@ -102,13 +106,15 @@ impl Table {
         let path = write::new_path(&inner.name, first.programme, first.day)?;
         let in_flight = InFlight::new(inner, vec![path.clone()]);
         let stop = StopOnDrop(Arc::default());
+        let (dropped, owner) = (Arc::clone(&stop.0), Arc::clone(inner));
+        let stopped = Box::new(move || dropped.load(Ordering::Relaxed) || owner.is_stopping());
         let merge = Merge {
             table: inner.name.clone(),
             dir: snapshot.dir.clone(),
             layout: Arc::clone(&snapshot.layout),
             files: group.to_vec(),
             path,
-            stopped: Arc::clone(&stop.0),
+            stopped,
         };
         let pin = snapshot.clone();
         let work = move || {
@@ -141,6 +147,10 @@ impl CompactReport {
 }
 
 impl Inner {
+    fn is_stopping(&self) -> bool {
+        self.lock.stop_compacting.load(Ordering::Relaxed)
+    }
+
     /// Whether the merged file is in the place of its inputs now; not so when one of them had left the table.
     async fn commit_merged(&self, inputs: &[LiveFile], merged: &Merged, now_ms: i64) -> Result<bool> {
         let output = std::slice::from_ref(&merged.written);

@@ -18,7 +18,6 @@ use std::collections::{BinaryHeap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::interleave_record_batch;
@@ -43,8 +42,8 @@ pub(crate) struct Merge {
     pub(crate) files: Vec<LiveFile>,
     /// The path of the output, relative to the table.
     pub(crate) path: String,
-    /// Set when nobody waits for it any more.
-    pub(crate) stopped: Arc<AtomicBool>,
+    /// Whether to give up; asked between two batches.
+    pub(crate) stopped: Box<dyn Fn() -> bool + Send>,
 }
 
 /// A file that no table knows yet, with the rows of its inputs.
@@ -135,7 +134,7 @@ impl Cursor {
 
     /// The next batch that has rows; none is left: false, and the batch at hand is let go.
     fn next_batch(&mut self, merge: &Merge) -> Result<bool> {
-        if merge.stopped.load(Ordering::Relaxed) {
+        if (merge.stopped)() {
             return Err(StorageError::Stopped);
         }
         (self.row, self.keys) = (0, None);

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use object_store::ObjectStore;
 use shoal_schemas::{Kind, Region, TableDef};
@@ -27,6 +28,8 @@ use crate::table::Table;
 /// The exclusive lock of a root; released by the system when the last holder or the process is gone.
 pub(crate) struct RootLock {
     _file: File,
+    /// Compactions of all its tables end as soon as they can.
+    pub(crate) stop_compacting: AtomicBool,
 }
 
 /// One root with the tables of every region and kind. Clones share everything.
@@ -50,6 +53,17 @@ impl Store {
     /// (or this one) has it open.
     pub async fn open(root: &Url) -> Result<Store> {
         Store::open_with(root, Arc::new(SyncedFiles::new())).await
+    }
+
+    /// The tables that this process has opened, in no order.
+    pub async fn tables(&self) -> Vec<Table> {
+        self.inner.tables.lock().await.values().cloned().collect()
+    }
+
+    /// Ends the compactions that run, between two batches, and begins none any more: for the end of a process, which must
+    /// not wait for a long merge. What was committed stays; what was not is left as it was.
+    pub fn stop_compacting(&self) {
+        self.inner.lock.stop_compacting.store(true, Ordering::Relaxed);
     }
 
     /// [`Store::open`] with another object store beneath the Delta logs, for fault injection.
@@ -118,7 +132,7 @@ fn lock(root: PathBuf) -> Result<(PathBuf, RootLock)> {
         .open(&path)
         .map_err(StorageError::io(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok((root, RootLock { _file: file })),
+        Ok(()) => Ok((root, RootLock { _file: file, stop_compacting: AtomicBool::new(false) })),
         Err(TryLockError::WouldBlock) => Err(StorageError::Locked(root)),
         Err(TryLockError::Error(e)) => Err(StorageError::io(&path)(e)),
     }

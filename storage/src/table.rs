@@ -37,7 +37,7 @@ pub(crate) struct Inner {
     pub(crate) left_behind: Mutex<HashSet<String>>,
     /// Held by the one compaction that runs.
     pub(crate) compacting: tokio::sync::Mutex<()>,
-    _lock: Arc<RootLock>,
+    pub(crate) lock: Arc<RootLock>,
 }
 
 /// Files that are about to be written or are, and in no commit yet; forgotten when it is dropped.
@@ -117,7 +117,7 @@ impl Table {
             in_flight: Mutex::default(),
             left_behind: Mutex::default(),
             compacting: tokio::sync::Mutex::default(),
-            _lock: lock,
+            lock,
         };
         Ok(Table { inner: Arc::new(inner) })
     }

@@ -132,7 +132,9 @@ impl Medium for Faulty {
     fn create(&self, name: &str, bytes: u64) -> io::Result<Box<dyn LogFile>> {
         let number = self.change(
             |state| Ok(Faulty::put(state, name, bytes as usize)),
-            |state| drop(Faulty::put(state, name, bytes as usize / 2)),
+            |state| {
+                Faulty::put(state, name, bytes as usize / 2);
+            },
         )?;
         Ok(Box::new(FaultyFile { medium: self.clone(), number }))
     }

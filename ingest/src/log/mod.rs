@@ -29,7 +29,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
     thread::JoinHandle,
 };
@@ -118,10 +118,21 @@ impl Log {
         let (reply, answer) = oneshot::channel();
         let pending = Pending { batch, reply, hold };
         match self.queue.try_send(Command::Append(pending)) {
-            Ok(()) => answer.await.unwrap_or(Err(LogError::Stopped)),
+            Ok(()) => self.answer(answer).await.unwrap_or(Err(LogError::Stopped)),
             Err(TrySendError::Full(_)) => Err(LogError::Full(self.budget.held())),
             Err(TrySendError::Disconnected(_)) => Err(LogError::Stopped),
         }
+    }
+
+    /// Waits for the answer to what was just sent; none when the thread ended before it came to it.
+    async fn answer<T>(&self, mut answer: oneshot::Receiver<T>) -> Option<T> {
+        // The thread says that it has ended, then empties the queue. So what was sent before it said so is dropped, and
+        // what was sent after is not waited for: it was answered before, or never will be.
+        fence(Ordering::SeqCst);
+        if self.shared.stopped.load(Ordering::SeqCst) {
+            return answer.try_recv().ok();
+        }
+        answer.await.ok()
     }
 
     /// Seals the active segment if it was begun at or before this time and holds anything.
@@ -129,7 +140,7 @@ impl Log {
         if self.started.load(Ordering::Acquire) {
             let (done, sealed) = oneshot::channel();
             if self.send(Command::Seal { begun_ms_max, done }).await {
-                let _ = sealed.await;
+                self.answer(sealed).await;
             }
         }
     }
@@ -144,11 +155,11 @@ impl Log {
         if let Thread::Running(handle) = thread {
             let (done, stopped) = oneshot::channel();
             if self.send(Command::Stop { done }).await {
-                let _ = stopped.await;
+                self.answer(stopped).await;
             }
             let _ = tokio::task::spawn_blocking(move || handle.join()).await;
         }
-        self.shared.stopped.store(true, Ordering::Release);
+        self.shared.stopped.store(true, Ordering::SeqCst);
     }
 
     /// Whether it runs: a batch has come since the start.

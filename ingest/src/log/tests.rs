@@ -145,18 +145,24 @@ async fn the_same_batch_a_hundred_times_at_once_is_accepted_once() {
     assert_eq!(held(&log).len(), 50);
 }
 
-#[tokio::test]
-async fn after_a_failed_sync_nothing_is_acknowledged_again() {
-    let medium = Faulty::default();
-    let failed = Failed::new(None);
-    let log = simple(&medium).unwrap();
-    log.append(batch([1])).await.unwrap();
-    medium.fail_sync();
-    for id in [2, 1, 3] {
-        assert_eq!(log.append(batch([id])).await, Err(LogError::Stopped));
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_a_failed_sync_nothing_is_acknowledged_again_and_nobody_waits() {
+    for round in 0..100 {
+        let medium = Faulty::default();
+        let log = Arc::new(simple(&medium).unwrap());
+        log.append(batch([1])).await.unwrap();
+        medium.fail_sync();
+        let posts = (0..8).map(|id| {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move { (log.append(batch([10 + id])).await, log.append(batch([1])).await) })
+        });
+        for post in posts.collect::<Vec<_>>() {
+            let (new, resend) = post.await.unwrap();
+            assert_eq!(new, Err(LogError::Stopped), "round {round}");
+            assert_eq!(resend, Err(LogError::Stopped), "round {round}");
+        }
+        assert_eq!(*log.shared().failed.borrow(), Some(Region::De));
     }
-    drop(failed);
-    assert_eq!(*log.shared().failed.borrow(), Some(Region::De));
 }
 
 #[tokio::test]

@@ -7,7 +7,14 @@
 //! I/O error nothing is answered but `Stopped`, and the thread ends for good. Room for a whole group is made before its
 //! ids are taken for known. Not here: the door (`mod.rs`), the format (`record.rs`).
 
-use std::{io, sync::Arc, sync::atomic::Ordering, time::Instant};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
+    time::Instant,
+};
 
 use crossbeam_channel::Receiver;
 use tokio::sync::oneshot;
@@ -79,7 +86,8 @@ impl From<io::Error> for Trouble {
 impl Writer {
     /// Until the log is stopped or fails.
     pub(super) fn run(self) {
-        let mut ending = Ending { shared: Arc::clone(&self.shared), clean: false };
+        let shared = Arc::clone(&self.shared);
+        let mut ending = Ending { shared, queue: self.queue.clone(), clean: false };
         let mut work = Work { writer: self, active: None, encoder: Encoder::default(), payload: Vec::new() };
         match work.serve() {
             Ok(()) => ending.clean = true,
@@ -87,14 +95,13 @@ impl Writer {
                 tracing::error!(region = %ending.shared.region, %error, "the log has failed and stops")
             }
         }
-        // Before the queue is dropped: whoever finds it closed also finds out why.
-        drop(ending);
     }
 }
 
-/// Says that the thread has ended, and whether it had to; also when it panicked.
+/// Says that the thread has ended, and whether it had to, also when it panicked; leaves nobody waiting.
 struct Ending {
     shared: Arc<Shared>,
+    queue: Receiver<Command>,
     clean: bool,
 }
 
@@ -103,7 +110,10 @@ impl Drop for Ending {
         if !self.clean {
             self.shared.fail();
         }
-        self.shared.stopped.store(true, Ordering::Release);
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        // Dropping the queue does not drop what is in it. Whoever sends after this sees `stopped` (see `Log::answer`).
+        fence(Ordering::SeqCst);
+        while self.queue.try_recv().is_ok() {}
     }
 }
 

@@ -112,6 +112,7 @@ fn check_policy(config: &Config, programme: Option<Programme>, policy: Option<&s
 
 fn listing(keys: &[KeyRecord]) -> Table {
     let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
     table.set_header(["id", "for", "regions", "scope", "made", "revoked"]);
     for key in keys {
         let (what, regions, scope) = match &key.scope {

@@ -164,6 +164,7 @@ fn show_report(report: &Report) -> ExitCode {
 
 fn lines_table(lines: &[Line]) -> Table {
     let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
     table.set_header([
         "region",
         "programme",

@@ -2,6 +2,7 @@
 //!
 //! Not here: how an answer comes about (`shoal-query`).
 
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde_json::Value;
 
@@ -11,6 +12,7 @@ pub(crate) fn answer_table(answer: &Value) -> String {
     let columns: Vec<Shown> = shown_columns(answer);
     if !columns.is_empty() && !is_dry_run(answer) {
         let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED);
         table.set_header(columns.iter().map(|c| c.title.clone()));
         for row in rows(answer) {
             table.add_row(columns.iter().map(|c| c.cell(row)));

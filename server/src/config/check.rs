@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use shoal_privacy::budget::{Precision, Preset};
 
-use super::{Config, ConfigError, HttpConfig, IngestSettings, QuerySettings, Raw, RetentionSettings};
+use super::{
+    Config, ConfigError, HttpConfig, IngestSettings, QuerySettings, Raw, RetentionSettings, StorageSettings,
+};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,12 @@ pub(super) fn validate(raw: &Raw) -> Result<Config, ConfigError> {
         http: http(raw, &mut wrong),
         ingest: ingest(raw),
         query: query(raw, &mut wrong),
+        storage: StorageSettings {
+            compaction_interval_min: match raw.number("storage.compaction_interval_min") {
+                0 => None,
+                minutes => Some(minutes),
+            },
+        },
         retention: RetentionSettings { cron: raw.text("retention.cron").map(str::to_owned) },
         log: log(raw, &mut wrong),
     };

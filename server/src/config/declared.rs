@@ -84,6 +84,7 @@ pub const DECLARED: &[DeclaredKey] = &[
     key("query.rows_max", Number(2_000_000, 1_000, 1_000_000_000)),
     key("query.cells_max", Number(100_000, 10, 10_000_000)),
     key("query.sql_bytes_max", Number(16 * KIB, 64, MIB)),
+    key("storage.compaction_interval_min", Number(10, 0, 1_440)),
     key("retention.cron", Text("17 3 * * *")),
     key("log.format", Text("text")),
     key("log.level", Text("info")),

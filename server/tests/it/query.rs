@@ -99,7 +99,7 @@ fn answers_are_within_their_intervals_and_noisy() {
 #[test]
 fn groups_of_fewer_than_twenty_people_are_never_shown() {
     let world = world();
-    let sql = format!("SELECT screen, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' GROUP BY screen ORDER BY people DESC");
+    let sql = format!("SELECT screen, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' AND event = 'screen_view' GROUP BY screen ORDER BY people DESC");
     for _ in 0..25 {
         let answer = world.door().sql(&world.keys.analyst, &sql);
         let shown: Vec<&str> = rows(&answer).iter().map(|r| r["screen"].as_str().unwrap()).collect();
@@ -111,7 +111,7 @@ fn groups_of_fewer_than_twenty_people_are_never_shown() {
         assert_near(&rows(&answer)[1], "people", 300.0);
     }
     // Nothing above the release brings them back.
-    let having = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY screen HAVING COUNT(DISTINCT subject) < 100 ORDER BY screen LIMIT 5");
+    let having = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen HAVING COUNT(DISTINCT subject) < 100 ORDER BY screen LIMIT 5");
     assert!(rows(&world.door().sql(&world.keys.analyst, &having)).is_empty());
     // A filter that leaves one person gives noise around nothing, not that person.
     let one = format!("SELECT COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND screen = 'debug'");
@@ -195,7 +195,7 @@ fn a_key_asks_about_its_regions_only() {
 #[test]
 fn an_answer_comes_as_json_csv_and_arrow_and_a_dry_run_costs_nothing() {
     let world = world();
-    let sql = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY screen ORDER BY n DESC");
+    let sql = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen ORDER BY n DESC");
     let key = &world.keys.analyst;
     let question = |format: &str| ask(&world, key, &json!({"sql": sql, "format": format, "precision": "high"})).expect(200);
     let names = ["screen", "n", "n_sd", "n_low", "n_high"];

@@ -253,7 +253,7 @@ async fn an_expiry_during_a_merge_wins() {
         layout: Arc::clone(&snapshot.layout),
         files: snapshot.files().to_vec(),
         path: write::new_path("US/usage", UX, 20_000).unwrap(),
-        stopped: Arc::default(),
+        stopped: Box::new(|| false),
     };
     let merged = merge.run().unwrap();
     assert_eq!((merged.written.file.rows, data_files(dir.path())), (90, 10));
@@ -261,7 +261,7 @@ async fn an_expiry_during_a_merge_wins() {
     table.expire(&|f| f.path == gone).await.unwrap();
     assert!(!table.inner.commit_merged(snapshot.files(), &merged, 0).await.unwrap());
     assert_eq!((rows(&table).await, data_files(dir.path())), (80, 9), "the merged file is gone");
-    let stopped = Merge { stopped: Arc::new(AtomicBool::new(true)), ..merge };
+    let stopped = Merge { stopped: Box::new(|| true), ..merge };
     assert!(matches!(stopped.run(), Err(StorageError::Stopped)));
     assert_eq!(data_files(dir.path()), 9, "nothing is left of a merge that nobody waits for");
 }
@@ -280,11 +280,23 @@ async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
         layout: Arc::clone(&snapshot.layout),
         files,
         path: write::new_path("US/usage", UX, 20_000).unwrap(),
-        stopped: Arc::default(),
+        stopped: Box::new(|| false),
     };
     let found = merge.run();
     assert!(matches!(found, Err(StorageError::RowCount { expected: 91, found: 90, .. })));
     assert_eq!(data_files(dir.path()), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_to_be_left_compacts_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    nine(&table).await;
+    table.inner.lock.stop_compacting.store(true, Ordering::Relaxed);
+    assert_eq!(table.compact(0, EAGER).await.unwrap(), CompactReport::default());
+    drop(table);
+    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    assert_eq!(table.compact(0, EAGER).await.unwrap().files, 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]

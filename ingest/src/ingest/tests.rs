@@ -1,0 +1,125 @@
+//! The door with real files and real tables: post, post again, flush, start again.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use shoal_schemas::{Programme, Protocol};
+
+use super::*;
+
+const NOW_MS: i64 = 1_790_000_000_000;
+
+async fn open(root: &Path, keyring: &Arc<Keyring>) -> Ingest {
+    let store = Store::open(&url::Url::from_directory_path(root).unwrap()).await.unwrap();
+    let parts = IngestParts {
+        registry: Arc::new(Registry::load(None).unwrap()),
+        keyring: Arc::clone(keyring),
+        store,
+        clock: Arc::new(|| NOW_MS),
+        metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
+        geo: None,
+    };
+    let mut config = IngestConfig { data_dir: root.to_owned(), ..IngestConfig::default() };
+    config.log.segment_bytes_max = 1 << 20;
+    config.log.group_bytes_max = 1 << 18;
+    config.log.free_bytes_min = 0;
+    Ingest::open(config, parts).await.unwrap()
+}
+
+fn grant() -> IngestGrant {
+    let registry = Registry::load(None).unwrap();
+    let programme = registry.programme(Programme::UserExperience);
+    IngestGrant {
+        key_id: "k".into(),
+        app: "app".into(),
+        programme: Some(Programme::UserExperience),
+        asserted_policy: programme.policy_versions.last().cloned(),
+        regions: Region::ALL.to_vec(),
+    }
+}
+
+fn request(body: &str) -> Request<'_> {
+    Request {
+        protocol: Protocol::Native,
+        content_type: None,
+        content_encoding: None,
+        body: body.as_bytes(),
+        peer: None,
+        received_ms: NOW_MS,
+    }
+}
+
+fn events() -> String {
+    let event = |id: u32, country: &str| {
+        format!(
+            r#"{{"id":"e{id}","event":"app_open","time":{},"user_id":"kermit-{id}","country":"{country}"}}"#,
+            NOW_MS - 5000
+        )
+    };
+    let list: Vec<String> = (0..10).map(|id| event(id, if id % 2 == 0 { "DE" } else { "US" })).collect();
+    format!("[{},{{\"event\":\"no_such_event\"}}]", list.join(","))
+}
+
+fn counts(answer: &BatchAnswer) -> (u64, u64, u64, u64) {
+    (answer.accepted, answer.duplicate, answer.withheld, answer.rejected)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_in_its_regions_table_once_however_often_it_is_sent() {
+    let root = tempfile::tempdir().unwrap();
+    let keyring = Arc::new(Keyring::ephemeral());
+    let body = events();
+    let ingest = open(root.path(), &keyring).await;
+    assert_eq!(counts(&ingest.check(request(&body), &grant()).unwrap()), (10, 0, 0, 1), "checked, not kept");
+    assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (10, 0, 0, 1));
+    assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (0, 10, 0, 1));
+    // Not stopped: as after kill -9, the events are in the log only.
+    drop(ingest);
+    let ingest = open(root.path(), &keyring).await;
+    assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (0, 10, 0, 1));
+    let report = ingest.flush(NOW_MS, true).await.unwrap();
+    assert_eq!((report.segments, report.rows), (2, 10));
+    ingest.stop().await.unwrap();
+    assert_eq!(ingest.accept(request(&body), &grant()).await.unwrap_err().status, 503);
+    drop(ingest);
+    let ingest = open(root.path(), &keyring).await;
+    assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (0, 10, 0, 1));
+    ingest.stop().await.unwrap();
+    drop(ingest);
+    let store = Store::open(&url::Url::from_directory_path(root.path()).unwrap()).await.unwrap();
+    let registry = Registry::load(None).unwrap();
+    for (region, rows) in [(Region::De, 5), (Region::Us, 5), (Region::Sg, 0)] {
+        let table = store.table(region, registry.table(Kind::Usage)).await.unwrap();
+        let found: u64 = table.snapshot().await.unwrap().files().iter().map(|f| f.rows).sum();
+        assert_eq!(found, rows, "{region}");
+    }
+    assert!(!root.path().join("sg/log").exists(), "a region without events has no log");
+    assert_eq!(files_with(root.path(), b"kermit"), 0);
+    assert!(files_with(root.path(), b"app_open") > 0, "the search works");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_much_in_flight_is_refused_with_a_time_to_come_back() {
+    let root = tempfile::tempdir().unwrap();
+    let ingest = open(root.path(), &Arc::new(Keyring::ephemeral())).await;
+    let hold = ingest.budget.reserve(ingest.config.log.in_flight_bytes_max).ok();
+    let refusal = ingest.accept(request(&events()), &grant()).await.unwrap_err();
+    assert_eq!((refusal.status, refusal.retry_after_s), (429, Some(1)));
+    drop(hold);
+    assert_eq!(counts(&ingest.accept(request(&events()), &grant()).await.unwrap()), (10, 0, 0, 1));
+    ingest.stop().await.unwrap();
+}
+
+/// Files below a directory that hold these bytes.
+fn files_with(directory: &Path, bytes: &[u8]) -> u64 {
+    let mut found = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found += files_with(&path, bytes);
+        } else {
+            found += u64::from(std::fs::read(&path).unwrap().windows(bytes.len()).any(|w| w == bytes));
+        }
+    }
+    found
+}
