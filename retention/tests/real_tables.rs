@@ -211,3 +211,30 @@ async fn progress_comes_for_every_table_and_ends_with_all_of_them() {
     let all = Region::ALL.len() * Kind::ALL.len();
     assert_eq!(seen, (0..=all).map(|done| (done, all)).collect::<Vec<_>>());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_files_become_one_and_a_resend_that_came_late_is_there_once() {
+    let world = world().await;
+    let table = world.table(Kind::Usage).await;
+    let def = world.registry.table(Kind::Usage);
+    let ux = Programme::UserExperience;
+    for version in 1..=9 {
+        // The ninth brings the rows of the eighth again.
+        let marker = format!("flush-{}", version.min(8));
+        table.append(vec![part(def, ux, TODAY, &marker)], "log-DE", version).await.unwrap();
+    }
+    let now_ms = i64::from(TODAY) * DAY_MS;
+    let report = world.retention.maintain_once(now_ms).await;
+    assert_eq!((report.compacted.len(), report.failed.len()), (1, 0));
+    let compacted = &report.compacted[0];
+    assert_eq!((compacted.files, compacted.files_new, compacted.purged_files), (9, 1, 9));
+    assert_eq!((compacted.rows, compacted.duplicates, compacted.pinned), (40, 5, 0));
+    let files = table.snapshot().await.unwrap().files().to_vec();
+    assert_eq!((files.len(), files[0].rows), (1, 40));
+    assert!(world.retention.maintain_once(now_ms).await.compacted.is_empty());
+    world.retention.stop_maintaining();
+    for version in 10..=20 {
+        table.append(vec![part(def, ux, TODAY, "more")], "log-DE", version).await.unwrap();
+    }
+    assert!(world.retention.maintain_once(now_ms).await.compacted.is_empty(), "none begins any more");
+}

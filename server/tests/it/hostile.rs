@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::http::{Door, read_answer};
 use crate::marks;
 use crate::process::{Process, Setup};
-use crate::stage::{Keys, batch, click};
+use crate::stage::{Keys, NOON_MS, batch, click};
 
 const LIMITS: [(&str, &str); 6] = [
     ("SHOAL_INGEST_BODY_BYTES_MAX", "262144"),
@@ -104,7 +104,9 @@ impl Target {
 fn broken_bodies_break_nothing() {
     let count: usize = std::env::var("SHOAL_HOSTILE_BODIES").map_or(1000, |text| text.parse().unwrap());
     let target = Target::start();
-    let native = batch("DE", (0..3).map(|at| click(&format!("m-{at}"), "u", "a")).collect()).to_string().into_bytes();
+    let mut native = batch("DE", (0..3).map(|at| click(&format!("m-{at}"), "u", "a")).collect());
+    native["sent_at"] = json!(NOON_MS);
+    let native = native.to_string().into_bytes();
     let sentry_key = format!("Sentry sentry_key={}", target.keys.asserting.reveal_for_dsn());
     let bearer = format!("Bearer {}", target.keys.app);
     let doors: [(&str, (&str, &str), Vec<Vec<u8>>); 3] = [

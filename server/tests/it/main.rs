@@ -13,12 +13,14 @@
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
+//! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
 //! both; `tables` reads what they wrote with other programs; `search` and `marks` are for the canary.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
 mod canary;
+mod compaction;
 mod consent;
 mod delta;
 mod durability;
@@ -35,4 +37,3 @@ mod search;
 mod smoke;
 mod stage;
 mod tables;
-mod world;

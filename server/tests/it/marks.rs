@@ -27,6 +27,9 @@ pub(crate) const STEUER_ID: &str = "65929970489";
 pub(crate) const NRIC: &str = "S1234567D";
 pub(crate) const MYKAD: &str = "900101-14-5678";
 
+/// When the envelope was sent, by its client's clock; the times in it are shortly before, whatever the server's clock says.
+const SENT_AT: &str = "2026-11-22T03:19:12Z";
+
 /// All of them.
 pub(crate) const ALL: [&str; 20] = [
     USER, INSTALL, DEVICE, SERIAL, SESSION, EMAIL, PHONE, MAC, IP4, IP6, IMEI, LATITUDE, LONGITUDE, NAME, DEVICE_NAME,
@@ -126,10 +129,10 @@ pub(crate) fn segment() -> Value {
 /// Envelopes as Sentry SDKs send them.
 pub(crate) fn sentry() -> Vec<u8> {
     let item = |header: Value, payload: &Value| format!("{header}\n{payload}\n");
-    let mut body = format!("{}\n", json!({"event_id": "fc6d8c0c43fc4630ad850ee518f1b9d0", "trace": bag(), "dsn": TOKEN}));
+    let mut body = format!("{}\n", json!({"event_id": "fc6d8c0c43fc4630ad850ee518f1b9d0", "sent_at": SENT_AT, "trace": bag(), "dsn": TOKEN}));
     body += &item(json!({"type": "event", "filename": EMAIL}), &crash());
     body += &item(json!({"type": "transaction"}), &transaction());
-    body += &item(json!({"type": "session"}), &json!({"sid": SESSION, "init": true, "started": "2026-11-22T10:00:00Z",
+    body += &item(json!({"type": "session"}), &json!({"sid": SESSION, "init": true, "started": "2026-11-22T03:19:00Z",
         "status": "exited", "errors": 1, "did": USER, "attrs": {"release": "camera@4.2.0", "ip_address": IP4, "user_agent": sentence()}}));
     for kind in ["user_report", "feedback", "client_report", "check_in", "log", "profile", EMAIL] {
         body += &item(json!({"type": kind, "name": EMAIL}), &bag());
@@ -168,7 +171,7 @@ fn transaction() -> Value {
         "description": url, "start_timestamp": 1_795_317_550.1, "timestamp": 1_795_317_550.2,
         "data": {"http.response.status_code": 503, "url": url, "http.query": sentence(), "error.type": EMAIL, "bag": bag()}});
     json!({
-        "event_id": "ab6d8c0c43fc4630ad850ee518f1b9d1", "type": "transaction", "transaction": url,
+        "event_id": "ab6d8c0c43fc4630ad850ee518f1b9d1", "type": "transaction", "transaction": format!("/x?token={TOKEN}"),
         "start_timestamp": 1_795_317_550.0, "timestamp": 1_795_317_550.5, "release": "camera@4.2.0",
         "user": {"id": USER, "email": EMAIL, "ip_address": IP4, "geo": {"country_code": "DE"}},
         "contexts": {"trace": {"op": "ui.load", "trace_id": "748027cf75c24a9bb7568952c55fe955", "data": bag()}},

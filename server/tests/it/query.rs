@@ -14,7 +14,7 @@ pub(crate) fn rows(answer: &Value) -> &[Value] {
 }
 
 /// Screens and how many people see each: the last three have fewer than 20.
-const SCREENS: [(&str, usize); 5] = [("home", 500), ("live", 300), ("settings", 19), ("about", 10), ("debug", 1)];
+const SCREENS: [(&str, usize); 5] = [("home", 500), ("live", 300), ("albums", 19), ("archive", 10), ("wizard", 1)];
 
 /// A world of 500 people in DE and 120 in US. In DE each sees the screens twice, for 1,000 ms each time, and half of them
 /// buy three things.
@@ -104,7 +104,7 @@ fn groups_of_fewer_than_twenty_people_are_never_shown() {
         let answer = world.door().sql(&world.keys.analyst, &sql);
         let shown: Vec<&str> = rows(&answer).iter().map(|r| r["screen"].as_str().unwrap()).collect();
         assert_eq!(shown, ["home", "live"]);
-        for small in ["settings", "about", "debug"] {
+        for small in ["albums", "archive", "wizard"] {
             assert!(!answer.to_string().contains(small), "{answer}");
         }
         assert_near(&rows(&answer)[0], "people", 500.0);
@@ -114,7 +114,7 @@ fn groups_of_fewer_than_twenty_people_are_never_shown() {
     let having = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen HAVING COUNT(DISTINCT subject) < 100 ORDER BY screen LIMIT 5");
     assert!(rows(&world.door().sql(&world.keys.analyst, &having)).is_empty());
     // A filter that leaves one person gives noise around nothing, not that person.
-    let one = format!("SELECT COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND screen = 'debug'");
+    let one = format!("SELECT COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND screen = 'wizard'");
     assert_near(&rows(&world.door().sql(&world.keys.analyst, &one))[0], "n", 2.0);
 }
 
@@ -165,7 +165,7 @@ fn a_refusal_is_the_same_whatever_the_tables_hold() {
     for sql in [
         "SELECT screen FROM usage",
         "SELECT COUNT(*) FROM usage WHERE screen = 7",
-        "SELECT MIN(duration_ms) FROM usage WHERE screen = 'debug'",
+        "SELECT MIN(duration_ms) FROM usage WHERE screen = 'wizard'",
         "SELECT COUNT(*) FROM usage WHERE day = DATE '1999-01-01'",
     ] {
         let [a, b] = [&full, &empty].map(|w| ask(w, &w.keys.analyst, &json!({"sql": sql})));

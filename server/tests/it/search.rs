@@ -49,6 +49,9 @@ impl Searcher {
     /// What is in there: `marker as form`, each once, with what stands around it.
     pub(crate) fn hits(&self, bytes: &[u8]) -> Vec<String> {
         let mut hits: Vec<String> = Vec::new();
+        // Files of the log are mostly zeros that wait to be written over.
+        let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+        let bytes = &bytes[..end];
         for at in 0..bytes.len().saturating_sub(PREFIX - 1) {
             if !self.begins[usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])] {
                 continue;

@@ -15,6 +15,7 @@ sentry_sdk.init(
     auto_session_tracking=True,
 )
 sentry_sdk.set_user({"id": user, "email": user, "ip_address": "203.0.113.77", "geo": {"country_code": "DE"}})
+sentry_sdk.get_isolation_scope().start_session(session_mode="application")
 sentry_sdk.add_breadcrumb(message="signed in as " + user, category="auth")
 
 
@@ -28,5 +29,6 @@ try:
     open_live_view(user)
 except ValueError as error:
     sentry_sdk.capture_exception(error)
+sentry_sdk.get_isolation_scope().end_session()
 sentry_sdk.flush(timeout=10)
 sentry_sdk.get_client().close(timeout=10)

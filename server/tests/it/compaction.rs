@@ -1,0 +1,45 @@
+//! The files of many flushes become few while the service runs, and every event is there once.
+
+use std::collections::BTreeSet;
+
+use crate::process::until;
+use crate::stage::{NOON_MS, World, batch, click};
+use crate::tables::{Tables, files, text};
+
+const FLUSHES: usize = 12;
+const INTERVAL_MS: i64 = 10 * 60_000;
+
+fn data_files(world: &World) -> usize {
+    let data = |path: &std::path::PathBuf| {
+        path.extension().is_some_and(|e| e == "parquet") && path.to_string_lossy().contains("/day=")
+    };
+    files(&world.data_dir()).iter().filter(|path| data(path)).count()
+}
+
+#[test]
+fn the_files_of_many_flushes_are_merged_by_themselves() {
+    let mut world = World::new();
+    for flush in 0..FLUSHES {
+        let clicks = (0..30).map(|n| click(&format!("{flush}-{n}"), &format!("person-{n}"), "a")).collect();
+        let answer = world.door().events(&world.keys.app, &batch("DE", clicks));
+        assert_eq!(answer["accepted"], 30, "{answer}");
+        world.flush();
+    }
+    assert_eq!(data_files(&world), FLUSHES);
+    world.set_now_ms(NOON_MS + INTERVAL_MS);
+    until("a compaction", || (data_files(&world) == 1).then_some(()));
+    let ids = |world: &World| {
+        let tables = Tables::read(&world.data_dir());
+        let rows = tables.events("click");
+        assert_eq!(rows.len(), FLUSHES * 30);
+        rows.iter().map(|(_, row)| text(row, "event_id").to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(ids(&world).len(), FLUSHES * 30);
+    // A resend is known at the door, whatever became of the files; and the table goes on.
+    let again = batch("DE", vec![click("0-0", "person-0", "a")]);
+    assert_eq!(world.door().events(&world.keys.app, &again)["duplicate"], 1);
+    let before = ids(&world);
+    world.restart(|_| {});
+    assert_eq!(ids(&world), before);
+    assert_eq!(data_files(&world), 1);
+}
