@@ -160,7 +160,9 @@ fn privacy(c: &mut Criterion) {
     group.bench_function("is_clean of a dimension", |b| b.iter(|| scrubber.is_clean("device_list")));
     let gaussian = DiscreteGaussian::new(Variance::new(250, 1).unwrap());
     let mut entropy = OsEntropy::new();
-    group.bench_function("discrete Gaussian, sigma 15.8", |b| b.iter(|| gaussian.sample(&mut entropy).unwrap()));
+    group.bench_function("discrete Gaussian, sigma 15.8", |b| {
+        b.iter(|| gaussian.sample(&mut entropy).unwrap())
+    });
     let limits = Limits::new(1, vec![Clamp::Count(50)]).unwrap();
     let rows = contributions();
     group.bench_function("bound 100,000 rows, L0 1", |b| {

@@ -92,8 +92,11 @@ impl Bodies {
     }
 }
 
+/// Writes the properties of an event with values that vary with the number.
+type Write = fn(u64, &mut std::fmt::Formatter<'_>) -> std::fmt::Result;
+
 /// Events and the shape of their properties, in the mix of a camera app.
-const EVENTS: [(&str, fn(u64, &mut std::fmt::Formatter<'_>) -> std::fmt::Result); 5] = [
+const EVENTS: [(&str, Write); 5] = [
     ("click", |r, f| {
         write!(
             f,

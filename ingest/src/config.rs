@@ -66,7 +66,7 @@ impl Default for IngestConfig {
 impl Default for LogConfig {
     fn default() -> LogConfig {
         LogConfig {
-            segment_bytes_max: 32 << 20,
+            segment_bytes_max: 16 << 20,
             group_bytes_max: 1 << 20,
             queue_batches_max: 4096,
             in_flight_bytes_max: 32 << 20,

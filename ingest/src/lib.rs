@@ -46,6 +46,6 @@ pub use grant::IngestGrant;
 pub use inflate::Limits;
 pub use ingest::{Ingest, IngestParts};
 pub use metrics::Metrics;
-pub use pipeline::{PipelineConfig, Request};
 #[doc(hidden)]
 pub use pipeline::Stage;
+pub use pipeline::{PipelineConfig, Request};

@@ -14,7 +14,8 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 const ARGUMENTS_MAX: usize = 5;
 
-const CRATES: [&str; 8] = ["schemas", "privacy", "storage", "ingest", "query", "retention", "server", "benches"];
+const CRATES: [&str; 8] =
+    ["schemas", "privacy", "storage", "ingest", "query", "retention", "server", "benches"];
 
 /// Crate, and the crates of this workspace that it may use.
 const EDGES: [(&str, &[&str]); 8] = [
@@ -109,7 +110,8 @@ fn files_and_functions_keep_their_size_and_open_with_their_purpose() {
         let shown = path.strip_prefix(root()).unwrap().display().to_string();
         let lines = text.lines().count();
         if lines > FILE_LINES_MAX {
-            writeln!(broken, "{shown}: {lines} lines, at most {FILE_LINES_MAX}: split it by purpose").unwrap();
+            writeln!(broken, "{shown}: {lines} lines, at most {FILE_LINES_MAX}: split it by purpose")
+                .unwrap();
         }
         if !text.starts_with("//!") {
             writeln!(broken, "{shown}: must open with `//!`: its purpose and what is not here").unwrap();
@@ -118,10 +120,12 @@ fn files_and_functions_keep_their_size_and_open_with_their_purpose() {
         functions.visit_file(&syn::parse_file(&text).unwrap());
         for (name, line, lines, arguments) in functions.found {
             if lines > FUNCTION_LINES_MAX {
-                writeln!(broken, "{shown}:{line}: fn {name} has {lines} lines, at most {FUNCTION_LINES_MAX}").unwrap();
+                writeln!(broken, "{shown}:{line}: fn {name} has {lines} lines, at most {FUNCTION_LINES_MAX}")
+                    .unwrap();
             }
             if arguments > ARGUMENTS_MAX {
-                writeln!(broken, "{shown}:{line}: fn {name} takes {arguments}, at most {ARGUMENTS_MAX}").unwrap();
+                writeln!(broken, "{shown}:{line}: fn {name} takes {arguments}, at most {ARGUMENTS_MAX}")
+                    .unwrap();
             }
         }
     }
@@ -133,7 +137,10 @@ fn crates_depend_one_way() {
     for (name, allowed) in EDGES {
         for dependency in dependencies(name, "dependencies") {
             if let Some(other) = dependency.strip_prefix("shoal-") {
-                assert!(allowed.contains(&other), "{name} must not depend on {other}: see docs/architecture.md");
+                assert!(
+                    allowed.contains(&other),
+                    "{name} must not depend on {other}: see docs/architecture.md"
+                );
             }
         }
     }
@@ -177,7 +184,31 @@ fn there_is_no_room_for_leftovers() {
     for name in ["common", "utils", "util", "helpers", "misc"] {
         assert!(!root().join(name).exists(), "no crate `{name}`: put each thing where it belongs");
         for path in all_rust_files() {
-            assert!(path.file_stem().is_none_or(|s| s != name), "{}: name it after what it does", path.display());
+            assert!(
+                path.file_stem().is_none_or(|s| s != name),
+                "{}: name it after what it does",
+                path.display()
+            );
         }
+    }
+}
+
+/// A promise in the docs names the tests that prove it: they must be there.
+#[test]
+fn every_test_that_the_guarantees_name_exists() {
+    let text = std::fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
+    let sources: String = all_rust_files().iter().map(|p| std::fs::read_to_string(p).unwrap()).collect();
+    let named: Vec<&str> = text
+        .lines()
+        .filter(|l| l.starts_with('|'))
+        .filter_map(|l| l.split('|').nth(3))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(named.len() > 30, "the table must be readable");
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/guarantees.md names tests that are not there: {missing:?}");
+    let places = text.lines().filter(|l| l.starts_with('|')).filter_map(|l| l.split('|').nth(2));
+    for place in places.flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+        assert!(root().join(place).exists(), "docs/guarantees.md names {place}, which is not there");
     }
 }

@@ -21,6 +21,9 @@ const FORMAT: u32 = 1;
 const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 const CONSENTS: TableDefinition<&[u8; 17], &[u8]> = TableDefinition::new("consents");
 
+/// A recorded consent as it is kept: programme, digest of the subject, the record's bytes.
+pub type ConsentEntry = (Programme, [u8; 16], Vec<u8>);
+
 /// The ledger file of one region. Clones share it; one process has it open.
 #[derive(Clone)]
 pub struct Ledger {
@@ -66,7 +69,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StorageError::Ledger`] when the file cannot be read.
-    pub fn consents(&self) -> Result<Vec<(Programme, [u8; 16], Vec<u8>)>> {
+    pub fn consents(&self) -> Result<Vec<ConsentEntry>> {
         let read = self.db.begin_read().map_err(redb::Error::from)?;
         let table = read.open_table(CONSENTS).map_err(redb::Error::from)?;
         let mut found = Vec::new();

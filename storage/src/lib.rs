@@ -44,7 +44,7 @@ pub use append::{AppendReport, Part};
 pub use compact::CompactReport;
 pub use error::StorageError;
 pub use expire::ExpireReport;
-pub use ledger::Ledger;
+pub use ledger::{ConsentEntry, Ledger};
 pub use purge::PurgeReport;
 pub use snapshot::{LiveFile, Snapshot};
 pub use store::Store;

@@ -161,7 +161,7 @@ impl Pattern {
                 _ => next_boundary(text, whole.start()),
             };
         }
-        (at < text.len()).then(|| Found { secret: at..text.len() })
+        (at < text.len()).then_some(Found { secret: at..text.len() })
     }
 
     /// The match that begins after a percent escape, when the one at `start` begins within it: `%22` and a number that

@@ -42,7 +42,7 @@ fn luhn_sum_is_zero(digits: &[u32]) -> bool {
     let doubled = |d: u32| if d > 4 { 2 * d - 9 } else { 2 * d };
     let sum: u32 =
         digits.iter().rev().enumerate().map(|(at, d)| if at % 2 == 1 { doubled(*d) } else { *d }).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// A card number of 13 to 19 digits; the longest part from the start that ends where a group of digits ends.

@@ -166,10 +166,10 @@ fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
         return Err(FORM);
     };
     let text = match value.as_ref() {
-        Expr::Value(ValueWithSpan { value, span: _ }) => match value {
-            SqlValue::SingleQuotedString(text) | SqlValue::Number(text, false) => text,
-            _ => return Err(FORM),
-        },
+        Expr::Value(ValueWithSpan {
+            value: SqlValue::SingleQuotedString(text) | SqlValue::Number(text, false),
+            span: _,
+        }) => text,
         _ => return Err(FORM),
     };
     let (number, unit) = match (text.trim().split_once(' '), leading_field) {

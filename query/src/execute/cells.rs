@@ -15,11 +15,14 @@ use crate::calendar::{Grain, HOUR_MS};
 use crate::expr::{Scalar, Type, Value};
 use crate::private_query::{KeyKind, PrivateQuery};
 
+/// Combinations of codes by number: to look a number up, and to read it back.
+type Combinations = (HashMap<Box<[u32]>, u32>, Vec<Box<[u32]>>);
+
 /// The groups of one region.
 pub(crate) struct Cells {
     columns: Vec<KeyColumn>,
     /// Codes of the columns -> number; with public keys only, the number is computed.
-    private: Option<(HashMap<Box<[u32]>, u32>, Vec<Box<[u32]>>)>,
+    private: Option<Combinations>,
     cells_max: usize,
 }
 

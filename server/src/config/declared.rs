@@ -72,7 +72,7 @@ pub const DECLARED: &[DeclaredKey] = &[
     key("ingest.epoch_days", Number(90, 1, 3650)),
     key("ingest.dedup_window_h", Number(48, 1, 8760)),
     key("ingest.flush_interval_ms", Number(10_000, 50, 3_600_000)),
-    key("ingest.segment_bytes_max", Number(32 * MIB, 4 * MIB, GIB)),
+    key("ingest.segment_bytes_max", Number(16 * MIB, 4 * MIB, GIB)),
     key("ingest.free_bytes_min", Number(GIB, 0, 1024 * GIB)),
     key("query.preset", Text("standard")),
     key("query.precision", Text("normal")),

@@ -13,8 +13,8 @@ use crate::http::{Door, request};
 use crate::marks::{self, ALL, EMAIL, IMEI, IP4, IP6, NAME, PHONE, SERIAL, TOKEN, USER};
 use crate::process::{Process, Setup};
 use crate::search::Searcher;
-use crate::tables::{Tables, cells, text};
 use crate::stage::{Keys, consent};
+use crate::tables::{Tables, cells, text};
 
 /// Everything that was answered, to be searched.
 struct Sender<'a> {
@@ -89,8 +89,12 @@ impl Sender<'_> {
 #[test]
 fn no_identifier_is_kept_logged_counted_or_answered() {
     let dir = tempfile::tempdir().unwrap();
-    let quiet = [("SHOAL_LOG_LEVEL", "trace"), ("SHOAL_INGEST_FLUSH_INTERVAL_MS", "300000"),
-        ("SHOAL_INGEST_BODY_BYTES_MAX", "131072"), ("SHOAL_INGEST_DEPTH_MAX", "16")];
+    let quiet = [
+        ("SHOAL_LOG_LEVEL", "trace"),
+        ("SHOAL_INGEST_FLUSH_INTERVAL_MS", "300000"),
+        ("SHOAL_INGEST_BODY_BYTES_MAX", "131072"),
+        ("SHOAL_INGEST_DEPTH_MAX", "16"),
+    ];
     let setup = Setup { dir: dir.path(), variables: &quiet };
     let keys = Keys::create(&setup.data_dir());
     let searcher = Searcher::new(&ALL);
@@ -105,7 +109,10 @@ fn no_identifier_is_kept_logged_counted_or_answered() {
     observe(&mut sender);
     let in_log = searcher.hits_in_files(dir.path());
     assert!(in_log.is_empty(), "before the flush:\n{}", in_log.join("\n"));
-    assert!(server.log().contains("/v1/events"), "the log must be at trace level for this test to mean anything");
+    assert!(
+        server.log().contains("/v1/events"),
+        "the log must be at trace level for this test to mean anything"
+    );
     assert!(server.terminate().success());
 
     let server = setup.serve();
@@ -129,12 +136,23 @@ fn the_events_are_there(tables: &Tables) {
     for (table, row) in crashes {
         assert_eq!(table, "de/crash");
         let message = text(row, "message");
-        for placeholder in ["<email>", "<ip>", "<mac>", "<imei>", "<national_id>", "<coordinates>", "<user>", "<phone>"] {
+        for placeholder in
+            ["<email>", "<ip>", "<mac>", "<imei>", "<national_id>", "<coordinates>", "<user>", "<phone>"]
+        {
             assert!(message.contains(placeholder), "{placeholder} is not in {message}");
         }
         assert_eq!(row["subject"].as_str().unwrap().len(), 32);
     }
-    for name in ["click", "device_profile", "device_fault", "purchase", "screen_view", "page_load", "api_request", "session"] {
+    for name in [
+        "click",
+        "device_profile",
+        "device_fault",
+        "purchase",
+        "screen_view",
+        "page_load",
+        "api_request",
+        "session",
+    ] {
         assert!(!tables.events(name).is_empty(), "no {name} arrived");
     }
 }
@@ -142,7 +160,8 @@ fn the_events_are_there(tables: &Tables) {
 fn send_events(sender: &mut Sender<'_>) {
     let native = marks::native().to_string().into_bytes();
     assert_eq!(sender.native(&native), 200);
-    let lines: Vec<String> = marks::native()["events"].as_array().unwrap().iter().map(Value::to_string).collect();
+    let lines: Vec<String> =
+        marks::native()["events"].as_array().unwrap().iter().map(Value::to_string).collect();
     assert_eq!(sender.native(lines.join("\n").as_bytes()), 200);
     assert_eq!(sender.native(&gzip(&native)), 200);
     assert_eq!(sender.native(&zstd::encode_all(&native[..], 1).unwrap()), 200);
@@ -172,11 +191,21 @@ fn send_malformed(sender: &mut Sender<'_>) {
     let huge = format!("{{\"{EMAIL}\":\"{}\"}}", sentence_of(140_000));
     let invalid = [b"{\"user_id\":\"".as_slice(), EMAIL.as_bytes(), b"\xff\xfe\"}"].concat();
     let bodies: Vec<Vec<u8>> = vec![
-        native[..native.len() / 2].to_vec(), native[1..].to_vec(), packed[..packed.len() / 2].to_vec(),
-        [b"\x1f\x8b", marks::sentence().as_bytes()].concat(), [b"\x28\xb5\x2f\xfd", EMAIL.as_bytes()].concat(),
-        deep.into_bytes(), long.into_bytes(), huge.into_bytes(), invalid,
-        marks::sentence().into_bytes(), json!(EMAIL).to_string().into_bytes(), json!([EMAIL, USER, 7]).to_string().into_bytes(),
-        segment[..segment.len() - 9].to_vec(), sentry[..sentry.len() / 3].to_vec(), sentry[20..].to_vec(),
+        native[..native.len() / 2].to_vec(),
+        native[1..].to_vec(),
+        packed[..packed.len() / 2].to_vec(),
+        [b"\x1f\x8b", marks::sentence().as_bytes()].concat(),
+        [b"\x28\xb5\x2f\xfd", EMAIL.as_bytes()].concat(),
+        deep.into_bytes(),
+        long.into_bytes(),
+        huge.into_bytes(),
+        invalid,
+        marks::sentence().into_bytes(),
+        json!(EMAIL).to_string().into_bytes(),
+        json!([EMAIL, USER, 7]).to_string().into_bytes(),
+        segment[..segment.len() - 9].to_vec(),
+        sentry[..sentry.len() / 3].to_vec(),
+        sentry[20..].to_vec(),
         format!("{{}}\n{{\"type\":\"event\",\"length\":99999}}\n{}", marks::sentence()).into_bytes(),
         Vec::new(),
     ];
@@ -192,16 +221,30 @@ fn send_malformed(sender: &mut Sender<'_>) {
         event
     };
     let events = json!([
-        with("event", json!(EMAIL)), with("event", marks::bag()), with("time", json!(PHONE)), with("country", json!(EMAIL)),
-        with("user_id", marks::bag()), with("user_id", json!(EMAIL.repeat(50))), with("id", json!(EMAIL.repeat(50))),
-        with("id", marks::bag()), with("properties", json!(marks::sentence())), with("properties", json!({"element": marks::bag()})),
-        with("properties", json!({"element": marks::sentence()})), with("context", json!(EMAIL)),
-        with("context", json!({"os": EMAIL})), with("context", json!({"app_version": marks::bag()})),
-        with("consent", json!({"policy_version": EMAIL})), with("consent", json!(EMAIL)), with("session_id", marks::bag()),
+        with("event", json!(EMAIL)),
+        with("event", marks::bag()),
+        with("time", json!(PHONE)),
+        with("country", json!(EMAIL)),
+        with("user_id", marks::bag()),
+        with("user_id", json!(EMAIL.repeat(50))),
+        with("id", json!(EMAIL.repeat(50))),
+        with("id", marks::bag()),
+        with("properties", json!(marks::sentence())),
+        with("properties", json!({"element": marks::bag()})),
+        with("properties", json!({"element": marks::sentence()})),
+        with("context", json!(EMAIL)),
+        with("context", json!({"os": EMAIL})),
+        with("context", json!({"app_version": marks::bag()})),
+        with("consent", json!({"policy_version": EMAIL})),
+        with("consent", json!(EMAIL)),
+        with("session_id", marks::bag()),
         with("properties", json!({"element": EMAIL, "screen": EMAIL.repeat(9)})),
     ]);
     assert_eq!(sender.native(events.to_string().as_bytes()), 200);
-    for broken in [json!({"batch": EMAIL}), json!({"batch": [EMAIL, {"type": EMAIL}, {"type": "track", "event": marks::bag()}]})] {
+    for broken in [
+        json!({"batch": EMAIL}),
+        json!({"batch": [EMAIL, {"type": EMAIL}, {"type": "track", "event": marks::bag()}]}),
+    ] {
         sender.segment(broken.to_string().as_bytes());
     }
 }
@@ -221,11 +264,18 @@ fn send_consents(sender: &mut Sender<'_>) {
         change
     };
     let of_device = with("programme", json!("device-experience"));
-    for (body, wanted) in [(grant.clone(), true), (of_device, true), (with("action", json!(EMAIL)), false),
-        (with("programme", json!(EMAIL)), false), (with("policy_version", json!(EMAIL)), false),
-        (with("country", json!(EMAIL)), false), (with("user_id", json!(EMAIL.repeat(50))), false),
-        (with("granted_at", json!(PHONE)), false), (json!([USER, EMAIL]), false), (json!(marks::sentence()), false)]
-    {
+    for (body, wanted) in [
+        (grant.clone(), true),
+        (of_device, true),
+        (with("action", json!(EMAIL)), false),
+        (with("programme", json!(EMAIL)), false),
+        (with("policy_version", json!(EMAIL)), false),
+        (with("country", json!(EMAIL)), false),
+        (with("user_id", json!(EMAIL.repeat(50))), false),
+        (with("granted_at", json!(PHONE)), false),
+        (json!([USER, EMAIL]), false),
+        (json!(marks::sentence()), false),
+    ] {
         let status = sender.post("/v1/consents", &[("authorization", &key)], body.to_string().as_bytes());
         assert_eq!(status == 200, wanted, "{status} for {body}");
     }
@@ -235,8 +285,16 @@ fn send_consents(sender: &mut Sender<'_>) {
 fn force_errors(sender: &mut Sender<'_>) {
     let body = marks::native().to_string().into_bytes();
     let basic = format!("Basic {}", base64(&format!("{USER}:{TOKEN}")));
-    for key in [format!("Bearer {TOKEN}"), format!("Bearer {USER}.{TOKEN}"), basic, format!("Digest {EMAIL}"), EMAIL.to_owned()] {
-        for path in ["/v1/events", "/v1/batch", "/v1/consents", "/v1/validate", "/v1/sql", "/v1/retention/runs"] {
+    for key in [
+        format!("Bearer {TOKEN}"),
+        format!("Bearer {USER}.{TOKEN}"),
+        basic,
+        format!("Digest {EMAIL}"),
+        EMAIL.to_owned(),
+    ] {
+        for path in
+            ["/v1/events", "/v1/batch", "/v1/consents", "/v1/validate", "/v1/sql", "/v1/retention/runs"]
+        {
             let status = sender.post(path, &[("authorization", &key)], &body);
             assert_eq!(status, 401, "{path}");
         }
@@ -245,12 +303,20 @@ fn force_errors(sender: &mut Sender<'_>) {
     assert_eq!(sender.post("/v1/batch", &[], in_body.as_bytes()), 401);
     let auth = format!("Sentry sentry_key={USER}_{TOKEN}, sentry_client={EMAIL}");
     assert_eq!(sender.post("/api/1/envelope/", &[("x-sentry-auth", &auth)], &marks::sentry()), 401);
-    assert_eq!(sender.post(&format!("/api/{EMAIL}/envelope/?sentry_key={TOKEN}"), &[], &marks::sentry()), 401);
+    assert_eq!(
+        sender.post(&format!("/api/{EMAIL}/envelope/?sentry_key={TOKEN}"), &[], &marks::sentry()),
+        401
+    );
     let app = format!("Bearer {}", sender.keys.app);
     let encoding = [("authorization", app.as_str()), ("content-encoding", EMAIL), ("content-type", NAME)];
     assert_eq!(sender.post("/v1/events", &encoding, &body), 415);
     assert_eq!(sender.post("/v1/sql", &[("authorization", &app)], EMAIL.as_bytes()), 403);
-    for path in [format!("/{EMAIL}"), format!("/v1/events/{USER}?token={TOKEN}"), format!("/docs/{NAME}/../{TOKEN}"), format!("/v1/{IP6}")] {
+    for path in [
+        format!("/{EMAIL}"),
+        format!("/v1/events/{USER}?token={TOKEN}"),
+        format!("/docs/{NAME}/../{TOKEN}"),
+        format!("/v1/{IP6}"),
+    ] {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", NAME] {
             assert!(matches!(sender.method(method, &path, &[], b""), 400..=405 | 501 | 204));
         }
@@ -258,7 +324,9 @@ fn force_errors(sender: &mut Sender<'_>) {
     sender.raw(format!("{EMAIL} /{USER} HTTP/9.9\r\n{PHONE}\r\n\r\n").as_bytes());
     sender.raw(format!("GET /{TOKEN} HTTP/1.1\r\nhost: {EMAIL}\r\n{IP6}: \x01{NAME}\r\n\r\n").as_bytes());
     sender.raw(format!("GET / HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n", TOKEN.repeat(10_000)).as_bytes());
-    let chunked = format!("POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: {app}\r\ntransfer-encoding: chunked\r\n\r\n{EMAIL}\r\n");
+    let chunked = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: {app}\r\ntransfer-encoding: chunked\r\n\r\n{EMAIL}\r\n"
+    );
     sender.raw(chunked.as_bytes());
 }
 

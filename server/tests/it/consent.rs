@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
 
 use crate::http::Answer;
-use crate::tables::{Tables, text};
 use crate::stage::{NOON_MS, POLICY, World, batch, click, consent, ingest};
+use crate::tables::{Tables, text};
 
 /// What becomes of one native event.
 fn outcome(world: &World, key: &str, body: &Value) -> String {
@@ -130,7 +130,11 @@ fn vendors_are_answered_with_success_and_gated_all_the_same() {
             "contexts": contexts, "exception": {"values": [{"type": "E", "value": "v"}]}});
         let body = format!("{{}}\n{{\"type\":\"event\"}}\n{event}\n");
         let key = format!("Sentry sentry_key={}", world.keys.app);
-        world.door().ask("POST", "/api/1/envelope/", &[("x-sentry-auth", &key)], body.as_bytes()).unwrap().expect(200);
+        world
+            .door()
+            .ask("POST", "/api/1/envelope/", &[("x-sentry-auth", &key)], body.as_bytes())
+            .unwrap()
+            .expect(200);
     };
     record(&world, &change("grant", "recorded")).expect(200);
     record(&world, &change("withdraw", "withdrawn")).expect(200);
@@ -138,7 +142,9 @@ fn vendors_are_answered_with_success_and_gated_all_the_same() {
         segment(&format!("s-{at}"), user, json!({"country": "DE"}));
         envelope(&format!("{at:032x}"), user, json!({}));
     }
-    for (at, (user, version)) in [("carried", POLICY), ("old", "2019-1"), ("withdrawn", POLICY)].into_iter().enumerate() {
+    for (at, (user, version)) in
+        [("carried", POLICY), ("old", "2019-1"), ("withdrawn", POLICY)].into_iter().enumerate()
+    {
         let claim = json!({"policy_version": version, "granted_at": "2026-01-01T00:00:00Z"});
         segment(&format!("c-{at}"), user, json!({"country": "DE", "consent": claim}));
         envelope(&format!("{:032x}", at + 100), user, json!({"consent": claim}));

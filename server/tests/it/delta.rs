@@ -2,20 +2,42 @@
 
 use serde_json::json;
 
-use crate::tables::{Tables, text};
 use crate::stage::{TODAY, World, batch, click};
+use crate::tables::{Tables, text};
 
 /// Columns of every table, with Delta's types.
 const SYSTEM: [(&str, &str); 15] = [
-    ("event_id", "binary"), ("subject", "binary"), ("session", "binary"), ("time", "timestamp"), ("event", "string"),
-    ("country", "string"), ("programme", "string"), ("app", "string"), ("app_version", "string"), ("os", "string"),
-    ("os_version", "string"), ("device_model", "string"), ("consent", "string"), ("epoch", "long"), ("day", "date"),
+    ("event_id", "binary"),
+    ("subject", "binary"),
+    ("session", "binary"),
+    ("time", "timestamp"),
+    ("event", "string"),
+    ("country", "string"),
+    ("programme", "string"),
+    ("app", "string"),
+    ("app_version", "string"),
+    ("os", "string"),
+    ("os_version", "string"),
+    ("device_model", "string"),
+    ("consent", "string"),
+    ("epoch", "long"),
+    ("day", "date"),
 ];
 
 /// Names of columns that would hold an identifier.
 const NEVER: [&str; 12] = [
-    "user_id", "install_id", "device_id", "serial_number", "serial", "session_id", "ip", "mac", "ssid", "email",
-    "latitude", "longitude",
+    "user_id",
+    "install_id",
+    "device_id",
+    "serial_number",
+    "serial",
+    "session_id",
+    "ip",
+    "mac",
+    "ssid",
+    "email",
+    "latitude",
+    "longitude",
 ];
 
 #[test]
@@ -53,7 +75,10 @@ fn other_programs_can_read_every_table() {
     }
     let bought = tables.events("purchase")[0].1;
     // A measure is in units of its scale: two places here.
-    assert_eq!((&bought["amount"], &bought["items"], text(bought, "currency")), (&json!(1999), &json!(2), "EUR"));
+    assert_eq!(
+        (&bought["amount"], &bought["items"], text(bought, "currency")),
+        (&json!(1999), &json!(2), "EUR")
+    );
     let crash = tables.events("app_crash")[0].1;
     assert_eq!((&crash["foreground"], text(crash, "stack").trim()), (&json!(true), "m.f (f.kt:3)"));
     assert_eq!(tables.events("device_fault")[0].1["uptime_h"], 12);

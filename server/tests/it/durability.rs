@@ -3,6 +3,8 @@
 //! `SHOAL_FAULT_ROUNDS` is how many times the process is killed (3 when it is not set).
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 
@@ -10,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::http::Door;
 use crate::process::Setup;
-use crate::tables::{Tables, text};
 use crate::stage::{Keys, World, batch, click, consent, letters};
+use crate::tables::{Tables, files, text};
 
 const SENDERS: usize = 4;
 const BATCH_EVENTS: usize = 20;
@@ -51,7 +53,12 @@ fn load(door: Door, key: &str, next: &AtomicUsize, enough: usize, kill: impl FnO
                 while !is_over.load(Ordering::SeqCst) {
                     let number = next.fetch_add(1, Ordering::SeqCst);
                     let key = format!("Bearer {key}");
-                    let answer = door.ask("POST", "/v1/events", &[("authorization", &key)], batch_of(number).to_string().as_bytes());
+                    let answer = door.ask(
+                        "POST",
+                        "/v1/events",
+                        &[("authorization", &key)],
+                        batch_of(number).to_string().as_bytes(),
+                    );
                     let mut sent = sent.lock().unwrap();
                     match answer {
                         Ok(answer) => {
@@ -164,6 +171,38 @@ fn the_same_batch_in_parallel_counts_once() {
     assert_eq!(*counted.lock().unwrap(), (10, 990));
     world.flush();
     assert_eq!(Tables::read(&world.data_dir()).rows("sg/usage").len(), 10);
+}
+
+#[test]
+fn a_crash_between_the_commit_and_the_recycling_of_the_log_doubles_nothing() {
+    let mut world = World::new();
+    let body = batch("DE", (0..50).map(|at| click(&format!("id-{at}"), "u", &letters(at))).collect());
+    assert_eq!(world.door().events(&world.keys.app, &body)["accepted"], 50);
+    // The segment as it is before the tables have it, put back afterwards: what a crash in between would leave.
+    let directory = world.data_dir().join("de/log");
+    let segments: Vec<(PathBuf, Vec<u8>)> = files(&directory)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "log"))
+        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .collect();
+    assert_eq!(segments.len(), 1);
+    world.flush();
+    world.stop();
+    let runs = world.data_dir().join("de/dedup");
+    for is_run_lost in [false, true] {
+        for (path, bytes) in &segments {
+            fs::write(path, bytes).unwrap();
+        }
+        if is_run_lost {
+            // The run of event ids is written after the commit too.
+            fs::remove_dir_all(&runs).unwrap();
+        }
+        world.restart(|_| {});
+        assert_eq!(world.door().events(&world.keys.app, &body)["duplicate"], 50);
+        world.flush();
+        assert_eq!(Tables::read(&world.data_dir()).count(), 50, "run lost: {is_run_lost}");
+        world.stop();
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::http::{Door, read_answer};
 use crate::marks;
-use crate::process::{Process, Setup};
-use crate::stage::{Keys, NOON_MS, batch, click};
+use crate::process::{Process, Setup, until};
+use crate::stage::{Keys, NOON_MS, POLICY, World, batch, click};
 
 const LIMITS: [(&str, &str); 6] = [
     ("SHOAL_INGEST_BODY_BYTES_MAX", "262144"),
@@ -51,7 +51,9 @@ impl Seeded {
                     let piece = body[at..end].to_vec();
                     body.splice(at..at, piece);
                 }
-                4 => drop(body.splice(at..end, [b'[', b'{', b'"', b'\\', 0, 0xff][self.below(6)..].iter().copied())),
+                4 => drop(
+                    body.splice(at..end, [b'[', b'{', b'"', b'\\', 0, 0xff][self.below(6)..].iter().copied()),
+                ),
                 5 => drop(body.splice(at..at, vec![b"[{\"0 "[self.below(5)]; self.below(200)])),
                 6 => drop(body.splice(at..at, b"1e999999".iter().copied())),
                 7 => drop(body.splice(at..at, b"\\ud800\\u0000".iter().copied())),
@@ -92,7 +94,8 @@ impl Target {
 
     /// It still takes events, has not panicked, and stops in order.
     fn assert_well(self) {
-        let body = batch("DE", vec![json!({"event": "click", "user_id": "u", "properties": {"element": "a"}})]);
+        let body =
+            batch("DE", vec![json!({"event": "click", "user_id": "u", "properties": {"element": "a"}})]);
         assert_eq!(self.door().events(&self.keys.app, &body)["accepted"], 1);
         assert!(!self.server.log().contains("panicked"), "{}", self.server.log());
         assert!(self.server.terminate().success());
@@ -110,7 +113,11 @@ fn broken_bodies_break_nothing() {
     let sentry_key = format!("Sentry sentry_key={}", target.keys.asserting.reveal_for_dsn());
     let bearer = format!("Bearer {}", target.keys.app);
     let doors: [(&str, (&str, &str), Vec<Vec<u8>>); 3] = [
-        ("/v1/events", ("authorization", &bearer), vec![native.clone(), marks::native().to_string().into_bytes(), packed(&native)]),
+        (
+            "/v1/events",
+            ("authorization", &bearer),
+            vec![native.clone(), marks::native().to_string().into_bytes(), packed(&native)],
+        ),
         ("/v1/batch", ("authorization", &bearer), vec![marks::segment().to_string().into_bytes()]),
         ("/api/1/envelope/", ("x-sentry-auth", &sentry_key), vec![marks::sentry()]),
     ];
@@ -144,10 +151,18 @@ fn what_is_too_much_is_refused_with_its_reason() {
     let valid = batch("DE", vec![click("1", "u", "a")]).to_string();
     let spaces = " ".repeat(40 << 20);
     assert_eq!(target.refusal(&packed(spaces.as_bytes()), "gzip").0, 413, "a gzip bomb");
-    assert_eq!(target.refusal(&zstd::encode_all(spaces.as_bytes(), 1).unwrap(), "zstd").0, 413, "a zstd bomb");
+    assert_eq!(
+        target.refusal(&zstd::encode_all(spaces.as_bytes(), 1).unwrap(), "zstd").0,
+        413,
+        "a zstd bomb"
+    );
     assert_eq!(target.refusal(&packed(&packed(valid.as_bytes())), "gzip").0, 400, "packed twice");
     assert_eq!(target.refusal(" ".repeat(262_145).as_bytes(), "identity"), (413, "too_large".to_owned()));
-    let deep = format!("{{\"events\":[{{\"event\":\"click\",\"properties\":{{\"a\":{}{}}}}}]}}", "[".repeat(200), "]".repeat(200));
+    let deep = format!(
+        "{{\"events\":[{{\"event\":\"click\",\"properties\":{{\"a\":{}{}}}}}]}}",
+        "[".repeat(200),
+        "]".repeat(200)
+    );
     assert_eq!(target.refusal(deep.as_bytes(), "identity"), (422, "too_deep".to_owned()));
     let long = json!({"events": [{"event": "click", "user_id": "x".repeat(70_000)}]}).to_string();
     assert_eq!(target.refusal(long.as_bytes(), "identity"), (422, "string_too_long".to_owned()));
@@ -195,7 +210,8 @@ fn wrong_http_is_refused_and_the_connection_closed() {
     for bytes in [
         "GARBAGE\r\n\r\n".to_owned(),
         "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(),
-        "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!".to_owned(),
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!"
+            .to_owned(),
         "POST /v1/events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_owned(),
         format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(200_000)),
         format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(5000)),
@@ -206,4 +222,50 @@ fn wrong_http_is_refused_and_the_connection_closed() {
         }
     }
     target.assert_well();
+}
+
+#[test]
+fn when_the_disk_is_nearly_full_each_client_is_told_to_come_back() {
+    let mut world = World::with(|config| config.ingest.free_bytes_min = 1 << 50);
+    let native = batch("DE", vec![click("1", "u", "a")]);
+    let answer = world.door().post("/v1/events", &world.keys.app, native.to_string());
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (507, Some("disk_full")));
+    let segment = json!({"batch": [{"type": "track", "messageId": "m", "userId": "u", "event": "click", "properties": {"element": "a"},
+        "context": {"country": "DE", "consent": {"policy_version": POLICY}}}]});
+    let answer = world.door().post("/v1/batch", &world.keys.app, segment.to_string());
+    assert_eq!(answer.status, 503, "Segment SDKs come back on this");
+    assert!(answer.header("retry-after").is_some());
+    let key = format!("Sentry sentry_key={}", world.keys.asserting.reveal_for_dsn());
+    let crash = "{}\n{\"type\":\"event\"}\n{\"user\":{\"id\":\"u\"},\"exception\":{\"values\":[{\"type\":\"E\",\"value\":\"v\"}]}}\n";
+    let answer =
+        world.door().ask("POST", "/api/1/envelope/", &[("x-sentry-auth", &key)], crash.as_bytes()).unwrap();
+    assert_eq!(answer.status, 429, "Sentry SDKs would lose it on a 5xx");
+    assert!(answer.header("retry-after").is_some());
+    // Nothing of it was kept or remembered: with room again, the same events are new.
+    world.restart(|config| config.ingest.free_bytes_min = 0);
+    assert_eq!(world.door().events(&world.keys.app, &native)["accepted"], 1);
+}
+
+#[test]
+fn too_many_bodies_at_one_time_are_refused_and_then_taken() {
+    let world = World::with(|config| {
+        config.http.bodies_bytes_max = 64 << 10;
+        config.ingest.body_bytes_max = 60 << 10;
+    });
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 59000\r\n\r\n",
+        world.keys.app
+    );
+    let mut slow = world.door().connect().unwrap();
+    slow.write_all(head.as_bytes()).unwrap();
+    slow.write_all(&[b' '; 50_000]).unwrap();
+    let padded = format!("{}{}", batch("DE", vec![click("1", "u", "a")]), " ".repeat(20_000));
+    // Until the server has read what the slow one has sent, there is room.
+    let refused = until("a refusal", || {
+        let answer = world.door().post("/v1/events", &world.keys.app, &padded);
+        (answer.status == 429).then_some(answer)
+    });
+    assert!(refused.header("retry-after").is_some());
+    drop(slow);
+    until("room", || (world.door().post("/v1/events", &world.keys.app, &padded).status == 200).then_some(()));
 }

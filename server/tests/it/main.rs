@@ -13,6 +13,7 @@
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
+//! | `commands` | the command line and the definitions of an operator's own |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
@@ -20,6 +21,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod canary;
+mod commands;
 mod compaction;
 mod consent;
 mod delta;

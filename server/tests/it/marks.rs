@@ -32,8 +32,26 @@ const SENT_AT: &str = "2026-11-22T03:19:12Z";
 
 /// All of them.
 pub(crate) const ALL: [&str; 20] = [
-    USER, INSTALL, DEVICE, SERIAL, SESSION, EMAIL, PHONE, MAC, IP4, IP6, IMEI, LATITUDE, LONGITUDE, NAME, DEVICE_NAME,
-    TOKEN, SSN, STEUER_ID, NRIC, MYKAD,
+    USER,
+    INSTALL,
+    DEVICE,
+    SERIAL,
+    SESSION,
+    EMAIL,
+    PHONE,
+    MAC,
+    IP4,
+    IP6,
+    IMEI,
+    LATITUDE,
+    LONGITUDE,
+    NAME,
+    DEVICE_NAME,
+    TOKEN,
+    SSN,
+    STEUER_ID,
+    NRIC,
+    MYKAD,
 ];
 
 /// A sentence with everything that can be told by its form or its label.
@@ -79,14 +97,27 @@ pub(crate) fn native() -> Value {
             "file": format!("/Users/{NAME}/src/x.kt"), "vars": bag(), "context_line": sentence()},
         format!("open sn={SERIAL} {IP6}"),
     ]);
-    let element = |at: usize, value: &str| event(&format!("dimension-{at}"), "click", json!({"element": value}));
+    let element =
+        |at: usize, value: &str| event(&format!("dimension-{at}"), "click", json!({"element": value}));
     let mut events = vec![
-        event("crash", "app_crash", json!({"exception_type": "IOException", "message": sentence(), "thread": format!("worker of {EMAIL}"),
-            "screen": EMAIL, "frames": frames, "bag": bag()})),
+        event(
+            "crash",
+            "app_crash",
+            json!({"exception_type": "IOException", "message": sentence(), "thread": format!("worker of {EMAIL}"),
+            "screen": EMAIL, "frames": frames, "bag": bag()}),
+        ),
         event("click", "click", json!({"element": "add", "screen": PHONE, "bag": bag(), EMAIL: 1})),
-        event("profile", "device_profile", json!({"serial_number": SERIAL, "device_name": DEVICE_NAME, "mac": MAC,
-            "ip": IP4, "ssid": format!("{NAME} at home"), "firmware": "V5.3.8", "bag": bag()})),
-        event("fault", "device_fault", json!({"serial_number": SERIAL, "fault_code": "SD_WRITE", "bag": bag()})),
+        event(
+            "profile",
+            "device_profile",
+            json!({"serial_number": SERIAL, "device_name": DEVICE_NAME, "mac": MAC,
+            "ip": IP4, "ssid": format!("{NAME} at home"), "firmware": "V5.3.8", "bag": bag()}),
+        ),
+        event(
+            "fault",
+            "device_fault",
+            json!({"serial_number": SERIAL, "fault_code": "SD_WRITE", "bag": bag()}),
+        ),
     ];
     let told = [EMAIL, PHONE, MAC, IP4, IP6, IMEI, SSN, STEUER_ID, NRIC, MYKAD, DEVICE_NAME, INSTALL];
     events.extend(told.iter().enumerate().map(|(at, value)| element(at, value)));
@@ -129,11 +160,17 @@ pub(crate) fn segment() -> Value {
 /// Envelopes as Sentry SDKs send them.
 pub(crate) fn sentry() -> Vec<u8> {
     let item = |header: Value, payload: &Value| format!("{header}\n{payload}\n");
-    let mut body = format!("{}\n", json!({"event_id": "fc6d8c0c43fc4630ad850ee518f1b9d0", "sent_at": SENT_AT, "trace": bag(), "dsn": TOKEN}));
+    let mut body = format!(
+        "{}\n",
+        json!({"event_id": "fc6d8c0c43fc4630ad850ee518f1b9d0", "sent_at": SENT_AT, "trace": bag(), "dsn": TOKEN})
+    );
     body += &item(json!({"type": "event", "filename": EMAIL}), &crash());
     body += &item(json!({"type": "transaction"}), &transaction());
-    body += &item(json!({"type": "session"}), &json!({"sid": SESSION, "init": true, "started": "2026-11-22T03:19:00Z",
-        "status": "exited", "errors": 1, "did": USER, "attrs": {"release": "camera@4.2.0", "ip_address": IP4, "user_agent": sentence()}}));
+    body += &item(
+        json!({"type": "session"}),
+        &json!({"sid": SESSION, "init": true, "started": "2026-11-22T03:19:00Z",
+        "status": "exited", "errors": 1, "did": USER, "attrs": {"release": "camera@4.2.0", "ip_address": IP4, "user_agent": sentence()}}),
+    );
     for kind in ["user_report", "feedback", "client_report", "check_in", "log", "profile", EMAIL] {
         body += &item(json!({"type": kind, "name": EMAIL}), &bag());
     }

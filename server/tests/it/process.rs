@@ -56,6 +56,13 @@ impl Setup<'_> {
         command
     }
 
+    /// Runs a command of the binary to its end: exit code, standard output, standard error.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.command().args(arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    }
+
     /// Starts the service; its log lines go to the end of `shoal.log`.
     pub(crate) fn serve(&self) -> Process {
         let log = self.dir.join("shoal.log");

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::http::Answer;
 use crate::search::Searcher;
-use crate::tables::{Tables, cells, text};
 use crate::stage::{World, batch, click, consent};
+use crate::tables::{Tables, cells, text};
 
 #[test]
 fn native_events_come_in_every_form_and_are_kept_once() {
@@ -31,13 +31,17 @@ fn native_events_come_in_every_form_and_are_kept_once() {
         event
     };
     let accepted = |answer: Value| {
-        let counts = ["received", "accepted", "duplicate", "withheld", "rejected"].map(|c| answer[c].as_u64().unwrap());
+        let counts = ["received", "accepted", "duplicate", "withheld", "rejected"]
+            .map(|c| answer[c].as_u64().unwrap());
         assert_eq!(counts[0], counts[1..].iter().sum::<u64>(), "{answer}");
         assert_eq!(counts[0], counts[1], "{answer}");
         counts[1]
     };
     assert_eq!(accepted(send(event("one").to_string().as_bytes(), "identity")), 1);
-    assert_eq!(accepted(send(json!([event("list-a"), event("list-b")]).to_string().as_bytes(), "identity")), 2);
+    assert_eq!(
+        accepted(send(json!([event("list-a"), event("list-b")]).to_string().as_bytes(), "identity")),
+        2
+    );
     assert_eq!(accepted(send(batch("US", vec![event("batch")]).to_string().as_bytes(), "identity")), 1);
     let lines = format!("{}\n{}\n\n{}\n", event("line-a"), event("line-b"), event("line-c"));
     assert_eq!(accepted(send(lines.as_bytes(), "identity")), 3);
@@ -55,7 +59,8 @@ fn native_events_come_in_every_form_and_are_kept_once() {
     let tables = Tables::read(&world.data_dir());
     let mut found: Vec<&str> = tables.rows("us/usage").iter().map(|row| text(row, "element")).collect();
     found.sort_unstable();
-    let mut sent = ["one", "list-a", "list-b", "batch", "line-a", "line-b", "line-c", "gzip", "zstd", "unpacked"];
+    let mut sent =
+        ["one", "list-a", "list-b", "batch", "line-a", "line-b", "line-c", "gzip", "zstd", "unpacked"];
     sent.sort_unstable();
     assert_eq!(found, sent);
     assert_eq!(tables.count(), sent.len(), "nothing is in another table");
@@ -83,14 +88,30 @@ fn each_event_is_answered_by_itself() {
         json!(17),
     ];
     let answer = world.door().events(&world.keys.app, &batch("DE", events));
-    let outcomes: Vec<(&str, &str)> = answer["events"].as_array().unwrap().iter()
-        .map(|o| (o["status"].as_str().unwrap(), o["code"].as_str().unwrap_or_default())).collect();
-    assert_eq!(outcomes, [
-        ("accepted", ""), ("duplicate", ""), ("rejected", "unknown_event"), ("rejected", "missing_property"),
-        ("withheld", "minor"), ("rejected", "in_future"), ("rejected", "too_old"), ("rejected", "no_identifier"),
-        ("rejected", "bad_event"),
-    ]);
-    assert_eq!(["received", "accepted", "duplicate", "withheld", "rejected"].map(|c| answer[c].as_u64().unwrap()), [9, 1, 1, 1, 6]);
+    let outcomes: Vec<(&str, &str)> = answer["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|o| (o["status"].as_str().unwrap(), o["code"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("accepted", ""),
+            ("duplicate", ""),
+            ("rejected", "unknown_event"),
+            ("rejected", "missing_property"),
+            ("withheld", "minor"),
+            ("rejected", "in_future"),
+            ("rejected", "too_old"),
+            ("rejected", "no_identifier"),
+            ("rejected", "bad_event"),
+        ]
+    );
+    assert_eq!(
+        ["received", "accepted", "duplicate", "withheld", "rejected"].map(|c| answer[c].as_u64().unwrap()),
+        [9, 1, 1, 1, 6]
+    );
 }
 
 #[test]
@@ -131,8 +152,15 @@ fn replay(world: &World, file: &str) -> Answer {
 
 /// What the recordings hold of their made-up person.
 const RECORDED: [&str; 9] = [
-    "anna@example.com", "+49 170 1234567", "B5372DB0-C21E-11E4-8DFC-AA07A5B093DB", "203.0.113.7", "abcdef0123456789",
-    "sk_live_0123456789abcdef", "Anna's iPhone", "anonymous-2", "0cd487be-149f-4156-a194-fd2b36c5f479",
+    "anna@example.com",
+    "+49 170 1234567",
+    "B5372DB0-C21E-11E4-8DFC-AA07A5B093DB",
+    "203.0.113.7",
+    "abcdef0123456789",
+    "sk_live_0123456789abcdef",
+    "Anna's iPhone",
+    "anonymous-2",
+    "0cd487be-149f-4156-a194-fd2b36c5f479",
 ];
 
 fn assert_none_is_kept(world: &World) {

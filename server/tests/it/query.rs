@@ -14,7 +14,8 @@ pub(crate) fn rows(answer: &Value) -> &[Value] {
 }
 
 /// Screens and how many people see each: the last three have fewer than 20.
-const SCREENS: [(&str, usize); 5] = [("home", 500), ("live", 300), ("albums", 19), ("archive", 10), ("wizard", 1)];
+const SCREENS: [(&str, usize); 5] =
+    [("home", 500), ("live", 300), ("albums", 19), ("archive", 10), ("wizard", 1)];
 
 /// A world of 500 people in DE and 120 in US. In DE each sees the screens twice, for 1,000 ms each time, and half of them
 /// buy three things.
@@ -64,7 +65,8 @@ fn answers_are_within_their_intervals_and_noisy() {
     let of_day = format!("FROM usage WHERE day = DATE '{TODAY}'");
     let german = format!("{of_day} AND region = 'DE'");
     // Of screens: 2 * (500 + 300 + 19 + 10 + 1).
-    let sql = format!("SELECT COUNT(DISTINCT subject) AS people, COUNT(*) AS n {german} AND event = 'screen_view'");
+    let sql =
+        format!("SELECT COUNT(DISTINCT subject) AS people, COUNT(*) AS n {german} AND event = 'screen_view'");
     let (mut counts, mut inside) = (Vec::new(), 0);
     for _ in 0..20 {
         let answer = door.sql(&world.keys.analyst, &sql);
@@ -85,7 +87,8 @@ fn answers_are_within_their_intervals_and_noisy() {
     // Of 20 intervals of 95 %, fewer than 13 hold the truth once in 10^6 runs.
     assert!(inside >= 13, "{inside} of 20 intervals hold the truth");
 
-    let sql = format!("SELECT region, COUNT(DISTINCT subject) AS people {of_day} GROUP BY region ORDER BY region");
+    let sql =
+        format!("SELECT region, COUNT(DISTINCT subject) AS people {of_day} GROUP BY region ORDER BY region");
     let answer = door.sql(&world.keys.analyst, &sql);
     let regions: Vec<&str> = rows(&answer).iter().map(|r| r["region"].as_str().unwrap()).collect();
     assert_eq!(regions, ["DE", "MY", "SG", "US"], "every public key is shown, empty ones too");
@@ -99,7 +102,9 @@ fn answers_are_within_their_intervals_and_noisy() {
 #[test]
 fn groups_of_fewer_than_twenty_people_are_never_shown() {
     let world = world();
-    let sql = format!("SELECT screen, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' AND event = 'screen_view' GROUP BY screen ORDER BY people DESC");
+    let sql = format!(
+        "SELECT screen, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' AND event = 'screen_view' GROUP BY screen ORDER BY people DESC"
+    );
     for _ in 0..25 {
         let answer = world.door().sql(&world.keys.analyst, &sql);
         let shown: Vec<&str> = rows(&answer).iter().map(|r| r["screen"].as_str().unwrap()).collect();
@@ -111,7 +116,9 @@ fn groups_of_fewer_than_twenty_people_are_never_shown() {
         assert_near(&rows(&answer)[1], "people", 300.0);
     }
     // Nothing above the release brings them back.
-    let having = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen HAVING COUNT(DISTINCT subject) < 100 ORDER BY screen LIMIT 5");
+    let having = format!(
+        "SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen HAVING COUNT(DISTINCT subject) < 100 ORDER BY screen LIMIT 5"
+    );
     assert!(rows(&world.door().sql(&world.keys.analyst, &having)).is_empty());
     // A filter that leaves one person gives noise around nothing, not that person.
     let one = format!("SELECT COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND screen = 'wizard'");
@@ -174,7 +181,9 @@ fn a_refusal_is_the_same_whatever_the_tables_hold() {
     let [a, b] = [&full, &empty].map(|w| w.door().get("/v1/tables", &w.keys.analyst).expect(200).body);
     assert_eq!(a, b);
     // A group that has nobody looks like one that has too few.
-    let sql = format!("SELECT app_version, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY app_version");
+    let sql = format!(
+        "SELECT app_version, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY app_version"
+    );
     assert!(rows(&empty.door().sql(&empty.keys.analyst, &sql)).is_empty());
 }
 
@@ -195,12 +204,17 @@ fn a_key_asks_about_its_regions_only() {
 #[test]
 fn an_answer_comes_as_json_csv_and_arrow_and_a_dry_run_costs_nothing() {
     let world = world();
-    let sql = format!("SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen ORDER BY n DESC");
+    let sql = format!(
+        "SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen ORDER BY n DESC"
+    );
     let key = &world.keys.analyst;
-    let question = |format: &str| ask(&world, key, &json!({"sql": sql, "format": format, "precision": "high"})).expect(200);
+    let question = |format: &str| {
+        ask(&world, key, &json!({"sql": sql, "format": format, "precision": "high"})).expect(200)
+    };
     let names = ["screen", "n", "n_sd", "n_low", "n_high"];
     let answer = question("json").json();
-    let columns: Vec<&str> = answer["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let columns: Vec<&str> =
+        answer["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!(columns, names);
     assert!(answer["cost"]["rho_per_block"].as_str().is_some() && answer["cost"]["blocks"] == 4, "{answer}");
     let csv = question("csv");

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use shoal_schemas::Region;
 
-use crate::tables::{Tables, files, text};
 use crate::stage::{DAY_MS, NOON_MS, World, batch, click, consent, ingest};
+use crate::tables::{Tables, files, text};
 
 /// One country of each region, and the region's directory.
 const PLACES: [(&str, &str); 4] = [("US", "us"), ("FR", "de"), ("SG", "sg"), ("MY", "my")];
@@ -19,7 +19,9 @@ fn subjects(tables: &Tables) -> BTreeSet<String> {
 fn every_file_belongs_to_one_region() {
     let mut world = World::new();
     for (country, directory) in PLACES {
-        world.door().events(&world.keys.app, &batch(country, vec![click(country, "anna", &directory.repeat(2))]));
+        world
+            .door()
+            .events(&world.keys.app, &batch(country, vec![click(country, "anna", &directory.repeat(2))]));
         let consent = json!({"action": "grant", "programme": "user-experience", "policy_version": "2026-1",
             "user_id": "anna", "country": country});
         world.door().post("/v1/consents", &world.keys.app, consent.to_string()).expect(200);
@@ -29,7 +31,10 @@ fn every_file_belongs_to_one_region() {
     for (country, directory) in PLACES {
         let rows = tables.rows(&format!("{directory}/usage"));
         assert_eq!(rows.len(), 1);
-        assert_eq!((text(&rows[0], "country"), text(&rows[0], "element")), (country, directory.repeat(2).as_str()));
+        assert_eq!(
+            (text(&rows[0], "country"), text(&rows[0], "element")),
+            (country, directory.repeat(2).as_str())
+        );
     }
     world.stop();
     let root = world.data_dir();

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::search::unpacked;
-use crate::tables::{Tables, cells, files, text};
 use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch, click};
+use crate::tables::{Tables, cells, files, text};
 
 /// Days that performance events of the user-experience programme are kept after their own.
 const KEPT_DAYS: i64 = 90;
@@ -38,7 +38,12 @@ fn people(world: &World, day: &str) -> Option<f64> {
     match answer.status {
         200 => crate::query::rows(&answer.json()).first().and_then(|row| row["people"].as_f64()),
         _ => {
-            assert_eq!((answer.status, answer.json()["rule"].as_str()), (400, Some("range")), "{}", answer.text());
+            assert_eq!(
+                (answer.status, answer.json()["rule"].as_str()),
+                (400, Some("range")),
+                "{}",
+                answer.text()
+            );
             None
         }
     }

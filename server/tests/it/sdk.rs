@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use shoal_schemas::{Programme, Region};
 
 use crate::search::Searcher;
-use crate::tables::{Tables, cells, script, text};
 use crate::stage::{POLICY, World, ingest};
+use crate::tables::{Tables, cells, script, text};
 
 /// The made-up person of the scripts.
 const USER: &str = "anna.sdk@example.org";

@@ -34,10 +34,12 @@ pub(crate) struct Searcher {
 impl Searcher {
     /// For these markers.
     pub(crate) fn new(markers: &[&str]) -> Searcher {
-        let mut found = Searcher { forms: Vec::new(), by_prefix: HashMap::new(), begins: vec![false; 1 << 16] };
+        let mut found =
+            Searcher { forms: Vec::new(), by_prefix: HashMap::new(), begins: vec![false; 1 << 16] };
         for marker in markers {
             for (name, bytes) in forms(marker) {
-                let prefix = *bytes.first_chunk::<PREFIX>().unwrap_or_else(|| panic!("{marker} is too short"));
+                let prefix =
+                    *bytes.first_chunk::<PREFIX>().unwrap_or_else(|| panic!("{marker} is too short"));
                 found.by_prefix.entry(prefix).or_default().push(found.forms.len());
                 found.begins[usize::from(prefix[0]) << 8 | usize::from(prefix[1])] = true;
                 found.forms.push(Form { marker: (*marker).to_owned(), name, bytes });
@@ -56,7 +58,9 @@ impl Searcher {
             if !self.begins[usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])] {
                 continue;
             }
-            let Some(candidates) = bytes[at..].first_chunk().and_then(|p| self.by_prefix.get(p)) else { continue };
+            let Some(candidates) = bytes[at..].first_chunk().and_then(|p| self.by_prefix.get(p)) else {
+                continue;
+            };
             for form in candidates.iter().map(|i| &self.forms[*i]) {
                 if bytes[at..].starts_with(&form.bytes) {
                     let around = &bytes[at.saturating_sub(60)..(at + form.bytes.len() + 40).min(bytes.len())];

@@ -69,9 +69,14 @@ fn sdks_and_browsers_get_the_answers_they_expect() {
     assert_eq!(answer.json(), json!({"success": true}), "no consent, and yet a success");
     let envelope = "{\"event_id\":\"fc6d8c0c43fc4630ad850ee518f1b9d0\"}\n{\"type\":\"client_report\"}\n{}\n";
     let path = format!("/api/1/envelope/?sentry_key={}&sentry_version=7", key.replacen('.', "_", 1));
-    assert_eq!(send("POST", &path, &[], envelope).expect(200).json()["id"], "fc6d8c0c43fc4630ad850ee518f1b9d0");
+    assert_eq!(
+        send("POST", &path, &[], envelope).expect(200).json()["id"],
+        "fc6d8c0c43fc4630ad850ee518f1b9d0"
+    );
     let origin = [("origin", "https://shop.example")];
-    let asked = |path: &str| send("OPTIONS", path, &origin, "").header("access-control-allow-origin").map(str::to_owned);
+    let asked = |path: &str| {
+        send("OPTIONS", path, &origin, "").header("access-control-allow-origin").map(str::to_owned)
+    };
     assert_eq!(asked("/v1/events").as_deref(), Some("*"));
     assert_eq!(asked("/v1/sql"), None);
 }

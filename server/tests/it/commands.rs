@@ -1,0 +1,141 @@
+//! The command line, as an operator uses it: keys, questions, retention, checks; and definitions of their own, without a rebuild.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::process::Setup;
+use crate::stage::{World, batch};
+use crate::tables::{Tables, text};
+
+const EVENT: &str = r#"
+name = "door_open"
+kind = "usage"
+programme = "user-experience"
+doc = "The door of the shed was opened."
+day_max = 5
+
+[properties.side]
+doc = "Which side."
+type = "text"
+class = "dimension"
+domain = "listed"
+values = ["left", "right"]
+keys_max = 2
+required = true
+
+[[pass]]
+json = '{"id": "1", "event": "door_open", "time": "2026-11-20T08:00:00Z", "user_id": "u", "properties": {"side": "left"}}'
+
+[[fail]]
+code = "not_in_domain"
+json = '{"id": "1", "event": "door_open", "time": "2026-11-20T08:00:00Z", "user_id": "u", "properties": {"side": "top"}}'
+"#;
+
+#[test]
+fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[("SHOAL_INGEST_FLUSH_INTERVAL_MS", "50")] };
+    let made = |arguments: &[&str]| {
+        let (code, out, errors) = setup.run(&[&["keys", "create"], arguments].concat());
+        assert_eq!(code, 0, "{errors}");
+        out.trim().to_owned()
+    };
+    let app = made(&["ingest", "--app", "camera", "--regions", "DE,US"]);
+    let analyst = made(&["analyst", "--regions", "DE"]);
+    let officer = made(&["analyst", "--regions", "DE", "--role", "officer"]);
+    let (_, listed, _) = setup.run(&["keys", "list"]);
+    for key in [&app, &analyst, &officer] {
+        let (id, secret) = key.split_once('.').unwrap();
+        assert!(listed.contains(id) && !listed.contains(secret), "a secret is shown once");
+        let kept = fs::read_to_string(setup.data_dir().join("control/keys.json")).unwrap();
+        assert!(kept.contains(id) && !kept.contains(secret));
+    }
+    let server = setup.serve();
+    let url = format!("http://{}", server.door.0);
+    let views = (0..300).map(
+        |n| json!({"event": "screen_view", "user_id": format!("u-{n}"), "properties": {"screen": "home"}}),
+    );
+    assert_eq!(server.door.events(&app, &batch("DE", views.collect()))["accepted"], 300);
+    crate::process::until("the flush", || (Tables::read(&setup.data_dir()).count() == 300).then_some(()));
+
+    let sql = "SELECT screen, COUNT(DISTINCT subject) AS people FROM usage GROUP BY screen";
+    let ask =
+        |key: &str, more: &[&str]| setup.run(&[&["query", sql, "--url", &url, "--key", key], more].concat());
+    let (code, table, errors) = ask(&analyst, &["--precision", "high"]);
+    assert!(code == 0 && table.contains("home") && table.contains('±'), "{table}{errors}");
+    let (code, csv, _) = ask(&analyst, &["--precision", "high", "--format", "csv"]);
+    assert!(code == 0 && csv.starts_with("screen,people,people_sd,people_low,people_high\n"), "{csv}");
+    assert_eq!(ask("nobody.nothing", &[]).0, 3, "refused by the service");
+    assert_eq!(ask(&app, &[]).0, 3);
+
+    let run = ["retention", "run", "--once", "--dry-run"];
+    assert_eq!(setup.run(&run).0, 2, "a service runs here, so an officer's key is needed");
+    let with_key = |key: &str| setup.run(&[&run[..], &["--url", &url, "--key", key]].concat());
+    let (code, out, errors) = with_key(&officer);
+    assert!(code == 0 && out.contains("dry run: 0 files"), "{out}{errors}");
+    assert_eq!(with_key(&analyst).0, 3);
+    let (_, revoked, _) = setup.run(&["keys", "revoke", analyst.split('.').next().unwrap()]);
+    assert!(revoked.contains("revoked"));
+    crate::process::until("the key to be gone", || (ask(&analyst, &[]).0 == 3).then_some(()));
+    assert!(server.terminate().success());
+    // Without a service the command opens the tables itself.
+    let (code, plan, errors) = setup.run(&["retention", "plan"]);
+    assert!(code == 0 && plan.contains("a run now would remove 0 files"), "{plan}{errors}");
+}
+
+#[test]
+fn what_is_wrong_with_a_configuration_is_said_before_anything_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |variables: &[(&str, &str)]| Setup { dir: dir.path(), variables }.run(&["config", "check"]);
+    assert_eq!(check(&[]).0, 0);
+    let inside = dir.path().join("data/shoal.key");
+    for (variable, value, told) in [
+        ("SHOAL_HTTP_LISTN", "127.0.0.1:1", "http.listen"),
+        ("SHOAL_HTTP_LISTEN", "nowhere", "http.listen"),
+        ("SHOAL_LOG_LEVEL", "loud", "log.level"),
+        ("SHOAL_RETENTION_CRON", "sometimes", "retention.cron"),
+        ("SHOAL_INGEST_EPOCH_DAYS", "0", "epoch_days"),
+        ("SHOAL_KEY_FILE", inside.to_str().unwrap(), "key_file"),
+    ] {
+        let (code, _, errors) = check(&[(variable, value)]);
+        assert!(code == 2 && errors.contains(told), "{variable}: {code} {errors}");
+    }
+    assert!(!dir.path().join("shoal.key").exists(), "a check makes nothing");
+}
+
+#[test]
+fn an_operator_adds_an_event_and_changes_retention_without_a_rebuild() {
+    let overlay = tempfile::tempdir().unwrap();
+    fs::create_dir(overlay.path().join("events")).unwrap();
+    let setup = Setup { dir: overlay.path(), variables: &[] };
+    let path = overlay.path().to_str().unwrap();
+    let file = overlay.path().join("events/door_open.toml");
+    fs::write(&file, EVENT.replace("keys_max = 2", "keys_max = \"two\"")).unwrap();
+    let (code, _, errors) = setup.run(&["schemas", "check", path]);
+    assert!(code == 2 && errors.contains("door_open.toml:14"), "file and line: {errors}");
+    fs::write(&file, EVENT).unwrap();
+    let retention = "[[retention]]\nprogramme = \"user-experience\"\nkind = \"usage\"\ndays = 3\n";
+    fs::write(overlay.path().join("retention.toml"), retention).unwrap();
+    let (code, out, errors) = setup.run(&["schemas", "check", path]);
+    assert!(code == 0 && out.contains("right"), "{out}{errors}");
+
+    // Begun without it, so that the table has to grow.
+    let opened = |id: &str, side: &str| json!({"id": id, "event": "door_open", "user_id": "u", "properties": {"side": side}});
+    let mut world = World::new();
+    let answer = world
+        .door()
+        .events(&world.keys.app, &batch("DE", vec![opened("0", "left"), crate::stage::click("c", "u", "a")]));
+    assert_eq!((&answer["events"][0]["code"], &answer["accepted"]), (&json!("unknown_event"), &json!(1)));
+    let schemas = Some(overlay.path().to_path_buf());
+    world.restart(|config| config.schemas_dir = schemas);
+    let answer =
+        world.door().events(&world.keys.app, &batch("DE", vec![opened("1", "left"), opened("2", "top")]));
+    assert_eq!((&answer["accepted"], &answer["events"][1]["code"]), (&json!(1), &json!("not_listed")));
+    world.flush();
+    let tables = Tables::read(&world.data_dir());
+    assert_eq!(text(tables.events("door_open")[0].1, "side"), "left");
+    assert_eq!(tables.count(), 2, "what was there before still is");
+    let plan = world.door().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
+    assert_eq!(plan["lines"][0]["retention_days"], 3, "{plan}");
+}
