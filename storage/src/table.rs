@@ -135,7 +135,7 @@ impl Table {
     /// The version of this application's last append, if it ever appended.
     ///
     /// # Errors
-    /// [`StorageError::Delta`] when the log cannot be read.
+    /// [`crate::StorageError::Delta`] when the log cannot be read.
     pub async fn committed(&self, app_id: &str) -> Result<Option<i64>> {
         let mut committer = self.inner.committer().await?;
         self.inner.transaction(&mut committer, app_id).await
