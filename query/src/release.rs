@@ -204,8 +204,14 @@ pub struct Cost {
 ///
 /// Its fields are private, and only this crate's last stage makes one:
 ///
-/// ```compile_fail
-/// let released = shoal_query::Released { rows: Vec::new() };
+/// ```
+/// fn name(_: Option<shoal_query::Released>) {}
+/// name(None);
+/// ```
+/// ```compile_fail,E0451
+/// fn name(other: shoal_query::Released) -> shoal_query::Released {
+///     shoal_query::Released { columns: Vec::new(), ..other }
+/// }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Released {

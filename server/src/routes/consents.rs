@@ -15,7 +15,7 @@ use crate::state::State;
     description = "Kept under a keyed digest of the identifier that cannot be joined with events. A withdrawal beats every \
         consent that was given before it.",
     request_body(content = serde_json::Value, example = json!({
-        "programme": "user-experience", "action": "grant", "policy_version": "2026-01", "user_id": "u-1", "country": "DE"})),
+        "programme": "user-experience", "action": "grant", "policy_version": "2026-1", "user_id": "u-1", "country": "DE"})),
     responses(
         (status = 200, description = "Recorded", body = serde_json::Value),
         (status = 401, description = "No valid ingest key"),

@@ -17,7 +17,7 @@ use crate::state::State;
         says for each event what became of it; an accepted event is on the disk.",
     request_body(content = serde_json::Value, description = "Events", example = json!({
         "sent_at": "2026-11-22T10:00:01Z",
-        "consent": {"policy_version": "2026-01", "granted_at": "2026-11-01T09:00:00Z"},
+        "consent": {"policy_version": "2026-1", "granted_at": "2026-11-01T09:00:00Z"},
         "events": [{"id": "5f0c6f0e-6f0a-4b62-8f0c-0d4a0f7f9a11", "event": "screen_view", "time": "2026-11-22T10:00:00Z",
             "user_id": "u-1", "country": "DE", "properties": {"screen": "home"}}]})),
     responses(

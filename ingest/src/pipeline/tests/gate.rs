@@ -15,9 +15,7 @@ fn head(piped: &Piped) -> row::RowHead {
 
 fn record(
     world: &World,
-    region: Region,
-    kind: IdentifierKind,
-    value: &str,
+    (kind, value): (IdentifierKind, &str),
     granted: Option<i64>,
     withdrawn: Option<i64>,
 ) {
@@ -29,8 +27,8 @@ fn record(
         restricted: false,
         erased: false,
     };
-    let digest = world.keyring.consent_digester(region).digest(kind, value).into_bytes();
-    world.records.0.lock().unwrap().push((region, Programme::UserExperience, digest, record));
+    let digest = world.keyring.consent_digester(Region::De).digest(kind, value).into_bytes();
+    world.records.0.lock().unwrap().push((Region::De, Programme::UserExperience, digest, record));
 }
 
 #[test]
@@ -45,7 +43,7 @@ fn consent_reaches_the_gate_in_three_ways() {
     assert_eq!(head(&asserted).consent.as_str(), "asserted");
     let carried = click(r#","user_id":"u","country":"DE","consent":{"policy_version":"2026-1"}"#);
     assert_eq!(head(&run(&grant(None), &carried)).consent.as_str(), "carried");
-    record(&world, Region::De, IdentifierKind::User, "u", Some(5), None);
+    record(&world, (IdentifierKind::User, "u"), Some(5), None);
     assert_eq!(head(&run(&grant(None), &body)).consent.as_str(), "recorded");
     let elsewhere = click(r#","user_id":"u","country":"SG""#);
     assert_eq!(code(&run(&grant(None), &elsewhere).outcomes[0]), "no_consent");
@@ -54,8 +52,8 @@ fn consent_reaches_the_gate_in_three_ways() {
 #[test]
 fn a_withdrawal_under_any_identifier_withholds() {
     let world = World::new();
-    record(&world, Region::De, IdentifierKind::User, "u", Some(5), None);
-    record(&world, Region::De, IdentifierKind::Install, "i", Some(5), Some(now() - 1000));
+    record(&world, (IdentifierKind::User, "u"), Some(5), None);
+    record(&world, (IdentifierKind::Install, "i"), Some(5), Some(now() - 1000));
     let run = |body: &str| {
         let grant = grant(Some(Programme::UserExperience));
         code(&world.run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap().outcomes[0])
