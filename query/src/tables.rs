@@ -1,4 +1,4 @@
-//! What can be asked: the public schema in words, for `GET /v1/tables` and `shoal query --tables`.
+//! What can be asked: the public schema in words, for `GET /v1/tables`.
 //!
 //! Invariants: made from the registry and the key's regions only. Hidden columns do not exist here.
 
