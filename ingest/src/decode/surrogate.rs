@@ -38,7 +38,7 @@ fn lone(body: &[u8]) -> Vec<usize> {
     found
 }
 
-/// The code unit of `\uXXXX` at this place.
+/// The code unit of `\u` and four hex digits at this place.
 fn unit(body: &[u8], at: usize) -> Option<u16> {
     let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits
