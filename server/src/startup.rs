@@ -1,12 +1,13 @@
 //! The composition root: one short build function per crate, and the order in which things start and stop.
 //!
 //! Start: keys and definitions, tables, log (which recovers), query, retention, socket. Stop: refuse new connections, let open
-//! requests end, stop the jobs, flush the log, release the directory. Nothing acknowledged is lost by either.
+//! requests end, stop the jobs, flush the log, wait until the directory is released. Nothing acknowledged is lost by either.
 //! Not here: settings (`config.rs`), what the jobs do (`jobs.rs`).
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use prometheus_client::registry::Registry as MetricRegistry;
@@ -18,7 +19,7 @@ use shoal_query::{Engine, QueryConfig};
 use shoal_retention::Retention;
 use shoal_schemas::Registry;
 use shoal_storage::Store;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
@@ -37,7 +38,12 @@ pub struct Running {
     server: JoinHandle<std::io::Result<()>>,
     jobs: JoinHandle<Result<(), Error>>,
     stop_jobs: watch::Sender<bool>,
+    /// Closes when the last worker has let go of the state.
+    gone: mpsc::Receiver<()>,
 }
+
+/// How long the end waits for a worker that does not let go.
+const LET_GO: Duration = Duration::from_secs(10);
 
 impl Running {
     /// The address it listens on, with the port that was taken.
@@ -85,6 +91,12 @@ impl Running {
             let _ = (&mut self.jobs).await;
         }
         self.state.ingest.stop().await?;
+        let Running { state, mut gone, .. } = self;
+        drop(state);
+        // The directory can be opened again once this is over.
+        if tokio::time::timeout(LET_GO, gone.recv()).await.is_err() {
+            tracing::warn!("something still holds the data directory");
+        }
         Ok(())
     }
 }
@@ -103,6 +115,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let engine = build_engine(&config, &registry, &store, &mut metrics);
     let retention = build_retention(&registry, &store, &mut metrics);
     let own = Metrics::register(&mut metrics);
+    let (alive, gone) = mpsc::channel(1);
     let parts = Parts {
         keys,
         ingest,
@@ -111,6 +124,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
         metrics: own,
         registry: metrics,
         background: tokio::runtime::Handle::current(),
+        alive,
     };
     let state = web::Data::new(State::new(config, clock, parts));
     let jobs = Jobs::new(state.clone())?;
@@ -124,6 +138,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
         server: tokio::spawn(server),
         jobs: tokio::spawn(jobs.run(stopping)),
         stop_jobs,
+        gone,
     })
 }
 

@@ -9,6 +9,7 @@ use shoal_ingest::Ingest;
 use shoal_query::Engine;
 use shoal_retention::Retention;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use crate::body::Bodies;
 use crate::config::Config;
@@ -32,6 +33,8 @@ pub(crate) struct State {
     /// Where work goes on that a client's going away must not stop; not a worker's own thread.
     pub(crate) background: Handle,
     ready: AtomicBool,
+    /// Closes when everything above is gone, so it stays last.
+    _alive: mpsc::Sender<()>,
 }
 
 /// The built parts, before they serve.
@@ -43,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
     pub(crate) background: Handle,
+    /// Tells the one who waits for the end that nothing is left.
+    pub(crate) alive: mpsc::Sender<()>,
 }
 
 impl State {
@@ -59,6 +64,7 @@ impl State {
             registry: parts.registry,
             background: parts.background,
             ready: AtomicBool::new(true),
+            _alive: parts.alive,
         }
     }
 
