@@ -111,9 +111,11 @@ impl From<BoundError> for Unaffordable {
 fn clamp(aggregate: &Aggregate) -> Clamp {
     match aggregate.op {
         AggregateOp::Sum(_) => Clamp::Sum(aggregate.linf),
-        AggregateOp::Rows | AggregateOp::Present(_) | AggregateOp::Subjects | AggregateOp::Sessions => {
-            Clamp::Count(aggregate.linf)
-        }
+        AggregateOp::Rows
+        | AggregateOp::Present(_)
+        | AggregateOp::Subjects
+        | AggregateOp::Sessions
+        | AggregateOp::Quantile { .. } => Clamp::Count(aggregate.linf),
     }
 }
 

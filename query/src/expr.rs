@@ -118,7 +118,10 @@ impl<'a> Public<'a> {
 /// A total expression.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Scalar {
-    Column { name: String, ty: Type },
+    Column {
+        name: String,
+        ty: Type,
+    },
     Region,
     Day,
     Time(Grain),
@@ -129,11 +132,123 @@ pub(crate) enum Scalar {
     Not(Box<Scalar>),
     In(Box<Scalar>, Vec<Value>),
     IsNull(Box<Scalar>),
-    Like { item: Box<Scalar>, pattern: String, any_case: bool },
-    Case { branches: Vec<(Scalar, Scalar)>, otherwise: Option<Box<Scalar>> },
+    Like {
+        item: Box<Scalar>,
+        pattern: String,
+        any_case: bool,
+    },
+    Case {
+        branches: Vec<(Scalar, Scalar)>,
+        otherwise: Option<Box<Scalar>>,
+    },
     Coalesce(Vec<Scalar>),
     Upper(Box<Scalar>),
     Lower(Box<Scalar>),
+    /// Of numbers of one scale (a product has the sum of the scales); `bind` has made sure that nothing overflows.
+    Arithmetic(Arithmetic, Box<Scalar>, Box<Scalar>),
+    /// The smallest (or largest) of numbers of one scale; nulls are passed over.
+    Least(Vec<Scalar>),
+    Greatest(Vec<Scalar>),
+    /// The label of the bucket a number is in: `labels[n]` when n of the ascending `edges` are not above it.
+    Bucket {
+        item: Box<Scalar>,
+        edges: Vec<i64>,
+        labels: Vec<Value>,
+    },
+    /// A whole number taken from the hour.
+    Part(Part),
+    /// A value of a subject's row, by position.
+    Person {
+        at: usize,
+        scale: u8,
+    },
+    /// A key of a subject's row, by position.
+    PersonKey {
+        at: usize,
+        ty: Type,
+    },
+    /// The step of a funnel, from 1.
+    Step,
+    /// The first day of the period of a retention's cohort.
+    Cohort,
+    /// The number of a retention's period, from 0.
+    Period,
+}
+
+/// An operation on numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+}
+
+impl Arithmetic {
+    const fn text(self) -> &'static str {
+        match self {
+            Arithmetic::Add => "+",
+            Arithmetic::Subtract => "-",
+            Arithmetic::Multiply => "*",
+        }
+    }
+
+    const fn operator(self) -> df::Operator {
+        match self {
+            Arithmetic::Add => df::Operator::Plus,
+            Arithmetic::Subtract => df::Operator::Minus,
+            Arithmetic::Multiply => df::Operator::Multiply,
+        }
+    }
+}
+
+/// A part of the event's hour, as PostgreSQL's EXTRACT has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// 0 to 23.
+    Hour,
+    /// 0 (Sunday) to 6.
+    Dow,
+    /// 1 (Monday) to 7.
+    Isodow,
+    /// 1 to 31.
+    Day,
+    /// ISO week, 1 to 53.
+    Week,
+    /// 1 to 12.
+    Month,
+    /// 1 to 4.
+    Quarter,
+    Year,
+}
+
+impl Part {
+    /// Its name in SQL, lower case.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Part::Hour => "hour",
+            Part::Dow => "dow",
+            Part::Isodow => "isodow",
+            Part::Day => "day",
+            Part::Week => "week",
+            Part::Month => "month",
+            Part::Quarter => "quarter",
+            Part::Year => "year",
+        }
+    }
+
+    /// Smallest and largest value; a year's are not known.
+    pub(crate) const fn range(self) -> Option<(i64, i64)> {
+        match self {
+            Part::Hour => Some((0, 23)),
+            Part::Dow => Some((0, 6)),
+            Part::Isodow => Some((1, 7)),
+            Part::Day => Some((1, 31)),
+            Part::Week => Some((1, 53)),
+            Part::Month => Some((1, 12)),
+            Part::Quarter => Some((1, 4)),
+            Part::Year => None,
+        }
+    }
 }
 
 impl Scalar {
@@ -162,7 +277,22 @@ impl Scalar {
             Scalar::Case { branches, otherwise } => {
                 branches.iter().map(|(_, then)| then).chain(otherwise.as_deref()).find_map(Scalar::ty)
             }
-            Scalar::Coalesce(items) => items.iter().find_map(Scalar::ty),
+            Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => {
+                items.iter().find_map(Scalar::ty)
+            }
+            Scalar::Arithmetic(op, left, right) => match (op, left.ty(), right.ty()) {
+                (Arithmetic::Multiply, Some(Type::Number { scale: a }), Some(Type::Number { scale: b })) => {
+                    Some(Type::Number { scale: a.saturating_add(b) })
+                }
+                (_, left, right) => left.or(right),
+            },
+            Scalar::Bucket { labels, .. } => {
+                labels.iter().find_map(|label| Scalar::Value(label.clone()).ty())
+            }
+            Scalar::Part(_) | Scalar::Step | Scalar::Period => Some(Type::Number { scale: 0 }),
+            Scalar::Cohort => Some(Type::Day),
+            Scalar::Person { scale, .. } => Some(Type::Number { scale: *scale }),
+            Scalar::PersonKey { ty, .. } => Some(*ty),
         }
     }
 
@@ -214,6 +344,19 @@ impl Scalar {
             }
             Scalar::Upper(item) => Some(mapped(item.domain(public)?, str::to_uppercase)),
             Scalar::Lower(item) => Some(mapped(item.domain(public)?, str::to_lowercase)),
+            Scalar::Bucket { labels, .. } => Some(labels.iter().cloned().chain([Value::Null]).collect()),
+            Scalar::Part(part) => {
+                let (first, last) = part.range()?;
+                Some((first..=last).map(|n| Value::Number(n, 0)).collect())
+            }
+            Scalar::Arithmetic(..)
+            | Scalar::Least(_)
+            | Scalar::Greatest(_)
+            | Scalar::Person { .. }
+            | Scalar::PersonKey { .. }
+            | Scalar::Step
+            | Scalar::Cohort
+            | Scalar::Period => None,
         }
     }
 
@@ -292,6 +435,34 @@ impl Scalar {
             ),
             Scalar::Upper(item) => datafusion::functions::string::expr_fn::upper(item.plan(region)),
             Scalar::Lower(item) => datafusion::functions::string::expr_fn::lower(item.plan(region)),
+            Scalar::Arithmetic(op, left, right) => {
+                df::binary_expr(left.plan(region), op.operator(), right.plan(region))
+            }
+            Scalar::Least(items) => {
+                datafusion::functions::core::expr_fn::least(items.iter().map(|i| i.plan(region)).collect())
+            }
+            Scalar::Greatest(items) => {
+                datafusion::functions::core::expr_fn::greatest(items.iter().map(|i| i.plan(region)).collect())
+            }
+            Scalar::Bucket { item, edges, labels } => {
+                let value = item.plan(region);
+                let null = (Box::new(value.clone().is_null()), Box::new(lit(ScalarValue::Null)));
+                let below = edges
+                    .iter()
+                    .zip(labels)
+                    .map(|(edge, label)| (Box::new(value.clone().lt(lit(*edge))), Box::new(label.plan())));
+                let branches = std::iter::once(null).chain(below).collect();
+                Expr::Case(df::Case::new(None, branches, labels.last().map(|l| Box::new(l.plan()))))
+            }
+            Scalar::Part(part) => {
+                datafusion::functions::datetime::expr_fn::date_part(lit(part.as_str()), column(columns::TIME))
+            }
+            // Not columns of events: `execute` knows them.
+            Scalar::Person { .. }
+            | Scalar::PersonKey { .. }
+            | Scalar::Step
+            | Scalar::Cohort
+            | Scalar::Period => lit(ScalarValue::Null),
         }
     }
 }
@@ -385,6 +556,18 @@ impl fmt::Display for Scalar {
             Scalar::Coalesce(items) => write!(f, "coalesce({})", list(items)),
             Scalar::Upper(item) => write!(f, "upper({item})"),
             Scalar::Lower(item) => write!(f, "lower({item})"),
+            Scalar::Arithmetic(op, left, right) => write!(f, "({left} {} {right})", op.text()),
+            Scalar::Least(items) => write!(f, "least({})", list(items)),
+            Scalar::Greatest(items) => write!(f, "greatest({})", list(items)),
+            Scalar::Bucket { item, edges, labels } => {
+                write!(f, "bucket({item}, [{}], [{}])", list(edges), list(labels))
+            }
+            Scalar::Part(part) => write!(f, "extract({} FROM time)", part.as_str()),
+            Scalar::Person { at, .. } => write!(f, "value_{at}"),
+            Scalar::PersonKey { at, .. } => write!(f, "key_{at}"),
+            Scalar::Step => f.write_str("step"),
+            Scalar::Cohort => f.write_str("cohort"),
+            Scalar::Period => f.write_str("period"),
         }
     }
 }

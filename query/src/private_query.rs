@@ -22,12 +22,77 @@ pub struct PrivateQuery {
     pub(crate) days: DayRange,
     /// The first readable day of each programme that is read. Earlier days have expired.
     pub(crate) cutoffs: Vec<(Programme, i32)>,
+    /// What a row is.
+    pub(crate) shape: Shape,
     pub(crate) filter: Option<Scalar>,
+    /// What other events a subject must have, or must not have.
+    pub(crate) members: Vec<Membership>,
     pub(crate) keys: Vec<Key>,
     pub(crate) aggregates: Vec<Aggregate>,
     /// Most groups of one subject's day that count, within one time bucket of days.
     pub(crate) l0: u32,
     pub(crate) notes: Vec<String>,
+}
+
+/// What a row is: what the keys and aggregates of the query are over.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Shape {
+    /// An event.
+    Events,
+    /// A subject, over all days of the query, with values made of its events that pass the query's filter.
+    Subjects(PerSubject),
+    /// A step that a subject has reached: step n counts when the events of steps 1 to n happened in this order, the last
+    /// no more than `within_ms` after the first.
+    Funnel { steps: Vec<Scalar>, within_ms: i64 },
+    /// A period in which a subject came back: its cohort is the period of its first event that meets `cohort`; period 0
+    /// is the cohort itself, and period n counts when an event that meets `back` happened n periods later.
+    Retention { cohort: Scalar, back: Scalar, period: Grain },
+}
+
+/// The rows of a subquery that groups by `subject`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PerSubject {
+    /// What it is grouped by besides the subject: [`Scalar::PersonKey`] by position.
+    pub(crate) keys: Vec<Scalar>,
+    /// The row's values: [`Scalar::Person`] by position.
+    pub(crate) values: Vec<PersonValue>,
+    /// Which rows are kept: the subquery's HAVING and the outer WHERE, over the row's keys and values.
+    pub(crate) having: Option<Scalar>,
+}
+
+/// One value of a subject's row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PersonValue {
+    pub(crate) op: PersonOp,
+    pub(crate) filter: Option<Scalar>,
+    /// Decimal places.
+    pub(crate) scale: u8,
+    /// The value is clamped to these units; null stays null.
+    pub(crate) min: i64,
+    pub(crate) max: i64,
+}
+
+/// How a value is made of a subject's events.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PersonOp {
+    Rows,
+    Present(Scalar),
+    /// COUNT(DISTINCT ..) of a column, of the day or of sessions.
+    Distinct(Scalar),
+    Sessions,
+    Sum(Scalar),
+    Min(Scalar),
+    Max(Scalar),
+}
+
+/// `subject IN (SELECT subject FROM .. WHERE ..)`, over the same regions.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Membership {
+    pub(crate) table: Kind,
+    pub(crate) days: DayRange,
+    pub(crate) cutoffs: Vec<(Programme, i32)>,
+    pub(crate) filter: Option<Scalar>,
+    pub(crate) negated: bool,
 }
 
 /// Whole days, both ends included.
@@ -93,12 +158,15 @@ pub(crate) enum AggregateOp {
     Rows,
     /// COUNT(expression).
     Present(Scalar),
-    /// SUM(measure).
-    Sum(String),
+    /// SUM of a bounded number.
+    Sum(Scalar),
     /// COUNT(DISTINCT subject): released for a bucket of days at once, the others day by day.
     Subjects,
     /// COUNT(DISTINCT session), a day's sessions counted on their day.
     Sessions,
+    /// A quantile of a measure's values, in millionths, over the measure's grid: values are between two of its edges, which
+    /// are in units of 10^-scale and ascend. Quantiles of one measure with one filter share a release.
+    Quantile { measure: Scalar, millionths: u32, edges: Vec<i64> },
 }
 
 impl PrivateQuery {
@@ -175,6 +243,9 @@ impl fmt::Display for Aggregate {
             AggregateOp::Sum(measure) => write!(f, "sum({measure})")?,
             AggregateOp::Subjects => f.write_str("count(DISTINCT subject)")?,
             AggregateOp::Sessions => f.write_str("count(DISTINCT session)")?,
+            AggregateOp::Quantile { measure, millionths, .. } => {
+                write!(f, "quantile({measure}, {millionths} / 1000000)")?
+            }
         }
         match &self.filter {
             Some(filter) => write!(f, " FILTER (WHERE {filter})"),

@@ -97,7 +97,7 @@ pub(super) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function
         ("sum", false, Some(expr)) => sum(scope, bounds, expr, filter).map(Call::One),
         ("avg", false, Some(expr)) => {
             let total = sum(scope, bounds, expr, filter.clone())?;
-            let AggregateOp::Sum(measure) = &total.op else {
+            let AggregateOp::Sum(Scalar::Column { name: measure, .. }) = &total.op else {
                 return Err(refuse(expr.span(), "AVG takes a measure."));
             };
             let present = Scalar::Column { name: measure.clone(), ty: Type::Number { scale: total.scale } };
@@ -153,10 +153,10 @@ fn sum(
     };
     match item {
         Scalar::Value(Value::Number(1, 0)) => Ok(count(scope, bounds, AggregateOp::Rows, filter)),
-        Scalar::Column { name, ty: Type::Number { .. } } => {
+        Scalar::Column { name, ty: ty @ Type::Number { .. } } => {
             match scope.table.column(&name).map(|(_, column)| &column.role) {
                 Some(ColumnRole::Measure(measure)) => Ok(Aggregate {
-                    op: AggregateOp::Sum(name),
+                    op: AggregateOp::Sum(Scalar::Column { name, ty }),
                     filter,
                     linf: measure.day_sum_max.unsigned_abs().max(1),
                     unit: Some(measure.unit.clone()),

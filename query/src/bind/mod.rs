@@ -27,7 +27,7 @@ use crate::error::{QueryError, Refusal, Rule};
 use crate::expr::{Public, Scalar, Type, Value};
 use crate::free::{Free, FreeItem, FreeOrder};
 use crate::parse::{Item, ParsedQuery};
-use crate::private_query::{Key, KeyKind, L0_MAX, PrivateQuery};
+use crate::private_query::{Key, KeyKind, L0_MAX, PrivateQuery, Shape};
 
 /// Most groups of one answer, and most keys of one query.
 pub(crate) const CELLS_MAX: u64 = 10_000;
@@ -99,7 +99,9 @@ pub fn bind(
         regions,
         days: readable.days,
         cutoffs: readable.cutoffs,
+        shape: Shape::Events,
         filter,
+        members: Vec::new(),
         keys,
         aggregates,
         l0,

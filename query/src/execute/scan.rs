@@ -102,10 +102,11 @@ fn aggregate_plan(aggregate: &Aggregate, region: Region) -> Result<Expr, Failure
         AggregateOp::Rows | AggregateOp::Subjects => count(lit(1_i64)),
         AggregateOp::Present(item) => count(item.plan(region)),
         AggregateOp::Sum(measure) => {
-            let wide = datafusion::logical_expr::cast(col(measure.as_str()), DataType::Decimal128(19, 0));
+            let wide = datafusion::logical_expr::cast(measure.plan(region), DataType::Decimal128(19, 0));
             sum(wide)
         }
         AggregateOp::Sessions => count_distinct(col(columns::SESSION)),
+        AggregateOp::Quantile { .. } => return Err(Failure),
     };
     match &aggregate.filter {
         Some(filter) => Ok(call.filter(filter.plan(region)).build()?),
