@@ -27,6 +27,9 @@ fn main() -> std::process::ExitCode {
             let (cells, covered) = outcome.coverage();
             let percent = 100.0 * covered as f64 / cells.max(1) as f64;
             println!("all: {cells} numbers, the truth is in {covered} intervals ({percent:.2} %)");
+            if let Some(worst) = outcome.worst() {
+                println!("worst relative error of a large group: {:.4} %", 100.0 * worst);
+            }
             let is_complete = outcome.verdicts.iter().all(|verdict| verdict.refusal.is_empty());
             if is_complete { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
         }

@@ -15,6 +15,8 @@ use super::questions::Question;
 pub struct Verdict {
     /// The question.
     pub name: String,
+    /// Whether its relative error has a goal.
+    pub has_goal: bool,
     /// Why there is no answer; empty when there is one.
     pub refusal: String,
     /// How long it took.
@@ -35,7 +37,7 @@ pub struct Verdict {
 
 /// Judges an answer in JSON. Groups of at least `large` subjects count for the relative error.
 pub(super) fn judge(question: &Question, answer: &Value, large: u64, time: Duration) -> Verdict {
-    let mut verdict = Verdict { name: question.name.to_owned(), time, ..Verdict::default() };
+    let mut verdict = Verdict::of(question, time);
     let mut shown = Vec::new();
     for row in answer["rows"].as_array().into_iter().flatten() {
         let key: Vec<String> = question.keys.iter().map(|name| text(&row[*name])).collect();
@@ -80,6 +82,11 @@ fn text(value: &Value) -> String {
 }
 
 impl Verdict {
+    /// Nothing is known but the question and the time.
+    pub(super) fn of(question: &Question, time: Duration) -> Verdict {
+        Verdict { name: question.name.to_owned(), has_goal: question.has_goal, time, ..Verdict::default() }
+    }
+
     /// The relative error that a share of the large groups' numbers keeps; none when there are no large groups.
     pub fn error(&self, share: f64) -> Option<f64> {
         let last = self.errors.len().checked_sub(1)?;
@@ -89,7 +96,8 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} ms", self.name, self.time.as_millis())?;
+        let goal = if self.has_goal { "" } else { " (no goal)" };
+        writeln!(f, "{}{goal}: {} ms", self.name, self.time.as_millis())?;
         if !self.refusal.is_empty() {
             return writeln!(f, "  no answer: {}", self.refusal);
         }

@@ -13,6 +13,8 @@ mod judge;
 mod population;
 mod questions;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod truth;
 
 use std::path::Path;
@@ -75,6 +77,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The largest relative error of a large group, of the questions that have a goal.
+    pub fn worst(&self) -> Option<f64> {
+        let with_goal = self.verdicts.iter().filter(|verdict| verdict.has_goal);
+        with_goal.filter_map(|verdict| verdict.error(1.0)).reduce(f64::max)
+    }
+
     /// Numbers that were answered, and those whose interval holds the truth.
     pub fn coverage(&self) -> (usize, usize) {
         self.verdicts.iter().fold((0, 0), |(cells, covered), v| (cells + v.cells, covered + v.covered))
@@ -127,7 +135,7 @@ fn is_empty(dir: &Path) -> bool {
 
 /// Makes the events of each day, writes them, and counts what is true of them.
 async fn fill(flags: &Flags, registry: &Registry, store: &Store) -> Result<(Truth, u64), String> {
-    let population = Population { seed: flags.seed, subjects: flags.subjects, days: flags.days };
+    let population = Population { seed: flags.seed, days: flags.days };
     let habits: Vec<_> = (0..flags.subjects).map(|subject| population.habits(subject)).collect();
     let mut truth = Truth::new(flags.subjects, flags.days);
     let mut total = 0;
@@ -180,9 +188,6 @@ async fn ask(engine: &Engine, flags: &Flags, question: &questions::Question) -> 
     let time = began.elapsed();
     Ok(match answer {
         Ok(released) => judge::judge(question, &released.to_json(), flags.large, time),
-        Err(error) => {
-            let name = question.name.to_owned();
-            Verdict { name, refusal: error.to_string(), time, ..Verdict::default() }
-        }
+        Err(error) => Verdict { refusal: error.to_string(), ..Verdict::of(question, time) },
     })
 }

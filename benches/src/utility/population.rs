@@ -81,7 +81,7 @@ pub(super) struct Event {
 }
 
 /// What does not change from day to day.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Habits {
     daily: f64,
     joined: u32,
@@ -96,11 +96,10 @@ pub(super) struct Habits {
     slow: f64,
 }
 
-/// A world: subjects 0 to `subjects`, days 0 to `days`.
-#[derive(Clone, Copy, Debug)]
+/// A world of days 0 to `days`; a subject is a number.
+#[derive(Clone, Copy)]
 pub(super) struct Population {
     pub(super) seed: u64,
-    pub(super) subjects: u64,
     pub(super) days: u32,
 }
 

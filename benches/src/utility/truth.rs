@@ -33,7 +33,6 @@ pub(super) struct DayTruth {
     pub(super) subjects: u64,
     pub(super) opens: u64,
     pub(super) by_country: [u64; COUNTRIES.len()],
-    pub(super) views: [u64; SCREENS.len()],
     /// Subjects that saw the screen.
     pub(super) viewers: [u64; SCREENS.len()],
 }
@@ -86,10 +85,7 @@ impl Truth {
                     past.first_week.get_or_insert(week);
                     past.weeks |= 1 << week;
                 }
-                What::Viewed => {
-                    numbers.views[place] += 1;
-                    seen |= 1 << place;
-                }
+                What::Viewed => seen |= 1 << place,
                 What::Request if is_last_week => {
                     past.endpoints |= 1 << place;
                     self.durations[place].extend(event.duration_ms);
