@@ -52,6 +52,7 @@ pub(super) fn questions(truth: &Truth, dates: &Dates) -> Vec<Question> {
     all.push(funnel(truth, dates));
     all.push(retention(truth, dates));
     all.push(response_time(truth, dates));
+    all.push(response_times(truth, dates));
     all.push(crash_free(truth, dates));
     all
 }
@@ -166,6 +167,22 @@ fn retention(truth: &Truth, dates: &Dates) -> Question {
 }
 
 fn response_time(truth: &Truth, dates: &Dates) -> Question {
+    let (range, endpoint) = (dates.since(0), ENDPOINTS[0].0);
+    let values = vec![truth.quantile_of_first(0.5), truth.quantile_of_first(0.95)];
+    Question {
+        name: "p50 and p95 of an endpoint's response time",
+        sql: format!(
+            "SELECT QUANTILE(duration_ms, 0.5) AS p50, QUANTILE(duration_ms, 0.95) AS p95 \
+             FROM performance WHERE event = 'api_request' AND endpoint = '{endpoint}' AND {range}"
+        ),
+        keys: &[],
+        columns: &["p50", "p95"],
+        truth: BTreeMap::from([(Vec::new(), TrueCell { values, subjects: truth.of_first_endpoint() })]),
+        has_goal: true,
+    }
+}
+
+fn response_times(truth: &Truth, dates: &Dates) -> Question {
     let range = dates.since(dates.days.saturating_sub(7));
     let cells = ENDPOINTS.iter().enumerate().map(|(at, (endpoint, _, _))| {
         let values = vec![truth.quantile(at, 0.5), truth.quantile(at, 0.95)];
@@ -180,7 +197,7 @@ fn response_time(truth: &Truth, dates: &Dates) -> Question {
         keys: &["endpoint"],
         columns: &["p50", "p95"],
         truth: cells.collect(),
-        has_goal: true,
+        has_goal: false,
     }
 }
 

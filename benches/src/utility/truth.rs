@@ -24,6 +24,7 @@ struct Past {
     /// Of the last week: bits of versions and endpoints, and whether the app crashed.
     versions: u8,
     endpoints: u8,
+    has_asked_first: bool,
     has_crashed: bool,
 }
 
@@ -44,6 +45,8 @@ pub(super) struct Truth {
     pub(super) days: Vec<DayTruth>,
     /// Response times of the last week, by endpoint; ascending after [`Truth::sort`].
     durations: [Vec<u32>; ENDPOINTS.len()],
+    /// Those of the first endpoint on all days.
+    of_first: Vec<u32>,
 }
 
 impl Truth {
@@ -55,6 +58,7 @@ impl Truth {
             weeks: 0,
             versions: 0,
             endpoints: 0,
+            has_asked_first: false,
             has_crashed: false,
         };
         Truth {
@@ -62,6 +66,7 @@ impl Truth {
             subjects: vec![past; usize::try_from(subjects).unwrap_or(usize::MAX)],
             days: vec![DayTruth::default(); days as usize],
             durations: Default::default(),
+            of_first: Vec::new(),
         }
     }
 
@@ -86,12 +91,18 @@ impl Truth {
                     past.weeks |= 1 << week;
                 }
                 What::Viewed => seen |= 1 << place,
-                What::Request if is_last_week => {
-                    past.endpoints |= 1 << place;
-                    self.durations[place].extend(event.duration_ms);
+                What::Request => {
+                    if place == 0 {
+                        past.has_asked_first = true;
+                        self.of_first.extend(event.duration_ms);
+                    }
+                    if is_last_week {
+                        past.endpoints |= 1 << place;
+                        self.durations[place].extend(event.duration_ms);
+                    }
                 }
                 What::Crash => past.has_crashed |= is_last_week,
-                What::Request | What::Login | What::Added | What::Watched | What::Bought => {}
+                What::Login | What::Added | What::Watched | What::Bought => {}
             }
             let is_usage = !matches!(event.what, What::Request | What::Crash);
             if is_last_week && is_usage {
@@ -103,6 +114,7 @@ impl Truth {
 
     /// To be called once, when all is taken.
     pub(super) fn sort(&mut self) {
+        self.of_first.sort_unstable();
         self.durations.iter_mut().for_each(|values| values.sort_unstable());
     }
 
@@ -128,13 +140,19 @@ impl Truth {
         self.count(|past| past.endpoints & (1 << endpoint) != 0)
     }
 
-    /// The quantile of an endpoint's response times in the last week, linear between the two nearest values.
+    /// Subjects that asked the first endpoint on any day.
+    pub(super) fn of_first_endpoint(&self) -> u64 {
+        self.count(|past| past.has_asked_first)
+    }
+
+    /// A quantile of an endpoint's response times in the last week.
     pub(super) fn quantile(&self, endpoint: usize, share: f64) -> f64 {
-        let values = &self.durations[endpoint];
-        let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
-        let at = share * last as f64;
-        let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
-        f64::from(low) + at.fract() * (f64::from(high) - f64::from(low))
+        quantile(&self.durations[endpoint], share)
+    }
+
+    /// A quantile of the first endpoint's response times on all days.
+    pub(super) fn quantile_of_first(&self, share: f64) -> f64 {
+        quantile(&self.of_first, share)
     }
 
     fn count(&self, is: impl Fn(&Past) -> bool) -> u64 {
@@ -162,6 +180,14 @@ impl Past {
             self.reached = self.reached.max(step as u8 + 1);
         }
     }
+}
+
+/// Linear between the two nearest of ascending values.
+fn quantile(values: &[u32], share: f64) -> f64 {
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    let at = share * last as f64;
+    let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
+    f64::from(low) + at.fract() * (f64::from(high) - f64::from(low))
 }
 
 /// The name of a version.
