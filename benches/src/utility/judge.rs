@@ -31,6 +31,8 @@ pub struct Verdict {
     pub withheld_subjects_max: u64,
     /// Relative errors of the numbers of large groups, ascending.
     pub errors: Vec<f64>,
+    /// The large group that is farthest off.
+    pub worst_group: String,
     /// Largest distance from the truth in stated standard deviations.
     pub deviations_max: f64,
 }
@@ -55,7 +57,11 @@ pub(super) fn judge(question: &Question, answer: &Value, large: u64, time: Durat
                 verdict.deviations_max = verdict.deviations_max.max((estimate - truth).abs() / sd);
             }
             if known.is_some_and(|cell| cell.subjects >= large) {
-                verdict.errors.push((estimate - truth).abs() / truth);
+                let error = (estimate - truth).abs() / truth;
+                if verdict.errors.iter().all(|other| *other < error) {
+                    verdict.worst_group = format!("{} {column} {truth}", key.join(" "));
+                }
+                verdict.errors.push(error);
             }
         }
         shown.push(key);

@@ -61,6 +61,9 @@ pub struct Flags {
     /// Groups of at least so many subjects count for the relative error.
     #[arg(long, default_value_t = 10_000)]
     pub large: u64,
+    /// Prints what is true of each group, too.
+    #[arg(long)]
+    pub truth: bool,
     /// Where the tables go and stay: an empty directory, or that of a run with the same flags.
     #[arg(long)]
     pub dir: std::path::PathBuf,
@@ -105,6 +108,9 @@ pub async fn run(flags: &Flags) -> Result<Outcome, String> {
     let first = NaiveDate::from_ymd_opt(2026, 10, 5).ok_or("no such day")?;
     let asked = questions(&truth, &Dates { first, days: flags.days });
     drop(truth);
+    if flags.truth {
+        asked.iter().for_each(|question| print!("{question}"));
+    }
     let engine = engine(store, registry);
     let mut verdicts = Vec::with_capacity(asked.len());
     for question in &asked {

@@ -38,9 +38,9 @@ pub(super) const VERSIONS: [(&str, f64); 7] = [
 
 /// Endpoints, the median of their response time in milliseconds, and their share of requests.
 pub(super) const ENDPOINTS: [(&str, f64, u32); 6] = [
-    ("/v1/cameras", 80.0, 35),
+    ("/v1/cameras", 180.0, 35),
     ("/v1/alarms", 120.0, 25),
-    ("/v1/cameras/{id}", 200.0, 20),
+    ("/v1/cameras/{id}", 240.0, 20),
     ("/v1/recordings", 350.0, 10),
     ("/v1/shares", 500.0, 7),
     ("/v1/firmware", 1_500.0, 3),

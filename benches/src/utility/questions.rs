@@ -1,6 +1,7 @@
 //! The questions of the trial, each with the statement that asks it and the true numbers of its groups.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::{Days, NaiveDate};
 
@@ -27,6 +28,17 @@ pub(super) struct Question {
     pub(super) truth: BTreeMap<Vec<String>, TrueCell>,
     /// Whether its relative error has a goal; others are asked for more intervals to judge by.
     pub(super) has_goal: bool,
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n  {}", self.name, self.sql)?;
+        for (key, cell) in &self.truth {
+            let values: Vec<String> = cell.values.iter().map(f64::to_string).collect();
+            writeln!(f, "  {}: {} ({} subjects)", key.join(" "), values.join(" "), cell.subjects)?;
+        }
+        writeln!(f)
+    }
 }
 
 /// Days of the trial as dates.
