@@ -1,13 +1,14 @@
 //! Statements that people write: the examples of `docs/sql.md`, and everyday questions of someone new to Shoal.
 //!
 //! Each is asked as a dry run of the engine over empty tables: what is accepted has a price, what is refused a reason and
-//! a place. Not here: what the answers are.
+//! a place. The figures that the pages print are checked too. Not here: what the answers are.
 
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
 use serde::Deserialize;
+use shoal_privacy::budget::{Precision, Preset, epsilon};
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryRequest, Role};
 use shoal_schemas::{Region, Registry};
 use shoal_storage::Store;
@@ -83,6 +84,29 @@ async fn examples_of_the_documentation_are_accepted() {
     }
     println!("{} of {EXAMPLES} examples are refused:\n{}", refused.len(), refused.join("\n"));
     assert!(EXAMPLES - refused.len() >= EXAMPLES_ACCEPTED_MIN);
+}
+
+/// Figures that the pages print are those of the accountant.
+#[test]
+fn the_pages_state_the_price_of_privacy_as_it_is() {
+    let (privacy, sql) = (include_str!("../../docs/privacy.md"), include_str!("../../docs/sql.md"));
+    for preset in [Preset::Strict, Preset::Standard, Preset::Internal] {
+        let epsilon = epsilon(preset.cap(), 1e-6).unwrap();
+        let row = format!("| {:.1} | ", epsilon);
+        let line = privacy.lines().find(|l| l.starts_with(&format!("| `{}`", preset.as_str()))).unwrap();
+        assert!(line.contains(&row), "{} is epsilon {epsilon:.3}: {line}", preset.as_str());
+        let rho: f64 = line.split('|').nth(2).unwrap().trim().parse().unwrap();
+        assert_eq!(rho, preset.cap().to_f64(), "{line}");
+    }
+    for precision in [Precision::Low, Precision::Normal, Precision::High] {
+        let rho = precision.rho().to_f64();
+        let sd = format!("| {rho} | {:.1} | ", (1.0 / (2.0 * rho)).sqrt());
+        let line = sql.lines().find(|l| l.starts_with(&format!("| `{}`", precision.as_str()))).unwrap();
+        assert!(line.contains(&sd), "{sd} is not in {line}");
+        let questions = (Preset::Standard.cap().to_f64() / rho).round();
+        let count = line.split('|').nth(4).unwrap().trim().replace(',', "");
+        assert_eq!(count, questions.to_string(), "{line}");
+    }
 }
 
 #[derive(Deserialize)]
