@@ -79,7 +79,7 @@ pub(super) fn world(is_there: bool) -> Vec<Row> {
         let mut rare = row("click", "7.7");
         rare.hour = 3;
         rows.extend([rare.clone(), rare]);
-        rows.push(row("purchase", "9.9").text("result", "ok").number("amount", 20_000).number("items", 10));
+        rows.push(row("purchase", "9.9").text("result", "ok").number("amount", 1_000_000).number("items", 10));
         rows.push(row("screen_view", "9.9").number("duration_ms", 100));
     }
     rows
