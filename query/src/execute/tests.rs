@@ -172,3 +172,20 @@ proptest! {
         }
     }
 }
+
+/// Without one of its days, a subject that may show one group of a week can show another one: two groups change.
+#[tokio::test]
+async fn a_day_less_exchanges_groups_of_a_week_and_that_is_paid_for() {
+    let sql = "SELECT date_trunc('week', time), country, COUNT(DISTINCT subject) FROM usage GROUP BY 1, 2";
+    let visit = |ago: i32, country: &str| Row::new(1, today() - ago, "click").text("country", country);
+    let (both, one) = (vec![visit(1, "a"), visit(2, "b")], vec![visit(2, "b")]);
+    let mut most = 0.0_f64;
+    for key in 0..16 {
+        let (with, without) = (run(sql, &both, key).await, run(sql, &one, key).await);
+        let changes = distance(&totals(&with), &totals(&without));
+        most = changes.values().copied().fold(most, f64::max);
+        let paid = 2.0 * with.charged.price.to_f64() * with.charged.noise[0].variance().to_f64();
+        assert!(most <= paid * 1.000_001, "{most} > {paid}");
+    }
+    assert!(most > 1.5, "for some key the groups are exchanged: {most}");
+}

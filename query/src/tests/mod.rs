@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod defences;
+mod game;
 mod grammar;
 
 use std::sync::Arc;

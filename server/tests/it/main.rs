@@ -10,6 +10,7 @@
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
 //! | `hostile` | nothing that is sent breaks the service |
+//! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
@@ -20,6 +21,7 @@
 //! both; `tables` reads what they wrote with other programs; `search` and `marks` are for the canary.
 #![allow(clippy::unwrap_used)]
 
+mod attacks;
 mod canary;
 mod commands;
 mod compaction;

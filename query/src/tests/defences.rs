@@ -1,0 +1,76 @@
+//! Defences that another one hides, each by itself.
+//!
+//! The noisy threshold hides a missing `k_min`, and fast machines hide a missing grid of times: here they stand alone.
+
+use std::time::{Duration, Instant};
+
+use shoal_schemas::{Kind, Region};
+
+use super::{Row, engine, grant, now_ms, provider, registry, request, today};
+use crate::config::QueryConfig;
+use crate::engine::Engine;
+use crate::error::QueryError;
+use crate::metrics::Metrics;
+
+fn engine_with(edit: impl FnOnce(&mut QueryConfig)) -> Engine {
+    let mut config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
+    edit(&mut config);
+    let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
+    Engine::over(None, registry(), config, metrics)
+}
+
+/// With a threshold that half of all groups of `k_min` pass, the smallest group alone keeps those below it out.
+#[tokio::test]
+async fn the_smallest_group_holds_without_the_threshold() {
+    let group = |first: u32, people: u32, version: &'static str| {
+        (first..first + people).map(move |s| Row::new(s, today(), "click").text("app_version", version))
+    };
+    let rows: Vec<Row> = group(0, 19, "below").chain(group(100, 24, "above")).collect();
+    let engine = engine_with(|config| config.threshold_delta = 0.5);
+    let sql = "SELECT app_version, COUNT(DISTINCT subject) AS n FROM usage WHERE day = current_date GROUP BY app_version";
+    let mut shown = 0;
+    for _ in 0..40 {
+        let tables = vec![(Region::De, provider(registry().table(Kind::Usage), &rows))];
+        let released =
+            engine.stages(&grant(&[Region::De]), &request(sql), now_ms(), Some(tables)).await.unwrap();
+        let text = released.to_json()["rows"].to_string();
+        assert!(!text.contains("below"), "a group of 19: {text}");
+        shown += usize::from(text.contains("above"));
+    }
+    // Each time with a chance of 0.35 or more: fewer than one in 40 by chance once in 10^7 runs.
+    assert!(shown > 0, "the threshold was to let groups through");
+}
+
+/// What has been read is answered at a time of the grid, whether it went well or not; a refusal has read nothing.
+#[tokio::test]
+async fn answers_leave_on_the_grid_of_times() {
+    let engine = engine_with(|config| config.answer_times_ms = vec![400]);
+    let ask = async |sql: &str| {
+        let started = Instant::now();
+        let answer = engine.answer(&grant(&[Region::De]), &request(sql), now_ms()).await;
+        (answer.map(|_| ()), started.elapsed())
+    };
+    // There is no store, so it fails after the charge, and at once.
+    let (answer, elapsed) = ask("SELECT COUNT(*) AS n FROM usage").await;
+    assert_eq!(answer, Err(QueryError::Failed));
+    assert!(elapsed >= Duration::from_millis(400), "{elapsed:?}");
+    let (answer, _) = ask("SELECT nothing").await;
+    assert!(matches!(answer, Err(QueryError::Refused(_))));
+}
+
+/// Zeros of public groups are noised like all others, so that nobody sees which groups are empty.
+#[tokio::test]
+async fn empty_public_groups_cannot_be_told_from_others() {
+    let sql = "SELECT os, COUNT(*) AS n FROM usage WHERE day = current_date GROUP BY os ORDER BY os";
+    let tables = || vec![(Region::De, provider(registry().table(Kind::Usage), &[]))];
+    let mut zeros = 0;
+    for _ in 0..10 {
+        let answer = engine().stages(&grant(&[Region::De]), &request(sql), now_ms(), Some(tables())).await;
+        let json = answer.unwrap().to_json();
+        let rows = json["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 7, "every listed value, and none: {json}");
+        zeros += rows.iter().filter(|row| row["n"] == 0).count();
+    }
+    // sigma is 790: a zero has a chance of one in 2,000.
+    assert!(zeros < 6, "{zeros} of 70 are exactly zero");
+}
