@@ -1,0 +1,120 @@
+//! Which way each noisy cell is moved in each replicate.
+//!
+//! Balanced repeated replication: replicate w moves the cell with code c by `sign(w, c)` standard deviations. When the
+//! signs of two codes are orthogonal over the replicates, the mean square of `f_w - f` is exactly the variance of a linear
+//! f: `sum of (df/dx_c)^2 sd_c^2`. The signs are a Hadamard matrix (Sylvester's: the parity of `w & c`), so the codes
+//! 1 .. B - 1 are orthogonal to each other and to 1. Of more cells than that, each block of B codes has its own
+//! pseudo-random signs of the replicates: within a block everything stays exact, between blocks the errors average out
+//! (the variance of a sum of many equal cells is off by about `sqrt(2 / B)`).
+//! Not here: where the replicates go in a plan (`replicate`).
+
+/// Replicates of a plan that mixes rows.
+pub(super) const REPLICATES: usize = 32;
+
+/// How cells are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signs {
+    /// Nothing needs a replicate.
+    None,
+    /// No row of the answer depends on more than one row of one release: cells of a row differ by their column only.
+    Row { replicates: usize },
+    /// Rows of one or several releases with `stride` columns together; `first` is the number of this one's first column.
+    Rows { stride: usize },
+}
+
+impl Signs {
+    /// For one release of so many numbers, row by row.
+    pub(super) fn row(numbers: usize) -> Signs {
+        Signs::Row { replicates: (numbers + 1).next_power_of_two().clamp(2, REPLICATES) }
+    }
+
+    /// For releases of so many numbers together. An odd stride keeps rows apart that are a power of two from each other.
+    pub(super) fn rows(numbers: usize) -> Signs {
+        Signs::Rows { stride: numbers | 1 }
+    }
+
+    /// How many replicates there are.
+    pub(super) fn replicates(self) -> usize {
+        match self {
+            Signs::None => 0,
+            Signs::Row { replicates } => replicates,
+            Signs::Rows { .. } => REPLICATES,
+        }
+    }
+
+    /// The sign of a cell; `column` counts the numbers of all releases.
+    pub(super) fn sign(self, replicate: usize, row: usize, column: usize) -> f64 {
+        let is_negative = match self {
+            Signs::None => false,
+            Signs::Row { replicates } if column + 1 < replicates => parity(replicate & (column + 1)),
+            // More columns than replicates: as rows of one column each.
+            Signs::Row { .. } => of_code(replicate, column),
+            Signs::Rows { stride } => of_code(replicate, row.wrapping_mul(stride).wrapping_add(column)),
+        };
+        if is_negative { -1.0 } else { 1.0 }
+    }
+}
+
+fn of_code(replicate: usize, code: usize) -> bool {
+    let (block, index) = (code / REPLICATES, code % REPLICATES);
+    let bits = mixed(block as u64) >> (replicate % 64) & 1;
+    parity(replicate & index) != (bits == 1)
+}
+
+fn parity(bits: usize) -> bool {
+    bits.count_ones() % 2 == 1
+}
+
+/// SplitMix64: a fixed function, no secret; the noise itself is in the released numbers already.
+fn mixed(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn product(signs: Signs, a: (usize, usize), b: (usize, usize)) -> f64 {
+        let one = |w| signs.sign(w, a.0, a.1) * signs.sign(w, b.0, b.1);
+        (0..signs.replicates()).map(one).sum::<f64>() / signs.replicates() as f64
+    }
+
+    #[test]
+    fn columns_of_a_row_are_orthogonal_and_balanced() {
+        for numbers in 1..=20 {
+            let signs = Signs::row(numbers);
+            for a in 0..numbers {
+                let sum: f64 = (0..signs.replicates()).map(|w| signs.sign(w, 0, a)).sum();
+                assert!(sum.abs() < 1e-9, "{numbers} {a}");
+                for b in 0..numbers {
+                    let expected = if a == b { 1.0 } else { 0.0 };
+                    assert!((product(signs, (7, a), (7, b)) - expected).abs() < 1e-9);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cells_of_a_block_are_orthogonal_and_others_nearly() {
+        for numbers in [1, 2, 3, 7] {
+            let signs = Signs::rows(numbers);
+            let Signs::Rows { stride } = signs else { return };
+            let (mut most, mut squares, mut pairs) = (0.0_f64, 0.0, 0.0);
+            for a in 0..120 {
+                for b in 0..a {
+                    let one = product(signs, (a, 0), (b, 0));
+                    if a * stride / REPLICATES == b * stride / REPLICATES {
+                        assert!(one.abs() < 1e-9, "{a} {b}");
+                    }
+                    most = most.max(one.abs());
+                    squares += one * one;
+                    pairs += 1.0;
+                }
+            }
+            assert!(most < 0.9 && squares / pairs < 0.04, "{numbers}: {most} {}", squares / pairs);
+        }
+    }
+}
