@@ -43,3 +43,25 @@ pub(super) fn resources(memory_bytes_max: u64) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn files_and_the_network_are_out_of_reach_where_the_kernel_can() {
+        // Landlock holds for the thread that asks for it.
+        let done = std::thread::spawn(|| {
+            let listening = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listening.local_addr().unwrap();
+            let reach = reach();
+            let can_read = std::fs::read("/proc/self/exe").is_ok() || std::fs::read("/etc/passwd").is_ok();
+            let can_list = std::fs::read_dir("/").is_ok();
+            (reach, can_read, can_list, std::net::TcpStream::connect(address).is_ok())
+        });
+        let (reach, can_read, can_list, can_connect) = done.join().unwrap();
+        assert_eq!((can_read, can_list), (reach == "none", reach == "none"), "{reach}");
+        assert!(reach != "all" || !can_connect);
+    }
+}

@@ -12,7 +12,7 @@ use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -21,6 +21,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
+use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -152,6 +153,9 @@ impl Evaluator {
         let Some(one) = statements.pop().filter(|_| statements.is_empty()) else {
             return Err(statement("Only one statement is answered."));
         };
+        if !matches!(one, Statement::Query(_)) {
+            return Err(statement("Only a SELECT is answered."));
+        }
         let scope = Scope { functions: &self.functions, releases: schemas };
         let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
         let plan = SqlToRel::new_with_options(&scope, options).sql_statement_to_plan(one)?;
@@ -193,10 +197,11 @@ impl Evaluator {
 
 /// The plan with released rows in the place of their schemas.
 fn filled(planned: &Planned, tables: &[ReleasedTable]) -> Result<LogicalPlan, Failure> {
+    let cells = Cells::of(planned, tables)?;
     let mut error = None;
     let plan = planned.plan.clone().transform_up_with_subqueries(|node| {
         let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
-        match table_of(scan, planned.signs, tables) {
+        match cells.table(scan) {
             Ok(table) => {
                 let source = provider_as_source(Arc::new(table));
                 Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan.clone() })))
@@ -213,34 +218,77 @@ fn filled(planned: &Planned, tables: &[ReleasedTable]) -> Result<LogicalPlan, Fa
     }
 }
 
-/// The rows of a scan, with the companions it reads.
-fn table_of(scan: &TableScan, signs: Signs, tables: &[ReleasedTable]) -> Result<MemTable, Failure> {
-    let source: &dyn std::any::Any = scan.source.as_ref();
-    let source = source.downcast_ref::<Source>().ok_or(Failure)?;
-    let table = tables.get(source.at).ok_or(Failure)?;
-    let (keys, numbers) = (table.schema.keys.len(), table.schema.numbers.len());
-    let batch = &table.batch;
-    let mut columns: Vec<ArrayRef> = batch.columns().iter().take(keys + numbers).cloned().collect();
-    if source.is_wide {
-        let rows = i64::try_from(batch.num_rows()).map_err(|_| Failure)?;
-        columns.push(Arc::new(Int64Array::from_iter_values(0..rows)));
-        let before: usize = tables.iter().take(source.at).map(|t| t.schema.numbers.len()).sum();
-        for at in 0..numbers {
-            let number = batch.columns().get(keys + at).ok_or(Failure)?;
-            let sd = batch.columns().get(keys + numbers + at).ok_or(Failure)?;
-            columns.push(Arc::clone(sd));
-            for replicate in 0..signs.replicates() {
-                let is_read = scan.projection.as_ref().is_none_or(|read| read.contains(&columns.len()));
-                columns.push(match is_read {
-                    true => moved(number, sd, |row| signs.sign(replicate, row, before + at))?,
-                    false => Arc::clone(number),
-                });
+/// The released cells that are moved.
+struct Cells<'a> {
+    tables: &'a [ReleasedTable],
+    signs: Signs,
+    /// Release and position of the numbers whose companions are read by any scan; their order numbers them.
+    read: Vec<(usize, usize)>,
+}
+
+impl<'a> Cells<'a> {
+    fn of(planned: &Planned, tables: &'a [ReleasedTable]) -> Result<Cells<'a>, Failure> {
+        let mut cells = Cells { tables, signs: planned.signs, read: Vec::new() };
+        planned.plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Some((at, table)) =
+                    cells.source(scan).filter(|(source, _)| source.is_wide).map(|(s, t)| (s.at, t))
+            {
+                for number in 0..table.schema.numbers.len() {
+                    let is_read =
+                        (0..cells.signs.replicates()).any(|w| cells.is_read(scan, table, number, w));
+                    if is_read && !cells.read.contains(&(at, number)) {
+                        cells.read.push((at, number));
+                    }
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        cells.signs = cells.signs.of_fewer(cells.read.len());
+        Ok(cells)
+    }
+
+    fn source<'s>(&self, scan: &'s TableScan) -> Option<(&'s Source, &'a ReleasedTable)> {
+        let source: &dyn std::any::Any = scan.source.as_ref();
+        let source = source.downcast_ref::<Source>()?;
+        Some((source, self.tables.get(source.at)?))
+    }
+
+    /// Whether a scan reads a companion.
+    fn is_read(&self, scan: &TableScan, table: &ReleasedTable, number: usize, replicate: usize) -> bool {
+        let (keys, numbers) = (table.schema.keys.len(), table.schema.numbers.len());
+        let column = keys + numbers + 1 + number * (self.signs.replicates() + 1) + 1 + replicate;
+        scan.projection.as_ref().is_none_or(|read| read.contains(&column))
+    }
+
+    /// The rows of a scan, with the companions it reads.
+    fn table(&self, scan: &TableScan) -> Result<MemTable, Failure> {
+        let (source, table) = self.source(scan).ok_or(Failure)?;
+        let (keys, numbers) = (table.schema.keys.len(), table.schema.numbers.len());
+        let batch = &table.batch;
+        let mut columns: Vec<ArrayRef> = batch.columns().iter().take(keys + numbers).cloned().collect();
+        if source.is_wide {
+            let rows = i64::try_from(batch.num_rows()).map_err(|_| Failure)?;
+            columns.push(Arc::new(Int64Array::from_iter_values(0..rows)));
+            for at in 0..numbers {
+                let number = batch.columns().get(keys + at).ok_or(Failure)?;
+                let sd = batch.columns().get(keys + numbers + at).ok_or(Failure)?;
+                let column = self.read.iter().position(|read| *read == (source.at, at));
+                columns.push(Arc::clone(sd));
+                for replicate in 0..self.signs.replicates() {
+                    columns.push(match column {
+                        Some(column) if self.is_read(scan, table, at, replicate) => {
+                            moved(number, sd, |row| self.signs.sign(replicate, row, column))?
+                        }
+                        _ => Arc::clone(number),
+                    });
+                }
             }
         }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&source.columns), columns, &options)?;
+        Ok(MemTable::try_new(Arc::clone(&source.columns), vec![vec![batch]])?)
     }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let batch = RecordBatch::try_new_with_options(Arc::clone(&source.columns), columns, &options)?;
-    Ok(MemTable::try_new(Arc::clone(&source.columns), vec![vec![batch]])?)
 }
 
 fn moved(number: &ArrayRef, sd: &ArrayRef, sign: impl Fn(usize) -> f64) -> Result<ArrayRef, Failure> {

@@ -16,6 +16,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
+use super::refuse::NO_TABLE;
 use super::released::ReleasedSchema;
 
 /// Functions of one row.
@@ -188,7 +189,7 @@ impl ContextProvider for Scope<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
         let named = |r: &ReleasedSchema| name == TableReference::bare(r.name.as_str());
         let Some(at) = self.releases.iter().position(named) else {
-            return Err(DataFusionError::Plan("no such table".to_owned()));
+            return Err(DataFusionError::Plan(NO_TABLE.to_owned()));
         };
         let columns = self.releases.get(at).map(ReleasedSchema::named).unwrap_or_default();
         Ok(Arc::new(Source { at, is_wide: false, columns: Arc::new(Schema::new(columns)) }))

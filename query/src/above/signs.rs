@@ -3,9 +3,10 @@
 //! Balanced repeated replication: replicate w moves the cell with code c by `sign(w, c)` standard deviations. When the
 //! signs of two codes are orthogonal over the replicates, the mean square of `f_w - f` is exactly the variance of a linear
 //! f: `sum of (df/dx_c)^2 sd_c^2`. The signs are a Hadamard matrix (Sylvester's: the parity of `w & c`), so the codes
-//! 1 .. B - 1 are orthogonal to each other and to 1. Of more cells than that, each block of B codes has its own
-//! pseudo-random signs of the replicates: within a block everything stays exact, between blocks the errors average out
-//! (the variance of a sum of many equal cells is off by about `sqrt(2 / B)`).
+//! 1 .. B - 1 are orthogonal to each other and to 1. Of more cells than that, each block of B codes is multiplied by signs
+//! of its own: a Gold function, the trace of `b w^3` in GF(32), by which two codes of different blocks correlate by 0 or
+//! 1/4 and never more (Gold, 1968). Within a block everything stays exact, between blocks the errors average out: the
+//! variance of a sum of many equal cells is off by about `sqrt(2 / B)`.
 //! Not here: where the replicates go in a plan (`replicate`).
 
 /// Replicates of a plan that mixes rows.
@@ -18,7 +19,7 @@ pub(super) enum Signs {
     None,
     /// No row of the answer depends on more than one row of one release: cells of a row differ by their column only.
     Row { replicates: usize },
-    /// Rows of one or several releases with `stride` columns together; `first` is the number of this one's first column.
+    /// Rows of one or several releases with `stride` columns together.
     Rows { stride: usize },
 }
 
@@ -29,6 +30,7 @@ impl Signs {
     }
 
     /// For releases of so many numbers together. An odd stride keeps rows apart that are a power of two from each other.
+    /// The fewer numbers there are, the more rows are in a block.
     pub(super) fn rows(numbers: usize) -> Signs {
         Signs::Rows { stride: numbers | 1 }
     }
@@ -39,6 +41,14 @@ impl Signs {
             Signs::None => 0,
             Signs::Row { replicates } => replicates,
             Signs::Rows { .. } => REPLICATES,
+        }
+    }
+
+    /// The same way of numbering for fewer numbers, with as many replicates.
+    pub(super) fn of_fewer(self, numbers: usize) -> Signs {
+        match self {
+            Signs::Rows { .. } => Signs::rows(numbers),
+            Signs::None | Signs::Row { .. } => self,
         }
     }
 
@@ -57,12 +67,40 @@ impl Signs {
 
 fn of_code(replicate: usize, code: usize) -> bool {
     let (block, index) = (code / REPLICATES, code % REPLICATES);
-    let bits = mixed(block as u64) >> (replicate % 64) & 1;
-    parity(replicate & index) != (bits == 1)
+    let is_negative = parity(replicate & index) != gold(block % REPLICATES, replicate);
+    // Blocks beyond 32 x 32 cells repeat; a pseudo-random sign keeps them from adding up.
+    is_negative != (block >= REPLICATES && mixed(code as u64) & 1 == 1)
 }
 
 fn parity(bits: usize) -> bool {
     bits.count_ones() % 2 == 1
+}
+
+/// The trace of `b w^3` in GF(32), from 1 on, so that no block has plain Hadamard signs (whose column 0 is all ones).
+fn gold(block: usize, w: usize) -> bool {
+    let (b, mut trace) = ((block + 1) % REPLICATES, 0);
+    let mut power = product(b, product(w, product(w, w)));
+    for _ in 0..5 {
+        trace ^= power;
+        power = product(power, power);
+    }
+    trace & 1 == 1
+}
+
+/// In GF(32) with x^5 + x^2 + 1.
+fn product(a: usize, b: usize) -> usize {
+    let mut sum = 0;
+    for bit in 0..5 {
+        if b >> bit & 1 == 1 {
+            sum ^= a << bit;
+        }
+    }
+    for bit in (5..10).rev() {
+        if sum >> bit & 1 == 1 {
+            sum ^= 0b10_0101 << (bit - 5);
+        }
+    }
+    sum
 }
 
 /// SplitMix64: a fixed function, no secret; the noise itself is in the released numbers already.
@@ -114,7 +152,7 @@ mod tests {
                     pairs += 1.0;
                 }
             }
-            assert!(most < 0.9 && squares / pairs < 0.04, "{numbers}: {most} {}", squares / pairs);
+            assert!(most < 0.251 && squares / pairs < 0.035, "{numbers}: {most} {}", squares / pairs);
         }
     }
 }

@@ -16,6 +16,7 @@ use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::arrow::record_batch::RecordBatch;
 use tokio::time::Instant;
 
+use super::worker::WorkerLimits;
 use super::*;
 use crate::expr::Type;
 

@@ -66,7 +66,7 @@ const LINEAR: &[(&str, f64)] = &[
 async fn linear_combinations_across_rows_have_the_deviation_that_simulation_shows() {
     let above = Above::in_process(Limits::default());
     for (sql, tolerance) in LINEAR {
-        let (spread, stated, _) = simulated(&above, sql, 150).await;
+        let (spread, stated, _) = simulated(&above, sql, 60).await;
         let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
         let ratio = mean(&stated) / mean(&spread);
         assert!((ratio - 1.0).abs() < *tolerance, "{sql}: {ratio}");
@@ -119,7 +119,7 @@ async fn intervals_of_a_ratio_cover() {
     for sql in
         ["SELECT a1 / a0 AS x FROM r0 ORDER BY k0, k1", "SELECT sum(a1) / sum(a0) AS x FROM r0 GROUP BY k1"]
     {
-        let (_, _, covered) = simulated(&above, sql, 200).await;
+        let (_, _, covered) = simulated(&above, sql, 80).await;
         assert!((0.91..0.985).contains(&covered), "{sql}: {covered}");
     }
 }

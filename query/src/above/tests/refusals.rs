@@ -5,7 +5,7 @@ use super::*;
 use crate::error::Rule;
 
 const REFUSED: &[(&str, Rule)] = &[
-    ("SELECT * FROM r9", Rule::Type),
+    ("SELECT * FROM r9", Rule::Table),
     ("SELECT a7 FROM r0", Rule::Column),
     ("SELECT a0 FROM r0 JOIN r1 ON r0.k0 = r1.k0", Rule::Column),
     ("SELECT a0 AS n, a1 AS n_sd FROM r0", Rule::Name),
@@ -27,19 +27,19 @@ const REFUSED: &[(&str, Rule)] = &[
     ("SELECT k0, (SELECT sum(a0) FROM r1 WHERE r1.k0 = r0.k0) AS n FROM r0", Rule::Expression),
     ("SELECT (SELECT a0 FROM r1) AS n FROM r0", Rule::Expression),
     ("SELECT a0 AS n FROM r0; SELECT a0 AS n FROM r0", Rule::Statement),
-    ("SELECT FROM WHERE", Rule::Syntax),
+    ("SELECT (a0 FROM r0", Rule::Syntax),
     ("EXPLAIN SELECT a0 AS n FROM r0", Rule::Statement),
     ("EXPLAIN ANALYZE SELECT a0 AS n FROM r0", Rule::Statement),
     ("CREATE TABLE t AS SELECT a0 AS n FROM r0", Rule::Statement),
     ("INSERT INTO r0 SELECT * FROM r1", Rule::Statement),
     ("COPY r0 TO '/tmp/x'", Rule::Statement),
     ("SET a = 1", Rule::Statement),
-    ("SELECT * FROM information_schema.tables", Rule::Type),
+    ("SELECT * FROM information_schema.tables", Rule::Table),
     ("SELECT $1 AS x", Rule::Expression),
     ("SELECT k1 + a0 AS x FROM r0", Rule::Type),
     ("SELECT CAST('x' AS date) AS x FROM r0", Rule::Type),
     ("SELECT k0 FROM r0 WHERE a0", Rule::Type),
-    ("SELECT [1, 2] AS x", Rule::Type),
+    ("SELECT ARRAY[1, 2] AS x", Rule::Clause),
 ];
 
 #[tokio::test]
