@@ -190,6 +190,12 @@ impl Pool {
         Ok(worker)
     }
 
+    /// Whether the worker that rests lives.
+    #[cfg(test)]
+    pub(super) fn has_one_alive(&self) -> bool {
+        self.idle().iter_mut().any(|worker| matches!(worker.child.try_wait(), Ok(None)))
+    }
+
     /// Process ids of the workers that rest.
     #[cfg(test)]
     pub(super) fn resting(&self) -> Vec<u32> {

@@ -87,6 +87,73 @@ const ANSWERS: &[(&str, &[(&str, ColumnKind)], usize)] = &[
         2,
     ),
     ("SELECT 1 AS one", &[("one", Key)], 1),
+    (
+        "SELECT CASE WHEN a0 > 1100 THEN 'busy' ELSE 'quiet' END AS label, count(*) AS days, max(a1) AS ms FROM r0 GROUP BY 1",
+        &[
+            ("label", Value),
+            ("days", Value),
+            ("ms", Estimate),
+            ("ms_sd", Deviation),
+            ("ms_low", Low),
+            ("ms_high", High),
+        ],
+        2,
+    ),
+    (
+        "SELECT coalesce(a.k0, b.k0) AS day, coalesce(a.a0, 0) + coalesce(b.a0, 0) AS n FROM r0 a FULL JOIN (SELECT * FROM r1 WHERE k1 = 'DE') b USING (k0, k1)",
+        &[("day", Key), ("n", Estimate), ("n_sd", Deviation), ("n_low", Low), ("n_high", High)],
+        30,
+    ),
+    (
+        "SELECT k0, 100 * (a0 / lag(a0) OVER w - 1) AS growth FROM r0 WINDOW w AS (PARTITION BY k1 ORDER BY k0)",
+        &[
+            ("k0", Key),
+            ("growth", Estimate),
+            ("growth_sd", Deviation),
+            ("growth_low", Low),
+            ("growth_high", High),
+        ],
+        30,
+    ),
+    (
+        "SELECT k0 FROM r0 WHERE EXISTS (SELECT 1 FROM r1 WHERE r1.k0 = r0.k0 AND r1.a0 > 1150) ORDER BY k0",
+        &[("k0", Key)],
+        12,
+    ),
+    ("SELECT k0 FROM r0 WHERE a0 > (SELECT avg(a0) FROM r1 WHERE r1.k1 = r0.k1)", &[("k0", Key)], 15),
+    (
+        "SELECT k0 - DATE '2024-10-01' AS since, k0 + INTERVAL '1 hour' AS t FROM r0 LIMIT 1",
+        &[("since", Key), ("t", Key)],
+        1,
+    ),
+    (
+        "SELECT stddev(a0) FILTER (WHERE k1 = 'DE') AS s FROM r0",
+        &[("s", Estimate), ("s_sd", Deviation), ("s_low", Low), ("s_high", High)],
+        1,
+    ),
+    (
+        "SELECT k0, total FROM (SELECT k0, k1, sum(sum(a0)) OVER (ORDER BY k0) AS total FROM r0 GROUP BY k0, k1) WHERE k1 = 'DE'",
+        &[
+            ("k0", Key),
+            ("total", Estimate),
+            ("total_sd", Deviation),
+            ("total_low", Low),
+            ("total_high", High),
+        ],
+        15,
+    ),
+    (
+        "SELECT x.k1, x.n, y.place FROM (SELECT k1, sum(a0) AS n FROM r0 GROUP BY k1) x JOIN (VALUES ('DE', 1), ('US', 2)) AS y (k1, place) ON x.k1 = y.k1",
+        &[
+            ("k1", Key),
+            ("n", Estimate),
+            ("n_sd", Deviation),
+            ("n_low", Low),
+            ("n_high", High),
+            ("place", Key),
+        ],
+        2,
+    ),
 ];
 
 async fn conforms(above: &Above) {
