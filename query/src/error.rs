@@ -5,10 +5,10 @@
 //! Not here: status codes (`shoal-server`).
 
 use datafusion::sql::sqlparser::tokenizer::Span;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a statement is not answered: the rule, the place, and the nearest thing that works.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{rule} at {line}:{column}: {message} Try: {suggestion}", rule = .rule.as_str())]
 pub struct Refusal {
     /// The rule that was broken.
@@ -41,7 +41,7 @@ impl Refusal {
 }
 
 /// The closed list of rules; `docs/guarantees.md` explains each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// The text is too long, too deep or has too many tokens.

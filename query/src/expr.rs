@@ -16,7 +16,7 @@ use shoal_schemas::{ColumnRole, Domain, Kind, Region, Registry, TableDef, column
 use crate::calendar::{Grain, day_text, time_text};
 
 /// What an expression evaluates to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Type {
     Text,
     Boolean,

@@ -12,12 +12,13 @@
 //! - `charge`: price and noise; the place of the budget ledger
 //! - `execute`: bounded, exact totals of each region
 //! - `release`: noise, thresholds, and the only maker of a [`Released`]
-//! - `free`: what stands above a release
+//! - `above`: what stands above a release, in a worker process; `free`: its predecessor
 //! - `engine`: the facade; `session`: memory, threads and functions of queries
 //! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`, `error`
 //!
 //! Not here: bounding, sampling and budgets themselves (`shoal-privacy`), files (`shoal-storage`), HTTP (`shoal-server`).
 
+mod above;
 mod bind;
 mod calendar;
 mod charge;
@@ -37,6 +38,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use above::worker::{WorkerLimits, run as run_worker};
 pub use charge::{Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
 pub use engine::{AnalystGrant, Engine, QueryRequest, Role};

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use datafusion::arrow::record_batch::RecordBatch;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shoal_privacy::budget::{Precision, Rho, Spread};
 use shoal_privacy::noise::Entropy;
 
@@ -161,7 +161,7 @@ fn key_values(query: &PrivateQuery, totals: &RegionTotals, spot: &Spot) -> Vec<V
 }
 
 /// What a column of an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
     /// A key, or something made of keys only.
@@ -179,7 +179,7 @@ pub enum ColumnKind {
 }
 
 /// A column of an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name.
     pub name: String,

@@ -9,6 +9,7 @@ mod retention;
 mod schemas;
 mod serve;
 mod table;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +64,9 @@ enum Command {
     },
     /// Starts a service of its own with a day of example traffic, and asks it questions.
     Demo(crate::demo::DemoArgs),
+    /// Runs statements above releases for the service that starts it.
+    #[command(hide = true)]
+    Worker(worker::WorkerArgs),
     /// Prints the version.
     Version,
 }
@@ -100,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Query(args) => query::run(&config()?, &args),
         Command::Retention { command } => retention::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
+        Command::Worker(args) => worker::run(&args),
         Command::Version => {
             println!("shoal {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

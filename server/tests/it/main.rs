@@ -14,6 +14,7 @@
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
+//! | `worker` | the process of free SQL is ready at once and ends with its parent |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
@@ -41,3 +42,4 @@ mod search;
 mod smoke;
 mod stage;
 mod tables;
+mod worker;

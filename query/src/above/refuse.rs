@@ -1,0 +1,80 @@
+//! What the planner says, as a refusal.
+//!
+//! Invariants: only errors of planning come here, before any row is there: they are made of the text and the releases'
+//! schemas. An error of a run is never shown. Not here: what the gate refuses (`gate`).
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use crate::error::{Refusal, Rule};
+
+/// Most characters of the planner's own words in a message.
+const WORDS_MAX: usize = 240;
+
+/// What the scope says of a table that is none of the releases.
+pub(super) const NO_TABLE: &str = "no such table";
+
+/// A statement that takes more time or memory than planning may take.
+pub(super) fn too_much() -> Refusal {
+    let message = "The statement above the release takes too much to plan.";
+    Refusal::new(Rule::Size, Span::empty(), message, "fewer subqueries and columns")
+}
+
+impl From<DataFusionError> for Refusal {
+    fn from(error: DataFusionError) -> Refusal {
+        let (rule, suggestion) = match error.find_root() {
+            DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
+                SchemaError::FieldNotFound { .. } => (Rule::Column, "a column of the tables in FROM"),
+                SchemaError::AmbiguousReference { .. } => {
+                    (Rule::Column, "the table's name before the column's")
+                }
+                SchemaError::DuplicateQualifiedField { .. }
+                | SchemaError::DuplicateUnqualifiedField { .. } => (Rule::Name, "AS with another name"),
+            },
+            DataFusionError::SQL(..) => (Rule::Syntax, "a SELECT statement"),
+            DataFusionError::NotImplemented(_) => {
+                let message = "Something in the statement cannot be used above a release.";
+                return Refusal::new(
+                    Rule::Clause,
+                    Span::empty(),
+                    message,
+                    "joins, WITH, windows, UNION, subqueries",
+                );
+            }
+            DataFusionError::ResourcesExhausted(_) => return too_much(),
+            DataFusionError::Plan(words) if words.contains("unique expression names") => {
+                let message = "Two columns of the statement have one name.";
+                return Refusal::new(Rule::Name, Span::empty(), message, "AS with another name");
+            }
+            DataFusionError::Plan(words) if words == NO_TABLE => {
+                let message = "There is no table of this name here.";
+                return Refusal::new(
+                    Rule::Table,
+                    Span::empty(),
+                    message,
+                    "a table of the list, or a name of WITH",
+                );
+            }
+            _ => (Rule::Type, "numbers with numbers, keys with literals of their type"),
+        };
+        Refusal::new(rule, Span::empty(), words(&error), suggestion)
+    }
+}
+
+/// The first line of the planner's words, without its own names for their kind.
+fn words(error: &DataFusionError) -> String {
+    let text = error.find_root().strip_backtrace();
+    let line = text.lines().next().unwrap_or_default();
+    let line = ["Error during planning: ", "Schema error: "]
+        .iter()
+        .fold(line, |line, kind| line.strip_prefix(kind).unwrap_or(line));
+    let mut words: String = line.chars().take(WORDS_MAX).collect();
+    if words.is_empty() {
+        words.push_str("The statement above the release cannot be planned");
+    }
+    if !words.ends_with('.') {
+        words.push('.');
+    }
+    words
+}

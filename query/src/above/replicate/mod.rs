@@ -1,0 +1,198 @@
+//! Error bars by replication, written into the plan: every noisy number of a release has companions, the number moved by
+//! its standard deviation this way or that (`signs`), and every expression over it is computed over the companions too.
+//! The mean square of what the companions differ by is the variance of the expression: exact when it is linear, whatever
+//! rows it mixes (windows, sums, joins, unions), and close when it is smooth.
+//!
+//! Invariants: what a statement shows does not change. Decisions (filters, order, limits, conditions of joins, partitions,
+//! groups) are taken on the numbers themselves and companions ride along. A number that depends on noise without an
+//! error bar is never shown as a key: it is [`Noise::Lost`] or [`Noise::Decided`]. Companions' names begin with [`PREFIX`],
+//! which no name of a text does.
+//!
+//! - `nodes`: what becomes of each node of a plan (`rows`: of aggregates and windows, `sets`: of joins and unions)
+//! - `exprs`: what an expression depends on, and its companions
+//!
+//! Not here: which plans are allowed (`gate`), the companions' values (`evaluate`).
+
+mod exprs;
+mod nodes;
+mod rows;
+mod sets;
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{Column, DFSchemaRef};
+use datafusion::logical_expr::logical_plan::Projection;
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+
+use super::released::ReleasedSchema;
+use super::signs::Signs;
+use crate::error::Refusal;
+
+/// What names of companions begin with.
+pub(super) const PREFIX: char = '~';
+
+/// How a column depends on noise. No noise: it is made of keys and of the text alone.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Noise {
+    /// A number that depends on noise and has no companions any more (it went through DISTINCT or GROUP BY).
+    Lost,
+    /// Noise decided it: a rank, a label, the number of rows that pass a condition.
+    Decided,
+    /// A number with companions.
+    Noisy(Noisy),
+}
+
+/// A number's companions.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Noisy {
+    /// Present when the number is one of a release, as it is.
+    pub(super) bare: Option<Bare>,
+    pub(super) moved: Vec<Column>,
+}
+
+/// A released number, as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bare {
+    /// The column of its standard deviation.
+    pub(super) sd: Column,
+    pub(super) unit: Option<String>,
+    pub(super) scale: u8,
+}
+
+/// A rewritten node.
+struct Relation {
+    plan: LogicalPlan,
+    /// The schema before it was rewritten: what expressions above refer to.
+    schema: DFSchemaRef,
+    /// By position in `schema`.
+    noise: Vec<Option<Noise>>,
+    /// Columns that stand for scalar subqueries.
+    subqueries: Vec<(Column, Noise)>,
+    /// The number of the row in its release, while there is one.
+    row: Option<Column>,
+    /// Whether noise decided which rows there are.
+    is_decided: bool,
+}
+
+/// A plan with companions.
+pub(super) struct Replicated {
+    pub(super) plan: LogicalPlan,
+    pub(super) outputs: Vec<Output>,
+    pub(super) signs: Signs,
+}
+
+/// A column that the text asked for; it is the plan's column of the same position.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Output {
+    pub(super) name: String,
+    pub(super) noise: Option<Noise>,
+    /// Positions of the standard deviation and of the companions.
+    pub(super) sd: Option<usize>,
+    pub(super) moved: Vec<usize>,
+}
+
+/// Rewrites a plan that has passed the gate.
+///
+/// # Errors
+/// A refusal of what no error bar can be made for.
+pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Result<Replicated, Refusal> {
+    let bare = with_signs(plan, releases, Signs::None)?;
+    let is_mixed = |output: &Output| matches!(&output.noise, Some(Noise::Noisy(n)) if n.bare.is_none());
+    if !bare.outputs.iter().any(is_mixed) {
+        return Ok(bare);
+    }
+    let numbers = releases.iter().map(|r| r.numbers.len()).sum();
+    let signs = match is_row_by_row(plan) {
+        true => Signs::row(numbers),
+        false => Signs::rows(numbers),
+    };
+    with_signs(plan, releases, signs)
+}
+
+fn with_signs(plan: &LogicalPlan, releases: &[ReleasedSchema], signs: Signs) -> Result<Replicated, Refusal> {
+    let mut replication = Replication { releases, signs, next: 0 };
+    let relation = replication.relation(plan)?;
+    let columns = relation.schema.columns();
+    let mut shown: Vec<Column> = columns.clone();
+    let mut outputs = Vec::with_capacity(columns.len());
+    for (column, noise) in columns.into_iter().zip(relation.noise) {
+        let mut output = Output { name: column.name, noise, sd: None, moved: Vec::new() };
+        if let Some(Noise::Noisy(noisy)) = &output.noise {
+            if let Some(bare) = &noisy.bare {
+                output.sd = Some(position(&mut shown, &bare.sd));
+            } else {
+                output.moved = noisy.moved.iter().map(|moved| position(&mut shown, moved)).collect();
+            }
+        }
+        outputs.push(output);
+    }
+    let exprs = shown.into_iter().map(Expr::Column).collect();
+    let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(relation.plan))?);
+    Ok(Replicated { plan, outputs, signs })
+}
+
+fn position(columns: &mut Vec<Column>, column: &Column) -> usize {
+    columns.iter().position(|c| c == column).unwrap_or_else(|| {
+        columns.push(column.clone());
+        columns.len() - 1
+    })
+}
+
+/// Whether every row is made of one row of one release.
+fn is_row_by_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            !projection.expr.iter().any(exprs::has_subquery) && is_row_by_row(&projection.input)
+        }
+        LogicalPlan::Filter(filter) => is_row_by_row(&filter.input),
+        LogicalPlan::Sort(sort) => is_row_by_row(&sort.input),
+        LogicalPlan::Limit(limit) => is_row_by_row(&limit.input),
+        LogicalPlan::SubqueryAlias(alias) => is_row_by_row(&alias.input),
+        LogicalPlan::Distinct(Distinct::All(input)) => is_row_by_row(input),
+        LogicalPlan::TableScan(_) => true,
+        _ => false,
+    }
+}
+
+/// A rewriting on its way.
+struct Replication<'a> {
+    releases: &'a [ReleasedSchema],
+    signs: Signs,
+    next: usize,
+}
+
+impl Replication<'_> {
+    /// A name that no other column has.
+    fn fresh(&mut self) -> String {
+        self.next += 1;
+        format!("{PREFIX}{}", self.next)
+    }
+
+    /// Fresh names of companions.
+    fn fresh_moved(&mut self) -> Vec<Column> {
+        let name = self.fresh();
+        (0..self.signs.replicates()).map(|w| Column::new_unqualified(format!("{name}.{w}"))).collect()
+    }
+}
+
+/// The columns of a released table with its companions: keys and numbers, then the row's number, then for each number its
+/// standard deviation and its companions.
+pub(super) struct Wide {
+    pub(super) fields: SchemaRef,
+}
+
+impl Wide {
+    /// Named so that no other table's columns have the same names.
+    fn of(release: &ReleasedSchema, replicates: usize, name: &str) -> Wide {
+        let mut fields = release.named();
+        fields.push(Field::new(format!("{name}.row"), DataType::Int64, false));
+        for at in 0..release.numbers.len() {
+            fields.push(Field::new(format!("{name}.{at}.sd"), DataType::Float64, true));
+            for w in 0..replicates {
+                fields.push(Field::new(format!("{name}.{at}.{w}"), DataType::Float64, true));
+            }
+        }
+        Wide { fields: Arc::new(Schema::new(fields)) }
+    }
+}

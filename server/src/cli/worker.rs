@@ -1,0 +1,25 @@
+//! `shoal worker`: the process in which the service runs analysts' free SQL. Started by the service, of no use to people.
+//!
+//! Invariants: nothing happens before it (no threads, no configuration, no logs): it confines itself first. Not here: what
+//! it does (`shoal_query::run_worker`).
+
+use std::process::ExitCode;
+
+use clap::Args;
+use shoal_query::WorkerLimits;
+
+use crate::error::Error;
+
+/// Runs statements above releases for the service that starts it.
+#[derive(Args)]
+pub(super) struct WorkerArgs {
+    /// What it may use, as JSON.
+    limits: String,
+}
+
+pub(super) fn run(args: &WorkerArgs) -> Result<ExitCode, Error> {
+    let limits: WorkerLimits =
+        serde_json::from_str(&args.limits).map_err(|e| Error::Usage(format!("limits: {e}")))?;
+    shoal_query::run_worker(limits).map_err(|e| Error::Service(format!("worker: {e}")))?;
+    Ok(ExitCode::SUCCESS)
+}
