@@ -69,7 +69,8 @@ pub fn check(seq: u64, prev: Option<&LineHash>, line: &[u8]) -> Result<LineHash,
         return Err(Broken::Form);
     }
     let end = text.strip_suffix(END).ok_or(Broken::Form)?;
-    let hash_at = end.len().checked_sub(HEX_LEN).filter(|at| end.is_char_boundary(*at)).ok_or(Broken::Form)?;
+    let hash_at =
+        end.len().checked_sub(HEX_LEN).filter(|at| end.is_char_boundary(*at)).ok_or(Broken::Form)?;
     let (own_hash, nothing) = split_hash(&end[hash_at..]).ok_or(Broken::Form)?;
     let body = end[..hash_at].strip_suffix(HASH).ok_or(Broken::Form)?;
     if !nothing.is_empty() {
