@@ -11,6 +11,7 @@
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
+//! | `audit` | every question is written down, unchangeably; a query can be cancelled |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
 //! | `commands` | the command line and the definitions of an operator's own |
@@ -20,6 +21,7 @@
 //! both; `tables` reads what they wrote with other programs; `search` and `marks` are for the canary.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod canary;
 mod commands;
 mod compaction;
