@@ -17,6 +17,7 @@ use shoal_privacy::noise::OsEntropy;
 use shoal_schemas::{Region, Registry};
 use shoal_storage::Store;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::answer_times::AnswerClock;
 use crate::audit::{Audit, Entry, Outcome, Source};
@@ -229,10 +230,12 @@ impl Engine {
         if request.dry_run {
             return self.priced(prepared).await;
         }
-        let permit = Arc::clone(&self.places).acquire_owned().await.map_err(|_| QueryError::Busy)?;
+        let (time, waiting) = (self.time(&prepared.charged, now_ms), Instant::now());
+        let permit = tokio::time::timeout(time, Arc::clone(&self.places).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(QueryError::Busy) };
+        let time = time.saturating_sub(waiting.elapsed());
         entry.reads(Source::Events);
         self.metrics.charged(prepared.charged.query.blocks());
-        let time = self.time(&prepared.charged, now_ms);
         let job = Job {
             prepared,
             store: self.store.clone(),
