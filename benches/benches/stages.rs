@@ -203,7 +203,7 @@ fn query(c: &mut Criterion) {
         "SELECT app_version, count(DISTINCT subject) FROM usage GROUP BY app_version",
         "SELECT endpoint, avg(duration_ms) FROM performance WHERE event = 'api_request' GROUP BY endpoint",
     ] {
-        let asked = QueryRequest { sql: sql.into(), precision: Default::default(), dry_run: false };
+        let asked = QueryRequest { sql: sql.into(), ..QueryRequest::default() };
         group.bench_function(sql, |b| {
             b.iter(|| bench.runtime.block_on(engine.answer(&analyst, &asked, now_ms())).unwrap());
         });

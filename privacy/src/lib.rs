@@ -7,6 +7,7 @@
 //! - `consent`: may this event be kept? the three ways of consent
 //! - `scrub`: free text loses what identifies
 //! - `secret`: hashes of access keys
+//! - `chain`: lines that cannot be changed unseen
 //! - `crash_group`: crashes of one cause get one name
 //! - `generalise`: coordinates and addresses lose their precision
 //! - `noise`: exact discrete Gaussian
@@ -17,6 +18,7 @@
 
 pub mod bound;
 pub mod budget;
+pub mod chain;
 pub mod consent;
 pub mod crash_group;
 pub mod generalise;

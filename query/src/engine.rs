@@ -1,8 +1,8 @@
 //! The facade: one question, all stages, one answer.
 //!
 //! Invariants: refusals come before anything is read and cost nothing; after [`charge()`] every failure is the same
-//! opaque one. Queries run on threads and memory of their own. An answer that was made leaves at one of the configured
-//! times only. An expired day is not read: the range is cut by `now_ms`, and a query that reads a day which expires at
+//! opaque one. Queries run on threads and memory of their own. An answer that was made of events leaves at one of the
+//! configured times only, and no answer leaves before its line of the audit is durable. An expired day is not read: the range is cut by `now_ms`, and a query that reads a day which expires at
 //! midnight does not run over midnight.
 //! Not here: who may ask (`shoal-server`), the stages themselves.
 
@@ -19,6 +19,8 @@ use shoal_storage::Store;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::answer_times::AnswerClock;
+use crate::audit::{Audit, Entry, Outcome, Source};
 use crate::bind::{CELLS_MAX, bind};
 use crate::calendar::{DAY_MS, day_of, start_of};
 use crate::charge::{Caps, ChargedQuery, charge};
@@ -29,6 +31,7 @@ use crate::free::Free;
 use crate::metrics::Metrics;
 use crate::parse::parse;
 use crate::release::{Groups, Preamble, Released, finish, noisy};
+use crate::running::{QueryId, Running, RunningQuery};
 use crate::session;
 use crate::tables::{TablesAnswer, tables};
 
@@ -54,14 +57,20 @@ pub struct AnalystGrant {
 }
 
 /// One question.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryRequest {
+    /// By which it can be cancelled; none: one that nobody knows.
+    #[serde(default)]
+    pub id: Option<QueryId>,
     /// The statement.
     pub sql: String,
     /// How much noise, and so the price.
     #[serde(default)]
     pub precision: Precision,
+    /// The largest standard deviation that is wanted, above 0; it takes the place of `precision`.
+    #[serde(default)]
+    pub sd_max: Option<f64>,
     /// Only the price; nothing is read or charged.
     #[serde(default)]
     pub dry_run: bool,
@@ -76,6 +85,8 @@ pub struct Engine {
     memory: Arc<RuntimeEnv>,
     threads: Option<tokio::runtime::Runtime>,
     places: Arc<Semaphore>,
+    running: Running,
+    audit: Arc<Audit>,
 }
 
 impl Drop for Engine {
@@ -125,7 +136,26 @@ impl Engine {
             .build()
             .ok();
         let places = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
-        Engine { store, registry, config, metrics, memory, threads, places }
+        let running = Running::new(config.concurrent_max);
+        let audit = Arc::new(Audit::none());
+        Engine { store, registry, config, metrics, memory, threads, places, running, audit }
+    }
+
+    /// With an audit, without which nothing is kept of who asked what.
+    #[must_use]
+    pub fn with_audit(mut self, audit: Audit) -> Engine {
+        self.audit = Arc::new(audit);
+        self
+    }
+
+    /// Cancels a query; answers whether there was one that this key may cancel.
+    pub fn cancel(&self, grant: &AnalystGrant, id: QueryId) -> bool {
+        self.running.cancel(id, grant)
+    }
+
+    /// The key's own queries that are not answered yet.
+    pub fn running(&self, grant: &AnalystGrant) -> Vec<RunningQuery> {
+        self.running.list(grant)
     }
 
     /// What can be asked with a key.
@@ -143,21 +173,38 @@ impl Engine {
         request: &QueryRequest,
         now_ms: i64,
     ) -> Result<Released, QueryError> {
-        let started = Instant::now();
-        let answer = self.stages(grant, request, now_ms, None).await;
-        self.metrics.ended(answer.as_ref().err(), request.dry_run);
-        let has_read = matches!(answer, Ok(_) | Err(QueryError::Failed)) && !request.dry_run;
-        if has_read {
-            let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let at = self.config.answer_times_ms.iter().find(|at| **at >= elapsed);
-            if let Some(at) = at {
-                tokio::time::sleep_until(started + Duration::from_millis(*at)).await;
+        let clock = AnswerClock::start();
+        let id = request.id.unwrap_or_else(QueryId::random);
+        let mut entry = self.audit.begin(id, grant, request, now_ms);
+        let (answer, is_cancelled, at_ms) = match self.running.enter(id, grant, now_ms) {
+            None => (Err(QueryError::Busy), false, None),
+            Some(seat) => {
+                let work = async {
+                    let answer = self.noted(grant, request, now_ms, None, &mut entry).await;
+                    let at_ms = match entry.has_read_events() {
+                        true => Some(clock.wait(&self.config.answer_times_ms).await),
+                        false => None,
+                    };
+                    (answer, false, at_ms)
+                };
+                tokio::select! {
+                    biased;
+                    () = seat.cancelled() => (Err(QueryError::Failed), true, None),
+                    done = work => done,
+                }
             }
-        }
+        };
+        self.metrics.ended(answer.as_ref().err(), request.dry_run);
+        let outcome = match is_cancelled {
+            true => Outcome::Cancelled,
+            false => Outcome::of(&answer, request.dry_run),
+        };
+        entry.end(outcome, at_ms).await.map_err(|Failure| QueryError::Failed)?;
         answer
     }
 
-    /// parse -> bind -> charge -> execute -> release -> what stands above. `given` replaces the store in tests.
+    /// All stages, over tables in memory when some are given.
+    #[cfg(test)]
     pub(crate) async fn stages(
         &self,
         grant: &AnalystGrant,
@@ -165,13 +212,30 @@ impl Engine {
         now_ms: i64,
         given: Option<Vec<(Region, Arc<dyn TableProvider>)>>,
     ) -> Result<Released, QueryError> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| QueryError::Busy)?;
+        let mut entry = Arc::new(Audit::none()).begin(QueryId::random(), grant, request, now_ms);
+        self.noted(grant, request, now_ms, given, &mut entry).await
+    }
+
+    /// parse -> bind -> charge -> execute -> release -> what stands above. `given` replaces the store in tests.
+    async fn noted(
+        &self,
+        grant: &AnalystGrant,
+        request: &QueryRequest,
+        now_ms: i64,
+        given: Option<Vec<(Region, Arc<dyn TableProvider>)>>,
+        entry: &mut Entry,
+    ) -> Result<Released, QueryError> {
         let prepared = self.prepare(grant, request, now_ms).await?;
+        entry.asks(&prepared.charged.query, &prepared.charged.price.to_string());
         if request.dry_run {
             return self.priced(prepared).await;
         }
+        let (time, waiting) = (self.time(&prepared.charged, now_ms), Instant::now());
+        let permit = tokio::time::timeout(time, Arc::clone(&self.places).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(QueryError::Busy) };
+        let time = time.saturating_sub(waiting.elapsed());
+        entry.reads(Source::Events);
         self.metrics.charged(prepared.charged.query.blocks());
-        let time = self.time(&prepared.charged, now_ms);
         let job = Job {
             prepared,
             store: self.store.clone(),

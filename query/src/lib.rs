@@ -14,11 +14,14 @@
 //! - `release`: noise, thresholds, and the only maker of a [`Released`]
 //! - `above`: what stands above a release, in a worker process; `free`: its predecessor
 //! - `engine`: the facade; `session`: memory, threads and functions of queries
+//! - `audit`: a line for every query; `running`: queries that can be cancelled; `answer_times`: when an answer leaves
 //! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`, `error`
 //!
 //! Not here: bounding, sampling and budgets themselves (`shoal-privacy`), files (`shoal-storage`), HTTP (`shoal-server`).
 
 mod above;
+mod answer_times;
+mod audit;
 mod bind;
 mod calendar;
 mod charge;
@@ -33,12 +36,14 @@ mod metrics;
 mod parse;
 mod private_query;
 mod release;
+mod running;
 mod session;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use above::worker::{WorkerLimits, run as run_worker};
+pub use audit::Audit;
 pub use charge::{Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
 pub use engine::{AnalystGrant, Engine, QueryRequest, Role};
@@ -47,6 +52,7 @@ pub use metrics::Metrics;
 pub use parse::{ParsedQuery, parse};
 pub use private_query::{DayRange, PrivateQuery};
 pub use release::{Column, ColumnKind, Cost, Released};
+pub use running::{NoQueryId, QueryId, RunningQuery};
 pub use tables::{ColumnAnswer, TableAnswer, TablesAnswer};
 
 pub use bind::{Bound, bind};

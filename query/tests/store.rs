@@ -78,7 +78,7 @@ async fn world(days: &[(i32, u32)]) -> World {
 }
 
 async fn ask(world: &World, sql: &str, now_ms: i64) -> Result<serde_json::Value, QueryError> {
-    let request = QueryRequest { sql: sql.to_owned(), precision: Default::default(), dry_run: false };
+    let request = QueryRequest { sql: sql.to_owned(), ..QueryRequest::default() };
     let released = world.engine.answer(&world.grant, &request, now_ms).await?;
     Ok(released.to_json())
 }

@@ -15,7 +15,7 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use serde_json::json;
 use shoal_ingest::{BatchAnswer, Refusal};
-use shoal_query::QueryError;
+use shoal_query::{QueryError, Rule};
 
 /// Whose form an answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +78,28 @@ pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> HttpResponse {
     }
 }
 
+/// 429 without Retry-After says that a block has no budget left for this price, and that asking again does not help before
+/// the block's next epoch: a cheaper question does, or the same one as before, which is answered from the ledger.
+const fn refusal_status(rule: Rule) -> StatusCode {
+    match rule {
+        Rule::Budget => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+const fn refusal_code(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Budget => "budget",
+        _ => "refused",
+    }
+}
+
 /// The answer to a query that is not answered.
 pub(crate) fn query_error(error: &QueryError) -> HttpResponse {
     let reason = error.to_string();
     match error {
-        QueryError::Refused(refused) => HttpResponse::BadRequest().json(json!({
-            "code": "refused",
+        QueryError::Refused(refused) => HttpResponse::build(refusal_status(refused.rule)).json(json!({
+            "code": refusal_code(refused.rule),
             "rule": refused.rule,
             "line": refused.line,
             "column": refused.column,
@@ -106,6 +122,20 @@ pub(crate) fn query_error(error: &QueryError) -> HttpResponse {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_budget_that_is_used_up_is_429_and_does_not_invite_to_come_back() {
+        let refused = |rule| {
+            let (message, suggestion) = ("There is none.".to_owned(), "precision low".to_owned());
+            let refusal = shoal_query::Refusal { rule, line: 1, column: 1, message, suggestion };
+            query_error(&QueryError::Refused(Box::new(refusal)))
+        };
+        let answer = refused(Rule::Budget);
+        assert_eq!(answer.status(), 429);
+        assert!(!answer.headers().contains_key("retry-after"));
+        assert_eq!(refused(Rule::Column).status(), 400);
+        assert_eq!(query_error(&QueryError::Busy).headers().get("retry-after").unwrap(), "1");
+    }
 
     #[test]
     fn each_client_gets_the_status_on_which_it_comes_back() {

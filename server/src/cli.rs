@@ -3,6 +3,7 @@
 //!
 //! Not here: what the commands do (`cli/`).
 
+mod audit;
 mod keys;
 mod query;
 mod retention;
@@ -62,6 +63,11 @@ enum Command {
         #[command(subcommand)]
         command: retention::RetentionCommand,
     },
+    /// Who asked what, and whether that record is whole.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// Starts a service of its own with a day of example traffic, and asks it questions.
     Demo(crate::demo::DemoArgs),
     /// Runs statements above releases for the service that starts it.
@@ -103,6 +109,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Schemas { command } => schemas::run(&command),
         Command::Query(args) => query::run(&config()?, &args),
         Command::Retention { command } => retention::run(&config()?, &command),
+        Command::Audit { command } => audit::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Worker(args) => worker::run(&args),
         Command::Version => {

@@ -120,12 +120,14 @@ pub struct QuerySettings {
     pub precision: Precision,
     /// Fewest subjects of a group whose key is not public.
     pub k_min: u32,
-    /// Queries running at one time.
+    /// Queries running at one time; eight times as many may wait.
     pub concurrent_max: usize,
     /// Threads of the queries.
     pub threads: usize,
     /// Time a query may take, ms.
     pub time_ms_max: u64,
+    /// When answers that read events leave, ms after the question; ascending.
+    pub answer_times_ms: Vec<u64>,
     /// Memory of all queries together, bytes.
     pub memory_bytes_max: usize,
     /// Most (subject, day, group) rows of one region of one query.

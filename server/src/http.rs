@@ -55,6 +55,8 @@ pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
     .max_connections(limits.connections_max.div_ceil(limits.workers))
     .client_request_timeout(Duration::from_millis(limits.header_timeout_ms))
     .client_disconnect_timeout(Duration::from_secs(2))
+    // A client that hangs up ends its query. Without this it would go on until its time is over.
+    .h1_allow_half_closed(false)
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(limits.stop_timeout_s)
     .disable_signals();

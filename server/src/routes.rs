@@ -28,6 +28,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/v1/consents", web::post().to(consents::record))
         .route("/v1/validate", web::post().to(validate::validate))
         .route("/v1/sql", web::post().to(sql::answer))
+        .route("/v1/sql", web::get().to(sql::running))
+        .route("/v1/sql/{id}", web::delete().to(sql::cancel))
         .route("/v1/tables", web::get().to(sql::tables))
         .route("/v1/retention/plan", web::get().to(retention::plan))
         .route("/v1/retention/runs", web::post().to(retention::run))

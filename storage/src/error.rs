@@ -64,6 +64,16 @@ pub enum StorageError {
         /// Rows found.
         found: u64,
     },
+    /// A chain of lines was changed, or a part of it is missing; or it cannot be written (line 0).
+    #[error("{}:{line}: {reason}", path.display())]
+    Chain {
+        /// The file, or the directory.
+        path: PathBuf,
+        /// The line of the file, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// A worker thread was cancelled; the process is stopping.
     #[error("storage is stopping")]
     Stopped,

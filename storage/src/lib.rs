@@ -15,12 +15,14 @@
 //! - `snapshot`: the files that are live at one version
 //! - `provider`: a snapshot's files as a DataFusion table (the only place here that knows DataFusion)
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
+//! - `chain`: lines that are appended for ever, for the audit
 //! - `ledger`: consents of one region, in one redb file
 //!
 //! Not here: which columns there are (`shoal-schemas`), which files expire and when (`shoal-retention`), the write-ahead log
 //! (`shoal-ingest`).
 
 mod append;
+pub mod chain;
 mod compact;
 mod durable;
 mod error;

@@ -130,7 +130,7 @@ pub(crate) fn grant(regions: &[Region]) -> AnalystGrant {
 }
 
 pub(crate) fn request(sql: &str) -> QueryRequest {
-    QueryRequest { sql: sql.to_owned(), precision: Default::default(), dry_run: false }
+    QueryRequest { sql: sql.to_owned(), ..QueryRequest::default() }
 }
 
 /// Asks about rows in Germany.

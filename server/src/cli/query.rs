@@ -23,6 +23,12 @@ pub(super) struct QueryArgs {
     /// How exact the answer is: low, normal or high. Exactness costs privacy budget.
     #[arg(long)]
     precision: Option<String>,
+    /// Instead of a precision: the largest standard deviation that is wanted.
+    #[arg(long, conflicts_with = "precision", value_name = "NUMBER")]
+    sd_max: Option<f64>,
+    /// A UUID by which the query can be cancelled (`DELETE /v1/sql/ID`).
+    #[arg(long, value_name = "UUID")]
+    id: Option<String>,
     /// Only what it would cost.
     #[arg(long)]
     dry_run: bool,
@@ -49,6 +55,12 @@ pub(super) fn run(config: &Config, args: &QueryArgs) -> Result<ExitCode, Error> 
     let mut question = json!({"sql": args.sql, "dry_run": args.dry_run, "format": format});
     if let Some(precision) = &args.precision {
         question["precision"] = json!(precision);
+    }
+    if let Some(sd_max) = args.sd_max {
+        question["sd_max"] = json!(sd_max);
+    }
+    if let Some(id) = &args.id {
+        question["id"] = json!(id);
     }
     let answer = Client::new(&url, &args.key).post("/v1/sql", &question.to_string(), "*/*")?;
     let shown = match args.format {

@@ -22,6 +22,9 @@ pub enum DefaultValue {
     Switch(bool),
     /// A list of texts; in a variable separated by commas.
     List(&'static [&'static str]),
+    /// A list of ascending whole numbers, the smallest at least `.1` and the largest at most `.2`; in a variable separated by
+    /// commas.
+    Numbers(&'static [i64], i64, i64),
 }
 
 impl DeclaredKey {
@@ -35,7 +38,7 @@ const fn key(name: &'static str, default: DefaultValue) -> DeclaredKey {
     DeclaredKey { name, default }
 }
 
-use DefaultValue::{List, Number, Switch, Text, Unset};
+use DefaultValue::{List, Number, Numbers, Switch, Text, Unset};
 
 const KIB: i64 = 1024;
 const MIB: i64 = 1024 * KIB;
@@ -80,6 +83,7 @@ pub const DECLARED: &[DeclaredKey] = &[
     key("query.concurrent_max", Number(2, 1, 64)),
     key("query.threads", Number(2, 1, 256)),
     key("query.time_ms_max", Number(30_000, 100, 600_000)),
+    key("query.answer_times_ms", Numbers(&[1_000, 2_000, 4_000, 8_000, 16_000, 30_000], 10, 600_000)),
     key("query.memory_bytes_max", Number(192 * MIB, 16 * MIB, 256 * GIB)),
     key("query.rows_max", Number(2_000_000, 1_000, 1_000_000_000)),
     key("query.cells_max", Number(100_000, 10, 10_000_000)),

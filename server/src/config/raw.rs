@@ -12,6 +12,7 @@ pub(super) enum Value {
     Number(i64),
     Switch(bool),
     List(Vec<String>),
+    Numbers(Vec<i64>),
 }
 
 /// Values by key.
@@ -28,6 +29,7 @@ impl Raw {
             DefaultValue::Unset => None,
             DefaultValue::Number(number, _, _) => Some(Value::Number(number)),
             DefaultValue::Switch(switch) => Some(Value::Switch(switch)),
+            DefaultValue::Numbers(list, _, _) => Some(Value::Numbers(list.to_vec())),
             DefaultValue::List(list) => Some(Value::List(list.iter().map(|t| (*t).to_owned()).collect())),
         };
         Raw { values: DECLARED.iter().filter_map(|k| Some((k.name, value(k)?))).collect() }
@@ -109,6 +111,14 @@ impl Raw {
         matches!(self.values.get(name), Some(Value::Switch(true)))
     }
 
+    /// Ascending numbers; their bounds were checked when they were read.
+    pub(super) fn numbers<N: TryFrom<i64>>(&self, name: &'static str) -> Vec<N> {
+        match self.values.get(name) {
+            Some(Value::Numbers(list)) => list.iter().filter_map(|n| N::try_from(*n).ok()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn list(&self, name: &'static str) -> Vec<String> {
         match self.values.get(name) {
             Some(Value::List(list)) => list.clone(),
@@ -137,6 +147,12 @@ fn from_toml(key: &DeclaredKey, value: toml::Value) -> Result<Value, String> {
             let texts = items.iter().map(|i| i.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
             Value::List(texts.ok_or_else(|| format!("`{}` must be a list of texts", key.name))?)
         }
+        (DefaultValue::Numbers(..), toml::Value::Array(items)) => {
+            let numbers = items.iter().map(toml::Value::as_integer).collect::<Option<Vec<_>>>();
+            Value::Numbers(
+                numbers.ok_or_else(|| format!("`{}` must be {}", key.name, type_name(key.default)))?,
+            )
+        }
         _ => return Err(format!("`{}` must be {}", key.name, type_name(key.default))),
     };
     in_bounds(key, value)
@@ -152,6 +168,10 @@ fn from_text(key: &DeclaredKey, text: &str) -> Result<Value, String> {
             let items = text.split(',').map(str::trim).filter(|t| !t.is_empty());
             Value::List(items.map(str::to_owned).collect())
         }
+        DefaultValue::Numbers(..) => {
+            let items = text.split(',').map(|item| item.trim().parse().map_err(|_| wrong()));
+            Value::Numbers(items.collect::<Result<_, _>>()?)
+        }
     };
     in_bounds(key, value)
 }
@@ -162,6 +182,17 @@ fn in_bounds(key: &DeclaredKey, value: Value) -> Result<Value, String> {
     {
         return Err(format!("`{}` must be from {min} to {max}", key.name));
     }
+    if let (DefaultValue::Numbers(_, min, max), Value::Numbers(list)) = (key.default, &value) {
+        if list.is_empty() || list.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(format!(
+                "`{}` must be at least one number, each larger than the one before it",
+                key.name
+            ));
+        }
+        if list.iter().any(|number| !(min..=max).contains(number)) {
+            return Err(format!("the numbers of `{}` must be from {min} to {max}", key.name));
+        }
+    }
     Ok(value)
 }
 
@@ -171,5 +202,6 @@ const fn type_name(default: DefaultValue) -> &'static str {
         DefaultValue::Number(..) => "a whole number",
         DefaultValue::Switch(_) => "true or false",
         DefaultValue::List(_) => "a list of texts",
+        DefaultValue::Numbers(..) => "a list of whole numbers",
     }
 }

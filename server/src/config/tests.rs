@@ -63,6 +63,23 @@ fn variables_override_the_file() {
 }
 
 #[test]
+fn answer_times_ascend_and_are_bounded() {
+    let times = |text: &str| load(&format!("[query]\nanswer_times_ms = {text}"));
+    assert_eq!(times("[500, 1000]").unwrap().query.answer_times_ms, [500, 1000]);
+    assert_eq!(load("").unwrap().query.answer_times_ms, [1000, 2000, 4000, 8000, 16_000, 30_000]);
+    for wrong in ["[]", "[1000, 1000]", "[2000, 1000]"] {
+        assert!(times(wrong).unwrap_err().to_string().contains("each larger"), "{wrong}");
+    }
+    assert!(times("[1]").unwrap_err().to_string().contains("from 10 to 600000"));
+    assert!(times("[\"1000\"]").unwrap_err().to_string().contains("a list of whole numbers"));
+    let mut raw = Raw::defaults();
+    let one = |v: &str| std::iter::once(("SHOAL_QUERY_ANSWER_TIMES_MS".to_owned(), v.to_owned()));
+    raw.overlay(one("100, 200")).unwrap();
+    assert_eq!(check::validate(&raw).unwrap().query.answer_times_ms, [100, 200]);
+    assert!(raw.overlay(one("soon")).is_err());
+}
+
+#[test]
 fn the_keys_never_lie_with_the_data() {
     assert!(error("data_dir = \"d\"\nkey_file = \"d/k\"").contains("outside"));
     assert!(error("data_dir = \"d\"\nkey_file = \"x/../d/./k\"").contains("outside"));

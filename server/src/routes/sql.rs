@@ -1,17 +1,25 @@
-//! `POST /v1/sql` and `GET /v1/tables`: the analyst's door. Only a `Released` can be answered here.
+//! `/v1/sql` and `/v1/tables`: the analyst's door. Only a `Released` can be answered here.
+//!
+//! Every question has an id, of the body's `id`, else of the header `x-query-id`, else made here; it is in the header
+//! `x-query-id` of every answer and refusal. A query is cancelled by its id.
+//! Not here: status codes (`answers.rs`), what an answer costs and when it leaves (`shoal-query`).
 
-use actix_web::http::header;
+use std::sync::Arc;
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use serde_json::json;
 use shoal_ingest::Refusal;
 use shoal_privacy::budget::Precision;
-use shoal_query::{QueryRequest, Released};
+use shoal_query::{AnalystGrant, QueryError, QueryId, QueryRequest, Released};
 
 use crate::answers::{self, Dialect, refuse};
 use crate::auth::{self, Presented};
 use crate::state::State;
 
 const ARROW: &str = "application/vnd.apache.arrow.stream";
+const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -27,7 +35,9 @@ enum Format {
 #[serde(deny_unknown_fields)]
 struct Question {
     sql: String,
+    id: Option<String>,
     precision: Option<String>,
+    sd_max: Option<f64>,
     #[serde(default)]
     dry_run: bool,
     format: Option<Format>,
@@ -38,10 +48,14 @@ struct Question {
     post, path = "/v1/sql", tag = "query",
     summary = "Ask in SQL",
     description = "Every number comes with its standard deviation (`<name>_sd`) and its 95 % interval (`<name>_low`, \
-        `<name>_high`). The form follows `format` or `Accept`: JSON, CSV or an Arrow IPC stream.",
+        `<name>_high`). The form follows `format` or `Accept`: JSON, CSV or an Arrow IPC stream. How exact the numbers are \
+        follows `precision` (low, normal or high), or `sd_max`: the largest standard deviation that is wanted. Exactness \
+        costs privacy budget; `dry_run` tells the price. `id` (a UUID, also as header `x-query-id`) is for cancelling; \
+        the header `x-query-id` of every answer says it. An answer that read events leaves at one of a few fixed times \
+        after its question.",
     request_body(content = serde_json::Value, example = json!({
         "sql": "SELECT event, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '2026-11-21' GROUP BY event",
-        "precision": "normal", "dry_run": false, "format": "json"})),
+        "precision": "normal", "dry_run": false, "format": "json", "id": "1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10"})),
     responses(
         (status = 200, description = "The answer", content(
             (serde_json::Value = "application/json"), (String = "text/csv"),
@@ -49,28 +63,62 @@ struct Question {
         (status = 400, description = "Refused: the rule, the place in the text, and what to write instead"),
         (status = 401, description = "No valid key"),
         (status = 403, description = "The key does not reach the region"),
-        (status = 429, description = "Too many queries at one time; see Retry-After"),
-        (status = 500, description = "The query failed after it had started")),
+        (status = 422, description = "The body is not a question"),
+        (status = 429, description = "Code `busy`: too many queries at one time, see Retry-After. Code `budget`: a day that \
+            is asked about has not enough budget left, so ask cheaper, or what was asked before"),
+        (status = 500, description = "The query failed or was cancelled after it had started")),
     security(("key" = [])))]
 pub(super) async fn answer(
     http: HttpRequest,
     payload: web::Payload,
     state: web::Data<State>,
 ) -> HttpResponse {
-    let asked = async {
-        let grant = auth::analyst(&state.keys, Presented::in_header(&http))?;
-        let body = state.bodies.read(payload).await?;
-        let (request, format) = question(&http, &body, &state)?;
-        Ok::<_, Refusal>((grant, request, format))
+    let mut id = id_in_header(&http).ok().flatten().unwrap_or_else(QueryId::random);
+    let mut response = match asked(&http, payload, &state, &mut id).await {
+        // When the client goes away this future is dropped, and the query with it.
+        Ok((grant, request, format)) => match state.engine.answer(&grant, &request, state.now_ms()).await {
+            Ok(released) => released_as(format, &released),
+            Err(error) => answers::query_error(&error),
+        },
+        Err(refusal) => answers::refusal(Dialect::Native, &refusal),
     };
-    let (grant, request, format) = match asked.await {
-        Ok(asked) => asked,
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(QUERY_ID, value);
+    }
+    response
+}
+
+/// The key's queries that are not answered yet.
+#[utoipa::path(get, path = "/v1/sql", tag = "query", summary = "Your queries that are not answered yet",
+    responses((status = 200, description = "`{\"queries\": [{\"id\", \"since_ms\"}]}`, oldest first",
+        body = serde_json::Value), (status = 401, description = "No valid key")),
+    security(("key" = [])))]
+pub(super) async fn running(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    match auth::analyst(&state.keys, Presented::in_header(&http)) {
+        Ok(grant) => HttpResponse::Ok().json(json!({"queries": state.engine.running(&grant)})),
+        Err(refusal) => answers::refusal(Dialect::Native, &refusal),
+    }
+}
+
+/// Cancels a query.
+#[utoipa::path(delete, path = "/v1/sql/{id}", tag = "query", summary = "Cancel a query",
+    description = "Its asker is told that it failed. What it was charged stays charged.",
+    params(("id" = String, Path, description = "The query's id")),
+    responses((status = 204, description = "Cancelled"), (status = 401, description = "No valid key"),
+        (status = 404, description = "There is no running query with this id that this key may cancel")),
+    security(("key" = [])))]
+pub(super) async fn cancel(
+    http: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<State>,
+) -> HttpResponse {
+    let grant = match auth::analyst(&state.keys, Presented::in_header(&http)) {
+        Ok(grant) => grant,
         Err(refusal) => return answers::refusal(Dialect::Native, &refusal),
     };
-    // When the client goes away this future is dropped, and the query with it.
-    match state.engine.answer(&grant, &request, state.now_ms()).await {
-        Ok(released) => released_as(format, &released),
-        Err(error) => answers::query_error(&error),
+    match path.parse::<QueryId>() {
+        Ok(id) if state.engine.cancel(&grant, id) => HttpResponse::NoContent().finish(),
+        _ => answers::refusal(Dialect::Native, &refuse(404, "no_such_query", "no running query has this id")),
     }
 }
 
@@ -86,33 +134,75 @@ pub(super) async fn tables(http: HttpRequest, state: web::Data<State>) -> HttpRe
     }
 }
 
-fn question(http: &HttpRequest, body: &[u8], state: &State) -> Result<(QueryRequest, Format), Refusal> {
-    let text =
-        |name: header::HeaderName| http.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
+/// Who asks, what, and in which form the answer goes; `id` becomes the one of the body.
+async fn asked(
+    http: &HttpRequest,
+    payload: web::Payload,
+    state: &State,
+    id: &mut QueryId,
+) -> Result<(Arc<AnalystGrant>, QueryRequest, Format), Refusal> {
+    let grant = auth::analyst(&state.keys, Presented::in_header(http))?;
+    let body = state.bodies.read(payload).await?;
+    id_in_header(http)?;
+    let question = question(http, &body)?;
+    if let Some(text) = &question.id {
+        *id = text.parse().map_err(|_| form("`id` must be a UUID"))?;
+    }
+    let (request, format) = request(http, question, state)?;
+    Ok((grant, QueryRequest { id: Some(*id), ..request }, format))
+}
+
+fn form(reason: &str) -> Refusal {
+    refuse(422, "bad_request", reason)
+}
+
+fn text_of(http: &HttpRequest, name: HeaderName) -> &str {
+    http.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+fn id_in_header(http: &HttpRequest) -> Result<Option<QueryId>, Refusal> {
+    if !http.headers().contains_key(QUERY_ID) {
+        return Ok(None);
+    }
+    text_of(http, QUERY_ID).parse().map(Some).map_err(|_| form("`x-query-id` must be a UUID"))
+}
+
+fn question(http: &HttpRequest, body: &[u8]) -> Result<Question, Refusal> {
+    if text_of(http, header::CONTENT_TYPE).starts_with("application/json") {
+        return serde_json::from_slice(body).map_err(|_| {
+            form(
+                "the body must be {\"sql\", \"id\"?, \"precision\"?, \"sd_max\"?, \"dry_run\"?, \"format\"?}",
+            )
+        });
+    }
+    let sql = std::str::from_utf8(body).map_err(|_| form("the body must be SQL in UTF-8"))?.to_owned();
+    Ok(Question { sql, id: None, precision: None, sd_max: None, dry_run: false, format: None })
+}
+
+fn request(http: &HttpRequest, question: Question, state: &State) -> Result<(QueryRequest, Format), Refusal> {
     let settings = &state.config.query;
-    let form = |reason: &str| refuse(422, "bad_request", reason);
-    let question = if text(header::CONTENT_TYPE).starts_with("application/json") {
-        serde_json::from_slice::<Question>(body)
-            .map_err(|_| form("the body must be {\"sql\", \"precision\"?, \"dry_run\"?, \"format\"?}"))?
-    } else {
-        let sql = std::str::from_utf8(body).map_err(|_| form("the body must be SQL in UTF-8"))?.to_owned();
-        Question { sql, precision: None, dry_run: false, format: None }
-    };
     if question.sql.len() > settings.sql_bytes_max {
         return Err(refuse(413, "too_large", format!("SQL may have {} bytes", settings.sql_bytes_max)));
     }
     let precision = match &question.precision {
         None => settings.precision,
+        Some(_) if question.sd_max.is_some() => {
+            return Err(form("give `precision` or `sd_max`, not both"));
+        }
         Some(text) => {
             text.parse::<Precision>().map_err(|_| form("`precision` must be low, normal or high"))?
         }
     };
-    let format = question.format.unwrap_or_else(|| match text(header::ACCEPT) {
+    if question.sd_max.is_some_and(|sd| !sd.is_finite() || sd <= 0.0) {
+        return Err(form("`sd_max` must be a number above 0"));
+    }
+    let format = question.format.unwrap_or_else(|| match text_of(http, header::ACCEPT) {
         accept if accept.contains("text/csv") => Format::Csv,
         accept if accept.contains("vnd.apache.arrow") => Format::Arrow,
         _ => Format::Json,
     });
-    Ok((QueryRequest { sql: question.sql, precision, dry_run: question.dry_run }, format))
+    let Question { sql, sd_max, dry_run, .. } = question;
+    Ok((QueryRequest { sql, precision, sd_max, dry_run, ..QueryRequest::default() }, format))
 }
 
 fn released_as(format: Format, released: &Released) -> HttpResponse {
@@ -121,7 +211,7 @@ fn released_as(format: Format, released: &Released) -> HttpResponse {
         Format::Csv => HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(released.to_csv()),
         Format::Arrow => match released.to_arrow_ipc() {
             Ok(bytes) => HttpResponse::Ok().content_type(ARROW).body(bytes),
-            Err(_) => answers::query_error(&shoal_query::QueryError::Failed),
+            Err(_) => answers::query_error(&QueryError::Failed),
         },
     }
 }

@@ -12,6 +12,7 @@
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
+//! | `audit` | every question is written down, unchangeably; a query can be cancelled |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
 //! | `worker` | the process of free SQL is ready at once and ends with its parent |
@@ -23,6 +24,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attacks;
+mod audit;
 mod canary;
 mod commands;
 mod compaction;

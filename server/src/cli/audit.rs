@@ -1,0 +1,132 @@
+//! `shoal audit`: is the audit whole, and what does it say. Reads files only, also while a service appends to them.
+//!
+//! Not here: what a line holds (`shoal-query`, `audit.rs`), what is checked (`shoal-storage`, `chain.rs`).
+
+use std::collections::VecDeque;
+use std::process::ExitCode;
+
+use chrono::DateTime;
+use clap::Subcommand;
+use comfy_table::Table;
+use serde_json::Value;
+use shoal_query::Audit;
+use shoal_storage::chain::{ChainLine, Whole, verify};
+
+use crate::config::Config;
+use crate::error::Error;
+
+#[derive(Subcommand)]
+pub(super) enum AuditCommand {
+    /// Checks that no line was changed, removed, inserted or moved; prints where, or how many lines there are and the head.
+    Verify {
+        /// The data directory; default: that of the configuration.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<std::path::PathBuf>,
+        /// A head that was printed before and kept elsewhere: these lines must still be the same.
+        #[arg(long, value_name = "COUNT:HASH")]
+        since: Option<String>,
+    },
+    /// Shows the last lines.
+    Show {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        last: usize,
+        /// The data directory; default: that of the configuration.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<std::path::PathBuf>,
+        /// The lines as they are in the file.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(config: &Config, command: &AuditCommand) -> Result<ExitCode, Error> {
+    let (AuditCommand::Verify { data_dir, .. } | AuditCommand::Show { data_dir, .. }) = command;
+    let dir = data_dir.as_ref().unwrap_or(&config.data_dir);
+    if !dir.is_dir() {
+        return Err(Error::Usage(format!("data_dir {} does not exist", dir.display())));
+    }
+    let place = Audit::place(dir);
+    match command {
+        AuditCommand::Verify { since, .. } => {
+            let since = since.as_deref().map(head).transpose()?;
+            let mut found = since.as_ref().is_none_or(|(count, _)| *count == 0);
+            let whole = verify(&place, &mut |line| {
+                found |= since
+                    .as_ref()
+                    .is_some_and(|(seq, hash)| line.seq == *seq && hex::encode(line.hash) == *hash);
+            })?;
+            print_whole(&whole);
+            if !found {
+                return Err(Error::Service("the audit is whole, but not the one of that head".into()));
+            }
+        }
+        AuditCommand::Show { last, json, .. } => {
+            let mut lines: VecDeque<Vec<u8>> = VecDeque::new();
+            let mut keep = |line: &ChainLine<'_>| {
+                lines.push_back(line.text.to_vec());
+                if lines.len() > *last {
+                    lines.pop_front();
+                }
+            };
+            let whole = verify(&place, &mut keep);
+            match json {
+                true => lines.iter().for_each(|line| println!("{}", String::from_utf8_lossy(line))),
+                false => println!("{}", table(&lines)),
+            }
+            whole?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_whole(whole: &Whole) {
+    println!("the audit is whole: {} lines", whole.count);
+    println!("head {}:{}", whole.count, hex::encode(whole.hash));
+    if whole.uncounted > 0 || whole.unfinished_bytes > 0 {
+        println!(
+            "{} lines and {} bytes after what was answered for: a service is writing, or a crash came between",
+            whole.uncounted, whole.unfinished_bytes
+        );
+    }
+}
+
+/// A head as it is printed.
+fn head(text: &str) -> Result<(u64, String), Error> {
+    let parts = text.split_once(':').and_then(|(count, hash)| Some((count.parse().ok()?, hash.to_owned())));
+    parts.ok_or_else(|| Error::Usage("--since takes COUNT:HASH, as `shoal audit verify` prints it".into()))
+}
+
+fn table(lines: &VecDeque<Vec<u8>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
+    table.set_header(["line", "when", "key", "outcome", "price", "from", "time ms", "what"]);
+    for line in lines {
+        let line: Value = serde_json::from_slice(line).unwrap_or(Value::Null);
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| line[name].as_u64().map(|n| n.to_string()).unwrap_or_default();
+        let outcome = match line["rule"].as_str() {
+            Some(rule) => format!("{} ({rule} at {}:{})", text("outcome"), line["line"], line["column"]),
+            None => text("outcome"),
+        };
+        let queries = line["queries"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let column = |name: &str| {
+            let all: Vec<&str> = queries.iter().filter_map(|query| query[name].as_str()).collect();
+            all.join("\n")
+        };
+        table.add_row([
+            number("seq"),
+            line["at_ms"]
+                .as_i64()
+                .and_then(DateTime::from_timestamp_millis)
+                .map_or_else(String::new, |at| at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+            text("key"),
+            outcome,
+            column("rho_per_block"),
+            text("source"),
+            number("answer_time_ms"),
+            column("text"),
+        ]);
+    }
+    table
+}

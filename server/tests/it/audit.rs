@@ -1,0 +1,167 @@
+//! What an analyst does is written down before it is answered, nobody can change that unseen, and a query can be cancelled.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::http::Answer;
+use crate::stage::World;
+
+const ID: &str = "1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10";
+const SQL: &str = "SELECT COUNT(*) AS n FROM usage";
+
+fn ask(world: &World, question: &Value) -> Answer {
+    world.door().post("/v1/sql", &world.keys.analyst, question.to_string())
+}
+
+fn send(world: &World, method: &str, path: &str, key: &str) -> Answer {
+    let key = format!("Bearer {key}");
+    world.door().ask(method, path, &[("authorization", key.as_str())], b"").unwrap()
+}
+
+fn lines(world: &World) -> Vec<Value> {
+    let mut files: Vec<_> =
+        fs::read_dir(world.data_dir().join("audit")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let texts: Vec<String> = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    // A line that is being written has no end yet.
+    let whole = texts.iter().flat_map(|text| text.split_inclusive('\n')).filter(|line| line.ends_with('\n'));
+    whole.map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// `shoal audit verify`.
+fn verify(world: &World, more: &[&str]) -> (bool, String) {
+    let dir = world.data_dir();
+    let mut all = vec!["audit", "verify", "--data-dir", dir.to_str().unwrap()];
+    all.extend_from_slice(more);
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_shoal")).args(all).output().unwrap();
+    let text = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn every_question_is_in_the_audit_and_a_change_of_it_is_found() {
+    let mut world = World::new();
+    let answer = ask(&world, &json!({"sql": SQL, "id": ID})).expect(200);
+    assert_eq!(answer.header("x-query-id"), Some(ID));
+    let refused = ask(&world, &json!({"sql": "SELECT subject FROM usage WHERE screen = 'anna@example.org'"}));
+    assert_eq!(refused.status, 400);
+    let made = refused.header("x-query-id").unwrap().to_owned();
+    assert_eq!(made.len(), ID.len());
+    let found = lines(&world);
+    let told: Vec<_> =
+        found.iter().map(|l| (l["outcome"].as_str().unwrap(), l["id"].as_str().unwrap())).collect();
+    assert_eq!(told, [("answered", ID), ("refused", made.as_str())]);
+    assert!(world.keys.analyst.starts_with(found[0]["key"].as_str().unwrap()));
+    assert_eq!(found[0]["answer_time_ms"].as_u64().map(|ms| ms >= 250), Some(true));
+    assert!(found[1]["answer_time_ms"].is_null() && !found[1].to_string().contains("anna"), "{}", found[1]);
+
+    let (good, text) = verify(&world, &[]);
+    assert!(good && text.contains("2 lines"), "{text}");
+    let head = text.lines().find_map(|line| line.strip_prefix("head ")).unwrap().to_owned();
+    world.stop();
+    let path = world.data_dir().join("audit").join("00000000000000000001.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.replacen("answered", "answerEd", 1)).unwrap();
+    let (good, text) = verify(&world, &[]);
+    assert!(!good && text.contains("00000000000000000001.jsonl:1:"), "{text}");
+    let first = whole.lines().next().unwrap();
+    fs::write(&path, format!("{first}\n")).unwrap();
+    let (good, text) = verify(&world, &[]);
+    assert!(!good && text.contains("the last 1 of 2 lines are missing"), "{text}");
+    fs::write(&path, &whole).unwrap();
+    world.restart(|_| {});
+    ask(&world, &json!({"sql": "?"}));
+    assert!(verify(&world, &["--since", &head]).0);
+    let other = format!("2:{}", "0".repeat(64));
+    assert!(!verify(&world, &["--since", &other]).0);
+}
+
+#[test]
+fn a_running_query_is_listed_and_cancelled_by_its_own_key_only() {
+    let world = World::with(|config| config.query.answer_times_ms = vec![600_000]);
+    let path = format!("/v1/sql/{ID}");
+    let (own, officer) = (world.keys.analyst.clone(), world.keys.officer.clone());
+    let listed = |key: &str| send(&world, "GET", "/v1/sql", key).expect(200).json()["queries"].clone();
+    for canceller in [&own, &officer] {
+        thread::scope(|scope| {
+            let (door, key) = (world.door(), own.clone());
+            let question = json!({"sql": SQL, "id": ID}).to_string();
+            let asked = scope.spawn(move || door.post("/v1/sql", &key, question));
+            let begun = Instant::now();
+            while listed(&own) == json!([]) {
+                assert!(begun.elapsed() < Duration::from_secs(60));
+                thread::yield_now();
+            }
+            assert_eq!(listed(&own)[0]["id"], ID);
+            assert_eq!(listed(&officer), json!([]), "a list is the key's own");
+            if canceller == &own {
+                let other = world.key(shoal_server::keys::Scope::Analyst {
+                    role: shoal_server::keys::Role::Analyst,
+                    regions: vec![shoal_schemas::Region::De],
+                });
+                let theirs = send(&world, "DELETE", &path, &other.reveal());
+                let nobodys = send(&world, "DELETE", "/v1/sql/aaaaaaaa-6c6e-4a53-9a3c-0b9c4b1d7a10", &own);
+                assert_eq!((theirs.status, &theirs.body), (404, &nobodys.body));
+                assert_eq!(send(&world, "DELETE", &path, &world.keys.app).status, 403);
+            }
+            assert_eq!(send(&world, "DELETE", &path, canceller).status, 204);
+            let answer = asked.join().unwrap();
+            assert_eq!((answer.status, answer.json()["code"].as_str()), (500, Some("failed")));
+            assert_eq!(answer.header("x-query-id"), Some(ID));
+            assert_eq!(send(&world, "DELETE", &path, canceller).status, 404);
+        });
+    }
+    let found = lines(&world);
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|l| l["outcome"] == "cancelled" && l["source"] == "events"), "{found:?}");
+}
+
+#[test]
+fn a_query_whose_asker_hangs_up_ends_and_leaves_a_line() {
+    let world = World::with(|config| config.query.answer_times_ms = vec![600_000]);
+    let key = format!("Bearer {}", world.keys.analyst);
+    let headers = [("content-type", "application/json"), ("authorization", key.as_str())];
+    let body = json!({"sql": SQL}).to_string();
+    let mut stream = world.door().connect().unwrap();
+    std::io::Write::write_all(
+        &mut stream,
+        &crate::http::request("POST", "/v1/sql", &headers, body.as_bytes()),
+    )
+    .unwrap();
+    let is_empty = || {
+        let listed = send(&world, "GET", "/v1/sql", &world.keys.analyst).expect(200).json();
+        listed["queries"] == json!([])
+    };
+    let wait_until = |what: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !what() {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            thread::yield_now();
+        }
+    };
+    wait_until(&|| !is_empty());
+    drop(stream);
+    wait_until(&is_empty);
+    wait_until(&|| lines(&world).len() == 1);
+    assert_eq!(lines(&world)[0]["outcome"], "abandoned");
+}
+
+#[test]
+fn a_question_is_checked_before_it_is_asked() {
+    let world = World::new();
+    for wrong in [
+        json!({"sql": SQL, "id": "42"}),
+        json!({"sql": SQL, "sd_max": 0}),
+        json!({"sql": SQL, "sd_max": -3.5}),
+        json!({"sql": SQL, "sd_max": "ten"}),
+        json!({"sql": SQL, "sd_max": 10, "precision": "low"}),
+    ] {
+        let answer = ask(&world, &wrong);
+        assert_eq!(answer.status, 422, "{wrong}");
+        assert!(answer.header("x-query-id").is_some());
+    }
+    assert_eq!(ask(&world, &json!({"sql": SQL, "sd_max": 31.5, "dry_run": true})).status, 200);
+}
