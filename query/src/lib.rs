@@ -9,9 +9,11 @@
 //! - `parse`: text -> one SELECT over one table
 //! - `bind`: names, types, bounds, retention -> `private_query` and `free`
 //! - `expr`: total expressions; `calendar`: days and hours
-//! - `charge`: price and noise; the place of the budget ledger
+//! - `charge`: price and noise
+//! - `epochs`: when a day is answered, and with which share of its budget
+//! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service
 //! - `execute`: bounded, exact totals of each region
-//! - `release`: noise, thresholds, and the only maker of a [`Released`]
+//! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
 //! - `free`: what stands above a release
 //! - `engine`: the facade; `session`: memory, threads and functions of queries
 //! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`, `error`
@@ -23,13 +25,16 @@ mod calendar;
 mod charge;
 mod config;
 mod engine;
+mod epochs;
 mod error;
 mod execute;
 mod expr;
 mod formats;
 mod free;
+mod ledger;
 mod metrics;
 mod parse;
+mod pieces;
 mod private_query;
 mod release;
 mod session;
@@ -37,9 +42,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use charge::{Caps, ChargedQuery, charge};
+pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
 pub use engine::{AnalystGrant, Engine, QueryRequest, Role};
+pub use epochs::Epochs;
 pub use error::{QueryError, Refusal, Rule};
 pub use metrics::Metrics;
 pub use parse::{ParsedQuery, parse};

@@ -18,7 +18,7 @@ use shoal_privacy::keyring::Keyring;
 use shoal_query::{Engine, QueryConfig};
 use shoal_retention::Retention;
 use shoal_schemas::Registry;
-use shoal_storage::Store;
+use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -112,7 +112,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let store = open_store(&config.data_dir).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
     let ingest = build_ingest(&config, keyring, (&registry, &store, &clock), &mut metrics).await?;
-    let engine = build_engine(&config, &registry, &store, &mut metrics);
+    let engine = build_engine(&config, &registry, &store, &mut metrics)?;
     let retention = build_retention(&registry, &store, &mut metrics);
     let own = Metrics::register(&mut metrics);
     let (alive, gone) = mpsc::channel(1);
@@ -210,9 +210,11 @@ fn build_engine(
     registry: &Arc<Registry>,
     store: &Store,
     metrics: &mut MetricRegistry,
-) -> Arc<Engine> {
+) -> Result<Arc<Engine>, Error> {
     let metrics = shoal_query::Metrics::register(metrics);
-    Arc::new(Engine::new(store.clone(), Arc::clone(registry), query_config(config), metrics))
+    let ledger = BudgetLedger::open(&config.data_dir)?;
+    let engine = Engine::new(store.clone(), ledger, Arc::clone(registry), query_config(config), metrics);
+    Ok(Arc::new(engine))
 }
 
 fn query_config(config: &Config) -> QueryConfig {
