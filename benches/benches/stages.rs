@@ -193,7 +193,8 @@ fn query(c: &mut Criterion) {
     bench.runtime.block_on(bench.ingest.flush(now_ms(), true)).unwrap();
     let metrics = shoal_query::Metrics::register(&mut prometheus_client::registry::Registry::default());
     let config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
-    let engine = Engine::new(bench.store.clone(), Arc::clone(&bench.registry), config, metrics);
+    let ledger = shoal_storage::BudgetLedger::in_memory().unwrap();
+    let engine = Engine::new(bench.store.clone(), ledger, Arc::clone(&bench.registry), config, metrics);
     let analyst = AnalystGrant { key_id: "bench".into(), role: Role::Analyst, regions: vec![Region::De] };
     let mut group = c.benchmark_group("query over 200,000 events");
     group.sample_size(10);

@@ -3,12 +3,17 @@
 use serde::{Deserialize, Serialize};
 use shoal_privacy::budget::Preset;
 
+use crate::epochs::Epochs;
+
 /// How much analysts' queries may use, and what they may learn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueryConfig {
     /// The cap of a block: `strict`, `standard` or `internal`.
     pub preset: Preset,
+    /// When a day is answered, and with which shares of the cap.
+    #[serde(skip)]
+    pub epochs: Epochs,
     /// Fewest subjects of a group with a private key.
     pub k_min: u32,
     /// The chance, for one query, that a group below `k_min` shows in spite of the noise.
@@ -35,6 +40,7 @@ impl Default for QueryConfig {
     fn default() -> QueryConfig {
         QueryConfig {
             preset: Preset::Standard,
+            epochs: Epochs::default(),
             k_min: 20,
             threshold_delta: 1e-8,
             concurrent_max: 2,

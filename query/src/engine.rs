@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use shoal_privacy::budget::Precision;
 use shoal_privacy::noise::OsEntropy;
 use shoal_schemas::{Region, Registry};
-use shoal_storage::Store;
+use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -28,9 +28,11 @@ use crate::config::QueryConfig;
 use crate::error::QueryError;
 use crate::execute::{Failure, ScanLimits, execute};
 use crate::free::Free;
+use crate::ledger::Budget;
 use crate::metrics::Metrics;
 use crate::parse::parse;
-use crate::release::{Groups, Preamble, Released, finish, noisy};
+use crate::private_query::PrivateQuery;
+use crate::release::{Asked, Groups, Preamble, Released, answer, finish, quote};
 use crate::running::{QueryId, Running, RunningQuery};
 use crate::session;
 use crate::tables::{TablesAnswer, tables};
@@ -79,6 +81,7 @@ pub struct QueryRequest {
 /// Answers questions.
 pub struct Engine {
     store: Option<Store>,
+    budget: Budget,
     registry: Arc<Registry>,
     config: QueryConfig,
     metrics: Metrics,
@@ -112,16 +115,27 @@ struct Job {
     memory: Arc<RuntimeEnv>,
     limits: ScanLimits,
     threads: usize,
+    budget: Budget,
+    metrics: Metrics,
+    /// When it was asked, and until when it may wait for other askers.
+    at: (i64, Instant),
 }
 
 impl Engine {
-    /// An engine over a store.
-    pub fn new(store: Store, registry: Arc<Registry>, config: QueryConfig, metrics: Metrics) -> Engine {
-        Engine::over(Some(store), registry, config, metrics)
+    /// An engine over a store and the ledger of its budget.
+    pub fn new(
+        store: Store,
+        ledger: BudgetLedger,
+        registry: Arc<Registry>,
+        config: QueryConfig,
+        metrics: Metrics,
+    ) -> Engine {
+        Engine::over(Some(store), ledger, registry, config, metrics)
     }
 
     pub(crate) fn over(
         store: Option<Store>,
+        ledger: BudgetLedger,
         registry: Arc<Registry>,
         config: QueryConfig,
         metrics: Metrics,
@@ -138,7 +152,8 @@ impl Engine {
         let places = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
         let running = Running::new(config.concurrent_max);
         let audit = Arc::new(Audit::none());
-        Engine { store, registry, config, metrics, memory, threads, places, running, audit }
+        let budget = Budget::new(ledger, config.epochs.clone(), config.preset.cap());
+        Engine { store, budget, registry, config, metrics, memory, threads, places, running, audit }
     }
 
     /// With an audit, without which nothing is kept of who asked what.
@@ -228,14 +243,13 @@ impl Engine {
         let prepared = self.prepare(grant, request, now_ms).await?;
         entry.asks(&prepared.charged.query, &prepared.charged.price.to_string());
         if request.dry_run {
-            return self.priced(prepared).await;
+            return self.priced(prepared, now_ms).await;
         }
         let (time, waiting) = (self.time(&prepared.charged, now_ms), Instant::now());
         let permit = tokio::time::timeout(time, Arc::clone(&self.places).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(QueryError::Busy) };
         let time = time.saturating_sub(waiting.elapsed());
         entry.reads(Source::Events);
-        self.metrics.charged(prepared.charged.query.blocks());
         let job = Job {
             prepared,
             store: self.store.clone(),
@@ -243,6 +257,9 @@ impl Engine {
             memory: Arc::clone(&self.memory),
             limits: ScanLimits { rows_max: self.config.rows_max, cells_max: self.config.cells_max },
             threads: self.config.threads,
+            budget: self.budget.clone(),
+            metrics: self.metrics.clone(),
+            at: (now_ms, Instant::now() + time),
         };
         let running = self.metrics.run();
         let work = async move {
@@ -257,8 +274,8 @@ impl Engine {
         let done = tokio::time::timeout(time, handle).await;
         drop(cancel);
         match done {
-            Ok(Ok(Ok(released))) => Ok(released),
-            Ok(Ok(Err(Failure)) | Err(_)) | Err(_) => Err(QueryError::Failed),
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(QueryError::Failed),
         }
     }
 
@@ -273,16 +290,21 @@ impl Engine {
         bound.free.check(&bound.query, &session::above(&self.memory)).await?;
         let caps = Caps {
             rho_block_max: self.config.preset.cap(),
+            epochs: self.config.epochs.clone(),
             k_min: self.config.k_min,
             threshold_delta: self.config.threshold_delta,
         };
-        let charged = charge(bound.query, request.precision, &caps)?;
+        let charged = charge(bound.query, request.precision.into(), &caps)?;
         let preamble = Preamble::of(&charged, caps.rho_block_max);
         Ok(Prepared { charged, free: bound.free, preamble })
     }
 
     /// The answer to a dry run: everything but rows.
-    async fn priced(&self, prepared: Prepared) -> Result<Released, QueryError> {
+    async fn priced(&self, mut prepared: Prepared, now_ms: i64) -> Result<Released, QueryError> {
+        let asked =
+            Asked { budget: &self.budget, now_ms, deadline: Instant::now(), rows_max: 0, charged: &|_| {} };
+        let paid = quote(std::slice::from_ref(&prepared.charged), &asked).await?;
+        prepared.preamble.paid(&paid);
         let none = Groups { rows: Default::default() };
         let session = session::above(&self.memory);
         let (columns, batch) = prepared
@@ -316,25 +338,42 @@ impl Drop for CancelOnDrop {
 }
 
 impl Job {
-    async fn run(self, given: Option<Vec<(Region, Arc<dyn TableProvider>)>>) -> Result<Released, Failure> {
-        let tables = match given {
-            Some(tables) => tables,
-            None => self.open().await?,
-        };
+    async fn run(self, given: Option<Vec<(Region, Arc<dyn TableProvider>)>>) -> Result<Released, QueryError> {
         let session = session::empty(&self.memory, self.threads);
-        let Prepared { charged, free, preamble } = self.prepared;
-        let mut entropy = OsEntropy::new();
-        let raw = execute(charged, tables, &session, self.limits, &mut entropy).await?;
-        let rows_max = usize::try_from(CELLS_MAX).map_err(|_| Failure)?;
-        let groups = noisy(&raw, &mut entropy, rows_max)?;
+        let given = given.as_deref();
+        let execute = |due: ChargedQuery| {
+            let (job, session) = (&self, &session);
+            async move {
+                let tables = match given {
+                    Some(tables) => {
+                        let due = |(region, _): &&(Region, _)| due.query.regions.contains(region);
+                        tables.iter().filter(due).cloned().collect()
+                    }
+                    None => job.open(&due.query).await?,
+                };
+                execute(due, tables, session, job.limits, &mut OsEntropy::new()).await
+            }
+        };
+        let asked = Asked {
+            budget: &self.budget,
+            now_ms: self.at.0,
+            deadline: self.at.1,
+            rows_max: usize::try_from(CELLS_MAX).unwrap_or(usize::MAX),
+            charged: &|blocks| self.metrics.charged(blocks),
+        };
+        let charged = &self.prepared.charged;
+        let answered = answer(std::slice::from_ref(charged), &asked, execute).await?;
+        let groups = answered.groups.into_iter().next().ok_or(QueryError::Failed)?;
         let above = session::above(&self.memory);
-        let (columns, batch) = free.run(&raw.charged.query, &groups, &above).await?;
+        let shown = self.prepared.free.run(&charged.query, &groups, &above).await;
+        let (columns, batch) = shown.map_err(|Failure| QueryError::Failed)?;
+        let mut preamble = self.prepared.preamble;
+        preamble.paid(&answered.paid);
         Ok(finish(preamble, columns, batch, false))
     }
 
     /// The readable files of each region.
-    async fn open(&self) -> Result<Vec<(Region, Arc<dyn TableProvider>)>, Failure> {
-        let query = &self.prepared.charged.query;
+    async fn open(&self, query: &PrivateQuery) -> Result<Vec<(Region, Arc<dyn TableProvider>)>, Failure> {
         let store = self.store.as_ref().ok_or(Failure)?;
         let mut tables = Vec::with_capacity(query.regions.len());
         for region in &query.regions {

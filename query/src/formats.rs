@@ -65,7 +65,7 @@ impl Released {
         json!({
             "columns": self.columns,
             "rows": rows,
-            "precision": self.precision.as_str(),
+            "precision": self.accuracy.to_string(),
             "cost": self.cost,
             "notes": self.notes,
             "query": self.query,
@@ -95,7 +95,7 @@ impl Released {
         let metadata = [
             ("shoal.cost".to_owned(), json!(self.cost).to_string()),
             ("shoal.notes".to_owned(), json!(self.notes).to_string()),
-            ("shoal.precision".to_owned(), self.precision.as_str().to_owned()),
+            ("shoal.precision".to_owned(), self.accuracy.to_string()),
         ];
         let schema = self.batch.schema().as_ref().clone().with_metadata(metadata.into());
         let batch = self.batch.clone().with_schema(schema.into()).map_err(failed)?;

@@ -9,10 +9,12 @@
 //! - `parse`: text -> one SELECT over one table
 //! - `bind`: names, types, bounds, retention -> `private_query` and `free`
 //! - `expr`: total expressions; `calendar`: days and hours
-//! - `charge`: price and noise; the place of the budget ledger
+//! - `charge`: price and noise
+//! - `epochs`: when a day is answered, and with which share of its budget
+//! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service
 //! - `execute`: bounded, exact totals of each region
-//! - `release`: noise, thresholds, and the only maker of a [`Released`]
 //! - `above`: what stands above a release, in a worker process; `free`: its predecessor
+//! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
 //! - `engine`: the facade; `session`: memory, threads and functions of queries
 //! - `audit`: a line for every query; `running`: queries that can be cancelled; `answer_times`: when an answer leaves
 //! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`, `error`
@@ -27,13 +29,16 @@ mod calendar;
 mod charge;
 mod config;
 mod engine;
+mod epochs;
 mod error;
 mod execute;
 mod expr;
 mod formats;
 mod free;
+mod ledger;
 mod metrics;
 mod parse;
+mod pieces;
 mod private_query;
 mod release;
 mod running;
@@ -44,9 +49,10 @@ mod tests;
 
 pub use above::worker::{WorkerLimits, run as run_worker};
 pub use audit::Audit;
-pub use charge::{Caps, ChargedQuery, charge};
+pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
 pub use engine::{AnalystGrant, Engine, QueryRequest, Role};
+pub use epochs::Epochs;
 pub use error::{QueryError, Refusal, Rule};
 pub use metrics::Metrics;
 pub use parse::{ParsedQuery, parse};

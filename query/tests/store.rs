@@ -11,7 +11,7 @@ use arrow::compute::cast;
 use arrow::record_batch::RecordBatch;
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryError, QueryRequest, Role};
 use shoal_schemas::{Kind, Programme, Region, Registry, columns};
-use shoal_storage::{Part, Store};
+use shoal_storage::{BudgetLedger, Part, Store};
 
 const DAY_MS: i64 = 86_400_000;
 /// 2026-11-22.
@@ -74,7 +74,8 @@ async fn world(days: &[(i32, u32)]) -> World {
     let config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let grant = AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: vec![Region::De] };
-    World { engine: Engine::new(store, registry, config, metrics), grant, _root: root }
+    let ledger = BudgetLedger::open(root.path()).unwrap();
+    World { engine: Engine::new(store, ledger, registry, config, metrics), grant, _root: root }
 }
 
 async fn ask(world: &World, sql: &str, now_ms: i64) -> Result<serde_json::Value, QueryError> {

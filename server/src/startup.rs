@@ -18,7 +18,7 @@ use shoal_privacy::keyring::Keyring;
 use shoal_query::{Audit, Engine, QueryConfig};
 use shoal_retention::Retention;
 use shoal_schemas::Registry;
-use shoal_storage::Store;
+use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -212,7 +212,8 @@ fn build_engine(
     metrics: &mut MetricRegistry,
 ) -> Result<Arc<Engine>, Error> {
     let metrics = shoal_query::Metrics::register(metrics);
-    let engine = Engine::new(store.clone(), Arc::clone(registry), query_config(config), metrics);
+    let ledger = BudgetLedger::open(&config.data_dir)?;
+    let engine = Engine::new(store.clone(), ledger, Arc::clone(registry), query_config(config), metrics);
     Ok(Arc::new(engine.with_audit(Audit::open(&config.data_dir)?)))
 }
 

@@ -74,6 +74,12 @@ pub enum StorageError {
         /// What is wrong.
         reason: String,
     },
+    /// A witness of spent budget is damaged. Nothing is opened, since budget might come back; restore the file.
+    #[error("{} is damaged: what was spent on this region's days cannot be known; restore the file", .0.display())]
+    Witness(PathBuf),
+    /// An answer that is not one of its reservation's, or no longer.
+    #[error("the reservation of this answer is not in force")]
+    Stale,
     /// A worker thread was cancelled; the process is stopping.
     #[error("storage is stopping")]
     Stopped,

@@ -17,12 +17,14 @@
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
 //! - `chain`: lines that are appended for ever, for the audit
 //! - `ledger`: consents of one region, in one redb file
+//! - `budget`: what was spent of each block's privacy budget, and the answers it bought
 //!
 //! Not here: which columns there are (`shoal-schemas`), which files expire and when (`shoal-retention`), the write-ahead log
 //! (`shoal-ingest`).
 
 mod append;
 pub mod chain;
+mod budget;
 mod compact;
 mod durable;
 mod error;
@@ -43,6 +45,10 @@ mod write;
 mod tests;
 
 pub use append::{AppendReport, Part};
+pub use budget::{
+    Block, BlockSpending, BudgetLedger, Charge, Found, Order, PieceId, PieceOrder, Reservation, Reserved,
+    Shortage, SpendingCaps, SpendingFilter, SpendingItem,
+};
 pub use compact::CompactReport;
 pub use error::StorageError;
 pub use expire::ExpireReport;

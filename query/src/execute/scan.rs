@@ -149,6 +149,7 @@ fn push(
             match place {
                 Place::Daily(at) => daily[*at] = amounts[row],
                 Place::Ranged(at) => ranged[*at] = amounts[row],
+                Place::Tree(_) => return Err(Failure),
             }
         }
         scanned.daily.push(day, subject, cell, &daily)?;

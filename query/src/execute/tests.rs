@@ -161,7 +161,10 @@ proptest! {
         let changes = distance(&totals(&with), &totals(&without));
         for (at, (place, noise)) in with.charged.places.iter().zip(&with.charged.noise).enumerate() {
             let paid = 2.0 * share * noise.variance().to_f64();
-            let place = match place { Place::Daily(i) => (true, *i), Place::Ranged(i) => (false, *i) };
+            let place = match place {
+                Place::Daily(i) => (true, *i),
+                Place::Ranged(i) | Place::Tree(i) => (false, *i),
+            };
             let change = changes.get(&Some(place)).copied().unwrap_or(0.0);
             prop_assert!(change <= paid * 1.000_001, "{}: aggregate {at}: {change} > {paid}", QUERIES[query]);
         }

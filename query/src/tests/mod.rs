@@ -122,7 +122,8 @@ pub(crate) fn engine() -> Engine {
         ..QueryConfig::default()
     };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    Engine::over(None, registry(), config, metrics)
+    let ledger = shoal_storage::BudgetLedger::in_memory().unwrap();
+    Engine::over(None, ledger, registry(), config, metrics)
 }
 
 pub(crate) fn grant(regions: &[Region]) -> AnalystGrant {

@@ -1,0 +1,72 @@
+//! How exact an answer shall be -> what it costs each block.
+//!
+//! Invariants: from the text and the registry alone. With a standard deviation that is wanted, the price is the least, in
+//! nano-rho, for which every number that is shown has it, after adding up the days of a bucket and the regions.
+
+use std::fmt;
+
+use shoal_privacy::budget::{Precision, Rho, share_for};
+
+use super::Unaffordable;
+use super::slots::Slots;
+use crate::private_query::{KeyKind, PrivateQuery};
+
+/// How exact an answer shall be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Accuracy {
+    /// One of three prices.
+    Precision(Precision),
+    /// Every number of a group has at most this standard deviation, in the number's unit (of a quantile: the number of
+    /// values in a part of the grid).
+    SdMax(f64),
+}
+
+impl Default for Accuracy {
+    fn default() -> Accuracy {
+        Accuracy::Precision(Precision::default())
+    }
+}
+
+impl From<Precision> for Accuracy {
+    fn from(precision: Precision) -> Accuracy {
+        Accuracy::Precision(precision)
+    }
+}
+
+impl fmt::Display for Accuracy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Accuracy::Precision(precision) => f.write_str(precision.as_str()),
+            Accuracy::SdMax(sd_max) => write!(f, "sd_max {sd_max}"),
+        }
+    }
+}
+
+/// The price of each block, to be split over so many shares.
+pub(super) fn price(
+    accuracy: &Accuracy,
+    query: &PrivateQuery,
+    slots: &Slots,
+    shares: usize,
+) -> Result<Rho, Unaffordable> {
+    let sd_max = match accuracy {
+        Accuracy::Precision(precision) => return Ok(precision.rho()),
+        Accuracy::SdMax(sd_max) => *sd_max,
+    };
+    let regions = match query.keys.iter().any(|key| key.kind == KeyKind::Region) {
+        true => 1,
+        false => query.regions.len() as u64,
+    };
+    let days = match slots.is_daily {
+        true => query.buckets().iter().map(|bucket| bucket.days.len()).max().unwrap_or(1),
+        false => 1,
+    };
+    let mut most = Rho::ZERO;
+    for (aggregate, place) in query.aggregates.iter().zip(&slots.places) {
+        let units = sd_max * 10_f64.powi(i32::from(aggregate.scale));
+        let releases = regions.max(1).saturating_mul(days.max(1));
+        most = most.max(share_for(slots.sensitivity(*place)?, releases, units)?);
+    }
+    let shares = u64::try_from(shares).map_err(|_| Unaffordable)?;
+    most.checked_mul(shares).ok_or(Unaffordable)
+}

@@ -1,0 +1,196 @@
+//! Stage 3: [`PrivateQuery`] -> [`ChargedQuery`]: the price of each block, and the noise it pays for.
+//!
+//! Invariants: a price follows from the text, the accuracy and the registry alone. Only a [`ChargedQuery`] can be
+//! executed, and nothing is given back once it is. The price is shared equally by the slots; a query with a private key
+//! pays one share more, for the number of subjects that decides whether a group is shown, unless it asks for that number
+//! itself.
+//!
+//! - `accuracy`: a precision, or a standard deviation that is wanted -> the price
+//! - `slots`: which number is bounded where, and its sensitivity
+//!
+//! Not here: what the blocks have left (`ledger.rs`), epochs (`epochs.rs`).
+
+mod accuracy;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use datafusion::sql::sqlparser::tokenizer::Span;
+use shoal_privacy::bound::{BoundError, Limits};
+use shoal_privacy::budget::{BudgetError, Rho, threshold, variance};
+use shoal_privacy::noise::DiscreteGaussian;
+use shoal_schemas::Region;
+
+pub use self::accuracy::Accuracy;
+use self::slots::Slots;
+pub(crate) use self::slots::{Place, Slot, shares_tree};
+use crate::epochs::Epochs;
+use crate::error::{Refusal, Rule};
+use crate::private_query::{AggregateOp, DayRange, PrivateQuery};
+
+/// What bounds a charge: configured, public, shown to analysts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caps {
+    /// The most that all queries together may learn about one block.
+    pub rho_block_max: Rho,
+    /// When a day is answered, and with which share of that.
+    pub epochs: Epochs,
+    /// Fewest subjects of a group with a private key.
+    pub k_min: u32,
+    /// The chance that such a group shows below `k_min` in spite of the noise, for one query.
+    pub threshold_delta: f64,
+}
+
+impl Default for Caps {
+    fn default() -> Caps {
+        Caps {
+            rho_block_max: shoal_privacy::budget::Preset::Standard.cap(),
+            epochs: Epochs::default(),
+            k_min: 20,
+            threshold_delta: 1e-8,
+        }
+    }
+}
+
+/// A private query whose price is known. It is paid piece by piece, before anything of it is read.
+#[derive(Clone)]
+pub struct ChargedQuery {
+    pub(crate) query: PrivateQuery,
+    pub(crate) accuracy: Accuracy,
+    /// Of each block.
+    pub(crate) price: Rho,
+    /// One for each aggregate; quantiles that share a slot have the same.
+    pub(crate) noise: Vec<DiscreteGaussian>,
+    pub(crate) threshold: Option<Threshold>,
+    /// One for each aggregate; quantiles that share a slot have the same.
+    pub(crate) places: Vec<Place>,
+    /// Bounds of what is bounded day by day.
+    pub(crate) daily: Limits,
+    /// Bounds of what is bounded over a bucket of days at once.
+    pub(crate) ranged: Limits,
+    /// Most values of one subject that count in a tree of a quantile, in one piece.
+    pub(crate) tree_values_max: u64,
+    /// Whether each day is a release of its own, so that nothing is released for a bucket of days.
+    pub(crate) is_daily: bool,
+}
+
+/// When a group with a private key is shown.
+#[derive(Clone)]
+pub(crate) struct Threshold {
+    pub(crate) k_min: u64,
+    pub(crate) subjects: Subjects,
+    /// The noisy number of subjects must reach it.
+    pub(crate) subjects_min: i64,
+}
+
+/// The noisy number of subjects that decides.
+#[derive(Clone)]
+pub(crate) enum Subjects {
+    /// The aggregate COUNT(DISTINCT subject) of the query itself, by position: released once, used twice.
+    Asked(usize),
+    /// A number of its own, with a share of the price.
+    Own(DiscreteGaussian),
+}
+
+impl ChargedQuery {
+    /// The numbers of each group, each noised once: one for each place.
+    pub(crate) fn slots(&self) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = Vec::new();
+        for (place, noise) in self.places.iter().zip(&self.noise) {
+            if !slots.iter().any(|slot| slot.place == *place) {
+                slots.push(Slot { place: *place, noise: *noise });
+            }
+        }
+        slots
+    }
+
+    /// The same query over one region and some of its days only: whole buckets of it, or (when daily) any days.
+    pub(crate) fn narrowed(&self, region: Region, days: DayRange) -> ChargedQuery {
+        let mut narrowed = self.clone();
+        narrowed.query.regions = vec![region];
+        narrowed.query.days = days;
+        narrowed
+    }
+}
+
+/// Prices a query and gives its noise.
+///
+/// # Errors
+/// [`Rule::Budget`] when no epoch of a block can bear the price.
+pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Refusal> {
+    let refuse = |message: String, suggestion: &str| {
+        Err(Refusal::new(Rule::Budget, Span::empty(), message, suggestion))
+    };
+    let Ok(charged) = plan(query, accuracy, caps) else {
+        let message = "The noise of this query would be larger than any number, or than what is wanted.";
+        return refuse(message.to_owned(), "fewer aggregates or keys, or a larger sd_max");
+    };
+    let most = caps.epochs.largest(caps.rho_block_max);
+    if charged.price > most {
+        let message = format!(
+            "The price of rho {} is above the largest share of a block's budget, {most} of {}.",
+            charged.price, caps.rho_block_max
+        );
+        return refuse(message, "precision low, or a larger sd_max");
+    }
+    Ok(charged)
+}
+
+/// No variance can be given.
+struct Unaffordable;
+
+impl From<BudgetError> for Unaffordable {
+    fn from(_: BudgetError) -> Unaffordable {
+        Unaffordable
+    }
+}
+
+impl From<BoundError> for Unaffordable {
+    fn from(_: BoundError) -> Unaffordable {
+        Unaffordable
+    }
+}
+
+fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Unaffordable> {
+    let slots = Slots::of(&query)?;
+    let thresholded = query.is_thresholded();
+    let asks = |op: &AggregateOp, filtered: bool| *op == AggregateOp::Subjects && !filtered;
+    let asked = query.aggregates.iter().position(|a| asks(&a.op, a.filter.is_some()));
+    let shares = slots.count() + usize::from(thresholded && asked.is_none());
+    let price = accuracy::price(&accuracy, &query, &slots, shares)?;
+    let share = *price.split(shares)?.first().ok_or(Unaffordable)?;
+    let threshold = match thresholded {
+        false => None,
+        true => {
+            let subjects = variance(slots.subjects_sensitivity()?, share)?;
+            // Without one day, a subject may drop l0 groups of a bucket and show l0 others.
+            let l0 = slots.ranged.l0();
+            let groups = if slots.is_daily { l0 } else { l0.saturating_mul(2) };
+            Some(Threshold {
+                k_min: u64::from(caps.k_min),
+                subjects: match asked {
+                    Some(at) => Subjects::Asked(at),
+                    None => Subjects::Own(DiscreteGaussian::new(subjects)),
+                },
+                subjects_min: threshold(caps.k_min, subjects, caps.threshold_delta, groups)?,
+            })
+        }
+    };
+    let mut noise = Vec::with_capacity(slots.places.len());
+    for place in &slots.places {
+        noise.push(DiscreteGaussian::new(variance(slots.sensitivity(*place)?, share)?));
+    }
+    let Slots { places, daily, ranged, tree_values_max, is_daily, .. } = slots;
+    Ok(ChargedQuery {
+        query,
+        accuracy,
+        price,
+        noise,
+        threshold,
+        places,
+        daily,
+        ranged,
+        tree_values_max,
+        is_daily,
+    })
+}

@@ -1,0 +1,162 @@
+//! When a day is answered: at fixed times only, each with its own share of the day's budget.
+//!
+//! Invariants: the epoch in force follows from the day and the clock alone, so whether a number is restated never depends
+//! on how much data came late; an epoch that was answered keeps its answer. Shares are of the block's cap, rounded down,
+//! and add up to no more than it.
+//! Not here: what was spent (`shoal-storage`), what it bought (`ledger.rs`).
+
+use shoal_privacy::budget::Rho;
+
+use crate::calendar::{DAY_MS, HOUR_MS, day_text, start_of};
+
+/// Hundredths of a percent make a whole.
+const WHOLE: u32 = 10_000;
+
+/// The epochs of every day: while it is open, each full hour, which share one pool; later, at midnight so many days
+/// after its start, each with a pool of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epochs {
+    /// The open day's share of the cap, in hundredths of a percent.
+    open_share: u32,
+    /// Days after the day's start, ascending, the first one 1; and the share, in hundredths of a percent.
+    later: Vec<(u16, u32)>,
+}
+
+/// One epoch of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Epoch {
+    /// Which pool pays: 0 is that of the open day.
+    pub(crate) pool: u8,
+    /// Of the open day; else 0.
+    pub(crate) hour: u8,
+}
+
+impl Default for Epochs {
+    /// Open 20 %, after 1 day 40 %, after 3 days 25 %, after 31 days 15 %.
+    fn default() -> Epochs {
+        Epochs { open_share: 2_000, later: vec![(1, 4_000), (3, 2_500), (31, 1_500)] }
+    }
+}
+
+impl Epochs {
+    /// `open_share` and the shares in `later` are hundredths of a percent of the cap; `later` says how many days after the
+    /// day's start, at midnight UTC. None when the first is not after 1 day, days do not ascend, there are more than 254,
+    /// or the shares are above 100 % together.
+    pub fn new(open_share: u32, later: Vec<(u16, u32)>) -> Option<Epochs> {
+        let ascends = later.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let sum = later.iter().fold(open_share, |sum, (_, share)| sum.saturating_add(*share));
+        let fits = ascends && later.first()?.0 == 1 && later.len() <= 254 && sum <= WHOLE;
+        fits.then_some(Epochs { open_share, later })
+    }
+
+    /// The epoch in force. A day that has not begun is as one that has just begun.
+    pub(crate) fn at(&self, day: i32, now_ms: i64) -> Epoch {
+        let age_ms = now_ms.saturating_sub(start_of(day)).max(0);
+        let begun = self.later.iter().filter(|(days, _)| age_ms >= i64::from(*days) * DAY_MS).count();
+        let hour = if begun == 0 { (age_ms / HOUR_MS).min(23) } else { 0 };
+        Epoch { pool: u8::try_from(begun).unwrap_or(u8::MAX), hour: u8::try_from(hour).unwrap_or(23) }
+    }
+
+    /// Every epoch up to this one, the latest first.
+    pub(crate) fn back_from(&self, epoch: Epoch) -> impl Iterator<Item = Epoch> {
+        let later = (1..=epoch.pool).rev().map(|pool| Epoch { pool, hour: 0 });
+        let last_hour = if epoch.pool == 0 { epoch.hour } else { 23 };
+        later.chain((0..=last_hour).rev().map(|hour| Epoch { pool: 0, hour }))
+    }
+
+    /// What each pool may spend of a block's cap.
+    pub(crate) fn pools(&self, cap: Rho) -> Vec<Rho> {
+        let share = |share: u32| {
+            let nano = u128::from(cap.nano()) * u128::from(share) / u128::from(WHOLE);
+            Rho::from_nano(u64::try_from(nano).unwrap_or(0))
+        };
+        let later = self.later.iter().map(|(_, s)| share(*s));
+        std::iter::once(share(self.open_share)).chain(later).collect()
+    }
+
+    /// The largest share of any epoch: a price above it can never be paid.
+    pub(crate) fn largest(&self, cap: Rho) -> Rho {
+        self.pools(cap).into_iter().max().unwrap_or(Rho::ZERO)
+    }
+
+    /// For people: `open`, `after 1 day`, ..
+    pub(crate) fn pool_text(&self, pool: u8) -> String {
+        match usize::from(pool).checked_sub(1).map(|at| self.later.get(at)) {
+            None => "open".to_owned(),
+            Some(Some((1, _))) => "after 1 day".to_owned(),
+            Some(Some((days, _))) => format!("after {days} days"),
+            Some(None) => format!("pool {pool}"),
+        }
+    }
+
+    /// The day on which the epoch after this one begins, if there is one.
+    pub(crate) fn next_text(&self, day: i32, pool: u8) -> Option<String> {
+        let (days, _) = self.later.get(usize::from(pool))?;
+        Some(day_text(day.saturating_add(i32::from(*days))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn epochs_move_by_the_clock_only() {
+        let epochs = Epochs::default();
+        let day = 20_779;
+        let at = |ms: i64| epochs.at(day, start_of(day) + ms);
+        assert_eq!(at(-1), Epoch { pool: 0, hour: 0 });
+        assert_eq!(at(0), Epoch { pool: 0, hour: 0 });
+        assert_eq!(at(HOUR_MS - 1), Epoch { pool: 0, hour: 0 });
+        assert_eq!(at(HOUR_MS), Epoch { pool: 0, hour: 1 });
+        assert_eq!(at(DAY_MS - 1), Epoch { pool: 0, hour: 23 });
+        assert_eq!(at(DAY_MS), Epoch { pool: 1, hour: 0 });
+        assert_eq!(at(3 * DAY_MS - 1), Epoch { pool: 1, hour: 0 });
+        assert_eq!(at(3 * DAY_MS), Epoch { pool: 2, hour: 0 });
+        assert_eq!(at(31 * DAY_MS - 1), Epoch { pool: 2, hour: 0 });
+        assert_eq!(at(400 * DAY_MS), Epoch { pool: 3, hour: 0 });
+        let back: Vec<Epoch> = epochs.back_from(at(2 * DAY_MS)).collect();
+        assert_eq!((back.len(), back[0], back[24]), (25, at(DAY_MS), at(0)));
+        assert_eq!(epochs.next_text(day, 1).unwrap(), day_text(day + 3));
+        assert_eq!(epochs.next_text(day, 3), None);
+    }
+
+    #[test]
+    fn default_shares_are_the_whole_cap() {
+        let cap = Rho::from_nano(500_000_000);
+        let pools: Vec<u64> = Epochs::default().pools(cap).into_iter().map(Rho::nano).collect();
+        assert_eq!(pools, [100_000_000, 200_000_000, 125_000_000, 75_000_000]);
+        assert_eq!(Epochs::default().largest(cap).nano(), 200_000_000);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        assert_eq!(Epochs::new(1, vec![]), None);
+        assert_eq!(Epochs::new(0, vec![(2, 1)]), None);
+        assert_eq!(Epochs::new(0, vec![(1, 1), (1, 1)]), None);
+        assert_eq!(Epochs::new(1, vec![(1, 10_000)]), None);
+        assert!(Epochs::new(0, vec![(1, 10_000)]).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_never_more_than_the_cap(
+            cap: u64, open in 0_u32..5_000, shares in prop::collection::vec(0_u32..1_000, 1..6)
+        ) {
+            let later = shares.iter().enumerate().map(|(at, share)| (at as u16 + 1, *share)).collect();
+            if let Some(epochs) = Epochs::new(open, later) {
+                let sum: u128 = epochs.pools(Rho::from_nano(cap)).iter().map(|p| u128::from(p.nano())).sum();
+                prop_assert!(sum <= u128::from(cap));
+            }
+        }
+
+        #[test]
+        fn a_later_clock_never_goes_back_an_epoch(day in 0_i32..40_000, a in 0_i64..1 << 42, b in 0_i64..1 << 42) {
+            let (epochs, (a, b)) = (Epochs::default(), (a.min(b), a.max(b)));
+            prop_assert!(epochs.at(day, a) <= epochs.at(day, b));
+        }
+    }
+}

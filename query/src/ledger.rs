@@ -1,0 +1,210 @@
+//! The budget of a running service: the ledger, who is making which piece just now, and what blocks have left.
+//!
+//! Invariants: a piece is made by one asker at a time; others wait for its answer and get the same one. Nobody waits while
+//! holding a claim, so nobody waits for each other in a circle. A claim ends when the last of its clones is dropped, a
+//! blocking call's among them, so an asker that goes away leaves nobody waiting. What blocks have left is public.
+//! Not here: the file (`shoal-storage`), prices (`charge`), the order of look-up, reservation and seal (`release/answer.rs`).
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::sql::sqlparser::tokenizer::Span;
+use shoal_privacy::budget::Rho;
+use shoal_storage::{
+    Block, BudgetLedger, Charge, Found, Order, PieceId, PieceOrder, Reservation, Reserved, Shortage,
+    SpendingCaps,
+};
+use tokio::sync::Notify;
+
+use crate::calendar::day_text;
+use crate::epochs::{Epoch, Epochs};
+use crate::error::{Refusal, Rule};
+use crate::execute::Failure;
+use crate::pieces::Piece;
+
+/// Most blocks that a refusal names.
+const NAMED_MAX: usize = 5;
+
+/// The budget of a service.
+#[derive(Clone)]
+pub(crate) struct Budget {
+    ledger: BudgetLedger,
+    flights: Arc<Flights>,
+    pub(crate) epochs: Epochs,
+    pub(crate) cap: Rho,
+}
+
+/// Pieces that are being made.
+#[derive(Default)]
+struct Flights {
+    pieces: Mutex<HashSet<PieceId>>,
+    landed: Notify,
+}
+
+/// The right to make these pieces, for as long as a clone of it lives.
+#[derive(Clone)]
+pub(crate) struct Claim {
+    _claimed: Arc<Claimed>,
+}
+
+struct Claimed {
+    flights: Arc<Flights>,
+    pieces: Vec<PieceId>,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let mut all = self.flights.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        self.pieces.iter().for_each(|id| {
+            all.remove(id);
+        });
+        drop(all);
+        self.flights.landed.notify_waiters();
+    }
+}
+
+/// What became of an attempt to pay.
+pub(crate) enum Payment {
+    Paid(Reservation),
+    /// Somebody has just sealed one of the pieces: look again.
+    LookAgain,
+    Refused(Refusal),
+}
+
+impl Budget {
+    pub(crate) fn new(ledger: BudgetLedger, epochs: Epochs, cap: Rho) -> Budget {
+        Budget { ledger, flights: Arc::default(), epochs, cap }
+    }
+
+    /// The ledger's file.
+    pub(crate) fn ledger(&self) -> &BudgetLedger {
+        &self.ledger
+    }
+
+    /// What the ledger knows about each piece.
+    pub(crate) async fn look_up(&self, ids: Vec<PieceId>) -> Result<Vec<Found>, Failure> {
+        let ledger = self.ledger.clone();
+        blocking(move || ledger.look_up(&ids)).await
+    }
+
+    /// Claims all of these pieces when nobody makes any of them; else waits until some claim has ended, and gives none.
+    pub(crate) async fn claim(&self, ids: &[PieceId]) -> Option<Claim> {
+        let landed = self.flights.landed.notified();
+        tokio::pin!(landed);
+        // From here on no end is missed.
+        landed.as_mut().enable();
+        if let Some(claim) = self.try_claim(ids) {
+            return Some(claim);
+        }
+        landed.await;
+        None
+    }
+
+    fn try_claim(&self, ids: &[PieceId]) -> Option<Claim> {
+        let mut all = self.flights.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.iter().any(|id| all.contains(id)) {
+            return None;
+        }
+        all.extend(ids);
+        let claimed = Claimed { flights: Arc::clone(&self.flights), pieces: ids.to_vec() };
+        Some(Claim { _claimed: Arc::new(claimed) })
+    }
+
+    /// Charges the blocks of all of these pieces, or of none. Durable when it returns.
+    pub(crate) async fn pay(
+        &self,
+        claim: &Claim,
+        pieces: &[&Piece],
+        now_ms: i64,
+    ) -> Result<Payment, Failure> {
+        let order = Order {
+            pieces: pieces.iter().map(|piece| order(piece)).collect(),
+            caps: SpendingCaps {
+                pools: self.epochs.pools(self.cap).into_iter().map(Rho::nano).collect(),
+                block: self.cap.nano(),
+            },
+            now_ms,
+        };
+        let (ledger, claim) = (self.ledger.clone(), claim.clone());
+        let reserved = blocking(move || {
+            let reserved = ledger.reserve(&order);
+            drop(claim);
+            reserved
+        });
+        Ok(match reserved.await? {
+            Reserved::Granted(reservation) => Payment::Paid(reservation),
+            Reserved::Sealed => Payment::LookAgain,
+            Reserved::Lacking(lacking) => Payment::Refused(self.refusal(&lacking)),
+        })
+    }
+
+    /// Keeps answers. Durable when it returns; on any error they must not be used.
+    pub(crate) async fn seal(
+        &self,
+        claim: Claim,
+        reservation: Reservation,
+        answers: Vec<(PieceId, Vec<u8>)>,
+    ) -> Result<(), Failure> {
+        let ledger = self.ledger.clone();
+        blocking(move || {
+            let sealed = ledger.seal(reservation, &answers);
+            drop(claim);
+            sealed
+        })
+        .await
+    }
+
+    /// The least that any of these blocks has left, in the epoch that pays for it.
+    pub(crate) async fn left(&self, charges: &[(Block, Epoch)]) -> Result<Option<Rho>, Failure> {
+        let (ledger, blocks) = (self.ledger.clone(), charges.iter().map(|(b, _)| *b).collect::<Vec<_>>());
+        let spent = blocking(move || ledger.spent(&blocks)).await?;
+        let lefts = charges.iter().zip(&spent).map(|((_, epoch), spent)| self.left_of(spent, epoch.pool));
+        Ok(lefts.min())
+    }
+
+    /// What is left of a pool, given what was spent of every pool of the block.
+    pub(crate) fn left_of(&self, spent: &BTreeMap<u8, u64>, pool: u8) -> Rho {
+        let cap = self.epochs.pools(self.cap).get(usize::from(pool)).map_or(0, |cap| cap.nano());
+        let all = spent.values().fold(0_u64, |sum, nano| sum.saturating_add(*nano));
+        let own = spent.get(&pool).copied().unwrap_or(0);
+        Rho::from_nano(cap.saturating_sub(own).min(self.cap.nano().saturating_sub(all)))
+    }
+
+    fn refusal(&self, lacking: &[Shortage]) -> Refusal {
+        let one = |lack: &Shortage| {
+            let Block { region, kind, day } = lack.block;
+            let (left, asked) = (Rho::from_nano(lack.left_nano), Rho::from_nano(lack.asked_nano));
+            let next = self.epochs.next_text(day, lack.pool);
+            let next = next.map(|day| format!(", more on {day}")).unwrap_or_default();
+            format!("{kind} in {region} on {} has rho {left} left of {asked}{next}", day_text(day))
+        };
+        let named: Vec<String> = lacking.iter().take(NAMED_MAX).map(one).collect();
+        let rest = match lacking.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let message = format!("The budget of these days is used up: {}{rest}.", named.join("; "));
+        let suggestion = "precision low, fewer days, or a question that was asked before: it costs nothing";
+        Refusal::new(Rule::Budget, Span::empty(), message, suggestion)
+    }
+}
+
+fn order(piece: &Piece) -> PieceOrder {
+    let charge = |(block, epoch): &(Block, Epoch)| Charge {
+        block: *block,
+        pool: epoch.pool,
+        nano: piece.price.nano(),
+    };
+    PieceOrder { id: piece.id, text: piece.text.clone(), charges: piece.charges.iter().map(charge).collect() }
+}
+
+/// Runs a blocking call of the ledger. Its error is for the operator's log: it names a file, never a row.
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, shoal_storage::StorageError> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(call).await.map_err(|_| Failure)?;
+    done.map_err(|error| {
+        tracing::error!(%error, "the budget ledger failed");
+        Failure
+    })
+}

@@ -1,0 +1,140 @@
+//! A query as it reads on certain days of one region: the same text for the same question, however it was put.
+//!
+//! Left out: days, regions, how days are grouped, names, the order of keys and aggregates, notes, and since when each
+//! programme can be read. Kept: everything else that decides what is counted, its bounds among it, and every public value.
+//! Not here: identity (`mod.rs`), the rewriting of expressions (`fold`).
+
+use std::fmt::Write as _;
+
+use shoal_schemas::Region;
+
+use super::cell_keys;
+use super::fold::Spot;
+use crate::charge::shares_tree;
+use crate::expr::{Scalar, Value};
+use crate::private_query::{Aggregate, AggregateOp, DayRange, KeyKind, PrivateQuery, Shape};
+
+/// The canonical form.
+pub(crate) struct Form {
+    pub(crate) text: String,
+    /// Whether the text alone says that no row of these days passes the filter.
+    pub(crate) is_nothing: bool,
+    /// Positions in the query's `cell_keys`, in canonical order.
+    pub(crate) keys: Vec<usize>,
+    /// Positions in the query's slots, in canonical order.
+    pub(crate) slots: Vec<usize>,
+}
+
+/// The form of a query on these days of a region.
+pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form {
+    let spot = Spot { region, days };
+    let mut text = shape(&query.shape);
+    for (programme, _) in &query.cutoffs {
+        line(&mut text, format_args!("PROGRAMME {programme}"));
+    }
+    let filter = query.filter.as_ref().and_then(|filter| condition(&spot, filter));
+    let is_nothing = filter.as_deref() == Some("false");
+    if let Some(filter) = filter {
+        line(&mut text, format_args!("WHERE {filter}"));
+    }
+    let mut members: Vec<String> = query
+        .members
+        .iter()
+        .map(|other| {
+            let over = Spot { region, days: other.days };
+            let filter = other.filter.as_ref().and_then(|f| condition(&over, f));
+            let filter = filter.unwrap_or_else(|| "TRUE".to_owned());
+            let word = if other.negated { "NOT IN" } else { "IN" };
+            let span = (other.days.first, other.days.last);
+            let programmes: Vec<&str> = other.cutoffs.iter().map(|(p, _)| p.as_str()).collect();
+            format!("SUBJECT {word} {} {programmes:?} DAYS {span:?} WHERE {filter}", other.table)
+        })
+        .collect();
+    members.sort();
+    members.dedup();
+    members.iter().for_each(|member| line(&mut text, format_args!("{member}")));
+    let cells = cell_keys(query);
+    let mut keys: Vec<(String, usize)> = cells
+        .iter()
+        .enumerate()
+        .filter_map(|(position, at)| query.keys.get(*at).map(|key| (position, key)))
+        .map(|(position, key)| (key_text(&spot.fold(&key.scalar), &key.kind), position))
+        .collect();
+    keys.sort();
+    keys.iter().for_each(|(key, _)| line(&mut text, format_args!("KEY {key}")));
+    let mut slots: Vec<(String, usize)> = slot_aggregates(query)
+        .into_iter()
+        .enumerate()
+        .map(|(slot, aggregate)| (aggregate_text(&spot, aggregate), slot))
+        .collect();
+    slots.sort();
+    slots.iter().for_each(|(slot, _)| line(&mut text, format_args!("AGGREGATE {slot}")));
+    let _ = write!(text, "GROUPS OF ONE SUBJECT'S DAY {}", query.l0);
+    Form {
+        text,
+        is_nothing,
+        keys: keys.into_iter().map(|(_, at)| at).collect(),
+        slots: slots.into_iter().map(|(_, at)| at).collect(),
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// A condition as it reads here; none when it always holds.
+fn condition(spot: &Spot, filter: &Scalar) -> Option<String> {
+    match spot.fold(filter) {
+        Scalar::Value(Value::Boolean(true)) => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// What a row is, when it is no event.
+fn shape(shape: &Shape) -> String {
+    match shape {
+        Shape::Events => String::new(),
+        Shape::Subjects(rows) => format!("SUBJECTS {rows:?}\n"),
+        Shape::Funnel { steps, within_ms } => format!("FUNNEL {steps:?} WITHIN {within_ms}\n"),
+        Shape::Retention { cohort, back, period } => {
+            format!("RETENTION {cohort:?} {back:?} BY {}\n", period.as_str())
+        }
+    }
+}
+
+fn key_text(scalar: &Scalar, kind: &KeyKind) -> String {
+    match kind {
+        KeyKind::Public(values) => {
+            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+            format!("{scalar} OF {}", values.join(", "))
+        }
+        KeyKind::Private => format!("{scalar} ABOVE THE THRESHOLD"),
+        KeyKind::Region | KeyKind::Time(_) => scalar.to_string(),
+    }
+}
+
+/// The first aggregate of each slot, in the order of the slots.
+fn slot_aggregates(query: &PrivateQuery) -> Vec<&Aggregate> {
+    let mut all: Vec<&Aggregate> = Vec::new();
+    for aggregate in &query.aggregates {
+        if !all.iter().any(|before| shares_tree(before, aggregate)) {
+            all.push(aggregate);
+        }
+    }
+    all
+}
+
+fn aggregate_text(spot: &Spot, aggregate: &Aggregate) -> String {
+    let op = match &aggregate.op {
+        AggregateOp::Rows => "count(*)".to_owned(),
+        AggregateOp::Present(item) => format!("count({})", spot.fold(item)),
+        AggregateOp::Sum(measure) => format!("sum({})", spot.fold(measure)),
+        AggregateOp::Subjects => "count(DISTINCT subject)".to_owned(),
+        AggregateOp::Sessions => "count(DISTINCT session)".to_owned(),
+        AggregateOp::Quantile { measure, edges, .. } => format!("tree({}, {edges:?})", spot.fold(measure)),
+    };
+    let filter = aggregate.filter.as_ref().and_then(|filter| condition(spot, filter));
+    let filter = filter.map(|filter| format!(" FILTER (WHERE {filter})")).unwrap_or_default();
+    format!("{op}{filter} (scale {}, at most {})", aggregate.scale, aggregate.linf)
+}

@@ -1,0 +1,210 @@
+//! An expression as it reads on certain days of one region: what the days and the region decide is decided, and what can
+//! be written in two ways is written in one.
+//!
+//! So `day >= '2026-11-20' AND event = 'click'` reads `event = 'click'` on every day from the 20th on, and a window that
+//! moves by a day asks the same of the days it keeps.
+//! Invariants: the expression has the same value for every row of these days and this region (three-valued: null stays
+//! null); expressions that are not known here are left as they are.
+
+use shoal_schemas::Region;
+
+use crate::calendar::{DAY_MS, Grain, HOUR_MS, start_of};
+use crate::expr::{Compare, Scalar, Value};
+use crate::private_query::DayRange;
+
+/// Where an expression is read.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    pub(super) region: Region,
+    pub(super) days: DayRange,
+}
+
+const TRUE: Scalar = Scalar::Value(Value::Boolean(true));
+const FALSE: Scalar = Scalar::Value(Value::Boolean(false));
+
+impl Spot {
+    /// The smallest and the largest value of a region, day or time here; times are steps of their grain.
+    fn range(&self, item: &Scalar) -> Option<(Value, Value)> {
+        let DayRange { first, last } = self.days;
+        match item {
+            Scalar::Region => {
+                let text = Value::Text(self.region.as_str().to_owned());
+                Some((text.clone(), text))
+            }
+            Scalar::Day => Some((Value::Day(first), Value::Day(last))),
+            Scalar::Time(Grain::Hour) => {
+                let last = start_of(last) + DAY_MS - HOUR_MS;
+                Some((Value::Time(start_of(first)), Value::Time(last)))
+            }
+            Scalar::Time(grain) => {
+                let time = |day| Value::Time(start_of(grain.bucket(day)));
+                Some((time(first), time(last)))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a comparison with a literal is here, if it is the same for all rows.
+    fn decide(&self, op: Compare, item: &Scalar, literal: &Value) -> Option<bool> {
+        let (low, high) = self.range(item)?;
+        let same_type = std::mem::discriminant(&low) == std::mem::discriminant(literal);
+        if !same_type {
+            return None;
+        }
+        let (all, none) = match op {
+            Compare::Lt => (high < *literal, low >= *literal),
+            Compare::LtEq => (high <= *literal, low > *literal),
+            Compare::Gt => (low > *literal, high <= *literal),
+            Compare::GtEq => (low >= *literal, high < *literal),
+            Compare::Eq => (low == high && low == *literal, *literal < low || *literal > high),
+            Compare::NotEq => (*literal < low || *literal > high, low == high && low == *literal),
+        };
+        match (all, none) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The expression as it reads here.
+    pub(super) fn fold(&self, scalar: &Scalar) -> Scalar {
+        match scalar {
+            Scalar::Compare(op, left, right) => self.compare(*op, self.fold(left), self.fold(right)),
+            Scalar::And(..) => self.join(scalar, true),
+            Scalar::Or(..) => self.join(scalar, false),
+            Scalar::Not(item) => match self.fold(item) {
+                Scalar::Value(Value::Boolean(b)) => Scalar::Value(Value::Boolean(!b)),
+                Scalar::Not(inner) => *inner,
+                other => Scalar::Not(Box::new(other)),
+            },
+            Scalar::In(item, values) => self.list(self.fold(item), values),
+            Scalar::IsNull(item) => match self.fold(item) {
+                item if self.range(&item).is_some() => FALSE,
+                item => Scalar::IsNull(Box::new(item)),
+            },
+            Scalar::Like { item, pattern, any_case } => {
+                let (item, pattern) = (Box::new(self.fold(item)), pattern.clone());
+                Scalar::Like { item, pattern, any_case: *any_case }
+            }
+            Scalar::Case { branches, otherwise } => self.case(branches, otherwise.as_deref()),
+            Scalar::Coalesce(items) => Scalar::Coalesce(self.all(items)),
+            Scalar::Least(items) => Scalar::Least(self.all(items)),
+            Scalar::Greatest(items) => Scalar::Greatest(self.all(items)),
+            Scalar::Upper(item) => Scalar::Upper(Box::new(self.fold(item))),
+            Scalar::Lower(item) => Scalar::Lower(Box::new(self.fold(item))),
+            Scalar::Arithmetic(op, left, right) => {
+                Scalar::Arithmetic(*op, Box::new(self.fold(left)), Box::new(self.fold(right)))
+            }
+            Scalar::Bucket { item, edges, labels } => {
+                let (edges, labels) = (edges.clone(), labels.clone());
+                Scalar::Bucket { item: Box::new(self.fold(item)), edges, labels }
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn all(&self, items: &[Scalar]) -> Vec<Scalar> {
+        items.iter().map(|item| self.fold(item)).collect()
+    }
+
+    /// A literal on the right; two expressions in the order of their texts.
+    fn compare(&self, op: Compare, left: Scalar, right: Scalar) -> Scalar {
+        let is_literal = |s: &Scalar| matches!(s, Scalar::Value(_));
+        let flip = match (is_literal(&left), is_literal(&right)) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => left.to_string() > right.to_string(),
+        };
+        let (op, left, right) = if flip { (op.flipped(), right, left) } else { (op, left, right) };
+        if let Scalar::Value(literal) = &right
+            && let Some(decided) = self.decide(op, &left, literal)
+        {
+            return Scalar::Value(Value::Boolean(decided));
+        }
+        Scalar::Compare(op, Box::new(left), Box::new(right))
+    }
+
+    fn list(&self, item: Scalar, values: &[Value]) -> Scalar {
+        let mut values = values.to_vec();
+        values.sort();
+        values.dedup();
+        if values.contains(&Value::Null) {
+            return Scalar::In(Box::new(item), values);
+        }
+        let decided: Vec<Option<bool>> =
+            values.iter().map(|value| self.decide(Compare::Eq, &item, value)).collect();
+        if decided.contains(&Some(true)) {
+            return TRUE;
+        }
+        if decided.iter().all(|d| *d == Some(false)) && !values.is_empty() {
+            return FALSE;
+        }
+        match values.as_slice() {
+            [one] => self.compare(Compare::Eq, item, Scalar::Value(one.clone())),
+            _ => Scalar::In(Box::new(item), values),
+        }
+    }
+
+    /// ANDs (or ORs) as one flat list: sorted, each arm once, without arms that decide nothing.
+    fn join(&self, scalar: &Scalar, is_and: bool) -> Scalar {
+        let (neutral, absorbing) = if is_and { (TRUE, FALSE) } else { (FALSE, TRUE) };
+        let mut arms = Vec::new();
+        self.arms(scalar, is_and, &mut arms);
+        if arms.contains(&absorbing) {
+            return absorbing;
+        }
+        arms.retain(|arm| *arm != neutral);
+        let mut sorted: Vec<(String, Scalar)> = arms.into_iter().map(|a| (a.to_string(), a)).collect();
+        sorted.sort_by(|a, b| a.0.cmp(&b.0));
+        sorted.dedup_by(|a, b| a.0 == b.0);
+        let join = |left: Scalar, right: Scalar| match is_and {
+            true => Scalar::And(Box::new(left), Box::new(right)),
+            false => Scalar::Or(Box::new(left), Box::new(right)),
+        };
+        sorted.into_iter().map(|(_, arm)| arm).reduce(join).unwrap_or(neutral)
+    }
+
+    fn arms(&self, scalar: &Scalar, is_and: bool, out: &mut Vec<Scalar>) {
+        match (scalar, is_and) {
+            (Scalar::And(left, right), true) | (Scalar::Or(left, right), false) => {
+                self.arms(left, is_and, out);
+                self.arms(right, is_and, out);
+            }
+            _ => match (self.fold(scalar), is_and) {
+                (folded @ Scalar::And(..), true) | (folded @ Scalar::Or(..), false) => {
+                    flatten(folded, is_and, out);
+                }
+                (folded, _) => out.push(folded),
+            },
+        }
+    }
+
+    /// A CASE without the branches that are never taken here.
+    fn case(&self, branches: &[(Scalar, Scalar)], otherwise: Option<&Scalar>) -> Scalar {
+        let mut kept = Vec::with_capacity(branches.len());
+        for (when, then) in branches {
+            match self.fold(when) {
+                when if when == FALSE => {}
+                when if when == TRUE && kept.is_empty() => return self.fold(then),
+                when => kept.push((when, self.fold(then))),
+            }
+        }
+        let otherwise = otherwise.map(|o| Box::new(self.fold(o)));
+        match (kept.is_empty(), otherwise) {
+            (true, Some(otherwise)) => *otherwise,
+            (true, None) => Scalar::Value(Value::Null),
+            (false, otherwise) => Scalar::Case { branches: kept, otherwise },
+        }
+    }
+}
+
+/// The arms of what has been folded already.
+fn flatten(scalar: Scalar, is_and: bool, out: &mut Vec<Scalar>) {
+    match (scalar, is_and) {
+        (Scalar::And(left, right), true) | (Scalar::Or(left, right), false) => {
+            flatten(*left, is_and, out);
+            flatten(*right, is_and, out);
+        }
+        (other, _) => out.push(other),
+    }
+}

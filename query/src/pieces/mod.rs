@@ -1,0 +1,183 @@
+//! What is paid for, sealed and found again: the pieces of a release.
+//!
+//! A piece is one region's part of an answer for one day (daily queries) or one bucket of days (ranged ones), in one epoch
+//! of each of its days. Its identity is a digest of everything that decides its content but the events: region, table,
+//! days and their epochs, the query in its canonical form (`canonical`), price, noise and threshold.
+//! Invariants: the same question about the same day in the same epoch is the same piece, whatever days it is asked
+//! together with and however they are grouped. A piece's text holds nothing but the statement's.
+//! Not here: what is in a piece (`release/sealed.rs`), paying for it (`ledger.rs`).
+
+mod canonical;
+mod fold;
+#[cfg(test)]
+mod tests;
+
+use shoal_privacy::budget::{Rho, piece_digest};
+use shoal_schemas::Region;
+use shoal_storage::{Block, PieceId};
+
+pub(crate) use self::canonical::{Form, form};
+use crate::calendar::day_text;
+use crate::charge::{ChargedQuery, Subjects};
+use crate::epochs::{Epoch, Epochs};
+use crate::private_query::{DayRange, KeyKind, PrivateQuery};
+
+/// The encoding's version: another one makes other pieces of everything.
+const VERSION: &[u8] = b"piece 1";
+
+/// A piece of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) id: PieceId,
+    pub(crate) region: Region,
+    pub(crate) days: DayRange,
+    /// Each block once.
+    pub(crate) charges: Vec<(Block, Epoch)>,
+    /// Of each block.
+    pub(crate) price: Rho,
+    pub(crate) text: String,
+}
+
+/// A part of an answer: where it may be in the ledger, and what is paid for when it is not.
+pub(crate) struct Wanted {
+    /// The first day of the bucket that it is shown in.
+    pub(crate) start: i32,
+    /// In the order in which they are looked for; the last one is what can be made.
+    pub(crate) pieces: Vec<Piece>,
+    /// Whether it can still be made: its days have not expired.
+    pub(crate) is_readable: bool,
+}
+
+/// The parts of an answer at `now_ms`, one for each region and day, or region and bucket.
+pub(crate) fn wanted(charged: &ChargedQuery, epochs: &Epochs, now_ms: i64) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    for region in &charged.query.regions {
+        for bucket in charged.query.buckets() {
+            if charged.is_daily {
+                let of = |day| of_day(charged, *region, (day, bucket.start), epochs, now_ms);
+                all.extend(bucket.days.days().filter_map(of));
+            } else {
+                all.push(of_bucket(charged, *region, (bucket.days, bucket.start), epochs, now_ms));
+            }
+        }
+    }
+    all
+}
+
+/// Whether events of the day may still be read.
+fn is_readable(query: &PrivateQuery, day: i32) -> bool {
+    query.cutoffs.iter().any(|(_, cutoff)| day >= *cutoff)
+}
+
+/// A day of a daily query; none when the text alone says that nothing of the day is asked for. When the day has expired,
+/// the latest answer that the ledger has will do.
+fn of_day(
+    charged: &ChargedQuery,
+    region: Region,
+    (day, start): (i32, i32),
+    epochs: &Epochs,
+    now_ms: i64,
+) -> Option<Wanted> {
+    let days = DayRange { first: day, last: day };
+    let is_readable = is_readable(&charged.query, day);
+    let form = form(&charged.query, region, days);
+    if form.is_nothing {
+        return None;
+    }
+    let block = Block { region, kind: charged.query.table, day };
+    let now = epochs.at(day, now_ms);
+    let in_epoch = |epoch: Epoch| piece(charged, (region, days), vec![(block, epoch)], &form, epochs);
+    let pieces = match is_readable {
+        true => vec![in_epoch(now)],
+        false => epochs.back_from(now).map(in_epoch).collect(),
+    };
+    Some(Wanted { start, pieces, is_readable })
+}
+
+/// A bucket of a ranged query. Of one that has partly expired, the whole is looked for, and only the rest is made.
+fn of_bucket(
+    charged: &ChargedQuery,
+    region: Region,
+    (days, start): (DayRange, i32),
+    epochs: &Epochs,
+    now_ms: i64,
+) -> Wanted {
+    let query = &charged.query;
+    let over = |days: DayRange| {
+        let mut blocks: Vec<Block> =
+            days.days().map(|day| Block { region, kind: query.table, day }).collect();
+        for other in &query.members {
+            blocks.extend(other.days.days().map(|day| Block { region, kind: other.table, day }));
+        }
+        blocks.sort_unstable();
+        blocks.dedup();
+        let charges = blocks.into_iter().map(|block| (block, epochs.at(block.day, now_ms))).collect();
+        piece(charged, (region, days), charges, &form(query, region, days), epochs)
+    };
+    let first = days.days().find(|day| is_readable(query, *day));
+    // The whole, if somebody asked in time, says more than the rest, and is looked for first.
+    let mut pieces = vec![over(days)];
+    if let Some(first) = first.filter(|first| *first > days.first) {
+        pieces.push(over(DayRange { first, last: days.last }));
+    }
+    Wanted { start, pieces, is_readable: first.is_some() }
+}
+
+fn piece(
+    charged: &ChargedQuery,
+    (region, days): (Region, DayRange),
+    charges: Vec<(Block, Epoch)>,
+    form: &Form,
+    epochs: &Epochs,
+) -> Piece {
+    let kind = charged.query.table;
+    let mut fields: Vec<Vec<u8>> = vec![VERSION.to_vec()];
+    let mut field = |bytes: &[u8]| fields.push(bytes.to_vec());
+    field(region.as_str().as_bytes());
+    field(kind.as_str().as_bytes());
+    field(form.text.as_bytes());
+    field(&days.first.to_le_bytes());
+    field(&days.last.to_le_bytes());
+    for (block, epoch) in &charges {
+        field(block.kind.as_str().as_bytes());
+        field(&block.day.to_le_bytes());
+        field(&[epoch.pool, epoch.hour]);
+    }
+    field(&charged.price.nano().to_le_bytes());
+    let slots = charged.slots();
+    for slot in form.slots.iter().filter_map(|at| slots.get(*at)) {
+        let variance = slot.noise.variance();
+        field(&variance.numerator().to_le_bytes());
+        field(&variance.denominator().to_le_bytes());
+        field(&(slot.width() as u64).to_le_bytes());
+    }
+    if let Some(threshold) = &charged.threshold {
+        field(&threshold.k_min.to_le_bytes());
+        field(&threshold.subjects_min.to_le_bytes());
+        field(match threshold.subjects {
+            Subjects::Asked(_) => b"asked",
+            Subjects::Own(_) => b"own",
+        });
+    }
+    let parts: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+    let epoch = |epoch: &Epoch| match epoch.pool {
+        0 => format!("{}, hour {}", epochs.pool_text(0), epoch.hour),
+        pool => epochs.pool_text(pool),
+    };
+    let when = match (days.first == days.last, charges.first()) {
+        (true, Some((_, first))) => format!("DAY {} ({})", day_text(days.first), epoch(first)),
+        _ => format!("DAYS {} TO {}", day_text(days.first), day_text(days.last)),
+    };
+    let text = format!("FROM {kind} IN {region}\n{when}\n{}", form.text);
+    Piece { id: piece_digest(&parts), region, days, charges, price: charged.price, text }
+}
+
+/// Positions of the keys whose values a piece keeps, in the query's order: all but regions and buckets of days.
+pub(crate) fn cell_keys(query: &PrivateQuery) -> Vec<usize> {
+    let kept = |kind: &KeyKind| match kind {
+        KeyKind::Region => false,
+        KeyKind::Time(grain) => *grain == crate::calendar::Grain::Hour,
+        KeyKind::Public(_) | KeyKind::Private => true,
+    };
+    query.keys.iter().enumerate().filter(|(_, key)| kept(&key.kind)).map(|(at, _)| at).collect()
+}

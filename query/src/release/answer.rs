@@ -1,0 +1,280 @@
+//! The order in which an answer comes about: look up -> reserve (durable) -> run -> noise -> seal (durable) -> assemble.
+//!
+//! Invariants: nothing is read before everything that is missing is paid, all of it or nothing; nothing leaves before it
+//! is sealed; once paid, whatever goes wrong is charged. What is in the ledger is not made again. A refusal depends on the
+//! text, the registry and what was spent, which are public. Waiting for somebody else's piece costs nothing.
+//! Not here: the ledger (`ledger.rs`), noise (`noisy`), what reads events (`execute`, given as a function).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+use shoal_privacy::budget::Rho;
+use shoal_privacy::noise::OsEntropy;
+use shoal_schemas::Region;
+use shoal_storage::{Block, Found, PieceId, Reservation};
+use tokio::time::Instant;
+
+use super::Groups;
+use super::assemble::{Part, assemble};
+use super::noisy::{Exact, noisy};
+use super::sealed::Sealed;
+use crate::charge::ChargedQuery;
+use crate::epochs::Epoch;
+use crate::error::{QueryError, Refusal};
+use crate::execute::{Failure, Raw};
+use crate::ledger::{Budget, Claim, Payment};
+use crate::pieces::{Piece, Wanted, form, wanted};
+use crate::private_query::DayRange;
+
+/// The circumstances of a question.
+pub(crate) struct Asked<'a> {
+    pub(crate) budget: &'a Budget,
+    pub(crate) now_ms: i64,
+    /// Until when another asker's pieces are waited for.
+    pub(crate) deadline: Instant,
+    /// Most groups of an answer.
+    pub(crate) rows_max: usize,
+    /// Told how many blocks are charged, before anything is read.
+    pub(crate) charged: &'a (dyn Fn(u64) + Sync),
+}
+
+/// Why there are no groups.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// The blocks have too little left. Nothing is charged.
+    Refused(Refusal),
+    /// Somebody else makes the same piece, and takes long. Nothing is charged.
+    Busy,
+    /// Anything that goes wrong afterwards.
+    Failed,
+}
+
+impl From<Failure> for NoAnswer {
+    fn from(_: Failure) -> NoAnswer {
+        NoAnswer::Failed
+    }
+}
+
+impl From<NoAnswer> for QueryError {
+    fn from(no: NoAnswer) -> QueryError {
+        match no {
+            NoAnswer::Refused(refusal) => refusal.into(),
+            NoAnswer::Busy => QueryError::Busy,
+            NoAnswer::Failed => QueryError::Failed,
+        }
+    }
+}
+
+/// What was paid, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Paid {
+    /// Blocks that are charged now.
+    pub(crate) blocks: u64,
+    /// Pieces of the answer, and those of them that were in the ledger.
+    pub(crate) pieces: u64,
+    pub(crate) pieces_found: u64,
+    /// Parts of the answer that have expired and were never asked for: they are left out.
+    pub(crate) expired: u64,
+    /// The least that any block of the answer has left in its epoch.
+    pub(crate) left: Option<Rho>,
+}
+
+/// The groups of each query, in their order.
+pub(crate) struct Answered {
+    pub(crate) groups: Vec<Groups>,
+    pub(crate) paid: Paid,
+}
+
+/// All parts of all queries, and what the ledger has of them.
+struct Parts<'q> {
+    queries: &'q [ChargedQuery],
+    wanted: Vec<Vec<Wanted>>,
+    found: BTreeMap<PieceId, Vec<u8>>,
+}
+
+impl<'q> Parts<'q> {
+    async fn of(queries: &'q [ChargedQuery], asked: &Asked<'_>) -> Result<Parts<'q>, Failure> {
+        let of = |charged| wanted(charged, &asked.budget.epochs, asked.now_ms);
+        let mut parts = Parts { queries, wanted: queries.iter().map(of).collect(), found: BTreeMap::new() };
+        parts.look(asked.budget).await?;
+        Ok(parts)
+    }
+
+    /// Looks for everything that has not been found.
+    async fn look(&mut self, budget: &Budget) -> Result<(), Failure> {
+        let all = self.wanted.iter().flatten().flat_map(|wanted| &wanted.pieces);
+        let ids: BTreeSet<PieceId> =
+            all.map(|piece| piece.id).filter(|id| !self.found.contains_key(id)).collect();
+        let ids: Vec<PieceId> = ids.into_iter().collect();
+        let found = budget.look_up(ids.clone()).await?;
+        for (id, found) in ids.into_iter().zip(found) {
+            if let Found::Sealed(bytes) = found {
+                self.found.insert(id, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The piece that stands for a part: the one in the ledger, else the one to be made; none when it has expired.
+    fn chosen<'w>(&self, wanted: &'w Wanted) -> Option<&'w Piece> {
+        let found = wanted.pieces.iter().find(|piece| self.found.contains_key(&piece.id));
+        found.or_else(|| wanted.pieces.last().filter(|_| wanted.is_readable))
+    }
+
+    /// What has to be made, by query; a piece that two queries want is made once.
+    fn missing(&self) -> Vec<(usize, &Piece)> {
+        let mut seen = BTreeSet::new();
+        let mut missing = Vec::new();
+        for (query, wanted) in self.wanted.iter().enumerate() {
+            for piece in wanted.iter().filter_map(|wanted| self.chosen(wanted)) {
+                if !self.found.contains_key(&piece.id) && seen.insert(piece.id) {
+                    missing.push((query, piece));
+                }
+            }
+        }
+        missing
+    }
+
+    fn charges(&self) -> Vec<(Block, Epoch)> {
+        let all = self.wanted.iter().flatten().filter_map(|wanted| self.chosen(wanted));
+        let charges: BTreeSet<(Block, Epoch)> = all.flat_map(|piece| piece.charges.clone()).collect();
+        charges.into_iter().collect()
+    }
+
+    /// The price, given what was missing at first.
+    async fn paid(&self, budget: &Budget, missing: &BTreeSet<PieceId>) -> Result<Paid, Failure> {
+        let mut paid = Paid::default();
+        let (mut blocks, mut pieces) = (BTreeSet::new(), BTreeSet::new());
+        for wanted in self.wanted.iter().flatten() {
+            let Some(piece) = self.chosen(wanted) else {
+                paid.expired += 1;
+                continue;
+            };
+            pieces.insert(piece.id);
+            if missing.contains(&piece.id) {
+                blocks.extend(piece.charges.iter().map(|(block, _)| *block));
+            }
+        }
+        paid.blocks = blocks.len() as u64;
+        paid.pieces = pieces.len() as u64;
+        paid.pieces_found = pieces.difference(missing).count() as u64;
+        paid.left = budget.left(&self.charges()).await?;
+        Ok(paid)
+    }
+
+    fn groups(&self, rows_max: usize) -> Result<Vec<Groups>, Failure> {
+        let mut all = Vec::with_capacity(self.queries.len());
+        for (charged, wanted) in self.queries.iter().zip(&self.wanted) {
+            let mut parts = Vec::with_capacity(wanted.len());
+            for one in wanted {
+                let Some(piece) = self.chosen(one) else { continue };
+                let sealed = Sealed::decode(self.found.get(&piece.id).ok_or(Failure)?)?;
+                parts.push(Part { piece, start: one.start, sealed });
+            }
+            all.push(assemble(charged, &parts, rows_max)?);
+        }
+        Ok(all)
+    }
+}
+
+/// What an answer would cost. Nothing is reserved.
+pub(crate) async fn quote(queries: &[ChargedQuery], asked: &Asked<'_>) -> Result<Paid, NoAnswer> {
+    let parts = Parts::of(queries, asked).await?;
+    let missing = parts.missing().iter().map(|(_, piece)| piece.id).collect();
+    Ok(parts.paid(asked.budget, &missing).await?)
+}
+
+/// Answers queries together: what is missing of all of them is paid at once or not at all. `execute` reads one region and
+/// some days of a query, and is called for nothing that is not paid.
+pub(crate) async fn answer<F, R>(
+    queries: &[ChargedQuery],
+    asked: &Asked<'_>,
+    execute: F,
+) -> Result<Answered, NoAnswer>
+where
+    F: Fn(ChargedQuery) -> R,
+    R: Future<Output = Result<Raw, Failure>>,
+{
+    let mut parts = Parts::of(queries, asked).await?;
+    let paid = loop {
+        let ids: Vec<PieceId> = parts.missing().iter().map(|(_, piece)| piece.id).collect();
+        if ids.is_empty() {
+            break None;
+        }
+        let claim = tokio::time::timeout_at(asked.deadline, asked.budget.claim(&ids)).await;
+        if let Some(claim) = claim.map_err(|_| NoAnswer::Busy)? {
+            let missing: Vec<&Piece> = parts.missing().into_iter().map(|(_, piece)| piece).collect();
+            match asked.budget.pay(&claim, &missing, asked.now_ms).await? {
+                Payment::Paid(reservation) => break Some((claim, reservation, ids)),
+                Payment::Refused(refusal) => return Err(NoAnswer::Refused(refusal)),
+                Payment::LookAgain => {}
+            }
+        }
+        parts.look(asked.budget).await?;
+    };
+    let mut made = BTreeSet::new();
+    if let Some((claim, reservation, ids)) = paid {
+        made.extend(ids);
+        make(&mut parts, asked, (claim, reservation), execute).await?;
+    }
+    let paid = parts.paid(asked.budget, &made).await?;
+    Ok(Answered { groups: parts.groups(asked.rows_max)?, paid })
+}
+
+/// Runs, noises and seals what is missing and paid.
+async fn make<F, R>(
+    parts: &mut Parts<'_>,
+    asked: &Asked<'_>,
+    (claim, reservation): (Claim, Reservation),
+    execute: F,
+) -> Result<(), Failure>
+where
+    F: Fn(ChargedQuery) -> R,
+    R: Future<Output = Result<Raw, Failure>>,
+{
+    let mut due: BTreeMap<(usize, Region), Vec<&Piece>> = BTreeMap::new();
+    let mut blocks = BTreeSet::new();
+    for (query, piece) in parts.missing() {
+        blocks.extend(piece.charges.iter().map(|(block, _)| *block));
+        due.entry((query, piece.region)).or_default().push(piece);
+    }
+    (asked.charged)(blocks.len() as u64);
+    let mut sealed: Vec<(PieceId, Vec<u8>)> = Vec::new();
+    for ((query, region), pieces) in due {
+        let charged = parts.queries.get(query).ok_or(Failure)?;
+        let raw = execute(charged.narrowed(region, hull(&pieces).ok_or(Failure)?)).await?;
+        sealed.extend(noisy_pieces(charged, &pieces, &raw, asked.rows_max)?);
+    }
+    asked.budget.seal(claim, reservation, sealed.clone()).await?;
+    parts.found.extend(sealed);
+    Ok(())
+}
+
+/// From the first to the last day of all pieces. Days in between that are not due are read too and dropped.
+fn hull(pieces: &[&Piece]) -> Option<DayRange> {
+    let first = pieces.iter().map(|piece| piece.days.first).min()?;
+    let last = pieces.iter().map(|piece| piece.days.last).max()?;
+    Some(DayRange { first, last })
+}
+
+fn noisy_pieces(
+    charged: &ChargedQuery,
+    pieces: &[&Piece],
+    raw: &Raw,
+    rows_max: usize,
+) -> Result<Vec<(PieceId, Vec<u8>)>, Failure> {
+    let buckets = raw.charged.query.buckets();
+    let mut entropy = OsEntropy::new();
+    let mut sealed = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let totals = raw.regions.iter().find(|totals| totals.region == piece.region).ok_or(Failure)?;
+        let bucket = match charged.is_daily {
+            true => 0,
+            false => buckets.iter().position(|bucket| bucket.days == piece.days).ok_or(Failure)?,
+        };
+        let exact = Exact { charged, totals, piece, bucket };
+        let form = form(&charged.query, piece.region, piece.days);
+        sealed.push((piece.id, noisy(&exact, &form, &mut entropy, rows_max)?.encode()?));
+    }
+    Ok(sealed)
+}

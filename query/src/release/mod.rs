@@ -1,0 +1,170 @@
+//! Stage 5: what is asked -> [`Groups`] (from the ledger, or read, noised and sealed) and, after what stands above,
+//! [`Released`].
+//!
+//! - `answer`: look up, reserve, run, seal, assemble
+//! - `noisy`: exact totals -> noisy pieces; the only place where totals meet noise
+//! - `sealed`: a piece as bytes
+//! - `assemble`: pieces -> groups
+//!
+//! Invariants: numbers that are released day by day are added after their noise; so are those of several regions. Only
+//! this module makes a [`Released`].
+//! Not here: prices (`charge`), identities (`pieces`), the ledger (`ledger.rs`).
+
+mod answer;
+mod assemble;
+mod noisy;
+mod sealed;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeMap;
+
+use datafusion::arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
+use shoal_privacy::budget::{Rho, Spread};
+
+pub(crate) use self::answer::{Asked, NoAnswer, Paid, answer, quote};
+use crate::charge::{Accuracy, ChargedQuery};
+use crate::expr::Value;
+
+/// A noisy number, in units of 10^-scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Estimate {
+    pub(crate) units: i128,
+    pub(crate) spread: Spread,
+}
+
+/// Released groups: values of the keys, in the query's order, and the noisy aggregates. Anonymous from here on.
+pub(crate) struct Groups {
+    pub(crate) rows: BTreeMap<Vec<Value>, Vec<Estimate>>,
+}
+
+/// What a column of an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnKind {
+    /// A key, or something made of keys only.
+    Key,
+    /// A noisy number; followed by its standard deviation and its 95 % interval.
+    Estimate,
+    /// Something that is no number, made of noisy numbers.
+    Value,
+    /// Standard deviation of the estimate before it, in its unit.
+    Deviation,
+    /// Lower end of the estimate's 95 % interval.
+    Low,
+    /// Upper end of the estimate's 95 % interval.
+    High,
+}
+
+/// A column of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ColumnKind,
+    /// Unit of a number: `ms`, `events`, `subjects` ..
+    pub unit: Option<String>,
+}
+
+/// What an answer cost.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// rho of each block, as an exact decimal.
+    pub rho_per_block: String,
+    /// Blocks: (region, day) pairs that the answer is about.
+    pub blocks: u64,
+    /// The most that all queries together may learn about one block.
+    pub rho_block_max: String,
+    /// Blocks that were charged just now; in a dry run, that would be.
+    pub blocks_charged: u64,
+    /// Pieces that the answer is made of: one for each region and day, or each region and range of days.
+    pub pieces: u64,
+    /// Those that had been asked before: they cost nothing.
+    pub pieces_from_ledger: u64,
+    /// The least that any block of the answer has left, in the epoch of the day that is in force.
+    pub rho_left_min: Option<String>,
+}
+
+/// An anonymous answer. The only thing of this crate that may leave the process.
+///
+/// Its fields are private, and only this crate's last stage makes one:
+///
+/// ```
+/// fn name(_: Option<shoal_query::Released>) {}
+/// name(None);
+/// ```
+/// ```compile_fail,E0451
+/// fn name(other: shoal_query::Released) -> shoal_query::Released {
+///     shoal_query::Released { columns: Vec::new(), ..other }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Released {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) batch: RecordBatch,
+    pub(crate) cost: Cost,
+    pub(crate) accuracy: Accuracy,
+    pub(crate) notes: Vec<String>,
+    pub(crate) query: String,
+    pub(crate) dry_run: bool,
+}
+
+/// What is known about an answer before anything is read.
+pub(crate) struct Preamble {
+    cost: Cost,
+    accuracy: Accuracy,
+    notes: Vec<String>,
+    query: String,
+}
+
+impl Preamble {
+    pub(crate) fn of(charged: &ChargedQuery, rho_block_max: Rho) -> Preamble {
+        let mut notes = charged.query.notes.clone();
+        if let Some(threshold) = &charged.threshold {
+            notes.push(format!("Groups are shown from about {} subjects on.", threshold.subjects_min));
+        }
+        Preamble {
+            cost: Cost {
+                rho_per_block: charged.price.to_string(),
+                blocks: charged.query.blocks(),
+                rho_block_max: rho_block_max.to_string(),
+                blocks_charged: 0,
+                pieces: 0,
+                pieces_from_ledger: 0,
+                rho_left_min: None,
+            },
+            accuracy: charged.accuracy,
+            notes,
+            query: charged.query.to_string(),
+        }
+    }
+}
+
+impl Preamble {
+    /// Adds what was paid, or would be.
+    pub(crate) fn paid(&mut self, paid: &Paid) {
+        self.cost.blocks_charged = paid.blocks;
+        self.cost.pieces = paid.pieces;
+        self.cost.pieces_from_ledger = paid.pieces_found;
+        self.cost.rho_left_min = paid.left.map(|left| left.to_string());
+        if paid.expired > 0 {
+            let (expired, pieces) = (paid.expired, paid.expired + paid.pieces);
+            self.notes.push(format!(
+                "{expired} of {pieces} days of regions have expired and were never asked for: they are left out."
+            ));
+        }
+    }
+}
+
+/// The answer, from columns that were made of released groups.
+pub(crate) fn finish(
+    preamble: Preamble,
+    columns: Vec<Column>,
+    batch: RecordBatch,
+    dry_run: bool,
+) -> Released {
+    let Preamble { cost, accuracy, notes, query } = preamble;
+    Released { columns, batch, cost, accuracy, notes, query, dry_run }
+}

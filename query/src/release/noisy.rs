@@ -1,0 +1,129 @@
+//! Exact totals of a region -> one noisy piece: noise added, groups withheld.
+//!
+//! Invariants: every number that leaves has fresh discrete Gaussian noise from the operating system's generator, zeros
+//! of public groups too. A group with a private key is in a piece only when it has `k_min` subjects in that piece and its
+//! noisy number of subjects reaches the threshold; nothing says that others were withheld.
+//! Not here: bytes (`sealed`), adding pieces up (`assemble`).
+
+use shoal_privacy::noise::Entropy;
+
+use super::sealed::{Sealed, SealedCell};
+use crate::calendar::HOUR_MS;
+use crate::charge::{ChargedQuery, Place, Slot, Subjects};
+use crate::execute::{Failure, RegionTotals};
+use crate::expr::Value;
+use crate::pieces::{Form, Piece};
+
+/// What a piece is made of.
+pub(super) struct Exact<'a> {
+    pub(super) charged: &'a ChargedQuery,
+    pub(super) totals: &'a RegionTotals,
+    pub(super) piece: &'a Piece,
+    /// Which of the ranged totals are the piece's.
+    pub(super) bucket: usize,
+}
+
+/// The noisy piece.
+pub(super) fn noisy<E: Entropy>(
+    exact: &Exact<'_>,
+    form: &Form,
+    entropy: &mut E,
+    cells_max: usize,
+) -> Result<Sealed, Failure> {
+    let slots = exact.charged.slots();
+    let mut cells = Vec::new();
+    for cell in 0..exact.totals.cells.len() {
+        let Some(numbers) = exact.numbers(&slots, cell, entropy)? else {
+            continue;
+        };
+        if cells.len() >= cells_max {
+            return Err(Failure);
+        }
+        let values = exact.totals.cells.values(cell);
+        let keys = form.keys.iter().map(|at| values.get(*at).cloned().unwrap_or(Value::Null).into());
+        let ordered = form.slots.iter().flat_map(|at| numbers.get(*at).into_iter().flatten().copied());
+        cells.push(SealedCell { keys: keys.collect(), numbers: ordered.collect() });
+    }
+    cells.sort();
+    let slot = |at: &usize| {
+        let slot = slots.get(*at)?;
+        let variance = slot.noise.variance();
+        Some((u32::try_from(slot.width()).ok()?, variance.numerator(), variance.denominator()))
+    };
+    let slots = form.slots.iter().map(slot).collect::<Option<Vec<_>>>().ok_or(Failure)?;
+    Ok(Sealed { slots, cells })
+}
+
+impl Exact<'_> {
+    /// The noisy numbers of a group, slot by slot; none when it is withheld.
+    fn numbers<E: Entropy>(
+        &self,
+        slots: &[Slot],
+        cell: u32,
+        entropy: &mut E,
+    ) -> Result<Option<Vec<Vec<i128>>>, Failure> {
+        let threshold = self.charged.threshold.as_ref();
+        if threshold.is_some_and(|threshold| self.subjects(cell) < threshold.k_min) {
+            return Ok(None);
+        }
+        let mut numbers = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let exact = self.slot(slot, cell)?;
+            if exact.len() != slot.width() {
+                return Err(Failure);
+            }
+            let noisy = exact.into_iter().map(|number| Ok(slot.noise.add(number, entropy)?));
+            numbers.push(noisy.collect::<Result<Vec<i128>, Failure>>()?);
+        }
+        let Some(threshold) = threshold else {
+            return Ok(Some(numbers));
+        };
+        let subjects = match &threshold.subjects {
+            Subjects::Asked(aggregate) => {
+                let place = self.charged.places.get(*aggregate).ok_or(Failure)?;
+                let at = slots.iter().position(|slot| slot.place == *place).ok_or(Failure)?;
+                *numbers.get(at).and_then(|slot| slot.first()).ok_or(Failure)?
+            }
+            Subjects::Own(noise) => noise.add(i128::from(self.subjects(cell)), entropy)?,
+        };
+        Ok((subjects >= i128::from(threshold.subjects_min)).then_some(numbers))
+    }
+
+    fn subjects(&self, cell: u32) -> u64 {
+        let cell = match self.charged.is_daily {
+            true => self.totals.daily.get(Some(self.piece.days.first), cell),
+            false => self.totals.ranged.get(self.bucket).and_then(|totals| totals.get(None, cell)),
+        };
+        cell.map_or(0, |cell| cell.subjects)
+    }
+
+    /// The exact numbers of a slot: of a daily query, of the day; of a ranged one, all days of the bucket added up.
+    fn slot(&self, slot: &Slot, cell: u32) -> Result<Vec<i128>, Failure> {
+        match slot.place {
+            Place::Daily(at) => {
+                let of_day = |day| self.totals.daily.get(Some(day), cell)?.sums.get(at).copied();
+                let days = self.piece.days.days().map(|day| of_day(day).unwrap_or(0));
+                days.reduce(i128::saturating_add).map(|sum| vec![sum]).ok_or(Failure)
+            }
+            Place::Ranged(at) => {
+                let totals = self.totals.ranged.get(self.bucket).ok_or(Failure)?;
+                let sum = totals.get(None, cell).and_then(|c| c.sums.get(at).copied());
+                Ok(vec![sum.unwrap_or(0)])
+            }
+            Place::Tree(at) => tree(self, at, cell),
+        }
+    }
+}
+
+/// The exact nodes of a quantile's tree. The executor does not make trees yet.
+fn tree(_exact: &Exact<'_>, _tree: usize, _cell: u32) -> Result<Vec<i128>, Failure> {
+    Err(Failure)
+}
+
+/// The hour of a piece's key as a time of its day.
+pub(super) fn hour_of(day_start_ms: i64, value: &Value) -> Value {
+    match value {
+        Value::Number(hour, _) => Value::Time(day_start_ms + hour * HOUR_MS),
+        _ => Value::Null,
+    }
+}

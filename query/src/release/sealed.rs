@@ -1,0 +1,117 @@
+//! A piece as the ledger keeps it: noisy numbers of groups, anonymous, for ever.
+//!
+//! ```text
+//! version (1 byte) | postcard of Sealed
+//! ```
+//! Invariants: keys and slots are in the canonical order of the piece's form, groups in the order of their keys; every
+//! number has its noise; bytes that do not fit the form are a failure. Every answer is made of decoded bytes, the first
+//! one too, so that the first and every later answer are the same to the last bit.
+
+use serde::{Deserialize, Serialize};
+use shoal_privacy::noise::Variance;
+
+use crate::execute::Failure;
+use crate::expr::Value;
+
+const VERSION: u8 = 1;
+
+/// A noisy piece.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sealed {
+    /// Of each slot: how many numbers it has in a group, and sigma^2 of their noise as a fraction.
+    pub(crate) slots: Vec<(u32, u128, u128)>,
+    pub(crate) cells: Vec<SealedCell>,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct SealedCell {
+    pub(crate) keys: Vec<SealedValue>,
+    /// The numbers of all slots, one slot after the other.
+    pub(crate) numbers: Vec<i128>,
+}
+
+/// A key's value; the form on disk does not change when [`Value`] does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum SealedValue {
+    Null,
+    Boolean(bool),
+    Number(i64, u8),
+    Day(i32),
+    Time(i64),
+    Text(String),
+}
+
+impl From<Value> for SealedValue {
+    fn from(value: Value) -> SealedValue {
+        match value {
+            Value::Null => SealedValue::Null,
+            Value::Boolean(b) => SealedValue::Boolean(b),
+            Value::Number(units, scale) => SealedValue::Number(units, scale),
+            Value::Day(day) => SealedValue::Day(day),
+            Value::Time(ms) => SealedValue::Time(ms),
+            Value::Text(text) => SealedValue::Text(text),
+        }
+    }
+}
+
+impl From<SealedValue> for Value {
+    fn from(value: SealedValue) -> Value {
+        match value {
+            SealedValue::Null => Value::Null,
+            SealedValue::Boolean(b) => Value::Boolean(b),
+            SealedValue::Number(units, scale) => Value::Number(units, scale),
+            SealedValue::Day(day) => Value::Day(day),
+            SealedValue::Time(ms) => Value::Time(ms),
+            SealedValue::Text(text) => Value::Text(text),
+        }
+    }
+}
+
+impl Sealed {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Failure> {
+        postcard::to_extend(self, vec![VERSION]).map_err(|_| Failure)
+    }
+
+    /// Numbers of each group.
+    pub(crate) fn width(&self) -> usize {
+        self.slots.iter().map(|(width, ..)| *width as usize).sum()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Sealed, Failure> {
+        let (version, rest) = bytes.split_first().ok_or(Failure)?;
+        if *version != VERSION {
+            return Err(Failure);
+        }
+        let (sealed, rest): (Sealed, &[u8]) = postcard::take_from_bytes(rest).map_err(|_| Failure)?;
+        let width = sealed.width();
+        let fits = sealed.cells.iter().all(|cell| cell.numbers.len() == width);
+        let noised = sealed.slots.iter().all(|(_, p, q)| Variance::new(*p, *q).is_ok());
+        (rest.is_empty() && fits && noised).then_some(sealed).ok_or(Failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_piece_survives_and_damage_is_seen() {
+        let cell = |text: &str, number| SealedCell {
+            keys: vec![SealedValue::Text(text.to_owned()), SealedValue::Null, SealedValue::Number(-3, 2)],
+            numbers: vec![number, i128::from(i64::MIN) * 8],
+        };
+        let sealed = Sealed { slots: vec![(1, 250, 1), (1, 1, 3)], cells: vec![cell("a", -7), cell("b", 1)] };
+        let bytes = sealed.encode().unwrap();
+        assert_eq!(Sealed::decode(&bytes).unwrap(), sealed);
+        assert!(Sealed::decode(&bytes[..bytes.len() - 1]).is_err());
+        assert!(Sealed::decode(&[bytes.as_slice(), &[0]].concat()).is_err());
+        assert!(Sealed::decode(&[]).is_err());
+        let mut other = bytes.clone();
+        other[0] = 2;
+        assert!(Sealed::decode(&other).is_err());
+        let short = Sealed { slots: vec![(2, 250, 1), (1, 1, 3)], ..sealed };
+        assert!(Sealed::decode(&short.encode().unwrap()).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! `kill -9` at any moment: never two answers for one charge, never an answer without its charge.
+//!
+//! The child is this test's own executable. It asks one question after the other and writes down what it is about to do and
+//! every answer that it got; the parent kills it after some of these lines, starts it again on the same directory, and
+//! compares. How often: `SHOAL_KILLS` (default 6).
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use shoal_storage::{BudgetLedger, SpendingFilter};
+
+use super::super::Groups;
+use super::{World, priced, raw};
+use crate::charge::ChargedQuery;
+use crate::release::answer;
+use crate::tests::now_ms;
+
+const DIR: &str = "SHOAL_KILL_DIR";
+const QUESTIONS: u32 = 12;
+const PRICE: u64 = 2_000_000;
+
+fn sql(question: u32) -> String {
+    format!(
+        "SELECT os, COUNT(*) FROM usage WHERE day BETWEEN current_date - {} AND current_date \
+         AND amount > {question} GROUP BY os",
+        question % 3
+    )
+}
+
+fn text(groups: &Groups) -> String {
+    let units = groups.rows.iter().map(|(key, row)| format!("{key:?}={}", row[0].units));
+    units.collect::<Vec<_>>().join(";")
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // The parent may be gone.
+    let _ = writeln!(out, "\n#{line}").and_then(|()| out.flush());
+}
+
+/// Not a test: what the parent starts.
+#[tokio::test]
+#[ignore = "started by the test below"]
+async fn child() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    let world = World::over(BudgetLedger::open(Path::new(&dir)).unwrap());
+    for question in 0..QUESTIONS {
+        let queries = [priced(&sql(question), now_ms()).await];
+        say("asking");
+        let run = async |due: ChargedQuery| {
+            say("running");
+            let raw = raw(due);
+            say("ran");
+            Ok(raw)
+        };
+        let answered = answer(&queries, &super::asked(&world.budget, now_ms()), run).await.unwrap();
+        say(&format!("answer {question} {}", text(&answered.groups[0])));
+    }
+    say("end");
+}
+
+/// The lines of one life of the child, which ends after `lines_max` of them.
+fn live(dir: &Path, lines_max: usize) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "release::tests::kill::child", "--ignored", "--nocapture", "--test-threads=1"])
+        .env(DIR, dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    let mut line = String::new();
+    while reader.read_line(&mut line).unwrap() > 0 {
+        if let Some(said) = line.trim_end().strip_prefix('#') {
+            seen.push(said.to_owned());
+            if seen.len() == lines_max {
+                child.kill().unwrap();
+            }
+        }
+        line.clear();
+    }
+    child.wait().unwrap();
+    seen
+}
+
+#[test]
+fn a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without() {
+    let kills: usize = std::env::var("SHOAL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
+    let root = tempfile::tempdir().unwrap();
+    let mut answers: BTreeMap<String, String> = BTreeMap::new();
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for life in 0..=kills {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let lines_max = match life == kills {
+            true => usize::MAX,
+            false => 1 + usize::try_from(seed >> 33).unwrap() % (QUESTIONS as usize * 3),
+        };
+        let seen = live(root.path(), lines_max);
+        assert!(!seen.is_empty(), "the child must run");
+        for said in &seen {
+            let Some((question, answer)) = said.strip_prefix("answer ").and_then(|a| a.split_once(' '))
+            else {
+                continue;
+            };
+            let first = answers.entry(question.to_owned()).or_insert_with(|| answer.to_owned());
+            assert_eq!(first, answer, "two answers to question {question}");
+        }
+        if life == kills {
+            assert_eq!(seen.last().map(String::as_str), Some("end"));
+        }
+        check_charges(root.path());
+    }
+    assert_eq!(answers.len(), QUESTIONS as usize);
+}
+
+/// Everything that is sealed was charged on each of its blocks, and every charge is in the sum.
+fn check_charges(root: &Path) {
+    let ledger = BudgetLedger::open(root).unwrap();
+    let filter = SpendingFilter {
+        regions: shoal_schemas::Region::ALL.to_vec(),
+        kinds: shoal_schemas::Kind::ALL.to_vec(),
+        days: i32::MIN..=i32::MAX,
+    };
+    for spending in ledger.spending(&filter).unwrap() {
+        let listed: u64 = spending.items.iter().map(|item| item.nano).sum();
+        assert_eq!(spending.pools.values().sum::<u64>(), listed);
+        for item in &spending.items {
+            assert_eq!(item.nano, PRICE);
+            assert_ne!(item.state, "reserved", "whoever reserved it is dead");
+        }
+    }
+}

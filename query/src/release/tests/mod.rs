@@ -1,0 +1,109 @@
+//! The life of a piece: paid once, made once, the same for everybody from then on.
+
+#![allow(clippy::unwrap_used)]
+
+mod kill;
+mod life;
+mod measure;
+mod waiting;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use shoal_privacy::bound::{Contributions, bound_days, bound_range};
+use shoal_privacy::budget::Preset;
+use shoal_privacy::noise::OsEntropy;
+use shoal_schemas::{Kind, Region};
+use shoal_storage::{Block, BudgetLedger};
+use tokio::time::Instant;
+
+use super::answer::Answered;
+use super::{Asked, NoAnswer, Paid, answer, quote};
+use crate::charge::ChargedQuery;
+use crate::epochs::Epochs;
+use crate::execute::{Cells, Failure, Raw, RegionTotals};
+use crate::ledger::Budget;
+use crate::private_query::DayRange;
+use crate::tests::{engine, grant, request};
+
+/// A budget, and what was read of which region and days.
+pub(super) struct World {
+    pub(super) budget: Budget,
+    pub(super) runs: Mutex<Vec<(Region, DayRange)>>,
+    pub(super) fails: bool,
+}
+
+impl World {
+    pub(super) fn over(ledger: BudgetLedger) -> World {
+        let budget = Budget::new(ledger, Epochs::default(), Preset::Standard.cap());
+        World { budget, runs: Mutex::default(), fails: false }
+    }
+
+    pub(super) fn new() -> World {
+        World::over(BudgetLedger::in_memory().unwrap())
+    }
+
+    pub(super) async fn ask(&self, sql: &str, now_ms: i64) -> Result<Answered, NoAnswer> {
+        self.answer(&[priced(sql, now_ms).await], now_ms).await
+    }
+
+    pub(super) async fn answer(&self, queries: &[ChargedQuery], now_ms: i64) -> Result<Answered, NoAnswer> {
+        let run = async |due: ChargedQuery| {
+            self.runs.lock().unwrap().push((due.query.regions[0], due.query.days));
+            if self.fails { Err(Failure) } else { Ok(raw(due)) }
+        };
+        answer(queries, &asked(&self.budget, now_ms), run).await
+    }
+
+    pub(super) async fn quote(&self, sql: &str, now_ms: i64) -> Paid {
+        let queries = [priced(sql, now_ms).await];
+        quote(&queries, &asked(&self.budget, now_ms)).await.unwrap()
+    }
+
+    /// Days that were read since the last call.
+    pub(super) fn runs(&self) -> Vec<(Region, DayRange)> {
+        std::mem::take(&mut self.runs.lock().unwrap())
+    }
+
+    /// Nano-rho spent on a day of usage in Germany, of all pools.
+    pub(super) fn spent(&self, day: i32) -> u64 {
+        let block = Block { region: Region::De, kind: Kind::Usage, day };
+        self.budget.ledger().spent(&[block]).unwrap()[0].values().sum()
+    }
+}
+
+pub(super) fn asked(budget: &Budget, now_ms: i64) -> Asked<'_> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    Asked { budget, now_ms, deadline, rows_max: 10_000, charged: &|_| {} }
+}
+
+/// A priced query about Germany.
+pub(crate) async fn priced(sql: &str, now_ms: i64) -> ChargedQuery {
+    engine().prepare(&grant(&[Region::De]), &request(sql), now_ms).await.unwrap().charged
+}
+
+/// Totals as the executor gives them, of a hundred subjects in every group on every day.
+pub(super) fn raw(due: ChargedQuery) -> Raw {
+    let cells = Cells::new(&due.query, 1_000).unwrap();
+    let of = |days: DayRange, width: usize| {
+        let mut all = Contributions::new(width);
+        for day in days.days() {
+            for cell in 0..cells.len() {
+                for subject in 0..100_u8 {
+                    all.push(day, [subject; 16], cell, &vec![1; width]).unwrap();
+                }
+            }
+        }
+        all
+    };
+    let mut entropy = OsEntropy::new();
+    let daily = of(due.query.days, due.daily.clamps().len());
+    let daily = bound_days(&daily, &due.daily, &mut entropy).unwrap();
+    let ranged = due.query.buckets().into_iter().map(|bucket| {
+        let all = of(bucket.days, due.ranged.clamps().len());
+        bound_range(&all, &due.ranged, &mut entropy).unwrap()
+    });
+    let ranged = ranged.collect();
+    let region = due.query.regions[0];
+    Raw { charged: due, regions: vec![RegionTotals { region, cells, daily, ranged }] }
+}

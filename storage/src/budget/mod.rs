@@ -1,0 +1,271 @@
+//! The ledger of privacy budgets: what was spent on which block, on what, and the sealed answers it bought.
+//!
+//! ```text
+//! <root>/ledger/budget.redb         what was spent, on which piece, and every sealed answer (see `book`)
+//! <root>/<region>/budget.witness    what was spent on each block of the region, beside its tables (see `witness`)
+//! ```
+//! Invariants:
+//! - Spending only ever grows. Nothing here subtracts, and nothing is given back.
+//! - [`BudgetLedger::reserve`] is all or nothing, and durable in the ledger and in every witness when it returns; no pool
+//!   and no block goes above its cap.
+//! - A [`Reservation`] seals once: it is not `Clone`, and only the latest reservation of a piece can seal it.
+//! - What was spent on a block is the larger of what ledger and witness say, so that an older copy of the ledger beside
+//!   newer data brings no budget back; its missing answers are paid again.
+//! - A file that cannot be understood is an error of [`BudgetLedger::open`], never an empty ledger.
+//! - After a witness could not be written, nothing is reserved any more until the next start.
+//!
+//! Blocking calls: async callers use a blocking thread. Not here: prices, epochs, caps and what an answer says
+//! (`shoal-query`); erasure, late data and compaction, which never touch these files.
+
+mod book;
+mod faulty;
+mod view;
+mod witness;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shoal_schemas::{Kind, Region};
+
+use self::book::Book;
+use self::witness::Witnesses;
+use crate::durable;
+use crate::error::{Result, StorageError};
+
+pub use self::view::{BlockSpending, SpendingFilter, SpendingItem};
+
+/// What identifies a piece of a release: a digest of everything that decides its content.
+pub type PieceId = [u8; 32];
+
+/// One table, one day, one region: what a budget is kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Block {
+    /// The region.
+    pub region: Region,
+    /// The table.
+    pub kind: Kind,
+    /// Days since 1970-01-01.
+    pub day: i32,
+}
+
+/// One block's part of the price of a piece, in billionths of rho, from one of the block's pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Whose budget.
+    pub block: Block,
+    /// Which part of the block's budget.
+    pub pool: u8,
+    /// How much.
+    pub nano: u64,
+}
+
+/// A piece that is to be paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceOrder {
+    /// Its identity.
+    pub id: PieceId,
+    /// What it is, in words; it holds no value of an event.
+    pub text: String,
+    /// Its price on each block.
+    pub charges: Vec<Charge>,
+}
+
+/// What a block may spend, in billionths of rho.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendingCaps {
+    /// From each pool, by number; a pool beyond has nothing.
+    pub pools: Vec<u64>,
+    /// From all pools together.
+    pub block: u64,
+}
+
+/// Pieces that are paid together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Every piece once.
+    pub pieces: Vec<PieceOrder>,
+    /// Of each block.
+    pub caps: SpendingCaps,
+    /// Milliseconds since 1970, UTC.
+    pub now_ms: i64,
+}
+
+/// A block that cannot bear what is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// Which block.
+    pub block: Block,
+    /// Which pool.
+    pub pool: u8,
+    /// What was asked of it.
+    pub asked_nano: u64,
+    /// What it has left.
+    pub left_nano: u64,
+}
+
+/// Paid, and not sealed yet. Whoever holds it may seal these pieces, once.
+#[derive(Debug)]
+pub struct Reservation {
+    number: u64,
+    pieces: BTreeSet<PieceId>,
+}
+
+/// What became of an order.
+#[derive(Debug)]
+pub enum Reserved {
+    /// It is charged, durably.
+    Granted(Reservation),
+    /// Nothing is charged: these blocks have too little left.
+    Lacking(Vec<Shortage>),
+    /// Nothing is charged: one of the pieces is sealed already.
+    Sealed,
+}
+
+/// What the ledger knows about a piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It was never paid.
+    Nothing,
+    /// It is paid and not sealed: it is being made, or it was lost and has to be paid again.
+    Reserved,
+    /// Its answer.
+    Sealed(Vec<u8>),
+}
+
+/// The ledger of one root. Clones share it; one process has it open.
+#[derive(Clone)]
+pub struct BudgetLedger {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    book: Book,
+    witnesses: Mutex<Witnesses>,
+}
+
+impl BudgetLedger {
+    /// Opens the ledger below a root, or makes it. Reservations that were not sealed are lost from here on: charged, and
+    /// without an answer.
+    ///
+    /// # Errors
+    /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] for another version's file,
+    /// [`StorageError::Ledger`] and [`StorageError::Witness`] for a file that cannot be understood.
+    pub fn open(root: &Path) -> Result<BudgetLedger> {
+        let dir = root.join("ledger");
+        durable::create_dir(&dir).map_err(StorageError::io(&dir))?;
+        let book = Book::open(&dir.join("budget.redb"))?;
+        durable::sync_dir(&dir).map_err(StorageError::io(&dir))?;
+        BudgetLedger::reconciled(book, Witnesses::open(root)?)
+    }
+
+    /// A ledger that forgets everything at the end: for tests and examples.
+    ///
+    /// # Errors
+    /// [`StorageError::Ledger`] when there is no memory for it.
+    pub fn in_memory() -> Result<BudgetLedger> {
+        BudgetLedger::reconciled(Book::in_memory(None)?, Witnesses::none())
+    }
+
+    /// As [`BudgetLedger::in_memory`], but after so many syncs every further one fails: for tests of what fails with it.
+    ///
+    /// # Errors
+    /// [`StorageError::Ledger`] when it fails already at the start.
+    pub fn in_memory_until(syncs: u64) -> Result<BudgetLedger> {
+        BudgetLedger::reconciled(Book::in_memory(Some(syncs))?, Witnesses::none())
+    }
+
+    /// Makes ledger and witnesses say the same: of each number the larger one.
+    fn reconciled(book: Book, mut witnesses: Witnesses) -> Result<BudgetLedger> {
+        book.mark_lost()?;
+        let spent = book.raise(witnesses.spent())?;
+        witnesses.raise(&spent)?;
+        Ok(BudgetLedger { inner: Arc::new(Inner { book, witnesses: Mutex::new(witnesses) }) })
+    }
+
+    /// What is known about each of these pieces, in their order.
+    ///
+    /// # Errors
+    /// [`StorageError::Ledger`] when the file cannot be read.
+    pub fn look_up(&self, ids: &[PieceId]) -> Result<Vec<Found>> {
+        self.inner.book.look_up(ids)
+    }
+
+    /// Charges every block of every piece, or none. Durable when it returns.
+    ///
+    /// # Errors
+    /// Any error means that nothing may be run: it may or may not be charged.
+    pub fn reserve(&self, order: &Order) -> Result<Reserved> {
+        // Held to the end: what a witness says is then never older than what the ledger says.
+        let mut witnesses = self.inner.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
+        witnesses.check()?;
+        let (number, spent) = match self.inner.book.reserve(order)? {
+            book::Outcome::Granted { number, spent } => (number, spent),
+            book::Outcome::Lacking(lacking) => return Ok(Reserved::Lacking(lacking)),
+            book::Outcome::Sealed => return Ok(Reserved::Sealed),
+        };
+        witnesses.raise(&spent)?;
+        let pieces = order.pieces.iter().map(|piece| piece.id).collect();
+        Ok(Reserved::Granted(Reservation { number, pieces }))
+    }
+
+    /// Keeps the answers of a reservation for ever: every piece of it, together. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StorageError::Stale`] when an answer is not one of this reservation's pieces, one is missing, or a later
+    /// reservation has taken a piece over. On any error nothing may be answered.
+    pub fn seal(&self, reservation: Reservation, answers: &[(PieceId, Vec<u8>)]) -> Result<()> {
+        let given: BTreeSet<PieceId> = answers.iter().map(|(id, _)| *id).collect();
+        if given != reservation.pieces || given.len() != answers.len() {
+            return Err(StorageError::Stale);
+        }
+        self.inner.book.seal(reservation.number, answers)
+    }
+
+    /// What was spent on each of these blocks, by pool; pools without spending are not there.
+    ///
+    /// # Errors
+    /// [`StorageError::Ledger`] when the file cannot be read.
+    pub fn spent(&self, blocks: &[Block]) -> Result<Vec<BTreeMap<u8, u64>>> {
+        self.inner.book.spent(blocks)
+    }
+
+    /// What was spent on the blocks of a filter, and on what; blocks without spending are not there.
+    ///
+    /// # Errors
+    /// [`StorageError::Ledger`] when the file cannot be read.
+    pub fn spending(&self, filter: &SpendingFilter) -> Result<Vec<BlockSpending>> {
+        self.inner.book.spending(filter)
+    }
+}
+
+/// The stable number of a region in files.
+fn region_byte(region: Region) -> u8 {
+    match region {
+        Region::Us => 0,
+        Region::De => 1,
+        Region::Sg => 2,
+        Region::My => 3,
+    }
+}
+
+/// The stable number of a table in files.
+fn kind_byte(kind: Kind) -> u8 {
+    match kind {
+        Kind::Usage => 0,
+        Kind::Crash => 1,
+        Kind::Performance => 2,
+        Kind::Device => 3,
+    }
+}
+
+fn region_of(byte: u8) -> Option<Region> {
+    Region::ALL.iter().copied().find(|r| region_byte(*r) == byte)
+}
+
+fn kind_of(byte: u8) -> Option<Kind> {
+    Kind::ALL.iter().copied().find(|k| kind_byte(*k) == byte)
+}

@@ -1,0 +1,307 @@
+//! The ledger and its witnesses: never more than the cap, never budget back, never an answer twice.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn block(day: i32) -> Block {
+    Block { region: Region::De, kind: Kind::Usage, day }
+}
+
+fn piece(id: u8, days: std::ops::Range<i32>, pool: u8, nano: u64) -> PieceOrder {
+    let charges = days.map(|day| Charge { block: block(day), pool, nano }).collect();
+    PieceOrder { id: [id; 32], text: format!("piece {id}"), charges }
+}
+
+fn order(pieces: Vec<PieceOrder>) -> Order {
+    Order { pieces, caps: SpendingCaps { pools: vec![100, 200], block: 250 }, now_ms: 7 }
+}
+
+fn granted(ledger: &BudgetLedger, pieces: Vec<PieceOrder>) -> Reservation {
+    match ledger.reserve(&order(pieces)).unwrap() {
+        Reserved::Granted(reservation) => reservation,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn spent(ledger: &BudgetLedger, day: i32) -> Vec<(u8, u64)> {
+    ledger.spent(&[block(day)]).unwrap().remove(0).into_iter().collect()
+}
+
+#[test]
+fn all_blocks_are_charged_or_none() {
+    let ledger = BudgetLedger::in_memory().unwrap();
+    granted(&ledger, vec![piece(1, 10..11, 0, 60)]);
+    match ledger.reserve(&order(vec![piece(2, 8..9, 0, 50), piece(3, 9..12, 0, 50)])).unwrap() {
+        Reserved::Lacking(lacking) => {
+            assert_eq!(lacking, [Shortage { block: block(10), pool: 0, asked_nano: 50, left_nano: 40 }]);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((spent(&ledger, 8), spent(&ledger, 9), spent(&ledger, 10)), (vec![], vec![], vec![(0, 60)]));
+    assert_eq!(ledger.look_up(&[[2; 32]]).unwrap(), [Found::Nothing]);
+    // The other pool of the same block, up to what the block may spend in all.
+    granted(&ledger, vec![piece(4, 10..11, 1, 190)]);
+    assert!(matches!(ledger.reserve(&order(vec![piece(5, 10..11, 1, 1)])).unwrap(), Reserved::Lacking(_)));
+    assert_eq!(spent(&ledger, 10), [(0, 60), (1, 190)]);
+}
+
+#[test]
+fn two_pieces_of_one_order_are_added_before_they_are_compared_with_the_cap() {
+    let ledger = BudgetLedger::in_memory().unwrap();
+    let both = order(vec![piece(1, 0..1, 0, 60), piece(2, 0..1, 0, 60)]);
+    assert!(matches!(ledger.reserve(&both).unwrap(), Reserved::Lacking(_)));
+    assert_eq!(spent(&ledger, 0), []);
+}
+
+#[test]
+fn a_reservation_seals_once_and_only_its_own() {
+    let ledger = BudgetLedger::in_memory().unwrap();
+    let first = granted(&ledger, vec![piece(1, 0..1, 0, 10)]);
+    assert_eq!(ledger.look_up(&[[1; 32]]).unwrap(), [Found::Reserved]);
+    // Somebody else pays again: the first one's answer must not be kept any more.
+    let second = granted(&ledger, vec![piece(1, 0..1, 0, 10)]);
+    assert!(matches!(ledger.seal(first, &[([1; 32], vec![1])]), Err(StorageError::Stale)));
+    ledger.seal(second, &[([1; 32], vec![2])]).unwrap();
+    assert_eq!(ledger.look_up(&[[1; 32]]).unwrap(), [Found::Sealed(vec![2])]);
+    assert_eq!(spent(&ledger, 0), [(0, 20)]);
+    assert!(matches!(ledger.reserve(&order(vec![piece(1, 0..1, 0, 10)])).unwrap(), Reserved::Sealed));
+    assert_eq!(spent(&ledger, 0), [(0, 20)]);
+    let third = granted(&ledger, vec![piece(3, 0..1, 0, 1), piece(4, 0..1, 0, 1)]);
+    assert!(ledger.seal(third, &[([3; 32], vec![])]).is_err(), "all pieces of it, or none");
+}
+
+#[test]
+fn everything_survives_a_restart_and_what_was_not_sealed_is_lost_but_charged() {
+    let root = tempfile::tempdir().unwrap();
+    {
+        let ledger = BudgetLedger::open(root.path()).unwrap();
+        let sealed = granted(&ledger, vec![piece(1, 0..3, 0, 10)]);
+        ledger.seal(sealed, &[([1; 32], b"answer".to_vec())]).unwrap();
+        granted(&ledger, vec![piece(2, 0..1, 1, 30)]);
+        assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Locked(_))));
+    }
+    let ledger = BudgetLedger::open(root.path()).unwrap();
+    let found = ledger.look_up(&[[1; 32], [2; 32], [3; 32]]).unwrap();
+    assert_eq!(found, [Found::Sealed(b"answer".to_vec()), Found::Reserved, Found::Nothing]);
+    assert_eq!(spent(&ledger, 0), [(0, 10), (1, 30)]);
+    let filter =
+        SpendingFilter { regions: vec![Region::De], kinds: vec![Kind::Usage], days: i32::MIN..=i32::MAX };
+    let all = ledger.spending(&filter).unwrap();
+    assert_eq!(all.iter().map(|b| b.block.day).collect::<Vec<_>>(), [0, 1, 2]);
+    let items: Vec<_> = all[0].items.iter().map(|i| (i.text.as_str(), i.nano, i.at_ms, i.state)).collect();
+    assert_eq!(items, [("piece 1", 10, 7, "sealed"), ("piece 2", 30, 7, "lost")]);
+    let narrow = SpendingFilter { days: -1..=0, ..filter };
+    assert_eq!(ledger.spending(&narrow).unwrap().len(), 1);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap();
+}
+
+#[test]
+fn an_older_ledger_beside_a_newer_witness_brings_no_budget_back() {
+    let root = tempfile::tempdir().unwrap();
+    let (file, kept) = (root.path().join("ledger/budget.redb"), root.path().join("yesterday"));
+    drop(BudgetLedger::open(root.path()).unwrap());
+    copy(&file, &kept);
+    {
+        let ledger = BudgetLedger::open(root.path()).unwrap();
+        let reservation = granted(&ledger, vec![piece(1, -1..2, 0, 90)]);
+        ledger.seal(reservation, &[([1; 32], vec![1])]).unwrap();
+    }
+    copy(&kept, &file);
+    {
+        let ledger = BudgetLedger::open(root.path()).unwrap();
+        assert_eq!((spent(&ledger, -1), spent(&ledger, 1)), (vec![(0, 90)], vec![(0, 90)]));
+        assert_eq!(ledger.look_up(&[[1; 32]]).unwrap(), [Found::Nothing], "it has to be paid again");
+        assert!(matches!(ledger.reserve(&order(vec![piece(1, 0..1, 0, 20)])).unwrap(), Reserved::Lacking(_)));
+    }
+    // And without any ledger at all.
+    fs::remove_file(&file).unwrap();
+    assert_eq!(spent(&BudgetLedger::open(root.path()).unwrap(), 0), [(0, 90)]);
+    // A witness that is gone is written anew from the ledger.
+    fs::remove_file(root.path().join("de/budget.witness")).unwrap();
+    drop(BudgetLedger::open(root.path()).unwrap());
+    fs::remove_file(&file).unwrap();
+    assert_eq!(spent(&BudgetLedger::open(root.path()).unwrap(), 0), [(0, 90)]);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let (file, witness) = (root.path().join("ledger/budget.redb"), root.path().join("de/budget.witness"));
+    {
+        let ledger = BudgetLedger::open(root.path()).unwrap();
+        granted(&ledger, vec![piece(1, 0..2, 0, 10)]);
+        granted(&ledger, vec![piece(2, 0..2, 0, 10)]);
+    }
+    let whole = fs::read(&witness).unwrap();
+    let half = whole.len() - 9;
+    for torn in [whole[..half].to_vec(), [&whole[..], &[0; 30]].concat()] {
+        fs::remove_file(&file).unwrap();
+        fs::write(&witness, &torn).unwrap();
+        let ledger = BudgetLedger::open(root.path()).unwrap();
+        assert_eq!(spent(&ledger, 1), [(0, if torn.len() == half { 10 } else { 20 })]);
+        // What is written next must be readable again.
+        granted(&ledger, vec![piece(3, 0..2, 0, 5)]);
+        drop(ledger);
+        fs::remove_file(&file).unwrap();
+        let again = spent(&BudgetLedger::open(root.path()).unwrap(), 1);
+        assert_eq!(again, [(0, if torn.len() == half { 15 } else { 25 })]);
+    }
+    let mut damaged = whole.clone();
+    damaged[20] ^= 1;
+    fs::write(&witness, &damaged).unwrap();
+    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Witness(_))));
+    fs::write(&witness, b"").unwrap();
+    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Witness(_))));
+    fs::write(&witness, &whole).unwrap();
+    fs::write(&file, vec![7; 40_000]).unwrap();
+    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Ledger(_))));
+}
+
+#[test]
+fn after_a_failed_witness_nothing_is_granted() {
+    let root = tempfile::tempdir().unwrap();
+    let ledger = BudgetLedger::open(root.path()).unwrap();
+    granted(&ledger, vec![piece(1, 0..1, 0, 1)]);
+    ledger.inner.witnesses.lock().unwrap().break_files();
+    assert!(matches!(ledger.reserve(&order(vec![piece(2, 0..1, 0, 1)])), Err(StorageError::Io { .. })));
+    assert!(matches!(ledger.reserve(&order(vec![piece(3, 5..6, 0, 1)])), Err(StorageError::Stopped)));
+    drop(ledger);
+    let ledger = BudgetLedger::open(root.path()).unwrap();
+    assert!(spent(&ledger, 0) >= vec![(0, 1)]);
+    granted(&ledger, vec![piece(4, 0..1, 0, 1)]);
+}
+
+#[test]
+fn a_failed_sync_of_the_ledger_grants_and_seals_nothing() {
+    let mut failed = 0;
+    for syncs in 1..40 {
+        let Ok(ledger) = BudgetLedger::in_memory_until(syncs) else {
+            continue;
+        };
+        let Ok(Reserved::Granted(reservation)) = ledger.reserve(&order(vec![piece(1, 0..1, 0, 1)])) else {
+            failed += 1;
+            continue;
+        };
+        if ledger.seal(reservation, &[([1; 32], vec![9])]).is_err() {
+            failed += 1;
+            // It does not say that it has an answer which is not durable.
+            assert!(!matches!(ledger.look_up(&[[1; 32]]).as_deref(), Ok([Found::Sealed(_)])));
+        }
+    }
+    assert!(failed >= 2, "{failed}");
+}
+
+#[test]
+fn a_witness_does_not_grow_for_ever() {
+    let root = tempfile::tempdir().unwrap();
+    let mut witnesses = Witnesses::open(root.path()).unwrap();
+    let days = 400;
+    for round in 1..400_u64 {
+        let spent = (0..days).map(|day| ((block(day), 0), round)).collect();
+        witnesses.raise(&spent).unwrap();
+    }
+    let bytes = fs::metadata(root.path().join("de/budget.witness")).unwrap().len();
+    assert!(bytes < (1 << 20) + 10_000, "{bytes}");
+    drop(witnesses);
+    let spent = Witnesses::open(root.path()).unwrap();
+    assert_eq!(spent.spent().len(), 400);
+    assert!(spent.spent().values().all(|nano| *nano == 399));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Reserve { id: u8, first: i32, days: i32, pool: u8, nano: u64 },
+    Seal,
+    Reopen,
+    Restore,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..20_u8, 0..6_i32, 1..4_i32, 0..3_u8, 1..60_u64)
+            .prop_map(|(id, first, days, pool, nano)| Step::Reserve { id, first, days, pool, nano }),
+        4 => Just(Step::Seal),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Restore),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn budgets_never_go_up_and_caps_hold(steps in prop::collection::vec(step(), 1..40)) {
+        let root = tempfile::tempdir().unwrap();
+        let (file, kept) = (root.path().join("ledger/budget.redb"), root.path().join("yesterday"));
+        drop(BudgetLedger::open(root.path()).unwrap());
+        copy(&file, &kept);
+        let mut ledger = Some(BudgetLedger::open(root.path()).unwrap());
+        let mut open: Vec<Reservation> = Vec::new();
+        let mut before: Vec<BTreeMap<u8, u64>> = vec![BTreeMap::new(); 10];
+        for step in steps {
+            match step {
+                Step::Reserve { id, first, days, pool, nano } => {
+                    let pieces = vec![piece(id, first..first + days, pool, nano)];
+                    if let Reserved::Granted(one) = ledger.as_ref().unwrap().reserve(&order(pieces)).unwrap() {
+                        open.push(one);
+                    }
+                }
+                Step::Seal => {
+                    if let Some(one) = open.pop() {
+                        let answers: Vec<_> = one.pieces.iter().map(|id| (*id, vec![1])).collect();
+                        let _ = ledger.as_ref().unwrap().seal(one, &answers);
+                    }
+                }
+                Step::Reopen | Step::Restore => {
+                    drop(ledger.take());
+                    open.clear();
+                    if matches!(step, Step::Restore) {
+                        copy(&kept, &file);
+                    }
+                    ledger = Some(BudgetLedger::open(root.path()).unwrap());
+                }
+            }
+            let blocks: Vec<Block> = (0..10).map(block).collect();
+            let after = ledger.as_ref().unwrap().spent(&blocks).unwrap();
+            for (before, after) in before.iter().zip(&after) {
+                prop_assert!(before.iter().all(|(pool, nano)| after.get(pool).is_some_and(|now| now >= nano)));
+                prop_assert!(after.values().sum::<u64>() <= 250);
+                prop_assert!(after.get(&0).is_none_or(|nano| *nano <= 100));
+                prop_assert!(after.get(&1).is_none_or(|nano| *nano <= 200));
+                prop_assert!(!after.contains_key(&2), "there is no such pool");
+            }
+            before = after;
+        }
+    }
+}
+
+#[test]
+fn threads_that_pay_from_one_block_never_get_more_than_the_cap() {
+    let ledger = BudgetLedger::in_memory().unwrap();
+    let granted: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8_u8)
+            .map(|thread| {
+                let ledger = ledger.clone();
+                scope.spawn(move || {
+                    let pays = |at: &u8| {
+                        let pieces = vec![piece(thread * 16 + at, 0..2, 0, 7)];
+                        matches!(ledger.reserve(&order(pieces)).unwrap(), Reserved::Granted(_))
+                    };
+                    (0..10).filter(pays).count()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(granted, 100 / 7);
+    assert_eq!(spent(&ledger, 1), [(0, 7 * (100 / 7))]);
+}

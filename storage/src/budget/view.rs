@@ -1,0 +1,109 @@
+//! What was spent on which block, and on what: for people. Public facts only.
+//!
+//! Not here: what is left, which depends on caps and epochs (`shoal-query`).
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use redb::ReadableDatabase;
+use shoal_schemas::{Kind, Region};
+
+use super::book::{self, Book, CHARGES, LOST, PIECES, SEALED, block_bytes, block_of, failed, piece_record};
+use super::{Block, PieceId};
+use crate::error::Result;
+
+/// Which blocks are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendingFilter {
+    /// In their order.
+    pub regions: Vec<Region>,
+    /// In their order.
+    pub kinds: Vec<Kind>,
+    /// Days since 1970-01-01.
+    pub days: RangeInclusive<i32>,
+}
+
+/// What was spent on one block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockSpending {
+    /// The block.
+    pub block: Block,
+    /// Billionths of rho, by pool.
+    pub pools: BTreeMap<u8, u64>,
+    /// What spent it, oldest first. An older copy of the ledger that was put back does not know all of it.
+    pub items: Vec<SpendingItem>,
+}
+
+/// One charge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendingItem {
+    /// The piece that it paid for.
+    pub piece: PieceId,
+    /// What the piece is.
+    pub text: String,
+    /// From which pool.
+    pub pool: u8,
+    /// Billionths of rho.
+    pub nano: u64,
+    /// Milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// `reserved`, `sealed` or `lost`: as the piece is now.
+    pub state: &'static str,
+}
+
+impl Book {
+    pub(super) fn spending(&self, filter: &SpendingFilter) -> Result<Vec<BlockSpending>> {
+        let read = self.db.begin_read().map_err(failed)?;
+        let spent = book::spent_table(&read).map_err(failed)?;
+        let charges = read.open_table(CHARGES).map_err(failed)?;
+        let pieces = read.open_table(PIECES).map_err(failed)?;
+        let mut found: BTreeMap<Block, BlockSpending> = BTreeMap::new();
+        for region in &filter.regions {
+            for kind in &filter.kinds {
+                let block = |day: i32| block_bytes(Block { region: *region, kind: *kind, day });
+                let (mut first, mut last) = ([0; 7], [u8::MAX; 7]);
+                first[..6].copy_from_slice(&block(*filter.days.start()));
+                last[..6].copy_from_slice(&block(*filter.days.end()));
+                for entry in spent.range::<&[u8; 7]>(&first..=&last).map_err(failed)? {
+                    let (key, nano) = entry.map_err(failed)?;
+                    let [a, b, c, d, e, f, pool] = *key.value();
+                    let block = block_of([a, b, c, d, e, f])?;
+                    let fresh = || BlockSpending { block, pools: BTreeMap::new(), items: Vec::new() };
+                    found.entry(block).or_insert_with(fresh).pools.insert(pool, nano.value());
+                }
+            }
+        }
+        for spending in found.values_mut() {
+            let (mut first, mut last) = ([0; 14], [u8::MAX; 14]);
+            first[..6].copy_from_slice(&block_bytes(spending.block));
+            last[..6].copy_from_slice(&block_bytes(spending.block));
+            for entry in charges.range::<&[u8; 14]>(&first..=&last).map_err(failed)? {
+                let (_, value) = entry.map_err(failed)?;
+                let (pool, nano, at_ms, piece) = charge_of(value.value());
+                let record = pieces.get(&piece).map_err(failed)?;
+                let (state, text) = match &record {
+                    Some(record) => {
+                        let (state, _, _, text) = piece_record(record.value())?;
+                        (state, text.to_owned())
+                    }
+                    None => (LOST, String::new()),
+                };
+                let state = match state {
+                    SEALED => "sealed",
+                    LOST => "lost",
+                    _ => "reserved",
+                };
+                spending.items.push(SpendingItem { piece, text, pool, nano, at_ms, state });
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+}
+
+fn charge_of(value: &[u8; 49]) -> (u8, u64, i64, PieceId) {
+    let (mut nano, mut at_ms, mut piece) = ([0; 8], [0; 8], [0; 32]);
+    nano.copy_from_slice(&value[1..9]);
+    at_ms.copy_from_slice(&value[9..17]);
+    piece.copy_from_slice(&value[17..]);
+    (value[0], u64::from_le_bytes(nano), i64::from_le_bytes(at_ms), piece)
+}

@@ -1,0 +1,224 @@
+//! What was spent on each block of a region, kept beside the region's tables, so that whoever puts an older ledger beside
+//! newer data gets no budget back.
+//!
+//! ```text
+//! <root>/<region>/budget.witness    "SHOALBW1" | batch | batch | ..
+//! batch     "BWb1" | length of the entries, u32 LE | entries | CRC-32 of length and entries, u32 LE
+//! entry     kind (1) | pool (1) | day, i32 LE | spent so far in nano-rho, u64 LE
+//! ```
+//! Invariants: appended and synced, one batch for each reservation; numbers are running totals, and the largest one
+//! counts, so that a batch may be there twice. What follows the last good batch is a torn write if no good batch is in it
+//! (it was never answered for, and is overwritten), and damage otherwise: then nothing opens. A file that has grown far
+//! beyond what it says is written anew, under another name first. After a failed write nothing more is written.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use shoal_schemas::Region;
+
+use super::book::Spent;
+use super::{Block, kind_byte, kind_of};
+use crate::durable;
+use crate::error::{Result, StorageError};
+
+const HEAD: &[u8; 8] = b"SHOALBW1";
+const BATCH: &[u8; 4] = b"BWb1";
+const ENTRY_BYTES: usize = 14;
+/// A file below this size is never written anew.
+const KEPT_BYTES: u64 = 1 << 20;
+
+/// The witnesses of all regions of a root.
+pub(super) struct Witnesses {
+    /// None: there are no files, and nothing is witnessed.
+    root: Option<PathBuf>,
+    files: HashMap<Region, Witness>,
+    spent: Spent,
+    broken: bool,
+}
+
+struct Witness {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Witnesses {
+    pub(super) fn none() -> Witnesses {
+        Witnesses { root: None, files: HashMap::new(), spent: Spent::new(), broken: false }
+    }
+
+    pub(super) fn open(root: &Path) -> Result<Witnesses> {
+        let mut all = Witnesses { root: Some(root.to_path_buf()), ..Witnesses::none() };
+        for region in Region::ALL {
+            let path = path_of(root, *region);
+            if path.exists() {
+                let (witness, spent) = Witness::open(path, *region)?;
+                all.files.insert(*region, witness);
+                all.spent.extend(spent);
+            }
+        }
+        Ok(all)
+    }
+
+    /// What all witnesses say.
+    pub(super) fn spent(&self) -> &Spent {
+        &self.spent
+    }
+
+    /// Whether anything can still be witnessed.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.broken {
+            true => Err(StorageError::Stopped),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes down every number that is above what is witnessed. Durable when it returns.
+    pub(super) fn raise(&mut self, spent: &Spent) -> Result<()> {
+        self.check()?;
+        let Some(root) = self.root.clone() else {
+            return Ok(());
+        };
+        let mut fresh: HashMap<Region, Spent> = HashMap::new();
+        for (at, nano) in spent {
+            if self.spent.get(at).is_none_or(|known| known < nano) {
+                fresh.entry(at.0.region).or_default().insert(*at, *nano);
+            }
+        }
+        self.broken = true;
+        for (region, fresh) in fresh {
+            self.spent.extend(fresh.iter().map(|(at, nano)| (*at, *nano)));
+            let witness = match self.files.remove(&region) {
+                Some(mut witness) => {
+                    witness.append(&fresh)?;
+                    witness
+                }
+                None => Witness::create(path_of(&root, region), &fresh)?,
+            };
+            let own = || self.spent.iter().filter(|((b, _), _)| b.region == region);
+            let live = own().count().saturating_mul(ENTRY_BYTES) as u64;
+            let witness = match witness.bytes > KEPT_BYTES.max(live.saturating_mul(4)) {
+                true => {
+                    let all: Spent = own().map(|(at, nano)| (*at, *nano)).collect();
+                    Witness::create(witness.path, &all)?
+                }
+                false => witness,
+            };
+            self.files.insert(region, witness);
+        }
+        self.broken = false;
+        Ok(())
+    }
+
+    /// Lets every further write fail: the files are open for reading only.
+    #[cfg(test)]
+    pub(super) fn break_files(&mut self) {
+        for witness in self.files.values_mut() {
+            if let Ok(file) = File::open(&witness.path) {
+                witness.file = file;
+            }
+        }
+    }
+}
+
+fn path_of(root: &Path, region: Region) -> PathBuf {
+    root.join(region.as_str().to_ascii_lowercase()).join("budget.witness")
+}
+
+impl Witness {
+    fn open(path: PathBuf, region: Region) -> Result<(Witness, Spent)> {
+        let bytes = fs::read(&path).map_err(StorageError::io(&path))?;
+        let damaged = || StorageError::Witness(path.clone());
+        if !bytes.starts_with(HEAD) {
+            return Err(damaged());
+        }
+        let (spent, good) = read(&bytes, region).ok_or_else(damaged)?;
+        let rest = bytes.get(good..).unwrap_or_default();
+        let hidden = (1..rest.len()).any(|at| batch(&rest[at..]).is_some());
+        if hidden {
+            return Err(damaged());
+        }
+        let file = File::options().write(true).open(&path).map_err(StorageError::io(&path))?;
+        let good = good as u64;
+        let cut = file.set_len(good).and_then(|()| file.sync_all());
+        cut.map_err(StorageError::io(&path))?;
+        Ok((Witness { path, file, bytes: good }, spent))
+    }
+
+    /// A file with these numbers, in place of one that may be there.
+    fn create(path: PathBuf, spent: &Spent) -> Result<Witness> {
+        let parent = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        durable::create_dir(&parent).map_err(StorageError::io(&parent))?;
+        let draft = durable::unfinished(&path);
+        let bytes: Vec<u8> = HEAD.iter().copied().chain(batch_bytes(spent)).collect();
+        let written = File::create_new(&draft).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            durable::publish(&draft, &path, true)?;
+            Ok(file)
+        });
+        let file = written.map_err(StorageError::io(&path))?;
+        Ok(Witness { path, file, bytes: bytes.len() as u64 })
+    }
+
+    fn append(&mut self, spent: &Spent) -> Result<()> {
+        let bytes = batch_bytes(spent);
+        let mut file = &self.file;
+        let written = file
+            .seek(SeekFrom::Start(self.bytes))
+            .and_then(|_| file.write_all(&bytes))
+            .and_then(|()| file.sync_data());
+        written.map_err(StorageError::io(&self.path))?;
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        Ok(())
+    }
+}
+
+fn batch_bytes(spent: &Spent) -> Vec<u8> {
+    let mut entries = Vec::with_capacity(spent.len() * ENTRY_BYTES);
+    for ((block, pool), nano) in spent {
+        entries.push(kind_byte(block.kind));
+        entries.push(*pool);
+        entries.extend(block.day.to_le_bytes());
+        entries.extend(nano.to_le_bytes());
+    }
+    let len = u32::try_from(entries.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let crc = crc_of(len, &entries);
+    let parts: [&[u8]; 4] = [BATCH, &len, &entries, &crc];
+    parts.concat()
+}
+
+fn crc_of(len: [u8; 4], entries: &[u8]) -> [u8; 4] {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&len);
+    crc.update(entries);
+    crc.finalize().to_le_bytes()
+}
+
+/// The entries of the batch that these bytes begin with.
+fn batch(bytes: &[u8]) -> Option<&[u8]> {
+    let (len, rest) = bytes.strip_prefix(BATCH.as_slice())?.split_first_chunk::<4>()?;
+    let entries = rest.get(..usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
+    let crc = rest.get(entries.len()..)?.first_chunk::<4>()?;
+    (*crc == crc_of(*len, entries) && entries.len().is_multiple_of(ENTRY_BYTES)).then_some(entries)
+}
+
+/// The numbers of all good batches, and where they end. None: a good batch that says nothing sensible.
+fn read(bytes: &[u8], region: Region) -> Option<(Spent, usize)> {
+    let (mut spent, mut at) = (Spent::new(), HEAD.len());
+    while let Some(entries) = bytes.get(at..).and_then(batch) {
+        for entry in entries.chunks_exact(ENTRY_BYTES) {
+            let (kind, rest) = entry.split_first()?;
+            let (pool, rest) = rest.split_first()?;
+            let (day, nano) = rest.split_first_chunk::<4>()?;
+            let block = Block { region, kind: kind_of(*kind)?, day: i32::from_le_bytes(*day) };
+            let nano = u64::from_le_bytes(*nano.first_chunk::<8>()?);
+            let known = spent.entry((block, *pool)).or_insert(0);
+            *known = nano.max(*known);
+        }
+        at += BATCH.len() + 4 + entries.len() + 4;
+    }
+    Some((spent, at))
+}
