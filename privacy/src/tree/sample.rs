@@ -85,7 +85,7 @@ impl LeafSample {
             self.counts.drain(..).for_each(|(leaf, count)| each(leaf, count));
             return;
         }
-        let (mut wanted, mut state) = (most, key.seed(&unit, cell));
+        let (mut wanted, mut state) = (most, key.hash(0, &unit, cell));
         for (leaf, count) in self.counts.drain(..) {
             // The next value is one of the `wanted` with probability wanted / rest.
             let mut kept = 0;

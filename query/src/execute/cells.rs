@@ -113,6 +113,48 @@ impl Cells {
         values
     }
 
+    /// The code of a value of a key, by the key's position; none for a value that is not in a public domain.
+    pub(super) fn code(&mut self, key: usize, value: Value) -> Result<Option<u32>, Failure> {
+        let column = self.columns.get_mut(key).ok_or(Failure)?;
+        let value = match value {
+            Value::Time(ms) if column.is_hour => Value::Number(ms.div_euclid(HOUR_MS).rem_euclid(24), 0),
+            other => other,
+        };
+        let known = match &value {
+            Value::Text(text) => column.texts.get(text),
+            other => column.others.get(other),
+        };
+        match known {
+            Some(code) => Ok(Some(*code)),
+            None if self.private.is_none() => Ok(None),
+            None if column.values.len() >= self.cells_max => Err(Failure),
+            None => column.add(value).map(Some),
+        }
+    }
+
+    /// The group with these codes, one for each key.
+    pub(super) fn cell(&mut self, codes: &[u32]) -> Result<u32, Failure> {
+        match &mut self.private {
+            None => {
+                let radixes = self.columns.iter().map(|column| column.values.len());
+                let step = |cell: u32, (radix, code): (usize, &u32)| {
+                    cell.checked_mul(u32::try_from(radix).ok()?)?.checked_add(*code)
+                };
+                radixes.zip(codes).try_fold(0, step).ok_or(Failure)
+            }
+            Some((known, all)) => match known.get(codes) {
+                Some(cell) => Ok(*cell),
+                None if all.len() >= self.cells_max => Err(Failure),
+                None => {
+                    let cell = u32::try_from(all.len()).map_err(|_| Failure)?;
+                    known.insert(codes.into(), cell);
+                    all.push(codes.into());
+                    Ok(cell)
+                }
+            },
+        }
+    }
+
     /// The group of each row of a batch; none for a value that is not in a public domain.
     pub(super) fn encode(&mut self, keys: &[ArrayRef]) -> Result<Vec<Option<u32>>, Failure> {
         let rows = keys.first().map_or(0, |key| key.len());

@@ -6,8 +6,10 @@
 //!
 //! - `scan`: events -> contributions of subjects
 //! - `cells`: values of keys <-> dense numbers
+//! - `folds`: what is made of the events of one subject after another
 
 mod cells;
+mod folds;
 mod scan;
 #[cfg(test)]
 mod tests;
