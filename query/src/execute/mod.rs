@@ -8,6 +8,10 @@
 //! - `cells`: values of keys <-> dense numbers
 
 mod cells;
+#[allow(dead_code)]
+mod fold;
+#[allow(dead_code)]
+mod merge;
 mod scan;
 #[cfg(test)]
 mod tests;
