@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::Limits;
+use super::{BoundError, Limits};
 
 /// Where in the cells of the current day a key is: a table if keys are dense, else a map.
 enum Index {
@@ -110,6 +110,27 @@ pub struct Cell<'a> {
 }
 
 impl Totals {
+    /// Of cells that were bounded elsewhere, each once: (day, key, subjects, sums); `width` sums in each.
+    pub fn of(
+        width: usize,
+        cells: impl IntoIterator<Item = (Option<i32>, u32, u64, Vec<i128>)>,
+    ) -> Result<Totals, BoundError> {
+        let (mut heads, mut sums) = (Vec::new(), Vec::new());
+        for (day, key, subjects, numbers) in cells {
+            let slot = u32::try_from(heads.len()).map_err(|_| BoundError::Rows)?;
+            if numbers.len() != width {
+                return Err(BoundError::Width);
+            }
+            heads.push(Head { day, key, subjects, slot });
+            sums.extend(numbers);
+        }
+        heads.sort_unstable_by_key(|head| (head.day, head.key));
+        if heads.windows(2).any(|pair| (pair[0].day, pair[0].key) == (pair[1].day, pair[1].key)) {
+            return Err(BoundError::Rows);
+        }
+        Ok(Totals { width, heads, sums })
+    }
+
     /// Every cell that a subject touches, in order of (day, key).
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
         self.heads.iter().map(|head| self.cell(head))

@@ -2,7 +2,7 @@
 //!
 //! Exact, not private yet: no `Debug`. Only leaves that hold a value take room (about 30 bytes each).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Grid;
 
@@ -22,6 +22,11 @@ impl LeafCounts {
     pub fn add(&mut self, cell: u32, leaf: u8, values: u64) {
         let count = self.counts.entry((cell, leaf)).or_insert(0);
         *count = count.saturating_add(values);
+    }
+
+    /// The cells that hold a value, in order.
+    pub fn cells(&self) -> BTreeSet<u32> {
+        self.counts.keys().map(|(cell, _)| *cell).collect()
     }
 
     /// Leaves that hold a value.

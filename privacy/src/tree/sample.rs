@@ -28,10 +28,17 @@ impl SampleKey {
         Ok(SampleKey(key))
     }
 
-    fn seed(&self, unit: &Unit<'_>, cell: u32) -> u64 {
+    /// A unit that touches too many cells keeps those of the smallest ranks.
+    pub fn rank(&self, unit: &Unit<'_>, cell: u32) -> u64 {
+        self.hash(2, unit, cell)
+    }
+
+    /// Of a unit and a cell, for each purpose another one.
+    fn hash(&self, purpose: u8, unit: &Unit<'_>, cell: u32) -> u64 {
         let mut text = [0; 25];
+        text[0] = purpose;
         if let Some(day) = unit.day {
-            text[0] = 1;
+            text[0] |= 1;
             text[1..5].copy_from_slice(&day.to_le_bytes());
         }
         text[5..21].copy_from_slice(unit.subject);

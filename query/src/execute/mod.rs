@@ -9,7 +9,12 @@
 //! - `folds`: what is made of the events of one subject after another
 
 mod cells;
+#[allow(dead_code)]
+mod fold;
+#[allow(dead_code)]
 mod folds;
+#[allow(dead_code)]
+mod merge;
 mod scan;
 #[cfg(test)]
 mod tests;

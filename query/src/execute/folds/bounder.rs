@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use shoal_privacy::bound::{Clamp, Limits};
+use shoal_privacy::bound::{Limits, Totals};
 use shoal_privacy::noise::Entropy;
 use shoal_privacy::tree::{LeafCounts, LeafSample, SampleKey, Unit};
 
-use super::layout::{Layout, TreeSlot};
-use super::members::Gate;
+use super::layout::TreeSlot;
 use crate::execute::Failure;
+use crate::execute::fold::Tree;
+
+/// What a total takes in memory, about.
+const HELD_BYTES: usize = 96;
 
 /// What a unit has in one cell, so far.
 pub(super) struct Contribution {
@@ -19,90 +22,60 @@ pub(super) struct Contribution {
     pub(super) samples: Box<[LeafSample]>,
 }
 
-/// The exact totals of one release: a day or a bucket of days.
-pub(crate) struct ReleaseTotals {
-    cells: HashMap<u32, CellTotals>,
+/// The exact totals of a day, or of all days.
+struct Sums {
+    /// By cell: units that kept it, and one sum for each number.
+    cells: HashMap<u32, (u64, Vec<i128>)>,
     trees: Vec<LeafCounts>,
 }
 
-/// The exact numbers of one cell.
-pub(crate) struct CellTotals {
-    /// Units that kept this cell.
-    pub(crate) subjects: u64,
-    /// One for each number slot.
-    pub(crate) sums: Box<[i128]>,
-}
-
-impl ReleaseTotals {
-    /// None when no unit kept the cell.
-    pub(crate) fn cell(&self, cell: u32) -> Option<&CellTotals> {
-        self.cells.get(&cell)
-    }
-
-    /// The cells that any unit kept, in no order.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = (u32, &CellTotals)> {
-        self.cells.iter().map(|(cell, totals)| (*cell, totals))
-    }
-
-    /// The exact nodes of a cell's tree.
-    pub(crate) fn nodes(&self, tree: usize, cell: u32) -> Vec<i128> {
-        self.trees.get(tree).map(|counts| counts.nodes(cell)).unwrap_or_default()
-    }
-}
-
 /// Bounds one unit after another.
-pub(crate) struct Bounder {
+pub(super) struct Bounder {
     limits: Limits,
     trees: Vec<TreeSlot>,
-    by_day: bool,
-    gate: Gate,
     key: SampleKey,
-    /// Most (release, cell) pairs and leaves that hold anything.
-    cells_max: usize,
-    pending: BTreeMap<i32, BTreeMap<u32, Contribution>>,
-    releases: BTreeMap<i32, ReleaseTotals>,
+    held_max: usize,
     held: usize,
+    /// The current subject's, by day (none: the unit is the subject over all days) and cell.
+    pending: BTreeMap<Option<i32>, BTreeMap<u32, Contribution>>,
+    sums: BTreeMap<Option<i32>, Sums>,
 }
 
 impl Bounder {
-    /// `by_day`: releases are numbered by their day, else by the position of their bucket.
-    pub(crate) fn new<E: Entropy + ?Sized>(
-        layout: &Layout,
-        by_day: bool,
-        gate: Gate,
-        cells_max: usize,
+    /// `held_max`: most (day, cell) pairs and leaves that hold anything.
+    pub(super) fn new<E: Entropy + ?Sized>(
+        limits: Limits,
+        trees: Vec<TreeSlot>,
+        held_max: usize,
         entropy: &mut E,
     ) -> Result<Bounder, Failure> {
-        Ok(Bounder {
-            limits: layout.limits.clone(),
-            trees: layout.trees.clone(),
-            by_day,
-            gate,
-            key: SampleKey::draw(entropy)?,
-            cells_max,
-            pending: BTreeMap::new(),
-            releases: BTreeMap::new(),
-            held: 0,
-        })
+        let key = SampleKey::draw(entropy)?;
+        let (pending, sums) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Bounder { limits, trees, key, held_max, held: 0, pending, sums })
     }
 
-    /// What the current subject has in a cell of a release, to be added to.
-    pub(super) fn at(&mut self, release: i32, cell: u32) -> &mut Contribution {
+    /// What the current subject has in a cell, to be added to.
+    pub(super) fn at(&mut self, day: Option<i32>, cell: u32) -> &mut Contribution {
         let (numbers, trees) = (self.limits.clamps().len(), self.trees.len());
-        self.pending.entry(release).or_default().entry(cell).or_insert_with(|| Contribution {
+        self.pending.entry(day).or_default().entry(cell).or_insert_with(|| Contribution {
             numbers: vec![0; numbers].into_boxed_slice(),
             samples: (0..trees).map(|_| LeafSample::default()).collect(),
         })
     }
 
-    /// The subject has no more rows: bounds what it has and adds it to the totals.
-    pub(super) fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
+    /// The leaf of a value of a tree.
+    pub(super) fn leaf(&self, tree: usize, units: i64) -> u8 {
+        self.trees.get(tree).map_or(0, |tree| tree.grid.leaf(units))
+    }
+
+    /// The subject has no more rows: bounds what it has and adds it to the totals, if it counts.
+    pub(super) fn close(&mut self, subject: &[u8; 16], counts: bool) -> Result<(), Failure> {
         let pending = std::mem::take(&mut self.pending);
-        if !self.gate.admits(subject) {
+        if !counts {
             return Ok(());
         }
-        for (release, mut cells) in pending {
-            let unit = Unit { subject, day: self.by_day.then_some(release) };
+        for (day, mut cells) in pending {
+            let unit = Unit { subject, day };
             let l0 = self.limits.l0() as usize;
             if cells.len() > l0 {
                 let mut ranks: Vec<(u64, u32)> =
@@ -113,44 +86,67 @@ impl Bounder {
                     cells.remove(cell);
                 });
             }
-            let trees = &self.trees;
-            let totals = self.releases.entry(release).or_insert_with(|| ReleaseTotals {
-                cells: HashMap::new(),
-                trees: trees.iter().map(|tree| LeafCounts::new(&tree.grid)).collect(),
-            });
-            let before = totals.held();
-            for (cell, contribution) in cells {
-                totals.add(cell, &contribution.numbers, self.limits.clamps());
-                let samples = contribution.samples.into_vec().into_iter().zip(&self.trees);
-                for ((mut sample, tree), counts) in samples.zip(&mut totals.trees) {
-                    sample.take(tree.most, &self.key, unit, cell, |leaf, values| {
-                        counts.add(cell, leaf, values);
-                    });
-                }
-            }
-            self.held += totals.held() - before;
+            self.add(unit, cells);
         }
-        if self.held > self.cells_max { Err(Failure) } else { Ok(()) }
+        if self.held > self.held_max { Err(Failure) } else { Ok(()) }
     }
 
-    /// The totals of every release that has any, by day or by the position of the bucket.
-    pub(crate) fn finish(self) -> BTreeMap<i32, ReleaseTotals> {
-        self.releases
+    fn add(&mut self, unit: Unit<'_>, cells: BTreeMap<u32, Contribution>) {
+        let trees = &self.trees;
+        let sums = self.sums.entry(unit.day).or_insert_with(|| Sums {
+            cells: HashMap::new(),
+            trees: trees.iter().map(|tree| LeafCounts::new(&tree.grid)).collect(),
+        });
+        self.held -= sums.held();
+        for (cell, contribution) in cells {
+            let clamps = self.limits.clamps();
+            let (units, numbers) = sums.cells.entry(cell).or_insert_with(|| (0, vec![0; clamps.len()]));
+            *units += 1;
+            for ((sum, number), clamp) in numbers.iter_mut().zip(&contribution.numbers).zip(clamps) {
+                *sum += i128::from(clamp.apply(*number));
+            }
+            let samples = contribution.samples.into_vec().into_iter().zip(&self.trees);
+            for ((mut sample, tree), counts) in samples.zip(&mut sums.trees) {
+                sample.take(tree.most, &self.key, unit, cell, |leaf, values| counts.add(cell, leaf, values));
+            }
+        }
+        self.held += sums.held();
+    }
+
+    /// About how much memory the totals take.
+    pub(super) fn bytes(&self) -> usize {
+        self.held.saturating_mul(HELD_BYTES)
+    }
+
+    /// The totals of the numbers, and of the nodes of each tree.
+    pub(super) fn finish(self) -> Result<(Totals, Vec<Tree>), Failure> {
+        let mut nodes: Vec<Vec<(Option<i32>, u32, u64, Vec<i128>)>> =
+            self.trees.iter().map(|_| Vec::new()).collect();
+        let mut numbers = Vec::new();
+        for (day, sums) in self.sums {
+            for ((counts, tree), nodes) in sums.trees.iter().zip(&self.trees).zip(&mut nodes) {
+                for cell in counts.cells() {
+                    let first = cell.checked_mul(tree.grid.nodes()).ok_or(Failure)?;
+                    let exact = (0_u32..).zip(counts.nodes(cell)).filter(|(_, count)| *count != 0);
+                    for (node, count) in exact {
+                        nodes.push((day, first.checked_add(node).ok_or(Failure)?, 0, vec![count]));
+                    }
+                }
+            }
+            let cells = sums.cells.into_iter();
+            numbers.extend(cells.map(|(cell, (units, sums))| (day, cell, units, sums)));
+        }
+        let totals = Totals::of(self.limits.clamps().len(), numbers)?;
+        let trees = self
+            .trees
+            .iter()
+            .zip(nodes)
+            .map(|(tree, nodes)| Ok(Tree { nodes: tree.grid.nodes(), totals: Totals::of(1, nodes)? }));
+        Ok((totals, trees.collect::<Result<_, Failure>>()?))
     }
 }
 
-impl ReleaseTotals {
-    fn add(&mut self, cell: u32, numbers: &[i64], clamps: &[Clamp]) {
-        let totals = self.cells.entry(cell).or_insert_with(|| CellTotals {
-            subjects: 0,
-            sums: vec![0; clamps.len()].into_boxed_slice(),
-        });
-        totals.subjects += 1;
-        for ((sum, number), clamp) in totals.sums.iter_mut().zip(numbers).zip(clamps) {
-            *sum += i128::from(clamp.apply(*number));
-        }
-    }
-
+impl Sums {
     fn held(&self) -> usize {
         self.trees.iter().fold(self.cells.len(), |sum, tree| sum.saturating_add(tree.len()))
     }

@@ -98,10 +98,9 @@ pub(super) fn is_made(scalar: &Scalar) -> bool {
         | Scalar::Cohort
         | Scalar::Period
         | Scalar::Value(_) => true,
-        Scalar::Compare(_, a, b)
-        | Scalar::And(a, b)
-        | Scalar::Or(a, b)
-        | Scalar::Arithmetic(_, a, b) => is_made(a) && is_made(b),
+        Scalar::Compare(_, a, b) | Scalar::And(a, b) | Scalar::Or(a, b) | Scalar::Arithmetic(_, a, b) => {
+            is_made(a) && is_made(b)
+        }
         Scalar::Not(item)
         | Scalar::In(item, _)
         | Scalar::IsNull(item)
@@ -113,9 +112,7 @@ pub(super) fn is_made(scalar: &Scalar) -> bool {
             branches.iter().all(|(when, then)| is_made(when) && is_made(then))
                 && otherwise.as_deref().is_none_or(is_made)
         }
-        Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => {
-            items.iter().all(is_made)
-        }
+        Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => items.iter().all(is_made),
     }
 }
 

@@ -5,21 +5,23 @@
 
 use shoal_privacy::noise::Entropy;
 
-use super::bounder::{Bounder, ReleaseTotals};
+use super::bounder::Bounder;
 use super::columns::Columns;
 use super::evaluate::{Made, evaluate, is_made, is_true};
+use super::gate::Gate;
 use super::layout::{Layout, Slot};
-use super::members::Gate;
+use crate::execute::fold::Outcome;
 use crate::execute::{Cells, Failure};
 use crate::expr::{Scalar, Value};
-use crate::private_query::{Aggregate, AggregateOp, Bucket, PrivateQuery};
+use crate::private_query::{Aggregate, AggregateOp, PrivateQuery};
+use shoal_privacy::bound::Totals;
 
 /// How much one fold may hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FoldLimits {
     /// Most groups of a private key, before the threshold.
     pub(crate) cells_max: usize,
-    /// Most (release, group) pairs and leaves of trees that hold anything.
+    /// Most (day, group) pairs and leaves of trees that hold anything.
     pub(crate) held_max: usize,
 }
 
@@ -28,9 +30,8 @@ pub(super) struct Frame {
     keys: Vec<KeySource>,
     cells: Cells,
     aggregates: Vec<(Aggregate, Slot)>,
-    layout: Layout,
-    buckets: Vec<Bucket>,
     bounder: Bounder,
+    gate: Gate,
 }
 
 enum KeySource {
@@ -45,7 +46,6 @@ pub(super) type EventKeys = Vec<u32>;
 impl Frame {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
-        gate: Gate,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<Frame, Failure> {
@@ -71,21 +71,15 @@ impl Frame {
                 return Err(Failure);
             }
         }
-        let aggregates = query.aggregates.iter().cloned().zip(layout.slots.iter().copied()).collect();
-        let bounder = Bounder::new(&layout, false, gate, limits.held_max, entropy)?;
-        Ok(Frame { keys, cells, aggregates, layout, buckets: query.buckets(), bounder })
+        let aggregates = query.aggregates.iter().cloned().zip(layout.slots).collect();
+        let bounder = Bounder::new(layout.ranged, layout.trees, limits.held_max, entropy)?;
+        Ok(Frame { keys, cells, aggregates, bounder, gate: Gate::new(query) })
     }
 
     /// The keys that are read from events, in order.
     pub(super) fn event_scalars(&self) -> Vec<Scalar> {
         let read = self.cells.scalars().zip(&self.keys);
         read.filter(|(_, key)| matches!(key, KeySource::Event(_))).map(|(scalar, _)| scalar.clone()).collect()
-    }
-
-    /// The position of the bucket that a day is in; none when the day is in none.
-    pub(super) fn bucket(&self, day: i32) -> Option<usize> {
-        let at = self.buckets.partition_point(|bucket| bucket.days.last < day);
-        self.buckets.get(at).filter(|bucket| bucket.days.first <= day).map(|_| at)
     }
 
     /// The codes of the keys of one event, which are the columns from `first` on; none when the event has a value that is
@@ -110,12 +104,7 @@ impl Frame {
     }
 
     /// Counts a made row of the current subject in its cell.
-    pub(super) fn add(
-        &mut self,
-        bucket: usize,
-        made: &Made<'_>,
-        event_keys: &[u32],
-    ) -> Result<(), Failure> {
+    pub(super) fn add(&mut self, made: &Made<'_>, event_keys: &[u32]) -> Result<(), Failure> {
         let mut codes = Vec::with_capacity(self.keys.len());
         for (position, key) in self.keys.iter().enumerate() {
             let code = match key {
@@ -128,44 +117,54 @@ impl Frame {
             }
         }
         let cell = if codes.is_empty() { 0 } else { self.cells.cell(&codes)? };
-        let release = i32::try_from(bucket).map_err(|_| Failure)?;
-        let contribution = self.bounder.at(release, cell);
-        let mut counted = vec![false; contribution.samples.len()];
+        // A cell is the subject's even if all its filters are false, as for events.
+        self.bounder.at(None, cell);
+        // Several quantiles may share a tree: a value counts in it once.
+        let mut last_tree = None;
         for (aggregate, slot) in &self.aggregates {
             if !is_true(aggregate.filter.as_ref(), made) {
                 continue;
             }
             match (*slot, &aggregate.op) {
-                (Slot::Number(at), op) => {
+                (Slot::Tree(at), AggregateOp::Quantile { measure, .. })
+                    if last_tree.is_none_or(|t| t < at) =>
+                {
+                    if let Value::Number(units, _) = evaluate(measure, made) {
+                        let leaf = self.bounder.leaf(at, units);
+                        self.bounder.at(None, cell).samples[at].push(leaf);
+                    }
+                    last_tree = Some(at);
+                }
+                (Slot::Tree(_), _) => {}
+                (Slot::Daily(at) | Slot::Ranged(at), op) => {
+                    let contribution = self.bounder.at(None, cell);
                     let number = contribution.numbers.get_mut(at).ok_or(Failure)?;
                     *number = match op {
                         AggregateOp::Subjects => 1,
                         _ => number.saturating_add(amount(op, made)),
                     };
                 }
-                // Several quantiles may share the tree: a value counts in it once.
-                (Slot::Tree(at), AggregateOp::Quantile { measure, .. }) if !counted[at] => {
-                    if let Value::Number(units, _) = evaluate(measure, made) {
-                        contribution.samples[at].push(self.layout.trees[at].grid.leaf(units));
-                    }
-                    counted[at] = true;
-                }
-                (Slot::Tree(_), _) => {}
             }
         }
         Ok(())
     }
 
-    pub(super) fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
-        self.bounder.close(subject)
+    pub(super) fn member(&mut self, membership: usize) {
+        self.gate.member(membership);
     }
 
-    /// The groups, and the totals of each bucket, in order; none for a bucket where nobody has anything.
-    pub(super) fn finish(self) -> Folded {
-        let mut releases = self.bounder.finish();
-        let buckets = 0..self.buckets.len();
-        let totals = buckets.map(|at| i32::try_from(at).ok().and_then(|at| releases.remove(&at)));
-        Folded { cells: self.cells, totals: totals.collect() }
+    pub(super) fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
+        let counts = self.gate.close();
+        self.bounder.close(subject, counts)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bounder.bytes()
+    }
+
+    pub(super) fn finish(self) -> Result<Outcome, Failure> {
+        let (ranged, trees) = self.bounder.finish()?;
+        Ok(Outcome { cells: self.cells, daily: Totals::of(0, [])?, ranged, trees })
     }
 }
 
@@ -180,11 +179,4 @@ fn amount(op: &AggregateOp, made: &Made<'_>) -> i64 {
         },
         AggregateOp::Subjects | AggregateOp::Sessions | AggregateOp::Quantile { .. } => 0,
     }
-}
-
-/// What a fold has found in one region. Exact: no `Debug`.
-pub(crate) struct Folded {
-    pub(crate) cells: Cells,
-    /// One for each bucket of days.
-    pub(crate) totals: Vec<Option<ReleaseTotals>>,
 }

@@ -11,10 +11,11 @@ use shoal_privacy::noise::Entropy;
 
 use super::columns::Columns;
 use super::evaluate::Made;
-use super::frame::{EventKeys, FoldLimits, Folded, Frame};
+use super::frame::{EventKeys, FoldLimits, Frame};
 use super::layout::periods;
-use super::{Failure, Fold, Gate};
 use crate::calendar::Grain;
+use crate::execute::Failure;
+use crate::execute::fold::{Fold, Outcome};
 use crate::expr::Scalar;
 use crate::private_query::{PrivateQuery, Shape};
 
@@ -23,7 +24,7 @@ const COHORT: usize = 0;
 const BACK: usize = 1;
 
 /// The cohort and the periods of each subject.
-pub(crate) struct RetentionFold {
+pub(super) struct RetentionFold {
     conditions: [Scalar; 2],
     period: Grain,
     /// The first days of all periods.
@@ -37,9 +38,8 @@ pub(crate) struct RetentionFold {
 }
 
 impl RetentionFold {
-    pub(crate) fn new<E: Entropy + ?Sized>(
+    pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
-        gate: Gate,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<RetentionFold, Failure> {
@@ -50,7 +50,7 @@ impl RetentionFold {
             return Err(Failure);
         }
         let conditions = [cohort.clone(), back.clone()];
-        let frame = Frame::new(query, gate, limits, entropy)?;
+        let frame = Frame::new(query, limits, entropy)?;
         let columns = Columns::new(&[conditions.to_vec(), frame.event_scalars()].concat());
         Ok(RetentionFold {
             conditions,
@@ -62,10 +62,6 @@ impl RetentionFold {
             back: BTreeSet::new(),
             failed: false,
         })
-    }
-
-    pub(crate) fn finish(self) -> Folded {
-        self.frame.finish()
     }
 
     fn take(&mut self, source: usize, row: usize, day: i32) -> Result<(), Failure> {
@@ -91,10 +87,13 @@ impl Fold for RetentionFold {
         self.columns.load(source, columns)
     }
 
+    /// Which of a day's events is the first matters only for its keys.
+    fn is_timed(&self) -> bool {
+        self.scalars().len() > self.conditions.len()
+    }
+
     fn row(&mut self, source: usize, row: usize, day: i32, _time_us: i64) {
-        if self.frame.bucket(day).is_some() {
-            self.failed |= self.take(source, row, day).is_err();
-        }
+        self.failed |= self.take(source, row, day).is_err();
     }
 
     fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
@@ -110,9 +109,21 @@ impl Fold for RetentionFold {
                     period: i64::try_from(period).ok(),
                     ..Made::default()
                 };
-                self.frame.add(0, &made, &keys)?;
+                self.frame.add(&made, &keys)?;
             }
         }
         self.frame.close(subject)
+    }
+
+    fn member(&mut self, membership: usize) {
+        self.frame.member(membership);
+    }
+
+    fn bytes(&self) -> usize {
+        self.frame.bytes()
+    }
+
+    fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+        self.frame.finish()
     }
 }

@@ -14,26 +14,27 @@ use shoal_schemas::columns;
 
 use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
-use super::frame::{FoldLimits, Folded, Frame};
-use super::{Failure, Fold, Gate};
+use super::frame::{FoldLimits, Frame};
+use crate::execute::Failure;
+use crate::execute::fold::{Fold, Outcome};
 use crate::expr::{Scalar, Type, Value};
 use crate::private_query::{PerSubject, PersonOp, PersonValue, PrivateQuery, Shape};
 
-/// Most rows of one subject in one bucket of days.
+/// Most rows of one subject in one piece.
 const GROUPS_MAX: usize = 1 << 12;
 /// Most distinct values of one row that are told apart.
 const DISTINCT_MAX: usize = 1 << 16;
 
-/// The rows of each subject and bucket of days.
-pub(crate) struct SubjectsFold {
+/// The rows of each subject.
+pub(super) struct SubjectsFold {
     person: PerSubject,
     /// For each value: the columns of its argument and of its filter.
     places: Vec<(Option<usize>, Option<usize>)>,
     scalars: Vec<Scalar>,
     frame: Frame,
     columns: Columns,
-    /// By bucket and the row's keys.
-    rows: BTreeMap<usize, BTreeMap<Vec<Value>, Vec<Total>>>,
+    /// The current subject's, by their keys.
+    rows: BTreeMap<Vec<Value>, Vec<Total>>,
 }
 
 /// A value while its events come.
@@ -46,16 +47,15 @@ enum Total {
 }
 
 impl SubjectsFold {
-    pub(crate) fn new<E: Entropy + ?Sized>(
+    pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
-        gate: Gate,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<SubjectsFold, Failure> {
         let Shape::Subjects(person) = &query.shape else {
             return Err(Failure);
         };
-        let frame = Frame::new(query, gate, limits, entropy)?;
+        let frame = Frame::new(query, limits, entropy)?;
         // Nothing of an event is left in a row but its keys and values.
         if !frame.event_scalars().is_empty() || !person.having.as_ref().is_none_or(is_made) {
             return Err(Failure);
@@ -72,10 +72,6 @@ impl SubjectsFold {
         let columns = Columns::new(&scalars);
         let person = person.clone();
         Ok(SubjectsFold { person, places, scalars, frame, columns, rows: BTreeMap::new() })
-    }
-
-    pub(crate) fn finish(self) -> Folded {
-        self.frame.finish()
     }
 }
 
@@ -134,7 +130,8 @@ impl Event<'_> {
             Total::Distinct(set) => {
                 let most = usize::try_from(value.max).unwrap_or(0).min(DISTINCT_MAX);
                 if present() && set.len() < most {
-                    let item = argument.map_or(Value::Null, |at| self.columns.value(self.source, at, self.row));
+                    let item =
+                        argument.map_or(Value::Null, |at| self.columns.value(self.source, at, self.row));
                     // Sessions of a day are counted on their day.
                     let day = matches!(value.op, PersonOp::Sessions).then_some(self.day);
                     set.insert((day, item));
@@ -169,16 +166,14 @@ impl Fold for SubjectsFold {
     }
 
     fn row(&mut self, source: usize, row: usize, day: i32, _time_us: i64) {
-        let Some(bucket) = self.frame.bucket(day) else { return };
         let keys: Vec<Value> =
             (0..self.person.keys.len()).map(|at| self.columns.value(source, at, row)).collect();
-        let rows = self.rows.entry(bucket).or_default();
+        let rows = &mut self.rows;
         if rows.len() >= GROUPS_MAX && !rows.contains_key(&keys) {
             return;
         }
         let values = &self.person.values;
-        let totals =
-            rows.entry(keys).or_insert_with(|| values.iter().map(|v| Total::of(&v.op)).collect());
+        let totals = rows.entry(keys).or_insert_with(|| values.iter().map(|v| Total::of(&v.op)).collect());
         let event = Event { columns: &self.columns, source, row, day };
         for ((total, value), (argument, filter)) in totals.iter_mut().zip(values).zip(&self.places) {
             if filter.is_none_or(|at| self.columns.is_true(source, at, row)) {
@@ -188,16 +183,26 @@ impl Fold for SubjectsFold {
     }
 
     fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
-        for (bucket, rows) in std::mem::take(&mut self.rows) {
-            for (keys, totals) in rows {
-                let values: Vec<Value> =
-                    totals.iter().zip(&self.person.values).map(|(total, value)| total.value(value)).collect();
-                let made = Made { values: &values, keys: &keys, ..Made::default() };
-                if is_true(self.person.having.as_ref(), &made) {
-                    self.frame.add(bucket, &made, &[])?;
-                }
+        for (keys, totals) in std::mem::take(&mut self.rows) {
+            let values: Vec<Value> =
+                totals.iter().zip(&self.person.values).map(|(total, value)| total.value(value)).collect();
+            let made = Made { values: &values, keys: &keys, ..Made::default() };
+            if is_true(self.person.having.as_ref(), &made) {
+                self.frame.add(&made, &[])?;
             }
         }
         self.frame.close(subject)
+    }
+
+    fn member(&mut self, membership: usize) {
+        self.frame.member(membership);
+    }
+
+    fn bytes(&self) -> usize {
+        self.frame.bytes()
+    }
+
+    fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+        self.frame.finish()
     }
 }
