@@ -54,6 +54,13 @@ pub struct ChargedQuery {
     pub(crate) is_daily: bool,
 }
 
+impl ChargedQuery {
+    /// Whether anything is released for a bucket of days at once.
+    pub(crate) fn is_ranged(&self) -> bool {
+        !self.ranged.clamps().is_empty() || (self.threshold.is_some() && !self.is_daily)
+    }
+}
+
 /// Where an aggregate is bounded: its position in the daily or in the ranged totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::catalog::TableProvider;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use serde::{Deserialize, Serialize};
 use shoal_privacy::budget::Precision;
@@ -24,7 +23,7 @@ use crate::calendar::{DAY_MS, day_of, start_of};
 use crate::charge::{Caps, ChargedQuery, charge};
 use crate::config::QueryConfig;
 use crate::error::QueryError;
-use crate::execute::{Failure, ScanLimits, execute};
+use crate::execute::{Failure, RegionSources, ScanLimits, Source, Wanted, execute};
 use crate::free::Free;
 use crate::metrics::Metrics;
 use crate::parse::parse;
@@ -163,7 +162,7 @@ impl Engine {
         grant: &AnalystGrant,
         request: &QueryRequest,
         now_ms: i64,
-        given: Option<Vec<(Region, Arc<dyn TableProvider>)>>,
+        given: Option<Vec<(Region, Source)>>,
     ) -> Result<Released, QueryError> {
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| QueryError::Busy)?;
         let prepared = self.prepare(grant, request, now_ms).await?;
@@ -177,7 +176,7 @@ impl Engine {
             store: self.store.clone(),
             registry: Arc::clone(&self.registry),
             memory: Arc::clone(&self.memory),
-            limits: ScanLimits { rows_max: self.config.rows_max, cells_max: self.config.cells_max },
+            limits: ScanLimits { cells_max: self.config.cells_max, threads: self.config.threads },
             threads: self.config.threads,
         };
         let running = self.metrics.run();
@@ -252,11 +251,14 @@ impl Drop for CancelOnDrop {
 }
 
 impl Job {
-    async fn run(self, given: Option<Vec<(Region, Arc<dyn TableProvider>)>>) -> Result<Released, Failure> {
+    async fn run(self, given: Option<Vec<(Region, Source)>>) -> Result<Released, Failure> {
         let tables = match given {
             Some(tables) => tables,
             None => self.open().await?,
         };
+        let whole =
+            |(region, events)| RegionSources { region, events, members: Vec::new(), wanted: Wanted::All };
+        let tables = tables.into_iter().map(whole).collect();
         let session = session::empty(&self.memory, self.threads);
         let Prepared { charged, free, preamble } = self.prepared;
         let mut entropy = OsEntropy::new();
@@ -268,8 +270,8 @@ impl Job {
         Ok(finish(preamble, columns, batch, false))
     }
 
-    /// The readable files of each region.
-    async fn open(&self) -> Result<Vec<(Region, Arc<dyn TableProvider>)>, Failure> {
+    /// The tables of each region, as they are now.
+    async fn open(&self) -> Result<Vec<(Region, Source)>, Failure> {
         let query = &self.prepared.charged.query;
         let store = self.store.as_ref().ok_or(Failure)?;
         let mut tables = Vec::with_capacity(query.regions.len());
@@ -277,14 +279,7 @@ impl Job {
             let def = self.registry.table(query.table);
             let table = store.table(*region, def).await.map_err(|_| Failure)?;
             let snapshot = table.snapshot().await.map_err(|_| Failure)?;
-            let provider = snapshot
-                .provider(&|file| {
-                    let day = query.days.first <= file.day && file.day <= query.days.last;
-                    let cutoff = query.cutoffs.iter().find(|(p, _)| *p == file.programme);
-                    day && cutoff.is_some_and(|(_, cutoff)| file.day >= *cutoff)
-                })
-                .map_err(|_| Failure)?;
-            tables.push((*region, provider));
+            tables.push((*region, Source::Files(snapshot)));
         }
         Ok(tables)
     }

@@ -31,6 +31,9 @@ pub(super) trait Fold: Send {
     /// `Timestamp(Microsecond, UTC)`, a day `Date32`, a digest `Binary`; a scalar without a type is `Null`.
     fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure>;
 
+    /// Another subject: its rows are next.
+    fn open(&mut self, _subject: &[u8; 16]) {}
+
     /// One row of the current subject, a position in the batch that `source` loaded last.
     fn row(&mut self, source: usize, row: usize, day: i32, time_us: i64);
 

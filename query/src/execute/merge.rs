@@ -9,13 +9,13 @@
 //!
 //! Invariants: order is checked as rows come; a stream that breaks it ends the merge with [`Stop::Unsorted`], and what
 //! the fold has is thrown away by the caller. Synchronous; asks between batches, and every 2^16 rows, whether anybody still
-//! waits. Not here: how rows are read (`rows`), what happens to an unsorted file (`piece`).
+//! waits. Not here: how rows are read (`rows`), what happens to an unsorted file (`source`).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{Array, ArrayRef};
 
 use super::Failure;
 use super::fold::Fold;
@@ -31,6 +31,14 @@ pub(super) struct Loaded {
     pub(super) times_us: Vec<i64>,
     /// In the order of the fold's scalars.
     pub(super) columns: Vec<ArrayRef>,
+}
+
+impl Loaded {
+    /// About how much memory it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let columns: usize = self.columns.iter().map(|column| column.get_array_memory_size()).sum();
+        self.subjects.capacity() * 16 + self.times_us.capacity() * 8 + columns
+    }
 }
 
 /// What the rows of a stream are.
@@ -154,6 +162,7 @@ pub(super) fn merge<S: Stream, F: Fold + ?Sized>(
             if let Some(done) = current {
                 fold.close(&done.to_be_bytes())?;
             }
+            fold.open(&subject.to_be_bytes());
             current = Some(subject);
         }
         let others = second(&heap);

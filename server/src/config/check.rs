@@ -138,7 +138,6 @@ fn query(raw: &Raw, wrong: &mut Vec<String>) -> QuerySettings {
         threads: raw.number("query.threads"),
         time_ms_max: raw.number("query.time_ms_max"),
         memory_bytes_max: raw.number("query.memory_bytes_max"),
-        rows_max: raw.number("query.rows_max"),
         cells_max: raw.number("query.cells_max"),
         sql_bytes_max: raw.number("query.sql_bytes_max"),
     }

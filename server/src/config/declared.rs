@@ -81,7 +81,6 @@ pub const DECLARED: &[DeclaredKey] = &[
     key("query.threads", Number(2, 1, 256)),
     key("query.time_ms_max", Number(30_000, 100, 600_000)),
     key("query.memory_bytes_max", Number(192 * MIB, 16 * MIB, 256 * GIB)),
-    key("query.rows_max", Number(2_000_000, 1_000, 1_000_000_000)),
     key("query.cells_max", Number(100_000, 10, 10_000_000)),
     key("query.sql_bytes_max", Number(16 * KIB, 64, MIB)),
     key("storage.compaction_interval_min", Number(10, 0, 1_440)),

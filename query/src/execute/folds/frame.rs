@@ -159,12 +159,12 @@ impl Frame {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bounder.bytes()
+        self.bounder.bytes().saturating_add(self.cells.bytes())
     }
 
     pub(super) fn finish(self) -> Result<Outcome, Failure> {
         let (ranged, trees) = self.bounder.finish()?;
-        Ok(Outcome { cells: self.cells, daily: Totals::of(0, [])?, ranged, trees })
+        Ok(Outcome { cells: self.cells, daily: Totals::empty(0), ranged, trees })
     }
 }
 

@@ -6,7 +6,8 @@
 //! - `gate`: `subject IN (..)`
 //! - `frame`: keys and aggregates over rows that a fold makes; `evaluate`: expressions over such rows
 //! - `columns`: values of the rows that are read
-//! - `funnel`, `retention`, `subjects`: the shapes that are not events; `quantile`: events with quantiles or memberships
+//! - `events`: a row is an event; `quantile`: the same with quantiles
+//! - `funnel`, `retention`, `subjects`: the other shapes
 //!
 //! Invariants: what a unit (a subject's day; for these shapes a subject over all days of a piece) changes depends on that
 //! unit's own rows and on a key drawn afresh; integers only; nothing about a row is in an error. What comes out is exact
@@ -17,6 +18,7 @@
 mod bounder;
 mod columns;
 mod evaluate;
+mod events;
 mod frame;
 mod funnel;
 mod gate;
@@ -29,15 +31,29 @@ mod tests;
 
 use shoal_privacy::noise::Entropy;
 
-pub(crate) use self::frame::FoldLimits;
+use self::frame::FoldLimits;
+#[allow(unused_imports)] // for `charge`
 pub(crate) use self::layout::{Layout, Slot, TreeSlot, Unbounded};
-use super::Failure;
 use super::fold::Fold;
-use crate::private_query::{PrivateQuery, Shape};
+use super::{Failure, Grounds};
+use crate::private_query::{AggregateOp, PrivateQuery, Shape};
 
-/// The fold of a piece: of the shape, or, for events, one that knows quantiles and memberships too. `query.days` are the
-/// days of the piece.
-pub(super) fn fold_of<E: Entropy + ?Sized>(
+/// The totals of one fold that hold anything, and the leaves of its trees: about 100 bytes each.
+const HELD_MAX: usize = 20_000_000;
+
+/// The fold of one piece.
+pub(super) fn fold(grounds: Grounds<'_>) -> Result<Box<dyn Fold>, Failure> {
+    let query = &grounds.charged.query;
+    let is_quantile = |op: &AggregateOp| matches!(op, AggregateOp::Quantile { .. });
+    if query.shape == Shape::Events && !query.aggregates.iter().any(|aggregate| is_quantile(&aggregate.op)) {
+        return Ok(Box::new(events::Events::new(grounds)?));
+    }
+    let limits = FoldLimits { cells_max: grounds.cells_max, held_max: HELD_MAX };
+    shaped(query, limits, grounds.entropy)
+}
+
+/// The fold of a shape; of events, the one that knows quantiles.
+fn shaped<E: Entropy + ?Sized>(
     query: &PrivateQuery,
     limits: FoldLimits,
     entropy: &mut E,

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{Array, ArrayRef};
 use shoal_privacy::noise::Entropy;
 use shoal_schemas::columns;
 
@@ -16,8 +16,9 @@ use super::columns::Columns;
 use super::frame::FoldLimits;
 use super::gate::Gate;
 use super::layout::{Layout, Slot};
+use crate::execute::Failure;
+use crate::execute::cells::{ABSENT, Cells};
 use crate::execute::fold::{Fold, Outcome};
-use crate::execute::{Cells, Failure};
 use crate::expr::{Scalar, Type, Value};
 use crate::private_query::{Aggregate, AggregateOp, PrivateQuery};
 
@@ -28,7 +29,7 @@ pub(super) struct QuantileFold {
     columns: Columns,
     cells: Cells,
     /// The group of each row of each source's batch.
-    row_cells: Vec<Vec<Option<u32>>>,
+    row_cells: Vec<Vec<u32>>,
     counts: Vec<Count>,
     is_daily: bool,
     /// Units are subjects' days; and subjects, unless everything is daily.
@@ -160,7 +161,10 @@ impl Fold for QuantileFold {
     fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
         self.columns.load(source, columns)?;
         let keys = columns.get(..self.keys).ok_or(Failure)?;
-        let cells = if keys.is_empty() { Vec::new() } else { self.cells.encode(keys)? };
+        let cells = match keys.first() {
+            Some(key) => self.cells.encode(source, keys, key.len())?,
+            None => Vec::new(),
+        };
         if self.row_cells.len() <= source {
             self.row_cells.resize_with(source + 1, Vec::new);
         }
@@ -171,9 +175,9 @@ impl Fold for QuantileFold {
     fn row(&mut self, source: usize, row: usize, day: i32, _time_us: i64) {
         let cell = match self.keys {
             0 => Some(0),
-            _ => self.row_cells.get(source).and_then(|cells| cells.get(row).copied().flatten()),
+            _ => self.row_cells.get(source).and_then(|cells| cells.get(row).copied()),
         };
-        let Some(cell) = cell else { return };
+        let Some(cell) = cell.filter(|cell| *cell != ABSENT) else { return };
         // The cell is the unit's even if all filters are false: so is the number of subjects.
         self.daily.at(Some(day), cell);
         if !self.is_daily {
@@ -196,7 +200,7 @@ impl Fold for QuantileFold {
     }
 
     fn bytes(&self) -> usize {
-        self.daily.bytes().saturating_add(self.ranged.bytes())
+        self.daily.bytes().saturating_add(self.ranged.bytes()).saturating_add(self.cells.bytes())
     }
 
     fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
