@@ -12,6 +12,7 @@
 //! - `generalise`: coordinates and addresses lose their precision
 //! - `noise`: exact discrete Gaussian
 //! - `bound`: what one subject's day contributes, at the most
+//! - `tree`: quantiles: a tree of counts over a measure's grid, and what its noisy nodes tell
 //! - `budget`: rho, precision, sigma, thresholds, presets
 //!
 //! Not here: where consents are kept (`shoal-storage`, `ledger.rs`), the private query itself (`shoal-query`).
@@ -27,3 +28,4 @@ pub mod noise;
 pub mod pseudonym;
 pub mod scrub;
 pub mod secret;
+pub mod tree;

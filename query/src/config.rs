@@ -25,8 +25,6 @@ pub struct QueryConfig {
     pub threads: usize,
     /// Memory of all running queries together.
     pub memory_bytes_max: usize,
-    /// Most (subject, day, group) rows of one region of one query.
-    pub rows_max: usize,
     /// Most groups of private keys that are looked at, before the threshold.
     pub cells_max: usize,
     /// Longest time of a query.
@@ -46,7 +44,6 @@ impl Default for QueryConfig {
             concurrent_max: 2,
             threads: 2,
             memory_bytes_max: 192 << 20,
-            rows_max: 2_000_000,
             cells_max: 100_000,
             time_ms_max: 30_000,
             answer_times_ms: vec![1_000, 2_000, 4_000, 8_000, 16_000, 30_000],

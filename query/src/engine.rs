@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::catalog::TableProvider;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use serde::{Deserialize, Serialize};
 use shoal_privacy::budget::Precision;
@@ -26,7 +25,7 @@ use crate::calendar::{DAY_MS, day_of, start_of};
 use crate::charge::{Caps, ChargedQuery, charge};
 use crate::config::QueryConfig;
 use crate::error::QueryError;
-use crate::execute::{Failure, ScanLimits, execute};
+use crate::execute::{Failure, RegionSources, ScanLimits, Source, Wanted, execute};
 use crate::free::Free;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
@@ -225,7 +224,7 @@ impl Engine {
         grant: &AnalystGrant,
         request: &QueryRequest,
         now_ms: i64,
-        given: Option<Vec<(Region, Arc<dyn TableProvider>)>>,
+        given: Option<Vec<(Region, Source)>>,
     ) -> Result<Released, QueryError> {
         let mut entry = Arc::new(Audit::none()).begin(QueryId::random(), grant, request, now_ms);
         self.noted(grant, request, now_ms, given, &mut entry).await
@@ -255,7 +254,7 @@ impl Engine {
             store: self.store.clone(),
             registry: Arc::clone(&self.registry),
             memory: Arc::clone(&self.memory),
-            limits: ScanLimits { rows_max: self.config.rows_max, cells_max: self.config.cells_max },
+            limits: ScanLimits { cells_max: self.config.cells_max, threads: self.config.threads },
             threads: self.config.threads,
             budget: self.budget.clone(),
             metrics: self.metrics.clone(),
@@ -380,14 +379,7 @@ impl Job {
             let def = self.registry.table(query.table);
             let table = store.table(*region, def).await.map_err(|_| Failure)?;
             let snapshot = table.snapshot().await.map_err(|_| Failure)?;
-            let provider = snapshot
-                .provider(&|file| {
-                    let day = query.days.first <= file.day && file.day <= query.days.last;
-                    let cutoff = query.cutoffs.iter().find(|(p, _)| *p == file.programme);
-                    day && cutoff.is_some_and(|(_, cutoff)| file.day >= *cutoff)
-                })
-                .map_err(|_| Failure)?;
-            tables.push((*region, provider));
+            tables.push((*region, Source::Files(snapshot)));
         }
         Ok(tables)
     }

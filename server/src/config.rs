@@ -130,8 +130,6 @@ pub struct QuerySettings {
     pub answer_times_ms: Vec<u64>,
     /// Memory of all queries together, bytes.
     pub memory_bytes_max: usize,
-    /// Most (subject, day, group) rows of one region of one query.
-    pub rows_max: usize,
     /// Most groups that are looked at, before the threshold.
     pub cells_max: usize,
     /// Longest SQL text, bytes.

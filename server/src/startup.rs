@@ -225,7 +225,6 @@ fn query_config(config: &Config) -> QueryConfig {
         concurrent_max: settings.concurrent_max,
         threads: settings.threads,
         memory_bytes_max: settings.memory_bytes_max,
-        rows_max: settings.rows_max,
         cells_max: settings.cells_max,
         time_ms_max: settings.time_ms_max,
         answer_times_ms: settings.answer_times_ms.clone(),

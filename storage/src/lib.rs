@@ -14,6 +14,7 @@
 //! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once
 //! - `snapshot`: the files that are live at one version
 //! - `provider`: a snapshot's files as a DataFusion table (the only place here that knows DataFusion)
+//! - `read`: the rows of one file, in the order of the file
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
 //! - `chain`: lines that are appended for ever, for the audit
 //! - `ledger`: consents of one region, in one redb file
@@ -35,6 +36,7 @@ mod log;
 mod merge;
 mod provider;
 mod purge;
+mod read;
 mod snapshot;
 mod store;
 mod table;
@@ -54,6 +56,7 @@ pub use error::StorageError;
 pub use expire::ExpireReport;
 pub use ledger::{ConsentEntry, Ledger};
 pub use purge::PurgeReport;
+pub use read::FileRows;
 pub use snapshot::{LiveFile, Snapshot};
 pub use store::Store;
 pub use table::Table;

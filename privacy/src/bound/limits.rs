@@ -24,7 +24,8 @@ impl Clamp {
         }
     }
 
-    pub(super) fn apply(self, value: i64) -> i64 {
+    /// What is let through of a value.
+    pub fn apply(self, value: i64) -> i64 {
         // `Limits::new` keeps linf below 2^63.
         match self {
             Clamp::Count(linf) => value.clamp(0, linf as i64),

@@ -15,19 +15,28 @@ fn subject(name: u8) -> [u8; 16] {
     *blake3::hash(&[name]).as_bytes().first_chunk().unwrap()
 }
 
-fn contributions<'a>(rows: impl IntoIterator<Item = &'a RawRow>) -> Contributions {
-    let mut columns = Contributions::new(2);
-    for (day, name, key, values) in rows {
-        columns.push(*day, subject(*name), *key, values).unwrap();
+/// Each unit's rows in the order they are in, one unit after the other.
+fn bound<'a>(
+    rows: impl IntoIterator<Item = &'a RawRow>,
+    limits: &Limits,
+    by_day: bool,
+    entropy: &mut SeededEntropy,
+) -> Totals {
+    let mut units: BTreeMap<(Option<i32>, [u8; 16]), Vec<&RawRow>> = BTreeMap::new();
+    for row in rows {
+        units.entry((by_day.then_some(row.0), subject(row.1))).or_default().push(row);
     }
-    columns
+    let mut bounder = Bounder::new(limits, entropy).unwrap();
+    for ((day, subject), rows) in units {
+        rows.iter().for_each(|row| bounder.take(row.2, &row.3).unwrap());
+        bounder.close(day, &subject).unwrap();
+    }
+    bounder.finish()
 }
 
 /// The same seed on every call: the same choice of keys in both worlds.
 fn cells<'a>(rows: impl IntoIterator<Item = &'a RawRow>, limits: &Limits, by_day: bool) -> Cells {
-    let (columns, mut entropy) = (contributions(rows), SeededEntropy::new(77));
-    let bounded = if by_day { bound_days } else { bound_range };
-    let totals = bounded(&columns, limits, &mut entropy).unwrap();
+    let totals = bound(rows, limits, by_day, &mut SeededEntropy::new(77));
     totals.cells().map(|cell| ((cell.day, cell.key), (cell.subjects, cell.sums.to_vec()))).collect()
 }
 
@@ -148,11 +157,12 @@ fn one_day_less_can_exchange_the_keys_of_a_range() {
 #[test]
 fn the_choice_of_keys_is_fresh_and_even() {
     let limits = Limits::new(1, vec![]).unwrap();
-    let mut columns = Contributions::new(0);
-    (0..4).for_each(|key| columns.push(0, subject(1), key, &[]).unwrap());
     let (mut kept, mut entropy) = ([0u32; 4], SeededEntropy::new(3));
     for _ in 0..4_000 {
-        let totals = bound_days(&columns, &limits, &mut entropy).unwrap();
+        let mut bounder = Bounder::new(&limits, &mut entropy).unwrap();
+        (0..4).for_each(|key| bounder.take(key, &[]).unwrap());
+        bounder.close(Some(0), &subject(1)).unwrap();
+        let totals = bounder.finish();
         assert_eq!((totals.len(), totals.width()), (1, 0));
         kept[totals.cells().next().unwrap().key as usize] += 1;
     }
@@ -162,14 +172,13 @@ fn the_choice_of_keys_is_fresh_and_even() {
 #[test]
 fn cells_are_found_by_day_and_key() {
     let limits = Limits::new(2, vec![Clamp::Count(10), Clamp::Sum(5)]).unwrap();
-    let columns =
-        contributions(&[(7, 1, 3, [4, -9]), (7, 2, 3, [1, 2]), (8, 1, 3, [99, 0]), (7, 1, 1, [2, 2])]);
-    let totals = bound_days(&columns, &limits, &mut SeededEntropy::new(1)).unwrap();
+    let rows = [(7, 1, 3, [4, -9]), (7, 2, 3, [1, 2]), (8, 1, 3, [99, 0]), (7, 1, 1, [2, 2])];
+    let totals = bound(&rows, &limits, true, &mut SeededEntropy::new(1));
     let cell = totals.get(Some(7), 3).unwrap();
     assert_eq!((cell.subjects, cell.sums), (2, &[5i128, -3][..]));
     assert_eq!(totals.get(Some(8), 3).unwrap().sums, [10, 0]);
     assert!(totals.get(Some(8), 1).is_none() && totals.get(None, 3).is_none());
-    let range = bound_range(&columns, &limits, &mut SeededEntropy::new(1)).unwrap();
+    let range = bound(&rows, &limits, false, &mut SeededEntropy::new(1));
     assert_eq!(
         (range.get(None, 3).unwrap().subjects, range.get(None, 3).unwrap().sums),
         (2, &[11i128, -3][..])
@@ -185,13 +194,37 @@ fn wrong_input_is_an_error() {
     }
     let limits = Limits::new(1, vec![Clamp::Count(1)]).unwrap();
     assert_eq!(limits.days_sensitivity(Some(1)), Err(BoundError::Limits));
-    let mut columns = Contributions::new(2);
-    assert_eq!(columns.push(0, [0; 16], 0, &[1]), Err(BoundError::Width));
-    assert_eq!(bound_days(&columns, &limits, &mut SeededEntropy::new(1)).err(), Some(BoundError::Width));
+    let mut bounder = Bounder::new(&limits, &mut SeededEntropy::new(1)).unwrap();
+    assert_eq!(bounder.take(0, &[1, 2]), Err(BoundError::Width));
     let mut failing = FailingEntropy { inner: SeededEntropy::new(1), bytes_left: 31 };
-    let empty = Contributions::new(1);
+    assert_eq!(Bounder::new(&limits, &mut failing).err(), Some(BoundError::Noise(NoiseError::Entropy)));
+}
+
+#[test]
+fn what_is_forgotten_does_not_count() {
+    let limits = Limits::new(40, vec![Clamp::Count(10)]).unwrap();
+    let mut bounder = Bounder::new(&limits, &mut SeededEntropy::new(1)).unwrap();
+    (0..30).for_each(|key| bounder.take(key, &[1]).unwrap());
+    bounder.forget();
+    (20..60).chain(20..60).for_each(|key| bounder.take(key, &[2]).unwrap());
+    bounder.close(None, &subject(1)).unwrap();
+    let totals = bounder.finish();
+    let found: Vec<_> = totals.cells().map(|cell| (cell.key, cell.subjects, cell.sums[0])).collect();
+    assert_eq!(found, (20..60).map(|key| (key, 1, 4)).collect::<Vec<_>>());
+}
+
+#[test]
+fn days_are_put_together() {
+    let limits = Limits::new(9, vec![Clamp::Count(10), Clamp::Sum(9)]).unwrap();
+    let day = |day, key| bound(&[(day, 1, key, [3, 4])], &limits, true, &mut SeededEntropy::new(1));
+    let mut all = Totals::empty(2);
+    all.append(&day(8, 0), |key| Some(key + 5)).unwrap();
+    all.append(&day(7, 2), Some).unwrap();
     assert_eq!(
-        bound_range(&empty, &limits, &mut failing).err(),
-        Some(BoundError::Noise(NoiseError::Entropy))
+        all.cells().map(|c| (c.day, c.key, c.sums[1])).collect::<Vec<_>>(),
+        [(Some(7), 2, 4), (Some(8), 5, 4)]
     );
+    assert_eq!(all.append(&day(7, 2), Some), Err(BoundError::Cells));
+    assert_eq!(all.append(&day(9, 2), |_| None), Err(BoundError::Cells));
+    assert_eq!(all.append(&Totals::empty(1), Some), Err(BoundError::Width));
 }

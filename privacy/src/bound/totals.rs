@@ -3,18 +3,34 @@
 //! Exact totals, not private yet: no `Debug`, no `Display`. The caller noises every cell, the empty cells of public
 //! keys too, and drops private ones below the threshold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::Limits;
+use super::{BoundError, Clamp};
 
-/// Where in the cells of the current day a key is: a table if keys are dense, else a map.
-enum Index {
-    Dense(Vec<u32>),
-    Sparse(HashMap<u32, u32>),
+/// Keys below are found by a table, those above by a map.
+const DENSE_MAX: usize = 1 << 16;
+/// Not there.
+const ABSENT: u32 = u32::MAX;
+
+/// Where the cells of a day are: a table for small keys, a map for large ones.
+#[derive(Default)]
+struct Index {
+    dense: Vec<u32>,
+    sparse: HashMap<u32, u32>,
 }
 
-/// Not in the current day.
-const ABSENT: u32 = u32::MAX;
+impl Index {
+    fn slot(&mut self, key: u32) -> &mut u32 {
+        let at = key as usize;
+        if at >= DENSE_MAX {
+            return self.sparse.entry(key).or_insert(ABSENT);
+        }
+        if at >= self.dense.len() {
+            self.dense.resize((at + 1).next_power_of_two(), ABSENT);
+        }
+        &mut self.dense[at]
+    }
+}
 
 struct Head {
     day: Option<i32>,
@@ -24,67 +40,52 @@ struct Head {
     slot: u32,
 }
 
-/// Adds rows of units that come in order of their days.
-pub(super) struct Adder<'a> {
-    limits: &'a Limits,
-    index: Index,
+/// Adds what is kept of units, in any order of their days.
+pub(super) struct Adder {
+    width: usize,
+    days: BTreeMap<Option<i32>, Index>,
     heads: Vec<Head>,
     sums: Vec<i128>,
-    day: Option<i32>,
-    /// The first cell of the current day.
-    day_start: usize,
 }
 
-impl<'a> Adder<'a> {
-    /// The table for dense keys is used only while it stays in proportion to the rows.
-    pub(super) fn new(limits: &'a Limits, key_max: u32, rows: usize) -> Adder<'a> {
-        let index = if (key_max as usize) < rows.saturating_mul(4).saturating_add(1024) {
-            Index::Dense(vec![ABSENT; key_max as usize + 1])
-        } else {
-            Index::Sparse(HashMap::new())
-        };
-        Adder { limits, index, heads: Vec::new(), sums: Vec::new(), day: None, day_start: 0 }
+impl Adder {
+    pub(super) fn new(width: usize) -> Adder {
+        Adder { width, days: BTreeMap::new(), heads: Vec::new(), sums: Vec::new() }
     }
 
     /// One unit's values in one key: clamped, added, and one subject more. At most once per unit and key.
-    pub(super) fn add(&mut self, day: Option<i32>, key: u32, values: &[i64]) {
-        if day != self.day {
-            self.turn_to(day);
-        }
-        // There are fewer cells than rows, and fewer rows than 2^32.
-        let fresh = self.heads.len() as u32;
-        let slot = match &mut self.index {
-            Index::Dense(table) => &mut table[key as usize],
-            Index::Sparse(map) => map.entry(key).or_insert(ABSENT),
-        };
+    pub(super) fn add(
+        &mut self,
+        day: Option<i32>,
+        key: u32,
+        values: &[i64],
+        clamps: &[Clamp],
+    ) -> Result<(), BoundError> {
+        let slot = self.days.entry(day).or_default().slot(key);
         if *slot == ABSENT {
-            *slot = fresh;
-            self.heads.push(Head { day, key, subjects: 0, slot: fresh });
-            self.sums.resize(self.sums.len() + values.len(), 0);
+            let fresh = u32::try_from(self.heads.len()).ok().filter(|slot| *slot != ABSENT);
+            *slot = fresh.ok_or(BoundError::Cells)?;
+            self.heads.push(Head { day, key, subjects: 0, slot: *slot });
+            self.sums.resize(self.sums.len() + self.width, 0);
         }
         let slot = *slot as usize;
         self.heads[slot].subjects += 1;
-        let sums = &mut self.sums[slot * values.len()..(slot + 1) * values.len()];
-        for ((sum, value), clamp) in sums.iter_mut().zip(values).zip(self.limits.clamps()) {
-            // 2^32 rows of at most 2^52: below 2^84.
+        let sums = &mut self.sums[slot * self.width..(slot + 1) * self.width];
+        for ((sum, value), clamp) in sums.iter_mut().zip(values).zip(clamps) {
+            // Fewer than 2^63 units of at most 2^52: below 2^115.
             *sum += i128::from(clamp.apply(*value));
         }
+        Ok(())
     }
 
-    fn turn_to(&mut self, day: Option<i32>) {
-        match &mut self.index {
-            Index::Dense(table) => {
-                self.heads[self.day_start..].iter().for_each(|head| table[head.key as usize] = ABSENT)
-            }
-            Index::Sparse(map) => map.clear(),
-        }
-        self.day = day;
-        self.day_start = self.heads.len();
+    pub(super) fn bytes(&self) -> usize {
+        let index = |index: &Index| index.dense.capacity() * 4 + index.sparse.capacity() * 16;
+        let days: usize = self.days.values().map(index).sum();
+        days + self.heads.capacity() * size_of::<Head>() + self.sums.capacity() * 16
     }
 
-    pub(super) fn finish(mut self) -> Totals {
-        self.heads.sort_unstable_by_key(|head| (head.day, head.key));
-        Totals { width: self.limits.clamps().len(), heads: self.heads, sums: self.sums }
+    pub(super) fn finish(self) -> Totals {
+        Totals { width: self.width, heads: self.heads, sums: self.sums }.in_order()
     }
 }
 
@@ -110,6 +111,64 @@ pub struct Cell<'a> {
 }
 
 impl Totals {
+    /// No cells, of so many sums.
+    pub fn empty(width: usize) -> Totals {
+        Totals { width, heads: Vec::new(), sums: Vec::new() }
+    }
+
+    /// Of cells that were bounded elsewhere, each once: (day, key, subjects, sums).
+    ///
+    /// # Errors
+    /// [`BoundError`] when a cell has not `width` sums, comes twice, or there are too many.
+    pub fn of(
+        width: usize,
+        cells: impl IntoIterator<Item = (Option<i32>, u32, u64, Vec<i128>)>,
+    ) -> Result<Totals, BoundError> {
+        let mut all = Totals::empty(width);
+        for (day, key, subjects, sums) in cells {
+            let slot = u32::try_from(all.heads.len()).map_err(|_| BoundError::Cells)?;
+            if sums.len() != width {
+                return Err(BoundError::Width);
+            }
+            all.heads.push(Head { day, key, subjects, slot });
+            all.sums.extend(sums);
+        }
+        all.in_order().each_once()
+    }
+
+    /// Adds the cells of other days, whose keys are numbered anew: `key` must not give two keys one number.
+    ///
+    /// # Errors
+    /// [`BoundError`] when the widths differ, a cell is in both, or there are too many.
+    pub fn append(&mut self, other: &Totals, key: impl Fn(u32) -> Option<u32>) -> Result<(), BoundError> {
+        if self.width != other.width {
+            return Err(BoundError::Width);
+        }
+        let known = std::mem::replace(self, Totals::empty(other.width));
+        let mut all = known;
+        for cell in other.cells() {
+            let slot = u32::try_from(all.heads.len()).map_err(|_| BoundError::Cells)?;
+            let key = key(cell.key).ok_or(BoundError::Cells)?;
+            all.heads.push(Head { day: cell.day, key, subjects: cell.subjects, slot });
+            all.sums.extend_from_slice(cell.sums);
+        }
+        *self = all.in_order().each_once()?;
+        Ok(())
+    }
+
+    /// Cells in order: no two are the same.
+    fn each_once(self) -> Result<Totals, BoundError> {
+        match self.heads.windows(2).all(|pair| (pair[0].day, pair[0].key) != (pair[1].day, pair[1].key)) {
+            true => Ok(self),
+            false => Err(BoundError::Cells),
+        }
+    }
+
+    fn in_order(mut self) -> Totals {
+        self.heads.sort_unstable_by_key(|head| (head.day, head.key));
+        self
+    }
+
     /// Every cell that a subject touches, in order of (day, key).
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
         self.heads.iter().map(|head| self.cell(head))

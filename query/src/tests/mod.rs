@@ -13,14 +13,13 @@ use datafusion::arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMillisecondArray,
 };
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::catalog::TableProvider;
-use datafusion::datasource::MemTable;
 use shoal_schemas::{ColumnType, Kind, Region, Registry, TableDef, columns};
 
 use crate::calendar::{HOUR_MS, parse_day, start_of};
 use crate::config::QueryConfig;
 use crate::engine::{AnalystGrant, Engine, QueryRequest, Role};
 use crate::error::QueryError;
+use crate::execute::Source;
 use crate::metrics::Metrics;
 use crate::release::Released;
 
@@ -83,7 +82,7 @@ impl Row {
 }
 
 /// Rows as a table of this definition.
-pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> Arc<dyn TableProvider> {
+pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> Source {
     let arrays = def.columns.iter().map(|column| -> ArrayRef {
         let name = column.name.as_str();
         match column.ty {
@@ -107,7 +106,7 @@ pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> Arc<dyn TableProvider> {
         }
     });
     let batch = RecordBatch::try_new(def.arrow_schema(), arrays.collect()).unwrap();
-    Arc::new(MemTable::try_new(def.arrow_schema(), vec![vec![batch]]).unwrap())
+    Source::Batches(Arc::new(vec![batch]))
 }
 
 pub(crate) fn registry() -> Arc<Registry> {

@@ -139,7 +139,6 @@ fn query(raw: &Raw, wrong: &mut Vec<String>) -> QuerySettings {
         time_ms_max: raw.number("query.time_ms_max"),
         answer_times_ms: raw.numbers("query.answer_times_ms"),
         memory_bytes_max: raw.number("query.memory_bytes_max"),
-        rows_max: raw.number("query.rows_max"),
         cells_max: raw.number("query.cells_max"),
         sql_bytes_max: raw.number("query.sql_bytes_max"),
     }

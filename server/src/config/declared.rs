@@ -85,7 +85,6 @@ pub const DECLARED: &[DeclaredKey] = &[
     key("query.time_ms_max", Number(30_000, 100, 600_000)),
     key("query.answer_times_ms", Numbers(&[1_000, 2_000, 4_000, 8_000, 16_000, 30_000], 10, 600_000)),
     key("query.memory_bytes_max", Number(192 * MIB, 16 * MIB, 256 * GIB)),
-    key("query.rows_max", Number(2_000_000, 1_000, 1_000_000_000)),
     key("query.cells_max", Number(100_000, 10, 10_000_000)),
     key("query.sql_bytes_max", Number(16 * KIB, 64, MIB)),
     key("storage.compaction_interval_min", Number(10, 0, 1_440)),

@@ -1,0 +1,71 @@
+//! What a query makes of its events, one subject at a time: the interface between reading and meaning.
+//!
+//! ```text
+//! files -rows-> Loaded batches -merge-> subject by subject -Fold-> Outcome
+//! ```
+//! Invariants: a fold sees only rows that are readable and meet the query's filter. Every row of a subject comes between
+//! two calls of [`Fold::close`], whatever file it is in. What a fold keeps beyond a subject is bounded, and is counted by
+//! [`Fold::bytes`]. Not here: how rows come (`rows`, `merge`), what is made of them (`folds`).
+
+use datafusion::arrow::array::ArrayRef;
+use shoal_privacy::bound::Totals;
+
+use super::Failure;
+use super::cells::Cells;
+use crate::expr::Scalar;
+
+/// What a query makes of its events. One for each piece (a day, or a bucket of days) of one region.
+pub(super) trait Fold: Send {
+    /// The expressions it needs of each row, besides subject, day and time. A digest (`session`) is a
+    /// `Scalar::Column` of its name, whatever its type says.
+    fn scalars(&self) -> Vec<Scalar>;
+
+    /// Whether the rows of a subject must come in order of time. Otherwise they come in order of days only, which is
+    /// faster, and `time_us` is 0.
+    fn is_timed(&self) -> bool {
+        false
+    }
+
+    /// The next batch of `source` (a file's stream): its columns, in the order of `scalars`. They stay in force until the
+    /// next call for the same source. Text is `Dictionary(Int32, Utf8)`, a number `Int64`, a time
+    /// `Timestamp(Microsecond, UTC)`, a day `Date32`, a digest `Binary`; a scalar without a type is `Null`.
+    fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure>;
+
+    /// Another subject: its rows are next.
+    fn open(&mut self, _subject: &[u8; 16]) {}
+
+    /// One row of the current subject, a position in the batch that `source` loaded last.
+    fn row(&mut self, source: usize, row: usize, day: i32, time_us: i64);
+
+    /// The current subject has a row in the table of this membership that meets its filter. Comes before or after its
+    /// own rows, any number of times.
+    fn member(&mut self, _membership: usize) {}
+
+    /// The subject has no more rows. Not called for a subject without any row, of its own or of a membership.
+    fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure>;
+
+    /// About how much memory it holds.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// There are no more subjects.
+    fn finish(self: Box<Self>) -> Result<Outcome, Failure>;
+}
+
+/// What a fold made of one piece: exact totals. No `Debug`.
+pub(super) struct Outcome {
+    pub(super) cells: Cells,
+    /// By (day, group).
+    pub(super) daily: Totals,
+    /// By group, over all days of the piece.
+    pub(super) ranged: Totals,
+    /// One for each (measure, filter) of which quantiles are asked.
+    pub(super) trees: Vec<Tree>,
+}
+
+/// Numbers of the nodes of a tree: a total's key is `group * nodes + node`.
+pub(crate) struct Tree {
+    pub(crate) nodes: u32,
+    pub(crate) totals: Totals,
+}

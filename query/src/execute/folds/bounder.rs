@@ -1,0 +1,153 @@
+//! Units are bounded one by one as they end: at most L0 cells, each number clamped, at most M values for each tree.
+//!
+//! Invariants: which cells and values of a unit count depends on its own rows and on a key drawn afresh. Totals are 128
+//! bits wide, which 2^64 units of at most 2^52 cannot fill. Exact totals: no `Debug`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use shoal_privacy::bound::{Limits, Totals};
+use shoal_privacy::noise::Entropy;
+use shoal_privacy::tree::{LeafCounts, LeafSample, SampleKey, Unit};
+
+use super::layout::TreeSlot;
+use crate::execute::Failure;
+use crate::execute::fold::Tree;
+
+/// What a total takes in memory, about.
+const HELD_BYTES: usize = 96;
+
+/// What a unit has in one cell, so far.
+pub(super) struct Contribution {
+    pub(super) numbers: Box<[i64]>,
+    pub(super) samples: Box<[LeafSample]>,
+}
+
+/// The exact totals of a day, or of all days.
+struct Sums {
+    /// By cell: units that kept it, and one sum for each number.
+    cells: HashMap<u32, (u64, Vec<i128>)>,
+    trees: Vec<LeafCounts>,
+}
+
+/// Bounds one unit after another.
+pub(super) struct Bounder {
+    limits: Limits,
+    trees: Vec<TreeSlot>,
+    key: SampleKey,
+    held_max: usize,
+    held: usize,
+    /// The current subject's, by day (none: the unit is the subject over all days) and cell.
+    pending: BTreeMap<Option<i32>, BTreeMap<u32, Contribution>>,
+    sums: BTreeMap<Option<i32>, Sums>,
+}
+
+impl Bounder {
+    /// `held_max`: most (day, cell) pairs and leaves that hold anything.
+    pub(super) fn new<E: Entropy + ?Sized>(
+        limits: Limits,
+        trees: Vec<TreeSlot>,
+        held_max: usize,
+        entropy: &mut E,
+    ) -> Result<Bounder, Failure> {
+        let key = SampleKey::draw(entropy)?;
+        let (pending, sums) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Bounder { limits, trees, key, held_max, held: 0, pending, sums })
+    }
+
+    /// What the current subject has in a cell, to be added to.
+    pub(super) fn at(&mut self, day: Option<i32>, cell: u32) -> &mut Contribution {
+        let (numbers, trees) = (self.limits.clamps().len(), self.trees.len());
+        self.pending.entry(day).or_default().entry(cell).or_insert_with(|| Contribution {
+            numbers: vec![0; numbers].into_boxed_slice(),
+            samples: (0..trees).map(|_| LeafSample::default()).collect(),
+        })
+    }
+
+    /// The leaf of a value of a tree.
+    pub(super) fn leaf(&self, tree: usize, units: i64) -> u8 {
+        self.trees.get(tree).map_or(0, |tree| tree.grid.leaf(units))
+    }
+
+    /// The subject has no more rows: bounds what it has and adds it to the totals, if it counts.
+    pub(super) fn close(&mut self, subject: &[u8; 16], counts: bool) -> Result<(), Failure> {
+        let pending = std::mem::take(&mut self.pending);
+        if !counts {
+            return Ok(());
+        }
+        for (day, mut cells) in pending {
+            let unit = Unit { subject, day };
+            let l0 = self.limits.l0() as usize;
+            if cells.len() > l0 {
+                let mut ranks: Vec<(u64, u32)> =
+                    cells.keys().map(|cell| (self.key.rank(&unit, *cell), *cell)).collect();
+                // l0 is at least 1 and there are more cells than that.
+                ranks.select_nth_unstable(l0 - 1);
+                ranks[l0..].iter().for_each(|(_, cell)| {
+                    cells.remove(cell);
+                });
+            }
+            self.add(unit, cells);
+        }
+        if self.held > self.held_max { Err(Failure) } else { Ok(()) }
+    }
+
+    fn add(&mut self, unit: Unit<'_>, cells: BTreeMap<u32, Contribution>) {
+        let trees = &self.trees;
+        let sums = self.sums.entry(unit.day).or_insert_with(|| Sums {
+            cells: HashMap::new(),
+            trees: trees.iter().map(|tree| LeafCounts::new(&tree.grid)).collect(),
+        });
+        self.held -= sums.held();
+        for (cell, contribution) in cells {
+            let clamps = self.limits.clamps();
+            let (units, numbers) = sums.cells.entry(cell).or_insert_with(|| (0, vec![0; clamps.len()]));
+            *units += 1;
+            for ((sum, number), clamp) in numbers.iter_mut().zip(&contribution.numbers).zip(clamps) {
+                *sum += i128::from(clamp.apply(*number));
+            }
+            let samples = contribution.samples.into_vec().into_iter().zip(&self.trees);
+            for ((mut sample, tree), counts) in samples.zip(&mut sums.trees) {
+                sample.take(tree.most, &self.key, unit, cell, |leaf, values| counts.add(cell, leaf, values));
+            }
+        }
+        self.held += sums.held();
+    }
+
+    /// About how much memory the totals take.
+    pub(super) fn bytes(&self) -> usize {
+        self.held.saturating_mul(HELD_BYTES)
+    }
+
+    /// The totals of the numbers, and of the nodes of each tree.
+    pub(super) fn finish(self) -> Result<(Totals, Vec<Tree>), Failure> {
+        let mut nodes: Vec<Vec<(Option<i32>, u32, u64, Vec<i128>)>> =
+            self.trees.iter().map(|_| Vec::new()).collect();
+        let mut numbers = Vec::new();
+        for (day, sums) in self.sums {
+            for ((counts, tree), nodes) in sums.trees.iter().zip(&self.trees).zip(&mut nodes) {
+                for cell in counts.cells() {
+                    let first = cell.checked_mul(tree.grid.nodes()).ok_or(Failure)?;
+                    let exact = (0_u32..).zip(counts.nodes(cell)).filter(|(_, count)| *count != 0);
+                    for (node, count) in exact {
+                        nodes.push((day, first.checked_add(node).ok_or(Failure)?, 0, vec![count]));
+                    }
+                }
+            }
+            let cells = sums.cells.into_iter();
+            numbers.extend(cells.map(|(cell, (units, sums))| (day, cell, units, sums)));
+        }
+        let totals = Totals::of(self.limits.clamps().len(), numbers)?;
+        let trees = self
+            .trees
+            .iter()
+            .zip(nodes)
+            .map(|(tree, nodes)| Ok(Tree { nodes: tree.grid.nodes(), totals: Totals::of(1, nodes)? }));
+        Ok((totals, trees.collect::<Result<_, Failure>>()?))
+    }
+}
+
+impl Sums {
+    fn held(&self) -> usize {
+        self.trees.iter().fold(self.cells.len(), |sum, tree| sum.saturating_add(tree.len()))
+    }
+}

@@ -1,0 +1,205 @@
+//! A query's aggregates as slots: single numbers and trees, how far one unit can change each, and the sensitivity.
+//!
+//! Invariants: everything here follows from the query alone. The folds enforce exactly these bounds (`bounder`), so what
+//! [`Layout::sensitivity`] says is what one subject's day can change in the exact totals of a slot.
+//!
+//! Events without memberships: numbers that add up over days are bounded for each subject's day (`Limits::days_sensitivity`);
+//! so is everything else in a piece of one day. All else is bounded for a subject over all days of the piece.
+//!
+//! Sensitivity when the unit is a subject over a range of days, and one *day* of it is taken away (a day of this table,
+//! of the table of a membership, or of both, if they are one): the totals lose the subject's contribution x and gain
+//! another one, y. Both have at most `l0` cells with values within the clamps, whatever the days hold, because the bounds
+//! are applied to the subject's whole contribution; no contribution at all (it was no member) is one such y. Then
+//! `Limits::range_sensitivity` and `Grid::range_sensitivity` bound |x - y|^2. If the piece is one day, x or y is nothing
+//! and |x|^2 is bounded by `days_sensitivity`. What is special about a shape is its l0:
+//! - Funnel of n steps: the subject has one chain, so one combination of the other keys, and counts 1 in each of steps 1
+//!   to m <= n of it: l0 = n. With the step as only key there are n cells, so |x - y|^2 <= n (the reached step changes
+//!   from m to m', and |m - m'| cells by 1); with other keys the chain may move to another combination: 2 n.
+//! - Retention over P periods: one cohort, so at most P cells, each 1: l0 = P, and |x - y|^2 <= min(2 P, cells).
+//! - Without the step (the period) as a key all of this is in one cell, which counts up to the clamp: l0 = 1.
+
+use shoal_privacy::bound::{BoundError, Clamp, Limits};
+use shoal_privacy::tree::{Grid, TreeError};
+
+use crate::calendar::Grain;
+use crate::expr::Scalar;
+use crate::private_query::{Aggregate, AggregateOp, DayRange, PrivateQuery, Shape};
+
+/// No sensitivity can be given: a bound is 0 or too large, or a grid is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unbounded;
+
+impl From<BoundError> for Unbounded {
+    fn from(_: BoundError) -> Unbounded {
+        Unbounded
+    }
+}
+
+impl From<TreeError> for Unbounded {
+    fn from(_: TreeError) -> Unbounded {
+        Unbounded
+    }
+}
+
+/// Where an aggregate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// A number of each day and cell: the unit is a subject's day.
+    Daily(usize),
+    /// A number of each cell: the unit is a subject over all days of the piece.
+    Ranged(usize),
+    /// A tree of each cell; the unit as [`Layout::is_daily`] says.
+    Tree(usize),
+}
+
+/// The tree of a measure: all quantiles of it with this filter are read from it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TreeSlot {
+    pub(crate) measure: Scalar,
+    pub(crate) filter: Option<Scalar>,
+    pub(crate) grid: Grid,
+    /// Most values of one unit in one cell.
+    pub(crate) most: u64,
+}
+
+/// The slots of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layout {
+    /// One for each aggregate.
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) daily: Limits,
+    pub(crate) ranged: Limits,
+    pub(crate) trees: Vec<TreeSlot>,
+    /// Whether trees, and the number of subjects, are of each day: events without memberships, in pieces of one day.
+    pub(crate) is_daily: bool,
+    /// Whether every piece is one day, so that whoever loses that day has nothing left in the piece.
+    one_day: bool,
+    /// Cells of a piece, if that is public.
+    cells: Option<u64>,
+}
+
+impl Layout {
+    pub(crate) fn of(query: &PrivateQuery) -> Result<Layout, Unbounded> {
+        let one_day = query.buckets().iter().all(|bucket| bucket.days.len() == 1);
+        let is_plain = query.shape == Shape::Events && query.members.is_empty();
+        let is_daily = is_plain && one_day;
+        let (mut slots, mut trees) = (Vec::new(), Vec::<TreeSlot>::new());
+        let (mut daily, mut ranged) = (Vec::new(), Vec::new());
+        for aggregate in &query.aggregates {
+            let Some(clamp) = clamp(aggregate) else {
+                let tree = tree(aggregate)?;
+                let known = trees.iter().position(|known| *known == tree);
+                slots.push(Slot::Tree(known.unwrap_or(trees.len())));
+                if known.is_none() {
+                    trees.push(tree);
+                }
+                continue;
+            };
+            if is_daily || (is_plain && aggregate.op != AggregateOp::Subjects) {
+                slots.push(Slot::Daily(daily.len()));
+                daily.push(clamp);
+            } else {
+                slots.push(Slot::Ranged(ranged.len()));
+                ranged.push(clamp);
+            }
+        }
+        let l0 = cells_of_one(query);
+        let (daily, ranged) = (Limits::new(l0, daily)?, Limits::new(l0, ranged)?);
+        let cells = query.public_cells().map(|cells| cells.max(1));
+        Ok(Layout { slots, daily, ranged, trees, is_daily, one_day, cells })
+    }
+
+    /// L2 sensitivity squared of a slot: of its numbers in all cells of a piece, and of all days of it that are released
+    /// apart. `None`: the number of subjects of the cells.
+    pub(crate) fn sensitivity(&self, slot: Option<Slot>) -> Result<u128, Unbounded> {
+        // With all its days gone, a subject's whole contribution is: less than an exchange.
+        let range = |at: Option<usize>| match self.one_day {
+            true => self.ranged.days_sensitivity(at),
+            false => self.ranged.range_sensitivity(at, self.cells),
+        };
+        Ok(match slot {
+            None if self.is_daily => self.daily.days_sensitivity(None)?,
+            None => range(None)?,
+            Some(Slot::Daily(at)) => self.daily.days_sensitivity(Some(at))?,
+            Some(Slot::Ranged(at)) => range(Some(at))?,
+            Some(Slot::Tree(at)) => {
+                let tree = self.trees.get(at).ok_or(Unbounded)?;
+                let l0 = self.ranged.l0();
+                match self.one_day {
+                    true => tree.grid.days_sensitivity(l0, tree.most)?,
+                    false => tree.grid.range_sensitivity(l0, tree.most, self.cells)?,
+                }
+            }
+        })
+    }
+
+    /// Numbers of a slot in one cell.
+    pub(crate) fn width(&self, slot: Slot) -> u32 {
+        match slot {
+            Slot::Daily(_) | Slot::Ranged(_) => 1,
+            Slot::Tree(at) => self.trees.get(at).map_or(0, |tree| tree.grid.nodes()),
+        }
+    }
+
+    /// The most cells of one unit: for the threshold of private keys. Where a day less can exchange them, twice as many
+    /// groups may appear or go.
+    pub(crate) fn cells_of_one(&self) -> u32 {
+        self.ranged.l0()
+    }
+
+    /// Whether a day less can exchange a subject's cells for others, rather than only take them away.
+    pub(crate) fn can_exchange(&self) -> bool {
+        !self.one_day
+    }
+}
+
+/// None for a quantile.
+fn clamp(aggregate: &Aggregate) -> Option<Clamp> {
+    match aggregate.op {
+        AggregateOp::Sum(_) => Some(Clamp::Sum(aggregate.linf)),
+        AggregateOp::Rows | AggregateOp::Present(_) | AggregateOp::Sessions => {
+            Some(Clamp::Count(aggregate.linf))
+        }
+        AggregateOp::Subjects => Some(Clamp::Count(1)),
+        AggregateOp::Quantile { .. } => None,
+    }
+}
+
+fn tree(aggregate: &Aggregate) -> Result<TreeSlot, Unbounded> {
+    let AggregateOp::Quantile { measure, edges, .. } = &aggregate.op else {
+        return Err(Unbounded);
+    };
+    let grid = Grid::new(edges.clone())?;
+    let (measure, filter) = (measure.clone(), aggregate.filter.clone());
+    Ok(TreeSlot { measure, filter, grid, most: aggregate.linf })
+}
+
+/// The most cells of one unit: see the head of this file.
+fn cells_of_one(query: &PrivateQuery) -> u32 {
+    let has = |wanted: &Scalar| query.keys.iter().any(|key| key.scalar == *wanted);
+    let many = |cells: usize| u32::try_from(cells).unwrap_or(u32::MAX);
+    match &query.shape {
+        Shape::Events | Shape::Subjects(_) => query.l0,
+        Shape::Funnel { steps, .. } if has(&Scalar::Step) => many(steps.len()),
+        Shape::Retention { period, .. } if has(&Scalar::Period) => many(periods(query.days, *period).len()),
+        // One chain, one cohort: but a key made of the step or the period may be anything.
+        Shape::Funnel { .. } | Shape::Retention { .. } if query.keys.iter().all(is_plain) => 1,
+        Shape::Funnel { steps, .. } => many(steps.len()),
+        Shape::Retention { period, .. } => many(periods(query.days, *period).len()),
+    }
+}
+
+/// Whether a subject's rows of a funnel or retention all have the same value of the key.
+fn is_plain(key: &crate::private_query::Key) -> bool {
+    matches!(
+        key.scalar,
+        Scalar::Column { .. } | Scalar::Region | Scalar::Day | Scalar::Time(_) | Scalar::Cohort
+    )
+}
+
+/// The first days of the periods of a range, oldest first; the first may be before the range.
+pub(super) fn periods(days: DayRange, period: Grain) -> Vec<i32> {
+    let mut starts: Vec<i32> = days.days().map(|day| period.bucket(day)).collect();
+    starts.dedup();
+    starts
+}

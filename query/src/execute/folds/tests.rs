@@ -1,0 +1,2 @@
+//! Tests of the folds.
+#![allow(clippy::unwrap_used)]

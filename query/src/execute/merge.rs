@@ -1,0 +1,396 @@
+//! Many streams, each sorted by subject, become one: subject by subject to a fold.
+//!
+//! ```text
+//! stream 1: batch -> |                            |
+//! stream 2: batch -> | heap of (subject, time, at) | -> load, row, row, .. close
+//! stream n: batch -> |                            |
+//! ```
+//! While the next row of a stream has the same subject, the stream is not changed and the heap not touched.
+//!
+//! Invariants: order is checked as rows come; a stream that breaks it ends the merge with [`Stop::Unsorted`], and what
+//! the fold has is thrown away by the caller. Synchronous; asks between batches, and every 2^16 rows, whether anybody still
+//! waits. Not here: how rows are read (`rows`), what happens to an unsorted file (`source`).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+
+use datafusion::arrow::array::{Array, ArrayRef};
+
+use super::Failure;
+use super::fold::Fold;
+
+/// Rows between two questions whether to stop.
+const ROWS_UNASKED_MAX: usize = 1 << 16;
+
+/// A batch of one stream, ready for the fold.
+pub(super) struct Loaded {
+    /// Pseudonyms as numbers that sort as their bytes do.
+    pub(super) subjects: Vec<u128>,
+    /// Empty when the fold is not timed.
+    pub(super) times_us: Vec<i64>,
+    /// In the order of the fold's scalars.
+    pub(super) columns: Vec<ArrayRef>,
+}
+
+impl Loaded {
+    /// About how much memory it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let columns: usize = self.columns.iter().map(|column| column.get_array_memory_size()).sum();
+        self.subjects.capacity() * 16 + self.times_us.capacity() * 8 + columns
+    }
+}
+
+/// What the rows of a stream are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Events of the query's table, on this day.
+    Events { day: i32 },
+    /// Events that make their subject a member.
+    Member(usize),
+}
+
+/// A stream of batches that are sorted by (subject, time).
+pub(super) trait Stream: Send {
+    /// What its rows are.
+    fn role(&self) -> Role;
+    /// The next batch; none at the end.
+    fn next(&mut self) -> Result<Option<Loaded>, Failure>;
+}
+
+/// Why a merge ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// This stream is not sorted.
+    Unsorted(usize),
+    Failed,
+}
+
+impl From<Failure> for Stop {
+    fn from(_: Failure) -> Stop {
+        Stop::Failed
+    }
+}
+
+/// Before a subject's rows of a later stream come, those of an earlier one: streams are given in order of their days.
+type Head = (u128, i64, usize);
+
+struct Cursor<S> {
+    stream: S,
+    role: Role,
+    subjects: Vec<u128>,
+    times_us: Vec<i64>,
+    row: usize,
+    last: Option<(u128, i64)>,
+}
+
+impl<S: Stream> Cursor<S> {
+    fn time(&self, row: usize) -> i64 {
+        self.times_us.get(row).copied().unwrap_or(0)
+    }
+
+    fn head(&self, at: usize) -> Head {
+        (self.subjects[self.row], self.time(self.row), at)
+    }
+
+    /// The next batch that has rows, given to the fold; false at the end.
+    fn next_batch<F: Fold + ?Sized>(
+        &mut self,
+        at: usize,
+        fold: &mut F,
+        pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
+    ) -> Result<bool, Stop> {
+        loop {
+            pulse(fold.bytes())?;
+            let Some(loaded) = self.stream.next()? else {
+                (self.subjects, self.times_us) = (Vec::new(), Vec::new());
+                return Ok(false);
+            };
+            if loaded.subjects.is_empty() {
+                continue;
+            }
+            if !self.follows(&loaded) {
+                return Err(Stop::Unsorted(at));
+            }
+            if let Role::Events { .. } = self.role {
+                fold.load(at, &loaded.columns)?;
+            }
+            (self.subjects, self.times_us, self.row) = (loaded.subjects, loaded.times_us, 0);
+            return Ok(true);
+        }
+    }
+
+    /// Whether the batch is sorted and follows the one before.
+    fn follows(&mut self, batch: &Loaded) -> bool {
+        let time = |row: usize| batch.times_us.get(row).copied().unwrap_or(0);
+        let first = batch.subjects.first().map(|subject| (*subject, time(0)));
+        let sorted = match batch.times_us.is_empty() {
+            true => batch.subjects.is_sorted(),
+            false => {
+                batch.times_us.len() == batch.subjects.len()
+                    && (1..batch.subjects.len()).all(|row| {
+                        (batch.subjects[row - 1], time(row - 1)) <= (batch.subjects[row], time(row))
+                    })
+            }
+        };
+        let joins = self.last.is_none_or(|last| first.is_none_or(|first| last <= first));
+        self.last = batch.subjects.last().map(|subject| (*subject, time(batch.subjects.len() - 1)));
+        sorted && joins
+    }
+}
+
+/// Gives all rows of the streams to the fold. `pulse` is told how much memory the fold holds, and ends the merge by failing.
+pub(super) fn merge<S: Stream, F: Fold + ?Sized>(
+    streams: Vec<S>,
+    fold: &mut F,
+    pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
+) -> Result<(), Stop> {
+    let mut heap: BinaryHeap<Reverse<Head>> = BinaryHeap::with_capacity(streams.len());
+    let mut cursors: Vec<Cursor<S>> = Vec::with_capacity(streams.len());
+    for (at, stream) in streams.into_iter().enumerate() {
+        let role = stream.role();
+        let mut cursor =
+            Cursor { stream, role, subjects: Vec::new(), times_us: Vec::new(), row: 0, last: None };
+        if cursor.next_batch(at, fold, pulse)? {
+            heap.push(Reverse(cursor.head(at)));
+        }
+        cursors.push(cursor);
+    }
+    let mut current: Option<u128> = None;
+    while let Some(Reverse((subject, _, at))) = heap.peek().copied() {
+        if current != Some(subject) {
+            if let Some(done) = current {
+                fold.close(&done.to_be_bytes())?;
+            }
+            fold.open(&subject.to_be_bytes());
+            current = Some(subject);
+        }
+        let others = second(&heap);
+        let cursor = &mut cursors[at];
+        if take_run(cursor, at, (subject, others), fold, pulse)? {
+            if let Some(mut top) = heap.peek_mut() {
+                *top = Reverse(cursor.head(at));
+            }
+        } else if let Some(top) = heap.peek_mut() {
+            PeekMut::pop(top);
+        }
+    }
+    if let Some(done) = current {
+        fold.close(&done.to_be_bytes())?;
+    }
+    Ok(())
+}
+
+/// The head that comes after the first: one of the two below it in the heap.
+fn second(heap: &BinaryHeap<Reverse<Head>>) -> Option<Head> {
+    let heads = heap.as_slice();
+    match (heads.get(1), heads.get(2)) {
+        (Some(Reverse(a)), Some(Reverse(b))) => Some(*a.min(b)),
+        (one, _) => one.map(|Reverse(head)| *head),
+    }
+}
+
+/// The rows of one stream up to the next subject, or up to a row that is after another stream's. False when the stream ends.
+fn take_run<S: Stream, F: Fold + ?Sized>(
+    cursor: &mut Cursor<S>,
+    at: usize,
+    (subject, others): (u128, Option<Head>),
+    fold: &mut F,
+    pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
+) -> Result<bool, Stop> {
+    let is_shared = others.filter(|other| other.0 == subject);
+    let mut unasked = 0;
+    loop {
+        let mut row = cursor.row;
+        let rows = cursor.subjects.len();
+        while row < rows && cursor.subjects[row] == subject {
+            let time = cursor.times_us.get(row).copied().unwrap_or(0);
+            if is_shared.is_some_and(|other| (subject, time, at) > other) {
+                break;
+            }
+            match cursor.role {
+                Role::Events { day } => fold.row(at, row, day, time),
+                Role::Member(membership) => fold.member(membership),
+            }
+            row += 1;
+        }
+        unasked += row - cursor.row;
+        cursor.row = row;
+        if row < rows {
+            return Ok(true);
+        }
+        if !cursor.next_batch(at, fold, pulse)? {
+            return Ok(false);
+        }
+        if unasked > ROWS_UNASKED_MAX {
+            pulse(fold.bytes())?;
+            unasked = 0;
+        }
+        if cursor.subjects.first() != Some(&subject) {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+
+    use super::super::fold::Outcome;
+    use super::*;
+    use crate::expr::Scalar;
+
+    /// (subject, time, row's number)
+    type Seen = (u128, i64, i64);
+
+    struct Batches {
+        role: Role,
+        batches: VecDeque<Vec<Seen>>,
+        timed: bool,
+    }
+
+    impl Stream for Batches {
+        fn role(&self) -> Role {
+            self.role
+        }
+
+        fn next(&mut self) -> Result<Option<Loaded>, Failure> {
+            let Some(rows) = self.batches.pop_front() else { return Ok(None) };
+            let ids = datafusion::arrow::array::Int64Array::from_iter_values(rows.iter().map(|row| row.2));
+            Ok(Some(Loaded {
+                subjects: rows.iter().map(|row| row.0).collect(),
+                times_us: if self.timed { rows.iter().map(|row| row.1).collect() } else { Vec::new() },
+                columns: vec![Arc::new(ids)],
+            }))
+        }
+    }
+
+    type Closed = Arc<Mutex<Vec<(u128, Vec<Seen>)>>>;
+
+    #[derive(Default)]
+    struct Recorder {
+        columns: BTreeMap<usize, ArrayRef>,
+        open: Vec<Seen>,
+        closed: Closed,
+    }
+
+    impl Fold for Recorder {
+        fn scalars(&self) -> Vec<Scalar> {
+            vec![Scalar::Day]
+        }
+        fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
+            self.columns.insert(source, Arc::clone(&columns[0]));
+            Ok(())
+        }
+        fn row(&mut self, source: usize, row: usize, day: i32, time_us: i64) {
+            use datafusion::arrow::array::AsArray;
+            let ids = self.columns[&source].as_primitive::<datafusion::arrow::datatypes::Int64Type>();
+            self.open.push((day as u128, time_us, ids.value(row)));
+        }
+        fn member(&mut self, membership: usize) {
+            self.open.push((1_000 + membership as u128, 0, 0));
+        }
+        fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
+            let rows = std::mem::take(&mut self.open);
+            self.closed.lock().unwrap().push((u128::from_be_bytes(*subject), rows));
+            Ok(())
+        }
+        fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+            Err(Failure)
+        }
+    }
+
+    fn files() -> impl Strategy<Value = Vec<Vec<Vec<(u128, i64)>>>> {
+        let row = (0..6_u128, 0..20_i64);
+        prop::collection::vec(prop::collection::vec(prop::collection::vec(row, 0..12), 0..4), 0..5)
+    }
+
+    fn run(files: &[Vec<Vec<(u128, i64)>>], timed: bool) -> (Result<(), Stop>, Closed) {
+        let mut id = 0;
+        let streams = files.iter().enumerate().map(|(at, batches)| {
+            let batches = batches.iter().map(|rows| {
+                rows.iter()
+                    .map(|(subject, time)| {
+                        id += 1;
+                        (*subject, *time, id)
+                    })
+                    .collect()
+            });
+            Batches { role: Role::Events { day: at as i32 }, batches: batches.collect(), timed }
+        });
+        let streams: Vec<Batches> = streams.collect();
+        let mut recorder = Recorder::default();
+        let closed = Arc::clone(&recorder.closed);
+        (merge(streams, &mut recorder, &mut |_| Ok(())), closed)
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_comes_once_in_order(mut files in files(), timed: bool) {
+            for file in &mut files {
+                let mut rows: Vec<_> = file.concat();
+                rows.sort_unstable();
+                for batch in file.iter_mut() {
+                    let rest = rows.split_off(batch.len());
+                    *batch = std::mem::replace(&mut rows, rest);
+                }
+            }
+            let mut expected: BTreeMap<u128, Vec<Seen>> = BTreeMap::new();
+            let mut id = 0;
+            for (day, batches) in files.iter().enumerate() {
+                for (subject, time) in batches.concat() {
+                    id += 1;
+                    expected.entry(subject).or_default().push((day as u128, if timed { time } else { 0 }, id));
+                }
+            }
+            for rows in expected.values_mut() {
+                rows.sort_by_key(|(day, time, id)| if timed { (*time, *day, *id) } else { (0, *day, *id) });
+            }
+            let (done, closed) = run(&files, timed);
+            prop_assert_eq!(done, Ok(()));
+            let closed = closed.lock().unwrap().clone();
+            prop_assert_eq!(closed, expected.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_stream_out_of_order_is_found(files in files(), timed: bool) {
+            let sorted = |file: &Vec<Vec<(u128, i64)>>| {
+                file.concat().is_sorted_by_key(|(subject, time)| (*subject, if timed { *time } else { 0 }))
+            };
+            let (done, _) = run(&files, timed);
+            match done {
+                Ok(()) => prop_assert!(files.iter().all(sorted)),
+                Err(Stop::Unsorted(at)) => prop_assert!(!sorted(&files[at])),
+                Err(Stop::Failed) => prop_assert!(false),
+            }
+        }
+    }
+
+    #[test]
+    fn members_come_with_their_subject_and_a_pulse_can_stop_it() {
+        let one =
+            |role, rows: &[(u128, i64, i64)]| Batches { role, batches: [rows.to_vec()].into(), timed: false };
+        let streams = || {
+            let events = one(Role::Events { day: 3 }, &[(1, 0, 10), (3, 0, 11)]);
+            vec![events, one(Role::Member(0), &[(2, 0, 0), (3, 0, 0)])]
+        };
+        let mut recorder = Recorder::default();
+        merge(streams(), &mut recorder, &mut |_| Ok(())).unwrap();
+        let closed = recorder.closed.lock().unwrap().clone();
+        assert_eq!(
+            closed,
+            [(1, vec![(3, 0, 10)]), (2, vec![(1_000, 0, 0)]), (3, vec![(3, 0, 11), (1_000, 0, 0)])]
+        );
+        let mut left = 3;
+        let mut pulse = |_| {
+            left -= 1;
+            if left == 0 { Err(Failure) } else { Ok(()) }
+        };
+        assert_eq!(merge(streams(), &mut Recorder::default(), &mut pulse), Err(Stop::Failed));
+    }
+}

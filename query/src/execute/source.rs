@@ -1,0 +1,235 @@
+//! Where rows come from: the files of a table at one version, or batches in memory.
+//!
+//! Invariants: a file's programme and day decide whether it is opened at all; which of its rows may be seen is decided once
+//! more by the template's barrier. A piece is read in file order first. When a file turns out not to be sorted, the piece is
+//! read anew with every file checked before, and those that are not sorted are sorted in memory. What that takes is
+//! counted, as are the pages of open files, in the queries' memory pool. Not here: rows (`rows`), merging (`merge`).
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array, new_null_array};
+use datafusion::arrow::compute::{cast, concat, filter_record_batch, take};
+use datafusion::arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
+use datafusion::execution::memory_pool::MemoryReservation;
+use shoal_schemas::columns;
+use shoal_storage::{FileRows, LiveFile, Snapshot};
+
+use super::Failure;
+use super::merge::{Loaded, Role, Stream};
+use super::rows::{Memo, Template, text_type};
+
+/// Rows of a batch of a file, fewer when many files are open.
+const BATCH_ROWS: usize = 8_192;
+/// Files of one piece that are open at the same time; what is beyond is read into memory.
+const OPEN_MAX: usize = 256;
+
+/// The events of one table of one region.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// A table at one version.
+    Files(Snapshot),
+    /// Rows in any order, with all columns and `day`.
+    #[cfg_attr(not(test), allow(dead_code))]
+    Batches(Arc<Vec<RecordBatch>>),
+}
+
+impl Source {
+    /// The schema in which these columns are read.
+    pub(super) fn schema(&self, wanted: &[&str]) -> Result<SchemaRef, Failure> {
+        match self {
+            Source::Files(snapshot) => snapshot.rows_schema(wanted).map_err(|_| Failure),
+            Source::Batches(batches) => {
+                let stored = batches.first().ok_or(Failure)?.schema();
+                let field = |name: &&str| -> Result<Field, Failure> {
+                    let field = stored.field_with_name(name)?;
+                    Ok(match field.data_type() {
+                        DataType::Utf8 => Field::new(*name, text_type(), true),
+                        other => Field::new(*name, other.clone(), true),
+                    })
+                };
+                Ok(Arc::new(Schema::new(wanted.iter().map(field).collect::<Result<Vec<_>, _>>()?)))
+            }
+        }
+    }
+}
+
+/// How the files of a piece are read.
+pub(super) struct Reading<'a> {
+    pub(super) template: &'a Arc<Template>,
+    /// What open files take is added to it.
+    pub(super) memory: &'a mut MemoryReservation,
+    /// Whether files are looked through before, since one was not sorted.
+    pub(super) checked: bool,
+    /// The membership that the rows are for.
+    pub(super) membership: Option<usize>,
+}
+
+/// Opens all streams of a source for these days, which ascend.
+pub(super) fn open(source: &Source, days: &[i32], mut reading: Reading<'_>) -> Result<Vec<Rows>, Failure> {
+    match source {
+        Source::Files(snapshot) => {
+            let is_asked = |file: &&LiveFile| {
+                days.binary_search(&file.day).is_ok()
+                    && reading.template.is_readable(file.programme, file.day)
+            };
+            let mut files: Vec<&LiveFile> = snapshot.files().iter().filter(is_asked).collect();
+            files.sort_by_key(|file| file.day);
+            // The largest files stay open, the others are read into memory.
+            let mut sizes: Vec<u64> = files.iter().map(|file| file.bytes).collect();
+            sizes.sort_unstable_by(|a, b| b.cmp(a));
+            let kept_bytes_min = sizes.get(OPEN_MAX).map_or(0, |bytes| bytes + 1);
+            let batch_rows = (16 * BATCH_ROWS / files.len().max(1)).clamp(512, BATCH_ROWS);
+            let mut streams = Vec::with_capacity(files.len());
+            for file in files {
+                let stream = reading.file(snapshot, file, batch_rows)?;
+                let is_small = file.bytes < kept_bytes_min;
+                streams.push(if is_small { reading.sorted(stream)? } else { stream });
+            }
+            Ok(streams)
+        }
+        Source::Batches(batches) => {
+            let days = days.iter().map(|day| reading.batches(batches, *day));
+            days.collect()
+        }
+    }
+}
+
+impl Reading<'_> {
+    fn role(&self, day: i32) -> Role {
+        self.membership.map_or(Role::Events { day }, Role::Member)
+    }
+
+    fn file(&mut self, snapshot: &Snapshot, file: &LiveFile, batch_rows: usize) -> Result<Rows, Failure> {
+        let open = || snapshot.rows(file, &self.template.names(), batch_rows).map_err(|_| Failure);
+        let rows = |raw: FileRows| Rows {
+            role: self.role(file.day),
+            template: Arc::clone(self.template),
+            memo: Memo::default(),
+            raw: Raw::File(raw),
+        };
+        if self.checked {
+            let mut stream = rows(open()?);
+            let sorted = is_sorted(&mut stream)?;
+            if !sorted {
+                let stream = rows(open()?);
+                return self.sorted(stream);
+            }
+        }
+        let raw = open()?;
+        let stream = rows(raw);
+        if let Raw::File(raw) = &stream.raw {
+            self.memory.try_grow(raw.bytes_max())?;
+        }
+        Ok(stream)
+    }
+
+    fn batches(&mut self, batches: &[RecordBatch], day: i32) -> Result<Rows, Failure> {
+        let names = self.template.names();
+        let mut kept = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let days = batch.column_by_name(columns::DAY).ok_or(Failure)?;
+            let days = days.as_any().downcast_ref::<datafusion::arrow::array::PrimitiveArray<Date32Type>>();
+            let is_it: BooleanArray = days.ok_or(Failure)?.iter().map(|d| Some(d == Some(day))).collect();
+            let batch = filter_record_batch(batch, &is_it)?;
+            let column = |name: &&str| -> Result<(String, ArrayRef), Failure> {
+                let array = batch.column_by_name(name).ok_or(Failure)?;
+                let array = match array.data_type() {
+                    DataType::Utf8 => cast(array, &text_type())?,
+                    _ => Arc::clone(array),
+                };
+                Ok(((*name).to_owned(), array))
+            };
+            let arrays = names.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+            kept.push(RecordBatch::try_from_iter(arrays)?);
+        }
+        let stream = Rows {
+            role: self.role(day),
+            template: Arc::clone(self.template),
+            memo: Memo::default(),
+            raw: Raw::Batches(kept.into_iter()),
+        };
+        self.sorted(stream)
+    }
+
+    /// All rows of a stream, sorted, in memory.
+    fn sorted(&mut self, mut stream: Rows) -> Result<Rows, Failure> {
+        let mut all = Vec::new();
+        while let Some(loaded) = stream.next()? {
+            if !loaded.subjects.is_empty() {
+                self.memory.try_grow(2 * loaded.bytes())?;
+                all.push(loaded);
+            }
+        }
+        let role = stream.role;
+        Ok(Rows { role, template: stream.template, memo: Memo::default(), raw: Raw::Sorted(sort(all)?) })
+    }
+}
+
+fn sort(batches: Vec<Loaded>) -> Result<Option<Loaded>, Failure> {
+    let Some(width) = batches.first().map(|batch| batch.columns.len()) else { return Ok(None) };
+    let subjects: Vec<u128> = batches.iter().flat_map(|batch| batch.subjects.iter().copied()).collect();
+    let times_us: Vec<i64> = batches.iter().flat_map(|batch| batch.times_us.iter().copied()).collect();
+    let mut order: Vec<u32> = (0..u32::try_from(subjects.len()).map_err(|_| Failure)?).collect();
+    let time = |row: u32| times_us.get(row as usize).copied().unwrap_or(0);
+    order.sort_by_key(|row| (subjects[*row as usize], time(*row)));
+    let subjects = order.iter().map(|row| subjects[*row as usize]).collect();
+    let times_us = match times_us.is_empty() {
+        true => times_us,
+        false => order.iter().map(|row| times_us[*row as usize]).collect(),
+    };
+    let order = UInt32Array::from(order);
+    let column = |at: usize| -> Result<ArrayRef, Failure> {
+        let parts: Vec<&dyn Array> =
+            batches.iter().filter_map(|b| b.columns.get(at)).map(|c| c.as_ref()).collect();
+        if parts.iter().all(|part| part.data_type() == &DataType::Null) {
+            return Ok(new_null_array(&DataType::Null, order.len()));
+        }
+        Ok(take(&concat(&parts)?, &order, None)?)
+    };
+    let columns = (0..width).map(column).collect::<Result<_, _>>()?;
+    Ok(Some(Loaded { subjects, times_us, columns }))
+}
+
+/// Whether a stream is sorted; it is read to its end.
+fn is_sorted(stream: &mut Rows) -> Result<bool, Failure> {
+    let mut last: Option<(u128, i64)> = None;
+    while let Some(batch) = stream.next()? {
+        for (row, subject) in batch.subjects.iter().enumerate() {
+            let next = (*subject, batch.times_us.get(row).copied().unwrap_or(0));
+            if last.is_some_and(|last| last > next) {
+                return Ok(false);
+            }
+            last = Some(next);
+        }
+    }
+    Ok(true)
+}
+
+/// The rows of one file, or of a day in memory.
+pub(super) struct Rows {
+    role: Role,
+    template: Arc<Template>,
+    memo: Memo,
+    raw: Raw,
+}
+
+enum Raw {
+    File(FileRows),
+    Batches(std::vec::IntoIter<RecordBatch>),
+    Sorted(Option<Loaded>),
+}
+
+impl Stream for Rows {
+    fn role(&self) -> Role {
+        self.role
+    }
+
+    fn next(&mut self) -> Result<Option<Loaded>, Failure> {
+        let batch = match &mut self.raw {
+            Raw::File(rows) => rows.next().transpose().map_err(|_| Failure)?,
+            Raw::Batches(batches) => batches.next(),
+            Raw::Sorted(loaded) => return Ok(loaded.take()),
+        };
+        batch.map(|batch| self.template.load(&batch, &mut self.memo)).transpose()
+    }
+}

@@ -1,0 +1,157 @@
+//! The rows of one live file, in the order of the file, a batch at a time.
+//!
+//! For readers that go through a file once, from its start to its end, and need that order: [`Snapshot::rows`]. Text
+//! comes as a dictionary, as Parquet stores it, so that each distinct value is looked at once and not once a row.
+//!
+//! Invariants: memory is one batch and one page of each column; the file stays on the disk while it is read. A column
+//! that an old file lacks is null. Rows of a file that Shoal wrote are sorted by (subject, time, event id), but nothing
+//! here checks it. Synchronous. Not here: which rows may be read (`shoal-query`).
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use shoal_schemas::columns;
+
+use crate::error::{Result, StorageError};
+use crate::snapshot::{LiveFile, Snapshot};
+
+/// A column chunk is held as its dictionary and the page at hand, each about so large at the most.
+const PAGES_BYTES_MAX: usize = 2 << 20;
+
+/// The rows of one file. Not `Debug`: it holds rows.
+pub struct FileRows {
+    reader: ParquetRecordBatchReader,
+    schema: SchemaRef,
+    day: i32,
+    rows: u64,
+    bytes_max: usize,
+    _files: Arc<Vec<LiveFile>>,
+}
+
+impl Snapshot {
+    /// The schema of [`FileRows`] of these columns: text as `Dictionary(Int32, Utf8)`, `day` as `Date32`, the others as
+    /// they are stored.
+    ///
+    /// # Errors
+    /// [`StorageError::Schema`] when the table lacks one of them.
+    pub fn rows_schema(&self, wanted: &[&str]) -> Result<SchemaRef> {
+        let stored = self.layout.file_schema();
+        let fields = wanted.iter().map(|name| {
+            if *name == columns::DAY {
+                return Ok(Field::new(columns::DAY, DataType::Date32, false));
+            }
+            let field = stored.field_with_name(name)?;
+            Ok(Field::new(*name, read_as(field.data_type()), true))
+        });
+        Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>>>()?)))
+    }
+
+    /// The rows of one of its files: these columns, in this order, in batches of at most `batch_rows`.
+    ///
+    /// # Errors
+    /// [`StorageError`] when the file cannot be read or does not fit the table.
+    pub fn rows(&self, file: &LiveFile, wanted: &[&str], batch_rows: usize) -> Result<FileRows> {
+        let schema = self.rows_schema(wanted)?;
+        let path = self.dir.join(&file.path);
+        let opened = File::open(&path).map_err(StorageError::io(&path))?;
+        let found = ArrowReaderMetadata::load(&opened, ArrowReaderOptions::new())?;
+        let fields = found.schema().fields().iter().map(|field| match schema.field_with_name(field.name()) {
+            Ok(wanted) if read_as(field.data_type()) == *wanted.data_type() => {
+                Arc::new(field.as_ref().clone().with_data_type(wanted.data_type().clone()))
+            }
+            _ => Arc::clone(field),
+        });
+        let options =
+            ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options)?;
+        let is_wanted = |at: &usize| wanted.contains(&metadata.schema().field(*at).name().as_str());
+        let leaves: Vec<usize> = (0..metadata.schema().fields().len()).filter(is_wanted).collect();
+        let bytes_max = bytes_max(&metadata, &leaves, batch_rows);
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), leaves);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
+            .with_projection(mask)
+            .with_batch_size(batch_rows.max(1))
+            .build()?;
+        let _files = Arc::clone(&self.files);
+        Ok(FileRows { reader, schema, day: file.day, rows: file.rows, bytes_max, _files })
+    }
+}
+
+/// About the most memory that reading takes: the pages at hand and two batches.
+fn bytes_max(metadata: &ArrowReaderMetadata, leaves: &[usize], batch_rows: usize) -> usize {
+    let groups = metadata.metadata().row_groups();
+    let column = |leaf: &usize| {
+        let chunks = groups.iter().filter_map(|group| group.columns().get(*leaf));
+        let largest = chunks.map(|chunk| chunk.uncompressed_size()).max().unwrap_or(0);
+        let rows = groups.iter().map(|group| group.num_rows()).max().unwrap_or(0);
+        let (largest, rows) = (usize::try_from(largest).unwrap_or(0), usize::try_from(rows).unwrap_or(0));
+        let batch = batch_rows.min(rows).saturating_mul(64);
+        largest.min(PAGES_BYTES_MAX).saturating_add(batch)
+    };
+    leaves.iter().map(column).fold(0, usize::saturating_add)
+}
+
+fn read_as(stored: &DataType) -> DataType {
+    match stored {
+        DataType::Utf8 => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+        other => other.clone(),
+    }
+}
+
+impl FileRows {
+    /// Rows of the whole file.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// About the most memory that reading it takes.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// The columns of its batches.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        let column = |field: &Arc<Field>| -> Result<ArrayRef> {
+            if field.name() == columns::DAY {
+                return Ok(Arc::new(Date32Array::from_value(self.day, rows)));
+            }
+            match batch.column_by_name(field.name()) {
+                Some(array) if array.data_type() == field.data_type() => Ok(Arc::clone(array)),
+                Some(array) => Err(StorageError::Schema {
+                    table: field.name().clone(),
+                    reason: format!(
+                        "a file has it as {}, the table as {}",
+                        array.data_type(),
+                        field.data_type()
+                    ),
+                }),
+                None => Ok(new_null_array(field.data_type(), rows)),
+            }
+        };
+        let arrays = self.schema.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?)
+    }
+}
+
+impl Iterator for FileRows {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Result<RecordBatch>> {
+        match self.reader.next()? {
+            Ok(batch) => Some(self.conform(&batch)),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
