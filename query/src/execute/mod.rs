@@ -17,6 +17,8 @@
 //! - `piece`: one piece on a thread
 
 mod cells;
+#[cfg(test)]
+mod exact;
 mod fold;
 mod folds;
 mod merge;
