@@ -31,6 +31,7 @@ mod free;
 mod metrics;
 mod parse;
 mod private_query;
+mod question;
 mod release;
 mod session;
 mod tables;

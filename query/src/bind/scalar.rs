@@ -393,7 +393,7 @@ pub(crate) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
 }
 
 /// The decimal places of a number.
-pub(super) fn scale_of(item: &Scalar) -> u8 {
+pub(crate) fn scale_of(item: &Scalar) -> u8 {
     match item.ty() {
         Some(Type::Number { scale }) => scale,
         _ => 0,

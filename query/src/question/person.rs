@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::naming::default_name;
 use super::private::key_expression;
+use super::release::moved;
 use super::source::{Source, keys, no_rows};
 use super::split::Split;
 use crate::bind::aggregate::{self, Bounds, Formula, SESSIONS_DAY_MAX};
@@ -151,6 +152,14 @@ impl Split<'_> {
             None => None,
         };
         let values = columns.person.map(|person| person.values.into_inner()).unwrap_or_default();
+        let (values, ranks) = sorted(values);
+        let place = |at: usize| ranks.get(at).copied().unwrap_or(at);
+        let having = having.map(|having| moved(having, &place));
+        for (_, named) in &mut names {
+            if let Named::Value(scalar) = named {
+                *scalar = moved(scalar.clone(), &place);
+            }
+        }
         source.shape = Shape::Subjects(PerSubject { keys, values, having });
         source.names = Names::Listed(names);
         Ok(source)
@@ -186,4 +195,18 @@ fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Scalar>, Ref
     keys.sort_by(|a, b| a.0.cmp(&b.0));
     keys.dedup_by(|a, b| a.0 == b.0);
     Ok(keys.into_iter().map(|(_, key)| key).collect())
+}
+
+/// Values in the order of their text, and the new place of each.
+fn sorted(values: Vec<PersonValue>) -> (Vec<PersonValue>, Vec<usize>) {
+    let mut all: Vec<(String, usize, PersonValue)> =
+        values.into_iter().enumerate().map(|(at, value)| (value.to_string(), at, value)).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut ranks = vec![0; all.len()];
+    for (rank, (_, at, _)) in all.iter().enumerate() {
+        if let Some(place) = ranks.get_mut(*at) {
+            *place = rank;
+        }
+    }
+    (all.into_iter().map(|(_, _, value)| value).collect(), ranks)
 }

@@ -90,7 +90,7 @@ pub(super) fn no_rows(span: datafusion::sql::sqlparser::tokenizer::Span) -> Refu
     Refusal::new(Rule::Aggregate, span, message, suggestion)
 }
 
-impl Split<'_> {
+impl<'a> Split<'a> {
     /// The SELECT of a query that has rows of events or of subjects.
     pub(super) fn rows<'q>(&self, query: &'q Query) -> Option<&'q Select> {
         if query.with.is_some() {
@@ -184,7 +184,7 @@ impl Split<'_> {
     }
 
     /// The columns over a source.
-    pub(super) fn columns(&self, source: &Source) -> Columns<'_> {
+    pub(super) fn columns(&self, source: &Source) -> Columns<'a> {
         let (values, keys) = match &source.shape {
             Shape::Subjects(person) => (person.values.clone(), person.keys.clone()),
             Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => (Vec::new(), Vec::new()),
