@@ -40,6 +40,7 @@ mod metrics;
 mod parse;
 mod pieces;
 mod private_query;
+mod question;
 mod release;
 mod running;
 mod session;

@@ -118,3 +118,79 @@ pub struct Measure {
     /// What one subject's day contributes to one group of a SUM at the most, in absolute value (Linf of SUM).
     pub day_sum_max: i64,
 }
+
+impl Measure {
+    /// The edges between which quantiles and histograms tell values apart: [`grid`] of its bounds.
+    pub fn grid(&self) -> Vec<i64> {
+        grid(self.min, self.max)
+    }
+}
+
+/// Most intervals of a grid: the leaves of a tree of eight levels.
+const GRID_INTERVALS_MAX: usize = 256;
+/// Steps of one doubling, so that an edge is at most a sixteenth above the one before it where there is room.
+const GRID_STEPS: [u32; 4] = [16, 8, 4, 2];
+
+/// Edges from `min` to `max`, both included, ascending, at most 257 of them: whole steps near zero, then as many steps for
+/// each doubling of the distance from zero as there is room for. It follows from the bounds alone.
+///
+/// Units are those of `min` and `max`. Of a number that can be one value only there are two edges: it, and one above.
+pub fn grid(min: i64, max: i64) -> Vec<i64> {
+    let max = max.max(min.saturating_add(1));
+    if max.saturating_sub(min) <= GRID_INTERVALS_MAX as i64 {
+        return (min..=max).collect();
+    }
+    let mut edges = Vec::new();
+    for steps in GRID_STEPS {
+        edges = doubling_edges(min, max, i64::from(steps));
+        if edges.len() <= GRID_INTERVALS_MAX + 1 {
+            break;
+        }
+    }
+    edges.truncate(GRID_INTERVALS_MAX + 1);
+    if let Some(last) = edges.last_mut() {
+        *last = max;
+    }
+    edges
+}
+
+fn doubling_edges(min: i64, max: i64, steps: i64) -> Vec<i64> {
+    let mut above = vec![0_i64];
+    let (mut edge, mut width) = (0_i64, 1_i64);
+    let reach = min.unsigned_abs().max(max.unsigned_abs());
+    while edge.unsigned_abs() < reach {
+        // `2 * steps` steps of 1, then `steps` of each doubled width.
+        if edge >= 2 * steps && edge == width.saturating_mul(2 * steps) {
+            width = width.saturating_mul(2);
+        }
+        edge = edge.saturating_add(width);
+        above.push(edge);
+    }
+    let below = above.iter().skip(1).rev().map(|edge| -edge);
+    let all = below.chain(above.iter().copied()).filter(|edge| min < *edge && *edge < max);
+    std::iter::once(min).chain(all).chain(std::iter::once(max)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grid;
+
+    #[test]
+    fn a_grid_ascends_from_bound_to_bound_and_has_at_most_256_intervals() {
+        let bounds = [(0, 1), (0, 255), (0, 256), (0, 257), (1, 50), (0, 10_000), (0, 120_000), (0, 86_400_000)];
+        let more = [(-50, 1 << 52), (-(1 << 52), 1 << 52), (1_000_000, 1_000_900), (7, 7), (0, 1 << 20)];
+        for (min, max) in bounds.into_iter().chain(more) {
+            let edges = grid(min, max);
+            assert!(edges.windows(2).all(|pair| pair[0] < pair[1]), "{min} {max}: {edges:?}");
+            assert!(edges.len() <= 257, "{min} {max}: {}", edges.len());
+            assert_eq!((edges[0], edges[edges.len() - 1]), (min, max.max(min + 1)));
+        }
+    }
+
+    #[test]
+    fn steps_are_small_against_the_value() {
+        for pair in grid(0, 120_000).windows(2).filter(|pair| pair[0] >= 16) {
+            assert!((pair[1] - pair[0]) * 16 <= pair[0], "{pair:?}");
+        }
+    }
+}

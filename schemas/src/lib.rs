@@ -22,7 +22,7 @@ mod registry;
 mod table;
 mod vendor;
 
-pub use event::{Class, Domain, EventDef, Measure, PropertyDef, ValueType};
+pub use event::{Class, Domain, EventDef, Measure, PropertyDef, ValueType, grid};
 pub use names::{Country, IdentifierKind, Kind, Programme, Protocol, Region};
 pub use policy::{CountryDef, ProgrammeDef, RegionDef, Retention};
 pub use registry::{Registry, SchemaError};

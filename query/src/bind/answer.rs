@@ -10,14 +10,14 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, Ident, Spanned, UnaryOperator, Value as SqlValue, ValueWithSpan,
 };
 
-use super::aggregate::{self, Bounds, Call, is_aggregate};
-use super::scalar::{Columns, plain_call, plain_name};
+use super::AGGREGATES_MAX;
+use super::aggregate::{self, Bounds, Call, Formula, is_aggregate};
+use super::columns::{Columns, plain_name};
+use super::scalar::plain_call;
 use super::unsupported::unsupported;
 use crate::error::{Refusal, Rule};
 use crate::private_query::{Aggregate, Key};
 
-/// Most distinct aggregates of one query.
-const AGGREGATES_MAX: usize = 20;
 /// Functions over released values.
 pub(crate) const FUNCTIONS: [&str; 13] = [
     "abs", "ceil", "coalesce", "exp", "floor", "greatest", "least", "ln", "log10", "nullif", "power",
@@ -128,7 +128,7 @@ impl Answer<'_> {
 
     /// The key that an expression is, if it is one.
     pub(super) fn key(&self, expr: &Expr) -> Option<usize> {
-        let bound = self.scope.scalar(expr, None).ok()?;
+        let bound = crate::expr::normal(self.scope.scalar(expr, None).ok()?);
         self.keys.iter().position(|key| key.scalar == bound)
     }
 
@@ -149,9 +149,8 @@ impl Answer<'_> {
         match expr {
             Expr::Nested(inner) => self.unit(inner),
             Expr::Function(function) if is_aggregate(function) => {
-                match aggregate::bind(self.scope, &self.bounds, function).ok()? {
-                    Call::One(one) | Call::Ratio(one, _) => one.unit,
-                }
+                let call = aggregate::bind(self.scope, &self.bounds, function).ok()?;
+                call.aggregates.into_iter().next()?.unit
             }
             _ => None,
         }
@@ -167,12 +166,20 @@ impl Answer<'_> {
 
     fn call(&mut self, function: &Function) -> Result<Expr, Refusal> {
         let call = aggregate::bind(self.scope, &self.bounds, function)?;
-        let bound = match call {
-            Call::One(one) => ident(aggregate_name(self.aggregate(one))),
-            Call::Ratio(total, count) => {
-                let total = ident(aggregate_name(self.aggregate(total)));
-                let count = ident(aggregate_name(self.aggregate(count)));
-                ratio(total, count)
+        let Call { aggregates, formula, key: None } = call else {
+            return Err(Refusal::new(Rule::Aggregate, function.span(), "HISTOGRAM cannot be used here.", "COUNT(*)"));
+        };
+        let mut numbers = aggregates.into_iter().map(|one| ident(aggregate_name(self.aggregate(one))));
+        let bound = match (formula, numbers.next(), numbers.next()) {
+            (Formula::One, Some(one), None) => one,
+            (Formula::Mean { center }, Some(total), Some(count)) => {
+                let mean = ratio(total, count);
+                let (left, right) = (Box::new(mean), Box::new(number(&format!("{center}{}", dot(&center)))));
+                Expr::Nested(Box::new(Expr::BinaryOp { left, op: BinaryOperator::Plus, right }))
+            }
+            _ => {
+                let message = "This aggregate cannot be used here.";
+                return Err(Refusal::new(Rule::Aggregate, function.span(), message, "AVG(duration_ms)"));
             }
         };
         if self.aggregates.len() > AGGREGATES_MAX {

@@ -4,16 +4,18 @@
 //! for a row.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, DateTimeField, Expr, Function, FunctionArguments, Interval,
+    BinaryOperator, CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, FunctionArguments, Interval,
     ObjectNamePart, Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue, ValueWithSpan,
 };
 
-use crate::calendar::{DAY_MS, HOUR_MS, day_of, days_after, months_before, parse_day, parse_time, start_of};
+use crate::calendar::{
+    DAY_MS, Grain, HOUR_MS, day_of, day_text, days_after, months_before, parse_day, parse_time, start_of,
+};
 use crate::error::{Refusal, Rule};
 use crate::expr::{Type, Value};
 
 /// The value of a literal, typed as `expected` where that is known; none when the expression is not a literal.
-pub(super) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Result<Option<Value>, Refusal> {
+pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Result<Option<Value>, Refusal> {
     let wrong = |wanted: &str, example: &str| {
         let message = format!("This is not a {wanted}.");
         Refusal::new(Rule::Literal, expr.span(), message, example)
@@ -40,7 +42,7 @@ pub(super) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Resul
             Value::Number(units, scale)
         }
         (Raw::Number(text), None) => {
-            let scale = text.split_once('.').map_or(0, |(_, part)| part.len());
+            let scale = text.split_once('.').map_or(0, |(_, part)| part.trim_end_matches('0').len());
             let scale = u8::try_from(scale).unwrap_or(u8::MAX);
             let units = fixed_point(&text, scale);
             Value::Number(units.ok_or_else(|| wrong("number", "100"))?, scale)
@@ -92,27 +94,29 @@ fn raw(expr: &Expr, now_ms: i64) -> Result<Option<Raw>, &'static str> {
             array: false,
             format: None,
         } => match raw(expr, now_ms)? {
-            Some(Raw::Text(text)) => typed(&text, data_type)?,
-            Some(Raw::Time(ms)) if *data_type == DataType::Date => Raw::Day(day_of(ms)),
-            Some(_) => return Err("Only text can be cast, to DATE or TIMESTAMP."),
+            Some(raw) => cast(raw, data_type)?,
             None => return Ok(None),
         },
+        Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => return raw(timestamp, now_ms),
         Expr::Function(function) => match clock(function) {
             Some("current_date") => Raw::Day(day_of(now_ms)),
             Some(_) => Raw::Time(now_ms),
-            None => return Ok(None),
+            None => match truncated(function, now_ms)? {
+                Some(ms) => Raw::Time(ms),
+                None => return Ok(None),
+            },
         },
         Expr::BinaryOp { left, op: op @ (BinaryOperator::Minus | BinaryOperator::Plus), right } => {
             let sign = if *op == BinaryOperator::Minus { -1 } else { 1 };
-            match (raw(left, now_ms)?, right.as_ref()) {
-                (Some(Raw::Day(day)), Expr::Interval(by)) => {
+            match (raw(left, now_ms)?, interval(right).as_ref()) {
+                (Some(Raw::Day(day)), Some(by)) => {
                     moved(start_of(day), by, sign).map(|ms| match ms % DAY_MS {
                         0 => Raw::Day(day_of(ms)),
                         _ => Raw::Time(ms),
                     })?
                 }
-                (Some(Raw::Time(ms)), Expr::Interval(by)) => Raw::Time(moved(ms, by, sign)?),
-                (Some(Raw::Day(day)), by) => match raw(by, now_ms)? {
+                (Some(Raw::Time(ms)), Some(by)) => Raw::Time(moved(ms, by, sign)?),
+                (Some(Raw::Day(day)), None) => match raw(right, now_ms)? {
                     Some(Raw::Number(by)) => {
                         let by = by.parse::<i16>().map_err(|_| "The number of days is too large.")?;
                         let to = days_after(day, i32::from(by) * sign);
@@ -138,6 +142,106 @@ fn typed(text: &str, data_type: &DataType) -> Result<Raw, &'static str> {
     }
 }
 
+/// A constant as another type, where that cannot fail.
+fn cast(raw: Raw, data_type: &DataType) -> Result<Raw, &'static str> {
+    match (raw, data_type) {
+        (Raw::Text(text), DataType::Text | DataType::Varchar(None) | DataType::CharacterVarying(None)) => {
+            Ok(Raw::Text(text))
+        }
+        (Raw::Text(text), _) => typed(&text, data_type),
+        (Raw::Time(ms), DataType::Date) => Ok(Raw::Day(day_of(ms))),
+        (Raw::Day(day), DataType::Date) => Ok(Raw::Day(day)),
+        (Raw::Time(ms), DataType::Timestamp(None, _)) => Ok(Raw::Time(ms)),
+        (Raw::Day(day), DataType::Timestamp(None, _)) => Ok(Raw::Time(start_of(day))),
+        (Raw::Number(text), ty) if is_wide(ty) || !text.contains('.') && is_whole(ty) => Ok(Raw::Number(text)),
+        (Raw::Null, _) => Ok(Raw::Null),
+        (Raw::Boolean(b), DataType::Bool | DataType::Boolean) => Ok(Raw::Boolean(b)),
+        _ => Err("This constant cannot be cast to that type."),
+    }
+}
+
+/// A type that holds every number of events as it is.
+pub(crate) fn is_wide(ty: &DataType) -> bool {
+    matches!(
+        ty,
+        DataType::Numeric(ExactNumberInfo::None)
+            | DataType::Decimal(ExactNumberInfo::None)
+            | DataType::Dec(ExactNumberInfo::None)
+            | DataType::Float(_)
+            | DataType::Float8
+            | DataType::Float64
+            | DataType::Double(_)
+            | DataType::DoublePrecision
+    )
+}
+
+/// A type that holds every whole number of events as it is.
+pub(crate) fn is_whole(ty: &DataType) -> bool {
+    matches!(ty, DataType::BigInt(None) | DataType::Int8(None) | DataType::Int64)
+}
+
+pub(crate) fn is_utc(zone: &Expr) -> bool {
+    matches!(zone, Expr::Value(ValueWithSpan { value: SqlValue::SingleQuotedString(zone), span: _ })
+        if ["UTC", "GMT", "Z", "Etc/UTC"].iter().any(|known| known.eq_ignore_ascii_case(zone)))
+}
+
+/// `INTERVAL '7 days'`, or `'7 days'::interval`.
+pub(crate) fn interval(expr: &Expr) -> Option<Interval> {
+    match expr {
+        Expr::Interval(by) => Some(by.clone()),
+        Expr::Nested(inner) => interval(inner),
+        Expr::Cast { expr: inner, data_type: DataType::Interval { .. }, .. } => Some(Interval {
+            value: inner.clone(),
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        }),
+        _ => None,
+    }
+}
+
+/// `date_trunc('month', current_date)`, in milliseconds.
+fn truncated(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static str> {
+    let Some((name, args)) = super::scalar::plain_call(function) else { return Ok(None) };
+    let [unit, of] = args.as_slice() else { return Ok(None) };
+    if name == "to_date" {
+        return match (raw(unit, now_ms)?, raw(of, now_ms)?) {
+            (Some(Raw::Text(day)), Some(Raw::Text(format))) if format.eq_ignore_ascii_case("yyyy-mm-dd") => {
+                parse_day(&day).map(start_of).map(Some).ok_or("A date is written '2026-11-22'.")
+            }
+            _ => Err("A date is written DATE '2026-11-22'."),
+        };
+    }
+    if name != "date_trunc" {
+        return Ok(None);
+    }
+    let (Some(Raw::Text(unit)), Some(of)) = (raw(unit, now_ms)?, raw(of, now_ms)?) else {
+        return Ok(None);
+    };
+    let ms = match of {
+        Raw::Day(day) => start_of(day),
+        Raw::Time(ms) => ms,
+        Raw::Null | Raw::Boolean(_) | Raw::Text(_) | Raw::Number(_) => return Ok(None),
+    };
+    let (day, month) = (day_of(ms), Grain::Month.bucket(day_of(ms)));
+    let months = |day: i32, months: u32| months_before(day, months).unwrap_or(day);
+    Ok(Some(match unit.to_ascii_lowercase().as_str() {
+        "hour" => ms - ms.rem_euclid(HOUR_MS),
+        "day" => start_of(day),
+        "week" => start_of(Grain::Week.bucket(day)),
+        "month" => start_of(month),
+        "quarter" => start_of(months(month, month_of(month) % 3)),
+        "year" => start_of(months(month, month_of(month))),
+        _ => return Err("date_trunc takes 'hour', 'day', 'week', 'month', 'quarter' or 'year'."),
+    }))
+}
+
+/// The month of a day, from 0.
+fn month_of(day: i32) -> u32 {
+    day_text(day).get(5..7).and_then(|text| text.parse::<u32>().ok()).unwrap_or(1).saturating_sub(1)
+}
+
 /// The lower-case name, when the call is one of the clock's names without arguments.
 fn clock(function: &Function) -> Option<&'static str> {
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
@@ -153,6 +257,7 @@ fn clock(function: &Function) -> Option<&'static str> {
     names.into_iter().find(|known| plain && empty && known.eq_ignore_ascii_case(&name.value))
 }
 
+/// `from_ms` and an interval, or less it.
 fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
     const FORM: &str = "An interval is written INTERVAL '7 days' (hours, days, weeks or months).";
     let Interval {
@@ -172,23 +277,43 @@ fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
         }) => text,
         _ => return Err(FORM),
     };
-    let (number, unit) = match (text.trim().split_once(' '), leading_field) {
-        (Some((number, unit)), None) => (number, unit.trim().to_ascii_lowercase()),
-        (None, Some(field)) => (text.trim(), field_name(field).ok_or(FORM)?.to_owned()),
-        _ => return Err(FORM),
+    let text = match leading_field {
+        Some(field) => format!("{text} {}", field_name(field).ok_or(FORM)?),
+        None => text.to_ascii_lowercase(),
     };
-    let number: u16 = number.parse().map_err(|_| FORM)?;
-    let step = i64::from(number) * i64::from(sign);
-    match unit.trim_end_matches('s') {
-        "hour" => Ok(from_ms + step * HOUR_MS),
-        "day" => Ok(from_ms + step * DAY_MS),
-        "week" => Ok(from_ms + step * 7 * DAY_MS),
-        "month" if sign < 0 => {
-            let day = months_before(day_of(from_ms), u32::from(number)).ok_or(FORM)?;
-            Ok(start_of(day) + from_ms.rem_euclid(DAY_MS))
-        }
-        _ => Err(FORM),
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() || words.len() % 2 != 0 {
+        return Err(FORM);
     }
+    words.chunks_exact(2).try_fold(from_ms, |ms, pair| {
+        let [number, unit] = pair else { return Err(FORM) };
+        let number: u16 = number.parse().map_err(|_| FORM)?;
+        step(ms, i64::from(number) * i64::from(sign), unit.trim_end_matches('s')).ok_or(FORM)
+    })
+}
+
+fn step(ms: i64, by: i64, unit: &str) -> Option<i64> {
+    let months = |by: i64| {
+        let day = match u32::try_from(by.unsigned_abs()) {
+            Ok(months) if by <= 0 => months_before(day_of(ms), months)?,
+            _ => return None,
+        };
+        Some(start_of(day) + ms.rem_euclid(DAY_MS))
+    };
+    match unit {
+        "minute" | "min" => Some(ms + by * (HOUR_MS / 60)),
+        "hour" => Some(ms + by * HOUR_MS),
+        "day" => Some(ms + by * DAY_MS),
+        "week" => Some(ms + by * 7 * DAY_MS),
+        "month" | "mon" => months(by),
+        "year" => months(by * 12),
+        _ => None,
+    }
+}
+
+/// The length of an interval of days, hours or minutes, in milliseconds.
+pub(crate) fn length_ms(expr: &Expr) -> Option<i64> {
+    moved(0, &interval(expr)?, 1).ok()
 }
 
 fn field_name(field: &DateTimeField) -> Option<&'static str> {
@@ -197,6 +322,8 @@ fn field_name(field: &DateTimeField) -> Option<&'static str> {
         DateTimeField::Day | DateTimeField::Days => Some("day"),
         DateTimeField::Week(None) | DateTimeField::Weeks => Some("week"),
         DateTimeField::Month | DateTimeField::Months => Some("month"),
+        DateTimeField::Year | DateTimeField::Years => Some("year"),
+        DateTimeField::Minute | DateTimeField::Minutes => Some("minute"),
         _ => None,
     }
 }

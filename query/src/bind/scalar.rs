@@ -4,36 +4,29 @@
 //! text and the public schema only.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectNamePart, Spanned, UnaryOperator,
+    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, ObjectNamePart, Spanned, UnaryOperator,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
-use shoal_schemas::{ColumnRole, ColumnType, TableDef, columns};
 
-use super::literal::literal;
+use super::columns::{Columns, plain_name};
+use super::functions::is_floor;
+use super::literal::{interval, is_utc, is_whole, is_wide, literal};
 use super::unsupported::unsupported;
-use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Compare, Scalar, Type, Value};
+use crate::expr::{Arithmetic, Compare, Scalar, Type, Value};
 
 /// Longest LIKE pattern, in bytes.
-const PATTERN_BYTES_MAX: usize = 256;
-
-/// Resolves expressions over one table.
-pub(super) struct Columns<'a> {
-    pub(super) table: &'a TableDef,
-    pub(super) alias: Option<&'a str>,
-    pub(super) now_ms: i64,
-}
+pub(super) const PATTERN_BYTES_MAX: usize = 256;
 
 impl Columns<'_> {
     /// A condition.
-    pub(super) fn condition(&self, expr: &Expr) -> Result<Scalar, Refusal> {
+    pub(crate) fn condition(&self, expr: &Expr) -> Result<Scalar, Refusal> {
         let bound = self.scalar(expr, Some(Type::Boolean))?;
         self.expect(bound, Type::Boolean, expr)
     }
 
-    fn expect(&self, bound: Scalar, ty: Type, expr: &Expr) -> Result<Scalar, Refusal> {
+    pub(super) fn expect(&self, bound: Scalar, ty: Type, expr: &Expr) -> Result<Scalar, Refusal> {
         match bound.ty() {
             Some(found) if found != ty => {
                 let message = format!("This is a {}, where a {} is needed.", found.name(), ty.name());
@@ -48,9 +41,12 @@ impl Columns<'_> {
     }
 
     /// An expression; literals take the `expected` type.
-    pub(super) fn scalar(&self, expr: &Expr, expected: Option<Type>) -> Result<Scalar, Refusal> {
+    pub(crate) fn scalar(&self, expr: &Expr, expected: Option<Type>) -> Result<Scalar, Refusal> {
         if let Some(value) = literal(expr, expected, self.now_ms)? {
             return Ok(Scalar::Value(value));
+        }
+        if let Some(found) = self.person(expr)? {
+            return Ok(found);
         }
         let not = |negated: bool, bound: Scalar| match negated {
             true => Scalar::Not(Box::new(bound)),
@@ -85,6 +81,16 @@ impl Columns<'_> {
                 let to = self.compare(expr, Compare::LtEq, high)?;
                 Ok(not(*negated, Scalar::And(Box::new(from), Box::new(to))))
             }
+            Expr::Floor { expr: inner, field: CeilFloorKind::DateTimeField(field) } if is_floor(field) => {
+                self.floor(inner, None).ok_or_else(|| unsupported(expr))
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } if matches!(**left, Expr::Floor { .. }) => {
+                match left.as_ref() {
+                    Expr::Floor { expr: inner, field: _ } => self.floor(inner, Some(right)),
+                    _ => None,
+                }
+                .ok_or_else(|| unsupported(left))
+            }
             Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expr),
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(not(true, self.condition(expr)?)),
             Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
@@ -93,6 +99,27 @@ impl Columns<'_> {
             Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
                 Ok(not(*negated, self.like(expr, pattern, true)?))
             }
+            Expr::IsDistinctFrom(left, right) => Ok(not(true, self.same_value(left, right)?)),
+            Expr::IsNotDistinctFrom(left, right) => self.same_value(left, right),
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: _ } => match right.as_ref() {
+                Expr::Array(Array { elem, named: _ }) => self.in_list(left, elem),
+                _ => Err(unsupported(expr)),
+            },
+            Expr::UnaryOp { op: UnaryOperator::Plus, expr } => self.scalar(expr, expected),
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
+                let item = self.number(inner, expected)?;
+                let zero = Scalar::Value(Value::Number(0, scale_of(&item)));
+                self.bounded(Scalar::Arithmetic(Arithmetic::Subtract, Box::new(zero), Box::new(item)), expr)
+            }
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon,
+                expr: inner,
+                data_type,
+                array: false,
+                format: None,
+            } => self.cast(inner, data_type, expr),
+            Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => self.scalar(timestamp, expected),
+            Expr::Extract { field, syntax: _, expr: inner } => self.part(&field.to_string(), inner, expr.span()),
             Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), expected)
             }
@@ -123,27 +150,150 @@ impl Columns<'_> {
             BinaryOperator::LtEq => Compare::LtEq,
             BinaryOperator::Gt => Compare::Gt,
             BinaryOperator::GtEq => Compare::GtEq,
+            BinaryOperator::Plus => return self.arithmetic(Arithmetic::Add, left, right, whole),
+            BinaryOperator::Minus => return self.arithmetic(Arithmetic::Subtract, left, right, whole),
+            BinaryOperator::Multiply => return self.arithmetic(Arithmetic::Multiply, left, right, whole),
+            BinaryOperator::Divide => {
+                let message = "A division can fail on a value, and would tell it. Divide what is released.";
+                let suggestion = "SELECT AVG(duration_ms) / 1000 AS seconds FROM performance WHERE event = 'page_load'";
+                return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));
+            }
             other => {
                 let message = format!("The operator {other} cannot be used on columns of events.");
-                let suggestion = "comparisons, AND, OR, NOT; arithmetic on aggregates, as SUM(a) / COUNT(*)";
+                let suggestion = "SELECT os, COUNT(*) FROM usage WHERE country = 'DE' AND NOT (os = 'ios') GROUP BY os";
                 return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));
             }
         };
         self.compare(left, op, right)
     }
 
-    fn compare(&self, left: &Expr, op: Compare, right: &Expr) -> Result<Scalar, Refusal> {
+    pub(super) fn compare(&self, left: &Expr, op: Compare, right: &Expr) -> Result<Scalar, Refusal> {
         if self.is_literal(left) && !self.is_literal(right) {
             return self.compare(right, op.flipped(), left);
         }
         let item = self.scalar(left, None)?;
-        let other = self.scalar(right, item.ty())?;
+        if item.ty() == Some(Type::Day)
+            && let Some(Value::Time(ms)) = literal(right, None, self.now_ms)?
+        {
+            // The first moment of the day is compared.
+            let day = Scalar::Time(crate::calendar::Grain::Day);
+            let item = if item == Scalar::Day { day } else { item };
+            return Ok(Scalar::Compare(op, Box::new(item), Box::new(Scalar::Value(Value::Time(ms)))));
+        }
+        let (item, other) = match (item.ty(), literal(right, None, self.now_ms)) {
+            // A constant between two units of the column: both sides get finer.
+            (Some(Type::Number { scale }), Ok(Some(Value::Number(units, finer)))) if finer > scale => {
+                let by = 10_i64.checked_pow(u32::from(finer - scale)).unwrap_or(1);
+                match units % by {
+                    0 => (item, Scalar::Value(Value::Number(units / by, scale))),
+                    _ => return Ok(between_units(op, item, units.div_euclid(by), scale)),
+                }
+            }
+            (ty, _) => {
+                let other = self.scalar(right, ty)?;
+                aligned(item, other)
+            }
+        };
         if let (Some(ty), Some(_)) = (item.ty(), other.ty()) {
             let other = self.expect(other, ty, right)?;
             return Ok(Scalar::Compare(op, Box::new(item), Box::new(other)));
         }
         let message = "A comparison with NULL is never true.";
         Err(Refusal::new(Rule::Type, right.span(), message, "IS NULL or IS NOT NULL"))
+    }
+
+    /// `floor(measure / 100) * 100`: the one division that cannot fail.
+    fn floor(&self, inner: &Expr, times: Option<&Expr>) -> Option<Scalar> {
+        match inner {
+            Expr::Nested(inner) => self.floor(inner, times),
+            Expr::BinaryOp { left, op: BinaryOperator::Divide, right } => self.floored(left, right, times),
+            _ => None,
+        }
+    }
+
+    /// IS NOT DISTINCT FROM: never unknown.
+    fn same_value(&self, left: &Expr, right: &Expr) -> Result<Scalar, Refusal> {
+        let is_null = |expr: &Expr| literal(expr, None, self.now_ms).map(|value| value == Some(Value::Null));
+        match (is_null(left)?, is_null(right)?) {
+            (_, true) => return Ok(Scalar::IsNull(Box::new(self.scalar(left, None)?))),
+            (true, false) => return Ok(Scalar::IsNull(Box::new(self.scalar(right, None)?))),
+            (false, false) => {}
+        }
+        let same = self.compare(left, Compare::Eq, right)?;
+        let same = Scalar::Coalesce(vec![same, Scalar::Value(Value::Boolean(false))]);
+        if self.is_literal(left) || self.is_literal(right) {
+            return Ok(same);
+        }
+        let null = |expr: &Expr| Ok::<_, Refusal>(Box::new(Scalar::IsNull(Box::new(self.scalar(expr, None)?))));
+        Ok(Scalar::Or(Box::new(same), Box::new(Scalar::And(null(left)?, null(right)?))))
+    }
+
+    /// A number; a constant takes the scale it is written with.
+    pub(super) fn number(&self, expr: &Expr, expected: Option<Type>) -> Result<Scalar, Refusal> {
+        let item = match literal(expr, None, self.now_ms)? {
+            Some(value) => Scalar::Value(value),
+            None => self.scalar(expr, expected)?,
+        };
+        match item.ty() {
+            Some(Type::Number { .. }) | None => Ok(item),
+            Some(other) => {
+                let message = format!("This is a {}, where a number is needed.", other.name());
+                let suggestion = "SELECT SUM(amount) FROM usage WHERE event = 'purchase'";
+                Err(Refusal::new(Rule::Type, expr.span(), message, suggestion))
+            }
+        }
+    }
+
+    fn arithmetic(&self, op: Arithmetic, left: &Expr, right: &Expr, whole: &Expr) -> Result<Scalar, Refusal> {
+        if interval(right).is_some() {
+            return Err(unsupported(right));
+        }
+        let (left, right) = (self.number(left, None)?, self.number(right, None)?);
+        let (left, right) = match op {
+            Arithmetic::Add | Arithmetic::Subtract => {
+                let (mut left, mut right) = (left, right);
+                let scale = scale_of(&left).max(scale_of(&right));
+                left = finer(left, scale);
+                right = finer(right, scale);
+                (left, right)
+            }
+            Arithmetic::Multiply => (left, right),
+        };
+        self.bounded(Scalar::Arithmetic(op, Box::new(left), Box::new(right)), whole)
+    }
+
+    /// A number whose bounds are known and small enough.
+    pub(super) fn bounded(&self, item: Scalar, expr: &Expr) -> Result<Scalar, Refusal> {
+        if self.interval(&item).is_some() {
+            return Ok(item);
+        }
+        let message = "Numbers can be computed from measures and constants, as long as no result is above 2^52.";
+        let suggestion = "SELECT SUM(items * 2) FROM usage WHERE event = 'purchase'";
+        Err(Refusal::new(Rule::Expression, expr.span(), message, suggestion))
+    }
+
+    /// A cast that cannot fail.
+    fn cast(&self, inner: &Expr, to: &DataType, whole: &Expr) -> Result<Scalar, Refusal> {
+        let item = self.scalar(inner, None)?;
+        let one = |n| Scalar::Value(Value::Number(n, 0));
+        match (item.ty(), to) {
+            (Some(Type::Time), DataType::Date) if matches!(item, Scalar::Time(crate::calendar::Grain::Hour | crate::calendar::Grain::Day)) => {
+                Ok(Scalar::Day)
+            }
+            (Some(Type::Day), DataType::Date) | (Some(Type::Time), DataType::Timestamp(None, _)) => Ok(item),
+            (Some(Type::Day), DataType::Timestamp(None, _)) if item == Scalar::Day => {
+                Ok(Scalar::Time(crate::calendar::Grain::Day))
+            }
+            (Some(Type::Text), DataType::Text | DataType::Varchar(None) | DataType::CharacterVarying(None)) => Ok(item),
+            (Some(Type::Number { .. }), ty) if is_wide(ty) => Ok(item),
+            (Some(Type::Number { scale: 0 }), ty) if is_whole(ty) || matches!(ty, DataType::Int(None) | DataType::Integer(None)) => Ok(item),
+            (Some(Type::Boolean), DataType::Bool | DataType::Boolean) => Ok(item),
+            (Some(Type::Boolean), ty) if is_whole(ty) || matches!(ty, DataType::Int(None) | DataType::Int4(None) | DataType::Integer(None)) => {
+                let not = Scalar::Not(Box::new(item.clone()));
+                Ok(Scalar::Case { branches: vec![(item, one(1)), (not, one(0))], otherwise: None })
+            }
+            _ => Err(unsupported(whole)),
+        }
     }
 
     fn in_list(&self, expr: &Expr, list: &[Expr]) -> Result<Scalar, Refusal> {
@@ -202,7 +352,7 @@ impl Columns<'_> {
     }
 
     /// An expression of the type that its siblings have.
-    fn same(&self, expr: &Expr, ty: &mut Option<Type>) -> Result<Scalar, Refusal> {
+    pub(super) fn same(&self, expr: &Expr, ty: &mut Option<Type>) -> Result<Scalar, Refusal> {
         let bound = self.scalar(expr, *ty)?;
         match *ty {
             Some(ty) => self.expect(bound, ty, expr),
@@ -212,111 +362,10 @@ impl Columns<'_> {
             }
         }
     }
-
-    fn function(&self, function: &Function, expected: Option<Type>) -> Result<Scalar, Refusal> {
-        let span = function.span();
-        let Some((name, args)) = plain_call(function) else {
-            return Err(not_a_function(span));
-        };
-        match (name.as_str(), args.as_slice()) {
-            ("upper" | "lower", [item]) => {
-                let bound = self.scalar(item, Some(Type::Text))?;
-                let bound = Box::new(self.expect(bound, Type::Text, item)?);
-                Ok(if name == "upper" { Scalar::Upper(bound) } else { Scalar::Lower(bound) })
-            }
-            ("coalesce", [_, ..]) => {
-                let mut ty = expected;
-                let items = args.iter().map(|arg| self.same(arg, &mut ty));
-                Ok(Scalar::Coalesce(items.collect::<Result<_, _>>()?))
-            }
-            ("date_trunc", [grain, item]) => {
-                let grain = match literal(grain, Some(Type::Text), self.now_ms)? {
-                    Some(Value::Text(text)) => Grain::parse(&text),
-                    _ => None,
-                };
-                let item = self.scalar(item, None)?;
-                match (grain, item) {
-                    (Some(grain), Scalar::Time(_)) => Ok(Scalar::Time(grain)),
-                    (Some(grain @ (Grain::Day | Grain::Week | Grain::Month)), Scalar::Day) => {
-                        Ok(Scalar::Time(grain))
-                    }
-                    _ => {
-                        let message = "date_trunc takes 'hour', 'day', 'week' or 'month', and time.";
-                        let suggestion = "date_trunc('day', time)";
-                        Err(Refusal::new(Rule::Function, span, message, suggestion))
-                    }
-                }
-            }
-            _ => Err(not_a_function(span)),
-        }
-    }
-
-    fn qualified(&self, parts: &[Ident], span: Span) -> Result<Scalar, Refusal> {
-        match parts {
-            [table, name]
-                if self.alias.unwrap_or(self.table.kind.as_str()).eq_ignore_ascii_case(&table.value) =>
-            {
-                self.column(name)
-            }
-            _ => {
-                let message = "This name does not belong to the table of the query.";
-                Err(Refusal::new(Rule::Column, span, message, "the column's name alone"))
-            }
-        }
-    }
-
-    /// The column of a name, in lower case unless quoted.
-    pub(super) fn column(&self, ident: &Ident) -> Result<Scalar, Refusal> {
-        let name = plain_name(ident);
-        match name.as_str() {
-            "region" => return Ok(Scalar::Region),
-            columns::DAY => return Ok(Scalar::Day),
-            columns::TIME => return Ok(Scalar::Time(Grain::Hour)),
-            _ => {}
-        }
-        let column = self.table.column(&name).map(|(_, column)| column);
-        let (role, ty) = match column {
-            Some(column) => (&column.role, column.ty),
-            None => return Err(self.unknown(ident)),
-        };
-        let ty = match (role, ty) {
-            (ColumnRole::Measure(measure), _) => Type::Number { scale: measure.scale },
-            (ColumnRole::Dimension { .. }, ColumnType::Boolean) => Type::Boolean,
-            (ColumnRole::Dimension { .. }, ColumnType::Text) => Type::Text,
-            (ColumnRole::Dimension { .. }, ColumnType::Integer) => Type::Number { scale: 0 },
-            (ColumnRole::Unit, _) => {
-                let message = format!("`{name}` exists inside COUNT(DISTINCT {name}) only.");
-                let suggestion = format!("COUNT(DISTINCT {name})");
-                return Err(Refusal::new(Rule::Column, ident.span, message, suggestion));
-            }
-            (ColumnRole::Dimension { .. } | ColumnRole::Hidden | ColumnRole::Time, _) => {
-                return Err(self.unknown(ident));
-            }
-        };
-        Ok(Scalar::Column { name, ty })
-    }
-
-    /// Hidden columns and columns that never were are told apart by nobody.
-    fn unknown(&self, ident: &Ident) -> Refusal {
-        let shown = |role: &ColumnRole| !matches!(role, ColumnRole::Hidden | ColumnRole::Unit);
-        let names: Vec<&str> = std::iter::once("region")
-            .chain(self.table.columns.iter().filter(|c| shown(&c.role)).map(|c| c.name.as_str()))
-            .collect();
-        let message = format!("There is no such column in {}.", self.table.kind);
-        Refusal::new(Rule::Column, ident.span, message, format!("one of {}", names.join(", ")))
-    }
-}
-
-/// An identifier as SQL reads it: in lower case unless quoted.
-pub(super) fn plain_name(ident: &Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_ascii_lowercase(),
-    }
 }
 
 /// Name (lower case) and arguments of a call that has nothing else.
-pub(super) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
+pub(crate) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
     let Function {
         name,
         uses_odbc_syntax: false,
@@ -343,8 +392,52 @@ pub(super) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
     (clauses.is_empty() && within_group.is_empty()).then_some((plain_name(name), args?))
 }
 
-fn not_a_function(span: Span) -> Refusal {
-    let message = "This function cannot be used on columns of events.";
-    let suggestion = "upper, lower, coalesce, date_trunc, CASE; aggregates: COUNT, SUM, AVG";
-    Refusal::new(Rule::Function, span, message, suggestion)
+/// The decimal places of a number.
+pub(crate) fn scale_of(item: &Scalar) -> u8 {
+    match item.ty() {
+        Some(Type::Number { scale }) => scale,
+        _ => 0,
+    }
+}
+
+/// The same number with more decimal places.
+pub(super) fn finer(item: Scalar, scale: u8) -> Scalar {
+    let by = scale.saturating_sub(scale_of(&item));
+    let factor = 10_i64.checked_pow(u32::from(by)).unwrap_or(i64::MAX);
+    match item {
+        item if by == 0 => item,
+        Scalar::Value(Value::Number(units, _)) => Scalar::Value(Value::Number(units.saturating_mul(factor), scale)),
+        Scalar::Value(value) => Scalar::Value(value),
+        item => {
+            let factor = Scalar::Value(Value::Number(factor, by));
+            Scalar::Arithmetic(Arithmetic::Multiply, Box::new(item), Box::new(factor))
+        }
+    }
+}
+
+/// Two numbers with as many decimal places each.
+fn aligned(left: Scalar, right: Scalar) -> (Scalar, Scalar) {
+    match (left.ty(), right.ty()) {
+        (Some(Type::Number { scale: a }), Some(Type::Number { scale: b })) if a != b => {
+            let scale = a.max(b);
+            (finer(left, scale), finer(right, scale))
+        }
+        _ => (left, right),
+    }
+}
+
+/// A comparison with a constant that lies above `units` and below the next unit.
+fn between_units(op: Compare, item: Scalar, units: i64, scale: u8) -> Scalar {
+    let unit = |units| Box::new(Scalar::Value(Value::Number(units, scale)));
+    let is_null = Scalar::IsNull(Box::new(item.clone()));
+    let never = |value| Scalar::Case {
+        branches: vec![(Scalar::Not(Box::new(is_null)), Scalar::Value(Value::Boolean(value)))],
+        otherwise: None,
+    };
+    match op {
+        Compare::Lt | Compare::LtEq => Scalar::Compare(Compare::LtEq, Box::new(item), unit(units)),
+        Compare::Gt | Compare::GtEq => Scalar::Compare(Compare::GtEq, Box::new(item), unit(units.saturating_add(1))),
+        Compare::Eq => never(false),
+        Compare::NotEq => never(true),
+    }
 }

@@ -17,7 +17,7 @@ use crate::private_query::DayRange;
 /// Days of a query that names none.
 const DAYS_DEFAULT: i32 = 30;
 /// Most days of one query.
-const DAYS_MAX: u64 = 400;
+const DAYS_MAX: i32 = 400;
 
 fn arms<'s>(filter: Option<&'s Scalar>, out: &mut Vec<&'s Scalar>) {
     match filter {
@@ -31,7 +31,7 @@ fn arms<'s>(filter: Option<&'s Scalar>, out: &mut Vec<&'s Scalar>) {
 }
 
 /// The values that a text column (or `region`) must have; none when any.
-pub(super) fn pinned(filter: Option<&Scalar>, column: &str) -> Option<BTreeSet<String>> {
+pub(crate) fn pinned(filter: Option<&Scalar>, column: &str) -> Option<BTreeSet<String>> {
     let is_it = |item: &Scalar| match item {
         Scalar::Region => column == "region",
         Scalar::Column { name, .. } => name == column,
@@ -62,85 +62,87 @@ pub(super) fn pinned(filter: Option<&Scalar>, column: &str) -> Option<BTreeSet<S
     pinned
 }
 
-/// First and last day that a condition lets through, where it says so.
-fn bounds(filter: Option<&Scalar>) -> (Option<i32>, Option<i32>) {
+/// First and last day that one arm lets through, and whether it says nothing else.
+fn span(arm: &Scalar) -> (Option<i32>, Option<i32>, bool) {
+    match arm {
+        Scalar::Compare(op, item, other) => match (item.as_ref(), other.as_ref(), op) {
+            (Scalar::Day, Scalar::Value(Value::Day(day)), Compare::Eq) => (Some(*day), Some(*day), true),
+            (Scalar::Day, Scalar::Value(Value::Day(day)), Compare::GtEq) => (Some(*day), None, true),
+            (Scalar::Day, Scalar::Value(Value::Day(day)), Compare::LtEq) => (None, Some(*day), true),
+            (Scalar::Time(Grain::Hour), Scalar::Value(Value::Time(ms)), Compare::Eq) => {
+                (Some(day_of(*ms)), Some(day_of(*ms)), false)
+            }
+            (Scalar::Time(Grain::Hour), Scalar::Value(Value::Time(ms)), Compare::GtEq) => {
+                (Some(day_of(*ms)), None, false)
+            }
+            (Scalar::Time(Grain::Hour), Scalar::Value(Value::Time(ms)), Compare::LtEq) => {
+                (None, Some(day_of(*ms)), false)
+            }
+            _ => (None, None, false),
+        },
+        Scalar::In(item, values) if **item == Scalar::Day => {
+            let days = || {
+                values.iter().filter_map(|value| match value {
+                    Value::Day(day) => Some(*day),
+                    _ => None,
+                })
+            };
+            let (first, last) = (days().min(), days().max());
+            let span = DayRange { first: first.unwrap_or(0), last: last.unwrap_or(-1) };
+            (first, last, span.len() == values.len() as u64)
+        }
+        _ => (None, None, false),
+    }
+}
+
+/// First and last day that a condition lets through, where it says so, and the rest of the condition.
+fn bounds(filter: Option<&Scalar>) -> (Option<i32>, Option<i32>, Option<Scalar>) {
     let mut all = Vec::new();
     arms(filter, &mut all);
     let (mut first, mut last): (Option<i32>, Option<i32>) = (None, None);
-    let mut narrow = |from: Option<i32>, to: Option<i32>| {
+    let mut rest: Option<Scalar> = None;
+    for arm in all {
+        let (from, to, is_exact) = span(arm);
         first = first.max(from);
         last = match (last, to) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-    };
-    for arm in all {
-        match arm {
-            Scalar::Compare(op, item, other) => match (item.as_ref(), other.as_ref()) {
-                (Scalar::Day, Scalar::Value(Value::Day(day))) => {
-                    let (from, to) = (Some(*day), Some(*day));
-                    match op {
-                        Compare::Eq => narrow(from, to),
-                        Compare::GtEq => narrow(from, None),
-                        Compare::Gt => narrow(from.map(|d| d.saturating_add(1)), None),
-                        Compare::LtEq => narrow(None, to),
-                        Compare::Lt => narrow(None, to.map(|d| d.saturating_sub(1))),
-                        Compare::NotEq => {}
-                    }
-                }
-                (Scalar::Time(grain), Scalar::Value(Value::Time(ms))) => {
-                    let wide = match grain {
-                        Grain::Hour | Grain::Day => 0,
-                        Grain::Week => 6,
-                        Grain::Month => 30,
-                    };
-                    let to = |ms: i64| Some(day_of(ms).saturating_add(wide));
-                    match op {
-                        Compare::Eq => narrow(Some(day_of(*ms)), to(*ms)),
-                        Compare::GtEq | Compare::Gt => narrow(Some(day_of(*ms)), None),
-                        Compare::LtEq => narrow(None, to(*ms)),
-                        Compare::Lt => narrow(None, to(ms.saturating_sub(1))),
-                        Compare::NotEq => {}
-                    }
-                }
-                _ => {}
-            },
-            Scalar::In(item, values) if **item == Scalar::Day => {
-                let days = || {
-                    values.iter().filter_map(|v| match v {
-                        Value::Day(day) => Some(*day),
-                        _ => None,
-                    })
-                };
-                narrow(days().min(), days().max());
-            }
-            _ => {}
+        if !is_exact {
+            rest = Some(match rest.take() {
+                Some(before) => Scalar::And(Box::new(before), Box::new(arm.clone())),
+                None => arm.clone(),
+            });
         }
     }
-    (first, last)
+    (first, last, rest.and_then(crate::expr::filter))
 }
 
-/// The days that are read, and the first readable day of each programme among them.
-pub(super) struct Readable {
-    pub(super) days: DayRange,
-    pub(super) cutoffs: Vec<(Programme, i32)>,
-    pub(super) notes: Vec<String>,
+/// The days that are asked, the first readable day of each programme, and what the condition says besides the days.
+pub(crate) struct Readable {
+    pub(crate) days: DayRange,
+    pub(crate) cutoffs: Vec<(Programme, i32)>,
+    pub(crate) filter: Option<Scalar>,
+    pub(crate) notes: Vec<String>,
 }
 
-/// Days from the condition, within what retention still allows.
+fn refused(message: String) -> Refusal {
+    let suggestion = "SELECT day, COUNT(*) FROM usage WHERE day >= current_date - 6 GROUP BY day";
+    Refusal::new(Rule::Range, Span::empty(), message, suggestion)
+}
+
+/// Days from the condition, up to today; `usual` when it names none. Days whose events have expired are among them:
+/// answers that were released about them stay.
 ///
 /// # Errors
-/// When no readable day is left, or there are too many.
-pub(super) fn readable(
+/// When no day is left, or there are too many.
+pub(crate) fn readable(
     registry: &Registry,
     kind: Kind,
     filter: Option<&Scalar>,
     now_ms: i64,
+    usual: Option<DayRange>,
 ) -> Result<Readable, Refusal> {
-    let refuse = |message: String| {
-        let suggestion = "WHERE day >= current_date - 6";
-        Refusal::new(Rule::Range, Span::empty(), message, suggestion)
-    };
     let today = day_of(now_ms);
     let asked = pinned(filter, columns::PROGRAMME);
     let cutoffs: Vec<(Programme, i32)> = Programme::ALL
@@ -152,37 +154,64 @@ pub(super) fn readable(
         })
         .collect();
     let Some(oldest) = cutoffs.iter().map(|(_, day)| *day).min() else {
-        return Err(refuse(format!("There is no such programme to read {kind} of.")));
+        return Err(refused(format!("There is no such programme to read {kind} of.")));
     };
     let mut notes = Vec::new();
-    let (from, to) = bounds(filter);
-    let last = to.unwrap_or(today).min(today);
-    let mut first = from.unwrap_or_else(|| last.saturating_sub(DAYS_DEFAULT - 1));
-    if from.is_none() {
-        notes.push(format!(
-            "No first day was given: {} days are read, from {} on.",
-            DAYS_DEFAULT,
-            day_text(first)
-        ));
+    let (from, to, rest) = bounds(filter);
+    let usual = usual.filter(|_| from.is_none() && to.is_none());
+    let last = to.or(usual.map(|days| days.last)).unwrap_or(today).min(today);
+    let mut first = from
+        .or(usual.map(|days| days.first))
+        .unwrap_or_else(|| last.saturating_sub(DAYS_DEFAULT - 1));
+    if from.is_none() && usual.is_none() {
+        let from = day_text(first);
+        notes.push(format!("No first day was given: {DAYS_DEFAULT} days are read, from {from} on."));
     }
-    if first < oldest {
-        first = oldest;
+    let longest = last.saturating_sub(DAYS_MAX - 1);
+    if first < longest && longest <= oldest {
+        first = longest;
+        notes.push(format!("The last {DAYS_MAX} days are asked, from {} on.", day_text(first)));
+    }
+    let days = DayRange { first, last };
+    if days.is_empty() {
+        let today = day_text(today);
+        return Err(refused(format!("No day is left; the last one that can be asked is {today}.")));
+    }
+    if days.first < longest {
+        return Err(refused(format!("More than {DAYS_MAX} days cannot be asked at once.")));
+    }
+    expired(&cutoffs, oldest, days, &mut notes);
+    Ok(Readable { days, cutoffs, filter: rest, notes })
+}
+
+fn expired(cutoffs: &[(Programme, i32)], oldest: i32, days: DayRange, notes: &mut Vec<String>) {
+    if days.first < oldest {
         let day = day_text(oldest);
-        notes.push(format!("Events before {day} have expired and are not read."));
+        notes.push(format!("Events before {day} have expired; of those days only what was released is left."));
     }
-    for (programme, day) in &cutoffs {
-        if *day > first && cutoffs.len() > 1 {
+    for (programme, day) in cutoffs {
+        if *day > days.first && *day != oldest {
             let day = day_text(*day);
             notes.push(format!("Events of {programme} before {day} have expired."));
         }
     }
-    let days = DayRange { first, last };
-    if days.is_empty() {
-        let (first, last) = (day_text(oldest), day_text(today));
-        return Err(refuse(format!("No day is left; readable are {first} to {last}.")));
+}
+
+/// The days of which events can be read: [`readable`] without those that have expired for every programme.
+///
+/// # Errors
+/// As [`readable`], and when all days have expired.
+pub(crate) fn unexpired(
+    registry: &Registry,
+    kind: Kind,
+    filter: Option<&Scalar>,
+    now_ms: i64,
+) -> Result<Readable, Refusal> {
+    let mut readable = readable(registry, kind, filter, now_ms, None)?;
+    let oldest = readable.cutoffs.iter().map(|(_, day)| *day).min().unwrap_or(i32::MIN);
+    readable.days.first = readable.days.first.max(oldest);
+    match readable.days.is_empty() {
+        true => Err(refused("No day is left of which events can be read.".to_owned())),
+        false => Ok(readable),
     }
-    if days.len() > DAYS_MAX {
-        return Err(refuse(format!("More than {DAYS_MAX} days cannot be asked at once.")));
-    }
-    Ok(Readable { days, cutoffs, notes })
 }

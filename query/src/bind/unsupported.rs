@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Spanned};
 use crate::error::{Refusal, Rule};
 
 /// The refusal of an expression that no list has.
-pub(super) fn unsupported(expr: &Expr) -> Refusal {
+pub(crate) fn unsupported(expr: &Expr) -> Refusal {
     let (message, suggestion) = match expr {
         Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_) => {
             ("A subquery cannot be used here.", "a list of literals")

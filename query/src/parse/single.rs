@@ -1,4 +1,4 @@
-//! Stage 1: text -> [`ParsedQuery`]. One SELECT over one name; every other statement and clause is refused here.
+//! Text -> [`ParsedQuery`], for the engine that takes one SELECT apart itself. One SELECT over one name; every other statement and clause is refused here.
 //!
 //! Invariants: the statement's structs are taken apart without `..`, so a parser that learns a new clause does not
 //! compile until somebody has decided about it. Text, tokens and depth are capped before anything else looks at them.
@@ -9,20 +9,10 @@ use datafusion::sql::sqlparser::ast::{
     OrderByKind, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, Statement,
     TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, WildcardAdditionalOptions,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Location, Span, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::{SHAPE, one};
 use crate::error::{Refusal, Rule};
-
-/// Longest text, in bytes.
-pub(crate) const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// Most tokens; also bounds the number of nodes.
-pub(crate) const TOKENS_MAX: usize = 4_000;
-/// Deepest nesting.
-pub(crate) const DEPTH_MAX: usize = 40;
-
-const SHAPE: &str = "SELECT <keys>, COUNT(*) FROM <table> WHERE <filter> GROUP BY <keys>";
 
 /// One SELECT over one name, nothing resolved yet.
 pub struct ParsedQuery {
@@ -54,47 +44,10 @@ pub(crate) struct Order {
 /// # Errors
 /// A refusal that depends on the text alone.
 pub fn parse(text: &str) -> Result<ParsedQuery, Refusal> {
-    let start = Span::empty();
-    if text.len() > TEXT_BYTES_MAX {
-        let message = format!("The text is longer than {TEXT_BYTES_MAX} bytes.");
-        return Err(Refusal::new(Rule::Size, start, message, "a shorter query"));
-    }
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| {
-        let span = Span::new(e.location, e.location);
-        Refusal::new(Rule::Syntax, span, format!("{}.", e.message), SHAPE)
-    })?;
-    if tokens.len() > TOKENS_MAX {
-        let message = format!("The text has more than {TOKENS_MAX} tokens.");
-        return Err(Refusal::new(Rule::Size, start, message, "a shorter query"));
-    }
-    let mut statements = Parser::new(&dialect)
-        .with_recursion_limit(DEPTH_MAX)
-        .with_tokens_with_locations(tokens)
-        .parse_statements()
-        .map_err(syntax)?;
-    let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
-        return Err(Refusal::new(Rule::Statement, start, "There must be exactly one statement.", SHAPE));
-    };
-    match statement {
+    match one(text)? {
         Statement::Query(query) => self::query(*query, true),
         other => Err(Refusal::new(Rule::Statement, other.span(), "Only SELECT is answered.", SHAPE)),
     }
-}
-
-/// The parser's own message, with its place moved from the text into the refusal.
-fn syntax(error: ParserError) -> Refusal {
-    let text = match error {
-        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
-        ParserError::RecursionLimitExceeded => {
-            let message = format!("Nesting is deeper than {DEPTH_MAX}.");
-            return Refusal::new(Rule::Size, Span::empty(), message, "a flatter query");
-        }
-    };
-    let (message, place) = text.split_once(" at Line: ").unwrap_or((&text, "1, Column: 1"));
-    let mut numbers = place.split(", Column: ").map(|n| n.trim().parse().unwrap_or(1));
-    let at = Location::new(numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
-    Refusal::new(Rule::Syntax, Span::new(at, at), format!("{message}."), SHAPE)
 }
 
 fn clause(present: bool, span: Span, name: &str) -> Result<(), Refusal> {

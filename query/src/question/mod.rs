@@ -1,0 +1,79 @@
+//! Stage 2: a statement -> the releases it needs and the text that stands above them.
+//!
+//! ```text
+//! SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE n > 9
+//!                    `-------------- one release, r0 ---------------'
+//! SELECT "os", "n" FROM (SELECT "k0" AS "os", "a0" AS "n" FROM "r0") AS "t" WHERE "n" > 9
+//! ```
+//! The private parts of a statement are the SELECTs over a protected table, over a template of one, or over a subquery
+//! that has a row for each subject. Each becomes a [`PrivateQuery`], and in the text a SELECT over the table `r<i>` with
+//! the keys `k<j>` and the aggregates `a<j>`. Private parts that ask the same are one release.
+//!
+//! Invariants: after this no name of a protected table or of its columns is left in the text. Everything depends on the
+//! text, the public schema, the key's regions and the time of the request. Not here: prices, the plan of the text.
+//!
+//! - `split`: queries, CTEs and relations; `naming`: names of output columns
+//! - `source`: what a private SELECT reads; `person`, `templates`, `members`: rows that are no events
+//! - `private`: one private SELECT; `release`: its [`PrivateQuery`]
+//! - `above`: expressions over released rows
+
+mod above;
+mod members;
+mod naming;
+mod person;
+mod private;
+mod release;
+mod source;
+mod split;
+mod templates;
+
+use shoal_schemas::{Region, Registry};
+
+use self::split::Split;
+use crate::error::QueryError;
+use crate::parse::statement;
+use crate::private_query::PrivateQuery;
+
+pub(crate) use self::above::FUNCTIONS_ABOVE;
+
+/// A statement, taken apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// Whether only the plan and the price are asked.
+    pub(crate) explain: bool,
+    /// What is asked of events; the text names them `r0`, `r1`, ..
+    pub(crate) releases: Vec<PrivateQuery>,
+    pub(crate) free: FreeText,
+    /// What the reader of an answer should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// SQL over released tables only.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FreeText {
+    pub(crate) sql: String,
+}
+
+/// Takes a statement apart, for a key that may ask `regions`, at `now_ms`.
+///
+/// # Errors
+/// [`QueryError::Refused`], and [`QueryError::NotAllowed`] for a region that the key does not reach.
+pub(crate) fn ask(
+    text: &str,
+    registry: &Registry,
+    regions: &[Region],
+    now_ms: i64,
+) -> Result<Question, QueryError> {
+    let mut parsed = statement(text)?;
+    let mut split = Split::new(registry, regions, now_ms);
+    split.query(&mut parsed.query)?;
+    naming::unique(&parsed.query)?;
+    let mut notes: Vec<String> = Vec::new();
+    for note in split.releases.iter().flat_map(|query| &query.notes) {
+        if !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
+    let free = FreeText { sql: parsed.query.to_string() };
+    Ok(Question { explain: parsed.explain, releases: split.releases, free, notes })
+}
