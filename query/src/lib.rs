@@ -11,7 +11,8 @@
 //! - `expr`: total expressions; `calendar`: days and hours
 //! - `charge`: price and noise
 //! - `epochs`: when a day is answered, and with which share of its budget
-//! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service
+//! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service;
+//!   `budget`: what is left of it, for everyone
 //! - `execute`: bounded, exact totals of each region
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
 //! - `free`: what stands above a release
@@ -21,6 +22,7 @@
 //! Not here: bounding, sampling and budgets themselves (`shoal-privacy`), files (`shoal-storage`), HTTP (`shoal-server`).
 
 mod bind;
+mod budget;
 mod calendar;
 mod charge;
 mod config;
@@ -42,6 +44,9 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use budget::{
+    BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer,
+};
 pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
 pub use engine::{AnalystGrant, Engine, QueryRequest, Role};

@@ -23,7 +23,7 @@ use crate::epochs::Epoch;
 use crate::error::{QueryError, Refusal};
 use crate::execute::{Failure, Raw};
 use crate::ledger::{Budget, Claim, Payment};
-use crate::pieces::{Piece, Wanted, form, wanted};
+use crate::pieces::{Piece, Wanted, wanted};
 use crate::private_query::DayRange;
 
 /// The circumstances of a question.
@@ -273,8 +273,7 @@ fn noisy_pieces(
             false => buckets.iter().position(|bucket| bucket.days == piece.days).ok_or(Failure)?,
         };
         let exact = Exact { charged, totals, piece, bucket };
-        let form = form(&charged.query, piece.region, piece.days);
-        sealed.push((piece.id, noisy(&exact, &form, &mut entropy, rows_max)?.encode()?));
+        sealed.push((piece.id, noisy(&exact, &mut entropy, rows_max)?.encode()?));
     }
     Ok(sealed)
 }
