@@ -17,8 +17,8 @@ use shoal_schemas::{Kind, Region};
 use shoal_storage::{Block, BudgetLedger};
 use tokio::time::Instant;
 
-use super::answer::Answered;
-use super::{Asked, NoAnswer, Paid, answer, quote};
+use super::answer::{Answered, NoAnswer};
+use super::{Asked, Paid, answer, quote};
 use crate::charge::ChargedQuery;
 use crate::epochs::Epochs;
 use crate::execute::{Cells, Failure, Raw, RegionTotals};
