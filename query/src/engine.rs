@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::answer_times::AnswerClock;
 use crate::audit::{Audit, Entry, Outcome, Source};
 use crate::bind::{CELLS_MAX, bind};
+use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest};
 use crate::calendar::{DAY_MS, day_of, start_of};
 use crate::charge::{Caps, ChargedQuery, charge};
 use crate::config::QueryConfig;
@@ -175,6 +176,19 @@ impl Engine {
     /// What can be asked with a key.
     pub fn tables(&self, grant: &AnalystGrant) -> TablesAnswer {
         tables(&self.registry, &grant.regions, &self.config)
+    }
+
+    /// What blocks have spent and have left, of the regions that a key reaches.
+    ///
+    /// # Errors
+    /// [`BudgetError`]
+    pub async fn budget(
+        &self,
+        grant: &AnalystGrant,
+        request: &BudgetRequest,
+        now_ms: i64,
+    ) -> Result<BudgetAnswer, BudgetError> {
+        self.budget.list(&grant.regions, request, now_ms).await
     }
 
     /// Answers a question at `now_ms` (milliseconds since 1970, UTC).

@@ -199,7 +199,7 @@ fn order(piece: &Piece) -> PieceOrder {
 }
 
 /// Runs a blocking call of the ledger. Its error is for the operator's log: it names a file, never a row.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, shoal_storage::StorageError> + Send + 'static,
 ) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(call).await.map_err(|_| Failure)?;

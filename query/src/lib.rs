@@ -11,7 +11,8 @@
 //! - `expr`: total expressions; `calendar`: days and hours
 //! - `charge`: price and noise
 //! - `epochs`: when a day is answered, and with which share of its budget
-//! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service
+//! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service;
+//!   `budget`: what is left of it, for everyone
 //! - `execute`: bounded, exact totals of each region
 //! - `above`: what stands above a release, in a worker process; `free`: its predecessor
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
@@ -25,6 +26,7 @@ mod above;
 mod answer_times;
 mod audit;
 mod bind;
+mod budget;
 mod calendar;
 mod charge;
 mod config;
@@ -50,6 +52,9 @@ mod tests;
 
 pub use above::worker::{WorkerLimits, run as run_worker};
 pub use audit::Audit;
+pub use budget::{
+    BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer,
+};
 pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
 pub use engine::{AnalystGrant, Engine, QueryRequest, Role};

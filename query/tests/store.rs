@@ -60,22 +60,35 @@ fn part(registry: &Registry, day: i32, subjects: u32) -> Part {
 struct World {
     engine: Engine,
     grant: AnalystGrant,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 async fn world(days: &[(i32, u32)]) -> World {
     let root = tempfile::tempdir().unwrap();
-    let url = url::Url::from_directory_path(root.path()).unwrap();
-    let registry = Arc::new(Registry::load(None).unwrap());
+    append(root.path(), days, 1).await;
+    opened(root).await
+}
+
+/// Rows of `subjects` people on each of these days, as the `version`th batch.
+async fn append(root: &std::path::Path, days: &[(i32, u32)], version: i64) {
+    let url = url::Url::from_directory_path(root).unwrap();
+    let registry = Registry::load(None).unwrap();
     let store = Store::open(&url).await.unwrap();
     let table = store.table(Region::De, registry.table(Kind::Usage)).await.unwrap();
     let parts = days.iter().map(|(day, subjects)| part(&registry, *day, *subjects)).collect();
-    table.append(parts, "log-DE", 1).await.unwrap();
+    table.append(parts, "log-DE", version).await.unwrap();
+}
+
+/// A service over a directory.
+async fn opened(root: tempfile::TempDir) -> World {
+    let url = url::Url::from_directory_path(root.path()).unwrap();
+    let registry = Arc::new(Registry::load(None).unwrap());
+    let store = Store::open(&url).await.unwrap();
     let config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let grant = AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: vec![Region::De] };
     let ledger = BudgetLedger::open(root.path()).unwrap();
-    World { engine: Engine::new(store, ledger, registry, config, metrics), grant, _root: root }
+    World { engine: Engine::new(store, ledger, registry, config, metrics), grant, root }
 }
 
 async fn ask(world: &World, sql: &str, now_ms: i64) -> Result<serde_json::Value, QueryError> {
@@ -117,6 +130,30 @@ async fn an_expired_file_that_is_still_there_is_not_read() {
     assert_near(&ask(&world, sql, noon).await.unwrap()["rows"][0], "n", 4_000.0);
     let midnight = i64::from(TODAY + 1) * DAY_MS;
     assert_near(&ask(&world, sql, midnight).await.unwrap()["rows"][0], "n", 1_000.0);
+}
+
+#[tokio::test]
+async fn late_data_and_a_restart_do_not_change_an_answer_but_the_next_epoch_does() {
+    let world = world(&[(TODAY, 1_000)]).await;
+    let sql = "SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day = '2026-11-22' AND os = 'ios'";
+    let (hour, noon) = (3_600_000, i64::from(TODAY) * DAY_MS + DAY_MS / 2);
+    let first = ask(&world, sql, noon).await.unwrap();
+    assert_eq!(
+        (first["cost"]["blocks_charged"].as_u64(), first["cost"]["pieces"].as_u64()),
+        (Some(1), Some(1))
+    );
+    assert_eq!(first["cost"]["rho_left_min"], "0.098");
+    let World { engine, root, .. } = world;
+    drop(engine);
+    append(root.path(), &[(TODAY, 9_000)], 2).await;
+    let world = opened(root).await;
+    let again = ask(&world, sql, noon + hour - 1).await.unwrap();
+    assert_eq!(first["rows"], again["rows"]);
+    assert_eq!(again["cost"]["blocks_charged"], 0);
+    assert_eq!(again["cost"]["pieces_from_ledger"], 1);
+    let next = ask(&world, sql, noon + hour).await.unwrap();
+    assert_eq!(next["cost"]["blocks_charged"], 1);
+    assert_near(&next["rows"][0], "n", 9_000.0);
 }
 
 #[tokio::test]

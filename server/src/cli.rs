@@ -4,6 +4,7 @@
 //! Not here: what the commands do (`cli/`).
 
 mod audit;
+mod budget;
 mod keys;
 mod query;
 mod retention;
@@ -58,6 +59,8 @@ enum Command {
     },
     /// Asks a running service in SQL.
     Query(query::QueryArgs),
+    /// Shows what is left of each day's privacy budget, and what spent it.
+    Budget(budget::BudgetArgs),
     /// Makes expired days gone.
     Retention {
         #[command(subcommand)]
@@ -108,6 +111,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Keys { command } => keys::run(&config()?, command),
         Command::Schemas { command } => schemas::run(&command),
         Command::Query(args) => query::run(&config()?, &args),
+        Command::Budget(args) => budget::run(&config()?, &args),
         Command::Retention { command } => retention::run(&config()?, &command),
         Command::Audit { command } => audit::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
@@ -153,6 +157,7 @@ mod tests {
             "shoal keys revoke ing00",
             "shoal schemas check dir",
             "shoal query --key k --precision high --format csv SELECT",
+            "shoal budget --key k --region DE --first 2026-11-01 --questions",
             "shoal retention plan",
             "shoal retention run --once --dry-run",
             "shoal demo --exit",

@@ -2,6 +2,7 @@
 //!
 //! Not here: status codes and forms (`answers.rs`), keys (`auth.rs`), limits on bodies (`body.rs`).
 
+mod budget;
 mod consents;
 mod events;
 mod openapi;
@@ -31,6 +32,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/v1/sql", web::get().to(sql::running))
         .route("/v1/sql/{id}", web::delete().to(sql::cancel))
         .route("/v1/tables", web::get().to(sql::tables))
+        .route("/v1/budget", web::get().to(budget::list))
         .route("/v1/retention/plan", web::get().to(retention::plan))
         .route("/v1/retention/runs", web::post().to(retention::run))
         .route("/healthz", web::get().to(operation::healthz))

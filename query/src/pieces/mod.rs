@@ -12,11 +12,14 @@ mod fold;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use shoal_privacy::budget::{Rho, piece_digest};
 use shoal_schemas::Region;
 use shoal_storage::{Block, PieceId};
 
-pub(crate) use self::canonical::{Form, form};
+pub(crate) use self::canonical::Form;
+use self::canonical::form;
 use crate::calendar::day_text;
 use crate::charge::{ChargedQuery, Subjects};
 use crate::epochs::{Epoch, Epochs};
@@ -26,7 +29,7 @@ use crate::private_query::{DayRange, KeyKind, PrivateQuery};
 const VERSION: &[u8] = b"piece 1";
 
 /// A piece of a release.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Piece {
     pub(crate) id: PieceId,
     pub(crate) region: Region,
@@ -36,6 +39,8 @@ pub(crate) struct Piece {
     /// Of each block.
     pub(crate) price: Rho,
     pub(crate) text: String,
+    /// The order of its keys and slots.
+    pub(crate) form: Arc<Form>,
 }
 
 /// A part of an answer: where it may be in the ledger, and what is paid for when it is not.
@@ -80,7 +85,7 @@ fn of_day(
 ) -> Option<Wanted> {
     let days = DayRange { first: day, last: day };
     let is_readable = is_readable(&charged.query, day);
-    let form = form(&charged.query, region, days);
+    let form = Arc::new(form(&charged.query, region, days));
     if form.is_nothing {
         return None;
     }
@@ -112,7 +117,7 @@ fn of_bucket(
         blocks.sort_unstable();
         blocks.dedup();
         let charges = blocks.into_iter().map(|block| (block, epochs.at(block.day, now_ms))).collect();
-        piece(charged, (region, days), charges, &form(query, region, days), epochs)
+        piece(charged, (region, days), charges, &Arc::new(form(query, region, days)), epochs)
     };
     let first = days.days().find(|day| is_readable(query, *day));
     // The whole, if somebody asked in time, says more than the rest, and is looked for first.
@@ -127,7 +132,7 @@ fn piece(
     charged: &ChargedQuery,
     (region, days): (Region, DayRange),
     charges: Vec<(Block, Epoch)>,
-    form: &Form,
+    form: &Arc<Form>,
     epochs: &Epochs,
 ) -> Piece {
     let kind = charged.query.table;
@@ -169,7 +174,15 @@ fn piece(
         _ => format!("DAYS {} TO {}", day_text(days.first), day_text(days.last)),
     };
     let text = format!("FROM {kind} IN {region}\n{when}\n{}", form.text);
-    Piece { id: piece_digest(&parts), region, days, charges, price: charged.price, text }
+    Piece {
+        id: piece_digest(&parts),
+        region,
+        days,
+        charges,
+        price: charged.price,
+        text,
+        form: Arc::clone(form),
+    }
 }
 
 /// Positions of the keys whose values a piece keeps, in the query's order: all but regions and buckets of days.

@@ -23,7 +23,7 @@ use crate::epochs::Epoch;
 use crate::error::{QueryError, Refusal};
 use crate::execute::{Failure, Raw};
 use crate::ledger::{Budget, Claim, Payment};
-use crate::pieces::{Piece, Wanted, form, wanted};
+use crate::pieces::{Piece, Wanted, wanted};
 use crate::private_query::DayRange;
 
 /// The circumstances of a question.
@@ -185,7 +185,7 @@ pub(crate) async fn quote(queries: &[ChargedQuery], asked: &Asked<'_>) -> Result
 }
 
 /// Answers queries together: what is missing of all of them is paid at once or not at all. `execute` reads one region and
-/// some days of a query, and is called for nothing that is not paid.
+/// days that follow on each other, and is called for nothing that is not paid.
 pub(crate) async fn answer<F, R>(
     queries: &[ChargedQuery],
     asked: &Asked<'_>,
@@ -242,19 +242,30 @@ where
     let mut sealed: Vec<(PieceId, Vec<u8>)> = Vec::new();
     for ((query, region), pieces) in due {
         let charged = parts.queries.get(query).ok_or(Failure)?;
-        let raw = execute(charged.narrowed(region, hull(&pieces).ok_or(Failure)?)).await?;
-        sealed.extend(noisy_pieces(charged, &pieces, &raw, asked.rows_max)?);
+        for (days, pieces) in runs(pieces) {
+            let raw = execute(charged.narrowed(region, days)).await?;
+            sealed.extend(noisy_pieces(charged, &pieces, &raw, asked.rows_max)?);
+        }
     }
     asked.budget.seal(claim, reservation, sealed.clone()).await?;
     parts.found.extend(sealed);
     Ok(())
 }
 
-/// From the first to the last day of all pieces. Days in between that are not due are read too and dropped.
-fn hull(pieces: &[&Piece]) -> Option<DayRange> {
-    let first = pieces.iter().map(|piece| piece.days.first).min()?;
-    let last = pieces.iter().map(|piece| piece.days.last).max()?;
-    Some(DayRange { first, last })
+/// Pieces whose days follow on each other are read at once; a day that is not paid now is not read.
+fn runs(mut pieces: Vec<&Piece>) -> Vec<(DayRange, Vec<&Piece>)> {
+    pieces.sort_by_key(|piece| piece.days.first);
+    let mut runs: Vec<(DayRange, Vec<&Piece>)> = Vec::new();
+    for piece in pieces {
+        match runs.last_mut() {
+            Some((days, run)) if piece.days.first == days.last.saturating_add(1) => {
+                days.last = piece.days.last;
+                run.push(piece);
+            }
+            _ => runs.push((piece.days, vec![piece])),
+        }
+    }
+    runs
 }
 
 fn noisy_pieces(
@@ -273,8 +284,7 @@ fn noisy_pieces(
             false => buckets.iter().position(|bucket| bucket.days == piece.days).ok_or(Failure)?,
         };
         let exact = Exact { charged, totals, piece, bucket };
-        let form = form(&charged.query, piece.region, piece.days);
-        sealed.push((piece.id, noisy(&exact, &form, &mut entropy, rows_max)?.encode()?));
+        sealed.push((piece.id, noisy(&exact, &mut entropy, rows_max)?.encode()?));
     }
     Ok(sealed)
 }

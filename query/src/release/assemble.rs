@@ -17,7 +17,7 @@ use crate::calendar::{Grain, start_of};
 use crate::charge::ChargedQuery;
 use crate::execute::Failure;
 use crate::expr::{Scalar, Value};
-use crate::pieces::{Form, Piece, cell_keys, form};
+use crate::pieces::{Form, Piece, cell_keys};
 use crate::private_query::{Aggregate, AggregateOp, KeyKind};
 
 /// A piece that is there, and the first day of the bucket that it is shown in.
@@ -41,14 +41,14 @@ pub(super) fn assemble(
 ) -> Result<Groups, Failure> {
     let mut rows: BTreeMap<Vec<Value>, Vec<Sum>> = BTreeMap::new();
     for part in parts {
-        let form = form(&charged.query, part.piece.region, part.piece.days);
-        let spreads = spreads(charged, &form, &part.sealed)?;
+        let form = part.piece.form.as_ref();
+        let spreads = spreads(charged, form, &part.sealed)?;
         for cell in &part.sealed.cells {
-            let key = key(charged, &form, part, cell)?;
+            let key = key(charged, form, part, cell)?;
             let len = rows.len();
             match rows.entry(key) {
                 Entry::Vacant(_) if len >= rows_max => return Err(Failure),
-                entry => add(entry.or_insert_with(Vec::new), &form, &spreads, cell)?,
+                entry => add(entry.or_insert_with(Vec::new), form, &spreads, cell)?,
             }
         }
     }

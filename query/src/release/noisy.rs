@@ -12,7 +12,7 @@ use crate::calendar::HOUR_MS;
 use crate::charge::{ChargedQuery, Place, Slot, Subjects};
 use crate::execute::{Failure, RegionTotals};
 use crate::expr::Value;
-use crate::pieces::{Form, Piece};
+use crate::pieces::Piece;
 
 /// What a piece is made of.
 pub(super) struct Exact<'a> {
@@ -26,11 +26,10 @@ pub(super) struct Exact<'a> {
 /// The noisy piece.
 pub(super) fn noisy<E: Entropy>(
     exact: &Exact<'_>,
-    form: &Form,
     entropy: &mut E,
     cells_max: usize,
 ) -> Result<Sealed, Failure> {
-    let slots = exact.charged.slots();
+    let (slots, form) = (exact.charged.slots(), &exact.piece.form);
     let mut cells = Vec::new();
     for cell in 0..exact.totals.cells.len() {
         let Some(numbers) = exact.numbers(&slots, cell, entropy)? else {

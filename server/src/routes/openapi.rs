@@ -4,7 +4,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{consents, events, operation, retention, sentry, sql, validate};
+use super::{budget, consents, events, operation, retention, sentry, sql, validate};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -12,7 +12,7 @@ use super::{consents, events, operation, retention, sentry, sql, validate};
         license(name = "Apache-2.0")),
     paths(
         events::native, events::segment, sentry::envelope, consents::record, validate::validate,
-        sql::answer, sql::running, sql::cancel, sql::tables, retention::plan, retention::run,
+        sql::answer, sql::running, sql::cancel, sql::tables, budget::list, retention::plan, retention::run,
         operation::healthz, operation::readyz, operation::metrics,
     ),
     modifiers(&Keys),

@@ -55,6 +55,21 @@ async fn moving_a_window_of_thirty_days_by_a_day_pays_for_one_day() {
 }
 
 #[tokio::test]
+async fn only_days_that_are_paid_are_read() {
+    let world = World::new();
+    let now = now_ms();
+    for ago in [4, 6] {
+        world.ask(&window(today() - ago, today() - ago, ""), now).await.unwrap();
+    }
+    world.runs();
+    let answered = world.ask(&window(today() - 8, today() - 2, ""), now).await.unwrap();
+    assert_eq!((answered.paid.blocks, answered.paid.pieces_found), (5, 2));
+    let days: Vec<(i32, i32)> =
+        world.runs().iter().map(|(_, days)| (today() - days.first, today() - days.last)).collect();
+    assert_eq!(days, [(8, 7), (5, 5), (3, 2)]);
+}
+
+#[tokio::test]
 async fn days_weeks_and_all_at_once_are_the_same_pieces() {
     let world = World::new();
     let total = world.ask(&window(today() - 13, today() - 1, ""), now_ms()).await.unwrap();

@@ -17,8 +17,8 @@ use shoal_schemas::{Kind, Region};
 use shoal_storage::{Block, BudgetLedger};
 use tokio::time::Instant;
 
-use super::answer::Answered;
-use super::{Asked, NoAnswer, Paid, answer, quote};
+use super::answer::{Answered, NoAnswer};
+use super::{Asked, Paid, answer, quote};
 use crate::charge::ChargedQuery;
 use crate::epochs::Epochs;
 use crate::execute::{Cells, Failure, Raw, RegionTotals};
@@ -27,8 +27,8 @@ use crate::private_query::DayRange;
 use crate::tests::{engine, grant, request};
 
 /// A budget, and what was read of which region and days.
-pub(super) struct World {
-    pub(super) budget: Budget,
+pub(crate) struct World {
+    pub(crate) budget: Budget,
     pub(super) runs: Mutex<Vec<(Region, DayRange)>>,
     pub(super) fails: bool,
 }
@@ -39,11 +39,11 @@ impl World {
         World { budget, runs: Mutex::default(), fails: false }
     }
 
-    pub(super) fn new() -> World {
+    pub(crate) fn new() -> World {
         World::over(BudgetLedger::in_memory().unwrap())
     }
 
-    pub(super) async fn ask(&self, sql: &str, now_ms: i64) -> Result<Answered, NoAnswer> {
+    pub(crate) async fn ask(&self, sql: &str, now_ms: i64) -> Result<Answered, NoAnswer> {
         self.answer(&[priced(sql, now_ms).await], now_ms).await
     }
 

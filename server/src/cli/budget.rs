@@ -1,0 +1,114 @@
+//! `shoal budget`: asks a running service what is left of each day's privacy budget, and what spent it.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use serde_json::Value;
+
+use crate::client::{Client, local_url};
+use crate::config::Config;
+use crate::error::Error;
+
+#[derive(Args)]
+pub(super) struct BudgetArgs {
+    /// One table only.
+    #[arg(long)]
+    table: Option<String>,
+    /// One region only.
+    #[arg(long)]
+    region: Option<String>,
+    /// First day, as 2026-11-22; default: six days before the last.
+    #[arg(long)]
+    first: Option<String>,
+    /// Last day; default: today.
+    #[arg(long)]
+    last: Option<String>,
+    /// Shows what was asked, too.
+    #[arg(long)]
+    questions: bool,
+    /// The answer as JSON.
+    #[arg(long)]
+    json: bool,
+    /// An analyst's key.
+    #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
+    key: String,
+    /// Where the service is; default: where this configuration starts it.
+    #[arg(long, env = "SHOAL_URL")]
+    url: Option<String>,
+}
+
+pub(super) fn run(config: &Config, args: &BudgetArgs) -> Result<ExitCode, Error> {
+    let url = args.url.clone().unwrap_or_else(|| local_url(config));
+    let named =
+        [("table", &args.table), ("region", &args.region), ("first", &args.first), ("last", &args.last)];
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in named {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let answer = Client::new(&url, &args.key).get(&format!("/v1/budget?{}", query.finish()))?;
+    match args.json {
+        true => println!("{answer:#}"),
+        false => print!("{}", table(&answer, args.questions)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Blocks of which something was spent, and what the others have left.
+fn table(answer: &Value, questions: bool) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["table", "region", "day", "epoch", "spent", "left", "questions", "more on"]);
+    let mut asked = String::new();
+    let mut untouched = 0;
+    for block in list(&answer["blocks"]) {
+        let spent_by = list(&block["spent_by"]);
+        if text(&block["rho_spent"]) == "0" {
+            untouched += 1;
+            continue;
+        }
+        let names = ["table", "region", "day", "epoch", "rho_spent", "rho_left"];
+        let mut row: Vec<String> = names.map(|name| text(&block[name])).to_vec();
+        row.push(spent_by.len().to_string());
+        row.push(text(&block["next_epoch"]));
+        table.add_row(row);
+        for one in spent_by {
+            let line = ["at", "rho", "state"].map(|name| text(&one[name])).join("  ");
+            asked.push_str(&format!("\n{line}\n{}\n", text(&one["query"])));
+        }
+    }
+    let most = text(&answer["rho_block_max"]);
+    let mut shown = format!("{table}\nof rho {most} for each day; {untouched} blocks are untouched\n");
+    if questions {
+        shown.push_str(&asked);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn blocks_and_questions_are_shown() {
+        let spent =
+            json!([{"at": "2026-11-22T10:00:00Z", "rho": "0.002", "state": "sealed", "query": "FROM usage"}]);
+        let block = json!({"table": "usage", "region": "DE", "day": "2026-11-22", "epoch": "open",
+            "rho_spent": "0.002", "rho_left": "0.098", "next_epoch": "2026-11-23", "spent_by": spent});
+        let free =
+            json!({"table": "usage", "region": "DE", "day": "2026-11-21", "rho_spent": "0", "spent_by": []});
+        let answer = json!({"rho_block_max": "0.5", "blocks": [block, free]});
+        let text = table(&answer, true);
+        assert!(
+            text.contains("0.098") && text.contains("FROM usage") && text.contains("1 blocks are untouched")
+        );
+        assert!(!table(&answer, false).contains("FROM usage") && !text.contains("2026-11-21"));
+        table(&json!(null), true);
+    }
+}
