@@ -95,10 +95,8 @@ fn somebody() -> Vec<Row> {
     for (ago, word) in (0..9).flat_map(|ago| WORDS.map(|word| (ago, word))) {
         for version in WORDS {
             for os in SYSTEMS {
-                for event in ["click", "purchase"] {
-                    let row = Row::new(0, today() - ago, event).text("os", os).text("country", word);
-                    rows.push(row.text("app_version", version).number("amount", 10));
-                }
+                let row = Row::new(0, today() - ago, "click").text("os", os).text("country", word);
+                rows.push(row.text("app_version", version).number("amount", 10));
             }
         }
     }
@@ -142,7 +140,7 @@ enum Loses {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn one_subjects_day_changes_no_more_than_the_layout_says(
