@@ -61,11 +61,11 @@ enum Op {
 impl QuantileFold {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
+        layout: Layout,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<QuantileFold, Failure> {
         let cells = Cells::new(query, limits.cells_max)?;
-        let layout = Layout::of(query).map_err(|_| Failure)?;
         let mut scalars: Vec<Scalar> = cells.scalars().cloned().collect();
         let keys = scalars.len();
         let mut counts: Vec<Count> = Vec::new();
@@ -111,14 +111,13 @@ impl QuantileFold {
         let at_number = match count.slot {
             Slot::Tree(tree) => {
                 if let Some(units) = number() {
-                    let leaf = bounder.leaf(tree, units);
-                    bounder.at(of_day, cell).samples[tree].push(leaf);
+                    bounder.push(of_day, cell, tree, units);
                 }
                 return;
             }
             Slot::Daily(number) | Slot::Ranged(number) => number,
         };
-        let sum = &mut bounder.at(of_day, cell).numbers[at_number];
+        let sum = &mut bounder.at(of_day, cell)[at_number];
         *sum = match count.op {
             Op::Any => 1,
             Op::One => sum.saturating_add(1),

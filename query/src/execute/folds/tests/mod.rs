@@ -96,9 +96,9 @@ impl PrivateQuery {
         self
     }
 
-    fn quantile(self, measure: Scalar, most: u64) -> PrivateQuery {
+    fn quantile(self, measure: Scalar) -> PrivateQuery {
         let edges = vec![0, 10, 100, 1_000, 10_000, 30_000];
-        self.count(AggregateOp::Quantile { measure, millionths: 500_000, edges }, most)
+        self.count(AggregateOp::Quantile { measure, millionths: 500_000, edges }, 1)
     }
 
     fn member(mut self, negated: bool, filter: Option<Scalar>) -> PrivateQuery {
@@ -123,7 +123,8 @@ fn texts(values: &[&str]) -> Vec<Value> {
 /// One piece: its days are those of the bucket.
 fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Outcome {
     let limits = FoldLimits { cells_max: 10_000, held_max: 1_000_000 };
-    let mut fold = shaped(query, limits, &mut Fixed(key)).unwrap_or_else(|_| panic!("{query}"));
+    let mut fold = shaped(query, Layout::of(query).unwrap(), limits, &mut Fixed(key))
+        .unwrap_or_else(|_| panic!("{query}"));
     let memory = crate::session::runtime(64 << 20).unwrap();
     let session = crate::session::empty(&memory, 1);
     let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
