@@ -34,6 +34,8 @@ use shoal_privacy::noise::Entropy;
 use self::frame::FoldLimits;
 #[allow(unused_imports)] // for `charge`
 pub(crate) use self::layout::{Layout, Slot, TreeSlot, Unbounded};
+#[allow(unused_imports)] // for `release`
+pub(crate) use self::quantile::quantile_of;
 use super::fold::Fold;
 use super::{Failure, Grounds};
 use crate::private_query::{AggregateOp, PrivateQuery, Shape};
