@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use shoal_benches::Bodies;
 use shoal_ingest::{Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, Stage};
-use shoal_privacy::bound::{Clamp, Contributions, Limits, bound_days};
+use shoal_privacy::bound::{Bounder, Clamp, Limits, Totals};
 use shoal_privacy::keyring::Keyring;
 use shoal_privacy::noise::{DiscreteGaussian, OsEntropy, Variance};
 use shoal_privacy::pseudonym::Epoch;
@@ -164,21 +164,20 @@ fn privacy(c: &mut Criterion) {
         b.iter(|| gaussian.sample(&mut entropy).unwrap())
     });
     let limits = Limits::new(1, vec![Clamp::Count(50)]).unwrap();
-    let rows = contributions();
-    group.bench_function("bound 100,000 rows, L0 1", |b| {
-        b.iter(|| bound_days(&rows, &limits, &mut OsEntropy::new()).unwrap());
-    });
+    group.bench_function("bound 100,000 rows, L0 1", |b| b.iter(|| bounded(&limits)));
     group.finish();
 }
 
-fn contributions() -> Contributions {
-    let mut rows = Contributions::with_capacity(1, 100_000);
-    for at in 0..100_000_u32 {
+/// 50,000 subjects, two keys each.
+fn bounded(limits: &Limits) -> Totals {
+    let mut bounder = Bounder::new(limits, &mut OsEntropy::new()).unwrap();
+    for at in 0..50_000_u32 {
         let mut subject = [0; 16];
-        subject[..4].copy_from_slice(&(at / 2).to_be_bytes());
-        rows.push(20_000, subject, at % 2, &[3]).unwrap();
+        subject[..4].copy_from_slice(&at.to_be_bytes());
+        (0..2).for_each(|key| bounder.take(key, &[3]).unwrap());
+        bounder.close(Some(20_000), &subject).unwrap();
     }
-    rows
+    bounder.finish()
 }
 
 fn query(c: &mut Criterion) {

@@ -1,0 +1,324 @@
+//! What is totalled is what is there: files through the store and batches in memory give what DataFusion counts where no
+//! bound bites, whatever the order of a file; and what goes wrong is found.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::{cast, take_record_batch};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::prelude::SessionContext;
+use proptest::prelude::*;
+use shoal_privacy::bound::{Clamp, Limits};
+use shoal_privacy::noise::OsEntropy;
+use shoal_schemas::{Kind, Programme, Region, columns};
+use shoal_storage::{Part, Store};
+
+use super::{Failure, Raw, RegionSources, ScanLimits, Source, Wanted, execute};
+use crate::charge::{ChargedQuery, charge};
+use crate::expr::{Compare, Scalar, Type, Value};
+use crate::private_query::Membership;
+use crate::tests::{Row, engine, grant, now_ms, provider, registry, request, today};
+
+/// A question whose bounds are too wide to bite.
+async fn unbounded(sql: &str) -> ChargedQuery {
+    let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
+    let mut charged = charge(prepared.charged.query, Default::default(), &Default::default()).unwrap();
+    let wide = |limits: &Limits| {
+        let clamps = limits.clamps().iter().map(|clamp| match clamp {
+            Clamp::Count(_) => Clamp::Count(1 << 50),
+            Clamp::Sum(_) => Clamp::Sum(1 << 50),
+        });
+        Limits::new(1_000, clamps.collect()).unwrap()
+    };
+    let subjects = |limits: &Limits| Limits::new(1_000, limits.clamps().to_vec()).unwrap();
+    (charged.daily, charged.ranged) = (wide(&charged.daily), subjects(&charged.ranged));
+    charged
+}
+
+async fn run(sql: &str, events: Source, wanted: Wanted, memory: usize) -> Result<Raw, Failure> {
+    let session = crate::session::empty(&crate::session::runtime(memory).unwrap(), 1);
+    let limits = ScanLimits { cells_max: 10_000, threads: 2 };
+    let sources = vec![RegionSources { region: Region::De, events, members: Vec::new(), wanted }];
+    execute(unbounded(sql).await, sources, &session, limits, &mut OsEntropy::new()).await
+}
+
+/// Sums of each group over all days, and how many subjects a range had.
+fn totals(raw: &Raw) -> BTreeMap<String, Vec<i128>> {
+    let region = &raw.regions[0];
+    let mut all: BTreeMap<String, Vec<i128>> = BTreeMap::new();
+    for totals in std::iter::once(&region.daily).chain(&region.ranged) {
+        let is_daily = std::ptr::eq(totals, &region.daily);
+        for cell in totals.cells() {
+            let values: Vec<String> = region.cells.values(cell.key).iter().map(Value::to_string).collect();
+            let own = all.entry(values.join("|")).or_insert_with(|| vec![0; raw.charged.places.len()]);
+            for (place, own) in raw.charged.places.iter().zip(own) {
+                *own += match (place, is_daily) {
+                    (crate::charge::Place::Daily(at), true) => cell.sums[*at],
+                    (crate::charge::Place::Ranged(at), false) => cell.sums[*at],
+                    _ => 0,
+                };
+            }
+        }
+    }
+    all
+}
+
+/// What DataFusion says.
+async fn plain(sql: &str, batch: &RecordBatch, keys: usize) -> BTreeMap<String, Vec<i128>> {
+    let context = SessionContext::new();
+    context.register_batch("usage", batch.clone()).unwrap();
+    let mut all = BTreeMap::new();
+    for batch in context.sql(sql).await.unwrap().collect().await.unwrap() {
+        let texts: Vec<_> = (0..keys).map(|at| cast(batch.column(at), &DataType::Utf8).unwrap()).collect();
+        for row in 0..batch.num_rows() {
+            let value = |array: &std::sync::Arc<dyn Array>| match array.is_null(row) {
+                true => "NULL".to_owned(),
+                false => format!("'{}'", array.as_string::<i32>().value(row)),
+            };
+            let numbers = batch.columns()[keys..].iter().map(|array| {
+                let array = cast(array, &DataType::Int64).unwrap();
+                i128::from(if array.is_null(row) { 0 } else { array.as_primitive::<Int64Type>().value(row) })
+            });
+            all.insert(texts.iter().map(value).collect::<Vec<_>>().join("|"), numbers.collect());
+        }
+    }
+    all
+}
+
+const QUERIES: [(&str, usize); 6] = [
+    ("SELECT COUNT(*), SUM(amount), COUNT(DISTINCT subject), COUNT(amount) FROM usage", 0),
+    (
+        "SELECT country, app_version, COUNT(*), SUM(items), COUNT(DISTINCT subject) FROM usage GROUP BY country, app_version",
+        2,
+    ),
+    (
+        "SELECT lower(app_version), COUNT(*) FILTER (WHERE event = 'click'), SUM(amount) FILTER (WHERE items > 3) FROM usage WHERE country <> 'b' GROUP BY 1",
+        1,
+    ),
+    (
+        "SELECT CASE WHEN items < 4 THEN country ELSE 'big' END, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY 1",
+        1,
+    ),
+    (
+        "SELECT coalesce(app_version, 'none'), COUNT(*) FROM usage WHERE app_version IS NULL OR app_version LIKE 'a%' GROUP BY 1",
+        1,
+    ),
+    (
+        "SELECT country, COUNT(*), COUNT(DISTINCT subject) FILTER (WHERE app_version IN ('a', 'b')) FROM usage WHERE upper(country) <> 'C' GROUP BY country",
+        1,
+    ),
+];
+
+fn row() -> impl Strategy<Value = Row> {
+    let words = || prop::sample::select(vec!["a", "b", "c", "aa"]);
+    let events = prop::sample::select(vec!["click", "purchase", "login"]);
+    (
+        0..12_u32,
+        0..4_i32,
+        0..24_i64,
+        events,
+        words(),
+        prop::option::of(words()),
+        prop::option::of(0..3_000_i64),
+    )
+        .prop_map(|(subject, ago, hour, event, country, version, amount)| {
+            let mut row = Row::new(subject, today() - ago, event).text("country", country);
+            row.hour = hour;
+            if let Some(version) = version {
+                row = row.text("app_version", version);
+            }
+            match amount {
+                Some(amount) => row.number("amount", amount).number("items", amount % 7),
+                None => row,
+            }
+        })
+}
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    match provider(registry().table(Kind::Usage), rows) {
+        Source::Batches(batches) => batches[0].clone(),
+        Source::Files(_) => unreachable!("rows in memory"),
+    }
+}
+
+struct Disk {
+    root: tempfile::TempDir,
+    source: Source,
+}
+
+/// The rows as files: `flushes` for each day.
+async fn disk(rows: &[Row], flushes: usize) -> Disk {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(&url::Url::from_directory_path(root.path()).unwrap()).await.unwrap();
+    let table = store.table(Region::De, registry().table(Kind::Usage)).await.unwrap();
+    for flush in 0..flushes {
+        let mut parts = Vec::new();
+        for ago in 0..9 {
+            let day = today() - ago;
+            let own: Vec<Row> =
+                rows.iter().skip(flush).step_by(flushes).filter(|row| row.day == day).cloned().collect();
+            if !own.is_empty() {
+                let batch = batch(&own);
+                let last = batch.num_columns() - 1;
+                let stored = batch.project(&(0..last).collect::<Vec<_>>()).unwrap();
+                parts.push(Part { programme: Programme::UserExperience, day, batch: stored });
+            }
+        }
+        if !parts.is_empty() {
+            table.append(parts, "test", flush as i64 + 1).await.unwrap();
+        }
+    }
+    Disk { root, source: Source::Files(table.snapshot().await.unwrap()) }
+}
+
+/// Replaces a file by one with the same rows, the other way round.
+async fn turn_round(disk: &Disk, which: usize) {
+    let Source::Files(snapshot) = &disk.source else { unreachable!("files on a disk") };
+    let file = &snapshot.files()[which % snapshot.files().len()];
+    let path = disk.root.path().join("de/tables/usage").join(&file.path);
+    let context = SessionContext::new();
+    let frame = context.read_parquet(path.to_str().unwrap(), Default::default()).await.unwrap();
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let batches = frame.collect().await.unwrap();
+    let all = datafusion::arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
+    let order: UInt32Array = (0..all.num_rows() as u32).rev().collect();
+    let all = take_record_batch(&all, &order).unwrap();
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8View => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+            DataType::BinaryView => Arc::new(field.as_ref().clone().with_data_type(DataType::Binary)),
+            _ => Arc::clone(field),
+        })
+        .collect();
+    let arrays = all.columns().iter().zip(&fields).map(|(a, f)| cast(a, f.data_type()).unwrap()).collect();
+    let all =
+        RecordBatch::try_new(Arc::new(datafusion::arrow::datatypes::Schema::new(fields)), arrays).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let options = datafusion::dataframe::DataFrameWriteOptions::new().with_single_file_output(true);
+    context.read_batch(all).unwrap().write_parquet(path.to_str().unwrap(), options, None).await.unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn files_and_batches_give_what_datafusion_counts(
+        rows in prop::collection::vec(row(), 1..200),
+        query in 0..QUERIES.len(),
+        flushes in 1..4_usize,
+        turned in prop::option::of(0..20_usize),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (sql, keys) = QUERIES[query];
+        runtime.block_on(async {
+            let mut expected = plain(sql, &batch(&rows), keys).await;
+            expected.retain(|_, numbers| numbers.iter().any(|n| *n != 0));
+            let disk = disk(&rows, flushes).await;
+            if let Some(which) = turned {
+                turn_round(&disk, which).await;
+            }
+            for source in [Source::Batches(Arc::new(vec![batch(&rows)])), disk.source.clone()] {
+                let raw = run(sql, source, Wanted::All, 64 << 20).await.unwrap();
+                let mut found = totals(&raw);
+                found.retain(|_, numbers| numbers.iter().any(|n| *n != 0));
+                prop_assert_eq!(&found, &expected, "{}", sql);
+            }
+            Ok(())
+        })?;
+    }
+}
+
+fn some_rows() -> Vec<Row> {
+    (0..600).map(|at| Row::new(at % 50, today() - (at % 3) as i32, "click").number("amount", 10)).collect()
+}
+
+#[tokio::test]
+async fn only_the_wanted_days_and_buckets_are_totalled() {
+    let disk = disk(&some_rows(), 2).await;
+    let days = |raw: &Raw| raw.regions[0].daily.cells().map(|c| c.day.unwrap()).collect::<Vec<_>>();
+    let wanted = Wanted::Days(vec![today() - 2, today()]);
+    let raw = run("SELECT COUNT(*) FROM usage", disk.source.clone(), wanted, 64 << 20).await.unwrap();
+    assert_eq!(days(&raw), [today() - 2, today()]);
+    assert!(raw.regions[0].daily.cells().all(|cell| cell.sums == [200] && cell.subjects == 50));
+    let sql = "SELECT date_trunc('week', time), COUNT(DISTINCT subject), COUNT(*) FROM usage GROUP BY 1";
+    let all = run(sql, disk.source.clone(), Wanted::All, 64 << 20).await.unwrap();
+    let last = all.regions[0].ranged.len() - 1;
+    let raw = run(sql, disk.source, Wanted::Buckets(vec![last]), 64 << 20).await.unwrap();
+    let subjects = |raw: &Raw| {
+        raw.regions[0].ranged.iter().map(|t| t.get(None, 0).map_or(0, |c| c.sums[0])).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects(&all)[last], 50);
+    assert_eq!(subjects(&raw), [vec![0; last], vec![50]].concat());
+    assert_eq!(days(&raw), [today() - 2, today() - 1, today()]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_sorted_is_read_all_the_same() {
+    let disk = disk(&some_rows(), 2).await;
+    turn_round(&disk, 0).await;
+    turn_round(&disk, 3).await;
+    let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
+    let raw = run(sql, disk.source.clone(), Wanted::All, 64 << 20).await.unwrap();
+    assert_eq!(totals(&raw)[""], [600, 50]);
+    let raw = run("SELECT COUNT(*) FROM usage", disk.source, Wanted::All, 64 << 20).await.unwrap();
+    assert!(raw.regions[0].daily.cells().all(|cell| cell.subjects == 50));
+}
+
+#[tokio::test]
+async fn only_members_count_and_negated_others_only() {
+    let buyers: Vec<Row> = (0..30).map(|at| Row::new(at, today() - 3, "purchase")).collect();
+    let both: Vec<Row> = some_rows().into_iter().chain(buyers).collect();
+    let disk = disk(&both, 2).await;
+    let batches = Source::Batches(Arc::new(vec![batch(&both)]));
+    for (negated, expected) in [(false, 30), (true, 20)] {
+        let mut charged = unbounded("SELECT COUNT(DISTINCT subject) FROM usage WHERE event = 'click'").await;
+        let event = Scalar::Column { name: columns::EVENT.to_owned(), ty: Type::Text };
+        let bought = Scalar::Value(Value::Text("purchase".to_owned()));
+        charged.query.members.push(Membership {
+            table: Kind::Usage,
+            days: charged.query.days,
+            cutoffs: charged.query.cutoffs.clone(),
+            filter: Some(Scalar::Compare(Compare::Eq, Box::new(event), Box::new(bought))),
+            negated,
+        });
+        let session = crate::session::empty(&crate::session::runtime(64 << 20).unwrap(), 1);
+        let limits = ScanLimits { cells_max: 10, threads: 2 };
+        let sources = vec![RegionSources {
+            region: Region::De,
+            events: disk.source.clone(),
+            members: vec![batches.clone()],
+            wanted: Wanted::All,
+        }];
+        let raw = execute(charged, sources, &session, limits, &mut OsEntropy::new()).await.ok().unwrap();
+        assert_eq!(totals(&raw)[""], [expected], "negated: {negated}");
+    }
+}
+
+#[tokio::test]
+async fn too_little_memory_and_too_many_groups_fail() {
+    let rows: Vec<Row> =
+        (0..20_000).map(|at| Row::new(at, today(), "click").text("app_version", format!("v{at}"))).collect();
+    let disk = disk(&rows, 1).await;
+    let sql = "SELECT COUNT(*) FROM usage";
+    assert!(run(sql, disk.source.clone(), Wanted::All, 64 << 20).await.is_ok());
+    assert!(run(sql, disk.source.clone(), Wanted::All, 64 << 10).await.is_err());
+    let sql = "SELECT app_version, COUNT(*) FROM usage GROUP BY app_version";
+    assert!(run(sql, disk.source, Wanted::All, 64 << 20).await.is_err());
+}
+
+#[tokio::test]
+async fn a_subject_that_is_no_digest_fails() {
+    let good = batch(&some_rows());
+    let at = good.schema().index_of(columns::SUBJECT).unwrap();
+    let mut arrays = good.columns().to_vec();
+    let short = datafusion::arrow::array::BinaryArray::from_iter_values((0..600).map(|_| [1_u8; 15]));
+    arrays[at] = Arc::new(short);
+    let bad = RecordBatch::try_new(good.schema(), arrays).unwrap();
+    let source = Source::Batches(Arc::new(vec![bad]));
+    assert!(run("SELECT COUNT(*) FROM usage", source, Wanted::All, 64 << 20).await.is_err());
+}
