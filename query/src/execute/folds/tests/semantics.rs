@@ -193,8 +193,8 @@ fn quantiles_are_read_off_the_nodes_of_a_piece() {
     assert_eq!((nodes.len(), nodes[0] + nodes[1]), (510, 108));
     let edges = [0, 10, 100, 1_000, 10_000, 30_000];
     let read = |millionths| super::super::quantile_of(&edges, &nodes, 0.0, millionths).unwrap().0;
-    // 27 of 60 in the leaf of 10 to 100; 21 of 40 (81 - 60) in that of 100 to 1 000.
-    assert_eq!((read(250_000), read(750_000)), (10 + 90 * 27 / 60 + 1, 100 + 900 * 21 / 40 + 1));
+    // 21.6 of 60 in the leaf of 10 to 100; 15.6 of 40 (75.6 - 60) in that of 100 to 1 000.
+    assert_eq!((read(200_000), read(700_000)), (42, 451));
     assert!(read(990_000) > 10_000);
     assert_eq!(outcome.trees[0].nodes_of(Some(days().first), 0).unwrap(), vec![0; 510]);
 }
