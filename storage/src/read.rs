@@ -16,13 +16,18 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::metadata::RowGroupMetaData;
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
 use crate::snapshot::{LiveFile, Snapshot};
 
-/// A column chunk is held as its dictionary and the page at hand, each about so large at the most.
-const PAGES_BYTES_MAX: usize = 2 << 20;
+/// A dictionary page, and a data page, is about so large at the most.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Rows of a data page.
+const PAGE_ROWS_MAX: usize = 20_000;
+/// What a value takes in a batch besides its own bytes.
+const ROW_BYTES: usize = 16;
 
 /// The rows of one file. Not `Debug`: it holds rows.
 pub struct FileRows {
@@ -83,17 +88,19 @@ impl Snapshot {
     }
 }
 
-/// About the most memory that reading takes: the pages at hand and two batches.
+/// About the most memory that reading takes: the dictionaries and pages at hand, and two batches.
 fn bytes_max(metadata: &ArrowReaderMetadata, leaves: &[usize], batch_rows: usize) -> usize {
     let groups = metadata.metadata().row_groups();
-    let column = |leaf: &usize| {
-        let chunks = groups.iter().filter_map(|group| group.columns().get(*leaf));
-        let largest = chunks.map(|chunk| chunk.uncompressed_size()).max().unwrap_or(0);
-        let rows = groups.iter().map(|group| group.num_rows()).max().unwrap_or(0);
-        let (largest, rows) = (usize::try_from(largest).unwrap_or(0), usize::try_from(rows).unwrap_or(0));
-        let batch = batch_rows.min(rows).saturating_mul(64);
-        largest.min(PAGES_BYTES_MAX).saturating_add(batch)
+    let size = |number: i64| usize::try_from(number).unwrap_or(0);
+    let chunk = |group: &RowGroupMetaData, leaf: usize| {
+        let chunk = group.columns().get(leaf)?;
+        let (bytes, rows) = (size(chunk.uncompressed_size()), size(group.num_rows()).max(1));
+        let dictionary = chunk.dictionary_page_offset().map_or(0, |_| bytes.min(PAGE_BYTES_MAX));
+        let page = (bytes / rows + 1).saturating_mul(PAGE_ROWS_MAX).min(bytes).min(PAGE_BYTES_MAX);
+        let batches = 2 * batch_rows.min(rows).saturating_mul(bytes / rows + ROW_BYTES);
+        Some(dictionary + page + batches)
     };
+    let column = |leaf: &usize| groups.iter().filter_map(|group| chunk(group, *leaf)).max().unwrap_or(0);
     leaves.iter().map(column).fold(0, usize::saturating_add)
 }
 

@@ -10,13 +10,13 @@
 //! ```
 //!
 //! - here: the grid, its nodes, and the sensitivity of a tree
-//! - `sample`: at most M values of one unit in one cell
+//! - `sample`: at most M values of one unit
 //! - `counts`: how many values are in each leaf of each cell
 //! - `estimate`: noisy nodes -> quantiles with their confidence intervals (post-processing)
 //!
-//! Invariants: counts are integers; at most M values of one unit in one cell count, chosen by a key drawn afresh and by
-//! that unit's own values; so a unit changes no more than [`Grid::days_sensitivity`] or [`Grid::range_sensitivity`] says.
-//! Not here: the registry's grids (`shoal-schemas`), noise (`noise`), which cells of a unit count (`bound`).
+//! Invariants: counts are integers; at most M values of one unit count, in all cells together, chosen by a key drawn
+//! afresh and by that unit's own values; so a unit changes no more than [`Grid::days_sensitivity`] or [`Grid::range_sensitivity`] says.
+//! Not here: the registry's grids (`shoal-schemas`), noise (`noise`).
 
 mod counts;
 mod estimate;
@@ -55,8 +55,14 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// `edges`: 2 to 257 ascending integers, in the measure's units.
+    /// `edges`: 2 to 257 ascending integers, in the measure's units. The tree has all 8 levels, so that every tree has
+    /// the same nodes and costs the same.
     pub fn new(edges: Vec<i64>) -> Result<Grid, TreeError> {
+        Ok(Grid { levels: LEVELS_MAX, ..Grid::fitted(edges)? })
+    }
+
+    /// The same with no more levels than the edges need: fewer nodes, less noise.
+    pub fn fitted(edges: Vec<i64>) -> Result<Grid, TreeError> {
         let leaves = edges.len().saturating_sub(1);
         if leaves == 0 || leaves > 1 << LEVELS_MAX || !edges.is_sorted_by(|a, b| a < b) {
             return Err(TreeError::Edges);
@@ -99,23 +105,22 @@ impl Grid {
     }
 
     /// L2 sensitivity squared of all nodes of all cells when one unit is taken away that has at most `most` values in
-    /// each of at most `l0` cells: levels * l0 * most^2.
+    /// all cells together: levels * most^2.
     ///
-    /// In one cell, each of the unit's n <= most values is in one node of each level. The counts of a level are not
-    /// negative and add up to n, so their squares add up to at most n^2 (all in one node).
-    pub fn days_sensitivity(&self, l0: u32, most: u64) -> Result<u128, TreeError> {
-        self.sensitivity(u128::from(l0), most)
+    /// Each of the unit's n <= most values is in one node of each level, in one cell. So the counts of a level, in all
+    /// cells, are not negative and add up to n, and their squares to at most n^2 (all in one node).
+    pub fn days_sensitivity(&self, most: u64) -> Result<u128, TreeError> {
+        self.sensitivity(1, most)
     }
 
-    /// The same when one *day* of a subject is taken away and the unit is the subject over a range of days. `cells` is
-    /// the number of cells there can be, if that is public: levels * 2 * min(l0, cells) * most^2.
+    /// The same when one *day* of a subject is taken away and the unit is the subject over a range of days:
+    /// levels * 2 * most^2.
     ///
-    /// With that day, the subject has the counts x; without it, some y, since other values and other cells may be chosen.
-    /// Each level of each has a square of at most min(l0, cells) * most^2 (above), and no count is negative, so
+    /// With that day, the subject has the counts x; without it, some y, since other values may be chosen. Each level of
+    /// each has a square of at most most^2 (above), and no count is negative, so
     /// |x - y|^2 = |x|^2 + |y|^2 - 2 x.y <= |x|^2 + |y|^2. Taking the whole subject away (y = 0) changes less.
-    pub fn range_sensitivity(&self, l0: u32, most: u64, cells: Option<u64>) -> Result<u128, TreeError> {
-        let cells = cells.map_or(u128::MAX / 2, u128::from).max(1);
-        self.sensitivity(2 * cells.min(u128::from(l0)), most)
+    pub fn range_sensitivity(&self, most: u64) -> Result<u128, TreeError> {
+        self.sensitivity(2, most)
     }
 
     fn sensitivity(&self, trees: u128, most: u64) -> Result<u128, TreeError> {

@@ -1,8 +1,10 @@
-//! At most M values of one unit in one cell, each subset of M as likely as any other.
+//! At most M values of one unit, in all cells together, each subset of M as likely as any other.
 //!
-//! Invariants: which values are kept depends on the unit's own values in the cell and on a key drawn afresh, on nothing
+//! Invariants: which values are kept depends on the unit's own values and on a key drawn afresh, on nothing
 //! else. Selection sampling (Knuth, The Art of Computer Programming 2, Algorithm S); the generator is splitmix64, seeded
-//! by a keyed hash of unit and cell. The bound on the sensitivity holds for whatever choice.
+//! by a keyed hash of the unit. The bound on the sensitivity holds for whatever choice.
+
+use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
@@ -49,28 +51,25 @@ impl SampleKey {
     }
 }
 
-/// The leaves of one unit's values in one cell.
+/// The cells and leaves of one unit's values.
 ///
 /// A unit's identity may be known only when all its values have been seen, so all are kept until [`LeafSample::take`],
-/// as one count for each leaf: a few hundred bytes, however many values there are.
+/// as one count for each cell and leaf: however many values there are, they take no more room than their leaves.
 #[derive(Default)]
 pub struct LeafSample {
-    /// (leaf, values), in the order the leaves came.
-    counts: Vec<(u8, u64)>,
+    counts: BTreeMap<(u32, u8), u64>,
 }
 
 impl LeafSample {
     /// One value more.
-    pub fn push(&mut self, leaf: u8) {
-        match self.counts.iter_mut().find(|(known, _)| *known == leaf) {
-            Some((_, count)) => *count = count.saturating_add(1),
-            None => self.counts.push((leaf, 1)),
-        }
+    pub fn push(&mut self, cell: u32, leaf: u8) {
+        let count = self.counts.entry((cell, leaf)).or_insert(0);
+        *count = count.saturating_add(1);
     }
 
     /// Values so far.
     pub fn len(&self) -> u64 {
-        self.counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        self.counts.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// No value?
@@ -78,22 +77,16 @@ impl LeafSample {
         self.counts.is_empty()
     }
 
-    /// Takes out at most `most` of the values, each subset as likely as any other: how many of each leaf.
-    pub fn take(
-        &mut self,
-        most: u64,
-        key: &SampleKey,
-        unit: Unit<'_>,
-        cell: u32,
-        mut each: impl FnMut(u8, u64),
-    ) {
+    /// Takes out at most `most` of the values, each subset as likely as any other: how many of each cell and leaf.
+    pub fn take(&mut self, most: u64, key: &SampleKey, unit: Unit<'_>, mut each: impl FnMut(u32, u8, u64)) {
         let mut rest = self.len();
+        let counts = std::mem::take(&mut self.counts);
         if rest <= most {
-            self.counts.drain(..).for_each(|(leaf, count)| each(leaf, count));
+            counts.into_iter().for_each(|((cell, leaf), count)| each(cell, leaf, count));
             return;
         }
-        let (mut wanted, mut state) = (most, key.hash(0, &unit, cell));
-        for (leaf, count) in self.counts.drain(..) {
+        let (mut wanted, mut state) = (most, key.hash(0, &unit, 0));
+        for ((cell, leaf), count) in counts {
             // The next value is one of the `wanted` with probability wanted / rest.
             let mut kept = 0;
             for _ in 0..count {
@@ -106,7 +99,7 @@ impl LeafSample {
                 rest = rest.saturating_sub(1);
             }
             if kept > 0 {
-                each(leaf, kept);
+                each(cell, leaf, kept);
             }
         }
     }

@@ -100,8 +100,8 @@ fn quantiles_are_useful() {
         (10_000, 950_000, 0.08),
     ] {
         let values = values(count, &mut SeededEntropy::new(2));
-        let daily = relative_error(&values, grid.days_sensitivity(1, 1).unwrap(), millionths, 50);
-        let ranged = relative_error(&values, grid.range_sensitivity(1, 1, Some(1)).unwrap(), millionths, 50);
+        let daily = relative_error(&values, grid.days_sensitivity(1).unwrap(), millionths, 50);
+        let ranged = relative_error(&values, grid.range_sensitivity(1).unwrap(), millionths, 50);
         println!(
             "{count} values, rho 0.002, {millionths}: relative error {daily:.5} daily, {ranged:.5} ranged"
         );

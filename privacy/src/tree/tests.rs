@@ -25,15 +25,17 @@ fn grids_have_leaves_and_paths() {
     for edges in [vec![], vec![1], vec![1, 1], vec![2, 1], (0..258).collect()] {
         assert_eq!(Grid::new(edges), Err(TreeError::Edges));
     }
-    let grid = Grid::new(vec![0, 10, 20, 50, 60, 100]).unwrap();
+    let grid = Grid::fitted(vec![0, 10, 20, 50, 60, 100]).unwrap();
     assert_eq!((grid.levels(), grid.leaves(), grid.nodes()), (3, 8, 14));
     let leaves = [-5, 0, 9, 10, 19, 20, 59, 60, 100, 1_000].map(|value| grid.leaf(value));
     assert_eq!(leaves, [0, 0, 0, 1, 1, 2, 3, 4, 4, 4]);
     assert_eq!(grid.path(4).collect::<Vec<_>>(), [1, 4, 10]);
     let whole = log_grid();
     assert_eq!((whole.levels(), whole.nodes(), whole.leaf(i64::MAX)), (8, 510, 255));
-    let one = Grid::new(vec![0, 1]).unwrap();
+    let one = Grid::fitted(vec![0, 1]).unwrap();
     assert_eq!((one.levels(), one.nodes(), one.leaf(7)), (1, 2, 0));
+    let full = Grid::new(vec![0, 1]).unwrap();
+    assert_eq!((full.levels(), full.nodes(), full.leaf(7)), (8, 510, 0));
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn multisets(leaves: usize, most: u64) -> Vec<Vec<u64>> {
 fn the_sensitivities_are_the_largest_changes_there_are() {
     // Every pair of samples of one cell: nothing changes more, and something changes as much.
     for (edges, most) in [(2, 3), (3, 3), (5, 3), (9, 2)] {
-        let grid = Grid::new((0..edges).collect()).unwrap();
+        let grid = Grid::fitted((0..edges).collect()).unwrap();
         let trees: Vec<Vec<i128>> = multisets(grid.leaves() as usize, most)
             .into_iter()
             .map(|counts| {
@@ -80,15 +82,13 @@ fn the_sensitivities_are_the_largest_changes_there_are() {
         let zero = vec![0; grid.nodes() as usize];
         let alone = trees.iter().map(|tree| squared(tree, &zero)).max().unwrap();
         let pairs = trees.iter().flat_map(|a| trees.iter().map(move |b| squared(a, b)));
-        assert_eq!(Ok(alone), grid.days_sensitivity(1, most));
-        assert_eq!(Ok(pairs.max().unwrap()), grid.range_sensitivity(1, most, Some(1)));
+        assert_eq!(Ok(alone), grid.days_sensitivity(most));
+        assert_eq!(Ok(pairs.max().unwrap()), grid.range_sensitivity(most));
     }
     let grid = log_grid();
-    assert_eq!(grid.days_sensitivity(3, 2), Ok(8 * 3 * 4));
-    assert_eq!(grid.range_sensitivity(3, 2, None), Ok(8 * 2 * 3 * 4));
-    assert_eq!(grid.range_sensitivity(3, 2, Some(2)), Ok(8 * 2 * 2 * 4));
-    for (l0, most) in [(0, 1), (1, 0), (u32::MAX, u64::MAX)] {
-        assert_eq!(grid.days_sensitivity(l0, most), Err(TreeError::Limits));
+    assert_eq!((grid.days_sensitivity(2), grid.range_sensitivity(2)), (Ok(8 * 4), Ok(8 * 2 * 4)));
+    for most in [0, u64::MAX] {
+        assert_eq!(grid.range_sensitivity(most), Err(TreeError::Limits));
     }
 }
 
@@ -105,20 +105,24 @@ fn tree<'a>(
     let key = SampleKey::draw(&mut SeededEntropy::new(seed)).unwrap();
     let mut units = std::collections::BTreeMap::<_, LeafSample>::new();
     for (day, subject, value) in rows {
-        units.entry((by_day.then_some(*day), [*subject; 16])).or_default().push(grid.leaf(*value));
+        units
+            .entry((by_day.then_some(*day), [*subject; 16]))
+            .or_default()
+            .push((value % 3).unsigned_abs() as u32, grid.leaf(*value));
     }
     let mut counts = LeafCounts::new(grid);
     for ((day, subject), mut sample) in units {
         let (len, mut kept) = (sample.len(), 0);
         let unit = Unit { subject: &subject, day };
-        sample.take(most, &key, unit, 0, |leaf, values| {
+        sample.take(most, &key, unit, |cell, leaf, values| {
             kept += values;
-            counts.add(0, leaf, values);
+            counts.add(cell, leaf, values);
         });
         assert_eq!(kept, len.min(most));
         assert!(sample.is_empty());
     }
-    counts.nodes(0)
+    // Three cells, as different groups.
+    (0..3).flat_map(|cell| counts.nodes(cell)).collect()
 }
 
 proptest! {
@@ -137,8 +141,8 @@ proptest! {
                 &tree(without(), &grid, most, seed, by_day),
             );
             let paid = match by_day {
-                true => grid.days_sensitivity(1, most),
-                false => grid.range_sensitivity(1, most, Some(1)),
+                true => grid.days_sensitivity(most),
+                false => grid.range_sensitivity(most),
             };
             prop_assert!(change <= paid.unwrap(), "{change} > {paid:?}");
         }
@@ -152,7 +156,7 @@ fn a_day_less_can_exchange_the_whole_sample() {
     let changes = (0..64).map(|seed| {
         squared(&tree(rows.iter(), &grid, 1, seed, false), &tree(rows[1..].iter(), &grid, 1, seed, false))
     });
-    assert_eq!(changes.max(), Some(grid.range_sensitivity(1, 1, None).unwrap()));
+    assert_eq!(changes.max(), Some(grid.range_sensitivity(1).unwrap()));
 }
 
 #[test]
@@ -162,9 +166,9 @@ fn every_value_is_as_likely_to_be_kept() {
         let key = SampleKey::draw(&mut entropy).unwrap();
         let mut sample = LeafSample::default();
         // Leaf 3 has three values, in two runs.
-        [3, 0, 1, 2, 3, 3, 4, 5, 6].into_iter().for_each(|leaf| sample.push(leaf));
+        [3, 0, 1, 2, 3, 3, 4, 5, 6].into_iter().for_each(|leaf| sample.push(u32::from(leaf) % 2, leaf));
         let unit = Unit { subject: &[9; 16], day: Some(3) };
-        sample.take(3, &key, unit, 7, |leaf, values| kept[usize::from(leaf)] += values);
+        sample.take(3, &key, unit, |_, leaf, values| kept[usize::from(leaf)] += values);
     }
     // 3 of 9: 1 667 of 5 000, with a standard deviation of 33.
     for leaf in [0, 1, 2, 4, 5, 6] {
@@ -204,7 +208,7 @@ fn least_squares(grid: &Grid, nodes: &[i128]) -> (Vec<f64>, Vec<Vec<f64>>) {
 #[test]
 fn leaves_and_deviations_are_those_of_least_squares() {
     for edges in [2, 4, 13, 17] {
-        let grid = Grid::new((0..edges).collect()).unwrap();
+        let grid = Grid::fitted((0..edges).collect()).unwrap();
         let nodes: Vec<i128> =
             (0..i128::from(grid.nodes())).map(|node| (node * node * 37 + 11) % 101).collect();
         let (expected, covariance) = least_squares(&grid, &nodes);

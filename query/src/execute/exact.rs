@@ -18,7 +18,8 @@ use shoal_storage::{Part, Store};
 
 use super::{Failure, Raw, RegionSources, ScanLimits, Source, Wanted, execute};
 use crate::charge::{ChargedQuery, charge};
-use crate::expr::Value;
+use crate::expr::{Compare, Scalar, Type, Value};
+use crate::private_query::Membership;
 use crate::tests::{Row, engine, grant, now_ms, provider, registry, request, today};
 
 /// A question whose bounds are too wide to bite.
@@ -266,6 +267,36 @@ async fn a_file_that_is_not_sorted_is_read_all_the_same() {
     assert_eq!(totals(&raw)[""], [600, 50]);
     let raw = run("SELECT COUNT(*) FROM usage", disk.source, Wanted::All, 64 << 20).await.unwrap();
     assert!(raw.regions[0].daily.cells().all(|cell| cell.subjects == 50));
+}
+
+#[tokio::test]
+async fn only_members_count_and_negated_others_only() {
+    let buyers: Vec<Row> = (0..30).map(|at| Row::new(at, today() - 3, "purchase")).collect();
+    let both: Vec<Row> = some_rows().into_iter().chain(buyers).collect();
+    let disk = disk(&both, 2).await;
+    let batches = Source::Batches(Arc::new(vec![batch(&both)]));
+    for (negated, expected) in [(false, 30), (true, 20)] {
+        let mut charged = unbounded("SELECT COUNT(DISTINCT subject) FROM usage WHERE event = 'click'").await;
+        let event = Scalar::Column { name: columns::EVENT.to_owned(), ty: Type::Text };
+        let bought = Scalar::Value(Value::Text("purchase".to_owned()));
+        charged.query.members.push(Membership {
+            table: Kind::Usage,
+            days: charged.query.days,
+            cutoffs: charged.query.cutoffs.clone(),
+            filter: Some(Scalar::Compare(Compare::Eq, Box::new(event), Box::new(bought))),
+            negated,
+        });
+        let session = crate::session::empty(&crate::session::runtime(64 << 20).unwrap(), 1);
+        let limits = ScanLimits { cells_max: 10, threads: 2 };
+        let sources = vec![RegionSources {
+            region: Region::De,
+            events: disk.source.clone(),
+            members: vec![batches.clone()],
+            wanted: Wanted::All,
+        }];
+        let raw = execute(charged, sources, &session, limits, &mut OsEntropy::new()).await.ok().unwrap();
+        assert_eq!(totals(&raw)[""], [expected], "negated: {negated}");
+    }
 }
 
 #[tokio::test]

@@ -14,8 +14,9 @@
 //! - `source`: files or batches in memory -> streams; `rows`: the barrier, the filter, the expressions
 //! - `merge`: streams -> subject by subject; `fold`: what takes them; `folds`: the shapes of queries
 //! - `cells`: values of keys <-> dense numbers
-//! - `piece`: one piece on a thread
+//! - `piece`: one piece on a thread; `ahead`: a second thread that reads for it
 
+mod ahead;
 mod cells;
 #[cfg(test)]
 mod exact;
@@ -179,10 +180,11 @@ async fn region<E: Entropy + Send>(
     let Some(first) = folds.first() else { return Ok(totals) };
     let inputs = Arc::new(inputs(charged, sources, session, first.as_ref())?);
     let waiting = Waiting::new();
+    let ahead = pieces.len() < limits.threads;
     let work = |piece: Piece, fold: Box<dyn Fold>, checked: bool| {
         let memory = Arc::clone(&session.runtime_env().memory_pool);
         let days = days(charged, &buckets, piece);
-        let work = Work { fold, inputs: Arc::clone(&inputs), days, memory, checked };
+        let work = Work { fold, inputs: Arc::clone(&inputs), days, memory, checked, ahead };
         let flag = waiting.flag();
         async move { (piece, work.run(flag).await) }
     };

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use tokio::runtime::Handle;
 
 use super::Failure;
+use super::ahead::ahead;
 use super::fold::{Fold, Outcome};
 use super::merge::{Stop, merge};
 use super::rows::Template;
@@ -25,6 +27,8 @@ pub(super) struct Work {
     pub(super) memory: Arc<dyn MemoryPool>,
     /// See [`Reading`].
     pub(super) checked: bool,
+    /// Whether there is a thread to read ahead.
+    pub(super) ahead: bool,
 }
 
 /// A table and what is made of its rows.
@@ -55,11 +59,12 @@ impl Drop for Waiting {
 impl Work {
     /// Runs on a blocking thread. [`Stop::Unsorted`] asks to do it again, `checked`, with a fold of its own.
     pub(super) async fn run(self, waiting: Arc<AtomicBool>) -> Result<Outcome, Stop> {
-        let done = tokio::task::spawn_blocking(move || self.work(&waiting)).await;
+        let threads = tokio::runtime::Handle::current();
+        let done = tokio::task::spawn_blocking(move || self.work(&waiting, &threads)).await;
         done.unwrap_or(Err(Stop::Failed))
     }
 
-    fn work(mut self, waiting: &AtomicBool) -> Result<Outcome, Stop> {
+    fn work(mut self, waiting: &AtomicBool, threads: &Handle) -> Result<Outcome, Stop> {
         let mut files = MemoryConsumer::new("open files").register(&self.memory);
         let mut own = MemoryConsumer::new("fold").register(&self.memory);
         let mut streams = Vec::new();
@@ -75,7 +80,75 @@ impl Work {
             }
             Ok(own.try_resize(bytes)?)
         };
-        merge(streams, &mut *self.fold, &mut pulse)?;
+        if self.ahead {
+            let (streams, worker) = ahead(streams)?;
+            threads.spawn_blocking(move || worker.run());
+            merge(streams, &mut *self.fold, &mut pulse)?;
+        } else {
+            merge(streams, &mut *self.fold, &mut pulse)?;
+        }
         Ok(self.fold.finish()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::arrow::array::ArrayRef;
+    use datafusion::execution::memory_pool::UnboundedMemoryPool;
+    use shoal_schemas::{Kind, Programme, Region};
+
+    use super::super::rows::Asked;
+    use super::*;
+    use crate::expr::Scalar;
+    use crate::tests::{Row, provider, registry, today};
+
+    /// Stops waiting when its first batch comes.
+    struct Impatient(Option<Waiting>);
+
+    impl Fold for Impatient {
+        fn scalars(&self) -> Vec<Scalar> {
+            vec![Scalar::Day]
+        }
+        fn load(&mut self, _: usize, _: &[ArrayRef]) -> Result<(), Failure> {
+            self.0 = None;
+            Ok(())
+        }
+        fn row(&mut self, _: usize, _: usize, _: i32, _: i64) {}
+        fn close(&mut self, _: &[u8; 16]) -> Result<(), Failure> {
+            Ok(())
+        }
+        fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+            unreachable!("nobody waits for it")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_piece_that_nobody_waits_for_stops_at_the_next_batch() {
+        for ahead in [false, true] {
+            let rows: Vec<Row> = (0..10).map(|at| Row::new(at, today() - at as i32 % 2, "click")).collect();
+            let source = provider(registry().table(Kind::Usage), &rows);
+            let session = crate::session::empty(&crate::session::runtime(1 << 20).unwrap(), 1);
+            let cutoffs = [(Programme::UserExperience, 0)];
+            let asked = Asked {
+                region: Region::De,
+                cutoffs: &cutoffs,
+                filter: None,
+                scalars: &[Scalar::Day],
+                is_timed: true,
+            };
+            let template = Template::new(&session, &|wanted| source.schema(wanted), &asked).unwrap();
+            let waiting = Waiting::new();
+            let flag = waiting.flag();
+            let work = Work {
+                fold: Box::new(Impatient(Some(waiting))),
+                inputs: Arc::new(vec![Input { source, template: Arc::new(template) }]),
+                days: vec![vec![today() - 1, today()]],
+                memory: Arc::new(UnboundedMemoryPool::default()),
+                checked: false,
+                ahead,
+            };
+            assert_eq!(work.run(flag).await.err(), Some(Stop::Failed));
+        }
     }
 }

@@ -20,8 +20,10 @@ use datafusion::arrow::datatypes::{
     DataType, Date32Type, Field, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::DFSchema;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{Expr, SessionContext};
 use shoal_schemas::{Programme, Region, columns};
 
 use super::Failure;
@@ -242,7 +244,8 @@ impl Step {
             }
         };
         let own: SchemaRef = Arc::new(Schema::new(used.iter().map(unpacked).collect::<Vec<_>>()));
-        let expr = session.create_physical_expr(plan, &DFSchema::try_from(Arc::clone(&own))?)?;
+        let expr =
+            session.create_physical_expr(simple(plan, &own)?, &DFSchema::try_from(Arc::clone(&own))?)?;
         let is_text = |at: &usize| matches!(schema.field(*at).data_type(), DataType::Dictionary(..));
         let way = match used.as_slice() {
             [one] if is_text(one) => Way::Text(*one, expr),
@@ -316,6 +319,14 @@ impl Step {
         }
         Ok(take(&made, &keys, None)?)
     }
+}
+
+/// Some functions (`coalesce`) exist in a simpler form only.
+fn simple(plan: Expr, schema: &SchemaRef) -> Result<Expr, Failure> {
+    let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
+    let context = SimplifyContext::builder().with_schema(Arc::clone(&schema)).build();
+    let simplifier = ExprSimplifier::new(context);
+    Ok(simplifier.simplify(simplifier.coerce(plan, &schema)?)?)
 }
 
 fn evaluate(

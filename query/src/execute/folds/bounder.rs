@@ -1,4 +1,5 @@
-//! Units are bounded one by one as they end: at most L0 cells, each number clamped, at most M values for each tree.
+//! Units are bounded one by one as they end: numbers in at most L0 cells, each clamped; in each tree at most M values, in
+//! all cells together.
 //!
 //! Invariants: which cells and values of a unit count depends on its own rows and on a key drawn afresh. Totals are 128
 //! bits wide, which 2^64 units of at most 2^52 cannot fill. Exact totals: no `Debug`.
@@ -16,10 +17,13 @@ use crate::execute::fold::Tree;
 /// What a total takes in memory, about.
 const HELD_BYTES: usize = 96;
 
-/// What a unit has in one cell, so far.
-pub(super) struct Contribution {
-    pub(super) numbers: Box<[i64]>,
-    pub(super) samples: Box<[LeafSample]>,
+/// What a unit has so far.
+#[derive(Default)]
+struct Pending {
+    /// By cell.
+    numbers: BTreeMap<u32, Box<[i64]>>,
+    /// One for each tree.
+    samples: Vec<LeafSample>,
 }
 
 /// The exact totals of a day, or of all days.
@@ -36,8 +40,8 @@ pub(super) struct Bounder {
     key: SampleKey,
     held_max: usize,
     held: usize,
-    /// The current subject's, by day (none: the unit is the subject over all days) and cell.
-    pending: BTreeMap<Option<i32>, BTreeMap<u32, Contribution>>,
+    /// The current subject's, by day; none: the unit is the subject over all days.
+    pending: BTreeMap<Option<i32>, Pending>,
     sums: BTreeMap<Option<i32>, Sums>,
 }
 
@@ -54,18 +58,21 @@ impl Bounder {
         Ok(Bounder { limits, trees, key, held_max, held: 0, pending, sums })
     }
 
-    /// What the current subject has in a cell, to be added to.
-    pub(super) fn at(&mut self, day: Option<i32>, cell: u32) -> &mut Contribution {
-        let (numbers, trees) = (self.limits.clamps().len(), self.trees.len());
-        self.pending.entry(day).or_default().entry(cell).or_insert_with(|| Contribution {
-            numbers: vec![0; numbers].into_boxed_slice(),
-            samples: (0..trees).map(|_| LeafSample::default()).collect(),
-        })
+    /// The numbers that the current subject has in a cell, to be added to.
+    pub(super) fn at(&mut self, day: Option<i32>, cell: u32) -> &mut [i64] {
+        let width = self.limits.clamps().len();
+        let pending = self.pending.entry(day).or_default();
+        pending.numbers.entry(cell).or_insert_with(|| vec![0; width].into_boxed_slice())
     }
 
-    /// The leaf of a value of a tree.
-    pub(super) fn leaf(&self, tree: usize, units: i64) -> u8 {
-        self.trees.get(tree).map_or(0, |tree| tree.grid.leaf(units))
+    /// A value of the current subject in a tree of a cell.
+    pub(super) fn push(&mut self, day: Option<i32>, cell: u32, tree: usize, units: i64) {
+        let Some(slot) = self.trees.get(tree) else { return };
+        let samples = &mut self.pending.entry(day).or_default().samples;
+        if samples.len() <= tree {
+            samples.resize_with(tree + 1, LeafSample::default);
+        }
+        samples[tree].push(cell, slot.grid.leaf(units));
     }
 
     /// The subject has no more rows: bounds what it has and adds it to the totals, if it counts.
@@ -74,8 +81,9 @@ impl Bounder {
         if !counts {
             return Ok(());
         }
-        for (day, mut cells) in pending {
+        for (day, mut pending) in pending {
             let unit = Unit { subject, day };
+            let cells = &mut pending.numbers;
             let l0 = self.limits.l0() as usize;
             if cells.len() > l0 {
                 let mut ranks: Vec<(u64, u32)> =
@@ -86,29 +94,29 @@ impl Bounder {
                     cells.remove(cell);
                 });
             }
-            self.add(unit, cells);
+            self.add(unit, pending);
         }
         if self.held > self.held_max { Err(Failure) } else { Ok(()) }
     }
 
-    fn add(&mut self, unit: Unit<'_>, cells: BTreeMap<u32, Contribution>) {
+    fn add(&mut self, unit: Unit<'_>, pending: Pending) {
         let trees = &self.trees;
         let sums = self.sums.entry(unit.day).or_insert_with(|| Sums {
             cells: HashMap::new(),
             trees: trees.iter().map(|tree| LeafCounts::new(&tree.grid)).collect(),
         });
         self.held -= sums.held();
-        for (cell, contribution) in cells {
-            let clamps = self.limits.clamps();
-            let (units, numbers) = sums.cells.entry(cell).or_insert_with(|| (0, vec![0; clamps.len()]));
+        let clamps = self.limits.clamps();
+        for (cell, numbers) in pending.numbers {
+            let (units, totals) = sums.cells.entry(cell).or_insert_with(|| (0, vec![0; clamps.len()]));
             *units += 1;
-            for ((sum, number), clamp) in numbers.iter_mut().zip(&contribution.numbers).zip(clamps) {
+            for ((sum, number), clamp) in totals.iter_mut().zip(&numbers).zip(clamps) {
                 *sum += i128::from(clamp.apply(*number));
             }
-            let samples = contribution.samples.into_vec().into_iter().zip(&self.trees);
-            for ((mut sample, tree), counts) in samples.zip(&mut sums.trees) {
-                sample.take(tree.most, &self.key, unit, cell, |leaf, values| counts.add(cell, leaf, values));
-            }
+        }
+        let samples = pending.samples.into_iter().zip(&self.trees);
+        for ((mut sample, tree), counts) in samples.zip(&mut sums.trees) {
+            sample.take(tree.most, &self.key, unit, |cell, leaf, values| counts.add(cell, leaf, values));
         }
         self.held += sums.held();
     }

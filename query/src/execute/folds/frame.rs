@@ -46,6 +46,7 @@ pub(super) type EventKeys = Vec<u32>;
 impl Frame {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
+        layout: Layout,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<Frame, Failure> {
@@ -59,7 +60,6 @@ impl Frame {
             KeySource::Event(events - 1)
         });
         let keys = keys.collect();
-        let layout = Layout::of(query).map_err(|_| Failure)?;
         for aggregate in &query.aggregates {
             let argument = match &aggregate.op {
                 AggregateOp::Rows | AggregateOp::Subjects => None,
@@ -130,15 +130,13 @@ impl Frame {
                     if last_tree.is_none_or(|t| t < at) =>
                 {
                     if let Value::Number(units, _) = evaluate(measure, made) {
-                        let leaf = self.bounder.leaf(at, units);
-                        self.bounder.at(None, cell).samples[at].push(leaf);
+                        self.bounder.push(None, cell, at, units);
                     }
                     last_tree = Some(at);
                 }
                 (Slot::Tree(_), _) => {}
                 (Slot::Daily(at) | Slot::Ranged(at), op) => {
-                    let contribution = self.bounder.at(None, cell);
-                    let number = contribution.numbers.get_mut(at).ok_or(Failure)?;
+                    let number = self.bounder.at(None, cell).get_mut(at).ok_or(Failure)?;
                     *number = match op {
                         AggregateOp::Subjects => 1,
                         _ => number.saturating_add(amount(op, made)),

@@ -15,6 +15,7 @@ use shoal_privacy::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, FoldLimits, Frame};
+use super::layout::Layout;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::Scalar;
@@ -42,13 +43,14 @@ struct Start {
 impl FunnelFold {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
+        layout: Layout,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<FunnelFold, Failure> {
         let Shape::Funnel { steps, within_ms } = &query.shape else {
             return Err(Failure);
         };
-        let frame = Frame::new(query, limits, entropy)?;
+        let frame = Frame::new(query, layout, limits, entropy)?;
         let columns = Columns::new(&[steps.clone(), frame.event_scalars()].concat());
         Ok(FunnelFold {
             steps: steps.clone(),

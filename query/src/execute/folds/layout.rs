@@ -25,6 +25,9 @@ use crate::calendar::Grain;
 use crate::expr::Scalar;
 use crate::private_query::{Aggregate, AggregateOp, DayRange, PrivateQuery, Shape};
 
+/// Most values of one unit in a tree.
+const VALUES_MAX: u64 = 8;
+
 /// No sensitivity can be given: a bound is 0 or too large, or a grid is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unbounded;
@@ -58,7 +61,7 @@ pub(crate) struct TreeSlot {
     pub(crate) measure: Scalar,
     pub(crate) filter: Option<Scalar>,
     pub(crate) grid: Grid,
-    /// Most values of one unit in one cell.
+    /// Most values of one unit, in all cells together.
     pub(crate) most: u64,
 }
 
@@ -82,12 +85,15 @@ impl Layout {
     pub(crate) fn of(query: &PrivateQuery) -> Result<Layout, Unbounded> {
         let one_day = query.buckets().iter().all(|bucket| bucket.days.len() == 1);
         let is_plain = query.shape == Shape::Events && query.members.is_empty();
-        let is_daily = is_plain && one_day;
+        let is_additive =
+            |a: &Aggregate| !matches!(a.op, AggregateOp::Subjects | AggregateOp::Quantile { .. });
+        let is_daily = is_plain && (one_day || query.aggregates.iter().all(is_additive));
+        let most = values_of_one(query);
         let (mut slots, mut trees) = (Vec::new(), Vec::<TreeSlot>::new());
         let (mut daily, mut ranged) = (Vec::new(), Vec::new());
         for aggregate in &query.aggregates {
             let Some(clamp) = clamp(aggregate) else {
-                let tree = tree(aggregate)?;
+                let tree = tree(aggregate, most)?;
                 let known = trees.iter().position(|known| *known == tree);
                 slots.push(Slot::Tree(known.unwrap_or(trees.len())));
                 if known.is_none() {
@@ -109,6 +115,15 @@ impl Layout {
         Ok(Layout { slots, daily, ranged, trees, is_daily, one_day, cells })
     }
 
+    /// The same slots under the limits that were charged for: what is enforced is what was paid.
+    pub(crate) fn charged(self, daily: &Limits, ranged: &Limits) -> Result<Layout, Unbounded> {
+        let is_same = |own: &Limits, charged: &Limits| own.clamps().len() == charged.clamps().len();
+        if !is_same(&self.daily, daily) || !is_same(&self.ranged, ranged) {
+            return Err(Unbounded);
+        }
+        Ok(Layout { daily: daily.clone(), ranged: ranged.clone(), ..self })
+    }
+
     /// L2 sensitivity squared of a slot: of its numbers in all cells of a piece, and of all days of it that are released
     /// apart. `None`: the number of subjects of the cells.
     pub(crate) fn sensitivity(&self, slot: Option<Slot>) -> Result<u128, Unbounded> {
@@ -124,10 +139,9 @@ impl Layout {
             Some(Slot::Ranged(at)) => range(Some(at))?,
             Some(Slot::Tree(at)) => {
                 let tree = self.trees.get(at).ok_or(Unbounded)?;
-                let l0 = self.ranged.l0();
                 match self.one_day {
-                    true => tree.grid.days_sensitivity(l0, tree.most)?,
-                    false => tree.grid.range_sensitivity(l0, tree.most, self.cells)?,
+                    true => tree.grid.days_sensitivity(tree.most)?,
+                    false => tree.grid.range_sensitivity(tree.most)?,
                 }
             }
         })
@@ -165,13 +179,24 @@ fn clamp(aggregate: &Aggregate) -> Option<Clamp> {
     }
 }
 
-fn tree(aggregate: &Aggregate) -> Result<TreeSlot, Unbounded> {
+fn tree(aggregate: &Aggregate, most: u64) -> Result<TreeSlot, Unbounded> {
     let AggregateOp::Quantile { measure, edges, .. } = &aggregate.op else {
         return Err(Unbounded);
     };
     let grid = Grid::new(edges.clone())?;
     let (measure, filter) = (measure.clone(), aggregate.filter.clone());
-    Ok(TreeSlot { measure, filter, grid, most: aggregate.linf })
+    Ok(TreeSlot { measure, filter, grid, most })
+}
+
+/// The most values of one unit in a tree: one of each day, up to 8; one, where a subject has one row only.
+fn values_of_one(query: &PrivateQuery) -> u64 {
+    let days = query.buckets().iter().map(|bucket| bucket.days.len()).max().unwrap_or(1);
+    match &query.shape {
+        Shape::Subjects(person) if person.keys.is_empty() => 1,
+        Shape::Events | Shape::Subjects(_) | Shape::Funnel { .. } | Shape::Retention { .. } => {
+            days.clamp(1, VALUES_MAX)
+        }
+    }
 }
 
 /// The most cells of one unit: see the head of this file.

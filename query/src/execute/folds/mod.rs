@@ -34,6 +34,8 @@ use shoal_privacy::noise::Entropy;
 use self::frame::FoldLimits;
 #[allow(unused_imports)] // for `charge`
 pub(crate) use self::layout::{Layout, Slot, TreeSlot, Unbounded};
+#[allow(unused_imports)] // for `release`
+pub(crate) use self::quantile::quantile_of;
 use super::fold::Fold;
 use super::{Failure, Grounds};
 use crate::private_query::{AggregateOp, PrivateQuery, Shape};
@@ -49,19 +51,22 @@ pub(super) fn fold(grounds: Grounds<'_>) -> Result<Box<dyn Fold>, Failure> {
         return Ok(Box::new(events::Events::new(grounds)?));
     }
     let limits = FoldLimits { cells_max: grounds.cells_max, held_max: HELD_MAX };
-    shaped(query, limits, grounds.entropy)
+    let charged = grounds.charged;
+    let layout = Layout::of(query).and_then(|layout| layout.charged(&charged.daily, &charged.ranged));
+    shaped(query, layout.map_err(|_| Failure)?, limits, grounds.entropy)
 }
 
 /// The fold of a shape; of events, the one that knows quantiles.
 fn shaped<E: Entropy + ?Sized>(
     query: &PrivateQuery,
+    layout: Layout,
     limits: FoldLimits,
     entropy: &mut E,
 ) -> Result<Box<dyn Fold>, Failure> {
     Ok(match &query.shape {
-        Shape::Events => Box::new(quantile::QuantileFold::new(query, limits, entropy)?),
-        Shape::Subjects(_) => Box::new(subjects::SubjectsFold::new(query, limits, entropy)?),
-        Shape::Funnel { .. } => Box::new(funnel::FunnelFold::new(query, limits, entropy)?),
-        Shape::Retention { .. } => Box::new(retention::RetentionFold::new(query, limits, entropy)?),
+        Shape::Events => Box::new(quantile::QuantileFold::new(query, layout, limits, entropy)?),
+        Shape::Subjects(_) => Box::new(subjects::SubjectsFold::new(query, layout, limits, entropy)?),
+        Shape::Funnel { .. } => Box::new(funnel::FunnelFold::new(query, layout, limits, entropy)?),
+        Shape::Retention { .. } => Box::new(retention::RetentionFold::new(query, layout, limits, entropy)?),
     })
 }

@@ -8,7 +8,9 @@
 use std::collections::HashSet;
 
 use datafusion::arrow::array::{Array, ArrayRef};
+use shoal_privacy::budget::Spread;
 use shoal_privacy::noise::Entropy;
+use shoal_privacy::tree::{Distribution, Grid};
 use shoal_schemas::columns;
 
 use super::bounder::Bounder;
@@ -18,7 +20,7 @@ use super::gate::Gate;
 use super::layout::{Layout, Slot};
 use crate::execute::Failure;
 use crate::execute::cells::{ABSENT, Cells};
-use crate::execute::fold::{Fold, Outcome};
+use crate::execute::fold::{Fold, Outcome, Tree};
 use crate::expr::{Scalar, Type, Value};
 use crate::private_query::{Aggregate, AggregateOp, PrivateQuery};
 
@@ -58,14 +60,39 @@ enum Op {
     Session,
 }
 
+impl Tree {
+    /// The exact nodes of a group, zeros too; the day is that of a daily piece, none for a bucket of days.
+    #[allow(dead_code)] // for `release`
+    pub(crate) fn nodes_of(&self, day: Option<i32>, cell: u32) -> Result<Vec<i128>, Failure> {
+        let first = cell.checked_mul(self.nodes).ok_or(Failure)?;
+        let last = first.checked_add(self.nodes).ok_or(Failure)?;
+        let exact = |node| self.totals.get(day, node).and_then(|node| node.sums.first().copied());
+        Ok((first..last).map(|node| exact(node).unwrap_or(0)).collect())
+    }
+}
+
+/// A quantile, in units, from noisy nodes: those of days and regions added, as are the variances of each node's noise.
+#[allow(dead_code)] // for `release`
+pub(crate) fn quantile_of(
+    edges: &[i64],
+    nodes: &[i128],
+    node_variance: f64,
+    millionths: u32,
+) -> Result<(i128, Spread), Failure> {
+    let grid = Grid::new(edges.to_vec()).map_err(|_| Failure)?;
+    let found = Distribution::new(&grid, nodes, node_variance).map_err(|_| Failure)?.quantile(millionths);
+    // Within the edges, which are 64 bits.
+    Ok((found.value.round() as i128, Spread::of_sd(found.sd())))
+}
+
 impl QuantileFold {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
+        layout: Layout,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<QuantileFold, Failure> {
         let cells = Cells::new(query, limits.cells_max)?;
-        let layout = Layout::of(query).map_err(|_| Failure)?;
         let mut scalars: Vec<Scalar> = cells.scalars().cloned().collect();
         let keys = scalars.len();
         let mut counts: Vec<Count> = Vec::new();
@@ -111,14 +138,13 @@ impl QuantileFold {
         let at_number = match count.slot {
             Slot::Tree(tree) => {
                 if let Some(units) = number() {
-                    let leaf = bounder.leaf(tree, units);
-                    bounder.at(of_day, cell).samples[tree].push(leaf);
+                    bounder.push(of_day, cell, tree, units);
                 }
                 return;
             }
             Slot::Daily(number) | Slot::Ranged(number) => number,
         };
-        let sum = &mut bounder.at(of_day, cell).numbers[at_number];
+        let sum = &mut bounder.at(of_day, cell)[at_number];
         *sum = match count.op {
             Op::Any => 1,
             Op::One => sum.saturating_add(1),

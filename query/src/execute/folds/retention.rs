@@ -12,7 +12,7 @@ use shoal_privacy::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, FoldLimits, Frame};
-use super::layout::periods;
+use super::layout::{Layout, periods};
 use crate::calendar::Grain;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
@@ -40,6 +40,7 @@ pub(super) struct RetentionFold {
 impl RetentionFold {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
+        layout: Layout,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<RetentionFold, Failure> {
@@ -50,7 +51,7 @@ impl RetentionFold {
             return Err(Failure);
         }
         let conditions = [cohort.clone(), back.clone()];
-        let frame = Frame::new(query, limits, entropy)?;
+        let frame = Frame::new(query, layout, limits, entropy)?;
         let columns = Columns::new(&[conditions.to_vec(), frame.event_scalars()].concat());
         Ok(RetentionFold {
             conditions,

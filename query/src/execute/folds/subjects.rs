@@ -15,6 +15,7 @@ use shoal_schemas::columns;
 use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
 use super::frame::{FoldLimits, Frame};
+use super::layout::Layout;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::{Scalar, Type, Value};
@@ -49,13 +50,14 @@ enum Total {
 impl SubjectsFold {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
+        layout: Layout,
         limits: FoldLimits,
         entropy: &mut E,
     ) -> Result<SubjectsFold, Failure> {
         let Shape::Subjects(person) = &query.shape else {
             return Err(Failure);
         };
-        let frame = Frame::new(query, limits, entropy)?;
+        let frame = Frame::new(query, layout, limits, entropy)?;
         // Nothing of an event is left in a row but its keys and values.
         if !frame.event_scalars().is_empty() || !person.having.as_ref().is_none_or(is_made) {
             return Err(Failure);

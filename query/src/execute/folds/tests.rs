@@ -1,2 +1,0 @@
-//! Tests of the folds.
-#![allow(clippy::unwrap_used)]

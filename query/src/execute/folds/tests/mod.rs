@@ -1,0 +1,188 @@
+//! The folds over rows in memory: private queries made by hand, read and merged as in life.
+
+#![allow(clippy::unwrap_used)]
+
+mod semantics;
+mod sensitivity;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::MemoryConsumer;
+use shoal_privacy::bound::Totals;
+use shoal_privacy::noise::{Entropy, NoiseError};
+use shoal_schemas::{Kind, Programme, Region};
+
+use super::frame::FoldLimits;
+use super::layout::{Layout, Slot};
+use super::shaped;
+use crate::calendar::Grain;
+use crate::execute::Cells;
+use crate::execute::fold::Outcome;
+use crate::execute::merge::merge;
+use crate::execute::rows::{Asked, Template};
+use crate::execute::source::{Reading, open};
+use crate::expr::{Compare, Scalar, Type, Value};
+use crate::private_query::{Aggregate, AggregateOp, DayRange, Key, KeyKind, Membership, PrivateQuery, Shape};
+use crate::tests::{Row, provider, registry, today};
+
+/// The same bytes in both worlds, so that the same groups and values of a subject are chosen.
+struct Fixed(u8);
+
+impl Entropy for Fixed {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), NoiseError> {
+        out.fill(self.0);
+        Ok(())
+    }
+}
+
+/// The days of every query: nine, ending today.
+fn days() -> DayRange {
+    DayRange { first: today() - 8, last: today() }
+}
+
+fn text(name: &str) -> Scalar {
+    Scalar::Column { name: name.to_owned(), ty: Type::Text }
+}
+
+fn amount() -> Scalar {
+    Scalar::Column { name: "amount".to_owned(), ty: Type::Number { scale: 0 } }
+}
+
+fn is(name: &str, value: &str) -> Scalar {
+    let value = Scalar::Value(Value::Text(value.to_owned()));
+    Scalar::Compare(Compare::Eq, Box::new(text(name)), Box::new(value))
+}
+
+fn query(shape: Shape) -> PrivateQuery {
+    PrivateQuery {
+        table: Kind::Usage,
+        regions: vec![Region::De],
+        days: days(),
+        cutoffs: vec![(Programme::UserExperience, 0)],
+        shape,
+        filter: None,
+        members: Vec::new(),
+        keys: Vec::new(),
+        aggregates: Vec::new(),
+        l0: 2,
+        notes: Vec::new(),
+    }
+}
+
+impl PrivateQuery {
+    fn public(mut self, scalar: Scalar, values: impl IntoIterator<Item = Value>) -> PrivateQuery {
+        self.keys.push(Key { scalar, kind: KeyKind::Public(values.into_iter().collect()) });
+        self
+    }
+
+    fn private(mut self, scalar: Scalar) -> PrivateQuery {
+        self.keys.push(Key { scalar, kind: KeyKind::Private });
+        self
+    }
+
+    fn by(mut self, grain: Grain) -> PrivateQuery {
+        self.keys.push(Key { scalar: Scalar::Time(grain), kind: KeyKind::Time(grain) });
+        self
+    }
+
+    fn count(mut self, op: AggregateOp, linf: u64) -> PrivateQuery {
+        self.aggregates.push(Aggregate { op, filter: None, linf, unit: None, scale: 0 });
+        self
+    }
+
+    fn only(mut self, filter: Scalar) -> PrivateQuery {
+        self.aggregates.last_mut().unwrap().filter = Some(filter);
+        self
+    }
+
+    fn quantile(self, measure: Scalar) -> PrivateQuery {
+        let edges = vec![0, 10, 100, 1_000, 10_000, 30_000];
+        self.count(AggregateOp::Quantile { measure, millionths: 500_000, edges }, 1)
+    }
+
+    fn member(mut self, negated: bool, filter: Option<Scalar>) -> PrivateQuery {
+        let (days, cutoffs) = (days(), self.cutoffs.clone());
+        self.members.push(Membership { table: Kind::Usage, days, cutoffs, filter, negated });
+        self
+    }
+}
+
+fn steps(n: i64) -> Vec<Value> {
+    (1..=n).map(|step| Value::Number(step, 0)).collect()
+}
+
+fn numbers(n: i64) -> Vec<Value> {
+    (0..n).map(|number| Value::Number(number, 0)).collect()
+}
+
+fn texts(values: &[&str]) -> Vec<Value> {
+    values.iter().map(|value| Value::Text((*value).to_owned())).collect()
+}
+
+/// One piece: its days are those of the bucket.
+fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Outcome {
+    let limits = FoldLimits { cells_max: 10_000, held_max: 1_000_000 };
+    let mut fold = shaped(query, Layout::of(query).unwrap(), limits, &mut Fixed(key))
+        .unwrap_or_else(|_| panic!("{query}"));
+    let memory = crate::session::runtime(64 << 20).unwrap();
+    let session = crate::session::empty(&memory, 1);
+    let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
+    let (scalars, is_timed) = (fold.scalars(), fold.is_timed());
+    let mut streams = Vec::new();
+    let own = (&query.filter, &scalars[..], piece_days, None, rows);
+    let others = query.members.iter().enumerate();
+    let others = others.map(|(at, member)| (&member.filter, &[][..], member.days, Some(at), members));
+    for (filter, scalars, days, membership, rows) in std::iter::once(own).chain(others) {
+        let source = provider(registry().table(Kind::Usage), rows);
+        let (cutoffs, filter) = (&query.cutoffs[..], filter.as_ref());
+        let asked = Asked { region: Region::De, cutoffs, filter, scalars, is_timed };
+        let template = Template::new(&session, &|wanted| source.schema(wanted), &asked);
+        let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));
+        let days: Vec<i32> = days.days().collect();
+        let reading = Reading { template: &template, memory: &mut reserved, checked: false, membership };
+        streams.append(&mut open(&source, &days, reading).unwrap_or_else(|_| panic!("{query}")));
+    }
+    merge(streams, &mut *fold, &mut |_| Ok(())).unwrap_or_else(|_| panic!("{query}"));
+    fold.finish().unwrap_or_else(|_| panic!("{query}"))
+}
+
+/// A number of a piece: (slot, none for the number of subjects; bucket), (day, group, node).
+type Place = ((Option<usize>, i32), (Option<i32>, String, u32));
+type Numbers = BTreeMap<Place, i128>;
+
+/// Everything that is released of all pieces.
+fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbers {
+    let layout = Layout::of(query).unwrap();
+    let mut all = Numbers::new();
+    for bucket in query.buckets() {
+        let outcome = piece(query, bucket.days, rows, members, key);
+        let group = |cell: u32| format!("{:?}", outcome.cells.values(cell));
+        let counted = if layout.is_daily { &outcome.daily } else { &outcome.ranged };
+        for cell in counted.cells() {
+            all.insert(((None, bucket.start), (cell.day, group(cell.key), 0)), i128::from(cell.subjects));
+        }
+        for (at, slot) in layout.slots.iter().enumerate() {
+            let (totals, sum, width): (&Totals, usize, u32) = match slot {
+                Slot::Daily(sum) => (&outcome.daily, *sum, 1),
+                Slot::Ranged(sum) => (&outcome.ranged, *sum, 1),
+                Slot::Tree(tree) => {
+                    assert_eq!(outcome.trees[*tree].nodes, layout.width(*slot));
+                    (&outcome.trees[*tree].totals, 0, layout.width(*slot))
+                }
+            };
+            for cell in totals.cells() {
+                let place = (cell.day, group(cell.key / width), cell.key % width);
+                all.insert(((Some(at), bucket.start), place), cell.sums[sum]);
+            }
+        }
+    }
+    all
+}
+
+/// The exact number of an aggregate in a group of a query without buckets.
+fn number(outcome: &Outcome, at: usize, group: &[Value]) -> i128 {
+    let cells: &Cells = &outcome.cells;
+    let cell = (0..cells.len()).find(|cell| cells.values(*cell) == group).unwrap();
+    outcome.ranged.get(None, cell).map_or(0, |cell| cell.sums[at])
+}

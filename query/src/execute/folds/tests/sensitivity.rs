@@ -1,0 +1,235 @@
+//! Exact sensitivity: what one subject's day changes in the exact numbers of each slot is no more than the layout says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::private_query::{PerSubject, PersonOp, PersonValue};
+
+const WORDS: [&str; 4] = ["a", "b", "c", "d"];
+const SYSTEMS: [&str; 3] = ["ios", "android", "none of the list"];
+const EVENTS: [&str; 3] = ["click", "purchase", "login"];
+
+fn funnel(within_hours: i64) -> Shape {
+    let steps = EVENTS.map(|event| is("event", event)).to_vec();
+    Shape::Funnel { steps, within_ms: within_hours * crate::calendar::HOUR_MS }
+}
+
+fn retention(period: Grain) -> Shape {
+    Shape::Retention { cohort: is("event", "click"), back: is("event", "login"), period }
+}
+
+fn cohorts(grain: Grain) -> Vec<Value> {
+    super::super::layout::periods(days(), grain).into_iter().map(Value::Day).collect()
+}
+
+fn person(keys: Vec<Scalar>) -> Shape {
+    let value = |op, max| PersonValue { op, filter: None, scale: 0, min: 0, max };
+    let values = vec![
+        value(PersonOp::Rows, 20),
+        value(PersonOp::Sum(amount()), 30_000),
+        value(PersonOp::Max(amount()), 30_000),
+        value(PersonOp::Distinct(text("app_version")), 3),
+    ];
+    let few = Scalar::Value(Value::Number(1, 0));
+    let having = Scalar::Compare(Compare::Gt, Box::new(Scalar::Person { at: 0, scale: 0 }), Box::new(few));
+    Shape::Subjects(PerSubject { keys, values, having: Some(having) })
+}
+
+fn bucket(at: usize) -> Scalar {
+    let item = Box::new(Scalar::Person { at, scale: 0 });
+    Scalar::Bucket { item, edges: vec![2, 4], labels: numbers(3) }
+}
+
+fn queries() -> Vec<PrivateQuery> {
+    let value = |at| Scalar::Person { at, scale: 0 };
+    let systems = || texts(&SYSTEMS[..2]);
+    let both = |query: PrivateQuery| query.count(AggregateOp::Subjects, 1).count(AggregateOp::Rows, 2);
+    let key = || Scalar::PersonKey { at: 0, ty: Type::Text };
+    let people = |query: PrivateQuery| {
+        let query = both(query).count(AggregateOp::Sum(value(1)), 30_000).quantile(value(2));
+        query.count(AggregateOp::Present(value(3)), 1)
+    };
+    let events = || {
+        let query = both(query(Shape::Events)).quantile(amount()).only(is("event", "click"));
+        query.count(AggregateOp::Sum(amount()), 20_000).count(AggregateOp::Sessions, 3).quantile(amount())
+    };
+    let mut plain = vec![
+        both(query(funnel(48)).public(Scalar::Step, steps(3))),
+        both(query(funnel(30)).public(Scalar::Step, steps(3)).public(text("os"), systems())),
+        both(query(funnel(48)).private(text("country")).public(Scalar::Step, steps(3))),
+        both(query(funnel(48)).public(text("os"), systems())),
+        both(query(funnel(48)).public(Scalar::Step, steps(3)).by(Grain::Week)),
+        both(query(funnel(12)).public(Scalar::Step, steps(3)).by(Grain::Day)),
+        both(
+            query(retention(Grain::Day))
+                .public(Scalar::Cohort, cohorts(Grain::Day))
+                .public(Scalar::Period, numbers(9)),
+        ),
+        both(query(retention(Grain::Day)).public(Scalar::Period, numbers(9))),
+        both(query(retention(Grain::Week)).public(Scalar::Period, numbers(3)).private(text("country"))),
+        both(query(retention(Grain::Day)).public(Scalar::Cohort, cohorts(Grain::Day))),
+        people(query(person(vec![])).public(bucket(3), numbers(3))),
+        people(query(person(vec![text("country")])).private(key())),
+        people(query(person(vec![text("os")]))),
+        people(query(person(vec![text("os"), text("country")])).public(bucket(0), numbers(3)).private(key())),
+        people(query(person(vec![text("country")])).private(key()).by(Grain::Day)),
+        events().public(text("os"), systems()),
+        events().private(text("country")).private(text("app_version")),
+        events().by(Grain::Week).private(text("country")),
+        events().by(Grain::Day).private(text("country")),
+        events(),
+    ];
+    let filters = [None, Some(is("event", "purchase"))];
+    for (at, query) in plain.clone().into_iter().enumerate() {
+        plain.push(query.member(at % 2 == 0, filters[at / 2 % 2].clone()));
+    }
+    plain
+}
+
+/// Rows of somebody who is in both worlds and comes first, each day, with every value of every key, so that groups have
+/// the same numbers in both.
+fn somebody() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (ago, word) in (0..9).flat_map(|ago| WORDS.map(|word| (ago, word))) {
+        for version in WORDS {
+            for os in SYSTEMS {
+                let row = Row::new(0, today() - ago, "click").text("os", os).text("country", word);
+                rows.push(row.text("app_version", version).number("amount", 10));
+            }
+        }
+    }
+    rows
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let word = || prop::sample::select(WORDS.to_vec());
+    let (event, os) = (prop::sample::select(EVENTS.to_vec()), prop::sample::select(SYSTEMS.to_vec()));
+    (
+        1..5_u32,
+        prop_oneof![0..9_i32, 3..5_i32],
+        0..24_i64,
+        event,
+        (word(), word()),
+        os,
+        prop::option::of(0..30_000_i64),
+    )
+        .prop_map(|(subject, ago, hour, event, (country, version), os, amount)| {
+            let mut row = Row::new(subject, today() - ago, event)
+                .text("os", os)
+                .text("country", country)
+                .text("app_version", version);
+            row.hour = hour;
+            match amount {
+                Some(amount) => row.number("amount", amount),
+                None => row,
+            }
+        })
+}
+
+/// The squared distance of two worlds, in each slot of each piece.
+fn distances(a: &Numbers, b: &Numbers) -> BTreeMap<(Option<usize>, i32), u128> {
+    let mut squares = BTreeMap::new();
+    for place in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
+        let change = a.get(place).unwrap_or(&0) - b.get(place).unwrap_or(&0);
+        *squares.entry(place.0).or_insert(0) += change.unsigned_abs().pow(2);
+    }
+    squares
+}
+
+/// Which table loses the subject's day: the query's, that of the membership, or both, being one.
+#[derive(Clone, Copy, Debug)]
+enum Loses {
+    Own,
+    Other,
+    Both,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_subjects_day_changes_no_more_than_the_layout_says(
+        rows in prop::collection::vec(row(), 0..100),
+        others in prop::collection::vec(row(), 0..12),
+        lost in (1..5_u32, prop_oneof![0..9_i32, 3..5_i32]),
+        l0 in 1..4_u32,
+        loses in prop::sample::select(vec![Loses::Own, Loses::Other, Loses::Both]),
+        at in 0..queries().len(),
+        key in any::<u8>(),
+    ) {
+        let query = PrivateQuery { l0, ..queries().swap_remove(at) };
+        let own: Vec<Row> = somebody().into_iter().chain(rows).collect();
+        let without = |rows: &[Row]| -> Vec<Row> {
+            rows.iter().filter(|row| (row.subject, today() - row.day) != lost).cloned().collect()
+        };
+        let with = |a: &[Row], b: &[Row]| totals(&query, a, b, key);
+        let (all, less) = match loses {
+            Loses::Own => (with(&own, &others), with(&without(&own), &others)),
+            Loses::Other => (with(&own, &others), with(&own, &without(&others))),
+            Loses::Both => (with(&own, &own), with(&without(&own), &without(&own))),
+        };
+        let layout = Layout::of(&query).unwrap();
+        for ((slot, bucket), change) in distances(&all, &less) {
+            let paid = layout.sensitivity(slot.map(|at| layout.slots[at])).unwrap();
+            prop_assert!(change <= paid, "{query}\n{loses:?}, {slot:?} of {bucket}: {change} > {paid}");
+        }
+    }
+}
+
+fn row_at(day: i32, hour: i64, event: &'static str, os: &str) -> Row {
+    let mut row = Row::new(1, days().first + day, event).text("os", os);
+    row.hour = hour;
+    row
+}
+
+/// What the first day of subject 1 changes in the first aggregate.
+fn change(query: &PrivateQuery, rows: &[Row]) -> u128 {
+    let less: Vec<Row> = rows.iter().filter(|row| row.day != days().first).cloned().collect();
+    let all = totals(query, rows, &[], 7);
+    distances(&all, &totals(query, &less, &[], 7))[&(Some(0), days().first)]
+}
+
+#[test]
+fn the_sensitivities_of_funnels_and_retention_are_reached() {
+    let systems = texts(&SYSTEMS[..2]);
+    let chain = |day: i32, os: &'static str| {
+        EVENTS.iter().enumerate().map(move |(hour, event)| row_at(day, hour as i64, event, os))
+    };
+    let steps_only = query(funnel(5)).public(Scalar::Step, steps(3)).count(AggregateOp::Subjects, 1);
+    let sensitivity = |query: &PrivateQuery| Layout::of(query).unwrap().sensitivity(Some(Slot::Ranged(0)));
+    let one: Vec<Row> = chain(0, "ios").collect();
+    assert_eq!((change(&steps_only, &one), sensitivity(&steps_only)), (3, Ok(3)));
+    let two: Vec<Row> = chain(0, "ios").chain(chain(1, "android")).collect();
+    assert_eq!(change(&steps_only, &two), 0);
+    let keyed = steps_only.public(text("os"), systems);
+    assert_eq!((change(&keyed, &two), sensitivity(&keyed)), (6, Ok(6)));
+
+    let triangle = query(retention(Grain::Day)).public(Scalar::Cohort, cohorts(Grain::Day));
+    let triangle = triangle.public(Scalar::Period, numbers(9)).count(AggregateOp::Subjects, 1);
+    let daily = (0..9).flat_map(|day| [row_at(day, 1, "click", "ios"), row_at(day, 2, "login", "ios")]);
+    // Nine periods of the first cohort become eight of the second.
+    assert_eq!((change(&triangle, &daily.collect::<Vec<_>>()), sensitivity(&triangle)), (17, Ok(18)));
+    let sizes = query(retention(Grain::Day)).public(Scalar::Cohort, cohorts(Grain::Day));
+    assert_eq!(sensitivity(&sizes.count(AggregateOp::Subjects, 1)), Ok(2));
+    let one_day = query(funnel(5)).public(Scalar::Step, steps(3)).by(Grain::Day);
+    let one_day = one_day.public(text("os"), texts(&SYSTEMS)).count(AggregateOp::Subjects, 1);
+    assert_eq!((change(&one_day, &two), sensitivity(&one_day)), (3, Ok(3)));
+}
+
+#[test]
+fn the_layout_says_which_unit_each_slot_has() {
+    let events = || query(Shape::Events).count(AggregateOp::Rows, 5).count(AggregateOp::Subjects, 1);
+    let mixed = Layout::of(&events().quantile(amount()).quantile(amount())).unwrap();
+    assert_eq!(mixed.slots, [Slot::Daily(0), Slot::Ranged(0), Slot::Tree(0), Slot::Tree(0)]);
+    let found: Vec<_> = mixed.slots.iter().map(|slot| mixed.sensitivity(Some(*slot)).unwrap()).collect();
+    // One group only: 2 groups of one day, one exchange of a group that there is one of, eight levels of 2 * 8^2.
+    assert_eq!(found, [2 * 25, 1, 8 * 2 * 64, 8 * 2 * 64]);
+    assert_eq!((mixed.width(Slot::Tree(0)), mixed.cells_of_one(), mixed.can_exchange()), (510, 2, true));
+    let daily = Layout::of(&events().quantile(amount()).by(Grain::Day)).unwrap();
+    assert_eq!(daily.slots, [Slot::Daily(0), Slot::Daily(1), Slot::Tree(0)]);
+    assert_eq!((daily.sensitivity(Some(Slot::Tree(0))), daily.sensitivity(None)), (Ok(8), Ok(2)));
+    let members = Layout::of(&events().member(false, None)).unwrap();
+    assert_eq!(members.slots, [Slot::Ranged(0), Slot::Ranged(1)]);
+}
