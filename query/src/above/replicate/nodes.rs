@@ -12,8 +12,8 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr};
 
 use super::{Bare, Noise, Noisy, Relation, Replication, Wide};
-use crate::above::functions::Source;
 use crate::above::gate::refusal;
+use crate::above::slot::Slot;
 use crate::error::{Refusal, Rule};
 
 impl Replication<'_> {
@@ -43,9 +43,7 @@ impl Replication<'_> {
     }
 
     fn scan(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Relation, Refusal> {
-        let source: &dyn std::any::Any = scan.source.as_ref();
-        let at = source.downcast_ref::<Source>().map(|source| source.at);
-        let Some((at, release)) = at.and_then(|at| Some((at, self.releases.get(at)?))) else {
+        let Some((at, release)) = Slot::of(scan).and_then(|s| Some((s.at, self.releases.get(s.at)?))) else {
             return Ok(clean(plan));
         };
         let name = self.fresh();
@@ -60,8 +58,8 @@ impl Replication<'_> {
             let bare = Some(Bare { sd, unit: of.unit.clone(), scale: of.scale });
             noise.push(Some(Noise::Noisy(Noisy { bare, moved })));
         }
-        let source = Source { at, is_wide: true, columns: wide.fields };
-        let scan = TableScanBuilder::new(table.clone(), Arc::new(source)).build()?;
+        let source = Slot { at, is_wide: true, columns: wide.fields }.source();
+        let scan = TableScanBuilder::new(table.clone(), source).build()?;
         Ok(Relation {
             plan: LogicalPlan::TableScan(scan),
             schema: Arc::clone(plan.schema()),
