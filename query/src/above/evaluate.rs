@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use super::answer;
 use super::functions::{Functions, Scope};
 use super::gate::{Counts, check_plan};
+use super::refuse::Stop;
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::replicate::{Output, replicate};
 use super::signs::Signs;
@@ -41,6 +42,8 @@ use crate::session;
 
 /// How many plans are kept.
 const PLANS_MAX: usize = 32;
+/// The largest plan that is kept, so that what one analyst asks leaves memory for others.
+const WEIGHT_MAX: usize = 8_000;
 
 /// What one statement may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +73,8 @@ struct Planned {
     signs: Signs,
     moved: Arc<Vec<(usize, usize)>>,
     columns: Vec<Column>,
+    /// About how many expressions it has.
+    weight: usize,
 }
 
 /// Plans and runs free SQL.
@@ -136,7 +141,10 @@ impl Evaluator {
         if let Some(found) = found {
             return Ok(found);
         }
-        let planned = Arc::new(self.plan(sql, schemas).await?);
+        let planned = Arc::new(self.plan(sql, schemas).await.map_err(Stop::refusal)?);
+        if planned.weight > WEIGHT_MAX {
+            return Ok(planned);
+        }
         let mut plans = self.plans();
         if plans.len() == PLANS_MAX {
             plans.pop_front();
@@ -149,22 +157,23 @@ impl Evaluator {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn plan(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Planned, Refusal> {
+    async fn plan(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Planned, Stop> {
         let statement =
             |message: &str| Refusal::new(Rule::Statement, Span::empty(), message, "SELECT .. FROM ..");
         let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|_| {
             Refusal::new(Rule::Syntax, Span::empty(), "This is not SQL.", "SELECT .. FROM ..")
         })?;
         let Some(one) = statements.pop().filter(|_| statements.is_empty()) else {
-            return Err(statement("Only one statement is answered."));
+            return Err(statement("Only one statement is answered.").into());
         };
         if !matches!(one, Statement::Query(_)) {
-            return Err(statement("Only a SELECT is answered."));
+            return Err(statement("Only a SELECT is answered.").into());
         }
         let scope = Scope { functions: &self.functions, releases: schemas };
         let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
         let plan = SqlToRel::new_with_options(&scope, options).sql_statement_to_plan(one)?;
-        check_plan(&plan, &mut Counts::default())?;
+        let mut counts = Counts::default();
+        check_plan(&plan, &mut counts)?;
         let replicated = replicate(&plan, schemas)?;
         let plan = self.state.optimize(&replicated.plan)?;
         let types: Vec<DataType> = plan.schema().fields().iter().map(|f| f.data_type().clone()).collect();
@@ -178,6 +187,7 @@ impl Evaluator {
             physical,
             outputs: replicated.outputs,
             signs: replicated.signs.of_fewer(moved.len()),
+            weight: counts.expressions * (replicated.signs.replicates() + 1),
             moved,
             columns,
         })
@@ -207,11 +217,7 @@ impl Evaluator {
 }
 
 /// The numbers whose companions a plan reads.
-fn moved(
-    plan: &LogicalPlan,
-    schemas: &[ReleasedSchema],
-    signs: Signs,
-) -> Result<Vec<(usize, usize)>, Refusal> {
+fn moved(plan: &LogicalPlan, schemas: &[ReleasedSchema], signs: Signs) -> Result<Vec<(usize, usize)>, Stop> {
     let mut moved = Vec::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
