@@ -1,23 +1,22 @@
 //! Plans free SQL, keeps plans, runs them on released rows.
 //!
-//! Invariants: a plan is kept as it is before it sees rows (after the gate, replication and the optimiser), so that a
-//! text that was checked is not planned again; tables take the place of their schemas when it runs. Rows, bytes and joins
+//! Invariants: a plan is kept as it is before it sees rows (after the gate, replication and both planners), so that a
+//! text that was checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and joins
 //! without an equality are limited. One thread, no disk.
 //! Not here: limits of time (`mod`, `pool`), of a process (`confine`).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array};
 use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::datatypes::{DataType, Float64Type};
-use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::logical_expr::logical_plan::TableScan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
@@ -29,11 +28,13 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::answer;
-use super::functions::{Functions, Scope, Source};
+use super::functions::{Functions, Scope};
 use super::gate::{Counts, check_plan};
+use super::refuse::Stop;
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::replicate::{Output, replicate};
 use super::signs::Signs;
+use super::slot::{Filled, Place, Slot};
 use crate::error::{Refusal, Rule};
 use crate::execute::Failure;
 use crate::release::Column;
@@ -41,6 +42,8 @@ use crate::session;
 
 /// How many plans are kept.
 const PLANS_MAX: usize = 32;
+/// The largest plan that is kept, so that what one analyst asks leaves memory for others.
+const WEIGHT_MAX: usize = 8_000;
 
 /// What one statement may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +67,14 @@ struct Planned {
     sql: String,
     schemas: Vec<ReleasedSchema>,
     plan: LogicalPlan,
+    /// Never run itself: each run has a copy without state.
+    physical: Arc<dyn ExecutionPlan>,
     outputs: Vec<Output>,
     signs: Signs,
+    moved: Arc<Vec<(usize, usize)>>,
     columns: Vec<Column>,
+    /// About how many expressions it has.
+    weight: usize,
 }
 
 /// Plans and runs free SQL.
@@ -83,6 +91,8 @@ impl Evaluator {
     pub(crate) fn new(limits: Limits) -> Evaluator {
         let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         config.options_mut().optimizer.max_passes = 2;
+        // A kept plan has no state of a run.
+        config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
         let runtime = session::runtime(limits.memory_bytes_max)
             .expect("a pool in memory without a disk needs nothing that can be missing");
         let functions = Functions::new(Arc::clone(config.options()));
@@ -96,14 +106,14 @@ impl Evaluator {
     /// # Errors
     /// A refusal.
     pub(crate) async fn check(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Vec<Column>, Refusal> {
-        let planned = self.planned(sql, schemas)?;
+        let planned = self.planned(sql, schemas).await?;
         let tables: Vec<ReleasedTable> = schemas.iter().map(ReleasedTable::empty).collect();
         let cannot = |Failure| {
             let message = "The statement above the release cannot run.";
             let suggestion = "numbers with numbers, keys with literals of their type";
             Refusal::new(Rule::Type, Span::empty(), message, suggestion)
         };
-        self.execute(&planned, &tables).await.map_err(cannot)?;
+        self.execute(&planned, tables).await.map_err(cannot)?;
         Ok(planned.columns.clone())
     }
 
@@ -120,18 +130,21 @@ impl Evaluator {
             return Err(Failure);
         }
         let schemas: Vec<ReleasedSchema> = tables.iter().map(|table| table.schema.clone()).collect();
-        let planned = self.planned(sql, &schemas).map_err(|_| Failure)?;
-        let batch = self.execute(&planned, &tables).await?;
+        let planned = self.planned(sql, &schemas).await.map_err(|_| Failure)?;
+        let batch = self.execute(&planned, tables).await?;
         Ok((planned.columns.clone(), batch))
     }
 
-    fn planned(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Arc<Planned>, Refusal> {
+    async fn planned(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Arc<Planned>, Refusal> {
         let known = |plan: &Arc<Planned>| plan.sql == sql && plan.schemas == schemas;
         let found = self.plans().iter().find(|plan| known(plan)).cloned();
         if let Some(found) = found {
             return Ok(found);
         }
-        let planned = Arc::new(self.plan(sql, schemas)?);
+        let planned = Arc::new(self.plan(sql, schemas).await.map_err(Stop::refusal)?);
+        if planned.weight > WEIGHT_MAX {
+            return Ok(planned);
+        }
         let mut plans = self.plans();
         if plans.len() == PLANS_MAX {
             plans.pop_front();
@@ -144,44 +157,52 @@ impl Evaluator {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn plan(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Planned, Refusal> {
+    async fn plan(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Planned, Stop> {
         let statement =
             |message: &str| Refusal::new(Rule::Statement, Span::empty(), message, "SELECT .. FROM ..");
         let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|_| {
             Refusal::new(Rule::Syntax, Span::empty(), "This is not SQL.", "SELECT .. FROM ..")
         })?;
         let Some(one) = statements.pop().filter(|_| statements.is_empty()) else {
-            return Err(statement("Only one statement is answered."));
+            return Err(statement("Only one statement is answered.").into());
         };
         if !matches!(one, Statement::Query(_)) {
-            return Err(statement("Only a SELECT is answered."));
+            return Err(statement("Only a SELECT is answered.").into());
         }
         let scope = Scope { functions: &self.functions, releases: schemas };
         let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
         let plan = SqlToRel::new_with_options(&scope, options).sql_statement_to_plan(one)?;
-        check_plan(&plan, &mut Counts::default())?;
+        let mut counts = Counts::default();
+        check_plan(&plan, &mut counts)?;
         let replicated = replicate(&plan, schemas)?;
         let plan = self.state.optimize(&replicated.plan)?;
         let types: Vec<DataType> = plan.schema().fields().iter().map(|f| f.data_type().clone()).collect();
         let columns = answer::columns(&replicated.outputs, &types)?;
+        let physical = self.planner.create_physical_plan(&plan, &self.state).await?;
+        let moved = Arc::new(moved(&plan, schemas, replicated.signs)?);
         Ok(Planned {
             sql: sql.to_owned(),
             schemas: schemas.to_vec(),
             plan,
+            physical,
             outputs: replicated.outputs,
-            signs: replicated.signs,
+            signs: replicated.signs.of_fewer(moved.len()),
+            weight: counts.expressions * (replicated.signs.replicates() + 1),
+            moved,
             columns,
         })
     }
 
-    async fn execute(&self, planned: &Planned, tables: &[ReleasedTable]) -> Result<RecordBatch, Failure> {
-        if pairs(&planned.plan, tables).is_none_or(|pairs| pairs > self.limits.pairs_max) {
+    async fn execute(&self, planned: &Planned, tables: Vec<ReleasedTable>) -> Result<RecordBatch, Failure> {
+        if pairs(&planned.plan, &tables).is_none_or(|pairs| pairs > self.limits.pairs_max) {
             return Err(Failure);
         }
-        let plan = filled(planned, tables)?;
-        let plan = self.planner.create_physical_plan(&plan, &self.state).await?;
+        let (signs, moved) = (planned.signs, Arc::clone(&planned.moved));
+        let config = self.state.config().clone().with_extension(Arc::new(Filled { tables, signs, moved }));
+        let context = TaskContext::from(&self.state).with_session_config(config);
+        let plan = reset_plan_states(Arc::clone(&planned.physical))?;
         let schema = plan.schema();
-        let mut stream = execute_stream(plan, self.state.task_ctx())?;
+        let mut stream = execute_stream(plan, Arc::new(context))?;
         let (mut batches, mut rows) = (Vec::new(), 0);
         while let Some(batch) = stream.next().await {
             let batch = batch?;
@@ -195,107 +216,27 @@ impl Evaluator {
     }
 }
 
-/// The plan with released rows in the place of their schemas.
-fn filled(planned: &Planned, tables: &[ReleasedTable]) -> Result<LogicalPlan, Failure> {
-    let cells = Cells::of(planned, tables)?;
-    let mut error = None;
-    let plan = planned.plan.clone().transform_up_with_subqueries(|node| {
-        let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
-        match cells.table(scan) {
-            Ok(table) => {
-                let source = provider_as_source(Arc::new(table));
-                Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan.clone() })))
-            }
-            Err(failure) => {
-                error = Some(failure);
-                Ok(Transformed::no(node))
+/// The numbers whose companions a plan reads.
+fn moved(plan: &LogicalPlan, schemas: &[ReleasedSchema], signs: Signs) -> Result<Vec<(usize, usize)>, Stop> {
+    let mut moved = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(slot) = Slot::of(scan).filter(|slot| slot.is_wide)
+            && let Some(release) = schemas.get(slot.at)
+        {
+            let (keys, numbers) = (release.keys.len(), release.numbers.len());
+            let all = || (0..slot.columns.fields().len()).collect();
+            for column in scan.projection.clone().unwrap_or_else(all) {
+                if let Place::Companion { number, .. } = Place::of(column, keys, numbers, signs)
+                    && !moved.contains(&(slot.at, number))
+                {
+                    moved.push((slot.at, number));
+                }
             }
         }
+        Ok(TreeNodeRecursion::Continue)
     })?;
-    match error {
-        Some(failure) => Err(failure),
-        None => Ok(plan.data),
-    }
-}
-
-/// The released cells that are moved.
-struct Cells<'a> {
-    tables: &'a [ReleasedTable],
-    signs: Signs,
-    /// Release and position of the numbers whose companions are read by any scan; their order numbers them.
-    read: Vec<(usize, usize)>,
-}
-
-impl<'a> Cells<'a> {
-    fn of(planned: &Planned, tables: &'a [ReleasedTable]) -> Result<Cells<'a>, Failure> {
-        let mut cells = Cells { tables, signs: planned.signs, read: Vec::new() };
-        planned.plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node
-                && let Some((at, table)) =
-                    cells.source(scan).filter(|(source, _)| source.is_wide).map(|(s, t)| (s.at, t))
-            {
-                for number in 0..table.schema.numbers.len() {
-                    let is_read =
-                        (0..cells.signs.replicates()).any(|w| cells.is_read(scan, table, number, w));
-                    if is_read && !cells.read.contains(&(at, number)) {
-                        cells.read.push((at, number));
-                    }
-                }
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        cells.signs = cells.signs.of_fewer(cells.read.len());
-        Ok(cells)
-    }
-
-    fn source<'s>(&self, scan: &'s TableScan) -> Option<(&'s Source, &'a ReleasedTable)> {
-        let source: &dyn std::any::Any = scan.source.as_ref();
-        let source = source.downcast_ref::<Source>()?;
-        Some((source, self.tables.get(source.at)?))
-    }
-
-    /// Whether a scan reads a companion.
-    fn is_read(&self, scan: &TableScan, table: &ReleasedTable, number: usize, replicate: usize) -> bool {
-        let (keys, numbers) = (table.schema.keys.len(), table.schema.numbers.len());
-        let column = keys + numbers + 1 + number * (self.signs.replicates() + 1) + 1 + replicate;
-        scan.projection.as_ref().is_none_or(|read| read.contains(&column))
-    }
-
-    /// The rows of a scan, with the companions it reads.
-    fn table(&self, scan: &TableScan) -> Result<MemTable, Failure> {
-        let (source, table) = self.source(scan).ok_or(Failure)?;
-        let (keys, numbers) = (table.schema.keys.len(), table.schema.numbers.len());
-        let batch = &table.batch;
-        let mut columns: Vec<ArrayRef> = batch.columns().iter().take(keys + numbers).cloned().collect();
-        if source.is_wide {
-            let rows = i64::try_from(batch.num_rows()).map_err(|_| Failure)?;
-            columns.push(Arc::new(Int64Array::from_iter_values(0..rows)));
-            for at in 0..numbers {
-                let number = batch.columns().get(keys + at).ok_or(Failure)?;
-                let sd = batch.columns().get(keys + numbers + at).ok_or(Failure)?;
-                let column = self.read.iter().position(|read| *read == (source.at, at));
-                columns.push(Arc::clone(sd));
-                for replicate in 0..self.signs.replicates() {
-                    columns.push(match column {
-                        Some(column) if self.is_read(scan, table, at, replicate) => {
-                            moved(number, sd, |row| self.signs.sign(replicate, row, column))?
-                        }
-                        _ => Arc::clone(number),
-                    });
-                }
-            }
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&source.columns), columns, &options)?;
-        Ok(MemTable::try_new(Arc::clone(&source.columns), vec![vec![batch]])?)
-    }
-}
-
-fn moved(number: &ArrayRef, sd: &ArrayRef, sign: impl Fn(usize) -> f64) -> Result<ArrayRef, Failure> {
-    let number = number.as_primitive_opt::<Float64Type>().ok_or(Failure)?;
-    let sd = sd.as_primitive_opt::<Float64Type>().ok_or(Failure)?;
-    let pairs = number.iter().zip(sd.iter()).enumerate();
-    Ok(Arc::new(pairs.map(|(row, (x, sd))| Some(x? + sign(row) * sd?)).collect::<Float64Array>()))
+    Ok(moved)
 }
 
 /// The most rows that a node of the plan makes when every equality of a join is unique on one side; none: too many to count.
@@ -307,10 +248,7 @@ fn pairs(plan: &LogicalPlan, tables: &[ReleasedTable]) -> Option<usize> {
             inputs.push(rows(input, tables, most)?);
         }
         let rows = match plan {
-            LogicalPlan::TableScan(scan) => {
-                let source: &dyn std::any::Any = scan.source.as_ref();
-                tables.get(source.downcast_ref::<Source>()?.at)?.batch.num_rows()
-            }
+            LogicalPlan::TableScan(scan) => tables.get(Slot::of(scan)?.at)?.batch.num_rows(),
             LogicalPlan::Join(join) if join.on.is_empty() => {
                 inputs.iter().try_fold(1_usize, |all, rows| all.checked_mul((*rows).max(1)))?
             }

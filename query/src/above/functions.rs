@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::TableReference;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
@@ -18,6 +18,7 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSou
 
 use super::refuse::NO_TABLE;
 use super::released::ReleasedSchema;
+use super::slot::Slot;
 
 /// Functions of one row.
 pub(crate) const SCALARS: &[&str] = &[
@@ -165,20 +166,6 @@ fn names(name: &str, aliases: &[String], is_listed: impl Fn(&str) -> bool) -> Ve
     }
 }
 
-/// A released table without rows: what plans are made over. `at` is its number among the releases.
-pub(super) struct Source {
-    pub(super) at: usize,
-    /// The columns beyond those that a text can name.
-    pub(super) is_wide: bool,
-    pub(super) columns: SchemaRef,
-}
-
-impl TableSource for Source {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.columns)
-    }
-}
-
 /// What a text is resolved against.
 pub(super) struct Scope<'a> {
     pub(super) functions: &'a Functions,
@@ -192,7 +179,7 @@ impl ContextProvider for Scope<'_> {
             return Err(DataFusionError::Plan(NO_TABLE.to_owned()));
         };
         let columns = self.releases.get(at).map(ReleasedSchema::named).unwrap_or_default();
-        Ok(Arc::new(Source { at, is_wide: false, columns: Arc::new(Schema::new(columns)) }))
+        Ok(Slot { at, is_wide: false, columns: Arc::new(Schema::new(columns)) }.source())
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

@@ -10,9 +10,9 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Distinct, LogicalPlan};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::functions::Source;
 use super::gate_expr::check_expr;
 use super::replicate::PREFIX;
+use super::slot::Slot;
 use crate::error::{Refusal, Rule};
 
 /// Most nodes of a plan, joins among them, nodes of its expressions, rows of VALUES and columns of a node.
@@ -77,15 +77,12 @@ fn check_node(plan: &LogicalPlan, counts: &mut Counts) -> Result<(), Refusal> {
         | LogicalPlan::EmptyRelation(_)
         | LogicalPlan::Distinct(Distinct::All(_)) => Ok(()),
         LogicalPlan::Join(_) => check_join(counts),
-        LogicalPlan::TableScan(scan) => {
-            let source: &dyn std::any::Any = scan.source.as_ref();
-            match source.downcast_ref::<Source>() {
-                Some(_) => Ok(()),
-                None => {
-                    Err(refusal(Rule::Table, "Only released tables can be read here.", "a table of the list"))
-                }
+        LogicalPlan::TableScan(scan) => match Slot::of(scan) {
+            Some(_) => Ok(()),
+            None => {
+                Err(refusal(Rule::Table, "Only released tables can be read here.", "a table of the list"))
             }
-        }
+        },
         LogicalPlan::Values(values) if values.values.len() <= VALUES_MAX => Ok(()),
         LogicalPlan::Values(_) => {
             let message = format!("VALUES has at most {VALUES_MAX} rows.");

@@ -11,7 +11,7 @@
 //!
 //! - `released`: the tables; `functions`: the names; `gate`, `gate_expr`: which plans may run
 //! - `replicate`, `signs`: error bars; `answer`: values, deviations and intervals
-//! - `evaluate`: planning, keeping plans, running
+//! - `evaluate`: planning, keeping plans, running; `slot`: where rows come into a kept plan
 //! - `wire`, `worker`, `confine`, `pool`: the worker process and its parent
 //!
 //! Not here: what touches events (`execute`), what a release is (`release`).
@@ -27,6 +27,7 @@ mod refuse;
 mod released;
 mod replicate;
 mod signs;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod wire;

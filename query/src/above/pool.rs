@@ -142,7 +142,9 @@ impl Pool {
         let answered = timeout_at(deadline, worker.exchange(&request, self.config.answer_bytes_max)).await;
         let answer = answered.map_err(|_| Trouble::Stopped)?.map_err(|Failure| Trouble::Stopped)?;
         let reply = parts::<Reply>(&answer).map_err(|Failure| Trouble::Stopped)?;
-        if worker.served < self.config.requests_max {
+        // One that failed may have little memory left.
+        let has_failed = matches!(reply.0, Reply::Failed);
+        if worker.served < self.config.requests_max && !has_failed {
             self.idle().push(worker);
         }
         Ok(reply)

@@ -21,8 +21,38 @@ pub(super) fn too_much() -> Refusal {
     Refusal::new(Rule::Size, Span::empty(), message, "fewer subqueries and columns")
 }
 
-impl From<DataFusionError> for Refusal {
-    fn from(error: DataFusionError) -> Refusal {
+/// Why a text has no plan.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Refused(Refusal),
+    /// The planner's own error.
+    Planning(DataFusionError),
+}
+
+/// A refusal without a place.
+pub(super) fn stop(rule: Rule, message: &str, suggestion: &str) -> Stop {
+    Stop::Refused(Refusal::new(rule, Span::empty(), message, suggestion))
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
+    }
+}
+
+impl From<DataFusionError> for Stop {
+    fn from(error: DataFusionError) -> Stop {
+        Stop::Planning(error)
+    }
+}
+
+impl Stop {
+    /// What the caller is told.
+    pub(super) fn refusal(self) -> Refusal {
+        let error = match self {
+            Stop::Refused(refusal) => return refusal,
+            Stop::Planning(error) => error,
+        };
         let (rule, suggestion) = match error.find_root() {
             DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
                 SchemaError::FieldNotFound { .. } => (Rule::Column, "a column of the tables in FROM"),

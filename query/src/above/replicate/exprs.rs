@@ -11,8 +11,8 @@ use datafusion::logical_expr::logical_plan::{Join, Projection};
 use datafusion::logical_expr::{Expr, JoinConstraint, JoinType, LogicalPlan, lit};
 
 use super::{Noise, Noisy, Relation, Replication};
-use crate::above::gate::refusal;
-use crate::error::{Refusal, Rule};
+use crate::above::refuse::{Stop, stop};
+use crate::error::Rule;
 
 /// Whether an expression has a subquery in it.
 pub(super) fn has_subquery(expr: &Expr) -> bool {
@@ -73,7 +73,7 @@ impl Relation {
     }
 
     /// The expression over the companions of one replicate.
-    pub(super) fn moved(&self, expr: &Expr, replicate: usize) -> Result<Expr, Refusal> {
+    pub(super) fn moved(&self, expr: &Expr, replicate: usize) -> Result<Expr, Stop> {
         let moved = expr.clone().transform_up(|e| {
             let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
             let Some(Noise::Noisy(noisy)) = self.noise_of(column) else { return Ok(Transformed::no(e)) };
@@ -93,7 +93,7 @@ pub(super) fn is_number(ty: &DataType) -> bool {
 
 impl Replication<'_> {
     /// Puts scalar subqueries that give a noisy number beside the input's rows, so that their companions are there too.
-    pub(super) fn inline(&mut self, expr: &Expr, input: &mut Relation) -> Result<Expr, Refusal> {
+    pub(super) fn inline(&mut self, expr: &Expr, input: &mut Relation) -> Result<Expr, Stop> {
         if !has_subquery(expr) {
             return Ok(expr.clone());
         }
@@ -122,10 +122,10 @@ impl Replication<'_> {
         &mut self,
         subquery: &datafusion::logical_expr::Subquery,
         input: &mut Relation,
-    ) -> Result<Option<Column>, Refusal> {
+    ) -> Result<Option<Column>, Stop> {
         let inner = self.relation(&subquery.subquery);
         if !subquery.outer_ref_columns.is_empty() {
-            return Err(refusal(
+            return Err(stop(
                 Rule::Expression,
                 "A subquery in SELECT cannot refer to the statement around it.",
                 "a join with a subquery in FROM, or a window: sum(n) OVER (ORDER BY day)",
@@ -134,7 +134,7 @@ impl Replication<'_> {
         let inner = inner?;
         let Some(Some(noise)) = inner.noise.first().cloned() else { return Ok(None) };
         if !is_one_row(&subquery.subquery) {
-            return Err(refusal(
+            return Err(stop(
                 Rule::Expression,
                 "A subquery in SELECT must give one row.",
                 "an aggregate without GROUP BY, or LIMIT 1",

@@ -25,9 +25,9 @@ use datafusion::common::{Column, DFSchemaRef};
 use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
+use super::refuse::Stop;
 use super::released::ReleasedSchema;
 use super::signs::Signs;
-use crate::error::Refusal;
 
 /// What names of companions begin with.
 pub(super) const PREFIX: char = '~';
@@ -96,7 +96,7 @@ pub(super) struct Output {
 ///
 /// # Errors
 /// A refusal of what no error bar can be made for.
-pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Result<Replicated, Refusal> {
+pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Result<Replicated, Stop> {
     let bare = with_signs(plan, releases, Signs::None)?;
     let is_mixed = |output: &Output| matches!(&output.noise, Some(Noise::Noisy(n)) if n.bare.is_none());
     if !bare.outputs.iter().any(is_mixed) {
@@ -110,7 +110,7 @@ pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Resu
     with_signs(plan, releases, signs)
 }
 
-fn with_signs(plan: &LogicalPlan, releases: &[ReleasedSchema], signs: Signs) -> Result<Replicated, Refusal> {
+fn with_signs(plan: &LogicalPlan, releases: &[ReleasedSchema], signs: Signs) -> Result<Replicated, Stop> {
     let mut replication = Replication { releases, signs, next: 0 };
     let relation = replication.relation(plan)?;
     let columns = relation.schema.columns();

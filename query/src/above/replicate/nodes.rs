@@ -12,13 +12,13 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr};
 
 use super::{Bare, Noise, Noisy, Relation, Replication, Wide};
-use crate::above::functions::Source;
-use crate::above::gate::refusal;
-use crate::error::{Refusal, Rule};
+use crate::above::refuse::{Stop, stop};
+use crate::above::slot::Slot;
+use crate::error::Rule;
 
 impl Replication<'_> {
     /// A node and everything under it.
-    pub(super) fn relation(&mut self, plan: &LogicalPlan) -> Result<Relation, Refusal> {
+    pub(super) fn relation(&mut self, plan: &LogicalPlan) -> Result<Relation, Stop> {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, plan),
             LogicalPlan::Projection(node) => self.projection(node),
@@ -38,14 +38,12 @@ impl Replication<'_> {
             LogicalPlan::Union(node) => self.union(node),
             LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
             LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(clean(plan)),
-            _ => Err(refusal(Rule::Clause, "This clause cannot be used.", "SELECT .. FROM .. WHERE ..")),
+            _ => Err(stop(Rule::Clause, "This clause cannot be used.", "SELECT .. FROM .. WHERE ..")),
         }
     }
 
-    fn scan(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Relation, Refusal> {
-        let source: &dyn std::any::Any = scan.source.as_ref();
-        let at = source.downcast_ref::<Source>().map(|source| source.at);
-        let Some((at, release)) = at.and_then(|at| Some((at, self.releases.get(at)?))) else {
+    fn scan(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Relation, Stop> {
+        let Some((at, release)) = Slot::of(scan).and_then(|s| Some((s.at, self.releases.get(s.at)?))) else {
             return Ok(clean(plan));
         };
         let name = self.fresh();
@@ -60,8 +58,8 @@ impl Replication<'_> {
             let bare = Some(Bare { sd, unit: of.unit.clone(), scale: of.scale });
             noise.push(Some(Noise::Noisy(Noisy { bare, moved })));
         }
-        let source = Source { at, is_wide: true, columns: wide.fields };
-        let scan = TableScanBuilder::new(table.clone(), Arc::new(source)).build()?;
+        let source = Slot { at, is_wide: true, columns: wide.fields }.source();
+        let scan = TableScanBuilder::new(table.clone(), source).build()?;
         Ok(Relation {
             plan: LogicalPlan::TableScan(scan),
             schema: Arc::clone(plan.schema()),
@@ -72,7 +70,7 @@ impl Replication<'_> {
         })
     }
 
-    fn projection(&mut self, node: &Projection) -> Result<Relation, Refusal> {
+    fn projection(&mut self, node: &Projection) -> Result<Relation, Stop> {
         let mut input = self.relation(&node.input)?;
         let mut exprs = Vec::with_capacity(node.expr.len());
         for expr in &node.expr {
@@ -117,7 +115,7 @@ impl Replication<'_> {
     }
 
     /// Equal rows stay in the order of the release, where there is one.
-    fn sort(&mut self, node: &Sort) -> Result<Relation, Refusal> {
+    fn sort(&mut self, node: &Sort) -> Result<Relation, Stop> {
         let mut input = self.relation(&node.input)?;
         let mut expr = node.expr.clone();
         if let Some(row) = &input.row {
@@ -130,7 +128,7 @@ impl Replication<'_> {
         Ok(input)
     }
 
-    fn limit(&mut self, node: &Limit) -> Result<Relation, Refusal> {
+    fn limit(&mut self, node: &Limit) -> Result<Relation, Stop> {
         let mut input = self.relation(&node.input)?;
         if let LogicalPlan::Sort(sort) = node.input.as_ref() {
             input.is_decided |= sort.expr.iter().any(|sort| input.decides(&sort.expr));
@@ -140,7 +138,7 @@ impl Replication<'_> {
         Ok(input)
     }
 
-    fn alias(&mut self, node: &SubqueryAlias, plan: &LogicalPlan) -> Result<Relation, Refusal> {
+    fn alias(&mut self, node: &SubqueryAlias, plan: &LogicalPlan) -> Result<Relation, Stop> {
         let mut input = self.relation(&node.input)?;
         let alias = &node.alias;
         for noise in input.noise.iter_mut().flatten() {

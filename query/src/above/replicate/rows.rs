@@ -10,10 +10,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::exprs::is_number;
 use super::{Noise, Noisy, Relation, Replication};
-use crate::error::Refusal;
+use crate::above::refuse::Stop;
 
 impl Replication<'_> {
-    pub(super) fn aggregate(&mut self, node: &Aggregate) -> Result<Relation, Refusal> {
+    pub(super) fn aggregate(&mut self, node: &Aggregate) -> Result<Relation, Stop> {
         let input = self.relation(&node.input)?;
         let mut is_decided = input.is_decided;
         let mut noise = Vec::with_capacity(node.group_expr.len() + node.aggr_expr.len());
@@ -75,7 +75,7 @@ impl Replication<'_> {
         of
     }
 
-    pub(super) fn window(&mut self, node: &Window) -> Result<Relation, Refusal> {
+    pub(super) fn window(&mut self, node: &Window) -> Result<Relation, Stop> {
         let mut input = self.relation(&node.input)?;
         let mut exprs = node.window_expr.clone();
         let fields = node.schema.fields().iter().skip(input.schema.fields().len());
@@ -135,6 +135,6 @@ fn window_of(expr: &Expr) -> Option<&WindowFunction> {
     }
 }
 
-fn moved_all(input: &Relation, args: &[Expr], replicate: usize) -> Result<Vec<Expr>, Refusal> {
+fn moved_all(input: &Relation, args: &[Expr], replicate: usize) -> Result<Vec<Expr>, Stop> {
     args.iter().map(|arg| input.moved(arg, replicate)).collect()
 }

@@ -10,11 +10,11 @@ use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, cast, lit}
 use super::exprs::is_number;
 use super::rows::without_companions;
 use super::{Bare, Noise, Noisy, Relation, Replication};
-use crate::above::gate::refusal;
-use crate::error::{Refusal, Rule};
+use crate::above::refuse::{Stop, stop};
+use crate::error::Rule;
 
 impl Replication<'_> {
-    pub(super) fn join(&mut self, node: &Join) -> Result<Relation, Refusal> {
+    pub(super) fn join(&mut self, node: &Join) -> Result<Relation, Stop> {
         let (left, right) = (self.relation(&node.left)?, self.relation(&node.right)?);
         let decides = |(l, r): &(Expr, Expr)| left.decides(l) || right.decides(r);
         let mut is_decided = left.is_decided || right.is_decided || node.on.iter().any(decides);
@@ -29,7 +29,7 @@ impl Replication<'_> {
             JoinType::LeftSemi | JoinType::LeftAnti => left.noise,
             JoinType::RightSemi | JoinType::RightAnti => right.noise,
             JoinType::LeftMark | JoinType::RightMark => {
-                return Err(refusal(Rule::Clause, "This join cannot be used.", "JOIN .. ON a.day = b.day"));
+                return Err(stop(Rule::Clause, "This join cannot be used.", "JOIN .. ON a.day = b.day"));
             }
         };
         let plan = Join::try_new(
@@ -47,7 +47,7 @@ impl Replication<'_> {
         Ok(Relation { plan, schema, noise, subqueries: Vec::new(), row: None, is_decided })
     }
 
-    pub(super) fn distinct(&mut self, input: &LogicalPlan) -> Result<Relation, Refusal> {
+    pub(super) fn distinct(&mut self, input: &LogicalPlan) -> Result<Relation, Stop> {
         let input = self.relation(input)?;
         let mains = input.schema.columns().into_iter().map(Expr::Column).collect();
         let types = input.schema.fields().iter().map(|field| field.data_type());
@@ -69,7 +69,7 @@ impl Replication<'_> {
         })
     }
 
-    pub(super) fn union(&mut self, node: &Union) -> Result<Relation, Refusal> {
+    pub(super) fn union(&mut self, node: &Union) -> Result<Relation, Stop> {
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for input in &node.inputs {
             inputs.push(self.relation(input)?);
