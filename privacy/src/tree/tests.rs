@@ -185,10 +185,8 @@ fn least_squares(grid: &Grid, nodes: &[i128]) -> (Vec<f64>, Vec<Vec<f64>>) {
         rows[leaf][n + 1 + leaf] = 1.0;
         for node in grid.path(leaf as u8) {
             rows[leaf][n] += nodes[node as usize] as f64;
-            for other in 0..n {
-                if grid.path(other as u8).any(|of| of == node) {
-                    rows[leaf][other] += 1.0;
-                }
+            for (other, cell) in rows[leaf].iter_mut().take(n).enumerate() {
+                *cell += f64::from(u8::from(grid.path(other as u8).any(|of| of == node)));
             }
         }
     }

@@ -81,6 +81,7 @@ pub(crate) struct Layout {
     cells: Option<u64>,
 }
 
+#[allow(dead_code)] // what a price needs, for `charge`
 impl Layout {
     pub(crate) fn of(query: &PrivateQuery) -> Result<Layout, Unbounded> {
         let one_day = query.buckets().iter().all(|bucket| bucket.days.len() == 1);

@@ -37,7 +37,7 @@ pub(crate) use self::layout::{Layout, Slot, TreeSlot, Unbounded};
 #[allow(unused_imports)] // for `release`
 pub(crate) use self::quantile::quantile_of;
 use super::fold::Fold;
-use super::{Failure, Grounds};
+use super::{Failure, Grounds, Piece};
 use crate::private_query::{AggregateOp, PrivateQuery, Shape};
 
 /// The totals of one fold that hold anything, and the leaves of its trees: about 100 bytes each.
@@ -53,7 +53,12 @@ pub(super) fn fold(grounds: Grounds<'_>) -> Result<Box<dyn Fold>, Failure> {
     let limits = FoldLimits { cells_max: grounds.cells_max, held_max: HELD_MAX };
     let charged = grounds.charged;
     let layout = Layout::of(query).and_then(|layout| layout.charged(&charged.daily, &charged.ranged));
-    shaped(query, layout.map_err(|_| Failure)?, limits, grounds.entropy)
+    let layout = layout.map_err(|_| Failure)?;
+    // A piece of a day is for units that are a subject's day.
+    if matches!(grounds.piece, Piece::Day(_)) && !layout.is_daily {
+        return Err(Failure);
+    }
+    shaped(query, layout, limits, grounds.entropy)
 }
 
 /// The fold of a shape; of events, the one that knows quantiles.
