@@ -66,7 +66,7 @@ impl Work {
 
     fn work(mut self, waiting: &AtomicBool, threads: &Handle) -> Result<Outcome, Stop> {
         let mut files = MemoryConsumer::new("open files").register(&self.memory);
-        let mut own = MemoryConsumer::new("fold").register(&self.memory);
+        let own = MemoryConsumer::new("fold").register(&self.memory);
         let mut streams = Vec::new();
         for (at, (input, days)) in self.inputs.iter().zip(&self.days).enumerate() {
             let membership = at.checked_sub(1);
