@@ -9,7 +9,7 @@ use datafusion::logical_expr::{self as df, expr::Like};
 use datafusion::prelude::{Expr, col, lit};
 use shoal_schemas::{Region, columns};
 
-use super::{Arithmetic, Compare, Scalar, Value};
+use super::{Arithmetic, Compare, Part, Scalar, Value};
 
 impl Compare {
     const fn operator(self) -> df::Operator {
@@ -94,8 +94,14 @@ impl Scalar {
                 let branches = std::iter::once(null).chain(below).collect();
                 Expr::Case(df::Case::new(None, branches, labels.last().map(|l| Box::new(l.plan()))))
             }
+            Scalar::Part(Part::DayNumber) => {
+                df::cast(df::cast(column(columns::DAY), DataType::Int32), DataType::Int64)
+            }
             Scalar::Part(part) => df::cast(
-                datafusion::functions::datetime::expr_fn::date_part(lit(part.as_str()), column(columns::TIME)),
+                datafusion::functions::datetime::expr_fn::date_part(
+                    lit(part.as_str()),
+                    column(columns::TIME),
+                ),
                 DataType::Int64,
             ),
             // Not columns of events: `execute` knows them.

@@ -32,6 +32,13 @@ pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
         | Expr::IsNotUnknown(inner)
         | Expr::Nested(inner) => down(inner),
         Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+            // The parser reads `a IS DISTINCT FROM b AND c` as `a IS DISTINCT FROM (b AND c)`.
+            if matches!(**right, Expr::BinaryOp { .. }) {
+                let suggestion =
+                    "SELECT COUNT(*) FROM usage WHERE (os IS DISTINCT FROM 'ios') AND country = 'DE'";
+                let message = "IS DISTINCT FROM needs parentheses around it.";
+                return Err(Refusal::new(Rule::Syntax, whole.span(), message, suggestion));
+            }
             down(left)?;
             down(right)
         }
@@ -87,7 +94,9 @@ pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
             down(inner)
         }
         Expr::Ceil { expr: inner, field } | Expr::Floor { expr: inner, field } => match field {
-            CeilFloorKind::DateTimeField(datafusion::sql::sqlparser::ast::DateTimeField::NoDateTime) => down(inner),
+            CeilFloorKind::DateTimeField(datafusion::sql::sqlparser::ast::DateTimeField::NoDateTime) => {
+                down(inner)
+            }
             CeilFloorKind::DateTimeField(_) | CeilFloorKind::Scale(_) => Err(unsupported(whole)),
         },
         Expr::Value(value) => literal(value),
@@ -156,22 +165,16 @@ pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
 
 /// A call.
 fn function(call: &Function, depth: usize) -> Result<(), Refusal> {
-    let Function {
-        name,
-        uses_odbc_syntax,
-        parameters,
-        args,
-        filter,
-        null_treatment: _,
-        over,
-        within_group,
-    } = call;
+    let Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment: _, over, within_group } =
+        call;
     let at = || call.span();
     clause(*uses_odbc_syntax, at(), "{fn ..}")?;
     plain(name)?;
     match parameters {
         FunctionArguments::None => {}
-        FunctionArguments::Subquery(_) | FunctionArguments::List(_) => clause(true, at(), "A call's parameters")?,
+        FunctionArguments::Subquery(_) | FunctionArguments::List(_) => {
+            clause(true, at(), "A call's parameters")?
+        }
     }
     match args {
         FunctionArguments::None => {}
@@ -197,7 +200,15 @@ pub(super) fn argument(arg: &FunctionArg, may_be_named: bool, depth: usize) -> R
         FunctionArg::Unnamed(arg) => (arg, true),
         FunctionArg::Named { name: _, arg, operator } => match operator {
             FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment => (arg, may_be_named),
-            FunctionArgOperator::Equals | FunctionArgOperator::Colon | FunctionArgOperator::Value => (arg, false),
+            FunctionArgOperator::Equals | FunctionArgOperator::Colon | FunctionArgOperator::Value => {
+                (arg, false)
+            }
+        },
+        FunctionArg::ExprNamed { name: Expr::Identifier(_), arg, operator } => match operator {
+            FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment => (arg, may_be_named),
+            FunctionArgOperator::Equals | FunctionArgOperator::Colon | FunctionArgOperator::Value => {
+                (arg, false)
+            }
         },
         FunctionArg::ExprNamed { name: _, arg, operator: _ } => (arg, false),
     };
@@ -208,6 +219,10 @@ pub(super) fn argument(arg: &FunctionArg, may_be_named: bool, depth: usize) -> R
     };
     clause(!is_fine, span, "An argument with a name")?;
     match arg {
+        // PERCENTILE_CONT of several shares; any other array is refused where it is bound.
+        FunctionArgExpr::Expr(Expr::Array(Array { elem, named: _ })) => {
+            elem.iter().try_for_each(|inner| expr(inner, depth))
+        }
         FunctionArgExpr::Expr(inner) => expr(inner, depth),
         FunctionArgExpr::Wildcard => Ok(()),
         FunctionArgExpr::QualifiedWildcard(_) => clause(true, span, "A wildcard of a table"),
@@ -287,9 +302,7 @@ fn unary(op: UnaryOperator, whole: &Expr) -> Result<(), Refusal> {
         | UnaryOperator::PGPrefixFactorial
         | UnaryOperator::PGSquareRoot
         | UnaryOperator::QuestionDash
-        | UnaryOperator::QuestionPipe => {
-            refuse(whole, format!("The operator {op} cannot be used."), SHAPE)
-        }
+        | UnaryOperator::QuestionPipe => refuse(whole, format!("The operator {op} cannot be used."), SHAPE),
     }
 }
 
@@ -366,8 +379,6 @@ fn binary(op: &BinaryOperator, whole: &Expr) -> Result<(), Refusal> {
         | BinaryOperator::QuestionDoublePipe
         | BinaryOperator::At
         | BinaryOperator::TildeEq
-        | BinaryOperator::Assignment => {
-            refuse(whole, format!("The operator {op} cannot be used."), SHAPE)
-        }
+        | BinaryOperator::Assignment => refuse(whole, format!("The operator {op} cannot be used."), SHAPE),
     }
 }

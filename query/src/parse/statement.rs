@@ -30,7 +30,8 @@ pub(super) fn query(statement: Statement) -> Result<Parsed, Refusal> {
             match *statement {
                 Statement::Query(query) if is_plain => Ok(Parsed { explain: true, query: *query }),
                 other => {
-                    let message = "EXPLAIN is written before a SELECT, without ANALYZE, VERBOSE, FORMAT or options.";
+                    let message =
+                        "EXPLAIN is written before a SELECT, without ANALYZE, VERBOSE, FORMAT or options.";
                     let suggestion = "EXPLAIN SELECT COUNT(*) FROM usage";
                     Err(Refusal::new(Rule::Statement, other.span(), message, suggestion))
                 }
@@ -61,9 +62,7 @@ fn refused(statement: &Statement) -> Refusal {
         | Statement::ShowCollation { .. } => {
             "Only SELECT is answered. What can be asked is listed by the public schema (GET /v1/tables)."
         }
-        Statement::Set(..)
-        | Statement::AlterSession { .. }
-        | Statement::Use(..) => {
+        Statement::Set(..) | Statement::AlterSession { .. } | Statement::Use(..) => {
             "Only SELECT is answered; there is nothing to set."
         }
         Statement::Analyze(..)

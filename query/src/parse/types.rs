@@ -127,9 +127,7 @@ pub(super) fn castable(ty: &DataType, span: Span) -> Result<(), Refusal> {
         | DataType::AnyType
         | DataType::GeometricType(..)
         | DataType::TsVector
-        | DataType::TsQuery => {
-            refuse(ty, span)
-        }
+        | DataType::TsQuery => refuse(ty, span),
     }
 }
 

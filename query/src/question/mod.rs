@@ -14,10 +14,11 @@
 //!
 //! - `split`: queries, CTEs and relations; `naming`: names of output columns
 //! - `source`: what a private SELECT reads; `person`, `templates`, `members`: rows that are no events
-//! - `private`: one private SELECT; `release`: its [`PrivateQuery`]
+//! - `items`: items that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
 //! - `above`: expressions over released rows
 
 mod above;
+mod items;
 mod members;
 mod naming;
 mod person;

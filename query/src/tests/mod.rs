@@ -4,6 +4,7 @@
 
 mod answers;
 mod grammar;
+mod probe;
 
 use std::sync::Arc;
 
