@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod canonical;
 mod grammar;
-mod probe;
 
 use std::sync::Arc;
 

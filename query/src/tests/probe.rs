@@ -15,12 +15,13 @@ fn probe() {
             match crate::question::ask(sql, &registry, Region::ALL, now_ms()) {
                 Ok(question) => {
                     ok += 1;
+                    println!("@@OK {} {} {} {}", question.releases.len(), question.releases.iter().map(|q| q.keys.len()).sum::<usize>(), question.releases.iter().map(|q| q.aggregates.len()).sum::<usize>(), question.releases.iter().any(|q| q.is_thresholded()));
                     println!("OK {sql}\n  => {}", question.free.sql);
                     for r in &question.releases {
                         println!("  -- {}", r.to_string().replace('\n', "\n     "));
                     }
                 }
-                Err(e) => println!("NO {sql}\n  => {e}"),
+                Err(e) => println!("@@NO {e}\nNO {sql}\n  => {e}"),
             }
         }
     }
