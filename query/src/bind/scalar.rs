@@ -4,10 +4,9 @@
 //! text and the public schema only.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentList, FunctionArguments, ObjectNamePart, Spanned, UnaryOperator,
+    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, ObjectNamePart, Spanned, UnaryOperator,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::columns::{Columns, plain_name};
 use super::functions::is_floor;

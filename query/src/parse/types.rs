@@ -99,7 +99,6 @@ pub(super) fn castable(ty: &DataType, span: Span) -> Result<(), Refusal> {
         | DataType::Datetime(..)
         | DataType::Datetime64(..)
         | DataType::TimestampNtz(..)
-        | DataType::Interval { .. }
         | DataType::JSON
         | DataType::JSONB
         | DataType::Regclass

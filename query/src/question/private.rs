@@ -3,16 +3,13 @@
 //! Invariants: afterwards the SELECT names released columns only. HAVING becomes WHERE; keys and aggregates are numbered in
 //! the order of their text, so that how a statement is written makes no difference.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy, OrderByKind, Select,
     SelectItem, Spanned, Value as SqlValue, visit_expressions_mut,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 
 use super::above::any;
+use super::formula::{MARK, day, rename, sorted, written};
 use super::members::Wheres;
 use super::naming::{aliases, named, quoted};
 use super::release::Asked;
@@ -26,9 +23,6 @@ use crate::bind::single::{no_such_position, position};
 use crate::error::{QueryError, Refusal, Rule};
 use crate::expr::{Part, Scalar, normal};
 use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
-
-/// Starts the name of an aggregate whose number is not final; no name in a statement can have it.
-const MARK: char = '\u{1}';
 
 /// A private SELECT while its expressions are rewritten.
 pub(super) struct Private<'c> {
@@ -69,7 +63,12 @@ impl Private<'_> {
         bound?;
         let message = format!("`{expr}` is neither a key nor inside an aggregate.");
         let (column, table) = (expr, self.columns.table.kind);
-        let suggestion = format!("SELECT {column}, COUNT(*) FROM {table} GROUP BY {column}");
+        let is_measure =
+            self.columns.scalar(expr, None).is_ok_and(|scalar| scalar.shows_measure(self.columns.table));
+        let suggestion = match is_measure {
+            true => format!("SELECT SUM({column}) FROM {table}"),
+            false => format!("SELECT {column}, COUNT(*) FROM {table} GROUP BY {column}"),
+        };
         Err(Refusal::new(Rule::Key, expr.span(), message, suggestion).into())
     }
 
@@ -121,42 +120,6 @@ impl Private<'_> {
             _ => written(&formula, &names).ok_or(QueryError::Failed),
         }
     }
-}
-
-/// The day of its number.
-fn day(number: Expr) -> Expr {
-    let cast = |expr, data_type| Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr),
-        data_type,
-        array: false,
-        format: None,
-    };
-    cast(cast(number, DataType::Int(None)), DataType::Date)
-}
-
-/// The number made of a call's aggregates. A noisy count can be zero or less.
-fn written(formula: &Formula, names: &[String]) -> Option<Expr> {
-    let text = match (formula, names) {
-        (Formula::Mean { center }, [total, count]) => {
-            let mean = format!(r#"CASE WHEN "{count}" > 0 THEN "{total}" / "{count}" END"#);
-            match center.chars().all(|c| matches!(c, '0' | '.')) {
-                true => mean,
-                false => format!("({mean}) + ({center})"),
-            }
-        }
-        (Formula::Variance { is_sample, is_root }, [total, squares, count]) => {
-            let (less, least) = if *is_sample { (1, 1) } else { (0, 0) };
-            let around =
-                format!(r#"("{squares}" - "{total}" * "{total}" / "{count}") / ("{count}" - {less})"#);
-            let value = format!("greatest({around}, 0.0)");
-            let value = if *is_root { format!("sqrt({value})") } else { value };
-            format!(r#"CASE WHEN "{count}" > {least} THEN {value} END"#)
-        }
-        _ => return None,
-    };
-    let expr = Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).ok()?.parse_expr().ok()?;
-    Some(Expr::Nested(Box::new(expr)))
 }
 
 /// A key of GROUP BY may be the position or the name of a SELECT item; a cast to text or of a week to
@@ -377,30 +340,4 @@ impl Split<'_> {
         }
         Ok(())
     }
-}
-
-/// Sorts aggregates by their text; the new place of each old one.
-fn sorted(aggregates: &mut Vec<Aggregate>) -> Vec<usize> {
-    let texts: Vec<String> = aggregates.iter().map(ToString::to_string).collect();
-    let mut order: Vec<usize> = (0..aggregates.len()).collect();
-    order.sort_by(|a, b| texts.get(*a).cmp(&texts.get(*b)));
-    let old = std::mem::take(aggregates);
-    aggregates.extend(order.iter().filter_map(|at| old.get(*at).cloned()));
-    let mut ranks = vec![0; order.len()];
-    for (rank, at) in order.into_iter().enumerate() {
-        if let Some(place) = ranks.get_mut(at) {
-            *place = rank;
-        }
-    }
-    ranks
-}
-
-fn rename(expr: &mut Expr, ranks: &[usize]) -> ControlFlow<()> {
-    if let Expr::Identifier(name) = expr
-        && let Some(old) = name.value.strip_prefix(MARK).and_then(|name| name.strip_prefix('a'))
-        && let Some(rank) = old.parse::<usize>().ok().and_then(|old| ranks.get(old))
-    {
-        name.value = aggregate_name(*rank);
-    }
-    ControlFlow::Continue(())
 }

@@ -190,3 +190,46 @@ fn explain_is_asked_for() {
     assert!(asked("EXPLAIN SELECT COUNT(*) FROM usage").unwrap().explain);
     assert!(!asked("SELECT COUNT(*) FROM usage").unwrap().explain);
 }
+
+/// A table with the columns of a release and no rows.
+fn empty(
+    query: &crate::private_query::PrivateQuery,
+) -> std::sync::Arc<dyn datafusion::catalog::TableProvider> {
+    use crate::expr::Type;
+    use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+    let keys = query.keys.iter().enumerate().map(|(at, key)| {
+        let ty = match key.scalar.ty().unwrap() {
+            Type::Text => DataType::Utf8,
+            Type::Boolean => DataType::Boolean,
+            Type::Number { scale: 0 } => DataType::Int64,
+            Type::Number { .. } => DataType::Float64,
+            Type::Time => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+            Type::Day => DataType::Date32,
+        };
+        Field::new(format!("k{at}"), ty, true)
+    });
+    let numbers = (0..query.aggregates.len()).map(|at| Field::new(format!("a{at}"), DataType::Float64, true));
+    let schema = std::sync::Arc::new(Schema::new(keys.chain(numbers).collect::<Vec<_>>()));
+    std::sync::Arc::new(datafusion::datasource::MemTable::try_new(schema, vec![vec![]]).unwrap())
+}
+
+#[tokio::test]
+async fn texts_above_can_be_planned_and_read_nothing_but_releases() {
+    let list: Accept = toml::from_str(include_str!("../../tests/data/accept.toml")).unwrap();
+    let mut wrong = Vec::new();
+    for one in list.accept {
+        let question = asked(&one.sql).unwrap();
+        let session = datafusion::prelude::SessionContext::new();
+        for (at, query) in question.releases.iter().enumerate() {
+            session.register_table(format!("r{at}"), empty(query)).unwrap();
+        }
+        let planned = match session.sql(&question.free.sql).await {
+            Ok(frame) => frame.create_physical_plan().await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = planned {
+            wrong.push(format!("{}\n  {}\n  {error}", one.sql, question.free.sql));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
