@@ -48,39 +48,10 @@ impl Columns<'_> {
         if let Some(found) = self.person(expr)? {
             return Ok(found);
         }
-        let not = |negated: bool, bound: Scalar| match negated {
-            true => Scalar::Not(Box::new(bound)),
-            false => bound,
-        };
-        let boolean = |inner: &Expr, value: bool, negated: bool| {
-            let test = Scalar::Compare(
-                Compare::Eq,
-                Box::new(self.condition(inner)?),
-                Box::new(Scalar::Value(Value::Boolean(value))),
-            );
-            let known = Scalar::Coalesce(vec![test, Scalar::Value(Value::Boolean(false))]);
-            Ok(not(negated, known))
-        };
         match expr {
             Expr::Identifier(name) => self.column(name),
             Expr::CompoundIdentifier(parts) => self.qualified(parts, expr.span()),
             Expr::Nested(inner) => self.scalar(inner, expected),
-            Expr::IsTrue(inner) => boolean(inner, true, false),
-            Expr::IsNotTrue(inner) => boolean(inner, true, true),
-            Expr::IsFalse(inner) => boolean(inner, false, false),
-            Expr::IsNotFalse(inner) => boolean(inner, false, true),
-            Expr::IsNull(inner) | Expr::IsUnknown(inner) => {
-                Ok(Scalar::IsNull(Box::new(self.scalar(inner, None)?)))
-            }
-            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
-                Ok(not(true, Scalar::IsNull(Box::new(self.scalar(inner, None)?))))
-            }
-            Expr::InList { expr, list, negated } => Ok(not(*negated, self.in_list(expr, list)?)),
-            Expr::Between { expr, negated, low, high } => {
-                let from = self.compare(expr, Compare::GtEq, low)?;
-                let to = self.compare(expr, Compare::LtEq, high)?;
-                Ok(not(*negated, Scalar::And(Box::new(from), Box::new(to))))
-            }
             Expr::Floor { expr: inner, field: CeilFloorKind::DateTimeField(field) } if is_floor(field) => {
                 self.floor(inner, None).ok_or_else(|| unsupported(expr))
             }
@@ -94,19 +65,6 @@ impl Columns<'_> {
                 .ok_or_else(|| unsupported(left))
             }
             Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expr),
-            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(not(true, self.condition(expr)?)),
-            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
-                Ok(not(*negated, self.like(expr, pattern, false)?))
-            }
-            Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
-                Ok(not(*negated, self.like(expr, pattern, true)?))
-            }
-            Expr::IsDistinctFrom(left, right) => Ok(not(true, self.same_value(left, right)?)),
-            Expr::IsNotDistinctFrom(left, right) => self.same_value(left, right),
-            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: _ } => match right.as_ref() {
-                Expr::Array(Array { elem, named: _ }) => self.in_list(left, elem),
-                _ => Err(unsupported(expr)),
-            },
             Expr::UnaryOp { op: UnaryOperator::Plus, expr } => self.scalar(expr, expected),
             Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
                 let item = self.number(inner, expected)?;
@@ -130,6 +88,55 @@ impl Columns<'_> {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), expected)
             }
             Expr::Function(function) => self.function(function, expected),
+            other => self.test(other),
+        }
+    }
+
+    /// A test: true, false or unknown.
+    fn test(&self, expr: &Expr) -> Result<Scalar, Refusal> {
+        let not = |negated: bool, bound: Scalar| match negated {
+            true => Scalar::Not(Box::new(bound)),
+            false => bound,
+        };
+        let boolean = |inner: &Expr, value: bool, negated: bool| {
+            let test = Scalar::Compare(
+                Compare::Eq,
+                Box::new(self.condition(inner)?),
+                Box::new(Scalar::Value(Value::Boolean(value))),
+            );
+            let known = Scalar::Coalesce(vec![test, Scalar::Value(Value::Boolean(false))]);
+            Ok(not(negated, known))
+        };
+        match expr {
+            Expr::IsTrue(inner) => boolean(inner, true, false),
+            Expr::IsNotTrue(inner) => boolean(inner, true, true),
+            Expr::IsFalse(inner) => boolean(inner, false, false),
+            Expr::IsNotFalse(inner) => boolean(inner, false, true),
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => {
+                Ok(Scalar::IsNull(Box::new(self.scalar(inner, None)?)))
+            }
+            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
+                Ok(not(true, Scalar::IsNull(Box::new(self.scalar(inner, None)?))))
+            }
+            Expr::InList { expr, list, negated } => Ok(not(*negated, self.in_list(expr, list)?)),
+            Expr::Between { expr, negated, low, high } => {
+                let from = self.compare(expr, Compare::GtEq, low)?;
+                let to = self.compare(expr, Compare::LtEq, high)?;
+                Ok(not(*negated, Scalar::And(Box::new(from), Box::new(to))))
+            }
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(not(true, self.condition(expr)?)),
+            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+                Ok(not(*negated, self.like(expr, pattern, false)?))
+            }
+            Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
+                Ok(not(*negated, self.like(expr, pattern, true)?))
+            }
+            Expr::IsDistinctFrom(left, right) => Ok(not(true, self.same_value(left, right)?)),
+            Expr::IsNotDistinctFrom(left, right) => self.same_value(left, right),
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: _ } => match right.as_ref() {
+                Expr::Array(Array { elem, named: _ }) => self.in_list(left, elem),
+                _ => Err(unsupported(expr)),
+            },
             other => Err(unsupported(other)),
         }
     }

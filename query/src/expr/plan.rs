@@ -84,16 +84,7 @@ impl Scalar {
             Scalar::Greatest(items) => {
                 datafusion::functions::core::expr_fn::greatest(items.iter().map(|i| i.plan(region)).collect())
             }
-            Scalar::Bucket { item, edges, labels } => {
-                let value = item.plan(region);
-                let null = (Box::new(value.clone().is_null()), Box::new(lit(ScalarValue::Null)));
-                let below = edges
-                    .iter()
-                    .zip(labels)
-                    .map(|(edge, label)| (Box::new(value.clone().lt(lit(*edge))), Box::new(label.plan())));
-                let branches = std::iter::once(null).chain(below).collect();
-                Expr::Case(df::Case::new(None, branches, labels.last().map(|l| Box::new(l.plan()))))
-            }
+            Scalar::Bucket { item, edges, labels } => bucket(item.plan(region), edges, labels),
             Scalar::Part(Part::DayNumber) => {
                 df::cast(df::cast(column(columns::DAY), DataType::Int32), DataType::Int64)
             }
@@ -112,6 +103,17 @@ impl Scalar {
             | Scalar::Period => lit(ScalarValue::Null),
         }
     }
+}
+
+/// The label of the first edge that is above the value; null of a null.
+fn bucket(value: Expr, edges: &[i64], labels: &[Value]) -> Expr {
+    let null = (Box::new(value.clone().is_null()), Box::new(lit(ScalarValue::Null)));
+    let below = edges
+        .iter()
+        .zip(labels)
+        .map(|(edge, label)| (Box::new(value.clone().lt(lit(*edge))), Box::new(label.plan())));
+    let branches = std::iter::once(null).chain(below).collect();
+    Expr::Case(df::Case::new(None, branches, labels.last().map(|label| Box::new(label.plan()))))
 }
 
 fn column(name: &str) -> Expr {

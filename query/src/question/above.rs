@@ -239,36 +239,19 @@ fn of_call(function: &mut Function, f: Each<'_>) -> Result<(), QueryError> {
 }
 
 /// Calls `f` with each expression directly inside; subqueries are left alone.
+#[rustfmt::skip] // lists of names, packed
 fn children(expr: &mut Expr, f: Each<'_>) -> Result<(), QueryError> {
     match expr {
-        Expr::Identifier(_)
-        | Expr::CompoundIdentifier(_)
-        | Expr::Value(_)
-        | Expr::TypedString(_)
-        | Expr::Interval(_)
-        | Expr::Subquery(_)
-        | Expr::Exists { .. } => Ok(()),
-        Expr::IsFalse(inner)
-        | Expr::IsNotFalse(inner)
-        | Expr::IsTrue(inner)
-        | Expr::IsNotTrue(inner)
-        | Expr::IsNull(inner)
-        | Expr::IsNotNull(inner)
-        | Expr::IsUnknown(inner)
-        | Expr::IsNotUnknown(inner)
-        | Expr::Nested(inner)
-        | Expr::UnaryOp { expr: inner, .. }
-        | Expr::Cast { expr: inner, .. }
-        | Expr::Extract { expr: inner, .. }
-        | Expr::Ceil { expr: inner, .. }
-        | Expr::Floor { expr: inner, .. }
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::TypedString(_)
+        | Expr::Interval(_) | Expr::Subquery(_) | Expr::Exists { .. } => Ok(()),
+        Expr::IsFalse(inner) | Expr::IsNotFalse(inner) | Expr::IsTrue(inner) | Expr::IsNotTrue(inner)
+        | Expr::IsNull(inner) | Expr::IsNotNull(inner) | Expr::IsUnknown(inner) | Expr::IsNotUnknown(inner)
+        | Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } | Expr::Cast { expr: inner, .. }
+        | Expr::Extract { expr: inner, .. } | Expr::Ceil { expr: inner, .. } | Expr::Floor { expr: inner, .. }
         | Expr::InSubquery { expr: inner, .. } => f(inner),
-        Expr::AtTimeZone { timestamp: left, time_zone: right }
-        | Expr::IsDistinctFrom(left, right)
-        | Expr::IsNotDistinctFrom(left, right)
-        | Expr::BinaryOp { left, right, .. }
-        | Expr::Like { expr: left, pattern: right, .. }
-        | Expr::ILike { expr: left, pattern: right, .. } => {
+        Expr::AtTimeZone { timestamp: left, time_zone: right } | Expr::IsDistinctFrom(left, right)
+        | Expr::IsNotDistinctFrom(left, right) | Expr::BinaryOp { left, right, .. }
+        | Expr::Like { expr: left, pattern: right, .. } | Expr::ILike { expr: left, pattern: right, .. } => {
             f(left)?;
             f(right)
         }
@@ -292,33 +275,13 @@ fn children(expr: &mut Expr, f: Each<'_>) -> Result<(), QueryError> {
         Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
             sets.iter_mut().flatten().try_for_each(f)
         }
-        Expr::CompoundFieldAccess { .. }
-        | Expr::JsonAccess { .. }
-        | Expr::IsNormalized { .. }
-        | Expr::InUnnest { .. }
-        | Expr::SimilarTo { .. }
-        | Expr::RLike { .. }
-        | Expr::AnyOp { .. }
-        | Expr::AllOp { .. }
-        | Expr::Convert { .. }
-        | Expr::Position { .. }
-        | Expr::Substring { .. }
-        | Expr::Trim { .. }
-        | Expr::Overlay { .. }
-        | Expr::Collate { .. }
-        | Expr::Prefixed { .. }
-        | Expr::Tuple(_)
-        | Expr::Struct { .. }
-        | Expr::Named { .. }
-        | Expr::Dictionary(_)
-        | Expr::Map(_)
-        | Expr::Array(_)
-        | Expr::MatchAgainst { .. }
-        | Expr::Wildcard(_)
-        | Expr::QualifiedWildcard(..)
-        | Expr::OuterJoin(_)
-        | Expr::Prior(_)
-        | Expr::Lambda(_)
+        Expr::CompoundFieldAccess { .. } | Expr::JsonAccess { .. } | Expr::IsNormalized { .. }
+        | Expr::InUnnest { .. } | Expr::SimilarTo { .. } | Expr::RLike { .. } | Expr::AnyOp { .. }
+        | Expr::AllOp { .. } | Expr::Convert { .. } | Expr::Position { .. } | Expr::Substring { .. }
+        | Expr::Trim { .. } | Expr::Overlay { .. } | Expr::Collate { .. } | Expr::Prefixed { .. }
+        | Expr::Tuple(_) | Expr::Struct { .. } | Expr::Named { .. } | Expr::Dictionary(_) | Expr::Map(_)
+        | Expr::Array(_) | Expr::MatchAgainst { .. } | Expr::Wildcard(_) | Expr::QualifiedWildcard(..)
+        | Expr::OuterJoin(_) | Expr::Prior(_) | Expr::Lambda(_)
         | Expr::MemberOf(_) => Err(unsupported(expr).into()),
     }
 }

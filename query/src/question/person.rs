@@ -86,40 +86,40 @@ impl Values<'_> {
                 };
                 Ok(count(PersonOp::Distinct(item), most))
             }
-            _ => {
-                let bounds = Bounds {
-                    registry: self.events.registry,
-                    filter: self.filter,
-                    by_event: false,
-                    rows_max: None,
-                };
-                let call = aggregate::bind(self.events, &bounds, function)?;
-                let (Formula::One, Ok([one])) =
-                    (call.formula, <[crate::private_query::Aggregate; 1]>::try_from(call.aggregates))
-                else {
-                    return Err(refused("A subject's row has counts, sums, minima and maxima."));
-                };
-                let most = one.linf.saturating_mul(days);
-                let made =
-                    |op| PersonValue { op, filter: one.filter.clone(), scale: 0, min: 0, max: units(most) };
-                match one.op {
-                    AggregateOp::Rows => Ok(made(PersonOp::Rows)),
-                    AggregateOp::Present(item) => Ok(made(PersonOp::Present(item))),
-                    AggregateOp::Sessions => {
-                        let max = units(SESSIONS_DAY_MAX.saturating_mul(days));
-                        Ok(PersonValue { max, ..made(PersonOp::Sessions) })
-                    }
-                    AggregateOp::Sum(item) => {
-                        let min = self
-                            .events
-                            .interval(&item)
-                            .map_or(-units(most), |(min, _)| min.signum().min(0) * units(most));
-                        Ok(PersonValue { min, scale: one.scale, ..made(PersonOp::Sum(item)) })
-                    }
-                    AggregateOp::Subjects | AggregateOp::Quantile { .. } => {
-                        Err(refused("A subject's row has counts, sums, minima and maxima."))
-                    }
-                }
+            _ => self.made(function),
+        }
+    }
+
+    /// A count or a sum.
+    fn made(&self, function: &Function) -> Result<PersonValue, Refusal> {
+        let refused = |message: &str| Refusal::new(Rule::Aggregate, function.span(), message, WORKS);
+        let days = self.days.len().min(DAYS_COUNTED_MAX);
+        let bounds =
+            Bounds { registry: self.events.registry, filter: self.filter, by_event: false, rows_max: None };
+        let call = aggregate::bind(self.events, &bounds, function)?;
+        let (Formula::One, Ok([one])) =
+            (call.formula, <[crate::private_query::Aggregate; 1]>::try_from(call.aggregates))
+        else {
+            return Err(refused("A subject's row has counts, sums, minima and maxima."));
+        };
+        let most = one.linf.saturating_mul(days);
+        let made = |op| PersonValue { op, filter: one.filter.clone(), scale: 0, min: 0, max: units(most) };
+        match one.op {
+            AggregateOp::Rows => Ok(made(PersonOp::Rows)),
+            AggregateOp::Present(item) => Ok(made(PersonOp::Present(item))),
+            AggregateOp::Sessions => {
+                let max = units(SESSIONS_DAY_MAX.saturating_mul(days));
+                Ok(PersonValue { max, ..made(PersonOp::Sessions) })
+            }
+            AggregateOp::Sum(item) => {
+                let min = self
+                    .events
+                    .interval(&item)
+                    .map_or(-units(most), |(min, _)| min.signum().min(0) * units(most));
+                Ok(PersonValue { min, scale: one.scale, ..made(PersonOp::Sum(item)) })
+            }
+            AggregateOp::Subjects | AggregateOp::Quantile { .. } => {
+                Err(refused("A subject's row has counts, sums, minima and maxima."))
             }
         }
     }

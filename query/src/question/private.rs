@@ -320,10 +320,20 @@ impl Split<'_> {
             }
         }
         select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+        self.ordered(select.projection.len(), order, private)
+    }
+
+    /// Rewrites ORDER BY of a SELECT of `items` items.
+    fn ordered(
+        &mut self,
+        items: usize,
+        order: Option<&mut OrderBy>,
+        private: &mut Private<'_>,
+    ) -> Result<(), QueryError> {
         let Some(OrderBy { kind: OrderByKind::Expressions(list), .. }) = order else { return Ok(()) };
         for by in list {
             match (&by.expr, position(&by.expr)) {
-                (expr, Some(at)) if at >= select.projection.len() => {
+                (expr, Some(at)) if at >= items => {
                     return Err(no_such_position(expr).into());
                 }
                 (_, Some(_)) => {}

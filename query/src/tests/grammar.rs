@@ -75,7 +75,7 @@ fn accepted_statements_have_the_parts_they_should() {
 }
 
 #[test]
-fn refused_statements_name_their_rule_and_suggest_what_works() {
+fn refused_statements_name_their_rule() {
     let list: Refuse = toml::from_str(include_str!("../../tests/data/refuse.toml")).unwrap();
     assert!(list.refuse.len() >= 150);
     let mut wrong = Vec::new();
