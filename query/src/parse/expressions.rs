@@ -27,13 +27,7 @@ pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
         | Expr::IsNull(inner) | Expr::IsNotNull(inner) | Expr::IsUnknown(inner) | Expr::IsNotUnknown(inner)
         | Expr::Nested(inner) => down(inner),
         Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
-            // The parser reads `a IS DISTINCT FROM b AND c` as `a IS DISTINCT FROM (b AND c)`.
-            if matches!(**right, Expr::BinaryOp { .. }) {
-                let suggestion =
-                    "SELECT COUNT(*) FROM usage WHERE (os IS DISTINCT FROM 'ios') AND country = 'DE'";
-                let message = "IS DISTINCT FROM needs parentheses around it.";
-                return Err(Refusal::new(Rule::Syntax, whole.span(), message, suggestion));
-            }
+            alone(right, whole)?;
             down(left)?;
             down(right)
         }
@@ -91,6 +85,16 @@ pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
         | Expr::OuterJoin(_) | Expr::Prior(_) | Expr::Lambda(_)
         | Expr::MemberOf(_) => Err(unsupported(whole)),
     }
+}
+
+/// The parser reads `a IS DISTINCT FROM b AND c` as `a IS DISTINCT FROM (b AND c)`.
+fn alone(right: &Expr, whole: &Expr) -> Result<(), Refusal> {
+    if !matches!(right, Expr::BinaryOp { .. } | Expr::Between { .. } | Expr::InList { .. }) {
+        return Ok(());
+    }
+    let suggestion = "SELECT COUNT(*) FROM usage WHERE (os IS DISTINCT FROM 'ios') AND country = 'DE'";
+    let message = "IS DISTINCT FROM needs parentheses around it.";
+    Err(Refusal::new(Rule::Syntax, whole.span(), message, suggestion))
 }
 
 /// Nodes that are allowed in some of their forms.
