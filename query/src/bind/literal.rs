@@ -285,7 +285,7 @@ fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
         None => text.to_ascii_lowercase(),
     };
     let words: Vec<&str> = text.split_whitespace().collect();
-    if words.is_empty() || words.len() % 2 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(2) {
         return Err(FORM);
     }
     words.chunks_exact(2).try_fold(from_ms, |ms, pair| {
