@@ -6,8 +6,9 @@
 //! The analyst's SQL is parsed into a small typed [`PrivateQuery`]; what runs on events is built from that value by
 //! fixed templates. What stands above a release (arithmetic, HAVING, ORDER BY, LIMIT) runs on released rows.
 //!
-//! - `parse`: text -> one SELECT over one table
-//! - `bind`: names, types, bounds, retention -> `private_query` and `free`
+//! - `parse`: text -> one statement, every node of it seen
+//! - `question`: a statement -> its private queries and the text above their releases
+//! - `bind`: names, types, bounds and retention of expressions over events
 //! - `expr`: total expressions; `calendar`: days and hours
 //! - `charge`: price and noise
 //! - `epochs`: when a day is answered, and with which share of its budget

@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_grid_ascends_from_bound_to_bound_and_has_at_most_256_intervals() {
-        let bounds = [(0, 1), (0, 255), (0, 256), (0, 257), (1, 50), (0, 10_000), (0, 120_000), (0, 86_400_000)];
+        let bounds =
+            [(0, 1), (0, 255), (0, 256), (0, 257), (1, 50), (0, 10_000), (0, 120_000), (0, 86_400_000)];
         let more = [(-50, 1 << 52), (-(1 << 52), 1 << 52), (1_000_000, 1_000_900), (7, 7), (0, 1 << 20)];
         for (min, max) in bounds.into_iter().chain(more) {
             let edges = grid(min, max);

@@ -167,7 +167,12 @@ impl Answer<'_> {
     fn call(&mut self, function: &Function) -> Result<Expr, Refusal> {
         let call = aggregate::bind(self.scope, &self.bounds, function)?;
         let Call { aggregates, formula, key: None } = call else {
-            return Err(Refusal::new(Rule::Aggregate, function.span(), "HISTOGRAM cannot be used here.", "COUNT(*)"));
+            return Err(Refusal::new(
+                Rule::Aggregate,
+                function.span(),
+                "HISTOGRAM cannot be used here.",
+                "COUNT(*)",
+            ));
         };
         let mut numbers = aggregates.into_iter().map(|one| ident(aggregate_name(self.aggregate(one))));
         let bound = match (formula, numbers.next(), numbers.next()) {

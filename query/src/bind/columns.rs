@@ -44,6 +44,8 @@ pub(crate) struct Columns<'a> {
     pub(crate) values: Vec<PersonValue>,
     /// What [`Scalar::PersonKey`] stands for.
     pub(crate) keys: Vec<Scalar>,
+    /// What every row of events satisfies.
+    pub(crate) filter: Option<Scalar>,
     /// Inside a subquery that groups by subject: what its keys and aggregates are.
     pub(crate) person: Option<PersonScope<'a>>,
 }
@@ -84,8 +86,7 @@ impl PersonScope<'_> {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
                 self.events.scalar(expr, None)?;
                 let message = "This is neither grouped by nor inside an aggregate.";
-                let suggestion =
-                    "SELECT AVG(n) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS people";
+                let suggestion = "SELECT AVG(n) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS people";
                 Err(Refusal::new(Rule::Key, expr.span(), message, suggestion))
             }
             _ => Ok(None),
@@ -95,9 +96,24 @@ impl PersonScope<'_> {
 
 impl<'a> Columns<'a> {
     /// The columns of a table.
-    pub(crate) fn of(registry: &'a Registry, table: &'a TableDef, alias: Option<String>, now_ms: i64) -> Columns<'a> {
+    pub(crate) fn of(
+        registry: &'a Registry,
+        table: &'a TableDef,
+        alias: Option<String>,
+        now_ms: i64,
+    ) -> Columns<'a> {
         let names = Names::Table(Vec::new());
-        Columns { registry, table, alias, names, now_ms, values: Vec::new(), keys: Vec::new(), person: None }
+        Columns {
+            registry,
+            table,
+            alias,
+            names,
+            now_ms,
+            values: Vec::new(),
+            keys: Vec::new(),
+            filter: None,
+            person: None,
+        }
     }
 
     /// What a key or aggregate of a subject's row an expression is.
@@ -134,10 +150,12 @@ impl<'a> Columns<'a> {
             Names::Table(_) if name == columns::SUBJECT => Some(Named::Subject),
             Names::Table(_) if name == columns::SESSION => Some(Named::Session),
             Names::Table(_) => None,
-            Names::Listed(list) => match list.iter().find(|(known, _)| *known == name).map(|(_, named)| named) {
-                Some(Named::Value(_)) | None => None,
-                Some(unit @ (Named::Subject | Named::Session)) => Some(unit.clone()),
-            },
+            Names::Listed(list) => {
+                match list.iter().find(|(known, _)| *known == name).map(|(_, named)| named) {
+                    Some(Named::Value(_)) | None => None,
+                    Some(unit @ (Named::Subject | Named::Session)) => Some(unit.clone()),
+                }
+            }
         }
     }
 
@@ -219,8 +237,10 @@ impl<'a> Columns<'a> {
             columns::SESSION => Some(Named::Session),
             _ => self.table_column(name)?.ok().map(Named::Value),
         };
-        let own = std::iter::once("region").chain(own).filter_map(|name| Some((name.to_owned(), named(name)?)));
-        own.chain(extra.iter().map(|(name, scalar)| ((*name).to_owned(), Named::Value(scalar.clone())))).collect()
+        let own =
+            std::iter::once("region").chain(own).filter_map(|name| Some((name.to_owned(), named(name)?)));
+        own.chain(extra.iter().map(|(name, scalar)| ((*name).to_owned(), Named::Value(scalar.clone()))))
+            .collect()
     }
 
     /// Hidden columns and columns that never were are told apart by nobody.
@@ -237,10 +257,14 @@ impl<'a> Columns<'a> {
 }
 
 fn unit(name: &str, span: Span) -> Refusal {
-    let message = format!("`{name}` exists inside COUNT(DISTINCT {name}), and in subqueries that group by subject, only.");
+    let message = format!(
+        "`{name}` exists inside COUNT(DISTINCT {name}), and in subqueries that group by subject, only."
+    );
     let suggestion = match name {
         columns::SESSION => "SELECT COUNT(DISTINCT session) FROM usage",
-        _ => "SELECT n, COUNT(*) AS people FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS p GROUP BY n",
+        _ => {
+            "SELECT n, COUNT(*) AS people FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS p GROUP BY n"
+        }
     };
     Refusal::new(Rule::Column, span, message, suggestion)
 }

@@ -9,7 +9,8 @@ use shoal_schemas::grid;
 
 use super::columns::Columns;
 use super::literal::{length_ms, literal};
-use super::scalar::{finer, plain_call, scale_of};
+use super::numbers::{finer, scale_of};
+use super::scalar::plain_call;
 use crate::calendar::{DAY_MS, Grain, HOUR_MS};
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Compare, Part, Scalar, Type, Value};
@@ -77,7 +78,8 @@ impl Columns<'_> {
             Some(_) => Ok(item),
             None => {
                 let message = "This function takes measures and constants.";
-                let suggestion = "SELECT SUM(least(duration_ms, 10000)) FROM performance WHERE event = 'page_load'";
+                let suggestion =
+                    "SELECT SUM(least(duration_ms, 10000)) FROM performance WHERE event = 'page_load'";
                 Err(Refusal::new(Rule::Function, span, message, suggestion))
             }
         }
@@ -110,9 +112,10 @@ impl Columns<'_> {
         };
         match (grain, self.scalar(item, None)?) {
             (Some(grain), Scalar::Time(Grain::Hour)) => Ok(Scalar::Time(grain)),
-            (Some(grain @ (Grain::Day | Grain::Week | Grain::Month)), Scalar::Day | Scalar::Time(Grain::Day)) => {
-                Ok(Scalar::Time(grain))
-            }
+            (
+                Some(grain @ (Grain::Day | Grain::Week | Grain::Month)),
+                Scalar::Day | Scalar::Time(Grain::Day),
+            ) => Ok(Scalar::Time(grain)),
             _ => {
                 let message = "date_trunc takes 'hour', 'day', 'week' or 'month', and time.";
                 let suggestion = "SELECT date_trunc('week', time) AS week, COUNT(*) FROM usage GROUP BY week";
@@ -135,12 +138,22 @@ impl Columns<'_> {
 
     /// EXTRACT.
     pub(super) fn part(&self, part: &str, item: &Expr, span: Span) -> Result<Scalar, Refusal> {
-        const PARTS: [Part; 8] =
-            [Part::Hour, Part::Dow, Part::Isodow, Part::Day, Part::Week, Part::Month, Part::Quarter, Part::Year];
+        const PARTS: [Part; 8] = [
+            Part::Hour,
+            Part::Dow,
+            Part::Isodow,
+            Part::Day,
+            Part::Week,
+            Part::Month,
+            Part::Quarter,
+            Part::Year,
+        ];
         let part = PARTS.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(part));
         match (part, self.scalar(item, None)?) {
             (Some(part), Scalar::Time(Grain::Hour)) => Ok(Scalar::Part(part)),
-            (Some(part), Scalar::Day | Scalar::Time(Grain::Day)) if part != Part::Hour => Ok(Scalar::Part(part)),
+            (Some(part), Scalar::Day | Scalar::Time(Grain::Day)) if part != Part::Hour => {
+                Ok(Scalar::Part(part))
+            }
             _ => {
                 let message = "EXTRACT takes hour, dow, isodow, day, week, month, quarter or year, and time.";
                 let suggestion = "SELECT extract(hour FROM time) AS hour, COUNT(*) FROM usage GROUP BY hour";
@@ -161,19 +174,28 @@ impl Columns<'_> {
         Ok(Scalar::Bucket { item: Box::new(item), edges, labels })
     }
 
-    fn width_bucket(&self, item: &Expr, [low, high, count]: [&Expr; 3], span: Span) -> Result<Scalar, Refusal> {
+    fn width_bucket(
+        &self,
+        item: &Expr,
+        [low, high, count]: [&Expr; 3],
+        span: Span,
+    ) -> Result<Scalar, Refusal> {
         let item = self.number(item, None)?;
         let scale = scale_of(&item);
         let constant = |expr: &Expr, scale| match literal(expr, Some(Type::Number { scale }), self.now_ms) {
             Ok(Some(Value::Number(units, _))) => Some(units),
             _ => None,
         };
-        let (Some(low), Some(high), Some(count)) = (constant(low, scale), constant(high, scale), constant(count, 0)) else {
+        let (Some(low), Some(high), Some(count)) =
+            (constant(low, scale), constant(high, scale), constant(count, 0))
+        else {
             return Err(not_a_function(span));
         };
         if !(1..=BUCKETS_MAX).contains(&count) || low >= high || high.saturating_sub(low) < count {
-            let message = "WIDTH_BUCKET takes a low and a higher edge and at most 1000 buckets of a unit or more.";
-            let suggestion = "SELECT width_bucket(duration_ms, 0, 5000, 20) AS b, COUNT(*) FROM performance GROUP BY b";
+            let message =
+                "WIDTH_BUCKET takes a low and a higher edge and at most 1000 buckets of a unit or more.";
+            let suggestion =
+                "SELECT width_bucket(duration_ms, 0, 5000, 20) AS b, COUNT(*) FROM performance GROUP BY b";
             return Err(Refusal::new(Rule::Function, span, message, suggestion));
         }
         let edge = |n: i64| {
@@ -190,6 +212,8 @@ impl Columns<'_> {
     pub(super) fn floored(&self, item: &Expr, width: &Expr, times: Option<&Expr>) -> Option<Scalar> {
         let item = self.number(item, None).ok()?;
         let (low, high) = self.interval(&item)?;
+        let (least, most) = super::scope::between(self.filter.as_ref(), &item);
+        let (low, high) = (low.max(least.unwrap_or(low)), high.min(most.unwrap_or(high)));
         let constant = |expr: &Expr| match literal(expr, Some(Type::Number { scale: 0 }), self.now_ms) {
             Ok(Some(Value::Number(units, _))) => Some(units),
             _ => None,
@@ -201,7 +225,8 @@ impl Columns<'_> {
             return None;
         }
         let edges = (first + 1..=last).map(|n| n * width).collect();
-        let labels = (first..=last).map(|n| Some(Value::Number(n.checked_mul(by)?, 0))).collect::<Option<_>>()?;
+        let labels =
+            (first..=last).map(|n| Some(Value::Number(n.checked_mul(by)?, 0))).collect::<Option<_>>()?;
         Some(Scalar::Bucket { item: Box::new(item), edges, labels })
     }
 }

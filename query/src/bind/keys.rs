@@ -8,7 +8,7 @@ use super::columns::Columns;
 use super::scope;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Public, Scalar, Type, Value};
+use crate::expr::{Part, Public, Scalar, Type, Value};
 use crate::private_query::{Key, KeyKind, L0_MAX, PersonOp, PersonValue};
 
 /// Most values of a number of a subject's row that are all shown.
@@ -22,8 +22,7 @@ pub(crate) fn key(
     filter: Option<&Scalar>,
     span: Span,
 ) -> Result<Key, Refusal> {
-    let refuse =
-        |message: &str, suggestion: &str| Err(Refusal::new(Rule::Key, span, message, suggestion));
+    let refuse = |message: &str, suggestion: &str| Err(Refusal::new(Rule::Key, span, message, suggestion));
     if scalar.shows_measure(columns.table) {
         let names = scalar.names();
         let name = names.first().copied().unwrap_or("duration_ms");
@@ -56,11 +55,14 @@ pub(crate) fn key(
 /// A small count of a subject's row shows all its values; other numbers show when enough subjects have them.
 fn person(value: Option<&PersonValue>) -> KeyKind {
     let Some(value) = value else { return KeyKind::Private };
-    let is_count = match &value.op {
-        PersonOp::Rows | PersonOp::Present(_) | PersonOp::Distinct(_) | PersonOp::Sessions => true,
-        PersonOp::Sum(_) | PersonOp::Min(_) | PersonOp::Max(_) => false,
+    let is_listed = match &value.op {
+        PersonOp::Rows | PersonOp::Present(_) | PersonOp::Distinct(_) | PersonOp::Sessions => {
+            value.max - value.min < PERSON_VALUES_MAX
+        }
+        PersonOp::Min(item) | PersonOp::Max(item) => *item == Scalar::Part(Part::DayNumber),
+        PersonOp::Sum(_) => false,
     };
-    match is_count && value.max - value.min < PERSON_VALUES_MAX {
+    match is_listed {
         true => KeyKind::Public((value.min..=value.max).map(|n| Value::Number(n, value.scale)).collect()),
         false => KeyKind::Private,
     }

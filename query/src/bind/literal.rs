@@ -4,8 +4,9 @@
 //! for a row.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, FunctionArguments, Interval,
-    ObjectNamePart, Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue, ValueWithSpan,
+    BinaryOperator, CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, FunctionArguments,
+    Interval, ObjectNamePart, Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue,
+    ValueWithSpan,
 };
 
 use crate::calendar::{
@@ -153,7 +154,9 @@ fn cast(raw: Raw, data_type: &DataType) -> Result<Raw, &'static str> {
         (Raw::Day(day), DataType::Date) => Ok(Raw::Day(day)),
         (Raw::Time(ms), DataType::Timestamp(None, _)) => Ok(Raw::Time(ms)),
         (Raw::Day(day), DataType::Timestamp(None, _)) => Ok(Raw::Time(start_of(day))),
-        (Raw::Number(text), ty) if is_wide(ty) || !text.contains('.') && is_whole(ty) => Ok(Raw::Number(text)),
+        (Raw::Number(text), ty) if is_wide(ty) || !text.contains('.') && is_whole(ty) => {
+            Ok(Raw::Number(text))
+        }
         (Raw::Null, _) => Ok(Raw::Null),
         (Raw::Boolean(b), DataType::Bool | DataType::Boolean) => Ok(Raw::Boolean(b)),
         _ => Err("This constant cannot be cast to that type."),
@@ -282,7 +285,7 @@ fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
         None => text.to_ascii_lowercase(),
     };
     let words: Vec<&str> = text.split_whitespace().collect();
-    if words.is_empty() || words.len() % 2 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(2) {
         return Err(FORM);
     }
     words.chunks_exact(2).try_fold(from_ms, |ms, pair| {

@@ -5,17 +5,20 @@
 //!
 //! - `literal`: constants, and dates relative to now
 //! - `columns`: names; `scalar`, `functions`: total expressions over columns (`unsupported`: all others)
-//! - `aggregate`: aggregate calls and their bounds
+//! - `numbers`: arithmetic and casts
+//! - `aggregate`, `binder`: aggregate calls and their bounds
 //! - `scope`: regions, days, events and retention
 //! - `keys`: what can be grouped by
 //! - `single`, `answer`: the statement with one SELECT that the engine runs itself
 
 pub(crate) mod aggregate;
 pub(crate) mod answer;
+mod binder;
 pub(crate) mod columns;
 mod functions;
 pub(crate) mod keys;
 pub(crate) mod literal;
+pub(crate) mod numbers;
 pub(crate) mod scalar;
 pub(crate) mod scope;
 pub(crate) mod single;

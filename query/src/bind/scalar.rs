@@ -4,14 +4,14 @@
 //! text and the public schema only.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, ObjectNamePart, Spanned, UnaryOperator,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::columns::{Columns, plain_name};
 use super::functions::is_floor;
-use super::literal::{interval, is_utc, is_whole, is_wide, literal};
+use super::literal::{is_utc, literal};
+use super::numbers::{aligned, between_units, scale_of};
 use super::unsupported::unsupported;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Compare, Scalar, Type, Value};
@@ -48,6 +48,52 @@ impl Columns<'_> {
         if let Some(found) = self.person(expr)? {
             return Ok(found);
         }
+        match expr {
+            Expr::Identifier(name) => self.column(name),
+            Expr::CompoundIdentifier(parts) => self.qualified(parts, expr.span()),
+            Expr::Nested(inner) => self.scalar(inner, expected),
+            Expr::Floor { expr: inner, field: CeilFloorKind::DateTimeField(field) } if is_floor(field) => {
+                self.floor(inner, None).ok_or_else(|| unsupported(expr))
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Multiply, right }
+                if matches!(**left, Expr::Floor { .. }) =>
+            {
+                match left.as_ref() {
+                    Expr::Floor { expr: inner, field: _ } => self.floor(inner, Some(right)),
+                    _ => None,
+                }
+                .ok_or_else(|| unsupported(left))
+            }
+            Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expr),
+            Expr::UnaryOp { op: UnaryOperator::Plus, expr } => self.scalar(expr, expected),
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
+                let item = self.number(inner, expected)?;
+                let zero = Scalar::Value(Value::Number(0, scale_of(&item)));
+                self.bounded(Scalar::Arithmetic(Arithmetic::Subtract, Box::new(zero), Box::new(item)), expr)
+            }
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon,
+                expr: inner,
+                data_type,
+                array: false,
+                format: None,
+            } => self.cast(inner, data_type, expr),
+            Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => {
+                self.scalar(timestamp, expected)
+            }
+            Expr::Extract { field, syntax: _, expr: inner } => {
+                self.part(&field.to_string(), inner, expr.span())
+            }
+            Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), expected)
+            }
+            Expr::Function(function) => self.function(function, expected),
+            other => self.test(other),
+        }
+    }
+
+    /// A test: true, false or unknown.
+    fn test(&self, expr: &Expr) -> Result<Scalar, Refusal> {
         let not = |negated: bool, bound: Scalar| match negated {
             true => Scalar::Not(Box::new(bound)),
             false => bound,
@@ -62,9 +108,6 @@ impl Columns<'_> {
             Ok(not(negated, known))
         };
         match expr {
-            Expr::Identifier(name) => self.column(name),
-            Expr::CompoundIdentifier(parts) => self.qualified(parts, expr.span()),
-            Expr::Nested(inner) => self.scalar(inner, expected),
             Expr::IsTrue(inner) => boolean(inner, true, false),
             Expr::IsNotTrue(inner) => boolean(inner, true, true),
             Expr::IsFalse(inner) => boolean(inner, false, false),
@@ -81,17 +124,6 @@ impl Columns<'_> {
                 let to = self.compare(expr, Compare::LtEq, high)?;
                 Ok(not(*negated, Scalar::And(Box::new(from), Box::new(to))))
             }
-            Expr::Floor { expr: inner, field: CeilFloorKind::DateTimeField(field) } if is_floor(field) => {
-                self.floor(inner, None).ok_or_else(|| unsupported(expr))
-            }
-            Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } if matches!(**left, Expr::Floor { .. }) => {
-                match left.as_ref() {
-                    Expr::Floor { expr: inner, field: _ } => self.floor(inner, Some(right)),
-                    _ => None,
-                }
-                .ok_or_else(|| unsupported(left))
-            }
-            Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expr),
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(not(true, self.condition(expr)?)),
             Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 Ok(not(*negated, self.like(expr, pattern, false)?))
@@ -105,25 +137,6 @@ impl Columns<'_> {
                 Expr::Array(Array { elem, named: _ }) => self.in_list(left, elem),
                 _ => Err(unsupported(expr)),
             },
-            Expr::UnaryOp { op: UnaryOperator::Plus, expr } => self.scalar(expr, expected),
-            Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
-                let item = self.number(inner, expected)?;
-                let zero = Scalar::Value(Value::Number(0, scale_of(&item)));
-                self.bounded(Scalar::Arithmetic(Arithmetic::Subtract, Box::new(zero), Box::new(item)), expr)
-            }
-            Expr::Cast {
-                kind: CastKind::Cast | CastKind::DoubleColon,
-                expr: inner,
-                data_type,
-                array: false,
-                format: None,
-            } => self.cast(inner, data_type, expr),
-            Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => self.scalar(timestamp, expected),
-            Expr::Extract { field, syntax: _, expr: inner } => self.part(&field.to_string(), inner, expr.span()),
-            Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref(), expected)
-            }
-            Expr::Function(function) => self.function(function, expected),
             other => Err(unsupported(other)),
         }
     }
@@ -155,12 +168,14 @@ impl Columns<'_> {
             BinaryOperator::Multiply => return self.arithmetic(Arithmetic::Multiply, left, right, whole),
             BinaryOperator::Divide => {
                 let message = "A division can fail on a value, and would tell it. Divide what is released.";
-                let suggestion = "SELECT AVG(duration_ms) / 1000 AS seconds FROM performance WHERE event = 'page_load'";
+                let suggestion =
+                    "SELECT AVG(duration_ms) / 1000 AS seconds FROM performance WHERE event = 'page_load'";
                 return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));
             }
             other => {
                 let message = format!("The operator {other} cannot be used on columns of events.");
-                let suggestion = "SELECT os, COUNT(*) FROM usage WHERE country = 'DE' AND NOT (os = 'ios') GROUP BY os";
+                let suggestion =
+                    "SELECT os, COUNT(*) FROM usage WHERE country = 'DE' AND NOT (os = 'ios') GROUP BY os";
                 return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));
             }
         };
@@ -202,15 +217,6 @@ impl Columns<'_> {
         Err(Refusal::new(Rule::Type, right.span(), message, "IS NULL or IS NOT NULL"))
     }
 
-    /// `floor(measure / 100) * 100`: the one division that cannot fail.
-    fn floor(&self, inner: &Expr, times: Option<&Expr>) -> Option<Scalar> {
-        match inner {
-            Expr::Nested(inner) => self.floor(inner, times),
-            Expr::BinaryOp { left, op: BinaryOperator::Divide, right } => self.floored(left, right, times),
-            _ => None,
-        }
-    }
-
     /// IS NOT DISTINCT FROM: never unknown.
     fn same_value(&self, left: &Expr, right: &Expr) -> Result<Scalar, Refusal> {
         let is_null = |expr: &Expr| literal(expr, None, self.now_ms).map(|value| value == Some(Value::Null));
@@ -224,76 +230,9 @@ impl Columns<'_> {
         if self.is_literal(left) || self.is_literal(right) {
             return Ok(same);
         }
-        let null = |expr: &Expr| Ok::<_, Refusal>(Box::new(Scalar::IsNull(Box::new(self.scalar(expr, None)?))));
+        let null =
+            |expr: &Expr| Ok::<_, Refusal>(Box::new(Scalar::IsNull(Box::new(self.scalar(expr, None)?))));
         Ok(Scalar::Or(Box::new(same), Box::new(Scalar::And(null(left)?, null(right)?))))
-    }
-
-    /// A number; a constant takes the scale it is written with.
-    pub(super) fn number(&self, expr: &Expr, expected: Option<Type>) -> Result<Scalar, Refusal> {
-        let item = match literal(expr, None, self.now_ms)? {
-            Some(value) => Scalar::Value(value),
-            None => self.scalar(expr, expected)?,
-        };
-        match item.ty() {
-            Some(Type::Number { .. }) | None => Ok(item),
-            Some(other) => {
-                let message = format!("This is a {}, where a number is needed.", other.name());
-                let suggestion = "SELECT SUM(amount) FROM usage WHERE event = 'purchase'";
-                Err(Refusal::new(Rule::Type, expr.span(), message, suggestion))
-            }
-        }
-    }
-
-    fn arithmetic(&self, op: Arithmetic, left: &Expr, right: &Expr, whole: &Expr) -> Result<Scalar, Refusal> {
-        if interval(right).is_some() {
-            return Err(unsupported(right));
-        }
-        let (left, right) = (self.number(left, None)?, self.number(right, None)?);
-        let (left, right) = match op {
-            Arithmetic::Add | Arithmetic::Subtract => {
-                let (mut left, mut right) = (left, right);
-                let scale = scale_of(&left).max(scale_of(&right));
-                left = finer(left, scale);
-                right = finer(right, scale);
-                (left, right)
-            }
-            Arithmetic::Multiply => (left, right),
-        };
-        self.bounded(Scalar::Arithmetic(op, Box::new(left), Box::new(right)), whole)
-    }
-
-    /// A number whose bounds are known and small enough.
-    pub(super) fn bounded(&self, item: Scalar, expr: &Expr) -> Result<Scalar, Refusal> {
-        if self.interval(&item).is_some() {
-            return Ok(item);
-        }
-        let message = "Numbers can be computed from measures and constants, as long as no result is above 2^52.";
-        let suggestion = "SELECT SUM(items * 2) FROM usage WHERE event = 'purchase'";
-        Err(Refusal::new(Rule::Expression, expr.span(), message, suggestion))
-    }
-
-    /// A cast that cannot fail.
-    fn cast(&self, inner: &Expr, to: &DataType, whole: &Expr) -> Result<Scalar, Refusal> {
-        let item = self.scalar(inner, None)?;
-        let one = |n| Scalar::Value(Value::Number(n, 0));
-        match (item.ty(), to) {
-            (Some(Type::Time), DataType::Date) if matches!(item, Scalar::Time(crate::calendar::Grain::Hour | crate::calendar::Grain::Day)) => {
-                Ok(Scalar::Day)
-            }
-            (Some(Type::Day), DataType::Date) | (Some(Type::Time), DataType::Timestamp(None, _)) => Ok(item),
-            (Some(Type::Day), DataType::Timestamp(None, _)) if item == Scalar::Day => {
-                Ok(Scalar::Time(crate::calendar::Grain::Day))
-            }
-            (Some(Type::Text), DataType::Text | DataType::Varchar(None) | DataType::CharacterVarying(None)) => Ok(item),
-            (Some(Type::Number { .. }), ty) if is_wide(ty) => Ok(item),
-            (Some(Type::Number { scale: 0 }), ty) if is_whole(ty) || matches!(ty, DataType::Int(None) | DataType::Integer(None)) => Ok(item),
-            (Some(Type::Boolean), DataType::Bool | DataType::Boolean) => Ok(item),
-            (Some(Type::Boolean), ty) if is_whole(ty) || matches!(ty, DataType::Int(None) | DataType::Int4(None) | DataType::Integer(None)) => {
-                let not = Scalar::Not(Box::new(item.clone()));
-                Ok(Scalar::Case { branches: vec![(item, one(1)), (not, one(0))], otherwise: None })
-            }
-            _ => Err(unsupported(whole)),
-        }
     }
 
     fn in_list(&self, expr: &Expr, list: &[Expr]) -> Result<Scalar, Refusal> {
@@ -390,54 +329,4 @@ pub(crate) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
         })
         .collect();
     (clauses.is_empty() && within_group.is_empty()).then_some((plain_name(name), args?))
-}
-
-/// The decimal places of a number.
-pub(crate) fn scale_of(item: &Scalar) -> u8 {
-    match item.ty() {
-        Some(Type::Number { scale }) => scale,
-        _ => 0,
-    }
-}
-
-/// The same number with more decimal places.
-pub(super) fn finer(item: Scalar, scale: u8) -> Scalar {
-    let by = scale.saturating_sub(scale_of(&item));
-    let factor = 10_i64.checked_pow(u32::from(by)).unwrap_or(i64::MAX);
-    match item {
-        item if by == 0 => item,
-        Scalar::Value(Value::Number(units, _)) => Scalar::Value(Value::Number(units.saturating_mul(factor), scale)),
-        Scalar::Value(value) => Scalar::Value(value),
-        item => {
-            let factor = Scalar::Value(Value::Number(factor, by));
-            Scalar::Arithmetic(Arithmetic::Multiply, Box::new(item), Box::new(factor))
-        }
-    }
-}
-
-/// Two numbers with as many decimal places each.
-fn aligned(left: Scalar, right: Scalar) -> (Scalar, Scalar) {
-    match (left.ty(), right.ty()) {
-        (Some(Type::Number { scale: a }), Some(Type::Number { scale: b })) if a != b => {
-            let scale = a.max(b);
-            (finer(left, scale), finer(right, scale))
-        }
-        _ => (left, right),
-    }
-}
-
-/// A comparison with a constant that lies above `units` and below the next unit.
-fn between_units(op: Compare, item: Scalar, units: i64, scale: u8) -> Scalar {
-    let unit = |units| Box::new(Scalar::Value(Value::Number(units, scale)));
-    let is_null = Scalar::IsNull(Box::new(item.clone()));
-    let never = |value| Scalar::Case {
-        branches: vec![(Scalar::Not(Box::new(is_null)), Scalar::Value(Value::Boolean(value)))],
-        otherwise: None,
-    };
-    match op {
-        Compare::Lt | Compare::LtEq => Scalar::Compare(Compare::LtEq, Box::new(item), unit(units)),
-        Compare::Gt | Compare::GtEq => Scalar::Compare(Compare::GtEq, Box::new(item), unit(units.saturating_add(1))),
-        Compare::Eq => never(false),
-        Compare::NotEq => never(true),
-    }
 }

@@ -62,6 +62,26 @@ pub(crate) fn pinned(filter: Option<&Scalar>, column: &str) -> Option<BTreeSet<S
     pinned
 }
 
+/// Smallest and largest number that a condition lets through for an expression, where it says so.
+pub(super) fn between(filter: Option<&Scalar>, wanted: &Scalar) -> (Option<i64>, Option<i64>) {
+    let mut all = Vec::new();
+    arms(filter, &mut all);
+    let (mut least, mut most): (Option<i64>, Option<i64>) = (None, None);
+    for arm in all {
+        if let Scalar::Compare(op, item, other) = arm
+            && **item == *wanted
+            && let Scalar::Value(Value::Number(units, _)) = other.as_ref()
+        {
+            match op {
+                Compare::GtEq => least = least.max(Some(*units)),
+                Compare::LtEq => most = Some(most.map_or(*units, |known| known.min(*units))),
+                Compare::Eq | Compare::NotEq | Compare::Lt | Compare::Gt => {}
+            }
+        }
+    }
+    (least, most)
+}
+
 /// First and last day that one arm lets through, and whether it says nothing else.
 fn span(arm: &Scalar) -> (Option<i32>, Option<i32>, bool) {
     match arm {
@@ -160,9 +180,8 @@ pub(crate) fn readable(
     let (from, to, rest) = bounds(filter);
     let usual = usual.filter(|_| from.is_none() && to.is_none());
     let last = to.or(usual.map(|days| days.last)).unwrap_or(today).min(today);
-    let mut first = from
-        .or(usual.map(|days| days.first))
-        .unwrap_or_else(|| last.saturating_sub(DAYS_DEFAULT - 1));
+    let mut first =
+        from.or(usual.map(|days| days.first)).unwrap_or_else(|| last.saturating_sub(DAYS_DEFAULT - 1));
     if from.is_none() && usual.is_none() {
         let from = day_text(first);
         notes.push(format!("No first day was given: {DAYS_DEFAULT} days are read, from {from} on."));
@@ -187,7 +206,8 @@ pub(crate) fn readable(
 fn expired(cutoffs: &[(Programme, i32)], oldest: i32, days: DayRange, notes: &mut Vec<String>) {
     if days.first < oldest {
         let day = day_text(oldest);
-        notes.push(format!("Events before {day} have expired; of those days only what was released is left."));
+        notes
+            .push(format!("Events before {day} have expired; of those days only what was released is left."));
     }
     for (programme, day) in cutoffs {
         if *day > days.first && *day != oldest {

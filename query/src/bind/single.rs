@@ -60,7 +60,12 @@ pub fn bind(
     let is_event = |key: &Key| matches!(&key.scalar, Scalar::Column { name, .. } if name == columns::EVENT);
     let mut answer = Answer {
         scope: &columns,
-        bounds: Bounds { registry, filter: filter.as_ref(), by_event: keys.iter().any(is_event), rows_max: None },
+        bounds: Bounds {
+            registry,
+            filter: filter.as_ref(),
+            by_event: keys.iter().any(is_event),
+            rows_max: None,
+        },
         keys: &keys,
         names: Vec::new(),
         aggregates: Vec::new(),

@@ -10,32 +10,40 @@ use crate::error::{Refusal, Rule};
 /// The refusal of an expression that no list has.
 pub(crate) fn unsupported(expr: &Expr) -> Refusal {
     let (message, suggestion) = match expr {
-        Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_) => {
-            ("A subquery cannot be used here.", "a list of literals")
-        }
+        Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_) => (
+            "A subquery cannot be used here.",
+            "SELECT COUNT(*) FROM usage WHERE subject IN (SELECT subject FROM crash)",
+        ),
         Expr::Cast { .. } | Expr::Convert { .. } => (
             "A cast can fail on a value, and would tell it.",
-            "the column itself; literals as DATE '2026-11-22'",
+            "SELECT time::date AS d, COUNT(*) FROM usage WHERE day >= DATE '2026-11-01' GROUP BY d",
         ),
         Expr::SimilarTo { .. } | Expr::RLike { .. } => {
-            ("Regular expressions cannot be used.", "LIKE 'prefix%'")
+            ("Regular expressions cannot be used.", "SELECT COUNT(*) FROM usage WHERE app_version LIKE '4.%'")
         }
-        Expr::Extract { .. } => ("EXTRACT cannot be used.", "date_trunc('hour', time)"),
-        Expr::Like { .. } | Expr::ILike { .. } => {
-            ("LIKE ANY and ESCAPE cannot be used.", "LIKE 'prefix%' OR LIKE 'other%'")
-        }
-        Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => {
-            ("IS DISTINCT FROM cannot be used.", "a <> 'x' OR a IS NULL")
-        }
-        Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
-            ("GROUPING SETS, CUBE and ROLLUP cannot be used.", "one query for each set of keys")
-        }
-        Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => {
-            ("Rows cannot be shown, only keys and aggregates.", "COUNT(*)")
-        }
+        Expr::Extract { .. } => (
+            "This EXTRACT cannot be used.",
+            "SELECT extract(hour FROM time) AS hour, COUNT(*) FROM usage GROUP BY hour",
+        ),
+        Expr::Like { .. } | Expr::ILike { .. } => (
+            "LIKE ANY and ESCAPE cannot be used.",
+            "SELECT COUNT(*) FROM usage WHERE app_version LIKE '4.%' OR app_version LIKE '5.%'",
+        ),
+        Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => (
+            "IS DISTINCT FROM cannot be used here.",
+            "SELECT COUNT(*) FROM usage WHERE os <> 'ios' OR os IS NULL",
+        ),
+        Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => (
+            "GROUPING SETS, CUBE and ROLLUP cannot be used over events, only over released rows.",
+            "WITH t AS (SELECT os, country, COUNT(*) AS n FROM usage GROUP BY os, country) SELECT os, country, SUM(n) AS n FROM t GROUP BY ROLLUP (os, country)",
+        ),
+        Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => (
+            "Rows cannot be shown, only keys and aggregates.",
+            "SELECT event, COUNT(*) FROM usage GROUP BY event",
+        ),
         Expr::Interval(_) => (
             "An interval can only be added to or taken from a date literal.",
-            "current_date - INTERVAL '7 days'",
+            "SELECT COUNT(*) FROM usage WHERE day >= current_date - INTERVAL '7 days'",
         ),
         other => plain(other),
     };
@@ -109,7 +117,7 @@ fn plain(expr: &Expr) -> (&'static str, &'static str) {
         | Expr::Lambda(_)
         | Expr::MemberOf(_) => (
             "This expression cannot be used here.",
-            "comparisons with literals, AND, OR, NOT, IN, BETWEEN, IS NULL, LIKE, CASE, COALESCE",
+            "SELECT CASE WHEN os IN ('ios', 'android') THEN 'phone' ELSE 'other' END AS kind, COUNT(*) FROM usage GROUP BY kind",
         ),
     }
 }

@@ -131,7 +131,6 @@ impl Scalar {
         shown.min(listed).max(1)
     }
 
-
     /// Whether it reads a measure as a value (and so cannot be a key).
     pub(crate) fn shows_measure(&self, table: &TableDef) -> bool {
         match self {
@@ -205,7 +204,8 @@ impl Scalar {
                     Arithmetic::Add => Some((a.checked_add(c)?, b.checked_add(d)?)),
                     Arithmetic::Subtract => Some((a.checked_sub(d)?, b.checked_sub(c)?)),
                     Arithmetic::Multiply => {
-                        let all = [a.checked_mul(c)?, a.checked_mul(d)?, b.checked_mul(c)?, b.checked_mul(d)?];
+                        let all =
+                            [a.checked_mul(c)?, a.checked_mul(d)?, b.checked_mul(c)?, b.checked_mul(d)?];
                         Some((*all.iter().min()?, *all.iter().max()?))
                     }
                 }

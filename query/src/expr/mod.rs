@@ -171,7 +171,6 @@ impl Arithmetic {
             Arithmetic::Multiply => "*",
         }
     }
-
 }
 
 /// A part of the event's hour, as PostgreSQL's EXTRACT has it.
@@ -192,6 +191,8 @@ pub(crate) enum Part {
     /// 1 to 4.
     Quarter,
     Year,
+    /// Days since 1970-01-01.
+    DayNumber,
 }
 
 impl Part {
@@ -206,6 +207,7 @@ impl Part {
             Part::Month => "month",
             Part::Quarter => "quarter",
             Part::Year => "year",
+            Part::DayNumber => "day_number",
         }
     }
 
@@ -219,7 +221,7 @@ impl Part {
             Part::Week => Some((1, 53)),
             Part::Month => Some((1, 12)),
             Part::Quarter => Some((1, 4)),
-            Part::Year => None,
+            Part::Year | Part::DayNumber => None,
         }
     }
 }
@@ -334,9 +336,7 @@ impl Scalar {
             Scalar::Not(item) => Scalar::Not(boxed(item)),
             Scalar::In(item, values) => Scalar::In(boxed(item), values),
             Scalar::IsNull(item) => Scalar::IsNull(boxed(item)),
-            Scalar::Like { item, pattern, any_case } => {
-                Scalar::Like { item: boxed(item), pattern, any_case }
-            }
+            Scalar::Like { item, pattern, any_case } => Scalar::Like { item: boxed(item), pattern, any_case },
             Scalar::Upper(item) => Scalar::Upper(boxed(item)),
             Scalar::Lower(item) => Scalar::Lower(boxed(item)),
             Scalar::Bucket { item, edges, labels } => Scalar::Bucket { item: boxed(item), edges, labels },

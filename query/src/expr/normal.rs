@@ -126,7 +126,7 @@ fn arms(item: Scalar, is_and: bool) -> Scalar {
         return decisive;
     }
     all.retain(|arm| *arm != none);
-    let all = sorted(joined(all, is_and).into_iter());
+    let all = sorted(joined(ranges(all, is_and), is_and).into_iter());
     match all.is_empty() {
         true => none,
         false => balanced(all, is_and),
@@ -142,6 +142,66 @@ fn balanced(mut arms: Vec<Scalar>, is_and: bool) -> Scalar {
     let right = arms.split_off(arms.len() / 2);
     let (left, right) = (Box::new(balanced(arms, is_and)), Box::new(balanced(right, is_and)));
     if is_and { Scalar::And(left, right) } else { Scalar::Or(left, right) }
+}
+
+/// Bounds of one thing are joined: of `x >= 1 AND x >= 2` the second is left, and `x >= 2 AND x <= 2` is `x = 2`.
+fn ranges(arms: Vec<Scalar>, is_and: bool) -> Vec<Scalar> {
+    let mut bounds: Vec<(Scalar, Option<Value>, Option<Value>)> = Vec::new();
+    let mut others = Vec::new();
+    for arm in arms {
+        let (op, item, value) = match arm {
+            Scalar::Compare(op @ (Compare::GtEq | Compare::LtEq), item, other) => match *other {
+                Scalar::Value(value @ (Value::Number(..) | Value::Day(_))) => (op, *item, value),
+                other => {
+                    others.push(Scalar::Compare(op, item, Box::new(other)));
+                    continue;
+                }
+            },
+            other => {
+                others.push(other);
+                continue;
+            }
+        };
+        let at = match bounds.iter().position(|(known, ..)| *known == item) {
+            Some(at) => at,
+            None => {
+                bounds.push((item, None, None));
+                bounds.len() - 1
+            }
+        };
+        let Some((_, least, most)) = bounds.get_mut(at) else { continue };
+        let (place, is_larger) = if op == Compare::GtEq { (least, is_and) } else { (most, !is_and) };
+        let wins = place.as_ref().is_none_or(|known| if is_larger { value > *known } else { value < *known });
+        if wins {
+            *place = Some(value);
+        }
+    }
+    for (item, least, most) in bounds {
+        match (least, most) {
+            (Some(least), Some(most)) if is_and && least == most => {
+                others.push(test(Compare::Eq, item, least))
+            }
+            (Some(least), Some(most))
+                if !is_and && after(&most).is_some_and(|next| after(&next) == Some(least.clone())) =>
+            {
+                others.extend(after(&most).map(|value| test(Compare::NotEq, item, value)));
+            }
+            (least, most) => {
+                others.extend(least.map(|value| test(Compare::GtEq, item.clone(), value)));
+                others.extend(most.map(|value| test(Compare::LtEq, item, value)));
+            }
+        }
+    }
+    others
+}
+
+/// The next day or unit.
+fn after(value: &Value) -> Option<Value> {
+    match value {
+        Value::Number(units, scale) => Some(Value::Number(units.checked_add(1)?, *scale)),
+        Value::Day(day) => Some(Value::Day(day.checked_add(1)?)),
+        Value::Null | Value::Boolean(_) | Value::Time(_) | Value::Text(_) => None,
+    }
 }
 
 /// What an arm tests for being one of some values (OR), or none of them (AND).

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{self as df, expr::Like};
 use datafusion::prelude::{Expr, col, lit};
 use shoal_schemas::{Region, columns};
 
-use super::{Arithmetic, Compare, Scalar, Value};
+use super::{Arithmetic, Compare, Part, Scalar, Value};
 
 impl Compare {
     const fn operator(self) -> df::Operator {
@@ -84,18 +84,15 @@ impl Scalar {
             Scalar::Greatest(items) => {
                 datafusion::functions::core::expr_fn::greatest(items.iter().map(|i| i.plan(region)).collect())
             }
-            Scalar::Bucket { item, edges, labels } => {
-                let value = item.plan(region);
-                let null = (Box::new(value.clone().is_null()), Box::new(lit(ScalarValue::Null)));
-                let below = edges
-                    .iter()
-                    .zip(labels)
-                    .map(|(edge, label)| (Box::new(value.clone().lt(lit(*edge))), Box::new(label.plan())));
-                let branches = std::iter::once(null).chain(below).collect();
-                Expr::Case(df::Case::new(None, branches, labels.last().map(|l| Box::new(l.plan()))))
+            Scalar::Bucket { item, edges, labels } => bucket(item.plan(region), edges, labels),
+            Scalar::Part(Part::DayNumber) => {
+                df::cast(df::cast(column(columns::DAY), DataType::Int32), DataType::Int64)
             }
             Scalar::Part(part) => df::cast(
-                datafusion::functions::datetime::expr_fn::date_part(lit(part.as_str()), column(columns::TIME)),
+                datafusion::functions::datetime::expr_fn::date_part(
+                    lit(part.as_str()),
+                    column(columns::TIME),
+                ),
                 DataType::Int64,
             ),
             // Not columns of events: `execute` knows them.
@@ -106,6 +103,17 @@ impl Scalar {
             | Scalar::Period => lit(ScalarValue::Null),
         }
     }
+}
+
+/// The label of the first edge that is above the value; null of a null.
+fn bucket(value: Expr, edges: &[i64], labels: &[Value]) -> Expr {
+    let null = (Box::new(value.clone().is_null()), Box::new(lit(ScalarValue::Null)));
+    let below = edges
+        .iter()
+        .zip(labels)
+        .map(|(edge, label)| (Box::new(value.clone().lt(lit(*edge))), Box::new(label.plan())));
+    let branches = std::iter::once(null).chain(below).collect();
+    Expr::Case(df::Case::new(None, branches, labels.last().map(|label| Box::new(label.plan()))))
 }
 
 fn column(name: &str) -> Expr {

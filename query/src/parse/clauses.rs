@@ -4,10 +4,10 @@
 
 use datafusion::sql::sqlparser::ast::{
     Cte, Distinct, Expr, GroupByExpr, GroupByWithModifier, Join, JoinConstraint, JoinOperator, LimitClause,
-    NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, Offset, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    SetOperator, SetQuantifier, Spanned, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins, Value,
-    ValueWithSpan, Values, WildcardAdditionalOptions, With,
+    NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, Offset, OrderBy, OrderByExpr,
+    OrderByKind, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, SetOperator, SetQuantifier, Spanned, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
+    Value, ValueWithSpan, Values, WildcardAdditionalOptions, With,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -224,13 +224,17 @@ fn keys(group_by: &GroupByExpr, depth: usize) -> Result<(), Refusal> {
 
 fn item(item: &SelectItem, depth: usize) -> Result<(), Refusal> {
     match item {
-        SelectItem::UnnamedExpr(inner) | SelectItem::ExprWithAlias { expr: inner, alias: _ } => expr(inner, depth),
+        SelectItem::UnnamedExpr(inner) | SelectItem::ExprWithAlias { expr: inner, alias: _ } => {
+            expr(inner, depth)
+        }
         SelectItem::ExprWithAliases { .. } => clause(true, item.span(), "More than one alias"),
         SelectItem::QualifiedWildcard(kind, options) => {
             wildcard(options, item.span())?;
             match kind {
                 SelectItemQualifiedWildcardKind::ObjectName(name) => plain(name).map(|_| ()),
-                SelectItemQualifiedWildcardKind::Expr(_) => clause(true, item.span(), "A wildcard of an expression"),
+                SelectItemQualifiedWildcardKind::Expr(_) => {
+                    clause(true, item.span(), "A wildcard of an expression")
+                }
             }
         }
         SelectItem::Wildcard(options) => wildcard(options, item.span()),

@@ -21,8 +21,8 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
-pub use self::single::{ParsedQuery, parse};
 pub(crate) use self::single::Item;
+pub use self::single::{ParsedQuery, parse};
 use crate::error::{Refusal, Rule};
 
 /// Longest text, in bytes.
@@ -37,7 +37,8 @@ const NODES_DEEP_MAX: usize = 200;
 const NAME_CHARS_MAX: usize = 128;
 
 /// A statement that works, for refusals that have no better one.
-pub(crate) const SHAPE: &str = "SELECT os, COUNT(*) AS n FROM usage WHERE day >= current_date - 6 GROUP BY os";
+pub(crate) const SHAPE: &str =
+    "SELECT os, COUNT(*) AS n FROM usage WHERE day >= current_date - 6 GROUP BY os";
 
 /// One query, nothing resolved yet.
 pub(crate) struct Parsed {
@@ -90,10 +91,18 @@ fn one(text: &str) -> Result<Statement, Refusal> {
 
 /// A name holds nothing that would be read otherwise when it is written again.
 fn name(text: &str, span: Span) -> Result<(), Refusal> {
-    let is_strange = |c: char| c.is_control() || matches!(c, '"' | '\\' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let is_strange = |c: char| {
+        c.is_control()
+            || matches!(c, '"' | '\\' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     if text.chars().count() > NAME_CHARS_MAX || text.chars().any(is_strange) {
         let message = "A name has at most 128 characters, none of them a quote, a backslash or invisible.";
-        return Err(Refusal::new(Rule::Name, span, message, "SELECT COUNT(*) AS \"number of events\" FROM usage"));
+        return Err(Refusal::new(
+            Rule::Name,
+            span,
+            message,
+            "SELECT COUNT(*) AS \"number of events\" FROM usage",
+        ));
     }
     Ok(())
 }

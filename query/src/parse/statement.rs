@@ -30,7 +30,8 @@ pub(super) fn query(statement: Statement) -> Result<Parsed, Refusal> {
             match *statement {
                 Statement::Query(query) if is_plain => Ok(Parsed { explain: true, query: *query }),
                 other => {
-                    let message = "EXPLAIN is written before a SELECT, without ANALYZE, VERBOSE, FORMAT or options.";
+                    let message =
+                        "EXPLAIN is written before a SELECT, without ANALYZE, VERBOSE, FORMAT or options.";
                     let suggestion = "EXPLAIN SELECT COUNT(*) FROM usage";
                     Err(Refusal::new(Rule::Statement, other.span(), message, suggestion))
                 }
@@ -41,145 +42,57 @@ pub(super) fn query(statement: Statement) -> Result<Parsed, Refusal> {
 }
 
 /// Every statement that is not answered.
+#[rustfmt::skip] // lists of names, packed
 fn refused(statement: &Statement) -> Refusal {
     let message = match statement {
         Statement::Query(_) | Statement::Explain { .. } => "Only SELECT is answered, once.",
-        Statement::ShowFunctions { .. }
-        | Statement::ShowVariable { .. }
-        | Statement::ShowStatus { .. }
-        | Statement::ShowVariables { .. }
-        | Statement::ShowCreate { .. }
-        | Statement::ShowColumns { .. }
-        | Statement::ShowCatalogs { .. }
-        | Statement::ShowDatabases { .. }
-        | Statement::ShowProcessList { .. }
-        | Statement::ShowSchemas { .. }
-        | Statement::ShowCharset(..)
-        | Statement::ShowObjects(..)
-        | Statement::ShowTables { .. }
-        | Statement::ShowViews { .. }
-        | Statement::ShowCollation { .. } => {
+        Statement::ShowFunctions { .. } | Statement::ShowVariable { .. } | Statement::ShowStatus { .. }
+        | Statement::ShowVariables { .. } | Statement::ShowCreate { .. } | Statement::ShowColumns { .. }
+        | Statement::ShowCatalogs { .. } | Statement::ShowDatabases { .. } | Statement::ShowProcessList { .. }
+        | Statement::ShowSchemas { .. } | Statement::ShowCharset(..) | Statement::ShowObjects(..)
+        | Statement::ShowTables { .. } | Statement::ShowViews { .. } | Statement::ShowCollation { .. } => {
             "Only SELECT is answered. What can be asked is listed by the public schema (GET /v1/tables)."
         }
-        Statement::Set(..)
-        | Statement::AlterSession { .. }
-        | Statement::Use(..) => {
+        Statement::Set(..) | Statement::AlterSession { .. } | Statement::Use(..) => {
             "Only SELECT is answered; there is nothing to set."
         }
-        Statement::Analyze(..)
-        | Statement::Truncate(..)
-        | Statement::Msck(..)
-        | Statement::Insert(..)
-        | Statement::Install { .. }
-        | Statement::Load { .. }
-        | Statement::Directory { .. }
-        | Statement::Case(..)
-        | Statement::If(..)
-        | Statement::While(..)
-        | Statement::Raise(..)
-        | Statement::Call(..)
-        | Statement::Copy { .. }
-        | Statement::CopyIntoSnowflake { .. }
-        | Statement::Open(..)
-        | Statement::Close { .. }
-        | Statement::Update(..)
-        | Statement::Delete(..)
-        | Statement::CreateView(..)
-        | Statement::CreateTable(..)
-        | Statement::CreateVirtualTable { .. }
-        | Statement::CreateIndex(..)
-        | Statement::CreateRole(..)
-        | Statement::CreateSecret { .. }
-        | Statement::CreateServer(..)
-        | Statement::CreatePolicy(..)
-        | Statement::CreateConnector(..)
-        | Statement::CreateOperator(..)
-        | Statement::CreateOperatorFamily(..)
-        | Statement::CreateOperatorClass(..)
-        | Statement::AlterTable(..)
-        | Statement::AlterSchema(..)
-        | Statement::AlterIndex { .. }
-        | Statement::AlterView { .. }
-        | Statement::AlterFunction(..)
-        | Statement::AlterType(..)
-        | Statement::AlterCollation(..)
-        | Statement::AlterOperator(..)
-        | Statement::AlterOperatorFamily(..)
-        | Statement::AlterOperatorClass(..)
-        | Statement::AlterRole { .. }
-        | Statement::AlterPolicy(..)
-        | Statement::AlterConnector { .. }
-        | Statement::AttachDatabase { .. }
-        | Statement::AttachDuckDBDatabase { .. }
-        | Statement::DetachDuckDBDatabase { .. }
-        | Statement::Drop { .. }
-        | Statement::DropFunction(..)
-        | Statement::DropDomain(..)
-        | Statement::DropProcedure { .. }
-        | Statement::DropSecret { .. }
-        | Statement::DropPolicy(..)
-        | Statement::DropConnector { .. }
-        | Statement::Declare { .. }
-        | Statement::CreateExtension(..)
-        | Statement::CreateCollation(..)
-        | Statement::DropExtension(..)
-        | Statement::DropOperator(..)
-        | Statement::DropOperatorFamily(..)
-        | Statement::DropOperatorClass(..)
-        | Statement::Fetch { .. }
-        | Statement::Flush { .. }
-        | Statement::Discard { .. }
-        | Statement::StartTransaction { .. }
-        | Statement::Comment { .. }
-        | Statement::Commit { .. }
-        | Statement::Rollback { .. }
-        | Statement::CreateSchema { .. }
-        | Statement::CreateDatabase { .. }
-        | Statement::CreateFunction(..)
-        | Statement::CreateTrigger(..)
-        | Statement::DropTrigger(..)
-        | Statement::CreateProcedure { .. }
-        | Statement::CreateMacro { .. }
-        | Statement::CreateStage { .. }
-        | Statement::Assert { .. }
-        | Statement::Grant(..)
-        | Statement::Deny(..)
-        | Statement::Revoke(..)
-        | Statement::Deallocate { .. }
-        | Statement::Execute { .. }
-        | Statement::Prepare { .. }
-        | Statement::Kill { .. }
-        | Statement::ExplainTable { .. }
-        | Statement::Savepoint { .. }
-        | Statement::ReleaseSavepoint { .. }
-        | Statement::Merge(..)
-        | Statement::Cache { .. }
-        | Statement::UNCache { .. }
-        | Statement::CreateSequence { .. }
-        | Statement::CreateDomain(..)
-        | Statement::CreateType { .. }
-        | Statement::Pragma { .. }
-        | Statement::Lock(..)
-        | Statement::LockTables { .. }
-        | Statement::UnlockTables
-        | Statement::Unload { .. }
-        | Statement::OptimizeTable { .. }
-        | Statement::LISTEN { .. }
-        | Statement::UNLISTEN { .. }
-        | Statement::NOTIFY { .. }
-        | Statement::LoadData { .. }
-        | Statement::RenameTable(..)
-        | Statement::List(..)
-        | Statement::Remove(..)
-        | Statement::RaisError { .. }
-        | Statement::Throw(..)
-        | Statement::Print(..)
-        | Statement::WaitFor(..)
-        | Statement::Return(..)
-        | Statement::ExportData(..)
-        | Statement::CreateUser(..)
-        | Statement::AlterUser(..)
-        | Statement::Vacuum(..)
+        Statement::Analyze(..) | Statement::Truncate(..) | Statement::Msck(..) | Statement::Insert(..)
+        | Statement::Install { .. } | Statement::Load { .. } | Statement::Directory { .. }
+        | Statement::Case(..) | Statement::If(..) | Statement::While(..) | Statement::Raise(..)
+        | Statement::Call(..) | Statement::Copy { .. } | Statement::CopyIntoSnowflake { .. }
+        | Statement::Open(..) | Statement::Close { .. } | Statement::Update(..) | Statement::Delete(..)
+        | Statement::CreateView(..) | Statement::CreateTable(..) | Statement::CreateVirtualTable { .. }
+        | Statement::CreateIndex(..) | Statement::CreateRole(..) | Statement::CreateSecret { .. }
+        | Statement::CreateServer(..) | Statement::CreatePolicy(..) | Statement::CreateConnector(..)
+        | Statement::CreateOperator(..) | Statement::CreateOperatorFamily(..)
+        | Statement::CreateOperatorClass(..) | Statement::AlterTable(..) | Statement::AlterSchema(..)
+        | Statement::AlterIndex { .. } | Statement::AlterView { .. } | Statement::AlterFunction(..)
+        | Statement::AlterType(..) | Statement::AlterCollation(..) | Statement::AlterOperator(..)
+        | Statement::AlterOperatorFamily(..) | Statement::AlterOperatorClass(..) | Statement::AlterRole { .. }
+        | Statement::AlterPolicy(..) | Statement::AlterConnector { .. } | Statement::AttachDatabase { .. }
+        | Statement::AttachDuckDBDatabase { .. } | Statement::DetachDuckDBDatabase { .. }
+        | Statement::Drop { .. } | Statement::DropFunction(..) | Statement::DropDomain(..)
+        | Statement::DropProcedure { .. } | Statement::DropSecret { .. } | Statement::DropPolicy(..)
+        | Statement::DropConnector { .. } | Statement::Declare { .. } | Statement::CreateExtension(..)
+        | Statement::CreateCollation(..) | Statement::DropExtension(..) | Statement::DropOperator(..)
+        | Statement::DropOperatorFamily(..) | Statement::DropOperatorClass(..) | Statement::Fetch { .. }
+        | Statement::Flush { .. } | Statement::Discard { .. } | Statement::StartTransaction { .. }
+        | Statement::Comment { .. } | Statement::Commit { .. } | Statement::Rollback { .. }
+        | Statement::CreateSchema { .. } | Statement::CreateDatabase { .. } | Statement::CreateFunction(..)
+        | Statement::CreateTrigger(..) | Statement::DropTrigger(..) | Statement::CreateProcedure { .. }
+        | Statement::CreateMacro { .. } | Statement::CreateStage { .. } | Statement::Assert { .. }
+        | Statement::Grant(..) | Statement::Deny(..) | Statement::Revoke(..) | Statement::Deallocate { .. }
+        | Statement::Execute { .. } | Statement::Prepare { .. } | Statement::Kill { .. }
+        | Statement::ExplainTable { .. } | Statement::Savepoint { .. } | Statement::ReleaseSavepoint { .. }
+        | Statement::Merge(..) | Statement::Cache { .. } | Statement::UNCache { .. }
+        | Statement::CreateSequence { .. } | Statement::CreateDomain(..) | Statement::CreateType { .. }
+        | Statement::Pragma { .. } | Statement::Lock(..) | Statement::LockTables { .. }
+        | Statement::UnlockTables | Statement::Unload { .. } | Statement::OptimizeTable { .. }
+        | Statement::LISTEN { .. } | Statement::UNLISTEN { .. } | Statement::NOTIFY { .. }
+        | Statement::LoadData { .. } | Statement::RenameTable(..) | Statement::List(..)
+        | Statement::Remove(..) | Statement::RaisError { .. } | Statement::Throw(..) | Statement::Print(..)
+        | Statement::WaitFor(..) | Statement::Return(..) | Statement::ExportData(..)
+        | Statement::CreateUser(..) | Statement::AlterUser(..) | Statement::Vacuum(..)
         | Statement::Reset(..) => {
             "Only SELECT is answered. Events come in through the ingest API alone, and nothing here changes them."
         }

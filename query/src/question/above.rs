@@ -7,8 +7,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Spanned,
-    TypedString, Value as SqlValue, ValueWithSpan, WindowFrameBound, WindowSpec, WindowType, visit_expressions,
+    Array, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
+    Spanned, TypedString, Value as SqlValue, ValueWithSpan, WindowFrameBound, WindowSpec, WindowType,
+    visit_expressions,
 };
 use datafusion::sql::sqlparser::ast::{CastKind, TimezoneInfo};
 
@@ -24,13 +25,78 @@ use crate::expr::Value;
 
 /// Functions over released rows: plain ones, aggregates, windows.
 pub(crate) const FUNCTIONS_ABOVE: [&str; 72] = [
-    "abs", "ceil", "ceiling", "coalesce", "exp", "floor", "greatest", "least", "ln", "log", "log10", "log2", "nullif",
-    "power", "pow", "round", "sign", "sqrt", "trunc", "isnan", "nanvl", "upper", "lower", "length", "char_length",
-    "character_length", "left", "right", "substr", "substring", "starts_with", "strpos", "trim", "btrim", "ltrim",
-    "rtrim", "split_part", "concat", "date_trunc", "date_part", "date_bin", "to_date", "count", "sum", "avg", "mean",
-    "min", "max", "median", "var", "var_samp", "var_pop", "variance", "stddev", "stddev_samp", "stddev_pop", "corr",
-    "approx_percentile_cont", "percentile_cont", "approx_median", "bool_and", "bool_or", "row_number", "rank", "dense_rank",
-    "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value", "last_value",
+    "abs",
+    "ceil",
+    "ceiling",
+    "coalesce",
+    "exp",
+    "floor",
+    "greatest",
+    "least",
+    "ln",
+    "log",
+    "log10",
+    "log2",
+    "nullif",
+    "power",
+    "pow",
+    "round",
+    "sign",
+    "sqrt",
+    "trunc",
+    "isnan",
+    "nanvl",
+    "upper",
+    "lower",
+    "length",
+    "char_length",
+    "character_length",
+    "left",
+    "right",
+    "substr",
+    "substring",
+    "starts_with",
+    "strpos",
+    "trim",
+    "btrim",
+    "ltrim",
+    "rtrim",
+    "split_part",
+    "concat",
+    "date_trunc",
+    "date_part",
+    "date_bin",
+    "to_date",
+    "count",
+    "sum",
+    "avg",
+    "mean",
+    "min",
+    "max",
+    "median",
+    "var",
+    "var_samp",
+    "var_pop",
+    "variance",
+    "stddev",
+    "stddev_samp",
+    "stddev_pop",
+    "corr",
+    "approx_percentile_cont",
+    "percentile_cont",
+    "approx_median",
+    "bool_and",
+    "bool_or",
+    "row_number",
+    "rank",
+    "dense_rank",
+    "percent_rank",
+    "cume_dist",
+    "ntile",
+    "lag",
+    "lead",
+    "first_value",
+    "last_value",
 ];
 
 /// Whether an expression, or one inside, is such; subqueries are looked into.
@@ -173,36 +239,19 @@ fn of_call(function: &mut Function, f: Each<'_>) -> Result<(), QueryError> {
 }
 
 /// Calls `f` with each expression directly inside; subqueries are left alone.
+#[rustfmt::skip] // lists of names, packed
 fn children(expr: &mut Expr, f: Each<'_>) -> Result<(), QueryError> {
     match expr {
-        Expr::Identifier(_)
-        | Expr::CompoundIdentifier(_)
-        | Expr::Value(_)
-        | Expr::TypedString(_)
-        | Expr::Interval(_)
-        | Expr::Subquery(_)
-        | Expr::Exists { .. } => Ok(()),
-        Expr::IsFalse(inner)
-        | Expr::IsNotFalse(inner)
-        | Expr::IsTrue(inner)
-        | Expr::IsNotTrue(inner)
-        | Expr::IsNull(inner)
-        | Expr::IsNotNull(inner)
-        | Expr::IsUnknown(inner)
-        | Expr::IsNotUnknown(inner)
-        | Expr::Nested(inner)
-        | Expr::UnaryOp { expr: inner, .. }
-        | Expr::Cast { expr: inner, .. }
-        | Expr::Extract { expr: inner, .. }
-        | Expr::Ceil { expr: inner, .. }
-        | Expr::Floor { expr: inner, .. }
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::TypedString(_)
+        | Expr::Interval(_) | Expr::Subquery(_) | Expr::Exists { .. } => Ok(()),
+        Expr::IsFalse(inner) | Expr::IsNotFalse(inner) | Expr::IsTrue(inner) | Expr::IsNotTrue(inner)
+        | Expr::IsNull(inner) | Expr::IsNotNull(inner) | Expr::IsUnknown(inner) | Expr::IsNotUnknown(inner)
+        | Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } | Expr::Cast { expr: inner, .. }
+        | Expr::Extract { expr: inner, .. } | Expr::Ceil { expr: inner, .. } | Expr::Floor { expr: inner, .. }
         | Expr::InSubquery { expr: inner, .. } => f(inner),
-        Expr::AtTimeZone { timestamp: left, time_zone: right }
-        | Expr::IsDistinctFrom(left, right)
-        | Expr::IsNotDistinctFrom(left, right)
-        | Expr::BinaryOp { left, right, .. }
-        | Expr::Like { expr: left, pattern: right, .. }
-        | Expr::ILike { expr: left, pattern: right, .. } => {
+        Expr::AtTimeZone { timestamp: left, time_zone: right } | Expr::IsDistinctFrom(left, right)
+        | Expr::IsNotDistinctFrom(left, right) | Expr::BinaryOp { left, right, .. }
+        | Expr::Like { expr: left, pattern: right, .. } | Expr::ILike { expr: left, pattern: right, .. } => {
             f(left)?;
             f(right)
         }
@@ -226,33 +275,13 @@ fn children(expr: &mut Expr, f: Each<'_>) -> Result<(), QueryError> {
         Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
             sets.iter_mut().flatten().try_for_each(f)
         }
-        Expr::CompoundFieldAccess { .. }
-        | Expr::JsonAccess { .. }
-        | Expr::IsNormalized { .. }
-        | Expr::InUnnest { .. }
-        | Expr::SimilarTo { .. }
-        | Expr::RLike { .. }
-        | Expr::AnyOp { .. }
-        | Expr::AllOp { .. }
-        | Expr::Convert { .. }
-        | Expr::Position { .. }
-        | Expr::Substring { .. }
-        | Expr::Trim { .. }
-        | Expr::Overlay { .. }
-        | Expr::Collate { .. }
-        | Expr::Prefixed { .. }
-        | Expr::Tuple(_)
-        | Expr::Struct { .. }
-        | Expr::Named { .. }
-        | Expr::Dictionary(_)
-        | Expr::Map(_)
-        | Expr::Array(_)
-        | Expr::MatchAgainst { .. }
-        | Expr::Wildcard(_)
-        | Expr::QualifiedWildcard(..)
-        | Expr::OuterJoin(_)
-        | Expr::Prior(_)
-        | Expr::Lambda(_)
+        Expr::CompoundFieldAccess { .. } | Expr::JsonAccess { .. } | Expr::IsNormalized { .. }
+        | Expr::InUnnest { .. } | Expr::SimilarTo { .. } | Expr::RLike { .. } | Expr::AnyOp { .. }
+        | Expr::AllOp { .. } | Expr::Convert { .. } | Expr::Position { .. } | Expr::Substring { .. }
+        | Expr::Trim { .. } | Expr::Overlay { .. } | Expr::Collate { .. } | Expr::Prefixed { .. }
+        | Expr::Tuple(_) | Expr::Struct { .. } | Expr::Named { .. } | Expr::Dictionary(_) | Expr::Map(_)
+        | Expr::Array(_) | Expr::MatchAgainst { .. } | Expr::Wildcard(_) | Expr::QualifiedWildcard(..)
+        | Expr::OuterJoin(_) | Expr::Prior(_) | Expr::Lambda(_)
         | Expr::MemberOf(_) => Err(unsupported(expr).into()),
     }
 }

@@ -50,15 +50,12 @@ impl Split<'_> {
     /// Takes WHERE apart; conditions on rows go into the source.
     pub(super) fn wheres(&mut self, select: &Select, source: &mut Source) -> Result<Wheres, QueryError> {
         let mut above = Vec::new();
+        let mut members = Vec::new();
         let mut own: Option<Scalar> = None;
         let all = select.selection.as_ref().map(arms).unwrap_or_default();
         for arm in all {
-            if let Some((query, negated)) = self.member(arm, source) {
-                if !matches!(source.shape, Shape::Events) {
-                    return Err(refused(arm.span()).into());
-                }
-                let member = self.membership(query, negated, source)?;
-                source.members.push(member);
+            if let Some(member) = self.member(arm, source) {
+                members.push((arm, member));
                 continue;
             }
             if has_subquery(arm) {
@@ -77,6 +74,14 @@ impl Split<'_> {
             Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => {
                 source.filter = and(source.filter.take(), own);
             }
+        }
+        // Last, because their days are those of the query when they name none.
+        for (arm, (query, negated)) in members {
+            if !matches!(source.shape, Shape::Events) {
+                return Err(refused(arm.span()).into());
+            }
+            let member = self.membership(query, negated, source)?;
+            source.members.push(member);
         }
         Ok(Wheres { above })
     }

@@ -14,10 +14,12 @@
 //!
 //! - `split`: queries, CTEs and relations; `naming`: names of output columns
 //! - `source`: what a private SELECT reads; `person`, `templates`, `members`: rows that are no events
-//! - `private`: one private SELECT; `release`: its [`PrivateQuery`]
-//! - `above`: expressions over released rows
+//! - `items`: items that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
+//! - `above`, `formula`: expressions over released rows, and numbers made of aggregates
 
 mod above;
+mod formula;
+mod items;
 mod members;
 mod naming;
 mod person;

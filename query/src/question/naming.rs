@@ -53,7 +53,9 @@ pub(super) fn default_name(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(name) => plain_name(name),
         Expr::CompoundIdentifier(parts) => parts.last().map(plain_name).unwrap_or_default(),
-        Expr::Function(function) => function.name.0.last().map(|part| part.to_string().to_ascii_lowercase()).unwrap_or_default(),
+        Expr::Function(function) => {
+            function.name.0.last().map(|part| part.to_string().to_ascii_lowercase()).unwrap_or_default()
+        }
         Expr::Nested(expr) => default_name(expr),
         Expr::Cast { expr, .. } => inner(expr, "value"),
         Expr::Case { else_result: Some(expr), .. } => inner(expr, "case"),

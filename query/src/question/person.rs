@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 
 use datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, Select,
-    SelectItem, Spanned,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart,
+    Select, SelectItem, Spanned,
 };
 
 use super::naming::default_name;
@@ -17,21 +17,22 @@ use super::source::{Source, keys, no_rows};
 use super::split::Split;
 use crate::bind::aggregate::{self, Bounds, Formula, SESSIONS_DAY_MAX};
 use crate::bind::columns::{Columns, Named, Names, PersonScope, plain_name};
-use crate::bind::scalar::scale_of;
+use crate::bind::numbers::scale_of;
 use crate::bind::scope::readable;
 use crate::error::{QueryError, Refusal, Rule};
-use crate::expr::{INTERVAL_MAX, Public, Scalar, Type, filter, normal};
-use crate::private_query::{AggregateOp, PerSubject, PersonOp, PersonValue, Shape};
+use crate::expr::{INTERVAL_MAX, Part, Public, Scalar, Type, filter, normal};
+use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
 
 /// Most days of activity that a value of a subject's row counts.
 const DAYS_COUNTED_MAX: u64 = 31;
-const WORKS: &str = "SELECT AVG(n) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS people";
+const WORKS: &str =
+    "SELECT AVG(n) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS people";
 
 /// Binds the aggregates of a subject's row.
 struct Values<'v> {
     events: &'v Columns<'v>,
     filter: Option<&'v Scalar>,
-    days: u64,
+    days: DayRange,
 }
 
 impl Values<'_> {
@@ -54,54 +55,71 @@ impl Values<'_> {
             Some(condition) => filter(self.events.condition(condition)?),
             None => None,
         };
-        let days = self.days.min(DAYS_COUNTED_MAX);
-        let count = |op, most: u64| PersonValue { op, filter: own.clone(), scale: 0, min: 0, max: units(most) };
+        let days = self.days.len().min(DAYS_COUNTED_MAX);
+        let count =
+            |op, most: u64| PersonValue { op, filter: own.clone(), scale: 0, min: 0, max: units(most) };
         match (name.as_str(), arg) {
             ("min" | "max", Some(arg)) => {
                 let item = normal(self.events.scalar(arg, None)?);
+                let is_min = name == "min";
+                let made = |item| if is_min { PersonOp::Min(item) } else { PersonOp::Max(item) };
+                if item == Scalar::Day {
+                    let (min, max) = (i64::from(self.days.first), i64::from(self.days.last));
+                    let op = made(Scalar::Part(Part::DayNumber));
+                    return Ok(PersonValue { op, filter: own, scale: 0, min, max });
+                }
                 let Some((min, max)) = self.events.interval(&item) else {
-                    let message = "MIN and MAX of a subject's row take a measure, or a number made of constants.";
+                    let message =
+                        "MIN and MAX of a subject's row take a measure, or a number made of constants.";
                     return Err(refused(message));
                 };
                 let scale = scale_of(&item);
-                let op = if name == "min" { PersonOp::Min(item) } else { PersonOp::Max(item) };
+                let op = made(item);
                 Ok(PersonValue { op, filter: own, scale, min, max })
             }
             ("count", Some(arg)) if is_distinct && self.events.unit(arg).is_none() => {
                 let item = normal(self.events.scalar(arg, None)?);
                 let public = Public::of(self.events.registry, self.events.table.kind);
                 let most = match &item {
-                    Scalar::Day => self.days,
+                    Scalar::Day => self.days.len(),
                     item => item.keys_max(&public).min(1_000).saturating_mul(days),
                 };
                 Ok(count(PersonOp::Distinct(item), most))
             }
-            _ => {
-                let bounds =
-                    Bounds { registry: self.events.registry, filter: self.filter, by_event: false, rows_max: None };
-                let call = aggregate::bind(self.events, &bounds, function)?;
-                let (Formula::One, Ok([one])) =
-                    (call.formula, <[crate::private_query::Aggregate; 1]>::try_from(call.aggregates))
-                else {
-                    return Err(refused("A subject's row has counts, sums, minima and maxima."));
-                };
-                let most = one.linf.saturating_mul(days);
-                let made = |op| PersonValue { op, filter: one.filter.clone(), scale: 0, min: 0, max: units(most) };
-                match one.op {
-                    AggregateOp::Rows => Ok(made(PersonOp::Rows)),
-                    AggregateOp::Present(item) => Ok(made(PersonOp::Present(item))),
-                    AggregateOp::Sessions => {
-                        let max = units(SESSIONS_DAY_MAX.saturating_mul(days));
-                        Ok(PersonValue { max, ..made(PersonOp::Sessions) })
-                    }
-                    AggregateOp::Sum(item) => {
-                        let min = self.events.interval(&item).map_or(-units(most), |(min, _)| min.signum().min(0) * units(most));
-                        Ok(PersonValue { min, scale: one.scale, ..made(PersonOp::Sum(item)) })
-                    }
-                    AggregateOp::Subjects | AggregateOp::Quantile { .. } => {
-                        Err(refused("A subject's row has counts, sums, minima and maxima."))
-                    }
-                }
+            _ => self.made(function),
+        }
+    }
+
+    /// A count or a sum.
+    fn made(&self, function: &Function) -> Result<PersonValue, Refusal> {
+        let refused = |message: &str| Refusal::new(Rule::Aggregate, function.span(), message, WORKS);
+        let days = self.days.len().min(DAYS_COUNTED_MAX);
+        let bounds =
+            Bounds { registry: self.events.registry, filter: self.filter, by_event: false, rows_max: None };
+        let call = aggregate::bind(self.events, &bounds, function)?;
+        let (Formula::One, Ok([one])) =
+            (call.formula, <[crate::private_query::Aggregate; 1]>::try_from(call.aggregates))
+        else {
+            return Err(refused("A subject's row has counts, sums, minima and maxima."));
+        };
+        let most = one.linf.saturating_mul(days);
+        let made = |op| PersonValue { op, filter: one.filter.clone(), scale: 0, min: 0, max: units(most) };
+        match one.op {
+            AggregateOp::Rows => Ok(made(PersonOp::Rows)),
+            AggregateOp::Present(item) => Ok(made(PersonOp::Present(item))),
+            AggregateOp::Sessions => {
+                let max = units(SESSIONS_DAY_MAX.saturating_mul(days));
+                Ok(PersonValue { max, ..made(PersonOp::Sessions) })
+            }
+            AggregateOp::Sum(item) => {
+                let min = self
+                    .events
+                    .interval(&item)
+                    .map_or(-units(most), |(min, _)| min.signum().min(0) * units(most));
+                Ok(PersonValue { min, scale: one.scale, ..made(PersonOp::Sum(item)) })
+            }
+            AggregateOp::Subjects | AggregateOp::Quantile { .. } => {
+                Err(refused("A subject's row has counts, sums, minima and maxima."))
             }
         }
     }
@@ -127,11 +145,18 @@ impl Split<'_> {
         let events = self.columns(&source);
         let keys = person_keys(select, &events)?;
         if keys.iter().any(|key| matches!(key.ty(), Some(Type::Day | Type::Time) | None)) {
-            return Err(refused("Rows of subjects are over all days of the query; days and times are no keys of theirs."));
+            return Err(refused(
+                "Rows of subjects are over all days of the query; days and times are no keys of theirs.",
+            ));
         }
-        let values = Values { events: &events, filter: source.filter.as_ref(), days: found.days.len() };
+        let values = Values { events: &events, filter: source.filter.as_ref(), days: found.days };
         let call = |function: &Function| values.call(function);
-        let scope = PersonScope { events: &events, keys: keys.clone(), values: RefCell::new(Vec::new()), call: &call };
+        let scope = PersonScope {
+            events: &events,
+            keys: keys.clone(),
+            values: RefCell::new(Vec::new()),
+            call: &call,
+        };
         let columns = Columns { person: Some(scope), ..self.columns(&source) };
         let mut names: Vec<(String, Named)> = Vec::new();
         for item in &select.projection {

@@ -3,17 +3,13 @@
 //! Invariants: afterwards the SELECT names released columns only. HAVING becomes WHERE; keys and aggregates are numbered in
 //! the order of their text, so that how a statement is written makes no difference.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, NamedWindowExpr, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Select,
+    CastKind, DataType, Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy, OrderByKind, Select,
     SelectItem, Spanned, Value as SqlValue, visit_expressions_mut,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 
 use super::above::any;
+use super::formula::{MARK, day, rename, sorted, written};
 use super::members::Wheres;
 use super::naming::{aliases, named, quoted};
 use super::release::Asked;
@@ -25,11 +21,8 @@ use crate::bind::answer::{aggregate_name, key_name};
 use crate::bind::columns::{Columns, plain_name};
 use crate::bind::single::{no_such_position, position};
 use crate::error::{QueryError, Refusal, Rule};
-use crate::expr::{Scalar, normal};
-use crate::private_query::{Aggregate, AggregateOp, Key, Shape};
-
-/// Starts the name of an aggregate whose number is not final; no name in a statement can have it.
-const MARK: char = '\u{1}';
+use crate::expr::{Part, Scalar, normal};
+use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
 
 /// A private SELECT while its expressions are rewritten.
 pub(super) struct Private<'c> {
@@ -54,7 +47,8 @@ impl Private<'_> {
         if let Ok(scalar) = &bound {
             let scalar = normal(scalar.clone());
             if let Some(at) = self.keys.iter().position(|key| key.scalar == scalar) {
-                return Ok(Some(named(key_name(at))));
+                let column = named(key_name(at));
+                return Ok(Some(if self.is_day(&scalar) { day(column) } else { column }));
             }
         }
         let name = match expr {
@@ -69,8 +63,22 @@ impl Private<'_> {
         bound?;
         let message = format!("`{expr}` is neither a key nor inside an aggregate.");
         let (column, table) = (expr, self.columns.table.kind);
-        let suggestion = format!("SELECT {column}, COUNT(*) FROM {table} GROUP BY {column}");
+        let is_measure =
+            self.columns.scalar(expr, None).is_ok_and(|scalar| scalar.shows_measure(self.columns.table));
+        let suggestion = match is_measure {
+            true => format!("SELECT SUM({column}) FROM {table}"),
+            false => format!("SELECT {column}, COUNT(*) FROM {table} GROUP BY {column}"),
+        };
         Err(Refusal::new(Rule::Key, expr.span(), message, suggestion).into())
+    }
+
+    /// Whether a key is the number of a day: the first or last day of a subject.
+    fn is_day(&self, scalar: &Scalar) -> bool {
+        let Scalar::Person { at, .. } = scalar else { return false };
+        match self.columns.values.get(*at).map(|value| &value.op) {
+            Some(PersonOp::Min(item) | PersonOp::Max(item)) => *item == Scalar::Part(Part::DayNumber),
+            _ => false,
+        }
     }
 
     fn number(&mut self, aggregate: Aggregate) -> String {
@@ -114,30 +122,8 @@ impl Private<'_> {
     }
 }
 
-/// The number made of a call's aggregates. A noisy count can be zero or less.
-fn written(formula: &Formula, names: &[String]) -> Option<Expr> {
-    let text = match (formula, names) {
-        (Formula::Mean { center }, [total, count]) => {
-            let mean = format!(r#"CASE WHEN "{count}" > 0 THEN "{total}" / "{count}" END"#);
-            match center.chars().all(|c| matches!(c, '0' | '.')) {
-                true => mean,
-                false => format!("({mean}) + ({center})"),
-            }
-        }
-        (Formula::Variance { is_sample, is_root }, [total, squares, count]) => {
-            let (less, least) = if *is_sample { (1, 1) } else { (0, 0) };
-            let around = format!(r#"("{squares}" - "{total}" * "{total}" / "{count}") / ("{count}" - {less})"#);
-            let value = format!("greatest({around}, 0.0)");
-            let value = if *is_root { format!("sqrt({value})") } else { value };
-            format!(r#"CASE WHEN "{count}" > {least} THEN {value} END"#)
-        }
-        _ => return None,
-    };
-    let expr = Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).ok()?.parse_expr().ok()?;
-    Some(Expr::Nested(Box::new(expr)))
-}
-
-/// A key of GROUP BY may be the position or the name of a SELECT item; a cast to text is the reader's.
+/// A key of GROUP BY may be the position or the name of a SELECT item; a cast to text or of a week to
+/// its date is made above the release.
 pub(super) fn key_expression<'p>(
     expr: &'p Expr,
     items: &'p [SelectItem],
@@ -151,9 +137,7 @@ pub(super) fn key_expression<'p>(
         (Some(at), _) => items.get(at).and_then(of).ok_or_else(|| no_such_position(expr))?,
         (None, Expr::Identifier(name)) if columns.unit(expr).is_none() && columns.column(name).is_err() => {
             let plain = plain_name(name);
-            let is_it = |item: &&SelectItem| {
-                matches!(item, SelectItem::ExprWithAlias { alias, .. } if plain_name(alias) == plain)
-            };
+            let is_it = |item: &&SelectItem| matches!(item, SelectItem::ExprWithAlias { alias, .. } if plain_name(alias) == plain);
             items.iter().find(is_it).and_then(of).unwrap_or(expr)
         }
         (None, Expr::Nested(inner)) => inner,
@@ -163,51 +147,11 @@ pub(super) fn key_expression<'p>(
         Expr::Cast {
             kind: CastKind::Cast | CastKind::DoubleColon,
             expr: inner,
-            data_type: DataType::Text | DataType::Varchar(None),
+            data_type: DataType::Text | DataType::Varchar(None) | DataType::Date,
             ..
-        } => Ok(inner),
+        } if columns.scalar(found, None).is_err() => Ok(inner),
         other => Ok(other),
     }
-}
-
-/// `histogram(x) AS n` is `bucket(x) AS bucket, COUNT(*) AS n`, grouped by the bucket.
-fn histograms(select: &mut Select) {
-    let mut items = Vec::with_capacity(select.projection.len() + 1);
-    for item in std::mem::take(&mut select.projection) {
-        let (expr, alias) = match &item {
-            SelectItem::UnnamedExpr(expr) => (expr, None),
-            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias.clone())),
-            _ => {
-                items.push(item);
-                continue;
-            }
-        };
-        let is_it = |function: &Function| {
-            function.name.to_string().eq_ignore_ascii_case("histogram") && function.over.is_none()
-        };
-        let Some(function) = (match expr {
-            Expr::Function(function) if is_it(function) => Some(function.clone()),
-            _ => None,
-        }) else {
-            items.push(item);
-            continue;
-        };
-        let name = |text: &str| ObjectName(vec![ObjectNamePart::Identifier(Ident::with_span(function.span(), text))]);
-        let bucket = Function { name: name("bucket"), filter: None, ..function.clone() };
-        let rows = FunctionArgumentList {
-            duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Wildcard)],
-            clauses: Vec::new(),
-        };
-        let count = Function { name: name("count"), args: FunctionArguments::List(rows), ..function };
-        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-            keys.push(Expr::Function(bucket.clone()));
-        }
-        items.push(SelectItem::ExprWithAlias { expr: Expr::Function(bucket), alias: quoted("bucket") });
-        let alias = alias.unwrap_or_else(|| quoted("count"));
-        items.push(SelectItem::ExprWithAlias { expr: Expr::Function(count), alias });
-    }
-    select.projection = items;
 }
 
 impl Split<'_> {
@@ -218,7 +162,7 @@ impl Split<'_> {
         order: Option<&mut OrderBy>,
         mut source: Source,
     ) -> Result<(), QueryError> {
-        histograms(select);
+        super::items::expand(select);
         let wheres = self.wheres(select, &mut source)?;
         let asked = self.asked(&source)?;
         let columns = self.columns(&source);
@@ -256,7 +200,8 @@ impl Split<'_> {
             || visit_expressions_mut(&mut select.selection, |expr| rename(expr, &ranks)).is_break()
             || visit_expressions_mut(&mut select.distinct, |expr| rename(expr, &ranks)).is_break()
             || visit_expressions_mut(&mut select.named_window, |expr| rename(expr, &ranks)).is_break()
-            || order.is_some_and(|order| visit_expressions_mut(order, |expr| rename(expr, &ranks)).is_break());
+            || order
+                .is_some_and(|order| visit_expressions_mut(order, |expr| rename(expr, &ranks)).is_break());
         debug_assert!(!renamed, "renaming looks at everything");
         if let Some(from) = select.from.first_mut() {
             from.relation = super::release::relation(index);
@@ -272,7 +217,10 @@ impl Split<'_> {
         columns: &Columns<'_>,
     ) -> Result<(Vec<Key>, bool), QueryError> {
         let is_free = |expr: &Expr| {
-            !any(expr, &mut |inner| matches!(inner, Expr::Function(function) if is_aggregate(function) || function.over.is_some()))
+            !any(
+                expr,
+                &mut |inner| matches!(inner, Expr::Function(function) if is_aggregate(function) || function.over.is_some()),
+            )
         };
         let items = || {
             select.projection.iter().map(|item| match item {
@@ -282,7 +230,9 @@ impl Split<'_> {
         };
         let mut is_listing = false;
         let exprs: Vec<&Expr> = match &select.group_by {
-            GroupByExpr::All(_) => items().collect::<Result<Vec<_>, _>>()?.into_iter().filter(|e| is_free(e)).collect(),
+            GroupByExpr::All(_) => {
+                items().collect::<Result<Vec<_>, _>>()?.into_iter().filter(|e| is_free(e)).collect()
+            }
             GroupByExpr::Expressions(keys, _) if keys.is_empty() => {
                 let all = items().collect::<Result<Vec<_>, _>>()?;
                 is_listing = all.iter().all(|expr| is_free(expr)) && select.having.is_none();
@@ -344,10 +294,14 @@ impl Split<'_> {
             self.above(&mut arm, Some(&mut *private))?;
             add(arm);
         }
-        private.names = select.projection.iter().filter_map(|item| match item {
-            SelectItem::ExprWithAlias { expr, alias } => Some((alias.value.clone(), expr.clone())),
-            _ => None,
-        }).collect();
+        private.names = select
+            .projection
+            .iter()
+            .filter_map(|item| match item {
+                SelectItem::ExprWithAlias { expr, alias } => Some((alias.value.clone(), expr.clone())),
+                _ => None,
+            })
+            .collect();
         if let Some(mut having) = select.having.take() {
             self.above(&mut having, Some(&mut *private))?;
             add(having);
@@ -366,12 +320,26 @@ impl Split<'_> {
             }
         }
         select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+        self.ordered(select.projection.len(), order, private)
+    }
+
+    /// Rewrites ORDER BY of a SELECT of `items` items.
+    fn ordered(
+        &mut self,
+        items: usize,
+        order: Option<&mut OrderBy>,
+        private: &mut Private<'_>,
+    ) -> Result<(), QueryError> {
         let Some(OrderBy { kind: OrderByKind::Expressions(list), .. }) = order else { return Ok(()) };
         for by in list {
             match (&by.expr, position(&by.expr)) {
-                (expr, Some(at)) if at >= select.projection.len() => return Err(no_such_position(expr).into()),
+                (expr, Some(at)) if at >= items => {
+                    return Err(no_such_position(expr).into());
+                }
                 (_, Some(_)) => {}
-                (Expr::Identifier(name), None) if private.names.iter().any(|(known, _)| *known == plain_name(name)) => {
+                (Expr::Identifier(name), None)
+                    if private.names.iter().any(|(known, _)| *known == plain_name(name)) =>
+                {
                     by.expr = named(plain_name(name));
                 }
                 (Expr::Value(value), None) if !matches!(value.value, SqlValue::Null) => {
@@ -382,30 +350,4 @@ impl Split<'_> {
         }
         Ok(())
     }
-}
-
-/// Sorts aggregates by their text; the new place of each old one.
-fn sorted(aggregates: &mut Vec<Aggregate>) -> Vec<usize> {
-    let texts: Vec<String> = aggregates.iter().map(ToString::to_string).collect();
-    let mut order: Vec<usize> = (0..aggregates.len()).collect();
-    order.sort_by(|a, b| texts.get(*a).cmp(&texts.get(*b)));
-    let old = std::mem::take(aggregates);
-    aggregates.extend(order.iter().filter_map(|at| old.get(*at).cloned()));
-    let mut ranks = vec![0; order.len()];
-    for (rank, at) in order.into_iter().enumerate() {
-        if let Some(place) = ranks.get_mut(at) {
-            *place = rank;
-        }
-    }
-    ranks
-}
-
-fn rename(expr: &mut Expr, ranks: &[usize]) -> ControlFlow<()> {
-    if let Expr::Identifier(name) = expr
-        && let Some(old) = name.value.strip_prefix(MARK).and_then(|name| name.strip_prefix('a'))
-        && let Some(rank) = old.parse::<usize>().ok().and_then(|old| ranks.get(old))
-    {
-        name.value = aggregate_name(*rank);
-    }
-    ControlFlow::Continue(())
 }

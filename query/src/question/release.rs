@@ -187,10 +187,11 @@ impl Split<'_> {
                 (steps.len() as u64).saturating_mul(u64::from(groups_of_a_day(&own, &public, &mut notes)))
             }
             Shape::Retention { .. } => {
-                let periods = keys.iter().find(|key| key.scalar == Scalar::Period).map_or(1, |key| match &key.kind {
-                    KeyKind::Public(values) => values.len() as u64,
-                    KeyKind::Region | KeyKind::Time(_) | KeyKind::Private => 1,
-                });
+                let periods =
+                    keys.iter().find(|key| key.scalar == Scalar::Period).map_or(1, |key| match &key.kind {
+                        KeyKind::Public(values) => values.len() as u64,
+                        KeyKind::Region | KeyKind::Time(_) | KeyKind::Private => 1,
+                    });
                 periods.saturating_mul(u64::from(groups_of_a_day(&own, &public, &mut notes)))
             }
         };
@@ -245,7 +246,8 @@ fn used(mut query: PrivateQuery) -> PrivateQuery {
             AggregateOp::Rows | AggregateOp::Subjects | AggregateOp::Sessions => {}
         }
     }
-    let old: Vec<(usize, PersonValue)> = person.values.drain(..).enumerate().filter(|(at, _)| is_used.get(*at) == Some(&true)).collect();
+    let old: Vec<(usize, PersonValue)> =
+        person.values.drain(..).enumerate().filter(|(at, _)| is_used.get(*at) == Some(&true)).collect();
     let place = |at: usize| old.iter().position(|(own, _)| *own == at).unwrap_or(0);
     let mut change = |scalar: Scalar| moved(scalar, &place);
     person.having = person.having.take().map(&mut change);
@@ -281,4 +283,3 @@ pub(super) fn moved(scalar: Scalar, place: &dyn Fn(usize) -> usize) -> Scalar {
         other => other.map(&mut |inner| moved(inner, place)),
     }
 }
-

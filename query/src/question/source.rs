@@ -32,13 +32,18 @@ pub(super) struct Source {
 }
 
 fn has_aggregate(expr: &Expr) -> bool {
-    any(expr, &mut |inner| matches!(inner, Expr::Function(function) if is_aggregate(function) || function.over.is_some()))
+    any(
+        expr,
+        &mut |inner| matches!(inner, Expr::Function(function) if is_aggregate(function) || function.over.is_some()),
+    )
 }
 
 fn exprs(select: &Select) -> impl Iterator<Item = &Expr> {
     select.projection.iter().filter_map(|item| match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => None,
+        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {
+            None
+        }
     })
 }
 
@@ -86,7 +91,8 @@ pub(super) fn row_of(select: &Select) -> RowOf {
 /// A refusal of rows.
 pub(super) fn no_rows(span: datafusion::sql::sqlparser::tokenizer::Span) -> Refusal {
     let message = "Rows cannot be shown, only groups and aggregates.";
-    let suggestion = "SELECT event, COUNT(*) AS n, COUNT(DISTINCT subject) AS people FROM usage GROUP BY event";
+    let suggestion =
+        "SELECT event, COUNT(*) AS n, COUNT(DISTINCT subject) AS people FROM usage GROUP BY event";
     Refusal::new(Rule::Aggregate, span, message, suggestion)
 }
 
@@ -197,6 +203,7 @@ impl<'a> Split<'a> {
             now_ms: self.now_ms,
             values,
             keys,
+            filter: source.filter.clone(),
             person: None,
         }
     }
@@ -244,4 +251,3 @@ fn rename(source: &mut Source, alias: Option<&TableAlias>) -> Result<(), Refusal
     }
     Ok(())
 }
-

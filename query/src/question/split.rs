@@ -96,7 +96,9 @@ impl<'a> Split<'a> {
                 Rc::new(Scope { name, cte: Known::Rows(Box::new(cte)), outer })
             } else {
                 // A name like a release's gets another.
-                let is_release = name.strip_prefix('r').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+                let stem = name.trim_start_matches("cte_");
+                let is_release =
+                    stem.strip_prefix('r').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
                 let inner = if is_release { format!("cte_{name}") } else { name.clone() };
                 cte.alias.name = quoted(inner.clone());
                 let known = Known::Free { name: inner, is_used: Cell::new(false) };

@@ -44,10 +44,21 @@ fn arguments(args: &[FunctionArg]) -> Option<Arguments<'_>> {
                 None => all.table = Some(expr),
                 Some(_) => all.events.push(expr),
             },
-            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), operator: _ } if all.option.is_none() => {
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), operator: _ }
+                if all.option.is_none() =>
+            {
                 all.option = Some((plain_name(name), expr));
             }
-            FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => return None,
+            FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg: FunctionArgExpr::Expr(expr),
+                operator: _,
+            } if all.option.is_none() => {
+                all.option = Some((plain_name(name), expr));
+            }
+            FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
+                return None;
+            }
         }
     }
     Some(all)
@@ -59,15 +70,21 @@ impl Split<'_> {
         let works = if name == "funnel" { FUNNEL } else { RETENTION };
         let refused = |message: &str, span: Span| Refusal::new(Rule::Table, span, message, works);
         let Some(Arguments { table: Some(table), events, option }) = arguments(args) else {
-            return Err(refused("The table comes first, then the events, then the option with its name.", span));
+            return Err(refused(
+                "The table comes first, then the events, then the option with its name.",
+                span,
+            ));
         };
         let kind = match table {
-            Expr::Identifier(name) => kind(&plain_name(name)).filter(|_| self.cte(&plain_name(name)).is_none()),
+            Expr::Identifier(name) => {
+                kind(&plain_name(name)).filter(|_| self.cte(&plain_name(name)).is_none())
+            }
             _ => None,
         };
         let kind = kind.ok_or_else(|| refused("The first argument is the name of a table.", table.span()))?;
         let columns = Columns::of(self.registry, self.registry.table(kind), None, self.now_ms);
-        let events = events.into_iter().map(|event| self.event(&columns, event)).collect::<Result<Vec<_>, _>>()?;
+        let events =
+            events.into_iter().map(|event| self.event(&columns, event)).collect::<Result<Vec<_>, _>>()?;
         let mut notes = Vec::new();
         let (shape, extra) = if name == "funnel" {
             let within_ms = match &option {
@@ -95,7 +112,10 @@ impl Split<'_> {
             };
             let period = period.ok_or_else(|| refused("`period` is 'day', 'week' or 'month'.", span))?;
             let Ok([cohort, back]) = <[Scalar; 2]>::try_from(events) else {
-                return Err(refused("A retention has the event of the cohort and the event of the return.", span));
+                return Err(refused(
+                    "A retention has the event of the cohort and the event of the return.",
+                    span,
+                ));
             };
             let extra = vec![("cohort", Scalar::Cohort), ("period", Scalar::Period)];
             (Shape::Retention { cohort, back, period }, extra)

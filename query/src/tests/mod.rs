@@ -5,6 +5,7 @@
 mod answers;
 mod defences;
 mod game;
+mod canonical;
 mod grammar;
 
 use std::sync::Arc;
