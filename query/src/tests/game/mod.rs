@@ -60,7 +60,8 @@ async fn fare(attack: &Attack, precision: Precision) -> Fared {
     let mut rho = 0.0;
     let count = if attack.above { trials() / 20 } else { trials() };
     for (at, rows) in worlds.iter().enumerate() {
-        let Some(mut player) = Player::new(rows, &attack.ours(), precision, 0xa77ac + at as u64).await else {
+        let seed = attack.name.bytes().fold(at as u64, |seed, byte| seed.rotate_left(7) ^ u64::from(byte));
+        let Some(mut player) = Player::new(rows, &attack.ours(), precision, seed).await else {
             return Fared::Refused;
         };
         rho = player.rho();
