@@ -60,7 +60,9 @@ pub(super) fn world(is_there: bool) -> Vec<Row> {
         let row = |event| Row::new(subject, today(), event).text("os", os).text("app_version", version);
         rows.extend((0..clicks).map(|_| row("click")));
         rows.push(row("purchase").text("result", "ok").number("amount", 100).number("items", 1));
-        rows.push(row("screen_view").number("duration_ms", if subject % 2 == 0 { 100 } else { 100_000 }));
+        rows.push(
+            row("screen_view").number("duration_ms", if subject.is_multiple_of(2) { 100 } else { 100_000 }),
+        );
     };
     (1..=30).for_each(|subject| person(subject, "linux", "4.1", 1));
     (31..=60).for_each(|subject| person(subject, "windows", "4.1", 10));
