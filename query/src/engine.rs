@@ -1,38 +1,40 @@
 //! The facade: one question, all stages, one answer.
 //!
-//! Invariants: refusals come before anything is read and cost nothing; after [`charge()`] every failure is the same
+//! Invariants: refusals come before anything is read and cost nothing; once something is paid, every failure is the same
 //! opaque one. Queries run on threads and memory of their own. An answer that was made of events leaves at one of the
-//! configured times only, and no answer leaves before its line of the audit is durable. An expired day is not read: the range is cut by `now_ms`, and a query that reads a day which expires at
-//! midnight does not run over midnight.
+//! configured times only, and no answer leaves before its line of the audit is durable. An expired day is not read: the
+//! range is cut by `now_ms`, and a query that reads a day which expires at midnight does not run over midnight.
+//!
+//! - `prepare`: all that is known before anything is read; `job`: the rest
+//!
 //! Not here: who may ask (`shoal-server`), the stages themselves.
 
+mod job;
+mod prepare;
+
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use serde::{Deserialize, Serialize};
 use shoal_privacy::budget::Precision;
-use shoal_privacy::noise::OsEntropy;
-use shoal_schemas::{Region, Registry};
+use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use self::job::{CancelOnDrop, Job};
+pub(crate) use self::prepare::blocks;
+use crate::above::{Above, Limits, Pool, PoolConfig};
 use crate::answer_times::AnswerClock;
-use crate::audit::{Audit, Entry, Outcome, Source};
-use crate::bind::{CELLS_MAX, bind};
+use crate::audit::{self, Audit, Entry, Outcome};
 use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest};
-use crate::calendar::{DAY_MS, day_of, start_of};
-use crate::charge::{Caps, ChargedQuery, charge};
 use crate::config::QueryConfig;
 use crate::error::QueryError;
-use crate::execute::{Failure, RegionSources, ScanLimits, Source, Wanted, execute};
-use crate::free::Free;
+use crate::execute::{Failure, ScanLimits, Source};
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::parse::parse;
-use crate::private_query::PrivateQuery;
-use crate::release::{Asked, Groups, Preamble, Released, answer, finish, quote};
+use crate::release::Released;
 use crate::running::{QueryId, Running, RunningQuery};
 use crate::session;
 use crate::tables::{TablesAnswer, tables};
@@ -90,6 +92,7 @@ pub struct Engine {
     places: Arc<Semaphore>,
     running: Running,
     audit: Arc<Audit>,
+    above: Arc<Above>,
 }
 
 impl Drop for Engine {
@@ -100,29 +103,12 @@ impl Drop for Engine {
     }
 }
 
-/// A question that is bound and priced; nothing has been read.
-pub(crate) struct Prepared {
-    pub(crate) charged: ChargedQuery,
-    pub(crate) free: Free,
-    pub(crate) preamble: Preamble,
-}
-
-/// Everything that runs away from the caller.
-struct Job {
-    prepared: Prepared,
-    store: Option<Store>,
-    registry: Arc<Registry>,
-    memory: Arc<RuntimeEnv>,
-    limits: ScanLimits,
-    threads: usize,
-    budget: Budget,
-    metrics: Metrics,
-    /// When it was asked, and until when it may wait for other askers.
-    at: (i64, Instant),
-}
+/// Tables that stand in for the store, in tests.
+pub(crate) type Given = Vec<(Region, Kind, Source)>;
 
 impl Engine {
-    /// An engine over a store and the ledger of its budget.
+    /// An engine over a store and the ledger of its budget. What stands above a release runs in this process until
+    /// [`Engine::with_workers`].
     pub fn new(
         store: Store,
         ledger: BudgetLedger,
@@ -152,14 +138,23 @@ impl Engine {
         let places = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
         let running = Running::new(config.concurrent_max);
         let audit = Arc::new(Audit::none());
+        let above = Arc::new(Above::in_process(Limits::default()));
         let budget = Budget::new(ledger, config.epochs.clone(), config.preset.cap());
-        Engine { store, budget, registry, config, metrics, memory, threads, places, running, audit }
+        Engine { store, budget, registry, config, metrics, memory, threads, places, running, audit, above }
     }
 
     /// With an audit, without which nothing is kept of who asked what.
     #[must_use]
     pub fn with_audit(mut self, audit: Audit) -> Engine {
         self.audit = Arc::new(audit);
+        self
+    }
+
+    /// With processes of this program (`<program> worker <limits>`) for what stands above a release.
+    #[must_use]
+    pub fn with_workers(mut self, program: PathBuf) -> Engine {
+        let config = PoolConfig { workers_max: self.config.concurrent_max.max(1), ..PoolConfig::of(program) };
+        self.above = Arc::new(Above::Workers(Pool::new(config)));
         self
     }
 
@@ -178,10 +173,10 @@ impl Engine {
         tables(&self.registry, &grant.regions, &self.config)
     }
 
-    /// What blocks have spent and have left, of the regions that a key reaches.
+    /// What the blocks of the key's regions have left at `now_ms`, and what spent it.
     ///
     /// # Errors
-    /// [`BudgetError`]
+    /// [`BudgetError`].
     pub async fn budget(
         &self,
         grant: &AnalystGrant,
@@ -223,9 +218,10 @@ impl Engine {
             }
         };
         self.metrics.ended(answer.as_ref().err(), request.dry_run);
-        let outcome = match is_cancelled {
-            true => Outcome::Cancelled,
-            false => Outcome::of(&answer, request.dry_run),
+        let outcome = match (&answer, is_cancelled) {
+            (_, true) => Outcome::Cancelled,
+            (Ok(released), _) if released.is_explained() => Outcome::Explained,
+            _ => Outcome::of(&answer, request.dry_run),
         };
         entry.end(outcome, at_ms).await.map_err(|Failure| QueryError::Failed)?;
         answer
@@ -238,41 +234,55 @@ impl Engine {
         grant: &AnalystGrant,
         request: &QueryRequest,
         now_ms: i64,
-        given: Option<Vec<(Region, Source)>>,
+        given: Option<Given>,
     ) -> Result<Released, QueryError> {
         let mut entry = Arc::new(Audit::none()).begin(QueryId::random(), grant, request, now_ms);
         self.noted(grant, request, now_ms, given, &mut entry).await
     }
 
-    /// parse -> bind -> charge -> execute -> release -> what stands above. `given` replaces the store in tests.
+    /// ask -> check -> charge -> (look up -> reserve -> execute -> release -> seal) -> what stands above. `given` replaces
+    /// the store in tests.
     async fn noted(
         &self,
         grant: &AnalystGrant,
         request: &QueryRequest,
         now_ms: i64,
-        given: Option<Vec<(Region, Arc<dyn TableProvider>)>>,
+        given: Option<Given>,
         entry: &mut Entry,
     ) -> Result<Released, QueryError> {
         let prepared = self.prepare(grant, request, now_ms).await?;
-        entry.asks(&prepared.charged.query, &prepared.charged.price.to_string());
-        if request.dry_run {
-            return self.priced(prepared, now_ms).await;
+        for charged in &prepared.charged {
+            entry.asks(&charged.query, &charged.price.to_string());
         }
-        let (time, waiting) = (self.time(&prepared.charged, now_ms), Instant::now());
-        let permit = tokio::time::timeout(time, Arc::clone(&self.places).acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else { return Err(QueryError::Busy) };
-        let time = time.saturating_sub(waiting.elapsed());
-        entry.reads(Source::Events);
+        let paid = self.quote(&prepared, now_ms).await?;
+        if prepared.question.explain {
+            return prepared.explained(&paid);
+        }
+        if request.dry_run {
+            return prepared.priced(&paid, &self.above).await;
+        }
+        let (time, since) = (self.time(&prepared.charged, now_ms), Instant::now());
+        let mut permit = None;
+        if paid.blocks == 0 {
+            // A sealed piece stays: whatever is not in the ledger now has expired.
+            entry.reads(audit::Source::Ledger);
+        } else {
+            let free = tokio::time::timeout(time, Arc::clone(&self.places).acquire_owned()).await;
+            let Ok(Ok(free)) = free else { return Err(QueryError::Busy) };
+            permit = Some(free);
+            entry.reads(audit::Source::Events);
+        }
         let job = Job {
             prepared,
             store: self.store.clone(),
             registry: Arc::clone(&self.registry),
             memory: Arc::clone(&self.memory),
             limits: ScanLimits { cells_max: self.config.cells_max, threads: self.config.threads },
-            threads: self.config.threads,
+            above: Arc::clone(&self.above),
             budget: self.budget.clone(),
             metrics: self.metrics.clone(),
-            at: (now_ms, Instant::now() + time),
+            now_ms,
+            deadline: since + time,
         };
         let running = self.metrics.run();
         let work = async move {
@@ -284,117 +294,11 @@ impl Engine {
             None => tokio::spawn(work),
         };
         let cancel = CancelOnDrop(handle.abort_handle());
-        let done = tokio::time::timeout(time, handle).await;
+        let done = tokio::time::timeout_at(since + time, handle).await;
         drop(cancel);
         match done {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(QueryError::Failed),
         }
-    }
-
-    pub(crate) async fn prepare(
-        &self,
-        grant: &AnalystGrant,
-        request: &QueryRequest,
-        now_ms: i64,
-    ) -> Result<Prepared, QueryError> {
-        let parsed = parse(&request.sql)?;
-        let bound = bind(&parsed, &self.registry, &grant.regions, now_ms)?;
-        bound.free.check(&bound.query, &session::above(&self.memory)).await?;
-        let caps = Caps {
-            rho_block_max: self.config.preset.cap(),
-            epochs: self.config.epochs.clone(),
-            k_min: self.config.k_min,
-            threshold_delta: self.config.threshold_delta,
-        };
-        let charged = charge(bound.query, request.precision.into(), &caps)?;
-        let preamble = Preamble::of(&charged, caps.rho_block_max);
-        Ok(Prepared { charged, free: bound.free, preamble })
-    }
-
-    /// The answer to a dry run: everything but rows.
-    async fn priced(&self, mut prepared: Prepared, now_ms: i64) -> Result<Released, QueryError> {
-        let asked =
-            Asked { budget: &self.budget, now_ms, deadline: Instant::now(), rows_max: 0, charged: &|_| {} };
-        let paid = quote(std::slice::from_ref(&prepared.charged), &asked).await?;
-        prepared.preamble.paid(&paid);
-        let none = Groups { rows: Default::default() };
-        let session = session::above(&self.memory);
-        let (columns, batch) = prepared
-            .free
-            .run(&prepared.charged.query, &none, &session)
-            .await
-            .map_err(|Failure| QueryError::Failed)?;
-        Ok(finish(prepared.preamble, columns, batch, true))
-    }
-
-    /// How long a query may run: not past midnight when it reads a day that expires then.
-    fn time(&self, charged: &ChargedQuery, now_ms: i64) -> Duration {
-        let query = &charged.query;
-        let expiring = query.cutoffs.iter().any(|(_, day)| *day >= query.days.first);
-        let midnight = start_of(day_of(now_ms)) + DAY_MS - now_ms;
-        let most = self.config.time_ms_max;
-        Duration::from_millis(match expiring {
-            true => most.min(u64::try_from(midnight).unwrap_or(0)),
-            false => most,
-        })
-    }
-}
-
-/// Stops the work when nobody waits for it any more.
-struct CancelOnDrop(tokio::task::AbortHandle);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Job {
-    async fn run(self, given: Option<Vec<(Region, Arc<dyn TableProvider>)>>) -> Result<Released, QueryError> {
-        let session = session::empty(&self.memory, self.threads);
-        let given = given.as_deref();
-        let execute = |due: ChargedQuery| {
-            let (job, session) = (&self, &session);
-            async move {
-                let tables = match given {
-                    Some(tables) => {
-                        let due = |(region, _): &&(Region, _)| due.query.regions.contains(region);
-                        tables.iter().filter(due).cloned().collect()
-                    }
-                    None => job.open(&due.query).await?,
-                };
-                execute(due, tables, session, job.limits, &mut OsEntropy::new()).await
-            }
-        };
-        let asked = Asked {
-            budget: &self.budget,
-            now_ms: self.at.0,
-            deadline: self.at.1,
-            rows_max: usize::try_from(CELLS_MAX).unwrap_or(usize::MAX),
-            charged: &|blocks| self.metrics.charged(blocks),
-        };
-        let charged = &self.prepared.charged;
-        let answered = answer(std::slice::from_ref(charged), &asked, execute).await?;
-        let groups = answered.groups.into_iter().next().ok_or(QueryError::Failed)?;
-        let above = session::above(&self.memory);
-        let shown = self.prepared.free.run(&charged.query, &groups, &above).await;
-        let (columns, batch) = shown.map_err(|Failure| QueryError::Failed)?;
-        let mut preamble = self.prepared.preamble;
-        preamble.paid(&answered.paid);
-        Ok(finish(preamble, columns, batch, false))
-    }
-
-    /// The readable files of each region.
-    async fn open(&self, query: &PrivateQuery) -> Result<Vec<(Region, Arc<dyn TableProvider>)>, Failure> {
-        let store = self.store.as_ref().ok_or(Failure)?;
-        let mut tables = Vec::with_capacity(query.regions.len());
-        for region in &query.regions {
-            let def = self.registry.table(query.table);
-            let table = store.table(*region, def).await.map_err(|_| Failure)?;
-            let snapshot = table.snapshot().await.map_err(|_| Failure)?;
-            tables.push((*region, Source::Files(snapshot)));
-        }
-        Ok(tables)
     }
 }

@@ -38,6 +38,7 @@ mod execute;
 mod expr;
 mod formats;
 mod free;
+mod layout;
 mod ledger;
 mod metrics;
 mod parse;

@@ -8,7 +8,7 @@ use std::fmt;
 use shoal_privacy::budget::{Precision, Rho, share_for};
 
 use super::Unaffordable;
-use super::slots::Slots;
+use crate::layout::Layout;
 use crate::private_query::{KeyKind, PrivateQuery};
 
 /// How exact an answer shall be.
@@ -46,7 +46,7 @@ impl fmt::Display for Accuracy {
 pub(super) fn price(
     accuracy: &Accuracy,
     query: &PrivateQuery,
-    slots: &Slots,
+    layout: &Layout,
     shares: usize,
 ) -> Result<Rho, Unaffordable> {
     let sd_max = match accuracy {
@@ -57,15 +57,15 @@ pub(super) fn price(
         true => 1,
         false => query.regions.len() as u64,
     };
-    let days = match slots.is_daily {
+    let days = match layout.is_daily {
         true => query.buckets().iter().map(|bucket| bucket.days.len()).max().unwrap_or(1),
         false => 1,
     };
     let mut most = Rho::ZERO;
-    for (aggregate, place) in query.aggregates.iter().zip(&slots.places) {
+    for (aggregate, place) in query.aggregates.iter().zip(&layout.slots) {
         let units = sd_max * 10_f64.powi(i32::from(aggregate.scale));
         let releases = regions.max(1).saturating_mul(days.max(1));
-        most = most.max(share_for(slots.sensitivity(*place)?, releases, units)?);
+        most = most.max(share_for(layout.sensitivity(Some(*place))?, releases, units)?);
     }
     let shares = u64::try_from(shares).map_err(|_| Unaffordable)?;
     most.checked_mul(shares).ok_or(Unaffordable)

@@ -16,14 +16,14 @@ mod slots;
 mod tests;
 
 use datafusion::sql::sqlparser::tokenizer::Span;
-use shoal_privacy::bound::{BoundError, Limits};
 use shoal_privacy::budget::{BudgetError, Rho, threshold, variance};
 use shoal_privacy::noise::DiscreteGaussian;
 use shoal_schemas::Region;
 
 pub use self::accuracy::Accuracy;
-use self::slots::Slots;
-pub(crate) use self::slots::{Place, Slot, shares_tree};
+pub(crate) use self::slots::{Slot, shares_tree};
+use crate::layout::{Layout, Unbounded};
+pub(crate) use crate::layout::Slot as Place;
 use crate::epochs::Epochs;
 use crate::error::{Refusal, Rule};
 use crate::private_query::{AggregateOp, DayRange, PrivateQuery};
@@ -62,16 +62,8 @@ pub struct ChargedQuery {
     /// One for each aggregate; quantiles that share a slot have the same.
     pub(crate) noise: Vec<DiscreteGaussian>,
     pub(crate) threshold: Option<Threshold>,
-    /// One for each aggregate; quantiles that share a slot have the same.
-    pub(crate) places: Vec<Place>,
-    /// Bounds of what is bounded day by day.
-    pub(crate) daily: Limits,
-    /// Bounds of what is bounded over a bucket of days at once.
-    pub(crate) ranged: Limits,
-    /// Most values of one subject that count in a tree of a quantile, in one piece.
-    pub(crate) tree_values_max: u64,
-    /// Whether each day is a release of its own, so that nothing is released for a bucket of days.
-    pub(crate) is_daily: bool,
+    /// Where each aggregate is, its bounds, and whether each day is a release of its own.
+    pub(crate) layout: Layout,
 }
 
 /// When a group with a private key is shown.
@@ -93,12 +85,18 @@ pub(crate) enum Subjects {
 }
 
 impl ChargedQuery {
+    /// Whether each day is a release of its own; else each bucket of days is.
+    pub(crate) fn is_daily(&self) -> bool {
+        self.layout.is_daily
+    }
+
     /// The numbers of each group, each noised once: one for each place.
     pub(crate) fn slots(&self) -> Vec<Slot> {
         let mut slots: Vec<Slot> = Vec::new();
-        for (place, noise) in self.places.iter().zip(&self.noise) {
+        for (place, noise) in self.layout.slots.iter().zip(&self.noise) {
             if !slots.iter().any(|slot| slot.place == *place) {
-                slots.push(Slot { place: *place, noise: *noise });
+                let width = self.layout.width(*place) as usize;
+                slots.push(Slot { place: *place, noise: *noise, width });
             }
         }
         slots
@@ -145,27 +143,27 @@ impl From<BudgetError> for Unaffordable {
     }
 }
 
-impl From<BoundError> for Unaffordable {
-    fn from(_: BoundError) -> Unaffordable {
+impl From<Unbounded> for Unaffordable {
+    fn from(_: Unbounded) -> Unaffordable {
         Unaffordable
     }
 }
 
 fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Unaffordable> {
-    let slots = Slots::of(&query)?;
+    let layout = Layout::of(&query)?;
     let thresholded = query.is_thresholded();
     let asks = |op: &AggregateOp, filtered: bool| *op == AggregateOp::Subjects && !filtered;
     let asked = query.aggregates.iter().position(|a| asks(&a.op, a.filter.is_some()));
-    let shares = slots.count() + usize::from(thresholded && asked.is_none());
-    let price = accuracy::price(&accuracy, &query, &slots, shares)?;
+    let shares = slots::count(&layout) + usize::from(thresholded && asked.is_none());
+    let price = accuracy::price(&accuracy, &query, &layout, shares)?;
     let share = *price.split(shares)?.first().ok_or(Unaffordable)?;
     let threshold = match thresholded {
         false => None,
         true => {
-            let subjects = variance(slots.subjects_sensitivity()?, share)?;
-            // Without one day, a subject may drop l0 groups of a bucket and show l0 others.
-            let l0 = slots.ranged.l0();
-            let groups = if slots.is_daily { l0 } else { l0.saturating_mul(2) };
+            let subjects = variance(layout.sensitivity(None)?, share)?;
+            // Without one day, a subject may drop its groups of a bucket and show as many others.
+            let l0 = layout.cells_of_one();
+            let groups = if layout.can_exchange() { l0.saturating_mul(2) } else { l0 };
             Some(Threshold {
                 k_min: u64::from(caps.k_min),
                 subjects: match asked {
@@ -176,21 +174,9 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
             })
         }
     };
-    let mut noise = Vec::with_capacity(slots.places.len());
-    for place in &slots.places {
-        noise.push(DiscreteGaussian::new(variance(slots.sensitivity(*place)?, share)?));
+    let mut noise = Vec::with_capacity(layout.slots.len());
+    for place in &layout.slots {
+        noise.push(DiscreteGaussian::new(variance(layout.sensitivity(Some(*place))?, share)?));
     }
-    let Slots { places, daily, ranged, tree_values_max, is_daily, .. } = slots;
-    Ok(ChargedQuery {
-        query,
-        accuracy,
-        price,
-        noise,
-        threshold,
-        places,
-        daily,
-        ranged,
-        tree_values_max,
-        is_daily,
-    })
+    Ok(ChargedQuery { query, accuracy, price, noise, threshold, layout })
 }

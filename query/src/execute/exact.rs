@@ -34,7 +34,7 @@ async fn unbounded(sql: &str) -> ChargedQuery {
         Limits::new(1_000, clamps.collect()).unwrap()
     };
     let subjects = |limits: &Limits| Limits::new(1_000, limits.clamps().to_vec()).unwrap();
-    (charged.daily, charged.ranged) = (wide(&charged.daily), subjects(&charged.ranged));
+    (charged.layout.daily, charged.layout.ranged) = (wide(&charged.layout.daily), subjects(&charged.layout.ranged));
     charged
 }
 
@@ -53,8 +53,8 @@ fn totals(raw: &Raw) -> BTreeMap<String, Vec<i128>> {
         let is_daily = std::ptr::eq(totals, &region.daily);
         for cell in totals.cells() {
             let values: Vec<String> = region.cells.values(cell.key).iter().map(Value::to_string).collect();
-            let own = all.entry(values.join("|")).or_insert_with(|| vec![0; raw.charged.places.len()]);
-            for (place, own) in raw.charged.places.iter().zip(own) {
+            let own = all.entry(values.join("|")).or_insert_with(|| vec![0; raw.charged.layout.slots.len()]);
+            for (place, own) in raw.charged.layout.slots.iter().zip(own) {
                 *own += match (place, is_daily) {
                     (crate::charge::Place::Daily(at), true) => cell.sums[*at],
                     (crate::charge::Place::Ranged(at), false) => cell.sums[*at],

@@ -39,6 +39,7 @@ use shoal_schemas::Region;
 
 pub(crate) use self::cells::Cells;
 pub(crate) use self::fold::Tree;
+pub(crate) use self::folds::quantile_of;
 use self::fold::{Fold, Outcome};
 use self::merge::Stop;
 use self::piece::{Input, Waiting, Work};
@@ -173,8 +174,8 @@ async fn region<E: Entropy + Send>(
     let mut totals = RegionTotals {
         region,
         cells: Cells::new(&charged.query, limits.cells_max)?,
-        daily: Totals::empty(charged.daily.clamps().len()),
-        ranged: buckets.iter().map(|_| Totals::empty(charged.ranged.clamps().len())).collect(),
+        daily: Totals::empty(charged.layout.daily.clamps().len()),
+        ranged: buckets.iter().map(|_| Totals::empty(charged.layout.ranged.clamps().len())).collect(),
         trees: Vec::new(),
     };
     let Some(first) = folds.first() else { return Ok(totals) };
@@ -211,7 +212,7 @@ fn pieces(charged: &ChargedQuery, buckets: &[Bucket], wanted: &Wanted) -> Vec<Pi
     match wanted {
         Wanted::Days(days) => days.iter().map(|day| Piece::Day(*day)).collect(),
         Wanted::Buckets(at) => at.iter().map(|at| Piece::Bucket(*at)).collect(),
-        Wanted::All if charged.is_ranged() => (0..buckets.len()).map(Piece::Bucket).collect(),
+        Wanted::All if !charged.is_daily() => (0..buckets.len()).map(Piece::Bucket).collect(),
         Wanted::All => query.days.days().map(Piece::Day).collect(),
     }
 }

@@ -90,7 +90,7 @@ fn totals(raw: &Raw) -> Totals {
         for (at, sum) in cell.sums.iter().enumerate() {
             all.insert((Some((true, at)), day, values(cell.key)), *sum);
         }
-        if raw.charged.is_daily {
+        if raw.charged.is_daily() {
             all.insert((None, day, values(cell.key)), i128::from(cell.subjects));
         }
     }
@@ -100,7 +100,7 @@ fn totals(raw: &Raw) -> Totals {
             for (at, sum) in cell.sums.iter().enumerate() {
                 all.insert((Some((false, at)), bucket.start, values(cell.key)), *sum);
             }
-            if !raw.charged.is_daily {
+            if !raw.charged.is_daily() {
                 all.insert((None, bucket.start, values(cell.key)), i128::from(cell.subjects));
             }
         }
@@ -160,7 +160,7 @@ proptest! {
             + usize::from(matches!(with.charged.threshold.as_ref().map(|t| &t.subjects), Some(Subjects::Own(_))));
         let share = with.charged.price.to_f64() / shares as f64;
         let changes = distance(&totals(&with), &totals(&without));
-        for (at, (place, noise)) in with.charged.places.iter().zip(&with.charged.noise).enumerate() {
+        for (at, (place, noise)) in with.charged.layout.slots.iter().zip(&with.charged.noise).enumerate() {
             let paid = 2.0 * share * noise.variance().to_f64();
             let place = match place {
                 Place::Daily(i) => (true, *i),

@@ -58,7 +58,7 @@ pub(crate) fn wanted(charged: &ChargedQuery, epochs: &Epochs, now_ms: i64) -> Ve
     let mut all = Vec::new();
     for region in &charged.query.regions {
         for bucket in charged.query.buckets() {
-            if charged.is_daily {
+            if charged.is_daily() {
                 let of = |day| of_day(charged, *region, (day, bucket.start), epochs, now_ms);
                 all.extend(bucket.days.days().filter_map(of));
             } else {
@@ -154,7 +154,7 @@ fn piece(
         let variance = slot.noise.variance();
         field(&variance.numerator().to_le_bytes());
         field(&variance.denominator().to_le_bytes());
-        field(&(slot.width() as u64).to_le_bytes());
+        field(&(slot.width as u64).to_le_bytes());
     }
     if let Some(threshold) = &charged.threshold {
         field(&threshold.k_min.to_le_bytes());

@@ -279,7 +279,7 @@ fn noisy_pieces(
     let mut sealed = Vec::with_capacity(pieces.len());
     for piece in pieces {
         let totals = raw.regions.iter().find(|totals| totals.region == piece.region).ok_or(Failure)?;
-        let bucket = match charged.is_daily {
+        let bucket = match charged.is_daily() {
             true => 0,
             false => buckets.iter().position(|bucket| bucket.days == piece.days).ok_or(Failure)?,
         };

@@ -15,7 +15,7 @@ use super::sealed::{Sealed, SealedCell};
 use super::{Estimate, Groups};
 use crate::calendar::{Grain, start_of};
 use crate::charge::ChargedQuery;
-use crate::execute::Failure;
+use crate::execute::{Failure, quantile_of};
 use crate::expr::{Scalar, Value};
 use crate::pieces::{Form, Piece, cell_keys};
 use crate::private_query::{Aggregate, AggregateOp, KeyKind};
@@ -55,7 +55,7 @@ pub(super) fn assemble(
     let slots = charged.slots();
     let slot_of = |place| slots.iter().position(|slot| slot.place == place);
     let estimates = |sums: Vec<Sum>| -> Result<Vec<Estimate>, Failure> {
-        let pairs = charged.query.aggregates.iter().zip(&charged.places);
+        let pairs = charged.query.aggregates.iter().zip(&charged.layout.slots);
         let each = pairs.map(|(aggregate, place)| {
             let sum = slot_of(*place).and_then(|at| sums.get(at)).ok_or(Failure)?;
             estimate(aggregate, sum)
@@ -135,10 +135,13 @@ fn key(
     Ok(values)
 }
 
-/// What an aggregate shows of its slot. A quantile is to be read off the tree here.
+/// What an aggregate shows of its slot. A quantile is read off the tree.
 fn estimate(aggregate: &Aggregate, sum: &Sum) -> Result<Estimate, Failure> {
-    match aggregate.op {
-        AggregateOp::Quantile { .. } => Err(Failure),
+    match &aggregate.op {
+        AggregateOp::Quantile { edges, millionths, .. } => {
+            let (units, spread) = quantile_of(edges, &sum.numbers, sum.spread.variance(), *millionths)?;
+            Ok(Estimate { units, spread })
+        }
         AggregateOp::Rows
         | AggregateOp::Present(_)
         | AggregateOp::Sum(_)

@@ -25,6 +25,7 @@ use shoal_privacy::budget::{Rho, Spread};
 
 pub(crate) use self::answer::{Asked, Paid, answer, quote};
 use crate::charge::{Accuracy, ChargedQuery};
+use crate::engine::blocks;
 use crate::expr::Value;
 
 /// A noisy number, in units of 10^-scale.
@@ -109,6 +110,7 @@ pub struct Released {
     pub(crate) notes: Vec<String>,
     pub(crate) query: String,
     pub(crate) dry_run: bool,
+    pub(crate) explained: bool,
 }
 
 /// What is known about an answer before anything is read.
@@ -120,24 +122,33 @@ pub(crate) struct Preamble {
 }
 
 impl Preamble {
-    pub(crate) fn of(charged: &ChargedQuery, rho_block_max: Rho) -> Preamble {
-        let mut notes = charged.query.notes.clone();
-        if let Some(threshold) = &charged.threshold {
-            notes.push(format!("Groups are shown from about {} subjects on.", threshold.subjects_min));
+    pub(crate) fn of(
+        charged: &[ChargedQuery],
+        accuracy: Accuracy,
+        notes: &[String],
+        rho_block_max: Rho,
+    ) -> Preamble {
+        let mut notes = notes.to_vec();
+        let shown = charged.iter().filter_map(|charged| charged.threshold.as_ref());
+        if let Some(most) = shown.map(|threshold| threshold.subjects_min).max() {
+            notes.push(format!("Groups whose values are not listed are shown from about {most} subjects on."));
         }
+        // A block that several releases read pays for each.
+        let price = charged.iter().try_fold(Rho::ZERO, |sum, charged| sum.checked_add(charged.price));
+        let texts: Vec<String> = charged.iter().map(|charged| charged.query.to_string()).collect();
         Preamble {
             cost: Cost {
-                rho_per_block: charged.price.to_string(),
-                blocks: charged.query.blocks(),
+                rho_per_block: price.map_or_else(String::new, |price| price.to_string()),
+                blocks: blocks(charged),
                 rho_block_max: rho_block_max.to_string(),
                 blocks_charged: 0,
                 pieces: 0,
                 pieces_from_ledger: 0,
                 rho_left_min: None,
             },
-            accuracy: charged.accuracy,
+            accuracy,
             notes,
-            query: charged.query.to_string(),
+            query: texts.join("\n\n"),
         }
     }
 }
@@ -166,5 +177,17 @@ pub(crate) fn finish(
     dry_run: bool,
 ) -> Released {
     let Preamble { cost, accuracy, notes, query } = preamble;
-    Released { columns, batch, cost, accuracy, notes, query, dry_run }
+    Released { columns, batch, cost, accuracy, notes, query, dry_run, explained: false }
+}
+
+impl Released {
+    /// The same, as the answer to EXPLAIN.
+    pub(crate) fn explaining(self) -> Released {
+        Released { explained: true, dry_run: false, ..self }
+    }
+
+    /// Whether it is the answer to EXPLAIN: nothing was read.
+    pub(crate) fn is_explained(&self) -> bool {
+        self.explained
+    }
 }

@@ -10,7 +10,7 @@ use shoal_privacy::noise::Entropy;
 use super::sealed::{Sealed, SealedCell};
 use crate::calendar::HOUR_MS;
 use crate::charge::{ChargedQuery, Place, Slot, Subjects};
-use crate::execute::{Failure, RegionTotals};
+use crate::execute::{self, Failure, RegionTotals};
 use crate::expr::Value;
 use crate::pieces::Piece;
 
@@ -47,7 +47,7 @@ pub(super) fn noisy<E: Entropy>(
     let slot = |at: &usize| {
         let slot = slots.get(*at)?;
         let variance = slot.noise.variance();
-        Some((u32::try_from(slot.width()).ok()?, variance.numerator(), variance.denominator()))
+        Some((u32::try_from(slot.width).ok()?, variance.numerator(), variance.denominator()))
     };
     let slots = form.slots.iter().map(slot).collect::<Option<Vec<_>>>().ok_or(Failure)?;
     Ok(Sealed { slots, cells })
@@ -68,7 +68,7 @@ impl Exact<'_> {
         let mut numbers = Vec::with_capacity(slots.len());
         for slot in slots {
             let exact = self.slot(slot, cell)?;
-            if exact.len() != slot.width() {
+            if exact.len() != slot.width {
                 return Err(Failure);
             }
             let noisy = exact.into_iter().map(|number| Ok(slot.noise.add(number, entropy)?));
@@ -79,7 +79,7 @@ impl Exact<'_> {
         };
         let subjects = match &threshold.subjects {
             Subjects::Asked(aggregate) => {
-                let place = self.charged.places.get(*aggregate).ok_or(Failure)?;
+                let place = self.charged.layout.slots.get(*aggregate).ok_or(Failure)?;
                 let at = slots.iter().position(|slot| slot.place == *place).ok_or(Failure)?;
                 *numbers.get(at).and_then(|slot| slot.first()).ok_or(Failure)?
             }
@@ -89,7 +89,7 @@ impl Exact<'_> {
     }
 
     fn subjects(&self, cell: u32) -> u64 {
-        let cell = match self.charged.is_daily {
+        let cell = match self.charged.is_daily() {
             true => self.totals.daily.get(Some(self.piece.days.first), cell),
             false => self.totals.ranged.get(self.bucket).and_then(|totals| totals.get(None, cell)),
         };
@@ -114,9 +114,14 @@ impl Exact<'_> {
     }
 }
 
-/// The exact nodes of a quantile's tree. The executor does not make trees yet.
-fn tree(_exact: &Exact<'_>, _tree: usize, _cell: u32) -> Result<Vec<i128>, Failure> {
-    Err(Failure)
+/// The exact nodes of a quantile's tree in a group.
+fn tree(exact: &Exact<'_>, tree: usize, cell: u32) -> Result<Vec<i128>, Failure> {
+    let (piece, day) = match exact.charged.is_daily() {
+        true => (execute::Piece::Day(exact.piece.days.first), Some(exact.piece.days.first)),
+        false => (execute::Piece::Bucket(exact.bucket), None),
+    };
+    let of_piece = exact.totals.trees.iter().find(|(of, _)| *of == piece);
+    of_piece.and_then(|(_, trees)| trees.get(tree)).ok_or(Failure)?.nodes_of(day, cell)
 }
 
 /// The hour of a piece's key as a time of its day.

@@ -8,7 +8,7 @@ mod game;
 mod canonical;
 mod grammar;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMillisecondArray,
@@ -111,7 +111,8 @@ pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> Source {
 }
 
 pub(crate) fn registry() -> Arc<Registry> {
-    Arc::new(Registry::load(None).unwrap())
+    static LOADED: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(Registry::load(None).unwrap()));
+    Arc::clone(&LOADED)
 }
 
 pub(crate) fn engine() -> Engine {

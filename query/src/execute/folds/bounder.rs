@@ -10,7 +10,7 @@ use shoal_privacy::bound::{Limits, Totals};
 use shoal_privacy::noise::Entropy;
 use shoal_privacy::tree::{LeafCounts, LeafSample, SampleKey, Unit};
 
-use super::layout::TreeSlot;
+use crate::layout::TreeSlot;
 use crate::execute::Failure;
 use crate::execute::fold::Tree;
 

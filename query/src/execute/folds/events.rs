@@ -82,18 +82,18 @@ impl Events {
         let mut bounder = |limits: &Limits, wanted: bool| -> Result<Option<Bounder>, Failure> {
             Ok(wanted.then(|| Bounder::new(limits, &mut *entropy)).transpose()?)
         };
-        let daily = bounder(&charged.daily, is_day || !charged.daily.clamps().is_empty())?;
-        let ranged = bounder(&charged.ranged, !is_day)?;
+        let daily = bounder(&charged.layout.daily, is_day || !charged.layout.daily.clamps().is_empty())?;
+        let ranged = bounder(&charged.layout.ranged, !is_day)?;
         let mut scalars: Vec<Scalar> = cells.scalars().cloned().collect();
         let keys = scalars.len();
         let mut terms = Vec::with_capacity(query.aggregates.len());
-        for (aggregate, place) in query.aggregates.iter().zip(&charged.places) {
+        for (aggregate, place) in query.aggregates.iter().zip(&charged.layout.slots) {
             terms.push(Term::new(aggregate, *place, &mut scalars)?);
         }
         if scalars.is_empty() {
             scalars.push(Scalar::Day); // A batch must say how many rows it has.
         }
-        let widths = (charged.daily.clamps().len(), charged.ranged.clamps().len());
+        let widths = (charged.layout.daily.clamps().len(), charged.layout.ranged.clamps().len());
         let members: Vec<(bool, bool)> = query.members.iter().map(|m| (!m.negated, false)).collect();
         if !members.is_empty() && daily.is_some() {
             return Err(Failure); // A day's part of the answer must not depend on other days.
@@ -137,6 +137,7 @@ impl Events {
             match self.terms[*at].place {
                 Place::Daily(slot) => self.scratch[slot] = 1,
                 Place::Ranged(slot) => self.scratch[daily + slot] = 1,
+                Place::Tree(_) => {}
             }
         }
     }
@@ -161,7 +162,8 @@ impl Term {
 
     /// Writes its number of each row into a table of `width` columns.
     fn amounts(&self, columns: &[ArrayRef], table: &mut [i64], width: usize) -> Result<(), Failure> {
-        let (Place::Daily(slot) | Place::Ranged(slot)) = self.place;
+        // Quantiles have a fold of their own.
+        let (Place::Daily(slot) | Place::Ranged(slot)) = self.place else { return Err(Failure) };
         let out = table.chunks_exact_mut(width).filter_map(|row| row.get_mut(slot));
         let operand = self.operand.map(|at| columns.get(at).ok_or(Failure)).transpose()?;
         match (self.op, operand) {
@@ -239,6 +241,7 @@ impl Fold for Events {
             match term.place {
                 Place::Daily(_) => term.amounts(columns, &mut batch.daily, self.widths.0)?,
                 Place::Ranged(_) => term.amounts(columns, &mut batch.ranged, self.widths.1)?,
+                Place::Tree(_) => return Err(Failure),
             }
             if term.op == Op::Sessions {
                 batch.sessions.push((at, term.sessions(columns)?));

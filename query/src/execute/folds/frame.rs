@@ -9,7 +9,7 @@ use super::bounder::Bounder;
 use super::columns::Columns;
 use super::evaluate::{Made, evaluate, is_made, is_true};
 use super::gate::Gate;
-use super::layout::{Layout, Slot};
+use crate::layout::{Layout, Slot};
 use crate::execute::fold::Outcome;
 use crate::execute::{Cells, Failure};
 use crate::expr::{Scalar, Value};

@@ -15,7 +15,7 @@ use shoal_privacy::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, FoldLimits, Frame};
-use super::layout::Layout;
+use crate::layout::Layout;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::Scalar;

@@ -1,7 +1,6 @@
 //! What is made of one subject's events: each shape of a private query is a [`Fold`](super::fold::Fold) over the rows of
 //! each subject, for one piece (a day, or a bucket of days) of one region.
 //!
-//! - `layout`: which numbers and trees a query's aggregates are, their bounds, and their sensitivity
 //! - `bounder`: at most L0 cells of a unit, each value clamped, added up; streaming, one unit at a time
 //! - `gate`: `subject IN (..)`
 //! - `frame`: keys and aggregates over rows that a fold makes; `evaluate`: expressions over such rows
@@ -13,7 +12,7 @@
 //! unit's own rows and on a key drawn afresh; integers only; nothing about a row is in an error. What comes out is exact
 //! and not private: only `release` takes it. A fold's memory is bounded for one subject by what it counts, and over all
 //! subjects by the number of cells.
-//! Not here: reading files in order of subjects (`merge`), prices, noise.
+//! Not here: reading files in order of subjects (`merge`), bounds and sensitivities (`layout.rs`), prices, noise.
 
 mod bounder;
 mod columns;
@@ -22,7 +21,6 @@ mod events;
 mod frame;
 mod funnel;
 mod gate;
-mod layout;
 mod quantile;
 mod retention;
 mod subjects;
@@ -32,12 +30,10 @@ mod tests;
 use shoal_privacy::noise::Entropy;
 
 use self::frame::FoldLimits;
-#[allow(unused_imports)] // for `charge`
-pub(crate) use self::layout::{Layout, Slot, TreeSlot, Unbounded};
-#[allow(unused_imports)] // for `release`
 pub(crate) use self::quantile::quantile_of;
 use super::fold::Fold;
 use super::{Failure, Grounds, Piece};
+use crate::layout::Layout;
 use crate::private_query::{AggregateOp, PrivateQuery, Shape};
 
 /// The totals of one fold that hold anything, and the leaves of its trees: about 100 bytes each.
@@ -51,9 +47,7 @@ pub(super) fn fold(grounds: Grounds<'_>) -> Result<Box<dyn Fold>, Failure> {
         return Ok(Box::new(events::Events::new(grounds)?));
     }
     let limits = FoldLimits { cells_max: grounds.cells_max, held_max: HELD_MAX };
-    let charged = grounds.charged;
-    let layout = Layout::of(query).and_then(|layout| layout.charged(&charged.daily, &charged.ranged));
-    let layout = layout.map_err(|_| Failure)?;
+    let layout = grounds.charged.layout.clone();
     // A piece of a day is for units that are a subject's day.
     if matches!(grounds.piece, Piece::Day(_)) && !layout.is_daily {
         return Err(Failure);

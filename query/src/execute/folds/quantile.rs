@@ -17,7 +17,7 @@ use super::bounder::Bounder;
 use super::columns::Columns;
 use super::frame::FoldLimits;
 use super::gate::Gate;
-use super::layout::{Layout, Slot};
+use crate::layout::{Layout, Slot};
 use crate::execute::Failure;
 use crate::execute::cells::{ABSENT, Cells};
 use crate::execute::fold::{Fold, Outcome, Tree};

@@ -12,7 +12,7 @@ use shoal_privacy::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, FoldLimits, Frame};
-use super::layout::{Layout, periods};
+use crate::layout::{Layout, periods};
 use crate::calendar::Grain;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};

@@ -15,7 +15,7 @@ use shoal_schemas::columns;
 use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
 use super::frame::{FoldLimits, Frame};
-use super::layout::Layout;
+use crate::layout::Layout;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::{Scalar, Type, Value};

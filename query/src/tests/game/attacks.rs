@@ -60,7 +60,9 @@ pub(super) fn world(is_there: bool) -> Vec<Row> {
         let row = |event| Row::new(subject, today(), event).text("os", os).text("app_version", version);
         rows.extend((0..clicks).map(|_| row("click")));
         rows.push(row("purchase").text("result", "ok").number("amount", 100).number("items", 1));
-        rows.push(row("screen_view").number("duration_ms", if subject % 2 == 0 { 100 } else { 100_000 }));
+        rows.push(
+            row("screen_view").number("duration_ms", if subject.is_multiple_of(2) { 100 } else { 100_000 }),
+        );
     };
     (1..=30).for_each(|subject| person(subject, "linux", "4.1", 1));
     (31..=60).for_each(|subject| person(subject, "windows", "4.1", 10));
@@ -79,7 +81,9 @@ pub(super) fn world(is_there: bool) -> Vec<Row> {
         let mut rare = row("click", "7.7");
         rare.hour = 3;
         rows.extend([rare.clone(), rare]);
-        rows.push(row("purchase", "9.9").text("result", "ok").number("amount", 1_000_000).number("items", 10));
+        rows.push(
+            row("purchase", "9.9").text("result", "ok").number("amount", 1_000_000).number("items", 10),
+        );
         rows.push(row("screen_view", "9.9").number("duration_ms", 100));
     }
     rows
@@ -150,7 +154,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         let (first, last) = (day_text(today() - ago), day_text(today()));
         format!("SELECT COUNT(*) AS n FROM usage WHERE day BETWEEN DATE '{first}' AND DATE '{last}'{{k}}")
     });
-    let overlapping = (0..50).map(|at| format!("SELECT {people} {from} AND app_version <> 'none-{at}'{{k}}"));
+    let overlapping = (0..25).map(|at| format!("SELECT {people} {from} AND app_version <> 'none-{at}'{{k}}"));
     let by = |key: &str| format!("SELECT {key}, COUNT(*) AS n {from} GROUP BY {key}{{k}}");
     let mut all = vec![
         Attack::new(
@@ -163,7 +167,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         )
         .cheap(),
         Attack::new("averaging repeats", vec![format!("SELECT {people} {from}{{k}}"); 50], sums).cheap(),
-        Attack::new("overlapping predicates", overlapping.collect(), sums).cheap(),
+        Attack::new("overlapping predicates", overlapping.collect(), sums),
         Attack::new("outlier in a sum", one(format!("SELECT SUM(amount) AS n {from}{{k}}")), sums).cheap(),
         Attack::new(
             "singleton private key",
@@ -190,6 +194,7 @@ pub(super) fn attacks() -> Vec<Attack> {
     ];
     all.extend(above(&from));
     all.extend(templates(&from, &day));
+    all.extend(ranges(&from));
     all
 }
 
@@ -211,8 +216,49 @@ fn above(from: &str) -> Vec<Attack> {
             linux_is_first,
         )
         .above(),
+        Attack::new(
+            "releases subtracted",
+            one(format!(
+                "SELECT a.n - b.n AS n FROM (SELECT COUNT(*) AS n {from}{{k}}) AS a CROSS JOIN (SELECT COUNT(*) AS n {from} AND app_version <> '9.9'{{k}}) AS b"
+            )),
+            sums,
+        )
+        .above(),
+        Attack::new("average", one(format!("SELECT AVG(amount) AS n {from}{{k}}")), sums).above(),
+        Attack::new("deviation", one(format!("SELECT STDDEV(amount) AS n {from}{{k}}")), sums).above(),
         Attack::new("ratio", one(format!("SELECT SUM(amount) * 1.0 / COUNT(*) AS n {from}{{k}}")), sums)
             .above(),
+    ]
+}
+
+/// Attacks on what is released for several days at once.
+fn ranges(from: &str) -> Vec<Attack> {
+    let one = |sql: String| vec![sql];
+    let week = format!(
+        "FROM usage WHERE day BETWEEN DATE '{}' AND DATE '{}'",
+        day_text(today() - 6),
+        day_text(today())
+    );
+    vec![
+        Attack::new("people of a week", one(format!("SELECT COUNT(DISTINCT subject) AS n {week}{{k}}")), sums).cheap(),
+        Attack::new(
+            "groups of a week",
+            one(format!("SELECT app_version, COUNT(DISTINCT subject) AS n {week} GROUP BY app_version{{k}}")),
+            rare,
+        ),
+        Attack::new(
+            "two groups of one release",
+            one(format!("SELECT os, COUNT(DISTINCT subject) AS n {from} GROUP BY os{{k}}")),
+            |answers| vec![of(&answers[0], "linux") - of(&answers[0], "windows"), of(&answers[0], "linux")],
+        ),
+        Attack::new(
+            "persons' average",
+            one(format!(
+                "SELECT AVG(events) AS n FROM (SELECT subject, COUNT(*) AS events {week} GROUP BY subject) AS people"
+            )),
+            sums,
+        )
+        .above(),
     ]
 }
 
@@ -228,6 +274,17 @@ fn templates(from: &str, day: &str) -> Vec<Attack> {
         last_step,
     );
     funnel.on_exact = false;
+    let mut retention = Attack::new(
+        "retention",
+        one(format!(
+            "SELECT period, COUNT(DISTINCT subject) AS n FROM retention(usage, event = 'click', event = 'purchase', period => 'week') WHERE {day} GROUP BY period"
+        )),
+        last_step,
+    );
+    retention.on_exact = false;
+    let mut histogram =
+        Attack::new("histogram", one(format!("SELECT HISTOGRAM(amount) AS n {from}")), last_step);
+    histogram.on_exact = false;
     vec![
         Attack::new(
             "slicing time",
@@ -249,6 +306,15 @@ fn templates(from: &str, day: &str) -> Vec<Attack> {
             )),
             sums,
         ),
+        Attack::new(
+            "semi-join, negated",
+            one(format!(
+                "SELECT COUNT(DISTINCT subject) AS n {from} AND subject NOT IN (SELECT subject {from} AND app_version = '4.1'){{k}}"
+            )),
+            sums,
+        ),
         funnel,
+        retention,
+        histogram,
     ]
 }

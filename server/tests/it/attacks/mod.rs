@@ -65,8 +65,8 @@ fn written(text: &str) -> String {
 }
 
 /// 150 people, 40 accounts of the attacker, and, if so, the person on the day in question; on the day before always.
-fn world(is_there: bool) -> World {
-    let world = World::with(|config| config.query.preset = Preset::Internal);
+fn world(is_there: bool, preset: Preset) -> World {
+    let world = World::with(|config| config.query.preset = preset);
     let event = |id: String, name: &str, ms: i64, user: &str, properties: Value| json!({"id": id, "event": name, "time": ms, "user_id": user, "properties": properties});
     let mut events = Vec::new();
     let mut view = |user: String, screen: &str, ms: i64| {
@@ -163,7 +163,7 @@ fn the_list_has_every_class() {
 #[test]
 fn two_worlds_that_differ_in_one_subject_answer_alike() {
     let questions = questions();
-    let worlds = [world(true), world(false)];
+    let worlds = [world(true, Preset::Internal), world(false, Preset::Internal)];
     let analysts = [Analyst::of(&worlds[0]), Analyst::of(&worlds[1])];
     let [with, without] = std::thread::scope(|scope| {
         let asking = analysts.each_ref().map(|analyst| {
@@ -196,4 +196,22 @@ fn two_worlds_that_differ_in_one_subject_answer_alike() {
         of(Outcome::Answered) >= 40 && of(Outcome::Refused) >= 80,
         "the suite must see both: {outcomes:?}"
     );
+}
+
+/// Where the budget of a day ends is a fact about the questions, not about the events.
+#[test]
+fn the_budget_ends_at_the_same_question_whatever_the_tables_hold() {
+    let ends = [true, false].map(|is_there| {
+        let world = world(is_there, Preset::Strict);
+        let ask = |at: u32| {
+            let sql = written(&format!("SELECT COUNT(*) AS n {{f}} AND app_version <> 'none-{at}'"));
+            let question = json!({"sql": sql, "precision": "high"});
+            let answer = world.door().post("/v1/sql", &world.keys.analyst, question.to_string());
+            let cost = if answer.status == 200 { answer.json()["cost"].to_string() } else { answer.text() };
+            (answer.status, cost)
+        };
+        (0..14).map(ask).collect::<Vec<_>>()
+    });
+    assert_eq!(ends[0], ends[1]);
+    assert_eq!(ends[0][0].0, 200, "the first one is answered: {:?}", ends[0][0]);
 }

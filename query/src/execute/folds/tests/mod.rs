@@ -14,7 +14,7 @@ use shoal_privacy::noise::{Entropy, NoiseError};
 use shoal_schemas::{Kind, Programme, Region};
 
 use super::frame::FoldLimits;
-use super::layout::{Layout, Slot};
+use crate::layout::{Layout, Slot};
 use super::shaped;
 use crate::calendar::Grain;
 use crate::execute::Cells;

@@ -81,7 +81,6 @@ pub(crate) struct Layout {
     cells: Option<u64>,
 }
 
-#[allow(dead_code)] // what a price needs, for `charge`
 impl Layout {
     pub(crate) fn of(query: &PrivateQuery) -> Result<Layout, Unbounded> {
         let one_day = query.buckets().iter().all(|bucket| bucket.days.len() == 1);
@@ -114,15 +113,6 @@ impl Layout {
         let (daily, ranged) = (Limits::new(l0, daily)?, Limits::new(l0, ranged)?);
         let cells = query.public_cells().map(|cells| cells.max(1));
         Ok(Layout { slots, daily, ranged, trees, is_daily, one_day, cells })
-    }
-
-    /// The same slots under the limits that were charged for: what is enforced is what was paid.
-    pub(crate) fn charged(self, daily: &Limits, ranged: &Limits) -> Result<Layout, Unbounded> {
-        let is_same = |own: &Limits, charged: &Limits| own.clamps().len() == charged.clamps().len();
-        if !is_same(&self.daily, daily) || !is_same(&self.ranged, ranged) {
-            return Err(Unbounded);
-        }
-        Ok(Layout { daily: daily.clone(), ranged: ranged.clone(), ..self })
     }
 
     /// L2 sensitivity squared of a slot: of its numbers in all cells of a piece, and of all days of it that are released
@@ -164,7 +154,7 @@ impl Layout {
 
     /// Whether a day less can exchange a subject's cells for others, rather than only take them away.
     pub(crate) fn can_exchange(&self) -> bool {
-        !self.one_day
+        !self.one_day && !self.is_daily
     }
 }
 
@@ -224,7 +214,7 @@ fn is_plain(key: &crate::private_query::Key) -> bool {
 }
 
 /// The first days of the periods of a range, oldest first; the first may be before the range.
-pub(super) fn periods(days: DayRange, period: Grain) -> Vec<i32> {
+pub(crate) fn periods(days: DayRange, period: Grain) -> Vec<i32> {
     let mut starts: Vec<i32> = days.days().map(|day| period.bucket(day)).collect();
     starts.dedup();
     starts
