@@ -15,7 +15,7 @@
 //! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service;
 //!   `budget`: what is left of it, for everyone
 //! - `execute`: bounded, exact totals of each region
-//! - `above`: what stands above a release, in a worker process; `free`: its predecessor
+//! - `above`: what stands above a release, in a worker process
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
 //! - `engine`: the facade; `session`: memory, threads and functions of queries
 //! - `audit`: a line for every query; `running`: queries that can be cancelled; `answer_times`: when an answer leaves
@@ -37,7 +37,6 @@ mod error;
 mod execute;
 mod expr;
 mod formats;
-mod free;
 mod layout;
 mod ledger;
 mod metrics;
@@ -63,10 +62,8 @@ pub use engine::{AnalystGrant, Engine, QueryRequest, Role};
 pub use epochs::Epochs;
 pub use error::{QueryError, Refusal, Rule};
 pub use metrics::Metrics;
-pub use parse::{ParsedQuery, parse};
 pub use private_query::{DayRange, PrivateQuery};
 pub use release::{Column, ColumnKind, Cost, Released};
 pub use running::{NoQueryId, QueryId, RunningQuery};
 pub use tables::{ColumnAnswer, TableAnswer, TablesAnswer};
 
-pub use bind::{Bound, bind};

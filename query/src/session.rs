@@ -1,8 +1,7 @@
 //! Where queries run: a memory pool and threads of their own, and sessions that start empty.
 //!
-//! Invariants: no session has a catalogue, a table function or a way to a file that a text could name; the scan's
-//! session has no functions by name at all, the one above releases those of [`FUNCTIONS`] only. Nothing is spilled to
-//! disk. Not here: limits of time and number (`engine.rs`).
+//! Invariants: no session has a catalogue, a table function or a way to a file that a text could name; it has
+//! no functions by name at all. Nothing is spilled to disk. Not here: limits of time and number (`engine.rs`).
 
 use std::sync::Arc;
 
@@ -12,8 +11,6 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
-
-use crate::bind::answer::FUNCTIONS;
 
 /// A memory pool of its own, no disk.
 pub(crate) fn runtime(memory_bytes_max: usize) -> Result<Arc<RuntimeEnv>> {
@@ -28,21 +25,6 @@ pub(crate) fn runtime(memory_bytes_max: usize) -> Result<Arc<RuntimeEnv>> {
 pub(crate) fn empty(runtime: &Arc<RuntimeEnv>, threads: usize) -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(threads.max(1)).with_information_schema(false);
     let state = SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(runtime)).build();
-    SessionContext::new_with_state(state)
-}
-
-/// A session for what stands above a release: the listed functions and nothing else.
-pub(crate) fn above(runtime: &Arc<RuntimeEnv>) -> SessionContext {
-    let functions = datafusion::functions::all_default_functions()
-        .into_iter()
-        .filter(|f| FUNCTIONS.contains(&f.name()))
-        .collect();
-    let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
-    let state = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(Arc::clone(runtime))
-        .with_scalar_functions(functions)
-        .build();
     SessionContext::new_with_state(state)
 }
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use shoal_privacy::budget::Precision;
 use shoal_schemas::{ColumnRole, ColumnType, Domain, Kind, Region, Registry, TableDef};
 
-use crate::bind::answer::FUNCTIONS;
 use crate::config::QueryConfig;
+use crate::question::FUNCTIONS_ABOVE;
 
 /// Everything that can be asked with a key.
 #[derive(Clone, Debug, Serialize)]
@@ -76,7 +76,7 @@ pub(crate) fn tables(registry: &Registry, regions: &[Region], config: &QueryConf
             ("SUM(measure)", "sum of a measure"),
             ("AVG(measure)", "noisy sum by noisy count"),
         ],
-        functions: FUNCTIONS.to_vec(),
+        functions: FUNCTIONS_ABOVE.to_vec(),
         precisions: [Precision::Low, Precision::Normal, Precision::High]
             .map(|p| (p.as_str(), p.rho().to_string()))
             .to_vec(),

@@ -1,7 +1,7 @@
 //! Stage 2: names, types and bounds of expressions over events.
 //!
 //! Invariants: everything here depends on the text, the public schema, the key's regions and the time of the request,
-//! never on events. Not here: which part of a statement is private (`question/`), prices (`charge.rs`).
+//! never on events. Not here: which part of a statement is private (`question/`), prices (`charge`).
 //!
 //! - `literal`: constants, and dates relative to now
 //! - `columns`: names; `scalar`, `functions`: total expressions over columns (`unsupported`: all others)
@@ -9,22 +9,19 @@
 //! - `aggregate`, `binder`: aggregate calls and their bounds
 //! - `scope`: regions, days, events and retention
 //! - `keys`: what can be grouped by
-//! - `single`, `answer`: the statement with one SELECT that the engine runs itself
+//! - `extent`: regions, and the size of an answer
 
 pub(crate) mod aggregate;
-pub(crate) mod answer;
 mod binder;
 pub(crate) mod columns;
+pub(crate) mod extent;
 mod functions;
 pub(crate) mod keys;
 pub(crate) mod literal;
 pub(crate) mod numbers;
 pub(crate) mod scalar;
 pub(crate) mod scope;
-pub(crate) mod single;
 pub(crate) mod unsupported;
-
-pub use self::single::{Bound, bind};
 
 /// Most groups of one answer.
 pub(crate) const CELLS_MAX: u64 = 10_000;

@@ -216,22 +216,3 @@ fn expired(cutoffs: &[(Programme, i32)], oldest: i32, days: DayRange, notes: &mu
         }
     }
 }
-
-/// The days of which events can be read: [`readable`] without those that have expired for every programme.
-///
-/// # Errors
-/// As [`readable`], and when all days have expired.
-pub(crate) fn unexpired(
-    registry: &Registry,
-    kind: Kind,
-    filter: Option<&Scalar>,
-    now_ms: i64,
-) -> Result<Readable, Refusal> {
-    let mut readable = readable(registry, kind, filter, now_ms, None)?;
-    let oldest = readable.cutoffs.iter().map(|(_, day)| *day).min().unwrap_or(i32::MIN);
-    readable.days.first = readable.days.first.max(oldest);
-    match readable.days.is_empty() {
-        true => Err(refused("No day is left of which events can be read.".to_owned())),
-        false => Ok(readable),
-    }
-}

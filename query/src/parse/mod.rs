@@ -8,11 +8,9 @@
 //! - `statement`: kinds of statements
 //! - `clauses`: queries, selects, relations and joins
 //! - `expressions`, `types`: everything inside
-//! - `single`: the SELECT over one name that the engine takes apart itself
 
 mod clauses;
 mod expressions;
-mod single;
 mod statement;
 mod types;
 
@@ -21,8 +19,6 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
-pub(crate) use self::single::Item;
-pub use self::single::{ParsedQuery, parse};
 use crate::error::{Refusal, Rule};
 
 /// Longest text, in bytes.

@@ -24,7 +24,7 @@ use crate::error::{QueryError, Refusal, Rule};
 use crate::expr::Value;
 
 /// Functions over released rows: plain ones, aggregates, windows.
-pub(crate) const FUNCTIONS_ABOVE: [&str; 72] = [
+pub(crate) const FUNCTIONS_ABOVE: [&str; 69] = [
     "abs",
     "ceil",
     "ceiling",
@@ -44,8 +44,6 @@ pub(crate) const FUNCTIONS_ABOVE: [&str; 72] = [
     "sign",
     "sqrt",
     "trunc",
-    "isnan",
-    "nanvl",
     "upper",
     "lower",
     "length",
@@ -61,7 +59,6 @@ pub(crate) const FUNCTIONS_ABOVE: [&str; 72] = [
     "btrim",
     "ltrim",
     "rtrim",
-    "split_part",
     "concat",
     "date_trunc",
     "date_part",

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::bind::aggregate::Formula;
-use crate::bind::answer::aggregate_name;
+use super::naming::aggregate_name;
 use crate::private_query::Aggregate;
 
 /// Starts the name of an aggregate whose number is not final; no name in a statement can have it.

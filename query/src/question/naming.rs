@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Query, SelectItem, SetExpr, Spanned, Value as SqlValue, ValueWithSpan,
+};
 
 use crate::bind::columns::plain_name;
 use crate::error::{Refusal, Rule};
@@ -96,4 +98,29 @@ pub(super) fn unique(query: &Query) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The index of a position such as `ORDER BY 2`.
+pub(super) fn position(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(ValueWithSpan { value: SqlValue::Number(text, false), span: _ }) => {
+            Some(text.parse::<usize>().ok()?.wrapping_sub(1))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn no_such_position(expr: &Expr) -> Refusal {
+    let message = "SELECT has no item of this position.";
+    Refusal::new(Rule::Name, expr.span(), message, "1 for the first item")
+}
+
+/// The released column of a key.
+pub(super) fn key_name(index: usize) -> String {
+    format!("k{index}")
+}
+
+/// The released column of an aggregate.
+pub(super) fn aggregate_name(index: usize) -> String {
+    format!("a{index}")
 }

@@ -11,15 +11,13 @@ use datafusion::sql::sqlparser::ast::{
 use super::above::any;
 use super::formula::{MARK, day, rename, sorted, written};
 use super::members::Wheres;
-use super::naming::{aliases, named, quoted};
+use super::naming::{aggregate_name, aliases, key_name, named, no_such_position, position, quoted};
 use super::release::Asked;
 use super::source::{Source, no_rows};
 use super::split::Split;
 use crate::bind::AGGREGATES_MAX;
 use crate::bind::aggregate::{self, Bounds, Call, Formula, is_aggregate};
-use crate::bind::answer::{aggregate_name, key_name};
 use crate::bind::columns::{Columns, plain_name};
-use crate::bind::single::{no_such_position, position};
 use crate::error::{QueryError, Refusal, Rule};
 use crate::expr::{Part, Scalar, normal};
 use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};

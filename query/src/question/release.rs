@@ -15,7 +15,7 @@ use crate::bind::aggregate::Bounds;
 use crate::bind::columns::Columns;
 use crate::bind::keys::{groups_of_a_day, key};
 use crate::bind::scope::readable;
-use crate::bind::single::{asked_regions, size};
+use crate::bind::extent::{asked_regions, size};
 use crate::error::{QueryError, Refusal, Rule};
 use crate::expr::{Public, Scalar, Value, normal};
 use crate::private_query::{
