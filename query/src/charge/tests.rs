@@ -5,19 +5,18 @@
 use proptest::prelude::*;
 use shoal_privacy::budget::{Precision, Preset};
 
-use super::slots::{TREE_LEVELS, TREE_NODES};
 use super::*;
 use crate::expr::{Scalar, Type};
 use crate::private_query::{Aggregate, AggregateOp};
 use crate::tests::{engine, grant, now_ms, request};
 
 async fn query(regions: &[Region], sql: &str) -> PrivateQuery {
-    engine().prepare(&grant(regions), &request(sql), now_ms()).await.unwrap().charged.query
+    engine().prepare(&grant(regions), &request(sql), now_ms()).await.unwrap().single().query
 }
 
 async fn daily(sql: &str) -> bool {
     let query = query(&[Region::De], sql).await;
-    charge(query, Accuracy::default(), &Caps::default()).unwrap().is_daily
+    charge(query, Accuracy::default(), &Caps::default()).unwrap().is_daily()
 }
 
 #[tokio::test]
@@ -101,16 +100,16 @@ async fn quantiles_of_one_measure_share_a_slot() {
     };
     query.aggregates.extend([quantile("a", 500_000), quantile("b", 500_000), quantile("a", 900_000)]);
     let ranged = charge(query.clone(), Precision::High.into(), &Caps::default()).unwrap();
-    assert_eq!(ranged.places, [Place::Daily(0), Place::Tree(0), Place::Tree(1), Place::Tree(0)]);
+    assert_eq!(ranged.layout.slots, [Place::Daily(0), Place::Tree(0), Place::Tree(1), Place::Tree(0)]);
     let slots = ranged.slots();
-    assert_eq!(slots.iter().map(Slot::width).collect::<Vec<_>>(), [1, TREE_NODES, TREE_NODES]);
-    assert_eq!((TREE_LEVELS, TREE_NODES, ranged.tree_values_max), (8, 510, 3));
+    assert_eq!(slots.iter().map(|slot| slot.width).collect::<Vec<_>>(), [1, 510, 510]);
+    assert!(ranged.layout.trees.iter().all(|tree| tree.most == 3));
     // Three shares of 0.01; 8 levels, 2 * 3^2 each: sigma^2 = 144 / (2 * 0.00333..).
     let share = 10_000_000.0 / 3.0 / 1e9;
     assert!((slots[1].noise.variance().to_f64() - 144.0 / (2.0 * share)).abs() < 0.1);
     query.days.first = query.days.last;
     let daily = charge(query, Precision::High.into(), &Caps::default()).unwrap();
-    assert!(daily.is_daily && daily.tree_values_max == 1);
+    assert!(daily.is_daily() && daily.layout.trees[0].most == 1);
     assert!((daily.slots()[1].noise.variance().to_f64() - 8.0 / (2.0 * share)).abs() < 0.1);
 }
 

@@ -25,7 +25,7 @@ use crate::tests::{Row, engine, grant, now_ms, provider, registry, request, toda
 /// A question whose bounds are too wide to bite.
 async fn unbounded(sql: &str) -> ChargedQuery {
     let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
-    let mut charged = charge(prepared.charged.query, Default::default(), &Default::default()).unwrap();
+    let mut charged = charge(prepared.single().query, Default::default(), &Default::default()).unwrap();
     let wide = |limits: &Limits| {
         let clamps = limits.clamps().iter().map(|clamp| match clamp {
             Clamp::Count(_) => Clamp::Count(1 << 50),

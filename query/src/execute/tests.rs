@@ -120,7 +120,7 @@ fn distance(a: &Totals, b: &Totals) -> BTreeMap<Option<Slot>, f64> {
 async fn run(sql: &str, rows: &[Row], key: u8) -> Raw {
     let engine = engine();
     let prepared = engine.prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
-    let charged = charge(prepared.charged.query, Default::default(), &Default::default()).unwrap();
+    let charged = charge(prepared.single().query, Default::default(), &Default::default()).unwrap();
     let memory = crate::session::runtime(64 << 20).unwrap();
     let session = crate::session::empty(&memory, 1);
     let rows: Vec<Row> = somebody().iter().chain(rows).cloned().collect();

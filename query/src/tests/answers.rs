@@ -133,7 +133,10 @@ async fn regions_are_released_by_themselves_and_added() {
     let registry = registry();
     let def = registry.table(Kind::Usage);
     let tables =
-        || vec![(Region::Us, provider(def, &people(1_000, 1))), (Region::De, provider(def, &people(500, 1)))];
+        || vec![
+            (Region::Us, Kind::Usage, provider(def, &people(1_000, 1))),
+            (Region::De, Kind::Usage, provider(def, &people(500, 1))),
+        ];
     let grant = grant(&[Region::De, Region::Us]);
     let sql = "SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day = current_date";
     let both = engine().stages(&grant, &request(sql), now_ms(), Some(tables())).await.unwrap();

@@ -6,7 +6,7 @@ use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 use shoal_schemas::{Kind, Region};
 
-use super::{Row, now_ms, provider, registry, today};
+use super::{Row, now_ms, plain_table, registry, today};
 use crate::bind::columns::Columns;
 use crate::expr::{filter, normal};
 use crate::question::ask;
@@ -182,7 +182,7 @@ async fn the_normal_form_means_the_same() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let session = SessionContext::new();
-    let table = provider(registry().table(Kind::Usage), &rows());
+    let table: Arc<dyn datafusion::catalog::TableProvider> = plain_table(registry().table(Kind::Usage), &rows());
     let mut runner = TestRunner::deterministic();
     for seed in 0..150 {
         let condition = conditions().new_tree(&mut runner).unwrap().current();

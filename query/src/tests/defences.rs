@@ -16,7 +16,7 @@ fn engine_with(edit: impl FnOnce(&mut QueryConfig)) -> Engine {
     let mut config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
     edit(&mut config);
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    Engine::over(None, registry(), config, metrics)
+    Engine::over(None, shoal_storage::BudgetLedger::in_memory().unwrap(), registry(), config, metrics)
 }
 
 /// With a threshold that half of all groups of `k_min` pass, the smallest group alone keeps those below it out.
@@ -30,7 +30,7 @@ async fn the_smallest_group_holds_without_the_threshold() {
     let sql = "SELECT app_version, COUNT(DISTINCT subject) AS n FROM usage WHERE day = current_date GROUP BY app_version";
     let mut shown = 0;
     for _ in 0..40 {
-        let tables = vec![(Region::De, provider(registry().table(Kind::Usage), &rows))];
+        let tables = vec![(Region::De, Kind::Usage, provider(registry().table(Kind::Usage), &rows))];
         let released =
             engine.stages(&grant(&[Region::De]), &request(sql), now_ms(), Some(tables)).await.unwrap();
         let text = released.to_json()["rows"].to_string();
@@ -62,7 +62,7 @@ async fn answers_leave_on_the_grid_of_times() {
 #[tokio::test]
 async fn empty_public_groups_cannot_be_told_from_others() {
     let sql = "SELECT os, COUNT(*) AS n FROM usage WHERE day = current_date GROUP BY os ORDER BY os";
-    let tables = || vec![(Region::De, provider(registry().table(Kind::Usage), &[]))];
+    let tables = || vec![(Region::De, Kind::Usage, provider(registry().table(Kind::Usage), &[]))];
     let mut zeros = 0;
     for _ in 0..10 {
         let answer = engine().stages(&grant(&[Region::De]), &request(sql), now_ms(), Some(tables())).await;

@@ -4,7 +4,6 @@
 
 mod answers;
 mod defences;
-mod game;
 mod canonical;
 mod grammar;
 
@@ -14,6 +13,7 @@ use datafusion::arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMillisecondArray,
 };
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::datasource::MemTable;
 use shoal_schemas::{ColumnType, Kind, Region, Registry, TableDef, columns};
 
 use crate::calendar::{HOUR_MS, parse_day, start_of};
@@ -110,6 +110,12 @@ pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> Source {
     Source::Batches(Arc::new(vec![batch]))
 }
 
+/// The same rows, as DataFusion has them.
+pub(crate) fn plain_table(def: &TableDef, rows: &[Row]) -> Arc<MemTable> {
+    let Source::Batches(batches) = provider(def, rows) else { panic!("rows in memory") };
+    Arc::new(MemTable::try_new(batches[0].schema(), vec![batches.to_vec()]).unwrap())
+}
+
 pub(crate) fn registry() -> Arc<Registry> {
     static LOADED: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(Registry::load(None).unwrap()));
     Arc::clone(&LOADED)
@@ -137,7 +143,7 @@ pub(crate) fn request(sql: &str) -> QueryRequest {
 
 /// Asks about rows in Germany.
 pub(crate) async fn ask(kind: Kind, rows: &[Row], sql: &str, now_ms: i64) -> Result<Released, QueryError> {
-    let tables = vec![(Region::De, provider(registry().table(kind), rows))];
+    let tables = vec![(Region::De, kind, provider(registry().table(kind), rows))];
     engine().stages(&grant(&[Region::De]), &request(sql), now_ms, Some(tables)).await
 }
 

@@ -10,7 +10,7 @@ mod waiting;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use shoal_privacy::bound::{Contributions, bound_days, bound_range};
+use shoal_privacy::bound::Bounder;
 use shoal_privacy::budget::Preset;
 use shoal_privacy::noise::OsEntropy;
 use shoal_schemas::{Kind, Region};
@@ -79,31 +79,34 @@ pub(super) fn asked(budget: &Budget, now_ms: i64) -> Asked<'_> {
 
 /// A priced query about Germany.
 pub(crate) async fn priced(sql: &str, now_ms: i64) -> ChargedQuery {
-    engine().prepare(&grant(&[Region::De]), &request(sql), now_ms).await.unwrap().charged
+    engine().prepare(&grant(&[Region::De]), &request(sql), now_ms).await.unwrap().single()
 }
 
 /// Totals as the executor gives them, of a hundred subjects in every group on every day.
 pub(super) fn raw(due: ChargedQuery) -> Raw {
     let cells = Cells::new(&due.query, 1_000).unwrap();
-    let of = |days: DayRange, width: usize| {
-        let mut all = Contributions::new(width);
-        for day in days.days() {
-            for cell in 0..cells.len() {
-                for subject in 0..100_u8 {
-                    all.push(day, [subject; 16], cell, &vec![1; width]).unwrap();
-                }
-            }
+    let one = |bounder: &mut Bounder, width: usize| {
+        for cell in 0..cells.len() {
+            bounder.take(cell, &vec![1; width]).unwrap();
         }
-        all
     };
-    let mut entropy = OsEntropy::new();
-    let daily = of(due.query.days, due.daily.clamps().len());
-    let daily = bound_days(&daily, &due.daily, &mut entropy).unwrap();
+    let mut daily = Bounder::new(&due.layout.daily, &mut OsEntropy::new()).unwrap();
+    for day in due.query.days.days() {
+        for subject in 0..100_u8 {
+            one(&mut daily, due.layout.daily.clamps().len());
+            daily.close(Some(day), &[subject; 16]).unwrap();
+        }
+    }
     let ranged = due.query.buckets().into_iter().map(|bucket| {
-        let all = of(bucket.days, due.ranged.clamps().len());
-        bound_range(&all, &due.ranged, &mut entropy).unwrap()
+        let mut ranged = Bounder::new(&due.layout.ranged, &mut OsEntropy::new()).unwrap();
+        for subject in 0..100_u8 {
+            bucket.days.days().for_each(|_| one(&mut ranged, due.layout.ranged.clamps().len()));
+            ranged.close(None, &[subject; 16]).unwrap();
+        }
+        ranged.finish()
     });
     let ranged = ranged.collect();
+    let daily = daily.finish();
     let region = due.query.regions[0];
-    Raw { charged: due, regions: vec![RegionTotals { region, cells, daily, ranged }] }
+    Raw { charged: due, regions: vec![RegionTotals { region, cells, daily, ranged, trees: Vec::new() }] }
 }

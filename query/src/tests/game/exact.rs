@@ -13,7 +13,7 @@ use shoal_schemas::Kind;
 
 use super::Answer;
 use super::attacks::with_smallest_group;
-use crate::tests::{Row, provider, registry};
+use crate::tests::{Row, plain_table, registry};
 
 /// An engine without noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum Exact {
 /// The statements' exact answers.
 pub(super) async fn answers(rows: &[Row], statements: &[String], engine: Exact) -> Vec<Answer> {
     let session = SessionContext::new();
-    session.register_table("usage", provider(registry().table(Kind::Usage), rows)).unwrap();
+    session.register_table("usage", plain_table(registry().table(Kind::Usage), rows)).unwrap();
     let mut answers = Vec::new();
     for statement in statements {
         let sql = with_smallest_group(statement, engine == Exact::SmallestGroup);

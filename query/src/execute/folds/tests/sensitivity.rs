@@ -21,7 +21,7 @@ fn retention(period: Grain) -> Shape {
 }
 
 fn cohorts(grain: Grain) -> Vec<Value> {
-    super::super::layout::periods(days(), grain).into_iter().map(Value::Day).collect()
+    crate::layout::periods(days(), grain).into_iter().map(Value::Day).collect()
 }
 
 fn person(keys: Vec<Scalar>) -> Shape {
