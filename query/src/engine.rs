@@ -158,6 +158,16 @@ impl Engine {
         self
     }
 
+    /// Starts one worker ahead of the first question; without one, the first question does.
+    pub async fn warm(&self) {
+        if let Above::Workers(pool) = self.above.as_ref() {
+            let deadline = Instant::now() + std::time::Duration::from_secs(10);
+            if pool.warm(deadline).await.is_err() {
+                tracing::warn!("no worker for queries could be started yet");
+            }
+        }
+    }
+
     /// Cancels a query; answers whether there was one that this key may cancel.
     pub fn cancel(&self, grant: &AnalystGrant, id: QueryId) -> bool {
         self.running.cancel(id, grant)

@@ -324,6 +324,7 @@ impl PrivateQuery {
 
     /// What is asked of each day: without regions, days and time keys that are a day or coarser. Equal texts have equal
     /// answers for one region's day, whatever window and grain they are asked in.
+    #[cfg(test)]
     pub(crate) fn canonical_of_a_day(&self) -> String {
         let mut text = format!("FROM {}\n", self.table);
         let is_coarse = |key: &Key| matches!(key.kind, KeyKind::Time(Grain::Day | Grain::Week | Grain::Month));

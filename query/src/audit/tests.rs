@@ -60,7 +60,7 @@ async fn each_end_of_a_query_leaves_one_line_before_the_answer() {
     assert!(query["text"].as_str().unwrap().contains("AGGREGATE count(*)"));
     assert_eq!(lines[1]["source"], "nothing");
     assert!(
-        lines[2]["rule"].is_string() && lines[2]["line"] == 2 && lines[2]["queries"] == serde_json::json!([])
+        lines[2]["rule"].is_string() && lines[2]["line"].is_u64() && lines[2]["queries"] == serde_json::json!([])
     );
     assert!(!lines[2].to_string().contains("anna"), "{}", lines[2]);
 }

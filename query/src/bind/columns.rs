@@ -42,8 +42,6 @@ pub(crate) struct Columns<'a> {
     pub(crate) now_ms: i64,
     /// Of a subject's row, where the rows are subjects.
     pub(crate) values: Vec<PersonValue>,
-    /// What [`Scalar::PersonKey`] stands for.
-    pub(crate) keys: Vec<Scalar>,
     /// What every row of events satisfies.
     pub(crate) filter: Option<Scalar>,
     /// Inside a subquery that groups by subject: what its keys and aggregates are.
@@ -110,7 +108,6 @@ impl<'a> Columns<'a> {
             names,
             now_ms,
             values: Vec::new(),
-            keys: Vec::new(),
             filter: None,
             person: None,
         }

@@ -56,7 +56,6 @@ impl Default for Caps {
 #[derive(Clone)]
 pub struct ChargedQuery {
     pub(crate) query: PrivateQuery,
-    pub(crate) accuracy: Accuracy,
     /// Of each block.
     pub(crate) price: Rho,
     /// One for each aggregate; quantiles that share a slot have the same.
@@ -178,5 +177,5 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
     for place in &layout.slots {
         noise.push(DiscreteGaussian::new(variance(layout.sensitivity(Some(*place))?, share)?));
     }
-    Ok(ChargedQuery { query, accuracy, price, noise, threshold, layout })
+    Ok(ChargedQuery { query, price, noise, threshold, layout })
 }

@@ -88,10 +88,11 @@ async fn plain(sql: &str, batch: &RecordBatch, keys: usize) -> BTreeMap<String, 
     all
 }
 
+/// Keys and aggregates are in the order of their texts, as a private query has them.
 const QUERIES: [(&str, usize); 6] = [
-    ("SELECT COUNT(*), SUM(amount), COUNT(DISTINCT subject), COUNT(amount) FROM usage", 0),
+    ("SELECT COUNT(*), COUNT(DISTINCT subject), COUNT(amount), SUM(amount) FROM usage", 0),
     (
-        "SELECT country, app_version, COUNT(*), SUM(items), COUNT(DISTINCT subject) FROM usage GROUP BY country, app_version",
+        "SELECT app_version, country, COUNT(*), COUNT(DISTINCT subject), SUM(items) FROM usage GROUP BY app_version, country",
         2,
     ),
     (
