@@ -63,6 +63,20 @@ pub(super) const QUESTIONS: &[Question] = &[
         columns: &[("mean_ms", mean_start_ms)],
     },
     Question {
+        title: "Adding a camera: how long does the step that connects it to the Wi-Fi take?",
+        sql: "SELECT approx_percentile_cont(duration_ms, 0.5) AS p50_ms, approx_percentile_cont(duration_ms, 0.95) AS p95_ms FROM usage WHERE event = 'device_add' AND step = 'wifi' AND day = DATE '{day}'",
+        precision: "high",
+        key: None,
+        columns: &[("p50_ms", |e| wifi_ms(e, 0.5)), ("p95_ms", |e| wifi_ms(e, 0.95))],
+    },
+    Question {
+        title: "How many of those who open the app log in, and watch a camera after that?",
+        sql: "SELECT step, COUNT(DISTINCT subject) AS people FROM funnel(usage, 'app_open', 'login', 'live_view_start', within => INTERVAL '1 day') WHERE day = DATE '{day}' GROUP BY step ORDER BY step",
+        precision: "high",
+        key: Some("step"),
+        columns: &[("people", |e| funnel(e, &["app_open", "login", "live_view_start"]))],
+    },
+    Question {
         title: "How many people did the new release crash on?",
         sql: "SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS crashed_new, COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.1.0') AS crashed_old FROM crash WHERE day = DATE '{day}'",
         precision: "high",
@@ -71,6 +85,13 @@ pub(super) const QUESTIONS: &[Question] = &[
             ("crashed_new", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.2.0", whole)),
             ("crashed_old", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.1.0", whole)),
         ],
+    },
+    Question {
+        title: "And how many of a hundred people who used it, for each release?",
+        sql: "WITH used AS (SELECT app_version, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{day}' GROUP BY app_version), crashed AS (SELECT app_version, COUNT(DISTINCT subject) AS people FROM crash WHERE day = DATE '{day}' GROUP BY app_version) SELECT used.app_version, 100.0 * crashed.people / used.people AS crashed_percent FROM used JOIN crashed ON used.app_version = crashed.app_version ORDER BY used.app_version",
+        precision: "high",
+        key: Some("app_version"),
+        columns: &[("crashed_percent", crashed_percent)],
     },
     Question {
         title: "How far has the new firmware spread?",
@@ -110,6 +131,46 @@ fn is_slow(event: &Event) -> bool {
     is(event, "performance", "api_request")
         && event.properties["endpoint"] == "/v1/cameras/{id}/live"
         && event.properties["duration_ms"].as_u64() > Some(500)
+}
+
+/// The smallest value that so many are not above. A person adds a camera once a day here, so each value is one person's.
+fn wifi_ms(events: &[Event], part: f64) -> BTreeMap<String, f64> {
+    let tried = events.iter().filter(|e| is(e, "usage", "device_add") && step(e) == "wifi");
+    let mut durations: Vec<f64> = tried.filter_map(|e| e.properties["duration_ms"].as_f64()).collect();
+    durations.sort_by(f64::total_cmp);
+    let at = (part * durations.len() as f64).ceil() as usize;
+    let value = durations.get(at.saturating_sub(1)).copied().unwrap_or(0.0);
+    BTreeMap::from([(String::new(), value)])
+}
+
+/// People who did each of these things after the one before it.
+fn funnel(events: &[Event], steps: &[&str]) -> BTreeMap<String, f64> {
+    let mut done: BTreeMap<usize, Vec<(&str, &str)>> = BTreeMap::new();
+    for event in events.iter().filter(|e| steps.contains(&e.name)) {
+        let time = event.json["time"].as_str().unwrap_or_default();
+        done.entry(event.person).or_default().push((time, event.name));
+    }
+    let mut reached = vec![0; steps.len()];
+    for mut times in done.into_values() {
+        times.sort_unstable();
+        let mut next = 0;
+        for (_, name) in times {
+            next += usize::from(steps.get(next) == Some(&name));
+        }
+        reached[..next].iter_mut().for_each(|people| *people += 1);
+    }
+    reached.iter().enumerate().map(|(at, people)| ((at + 1).to_string(), f64::from(*people))).collect()
+}
+
+fn crashed_percent(events: &[Event]) -> BTreeMap<String, f64> {
+    let used = people(events, |e| is(e, "usage", ""), |e| e.app_version.into());
+    let crashed = people(events, |e| is(e, "crash", ""), |e| e.app_version.into());
+    used.into_iter()
+        .map(|(version, all)| {
+            let percent = 100.0 * crashed.get(&version).copied().unwrap_or(0.0) / all;
+            (version, percent)
+        })
+        .collect()
 }
 
 fn mean_start_ms(events: &[Event]) -> BTreeMap<String, f64> {
