@@ -80,6 +80,9 @@ pub struct QueryRequest {
     pub dry_run: bool,
 }
 
+/// How far queries come after everything else.
+const NICE: i32 = 10;
+
 /// Answers questions.
 pub struct Engine {
     store: Option<Store>,
@@ -100,6 +103,14 @@ impl Drop for Engine {
         if let Some(threads) = self.threads.take() {
             threads.shutdown_background();
         }
+    }
+}
+
+/// Lets the calling thread come after those that take events, where the system allows it.
+fn yield_to_others() {
+    // Elsewhere it would be the priority of the whole process. A system that refuses runs queries as before.
+    if cfg!(target_os = "linux") {
+        let _ = rustix::process::setpriority_process(None, NICE);
     }
 }
 
@@ -132,6 +143,7 @@ impl Engine {
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .thread_name("query")
+            .on_thread_start(yield_to_others)
             .enable_all()
             .build()
             .ok();

@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 use crate::error::Error;
 
+pub(crate) use budget::budget_table;
 pub(crate) use serve::until_told as serve_until_told;
 pub(crate) use table::{answer_table, column_names, number, rows, value};
 

@@ -134,6 +134,9 @@ pub struct QuerySettings {
     pub cells_max: usize,
     /// Longest SQL text, bytes.
     pub sql_bytes_max: usize,
+    /// The program whose processes run what stands above a release; none: this one. Not a setting: it is for tests and
+    /// benches, which are no `shoal` themselves.
+    pub worker_program: Option<PathBuf>,
 }
 
 /// How tables are kept.

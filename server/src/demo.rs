@@ -26,7 +26,7 @@ use crate::keys::{KeyStore, Role, Scope};
 use crate::startup::{Running, start};
 use crate::{cli, logs, system_clock};
 
-use questions::QUESTIONS;
+use questions::{QUESTIONS, Question};
 use traffic::Event;
 
 const DAY_MS: i64 = 86_400_000;
@@ -238,16 +238,26 @@ fn ask_all(url: &str, key: &str, events: &[Event], day_start_ms: i64) -> Result<
         DateTime::from_timestamp_millis(day_start_ms).unwrap_or_default().format("%Y-%m-%d").to_string();
     let mut score = compare::Score::default();
     for question in QUESTIONS {
-        let sql = question.sql.replace("{day}", &day);
-        println!("\n{}\n  {sql}", question.title);
-        let asked = json!({"sql": sql, "precision": question.precision}).to_string();
-        let answer = client.post("/v1/sql", &asked, "application/json")?;
-        let answer: Value = serde_json::from_slice(&answer).map_err(|e| Error::Remote(e.to_string()))?;
+        println!("\n{}\n  {}", question.title, question.sql.replace("{day}", &day));
+        let answer = ask(&client, question, &day)?;
         print!("{}", cli::answer_table(&answer));
         score.add(question, &answer, events);
     }
     println!("\n{score}");
+    if let Some(first) = QUESTIONS.first() {
+        println!("\nThe first question again, by anybody: the same answer, and nothing more is paid.");
+        print!("{}", cli::answer_table(&ask(&client, first, &day)?));
+    }
+    println!("\nWhat is left of the day's privacy budget:");
+    let blocks = client.get(&format!("/v1/budget?first={day}&last={day}"))?;
+    print!("{}", cli::budget_table(&blocks, false));
     Ok(())
+}
+
+fn ask(client: &Client, question: &Question, day: &str) -> Result<Value, Error> {
+    let asked = json!({"sql": question.sql.replace("{day}", day), "precision": question.precision});
+    let answer = client.post("/v1/sql", &asked.to_string(), "application/json")?;
+    serde_json::from_slice(&answer).map_err(|e| Error::Remote(e.to_string()))
 }
 
 fn print_how_to_go_on(url: &str, dir: &Path, keys: &Keys) {
@@ -259,6 +269,7 @@ Go on by hand:
   export SHOAL_URL={url} SHOAL_KEY={officer}
   shoal query "SELECT country, COUNT(DISTINCT subject) AS people FROM usage GROUP BY country ORDER BY people DESC"
   shoal query --dry-run "SELECT AVG(duration_ms) AS ms FROM performance WHERE event = 'app_start'"
+  shoal budget --questions
   shoal retention plan
   curl -s {url}/v1/tables -H "Authorization: Bearer $SHOAL_KEY"
   curl -s {url}/v1/events -H "Authorization: Bearer {app}" -H 'Content-Type: application/json' -d \

@@ -5,7 +5,7 @@
 //! Not here: settings (`config.rs`), what the jobs do (`jobs.rs`).
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -214,7 +214,18 @@ fn build_engine(
     let metrics = shoal_query::Metrics::register(metrics);
     let ledger = BudgetLedger::open(&config.data_dir)?;
     let engine = Engine::new(store.clone(), ledger, Arc::clone(registry), query_config(config), metrics);
-    Ok(Arc::new(engine.with_audit(Audit::open(&config.data_dir)?)))
+    let engine = engine.with_audit(Audit::open(&config.data_dir)?);
+    Ok(Arc::new(engine.with_workers(worker_program(config)?)))
+}
+
+/// The program of the workers: this one, as it was started, also when its file was replaced since.
+fn worker_program(config: &Config) -> Result<PathBuf, Error> {
+    let of_this_process = Path::new("/proc/self/exe");
+    match &config.query.worker_program {
+        Some(program) => Ok(program.clone()),
+        None if of_this_process.exists() => Ok(of_this_process.to_path_buf()),
+        None => std::env::current_exe().map_err(|e| Error::Service(format!("the program of workers: {e}"))),
+    }
 }
 
 fn query_config(config: &Config) -> QueryConfig {

@@ -25,7 +25,7 @@ use chrono::NaiveDate;
 use clap::Parser;
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryRequest, Role};
 use shoal_schemas::{Kind, Region, Registry};
-use shoal_storage::Store;
+use shoal_storage::{BudgetLedger, Store};
 
 pub use judge::Verdict;
 use population::Population;
@@ -111,9 +111,10 @@ pub async fn run(flags: &Flags) -> Result<Outcome, String> {
     if flags.truth {
         asked.iter().for_each(|question| print!("{question}"));
     }
-    let engine = engine(store, registry);
     let mut verdicts = Vec::with_capacity(asked.len());
     for question in &asked {
+        // Each question has the whole budget: what is judged is a question, not what was asked before it.
+        let engine = engine(&store, &registry)?;
         verdicts.push(ask(&engine, flags, question).await?);
     }
     Ok(Outcome { events, made_in, verdicts })
@@ -171,21 +172,18 @@ async fn fill(flags: &Flags, registry: &Registry, store: &Store) -> Result<(Trut
 }
 
 /// An engine that answers as soon as it can, and as long as it takes.
-fn engine(store: Store, registry: Arc<Registry>) -> Engine {
-    let config = QueryConfig {
-        answer_times_ms: Vec::new(),
-        time_ms_max: 3_600_000,
-        rows_max: usize::MAX,
-        ..QueryConfig::default()
-    };
+fn engine(store: &Store, registry: &Arc<Registry>) -> Result<Engine, String> {
+    let config =
+        QueryConfig { answer_times_ms: Vec::new(), time_ms_max: 3_600_000, ..QueryConfig::default() };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    Engine::new(store, registry, config, metrics)
+    let ledger = BudgetLedger::in_memory().map_err(|e| e.to_string())?;
+    Ok(Engine::new(store.clone(), ledger, Arc::clone(registry), config, metrics))
 }
 
 async fn ask(engine: &Engine, flags: &Flags, question: &questions::Question) -> Result<Verdict, String> {
     let precision = serde_json::from_value(serde_json::Value::String(flags.precision.clone()));
     let precision = precision.map_err(|e| format!("precision: {e}"))?;
-    let request = QueryRequest { sql: question.sql.clone(), precision, dry_run: false };
+    let request = QueryRequest { sql: question.sql.clone(), precision, ..QueryRequest::default() };
     let grant = AnalystGrant { key_id: "trial".into(), role: Role::Analyst, regions: vec![Region::De] };
     // Noon, four days after the last: every day is closed, and none has expired.
     let now_ms = i64::from(FIRST_DAY + flags.days as i32 + 3) * DAY_MS + DAY_MS / 2;

@@ -52,13 +52,13 @@ pub(super) fn run(config: &Config, args: &BudgetArgs) -> Result<ExitCode, Error>
     let answer = Client::new(&url, &args.key).get(&format!("/v1/budget?{}", query.finish()))?;
     match args.json {
         true => println!("{answer:#}"),
-        false => print!("{}", table(&answer, args.questions)),
+        false => print!("{}", budget_table(&answer, args.questions)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Blocks of which something was spent, and what the others have left.
-fn table(answer: &Value, questions: bool) -> String {
+pub(crate) fn budget_table(answer: &Value, questions: bool) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut table = Table::new();
@@ -104,11 +104,11 @@ mod tests {
         let free =
             json!({"table": "usage", "region": "DE", "day": "2026-11-21", "rho_spent": "0", "spent_by": []});
         let answer = json!({"rho_block_max": "0.5", "blocks": [block, free]});
-        let text = table(&answer, true);
+        let text = budget_table(&answer, true);
         assert!(
             text.contains("0.098") && text.contains("FROM usage") && text.contains("1 blocks are untouched")
         );
-        assert!(!table(&answer, false).contains("FROM usage") && !text.contains("2026-11-21"));
-        table(&json!(null), true);
+        assert!(!budget_table(&answer, false).contains("FROM usage") && !text.contains("2026-11-21"));
+        budget_table(&json!(null), true);
     }
 }

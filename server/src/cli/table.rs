@@ -34,11 +34,31 @@ pub(crate) fn answer_table(answer: &Value) -> String {
     if let (Some(rho), Some(blocks)) = (cost["rho_per_block"].as_str(), cost["blocks"].as_u64()) {
         let most = cost["rho_block_max"].as_str().unwrap_or("?");
         text.push_str(&format!("cost: rho {rho} on each of {blocks} (region, day) blocks, of {most}\n"));
+        text.push_str(&paid(cost, is_dry_run(answer)));
     }
     for note in answer["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         text.push_str(&format!("note: {note}\n"));
     }
     text
+}
+
+/// What was paid just now, and what had been asked before.
+fn paid(cost: &Value, is_dry_run: bool) -> String {
+    let number = |name: &str| cost[name].as_u64();
+    let (Some(charged), Some(pieces), Some(found)) =
+        (number("blocks_charged"), number("pieces"), number("pieces_from_ledger"))
+    else {
+        return String::new();
+    };
+    let left = cost["rho_left_min"].as_str().map(|rho| format!("; at least rho {rho} is left of each"));
+    let left = left.unwrap_or_default();
+    match (charged, is_dry_run) {
+        (0, _) => format!("free: all of it is in the ledger of what was answered before{left}\n"),
+        (_, true) => {
+            format!("{charged} blocks would pay; {found} of {pieces} pieces are in the ledger{left}\n")
+        }
+        (_, false) => format!("{charged} blocks paid; {found} of {pieces} pieces were in the ledger{left}\n"),
+    }
 }
 
 fn is_dry_run(answer: &Value) -> bool {
@@ -141,6 +161,11 @@ mod tests {
         let columns = json!([{"name": "event"}, {"name": "n", "unit": "events"}, {"name": "n_sd"}, {"name": "n_low"},
             {"name": "n_high"}]);
         let cost = json!({"rho_per_block": "0.002", "blocks": 4, "rho_block_max": "0.5"});
+        let before = answer_table(
+            &json!({"columns": [], "rows": [], "cost": {"rho_per_block": "0.002", "blocks": 4,
+            "rho_block_max": "0.5", "blocks_charged": 0, "pieces": 4, "pieces_from_ledger": 4, "rho_left_min": "0.1"}}),
+        );
+        assert!(before.contains("free: ") && before.contains("rho 0.1 is left"), "{before}");
         let lists = json!({"columns": columns, "rows": [["click", 1200, 10.2, 1180, 1220]], "cost": cost,
             "notes": ["small groups are withheld"]});
         let text = answer_table(&lists);

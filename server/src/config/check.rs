@@ -141,6 +141,7 @@ fn query(raw: &Raw, wrong: &mut Vec<String>) -> QuerySettings {
         memory_bytes_max: raw.number("query.memory_bytes_max"),
         cells_max: raw.number("query.cells_max"),
         sql_bytes_max: raw.number("query.sql_bytes_max"),
+        worker_program: None,
     }
 }
 

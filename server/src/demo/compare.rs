@@ -27,7 +27,7 @@ impl Score {
         for (column, truth) in question.columns {
             for (group, truth) in truth(events) {
                 let is_group = |row: &&Value| match question.key {
-                    Some(key) => find(row, key).as_ref().and_then(Value::as_str) == Some(group.as_str()),
+                    Some(key) => find(row, key).is_some_and(|value| is_text_of(&value, &group)),
                     None => true,
                 };
                 let Some(row) = rows(answer).iter().find(is_group) else {
@@ -47,6 +47,13 @@ impl Score {
         if !withheld.is_empty() {
             println!("  withheld, too few people: {}", withheld.join(", "));
         }
+    }
+}
+
+fn is_text_of(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(value) => value == text,
+        value => value.to_string() == text,
     }
 }
 

@@ -63,6 +63,20 @@ pub(super) const QUESTIONS: &[Question] = &[
         columns: &[("mean_ms", mean_start_ms)],
     },
     Question {
+        title: "And how long for half of the people, and for nine in ten? (of each person, one start counts)",
+        sql: "SELECT approx_percentile_cont(duration_ms, 0.5) AS p50_ms, approx_percentile_cont(duration_ms, 0.9) AS p90_ms FROM performance WHERE event = 'app_start' AND day = DATE '{day}'",
+        precision: "high",
+        key: None,
+        columns: &[("p50_ms", |e| start_ms(e, 0.5)), ("p90_ms", |e| start_ms(e, 0.9))],
+    },
+    Question {
+        title: "How many of those who open the app log in, and watch a camera after that?",
+        sql: "SELECT step, COUNT(DISTINCT subject) AS people FROM funnel(usage, 'app_open', 'login', 'live_view_start', within => INTERVAL '1 day') WHERE day = DATE '{day}' GROUP BY step ORDER BY step",
+        precision: "high",
+        key: Some("step"),
+        columns: &[("people", |e| funnel(e, &["app_open", "login", "live_view_start"]))],
+    },
+    Question {
         title: "How many people did the new release crash on?",
         sql: "SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS crashed_new, COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.1.0') AS crashed_old FROM crash WHERE day = DATE '{day}'",
         precision: "high",
@@ -71,6 +85,13 @@ pub(super) const QUESTIONS: &[Question] = &[
             ("crashed_new", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.2.0", whole)),
             ("crashed_old", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.1.0", whole)),
         ],
+    },
+    Question {
+        title: "And how many of a hundred people who used it? (releases that are named are shown however few they are)",
+        sql: "WITH used AS (SELECT app_version, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{day}' AND app_version IN ('5.1.0', '5.2.0') GROUP BY app_version), crashed AS (SELECT app_version, COUNT(DISTINCT subject) AS people FROM crash WHERE day = DATE '{day}' AND app_version IN ('5.1.0', '5.2.0') GROUP BY app_version) SELECT used.app_version, 100.0 * crashed.people / used.people AS crashed_percent FROM used JOIN crashed ON used.app_version = crashed.app_version ORDER BY used.app_version",
+        precision: "high",
+        key: Some("app_version"),
+        columns: &[("crashed_percent", crashed_percent)],
     },
     Question {
         title: "How far has the new firmware spread?",
@@ -112,8 +133,52 @@ fn is_slow(event: &Event) -> bool {
         && event.properties["duration_ms"].as_u64() > Some(500)
 }
 
-fn mean_start_ms(events: &[Event]) -> BTreeMap<String, f64> {
+/// The smallest duration that this part of all starts are not above. How often people start the app has nothing to do with
+/// how long it takes them, so that it is the same of one start of each.
+fn start_ms(events: &[Event], part: f64) -> BTreeMap<String, f64> {
+    let mut durations = start_durations_ms(events);
+    durations.sort_by(f64::total_cmp);
+    let at = (part * durations.len() as f64).ceil() as usize;
+    let value = durations.get(at.saturating_sub(1)).copied().unwrap_or(0.0);
+    BTreeMap::from([(String::new(), value)])
+}
+
+/// People who did each of these things after the one before it.
+fn funnel(events: &[Event], steps: &[&str]) -> BTreeMap<String, f64> {
+    let mut done: BTreeMap<usize, Vec<(&str, &str)>> = BTreeMap::new();
+    for event in events.iter().filter(|e| steps.contains(&e.name)) {
+        let time = event.json["time"].as_str().unwrap_or_default();
+        done.entry(event.person).or_default().push((time, event.name));
+    }
+    let mut reached = vec![0; steps.len()];
+    for mut times in done.into_values() {
+        times.sort_unstable();
+        let mut next = 0;
+        for (_, name) in times {
+            next += usize::from(steps.get(next) == Some(&name));
+        }
+        reached[..next].iter_mut().for_each(|people| *people += 1);
+    }
+    reached.iter().enumerate().map(|(at, people)| ((at + 1).to_string(), f64::from(*people))).collect()
+}
+
+fn crashed_percent(events: &[Event]) -> BTreeMap<String, f64> {
+    let used = people(events, |e| is(e, "usage", ""), |e| e.app_version.into());
+    let crashed = people(events, |e| is(e, "crash", ""), |e| e.app_version.into());
+    used.into_iter()
+        .map(|(version, all)| {
+            let percent = 100.0 * crashed.get(&version).copied().unwrap_or(0.0) / all;
+            (version, percent)
+        })
+        .collect()
+}
+
+fn start_durations_ms(events: &[Event]) -> Vec<f64> {
     let starts = events.iter().filter(|e| is(e, "performance", "app_start"));
-    let durations: Vec<f64> = starts.filter_map(|e| e.properties["duration_ms"].as_f64()).collect();
+    starts.filter_map(|e| e.properties["duration_ms"].as_f64()).collect()
+}
+
+fn mean_start_ms(events: &[Event]) -> BTreeMap<String, f64> {
+    let durations = start_durations_ms(events);
     BTreeMap::from([(String::new(), durations.iter().sum::<f64>() / durations.len().max(1) as f64)])
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::http::Answer;
-use crate::stage::World;
+use crate::stage::{TODAY, World};
 
 const ID: &str = "1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10";
 const SQL: &str = "SELECT COUNT(*) AS n FROM usage";
@@ -85,13 +85,20 @@ fn a_running_query_is_listed_and_cancelled_by_its_own_key_only() {
     let path = format!("/v1/sql/{ID}");
     let (own, officer) = (world.keys.analyst.clone(), world.keys.officer.clone());
     let listed = |key: &str| send(&world, "GET", "/v1/sql", key).expect(200).json()["queries"].clone();
-    for canceller in [&own, &officer] {
+    let budget = format!("/v1/budget?table=usage&region=DE&first={TODAY}&last={TODAY}");
+    let paid = || {
+        let list = send(&world, "GET", &budget, &own).expect(200).json();
+        list["blocks"][0]["spent_by"].as_array().unwrap().len()
+    };
+    for (at, canceller) in [&own, &officer].into_iter().enumerate() {
         thread::scope(|scope| {
             let (door, key) = (world.door(), own.clone());
-            let question = json!({"sql": SQL, "id": ID}).to_string();
+            // Another question each time: what was paid for is answered at once.
+            let sql = format!("{SQL} WHERE day = DATE '{TODAY}' AND screen <> 'none-{at}'");
+            let question = json!({"sql": sql, "id": ID}).to_string();
             let asked = scope.spawn(move || door.post("/v1/sql", &key, question));
             let begun = Instant::now();
-            while listed(&own) == json!([]) {
+            while listed(&own) == json!([]) || paid() == at {
                 assert!(begun.elapsed() < Duration::from_secs(60));
                 thread::yield_now();
             }

@@ -12,6 +12,7 @@
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
+//! | `ledger` | what was answered is paid once, for ever, and everybody sees it |
 //! | `audit` | every question is written down, unchangeably; a query can be cancelled |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
@@ -33,6 +34,7 @@ mod delta;
 mod durability;
 mod hostile;
 mod http;
+mod ledger;
 mod marks;
 mod process;
 mod protocols;

@@ -2,6 +2,7 @@
 //! refused with what to write instead; and a key asks about its regions only.
 
 use serde_json::{Value, json};
+use shoal_privacy::budget::Preset;
 use shoal_schemas::Region;
 use shoal_server::keys::{Role, Scope};
 
@@ -20,7 +21,8 @@ const SCREENS: [(&str, usize); 6] =
 /// A world of 500 people in DE and 120 in US. In DE each sees the screens twice, for 1,000 ms each time, and half of them
 /// buy three things.
 fn world() -> World {
-    let world = World::new();
+    // Enough for all that is asked of the open day, which has a fifth of the budget.
+    let world = World::with(|config| config.query.preset = Preset::Internal);
     let view = |country: &str, person: usize, screen: &str, time: usize| {
         json!({"id": format!("{country}-{person}-{screen}-{time}"), "event": "screen_view", "time": NOON_MS,
             "user_id": format!("person-{person}"), "properties": {"screen": screen, "duration_ms": 1000}})
@@ -105,10 +107,11 @@ fn answers_are_within_their_intervals_and_noisy() {
 #[test]
 fn groups_of_fewer_than_twenty_people_are_never_shown() {
     let world = world();
-    let sql = format!(
-        "SELECT screen, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' AND event = 'screen_view' GROUP BY screen ORDER BY people DESC"
-    );
-    for _ in 0..25 {
+    for at in 0..25 {
+        // Another question each time: the same one has the same answer.
+        let sql = format!(
+            "SELECT screen, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' AND event = 'screen_view' AND screen <> 'none-{at}' GROUP BY screen ORDER BY people DESC"
+        );
         let answer = world.door().sql(&world.keys.analyst, &sql);
         let shown: Vec<&str> = rows(&answer).iter().map(|r| r["screen"].as_str().unwrap()).collect();
         assert_eq!(shown, ["home", "live"]);

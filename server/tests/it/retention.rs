@@ -30,9 +30,12 @@ fn world_with_events() -> World {
     world
 }
 
-/// The noisy number of people on a day, or none when the day cannot be asked.
-fn people(world: &World, day: &str) -> Option<f64> {
-    let sql = format!("SELECT COUNT(DISTINCT subject) AS people FROM performance WHERE day = DATE '{day}'");
+/// The noisy number of people on a day, or none when the day cannot be asked. `mark` makes it another question: one that
+/// was answered keeps its answer.
+fn people(world: &World, day: &str, mark: &str) -> Option<f64> {
+    let sql = format!(
+        "SELECT COUNT(DISTINCT subject) AS people FROM performance WHERE day = DATE '{day}' AND endpoint <> '{mark}'"
+    );
     let question = json!({"sql": sql, "precision": "high"}).to_string();
     let answer = world.door().post("/v1/sql", &world.keys.analyst, question);
     match answer.status {
@@ -92,13 +95,18 @@ fn an_expired_day_cannot_be_read_and_then_is_gone() {
     let tables = Tables::read(&world.data_dir());
     let (oldest, kept) = (pseudonyms(&tables, "2026-11-20"), pseudonyms(&tables, TODAY));
     assert_eq!((oldest.len(), kept.len()), (60, 60));
-    // The last second in which the oldest day is kept, and the first in which it is not.
+    // The last half minute in which the oldest day is kept (a question ends with it), and the first in which it is not.
     let expiry_ms = MIDNIGHT_MS - 2 * DAY_MS + (KEPT_DAYS + 1) * DAY_MS;
-    world.set_now_ms(expiry_ms - 1000);
-    assert!(people(&world, "2026-11-20").is_some_and(|n| n > 20.0), "still there");
+    world.set_now_ms(expiry_ms - 30_000);
+    let answered = people(&world, "2026-11-20", "a");
+    assert!(answered.is_some_and(|n| n > 20.0), "still there");
     world.set_now_ms(expiry_ms);
-    assert!(people(&world, "2026-11-20").is_none_or(|n| n < 20.0), "not readable, though still on the disk");
-    assert!(people(&world, "2026-11-21").is_some_and(|n| n > 20.0));
+    assert!(
+        people(&world, "2026-11-20", "b").is_none_or(|n| n < 20.0),
+        "not readable, though still on the disk"
+    );
+    assert!(people(&world, "2026-11-21", "b").is_some_and(|n| n > 20.0));
+    assert_eq!(people(&world, "2026-11-20", "a"), answered, "an anonymous answer that was given stays");
     let bytes = disk(&world);
     assert!(oldest.iter().all(|p| contains(&bytes, p.as_bytes())), "the search must find what is there");
 

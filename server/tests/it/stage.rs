@@ -85,6 +85,7 @@ impl World {
         config.ingest.free_bytes_min = 0;
         config.retention.cron = None;
         config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+        config.query.worker_program = Some(env!("CARGO_BIN_EXE_shoal").into());
         edit(&mut config);
         let keys = Keys::create(&config.data_dir);
         let now_ms = Arc::new(AtomicI64::new(NOON_MS));

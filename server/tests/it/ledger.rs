@@ -1,0 +1,192 @@
+//! What was answered once is answered the same for ever, and is paid once; everybody sees what was paid, and nothing brings
+//! it back: no restart, no older file. The processes that do the free part end with the service.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use shoal_privacy::budget::Preset;
+use tempfile::tempdir;
+
+use crate::http::Answer;
+use crate::process::{Setup, until};
+use crate::query::rows;
+use crate::stage::{Keys, TODAY, World, batch, click};
+
+/// 60 people of DE, a click each.
+fn world() -> World {
+    let world = World::new();
+    let clicks = (0..60).map(|n| click(&format!("c-{n}"), &format!("person-{n}"), "tile")).collect();
+    assert_eq!(world.door().events(&world.keys.app, &batch("DE", clicks))["accepted"], 60);
+    world.flush();
+    world
+}
+
+fn sql(mark: &str) -> String {
+    format!(
+        "SELECT COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' \
+         AND screen <> '{mark}'"
+    )
+}
+
+fn ask(world: &World, question: &Value) -> Answer {
+    world.door().post("/v1/sql", &world.keys.analyst, question.to_string())
+}
+
+/// What the budget says of today's usage in DE.
+fn block(world: &World) -> Value {
+    let path = format!("/v1/budget?table=usage&region=DE&first={TODAY}&last={TODAY}");
+    let list = world.door().get(&path, &world.keys.analyst).expect(200).json();
+    let blocks = list["blocks"].as_array().unwrap();
+    assert_eq!(blocks.len(), 1, "{list}");
+    blocks[0].clone()
+}
+
+#[test]
+fn a_question_is_paid_once_by_whoever_asks_first_and_everybody_sees_it() {
+    let mut world = world();
+    assert_eq!(
+        (block(&world)["rho_spent"].as_str(), block(&world)["rho_left"].as_str()),
+        (Some("0"), Some("0.1"))
+    );
+    let dry = |world: &World| ask(world, &json!({"sql": sql("a"), "dry_run": true})).expect(200).json();
+    let price = dry(&world)["cost"].clone();
+    assert_eq!(price["rho_per_block"], "0.002");
+    assert_eq!((&price["blocks"], &price["blocks_charged"]), (&json!(1), &json!(1)), "{price}");
+    assert_eq!((&price["pieces"], &price["pieces_from_ledger"]), (&json!(1), &json!(0)), "{price}");
+    let explained = ask(&world, &json!({"sql": format!("EXPLAIN {}", sql("a"))})).expect(200).json();
+    assert!(
+        rows(&explained).iter().any(|row| row["plan"].as_str().unwrap().contains("0.002")),
+        "{explained}"
+    );
+    assert_eq!(block(&world)["rho_spent"], "0", "neither is charged");
+
+    let first = ask(&world, &json!({"sql": sql("a")})).expect(200).json();
+    assert_eq!(
+        (&first["cost"]["blocks_charged"], &first["cost"]["pieces_from_ledger"]),
+        (&json!(1), &json!(0))
+    );
+    let seen = block(&world);
+    assert_eq!(
+        (seen["rho_spent"].as_str(), seen["rho_left"].as_str()),
+        (Some("0.002"), Some("0.098")),
+        "{seen}"
+    );
+    let spent_by = seen["spent_by"].as_array().unwrap();
+    assert_eq!((spent_by.len(), spent_by[0]["state"].as_str()), (1, Some("sealed")));
+    assert!(
+        spent_by[0]["query"].as_str().unwrap().to_lowercase().contains("count(distinct subject)"),
+        "{seen}"
+    );
+
+    // Another key, other words, the same question; then after a restart.
+    let other_words = sql("a").replace("AS people", "AS n").replace(" AND ", "   and ");
+    let question = json!({"sql": other_words}).to_string();
+    let again = world.door().post("/v1/sql", &world.keys.officer, &question).expect(200).json();
+    let numbers = |row: &Value, name: &str| {
+        ["", "_sd", "_low", "_high"].map(|end| row[format!("{name}{end}")].as_f64().unwrap().to_bits())
+    };
+    assert_eq!(numbers(&rows(&again)[0], "n"), numbers(&rows(&first)[0], "people"));
+    assert_eq!(
+        (&again["cost"]["blocks_charged"], &again["cost"]["pieces_from_ledger"]),
+        (&json!(0), &json!(1))
+    );
+    let price = dry(&world)["cost"].clone();
+    assert_eq!((&price["blocks_charged"], &price["pieces_from_ledger"]), (&json!(0), &json!(1)), "{price}");
+    world.restart(|_| {});
+    let after = ask(&world, &json!({"sql": sql("a")})).expect(200).json();
+    assert_eq!(rows(&after), rows(&first), "the very same answer");
+    assert_eq!(block(&world), seen, "and nothing more is paid");
+}
+
+#[test]
+fn an_older_ledger_beside_newer_data_brings_no_budget_back() {
+    let mut world = world();
+    let file = |world: &World| world.data_dir().join("ledger").join("budget.redb");
+    ask(&world, &json!({"sql": sql("a")})).expect(200);
+    let old_answer = ask(&world, &json!({"sql": sql("a")})).expect(200).json();
+    world.stop();
+    let older = fs::read(file(&world)).unwrap();
+    world.restart(|_| {});
+    for mark in ["b", "c"] {
+        ask(&world, &json!({"sql": sql(mark), "precision": "high"})).expect(200);
+    }
+    assert_eq!(
+        (block(&world)["rho_spent"].as_str(), block(&world)["rho_left"].as_str()),
+        (Some("0.022"), Some("0.078"))
+    );
+    world.stop();
+    fs::write(file(&world), older).unwrap();
+    world.restart(|_| {});
+    assert_eq!(
+        (block(&world)["rho_spent"].as_str(), block(&world)["rho_left"].as_str()),
+        (Some("0.022"), Some("0.078"))
+    );
+    assert_eq!(rows(&ask(&world, &json!({"sql": sql("a")})).expect(200).json()), rows(&old_answer));
+    // Its answers to the later questions are gone: they are paid again.
+    let again = ask(&world, &json!({"sql": sql("b"), "precision": "high"})).expect(200).json();
+    assert_eq!(again["cost"]["blocks_charged"], 1);
+    assert_eq!(block(&world)["rho_spent"], "0.032");
+    // And without any ledger at all.
+    world.stop();
+    fs::remove_file(file(&world)).unwrap();
+    world.restart(|_| {});
+    assert_eq!(block(&world)["rho_left"], "0.068");
+}
+
+#[test]
+fn what_a_day_cannot_pay_is_refused_until_its_next_epoch() {
+    let world = World::with(|config| config.query.preset = Preset::Strict);
+    let mut answered = 0;
+    let refused = loop {
+        let answer = ask(&world, &json!({"sql": sql(&format!("none-{answered}"))}));
+        if answer.status != 200 {
+            break answer;
+        }
+        answered += 1;
+        assert!(answered < 100, "the budget must end");
+    };
+    assert!(answered > 0, "the first one is paid: {}", refused.text());
+    assert_eq!(refused.json()["rule"], "budget", "{}", refused.text());
+    let before = block(&world);
+    assert!(ask(&world, &json!({"sql": sql("none-0")})).status == 200, "what was answered stays free");
+    assert_eq!(block(&world), before, "neither a refusal nor a repetition is charged");
+    world.set_now_ms(world.now_ms() + crate::stage::DAY_MS);
+    ask(&world, &json!({"sql": sql("none-0")})).expect(200);
+    assert_eq!(block(&world)["epoch"], "after 1 day");
+}
+
+/// Processes whose parent is this one.
+fn children(parent: u32) -> Vec<u32> {
+    let of = |dir: &Path| -> Option<(u32, u32)> {
+        let status = fs::read_to_string(dir.join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        Some((dir.file_name()?.to_str()?.parse().ok()?, line.trim().parse().ok()?))
+    };
+    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| of(&entry.ok()?.path()));
+    all.filter(|(_, its)| *its == parent).map(|(id, _)| id).collect()
+}
+
+#[test]
+fn workers_end_with_the_service_however_it_ends() {
+    let dir = tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[("SHOAL_QUERY_ANSWER_TIMES_MS", "250")] };
+    let keys = Keys::create(&setup.data_dir());
+    for is_killed in [false, true] {
+        let process = setup.serve();
+        // Answered by a worker: the price of nothing that was read.
+        let question = json!({"sql": "SELECT COUNT(*) AS n FROM usage", "dry_run": true});
+        process.door.post("/v1/sql", &keys.analyst, question.to_string()).expect(200);
+        let workers = children(process.id());
+        assert!(!workers.is_empty(), "the free part runs in a process of its own");
+        match is_killed {
+            true => process.kill(),
+            false => assert!(process.terminate().success()),
+        }
+        let is_gone = |id: &u32| {
+            let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            !status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+        };
+        until("the workers to end", || workers.iter().all(is_gone).then_some(()));
+    }
+}
