@@ -53,9 +53,7 @@ mod tests;
 
 pub use above::worker::{WorkerLimits, run as run_worker};
 pub use audit::Audit;
-pub use budget::{
-    BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer,
-};
+pub use budget::{BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer};
 pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
 pub use engine::{AnalystGrant, Engine, QueryRequest, Role};
@@ -66,4 +64,3 @@ pub use private_query::{DayRange, PrivateQuery};
 pub use release::{Column, ColumnKind, Cost, Released};
 pub use running::{NoQueryId, QueryId, RunningQuery};
 pub use tables::{ColumnAnswer, TableAnswer, TablesAnswer};
-

@@ -327,7 +327,8 @@ impl PrivateQuery {
     #[cfg(test)]
     pub(crate) fn canonical_of_a_day(&self) -> String {
         let mut text = format!("FROM {}\n", self.table);
-        let is_coarse = |key: &Key| matches!(key.kind, KeyKind::Time(Grain::Day | Grain::Week | Grain::Month));
+        let is_coarse =
+            |key: &Key| matches!(key.kind, KeyKind::Time(Grain::Day | Grain::Week | Grain::Month));
         let keys: Vec<&Key> =
             self.keys.iter().filter(|key| !is_coarse(key) && key.kind != KeyKind::Region).collect();
         // Writing to a text cannot fail.

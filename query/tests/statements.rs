@@ -34,7 +34,17 @@ async fn world() -> World {
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let grant =
         AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: Region::ALL.to_vec() };
-    World { engine: Engine::new(store, BudgetLedger::in_memory().unwrap(), registry, QueryConfig::default(), metrics), grant, _root: root }
+    World {
+        engine: Engine::new(
+            store,
+            BudgetLedger::in_memory().unwrap(),
+            registry,
+            QueryConfig::default(),
+            metrics,
+        ),
+        grant,
+        _root: root,
+    }
 }
 
 /// The one judge of these tests: whether a statement is accepted, and why not.

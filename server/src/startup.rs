@@ -113,6 +113,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
     let ingest = build_ingest(&config, keyring, (&registry, &store, &clock), &mut metrics).await?;
     let engine = build_engine(&config, &registry, &store, &mut metrics)?;
+    engine.warm().await;
     let retention = build_retention(&registry, &store, &mut metrics);
     let own = Metrics::register(&mut metrics);
     let (alive, gone) = mpsc::channel(1);

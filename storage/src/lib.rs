@@ -24,8 +24,8 @@
 //! (`shoal-ingest`).
 
 mod append;
-pub mod chain;
 mod budget;
+pub mod chain;
 mod compact;
 mod durable;
 mod error;

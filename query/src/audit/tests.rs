@@ -60,7 +60,9 @@ async fn each_end_of_a_query_leaves_one_line_before_the_answer() {
     assert!(query["text"].as_str().unwrap().contains("AGGREGATE count(*)"));
     assert_eq!(lines[1]["source"], "nothing");
     assert!(
-        lines[2]["rule"].is_string() && lines[2]["line"].is_u64() && lines[2]["queries"] == serde_json::json!([])
+        lines[2]["rule"].is_string()
+            && lines[2]["line"].is_u64()
+            && lines[2]["queries"] == serde_json::json!([])
     );
     assert!(!lines[2].to_string().contains("anna"), "{}", lines[2]);
 }
@@ -105,7 +107,8 @@ async fn an_asker_who_goes_away_leaves_a_line() {
 fn slow(dir: &Path, concurrent_max: usize) -> Engine {
     let config = QueryConfig { answer_times_ms: vec![3_600_000], concurrent_max, ..QueryConfig::default() };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    Engine::over(None, shoal_storage::BudgetLedger::in_memory().unwrap(), registry(), config, metrics).with_audit(Audit::open(dir).unwrap())
+    Engine::over(None, shoal_storage::BudgetLedger::in_memory().unwrap(), registry(), config, metrics)
+        .with_audit(Audit::open(dir).unwrap())
 }
 
 #[tokio::test]

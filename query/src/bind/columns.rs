@@ -101,16 +101,7 @@ impl<'a> Columns<'a> {
         now_ms: i64,
     ) -> Columns<'a> {
         let names = Names::Table(Vec::new());
-        Columns {
-            registry,
-            table,
-            alias,
-            names,
-            now_ms,
-            values: Vec::new(),
-            filter: None,
-            person: None,
-        }
+        Columns { registry, table, alias, names, now_ms, values: Vec::new(), filter: None, person: None }
     }
 
     /// What a key or aggregate of a subject's row an expression is.

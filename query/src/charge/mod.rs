@@ -22,10 +22,10 @@ use shoal_schemas::Region;
 
 pub use self::accuracy::Accuracy;
 pub(crate) use self::slots::{Slot, shares_tree};
-use crate::layout::{Layout, Unbounded};
-pub(crate) use crate::layout::Slot as Place;
 use crate::epochs::Epochs;
 use crate::error::{Refusal, Rule};
+pub(crate) use crate::layout::Slot as Place;
+use crate::layout::{Layout, Unbounded};
 use crate::private_query::{AggregateOp, DayRange, PrivateQuery};
 
 /// What bounds a charge: configured, public, shown to analysts.

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::{AnalystGrant, Engine, QueryRequest};
 use crate::above::{Above, NumberColumn, ReleasedSchema, ReleasedTable};
-use crate::execute::Failure;
 use crate::bind::CELLS_MAX;
 use crate::calendar::{DAY_MS, day_of, start_of};
 use crate::charge::{Accuracy, Caps, ChargedQuery, charge};
 use crate::error::{QueryError, Refusal, Rule};
+use crate::execute::Failure;
 use crate::private_query::PrivateQuery;
 use crate::question::{Question, ask};
 use crate::release::{Asked, Column, ColumnKind, Paid, Preamble, Released, finish, quote};
@@ -44,8 +44,12 @@ impl Engine {
     ) -> Result<Prepared, QueryError> {
         let deadline = Instant::now() + Duration::from_millis(self.config.time_ms_max);
         let question = ask(&request.sql, &self.registry, &grant.regions, now_ms)?;
-        let schemas: Vec<ReleasedSchema> =
-            question.releases.iter().enumerate().map(|(at, query)| schema(at, query)).collect::<Result<_, _>>()?;
+        let schemas: Vec<ReleasedSchema> = question
+            .releases
+            .iter()
+            .enumerate()
+            .map(|(at, query)| schema(at, query))
+            .collect::<Result<_, _>>()?;
         self.above.check(&question.free.sql, &schemas, deadline).await?;
         let caps = Caps {
             rho_block_max: self.config.preset.cap(),

@@ -34,7 +34,8 @@ async fn unbounded(sql: &str) -> ChargedQuery {
         Limits::new(1_000, clamps.collect()).unwrap()
     };
     let subjects = |limits: &Limits| Limits::new(1_000, limits.clamps().to_vec()).unwrap();
-    (charged.layout.daily, charged.layout.ranged) = (wide(&charged.layout.daily), subjects(&charged.layout.ranged));
+    (charged.layout.daily, charged.layout.ranged) =
+        (wide(&charged.layout.daily), subjects(&charged.layout.ranged));
     charged
 }
 

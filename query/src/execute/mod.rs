@@ -39,8 +39,8 @@ use shoal_schemas::Region;
 
 pub(crate) use self::cells::Cells;
 pub(crate) use self::fold::Tree;
-pub(crate) use self::folds::quantile_of;
 use self::fold::{Fold, Outcome};
+pub(crate) use self::folds::quantile_of;
 use self::merge::Stop;
 use self::piece::{Input, Waiting, Work};
 use self::rows::{Asked, Template};

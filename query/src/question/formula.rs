@@ -9,8 +9,8 @@ use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use crate::bind::aggregate::Formula;
 use super::naming::aggregate_name;
+use crate::bind::aggregate::Formula;
 use crate::private_query::Aggregate;
 
 /// Starts the name of an aggregate whose number is not final; no name in a statement can have it.

@@ -153,6 +153,7 @@ impl Split<'_> {
         let call = |function: &Function| values.call(function);
         let scope = PersonScope {
             events: &events,
+            keys: keys.clone(),
             values: RefCell::new(Vec::new()),
             call: &call,
         };

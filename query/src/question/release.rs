@@ -13,9 +13,9 @@ use super::split::Split;
 use crate::bind::KEYS_MAX;
 use crate::bind::aggregate::Bounds;
 use crate::bind::columns::Columns;
+use crate::bind::extent::{asked_regions, size};
 use crate::bind::keys::{groups_of_a_day, key};
 use crate::bind::scope::readable;
-use crate::bind::extent::{asked_regions, size};
 use crate::error::{QueryError, Refusal, Rule};
 use crate::expr::{Public, Scalar, Value, normal};
 use crate::private_query::{

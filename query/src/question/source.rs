@@ -191,9 +191,9 @@ impl<'a> Split<'a> {
 
     /// The columns over a source.
     pub(super) fn columns(&self, source: &Source) -> Columns<'a> {
-        let (values, keys) = match &source.shape {
-            Shape::Subjects(person) => (person.values.clone(), person.keys.clone()),
-            Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => (Vec::new(), Vec::new()),
+        let values = match &source.shape {
+            Shape::Subjects(person) => person.values.clone(),
+            Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => Vec::new(),
         };
         Columns {
             registry: self.registry,
@@ -202,7 +202,6 @@ impl<'a> Split<'a> {
             names: source.names.clone(),
             now_ms: self.now_ms,
             values,
-            keys,
             filter: source.filter.clone(),
             person: None,
         }

@@ -131,7 +131,8 @@ impl Preamble {
         let mut notes = notes.to_vec();
         let shown = charged.iter().filter_map(|charged| charged.threshold.as_ref());
         if let Some(most) = shown.map(|threshold| threshold.subjects_min).max() {
-            notes.push(format!("Groups whose values are not listed are shown from about {most} subjects on."));
+            notes
+                .push(format!("Groups whose values are not listed are shown from about {most} subjects on."));
         }
         // A block that several releases read pays for each.
         let price = charged.iter().try_fold(Rho::ZERO, |sum, charged| sum.checked_add(charged.price));

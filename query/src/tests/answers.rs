@@ -129,11 +129,12 @@ async fn the_shorter_retention_of_one_programme_holds_by_row() {
 async fn regions_are_released_by_themselves_and_added() {
     let registry = registry();
     let def = registry.table(Kind::Usage);
-    let tables =
-        || vec![
+    let tables = || {
+        vec![
             (Region::Us, Kind::Usage, provider(def, &people(1_000, 1))),
             (Region::De, Kind::Usage, provider(def, &people(500, 1))),
-        ];
+        ]
+    };
     let grant = grant(&[Region::De, Region::Us]);
     let sql = "SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day = current_date";
     let both = engine().stages(&grant, &request(sql), now_ms(), Some(tables())).await.unwrap();

@@ -182,7 +182,8 @@ async fn the_normal_form_means_the_same() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let session = SessionContext::new();
-    let table: Arc<dyn datafusion::catalog::TableProvider> = plain_table(registry().table(Kind::Usage), &rows());
+    let table: Arc<dyn datafusion::catalog::TableProvider> =
+        plain_table(registry().table(Kind::Usage), &rows());
     let mut runner = TestRunner::deterministic();
     for seed in 0..150 {
         let condition = conditions().new_tree(&mut runner).unwrap().current();

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
-mod defences;
 mod canonical;
+mod defences;
 mod grammar;
 
 use std::sync::{Arc, LazyLock};

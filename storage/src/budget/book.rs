@@ -306,10 +306,7 @@ fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
 }
 
 /// What will be spent on each block and pool, and the blocks that cannot bear it.
-fn sums(
-    table: &impl ReadableTable<&'static [u8; 7], u64>,
-    order: &Order,
-) -> Result<(Spent, Vec<Shortage>)> {
+fn sums(table: &impl ReadableTable<&'static [u8; 7], u64>, order: &Order) -> Result<(Spent, Vec<Shortage>)> {
     let mut asked: BTreeMap<Block, BTreeMap<u8, u64>> = BTreeMap::new();
     for charge in order.pieces.iter().flat_map(|piece| &piece.charges) {
         let sum = asked.entry(charge.block).or_default().entry(charge.pool).or_insert(0);

@@ -10,9 +10,9 @@ use shoal_privacy::bound::{Limits, Totals};
 use shoal_privacy::noise::Entropy;
 use shoal_privacy::tree::{LeafCounts, LeafSample, SampleKey, Unit};
 
-use crate::layout::TreeSlot;
 use crate::execute::Failure;
 use crate::execute::fold::Tree;
+use crate::layout::TreeSlot;
 
 /// What a total takes in memory, about.
 const HELD_BYTES: usize = 96;

@@ -9,10 +9,10 @@ use super::bounder::Bounder;
 use super::columns::Columns;
 use super::evaluate::{Made, evaluate, is_made, is_true};
 use super::gate::Gate;
-use crate::layout::{Layout, Slot};
 use crate::execute::fold::Outcome;
 use crate::execute::{Cells, Failure};
 use crate::expr::{Scalar, Value};
+use crate::layout::{Layout, Slot};
 use crate::private_query::{Aggregate, AggregateOp, PrivateQuery};
 use shoal_privacy::bound::Totals;
 

@@ -15,10 +15,10 @@ use shoal_privacy::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, FoldLimits, Frame};
-use crate::layout::Layout;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::Scalar;
+use crate::layout::Layout;
 use crate::private_query::{PrivateQuery, Shape};
 
 /// The funnel of each subject.

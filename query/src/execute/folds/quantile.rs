@@ -17,11 +17,11 @@ use super::bounder::Bounder;
 use super::columns::Columns;
 use super::frame::FoldLimits;
 use super::gate::Gate;
-use crate::layout::{Layout, Slot};
 use crate::execute::Failure;
 use crate::execute::cells::{ABSENT, Cells};
 use crate::execute::fold::{Fold, Outcome, Tree};
 use crate::expr::{Scalar, Type, Value};
+use crate::layout::{Layout, Slot};
 use crate::private_query::{Aggregate, AggregateOp, PrivateQuery};
 
 /// The numbers and trees of each subject.

@@ -12,11 +12,11 @@ use shoal_privacy::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, FoldLimits, Frame};
-use crate::layout::{Layout, periods};
 use crate::calendar::Grain;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::Scalar;
+use crate::layout::{Layout, periods};
 use crate::private_query::{PrivateQuery, Shape};
 
 /// The columns of the two conditions.

@@ -15,10 +15,10 @@ use shoal_schemas::columns;
 use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
 use super::frame::{FoldLimits, Frame};
-use crate::layout::Layout;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::{Scalar, Type, Value};
+use crate::layout::Layout;
 use crate::private_query::{PerSubject, PersonOp, PersonValue, PrivateQuery, Shape};
 
 /// Most rows of one subject in one piece.

@@ -14,7 +14,6 @@ use shoal_privacy::noise::{Entropy, NoiseError};
 use shoal_schemas::{Kind, Programme, Region};
 
 use super::frame::FoldLimits;
-use crate::layout::{Layout, Slot};
 use super::shaped;
 use crate::calendar::Grain;
 use crate::execute::Cells;
@@ -23,6 +22,7 @@ use crate::execute::merge::merge;
 use crate::execute::rows::{Asked, Template};
 use crate::execute::source::{Reading, open};
 use crate::expr::{Compare, Scalar, Type, Value};
+use crate::layout::{Layout, Slot};
 use crate::private_query::{Aggregate, AggregateOp, DayRange, Key, KeyKind, Membership, PrivateQuery, Shape};
 use crate::tests::{Row, provider, registry, today};
 
