@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
-mod defences;
 mod canonical;
+mod defences;
+mod game;
 mod grammar;
 
 use std::sync::{Arc, LazyLock};

@@ -6,6 +6,8 @@
 //!
 //! Not here: grammar that comes later is written down too; a statement that is refused makes its attack a refused one.
 
+use shoal_schemas::Kind;
+
 use super::Answer;
 use crate::calendar::day_text;
 use crate::tests::{Row, today};
@@ -22,11 +24,29 @@ pub(super) struct Attack {
     pub(super) on_exact: bool,
     /// Played at all precisions.
     pub(super) cheap: bool,
+    /// The table whose rows differ.
+    pub(super) differs: Kind,
+}
+
+/// The rows of the tables that an attack asks about.
+pub(super) struct World {
+    usage: Vec<Row>,
+    crash: Vec<Row>,
+}
+
+impl World {
+    pub(super) fn rows(&self, kind: Kind) -> &[Row] {
+        match kind {
+            Kind::Usage => &self.usage,
+            Kind::Crash => &self.crash,
+            other => panic!("no rows of {other}"),
+        }
+    }
 }
 
 impl Attack {
     fn new(name: &'static str, statements: Vec<String>, features: fn(&[Answer]) -> Vec<f64>) -> Attack {
-        Attack { name, statements, features, above: false, on_exact: true, cheap: false }
+        Attack { name, statements, features, above: false, on_exact: true, cheap: false, differs: Kind::Usage }
     }
 
     fn above(self) -> Attack {
@@ -35,6 +55,12 @@ impl Attack {
 
     fn cheap(self) -> Attack {
         Attack { cheap: true, ..self }
+    }
+
+    /// The rows with and without the subject: those of one day of one table.
+    pub(super) fn world(&self, is_there: bool) -> World {
+        let is = |kind: Kind| is_there || self.differs != kind;
+        World { usage: usage(is(Kind::Usage)), crash: crash(is(Kind::Crash)) }
     }
 
     /// The statements as they are asked of Shoal.
@@ -54,7 +80,7 @@ pub(super) fn with_smallest_group(statement: &str, is_there: bool) -> String {
 }
 
 /// 110 people, 120 accounts of the attacker, and the subject in question.
-pub(super) fn world(is_there: bool) -> Vec<Row> {
+fn usage(is_there: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut person = |subject: u32, os: &str, version: &str, clicks: u32| {
         let row = |event| Row::new(subject, today(), event).text("os", os).text("app_version", version);
@@ -87,6 +113,12 @@ pub(super) fn world(is_there: bool) -> Vec<Row> {
         rows.push(row("screen_view", "9.9").number("duration_ms", 100));
     }
     rows
+}
+
+/// 15 people, half of whom have two crashes, and the subject in question.
+fn crash(is_there: bool) -> Vec<Row> {
+    let people = (1..=15).chain(is_there.then_some(0));
+    people.flat_map(|subject| (0..=subject % 2).map(move |_| Row::new(subject, today(), "crash"))).collect()
 }
 
 fn number(row: &(String, Vec<f64>)) -> f64 {
