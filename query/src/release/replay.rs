@@ -38,7 +38,8 @@ impl Replay {
     pub(crate) fn charged(&mut self, block: Block) -> Rho {
         let wanted = std::mem::take(&mut self.wanted);
         let parts = Parts { queries: &self.queries, wanted, found: BTreeMap::new() };
-        let paid = parts.missing().into_iter().filter(|(_, piece)| piece.charges.iter().any(|(b, _)| *b == block));
+        let paid =
+            parts.missing().into_iter().filter(|(_, piece)| piece.charges.iter().any(|(b, _)| *b == block));
         let sum = paid.fold(0, |sum, (_, piece)| sum + piece.price.nano());
         self.wanted = parts.wanted;
         Rho::from_nano(sum)

@@ -46,7 +46,15 @@ impl World {
 
 impl Attack {
     fn new(name: &'static str, statements: Vec<String>, features: fn(&[Answer]) -> Vec<f64>) -> Attack {
-        Attack { name, statements, features, above: false, on_exact: true, cheap: false, differs: Kind::Usage }
+        Attack {
+            name,
+            statements,
+            features,
+            above: false,
+            on_exact: true,
+            cheap: false,
+            differs: Kind::Usage,
+        }
     }
 
     fn above(self) -> Attack {
@@ -187,6 +195,13 @@ pub(super) fn attacks() -> Vec<Attack> {
         format!("SELECT COUNT(*) AS n FROM usage WHERE day BETWEEN DATE '{first}' AND DATE '{last}'{{k}}")
     });
     let overlapping = (0..25).map(|at| format!("SELECT {people} {from} AND app_version <> 'none-{at}'{{k}}"));
+    let words = (0..20).map(|at| {
+        let list = match at % 2 {
+            0 => "event IN ('click', 'purchase')",
+            _ => "(event = 'purchase' OR event = 'click')",
+        };
+        format!("SELECT COUNT(DISTINCT subject) AS n{at} FROM usage WHERE {list} AND {day}{{k}}")
+    });
     let by = |key: &str| format!("SELECT {key}, COUNT(*) AS n {from} GROUP BY {key}{{k}}");
     let mut all = vec![
         Attack::new(
@@ -199,6 +214,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         )
         .cheap(),
         Attack::new("averaging repeats", vec![format!("SELECT {people} {from}{{k}}"); 50], sums).cheap(),
+        Attack::new("averaging in other words", words.collect(), sums),
         Attack::new("overlapping predicates", overlapping.collect(), sums),
         Attack::new("outlier in a sum", one(format!("SELECT SUM(amount) AS n {from}{{k}}")), sums).cheap(),
         Attack::new(
@@ -294,6 +310,14 @@ fn ranges(from: &str) -> Vec<Attack> {
     ]
 }
 
+/// An attack that asks who of one table is in the other, and sees only that; a smallest group hides it.
+fn crash_of(name: &'static str, sql: String, differs: Kind) -> Attack {
+    let mut attack = Attack::new(name, vec![sql], sums);
+    attack.differs = differs;
+    attack.on_exact = false;
+    attack
+}
+
 /// Attacks through templates.
 fn templates(from: &str, day: &str) -> Vec<Attack> {
     let one = |sql: String| vec![sql];
@@ -301,7 +325,7 @@ fn templates(from: &str, day: &str) -> Vec<Attack> {
     let mut funnel = Attack::new(
         "funnel",
         one(format!(
-            "SELECT step, COUNT(DISTINCT subject) AS n FROM funnel(usage, 'click', 'purchase', within => INTERVAL '1 day') WHERE {day} GROUP BY step"
+            "SELECT step, COUNT(DISTINCT subject) AS n FROM funnel(usage, event = 'click', event = 'purchase', within => INTERVAL '1 day') WHERE {day} GROUP BY step"
         )),
         last_step,
     );
@@ -314,8 +338,11 @@ fn templates(from: &str, day: &str) -> Vec<Attack> {
         last_step,
     );
     retention.on_exact = false;
-    let mut histogram =
-        Attack::new("histogram", one(format!("SELECT HISTOGRAM(amount) AS n {from}")), last_step);
+    let mut histogram = Attack::new(
+        "histogram",
+        one(format!("SELECT bucket(amount) AS lower, COUNT(*) AS n {from} GROUP BY bucket(amount)")),
+        last_step,
+    );
     histogram.on_exact = false;
     vec![
         Attack::new(
@@ -344,6 +371,27 @@ fn templates(from: &str, day: &str) -> Vec<Attack> {
                 "SELECT COUNT(DISTINCT subject) AS n {from} AND subject NOT IN (SELECT subject {from} AND app_version = '4.1'){{k}}"
             )),
             sums,
+        ),
+        crash_of(
+            "semi-join, own table",
+            format!(
+                "SELECT COUNT(DISTINCT subject) AS n {from} AND subject IN (SELECT subject FROM crash WHERE {day}){{k}}"
+            ),
+            Kind::Usage,
+        ),
+        crash_of(
+            "semi-join, other table",
+            format!(
+                "SELECT COUNT(*) AS n {from} AND subject IN (SELECT subject FROM crash WHERE {day}){{k}}"
+            ),
+            Kind::Crash,
+        ),
+        crash_of(
+            "semi-join, other table, negated",
+            format!(
+                "SELECT SUM(amount) AS n {from} AND subject NOT IN (SELECT subject FROM crash WHERE {day}){{k}}"
+            ),
+            Kind::Crash,
         ),
         funnel,
         retention,
