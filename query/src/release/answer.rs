@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use shoal_privacy::budget::Rho;
-use shoal_privacy::noise::OsEntropy;
+use shoal_privacy::noise::{Entropy, OsEntropy};
 use shoal_schemas::Region;
 use shoal_storage::{Block, Found, PieceId, Reservation};
 use tokio::time::Instant;
@@ -86,10 +86,10 @@ pub(crate) struct Answered {
 }
 
 /// All parts of all queries, and what the ledger has of them.
-struct Parts<'q> {
-    queries: &'q [ChargedQuery],
-    wanted: Vec<Vec<Wanted>>,
-    found: BTreeMap<PieceId, Vec<u8>>,
+pub(super) struct Parts<'q> {
+    pub(super) queries: &'q [ChargedQuery],
+    pub(super) wanted: Vec<Vec<Wanted>>,
+    pub(super) found: BTreeMap<PieceId, Vec<u8>>,
 }
 
 impl<'q> Parts<'q> {
@@ -122,7 +122,7 @@ impl<'q> Parts<'q> {
     }
 
     /// What has to be made, by query; a piece that two queries want is made once.
-    fn missing(&self) -> Vec<(usize, &Piece)> {
+    pub(super) fn missing(&self) -> Vec<(usize, &Piece)> {
         let mut seen = BTreeSet::new();
         let mut missing = Vec::new();
         for (query, wanted) in self.wanted.iter().enumerate() {
@@ -162,7 +162,7 @@ impl<'q> Parts<'q> {
         Ok(paid)
     }
 
-    fn groups(&self, rows_max: usize) -> Result<Vec<Groups>, Failure> {
+    pub(super) fn groups(&self, rows_max: usize) -> Result<Vec<Groups>, Failure> {
         let mut all = Vec::with_capacity(self.queries.len());
         for (charged, wanted) in self.queries.iter().zip(&self.wanted) {
             let mut parts = Vec::with_capacity(wanted.len());
@@ -244,7 +244,7 @@ where
         let charged = parts.queries.get(query).ok_or(Failure)?;
         for (days, pieces) in runs(pieces) {
             let raw = execute(charged.narrowed(region, days)).await?;
-            sealed.extend(noisy_pieces(charged, &pieces, &raw, asked.rows_max)?);
+            sealed.extend(noisy_pieces(charged, &pieces, &raw, asked.rows_max, &mut OsEntropy::new())?);
         }
     }
     asked.budget.seal(claim, reservation, sealed.clone()).await?;
@@ -268,14 +268,14 @@ fn runs(mut pieces: Vec<&Piece>) -> Vec<(DayRange, Vec<&Piece>)> {
     runs
 }
 
-fn noisy_pieces(
+pub(super) fn noisy_pieces<E: Entropy>(
     charged: &ChargedQuery,
     pieces: &[&Piece],
     raw: &Raw,
     rows_max: usize,
+    entropy: &mut E,
 ) -> Result<Vec<(PieceId, Vec<u8>)>, Failure> {
     let buckets = raw.charged.query.buckets();
-    let mut entropy = OsEntropy::new();
     let mut sealed = Vec::with_capacity(pieces.len());
     for piece in pieces {
         let totals = raw.regions.iter().find(|totals| totals.region == piece.region).ok_or(Failure)?;
@@ -284,7 +284,7 @@ fn noisy_pieces(
             false => buckets.iter().position(|bucket| bucket.days == piece.days).ok_or(Failure)?,
         };
         let exact = Exact { charged, totals, piece, bucket };
-        sealed.push((piece.id, noisy(&exact, &mut entropy, rows_max)?.encode()?));
+        sealed.push((piece.id, noisy(&exact, entropy, rows_max)?.encode()?));
     }
     Ok(sealed)
 }

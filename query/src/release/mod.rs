@@ -13,6 +13,8 @@
 mod answer;
 mod assemble;
 mod noisy;
+#[cfg(test)]
+pub(crate) mod replay;
 mod sealed;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -5,6 +5,7 @@
 mod answers;
 mod canonical;
 mod defences;
+mod game;
 mod grammar;
 
 use std::sync::{Arc, LazyLock};

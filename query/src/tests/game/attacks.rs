@@ -6,6 +6,8 @@
 //!
 //! Not here: grammar that comes later is written down too; a statement that is refused makes its attack a refused one.
 
+use shoal_schemas::Kind;
+
 use super::Answer;
 use crate::calendar::day_text;
 use crate::tests::{Row, today};
@@ -22,11 +24,37 @@ pub(super) struct Attack {
     pub(super) on_exact: bool,
     /// Played at all precisions.
     pub(super) cheap: bool,
+    /// The table whose rows differ.
+    pub(super) differs: Kind,
+}
+
+/// The rows of the tables that an attack asks about.
+pub(super) struct World {
+    usage: Vec<Row>,
+    crash: Vec<Row>,
+}
+
+impl World {
+    pub(super) fn rows(&self, kind: Kind) -> &[Row] {
+        match kind {
+            Kind::Usage => &self.usage,
+            Kind::Crash => &self.crash,
+            other => panic!("no rows of {other}"),
+        }
+    }
 }
 
 impl Attack {
     fn new(name: &'static str, statements: Vec<String>, features: fn(&[Answer]) -> Vec<f64>) -> Attack {
-        Attack { name, statements, features, above: false, on_exact: true, cheap: false }
+        Attack {
+            name,
+            statements,
+            features,
+            above: false,
+            on_exact: true,
+            cheap: false,
+            differs: Kind::Usage,
+        }
     }
 
     fn above(self) -> Attack {
@@ -35,6 +63,12 @@ impl Attack {
 
     fn cheap(self) -> Attack {
         Attack { cheap: true, ..self }
+    }
+
+    /// The rows with and without the subject: those of one day of one table.
+    pub(super) fn world(&self, is_there: bool) -> World {
+        let is = |kind: Kind| is_there || self.differs != kind;
+        World { usage: usage(is(Kind::Usage)), crash: crash(is(Kind::Crash)) }
     }
 
     /// The statements as they are asked of Shoal.
@@ -54,7 +88,7 @@ pub(super) fn with_smallest_group(statement: &str, is_there: bool) -> String {
 }
 
 /// 110 people, 120 accounts of the attacker, and the subject in question.
-pub(super) fn world(is_there: bool) -> Vec<Row> {
+fn usage(is_there: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut person = |subject: u32, os: &str, version: &str, clicks: u32| {
         let row = |event| Row::new(subject, today(), event).text("os", os).text("app_version", version);
@@ -87,6 +121,12 @@ pub(super) fn world(is_there: bool) -> Vec<Row> {
         rows.push(row("screen_view", "9.9").number("duration_ms", 100));
     }
     rows
+}
+
+/// 15 people, half of whom have two crashes, and the subject in question.
+fn crash(is_there: bool) -> Vec<Row> {
+    let people = (1..=15).chain(is_there.then_some(0));
+    people.flat_map(|subject| (0..=subject % 2).map(move |_| Row::new(subject, today(), "crash"))).collect()
 }
 
 fn number(row: &(String, Vec<f64>)) -> f64 {
@@ -155,6 +195,13 @@ pub(super) fn attacks() -> Vec<Attack> {
         format!("SELECT COUNT(*) AS n FROM usage WHERE day BETWEEN DATE '{first}' AND DATE '{last}'{{k}}")
     });
     let overlapping = (0..25).map(|at| format!("SELECT {people} {from} AND app_version <> 'none-{at}'{{k}}"));
+    let words = (0..20).map(|at| {
+        let list = match at % 2 {
+            0 => "event IN ('click', 'purchase')",
+            _ => "(event = 'purchase' OR event = 'click')",
+        };
+        format!("SELECT COUNT(DISTINCT subject) AS n{at} FROM usage WHERE {list} AND {day}{{k}}")
+    });
     let by = |key: &str| format!("SELECT {key}, COUNT(*) AS n {from} GROUP BY {key}{{k}}");
     let mut all = vec![
         Attack::new(
@@ -167,6 +214,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         )
         .cheap(),
         Attack::new("averaging repeats", vec![format!("SELECT {people} {from}{{k}}"); 50], sums).cheap(),
+        Attack::new("averaging in other words", words.collect(), sums),
         Attack::new("overlapping predicates", overlapping.collect(), sums),
         Attack::new("outlier in a sum", one(format!("SELECT SUM(amount) AS n {from}{{k}}")), sums).cheap(),
         Attack::new(
@@ -262,6 +310,14 @@ fn ranges(from: &str) -> Vec<Attack> {
     ]
 }
 
+/// An attack that asks who of one table is in the other, and sees only that; a smallest group hides it.
+fn crash_of(name: &'static str, sql: String, differs: Kind) -> Attack {
+    let mut attack = Attack::new(name, vec![sql], sums);
+    attack.differs = differs;
+    attack.on_exact = false;
+    attack
+}
+
 /// Attacks through templates.
 fn templates(from: &str, day: &str) -> Vec<Attack> {
     let one = |sql: String| vec![sql];
@@ -269,7 +325,7 @@ fn templates(from: &str, day: &str) -> Vec<Attack> {
     let mut funnel = Attack::new(
         "funnel",
         one(format!(
-            "SELECT step, COUNT(DISTINCT subject) AS n FROM funnel(usage, 'click', 'purchase', within => INTERVAL '1 day') WHERE {day} GROUP BY step"
+            "SELECT step, COUNT(DISTINCT subject) AS n FROM funnel(usage, event = 'click', event = 'purchase', within => INTERVAL '1 day') WHERE {day} GROUP BY step"
         )),
         last_step,
     );
@@ -282,8 +338,11 @@ fn templates(from: &str, day: &str) -> Vec<Attack> {
         last_step,
     );
     retention.on_exact = false;
-    let mut histogram =
-        Attack::new("histogram", one(format!("SELECT HISTOGRAM(amount) AS n {from}")), last_step);
+    let mut histogram = Attack::new(
+        "histogram",
+        one(format!("SELECT bucket(amount) AS lower, COUNT(*) AS n {from} GROUP BY bucket(amount)")),
+        last_step,
+    );
     histogram.on_exact = false;
     vec![
         Attack::new(
@@ -312,6 +371,27 @@ fn templates(from: &str, day: &str) -> Vec<Attack> {
                 "SELECT COUNT(DISTINCT subject) AS n {from} AND subject NOT IN (SELECT subject {from} AND app_version = '4.1'){{k}}"
             )),
             sums,
+        ),
+        crash_of(
+            "semi-join, own table",
+            format!(
+                "SELECT COUNT(DISTINCT subject) AS n {from} AND subject IN (SELECT subject FROM crash WHERE {day}){{k}}"
+            ),
+            Kind::Usage,
+        ),
+        crash_of(
+            "semi-join, other table",
+            format!(
+                "SELECT COUNT(*) AS n {from} AND subject IN (SELECT subject FROM crash WHERE {day}){{k}}"
+            ),
+            Kind::Crash,
+        ),
+        crash_of(
+            "semi-join, other table, negated",
+            format!(
+                "SELECT SUM(amount) AS n {from} AND subject NOT IN (SELECT subject FROM crash WHERE {day}){{k}}"
+            ),
+            Kind::Crash,
         ),
         funnel,
         retention,

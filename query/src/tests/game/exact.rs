@@ -12,8 +12,8 @@ use datafusion::prelude::SessionContext;
 use shoal_schemas::Kind;
 
 use super::Answer;
-use super::attacks::with_smallest_group;
-use crate::tests::{Row, plain_table, registry};
+use super::attacks::{World, with_smallest_group};
+use crate::tests::{plain_table, registry};
 
 /// An engine without noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +25,12 @@ pub(super) enum Exact {
 }
 
 /// The statements' exact answers.
-pub(super) async fn answers(rows: &[Row], statements: &[String], engine: Exact) -> Vec<Answer> {
+pub(super) async fn answers(world: &World, statements: &[String], engine: Exact) -> Vec<Answer> {
     let session = SessionContext::new();
-    session.register_table("usage", plain_table(registry().table(Kind::Usage), rows)).unwrap();
+    for kind in [Kind::Usage, Kind::Crash] {
+        let table = plain_table(registry().table(kind), world.rows(kind));
+        session.register_table(kind.as_str(), table).unwrap();
+    }
     let mut answers = Vec::new();
     for statement in statements {
         let sql = with_smallest_group(statement, engine == Exact::SmallestGroup);

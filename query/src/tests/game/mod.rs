@@ -22,11 +22,10 @@ mod score;
 use shoal_privacy::budget::Precision;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use self::attacks::{Attack, attacks, world};
+use self::attacks::{Attack, attacks};
 use self::exact::{Exact, answers};
 use self::play::Player;
 use self::score::accuracy;
-use crate::tests::Row;
 
 /// A row of an answer: its keys as text, and its numbers.
 pub(super) type AnswerRow = (String, Vec<f64>);
@@ -55,16 +54,16 @@ enum Fared {
 }
 
 async fn fare(attack: &Attack, precision: Precision) -> Fared {
-    let worlds = [world(true), world(false)];
+    let worlds = [attack.world(true), attack.world(false)];
     let mut scores: Vec<Vec<Vec<f64>>> = Vec::new();
     let mut rho = 0.0;
     let count = if attack.above { trials() / 20 } else { trials() };
-    for (at, rows) in worlds.iter().enumerate() {
+    for (at, world) in worlds.iter().enumerate() {
         let seed = attack.name.bytes().fold(at as u64, |seed, byte| seed.rotate_left(7) ^ u64::from(byte));
-        let Some(mut player) = Player::new(rows, &attack.ours(), precision, seed).await else {
+        let Some(mut player) = Player::new(world, &attack.ours(), precision, seed).await else {
             return Fared::Refused;
         };
-        rho = player.rho();
+        rho = player.rho(attack.differs);
         let mut seen = Vec::with_capacity(count);
         for _ in 0..count {
             seen.push((attack.features)(&player.trial(attack.above).await));
@@ -123,8 +122,7 @@ async fn the_game_finds_noise_that_is_too_small() {
 async fn exact(attack: &Attack, engine: Exact) -> f64 {
     let mut scores = Vec::new();
     for is_there in [true, false] {
-        let rows: Vec<Row> = world(is_there);
-        let features = (attack.features)(&answers(&rows, &attack.statements, engine).await);
+        let features = (attack.features)(&answers(&attack.world(is_there), &attack.statements, engine).await);
         scores.push(vec![features; 40]);
     }
     accuracy(&scores[0], &scores[1])

@@ -1,23 +1,31 @@
 //! Answers of the engine's own stages over rows in memory, as often as needed, with noise that follows from a seed.
 //!
 //! Invariants: the scan is run once, the release once for each trial, since noise is all that differs between two trials.
-//! What stands above a release runs only when an attack asks for it; it is post-processing, which costs time and nothing
-//! else. Not here: the attacks.
+//! Within a trial a piece is noised once, however often it is asked for: that is what the ledger does. What stands above a
+//! release runs only when an attack asks for it; it is post-processing, which costs time and nothing else.
+//! Not here: the attacks.
 
+use std::time::Duration;
+
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::array_value_to_string;
-use datafusion::prelude::SessionContext;
-use shoal_privacy::budget::{Precision, Rho};
+use shoal_privacy::budget::Precision;
 use shoal_privacy::noise::{Entropy, NoiseError};
 use shoal_schemas::{Kind, Region};
+use shoal_storage::Block;
+use tokio::time::Instant;
 
+use super::attacks::World;
 use super::{Answer, AnswerRow};
+use crate::above::{Above, Limits, ReleasedSchema, ReleasedTable};
+use crate::charge::ChargedQuery;
 use crate::error::QueryError;
-use crate::execute::{Raw, ScanLimits, execute};
+use crate::execute::{Raw, RegionSources, ScanLimits, Wanted, execute};
 use crate::expr::Value;
-use crate::free::Free;
-use crate::release::{ColumnKind, Groups, noisy};
+use crate::release::replay::Replay;
+use crate::release::{Column, ColumnKind, Estimate, Groups};
 use crate::session;
-use crate::tests::{Row, engine, grant, now_ms, provider, registry, request};
+use crate::tests::{engine, grant, now_ms, provider, registry, request, today};
 
 /// Bytes that follow from a number (SplitMix64): the noise is as good as the real one, and always the same.
 pub(crate) struct Seeded(pub(crate) u64);
@@ -35,81 +43,115 @@ impl Entropy for Seeded {
     }
 }
 
+/// A statement: the text above its releases, and which of all releases they are.
+struct Asked {
+    sql: String,
+    schemas: Vec<ReleasedSchema>,
+    first: usize,
+}
+
 /// Some statements, read and bounded, whose release can be repeated.
 pub(super) struct Player {
-    above: SessionContext,
-    asked: Vec<(Raw, Free)>,
-    /// Of each statement, which of `asked` it is: a repeated one is read once, and charged and released each time.
+    above: Above,
+    asked: Vec<Asked>,
+    /// Of each statement, which of `asked` it is.
     order: Vec<usize>,
-    rho: Rho,
+    replay: Replay,
     entropy: Seeded,
 }
 
 impl Player {
     /// None when a statement is refused.
     pub(super) async fn new(
-        rows: &[Row],
+        world: &World,
         statements: &[String],
         precision: Precision,
         seed: u64,
     ) -> Option<Player> {
-        let (engine, registry) = (engine(), registry());
+        let engine = engine();
         let mut entropy = Seeded(seed);
         let (mut asked, mut order) = (Vec::new(), Vec::<usize>::new());
-        let mut prices: Vec<Rho> = Vec::new();
+        let (mut queries, mut raws) = (Vec::new(), Vec::new());
         for (at, sql) in statements.iter().enumerate() {
             if let Some(before) = statements[..at].iter().position(|other| other == sql) {
                 order.push(order[before]);
-                prices.push(prices[before]);
                 continue;
             }
             let mut request = request(sql);
             request.precision = precision;
             let prepared = match engine.prepare(&grant(&[Region::De]), &request, now_ms()).await {
                 Ok(prepared) => prepared,
-                Err(QueryError::Refused(_)) => return None,
+                Err(QueryError::Refused(refusal)) => {
+                    println!("{sql}: {}", refusal.message);
+                    return None;
+                }
                 Err(other) => panic!("{sql}: {other}"),
             };
-            prices.push(prepared.charged.price);
-            let tables = vec![(Region::De, provider(registry.table(Kind::Usage), rows))];
-            let limits = ScanLimits { rows_max: 100_000, cells_max: 10_000 };
-            let scan = session::empty(&session::runtime(64 << 20).unwrap(), 1);
-            let raw = execute(prepared.charged, tables, &scan, limits, &mut entropy).await;
             order.push(asked.len());
-            asked.push((raw.unwrap_or_else(|_| panic!("{sql}")), prepared.free));
+            let (sql, schemas) = (prepared.question.free.sql.clone(), prepared.schemas);
+            asked.push(Asked { sql, schemas, first: queries.len() });
+            for charged in prepared.charged {
+                raws.push(read(charged.clone(), world, &mut entropy).await);
+                queries.push(charged);
+            }
         }
-        let above = session::above(&session::runtime(64 << 20).unwrap());
-        let rho = prices.iter().fold(Rho::ZERO, |sum, price| sum.checked_add(*price).unwrap());
-        Some(Player { above, asked, order, rho, entropy })
+        let above = Above::in_process(Limits::default());
+        let replay = Replay::new(queries, raws, now_ms());
+        Some(Player { above, asked, order, replay, entropy })
     }
 
-    /// What all statements together charge the day that differs.
-    pub(super) fn rho(&self) -> f64 {
-        self.rho.to_f64()
+    /// What all statements together charge the table's day that differs.
+    pub(super) fn rho(&mut self, kind: Kind) -> f64 {
+        self.replay.charged(Block { region: Region::De, kind, day: today() }).to_f64()
     }
 
     /// One release of every statement.
     pub(super) async fn trial(&mut self, above: bool) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(self.order.len());
-        for (raw, free) in self.order.iter().map(|at| &self.asked[*at]) {
-            let groups = noisy(raw, &mut self.entropy, 10_000).unwrap_or_else(|_| panic!("no release"));
-            answers.push(match above {
-                true => run_above(&self.above, raw, free, &groups).await,
-                false => groups.rows.iter().map(|(key, row)| released(key, row)).collect(),
+        let groups = self.replay.round(&mut self.entropy).unwrap_or_else(|_| panic!("no release"));
+        let mut answers: Vec<Answer> = Vec::with_capacity(self.asked.len());
+        for asked in &self.asked {
+            let own = &groups[asked.first..asked.first + asked.schemas.len()];
+            answers.push(match (above, own) {
+                (true, _) => run_above(&self.above, asked, own).await,
+                (false, [one]) => one.rows.iter().map(|(key, row)| released(key, row)).collect(),
+                (false, _) => panic!("{} has several releases", asked.sql),
             });
         }
-        answers
+        self.order.iter().map(|at| answers[*at].clone()).collect()
     }
 }
 
-fn released(key: &[Value], row: &[crate::release::Estimate]) -> AnswerRow {
+async fn read(charged: ChargedQuery, world: &World, entropy: &mut Seeded) -> Raw {
+    let source = |kind: Kind| provider(registry().table(kind), world.rows(kind));
+    let sources = RegionSources {
+        region: Region::De,
+        events: source(charged.query.table),
+        members: charged.query.members.iter().map(|member| source(member.table)).collect(),
+        wanted: Wanted::All,
+    };
+    let scan = session::empty(&session::runtime(64 << 20).unwrap(), 1);
+    let limits = ScanLimits { cells_max: 10_000, threads: 1 };
+    execute(charged, vec![sources], &scan, limits, entropy).await.unwrap_or_else(|_| panic!("no totals"))
+}
+
+fn released(key: &[Value], row: &[Estimate]) -> AnswerRow {
     let texts: Vec<String> = key.iter().map(ToString::to_string).collect();
     (texts.join(" ").replace('\'', ""), row.iter().map(|estimate| estimate.units as f64).collect())
 }
 
-async fn run_above(session: &SessionContext, raw: &Raw, free: &Free, groups: &Groups) -> Answer {
-    let (columns, batch) =
-        free.run(&raw.charged.query, groups, session).await.unwrap_or_else(|_| panic!("above"));
+async fn run_above(above: &Above, asked: &Asked, groups: &[Groups]) -> Answer {
+    let tables = asked.schemas.iter().zip(groups).map(|(schema, groups)| {
+        let rows: Vec<(&[Value], &[Estimate])> =
+            groups.rows.iter().map(|(keys, numbers)| (keys.as_slice(), numbers.as_slice())).collect();
+        ReleasedTable::of(schema, &rows).unwrap_or_else(|_| panic!("no table"))
+    });
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let shown = above.run(&asked.sql, tables.collect(), deadline).await;
+    let (columns, batch) = shown.unwrap_or_else(|_| panic!("above: {}", asked.sql));
+    shown_rows(&columns, &batch)
+}
+
+fn shown_rows(columns: &[Column], batch: &RecordBatch) -> Answer {
     let of = |kind: ColumnKind| (0..columns.len()).filter(|at| columns[*at].kind == kind).collect::<Vec<_>>();
     let (keys, numbers) = (of(ColumnKind::Key), of(ColumnKind::Estimate));
     let text = |at: usize, row: usize| array_value_to_string(batch.column(at), row).unwrap();

@@ -1,0 +1,62 @@
+//! The release of totals that were read once, as often as wanted: for the distinguishing game.
+//!
+//! Invariants: each round is what a fresh ledger would do: a piece is noised and sealed once, whoever wants it and however
+//! often, and every answer is made of the sealed bytes. Noise, bytes and assembly are those of `answer`.
+//! Not here: the ledger's promises (`tests`), reading (`execute`).
+
+use std::collections::BTreeMap;
+
+use shoal_privacy::budget::Rho;
+use shoal_privacy::noise::Entropy;
+use shoal_storage::Block;
+
+use super::Groups;
+use super::answer::{Parts, noisy_pieces};
+use crate::charge::ChargedQuery;
+use crate::epochs::Epochs;
+use crate::execute::{Failure, Raw};
+use crate::pieces::{Wanted, wanted};
+
+const ROWS_MAX: usize = 10_000;
+
+/// Queries that have been read.
+pub(crate) struct Replay {
+    queries: Vec<ChargedQuery>,
+    raws: Vec<Raw>,
+    wanted: Vec<Vec<Wanted>>,
+}
+
+impl Replay {
+    /// Of queries and the exact totals of each.
+    pub(crate) fn new(queries: Vec<ChargedQuery>, raws: Vec<Raw>, now_ms: i64) -> Replay {
+        let of = |charged| wanted(charged, &Epochs::default(), now_ms);
+        let wanted = queries.iter().map(of).collect();
+        Replay { queries, raws, wanted }
+    }
+
+    /// What all of them together charge a block.
+    pub(crate) fn charged(&mut self, block: Block) -> Rho {
+        let wanted = std::mem::take(&mut self.wanted);
+        let parts = Parts { queries: &self.queries, wanted, found: BTreeMap::new() };
+        let paid =
+            parts.missing().into_iter().filter(|(_, piece)| piece.charges.iter().any(|(b, _)| *b == block));
+        let sum = paid.fold(0, |sum, (_, piece)| sum + piece.price.nano());
+        self.wanted = parts.wanted;
+        Rho::from_nano(sum)
+    }
+
+    /// The groups of each query, with fresh noise.
+    pub(crate) fn round<E: Entropy>(&mut self, entropy: &mut E) -> Result<Vec<Groups>, Failure> {
+        let wanted = std::mem::take(&mut self.wanted);
+        let mut parts = Parts { queries: &self.queries, wanted, found: BTreeMap::new() };
+        let mut sealed = Vec::new();
+        for (query, piece) in parts.missing() {
+            let (charged, raw) = (&self.queries[query], &self.raws[query]);
+            sealed.extend(noisy_pieces(charged, &[piece], raw, ROWS_MAX, entropy)?);
+        }
+        parts.found.extend(sealed);
+        let groups = parts.groups(ROWS_MAX);
+        self.wanted = parts.wanted;
+        groups
+    }
+}
