@@ -174,10 +174,11 @@ impl<'a> Split<'a> {
         {
             return self.private(select, order, source);
         }
+        let instead = self.instead_of_join(select);
         for TableWithJoins { relation, joins } in &mut select.from {
-            self.relation(relation)?;
+            self.relation(relation, &instead)?;
             for join in joins {
-                self.relation(&mut join.relation)?;
+                self.relation(&mut join.relation, &instead)?;
                 self.constraint(&mut join.join_operator)?;
             }
         }
@@ -256,14 +257,12 @@ impl<'a> Split<'a> {
         }
     }
 
-    /// A relation of a SELECT over released rows.
-    fn relation(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {
+    /// A relation of a SELECT over released rows. `instead`: what to write when it is none.
+    fn relation(&mut self, factor: &mut TableFactor, instead: &str) -> Result<(), QueryError> {
         if self.is_protected(factor) {
             let message = "Events and subjects cannot be joined. Aggregate each side first and join what is released; \
                 for the subjects of another table use `subject IN (..)`.";
-            let suggestion = "WITH a AS (SELECT day, COUNT(*) AS n FROM usage GROUP BY day), b AS (SELECT day, COUNT(*) AS n \
-                FROM crash GROUP BY day) SELECT a.day, a.n AS events, b.n AS crashes FROM a JOIN b ON a.day = b.day";
-            return Err(Refusal::new(Rule::Table, factor.span(), message, suggestion).into());
+            return Err(Refusal::new(Rule::Table, factor.span(), message, instead).into());
         }
         let span = factor.span();
         match factor {
@@ -294,9 +293,9 @@ impl<'a> Split<'a> {
             }
             TableFactor::NestedJoin { table_with_joins, .. } => {
                 let TableWithJoins { relation, joins } = table_with_joins.as_mut();
-                self.relation(relation)?;
+                self.relation(relation, instead)?;
                 for join in joins {
-                    self.relation(&mut join.relation)?;
+                    self.relation(&mut join.relation, instead)?;
                     self.constraint(&mut join.join_operator)?;
                 }
                 Ok(())
