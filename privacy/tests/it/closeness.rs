@@ -7,7 +7,7 @@
 //! that Google's tests use): with 20,000 runs it is 3.9 standard errors or more from both, so one comparison is wrong by
 //! chance less than once in 10^4, and never with the seeds given here.
 
-use shoal_privacy::bound::{Clamp, Contributions, Limits, bound_days};
+use shoal_privacy::bound::{Bounder, Clamp, Limits};
 use shoal_privacy::budget::{Rho, variance};
 use shoal_privacy::noise::DiscreteGaussian;
 use statrs::distribution::{ContinuousCDF, Normal};
@@ -37,15 +37,14 @@ fn runs(mechanism: &Mechanism, subjects: u8, seed: u64) -> Vec<f64> {
     let (claimed, real) = (limits(mechanism.claimed), limits(mechanism.real));
     let squared = claimed.days_sensitivity(Some(0)).unwrap();
     let noise = DiscreteGaussian::new(variance(squared, Rho::from_nano(RHO_NANO)).unwrap());
-    let mut events = Contributions::new(1);
-    for subject in 0..subjects {
-        for key in 0..mechanism.keys {
-            events.push(20_000, [subject; 16], key, &[1_000]).unwrap();
-        }
-    }
     let mut entropy = Seeded::new(seed);
     let total = |entropy: &mut Seeded| -> f64 {
-        let totals = bound_days(&events, &real, entropy).unwrap();
+        let mut bounder = Bounder::new(&real, entropy).unwrap();
+        for subject in 0..subjects {
+            (0..mechanism.keys).for_each(|key| bounder.take(key, &[1_000]).unwrap());
+            bounder.close(Some(20_000), &[subject; 16]).unwrap();
+        }
+        let totals = bounder.finish();
         // Where nothing is left, there is noise too.
         let exact = |key| totals.get(Some(20_000), key).map_or(0, |cell| cell.sums[0]);
         (0..mechanism.keys).map(|key| noise.add(exact(key), entropy).unwrap() as f64).sum()
