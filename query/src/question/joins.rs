@@ -23,7 +23,9 @@ impl Split<'_> {
         }
         let conditions = select.from.iter().flat_map(|from| &from.joins);
         let text = conditions.map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let Some(first) = kinds.first().filter(|_| text.contains("subject")) else { return BY_DAY.to_owned() };
+        let Some(first) = kinds.first().filter(|_| text.contains("subject")) else {
+            return BY_DAY.to_owned();
+        };
         if let Some(other) = kinds.iter().find(|kind| *kind != first) {
             return format!(
                 "SELECT COUNT(DISTINCT subject) AS people FROM {first} WHERE subject IN (SELECT subject FROM {other})"

@@ -6,6 +6,7 @@ mod answers;
 mod defences;
 mod canonical;
 mod grammar;
+mod shapes;
 
 use std::sync::{Arc, LazyLock};
 
