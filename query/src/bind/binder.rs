@@ -231,6 +231,14 @@ impl Binder<'_> {
             let is_plain = matches!(item, Scalar::Column { .. });
             linf = if is_plain { day } else { linf.min(day) };
         }
+        // Of c times a number, c times what one subject's day has of it.
+        if let Scalar::Arithmetic(Arithmetic::Multiply, left, right) = &item
+            && let (Scalar::Value(Value::Number(by, _)), of) | (of, Scalar::Value(Value::Number(by, _))) =
+                (left.as_ref(), right.as_ref())
+        {
+            let of = self.sum(of.clone(), filter.clone());
+            linf = of.map_or(linf, |of| linf.min(of.linf.saturating_mul(by.unsigned_abs())));
+        }
         let (unit, scale) = (self.unit(&item), scale_of(&item));
         Ok(Aggregate { op: AggregateOp::Sum(item), filter, linf: linf.max(1), unit, scale })
     }

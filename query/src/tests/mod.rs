@@ -7,6 +7,7 @@ mod canonical;
 mod defences;
 mod game;
 mod grammar;
+mod shapes;
 
 use std::sync::{Arc, LazyLock};
 

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, JoinConstraint, JoinType, LogicalPlan, lit}
 
 use super::{Noise, Noisy, Relation, Replication};
 use crate::above::refuse::{Stop, stop};
+use crate::above::slot::Slot;
 use crate::error::Rule;
 
 /// Whether an expression has a subquery in it.
@@ -133,7 +134,7 @@ impl Replication<'_> {
         }
         let inner = inner?;
         let Some(Some(noise)) = inner.noise.first().cloned() else { return Ok(None) };
-        if !is_one_row(&subquery.subquery) {
+        if !self.is_one_row(&subquery.subquery) {
             return Err(stop(
                 Rule::Expression,
                 "A subquery in SELECT must give one row.",
@@ -167,23 +168,27 @@ impl Replication<'_> {
         input.subqueries.push((column.clone(), noise));
         Ok(Some(column))
     }
-}
 
-/// Whether a plan gives one row at the most.
-fn is_one_row(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
-        LogicalPlan::Limit(limit) => {
-            let one = |fetch: &Expr| {
-                matches!(fetch, Expr::Literal(datafusion::common::ScalarValue::Int64(Some(1)), _))
-            };
-            limit.fetch.as_deref().is_some_and(one) || is_one_row(&limit.input)
+    /// Whether a plan gives one row at the most.
+    fn is_one_row(&self, plan: &LogicalPlan) -> bool {
+        match plan {
+            LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+            LogicalPlan::Limit(limit) => {
+                let one = |fetch: &Expr| {
+                    matches!(fetch, Expr::Literal(datafusion::common::ScalarValue::Int64(Some(1)), _))
+                };
+                limit.fetch.as_deref().is_some_and(one) || self.is_one_row(&limit.input)
+            }
+            LogicalPlan::EmptyRelation(_) => true,
+            // A release without a key is one group.
+            LogicalPlan::TableScan(scan) => Slot::of(scan)
+                .and_then(|slot| self.releases.get(slot.at))
+                .is_some_and(|release| release.keys.is_empty()),
+            LogicalPlan::Projection(projection) => self.is_one_row(&projection.input),
+            LogicalPlan::Filter(filter) => self.is_one_row(&filter.input),
+            LogicalPlan::Sort(sort) => self.is_one_row(&sort.input),
+            LogicalPlan::SubqueryAlias(alias) => self.is_one_row(&alias.input),
+            _ => false,
         }
-        LogicalPlan::EmptyRelation(_) => true,
-        LogicalPlan::Projection(projection) => is_one_row(&projection.input),
-        LogicalPlan::Filter(filter) => is_one_row(&filter.input),
-        LogicalPlan::Sort(sort) => is_one_row(&sort.input),
-        LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
-        _ => false,
     }
 }
