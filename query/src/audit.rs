@@ -14,7 +14,7 @@
 //! Not here: the chain's form (`shoal-privacy`, `chain.rs`) and its files (`shoal-storage`, `chain.rs`).
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use shoal_privacy::scrub::Scrubber;
@@ -119,10 +119,21 @@ impl Audit {
     }
 }
 
-/// Without what identifies a person: a literal by itself first, because what stands around it may hide its form.
+/// Without what identifies a person, as the text may be kept; nothing is kept when the patterns do not hold.
+pub(crate) fn without_identifiers(text: &str) -> String {
+    static SCRUBBER: OnceLock<Option<Scrubber>> = OnceLock::new();
+    let scrubber = SCRUBBER.get_or_init(|| Scrubber::embedded().ok());
+    scrubber.as_ref().map(|scrubber| scrubbed(scrubber, text)).unwrap_or_default()
+}
+
+/// Without what identifies a person: a literal by itself first, and its parts between the signs of LIKE, because what stands
+/// around it may hide its form.
 fn scrubbed(scrubber: &scrub::Scrubber, text: &str) -> String {
-    let parts: Vec<_> = text.split('\'').map(|part| scrubber.scrub(part)).collect();
-    let joined = parts.join("'");
+    let literal = |part: &str| {
+        let whole = scrubber.scrub(part);
+        whole.split('%').map(|part| scrubber.scrub(part)).collect::<Vec<_>>().join("%")
+    };
+    let joined = text.split('\'').map(literal).collect::<Vec<_>>().join("'");
     joined.split('\n').map(|line| scrubber.scrub(line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 

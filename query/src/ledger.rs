@@ -5,7 +5,7 @@
 //! blocking call's among them, so an asker that goes away leaves nobody waiting. What blocks have left is public.
 //! Not here: the file (`shoal-storage`), prices (`charge`), the order of look-up, reservation and seal (`release/answer.rs`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -16,6 +16,7 @@ use shoal_storage::{
 };
 use tokio::sync::Notify;
 
+use crate::audit::without_identifiers;
 use crate::calendar::day_text;
 use crate::epochs::{Epoch, Epochs};
 use crate::error::{Refusal, Rule};
@@ -118,7 +119,7 @@ impl Budget {
         now_ms: i64,
     ) -> Result<Payment, Failure> {
         let order = Order {
-            pieces: pieces.iter().map(|piece| order(piece)).collect(),
+            pieces: orders(pieces),
             caps: SpendingCaps {
                 pools: self.epochs.pools(self.cap).into_iter().map(Rho::nano).collect(),
                 block: self.cap.nano(),
@@ -189,13 +190,25 @@ impl Budget {
     }
 }
 
-fn order(piece: &Piece) -> PieceOrder {
+/// Everybody sees what was paid, so the text is kept without what identifies a person.
+fn orders(pieces: &[&Piece]) -> Vec<PieceOrder> {
+    // Pieces of one question have few texts.
+    let mut clean: HashMap<&str, String> = HashMap::new();
+    let mut orders = Vec::with_capacity(pieces.len());
+    for &piece in pieces {
+        let text = clean.entry(&piece.text).or_insert_with(|| without_identifiers(&piece.text));
+        orders.push(order(piece, text.clone()));
+    }
+    orders
+}
+
+fn order(piece: &Piece, text: String) -> PieceOrder {
     let charge = |(block, epoch): &(Block, Epoch)| Charge {
         block: *block,
         pool: epoch.pool,
         nano: piece.price.nano(),
     };
-    PieceOrder { id: piece.id, text: piece.text.clone(), charges: piece.charges.iter().map(charge).collect() }
+    PieceOrder { id: piece.id, text, charges: piece.charges.iter().map(charge).collect() }
 }
 
 /// Runs a blocking call of the ledger. Its error is for the operator's log: it names a file, never a row.

@@ -170,5 +170,15 @@ fn a_question_is_checked_before_it_is_asked() {
         assert_eq!(answer.status, 422, "{wrong}");
         assert!(answer.header("x-query-id").is_some());
     }
-    assert_eq!(ask(&world, &json!({"sql": SQL, "sd_max": 31.5, "dry_run": true})).status, 200);
+    let sql = format!("{SQL} WHERE day = DATE '{TODAY}' AND region = 'DE'");
+    let exact =
+        |sd_max: f64| ask(&world, &json!({"sql": sql, "sd_max": sd_max, "dry_run": true})).expect(200).json();
+    assert_eq!(exact(31.5)["cost"]["blocks_charged"], 1);
+    assert_ne!(
+        exact(31.5)["cost"]["rho_per_block"],
+        exact(63.0)["cost"]["rho_per_block"],
+        "half as exact costs less"
+    );
+    let sd = ask(&world, &json!({"sql": sql, "sd_max": 31.5})).expect(200).json()["rows"][0]["n_sd"].as_f64();
+    assert!(sd.is_some_and(|sd| sd > 25.0 && sd <= 31.5), "{sd:?}");
 }
