@@ -153,6 +153,18 @@ fn questions() -> Vec<Question> {
     all
 }
 
+/// What an answer shows, without the questions that the budget was spent on: they are the asker's words.
+fn shown(answer: &Answer) -> String {
+    let Ok(mut json) = serde_json::from_slice::<Value>(&answer.body) else { return answer.text() };
+    let blocks = json.get_mut("blocks").and_then(Value::as_array_mut);
+    for block in blocks.into_iter().flatten() {
+        for spent in block["spent_by"].as_array_mut().into_iter().flatten() {
+            spent["query"] = Value::Null;
+        }
+    }
+    json.to_string()
+}
+
 #[test]
 fn the_list_has_every_class() {
     let attacks = attacks();
@@ -177,7 +189,7 @@ fn two_worlds_that_differ_in_one_subject_answer_alike() {
         let mut blame = |what: String| {
             unlike.push(format!("{}, {}: {:.200}: {what}", question.class, question.name, question.text));
         };
-        if with.text().contains(MARK) && !question.text.contains(MARK) {
+        if shown(with).contains(MARK) && !question.text.contains(MARK) {
             blame(format!("shows what one person did: {}", with.text()));
         }
         match compare(with, without, question.dry_run) {
