@@ -25,6 +25,9 @@ use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonVa
 
 /// Most days of activity that a value of a subject's row counts.
 const DAYS_COUNTED_MAX: u64 = 31;
+const FUNNEL: &str = "SELECT step, COUNT(DISTINCT subject) AS people FROM funnel(usage, 'app_open', event = 'login' AND \
+    result = 'ok', event = 'purchase' AND result = 'ok', within => INTERVAL '7 days') WHERE day >= current_date - 28 \
+    GROUP BY step ORDER BY step";
 const WORKS: &str =
     "SELECT AVG(n) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS people";
 
@@ -67,6 +70,11 @@ impl Values<'_> {
                     let (min, max) = (i64::from(self.days.first), i64::from(self.days.last));
                     let op = made(Scalar::Part(Part::DayNumber));
                     return Ok(PersonValue { op, filter: own, scale: 0, min, max });
+                }
+                // Who takes the first time of an event for each subject compares it with that of the next event.
+                if matches!(arg, Expr::Identifier(name) if plain_name(name) == "time") {
+                    let message = "Times of single events do not leave a subject's events; steps in order are a funnel.";
+                    return Err(Refusal::new(Rule::Aggregate, function.span(), message, FUNNEL));
                 }
                 let Some((min, max)) = self.events.interval(&item) else {
                     let message =

@@ -12,7 +12,7 @@ fn starts(days: i32, is_one: impl Fn(u32) -> bool) -> Vec<f64> {
 
 /// The quantile is within a step of the grid, some per cent, and the noise in ranks.
 #[track_caller]
-fn quantile(answer: &Answer, row: usize, column: &str, sorted: &[f64], q: f64, ranks: f64) {
+fn quantile(answer: &Answer, row: usize, column: &str, sorted: &[f64], (q, ranks): (f64, f64)) {
     let x = answer.number(row, column);
     let at = |q: f64| sorted[((sorted.len() - 1) as f64 * q.clamp(0.0, 1.0)) as usize];
     let (low, high) = (at(q - ranks) * 0.9 - 10.0, at(q + ranks) * 1.1 + 10.0);
@@ -34,20 +34,20 @@ async fn quantiles_of_one_day_and_of_several() {
     let answer = asked(&one).await;
     let truth = starts(1, |_| true);
     for (column, q) in [("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p95", 0.95)] {
-        quantile(&answer, 0, column, &truth, q, 0.08);
+        quantile(&answer, 0, column, &truth, (q, 0.08));
     }
     let answer = asked(&one.replace("day = current_date", "day > current_date - 7")).await;
     let truth = starts(7, |_| true);
     // The noise of a week's tree is a twentieth of its values: p95 may be anything above.
     for (column, q) in [("p25", 0.25), ("p50", 0.5), ("p75", 0.75)] {
-        quantile(&answer, 0, column, &truth, q, 0.1);
+        quantile(&answer, 0, column, &truth, (q, 0.1));
     }
     let answer = asked(&format!(
         "SELECT day, MEDIAN(duration_ms) AS p50 {over} AND day > current_date - 3 GROUP BY day ORDER BY day"
     ))
     .await;
     assert_eq!(answer.rows().len(), 3);
-    quantile(&answer, 2, "p50", &starts(1, |_| true), 0.5, 0.08);
+    quantile(&answer, 2, "p50", &starts(1, |_| true), (0.5, 0.08));
 }
 
 #[tokio::test]
@@ -56,8 +56,14 @@ async fn quantiles_by_a_key_and_with_a_filter() {
         FROM performance WHERE event = 'app_start' AND day = current_date GROUP BY os ORDER BY os";
     let answer = asked(sql).await;
     let row = answer.at("os", "android");
-    quantile(&answer, row, "p50", &starts(1, |s| os(s) == "android"), 0.5, 0.15);
-    quantile(&answer, row, "new", &starts(1, |s| os(s) == "android" && version(s) == Some("4.2")), 0.5, 0.2);
+    quantile(&answer, row, "p50", &starts(1, |s| os(s) == "android"), (0.5, 0.15));
+    quantile(
+        &answer,
+        row,
+        "new",
+        &starts(1, |s| os(s) == "android" && version(s) == Some("4.2")),
+        (0.5, 0.2),
+    );
     // Nobody has linux: a number that says nothing, and says so.
     let row = answer.at("os", "linux");
     let (low, high) = (answer.number(row, "p50_low"), answer.number(row, "p50_high"));
