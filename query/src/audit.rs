@@ -127,14 +127,27 @@ pub(crate) fn without_identifiers(text: &str) -> String {
 }
 
 /// Without what identifies a person: a literal by itself first, and its parts between the signs of LIKE, because what stands
-/// around it may hide its form.
+/// around it may hide its form. A literal of many digits that is no time may be a number that no pattern knows (a
+/// device's, an account's) and is not kept at all.
 fn scrubbed(scrubber: &scrub::Scrubber, text: &str) -> String {
-    let literal = |part: &str| {
+    let literal = |(at, part): (usize, &str)| {
+        if at % 2 == 1 && is_numbered(part) {
+            return "..".to_owned();
+        }
         let whole = scrubber.scrub(part);
         whole.split('%').map(|part| scrubber.scrub(part)).collect::<Vec<_>>().join("%")
     };
-    let joined = text.split('\'').map(literal).collect::<Vec<_>>().join("'");
+    let joined = text.split('\'').enumerate().map(literal).collect::<Vec<_>>().join("'");
     joined.split('\n').map(|line| scrubber.scrub(line).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a literal has so many digits that it may number one person or device, and is no day or time.
+fn is_numbered(literal: &str) -> bool {
+    let digits = literal.bytes().filter(u8::is_ascii_digit).count();
+    let is_time = literal.len() <= 25
+        && literal.bytes().all(|b| b.is_ascii_digit() || b"-: TZ+.".contains(&b))
+        && literal.bytes().nth(4) == Some(b'-');
+    digits >= 5 && !is_time
 }
 
 /// Where the numbers of an answer come from.

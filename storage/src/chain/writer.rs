@@ -52,7 +52,7 @@ impl Writer {
         let from = files.iter().rposition(|file| file.first <= head.count.max(1)).unwrap_or(0);
         let scanned = scan(&place, &files, from, &head, &mut |_| {})?;
         let cut_bytes = cut(&place, &scanned, &head)?;
-        let last = files.last().map(|file| append_to(file)).transpose()?;
+        let last = files.last().map(append_to).transpose()?;
         let mut writer = Writer {
             place,
             head: file,
