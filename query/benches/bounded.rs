@@ -20,7 +20,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryRequest, Role};
 use shoal_schemas::{Kind, Programme, Region, Registry, columns};
-use shoal_storage::{Part, Store, Table};
+use shoal_storage::{BudgetLedger, Part, Store, Table};
 
 const DAY_MS: i64 = 86_400_000;
 /// 2026-11-22.
@@ -151,7 +151,11 @@ async fn compare(events: u64, subjects: u64, days: u64) {
     duckdb(root.path(), "SELECT app_version, COUNT(DISTINCT subject) FROM usage GROUP BY app_version");
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let config = QueryConfig { answer_times_ms: Vec::new(), time_ms_max: 600_000, ..QueryConfig::default() };
-    let engine = Engine::new(store, registry, config, metrics);
+    // A ledger of its own for each run, or the first answer would come again.
+    let fresh = || {
+        let ledger = BudgetLedger::in_memory().unwrap();
+        Engine::new(store.clone(), ledger, Arc::clone(&registry), config.clone(), metrics.clone())
+    };
     let grant = AnalystGrant { key_id: "bench".into(), role: Role::Analyst, regions: vec![Region::De] };
     let range = format!("WHERE day >= current_date - {}", days - 1);
     for sql in [
@@ -164,8 +168,9 @@ async fn compare(events: u64, subjects: u64, days: u64) {
         format!("SELECT COUNT(*) AS n FROM usage {range} AND event = 'click'"),
         format!("SELECT COUNT(DISTINCT session) AS n FROM usage {range}"),
     ] {
-        let asked = QueryRequest { sql: sql.clone(), precision: Default::default(), dry_run: false };
+        let asked = QueryRequest { sql: sql.clone(), ..QueryRequest::default() };
         let (best, median) = time(|| async {
+            let engine = fresh();
             engine.answer(&grant, &asked, i64::from(TODAY) * DAY_MS + DAY_MS / 2).await.unwrap();
         })
         .await;

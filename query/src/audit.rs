@@ -146,7 +146,7 @@ fn is_numbered(literal: &str) -> bool {
     let digits = literal.bytes().filter(u8::is_ascii_digit).count();
     let is_time = literal.len() <= 25
         && literal.bytes().all(|b| b.is_ascii_digit() || b"-: TZ+.".contains(&b))
-        && literal.bytes().nth(4) == Some(b'-');
+        && literal.as_bytes().get(4) == Some(&b'-');
     digits >= 5 && !is_time
 }
 

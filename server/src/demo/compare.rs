@@ -53,7 +53,7 @@ impl Score {
 fn is_text_of(value: &Value, text: &str) -> bool {
     match value {
         Value::String(value) => value == text,
-        value => value.to_string() == text,
+        value => format!("{value}") == text,
     }
 }
 

@@ -9,6 +9,7 @@
 use shoal_schemas::Kind;
 
 use super::Answer;
+use super::templates::{memberships, templates};
 use crate::calendar::day_text;
 use crate::tests::{Row, today};
 
@@ -45,7 +46,11 @@ impl World {
 }
 
 impl Attack {
-    fn new(name: &'static str, statements: Vec<String>, features: fn(&[Answer]) -> Vec<f64>) -> Attack {
+    pub(super) fn new(
+        name: &'static str,
+        statements: Vec<String>,
+        features: fn(&[Answer]) -> Vec<f64>,
+    ) -> Attack {
         Attack {
             name,
             statements,
@@ -143,7 +148,7 @@ fn sum(answer: &Answer) -> f64 {
 }
 
 /// The sum of each answer.
-fn sums(answers: &[Answer]) -> Vec<f64> {
+pub(super) fn sums(answers: &[Answer]) -> Vec<f64> {
     answers.iter().map(sum).collect()
 }
 
@@ -172,7 +177,7 @@ fn linux_is_first(answers: &[Answer]) -> Vec<f64> {
     vec![f64::from(answers[0].first().is_some_and(|(key, _)| key.contains("linux")))]
 }
 
-fn at_three(answers: &[Answer]) -> Vec<f64> {
+pub(super) fn at_three(answers: &[Answer]) -> Vec<f64> {
     vec![of(&answers[0], "03:00"), sum(&answers[0])]
 }
 
@@ -180,7 +185,7 @@ fn cells(answers: &[Answer]) -> Vec<f64> {
     vec![of(&answers[0], "linux"), of(&answers[1], "click"), of(&answers[2], "7.7"), of(&answers[3], "DE")]
 }
 
-fn last_step(answers: &[Answer]) -> Vec<f64> {
+pub(super) fn last_step(answers: &[Answer]) -> Vec<f64> {
     vec![answers[0].last().map_or(0.0, number), sum(&answers[0])]
 }
 
@@ -242,6 +247,7 @@ pub(super) fn attacks() -> Vec<Attack> {
     ];
     all.extend(above(&from));
     all.extend(templates(&from, &day));
+    all.extend(memberships(&from, &day));
     all.extend(ranges(&from));
     all
 }
@@ -307,94 +313,5 @@ fn ranges(from: &str) -> Vec<Attack> {
             sums,
         )
         .above(),
-    ]
-}
-
-/// An attack that asks who of one table is in the other, and sees only that; a smallest group hides it.
-fn crash_of(name: &'static str, sql: String, differs: Kind) -> Attack {
-    let mut attack = Attack::new(name, vec![sql], sums);
-    attack.differs = differs;
-    attack.on_exact = false;
-    attack
-}
-
-/// Attacks through templates.
-fn templates(from: &str, day: &str) -> Vec<Attack> {
-    let one = |sql: String| vec![sql];
-    let hours = "SELECT date_trunc('hour', time) AS hour, COUNT(*) AS n";
-    let mut funnel = Attack::new(
-        "funnel",
-        one(format!(
-            "SELECT step, COUNT(DISTINCT subject) AS n FROM funnel(usage, event = 'click', event = 'purchase', within => INTERVAL '1 day') WHERE {day} GROUP BY step"
-        )),
-        last_step,
-    );
-    funnel.on_exact = false;
-    let mut retention = Attack::new(
-        "retention",
-        one(format!(
-            "SELECT period, COUNT(DISTINCT subject) AS n FROM retention(usage, event = 'click', event = 'purchase', period => 'week') WHERE {day} GROUP BY period"
-        )),
-        last_step,
-    );
-    retention.on_exact = false;
-    let mut histogram = Attack::new(
-        "histogram",
-        one(format!("SELECT bucket(amount) AS lower, COUNT(*) AS n {from} GROUP BY bucket(amount)")),
-        last_step,
-    );
-    histogram.on_exact = false;
-    vec![
-        Attack::new(
-            "slicing time",
-            one(format!("{hours} {from} GROUP BY date_trunc('hour', time){{k}}")),
-            at_three,
-        ),
-        Attack::new(
-            "values of a person",
-            one(format!(
-                "SELECT COUNT(*) AS n FROM (SELECT subject, COUNT(*) AS events {from} GROUP BY subject) AS people WHERE events >= 10"
-            )),
-            sums,
-        ),
-        Attack::new("quantile", one(format!("SELECT MEDIAN(duration_ms) AS n {from}{{k}}")), sums),
-        Attack::new(
-            "semi-join",
-            one(format!(
-                "SELECT COUNT(DISTINCT subject) AS n {from} AND event = 'click' AND subject IN (SELECT subject {from} AND event = 'purchase'){{k}}"
-            )),
-            sums,
-        ),
-        Attack::new(
-            "semi-join, negated",
-            one(format!(
-                "SELECT COUNT(DISTINCT subject) AS n {from} AND subject NOT IN (SELECT subject {from} AND app_version = '4.1'){{k}}"
-            )),
-            sums,
-        ),
-        crash_of(
-            "semi-join, own table",
-            format!(
-                "SELECT COUNT(DISTINCT subject) AS n {from} AND subject IN (SELECT subject FROM crash WHERE {day}){{k}}"
-            ),
-            Kind::Usage,
-        ),
-        crash_of(
-            "semi-join, other table",
-            format!(
-                "SELECT COUNT(*) AS n {from} AND subject IN (SELECT subject FROM crash WHERE {day}){{k}}"
-            ),
-            Kind::Crash,
-        ),
-        crash_of(
-            "semi-join, other table, negated",
-            format!(
-                "SELECT SUM(amount) AS n {from} AND subject NOT IN (SELECT subject FROM crash WHERE {day}){{k}}"
-            ),
-            Kind::Crash,
-        ),
-        funnel,
-        retention,
-        histogram,
     ]
 }

@@ -18,6 +18,7 @@ mod attacks;
 mod exact;
 mod play;
 mod score;
+mod templates;
 
 use shoal_privacy::budget::Precision;
 use statrs::distribution::{ContinuousCDF, Normal};

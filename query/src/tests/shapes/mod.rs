@@ -45,14 +45,14 @@ fn is_active(subject: u32, at: i32) -> bool {
 fn version(subject: u32) -> Option<&'static str> {
     match subject {
         0..12 => Some("9.9-rare"),
-        _ if subject % 7 == 0 => None,
-        _ if subject % 3 == 0 => Some("4.1"),
+        _ if subject.is_multiple_of(7) => None,
+        _ if subject.is_multiple_of(3) => Some("4.1"),
         _ => Some("4.2"),
     }
 }
 
 fn os(subject: u32) -> &'static str {
-    if subject % 4 == 0 { "ios" } else { "android" }
+    if subject.is_multiple_of(4) { "ios" } else { "android" }
 }
 
 /// A row of the subject with what all of its rows have.
@@ -77,7 +77,7 @@ static USAGE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             let result = if subject % 4 == 1 { "failed" } else { "ok" };
             let login = row(subject, day, "login", hour + 1).text("result", result);
             rows.push(login.text("method", "code").number("duration_ms", i64::from(500 + subject)));
-            if subject % 5 == 0 {
+            if subject.is_multiple_of(5) {
                 let bought = row(subject, day, "purchase", hour + 2).text("result", "ok");
                 let (cents, items) = (i64::from(subject % 50) * 100 + 25, i64::from(1 + subject % 3));
                 rows.push(bought.number("amount", cents).number("items", items));

@@ -27,8 +27,7 @@ async fn funnel_by_version_and_within_hours() {
         WHERE day > current_date - 7 GROUP BY app_version, step ORDER BY app_version, step";
     let answer = asked(sql).await;
     let of = |v: &str, step: i64| {
-        let found = answer.rows().iter().position(|row| row["app_version"] == v && row["step"] == step);
-        found
+        answer.rows().iter().position(|row| row["app_version"] == v && row["step"] == step)
     };
     for v in ["4.1", "4.2"] {
         let is_of = |s: u32| version(s) == Some(v);
