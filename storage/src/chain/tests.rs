@@ -281,26 +281,6 @@ fn lines_of_many_keep_one_order_and_share_their_syncs() {
     assert_eq!(whole(&place).count, 400);
 }
 
-/// `cargo test -p shoal-storage --lib -- --ignored --nocapture figures_of_parallel_appends`
-#[test]
-#[ignore = "prints figures"]
-fn figures_of_parallel_appends() {
-    let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
-    let place = place(&dir, 64 << 20);
-    let chain = Chain::open(place).unwrap();
-    for parallel in [1, 10, 100] {
-        let fields = "x".repeat(600);
-        let begun = std::time::Instant::now();
-        runtime().block_on(async {
-            for _ in 0..10 {
-                futures::future::join_all((0..parallel).map(|_| chain.append(fields.clone()))).await;
-            }
-        });
-        let each = begun.elapsed().as_secs_f64() * 100.0;
-        println!("{parallel} parallel appends: {each:.2} ms a round");
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]

@@ -40,9 +40,10 @@ fn say(line: &str) {
     let _ = writeln!(out, "\n#{line}").and_then(|()| out.flush());
 }
 
-/// Not a test: what the parent starts.
+/// Not a test of its own: the process that the test below starts and kills, so it runs with every run of the tests.
+/// Without a directory to work in, it would have nothing to show; hence it is not run by itself.
 #[tokio::test]
-#[ignore = "started by the test below"]
+#[ignore = "the process that a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without starts and kills"]
 async fn child() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let world = World::over(BudgetLedger::open(Path::new(&dir)).unwrap());

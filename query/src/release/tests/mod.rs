@@ -4,7 +4,6 @@
 
 mod kill;
 mod life;
-mod measure;
 mod waiting;
 
 use std::sync::Mutex;
