@@ -13,6 +13,7 @@ mod domain;
 mod normal;
 mod plan;
 mod text;
+mod times;
 
 use crate::calendar::Grain;
 

@@ -8,11 +8,11 @@
 
 use std::collections::BTreeSet;
 
+use super::times::time;
 use super::{Compare, Scalar, Value};
-use crate::calendar::{DAY_MS, Grain, HOUR_MS, day_of, start_of};
 
 const TRUE: Scalar = Scalar::Value(Value::Boolean(true));
-const FALSE: Scalar = Scalar::Value(Value::Boolean(false));
+pub(super) const FALSE: Scalar = Scalar::Value(Value::Boolean(false));
 
 /// The normal form of a condition that is used as a filter: unknown counts as false.
 pub(crate) fn filter(condition: Scalar) -> Option<Scalar> {
@@ -60,7 +60,7 @@ fn not(item: Scalar) -> Scalar {
 }
 
 /// NOT of an expression, moved inside.
-fn negated(item: Scalar) -> Scalar {
+pub(super) fn negated(item: Scalar) -> Scalar {
     match item {
         Scalar::Not(inner) => normal(*inner),
         Scalar::And(left, right) => normal(Scalar::Or(Box::new(not(*left)), Box::new(not(*right)))),
@@ -118,7 +118,7 @@ fn flat_normal(item: Scalar, is_and: bool, out: &mut Vec<Scalar>) {
 }
 
 /// A list of AND (or OR): constants folded, tests of one thing joined, sorted, balanced.
-fn arms(item: Scalar, is_and: bool) -> Scalar {
+pub(super) fn arms(item: Scalar, is_and: bool) -> Scalar {
     let mut all = Vec::new();
     flat(item, is_and, &mut all);
     let (none, decisive) = if is_and { (TRUE, FALSE) } else { (FALSE, TRUE) };
@@ -144,47 +144,58 @@ fn balanced(mut arms: Vec<Scalar>, is_and: bool) -> Scalar {
     if is_and { Scalar::And(left, right) } else { Scalar::Or(left, right) }
 }
 
+/// The bounds that an arm sets to one thing: least and most. An equality in a list of AND sets both, and so does `<>` in
+/// a list of OR (`x <> 5` is `x <= 4 OR x >= 6`), so that a list that is normal already can grow.
+fn bounded(arm: &Scalar, is_and: bool) -> Option<(&Scalar, Option<Value>, Option<Value>)> {
+    let Scalar::Compare(op, item, other) = arm else { return None };
+    let value = match other.as_ref() {
+        Scalar::Value(value @ (Value::Number(..) | Value::Day(_))) => value,
+        _ => return None,
+    };
+    match (op, is_and) {
+        (Compare::GtEq, _) => Some((item, Some(value.clone()), None)),
+        (Compare::LtEq, _) => Some((item, None, Some(value.clone()))),
+        (Compare::Eq, true) => Some((item, Some(value.clone()), Some(value.clone()))),
+        (Compare::NotEq, false) => Some((item, Some(moved(value, 1)?), Some(moved(value, -1)?))),
+        (Compare::Eq | Compare::NotEq | Compare::Lt | Compare::Gt, _) => None,
+    }
+}
+
 /// Bounds of one thing are joined: of `x >= 1 AND x >= 2` the second is left, and `x >= 2 AND x <= 2` is `x = 2`.
 fn ranges(arms: Vec<Scalar>, is_and: bool) -> Vec<Scalar> {
     let mut bounds: Vec<(Scalar, Option<Value>, Option<Value>)> = Vec::new();
     let mut others = Vec::new();
+    let narrow = |known: &mut Option<Value>, new: Option<Value>, is_larger: bool| {
+        if let Some(new) = new {
+            let wins = known.as_ref().is_none_or(|known| if is_larger { new > *known } else { new < *known });
+            if wins {
+                *known = Some(new);
+            }
+        }
+    };
     for arm in arms {
-        let (op, item, value) = match arm {
-            Scalar::Compare(op @ (Compare::GtEq | Compare::LtEq), item, other) => match *other {
-                Scalar::Value(value @ (Value::Number(..) | Value::Day(_))) => (op, *item, value),
-                other => {
-                    others.push(Scalar::Compare(op, item, Box::new(other)));
-                    continue;
-                }
-            },
-            other => {
-                others.push(other);
-                continue;
-            }
+        let Some((item, least, most)) = bounded(&arm, is_and) else {
+            others.push(arm);
+            continue;
         };
-        let at = match bounds.iter().position(|(known, ..)| *known == item) {
-            Some(at) => at,
-            None => {
-                bounds.push((item, None, None));
-                bounds.len() - 1
+        match bounds.iter_mut().find(|(known, ..)| known == item) {
+            Some((_, known_least, known_most)) => {
+                narrow(known_least, least, is_and);
+                narrow(known_most, most, !is_and);
             }
-        };
-        let Some((_, least, most)) = bounds.get_mut(at) else { continue };
-        let (place, is_larger) = if op == Compare::GtEq { (least, is_and) } else { (most, !is_and) };
-        let wins = place.as_ref().is_none_or(|known| if is_larger { value > *known } else { value < *known });
-        if wins {
-            *place = Some(value);
+            None => bounds.push((item.clone(), least, most)),
         }
     }
     for (item, least, most) in bounds {
+        let hole = most.as_ref().and_then(|most| moved(most, 1));
         match (least, most) {
             (Some(least), Some(most)) if is_and && least == most => {
                 others.push(test(Compare::Eq, item, least))
             }
-            (Some(least), Some(most))
-                if !is_and && after(&most).is_some_and(|next| after(&next) == Some(least.clone())) =>
+            (Some(least), Some(_))
+                if !is_and && hole.as_ref().and_then(|hole| moved(hole, 1)) == Some(least.clone()) =>
             {
-                others.extend(after(&most).map(|value| test(Compare::NotEq, item, value)));
+                others.extend(hole.map(|value| test(Compare::NotEq, item, value)));
             }
             (least, most) => {
                 others.extend(least.map(|value| test(Compare::GtEq, item.clone(), value)));
@@ -195,11 +206,11 @@ fn ranges(arms: Vec<Scalar>, is_and: bool) -> Vec<Scalar> {
     others
 }
 
-/// The next day or unit.
-fn after(value: &Value) -> Option<Value> {
+/// So many days or units later.
+fn moved(value: &Value, by: i8) -> Option<Value> {
     match value {
-        Value::Number(units, scale) => Some(Value::Number(units.checked_add(1)?, *scale)),
-        Value::Day(day) => Some(Value::Day(day.checked_add(1)?)),
+        Value::Number(units, scale) => Some(Value::Number(units.checked_add(by.into())?, *scale)),
+        Value::Day(day) => Some(Value::Day(day.checked_add(by.into())?)),
         Value::Null | Value::Boolean(_) | Value::Time(_) | Value::Text(_) => None,
     }
 }
@@ -329,7 +340,8 @@ fn compare(op: Compare, left: Scalar, right: Scalar) -> Scalar {
     }
 }
 
-fn test(op: Compare, item: Scalar, value: Value) -> Scalar {
+/// A comparison with a constant.
+pub(super) fn test(op: Compare, item: Scalar, value: Value) -> Scalar {
     Scalar::Compare(op, Box::new(item), Box::new(Scalar::Value(value)))
 }
 
@@ -347,51 +359,4 @@ fn constant(op: Compare, left: &Value, right: &Value) -> Scalar {
         Compare::GtEq => left >= right,
     };
     Scalar::Value(Value::Boolean(is_true))
-}
-
-/// A comparison of the hour with a time: only whole hours differ.
-fn hour(op: Compare, ms: i64) -> Scalar {
-    let floor = ms - ms.rem_euclid(HOUR_MS);
-    let ceil = if floor == ms { ms } else { floor.saturating_add(HOUR_MS) };
-    let from = |ms: i64| match ms.rem_euclid(DAY_MS) {
-        0 => test(Compare::GtEq, Scalar::Day, Value::Day(day_of(ms))),
-        _ => test(Compare::GtEq, Scalar::Time(Grain::Hour), Value::Time(ms)),
-    };
-    let before = |ms: i64| match ms.rem_euclid(DAY_MS) {
-        0 => test(Compare::LtEq, Scalar::Day, Value::Day(day_of(ms).saturating_sub(1))),
-        _ => test(Compare::LtEq, Scalar::Time(Grain::Hour), Value::Time(ms.saturating_sub(HOUR_MS))),
-    };
-    match op {
-        Compare::GtEq => from(ceil),
-        Compare::Gt => from(floor.saturating_add(HOUR_MS)),
-        Compare::Lt => before(ceil),
-        Compare::LtEq => before(floor.saturating_add(HOUR_MS)),
-        Compare::Eq | Compare::NotEq if floor != ms => Scalar::Value(Value::Boolean(op == Compare::NotEq)),
-        Compare::Eq | Compare::NotEq => test(op, Scalar::Time(Grain::Hour), Value::Time(ms)),
-    }
-}
-
-/// A comparison of a bucket of days, which is never null, with a time: only whole buckets differ.
-fn time(op: Compare, grain: Grain, ms: i64) -> Scalar {
-    let next_after = match grain {
-        Grain::Hour => return hour(op, ms),
-        Grain::Day => 1,
-        Grain::Week => 7,
-        Grain::Month => 31,
-    };
-    let start = grain.bucket(day_of(ms));
-    let next = grain.bucket(start.saturating_add(next_after));
-    let is_first = start_of(start) == ms;
-    let from = |day: i32| test(Compare::GtEq, Scalar::Day, Value::Day(day));
-    let before = |day: i32| test(Compare::LtEq, Scalar::Day, Value::Day(day.saturating_sub(1)));
-    match op {
-        Compare::GtEq if is_first => from(start),
-        Compare::Lt if is_first => before(start),
-        Compare::GtEq | Compare::Gt => from(next),
-        Compare::Lt | Compare::LtEq => before(next),
-        Compare::Eq if !is_first => FALSE,
-        Compare::Eq if next_after == 1 => test(Compare::Eq, Scalar::Day, Value::Day(start)),
-        Compare::Eq => arms(Scalar::And(Box::new(from(start)), Box::new(before(next))), true),
-        Compare::NotEq => negated(time(Compare::Eq, grain, ms)),
-    }
 }
