@@ -174,8 +174,10 @@ fn bounded(limits: &Limits) -> Totals {
     for at in 0..50_000_u32 {
         let mut subject = [0; 16];
         subject[..4].copy_from_slice(&at.to_be_bytes());
-        (0..2).for_each(|key| bounder.take(key, &[3]).unwrap());
-        bounder.close(Some(20_000), &subject).unwrap();
+        for key in 0..2 {
+            bounder.take(key, &[3]).unwrap();
+        }
+        bounder.close(Some(20_000), &subject, &mut |key| u32::try_from(key).ok()).unwrap();
     }
     bounder.finish()
 }

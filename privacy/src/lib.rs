@@ -11,6 +11,7 @@
 //! - `crash_group`: crashes of one cause get one name
 //! - `generalise`: coordinates and addresses lose their precision
 //! - `noise`: exact discrete Gaussian
+//! - `choice`: which groups and values of one unit are kept, when there are too many
 //! - `bound`: what one subject's day contributes, at the most
 //! - `tree`: quantiles: a tree of counts over a measure's grid, and what its noisy nodes tell
 //! - `budget`: rho, precision, sigma, thresholds, presets
@@ -20,6 +21,7 @@
 pub mod bound;
 pub mod budget;
 pub mod chain;
+mod choice;
 pub mod consent;
 pub mod crash_group;
 pub mod generalise;

@@ -152,6 +152,15 @@ impl Layout {
         self.ranged.l0()
     }
 
+    /// L2 sensitivity squared of the number of groups that some subject keeps: with numbers, of its day and of its range,
+    /// and with values in trees. A day less takes away or brings no more than all of them.
+    pub(crate) fn groups_of_one(&self) -> Result<u128, Unbounded> {
+        let (daily, ranged) = (u128::from(self.daily.l0()), u128::from(self.ranged.l0()));
+        let numbers = if self.is_daily { daily } else { daily + ranged };
+        let groups = self.trees.iter().fold(numbers, |all, tree| all + u128::from(tree.most));
+        groups.checked_mul(groups).ok_or(Unbounded)
+    }
+
     /// Whether a day less can exchange a subject's cells for others, rather than only take them away.
     pub(crate) fn can_exchange(&self) -> bool {
         !self.one_day && !self.is_daily

@@ -1,6 +1,7 @@
 //! What one subject's day contributes, at the most: clamp each value, keep at most L0 keys.
 //!
 //! - `limits`: L0, the clamps, and the sensitivity that follows from them
+//! - `groups`: groups by a keyed hash of their values, before they have a number
 //! - `unit`: the rows of one unit while they are read, and what is kept of them
 //! - `totals`: what is left, added up per (day, key)
 //!
@@ -16,13 +17,15 @@
 //!
 //! Not here: noise (`noise`), thresholds (`budget`), what the limits are (the registry, `shoal-schemas`).
 
+mod groups;
 mod limits;
 mod totals;
 mod unit;
 
+pub use groups::GroupKey;
 pub use limits::{Clamp, Limits};
 pub use totals::{Cell, Totals};
-pub use unit::Bounder;
+pub use unit::{Bounder, Taken, UNIT_KEYS_MAX};
 
 use crate::noise::NoiseError;
 
@@ -35,7 +38,7 @@ pub enum BoundError {
     /// A row has more or fewer values than there are clamps.
     #[error("contributions do not have one value for each limit")]
     Width,
-    /// More than 2^32 - 1 cells.
+    /// More than 2^32 - 1 cells, or than the caller has numbers for.
     #[error("too many cells for one release")]
     Cells,
     /// No key for the choice could be drawn.

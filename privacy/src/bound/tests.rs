@@ -15,6 +15,11 @@ fn subject(name: u8) -> [u8; 16] {
     *blake3::hash(&[name]).as_bytes().first_chunk().unwrap()
 }
 
+/// Keys are numbers already.
+fn number(key: u64) -> Option<u32> {
+    u32::try_from(key).ok()
+}
+
 /// Each unit's rows in the order they are in, one unit after the other.
 fn bound<'a>(
     rows: impl IntoIterator<Item = &'a RawRow>,
@@ -28,8 +33,10 @@ fn bound<'a>(
     }
     let mut bounder = Bounder::new(limits, entropy).unwrap();
     for ((day, subject), rows) in units {
-        rows.iter().for_each(|row| bounder.take(row.2, &row.3).unwrap());
-        bounder.close(day, &subject).unwrap();
+        for row in rows {
+            bounder.take(row.2.into(), &row.3).unwrap();
+        }
+        bounder.close(day, &subject, &mut number).unwrap();
     }
     bounder.finish()
 }
@@ -160,8 +167,8 @@ fn the_choice_of_keys_is_fresh_and_even() {
     let (mut kept, mut entropy) = ([0u32; 4], SeededEntropy::new(3));
     for _ in 0..4_000 {
         let mut bounder = Bounder::new(&limits, &mut entropy).unwrap();
-        (0..4).for_each(|key| bounder.take(key, &[]).unwrap());
-        bounder.close(Some(0), &subject(1)).unwrap();
+        (0..4).for_each(|key| assert_eq!(bounder.take(key, &[]), Ok(Taken::New)));
+        bounder.close(Some(0), &subject(1), &mut number).unwrap();
         let totals = bounder.finish();
         assert_eq!((totals.len(), totals.width()), (1, 0));
         kept[totals.cells().next().unwrap().key as usize] += 1;
@@ -196,7 +203,7 @@ fn wrong_input_is_an_error() {
     assert_eq!(limits.days_sensitivity(Some(1)), Err(BoundError::Limits));
     let mut bounder = Bounder::new(&limits, &mut SeededEntropy::new(1)).unwrap();
     assert_eq!(bounder.take(0, &[1, 2]), Err(BoundError::Width));
-    let mut failing = FailingEntropy { inner: SeededEntropy::new(1), bytes_left: 31 };
+    let mut failing = FailingEntropy { inner: SeededEntropy::new(1), bytes_left: 15 };
     assert_eq!(Bounder::new(&limits, &mut failing).err(), Some(BoundError::Noise(NoiseError::Entropy)));
 }
 
@@ -204,13 +211,35 @@ fn wrong_input_is_an_error() {
 fn what_is_forgotten_does_not_count() {
     let limits = Limits::new(40, vec![Clamp::Count(10)]).unwrap();
     let mut bounder = Bounder::new(&limits, &mut SeededEntropy::new(1)).unwrap();
-    (0..30).for_each(|key| bounder.take(key, &[1]).unwrap());
+    (0..30).for_each(|key| assert_eq!(bounder.take(key, &[1]), Ok(Taken::New)));
     bounder.forget();
-    (20..60).chain(20..60).for_each(|key| bounder.take(key, &[2]).unwrap());
-    bounder.close(None, &subject(1)).unwrap();
+    (20..60).for_each(|key| assert_eq!(bounder.take(key, &[2]), Ok(Taken::New)));
+    (20..60).for_each(|key| assert_eq!(bounder.take(key, &[2]), Ok(Taken::Known)));
+    bounder.close(None, &subject(1), &mut number).unwrap();
     let totals = bounder.finish();
     let found: Vec<_> = totals.cells().map(|cell| (cell.key, cell.subjects, cell.sums[0])).collect();
     assert_eq!(found, (20..60).map(|key| (key, 1, 4)).collect::<Vec<_>>());
+}
+
+/// So that nobody learns from a number, or from a limit on numbers, what was not kept.
+#[test]
+fn only_kept_keys_are_numbered_and_late_ones_left_out() {
+    let limits = Limits::new(3, vec![]).unwrap();
+    let mut bounder = Bounder::new(&limits, &mut SeededEntropy::new(1)).unwrap();
+    let keys = UNIT_KEYS_MAX as u64;
+    (0..keys).for_each(|key| assert_eq!(bounder.take(key << 20, &[]), Ok(Taken::New)));
+    assert_eq!(bounder.take(1, &[]), Ok(Taken::LeftOut));
+    assert_eq!(bounder.take(5 << 20, &[]), Ok(Taken::Known));
+    let mut numbered = Vec::new();
+    let mut give = |key| {
+        numbered.push(key);
+        Some(numbered.len() as u32 - 1)
+    };
+    bounder.close(None, &subject(1), &mut give).unwrap();
+    assert_eq!((numbered.len(), bounder.finish().len()), (3, 3));
+    let mut bounder = Bounder::new(&limits, &mut SeededEntropy::new(1)).unwrap();
+    bounder.take(1, &[]).unwrap();
+    assert_eq!(bounder.close(None, &subject(1), &mut |_| None), Err(BoundError::Cells));
 }
 
 #[test]

@@ -43,14 +43,18 @@ struct Head {
 /// Adds what is kept of units, in any order of their days.
 pub(super) struct Adder {
     width: usize,
-    days: BTreeMap<Option<i32>, Index>,
+    days: BTreeMap<Option<i32>, usize>,
+    indexes: Vec<Index>,
+    /// The day of the unit before, which most often is that of the next as well.
+    last: (Option<i32>, usize),
     heads: Vec<Head>,
     sums: Vec<i128>,
 }
 
 impl Adder {
     pub(super) fn new(width: usize) -> Adder {
-        Adder { width, days: BTreeMap::new(), heads: Vec::new(), sums: Vec::new() }
+        let (days, indexes) = (BTreeMap::from([(None, 0)]), vec![Index::default()]);
+        Adder { width, days, indexes, last: (None, 0), heads: Vec::new(), sums: Vec::new() }
     }
 
     /// One unit's values in one key: clamped, added, and one subject more. At most once per unit and key.
@@ -61,7 +65,14 @@ impl Adder {
         values: &[i64],
         clamps: &[Clamp],
     ) -> Result<(), BoundError> {
-        let slot = self.days.entry(day).or_default().slot(key);
+        if self.last.0 != day {
+            let at = *self.days.entry(day).or_insert(self.indexes.len());
+            self.last = (day, at);
+            if at == self.indexes.len() {
+                self.indexes.push(Index::default());
+            }
+        }
+        let slot = self.indexes[self.last.1].slot(key);
         if *slot == ABSENT {
             let fresh = u32::try_from(self.heads.len()).ok().filter(|slot| *slot != ABSENT);
             *slot = fresh.ok_or(BoundError::Cells)?;
@@ -80,7 +91,7 @@ impl Adder {
 
     pub(super) fn bytes(&self) -> usize {
         let index = |index: &Index| index.dense.capacity() * 4 + index.sparse.capacity() * 16;
-        let days: usize = self.days.values().map(index).sum();
+        let days: usize = self.indexes.iter().map(index).sum();
         days + self.heads.capacity() * size_of::<Head>() + self.sums.capacity() * 16
     }
 

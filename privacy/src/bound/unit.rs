@@ -5,29 +5,42 @@
 
 use std::collections::HashMap;
 
-use zeroize::Zeroizing;
-
 use super::totals::Adder;
 use super::{BoundError, Limits, Totals};
+use crate::choice::Choice;
 use crate::noise::Entropy;
 
 /// Up to so many keys of a unit are looked through one by one.
 const KEYS_LISTED_MAX: usize = 16;
+/// Keys of one unit that are told apart: those that come later are left out. Of at most L0 kept ones, which are chosen
+/// from so many, nobody notices.
+pub const UNIT_KEYS_MAX: usize = 1 << 16;
 
 /// Bounds one unit after another and adds them up.
 pub struct Bounder {
     limits: Limits,
     /// What the choice of keys is made with.
-    choice: Zeroizing<[u8; 32]>,
+    choice: Choice,
     adder: Adder,
     /// The unit at hand: its keys, the values of each, and where a key is when there are many.
-    keys: Vec<u32>,
+    keys: Vec<u64>,
     values: Vec<i64>,
-    places: HashMap<u32, u32>,
+    places: HashMap<u64, u32>,
     /// The key of the last row.
     last: usize,
-    /// (hash, position in `keys`): used if there are too many keys.
+    /// (rank, position in `keys`): used if there are too many keys.
     ranks: Vec<(u64, u32)>,
+}
+
+/// What a row was to its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// One more of a key that the unit had.
+    Known,
+    /// The first of its key.
+    New,
+    /// The unit has too many keys: the row does not count.
+    LeftOut,
 }
 
 impl Bounder {
@@ -36,11 +49,9 @@ impl Bounder {
     /// # Errors
     /// [`BoundError::Noise`] when no key for the choice can be drawn.
     pub fn new<E: Entropy + ?Sized>(limits: &Limits, entropy: &mut E) -> Result<Bounder, BoundError> {
-        let mut choice = Zeroizing::new([0u8; 32]);
-        entropy.fill(choice.as_mut_slice())?;
         Ok(Bounder {
             limits: limits.clone(),
-            choice,
+            choice: Choice::draw(entropy)?,
             adder: Adder::new(limits.clamps().len()),
             keys: Vec::new(),
             values: Vec::new(),
@@ -50,12 +61,12 @@ impl Bounder {
         })
     }
 
-    /// One row of the unit at hand: the caller's number for its group (best dense from 0; 0 if there is one group only)
-    /// and one value for each clamp. Values of one key are added, saturating.
+    /// One row of the unit at hand: a key for its group and one value for each clamp. Values of one key are added,
+    /// saturating.
     ///
     /// # Errors
     /// [`BoundError::Width`] when there are more or fewer values than clamps.
-    pub fn take(&mut self, key: u32, values: &[i64]) -> Result<(), BoundError> {
+    pub fn take(&mut self, key: u64, values: &[i64]) -> Result<Taken, BoundError> {
         let width = self.limits.clamps().len();
         if values.len() != width {
             return Err(BoundError::Width);
@@ -64,24 +75,33 @@ impl Bounder {
             Some(last) if *last == key => self.last,
             _ => match self.find(key) {
                 Some(at) => at,
-                None => return self.push(key, values),
+                None if self.keys.len() >= UNIT_KEYS_MAX => return Ok(Taken::LeftOut),
+                None => {
+                    self.push(key, values)?;
+                    return Ok(Taken::New);
+                }
             },
         };
         self.last = at;
         for (sum, value) in self.values[at * width..(at + 1) * width].iter_mut().zip(values) {
             *sum = sum.saturating_add(*value);
         }
-        Ok(())
+        Ok(Taken::Known)
     }
 
-    fn find(&self, key: u32) -> Option<usize> {
+    /// Whether the unit at hand has a row with this key.
+    pub fn has(&self, key: u64) -> bool {
+        self.find(key).is_some()
+    }
+
+    fn find(&self, key: u64) -> Option<usize> {
         match self.keys.len() > KEYS_LISTED_MAX {
             true => self.places.get(&key).map(|at| *at as usize),
             false => self.keys.iter().position(|known| *known == key),
         }
     }
 
-    fn push(&mut self, key: u32, values: &[i64]) -> Result<(), BoundError> {
+    fn push(&mut self, key: u64, values: &[i64]) -> Result<(), BoundError> {
         self.last = self.keys.len();
         let at = u32::try_from(self.last).map_err(|_| BoundError::Cells)?;
         self.keys.push(key);
@@ -94,11 +114,17 @@ impl Bounder {
         Ok(())
     }
 
-    /// The unit has no more rows: what is kept of it is added up, under its day if the unit is a day.
+    /// The unit has no more rows: what is kept of it is added up, under its day if the unit is a day, and under the number
+    /// of each kept key (best dense from 0). No key that is not kept is numbered.
     ///
     /// # Errors
-    /// [`BoundError::Cells`] when there are too many cells.
-    pub fn close(&mut self, day: Option<i32>, subject: &[u8; 16]) -> Result<(), BoundError> {
+    /// [`BoundError::Cells`] when there are too many cells, or a kept key has no number.
+    pub fn close(
+        &mut self,
+        day: Option<i32>,
+        subject: &[u8; 16],
+        number: &mut dyn FnMut(u64) -> Option<u32>,
+    ) -> Result<(), BoundError> {
         let (width, l0) = (self.limits.clamps().len(), self.limits.l0() as usize);
         let keeps_all = self.keys.len() <= l0;
         if !keeps_all {
@@ -108,7 +134,8 @@ impl Bounder {
         for kept in 0..self.keys.len().min(l0) {
             let at = if keeps_all { kept } else { self.ranks[kept].1 as usize };
             let values = &self.values[at * width..(at + 1) * width];
-            self.adder.add(day, self.keys[at], values, self.limits.clamps())?;
+            let cell = number(self.keys[at]).ok_or(BoundError::Cells)?;
+            self.adder.add(day, cell, values, self.limits.clamps())?;
         }
         self.forget();
         Ok(())
@@ -127,26 +154,17 @@ impl Bounder {
         }
     }
 
-    /// One keyed hash of (day, subject, key) for each key. Ties, should there be any, go to the key that came first.
+    /// Ties, should there be any, go to the key that came first.
     fn rank(&mut self, day: Option<i32>, subject: &[u8; 16]) {
-        let mut text = [0u8; 25];
-        if let Some(day) = day {
-            text[0] = 1;
-            text[1..5].copy_from_slice(&day.to_le_bytes());
-        }
-        text[5..21].copy_from_slice(subject);
+        let unit = self.choice.unit(0, day, subject);
         self.ranks.clear();
-        for (key, position) in self.keys.iter().zip(0..) {
-            text[21..].copy_from_slice(&key.to_le_bytes());
-            let digest = blake3::keyed_hash(&self.choice, &text);
-            let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-            self.ranks.push((u64::from_le_bytes([a, b, c, d, e, f, g, h]), position));
-        }
+        let (choice, keys) = (&self.choice, self.keys.iter().zip(0..));
+        self.ranks.extend(keys.map(|(key, position)| (choice.rank(unit, *key), position)));
     }
 
     /// About how much memory it holds.
     pub fn bytes(&self) -> usize {
-        let unit = self.keys.capacity() * 24 + self.values.capacity() * 8 + self.places.capacity() * 16;
+        let unit = self.keys.capacity() * 32 + self.values.capacity() * 8 + self.places.capacity() * 24;
         self.adder.bytes() + unit
     }
 

@@ -1,13 +1,12 @@
-//! At most M values of one unit, in all cells together, each subset of M as likely as any other.
+//! At most M values of one unit, in all groups together, each subset of M as likely as any other.
 //!
 //! Invariants: which values are kept depends on the unit's own values and on a key drawn afresh, on nothing
 //! else. Selection sampling (Knuth, The Art of Computer Programming 2, Algorithm S); the generator is splitmix64, seeded
-//! by a keyed hash of the unit. The bound on the sensitivity holds for whatever choice.
+//! by a number of the unit's own. The bound on the sensitivity holds for whatever choice.
 
 use std::collections::BTreeMap;
 
-use zeroize::Zeroizing;
-
+use crate::choice::{Choice, mixed};
 use crate::noise::{Entropy, NoiseError};
 
 /// Whose values they are: a subject's of one day, or of a range of days. No `Debug`.
@@ -20,50 +19,31 @@ pub struct Unit<'a> {
 }
 
 /// The key of one run's choices. No `Debug`.
-pub struct SampleKey(Zeroizing<[u8; 32]>);
+pub struct SampleKey(Choice);
 
 impl SampleKey {
     /// A fresh one.
+    ///
+    /// # Errors
+    /// [`NoiseError`] when there are no random bytes.
     pub fn draw<E: Entropy + ?Sized>(entropy: &mut E) -> Result<SampleKey, NoiseError> {
-        let mut key = Zeroizing::new([0; 32]);
-        entropy.fill(key.as_mut_slice())?;
-        Ok(SampleKey(key))
-    }
-
-    /// A unit that touches too many cells keeps those of the smallest ranks.
-    pub fn rank(&self, unit: &Unit<'_>, cell: u32) -> u64 {
-        self.hash(2, unit, cell)
-    }
-
-    /// Of a unit and a cell, for each purpose another one.
-    fn hash(&self, purpose: u8, unit: &Unit<'_>, cell: u32) -> u64 {
-        let mut text = [0; 25];
-        text[0] = purpose;
-        if let Some(day) = unit.day {
-            text[0] |= 1;
-            text[1..5].copy_from_slice(&day.to_le_bytes());
-        }
-        text[5..21].copy_from_slice(unit.subject);
-        text[21..].copy_from_slice(&cell.to_le_bytes());
-        let digest = blake3::keyed_hash(&self.0, &text);
-        let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        Ok(SampleKey(Choice::draw(entropy)?))
     }
 }
 
-/// The cells and leaves of one unit's values.
+/// The groups and leaves of one unit's values.
 ///
 /// A unit's identity may be known only when all its values have been seen, so all are kept until [`LeafSample::take`],
-/// as one count for each cell and leaf: however many values there are, they take no more room than their leaves.
+/// as one count for each group and leaf: however many values there are, they take no more room than their leaves.
 #[derive(Default)]
 pub struct LeafSample {
-    counts: BTreeMap<(u32, u8), u64>,
+    counts: BTreeMap<(u64, u8), u64>,
 }
 
 impl LeafSample {
     /// One value more.
-    pub fn push(&mut self, cell: u32, leaf: u8) {
-        let count = self.counts.entry((cell, leaf)).or_insert(0);
+    pub fn push(&mut self, group: u64, leaf: u8) {
+        let count = self.counts.entry((group, leaf)).or_insert(0);
         *count = count.saturating_add(1);
     }
 
@@ -77,16 +57,16 @@ impl LeafSample {
         self.counts.is_empty()
     }
 
-    /// Takes out at most `most` of the values, each subset as likely as any other: how many of each cell and leaf.
-    pub fn take(&mut self, most: u64, key: &SampleKey, unit: Unit<'_>, mut each: impl FnMut(u32, u8, u64)) {
+    /// Takes out at most `most` of the values, each subset as likely as any other: how many of each group and leaf.
+    pub fn take(&mut self, most: u64, key: &SampleKey, unit: Unit<'_>, mut each: impl FnMut(u64, u8, u64)) {
         let mut rest = self.len();
         let counts = std::mem::take(&mut self.counts);
         if rest <= most {
-            counts.into_iter().for_each(|((cell, leaf), count)| each(cell, leaf, count));
+            counts.into_iter().for_each(|((group, leaf), count)| each(group, leaf, count));
             return;
         }
-        let (mut wanted, mut state) = (most, key.hash(0, &unit, 0));
-        for ((cell, leaf), count) in counts {
+        let (mut wanted, mut state) = (most, key.0.unit(1, unit.day, unit.subject));
+        for ((group, leaf), count) in counts {
             // The next value is one of the `wanted` with probability wanted / rest.
             let mut kept = 0;
             for _ in 0..count {
@@ -99,7 +79,7 @@ impl LeafSample {
                 rest = rest.saturating_sub(1);
             }
             if kept > 0 {
-                each(cell, leaf, kept);
+                each(group, leaf, kept);
             }
         }
     }
@@ -108,10 +88,7 @@ impl LeafSample {
 /// A number from 0 to `end` - 1, from a generator that is advanced: multiply and shift, biased by less than 2^-40 for
 /// fewer than 2^24 values.
 fn below(state: &mut u64, end: u64) -> u64 {
+    let number = mixed(*state);
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    ((u128::from(mixed) * u128::from(end)) >> 64) as u64
+    ((u128::from(number) * u128::from(end)) >> 64) as u64
 }

@@ -108,7 +108,7 @@ fn tree<'a>(
         units
             .entry((by_day.then_some(*day), [*subject; 16]))
             .or_default()
-            .push((value % 3).unsigned_abs() as u32, grid.leaf(*value));
+            .push((value % 3).unsigned_abs(), grid.leaf(*value));
     }
     let mut counts = LeafCounts::new(grid);
     for ((day, subject), mut sample) in units {
@@ -116,7 +116,7 @@ fn tree<'a>(
         let unit = Unit { subject: &subject, day };
         sample.take(most, &key, unit, |cell, leaf, values| {
             kept += values;
-            counts.add(cell, leaf, values);
+            counts.add(u32::try_from(cell).unwrap(), leaf, values);
         });
         assert_eq!(kept, len.min(most));
         assert!(sample.is_empty());
@@ -166,7 +166,7 @@ fn every_value_is_as_likely_to_be_kept() {
         let key = SampleKey::draw(&mut entropy).unwrap();
         let mut sample = LeafSample::default();
         // Leaf 3 has three values, in two runs.
-        [3, 0, 1, 2, 3, 3, 4, 5, 6].into_iter().for_each(|leaf| sample.push(u32::from(leaf) % 2, leaf));
+        [3, 0, 1, 2, 3, 3, 4, 5, 6].into_iter().for_each(|leaf| sample.push(u64::from(leaf) % 2, leaf));
         let unit = Unit { subject: &[9; 16], day: Some(3) };
         sample.take(3, &key, unit, |_, leaf, values| kept[usize::from(leaf)] += values);
     }

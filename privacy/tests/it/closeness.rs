@@ -41,8 +41,10 @@ fn runs(mechanism: &Mechanism, subjects: u8, seed: u64) -> Vec<f64> {
     let total = |entropy: &mut Seeded| -> f64 {
         let mut bounder = Bounder::new(&real, entropy).unwrap();
         for subject in 0..subjects {
-            (0..mechanism.keys).for_each(|key| bounder.take(key, &[1_000]).unwrap());
-            bounder.close(Some(20_000), &[subject; 16]).unwrap();
+            for key in 0..mechanism.keys {
+                bounder.take(key.into(), &[1_000]).unwrap();
+            }
+            bounder.close(Some(20_000), &[subject; 16], &mut |key| u32::try_from(key).ok()).unwrap();
         }
         let totals = bounder.finish();
         // Where nothing is left, there is noise too.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use shoal_privacy::budget::{Precision, Rho, share_for};
 
-use super::Unaffordable;
+use super::{LIMIT_SHARE, Unaffordable};
 use crate::layout::Layout;
 use crate::private_query::{KeyKind, PrivateQuery};
 
@@ -68,5 +68,15 @@ pub(super) fn price(
         most = most.max(share_for(layout.sensitivity(Some(*place))?, releases, units)?);
     }
     let shares = u64::try_from(shares).map_err(|_| Unaffordable)?;
-    most.checked_mul(shares).ok_or(Unaffordable)
+    let slots = most.checked_mul(shares).ok_or(Unaffordable)?;
+    let [limit, rest] = LIMIT_SHARE.map(u64::from);
+    match query.is_thresholded() {
+        // What is left when the limit has taken its part.
+        true => slots
+            .nano()
+            .checked_mul(limit + rest)
+            .map(|all| Rho::from_nano(all.div_ceil(rest)))
+            .ok_or(Unaffordable),
+        false => Ok(slots),
+    }
 }

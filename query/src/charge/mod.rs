@@ -3,7 +3,7 @@
 //! Invariants: a price follows from the text, the accuracy and the registry alone. Only a [`ChargedQuery`] can be
 //! executed, and nothing is given back once it is. The price is shared equally by the slots; a query with a private key
 //! pays one share more, for the number of subjects that decides whether a group is shown, unless it asks for that number
-//! itself.
+//! itself; and before that a hundredth, for the limit on its groups.
 //!
 //! - `accuracy`: a precision, or a standard deviation that is wanted -> the price
 //! - `slots`: which number is bounded where, and its sensitivity
@@ -27,6 +27,11 @@ use crate::error::{Refusal, Rule};
 pub(crate) use crate::layout::Slot as Place;
 use crate::layout::{Layout, Unbounded};
 use crate::private_query::{AggregateOp, DayRange, PrivateQuery};
+
+/// The part of the price of a query with a private key that pays for comparing its number of groups with a limit. So
+/// little makes the limit uncertain by some hundred groups, of the many thousand that it allows. Weights: the limit's, and
+/// that of everything else.
+const LIMIT_SHARE: [u32; 2] = [1, 99];
 
 /// What bounds a charge: configured, public, shown to analysts.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +77,8 @@ pub(crate) struct Threshold {
     pub(crate) subjects: Subjects,
     /// The noisy number of subjects must reach it.
     pub(crate) subjects_min: i64,
+    /// Of the limit on the number of groups, which fails a query: see [`LIMIT_SHARE`].
+    pub(crate) groups: DiscreteGaussian,
 }
 
 /// The noisy number of subjects that decides.
@@ -155,7 +162,11 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
     let asked = query.aggregates.iter().position(|a| asks(&a.op, a.filter.is_some()));
     let shares = slots::count(&layout) + usize::from(thresholded && asked.is_none());
     let price = accuracy::price(&accuracy, &query, &layout, shares)?;
-    let share = *price.split(shares)?.first().ok_or(Unaffordable)?;
+    let (limit, rest) = match *price.split_weighted(&LIMIT_SHARE)? {
+        [limit, rest] if thresholded => (limit, rest),
+        _ => (Rho::ZERO, price),
+    };
+    let share = *rest.split(shares)?.first().ok_or(Unaffordable)?;
     let threshold = match thresholded {
         false => None,
         true => {
@@ -170,6 +181,7 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
                     None => Subjects::Own(DiscreteGaussian::new(subjects)),
                 },
                 subjects_min: threshold(caps.k_min, subjects, caps.threshold_delta, groups)?,
+                groups: DiscreteGaussian::new(variance(layout.groups_of_one()?, limit)?),
             })
         }
     };

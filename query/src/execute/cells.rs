@@ -1,82 +1,76 @@
 //! The groups of one region: values of the keys <-> dense numbers.
 //!
-//! Invariants: with public keys only, the numbers are fixed by the query and cover the whole cross product; with a
-//! private key they are given as values come, at most `cells_max` of them. The region and the bucket of days are not
-//! part of a group's number; the hour of a day is.
+//! ```text
+//! row -encode-> group (64 bits) -of one subject-> kept groups -number-> 0, 1, 2 ..
+//! ```
+//! With public keys only, groups and numbers are the same: fixed by the query, they cover the whole cross product. With a
+//! private key a group is a keyed hash of its values, and has a number only once some subject has kept it: what bounding
+//! leaves out leaves no trace, in a number or in what is left of the limit (`limit`).
+//!
+//! Invariants: the region and the bucket of days are not part of a group; the hour of a day is. Two groups have the same
+//! hash with a chance of 2^-64, and then count as one: never more than one subject's bound. Not here: which groups a
+//! subject keeps (`privacy::bound`), whether a group is shown (`release`).
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+use datafusion::arrow::array::{Array, ArrayRef};
+
+use shoal_privacy::bound::GroupKey;
+use shoal_privacy::noise::Entropy;
 
 use super::Failure;
-use super::rows::is_same;
-use crate::calendar::{Grain, HOUR_MS};
-use crate::expr::{Scalar, Type, Value};
+use super::keys::{ABSENT, KeyColumn, UNKNOWN, column_codes};
+use crate::calendar::Grain;
+use crate::expr::{Scalar, Value};
 use crate::private_query::{KeyKind, PrivateQuery};
-
-/// No group, no code: the value is not in a public domain.
-pub(super) const ABSENT: u32 = u32::MAX;
-/// Not looked up yet.
-const UNKNOWN: u32 = u32::MAX - 1;
-
-/// Combinations of codes by number: to look a number up, and to read it back.
-type Combinations = (HashMap<Box<[u32]>, u32>, Vec<Box<[u32]>>);
 
 /// The groups of one region.
 pub(crate) struct Cells {
     columns: Vec<KeyColumn>,
-    /// Codes of the columns -> number; with public keys only, the number is computed.
-    private: Option<Combinations>,
-    cells_max: usize,
+    private: Option<Private>,
 }
 
-struct KeyColumn {
-    scalar: Scalar,
-    ty: Type,
-    is_hour: bool,
-    values: Vec<Value>,
-    texts: HashMap<String, u32>,
-    others: HashMap<Value, u32>,
-    /// The dictionary of each source and the codes of its texts, as far as they are known.
-    dictionaries: HashMap<usize, (StringArray, Vec<u32>)>,
+/// Groups that are known by their values only.
+struct Private {
+    key: GroupKey,
+    numbers: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
+    groups: Vec<Box<[Value]>>,
+    /// Of the subject at hand, without a number so far.
+    met: HashMap<u64, Box<[Value]>, BuildHasherDefault<Hashed>>,
+    /// The keys of the batch that each source is at.
+    batches: Vec<Vec<ArrayRef>>,
+    /// None where the groups have been bounded before.
+    groups_max: Option<u64>,
 }
 
-/// How codes of new values are given.
-#[derive(Clone, Copy)]
-struct Growth {
-    grows: bool,
-    cells_max: usize,
-}
+/// What is hashed already.
+#[derive(Default)]
+struct Hashed(u64);
 
-impl KeyColumn {
-    /// The code of a value; none when it is unknown and may not become known.
-    fn code(&mut self, value: Value, growth: Growth) -> Result<u32, Failure> {
-        let known = match &value {
-            Value::Text(text) => self.texts.get(text),
-            other => self.others.get(other),
-        };
-        match known {
-            Some(code) => Ok(*code),
-            None if !growth.grows => Ok(ABSENT),
-            None if self.values.len() >= growth.cells_max => Err(Failure),
-            None => self.add(value),
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }
     }
 
-    fn add(&mut self, value: Value) -> Result<u32, Failure> {
-        let code = u32::try_from(self.values.len()).map_err(|_| Failure)?;
-        match &value {
-            Value::Text(text) => self.texts.insert(text.clone(), code),
-            other => self.others.insert(other.clone(), code),
-        };
-        self.values.push(value);
-        Ok(code)
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }
 
 impl Cells {
-    pub(crate) fn new(query: &PrivateQuery, cells_max: usize) -> Result<Cells, Failure> {
+    /// `groups_max`: of private keys; none where they have been bounded before ([`Cells::absorb`]).
+    pub(crate) fn new<E: Entropy + ?Sized>(
+        query: &PrivateQuery,
+        groups_max: Option<u64>,
+        entropy: &mut E,
+    ) -> Result<Cells, Failure> {
         let mut columns = Vec::new();
         for key in &query.keys {
             let (is_hour, values) = match &key.kind {
@@ -86,22 +80,20 @@ impl Cells {
                 KeyKind::Public(values) => (false, values.clone()),
                 KeyKind::Private => (false, Vec::new()),
             };
-            let mut column = KeyColumn {
-                scalar: key.scalar.clone(),
-                ty: key.scalar.ty().ok_or(Failure)?,
-                is_hour,
-                values: Vec::new(),
-                texts: HashMap::new(),
-                others: HashMap::new(),
-                dictionaries: HashMap::new(),
-            };
-            for value in values {
-                column.add(value)?;
-            }
-            columns.push(column);
+            columns.push(KeyColumn::new(&key.scalar, is_hour, values)?);
         }
-        let private = query.is_thresholded().then(Default::default);
-        Ok(Cells { columns, private, cells_max })
+        let private = match query.is_thresholded() {
+            false => None,
+            true => Some(Private {
+                key: GroupKey::draw(entropy)?,
+                numbers: HashMap::default(),
+                groups: Vec::new(),
+                met: HashMap::default(),
+                batches: Vec::new(),
+                groups_max,
+            }),
+        };
+        Ok(Cells { columns, private })
     }
 
     /// The expressions to group by, in order.
@@ -109,22 +101,19 @@ impl Cells {
         self.columns.iter().map(|column| &column.scalar)
     }
 
-    /// How many groups there are (so far, with a private key).
+    /// How many groups have a number.
     pub(crate) fn len(&self) -> u32 {
         let len = match &self.private {
-            Some((_, all)) => all.len(),
+            Some(private) => private.groups.len(),
             None => self.columns.iter().map(|column| column.values.len()).product(),
         };
         u32::try_from(len).unwrap_or(u32::MAX)
     }
 
-    /// The values of a group, one for each key that is not the region or a bucket of days.
+    /// The values of a group by its number, one for each key that is not the region or a bucket of days.
     pub(crate) fn values(&self, cell: u32) -> Vec<Value> {
-        let value = |column: &KeyColumn, code: usize| column.values.get(code).cloned().unwrap_or(Value::Null);
-        if let Some((_, all)) = &self.private {
-            let codes = all.get(cell as usize).map(|codes| &codes[..]).unwrap_or_default();
-            let pairs = self.columns.iter().zip(codes);
-            return pairs.map(|(column, code)| value(column, *code as usize)).collect();
+        if let Some(private) = &self.private {
+            return private.groups.get(cell as usize).map(|group| group.to_vec()).unwrap_or_default();
         }
         let mut rest = cell as usize;
         let mut values: Vec<Value> = self
@@ -135,7 +124,7 @@ impl Cells {
                 let radix = column.values.len().max(1);
                 let code = rest % radix;
                 rest /= radix;
-                value(column, code)
+                column.values.get(code).cloned().unwrap_or(Value::Null)
             })
             .collect();
         values.reverse();
@@ -149,213 +138,136 @@ impl Cells {
         source: usize,
         keys: &[ArrayRef],
         rows: usize,
-    ) -> Result<Vec<u32>, Failure> {
-        let growth = Growth { grows: self.private.is_some(), cells_max: self.cells_max };
-        let mut codes = Vec::with_capacity(keys.len());
+    ) -> Result<Vec<u64>, Failure> {
+        if keys.len() != self.columns.len() || keys.iter().any(|key| key.len() != rows) {
+            return Err(Failure);
+        }
+        let hasher = self.private.as_ref().map(|private| &private.key);
+        let mut groups: Option<Vec<u64>> = None;
         for (column, key) in self.columns.iter_mut().zip(keys) {
-            codes.push(column_codes(column, source, key, growth)?);
+            let codes = column_codes(column, source, key, hasher)?;
+            let to = hasher.map_or(Ok(column.values.len() as u64), Err);
+            groups = Some(match groups {
+                None => codes,
+                Some(mut groups) => {
+                    for (group, code) in groups.iter_mut().zip(&codes) {
+                        *group = joined(*group, *code, &to)?;
+                    }
+                    groups
+                }
+            });
         }
-        if codes.len() != self.columns.len() || codes.iter().any(|column| column.len() != rows) {
+        if let Some(private) = &mut self.private {
+            if private.batches.len() <= source {
+                private.batches.resize_with(source + 1, Vec::new);
+            }
+            private.batches[source] = keys.to_vec();
+        }
+        Ok(groups.unwrap_or_else(|| vec![0; rows]))
+    }
+
+    /// The subject at hand has this group, by a row of the batch that the source is at.
+    pub(super) fn meet(&mut self, group: u64, source: usize, row: usize) -> Result<(), Failure> {
+        let Some(private) = &mut self.private else { return Ok(()) };
+        if private.numbers.contains_key(&group) || private.met.contains_key(&group) {
+            return Ok(());
+        }
+        let keys = private.batches.get(source).ok_or(Failure)?;
+        let values = self.columns.iter().zip(keys).map(|(column, key)| column.value(key, row));
+        private.met.insert(group, values.collect::<Result<_, _>>()?);
+        Ok(())
+    }
+
+    /// The group with these values of the keys, which the subject at hand has; none for a value that is not in a public domain.
+    pub(super) fn group(&mut self, values: &[Value]) -> Result<Option<u64>, Failure> {
+        if values.len() != self.columns.len() {
             return Err(Failure);
         }
-        if self.private.is_some() {
-            return self.combine(&codes, rows);
+        let hasher = self.private.as_ref().map(|private| &private.key);
+        let values: Box<[Value]> =
+            self.columns.iter().zip(values).map(|(column, value)| column.shown(value.clone())).collect();
+        let mut group = None;
+        for (column, value) in self.columns.iter().zip(&values) {
+            let code = column.code(value, hasher);
+            let to = hasher.map_or(Ok(column.values.len() as u64), Err);
+            group = Some(group.map_or(Ok(code), |group| joined(group, code, &to))?);
         }
-        let mut cells = vec![0_u32; rows];
-        for (column, codes) in self.columns.iter().zip(&codes) {
-            let radix = u32::try_from(column.values.len()).map_err(|_| Failure)?;
-            for (cell, code) in cells.iter_mut().zip(codes) {
-                *cell = match *cell == ABSENT || *code == ABSENT {
-                    true => ABSENT,
-                    false => cell.checked_mul(radix).and_then(|c| c.checked_add(*code)).ok_or(Failure)?,
-                };
-            }
+        let group = group.unwrap_or(0);
+        if let Some(private) = &mut self.private
+            && !private.numbers.contains_key(&group)
+        {
+            private.met.insert(group, values);
         }
-        Ok(cells)
+        Ok(Some(group).filter(|group| *group != ABSENT))
     }
 
-    /// The code of a value of a key, by the key's position; none for a value that is not in a public domain.
-    pub(super) fn code(&mut self, key: usize, value: Value) -> Result<Option<u32>, Failure> {
-        let growth = Growth { grows: self.private.is_some(), cells_max: self.cells_max };
-        let column = self.columns.get_mut(key).ok_or(Failure)?;
-        let value = match value {
-            Value::Time(ms) if column.is_hour => Value::Number(ms.div_euclid(HOUR_MS).rem_euclid(24), 0),
-            other => other,
-        };
-        Ok(Some(column.code(value, growth)?).filter(|code| *code != ABSENT))
+    /// Whether a value can be in a group at all: any can, but in a public domain.
+    pub(super) fn has(&self, key: usize, value: &Value) -> bool {
+        let column = self.columns.get(key).filter(|_| self.private.is_none());
+        column.is_none_or(|column| column.code(&column.shown(value.clone()), None) != ABSENT)
     }
 
-    /// The group with these codes, one for each key.
-    pub(super) fn cell(&mut self, codes: &[u32]) -> Result<u32, Failure> {
-        if codes.len() != self.columns.len() {
-            return Err(Failure);
+    /// The number of a group that the subject at hand keeps; none when there are too many.
+    pub(super) fn number(&mut self, group: u64) -> Option<u32> {
+        let Some(private) = &mut self.private else { return u32::try_from(group).ok() };
+        if let Some(number) = private.numbers.get(&group) {
+            return Some(*number);
         }
-        if self.private.is_some() {
-            return self.combination(codes);
+        let values = private.met.remove(&group)?;
+        if private.groups_max.is_some_and(|most| private.groups.len() as u64 >= most) {
+            return None;
         }
-        let radixes = self.columns.iter().map(|column| column.values.len());
-        let step = |cell: u32, (radix, code): (usize, &u32)| {
-            cell.checked_mul(u32::try_from(radix).ok()?)?.checked_add(*code)
-        };
-        radixes.zip(codes).try_fold(0, step).ok_or(Failure)
+        let number = u32::try_from(private.groups.len()).ok()?;
+        private.numbers.insert(group, number);
+        private.groups.push(values);
+        Some(number)
     }
 
-    /// The numbers of combinations that come as they are found.
-    fn combine(&mut self, codes: &[Vec<u32>], rows: usize) -> Result<Vec<u32>, Failure> {
-        let mut cells = Vec::with_capacity(rows);
-        let mut row_codes: Vec<u32> = Vec::with_capacity(codes.len());
-        let mut last = ABSENT;
-        for row in 0..rows {
-            if row > 0 && codes.iter().all(|column| column[row] == column[row - 1]) {
-                cells.push(last);
-                continue;
-            }
-            row_codes.clear();
-            row_codes.extend(codes.iter().map(|column| column[row]));
-            last = match row_codes.contains(&ABSENT) {
-                true => ABSENT,
-                false => self.combination(&row_codes)?,
-            };
-            cells.push(last);
+    /// Of more groups than this that the subject at hand has and that have no number, only some are needed on.
+    pub(super) fn keep(&mut self, most: usize, is_needed: impl Fn(u64) -> bool) {
+        if let Some(private) = self.private.as_mut().filter(|private| private.met.len() > most) {
+            private.met.retain(|group, _| is_needed(*group));
         }
-        Ok(cells)
     }
 
-    fn combination(&mut self, codes: &[u32]) -> Result<u32, Failure> {
-        let (known, all) = self.private.as_mut().ok_or(Failure)?;
-        match known.get(codes) {
-            Some(cell) => Ok(*cell),
-            None if all.len() >= self.cells_max => Err(Failure),
-            None => {
-                let cell = u32::try_from(all.len()).map_err(|_| Failure)?;
-                known.insert(codes.into(), cell);
-                all.push(codes.into());
-                Ok(cell)
-            }
+    /// The subject at hand is done.
+    pub(super) fn close(&mut self) {
+        let Some(private) = &mut self.private else { return };
+        match private.met.capacity() > 1_024 {
+            true => private.met = HashMap::default(),
+            false => private.met.clear(),
         }
     }
 
     /// Takes over the groups of another piece of the same query; gives the number here of each of them, none when the
     /// numbers are those of the query.
     pub(super) fn absorb(&mut self, other: &Cells) -> Result<Option<Vec<u32>>, Failure> {
-        let (Some(_), Some((_, theirs))) = (&self.private, &other.private) else { return Ok(None) };
-        let growth = Growth { grows: true, cells_max: self.cells_max };
-        let mut codes = Vec::with_capacity(self.columns.len());
-        for (own, their) in self.columns.iter_mut().zip(&other.columns) {
-            let all = their.values.iter().map(|value| own.code(value.clone(), growth));
-            codes.push(all.collect::<Result<Vec<u32>, Failure>>()?);
+        let (Some(_), Some(theirs)) = (&self.private, &other.private) else { return Ok(None) };
+        let mut numbers = Vec::with_capacity(theirs.groups.len());
+        for values in &theirs.groups {
+            let group = self.group(values)?.ok_or(Failure)?;
+            numbers.push(self.number(group).ok_or(Failure)?);
         }
-        let mut numbers = Vec::with_capacity(theirs.len());
-        for combination in theirs {
-            let pairs = codes.iter().zip(combination);
-            let own: Option<Vec<u32>> =
-                pairs.map(|(codes, code)| codes.get(*code as usize).copied()).collect();
-            numbers.push(self.combination(&own.ok_or(Failure)?)?);
-        }
+        self.close();
         Ok(Some(numbers))
     }
 
     /// About how much memory it holds.
     pub(super) fn bytes(&self) -> usize {
-        let column = |column: &KeyColumn| {
-            let codes: usize =
-                column.dictionaries.values().map(|(texts, codes)| texts.len() * 24 + codes.len() * 4).sum();
-            column.values.len() * 160 + codes
-        };
-        let groups = self.private.as_ref().map_or(0, |(_, all)| all.len() * 96);
-        self.columns.iter().map(column).sum::<usize>() + groups
+        let width = 48 * self.columns.len() + 64;
+        let private = self.private.as_ref().map_or(0, |private| {
+            let keys: usize = private.batches.iter().flatten().map(|key| key.len() * 8).sum();
+            (private.groups.len() + private.met.len()) * width + keys
+        });
+        self.columns.iter().map(KeyColumn::bytes).sum::<usize>() + private
     }
 }
 
-/// The code of each row's value.
-fn column_codes(
-    column: &mut KeyColumn,
-    source: usize,
-    key: &ArrayRef,
-    growth: Growth,
-) -> Result<Vec<u32>, Failure> {
-    match key.data_type() {
-        DataType::Dictionary(..) => text_codes(column, source, key, growth),
-        DataType::Boolean => {
-            let key = key.as_boolean();
-            let values = key.iter().map(|value| value.map_or(Value::Null, Value::Boolean));
-            values.map(|value| column.code(value, growth)).collect()
-        }
-        DataType::Int64 => {
-            let Type::Number { scale } = column.ty else { return Err(Failure) };
-            let numbers = key.as_primitive::<Int64Type>().iter();
-            number_codes(column, numbers.map(|n| n.map_or(Value::Null, |n| Value::Number(n, scale))), growth)
-        }
-        DataType::Timestamp(..) if column.is_hour => {
-            let hour_us = HOUR_MS * 1_000;
-            let hour = |time: i64| Value::Number(time.div_euclid(hour_us).rem_euclid(24), 0);
-            let times = key.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure)?;
-            number_codes(column, times.iter().map(|time| time.map_or(Value::Null, hour)), growth)
-        }
-        DataType::Null => {
-            let code = column.code(Value::Null, growth)?;
-            Ok(vec![code; key.len()])
-        }
-        _ => Err(Failure),
+/// The group of a further key, which is public with so many values, or hashed.
+fn joined(group: u64, code: u64, to: &Result<u64, &GroupKey>) -> Result<u64, Failure> {
+    match to {
+        Ok(_) if group == ABSENT || code == ABSENT => Ok(ABSENT),
+        Ok(radix) => group.checked_mul(*radix).and_then(|at| at.checked_add(code)).ok_or(Failure),
+        Err(hasher) => Ok(hasher.both(group, code).min(UNKNOWN - 1)),
     }
-}
-
-/// One lookup for each change of the value.
-fn number_codes(
-    column: &mut KeyColumn,
-    values: impl Iterator<Item = Value>,
-    growth: Growth,
-) -> Result<Vec<u32>, Failure> {
-    let mut last: Option<(Value, u32)> = None;
-    let mut codes = Vec::with_capacity(values.size_hint().0);
-    for value in values {
-        let code = match &last {
-            Some((known, code)) if *known == value => *code,
-            _ => column.code(value.clone(), growth)?,
-        };
-        last = Some((value, code));
-        codes.push(code);
-    }
-    Ok(codes)
-}
-
-/// One lookup for each text of a dictionary, when a row first has it.
-fn text_codes(
-    column: &mut KeyColumn,
-    source: usize,
-    key: &ArrayRef,
-    growth: Growth,
-) -> Result<Vec<u32>, Failure> {
-    let key = key.as_dictionary_opt::<Int32Type>().ok_or(Failure)?;
-    let texts = key.values().as_string_opt::<i32>().ok_or(Failure)?;
-    let mut known = match column.dictionaries.remove(&source) {
-        Some((old, known)) if is_same(&old, texts) => known,
-        _ => vec![UNKNOWN; texts.len()],
-    };
-    let mut null = UNKNOWN;
-    let mut codes = Vec::with_capacity(key.len());
-    for row in 0..key.len() {
-        let code = match key.key(row) {
-            None if null != UNKNOWN => null,
-            None => {
-                null = column.code(Value::Null, growth)?;
-                null
-            }
-            Some(at) => match known.get(at).copied().ok_or(Failure)? {
-                UNKNOWN => {
-                    let value = match texts.is_null(at) {
-                        true => Value::Null,
-                        false => Value::Text(texts.value(at).to_owned()),
-                    };
-                    let code = column.code(value, growth)?;
-                    known[at] = code;
-                    code
-                }
-                code => code,
-            },
-        };
-        codes.push(code);
-    }
-    column.dictionaries.insert(source, (texts.clone(), known));
-    Ok(codes)
 }

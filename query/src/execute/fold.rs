@@ -7,6 +7,8 @@
 //! two calls of [`Fold::close`], whatever file it is in. What a fold keeps beyond a subject is bounded, and is counted by
 //! [`Fold::bytes`]. Not here: how rows come (`rows`, `merge`), what is made of them (`folds`).
 
+use std::ops::Range;
+
 use datafusion::arrow::array::ArrayRef;
 use shoal_privacy::bound::Totals;
 
@@ -36,6 +38,14 @@ pub(super) trait Fold: Send {
 
     /// One row of the current subject, a position in the batch that `source` loaded last.
     fn row(&mut self, source: usize, row: usize, day: i32, time_us: i64);
+
+    /// Some rows of the current subject that follow each other; the times of all rows of the batch, empty when the fold
+    /// is not timed.
+    fn rows(&mut self, source: usize, rows: Range<usize>, day: i32, times_us: &[i64]) {
+        for row in rows {
+            self.row(source, row, day, times_us.get(row).copied().unwrap_or(0));
+        }
+    }
 
     /// The current subject has a row in the table of this membership that meets its filter. Comes before or after its
     /// own rows, any number of times.

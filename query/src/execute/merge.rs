@@ -201,20 +201,19 @@ fn take_run<S: Stream, F: Fold + ?Sized>(
     let is_shared = others.filter(|other| other.0 == subject);
     let mut unasked = 0;
     loop {
-        let mut row = cursor.row;
+        let first = cursor.row;
         let rows = cursor.subjects.len();
-        while row < rows && cursor.subjects[row] == subject {
-            let time = cursor.times_us.get(row).copied().unwrap_or(0);
-            if is_shared.is_some_and(|other| (subject, time, at) > other) {
-                break;
-            }
-            match cursor.role {
-                Role::Events { day } => fold.row(at, row, day, time),
-                Role::Member(membership) => fold.member(membership),
-            }
-            row += 1;
+        let is_ours = |row: usize| match is_shared {
+            None => cursor.subjects[row] == subject,
+            Some(other) => cursor.subjects[row] == subject && (subject, cursor.time(row), at) <= other,
+        };
+        let row = (first..rows).find(|row| !is_ours(*row)).unwrap_or(rows);
+        match cursor.role {
+            Role::Events { .. } if row == first => {}
+            Role::Events { day } => fold.rows(at, first..row, day, &cursor.times_us),
+            Role::Member(membership) => fold.member(membership),
         }
-        unasked += row - cursor.row;
+        unasked += row - first;
         cursor.row = row;
         if row < rows {
             return Ok(true);

@@ -13,7 +13,7 @@
 //!
 //! - `source`: files or batches in memory -> streams; `rows`: the barrier, the filter, the expressions
 //! - `merge`: streams -> subject by subject; `fold`: what takes them; `folds`: the shapes of queries
-//! - `cells`: values of keys <-> dense numbers
+//! - `keys`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
 //! - `piece`: one piece on a thread; `ahead`: a second thread that reads for it
 
 mod ahead;
@@ -22,6 +22,8 @@ mod cells;
 mod exact;
 mod fold;
 mod folds;
+mod keys;
+mod limit;
 mod merge;
 mod piece;
 mod rows;
@@ -41,6 +43,7 @@ pub(crate) use self::cells::Cells;
 pub(crate) use self::fold::Tree;
 use self::fold::{Fold, Outcome};
 pub(crate) use self::folds::quantile_of;
+use self::limit::noisy_limits;
 use self::merge::Stop;
 use self::piece::{Input, Waiting, Work};
 use self::rows::{Asked, Template};
@@ -128,7 +131,7 @@ pub(crate) struct RegionSources {
 /// Limits of one execution.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScanLimits {
-    /// Most groups of a private key, before the threshold.
+    /// About how many groups of private keys may be found, before the threshold; more fail.
     pub(crate) cells_max: usize,
     /// Pieces that run side by side.
     pub(crate) threads: usize,
@@ -138,7 +141,8 @@ pub(crate) struct ScanLimits {
 struct Grounds<'a> {
     charged: &'a ChargedQuery,
     piece: Piece,
-    cells_max: usize,
+    /// With a private key: more groups than this fail.
+    groups_max: Option<u64>,
     entropy: &'a mut dyn Entropy,
 }
 
@@ -151,29 +155,55 @@ pub(crate) async fn execute<E: Entropy + Send>(
     entropy: &mut E,
 ) -> Result<Raw, Failure> {
     let mut regions = Vec::with_capacity(sources.len());
+    let scan = Scan { charged: &charged, session, limits };
     for source in sources {
-        regions.push(region(&charged, source, session, limits, entropy).await?);
+        regions.push(region(&scan, source, entropy).await?);
     }
     Ok(Raw { charged, regions })
 }
 
-async fn region<E: Entropy + Send>(
-    charged: &ChargedQuery,
-    sources: RegionSources,
-    session: &SessionContext,
+/// One execution.
+struct Scan<'a> {
+    charged: &'a ChargedQuery,
+    session: &'a SessionContext,
     limits: ScanLimits,
+}
+
+impl Scan<'_> {
+    /// The most groups of each piece, where they are not public.
+    fn groups_max<E: Entropy>(&self, pieces: usize, entropy: &mut E) -> Result<Vec<Option<u64>>, Failure> {
+        let Some(threshold) = &self.charged.threshold else { return Ok(vec![None; pieces]) };
+        let limits = noisy_limits(pieces, self.limits.cells_max, &threshold.groups, entropy)?;
+        Ok(limits.into_iter().map(Some).collect())
+    }
+
+    fn fold<E: Entropy>(
+        &self,
+        (piece, groups_max): (Piece, Option<u64>),
+        entropy: &mut E,
+    ) -> Result<Box<dyn Fold>, Failure> {
+        folds::fold(Grounds { charged: self.charged, piece, groups_max, entropy })
+    }
+}
+
+async fn region<E: Entropy + Send>(
+    scan: &Scan<'_>,
+    sources: RegionSources,
     entropy: &mut E,
 ) -> Result<RegionTotals, Failure> {
+    let (charged, session) = (scan.charged, scan.session);
     let buckets = charged.query.buckets();
     let pieces = pieces(charged, &buckets, &sources.wanted);
+    let limits = scan.groups_max(pieces.len(), entropy)?;
+    let pieces: Vec<(Piece, Option<u64>)> = pieces.into_iter().zip(limits).collect();
     let region = sources.region;
     let mut folds = Vec::with_capacity(pieces.len());
     for piece in &pieces {
-        folds.push(fold(charged, *piece, limits, entropy)?);
+        folds.push(scan.fold(*piece, entropy)?);
     }
     let mut totals = RegionTotals {
         region,
-        cells: Cells::new(&charged.query, limits.cells_max)?,
+        cells: Cells::new(&charged.query, None, entropy)?,
         daily: Totals::empty(charged.layout.daily.clamps().len()),
         ranged: buckets.iter().map(|_| Totals::empty(charged.layout.ranged.clamps().len())).collect(),
         trees: Vec::new(),
@@ -181,28 +211,28 @@ async fn region<E: Entropy + Send>(
     let Some(first) = folds.first() else { return Ok(totals) };
     let inputs = Arc::new(inputs(charged, sources, session, first.as_ref())?);
     let waiting = Waiting::new();
-    let ahead = pieces.len() < limits.threads;
-    let work = |piece: Piece, fold: Box<dyn Fold>, checked: bool| {
+    let ahead = pieces.len() < scan.limits.threads;
+    let work = |piece: (Piece, Option<u64>), fold: Box<dyn Fold>, checked: bool| {
         let memory = Arc::clone(&session.runtime_env().memory_pool);
-        let days = days(charged, &buckets, piece);
+        let days = days(charged, &buckets, piece.0);
         let work = Work { fold, inputs: Arc::clone(&inputs), days, memory, checked, ahead };
         let flag = waiting.flag();
         async move { (piece, work.run(flag).await) }
     };
     let running: Vec<_> = pieces.iter().zip(folds).map(|(piece, fold)| work(*piece, fold, false)).collect();
-    let mut running = stream::iter(running).buffered(limits.threads.max(1));
+    let mut running = stream::iter(running).buffered(scan.limits.threads.max(1));
     let mut unsorted = Vec::new();
     while let Some((piece, done)) = running.next().await {
         match done {
-            Ok(outcome) => totals.add(piece, outcome)?,
+            Ok(outcome) => totals.add(piece.0, outcome)?,
             Err(Stop::Unsorted(_)) => unsorted.push(piece),
             Err(Stop::Failed) => return Err(Failure),
         }
     }
     for piece in unsorted {
-        let fold = fold(charged, piece, limits, entropy)?;
+        let fold = scan.fold(piece, entropy)?;
         let (_, done) = work(piece, fold, true).await;
-        totals.add(piece, done.map_err(|_| Failure)?)?;
+        totals.add(piece.0, done.map_err(|_| Failure)?)?;
     }
     Ok(totals)
 }
@@ -215,15 +245,6 @@ fn pieces(charged: &ChargedQuery, buckets: &[Bucket], wanted: &Wanted) -> Vec<Pi
         Wanted::All if !charged.is_daily() => (0..buckets.len()).map(Piece::Bucket).collect(),
         Wanted::All => query.days.days().map(Piece::Day).collect(),
     }
-}
-
-fn fold<E: Entropy>(
-    charged: &ChargedQuery,
-    piece: Piece,
-    limits: ScanLimits,
-    entropy: &mut E,
-) -> Result<Box<dyn Fold>, Failure> {
-    folds::fold(Grounds { charged, piece, cells_max: limits.cells_max, entropy })
 }
 
 /// The query's table and those of its memberships, each with its template.

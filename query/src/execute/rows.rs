@@ -15,7 +15,9 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, new_null_array,
 };
-use datafusion::arrow::compute::{cast, concat, filter_record_batch, take};
+use datafusion::arrow::compute::{
+    FilterBuilder, cast, concat, filter_record_batch, prep_null_mask_filter, take,
+};
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Field, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
@@ -39,7 +41,10 @@ pub(super) struct Template {
     cutoffs: Vec<(Programme, i32)>,
     filter: Option<Step>,
     scalars: Vec<Step>,
-    is_timed: bool,
+    /// The columns that the scalars and the time are made of.
+    used: Vec<usize>,
+    /// That of the time, if it is wanted.
+    time: Option<usize>,
 }
 
 /// What a template is made for.
@@ -102,9 +107,12 @@ impl Template {
         let schema = schema_of(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let step = |scalar: &Scalar| Step::new(session, &schema, scalar, asked.region);
         let filter = asked.filter.map(step).transpose()?;
-        let scalars = asked.scalars.iter().map(step).collect::<Result<_, _>>()?;
-        let (cutoffs, is_timed) = (asked.cutoffs.to_vec(), asked.is_timed);
-        Ok(Template { names, schema, cutoffs, filter, scalars, is_timed })
+        let scalars: Vec<Step> = asked.scalars.iter().map(step).collect::<Result<_, _>>()?;
+        let time = asked.is_timed.then(|| schema.index_of(columns::TIME)).transpose()?;
+        let mut used: Vec<usize> = scalars.iter().flat_map(Step::columns).chain(time).collect();
+        used.sort_unstable();
+        used.dedup();
+        Ok(Template { names, schema, cutoffs: asked.cutoffs.to_vec(), filter, scalars, used, time })
     }
 
     /// The stored columns that it needs.
@@ -119,27 +127,39 @@ impl Template {
 
     /// Rows for the fold; none of them may be left.
     pub(super) fn load(&self, batch: &RecordBatch, memo: &mut Memo) -> Result<Loaded, Failure> {
-        let mut batch = self.barrier(batch)?;
-        if let Some(filter) = &self.filter {
-            let keep = filter.value(&batch, (usize::MAX, memo))?;
-            let keep = keep.as_boolean_opt().ok_or(Failure)?;
-            if keep.true_count() < batch.num_rows() {
-                batch = filter_record_batch(&batch, keep)?;
-            }
-        }
-        if batch.num_rows() == 0 {
+        let batch = self.barrier(batch)?;
+        let keep = match &self.filter {
+            Some(filter) => Some(filter.value(batch.columns(), batch.num_rows(), (usize::MAX, memo))?),
+            None => None,
+        };
+        let keep = keep.as_ref().map(|keep| keep.as_boolean_opt().ok_or(Failure)).transpose()?;
+        let rows = keep.map_or(batch.num_rows(), BooleanArray::true_count);
+        if rows == 0 {
             return Ok(Loaded { subjects: Vec::new(), times_us: Vec::new(), columns: Vec::new() });
         }
-        let subjects = digests(batch.column(SUBJECT))?;
-        let times_us = match self.is_timed {
-            true => {
-                let time = batch.column_by_name(columns::TIME).ok_or(Failure)?;
+        let mut arrays = batch.columns().to_vec();
+        let mut subjects = digests(batch.column(SUBJECT))?;
+        if let Some(keep) = keep.filter(|_| rows < batch.num_rows()) {
+            let keep = match keep.null_count() {
+                0 => keep.clone(),
+                _ => prep_null_mask_filter(keep),
+            };
+            subjects = keep.values().set_indices().filter_map(|row| subjects.get(row).copied()).collect();
+            let keep = FilterBuilder::new(&keep).optimize().build();
+            for at in &self.used {
+                let array = arrays.get_mut(*at).ok_or(Failure)?;
+                *array = keep.filter(array)?;
+            }
+        }
+        let times_us = match self.time {
+            Some(at) => {
+                let time = arrays.get(at).ok_or(Failure)?;
                 let time = time.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure)?;
                 time.values().to_vec()
             }
-            false => Vec::new(),
+            None => Vec::new(),
         };
-        let column = |(at, step): (usize, &Step)| step.value(&batch, (at, memo));
+        let column = |(at, step): (usize, &Step)| step.value(&arrays, rows, (at, memo));
         let columns = self.scalars.iter().enumerate().map(column).collect::<Result<_, _>>()?;
         Ok(Loaded { subjects, times_us, columns })
     }
@@ -254,18 +274,35 @@ impl Step {
         Ok(Step { way, wanted })
     }
 
-    fn value(&self, batch: &RecordBatch, (at, memo): (usize, &mut Memo)) -> Result<ArrayRef, Failure> {
+    /// The columns that it is made of.
+    fn columns(&self) -> Vec<usize> {
+        match &self.way {
+            Way::Column(at) | Way::Hour(at) | Way::Text(at, _) => vec![*at],
+            Way::Any(used, ..) => used.clone(),
+        }
+    }
+
+    fn value(
+        &self,
+        stored: &[ArrayRef],
+        rows: usize,
+        (at, memo): (usize, &mut Memo),
+    ) -> Result<ArrayRef, Failure> {
+        let column = |at: usize| stored.get(at).ok_or(Failure);
         let value = match &self.way {
-            Way::Column(column) => Arc::clone(batch.column(*column)),
-            Way::Hour(column) => hours(batch.column(*column))?,
-            Way::Text(column, expr) => self.of_texts(batch.column(*column), expr, (at, memo))?,
+            Way::Column(at) => Arc::clone(column(*at)?),
+            Way::Hour(at) => hours(column(*at)?)?,
+            Way::Text(text, expr) => self.of_texts(column(*text)?, expr, (at, memo))?,
             Way::Any(used, schema, expr) => {
-                let unpack = |at: &usize| match batch.column(*at).data_type() {
-                    DataType::Dictionary(..) => cast(batch.column(*at), &DataType::Utf8),
-                    _ => Ok(Arc::clone(batch.column(*at))),
+                let unpack = |at: &usize| -> Result<ArrayRef, Failure> {
+                    let column = column(*at)?;
+                    Ok(match column.data_type() {
+                        DataType::Dictionary(..) => cast(column, &DataType::Utf8)?,
+                        _ => Arc::clone(column),
+                    })
                 };
                 let arrays = used.iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
-                evaluate(schema, arrays, batch.num_rows(), expr)?
+                evaluate(schema, arrays, rows, expr)?
             }
         };
         self.conform(value)

@@ -5,46 +5,15 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use shoal_privacy::noise::{Entropy, NoiseError};
 use shoal_schemas::{Kind, Region};
 
 use super::{Raw, RegionSources, ScanLimits, Wanted, execute};
 use crate::charge::{Place, Subjects, charge};
 use crate::private_query::Bucket;
-use crate::tests::{Row, engine, grant, now_ms, provider, registry, request, today};
-
-/// The same bytes in both worlds, so that the same groups of a subject are chosen.
-struct Fixed(u8);
-
-impl Entropy for Fixed {
-    fn fill(&mut self, out: &mut [u8]) -> Result<(), NoiseError> {
-        out.fill(self.0);
-        Ok(())
-    }
-}
+use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, request, today};
 
 const WORDS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const SYSTEMS: [&str; 4] = ["ios", "android", "linux", "none of the list"];
-
-/// Rows of somebody who is in both worlds and comes first, each day, with every value of every key. Groups are numbered as they
-/// come, and which groups of a subject are kept is decided by a keyed hash of their numbers: with the same numbers and
-/// the same key, both worlds decide alike. (In life the key is fresh, so the choice is as random under any numbering.)
-fn somebody() -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (ago, word) in (0..9).flat_map(|ago| WORDS.map(|word| (ago, word))) {
-        for os in SYSTEMS {
-            for amount in [None, Some(10), Some(20_000)] {
-                let row = Row::new(0, today() - ago, "click").text("os", os);
-                let row = row.text("country", word).text("app_version", word);
-                rows.push(match amount {
-                    Some(amount) => row.number("amount", amount).number("items", amount),
-                    None => row,
-                });
-            }
-        }
-    }
-    rows
-}
 
 const QUERIES: [&str; 9] = [
     "SELECT COUNT(*), SUM(amount), COUNT(DISTINCT subject) FROM usage",
@@ -117,17 +86,19 @@ fn distance(a: &Totals, b: &Totals) -> BTreeMap<Option<Slot>, f64> {
     squares
 }
 
+/// With one key the same groups of a subject are chosen in both worlds.
 async fn run(sql: &str, rows: &[Row], key: u8) -> Raw {
     let engine = engine();
     let prepared = engine.prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
     let charged = charge(prepared.single().query, Default::default(), &Default::default()).unwrap();
     let memory = crate::session::runtime(64 << 20).unwrap();
     let session = crate::session::empty(&memory, 1);
-    let rows: Vec<Row> = somebody().iter().chain(rows).cloned().collect();
-    let events = provider(registry().table(Kind::Usage), &rows);
+    let events = provider(registry().table(Kind::Usage), rows);
     let tables = vec![RegionSources { region: Region::De, events, members: Vec::new(), wanted: Wanted::All }];
     let limits = ScanLimits { cells_max: 10_000, threads: 2 };
-    execute(charged, tables, &session, limits, &mut Fixed(key)).await.unwrap_or_else(|_| panic!("{sql}"))
+    execute(charged, tables, &session, limits, &mut Seeded(key.into()))
+        .await
+        .unwrap_or_else(|_| panic!("{sql}"))
 }
 
 proptest! {

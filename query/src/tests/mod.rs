@@ -16,6 +16,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
+use shoal_privacy::noise::{Entropy, NoiseError};
 use shoal_schemas::{ColumnType, Kind, Region, Registry, TableDef, columns};
 
 use crate::calendar::{HOUR_MS, parse_day, start_of};
@@ -33,6 +34,22 @@ pub(crate) fn now_ms() -> i64 {
 
 pub(crate) fn today() -> i32 {
     parse_day("2026-11-22").unwrap()
+}
+
+/// Bytes that follow from a number (SplitMix64): the noise is as good as the real one, and always the same.
+pub(crate) struct Seeded(pub(crate) u64);
+
+impl Entropy for Seeded {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), NoiseError> {
+        for byte in out {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            *byte = (mixed ^ (mixed >> 31)) as u8;
+        }
+        Ok(())
+    }
 }
 
 /// One event; columns that are not named are null.

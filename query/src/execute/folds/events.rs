@@ -2,217 +2,221 @@
 //!
 //! Invariants: the unit of daily numbers is a subject's day, that of ranged numbers a subject over the days of the piece.
 //! With members, a subject that does not meet every membership leaves nothing. Distinct sessions are counted once for
-//! each subject, day and group. Not here: quantiles, whose values are no sums.
+//! each subject, day and group: a session of two days is one on each. A value of a measure counts once in the tree of that
+//! measure and filter, however many quantiles are read from it.
 
-use std::collections::HashSet;
+use std::ops::Range;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::datatypes::Int64Type;
-use shoal_privacy::bound::{Bounder, Limits, Totals};
-use shoal_schemas::columns;
+use datafusion::arrow::array::ArrayRef;
+use shoal_privacy::bound::{Bounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
+use shoal_privacy::noise::Entropy;
 
-use super::super::cells::{ABSENT, Cells};
-use super::super::fold::{Fold, Outcome};
-use super::super::rows::digests;
-use super::super::{Failure, Grounds, Piece};
-use crate::charge::Place;
-use crate::expr::{Scalar, Type};
-use crate::private_query::{Aggregate, AggregateOp};
+use super::gate::Gate;
+use super::terms::{Op, Term};
+use super::trees::Trees;
+use crate::execute::Failure;
+use crate::execute::cells::Cells;
+use crate::execute::fold::{Fold, Outcome};
+use crate::execute::keys::ABSENT;
+use crate::expr::Scalar;
+use crate::layout::{Layout, Slot};
+use crate::private_query::PrivateQuery;
 
-/// Sessions of one subject that are told apart; more than any clamp lets through.
+/// Sessions of one subject's day that are told apart; more than any clamp lets through.
 const SESSIONS_MAX: usize = 1 << 16;
 
 /// The fold of events.
 pub(super) struct Events {
-    cells: Cells,
+    units: Units,
     keys: usize,
     terms: Vec<Term>,
     scalars: Vec<Scalar>,
     batches: Vec<Batch>,
+    /// The numbers of one row: of the day, then of the range.
+    widths: (usize, usize),
+    /// Of the open day: (aggregate, group, session), some more than once.
+    sessions: Vec<(usize, u64, u128)>,
+    scratch: Vec<i64>,
+    gate: Gate,
+}
+
+/// The units that rows are added to.
+struct Units {
+    cells: Cells,
     daily: Option<Bounder>,
     ranged: Option<Bounder>,
-    widths: (usize, usize),
+    trees: Trees,
+    /// Whether a unit of the trees is a subject's day.
+    trees_are_daily: bool,
     /// The day of the open unit.
     day: Option<i32>,
     subject: [u8; 16],
     has_failed: bool,
-    sessions: HashSet<(usize, i32, u32, u128)>,
-    scratch: Vec<i64>,
-    /// Whether a subject must be a member, and whether this one is.
-    members: Vec<(bool, bool)>,
-}
-
-/// One aggregate.
-struct Term {
-    op: Op,
-    place: Place,
-    /// Positions in the fold's scalars.
-    operand: Option<usize>,
-    filter: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Op {
-    One,
-    Present,
-    Sum,
-    Sessions,
 }
 
 /// The batch of one source: a group and a row of numbers for each row.
 #[derive(Default)]
 struct Batch {
-    cells: Vec<u32>,
+    /// Empty when there are no keys.
+    cells: Vec<u64>,
     daily: Vec<i64>,
     ranged: Vec<i64>,
     /// By position of the aggregate; none where the row has no session that counts.
     sessions: Vec<(usize, Vec<Option<u128>>)>,
-}
-
-fn session() -> Scalar {
-    Scalar::Column { name: columns::SESSION.to_owned(), ty: Type::Text }
+    /// By tree; none where the row has no value that counts.
+    values: Vec<(usize, Vec<Option<i64>>)>,
 }
 
 impl Events {
-    pub(super) fn new(grounds: Grounds<'_>) -> Result<Events, Failure> {
-        let Grounds { charged, piece, cells_max, entropy } = grounds;
-        let query = &charged.query;
-        let cells = Cells::new(query, cells_max)?;
-        let is_day = matches!(piece, Piece::Day(_));
+    /// For a piece of one day that is released by itself, or for a bucket of days.
+    pub(super) fn new<E: Entropy + ?Sized>(
+        query: &PrivateQuery,
+        layout: Layout,
+        is_day: bool,
+        groups_max: Option<u64>,
+        entropy: &mut E,
+    ) -> Result<Events, Failure> {
+        let cells = Cells::new(query, groups_max, entropy)?;
+        let widths = (layout.daily.clamps().len(), layout.ranged.clamps().len());
+        if !query.members.is_empty() && (is_day || widths.0 > 0) {
+            return Err(Failure); // A day's part of the answer must not depend on other days.
+        }
         let mut bounder = |limits: &Limits, wanted: bool| -> Result<Option<Bounder>, Failure> {
             Ok(wanted.then(|| Bounder::new(limits, &mut *entropy)).transpose()?)
         };
-        let daily = bounder(&charged.layout.daily, is_day || !charged.layout.daily.clamps().is_empty())?;
-        let ranged = bounder(&charged.layout.ranged, !is_day)?;
+        let daily = bounder(&layout.daily, is_day || widths.0 > 0)?;
+        let ranged = bounder(&layout.ranged, !is_day)?;
         let mut scalars: Vec<Scalar> = cells.scalars().cloned().collect();
         let keys = scalars.len();
-        let mut terms = Vec::with_capacity(query.aggregates.len());
-        for (aggregate, place) in query.aggregates.iter().zip(&charged.layout.slots) {
-            terms.push(Term::new(aggregate, *place, &mut scalars)?);
+        let mut terms: Vec<Term> = Vec::with_capacity(query.aggregates.len());
+        for (aggregate, place) in query.aggregates.iter().zip(&layout.slots) {
+            if !matches!(place, Slot::Tree(_)) || terms.iter().all(|term| term.place != *place) {
+                terms.push(Term::new(aggregate, *place, &mut scalars));
+            }
         }
         if scalars.is_empty() {
             scalars.push(Scalar::Day); // A batch must say how many rows it has.
         }
-        let widths = (charged.layout.daily.clamps().len(), charged.layout.ranged.clamps().len());
-        let members: Vec<(bool, bool)> = query.members.iter().map(|m| (!m.negated, false)).collect();
-        if !members.is_empty() && daily.is_some() {
-            return Err(Failure); // A day's part of the answer must not depend on other days.
-        }
-        Ok(Events {
+        let units = Units {
             cells,
-            keys,
-            terms,
-            scalars,
-            batches: Vec::new(),
             daily,
             ranged,
-            widths,
+            trees: Trees::new(&layout.trees, entropy)?,
+            trees_are_daily: layout.is_daily,
             day: None,
             subject: [0; 16],
             has_failed: false,
-            sessions: HashSet::new(),
-            scratch: Vec::new(),
-            members,
-        })
+        };
+        let (batches, sessions, scratch) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Events { units, keys, terms, scalars, batches, widths, sessions, scratch, gate: Gate::new(query) })
     }
 
+    /// The open day has no more rows: each of its sessions counts once in its group.
     fn close_day(&mut self) {
-        if let (Some(daily), Some(day)) = (&mut self.daily, self.day.take()) {
-            self.has_failed |= daily.close(Some(day), &self.subject).is_err();
+        if !self.sessions.is_empty() {
+            self.sessions.sort_unstable();
+            self.sessions.dedup();
+            let (daily, ranged) = self.widths;
+            let mut values = vec![0; daily + ranged];
+            for (at, group, _) in self.sessions.drain(..) {
+                let place = match self.terms[at].place {
+                    Slot::Daily(slot) => slot,
+                    Slot::Ranged(slot) => daily + slot,
+                    Slot::Tree(_) => continue,
+                };
+                values[place] = 1;
+                self.units.take(group, values.split_at(daily), None);
+                values[place] = 0;
+            }
+            self.sessions.shrink_to(1 << 10);
         }
+        self.units.close_day();
     }
 
-    /// The numbers of a row that has sessions to tell apart.
-    fn count_sessions(&mut self, source: usize, row: usize, day: i32, cell: u32) {
-        let batch = &self.batches[source];
-        let (daily, ranged) = self.widths;
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&batch.daily[row * daily..(row + 1) * daily]);
-        self.scratch.extend_from_slice(&batch.ranged[row * ranged..(row + 1) * ranged]);
+    fn take_row(&mut self, source: usize, row: usize, group: u64) {
+        let (batch, (daily, ranged)) = (&self.batches[source], self.widths);
+        let values =
+            (&batch.daily[row * daily..(row + 1) * daily], &batch.ranged[row * ranged..(row + 1) * ranged]);
+        self.units.take(group, values, Some((source, row)));
+        for (tree, values) in &batch.values {
+            if let Some(Some(units)) = values.get(row) {
+                self.units.trees.push(*tree, group, *units);
+            }
+        }
         for (at, sessions) in &batch.sessions {
             let Some(session) = sessions[row] else { continue };
-            if self.sessions.len() >= SESSIONS_MAX || !self.sessions.insert((*at, day, cell, session)) {
-                continue;
+            if self.sessions.len() >= SESSIONS_MAX {
+                self.sessions.sort_unstable();
+                self.sessions.dedup();
             }
-            match self.terms[*at].place {
-                Place::Daily(slot) => self.scratch[slot] = 1,
-                Place::Ranged(slot) => self.scratch[daily + slot] = 1,
-                Place::Tree(_) => {}
+            if self.sessions.len() < SESSIONS_MAX {
+                self.sessions.push((*at, group, session));
             }
         }
+    }
+
+    /// All rows at once, where there is one group.
+    fn take_all(&mut self, source: usize, rows: Range<usize>) {
+        let batch = &self.batches[source];
+        self.scratch.clear();
+        for (table, width) in [(&batch.daily, self.widths.0), (&batch.ranged, self.widths.1)] {
+            for slot in 0..width {
+                let values = table[rows.start * width..rows.end * width].iter().skip(slot).step_by(width);
+                self.scratch.push(values.fold(0, |sum: i64, value| sum.saturating_add(*value)));
+            }
+        }
+        self.units.take(0, self.scratch.split_at(self.widths.0), None);
     }
 }
 
-impl Term {
-    fn new(aggregate: &Aggregate, place: Place, scalars: &mut Vec<Scalar>) -> Result<Term, Failure> {
-        let mut add = |scalar: &Scalar| {
-            scalars.push(scalar.clone());
-            scalars.len() - 1
-        };
-        let (op, operand) = match &aggregate.op {
-            AggregateOp::Rows | AggregateOp::Subjects => (Op::One, None),
-            AggregateOp::Present(item) => (Op::Present, Some(add(item))),
-            AggregateOp::Sum(measure) => (Op::Sum, Some(add(measure))),
-            AggregateOp::Sessions => (Op::Sessions, Some(add(&session()))),
-            AggregateOp::Quantile { .. } => return Err(Failure),
-        };
-        let filter = aggregate.filter.as_ref().map(add);
-        Ok(Term { op, place, operand, filter })
+impl Units {
+    /// Numbers of the open unit in a group: of its day and of its range; and the row that the group was met in, if it was
+    /// not met before.
+    fn take(&mut self, group: u64, (daily, ranged): (&[i64], &[i64]), met: Option<(usize, usize)>) {
+        let mut is_new = false;
+        for (bounder, values) in [(&mut self.daily, daily), (&mut self.ranged, ranged)] {
+            match bounder.as_mut().map(|bounder| bounder.take(group, values)) {
+                Some(Ok(taken)) => is_new |= taken == Taken::New,
+                Some(Err(_)) => self.has_failed = true,
+                None => {}
+            }
+        }
+        if let Some((source, row)) = met.filter(|_| is_new) {
+            self.has_failed |= self.cells.meet(group, source, row).is_err();
+        }
     }
 
-    /// Writes its number of each row into a table of `width` columns.
-    fn amounts(&self, columns: &[ArrayRef], table: &mut [i64], width: usize) -> Result<(), Failure> {
-        // Quantiles have a fold of their own.
-        let (Place::Daily(slot) | Place::Ranged(slot)) = self.place else { return Err(Failure) };
-        let out = table.chunks_exact_mut(width).filter_map(|row| row.get_mut(slot));
-        let operand = self.operand.map(|at| columns.get(at).ok_or(Failure)).transpose()?;
-        match (self.op, operand) {
-            (Op::One, _) => out.for_each(|out| *out = 1),
-            (Op::Present, Some(item)) => {
-                let nulls = item.logical_nulls();
-                let present = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-                out.enumerate().for_each(|(row, out)| *out = i64::from(present(row)));
-            }
-            (Op::Sum, Some(item)) if item.null_count() == item.len() => {}
-            (Op::Sum, Some(item)) => {
-                let item = item.as_primitive_opt::<Int64Type>().ok_or(Failure)?;
-                match item.null_count() {
-                    0 => out.zip(item.values()).for_each(|(out, value)| *out = *value),
-                    _ => out.zip(item).for_each(|(out, value)| *out = value.unwrap_or(0)),
-                }
-            }
-            (Op::Sessions, _) => {}
-            (Op::Present | Op::Sum, None) => return Err(Failure),
+    fn close_day(&mut self) {
+        let (cells, subject, Some(day)) = (&mut self.cells, &self.subject, self.day.take()) else { return };
+        let mut number = |group| cells.number(group);
+        if let Some(daily) = &mut self.daily {
+            self.has_failed |= daily.close(Some(day), subject, &mut number).is_err();
         }
-        let Some(filter) = self.filter else { return Ok(()) };
-        let filter = columns.get(filter).ok_or(Failure)?;
-        let filter = filter.as_boolean_opt().ok_or(Failure)?;
-        for (row, values) in table.chunks_exact_mut(width).enumerate() {
-            if filter.is_null(row) || !filter.value(row) {
-                values[slot] = 0;
-            }
+        if self.trees_are_daily {
+            self.has_failed |= self.trees.close(Some(day), subject, &mut number).is_err();
         }
-        Ok(())
+        match &self.ranged {
+            None => cells.close(),
+            Some(ranged) => cells.keep(UNIT_KEYS_MAX, |group| ranged.has(group)),
+        }
     }
 
-    fn sessions(&self, columns: &[ArrayRef]) -> Result<Vec<Option<u128>>, Failure> {
-        let array = columns.get(self.operand.ok_or(Failure)?).ok_or(Failure)?;
-        let filter = self.filter.map(|at| columns.get(at).and_then(|c| c.as_boolean_opt()).ok_or(Failure));
-        let filter = filter.transpose()?;
-        let binary = array.as_binary_opt::<i32>().ok_or(Failure)?;
-        let counts = |row: usize| {
-            binary.is_valid(row) && filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
-        };
-        if binary.null_count() == 0 && filter.is_none() {
-            return Ok(digests(array)?.into_iter().map(Some).collect());
-        }
-        let session = |row: usize| -> Result<Option<u128>, Failure> {
-            match counts(row) {
-                true => Ok(Some(u128::from_be_bytes(binary.value(row).try_into().map_err(|_| Failure)?))),
-                false => Ok(None),
+    /// The subject has no more rows.
+    fn close(&mut self, counts: bool) {
+        let (cells, subject) = (&mut self.cells, &self.subject);
+        let mut number = |group| cells.number(group);
+        match &mut self.ranged {
+            Some(ranged) if counts => {
+                self.has_failed |= ranged.close(None, subject, &mut number).is_err();
+                self.has_failed |= self.trees.close(None, subject, &mut number).is_err();
             }
-        };
-        (0..binary.len()).map(session).collect()
+            Some(ranged) => {
+                ranged.forget();
+                self.trees.forget();
+            }
+            None => {}
+        }
+        cells.close();
     }
 }
 
@@ -227,8 +231,8 @@ impl Fold for Events {
             self.batches.resize_with(source + 1, Batch::default);
         }
         let cells = match self.keys {
-            0 => vec![0; rows],
-            keys => self.cells.encode(source, columns.get(..keys).ok_or(Failure)?, rows)?,
+            0 => Vec::new(),
+            keys => self.units.cells.encode(source, columns.get(..keys).ok_or(Failure)?, rows)?,
         };
         let batch = &mut self.batches[source];
         batch.cells = cells;
@@ -237,11 +241,12 @@ impl Fold for Events {
             table.resize(rows * width, 0);
         }
         batch.sessions.clear();
+        batch.values.clear();
         for (at, term) in self.terms.iter().enumerate() {
             match term.place {
-                Place::Daily(_) => term.amounts(columns, &mut batch.daily, self.widths.0)?,
-                Place::Ranged(_) => term.amounts(columns, &mut batch.ranged, self.widths.1)?,
-                Place::Tree(_) => return Err(Failure),
+                Slot::Daily(_) => term.amounts(columns, &mut batch.daily, self.widths.0)?,
+                Slot::Ranged(_) => term.amounts(columns, &mut batch.ranged, self.widths.1)?,
+                Slot::Tree(tree) => batch.values.push((tree, term.values(columns)?)),
             }
             if term.op == Op::Sessions {
                 batch.sessions.push((at, term.sessions(columns)?));
@@ -251,69 +256,58 @@ impl Fold for Events {
     }
 
     fn open(&mut self, subject: &[u8; 16]) {
-        self.subject = *subject;
+        self.units.subject = *subject;
     }
 
     fn row(&mut self, source: usize, row: usize, day: i32, _: i64) {
-        if self.day.is_some_and(|open| open != day) {
+        self.rows(source, row..row + 1, day, &[]);
+    }
+
+    fn rows(&mut self, source: usize, rows: Range<usize>, day: i32, _: &[i64]) {
+        if self.units.day.is_some_and(|open| open != day) {
             self.close_day();
         }
         let batch = &self.batches[source];
-        let cell = batch.cells[row];
-        if cell == ABSENT {
-            return;
+        if self.keys == 0 && batch.sessions.is_empty() && batch.values.is_empty() {
+            self.units.day = Some(day);
+            return self.take_all(source, rows);
         }
-        self.day = Some(day);
-        let (daily, ranged) = self.widths;
-        if !batch.sessions.is_empty() {
-            self.count_sessions(source, row, day, cell);
-            let (for_days, for_range) = self.scratch.split_at(daily);
-            self.has_failed |= self.daily.as_mut().is_some_and(|b| b.take(cell, for_days).is_err());
-            self.has_failed |= self.ranged.as_mut().is_some_and(|b| b.take(cell, for_range).is_err());
-            return;
-        }
-        if let Some(bounder) = &mut self.daily {
-            self.has_failed |= bounder.take(cell, &batch.daily[row * daily..(row + 1) * daily]).is_err();
-        }
-        if let Some(bounder) = &mut self.ranged {
-            self.has_failed |= bounder.take(cell, &batch.ranged[row * ranged..(row + 1) * ranged]).is_err();
+        for row in rows {
+            let group = self.batches[source].cells.get(row).copied().unwrap_or(0);
+            if group != ABSENT {
+                self.units.day = Some(day);
+                self.take_row(source, row, group);
+            }
         }
     }
 
     fn member(&mut self, membership: usize) {
-        if let Some((_, is_member)) = self.members.get_mut(membership) {
-            *is_member = true;
-        }
+        self.gate.member(membership);
     }
 
-    fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
+    fn close(&mut self, _: &[u8; 16]) -> Result<(), Failure> {
         self.close_day();
-        let counts = self.members.iter().all(|(wanted, is_member)| wanted == is_member);
-        if let Some(ranged) = &mut self.ranged {
-            match counts {
-                true => ranged.close(None, subject)?,
-                false => ranged.forget(),
-            }
-        }
-        self.day = None;
-        self.members.iter_mut().for_each(|(_, is_member)| *is_member = false);
-        if !self.sessions.is_empty() {
-            match self.sessions.capacity() > 1024 {
-                true => self.sessions = HashSet::new(),
-                false => self.sessions.clear(),
-            }
-        }
-        if self.has_failed { Err(Failure) } else { Ok(()) }
+        self.units.close(self.gate.close());
+        if self.units.has_failed { Err(Failure) } else { Ok(()) }
     }
 
     fn bytes(&self) -> usize {
         let batch = |batch: &Batch| {
             let sessions: usize = batch.sessions.iter().map(|(_, all)| all.capacity() * 32).sum();
-            (batch.cells.capacity() * 4) + (batch.daily.capacity() + batch.ranged.capacity()) * 8 + sessions
+            let values: usize = batch.values.iter().map(|(_, all)| all.capacity() * 16).sum();
+            (batch.cells.capacity() * 8)
+                + (batch.daily.capacity() + batch.ranged.capacity()) * 8
+                + sessions
+                + values
         };
         let batches: usize = self.batches.iter().map(batch).sum();
-        let bounders = [&self.daily, &self.ranged].into_iter().flatten().map(Bounder::bytes).sum::<usize>();
-        batches + bounders + self.cells.bytes() + self.sessions.capacity() * 56
+        let bounders =
+            [&self.units.daily, &self.units.ranged].into_iter().flatten().map(Bounder::bytes).sum::<usize>();
+        batches
+            + bounders
+            + self.units.trees.bytes()
+            + self.units.cells.bytes()
+            + self.sessions.capacity() * 48
     }
 
     fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
@@ -321,8 +315,8 @@ impl Fold for Events {
             Some(bounder) => bounder.finish(),
             None => Totals::empty(width),
         };
-        let daily = totals(self.daily, self.widths.0);
-        let ranged = totals(self.ranged, self.widths.1);
-        Ok(Outcome { cells: self.cells, daily, ranged, trees: Vec::new() })
+        let Units { cells, daily, ranged, trees, .. } = self.units;
+        let (daily, ranged) = (totals(daily, self.widths.0), totals(ranged, self.widths.1));
+        Ok(Outcome { cells, daily, ranged, trees: trees.finish()? })
     }
 }

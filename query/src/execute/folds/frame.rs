@@ -3,27 +3,18 @@
 //! A key is made of the made row (a step, a person's value) or read from one event (the one that starts the chain or the
 //! cohort); an aggregate's argument and filter are made. Anything else is a [`Failure`]: `bind` refuses it before.
 
+use shoal_privacy::bound::{Bounder, Totals};
 use shoal_privacy::noise::Entropy;
 
-use super::bounder::Bounder;
 use super::columns::Columns;
 use super::evaluate::{Made, evaluate, is_made, is_true};
 use super::gate::Gate;
+use super::trees::Trees;
 use crate::execute::fold::Outcome;
 use crate::execute::{Cells, Failure};
 use crate::expr::{Scalar, Value};
 use crate::layout::{Layout, Slot};
 use crate::private_query::{Aggregate, AggregateOp, PrivateQuery};
-use shoal_privacy::bound::Totals;
-
-/// How much one fold may hold.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FoldLimits {
-    /// Most groups of a private key, before the threshold.
-    pub(crate) cells_max: usize,
-    /// Most (day, group) pairs and leaves of trees that hold anything.
-    pub(crate) held_max: usize,
-}
 
 /// Keys, aggregates and bounds.
 pub(super) struct Frame {
@@ -31,6 +22,9 @@ pub(super) struct Frame {
     cells: Cells,
     aggregates: Vec<(Aggregate, Slot)>,
     bounder: Bounder,
+    trees: Trees,
+    /// The numbers of one made row.
+    numbers: Vec<i64>,
     gate: Gate,
 }
 
@@ -40,17 +34,17 @@ enum KeySource {
     Event(usize),
 }
 
-/// The codes of the keys that are read from one event.
-pub(super) type EventKeys = Vec<u32>;
+/// The values of the keys that are read from one event.
+pub(super) type EventKeys = Vec<Value>;
 
 impl Frame {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
         layout: Layout,
-        limits: FoldLimits,
+        groups_max: Option<u64>,
         entropy: &mut E,
     ) -> Result<Frame, Failure> {
-        let cells = Cells::new(query, limits.cells_max)?;
+        let cells = Cells::new(query, groups_max, entropy)?;
         let mut events = 0;
         let keys = cells.scalars().map(|scalar| {
             if is_made(scalar) {
@@ -72,8 +66,11 @@ impl Frame {
             }
         }
         let aggregates = query.aggregates.iter().cloned().zip(layout.slots).collect();
-        let bounder = Bounder::new(layout.ranged, layout.trees, limits.held_max, entropy)?;
-        Ok(Frame { keys, cells, aggregates, bounder, gate: Gate::new(query) })
+        let bounder = Bounder::new(&layout.ranged, entropy)?;
+        let trees = Trees::new(&layout.trees, entropy)?;
+        let numbers = vec![0; layout.ranged.clamps().len()];
+        let gate = Gate::new(query);
+        Ok(Frame { keys, cells, aggregates, bounder, trees, numbers, gate })
     }
 
     /// The keys that are read from events, in order.
@@ -82,43 +79,37 @@ impl Frame {
         read.filter(|(_, key)| matches!(key, KeySource::Event(_))).map(|(scalar, _)| scalar.clone()).collect()
     }
 
-    /// The codes of the keys of one event, which are the columns from `first` on; none when the event has a value that is
-    /// not in a public domain.
+    /// The keys of one event, which are the columns from `first` on; none when the event has a value that is not in a public
+    /// domain.
     pub(super) fn event_keys(
-        &mut self,
+        &self,
         columns: &Columns,
         first: usize,
         source: usize,
         row: usize,
-    ) -> Result<Option<EventKeys>, Failure> {
-        let mut codes = EventKeys::new();
+    ) -> Option<EventKeys> {
+        let mut values = EventKeys::new();
         for (position, key) in self.keys.iter().enumerate() {
             if let KeySource::Event(at) = key {
-                match self.cells.code(position, columns.value(source, first + at, row))? {
-                    Some(code) => codes.push(code),
-                    None => return Ok(None),
+                let value = columns.value(source, first + at, row);
+                if !self.cells.has(position, &value) {
+                    return None;
                 }
+                values.push(value);
             }
         }
-        Ok(Some(codes))
+        Some(values)
     }
 
-    /// Counts a made row of the current subject in its cell.
-    pub(super) fn add(&mut self, made: &Made<'_>, event_keys: &[u32]) -> Result<(), Failure> {
-        let mut codes = Vec::with_capacity(self.keys.len());
-        for (position, key) in self.keys.iter().enumerate() {
-            let code = match key {
-                KeySource::Made(scalar) => self.cells.code(position, evaluate(scalar, made))?,
-                KeySource::Event(at) => event_keys.get(*at).copied(),
-            };
-            match code {
-                Some(code) => codes.push(code),
-                None => return Ok(()),
-            }
-        }
-        let cell = if codes.is_empty() { 0 } else { self.cells.cell(&codes)? };
-        // A cell is the subject's even if all its filters are false, as for events.
-        self.bounder.at(None, cell);
+    /// Counts a made row of the current subject in its group.
+    pub(super) fn add(&mut self, made: &Made<'_>, event_keys: &[Value]) -> Result<(), Failure> {
+        let value = |key: &KeySource| match key {
+            KeySource::Made(scalar) => Ok(evaluate(scalar, made)),
+            KeySource::Event(at) => event_keys.get(*at).cloned().ok_or(Failure),
+        };
+        let values = self.keys.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        let Some(group) = self.cells.group(&values)? else { return Ok(()) };
+        self.numbers.fill(0);
         // Several quantiles may share a tree: a value counts in it once.
         let mut last_tree = None;
         for (aggregate, slot) in &self.aggregates {
@@ -130,20 +121,18 @@ impl Frame {
                     if last_tree.is_none_or(|t| t < at) =>
                 {
                     if let Value::Number(units, _) = evaluate(measure, made) {
-                        self.bounder.push(None, cell, at, units);
+                        self.trees.push(at, group, units);
                     }
                     last_tree = Some(at);
                 }
                 (Slot::Tree(_), _) => {}
                 (Slot::Daily(at) | Slot::Ranged(at), op) => {
-                    let number = self.bounder.at(None, cell).get_mut(at).ok_or(Failure)?;
-                    *number = match op {
-                        AggregateOp::Subjects => 1,
-                        _ => number.saturating_add(amount(op, made)),
-                    };
+                    *self.numbers.get_mut(at).ok_or(Failure)? = amount(op, made);
                 }
             }
         }
+        // A group is the subject's even if all its filters are false, as for events.
+        self.bounder.take(group, &self.numbers)?;
         Ok(())
     }
 
@@ -152,16 +141,25 @@ impl Frame {
     }
 
     pub(super) fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
-        let counts = self.gate.close();
-        self.bounder.close(subject, counts)
+        let cells = &mut self.cells;
+        if self.gate.close() {
+            let mut number = |group| cells.number(group);
+            self.bounder.close(None, subject, &mut number)?;
+            self.trees.close(None, subject, &mut number)?;
+        } else {
+            self.bounder.forget();
+            self.trees.forget();
+        }
+        cells.close();
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bounder.bytes().saturating_add(self.cells.bytes())
+        self.bounder.bytes() + self.trees.bytes() + self.cells.bytes()
     }
 
     pub(super) fn finish(self) -> Result<Outcome, Failure> {
-        let (ranged, trees) = self.bounder.finish()?;
+        let (ranged, trees) = (self.bounder.finish(), self.trees.finish()?);
         Ok(Outcome { cells: self.cells, daily: Totals::empty(0), ranged, trees })
     }
 }
@@ -169,12 +167,12 @@ impl Frame {
 /// What a made row adds to a number.
 fn amount(op: &AggregateOp, made: &Made<'_>) -> i64 {
     match op {
-        AggregateOp::Rows => 1,
+        AggregateOp::Rows | AggregateOp::Subjects => 1,
         AggregateOp::Present(item) => i64::from(evaluate(item, made) != Value::Null),
         AggregateOp::Sum(item) => match evaluate(item, made) {
             Value::Number(units, _) => units,
             _ => 0,
         },
-        AggregateOp::Subjects | AggregateOp::Sessions | AggregateOp::Quantile { .. } => 0,
+        AggregateOp::Sessions | AggregateOp::Quantile { .. } => 0,
     }
 }

@@ -14,7 +14,7 @@ use shoal_privacy::noise::Entropy;
 
 use super::columns::Columns;
 use super::evaluate::Made;
-use super::frame::{EventKeys, FoldLimits, Frame};
+use super::frame::{EventKeys, Frame};
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::Scalar;
@@ -44,13 +44,13 @@ impl FunnelFold {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
         layout: Layout,
-        limits: FoldLimits,
+        groups_max: Option<u64>,
         entropy: &mut E,
     ) -> Result<FunnelFold, Failure> {
         let Shape::Funnel { steps, within_ms } = &query.shape else {
             return Err(Failure);
         };
-        let frame = Frame::new(query, layout, limits, entropy)?;
+        let frame = Frame::new(query, layout, groups_max, entropy)?;
         let columns = Columns::new(&[steps.clone(), frame.event_scalars()].concat());
         Ok(FunnelFold {
             steps: steps.clone(),
@@ -71,7 +71,7 @@ impl FunnelFold {
                 continue;
             }
             let start = match step {
-                0 => match self.frame.event_keys(&self.columns, steps, source, row)? {
+                0 => match self.frame.event_keys(&self.columns, steps, source, row) {
                     Some(keys) => Start { time_us, keys },
                     None => continue,
                 },

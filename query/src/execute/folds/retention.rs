@@ -11,7 +11,7 @@ use shoal_privacy::noise::Entropy;
 
 use super::columns::Columns;
 use super::evaluate::Made;
-use super::frame::{EventKeys, FoldLimits, Frame};
+use super::frame::{EventKeys, Frame};
 use crate::calendar::Grain;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
@@ -41,7 +41,7 @@ impl RetentionFold {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
         layout: Layout,
-        limits: FoldLimits,
+        groups_max: Option<u64>,
         entropy: &mut E,
     ) -> Result<RetentionFold, Failure> {
         let Shape::Retention { cohort, back, period } = &query.shape else {
@@ -51,7 +51,7 @@ impl RetentionFold {
             return Err(Failure);
         }
         let conditions = [cohort.clone(), back.clone()];
-        let frame = Frame::new(query, layout, limits, entropy)?;
+        let frame = Frame::new(query, layout, groups_max, entropy)?;
         let columns = Columns::new(&[conditions.to_vec(), frame.event_scalars()].concat());
         Ok(RetentionFold {
             conditions,
@@ -69,7 +69,7 @@ impl RetentionFold {
         let start = self.period.bucket(day);
         let Ok(at) = self.starts.binary_search(&start) else { return Ok(()) };
         if self.cohort.is_none() && self.columns.is_true(source, COHORT, row) {
-            let keys = self.frame.event_keys(&self.columns, self.conditions.len(), source, row)?;
+            let keys = self.frame.event_keys(&self.columns, self.conditions.len(), source, row);
             self.cohort = keys.map(|keys| (at, keys));
         }
         if self.columns.is_true(source, BACK, row) {

@@ -14,7 +14,7 @@ use shoal_schemas::columns;
 
 use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
-use super::frame::{FoldLimits, Frame};
+use super::frame::Frame;
 use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
 use crate::expr::{Scalar, Type, Value};
@@ -51,13 +51,13 @@ impl SubjectsFold {
     pub(super) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
         layout: Layout,
-        limits: FoldLimits,
+        groups_max: Option<u64>,
         entropy: &mut E,
     ) -> Result<SubjectsFold, Failure> {
         let Shape::Subjects(person) = &query.shape else {
             return Err(Failure);
         };
-        let frame = Frame::new(query, layout, limits, entropy)?;
+        let frame = Frame::new(query, layout, groups_max, entropy)?;
         // Nothing of an event is left in a row but its keys and values.
         if !frame.event_scalars().is_empty() || !person.having.as_ref().is_none_or(is_made) {
             return Err(Failure);

@@ -83,24 +83,25 @@ pub(crate) async fn priced(sql: &str, now_ms: i64) -> ChargedQuery {
 
 /// Totals as the executor gives them, of a hundred subjects in every group on every day.
 pub(super) fn raw(due: ChargedQuery) -> Raw {
-    let cells = Cells::new(&due.query, 1_000).unwrap();
+    let cells = Cells::new(&due.query, None, &mut OsEntropy::new()).unwrap();
+    let mut number = |key: u64| u32::try_from(key).ok();
     let one = |bounder: &mut Bounder, width: usize| {
         for cell in 0..cells.len() {
-            bounder.take(cell, &vec![1; width]).unwrap();
+            bounder.take(cell.into(), &vec![1; width]).unwrap();
         }
     };
     let mut daily = Bounder::new(&due.layout.daily, &mut OsEntropy::new()).unwrap();
     for day in due.query.days.days() {
         for subject in 0..100_u8 {
             one(&mut daily, due.layout.daily.clamps().len());
-            daily.close(Some(day), &[subject; 16]).unwrap();
+            daily.close(Some(day), &[subject; 16], &mut number).unwrap();
         }
     }
     let ranged = due.query.buckets().into_iter().map(|bucket| {
         let mut ranged = Bounder::new(&due.layout.ranged, &mut OsEntropy::new()).unwrap();
         for subject in 0..100_u8 {
             bucket.days.days().for_each(|_| one(&mut ranged, due.layout.ranged.clamps().len()));
-            ranged.close(None, &[subject; 16]).unwrap();
+            ranged.close(None, &[subject; 16], &mut number).unwrap();
         }
         ranged.finish()
     });

@@ -10,7 +10,6 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::array_value_to_string;
 use shoal_privacy::budget::Precision;
-use shoal_privacy::noise::{Entropy, NoiseError};
 use shoal_schemas::{Kind, Region};
 use shoal_storage::Block;
 use tokio::time::Instant;
@@ -25,23 +24,7 @@ use crate::expr::Value;
 use crate::release::replay::Replay;
 use crate::release::{Column, ColumnKind, Estimate, Groups};
 use crate::session;
-use crate::tests::{engine, grant, now_ms, provider, registry, request, today};
-
-/// Bytes that follow from a number (SplitMix64): the noise is as good as the real one, and always the same.
-pub(crate) struct Seeded(pub(crate) u64);
-
-impl Entropy for Seeded {
-    fn fill(&mut self, out: &mut [u8]) -> Result<(), NoiseError> {
-        for byte in out {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            *byte = (mixed ^ (mixed >> 31)) as u8;
-        }
-        Ok(())
-    }
-}
+use crate::tests::{Seeded, engine, grant, now_ms, provider, registry, request, today};
 
 /// A statement: the text above its releases, and which of all releases they are.
 struct Asked {

@@ -10,31 +10,19 @@ use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryConsumer;
 use shoal_privacy::bound::Totals;
-use shoal_privacy::noise::{Entropy, NoiseError};
 use shoal_schemas::{Kind, Programme, Region};
 
-use super::frame::FoldLimits;
 use super::shaped;
 use crate::calendar::Grain;
-use crate::execute::Cells;
 use crate::execute::fold::Outcome;
 use crate::execute::merge::merge;
 use crate::execute::rows::{Asked, Template};
 use crate::execute::source::{Reading, open};
+use crate::execute::{Cells, Piece};
 use crate::expr::{Compare, Scalar, Type, Value};
 use crate::layout::{Layout, Slot};
 use crate::private_query::{Aggregate, AggregateOp, DayRange, Key, KeyKind, Membership, PrivateQuery, Shape};
-use crate::tests::{Row, provider, registry, today};
-
-/// The same bytes in both worlds, so that the same groups and values of a subject are chosen.
-struct Fixed(u8);
-
-impl Entropy for Fixed {
-    fn fill(&mut self, out: &mut [u8]) -> Result<(), NoiseError> {
-        out.fill(self.0);
-        Ok(())
-    }
-}
+use crate::tests::{Row, Seeded, provider, registry, today};
 
 /// The days of every query: nine, ending today.
 fn days() -> DayRange {
@@ -120,11 +108,12 @@ fn texts(values: &[&str]) -> Vec<Value> {
     values.iter().map(|value| Value::Text((*value).to_owned())).collect()
 }
 
-/// One piece: its days are those of the bucket.
+/// One piece: its days are those of the bucket. With one key the same groups and values of a subject are chosen in both worlds.
 fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Outcome {
-    let limits = FoldLimits { cells_max: 10_000, held_max: 1_000_000 };
-    let mut fold = shaped(query, Layout::of(query).unwrap(), limits, &mut Fixed(key))
-        .unwrap_or_else(|_| panic!("{query}"));
+    let layout = Layout::of(query).unwrap();
+    let piece = if layout.is_daily { Piece::Day(piece_days.first) } else { Piece::Bucket(0) };
+    let mut fold =
+        shaped(query, layout, piece, None, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
     let memory = crate::session::runtime(64 << 20).unwrap();
     let session = crate::session::empty(&memory, 1);
     let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
@@ -151,6 +140,9 @@ fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Ro
 type Place = ((Option<usize>, i32), (Option<i32>, String, u32));
 type Numbers = BTreeMap<Place, i128>;
 
+/// In place of a slot: how many groups a piece has found.
+const GROUPS: usize = usize::MAX;
+
 /// Everything that is released of all pieces.
 fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbers {
     let layout = Layout::of(query).unwrap();
@@ -158,6 +150,10 @@ fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbe
     for bucket in query.buckets() {
         let outcome = piece(query, bucket.days, rows, members, key);
         let group = |cell: u32| format!("{:?}", outcome.cells.values(cell));
+        if query.is_thresholded() {
+            let place = ((Some(GROUPS), bucket.start), (None, String::new(), 0));
+            all.insert(place, outcome.cells.len().into());
+        }
         let counted = if layout.is_daily { &outcome.daily } else { &outcome.ranged };
         for cell in counted.cells() {
             all.insert(((None, bucket.start), (cell.day, group(cell.key), 0)), i128::from(cell.subjects));

@@ -1,0 +1,124 @@
+//! Values of one unit after another in trees: at most M of each unit in each tree, in all groups together.
+//!
+//! Invariants: which values of a unit count depends on its own and on a key drawn afresh. Only groups of kept values are
+//! numbered. Exact totals: no `Debug`.
+
+use std::collections::BTreeMap;
+
+use shoal_privacy::bound::Totals;
+use shoal_privacy::budget::Spread;
+use shoal_privacy::noise::Entropy;
+use shoal_privacy::tree::{Distribution, Grid, LeafCounts, LeafSample, SampleKey, Unit};
+
+use crate::execute::Failure;
+use crate::execute::fold::Tree;
+use crate::layout::TreeSlot;
+
+/// What a leaf takes in memory, about.
+const LEAF_BYTES: usize = 48;
+
+/// The trees of one piece.
+pub(super) struct Trees {
+    slots: Vec<TreeSlot>,
+    key: SampleKey,
+    /// Of the unit at hand, one for each tree.
+    samples: Vec<LeafSample>,
+    /// By day; none: units are subjects over all days.
+    counts: BTreeMap<Option<i32>, Vec<LeafCounts>>,
+}
+
+impl Trees {
+    pub(super) fn new<E: Entropy + ?Sized>(slots: &[TreeSlot], entropy: &mut E) -> Result<Trees, Failure> {
+        let samples = slots.iter().map(|_| LeafSample::default()).collect();
+        let key = SampleKey::draw(entropy)?;
+        Ok(Trees { slots: slots.to_vec(), key, samples, counts: BTreeMap::new() })
+    }
+
+    /// A value of the unit at hand.
+    pub(super) fn push(&mut self, tree: usize, group: u64, units: i64) {
+        if let (Some(slot), Some(sample)) = (self.slots.get(tree), self.samples.get_mut(tree)) {
+            sample.push(group, slot.grid.leaf(units));
+        }
+    }
+
+    /// The unit has no more values. `number`: of a group that it keeps a value in.
+    pub(super) fn close(
+        &mut self,
+        day: Option<i32>,
+        subject: &[u8; 16],
+        number: &mut dyn FnMut(u64) -> Option<u32>,
+    ) -> Result<(), Failure> {
+        let mut is_numbered = true;
+        for (tree, (slot, sample)) in self.slots.iter().zip(&mut self.samples).enumerate() {
+            if sample.is_empty() {
+                continue;
+            }
+            let counts = self
+                .counts
+                .entry(day)
+                .or_insert_with(|| self.slots.iter().map(|slot| LeafCounts::new(&slot.grid)).collect());
+            let counts = counts.get_mut(tree).ok_or(Failure)?;
+            sample.take(slot.most, &self.key, Unit { subject, day }, |group, leaf, values| {
+                match number(group) {
+                    Some(cell) => counts.add(cell, leaf, values),
+                    None => is_numbered = false,
+                }
+            });
+        }
+        if is_numbered { Ok(()) } else { Err(Failure) }
+    }
+
+    /// The unit at hand does not count.
+    pub(super) fn forget(&mut self) {
+        self.samples.fill_with(LeafSample::default);
+    }
+
+    /// About how much memory it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let leaves: usize = self.counts.values().flatten().map(LeafCounts::len).sum();
+        leaves * LEAF_BYTES
+    }
+
+    /// The totals of the nodes of each tree.
+    pub(super) fn finish(self) -> Result<Vec<Tree>, Failure> {
+        let mut trees = Vec::with_capacity(self.slots.len());
+        for (at, slot) in self.slots.iter().enumerate() {
+            let mut nodes: Vec<(Option<i32>, u32, u64, Vec<i128>)> = Vec::new();
+            for (day, counts) in &self.counts {
+                let Some(counts) = counts.get(at) else { continue };
+                for cell in counts.cells() {
+                    let first = cell.checked_mul(slot.grid.nodes()).ok_or(Failure)?;
+                    let exact = (0_u32..).zip(counts.nodes(cell)).filter(|(_, count)| *count != 0);
+                    for (node, count) in exact {
+                        nodes.push((*day, first.checked_add(node).ok_or(Failure)?, 0, vec![count]));
+                    }
+                }
+            }
+            trees.push(Tree { nodes: slot.grid.nodes(), totals: Totals::of(1, nodes)? });
+        }
+        Ok(trees)
+    }
+}
+
+impl Tree {
+    /// The exact nodes of a group, zeros too; the day is that of a daily piece, none for a bucket of days.
+    pub(crate) fn nodes_of(&self, day: Option<i32>, cell: u32) -> Result<Vec<i128>, Failure> {
+        let first = cell.checked_mul(self.nodes).ok_or(Failure)?;
+        let last = first.checked_add(self.nodes).ok_or(Failure)?;
+        let exact = |node| self.totals.get(day, node).and_then(|node| node.sums.first().copied());
+        Ok((first..last).map(|node| exact(node).unwrap_or(0)).collect())
+    }
+}
+
+/// A quantile, in units, from noisy nodes: those of days and regions added, as are the variances of each node's noise.
+pub(crate) fn quantile_of(
+    edges: &[i64],
+    nodes: &[i128],
+    node_variance: f64,
+    millionths: u32,
+) -> Result<(i128, Spread), Failure> {
+    let grid = Grid::new(edges.to_vec()).map_err(|_| Failure)?;
+    let found = Distribution::new(&grid, nodes, node_variance).map_err(|_| Failure)?.quantile(millionths);
+    // Within the edges, which are 64 bits.
+    Ok((found.value.round() as i128, Spread::of_sd(found.sd())))
+}

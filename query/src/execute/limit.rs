@@ -1,0 +1,51 @@
+//! How many groups of private keys one piece may find.
+//!
+//! A limit that is compared with the exact number of groups would be an oracle: who fills a key up to it learns from the
+//! failure whether one person has one value more. So the number is compared with a limit that has noise, which the piece has
+//! paid for (`charge`), drawn before anything is read.
+//!
+//! Invariants: what is counted is groups that a subject has kept, so that one subject's day changes the number by what
+//! `Layout::groups_of_one` says. A piece fails if and only if its number passes its limit. The limit is not below what
+//! the noise alone would pass once in 10^14 pieces.
+
+use shoal_privacy::noise::{DiscreteGaussian, Entropy};
+
+use super::Failure;
+
+/// Standard deviations of the noise that a limit is above 0.
+const SDS_MIN: f64 = 8.0;
+
+/// Noisy limits of so many pieces, which have about `groups_max` groups together.
+pub(super) fn noisy_limits<E: Entropy + ?Sized>(
+    pieces: usize,
+    groups_max: usize,
+    noise: &DiscreteGaussian,
+    entropy: &mut E,
+) -> Result<Vec<u64>, Failure> {
+    let least = (SDS_MIN * noise.variance().to_f64().sqrt()).ceil() as i128;
+    let each = i128::try_from(groups_max / pieces.max(1)).map_err(|_| Failure)?.max(least);
+    let limit = |_| Ok(u64::try_from(noise.add(each, entropy)?.max(0)).unwrap_or(u64::MAX));
+    (0..pieces).map(limit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use shoal_privacy::budget::{Rho, variance};
+
+    use super::*;
+    use crate::tests::Seeded;
+
+    /// The noise of a limit is what was paid for, and the limit is what was asked for where there is room for noise.
+    #[test]
+    fn limits_are_noisy_and_never_too_low_for_their_noise() {
+        let noise = DiscreteGaussian::new(variance(9, Rho::from_nano(20_000)).unwrap());
+        let limits = noisy_limits(2_000, 40_000_000, &noise, &mut Seeded(1)).unwrap();
+        let off = limits.iter().map(|limit| *limit as f64 - 20_000.0);
+        let sd = (off.clone().map(|off| off * off).sum::<f64>() / 2_000.0).sqrt();
+        assert!((sd / 474.3 - 1.0).abs() < 0.06, "{sd}");
+        assert!((off.sum::<f64>() / 2_000.0).abs() < 50.0);
+        let limits = noisy_limits(2_000, 10, &noise, &mut Seeded(1)).unwrap();
+        assert!(limits.iter().all(|limit| (1_500..6_000).contains(limit)), "about 3,795");
+    }
+}
