@@ -16,7 +16,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::basic::{Encoding, EncodingMask};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
@@ -41,7 +42,7 @@ pub struct FileRows {
 
 impl Snapshot {
     /// The schema of [`FileRows`] of these columns: text as `Dictionary(Int32, Utf8)`, `day` as `Date32`, the others as
-    /// they are stored.
+    /// they are stored. The subject comes as `Dictionary(Int32, Binary)` from a file that stores it so.
     ///
     /// # Errors
     /// [`StorageError::Schema`] when the table lacks one of them.
@@ -66,8 +67,14 @@ impl Snapshot {
         let path = self.dir.join(&file.path);
         let opened = File::open(&path).map_err(StorageError::io(&path))?;
         let found = ArrowReaderMetadata::load(&opened, ArrowReaderOptions::new())?;
+        let schema = match is_packed(&found, columns::SUBJECT) {
+            true => with_packed_subject(&schema),
+            false => schema,
+        };
         let fields = found.schema().fields().iter().map(|field| match schema.field_with_name(field.name()) {
-            Ok(wanted) if read_as(field.data_type()) == *wanted.data_type() => {
+            Ok(wanted)
+                if wanted.name() == columns::SUBJECT || read_as(field.data_type()) == *wanted.data_type() =>
+            {
                 Arc::new(field.as_ref().clone().with_data_type(wanted.data_type().clone()))
             }
             _ => Arc::clone(field),
@@ -86,6 +93,29 @@ impl Snapshot {
         let _files = Arc::clone(&self.files);
         Ok(FileRows { reader, schema, day: file.day, rows: file.rows, bytes_max, _files })
     }
+}
+
+/// Whether all pages of a column refer to a dictionary: then it can be read as it is stored.
+fn is_packed(metadata: &ArrowReaderMetadata, name: &str) -> bool {
+    let dictionary = |mask: &EncodingMask| {
+        mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY)
+    };
+    let is_it = |column: &&ColumnChunkMetaData| column.column_path().string() == name;
+    let packed = |group: &RowGroupMetaData| {
+        let column = group.columns().iter().find(is_it);
+        column.and_then(ColumnChunkMetaData::page_encoding_stats_mask).is_some_and(dictionary)
+    };
+    metadata.metadata().row_groups().iter().all(packed)
+}
+
+/// The subject as a dictionary: files are sorted by it, so that it changes once in many rows.
+fn with_packed_subject(schema: &Schema) -> SchemaRef {
+    let packed = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Binary));
+    let fields = schema.fields().iter().map(|field| match field.name() == columns::SUBJECT {
+        true => Arc::new(field.as_ref().clone().with_data_type(packed.clone())),
+        false => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// About the most memory that reading takes: the dictionaries and pages at hand, and two batches.

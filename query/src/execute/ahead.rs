@@ -12,7 +12,8 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Failure;
-use super::merge::{Loaded, Role, Stream};
+use super::merge::{Role, Stream};
+use super::runs::Loaded;
 
 /// A stream and what it gave.
 type Step<S> = (S, Result<Option<Loaded>, Failure>);
@@ -86,6 +87,7 @@ impl<S: Stream> Stream for Ahead<S> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::runs::Run;
     use super::*;
 
     /// Gives the numbers up to `last`, then fails or ends.
@@ -105,7 +107,11 @@ mod tests {
                 return if self.fails { Err(Failure) } else { Ok(None) };
             }
             self.next += 1;
-            Ok(Some(Loaded { subjects: vec![self.next - 1], times_us: Vec::new(), columns: Vec::new() }))
+            Ok(Some(Loaded {
+                runs: vec![Run { subject: self.next - 1, end: 1 }],
+                times_us: Vec::new(),
+                columns: Vec::new(),
+            }))
         }
     }
 
@@ -113,7 +119,7 @@ mod tests {
         let mut seen = Vec::new();
         loop {
             match stream.next() {
-                Ok(Some(loaded)) => seen.extend(loaded.subjects),
+                Ok(Some(loaded)) => seen.extend(loaded.runs.iter().map(|run| run.subject)),
                 Ok(None) => return (seen, true),
                 Err(Failure) => return (seen, false),
             }

@@ -12,6 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 use shoal_privacy::bound::{Clamp, Limits};
+use shoal_privacy::budget::Precision;
 use shoal_privacy::noise::OsEntropy;
 use shoal_schemas::{Kind, Programme, Region, columns};
 use shoal_storage::{Part, Store};
@@ -20,7 +21,7 @@ use super::{Failure, Raw, RegionSources, ScanLimits, Source, Wanted, execute};
 use crate::charge::{ChargedQuery, charge};
 use crate::expr::{Compare, Scalar, Type, Value};
 use crate::private_query::Membership;
-use crate::tests::{Row, engine, grant, now_ms, provider, registry, request, today};
+use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, request, today};
 
 /// A question whose bounds are too wide to bite.
 async fn unbounded(sql: &str) -> ChargedQuery {
@@ -311,6 +312,33 @@ async fn too_little_memory_and_too_many_groups_fail() {
     assert!(run(sql, disk.source.clone(), Wanted::All, 64 << 10).await.is_err());
     let sql = "SELECT app_version, COUNT(*) FROM usage GROUP BY app_version";
     assert!(run(sql, disk.source, Wanted::All, 64 << 20).await.is_err());
+}
+
+/// Somebody who fills a key up to the limit does not learn whether one person has one value more: with as many groups as the
+/// limit allows, the query fails about every other time, in both worlds.
+#[tokio::test]
+async fn the_limit_on_groups_does_not_tell_one_value() {
+    let sql = "SELECT app_version, COUNT(*) FROM usage WHERE day = current_date GROUP BY app_version";
+    let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
+    let charged = charge(prepared.single().query, Precision::High.into(), &Default::default()).unwrap();
+    let noise = charged.threshold.as_ref().unwrap().groups;
+    let limit = (8.0 * noise.variance().to_f64().sqrt()).ceil() as u32;
+    let session = crate::session::empty(&crate::session::runtime(64 << 20).unwrap(), 1);
+    let mut failed = [0_u32; 2];
+    for (more, failed) in failed.iter_mut().enumerate() {
+        let values = limit + more as u32;
+        let rows = (0..values).map(|at| Row::new(at, today(), "click").text("app_version", format!("v{at}")));
+        let events = provider(registry().table(Kind::Usage), &rows.collect::<Vec<_>>());
+        for seed in 0..100 {
+            let (events, wanted) = (events.clone(), Wanted::All);
+            let sources = vec![RegionSources { region: Region::De, events, members: Vec::new(), wanted }];
+            let limits = ScanLimits { cells_max: 1, threads: 1 };
+            let done = execute(charged.clone(), sources, &session, limits, &mut Seeded(seed)).await;
+            *failed += u32::from(done.is_err());
+        }
+    }
+    assert!(failed.iter().all(|failed| (30..=70).contains(failed)), "{failed:?} of 100");
+    assert!(failed[0].abs_diff(failed[1]) <= 5, "{failed:?} of 100, with the same noise in both worlds");
 }
 
 #[tokio::test]

@@ -184,30 +184,22 @@ fn text_codes(
         _ => vec![UNKNOWN; texts.len()],
     };
     let null = column.code(&Value::Null, hasher);
-    let mut codes = Vec::with_capacity(key.len());
-    let mut code = |at: Option<usize>| -> Result<u64, Failure> {
-        let Some(at) = at else { return Ok(null) };
-        let known = known.get_mut(at).ok_or(Failure)?;
-        if *known == UNKNOWN {
-            *known = match texts.is_null(at) {
-                true => null,
-                false => column.code(&Value::Text(texts.value(at).to_owned()), hasher),
-            };
-        }
-        Ok(*known)
+    let code_of = |at: usize| match texts.is_null(at) {
+        true => null,
+        false => column.code(&Value::Text(texts.value(at).to_owned()), hasher),
     };
-    match key.null_count() {
-        0 => {
-            for at in key.keys().values() {
-                codes.push(code(usize::try_from(*at).ok())?);
-            }
-        }
-        _ => {
-            for row in 0..key.len() {
-                codes.push(code(key.key(row))?);
-            }
+    // A dictionary that is larger than the batch is that of a whole part of the file: only what is met is looked up.
+    let met = |at: &i32| usize::try_from(*at).ok().filter(|at| *at < texts.len());
+    for at in key.keys().iter().flatten().filter_map(|at| met(&at)) {
+        if known[at] == UNKNOWN {
+            known[at] = code_of(at);
         }
     }
+    let code = |at: &i32| met(at).and_then(|at| known.get(at)).copied().unwrap_or(ABSENT);
+    let codes = match key.null_count() {
+        0 => key.keys().values().iter().map(code).collect(),
+        _ => key.keys().iter().map(|at| at.map_or(null, |at| code(&at))).collect(),
+    };
     column.dictionaries.insert(source, (texts.clone(), known));
     Ok(codes)
 }

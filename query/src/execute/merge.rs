@@ -15,31 +15,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use datafusion::arrow::array::{Array, ArrayRef};
-
 use super::Failure;
 use super::fold::Fold;
+use super::runs::{Loaded, Run};
 
 /// Rows between two questions whether to stop.
 const ROWS_UNASKED_MAX: usize = 1 << 16;
-
-/// A batch of one stream, ready for the fold.
-pub(super) struct Loaded {
-    /// Pseudonyms as numbers that sort as their bytes do.
-    pub(super) subjects: Vec<u128>,
-    /// Empty when the fold is not timed.
-    pub(super) times_us: Vec<i64>,
-    /// In the order of the fold's scalars.
-    pub(super) columns: Vec<ArrayRef>,
-}
-
-impl Loaded {
-    /// About how much memory it holds.
-    pub(super) fn bytes(&self) -> usize {
-        let columns: usize = self.columns.iter().map(|column| column.get_array_memory_size()).sum();
-        self.subjects.capacity() * 16 + self.times_us.capacity() * 8 + columns
-    }
-}
 
 /// What the rows of a stream are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +59,10 @@ type Head = (u128, i64, usize);
 struct Cursor<S> {
     stream: S,
     role: Role,
-    subjects: Vec<u128>,
+    runs: Vec<Run>,
     times_us: Vec<i64>,
+    /// The run at hand, and the next row of it.
+    run: usize,
     row: usize,
     last: Option<(u128, i64)>,
 }
@@ -90,7 +73,7 @@ impl<S: Stream> Cursor<S> {
     }
 
     fn head(&self, at: usize) -> Head {
-        (self.subjects[self.row], self.time(self.row), at)
+        (self.runs[self.run].subject, self.time(self.row), at)
     }
 
     /// The next batch that has rows, given to the fold; false at the end.
@@ -103,10 +86,10 @@ impl<S: Stream> Cursor<S> {
         loop {
             pulse(fold.bytes())?;
             let Some(loaded) = self.stream.next()? else {
-                (self.subjects, self.times_us) = (Vec::new(), Vec::new());
+                (self.runs, self.times_us) = (Vec::new(), Vec::new());
                 return Ok(false);
             };
-            if loaded.subjects.is_empty() {
+            if loaded.runs.is_empty() {
                 continue;
             }
             if !self.follows(&loaded) {
@@ -115,26 +98,25 @@ impl<S: Stream> Cursor<S> {
             if let Role::Events { .. } = self.role {
                 fold.load(at, &loaded.columns)?;
             }
-            (self.subjects, self.times_us, self.row) = (loaded.subjects, loaded.times_us, 0);
+            (self.runs, self.times_us) = (loaded.runs, loaded.times_us);
+            (self.run, self.row) = (0, 0);
             return Ok(true);
         }
     }
 
     /// Whether the batch is sorted and follows the one before.
     fn follows(&mut self, batch: &Loaded) -> bool {
-        let time = |row: usize| batch.times_us.get(row).copied().unwrap_or(0);
-        let first = batch.subjects.first().map(|subject| (*subject, time(0)));
-        let sorted = match batch.times_us.is_empty() {
-            true => batch.subjects.is_sorted(),
-            false => {
-                batch.times_us.len() == batch.subjects.len()
-                    && (1..batch.subjects.len()).all(|row| {
-                        (batch.subjects[row - 1], time(row - 1)) <= (batch.subjects[row], time(row))
-                    })
-            }
-        };
-        let joins = self.last.is_none_or(|last| first.is_none_or(|first| last <= first));
-        self.last = batch.subjects.last().map(|subject| (*subject, time(batch.subjects.len() - 1)));
+        let (runs, times_us) = (&batch.runs, &batch.times_us);
+        let Some(last) = runs.last() else { return true };
+        let starts = std::iter::once(0).chain(runs.iter().map(|run| run.end));
+        let sorted = runs.is_sorted_by_key(|run| run.subject)
+            && (times_us.is_empty()
+                || times_us.len() == last.end
+                    && starts.zip(runs).all(|(start, run)| times_us[start..run.end].is_sorted()));
+        let time = |row: usize| times_us.get(row).copied().unwrap_or(0);
+        let joins =
+            self.last.is_none_or(|last| runs.first().is_none_or(|run| last <= (run.subject, time(0))));
+        self.last = Some((last.subject, time(last.end - 1)));
         sorted && joins
     }
 }
@@ -149,8 +131,8 @@ pub(super) fn merge<S: Stream, F: Fold + ?Sized>(
     let mut cursors: Vec<Cursor<S>> = Vec::with_capacity(streams.len());
     for (at, stream) in streams.into_iter().enumerate() {
         let role = stream.role();
-        let mut cursor =
-            Cursor { stream, role, subjects: Vec::new(), times_us: Vec::new(), row: 0, last: None };
+        let (runs, times_us) = (Vec::new(), Vec::new());
+        let mut cursor = Cursor { stream, role, runs, times_us, run: 0, row: 0, last: None };
         if cursor.next_batch(at, fold, pulse)? {
             heap.push(Reverse(cursor.head(at)));
         }
@@ -201,21 +183,23 @@ fn take_run<S: Stream, F: Fold + ?Sized>(
     let is_shared = others.filter(|other| other.0 == subject);
     let mut unasked = 0;
     loop {
-        let first = cursor.row;
-        let rows = cursor.subjects.len();
-        let is_ours = |row: usize| match is_shared {
-            None => cursor.subjects[row] == subject,
-            Some(other) => cursor.subjects[row] == subject && (subject, cursor.time(row), at) <= other,
+        let (first, end) = (cursor.row, cursor.runs[cursor.run].end);
+        let next = match is_shared {
+            None => end,
+            Some(other) => (first..end).find(|row| (subject, cursor.time(*row), at) > other).unwrap_or(end),
         };
-        let row = (first..rows).find(|row| !is_ours(*row)).unwrap_or(rows);
         match cursor.role {
-            Role::Events { .. } if row == first => {}
-            Role::Events { day } => fold.rows(at, first..row, day, &cursor.times_us),
+            Role::Events { .. } if next == first => {}
+            Role::Events { day } => fold.rows(at, first..next, day, &cursor.times_us),
             Role::Member(membership) => fold.member(membership),
         }
-        unasked += row - first;
-        cursor.row = row;
-        if row < rows {
+        unasked += next - first;
+        cursor.row = next;
+        if next < end {
+            return Ok(true);
+        }
+        cursor.run += 1;
+        if cursor.run < cursor.runs.len() {
             return Ok(true);
         }
         if !cursor.next_batch(at, fold, pulse)? {
@@ -225,7 +209,7 @@ fn take_run<S: Stream, F: Fold + ?Sized>(
             pulse(fold.bytes())?;
             unasked = 0;
         }
-        if cursor.subjects.first() != Some(&subject) {
+        if cursor.runs[0].subject != subject {
             return Ok(true);
         }
     }
@@ -240,7 +224,10 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use datafusion::arrow::array::ArrayRef;
+
     use super::super::fold::Outcome;
+    use super::super::runs::runs;
     use super::*;
     use crate::expr::Scalar;
 
@@ -262,7 +249,7 @@ mod tests {
             let Some(rows) = self.batches.pop_front() else { return Ok(None) };
             let ids = datafusion::arrow::array::Int64Array::from_iter_values(rows.iter().map(|row| row.2));
             Ok(Some(Loaded {
-                subjects: rows.iter().map(|row| row.0).collect(),
+                runs: runs(rows.iter().map(|row| row.0)),
                 times_us: if self.timed { rows.iter().map(|row| row.1).collect() } else { Vec::new() },
                 columns: vec![Arc::new(ids)],
             }))

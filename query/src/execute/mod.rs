@@ -11,7 +11,8 @@
 //! Invariants: each region is read, bounded and totalled by itself. Everything that goes wrong is a [`Failure`], which
 //! says nothing. What is allocated is counted in the session's memory pool, or bounded by a constant.
 //!
-//! - `source`: files or batches in memory -> streams; `rows`: the barrier, the filter, the expressions
+//! - `source`: files or batches in memory -> streams; `rows`: the barrier, the filter, the expressions;
+//!   `runs`: whose rows they are
 //! - `merge`: streams -> subject by subject; `fold`: what takes them; `folds`: the shapes of queries
 //! - `keys`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
 //! - `piece`: one piece on a thread; `ahead`: a second thread that reads for it
@@ -27,6 +28,7 @@ mod limit;
 mod merge;
 mod piece;
 mod rows;
+mod runs;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ use datafusion::prelude::{Expr, SessionContext};
 use shoal_schemas::{Programme, Region, columns};
 
 use super::Failure;
-use super::merge::Loaded;
+use super::runs::{Loaded, subject_runs};
 use crate::calendar::{Grain, HOUR_MS};
 use crate::expr::{Scalar, Type};
 
@@ -135,17 +135,16 @@ impl Template {
         let keep = keep.as_ref().map(|keep| keep.as_boolean_opt().ok_or(Failure)).transpose()?;
         let rows = keep.map_or(batch.num_rows(), BooleanArray::true_count);
         if rows == 0 {
-            return Ok(Loaded { subjects: Vec::new(), times_us: Vec::new(), columns: Vec::new() });
+            return Ok(Loaded { runs: Vec::new(), times_us: Vec::new(), columns: Vec::new() });
         }
         let mut arrays = batch.columns().to_vec();
-        let mut subjects = digests(batch.column(SUBJECT))?;
-        if let Some(keep) = keep.filter(|_| rows < batch.num_rows()) {
-            let keep = match keep.null_count() {
-                0 => keep.clone(),
-                _ => prep_null_mask_filter(keep),
-            };
-            subjects = keep.values().set_indices().filter_map(|row| subjects.get(row).copied()).collect();
-            let keep = FilterBuilder::new(&keep).optimize().build();
+        let keep = keep.filter(|_| rows < batch.num_rows()).map(|keep| match keep.null_count() {
+            0 => keep.clone(),
+            _ => prep_null_mask_filter(keep),
+        });
+        let runs = subject_runs(batch.column(SUBJECT), keep.as_ref().map(BooleanArray::values))?;
+        if let Some(keep) = &keep {
+            let keep = FilterBuilder::new(keep).optimize().build();
             for at in &self.used {
                 let array = arrays.get_mut(*at).ok_or(Failure)?;
                 *array = keep.filter(array)?;
@@ -161,7 +160,7 @@ impl Template {
         };
         let column = |(at, step): (usize, &Step)| step.value(&arrays, rows, (at, memo));
         let columns = self.scalars.iter().enumerate().map(column).collect::<Result<_, _>>()?;
-        Ok(Loaded { subjects, times_us, columns })
+        Ok(Loaded { runs, times_us, columns })
     }
 
     /// The readable rows. Where there can be others, texts are packed anew, so that those of the others are gone.
@@ -194,21 +193,6 @@ impl Template {
         let arrays = kept.columns().iter().map(repack).collect::<Result<_, _>>()?;
         Ok(RecordBatch::try_new(kept.schema(), arrays)?)
     }
-}
-
-/// Digests as numbers that sort as their bytes do.
-pub(super) fn digests(array: &ArrayRef) -> Result<Vec<u128>, Failure> {
-    let array = array.as_binary_opt::<i32>().ok_or(Failure)?;
-    let offsets = array.value_offsets();
-    let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
-    if array.null_count() > 0 || offsets.windows(2).any(|pair| pair[1] - pair[0] != 16) {
-        return Err(Failure);
-    }
-    let (first, last) =
-        (usize::try_from(first).map_err(|_| Failure)?, usize::try_from(last).map_err(|_| Failure)?);
-    let bytes = array.value_data().get(first..last).ok_or(Failure)?;
-    let (digests, _) = bytes.as_chunks::<16>();
-    Ok(digests.iter().map(|digest| u128::from_be_bytes(*digest)).collect())
 }
 
 /// What was made of dictionaries, by the position of the expression. One for each file. It holds the texts, so that

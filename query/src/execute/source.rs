@@ -15,11 +15,12 @@ use shoal_schemas::columns;
 use shoal_storage::{FileRows, LiveFile, Snapshot};
 
 use super::Failure;
-use super::merge::{Loaded, Role, Stream};
+use super::merge::{Role, Stream};
 use super::rows::{Memo, Template, text_type};
+use super::runs::{Loaded, runs};
 
 /// Rows of a batch of a file, fewer when many files are open.
-const BATCH_ROWS: usize = 8_192;
+const BATCH_ROWS: usize = 16_384;
 /// Files of one piece that are open at the same time; what is beyond is read into memory.
 const OPEN_MAX: usize = 256;
 
@@ -78,7 +79,7 @@ pub(super) fn open(source: &Source, days: &[i32], mut reading: Reading<'_>) -> R
             let mut sizes: Vec<u64> = files.iter().map(|file| file.bytes).collect();
             sizes.sort_unstable_by(|a, b| b.cmp(a));
             let kept_bytes_min = sizes.get(OPEN_MAX).map_or(0, |bytes| bytes + 1);
-            let batch_rows = (16 * BATCH_ROWS / files.len().max(1)).clamp(512, BATCH_ROWS);
+            let batch_rows = (8 * BATCH_ROWS / files.len().max(1)).clamp(512, BATCH_ROWS);
             let mut streams = Vec::with_capacity(files.len());
             for file in files {
                 let stream = reading.file(snapshot, file, batch_rows)?;
@@ -155,7 +156,7 @@ impl Reading<'_> {
     fn sorted(&mut self, mut stream: Rows) -> Result<Rows, Failure> {
         let mut all = Vec::new();
         while let Some(loaded) = stream.next()? {
-            if !loaded.subjects.is_empty() {
+            if !loaded.runs.is_empty() {
                 self.memory.try_grow(2 * loaded.bytes())?;
                 all.push(loaded);
             }
@@ -167,12 +168,12 @@ impl Reading<'_> {
 
 fn sort(batches: Vec<Loaded>) -> Result<Option<Loaded>, Failure> {
     let Some(width) = batches.first().map(|batch| batch.columns.len()) else { return Ok(None) };
-    let subjects: Vec<u128> = batches.iter().flat_map(|batch| batch.subjects.iter().copied()).collect();
+    let subjects: Vec<u128> = batches.iter().flat_map(Loaded::subjects).collect();
     let times_us: Vec<i64> = batches.iter().flat_map(|batch| batch.times_us.iter().copied()).collect();
     let mut order: Vec<u32> = (0..u32::try_from(subjects.len()).map_err(|_| Failure)?).collect();
     let time = |row: u32| times_us.get(row as usize).copied().unwrap_or(0);
     order.sort_by_key(|row| (subjects[*row as usize], time(*row)));
-    let subjects = order.iter().map(|row| subjects[*row as usize]).collect();
+    let runs = runs(order.iter().map(|row| subjects[*row as usize]));
     let times_us = match times_us.is_empty() {
         true => times_us,
         false => order.iter().map(|row| times_us[*row as usize]).collect(),
@@ -187,15 +188,15 @@ fn sort(batches: Vec<Loaded>) -> Result<Option<Loaded>, Failure> {
         Ok(take(&concat(&parts)?, &order, None)?)
     };
     let columns = (0..width).map(column).collect::<Result<_, _>>()?;
-    Ok(Some(Loaded { subjects, times_us, columns }))
+    Ok(Some(Loaded { runs, times_us, columns }))
 }
 
 /// Whether a stream is sorted; it is read to its end.
 fn is_sorted(stream: &mut Rows) -> Result<bool, Failure> {
     let mut last: Option<(u128, i64)> = None;
     while let Some(batch) = stream.next()? {
-        for (row, subject) in batch.subjects.iter().enumerate() {
-            let next = (*subject, batch.times_us.get(row).copied().unwrap_or(0));
+        for (row, subject) in batch.subjects().enumerate() {
+            let next = (subject, batch.times_us.get(row).copied().unwrap_or(0));
             if last.is_some_and(|last| last > next) {
                 return Ok(false);
             }

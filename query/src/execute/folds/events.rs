@@ -12,7 +12,7 @@ use shoal_privacy::bound::{Bounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
 use shoal_privacy::noise::Entropy;
 
 use super::gate::Gate;
-use super::terms::{Op, Term};
+use super::terms::{Numbers, Op, Term};
 use super::trees::Trees;
 use crate::execute::Failure;
 use crate::execute::cells::Cells;
@@ -54,13 +54,13 @@ struct Units {
     has_failed: bool,
 }
 
-/// The batch of one source: a group and a row of numbers for each row.
+/// The batch of one source.
 #[derive(Default)]
 struct Batch {
     /// Empty when there are no keys.
     cells: Vec<u64>,
-    daily: Vec<i64>,
-    ranged: Vec<i64>,
+    /// One for each number of a row: of the day, then of the range.
+    numbers: Vec<Numbers>,
     /// By position of the aggregate; none where the row has no session that counts.
     sessions: Vec<(usize, Vec<Option<u128>>)>,
     /// By tree; none where the row has no value that counts.
@@ -134,10 +134,10 @@ impl Events {
     }
 
     fn take_row(&mut self, source: usize, row: usize, group: u64) {
-        let (batch, (daily, ranged)) = (&self.batches[source], self.widths);
-        let values =
-            (&batch.daily[row * daily..(row + 1) * daily], &batch.ranged[row * ranged..(row + 1) * ranged]);
-        self.units.take(group, values, Some((source, row)));
+        let batch = &self.batches[source];
+        self.scratch.clear();
+        self.scratch.extend(batch.numbers.iter().map(|numbers| numbers.at(row)));
+        self.units.take(group, self.scratch.split_at(self.widths.0), Some((source, row)));
         for (tree, values) in &batch.values {
             if let Some(Some(units)) = values.get(row) {
                 self.units.trees.push(*tree, group, *units);
@@ -159,12 +159,7 @@ impl Events {
     fn take_all(&mut self, source: usize, rows: Range<usize>) {
         let batch = &self.batches[source];
         self.scratch.clear();
-        for (table, width) in [(&batch.daily, self.widths.0), (&batch.ranged, self.widths.1)] {
-            for slot in 0..width {
-                let values = table[rows.start * width..rows.end * width].iter().skip(slot).step_by(width);
-                self.scratch.push(values.fold(0, |sum: i64, value| sum.saturating_add(*value)));
-            }
-        }
+        self.scratch.extend(batch.numbers.iter().map(|numbers| numbers.sum(rows.clone())));
         self.units.take(0, self.scratch.split_at(self.widths.0), None);
     }
 }
@@ -236,16 +231,13 @@ impl Fold for Events {
         };
         let batch = &mut self.batches[source];
         batch.cells = cells;
-        for (table, width) in [(&mut batch.daily, self.widths.0), (&mut batch.ranged, self.widths.1)] {
-            table.clear();
-            table.resize(rows * width, 0);
-        }
+        batch.numbers.resize_with(self.widths.0 + self.widths.1, Numbers::default);
         batch.sessions.clear();
         batch.values.clear();
         for (at, term) in self.terms.iter().enumerate() {
             match term.place {
-                Slot::Daily(_) => term.amounts(columns, &mut batch.daily, self.widths.0)?,
-                Slot::Ranged(_) => term.amounts(columns, &mut batch.ranged, self.widths.1)?,
+                Slot::Daily(slot) => batch.numbers[slot] = term.numbers(columns, rows)?,
+                Slot::Ranged(slot) => batch.numbers[self.widths.0 + slot] = term.numbers(columns, rows)?,
                 Slot::Tree(tree) => batch.values.push((tree, term.values(columns)?)),
             }
             if term.op == Op::Sessions {
@@ -296,7 +288,7 @@ impl Fold for Events {
             let sessions: usize = batch.sessions.iter().map(|(_, all)| all.capacity() * 32).sum();
             let values: usize = batch.values.iter().map(|(_, all)| all.capacity() * 16).sum();
             (batch.cells.capacity() * 8)
-                + (batch.daily.capacity() + batch.ranged.capacity()) * 8
+                + batch.numbers.iter().map(Numbers::bytes).sum::<usize>()
                 + sessions
                 + values
         };

@@ -1,11 +1,13 @@
 //! The aggregates of events, over a batch: what each row adds to each number.
 
+use std::ops::Range;
+
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use datafusion::arrow::datatypes::Int64Type;
 use shoal_schemas::columns;
 
 use crate::execute::Failure;
-use crate::execute::rows::digests;
+use crate::execute::runs::digests;
 use crate::expr::{Scalar, Type};
 use crate::layout::Slot;
 use crate::private_query::{Aggregate, AggregateOp};
@@ -34,6 +36,15 @@ fn session() -> Scalar {
     Scalar::Column { name: columns::SESSION.to_owned(), ty: Type::Text }
 }
 
+/// A number of each row of a batch.
+#[derive(Default)]
+pub(super) enum Numbers {
+    #[default]
+    Zero,
+    One,
+    Each(Vec<i64>),
+}
+
 impl Term {
     pub(super) fn new(aggregate: &Aggregate, place: Slot, scalars: &mut Vec<Scalar>) -> Term {
         let mut add = |scalar: &Scalar| {
@@ -51,39 +62,31 @@ impl Term {
         Term { op, place, operand, filter }
     }
 
-    /// Writes its number of each row into a table of `width` columns.
-    pub(super) fn amounts(
-        &self,
-        columns: &[ArrayRef],
-        table: &mut [i64],
-        width: usize,
-    ) -> Result<(), Failure> {
-        let (Slot::Daily(slot) | Slot::Ranged(slot)) = self.place else { return Err(Failure) };
-        let out = table.chunks_exact_mut(width).filter_map(|row| row.get_mut(slot));
-        match self.op {
-            Op::One => out.for_each(|out| *out = 1),
-            Op::Present => {
-                let nulls = self.operand(columns)?.logical_nulls();
-                let present = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-                out.enumerate().for_each(|(row, out)| *out = i64::from(present(row)));
-            }
-            Op::Sum => match self.numbers(columns)? {
-                None => {}
-                Some(item) if item.null_count() == 0 => {
-                    out.zip(item.values()).for_each(|(out, value)| *out = *value);
-                }
-                Some(item) => out.zip(item).for_each(|(out, value)| *out = value.unwrap_or(0)),
+    /// Its number of each of so many rows.
+    pub(super) fn numbers(&self, columns: &[ArrayRef], rows: usize) -> Result<Numbers, Failure> {
+        let mut numbers: Vec<i64> = match self.op {
+            Op::One if self.filter.is_none() => return Ok(Numbers::One),
+            Op::One => vec![1; rows],
+            Op::Present => match self.operand(columns)?.logical_nulls() {
+                None => vec![1; rows],
+                Some(nulls) => nulls.iter().map(i64::from).collect(),
             },
-            Op::Sessions => {}
+            Op::Sum => match self.measure(columns)? {
+                None => return Ok(Numbers::Zero),
+                Some(item) if item.null_count() == 0 => item.values().to_vec(),
+                Some(item) => item.iter().map(|value| value.unwrap_or(0)).collect(),
+            },
+            Op::Sessions => return Ok(Numbers::Zero),
             Op::Value => return Err(Failure),
-        }
-        let Some(filter) = self.filter(columns)? else { return Ok(()) };
-        for (row, values) in table.chunks_exact_mut(width).enumerate() {
-            if !is_true(filter, row) {
-                values[slot] = 0;
+        };
+        if let Some(filter) = self.filter(columns)? {
+            for (row, number) in numbers.iter_mut().enumerate() {
+                if !is_true(filter, row) {
+                    *number = 0;
+                }
             }
         }
-        Ok(())
+        Ok(Numbers::Each(numbers))
     }
 
     /// The session of each row that counts.
@@ -105,7 +108,7 @@ impl Term {
     /// The value of each row that counts.
     pub(super) fn values(&self, columns: &[ArrayRef]) -> Result<Vec<Option<i64>>, Failure> {
         let filter = self.filter(columns)?;
-        let Some(item) = self.numbers(columns)? else { return Ok(Vec::new()) };
+        let Some(item) = self.measure(columns)? else { return Ok(Vec::new()) };
         let counts = |row: usize| filter.is_none_or(|filter| is_true(filter, row));
         Ok(item.iter().enumerate().map(|(row, value)| value.filter(|_| counts(row))).collect())
     }
@@ -115,7 +118,7 @@ impl Term {
     }
 
     /// None when all are null.
-    fn numbers<'c>(&self, columns: &'c [ArrayRef]) -> Result<Option<&'c Int64Array>, Failure> {
+    fn measure<'c>(&self, columns: &'c [ArrayRef]) -> Result<Option<&'c Int64Array>, Failure> {
         let item = self.operand(columns)?;
         match item.logical_null_count() == item.len() {
             true => Ok(None),
@@ -126,6 +129,35 @@ impl Term {
     fn filter<'c>(&self, columns: &'c [ArrayRef]) -> Result<Option<&'c BooleanArray>, Failure> {
         let Some(at) = self.filter else { return Ok(None) };
         columns.get(at).and_then(|filter| filter.as_boolean_opt()).map(Some).ok_or(Failure)
+    }
+}
+
+impl Numbers {
+    pub(super) fn at(&self, row: usize) -> i64 {
+        match self {
+            Numbers::Zero => 0,
+            Numbers::One => 1,
+            Numbers::Each(all) => all.get(row).copied().unwrap_or(0),
+        }
+    }
+
+    /// Saturating.
+    pub(super) fn sum(&self, rows: Range<usize>) -> i64 {
+        match self {
+            Numbers::Zero => 0,
+            Numbers::One => i64::try_from(rows.len()).unwrap_or(i64::MAX),
+            Numbers::Each(all) => {
+                let all = all.get(rows).unwrap_or_default();
+                all.iter().fold(0, |sum: i64, number| sum.saturating_add(*number))
+            }
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Numbers::Zero | Numbers::One => 0,
+            Numbers::Each(all) => all.capacity() * 8,
+        }
     }
 }
 
