@@ -133,34 +133,28 @@ impl Events {
         self.units.close_day();
     }
 
-    fn take_row(&mut self, source: usize, row: usize, group: u64) {
+    /// Rows of one group that follow each other.
+    fn take_rows(&mut self, source: usize, rows: Range<usize>, group: u64) {
         let batch = &self.batches[source];
         self.scratch.clear();
-        self.scratch.extend(batch.numbers.iter().map(|numbers| numbers.at(row)));
-        self.units.take(group, self.scratch.split_at(self.widths.0), Some((source, row)));
+        self.scratch.extend(batch.numbers.iter().map(|numbers| numbers.sum(rows.clone())));
+        let met = Some((source, rows.start));
+        self.units.take(group, self.scratch.split_at(self.widths.0), met);
         for (tree, values) in &batch.values {
-            if let Some(Some(units)) = values.get(row) {
+            for units in values.get(rows.clone()).unwrap_or_default().iter().flatten() {
                 self.units.trees.push(*tree, group, *units);
             }
         }
         for (at, sessions) in &batch.sessions {
-            let Some(session) = sessions[row] else { continue };
-            if self.sessions.len() >= SESSIONS_MAX {
-                self.sessions.sort_unstable();
-                self.sessions.dedup();
-            }
-            if self.sessions.len() < SESSIONS_MAX {
-                self.sessions.push((*at, group, session));
+            for session in sessions.get(rows.clone()).unwrap_or_default().iter().flatten() {
+                if self.sessions.len() >= 2 * SESSIONS_MAX {
+                    self.sessions.sort_unstable();
+                    self.sessions.dedup();
+                    self.sessions.truncate(SESSIONS_MAX);
+                }
+                self.sessions.push((*at, group, *session));
             }
         }
-    }
-
-    /// All rows at once, where there is one group.
-    fn take_all(&mut self, source: usize, rows: Range<usize>) {
-        let batch = &self.batches[source];
-        self.scratch.clear();
-        self.scratch.extend(batch.numbers.iter().map(|numbers| numbers.sum(rows.clone())));
-        self.units.take(0, self.scratch.split_at(self.widths.0), None);
     }
 }
 
@@ -259,17 +253,20 @@ impl Fold for Events {
         if self.units.day.is_some_and(|open| open != day) {
             self.close_day();
         }
-        let batch = &self.batches[source];
-        if self.keys == 0 && batch.sessions.is_empty() && batch.values.is_empty() {
+        if self.keys == 0 {
             self.units.day = Some(day);
-            return self.take_all(source, rows);
+            return self.take_rows(source, rows, 0);
         }
-        for row in rows {
-            let group = self.batches[source].cells.get(row).copied().unwrap_or(0);
+        let mut row = rows.start;
+        while row < rows.end {
+            let Some(groups) = self.batches[source].cells.get(row..rows.end) else { return };
+            let group = groups.first().copied().unwrap_or(ABSENT);
+            let next = row + groups.iter().take_while(|other| **other == group).count();
             if group != ABSENT {
                 self.units.day = Some(day);
-                self.take_row(source, row, group);
+                self.take_rows(source, row..next, group);
             }
+            row = next;
         }
     }
 

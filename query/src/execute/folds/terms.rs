@@ -133,14 +133,6 @@ impl Term {
 }
 
 impl Numbers {
-    pub(super) fn at(&self, row: usize) -> i64 {
-        match self {
-            Numbers::Zero => 0,
-            Numbers::One => 1,
-            Numbers::Each(all) => all.get(row).copied().unwrap_or(0),
-        }
-    }
-
     /// Saturating.
     pub(super) fn sum(&self, rows: Range<usize>) -> i64 {
         match self {
