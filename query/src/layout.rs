@@ -3,8 +3,9 @@
 //! Invariants: everything here follows from the query alone. The folds enforce exactly these bounds (`bounder`), so what
 //! [`Layout::sensitivity`] says is what one subject's day can change in the exact totals of a slot.
 //!
-//! Events without memberships: numbers that add up over days are bounded for each subject's day (`Limits::days_sensitivity`);
-//! so is everything else in a piece of one day. All else is bounded for a subject over all days of the piece.
+//! Events without memberships: numbers that add up over days, and values in trees, are bounded for each subject's day
+//! (`Limits::days_sensitivity`, `Grid::days_sensitivity`), whatever the days of the piece; so is everything else in a piece of
+//! one day. All else is bounded for a subject over all days of the piece.
 //!
 //! Sensitivity when the unit is a subject over a range of days, and one *day* of it is taken away (a day of this table,
 //! of the table of a membership, or of both, if they are one): the totals lose the subject's contribution x and gain
@@ -51,7 +52,7 @@ pub(crate) enum Slot {
     Daily(usize),
     /// A number of each cell: the unit is a subject over all days of the piece.
     Ranged(usize),
-    /// A tree of each cell; the unit as [`Layout::is_daily`] says.
+    /// A tree of each cell; the unit as [`Layout::trees_are_daily`] says.
     Tree(usize),
 }
 
@@ -73,8 +74,10 @@ pub(crate) struct Layout {
     pub(crate) daily: Limits,
     pub(crate) ranged: Limits,
     pub(crate) trees: Vec<TreeSlot>,
-    /// Whether trees, and the number of subjects, are of each day: events without memberships, in pieces of one day.
+    /// Whether the number of subjects is of each day: events without memberships, in pieces of one day.
     pub(crate) is_daily: bool,
+    /// Whether the unit of a tree is a subject's day: events without memberships.
+    pub(crate) trees_are_daily: bool,
     /// Whether every piece is one day, so that whoever loses that day has nothing left in the piece.
     one_day: bool,
     /// Cells of a piece, if that is public.
@@ -112,7 +115,7 @@ impl Layout {
         let l0 = cells_of_one(query);
         let (daily, ranged) = (Limits::new(l0, daily)?, Limits::new(l0, ranged)?);
         let cells = query.public_cells().map(|cells| cells.max(1));
-        Ok(Layout { slots, daily, ranged, trees, is_daily, one_day, cells })
+        Ok(Layout { slots, daily, ranged, trees, is_daily, trees_are_daily: is_plain, one_day, cells })
     }
 
     /// L2 sensitivity squared of a slot: of its numbers in all cells of a piece, and of all days of it that are released
@@ -130,7 +133,7 @@ impl Layout {
             Some(Slot::Ranged(at)) => range(Some(at))?,
             Some(Slot::Tree(at)) => {
                 let tree = self.trees.get(at).ok_or(Unbounded)?;
-                match self.one_day {
+                match self.one_day || self.trees_are_daily {
                     true => tree.grid.days_sensitivity(tree.most)?,
                     false => tree.grid.range_sensitivity(tree.most)?,
                 }
@@ -188,11 +191,13 @@ fn tree(aggregate: &Aggregate, most: u64) -> Result<TreeSlot, Unbounded> {
     Ok(TreeSlot { measure, filter, grid, most })
 }
 
-/// The most values of one unit in a tree: one of each day, up to 8; one, where a subject has one row only.
+/// The most values of one unit in a tree: one of a subject's day; of a subject over several days as many as there are days, up
+/// to 8, or one, where a subject has one row only.
 fn values_of_one(query: &PrivateQuery) -> u64 {
     let days = query.buckets().iter().map(|bucket| bucket.days.len()).max().unwrap_or(1);
     match &query.shape {
         Shape::Subjects(person) if person.keys.is_empty() => 1,
+        Shape::Events if query.members.is_empty() => 1,
         Shape::Events | Shape::Subjects(_) | Shape::Funnel { .. } | Shape::Retention { .. } => {
             days.clamp(1, VALUES_MAX)
         }

@@ -103,10 +103,10 @@ async fn quantiles_of_one_measure_share_a_slot() {
     assert_eq!(ranged.layout.slots, [Place::Daily(0), Place::Tree(0), Place::Tree(1), Place::Tree(0)]);
     let slots = ranged.slots();
     assert_eq!(slots.iter().map(|slot| slot.width).collect::<Vec<_>>(), [1, 510, 510]);
-    assert!(ranged.layout.trees.iter().all(|tree| tree.most == 3));
-    // Three shares of 0.01; 8 levels, 2 * 3^2 each: sigma^2 = 144 / (2 * 0.00333..).
+    assert!(ranged.layout.trees.iter().all(|tree| tree.most == 1));
+    // Three shares of 0.01; 8 levels, one value of a day each: sigma^2 = 8 / (2 * 0.00333..).
     let share = 10_000_000.0 / 3.0 / 1e9;
-    assert!((slots[1].noise.variance().to_f64() - 144.0 / (2.0 * share)).abs() < 0.1);
+    assert!((slots[1].noise.variance().to_f64() - 8.0 / (2.0 * share)).abs() < 0.1);
     query.days.first = query.days.last;
     let daily = charge(query, Precision::High.into(), &Caps::default()).unwrap();
     assert!(daily.is_daily() && daily.layout.trees[0].most == 1);

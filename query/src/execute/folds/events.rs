@@ -102,7 +102,7 @@ impl Events {
             daily,
             ranged,
             trees: Trees::new(&layout.trees, entropy)?,
-            trees_are_daily: layout.is_daily,
+            trees_are_daily: layout.trees_are_daily,
             day: None,
             subject: [0; 16],
             has_failed: false,
@@ -178,11 +178,13 @@ impl Units {
     fn close_day(&mut self) {
         let (cells, subject, Some(day)) = (&mut self.cells, &self.subject, self.day.take()) else { return };
         let mut number = |group| cells.number(group);
+        // In a bucket of days, trees are of all its days.
+        let under = self.ranged.is_none().then_some(day);
         if let Some(daily) = &mut self.daily {
             self.has_failed |= daily.close(Some(day), subject, &mut number).is_err();
         }
         if self.trees_are_daily {
-            self.has_failed |= self.trees.close(Some(day), subject, &mut number).is_err();
+            self.has_failed |= self.trees.close((Some(day), under), subject, &mut number).is_err();
         }
         match &self.ranged {
             None => cells.close(),
@@ -197,7 +199,7 @@ impl Units {
         match &mut self.ranged {
             Some(ranged) if counts => {
                 self.has_failed |= ranged.close(None, subject, &mut number).is_err();
-                self.has_failed |= self.trees.close(None, subject, &mut number).is_err();
+                self.has_failed |= self.trees.close((None, None), subject, &mut number).is_err();
             }
             Some(ranged) => {
                 ranged.forget();

@@ -41,10 +41,11 @@ impl Trees {
         }
     }
 
-    /// The unit has no more values. `number`: of a group that it keeps a value in.
+    /// The unit has no more values: they count under its day, if a day is a release of its own. `number`: of a group that it
+    /// keeps a value in.
     pub(super) fn close(
         &mut self,
-        day: Option<i32>,
+        (day, under): (Option<i32>, Option<i32>),
         subject: &[u8; 16],
         number: &mut dyn FnMut(u64) -> Option<u32>,
     ) -> Result<(), Failure> {
@@ -55,7 +56,7 @@ impl Trees {
             }
             let counts = self
                 .counts
-                .entry(day)
+                .entry(under)
                 .or_insert_with(|| self.slots.iter().map(|slot| LeafCounts::new(&slot.grid)).collect());
             let counts = counts.get_mut(tree).ok_or(Failure)?;
             sample.take(slot.most, &self.key, Unit { subject, day }, |group, leaf, values| {

@@ -213,8 +213,11 @@ fn the_layout_says_which_unit_each_slot_has() {
     let mixed = Layout::of(&events().quantile(amount()).quantile(amount())).unwrap();
     assert_eq!(mixed.slots, [Slot::Daily(0), Slot::Ranged(0), Slot::Tree(0), Slot::Tree(0)]);
     let found: Vec<_> = mixed.slots.iter().map(|slot| mixed.sensitivity(Some(*slot)).unwrap()).collect();
-    // One group only: 2 groups of one day, one exchange of a group that there is one of, eight levels of 2 * 8^2.
-    assert_eq!(found, [2 * 25, 1, 8 * 2 * 64, 8 * 2 * 64]);
+    // One group only: 2 groups of one day, one exchange of a group that there is one of, eight levels of the
+    // one value of a day.
+    assert_eq!(found, [2 * 25, 1, 8, 8]);
+    let members = Layout::of(&events().quantile(amount()).member(false, None)).unwrap();
+    assert_eq!(members.sensitivity(Some(Slot::Tree(0))), Ok(8 * 2 * 64));
     assert_eq!((mixed.width(Slot::Tree(0)), mixed.cells_of_one(), mixed.can_exchange()), (510, 2, true));
     let daily = Layout::of(&events().quantile(amount()).by(Grain::Day)).unwrap();
     assert_eq!(daily.slots, [Slot::Daily(0), Slot::Daily(1), Slot::Tree(0)]);
