@@ -112,7 +112,7 @@ fn floats(array: &ArrayRef) -> Result<Float64Array, Failure> {
 }
 
 /// The number, its standard deviation and its 95 % interval. A count is a whole number, and its interval does not go below
-/// zero unless the number does.
+/// zero unless the number does; that of a quantile stays on its grid.
 fn estimate(
     output: &Output,
     value: &ArrayRef,
@@ -133,11 +133,13 @@ fn estimate(
     };
     let is_whole = bare.is_some_and(|bare| bare.scale == 0);
     let is_count = is_whole && unit(output).is_some_and(|unit| COUNTED.contains(&unit));
-    let low = |x: f64, sd: f64| {
-        let low = x - Z_95 * sd;
-        if is_count { low.max(0.0).min(x) } else { low }
+    let (least, most) = match bare.and_then(|bare| Some((bare.ends?, 10_f64.powi(bare.scale.into())))) {
+        Some(((first, last), units)) => (first as f64 / units, last as f64 / units),
+        None if is_count => (0.0, f64::INFINITY),
+        None => (f64::NEG_INFINITY, f64::INFINITY),
     };
-    let high = |x: f64, sd: f64| x + Z_95 * sd;
+    let low = |x: f64, sd: f64| (x - Z_95 * sd).max(least).min(x);
+    let high = |x: f64, sd: f64| (x + Z_95 * sd).min(most).max(x);
     let known = |of: &dyn Fn(f64, f64) -> f64| -> Float64Array {
         value.iter().zip(sd.iter()).map(|(x, sd)| Some(of(x?, sd?)).filter(|x| x.is_finite())).collect()
     };

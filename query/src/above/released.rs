@@ -37,6 +37,8 @@ pub(crate) struct NumberColumn {
     pub(crate) unit: Option<String>,
     /// Decimal places.
     pub(crate) scale: u8,
+    /// The least and the largest that it can be, in units of the last decimal place: the ends of a quantile's grid.
+    pub(crate) ends: Option<(i64, i64)>,
 }
 
 impl ReleasedSchema {

@@ -58,6 +58,8 @@ pub(super) struct Bare {
     pub(super) sd: Column,
     pub(super) unit: Option<String>,
     pub(super) scale: u8,
+    /// The least and the largest that it can be.
+    pub(super) ends: Option<(i64, i64)>,
 }
 
 /// A rewritten node.

@@ -55,7 +55,7 @@ impl Replication<'_> {
             let moved =
                 (0..self.signs.replicates()).map(|w| column(format!("{name}.{number}.{w}"))).collect();
             let sd = column(format!("{name}.{number}.sd"));
-            let bare = Some(Bare { sd, unit: of.unit.clone(), scale: of.scale });
+            let bare = Some(Bare { sd, unit: of.unit.clone(), scale: of.scale, ends: of.ends });
             noise.push(Some(Noise::Noisy(Noisy { bare, moved })));
         }
         let source = Slot { at, is_wide: true, columns: wide.fields }.source();

@@ -138,7 +138,10 @@ impl Replication<'_> {
         let same =
             |b: &Option<&Bare>| b.zip(first).is_some_and(|(b, f)| b.unit == f.unit && b.scale == f.scale);
         let bare = bares.iter().all(same).then_some(first).flatten().cloned();
-        let bare = bare.map(|bare| Bare { sd: Column::new_unqualified(self.fresh()), ..bare });
+        let ends = first
+            .and_then(|f| f.ends)
+            .filter(|_| bares.iter().all(|b| b.map(|b| b.ends) == first.map(|f| f.ends)));
+        let bare = bare.map(|bare| Bare { sd: Column::new_unqualified(self.fresh()), ends, ..bare });
         Some(Noise::Noisy(Noisy { bare, moved: self.fresh_moved() }))
     }
 }

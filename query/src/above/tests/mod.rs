@@ -26,6 +26,7 @@ pub(super) fn usage(name: &str) -> ReleasedSchema {
         name: name.to_owned(),
         unit: Some(unit.to_owned()),
         scale,
+        ends: None,
     };
     ReleasedSchema {
         name: name.to_owned(),

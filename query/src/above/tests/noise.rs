@@ -136,3 +136,26 @@ async fn what_is_not_known_is_null() {
     assert_eq!(numbers(&batch, "x_sd"), [None]);
     assert_eq!(numbers(&batch, "x_low"), [None]);
 }
+
+/// 95 % intervals of a quantile end where its grid ends, bare and in a union of two that share it; those of what is computed
+/// from it do not.
+#[tokio::test]
+async fn an_interval_stays_on_the_grid_of_its_quantile() {
+    let on_grid = |name: &str| {
+        let mut table = table(name, 15, |_, _| 0.0);
+        table.schema.numbers[1].ends = Some((49_900_000, 50_100_000)); // of three decimal places
+        table
+    };
+    let above = Above::in_process(Limits::default());
+    for (sql, is_on_grid) in [
+        ("SELECT a1 AS x FROM r0", true),
+        ("SELECT a1 AS x FROM r0 UNION ALL SELECT a1 FROM r1", true),
+        ("SELECT a1 + 0.5 AS x FROM r0", false),
+    ] {
+        let (_, batch) = above.run(sql, vec![on_grid("r0"), on_grid("r1")], in_seconds(60)).await.unwrap();
+        for (x, high) in numbers(&batch, "x").into_iter().zip(numbers(&batch, "x_high")) {
+            let (x, high) = (x.unwrap(), high.unwrap());
+            assert_eq!(high <= x.max(50_100.0), is_on_grid, "{sql}: {x} up to {high}");
+        }
+    }
+}
