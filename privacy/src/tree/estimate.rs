@@ -12,8 +12,11 @@
 //! - Interval: the points t that a test would not reject as the quantile: |F(t) - q N| <= 1.96 sd(F(t) - q N), F the
 //!   values below t and N all values. Where that set has holes, they are filled.
 //!
-//! The interval describes the noise alone, as all intervals here do: the quantile it is about is that of the values on the
-//! grid, evenly spread inside each leaf; how wide a leaf is, and what clamping and sampling took away, is not in it.
+//! - Sampling: where the values are some of more ([`Distribution::sampled`]), F(t) - q N has the variance q (1 - q) N
+//!   besides, as if those were infinitely many: at most a little too much.
+//!
+//! The interval describes the noise and the sampling: the quantile it is about is that of the values on the grid, evenly spread
+//! inside each leaf. How wide a leaf is, and what clamping took away, is not in it.
 
 use super::{Grid, TreeError};
 
@@ -50,6 +53,7 @@ pub struct Distribution<'a> {
     total: f64,
     /// Standard deviation of the noise of one node.
     node_sd: f64,
+    is_sampled: bool,
 }
 
 impl<'a> Distribution<'a> {
@@ -66,7 +70,13 @@ impl<'a> Distribution<'a> {
             below.push(below.last().copied().unwrap_or(0.0) + leaf);
         }
         let ascending = ascending(&below);
-        Ok(Distribution { grid, below, ascending, total, node_sd: variance.sqrt() })
+        Ok(Distribution { grid, below, ascending, total, node_sd: variance.sqrt(), is_sampled: false })
+    }
+
+    /// The values are some of more, about whose quantiles is asked.
+    #[must_use]
+    pub fn sampled(self) -> Distribution<'a> {
+        Distribution { is_sampled: true, ..self }
     }
 
     /// How many values there are, as estimated.
@@ -118,7 +128,8 @@ impl<'a> Distribution<'a> {
             sum += weight * weight / (block * (block - 1.0));
             block /= 2.0;
         }
-        self.node_sd * sum.sqrt()
+        let sampling = if self.is_sampled { q * (1.0 - q) * self.total.max(0.0) } else { 0.0 };
+        (self.node_sd * self.node_sd * sum + sampling).sqrt()
     }
 
     /// The value at a point given in leaves.

@@ -65,6 +65,41 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
     }
 }
 
+/// Of what everybody has, one value of each counts: the interval is about all values, also where there is hardly any noise.
+#[test]
+fn intervals_of_a_sample_hold_the_quantile_of_all_values() {
+    let (grid, trials) = (log_grid(), 400);
+    let mut all = values(200_000, &mut SeededEntropy::new(1));
+    let truth = |q: usize, all: &[i64]| all[all.len() / 1_000 * q / 1_000] as f64;
+    let truths = [500_000, 950_000].map(|q| (q, truth(q, &all)));
+    let mut entropy = SeededEntropy::new(5);
+    // Ten values of each of 20 000, in no order.
+    let mut picks = vec![0; 4 * all.len()];
+    entropy.fill(&mut picks).unwrap();
+    let picks = picks.as_chunks::<4>().0.iter().map(|pick| u32::from_le_bytes(*pick));
+    let mut mixed: Vec<(u32, i64)> = picks.zip(all.drain(..)).collect();
+    mixed.sort_unstable();
+    for sd in [1, 100] {
+        let noise = DiscreteGaussian::new(Variance::new(sd * sd, 1).unwrap());
+        let mut inside = [0; 2];
+        for _ in 0..trials {
+            let mut choice = vec![0; mixed.len() / 10];
+            entropy.fill(&mut choice).unwrap();
+            let chosen = mixed.chunks(10).zip(&choice).map(|(own, at)| own[usize::from(*at) % 10].1);
+            let exact = leaf_counts(&grid, &chosen.collect::<Vec<_>>()).nodes(0);
+            let nodes = noisy(&exact, &noise, &mut entropy);
+            let found = Distribution::new(&grid, &nodes, noise.variance().to_f64()).unwrap().sampled();
+            for ((q, truth), inside) in truths.iter().zip(&mut inside) {
+                let found = found.quantile(*q as u32);
+                *inside += u32::from(found.low.floor() <= *truth && *truth <= found.high.ceil());
+            }
+        }
+        let shares = inside.map(|inside| f64::from(inside) / f64::from(trials));
+        println!("sd {sd}: {shares:?} inside");
+        assert!(shares.iter().all(|share| (0.92..=0.99).contains(share)), "sd {sd}: {shares:?}");
+    }
+}
+
 #[test]
 fn intervals_hold_the_truth_when_noise_hides_everything() {
     for count in [0, 30, 1_000] {

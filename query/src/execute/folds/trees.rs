@@ -119,7 +119,8 @@ pub(crate) fn quantile_of(
     millionths: u32,
 ) -> Result<(i128, Spread), Failure> {
     let grid = Grid::new(edges.to_vec()).map_err(|_| Failure)?;
-    let found = Distribution::new(&grid, nodes, node_variance).map_err(|_| Failure)?.quantile(millionths);
-    // Within the edges, which are 64 bits.
-    Ok((found.value.round() as i128, Spread::of_sd(found.sd())))
+    let found = Distribution::new(&grid, nodes, node_variance).map_err(|_| Failure)?;
+    let found = found.sampled().quantile(millionths);
+    // Within the edges, which are 64 bits. What is from n to n + 1 on the line is the value n.
+    Ok((found.value.floor() as i128, Spread::of_sd(found.sd())))
 }
