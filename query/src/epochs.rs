@@ -49,6 +49,27 @@ impl Epochs {
         fits.then_some(Epochs { open_share, later })
     }
 
+    /// From texts as the settings have them: `open 20%` first, then `1d 40%`, `3d 25%` ..; a share has two decimal places at
+    /// most. None when one is not of that form, or [`Epochs::new`] gives none.
+    pub fn of_texts(texts: &[String]) -> Option<Epochs> {
+        let share = |text: &str| {
+            let (whole, part) =
+                text.strip_suffix('%')?.split_once('.').unwrap_or((text.strip_suffix('%')?, "0"));
+            let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            let part = format!("{part:0<2}");
+            let fits = is_number(whole) && is_number(&part) && part.len() == 2;
+            let (whole, part): (u32, u32) = (whole.parse().ok()?, part.parse().ok()?);
+            fits.then(|| whole.saturating_mul(100).saturating_add(part))
+        };
+        let (first, rest) = texts.split_first()?;
+        let open_share = share(first.strip_prefix("open ")?.trim())?;
+        let one = |text: &String| {
+            let (days, part) = text.split_once(' ')?;
+            Some((days.strip_suffix('d')?.parse().ok()?, share(part.trim())?))
+        };
+        Epochs::new(open_share, rest.iter().map(one).collect::<Option<_>>()?)
+    }
+
     /// The epoch in force. A day that has not begun is as one that has just begun.
     pub(crate) fn at(&self, day: i32, now_ms: i64) -> Epoch {
         let age_ms = now_ms.saturating_sub(start_of(day)).max(0);
@@ -130,6 +151,30 @@ mod tests {
         let pools: Vec<u64> = Epochs::default().pools(cap).into_iter().map(Rho::nano).collect();
         assert_eq!(pools, [100_000_000, 200_000_000, 125_000_000, 75_000_000]);
         assert_eq!(Epochs::default().largest(cap).nano(), 200_000_000);
+    }
+
+    #[test]
+    fn epochs_are_read_from_settings() {
+        let of = |texts: &[&str]| {
+            Epochs::of_texts(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&["open 20%", "1d 40%", "3d 25%", "31d 15%"]), Some(Epochs::default()));
+        assert_eq!(of(&["open 0%", "1d 99.5%"]), Epochs::new(0, vec![(1, 9_950)]));
+        assert_eq!(of(&["open 0.25%", "1d 9%"]), Epochs::new(25, vec![(1, 900)]));
+        for wrong in [
+            &[][..],
+            &["open 20%"],
+            &["1d 40%", "open 20%"],
+            &["open 20", "1d 40%"],
+            &["open 20%", "1 40%"],
+            &["open -1%", "1d 40%"],
+            &["open 1.234%", "1d 40%"],
+            &["open 61%", "1d 40%"],
+            &["open 20%", "2d 40%"],
+            &["open +2%", "1d 40%"],
+        ] {
+            assert_eq!(of(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use shoal_privacy::budget::{Precision, Preset};
+use shoal_query::Epochs;
 
 pub use check::{LogConfig, LogFormat};
 pub use declared::{DECLARED, DeclaredKey};
@@ -118,6 +119,8 @@ pub struct QuerySettings {
     pub preset: Preset,
     /// Precision of a query that names none: low, normal or high.
     pub precision: Precision,
+    /// When a day is answered anew, and with which share of the cap: `open 20%` while it lasts, `1d 40%` a day after.
+    pub epochs: Epochs,
     /// Fewest subjects of a group whose key is not public.
     pub k_min: u32,
     /// Queries running at one time; eight times as many may wait.

@@ -233,6 +233,7 @@ fn query_config(config: &Config) -> QueryConfig {
     let settings = &config.query;
     QueryConfig {
         preset: settings.preset,
+        epochs: settings.epochs.clone(),
         k_min: settings.k_min,
         concurrent_max: settings.concurrent_max,
         threads: settings.threads,

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use shoal_privacy::budget::{Precision, Preset};
+use shoal_query::Epochs;
 
 use super::{
     Config, ConfigError, HttpConfig, IngestSettings, QuerySettings, Raw, RetentionSettings, StorageSettings,
@@ -130,8 +131,17 @@ fn query(raw: &Raw, wrong: &mut Vec<String>) -> QuerySettings {
             Preset::Strict
         }
     };
+    let epochs = Epochs::of_texts(&raw.list("query.epochs")).unwrap_or_else(|| {
+        let example = "[\"open 20%\", \"1d 40%\", \"3d 25%\", \"31d 15%\"]";
+        wrong.push(format!(
+            "`query.epochs` must be the open day's share, then days after it, ascending from 1d, with theirs; 100% together \
+             at the most: {example}"
+        ));
+        Epochs::default()
+    });
     QuerySettings {
         preset,
+        epochs,
         precision,
         k_min: raw.number("query.k_min"),
         concurrent_max: raw.number("query.concurrent_max"),

@@ -79,6 +79,7 @@ pub const DECLARED: &[DeclaredKey] = &[
     key("ingest.free_bytes_min", Number(GIB, 0, 1024 * GIB)),
     key("query.preset", Text("standard")),
     key("query.precision", Text("normal")),
+    key("query.epochs", List(&["open 20%", "1d 40%", "3d 25%", "31d 15%"])),
     key("query.k_min", Number(20, 2, 1_000_000)),
     key("query.concurrent_max", Number(2, 1, 64)),
     key("query.threads", Number(2, 1, 256)),
