@@ -2,7 +2,7 @@
 //!
 //! The child is this test's own executable. It asks one question after the other and writes down what it is about to do and
 //! every answer that it got; the parent kills it after some of these lines, starts it again on the same directory, and
-//! compares. How often: `SHOAL_KILLS` (default 6).
+//! compares. How often: `SHOAL_KILLS` (default 6); there are six questions for each kill, so that 167 are a thousand.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -18,14 +18,18 @@ use crate::release::answer;
 use crate::tests::now_ms;
 
 const DIR: &str = "SHOAL_KILL_DIR";
-const QUESTIONS: u32 = 12;
+const QUESTIONS: &str = "SHOAL_KILL_QUESTIONS";
+/// Questions that a life gets to, on average.
+const LIFE: usize = 6;
 const PRICE: u64 = 2_000_000;
 
-fn sql(question: u32) -> String {
+/// 24 questions about the same three days, then three days before.
+fn sql(question: usize) -> String {
+    let last = question / 24 * 3;
     format!(
-        "SELECT os, COUNT(*) FROM usage WHERE day BETWEEN current_date - {} AND current_date \
+        "SELECT os, COUNT(*) FROM usage WHERE day BETWEEN current_date - {} AND current_date - {last} \
          AND amount > {question} GROUP BY os",
-        question % 3
+        last + question % 3
     )
 }
 
@@ -46,8 +50,9 @@ fn say(line: &str) {
 #[ignore = "the process that a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without starts and kills"]
 async fn child() {
     let Ok(dir) = std::env::var(DIR) else { return };
+    let questions = std::env::var(QUESTIONS).unwrap().parse().unwrap();
     let world = World::over(BudgetLedger::open(Path::new(&dir)).unwrap());
-    for question in 0..QUESTIONS {
+    for question in 0..questions {
         let queries = [priced(&sql(question), now_ms()).await];
         say("asking");
         let run = async |due: ChargedQuery| {
@@ -63,10 +68,11 @@ async fn child() {
 }
 
 /// The lines of one life of the child, which ends after `lines_max` of them.
-fn live(dir: &Path, lines_max: usize) -> Vec<String> {
+fn live(dir: &Path, questions: usize, lines_max: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "release::tests::kill::child", "--ignored", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
+        .env(QUESTIONS, questions.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -90,6 +96,7 @@ fn live(dir: &Path, lines_max: usize) -> Vec<String> {
 #[test]
 fn a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without() {
     let kills: usize = std::env::var("SHOAL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
+    let questions = LIFE * kills;
     let root = tempfile::tempdir().unwrap();
     let mut answers: BTreeMap<String, String> = BTreeMap::new();
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
@@ -97,9 +104,10 @@ fn a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let lines_max = match life == kills {
             true => usize::MAX,
-            false => 1 + usize::try_from(seed >> 33).unwrap() % (QUESTIONS as usize * 3),
+            // Two lines of each answer that is known already, four of each other.
+            false => 2 * answers.len() + 1 + usize::try_from(seed >> 33).unwrap() % (2 * LIFE * 4),
         };
-        let seen = live(root.path(), lines_max);
+        let seen = live(root.path(), questions, lines_max);
         assert!(!seen.is_empty(), "the child must run");
         for said in &seen {
             let Some((question, answer)) = said.strip_prefix("answer ").and_then(|a| a.split_once(' '))
@@ -114,7 +122,7 @@ fn a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without() {
         }
         check_charges(root.path());
     }
-    assert_eq!(answers.len(), QUESTIONS as usize);
+    assert_eq!(answers.len(), questions);
 }
 
 /// Everything that is sealed was charged on each of its blocks, and every charge is in the sum.
