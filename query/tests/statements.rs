@@ -5,11 +5,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use shoal_privacy::budget::{Precision, Preset, epsilon};
-use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryRequest, Role};
+use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryError, QueryRequest, Refusal, Role};
 use shoal_schemas::{Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 
@@ -20,6 +21,8 @@ const EXAMPLES: usize = 30;
 const EXAMPLES_ACCEPTED_MIN: usize = 30;
 /// Everyday questions that the grammar accepts so far; to be 50 of the 56 that an anonymous system can answer.
 const EVERYDAY_ACCEPTED_MIN: usize = 50;
+/// Statements of the lists that are refused.
+const SUGGESTIONS_MIN: usize = 300;
 
 struct World {
     engine: Engine,
@@ -28,12 +31,17 @@ struct World {
 }
 
 async fn world() -> World {
+    world_of(Region::ALL).await
+}
+
+/// A world whose analyst reaches these regions.
+async fn world_of(regions: &[Region]) -> World {
     let root = tempfile::tempdir().unwrap();
     let store = Store::open(&url::Url::from_directory_path(root.path()).unwrap()).await.unwrap();
     let registry = Arc::new(Registry::load(None).unwrap());
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let grant =
-        AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: Region::ALL.to_vec() };
+        AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: regions.to_vec() };
     World {
         engine: Engine::new(
             store,
@@ -47,16 +55,18 @@ async fn world() -> World {
     }
 }
 
-/// The one judge of these tests: whether a statement is accepted, and why not.
-async fn judge(world: &World, sql: &str) -> Result<(), String> {
+/// Whether a statement is accepted, and why not.
+async fn judged(world: &World, sql: &str) -> Result<(), QueryError> {
     let request = QueryRequest { sql: sql.to_owned(), dry_run: true, ..QueryRequest::default() };
-    match world.engine.answer(&world.grant, &request, NOW_MS).await {
-        Ok(answer) => {
-            assert!(answer.is_dry_run(), "nothing may be read: {sql}");
-            Ok(())
-        }
-        Err(error) => Err(error.to_string()),
-    }
+    let answer = world.engine.answer(&world.grant, &request, NOW_MS).await?;
+    let is_unread = answer.is_dry_run() || sql.starts_with("EXPLAIN ");
+    assert!(is_unread, "nothing may be read: {sql}");
+    Ok(())
+}
+
+/// The one judge of these tests: whether a statement is accepted, and why not in words.
+async fn judge(world: &World, sql: &str) -> Result<(), String> {
+    judged(world, sql).await.map_err(|error| error.to_string())
 }
 
 /// The ```sql blocks of a page, each with the line before it that is not empty.
@@ -160,4 +170,75 @@ async fn everyday_questions_are_answered_as_written() {
     }
     println!("{accepted} accepted; {} refused:\n{}", refused.len(), refused.join("\n"));
     assert!(accepted >= EVERYDAY_ACCEPTED_MIN, "{accepted}");
+}
+
+#[derive(Deserialize)]
+struct Refuse {
+    refuse: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    sql: String,
+}
+
+/// Statements by attack, attacks by class.
+type Attacks = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
+/// The statement of an attack with its marks written out; none for a request of its own.
+fn attack(text: &str) -> Option<String> {
+    if ["GET /", "POST /", "PUT /", "DELETE /"].iter().any(|method| text.starts_with(method)) {
+        return None;
+    }
+    let mut sql = text.replace("{f}", "FROM usage WHERE {d}").replace("{d}", "day = DATE '2026-11-22'");
+    while let Some((before, rest)) = sql.split_once("<<") {
+        let (times, rest) = rest.split_once('|')?;
+        let (what, after) = rest.split_once(">>")?;
+        sql = format!("{before}{}{after}", what.repeat(times.parse().ok()?));
+    }
+    Some(sql)
+}
+
+/// All statements that are kept as data because they are refused, or may be.
+fn refusable() -> Vec<String> {
+    let refuse: Refuse = toml::from_str(include_str!("data/refuse.toml")).unwrap();
+    let everyday: Everyday = toml::from_str(include_str!("data/everyday.toml")).unwrap();
+    let attacks: Attacks = toml::from_str(include_str!("../../server/tests/data/attacks.toml")).unwrap();
+    let attacks = attacks.values().flat_map(BTreeMap::values).flatten();
+    let mut all: Vec<String> = refuse.refuse.into_iter().map(|one| one.sql).collect();
+    all.extend(everyday.question.into_iter().map(|question| question.sql));
+    all.extend(attacks.filter_map(|text| attack(text)));
+    all
+}
+
+/// The refusals of all statements of the lists, by statement.
+async fn refusals(world: &World) -> Vec<(String, Refusal)> {
+    let mut found = Vec::new();
+    for sql in refusable() {
+        match judged(world, &sql).await {
+            Ok(()) => {}
+            Err(QueryError::Refused(refusal)) => found.push((sql, *refusal)),
+            Err(error) => panic!("{sql}: {error}"),
+        }
+    }
+    found
+}
+
+/// No rule is exempt: a statement that is refused for its price is answered by a cheaper one.
+#[tokio::test]
+async fn what_a_refusal_suggests_is_accepted_when_it_is_pasted() {
+    let world = world().await;
+    let refusals = refusals(&world).await;
+    assert!(refusals.len() >= SUGGESTIONS_MIN, "{}", refusals.len());
+    let (mut wrong, mut own) = (Vec::new(), 0);
+    for (sql, refusal) in &refusals {
+        let Refusal { rule, message, suggestion, .. } = refusal;
+        println!("{sql}\n  {}: {message}\n  {suggestion}", rule.as_str());
+        if let Err(reason) = judge(&world, suggestion).await {
+            wrong.push(format!("{sql}\n  {message}\n  {suggestion}\n  {reason}"));
+        }
+        own += 1;
+    }
+    println!("{own} suggestions");
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), refusals.len(), wrong.join("\n"));
 }

@@ -38,6 +38,7 @@ use crate::parse::statement;
 use crate::private_query::PrivateQuery;
 
 pub(crate) use self::above::FUNCTIONS_ABOVE;
+pub(crate) use self::split::arms;
 
 /// A statement, taken apart.
 #[derive(Clone, Debug)]

@@ -330,7 +330,7 @@ fn alias(alias: &mut TableAlias) {
 }
 
 /// The arms of a top-level AND.
-pub(super) fn arms(expr: &Expr) -> Vec<&Expr> {
+pub(crate) fn arms(expr: &Expr) -> Vec<&Expr> {
     use datafusion::sql::sqlparser::ast::BinaryOperator;
     match expr {
         Expr::Nested(inner) => arms(inner),

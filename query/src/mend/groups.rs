@@ -1,0 +1,205 @@
+//! Keys and items: rows as groups that are counted, a measure as its bucket, an item as a key or a sum.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Query, Select, SelectItem, Spanned,
+};
+use shoal_schemas::{ColumnRole, columns};
+
+use super::Context;
+use super::calls::is_aggregate;
+use super::less::expr_of;
+use super::place::{change_at, parsed, replace};
+use crate::bind::columns::plain_name;
+
+/// Most columns of rows that become keys.
+const KEYS_MAX: usize = 3;
+
+/// The name of a column, with a table's in front or not.
+fn column(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Identifier(name) => Some(plain_name(name)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(plain_name),
+        _ => None,
+    }
+}
+
+/// Whether a name is a measure of one of the statement's tables.
+fn is_measure(name: &str, context: &Context<'_>) -> bool {
+    context.kinds.iter().any(|kind| {
+        let column = context.registry.table(*kind).column(name);
+        matches!(column.map(|(_, column)| &column.role), Some(ColumnRole::Measure(_)))
+    })
+}
+
+fn is_unit(name: &str) -> bool {
+    name == columns::SUBJECT || name == columns::SESSION
+}
+
+fn count() -> Option<SelectItem> {
+    Some(SelectItem::ExprWithAlias { expr: parsed("COUNT(*)")?, alias: "n".into() })
+}
+
+/// Rows as groups: the columns that can be keys, and how many rows each group has.
+pub(super) fn grouped(query: &mut Query, context: &Context<'_>) -> bool {
+    change_at(query, context.place, &mut |select| {
+        let items = select.projection.iter().filter_map(expr_of);
+        if items.clone().any(is_aggregate) {
+            return false;
+        }
+        let mut keys: Vec<Expr> = Vec::new();
+        for expr in items {
+            let name = column(expr);
+            let is_key = name.is_some_and(|name| !is_unit(&name) && !is_measure(&name, context) && name != "time");
+            if is_key && !keys.contains(expr) && keys.len() < KEYS_MAX {
+                keys.push(expr.clone());
+            }
+        }
+        if keys.is_empty() {
+            keys.extend(parsed(columns::EVENT));
+        }
+        let mut projection: Vec<SelectItem> = keys.iter().cloned().map(SelectItem::UnnamedExpr).collect();
+        projection.extend(count());
+        select.projection = projection;
+        select.group_by = GroupByExpr::Expressions(keys, Vec::new());
+        select.distinct = None;
+        select.having = None;
+        true
+    })
+}
+
+/// A measure that is a key, as its bucket.
+pub(super) fn bucketed(query: &mut Query, context: &Context<'_>) -> bool {
+    let mut key: Option<Expr> = None;
+    change_at(query, context.place, &mut |select| {
+        let keys = match &select.group_by {
+            GroupByExpr::Expressions(keys, _) => keys.as_slice(),
+            GroupByExpr::All(_) => &[],
+        };
+        let all = keys.iter().chain(select.projection.iter().filter_map(expr_of));
+        let mut here = all.filter(|expr| context.place.starts(expr.span()) && !is_aggregate(expr));
+        let Some(found) = here.next().cloned() else { return false };
+        // Of `amount * 2` too: the bucket is of the column.
+        let of = match &found {
+            Expr::BinaryOp { left, .. } => left.to_string(),
+            other => other.to_string(),
+        };
+        let Some(bucket) = parsed(&format!("bucket({of})")) else { return false };
+        exchange(select, &found, &bucket);
+        key = Some(found);
+        true
+    })
+}
+
+/// Writes an item or key otherwise, wherever the SELECT has it.
+fn exchange(select: &mut Select, old: &Expr, new: &Expr) {
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+            && expr == old
+        {
+            *expr = new.clone();
+        }
+    }
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        keys.iter_mut().filter(|key| *key == old).for_each(|key| *key = new.clone());
+    }
+}
+
+/// What is neither a key nor in an aggregate, as a key.
+pub(super) fn keyed(query: &mut Query, context: &Context<'_>) -> bool {
+    change_at(query, context.place, &mut |select| {
+        let mut here: Option<Expr> = None;
+        for expr in select.projection.iter().filter_map(expr_of).chain(&select.having) {
+            let _ = replace_in(expr, &mut |inner| {
+                if context.place.starts(inner.span()) && column(inner).is_some() && here.is_none() {
+                    here = Some(inner.clone());
+                }
+            });
+        }
+        let Some(expr) = here.filter(|expr| column(expr).is_some_and(|name| !is_measure(&name, context))) else {
+            return false;
+        };
+        match &mut select.group_by {
+            GroupByExpr::Expressions(keys, _) if !keys.contains(&expr) => keys.push(expr),
+            GroupByExpr::Expressions(..) | GroupByExpr::All(_) => return false,
+        }
+        true
+    })
+}
+
+fn replace_in(expr: &Expr, see: &mut dyn FnMut(&Expr)) -> bool {
+    use datafusion::sql::sqlparser::ast::visit_expressions;
+    use std::ops::ControlFlow;
+    let done: ControlFlow<()> = visit_expressions(expr, |inner| {
+        see(inner);
+        ControlFlow::Continue(())
+    });
+    done.is_break()
+}
+
+/// A measure that is neither a key nor in an aggregate, as its sum.
+pub(super) fn summed(query: &mut Query, context: &Context<'_>) -> bool {
+    replace(query, &mut |expr| {
+        let name = column(expr).filter(|_| context.place.starts(expr.span()))?;
+        is_measure(&name, context).then(|| parsed(&format!("SUM({expr})")))?
+    })
+}
+
+/// `subject` or `session` as an item, as their number.
+pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
+    let place = context.place;
+    change_at(query, place, &mut |select| {
+        let is_here = |expr: &Expr| place.starts(expr.span()) && column(expr).is_some_and(|name| is_unit(&name));
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            keys.retain(|key| !is_here(key));
+        }
+        let mut is_done = false;
+        for item in &mut select.projection {
+            let Some(name) = expr_of(item).and_then(column).filter(|name| is_unit(name)) else { continue };
+            let alias = if name == columns::SUBJECT { "people" } else { "sessions" };
+            if let Some(expr) = parsed(&format!("COUNT(DISTINCT {name})")) {
+                *item = SelectItem::ExprWithAlias { expr, alias: alias.into() };
+                is_done = true;
+            }
+        }
+        if is_done {
+            select.distinct = None;
+        }
+        is_done
+    })
+}
+
+/// ROLLUP, CUBE and GROUPING SETS as their keys.
+pub(super) fn flattened(query: &mut Query, context: &Context<'_>) -> bool {
+    let mut is_done = false;
+    super::place::change(query, &mut |select| {
+        let GroupByExpr::Expressions(keys, modifiers) = &mut select.group_by else { return false };
+        let is_set = |key: &Expr| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
+        if !keys.iter().any(is_set) {
+            return false;
+        }
+        modifiers.clear();
+        let mut flat: Vec<Expr> = Vec::new();
+        for key in std::mem::take(keys) {
+            let all: Vec<Expr> = match key {
+                Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+                    sets.into_iter().flatten().collect()
+                }
+                other => vec![other],
+            };
+            for one in all {
+                let one = match one {
+                    Expr::Nested(inner) => *inner,
+                    other => other,
+                };
+                if !flat.contains(&one) {
+                    flat.push(one);
+                }
+            }
+        }
+        *keys = flat;
+        is_done = true;
+        true
+    });
+    let _ = context;
+    is_done
+}

@@ -1,0 +1,153 @@
+//! Names: the column or table of the nearest name, and names of the answer that do not collide.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned, TableFactor,
+    VisitMut, VisitorMut,
+};
+use shoal_schemas::{ColumnRole, Kind};
+
+use super::Context;
+use super::place::{change, each_query, replace};
+use crate::bind::columns::plain_name;
+
+/// How many letters differ.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (y, above) in b.iter().zip(row.iter().skip(1)) {
+            left = (before + usize::from(x != *y)).min(above + 1).min(left + 1);
+            before = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// The nearest of some names, when it is near.
+fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let name = name.to_ascii_lowercase();
+    let most = (name.chars().count() / 3).clamp(1, 3);
+    let ranked = names.map(|known| {
+        // `version` is near to `app_version`, `countries` to `country`.
+        let is_part = name.len() > 2 && (known.ends_with(&format!("_{name}")) || known.starts_with(&format!("{name}_")));
+        (if is_part { 1 } else { distance(&name, known) }, known)
+    });
+    ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
+}
+
+/// The column of the nearest name, where the one that was written is none.
+pub(super) fn column(query: &mut Query, context: &Context<'_>) -> bool {
+    let mut known: BTreeSet<&str> = BTreeSet::from(["region"]);
+    for kind in &context.kinds {
+        let columns = &context.registry.table(*kind).columns;
+        known.extend(columns.iter().filter(|c| is_seen(&c.role)).map(|c| c.name.as_str()));
+    }
+    replace(query, &mut |expr| {
+        if !context.place.starts(expr.span()) {
+            return None;
+        }
+        let written = match expr {
+            Expr::Identifier(name) => name,
+            Expr::CompoundIdentifier(parts) => parts.last()?,
+            _ => return None,
+        };
+        // A name with another table's in front is tried without.
+        let found = nearest(&written.value, known.iter().copied())?;
+        let other = Expr::Identifier(Ident::new(found));
+        (other.to_string() != expr.to_string()).then_some(other)
+    })
+}
+
+/// Hidden columns are no neighbours of anything.
+fn is_seen(role: &ColumnRole) -> bool {
+    match role {
+        ColumnRole::Dimension { .. } | ColumnRole::Measure(_) | ColumnRole::Time => true,
+        ColumnRole::Hidden | ColumnRole::Unit => false,
+    }
+}
+
+struct Tables;
+
+impl VisitorMut for Tables {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        let TableFactor::Table { name, args: None, .. } = factor else { return ControlFlow::Continue(()) };
+        let Some(ObjectNamePart::Identifier(last)) = name.0.last() else { return ControlFlow::Continue(()) };
+        let is_known = name.0.len() == 1 && Kind::ALL.iter().any(|kind| kind.as_str() == plain_name(last));
+        let found = nearest(&last.value, Kind::ALL.iter().map(|kind| kind.as_str()));
+        if let (Some(found), false) = (found, is_known) {
+            name.0 = vec![ObjectNamePart::Identifier(Ident::new(found))];
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The table of the nearest name, wherever the one that was written is none.
+pub(super) fn table(query: &mut Query, _: &Context<'_>) -> bool {
+    let before = query.to_string();
+    let _ = VisitMut::visit(query, &mut Tables);
+    query.to_string() != before
+}
+
+/// Another name for the second column of one name, and for one that another's deviation has.
+pub(super) fn aliases(query: &mut Query, _: &Context<'_>) -> bool {
+    let mut is_done = false;
+    change(query, &mut |select| {
+        let mut taken: BTreeSet<String> = BTreeSet::new();
+        for item in &mut select.projection {
+            let SelectItem::ExprWithAlias { expr, alias } = item else {
+                continue;
+            };
+            let plain: String =
+                alias.value.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
+            let is_odd = alias.quote_style.is_some() && plain != alias.value;
+            let is_of_another = ["_sd", "_low", "_high"].iter().any(|end| alias.value.ends_with(end));
+            if is_odd || is_of_another || taken.contains(&alias.value) || alias.value.len() > 60 {
+                let stem = if plain.is_empty() { "value" } else { &plain };
+                let numbered = (2..100).map(|n| format!("{stem}_{n}"));
+                let Some(name) = numbered.into_iter().find(|name| !taken.contains(name)) else { continue };
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::new(name.clone()) };
+                taken.insert(name);
+                is_done = true;
+            } else {
+                taken.insert(alias.value.clone());
+            }
+        }
+        false
+    });
+    is_done
+}
+
+/// Without positions that SELECT does not have.
+pub(super) fn positions(query: &mut Query, _: &Context<'_>) -> bool {
+    let before = query.to_string();
+    each_query(query, &mut |one| {
+        let SetExpr::Select(select) = one.body.as_mut() else { return };
+        let items = select.projection.len();
+        let is_fine = |expr: &Expr| match expr.to_string().parse::<usize>() {
+            Ok(at) => (1..=items).contains(&at),
+            Err(_) => !matches!(expr, Expr::Value(_)),
+        };
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            keys.retain(&is_fine);
+        }
+        if let Some(order) = &mut one.order_by
+            && let OrderByKind::Expressions(list) = &mut order.kind
+        {
+            list.retain(|by| is_fine(&by.expr));
+            if list.is_empty() {
+                one.order_by = None;
+            }
+        }
+    });
+    query.to_string() != before
+}
