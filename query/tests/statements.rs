@@ -22,7 +22,7 @@ const EXAMPLES_ACCEPTED_MIN: usize = 30;
 /// Everyday questions that the grammar accepts so far; to be 50 of the 56 that an anonymous system can answer.
 const EVERYDAY_ACCEPTED_MIN: usize = 50;
 /// Statements of the lists that are refused.
-const SUGGESTIONS_MIN: usize = 300;
+const SUGGESTIONS_MIN: usize = 400;
 
 struct World {
     engine: Engine,
@@ -40,8 +40,7 @@ async fn world_of(regions: &[Region]) -> World {
     let store = Store::open(&url::Url::from_directory_path(root.path()).unwrap()).await.unwrap();
     let registry = Arc::new(Registry::load(None).unwrap());
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    let grant =
-        AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: regions.to_vec() };
+    let grant = AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: regions.to_vec() };
     World {
         engine: Engine::new(
             store,
@@ -207,7 +206,7 @@ fn refusable() -> Vec<String> {
     let attacks = attacks.values().flat_map(BTreeMap::values).flatten();
     let mut all: Vec<String> = refuse.refuse.into_iter().map(|one| one.sql).collect();
     all.extend(everyday.question.into_iter().map(|question| question.sql));
-    all.extend(attacks.filter_map(|text| attack(text)));
+    all.extend(attacks.filter_map(|text| attack(text.as_str())));
     all
 }
 
@@ -230,15 +229,87 @@ async fn what_a_refusal_suggests_is_accepted_when_it_is_pasted() {
     let world = world().await;
     let refusals = refusals(&world).await;
     assert!(refusals.len() >= SUGGESTIONS_MIN, "{}", refusals.len());
-    let (mut wrong, mut own) = (Vec::new(), 0);
+    let mut wrong = Vec::new();
     for (sql, refusal) in &refusals {
         let Refusal { rule, message, suggestion, .. } = refusal;
         println!("{sql}\n  {}: {message}\n  {suggestion}", rule.as_str());
         if let Err(reason) = judge(&world, suggestion).await {
             wrong.push(format!("{sql}\n  {message}\n  {suggestion}\n  {reason}"));
         }
-        own += 1;
     }
-    println!("{own} suggestions");
+    println!("{} suggestions", refusals.len());
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), refusals.len(), wrong.join("\n"));
+}
+
+/// The statements that stand in a source file as they are: those without a part that is filled in.
+fn statements_in(source: &str) -> Vec<String> {
+    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let starts = text.match_indices('"').map(|(at, _)| &text[at + 1..]);
+    // Messages begin with words of SQL too.
+    let wholes = starts
+        .filter(|rest| ["SELECT ", "WITH ", "EXPLAIN SELECT "].iter().any(|word| rest.starts_with(word)));
+    let mut found = Vec::new();
+    for rest in wholes {
+        let mut sql = String::new();
+        let mut rest = rest.chars();
+        while let Some(c) = rest.next().filter(|c| *c != '"') {
+            match c {
+                // A line that goes on: its indent is not part of the text.
+                '\\' if rest.as_str().starts_with('\n') => rest = rest.as_str().trim_start().chars(),
+                '\\' => sql.extend(rest.next()),
+                c => sql.push(c),
+            }
+        }
+        if sql.contains(" FROM ") && !sql.contains('{') {
+            found.push(sql);
+        }
+    }
+    found
+}
+
+fn sources(dir: &std::path::Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true if path.ends_with("tests") => {}
+            true => sources(&path, found),
+            false if path.ends_with("tests.rs") => {}
+            false => found.push(std::fs::read_to_string(&path).unwrap()),
+        }
+    }
+}
+
+/// What stands beside a refusal that no list reaches is accepted as well.
+#[tokio::test]
+async fn statements_in_the_sources_are_accepted() {
+    let mut texts = Vec::new();
+    sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut texts);
+    let all: std::collections::BTreeSet<String> = texts.iter().flat_map(|text| statements_in(text)).collect();
+    assert!(all.len() >= 60, "{}", all.len());
+    let world = world().await;
+    let mut wrong = Vec::new();
+    for sql in &all {
+        if let Err(reason) = judge(&world, sql).await {
+            wrong.push(format!("{sql}\n  {reason}"));
+        }
+    }
+    println!("{} statements", all.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A key of one region gets suggestions for that region.
+#[tokio::test]
+async fn what_is_suggested_suits_the_regions_of_the_key() {
+    let world = world_of(&[Region::Sg]).await;
+    for sql in [
+        "SELECT COUNT(*) FROM usage WHERE region = 'sg'",
+        "SELECT COUNT(*) FROM usage WHERE region = 'MARS'",
+        "SELECT MAX(amount) FROM usage WHERE region IN ('sg', 'MARS')",
+    ] {
+        let Err(QueryError::Refused(refusal)) = judged(&world, sql).await else { panic!("{sql}") };
+        let pasted = judge(&world, &refusal.suggestion).await;
+        assert!(pasted.is_ok(), "{sql}: {}: {pasted:?}", refusal.suggestion);
+    }
 }

@@ -66,12 +66,7 @@ impl Engine {
     }
 
     /// The own statement mended, or the last refusal on the way.
-    async fn own(
-        &self,
-        text: &str,
-        asker: Asker<'_>,
-        tries: &mut Tries,
-    ) -> Result<String, Option<Refusal>> {
+    async fn own(&self, text: &str, asker: Asker<'_>, tries: &mut Tries) -> Result<String, Option<Refusal>> {
         let Some(mut text) = on_one_line(text) else { return Err(None) };
         let mut refusal = match self.attempt(&text, asker).await {
             Ok(_) => return Ok(text),
@@ -88,7 +83,9 @@ impl Engine {
                 }
                 match self.attempt(&proposal, asker).await {
                     Ok(_) => return Ok(proposal),
-                    Err(QueryError::Refused(next)) if is_further(&next, &refusal) => {
+                    Err(QueryError::Refused(next))
+                        if proposal.len() < text.len() || is_further(&next, &refusal) =>
+                    {
                         (text, refusal) = (proposal, *next);
                         continue 'next;
                     }

@@ -114,7 +114,8 @@ impl Engine {
 fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, Refusal> {
     let untyped = || {
         let message = "A key has no type.";
-        Refusal::new(Rule::Key, datafusion::sql::sqlparser::tokenizer::Span::empty(), message, "a column")
+        let span = datafusion::sql::sqlparser::tokenizer::Span::empty();
+        Refusal::new(Rule::Key, span, message, crate::parse::SHAPE)
     };
     let keys = query.keys.iter().enumerate();
     let keys = keys.map(|(at, key)| Ok((format!("k{at}"), key.scalar.ty().ok_or_else(untyped)?)));

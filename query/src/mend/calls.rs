@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Query, Spanned, visit_expressions,
+    Query, Spanned, VisitMut, VisitorMut, visit_expressions,
 };
 
 use super::Context;
-use super::place::{Place, parsed, replace};
+use super::place::{Place, is_in_condition, parsed, replace};
 use crate::bind::aggregate;
 
 /// The arguments of a call that are expressions.
@@ -74,9 +74,10 @@ fn other(function: &Function) -> Option<Expr> {
         ("sum" | "avg" | "mean" | "median", [of]) => format!("COUNT({of})"),
         ("bool_or" | "bool_and" | "every", [of]) => format!("COUNT(*) FILTER (WHERE {of})"),
         ("corr" | "covar_pop" | "covar_samp", [of, _]) => format!("AVG({of})"),
-        ("array_agg" | "string_agg" | "first_value" | "last_value" | "first" | "last" | "any_value", [of, ..]) => {
-            of.to_string()
-        }
+        (
+            "array_agg" | "string_agg" | "first_value" | "last_value" | "first" | "last" | "any_value",
+            [of, ..],
+        ) => of.to_string(),
         ("mode", _) => function.within_group.first()?.expr.to_string(),
         _ => return None,
     };
@@ -98,9 +99,7 @@ pub(super) fn aggregate(query: &mut Query, context: &Context<'_>) -> bool {
 /// The aggregate at the place, as a count of rows.
 pub(super) fn count(query: &mut Query, context: &Context<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function)
-            if is_at(function, context.place) && aggregate::is_aggregate(function) =>
-        {
+        Expr::Function(function) if is_at(function, context.place) && aggregate::is_aggregate(function) => {
             with_filter(function, "COUNT(*)")
         }
         _ => None,
@@ -162,13 +161,63 @@ pub(super) fn of_time(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// A function of a column, as the column.
+/// A function of a column as the column, where it is no condition.
 pub(super) fn argument(query: &mut Query, context: &Context<'_>) -> bool {
+    let is_condition = is_in_condition(query, context.place);
+    !is_condition
+        && replace(query, &mut |expr| match expr {
+            Expr::Function(function) if context.place.starts(function.span()) => {
+                let is_column =
+                    |arg: &&&Expr| matches!(arg, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                args(function).iter().find(is_column).map(|arg| (*arg).clone())
+            }
+            _ => None,
+        })
+}
+
+/// Arithmetic with a function that cannot be used, without it.
+pub(super) fn operand(query: &mut Query, context: &Context<'_>) -> bool {
+    let is_here = |expr: &Expr| matches!(expr, Expr::Function(f) if context.place.starts(f.span()));
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if context.place.starts(function.span()) => {
-            let is_column = |arg: &&&Expr| matches!(arg, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-            args(function).iter().find(is_column).map(|arg| (*arg).clone())
-        }
+        Expr::BinaryOp {
+            left,
+            op:
+                BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide,
+            right,
+        } => match (is_here(left), is_here(right)) {
+            (true, false) => Some(right.as_ref().clone()),
+            (false, true) => Some(left.as_ref().clone()),
+            (true, true) | (false, false) => None,
+        },
         _ => None,
     })
+}
+
+struct Calls;
+
+impl VisitorMut for Calls {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            function.null_treatment = None;
+            if let FunctionArguments::List(list) = &mut function.args {
+                list.clauses.clear();
+                for arg in &mut list.args {
+                    if let FunctionArg::Unnamed(
+                        FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::WildcardWithOptions(_),
+                    ) = arg
+                    {
+                        *arg = FunctionArg::Unnamed(FunctionArgExpr::Wildcard);
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Calls without clauses inside.
+pub(super) fn plain(query: &mut Query) {
+    let _ = VisitMut::visit(query, &mut Calls);
 }

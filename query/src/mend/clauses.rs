@@ -84,7 +84,9 @@ fn of_select(select: &mut Select) {
     }
     for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
         join.global = false;
-        if let JoinOperator::Semi(on) | JoinOperator::LeftSemi(on) | JoinOperator::Anti(on) = &join.join_operator {
+        if let JoinOperator::Semi(on) | JoinOperator::LeftSemi(on) | JoinOperator::Anti(on) =
+            &join.join_operator
+        {
             join.join_operator = JoinOperator::Inner(on.clone());
         }
     }
@@ -98,7 +100,14 @@ impl VisitorMut for Relations {
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         match factor {
             TableFactor::Table {
-                with_hints, version, with_ordinality, partitions, json_path, sample, index_hints, ..
+                with_hints,
+                version,
+                with_ordinality,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+                ..
             } => {
                 with_hints.clear();
                 *version = None;
@@ -128,6 +137,7 @@ pub(super) fn plain(query: &mut Query, _: &Context<'_>) -> bool {
         false
     });
     let _ = VisitMut::visit(query, &mut Relations);
+    super::calls::plain(query);
     query.to_string() != before
 }
 

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Context;
-use super::place::{each_query, parsed, replace};
+use super::place::{each_query, is_in_condition, parsed, replace};
 
 /// A comparison that divides or takes a part of a text, as one that does not.
 pub(super) fn compared(query: &mut Query, context: &Context<'_>) -> bool {
@@ -67,7 +67,9 @@ pub(super) fn pattern(query: &mut Query, context: &Context<'_>) -> bool {
         match expr {
             Expr::BinaryOp { left, op, right } if is_here => {
                 let (not, word) = match op {
-                    BinaryOperator::PGRegexMatch | BinaryOperator::Regexp | BinaryOperator::Match => ("", "LIKE"),
+                    BinaryOperator::PGRegexMatch | BinaryOperator::Regexp | BinaryOperator::Match => {
+                        ("", "LIKE")
+                    }
                     BinaryOperator::PGRegexIMatch => ("", "ILIKE"),
                     BinaryOperator::PGRegexNotMatch => ("NOT ", "LIKE"),
                     BinaryOperator::PGRegexNotIMatch => ("NOT ", "ILIKE"),
@@ -80,10 +82,12 @@ pub(super) fn pattern(query: &mut Query, context: &Context<'_>) -> bool {
             }
             Expr::SimilarTo { negated, expr: of, pattern, .. } if is_here => {
                 let not = if *negated { "NOT " } else { "" };
-                let text = text_of(pattern).filter(|text| !text.contains(['|', '(', '[', '*', '+', '?', '{']))?;
+                let text =
+                    text_of(pattern).filter(|text| !text.contains(['|', '(', '[', '*', '+', '?', '{']))?;
                 parsed(&format!("{of} {not}LIKE '{}'", text.replace('\'', "''")))
             }
-            Expr::Like { negated, expr: of, pattern, .. } | Expr::ILike { negated, expr: of, pattern, .. }
+            Expr::Like { negated, expr: of, pattern, .. }
+            | Expr::ILike { negated, expr: of, pattern, .. }
                 if is_here =>
             {
                 let not = if *negated { "NOT " } else { "" };
@@ -110,8 +114,9 @@ pub(super) fn pattern(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// What an expression at the place is made of.
+/// What an expression at the place is made of; a condition on a number says something else without the rest of it.
 pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
+    let is_condition = is_in_condition(query, context.place);
     replace(query, &mut |expr| {
         if !context.place.starts(expr.span()) {
             return None;
@@ -138,8 +143,7 @@ pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
                     | BinaryOperator::Arrow
                     | BinaryOperator::LongArrow,
                 right: _,
-            } => Some(left.as_ref().clone()),
-            Expr::Subquery(_) | Expr::Array(_) | Expr::Tuple(_) => None,
+            } if !is_condition => Some(left.as_ref().clone()),
             _ => None,
         }
     })
@@ -188,7 +192,8 @@ pub(super) fn literal(query: &mut Query, context: &Context<'_>) -> bool {
             return None;
         }
         let plain = |text: &str| {
-            let kept: String = text.chars().filter(|c| !matches!(c, '\'' | '\\') && !c.is_control()).collect();
+            let kept: String =
+                text.chars().filter(|c| !matches!(c, '\'' | '\\') && !c.is_control()).collect();
             parsed(&format!("'{kept}'"))
         };
         match value {
@@ -223,7 +228,9 @@ pub(super) fn member(query: &mut Query, context: &Context<'_>) -> bool {
             _ => &[],
         };
         let is_item = |item: &SelectItem| context.place.starts(item.span());
-        context.place.starts(subquery.span()) || items.iter().any(is_item) || context.place.starts(subquery.body.span())
+        context.place.starts(subquery.span())
+            || items.iter().any(is_item)
+            || context.place.starts(subquery.body.span())
     };
     replace(query, &mut |expr| {
         let (subquery, negated, is_exists) = match expr {

@@ -1,14 +1,16 @@
 //! Keys and items: rows as groups that are counted, a measure as its bucket, an item as a key or a sum.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Query, Select, SelectItem, Spanned,
+    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, visit_expressions,
 };
 use shoal_schemas::{ColumnRole, columns};
 
 use super::Context;
 use super::calls::is_aggregate;
 use super::less::expr_of;
-use super::place::{change_at, parsed, replace};
+use super::place::{change, change_at, parsed, replace};
 use crate::bind::columns::plain_name;
 
 /// Most columns of rows that become keys.
@@ -35,8 +37,10 @@ fn is_unit(name: &str) -> bool {
     name == columns::SUBJECT || name == columns::SESSION
 }
 
-fn count() -> Option<SelectItem> {
-    Some(SelectItem::ExprWithAlias { expr: parsed("COUNT(*)")?, alias: "n".into() })
+fn count(keys: &[Expr]) -> Option<SelectItem> {
+    let is_taken = keys.iter().any(|key| column(key).as_deref() == Some("n"));
+    let alias = if is_taken { "number" } else { "n" };
+    Some(SelectItem::ExprWithAlias { expr: parsed("COUNT(*)")?, alias: alias.into() })
 }
 
 /// Rows as groups: the columns that can be keys, and how many rows each group has.
@@ -49,7 +53,8 @@ pub(super) fn grouped(query: &mut Query, context: &Context<'_>) -> bool {
         let mut keys: Vec<Expr> = Vec::new();
         for expr in items {
             let name = column(expr);
-            let is_key = name.is_some_and(|name| !is_unit(&name) && !is_measure(&name, context) && name != "time");
+            let is_key =
+                name.is_some_and(|name| !is_unit(&name) && !is_measure(&name, context) && name != "time");
             if is_key && !keys.contains(expr) && keys.len() < KEYS_MAX {
                 keys.push(expr.clone());
             }
@@ -58,7 +63,7 @@ pub(super) fn grouped(query: &mut Query, context: &Context<'_>) -> bool {
             keys.extend(parsed(columns::EVENT));
         }
         let mut projection: Vec<SelectItem> = keys.iter().cloned().map(SelectItem::UnnamedExpr).collect();
-        projection.extend(count());
+        projection.extend(count(&keys));
         select.projection = projection;
         select.group_by = GroupByExpr::Expressions(keys, Vec::new());
         select.distinct = None;
@@ -69,7 +74,6 @@ pub(super) fn grouped(query: &mut Query, context: &Context<'_>) -> bool {
 
 /// A measure that is a key, as its bucket.
 pub(super) fn bucketed(query: &mut Query, context: &Context<'_>) -> bool {
-    let mut key: Option<Expr> = None;
     change_at(query, context.place, &mut |select| {
         let keys = match &select.group_by {
             GroupByExpr::Expressions(keys, _) => keys.as_slice(),
@@ -80,14 +84,45 @@ pub(super) fn bucketed(query: &mut Query, context: &Context<'_>) -> bool {
         let Some(found) = here.next().cloned() else { return false };
         // Of `amount * 2` too: the bucket is of the column.
         let of = match &found {
-            Expr::BinaryOp { left, .. } => left.to_string(),
-            other => other.to_string(),
+            Expr::BinaryOp { left, .. } => left,
+            other => other,
         };
+        if !column(of).is_some_and(|name| is_measure(&name, context)) {
+            return false;
+        }
         let Some(bucket) = parsed(&format!("bucket({of})")) else { return false };
         exchange(select, &found, &bucket);
-        key = Some(found);
         true
     })
+}
+
+/// How many values a column has, as how many groups of it there are.
+pub(super) fn distinct(query: &mut Query, _: &Context<'_>) -> bool {
+    let SetExpr::Select(select) = query.body.as_mut() else { return false };
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return false };
+    let [
+        SelectItem::UnnamedExpr(Expr::Function(call))
+        | SelectItem::ExprWithAlias { expr: Expr::Function(call), .. },
+    ] = select.projection.as_slice()
+    else {
+        return false;
+    };
+    let call = call.to_string();
+    let of = call.strip_prefix("COUNT(DISTINCT ").and_then(|of| of.strip_suffix(')')).and_then(parsed);
+    let Some(of) = of.filter(|of| keys.is_empty() && column(of).is_some_and(|name| !is_unit(&name))) else {
+        return false;
+    };
+    let from: Vec<String> = select.from.iter().map(ToString::to_string).collect();
+    let condition = select.selection.as_ref().map(|all| format!(" WHERE {all}")).unwrap_or_default();
+    let text = format!(
+        "SELECT COUNT(*) AS number FROM (SELECT {of}, COUNT(*) AS n FROM {}{condition} GROUP BY {of}) AS t",
+        from.join(", ")
+    );
+    let Some(other) = super::statements(&text).and_then(|mut all| super::query_of(all.pop()?)) else {
+        return false;
+    };
+    *query = other.1;
+    true
 }
 
 /// Writes an item or key otherwise, wherever the SELECT has it.
@@ -107,15 +142,10 @@ fn exchange(select: &mut Select, old: &Expr, new: &Expr) {
 /// What is neither a key nor in an aggregate, as a key.
 pub(super) fn keyed(query: &mut Query, context: &Context<'_>) -> bool {
     change_at(query, context.place, &mut |select| {
-        let mut here: Option<Expr> = None;
-        for expr in select.projection.iter().filter_map(expr_of).chain(&select.having) {
-            let _ = replace_in(expr, &mut |inner| {
-                if context.place.starts(inner.span()) && column(inner).is_some() && here.is_none() {
-                    here = Some(inner.clone());
-                }
-            });
-        }
-        let Some(expr) = here.filter(|expr| column(expr).is_some_and(|name| !is_measure(&name, context))) else {
+        let all = select.projection.iter().filter_map(expr_of).chain(&select.having);
+        let here = all.filter_map(|expr| column_at(expr, context)).next();
+        let Some(expr) = here.filter(|expr| column(expr).is_some_and(|name| !is_measure(&name, context)))
+        else {
             return false;
         };
         match &mut select.group_by {
@@ -126,14 +156,15 @@ pub(super) fn keyed(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-fn replace_in(expr: &Expr, see: &mut dyn FnMut(&Expr)) -> bool {
-    use datafusion::sql::sqlparser::ast::visit_expressions;
-    use std::ops::ControlFlow;
-    let done: ControlFlow<()> = visit_expressions(expr, |inner| {
-        see(inner);
-        ControlFlow::Continue(())
+/// The column at the place.
+fn column_at(expr: &Expr, context: &Context<'_>) -> Option<Expr> {
+    let found = visit_expressions(expr, |inner| {
+        match context.place.starts(inner.span()) && column(inner).is_some() {
+            true => ControlFlow::Break(inner.clone()),
+            false => ControlFlow::Continue(()),
+        }
     });
-    done.is_break()
+    found.break_value()
 }
 
 /// A measure that is neither a key nor in an aggregate, as its sum.
@@ -148,7 +179,8 @@ pub(super) fn summed(query: &mut Query, context: &Context<'_>) -> bool {
 pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
     let place = context.place;
     change_at(query, place, &mut |select| {
-        let is_here = |expr: &Expr| place.starts(expr.span()) && column(expr).is_some_and(|name| is_unit(&name));
+        let is_here =
+            |expr: &Expr| place.starts(expr.span()) && column(expr).is_some_and(|name| is_unit(&name));
         if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
             keys.retain(|key| !is_here(key));
         }
@@ -169,9 +201,8 @@ pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// ROLLUP, CUBE and GROUPING SETS as their keys.
-pub(super) fn flattened(query: &mut Query, context: &Context<'_>) -> bool {
-    let mut is_done = false;
-    super::place::change(query, &mut |select| {
+pub(super) fn flattened(query: &mut Query, _: &Context<'_>) -> bool {
+    change(query, &mut |select| {
         let GroupByExpr::Expressions(keys, modifiers) = &mut select.group_by else { return false };
         let is_set = |key: &Expr| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
         if !keys.iter().any(is_set) {
@@ -197,9 +228,6 @@ pub(super) fn flattened(query: &mut Query, context: &Context<'_>) -> bool {
             }
         }
         *keys = flat;
-        is_done = true;
         true
-    });
-    let _ = context;
-    is_done
+    })
 }

@@ -68,12 +68,16 @@ fn query_of(statement: Statement) -> Option<(bool, Query)> {
         Statement::Query(query) => Some((false, *query)),
         Statement::Explain { statement, .. } => query_of(*statement).map(|(_, query)| (true, query)),
         Statement::Prepare { statement, .. } => query_of(*statement),
-        Statement::CreateTable(table) => table.query.map(|query| (false, *query)),
-        Statement::CreateView(view) => Some((false, *view.query)),
-        Statement::Insert(insert) => insert.source.map(|query| (false, *query)),
-        Statement::Copy { source: CopySource::Query(query), .. } => Some((false, *query)),
+        Statement::CreateTable(table) => table.query.and_then(about_a_table),
+        Statement::CreateView(view) => about_a_table(view.query),
+        Statement::Insert(insert) => insert.source.and_then(about_a_table),
+        Statement::Copy { source: CopySource::Query(query), .. } => about_a_table(query),
         _ => None,
     }
+}
+
+fn about_a_table(query: Box<Query>) -> Option<(bool, Query)> {
+    Some((false, *query)).filter(|(_, query)| !kinds(&query.to_string()).is_empty())
 }
 
 /// The one query of a text on one line, so that places are those of the text.
@@ -111,7 +115,7 @@ fn ways(rule: Rule) -> Vec<Way> {
         Rule::Clause | Rule::Syntax | Rule::Statement => vec![clauses::plain, groups::grouped],
         Rule::Table => vec![names::table],
         Rule::Column => vec![names::column, groups::counted],
-        Rule::Aggregate => vec![groups::grouped, calls::aggregate, calls::count],
+        Rule::Aggregate => vec![groups::grouped, groups::distinct, calls::aggregate, calls::count],
         Rule::Key => vec![groups::bucketed, groups::keyed, groups::summed, less::keys],
         Rule::Name => vec![names::aliases, names::positions],
         Rule::Type => vec![exprs::typed, calls::counted, exprs::inner],
@@ -120,12 +124,13 @@ fn ways(rule: Rule) -> Vec<Way> {
             exprs::compared,
             exprs::pattern,
             calls::divided,
+            calls::of_time,
             groups::flattened,
             exprs::member,
             exprs::inner,
         ],
-        Rule::Function => vec![less::to_having, calls::of_time, calls::argument],
-        Rule::Range => vec![less::times, less::regions],
+        Rule::Function => vec![less::to_having, calls::of_time, calls::argument, calls::operand],
+        Rule::Range => vec![names::region, less::times, less::regions],
         Rule::Cells => vec![less::last_key],
         Rule::Size | Rule::Budget => Vec::new(),
     };
@@ -135,9 +140,15 @@ fn ways(rule: Rule) -> Vec<Way> {
     all
 }
 
-/// Whether the place that refused has chosen its suggestion for the question.
+/// Whether the place that refused has chosen its suggestion for the question: a template or a membership instead of a join,
+/// a template instead of times of single events.
 pub(crate) fn is_chosen(refusal: &Refusal) -> bool {
-    ["funnel(", "retention(", "subject IN ("].iter().any(|part| refusal.suggestion.contains(part))
+    let chosen = |parts: &[&str]| parts.iter().any(|part| refusal.suggestion.contains(part));
+    match refusal.rule {
+        Rule::Table => chosen(&["funnel(", "retention(", "subject IN ("]),
+        Rule::Aggregate | Rule::Key => chosen(&["funnel(", "retention("]),
+        _ => false,
+    }
 }
 
 /// The statement written otherwise, once for each way that there is; the best first.

@@ -7,10 +7,10 @@ use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned, TableFactor,
     VisitMut, VisitorMut,
 };
-use shoal_schemas::{ColumnRole, Kind};
+use shoal_schemas::{ColumnRole, Kind, Region};
 
 use super::Context;
-use super::place::{change, each_query, replace};
+use super::place::{change, each_query, parsed, replace};
 use crate::bind::columns::plain_name;
 
 /// How many letters differ.
@@ -37,7 +37,8 @@ fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n s
     let most = (name.chars().count() / 3).clamp(1, 3);
     let ranked = names.map(|known| {
         // `version` is near to `app_version`, `countries` to `country`.
-        let is_part = name.len() > 2 && (known.ends_with(&format!("_{name}")) || known.starts_with(&format!("{name}_")));
+        let is_part = name.len() > 2
+            && (known.ends_with(&format!("_{name}")) || known.starts_with(&format!("{name}_")));
         (if is_part { 1 } else { distance(&name, known) }, known)
     });
     ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
@@ -150,4 +151,28 @@ pub(super) fn positions(query: &mut Query, _: &Context<'_>) -> bool {
         }
     });
     query.to_string() != before
+}
+
+/// The region of the nearest name, where the one that was written is none.
+pub(super) fn region(query: &mut Query, _: &Context<'_>) -> bool {
+    let is_region = |expr: &Expr| {
+        matches!(expr, Expr::Identifier(name) if plain_name(name) == "region")
+            || matches!(expr, Expr::CompoundIdentifier(parts) if parts.last().is_some_and(|n| plain_name(n) == "region"))
+    };
+    let other = |expr: &Expr| -> Option<Expr> {
+        let text = expr.to_string().trim_matches('\'').to_ascii_uppercase();
+        let found = Region::ALL.iter().find(|region| region.as_str() == text)?;
+        parsed(&format!("'{found}'")).filter(|other| other != expr)
+    };
+    replace(query, &mut |expr| match expr {
+        Expr::BinaryOp { left, op, right } if is_region(left) => {
+            Some(Expr::BinaryOp { left: left.clone(), op: op.clone(), right: Box::new(other(right)?) })
+        }
+        Expr::InList { expr: of, list, negated } if is_region(of) => {
+            let others: Vec<Expr> =
+                list.iter().map(|one| other(one).unwrap_or_else(|| one.clone())).collect();
+            (others != *list).then(|| Expr::InList { expr: of.clone(), list: others, negated: *negated })
+        }
+        _ => None,
+    })
 }

@@ -90,11 +90,7 @@ pub(super) fn change(query: &mut Query, f: &mut dyn FnMut(&mut Select) -> bool) 
 }
 
 /// Changes the innermost SELECT that the place is in.
-pub(super) fn change_at(
-    query: &mut Query,
-    place: Place,
-    f: &mut dyn FnMut(&mut Select) -> bool,
-) -> bool {
+pub(super) fn change_at(query: &mut Query, place: Place, f: &mut dyn FnMut(&mut Select) -> bool) -> bool {
     let mut is_done = false;
     let mut changed = false;
     change(query, &mut |select| {
@@ -121,4 +117,9 @@ impl VisitorMut for Queries<'_> {
 /// Changes every query, outermost first.
 pub(super) fn each_query(query: &mut Query, f: &mut dyn FnMut(&mut Query)) {
     let _ = VisitMut::visit(query, &mut Queries(f));
+}
+
+/// Whether a place is in a WHERE.
+pub(super) fn is_in_condition(query: &mut Query, place: Place) -> bool {
+    change(query, &mut |select| select.selection.as_ref().is_some_and(|all| place.is_in(all)))
 }

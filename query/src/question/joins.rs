@@ -9,9 +9,16 @@ use shoal_schemas::Kind;
 
 use super::split::{Known, Split, kind, table_name};
 
-/// For joins that are not on subjects.
-const BY_DAY: &str = "WITH a AS (SELECT day, COUNT(*) AS n FROM usage GROUP BY day), b AS (SELECT day, COUNT(*) AS n \
-    FROM crash GROUP BY day) SELECT a.day, a.n AS events, b.n AS crashes FROM a JOIN b ON a.day = b.day";
+/// For joins that are not on subjects: both tables by day.
+fn by_day(kinds: &[Kind]) -> String {
+    let first = kinds.first().copied().unwrap_or(Kind::Usage);
+    let usual = if first == Kind::Usage { Kind::Crash } else { Kind::Usage };
+    let second = kinds.iter().copied().find(|kind| *kind != first).unwrap_or(usual);
+    format!(
+        "WITH a AS (SELECT day, COUNT(*) AS n FROM {first} GROUP BY day), b AS (SELECT day, COUNT(*) AS n FROM {second} \
+         GROUP BY day) SELECT a.day, a.n AS {first}_events, b.n AS {second}_events FROM a JOIN b ON a.day = b.day"
+    )
+}
 
 impl Split<'_> {
     /// A statement that works, near to what this join asks for.
@@ -24,7 +31,7 @@ impl Split<'_> {
         let conditions = select.from.iter().flat_map(|from| &from.joins);
         let text = conditions.map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let Some(first) = kinds.first().filter(|_| text.contains("subject")) else {
-            return BY_DAY.to_owned();
+            return by_day(&kinds);
         };
         if let Some(other) = kinds.iter().find(|kind| *kind != first) {
             return format!(

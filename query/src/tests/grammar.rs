@@ -83,9 +83,7 @@ fn refused_statements_name_their_rule() {
         match asked(&one.sql) {
             Err(QueryError::Refused(r)) if r.rule.as_str() == one.rule => {
                 assert!(r.line >= 1 && r.column >= 1 && !r.suggestion.is_empty());
-                let is_whole =
-                    ["SELECT ", "WITH ", "EXPLAIN "].iter().any(|word| r.suggestion.starts_with(word));
-                if is_whole && let Err(error) = asked(&r.suggestion) {
+                if let Err(error) = asked(&r.suggestion) {
                     wrong.push(format!("{}\n  suggests {}\n  {error}", one.sql, r.suggestion));
                 }
             }
@@ -164,8 +162,8 @@ fn bounds_of_subjects_follow_from_days_and_the_registry() {
 fn a_refusal_points_at_the_place() {
     let refusal = refusal("SELECT COUNT(*)\nFROM usage\nWHERE os = 'ios' AND nothing = 1");
     assert_eq!((refusal.line, refusal.column), (3, 22));
-    assert!(refusal.suggestion.contains("os_version"), "{}", refusal.suggestion);
-    assert!(!refusal.suggestion.contains("event_id"), "{}", refusal.suggestion);
+    assert!(refusal.message.contains("os_version"), "{}", refusal.message);
+    assert!(!refusal.message.contains("event_id"), "{}", refusal.message);
 }
 
 #[test]
