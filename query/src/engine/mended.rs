@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::Engine;
 use crate::charge::Accuracy;
 use crate::error::{QueryError, Refusal, Rule};
-use crate::mend::{Refused, instead, is_chosen, on_one_line, proposals};
+use crate::mend::{Refused, instead, is_chosen, on_one_line, proposals, typos};
 
 /// Most statements that are asked for one suggestion.
 const TRIES_MAX: usize = 24;
 /// Longest time for one suggestion.
-const TIME: Duration = Duration::from_secs(5);
+const TIME: Duration = Duration::from_secs(2);
 
 /// Who asks, how exactly and when.
 #[derive(Clone, Copy)]
@@ -50,7 +50,11 @@ impl Engine {
         let asker = Asker { deadline: until, ..asker };
         let mut last = None;
         if !is_chosen(&refusal) && !matches!(refusal.rule, Rule::Size | Rule::Budget) {
-            match self.own(text, asker, &mut tries).await {
+            let read = match refusal.rule {
+                Rule::Syntax => typos(text, &refusal).iter().find_map(|text| on_one_line(text)),
+                _ => None,
+            };
+            match self.own(read.as_deref().unwrap_or(text), asker, &mut tries).await {
                 Ok(suggestion) => return Refusal { suggestion, ..refusal },
                 Err(other) => last = other,
             }

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, visit_expressions,
+    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, visit_expressions,
+    visit_expressions_mut,
 };
 use shoal_schemas::{ColumnRole, columns};
 
@@ -11,6 +12,7 @@ use super::Context;
 use super::calls::is_aggregate;
 use super::less::expr_of;
 use super::place::{change, change_at, parsed, replace};
+use crate::bind::aggregate;
 use crate::bind::columns::plain_name;
 
 /// Most columns of rows that become keys.
@@ -229,5 +231,35 @@ pub(super) fn flattened(query: &mut Query, _: &Context<'_>) -> bool {
         }
         *keys = flat;
         true
+    })
+}
+
+/// Of tables that are joined on their subjects, the people instead of the rows.
+pub(super) fn people(query: &mut Query, _: &Context<'_>) -> bool {
+    change(query, &mut |select| {
+        let is_joined = select.from.len() > 1 || select.from.iter().any(|from| !from.joins.is_empty());
+        let first = select.from.first().and_then(|from| match &from.relation {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                Some(alias.as_ref().map_or_else(|| name.to_string(), |alias| alias.name.to_string()))
+            }
+            _ => None,
+        });
+        let Some(counted) = first.and_then(|first| parsed(&format!("COUNT(DISTINCT {first}.subject)")))
+        else {
+            return false;
+        };
+        if !is_joined {
+            return false;
+        }
+        let before = select.projection.clone();
+        let _: ControlFlow<()> = visit_expressions_mut(&mut select.projection, |expr| {
+            if let Expr::Function(call) = &*expr
+                && aggregate::is_aggregate(call)
+            {
+                *expr = counted.clone();
+            }
+            ControlFlow::Continue(())
+        });
+        before != select.projection
     })
 }

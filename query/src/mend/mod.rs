@@ -9,7 +9,7 @@
 //!
 //! - `clauses`: whole clauses, and relations; `groups`: keys and items of SELECT
 //! - `calls`, `exprs`: calls, other expressions; `names`: columns, tables, names of the answer
-//! - `less`: the statement without the part that was refused; `place`: where that is
+//! - `less`: the statement without the part that was refused; `place`: where that is; `typos`: what is not SQL
 
 mod calls;
 mod clauses;
@@ -18,6 +18,7 @@ mod groups;
 mod less;
 mod names;
 mod place;
+mod typos;
 
 use std::fmt::Write as _;
 
@@ -28,6 +29,7 @@ use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use shoal_schemas::{Kind, Registry};
 
 use self::place::Place;
+pub(crate) use self::typos::typos;
 use crate::error::{Refusal, Rule};
 use crate::parse::{DEPTH_MAX, SHAPE};
 
@@ -113,7 +115,7 @@ fn kinds(text: &str) -> Vec<Kind> {
 fn ways(rule: Rule) -> Vec<Way> {
     let mut all: Vec<Way> = match rule {
         Rule::Clause | Rule::Syntax | Rule::Statement => vec![clauses::plain, groups::grouped],
-        Rule::Table => vec![names::table],
+        Rule::Table => vec![names::table, names::any_table, groups::people],
         Rule::Column => vec![names::column, groups::counted],
         Rule::Aggregate => vec![groups::grouped, groups::distinct, calls::aggregate, calls::count],
         Rule::Key => vec![groups::bucketed, groups::keyed, groups::summed, less::keys],
@@ -140,13 +142,13 @@ fn ways(rule: Rule) -> Vec<Way> {
     all
 }
 
-/// Whether the place that refused has chosen its suggestion for the question: a template or a membership instead of a join,
-/// a template instead of times of single events.
+/// Whether the place that refused has chosen its suggestion for the question: a template instead of a join or of times of
+/// single events, what a session has on average.
 pub(crate) fn is_chosen(refusal: &Refusal) -> bool {
     let chosen = |parts: &[&str]| parts.iter().any(|part| refusal.suggestion.contains(part));
     match refusal.rule {
-        Rule::Table => chosen(&["funnel(", "retention(", "subject IN ("]),
-        Rule::Aggregate | Rule::Key => chosen(&["funnel(", "retention("]),
+        Rule::Column => chosen(&["/ COUNT(DISTINCT session)"]),
+        Rule::Table | Rule::Aggregate | Rule::Key => chosen(&["funnel(", "retention("]),
         _ => false,
     }
 }

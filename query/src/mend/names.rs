@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned, TableFactor,
     VisitMut, VisitorMut,
 };
-use shoal_schemas::{ColumnRole, Kind, Region};
+use shoal_schemas::{ColumnRole, Kind, Region, columns};
 
 use super::Context;
 use super::place::{change, each_query, parsed, replace};
@@ -32,39 +32,71 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The nearest of some names, when it is near.
-fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = name.to_ascii_lowercase();
+    let one = name.strip_suffix('s').unwrap_or(&name);
     let most = (name.chars().count() / 3).clamp(1, 3);
+    let letters = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
     let ranked = names.map(|known| {
-        // `version` is near to `app_version`, `countries` to `country`.
-        let is_part = name.len() > 2
-            && (known.ends_with(&format!("_{name}")) || known.starts_with(&format!("{name}_")));
-        (if is_part { 1 } else { distance(&name, known) }, known)
+        // `version` is near to `app_version`, and `form` to `from`.
+        let is_part =
+            one.len() > 2 && (known.ends_with(&format!("_{one}")) || known.starts_with(&format!("{one}_")));
+        let is_swapped = letters(known) == letters(&name);
+        let far = distance(&name, known).min(distance(one, known));
+        (if is_part || is_swapped { far.min(1) } else { far }, known)
     });
     ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
 }
 
 /// The column of the nearest name, where the one that was written is none.
 pub(super) fn column(query: &mut Query, context: &Context<'_>) -> bool {
-    let mut known: BTreeSet<&str> = BTreeSet::from(["region"]);
+    let mut known: BTreeSet<&str> = BTreeSet::from(["region", columns::SUBJECT, columns::SESSION]);
     for kind in &context.kinds {
-        let columns = &context.registry.table(*kind).columns;
-        known.extend(columns.iter().filter(|c| is_seen(&c.role)).map(|c| c.name.as_str()));
+        let all = &context.registry.table(*kind).columns;
+        known.extend(all.iter().filter(|c| is_seen(&c.role)).map(|c| c.name.as_str()));
     }
+    let relations = relations(query);
     replace(query, &mut |expr| {
         if !context.place.starts(expr.span()) {
             return None;
         }
         let written = match expr {
             Expr::Identifier(name) => name,
-            Expr::CompoundIdentifier(parts) => parts.last()?,
+            // What belongs to a table around it would say something else without that.
+            Expr::CompoundIdentifier(parts) => parts.last().filter(|_| match parts.as_slice() {
+                [table, _] => !relations.contains(&plain_name(table)),
+                _ => true,
+            })?,
             _ => return None,
         };
-        // A name with another table's in front is tried without.
         let found = nearest(&written.value, known.iter().copied())?;
         let other = Expr::Identifier(Ident::new(found));
         (other.to_string() != expr.to_string()).then_some(other)
     })
+}
+
+struct Relations(BTreeSet<String>);
+
+impl VisitorMut for Relations {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias, .. } = factor {
+            self.0.insert(alias.as_ref().map_or_else(|| name.to_string(), |alias| plain_name(&alias.name)));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The names in front of columns.
+fn relations(query: &mut Query) -> BTreeSet<String> {
+    let mut found = Relations(BTreeSet::new());
+    let _ = VisitMut::visit(query, &mut found);
+    found.0
 }
 
 /// Hidden columns are no neighbours of anything.
@@ -75,28 +107,56 @@ fn is_seen(role: &ColumnRole) -> bool {
     }
 }
 
-struct Tables;
+/// Writes tables otherwise; names of WITH are left as they are.
+struct Tables<'t> {
+    ctes: BTreeSet<String>,
+    other: &'t dyn Fn(&str) -> Option<&'t str>,
+}
 
-impl VisitorMut for Tables {
+impl VisitorMut for Tables<'_> {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         let TableFactor::Table { name, args: None, .. } = factor else { return ControlFlow::Continue(()) };
         let Some(ObjectNamePart::Identifier(last)) = name.0.last() else { return ControlFlow::Continue(()) };
-        let is_known = name.0.len() == 1 && Kind::ALL.iter().any(|kind| kind.as_str() == plain_name(last));
-        let found = nearest(&last.value, Kind::ALL.iter().map(|kind| kind.as_str()));
-        if let (Some(found), false) = (found, is_known) {
+        let written = plain_name(last);
+        let is_known = self.ctes.contains(&written) || Kind::ALL.iter().any(|kind| kind.as_str() == written);
+        if is_known && name.0.len() == 1 {
+            return ControlFlow::Continue(());
+        }
+        if let Some(found) = (self.other)(&last.value) {
             name.0 = vec![ObjectNamePart::Identifier(Ident::new(found))];
         }
         ControlFlow::Continue(())
     }
 }
 
+fn tables<'t>(query: &mut Query, other: &'t dyn Fn(&str) -> Option<&'t str>) -> bool {
+    let before = query.to_string();
+    let mut ctes = BTreeSet::new();
+    each_query(query, &mut |one| {
+        ctes.extend(one.with.iter().flat_map(|with| &with.cte_tables).map(|cte| plain_name(&cte.alias.name)));
+    });
+    let _ = VisitMut::visit(query, &mut Tables { ctes, other });
+    query.to_string() != before
+}
+
 /// The table of the nearest name, wherever the one that was written is none.
 pub(super) fn table(query: &mut Query, _: &Context<'_>) -> bool {
-    let before = query.to_string();
-    let _ = VisitMut::visit(query, &mut Tables);
-    query.to_string() != before
+    tables(query, &|name| nearest(name, Kind::ALL.iter().map(|kind| kind.as_str())))
+}
+
+/// The table that has most of the statement's columns, wherever the one that was written is none.
+pub(super) fn any_table(query: &mut Query, context: &Context<'_>) -> bool {
+    let text = query.to_string().to_ascii_lowercase();
+    let words: BTreeSet<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let known = |kind: &Kind| {
+        let columns = &context.registry.table(*kind).columns;
+        columns.iter().filter(|column| is_seen(&column.role) && words.contains(column.name.as_str())).count()
+    };
+    // The first of those that have as many.
+    let best = Kind::ALL.iter().rev().max_by_key(|kind| known(kind)).map(|kind| kind.as_str());
+    tables(query, &|_| best)
 }
 
 /// Another name for the second column of one name, and for one that another's deviation has.
