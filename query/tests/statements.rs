@@ -327,3 +327,18 @@ async fn what_costs_too_much_gets_what_costs_least() {
     let cheaper = QueryRequest { sql: refusal.suggestion, ..request };
     assert!(world.engine.answer(&world.grant, &cheaper, NOW_MS).await.is_ok());
 }
+
+/// Hidden columns are not the nearest of any name.
+#[tokio::test]
+async fn no_suggestion_names_a_hidden_column() {
+    let world = world().await;
+    for name in ["event_id", "event_ids", "consents", "consent", "epoch", "epochs", "stack", "device_name"] {
+        for kind in ["usage", "crash", "device"] {
+            let sql = format!("SELECT {name}, COUNT(*) FROM {kind} WHERE {name} IS NOT NULL GROUP BY {name}");
+            let Err(QueryError::Refused(refusal)) = judged(&world, &sql).await else { panic!("{sql}") };
+            for hidden in ["event_id", "consent", "epoch", "stack", "device_name"] {
+                assert!(!refusal.suggestion.contains(hidden), "{sql}: {}", refusal.suggestion);
+            }
+        }
+    }
+}

@@ -134,6 +134,9 @@ impl<'a> Split<'a> {
 
     fn body(&mut self, body: &mut SetExpr, order: Option<&mut OrderBy>) -> Result<(), QueryError> {
         if let SetExpr::Select(select) = body
+            && let [TableWithJoins { relation, joins }] = select.from.as_slice()
+            && joins.is_empty()
+            && self.is_protected(relation)
             && let Some(all) = of_members(select)
         {
             *body = all;
