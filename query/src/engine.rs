@@ -5,11 +5,12 @@
 //! configured times only, and no answer leaves before its line of the audit is durable. An expired day is not read: the
 //! range is cut by `now_ms`, and a query that reads a day which expires at midnight does not run over midnight.
 //!
-//! - `prepare`: all that is known before anything is read; `job`: the rest
+//! - `prepare`: all that is known before anything is read; `mended`: what a refusal suggests; `job`: the rest
 //!
 //! Not here: who may ask (`shoal-server`), the stages themselves.
 
 mod job;
+mod mended;
 mod prepare;
 
 use std::path::PathBuf;

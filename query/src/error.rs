@@ -19,7 +19,7 @@ pub struct Refusal {
     pub column: u64,
     /// What is not possible, one sentence.
     pub message: String,
-    /// What to write instead.
+    /// What to write instead: a statement that works.
     pub suggestion: String,
 }
 

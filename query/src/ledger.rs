@@ -184,10 +184,23 @@ impl Budget {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        let message = format!("The budget of these days is used up: {}{rest}.", named.join("; "));
-        let suggestion = "precision low, fewer days, or a question that was asked before: it costs nothing";
+        let message = format!(
+            "The budget of these days is used up: {}{rest}. Precision low or fewer days may do; what was asked before costs \
+             nothing.",
+            named.join("; ")
+        );
+        let suggestion = beside(lacking);
         Refusal::new(Rule::Budget, Span::empty(), message, suggestion)
     }
+}
+
+/// One number of a day beside those that lack budget.
+fn beside(lacking: &[Shortage]) -> String {
+    let Some(first) = lacking.iter().map(|lack| lack.block).min_by_key(|block| block.day) else {
+        return crate::parse::SHAPE.to_owned();
+    };
+    let day = day_text(first.day.saturating_sub(1));
+    format!("SELECT COUNT(DISTINCT subject) AS people FROM {} WHERE day = DATE '{day}'", first.kind)
 }
 
 /// Everybody sees what was paid, so the text is kept without what identifies a person.

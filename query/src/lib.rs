@@ -17,6 +17,7 @@
 //! - `execute`: bounded, exact totals of each region
 //! - `above`: what stands above a release, in a worker process
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
+//! - `mend`: a refused statement written otherwise, for what a refusal suggests
 //! - `engine`: the facade; `session`: memory, threads and functions of queries
 //! - `audit`: a line for every query; `running`: queries that can be cancelled; `answer_times`: when an answer leaves
 //! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`, `error`
@@ -39,6 +40,7 @@ mod expr;
 mod formats;
 mod layout;
 mod ledger;
+mod mend;
 mod metrics;
 mod parse;
 mod pieces;

@@ -15,6 +15,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Schema, TimeUni
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::refuse;
 use super::replicate::{Noise, Output};
 use crate::error::{Refusal, Rule};
 use crate::execute::Failure;
@@ -52,7 +53,7 @@ pub(super) fn columns(outputs: &[Output], types: &[DataType]) -> Result<Vec<Colu
         None => Ok(columns),
         Some(column) => {
             let message = format!("Two columns of the answer are named `{}`.", column.name);
-            Err(Refusal::new(Rule::Name, Span::empty(), message, "AS with another name"))
+            Err(Refusal::new(Rule::Name, Span::empty(), message, refuse::NAMED))
         }
     }
 }

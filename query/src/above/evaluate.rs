@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use super::answer;
 use super::functions::{Functions, Scope};
 use super::gate::{Counts, check_plan};
-use super::refuse::Stop;
+use super::refuse::{self, Stop};
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::replicate::{Output, replicate};
 use super::signs::Signs;
@@ -110,8 +110,7 @@ impl Evaluator {
         let tables: Vec<ReleasedTable> = schemas.iter().map(ReleasedTable::empty).collect();
         let cannot = |Failure| {
             let message = "The statement above the release cannot run.";
-            let suggestion = "numbers with numbers, keys with literals of their type";
-            Refusal::new(Rule::Type, Span::empty(), message, suggestion)
+            Refusal::new(Rule::Type, Span::empty(), message, refuse::PLAIN)
         };
         self.execute(&planned, tables).await.map_err(cannot)?;
         Ok(planned.columns.clone())
@@ -158,11 +157,9 @@ impl Evaluator {
     }
 
     async fn plan(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Planned, Stop> {
-        let statement =
-            |message: &str| Refusal::new(Rule::Statement, Span::empty(), message, "SELECT .. FROM ..");
-        let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|_| {
-            Refusal::new(Rule::Syntax, Span::empty(), "This is not SQL.", "SELECT .. FROM ..")
-        })?;
+        let statement = |message: &str| Refusal::new(Rule::Statement, Span::empty(), message, refuse::PLAIN);
+        let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql)
+            .map_err(|_| Refusal::new(Rule::Syntax, Span::empty(), "This is not SQL.", refuse::PLAIN))?;
         let Some(one) = statements.pop().filter(|_| statements.is_empty()) else {
             return Err(statement("Only one statement is answered.").into());
         };

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Distinct, LogicalPlan};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::gate_expr::check_expr;
+use super::refuse::{JOINED, NAMED, PLAIN};
 use super::replicate::PREFIX;
 use super::slot::Slot;
 use crate::error::{Refusal, Rule};
@@ -21,6 +22,14 @@ const JOINS_MAX: usize = 8;
 const EXPRESSIONS_MAX: usize = 4_000;
 const VALUES_MAX: usize = 1_000;
 const COLUMNS_MAX: usize = 200;
+
+pub(super) const VALUES: &str = "SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE os IN (SELECT v.os FROM \
+    (VALUES ('ios'), ('android')) AS v (os))";
+const FIRST_OF_EACH: &str = "SELECT os, app_version, people FROM (SELECT os, app_version, people, row_number() OVER (PARTITION BY os \
+    ORDER BY people DESC) AS place FROM (SELECT os, app_version, COUNT(DISTINCT subject) AS people FROM usage GROUP BY os, \
+    app_version) AS versions) AS placed WHERE place = 1";
+pub(super) const RUNNING: &str = "SELECT day, n, SUM(n) OVER (ORDER BY day) AS so_far FROM (SELECT day, COUNT(*) AS n FROM usage \
+    GROUP BY day) AS days ORDER BY day";
 
 /// What was counted so far.
 #[derive(Default)]
@@ -37,19 +46,15 @@ pub(super) struct Counts {
 pub(super) fn check_plan(plan: &LogicalPlan, counts: &mut Counts) -> Result<(), Refusal> {
     counts.nodes += 1;
     if counts.nodes > NODES_MAX {
-        return Err(refusal(
-            Rule::Size,
-            "The statement above the release has too many parts.",
-            "fewer subqueries",
-        ));
+        return Err(refusal(Rule::Size, "The statement above the release has too many parts.", PLAIN));
     }
     check_node(plan, counts)?;
     if plan.schema().fields().len() > COLUMNS_MAX {
-        return Err(refusal(Rule::Size, "A subquery has too many columns.", "the columns that are used"));
+        return Err(refusal(Rule::Size, "A subquery has too many columns.", PLAIN));
     }
     if plan.schema().fields().iter().any(|field| field.name().starts_with(PREFIX)) {
         let message = format!("A name cannot begin with `{PREFIX}`.");
-        return Err(refusal(Rule::Name, &message, "another name"));
+        return Err(refusal(Rule::Name, &message, NAMED));
     }
     let mut outcome = Ok(());
     // The closure never fails, so neither does the walk.
@@ -79,27 +84,21 @@ fn check_node(plan: &LogicalPlan, counts: &mut Counts) -> Result<(), Refusal> {
         LogicalPlan::Join(_) => check_join(counts),
         LogicalPlan::TableScan(scan) => match Slot::of(scan) {
             Some(_) => Ok(()),
-            None => {
-                Err(refusal(Rule::Table, "Only released tables can be read here.", "a table of the list"))
-            }
+            None => Err(refusal(Rule::Table, "Only released tables can be read here.", PLAIN)),
         },
         LogicalPlan::Values(values) if values.values.len() <= VALUES_MAX => Ok(()),
         LogicalPlan::Values(_) => {
             let message = format!("VALUES has at most {VALUES_MAX} rows.");
-            Err(refusal(Rule::Size, &message, "fewer rows"))
+            Err(refusal(Rule::Size, &message, VALUES))
         }
         LogicalPlan::Distinct(Distinct::On(_)) => {
-            let suggestion =
-                "row_number() OVER (PARTITION BY .. ORDER BY ..) in a subquery, and WHERE n = 1 above it";
-            Err(refusal(Rule::Clause, "DISTINCT ON cannot be used.", suggestion))
+            Err(refusal(Rule::Clause, "DISTINCT ON cannot be used.", FIRST_OF_EACH))
         }
-        LogicalPlan::Subquery(_) => {
-            Err(refusal(Rule::Clause, "LATERAL cannot be used.", "a join with a condition, or a window"))
-        }
+        LogicalPlan::Subquery(_) => Err(refusal(Rule::Clause, "LATERAL cannot be used.", JOINED)),
         LogicalPlan::RecursiveQuery(_) => {
-            Err(refusal(Rule::Clause, "WITH RECURSIVE cannot be used.", "WITH, and one step less or more"))
+            Err(refusal(Rule::Clause, "WITH RECURSIVE cannot be used.", RUNNING))
         }
-        LogicalPlan::Unnest(_) => Err(refusal(Rule::Clause, "UNNEST cannot be used.", "VALUES (1), (2)")),
+        LogicalPlan::Unnest(_) => Err(refusal(Rule::Clause, "UNNEST cannot be used.", VALUES)),
         LogicalPlan::Repartition(_)
         | LogicalPlan::Statement(_)
         | LogicalPlan::Explain(_)
@@ -108,9 +107,7 @@ fn check_node(plan: &LogicalPlan, counts: &mut Counts) -> Result<(), Refusal> {
         | LogicalPlan::Dml(_)
         | LogicalPlan::Ddl(_)
         | LogicalPlan::Copy(_)
-        | LogicalPlan::DescribeTable(_) => {
-            Err(refusal(Rule::Statement, "Only a SELECT is answered.", "SELECT .. FROM .."))
-        }
+        | LogicalPlan::DescribeTable(_) => Err(refusal(Rule::Statement, "Only a SELECT is answered.", PLAIN)),
     }
 }
 
@@ -120,7 +117,7 @@ fn check_join(counts: &mut Counts) -> Result<(), Refusal> {
         true => {
             let message =
                 format!("A statement has at most {JOINS_MAX} joins, those of its subqueries included.");
-            Err(refusal(Rule::Size, &message, "two statements"))
+            Err(refusal(Rule::Size, &message, JOINED))
         }
         false => Ok(()),
     }
@@ -131,9 +128,7 @@ impl Counts {
     pub(super) fn expression(&mut self) -> Result<(), Refusal> {
         self.expressions += 1;
         match self.expressions > EXPRESSIONS_MAX {
-            true => {
-                Err(refusal(Rule::Size, "The statement above the release is too long.", "fewer expressions"))
-            }
+            true => Err(refusal(Rule::Size, "The statement above the release is too long.", PLAIN)),
             false => Ok(()),
         }
     }

@@ -9,9 +9,17 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{AggregateFunction, Like, WindowFunction};
 use datafusion::logical_expr::{Case, Expr, Operator, WindowFunctionDefinition};
 
-use super::functions::{AGGREGATES, SCALARS, WINDOWS, is_aggregate, is_scalar};
-use super::gate::{Counts, check_plan, refusal};
+use super::functions::{WINDOWS, is_aggregate, is_scalar};
+use super::gate::{Counts, RUNNING, VALUES, check_plan, refusal};
+use super::refuse::PLAIN;
 use crate::error::{Refusal, Rule};
+
+const LIKE: &str = "SELECT app_version, n FROM (SELECT app_version, COUNT(*) AS n FROM usage GROUP BY app_version) AS t WHERE \
+    app_version LIKE '4.%'";
+const CAST: &str = "SELECT os, CAST(COUNT(*) AS double precision) AS n FROM usage GROUP BY os";
+/// What ROLLUP stands for: a SELECT for each set of keys.
+pub(crate) const SETS: &str =
+    "SELECT os, COUNT(*) AS n FROM usage GROUP BY os UNION ALL SELECT 'all' AS os, COUNT(*) AS n FROM usage";
 
 /// Whether an expression may run.
 ///
@@ -48,7 +56,7 @@ pub(super) fn check_expr(expr: &Expr, counts: &mut Counts) -> Result<(), Refusal
             check_expr(&cast.expr, counts)
         }
         Expr::ScalarFunction(function) => {
-            listed(function.func.name(), is_scalar(function.func.name()), SCALARS)?;
+            listed(function.func.name(), is_scalar(function.func.name()))?;
             all(&function.args, counts)
         }
         Expr::AggregateFunction(function) => check_aggregate(function, counts),
@@ -63,27 +71,18 @@ pub(super) fn check_expr(expr: &Expr, counts: &mut Counts) -> Result<(), Refusal
             check_plan(&membership.subquery.subquery, counts)
         }
         Expr::ScalarSubquery(subquery) => check_plan(&subquery.subquery, counts),
-        Expr::SetComparison(_) => Err(refusal(
-            Rule::Expression,
-            "ANY and ALL cannot be used.",
-            "IN (..), or a comparison with max(..)",
-        )),
-        Expr::SimilarTo(_) => {
-            Err(refusal(Rule::Expression, "Regular expressions cannot be used.", "LIKE 'prefix%'"))
-        }
+        Expr::SetComparison(_) => Err(refusal(Rule::Expression, "ANY and ALL cannot be used.", PLAIN)),
+        Expr::SimilarTo(_) => Err(refusal(Rule::Expression, "Regular expressions cannot be used.", LIKE)),
         Expr::GroupingSet(_) => {
-            let suggestion = "one SELECT for each set of keys, and UNION ALL";
-            Err(refusal(Rule::Expression, "GROUPING SETS, CUBE and ROLLUP cannot be used.", suggestion))
+            Err(refusal(Rule::Expression, "GROUPING SETS, CUBE and ROLLUP cannot be used.", SETS))
         }
         Expr::ScalarVariable(..) | Expr::Placeholder(_) => {
-            Err(refusal(Rule::Expression, "Variables and parameters cannot be used.", "a literal"))
+            Err(refusal(Rule::Expression, "Variables and parameters cannot be used.", PLAIN))
         }
         #[expect(deprecated)]
-        Expr::Wildcard { .. } => {
-            Err(refusal(Rule::Expression, "* cannot be used here.", "the columns by name"))
-        }
+        Expr::Wildcard { .. } => Err(refusal(Rule::Expression, "* cannot be used here.", PLAIN)),
         Expr::Unnest(_) | Expr::HigherOrderFunction(_) | Expr::Lambda(_) | Expr::LambdaVariable(_) => {
-            Err(refusal(Rule::Expression, "Arrays and lambdas cannot be used.", "rows: VALUES (1), (2)"))
+            Err(refusal(Rule::Expression, "Arrays and lambdas cannot be used.", VALUES))
         }
     }
 }
@@ -92,12 +91,12 @@ fn all<'e>(exprs: impl IntoIterator<Item = &'e Expr>, counts: &mut Counts) -> Re
     exprs.into_iter().try_for_each(|expr| check_expr(expr, counts))
 }
 
-fn listed(name: &str, is_listed: bool, list: &[&str]) -> Result<(), Refusal> {
+fn listed(name: &str, is_listed: bool) -> Result<(), Refusal> {
     match is_listed {
         true => Ok(()),
         false => {
-            let message = format!("The function {name} is not on the list.");
-            Err(refusal(Rule::Function, &message, &list.join(", ")))
+            let message = format!("The function {name} is not on the list (GET /v1/tables has it).");
+            Err(refusal(Rule::Function, &message, PLAIN))
         }
     }
 }
@@ -105,7 +104,7 @@ fn listed(name: &str, is_listed: bool, list: &[&str]) -> Result<(), Refusal> {
 fn check_like(like: &Like, counts: &mut Counts) -> Result<(), Refusal> {
     match like.pattern.as_ref() {
         Expr::Literal(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_), _) => check_expr(&like.expr, counts),
-        _ => Err(refusal(Rule::Expression, "A pattern must be a literal.", "LIKE 'prefix%'")),
+        _ => Err(refusal(Rule::Expression, "A pattern must be a literal.", LIKE)),
     }
 }
 
@@ -119,11 +118,11 @@ fn check_case(case: &Case, counts: &mut Counts) -> Result<(), Refusal> {
 
 fn check_aggregate(function: &AggregateFunction, counts: &mut Counts) -> Result<(), Refusal> {
     let name = function.func.name();
-    listed(name, is_aggregate(name), AGGREGATES)?;
+    listed(name, is_aggregate(name))?;
     let params = &function.params;
     if !params.order_by.is_empty() {
         let message = "ORDER BY inside an aggregate cannot be used.";
-        return Err(refusal(Rule::Aggregate, message, "first_value(x) OVER (ORDER BY ..)"));
+        return Err(refusal(Rule::Aggregate, message, RUNNING));
     }
     all(&params.args, counts)?;
     all(params.filter.as_deref(), counts)
@@ -132,10 +131,10 @@ fn check_aggregate(function: &AggregateFunction, counts: &mut Counts) -> Result<
 fn check_window(window: &WindowFunction, counts: &mut Counts) -> Result<(), Refusal> {
     match &window.fun {
         WindowFunctionDefinition::AggregateUDF(function) => {
-            listed(function.name(), is_aggregate(function.name()), AGGREGATES)?;
+            listed(function.name(), is_aggregate(function.name()))?;
         }
         WindowFunctionDefinition::WindowUDF(function) => {
-            listed(function.name(), WINDOWS.contains(&function.name()), WINDOWS)?;
+            listed(function.name(), WINDOWS.contains(&function.name()))?;
         }
     }
     let params = &window.params;
@@ -160,7 +159,7 @@ fn check_type(ty: &DataType) -> Result<(), Refusal> {
         | DataType::Interval(_) => Ok(()),
         // What `numeric` is; 38 digits at most, so it does not grow.
         DataType::Decimal128(..) => Ok(()),
-        _ => Err(refusal(Rule::Type, "A cast to this type cannot be used.", "CAST(x AS double precision)")),
+        _ => Err(refusal(Rule::Type, "A cast to this type cannot be used.", CAST)),
     }
 }
 
@@ -185,10 +184,10 @@ fn check_operator(op: Operator) -> Result<(), Refusal> {
         | Operator::IntegerDivide => Ok(()),
         // `~~` and its kin: LIKE, with a pattern that may be a value.
         Operator::LikeMatch | Operator::ILikeMatch | Operator::NotLikeMatch | Operator::NotILikeMatch => {
-            Err(refusal(Rule::Expression, "`~~` cannot be used.", "LIKE 'prefix%'"))
+            Err(refusal(Rule::Expression, "`~~` cannot be used.", LIKE))
         }
         Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch => {
-            Err(refusal(Rule::Expression, "Regular expressions cannot be used.", "LIKE 'prefix%'"))
+            Err(refusal(Rule::Expression, "Regular expressions cannot be used.", LIKE))
         }
         Operator::BitwiseAnd
         | Operator::BitwiseOr
@@ -207,8 +206,6 @@ fn check_operator(op: Operator) -> Result<(), Refusal> {
         | Operator::Question
         | Operator::QuestionAnd
         | Operator::QuestionPipe
-        | Operator::Colon => {
-            Err(refusal(Rule::Expression, "This operator cannot be used.", "arithmetic and comparisons"))
-        }
+        | Operator::Colon => Err(refusal(Rule::Expression, "This operator cannot be used.", PLAIN)),
     }
 }

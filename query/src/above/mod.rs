@@ -39,6 +39,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::evaluate::{Evaluator, Limits};
+pub(crate) use self::gate_expr::SETS;
 pub(crate) use self::pool::{Pool, PoolConfig};
 pub(crate) use self::released::{NumberColumn, ReleasedSchema, ReleasedTable};
 use crate::error::QueryError;

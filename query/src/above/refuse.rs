@@ -12,13 +12,22 @@ use crate::error::{Refusal, Rule};
 /// Most characters of the planner's own words in a message.
 const WORDS_MAX: usize = 240;
 
+/// A statement above a release that works, for refusals that have no better one.
+pub(super) const PLAIN: &str =
+    "SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE n > 100 ORDER BY n DESC";
+/// Two columns with names of their own.
+pub(super) const NAMED: &str = "SELECT COUNT(*) AS events, COUNT(DISTINCT subject) AS people FROM usage";
+/// Two released tables, joined on a key.
+pub(super) const JOINED: &str = "SELECT a.os, a.n, b.people FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS a JOIN (SELECT os, \
+    COUNT(DISTINCT subject) AS people FROM usage GROUP BY os) AS b ON a.os = b.os";
+
 /// What the scope says of a table that is none of the releases.
 pub(super) const NO_TABLE: &str = "no such table";
 
 /// A statement that takes more time or memory than planning may take.
 pub(super) fn too_much() -> Refusal {
     let message = "The statement above the release takes too much to plan.";
-    Refusal::new(Rule::Size, Span::empty(), message, "fewer subqueries and columns")
+    Refusal::new(Rule::Size, Span::empty(), message, PLAIN)
 }
 
 /// Why a text has no plan.
@@ -55,38 +64,26 @@ impl Stop {
         };
         let (rule, suggestion) = match error.find_root() {
             DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
-                SchemaError::FieldNotFound { .. } => (Rule::Column, "a column of the tables in FROM"),
-                SchemaError::AmbiguousReference { .. } => {
-                    (Rule::Column, "the table's name before the column's")
-                }
+                SchemaError::FieldNotFound { .. } => (Rule::Column, PLAIN),
+                SchemaError::AmbiguousReference { .. } => (Rule::Column, JOINED),
                 SchemaError::DuplicateQualifiedField { .. }
-                | SchemaError::DuplicateUnqualifiedField { .. } => (Rule::Name, "AS with another name"),
+                | SchemaError::DuplicateUnqualifiedField { .. } => (Rule::Name, NAMED),
             },
-            DataFusionError::SQL(..) => (Rule::Syntax, "a SELECT statement"),
+            DataFusionError::SQL(..) => (Rule::Syntax, PLAIN),
             DataFusionError::NotImplemented(_) => {
                 let message = "Something in the statement cannot be used above a release.";
-                return Refusal::new(
-                    Rule::Clause,
-                    Span::empty(),
-                    message,
-                    "joins, WITH, windows, UNION, subqueries",
-                );
+                return Refusal::new(Rule::Clause, Span::empty(), message, JOINED);
             }
             DataFusionError::ResourcesExhausted(_) => return too_much(),
             DataFusionError::Plan(words) if words.contains("unique expression names") => {
                 let message = "Two columns of the statement have one name.";
-                return Refusal::new(Rule::Name, Span::empty(), message, "AS with another name");
+                return Refusal::new(Rule::Name, Span::empty(), message, NAMED);
             }
             DataFusionError::Plan(words) if words == NO_TABLE => {
                 let message = "There is no table of this name here.";
-                return Refusal::new(
-                    Rule::Table,
-                    Span::empty(),
-                    message,
-                    "a table of the list, or a name of WITH",
-                );
+                return Refusal::new(Rule::Table, Span::empty(), message, PLAIN);
             }
-            _ => (Rule::Type, "numbers with numbers, keys with literals of their type"),
+            _ => (Rule::Type, PLAIN),
         };
         Refusal::new(rule, Span::empty(), words(&error), suggestion)
     }

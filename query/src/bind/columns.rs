@@ -239,8 +239,10 @@ impl<'a> Columns<'a> {
             .filter(|(_, named)| matches!(named, Named::Value(_)))
             .map(|(name, _)| name.as_str())
             .collect();
-        let message = format!("There is no such column in {}.", self.table.kind);
-        Refusal::new(Rule::Column, ident.span, message, format!("one of {}", names.join(", ")))
+        let table = self.table.kind;
+        let message = format!("There is no such column in {table}; there are {}.", names.join(", "));
+        let suggestion = format!("SELECT os, COUNT(*) AS n FROM {table} GROUP BY os");
+        Refusal::new(Rule::Column, ident.span, message, suggestion)
     }
 }
 

@@ -15,7 +15,12 @@ const NODES: u64 = 510;
 
 /// The regions that a condition leaves, of those that the key reaches.
 pub(crate) fn asked_regions(filter: Option<&Scalar>, granted: &[Region]) -> Result<Vec<Region>, QueryError> {
-    let refuse = |message: &str| Refusal::new(Rule::Range, Span::empty(), message, "region = 'DE'");
+    // The first region that the key has.
+    let suggestion = match granted.first() {
+        Some(region) => format!("SELECT COUNT(*) FROM usage WHERE region = '{region}'"),
+        None => "SELECT COUNT(*) FROM usage".to_owned(),
+    };
+    let refuse = |message: &str| Refusal::new(Rule::Range, Span::empty(), message, suggestion.clone());
     let mut regions = match scope::pinned(filter, "region") {
         None => granted.to_vec(),
         Some(names) => {
@@ -42,7 +47,8 @@ pub(crate) fn asked_regions(filter: Option<&Scalar>, granted: &[Region]) -> Resu
 /// Bounds what an answer holds and what it takes to make it.
 pub(crate) fn size(query: &PrivateQuery) -> Result<(), Refusal> {
     let refuse = |message: String| {
-        let suggestion = "fewer keys, or a filter on a key's values";
+        let suggestion =
+            format!("SELECT os, COUNT(*) FROM {} WHERE day >= current_date - 6 GROUP BY os", query.table);
         Err(Refusal::new(Rule::Cells, Span::empty(), message, suggestion))
     };
     let regions = query.regions.len() as u64;

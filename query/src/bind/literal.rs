@@ -15,38 +15,42 @@ use crate::calendar::{
 use crate::error::{Refusal, Rule};
 use crate::expr::{Type, Value};
 
+const SINCE: &str = "SELECT COUNT(*) FROM usage WHERE day >= current_date - INTERVAL '7 days'";
+const SINCE_HOUR: &str = "SELECT COUNT(*) FROM usage WHERE time >= now() - INTERVAL '24 hours'";
+const ABOVE: &str =
+    "SELECT COUNT(*) FROM usage WHERE duration_ms > 1000 AND os = 'ios' AND day >= DATE '2026-11-01'";
+
 /// The value of a literal, typed as `expected` where that is known; none when the expression is not a literal.
 pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Result<Option<Value>, Refusal> {
-    let wrong = |wanted: &str, example: &str| {
+    let wrong = |wanted: &str, suggestion: &str| {
         let message = format!("This is not a {wanted}.");
-        Refusal::new(Rule::Literal, expr.span(), message, example)
+        Refusal::new(Rule::Literal, expr.span(), message, suggestion)
     };
-    let raw = match raw(expr, now_ms).map_err(|reason| {
-        Refusal::new(Rule::Literal, expr.span(), reason, "current_date - INTERVAL '7 days'")
-    })? {
-        Some(raw) => raw,
-        None => return Ok(None),
-    };
+    let raw =
+        match raw(expr, now_ms).map_err(|reason| Refusal::new(Rule::Literal, expr.span(), reason, SINCE))? {
+            Some(raw) => raw,
+            None => return Ok(None),
+        };
     let value = match (raw, expected) {
         (Raw::Null, _) => Value::Null,
         (Raw::Boolean(b), None | Some(Type::Boolean)) => Value::Boolean(b),
         (Raw::Text(text), None | Some(Type::Text)) => Value::Text(text),
         (Raw::Text(text), Some(Type::Day)) => {
-            Value::Day(parse_day(&text).ok_or_else(|| wrong("date", "'2026-11-22'"))?)
+            Value::Day(parse_day(&text).ok_or_else(|| wrong("date", SINCE))?)
         }
         (Raw::Text(text), Some(Type::Time)) => {
-            Value::Time(parse_time(&text).ok_or_else(|| wrong("timestamp", "'2026-11-22 10:00'"))?)
+            Value::Time(parse_time(&text).ok_or_else(|| wrong("timestamp", SINCE_HOUR))?)
         }
         (Raw::Number(text), Some(Type::Number { scale })) => {
-            let units = fixed_point(&text, scale)
-                .ok_or_else(|| wrong(&Type::Number { scale }.name(), "a number with fewer decimal places"))?;
+            let units =
+                fixed_point(&text, scale).ok_or_else(|| wrong(&Type::Number { scale }.name(), ABOVE))?;
             Value::Number(units, scale)
         }
         (Raw::Number(text), None) => {
             let scale = text.split_once('.').map_or(0, |(_, part)| part.trim_end_matches('0').len());
             let scale = u8::try_from(scale).unwrap_or(u8::MAX);
             let units = fixed_point(&text, scale);
-            Value::Number(units.ok_or_else(|| wrong("number", "100"))?, scale)
+            Value::Number(units.ok_or_else(|| wrong("number", ABOVE))?, scale)
         }
         (Raw::Day(day), None | Some(Type::Day)) => Value::Day(day),
         (Raw::Day(day), Some(Type::Time)) => Value::Time(start_of(day)),
@@ -54,8 +58,7 @@ pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Resul
         (Raw::Time(ms), Some(Type::Day)) => Value::Day(day_of(ms)),
         (_, Some(ty)) => {
             let message = format!("A {} is compared with something else.", ty.name());
-            let suggestion = "a literal of the column's type";
-            return Err(Refusal::new(Rule::Type, expr.span(), message, suggestion));
+            return Err(Refusal::new(Rule::Type, expr.span(), message, ABOVE));
         }
     };
     Ok(Some(value))

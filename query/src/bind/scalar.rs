@@ -30,10 +30,15 @@ impl Columns<'_> {
         match bound.ty() {
             Some(found) if found != ty => {
                 let message = format!("This is a {}, where a {} is needed.", found.name(), ty.name());
-                Err(Refusal::new(Rule::Type, expr.span(), message, "a comparison, as os = 'iOS'"))
+                Err(Refusal::new(Rule::Type, expr.span(), message, self.compared()))
             }
             _ => Ok(bound),
         }
+    }
+
+    /// A condition that works.
+    fn compared(&self) -> String {
+        format!("SELECT COUNT(*) FROM {} WHERE os = 'ios'", self.table.kind)
     }
 
     fn is_literal(&self, expr: &Expr) -> bool {
@@ -213,8 +218,10 @@ impl Columns<'_> {
             let other = self.expect(other, ty, right)?;
             return Ok(Scalar::Compare(op, Box::new(item), Box::new(other)));
         }
-        let message = "A comparison with NULL is never true.";
-        Err(Refusal::new(Rule::Type, right.span(), message, "IS NULL or IS NOT NULL"))
+        let message = "A comparison with NULL is never true; IS NULL and IS NOT NULL ask for it.";
+        let table = self.table.kind;
+        let suggestion = format!("SELECT COUNT(*) FROM {table} WHERE app_version IS NULL");
+        Err(Refusal::new(Rule::Type, right.span(), message, suggestion))
     }
 
     /// IS NOT DISTINCT FROM: never unknown.
@@ -242,7 +249,8 @@ impl Columns<'_> {
             match literal(entry, item.ty(), self.now_ms)? {
                 Some(Value::Null) | None => {
                     let message = "IN takes a list of literals.";
-                    let suggestion = "os IN ('iOS', 'Android')";
+                    let suggestion =
+                        format!("SELECT COUNT(*) FROM {} WHERE os IN ('ios', 'android')", self.table.kind);
                     return Err(Refusal::new(Rule::Expression, entry.span(), message, suggestion));
                 }
                 Some(value) => values.push(value),
@@ -260,7 +268,8 @@ impl Columns<'_> {
             }
             _ => {
                 let message = format!("LIKE takes a literal of at most {PATTERN_BYTES_MAX} bytes.");
-                let suggestion = "app_version LIKE '4.%'";
+                let suggestion =
+                    format!("SELECT COUNT(*) FROM {} WHERE app_version LIKE '4.%'", self.table.kind);
                 Err(Refusal::new(Rule::Expression, pattern.span(), message, suggestion))
             }
         }

@@ -34,8 +34,8 @@ pub(crate) fn unsupported(expr: &Expr) -> Refusal {
             "SELECT COUNT(*) FROM usage WHERE os <> 'ios' OR os IS NULL",
         ),
         Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => (
-            "GROUPING SETS, CUBE and ROLLUP cannot be used over events, only over released rows.",
-            "WITH t AS (SELECT os, country, COUNT(*) AS n FROM usage GROUP BY os, country) SELECT os, country, SUM(n) AS n FROM t GROUP BY ROLLUP (os, country)",
+            "GROUPING SETS, CUBE and ROLLUP cannot be used: each set of keys is a SELECT of its own.",
+            crate::above::SETS,
         ),
         Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => (
             "Rows cannot be shown, only keys and aggregates.",

@@ -122,20 +122,21 @@ impl ChargedQuery {
 /// # Errors
 /// [`Rule::Budget`] when no epoch of a block can bear the price.
 pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Refusal> {
-    let refuse = |message: String, suggestion: &str| {
-        Err(Refusal::new(Rule::Budget, Span::empty(), message, suggestion))
-    };
+    // What costs least: one number whose bound is one.
+    let suggestion = format!("SELECT COUNT(DISTINCT subject) AS people FROM {}", query.table);
+    let refuse = |message: String| Err(Refusal::new(Rule::Budget, Span::empty(), message, suggestion));
     let Ok(charged) = plan(query, accuracy, caps) else {
-        let message = "The noise of this query would be larger than any number, or than what is wanted.";
-        return refuse(message.to_owned(), "fewer aggregates or keys, or a larger sd_max");
+        let message = "The noise of this query would be larger than any number, or than what is wanted: ask for fewer \
+            aggregates or keys, or a larger sd_max.";
+        return refuse(message.to_owned());
     };
     let most = caps.epochs.largest(caps.rho_block_max);
     if charged.price > most {
-        let message = format!(
-            "The price of rho {} is above the largest share of a block's budget, {most} of {}.",
+        return refuse(format!(
+            "The price of rho {} is above the largest share of a block's budget, {most} of {}: ask with precision low, or a \
+             larger sd_max.",
             charged.price, caps.rho_block_max
-        );
-        return refuse(message, "precision low, or a larger sd_max");
+        ));
     }
     Ok(charged)
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use tokio::time::Instant;
 
+use super::mended::Asker;
 use super::{AnalystGrant, Engine, QueryRequest};
 use crate::above::{Above, NumberColumn, ReleasedSchema, ReleasedTable};
 use crate::bind::CELLS_MAX;
@@ -43,7 +44,21 @@ impl Engine {
         now_ms: i64,
     ) -> Result<Prepared, QueryError> {
         let deadline = Instant::now() + Duration::from_millis(self.config.time_ms_max);
-        let question = ask(&request.sql, &self.registry, &grant.regions, now_ms)?;
+        let accuracy = match request.sd_max {
+            Some(sd_max) => Accuracy::SdMax(sd_max),
+            None => request.precision.into(),
+        };
+        let asker = Asker { regions: &grant.regions, accuracy, now_ms, deadline };
+        match self.attempt(&request.sql, asker).await {
+            Err(QueryError::Refused(refusal)) => Err(self.mended(&request.sql, *refusal, asker).await.into()),
+            done => done,
+        }
+    }
+
+    /// Binds, checks and prices; a refusal has the suggestion of the place that refuses.
+    pub(super) async fn attempt(&self, sql: &str, asker: Asker<'_>) -> Result<Prepared, QueryError> {
+        let Asker { regions, accuracy, now_ms, deadline } = asker;
+        let question = ask(sql, &self.registry, regions, now_ms)?;
         let schemas: Vec<ReleasedSchema> = question
             .releases
             .iter()
@@ -56,10 +71,6 @@ impl Engine {
             epochs: self.config.epochs.clone(),
             k_min: self.config.k_min,
             threshold_delta: self.config.threshold_delta,
-        };
-        let accuracy = match request.sd_max {
-            Some(sd_max) => Accuracy::SdMax(sd_max),
-            None => request.precision.into(),
         };
         let charged: Vec<ChargedQuery> = question
             .releases
@@ -103,7 +114,8 @@ impl Engine {
 fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, Refusal> {
     let untyped = || {
         let message = "A key has no type.";
-        Refusal::new(Rule::Key, datafusion::sql::sqlparser::tokenizer::Span::empty(), message, "a column")
+        let span = datafusion::sql::sqlparser::tokenizer::Span::empty();
+        Refusal::new(Rule::Key, span, message, crate::parse::SHAPE)
     };
     let keys = query.keys.iter().enumerate();
     let keys = keys.map(|(at, key)| Ok((format!("k{at}"), key.scalar.ty().ok_or_else(untyped)?)));

@@ -1,17 +1,69 @@
 //! What to write instead of a join of events or of subjects.
 //!
 //! Invariants: the suggestion is a statement that works as it is, and depends on the text alone. Two tables that are
-//! joined on their subjects are a membership; a table that is joined with itself in an order of time is a funnel, and
-//! else somebody who came back: a retention. Not here: the refusal (`split`).
+//! joined on their subjects are a membership; a table that is joined with itself in an order of time is a funnel; the days of
+//! a table and its subjects' first days are who is new; else it is somebody who came back: a retention. The days are those
+//! that the text names. Not here: the refusal (`split`), joins that are answered (`semi`).
 
-use datafusion::sql::sqlparser::ast::{Query, Select, SetExpr, TableFactor, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Query, Select, SetExpr, TableFactor, TableWithJoins,
+};
 use shoal_schemas::Kind;
 
-use super::split::{Known, Split, kind, table_name};
+use super::source::keys;
+use super::split::{Known, Split, arms, kind, table_name};
+use crate::bind::columns::plain_name;
 
-/// For joins that are not on subjects.
-const BY_DAY: &str = "WITH a AS (SELECT day, COUNT(*) AS n FROM usage GROUP BY day), b AS (SELECT day, COUNT(*) AS n \
-    FROM crash GROUP BY day) SELECT a.day, a.n AS events, b.n AS crashes FROM a JOIN b ON a.day = b.day";
+/// Days where the text names none.
+const USUAL_DAYS: &str = "day >= current_date - 28";
+
+/// For joins that are not on subjects: both tables by day.
+fn by_day(kinds: &[Kind]) -> String {
+    let first = kinds.first().copied().unwrap_or(Kind::Usage);
+    let usual = if first == Kind::Usage { Kind::Crash } else { Kind::Usage };
+    let second = kinds.iter().copied().find(|kind| *kind != first).unwrap_or(usual);
+    format!(
+        "WITH a AS (SELECT day, COUNT(*) AS n FROM {first} GROUP BY day), b AS (SELECT day, COUNT(*) AS n FROM {second} \
+         GROUP BY day) SELECT a.day, a.n AS {first}_events, b.n AS {second}_events FROM a JOIN b ON a.day = b.day"
+    )
+}
+
+/// Whether an expression is `day`, with a table's name in front or not.
+fn is_day(expr: &Expr) -> bool {
+    match expr {
+        Expr::Identifier(name) => plain_name(name) == "day",
+        Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|name| plain_name(name) == "day"),
+        _ => false,
+    }
+}
+
+/// The days that a condition names first: `day >= '2026-11-01'`.
+fn since(condition: &Expr) -> Option<String> {
+    arms(condition).into_iter().find_map(|arm| match arm {
+        Expr::BinaryOp { left, op, right } if is_day(left) => match op {
+            BinaryOperator::Gt | BinaryOperator::GtEq => Some(format!("day {op} {right}")),
+            // Who came back did so later.
+            BinaryOperator::Eq => Some(format!("day >= {right}")),
+            _ => None,
+        },
+        Expr::Between { expr, negated: false, low, high } if is_day(expr) => {
+            Some(format!("day BETWEEN {low} AND {high}"))
+        }
+        _ => None,
+    })
+}
+
+/// Who is on a day for the first time, and who has been before.
+fn new_people(kind: Kind, first: Option<&str>, days: Option<&str>) -> String {
+    let (first, days) = (first.unwrap_or(USUAL_DAYS), days.unwrap_or(USUAL_DAYS));
+    format!(
+        "WITH first_days AS (SELECT subject, MIN(day) AS first_day FROM {kind} WHERE {first} GROUP BY subject), \
+         new_people AS (SELECT first_day, COUNT(*) AS n FROM first_days GROUP BY first_day), \
+         people AS (SELECT day, COUNT(DISTINCT subject) AS n FROM {kind} WHERE {days} GROUP BY day) \
+         SELECT people.day, new_people.n AS new_users, people.n - new_people.n AS returning_users \
+         FROM people JOIN new_people ON new_people.first_day = people.day ORDER BY people.day"
+    )
+}
 
 impl Split<'_> {
     /// A statement that works, near to what this join asks for.
@@ -22,9 +74,12 @@ impl Split<'_> {
             kinds.extend(joins.iter().filter_map(|join| self.kind_of(&join.relation)));
         }
         let conditions = select.from.iter().flat_map(|from| &from.joins);
-        let text = conditions.map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let mut text = conditions.map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        if select.from.len() > 1 {
+            text.extend(select.selection.iter().map(ToString::to_string));
+        }
         let Some(first) = kinds.first().filter(|_| text.contains("subject")) else {
-            return BY_DAY.to_owned();
+            return by_day(&kinds);
         };
         if let Some(other) = kinds.iter().find(|kind| *kind != first) {
             return format!(
@@ -37,13 +92,36 @@ impl Split<'_> {
                 WHERE day >= current_date - 28 GROUP BY step ORDER BY step"
                 .to_owned();
         }
-        let whole = select.to_string();
+        let outer = select.selection.as_ref().and_then(since);
+        let inner =
+            self.rows_in(select).and_then(|rows| Some((rows.to_string(), since(rows.selection.as_ref()?))));
+        let whole = select.to_string().to_ascii_lowercase();
+        if let Some((rows, days)) = &inner
+            && keys(select).iter().any(is_day)
+            && rows.to_ascii_lowercase().contains("min(day)")
+        {
+            return new_people(*first, days.as_deref(), outer.as_deref());
+        }
+        let days = inner.and_then(|(_, days)| days).or(outer).unwrap_or_else(|| USUAL_DAYS.to_owned());
         let period = if whole.contains("week") { "week" } else { "day" };
         format!(
             "SELECT cohort, period, COUNT(DISTINCT subject) AS people FROM retention({first}, event IS NOT NULL, \
-             event IS NOT NULL, period => '{period}') WHERE day >= current_date - 28 GROUP BY cohort, period \
-             ORDER BY cohort, period"
+             event IS NOT NULL, period => '{period}') WHERE {days} GROUP BY cohort, period ORDER BY cohort, period"
         )
+    }
+
+    /// The rows of subjects that are joined.
+    fn rows_in(&self, select: &Select) -> Option<Select> {
+        let first = select.from.iter().map(|from| &from.relation);
+        let joined = select.from.iter().flat_map(|from| &from.joins).map(|join| &join.relation);
+        first.chain(joined).find_map(|factor| match factor {
+            TableFactor::Table { name, args: None, .. } => match &self.cte(&table_name(name)?)?.cte {
+                Known::Rows(cte) => self.rows(&cte.query).cloned(),
+                Known::Free { .. } => None,
+            },
+            TableFactor::Derived { subquery, .. } => self.rows(subquery).cloned(),
+            _ => None,
+        })
     }
 
     /// The table that a relation's events or subjects are of.

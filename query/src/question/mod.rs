@@ -12,12 +12,14 @@
 //! Invariants: after this no name of a protected table or of its columns is left in the text. Everything depends on the
 //! text, the public schema, the key's regions and the time of the request. Not here: prices, the plan of the text.
 //!
-//! - `split`: queries, CTEs and relations; `joins`: what to write instead of one; `naming`: names of output columns
+//! - `split`: queries, CTEs and relations; `naming`: names of output columns
+//! - `semi`, `sides`, `branches`: joins and keys that are memberships; `joins`: what to write instead of another join
 //! - `source`: what a private SELECT reads; `person`, `templates`, `members`: rows that are no events
 //! - `items`: items that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
 //! - `above`, `formula`: expressions over released rows, and numbers made of aggregates
 
 mod above;
+mod branches;
 mod formula;
 mod items;
 mod joins;
@@ -26,6 +28,8 @@ mod naming;
 mod person;
 mod private;
 mod release;
+mod semi;
+mod sides;
 mod source;
 mod split;
 mod templates;
@@ -38,6 +42,7 @@ use crate::parse::statement;
 use crate::private_query::PrivateQuery;
 
 pub(crate) use self::above::FUNCTIONS_ABOVE;
+pub(crate) use self::split::arms;
 
 /// A statement, taken apart.
 #[derive(Clone, Debug)]

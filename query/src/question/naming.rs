@@ -111,8 +111,9 @@ pub(super) fn position(expr: &Expr) -> Option<usize> {
 }
 
 pub(super) fn no_such_position(expr: &Expr) -> Refusal {
-    let message = "SELECT has no item of this position.";
-    Refusal::new(Rule::Name, expr.span(), message, "1 for the first item")
+    let message = "SELECT has no item of this position; the first is 1.";
+    let suggestion = "SELECT os, COUNT(*) AS n FROM usage GROUP BY 1 ORDER BY 2 DESC";
+    Refusal::new(Rule::Name, expr.span(), message, suggestion)
 }
 
 /// The released column of a key.

@@ -17,7 +17,7 @@ use super::source::{Source, no_rows};
 use super::split::Split;
 use crate::bind::AGGREGATES_MAX;
 use crate::bind::aggregate::{self, Bounds, Call, Formula, is_aggregate};
-use crate::bind::columns::{Columns, plain_name};
+use crate::bind::columns::{Columns, Named, plain_name};
 use crate::error::{QueryError, Refusal, Rule};
 use crate::expr::{Part, Scalar, normal};
 use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
@@ -152,6 +152,13 @@ pub(super) fn key_expression<'p>(
     }
 }
 
+fn of_each_session(expr: &Expr) -> Refusal {
+    let message = "Sessions are counted, not shown one by one; what a session has on average is a sum divided by their number.";
+    let suggestion = "SELECT SUM(duration_ms) / COUNT(DISTINCT session) AS ms_each FROM usage WHERE event = 'screen_view' AND \
+        day >= current_date - 6";
+    Refusal::new(Rule::Column, expr.span(), message, suggestion)
+}
+
 impl Split<'_> {
     /// Makes a private SELECT one over its release.
     pub(super) fn private(
@@ -249,6 +256,9 @@ impl Split<'_> {
                 let message = "A group cannot be made from an aggregate.";
                 let suggestion = "SELECT n, COUNT(*) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS p GROUP BY n";
                 return Err(Refusal::new(Rule::Key, expr.span(), message, suggestion).into());
+            }
+            if columns.unit(expr) == Some(Named::Session) {
+                return Err(of_each_session(expr).into());
             }
             if let Some(key) = self.key(expr, source, asked, columns)? {
                 keys.push((key.scalar.to_string(), key));

@@ -48,7 +48,7 @@ fn exprs(select: &Select) -> impl Iterator<Item = &Expr> {
 }
 
 /// Whether an expression is `subject`, with a table's name in front or not.
-fn is_subject(expr: &Expr) -> bool {
+pub(super) fn is_subject(expr: &Expr) -> bool {
     match expr {
         Expr::Identifier(name) => plain_name(name) == "subject",
         Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|name| plain_name(name) == "subject"),

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 use shoal_schemas::{Kind, Region, Registry};
 
+use super::branches::of_members;
 use super::naming::{aliases, quoted};
 use crate::bind::columns::plain_name;
 use crate::error::{QueryError, Refusal, Rule};
@@ -132,6 +133,14 @@ impl<'a> Split<'a> {
     }
 
     fn body(&mut self, body: &mut SetExpr, order: Option<&mut OrderBy>) -> Result<(), QueryError> {
+        if let SetExpr::Select(select) = body
+            && let [TableWithJoins { relation, joins }] = select.from.as_slice()
+            && joins.is_empty()
+            && self.is_protected(relation)
+            && let Some(all) = of_members(select)
+        {
+            *body = all;
+        }
         match body {
             SetExpr::Select(select) => return self.select(select, order),
             SetExpr::Query(inner) => self.query(inner)?,
@@ -173,6 +182,10 @@ impl<'a> Split<'a> {
             && let Some(source) = self.source(&relation.clone())?
         {
             return self.private(select, order, source);
+        }
+        if let Some(one) = self.semi_join(select) {
+            *select = one;
+            return self.select(select, order);
         }
         let instead = self.instead_of_join(select);
         for TableWithJoins { relation, joins } in &mut select.from {
@@ -330,7 +343,7 @@ fn alias(alias: &mut TableAlias) {
 }
 
 /// The arms of a top-level AND.
-pub(super) fn arms(expr: &Expr) -> Vec<&Expr> {
+pub(crate) fn arms(expr: &Expr) -> Vec<&Expr> {
     use datafusion::sql::sqlparser::ast::BinaryOperator;
     match expr {
         Expr::Nested(inner) => arms(inner),

@@ -11,9 +11,12 @@ use datafusion::logical_expr::logical_plan::{Join, Projection};
 use datafusion::logical_expr::{Expr, JoinConstraint, JoinType, LogicalPlan, lit};
 
 use super::{Noise, Noisy, Relation, Replication};
-use crate::above::refuse::{Stop, stop};
+use crate::above::refuse::{JOINED, Stop, stop};
 use crate::above::slot::Slot;
 use crate::error::Rule;
+
+/// A subquery in SELECT that gives one row.
+const ONE_ROW: &str = "SELECT os, n, (SELECT COUNT(*) FROM usage) AS of_all FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t";
 
 /// Whether an expression has a subquery in it.
 pub(super) fn has_subquery(expr: &Expr) -> bool {
@@ -129,17 +132,13 @@ impl Replication<'_> {
             return Err(stop(
                 Rule::Expression,
                 "A subquery in SELECT cannot refer to the statement around it.",
-                "a join with a subquery in FROM, or a window: sum(n) OVER (ORDER BY day)",
+                JOINED,
             ));
         }
         let inner = inner?;
         let Some(Some(noise)) = inner.noise.first().cloned() else { return Ok(None) };
         if !self.is_one_row(&subquery.subquery) {
-            return Err(stop(
-                Rule::Expression,
-                "A subquery in SELECT must give one row.",
-                "an aggregate without GROUP BY, or LIMIT 1",
-            ));
+            return Err(stop(Rule::Expression, "A subquery in SELECT must give one row.", ONE_ROW));
         }
         let column = Column::new_unqualified(self.fresh());
         let main = inner.schema.columns().into_iter().next().map(Expr::Column);

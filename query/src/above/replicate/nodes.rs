@@ -12,7 +12,7 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr};
 
 use super::{Bare, Noise, Noisy, Relation, Replication, Wide};
-use crate::above::refuse::{Stop, stop};
+use crate::above::refuse::{PLAIN, Stop, stop};
 use crate::above::slot::Slot;
 use crate::error::Rule;
 
@@ -38,7 +38,7 @@ impl Replication<'_> {
             LogicalPlan::Union(node) => self.union(node),
             LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
             LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(clean(plan)),
-            _ => Err(stop(Rule::Clause, "This clause cannot be used.", "SELECT .. FROM .. WHERE ..")),
+            _ => Err(stop(Rule::Clause, "This clause cannot be used.", PLAIN)),
         }
     }
 

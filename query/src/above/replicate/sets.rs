@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, cast, lit}
 use super::exprs::is_number;
 use super::rows::without_companions;
 use super::{Bare, Noise, Noisy, Relation, Replication};
-use crate::above::refuse::{Stop, stop};
+use crate::above::refuse::{JOINED, Stop, stop};
 use crate::error::Rule;
 
 impl Replication<'_> {
@@ -29,7 +29,7 @@ impl Replication<'_> {
             JoinType::LeftSemi | JoinType::LeftAnti => left.noise,
             JoinType::RightSemi | JoinType::RightAnti => right.noise,
             JoinType::LeftMark | JoinType::RightMark => {
-                return Err(stop(Rule::Clause, "This join cannot be used.", "JOIN .. ON a.day = b.day"));
+                return Err(stop(Rule::Clause, "This join cannot be used.", JOINED));
             }
         };
         let plan = Join::try_new(

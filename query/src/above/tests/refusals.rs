@@ -57,3 +57,21 @@ async fn what_is_not_on_a_list_is_refused() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+#[tokio::test]
+async fn what_the_gate_suggests_is_accepted() {
+    let (above, engine) = (Above::in_process(Limits::default()), crate::tests::engine());
+    let grant = crate::tests::grant(shoal_schemas::Region::ALL);
+    let mut suggested = std::collections::BTreeSet::from([super::super::SETS.to_owned()]);
+    for (sql, _) in REFUSED {
+        let Err(QueryError::Refused(refusal)) = above.check(sql, &schemas(), in_seconds(20)).await else {
+            panic!("accepted: {sql}");
+        };
+        suggested.insert(refusal.suggestion);
+    }
+    for sql in suggested {
+        let request = crate::QueryRequest { dry_run: true, ..crate::tests::request(&sql) };
+        let answer = engine.answer(&grant, &request, crate::tests::now_ms()).await;
+        assert!(answer.is_ok(), "{sql}: {:?}", answer.err());
+    }
+}
