@@ -16,8 +16,9 @@ use crate::mend::{Refused, instead, is_chosen, on_one_line, proposals, typos};
 
 /// Most statements that are asked for one suggestion.
 const TRIES_MAX: usize = 24;
-/// Longest time for one suggestion.
-const TIME: Duration = Duration::from_secs(2);
+/// Longest time for one suggestion: for statements that take seconds to plan. Others have their tries long before, so that load
+/// does not change what is suggested.
+const TIME: Duration = Duration::from_secs(8);
 
 /// Who asks, how exactly and when.
 #[derive(Clone, Copy)]
