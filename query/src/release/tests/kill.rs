@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,7 @@ use crate::release::answer;
 use crate::tests::now_ms;
 
 const DIR: &str = "SHOAL_KILL_DIR";
+/// The first question, and the one after the last.
 const QUESTIONS: &str = "SHOAL_KILL_QUESTIONS";
 /// Questions that a life gets to, on average.
 const LIFE: usize = 6;
@@ -50,9 +52,10 @@ fn say(line: &str) {
 #[ignore = "the process that a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without starts and kills"]
 async fn child() {
     let Ok(dir) = std::env::var(DIR) else { return };
-    let questions = std::env::var(QUESTIONS).unwrap().parse().unwrap();
+    let questions = std::env::var(QUESTIONS).unwrap();
+    let (first, end) = questions.split_once(' ').unwrap();
     let world = World::over(BudgetLedger::open(Path::new(&dir)).unwrap());
-    for question in 0..questions {
+    for question in first.parse().unwrap()..end.parse().unwrap() {
         let queries = [priced(&sql(question), now_ms()).await];
         say("asking");
         let run = async |due: ChargedQuery| {
@@ -68,11 +71,11 @@ async fn child() {
 }
 
 /// The lines of one life of the child, which ends after `lines_max` of them.
-fn live(dir: &Path, questions: usize, lines_max: usize) -> Vec<String> {
+fn live(dir: &Path, questions: Range<usize>, lines_max: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "release::tests::kill::child", "--ignored", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
-        .env(QUESTIONS, questions.to_string())
+        .env(QUESTIONS, format!("{} {}", questions.start, questions.end))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -102,12 +105,17 @@ fn a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without() {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     for life in 0..=kills {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let lines_max = match life == kills {
-            true => usize::MAX,
+        // Some that are answered already are asked again; the last life asks them all.
+        let (first, lines_max) = match life == kills {
+            true => (0, usize::MAX),
             // Two lines of each answer that is known already, four of each other.
-            false => 2 * answers.len() + 1 + usize::try_from(seed >> 33).unwrap() % (2 * LIFE * 4),
+            false => {
+                let again = answers.len().min(LIFE);
+                let lines = 1 + usize::try_from(seed >> 33).unwrap() % (2 * LIFE * 4);
+                (answers.len() - again, 2 * again + lines)
+            }
         };
-        let seen = live(root.path(), questions, lines_max);
+        let seen = live(root.path(), first..questions, lines_max);
         assert!(!seen.is_empty(), "the child must run");
         for said in &seen {
             let Some((question, answer)) = said.strip_prefix("answer ").and_then(|a| a.split_once(' '))
