@@ -272,6 +272,18 @@ async fn a_file_that_is_not_sorted_is_read_all_the_same() {
     assert!(raw.regions[0].daily.cells().all(|cell| cell.subjects == 50));
 }
 
+/// Of more files than stay open at one time the small ones are read into memory first.
+#[tokio::test]
+async fn more_files_than_stay_open_are_read_all_the_same() {
+    let rows: Vec<Row> = some_rows().into_iter().map(|row| Row { day: today(), ..row }).collect();
+    let disk = disk(&rows, 300).await;
+    let Source::Files(snapshot) = &disk.source else { unreachable!("files on a disk") };
+    assert_eq!(snapshot.files().len(), 300);
+    let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
+    let raw = run(sql, disk.source.clone(), Wanted::All, 192 << 20).await.unwrap();
+    assert_eq!(totals(&raw)[""], [600, 50]);
+}
+
 #[tokio::test]
 async fn only_members_count_and_negated_others_only() {
     let buyers: Vec<Row> = (0..30).map(|at| Row::new(at, today() - 3, "purchase")).collect();

@@ -295,6 +295,7 @@ fn ranges(from: &str) -> Vec<Attack> {
     );
     vec![
         Attack::new("people of a week", one(format!("SELECT COUNT(DISTINCT subject) AS n {week}{{k}}")), sums).cheap(),
+        Attack::new("quantile of a week", one(format!("SELECT MEDIAN(duration_ms) AS n {week}{{k}}")), sums),
         Attack::new(
             "groups of a week",
             one(format!("SELECT app_version, COUNT(DISTINCT subject) AS n {week} GROUP BY app_version{{k}}")),
