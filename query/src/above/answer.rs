@@ -16,13 +16,11 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refuse;
+use super::released::Z_95;
 use super::replicate::{Noise, Output};
 use crate::error::{Refusal, Rule};
 use crate::execute::Failure;
 use crate::release::{Column, ColumnKind};
-
-/// Half the width of a 95 % interval, in standard deviations.
-const Z_95: f64 = 1.959_963_984_540_054;
 
 /// Units of what is counted: never below zero.
 const COUNTED: [&str; 3] = ["events", "subjects", "sessions"];
@@ -113,7 +111,7 @@ fn floats(array: &ArrayRef) -> Result<Float64Array, Failure> {
 }
 
 /// The number, its standard deviation and its 95 % interval. A count is a whole number, and its interval does not go below
-/// zero unless the number does; that of a quantile stays on its grid.
+/// zero unless the number does. Of a released number the interval is the release's own: that of a quantile has two unequal sides.
 fn estimate(
     output: &Output,
     value: &ArrayRef,
@@ -122,10 +120,17 @@ fn estimate(
 ) -> Result<(), Failure> {
     let value = floats(value)?;
     let column = |at: usize| floats(batch.columns().get(at).ok_or(Failure)?);
-    let sd = match output.sd {
-        Some(at) => column(at)?,
+    let [sd, low, high] = match output.stated {
+        Some([sd, low, high]) => [column(sd)?, column(low)?, column(high)?],
         None => {
-            deviations(&value, &output.moved.iter().map(|at| column(*at)).collect::<Result<Vec<_>, _>>()?)
+            let moved = output.moved.iter().map(|at| column(*at)).collect::<Result<Vec<_>, _>>()?;
+            let sd = deviations(&value, &moved);
+            let end = |side: f64| -> Float64Array {
+                let ends = value.iter().zip(&sd).map(|(x, sd)| Some(x? + side * Z_95 * sd?));
+                ends.map(|end| end.filter(|end| end.is_finite())).collect()
+            };
+            let (low, high) = (end(-1.0), end(1.0));
+            [sd, low, high]
         }
     };
     let bare = match &output.noise {
@@ -134,15 +139,9 @@ fn estimate(
     };
     let is_whole = bare.is_some_and(|bare| bare.scale == 0);
     let is_count = is_whole && unit(output).is_some_and(|unit| COUNTED.contains(&unit));
-    let (least, most) = match bare.and_then(|bare| Some((bare.ends?, 10_f64.powi(bare.scale.into())))) {
-        Some(((first, last), units)) => (first as f64 / units, last as f64 / units),
-        None if is_count => (0.0, f64::INFINITY),
-        None => (f64::NEG_INFINITY, f64::INFINITY),
-    };
-    let low = |x: f64, sd: f64| (x - Z_95 * sd).max(least).min(x);
-    let high = |x: f64, sd: f64| (x + Z_95 * sd).min(most).max(x);
-    let known = |of: &dyn Fn(f64, f64) -> f64| -> Float64Array {
-        value.iter().zip(sd.iter()).map(|(x, sd)| Some(of(x?, sd?)).filter(|x| x.is_finite())).collect()
+    let low: Float64Array = match is_count {
+        true => value.iter().zip(&low).map(|(x, low)| Some(low?.max(0.0).min(x?))).collect(),
+        false => low,
     };
     let whole = |numbers: Float64Array, round: fn(f64) -> f64| -> Result<ArrayRef, Failure> {
         Ok(match is_whole {
@@ -151,9 +150,9 @@ fn estimate(
         })
     };
     arrays.push(whole(value.clone(), f64::round)?);
-    arrays.push(Arc::new(known(&|_, sd| sd)));
-    arrays.push(whole(known(&low), f64::floor)?);
-    arrays.push(whole(known(&high), f64::ceil)?);
+    arrays.push(Arc::new(sd));
+    arrays.push(whole(low, f64::floor)?);
+    arrays.push(whole(high, f64::ceil)?);
     Ok(())
 }
 

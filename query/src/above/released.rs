@@ -1,7 +1,8 @@
 //! Released rows as tables that free SQL reads: `r0`, `r1` .. with keys `k0` .. and numbers `a0` ...
 //!
 //! Invariants: a table's columns are its keys, its numbers and, in the same order, the standard deviation of each number
-//! (`a0_sd`); a number is a double, a deviation is never null where its number is not. Everything here is anonymous.
+//! (`a0_sd`), then the lower end of its 95 % interval (`a0_low`), then the upper end (`a0_high`); a number is a double, and
+//! what is stated of it is never null where it is not. Everything here is anonymous.
 //! Not here: how a release is made (`release`).
 
 use std::sync::Arc;
@@ -16,6 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::execute::Failure;
 use crate::expr::{Type, Value};
 use crate::release::Estimate;
+
+/// What is stated of a number besides itself.
+pub(super) const STATED: [&str; 3] = ["sd", "low", "high"];
+
+/// Half the width of a 95 % interval, in standard deviations.
+pub(super) const Z_95: f64 = 1.959_963_984_540_054;
 
 /// What is known of a release before it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +44,6 @@ pub(crate) struct NumberColumn {
     pub(crate) unit: Option<String>,
     /// Decimal places.
     pub(crate) scale: u8,
-    /// The least and the largest that it can be, in units of the last decimal place: the ends of a quantile's grid.
-    pub(crate) ends: Option<(i64, i64)>,
 }
 
 impl ReleasedSchema {
@@ -52,8 +57,10 @@ impl ReleasedSchema {
     /// All columns of the table.
     pub(crate) fn arrow(&self) -> SchemaRef {
         let mut fields = self.named();
-        let deviation = |n: &NumberColumn| Field::new(format!("{}_sd", n.name), DataType::Float64, true);
-        fields.extend(self.numbers.iter().map(deviation));
+        for stated in STATED {
+            let of = |n: &NumberColumn| Field::new(format!("{}_{stated}", n.name), DataType::Float64, true);
+            fields.extend(self.numbers.iter().map(of));
+        }
         Arc::new(Schema::new(fields))
     }
 }
@@ -78,11 +85,13 @@ impl ReleasedTable {
         if rows.iter().any(|(k, n)| k.len() != keys || n.len() != numbers) {
             return Err(Failure);
         }
-        let mut columns = Vec::with_capacity(keys + 2 * numbers);
+        let mut columns = Vec::with_capacity(keys + (1 + STATED.len()) * numbers);
         for (at, (_, ty)) in schema.keys.iter().enumerate() {
             columns.push(key_array(rows.iter().map(|(k, _)| k.get(at)), *ty));
         }
-        for number in [number_units as fn(&Estimate) -> f64, number_sd] {
+        let stated: [fn(&Estimate) -> f64; 4] =
+            [|e| e.units as f64, |e| e.spread.sd(), |e| interval(e).0, |e| interval(e).1];
+        for number in stated {
             for (at, column) in schema.numbers.iter().enumerate() {
                 let unit = 10_f64.powi(i32::from(column.scale));
                 let values = rows.iter().map(|(_, n)| n.get(at).map(|e| number(e) / unit));
@@ -107,12 +116,9 @@ impl ReleasedTable {
     }
 }
 
-fn number_units(estimate: &Estimate) -> f64 {
-    estimate.units as f64
-}
-
-fn number_sd(estimate: &Estimate) -> f64 {
-    estimate.spread.sd()
+fn interval(estimate: &Estimate) -> (f64, f64) {
+    let (value, half) = (estimate.units as f64, Z_95 * estimate.spread.sd());
+    estimate.interval.unwrap_or((value - half, value + half))
 }
 
 fn arrow_type(ty: Type) -> DataType {

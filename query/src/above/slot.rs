@@ -25,7 +25,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
 
-use super::released::ReleasedTable;
+use super::released::{ReleasedTable, STATED};
 use super::signs::Signs;
 use crate::execute::Failure;
 
@@ -97,8 +97,8 @@ pub(super) enum Place {
     /// A column of the released batch, by position.
     Released(usize),
     Row,
-    /// The deviation of a number, by position.
-    Deviation(usize),
+    /// What is stated of a number: which of [`STATED`], and the number's position.
+    Stated(usize, usize),
     Companion {
         number: usize,
         replicate: usize,
@@ -110,10 +110,11 @@ impl Place {
     pub(super) fn of(column: usize, keys: usize, numbers: usize, signs: Signs) -> Place {
         let Some(beyond) = column.checked_sub(keys + numbers) else { return Place::Released(column) };
         let Some(beyond) = beyond.checked_sub(1) else { return Place::Row };
-        let each = signs.replicates() + 1;
-        match (beyond / each, beyond % each) {
-            (number, 0) => Place::Deviation(number),
-            (number, at) => Place::Companion { number, replicate: at - 1 },
+        let each = signs.replicates() + STATED.len();
+        let (number, at) = (beyond / each, beyond % each);
+        match at.checked_sub(STATED.len()) {
+            None => Place::Stated(at, number),
+            Some(replicate) => Place::Companion { number, replicate },
         }
     }
 }
@@ -129,7 +130,7 @@ impl Filled {
                 let rows = i64::try_from(table.batch.num_rows()).map_err(|_| Failure)?;
                 Ok(Arc::new(Int64Array::from_iter_values(0..rows)))
             }
-            Place::Deviation(number) => released(keys + numbers + number),
+            Place::Stated(what, number) => released(keys + (1 + what) * numbers + number),
             Place::Companion { number, replicate } => {
                 let (value, sd) = (released(keys + number)?, released(keys + numbers + number)?);
                 let value = value.as_primitive_opt::<Float64Type>().ok_or(Failure)?;

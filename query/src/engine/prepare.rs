@@ -18,7 +18,7 @@ use crate::calendar::{DAY_MS, day_of, start_of};
 use crate::charge::{Accuracy, Caps, ChargedQuery, charge};
 use crate::error::{QueryError, Refusal, Rule};
 use crate::execute::Failure;
-use crate::private_query::{AggregateOp, PrivateQuery};
+use crate::private_query::PrivateQuery;
 use crate::question::{Question, ask};
 use crate::release::{Asked, Column, ColumnKind, Paid, Preamble, Released, finish, quote};
 
@@ -123,14 +123,6 @@ fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, Refusal> {
         name: format!("a{at}"),
         unit: aggregate.unit.clone(),
         scale: aggregate.scale,
-        ends: match &aggregate.op {
-            AggregateOp::Quantile { edges, .. } => edges.first().copied().zip(edges.last().copied()),
-            AggregateOp::Rows
-            | AggregateOp::Present(_)
-            | AggregateOp::Sum(_)
-            | AggregateOp::Subjects
-            | AggregateOp::Sessions => None,
-        },
     });
     Ok(ReleasedSchema {
         name: format!("r{at}"),

@@ -139,8 +139,10 @@ fn key(
 fn estimate(aggregate: &Aggregate, sum: &Sum) -> Result<Estimate, Failure> {
     match &aggregate.op {
         AggregateOp::Quantile { edges, millionths, .. } => {
-            let (units, spread) = quantile_of(edges, &sum.numbers, sum.spread.variance(), *millionths)?;
-            Ok(Estimate { units, spread })
+            let found = quantile_of(edges, &sum.numbers, sum.spread.variance(), *millionths)?;
+            // Within the edges, which are 64 bits. What is from n to n + 1 on the line is the value n.
+            let (units, spread) = (found.value.floor() as i128, Spread::of_sd(found.sd()));
+            Ok(Estimate { units, spread, interval: Some((found.low.floor(), found.high.ceil())) })
         }
         AggregateOp::Rows
         | AggregateOp::Present(_)
@@ -148,7 +150,7 @@ fn estimate(aggregate: &Aggregate, sum: &Sum) -> Result<Estimate, Failure> {
         | AggregateOp::Subjects
         | AggregateOp::Sessions => {
             let units = *sum.numbers.first().ok_or(Failure)?;
-            Ok(Estimate { units, spread: sum.spread })
+            Ok(Estimate { units, spread: sum.spread, interval: None })
         }
     }
 }

@@ -35,6 +35,8 @@ use crate::expr::Value;
 pub(crate) struct Estimate {
     pub(crate) units: i128,
     pub(crate) spread: Spread,
+    /// Its 95 % interval, where that is not the number and so many deviations to both sides.
+    pub(crate) interval: Option<(f64, f64)>,
 }
 
 /// Released groups: values of the keys, in the query's order, and the noisy aggregates. Anonymous from here on.

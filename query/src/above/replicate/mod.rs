@@ -26,7 +26,7 @@ use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
 use super::refuse::Stop;
-use super::released::ReleasedSchema;
+use super::released::{ReleasedSchema, STATED};
 use super::signs::Signs;
 
 /// What names of companions begin with.
@@ -54,12 +54,10 @@ pub(super) struct Noisy {
 /// A released number, as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bare {
-    /// The column of its standard deviation.
-    pub(super) sd: Column,
+    /// The columns of what is stated of it, in the order of [`STATED`].
+    pub(super) stated: Box<[Column; STATED.len()]>,
     pub(super) unit: Option<String>,
     pub(super) scale: u8,
-    /// The least and the largest that it can be.
-    pub(super) ends: Option<(i64, i64)>,
 }
 
 /// A rewritten node.
@@ -89,8 +87,8 @@ pub(super) struct Replicated {
 pub(super) struct Output {
     pub(super) name: String,
     pub(super) noise: Option<Noise>,
-    /// Positions of the standard deviation and of the companions.
-    pub(super) sd: Option<usize>,
+    /// Positions of what is stated, in the order of [`STATED`], and of the companions.
+    pub(super) stated: Option<[usize; STATED.len()]>,
     pub(super) moved: Vec<usize>,
 }
 
@@ -119,10 +117,10 @@ fn with_signs(plan: &LogicalPlan, releases: &[ReleasedSchema], signs: Signs) -> 
     let mut shown: Vec<Column> = columns.clone();
     let mut outputs = Vec::with_capacity(columns.len());
     for (column, noise) in columns.into_iter().zip(relation.noise) {
-        let mut output = Output { name: column.name, noise, sd: None, moved: Vec::new() };
+        let mut output = Output { name: column.name, noise, stated: None, moved: Vec::new() };
         if let Some(Noise::Noisy(noisy)) = &output.noise {
             if let Some(bare) = &noisy.bare {
-                output.sd = Some(position(&mut shown, &bare.sd));
+                output.stated = Some(bare.stated.each_ref().map(|column| position(&mut shown, column)));
             } else {
                 output.moved = noisy.moved.iter().map(|moved| position(&mut shown, moved)).collect();
             }
@@ -178,8 +176,8 @@ impl Replication<'_> {
     }
 }
 
-/// The columns of a released table with its companions: keys and numbers, then the row's number, then for each number its
-/// standard deviation and its companions.
+/// The columns of a released table with its companions: keys and numbers, then the row's number, then for each number what is
+/// stated of it and its companions.
 pub(super) struct Wide {
     pub(super) fields: SchemaRef,
 }
@@ -190,7 +188,9 @@ impl Wide {
         let mut fields = release.named();
         fields.push(Field::new(format!("{name}.row"), DataType::Int64, false));
         for at in 0..release.numbers.len() {
-            fields.push(Field::new(format!("{name}.{at}.sd"), DataType::Float64, true));
+            for stated in STATED {
+                fields.push(Field::new(format!("{name}.{at}.{stated}"), DataType::Float64, true));
+            }
             for w in 0..replicates {
                 fields.push(Field::new(format!("{name}.{at}.{w}"), DataType::Float64, true));
             }

@@ -11,6 +11,7 @@ use datafusion::logical_expr::logical_plan::{
 };
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr};
 
+use super::super::released::STATED;
 use super::{Bare, Noise, Noisy, Relation, Replication, Wide};
 use crate::above::refuse::{PLAIN, Stop, stop};
 use crate::above::slot::Slot;
@@ -54,8 +55,8 @@ impl Replication<'_> {
         for (number, of) in release.numbers.iter().enumerate() {
             let moved =
                 (0..self.signs.replicates()).map(|w| column(format!("{name}.{number}.{w}"))).collect();
-            let sd = column(format!("{name}.{number}.sd"));
-            let bare = Some(Bare { sd, unit: of.unit.clone(), scale: of.scale, ends: of.ends });
+            let stated = STATED.map(|stated| column(format!("{name}.{number}.{stated}")));
+            let bare = Some(Bare { stated: Box::new(stated), unit: of.unit.clone(), scale: of.scale });
             noise.push(Some(Noise::Noisy(Noisy { bare, moved })));
         }
         let source = Slot { at, is_wide: true, columns: wide.fields }.source();
@@ -88,7 +89,7 @@ impl Replication<'_> {
             let mut of = input.noise(expr, field.data_type());
             if let Some(Noise::Noisy(noisy)) = &mut of {
                 if let Some(bare) = &noisy.bare {
-                    carry(&bare.sd, &mut extra);
+                    bare.stated.iter().for_each(|column| carry(column, &mut extra));
                 }
                 noisy.moved.iter().for_each(|moved| carry(moved, &mut extra));
                 if noisy.moved.is_empty() {
@@ -145,7 +146,7 @@ impl Replication<'_> {
             if let Noise::Noisy(noisy) = noise {
                 noisy.moved.iter_mut().for_each(|moved| requalify(moved, alias));
                 if let Some(bare) = &mut noisy.bare {
-                    requalify(&mut bare.sd, alias);
+                    bare.stated.iter_mut().for_each(|column| requalify(column, alias));
                 }
             }
         }

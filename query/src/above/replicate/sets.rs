@@ -7,6 +7,7 @@ use datafusion::common::Column;
 use datafusion::logical_expr::logical_plan::{Join, Projection, Union};
 use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, cast, lit};
 
+use super::super::released::STATED;
 use super::exprs::is_number;
 use super::rows::without_companions;
 use super::{Bare, Noise, Noisy, Relation, Replication};
@@ -91,7 +92,8 @@ impl Replication<'_> {
                     _ => None,
                 };
                 if let Some((to, from)) = united.bare.as_ref().zip(own.and_then(|own| own.bare.as_ref())) {
-                    exprs.push(Expr::Column(from.sd.clone()).alias(&to.sd.name));
+                    let pairs = from.stated.iter().zip(to.stated.iter());
+                    exprs.extend(pairs.map(|(from, to)| Expr::Column(from.clone()).alias(&to.name)));
                 }
                 for (w, to) in united.moved.iter().enumerate() {
                     let from = own.and_then(|own| own.moved.get(w)).cloned();
@@ -138,10 +140,10 @@ impl Replication<'_> {
         let same =
             |b: &Option<&Bare>| b.zip(first).is_some_and(|(b, f)| b.unit == f.unit && b.scale == f.scale);
         let bare = bares.iter().all(same).then_some(first).flatten().cloned();
-        let ends = first
-            .and_then(|f| f.ends)
-            .filter(|_| bares.iter().all(|b| b.map(|b| b.ends) == first.map(|f| f.ends)));
-        let bare = bare.map(|bare| Bare { sd: Column::new_unqualified(self.fresh()), ends, ..bare });
+        let bare = bare.map(|bare| Bare {
+            stated: Box::new(STATED.map(|_| Column::new_unqualified(self.fresh()))),
+            ..bare
+        });
         Some(Noise::Noisy(Noisy { bare, moved: self.fresh_moved() }))
     }
 }

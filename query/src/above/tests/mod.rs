@@ -16,6 +16,7 @@ use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::arrow::record_batch::RecordBatch;
 use tokio::time::Instant;
 
+use super::released::Z_95;
 use super::worker::WorkerLimits;
 use super::*;
 use crate::expr::Type;
@@ -26,7 +27,6 @@ pub(super) fn usage(name: &str) -> ReleasedSchema {
         name: name.to_owned(),
         unit: Some(unit.to_owned()),
         scale,
-        ends: None,
     };
     ReleasedSchema {
         name: name.to_owned(),
@@ -46,7 +46,12 @@ pub(super) fn table(name: &str, days: i32, noise: impl Fn(usize, usize) -> f64) 
     let time = Float64Array::from_iter_values(
         (0..rows).map(|r| 50_000.0 + (r * 91 % 700) as f64 + 500.0 * noise(r, 1)),
     );
-    let columns: Vec<ArrayRef> = vec![
+    let around = |x: &Float64Array, by: f64| Arc::new(x.unary::<_, Float64Type>(|x| x + by)) as ArrayRef;
+    let (lows, highs) = (
+        [around(&events, -Z_95 * 20.0), around(&time, -Z_95 * 500.0)],
+        [around(&events, Z_95 * 20.0), around(&time, Z_95 * 500.0)],
+    );
+    let mut columns: Vec<ArrayRef> = vec![
         Arc::new(day),
         Arc::new(country),
         Arc::new(events),
@@ -54,6 +59,7 @@ pub(super) fn table(name: &str, days: i32, noise: impl Fn(usize, usize) -> f64) 
         Arc::new(Float64Array::from_value(20.0, rows)),
         Arc::new(Float64Array::from_value(500.0, rows)),
     ];
+    columns.extend(lows.into_iter().chain(highs));
     let schema = usage(name);
     ReleasedTable { batch: RecordBatch::try_new(schema.arrow(), columns).unwrap(), schema }
 }

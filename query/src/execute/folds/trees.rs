@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use shoal_privacy::bound::Totals;
-use shoal_privacy::budget::Spread;
 use shoal_privacy::noise::Entropy;
-use shoal_privacy::tree::{Distribution, Grid, LeafCounts, LeafSample, SampleKey, Unit};
+use shoal_privacy::tree::{Distribution, Grid, LeafCounts, LeafSample, Quantile, SampleKey, Unit};
 
 use crate::execute::Failure;
 use crate::execute::fold::Tree;
@@ -111,16 +110,14 @@ impl Tree {
     }
 }
 
-/// A quantile, in units, from noisy nodes: those of days and regions added, as are the variances of each node's noise.
+/// A quantile from noisy nodes: those of days and regions added, as are the variances of each node's noise.
 pub(crate) fn quantile_of(
     edges: &[i64],
     nodes: &[i128],
     node_variance: f64,
     millionths: u32,
-) -> Result<(i128, Spread), Failure> {
+) -> Result<Quantile, Failure> {
     let grid = Grid::new(edges.to_vec()).map_err(|_| Failure)?;
     let found = Distribution::new(&grid, nodes, node_variance).map_err(|_| Failure)?;
-    let found = found.sampled().quantile(millionths);
-    // Within the edges, which are 64 bits. What is from n to n + 1 on the line is the value n.
-    Ok((found.value.floor() as i128, Spread::of_sd(found.sd())))
+    Ok(found.sampled().quantile(millionths))
 }

@@ -192,7 +192,8 @@ fn quantiles_are_read_off_the_nodes_of_a_piece() {
     let nodes = outcome.trees[0].nodes_of(None, 0).unwrap();
     assert_eq!((nodes.len(), nodes[0] + nodes[1]), (510, 109));
     let edges = [0, 10, 100, 1_000, 10_000, 30_000];
-    let read = |millionths| super::super::quantile_of(&edges, &nodes, 0.0, millionths).unwrap().0;
+    let read =
+        |millionths| super::super::quantile_of(&edges, &nodes, 0.0, millionths).unwrap().value.floor() as i64;
     // 21.8 of 60 in the leaf of 10 to 100; 16.3 of 40 (76.3 - 60) in that of 100 to 1 000.
     assert_eq!((read(200_000), read(700_000)), (42, 466));
     assert!(read(990_000) > 10_000);
