@@ -22,7 +22,7 @@ pub(crate) fn answer_table(answer: &Value) -> String {
                 shown.set_cell_alignment(CellAlignment::Right);
             }
         }
-        text = format!("{table}\n{} rows; ± is the 95 % interval\n", rows(answer).len());
+        text = format!("{table}\n{} rows; ± and (to) are the 95 % interval\n", rows(answer).len());
     }
     if is_dry_run(answer) {
         text.push_str("dry run: nothing was read, nothing is charged\n");
@@ -124,7 +124,12 @@ impl Shown {
         let high = value(row, high, &format!("{}_high", self.name)).as_f64();
         match (own.as_f64(), low, high) {
             (Some(n), Some(low), Some(high)) => {
-                format!("{} ± {}", number(n), number((high - n).max(n - low)))
+                let (down, up) = (n - low, high - n);
+                // Rounding makes sides differ by one.
+                match (down - up).abs() <= (0.25 * down.max(up)).max(1.0) {
+                    true => format!("{} ± {}", number(n), number(down.max(up))),
+                    false => format!("{} ({} to {})", number(n), number(low), number(high)),
+                }
             }
             _ => plain(own),
         }
@@ -175,6 +180,19 @@ mod tests {
         let objects = json!({"columns": columns, "rows": [{"event": "click", "n": 1200, "n_sd": 10.2, "n_low": 1180,
             "n_high": 1220}], "cost": cost, "notes": ["small groups are withheld"]});
         assert_eq!(answer_table(&objects), text);
+    }
+
+    #[test]
+    fn an_interval_with_unequal_sides_shows_both_ends() {
+        let columns = json!([{"name": "p95", "unit": "ms"}, {"name": "p95_sd"}, {"name": "p95_low"}, {"name": "p95_high"}]);
+        let cost = json!({"rho_per_block": "0.002", "blocks": 4, "rho_block_max": "0.5"});
+        let cell = |low: i64, high: i64| {
+            answer_table(
+                &json!({"columns": columns, "rows": [[281, 10.2, low, high]], "cost": cost, "notes": []}),
+            )
+        };
+        assert!(cell(250, 900).contains("281 (250 to 900)"), "{}", cell(250, 900));
+        assert!(cell(280, 283).contains("281 ± 2") && cell(250, 310).contains("281 ± 31"));
     }
 
     #[test]
