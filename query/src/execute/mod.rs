@@ -95,7 +95,6 @@ pub(crate) struct RegionTotals {
     /// One for each bucket of days; empty for those that were not wanted.
     pub(crate) ranged: Vec<Totals>,
     /// One for each (measure, filter) of which quantiles are asked, for each piece that was wanted.
-    #[allow(dead_code)]
     pub(crate) trees: Vec<(Piece, Vec<Tree>)>,
 }
 

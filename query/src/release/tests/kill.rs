@@ -18,6 +18,9 @@ use crate::charge::ChargedQuery;
 use crate::release::answer;
 use crate::tests::now_ms;
 
+/// The test below: the child runs it too, and is told by the directory that it is the child.
+const TEST: &str =
+    "release::tests::kill::a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without";
 const DIR: &str = "SHOAL_KILL_DIR";
 /// The first question, and the one after the last.
 const QUESTIONS: &str = "SHOAL_KILL_QUESTIONS";
@@ -46,15 +49,10 @@ fn say(line: &str) {
     let _ = writeln!(out, "\n#{line}").and_then(|()| out.flush());
 }
 
-/// Not a test of its own: the process that the test below starts and kills, so it runs with every run of the tests.
-/// Without a directory to work in, it would have nothing to show; hence it is not run by itself.
-#[tokio::test]
-#[ignore = "the process that a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without starts and kills"]
-async fn child() {
-    let Ok(dir) = std::env::var(DIR) else { return };
-    let questions = std::env::var(QUESTIONS).unwrap();
+/// A life: asks the questions `first end` over the ledger in a directory.
+async fn ask_all(dir: &Path, questions: &str) {
     let (first, end) = questions.split_once(' ').unwrap();
-    let world = World::over(BudgetLedger::open(Path::new(&dir)).unwrap());
+    let world = World::over(BudgetLedger::open(dir).unwrap());
     for question in first.parse().unwrap()..end.parse().unwrap() {
         let queries = [priced(&sql(question), now_ms()).await];
         say("asking");
@@ -73,7 +71,7 @@ async fn child() {
 /// The lines of one life of the child, which ends after `lines_max` of them.
 fn live(dir: &Path, questions: Range<usize>, lines_max: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "release::tests::kill::child", "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--exact", TEST, "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
         .env(QUESTIONS, format!("{} {}", questions.start, questions.end))
         .stdout(Stdio::piped())
@@ -98,6 +96,10 @@ fn live(dir: &Path, questions: Range<usize>, lines_max: usize) -> Vec<String> {
 
 #[test]
 fn a_killed_service_never_gives_two_answers_for_a_charge_nor_one_without() {
+    if let (Ok(dir), Ok(questions)) = (std::env::var(DIR), std::env::var(QUESTIONS)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        return runtime.block_on(ask_all(Path::new(&dir), &questions));
+    }
     let kills: usize = std::env::var("SHOAL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
     let questions = LIFE * kills;
     let root = tempfile::tempdir().unwrap();
