@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use shoal_anonymity::bound::{Bounder, Clamp, Limits, Totals};
+use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy, Variance};
 use shoal_benches::Bodies;
 use shoal_ingest::{Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, Stage};
-use shoal_privacy::bound::{Bounder, Clamp, Limits, Totals};
 use shoal_privacy::keyring::Keyring;
-use shoal_privacy::noise::{DiscreteGaussian, OsEntropy, Variance};
 use shoal_privacy::pseudonym::Epoch;
 use shoal_privacy::scrub::Scrubber;
 use shoal_query::{AnalystGrant, Engine, QueryConfig, QueryRequest, Role};

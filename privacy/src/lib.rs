@@ -1,4 +1,4 @@
-//! Everything that protects a person: keyring, pseudonym, consent, scrub, generalise, noise, bound, budget.
+//! Who is meant, and may it be kept: keyring, pseudonym, consent, scrub, generalise.
 //!
 //! Pure but for the key file. Secrets and pseudonyms have no `Debug` and no `Display`.
 //!
@@ -10,24 +10,14 @@
 //! - `chain`: lines that cannot be changed unseen
 //! - `crash_group`: crashes of one cause get one name
 //! - `generalise`: coordinates and addresses lose their precision
-//! - `noise`: exact discrete Gaussian
-//! - `choice`: which groups and values of one unit are kept, when there are too many
-//! - `bound`: what one subject's day contributes, at the most
-//! - `tree`: quantiles: a tree of counts over a measure's grid, and what its noisy nodes tell
-//! - `budget`: rho, precision, sigma, thresholds, presets
 //!
-//! Not here: where consents are kept (`shoal-storage`, `ledger.rs`), the private query itself (`shoal-query`).
+//! Not here: where consents are kept (`shoal-storage`, `ledger.rs`), how many there are (`shoal-anonymity`).
 
-pub mod bound;
-pub mod budget;
 pub mod chain;
-mod choice;
 pub mod consent;
 pub mod crash_group;
 pub mod generalise;
 pub mod keyring;
-pub mod noise;
 pub mod pseudonym;
 pub mod scrub;
 pub mod secret;
-pub mod tree;

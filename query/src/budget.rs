@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use shoal_privacy::budget::Rho;
+use shoal_anonymity::budget::Rho;
 use shoal_schemas::{Kind, Region};
 use shoal_storage::{Block, BlockSpending, SpendingFilter};
 

@@ -1,7 +1,7 @@
 //! Limits of the query side. Durations in milliseconds, sizes in bytes.
 
 use serde::{Deserialize, Serialize};
-use shoal_privacy::budget::Preset;
+use shoal_anonymity::budget::Preset;
 
 use crate::epochs::Epochs;
 

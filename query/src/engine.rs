@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use serde::{Deserialize, Serialize};
-use shoal_privacy::budget::Precision;
+use shoal_anonymity::budget::Precision;
 use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::Semaphore;

@@ -5,7 +5,7 @@
 //! and add up to no more than it.
 //! Not here: what was spent (`shoal-storage`), what it bought (`ledger.rs`).
 
-use shoal_privacy::budget::Rho;
+use shoal_anonymity::budget::Rho;
 
 use crate::calendar::{DAY_MS, HOUR_MS, day_text, start_of};
 

@@ -19,8 +19,8 @@
 //! - Retention over P periods: one cohort, so at most P cells, each 1: l0 = P, and |x - y|^2 <= min(2 P, cells).
 //! - Without the step (the period) as a key all of this is in one cell, which counts up to the clamp: l0 = 1.
 
-use shoal_privacy::bound::{BoundError, Clamp, Limits};
-use shoal_privacy::tree::{Grid, TreeError};
+use shoal_anonymity::bound::{BoundError, Clamp, Limits};
+use shoal_anonymity::tree::{Grid, TreeError};
 
 use crate::calendar::Grain;
 use crate::expr::Scalar;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::sql::sqlparser::tokenizer::Span;
-use shoal_privacy::budget::Rho;
+use shoal_anonymity::budget::Rho;
 use shoal_storage::{
     Block, BudgetLedger, Charge, Found, Order, PieceId, PieceOrder, Reservation, Reserved, Shortage,
     SpendingCaps,

@@ -3,7 +3,7 @@
 //! Invariants: made from the registry and the key's regions only. Hidden columns do not exist here.
 
 use serde::Serialize;
-use shoal_privacy::budget::Precision;
+use shoal_anonymity::budget::Precision;
 use shoal_schemas::{ColumnRole, ColumnType, Domain, Kind, Region, Registry, TableDef};
 
 use crate::config::QueryConfig;

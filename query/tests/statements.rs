@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use shoal_privacy::budget::{Precision, Preset, epsilon};
+use shoal_anonymity::budget::{Precision, Preset, epsilon};
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryError, QueryRequest, Refusal, Role};
 use shoal_schemas::{Region, Registry};
 use shoal_storage::{BudgetLedger, Store};

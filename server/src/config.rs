@@ -13,7 +13,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use shoal_privacy::budget::{Precision, Preset};
+use shoal_anonymity::budget::{Precision, Preset};
 use shoal_query::Epochs;
 
 pub use check::{LogConfig, LogFormat};

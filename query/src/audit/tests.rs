@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use shoal_privacy::budget::Precision;
+use shoal_anonymity::budget::Precision;
 use shoal_schemas::Region;
 use shoal_storage::chain::{Whole, verify};
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use shoal_privacy::budget::{Precision, Rho, share_for};
+use shoal_anonymity::budget::{Precision, Rho, share_for};
 
 use super::{LIMIT_SHARE, Unaffordable};
 use crate::layout::Layout;

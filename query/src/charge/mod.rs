@@ -16,8 +16,8 @@ mod slots;
 mod tests;
 
 use datafusion::sql::sqlparser::tokenizer::Span;
-use shoal_privacy::budget::{BudgetError, Rho, threshold, variance};
-use shoal_privacy::noise::DiscreteGaussian;
+use shoal_anonymity::budget::{BudgetError, Rho, threshold, variance};
+use shoal_anonymity::noise::DiscreteGaussian;
 use shoal_schemas::Region;
 
 pub use self::accuracy::Accuracy;
@@ -49,7 +49,7 @@ pub struct Caps {
 impl Default for Caps {
     fn default() -> Caps {
         Caps {
-            rho_block_max: shoal_privacy::budget::Preset::Standard.cap(),
+            rho_block_max: shoal_anonymity::budget::Preset::Standard.cap(),
             epochs: Epochs::default(),
             k_min: 20,
             threshold_delta: 1e-8,

@@ -2,7 +2,7 @@
 //!
 //! Not here: bounds, sensitivities and whether a query is released day by day (`layout.rs`).
 
-use shoal_privacy::noise::DiscreteGaussian;
+use shoal_anonymity::noise::DiscreteGaussian;
 
 use crate::layout::{Layout, Slot as Place};
 use crate::private_query::{Aggregate, AggregateOp};

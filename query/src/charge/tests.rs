@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use shoal_privacy::budget::{Precision, Preset};
+use shoal_anonymity::budget::{Precision, Preset};
 
 use super::*;
 use crate::expr::{Scalar, Type};

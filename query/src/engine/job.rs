@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use shoal_privacy::noise::OsEntropy;
+use shoal_anonymity::noise::OsEntropy;
 use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::Store;
 use tokio::time::Instant;

@@ -16,8 +16,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use datafusion::arrow::array::{Array, ArrayRef};
 
-use shoal_privacy::bound::GroupKey;
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::bound::GroupKey;
+use shoal_anonymity::noise::Entropy;
 
 use super::Failure;
 use super::keys::{ABSENT, KeyColumn, UNKNOWN, column_codes};

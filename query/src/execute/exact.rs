@@ -11,9 +11,9 @@ use datafusion::arrow::compute::{cast, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
-use shoal_privacy::bound::{Clamp, Limits};
-use shoal_privacy::budget::Precision;
-use shoal_privacy::noise::OsEntropy;
+use shoal_anonymity::bound::{Clamp, Limits};
+use shoal_anonymity::budget::Precision;
+use shoal_anonymity::noise::OsEntropy;
 use shoal_schemas::{Kind, Programme, Region, columns};
 use shoal_storage::{Part, Store};
 

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use datafusion::arrow::array::ArrayRef;
-use shoal_privacy::bound::Totals;
+use shoal_anonymity::bound::Totals;
 
 use super::Failure;
 use super::cells::Cells;

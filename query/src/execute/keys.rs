@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
-use shoal_privacy::bound::GroupKey;
+use shoal_anonymity::bound::GroupKey;
 
 use super::Failure;
 use super::rows::is_same;

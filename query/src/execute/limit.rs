@@ -8,7 +8,7 @@
 //! `Layout::groups_of_one` says. A piece fails if and only if its number passes its limit. The limit is not below what
 //! the noise alone would pass once in 10^14 pieces.
 
-use shoal_privacy::noise::{DiscreteGaussian, Entropy};
+use shoal_anonymity::noise::{DiscreteGaussian, Entropy};
 
 use super::Failure;
 
@@ -31,7 +31,7 @@ pub(super) fn noisy_limits<E: Entropy + ?Sized>(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use shoal_privacy::budget::{Rho, variance};
+    use shoal_anonymity::budget::{Rho, variance};
 
     use super::*;
     use crate::tests::Seeded;

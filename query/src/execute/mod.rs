@@ -37,8 +37,8 @@ use std::sync::Arc;
 
 use datafusion::prelude::SessionContext;
 use futures::stream::{self, StreamExt};
-use shoal_privacy::bound::{BoundError, Totals};
-use shoal_privacy::noise::{Entropy, NoiseError};
+use shoal_anonymity::bound::{BoundError, Totals};
+use shoal_anonymity::noise::{Entropy, NoiseError};
 use shoal_schemas::Region;
 
 pub(crate) use self::cells::Cells;

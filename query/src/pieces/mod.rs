@@ -14,7 +14,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use shoal_privacy::budget::{Rho, piece_digest};
+use shoal_anonymity::budget::{Rho, piece_digest};
 use shoal_schemas::Region;
 use shoal_storage::{Block, PieceId};
 

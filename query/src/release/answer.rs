@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-use shoal_privacy::budget::Rho;
-use shoal_privacy::noise::{Entropy, OsEntropy};
+use shoal_anonymity::budget::Rho;
+use shoal_anonymity::noise::{Entropy, OsEntropy};
 use shoal_schemas::Region;
 use shoal_storage::{Block, Found, PieceId, Reservation};
 use tokio::time::Instant;

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use shoal_privacy::budget::Spread;
-use shoal_privacy::noise::Variance;
+use shoal_anonymity::budget::Spread;
+use shoal_anonymity::noise::Variance;
 
 use super::noisy::hour_of;
 use super::sealed::{Sealed, SealedCell};

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
-use shoal_privacy::budget::{Rho, Spread};
+use shoal_anonymity::budget::{Rho, Spread};
 
 pub(crate) use self::answer::{Asked, Paid, answer, quote};
 use crate::charge::{Accuracy, ChargedQuery};

@@ -5,7 +5,7 @@
 //! noisy number of subjects reaches the threshold; nothing says that others were withheld.
 //! Not here: bytes (`sealed`), adding pieces up (`assemble`).
 
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::noise::Entropy;
 
 use super::sealed::{Sealed, SealedCell};
 use crate::calendar::HOUR_MS;

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use shoal_privacy::budget::Rho;
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::budget::Rho;
+use shoal_anonymity::noise::Entropy;
 use shoal_storage::Block;
 
 use super::Groups;

@@ -8,7 +8,7 @@
 //! one too, so that the first and every later answer are the same to the last bit.
 
 use serde::{Deserialize, Serialize};
-use shoal_privacy::noise::Variance;
+use shoal_anonymity::noise::Variance;
 
 use crate::execute::Failure;
 use crate::expr::Value;

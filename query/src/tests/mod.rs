@@ -16,7 +16,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
-use shoal_privacy::noise::{Entropy, NoiseError};
+use shoal_anonymity::noise::{Entropy, NoiseError};
 use shoal_schemas::{ColumnType, Kind, Region, Registry, TableDef, columns};
 
 use crate::calendar::{HOUR_MS, parse_day, start_of};

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use shoal_privacy::budget::{Precision, Preset};
+use shoal_anonymity::budget::{Precision, Preset};
 use shoal_query::Epochs;
 
 use super::{

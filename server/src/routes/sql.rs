@@ -10,8 +10,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
+use shoal_anonymity::budget::Precision;
 use shoal_ingest::Refusal;
-use shoal_privacy::budget::Precision;
 use shoal_query::{AnalystGrant, QueryError, QueryId, QueryRequest, Released};
 
 use crate::answers::{self, Dialect, refuse};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use shoal_privacy::budget::Preset;
+use shoal_anonymity::budget::Preset;
 use tempfile::tempdir;
 
 use crate::http::Answer;

@@ -2,7 +2,7 @@
 //! refused with what to write instead; and a key asks about its regions only.
 
 use serde_json::{Value, json};
-use shoal_privacy::budget::Preset;
+use shoal_anonymity::budget::Preset;
 use shoal_schemas::Region;
 use shoal_server::keys::{Role, Scope};
 

@@ -8,8 +8,8 @@
 use std::ops::Range;
 
 use datafusion::arrow::array::ArrayRef;
-use shoal_privacy::bound::{Bounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::bound::{Bounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
+use shoal_anonymity::noise::Entropy;
 
 use super::gate::Gate;
 use super::terms::{Numbers, Op, Term};

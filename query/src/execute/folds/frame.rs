@@ -3,8 +3,8 @@
 //! A key is made of the made row (a step, a person's value) or read from one event (the one that starts the chain or the
 //! cohort); an aggregate's argument and filter are made. Anything else is a [`Failure`]: `bind` refuses it before.
 
-use shoal_privacy::bound::{Bounder, Totals};
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::bound::{Bounder, Totals};
+use shoal_anonymity::noise::Entropy;
 
 use super::columns::Columns;
 use super::evaluate::{Made, evaluate, is_made, is_true};

@@ -10,7 +10,7 @@
 //! never later than those of shorter ones.
 
 use datafusion::arrow::array::ArrayRef;
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::noise::Entropy;
 
 use super::columns::Columns;
 use super::evaluate::Made;

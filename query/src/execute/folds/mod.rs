@@ -27,7 +27,7 @@ mod terms;
 mod tests;
 mod trees;
 
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::noise::Entropy;
 
 pub(crate) use self::trees::quantile_of;
 use super::fold::Fold;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use datafusion::arrow::array::ArrayRef;
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::noise::Entropy;
 
 use super::columns::Columns;
 use super::evaluate::Made;

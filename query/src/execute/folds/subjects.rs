@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use datafusion::arrow::array::ArrayRef;
-use shoal_privacy::noise::Entropy;
+use shoal_anonymity::noise::Entropy;
 use shoal_schemas::columns;
 
 use super::columns::Columns;

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use shoal_privacy::bound::Totals;
-use shoal_privacy::noise::Entropy;
-use shoal_privacy::tree::{Distribution, Grid, LeafCounts, LeafSample, Quantile, SampleKey, Unit};
+use shoal_anonymity::bound::Totals;
+use shoal_anonymity::noise::Entropy;
+use shoal_anonymity::tree::{Distribution, Grid, LeafCounts, LeafSample, Quantile, SampleKey, Unit};
 
 use crate::execute::Failure;
 use crate::execute::fold::Tree;

@@ -1,6 +1,6 @@
 //! What is paid, what is found again, what is refused.
 
-use shoal_privacy::budget::Precision;
+use shoal_anonymity::budget::Precision;
 use shoal_storage::{BudgetLedger, SpendingFilter};
 
 use super::super::Groups;

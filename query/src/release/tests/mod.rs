@@ -9,9 +9,9 @@ mod waiting;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use shoal_privacy::bound::Bounder;
-use shoal_privacy::budget::Preset;
-use shoal_privacy::noise::OsEntropy;
+use shoal_anonymity::bound::Bounder;
+use shoal_anonymity::budget::Preset;
+use shoal_anonymity::noise::OsEntropy;
 use shoal_schemas::{Kind, Region};
 use shoal_storage::{Block, BudgetLedger};
 use tokio::time::Instant;

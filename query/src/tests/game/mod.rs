@@ -20,7 +20,7 @@ mod play;
 mod score;
 mod templates;
 
-use shoal_privacy::budget::Precision;
+use shoal_anonymity::budget::Precision;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use self::attacks::{Attack, attacks};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::array_value_to_string;
-use shoal_privacy::budget::Precision;
+use shoal_anonymity::budget::Precision;
 use shoal_schemas::{Kind, Region};
 use shoal_storage::Block;
 use tokio::time::Instant;

@@ -17,7 +17,7 @@ mod people;
 use std::sync::LazyLock;
 
 use serde_json::Value as Json;
-use shoal_privacy::budget::Precision;
+use shoal_anonymity::budget::Precision;
 use shoal_schemas::{Kind, Region};
 
 use super::{Row, engine, grant, now_ms, provider, registry, request, today};

@@ -13,7 +13,7 @@ mod compare;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shoal_privacy::budget::Preset;
+use shoal_anonymity::budget::Preset;
 
 use self::compare::{Outcome, compare};
 use crate::http::{Answer, Door};

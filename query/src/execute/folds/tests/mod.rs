@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryConsumer;
-use shoal_privacy::bound::Totals;
+use shoal_anonymity::bound::Totals;
 use shoal_schemas::{Kind, Programme, Region};
 
 use super::shaped;

@@ -13,7 +13,7 @@
 mod closeness;
 mod oracle;
 
-use shoal_privacy::noise::{Entropy, NoiseError};
+use shoal_anonymity::noise::{Entropy, NoiseError};
 
 /// Bytes that follow from a number (a keyed blake3).
 pub(crate) struct Seeded(blake3::OutputReader);

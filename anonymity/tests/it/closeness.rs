@@ -7,9 +7,9 @@
 //! that Google's tests use): with 20,000 runs it is 3.9 standard errors or more from both, so one comparison is wrong by
 //! chance less than once in 10^4, and never with the seeds given here.
 
-use shoal_privacy::bound::{Bounder, Clamp, Limits};
-use shoal_privacy::budget::{Rho, variance};
-use shoal_privacy::noise::DiscreteGaussian;
+use shoal_anonymity::bound::{Bounder, Clamp, Limits};
+use shoal_anonymity::budget::{Rho, variance};
+use shoal_anonymity::noise::DiscreteGaussian;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::Seeded;

@@ -10,9 +10,9 @@ use opendp::domains::{AtomDomain, MapDomain};
 use opendp::measurements::{make_gaussian, make_gaussian_threshold};
 use opendp::measures::{Approximate, ZeroConcentratedDivergence};
 use opendp::metrics::{AbsoluteDistance, L0PInfDistance};
-use shoal_privacy::bound::{Clamp, Limits};
-use shoal_privacy::budget::{Precision, Preset, Rho, epsilon, threshold, variance};
-use shoal_privacy::noise::{DiscreteGaussian, Variance};
+use shoal_anonymity::bound::{Clamp, Limits};
+use shoal_anonymity::budget::{Precision, Preset, Rho, epsilon, threshold, variance};
+use shoal_anonymity::noise::{DiscreteGaussian, Variance};
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 use crate::Seeded;
