@@ -22,12 +22,14 @@ use shoal_privacy::{chain as form, scrub};
 use shoal_storage::StorageError;
 use shoal_storage::chain::{Chain, ChainPlace, LineForm};
 
-use crate::calendar::day_text;
-use crate::engine::{AnalystGrant, QueryRequest, Role};
-use crate::error::{QueryError, Rule};
-use crate::execute::Failure;
-use crate::private_query::{DayRange, PrivateQuery};
+use crate::error::QueryError;
+use crate::failure::Failure;
+use crate::grant::{AnalystGrant, Role};
+use crate::request::QueryRequest;
 use crate::running::QueryId;
+use shoal_language::Rule;
+use shoal_language::calendar::day_text;
+use shoal_language::{DayRange, PrivateQuery};
 
 /// A file of this size is followed by a new one.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -278,7 +280,7 @@ impl Entry {
     /// Writes the line. The answer may leave when this is done, and only if it went well.
     pub(crate) async fn end(mut self, outcome: Outcome, answer_time_ms: Option<u64>) -> Result<(), Failure> {
         let Some(mut line) = self.line.take() else {
-            return Err(Failure);
+            return Err(Failure::Internal);
         };
         line.outcome = outcome.as_str();
         line.answer_time_ms = answer_time_ms;
@@ -288,7 +290,8 @@ impl Entry {
         let Some(chain) = &self.audit.chain else {
             return Ok(());
         };
-        chain.append(fields(&line)?).await.map(|_| ()).map_err(|_| Failure)
+        chain.append(fields(&line)?).await.map(|_| ())?;
+        Ok(())
     }
 }
 
@@ -304,8 +307,8 @@ impl Drop for Entry {
 
 /// The members of the line's object, without its braces.
 fn fields(line: &Line) -> Result<String, Failure> {
-    let object = serde_json::to_string(line).map_err(|_| Failure)?;
-    object.strip_prefix('{').and_then(|o| o.strip_suffix('}')).map(str::to_owned).ok_or(Failure)
+    let object = serde_json::to_string(line).map_err(|_| Failure::Internal)?;
+    object.strip_prefix('{').and_then(|o| o.strip_suffix('}')).map(str::to_owned).ok_or(Failure::Internal)
 }
 
 #[cfg(test)]

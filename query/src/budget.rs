@@ -10,10 +10,10 @@ use shoal_anonymity::budget::Rho;
 use shoal_schemas::{Kind, Region};
 use shoal_storage::{Block, BlockSpending, SpendingFilter};
 
-use crate::calendar::{day_of, day_text, parse_day, time_text};
 use crate::error::QueryError;
-use crate::execute::Failure;
+use crate::failure::Failure;
 use crate::ledger::{Budget, blocking};
+use shoal_language::calendar::{day_of, day_text, parse_day, time_text};
 
 /// Days that are listed when none are named.
 const DAYS_DEFAULT: i32 = 7;

@@ -17,71 +17,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use serde::{Deserialize, Serialize};
-use shoal_anonymity::budget::Precision;
 use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::job::{CancelOnDrop, Job};
-pub(crate) use self::prepare::blocks;
-use crate::above::{Above, Limits, Pool, PoolConfig};
 use crate::answer_times::AnswerClock;
 use crate::audit::{self, Audit, Entry, Outcome};
 use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest};
 use crate::config::QueryConfig;
-use crate::error::QueryError;
-use crate::execute::{Failure, ScanLimits, Source};
+use crate::error::{NoAnswer, QueryError};
+use crate::execute::{ScanLimits, Source};
+use crate::failure::Failure;
+use crate::grant::AnalystGrant;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
 use crate::release::Released;
+use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
-use crate::session;
 use crate::tables::{TablesAnswer, tables};
+use shoal_postprocess::session;
+use shoal_postprocess::{Limits, PoolConfig, Postprocessor};
 
-/// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Asks questions.
-    Analyst,
-    /// Asks questions; acts for subjects elsewhere.
-    Officer,
-}
-
-/// Who asks.
-#[derive(Clone, Debug)]
-pub struct AnalystGrant {
-    /// The key's public part.
-    pub key_id: String,
-    /// What it may do.
-    pub role: Role,
-    /// The regions it reaches.
-    pub regions: Vec<Region>,
-}
-
-/// One question.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct QueryRequest {
-    /// By which it can be cancelled; none: one that nobody knows.
-    #[serde(default)]
-    pub id: Option<QueryId>,
-    /// The statement.
-    pub sql: String,
-    /// How much noise, and so the price.
-    #[serde(default)]
-    pub precision: Precision,
-    /// The largest standard deviation that is wanted, above 0; it takes the place of `precision`.
-    #[serde(default)]
-    pub sd_max: Option<f64>,
-    /// Only the price; nothing is read or charged.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// How far queries come after everything else.
+/// Niceness of the query threads: ingestion has the processor first.
 const NICE: i32 = 10;
 
 /// Answers questions.
@@ -96,7 +55,7 @@ pub struct Engine {
     places: Arc<Semaphore>,
     running: Running,
     audit: Arc<Audit>,
-    above: Arc<Above>,
+    postprocessor: Arc<Postprocessor>,
 }
 
 impl Drop for Engine {
@@ -151,9 +110,21 @@ impl Engine {
         let places = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
         let running = Running::new(config.concurrent_max);
         let audit = Arc::new(Audit::none());
-        let above = Arc::new(Above::in_process(Limits::default()));
+        let postprocessor = Arc::new(Postprocessor::in_process(Limits::default()));
         let budget = Budget::new(ledger, config.epochs.clone(), config.preset.cap());
-        Engine { store, budget, registry, config, metrics, memory, threads, places, running, audit, above }
+        Engine {
+            store,
+            budget,
+            registry,
+            config,
+            metrics,
+            memory,
+            threads,
+            places,
+            running,
+            audit,
+            postprocessor,
+        }
     }
 
     /// With an audit, without which nothing is kept of who asked what.
@@ -167,17 +138,15 @@ impl Engine {
     #[must_use]
     pub fn with_workers(mut self, program: PathBuf) -> Engine {
         let config = PoolConfig { workers_max: self.config.concurrent_max.max(1), ..PoolConfig::of(program) };
-        self.above = Arc::new(Above::Workers(Pool::new(config)));
+        self.postprocessor = Arc::new(Postprocessor::in_workers(config));
         self
     }
 
     /// Starts one worker ahead of the first question; without one, the first question does.
     pub async fn warm(&self) {
-        if let Above::Workers(pool) = self.above.as_ref() {
-            let deadline = Instant::now() + std::time::Duration::from_secs(10);
-            if pool.warm(deadline).await.is_err() {
-                tracing::warn!("no worker for queries could be started yet");
-            }
+        let deadline = Instant::now() + std::time::Duration::from_secs(10);
+        if self.postprocessor.warm(deadline).await.is_err() {
+            tracing::warn!("no worker for queries could be started yet");
         }
     }
 
@@ -227,6 +196,7 @@ impl Engine {
             Some(seat) => {
                 let work = async {
                     let answer = self.noted(grant, request, now_ms, None, &mut entry).await;
+                    let answer = answer.map_err(|no| self.told(no, id));
                     let at_ms = match entry.has_read_events() {
                         true => Some(clock.wait(&self.config.answer_times_ms).await),
                         false => None,
@@ -246,8 +216,20 @@ impl Engine {
             (Ok(released), _) if released.is_explained() => Outcome::Explained,
             _ => Outcome::of(&answer, request.dry_run),
         };
-        entry.end(outcome, at_ms).await.map_err(|Failure| QueryError::Failed)?;
+        entry.end(outcome, at_ms).await.map_err(|failure| self.told(failure.into(), id))?;
         answer
+    }
+
+    /// What the asker is told. The operator is told the class of a failure, which holds nothing of a text or of an event.
+    fn told(&self, no: NoAnswer, id: QueryId) -> QueryError {
+        match no {
+            NoAnswer::Told(error) => error,
+            NoAnswer::Failed(failure) => {
+                self.metrics.failed(failure);
+                tracing::error!(query = %id, cause = failure.as_str(), "a query failed after it had started");
+                QueryError::Failed
+            }
+        }
     }
 
     /// All stages, over tables in memory when some are given.
@@ -259,8 +241,9 @@ impl Engine {
         now_ms: i64,
         given: Option<Given>,
     ) -> Result<Released, QueryError> {
-        let mut entry = Arc::new(Audit::none()).begin(QueryId::random(), grant, request, now_ms);
-        self.noted(grant, request, now_ms, given, &mut entry).await
+        let id = QueryId::random();
+        let mut entry = Arc::new(Audit::none()).begin(id, grant, request, now_ms);
+        self.noted(grant, request, now_ms, given, &mut entry).await.map_err(|no| self.told(no, id))
     }
 
     /// ask -> check -> charge -> (look up -> reserve -> execute -> release -> seal) -> what stands above. `given` replaces
@@ -272,7 +255,7 @@ impl Engine {
         now_ms: i64,
         given: Option<Given>,
         entry: &mut Entry,
-    ) -> Result<Released, QueryError> {
+    ) -> Result<Released, NoAnswer> {
         let prepared = self.prepare(grant, request, now_ms).await?;
         for charged in &prepared.charged {
             entry.asks(&charged.query, &charged.price.to_string());
@@ -282,7 +265,7 @@ impl Engine {
             return prepared.explained(&paid);
         }
         if request.dry_run {
-            return prepared.priced(&paid, &self.above).await;
+            return prepared.priced(&paid, &self.postprocessor).await;
         }
         let (time, since) = (self.time(&prepared.charged, now_ms), Instant::now());
         let mut permit = None;
@@ -291,7 +274,7 @@ impl Engine {
             entry.reads(audit::Source::Ledger);
         } else {
             let free = tokio::time::timeout(time, Arc::clone(&self.places).acquire_owned()).await;
-            let Ok(Ok(free)) = free else { return Err(QueryError::Busy) };
+            let Ok(Ok(free)) = free else { return Err(QueryError::Busy.into()) };
             permit = Some(free);
             entry.reads(audit::Source::Events);
         }
@@ -301,7 +284,7 @@ impl Engine {
             registry: Arc::clone(&self.registry),
             memory: Arc::clone(&self.memory),
             limits: ScanLimits { cells_max: self.config.cells_max, threads: self.config.threads },
-            above: Arc::clone(&self.above),
+            postprocessor: Arc::clone(&self.postprocessor),
             budget: self.budget.clone(),
             metrics: self.metrics.clone(),
             now_ms,
@@ -321,7 +304,8 @@ impl Engine {
         drop(cancel);
         match done {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => Err(QueryError::Failed),
+            Ok(Err(error)) => Err(Failure::of_task(&error).into()),
+            Err(_) => Err(Failure::Time.into()),
         }
     }
 }

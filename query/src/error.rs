@@ -1,106 +1,14 @@
 //! What a caller can be told: a refusal (data, made from the text and the public schema only), or one of three states.
 //!
 //! Invariants: nothing here carries a value of an event. Whatever goes wrong after a scan has started is
-//! [`QueryError::Failed`], without a reason; the reason is not even logged, because DataFusion prints row values in it.
+//! [`QueryError::Failed`], without a reason; the reason is not even logged, because DataFusion prints row values in it. The
+//! operator's log and metrics have its class ([`Failure`]).
 //! Not here: status codes (`shoal-server`).
 
-use datafusion::sql::sqlparser::tokenizer::Span;
-use serde::{Deserialize, Serialize};
+use shoal_language::{LanguageError, Refusal};
+use shoal_postprocess::PostprocessError;
 
-/// Why a statement is not answered: the rule, the place, and the nearest thing that works.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{rule} at {line}:{column}: {message} Try: {suggestion}", rule = .rule.as_str())]
-pub struct Refusal {
-    /// The rule that was broken.
-    pub rule: Rule,
-    /// Line of the text, from 1.
-    pub line: u64,
-    /// Column of the line, from 1.
-    pub column: u64,
-    /// What is not possible, one sentence.
-    pub message: String,
-    /// What to write instead: a statement that works.
-    pub suggestion: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(
-        rule: Rule,
-        span: Span,
-        message: impl Into<String>,
-        suggestion: impl Into<String>,
-    ) -> Refusal {
-        Refusal {
-            rule,
-            line: span.start.line.max(1),
-            column: span.start.column.max(1),
-            message: message.into(),
-            suggestion: suggestion.into(),
-        }
-    }
-}
-
-/// The closed list of rules; `docs/guarantees.md` explains each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rule {
-    /// The text is too long, too deep or has too many tokens.
-    Size,
-    /// Not SQL.
-    Syntax,
-    /// Not one SELECT.
-    Statement,
-    /// A clause that a private query cannot have.
-    Clause,
-    /// Not one of the tables.
-    Table,
-    /// Not a column, or not usable in this place.
-    Column,
-    /// An expression that is not total and cheap.
-    Expression,
-    /// A function that is not on the list.
-    Function,
-    /// An aggregate that is not on the list.
-    Aggregate,
-    /// Two types that cannot be compared.
-    Type,
-    /// A literal that is not a value of its type.
-    Literal,
-    /// A key that cannot be grouped by, or a column that is neither key nor aggregate.
-    Key,
-    /// Regions or days that hold nothing.
-    Range,
-    /// More groups than one answer shows.
-    Cells,
-    /// Names of answer columns that collide.
-    Name,
-    /// The price is above the cap of a block.
-    Budget,
-}
-
-impl Rule {
-    /// The stable code.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Rule::Size => "size",
-            Rule::Syntax => "syntax",
-            Rule::Statement => "statement",
-            Rule::Clause => "clause",
-            Rule::Table => "table",
-            Rule::Column => "column",
-            Rule::Expression => "expression",
-            Rule::Function => "function",
-            Rule::Aggregate => "aggregate",
-            Rule::Type => "type",
-            Rule::Literal => "literal",
-            Rule::Key => "key",
-            Rule::Range => "range",
-            Rule::Cells => "cells",
-            Rule::Name => "name",
-            Rule::Budget => "budget",
-        }
-    }
-}
+use crate::failure::Failure;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,8 +27,53 @@ pub enum QueryError {
     Failed,
 }
 
+/// Why there is no answer, inside this crate: what the asker is told, or what went wrong.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// Nothing is charged, and the asker is told why.
+    Told(QueryError),
+    /// Something went wrong after the start; the asker is told [`QueryError::Failed`].
+    Failed(Failure),
+}
+
+impl From<QueryError> for NoAnswer {
+    fn from(error: QueryError) -> NoAnswer {
+        NoAnswer::Told(error)
+    }
+}
+
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> NoAnswer {
+        NoAnswer::Failed(failure)
+    }
+}
+
+impl From<shoal_postprocess::Failure> for NoAnswer {
+    fn from(failure: shoal_postprocess::Failure) -> NoAnswer {
+        NoAnswer::Failed(failure.into())
+    }
+}
+
 impl From<Refusal> for QueryError {
     fn from(refusal: Refusal) -> QueryError {
         QueryError::Refused(Box::new(refusal))
+    }
+}
+
+impl From<LanguageError> for QueryError {
+    fn from(error: LanguageError) -> QueryError {
+        match error {
+            LanguageError::Refused(refusal) => QueryError::Refused(refusal),
+            LanguageError::NotAllowed(region) => QueryError::NotAllowed(region),
+        }
+    }
+}
+
+impl From<PostprocessError> for QueryError {
+    fn from(error: PostprocessError) -> QueryError {
+        match error {
+            PostprocessError::Refused(refusal) => QueryError::Refused(refusal),
+            PostprocessError::Busy => QueryError::Busy,
+        }
     }
 }

@@ -10,9 +10,10 @@ use arrow::ipc::writer::StreamWriter;
 use arrow::util::display::array_value_to_string;
 use serde_json::{Map, Value, json};
 
-use crate::calendar::{day_text, time_text};
 use crate::error::QueryError;
-use crate::release::{Column, Cost, Released};
+use crate::release::{Cost, Released};
+use shoal_language::calendar::{day_text, time_text};
+use shoal_postprocess::Column;
 
 impl Released {
     /// The columns, in the order of every format.

@@ -22,9 +22,9 @@
 use shoal_anonymity::bound::{BoundError, Clamp, Limits};
 use shoal_anonymity::tree::{Grid, TreeError};
 
-use crate::calendar::Grain;
-use crate::expr::Scalar;
-use crate::private_query::{Aggregate, AggregateOp, DayRange, PrivateQuery, Shape};
+use shoal_language::Scalar;
+use shoal_language::calendar::Grain;
+use shoal_language::{Aggregate, AggregateOp, DayRange, PrivateQuery, Shape};
 
 /// Most values of one unit in a tree.
 const VALUES_MAX: u64 = 8;
@@ -220,7 +220,7 @@ fn cells_of_one(query: &PrivateQuery) -> u32 {
 }
 
 /// Whether a subject's rows of a funnel or retention all have the same value of the key.
-fn is_plain(key: &crate::private_query::Key) -> bool {
+fn is_plain(key: &shoal_language::Key) -> bool {
     matches!(
         key.scalar,
         Scalar::Column { .. } | Scalar::Region | Scalar::Day | Scalar::Time(_) | Scalar::Cohort

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::sql::sqlparser::tokenizer::Span;
 use shoal_anonymity::budget::Rho;
 use shoal_storage::{
     Block, BudgetLedger, Charge, Found, Order, PieceId, PieceOrder, Reservation, Reserved, Shortage,
@@ -17,11 +16,11 @@ use shoal_storage::{
 use tokio::sync::Notify;
 
 use crate::audit::without_identifiers;
-use crate::calendar::day_text;
 use crate::epochs::{Epoch, Epochs};
-use crate::error::{Refusal, Rule};
-use crate::execute::Failure;
+use crate::failure::Failure;
 use crate::pieces::Piece;
+use shoal_language::calendar::day_text;
+use shoal_language::{Refusal, Rule};
 
 /// Most blocks that a refusal names.
 const NAMED_MAX: usize = 5;
@@ -190,14 +189,14 @@ impl Budget {
             named.join("; ")
         );
         let suggestion = beside(lacking);
-        Refusal::new(Rule::Budget, Span::empty(), message, suggestion)
+        Refusal::whole(Rule::Budget, message, suggestion)
     }
 }
 
 /// One number of a day beside those that lack budget.
 fn beside(lacking: &[Shortage]) -> String {
     let Some(first) = lacking.iter().map(|lack| lack.block).min_by_key(|block| block.day) else {
-        return crate::parse::SHAPE.to_owned();
+        return shoal_language::SHAPE.to_owned();
     };
     let day = day_text(first.day.saturating_sub(1));
     format!("SELECT COUNT(DISTINCT subject) AS people FROM {} WHERE day = DATE '{day}'", first.kind)
@@ -228,9 +227,9 @@ fn order(piece: &Piece, text: String) -> PieceOrder {
 pub(crate) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, shoal_storage::StorageError> + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(call).await.map_err(|_| Failure)?;
+    let done = tokio::task::spawn_blocking(call).await.map_err(|error| Failure::of_task(&error))?;
     done.map_err(|error| {
         tracing::error!(%error, "the budget ledger failed");
-        Failure
+        Failure::Storage
     })
 }

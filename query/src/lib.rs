@@ -24,45 +24,39 @@
 //!
 //! Not here: bounding, sampling and budgets themselves (`shoal-privacy`), files (`shoal-storage`), HTTP (`shoal-server`).
 
-mod above;
 mod answer_times;
 mod audit;
-mod bind;
 mod budget;
-mod calendar;
 mod charge;
 mod config;
 mod engine;
 mod epochs;
 mod error;
 mod execute;
-mod expr;
+mod failure;
 mod formats;
+mod grant;
 mod layout;
 mod ledger;
-mod mend;
 mod metrics;
-mod parse;
 mod pieces;
-mod private_query;
-mod question;
 mod release;
+mod request;
 mod running;
-mod session;
 mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use above::worker::{WorkerLimits, run as run_worker};
 pub use audit::Audit;
 pub use budget::{BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer};
 pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
-pub use engine::{AnalystGrant, Engine, QueryRequest, Role};
+pub use engine::Engine;
 pub use epochs::Epochs;
-pub use error::{QueryError, Refusal, Rule};
+pub use error::QueryError;
+pub use grant::{AnalystGrant, Role};
 pub use metrics::Metrics;
-pub use private_query::{DayRange, PrivateQuery};
-pub use release::{Column, ColumnKind, Cost, Released};
+pub use release::{Cost, Released};
+pub use request::QueryRequest;
 pub use running::{NoQueryId, QueryId, RunningQuery};
 pub use tables::{ColumnAnswer, TableAnswer, TablesAnswer};

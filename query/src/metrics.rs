@@ -8,6 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::error::QueryError;
+use crate::failure::Failure;
 
 /// How a query ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -16,10 +17,18 @@ struct Outcome {
     outcome: &'static str,
 }
 
+/// The class of a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cause {
+    /// `storage`, `memory`, `time`, `limit`, `worker`, `panic` or `internal`.
+    cause: &'static str,
+}
+
 /// All metrics of this crate.
 #[derive(Clone)]
 pub struct Metrics {
     queries: Family<Outcome, Counter>,
+    failures: Family<Cause, Counter>,
     blocks: Counter,
     running: Gauge,
     duration_seconds: Histogram,
@@ -31,11 +40,14 @@ impl Metrics {
         let seconds = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
         let metrics = Metrics {
             queries: Family::default(),
+            failures: Family::default(),
             blocks: Counter::default(),
             running: Gauge::default(),
             duration_seconds: Histogram::new(seconds),
         };
         registry.register("query_queries", "Queries by outcome", metrics.queries.clone());
+        let help = "Queries that failed after they had started, by the class of the cause";
+        registry.register("query_failures", help, metrics.failures.clone());
         registry.register("query_blocks", "Charged blocks (region, day)", metrics.blocks.clone());
         registry.register("query_running_queries", "Queries that run now", metrics.running.clone());
         let help = "Time of executed queries, before their answer waits for its time";
@@ -53,6 +65,10 @@ impl Metrics {
             Some(QueryError::Failed) => "failed",
         };
         self.queries.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn failed(&self, failure: Failure) {
+        self.failures.get_or_create(&Cause { cause: failure.as_str() }).inc();
     }
 
     pub(crate) fn charged(&self, blocks: u64) {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::engine::{AnalystGrant, Role};
+use crate::grant::{AnalystGrant, Role};
 
 /// Queries that wait for a thread or for their time, for each one that works.
 const SEATS_PER_PLACE: usize = 8;

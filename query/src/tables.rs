@@ -7,7 +7,7 @@ use shoal_anonymity::budget::Precision;
 use shoal_schemas::{ColumnRole, ColumnType, Domain, Kind, Region, Registry, TableDef};
 
 use crate::config::QueryConfig;
-use crate::question::FUNCTIONS_ABOVE;
+use shoal_language::FUNCTIONS_ABOVE;
 
 /// Everything that can be asked with a key.
 #[derive(Clone, Debug, Serialize)]

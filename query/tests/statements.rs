@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use shoal_anonymity::budget::{Precision, Preset, epsilon};
-use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryError, QueryRequest, Refusal, Role};
+use shoal_language::Refusal;
+use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryError, QueryRequest, Role};
 use shoal_schemas::{Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 
@@ -150,7 +151,7 @@ enum Kind {
 
 #[tokio::test]
 async fn everyday_questions_are_answered_as_written() {
-    let everyday: Everyday = toml::from_str(include_str!("data/everyday.toml")).unwrap();
+    let everyday: Everyday = toml::from_str(include_str!("../../language/tests/data/everyday.toml")).unwrap();
     assert_eq!(everyday.question.len(), 60);
     let world = world().await;
     let (mut accepted, mut refused) = (0, Vec::new());
@@ -200,8 +201,8 @@ fn attack(text: &str) -> Option<String> {
 
 /// All statements that are kept as data because they are refused, or may be.
 fn refusable() -> Vec<String> {
-    let refuse: Refuse = toml::from_str(include_str!("data/refuse.toml")).unwrap();
-    let everyday: Everyday = toml::from_str(include_str!("data/everyday.toml")).unwrap();
+    let refuse: Refuse = toml::from_str(include_str!("../../language/tests/data/refuse.toml")).unwrap();
+    let everyday: Everyday = toml::from_str(include_str!("../../language/tests/data/everyday.toml")).unwrap();
     let attacks: Attacks = toml::from_str(include_str!("../../server/tests/data/attacks.toml")).unwrap();
     let attacks = attacks.values().flat_map(BTreeMap::values).flatten();
     let mut all: Vec<String> = refuse.refuse.into_iter().map(|one| one.sql).collect();

@@ -15,7 +15,8 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use serde_json::json;
 use shoal_ingest::{BatchAnswer, Refusal};
-use shoal_query::{QueryError, Rule};
+use shoal_language::Rule;
+use shoal_query::QueryError;
 
 /// Whose form an answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +128,7 @@ mod tests {
     fn a_budget_that_is_used_up_is_429_and_does_not_invite_to_come_back() {
         let refused = |rule| {
             let (message, suggestion) = ("There is none.".to_owned(), "precision low".to_owned());
-            let refusal = shoal_query::Refusal { rule, line: 1, column: 1, message, suggestion };
+            let refusal = shoal_language::Refusal { rule, line: 1, column: 1, message, suggestion };
             query_error(&QueryError::Refused(Box::new(refusal)))
         };
         let answer = refused(Rule::Budget);

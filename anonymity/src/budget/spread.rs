@@ -27,11 +27,6 @@ impl Spread {
         Spread { variance: variance.to_f64(), step: 1.0 }
     }
 
-    /// Of an integer whose standard deviation is known otherwise: a quantile that was read off a noisy tree.
-    pub fn of_sd(sd: f64) -> Spread {
-        Spread { variance: sd * sd, step: 1.0 }
-    }
-
     /// Of the sum or the difference of two numbers with independent noise.
     #[must_use]
     pub fn plus(self, other: Spread) -> Spread {

@@ -9,7 +9,7 @@ use shoal_anonymity::budget::{Precision, Rho, share_for};
 
 use super::{LIMIT_SHARE, Unaffordable};
 use crate::layout::Layout;
-use crate::private_query::{KeyKind, PrivateQuery};
+use shoal_language::{KeyKind, PrivateQuery};
 
 /// How exact an answer shall be.
 #[derive(Clone, Copy, Debug, PartialEq)]

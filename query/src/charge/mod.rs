@@ -15,7 +15,8 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-use datafusion::sql::sqlparser::tokenizer::Span;
+use std::collections::BTreeSet;
+
 use shoal_anonymity::budget::{BudgetError, Rho, threshold, variance};
 use shoal_anonymity::noise::DiscreteGaussian;
 use shoal_schemas::Region;
@@ -23,10 +24,10 @@ use shoal_schemas::Region;
 pub use self::accuracy::Accuracy;
 pub(crate) use self::slots::{Slot, shares_tree};
 use crate::epochs::Epochs;
-use crate::error::{Refusal, Rule};
 pub(crate) use crate::layout::Slot as Place;
 use crate::layout::{Layout, Unbounded};
-use crate::private_query::{AggregateOp, DayRange, PrivateQuery};
+use shoal_language::{AggregateOp, DayRange, PrivateQuery};
+use shoal_language::{Refusal, Rule};
 
 /// The part of the price of a query with a private key that pays for comparing its number of groups with a limit. So
 /// little makes the limit uncertain by some hundred groups, of the many thousand that it allows. Weights: the limit's, and
@@ -124,7 +125,7 @@ impl ChargedQuery {
 pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Refusal> {
     // What costs least: one number whose bound is one.
     let suggestion = format!("SELECT COUNT(DISTINCT subject) AS people FROM {}", query.table);
-    let refuse = |message: String| Err(Refusal::new(Rule::Budget, Span::empty(), message, suggestion));
+    let refuse = |message: String| Err(Refusal::whole(Rule::Budget, message, suggestion));
     let Ok(charged) = plan(query, accuracy, caps) else {
         let message = "The noise of this query would be larger than any number, or than what is wanted: ask for fewer \
             aggregates or keys, or a larger sd_max.";
@@ -191,4 +192,19 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
         noise.push(DiscreteGaussian::new(variance(layout.sensitivity(Some(*place))?, share)?));
     }
     Ok(ChargedQuery { query, price, noise, threshold, layout })
+}
+
+/// (region, table, day) triples that queries are about.
+pub(crate) fn blocks(charged: &[ChargedQuery]) -> u64 {
+    let mut all = BTreeSet::new();
+    for charged in charged {
+        let query = &charged.query;
+        for region in &query.regions {
+            all.extend(query.days.days().map(|day| (*region, query.table, day)));
+            for member in &query.members {
+                all.extend(member.days.days().map(|day| (*region, member.table, day)));
+            }
+        }
+    }
+    all.len() as u64
 }

@@ -5,7 +5,7 @@
 use shoal_anonymity::noise::DiscreteGaussian;
 
 use crate::layout::{Layout, Slot as Place};
-use crate::private_query::{Aggregate, AggregateOp};
+use shoal_language::{Aggregate, AggregateOp};
 
 /// A number of each group (or the nodes of a tree) that is noised once.
 #[derive(Clone, Copy, Debug)]

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use shoal_anonymity::budget::{Precision, Preset};
 
 use super::*;
-use crate::expr::{Scalar, Type};
-use crate::private_query::{Aggregate, AggregateOp};
 use crate::tests::{engine, grant, now_ms, request};
+use shoal_language::{Aggregate, AggregateOp};
+use shoal_language::{Scalar, Type};
 
 async fn query(regions: &[Region], sql: &str) -> PrivateQuery {
     engine().prepare(&grant(regions), &request(sql), now_ms()).await.unwrap().single().query

@@ -13,16 +13,17 @@ use tokio::time::Instant;
 
 use super::Given;
 use super::prepare::Prepared;
-use crate::above::{Above, ReleasedTable};
-use crate::bind::CELLS_MAX;
 use crate::charge::ChargedQuery;
-use crate::error::QueryError;
-use crate::execute::{Failure, Raw, RegionSources, ScanLimits, Source, Wanted, execute};
-use crate::expr::Value;
+use crate::error::NoAnswer;
+use crate::execute::{Raw, RegionSources, ScanLimits, Source, Wanted, execute};
+use crate::failure::Failure;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{Asked, Estimate, Released, answer, finish};
-use crate::session;
+use crate::release::{Asked, Released, answer, finish};
+use shoal_language::CELLS_MAX;
+use shoal_language::Value;
+use shoal_postprocess::session;
+use shoal_postprocess::{Estimate, Postprocessor, ReleasedTable};
 
 /// Stops the work when nobody waits for it any more.
 pub(super) struct CancelOnDrop(pub(super) tokio::task::AbortHandle);
@@ -40,7 +41,7 @@ pub(super) struct Job {
     pub(super) registry: Arc<Registry>,
     pub(super) memory: Arc<RuntimeEnv>,
     pub(super) limits: ScanLimits,
-    pub(super) above: Arc<Above>,
+    pub(super) postprocessor: Arc<Postprocessor>,
     pub(super) budget: Budget,
     pub(super) metrics: Metrics,
     pub(super) now_ms: i64,
@@ -48,7 +49,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) async fn run(self, given: Option<Given>) -> Result<Released, QueryError> {
+    pub(super) async fn run(self, given: Option<Given>) -> Result<Released, NoAnswer> {
         let given = given.as_ref();
         let read = |due: ChargedQuery| self.read(due, given);
         let asked = Asked {
@@ -63,11 +64,10 @@ impl Job {
         for (schema, groups) in self.prepared.schemas.iter().zip(&answered.groups) {
             let rows: Vec<(&[Value], &[Estimate])> =
                 groups.rows.iter().map(|(keys, numbers)| (keys.as_slice(), numbers.as_slice())).collect();
-            tables.push(ReleasedTable::of(schema, &rows).map_err(|Failure| QueryError::Failed)?);
+            tables.push(ReleasedTable::of(schema, &rows)?);
         }
         let sql = &self.prepared.question.free.sql;
-        let shown = self.above.run(sql, tables, self.deadline).await;
-        let (columns, batch) = shown.map_err(|Failure| QueryError::Failed)?;
+        let (columns, batch) = self.postprocessor.run(sql, tables, self.deadline).await?;
         let mut preamble = self.prepared.preamble;
         preamble.paid(&answered.paid);
         Ok(finish(preamble, columns, batch, false))
@@ -92,10 +92,10 @@ impl Job {
     async fn table(&self, region: Region, kind: Kind, given: Option<&Given>) -> Result<Source, Failure> {
         if let Some(given) = given {
             let found = given.iter().find(|(r, k, _)| *r == region && *k == kind);
-            return found.map(|(_, _, source)| source.clone()).ok_or(Failure);
+            return found.map(|(_, _, source)| source.clone()).ok_or(Failure::Internal);
         }
-        let store = self.store.as_ref().ok_or(Failure)?;
-        let table = store.table(region, self.registry.table(kind)).await.map_err(|_| Failure)?;
-        Ok(Source::Files(table.snapshot().await.map_err(|_| Failure)?))
+        let store = self.store.as_ref().ok_or(Failure::Internal)?;
+        let table = store.table(region, self.registry.table(kind)).await?;
+        Ok(Source::Files(table.snapshot().await?))
     }
 }

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::Engine;
 use crate::charge::Accuracy;
-use crate::error::{QueryError, Refusal, Rule};
-use crate::mend::{Refused, instead, is_chosen, on_one_line, proposals, typos};
+use crate::error::QueryError;
+use shoal_language::suggest::{Refused, instead, is_chosen, on_one_line, proposals, typos};
+use shoal_language::{Refusal, Rule};
 
 /// Most statements that are asked for one suggestion.
 const TRIES_MAX: usize = 24;

@@ -3,24 +3,26 @@
 //! Invariants: everything here depends on the text, the public schema, the key's regions, the time and what has been spent,
 //! never on events. Not here: the stages themselves.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use tokio::time::Instant;
 
+use super::Engine;
 use super::mended::Asker;
-use super::{AnalystGrant, Engine, QueryRequest};
-use crate::above::{Above, NumberColumn, ReleasedSchema, ReleasedTable};
-use crate::bind::CELLS_MAX;
-use crate::calendar::{DAY_MS, day_of, start_of};
 use crate::charge::{Accuracy, Caps, ChargedQuery, charge};
-use crate::error::{QueryError, Refusal, Rule};
-use crate::execute::Failure;
-use crate::private_query::PrivateQuery;
-use crate::question::{Question, ask};
-use crate::release::{Asked, Column, ColumnKind, Paid, Preamble, Released, finish, quote};
+use crate::error::{NoAnswer, QueryError};
+use crate::failure::Failure;
+use crate::grant::AnalystGrant;
+use crate::release::{Asked, Paid, Preamble, Released, finish, quote};
+use crate::request::QueryRequest;
+use shoal_language::CELLS_MAX;
+use shoal_language::PrivateQuery;
+use shoal_language::calendar::{DAY_MS, day_of, start_of};
+use shoal_language::{Question, ask};
+use shoal_language::{Refusal, Rule};
+use shoal_postprocess::{Column, ColumnKind, NumberColumn, Postprocessor, ReleasedSchema, ReleasedTable};
 
 /// A question that is bound, checked and priced; nothing has been read.
 pub(crate) struct Prepared {
@@ -65,7 +67,7 @@ impl Engine {
             .enumerate()
             .map(|(at, query)| schema(at, query))
             .collect::<Result<_, _>>()?;
-        self.above.check(&question.free.sql, &schemas, deadline).await?;
+        self.postprocessor.check(&question.free.sql, &schemas, deadline).await?;
         let caps = Caps {
             rho_block_max: self.config.preset.cap(),
             epochs: self.config.epochs.clone(),
@@ -82,7 +84,7 @@ impl Engine {
     }
 
     /// What an answer would cost, and what of it is in the ledger.
-    pub(super) async fn quote(&self, prepared: &Prepared, now_ms: i64) -> Result<Paid, QueryError> {
+    pub(super) async fn quote(&self, prepared: &Prepared, now_ms: i64) -> Result<Paid, NoAnswer> {
         let asked = Asked {
             budget: &self.budget,
             now_ms,
@@ -90,7 +92,7 @@ impl Engine {
             rows_max: usize::try_from(CELLS_MAX).unwrap_or(usize::MAX),
             charged: &|_| {},
         };
-        Ok(quote(&prepared.charged, &asked).await?)
+        quote(&prepared.charged, &asked).await
     }
 
     /// How long a question may take: not past midnight when it reads a day that expires then.
@@ -114,8 +116,7 @@ impl Engine {
 fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, Refusal> {
     let untyped = || {
         let message = "A key has no type.";
-        let span = datafusion::sql::sqlparser::tokenizer::Span::empty();
-        Refusal::new(Rule::Key, span, message, crate::parse::SHAPE)
+        Refusal::whole(Rule::Key, message, shoal_language::SHAPE)
     };
     let keys = query.keys.iter().enumerate();
     let keys = keys.map(|(at, key)| Ok((format!("k{at}"), key.scalar.ty().ok_or_else(untyped)?)));
@@ -133,18 +134,21 @@ fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, Refusal> {
 
 impl Prepared {
     /// The answer to a dry run: the columns, without rows.
-    pub(super) async fn priced(mut self, paid: &Paid, above: &Above) -> Result<Released, QueryError> {
+    pub(super) async fn priced(
+        mut self,
+        paid: &Paid,
+        postprocessor: &Postprocessor,
+    ) -> Result<Released, NoAnswer> {
         self.preamble.paid(paid);
         let none = self.schemas.iter().map(|schema| ReleasedTable::of(schema, &[]));
-        let tables = none.collect::<Result<_, _>>().map_err(|Failure| QueryError::Failed)?;
+        let tables = none.collect::<Result<_, _>>()?;
         let deadline = Instant::now() + Duration::from_secs(10);
-        let shown = above.run(&self.question.free.sql, tables, deadline).await;
-        let (columns, batch) = shown.map_err(|Failure| QueryError::Failed)?;
+        let (columns, batch) = postprocessor.run(&self.question.free.sql, tables, deadline).await?;
         Ok(finish(self.preamble, columns, batch.slice(0, 0), true))
     }
 
     /// The answer to EXPLAIN: what is private, what it costs, what is free.
-    pub(super) fn explained(mut self, paid: &Paid) -> Result<Released, QueryError> {
+    pub(super) fn explained(mut self, paid: &Paid) -> Result<Released, NoAnswer> {
         self.preamble.paid(paid);
         let mut lines: Vec<String> = Vec::new();
         for (at, charged) in self.charged.iter().enumerate() {
@@ -164,7 +168,7 @@ impl Prepared {
         let array: ArrayRef = Arc::new(StringArray::from(lines));
         let batch = RecordBatch::try_from_iter_with_nullable([("plan", array, true)]);
         let columns = vec![Column { name: "plan".to_owned(), kind: ColumnKind::Key, unit: None }];
-        Ok(finish(self.preamble, columns, batch.map_err(|_| QueryError::Failed)?, false).explaining())
+        Ok(finish(self.preamble, columns, batch.map_err(Failure::from)?, false).explaining())
     }
 
     /// The one release of a question that has one.
@@ -174,19 +178,4 @@ impl Prepared {
         assert_eq!(charged.len(), 1);
         charged.remove(0)
     }
-}
-
-/// (region, table, day) triples that an answer is about.
-pub(crate) fn blocks(charged: &[ChargedQuery]) -> u64 {
-    let mut all = BTreeSet::new();
-    for charged in charged {
-        let query = &charged.query;
-        for region in &query.regions {
-            all.extend(query.days.days().map(|day| (*region, query.table, day)));
-            for member in &query.members {
-                all.extend(member.days.days().map(|day| (*region, member.table, day)));
-            }
-        }
-    }
-    all.len() as u64
 }

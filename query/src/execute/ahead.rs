@@ -11,9 +11,9 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::Failure;
 use super::merge::{Role, Stream};
 use super::runs::Loaded;
+use crate::failure::Failure;
 
 /// A stream and what it gave.
 type Step<S> = (S, Result<Option<Loaded>, Failure>);
@@ -64,7 +64,7 @@ impl<S: Stream> Ahead<S> {
     fn ask(&mut self, stream: S) -> Result<(), Failure> {
         let (reply, receiver) = channel();
         self.reply = Some(receiver);
-        self.jobs.send(Job { stream, reply }).map_err(|_| Failure)
+        self.jobs.send(Job { stream, reply }).map_err(|_| Failure::Internal)
     }
 }
 
@@ -75,7 +75,7 @@ impl<S: Stream> Stream for Ahead<S> {
 
     fn next(&mut self) -> Result<Option<Loaded>, Failure> {
         let Some(reply) = self.reply.take() else { return Ok(None) };
-        let (stream, next) = reply.recv().map_err(|_| Failure)?;
+        let (stream, next) = reply.recv().map_err(|_| Failure::Internal)?;
         let next = next?;
         if next.is_some() {
             self.ask(stream)?;
@@ -104,7 +104,7 @@ mod tests {
 
         fn next(&mut self) -> Result<Option<Loaded>, Failure> {
             if self.next > self.last {
-                return if self.fails { Err(Failure) } else { Ok(None) };
+                return if self.fails { Err(Failure::Internal) } else { Ok(None) };
             }
             self.next += 1;
             Ok(Some(Loaded {
@@ -121,7 +121,7 @@ mod tests {
             match stream.next() {
                 Ok(Some(loaded)) => seen.extend(loaded.runs.iter().map(|run| run.subject)),
                 Ok(None) => return (seen, true),
-                Err(Failure) => return (seen, false),
+                Err(_) => return (seen, false),
             }
         }
     }

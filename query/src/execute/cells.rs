@@ -19,11 +19,11 @@ use datafusion::arrow::array::{Array, ArrayRef};
 use shoal_anonymity::bound::GroupKey;
 use shoal_anonymity::noise::Entropy;
 
-use super::Failure;
 use super::keys::{ABSENT, KeyColumn, UNKNOWN, column_codes};
-use crate::calendar::Grain;
-use crate::expr::{Scalar, Value};
-use crate::private_query::{KeyKind, PrivateQuery};
+use crate::failure::Failure;
+use shoal_language::calendar::Grain;
+use shoal_language::{KeyKind, PrivateQuery};
+use shoal_language::{Scalar, Value};
 
 /// The groups of one region.
 pub(crate) struct Cells {
@@ -140,7 +140,7 @@ impl Cells {
         rows: usize,
     ) -> Result<Vec<u64>, Failure> {
         if keys.len() != self.columns.len() || keys.iter().any(|key| key.len() != rows) {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
         let hasher = self.private.as_ref().map(|private| &private.key);
         let mut groups: Option<Vec<u64>> = None;
@@ -172,7 +172,7 @@ impl Cells {
         if private.numbers.contains_key(&group) || private.met.contains_key(&group) {
             return Ok(());
         }
-        let keys = private.batches.get(source).ok_or(Failure)?;
+        let keys = private.batches.get(source).ok_or(Failure::Internal)?;
         let values = self.columns.iter().zip(keys).map(|(column, key)| column.value(key, row));
         private.met.insert(group, values.collect::<Result<_, _>>()?);
         Ok(())
@@ -181,7 +181,7 @@ impl Cells {
     /// The group with these values of the keys, which the subject at hand has; none for a value that is not in a public domain.
     pub(super) fn group(&mut self, values: &[Value]) -> Result<Option<u64>, Failure> {
         if values.len() != self.columns.len() {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
         let hasher = self.private.as_ref().map(|private| &private.key);
         let values: Box<[Value]> =
@@ -245,8 +245,8 @@ impl Cells {
         let (Some(_), Some(theirs)) = (&self.private, &other.private) else { return Ok(None) };
         let mut numbers = Vec::with_capacity(theirs.groups.len());
         for values in &theirs.groups {
-            let group = self.group(values)?.ok_or(Failure)?;
-            numbers.push(self.number(group).ok_or(Failure)?);
+            let group = self.group(values)?.ok_or(Failure::Internal)?;
+            numbers.push(self.number(group).ok_or(Failure::Internal)?);
         }
         self.close();
         Ok(Some(numbers))
@@ -267,7 +267,7 @@ impl Cells {
 fn joined(group: u64, code: u64, to: &Result<u64, &GroupKey>) -> Result<u64, Failure> {
     match to {
         Ok(_) if group == ABSENT || code == ABSENT => Ok(ABSENT),
-        Ok(radix) => group.checked_mul(*radix).and_then(|at| at.checked_add(code)).ok_or(Failure),
+        Ok(radix) => group.checked_mul(*radix).and_then(|at| at.checked_add(code)).ok_or(Failure::Internal),
         Err(hasher) => Ok(hasher.both(group, code).min(UNKNOWN - 1)),
     }
 }

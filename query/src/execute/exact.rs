@@ -17,11 +17,12 @@ use shoal_anonymity::noise::OsEntropy;
 use shoal_schemas::{Kind, Programme, Region, columns};
 use shoal_storage::{Part, Store};
 
-use super::{Failure, Raw, RegionSources, ScanLimits, Source, Wanted, execute};
+use super::{Raw, RegionSources, ScanLimits, Source, Wanted, execute};
 use crate::charge::{ChargedQuery, charge};
-use crate::expr::{Compare, Scalar, Type, Value};
-use crate::private_query::Membership;
+use crate::failure::Failure;
 use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, request, today};
+use shoal_language::Membership;
+use shoal_language::{Compare, Scalar, Type, Value};
 
 /// A question whose bounds are too wide to bite.
 async fn unbounded(sql: &str) -> ChargedQuery {
@@ -41,7 +42,7 @@ async fn unbounded(sql: &str) -> ChargedQuery {
 }
 
 async fn run(sql: &str, events: Source, wanted: Wanted, memory: usize) -> Result<Raw, Failure> {
-    let session = crate::session::empty(&crate::session::runtime(memory).unwrap(), 1);
+    let session = shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(memory).unwrap(), 1);
     let limits = ScanLimits { cells_max: 10_000, threads: 2 };
     let sources = vec![RegionSources { region: Region::De, events, members: Vec::new(), wanted }];
     execute(unbounded(sql).await, sources, &session, limits, &mut OsEntropy::new()).await
@@ -301,7 +302,8 @@ async fn only_members_count_and_negated_others_only() {
             filter: Some(Scalar::Compare(Compare::Eq, Box::new(event), Box::new(bought))),
             negated,
         });
-        let session = crate::session::empty(&crate::session::runtime(64 << 20).unwrap(), 1);
+        let session =
+            shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(64 << 20).unwrap(), 1);
         let limits = ScanLimits { cells_max: 10, threads: 2 };
         let sources = vec![RegionSources {
             region: Region::De,
@@ -335,7 +337,8 @@ async fn the_limit_on_groups_does_not_tell_one_value() {
     let charged = charge(prepared.single().query, Precision::High.into(), &Default::default()).unwrap();
     let noise = charged.threshold.as_ref().unwrap().groups;
     let limit = (8.0 * noise.variance().to_f64().sqrt()).ceil() as u32;
-    let session = crate::session::empty(&crate::session::runtime(64 << 20).unwrap(), 1);
+    let session =
+        shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(64 << 20).unwrap(), 1);
     let mut failed = [0_u32; 2];
     for (more, failed) in failed.iter_mut().enumerate() {
         let values = limit + more as u32;

@@ -12,9 +12,9 @@ use std::ops::Range;
 use datafusion::arrow::array::ArrayRef;
 use shoal_anonymity::bound::Totals;
 
-use super::Failure;
 use super::cells::Cells;
-use crate::expr::Scalar;
+use crate::failure::Failure;
+use shoal_language::Scalar;
 
 /// What a query makes of its events. One for each piece (a day, or a bucket of days) of one region.
 pub(super) trait Fold: Send {

@@ -9,10 +9,10 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use shoal_anonymity::bound::GroupKey;
 
-use super::Failure;
 use super::rows::is_same;
-use crate::calendar::HOUR_MS;
-use crate::expr::{Scalar, Type, Value};
+use crate::failure::Failure;
+use shoal_language::calendar::HOUR_MS;
+use shoal_language::{Scalar, Type, Value};
 
 /// No group: the value is not in a public domain.
 pub(super) const ABSENT: u64 = u64::MAX;
@@ -37,7 +37,7 @@ impl KeyColumn {
     pub(super) fn new(scalar: &Scalar, is_hour: bool, values: Vec<Value>) -> Result<KeyColumn, Failure> {
         let mut column = KeyColumn {
             scalar: scalar.clone(),
-            ty: scalar.ty().ok_or(Failure)?,
+            ty: scalar.ty().ok_or(Failure::Internal)?,
             is_hour,
             values: Vec::new(),
             texts: HashMap::new(),
@@ -100,21 +100,21 @@ impl KeyColumn {
         }
         Ok(match key.data_type() {
             DataType::Dictionary(..) => {
-                let key = key.as_dictionary_opt::<Int32Type>().ok_or(Failure)?;
-                let texts = key.values().as_string_opt::<i32>().ok_or(Failure)?;
-                Value::Text(texts.value(key.key(row).ok_or(Failure)?).to_owned())
+                let key = key.as_dictionary_opt::<Int32Type>().ok_or(Failure::Internal)?;
+                let texts = key.values().as_string_opt::<i32>().ok_or(Failure::Internal)?;
+                Value::Text(texts.value(key.key(row).ok_or(Failure::Internal)?).to_owned())
             }
             DataType::Boolean => Value::Boolean(key.as_boolean().value(row)),
             DataType::Int64 => {
-                let Type::Number { scale } = self.ty else { return Err(Failure) };
+                let Type::Number { scale } = self.ty else { return Err(Failure::Internal) };
                 Value::Number(key.as_primitive::<Int64Type>().value(row), scale)
             }
             DataType::Timestamp(..) => {
-                let times = key.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure)?;
+                let times = key.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure::Internal)?;
                 self.shown(Value::Time(times.value(row).div_euclid(1_000)))
             }
             DataType::Null => Value::Null,
-            _ => return Err(Failure),
+            _ => return Err(Failure::Internal),
         })
     }
 }
@@ -135,7 +135,7 @@ pub(super) fn column_codes(
             Ok(key.as_boolean().iter().map(code).collect())
         }
         DataType::Int64 => {
-            let Type::Number { scale } = column.ty else { return Err(Failure) };
+            let Type::Number { scale } = column.ty else { return Err(Failure::Internal) };
             let numbers = key.as_primitive::<Int64Type>().iter();
             let value = |n: Option<i64>| n.map_or(Value::Null, |n| Value::Number(n, scale));
             Ok(number_codes(column, numbers.map(value), hasher))
@@ -143,11 +143,11 @@ pub(super) fn column_codes(
         DataType::Timestamp(..) if column.is_hour => {
             let hour_us = HOUR_MS * 1_000;
             let hour = |time: i64| Value::Number(time.div_euclid(hour_us).rem_euclid(24), 0);
-            let times = key.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure)?;
+            let times = key.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure::Internal)?;
             Ok(number_codes(column, times.iter().map(|time| time.map_or(Value::Null, hour)), hasher))
         }
         DataType::Null => Ok(vec![column.code(&Value::Null, hasher); key.len()]),
-        _ => Err(Failure),
+        _ => Err(Failure::Internal),
     }
 }
 
@@ -177,8 +177,8 @@ fn text_codes(
     key: &ArrayRef,
     hasher: Option<&GroupKey>,
 ) -> Result<Vec<u64>, Failure> {
-    let key = key.as_dictionary_opt::<Int32Type>().ok_or(Failure)?;
-    let texts = key.values().as_string_opt::<i32>().ok_or(Failure)?;
+    let key = key.as_dictionary_opt::<Int32Type>().ok_or(Failure::Internal)?;
+    let texts = key.values().as_string_opt::<i32>().ok_or(Failure::Internal)?;
     let mut known = match column.dictionaries.remove(&source) {
         Some((old, known)) if is_same(&old, texts) => known,
         _ => vec![UNKNOWN; texts.len()],

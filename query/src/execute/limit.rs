@@ -10,7 +10,7 @@
 
 use shoal_anonymity::noise::{DiscreteGaussian, Entropy};
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// Standard deviations of the noise that a limit is above 0.
 const SDS_MIN: f64 = 8.0;
@@ -23,7 +23,7 @@ pub(super) fn noisy_limits<E: Entropy + ?Sized>(
     entropy: &mut E,
 ) -> Result<Vec<u64>, Failure> {
     let least = (SDS_MIN * noise.variance().to_f64().sqrt()).ceil() as i128;
-    let each = i128::try_from(groups_max / pieces.max(1)).map_err(|_| Failure)?.max(least);
+    let each = i128::try_from(groups_max / pieces.max(1)).map_err(|_| Failure::Internal)?.max(least);
     let limit = |_| Ok(u64::try_from(noise.add(each, entropy)?.max(0)).unwrap_or(u64::MAX));
     (0..pieces).map(limit).collect()
 }

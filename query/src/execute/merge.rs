@@ -15,9 +15,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use super::Failure;
 use super::fold::Fold;
 use super::runs::{Loaded, Run};
+use crate::failure::Failure;
 
 /// Rows between two questions whether to stop.
 const ROWS_UNASKED_MAX: usize = 1 << 16;
@@ -44,12 +44,12 @@ pub(super) trait Stream: Send {
 pub(super) enum Stop {
     /// This stream is not sorted.
     Unsorted(usize),
-    Failed,
+    Failed(Failure),
 }
 
 impl From<Failure> for Stop {
-    fn from(_: Failure) -> Stop {
-        Stop::Failed
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
     use super::super::fold::Outcome;
     use super::super::runs::runs;
     use super::*;
-    use crate::expr::Scalar;
+    use shoal_language::Scalar;
 
     /// (subject, time, row's number)
     type Seen = (u128, i64, i64);
@@ -287,7 +287,7 @@ mod tests {
             Ok(())
         }
         fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
-            Err(Failure)
+            Err(Failure::Internal)
         }
     }
 
@@ -352,7 +352,7 @@ mod tests {
             match done {
                 Ok(()) => prop_assert!(files.iter().all(sorted)),
                 Err(Stop::Unsorted(at)) => prop_assert!(!sorted(&files[at])),
-                Err(Stop::Failed) => prop_assert!(false),
+                Err(Stop::Failed(_)) => prop_assert!(false),
             }
         }
     }
@@ -375,8 +375,11 @@ mod tests {
         let mut left = 3;
         let mut pulse = |_| {
             left -= 1;
-            if left == 0 { Err(Failure) } else { Ok(()) }
+            if left == 0 { Err(Failure::Internal) } else { Ok(()) }
         };
-        assert_eq!(merge(streams(), &mut Recorder::default(), &mut pulse), Err(Stop::Failed));
+        assert_eq!(
+            merge(streams(), &mut Recorder::default(), &mut pulse),
+            Err(Stop::Failed(Failure::Internal))
+        );
     }
 }

@@ -27,6 +27,7 @@ mod keys;
 mod limit;
 mod merge;
 mod piece;
+pub(crate) mod plan;
 mod rows;
 mod runs;
 mod source;
@@ -37,8 +38,8 @@ use std::sync::Arc;
 
 use datafusion::prelude::SessionContext;
 use futures::stream::{self, StreamExt};
-use shoal_anonymity::bound::{BoundError, Totals};
-use shoal_anonymity::noise::{Entropy, NoiseError};
+use shoal_anonymity::bound::Totals;
+use shoal_anonymity::noise::Entropy;
 use shoal_schemas::Region;
 
 pub(crate) use self::cells::Cells;
@@ -51,35 +52,8 @@ use self::piece::{Input, Waiting, Work};
 use self::rows::{Asked, Template};
 pub(crate) use self::source::Source;
 use crate::charge::ChargedQuery;
-use crate::private_query::Bucket;
-
-/// Something went wrong after the scan had started. It does not say what: reasons hold values of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Failure;
-
-impl From<datafusion::error::DataFusionError> for Failure {
-    fn from(_: datafusion::error::DataFusionError) -> Failure {
-        Failure
-    }
-}
-
-impl From<datafusion::arrow::error::ArrowError> for Failure {
-    fn from(_: datafusion::arrow::error::ArrowError) -> Failure {
-        Failure
-    }
-}
-
-impl From<BoundError> for Failure {
-    fn from(_: BoundError) -> Failure {
-        Failure
-    }
-}
-
-impl From<NoiseError> for Failure {
-    fn from(_: NoiseError) -> Failure {
-        Failure
-    }
-}
+use crate::failure::Failure;
+use shoal_language::Bucket;
 
 /// The exact totals of all regions of one query. No `Debug`.
 pub(crate) struct Raw {
@@ -227,13 +201,17 @@ async fn region<E: Entropy + Send>(
         match done {
             Ok(outcome) => totals.add(piece.0, outcome)?,
             Err(Stop::Unsorted(_)) => unsorted.push(piece),
-            Err(Stop::Failed) => return Err(Failure),
+            Err(Stop::Failed(failure)) => return Err(failure),
         }
     }
     for piece in unsorted {
         let fold = scan.fold(piece, entropy)?;
         let (_, done) = work(piece, fold, true).await;
-        totals.add(piece.0, done.map_err(|_| Failure)?)?;
+        let outcome = done.map_err(|stop| match stop {
+            Stop::Failed(failure) => failure,
+            Stop::Unsorted(_) => Failure::Internal,
+        });
+        totals.add(piece.0, outcome?)?;
     }
     Ok(totals)
 }
@@ -258,7 +236,7 @@ fn inputs(
     let query = &charged.query;
     let RegionSources { region, events, members, .. } = sources;
     if members.len() != query.members.len() {
-        return Err(Failure);
+        return Err(Failure::Internal);
     }
     let input = |source: Source, asked: &Asked<'_>| -> Result<Input, Failure> {
         let template = Template::new(session, &|wanted| source.schema(wanted), asked)?;
@@ -294,7 +272,7 @@ impl RegionTotals {
         };
         self.daily.append(&daily, number)?;
         if let Piece::Bucket(at) = piece {
-            self.ranged.get_mut(at).ok_or(Failure)?.append(&ranged, number)?;
+            self.ranged.get_mut(at).ok_or(Failure::Internal)?.append(&ranged, number)?;
         }
         let mut own = Vec::with_capacity(trees.len());
         for Tree { nodes, totals } in trees {

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use tokio::runtime::Handle;
 
-use super::Failure;
 use super::ahead::ahead;
 use super::fold::{Fold, Outcome};
 use super::merge::{Stop, merge};
 use super::rows::Template;
 use super::source::{Reading, Source, open};
+use crate::failure::Failure;
 
 /// Everything that one piece needs.
 pub(super) struct Work {
@@ -61,7 +61,7 @@ impl Work {
     pub(super) async fn run(self, waiting: Arc<AtomicBool>) -> Result<Outcome, Stop> {
         let threads = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || self.work(&waiting, &threads)).await;
-        done.unwrap_or(Err(Stop::Failed))
+        done.unwrap_or_else(|error| Err(Stop::Failed(Failure::of_task(&error))))
     }
 
     fn work(mut self, waiting: &AtomicBool, threads: &Handle) -> Result<Outcome, Stop> {
@@ -76,7 +76,7 @@ impl Work {
         }
         let mut pulse = |bytes: usize| -> Result<(), Failure> {
             if !waiting.load(Ordering::Relaxed) {
-                return Err(Failure);
+                return Err(Failure::Internal);
             }
             Ok(own.try_resize(bytes)?)
         };
@@ -100,8 +100,8 @@ mod tests {
 
     use super::super::rows::Asked;
     use super::*;
-    use crate::expr::Scalar;
     use crate::tests::{Row, provider, registry, today};
+    use shoal_language::Scalar;
 
     /// Stops waiting when its first batch comes.
     struct Impatient(Option<Waiting>);
@@ -128,7 +128,8 @@ mod tests {
         for ahead in [false, true] {
             let rows: Vec<Row> = (0..10).map(|at| Row::new(at, today() - at as i32 % 2, "click")).collect();
             let source = provider(registry().table(Kind::Usage), &rows);
-            let session = crate::session::empty(&crate::session::runtime(1 << 20).unwrap(), 1);
+            let session =
+                shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(1 << 20).unwrap(), 1);
             let cutoffs = [(Programme::UserExperience, 0)];
             let asked = Asked {
                 region: Region::De,
@@ -148,7 +149,7 @@ mod tests {
                 checked: false,
                 ahead,
             };
-            assert_eq!(work.run(flag).await.err(), Some(Stop::Failed));
+            assert_eq!(work.run(flag).await.err(), Some(Stop::Failed(Failure::Internal)));
         }
     }
 }

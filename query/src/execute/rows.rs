@@ -28,10 +28,11 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{Expr, SessionContext};
 use shoal_schemas::{Programme, Region, columns};
 
-use super::Failure;
+use super::plan;
 use super::runs::{Loaded, subject_runs};
-use crate::calendar::{Grain, HOUR_MS};
-use crate::expr::{Scalar, Type};
+use crate::failure::Failure;
+use shoal_language::calendar::{Grain, HOUR_MS};
+use shoal_language::{Scalar, Type};
 
 /// What is read of a table, and what is made of it.
 pub(super) struct Template {
@@ -95,7 +96,11 @@ impl Template {
         let all = asked.filter.into_iter().chain(asked.scalars);
         let mut used: Vec<String> = all
             .flat_map(|s| {
-                s.plan(asked.region).column_refs().into_iter().map(|c| c.name.clone()).collect::<Vec<_>>()
+                plan::plan(s, asked.region)
+                    .column_refs()
+                    .into_iter()
+                    .map(|c| c.name.clone())
+                    .collect::<Vec<_>>()
             })
             .collect();
         if asked.is_timed {
@@ -132,7 +137,7 @@ impl Template {
             Some(filter) => Some(filter.value(batch.columns(), batch.num_rows(), (usize::MAX, memo))?),
             None => None,
         };
-        let keep = keep.as_ref().map(|keep| keep.as_boolean_opt().ok_or(Failure)).transpose()?;
+        let keep = keep.as_ref().map(|keep| keep.as_boolean_opt().ok_or(Failure::Internal)).transpose()?;
         let rows = keep.map_or(batch.num_rows(), BooleanArray::true_count);
         if rows == 0 {
             return Ok(Loaded { runs: Vec::new(), times_us: Vec::new(), columns: Vec::new() });
@@ -146,14 +151,14 @@ impl Template {
         if let Some(keep) = &keep {
             let keep = FilterBuilder::new(keep).optimize().build();
             for at in &self.used {
-                let array = arrays.get_mut(*at).ok_or(Failure)?;
+                let array = arrays.get_mut(*at).ok_or(Failure::Internal)?;
                 *array = keep.filter(array)?;
             }
         }
         let times_us = match self.time {
             Some(at) => {
-                let time = arrays.get(at).ok_or(Failure)?;
-                let time = time.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure)?;
+                let time = arrays.get(at).ok_or(Failure::Internal)?;
+                let time = time.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure::Internal)?;
                 time.values().to_vec()
             }
             None => Vec::new(),
@@ -166,11 +171,11 @@ impl Template {
     /// The readable rows. Where there can be others, texts are packed anew, so that those of the others are gone.
     fn barrier(&self, batch: &RecordBatch) -> Result<RecordBatch, Failure> {
         if batch.schema().fields().len() != self.schema.fields().len() {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
-        let days = batch.column(DAY).as_primitive_opt::<Date32Type>().ok_or(Failure)?;
-        let programmes = batch.column(PROGRAMME).as_dictionary_opt::<Int32Type>().ok_or(Failure)?;
-        let names = programmes.values().as_string_opt::<i32>().ok_or(Failure)?;
+        let days = batch.column(DAY).as_primitive_opt::<Date32Type>().ok_or(Failure::Internal)?;
+        let programmes = batch.column(PROGRAMME).as_dictionary_opt::<Int32Type>().ok_or(Failure::Internal)?;
+        let names = programmes.values().as_string_opt::<i32>().ok_or(Failure::Internal)?;
         let cutoff = |name: Option<&str>| {
             let known = self.cutoffs.iter().find(|(programme, _)| Some(programme.as_str()) == name);
             known.map_or(i32::MAX, |(_, cutoff)| *cutoff)
@@ -224,7 +229,7 @@ impl Step {
             Some(Type::Day) => Some(DataType::Date32),
             None => None,
         };
-        let position = |name: &str| schema.index_of(name).map_err(|_| Failure);
+        let position = |name: &str| schema.index_of(name).map_err(|_| Failure::Internal);
         match scalar {
             Scalar::Column { name, .. } if [columns::SESSION, columns::SUBJECT].contains(&name.as_str()) => {
                 return Ok(Step { way: Way::Column(position(name)?), wanted: None });
@@ -236,7 +241,7 @@ impl Step {
             }
             _ => {}
         }
-        let plan = scalar.plan(region);
+        let plan = plan::plan(scalar, region);
         let mut used: Vec<usize> =
             plan.column_refs().iter().map(|column| position(&column.name)).collect::<Result<_, _>>()?;
         used.sort_unstable();
@@ -272,7 +277,7 @@ impl Step {
         rows: usize,
         (at, memo): (usize, &mut Memo),
     ) -> Result<ArrayRef, Failure> {
-        let column = |at: usize| stored.get(at).ok_or(Failure);
+        let column = |at: usize| stored.get(at).ok_or(Failure::Internal);
         let value = match &self.way {
             Way::Column(at) => Arc::clone(column(*at)?),
             Way::Hour(at) => hours(column(*at)?)?,
@@ -307,8 +312,8 @@ impl Step {
         expr: &Arc<dyn PhysicalExpr>,
         (at, memo): (usize, &mut Memo),
     ) -> Result<ArrayRef, Failure> {
-        let column = column.as_dictionary_opt::<Int32Type>().ok_or(Failure)?;
-        let texts = column.values().as_string_opt::<i32>().ok_or(Failure)?;
+        let column = column.as_dictionary_opt::<Int32Type>().ok_or(Failure::Internal)?;
+        let texts = column.values().as_string_opt::<i32>().ok_or(Failure::Internal)?;
         let made = match memo.made.get(&at).filter(|(known, _)| is_same(known, texts)) {
             Some((_, made)) => Arc::clone(made),
             None => {
@@ -325,7 +330,7 @@ impl Step {
                 value
             }
         };
-        let null = i32::try_from(texts.len()).map_err(|_| Failure)?;
+        let null = i32::try_from(texts.len()).map_err(|_| Failure::Internal)?;
         let keys: Int32Array = match column.keys().null_count() {
             0 => column.keys().clone(),
             _ => column.keys().iter().map(|key| Some(key.unwrap_or(null))).collect(),
@@ -363,7 +368,7 @@ fn evaluate(
 
 fn hours(times: &ArrayRef) -> Result<ArrayRef, Failure> {
     let hour_us = HOUR_MS * 1_000;
-    let times = times.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure)?;
+    let times = times.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure::Internal)?;
     let hours: TimestampMicrosecondArray =
         times.unary(|time: i64| time.saturating_sub(time.rem_euclid(hour_us)));
     Ok(Arc::new(hours.with_timezone("UTC")))

@@ -6,7 +6,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::datatypes::Int32Type;
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// Rows of one subject that follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +55,17 @@ impl Loaded {
 
 /// Digests as numbers that sort as their bytes do.
 pub(super) fn digests(array: &ArrayRef) -> Result<Vec<u128>, Failure> {
-    let array = array.as_binary_opt::<i32>().ok_or(Failure)?;
+    let array = array.as_binary_opt::<i32>().ok_or(Failure::Internal)?;
     let offsets = array.value_offsets();
     let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
     if array.null_count() > 0 || offsets.windows(2).any(|pair| pair[1] - pair[0] != 16) {
-        return Err(Failure);
+        return Err(Failure::Internal);
     }
-    let (first, last) =
-        (usize::try_from(first).map_err(|_| Failure)?, usize::try_from(last).map_err(|_| Failure)?);
-    let bytes = array.value_data().get(first..last).ok_or(Failure)?;
+    let (first, last) = (
+        usize::try_from(first).map_err(|_| Failure::Internal)?,
+        usize::try_from(last).map_err(|_| Failure::Internal)?,
+    );
+    let bytes = array.value_data().get(first..last).ok_or(Failure::Internal)?;
     let (digests, _) = bytes.as_chunks::<16>();
     Ok(digests.iter().map(|digest| u128::from_be_bytes(*digest)).collect())
 }
@@ -78,9 +80,9 @@ pub(super) fn subject_runs(array: &ArrayRef, keep: Option<&BooleanBuffer>) -> Re
         });
     };
     // A file's dictionary may be larger than the batch: only what is met is looked at.
-    let (keys, values) = (packed.keys(), packed.values().as_binary_opt::<i32>().ok_or(Failure)?);
+    let (keys, values) = (packed.keys(), packed.values().as_binary_opt::<i32>().ok_or(Failure::Internal)?);
     if keys.null_count() > 0 {
-        return Err(Failure);
+        return Err(Failure::Internal);
     }
     let mut all: Vec<Run> = Vec::new();
     let (mut last, mut rows) = (None, 0);
@@ -94,8 +96,8 @@ pub(super) fn subject_runs(array: &ArrayRef, keep: Option<&BooleanBuffer>) -> Re
         }
         last = Some(key);
         let at = usize::try_from(key).ok().filter(|at| *at < values.len() && values.is_valid(*at));
-        let digest = values.value(at.ok_or(Failure)?);
-        let subject = u128::from_be_bytes(digest.try_into().map_err(|_| Failure)?);
+        let digest = values.value(at.ok_or(Failure::Internal)?);
+        let subject = u128::from_be_bytes(digest.try_into().map_err(|_| Failure::Internal)?);
         match all.last_mut() {
             Some(run) if run.subject == subject => run.end = rows,
             _ => all.push(Run { subject, end: rows }),
@@ -106,7 +108,7 @@ pub(super) fn subject_runs(array: &ArrayRef, keep: Option<&BooleanBuffer>) -> Re
         None => keys.values().iter().try_for_each(|key| add(*key))?,
         Some(keep) => {
             let mut kept = keep.set_indices();
-            kept.try_for_each(|row| add(keys.values().get(row).copied().ok_or(Failure)?))?;
+            kept.try_for_each(|row| add(keys.values().get(row).copied().ok_or(Failure::Internal)?))?;
         }
     }
     Ok(all)

@@ -14,10 +14,10 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use shoal_schemas::columns;
 use shoal_storage::{FileRows, LiveFile, Snapshot};
 
-use super::Failure;
 use super::merge::{Role, Stream};
 use super::rows::{Memo, Template, text_type};
 use super::runs::{Loaded, runs};
+use crate::failure::Failure;
 
 /// Rows of a batch of a file, fewer when many files are open.
 const BATCH_ROWS: usize = 16_384;
@@ -38,9 +38,9 @@ impl Source {
     /// The schema in which these columns are read.
     pub(super) fn schema(&self, wanted: &[&str]) -> Result<SchemaRef, Failure> {
         match self {
-            Source::Files(snapshot) => snapshot.rows_schema(wanted).map_err(|_| Failure),
+            Source::Files(snapshot) => Ok(snapshot.rows_schema(wanted)?),
             Source::Batches(batches) => {
-                let stored = batches.first().ok_or(Failure)?.schema();
+                let stored = batches.first().ok_or(Failure::Internal)?.schema();
                 let field = |name: &&str| -> Result<Field, Failure> {
                     let field = stored.field_with_name(name)?;
                     Ok(match field.data_type() {
@@ -101,7 +101,7 @@ impl Reading<'_> {
     }
 
     fn file(&mut self, snapshot: &Snapshot, file: &LiveFile, batch_rows: usize) -> Result<Rows, Failure> {
-        let open = || snapshot.rows(file, &self.template.names(), batch_rows).map_err(|_| Failure);
+        let open = || snapshot.rows(file, &self.template.names(), batch_rows).map_err(Failure::from);
         let rows = |raw: FileRows| Rows {
             role: self.role(file.day),
             template: Arc::clone(self.template),
@@ -128,12 +128,13 @@ impl Reading<'_> {
         let names = self.template.names();
         let mut kept = Vec::with_capacity(batches.len());
         for batch in batches {
-            let days = batch.column_by_name(columns::DAY).ok_or(Failure)?;
+            let days = batch.column_by_name(columns::DAY).ok_or(Failure::Internal)?;
             let days = days.as_any().downcast_ref::<datafusion::arrow::array::PrimitiveArray<Date32Type>>();
-            let is_it: BooleanArray = days.ok_or(Failure)?.iter().map(|d| Some(d == Some(day))).collect();
+            let is_it: BooleanArray =
+                days.ok_or(Failure::Internal)?.iter().map(|d| Some(d == Some(day))).collect();
             let batch = filter_record_batch(batch, &is_it)?;
             let column = |name: &&str| -> Result<(String, ArrayRef), Failure> {
-                let array = batch.column_by_name(name).ok_or(Failure)?;
+                let array = batch.column_by_name(name).ok_or(Failure::Internal)?;
                 let array = match array.data_type() {
                     DataType::Utf8 => cast(array, &text_type())?,
                     _ => Arc::clone(array),
@@ -170,7 +171,7 @@ fn sort(batches: Vec<Loaded>) -> Result<Option<Loaded>, Failure> {
     let Some(width) = batches.first().map(|batch| batch.columns.len()) else { return Ok(None) };
     let subjects: Vec<u128> = batches.iter().flat_map(Loaded::subjects).collect();
     let times_us: Vec<i64> = batches.iter().flat_map(|batch| batch.times_us.iter().copied()).collect();
-    let mut order: Vec<u32> = (0..u32::try_from(subjects.len()).map_err(|_| Failure)?).collect();
+    let mut order: Vec<u32> = (0..u32::try_from(subjects.len()).map_err(|_| Failure::Internal)?).collect();
     let time = |row: u32| times_us.get(row as usize).copied().unwrap_or(0);
     order.sort_by_key(|row| (subjects[*row as usize], time(*row)));
     let runs = runs(order.iter().map(|row| subjects[*row as usize]));
@@ -227,7 +228,7 @@ impl Stream for Rows {
 
     fn next(&mut self) -> Result<Option<Loaded>, Failure> {
         let batch = match &mut self.raw {
-            Raw::File(rows) => rows.next().transpose().map_err(|_| Failure)?,
+            Raw::File(rows) => rows.next().transpose()?,
             Raw::Batches(batches) => batches.next(),
             Raw::Sorted(loaded) => return Ok(loaded.take()),
         };

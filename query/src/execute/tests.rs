@@ -9,8 +9,8 @@ use shoal_schemas::{Kind, Region};
 
 use super::{Raw, RegionSources, ScanLimits, Wanted, execute};
 use crate::charge::{Place, Subjects, charge};
-use crate::private_query::Bucket;
 use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, request, today};
+use shoal_language::Bucket;
 
 const WORDS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const SYSTEMS: [&str; 4] = ["ios", "android", "linux", "none of the list"];
@@ -91,8 +91,8 @@ async fn run(sql: &str, rows: &[Row], key: u8) -> Raw {
     let engine = engine();
     let prepared = engine.prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
     let charged = charge(prepared.single().query, Default::default(), &Default::default()).unwrap();
-    let memory = crate::session::runtime(64 << 20).unwrap();
-    let session = crate::session::empty(&memory, 1);
+    let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
+    let session = shoal_postprocess::session::empty(&memory, 1);
     let events = provider(registry().table(Kind::Usage), rows);
     let tables = vec![RegionSources { region: Region::De, events, members: Vec::new(), wanted: Wanted::All }];
     let limits = ScanLimits { cells_max: 10_000, threads: 2 };

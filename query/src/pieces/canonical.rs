@@ -11,8 +11,8 @@ use shoal_schemas::Region;
 use super::cell_keys;
 use super::fold::Spot;
 use crate::charge::shares_tree;
-use crate::expr::{Scalar, Value};
-use crate::private_query::{Aggregate, AggregateOp, DayRange, KeyKind, PrivateQuery, Shape};
+use shoal_language::{Aggregate, AggregateOp, DayRange, KeyKind, PrivateQuery, Shape};
+use shoal_language::{Scalar, Value};
 
 /// The canonical form.
 pub(crate) struct Form {

@@ -8,9 +8,9 @@
 
 use shoal_schemas::Region;
 
-use crate::calendar::{DAY_MS, Grain, HOUR_MS, start_of};
-use crate::expr::{Compare, Scalar, Value};
-use crate::private_query::DayRange;
+use shoal_language::DayRange;
+use shoal_language::calendar::{DAY_MS, Grain, HOUR_MS, start_of};
+use shoal_language::{Compare, Scalar, Value};
 
 /// Where an expression is read.
 #[derive(Clone, Copy)]

@@ -20,10 +20,10 @@ use shoal_storage::{Block, PieceId};
 
 pub(crate) use self::canonical::Form;
 use self::canonical::form;
-use crate::calendar::day_text;
 use crate::charge::{ChargedQuery, Subjects};
 use crate::epochs::{Epoch, Epochs};
-use crate::private_query::{DayRange, KeyKind, PrivateQuery};
+use shoal_language::calendar::day_text;
+use shoal_language::{DayRange, KeyKind, PrivateQuery};
 
 /// The encoding's version: another one makes other pieces of everything.
 const VERSION: &[u8] = b"piece 1";
@@ -189,7 +189,7 @@ fn piece(
 pub(crate) fn cell_keys(query: &PrivateQuery) -> Vec<usize> {
     let kept = |kind: &KeyKind| match kind {
         KeyKind::Region => false,
-        KeyKind::Time(grain) => *grain == crate::calendar::Grain::Hour,
+        KeyKind::Time(grain) => *grain == shoal_language::calendar::Grain::Hour,
         KeyKind::Public(_) | KeyKind::Private => true,
     };
     query.keys.iter().enumerate().filter(|(_, key)| kept(&key.kind)).map(|(at, _)| at).collect()

@@ -7,9 +7,9 @@ use shoal_schemas::Region;
 
 use super::fold::Spot;
 use super::*;
-use crate::expr::{Compare, Scalar, Type, Value};
 use crate::release::tests::priced;
 use crate::tests::{now_ms, today};
+use shoal_language::{Compare, Scalar, Type, Value};
 
 /// A row: a column that may be null, and the day.
 #[derive(Clone, Copy)]
@@ -130,15 +130,15 @@ proptest! {
 
 #[test]
 fn times_are_decided_where_a_day_decides_them() {
-    let parse = |text: &str| Scalar::Value(Value::Time(crate::calendar::parse_time(text).unwrap()));
+    let parse = |text: &str| Scalar::Value(Value::Time(shoal_language::calendar::parse_time(text).unwrap()));
     let spot = |day: &str| {
-        let day = crate::calendar::parse_day(day).unwrap();
+        let day = shoal_language::calendar::parse_day(day).unwrap();
         Spot { region: Region::De, days: DayRange { first: day, last: day } }
     };
     let from = |grain| {
         Scalar::Compare(Compare::GtEq, Box::new(Scalar::Time(grain)), Box::new(parse("2026-11-18 12:00")))
     };
-    use crate::calendar::Grain;
+    use shoal_language::calendar::Grain;
     let fold = |grain, day: &str| spot(day).fold(&from(grain)).to_string();
     assert_eq!(fold(Grain::Hour, "2026-11-17"), "false");
     assert!(fold(Grain::Hour, "2026-11-18").contains("date_trunc"));

@@ -20,11 +20,12 @@ use super::noisy::{Exact, noisy};
 use super::sealed::Sealed;
 use crate::charge::ChargedQuery;
 use crate::epochs::Epoch;
-use crate::error::{QueryError, Refusal};
-use crate::execute::{Failure, Raw};
+use crate::error::{NoAnswer, QueryError};
+use crate::execute::Raw;
+use crate::failure::Failure;
 use crate::ledger::{Budget, Claim, Payment};
 use crate::pieces::{Piece, Wanted, wanted};
-use crate::private_query::DayRange;
+use shoal_language::DayRange;
 
 /// The circumstances of a question.
 pub(crate) struct Asked<'a> {
@@ -36,33 +37,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) rows_max: usize,
     /// Told how many blocks are charged, before anything is read.
     pub(crate) charged: &'a (dyn Fn(u64) + Sync),
-}
-
-/// Why there are no groups.
-#[derive(Debug)]
-pub(crate) enum NoAnswer {
-    /// The blocks have too little left. Nothing is charged.
-    Refused(Refusal),
-    /// Somebody else makes the same piece, and takes long. Nothing is charged.
-    Busy,
-    /// Anything that goes wrong afterwards.
-    Failed,
-}
-
-impl From<Failure> for NoAnswer {
-    fn from(_: Failure) -> NoAnswer {
-        NoAnswer::Failed
-    }
-}
-
-impl From<NoAnswer> for QueryError {
-    fn from(no: NoAnswer) -> QueryError {
-        match no {
-            NoAnswer::Refused(refusal) => refusal.into(),
-            NoAnswer::Busy => QueryError::Busy,
-            NoAnswer::Failed => QueryError::Failed,
-        }
-    }
 }
 
 /// What was paid, or would be.
@@ -168,7 +142,7 @@ impl<'q> Parts<'q> {
             let mut parts = Vec::with_capacity(wanted.len());
             for one in wanted {
                 let Some(piece) = self.chosen(one) else { continue };
-                let sealed = Sealed::decode(self.found.get(&piece.id).ok_or(Failure)?)?;
+                let sealed = Sealed::decode(self.found.get(&piece.id).ok_or(Failure::Internal)?)?;
                 parts.push(Part { piece, start: one.start, sealed });
             }
             all.push(assemble(charged, &parts, rows_max)?);
@@ -202,11 +176,11 @@ where
             break None;
         }
         let claim = tokio::time::timeout_at(asked.deadline, asked.budget.claim(&ids)).await;
-        if let Some(claim) = claim.map_err(|_| NoAnswer::Busy)? {
+        if let Some(claim) = claim.map_err(|_| QueryError::Busy)? {
             let missing: Vec<&Piece> = parts.missing().into_iter().map(|(_, piece)| piece).collect();
             match asked.budget.pay(&claim, &missing, asked.now_ms).await? {
                 Payment::Paid(reservation) => break Some((claim, reservation, ids)),
-                Payment::Refused(refusal) => return Err(NoAnswer::Refused(refusal)),
+                Payment::Refused(refusal) => return Err(QueryError::from(refusal).into()),
                 Payment::LookAgain => {}
             }
         }
@@ -241,7 +215,7 @@ where
     (asked.charged)(blocks.len() as u64);
     let mut sealed: Vec<(PieceId, Vec<u8>)> = Vec::new();
     for ((query, region), pieces) in due {
-        let charged = parts.queries.get(query).ok_or(Failure)?;
+        let charged = parts.queries.get(query).ok_or(Failure::Internal)?;
         for (days, pieces) in runs(pieces) {
             let raw = execute(charged.narrowed(region, days)).await?;
             sealed.extend(noisy_pieces(charged, &pieces, &raw, asked.rows_max, &mut OsEntropy::new())?);
@@ -278,10 +252,11 @@ pub(super) fn noisy_pieces<E: Entropy>(
     let buckets = raw.charged.query.buckets();
     let mut sealed = Vec::with_capacity(pieces.len());
     for piece in pieces {
-        let totals = raw.regions.iter().find(|totals| totals.region == piece.region).ok_or(Failure)?;
+        let totals =
+            raw.regions.iter().find(|totals| totals.region == piece.region).ok_or(Failure::Internal)?;
         let bucket = match charged.is_daily() {
             true => 0,
-            false => buckets.iter().position(|bucket| bucket.days == piece.days).ok_or(Failure)?,
+            false => buckets.iter().position(|bucket| bucket.days == piece.days).ok_or(Failure::Internal)?,
         };
         let exact = Exact { charged, totals, piece, bucket };
         sealed.push((piece.id, noisy(&exact, entropy, rows_max)?.encode()?));

@@ -10,15 +10,17 @@ use std::collections::btree_map::Entry;
 use shoal_anonymity::budget::Spread;
 use shoal_anonymity::noise::Variance;
 
+use super::Groups;
 use super::noisy::hour_of;
 use super::sealed::{Sealed, SealedCell};
-use super::{Estimate, Groups};
-use crate::calendar::{Grain, start_of};
 use crate::charge::ChargedQuery;
-use crate::execute::{Failure, quantile_of};
-use crate::expr::{Scalar, Value};
+use crate::execute::quantile_of;
+use crate::failure::Failure;
 use crate::pieces::{Form, Piece, cell_keys};
-use crate::private_query::{Aggregate, AggregateOp, KeyKind};
+use shoal_language::calendar::{Grain, start_of};
+use shoal_language::{Aggregate, AggregateOp, KeyKind};
+use shoal_language::{Scalar, Value};
+use shoal_postprocess::Estimate;
 
 /// A piece that is there, and the first day of the bucket that it is shown in.
 pub(super) struct Part<'a> {
@@ -47,7 +49,7 @@ pub(super) fn assemble(
             let key = key(charged, form, part, cell)?;
             let len = rows.len();
             match rows.entry(key) {
-                Entry::Vacant(_) if len >= rows_max => return Err(Failure),
+                Entry::Vacant(_) if len >= rows_max => return Err(Failure::Limit),
                 entry => add(entry.or_insert_with(Vec::new), form, &spreads, cell)?,
             }
         }
@@ -57,7 +59,7 @@ pub(super) fn assemble(
     let estimates = |sums: Vec<Sum>| -> Result<Vec<Estimate>, Failure> {
         let pairs = charged.query.aggregates.iter().zip(&charged.layout.slots);
         let each = pairs.map(|(aggregate, place)| {
-            let sum = slot_of(*place).and_then(|at| sums.get(at)).ok_or(Failure)?;
+            let sum = slot_of(*place).and_then(|at| sums.get(at)).ok_or(Failure::Internal)?;
             estimate(aggregate, sum)
         });
         each.collect()
@@ -70,13 +72,13 @@ pub(super) fn assemble(
 fn spreads(charged: &ChargedQuery, form: &Form, sealed: &Sealed) -> Result<Vec<(usize, Spread)>, Failure> {
     let slots = charged.slots();
     if sealed.slots.len() != slots.len() || form.slots.len() != slots.len() {
-        return Err(Failure);
+        return Err(Failure::Internal);
     }
     let mut spreads = vec![(0, Spread::none()); slots.len()];
     for (at, (width, p, q)) in form.slots.iter().zip(&sealed.slots) {
         let variance = Variance::new(*p, *q)?;
-        let width = usize::try_from(*width).map_err(|_| Failure)?;
-        *spreads.get_mut(*at).ok_or(Failure)? = (width, Spread::of(variance));
+        let width = usize::try_from(*width).map_err(|_| Failure::Internal)?;
+        *spreads.get_mut(*at).ok_or(Failure::Internal)? = (width, Spread::of(variance));
     }
     Ok(spreads)
 }
@@ -94,11 +96,11 @@ fn add(
     }
     let mut rest = cell.numbers.as_slice();
     for at in &form.slots {
-        let (width, spread) = spreads.get(*at).ok_or(Failure)?;
-        let (own, others) = rest.split_at_checked(*width).ok_or(Failure)?;
-        let sum = sums.get_mut(*at).ok_or(Failure)?;
+        let (width, spread) = spreads.get(*at).ok_or(Failure::Internal)?;
+        let (own, others) = rest.split_at_checked(*width).ok_or(Failure::Internal)?;
+        let sum = sums.get_mut(*at).ok_or(Failure::Internal)?;
         for (total, number) in sum.numbers.iter_mut().zip(own) {
-            *total = total.checked_add(*number).ok_or(Failure)?;
+            *total = total.checked_add(*number).ok_or(Failure::Internal)?;
         }
         sum.spread = sum.spread.plus(*spread);
         rest = others;
@@ -116,11 +118,11 @@ fn key(
     let query = &charged.query;
     let kept = cell_keys(query);
     if cell.keys.len() != kept.len() {
-        return Err(Failure);
+        return Err(Failure::Internal);
     }
     let mut values: Vec<Value> = vec![Value::Null; query.keys.len()];
     for (at, value) in form.keys.iter().zip(&cell.keys) {
-        let place = kept.get(*at).and_then(|at| values.get_mut(*at)).ok_or(Failure)?;
+        let place = kept.get(*at).and_then(|at| values.get_mut(*at)).ok_or(Failure::Internal)?;
         *place = value.clone().into();
     }
     for (key, value) in query.keys.iter().zip(&mut values) {
@@ -141,16 +143,16 @@ fn estimate(aggregate: &Aggregate, sum: &Sum) -> Result<Estimate, Failure> {
         AggregateOp::Quantile { edges, millionths, .. } => {
             let found = quantile_of(edges, &sum.numbers, sum.spread.variance(), *millionths)?;
             // Within the edges, which are 64 bits. What is from n to n + 1 on the line is the value n.
-            let (units, spread) = (found.value.floor() as i128, Spread::of_sd(found.sd()));
-            Ok(Estimate { units, spread, interval: Some((found.low.floor(), found.high.ceil())) })
+            let units = found.value.floor() as i128;
+            Ok(Estimate { units, sd: found.sd(), interval: Some((found.low.floor(), found.high.ceil())) })
         }
         AggregateOp::Rows
         | AggregateOp::Present(_)
         | AggregateOp::Sum(_)
         | AggregateOp::Subjects
         | AggregateOp::Sessions => {
-            let units = *sum.numbers.first().ok_or(Failure)?;
-            Ok(Estimate { units, spread: sum.spread, interval: None })
+            let units = *sum.numbers.first().ok_or(Failure::Internal)?;
+            Ok(Estimate { units, sd: sum.spread.sd(), interval: None })
         }
     }
 }

@@ -22,55 +22,17 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 
 use datafusion::arrow::record_batch::RecordBatch;
-use serde::{Deserialize, Serialize};
-use shoal_anonymity::budget::{Rho, Spread};
+use serde::Serialize;
+use shoal_anonymity::budget::Rho;
 
 pub(crate) use self::answer::{Asked, Paid, answer, quote};
-use crate::charge::{Accuracy, ChargedQuery};
-use crate::engine::blocks;
-use crate::expr::Value;
-
-/// A noisy number, in units of 10^-scale.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Estimate {
-    pub(crate) units: i128,
-    pub(crate) spread: Spread,
-    /// Its 95 % interval, where that is not the number and so many deviations to both sides.
-    pub(crate) interval: Option<(f64, f64)>,
-}
+use crate::charge::{Accuracy, ChargedQuery, blocks};
+use shoal_language::Value;
+use shoal_postprocess::{Column, Estimate};
 
 /// Released groups: values of the keys, in the query's order, and the noisy aggregates. Anonymous from here on.
 pub(crate) struct Groups {
     pub(crate) rows: BTreeMap<Vec<Value>, Vec<Estimate>>,
-}
-
-/// What a column of an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ColumnKind {
-    /// A key, or something made of keys only.
-    Key,
-    /// A noisy number; followed by its standard deviation and its 95 % interval.
-    Estimate,
-    /// Something that is no number, made of noisy numbers.
-    Value,
-    /// Standard deviation of the estimate before it, in its unit.
-    Deviation,
-    /// Lower end of the estimate's 95 % interval.
-    Low,
-    /// Upper end of the estimate's 95 % interval.
-    High,
-}
-
-/// A column of an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Column {
-    /// Its name.
-    pub name: String,
-    /// What it is.
-    pub kind: ColumnKind,
-    /// Unit of a number: `ms`, `events`, `subjects` ..
-    pub unit: Option<String>,
 }
 
 /// What an answer cost.

@@ -8,11 +8,12 @@
 use shoal_anonymity::noise::Entropy;
 
 use super::sealed::{Sealed, SealedCell};
-use crate::calendar::HOUR_MS;
 use crate::charge::{ChargedQuery, Place, Slot, Subjects};
-use crate::execute::{self, Failure, RegionTotals};
-use crate::expr::Value;
+use crate::execute::{self, RegionTotals};
+use crate::failure::Failure;
 use crate::pieces::Piece;
+use shoal_language::Value;
+use shoal_language::calendar::HOUR_MS;
 
 /// What a piece is made of.
 pub(super) struct Exact<'a> {
@@ -36,7 +37,7 @@ pub(super) fn noisy<E: Entropy>(
             continue;
         };
         if cells.len() >= cells_max {
-            return Err(Failure);
+            return Err(Failure::Limit);
         }
         let values = exact.totals.cells.values(cell);
         let keys = form.keys.iter().map(|at| values.get(*at).cloned().unwrap_or(Value::Null).into());
@@ -49,7 +50,7 @@ pub(super) fn noisy<E: Entropy>(
         let variance = slot.noise.variance();
         Some((u32::try_from(slot.width).ok()?, variance.numerator(), variance.denominator()))
     };
-    let slots = form.slots.iter().map(slot).collect::<Option<Vec<_>>>().ok_or(Failure)?;
+    let slots = form.slots.iter().map(slot).collect::<Option<Vec<_>>>().ok_or(Failure::Internal)?;
     Ok(Sealed { slots, cells })
 }
 
@@ -69,7 +70,7 @@ impl Exact<'_> {
         for slot in slots {
             let exact = self.slot(slot, cell)?;
             if exact.len() != slot.width {
-                return Err(Failure);
+                return Err(Failure::Internal);
             }
             let noisy = exact.into_iter().map(|number| Ok(slot.noise.add(number, entropy)?));
             numbers.push(noisy.collect::<Result<Vec<i128>, Failure>>()?);
@@ -79,9 +80,9 @@ impl Exact<'_> {
         };
         let subjects = match &threshold.subjects {
             Subjects::Asked(aggregate) => {
-                let place = self.charged.layout.slots.get(*aggregate).ok_or(Failure)?;
-                let at = slots.iter().position(|slot| slot.place == *place).ok_or(Failure)?;
-                *numbers.get(at).and_then(|slot| slot.first()).ok_or(Failure)?
+                let place = self.charged.layout.slots.get(*aggregate).ok_or(Failure::Internal)?;
+                let at = slots.iter().position(|slot| slot.place == *place).ok_or(Failure::Internal)?;
+                *numbers.get(at).and_then(|slot| slot.first()).ok_or(Failure::Internal)?
             }
             Subjects::Own(noise) => noise.add(i128::from(self.subjects(cell)), entropy)?,
         };
@@ -102,10 +103,10 @@ impl Exact<'_> {
             Place::Daily(at) => {
                 let of_day = |day| self.totals.daily.get(Some(day), cell)?.sums.get(at).copied();
                 let days = self.piece.days.days().map(|day| of_day(day).unwrap_or(0));
-                days.reduce(i128::saturating_add).map(|sum| vec![sum]).ok_or(Failure)
+                days.reduce(i128::saturating_add).map(|sum| vec![sum]).ok_or(Failure::Internal)
             }
             Place::Ranged(at) => {
-                let totals = self.totals.ranged.get(self.bucket).ok_or(Failure)?;
+                let totals = self.totals.ranged.get(self.bucket).ok_or(Failure::Internal)?;
                 let sum = totals.get(None, cell).and_then(|c| c.sums.get(at).copied());
                 Ok(vec![sum.unwrap_or(0)])
             }
@@ -121,7 +122,7 @@ fn tree(exact: &Exact<'_>, tree: usize, cell: u32) -> Result<Vec<i128>, Failure>
         false => (execute::Piece::Bucket(exact.bucket), None),
     };
     let of_piece = exact.totals.trees.iter().find(|(of, _)| *of == piece);
-    of_piece.and_then(|(_, trees)| trees.get(tree)).ok_or(Failure)?.nodes_of(day, cell)
+    of_piece.and_then(|(_, trees)| trees.get(tree)).ok_or(Failure::Internal)?.nodes_of(day, cell)
 }
 
 /// The hour of a piece's key as a time of its day.

@@ -14,7 +14,8 @@ use super::Groups;
 use super::answer::{Parts, noisy_pieces};
 use crate::charge::ChargedQuery;
 use crate::epochs::Epochs;
-use crate::execute::{Failure, Raw};
+use crate::execute::Raw;
+use crate::failure::Failure;
 use crate::pieces::{Wanted, wanted};
 
 const ROWS_MAX: usize = 10_000;

@@ -10,8 +10,8 @@
 use serde::{Deserialize, Serialize};
 use shoal_anonymity::noise::Variance;
 
-use crate::execute::Failure;
-use crate::expr::Value;
+use crate::failure::Failure;
+use shoal_language::Value;
 
 const VERSION: u8 = 1;
 
@@ -70,7 +70,7 @@ impl From<SealedValue> for Value {
 
 impl Sealed {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, Failure> {
-        postcard::to_extend(self, vec![VERSION]).map_err(|_| Failure)
+        postcard::to_extend(self, vec![VERSION]).map_err(|_| Failure::Internal)
     }
 
     /// Numbers of each group.
@@ -79,15 +79,16 @@ impl Sealed {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Sealed, Failure> {
-        let (version, rest) = bytes.split_first().ok_or(Failure)?;
+        let (version, rest) = bytes.split_first().ok_or(Failure::Internal)?;
         if *version != VERSION {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
-        let (sealed, rest): (Sealed, &[u8]) = postcard::take_from_bytes(rest).map_err(|_| Failure)?;
+        let (sealed, rest): (Sealed, &[u8]) =
+            postcard::take_from_bytes(rest).map_err(|_| Failure::Internal)?;
         let width = sealed.width();
         let fits = sealed.cells.iter().all(|cell| cell.numbers.len() == width);
         let noised = sealed.slots.iter().all(|(_, p, q)| Variance::new(*p, *q).is_ok());
-        (rest.is_empty() && fits && noised).then_some(sealed).ok_or(Failure)
+        (rest.is_empty() && fits && noised).then_some(sealed).ok_or(Failure::Internal)
     }
 }
 

@@ -3,8 +3,8 @@
 use shoal_schemas::{Kind, Region};
 
 use super::{Row, ask, engine, grant, now_ms, number, provider, registry, request, today};
-use crate::calendar::{DAY_MS, start_of};
 use crate::release::Released;
+use shoal_language::calendar::{DAY_MS, start_of};
 
 /// A chance of one in 10^9 that a right answer fails.
 const SIGMAS: f64 = 6.2;
@@ -95,7 +95,7 @@ async fn expired_days_are_unreadable_from_the_second_of_expiry() {
     let rows: Vec<Row> = (0..5_000).map(|s| Row::new(s, day, "click")).collect();
     let sql = format!(
         "SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day = '{}' AND programme = 'user-experience'",
-        crate::calendar::day_text(day)
+        shoal_language::calendar::day_text(day)
     );
     let midnight = start_of(today() + 1);
     let released = ask(Kind::Usage, &rows, &sql, midnight - 200_000).await.unwrap();
@@ -118,7 +118,7 @@ async fn the_shorter_retention_of_one_programme_holds_by_row() {
     let day = today() - kept - 1;
     let rows: Vec<Row> =
         (0..5_000).map(|s| Row::new(s, day, "click").text("programme", "device-experience")).collect();
-    let day = crate::calendar::day_text(day);
+    let day = shoal_language::calendar::day_text(day);
     // Noise of 15.8 subjects: 5,000 of them could not hide in it.
     let sql = format!("SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day = '{day}'");
     let released = ask(Kind::Usage, &rows, &sql, now_ms()).await.unwrap();

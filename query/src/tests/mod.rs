@@ -4,9 +4,13 @@
 
 mod answers;
 mod canonical;
+#[path = "../../../language/src/tests/conditions.rs"]
+mod conditions;
 mod defences;
 mod game;
 mod grammar;
+#[path = "../../../postprocess/src/tests/refused.rs"]
+mod refused;
 mod shapes;
 
 use std::sync::{Arc, LazyLock};
@@ -17,15 +21,18 @@ use datafusion::arrow::array::{
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
 use shoal_anonymity::noise::{Entropy, NoiseError};
+use shoal_postprocess::{NumberColumn, ReleasedSchema};
 use shoal_schemas::{ColumnType, Kind, Region, Registry, TableDef, columns};
 
-use crate::calendar::{HOUR_MS, parse_day, start_of};
 use crate::config::QueryConfig;
-use crate::engine::{AnalystGrant, Engine, QueryRequest, Role};
+use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::execute::Source;
+use crate::grant::{AnalystGrant, Role};
 use crate::metrics::Metrics;
 use crate::release::Released;
+use crate::request::QueryRequest;
+use shoal_language::calendar::{HOUR_MS, parse_day, start_of};
 
 /// 2026-11-22T10:00:00Z.
 pub(crate) fn now_ms() -> i64 {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use shoal_query::WorkerLimits;
+use shoal_postprocess::WorkerLimits;
 
 fn command(limits: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shoal"));

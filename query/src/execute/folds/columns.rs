@@ -5,8 +5,8 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit};
 use shoal_schemas::columns;
 
-use crate::execute::Failure;
-use crate::expr::{Scalar, Type, Value};
+use crate::failure::Failure;
+use shoal_language::{Scalar, Type, Value};
 
 /// The columns of the batch that each source is at. No `Debug`: they are events.
 pub(super) struct Columns {
@@ -36,7 +36,7 @@ impl Columns {
 
     pub(super) fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
         if columns.len() != self.kinds.len() {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
         let mut plain = Vec::with_capacity(columns.len());
         for (column, kind) in columns.iter().zip(&self.kinds) {

@@ -9,7 +9,7 @@
 
 use std::cmp::Ordering;
 
-use crate::expr::{Arithmetic, Compare, Scalar, Value};
+use shoal_language::{Arithmetic, Compare, Scalar, Value};
 
 /// A row that a fold has made; what it does not have is NULL.
 #[derive(Default)]

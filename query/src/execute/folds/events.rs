@@ -14,13 +14,13 @@ use shoal_anonymity::noise::Entropy;
 use super::gate::Gate;
 use super::terms::{Numbers, Op, Term};
 use super::trees::Trees;
-use crate::execute::Failure;
 use crate::execute::cells::Cells;
 use crate::execute::fold::{Fold, Outcome};
 use crate::execute::keys::ABSENT;
-use crate::expr::Scalar;
+use crate::failure::Failure;
 use crate::layout::{Layout, Slot};
-use crate::private_query::PrivateQuery;
+use shoal_language::PrivateQuery;
+use shoal_language::Scalar;
 
 /// Sessions of one subject's day that are told apart; more than any clamp lets through.
 const SESSIONS_MAX: usize = 1 << 16;
@@ -51,7 +51,7 @@ struct Units {
     /// The day of the open unit.
     day: Option<i32>,
     subject: [u8; 16],
-    has_failed: bool,
+    failure: Option<Failure>,
 }
 
 /// The batch of one source.
@@ -79,7 +79,7 @@ impl Events {
         let cells = Cells::new(query, groups_max, entropy)?;
         let widths = (layout.daily.clamps().len(), layout.ranged.clamps().len());
         if !query.members.is_empty() && (is_day || widths.0 > 0) {
-            return Err(Failure); // A day's part of the answer must not depend on other days.
+            return Err(Failure::Internal); // A day's part of the answer must not depend on other days.
         }
         let mut bounder = |limits: &Limits, wanted: bool| -> Result<Option<Bounder>, Failure> {
             Ok(wanted.then(|| Bounder::new(limits, &mut *entropy)).transpose()?)
@@ -105,7 +105,7 @@ impl Events {
             trees_are_daily: layout.trees_are_daily,
             day: None,
             subject: [0; 16],
-            has_failed: false,
+            failure: None,
         };
         let (batches, sessions, scratch) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Events { units, keys, terms, scalars, batches, widths, sessions, scratch, gate: Gate::new(query) })
@@ -158,6 +158,13 @@ impl Events {
     }
 }
 
+/// Keeps the first failure: rows are taken one by one, and what failed is asked for when the unit ends.
+fn note<T, E: Into<Failure>>(failure: &mut Option<Failure>, done: Result<T, E>) {
+    if let Err(error) = done {
+        failure.get_or_insert(error.into());
+    }
+}
+
 impl Units {
     /// Numbers of the open unit in a group: of its day and of its range; and the row that the group was met in, if it was
     /// not met before.
@@ -166,12 +173,12 @@ impl Units {
         for (bounder, values) in [(&mut self.daily, daily), (&mut self.ranged, ranged)] {
             match bounder.as_mut().map(|bounder| bounder.take(group, values)) {
                 Some(Ok(taken)) => is_new |= taken == Taken::New,
-                Some(Err(_)) => self.has_failed = true,
+                Some(Err(error)) => note(&mut self.failure, Err::<(), _>(error)),
                 None => {}
             }
         }
         if let Some((source, row)) = met.filter(|_| is_new) {
-            self.has_failed |= self.cells.meet(group, source, row).is_err();
+            note(&mut self.failure, self.cells.meet(group, source, row));
         }
     }
 
@@ -181,10 +188,10 @@ impl Units {
         // In a bucket of days, trees are of all its days.
         let under = self.ranged.is_none().then_some(day);
         if let Some(daily) = &mut self.daily {
-            self.has_failed |= daily.close(Some(day), subject, &mut number).is_err();
+            note(&mut self.failure, daily.close(Some(day), subject, &mut number));
         }
         if self.trees_are_daily {
-            self.has_failed |= self.trees.close((Some(day), under), subject, &mut number).is_err();
+            note(&mut self.failure, self.trees.close((Some(day), under), subject, &mut number));
         }
         match &self.ranged {
             None => cells.close(),
@@ -198,8 +205,8 @@ impl Units {
         let mut number = |group| cells.number(group);
         match &mut self.ranged {
             Some(ranged) if counts => {
-                self.has_failed |= ranged.close(None, subject, &mut number).is_err();
-                self.has_failed |= self.trees.close((None, None), subject, &mut number).is_err();
+                note(&mut self.failure, ranged.close(None, subject, &mut number));
+                note(&mut self.failure, self.trees.close((None, None), subject, &mut number));
             }
             Some(ranged) => {
                 ranged.forget();
@@ -217,13 +224,13 @@ impl Fold for Events {
     }
 
     fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
-        let rows = columns.first().ok_or(Failure)?.len();
+        let rows = columns.first().ok_or(Failure::Internal)?.len();
         if self.batches.len() <= source {
             self.batches.resize_with(source + 1, Batch::default);
         }
         let cells = match self.keys {
             0 => Vec::new(),
-            keys => self.units.cells.encode(source, columns.get(..keys).ok_or(Failure)?, rows)?,
+            keys => self.units.cells.encode(source, columns.get(..keys).ok_or(Failure::Internal)?, rows)?,
         };
         let batch = &mut self.batches[source];
         batch.cells = cells;
@@ -279,7 +286,7 @@ impl Fold for Events {
     fn close(&mut self, _: &[u8; 16]) -> Result<(), Failure> {
         self.close_day();
         self.units.close(self.gate.close());
-        if self.units.has_failed { Err(Failure) } else { Ok(()) }
+        self.units.failure.map_or(Ok(()), Err)
     }
 
     fn bytes(&self) -> usize {

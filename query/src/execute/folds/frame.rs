@@ -10,11 +10,12 @@ use super::columns::Columns;
 use super::evaluate::{Made, evaluate, is_made, is_true};
 use super::gate::Gate;
 use super::trees::Trees;
+use crate::execute::Cells;
 use crate::execute::fold::Outcome;
-use crate::execute::{Cells, Failure};
-use crate::expr::{Scalar, Value};
+use crate::failure::Failure;
 use crate::layout::{Layout, Slot};
-use crate::private_query::{Aggregate, AggregateOp, PrivateQuery};
+use shoal_language::{Aggregate, AggregateOp, PrivateQuery};
+use shoal_language::{Scalar, Value};
 
 /// Keys, aggregates and bounds.
 pub(super) struct Frame {
@@ -59,10 +60,10 @@ impl Frame {
                 AggregateOp::Rows | AggregateOp::Subjects => None,
                 AggregateOp::Present(item) | AggregateOp::Sum(item) => Some(item),
                 AggregateOp::Quantile { measure, .. } => Some(measure),
-                AggregateOp::Sessions => return Err(Failure),
+                AggregateOp::Sessions => return Err(Failure::Internal),
             };
             if !argument.into_iter().chain(&aggregate.filter).all(is_made) {
-                return Err(Failure);
+                return Err(Failure::Internal);
             }
         }
         let aggregates = query.aggregates.iter().cloned().zip(layout.slots).collect();
@@ -105,7 +106,7 @@ impl Frame {
     pub(super) fn add(&mut self, made: &Made<'_>, event_keys: &[Value]) -> Result<(), Failure> {
         let value = |key: &KeySource| match key {
             KeySource::Made(scalar) => Ok(evaluate(scalar, made)),
-            KeySource::Event(at) => event_keys.get(*at).cloned().ok_or(Failure),
+            KeySource::Event(at) => event_keys.get(*at).cloned().ok_or(Failure::Internal),
         };
         let values = self.keys.iter().map(value).collect::<Result<Vec<_>, _>>()?;
         let Some(group) = self.cells.group(&values)? else { return Ok(()) };
@@ -127,7 +128,7 @@ impl Frame {
                 }
                 (Slot::Tree(_), _) => {}
                 (Slot::Daily(at) | Slot::Ranged(at), op) => {
-                    *self.numbers.get_mut(at).ok_or(Failure)? = amount(op, made);
+                    *self.numbers.get_mut(at).ok_or(Failure::Internal)? = amount(op, made);
                 }
             }
         }

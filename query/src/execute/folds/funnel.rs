@@ -15,11 +15,11 @@ use shoal_anonymity::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, Frame};
-use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
-use crate::expr::Scalar;
+use crate::failure::Failure;
 use crate::layout::Layout;
-use crate::private_query::{PrivateQuery, Shape};
+use shoal_language::Scalar;
+use shoal_language::{PrivateQuery, Shape};
 
 /// The funnel of each subject.
 pub(super) struct FunnelFold {
@@ -48,7 +48,7 @@ impl FunnelFold {
         entropy: &mut E,
     ) -> Result<FunnelFold, Failure> {
         let Shape::Funnel { steps, within_ms } = &query.shape else {
-            return Err(Failure);
+            return Err(Failure::Internal);
         };
         let frame = Frame::new(query, layout, groups_max, entropy)?;
         let columns = Columns::new(&[steps.clone(), frame.event_scalars()].concat());
@@ -108,7 +108,7 @@ impl Fold for FunnelFold {
 
     fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
         if self.failed {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
         self.starts.fill(None);
         if let Some((steps, keys)) = self.best.take() {

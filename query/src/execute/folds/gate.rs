@@ -4,7 +4,7 @@
 //! Sensitivity: a day of the other table that is taken away can take a subject's whole contribution away (or, with NOT
 //! IN, bring it); that is one of the changes which a range's bounds cover anyway (`layout`).
 
-use crate::private_query::PrivateQuery;
+use shoal_language::PrivateQuery;
 
 /// The memberships of the current subject.
 pub(super) struct Gate {

@@ -31,9 +31,10 @@ use shoal_anonymity::noise::Entropy;
 
 pub(crate) use self::trees::quantile_of;
 use super::fold::Fold;
-use super::{Failure, Grounds, Piece};
+use super::{Grounds, Piece};
+use crate::failure::Failure;
 use crate::layout::Layout;
-use crate::private_query::{PrivateQuery, Shape};
+use shoal_language::{PrivateQuery, Shape};
 
 /// The fold of one piece.
 pub(super) fn fold(grounds: Grounds<'_>) -> Result<Box<dyn Fold>, Failure> {
@@ -52,7 +53,7 @@ fn shaped<E: Entropy + ?Sized>(
     let is_day = matches!(piece, Piece::Day(_));
     // A piece of a day is for units that are a subject's day.
     if is_day && !layout.is_daily {
-        return Err(Failure);
+        return Err(Failure::Internal);
     }
     Ok(match &query.shape {
         Shape::Events => Box::new(events::Events::new(query, layout, is_day, groups_max, entropy)?),

@@ -12,12 +12,12 @@ use shoal_anonymity::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, Frame};
-use crate::calendar::Grain;
-use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
-use crate::expr::Scalar;
+use crate::failure::Failure;
 use crate::layout::{Layout, periods};
-use crate::private_query::{PrivateQuery, Shape};
+use shoal_language::Scalar;
+use shoal_language::calendar::Grain;
+use shoal_language::{PrivateQuery, Shape};
 
 /// The columns of the two conditions.
 const COHORT: usize = 0;
@@ -45,10 +45,10 @@ impl RetentionFold {
         entropy: &mut E,
     ) -> Result<RetentionFold, Failure> {
         let Shape::Retention { cohort, back, period } = &query.shape else {
-            return Err(Failure);
+            return Err(Failure::Internal);
         };
         if query.buckets().len() > 1 {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
         let conditions = [cohort.clone(), back.clone()];
         let frame = Frame::new(query, layout, groups_max, entropy)?;
@@ -99,7 +99,7 @@ impl Fold for RetentionFold {
 
     fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
         if self.failed {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
         let back = std::mem::take(&mut self.back);
         if let Some((cohort, keys)) = self.cohort.take() {

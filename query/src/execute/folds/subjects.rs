@@ -15,11 +15,11 @@ use shoal_schemas::columns;
 use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
 use super::frame::Frame;
-use crate::execute::Failure;
 use crate::execute::fold::{Fold, Outcome};
-use crate::expr::{Scalar, Type, Value};
+use crate::failure::Failure;
 use crate::layout::Layout;
-use crate::private_query::{PerSubject, PersonOp, PersonValue, PrivateQuery, Shape};
+use shoal_language::{PerSubject, PersonOp, PersonValue, PrivateQuery, Shape};
+use shoal_language::{Scalar, Type, Value};
 
 /// Most rows of one subject in one piece.
 const GROUPS_MAX: usize = 1 << 12;
@@ -55,12 +55,12 @@ impl SubjectsFold {
         entropy: &mut E,
     ) -> Result<SubjectsFold, Failure> {
         let Shape::Subjects(person) = &query.shape else {
-            return Err(Failure);
+            return Err(Failure::Internal);
         };
         let frame = Frame::new(query, layout, groups_max, entropy)?;
         // Nothing of an event is left in a row but its keys and values.
         if !frame.event_scalars().is_empty() || !person.having.as_ref().is_none_or(is_made) {
-            return Err(Failure);
+            return Err(Failure::Internal);
         }
         let mut scalars = person.keys.clone();
         let mut place = |scalar: Option<Scalar>| {

@@ -6,11 +6,11 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Arra
 use datafusion::arrow::datatypes::Int64Type;
 use shoal_schemas::columns;
 
-use crate::execute::Failure;
 use crate::execute::runs::digests;
-use crate::expr::{Scalar, Type};
+use crate::failure::Failure;
 use crate::layout::Slot;
-use crate::private_query::{Aggregate, AggregateOp};
+use shoal_language::{Aggregate, AggregateOp};
+use shoal_language::{Scalar, Type};
 
 /// One aggregate.
 pub(super) struct Term {
@@ -77,7 +77,7 @@ impl Term {
                 Some(item) => item.iter().map(|value| value.unwrap_or(0)).collect(),
             },
             Op::Sessions => return Ok(Numbers::Zero),
-            Op::Value => return Err(Failure),
+            Op::Value => return Err(Failure::Internal),
         };
         if let Some(filter) = self.filter(columns)? {
             for (row, number) in numbers.iter_mut().enumerate() {
@@ -92,13 +92,15 @@ impl Term {
     /// The session of each row that counts.
     pub(super) fn sessions(&self, columns: &[ArrayRef]) -> Result<Vec<Option<u128>>, Failure> {
         let (array, filter) = (self.operand(columns)?, self.filter(columns)?);
-        let binary = array.as_binary_opt::<i32>().ok_or(Failure)?;
+        let binary = array.as_binary_opt::<i32>().ok_or(Failure::Internal)?;
         if binary.null_count() == 0 && filter.is_none() {
             return Ok(digests(array)?.into_iter().map(Some).collect());
         }
         let session = |row: usize| -> Result<Option<u128>, Failure> {
             match binary.is_valid(row) && filter.is_none_or(|filter| is_true(filter, row)) {
-                true => Ok(Some(u128::from_be_bytes(binary.value(row).try_into().map_err(|_| Failure)?))),
+                true => Ok(Some(u128::from_be_bytes(
+                    binary.value(row).try_into().map_err(|_| Failure::Internal)?,
+                ))),
                 false => Ok(None),
             }
         };
@@ -114,7 +116,7 @@ impl Term {
     }
 
     fn operand<'c>(&self, columns: &'c [ArrayRef]) -> Result<&'c ArrayRef, Failure> {
-        self.operand.and_then(|at| columns.get(at)).ok_or(Failure)
+        self.operand.and_then(|at| columns.get(at)).ok_or(Failure::Internal)
     }
 
     /// None when all are null.
@@ -122,13 +124,13 @@ impl Term {
         let item = self.operand(columns)?;
         match item.logical_null_count() == item.len() {
             true => Ok(None),
-            false => item.as_primitive_opt::<Int64Type>().map(Some).ok_or(Failure),
+            false => item.as_primitive_opt::<Int64Type>().map(Some).ok_or(Failure::Internal),
         }
     }
 
     fn filter<'c>(&self, columns: &'c [ArrayRef]) -> Result<Option<&'c BooleanArray>, Failure> {
         let Some(at) = self.filter else { return Ok(None) };
-        columns.get(at).and_then(|filter| filter.as_boolean_opt()).map(Some).ok_or(Failure)
+        columns.get(at).and_then(|filter| filter.as_boolean_opt()).map(Some).ok_or(Failure::Internal)
     }
 }
 

@@ -9,8 +9,8 @@ use shoal_anonymity::bound::Totals;
 use shoal_anonymity::noise::Entropy;
 use shoal_anonymity::tree::{Distribution, Grid, LeafCounts, LeafSample, Quantile, SampleKey, Unit};
 
-use crate::execute::Failure;
 use crate::execute::fold::Tree;
+use crate::failure::Failure;
 use crate::layout::TreeSlot;
 
 /// What a leaf takes in memory, about.
@@ -57,7 +57,7 @@ impl Trees {
                 .counts
                 .entry(under)
                 .or_insert_with(|| self.slots.iter().map(|slot| LeafCounts::new(&slot.grid)).collect());
-            let counts = counts.get_mut(tree).ok_or(Failure)?;
+            let counts = counts.get_mut(tree).ok_or(Failure::Internal)?;
             sample.take(slot.most, &self.key, Unit { subject, day }, |group, leaf, values| {
                 match number(group) {
                     Some(cell) => counts.add(cell, leaf, values),
@@ -65,7 +65,7 @@ impl Trees {
                 }
             });
         }
-        if is_numbered { Ok(()) } else { Err(Failure) }
+        if is_numbered { Ok(()) } else { Err(Failure::Internal) }
     }
 
     /// The unit at hand does not count.
@@ -87,10 +87,10 @@ impl Trees {
             for (day, counts) in &self.counts {
                 let Some(counts) = counts.get(at) else { continue };
                 for cell in counts.cells() {
-                    let first = cell.checked_mul(slot.grid.nodes()).ok_or(Failure)?;
+                    let first = cell.checked_mul(slot.grid.nodes()).ok_or(Failure::Internal)?;
                     let exact = (0_u32..).zip(counts.nodes(cell)).filter(|(_, count)| *count != 0);
                     for (node, count) in exact {
-                        nodes.push((*day, first.checked_add(node).ok_or(Failure)?, 0, vec![count]));
+                        nodes.push((*day, first.checked_add(node).ok_or(Failure::Internal)?, 0, vec![count]));
                     }
                 }
             }
@@ -103,8 +103,8 @@ impl Trees {
 impl Tree {
     /// The exact nodes of a group, zeros too; the day is that of a daily piece, none for a bucket of days.
     pub(crate) fn nodes_of(&self, day: Option<i32>, cell: u32) -> Result<Vec<i128>, Failure> {
-        let first = cell.checked_mul(self.nodes).ok_or(Failure)?;
-        let last = first.checked_add(self.nodes).ok_or(Failure)?;
+        let first = cell.checked_mul(self.nodes).ok_or(Failure::Internal)?;
+        let last = first.checked_add(self.nodes).ok_or(Failure::Internal)?;
         let exact = |node| self.totals.get(day, node).and_then(|node| node.sums.first().copied());
         Ok((first..last).map(|node| exact(node).unwrap_or(0)).collect())
     }
@@ -117,7 +117,7 @@ pub(crate) fn quantile_of(
     node_variance: f64,
     millionths: u32,
 ) -> Result<Quantile, Failure> {
-    let grid = Grid::new(edges.to_vec()).map_err(|_| Failure)?;
-    let found = Distribution::new(&grid, nodes, node_variance).map_err(|_| Failure)?;
+    let grid = Grid::new(edges.to_vec()).map_err(|_| Failure::Internal)?;
+    let found = Distribution::new(&grid, nodes, node_variance).map_err(|_| Failure::Internal)?;
     Ok(found.sampled().quantile(millionths))
 }

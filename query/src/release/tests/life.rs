@@ -4,10 +4,10 @@ use shoal_anonymity::budget::Precision;
 use shoal_storage::{BudgetLedger, SpendingFilter};
 
 use super::super::Groups;
-use super::super::answer::NoAnswer;
 use super::{World, priced};
-use crate::calendar::{DAY_MS, HOUR_MS, day_text, start_of};
+use crate::error::{NoAnswer, QueryError};
 use crate::tests::{now_ms, today};
+use shoal_language::calendar::{DAY_MS, HOUR_MS, day_text, start_of};
 
 const NORMAL: u64 = 2_000_000;
 
@@ -49,7 +49,7 @@ async fn moving_a_window_of_thirty_days_by_a_day_pays_for_one_day() {
     assert_eq!(world.quote(&sql, now).await.blocks, 1);
     let moved = world.ask(&sql, now).await.unwrap();
     assert_eq!((moved.paid.blocks, moved.paid.pieces, moved.paid.pieces_found), (1, 30, 29));
-    let only = crate::private_query::DayRange { first: today() - 1, last: today() - 1 };
+    let only = shoal_language::DayRange { first: today() - 1, last: today() - 1 };
     assert_eq!(world.runs(), [(shoal_schemas::Region::De, only)]);
     assert_eq!((world.spent(today() - 31), world.spent(today() - 1)), (NORMAL, NORMAL));
 }
@@ -81,8 +81,7 @@ async fn days_weeks_and_all_at_once_are_the_same_pieces() {
         let grouped = world.ask(&sql, now_ms()).await.unwrap();
         assert_eq!(grouped.paid.blocks, 0, "{key}");
         assert_eq!(sum(&grouped.groups[0]), sum(&total.groups[0]), "{key}");
-        let variance =
-            |groups: &Groups| groups.rows.values().map(|row| row[0].spread.variance()).sum::<f64>();
+        let variance = |groups: &Groups| groups.rows.values().map(|row| row[0].sd.powi(2)).sum::<f64>();
         let (a, b) = (variance(&grouped.groups[0]), variance(&total.groups[0]));
         assert!((a - b).abs() < 1e-6 * b, "{key}");
     }
@@ -165,7 +164,7 @@ async fn a_block_without_budget_refuses_all_and_nothing_is_read() {
     let sql = "SELECT COUNT(*) FROM usage WHERE day > current_date - 4 AND amount > 99";
     let quoted = world.quote(sql, now_ms()).await;
     assert_eq!((quoted.blocks, quoted.left.unwrap().nano()), (4, 0));
-    let Err(NoAnswer::Refused(refusal)) = world.ask(sql, now_ms()).await else {
+    let Err(NoAnswer::Told(QueryError::Refused(refusal))) = world.ask(sql, now_ms()).await else {
         panic!("answered");
     };
     assert_eq!(refusal.rule.as_str(), "budget");
@@ -189,7 +188,7 @@ async fn what_fails_after_it_is_paid_stays_charged_and_seals_nothing() {
     let mut world = World::new();
     world.fails = true;
     let sql = "SELECT COUNT(*) FROM usage WHERE day = current_date";
-    assert!(matches!(world.ask(sql, now_ms()).await, Err(NoAnswer::Failed)));
+    assert!(matches!(world.ask(sql, now_ms()).await, Err(NoAnswer::Failed(_))));
     assert_eq!(world.spent(today()), NORMAL);
     world.fails = false;
     assert_eq!(world.quote(sql, now_ms()).await.blocks, 1);
@@ -208,8 +207,8 @@ async fn no_answer_leaves_when_the_ledger_fails() {
         let world = World::over(ledger);
         match world.ask("SELECT COUNT(*) FROM usage WHERE day = current_date", now_ms()).await {
             Ok(_) => answered += 1,
-            Err(NoAnswer::Failed) if world.runs().is_empty() => unpaid += 1,
-            Err(NoAnswer::Failed) => unsealed += 1,
+            Err(NoAnswer::Failed(_)) if world.runs().is_empty() => unpaid += 1,
+            Err(NoAnswer::Failed(_)) => unsealed += 1,
             Err(other) => panic!("{other:?}"),
         }
     }

@@ -16,14 +16,16 @@ use shoal_schemas::{Kind, Region};
 use shoal_storage::{Block, BudgetLedger};
 use tokio::time::Instant;
 
-use super::answer::{Answered, NoAnswer};
+use super::answer::Answered;
 use super::{Asked, Paid, answer, quote};
 use crate::charge::ChargedQuery;
 use crate::epochs::Epochs;
-use crate::execute::{Cells, Failure, Raw, RegionTotals};
+use crate::error::NoAnswer;
+use crate::execute::{Cells, Raw, RegionTotals};
+use crate::failure::Failure;
 use crate::ledger::Budget;
-use crate::private_query::DayRange;
 use crate::tests::{engine, grant, request};
+use shoal_language::DayRange;
 
 /// A budget, and what was read of which region and days.
 pub(crate) struct World {
@@ -49,7 +51,7 @@ impl World {
     pub(super) async fn answer(&self, queries: &[ChargedQuery], now_ms: i64) -> Result<Answered, NoAnswer> {
         let run = async |due: ChargedQuery| {
             self.runs.lock().unwrap().push((due.query.regions[0], due.query.days));
-            if self.fails { Err(Failure) } else { Ok(raw(due)) }
+            if self.fails { Err(Failure::Internal) } else { Ok(raw(due)) }
         };
         answer(queries, &asked(&self.budget, now_ms), run).await
     }

@@ -7,10 +7,11 @@ use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::super::answer::{Asked, NoAnswer, answer};
+use super::super::answer::{Asked, answer};
 use super::{World, asked, priced, raw};
 use crate::charge::ChargedQuery;
-use crate::execute::Failure;
+use crate::error::{NoAnswer, QueryError};
+use crate::failure::Failure;
 use crate::tests::{now_ms, today};
 
 const SQL: &str = "SELECT COUNT(*) FROM usage WHERE day > current_date - 3";
@@ -37,7 +38,7 @@ async fn who_waits_too_long_pays_nothing_and_who_makes_it_goes_on() {
     let maker = async {
         let slow = async |due: ChargedQuery| {
             started.add_permits(1);
-            let _ = may_end.acquire().await.map_err(|_| Failure)?;
+            let _ = may_end.acquire().await.map_err(|_| Failure::Internal)?;
             Ok(raw(due))
         };
         answer(&queries, &asked(&world.budget, now_ms()), slow).await.unwrap()
@@ -45,13 +46,13 @@ async fn who_waits_too_long_pays_nothing_and_who_makes_it_goes_on() {
     let waiter = async {
         let _started = started.acquire().await.unwrap();
         let hasty = Asked { deadline: Instant::now(), ..asked(&world.budget, now_ms()) };
-        let never = async |_: ChargedQuery| Err(Failure);
+        let never = async |_: ChargedQuery| Err(Failure::Internal);
         let error = answer(&queries, &hasty, never).await.err().unwrap();
         may_end.add_permits(1);
         error
     };
     let (made, error) = tokio::join!(maker, waiter);
-    assert!(matches!(error, NoAnswer::Busy), "{error:?}");
+    assert!(matches!(error, NoAnswer::Told(QueryError::Busy)), "{error:?}");
     assert_eq!((made.paid.blocks, world.spent(today())), (3, 2_000_000));
 }
 

@@ -10,8 +10,8 @@ use shoal_schemas::Kind;
 
 use super::Answer;
 use super::templates::{memberships, templates};
-use crate::calendar::day_text;
 use crate::tests::{Row, today};
+use shoal_language::calendar::day_text;
 
 /// One attack.
 pub(super) struct Attack {

@@ -16,15 +16,16 @@ use tokio::time::Instant;
 
 use super::attacks::World;
 use super::{Answer, AnswerRow};
-use crate::above::{Above, Limits, ReleasedSchema, ReleasedTable};
 use crate::charge::ChargedQuery;
 use crate::error::QueryError;
 use crate::execute::{Raw, RegionSources, ScanLimits, Wanted, execute};
-use crate::expr::Value;
+use crate::release::Groups;
 use crate::release::replay::Replay;
-use crate::release::{Column, ColumnKind, Estimate, Groups};
-use crate::session;
 use crate::tests::{Seeded, engine, grant, now_ms, provider, registry, request, today};
+use shoal_language::Value;
+use shoal_postprocess::session;
+use shoal_postprocess::{Column, ColumnKind, Estimate};
+use shoal_postprocess::{Limits, Postprocessor, ReleasedSchema, ReleasedTable};
 
 /// A statement: the text above its releases, and which of all releases they are.
 struct Asked {
@@ -35,7 +36,7 @@ struct Asked {
 
 /// Some statements, read and bounded, whose release can be repeated.
 pub(super) struct Player {
-    above: Above,
+    above: Postprocessor,
     asked: Vec<Asked>,
     /// Of each statement, which of `asked` it is.
     order: Vec<usize>,
@@ -78,7 +79,7 @@ impl Player {
                 queries.push(charged);
             }
         }
-        let above = Above::in_process(Limits::default());
+        let above = Postprocessor::in_process(Limits::default());
         let replay = Replay::new(queries, raws, now_ms());
         Some(Player { above, asked, order, replay, entropy })
     }
@@ -122,7 +123,7 @@ fn released(key: &[Value], row: &[Estimate]) -> AnswerRow {
     (texts.join(" ").replace('\'', ""), row.iter().map(|estimate| estimate.units as f64).collect())
 }
 
-async fn run_above(above: &Above, asked: &Asked, groups: &[Groups]) -> Answer {
+async fn run_above(above: &Postprocessor, asked: &Asked, groups: &[Groups]) -> Answer {
     let tables = asked.schemas.iter().zip(groups).map(|(schema, groups)| {
         let rows: Vec<(&[Value], &[Estimate])> =
             groups.rows.iter().map(|(keys, numbers)| (keys.as_slice(), numbers.as_slice())).collect();

@@ -1,7 +1,7 @@
 //! Repeats, moved windows, expired days, regions, private keys, empty tables.
 
 use super::*;
-use crate::calendar::{DAY_MS, day_text};
+use shoal_language::calendar::{DAY_MS, day_text};
 
 #[tokio::test]
 async fn the_noise_that_is_wanted() {

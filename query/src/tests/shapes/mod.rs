@@ -21,9 +21,10 @@ use shoal_anonymity::budget::Precision;
 use shoal_schemas::{Kind, Region};
 
 use super::{Row, engine, grant, now_ms, provider, registry, request, today};
-use crate::engine::{Engine, Given, QueryRequest};
+use crate::engine::{Engine, Given};
 use crate::error::QueryError;
 use crate::release::Released;
+use crate::request::QueryRequest;
 
 /// A chance of less than one in 10^6 that a right answer fails.
 const SIGMAS: f64 = 5.0;

@@ -52,7 +52,8 @@ async fn retention_by_week_and_day() {
     let mut seen = 0;
     for row in 0..answer.rows().len() {
         let start =
-            crate::calendar::parse_day(&answer.rows()[row]["cohort"].as_str().unwrap()[..10]).unwrap();
+            shoal_language::calendar::parse_day(&answer.rows()[row]["cohort"].as_str().unwrap()[..10])
+                .unwrap();
         let (week, period) = ((start - first()) / 7, answer.rows()[row]["period"].as_i64().unwrap() as i32);
         let is_one = |s: &u32| cohort(*s) == Some(week) && week + period < 3 && in_week(*s, week + period);
         answer.near(row, "people", (0..SUBJECTS).filter(is_one).count() as f64, 20.0);

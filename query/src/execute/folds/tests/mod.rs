@@ -13,16 +13,16 @@ use shoal_anonymity::bound::Totals;
 use shoal_schemas::{Kind, Programme, Region};
 
 use super::shaped;
-use crate::calendar::Grain;
 use crate::execute::fold::Outcome;
 use crate::execute::merge::merge;
 use crate::execute::rows::{Asked, Template};
 use crate::execute::source::{Reading, open};
 use crate::execute::{Cells, Piece};
-use crate::expr::{Compare, Scalar, Type, Value};
 use crate::layout::{Layout, Slot};
-use crate::private_query::{Aggregate, AggregateOp, DayRange, Key, KeyKind, Membership, PrivateQuery, Shape};
-use crate::tests::{Row, Seeded, provider, registry, today};
+use crate::tests::{Row, Seeded, now_ms, provider, registry, today};
+use shoal_language::calendar::Grain;
+use shoal_language::{Aggregate, AggregateOp, DayRange, Key, KeyKind, Membership, PrivateQuery, Shape, ask};
+use shoal_language::{Compare, Scalar, Type, Value};
 
 /// The days of every query: nine, ending today.
 fn days() -> DayRange {
@@ -42,23 +42,29 @@ fn is(name: &str, value: &str) -> Scalar {
     Scalar::Compare(Compare::Eq, Box::new(text(name)), Box::new(value))
 }
 
+/// A query of this shape without keys and aggregates. Only the language makes one, so one of its own is changed.
 fn query(shape: Shape) -> PrivateQuery {
-    PrivateQuery {
-        table: Kind::Usage,
-        regions: vec![Region::De],
-        days: days(),
-        cutoffs: vec![(Programme::UserExperience, 0)],
-        shape,
-        filter: None,
-        members: Vec::new(),
-        keys: Vec::new(),
-        aggregates: Vec::new(),
-        l0: 2,
-        notes: Vec::new(),
-    }
+    let asked = ask("SELECT COUNT(*) FROM usage", &registry(), &[Region::De], now_ms()).unwrap();
+    let mut query = asked.releases.into_iter().next().unwrap();
+    (query.days, query.shape, query.l0) = (days(), shape, 2);
+    query.cutoffs = vec![(Programme::UserExperience, 0)];
+    query.aggregates.clear();
+    query.notes.clear();
+    query
 }
 
-impl PrivateQuery {
+/// Queries part by part.
+trait Parts: Sized {
+    fn public(self, scalar: Scalar, values: impl IntoIterator<Item = Value>) -> Self;
+    fn private(self, scalar: Scalar) -> Self;
+    fn by(self, grain: Grain) -> Self;
+    fn count(self, op: AggregateOp, linf: u64) -> Self;
+    fn only(self, filter: Scalar) -> Self;
+    fn quantile(self, measure: Scalar) -> Self;
+    fn member(self, negated: bool, filter: Option<Scalar>) -> Self;
+}
+
+impl Parts for PrivateQuery {
     fn public(mut self, scalar: Scalar, values: impl IntoIterator<Item = Value>) -> PrivateQuery {
         self.keys.push(Key { scalar, kind: KeyKind::Public(values.into_iter().collect()) });
         self
@@ -114,8 +120,8 @@ fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Ro
     let piece = if layout.is_daily { Piece::Day(piece_days.first) } else { Piece::Bucket(0) };
     let mut fold =
         shaped(query, layout, piece, None, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
-    let memory = crate::session::runtime(64 << 20).unwrap();
-    let session = crate::session::empty(&memory, 1);
+    let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
+    let session = shoal_postprocess::session::empty(&memory, 1);
     let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
     let (scalars, is_timed) = (fold.scalars(), fold.is_timed());
     let mut streams = Vec::new();

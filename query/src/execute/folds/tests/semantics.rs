@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::super::evaluate::{Made, evaluate};
 use super::*;
-use crate::calendar::HOUR_MS;
-use crate::expr::Arithmetic;
-use crate::private_query::{PerSubject, PersonOp, PersonValue};
+use shoal_language::Arithmetic;
+use shoal_language::calendar::HOUR_MS;
+use shoal_language::{PerSubject, PersonOp, PersonValue};
 
 const EVENTS: [&str; 3] = ["click", "purchase", "login"];
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::private_query::{PerSubject, PersonOp, PersonValue};
+use shoal_language::{PerSubject, PersonOp, PersonValue};
 
 const WORDS: [&str; 4] = ["a", "b", "c", "d"];
 const SYSTEMS: [&str; 3] = ["ios", "android", "none of the list"];
@@ -13,7 +13,7 @@ const EVENTS: [&str; 3] = ["click", "purchase", "login"];
 
 fn funnel(within_hours: i64) -> Shape {
     let steps = EVENTS.map(|event| is("event", event)).to_vec();
-    Shape::Funnel { steps, within_ms: within_hours * crate::calendar::HOUR_MS }
+    Shape::Funnel { steps, within_ms: within_hours * shoal_language::calendar::HOUR_MS }
 }
 
 fn retention(period: Grain) -> Shape {
@@ -144,7 +144,8 @@ proptest! {
         at in 0..queries().len(),
         key in any::<u8>(),
     ) {
-        let query = PrivateQuery { l0, ..queries().swap_remove(at) };
+        let mut query = queries().swap_remove(at);
+        query.l0 = l0;
         let own: Vec<Row> = rows;
         let without = |rows: &[Row]| -> Vec<Row> {
             rows.iter().filter(|row| (row.subject, today() - row.day) != lost).cloned().collect()

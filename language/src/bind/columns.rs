@@ -1,0 +1,268 @@
+//! Names over one source of rows -> columns, and what bounds their numbers.
+//!
+//! Invariants: a hidden column and one that never was are told apart by nobody. `subject` and `session` are no values:
+//! they exist inside COUNT(DISTINCT ..) and in subqueries that group by `subject` only.
+
+use std::cell::RefCell;
+
+use shoal_schemas::{ColumnRole, ColumnType, Registry, TableDef, columns};
+use sqlparser::ast::{Expr, Function, Ident, Spanned};
+use sqlparser::tokenizer::Span;
+
+use super::aggregate::is_aggregate;
+use crate::calendar::Grain;
+use crate::error::{Refusal, Rule};
+use crate::expr::{Scalar, Type};
+use crate::private_query::PersonValue;
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Named {
+    Value(Scalar),
+    Subject,
+    Session,
+}
+
+/// The names that can be used.
+#[derive(Clone, Debug)]
+pub(crate) enum Names {
+    /// The table's own, and those that a template adds.
+    Table(Vec<(&'static str, Scalar)>),
+    /// Those of a subquery.
+    Listed(Vec<(String, Named)>),
+}
+
+/// Resolves expressions over one source of rows.
+pub(crate) struct Columns<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) table: &'a TableDef,
+    /// The name in front of a column's.
+    pub(crate) alias: Option<String>,
+    pub(crate) names: Names,
+    pub(crate) now_ms: i64,
+    /// Of a subject's row, where the rows are subjects.
+    pub(crate) values: Vec<PersonValue>,
+    /// What every row of events satisfies.
+    pub(crate) filter: Option<Scalar>,
+    /// Inside a subquery that groups by subject: what its keys and aggregates are.
+    pub(crate) person: Option<PersonScope<'a>>,
+}
+
+/// The SELECT and HAVING of a subquery that groups by `subject`.
+pub(crate) struct PersonScope<'a> {
+    /// Over its events.
+    pub(crate) events: &'a Columns<'a>,
+    pub(crate) keys: Vec<Scalar>,
+    pub(crate) values: RefCell<Vec<PersonValue>>,
+    /// Binds an aggregate call.
+    pub(crate) call: &'a dyn Fn(&Function) -> Result<PersonValue, Refusal>,
+}
+
+impl PersonScope<'_> {
+    /// The key or value that an expression is; none when it is made of such.
+    fn resolve(&self, expr: &Expr) -> Result<Option<Scalar>, Refusal> {
+        if let Expr::Function(function) = expr
+            && is_aggregate(function)
+        {
+            let value = (self.call)(function)?;
+            let mut values = self.values.borrow_mut();
+            let known = values.iter().position(|known| *known == value);
+            let scale = value.scale;
+            let at = known.unwrap_or_else(|| {
+                values.push(value);
+                values.len() - 1
+            });
+            return Ok(Some(Scalar::Person { at, scale }));
+        }
+        if let Ok(bound) = self.events.scalar(expr, None)
+            && let Some(at) = self.keys.iter().position(|key| *key == crate::expr::normal(bound.clone()))
+            && let Some(ty) = bound.ty()
+        {
+            return Ok(Some(Scalar::PersonKey { at, ty }));
+        }
+        match expr {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+                self.events.scalar(expr, None)?;
+                let message = "This is neither grouped by nor inside an aggregate.";
+                let suggestion = "SELECT AVG(n) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS people";
+                Err(Refusal::new(Rule::Key, expr.span(), message, suggestion))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of a table.
+    pub(crate) fn of(
+        registry: &'a Registry,
+        table: &'a TableDef,
+        alias: Option<String>,
+        now_ms: i64,
+    ) -> Columns<'a> {
+        let names = Names::Table(Vec::new());
+        Columns { registry, table, alias, names, now_ms, values: Vec::new(), filter: None, person: None }
+    }
+
+    /// What a key or aggregate of a subject's row an expression is.
+    pub(super) fn person(&self, expr: &Expr) -> Result<Option<Scalar>, Refusal> {
+        self.person.as_ref().map_or(Ok(None), |person| person.resolve(expr))
+    }
+
+    /// Smallest and largest number that an expression can be.
+    pub(crate) fn interval(&self, item: &Scalar) -> Option<(i64, i64)> {
+        let person = self.person.as_ref().map(|person| person.values.borrow());
+        item.interval(&|leaf| match leaf {
+            Scalar::Column { name, .. } => match self.table.column(name).map(|(_, column)| &column.role) {
+                Some(ColumnRole::Measure(measure)) => Some((measure.min, measure.max)),
+                _ => None,
+            },
+            Scalar::Person { at, .. } => {
+                let values = person.as_deref().unwrap_or(&self.values);
+                values.get(*at).map(|value| (value.min, value.max))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether an expression is `subject` or `session`.
+    pub(crate) fn unit(&self, expr: &Expr) -> Option<Named> {
+        let ident = match expr {
+            Expr::Identifier(name) => name,
+            Expr::Nested(inner) => return self.unit(inner),
+            Expr::CompoundIdentifier(parts) => self.own(parts)?,
+            _ => return None,
+        };
+        let name = plain_name(ident);
+        match &self.names {
+            Names::Table(_) if name == columns::SUBJECT => Some(Named::Subject),
+            Names::Table(_) if name == columns::SESSION => Some(Named::Session),
+            Names::Table(_) => None,
+            Names::Listed(list) => {
+                match list.iter().find(|(known, _)| *known == name).map(|(_, named)| named) {
+                    Some(Named::Value(_)) | None => None,
+                    Some(unit @ (Named::Subject | Named::Session)) => Some(unit.clone()),
+                }
+            }
+        }
+    }
+
+    /// The column's name of `usage.os` or `public.usage.os`, when it is this source's.
+    fn own<'i>(&self, parts: &'i [Ident]) -> Option<&'i Ident> {
+        let (table, name) = match parts {
+            [table, name] => (table, name),
+            [schema, table, name] if plain_name(schema) == "public" => (table, name),
+            _ => return None,
+        };
+        let own = self.alias.as_deref().unwrap_or(self.table.kind.as_str());
+        (plain_name(table) == own).then_some(name)
+    }
+
+    /// The column of a name with the table's in front.
+    pub(super) fn qualified(&self, parts: &[Ident], span: Span) -> Result<Scalar, Refusal> {
+        match self.own(parts) {
+            Some(name) => self.column(name),
+            None => {
+                let message = "This name does not belong to the table of the query, and a query over events cannot \
+                    refer to what stands around it.";
+                let suggestion = "SELECT u.os, COUNT(*) FROM usage AS u GROUP BY u.os";
+                Err(Refusal::new(Rule::Column, span, message, suggestion))
+            }
+        }
+    }
+
+    /// The column of a name, in lower case unless quoted.
+    pub(crate) fn column(&self, ident: &Ident) -> Result<Scalar, Refusal> {
+        let name = plain_name(ident);
+        let extra = match &self.names {
+            Names::Table(extra) => extra,
+            Names::Listed(list) => {
+                return match list.iter().find(|(known, _)| *known == name).map(|(_, named)| named) {
+                    Some(Named::Value(scalar)) => Ok(scalar.clone()),
+                    Some(Named::Subject | Named::Session) => Err(unit(&name, ident.span)),
+                    None => Err(self.unknown(ident)),
+                };
+            }
+        };
+        if let Some((_, scalar)) = extra.iter().find(|(known, _)| *known == name) {
+            return Ok(scalar.clone());
+        }
+        self.table_column(&name).unwrap_or_else(|| Err(self.unknown(ident))).map_err(|mut refusal| {
+            (refusal.line, refusal.column) = (ident.span.start.line.max(1), ident.span.start.column.max(1));
+            refusal
+        })
+    }
+
+    /// The table's column of a name; none when an analyst has no such column.
+    fn table_column(&self, name: &str) -> Option<Result<Scalar, Refusal>> {
+        match name {
+            "region" => return Some(Ok(Scalar::Region)),
+            columns::DAY => return Some(Ok(Scalar::Day)),
+            columns::TIME => return Some(Ok(Scalar::Time(Grain::Hour))),
+            _ => {}
+        }
+        let (_, column) = self.table.column(name)?;
+        let ty = match (&column.role, column.ty) {
+            (ColumnRole::Measure(measure), _) => Type::Number { scale: measure.scale },
+            (ColumnRole::Dimension { .. }, ColumnType::Boolean) => Type::Boolean,
+            (ColumnRole::Dimension { .. }, ColumnType::Text) => Type::Text,
+            (ColumnRole::Dimension { .. }, ColumnType::Integer) => Type::Number { scale: 0 },
+            (ColumnRole::Unit, _) => return Some(Err(unit(name, Span::empty()))),
+            (ColumnRole::Dimension { .. } | ColumnRole::Hidden | ColumnRole::Time, _) => return None,
+        };
+        Some(Ok(Scalar::Column { name: name.to_owned(), ty }))
+    }
+
+    /// Every name with what it stands for, as `*` has it.
+    pub(crate) fn all(&self) -> Vec<(String, Named)> {
+        let extra = match &self.names {
+            Names::Listed(list) => return list.clone(),
+            Names::Table(extra) => extra,
+        };
+        let own = self.table.columns.iter().map(|column| column.name.as_str());
+        let named = |name: &str| match name {
+            columns::SUBJECT => Some(Named::Subject),
+            columns::SESSION => Some(Named::Session),
+            _ => self.table_column(name)?.ok().map(Named::Value),
+        };
+        let own =
+            std::iter::once("region").chain(own).filter_map(|name| Some((name.to_owned(), named(name)?)));
+        own.chain(extra.iter().map(|(name, scalar)| ((*name).to_owned(), Named::Value(scalar.clone()))))
+            .collect()
+    }
+
+    /// Hidden columns and columns that never were are told apart by nobody.
+    fn unknown(&self, ident: &Ident) -> Refusal {
+        let all = self.all();
+        let names: Vec<&str> = all
+            .iter()
+            .filter(|(_, named)| matches!(named, Named::Value(_)))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let table = self.table.kind;
+        let message = format!("There is no such column in {table}; there are {}.", names.join(", "));
+        let suggestion = format!("SELECT os, COUNT(*) AS n FROM {table} GROUP BY os");
+        Refusal::new(Rule::Column, ident.span, message, suggestion)
+    }
+}
+
+fn unit(name: &str, span: Span) -> Refusal {
+    let message = format!(
+        "`{name}` exists inside COUNT(DISTINCT {name}), and in subqueries that group by subject, only."
+    );
+    let suggestion = match name {
+        columns::SESSION => "SELECT COUNT(DISTINCT session) FROM usage",
+        _ => {
+            "SELECT n, COUNT(*) AS people FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS p GROUP BY n"
+        }
+    };
+    Refusal::new(Rule::Column, span, message, suggestion)
+}
+
+/// An identifier as SQL reads it: in lower case unless quoted.
+pub(crate) fn plain_name(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_ascii_lowercase(),
+    }
+}

@@ -1,0 +1,371 @@
+//! Literals: constants that are typed by what they are compared with, and dates relative to now.
+//!
+//! Invariants: everything is worked out here, at bind time, from the text and `now`; nothing that could fail is left
+//! for a row.
+
+use sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, FunctionArguments,
+    Interval, ObjectNamePart, Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue,
+    ValueWithSpan,
+};
+
+use crate::calendar::{
+    DAY_MS, Grain, HOUR_MS, day_of, day_text, days_after, months_before, parse_day, parse_time, start_of,
+};
+use crate::error::{Refusal, Rule};
+use crate::expr::{Type, Value};
+
+const SINCE: &str = "SELECT COUNT(*) FROM usage WHERE day >= current_date - INTERVAL '7 days'";
+const SINCE_HOUR: &str = "SELECT COUNT(*) FROM usage WHERE time >= now() - INTERVAL '24 hours'";
+const ABOVE: &str =
+    "SELECT COUNT(*) FROM usage WHERE duration_ms > 1000 AND os = 'ios' AND day >= DATE '2026-11-01'";
+
+/// The value of a literal, typed as `expected` where that is known; none when the expression is not a literal.
+pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Result<Option<Value>, Refusal> {
+    let wrong = |wanted: &str, suggestion: &str| {
+        let message = format!("This is not a {wanted}.");
+        Refusal::new(Rule::Literal, expr.span(), message, suggestion)
+    };
+    let raw =
+        match raw(expr, now_ms).map_err(|reason| Refusal::new(Rule::Literal, expr.span(), reason, SINCE))? {
+            Some(raw) => raw,
+            None => return Ok(None),
+        };
+    let value = match (raw, expected) {
+        (Raw::Null, _) => Value::Null,
+        (Raw::Boolean(b), None | Some(Type::Boolean)) => Value::Boolean(b),
+        (Raw::Text(text), None | Some(Type::Text)) => Value::Text(text),
+        (Raw::Text(text), Some(Type::Day)) => {
+            Value::Day(parse_day(&text).ok_or_else(|| wrong("date", SINCE))?)
+        }
+        (Raw::Text(text), Some(Type::Time)) => {
+            Value::Time(parse_time(&text).ok_or_else(|| wrong("timestamp", SINCE_HOUR))?)
+        }
+        (Raw::Number(text), Some(Type::Number { scale })) => {
+            let units =
+                fixed_point(&text, scale).ok_or_else(|| wrong(&Type::Number { scale }.name(), ABOVE))?;
+            Value::Number(units, scale)
+        }
+        (Raw::Number(text), None) => {
+            let scale = text.split_once('.').map_or(0, |(_, part)| part.trim_end_matches('0').len());
+            let scale = u8::try_from(scale).unwrap_or(u8::MAX);
+            let units = fixed_point(&text, scale);
+            Value::Number(units.ok_or_else(|| wrong("number", ABOVE))?, scale)
+        }
+        (Raw::Day(day), None | Some(Type::Day)) => Value::Day(day),
+        (Raw::Day(day), Some(Type::Time)) => Value::Time(start_of(day)),
+        (Raw::Time(ms), None | Some(Type::Time)) => Value::Time(ms),
+        (Raw::Time(ms), Some(Type::Day)) => Value::Day(day_of(ms)),
+        (_, Some(ty)) => {
+            let message = format!("A {} is compared with something else.", ty.name());
+            return Err(Refusal::new(Rule::Type, expr.span(), message, ABOVE));
+        }
+    };
+    Ok(Some(value))
+}
+
+enum Raw {
+    Null,
+    Boolean(bool),
+    Text(String),
+    Number(String),
+    Day(i32),
+    Time(i64),
+}
+
+fn raw(expr: &Expr, now_ms: i64) -> Result<Option<Raw>, &'static str> {
+    Ok(Some(match expr {
+        Expr::Nested(inner) => return raw(inner, now_ms),
+        Expr::Value(ValueWithSpan { value, span: _ }) => match value {
+            SqlValue::Null => Raw::Null,
+            SqlValue::Boolean(b) => Raw::Boolean(*b),
+            SqlValue::SingleQuotedString(text) => Raw::Text(text.clone()),
+            SqlValue::Number(text, false) => Raw::Number(text.clone()),
+            _ => return Err("Literals are numbers, 'text', dates, true, false and NULL."),
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match raw(expr, now_ms)? {
+            Some(Raw::Number(text)) if !text.starts_with('-') => Raw::Number(format!("-{text}")),
+            _ => return Ok(None),
+        },
+        Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }) => match &value.value {
+            SqlValue::SingleQuotedString(text) => typed(text, data_type)?,
+            _ => return Err("A date is written DATE '2026-11-22'."),
+        },
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::DoubleColon,
+            expr,
+            data_type,
+            array: false,
+            format: None,
+        } => match raw(expr, now_ms)? {
+            Some(raw) => cast(raw, data_type)?,
+            None => return Ok(None),
+        },
+        Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => return raw(timestamp, now_ms),
+        Expr::Function(function) => match clock(function) {
+            Some("current_date") => Raw::Day(day_of(now_ms)),
+            Some(_) => Raw::Time(now_ms),
+            None => match truncated(function, now_ms)? {
+                Some(ms) => Raw::Time(ms),
+                None => return Ok(None),
+            },
+        },
+        Expr::BinaryOp { left, op: op @ (BinaryOperator::Minus | BinaryOperator::Plus), right } => {
+            let sign = if *op == BinaryOperator::Minus { -1 } else { 1 };
+            match (raw(left, now_ms)?, interval(right).as_ref()) {
+                (Some(Raw::Day(day)), Some(by)) => {
+                    moved(start_of(day), by, sign).map(|ms| match ms % DAY_MS {
+                        0 => Raw::Day(day_of(ms)),
+                        _ => Raw::Time(ms),
+                    })?
+                }
+                (Some(Raw::Time(ms)), Some(by)) => Raw::Time(moved(ms, by, sign)?),
+                (Some(Raw::Day(day)), None) => match raw(right, now_ms)? {
+                    Some(Raw::Number(by)) => {
+                        let by = by.parse::<i16>().map_err(|_| "The number of days is too large.")?;
+                        let to = days_after(day, i32::from(by) * sign);
+                        Raw::Day(to.ok_or("The date is out of the calendar.")?)
+                    }
+                    _ => return Ok(None),
+                },
+                _ => return Ok(None),
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn typed(text: &str, data_type: &DataType) -> Result<Raw, &'static str> {
+    match data_type {
+        DataType::Date => parse_day(text).map(Raw::Day).ok_or("A date is written '2026-11-22'."),
+        DataType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+            let time = parse_time(text).map(Raw::Time);
+            time.ok_or("A timestamp is written '2026-11-22 10:00' (UTC).")
+        }
+        _ => Err("Literals can be DATE or TIMESTAMP only."),
+    }
+}
+
+/// A constant as another type, where that cannot fail.
+fn cast(raw: Raw, data_type: &DataType) -> Result<Raw, &'static str> {
+    match (raw, data_type) {
+        (Raw::Text(text), DataType::Text | DataType::Varchar(None) | DataType::CharacterVarying(None)) => {
+            Ok(Raw::Text(text))
+        }
+        (Raw::Text(text), _) => typed(&text, data_type),
+        (Raw::Time(ms), DataType::Date) => Ok(Raw::Day(day_of(ms))),
+        (Raw::Day(day), DataType::Date) => Ok(Raw::Day(day)),
+        (Raw::Time(ms), DataType::Timestamp(None, _)) => Ok(Raw::Time(ms)),
+        (Raw::Day(day), DataType::Timestamp(None, _)) => Ok(Raw::Time(start_of(day))),
+        (Raw::Number(text), ty) if is_wide(ty) || !text.contains('.') && is_whole(ty) => {
+            Ok(Raw::Number(text))
+        }
+        (Raw::Null, _) => Ok(Raw::Null),
+        (Raw::Boolean(b), DataType::Bool | DataType::Boolean) => Ok(Raw::Boolean(b)),
+        _ => Err("This constant cannot be cast to that type."),
+    }
+}
+
+/// A type that holds every number of events as it is.
+pub(crate) fn is_wide(ty: &DataType) -> bool {
+    matches!(
+        ty,
+        DataType::Numeric(ExactNumberInfo::None)
+            | DataType::Decimal(ExactNumberInfo::None)
+            | DataType::Dec(ExactNumberInfo::None)
+            | DataType::Float(_)
+            | DataType::Float8
+            | DataType::Float64
+            | DataType::Double(_)
+            | DataType::DoublePrecision
+    )
+}
+
+/// A type that holds every whole number of events as it is.
+pub(crate) fn is_whole(ty: &DataType) -> bool {
+    matches!(ty, DataType::BigInt(None) | DataType::Int8(None) | DataType::Int64)
+}
+
+pub(crate) fn is_utc(zone: &Expr) -> bool {
+    matches!(zone, Expr::Value(ValueWithSpan { value: SqlValue::SingleQuotedString(zone), span: _ })
+        if ["UTC", "GMT", "Z", "Etc/UTC"].iter().any(|known| known.eq_ignore_ascii_case(zone)))
+}
+
+/// `INTERVAL '7 days'`, or `'7 days'::interval`.
+pub(crate) fn interval(expr: &Expr) -> Option<Interval> {
+    match expr {
+        Expr::Interval(by) => Some(by.clone()),
+        Expr::Nested(inner) => interval(inner),
+        Expr::Cast { expr: inner, data_type: DataType::Interval { .. }, .. } => Some(Interval {
+            value: inner.clone(),
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        }),
+        _ => None,
+    }
+}
+
+/// `date_trunc('month', current_date)`, in milliseconds.
+fn truncated(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static str> {
+    let Some((name, args)) = super::scalar::plain_call(function) else { return Ok(None) };
+    let [unit, of] = args.as_slice() else { return Ok(None) };
+    if name == "to_date" {
+        return match (raw(unit, now_ms)?, raw(of, now_ms)?) {
+            (Some(Raw::Text(day)), Some(Raw::Text(format))) if format.eq_ignore_ascii_case("yyyy-mm-dd") => {
+                parse_day(&day).map(start_of).map(Some).ok_or("A date is written '2026-11-22'.")
+            }
+            _ => Err("A date is written DATE '2026-11-22'."),
+        };
+    }
+    if name != "date_trunc" {
+        return Ok(None);
+    }
+    let (Some(Raw::Text(unit)), Some(of)) = (raw(unit, now_ms)?, raw(of, now_ms)?) else {
+        return Ok(None);
+    };
+    let ms = match of {
+        Raw::Day(day) => start_of(day),
+        Raw::Time(ms) => ms,
+        Raw::Null | Raw::Boolean(_) | Raw::Text(_) | Raw::Number(_) => return Ok(None),
+    };
+    let (day, month) = (day_of(ms), Grain::Month.bucket(day_of(ms)));
+    let months = |day: i32, months: u32| months_before(day, months).unwrap_or(day);
+    Ok(Some(match unit.to_ascii_lowercase().as_str() {
+        "hour" => ms - ms.rem_euclid(HOUR_MS),
+        "day" => start_of(day),
+        "week" => start_of(Grain::Week.bucket(day)),
+        "month" => start_of(month),
+        "quarter" => start_of(months(month, month_of(month) % 3)),
+        "year" => start_of(months(month, month_of(month))),
+        _ => return Err("date_trunc takes 'hour', 'day', 'week', 'month', 'quarter' or 'year'."),
+    }))
+}
+
+/// The month of a day, from 0.
+fn month_of(day: i32) -> u32 {
+    day_text(day).get(5..7).and_then(|text| text.parse::<u32>().ok()).unwrap_or(1).saturating_sub(1)
+}
+
+/// The lower-case name, when the call is one of the clock's names without arguments.
+fn clock(function: &Function) -> Option<&'static str> {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+        return None;
+    };
+    let plain = function.filter.is_none() && function.over.is_none();
+    let empty = match &function.args {
+        FunctionArguments::None => true,
+        FunctionArguments::List(list) => list.args.is_empty() && list.clauses.is_empty(),
+        FunctionArguments::Subquery(_) => false,
+    };
+    let names = ["current_date", "current_timestamp", "now"];
+    names.into_iter().find(|known| plain && empty && known.eq_ignore_ascii_case(&name.value))
+}
+
+/// `from_ms` and an interval, or less it.
+fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
+    const FORM: &str = "An interval is written INTERVAL '7 days' (hours, days, weeks or months).";
+    let Interval {
+        value,
+        leading_field,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    } = by
+    else {
+        return Err(FORM);
+    };
+    let text = match value.as_ref() {
+        Expr::Value(ValueWithSpan {
+            value: SqlValue::SingleQuotedString(text) | SqlValue::Number(text, false),
+            span: _,
+        }) => text,
+        _ => return Err(FORM),
+    };
+    let text = match leading_field {
+        Some(field) => format!("{text} {}", field_name(field).ok_or(FORM)?),
+        None => text.to_ascii_lowercase(),
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() || !words.len().is_multiple_of(2) {
+        return Err(FORM);
+    }
+    words.chunks_exact(2).try_fold(from_ms, |ms, pair| {
+        let [number, unit] = pair else { return Err(FORM) };
+        let number: u16 = number.parse().map_err(|_| FORM)?;
+        step(ms, i64::from(number) * i64::from(sign), unit.trim_end_matches('s')).ok_or(FORM)
+    })
+}
+
+fn step(ms: i64, by: i64, unit: &str) -> Option<i64> {
+    let months = |by: i64| {
+        let day = match u32::try_from(by.unsigned_abs()) {
+            Ok(months) if by <= 0 => months_before(day_of(ms), months)?,
+            _ => return None,
+        };
+        Some(start_of(day) + ms.rem_euclid(DAY_MS))
+    };
+    match unit {
+        "minute" | "min" => Some(ms + by * (HOUR_MS / 60)),
+        "hour" => Some(ms + by * HOUR_MS),
+        "day" => Some(ms + by * DAY_MS),
+        "week" => Some(ms + by * 7 * DAY_MS),
+        "month" | "mon" => months(by),
+        "year" => months(by * 12),
+        _ => None,
+    }
+}
+
+/// The length of an interval of days, hours or minutes, in milliseconds.
+pub(crate) fn length_ms(expr: &Expr) -> Option<i64> {
+    moved(0, &interval(expr)?, 1).ok()
+}
+
+fn field_name(field: &DateTimeField) -> Option<&'static str> {
+    match field {
+        DateTimeField::Hour | DateTimeField::Hours => Some("hour"),
+        DateTimeField::Day | DateTimeField::Days => Some("day"),
+        DateTimeField::Week(None) | DateTimeField::Weeks => Some("week"),
+        DateTimeField::Month | DateTimeField::Months => Some("month"),
+        DateTimeField::Year | DateTimeField::Years => Some("year"),
+        DateTimeField::Minute | DateTimeField::Minutes => Some("minute"),
+        _ => None,
+    }
+}
+
+/// A decimal as units of 10^-scale; none when it has more places, or does not fit.
+fn fixed_point(text: &str, scale: u8) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let part = part.trim_end_matches('0');
+    if part.len() > usize::from(scale) {
+        return None;
+    }
+    let padded = format!("{whole}{part:0<width$}", width = usize::from(scale));
+    let padded = if padded.is_empty() { "0" } else { &padded };
+    if !padded.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let units: i64 = padded.parse().ok()?;
+    Some(if negative { -units } else { units })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn decimals_become_units_or_nothing() {
+        assert_eq!(fixed_point("1.5", 2), Some(150));
+        assert_eq!(fixed_point("-0.05", 2), Some(-5));
+        assert_eq!(fixed_point("1.500", 1), Some(15));
+        assert_eq!(fixed_point("1.5", 0), None);
+        assert_eq!(fixed_point("1e3", 0), None);
+        assert_eq!(fixed_point("99999999999999999999", 0), None);
+    }
+}

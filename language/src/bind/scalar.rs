@@ -1,0 +1,341 @@
+//! SQL expressions over columns -> [`Scalar`]. What is not on the list is refused with the nearest thing that works.
+//!
+//! Invariants: what is not named here goes to `unsupported.rs`, whose `match` has no wildcard. Refusals depend on the
+//! text and the public schema only.
+
+use sqlparser::ast::{
+    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, ObjectNamePart, Spanned, UnaryOperator,
+};
+
+use super::columns::{Columns, plain_name};
+use super::functions::is_floor;
+use super::literal::{is_utc, literal};
+use super::numbers::{aligned, between_units, scale_of};
+use super::unsupported::unsupported;
+use crate::error::{Refusal, Rule};
+use crate::expr::{Arithmetic, Compare, Scalar, Type, Value};
+
+/// Longest LIKE pattern, in bytes.
+pub(super) const PATTERN_BYTES_MAX: usize = 256;
+
+impl Columns<'_> {
+    /// A condition.
+    pub(crate) fn condition(&self, expr: &Expr) -> Result<Scalar, Refusal> {
+        let bound = self.scalar(expr, Some(Type::Boolean))?;
+        self.expect(bound, Type::Boolean, expr)
+    }
+
+    pub(super) fn expect(&self, bound: Scalar, ty: Type, expr: &Expr) -> Result<Scalar, Refusal> {
+        match bound.ty() {
+            Some(found) if found != ty => {
+                let message = format!("This is a {}, where a {} is needed.", found.name(), ty.name());
+                Err(Refusal::new(Rule::Type, expr.span(), message, self.compared()))
+            }
+            _ => Ok(bound),
+        }
+    }
+
+    /// A condition that works.
+    fn compared(&self) -> String {
+        format!("SELECT COUNT(*) FROM {} WHERE os = 'ios'", self.table.kind)
+    }
+
+    fn is_literal(&self, expr: &Expr) -> bool {
+        !matches!(literal(expr, None, self.now_ms), Ok(None))
+    }
+
+    /// An expression; literals take the `expected` type.
+    pub(crate) fn scalar(&self, expr: &Expr, expected: Option<Type>) -> Result<Scalar, Refusal> {
+        if let Some(value) = literal(expr, expected, self.now_ms)? {
+            return Ok(Scalar::Value(value));
+        }
+        if let Some(found) = self.person(expr)? {
+            return Ok(found);
+        }
+        match expr {
+            Expr::Identifier(name) => self.column(name),
+            Expr::CompoundIdentifier(parts) => self.qualified(parts, expr.span()),
+            Expr::Nested(inner) => self.scalar(inner, expected),
+            Expr::Floor { expr: inner, field: CeilFloorKind::DateTimeField(field) } if is_floor(field) => {
+                self.floor(inner, None).ok_or_else(|| unsupported(expr))
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Multiply, right }
+                if matches!(**left, Expr::Floor { .. }) =>
+            {
+                match left.as_ref() {
+                    Expr::Floor { expr: inner, field: _ } => self.floor(inner, Some(right)),
+                    _ => None,
+                }
+                .ok_or_else(|| unsupported(left))
+            }
+            Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expr),
+            Expr::UnaryOp { op: UnaryOperator::Plus, expr } => self.scalar(expr, expected),
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
+                let item = self.number(inner, expected)?;
+                let zero = Scalar::Value(Value::Number(0, scale_of(&item)));
+                self.bounded(Scalar::Arithmetic(Arithmetic::Subtract, Box::new(zero), Box::new(item)), expr)
+            }
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon,
+                expr: inner,
+                data_type,
+                array: false,
+                format: None,
+            } => self.cast(inner, data_type, expr),
+            Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => {
+                self.scalar(timestamp, expected)
+            }
+            Expr::Extract { field, syntax: _, expr: inner } => {
+                self.part(&field.to_string(), inner, expr.span())
+            }
+            Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), expected)
+            }
+            Expr::Function(function) => self.function(function, expected),
+            other => self.test(other),
+        }
+    }
+
+    /// A test: true, false or unknown.
+    fn test(&self, expr: &Expr) -> Result<Scalar, Refusal> {
+        let not = |negated: bool, bound: Scalar| match negated {
+            true => Scalar::Not(Box::new(bound)),
+            false => bound,
+        };
+        let boolean = |inner: &Expr, value: bool, negated: bool| {
+            let test = Scalar::Compare(
+                Compare::Eq,
+                Box::new(self.condition(inner)?),
+                Box::new(Scalar::Value(Value::Boolean(value))),
+            );
+            let known = Scalar::Coalesce(vec![test, Scalar::Value(Value::Boolean(false))]);
+            Ok(not(negated, known))
+        };
+        match expr {
+            Expr::IsTrue(inner) => boolean(inner, true, false),
+            Expr::IsNotTrue(inner) => boolean(inner, true, true),
+            Expr::IsFalse(inner) => boolean(inner, false, false),
+            Expr::IsNotFalse(inner) => boolean(inner, false, true),
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => {
+                Ok(Scalar::IsNull(Box::new(self.scalar(inner, None)?)))
+            }
+            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
+                Ok(not(true, Scalar::IsNull(Box::new(self.scalar(inner, None)?))))
+            }
+            Expr::InList { expr, list, negated } => Ok(not(*negated, self.in_list(expr, list)?)),
+            Expr::Between { expr, negated, low, high } => {
+                let from = self.compare(expr, Compare::GtEq, low)?;
+                let to = self.compare(expr, Compare::LtEq, high)?;
+                Ok(not(*negated, Scalar::And(Box::new(from), Box::new(to))))
+            }
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(not(true, self.condition(expr)?)),
+            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+                Ok(not(*negated, self.like(expr, pattern, false)?))
+            }
+            Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
+                Ok(not(*negated, self.like(expr, pattern, true)?))
+            }
+            Expr::IsDistinctFrom(left, right) => Ok(not(true, self.same_value(left, right)?)),
+            Expr::IsNotDistinctFrom(left, right) => self.same_value(left, right),
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: _ } => match right.as_ref() {
+                Expr::Array(Array { elem, named: _ }) => self.in_list(left, elem),
+                _ => Err(unsupported(expr)),
+            },
+            other => Err(unsupported(other)),
+        }
+    }
+
+    fn binary(
+        &self,
+        left: &Expr,
+        op: &BinaryOperator,
+        right: &Expr,
+        whole: &Expr,
+    ) -> Result<Scalar, Refusal> {
+        let op = match op {
+            BinaryOperator::And => {
+                let (left, right) = (self.condition(left)?, self.condition(right)?);
+                return Ok(Scalar::And(Box::new(left), Box::new(right)));
+            }
+            BinaryOperator::Or => {
+                let (left, right) = (self.condition(left)?, self.condition(right)?);
+                return Ok(Scalar::Or(Box::new(left), Box::new(right)));
+            }
+            BinaryOperator::Eq => Compare::Eq,
+            BinaryOperator::NotEq => Compare::NotEq,
+            BinaryOperator::Lt => Compare::Lt,
+            BinaryOperator::LtEq => Compare::LtEq,
+            BinaryOperator::Gt => Compare::Gt,
+            BinaryOperator::GtEq => Compare::GtEq,
+            BinaryOperator::Plus => return self.arithmetic(Arithmetic::Add, left, right, whole),
+            BinaryOperator::Minus => return self.arithmetic(Arithmetic::Subtract, left, right, whole),
+            BinaryOperator::Multiply => return self.arithmetic(Arithmetic::Multiply, left, right, whole),
+            BinaryOperator::Divide => {
+                let message = "A division can fail on a value, and would tell it. Divide what is released.";
+                let suggestion =
+                    "SELECT AVG(duration_ms) / 1000 AS seconds FROM performance WHERE event = 'page_load'";
+                return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));
+            }
+            other => {
+                let message = format!("The operator {other} cannot be used on columns of events.");
+                let suggestion =
+                    "SELECT os, COUNT(*) FROM usage WHERE country = 'DE' AND NOT (os = 'ios') GROUP BY os";
+                return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));
+            }
+        };
+        self.compare(left, op, right)
+    }
+
+    pub(super) fn compare(&self, left: &Expr, op: Compare, right: &Expr) -> Result<Scalar, Refusal> {
+        if self.is_literal(left) && !self.is_literal(right) {
+            return self.compare(right, op.flipped(), left);
+        }
+        let item = self.scalar(left, None)?;
+        if item.ty() == Some(Type::Day)
+            && let Some(Value::Time(ms)) = literal(right, None, self.now_ms)?
+        {
+            // The first moment of the day is compared.
+            let day = Scalar::Time(crate::calendar::Grain::Day);
+            let item = if item == Scalar::Day { day } else { item };
+            return Ok(Scalar::Compare(op, Box::new(item), Box::new(Scalar::Value(Value::Time(ms)))));
+        }
+        let (item, other) = match (item.ty(), literal(right, None, self.now_ms)) {
+            // A constant between two units of the column: both sides get finer.
+            (Some(Type::Number { scale }), Ok(Some(Value::Number(units, finer)))) if finer > scale => {
+                let by = 10_i64.checked_pow(u32::from(finer - scale)).unwrap_or(1);
+                match units % by {
+                    0 => (item, Scalar::Value(Value::Number(units / by, scale))),
+                    _ => return Ok(between_units(op, item, units.div_euclid(by), scale)),
+                }
+            }
+            (ty, _) => {
+                let other = self.scalar(right, ty)?;
+                aligned(item, other)
+            }
+        };
+        if let (Some(ty), Some(_)) = (item.ty(), other.ty()) {
+            let other = self.expect(other, ty, right)?;
+            return Ok(Scalar::Compare(op, Box::new(item), Box::new(other)));
+        }
+        let message = "A comparison with NULL is never true; IS NULL and IS NOT NULL ask for it.";
+        let table = self.table.kind;
+        let suggestion = format!("SELECT COUNT(*) FROM {table} WHERE app_version IS NULL");
+        Err(Refusal::new(Rule::Type, right.span(), message, suggestion))
+    }
+
+    /// IS NOT DISTINCT FROM: never unknown.
+    fn same_value(&self, left: &Expr, right: &Expr) -> Result<Scalar, Refusal> {
+        let is_null = |expr: &Expr| literal(expr, None, self.now_ms).map(|value| value == Some(Value::Null));
+        match (is_null(left)?, is_null(right)?) {
+            (_, true) => return Ok(Scalar::IsNull(Box::new(self.scalar(left, None)?))),
+            (true, false) => return Ok(Scalar::IsNull(Box::new(self.scalar(right, None)?))),
+            (false, false) => {}
+        }
+        let same = self.compare(left, Compare::Eq, right)?;
+        let same = Scalar::Coalesce(vec![same, Scalar::Value(Value::Boolean(false))]);
+        if self.is_literal(left) || self.is_literal(right) {
+            return Ok(same);
+        }
+        let null =
+            |expr: &Expr| Ok::<_, Refusal>(Box::new(Scalar::IsNull(Box::new(self.scalar(expr, None)?))));
+        Ok(Scalar::Or(Box::new(same), Box::new(Scalar::And(null(left)?, null(right)?))))
+    }
+
+    fn in_list(&self, expr: &Expr, list: &[Expr]) -> Result<Scalar, Refusal> {
+        let item = self.scalar(expr, None)?;
+        let mut values = Vec::with_capacity(list.len());
+        for entry in list {
+            match literal(entry, item.ty(), self.now_ms)? {
+                Some(Value::Null) | None => {
+                    let message = "IN takes a list of literals.";
+                    let suggestion =
+                        format!("SELECT COUNT(*) FROM {} WHERE os IN ('ios', 'android')", self.table.kind);
+                    return Err(Refusal::new(Rule::Expression, entry.span(), message, suggestion));
+                }
+                Some(value) => values.push(value),
+            }
+        }
+        Ok(Scalar::In(Box::new(item), values))
+    }
+
+    fn like(&self, expr: &Expr, pattern: &Expr, any_case: bool) -> Result<Scalar, Refusal> {
+        let item = self.scalar(expr, None)?;
+        let item = Box::new(self.expect(item, Type::Text, expr)?);
+        match literal(pattern, Some(Type::Text), self.now_ms)? {
+            Some(Value::Text(pattern)) if pattern.len() <= PATTERN_BYTES_MAX => {
+                Ok(Scalar::Like { item, pattern, any_case })
+            }
+            _ => {
+                let message = format!("LIKE takes a literal of at most {PATTERN_BYTES_MAX} bytes.");
+                let suggestion =
+                    format!("SELECT COUNT(*) FROM {} WHERE app_version LIKE '4.%'", self.table.kind);
+                Err(Refusal::new(Rule::Expression, pattern.span(), message, suggestion))
+            }
+        }
+    }
+
+    fn case(
+        &self,
+        operand: Option<&Expr>,
+        conditions: &[CaseWhen],
+        otherwise: Option<&Expr>,
+        expected: Option<Type>,
+    ) -> Result<Scalar, Refusal> {
+        let mut branches = Vec::with_capacity(conditions.len());
+        let mut ty = expected;
+        for CaseWhen { condition, result } in conditions {
+            let when = match operand {
+                Some(operand) => self.compare(operand, Compare::Eq, condition)?,
+                None => self.condition(condition)?,
+            };
+            let then = self.same(result, &mut ty)?;
+            branches.push((when, then));
+        }
+        let otherwise = match otherwise {
+            Some(expr) => Some(Box::new(self.same(expr, &mut ty)?)),
+            None => None,
+        };
+        Ok(Scalar::Case { branches, otherwise })
+    }
+
+    /// An expression of the type that its siblings have.
+    pub(super) fn same(&self, expr: &Expr, ty: &mut Option<Type>) -> Result<Scalar, Refusal> {
+        let bound = self.scalar(expr, *ty)?;
+        match *ty {
+            Some(ty) => self.expect(bound, ty, expr),
+            None => {
+                *ty = bound.ty();
+                Ok(bound)
+            }
+        }
+    }
+}
+
+/// Name (lower case) and arguments of a call that has nothing else.
+pub(crate) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
+    let Function {
+        name,
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group,
+    } = function
+    else {
+        return None;
+    };
+    let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
+        return None;
+    };
+    let args: Option<Vec<&Expr>> = args
+        .iter()
+        .map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+            FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
+        })
+        .collect();
+    (clauses.is_empty() && within_group.is_empty()).then_some((plain_name(name), args?))
+}

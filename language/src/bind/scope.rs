@@ -1,0 +1,218 @@
+//! What a condition says about regions, days and events for certain, so that less is read and less noise is needed.
+//!
+//! Invariants: only conditions that every row must satisfy (the arms of top-level ANDs) are used, and what is learnt is
+//! always a superset of what the condition selects. Retention is applied here from `now` alone: an expired day is in no
+//! range, from the second of its expiry.
+
+use std::collections::BTreeSet;
+
+use shoal_schemas::{Kind, Programme, Registry, columns};
+use sqlparser::tokenizer::Span;
+
+use crate::calendar::{Grain, day_of, day_text};
+use crate::error::{Refusal, Rule};
+use crate::expr::{Compare, Scalar, Value};
+use crate::private_query::DayRange;
+
+/// Days of a query that names none.
+const DAYS_DEFAULT: i32 = 30;
+/// Most days of one query.
+const DAYS_MAX: i32 = 400;
+
+fn arms<'s>(filter: Option<&'s Scalar>, out: &mut Vec<&'s Scalar>) {
+    match filter {
+        Some(Scalar::And(left, right)) => {
+            arms(Some(left), out);
+            arms(Some(right), out);
+        }
+        Some(other) => out.push(other),
+        None => {}
+    }
+}
+
+/// The values that a text column (or `region`) must have; none when any.
+pub(crate) fn pinned(filter: Option<&Scalar>, column: &str) -> Option<BTreeSet<String>> {
+    let is_it = |item: &Scalar| match item {
+        Scalar::Region => column == "region",
+        Scalar::Column { name, .. } => name == column,
+        _ => false,
+    };
+    let mut all = Vec::new();
+    arms(filter, &mut all);
+    let mut pinned: Option<BTreeSet<String>> = None;
+    for arm in all {
+        let values = match arm {
+            Scalar::Compare(Compare::Eq, item, other) if is_it(item) => match other.as_ref() {
+                Scalar::Value(value) => vec![value],
+                _ => continue,
+            },
+            Scalar::In(item, values) if is_it(item) => values.iter().collect(),
+            _ => continue,
+        };
+        let texts = values.into_iter().filter_map(|value| match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        });
+        let texts: BTreeSet<String> = texts.collect();
+        pinned = Some(match pinned {
+            Some(before) => before.intersection(&texts).cloned().collect(),
+            None => texts,
+        });
+    }
+    pinned
+}
+
+/// Smallest and largest number that a condition lets through for an expression, where it says so.
+pub(super) fn between(filter: Option<&Scalar>, wanted: &Scalar) -> (Option<i64>, Option<i64>) {
+    let mut all = Vec::new();
+    arms(filter, &mut all);
+    let (mut least, mut most): (Option<i64>, Option<i64>) = (None, None);
+    for arm in all {
+        if let Scalar::Compare(op, item, other) = arm
+            && **item == *wanted
+            && let Scalar::Value(Value::Number(units, _)) = other.as_ref()
+        {
+            match op {
+                Compare::GtEq => least = least.max(Some(*units)),
+                Compare::LtEq => most = Some(most.map_or(*units, |known| known.min(*units))),
+                Compare::Eq | Compare::NotEq | Compare::Lt | Compare::Gt => {}
+            }
+        }
+    }
+    (least, most)
+}
+
+/// First and last day that one arm lets through, and whether it says nothing else.
+fn span(arm: &Scalar) -> (Option<i32>, Option<i32>, bool) {
+    match arm {
+        Scalar::Compare(op, item, other) => match (item.as_ref(), other.as_ref(), op) {
+            (Scalar::Day, Scalar::Value(Value::Day(day)), Compare::Eq) => (Some(*day), Some(*day), true),
+            (Scalar::Day, Scalar::Value(Value::Day(day)), Compare::GtEq) => (Some(*day), None, true),
+            (Scalar::Day, Scalar::Value(Value::Day(day)), Compare::LtEq) => (None, Some(*day), true),
+            (Scalar::Time(Grain::Hour), Scalar::Value(Value::Time(ms)), Compare::Eq) => {
+                (Some(day_of(*ms)), Some(day_of(*ms)), false)
+            }
+            (Scalar::Time(Grain::Hour), Scalar::Value(Value::Time(ms)), Compare::GtEq) => {
+                (Some(day_of(*ms)), None, false)
+            }
+            (Scalar::Time(Grain::Hour), Scalar::Value(Value::Time(ms)), Compare::LtEq) => {
+                (None, Some(day_of(*ms)), false)
+            }
+            _ => (None, None, false),
+        },
+        Scalar::In(item, values) if **item == Scalar::Day => {
+            let days = || {
+                values.iter().filter_map(|value| match value {
+                    Value::Day(day) => Some(*day),
+                    _ => None,
+                })
+            };
+            let (first, last) = (days().min(), days().max());
+            let span = DayRange { first: first.unwrap_or(0), last: last.unwrap_or(-1) };
+            (first, last, span.len() == values.len() as u64)
+        }
+        _ => (None, None, false),
+    }
+}
+
+/// First and last day that a condition lets through, where it says so, and the rest of the condition.
+fn bounds(filter: Option<&Scalar>) -> (Option<i32>, Option<i32>, Option<Scalar>) {
+    let mut all = Vec::new();
+    arms(filter, &mut all);
+    let (mut first, mut last): (Option<i32>, Option<i32>) = (None, None);
+    let mut rest: Option<Scalar> = None;
+    for arm in all {
+        let (from, to, is_exact) = span(arm);
+        first = first.max(from);
+        last = match (last, to) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if !is_exact {
+            rest = Some(match rest.take() {
+                Some(before) => Scalar::And(Box::new(before), Box::new(arm.clone())),
+                None => arm.clone(),
+            });
+        }
+    }
+    (first, last, rest.and_then(crate::expr::filter))
+}
+
+/// The days that are asked, the first readable day of each programme, and what the condition says besides the days.
+pub(crate) struct Readable {
+    pub(crate) days: DayRange,
+    pub(crate) cutoffs: Vec<(Programme, i32)>,
+    pub(crate) filter: Option<Scalar>,
+    pub(crate) notes: Vec<String>,
+}
+
+fn refused(message: String) -> Refusal {
+    let suggestion = "SELECT day, COUNT(*) FROM usage WHERE day >= current_date - 6 GROUP BY day";
+    Refusal::new(Rule::Range, Span::empty(), message, suggestion)
+}
+
+/// Days from the condition, up to today; `usual` when it names none. Days whose events have expired are among them:
+/// answers that were released about them stay.
+///
+/// # Errors
+/// When no day is left, or there are too many.
+pub(crate) fn readable(
+    registry: &Registry,
+    kind: Kind,
+    filter: Option<&Scalar>,
+    now_ms: i64,
+    usual: Option<DayRange>,
+) -> Result<Readable, Refusal> {
+    let today = day_of(now_ms);
+    let asked = pinned(filter, columns::PROGRAMME);
+    let cutoffs: Vec<(Programme, i32)> = Programme::ALL
+        .iter()
+        .filter(|p| asked.as_ref().is_none_or(|asked| asked.contains(p.as_str())))
+        .map(|p| {
+            let days = registry.retention_days(*p, kind);
+            (*p, today.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX)))
+        })
+        .collect();
+    let Some(oldest) = cutoffs.iter().map(|(_, day)| *day).min() else {
+        return Err(refused(format!("There is no such programme to read {kind} of.")));
+    };
+    let mut notes = Vec::new();
+    let (from, to, rest) = bounds(filter);
+    let usual = usual.filter(|_| from.is_none() && to.is_none());
+    let last = to.or(usual.map(|days| days.last)).unwrap_or(today).min(today);
+    let mut first =
+        from.or(usual.map(|days| days.first)).unwrap_or_else(|| last.saturating_sub(DAYS_DEFAULT - 1));
+    if from.is_none() && usual.is_none() {
+        let from = day_text(first);
+        notes.push(format!("No first day was given: {DAYS_DEFAULT} days are read, from {from} on."));
+    }
+    let longest = last.saturating_sub(DAYS_MAX - 1);
+    if first < longest && longest <= oldest {
+        first = longest;
+        notes.push(format!("The last {DAYS_MAX} days are asked, from {} on.", day_text(first)));
+    }
+    let days = DayRange { first, last };
+    if days.is_empty() {
+        let today = day_text(today);
+        return Err(refused(format!("No day is left; the last one that can be asked is {today}.")));
+    }
+    if days.first < longest {
+        return Err(refused(format!("More than {DAYS_MAX} days cannot be asked at once.")));
+    }
+    expired(&cutoffs, oldest, days, &mut notes);
+    Ok(Readable { days, cutoffs, filter: rest, notes })
+}
+
+fn expired(cutoffs: &[(Programme, i32)], oldest: i32, days: DayRange, notes: &mut Vec<String>) {
+    if days.first < oldest {
+        let day = day_text(oldest);
+        notes
+            .push(format!("Events before {day} have expired; of those days only what was released is left."));
+    }
+    for (programme, day) in cutoffs {
+        if *day > days.first && *day != oldest {
+            let day = day_text(*day);
+            notes.push(format!("Events of {programme} before {day} have expired."));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Why a statement is no question: a refusal (data, made from the text and the public schema only).
+//!
+//! Invariants: nothing here carries a value of an event.
+//! Not here: what goes wrong once something has been read (`shoal-query`), status codes (`shoal-server`).
+
+use serde::{Deserialize, Serialize};
+use sqlparser::tokenizer::Span;
+
+/// Why a statement is not answered: the rule, the place, and the nearest thing that works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{rule} at {line}:{column}: {message} Try: {suggestion}", rule = .rule.as_str())]
+pub struct Refusal {
+    /// The rule that was broken.
+    pub rule: Rule,
+    /// Line of the text, from 1.
+    pub line: u64,
+    /// Column of the line, from 1.
+    pub column: u64,
+    /// What is not possible, one sentence.
+    pub message: String,
+    /// What to write instead: a statement that works.
+    pub suggestion: String,
+}
+
+impl Refusal {
+    /// A refusal of what begins at this place of the text.
+    pub(crate) fn new(
+        rule: Rule,
+        span: Span,
+        message: impl Into<String>,
+        suggestion: impl Into<String>,
+    ) -> Refusal {
+        Refusal {
+            rule,
+            line: span.start.line.max(1),
+            column: span.start.column.max(1),
+            message: message.into(),
+            suggestion: suggestion.into(),
+        }
+    }
+
+    /// A refusal of the statement as a whole.
+    pub fn whole(rule: Rule, message: impl Into<String>, suggestion: impl Into<String>) -> Refusal {
+        Refusal::new(rule, Span::empty(), message, suggestion)
+    }
+}
+
+/// The closed list of rules; `docs/guarantees.md` explains each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The text is too long, too deep or has too many tokens.
+    Size,
+    /// Not SQL.
+    Syntax,
+    /// Not one SELECT.
+    Statement,
+    /// A clause that a private query cannot have.
+    Clause,
+    /// Not one of the tables.
+    Table,
+    /// Not a column, or not usable in this place.
+    Column,
+    /// An expression that is not total and cheap.
+    Expression,
+    /// A function that is not on the list.
+    Function,
+    /// An aggregate that is not on the list.
+    Aggregate,
+    /// Two types that cannot be compared.
+    Type,
+    /// A literal that is not a value of its type.
+    Literal,
+    /// A key that cannot be grouped by, or a column that is neither key nor aggregate.
+    Key,
+    /// Regions or days that hold nothing.
+    Range,
+    /// More groups than one answer shows.
+    Cells,
+    /// Names of answer columns that collide.
+    Name,
+    /// The price is above the cap of a block.
+    Budget,
+}
+
+impl Rule {
+    /// The stable code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Rule::Size => "size",
+            Rule::Syntax => "syntax",
+            Rule::Statement => "statement",
+            Rule::Clause => "clause",
+            Rule::Table => "table",
+            Rule::Column => "column",
+            Rule::Expression => "expression",
+            Rule::Function => "function",
+            Rule::Aggregate => "aggregate",
+            Rule::Type => "type",
+            Rule::Literal => "literal",
+            Rule::Key => "key",
+            Rule::Range => "range",
+            Rule::Cells => "cells",
+            Rule::Name => "name",
+            Rule::Budget => "budget",
+        }
+    }
+}
+
+/// Why a statement is no question. Nothing was read, nothing is charged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LanguageError {
+    /// The statement is refused.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// The key does not reach this region.
+    #[error("this key may not ask region {0}")]
+    NotAllowed(String),
+}
+
+impl From<Refusal> for LanguageError {
+    fn from(refusal: Refusal) -> LanguageError {
+        LanguageError::Refused(Box::new(refusal))
+    }
+}

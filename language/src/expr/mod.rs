@@ -1,0 +1,246 @@
+//! Expressions over columns that are total and cheap: whatever a row holds, they give a value and never an error.
+//!
+//! Invariants: the enum is the whole list; there is no cast that can fail, no division, no regular expression, no
+//! function whose cost depends on the value. `time` exists as an hour or coarser only.
+//! Not here: how SQL becomes one (`bind/scalar.rs`).
+//!
+//! - `value`: types, constants and operators
+//! - `domain`: what it can evaluate to, from the registry alone
+//! - `normal`: one form for all spellings of the same condition
+//! - `text`: as text
+
+mod domain;
+mod normal;
+mod text;
+mod times;
+mod value;
+
+use crate::calendar::Grain;
+
+pub(crate) use self::domain::{INTERVAL_MAX, Public};
+pub use self::normal::{filter, normal};
+pub(crate) use self::text::fixed_point_text;
+pub use self::value::{Arithmetic, Compare, Part, Type, Value};
+
+/// A total expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    /// A column of the table.
+    Column {
+        /// Its name.
+        name: String,
+        /// Its type.
+        ty: Type,
+    },
+    /// The region of the table.
+    Region,
+    /// The day of the event.
+    Day,
+    /// The time of the event, cut to an hour or coarser.
+    Time(Grain),
+    /// A constant.
+    Value(Value),
+    /// A comparison; null when a side is.
+    Compare(Compare, Box<Scalar>, Box<Scalar>),
+    /// Both, in SQL's three-valued logic.
+    And(Box<Scalar>, Box<Scalar>),
+    /// Either, in SQL's three-valued logic.
+    Or(Box<Scalar>, Box<Scalar>),
+    /// The negation; null of a null.
+    Not(Box<Scalar>),
+    /// Whether it is one of these constants.
+    In(Box<Scalar>, Vec<Value>),
+    /// Whether it is null.
+    IsNull(Box<Scalar>),
+    /// Whether a text matches a pattern.
+    Like {
+        /// What is looked at.
+        item: Box<Scalar>,
+        /// With `%` and `_`.
+        pattern: String,
+        /// Whether upper and lower case are the same (ILIKE).
+        any_case: bool,
+    },
+    /// The value of the first branch whose condition is true.
+    Case {
+        /// Condition and value of each branch.
+        branches: Vec<(Scalar, Scalar)>,
+        /// The value when no condition is true; `None` is null.
+        otherwise: Option<Box<Scalar>>,
+    },
+    /// The first that is not null.
+    Coalesce(Vec<Scalar>),
+    /// In upper case.
+    Upper(Box<Scalar>),
+    /// In lower case.
+    Lower(Box<Scalar>),
+    /// Of numbers of one scale (a product has the sum of the scales); `bind` has made sure that nothing overflows.
+    Arithmetic(Arithmetic, Box<Scalar>, Box<Scalar>),
+    /// The smallest of numbers of one scale; nulls are passed over.
+    Least(Vec<Scalar>),
+    /// The largest of numbers of one scale; nulls are passed over.
+    Greatest(Vec<Scalar>),
+    /// The label of the bucket a number is in: `labels[n]` when n of the ascending `edges` are not above it.
+    Bucket {
+        /// What is looked at.
+        item: Box<Scalar>,
+        /// Ascending; in the number's units.
+        edges: Vec<i64>,
+        /// One more than there are edges.
+        labels: Vec<Value>,
+    },
+    /// A whole number taken from the hour.
+    Part(Part),
+    /// A value of a subject's row, by position.
+    Person {
+        /// The position.
+        at: usize,
+        /// Decimal places.
+        scale: u8,
+    },
+    /// A key of a subject's row, by position.
+    PersonKey {
+        /// The position.
+        at: usize,
+        /// Its type.
+        ty: Type,
+    },
+    /// The step of a funnel, from 1.
+    Step,
+    /// The first day of the period of a retention's cohort.
+    Cohort,
+    /// The number of a retention's period, from 0.
+    Period,
+}
+
+impl Scalar {
+    /// Its type; none for NULL.
+    pub fn ty(&self) -> Option<Type> {
+        match self {
+            Scalar::Column { ty, .. } => Some(*ty),
+            Scalar::Region | Scalar::Upper(_) | Scalar::Lower(_) => Some(Type::Text),
+            Scalar::Day => Some(Type::Day),
+            Scalar::Time(_) => Some(Type::Time),
+            Scalar::Value(value) => match value {
+                Value::Null => None,
+                Value::Boolean(_) => Some(Type::Boolean),
+                Value::Number(_, scale) => Some(Type::Number { scale: *scale }),
+                Value::Day(_) => Some(Type::Day),
+                Value::Time(_) => Some(Type::Time),
+                Value::Text(_) => Some(Type::Text),
+            },
+            Scalar::Compare(..)
+            | Scalar::And(..)
+            | Scalar::Or(..)
+            | Scalar::Not(_)
+            | Scalar::In(..)
+            | Scalar::IsNull(_)
+            | Scalar::Like { .. } => Some(Type::Boolean),
+            Scalar::Case { branches, otherwise } => {
+                branches.iter().map(|(_, then)| then).chain(otherwise.as_deref()).find_map(Scalar::ty)
+            }
+            Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => {
+                items.iter().find_map(Scalar::ty)
+            }
+            Scalar::Arithmetic(op, left, right) => match (op, left.ty(), right.ty()) {
+                (Arithmetic::Multiply, Some(Type::Number { scale: a }), Some(Type::Number { scale: b })) => {
+                    Some(Type::Number { scale: a.saturating_add(b) })
+                }
+                (_, left, right) => left.or(right),
+            },
+            Scalar::Bucket { labels, .. } => {
+                labels.iter().find_map(|label| Scalar::Value(label.clone()).ty())
+            }
+            Scalar::Part(_) | Scalar::Step | Scalar::Period => Some(Type::Number { scale: 0 }),
+            Scalar::Cohort => Some(Type::Day),
+            Scalar::Person { scale, .. } => Some(Type::Number { scale: *scale }),
+            Scalar::PersonKey { ty, .. } => Some(*ty),
+        }
+    }
+
+    /// Calls `f` with each expression directly inside.
+    pub fn each<'s>(&'s self, f: &mut dyn FnMut(&'s Scalar)) {
+        match self {
+            Scalar::Column { .. }
+            | Scalar::Region
+            | Scalar::Day
+            | Scalar::Time(_)
+            | Scalar::Value(_)
+            | Scalar::Part(_)
+            | Scalar::Person { .. }
+            | Scalar::PersonKey { .. }
+            | Scalar::Step
+            | Scalar::Cohort
+            | Scalar::Period => {}
+            Scalar::Compare(_, left, right)
+            | Scalar::And(left, right)
+            | Scalar::Or(left, right)
+            | Scalar::Arithmetic(_, left, right) => {
+                f(left);
+                f(right);
+            }
+            Scalar::Not(item)
+            | Scalar::In(item, _)
+            | Scalar::IsNull(item)
+            | Scalar::Like { item, .. }
+            | Scalar::Upper(item)
+            | Scalar::Lower(item)
+            | Scalar::Bucket { item, .. } => f(item),
+            Scalar::Case { branches, otherwise } => {
+                for (when, then) in branches {
+                    f(when);
+                    f(then);
+                }
+                if let Some(otherwise) = otherwise {
+                    f(otherwise);
+                }
+            }
+            Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => {
+                items.iter().for_each(f);
+            }
+        }
+    }
+
+    /// The same expression with each expression directly inside replaced.
+    pub fn map(self, f: &mut dyn FnMut(Scalar) -> Scalar) -> Scalar {
+        let mut boxed = |item: Box<Scalar>| Box::new(f(*item));
+        match self {
+            Scalar::Column { .. }
+            | Scalar::Region
+            | Scalar::Day
+            | Scalar::Time(_)
+            | Scalar::Value(_)
+            | Scalar::Part(_)
+            | Scalar::Person { .. }
+            | Scalar::PersonKey { .. }
+            | Scalar::Step
+            | Scalar::Cohort
+            | Scalar::Period => self,
+            Scalar::Compare(op, left, right) => Scalar::Compare(op, boxed(left), boxed(right)),
+            Scalar::And(left, right) => Scalar::And(boxed(left), boxed(right)),
+            Scalar::Or(left, right) => Scalar::Or(boxed(left), boxed(right)),
+            Scalar::Arithmetic(op, left, right) => Scalar::Arithmetic(op, boxed(left), boxed(right)),
+            Scalar::Not(item) => Scalar::Not(boxed(item)),
+            Scalar::In(item, values) => Scalar::In(boxed(item), values),
+            Scalar::IsNull(item) => Scalar::IsNull(boxed(item)),
+            Scalar::Like { item, pattern, any_case } => Scalar::Like { item: boxed(item), pattern, any_case },
+            Scalar::Upper(item) => Scalar::Upper(boxed(item)),
+            Scalar::Lower(item) => Scalar::Lower(boxed(item)),
+            Scalar::Bucket { item, edges, labels } => Scalar::Bucket { item: boxed(item), edges, labels },
+            Scalar::Case { branches, otherwise } => {
+                let branches = branches.into_iter().map(|(when, then)| (f(when), f(then))).collect();
+                Scalar::Case { branches, otherwise: otherwise.map(|item| Box::new(f(*item))) }
+            }
+            Scalar::Coalesce(items) => Scalar::Coalesce(items.into_iter().map(f).collect()),
+            Scalar::Least(items) => Scalar::Least(items.into_iter().map(f).collect()),
+            Scalar::Greatest(items) => Scalar::Greatest(items.into_iter().map(f).collect()),
+        }
+    }
+
+    /// Whether it, or anything inside, is such an expression.
+    pub fn any(&self, is: &dyn Fn(&Scalar) -> bool) -> bool {
+        let mut found = is(self);
+        self.each(&mut |inner| found = found || inner.any(is));
+        found
+    }
+}

@@ -1,0 +1,43 @@
+//! From SQL text to a [`Question`]: the private queries of a statement, and the text that stands above their releases.
+//!
+//! ```text
+//! text -parse-> one statement -question, bind-> Question { PrivateQuery.., text above }
+//! ```
+//! Invariants: everything here depends on the text, the public schema, the key's regions and the time of the request,
+//! never on an event. Only this crate makes a [`PrivateQuery`]:
+//!
+//! ```compile_fail,E0639
+//! fn wider(query: shoal_language::PrivateQuery) -> shoal_language::PrivateQuery {
+//!     shoal_language::PrivateQuery { filter: None, ..query }
+//! }
+//! ```
+//!
+//! - `parse`: text -> one statement, every node of it seen
+//! - `question`: a statement -> its private queries and the text above their releases
+//! - `bind`: names, types, bounds and retention of expressions over events
+//! - `expr`: total expressions; [`calendar`]: days and hours
+//! - `private_query`: what may touch events, as a closed value
+//! - [`suggest`]: a refused statement written otherwise, for what a refusal suggests
+//!
+//! Not here: prices, noise and what reads events (`shoal-query`), what runs on released rows (`shoal-postprocess`).
+
+mod bind;
+pub mod calendar;
+mod error;
+mod expr;
+mod parse;
+mod private_query;
+mod question;
+pub mod suggest;
+#[cfg(test)]
+mod tests;
+
+pub use bind::{CELLS_MAX, SETS};
+pub use error::{LanguageError, Refusal, Rule};
+pub use expr::{Arithmetic, Compare, Part, Scalar, Type, Value, filter, normal};
+pub use parse::SHAPE;
+pub use private_query::{
+    Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue,
+    PrivateQuery, Shape,
+};
+pub use question::{FUNCTIONS_ABOVE, FreeText, Question, ask, condition};

@@ -1,0 +1,286 @@
+//! Everything that may touch events, as a closed value. What runs on events is built from it alone.
+//!
+//! Invariants: only this crate makes a [`PrivateQuery`]. Bounds (`l0`, `linf`) come from the registry,
+//! never from data. [`PrivateQuery`]'s text form is canonical and holds no value of an event, only of the statement.
+//! Not here: prices and noise (`shoal-query`, `charge`), what stands above a release (`question`).
+
+mod text;
+
+use shoal_schemas::{Kind, Programme, Region};
+
+use crate::calendar::Grain;
+use crate::expr::{Scalar, Value};
+
+/// Most groups of one subject's day that count.
+pub(crate) const L0_MAX: u64 = 24;
+
+/// What is asked of the events of one table.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PrivateQuery {
+    /// The table.
+    pub table: Kind,
+    /// The regions, each a release of its own.
+    pub regions: Vec<Region>,
+    /// The days that are read, and paid for.
+    pub days: DayRange,
+    /// The first readable day of each programme that is read. Earlier days have expired.
+    pub cutoffs: Vec<(Programme, i32)>,
+    /// What a row is.
+    pub shape: Shape,
+    /// Which events count; `None` is all.
+    pub filter: Option<Scalar>,
+    /// What other events a subject must have, or must not have.
+    pub members: Vec<Membership>,
+    /// What is grouped by.
+    pub keys: Vec<Key>,
+    /// The noisy numbers of each group.
+    pub aggregates: Vec<Aggregate>,
+    /// Most groups of one subject's day that count, within one time bucket of days.
+    pub l0: u32,
+    /// What the reader of an answer should know.
+    pub notes: Vec<String>,
+}
+
+/// What a row is: what the keys and aggregates of the query are over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// An event.
+    Events,
+    /// A subject, over all days of the query, with values made of its events that pass the query's filter.
+    Subjects(PerSubject),
+    /// A step that a subject has reached: step n counts when the events of steps 1 to n happened in this order, the last
+    /// no more than `within_ms` after the first.
+    Funnel {
+        /// Conditions over events, in their order.
+        steps: Vec<Scalar>,
+        /// Most milliseconds from the first step to the last.
+        within_ms: i64,
+    },
+    /// A period in which a subject came back: its cohort is the period of its first event that meets `cohort`; period 0
+    /// is the cohort itself, and period n counts when an event that meets `back` happened n periods later.
+    Retention {
+        /// Which event begins.
+        cohort: Scalar,
+        /// Which event is a return.
+        back: Scalar,
+        /// Days, weeks or months.
+        period: Grain,
+    },
+}
+
+/// The rows of a subquery that groups by `subject`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerSubject {
+    /// What it is grouped by besides the subject: [`Scalar::PersonKey`] by position.
+    pub keys: Vec<Scalar>,
+    /// The row's values: [`Scalar::Person`] by position.
+    pub values: Vec<PersonValue>,
+    /// Which rows are kept: the subquery's HAVING and the outer WHERE, over the row's keys and values.
+    pub having: Option<Scalar>,
+}
+
+/// One value of a subject's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersonValue {
+    /// How it is made.
+    pub op: PersonOp,
+    /// Which events count; `None` is all.
+    pub filter: Option<Scalar>,
+    /// Decimal places.
+    pub scale: u8,
+    /// The value is clamped to these units; null stays null.
+    pub min: i64,
+    /// The upper end of the clamp.
+    pub max: i64,
+}
+
+/// How a value is made of a subject's events.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PersonOp {
+    /// COUNT(*).
+    Rows,
+    /// COUNT(expression).
+    Present(Scalar),
+    /// COUNT(DISTINCT ..) of a column, of the day or of sessions.
+    Distinct(Scalar),
+    /// COUNT(DISTINCT session).
+    Sessions,
+    /// SUM of a bounded number.
+    Sum(Scalar),
+    /// The smallest value.
+    Min(Scalar),
+    /// The largest value.
+    Max(Scalar),
+}
+
+/// `subject IN (SELECT subject FROM .. WHERE ..)`, over the same regions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Membership {
+    /// The table.
+    pub table: Kind,
+    /// The days that are read, and paid for.
+    pub days: DayRange,
+    /// The first readable day of each programme that is read.
+    pub cutoffs: Vec<(Programme, i32)>,
+    /// Which events count; `None` is all.
+    pub filter: Option<Scalar>,
+    /// Whether the subject must not have such an event.
+    pub negated: bool,
+}
+
+/// Whole days, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayRange {
+    /// The first day, since 1970-01-01.
+    pub first: i32,
+    /// The last day.
+    pub last: i32,
+}
+
+impl DayRange {
+    /// All days, oldest first.
+    pub fn days(self) -> impl Iterator<Item = i32> {
+        self.first..=self.last
+    }
+
+    /// How many.
+    pub fn len(self) -> u64 {
+        u64::try_from(i64::from(self.last) - i64::from(self.first) + 1).unwrap_or(0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.last < self.first
+    }
+}
+
+/// One thing that is grouped by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// The expression.
+    pub scalar: Scalar,
+    /// How its values become known.
+    pub kind: KeyKind,
+}
+
+/// How a key's values become known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyKind {
+    /// Each region is a release of its own anyway.
+    Region,
+    /// The bucket of the day, or the hour.
+    Time(Grain),
+    /// All values are public: every one is shown, zero-filled.
+    Public(Vec<Value>),
+    /// A value is shown only when enough subjects have it.
+    Private,
+}
+
+/// One noisy number of each group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// What is counted or summed.
+    pub op: AggregateOp,
+    /// Which events count; `None` is all.
+    pub filter: Option<Scalar>,
+    /// What one subject's day changes in one group at the most.
+    pub linf: u64,
+    /// `ms`, `events`, `subjects` ..
+    pub unit: Option<String>,
+    /// Decimal places of the number.
+    pub scale: u8,
+}
+
+/// What is counted or summed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AggregateOp {
+    /// COUNT(*).
+    Rows,
+    /// COUNT(expression).
+    Present(Scalar),
+    /// SUM of a bounded number.
+    Sum(Scalar),
+    /// COUNT(DISTINCT subject): released for a bucket of days at once, the others day by day.
+    Subjects,
+    /// COUNT(DISTINCT session), a day's sessions counted on their day.
+    Sessions,
+    /// A quantile of a measure's values, in millionths, over the measure's grid: values are between two of its edges, which
+    /// are in units of 10^-scale and ascend. Quantiles of one measure with one filter share a release.
+    Quantile {
+        /// The number.
+        measure: Scalar,
+        /// The quantile, 0 to 1,000,000.
+        millionths: u32,
+        /// The grid, ascending.
+        edges: Vec<i64>,
+    },
+}
+
+impl PrivateQuery {
+    /// The table.
+    pub fn table(&self) -> Kind {
+        self.table
+    }
+
+    /// The regions, each a release of its own.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The days that are read, and paid for.
+    pub fn days(&self) -> DayRange {
+        self.days
+    }
+
+    /// The (region, day) blocks that are read.
+    pub fn blocks(&self) -> u64 {
+        self.days.len().saturating_mul(self.regions.len() as u64)
+    }
+
+    /// The grain of the time key that is a day or coarser, or that of the hours' days; none when time is no key.
+    pub fn grain(&self) -> Option<Grain> {
+        self.keys.iter().find_map(|key| match key.kind {
+            KeyKind::Time(grain) => Some(grain),
+            _ => None,
+        })
+    }
+
+    /// Whether any key's values are private, so that every group needs enough subjects.
+    pub fn is_thresholded(&self) -> bool {
+        self.keys.iter().any(|key| key.kind == KeyKind::Private)
+    }
+
+    /// The buckets of days: their first calendar day, and the days of the range in them.
+    pub fn buckets(&self) -> Vec<Bucket> {
+        let mut buckets: Vec<Bucket> = Vec::new();
+        for day in self.days.days() {
+            let start = self.grain().map_or(self.days.first, |grain| grain.bucket(day));
+            match buckets.last_mut() {
+                Some(bucket) if bucket.start == start => bucket.days.last = day,
+                _ => buckets.push(Bucket { start, days: DayRange { first: day, last: day } }),
+            }
+        }
+        buckets
+    }
+
+    /// How many groups one bucket of one region shows when all keys are public.
+    pub fn public_cells(&self) -> Option<u64> {
+        self.keys.iter().try_fold(1_u64, |cells, key| match &key.kind {
+            KeyKind::Region => Some(cells),
+            KeyKind::Time(Grain::Hour) => cells.checked_mul(24),
+            KeyKind::Time(_) => Some(cells),
+            KeyKind::Public(values) => cells.checked_mul(values.len() as u64),
+            KeyKind::Private => None,
+        })
+    }
+}
+
+/// Days that share a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The first calendar day of the bucket, which may be before the range.
+    pub start: i32,
+    /// The days of the range that are in it.
+    pub days: DayRange,
+}

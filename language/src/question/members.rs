@@ -1,0 +1,177 @@
+//! WHERE of a private SELECT, in parts: what is asked of events, which other events a subject must have, and what can only
+//! be said of released rows.
+//!
+//! Invariants: a part that reads another query's answer, or a column that a template adds, is never asked of events.
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, Query, Select, SelectItem, SetExpr, Spanned, TableWithJoins, UnaryOperator,
+};
+use sqlparser::tokenizer::Span;
+
+use super::above::any;
+use super::source::{RowOf, Source, row_of};
+use super::split::{Split, arms};
+use crate::bind::columns::Named;
+use crate::bind::scope::readable;
+use crate::error::{LanguageError, Refusal, Rule};
+use crate::expr::{Scalar, filter};
+use crate::private_query::{DayRange, Membership, PerSubject, Shape};
+
+/// What is left of WHERE after the source has taken its part.
+pub(super) struct Wheres {
+    /// Said of released rows.
+    pub(super) above: Vec<Expr>,
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    any(expr, &mut |inner| matches!(inner, Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. }))
+}
+
+fn of_template(scalar: &Scalar) -> bool {
+    scalar.any(&|inner| matches!(inner, Scalar::Step | Scalar::Cohort | Scalar::Period))
+}
+
+/// Both conditions.
+pub(super) fn and(a: Option<Scalar>, b: Option<Scalar>) -> Option<Scalar> {
+    match (a, b) {
+        (Some(a), Some(b)) => filter(Scalar::And(Box::new(a), Box::new(b))),
+        (a, b) => a.or(b),
+    }
+}
+
+fn refused(span: Span) -> Refusal {
+    let message = "Subjects are compared with `subject IN (SELECT subject FROM ..)` or its NOT, as one of the conditions of \
+        WHERE that are joined by AND.";
+    let suggestion = "SELECT COUNT(DISTINCT subject) FROM usage WHERE subject IN (SELECT subject FROM crash WHERE event = 'app_crash')";
+    Refusal::new(Rule::Expression, span, message, suggestion)
+}
+
+impl Split<'_> {
+    /// Takes WHERE apart; conditions on rows go into the source.
+    pub(super) fn wheres(&mut self, select: &Select, source: &mut Source) -> Result<Wheres, LanguageError> {
+        let mut above = Vec::new();
+        let mut members = Vec::new();
+        let mut own: Option<Scalar> = None;
+        let all = select.selection.as_ref().map(arms).unwrap_or_default();
+        for arm in all {
+            if let Some(member) = self.member(arm, source) {
+                members.push((arm, member));
+                continue;
+            }
+            if has_subquery(arm) {
+                above.push(arm.clone());
+                continue;
+            }
+            let condition = self.columns(source).condition(arm)?;
+            if of_template(&condition) {
+                above.push(arm.clone());
+                continue;
+            }
+            own = and(own, filter(condition));
+        }
+        match &mut source.shape {
+            Shape::Subjects(PerSubject { having, .. }) => *having = and(having.take(), own),
+            Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => {
+                source.filter = and(source.filter.take(), own);
+            }
+        }
+        // Last, because their days are those of the query when they name none.
+        for (arm, (query, negated)) in members {
+            if !matches!(source.shape, Shape::Events) {
+                return Err(refused(arm.span()).into());
+            }
+            let member = self.membership(query, negated, source)?;
+            source.members.push(member);
+        }
+        Ok(Wheres { above })
+    }
+
+    /// The query of `subject [NOT] IN (..)`, or of an EXISTS over the same subject.
+    fn member<'e>(&self, arm: &'e Expr, source: &Source) -> Option<(&'e Query, bool)> {
+        match arm {
+            Expr::InSubquery { expr, subquery, negated } => {
+                (self.columns(source).unit(expr) == Some(Named::Subject)).then_some((subquery, *negated))
+            }
+            Expr::Exists { subquery, negated } => Some((subquery, *negated)),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
+                self.member(expr, source).map(|(query, negated)| (query, !negated))
+            }
+            Expr::Nested(inner) => self.member(inner, source),
+            _ => None,
+        }
+    }
+
+    /// The other events that a subject must have.
+    fn membership(
+        &mut self,
+        query: &Query,
+        negated: bool,
+        outer: &Source,
+    ) -> Result<Membership, LanguageError> {
+        let span = query.body.span();
+        let refused = || LanguageError::from(refused(span));
+        let SetExpr::Select(select) = query.body.as_ref() else { return Err(refused()) };
+        if query.limit_clause.is_some() || query.with.is_some() {
+            return Err(refused());
+        }
+        let [TableWithJoins { relation, joins }] = select.from.as_slice() else { return Err(refused()) };
+        let is_grouped = row_of(select) == RowOf::Group || select.having.is_some();
+        let Some(mut source) = self.source(relation)?.filter(|_| joins.is_empty() && !is_grouped) else {
+            return Err(refused());
+        };
+        let mut select = select.as_ref().clone();
+        let correlated = self.without_correlation(&mut select, &source, outer);
+        let item = match select.projection.as_slice() {
+            [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] => Some(expr),
+            _ => None,
+        };
+        let shows_subject = item.is_some_and(|expr| self.columns(&source).unit(expr) == Some(Named::Subject));
+        if !correlated && !shows_subject {
+            return Err(refused());
+        }
+        let wheres = self.wheres(&select, &mut source)?;
+        let is_plain = match &source.shape {
+            Shape::Events => true,
+            Shape::Subjects(person) => person.keys.is_empty() && person.having.is_none(),
+            Shape::Funnel { .. } | Shape::Retention { .. } => false,
+        };
+        if !is_plain || !source.members.is_empty() || !wheres.above.is_empty() {
+            return Err(refused());
+        }
+        let days = readable(self.registry, outer.kind, outer.filter.as_ref(), self.now_ms, None);
+        let usual: Option<DayRange> = days.ok().map(|readable| readable.days);
+        let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, usual)?;
+        let (days, cutoffs) = (found.days, found.cutoffs);
+        Ok(Membership { table: source.kind, days, cutoffs, filter: found.filter, negated })
+    }
+
+    /// Takes `p.subject = u.subject` out of an EXISTS's WHERE; whether it was there.
+    fn without_correlation(&self, select: &mut Select, inner: &Source, outer: &Source) -> bool {
+        let is_ours = |expr: &Expr| self.columns(inner).unit(expr) == Some(Named::Subject);
+        let is_outer = |expr: &Expr| {
+            matches!(expr, Expr::CompoundIdentifier(_))
+                && self.columns(outer).unit(expr) == Some(Named::Subject)
+                && !is_ours(expr)
+        };
+        let mut found = false;
+        let mut kept: Option<Expr> = None;
+        let all: Vec<Expr> =
+            select.selection.as_ref().map(|all| arms(all).into_iter().cloned().collect()).unwrap_or_default();
+        for arm in all {
+            if let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = &arm
+                && (is_ours(left) && is_outer(right) || is_outer(left) && is_ours(right))
+            {
+                found = true;
+                continue;
+            }
+            kept = Some(match kept {
+                Some(before) => {
+                    Expr::BinaryOp { left: Box::new(before), op: BinaryOperator::And, right: Box::new(arm) }
+                }
+                None => arm,
+            });
+        }
+        select.selection = kept;
+        found
+    }
+}

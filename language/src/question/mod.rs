@@ -1,0 +1,107 @@
+//! Stage 2: a statement -> the releases it needs and the text that stands above them.
+//!
+//! ```text
+//! SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE n > 9
+//!                    `-------------- one release, r0 ---------------'
+//! SELECT "os", "n" FROM (SELECT "k0" AS "os", "a0" AS "n" FROM "r0") AS "t" WHERE "n" > 9
+//! ```
+//! The private parts of a statement are the SELECTs over a protected table, over a template of one, or over a subquery
+//! that has a row for each subject. Each becomes a [`PrivateQuery`], and in the text a SELECT over the table `r<i>` with
+//! the keys `k<j>` and the aggregates `a<j>`. Private parts that ask the same are one release.
+//!
+//! Invariants: after this no name of a protected table or of its columns is left in the text. Everything depends on the
+//! text, the public schema, the key's regions and the time of the request. Not here: prices, the plan of the text.
+//!
+//! - `split`: queries, CTEs and relations; `naming`: names of output columns
+//! - `semi`, `sides`, `branches`: joins and keys that are memberships; `joins`: what to write instead of another join
+//! - `source`: what a private SELECT reads; `person`, `templates`, `members`: rows that are no events
+//! - `items`: items that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
+//! - `above`, `formula`: expressions over released rows, and numbers made of aggregates
+
+mod above;
+mod branches;
+mod formula;
+mod items;
+mod joins;
+mod members;
+mod naming;
+mod person;
+mod private;
+mod release;
+mod semi;
+mod sides;
+mod source;
+mod split;
+mod templates;
+
+use shoal_schemas::{Kind, Region, Registry};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Span;
+
+use self::split::Split;
+use crate::bind::columns::Columns;
+use crate::error::{LanguageError, Refusal, Rule};
+use crate::expr::Scalar;
+use crate::parse::{SHAPE, statement};
+use crate::private_query::PrivateQuery;
+
+pub use self::above::FUNCTIONS_ABOVE;
+pub(crate) use self::split::arms;
+
+/// A statement, taken apart.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Whether only the plan and the price are asked.
+    pub explain: bool,
+    /// What is asked of events; the text names them `r0`, `r1`, ..
+    pub releases: Vec<PrivateQuery>,
+    /// What stands above the releases.
+    pub free: FreeText,
+    /// What the reader of an answer should know.
+    pub notes: Vec<String>,
+}
+
+/// SQL over released tables only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FreeText {
+    /// One query over the tables `r0`, `r1` ..
+    pub sql: String,
+}
+
+/// Takes a statement apart, for a key that may ask `regions`, at `now_ms`.
+///
+/// # Errors
+/// [`LanguageError::Refused`], and [`LanguageError::NotAllowed`] for a region that the key does not reach.
+pub fn ask(
+    text: &str,
+    registry: &Registry,
+    regions: &[Region],
+    now_ms: i64,
+) -> Result<Question, LanguageError> {
+    let mut parsed = statement(text)?;
+    let mut split = Split::new(registry, regions, now_ms);
+    split.query(&mut parsed.query)?;
+    naming::unique(&parsed.query)?;
+    let mut notes: Vec<String> = Vec::new();
+    for note in split.releases.iter().flat_map(|query| &query.notes) {
+        if !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
+    let free = FreeText { sql: parsed.query.to_string() };
+    Ok(Question { explain: parsed.explain, releases: split.releases, free, notes })
+}
+
+/// A condition over the events of a table as it is written, names resolved and types checked; see [`crate::normal`] for
+/// its normal form.
+///
+/// # Errors
+/// The refusal of the text.
+pub fn condition(text: &str, table: Kind, registry: &Registry, now_ms: i64) -> Result<Scalar, Refusal> {
+    let dialect = PostgreSqlDialect {};
+    let parsed = Parser::new(&dialect).try_with_sql(text).and_then(|mut parser| parser.parse_expr());
+    let expr =
+        parsed.map_err(|error| Refusal::new(Rule::Syntax, Span::empty(), format!("{error}."), SHAPE))?;
+    Columns::of(registry, registry.table(table), None, now_ms).condition(&expr)
+}

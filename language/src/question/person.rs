@@ -1,0 +1,246 @@
+//! Rows of subjects: `SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject HAVING ..`.
+//!
+//! Invariants: each value of a row is clamped to bounds that follow from the registry and from how many days are asked; the
+//! values are in the order of their text, each once, so that what their names were makes no difference.
+
+use std::cell::RefCell;
+
+use sqlparser::ast::{
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart,
+    Select, SelectItem, Spanned,
+};
+
+use super::naming::default_name;
+use super::private::key_expression;
+use super::release::moved;
+use super::source::{Source, keys, no_rows};
+use super::split::Split;
+use crate::bind::aggregate::{self, Bounds, Formula, SESSIONS_DAY_MAX};
+use crate::bind::columns::{Columns, Named, Names, PersonScope, plain_name};
+use crate::bind::numbers::scale_of;
+use crate::bind::scope::readable;
+use crate::error::{LanguageError, Refusal, Rule};
+use crate::expr::{INTERVAL_MAX, Part, Public, Scalar, Type, filter, normal};
+use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
+
+/// Most days of activity that a value of a subject's row counts.
+const DAYS_COUNTED_MAX: u64 = 31;
+const FUNNEL: &str = "SELECT step, COUNT(DISTINCT subject) AS people FROM funnel(usage, 'app_open', event = 'login' AND \
+    result = 'ok', event = 'purchase' AND result = 'ok', within => INTERVAL '7 days') WHERE day >= current_date - 28 \
+    GROUP BY step ORDER BY step";
+const WORKS: &str =
+    "SELECT AVG(n) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) AS people";
+
+/// Binds the aggregates of a subject's row.
+struct Values<'v> {
+    events: &'v Columns<'v>,
+    filter: Option<&'v Scalar>,
+    days: DayRange,
+}
+
+impl Values<'_> {
+    fn call(&self, function: &Function) -> Result<PersonValue, Refusal> {
+        let refused = |message: &str| Refusal::new(Rule::Aggregate, function.span(), message, WORKS);
+        let name = match function.name.0.as_slice() {
+            [ObjectNamePart::Identifier(name)] => plain_name(name),
+            _ => String::new(),
+        };
+        let (arg, is_distinct) = match &function.args {
+            FunctionArguments::List(list) => match list.args.as_slice() {
+                [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] => {
+                    (Some(arg), list.duplicate_treatment == Some(DuplicateTreatment::Distinct))
+                }
+                _ => (None, false),
+            },
+            FunctionArguments::None | FunctionArguments::Subquery(_) => (None, false),
+        };
+        let own = match &function.filter {
+            Some(condition) => filter(self.events.condition(condition)?),
+            None => None,
+        };
+        let days = self.days.len().min(DAYS_COUNTED_MAX);
+        let count =
+            |op, most: u64| PersonValue { op, filter: own.clone(), scale: 0, min: 0, max: units(most) };
+        match (name.as_str(), arg) {
+            ("min" | "max", Some(arg)) => {
+                let item = normal(self.events.scalar(arg, None)?);
+                let is_min = name == "min";
+                let made = |item| if is_min { PersonOp::Min(item) } else { PersonOp::Max(item) };
+                if item == Scalar::Day {
+                    let (min, max) = (i64::from(self.days.first), i64::from(self.days.last));
+                    let op = made(Scalar::Part(Part::DayNumber));
+                    return Ok(PersonValue { op, filter: own, scale: 0, min, max });
+                }
+                // Who takes the first time of an event for each subject compares it with that of the next event.
+                if matches!(arg, Expr::Identifier(name) if plain_name(name) == "time") {
+                    let message = "Times of single events do not leave a subject's events; steps in order are a funnel.";
+                    return Err(Refusal::new(Rule::Aggregate, function.span(), message, FUNNEL));
+                }
+                let Some((min, max)) = self.events.interval(&item) else {
+                    let message =
+                        "MIN and MAX of a subject's row take a measure, or a number made of constants.";
+                    return Err(refused(message));
+                };
+                let scale = scale_of(&item);
+                let op = made(item);
+                Ok(PersonValue { op, filter: own, scale, min, max })
+            }
+            ("count", Some(arg)) if is_distinct && self.events.unit(arg).is_none() => {
+                let item = normal(self.events.scalar(arg, None)?);
+                let public = Public::of(self.events.registry, self.events.table.kind);
+                let most = match &item {
+                    Scalar::Day => self.days.len(),
+                    item => item.keys_max(&public).min(1_000).saturating_mul(days),
+                };
+                Ok(count(PersonOp::Distinct(item), most))
+            }
+            _ => self.made(function),
+        }
+    }
+
+    /// A count or a sum.
+    fn made(&self, function: &Function) -> Result<PersonValue, Refusal> {
+        let refused = |message: &str| Refusal::new(Rule::Aggregate, function.span(), message, WORKS);
+        let days = self.days.len().min(DAYS_COUNTED_MAX);
+        let bounds =
+            Bounds { registry: self.events.registry, filter: self.filter, by_event: false, rows_max: None };
+        let call = aggregate::bind(self.events, &bounds, function)?;
+        let (Formula::One, Ok([one])) =
+            (call.formula, <[crate::private_query::Aggregate; 1]>::try_from(call.aggregates))
+        else {
+            return Err(refused("A subject's row has counts, sums, minima and maxima."));
+        };
+        let most = one.linf.saturating_mul(days);
+        let made = |op| PersonValue { op, filter: one.filter.clone(), scale: 0, min: 0, max: units(most) };
+        match one.op {
+            AggregateOp::Rows => Ok(made(PersonOp::Rows)),
+            AggregateOp::Present(item) => Ok(made(PersonOp::Present(item))),
+            AggregateOp::Sessions => {
+                let max = units(SESSIONS_DAY_MAX.saturating_mul(days));
+                Ok(PersonValue { max, ..made(PersonOp::Sessions) })
+            }
+            AggregateOp::Sum(item) => {
+                let min = self
+                    .events
+                    .interval(&item)
+                    .map_or(-units(most), |(min, _)| min.signum().min(0) * units(most));
+                Ok(PersonValue { min, scale: one.scale, ..made(PersonOp::Sum(item)) })
+            }
+            AggregateOp::Subjects | AggregateOp::Quantile { .. } => {
+                Err(refused("A subject's row has counts, sums, minima and maxima."))
+            }
+        }
+    }
+}
+
+fn units(most: u64) -> i64 {
+    i64::try_from(most).unwrap_or(INTERVAL_MAX).min(INTERVAL_MAX)
+}
+
+impl Split<'_> {
+    /// The rows of a SELECT that groups by `subject`.
+    pub(super) fn person(&mut self, select: &Select, mut source: Source) -> Result<Source, LanguageError> {
+        let span = select.span();
+        let refused =
+            |message: &str| LanguageError::from(Refusal::new(Rule::Aggregate, span, message, WORKS));
+        if !matches!(source.shape, Shape::Events) {
+            return Err(refused("Rows of subjects are made of events, not of other rows of subjects."));
+        }
+        let wheres = self.wheres(select, &mut source)?;
+        if !wheres.above.is_empty() {
+            return Err(refused("Rows of subjects cannot be filtered by another query's answer."));
+        }
+        let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, None)?;
+        let events = self.columns(&source);
+        let keys = person_keys(select, &events)?;
+        if keys.iter().any(|key| matches!(key.ty(), Some(Type::Day | Type::Time) | None)) {
+            return Err(refused(
+                "Rows of subjects are over all days of the query; days and times are no keys of theirs.",
+            ));
+        }
+        let values = Values { events: &events, filter: source.filter.as_ref(), days: found.days };
+        let call = |function: &Function| values.call(function);
+        let scope = PersonScope {
+            events: &events,
+            keys: keys.clone(),
+            values: RefCell::new(Vec::new()),
+            call: &call,
+        };
+        let columns = Columns { person: Some(scope), ..self.columns(&source) };
+        let mut names: Vec<(String, Named)> = Vec::new();
+        for item in &select.projection {
+            let (expr, name) = match item {
+                SelectItem::UnnamedExpr(expr) => (expr, default_name(expr)),
+                SelectItem::ExprWithAlias { expr, alias } => (expr, plain_name(alias)),
+                other => return Err(no_rows(other.span()).into()),
+            };
+            let named = match events.unit(expr) {
+                Some(Named::Subject) => Named::Subject,
+                Some(_) => return Err(no_rows(expr.span()).into()),
+                None => Named::Value(normal(columns.scalar(expr, None)?)),
+            };
+            names.push((name, named));
+        }
+        let having = match &select.having {
+            Some(having) => filter(columns.condition(having)?),
+            None => None,
+        };
+        let values = columns.person.map(|person| person.values.into_inner()).unwrap_or_default();
+        let (values, ranks) = sorted(values);
+        let place = |at: usize| ranks.get(at).copied().unwrap_or(at);
+        let having = having.map(|having| moved(having, &place));
+        for (_, named) in &mut names {
+            if let Named::Value(scalar) = named {
+                *scalar = moved(scalar.clone(), &place);
+            }
+        }
+        source.shape = Shape::Subjects(PerSubject { keys, values, having });
+        source.names = Names::Listed(names);
+        Ok(source)
+    }
+}
+
+/// What the rows are grouped by besides the subject.
+fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Scalar>, Refusal> {
+    let grouped = keys(select);
+    let mut all: Vec<&Expr> = Vec::new();
+    for key in grouped {
+        all.push(key_expression(key, &select.projection, events)?);
+    }
+    if grouped.is_empty() {
+        all.extend(select.projection.iter().filter_map(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+            _ => None,
+        }));
+    }
+    let mut keys: Vec<(String, Scalar)> = Vec::new();
+    let mut has_subject = false;
+    for expr in all {
+        if events.unit(expr) == Some(Named::Subject) {
+            has_subject = true;
+            continue;
+        }
+        let scalar = normal(events.scalar(expr, None)?);
+        keys.push((scalar.to_string(), scalar));
+    }
+    if !has_subject {
+        return Err(no_rows(select.span()));
+    }
+    keys.sort_by(|a, b| a.0.cmp(&b.0));
+    keys.dedup_by(|a, b| a.0 == b.0);
+    Ok(keys.into_iter().map(|(_, key)| key).collect())
+}
+
+/// Values in the order of their text, and the new place of each.
+fn sorted(values: Vec<PersonValue>) -> (Vec<PersonValue>, Vec<usize>) {
+    let mut all: Vec<(String, usize, PersonValue)> =
+        values.into_iter().enumerate().map(|(at, value)| (value.to_string(), at, value)).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut ranks = vec![0; all.len()];
+    for (rank, (_, at, _)) in all.iter().enumerate() {
+        if let Some(place) = ranks.get_mut(*at) {
+            *place = rank;
+        }
+    }
+    (all.into_iter().map(|(_, _, value)| value).collect(), ranks)
+}

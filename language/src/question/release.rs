@@ -1,0 +1,285 @@
+//! The [`PrivateQuery`] of a private SELECT.
+//!
+//! Invariants: regions and days are taken out of the condition where they say nothing else, so that a day's answer is the
+//! same whatever window it is asked in. Two SELECTs that ask the same are one release.
+
+use shoal_schemas::{Programme, Region, Registry};
+use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Spanned, TableFactor};
+use sqlparser::tokenizer::Span;
+
+use super::naming::quoted;
+use super::source::Source;
+use super::split::Split;
+use crate::bind::KEYS_MAX;
+use crate::bind::aggregate::Bounds;
+use crate::bind::columns::Columns;
+use crate::bind::extent::{asked_regions, size};
+use crate::bind::keys::{groups_of_a_day, key};
+use crate::bind::scope::readable;
+use crate::error::{LanguageError, Refusal, Rule};
+use crate::expr::{Public, Scalar, Value, normal};
+use crate::private_query::{
+    Aggregate, AggregateOp, DayRange, Key, KeyKind, L0_MAX, PerSubject, PersonValue, PrivateQuery, Shape,
+};
+
+/// Most periods of a retention.
+const PERIODS_MAX: usize = 62;
+
+/// Where and when a private SELECT asks.
+pub(super) struct Asked {
+    pub(super) regions: Vec<Region>,
+    pub(super) days: DayRange,
+    pub(super) cutoffs: Vec<(Programme, i32)>,
+    /// Without the days.
+    pub(super) filter: Option<Scalar>,
+    notes: Vec<String>,
+}
+
+/// The table of a release in the text.
+pub(super) fn relation(index: usize) -> TableFactor {
+    TableFactor::Table {
+        name: ObjectName(vec![ObjectNamePart::Identifier(quoted(format!("r{index}")))]),
+        alias: None,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
+}
+
+/// Most rows of one subject, where rows are subjects: one for each value of their keys.
+fn rows_of(person: &PerSubject, public: &Public<'_>) -> u64 {
+    let rows = person.keys.iter().fold(1_u64, |rows, key| rows.saturating_mul(key.keys_max(public)));
+    rows.clamp(1, L0_MAX)
+}
+
+/// Most rows of one subject in one group, where rows are no events.
+pub(super) fn rows_max(source: &Source, keys: &[Key], registry: &Registry) -> Option<u64> {
+    match &source.shape {
+        Shape::Events => None,
+        Shape::Funnel { .. } | Shape::Retention { .. } => Some(1),
+        Shape::Subjects(person) => {
+            let is_key = |at: usize| {
+                keys.iter().any(|key| matches!(key.scalar, Scalar::PersonKey { at: own, .. } if own == at))
+            };
+            let public = Public::of(registry, source.kind);
+            let all = (0..person.keys.len()).all(is_key);
+            Some(if all { 1 } else { rows_of(person, &public) })
+        }
+    }
+}
+
+/// What is counted when a query shows keys only.
+pub(super) fn presence(source: &Source, bounds: &Bounds<'_>, columns: &Columns<'_>) -> Aggregate {
+    let (op, linf) = match &source.shape {
+        Shape::Events => (AggregateOp::Rows, u64::from(columns.table.day_max).max(1)),
+        Shape::Subjects(_) => (AggregateOp::Rows, bounds.rows_max.unwrap_or(1)),
+        Shape::Funnel { .. } | Shape::Retention { .. } => (AggregateOp::Subjects, 1),
+    };
+    Aggregate { op, filter: None, linf, unit: None, scale: 0 }
+}
+
+/// Whether the keys are enough for the shape.
+pub(super) fn fit(keys: &[Key], source: &Source, span: Span) -> Result<(), Refusal> {
+    if keys.len() > KEYS_MAX {
+        let message = format!("A query has at most {KEYS_MAX} keys.");
+        let suggestion = "SELECT os, country, COUNT(*) FROM usage GROUP BY os, country";
+        return Err(Refusal::new(Rule::Key, span, message, suggestion));
+    }
+    let has = |wanted: &Scalar| keys.iter().any(|key| key.scalar == *wanted);
+    let times = keys.iter().filter(|key| matches!(key.kind, KeyKind::Time(_))).count();
+    match &source.shape {
+        Shape::Events if times > 1 => {
+            let message = "A query has one key of time.";
+            let suggestion = "SELECT date_trunc('hour', time) AS hour, COUNT(*) FROM usage WHERE day = current_date GROUP BY hour";
+            Err(Refusal::new(Rule::Key, span, message, suggestion))
+        }
+        Shape::Funnel { .. } if !has(&Scalar::Step) => {
+            let message = "A funnel is grouped by step.";
+            let suggestion = "SELECT step, COUNT(DISTINCT subject) AS people FROM funnel(usage, 'app_open', 'login') GROUP BY step";
+            Err(Refusal::new(Rule::Key, span, message, suggestion))
+        }
+        Shape::Retention { .. } if !has(&Scalar::Period) => {
+            let message = "A retention is grouped by period, and by cohort where wanted.";
+            let suggestion = "SELECT period, COUNT(DISTINCT subject) AS people FROM retention(usage, 'app_open', 'app_open', period => 'week') GROUP BY period";
+            Err(Refusal::new(Rule::Key, span, message, suggestion))
+        }
+        Shape::Funnel { .. } | Shape::Retention { .. } | Shape::Subjects(_) if times > 0 => {
+            let message = "Subjects, funnels and retentions are over all days of the query: a time is no key of theirs.";
+            let suggestion = "SELECT day, COUNT(DISTINCT subject) FROM usage GROUP BY day";
+            Err(Refusal::new(Rule::Key, span, message, suggestion))
+        }
+        Shape::Events | Shape::Subjects(_) | Shape::Funnel { .. } | Shape::Retention { .. } => Ok(()),
+    }
+}
+
+impl Split<'_> {
+    /// Regions and days of a source.
+    pub(super) fn asked(&self, source: &Source) -> Result<Asked, LanguageError> {
+        let regions = asked_regions(source.filter.as_ref(), self.regions)?;
+        let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, None)?;
+        let mut notes = source.notes.clone();
+        notes.extend(found.notes);
+        Ok(Asked { regions, days: found.days, cutoffs: found.cutoffs, filter: found.filter, notes })
+    }
+
+    /// The key of an expression; none for a constant, which makes no groups.
+    pub(super) fn key(
+        &self,
+        expr: &Expr,
+        source: &Source,
+        asked: &Asked,
+        columns: &Columns<'_>,
+    ) -> Result<Option<Key>, LanguageError> {
+        let public = Public::of(self.registry, source.kind);
+        let numbers = |first: i64, last: i64| (first..=last).map(|n| Value::Number(n, 0)).collect();
+        let scalar = normal(columns.scalar(expr, None)?);
+        let kind = match (&scalar, &source.shape) {
+            (Scalar::Value(_), _) => return Ok(None),
+            (Scalar::Step, Shape::Funnel { steps, .. }) => {
+                KeyKind::Public(numbers(1, i64::try_from(steps.len()).unwrap_or(1)))
+            }
+            (Scalar::Period | Scalar::Cohort, Shape::Retention { period, .. }) => {
+                let mut starts: Vec<i32> = asked.days.days().map(|day| period.bucket(day)).collect();
+                starts.dedup();
+                if starts.len() > PERIODS_MAX {
+                    let message = format!("A retention has at most {PERIODS_MAX} periods.");
+                    let suggestion = "SELECT period, COUNT(*) FROM retention(usage, 'app_open', 'app_open', period => 'week') GROUP BY period";
+                    return Err(Refusal::new(Rule::Cells, expr.span(), message, suggestion).into());
+                }
+                match scalar {
+                    Scalar::Cohort => KeyKind::Public(starts.into_iter().map(Value::Day).collect()),
+                    _ => KeyKind::Public(numbers(0, i64::try_from(starts.len()).unwrap_or(1) - 1)),
+                }
+            }
+            (Scalar::PersonKey { at, .. }, Shape::Subjects(person)) => {
+                let own = person.keys.get(*at).cloned().unwrap_or(Scalar::Region);
+                key(own, columns, &public, asked.filter.as_ref(), expr.span())?.kind
+            }
+            _ => key(scalar.clone(), columns, &public, asked.filter.as_ref(), expr.span())?.kind,
+        };
+        Ok(Some(Key { scalar, kind }))
+    }
+
+    /// Adds a release, or finds the one that asks the same.
+    pub(super) fn release(
+        &mut self,
+        source: Source,
+        asked: Asked,
+        keys: Vec<Key>,
+        aggregates: Vec<Aggregate>,
+    ) -> Result<usize, LanguageError> {
+        let public = Public::of(self.registry, source.kind);
+        let mut notes = asked.notes;
+        let own: Vec<Key> = keys
+            .iter()
+            .filter(|key| !matches!(key.scalar, Scalar::Step | Scalar::Cohort | Scalar::Period))
+            .cloned()
+            .collect();
+        let l0 = match &source.shape {
+            Shape::Events => u64::from(groups_of_a_day(&keys, &public, &mut notes)),
+            Shape::Subjects(person) => rows_of(person, &public),
+            Shape::Funnel { steps, .. } => {
+                (steps.len() as u64).saturating_mul(u64::from(groups_of_a_day(&own, &public, &mut notes)))
+            }
+            Shape::Retention { .. } => {
+                let periods =
+                    keys.iter().find(|key| key.scalar == Scalar::Period).map_or(1, |key| match &key.kind {
+                        KeyKind::Public(values) => values.len() as u64,
+                        KeyKind::Region | KeyKind::Time(_) | KeyKind::Private => 1,
+                    });
+                periods.saturating_mul(u64::from(groups_of_a_day(&own, &public, &mut notes)))
+            }
+        };
+        if asked.regions.len() > 1 && !keys.iter().any(|key| key.kind == KeyKind::Region) {
+            notes.push("Each region is released by itself; the numbers are their sums.".to_owned());
+        }
+        let mut members = source.members;
+        members.sort_by_key(ToString::to_string);
+        members.dedup();
+        let query = PrivateQuery {
+            table: source.kind,
+            regions: asked.regions,
+            days: asked.days,
+            cutoffs: asked.cutoffs,
+            shape: source.shape,
+            filter: asked.filter,
+            members,
+            keys,
+            aggregates,
+            l0: u32::try_from(l0).unwrap_or(u32::MAX),
+            notes,
+        };
+        let query = used(query);
+        size(&query)?;
+        let canonical = query.canonical();
+        if let Some(known) = self.releases.iter().position(|known| known.canonical() == canonical) {
+            return Ok(known);
+        }
+        self.releases.push(query);
+        Ok(self.releases.len() - 1)
+    }
+}
+
+/// Without the values of a subject's row that nothing reads, the others in the order of their text.
+fn used(mut query: PrivateQuery) -> PrivateQuery {
+    let Shape::Subjects(person) = &mut query.shape else { return query };
+    let mut is_used = vec![false; person.values.len()];
+    let mut look = |scalar: &Scalar| {
+        for at in read(scalar) {
+            if let Some(place) = is_used.get_mut(at) {
+                *place = true;
+            }
+        }
+    };
+    query.keys.iter().for_each(|key| look(&key.scalar));
+    person.having.iter().for_each(&mut look);
+    for aggregate in &query.aggregates {
+        aggregate.filter.iter().for_each(&mut look);
+        match &aggregate.op {
+            AggregateOp::Present(item) | AggregateOp::Sum(item) => look(item),
+            AggregateOp::Quantile { measure, .. } => look(measure),
+            AggregateOp::Rows | AggregateOp::Subjects | AggregateOp::Sessions => {}
+        }
+    }
+    let old: Vec<(usize, PersonValue)> =
+        person.values.drain(..).enumerate().filter(|(at, _)| is_used.get(*at) == Some(&true)).collect();
+    let place = |at: usize| old.iter().position(|(own, _)| *own == at).unwrap_or(0);
+    let mut change = |scalar: Scalar| moved(scalar, &place);
+    person.having = person.having.take().map(&mut change);
+    for key in &mut query.keys {
+        key.scalar = change(key.scalar.clone());
+    }
+    for aggregate in &mut query.aggregates {
+        aggregate.filter = aggregate.filter.take().map(&mut change);
+        match &mut aggregate.op {
+            AggregateOp::Present(item) | AggregateOp::Sum(item) => *item = change(item.clone()),
+            AggregateOp::Quantile { measure, .. } => *measure = change(measure.clone()),
+            AggregateOp::Rows | AggregateOp::Subjects | AggregateOp::Sessions => {}
+        }
+    }
+    person.values = old.iter().map(|(_, value)| value.clone()).collect();
+    query
+}
+
+/// The values of a subject's row that an expression reads.
+fn read(scalar: &Scalar) -> Vec<usize> {
+    let mut all = Vec::new();
+    if let Scalar::Person { at, .. } = scalar {
+        all.push(*at);
+    }
+    scalar.each(&mut |inner| all.extend(read(inner)));
+    all
+}
+
+/// The same expression with the values of a subject's row in other places.
+pub(super) fn moved(scalar: Scalar, place: &dyn Fn(usize) -> usize) -> Scalar {
+    match scalar {
+        Scalar::Person { at, scale } => Scalar::Person { at: place(at), scale },
+        other => other.map(&mut |inner| moved(inner, place)),
+    }
+}

@@ -1,0 +1,357 @@
+//! Queries, CTEs and relations: finds the private parts of a statement and leaves everything else as it is.
+//!
+//! Invariants: a name in FROM is a CTE that is in scope, or a protected table, or refused. A CTE that has rows of events or
+//! of subjects is no relation above a release: it is taken apart where it is used. What nobody uses is not released.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use shoal_schemas::{Kind, Region, Registry};
+use sqlparser::ast::{
+    Cte, Expr, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
+};
+use sqlparser::tokenizer::Span;
+
+use super::branches::of_members;
+use super::naming::{aliases, quoted};
+use crate::bind::columns::plain_name;
+use crate::error::{LanguageError, Refusal, Rule};
+use crate::private_query::PrivateQuery;
+
+/// A CTE in scope, innermost first.
+pub(super) struct Scope {
+    pub(super) name: String,
+    pub(super) cte: Known,
+    pub(super) outer: Option<Rc<Scope>>,
+}
+
+/// What a CTE is.
+pub(super) enum Known {
+    /// Released rows; its name in the text.
+    Free { name: String, is_used: Cell<bool> },
+    /// Rows of events or of subjects.
+    Rows(Box<Cte>),
+}
+
+/// Takes a statement apart.
+pub(super) struct Split<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) regions: &'a [Region],
+    pub(super) now_ms: i64,
+    pub(super) releases: Vec<PrivateQuery>,
+    pub(super) scope: Option<Rc<Scope>>,
+}
+
+/// The name of a table without its schema `public`.
+pub(super) fn table_name(name: &ObjectName) -> Option<String> {
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] => Some(plain_name(name)),
+        [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)] => {
+            (plain_name(schema) == "public").then(|| plain_name(name))
+        }
+        _ => None,
+    }
+}
+
+/// The table of a name.
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    Kind::ALL.iter().copied().find(|kind| kind.as_str() == name)
+}
+
+fn no_such_table(span: Span) -> Refusal {
+    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let message = format!("There is no such table; there are {}.", names.join(", "));
+    Refusal::new(Rule::Table, span, message, "SELECT COUNT(*) FROM usage")
+}
+
+impl<'a> Split<'a> {
+    pub(super) fn new(registry: &'a Registry, regions: &'a [Region], now_ms: i64) -> Split<'a> {
+        Split { registry, regions, now_ms, releases: Vec::new(), scope: None }
+    }
+
+    /// The CTE of a name.
+    pub(super) fn cte(&self, name: &str) -> Option<Rc<Scope>> {
+        let mut scope = self.scope.clone();
+        while let Some(one) = scope {
+            if one.name == name {
+                return Some(one);
+            }
+            scope = one.outer.clone();
+        }
+        None
+    }
+
+    /// Rewrites a query.
+    pub(super) fn query(&mut self, query: &mut Query) -> Result<(), LanguageError> {
+        let before = self.scope.clone();
+        let ctes = match &mut query.with {
+            Some(with) => std::mem::take(&mut with.cte_tables),
+            None => Vec::new(),
+        };
+        let mut free: Vec<(Cte, Rc<Scope>)> = Vec::new();
+        for mut cte in ctes {
+            let name = plain_name(&cte.alias.name);
+            let outer = self.scope.clone();
+            let scope = if self.rows(&cte.query).is_some() {
+                Rc::new(Scope { name, cte: Known::Rows(Box::new(cte)), outer })
+            } else {
+                // A name like a release's gets another.
+                let stem = name.trim_start_matches("cte_");
+                let is_release =
+                    stem.strip_prefix('r').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+                let inner = if is_release { format!("cte_{name}") } else { name.clone() };
+                cte.alias.name = quoted(inner.clone());
+                let known = Known::Free { name: inner, is_used: Cell::new(false) };
+                let scope = Rc::new(Scope { name, cte: known, outer });
+                free.push((cte, Rc::clone(&scope)));
+                scope
+            };
+            self.scope = Some(scope);
+        }
+        self.body(&mut query.body, query.order_by.as_mut())?;
+        let mut kept = Vec::with_capacity(free.len());
+        for (mut cte, scope) in free.into_iter().rev() {
+            self.scope.clone_from(&scope.outer);
+            let released = self.releases.len();
+            self.query(&mut cte.query)?;
+            for column in &mut cte.alias.columns {
+                column.name = quoted(plain_name(&column.name));
+            }
+            match &scope.cte {
+                Known::Free { is_used, .. } if is_used.get() => kept.push(cte),
+                Known::Free { .. } | Known::Rows(_) => self.releases.truncate(released),
+            }
+        }
+        kept.reverse();
+        if let Some(with) = &mut query.with {
+            with.cte_tables = kept;
+        }
+        query.with = query.with.take().filter(|with| !with.cte_tables.is_empty());
+        self.scope = before;
+        Ok(())
+    }
+
+    fn body(&mut self, body: &mut SetExpr, order: Option<&mut OrderBy>) -> Result<(), LanguageError> {
+        if let SetExpr::Select(select) = body
+            && let [TableWithJoins { relation, joins }] = select.from.as_slice()
+            && joins.is_empty()
+            && self.is_protected(relation)
+            && let Some(all) = of_members(select)
+        {
+            *body = all;
+        }
+        match body {
+            SetExpr::Select(select) => return self.select(select, order),
+            SetExpr::Query(inner) => self.query(inner)?,
+            SetExpr::SetOperation { left, right, .. } => {
+                self.body(left, None)?;
+                self.body(right, None)?;
+            }
+            SetExpr::Values(values) => {
+                for item in values.rows.iter_mut().flat_map(|row| &mut row.content) {
+                    self.above(item, None)?;
+                }
+            }
+            SetExpr::Insert(_)
+            | SetExpr::Update(_)
+            | SetExpr::Delete(_)
+            | SetExpr::Merge(_)
+            | SetExpr::Table(_) => {
+                let message = "A query is made of SELECT, set operations and VALUES.";
+                return Err(Refusal::new(Rule::Statement, body.span(), message, crate::parse::SHAPE).into());
+            }
+        }
+        self.order(order)
+    }
+
+    fn order(&mut self, order: Option<&mut OrderBy>) -> Result<(), LanguageError> {
+        if let Some(order) = order
+            && let OrderByKind::Expressions(list) = &mut order.kind
+        {
+            for item in list {
+                self.above(&mut item.expr, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn select(&mut self, select: &mut Select, order: Option<&mut OrderBy>) -> Result<(), LanguageError> {
+        if let [TableWithJoins { relation, joins }] = select.from.as_slice()
+            && joins.is_empty()
+            && let Some(source) = self.source(&relation.clone())?
+        {
+            return self.private(select, order, source);
+        }
+        if let Some(one) = self.semi_join(select) {
+            *select = one;
+            return self.select(select, order);
+        }
+        let instead = self.instead_of_join(select);
+        for TableWithJoins { relation, joins } in &mut select.from {
+            self.relation(relation, &instead)?;
+            for join in joins {
+                self.relation(&mut join.relation, &instead)?;
+                self.constraint(&mut join.join_operator)?;
+            }
+        }
+        let originals = select.projection.clone();
+        for item in &mut select.projection {
+            self.item(item)?;
+        }
+        aliases(&mut select.projection, &originals);
+        self.rest(select)?;
+        self.order(order)
+    }
+
+    /// The clauses of a SELECT over released rows.
+    fn rest(&mut self, select: &mut Select) -> Result<(), LanguageError> {
+        use sqlparser::ast::{Distinct, GroupByExpr, NamedWindowExpr};
+        for condition in select.selection.iter_mut().chain(&mut select.having) {
+            self.above(condition, None)?;
+        }
+        if let Some(Distinct::On(list)) = &mut select.distinct {
+            list.iter_mut().try_for_each(|item| self.above(item, None))?;
+        }
+        if let GroupByExpr::Expressions(list, _) = &mut select.group_by {
+            list.iter_mut().try_for_each(|item| self.above(item, None))?;
+        }
+        for window in &mut select.named_window {
+            window.0 = quoted(plain_name(&window.0));
+            match &mut window.1 {
+                NamedWindowExpr::NamedWindow(name) => *name = quoted(plain_name(name)),
+                NamedWindowExpr::WindowSpec(spec) => self.window(spec, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, item: &mut SelectItem) -> Result<(), LanguageError> {
+        match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => self.above(expr, None),
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+                for part in &mut name.0 {
+                    if let ObjectNamePart::Identifier(ident) = part {
+                        *ident = quoted(plain_name(ident));
+                    }
+                }
+                Ok(())
+            }
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(_), _)
+            | SelectItem::ExprWithAliases { .. }
+            | SelectItem::Wildcard(_) => Ok(()),
+        }
+    }
+
+    fn constraint(&mut self, operator: &mut JoinOperator) -> Result<(), LanguageError> {
+        let on = match operator {
+            JoinOperator::Join(on)
+            | JoinOperator::Inner(on)
+            | JoinOperator::Left(on)
+            | JoinOperator::LeftOuter(on)
+            | JoinOperator::Right(on)
+            | JoinOperator::RightOuter(on)
+            | JoinOperator::FullOuter(on)
+            | JoinOperator::CrossJoin(on) => on,
+            // Refused by the parser's walk.
+            _ => return Ok(()),
+        };
+        match on {
+            JoinConstraint::On(condition) => self.above(condition, None),
+            JoinConstraint::Using(names) => {
+                for part in names.iter_mut().flat_map(|name| &mut name.0) {
+                    if let ObjectNamePart::Identifier(ident) = part {
+                        *ident = quoted(plain_name(ident));
+                    }
+                }
+                Ok(())
+            }
+            JoinConstraint::Natural | JoinConstraint::None => Ok(()),
+        }
+    }
+
+    /// A relation of a SELECT over released rows. `instead`: what to write when it is none.
+    fn relation(&mut self, factor: &mut TableFactor, instead: &str) -> Result<(), LanguageError> {
+        if self.is_protected(factor) {
+            let message = "Events and subjects cannot be joined. Aggregate each side first and join what is released; \
+                for the subjects of another table use `subject IN (..)`.";
+            return Err(Refusal::new(Rule::Table, factor.span(), message, instead).into());
+        }
+        let span = factor.span();
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                let written = table_name(name).ok_or_else(|| no_such_table(span))?;
+                let Some(scope) = self.cte(&written) else { return Err(no_such_table(span).into()) };
+                let Known::Free { name: inner, is_used } = &scope.cte else {
+                    return Err(no_such_table(span).into());
+                };
+                is_used.set(true);
+                name.0 = vec![ObjectNamePart::Identifier(quoted(inner.clone()))];
+                match alias {
+                    Some(alias) => self::alias(alias),
+                    None if *inner != written => {
+                        let (name, columns) = (quoted(written), Vec::new());
+                        *alias = Some(TableAlias { explicit: true, name, columns, at: None });
+                    }
+                    None => {}
+                }
+                Ok(())
+            }
+            TableFactor::Derived { subquery, alias, .. } => {
+                self.query(subquery)?;
+                if let Some(alias) = alias {
+                    self::alias(alias);
+                }
+                Ok(())
+            }
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                let TableWithJoins { relation, joins } = table_with_joins.as_mut();
+                self.relation(relation, instead)?;
+                for join in joins {
+                    self.relation(&mut join.relation, instead)?;
+                    self.constraint(&mut join.join_operator)?;
+                }
+                Ok(())
+            }
+            _ => Err(no_such_table(span).into()),
+        }
+    }
+
+    /// Whether an expression of FROM has rows of events or of subjects.
+    pub(super) fn is_protected(&self, factor: &TableFactor) -> bool {
+        match factor {
+            TableFactor::Table { name, args, .. } => match table_name(name) {
+                Some(name) if args.is_some() => matches!(name.as_str(), "funnel" | "retention"),
+                Some(name) => match self.cte(&name) {
+                    Some(scope) => matches!(scope.cte, Known::Rows(_)),
+                    None => kind(&name).is_some(),
+                },
+                None => false,
+            },
+            TableFactor::Derived { subquery, .. } => self.rows(subquery).is_some(),
+            _ => false,
+        }
+    }
+}
+
+fn alias(alias: &mut TableAlias) {
+    alias.explicit = true;
+    alias.name = quoted(plain_name(&alias.name));
+    for column in &mut alias.columns {
+        column.name = quoted(plain_name(&column.name));
+    }
+}
+
+/// The arms of a top-level AND.
+pub(crate) fn arms(expr: &Expr) -> Vec<&Expr> {
+    use sqlparser::ast::BinaryOperator;
+    match expr {
+        Expr::Nested(inner) => arms(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            let mut all = arms(left);
+            all.extend(arms(right));
+            all
+        }
+        other => vec![other],
+    }
+}

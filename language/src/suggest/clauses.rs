@@ -1,0 +1,179 @@
+//! Whole clauses: those that cannot be used are left out or written as those that can.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Distinct, Expr, GroupByExpr, JoinOperator, LimitClause, OrderByKind, Query, Select, SelectFlavor,
+    SetExpr, TableFactor, TableWithJoins, TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
+
+use super::Context;
+use super::place::{change, each_query, parsed};
+
+/// How many rows where it is not a number.
+const ROWS: &str = "10";
+
+fn number(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) if text.parse::<u32>().is_ok() => {
+            Some(expr.clone())
+        }
+        _ => None,
+    }
+}
+
+fn limit(rows: Option<Expr>) -> Option<LimitClause> {
+    let rows = rows.as_ref().and_then(number).or_else(|| parsed(ROWS));
+    Some(LimitClause::LimitOffset { limit: rows, offset: None, limit_by: Vec::new() })
+}
+
+fn of_query(query: &mut Query) {
+    if let Some(fetch) = query.fetch.take() {
+        query.limit_clause = limit(fetch.quantity);
+    }
+    query.locks.clear();
+    query.for_clause = None;
+    query.settings = None;
+    query.format_clause = None;
+    query.pipe_operators.clear();
+    if let Some(with) = &mut query.with {
+        with.recursive = false;
+    }
+    query.limit_clause = match query.limit_clause.take() {
+        Some(LimitClause::LimitOffset { limit: rows, offset, limit_by: _ }) => {
+            let offset = offset.filter(|offset| number(&offset.value).is_some());
+            let rows = rows.map(|rows| number(&rows).or_else(|| parsed(ROWS)));
+            Some(LimitClause::LimitOffset { limit: rows.flatten(), offset, limit_by: Vec::new() })
+        }
+        Some(LimitClause::OffsetCommaLimit { offset: _, limit: rows }) => limit(Some(rows)),
+        None => None,
+    };
+    if query.order_by.as_ref().is_some_and(|by| matches!(by.kind, OrderByKind::All(_))) {
+        query.order_by = None;
+    }
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && let Some(top) = select.top.take()
+    {
+        query.limit_clause = match top.quantity {
+            Some(TopQuantity::Constant(rows)) => limit(parsed(&rows.to_string())),
+            Some(TopQuantity::Expr(rows)) => limit(Some(rows)),
+            None => limit(None),
+        };
+    }
+}
+
+fn of_select(select: &mut Select) {
+    select.optimizer_hints.clear();
+    select.select_modifiers = None;
+    select.exclude = None;
+    select.into = None;
+    select.lateral_views.clear();
+    select.selection = select.selection.take().or(select.prewhere.take());
+    select.connect_by.clear();
+    select.cluster_by.clear();
+    select.distribute_by.clear();
+    select.sort_by.clear();
+    select.qualify = None;
+    select.value_table_mode = None;
+    select.flavor = SelectFlavor::Standard;
+    if matches!(select.distinct, Some(Distinct::On(_))) {
+        select.distinct = None;
+    }
+    match &mut select.group_by {
+        GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => modifiers.clear(),
+    }
+    for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+        join.global = false;
+        if let JoinOperator::Semi(on) | JoinOperator::LeftSemi(on) | JoinOperator::Anti(on) =
+            &join.join_operator
+        {
+            join.join_operator = JoinOperator::Inner(on.clone());
+        }
+    }
+}
+
+struct Relations;
+
+impl VisitorMut for Relations {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        match factor {
+            TableFactor::Table {
+                with_hints,
+                version,
+                with_ordinality,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+                ..
+            } => {
+                with_hints.clear();
+                *version = None;
+                *with_ordinality = false;
+                partitions.clear();
+                *json_path = None;
+                *sample = None;
+                index_hints.clear();
+            }
+            TableFactor::Derived { lateral, sample, .. } => {
+                *lateral = false;
+                *sample = None;
+            }
+            TableFactor::NestedJoin { alias, .. } => *alias = None,
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Without the clauses that no statement can have.
+pub(super) fn plain(query: &mut Query, _: &Context<'_>) -> bool {
+    let before = query.to_string();
+    each_query(query, &mut of_query);
+    change(query, &mut |select| {
+        of_select(select);
+        false
+    });
+    let _ = VisitMut::visit(query, &mut Relations);
+    super::calls::plain(query);
+    query.to_string() != before
+}
+
+/// Without what is said of released rows.
+pub(super) fn having(query: &mut Query, _: &Context<'_>) -> bool {
+    let before = query.to_string();
+    query.order_by = None;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.having = None;
+        select.distinct = None;
+    }
+    query.to_string() != before
+}
+
+/// The innermost SELECT over a table, alone.
+pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
+    let mut found: Option<Select> = None;
+    let is_table = |from: &TableWithJoins| match &from.relation {
+        TableFactor::Table { name, args: None, .. } => {
+            let name = name.to_string().to_ascii_lowercase();
+            from.joins.is_empty() && context.kinds.iter().any(|kind| kind.as_str() == name)
+        }
+        _ => false,
+    };
+    change(query, &mut |select| match select.from.as_slice() {
+        [from] if is_table(from) => {
+            found = Some(select.clone());
+            true
+        }
+        _ => false,
+    });
+    let Some(select) = found else { return false };
+    query.with = None;
+    query.order_by = None;
+    query.limit_clause = None;
+    query.fetch = None;
+    *query.body = SetExpr::Select(Box::new(select));
+    true
+}

@@ -1,0 +1,238 @@
+//! Names: the column or table of the nearest name, and names of the answer that do not collide.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use shoal_schemas::{ColumnRole, Kind, Region, columns};
+use sqlparser::ast::{
+    Expr, GroupByExpr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned, TableFactor,
+    VisitMut, VisitorMut,
+};
+
+use super::Context;
+use super::place::{change, each_query, parsed, replace};
+use crate::bind::columns::plain_name;
+
+/// How many letters differ.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (y, above) in b.iter().zip(row.iter().skip(1)) {
+            left = (before + usize::from(x != *y)).min(above + 1).min(left + 1);
+            before = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// The nearest of some names, when it is near.
+pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let name = name.to_ascii_lowercase();
+    let one = name.strip_suffix('s').unwrap_or(&name);
+    let most = (name.chars().count() / 3).clamp(1, 3);
+    let letters = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let ranked = names.map(|known| {
+        // `version` is near to `app_version`, and `form` to `from`.
+        let is_part =
+            one.len() > 2 && (known.ends_with(&format!("_{one}")) || known.starts_with(&format!("{one}_")));
+        let is_swapped = letters(known) == letters(&name);
+        let far = distance(&name, known).min(distance(one, known));
+        (if is_part || is_swapped { far.min(1) } else { far }, known)
+    });
+    ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
+}
+
+/// The column of the nearest name, where the one that was written is none.
+pub(super) fn column(query: &mut Query, context: &Context<'_>) -> bool {
+    let mut known: BTreeSet<&str> = BTreeSet::from(["region", columns::SUBJECT, columns::SESSION]);
+    for kind in &context.kinds {
+        let all = &context.registry.table(*kind).columns;
+        known.extend(all.iter().filter(|c| is_seen(&c.role)).map(|c| c.name.as_str()));
+    }
+    let relations = relations(query);
+    replace(query, &mut |expr| {
+        if !context.place.starts(expr.span()) {
+            return None;
+        }
+        let written = match expr {
+            Expr::Identifier(name) => name,
+            // What belongs to a table around it would say something else without that.
+            Expr::CompoundIdentifier(parts) => parts.last().filter(|_| match parts.as_slice() {
+                [table, _] => !relations.contains(&plain_name(table)),
+                _ => true,
+            })?,
+            _ => return None,
+        };
+        let found = nearest(&written.value, known.iter().copied())?;
+        let other = Expr::Identifier(Ident::new(found));
+        (other.to_string() != expr.to_string()).then_some(other)
+    })
+}
+
+struct Relations(BTreeSet<String>);
+
+impl VisitorMut for Relations {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias, .. } = factor {
+            self.0.insert(alias.as_ref().map_or_else(|| name.to_string(), |alias| plain_name(&alias.name)));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The names in front of columns.
+fn relations(query: &mut Query) -> BTreeSet<String> {
+    let mut found = Relations(BTreeSet::new());
+    let _ = VisitMut::visit(query, &mut found);
+    found.0
+}
+
+/// Hidden columns are no neighbours of anything.
+fn is_seen(role: &ColumnRole) -> bool {
+    match role {
+        ColumnRole::Dimension { .. } | ColumnRole::Measure(_) | ColumnRole::Time => true,
+        ColumnRole::Hidden | ColumnRole::Unit => false,
+    }
+}
+
+/// Writes tables otherwise; names of WITH are left as they are.
+struct Tables<'t> {
+    ctes: BTreeSet<String>,
+    other: &'t dyn Fn(&str) -> Option<&'t str>,
+}
+
+impl VisitorMut for Tables<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        let TableFactor::Table { name, args: None, .. } = factor else { return ControlFlow::Continue(()) };
+        let Some(ObjectNamePart::Identifier(last)) = name.0.last() else { return ControlFlow::Continue(()) };
+        let written = plain_name(last);
+        let is_known = self.ctes.contains(&written) || Kind::ALL.iter().any(|kind| kind.as_str() == written);
+        if is_known && name.0.len() == 1 {
+            return ControlFlow::Continue(());
+        }
+        if let Some(found) = (self.other)(&last.value) {
+            name.0 = vec![ObjectNamePart::Identifier(Ident::new(found))];
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn tables<'t>(query: &mut Query, other: &'t dyn Fn(&str) -> Option<&'t str>) -> bool {
+    let before = query.to_string();
+    let mut ctes = BTreeSet::new();
+    each_query(query, &mut |one| {
+        ctes.extend(one.with.iter().flat_map(|with| &with.cte_tables).map(|cte| plain_name(&cte.alias.name)));
+    });
+    let _ = VisitMut::visit(query, &mut Tables { ctes, other });
+    query.to_string() != before
+}
+
+/// The table of the nearest name, wherever the one that was written is none.
+pub(super) fn table(query: &mut Query, _: &Context<'_>) -> bool {
+    tables(query, &|name| nearest(name, Kind::ALL.iter().map(|kind| kind.as_str())))
+}
+
+/// The table that has most of the statement's columns, wherever the one that was written is none.
+pub(super) fn any_table(query: &mut Query, context: &Context<'_>) -> bool {
+    let text = query.to_string().to_ascii_lowercase();
+    let words: BTreeSet<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let known = |kind: &Kind| {
+        let columns = &context.registry.table(*kind).columns;
+        columns.iter().filter(|column| is_seen(&column.role) && words.contains(column.name.as_str())).count()
+    };
+    // The first of those that have as many.
+    let best = Kind::ALL.iter().rev().max_by_key(|kind| known(kind)).map(|kind| kind.as_str());
+    tables(query, &|_| best)
+}
+
+/// Another name for the second column of one name, and for one that another's deviation has.
+pub(super) fn aliases(query: &mut Query, _: &Context<'_>) -> bool {
+    let mut is_done = false;
+    change(query, &mut |select| {
+        let mut taken: BTreeSet<String> = BTreeSet::new();
+        for item in &mut select.projection {
+            let SelectItem::ExprWithAlias { expr, alias } = item else {
+                continue;
+            };
+            let plain: String =
+                alias.value.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
+            let is_odd = alias.quote_style.is_some() && plain != alias.value;
+            let is_of_another = ["_sd", "_low", "_high"].iter().any(|end| alias.value.ends_with(end));
+            if is_odd || is_of_another || taken.contains(&alias.value) || alias.value.len() > 60 {
+                let stem = if plain.is_empty() { "value" } else { &plain };
+                let numbered = (2..100).map(|n| format!("{stem}_{n}"));
+                let Some(name) = numbered.into_iter().find(|name| !taken.contains(name)) else { continue };
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::new(name.clone()) };
+                taken.insert(name);
+                is_done = true;
+            } else {
+                taken.insert(alias.value.clone());
+            }
+        }
+        false
+    });
+    is_done
+}
+
+/// Without positions that SELECT does not have.
+pub(super) fn positions(query: &mut Query, _: &Context<'_>) -> bool {
+    let before = query.to_string();
+    each_query(query, &mut |one| {
+        let SetExpr::Select(select) = one.body.as_mut() else { return };
+        let items = select.projection.len();
+        let is_fine = |expr: &Expr| match expr.to_string().parse::<usize>() {
+            Ok(at) => (1..=items).contains(&at),
+            Err(_) => !matches!(expr, Expr::Value(_)),
+        };
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            keys.retain(&is_fine);
+        }
+        if let Some(order) = &mut one.order_by
+            && let OrderByKind::Expressions(list) = &mut order.kind
+        {
+            list.retain(|by| is_fine(&by.expr));
+            if list.is_empty() {
+                one.order_by = None;
+            }
+        }
+    });
+    query.to_string() != before
+}
+
+/// The region of the nearest name, where the one that was written is none.
+pub(super) fn region(query: &mut Query, _: &Context<'_>) -> bool {
+    let is_region = |expr: &Expr| {
+        matches!(expr, Expr::Identifier(name) if plain_name(name) == "region")
+            || matches!(expr, Expr::CompoundIdentifier(parts) if parts.last().is_some_and(|n| plain_name(n) == "region"))
+    };
+    let other = |expr: &Expr| -> Option<Expr> {
+        let text = expr.to_string().trim_matches('\'').to_ascii_uppercase();
+        let found = Region::ALL.iter().find(|region| region.as_str() == text)?;
+        parsed(&format!("'{found}'")).filter(|other| other != expr)
+    };
+    replace(query, &mut |expr| match expr {
+        Expr::BinaryOp { left, op, right } if is_region(left) => {
+            Some(Expr::BinaryOp { left: left.clone(), op: op.clone(), right: Box::new(other(right)?) })
+        }
+        Expr::InList { expr: of, list, negated } if is_region(of) => {
+            let others: Vec<Expr> =
+                list.iter().map(|one| other(one).unwrap_or_else(|| one.clone())).collect();
+            (others != *list).then(|| Expr::InList { expr: of.clone(), list: others, negated: *negated })
+        }
+        _ => None,
+    })
+}

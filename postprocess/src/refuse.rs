@@ -1,0 +1,106 @@
+//! What the planner says, as a refusal.
+//!
+//! Invariants: only errors of planning come here, before any row is there: they are made of the text and the releases'
+//! schemas. An error of a run is never shown. Not here: what the gate refuses (`gate`).
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+
+use shoal_language::{Refusal, Rule};
+
+/// Most characters of the planner's own words in a message.
+const WORDS_MAX: usize = 240;
+
+/// A statement above a release that works, for refusals that have no better one.
+pub(super) const PLAIN: &str =
+    "SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE n > 100 ORDER BY n DESC";
+/// Two columns with names of their own.
+pub(super) const NAMED: &str = "SELECT COUNT(*) AS events, COUNT(DISTINCT subject) AS people FROM usage";
+/// Two released tables, joined on a key.
+pub(super) const JOINED: &str = "SELECT a.os, a.n, b.people FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS a JOIN (SELECT os, \
+    COUNT(DISTINCT subject) AS people FROM usage GROUP BY os) AS b ON a.os = b.os";
+
+/// What the scope says of a table that is none of the releases.
+pub(super) const NO_TABLE: &str = "no such table";
+
+/// A statement that takes more time or memory than planning may take.
+pub(super) fn too_much() -> Refusal {
+    let message = "The statement above the release takes too much to plan.";
+    Refusal::whole(Rule::Size, message, PLAIN)
+}
+
+/// Why a text has no plan.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Refused(Refusal),
+    /// The planner's own error.
+    Planning(DataFusionError),
+}
+
+/// A refusal without a place.
+pub(super) fn stop(rule: Rule, message: &str, suggestion: &str) -> Stop {
+    Stop::Refused(Refusal::whole(rule, message, suggestion))
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
+    }
+}
+
+impl From<DataFusionError> for Stop {
+    fn from(error: DataFusionError) -> Stop {
+        Stop::Planning(error)
+    }
+}
+
+impl Stop {
+    /// What the caller is told.
+    pub(super) fn refusal(self) -> Refusal {
+        let error = match self {
+            Stop::Refused(refusal) => return refusal,
+            Stop::Planning(error) => error,
+        };
+        let (rule, suggestion) = match error.find_root() {
+            DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
+                SchemaError::FieldNotFound { .. } => (Rule::Column, PLAIN),
+                SchemaError::AmbiguousReference { .. } => (Rule::Column, JOINED),
+                SchemaError::DuplicateQualifiedField { .. }
+                | SchemaError::DuplicateUnqualifiedField { .. } => (Rule::Name, NAMED),
+            },
+            DataFusionError::SQL(..) => (Rule::Syntax, PLAIN),
+            DataFusionError::NotImplemented(_) => {
+                let message = "Something in the statement cannot be used above a release.";
+                return Refusal::whole(Rule::Clause, message, JOINED);
+            }
+            DataFusionError::ResourcesExhausted(_) => return too_much(),
+            DataFusionError::Plan(words) if words.contains("unique expression names") => {
+                let message = "Two columns of the statement have one name.";
+                return Refusal::whole(Rule::Name, message, NAMED);
+            }
+            DataFusionError::Plan(words) if words == NO_TABLE => {
+                let message = "There is no table of this name here.";
+                return Refusal::whole(Rule::Table, message, PLAIN);
+            }
+            _ => (Rule::Type, PLAIN),
+        };
+        Refusal::whole(rule, words(&error), suggestion)
+    }
+}
+
+/// The first line of the planner's words, without its own names for their kind.
+fn words(error: &DataFusionError) -> String {
+    let text = error.find_root().strip_backtrace();
+    let line = text.lines().next().unwrap_or_default();
+    let line = ["Error during planning: ", "Schema error: "]
+        .iter()
+        .fold(line, |line, kind| line.strip_prefix(kind).unwrap_or(line));
+    let mut words: String = line.chars().take(WORDS_MAX).collect();
+    if words.is_empty() {
+        words.push_str("The statement above the release cannot be planned");
+    }
+    if !words.ends_with('.') {
+        words.push('.');
+    }
+    words
+}

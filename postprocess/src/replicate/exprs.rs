@@ -1,0 +1,193 @@
+//! What an expression depends on, and its companions.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::logical_plan::{Join, Projection};
+use datafusion::logical_expr::{Expr, JoinConstraint, JoinType, LogicalPlan, lit};
+
+use super::{Noise, Noisy, Relation, Replication};
+use crate::refuse::{JOINED, Stop, stop};
+use crate::slot::Slot;
+use shoal_language::Rule;
+
+/// A subquery in SELECT that gives one row.
+const ONE_ROW: &str = "SELECT os, n, (SELECT COUNT(*) FROM usage) AS of_all FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t";
+
+/// Whether an expression has a subquery in it.
+pub(super) fn has_subquery(expr: &Expr) -> bool {
+    let found =
+        expr.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))));
+    found.unwrap_or(true)
+}
+
+/// An expression without its aliases, and without a cast of a number to what it is.
+fn plain(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => plain(&alias.expr),
+        Expr::Cast(cast) if *cast.field.data_type() == DataType::Float64 => plain(&cast.expr),
+        _ => expr,
+    }
+}
+
+impl Relation {
+    /// How a column depends on noise.
+    fn noise_of(&self, column: &Column) -> Option<&Noise> {
+        if let Some((_, noise)) = self.subqueries.iter().find(|(c, _)| c == column) {
+            return Some(noise);
+        }
+        self.noise.get(self.schema.maybe_index_of_column(column)?)?.as_ref()
+    }
+
+    /// How an expression of a type depends on noise. [`Noise::Noisy`] is without companions, unless it is a bare column.
+    pub(super) fn noise(&self, expr: &Expr, ty: &DataType) -> Option<Noise> {
+        if let Expr::Column(column) = plain(expr) {
+            return self.noise_of(column).cloned();
+        }
+        let (mut is_noisy, mut is_decided, mut is_lost) = (false, has_subquery(expr), false);
+        // The closure never fails, so neither does the walk.
+        let _ = expr.apply(|e| {
+            if let Expr::Column(column) = e {
+                match self.noise_of(column) {
+                    None => (),
+                    Some(Noise::Lost) => is_lost = true,
+                    Some(Noise::Decided) => is_decided = true,
+                    Some(Noise::Noisy(_)) => is_noisy = true,
+                }
+            }
+            Ok::<_, DataFusionError>(TreeNodeRecursion::Continue)
+        });
+        if is_lost {
+            return Some(Noise::Lost);
+        }
+        match is_noisy {
+            true if is_number(ty) => Some(Noise::Noisy(Noisy { bare: None, moved: Vec::new() })),
+            true => Some(Noise::Decided),
+            false => is_decided.then_some(Noise::Decided),
+        }
+    }
+
+    /// Whether noise decides what an expression of a filter, a partition or an order says.
+    pub(super) fn decides(&self, expr: &Expr) -> bool {
+        self.noise(expr, &DataType::Boolean).is_some()
+    }
+
+    /// The expression over the companions of one replicate.
+    pub(super) fn moved(&self, expr: &Expr, replicate: usize) -> Result<Expr, Stop> {
+        let moved = expr.clone().transform_up(|e| {
+            let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
+            let Some(Noise::Noisy(noisy)) = self.noise_of(column) else { return Ok(Transformed::no(e)) };
+            Ok(match noisy.moved.get(replicate) {
+                Some(companion) => Transformed::yes(Expr::Column(companion.clone())),
+                None => Transformed::no(e),
+            })
+        })?;
+        Ok(moved.data.unalias())
+    }
+}
+
+/// Whether companions make sense.
+pub(super) fn is_number(ty: &DataType) -> bool {
+    ty.is_numeric()
+}
+
+impl Replication<'_> {
+    /// Puts scalar subqueries that give a noisy number beside the input's rows, so that their companions are there too.
+    pub(super) fn inline(&mut self, expr: &Expr, input: &mut Relation) -> Result<Expr, Stop> {
+        if !has_subquery(expr) {
+            return Ok(expr.clone());
+        }
+        let name = NamePreserver::new_for_projection().save(expr);
+        let mut outcome = Ok(());
+        let inlined = expr.clone().transform_up(|e| {
+            let Expr::ScalarSubquery(subquery) = &e else { return Ok(Transformed::no(e)) };
+            if outcome.is_err() {
+                return Ok(Transformed::no(e));
+            }
+            match self.beside(subquery, input) {
+                Ok(Some(column)) => Ok(Transformed::yes(Expr::Column(column))),
+                Ok(None) => Ok(Transformed::no(e)),
+                Err(refusal) => {
+                    outcome = Err(refusal);
+                    Ok(Transformed::no(e))
+                }
+            }
+        })?;
+        outcome?;
+        Ok(name.restore(inlined.data))
+    }
+
+    /// Joins a subquery's one row to every row of the input; nothing to do when it has no noise.
+    fn beside(
+        &mut self,
+        subquery: &datafusion::logical_expr::Subquery,
+        input: &mut Relation,
+    ) -> Result<Option<Column>, Stop> {
+        let inner = self.relation(&subquery.subquery);
+        if !subquery.outer_ref_columns.is_empty() {
+            return Err(stop(
+                Rule::Expression,
+                "A subquery in SELECT cannot refer to the statement around it.",
+                JOINED,
+            ));
+        }
+        let inner = inner?;
+        let Some(Some(noise)) = inner.noise.first().cloned() else { return Ok(None) };
+        if !self.is_one_row(&subquery.subquery) {
+            return Err(stop(Rule::Expression, "A subquery in SELECT must give one row.", ONE_ROW));
+        }
+        let column = Column::new_unqualified(self.fresh());
+        let main = inner.schema.columns().into_iter().next().map(Expr::Column);
+        let mut exprs = vec![main.unwrap_or_else(|| lit(0)).alias(&column.name)];
+        let noise = match noise {
+            Noise::Noisy(noisy) => {
+                let moved = self.fresh_moved();
+                for (from, to) in noisy.moved.iter().zip(&moved) {
+                    exprs.push(Expr::Column(from.clone()).alias(&to.name));
+                }
+                Noise::Noisy(Noisy { bare: None, moved })
+            }
+            other => other,
+        };
+        let right = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(inner.plan))?);
+        input.plan = LogicalPlan::Join(Join::try_new(
+            Arc::new(input.plan.clone()),
+            Arc::new(right),
+            Vec::new(),
+            Some(lit(true)),
+            JoinType::Left,
+            JoinConstraint::On,
+            datafusion::common::NullEquality::NullEqualsNothing,
+            false,
+        )?);
+        input.subqueries.push((column.clone(), noise));
+        Ok(Some(column))
+    }
+
+    /// Whether a plan gives one row at the most.
+    fn is_one_row(&self, plan: &LogicalPlan) -> bool {
+        match plan {
+            LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+            LogicalPlan::Limit(limit) => {
+                let one = |fetch: &Expr| {
+                    matches!(fetch, Expr::Literal(datafusion::common::ScalarValue::Int64(Some(1)), _))
+                };
+                limit.fetch.as_deref().is_some_and(one) || self.is_one_row(&limit.input)
+            }
+            LogicalPlan::EmptyRelation(_) => true,
+            // A release without a key is one group.
+            LogicalPlan::TableScan(scan) => Slot::of(scan)
+                .and_then(|slot| self.releases.get(slot.at))
+                .is_some_and(|release| release.keys.is_empty()),
+            LogicalPlan::Projection(projection) => self.is_one_row(&projection.input),
+            LogicalPlan::Filter(filter) => self.is_one_row(&filter.input),
+            LogicalPlan::Sort(sort) => self.is_one_row(&sort.input),
+            LogicalPlan::SubqueryAlias(alias) => self.is_one_row(&alias.input),
+            _ => false,
+        }
+    }
+}

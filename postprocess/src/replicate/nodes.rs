@@ -1,0 +1,173 @@
+//! What becomes of the nodes that keep rows apart: scans, projections, filters, orders, limits.
+//!
+//! Not here: nodes that mix rows (`rows`) or tables (`sets`).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::common::{Column, TableReference};
+use datafusion::logical_expr::logical_plan::{
+    Filter, Limit, Projection, Sort, SubqueryAlias, TableScan, TableScanBuilder,
+};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr};
+
+use super::super::released::STATED;
+use super::{Bare, Noise, Noisy, Relation, Replication, Wide};
+use crate::refuse::{PLAIN, Stop, stop};
+use crate::slot::Slot;
+use shoal_language::Rule;
+
+impl Replication<'_> {
+    /// A node and everything under it.
+    pub(super) fn relation(&mut self, plan: &LogicalPlan) -> Result<Relation, Stop> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan, plan),
+            LogicalPlan::Projection(node) => self.projection(node),
+            LogicalPlan::Filter(node) => {
+                let mut input = self.relation(&node.input)?;
+                input.is_decided |= input.decides(&node.predicate);
+                input.plan =
+                    LogicalPlan::Filter(Filter::try_new(node.predicate.clone(), Arc::new(input.plan))?);
+                Ok(input)
+            }
+            LogicalPlan::Sort(node) => self.sort(node),
+            LogicalPlan::Limit(node) => self.limit(node),
+            LogicalPlan::SubqueryAlias(node) => self.alias(node, plan),
+            LogicalPlan::Aggregate(node) => self.aggregate(node),
+            LogicalPlan::Window(node) => self.window(node),
+            LogicalPlan::Join(node) => self.join(node),
+            LogicalPlan::Union(node) => self.union(node),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
+            LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(clean(plan)),
+            _ => Err(stop(Rule::Clause, "This clause cannot be used.", PLAIN)),
+        }
+    }
+
+    fn scan(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Relation, Stop> {
+        let Some((at, release)) = Slot::of(scan).and_then(|s| Some((s.at, self.releases.get(s.at)?))) else {
+            return Ok(clean(plan));
+        };
+        let name = self.fresh();
+        let wide = Wide::of(release, self.signs.replicates(), &name);
+        let table = &scan.table_name;
+        let column = |name: String| Column::new(Some(table.clone()), name);
+        let mut noise = vec![None; release.keys.len()];
+        for (number, of) in release.numbers.iter().enumerate() {
+            let moved =
+                (0..self.signs.replicates()).map(|w| column(format!("{name}.{number}.{w}"))).collect();
+            let stated = STATED.map(|stated| column(format!("{name}.{number}.{stated}")));
+            let bare = Some(Bare { stated: Box::new(stated), unit: of.unit.clone(), scale: of.scale });
+            noise.push(Some(Noise::Noisy(Noisy { bare, moved })));
+        }
+        let source = Slot { at, is_wide: true, columns: wide.fields }.source();
+        let scan = TableScanBuilder::new(table.clone(), source).build()?;
+        Ok(Relation {
+            plan: LogicalPlan::TableScan(scan),
+            schema: Arc::clone(plan.schema()),
+            noise,
+            subqueries: Vec::new(),
+            row: Some(column(format!("{name}.row"))),
+            is_decided: false,
+        })
+    }
+
+    fn projection(&mut self, node: &Projection) -> Result<Relation, Stop> {
+        let mut input = self.relation(&node.input)?;
+        let mut exprs = Vec::with_capacity(node.expr.len());
+        for expr in &node.expr {
+            exprs.push(self.inline(expr, &mut input)?);
+        }
+        let mut carried: HashSet<Column> = HashSet::new();
+        let mut extra = Vec::new();
+        let mut carry = |column: &Column, extra: &mut Vec<Expr>| {
+            if carried.insert(column.clone()) {
+                extra.push(Expr::Column(column.clone()));
+            }
+        };
+        let mut noise = Vec::with_capacity(exprs.len());
+        for (expr, field) in exprs.iter().zip(node.schema.fields()) {
+            let mut of = input.noise(expr, field.data_type());
+            if let Some(Noise::Noisy(noisy)) = &mut of {
+                if let Some(bare) = &noisy.bare {
+                    bare.stated.iter().for_each(|column| carry(column, &mut extra));
+                }
+                noisy.moved.iter().for_each(|moved| carry(moved, &mut extra));
+                if noisy.moved.is_empty() {
+                    noisy.moved = self.fresh_moved();
+                    for (w, moved) in noisy.moved.iter().enumerate() {
+                        extra.push(input.moved(expr, w)?.alias(&moved.name));
+                    }
+                }
+            }
+            noise.push(of);
+        }
+        if let Some(row) = &input.row {
+            carry(row, &mut extra);
+        }
+        exprs.extend(extra);
+        Ok(Relation {
+            plan: LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input.plan))?),
+            schema: Arc::clone(&node.schema),
+            noise,
+            subqueries: Vec::new(),
+            row: input.row,
+            is_decided: input.is_decided,
+        })
+    }
+
+    /// Equal rows stay in the order of the release, where there is one.
+    fn sort(&mut self, node: &Sort) -> Result<Relation, Stop> {
+        let mut input = self.relation(&node.input)?;
+        let mut expr = node.expr.clone();
+        if let Some(row) = &input.row {
+            expr.push(SortExpr::new(Expr::Column(row.clone()), true, false));
+        }
+        if node.fetch.is_some() {
+            input.is_decided |= node.expr.iter().any(|sort| input.decides(&sort.expr));
+        }
+        input.plan = LogicalPlan::Sort(Sort { expr, input: Arc::new(input.plan), fetch: node.fetch });
+        Ok(input)
+    }
+
+    fn limit(&mut self, node: &Limit) -> Result<Relation, Stop> {
+        let mut input = self.relation(&node.input)?;
+        if let LogicalPlan::Sort(sort) = node.input.as_ref() {
+            input.is_decided |= sort.expr.iter().any(|sort| input.decides(&sort.expr));
+        }
+        let (skip, fetch) = (node.skip.clone(), node.fetch.clone());
+        input.plan = LogicalPlan::Limit(Limit { skip, fetch, input: Arc::new(input.plan) });
+        Ok(input)
+    }
+
+    fn alias(&mut self, node: &SubqueryAlias, plan: &LogicalPlan) -> Result<Relation, Stop> {
+        let mut input = self.relation(&node.input)?;
+        let alias = &node.alias;
+        for noise in input.noise.iter_mut().flatten() {
+            if let Noise::Noisy(noisy) = noise {
+                noisy.moved.iter_mut().for_each(|moved| requalify(moved, alias));
+                if let Some(bare) = &mut noisy.bare {
+                    bare.stated.iter_mut().for_each(|column| requalify(column, alias));
+                }
+            }
+        }
+        input.row.iter_mut().for_each(|row| requalify(row, alias));
+        input.plan = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(input.plan), alias.clone())?);
+        input.schema = Arc::clone(plan.schema());
+        Ok(input)
+    }
+}
+
+fn clean(plan: &LogicalPlan) -> Relation {
+    Relation {
+        plan: plan.clone(),
+        schema: Arc::clone(plan.schema()),
+        noise: vec![None; plan.schema().fields().len()],
+        subqueries: Vec::new(),
+        row: None,
+        is_decided: false,
+    }
+}
+
+fn requalify(column: &mut Column, alias: &TableReference) {
+    column.relation = Some(alias.clone());
+}

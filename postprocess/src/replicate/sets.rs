@@ -1,0 +1,149 @@
+//! What becomes of joins, DISTINCT and UNION.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Column;
+use datafusion::logical_expr::logical_plan::{Join, Projection, Union};
+use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, cast, lit};
+
+use super::super::released::STATED;
+use super::exprs::is_number;
+use super::rows::without_companions;
+use super::{Bare, Noise, Noisy, Relation, Replication};
+use crate::refuse::{JOINED, Stop, stop};
+use shoal_language::Rule;
+
+impl Replication<'_> {
+    pub(super) fn join(&mut self, node: &Join) -> Result<Relation, Stop> {
+        let (left, right) = (self.relation(&node.left)?, self.relation(&node.right)?);
+        let decides = |(l, r): &(Expr, Expr)| left.decides(l) || right.decides(r);
+        let mut is_decided = left.is_decided || right.is_decided || node.on.iter().any(decides);
+        let (left_plan, right_plan) = (Arc::new(left.plan.clone()), Arc::new(right.plan.clone()));
+        if let Some(filter) = &node.filter {
+            is_decided |= left.decides(filter) || right.decides(filter);
+        }
+        let noise = match node.join_type {
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
+                left.noise.into_iter().chain(right.noise).collect()
+            }
+            JoinType::LeftSemi | JoinType::LeftAnti => left.noise,
+            JoinType::RightSemi | JoinType::RightAnti => right.noise,
+            JoinType::LeftMark | JoinType::RightMark => {
+                return Err(stop(Rule::Clause, "This join cannot be used.", JOINED));
+            }
+        };
+        let plan = Join::try_new(
+            left_plan,
+            right_plan,
+            node.on.clone(),
+            node.filter.clone(),
+            node.join_type,
+            node.join_constraint,
+            node.null_equality,
+            node.null_aware,
+        )?;
+        let schema = Arc::clone(&node.schema);
+        let plan = LogicalPlan::Join(plan);
+        Ok(Relation { plan, schema, noise, subqueries: Vec::new(), row: None, is_decided })
+    }
+
+    pub(super) fn distinct(&mut self, input: &LogicalPlan) -> Result<Relation, Stop> {
+        let input = self.relation(input)?;
+        let mains = input.schema.columns().into_iter().map(Expr::Column).collect();
+        let types = input.schema.fields().iter().map(|field| field.data_type());
+        let noise: Vec<Option<Noise>> = input
+            .noise
+            .iter()
+            .zip(types)
+            .map(|(noise, ty)| noise.as_ref().map(|noise| without_companions(noise, ty)))
+            .collect();
+        let plan = LogicalPlan::Projection(Projection::try_new(mains, Arc::new(input.plan))?);
+        let is_decided = input.is_decided || noise.iter().any(Option::is_some);
+        Ok(Relation {
+            plan: LogicalPlan::Distinct(Distinct::All(Arc::new(plan))),
+            schema: input.schema,
+            noise,
+            subqueries: Vec::new(),
+            row: None,
+            is_decided,
+        })
+    }
+
+    pub(super) fn union(&mut self, node: &Union) -> Result<Relation, Stop> {
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for input in &node.inputs {
+            inputs.push(self.relation(input)?);
+        }
+        let is_decided = inputs.iter().any(|input| input.is_decided);
+        let columns: Vec<Column> = node.schema.columns();
+        let mut noise = Vec::with_capacity(columns.len());
+        for at in 0..columns.len() {
+            noise.push(self.united(&inputs, at));
+        }
+        let mut projected = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let mut exprs: Vec<Expr> = input.schema.columns().into_iter().map(Expr::Column).collect();
+            for (at, of) in noise.iter().enumerate() {
+                let Some(Noise::Noisy(united)) = of else { continue };
+                let main = exprs.get(at).cloned().unwrap_or_else(|| lit(0));
+                let own = match input.noise.get(at) {
+                    Some(Some(Noise::Noisy(noisy))) => Some(noisy),
+                    _ => None,
+                };
+                if let Some((to, from)) = united.bare.as_ref().zip(own.and_then(|own| own.bare.as_ref())) {
+                    let pairs = from.stated.iter().zip(to.stated.iter());
+                    exprs.extend(pairs.map(|(from, to)| Expr::Column(from.clone()).alias(&to.name)));
+                }
+                for (w, to) in united.moved.iter().enumerate() {
+                    let from = own.and_then(|own| own.moved.get(w)).cloned();
+                    let from = from.map_or_else(|| main.clone(), Expr::Column);
+                    exprs.push(cast(from, DataType::Float64).alias(&to.name));
+                }
+            }
+            let input = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input.plan))?);
+            projected.push(Arc::new(input));
+        }
+        Ok(Relation {
+            plan: LogicalPlan::Union(Union::try_new_with_loose_types(projected)?),
+            schema: Arc::clone(&node.schema),
+            noise,
+            subqueries: Vec::new(),
+            row: None,
+            is_decided,
+        })
+    }
+
+    /// The noise of one column of a union.
+    fn united(&mut self, inputs: &[Relation], at: usize) -> Option<Noise> {
+        let of: Vec<Option<&Noise>> =
+            inputs.iter().map(|i| i.noise.get(at).and_then(Option::as_ref)).collect();
+        if of.iter().all(Option::is_none) {
+            return None;
+        }
+        let types: Vec<&DataType> =
+            inputs.iter().filter_map(|i| i.schema.fields().get(at)).map(|f| f.data_type()).collect();
+        if !types.iter().all(|ty| is_number(ty) || **ty == DataType::Null) {
+            return Some(Noise::Decided);
+        }
+        if of.iter().flatten().any(|noise| !matches!(noise, Noise::Noisy(_))) {
+            return Some(Noise::Lost);
+        }
+        let bares: Vec<Option<&Bare>> = of
+            .iter()
+            .map(|noise| match noise {
+                Some(Noise::Noisy(noisy)) => noisy.bare.as_ref(),
+                _ => None,
+            })
+            .collect();
+        let first = bares.first().copied().flatten();
+        let same =
+            |b: &Option<&Bare>| b.zip(first).is_some_and(|(b, f)| b.unit == f.unit && b.scale == f.scale);
+        let bare = bares.iter().all(same).then_some(first).flatten().cloned();
+        let bare = bare.map(|bare| Bare {
+            stated: Box::new(STATED.map(|_| Column::new_unqualified(self.fresh()))),
+            ..bare
+        });
+        Some(Noise::Noisy(Noisy { bare, moved: self.fresh_moved() }))
+    }
+}
