@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::keys::{KeyStore, Role, Scope};
 use crate::startup::{Running, start};
-use crate::{cli, logs, system_clock};
+use crate::{cli, logs, system_clock, threads};
 
 use questions::{QUESTIONS, Question};
 use traffic::Event;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
     logs::start(config.log);
     let keys = make_keys(&config)?;
-    cli::runtime()?.block_on(async {
+    threads::runtime()?.block_on(async {
         let running = start(config, system_clock()).await?;
         let url = format!("http://{}", running.addr());
         println!("Shoal serves {url} with everything in {}", dir.display());

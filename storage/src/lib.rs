@@ -3,7 +3,7 @@
 //! A [`Store`] is one root. It has one [`Table`] for each (region, kind), in `<root>/<region>/tables/<kind>/`, partitioned by
 //! `day`. Shoal writes and reads the Parquet itself; Delta is only the log that says which files are live.
 //!
-//! - `store`: one root, locked by one process; opens, creates and evolves tables
+//! - `store`: one root, locked by one process (`lock`); opens, creates and evolves tables
 //! - `layout`: the columns of a table in Arrow and in Delta
 //! - `durable`: what makes a file survive a power cut, also beneath the Delta log
 //! - `log`: the Delta log of a table
@@ -30,6 +30,7 @@ mod error;
 mod expire;
 mod layout;
 mod ledger;
+mod lock;
 mod log;
 mod merge;
 mod purge;
