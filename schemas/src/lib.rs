@@ -8,12 +8,14 @@
 //! - `table`: the columns of the table of a kind, and its Arrow schema
 //! - `policy`: programmes with their accepted policy versions, regions, retention
 //! - `vendor`: how a vendor's event names and properties become Shoal's
+//! - `calendar`: days and hours
 //! - `registry`: all of it, loaded and checked; `error`: why it was refused
 //! - `load`: reading, checking and laying out
 //!
 //! The definitions themselves are TOML files in `defs/`. Not here: how a value is checked against its definition
 //! (`shoal-ingest`, `validate.rs`), patterns of personal data (`shoal-privacy`, `patterns/`).
 
+pub mod calendar;
 mod error;
 mod event;
 mod load;

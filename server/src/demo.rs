@@ -17,6 +17,7 @@ use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Programme, Region};
 
 use crate::client::Client;
@@ -29,7 +30,6 @@ use crate::{cli, logs, system_clock, threads};
 use questions::{QUESTIONS, Question};
 use traffic::Event;
 
-const DAY_MS: i64 = 86_400_000;
 const BATCH_EVENTS: usize = 250;
 const POLICY: &str = "2026-1";
 
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
 
 async fn fill_and_ask(running: &Running, url: String, keys: Keys, seed: u64) -> Result<Keys, Error> {
     let now_ms = system_clock()();
-    let day_start_ms = (now_ms.div_euclid(DAY_MS) - 1) * DAY_MS;
+    let day_start_ms = start_of(day_of(now_ms) - 1);
     let events = traffic::day(seed, day_start_ms);
     let (address, sender) = (url.clone(), keys);
     let (events, keys) = blocking(move || {

@@ -11,14 +11,13 @@ use arrow::array::{
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Date32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use shoal_schemas::calendar::{DAY_MS, start_of};
 use shoal_schemas::{ColumnDef, ColumnRole, ColumnType, Kind, Programme, Region, Registry, TableDef};
 use shoal_storage::{CompactPolicy, CompactReport, FileRows, LiveFile, Part, StorageError, Store, Table};
 use url::Url;
 
 const UX: Programme = Programme::UserExperience;
 const DX: Programme = Programme::DeviceExperience;
-/// Microseconds of a day.
-const DAY_US: i64 = 86_400_000_000;
 
 fn definition(kind: Kind) -> TableDef {
     Registry::load(None).unwrap().table(kind).clone()
@@ -37,7 +36,7 @@ fn value(column: &ColumnDef, rows: u64, day: i32) -> Option<ArrayRef> {
         }
         ("subject", _) => Arc::new(BinaryArray::from_iter_values(n.map(|r| digest(r % 7)))),
         ("time", _) => {
-            let times = n.map(|r| i64::from(day) * 86_400_000 + i64::try_from(r).unwrap() * 1000);
+            let times = n.map(|r| start_of(day) + i64::try_from(r).unwrap() * 1000);
             Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC"))
         }
         (_, _) if column.nullable => return None,
@@ -186,7 +185,7 @@ async fn what_is_read_is_what_was_selected() {
     assert_eq!((0..found.num_rows()).filter(first).count(), 33 + 3);
     let times = found.column(3).as_primitive::<TimestampMicrosecondType>();
     let subjects = found.column(2).as_binary::<i32>();
-    let early = (0..found.num_rows()).filter(|row| times.value(*row) < 20_000 * DAY_US + 5_000_000);
+    let early = (0..found.num_rows()).filter(|row| times.value(*row) < (start_of(20_000) + 5_000) * 1_000);
     assert_eq!(early.map(|row| subjects.value(row)).collect::<HashSet<_>>().len(), 5);
     let countries = found.column(4).as_string::<i32>();
     assert_eq!(countries.iter().flatten().filter(|country| *country == "country-0").count(), 34 + 4 + 1);
@@ -301,7 +300,7 @@ async fn appends_at_once_are_all_in_and_a_purge_among_them_harms_none() {
     let def = definition(Kind::Performance);
     let store = open(dir.path()).await;
     let table = store.table(Region::Us, &def).await.unwrap();
-    let now_ms = chrono::Utc::now().timestamp_millis() + 365 * 86_400_000;
+    let now_ms = chrono::Utc::now().timestamp_millis() + 365 * DAY_MS;
     let appends = (0..24).map(|n| {
         let (table, def) = (table.clone(), def.clone());
         tokio::spawn(async move {
