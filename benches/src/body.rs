@@ -5,6 +5,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use shoal_schemas::calendar::DAY_MS;
+
 /// Fills templates. One a connection; `lane` keeps the ids of connections apart.
 pub struct Bodies {
     lane: u64,
@@ -42,7 +44,7 @@ impl Bodies {
         out.clear();
         let now = now_ms();
         out.extend_from_slice(
-            format!("{{\"sent_at\":{now},\"consent\":{{\"policy_version\":\"2026-1\",\"granted_at\":{}}},\"events\":[", now - 86_400_000)
+            format!("{{\"sent_at\":{now},\"consent\":{{\"policy_version\":\"2026-1\",\"granted_at\":{}}},\"events\":[", now - DAY_MS.unsigned_abs())
                 .as_bytes(),
         );
         for at in 0..events {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use shoal_benches::Bodies;
 
-use crate::Arguments;
+use crate::arguments::Arguments;
 use crate::connection::{Answer, Connection};
 use crate::process;
 use crate::report::Report;

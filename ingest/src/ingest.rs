@@ -16,7 +16,7 @@ use std::{
 };
 
 use shoal_privacy::{keyring::Keyring, scrub::Scrubber};
-use shoal_schemas::{Kind, Region, Registry};
+use shoal_schemas::{Kind, Region, Registry, calendar::HOUR_MS};
 use shoal_storage::{Ledger, Store};
 
 use crate::{
@@ -36,7 +36,6 @@ use crate::{
 
 /// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
 const MERGE_KEYS_MAX: u64 = 16 << 20;
-const HOUR_MS: i64 = 3_600_000;
 
 /// What ingestion needs from others.
 pub struct IngestParts {

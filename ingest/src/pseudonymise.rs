@@ -13,7 +13,7 @@ use shoal_privacy::{
     keyring::Keyring,
     pseudonym::{Digester, Epoch, Pseudonymiser},
 };
-use shoal_schemas::{EventDef, IdentifierKind, Programme, Region};
+use shoal_schemas::{EventDef, IdentifierKind, Programme, Region, calendar::day_of};
 
 use crate::{
     answer::{Code, Rejection},
@@ -21,7 +21,6 @@ use crate::{
     frames::Frame,
     permit::PermittedBatch,
     row::RowHead,
-    time::DAY_MS,
     validate::{Identifiers, Tally, ValidEvent},
     value::{Care, Checked, DROPPED},
 };
@@ -73,8 +72,7 @@ pub(crate) fn pseudonymise<'a>(
     let mut text = String::new();
     let mut events = Vec::with_capacity(permitted.len());
     for (mut event, basis) in permitted {
-        let day = i32::try_from(event.time_ms.div_euclid(DAY_MS)).unwrap_or(i32::MAX);
-        let epoch = Epoch::of_day(day, epoch_days);
+        let epoch = Epoch::of_day(day_of(event.time_ms), epoch_days);
         let keys = keys_of(&mut keys, keyring, &event, epoch);
         let asserted = basis == Basis::Asserted;
         id_text(&mut text, app, &event, &values);

@@ -6,7 +6,6 @@
 
 use crate::decode::json::Json;
 
-pub(crate) const DAY_MS: i64 = 86_400_000;
 /// Clocks that differ by less are left alone: the difference is the network's.
 const SKEW_MIN_MS: i64 = 60_000;
 /// 9999-12-31T23:59:59.999Z

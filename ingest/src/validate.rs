@@ -7,7 +7,9 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use shoal_schemas::{Class, EventDef, IdentifierKind, Kind, PropertyDef, Protocol, Registry, columns};
+use shoal_schemas::{
+    Class, EventDef, IdentifierKind, Kind, PropertyDef, Protocol, Registry, calendar::DAY_MS, columns,
+};
 
 use crate::{
     answer::{Code, Outcome, Rejection},
@@ -15,7 +17,7 @@ use crate::{
     decode::{Claim, Common, DecodedBatch, DecodedEvent, DecodedHead, Property, json::Json},
     frames::{self, Frame},
     layout::Layout,
-    time::{self, DAY_MS, Time},
+    time::{self, Time},
     value::{self, Care, Checked},
 };
 

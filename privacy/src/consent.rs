@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use shoal_schemas::{IdentifierKind, Programme, ProgrammeDef, Region, Registry};
 
-use crate::{keyring::Secret, pseudonym::identifier_digest};
+use crate::{key::Secret, pseudonym::identifier_digest};
 
 /// A subject's digest for consent, suppression and restriction: its own key purpose, never rotated. No `Debug`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

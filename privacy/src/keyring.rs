@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     consent::ConsentDigester,
+    key::{SECRET_BYTES, Secret},
     pseudonym::{Digester, Epoch, Pseudonymiser},
 };
 
@@ -32,7 +33,6 @@ use crate::{
 const HEAD: &str = "shoal-keys 1";
 /// No key file is longer than this, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024;
-const SECRET_BYTES: usize = 32;
 
 /// Contexts of `blake3::derive_key`, one for each purpose. Never change one: all digests would change with it.
 mod context {
@@ -41,9 +41,6 @@ mod context {
     pub(super) const EVENT_ID: &str = "Shoal 2026-11-22 digest of an event id, version 1";
     pub(super) const CONSENT: &str = "Shoal 2026-11-22 digest of a consent subject, version 1";
 }
-
-/// A root secret or a derived key. No `Debug`; zeroised when dropped.
-pub(crate) type Secret = Zeroizing<[u8; SECRET_BYTES]>;
 
 /// Why the key file could not be used. Never says anything about a key.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 //!
 //! Pure but for the key file. Secrets and pseudonyms have no `Debug` and no `Display`.
 //!
-//! - `keyring`: the key file, and one derived key for each purpose
+//! - `keyring`: the key file, and one derived key for each purpose; `key`: a key in memory
 //! - `pseudonym`: identifiers become 128-bit keyed digests
 //! - `consent`: may this event be kept? the three ways of consent
 //! - `scrub`: free text loses what identifies
@@ -17,6 +17,7 @@ pub mod chain;
 pub mod consent;
 pub mod crash_group;
 pub mod generalise;
+mod key;
 pub mod keyring;
 pub mod pseudonym;
 pub mod scrub;

@@ -8,7 +8,7 @@
 
 use shoal_schemas::IdentifierKind;
 
-use crate::keyring::Secret;
+use crate::key::Secret;
 
 /// Number of a key period. `Epoch::of_day(day, period_days)` is `day / period_days`, days counted from 1970-01-01.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

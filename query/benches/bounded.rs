@@ -17,11 +17,12 @@ use std::time::Instant;
 use arrow::array::{
     ArrayRef, BinaryArray, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryRequest, Role};
 use shoal_schemas::{Kind, Programme, Region, Registry, columns};
-use shoal_storage::{BudgetLedger, Part, Store, Table};
+use shoal_storage::{BudgetLedger, Part, Store};
 
 const DAY_MS: i64 = 86_400_000;
 /// 2026-11-22.
@@ -106,10 +107,12 @@ async fn time<F: Future<Output = ()>>(mut run: impl FnMut() -> F) -> (f64, f64) 
     (all[0], all[RUNS / 2])
 }
 
-async fn plain(table: &Table, threads: usize, sql: &str) -> (f64, f64) {
-    let snapshot = table.snapshot().await.unwrap();
+async fn plain(root: &Path, threads: usize, sql: &str) -> (f64, f64) {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(threads));
-    context.register_table("usage", snapshot.provider(&|_| true).unwrap()).unwrap();
+    let path = format!("{}/de/tables/usage/", root.display());
+    let day = (columns::DAY.to_owned(), DataType::Date32);
+    let options = ParquetReadOptions::default().table_partition_cols(vec![day]);
+    context.register_parquet("usage", path, options).await.unwrap();
     time(|| async {
         context.sql(sql).await.unwrap().collect().await.unwrap();
     })
@@ -152,9 +155,9 @@ async fn compare(events: u64, subjects: u64, days: u64, only: &str) {
     }
     println!("{events} events of {subjects} subjects on {days} days, {version} files");
     println!("    best   median   ratio  (ms)");
-    let (best, base) = plain(&table, 2, "SELECT COUNT(DISTINCT subject) FROM usage").await;
+    let (best, base) = plain(root.path(), 2, "SELECT COUNT(DISTINCT subject) FROM usage").await;
     println!("{best:8.0} {base:8.0}    1.00  DataFusion, 2 threads: SELECT COUNT(DISTINCT subject)");
-    let (best, median) = plain(&table, 1, "SELECT COUNT(DISTINCT subject) FROM usage").await;
+    let (best, median) = plain(root.path(), 1, "SELECT COUNT(DISTINCT subject) FROM usage").await;
     println!(
         "{best:8.0} {median:8.0} {:7.2}  DataFusion, 1 thread: SELECT COUNT(DISTINCT subject)",
         median / base

@@ -23,6 +23,6 @@ mod run;
 pub use error::RetentionError;
 pub use maintain::{Compacted, MaintainReport};
 pub use metrics::Metrics;
-pub use plan::{Line, Plan, TableFiles, day_of_ms, is_expired, plan};
+pub use plan::{Line, Plan, TableFiles, is_expired, plan};
 pub use report::{Failure, Purged, Report};
 pub use run::{Mode, Progress, Retention};

@@ -7,15 +7,9 @@ use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize, Serializer};
+use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Programme, Region, Registry};
 use shoal_storage::LiveFile;
-
-const DAY_MS: i64 = 86_400_000;
-
-/// The UTC day (days since 1970-01-01) of a time in ms since 1970.
-pub fn day_of_ms(time_ms: i64) -> i32 {
-    i32::try_from(time_ms.div_euclid(DAY_MS)).unwrap_or(if time_ms < 0 { i32::MIN } else { i32::MAX })
-}
 
 /// Whether a day of this programme and kind is past its time on `today`: kept while `today - day <= retention days`.
 pub fn is_expired(registry: &Registry, programme: Programme, kind: Kind, day: i32, today: i32) -> bool {
@@ -116,7 +110,7 @@ impl Plan {
 
 /// What a run at `now_ms` would do to these tables.
 pub fn plan(registry: &Registry, tables: &[TableFiles], now_ms: i64) -> Plan {
-    let today = day_of_ms(now_ms);
+    let today = day_of(now_ms);
     let mut lines: BTreeMap<(Region, Programme, Kind), Line> = BTreeMap::new();
     for table in tables {
         for file in &table.files {
@@ -147,6 +141,8 @@ fn day_from_date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Op
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use shoal_schemas::calendar::start_of;
+
     use super::*;
 
     fn file(programme: Programme, day: i32, rows: u64) -> LiveFile {
@@ -162,9 +158,9 @@ mod tests {
         assert!(!is_expired(&registry, programme, Kind::Usage, today - keep, today));
         assert!(is_expired(&registry, programme, Kind::Usage, today - keep - 1, today));
         // The second of expiry: the last ms of the day keeps it, the next one does not.
-        let end = i64::from(today + 1) * DAY_MS;
-        assert!(!is_expired(&registry, programme, Kind::Usage, today - keep, day_of_ms(end - 1)));
-        assert!(is_expired(&registry, programme, Kind::Usage, today - keep, day_of_ms(end)));
+        let end = start_of(today + 1);
+        assert!(!is_expired(&registry, programme, Kind::Usage, today - keep, day_of(end - 1)));
+        assert!(is_expired(&registry, programme, Kind::Usage, today - keep, day_of(end)));
     }
 
     #[test]
@@ -181,7 +177,7 @@ mod tests {
                 file(Programme::UserExperience, today - keep, 3),
             ],
         }];
-        let plan = plan(&registry, &tables, i64::from(today) * DAY_MS);
+        let plan = plan(&registry, &tables, start_of(today));
         assert_eq!(plan.lines.len(), 1);
         let line = &plan.lines[0];
         assert_eq!((line.files, line.rows, line.bytes), (2, 12, 120));
@@ -189,12 +185,5 @@ mod tests {
         assert_eq!(line.oldest_day, Some(today - keep - 9));
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
-    }
-
-    #[test]
-    fn days_before_1970_are_days() {
-        assert_eq!(day_of_ms(-1), -1);
-        assert_eq!(day_of_ms(0), 0);
-        assert_eq!(day_of_ms(i64::MAX), i32::MAX);
     }
 }

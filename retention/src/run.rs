@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Programme, Region, Registry};
 use shoal_storage::{LiveFile, PurgeReport, Store, Table};
 use tokio::sync::Mutex;
 
 use crate::RetentionError;
 use crate::metrics::{Metrics, TableLabel};
-use crate::plan::{Line, Plan, TableFiles, day_of_ms, is_expired, plan};
+use crate::plan::{Line, Plan, TableFiles, is_expired, plan};
 use crate::report::{Failure, Purged, Report};
 
 /// Whether a run changes anything.
@@ -106,7 +107,7 @@ impl Retention {
         kind: Kind,
         report: &mut Report,
     ) -> Result<(), shoal_storage::StorageError> {
-        let today = day_of_ms(report.now_ms);
+        let today = day_of(report.now_ms);
         let table = self.open(region, kind).await?;
         let registry = Arc::clone(&self.registry);
         let expired = move |file: &LiveFile| is_expired(&registry, file.programme, kind, file.day, today);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use shoal_retention::{Metrics, Mode, Retention};
+use shoal_schemas::calendar::start_of;
 use shoal_schemas::{ColumnType, Kind, Programme, Region, Registry, TableDef};
 use shoal_storage::{Part, Store, Table};
 
-const DAY_MS: i64 = 86_400_000;
 const TODAY: i32 = 20_700;
 
 struct World {
@@ -39,7 +39,7 @@ fn part(def: &TableDef, programme: Programme, day: i32, marker: &str) -> Part {
                 Arc::new(BinaryArray::from_iter_values(digests))
             }
             ("time", _) => {
-                let times = (0..rows).map(|r| i64::from(day) * DAY_MS + i64::try_from(r).unwrap());
+                let times = (0..rows).map(|r| start_of(day) + i64::try_from(r).unwrap());
                 Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC"))
             }
             ("app_version", _) => Arc::new(StringArray::from_iter_values(vec![marker; rows])),
@@ -64,7 +64,7 @@ impl World {
     }
 
     async fn run(&self, day: i32, mode: Mode) -> shoal_retention::Report {
-        let now_ms = i64::from(day) * DAY_MS + 5_000;
+        let now_ms = start_of(day) + 5_000;
         self.retention.run_once(now_ms, mode, &mut |_| {}).await.unwrap()
     }
 
@@ -223,7 +223,7 @@ async fn small_files_become_one_and_a_resend_that_came_late_is_there_once() {
         let marker = format!("flush-{}", version.min(8));
         table.append(vec![part(def, ux, TODAY, &marker)], "log-DE", version).await.unwrap();
     }
-    let now_ms = i64::from(TODAY) * DAY_MS;
+    let now_ms = start_of(TODAY);
     let report = world.retention.maintain_once(now_ms).await;
     assert_eq!((report.compacted.len(), report.failed.len()), (1, 0));
     let compacted = &report.compacted[0];

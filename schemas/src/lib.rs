@@ -8,12 +8,15 @@
 //! - `table`: the columns of the table of a kind, and its Arrow schema
 //! - `policy`: programmes with their accepted policy versions, regions, retention
 //! - `vendor`: how a vendor's event names and properties become Shoal's
-//! - `registry`: all of it, loaded and checked
+//! - `calendar`: days and hours
+//! - `registry`: all of it, loaded and checked; `error`: why it was refused
 //! - `load`: reading, checking and laying out
 //!
 //! The definitions themselves are TOML files in `defs/`. Not here: how a value is checked against its definition
 //! (`shoal-ingest`, `validate.rs`), patterns of personal data (`shoal-privacy`, `patterns/`).
 
+pub mod calendar;
+mod error;
 mod event;
 mod load;
 mod names;
@@ -22,9 +25,10 @@ mod registry;
 mod table;
 mod vendor;
 
+pub use error::SchemaError;
 pub use event::{Class, Domain, EventDef, Measure, PropertyDef, ValueType, grid};
 pub use names::{Country, IdentifierKind, Kind, Programme, Protocol, Region};
 pub use policy::{CountryDef, ProgrammeDef, RegionDef, Retention};
-pub use registry::{Registry, SchemaError};
+pub use registry::Registry;
 pub use table::{ColumnDef, ColumnRole, ColumnType, TableDef, columns};
 pub use vendor::{EventRule, VendorMap};

@@ -5,47 +5,16 @@
 
 use std::path::Path;
 
-use crate::load::RetentionDays;
+use crate::load::Parts;
 use crate::{
-    Country, CountryDef, EventDef, Kind, Programme, ProgrammeDef, Protocol, Region, RegionDef, TableDef,
-    VendorMap, load,
+    Country, CountryDef, EventDef, Kind, Programme, ProgrammeDef, Protocol, Region, RegionDef, SchemaError,
+    TableDef, VendorMap, load,
 };
-
-/// Why the definitions were refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}: {reason}")]
-pub struct SchemaError {
-    /// The file, relative to its directory.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// What is wrong and what to do.
-    pub reason: String,
-}
 
 /// Everything that may be collected.
 #[derive(Clone, Debug)]
 pub struct Registry {
     parts: Parts,
-}
-
-/// What loading makes; complete and consistent.
-#[derive(Clone, Debug)]
-pub(crate) struct Parts {
-    /// Sorted by name.
-    pub(crate) events: Vec<EventDef>,
-    /// In the order of [`Kind::ALL`].
-    pub(crate) tables: [TableDef; Kind::ALL.len()],
-    /// In the order of [`Programme::ALL`].
-    pub(crate) programmes: [ProgrammeDef; Programme::ALL.len()],
-    /// In the order of [`Region::ALL`].
-    pub(crate) regions: [RegionDef; Region::ALL.len()],
-    /// By programme and kind.
-    pub(crate) retention: RetentionDays,
-    /// Sorted by code.
-    pub(crate) countries: Vec<CountryDef>,
-    /// In the order of [`Protocol::ALL`].
-    pub(crate) vendors: [VendorMap; Protocol::ALL.len()],
 }
 
 impl Registry {

@@ -132,14 +132,6 @@ fn exit_code(error: &Error) -> u8 {
     }
 }
 
-/// The runtime of a command that needs one.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Service(format!("threads: {e}")))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -17,6 +17,7 @@ use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Programme, Region};
 
 use crate::client::Client;
@@ -24,12 +25,11 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::keys::{KeyStore, Role, Scope};
 use crate::startup::{Running, start};
-use crate::{cli, logs, system_clock};
+use crate::{cli, logs, system_clock, threads};
 
 use questions::{QUESTIONS, Question};
 use traffic::Event;
 
-const DAY_MS: i64 = 86_400_000;
 const BATCH_EVENTS: usize = 250;
 const POLICY: &str = "2026-1";
 
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
     logs::start(config.log);
     let keys = make_keys(&config)?;
-    cli::runtime()?.block_on(async {
+    threads::runtime()?.block_on(async {
         let running = start(config, system_clock()).await?;
         let url = format!("http://{}", running.addr());
         println!("Shoal serves {url} with everything in {}", dir.display());
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
 
 async fn fill_and_ask(running: &Running, url: String, keys: Keys, seed: u64) -> Result<Keys, Error> {
     let now_ms = system_clock()();
-    let day_start_ms = (now_ms.div_euclid(DAY_MS) - 1) * DAY_MS;
+    let day_start_ms = start_of(day_of(now_ms) - 1);
     let events = traffic::day(seed, day_start_ms);
     let (address, sender) = (url.clone(), keys);
     let (events, keys) = blocking(move || {

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_run_is_due_at_the_next_time_and_never_twice_for_one() {
         let cron = Cron::from_str("17 3 * * *").unwrap();
-        let day = 86_400_000;
+        let day = shoal_schemas::calendar::DAY_MS;
         let due = 20_000 * day + (3 * 60 + 17) * 60_000;
         assert_eq!(next_ms(&cron, 20_000 * day), Some(due));
         assert_eq!(next_ms(&cron, due - 1), Some(due));

@@ -7,7 +7,7 @@
 //! - `http`, `routes`, `body`, `answers`, `tls`: the door
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `logs`, `metrics`: what an operator sees
-//! - `cli`, `client`, `demo`: the command line
+//! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
@@ -27,6 +27,7 @@ mod metrics;
 mod routes;
 mod startup;
 mod state;
+mod threads;
 mod tls;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 mod budget;
 mod consents;
 mod events;
+mod incoming;
 mod openapi;
 mod operation;
 mod retention;
@@ -12,12 +13,9 @@ mod sentry;
 mod sql;
 mod validate;
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use shoal_ingest::Request;
-use shoal_schemas::Protocol;
+use actix_web::{HttpResponse, web};
 
 use crate::answers::{Dialect, refusal, refuse};
-use crate::state::State;
 
 /// Registers every route.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
@@ -45,27 +43,4 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 
 async fn unknown() -> HttpResponse {
     refusal(Dialect::Native, &refuse(404, "unknown_path", "no such path or method; see /docs/"))
-}
-
-/// What the pipeline is given: the body and what the head of the request says about it.
-fn incoming<'a>(http: &'a HttpRequest, state: &State, protocol: Protocol, body: &'a [u8]) -> Request<'a> {
-    let text = |name: &str| http.headers().get(name).and_then(|v| v.to_str().ok());
-    Request {
-        protocol,
-        content_type: text("content-type"),
-        content_encoding: text("content-encoding"),
-        body,
-        peer: peer(http, state.config.http.trust_forwarded_for),
-        received_ms: state.now_ms(),
-    }
-}
-
-/// The client's address, for its country only.
-fn peer(http: &HttpRequest, trust_forwarded_for: bool) -> Option<std::net::IpAddr> {
-    if trust_forwarded_for
-        && let Some(forwarded) = http.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok())
-    {
-        return forwarded.rsplit(',').next()?.trim().parse().ok();
-    }
-    http.peer_addr().map(|a| a.ip())
 }

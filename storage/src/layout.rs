@@ -1,7 +1,7 @@
 //! The columns of one table, as Shoal, Arrow and Delta each name them; how a table grows; how a batch is made to fit.
 //!
 //! ```text
-//! ColumnType   Delta        Arrow in the file and in the provider
+//! ColumnType   Delta        Arrow in the file and in what reads it
 //! Text         string       Utf8
 //! Integer      long         Int64
 //! Boolean      boolean      Boolean

@@ -1,10 +1,9 @@
 //! Delta tables on an object store, and the durable ledger: open, evolve, append, scan, compact, expire, purge.
 //!
 //! A [`Store`] is one root. It has one [`Table`] for each (region, kind), in `<root>/<region>/tables/<kind>/`, partitioned by
-//! `day`. Shoal writes the Parquet itself and reads it through DataFusion's own Parquet source; Delta is only the log that
-//! says which files are live.
+//! `day`. Shoal writes and reads the Parquet itself; Delta is only the log that says which files are live.
 //!
-//! - `store`: one root, locked by one process; opens, creates and evolves tables
+//! - `store`: one root, locked by one process (`lock`); opens, creates and evolves tables
 //! - `layout`: the columns of a table in Arrow and in Delta
 //! - `durable`: what makes a file survive a power cut, also beneath the Delta log
 //! - `log`: the Delta log of a table
@@ -13,7 +12,6 @@
 //! - `append`: rows become part of a table, exactly once
 //! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once
 //! - `snapshot`: the files that are live at one version
-//! - `provider`: a snapshot's files as a DataFusion table (the only place here that knows DataFusion)
 //! - `read`: the rows of one file, in the order of the file
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
 //! - `chain`: lines that are appended for ever, for the audit
@@ -32,9 +30,9 @@ mod error;
 mod expire;
 mod layout;
 mod ledger;
+mod lock;
 mod log;
 mod merge;
-mod provider;
 mod purge;
 mod read;
 mod snapshot;

@@ -20,13 +20,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use shoal_schemas::calendar::HOUR_MS;
+
 use crate::durable;
 use crate::error::{Result, StorageError};
 use crate::log::{self, Loaded};
 use crate::table::{Committer, Inner, Table, hold};
 
 /// How old a file must be that no commit names, before it counts as left behind, in milliseconds.
-const GRACE_MS: i64 = 6 * 3_600_000;
+const GRACE_MS: i64 = 6 * HOUR_MS;
 
 /// What a purge deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

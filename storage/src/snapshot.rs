@@ -1,4 +1,4 @@
-//! The files that are live at one version of a table. Not here: how they are read (`provider`), how they came (`table`).
+//! The files that are live at one version of a table. Not here: how they are read (`read`), how they came (`table`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub struct LiveFile {
     pub bytes: u64,
 }
 
-/// A table at one version. Cheap to clone, and unchanged by later commits. While it, a provider made from it or a plan of
-/// that lives, a purge leaves its files alone: take a fresh one for each query, and let go of it afterwards.
+/// A table at one version. Cheap to clone, and unchanged by later commits. While it or a
+/// reader of its rows lives, a purge leaves its files alone: take a fresh one for each query, and let go of it afterwards.
 #[derive(Clone)]
 pub struct Snapshot {
     pub(crate) version: u64,

@@ -13,9 +13,9 @@ use shoal_schemas::{Kind, Region};
 
 use crate::error::Result;
 use crate::layout::Layout;
+use crate::lock::RootLock;
 use crate::log::{self, Loaded, Log};
 use crate::snapshot::{LiveFile, Snapshot};
-use crate::store::RootLock;
 use crate::write::WrittenFile;
 
 /// The table of one region and kind. Clones share it.

@@ -165,7 +165,7 @@ fn part(day: i32, rows: i64) -> Part {
     let digest = |n: i64| u128::try_from(n).unwrap().to_be_bytes().to_vec();
     let ids: Vec<Vec<u8>> = (0..rows).map(digest).collect();
     let subjects: Vec<Vec<u8>> = (0..rows).map(|n| digest((n * 7) % 5)).collect();
-    let times = (0..rows).map(|n| i64::from(day) * 86_400_000 + rows - n);
+    let times = (0..rows).map(|n| shoal_schemas::calendar::start_of(day) + rows - n);
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("event_id", Arc::new(BinaryArray::from_iter_values(&ids))),
         ("subject", Arc::new(BinaryArray::from_iter_values(&subjects))),
@@ -282,7 +282,7 @@ async fn files_written_before_a_crash_are_left_until_they_are_old() {
     let written = dir.path().join("us/tables/usage").join(in_flight);
     std::fs::write(&written, "an append in flight").unwrap();
     table.inner.in_flight.lock().unwrap().insert(in_flight.to_owned());
-    let purged = table.purge(now_ms + 7 * 3_600_000).await.unwrap();
+    let purged = table.purge(now_ms + 7 * shoal_schemas::calendar::HOUR_MS).await.unwrap();
     assert_eq!(purged.files, 1, "the orphan, and only it");
     assert!(written.exists());
     assert_eq!(rows(&table).await, 6);

@@ -22,6 +22,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use shoal_schemas::calendar::{DAY_MS, start_of};
 use shoal_schemas::{Programme, columns};
 use uuid::Uuid;
 
@@ -34,7 +35,6 @@ const ROW_GROUP_ROWS_MAX: usize = 512 * 1024;
 /// A row group of rows with long texts ends here: its pages stay in memory until then.
 const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 const BLOOM_FALSE_POSITIVE: f64 = 0.01;
-const MS_PER_DAY: i64 = 86_400_000;
 
 /// A file that no table knows yet.
 #[derive(Debug)]
@@ -67,14 +67,14 @@ pub(crate) fn parse_path(path: &str) -> Option<(i32, Programme)> {
 
 /// A day as the partition value spells it.
 pub(crate) fn day_text(day: i32) -> Option<String> {
-    let date = DateTime::from_timestamp_millis(i64::from(day) * MS_PER_DAY)?.date_naive();
+    let date = DateTime::from_timestamp_millis(start_of(day))?.date_naive();
     (day >= 0 && date <= NaiveDate::from_ymd_opt(9999, 12, 31)?).then(|| date.format("%Y-%m-%d").to_string())
 }
 
 fn parse_day(text: &str) -> Option<i32> {
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     let ms = date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis();
-    i32::try_from(ms / MS_PER_DAY).ok()
+    i32::try_from(ms / DAY_MS).ok()
 }
 
 fn prefix(programme: Programme) -> &'static str {

@@ -6,17 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
-use arrow::datatypes::{DataType, Int64Type};
-use datafusion::datasource::TableProvider;
-use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::physical_plan::execute_stream;
-use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::StreamExt as _;
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Date32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use shoal_schemas::calendar::{DAY_MS, start_of};
 use shoal_schemas::{ColumnDef, ColumnRole, ColumnType, Kind, Programme, Region, Registry, TableDef};
-use shoal_storage::{CompactPolicy, CompactReport, LiveFile, Part, StorageError, Store, Table};
+use shoal_storage::{CompactPolicy, CompactReport, FileRows, LiveFile, Part, StorageError, Store, Table};
 use url::Url;
 
 const UX: Programme = Programme::UserExperience;
@@ -39,7 +36,7 @@ fn value(column: &ColumnDef, rows: u64, day: i32) -> Option<ArrayRef> {
         }
         ("subject", _) => Arc::new(BinaryArray::from_iter_values(n.map(|r| digest(r % 7)))),
         ("time", _) => {
-            let times = n.map(|r| i64::from(day) * 86_400_000 + i64::try_from(r).unwrap() * 1000);
+            let times = n.map(|r| start_of(day) + i64::try_from(r).unwrap() * 1000);
             Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC"))
         }
         (_, _) if column.nullable => return None,
@@ -63,17 +60,46 @@ async fn open(root: &Path) -> Store {
     Store::open(&Url::from_directory_path(root).unwrap()).await.unwrap()
 }
 
-async fn query(provider: Arc<dyn TableProvider>, sql: &str) -> Vec<RecordBatch> {
-    let state = SessionStateBuilder::new().with_default_features().build();
-    let context = SessionContext::new_with_state(state);
-    context.register_table("t", provider).unwrap();
-    context.sql(sql).await.unwrap().collect().await.unwrap()
+/// These columns of the files that `keep` selects, in the order of the files, without dictionaries.
+async fn read(table: &Table, keep: &dyn Fn(&LiveFile) -> bool, names: &[&str]) -> RecordBatch {
+    let snapshot = table.snapshot().await.unwrap();
+    let schema = plain(&snapshot.rows_schema(names).unwrap());
+    let files = snapshot.files().iter().filter(|file| keep(file));
+    let batches = files.flat_map(|file| snapshot.rows(file, names, 16).unwrap()).map(|batch| {
+        let batch = batch.unwrap();
+        let columns = batch.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(array, field)| cast(array, field.data_type()).unwrap()).collect();
+        RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()
+    });
+    concat_batches(&schema, &batches.collect::<Vec<_>>()).unwrap()
 }
 
-async fn number(table: &Table, keep: &dyn Fn(&LiveFile) -> bool, sql: &str) -> i64 {
-    let provider = table.snapshot().await.unwrap().provider(keep).unwrap();
-    let found = query(provider, sql).await;
-    found[0].column(0).as_primitive::<Int64Type>().value(0)
+fn plain(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Dictionary(_, value) => Arc::new(field.as_ref().clone().with_data_type((**value).clone())),
+        _ => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+async fn count(table: &Table, keep: &dyn Fn(&LiveFile) -> bool) -> usize {
+    read(table, keep, &["event_id"]).await.num_rows()
+}
+
+/// How many different ones there are, nulls aside.
+fn distinct(digests: &ArrayRef) -> usize {
+    digests.as_binary::<i32>().iter().flatten().collect::<HashSet<_>>().len()
+}
+
+async fn events(table: &Table) -> usize {
+    distinct(read(table, &|_| true, &["event_id"]).await.column(0))
+}
+
+/// How many values a column of integers has that are not null, and their sum.
+async fn integers(table: &Table, name: &str) -> (usize, i64) {
+    let found = read(table, &|_| true, &[name]).await;
+    let values = found.column(0).as_primitive::<Int64Type>();
+    (values.len() - values.null_count(), values.iter().flatten().sum())
 }
 
 fn files_below(dir: &Path) -> Vec<PathBuf> {
@@ -128,15 +154,15 @@ async fn cycles_of_append_expire_purge_and_reopen() {
         }
         assert!(mentioned(dir.path(), "2024-10-04T").is_empty(), "statistics of an expired day");
         assert_eq!(table.purge(now_ms).await.unwrap().files, 0);
-        let left = number(&table, &|_| true, "SELECT count(*) FROM t").await;
-        assert_eq!(left, 57);
+        assert_eq!(count(&table, &|_| true).await, 57);
         assert_eq!(table.committed("log-DE").await.unwrap(), Some(version));
         assert_eq!(table.committed("other").await.unwrap(), None);
     }
     let store = open(dir.path()).await;
     let table = store.table(Region::De, &def).await.unwrap();
     assert_eq!(table.committed("log-DE").await.unwrap(), Some(version));
-    assert_eq!(number(&table, &|_| true, "SELECT count(event_id) FROM t").await, 57);
+    let ids = read(&table, &|_| true, &["event_id"]).await;
+    assert_eq!((ids.num_rows(), ids.column(0).null_count()), (57, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,21 +176,33 @@ async fn what_is_read_is_what_was_selected() {
     table.append(parts, "log-US", 1).await.unwrap();
     let all = |_: &LiveFile| true;
     let ux = |f: &LiveFile| f.programme == UX;
-    assert_eq!(number(&table, &ux, "SELECT count(*) FROM t").await, 101);
-    let sql = "SELECT count(*) FROM t WHERE day = DATE '2024-10-04' AND event = 'event-1'";
-    assert_eq!(number(&table, &all, sql).await, 33 + 3);
-    let sql = "SELECT count(DISTINCT subject) FROM t WHERE time < TIMESTAMP '2024-10-04T00:00:05Z'";
-    assert_eq!(number(&table, &all, sql).await, 5);
-    assert_eq!(number(&table, &|_| false, "SELECT count(*) FROM t").await, 0);
-    let sql = "SELECT count(*) FROM (SELECT event_id FROM t WHERE country = 'country-0' LIMIT 20)";
-    assert_eq!(number(&table, &all, sql).await, 20);
+    assert_eq!(count(&table, &ux).await, 101);
+    assert_eq!(count(&table, &|_| false).await, 0);
+    let found = read(&table, &all, &["day", "event", "subject", "time", "country"]).await;
+    let days = found.column(0).as_primitive::<Date32Type>();
+    let texts = found.column(1).as_string::<i32>();
+    let first = |row: &usize| days.value(*row) == 20_000 && texts.value(*row) == "event-1";
+    assert_eq!((0..found.num_rows()).filter(first).count(), 33 + 3);
+    let times = found.column(3).as_primitive::<TimestampMicrosecondType>();
+    let subjects = found.column(2).as_binary::<i32>();
+    let early = (0..found.num_rows()).filter(|row| times.value(*row) < (start_of(20_000) + 5_000) * 1_000);
+    assert_eq!(early.map(|row| subjects.value(row)).collect::<HashSet<_>>().len(), 5);
+    let countries = found.column(4).as_string::<i32>();
+    assert_eq!(countries.iter().flatten().filter(|country| *country == "country-0").count(), 34 + 4 + 1);
 
-    let provider = table.snapshot().await.unwrap().provider(&all).unwrap();
-    let schema = provider.schema();
-    assert_eq!(schema.fields().last().unwrap().name(), "day");
+    let snapshot = table.snapshot().await.unwrap();
+    let names: Vec<&str> = def.columns.iter().map(|c| c.name.as_str()).collect();
+    let schema = snapshot.rows_schema(&names).unwrap();
     assert_eq!(schema.field_with_name("day").unwrap().data_type(), &DataType::Date32);
-    let names: HashSet<_> = schema.fields().iter().map(|f| f.name().clone()).collect();
-    assert_eq!(names, def.columns.iter().map(|c| c.name.clone()).collect());
+    let stored: HashSet<&str> = names.iter().copied().filter(|name| *name != "day").collect();
+    for file in snapshot.files() {
+        let path = dir.path().join("us/tables/usage").join(&file.path);
+        let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+        let columns = reader.metadata().file_metadata().schema_descr().columns();
+        assert_eq!(columns.iter().map(|column| column.name()).collect::<HashSet<_>>(), stored);
+    }
+    let unknown = snapshot.rows_schema(&["day", "none"]);
+    assert!(matches!(unknown, Err(StorageError::Arrow(_))), "{unknown:?}");
 }
 
 fn battery() -> ColumnDef {
@@ -194,14 +232,12 @@ async fn a_grown_definition_reads_old_files_as_null() {
     let arrays = arrays.chain([("battery".to_owned(), battery)]);
     grown.batch = RecordBatch::try_from_iter(arrays).unwrap();
     table.append(vec![grown], "log-MY", 2).await.unwrap();
-    let all = |_: &LiveFile| true;
-    assert_eq!(number(&table, &all, "SELECT count(*) FROM t").await, 9);
-    assert_eq!(number(&table, &all, "SELECT count(battery) FROM t").await, 4);
-    assert_eq!(number(&table, &all, "SELECT sum(battery) FROM t").await, 10);
+    assert_eq!(count(&table, &|_| true).await, 9);
+    assert_eq!(integers(&table, "battery").await, (4, 10));
     drop((store, table, old));
     let store = open(dir.path()).await;
     let table = store.table(Region::My, &definition(Kind::Device)).await.unwrap();
-    assert_eq!(number(&table, &all, "SELECT sum(battery) FROM t").await, 10);
+    assert_eq!(integers(&table, "battery").await, (4, 10));
     def.columns[3].ty = ColumnType::Text;
     let refused = store.table(Region::My, &def).await;
     assert!(matches!(refused, Err(StorageError::Schema { .. })));
@@ -224,8 +260,7 @@ async fn files_are_sorted_and_keep_no_statistics_of_digests() {
         assert_eq!(column.bloom_filter_offset().is_some(), name == "event_id", "{name}");
         assert!(column.column_index_offset().is_none() || !digest, "{name}");
     }
-    let provider = snapshot.provider(&|_| true).unwrap();
-    let batch = query(provider, "SELECT subject, time FROM t").await.remove(0);
+    let batch = read(&table, &|_| true, &["subject", "time"]).await;
     let subjects = batch.column(0).as_binary::<i32>();
     let rows: Vec<(&[u8], String)> = (0..batch.num_rows())
         .map(|r| {
@@ -265,7 +300,7 @@ async fn appends_at_once_are_all_in_and_a_purge_among_them_harms_none() {
     let def = definition(Kind::Performance);
     let store = open(dir.path()).await;
     let table = store.table(Region::Us, &def).await.unwrap();
-    let now_ms = chrono::Utc::now().timestamp_millis() + 365 * 86_400_000;
+    let now_ms = chrono::Utc::now().timestamp_millis() + 365 * DAY_MS;
     let appends = (0..24).map(|n| {
         let (table, def) = (table.clone(), def.clone());
         tokio::spawn(async move {
@@ -284,7 +319,7 @@ async fn appends_at_once_are_all_in_and_a_purge_among_them_harms_none() {
     }
     assert_eq!(written, 120, "of two with the same version one writes");
     table.purge(now_ms).await.unwrap();
-    assert_eq!(number(&table, &|_| true, "SELECT count(event_id) FROM t").await, 120);
+    assert_eq!(count(&table, &|_| true).await, 120);
 }
 
 /// Ten appends of one day, each with its own rows.
@@ -297,36 +332,32 @@ async fn ten_files(table: &Table, def: &TableDef) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_runs_reads_on_through_a_compaction_and_a_purge() {
+async fn a_reader_that_runs_reads_on_through_a_compaction_and_a_purge() {
     let dir = tempfile::tempdir().unwrap();
     let def = definition(Kind::Usage);
     let store = open(dir.path()).await;
     let table = store.table(Region::De, &def).await.unwrap();
     ten_files(&table, &def).await;
-    // One partition: nothing reads ahead of who pulls the stream.
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    let provider = table.snapshot().await.unwrap().provider(&|_| true).unwrap();
-    context.register_table("t", provider).unwrap();
-    let plan = context.sql("SELECT event_id FROM t").await.unwrap().create_physical_plan().await.unwrap();
-    let task = context.task_ctx();
-    context.deregister_table("t").unwrap();
+    let snapshot = table.snapshot().await.unwrap();
+    let opened = snapshot.files().iter().map(|file| snapshot.rows(file, &["event_id"], 16).unwrap());
+    let mut readers = opened.collect::<Vec<FileRows>>().into_iter();
+    drop(snapshot);
     let now_ms = chrono::Utc::now().timestamp_millis();
     let compacted = table.compact(now_ms, CompactPolicy::default()).await.unwrap();
     assert_eq!((compacted.groups, compacted.files, compacted.rows), (1, 10, 1000));
     assert!(compacted.bytes_out < compacted.bytes_in);
     let purged = table.purge(now_ms).await.unwrap();
-    assert_eq!((purged.files, purged.pinned), (0, 10), "the plan alone holds them");
-    let mut stream = execute_stream(plan, task).unwrap();
-    let mut rows = stream.next().await.unwrap().unwrap().num_rows();
-    assert_eq!(table.purge(now_ms).await.unwrap().pinned, 10, "its stream alone holds them");
-    while let Some(batch) = stream.next().await {
-        rows += batch.unwrap().num_rows();
-    }
-    drop(stream);
+    assert_eq!((purged.files, purged.pinned), (0, 10), "the readers alone hold them");
+    let mut last = readers.next_back().unwrap();
+    let mut rows = last.next().unwrap().unwrap().num_rows();
+    rows += readers.flatten().map(|batch| batch.unwrap().num_rows()).sum::<usize>();
+    assert_eq!(table.purge(now_ms).await.unwrap().pinned, 10, "one reader that is not at its end holds them");
+    rows += last.by_ref().map(|batch| batch.unwrap().num_rows()).sum::<usize>();
+    drop(last);
     assert_eq!(rows, 1000);
     let purged = table.purge(now_ms).await.unwrap();
     assert_eq!((purged.files, purged.pinned), (10, 0));
-    assert_eq!(number(&table, &|_| true, "SELECT count(DISTINCT event_id) FROM t").await, 1000);
+    assert_eq!(events(&table).await, 1000);
     assert_eq!(table.committed("log-DE").await.unwrap(), Some(10));
     assert_eq!(table.compact(now_ms, CompactPolicy::default()).await.unwrap(), CompactReport::default());
 }
@@ -347,9 +378,8 @@ async fn old_and_new_files_of_a_grown_table_become_one() {
     let batch = RecordBatch::try_from_iter(arrays).unwrap();
     table.append(vec![Part { programme: UX, day: 20_000, batch }], "log-DE", 11).await.unwrap();
     assert_eq!(table.compact(0, CompactPolicy::default()).await.unwrap().files, 11);
-    let all = |_: &LiveFile| true;
     assert_eq!(table.snapshot().await.unwrap().files().len(), 1);
-    assert_eq!(number(&table, &all, "SELECT count(*) FROM t").await, 1100);
-    assert_eq!(number(&table, &all, "SELECT sum(battery) FROM t WHERE battery IS NOT NULL").await, 4950);
-    assert_eq!(number(&table, &all, "SELECT count(DISTINCT event_id) FROM t").await, 1100);
+    assert_eq!(count(&table, &|_| true).await, 1100);
+    assert_eq!(integers(&table, "battery").await, (100, 4950));
+    assert_eq!(events(&table).await, 1100);
 }

@@ -25,7 +25,7 @@ pub use piece::piece_digest;
 pub use price::share_for;
 pub use rho::{Precision, Preset, Rho};
 pub use sigma::{normal_upper_quantile, squared_sensitivity, threshold, variance};
-pub use spread::Spread;
+pub use spread::{Spread, Z_95};
 
 /// Why a price or a noise cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

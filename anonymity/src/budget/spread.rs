@@ -5,8 +5,8 @@
 
 use crate::noise::Variance;
 
-/// The upper 2.5 % point of the standard normal distribution.
-const Z_95: f64 = 1.959_963_984_540_054;
+/// The upper 2.5 % point of the standard normal distribution: half the width of a 95 % interval, in standard deviations.
+pub const Z_95: f64 = 1.959_963_984_540_054;
 
 /// The uncertainty of a sum of independently noised integers, times a factor.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -19,9 +19,7 @@
 //! inside each leaf. How wide a leaf is, and what clamping took away, is not in it.
 
 use super::{Grid, TreeError};
-
-/// The upper 2.5 % point of the standard normal distribution.
-const Z_95: f64 = 1.959_963_984_540_054;
+use crate::budget::Z_95;
 
 /// A quantile, in units of the measure.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDate;
 use clap::Parser;
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryRequest, Role};
+use shoal_schemas::calendar::{DAY_MS, start_of};
 use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 
@@ -35,7 +36,6 @@ use truth::Truth;
 
 /// 2026-10-05, a Monday.
 const FIRST_DAY: i32 = 20_731;
-const DAY_MS: i64 = 86_400_000;
 const KINDS: [Kind; 3] = [Kind::Usage, Kind::Performance, Kind::Crash];
 const FLAGS_FILE: &str = "trial.txt";
 
@@ -186,7 +186,7 @@ async fn ask(engine: &Engine, flags: &Flags, question: &questions::Question) -> 
     let request = QueryRequest { sql: question.sql.clone(), precision, ..QueryRequest::default() };
     let grant = AnalystGrant { key_id: "trial".into(), role: Role::Analyst, regions: vec![Region::De] };
     // Noon, four days after the last: every day is closed, and none has expired.
-    let now_ms = i64::from(FIRST_DAY + flags.days as i32 + 3) * DAY_MS + DAY_MS / 2;
+    let now_ms = start_of(FIRST_DAY + flags.days as i32 + 3) + DAY_MS / 2;
     let began = Instant::now();
     let answer = engine.answer(&grant, &request, now_ms).await;
     let time = began.elapsed();

@@ -9,13 +9,13 @@ use arrow::array::{ArrayRef, BinaryArray, Int64Array, StringArray, TimestampMicr
 use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
-use shoal_schemas::{Kind, Programme, Registry, columns};
+use shoal_schemas::{Kind, Programme, Registry, calendar, columns};
 use shoal_storage::Part;
 
 use super::draw::mix;
 use super::population::{COUNTRIES, ENDPOINTS, Event, Habits, SCREENS, VERSIONS, What};
 
-const DAY_US: i64 = 86_400_000_000;
+const DAY_US: i64 = 1_000 * calendar::DAY_MS;
 
 /// Rows of one table and day that are not written yet.
 #[derive(Default)]

@@ -4,13 +4,14 @@
 //! before it happened in this order and no more than [`WITHIN_MS`] passed since the first; a cohort is the week of a
 //! subject's first opening in the range. Not here: what was answered, and how far off it is (`judge.rs`).
 
+use shoal_schemas::calendar::DAY_MS;
+
 use super::population::{COUNTRIES, ENDPOINTS, Event, Habits, SCREENS, VERSIONS, What};
 
 /// Steps of the funnel.
 pub(super) const STEPS: usize = 5;
 /// Longest time from the first step to the last.
 pub(super) const WITHIN_MS: i64 = 7 * DAY_MS;
-const DAY_MS: i64 = 86_400_000;
 const NEVER: i64 = i64::MIN;
 
 /// What has to be remembered of a subject.

@@ -14,7 +14,7 @@ use arrow::{
     },
     datatypes::Schema,
 };
-use shoal_schemas::{ColumnType, Kind, Programme, Region, Registry, TableDef, columns};
+use shoal_schemas::{ColumnType, Kind, Programme, Region, Registry, TableDef, calendar::DAY_MS, columns};
 use shoal_storage::Part;
 
 use crate::{
@@ -22,8 +22,6 @@ use crate::{
     log::Dictionary,
     row::{self, RowHead, Value},
 };
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Columns that are being filled.
 pub(crate) struct Columns<'r> {

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::Source;
 use super::fault::Faults;
 use super::property::{is_name, property, sentence, within};
 use super::raw::{self, File};
+use super::source::Source;
 use crate::{EventDef, Kind, Programme, PropertyDef};
 
 /// An event with more is several events.

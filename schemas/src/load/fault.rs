@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::Source;
+use super::source::Source;
 use crate::SchemaError;
 
 /// More than this are not listed: the first ones explain the rest.

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use super::fault::Faults;
 use super::property::{cap_keys, domain_of, sentence, within};
 use super::raw::{self, File};
-
-use crate::table::{columns, system_columns};
+use super::system::{CommonRoles, day_column, system_columns};
 use crate::{
     Class, ColumnDef, ColumnRole, ColumnType, Domain, EventDef, Kind, Measure, PropertyDef, TableDef,
-    ValueType,
+    ValueType, columns,
 };
 
 /// A table with more columns is several kinds.
@@ -33,9 +32,6 @@ const RESERVED: [&str; 3] = ["region", CRASH_GROUP, STACK];
 const CRASH_GROUP: &str = "crash_group";
 /// Derived from `frames`: its scrubbed text.
 const STACK: &str = "stack";
-
-/// The roles of the system columns that an analyst may group by, by name.
-pub(crate) type CommonRoles = BTreeMap<String, (String, ColumnRole)>;
 
 /// Checks `common.toml`. `event` is declared there for its `keys_max` and text; its values are the events.
 pub(super) fn common(files: &[File<raw::Common>], faults: &mut Faults) -> CommonRoles {
@@ -94,7 +90,7 @@ pub(super) fn tables(
             faults.at_file("events", reason);
         }
         list.extend(declared.into_values());
-        list.push(crate::table::day_column());
+        list.push(day_column());
         tables.push(TableDef::new(kind, list, day_max));
     }
     for event in events.iter_mut() {

@@ -4,23 +4,27 @@
 //! check, and every check runs, so one run reports everything that can be known. A file that does not parse stops
 //! after parsing, because what would follow are faults of the missing file, not of the others.
 //!
-//! - `source`: the embedded files and the overlay directory
-//! - `raw`: the shape of each file
+//! - `read`: the embedded files and the overlay directory; `source`: one of them
+//! - `parse`: from text to shape; `raw`: the shape of each file
 //! - `fault`: the list of faults
 //! - `event`, `property`, `policy`, `country`, `vendor`: what a file may say
 //! - `overlay`: what an overlaid file may change
-//! - `layout`: from properties to the tables' columns
+//! - `layout`: from properties to the tables' columns; `system`: the columns that every table has
+//! - `parts`: what all of it makes
 
 mod country;
-mod embedded;
 mod event;
 mod fault;
 mod layout;
 mod overlay;
+mod parse;
+mod parts;
 mod policy;
 mod property;
 mod raw;
+mod read;
 mod source;
+mod system;
 #[cfg(test)]
 mod tests;
 mod vendor;
@@ -28,26 +32,24 @@ mod vendor;
 use std::path::Path;
 
 use fault::Faults;
-pub(crate) use layout::CommonRoles;
-pub(crate) use policy::RetentionDays;
+pub(crate) use parts::Parts;
 use source::Source;
 
-use crate::registry::Parts;
 use crate::{Kind, Programme, Region, SchemaError};
 
 /// Reads and checks everything; the parts are complete and consistent.
 pub(crate) fn load(overlay: Option<&Path>) -> Result<Parts, Vec<SchemaError>> {
     let mut faults = Faults::default();
-    let mut sources = source::embedded();
+    let mut sources = read::embedded();
     if let Some(dir) = overlay {
-        sources.extend(source::directory(dir, &mut faults));
+        sources.extend(read::directory(dir, &mut faults));
     }
     check(sources, faults)
 }
 
 /// Parses and checks the files.
 fn check(sources: Vec<Source>, mut faults: Faults) -> Result<Parts, Vec<SchemaError>> {
-    let files = raw::parse(sources, &mut faults);
+    let files = parse::parse(sources, &mut faults);
     faults.done()?;
     build(files)
 }

@@ -7,9 +7,9 @@
 
 use toml::Spanned;
 
-use super::Source;
 use super::fault::Faults;
 use super::raw::{Common, Event, File, Programme, Property, Region};
+use super::source::Source;
 
 /// `events/<name>.toml`.
 pub(super) fn event(old: &File<Event>, new: &File<Event>, faults: &mut Faults) {

@@ -1,17 +1,15 @@
 //! What the files of programmes, regions and retention may say.
 
-use super::Source;
 use super::event::member;
 use super::fault::Faults;
+use super::parts::RetentionDays;
 use super::property::{sentence, within};
 use super::raw::{self, File};
+use super::source::Source;
 use crate::{Kind, Programme, ProgrammeDef, Region, RegionDef};
 
 /// Longest retention, in days: ten years.
 const DAYS_MAX: i64 = 3_653;
-
-/// Days by programme and kind, in the order of their `ALL`.
-pub(crate) type RetentionDays = [[u32; Kind::ALL.len()]; Programme::ALL.len()];
 
 /// All programmes, in the order of [`Programme::ALL`].
 pub(super) fn programmes(files: &[File<raw::Programme>], faults: &mut Faults) -> Vec<ProgrammeDef> {

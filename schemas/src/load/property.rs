@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::Source;
 use super::fault::Faults;
 use super::raw;
+use super::source::Source;
 use crate::{Class, Domain, IdentifierKind, Measure, PropertyDef, ValueType};
 
 /// Longest text a property may hold, in bytes. A stack trace of a hundred frames fits.

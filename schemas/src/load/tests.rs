@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::{Faults, Source, check, source};
+use super::{Faults, Source, check, read};
 use crate::SchemaError;
 
 /// A file, what to replace in it by what, and then: a part of the line that is named, and of the reason.
@@ -121,7 +121,7 @@ const CASES: &[Case] = &[
 
 /// The embedded files, with the first occurrence of a text replaced in one of them.
 fn replaced(file: &str, from: &str, to: &str) -> Vec<Source> {
-    let mut sources = source::embedded();
+    let mut sources = read::embedded();
     let source = sources.iter_mut().find(|s| s.name == file).unwrap();
     assert!(source.text.contains(from), "{file} has no `{from}`");
     source.text = source.text.replacen(from, to, 1);
@@ -165,7 +165,7 @@ fn a_missing_file_is_named() {
         "regions/my.toml",
         "countries.toml",
     ] {
-        let sources: Vec<Source> = source::embedded().into_iter().filter(|s| s.name != name).collect();
+        let sources: Vec<Source> = read::embedded().into_iter().filter(|s| s.name != name).collect();
         let found = faults(&sources);
         assert!(found.iter().any(|e| e.file == name), "{name}: {found:#?}");
     }
@@ -176,10 +176,10 @@ fn a_missing_file_is_named() {
 fn the_list_of_embedded_files_is_the_directory() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("defs");
     let mut faults = Faults::default();
-    let on_disk = source::directory(&root, &mut faults);
+    let on_disk = read::directory(&root, &mut faults);
     assert_eq!(faults.into_errors(), []);
     let names = |list: &[Source]| list.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&source::embedded()), names(&on_disk));
+    assert_eq!(names(&read::embedded()), names(&on_disk));
 }
 
 /// Pieces that mean something in these files, so that mutations get past the parser.
@@ -226,7 +226,7 @@ proptest! {
     /// A file with a part overwritten is accepted or refused with a line that exists; never a panic.
     #[test]
     fn mutated_files_never_panic(file in 0_usize..1_000, start in 0_usize..20_000, length in 0_usize..24, piece in piece()) {
-        let mut sources = source::embedded();
+        let mut sources = read::embedded();
         let at = file % sources.len();
         let text: Vec<char> = sources[at].text.chars().collect();
         let start = start % (text.len() + 1);
@@ -245,7 +245,7 @@ proptest! {
     /// Values from one place of a file put into another: the shape stays, the meaning breaks.
     #[test]
     fn swapped_lines_never_panic(file in 0_usize..1_000, one in 0_usize..400, two in 0_usize..400) {
-        let mut sources = source::embedded();
+        let mut sources = read::embedded();
         let at = file % sources.len();
         let mut lines: Vec<&str> = sources[at].text.lines().collect();
         let (one, two) = (one % lines.len(), two % lines.len());
@@ -260,10 +260,10 @@ proptest! {
     /// Loading is deterministic: the same files in any order give the same tables.
     #[test]
     fn the_order_of_files_does_not_matter(seed in any::<u64>()) {
-        let mut sources = source::embedded();
+        let mut sources = read::embedded();
         sources.sort_by_key(|s| s.name.bytes().fold(seed, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)).rotate_left(7)));
         let shuffled = check(sources, Faults::default()).unwrap();
-        let plain = check(source::embedded(), Faults::default()).unwrap();
+        let plain = check(read::embedded(), Faults::default()).unwrap();
         for (a, b) in shuffled.tables.iter().zip(&plain.tables) {
             prop_assert_eq!(a.arrow_schema(), b.arrow_schema());
             prop_assert_eq!(format!("{:?}", a.columns), format!("{:?}", b.columns));

@@ -5,10 +5,10 @@
 
 use toml::Spanned;
 
-use super::Source;
 use super::event::member;
 use super::fault::Faults;
 use super::raw::{self, File};
+use super::source::Source;
 use crate::vendor::matches;
 use crate::{Class, Domain, EventDef, EventRule, PropertyDef, Protocol, ValueType, VendorMap};
 

@@ -50,7 +50,7 @@ pub(super) struct Access {
 const TABLE_UNFINISHED: u8 = 4;
 
 pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCode, Error> {
-    let runtime = super::runtime()?;
+    let runtime = crate::threads::runtime()?;
     let access = match command {
         RetentionCommand::Plan(access) | RetentionCommand::Run { access, .. } => access,
     };

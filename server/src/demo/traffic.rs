@@ -5,11 +5,11 @@
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
-use shoal_schemas::{Kind, Programme};
+use shoal_schemas::{Kind, Programme, calendar};
 
 use super::random::Random;
 
-const HOUR_MS: u64 = 3_600_000;
+const HOUR_MS: u64 = calendar::HOUR_MS as u64;
 pub(super) const PEOPLE: usize = 3_000;
 
 /// Country, region, and how many of a hundred people live there.

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use shoal_ingest::{BatchAnswer, Refusal};
 use shoal_schemas::Protocol;
 
-use super::incoming;
+use super::incoming::incoming;
 use crate::answers::{self, Dialect};
 use crate::auth::{self, Presented};
 use crate::state::State;

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use shoal_schemas::Protocol;
 
 use super::events::finish;
-use super::incoming;
+use super::incoming::incoming;
 use crate::answers::Dialect;
 use crate::auth::{self, Presented};
 use crate::state::State;

@@ -180,7 +180,7 @@ fn a_client_whose_clock_is_wrong_by_years_is_corrected_by_sent_at() {
     let world = World::new();
     let key = &world.keys.app;
     for (at, years) in [-26_i64, -3, 4, 30].into_iter().enumerate() {
-        let theirs = NOON_MS + years * 365 * 86_400_000;
+        let theirs = NOON_MS + years * 365 * crate::stage::DAY_MS;
         let mut event = click(&format!("skewed-{at}"), "u", "a");
         event["time"] = json!(theirs - 60_000);
         let mut body = json!({"country": "DE", "consent": consent(), "events": [event]});

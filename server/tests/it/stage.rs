@@ -20,8 +20,7 @@ use crate::http::Door;
 pub(crate) const NOON_MS: i64 = 1_795_348_800_000;
 /// The day of it.
 pub(crate) const TODAY: &str = "2026-11-22";
-/// A day in ms.
-pub(crate) const DAY_MS: i64 = 86_400_000;
+pub(crate) use shoal_schemas::calendar::DAY_MS;
 /// A policy version that both programmes accept.
 pub(crate) const POLICY: &str = "2026-1";
 

@@ -21,7 +21,7 @@ use redb::{
 };
 
 use super::faulty::MemoryUntil;
-use super::{Block, Found, Order, PieceId, Shortage, kind_byte, kind_of, region_byte, region_of};
+use super::order::{Block, Found, Order, PieceId, Shortage, kind_byte, kind_of, region_byte, region_of};
 use crate::error::{Result, StorageError};
 
 const FORMAT: u32 = 1;

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use shoal_schemas::{Kind, Region};
+
 use super::*;
 
 fn block(day: i32) -> Block {

@@ -9,7 +9,7 @@ use redb::ReadableDatabase;
 use shoal_schemas::{Kind, Region};
 
 use super::book::{self, Book, CHARGES, LOST, PIECES, SEALED, block_bytes, block_of, failed, piece_record};
-use super::{Block, PieceId};
+use super::order::{Block, PieceId};
 use crate::error::Result;
 
 /// Which blocks are listed.

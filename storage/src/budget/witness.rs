@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use shoal_schemas::Region;
 
 use super::book::Spent;
-use super::{Block, kind_byte, kind_of};
+use super::order::{Block, kind_byte, kind_of};
 use crate::durable;
 use crate::error::{Result, StorageError};
 

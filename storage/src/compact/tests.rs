@@ -11,6 +11,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use shoal_schemas::Programme;
+use shoal_schemas::calendar::{HOUR_MS, start_of};
 
 use super::*;
 use crate::durable::SyncedFiles;
@@ -18,7 +19,6 @@ use crate::tests::{Fault, Faulty, block_on, data_files, open, rows};
 use crate::{Part, StorageError};
 
 const UX: Programme = Programme::UserExperience;
-const HOUR_MS: i64 = 3_600_000;
 
 /// Merge whatever there is two of: with so few rows all of a day become one file.
 const EAGER: CompactPolicy = CompactPolicy {
@@ -32,7 +32,7 @@ const EAGER: CompactPolicy = CompactPolicy {
 /// An event's id decides its subject and, but for what a resend changes, its time.
 fn part(programme: Programme, day: i32, ids: &[i64], shift_ms: i64) -> Part {
     let digest = |n: i64| (u128::try_from(n).unwrap() << 96 | 7).to_be_bytes().to_vec();
-    let times = ids.iter().map(|n| i64::from(day) * 86_400_000 + (n * 7919) % 80_000_000 + shift_ms);
+    let times = ids.iter().map(|n| start_of(day) + (n * 7919) % 80_000_000 + shift_ms);
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("event_id", Arc::new(BinaryArray::from_iter_values(ids.iter().map(|n| digest(n * 31 % 1009))))),
         ("subject", Arc::new(BinaryArray::from_iter_values(ids.iter().map(|n| digest(n % 5))))),

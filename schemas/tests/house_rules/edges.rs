@@ -1,0 +1,85 @@
+//! Edges between crates point one way, and each heavy dependency has one home.
+
+use crate::{CRATES, root};
+
+/// Crate, and the crates of this workspace that it may use.
+const EDGES: [(&str, &[&str]); 9] = [
+    ("schemas", &[]),
+    ("privacy", &["schemas"]),
+    ("anonymity", &[]),
+    ("storage", &["schemas"]),
+    ("ingest", &["schemas", "privacy", "storage"]),
+    ("query", &["schemas", "privacy", "anonymity", "storage"]),
+    ("retention", &["schemas", "privacy", "storage"]),
+    ("server", &["schemas", "privacy", "anonymity", "storage", "ingest", "query", "retention"]),
+    ("benches", &["schemas", "privacy", "anonymity", "storage", "ingest", "query", "server"]),
+];
+
+/// Heavy dependency, and the crates that may name it in `[dependencies]`.
+const HOMES: [(&str, &[&str]); 9] = [
+    ("actix-web", &["server"]),
+    ("deltalake-core", &["storage"]),
+    ("object_store", &["storage"]),
+    ("parquet", &["storage"]),
+    ("redb", &["storage"]),
+    ("datafusion", &["query"]),
+    ("blake3", &["privacy", "anonymity"]),
+    ("rustls", &["server"]),
+    ("xorf", &["ingest"]),
+];
+
+fn dependencies(name: &str, table: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = text.parse().unwrap();
+    manifest.get(table).and_then(|d| d.as_table()).map(|d| d.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[test]
+fn crates_depend_one_way() {
+    for (name, allowed) in EDGES {
+        for dependency in dependencies(name, "dependencies") {
+            if let Some(other) = dependency.strip_prefix("shoal-") {
+                assert!(
+                    allowed.contains(&other),
+                    "{name} must not depend on {other}: see docs/architecture.md"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn heavy_dependencies_have_one_home() {
+    for name in CRATES {
+        for dependency in dependencies(name, "dependencies") {
+            if let Some((_, homes)) = HOMES.iter().find(|(heavy, _)| *heavy == dependency) {
+                assert!(homes.contains(&name), "{dependency} lives in {homes:?}, not in {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crate_is_under_the_rules() {
+    let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let members = manifest["workspace"]["members"].as_array().unwrap();
+    let mut members: Vec<&str> = members.iter().map(|m| m.as_str().unwrap()).collect();
+    members.sort_unstable();
+    let mut listed = CRATES;
+    listed.sort_unstable();
+    assert_eq!(members, listed);
+    for name in CRATES {
+        let text = std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+        assert!(text.contains("[lints]\nworkspace = true"), "{name} must take the workspace's lints");
+    }
+}
+
+#[test]
+fn every_dependency_of_the_workspace_is_somebodys() {
+    let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    for name in manifest["workspace"]["dependencies"].as_table().unwrap().keys() {
+        let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
+        let is_used = CRATES.iter().any(|c| tables.iter().any(|t| dependencies(c, t).contains(name)));
+        assert!(is_used, "no crate uses {name}: take it out of the workspace's Cargo.toml");
+    }
+}

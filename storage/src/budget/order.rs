@@ -1,0 +1,113 @@
+//! What is asked of the ledger and what it says: blocks, pieces and their charges, and their numbers in files.
+//!
+//! Not here: how it is kept (`book`, `witness`).
+
+use shoal_schemas::{Kind, Region};
+
+/// What identifies a piece of a release: a digest of everything that decides its content.
+pub type PieceId = [u8; 32];
+
+/// One table, one day, one region: what a budget is kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Block {
+    /// The region.
+    pub region: Region,
+    /// The table.
+    pub kind: Kind,
+    /// Days since 1970-01-01.
+    pub day: i32,
+}
+
+/// One block's part of the price of a piece, in billionths of rho, from one of the block's pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Whose budget.
+    pub block: Block,
+    /// Which part of the block's budget.
+    pub pool: u8,
+    /// How much.
+    pub nano: u64,
+}
+
+/// A piece that is to be paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceOrder {
+    /// Its identity.
+    pub id: PieceId,
+    /// What it is, in words; it holds no value of an event.
+    pub text: String,
+    /// Its price on each block.
+    pub charges: Vec<Charge>,
+}
+
+/// What a block may spend, in billionths of rho.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendingCaps {
+    /// From each pool, by number; a pool beyond has nothing.
+    pub pools: Vec<u64>,
+    /// From all pools together.
+    pub block: u64,
+}
+
+/// Pieces that are paid together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Every piece once.
+    pub pieces: Vec<PieceOrder>,
+    /// Of each block.
+    pub caps: SpendingCaps,
+    /// Milliseconds since 1970, UTC.
+    pub now_ms: i64,
+}
+
+/// A block that cannot bear what is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// Which block.
+    pub block: Block,
+    /// Which pool.
+    pub pool: u8,
+    /// What was asked of it.
+    pub asked_nano: u64,
+    /// What it has left.
+    pub left_nano: u64,
+}
+
+/// What the ledger knows about a piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It was never paid.
+    Nothing,
+    /// It is paid and not sealed: it is being made, or it was lost and has to be paid again.
+    Reserved,
+    /// Its answer.
+    Sealed(Vec<u8>),
+}
+
+/// The stable number of a region in files.
+pub(super) fn region_byte(region: Region) -> u8 {
+    match region {
+        Region::Us => 0,
+        Region::De => 1,
+        Region::Sg => 2,
+        Region::My => 3,
+    }
+}
+
+/// The stable number of a table in files.
+pub(super) fn kind_byte(kind: Kind) -> u8 {
+    match kind {
+        Kind::Usage => 0,
+        Kind::Crash => 1,
+        Kind::Performance => 2,
+        Kind::Device => 3,
+    }
+}
+
+pub(super) fn region_of(byte: u8) -> Option<Region> {
+    Region::ALL.iter().copied().find(|r| region_byte(*r) == byte)
+}
+
+pub(super) fn kind_of(byte: u8) -> Option<Kind> {
+    Kind::ALL.iter().copied().find(|k| kind_byte(*k) == byte)
+}
