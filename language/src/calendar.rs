@@ -4,11 +4,7 @@
 //! `date_trunc` has it. No clock here: `now` is an argument everywhere.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate};
-
-/// Milliseconds of a day.
-pub const DAY_MS: i64 = 86_400_000;
-/// Milliseconds of an hour.
-pub const HOUR_MS: i64 = 3_600_000;
+use shoal_schemas::calendar::start_of;
 
 /// How coarse time is shown. Nothing finer than an hour exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +46,6 @@ impl Grain {
             Grain::Month => date(day).with_day(1).map_or(day, day_of_date),
         }
     }
-}
-
-/// The day of a time.
-pub fn day_of(ms: i64) -> i32 {
-    i32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(i32::MAX)
-}
-
-/// The first millisecond of a day.
-pub fn start_of(day: i32) -> i64 {
-    i64::from(day) * DAY_MS
 }
 
 /// The days since 1970-01-01 of a date.
@@ -119,6 +105,8 @@ pub fn days_after(day: i32, days: i32) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use shoal_schemas::calendar::HOUR_MS;
+
     use super::*;
 
     #[test]

@@ -15,10 +15,10 @@ use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Schema, TimeUni
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::refuse;
-use super::released::Z_95;
 use super::replicate::{Noise, Output};
 use crate::column::{Column, ColumnKind};
 use crate::error::Failure;
+use shoal_anonymity::budget::Z_95;
 use shoal_language::{Refusal, Rule};
 
 /// Units of what is counted: never below zero.

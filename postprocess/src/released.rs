@@ -16,13 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::column::Estimate;
 use crate::error::Failure;
+use shoal_anonymity::budget::Z_95;
 use shoal_language::{Type, Value};
 
 /// What is stated of a number besides itself.
 pub(super) const STATED: [&str; 3] = ["sd", "low", "high"];
-
-/// Half the width of a 95 % interval, in standard deviations.
-pub(super) const Z_95: f64 = 1.959_963_984_540_054;
 
 /// What is known of a release before it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

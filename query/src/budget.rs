@@ -13,7 +13,8 @@ use shoal_storage::{Block, BlockSpending, SpendingFilter};
 use crate::error::QueryError;
 use crate::failure::Failure;
 use crate::ledger::{Budget, blocking};
-use shoal_language::calendar::{day_of, day_text, parse_day, time_text};
+use shoal_language::calendar::{day_text, parse_day, time_text};
+use shoal_schemas::calendar::day_of;
 
 /// Days that are listed when none are named.
 const DAYS_DEFAULT: i32 = 7;

@@ -7,7 +7,8 @@
 
 use shoal_anonymity::budget::Rho;
 
-use shoal_language::calendar::{DAY_MS, HOUR_MS, day_text, start_of};
+use shoal_language::calendar::day_text;
+use shoal_schemas::calendar::{DAY_MS, HOUR_MS, start_of};
 
 /// Hundredths of a percent make a whole.
 const WHOLE: u32 = 10_000;

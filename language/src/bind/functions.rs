@@ -11,9 +11,10 @@ use super::columns::Columns;
 use super::literal::{length_ms, literal};
 use super::numbers::{finer, scale_of};
 use super::scalar::plain_call;
-use crate::calendar::{DAY_MS, Grain, HOUR_MS};
+use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Compare, Part, Scalar, Type, Value};
+use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
 
 /// Most buckets of WIDTH_BUCKET and FLOOR.
 const BUCKETS_MAX: i64 = 1_000;

@@ -9,11 +9,10 @@ use sqlparser::ast::{
     ValueWithSpan,
 };
 
-use crate::calendar::{
-    DAY_MS, Grain, HOUR_MS, day_of, day_text, days_after, months_before, parse_day, parse_time, start_of,
-};
+use crate::calendar::{Grain, day_text, days_after, months_before, parse_day, parse_time};
 use crate::error::{Refusal, Rule};
 use crate::expr::{Type, Value};
+use shoal_schemas::calendar::{DAY_MS, HOUR_MS, day_of, start_of};
 
 const SINCE: &str = "SELECT COUNT(*) FROM usage WHERE day >= current_date - INTERVAL '7 days'";
 const SINCE_HOUR: &str = "SELECT COUNT(*) FROM usage WHERE time >= now() - INTERVAL '24 hours'";

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use shoal_schemas::{Kind, Programme, Registry, columns};
 use sqlparser::tokenizer::Span;
 
-use crate::calendar::{Grain, day_of, day_text};
+use crate::calendar::{Grain, day_text};
 use crate::error::{Refusal, Rule};
 use crate::expr::{Compare, Scalar, Value};
 use crate::private_query::DayRange;
+use shoal_schemas::calendar::day_of;
 
 /// Days of a query that names none.
 const DAYS_DEFAULT: i32 = 30;

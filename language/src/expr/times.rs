@@ -4,7 +4,8 @@
 
 use super::normal::{FALSE, arms, negated, test};
 use super::{Compare, Scalar, Value};
-use crate::calendar::{DAY_MS, Grain, HOUR_MS, day_of, start_of};
+use crate::calendar::Grain;
+use shoal_schemas::calendar::{DAY_MS, HOUR_MS, day_of, start_of};
 
 /// A comparison of the hour with a time: only whole hours differ.
 fn hour(op: Compare, ms: i64) -> Scalar {

@@ -8,8 +8,9 @@ use std::fmt;
 use super::{
     Aggregate, AggregateOp, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue, PrivateQuery, Shape,
 };
-use crate::calendar::{HOUR_MS, day_text};
+use crate::calendar::day_text;
 use crate::expr::fixed_point_text;
+use shoal_schemas::calendar::HOUR_MS;
 
 impl fmt::Display for Aggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

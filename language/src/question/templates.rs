@@ -14,10 +14,11 @@ use super::source::Source;
 use super::split::{Split, kind};
 use crate::bind::columns::{Columns, Names, plain_name};
 use crate::bind::literal::{length_ms, literal};
-use crate::calendar::{DAY_MS, Grain, HOUR_MS};
+use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Compare, Scalar, Type, Value, filter, normal};
 use crate::private_query::Shape;
+use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
 
 /// Most steps of a funnel.
 const STEPS_MAX: usize = 10;

@@ -10,7 +10,8 @@ use std::sync::{Arc, LazyLock};
 
 use shoal_schemas::Registry;
 
-use crate::calendar::{HOUR_MS, parse_day, start_of};
+use crate::calendar::parse_day;
+use shoal_schemas::calendar::{HOUR_MS, start_of};
 
 /// 2026-11-22T10:00:00Z.
 fn now_ms() -> i64 {

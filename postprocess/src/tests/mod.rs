@@ -18,9 +18,9 @@ use datafusion::arrow::record_batch::RecordBatch;
 use tokio::time::Instant;
 
 use self::refused::{schemas, usage};
-use super::released::Z_95;
 use super::worker::WorkerLimits;
 use super::*;
+use shoal_anonymity::budget::Z_95;
 
 /// So many days of two countries; `noise` is added in standard deviations (20 and 500) by row and column.
 pub(super) fn table(name: &str, days: i32, noise: impl Fn(usize, usize) -> f64) -> ReleasedTable {

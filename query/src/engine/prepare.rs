@@ -19,10 +19,10 @@ use crate::release::{Asked, Paid, Preamble, Released, finish, quote};
 use crate::request::QueryRequest;
 use shoal_language::CELLS_MAX;
 use shoal_language::PrivateQuery;
-use shoal_language::calendar::{DAY_MS, day_of, start_of};
 use shoal_language::{Question, ask};
 use shoal_language::{Refusal, Rule};
 use shoal_postprocess::{Column, ColumnKind, NumberColumn, Postprocessor, ReleasedSchema, ReleasedTable};
+use shoal_schemas::calendar::{DAY_MS, day_of, start_of};
 
 /// A question that is bound, checked and priced; nothing has been read.
 pub(crate) struct Prepared {

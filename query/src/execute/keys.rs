@@ -11,8 +11,8 @@ use shoal_anonymity::bound::GroupKey;
 
 use super::rows::is_same;
 use crate::failure::Failure;
-use shoal_language::calendar::HOUR_MS;
 use shoal_language::{Scalar, Type, Value};
+use shoal_schemas::calendar::HOUR_MS;
 
 /// No group: the value is not in a public domain.
 pub(super) const ABSENT: u64 = u64::MAX;

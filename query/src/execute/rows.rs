@@ -31,8 +31,9 @@ use shoal_schemas::{Programme, Region, columns};
 use super::plan;
 use super::runs::{Loaded, subject_runs};
 use crate::failure::Failure;
-use shoal_language::calendar::{Grain, HOUR_MS};
+use shoal_language::calendar::Grain;
 use shoal_language::{Scalar, Type};
+use shoal_schemas::calendar::HOUR_MS;
 
 /// What is read of a table, and what is made of it.
 pub(super) struct Template {

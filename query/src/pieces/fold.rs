@@ -9,8 +9,9 @@
 use shoal_schemas::Region;
 
 use shoal_language::DayRange;
-use shoal_language::calendar::{DAY_MS, Grain, HOUR_MS, start_of};
+use shoal_language::calendar::Grain;
 use shoal_language::{Compare, Scalar, Value};
+use shoal_schemas::calendar::{DAY_MS, HOUR_MS, start_of};
 
 /// Where an expression is read.
 #[derive(Clone, Copy)]

@@ -17,10 +17,11 @@ use crate::charge::ChargedQuery;
 use crate::execute::quantile_of;
 use crate::failure::Failure;
 use crate::pieces::{Form, Piece, cell_keys};
-use shoal_language::calendar::{Grain, start_of};
+use shoal_language::calendar::Grain;
 use shoal_language::{Aggregate, AggregateOp, KeyKind};
 use shoal_language::{Scalar, Value};
 use shoal_postprocess::Estimate;
+use shoal_schemas::calendar::start_of;
 
 /// A piece that is there, and the first day of the bucket that it is shown in.
 pub(super) struct Part<'a> {

@@ -13,7 +13,7 @@ use crate::execute::{self, RegionTotals};
 use crate::failure::Failure;
 use crate::pieces::Piece;
 use shoal_language::Value;
-use shoal_language::calendar::HOUR_MS;
+use shoal_schemas::calendar::HOUR_MS;
 
 /// What a piece is made of.
 pub(super) struct Exact<'a> {

@@ -4,7 +4,7 @@ use shoal_schemas::{Kind, Region};
 
 use super::{Row, ask, engine, grant, now_ms, number, provider, registry, request, today};
 use crate::release::Released;
-use shoal_language::calendar::{DAY_MS, start_of};
+use shoal_schemas::calendar::{DAY_MS, start_of};
 
 /// A chance of one in 10^9 that a right answer fails.
 const SIGMAS: f64 = 6.2;

@@ -32,7 +32,8 @@ use crate::grant::{AnalystGrant, Role};
 use crate::metrics::Metrics;
 use crate::release::Released;
 use crate::request::QueryRequest;
-use shoal_language::calendar::{HOUR_MS, parse_day, start_of};
+use shoal_language::calendar::parse_day;
+use shoal_schemas::calendar::{HOUR_MS, start_of};
 
 /// 2026-11-22T10:00:00Z.
 pub(crate) fn now_ms() -> i64 {

@@ -3,26 +3,42 @@
 use crate::{CRATES, root};
 
 /// Crate, and the crates of this workspace that it may use.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("schemas", &[]),
     ("privacy", &["schemas"]),
     ("anonymity", &[]),
+    ("language", &["schemas"]),
     ("storage", &["schemas"]),
     ("ingest", &["schemas", "privacy", "storage"]),
-    ("query", &["schemas", "privacy", "anonymity", "storage"]),
+    ("postprocess", &["schemas", "anonymity", "language"]),
+    ("query", &["schemas", "privacy", "anonymity", "language", "postprocess", "storage"]),
     ("retention", &["schemas", "privacy", "storage"]),
-    ("server", &["schemas", "privacy", "anonymity", "storage", "ingest", "query", "retention"]),
+    (
+        "server",
+        &[
+            "schemas",
+            "privacy",
+            "anonymity",
+            "language",
+            "postprocess",
+            "storage",
+            "ingest",
+            "query",
+            "retention",
+        ],
+    ),
     ("benches", &["schemas", "privacy", "anonymity", "storage", "ingest", "query", "server"]),
 ];
 
 /// Heavy dependency, and the crates that may name it in `[dependencies]`.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("actix-web", &["server"]),
     ("deltalake-core", &["storage"]),
     ("object_store", &["storage"]),
     ("parquet", &["storage"]),
     ("redb", &["storage"]),
-    ("datafusion", &["query"]),
+    ("datafusion", &["query", "postprocess"]),
+    ("sqlparser", &["language"]),
     ("blake3", &["privacy", "anonymity"]),
     ("rustls", &["server"]),
     ("xorf", &["ingest"]),

@@ -17,8 +17,19 @@ mod sizes;
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 9] =
-    ["schemas", "privacy", "anonymity", "storage", "ingest", "query", "retention", "server", "benches"];
+const CRATES: [&str; 11] = [
+    "schemas",
+    "privacy",
+    "anonymity",
+    "language",
+    "storage",
+    "ingest",
+    "postprocess",
+    "query",
+    "retention",
+    "server",
+    "benches",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

@@ -7,7 +7,8 @@ use super::super::Groups;
 use super::{World, priced};
 use crate::error::{NoAnswer, QueryError};
 use crate::tests::{now_ms, today};
-use shoal_language::calendar::{DAY_MS, HOUR_MS, day_text, start_of};
+use shoal_language::calendar::day_text;
+use shoal_schemas::calendar::{DAY_MS, HOUR_MS, start_of};
 
 const NORMAL: u64 = 2_000_000;
 

@@ -1,7 +1,8 @@
 //! Repeats, moved windows, expired days, regions, private keys, empty tables.
 
 use super::*;
-use shoal_language::calendar::{DAY_MS, day_text};
+use shoal_language::calendar::day_text;
+use shoal_schemas::calendar::DAY_MS;
 
 #[tokio::test]
 async fn the_noise_that_is_wanted() {

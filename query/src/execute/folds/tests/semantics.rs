@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::super::evaluate::{Made, evaluate};
 use super::*;
 use shoal_language::Arithmetic;
-use shoal_language::calendar::HOUR_MS;
 use shoal_language::{PerSubject, PersonOp, PersonValue};
+use shoal_schemas::calendar::HOUR_MS;
 
 const EVENTS: [&str; 3] = ["click", "purchase", "login"];
 

@@ -13,7 +13,7 @@ const EVENTS: [&str; 3] = ["click", "purchase", "login"];
 
 fn funnel(within_hours: i64) -> Shape {
     let steps = EVENTS.map(|event| is("event", event)).to_vec();
-    Shape::Funnel { steps, within_ms: within_hours * shoal_language::calendar::HOUR_MS }
+    Shape::Funnel { steps, within_ms: within_hours * shoal_schemas::calendar::HOUR_MS }
 }
 
 fn retention(period: Grain) -> Shape {
