@@ -6,7 +6,8 @@
 //!
 //! - `store`: one root, locked by one process; opens, creates and evolves tables
 //! - `layout`: the columns of a table in Arrow and in Delta
-//! - `durable`: what makes a file survive a power cut, also beneath the Delta log
+//! - `durable`: the Delta log's object store, whose puts are durable
+//! - `object`: an object as Parquet reads it
 //! - `log`: the Delta log of a table
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
@@ -21,7 +22,7 @@
 //! - `budget`: what was spent of each block's privacy budget, and the answers it bought
 //!
 //! Not here: which columns there are (`shoal-schemas`), which files expire and when (`shoal-retention`), the write-ahead log
-//! (`shoal-ingest`).
+//! (`shoal-ingest`), what makes bytes durable (`shoal-files`).
 
 mod append;
 mod budget;
@@ -34,6 +35,7 @@ mod layout;
 mod ledger;
 mod log;
 mod merge;
+mod object;
 mod provider;
 mod purge;
 mod read;
