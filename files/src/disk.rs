@@ -10,20 +10,22 @@
 mod directory;
 mod draft;
 mod lock;
+mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::medium::{LogFile, Medium};
 use crate::name;
 use crate::objects::{Entry, NewObject, Objects, Source};
 use draft::Draft;
+use shared::Shared;
 
 pub use lock::Lock;
 
@@ -33,20 +35,6 @@ pub struct Disk {
     root: PathBuf,
     is_private: bool,
     shared: Arc<Shared>,
-}
-
-/// What clones have in common.
-#[derive(Debug, Default)]
-struct Shared {
-    /// Held while directories are made, so that nobody uses one whose entry is not synced yet.
-    making: Mutex<()>,
-    /// Unfinished objects that are being written.
-    drafts: Mutex<HashSet<PathBuf>>,
-}
-
-/// The values under these locks are whole whenever a panic can happen.
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Disk {
@@ -120,27 +108,30 @@ impl Disk {
         Ok(if folder.is_empty() { self.root.clone() } else { self.root.join(folder) })
     }
 
+    fn draft(&self, name: &str) -> io::Result<Draft> {
+        Draft::begin(self.resolve(name)?, self.is_private, &self.shared)
+    }
+
     fn file_mode(&self) -> u32 {
-        if self.is_private { 0o600 } else { 0o666 }
+        draft::file_mode(self.is_private)
     }
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
-        let _one = hold(&self.shared.making);
-        directory::make(path, if self.is_private { 0o700 } else { 0o777 })
+        self.shared.make_directory(path, self.is_private)
     }
 }
 
 impl Objects for Disk {
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        Draft::begin(self, name)?.with(bytes)?.replace().map(drop)
+        self.draft(name)?.with(bytes)?.replace().map(drop)
     }
 
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        Draft::begin(self, name)?.with(bytes)?.link()
+        self.draft(name)?.with(bytes)?.link()
     }
 
     fn write(&self, name: &str) -> io::Result<Box<dyn NewObject>> {
-        Ok(Box::new(Draft::begin(self, name)?))
+        Ok(Box::new(self.draft(name)?))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Source>> {
@@ -164,22 +155,21 @@ impl Objects for Disk {
     }
 
     fn remove(&self, names: &[&str]) -> io::Result<()> {
-        let mut folders = std::collections::BTreeSet::new();
+        let paths = names.iter().map(|name| self.resolve(name)).collect::<io::Result<Vec<_>>>()?;
+        let mut folders = BTreeSet::new();
         let mut outcome = Ok(());
-        for name in names {
-            let path = self.resolve(name)?;
-            match std::fs::remove_file(&path) {
-                Ok(()) => {
-                    folders.insert(directory::parent_of(&path).to_path_buf());
-                }
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) => {
+        for path in &paths {
+            // Also where nothing is: it may have been removed by a call whose sync failed.
+            folders.insert(directory::parent_of(path));
+            match std::fs::remove_file(path) {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
                     outcome = Err(e);
                     break;
                 }
+                _ => {}
             }
         }
-        for folder in folders.iter().rev() {
+        for folder in folders.into_iter().rev() {
             directory::prune(folder, &self.root)?;
         }
         outcome
@@ -196,7 +186,7 @@ impl Objects for Disk {
             let path = self.root.join(&name);
             if name::is_unfinished(&name)
                 && directory::modified_ms(metadata)? <= unchanged_since_ms
-                && !hold(&self.shared.drafts).contains(&path)
+                && !self.shared.is_being_written(&path)
             {
                 old.push(path);
             }

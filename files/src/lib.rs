@@ -12,7 +12,7 @@
 //!
 //! - `objects` and `medium`: the traits, and what "durable" means in each; `name`: which names there are
 //! - `disk`: the local disk; `disk/draft`: how an object comes to be whole or not at all; `disk/directory`: entries that
-//!   survive; `disk/lock`: one process at a time
+//!   survive; `disk/shared`: what clones have in common; `disk/lock`: one process at a time
 //! - `memory`, `faulty`, `conformance`
 //!
 //! Every call blocks: async callers use a blocking thread. Errors are [`std::io::Error`]; their kinds mean the same

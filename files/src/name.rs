@@ -3,7 +3,9 @@
 //! Invariants: a checked name stays below its root, is not hidden behind `.` or `..`, and is not one of the names that
 //! unfinished objects have on a disk. Not here: how a store spells a name.
 
+use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 
 /// Refuses a string that can be no object's name.
 pub(crate) fn check(name: &str) -> io::Result<()> {
@@ -34,8 +36,10 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
 }
 
 /// The name of a new unfinished object that is to become `name`.
-pub(crate) fn unfinished(name: &str) -> String {
-    format!("{name}#{}", uuid::Uuid::new_v4().as_u128())
+pub(crate) fn unfinished(name: &OsStr) -> PathBuf {
+    let mut name = name.to_owned();
+    name.push(format!("#{}", uuid::Uuid::new_v4().as_u128()));
+    PathBuf::from(name)
 }
 
 #[cfg(test)]
@@ -44,12 +48,13 @@ mod tests {
 
     #[test]
     fn unfinished_names_are_known_again() {
-        let draft = unfinished("day=2026-01-01/ux-1.parquet");
-        assert!(is_unfinished(&draft));
+        let draft = unfinished(OsStr::new("day=2026-01-01/ux-1.parquet"));
+        let draft = draft.to_str().unwrap_or_default();
+        assert!(is_unfinished(draft));
         assert!(!is_unfinished("ux-1.parquet"));
         assert!(!is_unfinished("a#b"));
         assert!(!is_unfinished("a#"));
-        assert!(check(&draft).is_err());
+        assert!(check(draft).is_err());
     }
 
     #[test]

@@ -114,7 +114,8 @@ pub trait Objects: Send + Sync {
 
     /// Removes what unfinished objects have left in a folder and below, if it was last written at or before this time (by the
     /// store's clock, milliseconds since 1970) and is not being written by this process; and folders without objects, where a
-    /// store has such things. Answers how many unfinished objects it removed.
+    /// store has such things. What was removed there before is durable when it returns, also by a call that failed. Answers
+    /// how many unfinished objects it removed.
     ///
     /// # Errors
     /// When something could not be removed. It can be repeated.

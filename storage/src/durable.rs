@@ -11,7 +11,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,8 +24,6 @@ use object_store::{
 };
 use shoal_files::{Disk, NewObject, Objects};
 use uuid::Uuid;
-
-use crate::table::hold;
 
 /// Makes a directory and its missing parents, durably.
 pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
@@ -211,6 +209,11 @@ struct Parts {
     next: u64,
     /// Parts that came before their turn.
     waiting: BTreeMap<u64, PutPayload>,
+}
+
+/// After a panic in a part the upload is not complete, which [`Upload::complete`] sees.
+fn hold(parts: &Mutex<Parts>) -> MutexGuard<'_, Parts> {
+    parts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Parts {

@@ -65,7 +65,6 @@ impl Table {
         if older || tip_removes {
             report.log_entries = inner.shorten_log(&mut committer, loaded, tip_removes).await?;
         }
-        inner.sweep(now_ms)?;
         inner.reload(&mut committer).await?;
         let after = self.snapshot().await?;
         if after.files() != before.files() {
@@ -107,6 +106,7 @@ impl Inner {
         Ok((removed, tip_removes))
     }
 
+    /// Data files that may go, and unfinished ones that a crash left behind.
     fn delete_files(&self, fates: &Fates, now_ms: i64) -> Result<PurgeReport> {
         let mut report = PurgeReport::default();
         let mut gone: Vec<Entry> = Vec::new();
@@ -133,6 +133,10 @@ impl Inner {
         for entry in &gone {
             left_behind.remove(&entry.name);
         }
+        drop(left_behind);
+        // Also makes what an earlier run removed durable, if that run failed before it was: the log is about to forget it.
+        let swept = self.objects.sweep("", now_ms.saturating_sub(GRACE_MS));
+        swept.map_err(StorageError::io(&self.dir))?;
         Ok(report)
     }
 
@@ -164,12 +168,6 @@ impl Inner {
         Ok(older.len() as u64)
     }
 
-    /// Deletes unfinished files that a crash left behind.
-    fn sweep(&self, now_ms: i64) -> Result<()> {
-        let swept = self.objects.sweep("", now_ms.saturating_sub(GRACE_MS));
-        swept.map(drop).map_err(StorageError::io(&self.dir))
-    }
-
     fn remove<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
         let removed = self.objects.remove(&names.collect::<Vec<_>>());
         removed.map_err(StorageError::io(&self.dir))
@@ -180,11 +178,11 @@ impl Inner {
     }
 
     fn log_entries(&self) -> Result<Vec<LogEntry>> {
-        let found = self.list(LOG_FOLDER)?.into_iter().map(|entry| {
-            let file = entry.name.rsplit('/').next().unwrap_or_default();
+        let found = self.list(LOG_FOLDER)?.into_iter().filter_map(|entry| {
+            let file = entry.name.strip_prefix(LOG_FOLDER)?.strip_prefix('/').filter(|f| !f.contains('/'))?;
             let (version, rest) = file.split_once('.').unwrap_or((file, ""));
             let version = (version.len() == 20).then(|| version.parse().ok()).flatten();
-            LogEntry { version, commit: rest == "json", name: entry.name }
+            Some(LogEntry { version, commit: rest == "json", name: entry.name })
         });
         Ok(found.collect())
     }

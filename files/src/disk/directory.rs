@@ -40,14 +40,18 @@ pub(super) fn make(path: &Path, mode: u32) -> io::Result<()> {
 
 /// Makes the removal of files from a directory durable, and removes it, and those above, when they are empty.
 pub(super) fn prune(path: &Path, root: &Path) -> io::Result<()> {
+    let is_inside = |path: &Path| path != root && path.starts_with(root);
     let mut path = path;
-    while path != root && path.starts_with(root) && fs::remove_dir(path).is_ok() {
+    while is_inside(path) && fs::remove_dir(path).is_ok() {
         path = parent_of(path);
     }
-    match sync(path) {
-        // Another call was faster, and has synced what it removed.
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        synced => synced,
+    loop {
+        match sync(path) {
+            // It was removed before; the one above may not be synced yet.
+            Err(e) if e.kind() == ErrorKind::NotFound && is_inside(path) => path = parent_of(path),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            synced => return synced,
+        }
     }
 }
 

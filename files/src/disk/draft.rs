@@ -10,42 +10,49 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{Disk, directory, hold};
+use super::directory;
+use super::shared::Shared;
 use crate::name;
 use crate::objects::NewObject;
 
 /// A directory may be removed as an empty one between its making and the first file in it, so often at the most.
 const ATTEMPTS: usize = 100;
 
+/// The permissions of a new file, before the process's mask.
+pub(super) fn file_mode(is_private: bool) -> u32 {
+    if is_private { 0o600 } else { 0o666 }
+}
+
 /// An object being written under an unfinished name.
 pub(super) struct Draft {
-    disk: Disk,
     unfinished: PathBuf,
     target: PathBuf,
     file: File,
     bytes: u64,
+    shared: Arc<Shared>,
 }
 
 impl Draft {
-    pub(super) fn begin(disk: &Disk, name: &str) -> io::Result<Draft> {
-        let target = disk.resolve(name)?;
-        let unfinished = disk.root.join(name::unfinished(name));
+    /// Begins the object that is to be at this path.
+    pub(super) fn begin(target: PathBuf, is_private: bool, shared: &Arc<Shared>) -> io::Result<Draft> {
+        let unfinished = name::unfinished(target.as_os_str());
         let parent = directory::parent_of(&target);
-        hold(&disk.shared.drafts).insert(unfinished.clone());
+        shared.begin(&unfinished);
         let mut options = OpenOptions::new();
-        options.create_new(true).write(true).mode(disk.file_mode());
+        options.create_new(true).write(true).mode(file_mode(is_private));
         let mut opened = Err(io::Error::from(ErrorKind::NotFound));
         for _ in 0..ATTEMPTS {
-            opened = disk.make_directory(parent).and_then(|()| options.open(&unfinished));
+            opened = shared.make_directory(parent, is_private).and_then(|()| options.open(&unfinished));
             if !opened.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
                 break;
             }
         }
         match opened {
-            Ok(file) => Ok(Draft { disk: disk.clone(), unfinished, target, file, bytes: 0 }),
+            Ok(file) => Ok(Draft { unfinished, target, file, bytes: 0, shared: Arc::clone(shared) }),
             Err(e) => {
-                hold(&disk.shared.drafts).remove(&unfinished);
+                shared.end(&unfinished);
                 Err(e)
             }
         }
@@ -95,6 +102,6 @@ impl Drop for Draft {
     fn drop(&mut self) {
         // Once it has its name, it has this one no more. One that cannot be deleted now is swept later.
         let _ = fs::remove_file(&self.unfinished);
-        hold(&self.disk.shared.drafts).remove(&self.unfinished);
+        self.shared.end(&self.unfinished);
     }
 }
