@@ -1,7 +1,8 @@
-//! What every implementation of [`Objects`] and [`Medium`] must do: one suite for each, for the tests of this crate and of
-//! any other that implements one. They panic with what is wrong.
+//! What every implementation of [`Objects`] and [`Medium`] must do: one suite for each, for the tests of this crate and
+//! of any other that implements one. They panic with what is wrong.
 //!
-//! Invariant: nothing here knows which implementation it looks at. Not here: power cuts and other faults (`memory`, `faulty`).
+//! Invariant: nothing here knows which implementation it looks at. Not here: power cuts and other faults (`memory`,
+//! `faulty`).
 #![allow(clippy::unwrap_used)]
 
 use std::io::{ErrorKind, Write as _};

@@ -112,10 +112,10 @@ pub trait Objects: Send + Sync {
     /// `NotFound` when there is no such folder and the store has such things.
     fn sync(&self, folder: &str) -> io::Result<()>;
 
-    /// Removes what unfinished objects have left in a folder and below, if it was last written at or before this time (by the
-    /// store's clock, milliseconds since 1970) and is not being written by this process; and folders without objects, where a
-    /// store has such things. What was removed there before is durable when it returns, also by a call that failed. Answers
-    /// how many unfinished objects it removed.
+    /// Removes what unfinished objects have left in a folder and below, if it was last written at or before this time (by
+    /// the store's clock, milliseconds since 1970) and is not being written by this process; and folders without objects,
+    /// where a store has such things. What was removed there before is durable when it returns, also by a call that
+    /// failed. Answers how many unfinished objects it removed.
     ///
     /// # Errors
     /// When something could not be removed. It can be repeated.

@@ -1,7 +1,7 @@
 //! How an object comes to be whole or not at all.
 //!
 //! ```text
-//! write `name#N` -> fsync -> link (the name must not exist) or rename (it may) to `name` -> fsync of the directory -> answer
+//! write `name#N` -> fsync -> link (the name must not exist) or rename (it may) to `name` -> fsync directory -> answer
 //! ```
 //! Invariant: a draft that is dropped before it has its name is deleted; one that a crash leaves is found by its name and
 //! swept. Not here: who decides what is written.
