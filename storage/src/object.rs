@@ -59,6 +59,9 @@ impl Read for Rest {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let length = buffer.len().min(left);
+        if length == 0 {
+            return Ok(0);
+        }
         self.source.read_at(self.at, &mut buffer[..length])?;
         self.at += length as u64;
         Ok(length)
