@@ -15,6 +15,7 @@ use std::{
     time::Instant,
 };
 
+use shoal_files::Disk;
 use shoal_privacy::{keyring::Keyring, scrub::Scrubber};
 use shoal_schemas::{Kind, Region, Registry, calendar::HOUR_MS};
 use shoal_storage::{Ledger, Store};
@@ -29,7 +30,7 @@ use crate::{
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Sink, Tables},
     grant::IngestGrant,
-    log::{Budget, Clock, Dictionary, Disk, Failed, Log, Parts, Receipt},
+    log::{Budget, Clock, Dictionary, Failed, Log, Parts, Receipt},
     metrics::Metrics,
     pipeline::{self, Gate, Piped, Request},
 };

@@ -1,7 +1,6 @@
-//! The key file, and one derived key for each purpose.
+//! The text of the key file, and one derived key for each purpose.
 //!
-//! The file holds one 256-bit root secret for each region and is made on first start with mode 0600, outside the data
-//! directory. Every use derives its own key with `blake3::derive_key`, so that digests of two purposes, regions,
+//! The text holds one 256-bit root secret for each region. Every use derives its own key with `blake3::derive_key`, so that digests of two purposes, regions,
 //! programmes or epochs cannot be joined.
 //!
 //! ```text
@@ -9,16 +8,9 @@
 //! US 64 hexadecimal digits     one line a region, each exactly once, in any order
 //! # comment                    these and blank lines are skipped
 //! ```
-//! Invariants: a key file comes to be whole or not at all (written under another name, fsynced, then linked to its own
-//! name, which fails when that exists); no error, `Debug` or `Display` has key material; secrets are zeroised.
-//! Not here: what is hashed with the derived keys (`pseudonym.rs`, `consent.rs`).
-
-use std::{
-    fs::{DirBuilder, File, OpenOptions},
-    io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-};
+//! Invariants: no error, `Debug` or `Display` has key material; secrets, and texts that hold them, are zeroised.
+//! Not here: where the text is kept (`shoal-server`, `key_file.rs`), what is hashed with the derived keys (`pseudonym.rs`,
+//! `consent.rs`).
 
 use shoal_schemas::{Programme, Region};
 use zeroize::Zeroizing;
@@ -31,8 +23,6 @@ use crate::{
 
 /// First line of a key file of the version that this code writes and reads.
 const HEAD: &str = "shoal-keys 1";
-/// No key file is longer than this, in bytes.
-const FILE_BYTES_MAX: u64 = 16 * 1024;
 
 /// Contexts of `blake3::derive_key`, one for each purpose. Never change one: all digests would change with it.
 mod context {
@@ -42,34 +32,15 @@ mod context {
     pub(super) const CONSENT: &str = "Shoal 2026-11-22 digest of a consent subject, version 1";
 }
 
-/// Why the key file could not be used. Never says anything about a key.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// Reading or writing failed.
-    #[error("key file {path}: {source}")]
-    Io {
-        /// The file.
-        path: String,
-        /// What failed.
-        source: std::io::Error,
-    },
-    /// Others can read it.
-    #[error("key file {path} can be read by others (mode {mode:o}); run: chmod 600 {path}")]
-    Mode {
-        /// The file.
-        path: String,
-        /// Its mode.
-        mode: u32,
-    },
-    /// It is not a key file, or lacks a region.
-    #[error("key file {path} is not one: {reason}")]
-    Format {
-        /// The file.
-        path: String,
-        /// What is wrong, without any content.
-        reason: &'static str,
-    },
-}
+/// What is wrong with a text that should be that of a key file, without any of its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct KeyFormatError(pub &'static str);
+
+/// The operating system gave no random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gave no random numbers")]
+pub struct NoRandomNumbers;
 
 /// The secrets of all regions. No `Debug`; zeroised when dropped.
 pub struct Keyring {
@@ -78,26 +49,47 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads the key file, or makes it (mode 0600, fsynced) when there is none.
+    /// A keyring of fresh random keys.
     ///
     /// # Errors
-    /// When it cannot be read or made, when others can read it, when it is not a key file.
-    pub fn open_or_create(path: &Path) -> Result<Keyring, KeyError> {
-        let io = |source| io_error(path, source);
-        for _ in 0..2 {
-            match File::open(path) {
-                Ok(file) => return read(path, file),
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) => return Err(io(e)),
-            }
-            match create(path) {
-                Ok(keyring) => return Ok(keyring),
-                // Another process was faster: its keys are the keys.
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(io(e)),
-            }
+    /// When the operating system has no random numbers.
+    pub fn generate() -> Result<Keyring, NoRandomNumbers> {
+        let mut roots = Vec::with_capacity(Region::ALL.len());
+        for _ in Region::ALL {
+            let mut root = Zeroizing::new([0; SECRET_BYTES]);
+            getrandom::fill(&mut root[..]).map_err(|_| NoRandomNumbers)?;
+            roots.push(root);
         }
-        Err(io(io::Error::other("it comes and goes while it is opened")))
+        Ok(Keyring { roots })
+    }
+
+    /// The keyring in the text of a key file.
+    ///
+    /// # Errors
+    /// When it is not such a text, or lacks a region.
+    pub fn parse(text: &str) -> Result<Keyring, KeyFormatError> {
+        parse(text).map_err(KeyFormatError)
+    }
+
+    /// The text of its key file. Zeroised when dropped.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        // The full capacity at once: a buffer that grows leaves copies of secrets behind.
+        let line_bytes = 4 + 2 * SECRET_BYTES;
+        let mut text = Zeroizing::new(String::with_capacity(256 + Region::ALL.len() * line_bytes));
+        text.push_str(HEAD);
+        text.push_str(
+            "\n# Root secrets of the regions. Whoever has one can tell whether a known identifier is in the data;\n\
+             # without it no subject is found again. Keep a copy in a safe place, away from the data.\n",
+        );
+        for (region, root) in Region::ALL.iter().zip(&self.roots) {
+            text.push_str(region.as_str());
+            text.push(' ');
+            let mut digits = Zeroizing::new([0; 2 * SECRET_BYTES]);
+            hex::encode_to_slice(&root[..], &mut digits[..]).expect("each byte has two digits");
+            text.push_str(std::str::from_utf8(&digits[..]).expect("hexadecimal digits are text"));
+            text.push('\n');
+        }
+        text
     }
 
     /// A keyring of fresh random keys that is on no disk, for tests and benches.
@@ -105,7 +97,7 @@ impl Keyring {
     /// # Panics
     /// When the operating system has no random numbers.
     pub fn ephemeral() -> Keyring {
-        fresh().expect("the operating system gives random numbers")
+        Keyring::generate().expect("the operating system gives random numbers")
     }
 
     /// Makes pseudonyms of one region, programme and epoch.
@@ -149,49 +141,6 @@ impl Keyring {
     }
 }
 
-fn io_error(path: &Path, source: io::Error) -> KeyError {
-    KeyError::Io { path: path.display().to_string(), source }
-}
-
-fn fresh() -> io::Result<Keyring> {
-    let mut roots = Vec::with_capacity(Region::ALL.len());
-    for _ in Region::ALL {
-        let mut root = Zeroizing::new([0; SECRET_BYTES]);
-        getrandom::fill(&mut root[..])
-            .map_err(|_| io::Error::other("the operating system gave no random numbers"))?;
-        roots.push(root);
-    }
-    Ok(Keyring { roots })
-}
-
-fn read(path: &Path, file: File) -> Result<Keyring, KeyError> {
-    let io = |source| io_error(path, source);
-    // Asked of the open file, so that it cannot be exchanged in between.
-    let metadata = file.metadata().map_err(io)?;
-    if !metadata.is_file() {
-        return Err(format_error(path, "it is not a regular file"));
-    }
-    let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Mode { path: path.display().to_string(), mode });
-    }
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(format_error(path, "it is too long"));
-    }
-    // The full capacity at once: a buffer that grows leaves copies of secrets behind.
-    let capacity = usize::try_from(FILE_BYTES_MAX + 1).expect("a few kilobytes");
-    let mut text = Zeroizing::new(String::with_capacity(capacity));
-    match file.take(FILE_BYTES_MAX).read_to_string(&mut text) {
-        Ok(_) => parse(&text).map_err(|reason| format_error(path, reason)),
-        Err(e) if e.kind() == ErrorKind::InvalidData => Err(format_error(path, "it is not text")),
-        Err(e) => Err(io(e)),
-    }
-}
-
-fn format_error(path: &Path, reason: &'static str) -> KeyError {
-    KeyError::Format { path: path.display().to_string(), reason }
-}
-
 fn parse(text: &str) -> Result<Keyring, &'static str> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     match lines.next() {
@@ -219,71 +168,6 @@ fn parse(text: &str) -> Result<Keyring, &'static str> {
     }
     let roots: Option<Vec<Secret>> = found.into_iter().collect();
     Ok(Keyring { roots: roots.ok_or("a region has no key")? })
-}
-
-/// Makes the file; `AlreadyExists` when there is one by now.
-fn create(path: &Path) -> io::Result<Keyring> {
-    let name =
-        path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path names no file"))?;
-    let parent = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    make_directory(parent)?;
-    let mut random = [0; 8];
-    getrandom::fill(&mut random)
-        .map_err(|_| io::Error::other("the operating system gave no random numbers"))?;
-    let mut unfinished_name = name.to_os_string();
-    unfinished_name.push(format!(".{}.unfinished", hex::encode(random)));
-    let unfinished = parent.join(unfinished_name);
-    let keyring = fresh()?;
-    let done = write(&unfinished, &keyring).and_then(|()| std::fs::hard_link(&unfinished, path));
-    let removed = std::fs::remove_file(&unfinished);
-    done?;
-    removed?;
-    File::open(parent)?.sync_all()?;
-    Ok(keyring)
-}
-
-fn write(path: &Path, keyring: &Keyring) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let line_bytes = 4 + 2 * SECRET_BYTES;
-    let mut text = Zeroizing::new(String::with_capacity(256 + Region::ALL.len() * line_bytes));
-    text.push_str(HEAD);
-    text.push_str(
-        "\n# Root secrets of the regions. Whoever has one can tell whether a known identifier is in the data;\n\
-         # without it no subject is found again. Keep a copy in a safe place, away from the data.\n",
-    );
-    for (region, root) in Region::ALL.iter().zip(&keyring.roots) {
-        let mut digits = Zeroizing::new([0u8; 2 * SECRET_BYTES]);
-        hex::encode_to_slice(&root[..], &mut digits[..]).map_err(io::Error::other)?;
-        text.push_str(region.as_str());
-        text.push(' ');
-        text.push_str(std::str::from_utf8(&digits[..]).map_err(io::Error::other)?);
-        text.push('\n');
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Makes a directory that only its owner can enter, and every missing one above it; all of them durable.
-fn make_directory(path: &Path) -> io::Result<()> {
-    let missing: Vec<PathBuf> = path
-        .ancestors()
-        .take_while(|p| !p.as_os_str().is_empty() && !p.exists())
-        .map(Path::to_path_buf)
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    for made in missing {
-        match made.parent() {
-            Some(p) if !p.as_os_str().is_empty() => File::open(p)?.sync_all()?,
-            _ => File::open(".")?.sync_all()?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

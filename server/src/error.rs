@@ -24,7 +24,7 @@ pub enum Error {
     Keys(String),
     /// The regions' secrets.
     #[error(transparent)]
-    Keyring(#[from] shoal_privacy::keyring::KeyError),
+    Keyring(#[from] crate::key_file::KeyError),
     /// Certificate or private key.
     #[error("TLS: {0}")]
     Tls(String),

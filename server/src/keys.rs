@@ -7,8 +7,7 @@
 //! {"version": 1, "keys": [{"id": "ing0123456789", "hash": "<64 hex>", "created_at_ms": 0, "revoked_at_ms": null,
 //!   "scope": {"ingest": {"app": "camera", "regions": ["DE"], "programme": null, "policy": null}}}]}
 //! ```
-//! Invariants: the file is replaced as a whole (written beside it with mode 0600, fsynced, renamed, directory fsynced) under
-//! a lock, so that two commands never lose each other's change; a key that is revoked stays in the file, so that its id is
+//! Invariants: the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's change; a key that is revoked stays in the file, so that its id is
 //! never used again.
 //! Not here: reading a key from a request (`auth.rs`), the regions' secrets (`shoal-privacy`, `keyring.rs`).
 
@@ -16,12 +15,11 @@ mod live;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use shoal_files::{Disk, Objects};
 use shoal_privacy::secret::SecretHash;
 use shoal_schemas::{Programme, Region};
 
@@ -31,6 +29,8 @@ pub(crate) use live::Grant;
 pub use live::{KeySet, LiveKeys};
 
 const VERSION: u32 = 1;
+const FILE: &str = "keys.json";
+const LOCK: &str = "keys.lock";
 /// Bytes of the key file that are read at the most.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 const ID_BYTES: usize = 5;
@@ -115,17 +115,17 @@ struct KeyFile {
 /// The file of keys of a data directory.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
-    path: PathBuf,
+    control: Disk,
 }
 
 impl KeyStore {
     /// The file of this data directory; it need not exist.
     pub fn new(data_dir: &Path) -> KeyStore {
-        KeyStore { path: data_dir.join("control").join("keys.json") }
+        KeyStore { control: Disk::new(data_dir.join("control")).private() }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn path(&self) -> PathBuf {
+        self.control.path(FILE)
     }
 
     /// All keys, revoked ones too.
@@ -133,20 +133,21 @@ impl KeyStore {
     /// # Errors
     /// When the file cannot be read or is not one. No file is no error.
     pub fn list(&self) -> Result<Vec<KeyRecord>, Error> {
-        let length = match fs::metadata(&self.path) {
-            Ok(meta) => meta.len(),
+        let path = self.path();
+        let file = match self.control.open(FILE) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(Error::io(&self.path, e)),
+            opened => opened.map_err(|e| Error::io(&path, e))?,
         };
+        let length = file.length().map_err(|e| Error::io(&path, e))?;
         if length > FILE_BYTES_MAX {
-            return Err(Error::Keys(format!("{}: too large", self.path.display())));
+            return Err(Error::Keys(format!("{}: too large", path.display())));
         }
-        let text = fs::read(&self.path).map_err(|e| Error::io(&self.path, e))?;
-        let file: KeyFile = serde_json::from_slice(&text).map_err(|e| {
-            Error::Keys(format!("{}: line {}: not a file of keys", self.path.display(), e.line()))
-        })?;
+        let mut text = vec![0; usize::try_from(length).unwrap_or_default()];
+        file.read_at(0, &mut text).map_err(|e| Error::io(&path, e))?;
+        let file: KeyFile = serde_json::from_slice(&text)
+            .map_err(|e| Error::Keys(format!("{}: line {}: not a file of keys", path.display(), e.line())))?;
         if file.version != VERSION {
-            return Err(Error::Keys(format!("{}: version {}", self.path.display(), file.version)));
+            return Err(Error::Keys(format!("{}: version {}", path.display(), file.version)));
         }
         Ok(file.keys)
     }
@@ -187,32 +188,15 @@ impl KeyStore {
     }
 
     fn change(&self, edit: impl FnOnce(&mut Vec<KeyRecord>) -> Result<(), Error>) -> Result<(), Error> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| Error::io(dir, e))?;
-        let lock_path = dir.join("keys.lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
-        let lock = lock.map_err(|e| Error::io(&lock_path, e))?;
-        lock.lock().map_err(|e| Error::io(&lock_path, e))?;
+        let _lock = self.control.lock(LOCK).map_err(|e| Error::io(self.control.path(LOCK), e))?;
         let mut keys = self.list()?;
         edit(&mut keys)?;
         let text = serde_json::to_vec_pretty(&KeyFile { version: VERSION, keys })
             .map_err(|e| Error::Keys(e.to_string()))?;
-        let written = self.path.with_extension("json.new");
-        replace(&written, &self.path, &text).map_err(|e| Error::io(&self.path, e))
+        // Whatever is unfinished here was left by a command that was killed: others wait for the lock.
+        let swept = self.control.sweep("", i64::MAX);
+        swept.and_then(|_| self.control.put(FILE, &text)).map_err(|e| Error::io(self.path(), e))
     }
-}
-
-fn replace(written: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
-    // A file that a killed command left may have another mode; begin anew.
-    match fs::remove_file(written) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(written)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(written, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn check(scope: &Scope) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 //! around this library; [`start`] runs all of it inside a test.
 //!
 //! - `config`: one TOML file and the environment, checked
-//! - `keys`, `auth`: access keys, and what a request's key grants
+//! - `key_file`: the regions' secrets; `keys`, `auth`: access keys, and what a request's key grants
 //! - `startup`: the composition root; `state`: what it built
 //! - `http`, `routes`, `body`, `answers`, `tls`: the door
 //! - `jobs`: the loop that drives flush, retention and changed keys
@@ -21,6 +21,7 @@ mod demo;
 mod error;
 mod http;
 mod jobs;
+mod key_file;
 pub mod keys;
 pub mod logs;
 mod metrics;
@@ -35,6 +36,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use config::Config;
 pub use error::Error;
+pub use key_file::KeyError;
 pub use startup::{Running, start};
 pub use state::Clock;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use prometheus_client::registry::Registry as MetricRegistry;
+use shoal_files::Disk;
 use shoal_ingest::{
     DedupConfig, GeoDb, Ingest, IngestConfig, IngestError, IngestParts, Limits, LogConfig, PipelineConfig,
 };
@@ -26,6 +27,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::http::{self, Bound};
 use crate::jobs::Jobs;
+use crate::key_file;
 use crate::keys::{KeyStore, LiveKeys};
 use crate::metrics::Metrics;
 use crate::state::{Clock, Parts, State};
@@ -108,7 +110,7 @@ impl Running {
 pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let mut metrics = MetricRegistry::with_prefix("shoal");
     let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
-    let keyring = Keyring::open_or_create(&config.key_file)?;
+    let keyring = key_file::open_or_create(&config.key_file)?;
     let store = open_store(&config.data_dir).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
     let ingest = build_ingest(&config, keyring, (&registry, &store, &clock), &mut metrics).await?;
@@ -152,7 +154,7 @@ pub(crate) fn build_schemas(overlay: Option<&Path>) -> Result<Registry, Error> {
 
 /// The tables of a data directory, which is made when there is none.
 pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
-    std::fs::create_dir_all(data_dir).map_err(|e| Error::io(data_dir, e))?;
+    Disk::new(data_dir).make().map_err(|e| Error::io(data_dir, e))?;
     let root = data_dir.canonicalize().map_err(|e| Error::io(data_dir, e))?;
     let url = url::Url::from_directory_path(&root)
         .map_err(|()| Error::Service(format!("{} is no directory", root.display())))?;

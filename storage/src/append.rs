@@ -7,13 +7,12 @@
 //! Invariants: a file is registered as in flight before it exists and until its commit is decided, so that a purge leaves it
 //! alone; a file is deleted here only when the log, read again, does not name it. Not here: what a file looks like (`write`).
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use shoal_files::Objects;
 use shoal_schemas::Programme;
 
-use crate::durable;
 use crate::error::{Result, StorageError};
 use crate::log;
 use crate::table::{InFlight, Inner, Table};
@@ -98,14 +97,14 @@ impl Inner {
             .collect::<Result<Vec<_>>>()?;
         let in_flight = InFlight::new(self, paths.clone());
         let layout = self.layout();
-        let dir = self.dir.clone();
+        let objects = Arc::clone(&self.objects);
         let work = move || {
             let mut files: Vec<WrittenFile> = Vec::with_capacity(parts.len());
             for (part, path) in parts.into_iter().zip(paths) {
-                match write::write(&dir, path, &layout, &part.batch) {
+                match write::write(&*objects, path, &layout, &part.batch) {
                     Ok(file) => files.push(file),
                     Err(e) => {
-                        delete(&dir, &files);
+                        delete(&*objects, &files);
                         return Err(e);
                     }
                 }
@@ -137,8 +136,7 @@ impl Inner {
                     self.reload(&mut committer).await?;
                     if self.has(&mut committer, app_id, version).await? {
                         // It landed. Its sync is what may have failed.
-                        let log = self.dir.join("_delta_log");
-                        durable::sync_dir(&log).map_err(StorageError::io(&log))?;
+                        self.sync_log()?;
                         return Ok(self.is_live(&files[0].file.path));
                     }
                     if attempt == COMMIT_ATTEMPTS {
@@ -155,14 +153,13 @@ impl Inner {
         let mut committer = self.committer.lock().await;
         let sure = done.is_ok() || self.reload(&mut committer).await.is_ok();
         if sure && !files.iter().any(|f| self.is_live(&f.file.path)) {
-            delete(&self.dir, files);
+            delete(&*self.objects, files);
         }
     }
 }
 
-pub(crate) fn delete(dir: &Path, files: &[WrittenFile]) {
-    for written in files {
-        // One that cannot be deleted now is an orphan, which a purge deletes.
-        let _ = std::fs::remove_file(dir.join(&written.file.path));
-    }
+pub(crate) fn delete(objects: &dyn Objects, files: &[WrittenFile]) {
+    let paths: Vec<&str> = files.iter().map(|written| written.file.path.as_str()).collect();
+    // One that cannot be deleted now is an orphan, which a purge deletes.
+    let _ = objects.remove(&paths);
 }

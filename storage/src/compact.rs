@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use shoal_schemas::columns;
 
 use crate::append;
-use crate::durable;
 use crate::error::{Result, StorageError};
 use crate::log;
 use crate::merge::{Merge, Merged};
@@ -110,7 +109,7 @@ impl Table {
         let stopped = Box::new(move || dropped.load(Ordering::Relaxed) || owner.is_stopping());
         let merge = Merge {
             table: inner.name.clone(),
-            dir: snapshot.dir.clone(),
+            objects: Arc::clone(&snapshot.objects),
             layout: Arc::clone(&snapshot.layout),
             files: group.to_vec(),
             path,
@@ -157,12 +156,12 @@ impl Inner {
         let mut committer = match self.committer().await {
             Ok(committer) => committer,
             Err(e) => {
-                append::delete(&self.dir, output);
+                append::delete(&*self.objects, output);
                 return Err(e);
             }
         };
         if !inputs.iter().all(|f| self.is_live(&f.path)) {
-            append::delete(&self.dir, output);
+            append::delete(&*self.objects, output);
             return Ok(false);
         }
         let actions = log::replacement(inputs, &merged.written, merged.duplicates > 0, now_ms);
@@ -174,11 +173,10 @@ impl Inner {
         // enough for a purge one day, or in the table.
         self.reload(&mut committer).await?;
         if !self.is_live(&merged.written.file.path) {
-            append::delete(&self.dir, output);
+            append::delete(&*self.objects, output);
             return Err(e);
         }
-        let log = self.dir.join("_delta_log");
-        durable::sync_dir(&log).map_err(StorageError::io(&log))?;
+        self.sync_log()?;
         Ok(true)
     }
 

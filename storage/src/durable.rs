@@ -1,93 +1,59 @@
-//! What makes a file survive a power cut: bytes synced before the name exists, the name synced before anyone is told.
+//! The object store beneath the Delta log: `object_store`'s local file system for reading, `shoal-files` for writing.
 //!
 //! `object_store`'s local file system never syncs, so a commit it answered for may be gone, or worse, be an empty file with
-//! a valid name, after a power cut. [`SyncedFiles`] puts the missing syncs beneath the Delta log:
+//! a valid name, after a power cut. [`SyncedFiles`] hands everything that changes something to a [`Disk`].
 //!
-//! ```text
-//! put: write `name#N` -> fsync -> link (must not exist) or rename (may) to `name` -> fsync directory -> answer
-//! ```
-//! Invariants: a name in a directory always stands for complete, synced bytes. A name that ends in `#` and digits is
-//! unfinished and belongs to nobody after a restart. Not here: who decides what is written.
+//! Invariants: what is answered is durable; a name stands for complete bytes. Parts of an upload are written in their
+//! order, one at a time. Not here: what makes a file durable (`shoal-files`), who decides what is written.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
+use shoal_files::{Disk, NewObject, Objects};
 use uuid::Uuid;
 
-/// The unfinished name of a file.
+/// Makes a directory and its missing parents, durably.
+pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
+    Disk::new(path).make()
+}
+
+/// Syncs the entries of a directory.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    Disk::new(path).sync("")
+}
+
+/// The unfinished name of the file of a chain's head. For `chain` alone.
 pub(crate) fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!("#{}", Uuid::new_v4().as_u128()));
     PathBuf::from(name)
 }
 
-/// Whether a name is one that [`unfinished`] (or `object_store`) made.
-pub(crate) fn is_unfinished(name: &str) -> bool {
-    name.rsplit_once('#')
-        .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Syncs the entries of a directory.
-pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Makes a directory and its missing parents, and syncs the entry of each one made.
-pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    create_dir(parent)?;
-    match fs::create_dir(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    sync_dir(parent)
-}
-
-/// Gives a complete, synced file its name, and syncs the name. `replace` says whether the name may exist.
+/// Gives a complete, synced file its name, and syncs the name. `replace` says whether the name may exist. For `chain` alone.
 pub(crate) fn publish(unfinished: &Path, path: &Path, replace: bool) -> io::Result<()> {
     let named = if replace {
-        fs::rename(unfinished, path)
+        std::fs::rename(unfinished, path)
     } else {
-        let linked = fs::hard_link(unfinished, path);
+        let linked = std::fs::hard_link(unfinished, path);
         // The name counts; a second, unfinished one that stays behind is swept by a purge.
-        let _ = fs::remove_file(unfinished);
+        let _ = std::fs::remove_file(unfinished);
         linked
     };
     named?;
     sync_dir(path.parent().unwrap_or(Path::new("/")))
-}
-
-fn put(path: &Path, payload: &PutPayload, replace: bool) -> io::Result<()> {
-    create_dir(path.parent().unwrap_or(Path::new("/")))?;
-    let draft = unfinished(path);
-    let written = (|| {
-        let mut file = File::create_new(&draft)?;
-        for part in payload.iter() {
-            file.write_all(part)?;
-        }
-        file.sync_all()
-    })();
-    if let Err(e) = written {
-        let _ = fs::remove_file(&draft);
-        return Err(e);
-    }
-    publish(&draft, path, replace)
 }
 
 fn generic(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -98,30 +64,39 @@ fn generic(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
 #[derive(Debug, Clone)]
 pub(crate) struct SyncedFiles {
     files: Arc<LocalFileSystem>,
+    disk: Disk,
 }
 
 impl SyncedFiles {
     pub(crate) fn new() -> SyncedFiles {
-        SyncedFiles { files: Arc::new(LocalFileSystem::new()) }
+        SyncedFiles { files: Arc::new(LocalFileSystem::new()), disk: Disk::new("/") }
     }
 
-    async fn blocking<F>(&self, work: F) -> Result<()>
-    where
-        F: FnOnce() -> Result<()> + Send + 'static,
-    {
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => runtime.spawn_blocking(work).await.map_err(generic)?,
-            Err(_) => work(),
-        }
-    }
-
-    async fn sync(&self, location: &ObjectPath) -> Result<()> {
+    /// What the disk calls an object: its path below the root of the file system.
+    fn name(&self, location: &ObjectPath) -> Result<String> {
         let path = self.files.path_to_filesystem(location)?;
-        self.blocking(move || {
-            let file = File::open(&path).and_then(|f| f.sync_all());
-            file.and_then(|()| sync_dir(path.parent().unwrap_or(Path::new("/")))).map_err(generic)
+        let name = path.to_str().map(|path| path.trim_start_matches('/').to_owned());
+        name.ok_or_else(|| generic("the path is no text"))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        location: &ObjectPath,
+        work: impl FnOnce(&Disk, &str) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (disk, name, path) = (self.disk.clone(), self.name(location)?, location.to_string());
+        blocking(move || work(&disk, &name)).await.map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: e.into() },
+            io::ErrorKind::NotFound => Error::NotFound { path, source: e.into() },
+            _ => generic(e),
         })
-        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.spawn_blocking(work).await.map_err(io::Error::other)?,
+        Err(_) => work(),
     }
 }
 
@@ -149,25 +124,23 @@ impl ObjectStore for SyncedFiles {
                 });
             }
         };
-        let path = self.files.path_to_filesystem(location)?;
-        let name = location.to_string();
-        self.blocking(move || {
-            put(&path, &payload, replace).map_err(|e| match e.kind() {
-                io::ErrorKind::AlreadyExists => Error::AlreadyExists { path: name, source: e.into() },
-                _ => generic(e),
-            })
-        })
-        .await?;
+        let bytes = Bytes::from(payload);
+        let put = move |disk: &Disk, name: &str| match replace {
+            true => disk.put(name, &bytes),
+            false => disk.put_if_absent(name, &bytes),
+        };
+        self.write(location, put).await?;
         Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn put_multipart_opts(
         &self,
         location: &ObjectPath,
-        options: PutMultipartOptions,
+        _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let upload = self.files.put_multipart_opts(location, options).await?;
-        Ok(Box::new(SyncedUpload { upload, store: self.clone(), location: location.clone() }))
+        let draft = self.write(location, |disk, name| disk.write(name)).await?;
+        let parts = Parts { draft: Some(draft), next: 0, waiting: BTreeMap::new() };
+        Ok(Box::new(Upload { parts: Arc::new(Mutex::new(parts)), begun: 0 }))
     }
 
     async fn get_opts(&self, location: &ObjectPath, options: GetOptions) -> Result<GetResult> {
@@ -182,7 +155,16 @@ impl ObjectStore for SyncedFiles {
         &self,
         locations: BoxStream<'static, Result<ObjectPath>>,
     ) -> BoxStream<'static, Result<ObjectPath>> {
-        self.files.delete_stream(locations)
+        let store = self.clone();
+        let delete = move |location: Result<ObjectPath>| {
+            let store = store.clone();
+            async move {
+                let location = location?;
+                store.write(&location, |disk, name| disk.remove(&[name])).await?;
+                Ok(location)
+            }
+        };
+        locations.then(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&ObjectPath>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -208,39 +190,84 @@ impl ObjectStore for SyncedFiles {
                 implementer: self.to_string(),
             });
         }
-        self.files.copy_opts(from, to, options).await?;
-        self.sync(to).await
+        let from = self.name(from)?;
+        self.write(to, move |disk, to| disk.put_if_absent(to, &disk.read(&from)?)).await
     }
 }
 
-/// A file written in parts, synced before its completion is answered.
-#[derive(Debug)]
-struct SyncedUpload {
-    upload: Box<dyn MultipartUpload>,
-    store: SyncedFiles,
-    location: ObjectPath,
+/// A file written in parts. Dropped or aborted before it is complete, it is gone.
+struct Upload {
+    parts: Arc<Mutex<Parts>>,
+    /// Parts so far.
+    begun: u64,
+}
+
+struct Parts {
+    /// None when it is complete or aborted.
+    draft: Option<Box<dyn NewObject>>,
+    /// The part that is written next.
+    next: u64,
+    /// Parts that came before their turn.
+    waiting: BTreeMap<u64, PutPayload>,
+}
+
+/// After a panic in a part the upload is not complete, which [`Upload::complete`] sees.
+fn hold(parts: &Mutex<Parts>) -> MutexGuard<'_, Parts> {
+    parts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Parts {
+    fn write(&mut self, number: u64, payload: PutPayload) -> io::Result<()> {
+        self.waiting.insert(number, payload);
+        let draft = self.draft.as_mut().ok_or_else(|| io::Error::other("the upload has ended"))?;
+        while let Some(payload) = self.waiting.remove(&self.next) {
+            for bytes in &payload {
+                draft.write_all(bytes)?;
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("begun", &self.begun).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
-impl MultipartUpload for SyncedUpload {
+impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.upload.put_part(data)
+        let (parts, number) = (Arc::clone(&self.parts), self.begun);
+        self.begun += 1;
+        Box::pin(async move { blocking(move || hold(&parts).write(number, data)).await.map_err(generic) })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let result = self.upload.complete().await?;
-        self.store.sync(&self.location).await?;
-        Ok(result)
+        let (parts, begun) = (Arc::clone(&self.parts), self.begun);
+        let finish = move || {
+            let mut parts = hold(&parts);
+            match parts.draft.take() {
+                Some(draft) if parts.next == begun => draft.finish(),
+                _ => Err(io::Error::other("a part of the upload was not written")),
+            }
+        };
+        blocking(finish).await.map_err(generic)?;
+        Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.upload.abort().await
+        hold(&self.parts).draft = None;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+
     use object_store::ObjectStoreExt as _;
 
     use super::*;
@@ -263,12 +290,36 @@ mod tests {
         assert_eq!(names, 1, "unfinished files stayed behind");
     }
 
-    #[test]
-    fn unfinished_names_are_known_again() {
-        let draft = unfinished(Path::new("/t/day=2026-01-01/ux-1.parquet"));
-        assert!(is_unfinished(draft.file_name().unwrap().to_str().unwrap()));
-        assert!(!is_unfinished("ux-1.parquet"));
-        assert!(!is_unfinished("a#b"));
-        assert!(!is_unfinished("a#"));
+    #[tokio::test]
+    async fn an_upload_in_parts_is_whole_or_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SyncedFiles::new();
+        let at = ObjectPath::from_absolute_path(dir.path().join("new/0.parquet")).unwrap();
+        let mut upload = store.put_multipart(&at).await.unwrap();
+        let (first, second) = (upload.put_part("first, ".into()), upload.put_part("second".into()));
+        second.await.unwrap();
+        first.await.unwrap();
+        assert!(store.get(&at).await.is_err());
+        upload.complete().await.unwrap();
+        assert_eq!(store.get(&at).await.unwrap().bytes().await.unwrap(), "first, second");
+        let mut aborted = store.put_multipart(&at).await.unwrap();
+        aborted.put_part("third".into()).await.unwrap();
+        aborted.abort().await.unwrap();
+        let mut lacking = store.put_multipart(&at).await.unwrap();
+        drop(lacking.put_part("never polled".into()));
+        assert!(lacking.complete().await.is_err());
+        assert_eq!(store.get(&at).await.unwrap().bytes().await.unwrap(), "first, second");
+        assert_eq!(
+            fs::read_dir(dir.path().join("new")).unwrap().count(),
+            1,
+            "unfinished files stayed behind"
+        );
+        store
+            .copy_if_not_exists(&at, &ObjectPath::from_absolute_path(dir.path().join("b")).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("b")).unwrap(), "first, second");
+        store.delete(&at).await.unwrap();
+        assert!(store.get(&at).await.is_err());
     }
 }

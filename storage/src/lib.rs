@@ -5,7 +5,8 @@
 //!
 //! - `store`: one root, locked by one process (`lock`); opens, creates and evolves tables
 //! - `layout`: the columns of a table in Arrow and in Delta
-//! - `durable`: what makes a file survive a power cut, also beneath the Delta log
+//! - `durable`: the Delta log's object store, whose puts are durable
+//! - `object`: an object as Parquet reads it
 //! - `log`: the Delta log of a table
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
@@ -19,7 +20,7 @@
 //! - `budget`: what was spent of each block's privacy budget, and the answers it bought
 //!
 //! Not here: which columns there are (`shoal-schemas`), which files expire and when (`shoal-retention`), the write-ahead log
-//! (`shoal-ingest`).
+//! (`shoal-ingest`), what makes bytes durable (`shoal-files`).
 
 mod append;
 mod budget;
@@ -33,6 +34,7 @@ mod ledger;
 mod lock;
 mod log;
 mod merge;
+mod object;
 mod purge;
 mod read;
 mod snapshot;

@@ -15,16 +15,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use shoal_files::Objects;
 
 use crate::error::{Result, StorageError};
 use crate::layout::Layout;
+use crate::object::ParquetObject;
 use crate::snapshot::LiveFile;
 use crate::write::{Draft, Key, Keys, WrittenFile};
 
@@ -37,7 +37,7 @@ const DIGEST_BYTES: usize = 16;
 /// What is merged, and as what.
 pub(crate) struct Merge {
     pub(crate) table: String,
-    pub(crate) dir: PathBuf,
+    pub(crate) objects: Arc<dyn Objects>,
     pub(crate) layout: Arc<Layout>,
     pub(crate) files: Vec<LiveFile>,
     /// The path of the output, relative to the table.
@@ -59,13 +59,13 @@ impl Merge {
     /// one is not sorted, [`StorageError::Stopped`]; nothing is left under the output's name then.
     pub(crate) fn run(&self) -> Result<Merged> {
         let expected = self.files.iter().map(|f| f.rows).sum();
-        let draft = Draft::create(&self.dir, self.path.clone(), self.layout.file_schema(), expected)?;
+        let draft = Draft::create(&*self.objects, self.path.clone(), self.layout.file_schema(), expected)?;
         let mut out = Out { draft, picks: Vec::with_capacity(OUT_ROWS) };
         let (read, duplicates) = self.drain(&mut out)?;
         if read != expected {
             return Err(StorageError::RowCount { table: self.table.clone(), expected, found: read });
         }
-        let written = out.draft.publish()?;
+        let written = out.draft.publish(&*self.objects)?;
         if written.file.rows + duplicates != read {
             // Not reached: each row read was picked or counted. A file that lost rows must never be committed.
             let found = written.file.rows + duplicates;
@@ -120,8 +120,8 @@ struct Cursor {
 
 impl Cursor {
     fn open(merge: &Merge, file: &LiveFile) -> Result<Cursor> {
-        let path = merge.dir.join(&file.path);
-        let opened = File::open(&path).map_err(StorageError::io(&path))?;
+        let opened = ParquetObject::open(&*merge.objects, &file.path);
+        let opened = opened.map_err(StorageError::io(merge.objects.path(&file.path)))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(opened)?;
         let groups = builder.metadata().row_groups().iter();
         let bytes: u64 = groups.map(|g| u64::try_from(g.total_byte_size()).unwrap_or(0)).sum();

@@ -14,18 +14,14 @@
 //! the same before and after. Not here: which files are removed (`expire`).
 
 use std::collections::HashSet;
-use std::fs::{self, DirEntry};
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
+use shoal_files::Entry;
 use shoal_schemas::calendar::HOUR_MS;
 
-use crate::durable;
 use crate::error::{Result, StorageError};
 use crate::log::{self, Loaded};
-use crate::table::{Committer, Inner, Table, hold};
+use crate::table::{Committer, Inner, LOG_FOLDER, Table, hold};
 
 /// How old a file must be that no commit names, before it counts as left behind, in milliseconds.
 const GRACE_MS: i64 = 6 * HOUR_MS;
@@ -57,7 +53,7 @@ impl Table {
         let loaded = inner.reload(&mut committer).await?;
         let before = self.snapshot().await?;
         let live: HashSet<String> = before.files().iter().map(|f| f.path.clone()).collect();
-        let entries = entries(&inner.dir.join("_delta_log"))?;
+        let entries = inner.log_entries()?;
         let (mut removed, tip_removes) = inner.removed(&entries, committer.version).await?;
         removed.extend(hold(&inner.left_behind).iter().cloned());
         let deleter = Arc::clone(inner);
@@ -70,7 +66,6 @@ impl Table {
         if older || tip_removes {
             report.log_entries = inner.shorten_log(&mut committer, loaded, tip_removes).await?;
         }
-        inner.sweep_drafts(&inner.dir.join("_delta_log"), "", now_ms)?;
         inner.reload(&mut committer).await?;
         let after = self.snapshot().await?;
         if after.files() != before.files() {
@@ -93,7 +88,7 @@ struct Fates {
 
 /// A file in `_delta_log`, with its version when it is a commit or a checkpoint.
 struct LogEntry {
-    path: PathBuf,
+    name: String,
     version: Option<u64>,
     commit: bool,
 }
@@ -112,51 +107,42 @@ impl Inner {
         Ok((removed, tip_removes))
     }
 
+    /// Data files that may go, and unfinished ones that a crash left behind.
     fn delete_files(&self, fates: &Fates, now_ms: i64) -> Result<PurgeReport> {
         let mut report = PurgeReport::default();
-        for day in list(&self.dir)? {
-            let Some(name) = day.file_name().to_str().map(str::to_owned) else { continue };
-            if !name.starts_with("day=") {
+        let mut gone: Vec<Entry> = Vec::new();
+        for entry in self.list("")? {
+            let path = &entry.name;
+            if !is_data(path) || fates.live.contains(path) || self.flies(path) {
                 continue;
             }
-            let dir = day.path();
-            self.sweep_drafts(&dir, &name, now_ms)?;
-            for entry in list(&dir)? {
-                let path = format!("{name}/{}", entry.file_name().to_string_lossy());
-                if !path.ends_with(".parquet") || fates.live.contains(&path) || self.flies(&path) {
-                    continue;
-                }
-                if !fates.removed.contains(&path) && age_ms(&entry, now_ms)? < GRACE_MS {
-                    continue;
-                }
-                if fates.pinned.contains(&path) {
-                    report.pinned += 1;
-                    // The log forgets the file now, so that nothing but its age would say that it may go.
-                    hold(&self.left_behind).insert(path);
-                } else {
-                    report.bytes += delete(&entry.path())?;
-                    report.files += 1;
-                    hold(&self.left_behind).remove(&path);
-                }
+            if !fates.removed.contains(path) && now_ms.saturating_sub(entry.modified_ms) < GRACE_MS {
+                continue;
             }
-            self.close_day(&dir, &name)?;
+            if fates.pinned.contains(path) {
+                report.pinned += 1;
+                // The log forgets the file now, so that nothing but its age would say that it may go.
+                hold(&self.left_behind).insert(entry.name);
+            } else {
+                report.bytes += entry.bytes;
+                report.files += 1;
+                gone.push(entry);
+            }
         }
-        durable::sync_dir(&self.dir).map_err(StorageError::io(&self.dir))?;
+        self.remove(gone.iter().map(|entry| entry.name.as_str()))?;
+        let mut left_behind = hold(&self.left_behind);
+        for entry in &gone {
+            left_behind.remove(&entry.name);
+        }
+        drop(left_behind);
+        // Also makes what an earlier run removed durable, if that run failed before it was: the log is about to forget it.
+        let swept = self.objects.sweep("", now_ms.saturating_sub(GRACE_MS));
+        swept.map_err(StorageError::io(&self.dir))?;
         Ok(report)
     }
 
     fn flies(&self, path: &str) -> bool {
         hold(&self.in_flight).contains(path)
-    }
-
-    /// Syncs a day's directory, or removes it when it is empty and no append is about to write there.
-    fn close_day(&self, dir: &Path, name: &str) -> Result<()> {
-        let in_flight = hold(&self.in_flight);
-        let awaited = in_flight.iter().any(|path| path.starts_with(name));
-        if !awaited && list(dir)?.is_empty() {
-            return fs::remove_dir(dir).map_err(StorageError::io(dir));
-        }
-        durable::sync_dir(dir).map_err(StorageError::io(dir))
     }
 
     /// Checkpoints the newest version, which must not name a removed file itself, and deletes every entry before it.
@@ -171,72 +157,40 @@ impl Inner {
             loaded = self.reload(committer).await?;
         }
         self.log.checkpoint(&loaded).await?;
-        let dir = self.dir.join("_delta_log");
-        let found = entries(&dir)?;
+        let found = self.log_entries()?;
         let checkpoint = |e: &LogEntry| !e.commit && e.version == Some(committer.version);
         if !found.iter().any(checkpoint) {
             return Ok(0);
         }
-        durable::sync_dir(&dir).map_err(StorageError::io(&dir))?;
-        let mut deleted = 0;
-        for entry in found {
-            if entry.version.is_some_and(|v| v < committer.version) {
-                delete(&entry.path)?;
-                deleted += 1;
-            }
-        }
-        durable::sync_dir(&dir).map_err(StorageError::io(&dir))?;
-        Ok(deleted)
+        self.sync_log()?;
+        let is_older = |e: &&LogEntry| e.version.is_some_and(|v| v < committer.version);
+        let older: Vec<&LogEntry> = found.iter().filter(is_older).collect();
+        self.remove(older.iter().map(|e| e.name.as_str()))?;
+        Ok(older.len() as u64)
     }
 
-    /// Deletes unfinished files that a crash left behind in a directory, `""` for the log's.
-    fn sweep_drafts(&self, dir: &Path, day: &str, now_ms: i64) -> Result<()> {
-        for entry in list(dir)? {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let finished = name.split('#').next().unwrap_or_default();
-            if durable::is_unfinished(&name)
-                && !self.flies(&format!("{day}/{finished}"))
-                && age_ms(&entry, now_ms)? >= GRACE_MS
-            {
-                delete(&entry.path())?;
-            }
-        }
-        Ok(())
+    fn remove<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
+        let removed = self.objects.remove(&names.collect::<Vec<_>>());
+        removed.map_err(StorageError::io(&self.dir))
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        self.objects.list(folder).map_err(StorageError::io(self.objects.path(folder)))
+    }
+
+    fn log_entries(&self) -> Result<Vec<LogEntry>> {
+        let found = self.list(LOG_FOLDER)?.into_iter().filter_map(|entry| {
+            let file = entry.name.strip_prefix(LOG_FOLDER)?.strip_prefix('/').filter(|f| !f.contains('/'))?;
+            let (version, rest) = file.split_once('.').unwrap_or((file, ""));
+            let version = (version.len() == 20).then(|| version.parse().ok()).flatten();
+            Some(LogEntry { version, commit: rest == "json", name: entry.name })
+        });
+        Ok(found.collect())
     }
 }
 
-fn list(dir: &Path) -> Result<Vec<DirEntry>> {
-    let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    entries.map_err(StorageError::io(dir))
-}
-
-fn entries(dir: &Path) -> Result<Vec<LogEntry>> {
-    let found = list(dir)?.into_iter().map(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let (version, rest) = name.split_once('.').unwrap_or((&name, ""));
-        let finished = !durable::is_unfinished(&name) && version.len() == 20;
-        LogEntry {
-            path: entry.path(),
-            version: finished.then(|| version.parse().ok()).flatten(),
-            commit: rest == "json",
-        }
-    });
-    Ok(found.collect())
-}
-
-fn delete(path: &Path) -> Result<u64> {
-    let bytes = fs::metadata(path).map_err(StorageError::io(path))?.len();
-    fs::remove_file(path).map_err(StorageError::io(path))?;
-    Ok(bytes)
-}
-
-/// Time since the last change, by the file system's clock.
-fn age_ms(entry: &DirEntry, now_ms: i64) -> Result<i64> {
-    let path = entry.path();
-    let changed = entry.metadata().and_then(|m| m.modified());
-    let changed = changed.map_err(StorageError::io(&path))?;
-    let changed_ms = changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    Ok(now_ms.saturating_sub(i64::try_from(changed_ms).unwrap_or(i64::MAX)))
+/// Whether a file is a day's data, by its name: `day=.../....parquet`.
+fn is_data(path: &str) -> bool {
+    let file = path.strip_prefix("day=").and_then(|rest| rest.split_once('/'));
+    file.is_some_and(|(_, file)| !file.contains('/') && file.ends_with(".parquet"))
 }

@@ -7,7 +7,6 @@
 //! that an old file lacks is null. Rows of a file that Shoal wrote are sorted by (subject, time, event id), but nothing
 //! here checks it. Synchronous. Not here: which rows may be read (`shoal-query`).
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, new_null_array};
@@ -21,6 +20,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
+use crate::object::ParquetObject;
 use crate::snapshot::{LiveFile, Snapshot};
 
 /// A dictionary page, and a data page, is about so large at the most.
@@ -64,8 +64,8 @@ impl Snapshot {
     /// [`StorageError`] when the file cannot be read or does not fit the table.
     pub fn rows(&self, file: &LiveFile, wanted: &[&str], batch_rows: usize) -> Result<FileRows> {
         let schema = self.rows_schema(wanted)?;
-        let path = self.dir.join(&file.path);
-        let opened = File::open(&path).map_err(StorageError::io(&path))?;
+        let opened = ParquetObject::open(&*self.objects, &file.path);
+        let opened = opened.map_err(StorageError::io(self.objects.path(&file.path)))?;
         let found = ArrowReaderMetadata::load(&opened, ArrowReaderOptions::new())?;
         let schema = match is_packed(&found, columns::SUBJECT) {
             true => with_packed_subject(&schema),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use shoal_files::Objects;
 use shoal_schemas::Programme;
 
 use crate::layout::Layout;
@@ -29,7 +30,8 @@ pub struct Snapshot {
     pub(crate) version: u64,
     pub(crate) files: Arc<Vec<LiveFile>>,
     pub(crate) layout: Arc<Layout>,
-    pub(crate) dir: PathBuf,
+    /// The table's files, by path.
+    pub(crate) objects: Arc<dyn Objects>,
 }
 
 impl Snapshot {

@@ -9,14 +9,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use deltalake_core::kernel::Action;
+use shoal_files::{Disk, Objects};
 use shoal_schemas::{Kind, Region};
 
-use crate::error::Result;
+use crate::error::{Result, StorageError};
 use crate::layout::Layout;
 use crate::lock::RootLock;
 use crate::log::{self, Loaded, Log};
 use crate::snapshot::{LiveFile, Snapshot};
 use crate::write::WrittenFile;
+
+/// Where a table has its log.
+pub(crate) const LOG_FOLDER: &str = "_delta_log";
 
 /// The table of one region and kind. Clones share it.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub(crate) struct Inner {
     kind: Kind,
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
+    /// What lies in the directory; names are relative to it.
+    pub(crate) objects: Arc<dyn Objects>,
     pub(crate) log: Log,
     pub(crate) committer: tokio::sync::Mutex<Committer>,
     live: Mutex<Live>,
@@ -100,6 +106,7 @@ impl Table {
             region,
             kind,
             name: format!("{region}/{kind}"),
+            objects: Arc::new(Disk::new(&dir)),
             dir,
             log,
             committer: tokio::sync::Mutex::new(Committer {
@@ -161,7 +168,7 @@ impl Table {
             version: live.version,
             files,
             layout: Arc::clone(&live.layout),
-            dir: self.inner.dir.clone(),
+            objects: Arc::clone(&self.inner.objects),
         })
     }
 
@@ -253,6 +260,12 @@ impl Inner {
         let live = hold(&self.live);
         let lists = live.lists.iter().filter_map(Weak::upgrade);
         lists.flat_map(|list| list.iter().map(|f| f.path.clone()).collect::<Vec<_>>()).collect()
+    }
+
+    /// Makes what the log shows durable: a commit may have landed though it was answered with an error.
+    pub(crate) fn sync_log(&self) -> Result<()> {
+        let synced = self.objects.sync(LOG_FOLDER);
+        synced.map_err(StorageError::io(self.objects.path(LOG_FOLDER)))
     }
 
     pub(crate) fn is_live(&self, path: &str) -> bool {

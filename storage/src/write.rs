@@ -9,9 +9,7 @@
 //! Invariants: a file holds one programme and one day, and its name says which. Synchronous: callers run it on a blocking
 //! thread. Not here: making the file part of the table (`append`), many files becoming one (`merge`).
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{max, min, take_record_batch};
@@ -22,13 +20,14 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use shoal_files::{NewObject, Objects};
 use shoal_schemas::calendar::{DAY_MS, start_of};
 use shoal_schemas::{Programme, columns};
 use uuid::Uuid;
 
-use crate::durable;
 use crate::error::{Result, StorageError};
 use crate::layout::Layout;
+use crate::object::ParquetObject;
 use crate::snapshot::LiveFile;
 
 const ROW_GROUP_ROWS_MAX: usize = 512 * 1024;
@@ -84,52 +83,53 @@ fn prefix(programme: Programme) -> &'static str {
     }
 }
 
-/// Writes the rows as `path` below `dir`. When it returns, the bytes and every directory entry on the way are synced.
+/// Writes the rows as the object `path`, durably.
 ///
 /// # Errors
-/// Whatever the file system or Parquet refuse; nothing is left under the final name then.
-pub(crate) fn write(dir: &Path, path: String, layout: &Layout, batch: &RecordBatch) -> Result<WrittenFile> {
+/// Whatever the store or Parquet refuse; nothing is left under the name then.
+pub(crate) fn write(
+    objects: &dyn Objects,
+    path: String,
+    layout: &Layout,
+    batch: &RecordBatch,
+) -> Result<WrittenFile> {
     let rows = sorted(&layout.conform(batch)?)?;
-    let mut draft = Draft::create(dir, path, layout.file_schema(), rows.num_rows() as u64)?;
+    let mut draft = Draft::create(objects, path, layout.file_schema(), rows.num_rows() as u64)?;
     draft.write(&rows)?;
-    draft.publish()
+    draft.publish(objects)
 }
 
-/// A file being written under an unfinished name, which is deleted when it is dropped.
+/// A file being written, which is gone when it is dropped before it has its name.
 pub(crate) struct Draft {
     file: LiveFile,
     time_us: Option<(i64, i64)>,
-    unfinished: PathBuf,
-    target: PathBuf,
-    writer: Option<ArrowWriter<BufWriter<File>>>,
+    writer: ArrowWriter<BufWriter<Box<dyn NewObject>>>,
 }
 
 impl Draft {
-    /// Starts the file `path` below `dir`. `rows_max` sizes the Bloom filter.
-    pub(crate) fn create(dir: &Path, path: String, schema: SchemaRef, rows_max: u64) -> Result<Draft> {
+    /// Starts the file. `rows_max` sizes the Bloom filter.
+    pub(crate) fn create(
+        objects: &dyn Objects,
+        path: String,
+        schema: SchemaRef,
+        rows_max: u64,
+    ) -> Result<Draft> {
         let (day, programme) = parse_path(&path).ok_or_else(|| StorageError::Location {
             location: path.clone(),
             reason: "not a path of a data file".to_owned(),
         })?;
-        let target = dir.join(&path);
-        let unfinished = durable::unfinished(&target);
-        if let Some(parent) = target.parent() {
-            durable::create_dir(parent).map_err(StorageError::io(parent))?;
-        }
-        let file = LiveFile { path, day, programme, rows: 0, bytes: 0 };
-        let out = File::create_new(&unfinished).map_err(StorageError::io(&unfinished))?;
-        let mut draft = Draft { file, time_us: None, unfinished, target, writer: None };
+        let out = objects.write(&path).map_err(StorageError::io(objects.path(&path)))?;
         let out = BufWriter::with_capacity(256 * 1024, out);
-        draft.writer = Some(ArrowWriter::try_new(out, schema, Some(properties(rows_max)?))?);
-        Ok(draft)
+        let writer = ArrowWriter::try_new(out, schema, Some(properties(rows_max)?))?;
+        let file = LiveFile { path, day, programme, rows: 0, bytes: 0 };
+        Ok(Draft { file, time_us: None, writer })
     }
 
     /// Adds rows, which follow those before in the order of the file.
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        let Some(writer) = &mut self.writer else { return Err(StorageError::Stopped) };
-        writer.write(rows)?;
-        if writer.in_progress_size() >= ROW_GROUP_BYTES_MAX {
-            writer.flush()?;
+        self.writer.write(rows)?;
+        if self.writer.in_progress_size() >= ROW_GROUP_BYTES_MAX {
+            self.writer.flush()?;
         }
         self.file.rows += rows.num_rows() as u64;
         self.time_us = match (self.time_us, time_range_us(rows)) {
@@ -139,31 +139,27 @@ impl Draft {
         Ok(())
     }
 
-    /// Ends the file, reads its footer back, and gives it its name; all synced.
-    pub(crate) fn publish(mut self) -> Result<WrittenFile> {
-        let Some(writer) = self.writer.take() else { return Err(StorageError::Stopped) };
-        let io = || StorageError::io(&self.unfinished);
-        let out = writer.into_inner()?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error).map_err(io())?;
-        file.sync_all().map_err(io())?;
-        self.file.bytes = file.metadata().map_err(io())?.len();
-        let reread = File::open(&self.unfinished).map_err(io())?;
-        let footer = ParquetMetaDataReader::new().parse_and_finish(&reread)?;
-        let found = u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
-        if found != self.file.rows {
-            let table = self.file.path.clone();
-            return Err(StorageError::RowCount { table, expected: self.file.rows, found });
+    /// Ends the file, which gets its name, and reads its footer back; a file whose footer is wrong is removed.
+    pub(crate) fn publish(self, objects: &dyn Objects) -> Result<WrittenFile> {
+        let Draft { mut file, time_us, writer } = self;
+        let path = objects.path(&file.path);
+        let out = writer.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error);
+        file.bytes = out.and_then(NewObject::finish).map_err(StorageError::io(&path))?;
+        let found = rows_in(objects, &file.path);
+        if found.as_ref().is_ok_and(|found| *found == file.rows) {
+            return Ok(WrittenFile { file, time_us });
         }
-        durable::publish(&self.unfinished, &self.target, true).map_err(StorageError::io(&self.target))?;
-        Ok(WrittenFile { file: self.file.clone(), time_us: self.time_us })
+        // No table names it. One that cannot be removed now is an orphan, which a purge removes.
+        let _ = objects.remove(&[&file.path]);
+        Err(StorageError::RowCount { table: file.path, expected: file.rows, found: found? })
     }
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // Published, it has this name no more. One that cannot be deleted now is swept by a purge.
-        let _ = fs::remove_file(&self.unfinished);
-    }
+/// The rows that the footer of a file counts.
+fn rows_in(objects: &dyn Objects, name: &str) -> Result<u64> {
+    let object = ParquetObject::open(objects, name).map_err(StorageError::io(objects.path(name)))?;
+    let footer = ParquetMetaDataReader::new().parse_and_finish(&object)?;
+    Ok(u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default())
 }
 
 fn properties(rows_max: u64) -> Result<WriterProperties> {

@@ -13,12 +13,10 @@
 
 use std::io;
 
+use shoal_files::{LogFile, Medium, Source};
 use xorf::{BinaryFuse8, Filter};
 
-use crate::{
-    error::IngestError,
-    log::{LogFile, Medium},
-};
+use crate::error::IngestError;
 
 const MAGIC: [u8; 8] = *b"SHOALRUN";
 const VERSION: u32 = 1;
@@ -50,7 +48,7 @@ pub(crate) struct Run {
     pub(crate) span: Span,
     /// Number of ids.
     pub(crate) keys: u64,
-    file: Box<dyn LogFile>,
+    file: Box<dyn Source>,
     fences: Vec<u64>,
     filters: Vec<Option<BinaryFuse8>>,
 }
@@ -219,7 +217,7 @@ impl<'m> Writer<'m> {
 
 /// Reads the ids of a run in order, 128 KiB at a time.
 pub(crate) struct Cursor<'f> {
-    file: &'f dyn LogFile,
+    file: &'f dyn Source,
     left: u64,
     offset: u64,
     buffer: Vec<u8>,
@@ -227,7 +225,7 @@ pub(crate) struct Cursor<'f> {
 }
 
 impl<'f> Cursor<'f> {
-    fn new(file: &'f dyn LogFile, keys: u64) -> Cursor<'f> {
+    fn new(file: &'f dyn Source, keys: u64) -> Cursor<'f> {
         Cursor { file, left: keys, offset: HEAD_BYTES, buffer: Vec::new(), at: 0 }
     }
 

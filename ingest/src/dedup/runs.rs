@@ -8,12 +8,13 @@
 use std::{io, sync::Arc};
 
 use arc_swap::ArcSwap;
+use shoal_files::Medium;
 
 use super::{
     Fingerprints,
     run::{Cursor, Run, Span, Writer},
 };
-use crate::{error::IngestError, log::Medium};
+use crate::error::IngestError;
 
 /// This many runs of similar size are merged into one.
 const MERGE_MIN: usize = 4;
@@ -51,9 +52,10 @@ impl Runs {
     /// When a run cannot be read or is damaged.
     pub(crate) fn open(medium: Arc<dyn Medium>, limits: RunLimits) -> Result<Runs, IngestError> {
         let mut runs: Vec<Arc<Run>> = Vec::new();
-        for name in medium.list().map_err(IngestError::io(medium.path("")))? {
+        for entry in medium.list("").map_err(IngestError::io(medium.path("")))? {
+            let name = entry.name;
             if name.ends_with(".tmp") {
-                medium.remove(&name).map_err(IngestError::io(medium.path(&name)))?;
+                medium.remove(&[&name]).map_err(IngestError::io(medium.path(&name)))?;
             } else if name.ends_with(".run") {
                 runs.push(Arc::new(Run::open(&*medium, &name)?));
             }
@@ -63,7 +65,7 @@ impl Runs {
         for run in runs {
             if list.last().is_some_and(|wider| run.span.last <= wider.span.last) {
                 let name = run.span.file_name();
-                medium.remove(&name).map_err(IngestError::io(medium.path(&name)))?;
+                medium.remove(&[&name]).map_err(IngestError::io(medium.path(&name)))?;
             } else {
                 list.push(run);
             }
@@ -185,10 +187,8 @@ impl Runs {
     }
 
     fn remove(&self, runs: &[Arc<Run>]) -> io::Result<()> {
-        for run in runs {
-            self.medium.remove(&run.span.file_name())?;
-        }
-        Ok(())
+        let names: Vec<String> = runs.iter().map(|run| run.span.file_name()).collect();
+        self.medium.remove(&names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The largest runs lose their filters until the rest fits.

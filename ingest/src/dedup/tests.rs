@@ -4,12 +4,10 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use shoal_files::Objects;
 
 use super::{Fingerprints, RunLimits, Runs, Window};
-use crate::{
-    error::IngestError,
-    log::{Medium, faulty::Faulty},
-};
+use crate::{error::IngestError, log::tests::Faulty};
 
 const LIMITS: RunLimits = RunLimits { window_ms: 1000, filter_bytes_max: 1 << 20, merge_keys_max: 1 << 20 };
 
@@ -67,10 +65,10 @@ fn many_runs_become_few_and_old_ones_go() {
         assert!(runs.size().runs <= 10, "{}", runs.size().runs);
     }
     assert_eq!(runs.size().keys, 1000);
-    assert_eq!(medium.list().unwrap().len() as u64, runs.size().runs);
+    assert_eq!(medium.list("").unwrap().len() as u64, runs.size().runs);
     assert!(runs.contains(key(0)).unwrap());
     runs.maintain(2000).unwrap();
-    assert_eq!((runs.size().runs, medium.list().unwrap().len()), (0, 0));
+    assert_eq!((runs.size().runs, medium.list("").unwrap().len()), (0, 0));
     assert!(!runs.contains(key(0)).unwrap());
 }
 
@@ -102,7 +100,7 @@ fn a_damaged_run_is_an_error() {
     for at in [9, 20, 70] {
         let medium = Faulty::default();
         open(&medium, LIMITS).add(1, &(0..10).map(key).collect(), 0).unwrap();
-        medium.flip(&medium.list().unwrap()[0], at);
+        medium.flip(&medium.list("").unwrap()[0].name, at);
         let found = Runs::open(Arc::new(medium), LIMITS).err();
         assert!(matches!(found, Some(IngestError::Damaged { .. })), "{at}");
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use arrow::array::AsArray;
+use shoal_files::Objects;
 use shoal_schemas::{Kind, Region, Registry, columns as names};
 use shoal_storage::{AppendReport, Part};
 
@@ -16,8 +17,7 @@ use crate::{
     error::IngestError,
     log::{
         Dictionary,
-        faulty::Faulty,
-        tests::{NOW_MS, batch, head, metrics, open, runs, small},
+        tests::{Faulty, NOW_MS, batch, head, metrics, open, runs, small},
     },
 };
 
@@ -173,7 +173,6 @@ async fn a_segment_waits_for_its_time_and_its_file_is_used_again() {
     assert_eq!(texts, vec![(registry.events()[0].name.clone(), "DE".to_owned()); 2]);
     branch.log.append(batch([3])).await.unwrap();
     assert_eq!(branch.log.append(batch([1, 2, 3])).await.unwrap().duplicates, [0, 1, 2]);
-    use crate::log::Medium;
-    let files = medium.list().unwrap();
-    assert_eq!(files.iter().filter(|name| name.ends_with(".spare")).count(), 1, "{files:?}");
+    let files = medium.list("").unwrap();
+    assert_eq!(files.iter().filter(|file| file.name.ends_with(".spare")).count(), 1, "{files:?}");
 }

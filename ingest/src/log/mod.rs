@@ -4,18 +4,13 @@
 //! append -> bounded queue -> writer thread: group, decide what is new, write, fdatasync, answer
 //! active segment -> sealed (full, or by time) -> flush reads it back -> tables -> file zeroed and used again
 //! ```
-//! - `medium`: files by position, and what durable means
 //! - `record`: the bytes of a record; `segment`: a row of records, written and read back
 //! - `writer`: the thread; `budget`: bytes in flight; `recover`: what is found at start
 //!
-//! Read in that order. Not here: which ids are known (`dedup`), what happens to sealed segments (`flush`).
+//! Read in that order. Not here: files by position, and what durable means (`shoal-files`), which ids are known (`dedup`),
+//! what happens to sealed segments (`flush`).
 
 mod budget;
-#[cfg(test)]
-pub(crate) mod faulty;
-mod medium;
-#[cfg(test)]
-mod medium_tests;
 mod record;
 mod recover;
 mod segment;
@@ -35,13 +30,13 @@ use std::{
 };
 
 use crossbeam_channel::{Sender, TrySendError};
+use shoal_files::Medium;
 use shoal_schemas::Region;
 use tokio::sync::{oneshot, watch};
 
 use crate::{clean::CleanBatch, config::LogConfig, dedup::Fingerprints, error::LogError, metrics::Metrics};
 
 pub(crate) use budget::Budget;
-pub(crate) use medium::{Disk, LogFile, Medium};
 pub(crate) use record::Dictionary;
 pub(crate) use recover::Parts;
 pub(crate) use segment::{Extent, scan};
@@ -242,11 +237,11 @@ impl Shared {
         for sealed in done {
             let name = segment::file_name(sealed.extent.sequence);
             if lock(&self.spares).len() >= SPARES || sealed.extent.end > self.config.segment_bytes_max {
-                self.medium.remove(&name)?;
+                self.medium.remove(&[&name])?;
             } else {
                 let spare = self.spare_name();
                 self.medium.rename(&name, &spare)?;
-                let file = self.medium.open(&spare)?;
+                let file = self.medium.edit(&spare)?;
                 let zeros = vec![0; 1 << 18];
                 for at in (0..sealed.extent.end).step_by(zeros.len()) {
                     let length = (sealed.extent.end - at).min(zeros.len() as u64);

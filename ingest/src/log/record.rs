@@ -17,9 +17,8 @@
 //! Not here: who writes (`segment.rs`), the rows' own format (`row.rs`).
 
 use serde::{Deserialize, Serialize};
+use shoal_files::Source;
 use shoal_schemas::{Kind, Registry};
-
-use super::medium::LogFile;
 
 /// Records start at multiples of this, so that a durable block is never written again.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
@@ -135,14 +134,14 @@ pub(crate) struct Record<'a> {
 
 /// Reads records from a file. Trusts no byte of it.
 pub(crate) struct Decoder<'f> {
-    file: &'f dyn LogFile,
+    file: &'f dyn Source,
     length: u64,
     stored: Vec<u8>,
     payload: Vec<u8>,
 }
 
 impl<'f> Decoder<'f> {
-    pub(crate) fn new(file: &'f dyn LogFile) -> std::io::Result<Decoder<'f>> {
+    pub(crate) fn new(file: &'f dyn Source) -> std::io::Result<Decoder<'f>> {
         let length = file.length()?;
         Ok(Decoder { file, length, stored: Vec::new(), payload: Vec::new() })
     }

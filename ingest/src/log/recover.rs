@@ -13,11 +13,11 @@ use std::{
     },
 };
 
+use shoal_files::Medium;
 use shoal_schemas::Region;
 
 use super::{
     Budget, Clock, Failed, Log, Sealed, Shared, Thread,
-    medium::Medium,
     record::Dictionary,
     segment::{Scan, file_name, mend, scan, sequence_of},
     writer::Writer,
@@ -53,9 +53,10 @@ impl Log {
     /// When a file cannot be read, or is damaged where it was durable.
     pub(crate) fn open(parts: Parts) -> Result<Log, IngestError> {
         let mut sequences = Vec::new();
-        for name in parts.medium.list().map_err(IngestError::io(parts.medium.path("")))? {
+        for entry in parts.medium.list("").map_err(IngestError::io(parts.medium.path("")))? {
+            let name = entry.name;
             if name.ends_with(".spare") {
-                parts.medium.remove(&name).map_err(IngestError::io(parts.medium.path(&name)))?;
+                parts.medium.remove(&[&name]).map_err(IngestError::io(parts.medium.path(&name)))?;
             }
             sequences.extend(sequence_of(&name));
         }
@@ -140,7 +141,7 @@ fn recover(
             Ok(Some((sealed, set)))
         }
         _ => {
-            medium.remove(&file_name(sequence)).map_err(IngestError::io(&path))?;
+            medium.remove(&[&file_name(sequence)]).map_err(IngestError::io(&path))?;
             Ok(None)
         }
     }

@@ -4,10 +4,9 @@
 //! Invariants: a segment is sealed (last record: seal) before the next one takes its first row; only the newest can
 //! lack the seal, after a crash. Not here: bytes of a record (`record.rs`), who decides (`writer.rs`).
 
-use super::{
-    medium::{LogFile, Medium},
-    record::{BLOCK_BYTES, Decoder, Dictionary, Encoder, Segment, What, blocks},
-};
+use shoal_files::{LogFile, Medium};
+
+use super::record::{BLOCK_BYTES, Decoder, Dictionary, Encoder, Segment, What, blocks};
 use crate::error::IngestError;
 
 /// The name of a segment's file.
@@ -46,7 +45,7 @@ impl Active {
         let name = file_name(of.sequence);
         medium.rename(spare, &name)?;
         let mut active = Active {
-            file: medium.open(&name)?,
+            file: medium.edit(&name)?,
             of,
             end: 0,
             opened_ms: dictionary.opened_ms,
@@ -176,7 +175,7 @@ pub(crate) fn scan(
 
 /// Writes the seal that a crash left out, over what was torn off.
 pub(crate) fn mend(medium: &dyn Medium, scan: &mut Scan) -> std::io::Result<()> {
-    let file = medium.open(&file_name(scan.of.sequence))?;
+    let file = medium.edit(&file_name(scan.of.sequence))?;
     let mut encoder = Encoder::default();
     let seal = encoder.encode(scan.of, What::Seal, &[], 0);
     file.write_at(scan.extent.end, seal)?;

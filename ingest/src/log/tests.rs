@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use shoal_files::{Medium, Memory};
 use shoal_privacy::consent::Basis;
 use shoal_schemas::{Kind, Programme, Region};
 
 use super::{
     Budget, Clock, Failed, Log, Parts, Receipt,
-    faulty::Faulty,
     record::{BLOCK_BYTES, Dictionary, Encoder, Segment},
     segment::{Active, scan},
 };
@@ -20,6 +20,9 @@ use crate::{
     metrics::Metrics,
     row::{self, RowHead, Value},
 };
+
+/// A medium in memory that crashes and fails on demand.
+pub(crate) type Faulty = shoal_files::Faulty<Memory>;
 
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 
@@ -151,7 +154,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged_again_and_nobody_waits() {
         let medium = Faulty::default();
         let log = Arc::new(simple(&medium).unwrap());
         log.append(batch([1])).await.unwrap();
-        medium.fail_sync();
+        medium.fail_syncs_after(0);
         let posts = (0..8).map(|id| {
             let log = Arc::clone(&log);
             tokio::spawn(async move { (log.append(batch([10 + id])).await, log.append(batch([1])).await) })
@@ -232,7 +235,6 @@ async fn one_segment_more(medium: &Faulty) {
 
 #[tokio::test]
 async fn what_a_file_held_before_is_never_taken_for_new() {
-    use super::medium::Medium;
     let medium = Faulty::default();
     one_segment(&medium).await;
     medium.rename("0000000000000001.log", "0.spare").unwrap();

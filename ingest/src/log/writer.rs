@@ -253,7 +253,7 @@ impl Work {
         let shared = &self.writer.shared;
         let extent = active.seal(&mut self.encoder)?;
         if extent.rows == 0 {
-            return shared.medium.remove(&file_name(extent.sequence));
+            return shared.medium.remove(&[&file_name(extent.sequence)]);
         }
         let set = self.writer.window.seal(extent.sequence);
         shared.push(Sealed::new(extent, (self.writer.clock)(), Some(set)));

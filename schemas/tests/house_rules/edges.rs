@@ -3,13 +3,14 @@
 use crate::{CRATES, root};
 
 /// Crate, and the crates of this workspace that it may use.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("schemas", &[]),
+    ("files", &[]),
     ("privacy", &["schemas"]),
     ("anonymity", &[]),
     ("language", &["schemas"]),
-    ("storage", &["schemas"]),
-    ("ingest", &["schemas", "privacy", "storage"]),
+    ("storage", &["schemas", "files"]),
+    ("ingest", &["schemas", "files", "privacy", "storage"]),
     ("postprocess", &["schemas", "anonymity", "language"]),
     ("query", &["schemas", "privacy", "anonymity", "language", "postprocess", "storage"]),
     ("retention", &["schemas", "privacy", "storage"]),

@@ -11,14 +11,16 @@
 
 mod circles;
 mod docs;
+mod durable;
 mod edges;
 mod modules;
 mod sizes;
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "schemas",
+    "files",
     "privacy",
     "anonymity",
     "language",

@@ -1,6 +1,7 @@
 //! Making, revoking, hashing and reloading keys.
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::live::Grant;
@@ -20,7 +21,12 @@ fn only_a_hash_is_kept_and_only_for_the_owner() {
     assert_eq!(secret.len(), 48);
     assert!(text.contains(&key.id) && !text.contains(&secret));
     assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!store.path().with_extension("json.new").exists());
+    let left = store.path().with_file_name("keys.json#7");
+    fs::write(&left, "what a command that was killed has left").unwrap();
+    store.create(ingest(), 8).unwrap();
+    assert!(!left.exists());
+    assert_eq!(fs::read_dir(store.path().parent().unwrap()).unwrap().count(), 2, "the file and its lock");
+    assert_eq!(fs::metadata(store.path().parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
     assert!(key.reveal_for_dsn().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
 }
 

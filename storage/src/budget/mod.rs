@@ -30,9 +30,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use shoal_files::{Disk, Medium, Memory, Objects};
+
 use self::book::Book;
 use self::witness::Witnesses;
-use crate::durable;
 use crate::error::{Result, StorageError};
 
 pub use self::order::{Block, Charge, Found, Order, PieceId, PieceOrder, Shortage, SpendingCaps};
@@ -75,11 +76,18 @@ impl BudgetLedger {
     /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] for another version's file,
     /// [`StorageError::Ledger`] and [`StorageError::Witness`] for a file that cannot be understood.
     pub fn open(root: &Path) -> Result<BudgetLedger> {
+        BudgetLedger::open_with(root, Arc::new(Disk::new(root)))
+    }
+
+    /// [`BudgetLedger::open`] with witnesses that lie elsewhere, for fault injection.
+    fn open_with(root: &Path, witnesses: Arc<dyn Medium>) -> Result<BudgetLedger> {
         let dir = root.join("ledger");
-        durable::create_dir(&dir).map_err(StorageError::io(&dir))?;
+        let folder = Disk::new(&dir);
+        folder.make().map_err(StorageError::io(&dir))?;
         let book = Book::open(&dir.join("budget.redb"))?;
-        durable::sync_dir(&dir).map_err(StorageError::io(&dir))?;
-        BudgetLedger::reconciled(book, Witnesses::open(root)?)
+        // The database makes its file without syncing the name.
+        folder.sync("").map_err(StorageError::io(&dir))?;
+        BudgetLedger::reconciled(book, Witnesses::open(witnesses)?)
     }
 
     /// A ledger that forgets everything at the end: for tests and examples.
@@ -87,7 +95,7 @@ impl BudgetLedger {
     /// # Errors
     /// [`StorageError::Ledger`] when there is no memory for it.
     pub fn in_memory() -> Result<BudgetLedger> {
-        BudgetLedger::reconciled(Book::in_memory(None)?, Witnesses::none())
+        BudgetLedger::reconciled(Book::in_memory(None)?, Witnesses::open(Arc::new(Memory::new()))?)
     }
 
     /// As [`BudgetLedger::in_memory`], but after so many syncs every further one fails: for tests of what fails with it.
@@ -95,7 +103,7 @@ impl BudgetLedger {
     /// # Errors
     /// [`StorageError::Ledger`] when it fails already at the start.
     pub fn in_memory_until(syncs: u64) -> Result<BudgetLedger> {
-        BudgetLedger::reconciled(Book::in_memory(Some(syncs))?, Witnesses::none())
+        BudgetLedger::reconciled(Book::in_memory(Some(syncs))?, Witnesses::open(Arc::new(Memory::new()))?)
     }
 
     /// Makes ledger and witnesses say the same: of each number the larger one.

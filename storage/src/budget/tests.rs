@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
+use shoal_files::Faulty;
 
 use shoal_schemas::{Kind, Region};
 
@@ -171,9 +172,10 @@ fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
 #[test]
 fn after_a_failed_witness_nothing_is_granted() {
     let root = tempfile::tempdir().unwrap();
-    let ledger = BudgetLedger::open(root.path()).unwrap();
+    let medium = Faulty::new(Disk::new(root.path()));
+    let ledger = BudgetLedger::open_with(root.path(), Arc::new(medium.clone())).unwrap();
     granted(&ledger, vec![piece(1, 0..1, 0, 1)]);
-    ledger.inner.witnesses.lock().unwrap().break_files();
+    medium.fail_syncs_after(0);
     assert!(matches!(ledger.reserve(&order(vec![piece(2, 0..1, 0, 1)])), Err(StorageError::Io { .. })));
     assert!(matches!(ledger.reserve(&order(vec![piece(3, 5..6, 0, 1)])), Err(StorageError::Stopped)));
     drop(ledger);
@@ -205,7 +207,7 @@ fn a_failed_sync_of_the_ledger_grants_and_seals_nothing() {
 #[test]
 fn a_witness_does_not_grow_for_ever() {
     let root = tempfile::tempdir().unwrap();
-    let mut witnesses = Witnesses::open(root.path()).unwrap();
+    let mut witnesses = Witnesses::open(Arc::new(Disk::new(root.path()))).unwrap();
     let days = 400;
     for round in 1..400_u64 {
         let spent = (0..days).map(|day| ((block(day), 0), round)).collect();
@@ -214,7 +216,7 @@ fn a_witness_does_not_grow_for_ever() {
     let bytes = fs::metadata(root.path().join("de/budget.witness")).unwrap().len();
     assert!(bytes < (1 << 20) + 10_000, "{bytes}");
     drop(witnesses);
-    let spent = Witnesses::open(root.path()).unwrap();
+    let spent = Witnesses::open(Arc::new(Disk::new(root.path()))).unwrap();
     assert_eq!(spent.spent().len(), 400);
     assert!(spent.spent().values().all(|nano| *nano == 399));
 }

@@ -12,15 +12,14 @@
 //! beyond what it says is written anew, under another name first. After a failed write nothing more is written.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::sync::Arc;
 
+use shoal_files::{LogFile, Medium};
 use shoal_schemas::Region;
 
 use super::book::Spent;
 use super::order::{Block, kind_byte, kind_of};
-use crate::durable;
 use crate::error::{Result, StorageError};
 
 const HEAD: &[u8; 8] = b"SHOALBW1";
@@ -31,35 +30,28 @@ const KEPT_BYTES: u64 = 1 << 20;
 
 /// The witnesses of all regions of a root.
 pub(super) struct Witnesses {
-    /// None: there are no files, and nothing is witnessed.
-    root: Option<PathBuf>,
+    medium: Arc<dyn Medium>,
     files: HashMap<Region, Witness>,
     spent: Spent,
     broken: bool,
 }
 
 struct Witness {
-    path: PathBuf,
-    file: File,
+    name: String,
+    file: Box<dyn LogFile>,
     bytes: u64,
 }
 
 impl Witnesses {
-    pub(super) fn none() -> Witnesses {
-        Witnesses { root: None, files: HashMap::new(), spent: Spent::new(), broken: false }
-    }
-
-    pub(super) fn open(root: &Path) -> Result<Witnesses> {
-        let mut all = Witnesses { root: Some(root.to_path_buf()), ..Witnesses::none() };
+    pub(super) fn open(medium: Arc<dyn Medium>) -> Result<Witnesses> {
+        let (mut files, mut all) = (HashMap::new(), Spent::new());
         for region in Region::ALL {
-            let path = path_of(root, *region);
-            if path.exists() {
-                let (witness, spent) = Witness::open(path, *region)?;
-                all.files.insert(*region, witness);
-                all.spent.extend(spent);
+            if let Some((witness, spent)) = Witness::open(&*medium, *region)? {
+                files.insert(*region, witness);
+                all.extend(spent);
             }
         }
-        Ok(all)
+        Ok(Witnesses { medium, files, spent: all, broken: false })
     }
 
     /// What all witnesses say.
@@ -78,9 +70,6 @@ impl Witnesses {
     /// Writes down every number that is above what is witnessed. Durable when it returns.
     pub(super) fn raise(&mut self, spent: &Spent) -> Result<()> {
         self.check()?;
-        let Some(root) = self.root.clone() else {
-            return Ok(());
-        };
         let mut fresh: HashMap<Region, Spent> = HashMap::new();
         for (at, nano) in spent {
             if self.spent.get(at).is_none_or(|known| known < nano) {
@@ -92,17 +81,17 @@ impl Witnesses {
             self.spent.extend(fresh.iter().map(|(at, nano)| (*at, *nano)));
             let witness = match self.files.remove(&region) {
                 Some(mut witness) => {
-                    witness.append(&fresh)?;
+                    witness.append(&*self.medium, &fresh)?;
                     witness
                 }
-                None => Witness::create(path_of(&root, region), &fresh)?,
+                None => Witness::create(&*self.medium, name_of(region), &fresh)?,
             };
             let own = || self.spent.iter().filter(|((b, _), _)| b.region == region);
             let live = own().count().saturating_mul(ENTRY_BYTES) as u64;
             let witness = match witness.bytes > KEPT_BYTES.max(live.saturating_mul(4)) {
                 true => {
                     let all: Spent = own().map(|(at, nano)| (*at, *nano)).collect();
-                    Witness::create(witness.path, &all)?
+                    Witness::create(&*self.medium, witness.name, &all)?
                 }
                 false => witness,
             };
@@ -111,25 +100,21 @@ impl Witnesses {
         self.broken = false;
         Ok(())
     }
-
-    /// Lets every further write fail: the files are open for reading only.
-    #[cfg(test)]
-    pub(super) fn break_files(&mut self) {
-        for witness in self.files.values_mut() {
-            if let Ok(file) = File::open(&witness.path) {
-                witness.file = file;
-            }
-        }
-    }
 }
 
-fn path_of(root: &Path, region: Region) -> PathBuf {
-    root.join(region.as_str().to_ascii_lowercase()).join("budget.witness")
+fn name_of(region: Region) -> String {
+    format!("{}/budget.witness", region.as_str().to_ascii_lowercase())
 }
 
 impl Witness {
-    fn open(path: PathBuf, region: Region) -> Result<(Witness, Spent)> {
-        let bytes = fs::read(&path).map_err(StorageError::io(&path))?;
+    /// None when there is no file.
+    fn open(medium: &dyn Medium, region: Region) -> Result<Option<(Witness, Spent)>> {
+        let name = name_of(region);
+        let path = medium.path(&name);
+        let bytes = match medium.read(&name) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(StorageError::io(&path))?,
+        };
         let damaged = || StorageError::Witness(path.clone());
         if !bytes.starts_with(HEAD) {
             return Err(damaged());
@@ -140,37 +125,24 @@ impl Witness {
         if hidden {
             return Err(damaged());
         }
-        let file = File::options().write(true).open(&path).map_err(StorageError::io(&path))?;
+        let file = medium.edit(&name).map_err(StorageError::io(&path))?;
         let good = good as u64;
-        let cut = file.set_len(good).and_then(|()| file.sync_all());
-        cut.map_err(StorageError::io(&path))?;
-        Ok((Witness { path, file, bytes: good }, spent))
+        file.set_length(good).and_then(|()| file.sync()).map_err(StorageError::io(&path))?;
+        Ok(Some((Witness { name, file, bytes: good }, spent)))
     }
 
     /// A file with these numbers, in place of one that may be there.
-    fn create(path: PathBuf, spent: &Spent) -> Result<Witness> {
-        let parent = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        durable::create_dir(&parent).map_err(StorageError::io(&parent))?;
-        let draft = durable::unfinished(&path);
+    fn create(medium: &dyn Medium, name: String, spent: &Spent) -> Result<Witness> {
         let bytes: Vec<u8> = HEAD.iter().copied().chain(batch_bytes(spent)).collect();
-        let written = File::create_new(&draft).and_then(|mut file| {
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            durable::publish(&draft, &path, true)?;
-            Ok(file)
-        });
-        let file = written.map_err(StorageError::io(&path))?;
-        Ok(Witness { path, file, bytes: bytes.len() as u64 })
+        let file = medium.put(&name, &bytes).and_then(|()| medium.edit(&name));
+        let file = file.map_err(StorageError::io(medium.path(&name)))?;
+        Ok(Witness { name, file, bytes: bytes.len() as u64 })
     }
 
-    fn append(&mut self, spent: &Spent) -> Result<()> {
+    fn append(&mut self, medium: &dyn Medium, spent: &Spent) -> Result<()> {
         let bytes = batch_bytes(spent);
-        let mut file = &self.file;
-        let written = file
-            .seek(SeekFrom::Start(self.bytes))
-            .and_then(|_| file.write_all(&bytes))
-            .and_then(|()| file.sync_data());
-        written.map_err(StorageError::io(&self.path))?;
+        let written = self.file.write_at(self.bytes, &bytes).and_then(|()| self.file.sync());
+        written.map_err(StorageError::io(medium.path(&self.name)))?;
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         Ok(())
     }

@@ -249,7 +249,7 @@ async fn an_expiry_during_a_merge_wins() {
     let snapshot = table.snapshot().await.unwrap();
     let merge = Merge {
         table: "US/usage".to_owned(),
-        dir: snapshot.dir.clone(),
+        objects: Arc::clone(&snapshot.objects),
         layout: Arc::clone(&snapshot.layout),
         files: snapshot.files().to_vec(),
         path: write::new_path("US/usage", UX, 20_000).unwrap(),
@@ -276,7 +276,7 @@ async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
     files[3].rows += 1;
     let merge = Merge {
         table: "US/usage".to_owned(),
-        dir: snapshot.dir.clone(),
+        objects: Arc::clone(&snapshot.objects),
         layout: Arc::clone(&snapshot.layout),
         files,
         path: write::new_path("US/usage", UX, 20_000).unwrap(),
