@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::inflate::Limits;
+use crate::stages::inflate::Limits;
 
 /// Why an event is rejected. Stable: clients and dashboards depend on the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::IngestError, pipeline::PipelineConfig};
+use crate::{error::IngestError, stages::pipeline::PipelineConfig};
 
 /// All settings of this crate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,12 +23,12 @@ use shoal_storage::Ledger;
 
 use crate::{
     answer::Refusal,
-    decode::json::Json,
     error::IngestError,
     grant::IngestGrant,
-    inflate::{Limits, inflate},
-    pipeline::Request,
-    time::Time,
+    stages::inflate::{Limits, inflate},
+    stages::pipeline::Request,
+    wire::json::Json,
+    wire::time::Time,
 };
 
 /// Changes in one request, at the most.

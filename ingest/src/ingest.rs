@@ -5,7 +5,7 @@
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once.
-//! Not here: the stages (`pipeline.rs`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
+//! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
 use std::{
     sync::{
@@ -21,17 +21,17 @@ use shoal_storage::{Ledger, Store};
 
 use crate::{
     answer::{BatchAnswer, Refusal},
-    clean::CleanBatch,
     config::IngestConfig,
     consents::{self, ConsentAnswer, Consents},
-    country::GeoDb,
     dedup::{RunLimits, Runs},
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Sink, Tables},
     grant::IngestGrant,
     log::{Budget, Clock, Dictionary, Disk, Failed, Log, Parts, Receipt},
     metrics::Metrics,
-    pipeline::{self, Gate, Piped, Request},
+    stages::clean::CleanBatch,
+    stages::country::GeoDb,
+    stages::pipeline::{self, Gate, Piped, Request},
 };
 
 /// Runs of event ids are merged up to this many ids: a merge then takes a second or two.

@@ -38,7 +38,9 @@ use crossbeam_channel::{Sender, TrySendError};
 use shoal_schemas::Region;
 use tokio::sync::{oneshot, watch};
 
-use crate::{clean::CleanBatch, config::LogConfig, dedup::Fingerprints, error::LogError, metrics::Metrics};
+use crate::{
+    config::LogConfig, dedup::Fingerprints, error::LogError, metrics::Metrics, stages::clean::CleanBatch,
+};
 
 pub(crate) use budget::Budget;
 pub(crate) use medium::{Disk, LogFile, Medium};

@@ -13,12 +13,12 @@ use super::{
     segment::{Active, scan},
 };
 use crate::{
-    clean::CleanBatch,
     config::LogConfig,
     dedup::{RunLimits, Runs},
     error::{IngestError, LogError},
     metrics::Metrics,
-    row::{self, RowHead, Value},
+    stages::clean::CleanBatch,
+    stages::row::{self, RowHead, Value},
 };
 
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;

@@ -14,8 +14,8 @@ use shoal_schemas::{IdentifierKind, Region, Registry};
 use crate::{
     answer::Outcome,
     grant::IngestGrant,
-    validate::{Identifiers, Tally, ValidBatch, ValidEvent},
-    value::Checked,
+    stages::validate::{Identifiers, Tally, ValidBatch, ValidEvent},
+    stages::value::Checked,
 };
 
 /// A batch of events that may be kept. No `Debug`.

@@ -3,7 +3,7 @@
 //! A name that is itself a declared event maps to itself. Of the properties, in this order and the first one counts:
 //! constants of the rule, properties named by the rule (a dotted path into any of the roots), what the protocol itself
 //! says (a duration, the frames of a crash), properties that have the declared name already. The rest is passed on
-//! under its own name, for `validate.rs` to drop and count.
+//! under its own name, for `stages/validate.rs` to drop and count.
 
 use std::borrow::Cow;
 

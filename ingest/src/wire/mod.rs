@@ -1,18 +1,18 @@
 //! The bytes of a body become events with borrowed fields, whatever the protocol. First stage of the pipeline.
 //!
 //! Invariants: nothing is copied that can be borrowed; nothing is judged but the form: names, types and bounds are for
-//! `validate.rs`. A field that is not what the protocol says makes its event a rejected one, not the batch (native), or
+//! `stages/validate.rs`. A field that is not what the protocol says makes its event a rejected one, not the batch (native), or
 //! is left out (vendors). Errors say line and column, never content.
-//! Not here: decompression (`inflate.rs`), which vendor name is which event (`shoal-schemas`, `defs/vendors/`).
+//! Not here: decompression (`stages/inflate.rs`), which vendor name is which event (`shoal-schemas`, `defs/vendors/`).
 //!
 //! To add a protocol: a file here with one function that fills a [`Sink`], and its arm in [`decode`].
 
-mod envelope;
 pub(crate) mod json;
 mod native;
 mod segment;
 mod sentry;
 pub(crate) mod surrogate;
+pub(crate) mod time;
 mod vendor;
 
 use std::{borrow::Cow, cell::Cell, ops::Range};
@@ -22,14 +22,16 @@ use shoal_schemas::{Protocol, Registry};
 
 use crate::{
     answer::{Code, Outcome, Refusal, Rejection},
-    inflate::Limits,
-    time::Time,
+    stages::inflate::Limits,
+    wire::time::Time,
 };
 
 /// Longest identifier, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 256;
 /// Longest value of a field of the context, in bytes.
 const CONTEXT_BYTES_MAX: usize = 64;
+/// Frames that are kept of one stack: the innermost ones.
+pub(crate) const FRAMES_MAX: usize = 64;
 /// The code of what vendors' SDKs send and Shoal does not keep: `identify`, messages, logs.
 pub(crate) const NOT_AN_EVENT: &str = "not_an_event";
 
@@ -168,9 +170,11 @@ pub(crate) fn decode<'a>(
         sentry_event_id: None,
     };
     let read = match protocol {
-        Protocol::Native => text(body).and_then(|text| native::read(text, &mut sink, &mut head)),
-        Protocol::Segment => text(body).and_then(|text| segment::read(text, registry, &mut sink, &mut head)),
-        Protocol::Sentry => sentry::read(body, registry, &mut sink, &mut head),
+        Protocol::Native => text(body).and_then(|text| native::decode::read(text, &mut sink, &mut head)),
+        Protocol::Segment => {
+            text(body).and_then(|text| segment::decode::read(text, registry, &mut sink, &mut head))
+        }
+        Protocol::Sentry => sentry::decode::read(body, registry, &mut sink, &mut head),
     };
     let Sink { events, properties, .. } = sink;
     if let Some(broken) = bounds.broken.get() {

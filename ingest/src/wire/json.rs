@@ -3,7 +3,7 @@
 //! Invariants: a value never nests deeper than the limit and never holds a longer string; in lenient mode (vendors'
 //! SDKs) what breaks a limit becomes [`Json::Null`], in strict mode (native) it refuses the whole body. An error keeps
 //! no content: serde's own messages quote the input and are never shown.
-//! Not here: what the fields mean (`native.rs`, `segment.rs`, `sentry.rs`).
+//! Not here: what the fields mean (`native`, `segment`, `sentry`).
 
 use std::{borrow::Cow, cell::Cell, fmt};
 

@@ -2,9 +2,9 @@
 //!
 //! A time is RFC 3339 text, milliseconds since 1970 (native) or seconds since 1970 with a fraction (Sentry). A text
 //! without a zone is taken as UTC: SDKs send such. Invariant: what is returned is within the years 1970 to 9999.
-//! Not here: how old an event may be (`validate.rs`).
+//! Not here: how old an event may be (`stages/validate.rs`).
 
-use crate::decode::json::Json;
+use crate::wire::json::Json;
 
 pub(crate) const DAY_MS: i64 = 86_400_000;
 /// Clocks that differ by less are left alone: the difference is the network's.

@@ -17,13 +17,13 @@ use shoal_schemas::{EventDef, IdentifierKind, Programme, Region};
 
 use crate::{
     answer::{Code, Rejection},
-    country::Place,
-    frames::Frame,
-    permit::PermittedBatch,
-    row::RowHead,
-    time::DAY_MS,
-    validate::{Identifiers, Tally, ValidEvent},
-    value::{Care, Checked, DROPPED},
+    stages::country::Place,
+    stages::frames::Frame,
+    stages::permit::PermittedBatch,
+    stages::row::RowHead,
+    stages::validate::{Identifiers, Tally, ValidEvent},
+    stages::value::{Care, Checked, DROPPED},
+    wire::time::DAY_MS,
 };
 
 /// A batch without raw identifiers. No `Debug`.

@@ -8,22 +8,22 @@
 //! ```
 //! What the batch says is the default for each event. Unknown fields are ignored, coordinates in a context too. The
 //! fields of an event are read straight into their slots, without a tree: this is the path that must be fast.
-//! Not here: what a name or a property means (`validate.rs`).
+//! Not here: what a name or a property means (`stages/validate.rs`).
 
 use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{
+use crate::wire::{
     Claim, DecodedEvent, DecodedHead, Property, Sink, bad_json,
     json::{Bounds, Broken, Json, Key},
 };
 use crate::{
     answer::{Code, Refusal, Rejection},
-    time::Time,
+    wire::time::Time,
 };
 
-pub(super) fn read<'a>(
+pub(in crate::wire) fn read<'a>(
     text: &'a str,
     sink: &mut Sink<'_, 'a>,
     head: &mut DecodedHead<'a>,
@@ -186,7 +186,7 @@ fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) {
             _ => event.reject(Rejection::field(Code::WrongType, "event", "must be a string")),
         },
         "id" => match value.identifier() {
-            Some(id) if id.len() <= super::IDENTIFIER_BYTES_MAX => event.id = Some(id),
+            Some(id) if id.len() <= crate::wire::IDENTIFIER_BYTES_MAX => event.id = Some(id),
             _ => event.reject(Rejection::field(Code::BadId, "id", "must be a string of 1 to 256 bytes")),
         },
         "time" => event.time = Some(Time::millis(&value)),

@@ -11,8 +11,8 @@ use shoal_schemas::{Class, Domain, PropertyDef, ValueType};
 
 use crate::{
     answer::{Code, Rejection},
-    decode::json::Json,
-    frames::cut,
+    stages::frames::cut,
+    wire::json::Json,
 };
 
 /// A device's name is given by its owner and often is a person's, which no pattern can tell. Kept only when it is the

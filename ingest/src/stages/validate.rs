@@ -11,12 +11,12 @@ use shoal_schemas::{Class, EventDef, IdentifierKind, Kind, PropertyDef, Protocol
 
 use crate::{
     answer::{Code, Outcome, Rejection},
-    country::{Locator, Place},
-    decode::{Claim, Common, DecodedBatch, DecodedEvent, DecodedHead, Property, json::Json},
-    frames::{self, Frame},
-    layout::Layout,
-    time::{self, DAY_MS, Time},
-    value::{self, Care, Checked},
+    stages::country::{Locator, Place},
+    stages::frames::{self, Frame},
+    stages::layout::Layout,
+    stages::value::{self, Care, Checked},
+    wire::time::{self, DAY_MS, Time},
+    wire::{Claim, Common, DecodedBatch, DecodedEvent, DecodedHead, Property, json::Json},
 };
 
 /// Events may be this much later than now, after the correction of the client's clock.

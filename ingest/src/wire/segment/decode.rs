@@ -10,7 +10,7 @@
 
 use shoal_schemas::{Protocol, Registry};
 
-use super::{
+use crate::wire::{
     Claim, Common, DecodedEvent, DecodedHead, NOT_AN_EVENT, Sink, bad_json, country, identifier,
     json::{self, Json},
     short,
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{
     answer::{Code, Outcome, Refusal, Rejection},
-    time::Time,
+    wire::time::Time,
 };
 
-pub(super) fn read<'a>(
+pub(in crate::wire) fn read<'a>(
     text: &'a str,
     registry: &'a Registry,
     sink: &mut Sink<'_, 'a>,

@@ -6,11 +6,11 @@
 //! .. more items
 //! ```
 //! Payloads may be binary. What is whole before the body is cut, or an item header is unreadable, is kept; the rest is
-//! counted as one skipped item. Not here: what is in a payload (`sentry.rs`).
+//! counted as one skipped item. Not here: what is in a payload (`decode.rs`).
 
 use std::cell::Cell;
 
-use super::json::{self, Bounds, Json};
+use crate::wire::json::{self, Bounds, Json};
 
 /// One item.
 pub(super) struct Item<'a> {

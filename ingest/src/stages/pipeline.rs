@@ -12,16 +12,16 @@ use shoal_schemas::{Protocol, Registry};
 
 use crate::{
     answer::{BatchAnswer, Outcome, Refusal},
-    clean::CleanBatch,
-    country::{GeoDb, Locator},
-    decode::{decode, surrogate},
     grant::IngestGrant,
-    inflate::{Limits, inflate},
-    layout::Layout,
-    permit::{Permission, permit},
-    pseudonymise::pseudonymise,
-    scrub::scrub,
-    validate::{Rules, Tally, validate},
+    stages::clean::CleanBatch,
+    stages::country::{GeoDb, Locator},
+    stages::inflate::{Limits, inflate},
+    stages::layout::Layout,
+    stages::permit::{Permission, permit},
+    stages::pseudonymise::pseudonymise,
+    stages::scrub::scrub,
+    stages::validate::{Rules, Tally, validate},
+    wire::{decode, surrogate},
 };
 
 /// A request, as the server took it from the wire. No `Debug`: it holds the body.

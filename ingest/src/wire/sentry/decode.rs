@@ -17,18 +17,20 @@ use std::borrow::Cow;
 
 use shoal_schemas::{Protocol, Registry};
 
-use super::{
-    Claim, Common, DecodedEvent, DecodedHead, NOT_AN_EVENT, Sink, country, envelope, identifier,
+use super::envelope;
+
+use crate::wire::{
+    Claim, Common, DecodedEvent, DecodedHead, NOT_AN_EVENT, Sink, country, identifier,
     json::{self, Json},
     short,
     vendor::{self, Sources},
 };
 use crate::{
     answer::{Outcome, Refusal},
-    time::Time,
+    wire::time::Time,
 };
 
-pub(super) fn read<'a>(
+pub(in crate::wire) fn read<'a>(
     body: &'a [u8],
     registry: &'a Registry,
     sink: &mut Sink<'_, 'a>,
@@ -346,7 +348,7 @@ fn frames<'a>(exception: &Json<'a>) -> Json<'a> {
     if frames.is_empty() {
         return Json::Null;
     }
-    let skipped = frames.len().saturating_sub(crate::frames::FRAMES_MAX);
+    let skipped = frames.len().saturating_sub(crate::wire::FRAMES_MAX);
     Json::List(frames.iter().skip(skipped).map(kept).collect())
 }
 

@@ -5,7 +5,7 @@
 
 use shoal_schemas::Region;
 
-use crate::row::{self, RowHead, Value};
+use crate::stages::row::{self, RowHead, Value};
 
 /// Events of one request and one region after the whole pipeline. No `Debug`: it holds pseudonyms.
 ///

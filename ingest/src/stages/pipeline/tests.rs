@@ -7,7 +7,7 @@ use shoal_privacy::consent::{ConsentDigest, ConsentRecord};
 use shoal_schemas::{Programme, Region};
 
 use super::*;
-use crate::{row, time::rfc3339};
+use crate::{stages::row, wire::time::rfc3339};
 
 mod fixtures;
 mod gate;

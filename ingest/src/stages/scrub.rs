@@ -11,14 +11,14 @@ use rustc_hash::FxHashMap;
 use shoal_privacy::scrub::Scrubber;
 
 use crate::{
-    clean::CleanBatch,
-    country,
-    frames::{self, Stack},
-    layout::{Columns, Layout},
-    pseudonymise::{PseudonymousBatch, PseudonymousEvent},
-    row::Value,
-    validate::Tally,
-    value::{Care, Checked, DROPPED},
+    stages::clean::CleanBatch,
+    stages::country,
+    stages::frames::{self, Stack},
+    stages::layout::{Columns, Layout},
+    stages::pseudonymise::{PseudonymousBatch, PseudonymousEvent},
+    stages::row::Value,
+    stages::validate::Tally,
+    stages::value::{Care, Checked, DROPPED},
 };
 
 /// How many different values of dimensions are remembered as clean or not, a batch.

@@ -10,10 +10,8 @@ use std::fmt::Write as _;
 
 use shoal_privacy::{crash_group::crash_group, scrub::Scrubber};
 
-use crate::decode::json::Json;
+use crate::wire::{FRAMES_MAX, json::Json};
 
-/// Frames that are kept of one stack: the innermost ones.
-pub(crate) const FRAMES_MAX: usize = 64;
 /// Frames that make the group.
 const GROUP_FRAMES: usize = 8;
 /// Bytes of the text of a stack.

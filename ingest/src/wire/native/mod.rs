@@ -1,0 +1,3 @@
+//! Shoal's own protocol.
+
+pub(super) mod decode;

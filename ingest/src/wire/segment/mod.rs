@@ -1,0 +1,3 @@
+//! The protocol of Segment's SDKs.
+
+pub(super) mod decode;

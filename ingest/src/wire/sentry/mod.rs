@@ -1,0 +1,4 @@
+//! The protocol of Sentry's SDKs.
+
+pub(super) mod decode;
+mod envelope;
