@@ -20,7 +20,7 @@ use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::{Ledger, Store};
 
 use crate::{
-    answer::{BatchAnswer, Refusal},
+    answer::BatchAnswer,
     config::IngestConfig,
     consents::{self, ConsentAnswer, Consents},
     dedup::{RunLimits, Runs},
@@ -29,9 +29,13 @@ use crate::{
     grant::IngestGrant,
     log::{Budget, Clock, Dictionary, Disk, Failed, Log, Parts, Receipt},
     metrics::Metrics,
-    stages::clean::CleanBatch,
-    stages::country::GeoDb,
-    stages::pipeline::{self, Gate, Piped, Request},
+    refusal::{Refusal, RefusalCode},
+    stages::{
+        clean::CleanBatch,
+        country::GeoDb,
+        pipeline::{self, Gate, Piped},
+    },
+    wire::protocol::Request,
 };
 
 /// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
@@ -137,12 +141,12 @@ impl Ingest {
     /// Takes a request. When it answers, every accepted event and every duplicate is durable.
     ///
     /// # Errors
-    /// The whole request is refused; it may be sent again when the status says so.
+    /// The whole request is refused; it may be sent again when it says when.
     pub async fn accept(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
         let answer = self.accept_uncounted(&request, grant).await;
         match &answer {
             Ok(answer) => self.metrics.count_answer(request.protocol, answer),
-            Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code),
+            Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code.as_str()),
         }
         self.metrics.in_flight_bytes.set(i64::try_from(self.budget.held()).unwrap_or(i64::MAX));
         answer
@@ -197,7 +201,7 @@ impl Ingest {
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
     ///
     /// # Errors
-    /// The whole request is refused. With 503 part of it may be recorded; sending all again is safe.
+    /// The whole request is refused. When the ledger fails part of it may be recorded; sending all again is safe.
     pub async fn record_consent(
         &self,
         request: Request<'_>,
@@ -281,12 +285,12 @@ impl Ingest {
 }
 
 fn refusal(error: LogError) -> Refusal {
-    let (status, code, reason, retry_after_s) = match error {
-        LogError::Full(_) => (429, "overloaded", "too much is waiting for the disk; send it again", 1),
-        LogError::DiskFull => (507, "disk_full", "there is no room; send it again later", 60),
-        LogError::Stopped => (503, "stopping", "the service is stopping; send it again", 5),
+    let (code, reason, retry_after_s) = match error {
+        LogError::Full(_) => (RefusalCode::Overloaded, "too much is waiting for the disk; send it again", 1),
+        LogError::DiskFull => (RefusalCode::DiskFull, "there is no room; send it again later", 60),
+        LogError::Stopped => (RefusalCode::Stopping, "the service is stopping; send it again", 5),
     };
-    Refusal { retry_after_s: Some(retry_after_s), ..Refusal::new(status, code, reason) }
+    Refusal { retry_after_s: Some(retry_after_s), ..Refusal::new(code, reason) }
 }
 
 /// What opening a region takes.

@@ -20,20 +20,22 @@ mod grant;
 mod ingest;
 mod log;
 mod metrics;
+mod refusal;
 mod stages;
 mod wire;
 
-pub use answer::{BatchAnswer, Code, Outcome, Refusal, Rejection};
-pub use config::{DedupConfig, IngestConfig, LogConfig};
+pub use answer::{BatchAnswer, Code, Outcome, Rejection};
+pub use config::{DedupConfig, IngestConfig, Limits, LogConfig, PipelineConfig};
 pub use consents::ConsentAnswer;
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;
 pub use grant::IngestGrant;
 pub use ingest::{Ingest, IngestParts};
 pub use metrics::Metrics;
+pub use refusal::{Refusal, RefusalCode};
 pub use stages::clean::CleanBatch;
 pub use stages::country::GeoDb;
-pub use stages::inflate::Limits;
 #[doc(hidden)]
 pub use stages::pipeline::Stage;
-pub use stages::pipeline::{PipelineConfig, Request};
+pub use wire::answer;
+pub use wire::protocol::{Later, Refused, Reply, Request, Told};

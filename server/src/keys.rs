@@ -10,7 +10,7 @@
 //! Invariants: the file is replaced as a whole (written beside it with mode 0600, fsynced, renamed, directory fsynced) under
 //! a lock, so that two commands never lose each other's change; a key that is revoked stays in the file, so that its id is
 //! never used again.
-//! Not here: reading a key from a request (`auth.rs`), the regions' secrets (`shoal-privacy`, `keyring.rs`).
+//! Not here: reading a key from a request (`http/auth.rs`), the regions' secrets (`shoal-privacy`, `keyring.rs`).
 
 mod live;
 #[cfg(test)]

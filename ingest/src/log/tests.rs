@@ -17,8 +17,10 @@ use crate::{
     dedup::{RunLimits, Runs},
     error::{IngestError, LogError},
     metrics::Metrics,
-    stages::clean::CleanBatch,
-    stages::row::{self, RowHead, Value},
+    stages::{
+        clean::CleanBatch,
+        row::{self, RowHead, Value},
+    },
 };
 
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;

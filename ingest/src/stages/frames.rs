@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use shoal_privacy::{crash_group::crash_group, scrub::Scrubber};
 
-use crate::wire::{FRAMES_MAX, json::Json};
+use crate::wire::{batch::FRAMES_MAX, json::Json};
 
 /// Frames that make the group.
 const GROUP_FRAMES: usize = 8;

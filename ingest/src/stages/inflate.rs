@@ -3,70 +3,31 @@
 //! Invariants: never more than `inflated_bytes_max` bytes come out, nor more than `ratio_max` times what came in (plus
 //! a small allowance), nor is a zstd window above `zstd_window_log_max` allocated; every check comes before the memory.
 //! The first bytes decide, not the header: SDKs send plain JSON under `content-encoding: gzip`, and gzip without it.
-//! Not here: what the bytes mean (`decode`), how slow a body may come (`shoal-server`).
+//! Not here: what the bytes mean (`wire`), how slow a body may come (`shoal-server`).
 
 use std::{borrow::Cow, io::Read};
 
-use serde::{Deserialize, Serialize};
-
-use crate::answer::Refusal;
+use crate::{
+    config::Limits,
+    refusal::{Refusal, RefusalCode},
+};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Small bodies may exceed the ratio up to this size: a few kilobytes of repeated JSON compress a hundredfold.
 const RATIO_FREE_BYTES: usize = 256 * 1024;
 
-/// What a request may be, at the most.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Bytes of a body as it comes over the wire.
-    pub body_bytes_max: usize,
-    /// Bytes of a body when decompressed.
-    pub inflated_bytes_max: usize,
-    /// How many times larger than on the wire.
-    pub ratio_max: usize,
-    /// Logarithm (base 2) of the largest zstd window.
-    pub zstd_window_log_max: u32,
-    /// Events in a batch; Sentry items in an envelope.
-    pub events_max: usize,
-    /// Properties of an event, declared or not.
-    pub properties_max: usize,
-    /// Bytes of one string.
-    pub string_bytes_max: usize,
-    /// How deep values nest.
-    pub depth_max: usize,
-    /// JSON values in a body; bounds the memory that parsing takes.
-    pub values_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            body_bytes_max: 2 << 20,
-            inflated_bytes_max: 16 << 20,
-            ratio_max: 100,
-            zstd_window_log_max: 23,
-            events_max: 5_000,
-            properties_max: 64,
-            string_bytes_max: 64 << 10,
-            depth_max: 24,
-            values_max: 400_000,
-        }
-    }
-}
-
 /// The body as it was before compression; borrowed when it was not compressed.
 ///
 /// # Errors
-/// 413 when a limit is exceeded, 415 when the encoding is not identity, gzip or zstd, 400 when it is damaged.
+/// When a limit is exceeded, when the encoding is not identity, gzip or zstd, or when the body is damaged.
 pub(crate) fn inflate<'a>(
     body: &'a [u8],
     content_encoding: Option<&str>,
     limits: &Limits,
 ) -> Result<Cow<'a, [u8]>, Refusal> {
     if body.len() > limits.body_bytes_max {
-        return Err(Refusal::too_large(limits));
+        return Err(too_large(limits));
     }
     if body.starts_with(&GZIP_MAGIC) {
         return read_all(flate2::read::MultiGzDecoder::new(body), body.len(), limits).map(Cow::Owned);
@@ -81,13 +42,12 @@ pub(crate) fn inflate<'a>(
     });
     if !known {
         return Err(Refusal::new(
-            415,
-            "unsupported_encoding",
+            RefusalCode::UnsupportedEncoding,
             "content-encoding must be identity, gzip or zstd",
         ));
     }
     if body.len() > limits.inflated_bytes_max {
-        return Err(Refusal::too_large(limits));
+        return Err(too_large(limits));
     }
     Ok(Cow::Borrowed(body))
 }
@@ -102,16 +62,23 @@ fn read_all(decoder: impl Read, compressed_bytes: usize, limits: &Limits) -> Res
         return Ok(out);
     }
     if bytes_max == limits.inflated_bytes_max {
-        return Err(Refusal::too_large(limits));
+        return Err(too_large(limits));
     }
     let reason = format!("the body is more than {} times larger when decompressed", limits.ratio_max);
-    Err(Refusal::new(413, "compression_ratio", reason))
+    Err(Refusal::new(RefusalCode::CompressionRatio, reason))
+}
+
+fn too_large(limits: &Limits) -> Refusal {
+    let reason = format!(
+        "the body is larger than {} bytes, or than {} bytes when decompressed",
+        limits.body_bytes_max, limits.inflated_bytes_max,
+    );
+    Refusal::new(RefusalCode::TooLarge, reason)
 }
 
 fn damaged() -> Refusal {
     Refusal::new(
-        400,
-        "bad_encoding",
+        RefusalCode::BadEncoding,
         "the body starts like gzip or zstd, and cannot be decompressed within the limits",
     )
 }
@@ -131,9 +98,9 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn refusal(body: &[u8], header: Option<&str>, limits: &Limits) -> (u16, &'static str) {
+    fn refusal(body: &[u8], header: Option<&str>, limits: &Limits) -> &'static str {
         let refusal = inflate(body, header, limits).unwrap_err();
-        (refusal.status, refusal.code)
+        refusal.code.as_str()
     }
 
     #[test]
@@ -147,23 +114,20 @@ mod tests {
                 assert_eq!(&*inflate(body, header, &limits).unwrap(), plain);
             }
         }
-        assert_eq!(refusal(plain, Some("br"), &limits), (415, "unsupported_encoding"));
-        assert_eq!(refusal(plain, Some("gzip, gzip"), &limits), (415, "unsupported_encoding"));
+        assert_eq!(refusal(plain, Some("br"), &limits), "unsupported_encoding");
+        assert_eq!(refusal(plain, Some("gzip, gzip"), &limits), "unsupported_encoding");
     }
 
     #[test]
     fn a_bomb_is_refused() {
         let limits = Limits::default();
         let zeros = vec![0; 12 << 20];
-        assert_eq!(refusal(&gzip(&zeros), None, &limits), (413, "compression_ratio"));
-        assert_eq!(
-            refusal(&zstd::encode_all(&zeros[..], 1).unwrap(), None, &limits),
-            (413, "compression_ratio")
-        );
+        assert_eq!(refusal(&gzip(&zeros), None, &limits), "compression_ratio");
+        assert_eq!(refusal(&zstd::encode_all(&zeros[..], 1).unwrap(), None, &limits), "compression_ratio");
         let small = Limits { inflated_bytes_max: 1000, ..Limits::default() };
-        assert_eq!(refusal(&gzip(&zeros), None, &small), (413, "too_large"));
-        assert_eq!(refusal(&[b' '; 1001], None, &small), (413, "too_large"));
-        assert_eq!(refusal(&vec![b' '; (2 << 20) + 1], None, &limits), (413, "too_large"));
+        assert_eq!(refusal(&gzip(&zeros), None, &small), "too_large");
+        assert_eq!(refusal(&[b' '; 1001], None, &small), "too_large");
+        assert_eq!(refusal(&vec![b' '; (2 << 20) + 1], None, &limits), "too_large");
     }
 
     #[test]
@@ -172,7 +136,7 @@ mod tests {
         encoder.window_log(27).unwrap();
         encoder.write_all(&vec![7; 1 << 20]).unwrap();
         let body = encoder.finish().unwrap();
-        assert_eq!(refusal(&body, None, &Limits::default()), (400, "bad_encoding"));
+        assert_eq!(refusal(&body, None, &Limits::default()), "bad_encoding");
         let wide = Limits { zstd_window_log_max: 27, ratio_max: 1_000_000, ..Limits::default() };
         assert_eq!(inflate(&body, None, &wide).unwrap().len(), 1 << 20);
     }
@@ -180,7 +144,7 @@ mod tests {
     #[test]
     fn a_cut_body_is_refused() {
         let zipped = gzip(&[b'x'; 1000]);
-        assert_eq!(refusal(&zipped[..zipped.len() - 9], None, &Limits::default()), (400, "bad_encoding"));
+        assert_eq!(refusal(&zipped[..zipped.len() - 9], None, &Limits::default()), "bad_encoding");
     }
 
     proptest! {

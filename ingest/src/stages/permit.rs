@@ -14,8 +14,10 @@ use shoal_schemas::{IdentifierKind, Region, Registry};
 use crate::{
     answer::Outcome,
     grant::IngestGrant,
-    stages::validate::{Identifiers, Tally, ValidBatch, ValidEvent},
-    stages::value::Checked,
+    stages::{
+        validate::{Identifiers, Tally, ValidBatch, ValidEvent},
+        value::Checked,
+    },
 };
 
 /// A batch of events that may be kept. No `Debug`.

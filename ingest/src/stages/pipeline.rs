@@ -4,58 +4,26 @@
 //! outcome; what comes out has passed every stage, because each takes only what the one before it makes.
 //! Not here: the log, which turns `accepted` into `duplicate` where it knows the event (`ingest.rs`).
 
-use std::net::IpAddr;
-
-use serde::{Deserialize, Serialize};
 use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
-use shoal_schemas::{Protocol, Registry};
+use shoal_schemas::Registry;
 
 use crate::{
-    answer::{BatchAnswer, Outcome, Refusal},
+    answer::{BatchAnswer, Outcome},
+    config::PipelineConfig,
     grant::IngestGrant,
-    stages::clean::CleanBatch,
-    stages::country::{GeoDb, Locator},
-    stages::inflate::{Limits, inflate},
-    stages::layout::Layout,
-    stages::permit::{Permission, permit},
-    stages::pseudonymise::pseudonymise,
-    stages::scrub::scrub,
-    stages::validate::{Rules, Tally, validate},
-    wire::{decode, surrogate},
+    refusal::Refusal,
+    stages::{
+        clean::CleanBatch,
+        country::{GeoDb, Locator},
+        inflate::inflate,
+        layout::Layout,
+        permit::{Permission, permit},
+        pseudonymise::pseudonymise,
+        scrub::scrub,
+        validate::{Rules, Tally, validate},
+    },
+    wire::{self, protocol::Request},
 };
-
-/// A request, as the server took it from the wire. No `Debug`: it holds the body.
-#[derive(Clone, Copy)]
-pub struct Request<'a> {
-    /// Which door it came through.
-    pub protocol: Protocol,
-    /// The header `content-type`. Not relied on: SDKs send JSON under any.
-    pub content_type: Option<&'a str>,
-    /// The header `content-encoding`. The first bytes of the body count more.
-    pub content_encoding: Option<&'a str>,
-    /// The body as it came.
-    pub body: &'a [u8],
-    /// Where it came from, behind trusted proxies. Used for the country, then forgotten.
-    pub peer: Option<IpAddr>,
-    /// When it came, ms since 1970.
-    pub received_ms: i64,
-}
-
-/// Settings of the pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PipelineConfig {
-    /// What a request may be, at the most.
-    pub limits: Limits,
-    /// Days after which a subject gets another pseudonym.
-    pub epoch_days: u32,
-}
-
-impl Default for PipelineConfig {
-    fn default() -> PipelineConfig {
-        PipelineConfig { limits: Limits::default(), epoch_days: 90 }
-    }
-}
 
 /// Everything that the stages judge by.
 pub(crate) struct Gate<'a> {
@@ -73,7 +41,7 @@ pub(crate) struct Piped {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) dropped_properties: u64,
     pub(crate) skipped_items: u64,
-    pub(crate) sentry_event_id: Option<String>,
+    pub(crate) request_id: Option<String>,
 }
 
 impl Piped {
@@ -82,7 +50,7 @@ impl Piped {
         BatchAnswer {
             dropped_properties: self.dropped_properties,
             skipped_items: self.skipped_items,
-            sentry_event_id: self.sentry_event_id,
+            request_id: self.request_id,
             ..BatchAnswer::new(self.outcomes)
         }
     }
@@ -134,11 +102,11 @@ pub(crate) fn run_marked<'a>(
     mut mark: impl FnMut(Stage),
 ) -> Result<Piped, Refusal> {
     let body = inflate(request.body, request.content_encoding, &gate.config.limits)?;
-    let body = if request.protocol == Protocol::Native { body } else { surrogate::mend(body) };
+    let body = wire::repair(request.protocol, body);
     mark(Stage::Inflate);
-    let decoded = decode(request.protocol, &body, gate.registry, &gate.config.limits)?;
+    let decoded = wire::decode(request, &body, gate.registry, &gate.config.limits)?;
     mark(Stage::Decode);
-    let (skipped_items, sentry_event_id) = decoded.aside();
+    let (skipped_items, request_id) = decoded.aside();
     let layout = Layout::new(gate.registry);
     let rules = Rules {
         registry: gate.registry,
@@ -162,7 +130,7 @@ pub(crate) fn run_marked<'a>(
         scrubbed.batches.iter().map(|b| b.rows().len()).sum::<usize>(),
         outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
     );
-    Ok(Piped { batches: scrubbed.batches, outcomes, dropped_properties, skipped_items, sentry_event_id })
+    Ok(Piped { batches: scrubbed.batches, outcomes, dropped_properties, skipped_items, request_id })
 }
 
 #[cfg(test)]

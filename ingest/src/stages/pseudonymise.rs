@@ -17,12 +17,14 @@ use shoal_schemas::{EventDef, IdentifierKind, Programme, Region};
 
 use crate::{
     answer::{Code, Rejection},
-    stages::country::Place,
-    stages::frames::Frame,
-    stages::permit::PermittedBatch,
-    stages::row::RowHead,
-    stages::validate::{Identifiers, Tally, ValidEvent},
-    stages::value::{Care, Checked, DROPPED},
+    stages::{
+        country::Place,
+        frames::Frame,
+        permit::PermittedBatch,
+        row::RowHead,
+        validate::{Identifiers, Tally, ValidEvent},
+        value::{Care, Checked, DROPPED},
+    },
     wire::time::DAY_MS,
 };
 

@@ -10,15 +10,15 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 use shoal_privacy::scrub::Scrubber;
 
-use crate::{
-    stages::clean::CleanBatch,
-    stages::country,
-    stages::frames::{self, Stack},
-    stages::layout::{Columns, Layout},
-    stages::pseudonymise::{PseudonymousBatch, PseudonymousEvent},
-    stages::row::Value,
-    stages::validate::Tally,
-    stages::value::{Care, Checked, DROPPED},
+use crate::stages::{
+    clean::CleanBatch,
+    country,
+    frames::{self, Stack},
+    layout::{Columns, Layout},
+    pseudonymise::{PseudonymousBatch, PseudonymousEvent},
+    row::Value,
+    validate::Tally,
+    value::{Care, Checked, DROPPED},
 };
 
 /// How many different values of dimensions are remembered as clean or not, a batch.
@@ -49,34 +49,47 @@ pub(crate) fn scrub(
             batches.push(CleanBatch::new(region));
             batches.len() - 1
         });
-        push(&mut batches[at], event, own, columns, (app, stack.as_ref()));
+        let row = Row { event, values: own, columns, app, stack: stack.as_ref() };
+        row.push_to(&mut batches[at]);
     }
     let tally = Tally { dropped_properties: tally.dropped_properties + stage.dropped, ..tally };
     Scrubbed { batches, tally }
 }
 
-fn push(
-    batch: &mut CleanBatch,
-    event: &PseudonymousEvent<'_>,
-    values: &[(u16, Checked<'_>)],
-    columns: &Columns,
-    (app, stack): (&str, Option<&Stack>),
-) {
-    let country = event.place.country.as_ref().map_or(country::UNKNOWN, |c| c.as_str());
-    let system = [(columns.country, Value::Text(country)), (columns.app, Value::Text(app))];
-    let own = values.iter().filter(|(column, _)| *column != DROPPED).map(|(column, value)| {
-        let value = match value {
-            Checked::Text(text, _) => Value::Text(text),
-            Checked::Integer(number) => Value::Integer(*number),
-            Checked::Boolean(flag) => Value::Boolean(*flag),
-        };
-        (*column, value)
-    });
-    let derived = [
-        stack.and_then(|s| Some((columns.crash_group?, Value::Text(&s.group)))),
-        stack.filter(|s| !s.text.is_empty()).and_then(|s| Some((columns.stack?, Value::Text(&s.text)))),
-    ];
-    batch.push(event.slot, &event.head, system.into_iter().chain(own).chain(derived.into_iter().flatten()));
+/// An event whose texts are clean, and what its row is made of.
+struct Row<'x, 'a> {
+    event: &'x PseudonymousEvent<'a>,
+    values: &'x [(u16, Checked<'a>)],
+    columns: &'x Columns,
+    app: &'x str,
+    stack: Option<&'x Stack>,
+}
+
+impl Row<'_, '_> {
+    fn push_to(&self, batch: &mut CleanBatch) {
+        let country = self.event.place.country.as_ref().map_or(country::UNKNOWN, |c| c.as_str());
+        let system =
+            [(self.columns.country, Value::Text(country)), (self.columns.app, Value::Text(self.app))];
+        let own = self.values.iter().filter(|(column, _)| *column != DROPPED).map(|(column, value)| {
+            let value = match value {
+                Checked::Text(text, _) => Value::Text(text),
+                Checked::Integer(number) => Value::Integer(*number),
+                Checked::Boolean(flag) => Value::Boolean(*flag),
+            };
+            (*column, value)
+        });
+        let derived = [
+            self.stack.and_then(|s| Some((self.columns.crash_group?, Value::Text(&s.group)))),
+            self.stack
+                .filter(|s| !s.text.is_empty())
+                .and_then(|s| Some((self.columns.stack?, Value::Text(&s.text)))),
+        ];
+        batch.push(
+            self.event.slot,
+            &self.event.head,
+            system.into_iter().chain(own).chain(derived.into_iter().flatten()),
+        );
+    }
 }
 
 struct Stage<'x> {

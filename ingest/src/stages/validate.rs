@@ -7,16 +7,21 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use shoal_schemas::{Class, EventDef, IdentifierKind, Kind, PropertyDef, Protocol, Registry, columns};
+use shoal_schemas::{Class, EventDef, IdentifierKind, Kind, PropertyDef, Registry, columns};
 
 use crate::{
     answer::{Code, Outcome, Rejection},
-    stages::country::{Locator, Place},
-    stages::frames::{self, Frame},
-    stages::layout::Layout,
-    stages::value::{self, Care, Checked},
-    wire::time::{self, DAY_MS, Time},
-    wire::{Claim, Common, DecodedBatch, DecodedEvent, DecodedHead, Property, json::Json},
+    stages::{
+        country::{Locator, Place},
+        frames::{self, Frame},
+        layout::Layout,
+        value::{self, Care, Checked},
+    },
+    wire::{
+        batch::{Claim, Common, DecodedBatch, DecodedEvent, DecodedHead, Property},
+        json::Json,
+        time::{self, DAY_MS, Time},
+    },
 };
 
 /// Events may be this much later than now, after the correction of the client's clock.
@@ -82,7 +87,7 @@ pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidB
     let tally = Tally { outcomes: Vec::with_capacity(decoded.len()), dropped_properties: 0 };
     let mut stage = Stage {
         rules,
-        strict: head.protocol == Protocol::Native,
+        strict: head.strict,
         values: Vec::with_capacity(properties.len() + 4 * decoded.len()),
         dropped: 0,
         frames: Vec::new(),

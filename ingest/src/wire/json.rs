@@ -9,6 +9,8 @@ use std::{borrow::Cow, cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::refusal::{Refusal, RefusalCode};
+
 /// A JSON value. No `Debug`: it is what somebody sent.
 #[derive(Clone)]
 pub(crate) enum Json<'a> {
@@ -256,4 +258,20 @@ pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Json<'a>, serd
     let value = bounds.value().deserialize(&mut deserializer)?;
     deserializer.end().map_err(|e| serde_json::Error::custom(e.line()))?;
     Ok(value)
+}
+
+/// The body of a protocol that is text.
+///
+/// # Errors
+/// Where it stops being UTF-8.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|e| {
+        Refusal::new(RefusalCode::NotUtf8, format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
+    })
+}
+
+/// The refusal of a body that is not JSON, or has another form than the protocol says: the place, without serde's words.
+pub(crate) fn bad_json(error: &serde_json::Error) -> Refusal {
+    let place = format!("not JSON of the expected form at line {} column {}", error.line(), error.column());
+    Refusal::new(RefusalCode::BadJson, place)
 }

@@ -13,8 +13,9 @@ const SKEW_MIN_MS: i64 = 60_000;
 const LATEST_MS: i64 = 253_402_300_799_999;
 
 /// A time field of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Time {
+    #[default]
     Missing,
     /// Present, and not a time.
     Bad,

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use shoal_schemas::{EventDef, EventRule, Protocol, Registry, ValueType};
 
-use super::{Property, json::Json};
+use super::{batch::Property, json::Json};
 
 /// A vendor's event with Shoal's definition.
 pub(super) struct Mapped<'a> {

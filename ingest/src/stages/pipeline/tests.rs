@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use shoal_privacy::consent::{ConsentDigest, ConsentRecord};
-use shoal_schemas::{Programme, Region};
+use shoal_schemas::{Programme, Protocol, Region};
 
 use super::*;
 use crate::{stages::row, wire::time::rfc3339};

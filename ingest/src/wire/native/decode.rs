@@ -14,20 +14,17 @@ use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::wire::{
-    Claim, DecodedEvent, DecodedHead, Property, Sink, bad_json,
-    json::{Bounds, Broken, Json, Key},
-};
 use crate::{
-    answer::{Code, Refusal, Rejection},
-    wire::time::Time,
+    answer::{Code, Outcome, Rejection},
+    refusal::{Refusal, RefusalCode},
+    wire::{
+        batch::{Claim, DecodedEvent, IDENTIFIER_BYTES_MAX, Property, Sink},
+        json::{Bounds, Broken, Json, Key, bad_json},
+        time::Time,
+    },
 };
 
-pub(in crate::wire) fn read<'a>(
-    text: &'a str,
-    sink: &mut Sink<'_, 'a>,
-    head: &mut DecodedHead<'a>,
-) -> Result<(), Refusal> {
+pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut first = true;
     while deserializer.end().is_err() {
@@ -35,11 +32,11 @@ pub(in crate::wire) fn read<'a>(
         let found = Item { sink, top }.deserialize(&mut deserializer).map_err(|e| bad_json(&e))?;
         match found {
             Found::Batch(batch) => {
-                head.sent_at = batch.sent_at.unwrap_or(Time::Missing);
+                sink.head.sent_at = batch.sent_at.unwrap_or(Time::Missing);
                 if let Some(outcome) = batch.decided {
-                    return Err(bad_batch(outcome.code()));
+                    return Err(bad_batch(&outcome));
                 }
-                head.defaults = batch.common;
+                sink.head.defaults = batch.common;
                 return deserializer.end().map_err(|e| bad_json(&e));
             }
             Found::List => return deserializer.end().map_err(|e| bad_json(&e)),
@@ -47,12 +44,16 @@ pub(in crate::wire) fn read<'a>(
         }
         first = false;
     }
-    if first { Err(Refusal::new(400, "empty_body", "the body has no event")) } else { Ok(()) }
+    if first { Err(Refusal::new(RefusalCode::EmptyBody, "the body has no event")) } else { Ok(()) }
 }
 
-fn bad_batch(code: Option<&'static str>) -> Refusal {
+fn bad_batch(outcome: &Outcome) -> Refusal {
+    let code = match outcome {
+        Outcome::Rejected(rejection) => RefusalCode::of_batch(rejection.code),
+        _ => RefusalCode::BadBatch,
+    };
     let reason = "a field that the batch sets for all of its events has a wrong type or length";
-    Refusal::new(422, code.unwrap_or("bad_batch"), reason)
+    Refusal::new(code, reason)
 }
 
 /// What stood at the place of an event or a batch.
@@ -186,7 +187,7 @@ fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) {
             _ => event.reject(Rejection::field(Code::WrongType, "event", "must be a string")),
         },
         "id" => match value.identifier() {
-            Some(id) if id.len() <= crate::wire::IDENTIFIER_BYTES_MAX => event.id = Some(id),
+            Some(id) if id.len() <= IDENTIFIER_BYTES_MAX => event.id = Some(id),
             _ => event.reject(Rejection::field(Code::BadId, "id", "must be a string of 1 to 256 bytes")),
         },
         "time" => event.time = Some(Time::millis(&value)),

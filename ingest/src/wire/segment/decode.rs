@@ -10,37 +10,32 @@
 
 use shoal_schemas::{Protocol, Registry};
 
-use crate::wire::{
-    Claim, Common, DecodedEvent, DecodedHead, NOT_AN_EVENT, Sink, bad_json, country, identifier,
-    json::{self, Json},
-    short,
-    vendor::{self, Sources},
-};
 use crate::{
-    answer::{Code, Outcome, Refusal, Rejection},
-    wire::time::Time,
+    answer::{Code, Outcome, Rejection},
+    refusal::{Refusal, RefusalCode},
+    wire::{
+        batch::{Claim, Common, DecodedEvent, NOT_AN_EVENT, Sink, country, identifier, short},
+        json::{self, Json, bad_json},
+        time::Time,
+        vendor::{self, Sources},
+    },
 };
 
-pub(in crate::wire) fn read<'a>(
-    text: &'a str,
-    registry: &'a Registry,
-    sink: &mut Sink<'_, 'a>,
-    head: &mut DecodedHead<'a>,
-) -> Result<(), Refusal> {
+pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
     let body = json::parse(text, sink.bounds).map_err(|e| bad_json(&e))?;
-    head.sent_at = body.get("sentAt").map_or(Time::Missing, Time::millis);
+    sink.head.sent_at = body.get("sentAt").map_or(Time::Missing, Time::millis);
     let context = body.get("context").unwrap_or(&Json::Null);
-    head.defaults = common(context, registry);
+    sink.head.defaults = common(context, sink.registry);
     let one = std::slice::from_ref(&body);
     let messages = match body.get("batch") {
         Some(Json::List(messages)) => messages.as_slice(),
-        Some(_) => return Err(Refusal::new(400, "bad_batch", "batch must be a list")),
+        Some(_) => return Err(Refusal::new(RefusalCode::BadBatch, "batch must be a list")),
         // The single-message endpoints send the message itself.
         None if body.get("type").is_some() => one,
-        None => return Err(Refusal::new(400, "bad_batch", "there is no batch")),
+        None => return Err(Refusal::new(RefusalCode::BadBatch, "there is no batch")),
     };
     for message in messages {
-        let event = event(message, registry, sink);
+        let event = event(message, sink);
         if !sink.push(event) {
             break;
         }
@@ -48,7 +43,8 @@ pub(in crate::wire) fn read<'a>(
     Ok(())
 }
 
-fn event<'a>(message: &Json<'a>, registry: &'a Registry, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
+fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
+    let registry = sink.registry;
     let text = |key| message.get(key).and_then(Json::text);
     let vendor_name = match text("type").map(|t| &**t) {
         Some("track") => match text("event") {

@@ -19,39 +19,34 @@ use shoal_schemas::{Protocol, Registry};
 
 use super::envelope;
 
-use crate::wire::{
-    Claim, Common, DecodedEvent, DecodedHead, NOT_AN_EVENT, Sink, country, identifier,
-    json::{self, Json},
-    short,
-    vendor::{self, Sources},
-};
 use crate::{
-    answer::{Outcome, Refusal},
-    wire::time::Time,
+    answer::Outcome,
+    refusal::{Refusal, RefusalCode},
+    wire::{
+        batch::{Claim, Common, DecodedEvent, FRAMES_MAX, NOT_AN_EVENT, Sink, country, identifier, short},
+        json::{self, Json},
+        time::Time,
+        vendor::{self, Sources},
+    },
 };
 
-pub(in crate::wire) fn read<'a>(
-    body: &'a [u8],
-    registry: &'a Registry,
-    sink: &mut Sink<'_, 'a>,
-    head: &mut DecodedHead<'a>,
-) -> Result<(), Refusal> {
+pub(super) fn read<'a>(body: &'a [u8], sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
     let Some((header, mut items)) = envelope::open(body) else {
-        return Err(Refusal::new(400, "bad_envelope", "the first line is not an envelope header"));
+        return Err(Refusal::new(RefusalCode::BadEnvelope, "the first line is not an envelope header"));
     };
-    head.sent_at = header.get("sent_at").map_or(Time::Missing, Time::millis);
-    head.sentry_event_id = header.get("event_id").and_then(Json::text).and_then(|id| event_id(id));
-    let mut reader = Reader { registry, sink };
+    sink.head.sent_at = header.get("sent_at").map_or(Time::Missing, Time::millis);
+    sink.head.request_id = header.get("event_id").and_then(Json::text).and_then(|id| event_id(id));
+    let mut reader = Reader { registry: sink.registry, sink };
     for (count, item) in items.by_ref().enumerate() {
         if count >= reader.sink.limits.events_max {
             reader.sink.bounds.broken.set(Some(json::Broken::Events));
             return Ok(());
         }
-        if !reader.item(&item, head) {
-            head.skipped_items += 1;
+        if !reader.item(&item) {
+            reader.sink.head.skipped_items += 1;
         }
     }
-    head.skipped_items += items.broken;
+    reader.sink.head.skipped_items += items.broken;
     Ok(())
 }
 
@@ -68,7 +63,7 @@ struct Reader<'x, 's, 'a> {
 
 impl<'a> Reader<'_, '_, 'a> {
     /// Reads an item; false when it is none that Shoal reads.
-    fn item(&mut self, item: &envelope::Item<'a>, head: &mut DecodedHead<'a>) -> bool {
+    fn item(&mut self, item: &envelope::Item<'a>) -> bool {
         let kind = item.header.get("type").and_then(Json::text).map(|t| &**t);
         if !matches!(kind, Some("event" | "transaction" | "span" | "session")) {
             return false;
@@ -80,11 +75,11 @@ impl<'a> Reader<'_, '_, 'a> {
         };
         match kind {
             Some("event") => {
-                self.note_id(&value, head);
+                self.note_id(&value);
                 self.crash(&value);
             }
             Some("transaction") => {
-                self.note_id(&value, head);
+                self.note_id(&value);
                 self.transaction(&value);
             }
             Some("session") => self.session(&value),
@@ -96,9 +91,10 @@ impl<'a> Reader<'_, '_, 'a> {
         true
     }
 
-    fn note_id(&self, value: &Json<'a>, head: &mut DecodedHead<'a>) {
-        if head.sentry_event_id.is_none() {
-            head.sentry_event_id = value.get("event_id").and_then(Json::text).and_then(|id| event_id(id));
+    fn note_id(&mut self, value: &Json<'a>) {
+        let request_id = &mut self.sink.head.request_id;
+        if request_id.is_none() {
+            *request_id = value.get("event_id").and_then(Json::text).and_then(|id| event_id(id));
         }
     }
 
@@ -348,7 +344,7 @@ fn frames<'a>(exception: &Json<'a>) -> Json<'a> {
     if frames.is_empty() {
         return Json::Null;
     }
-    let skipped = frames.len().saturating_sub(crate::wire::FRAMES_MAX);
+    let skipped = frames.len().saturating_sub(FRAMES_MAX);
     Json::List(frames.iter().skip(skipped).map(kept).collect())
 }
 

@@ -13,12 +13,7 @@ fn head(piped: &Piped) -> row::RowHead {
     row::decode(bytes).unwrap().0
 }
 
-fn record(
-    world: &World,
-    (kind, value): (IdentifierKind, &str),
-    granted: Option<i64>,
-    withdrawn: Option<i64>,
-) {
+fn record(world: &World, kind: IdentifierKind, value: &str, granted: Option<i64>, withdrawn: Option<i64>) {
     let record = ConsentRecord {
         policy_version: "2026-1".into(),
         granted_at_ms: granted,
@@ -43,7 +38,7 @@ fn consent_reaches_the_gate_in_three_ways() {
     assert_eq!(head(&asserted).consent.as_str(), "asserted");
     let carried = click(r#","user_id":"u","country":"DE","consent":{"policy_version":"2026-1"}"#);
     assert_eq!(head(&run(&grant(None), &carried)).consent.as_str(), "carried");
-    record(&world, (IdentifierKind::User, "u"), Some(5), None);
+    record(&world, IdentifierKind::User, "u", Some(5), None);
     assert_eq!(head(&run(&grant(None), &body)).consent.as_str(), "recorded");
     let elsewhere = click(r#","user_id":"u","country":"SG""#);
     assert_eq!(code(&run(&grant(None), &elsewhere).outcomes[0]), "no_consent");
@@ -52,8 +47,8 @@ fn consent_reaches_the_gate_in_three_ways() {
 #[test]
 fn a_withdrawal_under_any_identifier_withholds() {
     let world = World::new();
-    record(&world, (IdentifierKind::User, "u"), Some(5), None);
-    record(&world, (IdentifierKind::Install, "i"), Some(5), Some(now() - 1000));
+    record(&world, IdentifierKind::User, "u", Some(5), None);
+    record(&world, IdentifierKind::Install, "i", Some(5), Some(now() - 1000));
     let run = |body: &str| {
         let grant = grant(Some(Programme::UserExperience));
         code(&world.run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap().outcomes[0])

@@ -127,24 +127,24 @@ fn what_is_wrong_with_one_event_leaves_the_others() {
 fn limits_refuse_the_body_and_never_quote_it() {
     let limits = &world().config.limits;
     let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
-    for (body, status, wanted) in [
-        (String::new(), 400, "empty_body"),
-        ("canary".to_owned(), 400, "bad_json"),
-        (click(",\"canary\":"), 400, "bad_json"),
-        (format!("{}\ncanary", click("")), 400, "bad_json"),
-        (format!(r#"{{"events":5,"x":{}}}"#, 1), 422, "wrong_type"),
-        (format!("{{\"properties\":{{\"a\":{deep}}}}}"), 422, "too_deep"),
-        (format!("{{\"a\":\"{}\"}}", "canary".repeat(limits.string_bytes_max)), 422, "string_too_long"),
-        (format!("[{}0]", "0,".repeat(limits.events_max)), 413, "too_many_events"),
-        (format!("{{\"a\":[{}0]}}", "0,".repeat(limits.values_max)), 413, "too_many_values"),
+    for (body, wanted) in [
+        (String::new(), "empty_body"),
+        ("canary".to_owned(), "bad_json"),
+        (click(",\"canary\":"), "bad_json"),
+        (format!("{}\ncanary", click("")), "bad_json"),
+        (format!(r#"{{"events":5,"x":{}}}"#, 1), "wrong_type"),
+        (format!("{{\"properties\":{{\"a\":{deep}}}}}"), "too_deep"),
+        (format!("{{\"a\":\"{}\"}}", "canary".repeat(limits.string_bytes_max)), "string_too_long"),
+        (format!("[{}0]", "0,".repeat(limits.events_max)), "too_many_events"),
+        (format!("{{\"a\":[{}0]}}", "0,".repeat(limits.values_max)), "too_many_values"),
     ] {
         let refusal =
             world().native(&body).err().unwrap_or_else(|| panic!("{}", &body[..body.len().min(80)]));
-        assert_eq!((refusal.status, refusal.code), (status, wanted), "{}", &body[..body.len().min(80)]);
+        assert_eq!(refusal.code.as_str(), wanted, "{}", &body[..body.len().min(80)]);
         assert!(!refusal.reason.contains("canary"));
     }
     let request = request(Protocol::Native, b"[\"\xff\"]");
-    assert_eq!(world().run(&request, &grant(None), now()).err().unwrap().code, "not_utf8");
+    assert_eq!(world().run(&request, &grant(None), now()).err().unwrap().code.as_str(), "not_utf8");
     let many = (0..70).map(|i| format!("\"p{i}\":1")).collect::<Vec<_>>().join(",");
     let outcomes = world().outcomes(&click(&format!(",\"properties\":{{{many}}}")));
     assert_eq!(code(&outcomes[0]), "too_many_properties");

@@ -1,13 +1,22 @@
 //! `POST /api/{project}/envelope/`: what Sentry SDKs send. The project is not looked at: the key says which app it is.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use shoal_ingest::RefusalCode;
 use shoal_schemas::Protocol;
 
-use super::events::finish;
 use super::incoming;
-use crate::answers::Dialect;
-use crate::auth::{self, Presented};
+use crate::http::answers;
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::ProblemType;
 use crate::state::State;
+
+refusals!(
+    /// Why what a Sentry SDK sends is refused.
+    Sentry, Sentry:
+        refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::BATCH, refusals::KEEPING,
+        &[ProblemType::Ingest(RefusalCode::BadEnvelope)],
+);
 
 /// Takes a Sentry envelope.
 #[utoipa::path(
@@ -19,8 +28,7 @@ use crate::state::State;
     responses(
         (status = 200, description = "Taken", body = serde_json::Value,
             example = json!({"id": "fc6d8c0c43fc4630ad850ee518f1b9d0"})),
-        (status = 401, description = "No valid ingest key"),
-        (status = 429, description = "Cannot take it now; see Retry-After")),
+        Sentry),
     security(("key" = [])))]
 pub(super) async fn envelope(
     http: HttpRequest,
@@ -30,7 +38,7 @@ pub(super) async fn envelope(
     let taken = async {
         let grant = auth::ingest(&state.keys, Presented::in_sentry_request(&http))?;
         let body = state.bodies.read(payload).await?;
-        state.ingest.accept(incoming(&http, &state, Protocol::Sentry, &body), &grant).await
+        Ok(state.ingest.accept(incoming(&http, &state, Protocol::Sentry, &body), &grant).await?)
     };
-    finish(Dialect::Sentry, taken.await)
+    answers::answer(&http, Protocol::Sentry, taken.await)
 }

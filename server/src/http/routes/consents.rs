@@ -4,9 +4,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use shoal_schemas::Protocol;
 
 use super::incoming;
-use crate::answers::{self, Dialect};
-use crate::auth::{self, Presented};
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::Problem;
 use crate::state::State;
+
+refusals!(
+    /// Why a consent is not recorded.
+    Consent, Native: refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::CONSENT
+);
 
 /// Records a consent.
 #[utoipa::path(
@@ -18,9 +24,7 @@ use crate::state::State;
         "programme": "user-experience", "action": "grant", "policy_version": "2026-1", "user_id": "u-1", "country": "DE"})),
     responses(
         (status = 200, description = "Recorded", body = serde_json::Value),
-        (status = 401, description = "No valid ingest key"),
-        (status = 422, description = "Not a consent"),
-        (status = 503, description = "Cannot record it now; see Retry-After")),
+        Consent),
     security(("key" = [])))]
 pub(super) async fn record(
     http: HttpRequest,
@@ -30,10 +34,11 @@ pub(super) async fn record(
     let recorded = async {
         let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;
-        state.ingest.record_consent(incoming(&http, &state, Protocol::Native, &body), &grant).await
+        Ok(state.ingest.record_consent(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
     };
-    match recorded.await {
+    let recorded: Result<_, Problem> = recorded.await;
+    match recorded {
         Ok(answer) => HttpResponse::Ok().json(answer),
-        Err(refusal) => answers::refusal(Dialect::Native, &refusal),
+        Err(problem) => problem.response(),
     }
 }

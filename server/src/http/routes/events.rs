@@ -1,13 +1,26 @@
 //! `POST /v1/events` (native) and `POST /v1/batch` (what Segment SDKs send).
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use shoal_ingest::{BatchAnswer, Refusal};
 use shoal_schemas::Protocol;
 
 use super::incoming;
-use crate::answers::{self, Dialect};
-use crate::auth::{self, Presented};
+use crate::http::answers;
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
 use crate::state::State;
+
+refusals!(
+    /// Why native events are refused.
+    Native, Native:
+        refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::JSON, refusals::STRICT, refusals::BATCH,
+        refusals::KEEPING,
+);
+
+refusals!(
+    /// Why what a Segment SDK sends is refused.
+    Segment, Segment:
+        refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::JSON, refusals::BATCH, refusals::KEEPING,
+);
 
 /// Takes native events.
 #[utoipa::path(
@@ -24,12 +37,7 @@ use crate::state::State;
         (status = 200, description = "What became of each event", body = serde_json::Value, example = json!({
             "received": 1, "accepted": 1, "duplicate": 0, "withheld": 0, "rejected": 0, "dropped_properties": 0,
             "skipped_items": 0, "events": [{"status": "accepted"}]})),
-        (status = 401, description = "No valid ingest key"),
-        (status = 413, description = "Too long, or too long when decompressed"),
-        (status = 415, description = "Not JSON"),
-        (status = 422, description = "Not the form of a batch"),
-        (status = 429, description = "Too much at once; see Retry-After"),
-        (status = 507, description = "The disk is nearly full")),
+        Native),
     security(("key" = [])))]
 pub(super) async fn native(
     http: HttpRequest,
@@ -39,9 +47,9 @@ pub(super) async fn native(
     let taken = async {
         let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;
-        state.ingest.accept(incoming(&http, &state, Protocol::Native, &body), &grant).await
+        Ok(state.ingest.accept(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
     };
-    finish(Dialect::Native, taken.await)
+    answers::answer(&http, Protocol::Native, taken.await)
 }
 
 /// Takes what a Segment SDK sends.
@@ -53,9 +61,7 @@ pub(super) async fn native(
     request_body(content = serde_json::Value, description = "A batch as Segment SDKs send it"),
     responses(
         (status = 200, description = "Taken", body = serde_json::Value, example = json!({"success": true})),
-        (status = 401, description = "No valid ingest key"),
-        (status = 429, description = "Too much at once; see Retry-After"),
-        (status = 503, description = "Cannot take it now; see Retry-After")),
+        Segment),
     security(("key" = [])))]
 pub(super) async fn segment(
     http: HttpRequest,
@@ -72,14 +78,7 @@ pub(super) async fn segment(
         let body = state.bodies.read(payload).await?;
         let presented = presented.or_else(|| Presented::in_segment_body(&body));
         let grant = auth::ingest(&state.keys, presented)?;
-        state.ingest.accept(incoming(&http, &state, Protocol::Segment, &body), &grant).await
+        Ok(state.ingest.accept(incoming(&http, &state, Protocol::Segment, &body), &grant).await?)
     };
-    finish(Dialect::Segment, taken.await)
-}
-
-pub(super) fn finish(dialect: Dialect, taken: Result<BatchAnswer, Refusal>) -> HttpResponse {
-    match taken {
-        Ok(answer) => answers::batch(dialect, &answer),
-        Err(refusal) => answers::refusal(dialect, &refusal),
-    }
+    answers::answer(&http, Protocol::Segment, taken.await)
 }

@@ -3,11 +3,17 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use shoal_schemas::Protocol;
 
-use super::events::finish;
 use super::incoming;
-use crate::answers::Dialect;
-use crate::auth::{self, Presented};
+use crate::http::answers;
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
 use crate::state::State;
+
+refusals!(
+    /// Why events cannot be checked.
+    Check, Native:
+        refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::JSON, refusals::STRICT, refusals::BATCH,
+);
 
 /// Checks events without keeping them.
 #[utoipa::path(
@@ -16,7 +22,7 @@ use crate::state::State;
     request_body(content = serde_json::Value, description = "As for /v1/events"),
     responses(
         (status = 200, description = "What would become of each event", body = serde_json::Value),
-        (status = 401, description = "No valid ingest key")),
+        Check),
     security(("key" = [])))]
 pub(super) async fn validate(
     http: HttpRequest,
@@ -26,7 +32,7 @@ pub(super) async fn validate(
     let checked = async {
         let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;
-        state.ingest.check(incoming(&http, &state, Protocol::Native, &body), &grant)
+        Ok(state.ingest.check(incoming(&http, &state, Protocol::Native, &body), &grant)?)
     };
-    finish(Dialect::Native, checked.await)
+    answers::answer(&http, Protocol::Native, checked.await)
 }

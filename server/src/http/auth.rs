@@ -12,11 +12,11 @@ use actix_web::http::header;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use shoal_ingest::{IngestGrant, Refusal};
+use shoal_ingest::IngestGrant;
 use shoal_query::{AnalystGrant, Role};
 
-use crate::answers::refuse;
 use crate::keys::{Grant, LiveKeys};
+use crate::problem::{Problem, ProblemType};
 
 /// A key as presented. No `Debug`.
 pub(crate) struct Presented(String);
@@ -77,44 +77,46 @@ fn sentry_key(value: &str) -> Option<String> {
 /// The grant of an ingest key.
 ///
 /// # Errors
-/// 401 without a valid key, 403 with a key for something else.
-pub(crate) fn ingest(keys: &LiveKeys, presented: Option<Presented>) -> Result<Arc<IngestGrant>, Refusal> {
+/// When there is no valid key, or it is for something else.
+pub(crate) fn ingest(keys: &LiveKeys, presented: Option<Presented>) -> Result<Arc<IngestGrant>, Problem> {
     match find(keys, presented)? {
         Grant::Ingest(grant) => Ok(grant),
-        Grant::Analyst(_) => Err(refuse(403, "wrong_key", "this is not an ingest key")),
+        Grant::Analyst(_) => Err(Problem::new(ProblemType::WrongKey, "this is not an ingest key")),
     }
 }
 
 /// The grant of an analyst's or officer's key.
 ///
 /// # Errors
-/// 401 without a valid key, 403 with a key for something else.
-pub(crate) fn analyst(keys: &LiveKeys, presented: Option<Presented>) -> Result<Arc<AnalystGrant>, Refusal> {
+/// When there is no valid key, or it is for something else.
+pub(crate) fn analyst(keys: &LiveKeys, presented: Option<Presented>) -> Result<Arc<AnalystGrant>, Problem> {
     match find(keys, presented)? {
         Grant::Analyst(grant) => Ok(grant),
-        Grant::Ingest(_) => Err(refuse(403, "wrong_key", "an ingest key can send events and nothing else")),
+        Grant::Ingest(_) => {
+            Err(Problem::new(ProblemType::WrongKey, "an ingest key can send events and nothing else"))
+        }
     }
 }
 
 /// The grant of an officer's key.
 ///
 /// # Errors
-/// 401 without a valid key, 403 with a key for something else.
-pub(crate) fn officer(keys: &LiveKeys, presented: Option<Presented>) -> Result<Arc<AnalystGrant>, Refusal> {
+/// When there is no valid key, or it is for something else.
+pub(crate) fn officer(keys: &LiveKeys, presented: Option<Presented>) -> Result<Arc<AnalystGrant>, Problem> {
     let grant = analyst(keys, presented)?;
     match grant.role {
         Role::Officer => Ok(grant),
-        Role::Analyst => Err(refuse(403, "wrong_key", "this needs an officer's key")),
+        Role::Analyst => Err(Problem::new(ProblemType::WrongKey, "this needs an officer's key")),
     }
 }
 
-fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Grant, Refusal> {
+fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Grant, Problem> {
     let Some(Presented(key)) = presented else {
-        return Err(refuse(401, "no_key", "no key; send `Authorization: Bearer <id>.<secret>`"));
+        return Err(Problem::new(ProblemType::NoKey, "no key; send `Authorization: Bearer <id>.<secret>`"));
     };
     match keys.current().grant(&key) {
         Some(grant) => Ok(grant.clone()),
-        None => Err(refuse(401, "bad_key", "the key is not valid, or it was revoked")),
+        None => Err(Problem::new(ProblemType::BadKey, "the key is not valid, or it was revoked")),
     }
 }
 

@@ -11,11 +11,11 @@ use std::time::Duration;
 use actix_web::web;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use shoal_ingest::Refusal;
+use shoal_ingest::RefusalCode;
 use tokio::time::{Instant, timeout_at};
 
-use crate::answers::refuse;
 use crate::config::Config;
+use crate::problem::{Problem, ProblemType};
 
 /// A body may be slow for this long.
 const GRACE: Duration = Duration::from_secs(2);
@@ -49,14 +49,12 @@ struct Share {
 }
 
 impl Share {
-    fn grow(&mut self, bytes: usize, max: usize) -> Result<(), Refusal> {
+    fn grow(&mut self, bytes: usize, max: usize) -> Result<(), Problem> {
         let before = self.held.fetch_add(bytes, Ordering::AcqRel);
         self.bytes += bytes;
         if before + bytes > max {
-            return Err(Refusal {
-                retry_after_s: Some(1),
-                ..refuse(429, "busy", "too many bodies at one time; send again in a second")
-            });
+            let detail = "too many bodies at one time; send again in a second";
+            return Err(Problem::new(ProblemType::Busy, detail).retry_after(1));
         }
         Ok(())
     }
@@ -82,22 +80,22 @@ impl Bodies {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// 400 when it breaks off, 408 when it is too slow, 413 when it is too long, 429 when there are too many.
-    pub(crate) async fn read(&self, mut payload: web::Payload) -> Result<Body, Refusal> {
+    /// When it breaks off, is too slow or too long, or when there are too many.
+    pub(crate) async fn read(&self, mut payload: web::Payload) -> Result<Body, Problem> {
         let start = Instant::now();
         let mut share = Share { held: Arc::clone(&self.held), bytes: 0 };
         let mut whole = BytesMut::new();
         loop {
             let patience = self.patience(whole.len() as u64);
             let chunk = match timeout_at(start + patience, payload.next()).await {
-                Err(_) => return Err(refuse(408, "too_slow", "the body came too slowly")),
+                Err(_) => return Err(Problem::new(ProblemType::TooSlow, "the body came too slowly")),
                 Ok(None) => break,
-                Ok(Some(Err(_))) => return Err(refuse(400, "broken_body", "the body broke off")),
+                Ok(Some(Err(_))) => return Err(Problem::new(ProblemType::BrokenBody, "the body broke off")),
                 Ok(Some(Ok(chunk))) => chunk,
             };
             if whole.len() + chunk.len() > self.body_max {
                 let reason = format!("the body is longer than {} bytes", self.body_max);
-                return Err(refuse(413, "too_large", reason));
+                return Err(Problem::new(ProblemType::Ingest(RefusalCode::TooLarge), reason));
             }
             share.grow(chunk.len(), self.held_max)?;
             whole.extend_from_slice(&chunk);
@@ -141,7 +139,7 @@ mod tests {
         let mut first = Share { held: Arc::clone(&bodies.held), bytes: 0 };
         first.grow(60, bodies.held_max).unwrap();
         let mut second = Share { held: Arc::clone(&bodies.held), bytes: 0 };
-        assert_eq!(second.grow(60, bodies.held_max).unwrap_err().status, 429);
+        assert_eq!(second.grow(60, bodies.held_max).unwrap_err().of, ProblemType::Busy);
         drop(second);
         assert_eq!(bodies.held.load(Ordering::Acquire), 60);
         drop(first);

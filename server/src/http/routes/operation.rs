@@ -3,10 +3,22 @@
 //! Metrics count events exactly, and an analyst must not see exact counts: they are for the same machine, or for an officer.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use shoal_ingest::RefusalCode;
 
-use crate::answers::{self, Dialect};
-use crate::auth::{self, Presented};
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::{Problem, ProblemType};
 use crate::state::State;
+
+refusals!(
+    /// Why new events are not taken.
+    Ready, Native: &[ProblemType::Ingest(RefusalCode::Stopping)]
+);
+
+refusals!(
+    /// Why metrics are not told.
+    Metrics, Native: refusals::KEY, &[ProblemType::Failed]
+);
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -19,29 +31,32 @@ pub(super) async fn healthz() -> HttpResponse {
 
 /// New events are taken.
 #[utoipa::path(get, path = "/readyz", tag = "operation", summary = "Whether new events are taken",
-    responses((status = 200, description = "They are"), (status = 503, description = "The service is stopping")))]
+    responses((status = 200, description = "They are"),
+        Ready))]
 pub(super) async fn readyz(state: web::Data<State>) -> HttpResponse {
     if state.is_ready() {
         HttpResponse::Ok().body("ready\n")
     } else {
-        HttpResponse::ServiceUnavailable().body("stopping\n")
+        let stopping = ProblemType::Ingest(RefusalCode::Stopping);
+        Problem::new(stopping, "the service takes no new events").response()
     }
 }
 
 /// All metrics.
 #[utoipa::path(get, path = "/metrics", tag = "operation", summary = "Metrics, in Prometheus' text format",
     description = "Without a key from the same machine only; from elsewhere with an officer's key.",
-    responses((status = 200, description = "Metrics"), (status = 401, description = "An officer's key is needed")))]
+    responses((status = 200, description = "Metrics"),
+        Metrics))]
 pub(super) async fn metrics(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     if !is_local(&http)
-        && let Err(refusal) = auth::officer(&state.keys, Presented::in_header(&http))
+        && let Err(problem) = auth::officer(&state.keys, Presented::in_header(&http))
     {
-        return answers::refusal(Dialect::Native, &refusal);
+        return problem.response();
     }
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
         Ok(()) => HttpResponse::Ok().content_type(OPENMETRICS).body(text),
-        Err(_) => HttpResponse::InternalServerError().finish(),
+        Err(_) => Problem::new(ProblemType::Failed, "the metrics could not be written").response(),
     }
 }
 

@@ -2,12 +2,18 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use shoal_query::{BudgetError, BudgetRequest};
+use shoal_query::{BudgetError, BudgetRequest, QueryError};
 use shoal_schemas::{Kind, Region};
 
-use crate::answers::{self, Dialect, refuse};
-use crate::auth::{self, Presented};
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::{Problem, ProblemType};
 use crate::state::State;
+
+refusals!(
+    /// Why budgets are not told.
+    Budget, Native: refusals::KEY, &[ProblemType::BadRequest, ProblemType::NotAllowed, ProblemType::Failed]
+);
 
 /// Which blocks.
 #[derive(Deserialize)]
@@ -30,21 +36,18 @@ pub(super) struct Asked {
     responses(
         (status = 200, description = "Caps, epochs, and for each block what was spent, on what, and what is left",
             body = serde_json::Value),
-        (status = 401, description = "No valid key"),
-        (status = 403, description = "The key does not reach the region"),
-        (status = 422, description = "No such table or region, or no days")),
+        Budget),
     security(("key" = [])))]
 pub(super) async fn list(
     http: HttpRequest,
     state: web::Data<State>,
     asked: Result<web::Query<Asked>, actix_web::Error>,
 ) -> HttpResponse {
-    let refused = |refusal| answers::refusal(Dialect::Native, &refusal);
     let grant = match auth::analyst(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => grant,
-        Err(refusal) => return answers::refusal(Dialect::Native, &refusal),
+        Err(problem) => return problem.response(),
     };
-    let bad = |reason: &str| refused(refuse(422, "bad_request", reason));
+    let bad = |reason: &str| Problem::new(ProblemType::BadRequest, reason).response();
     let Ok(web::Query(asked)) = asked else {
         return bad("only `table`, `region`, `first` and `last` can be named");
     };
@@ -60,6 +63,6 @@ pub(super) async fn list(
     match state.engine.budget(&grant, &request, state.now_ms()).await {
         Ok(list) => HttpResponse::Ok().json(list),
         Err(error @ BudgetError::Days) => bad(&error.to_string()),
-        Err(error) => answers::query_error(&error.into()),
+        Err(error) => Problem::from(QueryError::from(error)).response(),
     }
 }

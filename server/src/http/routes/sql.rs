@@ -2,7 +2,7 @@
 //!
 //! Every question has an id, of the body's `id`, else of the header `x-query-id`, else made here; it is in the header
 //! `x-query-id` of every answer and refusal. A query is cancelled by its id.
-//! Not here: status codes (`answers.rs`), what an answer costs and when it leaves (`shoal-query`).
+//! Not here: status codes (`problem.rs`), what an answer costs and when it leaves (`shoal-query`).
 
 use std::sync::Arc;
 
@@ -11,12 +11,35 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 use shoal_anonymity::budget::Precision;
-use shoal_ingest::Refusal;
+use shoal_ingest::RefusalCode;
 use shoal_query::{AnalystGrant, QueryError, QueryId, QueryRequest, Released};
 
-use crate::answers::{self, Dialect, refuse};
-use crate::auth::{self, Presented};
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::{Problem, ProblemType};
 use crate::state::State;
+
+refusals!(
+    /// Why a question is not answered.
+    Answer, Native:
+        refusals::KEY, refusals::BODY,
+        &[ProblemType::BadRequest, ProblemType::Refused, ProblemType::NotAllowed, ProblemType::Budget, ProblemType::Failed],
+);
+
+refusals!(
+    /// Why the running queries are not told.
+    Running, Native: refusals::KEY
+);
+
+refusals!(
+    /// Why a query is not cancelled.
+    Cancel, Native: refusals::KEY, &[ProblemType::NoSuchQuery]
+);
+
+refusals!(
+    /// Why the public schema is not told.
+    Tables, Native: refusals::KEY
+);
 
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
@@ -52,7 +75,7 @@ struct Question {
         follows `precision` (low, normal or high), or `sd_max`: the largest standard deviation that is wanted. Exactness \
         costs privacy budget; `dry_run` tells the price. `id` (a UUID, also as header `x-query-id`) is for cancelling; \
         the header `x-query-id` of every answer says it. An answer that read events leaves at one of a few fixed times \
-        after its question.",
+        after its question. A question that is refused is told the rule, the place in the text, and what to write instead.",
     request_body(content = serde_json::Value, example = json!({
         "sql": "SELECT event, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '2026-11-21' GROUP BY event",
         "precision": "normal", "dry_run": false, "format": "json", "id": "1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10"})),
@@ -60,13 +83,7 @@ struct Question {
         (status = 200, description = "The answer", content(
             (serde_json::Value = "application/json"), (String = "text/csv"),
             (String = "application/vnd.apache.arrow.stream"))),
-        (status = 400, description = "Refused: the rule, the place in the text, and what to write instead"),
-        (status = 401, description = "No valid key"),
-        (status = 403, description = "The key does not reach the region"),
-        (status = 422, description = "The body is not a question"),
-        (status = 429, description = "Code `busy`: too many queries at one time, see Retry-After. Code `budget`: a day that \
-            is asked about has not enough budget left, so ask cheaper, or what was asked before"),
-        (status = 500, description = "The query failed or was cancelled after it had started")),
+        Answer),
     security(("key" = [])))]
 pub(super) async fn answer(
     http: HttpRequest,
@@ -78,9 +95,9 @@ pub(super) async fn answer(
         // When the client goes away this future is dropped, and the query with it.
         Ok((grant, request, format)) => match state.engine.answer(&grant, &request, state.now_ms()).await {
             Ok(released) => released_as(format, &released),
-            Err(error) => answers::query_error(&error),
+            Err(error) => Problem::from(error).response(),
         },
-        Err(refusal) => answers::refusal(Dialect::Native, &refusal),
+        Err(problem) => problem.response(),
     };
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(QUERY_ID, value);
@@ -91,12 +108,13 @@ pub(super) async fn answer(
 /// The key's queries that are not answered yet.
 #[utoipa::path(get, path = "/v1/sql", tag = "query", summary = "Your queries that are not answered yet",
     responses((status = 200, description = "`{\"queries\": [{\"id\", \"since_ms\"}]}`, oldest first",
-        body = serde_json::Value), (status = 401, description = "No valid key")),
+        body = serde_json::Value),
+        Running),
     security(("key" = [])))]
 pub(super) async fn running(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     match auth::analyst(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => HttpResponse::Ok().json(json!({"queries": state.engine.running(&grant)})),
-        Err(refusal) => answers::refusal(Dialect::Native, &refusal),
+        Err(problem) => problem.response(),
     }
 }
 
@@ -104,8 +122,8 @@ pub(super) async fn running(http: HttpRequest, state: web::Data<State>) -> HttpR
 #[utoipa::path(delete, path = "/v1/sql/{id}", tag = "query", summary = "Cancel a query",
     description = "Its asker is told that it failed. What it was charged stays charged.",
     params(("id" = String, Path, description = "The query's id")),
-    responses((status = 204, description = "Cancelled"), (status = 401, description = "No valid key"),
-        (status = 404, description = "There is no running query with this id that this key may cancel")),
+    responses((status = 204, description = "Cancelled"),
+        Cancel),
     security(("key" = [])))]
 pub(super) async fn cancel(
     http: HttpRequest,
@@ -114,23 +132,23 @@ pub(super) async fn cancel(
 ) -> HttpResponse {
     let grant = match auth::analyst(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => grant,
-        Err(refusal) => return answers::refusal(Dialect::Native, &refusal),
+        Err(problem) => return problem.response(),
     };
     match path.parse::<QueryId>() {
         Ok(id) if state.engine.cancel(&grant, id) => HttpResponse::NoContent().finish(),
-        _ => answers::refusal(Dialect::Native, &refuse(404, "no_such_query", "no running query has this id")),
+        _ => Problem::new(ProblemType::NoSuchQuery, "no running query has this id").response(),
     }
 }
 
 /// What can be asked.
 #[utoipa::path(get, path = "/v1/tables", tag = "query", summary = "Tables, columns, and what can be asked about them",
     responses((status = 200, description = "The public schema", body = serde_json::Value),
-        (status = 401, description = "No valid key")),
+        Tables),
     security(("key" = [])))]
 pub(super) async fn tables(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     match auth::analyst(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => HttpResponse::Ok().json(state.engine.tables(&grant)),
-        Err(refusal) => answers::refusal(Dialect::Native, &refusal),
+        Err(problem) => problem.response(),
     }
 }
 
@@ -140,7 +158,7 @@ async fn asked(
     payload: web::Payload,
     state: &State,
     id: &mut QueryId,
-) -> Result<(Arc<AnalystGrant>, QueryRequest, Format), Refusal> {
+) -> Result<(Arc<AnalystGrant>, QueryRequest, Format), Problem> {
     let grant = auth::analyst(&state.keys, Presented::in_header(http))?;
     let body = state.bodies.read(payload).await?;
     id_in_header(http)?;
@@ -152,22 +170,22 @@ async fn asked(
     Ok((grant, QueryRequest { id: Some(*id), ..request }, format))
 }
 
-fn form(reason: &str) -> Refusal {
-    refuse(422, "bad_request", reason)
+fn form(reason: &str) -> Problem {
+    Problem::new(ProblemType::BadRequest, reason)
 }
 
 fn text_of(http: &HttpRequest, name: HeaderName) -> &str {
     http.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
-fn id_in_header(http: &HttpRequest) -> Result<Option<QueryId>, Refusal> {
+fn id_in_header(http: &HttpRequest) -> Result<Option<QueryId>, Problem> {
     if !http.headers().contains_key(QUERY_ID) {
         return Ok(None);
     }
     text_of(http, QUERY_ID).parse().map(Some).map_err(|_| form("`x-query-id` must be a UUID"))
 }
 
-fn question(http: &HttpRequest, body: &[u8]) -> Result<Question, Refusal> {
+fn question(http: &HttpRequest, body: &[u8]) -> Result<Question, Problem> {
     if text_of(http, header::CONTENT_TYPE).starts_with("application/json") {
         return serde_json::from_slice(body).map_err(|_| {
             form(
@@ -179,10 +197,11 @@ fn question(http: &HttpRequest, body: &[u8]) -> Result<Question, Refusal> {
     Ok(Question { sql, id: None, precision: None, sd_max: None, dry_run: false, format: None })
 }
 
-fn request(http: &HttpRequest, question: Question, state: &State) -> Result<(QueryRequest, Format), Refusal> {
+fn request(http: &HttpRequest, question: Question, state: &State) -> Result<(QueryRequest, Format), Problem> {
     let settings = &state.config.query;
     if question.sql.len() > settings.sql_bytes_max {
-        return Err(refuse(413, "too_large", format!("SQL may have {} bytes", settings.sql_bytes_max)));
+        let detail = format!("SQL may have {} bytes", settings.sql_bytes_max);
+        return Err(Problem::new(ProblemType::Ingest(RefusalCode::TooLarge), detail));
     }
     let precision = match &question.precision {
         None => settings.precision,
@@ -211,7 +230,7 @@ fn released_as(format: Format, released: &Released) -> HttpResponse {
         Format::Csv => HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(released.to_csv()),
         Format::Arrow => match released.to_arrow_ipc() {
             Ok(bytes) => HttpResponse::Ok().content_type(ARROW).body(bytes),
-            Err(_) => answers::query_error(&QueryError::Failed),
+            Err(_) => Problem::from(QueryError::Failed).response(),
         },
     }
 }

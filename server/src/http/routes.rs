@@ -1,6 +1,7 @@
 //! All routes. Each file of this folder is one door: it reads the request, asks one part of the service, and answers.
 //!
-//! Not here: status codes and forms (`answers.rs`), keys (`auth.rs`), limits on bodies (`body.rs`).
+//! Not here: how a request is refused (`problem.rs`), the forms of answers to events (`answers.rs`), keys (`auth.rs`),
+//! limits on bodies (`body.rs`).
 
 mod budget;
 mod consents;
@@ -16,7 +17,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use shoal_ingest::Request;
 use shoal_schemas::Protocol;
 
-use crate::answers::{Dialect, refusal, refuse};
+use crate::problem::{Problem, ProblemType};
 use crate::state::State;
 
 /// Registers every route.
@@ -44,7 +45,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 }
 
 async fn unknown() -> HttpResponse {
-    refusal(Dialect::Native, &refuse(404, "unknown_path", "no such path or method; see /docs/"))
+    Problem::new(ProblemType::UnknownPath, "no such path or method; see /docs/").response()
 }
 
 /// What the pipeline is given: the body and what the head of the request says about it.

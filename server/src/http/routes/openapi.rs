@@ -4,6 +4,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::http::refusals;
+
 use super::{budget, consents, events, operation, retention, sentry, sql, validate};
 
 #[derive(OpenApi)]
@@ -15,7 +17,7 @@ use super::{budget, consents, events, operation, retention, sentry, sql, validat
         sql::answer, sql::running, sql::cancel, sql::tables, budget::list, retention::plan, retention::run,
         operation::healthz, operation::readyz, operation::metrics,
     ),
-    modifiers(&Keys),
+    modifiers(&Shared),
     tags(
         (name = "ingest", description = "For apps and devices; an ingest key"),
         (name = "query", description = "For analysts; an analyst's key"),
@@ -25,15 +27,18 @@ use super::{budget, consents, events, operation, retention, sentry, sql, validat
 )]
 struct Api;
 
-struct Keys;
+/// Adds what no route says: how a key is presented, and the form of a refusal.
+struct Shared;
 
-impl Modify for Keys {
+impl Modify for Shared {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("`<id>.<secret>`, as `shoal keys create` shows it"))
             .build();
-        openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer));
+        components.schemas.insert(refusals::SCHEMA.to_owned(), refusals::schema().into());
     }
 }
 

@@ -8,9 +8,20 @@ use serde_json::json;
 use shoal_retention::{Mode, Progress};
 use tokio::sync::mpsc;
 
-use crate::answers::{self, Dialect, refuse};
-use crate::auth::{self, Presented};
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::{Problem, ProblemType};
 use crate::state::State;
+
+refusals!(
+    /// Why a plan is not told.
+    Plan, Native: refusals::KEY, &[ProblemType::Failed]
+);
+
+refusals!(
+    /// Why a run does not begin.
+    Run, Native: refusals::KEY, refusals::BODY, &[ProblemType::BadRequest]
+);
 
 /// What a run is asked for.
 #[derive(Deserialize)]
@@ -25,21 +36,17 @@ struct Wanted {
     responses(
         (status = 200, description = "Files, rows, bytes and the oldest day per region, programme and kind",
             body = serde_json::Value),
-        (status = 403, description = "An officer's key is needed")),
+        Plan),
     security(("key" = [])))]
 pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    if let Err(refusal) = auth::officer(&state.keys, Presented::in_header(&http)) {
-        return answers::refusal(Dialect::Native, &refusal);
+    if let Err(problem) = auth::officer(&state.keys, Presented::in_header(&http)) {
+        return problem.response();
     }
     match state.retention.plan(state.now_ms()).await {
         Ok(plan) => HttpResponse::Ok().json(plan),
         Err(error) => {
             tracing::error!(%error, "retention plan failed");
-            HttpResponse::InternalServerError().json(refuse(
-                500,
-                "failed",
-                "a table could not be read; see the log",
-            ))
+            Problem::new(ProblemType::Failed, "a table could not be read; see the log").response()
         }
     }
 }
@@ -50,7 +57,7 @@ pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResp
     responses(
         (status = 200, description = "One JSON object a line: progress, then the report",
             content_type = "application/x-ndjson"),
-        (status = 403, description = "An officer's key is needed")),
+        Run),
     security(("key" = [])))]
 pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let wanted = async {
@@ -59,8 +66,9 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
         if body.is_empty() {
             return Ok(Wanted { dry_run: false });
         }
-        serde_json::from_slice::<Wanted>(&body)
-            .map_err(|_| refuse(422, "bad_request", "the body must be {\"dry_run\": true or false}"))
+        serde_json::from_slice::<Wanted>(&body).map_err(|_| {
+            Problem::new(ProblemType::BadRequest, "the body must be {\"dry_run\": true or false}")
+        })
     };
     let mode = match wanted.await {
         Ok(wanted) => {
@@ -70,7 +78,7 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
                 Mode::Real
             }
         }
-        Err(refusal) => return answers::refusal(Dialect::Native, &refusal),
+        Err(problem) => return problem.response(),
     };
     let (lines, receiver) = mpsc::unbounded_channel::<Bytes>();
     let (retention, now_ms) = (state.retention.clone(), state.now_ms());
