@@ -1,14 +1,13 @@
-//! What the sender is told: an outcome for each event, or a refusal of the whole request.
+//! What the sender is told of a request that was read: an outcome for each event.
 //!
 //! Invariants: `received = accepted + duplicate + withheld + rejected`; nothing here ever holds content of the body:
 //! codes are constants, fields are declared names, reasons are built from definitions and limits.
-//! Not here: the form that a vendor's SDK expects (`shoal-server`), the counters (`metrics.rs`).
+//! Not here: a request that is refused as a whole (`refusal.rs`), the form that a vendor's SDK expects (`wire`), the
+//! counters (`metrics.rs`).
 
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
-
-use crate::inflate::Limits;
 
 /// Why an event is rejected. Stable: clients and dashboards depend on the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -184,9 +183,9 @@ pub struct BatchAnswer {
     pub skipped_items: u64,
     /// One for each event, in the order of the request.
     pub events: Vec<Outcome>,
-    /// The event id of a Sentry envelope, which its SDK expects back; 32 hexadecimal digits.
+    /// The id under which the client sent the request, where its protocol has one and expects it back.
     #[serde(skip)]
-    pub sentry_event_id: Option<String>,
+    pub request_id: Option<String>,
 }
 
 impl BatchAnswer {
@@ -201,7 +200,7 @@ impl BatchAnswer {
             dropped_properties: 0,
             skipped_items: 0,
             events: Vec::new(),
-            sentry_event_id: None,
+            request_id: None,
         };
         for outcome in &events {
             match outcome {
@@ -217,36 +216,5 @@ impl BatchAnswer {
             answer.accepted + answer.duplicate + answer.withheld + answer.rejected,
         );
         answer
-    }
-}
-
-/// The whole request is refused; nothing of it was kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// HTTP status.
-    #[serde(skip)]
-    pub status: u16,
-    /// Stable code.
-    pub code: &'static str,
-    /// One sentence; never content of the body.
-    pub reason: String,
-    /// When to try again, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after_s: Option<u32>,
-}
-
-impl Refusal {
-    /// A refusal that trying again does not change.
-    pub(crate) fn new(status: u16, code: &'static str, reason: impl Into<String>) -> Refusal {
-        Refusal { status, code, reason: reason.into(), retry_after_s: None }
-    }
-
-    /// The body is larger than allowed.
-    pub(crate) fn too_large(limits: &Limits) -> Refusal {
-        let reason = format!(
-            "the body is larger than {} bytes, or than {} bytes when decompressed",
-            limits.body_bytes_max, limits.inflated_bytes_max,
-        );
-        Refusal::new(413, "too_large", reason)
     }
 }

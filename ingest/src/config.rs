@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::IngestError, pipeline::PipelineConfig};
+use crate::error::IngestError;
 
 /// All settings of this crate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,40 @@ pub struct IngestConfig {
     pub flush_interval_ms: u64,
 }
 
+/// Settings of the pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PipelineConfig {
+    /// What a request may be, at the most.
+    pub limits: Limits,
+    /// Days after which a subject gets another pseudonym.
+    pub epoch_days: u32,
+}
+
+/// What a request may be, at the most.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of a body as it comes over the wire.
+    pub body_bytes_max: usize,
+    /// Bytes of a body when decompressed.
+    pub inflated_bytes_max: usize,
+    /// How many times larger than on the wire.
+    pub ratio_max: usize,
+    /// Logarithm (base 2) of the largest zstd window.
+    pub zstd_window_log_max: u32,
+    /// Events in a batch; Sentry items in an envelope.
+    pub events_max: usize,
+    /// Properties of an event, declared or not.
+    pub properties_max: usize,
+    /// Bytes of one string.
+    pub string_bytes_max: usize,
+    /// How deep values nest.
+    pub depth_max: usize,
+    /// JSON values in a body; bounds the memory that parsing takes.
+    pub values_max: usize,
+}
+
 /// The write-ahead log of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,9 +68,9 @@ pub struct LogConfig {
     pub group_bytes_max: usize,
     /// Batches that wait for a region's writer.
     pub queue_batches_max: usize,
-    /// Bytes of requests and batches in memory, all regions together; above it requests are refused with 429.
+    /// Bytes of requests and batches in memory, all regions together; above it requests are refused.
     pub in_flight_bytes_max: u64,
-    /// Requests are refused with 507 when the disk has less than this left, bytes.
+    /// Requests are refused when the disk has less than this left, bytes.
     pub free_bytes_min: u64,
 }
 
@@ -59,6 +93,28 @@ impl Default for IngestConfig {
             log: LogConfig::default(),
             dedup: DedupConfig::default(),
             flush_interval_ms: 10_000,
+        }
+    }
+}
+
+impl Default for PipelineConfig {
+    fn default() -> PipelineConfig {
+        PipelineConfig { limits: Limits::default(), epoch_days: 90 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            body_bytes_max: 2 << 20,
+            inflated_bytes_max: 16 << 20,
+            ratio_max: 100,
+            zstd_window_log_max: 23,
+            events_max: 5_000,
+            properties_max: 64,
+            string_bytes_max: 64 << 10,
+            depth_max: 24,
+            values_max: 400_000,
         }
     }
 }

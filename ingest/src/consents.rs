@@ -22,13 +22,12 @@ use shoal_schemas::{Country, IdentifierKind, Programme, Region, Registry};
 use shoal_storage::Ledger;
 
 use crate::{
-    answer::Refusal,
-    decode::json::Json,
+    config::Limits,
     error::IngestError,
     grant::IngestGrant,
-    inflate::{Limits, inflate},
-    pipeline::Request,
-    time::Time,
+    refusal::{Refusal, RefusalCode},
+    stages::inflate::inflate,
+    wire::{json::Json, protocol::Request, time::Time},
 };
 
 /// Changes in one request, at the most.
@@ -97,11 +96,11 @@ impl Consents {
     /// Records the changes, in their order. Blocks until they are durable.
     ///
     /// # Errors
-    /// 503 when the ledger failed: some may be recorded; sending all again is safe.
+    /// When the ledger failed: some may be recorded; sending all again is safe.
     pub(crate) fn record(&self, changes: &[Change]) -> Result<ConsentAnswer, Refusal> {
         let unavailable = || Refusal {
             retry_after_s: Some(5),
-            ..Refusal::new(503, "unavailable", "the consent could not be recorded; send it again")
+            ..Refusal::new(RefusalCode::Unavailable, "the consent could not be recorded; send it again")
         };
         for change in changes {
             let shelf = self.shelf(change.region).ok_or_else(unavailable)?;
@@ -202,7 +201,7 @@ struct Raw {
 /// Reads the body of `POST /v1/consents`.
 ///
 /// # Errors
-/// 400 when it is not as drawn above, 403 when the key may not, 413 when it is too large, 422 when a grant cannot count.
+/// When it is not as drawn above, is too large, or cannot count, and when the key may not say it.
 pub(crate) fn read(
     request: &Request<'_>,
     grant: &IngestGrant,
@@ -216,16 +215,14 @@ pub(crate) fn read(
         Ok(Body::One(raw)) => vec![*raw],
         Err(_) => {
             return Err(Refusal::new(
-                400,
-                "bad_json",
+                RefusalCode::BadJson,
                 "expected an object with action, programme, an identifier and a country; see the documentation",
             ));
         }
     };
     if raws.len() > CHANGES_MAX {
         return Err(Refusal::new(
-            413,
-            "too_many_changes",
+            RefusalCode::TooManyChanges,
             format!("more than {CHANGES_MAX} changes in a request"),
         ));
     }
@@ -240,10 +237,10 @@ fn change(
     received_ms: i64,
 ) -> Result<Change, Refusal> {
     let programme = Programme::parse(&raw.programme).ok_or_else(|| {
-        Refusal::new(422, "unknown_programme", "programme is user-experience or device-experience")
+        Refusal::new(RefusalCode::UnknownProgramme, "programme is user-experience or device-experience")
     })?;
     if grant.programme.is_some_and(|p| p != programme) {
-        return Err(Refusal::new(403, "programme_not_allowed", "the key is for another programme"));
+        return Err(Refusal::new(RefusalCode::ProgrammeNotAllowed, "the key is for another programme"));
     }
     let (region, controller) = place(raw, grant, registry)?;
     let digester = keyring.consent_digester(region);
@@ -257,13 +254,13 @@ fn change(
     for (kind, value) in identifiers {
         let Some(value) = value.as_deref().filter(|v| !v.trim().is_empty()) else { continue };
         if value.len() > IDENTIFIER_BYTES_MAX {
-            return Err(Refusal::new(422, "bad_identifier", "an identifier is longer than 256 bytes"));
+            return Err(Refusal::new(RefusalCode::BadIdentifier, "an identifier is longer than 256 bytes"));
         }
         digests.push(digester.digest(kind, value));
     }
     if digests.is_empty() {
         let reason = "none of user_id, install_id, device_id, serial_number";
-        return Err(Refusal::new(422, "no_identifier", reason));
+        return Err(Refusal::new(RefusalCode::NoIdentifier, reason));
     }
     let act = act(raw, registry, programme, received_ms)?;
     Ok(Change { region, programme, controller, digests, act })
@@ -277,23 +274,25 @@ fn act(raw: &Raw, registry: &Registry, programme: Programme, received_ms: i64) -
             let version = raw.policy_version.as_deref().unwrap_or_default();
             if !def.policy_versions.iter().any(|v| v == version) {
                 return Err(Refusal::new(
-                    422,
-                    "policy_version",
+                    RefusalCode::PolicyVersion,
                     "not an accepted version of the programme's policy",
                 ));
             }
             if raw.age.is_some_and(|age| age < def.age_min) {
                 let reason = format!("the programme is not for people under {}", def.age_min);
-                return Err(Refusal::new(422, "minor", reason));
+                return Err(Refusal::new(RefusalCode::Minor, reason));
             }
             let at = raw.granted_at.as_ref().map_or(Time::Missing, read_time);
             if at == Time::Bad {
-                return Err(Refusal::new(422, "bad_time", "granted_at is neither RFC 3339 nor milliseconds"));
+                return Err(Refusal::new(
+                    RefusalCode::BadTime,
+                    "granted_at is neither RFC 3339 nor milliseconds",
+                ));
             }
             let at_ms = at.at().unwrap_or(received_ms).min(received_ms);
             Ok(Act::Grant { policy_version: version.to_owned(), at_ms })
         }
-        _ => Err(Refusal::new(422, "unknown_action", "action is grant or withdraw")),
+        _ => Err(Refusal::new(RefusalCode::UnknownAction, "action is grant or withdraw")),
     }
 }
 
@@ -307,8 +306,9 @@ fn read_time(value: &serde_json::Value) -> Time {
 
 /// The region, and the controller that is recorded.
 fn place(raw: &Raw, grant: &IngestGrant, registry: &Registry) -> Result<(Region, String), Refusal> {
-    let unknown =
-        || Refusal::new(422, "unknown_country", "not an ISO 3166-1 alpha-2 code that belongs to a region");
+    let unknown = || {
+        Refusal::new(RefusalCode::UnknownCountry, "not an ISO 3166-1 alpha-2 code that belongs to a region")
+    };
     let region = match (&raw.country, &raw.region, grant.regions.as_slice()) {
         (Some(country), _, _) => {
             let country = Country::parse(country.trim()).ok_or_else(unknown)?;
@@ -317,9 +317,9 @@ fn place(raw: &Raw, grant: &IngestGrant, registry: &Registry) -> Result<(Region,
             return allowed(region, grant).map(|region| (region, controller.to_owned()));
         }
         (None, Some(region), _) => Region::parse(region)
-            .ok_or_else(|| Refusal::new(422, "unknown_region", "region is US, DE, SG or MY"))?,
+            .ok_or_else(|| Refusal::new(RefusalCode::UnknownRegion, "region is US, DE, SG or MY"))?,
         (None, None, [only]) => *only,
-        (None, None, _) => return Err(Refusal::new(422, "no_region", "neither country nor region")),
+        (None, None, _) => return Err(Refusal::new(RefusalCode::NoRegion, "neither country nor region")),
     };
     Ok((allowed(region, grant)?, registry.region(region).controller.clone()))
 }
@@ -328,7 +328,7 @@ fn allowed(region: Region, grant: &IngestGrant) -> Result<Region, Refusal> {
     if grant.allows(region) {
         return Ok(region);
     }
-    Err(Refusal::new(403, "region_not_allowed", "the key may not write to this region"))
+    Err(Refusal::new(RefusalCode::RegionNotAllowed, "the key may not write to this region"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why ingestion failed, by what the caller does about it. Refusals of a request are data: `answer.rs`.
+//! Why ingestion failed, by what the caller does about it. Refusals of a request are data: `refusal.rs`.
 //!
 //! Invariant: no variant carries anything of an event or of a body.
 
@@ -10,10 +10,10 @@ use shoal_storage::StorageError;
 /// Why a batch was not appended. Nothing of it was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// Too many bytes wait for the disk: come back later (429).
+    /// Too many bytes wait for the disk: come back later.
     #[error("{0} bytes are waiting for the log")]
     Full(u64),
-    /// The disk is nearly full: 507.
+    /// The disk is nearly full.
     #[error("the disk is nearly full")]
     DiskFull,
     /// The log has stopped, for good: after an I/O error, or because the service is stopping.

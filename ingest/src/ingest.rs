@@ -5,7 +5,7 @@
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once.
-//! Not here: the stages (`pipeline.rs`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
+//! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
 use std::{
     sync::{
@@ -21,18 +21,22 @@ use shoal_schemas::{Kind, Region, Registry, calendar::HOUR_MS};
 use shoal_storage::{Ledger, Store};
 
 use crate::{
-    answer::{BatchAnswer, Refusal},
-    clean::CleanBatch,
+    answer::BatchAnswer,
     config::IngestConfig,
     consents::{self, ConsentAnswer, Consents},
-    country::GeoDb,
     dedup::{RunLimits, Runs},
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Sink, Tables},
     grant::IngestGrant,
     log::{Budget, Clock, Dictionary, Failed, Log, Parts, Receipt},
     metrics::Metrics,
-    pipeline::{self, Gate, Piped, Request},
+    refusal::{Refusal, RefusalCode},
+    stages::{
+        clean::CleanBatch,
+        country::GeoDb,
+        pipeline::{self, Gate, Piped},
+    },
+    wire::protocol::Request,
 };
 
 /// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
@@ -137,12 +141,12 @@ impl Ingest {
     /// Takes a request. When it answers, every accepted event and every duplicate is durable.
     ///
     /// # Errors
-    /// The whole request is refused; it may be sent again when the status says so.
+    /// The whole request is refused; it may be sent again when it says when.
     pub async fn accept(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
         let answer = self.accept_uncounted(&request, grant).await;
         match &answer {
             Ok(answer) => self.metrics.count_answer(request.protocol, answer),
-            Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code),
+            Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code.as_str()),
         }
         self.metrics.in_flight_bytes.set(i64::try_from(self.budget.held()).unwrap_or(i64::MAX));
         answer
@@ -197,7 +201,7 @@ impl Ingest {
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
     ///
     /// # Errors
-    /// The whole request is refused. With 503 part of it may be recorded; sending all again is safe.
+    /// The whole request is refused. When the ledger fails part of it may be recorded; sending all again is safe.
     pub async fn record_consent(
         &self,
         request: Request<'_>,
@@ -281,12 +285,12 @@ impl Ingest {
 }
 
 fn refusal(error: LogError) -> Refusal {
-    let (status, code, reason, retry_after_s) = match error {
-        LogError::Full(_) => (429, "overloaded", "too much is waiting for the disk; send it again", 1),
-        LogError::DiskFull => (507, "disk_full", "there is no room; send it again later", 60),
-        LogError::Stopped => (503, "stopping", "the service is stopping; send it again", 5),
+    let (code, reason, retry_after_s) = match error {
+        LogError::Full(_) => (RefusalCode::Overloaded, "too much is waiting for the disk; send it again", 1),
+        LogError::DiskFull => (RefusalCode::DiskFull, "there is no room; send it again later", 60),
+        LogError::Stopped => (RefusalCode::Stopping, "the service is stopping; send it again", 5),
     };
-    Refusal { retry_after_s: Some(retry_after_s), ..Refusal::new(status, code, reason) }
+    Refusal { retry_after_s: Some(retry_after_s), ..Refusal::new(code, reason) }
 }
 
 /// What opening a region takes.

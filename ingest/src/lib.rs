@@ -1,7 +1,7 @@
 //! From the bytes of a request to a clean batch, the write-ahead log and a Delta commit.
 //!
 //! ```text
-//! body -decode-> -validate-> -permit-> -pseudonymise-> -scrub-> CleanBatch      pure and synchronous: pipeline
+//! body -decode-> -validate-> -permit-> -pseudonymise-> -scrub-> CleanBatch      pure and synchronous: wire, stages
 //! CleanBatch -append-> log (one writer thread a region, fsync) -> Receipt       log, dedup
 //! sealed segment -> RecordBatch -> Parquet -> Delta commit, exactly once        flush
 //! ```
@@ -11,41 +11,31 @@
 //! patterns (`shoal-privacy`), what may be collected (`shoal-schemas`).
 
 mod answer;
-mod clean;
 mod config;
 mod consents;
-mod country;
-mod decode;
 mod dedup;
 mod error;
 mod flush;
-mod frames;
 mod grant;
-mod inflate;
 mod ingest;
-mod layout;
 mod log;
 mod metrics;
-mod permit;
-mod pipeline;
-mod pseudonymise;
-mod row;
-mod scrub;
-mod time;
-mod validate;
-mod value;
+mod refusal;
+mod stages;
+mod wire;
 
-pub use answer::{BatchAnswer, Code, Outcome, Refusal, Rejection};
-pub use clean::CleanBatch;
-pub use config::{DedupConfig, IngestConfig, LogConfig};
+pub use answer::{BatchAnswer, Code, Outcome, Rejection};
+pub use config::{DedupConfig, IngestConfig, Limits, LogConfig, PipelineConfig};
 pub use consents::ConsentAnswer;
-pub use country::GeoDb;
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;
 pub use grant::IngestGrant;
-pub use inflate::Limits;
 pub use ingest::{Ingest, IngestParts};
 pub use metrics::Metrics;
+pub use refusal::{Refusal, RefusalCode};
+pub use stages::clean::CleanBatch;
+pub use stages::country::GeoDb;
 #[doc(hidden)]
-pub use pipeline::Stage;
-pub use pipeline::{PipelineConfig, Request};
+pub use stages::pipeline::Stage;
+pub use wire::answer;
+pub use wire::protocol::{Later, Refused, Reply, Request, Told};

@@ -88,21 +88,27 @@ impl Client {
         if response.status().is_success() {
             return Ok(response);
         }
-        let status = response.status().as_u16();
+        let status = response.status();
         let told: Value = response.body_mut().read_json().unwrap_or(Value::Null);
-        Err(Error::Remote(refusal_text(status, &told)))
+        Err(Error::Remote(problem_text(status.as_str(), &told)))
     }
 }
 
-/// A refusal for people: the reason, the place, and what to write instead.
-fn refusal_text(status: u16, told: &Value) -> String {
-    let text = |name: &str| told.get(name).and_then(Value::as_str);
-    let mut shown = text("reason").map_or_else(|| format!("the service answered {status}"), str::to_owned);
-    if let (Some(line), Some(column)) = (told["line"].as_u64(), told["column"].as_u64()) {
-        shown = format!("line {line}, column {column}: {shown}");
-    }
-    if let Some(suggestion) = text("suggestion").filter(|s| !s.is_empty()) {
+/// A problem (RFC 9457) for people: the title, what is wrong this time and where, and what to do instead.
+fn problem_text(status: &str, told: &Value) -> String {
+    let text = |name: &str| told.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let (Some(title), Some(detail)) = (text("title"), text("detail")) else {
+        return format!("the service answered {status}");
+    };
+    let mut shown = match (told["line"].as_u64(), told["column"].as_u64()) {
+        (Some(line), Some(column)) => format!("{title}: line {line}, column {column}: {detail}"),
+        _ => format!("{title}: {detail}"),
+    };
+    if let Some(suggestion) = text("suggestion") {
         shown = format!("{shown}\ntry: {suggestion}");
+    }
+    if let Some(seconds) = told["retry_after_s"].as_u64() {
+        shown = format!("{shown}\ntry again in {seconds} s");
     }
     shown
 }
@@ -128,10 +134,15 @@ mod tests {
 
     #[test]
     fn a_refusal_says_where_and_what_to_write() {
-        let told =
-            json!({"code": "refused", "line": 1, "column": 8, "reason": "no MIN.", "suggestion": "AVG(x)"});
-        assert_eq!(refusal_text(400, &told), "line 1, column 8: no MIN.\ntry: AVG(x)");
-        assert_eq!(refusal_text(502, &Value::Null), "the service answered 502");
+        let told = json!({"type": "urn:shoal:problem:refused", "title": "The question cannot be answered", "status": 400,
+            "detail": "There is no MIN.", "code": "refused", "line": 1, "column": 8, "suggestion": "AVG(x)"});
+        assert_eq!(
+            problem_text("400", &told),
+            "The question cannot be answered: line 1, column 8: There is no MIN.\ntry: AVG(x)"
+        );
+        let busy = json!({"title": "Too much at one time", "detail": "too many queries", "retry_after_s": 1});
+        assert_eq!(problem_text("429", &busy), "Too much at one time: too many queries\ntry again in 1 s");
+        assert_eq!(problem_text("502", &Value::Null), "the service answered 502");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The one error of this crate: why the service could not start or go on, or why a command failed.
 //!
 //! Invariant: no variant carries a secret or anything of a request's body.
-//! Not here: what a client is told (`answers.rs`); exit codes (`cli.rs`).
+//! Not here: what a client is told (`problem.rs`); exit codes (`cli.rs`).
 
 use std::path::Path;
 

@@ -1,9 +1,18 @@
 //! The HTTP server: sockets, TLS, limits on connections, and what happens around every request.
 //!
 //! Invariant: a request is logged as route pattern, method, status and time; never its path, query, headers, address or key.
-//! Not here: routes (`routes.rs`), limits on bodies (`body.rs`).
+//! Not here: what a refusal says (`problem.rs`).
+//!
+//! - `routes`: what each path does; `auth`: what a request's key grants; `body`: reading a body within its limits
+//! - `answers`: the answer in the form that a protocol's clients expect; `refusals`: the same in the OpenAPI description
+//! - `cors`: which web pages may send events
 
+pub(crate) mod answers;
+pub(crate) mod auth;
+pub(crate) mod body;
 mod cors;
+mod refusals;
+mod routes;
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -17,7 +26,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::metrics::{Route, RouteStatus};
 use crate::state::State;
-use crate::{routes, tls};
+use crate::tls;
 
 /// A bound server that has not been polled yet.
 pub(crate) struct Bound {

@@ -9,7 +9,7 @@
 //! ```
 //! Invariants: the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's change; a key that is revoked stays in the file, so that its id is
 //! never used again.
-//! Not here: reading a key from a request (`auth.rs`), the regions' secrets (`shoal-privacy`, `keyring.rs`).
+//! Not here: reading a key from a request (`http/auth.rs`), the regions' secrets (`shoal-privacy`, `keyring.rs`).
 
 mod live;
 #[cfg(test)]

@@ -2,18 +2,15 @@
 //! around this library; [`start`] runs all of it inside a test.
 //!
 //! - `config`: one TOML file and the environment, checked
-//! - `key_file`: the regions' secrets; `keys`, `auth`: access keys, and what a request's key grants
+//! - `key_file`: the regions' secrets; `keys`: access keys
 //! - `startup`: the composition root; `state`: what it built
-//! - `http`, `routes`, `body`, `answers`, `tls`: the door
+//! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `logs`, `metrics`: what an operator sees
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
-mod answers;
-mod auth;
-mod body;
 pub mod cli;
 mod client;
 pub mod config;
@@ -25,7 +22,7 @@ mod key_file;
 pub mod keys;
 pub mod logs;
 mod metrics;
-mod routes;
+mod problem;
 mod startup;
 mod state;
 mod threads;

@@ -113,7 +113,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let keyring = key_file::open_or_create(&config.key_file)?;
     let store = open_store(&config.data_dir).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
-    let ingest = build_ingest(&config, keyring, (&registry, &store, &clock), &mut metrics).await?;
+    let shared = Shared { registry: &registry, store: &store, clock: &clock };
+    let ingest = build_ingest(&config, keyring, shared, &mut metrics).await?;
     let engine = build_engine(&config, &registry, &store, &mut metrics)?;
     engine.warm().await;
     let retention = build_retention(&registry, &store, &mut metrics);
@@ -161,18 +162,24 @@ pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
     Ok(Store::open(&url).await?)
 }
 
+/// What ingestion has in common with the rest of the service.
+struct Shared<'a> {
+    registry: &'a Arc<Registry>,
+    store: &'a Store,
+    clock: &'a Clock,
+}
+
 async fn build_ingest(
     config: &Config,
     keyring: Keyring,
-    built: (&Arc<Registry>, &Store, &Clock),
+    shared: Shared<'_>,
     metrics: &mut MetricRegistry,
 ) -> Result<Arc<Ingest>, Error> {
-    let (registry, store, clock) = built;
     let parts = IngestParts {
-        registry: Arc::clone(registry),
+        registry: Arc::clone(shared.registry),
         keyring: Arc::new(keyring),
-        store: store.clone(),
-        clock: Arc::clone(clock),
+        store: shared.store.clone(),
+        clock: Arc::clone(shared.clock),
         metrics: shoal_ingest::Metrics::register(metrics),
         geo: config.country_mmdb.as_deref().map(GeoDb::open).transpose()?,
     };

@@ -11,8 +11,8 @@ use shoal_retention::Retention;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::body::Bodies;
 use crate::config::Config;
+use crate::http::body::Bodies;
 use crate::keys::LiveKeys;
 use crate::metrics::Metrics;
 

@@ -1,6 +1,5 @@
 //! The files that are live at one version of a table. Not here: how they are read (`read`), how they came (`table`).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use shoal_files::Objects;

@@ -114,21 +114,21 @@ fn an_old_grant_does_not_undo_a_withdrawal_and_a_new_one_does() {
 fn what_cannot_count_is_refused_and_never_quoted() {
     let place = Place::new();
     let good = place.grant(NOW);
-    for (body, status, code) in [
-        ("{".to_owned(), 400, "bad_json"),
-        (good.replace("grant\",", "canary\","), 422, "unknown_action"),
-        (good.replace("user-experience", "canary"), 422, "unknown_programme"),
-        (good.replace(&place.version(), "canary"), 422, "policy_version"),
-        (good.replace("FR", "canary"), 422, "unknown_country"),
-        (good.replace("FR", "US"), 403, "region_not_allowed"),
-        (good.replace("user_id", "x").replace("install_id", "y"), 422, "no_identifier"),
-        (good.replace("u-1", &"canary".repeat(50)), 422, "bad_identifier"),
-        (good.replace("\"country\":\"FR\",", ""), 422, "no_region"),
-        (good.replace("{\"action", "{\"age\":12,\"action"), 422, "minor"),
-        (good.replace(&NOW.to_string(), "\"canary\""), 422, "bad_time"),
+    for (body, code) in [
+        ("{".to_owned(), "bad_json"),
+        (good.replace("grant\",", "canary\","), "unknown_action"),
+        (good.replace("user-experience", "canary"), "unknown_programme"),
+        (good.replace(&place.version(), "canary"), "policy_version"),
+        (good.replace("FR", "canary"), "unknown_country"),
+        (good.replace("FR", "US"), "region_not_allowed"),
+        (good.replace("user_id", "x").replace("install_id", "y"), "no_identifier"),
+        (good.replace("u-1", &"canary".repeat(50)), "bad_identifier"),
+        (good.replace("\"country\":\"FR\",", ""), "no_region"),
+        (good.replace("{\"action", "{\"age\":12,\"action"), "minor"),
+        (good.replace(&NOW.to_string(), "\"canary\""), "bad_time"),
     ] {
         let refusal = place.read(&body, NOW).err().unwrap();
-        assert_eq!((refusal.status, refusal.code), (status, code), "{body}");
+        assert_eq!(refusal.code.as_str(), code, "{body}");
         assert!(!refusal.reason.contains("canary"));
     }
 }

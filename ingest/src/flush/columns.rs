@@ -20,7 +20,7 @@ use shoal_storage::Part;
 use crate::{
     error::IngestError,
     log::Dictionary,
-    row::{self, RowHead, Value},
+    stages::row::{self, RowHead, Value},
 };
 
 /// Columns that are being filled.

@@ -80,7 +80,7 @@ async fn an_event_is_in_its_regions_table_once_however_often_it_is_sent() {
     let report = ingest.flush(NOW_MS, true).await.unwrap();
     assert_eq!((report.segments, report.rows), (2, 10));
     ingest.stop().await.unwrap();
-    assert_eq!(ingest.accept(request(&body), &grant()).await.unwrap_err().status, 503);
+    assert_eq!(ingest.accept(request(&body), &grant()).await.unwrap_err().code, RefusalCode::Stopping);
     drop(ingest);
     let ingest = open(root.path(), &keyring).await;
     assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (0, 10, 0, 1));
@@ -104,7 +104,7 @@ async fn too_much_in_flight_is_refused_with_a_time_to_come_back() {
     let ingest = open(root.path(), &Arc::new(Keyring::ephemeral())).await;
     let hold = ingest.budget.reserve(ingest.config.log.in_flight_bytes_max).ok();
     let refusal = ingest.accept(request(&events()), &grant()).await.unwrap_err();
-    assert_eq!((refusal.status, refusal.retry_after_s), (429, Some(1)));
+    assert_eq!((refusal.code, refusal.retry_after_s), (RefusalCode::Overloaded, Some(1)));
     drop(hold);
     assert_eq!(counts(&ingest.accept(request(&events()), &grant()).await.unwrap()), (10, 0, 0, 1));
     ingest.stop().await.unwrap();

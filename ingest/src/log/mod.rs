@@ -34,7 +34,9 @@ use shoal_files::Medium;
 use shoal_schemas::Region;
 use tokio::sync::{oneshot, watch};
 
-use crate::{clean::CleanBatch, config::LogConfig, dedup::Fingerprints, error::LogError, metrics::Metrics};
+use crate::{
+    config::LogConfig, dedup::Fingerprints, error::LogError, metrics::Metrics, stages::clean::CleanBatch,
+};
 
 pub(crate) use budget::Budget;
 pub(crate) use record::Dictionary;

@@ -9,12 +9,12 @@
 //! 16  u64  salt of the segment, random: what a file held before is never taken for new
 //! 24  u32  stored payload bytes | 28 u32 payload bytes before lz4 | 32 u32 rows
 //! 36  u32  CRC-32 of bytes 0..36 and the stored payload
-//! 40  payload: rows (`row.rs`), or the dictionary in postcard
+//! 40  payload: rows (`stages/row.rs`), or the dictionary in postcard
 //! ```
 //! A record is durable before the next is written. So bytes that are no record are a torn tail when nothing valid
 //! follows (they were never acknowledged), and damage when something does.
 //!
-//! Not here: who writes (`segment.rs`), the rows' own format (`row.rs`).
+//! Not here: who writes (`segment.rs`), the rows' own format (`stages/row.rs`).
 
 use serde::{Deserialize, Serialize};
 use shoal_files::Source;

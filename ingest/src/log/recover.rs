@@ -27,7 +27,7 @@ use crate::{
     dedup::{Fingerprints, Runs, Window},
     error::IngestError,
     metrics::Metrics,
-    row,
+    stages::row,
 };
 
 /// What a log is made of.

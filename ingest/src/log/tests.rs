@@ -13,12 +13,14 @@ use super::{
     segment::{Active, scan},
 };
 use crate::{
-    clean::CleanBatch,
     config::LogConfig,
     dedup::{RunLimits, Runs},
     error::{IngestError, LogError},
     metrics::Metrics,
-    row::{self, RowHead, Value},
+    stages::{
+        clean::CleanBatch,
+        row::{self, RowHead, Value},
+    },
 };
 
 /// A medium in memory that crashes and fails on demand.

@@ -25,7 +25,7 @@ use super::{
     record::{Dictionary, Encoder, Segment},
     segment::{Active, file_name},
 };
-use crate::{clean::CleanBatch, dedup::Window, error::LogError};
+use crate::{dedup::Window, error::LogError, stages::clean::CleanBatch};
 
 /// What became of a batch. Rows that are not listed are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

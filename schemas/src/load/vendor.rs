@@ -1,7 +1,7 @@
 //! What a vendor's mapping may say: its rules set declared properties of declared events, and each can be reached.
 //!
 //! Not checked: that a rule sets every required property; the protocol sets some itself, and a sender may use the declared
-//! names. Not here: what the protocol sets itself (`shoal-ingest`, `decode/`).
+//! names. Not here: what the protocol sets itself (`shoal-ingest`, `wire/`).
 
 use toml::Spanned;
 

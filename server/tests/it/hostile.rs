@@ -88,7 +88,11 @@ impl Target {
         let headers = [("authorization", key.as_str()), ("content-encoding", encoding)];
         let answer = self.door().ask("POST", "/v1/events", &headers, body).unwrap();
         let json = answer.json();
-        assert!(json["reason"].as_str().is_some_and(|r| !r.is_empty()), "a refusal gives its reason: {json}");
+        assert!(json["detail"].as_str().is_some_and(|r| !r.is_empty()), "a refusal gives its reason: {json}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{json}");
+        assert_eq!(json["status"], answer.status, "{json}");
+        let urn = format!("urn:shoal:problem:{}", json["code"].as_str().unwrap());
+        assert_eq!(json["type"].as_str(), Some(&*urn), "{json}");
         (answer.status, json["code"].as_str().unwrap().to_owned())
     }
 

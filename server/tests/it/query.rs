@@ -163,7 +163,7 @@ fn everything_else_is_refused_with_what_to_write_instead() {
         let answer = ask(&world, &world.keys.analyst, &json!({"sql": sql}));
         let refused = answer.json();
         assert_eq!(answer.status, 400, "{sql}: {refused}");
-        for part in ["rule", "reason", "suggestion"] {
+        for part in ["rule", "title", "detail", "suggestion"] {
             assert!(refused[part].as_str().is_some_and(|t| !t.is_empty()), "{part} of {sql}: {refused}");
         }
         assert!(refused["line"].as_u64() >= Some(1) && refused["column"].as_u64() >= Some(1), "{refused}");

@@ -66,7 +66,7 @@ async fn seen(table: &Table) -> Days {
     let snapshot = table.snapshot().await.unwrap();
     let mut days = Days::new();
     for file in snapshot.files() {
-        days.entry((file.day, file.programme)).or_default().extend(ids_of(&snapshot.dir, file));
+        days.entry((file.day, file.programme)).or_default().extend(ids_of(&table.inner.dir, file));
     }
     days.values_mut().for_each(|ids| ids.sort_unstable());
     days
@@ -312,7 +312,7 @@ async fn what_a_reader_holds_stays_until_it_lets_go() {
         assert_eq!((purged.files, purged.pinned), (0, 9));
     }
     for file in held.files() {
-        assert_eq!(ids_of(&held.dir, file).len(), 10);
+        assert_eq!(ids_of(&table.inner.dir, file).len(), 10);
     }
     drop(held);
     let purged = table.purge(now_ms).await.unwrap();

@@ -1,0 +1,133 @@
+//! The refusal of a whole request, as data: a code of a closed list, and one sentence.
+//!
+//! Invariants: a refusal never holds content of the body; nothing of the request was kept, except that a batch over several
+//! regions, or a list of consents, may be kept in part, so that sending all of it again is safe.
+//! Not here: which HTTP status a code has (`shoal-server`, `problem.rs`), the form that a vendor's SDK expects (`wire`).
+
+use crate::answer::Code;
+
+/// Declares the codes, their texts and the list of all of them in one place.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)+) => {
+        /// Why a whole request is refused. Stable: clients and dashboards depend on the codes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum RefusalCode {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl RefusalCode {
+            /// All codes.
+            pub const ALL: &'static [RefusalCode] = &[$(RefusalCode::$name),+];
+
+            /// The code in answers and metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(RefusalCode::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The body has no event.
+    EmptyBody => "empty_body",
+    /// The body is not UTF-8.
+    NotUtf8 => "not_utf8",
+    /// The body is not JSON of the expected form.
+    BadJson => "bad_json",
+    /// The batch has no list of messages, or a field of the batch is wrong.
+    BadBatch => "bad_batch",
+    /// The first line of a Sentry envelope is not its header.
+    BadEnvelope => "bad_envelope",
+    /// The body cannot be decompressed within the limits.
+    BadEncoding => "bad_encoding",
+    /// The `content-encoding` is none that is known.
+    UnsupportedEncoding => "unsupported_encoding",
+    /// The body is larger than allowed, as sent or decompressed.
+    TooLarge => "too_large",
+    /// The body grows more than allowed when it is decompressed.
+    CompressionRatio => "compression_ratio",
+    /// The body has more events than allowed.
+    TooManyEvents => "too_many_events",
+    /// The body has more JSON values than allowed.
+    TooManyValues => "too_many_values",
+    /// A request has more changes of consent than allowed.
+    TooManyChanges => "too_many_changes",
+    /// Values nest deeper than allowed.
+    TooDeep => "too_deep",
+    /// A string is longer than allowed.
+    StringTooLong => "string_too_long",
+    /// A field that a batch sets for all of its events has a wrong type.
+    WrongType => "wrong_type",
+    /// A field that a batch sets for all of its events is too long.
+    TooLong => "too_long",
+    /// A batch sets more properties than an event may have.
+    TooManyProperties => "too_many_properties",
+    /// An event id that is empty or too long.
+    BadId => "bad_id",
+    /// An identifier that is too long or not a text.
+    BadIdentifier => "bad_identifier",
+    /// A consent names no identifier.
+    NoIdentifier => "no_identifier",
+    /// A time that cannot be read.
+    BadTime => "bad_time",
+    /// A programme that does not exist.
+    UnknownProgramme => "unknown_programme",
+    /// A programme that the key is not for.
+    ProgrammeNotAllowed => "programme_not_allowed",
+    /// A policy version that the programme does not accept.
+    PolicyVersion => "policy_version",
+    /// The person is younger than the programme allows.
+    Minor => "minor",
+    /// A consent is neither granted nor withdrawn.
+    UnknownAction => "unknown_action",
+    /// A country that no region has.
+    UnknownCountry => "unknown_country",
+    /// A region that does not exist.
+    UnknownRegion => "unknown_region",
+    /// Neither country nor region, and the key has several regions.
+    NoRegion => "no_region",
+    /// A region that the key may not write to.
+    RegionNotAllowed => "region_not_allowed",
+    /// Too many bytes wait for the disk.
+    Overloaded => "overloaded",
+    /// The disk is nearly full.
+    DiskFull => "disk_full",
+    /// The service is stopping.
+    Stopping => "stopping",
+    /// A consent could not be made durable.
+    Unavailable => "unavailable",
+}
+
+impl RefusalCode {
+    /// The code of a batch whose own field is wrong in the way that `code` says of an event.
+    pub(crate) fn of_batch(code: Code) -> RefusalCode {
+        match code {
+            Code::WrongType => RefusalCode::WrongType,
+            Code::TooLong => RefusalCode::TooLong,
+            Code::TooManyProperties => RefusalCode::TooManyProperties,
+            Code::BadId => RefusalCode::BadId,
+            Code::BadIdentifier => RefusalCode::BadIdentifier,
+            _ => RefusalCode::BadBatch,
+        }
+    }
+}
+
+/// The whole request is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable code.
+    pub code: RefusalCode,
+    /// One sentence; never content of the body.
+    pub reason: String,
+    /// When to try again, in seconds.
+    pub retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    /// A refusal that trying again does not change.
+    pub(crate) fn new(code: RefusalCode, reason: impl Into<String>) -> Refusal {
+        Refusal { code, reason: reason.into(), retry_after_s: None }
+    }
+}

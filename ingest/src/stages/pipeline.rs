@@ -1,0 +1,137 @@
+//! From the bytes of a request to clean batches: the list of the stages, in their order.
+//!
+//! Invariants: synchronous and pure (the time and the consents are arguments); every received event has exactly one
+//! outcome; what comes out has passed every stage, because each takes only what the one before it makes.
+//! Not here: the log, which turns `accepted` into `duplicate` where it knows the event (`ingest.rs`).
+
+use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
+use shoal_schemas::Registry;
+
+use crate::{
+    answer::{BatchAnswer, Outcome},
+    config::PipelineConfig,
+    grant::IngestGrant,
+    refusal::Refusal,
+    stages::{
+        clean::CleanBatch,
+        country::{GeoDb, Locator},
+        inflate::inflate,
+        layout::Layout,
+        permit::{Permission, permit},
+        pseudonymise::pseudonymise,
+        scrub::scrub,
+        validate::{Rules, Tally, validate},
+    },
+    wire::{self, protocol::Request},
+};
+
+/// Everything that the stages judge by.
+pub(crate) struct Gate<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) scrubber: &'a Scrubber,
+    pub(crate) consents: &'a dyn ConsentIndex,
+    pub(crate) config: &'a PipelineConfig,
+    pub(crate) geo: Option<&'a GeoDb>,
+}
+
+/// What came out: rows for the log, and an outcome for every event. Events in the batches are `Accepted` here.
+pub(crate) struct Piped {
+    pub(crate) batches: Vec<CleanBatch>,
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) dropped_properties: u64,
+    pub(crate) skipped_items: u64,
+    pub(crate) request_id: Option<String>,
+}
+
+impl Piped {
+    /// The answer; after the log's duplicates have been noted with [`Piped::duplicate`].
+    pub(crate) fn into_answer(self) -> BatchAnswer {
+        BatchAnswer {
+            dropped_properties: self.dropped_properties,
+            skipped_items: self.skipped_items,
+            request_id: self.request_id,
+            ..BatchAnswer::new(self.outcomes)
+        }
+    }
+
+    /// The log had the event at this slot already.
+    pub(crate) fn duplicate(&mut self, slot: u32) {
+        if let Some(outcome) = self.outcomes.get_mut(slot as usize) {
+            *outcome = Outcome::Duplicate;
+        }
+    }
+}
+
+/// A stage that has ended, for whoever measures them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Bytes as sent to bytes as meant.
+    Inflate,
+    /// Bytes to events.
+    Decode,
+    /// Against the registry; clock and region.
+    Validate,
+    /// Against the consents.
+    Permit,
+    /// Identifiers to pseudonyms.
+    Pseudonymise,
+    /// Free text, and the encoding of rows.
+    Scrub,
+}
+
+/// Runs all stages, the cheapest refusal first.
+///
+/// # Errors
+/// When the request as a whole cannot be read, or exceeds a limit.
+pub(crate) fn run<'a>(
+    request: &Request<'a>,
+    grant: &'a IngestGrant,
+    gate: &Gate<'a>,
+    now_ms: i64,
+) -> Result<Piped, Refusal> {
+    run_marked(request, grant, gate, now_ms, |_| ())
+}
+
+/// [`run`], and tells `mark` when each stage has ended.
+pub(crate) fn run_marked<'a>(
+    request: &Request<'a>,
+    grant: &'a IngestGrant,
+    gate: &Gate<'a>,
+    now_ms: i64,
+    mut mark: impl FnMut(Stage),
+) -> Result<Piped, Refusal> {
+    let body = inflate(request.body, request.content_encoding, &gate.config.limits)?;
+    let body = wire::repair(request.protocol, body);
+    mark(Stage::Inflate);
+    let decoded = wire::decode(request, &body, gate.registry, &gate.config.limits)?;
+    mark(Stage::Decode);
+    let (skipped_items, request_id) = decoded.aside();
+    let layout = Layout::new(gate.registry);
+    let rules = Rules {
+        registry: gate.registry,
+        locator: Locator { registry: gate.registry, grant, geo: gate.geo, peer: request.peer },
+        layout: &layout,
+        received_ms: request.received_ms,
+        now_ms,
+    };
+    let permission =
+        Permission { registry: gate.registry, keyring: gate.keyring, consents: gate.consents, grant };
+    let valid = validate(decoded, &rules);
+    mark(Stage::Validate);
+    let permitted = permit(valid, &permission);
+    mark(Stage::Permit);
+    let pseudonymous = pseudonymise(permitted, gate.keyring, gate.config.epoch_days, &grant.app);
+    mark(Stage::Pseudonymise);
+    let scrubbed = scrub(pseudonymous, gate.scrubber, &layout, &grant.app);
+    mark(Stage::Scrub);
+    let Tally { outcomes, dropped_properties } = scrubbed.tally;
+    debug_assert_eq!(
+        scrubbed.batches.iter().map(|b| b.rows().len()).sum::<usize>(),
+        outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
+    );
+    Ok(Piped { batches: scrubbed.batches, outcomes, dropped_properties, skipped_items, request_id })
+}
+
+#[cfg(test)]
+mod tests;

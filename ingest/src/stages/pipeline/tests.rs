@@ -1,0 +1,136 @@
+//! The whole chain: the registry's examples, recorded requests of real SDKs, markers that must not come through.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::OnceLock;
+
+use shoal_privacy::consent::{ConsentDigest, ConsentRecord};
+use shoal_schemas::{Programme, Protocol, Region};
+
+use super::*;
+use crate::{stages::row, wire::time::rfc3339};
+
+mod fixtures;
+mod gate;
+mod native;
+
+/// A world to run requests in.
+struct World {
+    registry: Registry,
+    keyring: Keyring,
+    scrubber: &'static Scrubber,
+    config: PipelineConfig,
+    records: Records,
+}
+
+#[derive(Default)]
+struct Records(std::sync::Mutex<Vec<(Region, Programme, [u8; 16], ConsentRecord)>>);
+
+impl ConsentIndex for Records {
+    fn lookup(&self, region: Region, programme: Programme, subject: &ConsentDigest) -> Option<ConsentRecord> {
+        let records = self.0.lock().unwrap();
+        let same = |r: &&(Region, Programme, [u8; 16], ConsentRecord)| {
+            (r.0, r.1, r.2) == (region, programme, subject.into_bytes())
+        };
+        records.iter().find(same).map(|r| r.3.clone())
+    }
+}
+
+impl World {
+    fn new() -> World {
+        World {
+            registry: Registry::load(None).unwrap(),
+            keyring: Keyring::ephemeral(),
+            scrubber: scrubber(),
+            config: PipelineConfig::default(),
+            records: Records::default(),
+        }
+    }
+
+    fn run(&self, request: &Request<'_>, grant: &IngestGrant, now_ms: i64) -> Result<Piped, Refusal> {
+        let gate = Gate {
+            registry: &self.registry,
+            keyring: &self.keyring,
+            scrubber: self.scrubber,
+            consents: &self.records,
+            config: &self.config,
+            geo: None,
+        };
+        let piped = run(request, grant, &gate, now_ms)?;
+        let rows: usize = piped.batches.iter().map(|b| b.rows().len()).sum();
+        let accepted = piped.outcomes.iter().filter(|o| **o == Outcome::Accepted).count();
+        assert_eq!(rows, accepted);
+        Ok(piped)
+    }
+
+    /// A native body, received at `NOW` under a key that asserts nothing.
+    fn native(&self, body: &str) -> Result<Piped, Refusal> {
+        self.run(&request(Protocol::Native, body.as_bytes()), &grant(None), now())
+    }
+
+    fn outcomes(&self, body: &str) -> Vec<Outcome> {
+        self.native(body).unwrap().outcomes
+    }
+
+    /// Rows as (event, columns by name in text).
+    fn rows(&self, piped: &Piped) -> Vec<(String, Vec<(String, String)>)> {
+        let mut out = Vec::new();
+        for batch in &piped.batches {
+            for bytes in row::rows(batch.bytes()) {
+                let (head, values) = row::decode(bytes.unwrap()).unwrap();
+                let table = self.registry.table(head.kind);
+                let columns = values.map(|v| {
+                    let (column, value) = v.unwrap();
+                    let text = match value {
+                        row::Value::Text(text) => text.to_owned(),
+                        row::Value::Integer(number) => number.to_string(),
+                        row::Value::Boolean(flag) => flag.to_string(),
+                    };
+                    (table.columns[usize::from(column)].name.clone(), text)
+                });
+                let event = &self.registry.events()[usize::from(head.event)];
+                assert_eq!((event.kind, event.programme), (head.kind, head.programme));
+                out.push((event.name.clone(), columns.collect()));
+            }
+        }
+        out
+    }
+}
+
+/// `2026-11-20T12:00:00Z`, which the registry's examples are judged at.
+fn now() -> i64 {
+    rfc3339("2026-11-20T12:00:00Z").unwrap()
+}
+
+fn request(protocol: Protocol, body: &[u8]) -> Request<'_> {
+    Request { protocol, content_type: None, content_encoding: None, body, peer: None, received_ms: now() }
+}
+
+/// A key for all regions; it asserts consent when it is for one programme.
+fn grant(programme: Option<Programme>) -> IngestGrant {
+    IngestGrant {
+        key_id: "k".into(),
+        app: "camera".into(),
+        programme,
+        asserted_policy: programme.map(|_| "2026-1".into()),
+        regions: Region::ALL.to_vec(),
+    }
+}
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(World::new)
+}
+
+/// Compiling the patterns takes a while without optimisation: once for all tests.
+fn scrubber() -> &'static Scrubber {
+    static SCRUBBER: OnceLock<Scrubber> = OnceLock::new();
+    SCRUBBER.get_or_init(|| Scrubber::embedded().unwrap())
+}
+
+fn column<'r>(row: &'r (String, Vec<(String, String)>), name: &str) -> Option<&'r str> {
+    row.1.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+}
+
+fn code(outcome: &Outcome) -> &'static str {
+    outcome.code().unwrap_or(outcome.status())
+}

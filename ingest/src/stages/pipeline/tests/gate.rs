@@ -1,0 +1,125 @@
+//! Consent, subjects and places, through the whole chain.
+
+use shoal_schemas::IdentifierKind;
+
+use super::*;
+
+fn click(rest: &str) -> String {
+    format!(r#"{{"event":"click","time":"2026-11-20T08:00:00Z","properties":{{"element":"ok"}}{rest}}}"#)
+}
+
+fn head(piped: &Piped) -> row::RowHead {
+    let bytes = row::rows(piped.batches[0].bytes()).next().unwrap().unwrap();
+    row::decode(bytes).unwrap().0
+}
+
+fn record(world: &World, kind: IdentifierKind, value: &str, granted: Option<i64>, withdrawn: Option<i64>) {
+    let record = ConsentRecord {
+        policy_version: "2026-1".into(),
+        granted_at_ms: granted,
+        withdrawn_at_ms: withdrawn,
+        controller: "c".into(),
+        restricted: false,
+        erased: false,
+    };
+    let digest = world.keyring.consent_digester(Region::De).digest(kind, value).into_bytes();
+    world.records.0.lock().unwrap().push((Region::De, Programme::UserExperience, digest, record));
+}
+
+#[test]
+fn consent_reaches_the_gate_in_three_ways() {
+    let world = World::new();
+    let body = click(r#","user_id":"u","country":"DE""#);
+    let run = |grant: &IngestGrant, body: &str| {
+        world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap()
+    };
+    assert_eq!(code(&run(&grant(None), &body).outcomes[0]), "no_consent");
+    let asserted = run(&grant(Some(Programme::UserExperience)), &body);
+    assert_eq!(head(&asserted).consent.as_str(), "asserted");
+    let carried = click(r#","user_id":"u","country":"DE","consent":{"policy_version":"2026-1"}"#);
+    assert_eq!(head(&run(&grant(None), &carried)).consent.as_str(), "carried");
+    record(&world, IdentifierKind::User, "u", Some(5), None);
+    assert_eq!(head(&run(&grant(None), &body)).consent.as_str(), "recorded");
+    let elsewhere = click(r#","user_id":"u","country":"SG""#);
+    assert_eq!(code(&run(&grant(None), &elsewhere).outcomes[0]), "no_consent");
+}
+
+#[test]
+fn a_withdrawal_under_any_identifier_withholds() {
+    let world = World::new();
+    record(&world, IdentifierKind::User, "u", Some(5), None);
+    record(&world, IdentifierKind::Install, "i", Some(5), Some(now() - 1000));
+    let run = |body: &str| {
+        let grant = grant(Some(Programme::UserExperience));
+        code(&world.run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap().outcomes[0])
+    };
+    assert_eq!(run(&click(r#","user_id":"u","country":"DE""#)), "accepted");
+    assert_eq!(run(&click(r#","user_id":"u","install_id":"i","country":"DE""#)), "withdrawn");
+    assert_eq!(run(&click(r#","install_id":"i","country":"DE""#)), "withdrawn");
+    assert_eq!(run(&click(r#","device_id":"i","country":"DE""#)), "accepted");
+    // A grant that claims to be from the future counts from its receipt, which is after the withdrawal.
+    let later = r#","install_id":"i","country":"DE","consent":{"policy_version":"2026-1","granted_at":"2026-11-20T12:00:00Z"}"#;
+    assert_eq!(run(&click(later)), "accepted");
+    let before = later.replace("2026-11-20T12", "2026-11-20T11");
+    assert_eq!(run(&click(&before)), "withdrawn");
+}
+
+#[test]
+fn pseudonyms_differ_by_region_and_epoch_and_not_by_batch() {
+    let world = World::new();
+    let subject = |country: &str, time: &str, id: &str| {
+        let body = click(&format!(r#","{id}":"u-1","country":"{country}","time":"{time}""#));
+        let grant = grant(Some(Programme::UserExperience));
+        head(&world.run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap()).subject
+    };
+    let (today, before) = ("2026-11-20T08:00:00Z", "2026-08-01T08:00:00Z");
+    let base = subject("DE", today, "user_id");
+    assert_eq!(base, subject("FR", today, "user_id"));
+    assert_ne!(base, subject("SG", today, "user_id"));
+    assert_ne!(base, subject("DE", before, "user_id"));
+    assert_ne!(base, subject("DE", today, "install_id"));
+}
+
+#[test]
+fn without_an_identifier_only_an_asserted_event_is_kept() {
+    let world = World::new();
+    let run = |grant: &IngestGrant, body: &str| {
+        world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap()
+    };
+    let body = click(r#","country":"DE","session_id":"s""#);
+    let asserted = run(&grant(Some(Programme::UserExperience)), &body);
+    assert_eq!(code(&asserted.outcomes[0]), "accepted");
+    let none = run(&grant(Some(Programme::UserExperience)), &click(r#","country":"DE""#));
+    assert_ne!(head(&asserted).subject, head(&none).subject);
+    let carried = click(r#","country":"DE","consent":{"policy_version":"2026-1"}"#);
+    assert_eq!(code(&run(&grant(None), &carried).outcomes[0]), "no_identifier");
+    assert!(run(&grant(None), &carried).batches.is_empty());
+}
+
+#[test]
+fn events_go_to_their_region_or_are_refused() {
+    let world = World::new();
+    let key = |regions: &[Region]| IngestGrant {
+        regions: regions.to_vec(),
+        ..grant(Some(Programme::UserExperience))
+    };
+    let body = |countries: &[&str]| {
+        let events: Vec<_> =
+            countries.iter().map(|c| click(&format!(r#","user_id":"u","country":{c}"#))).collect();
+        format!("[{}]", events.join(","))
+    };
+    let run = |grant: &IngestGrant, body: &str| {
+        world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap()
+    };
+    let piped = run(&key(Region::ALL), &body(&["\"US\"", "\"DE\"", "\"CH\"", "\"MY\"", "null"]));
+    assert_eq!(
+        piped.batches.iter().map(CleanBatch::region).collect::<Vec<_>>(),
+        [Region::Us, Region::De, Region::My]
+    );
+    assert_eq!(code(&piped.outcomes[4]), "no_region");
+    let piped = run(&key(&[Region::De]), &body(&["\"US\"", "null"]));
+    assert_eq!([code(&piped.outcomes[0]), code(&piped.outcomes[1])], ["region_not_allowed", "accepted"]);
+    assert_eq!(column(&world.rows(&piped)[0], "country"), Some("ZZ"));
+    let device = IngestGrant { programme: Some(Programme::DeviceExperience), ..key(&[Region::De]) };
+    assert_eq!(code(&run(&device, &body(&["\"DE\""])).outcomes[0]), "programme_not_allowed");
+}

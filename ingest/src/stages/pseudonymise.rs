@@ -1,0 +1,209 @@
+//! Identifiers become digests. Fourth stage of the pipeline.
+//!
+//! Invariant: nothing in the output holds a raw identifier, event id or session id; a value that quotes one of the event's
+//! own identifiers loses it here, whatever it looks like: a dimension is dropped and counted, free text has it replaced. The subject is the first identifier
+//! present: user, install, device for the user-experience programme; serial, device, install, user for the other. Where
+//! the key asserts consent for all, a session or the event itself may be the subject.
+//! Not here: keys and hashes (`shoal-privacy`); free text, which is the scrub stage's.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use shoal_privacy::{
+    consent::Basis,
+    keyring::Keyring,
+    pseudonym::{Digester, Epoch, Pseudonymiser},
+};
+use shoal_schemas::{EventDef, IdentifierKind, Programme, Region, calendar::day_of};
+
+use crate::{
+    answer::{Code, Rejection},
+    stages::{
+        country::Place,
+        frames::Frame,
+        permit::PermittedBatch,
+        row::RowHead,
+        validate::{Identifiers, Tally, ValidEvent},
+        value::{Care, Checked, DROPPED},
+    },
+};
+
+/// A batch without raw identifiers. No `Debug`.
+pub(crate) struct PseudonymousBatch<'a> {
+    events: Vec<PseudonymousEvent<'a>>,
+    values: Vec<(u16, Checked<'a>)>,
+    tally: Tally,
+}
+
+/// One event without raw identifiers.
+pub(crate) struct PseudonymousEvent<'a> {
+    pub(crate) slot: u32,
+    pub(crate) def: &'a EventDef,
+    pub(crate) place: Place,
+    pub(crate) head: RowHead,
+    pub(crate) values: std::ops::Range<usize>,
+    pub(crate) frames: Vec<Frame<'a>>,
+}
+
+impl<'a> PseudonymousBatch<'a> {
+    /// What the next stage takes.
+    #[allow(clippy::type_complexity)]
+    pub(crate) fn into_parts(self) -> (Vec<PseudonymousEvent<'a>>, Vec<(u16, Checked<'a>)>, Tally) {
+        (self.events, self.values, self.tally)
+    }
+}
+
+/// The keys of one region, programme and epoch.
+struct Keys {
+    region: Region,
+    programme: Programme,
+    epoch: Epoch,
+    subjects: Pseudonymiser,
+    sessions: Digester,
+    events: Digester,
+}
+
+/// Makes digests of the identifiers. `app` scopes event ids: two apps may count theirs alike.
+pub(crate) fn pseudonymise<'a>(
+    batch: PermittedBatch<'a>,
+    keyring: &Keyring,
+    epoch_days: u32,
+    app: &str,
+) -> PseudonymousBatch<'a> {
+    let (permitted, mut values, mut tally) = batch.into_parts();
+    let mut keys: Vec<Keys> = Vec::new();
+    let mut text = String::new();
+    let mut events = Vec::with_capacity(permitted.len());
+    for (mut event, basis) in permitted {
+        let epoch = Epoch::of_day(day_of(event.time_ms), epoch_days);
+        let keys = keys_of(&mut keys, keyring, &event, epoch);
+        let asserted = basis == Basis::Asserted;
+        id_text(&mut text, app, &event, &values);
+        let Some(subject) = subject(keys, &event, asserted, &text) else {
+            let reason = "none of user_id, install_id, device_id, serial_number";
+            tally.outcomes[event.slot as usize] = Rejection::event(Code::NoIdentifier, reason).into();
+            continue;
+        };
+        let own = &mut values[event.values.clone()];
+        tally.dropped_properties += redact(&event.ids, own, &mut event.frames);
+        let head = RowHead {
+            event: event.def.index,
+            kind: event.def.kind,
+            programme: event.def.programme,
+            time_ms: event.time_ms,
+            event_id: keys.events.digest(&text),
+            subject,
+            session: event.ids.session.as_deref().map(|s| keys.sessions.digest(s.trim())),
+            consent: basis,
+            epoch: epoch.0,
+        };
+        events.push(PseudonymousEvent {
+            slot: event.slot,
+            def: event.def,
+            place: event.place,
+            head,
+            values: event.values,
+            frames: event.frames,
+        });
+    }
+    PseudonymousBatch { events, values, tally }
+}
+
+/// The keys for an event; made once a batch.
+fn keys_of<'k>(keys: &'k mut Vec<Keys>, keyring: &Keyring, event: &ValidEvent<'_>, epoch: Epoch) -> &'k Keys {
+    let (region, programme) = (event.place.region, event.def.programme);
+    let same = |k: &Keys| k.region == region && k.programme == programme && k.epoch == epoch;
+    let at = keys.iter().position(same).unwrap_or_else(|| {
+        keys.push(Keys {
+            region,
+            programme,
+            epoch,
+            subjects: keyring.pseudonymiser(region, programme, epoch),
+            sessions: keyring.session_digester(region, programme, epoch),
+            events: keyring.event_digester(region),
+        });
+        keys.len() - 1
+    });
+    &keys[at]
+}
+
+fn subject(keys: &Keys, event: &ValidEvent<'_>, asserted: bool, id_text: &str) -> Option<[u8; 16]> {
+    use IdentifierKind::{Device, Event, Install, Serial, Session, User};
+    let Identifiers { user, install, device, serial, session } = &event.ids;
+    let named = match event.def.programme {
+        Programme::UserExperience => [(User, user), (Install, install), (Device, device), (User, &None)],
+        Programme::DeviceExperience => [(Serial, serial), (Device, device), (Install, install), (User, user)],
+    };
+    let mut found = named.into_iter().find_map(|(kind, value)| Some((kind, value.as_deref()?)));
+    if found.is_none() && asserted && event.def.programme == Programme::UserExperience {
+        found = Some(session.as_deref().map_or((Event, id_text), |s| (Session, s)));
+    }
+    found.map(|(kind, value)| keys.subjects.pseudonym(kind, value).into_bytes())
+}
+
+/// Shorter identifiers are in every other word.
+const QUOTED_BYTES_MIN: usize = 4;
+/// What is left of an identifier in free text.
+const REPLACEMENT: &str = "<identifier>";
+
+/// Takes the event's own identifiers out of its values; returns how many were dropped.
+fn redact(ids: &Identifiers<'_>, values: &mut [(u16, Checked<'_>)], frames: &mut [Frame<'_>]) -> u64 {
+    let mut dropped = 0;
+    let all = [&ids.user, &ids.install, &ids.device, &ids.serial, &ids.session];
+    let long = all
+        .into_iter()
+        .filter_map(|id| id.as_deref().map(str::trim))
+        .filter(|id| id.len() >= QUOTED_BYTES_MIN);
+    for id in long {
+        for (column, value) in values.iter_mut() {
+            match value {
+                Checked::Text(text, Care::Dimension) if *column != DROPPED && text.contains(id) => {
+                    *column = DROPPED;
+                    dropped += 1;
+                }
+                Checked::Text(text, Care::Text) => replace(text, id),
+                _ => {}
+            }
+        }
+        frames.iter_mut().flat_map(Frame::texts).for_each(|text| replace(text, id));
+    }
+    dropped
+}
+
+fn replace(text: &mut Cow<'_, str>, id: &str) {
+    if text.contains(id) {
+        *text = Cow::Owned(text.replace(id, REPLACEMENT));
+    }
+}
+
+/// What a resend of the event has in common with it: app and event id. Without an id: everything the event says.
+fn id_text(out: &mut String, app: &str, event: &ValidEvent<'_>, values: &[(u16, Checked<'_>)]) {
+    out.clear();
+    out.push_str(app);
+    if let Some(id) = &event.id {
+        out.push_str("\u{1f}id\u{1f}");
+        out.push_str(id);
+        return;
+    }
+    out.push_str("\u{1f}content");
+    let ids = &event.ids;
+    let parts = [
+        Some(event.def.name.as_str().into()),
+        ids.user.clone(),
+        ids.install.clone(),
+        ids.device.clone(),
+        ids.serial.clone(),
+        ids.session.clone(),
+    ];
+    for part in parts {
+        let part = part.unwrap_or_default();
+        let _ = write!(out, "\u{1f}{}:{part}", part.len());
+    }
+    let _ = write!(out, "\u{1f}{}", event.time_ms);
+    for (column, value) in &values[event.values.clone()] {
+        let _ = match value {
+            Checked::Text(text, _) => write!(out, "\u{1f}{column}={}:{text}", text.len()),
+            Checked::Integer(number) => write!(out, "\u{1f}{column}={number}"),
+            Checked::Boolean(flag) => write!(out, "\u{1f}{column}={flag}"),
+        };
+    }
+}

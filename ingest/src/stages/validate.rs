@@ -1,0 +1,336 @@
+//! Decoded events against their definitions. Second stage of the pipeline.
+//!
+//! Invariants: every event of the batch has an outcome or is in the output, at its slot; a rejection names declared
+//! fields only. Undeclared properties are dropped and counted, never kept; so is an invalid optional property of a vendor's
+//! event. A native event with one is rejected. Of a property that is given twice the first counts.
+//! Not here: the check of one value (`value.rs`), the place (`country.rs`), consent (`permit.rs`).
+
+use std::{borrow::Cow, ops::Range};
+
+use shoal_schemas::{
+    Class, EventDef, IdentifierKind, Kind, PropertyDef, Registry, calendar::DAY_MS, columns,
+};
+
+use crate::{
+    answer::{Code, Outcome, Rejection},
+    stages::{
+        country::{Locator, Place},
+        frames::{self, Frame},
+        layout::Layout,
+        value::{self, Care, Checked},
+    },
+    wire::{
+        batch::{Claim, Common, DecodedBatch, DecodedEvent, DecodedHead, Property},
+        json::Json,
+        time::{self, Time},
+    },
+};
+
+/// Events may be this much later than now, after the correction of the client's clock.
+pub(crate) const FUTURE_MS: i64 = 10 * 60_000;
+
+/// What every stage hands on beside the events: outcomes by slot, and what was dropped.
+pub(crate) struct Tally {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) dropped_properties: u64,
+}
+
+/// A batch whose events are what their definitions say. No `Debug`.
+pub(crate) struct ValidBatch<'a> {
+    events: Vec<ValidEvent<'a>>,
+    values: Vec<(u16, Checked<'a>)>,
+    tally: Tally,
+}
+
+/// One valid event; still with raw identifiers.
+pub(crate) struct ValidEvent<'a> {
+    pub(crate) slot: u32,
+    pub(crate) def: &'a EventDef,
+    pub(crate) place: Place,
+    pub(crate) time_ms: i64,
+    pub(crate) id: Option<Cow<'a, str>>,
+    pub(crate) ids: Identifiers<'a>,
+    pub(crate) claim: Option<Claim<'a>>,
+    /// Its range in the batch's values.
+    pub(crate) values: Range<usize>,
+    pub(crate) frames: Vec<Frame<'a>>,
+}
+
+/// The identifiers of an event.
+#[derive(Default)]
+pub(crate) struct Identifiers<'a> {
+    pub(crate) user: Option<Cow<'a, str>>,
+    pub(crate) install: Option<Cow<'a, str>>,
+    pub(crate) device: Option<Cow<'a, str>>,
+    pub(crate) serial: Option<Cow<'a, str>>,
+    pub(crate) session: Option<Cow<'a, str>>,
+}
+
+impl<'a> ValidBatch<'a> {
+    /// What the next stage takes.
+    pub(crate) fn into_parts(self) -> (Vec<ValidEvent<'a>>, Vec<(u16, Checked<'a>)>, Tally) {
+        (self.events, self.values, self.tally)
+    }
+}
+
+/// What events are judged by.
+pub(crate) struct Rules<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) locator: Locator<'a>,
+    pub(crate) layout: &'a Layout<'a>,
+    /// When the request came.
+    pub(crate) received_ms: i64,
+    pub(crate) now_ms: i64,
+}
+
+/// Judges every event of a batch.
+pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidBatch<'a> {
+    let (head, decoded, mut properties) = batch.into_parts();
+    let tally = Tally { outcomes: Vec::with_capacity(decoded.len()), dropped_properties: 0 };
+    let mut stage = Stage {
+        rules,
+        strict: head.strict,
+        values: Vec::with_capacity(properties.len() + 4 * decoded.len()),
+        dropped: 0,
+        frames: Vec::new(),
+    };
+    let mut out = ValidBatch { events: Vec::with_capacity(decoded.len()), values: Vec::new(), tally };
+    for (slot, event) in decoded.into_iter().enumerate() {
+        let start = stage.values.len();
+        match stage.event(slot, event, &head, &mut properties) {
+            Ok(event) => {
+                out.events.push(event);
+                out.tally.outcomes.push(Outcome::Accepted);
+            }
+            Err(outcome) => {
+                stage.values.truncate(start);
+                out.tally.outcomes.push(outcome);
+            }
+        }
+    }
+    out.values = stage.values;
+    out.tally.dropped_properties = stage.dropped;
+    out
+}
+
+struct Stage<'x, 'a> {
+    rules: &'x Rules<'a>,
+    strict: bool,
+    values: Vec<(u16, Checked<'a>)>,
+    dropped: u64,
+    frames: Vec<Frame<'a>>,
+}
+
+impl<'a> Stage<'_, 'a> {
+    fn event(
+        &mut self,
+        slot: usize,
+        event: DecodedEvent<'a>,
+        head: &DecodedHead<'a>,
+        properties: &mut [Property<'a>],
+    ) -> Result<ValidEvent<'a>, Outcome> {
+        if let Some(outcome) = event.decided {
+            return Err(outcome);
+        }
+        let rules = self.rules;
+        let name = event
+            .name
+            .ok_or_else(|| Rejection::field(Code::MissingEvent, "event", "the event has no name"))?;
+        let Some(def) = rules.registry.event(&name) else {
+            return Err(Rejection::field(Code::UnknownEvent, "event", "no definition has this name").into());
+        };
+        let grant = rules.locator.grant;
+        if grant.programme.is_some_and(|p| p != def.programme) {
+            let reason = "the key is for another programme than the event's";
+            return Err(Rejection::event(Code::ProgrammeNotAllowed, reason).into());
+        }
+        let skew_ms = time::skew_ms(event.sent_at.unwrap_or(head.sent_at), rules.received_ms);
+        let time_ms = self.time(event.time.unwrap_or(Time::Missing), skew_ms, def)?;
+        let (own, shared) = (event.common, &head.defaults);
+        let country = own.country.as_deref().or(shared.country.as_deref());
+        let address = own.address.as_deref().or(shared.address.as_deref());
+        let place = rules.locator.locate(country, address)?;
+        let start = self.values.len();
+        self.context(&own, shared, def.kind)?;
+        let mut ids = identifiers(&own, shared);
+        self.properties(def, &mut properties[event.properties], &mut ids)?;
+        let claim = own.consent.or_else(|| shared.consent.clone()).map(|mut claim| {
+            // A grant in the future would outlive every withdrawal.
+            claim.granted_at_ms = claim.granted_at_ms.map(|at| (at + skew_ms).min(rules.received_ms));
+            claim
+        });
+        Ok(ValidEvent {
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            def,
+            place,
+            time_ms,
+            id: event.id,
+            ids,
+            claim,
+            values: start..self.values.len(),
+            frames: std::mem::take(&mut self.frames),
+        })
+    }
+
+    /// The corrected time; the time of receipt when the event has none.
+    fn time(&self, time: Time, skew_ms: i64, def: &EventDef) -> Result<i64, Rejection> {
+        let rules = self.rules;
+        let at = match time {
+            Time::Bad => {
+                return Err(Rejection::field(Code::BadTime, "time", "neither RFC 3339 nor a number"));
+            }
+            Time::Missing => return Ok(rules.received_ms),
+            Time::At(ms) => ms.saturating_add(skew_ms),
+        };
+        if at > rules.now_ms + FUTURE_MS {
+            return Err(Rejection::field(
+                Code::InFuture,
+                "time",
+                "more than ten minutes in the future; send sent_at, so that a wrong clock can be corrected",
+            ));
+        }
+        let kept_days = i64::from(rules.registry.retention_days(def.programme, def.kind));
+        if at < 0 || rules.now_ms.div_euclid(DAY_MS) - at.div_euclid(DAY_MS) > kept_days {
+            return Err(Rejection::field(Code::TooOld, "time", "older than events of this kind are kept"));
+        }
+        Ok(at)
+    }
+
+    /// The columns that every table has.
+    fn context(&mut self, own: &Common<'a>, shared: &Common<'a>, kind: Kind) -> Result<(), Rejection> {
+        let layout = self.rules.layout;
+        let at = layout.kind(kind);
+        if let Some(os) = own.os.as_ref().or(shared.os.as_ref()) {
+            match layout.os(os) {
+                Some(listed) => self.values.push((at.os, Checked::Text(Cow::Borrowed(listed), Care::Listed))),
+                None if self.strict => {
+                    return Err(Rejection::field(
+                        Code::NotListed,
+                        columns::OS,
+                        "not one of the listed values",
+                    ));
+                }
+                None => self.dropped += 1,
+            }
+        }
+        let texts = [
+            (at.app_version, own.app_version.as_ref().or(shared.app_version.as_ref())),
+            (at.os_version, own.os_version.as_ref().or(shared.os_version.as_ref())),
+            (at.device_model, own.device_model.as_ref().or(shared.device_model.as_ref())),
+        ];
+        for (column, text) in texts {
+            if let Some(text) = text {
+                self.values.push((column, Checked::Text(text.clone(), Care::Dimension)));
+            }
+        }
+        Ok(())
+    }
+
+    fn properties(
+        &mut self,
+        def: &'a EventDef,
+        properties: &mut [Property<'a>],
+        ids: &mut Identifiers<'a>,
+    ) -> Result<(), Rejection> {
+        // One bit a property: a definition has at most 64.
+        let mut seen = 0u64;
+        for (name, value) in properties {
+            let Ok(at) = def.properties.binary_search_by(|p| p.name.as_str().cmp(name)) else {
+                self.dropped += 1;
+                continue;
+            };
+            let bit = 1u64.checked_shl(at as u32).unwrap_or(0);
+            let value = std::mem::replace(value, Json::Null);
+            if matches!(value, Json::Null) {
+                continue;
+            }
+            if seen & bit != 0 {
+                self.dropped += 1;
+                continue;
+            }
+            let property = &def.properties[at];
+            match self.property(property, value, ids) {
+                Ok(()) => seen |= bit,
+                Err(rejection) if self.strict || property.required => return Err(rejection),
+                Err(_) => self.dropped += 1,
+            }
+        }
+        for (at, property) in def.properties.iter().enumerate() {
+            if property.required && seen & 1u64.checked_shl(at as u32).unwrap_or(0) == 0 {
+                return Err(Rejection::property(
+                    Code::MissingProperty,
+                    &property.name,
+                    "required and absent",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn property(
+        &mut self,
+        def: &'a PropertyDef,
+        value: Json<'a>,
+        ids: &mut Identifiers<'a>,
+    ) -> Result<(), Rejection> {
+        match (&def.class, def.column) {
+            (Class::Drop, _) => Ok(()),
+            (Class::Identifier(kind), _) => identifier(def, *kind, &value, ids),
+            (Class::Location, _) => {
+                self.dropped += 1;
+                Ok(())
+            }
+            (_, Some(column)) => {
+                let checked = value::check(def, value, self.strict)?;
+                self.values.push((column, checked));
+                Ok(())
+            }
+            (_, None) => {
+                let frames = frames::read(value);
+                self.frames = frames.ok_or_else(|| {
+                    Rejection::property(Code::WrongType, &def.name, "must be a list of frames")
+                })?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn identifiers<'a>(own: &Common<'a>, shared: &Common<'a>) -> Identifiers<'a> {
+    let pick =
+        |own: &Option<Cow<'a, str>>, shared: &Option<Cow<'a, str>>| own.as_ref().or(shared.as_ref()).cloned();
+    Identifiers {
+        user: pick(&own.user, &shared.user),
+        install: pick(&own.install, &shared.install),
+        device: pick(&own.device, &shared.device),
+        serial: pick(&own.serial, &shared.serial),
+        session: pick(&own.session, &shared.session),
+    }
+}
+
+/// A property that is an identifier: counts where the event itself says none of its kind.
+fn identifier<'a>(
+    def: &PropertyDef,
+    kind: IdentifierKind,
+    value: &Json<'a>,
+    ids: &mut Identifiers<'a>,
+) -> Result<(), Rejection> {
+    let Some(text) = value.identifier() else {
+        return Err(Rejection::property(Code::WrongType, &def.name, "must be a string"));
+    };
+    if let shoal_schemas::ValueType::Text { bytes_max } = def.ty
+        && text.len() > bytes_max as usize
+    {
+        return Err(Rejection::property(Code::TooLong, &def.name, format!("longer than {bytes_max} bytes")));
+    }
+    let slot = match kind {
+        IdentifierKind::User => &mut ids.user,
+        IdentifierKind::Install => &mut ids.install,
+        IdentifierKind::Device => &mut ids.device,
+        IdentifierKind::Serial => &mut ids.serial,
+        IdentifierKind::Session => &mut ids.session,
+        IdentifierKind::Event => return Ok(()),
+    };
+    slot.get_or_insert(text);
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! A body that is decoded: its events, with fields borrowed from it, and where decoders put what they find.
+//!
+//! Invariant: what a batch says about all of its events is kept once, beside them.
+//! Not here: how a protocol's bytes are read (`<protocol>/decode.rs`), what an event may hold (`stages/validate.rs`).
+
+use std::{borrow::Cow, ops::Range};
+
+use shoal_schemas::Registry;
+
+use crate::{
+    answer::{Code, Outcome, Rejection},
+    config::Limits,
+    wire::{
+        json::{Bounds, Broken, Json},
+        time::Time,
+    },
+};
+
+/// Longest identifier, in bytes.
+pub(in crate::wire) const IDENTIFIER_BYTES_MAX: usize = 256;
+/// Longest value of a field of the context, in bytes.
+const CONTEXT_BYTES_MAX: usize = 64;
+/// Frames that are kept of one stack: the innermost ones.
+pub(crate) const FRAMES_MAX: usize = 64;
+/// The code of what vendors' SDKs send and Shoal does not keep: `identify`, messages, logs.
+pub(in crate::wire) const NOT_AN_EVENT: &str = "not_an_event";
+
+/// A property as it came: name and value.
+pub(crate) type Property<'a> = (Cow<'a, str>, Json<'a>);
+
+/// A body, decoded. No `Debug`: it holds what somebody sent.
+pub(crate) struct DecodedBatch<'a> {
+    head: DecodedHead<'a>,
+    events: Vec<DecodedEvent<'a>>,
+    properties: Vec<Property<'a>>,
+}
+
+/// What a body says about all of its events.
+#[derive(Default)]
+pub(crate) struct DecodedHead<'a> {
+    /// Whether what is not as declared is refused; otherwise it is left out.
+    pub(crate) strict: bool,
+    pub(crate) sent_at: Time,
+    /// For events that do not say themselves.
+    pub(crate) defaults: Common<'a>,
+    /// Sentry items that are no event.
+    pub(crate) skipped_items: u64,
+    /// The id under which the client sent the request, if its protocol has one.
+    pub(crate) request_id: Option<String>,
+}
+
+/// One event, decoded.
+#[derive(Default)]
+pub(crate) struct DecodedEvent<'a> {
+    /// Shoal's name; a vendor's has been mapped.
+    pub(crate) name: Option<Cow<'a, str>>,
+    pub(crate) id: Option<Cow<'a, str>>,
+    pub(crate) time: Option<Time>,
+    pub(crate) sent_at: Option<Time>,
+    pub(crate) common: Common<'a>,
+    /// Its range in the batch's properties.
+    pub(crate) properties: Range<usize>,
+    /// Already decided: no object, a field of a wrong type, not an event.
+    pub(crate) decided: Option<Outcome>,
+}
+
+impl DecodedEvent<'_> {
+    /// Keeps the first reason.
+    pub(in crate::wire) fn reject(&mut self, rejection: Rejection) {
+        self.decided.get_or_insert(rejection.into());
+    }
+
+    /// An event whose outcome is known already.
+    pub(in crate::wire) fn decided(outcome: Outcome) -> Self {
+        DecodedEvent { decided: Some(outcome), ..DecodedEvent::default() }
+    }
+}
+
+/// What an event says, or its batch for all of them.
+#[derive(Default)]
+pub(crate) struct Common<'a> {
+    pub(crate) user: Option<Cow<'a, str>>,
+    pub(crate) install: Option<Cow<'a, str>>,
+    pub(crate) device: Option<Cow<'a, str>>,
+    pub(crate) serial: Option<Cow<'a, str>>,
+    pub(crate) session: Option<Cow<'a, str>>,
+    pub(crate) country: Option<Cow<'a, str>>,
+    pub(crate) address: Option<Cow<'a, str>>,
+    pub(crate) app_version: Option<Cow<'a, str>>,
+    pub(crate) os: Option<Cow<'a, str>>,
+    pub(crate) os_version: Option<Cow<'a, str>>,
+    pub(crate) device_model: Option<Cow<'a, str>>,
+    pub(crate) consent: Option<Claim<'a>>,
+}
+
+/// Consent carried in a body.
+#[derive(Clone)]
+pub(crate) struct Claim<'a> {
+    pub(crate) policy_version: Cow<'a, str>,
+    pub(crate) granted_at_ms: Option<i64>,
+    pub(crate) age: Option<u8>,
+}
+
+impl<'a> Claim<'a> {
+    /// `{"policy_version": "..", "granted_at": time, "age": years}`; none without a policy version.
+    pub(in crate::wire) fn read(value: &Json<'a>) -> Option<Claim<'a>> {
+        let age = match value.get("age") {
+            Some(Json::Integer(years)) => Some(u8::try_from((*years).clamp(0, 255)).unwrap_or(0)),
+            _ => None,
+        };
+        Some(Claim {
+            policy_version: value.get("policy_version")?.text()?.clone(),
+            granted_at_ms: value.get("granted_at").and_then(|v| Time::millis(v).at()),
+            age,
+        })
+    }
+}
+
+/// Where decoders put what they find, and what they read by.
+pub(crate) struct Sink<'s, 'a> {
+    pub(in crate::wire) registry: &'a Registry,
+    pub(in crate::wire) bounds: &'s Bounds,
+    pub(in crate::wire) limits: &'s Limits,
+    pub(in crate::wire) head: DecodedHead<'a>,
+    pub(in crate::wire) events: Vec<DecodedEvent<'a>>,
+    pub(in crate::wire) properties: Vec<Property<'a>>,
+}
+
+impl<'a> Sink<'_, 'a> {
+    /// Adds an event; false when the batch is full.
+    pub(in crate::wire) fn push(&mut self, event: DecodedEvent<'a>) -> bool {
+        let room = self.events.len() < self.limits.events_max;
+        if room {
+            self.events.push(event);
+        } else {
+            self.bounds.broken.set(Some(Broken::Events));
+        }
+        room
+    }
+
+    /// What was found.
+    pub(in crate::wire) fn into_batch(self) -> DecodedBatch<'a> {
+        DecodedBatch { head: self.head, events: self.events, properties: self.properties }
+    }
+}
+
+impl<'a> DecodedBatch<'a> {
+    /// What the answer says beside the events: skipped items, and the id that the client expects back.
+    pub(crate) fn aside(&self) -> (u64, Option<String>) {
+        (self.head.skipped_items, self.head.request_id.clone())
+    }
+
+    /// What the next stage takes.
+    pub(crate) fn into_parts(self) -> (DecodedHead<'a>, Vec<DecodedEvent<'a>>, Vec<Property<'a>>) {
+        (self.head, self.events, self.properties)
+    }
+}
+
+/// An identifier of a vendor's event: left out when it is none.
+pub(in crate::wire) fn identifier<'a>(value: Option<&Json<'a>>) -> Option<Cow<'a, str>> {
+    value?.identifier().filter(|id| id.len() <= IDENTIFIER_BYTES_MAX)
+}
+
+/// A short text of a vendor's event: left out when it is none.
+pub(in crate::wire) fn short<'a>(value: Option<&Json<'a>>) -> Option<Cow<'a, str>> {
+    value?.text().filter(|text| text.len() <= CONTEXT_BYTES_MAX).cloned()
+}
+
+/// A country that a vendor's event names: left out when no region has it.
+pub(in crate::wire) fn country<'a>(value: Option<&Json<'a>>, registry: &Registry) -> Option<Cow<'a, str>> {
+    let code = value?.text()?;
+    registry.region_of(shoal_schemas::Country::parse(code)?)?;
+    Some(code.clone())
+}
+
+impl<'a> Common<'a> {
+    /// Takes a field of a native event or batch; false when there is no such field.
+    pub(in crate::wire) fn set(&mut self, key: &str, value: Json<'a>) -> Result<bool, Rejection> {
+        let (slot, field, bytes_max): (_, &'static str, _) = match key {
+            "user_id" => (&mut self.user, "user_id", IDENTIFIER_BYTES_MAX),
+            "install_id" => (&mut self.install, "install_id", IDENTIFIER_BYTES_MAX),
+            "device_id" => (&mut self.device, "device_id", IDENTIFIER_BYTES_MAX),
+            "serial_number" => (&mut self.serial, "serial_number", IDENTIFIER_BYTES_MAX),
+            "session_id" => (&mut self.session, "session_id", IDENTIFIER_BYTES_MAX),
+            "country" => (&mut self.country, "country", CONTEXT_BYTES_MAX),
+            "ip" => (&mut self.address, "ip", CONTEXT_BYTES_MAX),
+            "app_version" => (&mut self.app_version, "app_version", CONTEXT_BYTES_MAX),
+            "os" => (&mut self.os, "os", CONTEXT_BYTES_MAX),
+            "os_version" => (&mut self.os_version, "os_version", CONTEXT_BYTES_MAX),
+            "device_model" => (&mut self.device_model, "device_model", CONTEXT_BYTES_MAX),
+            _ => return Ok(false),
+        };
+        let identifier = bytes_max == IDENTIFIER_BYTES_MAX;
+        let text = match value {
+            Json::Null => return Ok(true),
+            Json::Text(text) => text,
+            Json::Integer(number) if identifier => Cow::Owned(number.to_string()),
+            _ if identifier => return Err(Rejection::field(Code::BadIdentifier, field, "must be a string")),
+            _ => return Err(Rejection::field(Code::WrongType, field, "must be a string")),
+        };
+        if text.len() > bytes_max {
+            let code = if identifier { Code::BadIdentifier } else { Code::TooLong };
+            return Err(Rejection::field(code, field, "too long"));
+        }
+        if !text.trim().is_empty() {
+            *slot = Some(text);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,277 @@
+//! One JSON value, borrowed from the body, read within limits.
+//!
+//! Invariants: a value never nests deeper than the limit and never holds a longer string; in lenient mode (vendors'
+//! SDKs) what breaks a limit becomes [`Json::Null`], in strict mode (native) it refuses the whole body. An error keeps
+//! no content: serde's own messages quote the input and are never shown.
+//! Not here: what the fields mean (`native`, `segment`, `sentry`).
+
+use std::{borrow::Cow, cell::Cell, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::refusal::{Refusal, RefusalCode};
+
+/// A JSON value. No `Debug`: it is what somebody sent.
+#[derive(Clone)]
+pub(crate) enum Json<'a> {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(Cow<'a, str>),
+    List(Vec<Json<'a>>),
+    Map(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+impl<'a> Json<'a> {
+    /// The member of a map.
+    pub(crate) fn get(&self, key: &str) -> Option<&Json<'a>> {
+        match self {
+            Json::Map(members) => members.iter().find(|(k, _)| k == key).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
+    /// The member at a dotted path; a member whose own name has the dots comes first.
+    pub(crate) fn path(&self, path: &str) -> Option<&Json<'a>> {
+        self.get(path).or_else(|| {
+            let (head, rest) = path.split_once('.')?;
+            self.get(head)?.path(rest)
+        })
+    }
+
+    /// Text that is not empty.
+    pub(crate) fn text(&self) -> Option<&Cow<'a, str>> {
+        match self {
+            Json::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Text, or a whole number in decimal: what clients use as an identifier.
+    pub(crate) fn identifier(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Json::Integer(number) => Some(Cow::Owned(number.to_string())),
+            other => other.text().filter(|t| !t.trim().is_empty()).cloned(),
+        }
+    }
+
+    /// A number.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self {
+            Json::Integer(number) => Some(*number as f64),
+            Json::Float(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; nothing of anything else.
+    pub(crate) fn items(&self) -> &[Json<'a>] {
+        match self {
+            Json::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The members of a map; nothing of anything else.
+    pub(crate) fn members(&self) -> &[(Cow<'a, str>, Json<'a>)] {
+        match self {
+            Json::Map(members) => members,
+            _ => &[],
+        }
+    }
+}
+
+/// What a value may be, at the most, and which limit was broken first.
+pub(crate) struct Bounds {
+    pub(crate) depth_max: usize,
+    pub(crate) string_bytes_max: usize,
+    /// Beyond a limit: refuse (native) or read as null (vendors).
+    pub(crate) strict: bool,
+    pub(crate) broken: Cell<Option<Broken>>,
+    /// Values that may still be made; bounds the memory of one body.
+    pub(crate) values_left: Cell<usize>,
+}
+
+/// A broken limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    Depth,
+    StringLength,
+    Values,
+    Events,
+}
+
+impl Bounds {
+    /// Notes the limit and makes the error that stops serde.
+    pub(crate) fn stop<E: serde::de::Error>(&self, broken: Broken) -> E {
+        self.broken.set(Some(broken));
+        E::custom("limit")
+    }
+
+    /// A seed for a value.
+    pub(crate) fn value(&self) -> Seed<'_> {
+        Seed { bounds: self, depth: 0 }
+    }
+
+    /// Takes room for this many values; false when there is not enough left.
+    pub(crate) fn spend(&self, values: usize) -> bool {
+        let left = self.values_left.get().checked_sub(values);
+        self.values_left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
+    fn text<'a, E: serde::de::Error>(&self, text: Cow<'a, str>) -> Result<Json<'a>, E> {
+        if text.len() <= self.string_bytes_max {
+            Ok(Json::Text(text))
+        } else if self.strict {
+            Err(self.stop(Broken::StringLength))
+        } else {
+            Ok(Json::Null)
+        }
+    }
+}
+
+/// Reads one value.
+#[derive(Clone, Copy)]
+pub(crate) struct Seed<'s> {
+    bounds: &'s Bounds,
+    depth: usize,
+}
+
+impl Seed<'_> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Option<Self>, E> {
+        if self.depth < self.bounds.depth_max {
+            return Ok(Some(Seed { bounds: self.bounds, depth: self.depth + 1 }));
+        }
+        if self.bounds.strict { Err(self.bounds.stop(Broken::Depth)) } else { Ok(None) }
+    }
+
+    fn count<E: serde::de::Error>(self) -> Result<(), E> {
+        if self.bounds.spend(1) { Ok(()) } else { Err(self.bounds.stop(Broken::Values)) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Boolean(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(i64::try_from(value).map_or(Json::Float(value as f64), Json::Integer))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
+        Ok(Json::Float(value))
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, value: &'de str) -> Result<Json<'de>, E> {
+        self.bounds.text(Cow::Borrowed(value))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Json<'de>, E> {
+        self.bounds.text(Cow::Owned(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
+        let Some(deeper) = self.deeper()? else {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Json::Null);
+        };
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(deeper)? {
+            self.count()?;
+            items.push(item);
+        }
+        Ok(Json::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
+        let Some(deeper) = self.deeper()? else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Json::Null);
+        };
+        let mut members = Vec::new();
+        while let Some(key) = map.next_key_seed(Key)? {
+            self.count()?;
+            members.push((key, map.next_value_seed(deeper)?));
+        }
+        Ok(Json::Map(members))
+    }
+}
+
+/// Reads a key of a map, borrowed when it has no escapes.
+pub(crate) struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(value.to_owned()))
+    }
+}
+
+/// Reads a whole text as one value.
+///
+/// # Errors
+/// Where it stops being JSON. The limit that was broken, if it was one, is in `bounds`.
+pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Json<'a>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = bounds.value().deserialize(&mut deserializer)?;
+    deserializer.end().map_err(|e| serde_json::Error::custom(e.line()))?;
+    Ok(value)
+}
+
+/// The body of a protocol that is text.
+///
+/// # Errors
+/// Where it stops being UTF-8.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|e| {
+        Refusal::new(RefusalCode::NotUtf8, format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
+    })
+}
+
+/// The refusal of a body that is not JSON, or has another form than the protocol says: the place, without serde's words.
+pub(crate) fn bad_json(error: &serde_json::Error) -> Refusal {
+    let place = format!("not JSON of the expected form at line {} column {}", error.line(), error.column());
+    Refusal::new(RefusalCode::BadJson, place)
+}

@@ -1,0 +1,99 @@
+//! The protocols. Each is one folder: `decode.rs` says how its bytes become events, `answer.rs` how what became of them
+//! becomes its answer. What protocols share is beside the folders. First stage of the pipeline.
+//!
+//! Invariants: nothing is copied that can be borrowed; nothing is judged but the form: names, types and bounds are for
+//! `stages/validate.rs`. A field that is not what the protocol says makes its event a rejected one, not the batch (native),
+//! or is left out (vendors). Errors say line and column, never content.
+//! Not here: decompression (`stages/inflate.rs`), which vendor name is which event (`shoal-schemas`, `defs/vendors/`).
+//!
+//! To add a protocol: its name in `shoal_schemas::Protocol`, a folder here whose type is a [`Wire`], and its line in
+//! [`wire`].
+
+pub(crate) mod batch;
+pub(crate) mod json;
+mod native;
+pub(crate) mod protocol;
+mod segment;
+mod sentry;
+mod surrogate;
+pub(crate) mod time;
+mod vendor;
+
+use std::{borrow::Cow, cell::Cell};
+
+use batch::{DecodedBatch, DecodedHead, Sink};
+use json::{Bounds, Broken};
+use protocol::{Reply, Request, Told, Wire};
+use shoal_schemas::{Protocol, Registry};
+
+use crate::{
+    config::Limits,
+    refusal::{Refusal, RefusalCode},
+};
+
+/// The table of protocols.
+fn wire(protocol: Protocol) -> &'static dyn Wire {
+    match protocol {
+        Protocol::Native => &native::Native,
+        Protocol::Segment => &segment::Segment,
+        Protocol::Sentry => &sentry::Sentry,
+    }
+}
+
+/// The answer that a protocol's clients expect; `None` when that is a problem document.
+pub fn answer(protocol: Protocol, told: &Told<'_>) -> Option<Reply> {
+    wire(protocol).answer(told)
+}
+
+/// The decompressed bytes of a body, repaired where the protocol asks for that.
+pub(crate) fn repair(protocol: Protocol, bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    wire(protocol).repair(bytes)
+}
+
+/// Reads the decompressed and repaired bytes of a request's body.
+///
+/// # Errors
+/// When they are not what the protocol says, or a limit is exceeded.
+pub(crate) fn decode<'a>(
+    request: &Request<'a>,
+    bytes: &'a [u8],
+    registry: &'a Registry,
+    limits: &Limits,
+) -> Result<DecodedBatch<'a>, Refusal> {
+    let wire = wire(request.protocol);
+    let bounds = Bounds {
+        depth_max: limits.depth_max,
+        string_bytes_max: limits.string_bytes_max,
+        strict: wire.is_strict(),
+        broken: Cell::new(None),
+        values_left: Cell::new(limits.values_max),
+    };
+    let head = DecodedHead { strict: wire.is_strict(), ..DecodedHead::default() };
+    let mut sink =
+        Sink { registry, bounds: &bounds, limits, head, events: Vec::new(), properties: Vec::new() };
+    let read = wire.decode(request, bytes, &mut sink);
+    if let Some(broken) = bounds.broken.get() {
+        return Err(over_limit(broken, limits));
+    }
+    read?;
+    Ok(sink.into_batch())
+}
+
+fn over_limit(broken: Broken, limits: &Limits) -> Refusal {
+    let (code, reason) = match broken {
+        Broken::Depth => (RefusalCode::TooDeep, format!("values nest deeper than {}", limits.depth_max)),
+        Broken::StringLength => {
+            (RefusalCode::StringTooLong, format!("a string is longer than {} bytes", limits.string_bytes_max))
+        }
+        Broken::Values => {
+            (RefusalCode::TooManyValues, format!("more than {} values in a body", limits.values_max))
+        }
+        Broken::Events => {
+            (RefusalCode::TooManyEvents, format!("more than {} events in a body", limits.events_max))
+        }
+    };
+    Refusal::new(code, reason)
+}
+
+#[cfg(test)]
+mod tests;

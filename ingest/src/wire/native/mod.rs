@@ -1,0 +1,35 @@
+//! Shoal's own protocol. It is strict: whoever sends it reads the answer.
+
+mod answer;
+mod decode;
+
+use crate::{
+    refusal::Refusal,
+    wire::{
+        batch::Sink,
+        json,
+        protocol::{Reply, Request, Told, Wire},
+    },
+};
+
+/// Shoal's own protocol.
+pub(super) struct Native;
+
+impl Wire for Native {
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn decode<'a>(
+        &self,
+        _request: &Request<'a>,
+        bytes: &'a [u8],
+        sink: &mut Sink<'_, 'a>,
+    ) -> Result<(), Refusal> {
+        decode::read(json::text(bytes)?, sink)
+    }
+
+    fn answer(&self, told: &Told<'_>) -> Option<Reply> {
+        answer::answer(told)
+    }
+}

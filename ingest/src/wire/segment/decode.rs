@@ -1,0 +1,109 @@
+//! What Segment's SDKs (and RudderStack's) send to `POST /v1/batch`.
+//!
+//! ```text
+//! {"batch": [{"type", "messageId", "timestamp", "userId" | "anonymousId", "event" | "name", "properties", "context"}], "sentAt"}
+//! ```
+//! `track`, `page` and `screen` are events. `identify`, `group` and `alias` are traits and links between identifiers,
+//! which Shoal does not keep: withheld as `not_an_event`. Consent may be carried in `context.consent`, country in
+//! `context.country` or `context.location.country`, a session in `context.sessionId`.
+//! Not here: the write key (`shoal-server`), names and properties of events (`defs/vendors/segment.toml`).
+
+use shoal_schemas::{Protocol, Registry};
+
+use crate::{
+    answer::{Code, Outcome, Rejection},
+    refusal::{Refusal, RefusalCode},
+    wire::{
+        batch::{Claim, Common, DecodedEvent, NOT_AN_EVENT, Sink, country, identifier, short},
+        json::{self, Json, bad_json},
+        time::Time,
+        vendor::{self, Sources},
+    },
+};
+
+pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
+    let body = json::parse(text, sink.bounds).map_err(|e| bad_json(&e))?;
+    sink.head.sent_at = body.get("sentAt").map_or(Time::Missing, Time::millis);
+    let context = body.get("context").unwrap_or(&Json::Null);
+    sink.head.defaults = common(context, sink.registry);
+    let one = std::slice::from_ref(&body);
+    let messages = match body.get("batch") {
+        Some(Json::List(messages)) => messages.as_slice(),
+        Some(_) => return Err(Refusal::new(RefusalCode::BadBatch, "batch must be a list")),
+        // The single-message endpoints send the message itself.
+        None if body.get("type").is_some() => one,
+        None => return Err(Refusal::new(RefusalCode::BadBatch, "there is no batch")),
+    };
+    for message in messages {
+        let event = event(message, sink);
+        if !sink.push(event) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
+    let registry = sink.registry;
+    let text = |key| message.get(key).and_then(Json::text);
+    let vendor_name = match text("type").map(|t| &**t) {
+        Some("track") => match text("event") {
+            Some(name) => &**name,
+            None => {
+                return DecodedEvent::decided(
+                    Rejection::field(Code::MissingEvent, "event", "a track without a name").into(),
+                );
+            }
+        },
+        Some(name @ ("page" | "screen")) => name,
+        Some("identify" | "group" | "alias") => {
+            return DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT));
+        }
+        _ => {
+            return DecodedEvent::decided(
+                Rejection::field(Code::BadEvent, "type", "not a message type of Segment").into(),
+            );
+        }
+    };
+    let Some(mapped) = vendor::find(registry, Protocol::Segment, vendor_name) else {
+        return DecodedEvent::decided(
+            Rejection::field(Code::UnknownEvent, "event", "neither declared nor mapped to a declared event")
+                .into(),
+        );
+    };
+    let context = message.get("context").unwrap_or(&Json::Null);
+    let start = sink.properties.len();
+    let properties = message.get("properties").unwrap_or(&Json::Null);
+    // `page` and `screen` carry what was seen in `name`, beside the properties.
+    let sources = Sources { roots: &[properties, message], computed: Vec::new() };
+    mapped.properties(sources, &mut sink.properties);
+    let mut common = common(context, registry);
+    common.user = identifier(message.get("userId"));
+    common.install = identifier(message.get("anonymousId"));
+    let time = ["timestamp", "originalTimestamp"].into_iter().find_map(|key| message.get(key));
+    DecodedEvent {
+        name: Some((&*mapped.def.name).into()),
+        id: identifier(message.get("messageId")),
+        time: time.map(Time::millis),
+        sent_at: message.get("sentAt").map(Time::millis),
+        common,
+        properties: start..sink.properties.len(),
+        decided: None,
+    }
+}
+
+fn common<'a>(context: &Json<'a>, registry: &Registry) -> Common<'a> {
+    let at = |path: &str| context.path(path);
+    Common {
+        device: identifier(at("device.id")),
+        session: identifier(at("sessionId")),
+        country: country(at("country"), registry).or_else(|| country(at("location.country"), registry)),
+        address: short(at("ip")),
+        app_version: short(at("app.version")),
+        os: short(at("os.name")),
+        os_version: short(at("os.version")),
+        device_model: short(at("device.model")),
+        consent: at("consent").and_then(Claim::read),
+        ..Common::default()
+    }
+}

@@ -1,0 +1,370 @@
+//! What Sentry's SDKs send to `POST /api/{project}/envelope/`.
+//!
+//! | item | becomes | rule name |
+//! |---|---|---|
+//! | `event` with an exception, level error or fatal | a crash | `event` |
+//! | `transaction`, and each of its spans that has a rule | performance | `transaction:<op>`, `span:<op>` |
+//! | `span`, one or a container (`item_count`) | performance | `span:<op>` |
+//! | `session` | usage, `result` = status; one event a status of a session | `session` |
+//! | anything else, unreadable items | skipped and counted | |
+//!
+//! Other `event`s (messages) and operations without a rule are withheld as `not_an_event`. Never read: code context,
+//! variables, `argv`, `modules`, `server_name`, breadcrumbs, `extra`, requests. Consent may be carried in
+//! `contexts.consent`, country in `user.geo.country_code`. Aggregated `sessions` name no subject: skipped.
+//! Not here: framing (`envelope.rs`), names and properties (`defs/vendors/sentry.toml`).
+
+use std::borrow::Cow;
+
+use shoal_schemas::{Protocol, Registry};
+
+use super::envelope;
+
+use crate::{
+    answer::Outcome,
+    refusal::{Refusal, RefusalCode},
+    wire::{
+        batch::{Claim, Common, DecodedEvent, FRAMES_MAX, NOT_AN_EVENT, Sink, country, identifier, short},
+        json::{self, Json},
+        time::Time,
+        vendor::{self, Sources},
+    },
+};
+
+pub(super) fn read<'a>(body: &'a [u8], sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
+    let Some((header, mut items)) = envelope::open(body) else {
+        return Err(Refusal::new(RefusalCode::BadEnvelope, "the first line is not an envelope header"));
+    };
+    sink.head.sent_at = header.get("sent_at").map_or(Time::Missing, Time::millis);
+    sink.head.request_id = header.get("event_id").and_then(Json::text).and_then(|id| event_id(id));
+    let mut reader = Reader { registry: sink.registry, sink };
+    for (count, item) in items.by_ref().enumerate() {
+        if count >= reader.sink.limits.events_max {
+            reader.sink.bounds.broken.set(Some(json::Broken::Events));
+            return Ok(());
+        }
+        if !reader.item(&item) {
+            reader.sink.head.skipped_items += 1;
+        }
+    }
+    reader.sink.head.skipped_items += items.broken;
+    Ok(())
+}
+
+/// 32 hexadecimal digits, without the hyphens that some SDKs put in.
+fn event_id(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|c| *c != '-').take(33).collect();
+    (digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then(|| digits.to_ascii_lowercase())
+}
+
+struct Reader<'x, 's, 'a> {
+    registry: &'a Registry,
+    sink: &'x mut Sink<'s, 'a>,
+}
+
+impl<'a> Reader<'_, '_, 'a> {
+    /// Reads an item; false when it is none that Shoal reads.
+    fn item(&mut self, item: &envelope::Item<'a>) -> bool {
+        let kind = item.header.get("type").and_then(Json::text).map(|t| &**t);
+        if !matches!(kind, Some("event" | "transaction" | "span" | "session")) {
+            return false;
+        }
+        let Some(value) =
+            std::str::from_utf8(item.payload).ok().and_then(|t| json::parse(t, self.sink.bounds).ok())
+        else {
+            return false;
+        };
+        match kind {
+            Some("event") => {
+                self.note_id(&value);
+                self.crash(&value);
+            }
+            Some("transaction") => {
+                self.note_id(&value);
+                self.transaction(&value);
+            }
+            Some("session") => self.session(&value),
+            _ => match value.get("items") {
+                Some(list) => list.items().iter().for_each(|span| self.span(span, None)),
+                None => self.span(&value, None),
+            },
+        }
+        true
+    }
+
+    fn note_id(&mut self, value: &Json<'a>) {
+        let request_id = &mut self.sink.head.request_id;
+        if request_id.is_none() {
+            *request_id = value.get("event_id").and_then(Json::text).and_then(|id| event_id(id));
+        }
+    }
+
+    fn push(&mut self, event: DecodedEvent<'a>) {
+        // When the batch is full the limit is noted, and the whole envelope refused.
+        let _ = self.sink.push(event);
+    }
+
+    fn not_an_event(&mut self) {
+        self.push(DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT)));
+    }
+
+    fn crash(&mut self, event: &Json<'a>) {
+        let severe = match event.get("level").and_then(Json::text) {
+            Some(level) => matches!(&**level, "error" | "fatal"),
+            None => true,
+        };
+        let (Some(exception), true) = (exception(event), severe) else { return self.not_an_event() };
+        let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "event") else {
+            return self.not_an_event();
+        };
+        let computed = vec![
+            ("exception_type", exception.get("type").cloned().unwrap_or(Json::Null)),
+            ("message", exception.get("value").cloned().unwrap_or(Json::Null)),
+            ("frames", frames(exception)),
+            ("thread", thread(event, exception)),
+            ("foreground", event.path("contexts.app.in_foreground").cloned().unwrap_or(Json::Null)),
+            ("handled", exception.path("mechanism.handled").cloned().unwrap_or(Json::Null)),
+        ];
+        let start = self.sink.properties.len();
+        let tags = event.get("tags").unwrap_or(&Json::Null);
+        mapped.properties(Sources { roots: &[tags, event], computed }, &mut self.sink.properties);
+        let event = DecodedEvent {
+            name: Some((&*mapped.def.name).into()),
+            id: identifier(event.get("event_id")),
+            time: event.get("timestamp").map(Time::seconds),
+            common: self.common(event),
+            properties: start..self.sink.properties.len(),
+            ..DecodedEvent::default()
+        };
+        self.push(event);
+    }
+
+    fn transaction(&mut self, event: &Json<'a>) {
+        let trace = event.path("contexts.trace").unwrap_or(&Json::Null);
+        let op = trace.get("op").and_then(Json::text).map_or("", |op| &**op);
+        let data = trace.get("data").unwrap_or(&Json::Null);
+        let name = event.get("transaction").unwrap_or(&Json::Null);
+        let status = event.path("contexts.response.status_code").or_else(|| status_code(data));
+        let timed = Timed { vendor_name: format!("transaction:{op}"), name, data, status, of: event };
+        let id = identifier(event.get("event_id"));
+        let common = self.common(event);
+        self.timed(timed, id, common, true);
+        for span in event.get("spans").map_or(&[][..], Json::items) {
+            self.span(span, Some(event));
+        }
+    }
+
+    /// A span by itself, or (with its transaction) as a part. A part without a rule is not an event of its own.
+    fn span(&mut self, span: &Json<'a>, transaction: Option<&Json<'a>>) {
+        let values = attributes(span);
+        let data = values.as_ref().or_else(|| span.get("data")).unwrap_or(&Json::Null);
+        let op = span.get("op").or_else(|| data.get("sentry.op")).and_then(Json::text).map_or("", |op| &**op);
+        let name = span.get("name").or_else(|| span.get("description")).unwrap_or(&Json::Null);
+        let timed =
+            Timed { vendor_name: format!("span:{op}"), name, data, status: status_code(data), of: span };
+        let id = match (identifier(span.get("trace_id")), identifier(span.get("span_id"))) {
+            (trace, Some(span)) => Some(Cow::Owned(format!("{}/{span}", trace.unwrap_or_default()))),
+            (_, None) => None,
+        };
+        let common = match transaction {
+            Some(transaction) => self.common(transaction),
+            None => self.span_common(data),
+        };
+        self.timed(timed, id, common, transaction.is_none());
+    }
+
+    fn timed(&mut self, timed: Timed<'_, 'a>, id: Option<Cow<'a, str>>, common: Common<'a>, is_item: bool) {
+        let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, &timed.vendor_name) else {
+            if is_item {
+                self.not_an_event();
+            }
+            return;
+        };
+        let started = timed.of.get("start_timestamp").map_or(Time::Missing, Time::seconds);
+        let ended = ["timestamp", "end_timestamp"].into_iter().find_map(|key| timed.of.get(key));
+        let ended = ended.map_or(Time::Missing, Time::seconds);
+        let duration = match (started.at(), ended.at()) {
+            (Some(start), Some(end)) => Json::Integer(end - start),
+            _ => Json::Null,
+        };
+        let computed = vec![
+            ("duration_ms", duration),
+            ("status_code", timed.status.cloned().unwrap_or(Json::Null)),
+            ("screen", timed.name.clone()),
+            ("endpoint", timed.name.text().map_or(Json::Null, |name| Json::Text(endpoint(name).into()))),
+        ];
+        let start = self.sink.properties.len();
+        // The data of a span is a bag of everything: only what a rule names is taken from it.
+        let none = Json::Null;
+        mapped.properties(
+            Sources { roots: &[&none, timed.data, timed.of], computed },
+            &mut self.sink.properties,
+        );
+        let event = DecodedEvent {
+            name: Some((&*mapped.def.name).into()),
+            id,
+            time: Some(if started == Time::Missing { ended } else { started }),
+            common,
+            properties: start..self.sink.properties.len(),
+            ..DecodedEvent::default()
+        };
+        self.push(event);
+    }
+
+    fn session(&mut self, session: &Json<'a>) {
+        let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "session") else {
+            return self.not_an_event();
+        };
+        let status = session.get("status").cloned().unwrap_or(Json::Text(Cow::Borrowed("ok")));
+        let sid = identifier(session.get("sid"));
+        let id = sid.as_ref().map(|sid| {
+            let status = status.text().map_or("", |s| &**s);
+            Cow::Owned(format!("{sid}/{}", status.get(..16).unwrap_or(status)))
+        });
+        let seconds = session.get("duration").and_then(Json::number);
+        let computed = vec![
+            ("result", status),
+            ("duration_ms", seconds.map_or(Json::Null, |s| Json::Float((s * 1000.0).round()))),
+        ];
+        let start = self.sink.properties.len();
+        let none = Json::Null;
+        mapped.properties(Sources { roots: &[&none, session], computed }, &mut self.sink.properties);
+        let time = session.get("timestamp").or_else(|| session.get("started"));
+        let common = Common {
+            user: identifier(session.get("did")),
+            session: sid,
+            address: short(session.path("attrs.ip_address")),
+            app_version: version(session.path("attrs.release")),
+            ..Common::default()
+        };
+        let event = DecodedEvent {
+            name: Some((&*mapped.def.name).into()),
+            id,
+            time: time.map(Time::seconds),
+            common,
+            properties: start..self.sink.properties.len(),
+            ..DecodedEvent::default()
+        };
+        self.push(event);
+    }
+
+    fn common(&self, event: &Json<'a>) -> Common<'a> {
+        Common {
+            user: identifier(event.path("user.id")),
+            device: identifier(event.path("contexts.device.id")),
+            country: country(event.path("user.geo.country_code"), self.registry),
+            address: short(event.path("user.ip_address")),
+            app_version: short(event.path("contexts.app.app_version"))
+                .or_else(|| version(event.get("release"))),
+            os: short(event.path("contexts.os.name")),
+            os_version: short(event.path("contexts.os.version")),
+            device_model: short(event.path("contexts.device.model")),
+            consent: event.path("contexts.consent").and_then(Claim::read),
+            ..Common::default()
+        }
+    }
+
+    fn span_common(&self, data: &Json<'a>) -> Common<'a> {
+        Common {
+            user: identifier(data.get("user.id")),
+            country: country(data.get("user.geo.country_code"), self.registry),
+            address: short(data.get("user.ip_address")),
+            app_version: version(data.get("sentry.release")),
+            os: short(data.get("os.name")),
+            os_version: short(data.get("os.version")),
+            device_model: short(data.get("device.model")),
+            ..Common::default()
+        }
+    }
+}
+
+/// A transaction or span, with what both have.
+struct Timed<'x, 'a> {
+    vendor_name: String,
+    name: &'x Json<'a>,
+    data: &'x Json<'a>,
+    status: Option<&'x Json<'a>>,
+    of: &'x Json<'a>,
+}
+
+/// The route in a name such as `GET https://host/v1/users/4711?token=..`: without method, host and query, and with `{}` for
+/// every part that may be a value.
+fn endpoint(name: &str) -> String {
+    let place = name.split_whitespace().find(|word| word.contains('/')).unwrap_or(name);
+    let path = match place.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => place,
+    };
+    let path = path.split(['?', '#', ';']).next().unwrap_or_default();
+    let part = |part: &str| {
+        let is_version =
+            part.strip_prefix('v').is_some_and(|v| v.len() <= 2 && v.bytes().all(|b| b.is_ascii_digit()));
+        let is_name =
+            part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphabetic() || b"-_.{}:<>".contains(&b));
+        if is_version || is_name { part.to_owned() } else { "{}".to_owned() }
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+fn status_code<'x, 'a>(data: &'x Json<'a>) -> Option<&'x Json<'a>> {
+    ["http.response.status_code", "http.status_code"].into_iter().find_map(|key| data.get(key))
+}
+
+/// The plain values of a version 2 span's attributes, `{"key": {"value": .., "type": ..}}`.
+fn attributes<'a>(span: &Json<'a>) -> Option<Json<'a>> {
+    let members = span.get("attributes")?.members();
+    let plain = members.iter().map(|(key, a)| (key.clone(), a.get("value").unwrap_or(a).clone()));
+    Some(Json::Map(plain.collect()))
+}
+
+/// The exception that was thrown last: SDKs list causes first.
+fn exception<'x, 'a>(event: &'x Json<'a>) -> Option<&'x Json<'a>> {
+    let exception = event.get("exception")?;
+    let values = exception.get("values").unwrap_or(exception);
+    let last = values.items().last().unwrap_or(values);
+    (last.get("type").is_some() || last.get("value").is_some()).then_some(last)
+}
+
+/// What is kept of the frames, the innermost last.
+fn frames<'a>(exception: &Json<'a>) -> Json<'a> {
+    let frames = exception.path("stacktrace.frames").map_or(&[][..], Json::items);
+    let kept = |frame: &Json<'a>| {
+        let field = |name: &'static str, from: &[&str]| {
+            let value = from.iter().find_map(|key| frame.get(key).filter(|v| !matches!(v, Json::Null)));
+            value.map(|v| (Cow::Borrowed(name), v.clone()))
+        };
+        let fields = [
+            field("module", &["module", "package"]),
+            field("function", &["function"]),
+            field("file", &["filename"]),
+            field("line", &["lineno"]),
+            field("in_app", &["in_app"]),
+        ];
+        Json::Map(fields.into_iter().flatten().collect())
+    };
+    if frames.is_empty() {
+        return Json::Null;
+    }
+    let skipped = frames.len().saturating_sub(FRAMES_MAX);
+    Json::List(frames.iter().skip(skipped).map(kept).collect())
+}
+
+/// The name of the thread that crashed.
+fn thread<'a>(event: &Json<'a>, exception: &Json<'a>) -> Json<'a> {
+    let threads = event.get("threads").map_or(&[][..], |t| t.get("values").unwrap_or(t).items());
+    let is_true = |thread: &&Json<'a>, key: &str| matches!(thread.get(key), Some(Json::Boolean(true)));
+    let id = exception.get("thread_id").and_then(Json::identifier);
+    let crashed = threads
+        .iter()
+        .find(|t| id.is_some() && t.get("id").and_then(Json::identifier) == id)
+        .or_else(|| threads.iter().find(|t| is_true(t, "crashed")))
+        .or_else(|| threads.iter().find(|t| is_true(t, "current")));
+    crashed.and_then(|t| t.get("name")).cloned().unwrap_or(Json::Null)
+}
+
+/// The version in `package@version+build`.
+fn version<'a>(release: Option<&Json<'a>>) -> Option<Cow<'a, str>> {
+    let release = short(release)?;
+    let version = release.rsplit('@').next().unwrap_or_default();
+    let version = version.split('+').next().unwrap_or_default().trim();
+    (!version.is_empty()).then(|| Cow::Owned(version.to_owned()))
+}

@@ -1,0 +1,146 @@
+//! The framing of a Sentry envelope, read tolerantly.
+//!
+//! ```text
+//! header line (JSON, may be {} or empty) \n
+//! item header line (JSON: type, length?, item_count?) \n payload (length bytes, or up to the next newline) \n
+//! .. more items
+//! ```
+//! Payloads may be binary. What is whole before the body is cut, or an item header is unreadable, is kept; the rest is
+//! counted as one skipped item. Not here: what is in a payload (`decode.rs`).
+
+use std::cell::Cell;
+
+use crate::wire::json::{self, Bounds, Json};
+
+/// One item.
+pub(super) struct Item<'a> {
+    pub(super) header: Json<'a>,
+    pub(super) payload: &'a [u8],
+}
+
+/// A header may be no larger than this.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// The items of an envelope.
+pub(super) struct Items<'a> {
+    rest: &'a [u8],
+    /// Parts that could not be read.
+    pub(super) broken: u64,
+}
+
+/// The envelope's header and its items; none when the first line is no header.
+pub(super) fn open(body: &[u8]) -> Option<(Json<'_>, Items<'_>)> {
+    let (line, rest) = split_line(body);
+    let header = if line.trim_ascii().is_empty() { Json::Null } else { header(line)? };
+    Some((header, Items { rest, broken: 0 }))
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        while let Some(rest) = self.rest.strip_prefix(b"\n") {
+            self.rest = rest;
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (line, rest) = split_line(self.rest);
+        let Some(header) = header(line).filter(|h| matches!(h, Json::Map(_))) else {
+            return self.stop();
+        };
+        let payload = match header.get("length") {
+            Some(Json::Integer(length)) => {
+                let Some((payload, rest)) =
+                    usize::try_from(*length).ok().and_then(|l| rest.split_at_checked(l))
+                else {
+                    return self.stop();
+                };
+                self.rest = rest;
+                payload
+            }
+            _ => {
+                let (payload, rest) = split_line(rest);
+                self.rest = rest;
+                payload
+            }
+        };
+        Some(Item { header, payload })
+    }
+}
+
+impl<'a> Items<'a> {
+    /// Nothing after this can be told apart.
+    fn stop(&mut self) -> Option<Item<'a>> {
+        self.rest = &[];
+        self.broken += 1;
+        None
+    }
+}
+
+fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    match bytes.iter().position(|b| *b == b'\n') {
+        Some(at) => (&bytes[..at], &bytes[at + 1..]),
+        None => (bytes, &[]),
+    }
+}
+
+fn header(line: &[u8]) -> Option<Json<'_>> {
+    if line.len() > HEADER_BYTES_MAX {
+        return None;
+    }
+    let bounds = Bounds {
+        depth_max: 4,
+        string_bytes_max: HEADER_BYTES_MAX,
+        strict: false,
+        broken: Cell::new(None),
+        values_left: Cell::new(1000),
+    };
+    json::parse(std::str::from_utf8(line).ok()?, &bounds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn payloads(body: &[u8]) -> (Vec<Vec<u8>>, u64) {
+        let (_, mut items) = open(body).unwrap();
+        let found = items.by_ref().map(|i| i.payload.to_vec()).collect();
+        (found, items.broken)
+    }
+
+    #[test]
+    fn lengths_are_optional_and_payloads_binary() {
+        let body = b"{}\n{\"type\":\"session\"}\n{\"sid\":1}\n\n{\"type\":\"attachment\",\"length\":4}\n\n\x00\xff\n\n{\"type\":\"event\",\"length\":2}\n{}";
+        assert_eq!(
+            payloads(body),
+            (vec![b"{\"sid\":1}".to_vec(), b"\n\x00\xff\n".to_vec(), b"{}".to_vec()], 0)
+        );
+        assert_eq!(payloads(b"\n{\"type\":\"event\"}\n{}").0.len(), 1);
+        assert_eq!(payloads(b"{}").0.len(), 0);
+    }
+
+    #[test]
+    fn what_is_whole_before_the_cut_is_kept() {
+        let body = b"{}\n{\"type\":\"event\",\"length\":2}\n{}\n{\"type\":\"event\",\"length\":900}\n{";
+        assert_eq!(payloads(body), (vec![b"{}".to_vec()], 1));
+        assert_eq!(
+            payloads(b"{}\n{\"type\":\"event\",\"length\":2}\n{}\nnonsense\n{}"),
+            (vec![b"{}".to_vec()], 1)
+        );
+        assert_eq!(payloads(b"{}\n{\"length\":-5}\n{}").1, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_come_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut body = b"{}\n{\"type\":\"event\",\"length\":3}\n".to_vec();
+            body.extend(bytes);
+            let (_, mut items) = open(&body).unwrap();
+            prop_assert!(items.by_ref().count() <= body.len());
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `GET /v1/budget`: what each table's day in a region may still tell, and what was spent of it on which question.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use shoal_query::{BudgetError, BudgetRequest, QueryError};
+use shoal_schemas::{Kind, Region};
+
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::{Problem, ProblemType};
+use crate::state::State;
+
+refusals!(
+    /// Why budgets are not told.
+    Budget, Native: refusals::KEY, &[ProblemType::BadRequest, ProblemType::NotAllowed, ProblemType::Failed]
+);
+
+/// Which blocks.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    table: Option<String>,
+    region: Option<String>,
+    first: Option<String>,
+    last: Option<String>,
+}
+
+/// Lists budgets.
+#[utoipa::path(get, path = "/v1/budget", tag = "query", summary = "What is left of each day's privacy budget, and what spent it",
+    description = "By table, region and day. Without `first` and `last`: the last seven days.",
+    params(
+        ("table" = Option<String>, Query, description = "One table"),
+        ("region" = Option<String>, Query, description = "One region"),
+        ("first" = Option<String>, Query, description = "First day, as 2026-11-22"),
+        ("last" = Option<String>, Query, description = "Last day")),
+    responses(
+        (status = 200, description = "Caps, epochs, and for each block what was spent, on what, and what is left",
+            body = serde_json::Value),
+        Budget),
+    security(("key" = [])))]
+pub(super) async fn list(
+    http: HttpRequest,
+    state: web::Data<State>,
+    asked: Result<web::Query<Asked>, actix_web::Error>,
+) -> HttpResponse {
+    let grant = match auth::analyst(&state.keys, Presented::in_header(&http)) {
+        Ok(grant) => grant,
+        Err(problem) => return problem.response(),
+    };
+    let bad = |reason: &str| Problem::new(ProblemType::BadRequest, reason).response();
+    let Ok(web::Query(asked)) = asked else {
+        return bad("only `table`, `region`, `first` and `last` can be named");
+    };
+    let table = match asked.table.as_deref().map(Kind::parse) {
+        Some(None) => return bad("there is no such table"),
+        table => table.flatten(),
+    };
+    let region = match asked.region.as_deref().map(Region::parse) {
+        Some(None) => return bad("there is no such region"),
+        region => region.flatten(),
+    };
+    let request = BudgetRequest { table, region, first: asked.first, last: asked.last };
+    match state.engine.budget(&grant, &request, state.now_ms()).await {
+        Ok(list) => HttpResponse::Ok().json(list),
+        Err(error @ BudgetError::Days) => bad(&error.to_string()),
+        Err(error) => Problem::from(QueryError::from(error)).response(),
+    }
+}

@@ -1,0 +1,44 @@
+//! `POST /v1/consents`: a consent is granted or withdrawn. Durable when it is answered.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use shoal_schemas::Protocol;
+
+use super::incoming::incoming;
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::Problem;
+use crate::state::State;
+
+refusals!(
+    /// Why a consent is not recorded.
+    Consent, Native: refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::CONSENT
+);
+
+/// Records a consent.
+#[utoipa::path(
+    post, path = "/v1/consents", tag = "ingest",
+    summary = "Grant or withdraw consent",
+    description = "Kept under a keyed digest of the identifier that cannot be joined with events. A withdrawal beats every \
+        consent that was given before it.",
+    request_body(content = serde_json::Value, example = json!({
+        "programme": "user-experience", "action": "grant", "policy_version": "2026-1", "user_id": "u-1", "country": "DE"})),
+    responses(
+        (status = 200, description = "Recorded", body = serde_json::Value),
+        Consent),
+    security(("key" = [])))]
+pub(super) async fn record(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
+    let recorded = async {
+        let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
+        let body = state.bodies.read(payload).await?;
+        Ok(state.ingest.record_consent(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
+    };
+    let recorded: Result<_, Problem> = recorded.await;
+    match recorded {
+        Ok(answer) => HttpResponse::Ok().json(answer),
+        Err(problem) => problem.response(),
+    }
+}

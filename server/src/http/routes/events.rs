@@ -1,0 +1,84 @@
+//! `POST /v1/events` (native) and `POST /v1/batch` (what Segment SDKs send).
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use shoal_schemas::Protocol;
+
+use super::incoming::incoming;
+use crate::http::answers;
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::state::State;
+
+refusals!(
+    /// Why native events are refused.
+    Native, Native:
+        refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::JSON, refusals::STRICT, refusals::BATCH,
+        refusals::KEEPING,
+);
+
+refusals!(
+    /// Why what a Segment SDK sends is refused.
+    Segment, Segment:
+        refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::JSON, refusals::BATCH, refusals::KEEPING,
+);
+
+/// Takes native events.
+#[utoipa::path(
+    post, path = "/v1/events", tag = "ingest",
+    summary = "Send events",
+    description = "JSON (`{\"consent\", \"context\", \"events\": [..]}` or an array) or NDJSON; identity, gzip or zstd. The answer \
+        says for each event what became of it; an accepted event is on the disk.",
+    request_body(content = serde_json::Value, description = "Events", example = json!({
+        "sent_at": "2026-11-22T10:00:01Z",
+        "consent": {"policy_version": "2026-1", "granted_at": "2026-11-01T09:00:00Z"},
+        "events": [{"id": "5f0c6f0e-6f0a-4b62-8f0c-0d4a0f7f9a11", "event": "screen_view", "time": "2026-11-22T10:00:00Z",
+            "user_id": "u-1", "country": "DE", "properties": {"screen": "home"}}]})),
+    responses(
+        (status = 200, description = "What became of each event", body = serde_json::Value, example = json!({
+            "received": 1, "accepted": 1, "duplicate": 0, "withheld": 0, "rejected": 0, "dropped_properties": 0,
+            "skipped_items": 0, "events": [{"status": "accepted"}]})),
+        Native),
+    security(("key" = [])))]
+pub(super) async fn native(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
+    let taken = async {
+        let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
+        let body = state.bodies.read(payload).await?;
+        Ok(state.ingest.accept(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
+    };
+    answers::answer(&http, Protocol::Native, taken.await)
+}
+
+/// Takes what a Segment SDK sends.
+#[utoipa::path(
+    post, path = "/v1/batch", tag = "ingest",
+    summary = "Send events with a Segment SDK",
+    description = "The write key is an ingest key. Bad events and events without consent are counted, and the answer is still \
+        success, so that the SDK does not send them for ever.",
+    request_body(content = serde_json::Value, description = "A batch as Segment SDKs send it"),
+    responses(
+        (status = 200, description = "Taken", body = serde_json::Value, example = json!({"success": true})),
+        Segment),
+    security(("key" = [])))]
+pub(super) async fn segment(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
+    let taken = async {
+        let mut presented = Presented::in_header(&http);
+        if presented.is_some() {
+            // Before the body is read: a stranger costs nothing.
+            auth::ingest(&state.keys, presented)?;
+            presented = Presented::in_header(&http);
+        }
+        let body = state.bodies.read(payload).await?;
+        let presented = presented.or_else(|| Presented::in_segment_body(&body));
+        let grant = auth::ingest(&state.keys, presented)?;
+        Ok(state.ingest.accept(incoming(&http, &state, Protocol::Segment, &body), &grant).await?)
+    };
+    answers::answer(&http, Protocol::Segment, taken.await)
+}

@@ -1,0 +1,105 @@
+//! `GET /v1/retention/plan` and `POST /v1/retention/runs`: for officers. A run answers with one JSON object a line:
+//! `{"progress": ..}` as it goes on, then `{"report": ..}` or `{"error": ..}`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use shoal_retention::{Mode, Progress};
+use tokio::sync::mpsc;
+
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::problem::{Problem, ProblemType};
+use crate::state::State;
+
+refusals!(
+    /// Why a plan is not told.
+    Plan, Native: refusals::KEY, &[ProblemType::Failed]
+);
+
+refusals!(
+    /// Why a run does not begin.
+    Run, Native: refusals::KEY, refusals::BODY, &[ProblemType::BadRequest]
+);
+
+/// What a run is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What a run would do.
+#[utoipa::path(get, path = "/v1/retention/plan", tag = "retention", summary = "What a run would do",
+    responses(
+        (status = 200, description = "Files, rows, bytes and the oldest day per region, programme and kind",
+            body = serde_json::Value),
+        Plan),
+    security(("key" = [])))]
+pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    if let Err(problem) = auth::officer(&state.keys, Presented::in_header(&http)) {
+        return problem.response();
+    }
+    match state.retention.plan(state.now_ms()).await {
+        Ok(plan) => HttpResponse::Ok().json(plan),
+        Err(error) => {
+            tracing::error!(%error, "retention plan failed");
+            Problem::new(ProblemType::Failed, "a table could not be read; see the log").response()
+        }
+    }
+}
+
+/// Runs retention now.
+#[utoipa::path(post, path = "/v1/retention/runs", tag = "retention", summary = "Make expired days gone, now",
+    request_body(content = serde_json::Value, example = json!({"dry_run": true})),
+    responses(
+        (status = 200, description = "One JSON object a line: progress, then the report",
+            content_type = "application/x-ndjson"),
+        Run),
+    security(("key" = [])))]
+pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+    let wanted = async {
+        auth::officer(&state.keys, Presented::in_header(&http))?;
+        let body = state.bodies.read(payload).await?;
+        if body.is_empty() {
+            return Ok(Wanted { dry_run: false });
+        }
+        serde_json::from_slice::<Wanted>(&body).map_err(|_| {
+            Problem::new(ProblemType::BadRequest, "the body must be {\"dry_run\": true or false}")
+        })
+    };
+    let mode = match wanted.await {
+        Ok(wanted) => {
+            if wanted.dry_run {
+                Mode::Dry
+            } else {
+                Mode::Real
+            }
+        }
+        Err(problem) => return problem.response(),
+    };
+    let (lines, receiver) = mpsc::unbounded_channel::<Bytes>();
+    let (retention, now_ms) = (state.retention.clone(), state.now_ms());
+    // On its own task: a client that goes away does not stop a run half-way.
+    state.background.spawn(async move {
+        let send = |value: serde_json::Value| {
+            let _ = lines.send(Bytes::from(format!("{value}\n")));
+        };
+        let mut progress = |p: Progress| {
+            send(json!({"progress": {"tables_done": p.tables_done, "tables": p.tables, "files": p.files}}));
+        };
+        match retention.run_once(now_ms, mode, &mut progress).await {
+            Ok(report) => send(json!({"report": report})),
+            Err(error) => {
+                tracing::error!(%error, "retention failed");
+                send(json!({"error": "a table could not be read; see the log"}));
+            }
+        }
+    });
+    let stream = futures::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|line| (Ok::<_, actix_web::Error>(line), receiver))
+    });
+    HttpResponse::Ok().content_type("application/x-ndjson").streaming(stream)
+}

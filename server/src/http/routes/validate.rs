@@ -1,0 +1,38 @@
+//! `POST /v1/validate`: everything that `POST /v1/events` would say, and nothing is kept.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use shoal_schemas::Protocol;
+
+use super::incoming::incoming;
+use crate::http::answers;
+use crate::http::auth::{self, Presented};
+use crate::http::refusals::{self, refusals};
+use crate::state::State;
+
+refusals!(
+    /// Why events cannot be checked.
+    Check, Native:
+        refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::JSON, refusals::STRICT, refusals::BATCH,
+);
+
+/// Checks events without keeping them.
+#[utoipa::path(
+    post, path = "/v1/validate", tag = "ingest",
+    summary = "Check events without keeping them",
+    request_body(content = serde_json::Value, description = "As for /v1/events"),
+    responses(
+        (status = 200, description = "What would become of each event", body = serde_json::Value),
+        Check),
+    security(("key" = [])))]
+pub(super) async fn validate(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
+    let checked = async {
+        let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
+        let body = state.bodies.read(payload).await?;
+        Ok(state.ingest.check(incoming(&http, &state, Protocol::Native, &body), &grant)?)
+    };
+    answers::answer(&http, Protocol::Native, checked.await)
+}
