@@ -125,7 +125,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Audit { command } => audit::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Worker(args) => worker::run(&args),
-        Command::Completions(args) => manual::completions(Cli::command(), &args),
+        Command::Completions(args) => manual::completions(&Cli::command(), &args),
         Command::Man(args) => manual::man(Cli::command(), &args),
         Command::Version => {
             println!("shoal {}", env!("CARGO_PKG_VERSION"));

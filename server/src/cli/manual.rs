@@ -24,9 +24,12 @@ pub(super) struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-pub(super) fn completions(mut command: Command, args: &CompletionsArgs) -> Result<ExitCode, Error> {
+pub(super) fn completions(command: &Command, args: &CompletionsArgs) -> Result<ExitCode, Error> {
+    // The generators would complete hidden commands too.
+    let shown = command.get_subcommands().filter(|inner| !inner.is_hide_set()).cloned();
+    let mut shown = Command::new("shoal").args(command.get_arguments().cloned()).subcommands(shown);
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, "shoal", &mut script);
+    clap_complete::generate(args.shell, &mut shown, "shoal", &mut script);
     print(&script)
 }
 
@@ -35,7 +38,7 @@ pub(super) fn man(command: Command, args: &ManArgs) -> Result<ExitCode, Error> {
         Some(dir) => write_pages(command, dir),
         None => {
             let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(command).render(&mut page);
+            let rendered = clap_mangen::Man::new(command.disable_help_subcommand(true)).render(&mut page);
             rendered.map_err(|e| Error::io("the manual page", e))?;
             print(&page)
         }

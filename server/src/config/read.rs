@@ -55,7 +55,7 @@ impl Reader {
             if let Place::File { line, .. } = &at {
                 broken_lines.insert(*line);
             }
-            self.faults.push(at, error.message().replace('\n', "; "));
+            self.faults.push(at, format!("broken TOML: {}", error.message().replace('\n', "; ")));
         }
         // What the parser made of a broken line is a guess: it would be called a second fault.
         let is_broken =
@@ -64,7 +64,6 @@ impl Reader {
             let (name, at) = (key.get_ref().as_ref(), place(key.span()));
             let section = sections().find(|section| *section == name);
             match (section, value.get_ref(), find(name)) {
-                _ if is_broken(&at) => {}
                 (Some(section), DeValue::Table(inner), _) => {
                     for (key, value) in inner {
                         let at = place(key.span());
@@ -73,6 +72,7 @@ impl Reader {
                         }
                     }
                 }
+                _ if is_broken(&at) => {}
                 (Some(section), ..) => {
                     self.faults.push(at, format!("`{section}` must be a section, written `[{section}]`"));
                 }

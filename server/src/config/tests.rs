@@ -87,14 +87,16 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_one() {
 
 #[test]
 fn a_broken_line_hides_no_other_fault_and_is_told_once() {
-    let text = "data_dir = \n[http]\nlisten = nowhere\nworkers = -1\n[log]\nlevel = \"loud\"\n[log]\n";
+    let text = "data_dir = \n[http]\nlisten = nowhere\nworkers = -1\n[log]\nlevel = \"loud\"\n[storage]\n[storage]\n";
     let ConfigError(lines) = load(text).unwrap_err();
     for start in
-        ["a.toml:1:", "a.toml:3:", "a.toml:4:1: `http.workers`", "a.toml:6:1: `log.level`", "a.toml:7:"]
+        ["a.toml:1:", "a.toml:3:", "a.toml:4:1: `http.workers`", "a.toml:6:1: `log.level`", "a.toml:8:"]
     {
         assert_eq!(lines.iter().filter(|line| line.starts_with(start)).count(), 1, "{start}: {lines:#?}");
     }
     assert_eq!(lines.len(), 5, "{lines:#?}");
+    let ConfigError(lines) = load("log.level = \nlog.format = 3").unwrap_err();
+    assert!(lines.len() == 2 && lines[1].starts_with("a.toml:2:5: `log.format`"), "{lines:#?}");
 }
 
 #[test]
