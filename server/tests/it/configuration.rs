@@ -65,7 +65,7 @@ const FAULTS: [(&str, &str, &str); 20] = [
     ("country_mmdb = \"DIR/none.mmdb\"", "a.toml:4:1: ", "none.mmdb"),
     ("country_mmdb = \"KEY\"", "a.toml:4:1: ", "key.pem"),
     ("schemas_dir = \"DIR/none\"", "a.toml:4:1: ", "is not a directory"),
-    ("schemas_dir = \"DIR/schemas\"", "a.toml:4:1: ", "wrong.toml:2"),
+    ("schemas_dir = \"DIR/schemas\"", "a.toml:4:1: ", "wrong.toml:1: missing field"),
     ("data_dir = \"elsewhere\"", "a.toml:4:1: ", ""),
 ];
 
