@@ -1,11 +1,15 @@
 //! The command line. Exit codes: 0 done; 1 failed; 2 wrong use, configuration or definitions; 3 the running service refused or
 //! cannot be reached; 4 retention ran but a table did not finish.
 //!
+//! Every command but `serve` and `config check` needs only values that are right: the files that the service uses may be
+//! elsewhere.
+//!
 //! Not here: what the commands do (`cli/`).
 
 mod audit;
 mod budget;
 mod keys;
+mod manual;
 mod query;
 mod retention;
 mod schemas;
@@ -16,7 +20,7 @@ mod worker;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -25,11 +29,11 @@ pub(crate) use budget::budget_table;
 pub(crate) use serve::until_told as serve_until_told;
 pub(crate) use table::{answer_table, column_names, number, rows, value};
 
-/// Opt-in events in, anonymous aggregates out.
+/// Shoal takes in opt-in events and answers questions about them with anonymous aggregates.
 #[derive(Parser)]
 #[command(name = "shoal", version, about, after_help = EXIT_CODES)]
 struct Cli {
-    /// Configuration file; every key and its default is in shoal.example.toml.
+    /// Configuration file. Every key with its default is in shoal.example.toml.
     #[arg(long, global = true, env = "SHOAL_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -43,31 +47,31 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong use, configurati
 enum Command {
     /// Runs the service until SIGTERM or Ctrl-C.
     Serve,
-    /// The configuration.
+    /// Works with the configuration.
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Access keys of apps, analysts and officers.
+    /// Makes, lists and revokes the access keys of apps, analysts and officers.
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
-    /// Definitions of events, programmes, regions and retention.
+    /// Works with the definitions of events, programmes, regions and retention.
     Schemas {
         #[command(subcommand)]
         command: schemas::SchemasCommand,
     },
-    /// Asks a running service in SQL.
+    /// Asks a running service a question in SQL.
     Query(query::QueryArgs),
     /// Shows what is left of each day's privacy budget, and what spent it.
     Budget(budget::BudgetArgs),
-    /// Makes expired days gone.
+    /// Plans and runs the removal of expired days.
     Retention {
         #[command(subcommand)]
         command: retention::RetentionCommand,
     },
-    /// Who asked what, and whether that record is whole.
+    /// Checks and shows the record of who asked what.
     Audit {
         #[command(subcommand)]
         command: audit::AuditCommand,
@@ -77,13 +81,17 @@ enum Command {
     /// Runs statements above releases for the service that starts it.
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
+    /// Prints the script that lets a shell complete commands and options.
+    Completions(manual::CompletionsArgs),
+    /// Prints the manual page, or writes one page for each command.
+    Man(manual::ManArgs),
     /// Prints the version.
     Version,
 }
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Says whether the configuration is right, and what is wrong with it.
+    /// Checks the configuration, the variables, and the files that they name, and lists everything that is wrong.
     Check,
 }
 
@@ -100,12 +108,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Error> {
-    let config = || Config::load(cli.config.as_deref(), std::env::vars());
+    let file = cli.config.as_deref();
+    let config = || Config::load(file, std::env::vars_os());
     match cli.command {
-        Command::Serve => serve::run(config()?),
+        Command::Serve => serve::run(Config::load_for_service(file, std::env::vars_os())?),
         Command::Config { command: ConfigCommand::Check } => {
-            let config = config()?;
-            crate::startup::build_schemas(config.schemas_dir.as_deref())?;
+            Config::load_for_service(file, std::env::vars_os())?;
             println!("the configuration is right");
             Ok(ExitCode::SUCCESS)
         }
@@ -117,6 +125,8 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Audit { command } => audit::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Worker(args) => worker::run(&args),
+        Command::Completions(args) => manual::completions(&Cli::command(), &args),
+        Command::Man(args) => manual::man(Cli::command(), &args),
         Command::Version => {
             println!("shoal {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
@@ -136,7 +146,6 @@ fn exit_code(error: &Error) -> u8 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent_and_takes_what_the_docs_show() {
@@ -154,14 +163,53 @@ mod tests {
             "shoal retention plan",
             "shoal retention run --once --dry-run",
             "shoal demo --exit",
+            "shoal completions bash",
+            "shoal man --dir pages",
             "shoal version",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");
             }
         }
-        for line in ["shoal", "shoal keys create ingest --app a --regions FR", "shoal retention run"] {
+        for line in [
+            "shoal",
+            "shoal completions",
+            "shoal keys create ingest --app a --regions FR",
+            "shoal retention run",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
+    }
+    /// `./start --help` is written by hand, because it is read before anything is built.
+    #[test]
+    fn the_help_of_the_start_script_names_every_option_of_the_demo() {
+        let script = include_str!("../../start");
+        let command = Cli::command();
+        let demo = command.find_subcommand("demo").unwrap();
+        for option in demo.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(script.contains(&format!("--{option} ")), "{option}");
+        }
+    }
+
+    fn walk(command: &clap::Command, seen: &mut dyn FnMut(&str, &str)) {
+        let name = command.get_name();
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        seen(name, &about);
+        for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            seen(&format!("{name} {}", argument.get_id()), &help);
+        }
+        command.get_subcommands().for_each(|inner| walk(inner, seen));
+    }
+
+    #[test]
+    fn every_command_and_option_is_explained() {
+        let mut silent = Vec::new();
+        walk(&Cli::command(), &mut |name, help| {
+            if help.len() < 8 || !help.starts_with(char::is_uppercase) {
+                silent.push(name.to_owned());
+            }
+        });
+        assert!(silent.is_empty(), "{silent:?}");
     }
 }

@@ -123,7 +123,7 @@ pub(crate) fn local_url(config: &Config) -> String {
             std::net::Ipv6Addr::LOCALHOST.into()
         });
     }
-    format!("{}://{addr}", if config.http.tls.is_some() { "https" } else { "http" })
+    format!("{}://{addr}", if config.http.tls().is_some() { "https" } else { "http" })
 }
 
 #[cfg(test)]
@@ -150,7 +150,8 @@ mod tests {
         let mut config = Config::embedded(std::path::Path::new("/x")).unwrap();
         config.http.listen = "0.0.0.0:9".parse().unwrap();
         assert_eq!(local_url(&config), "http://127.0.0.1:9");
-        config.http.tls = Some(("a".into(), "b".into()));
+        config.http.tls_cert = Some("a".into());
+        config.http.tls_key = Some("b".into());
         config.http.listen = "[::]:9".parse().unwrap();
         assert_eq!(local_url(&config), "https://[::1]:9");
     }

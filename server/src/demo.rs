@@ -36,16 +36,16 @@ const POLICY: &str = "2026-1";
 /// The demo's arguments.
 #[derive(Args)]
 pub(crate) struct DemoArgs {
-    /// An empty or new directory for everything the demo writes; default: a new one below the temporary directory.
+    /// Empty or new directory for everything that the demo writes. The default is a new one below the temporary directory.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Ends after the questions instead of serving on.
+    /// Ends after the questions, instead of serving until Ctrl-C.
     #[arg(long)]
     exit: bool,
-    /// Address to listen on; a free port is taken when this one is in use.
+    /// Address to listen on. A free port is taken when this one is in use.
     #[arg(long, default_value = "127.0.0.1:8750")]
     listen: SocketAddr,
-    /// Another seed makes another day.
+    /// Seed of the example traffic. Another seed makes another day.
     #[arg(long, default_value_t = 7)]
     seed: u64,
 }
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     config.log.level = tracing::Level::WARN;
     // For someone who watches; finer than the default, because nobody is in this data.
     config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
-    logs::start(config.log);
+    logs::start(&config.log);
     let keys = make_keys(&config)?;
     threads::runtime()?.block_on(async {
         let running = start(config, system_clock()).await?;
@@ -260,12 +260,23 @@ fn ask(client: &Client, question: &Question, day: &str) -> Result<Value, Error> 
     serde_json::from_slice(&answer).map_err(|e| Error::Remote(e.to_string()))
 }
 
+/// The line that makes `shoal` this very program in a shell: nothing has put it on the PATH.
+fn alias_line() -> String {
+    let program = std::env::current_exe().map_or_else(|_| "shoal".to_owned(), |p| p.display().to_string());
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    // An alias is read twice by the shell, so what needs quotes needs them twice.
+    let word = if program.chars().all(is_plain) { program } else { quoted(&quoted(&program)) };
+    format!("alias shoal={word}")
+}
+
 fn print_how_to_go_on(url: &str, dir: &Path, keys: &Keys) {
     let Keys { app, app_dsn, devices: _, officer } = keys;
     let dsn = url.replacen("://", &format!("://{app_dsn}@"), 1);
     println!(
         r#"
-Go on by hand:
+Go on by hand, in another terminal:
+  {alias}
   export SHOAL_URL={url} SHOAL_KEY={officer}
   shoal query "SELECT country, COUNT(DISTINCT subject) AS people FROM usage GROUP BY country ORDER BY people DESC"
   shoal query --dry-run "SELECT AVG(duration_ms) AS ms FROM performance WHERE event = 'app_start'"
@@ -278,6 +289,7 @@ Segment SDK: host {url}, write key {app}
 Sentry DSN:  {dsn}/1
 API page:    {url}/docs/     metrics: {url}/metrics
 Delta tables, readable with DuckDB or Python's deltalake: {tables}"#,
+        alias = alias_line(),
         tables = dir.join("data/de/tables/usage").display()
     );
 }

@@ -41,7 +41,7 @@ pub(crate) struct Bound {
 /// When the address cannot be bound, or a TLS file does not work.
 pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
     let config: &Config = &state.config;
-    let tls = match &config.http.tls {
+    let tls = match config.http.tls() {
         Some((cert, key)) => Some(tls::server_config(cert, key)?),
         None => None,
     };

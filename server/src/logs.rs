@@ -22,7 +22,7 @@ fn filter(level: tracing::Level) -> Targets {
 }
 
 /// Sends all lines of this process to standard error. A second call does nothing.
-pub fn start(config: LogConfig) {
+pub fn start(config: &LogConfig) {
     let registry = tracing_subscriber::registry().with(filter(config.level));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let _ = match config.format {

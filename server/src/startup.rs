@@ -134,7 +134,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let jobs = Jobs::new(state.clone())?;
     let Bound { addr, server, handle } = http::bind(state.clone())?;
     let (stop_jobs, stopping) = watch::channel(false);
-    tracing::info!(%addr, tls = state.config.http.tls.is_some(), "serving");
+    tracing::info!(%addr, tls = state.config.http.tls().is_some(), "serving");
     Ok(Running {
         addr,
         state,

@@ -28,7 +28,12 @@ pub(crate) fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, Err
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|b| b.with_no_client_auth().with_single_cert(chain, key_der))
-        .map_err(|e| wrong(cert, e.to_string()))?;
+        .map_err(|e| match e {
+            rustls::Error::InconsistentKeys(_) => {
+                wrong(cert, format!("the private key in {} is not that of this certificate", key.display()))
+            }
+            other => wrong(cert, other.to_string()),
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

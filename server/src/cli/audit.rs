@@ -17,24 +17,24 @@ use crate::error::Error;
 
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
-    /// Checks that no line was changed, removed, inserted or moved; prints where, or how many lines there are and the head.
+    /// Checks that no line was changed, removed, inserted or moved. Prints the place of the first fault, or the number of lines and the head.
     Verify {
-        /// The data directory; default: that of the configuration.
+        /// Data directory. The default is that of the configuration.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<std::path::PathBuf>,
-        /// A head that was printed before and kept elsewhere: these lines must still be the same.
+        /// Head that was printed before and kept elsewhere. The lines up to it must still be the same.
         #[arg(long, value_name = "COUNT:HASH")]
         since: Option<String>,
     },
-    /// Shows the last lines.
+    /// Shows the last lines of the record.
     Show {
-        /// How many.
+        /// Number of lines.
         #[arg(long, default_value_t = 20)]
         last: usize,
-        /// The data directory; default: that of the configuration.
+        /// Data directory. The default is that of the configuration.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<std::path::PathBuf>,
-        /// The lines as they are in the file.
+        /// Prints the lines as they are in the file, one JSON object a line.
         #[arg(long)]
         json: bool,
     },

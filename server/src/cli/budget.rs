@@ -13,28 +13,28 @@ use crate::error::Error;
 
 #[derive(Args)]
 pub(super) struct BudgetArgs {
-    /// One table only.
+    /// Shows this table only.
     #[arg(long)]
     table: Option<String>,
-    /// One region only.
+    /// Shows this region only.
     #[arg(long)]
     region: Option<String>,
-    /// First day, as 2026-11-22; default: six days before the last.
+    /// First day, as 2026-11-22. The default is six days before the last day.
     #[arg(long)]
     first: Option<String>,
-    /// Last day; default: today.
+    /// Last day, as 2026-11-28. The default is today.
     #[arg(long)]
     last: Option<String>,
-    /// Shows what was asked, too.
+    /// Shows the questions that spent the budget, too.
     #[arg(long)]
     questions: bool,
-    /// The answer as JSON.
+    /// Prints the answer as JSON.
     #[arg(long)]
     json: bool,
-    /// An analyst's key.
+    /// Access key of an analyst.
     #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
     key: String,
-    /// Where the service is; default: where this configuration starts it.
+    /// URL of the service. The default is the address at which this configuration starts it.
     #[arg(long, env = "SHOAL_URL")]
     url: Option<String>,
 }

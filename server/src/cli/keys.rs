@@ -14,43 +14,43 @@ use crate::keys::{KeyRecord, KeyStore, Role, Scope};
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
-    /// Makes a key and shows it, once.
+    /// Makes a key and shows it. It is shown this once only.
     Create {
         #[command(subcommand)]
         command: CreateCommand,
     },
-    /// Lists keys: ids and scopes; secrets are not kept.
+    /// Lists the ids and the scopes of all keys. Secrets are not kept.
     List,
-    /// Revokes a key.
+    /// Revokes a key. A running service refuses it within a second.
     Revoke {
-        /// The key's id, as `shoal keys list` shows it.
+        /// Id of the key, as `shoal keys list` shows it.
         id: String,
     },
 }
 
 #[derive(Subcommand)]
 pub(super) enum CreateCommand {
-    /// A key with which an app sends events, and nothing else.
+    /// Makes a key with which an app sends events and does nothing else.
     Ingest {
-        /// The app's name, as it will be in the column `app`.
+        /// Name of the app, as it will be in the column `app`.
         #[arg(long)]
         app: String,
-        /// Regions it may write to, as DE,US.
+        /// Regions that the key may write to, separated by commas, as DE,US.
         #[arg(long, value_delimiter = ',', required = true, value_parser = region)]
         regions: Vec<Region>,
-        /// The one programme it may send: user-experience or device-experience.
+        /// The only programme that the key may send: user-experience or device-experience. The default is both.
         #[arg(long, value_parser = programme)]
         programme: Option<Programme>,
-        /// Policy version under which every subject has opted in before the app starts its SDK.
+        /// Policy version under which every subject has opted in before the app starts its SDK. The key asserts this consent.
         #[arg(long, requires = "programme")]
         policy: Option<String>,
     },
-    /// A key with which a person asks questions.
+    /// Makes a key with which a person asks questions.
     Analyst {
-        /// Regions it may ask about, as DE,US.
+        /// Regions that the key may ask about, separated by commas, as DE,US.
         #[arg(long, value_delimiter = ',', required = true, value_parser = region)]
         regions: Vec<Region>,
-        /// An officer may also run retention and read the metrics.
+        /// Role of the person. An officer may also run retention and read the metrics.
         #[arg(long, value_enum, default_value = "analyst")]
         role: Role,
     },

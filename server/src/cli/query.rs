@@ -12,27 +12,27 @@ use crate::error::Error;
 
 #[derive(Args)]
 pub(super) struct QueryArgs {
-    /// One SELECT.
+    /// The question: one SELECT statement.
     sql: String,
-    /// An analyst's key.
+    /// Access key of an analyst.
     #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
     key: String,
-    /// Where the service is; default: where this configuration starts it.
+    /// URL of the service. The default is the address at which this configuration starts it.
     #[arg(long, env = "SHOAL_URL")]
     url: Option<String>,
-    /// How exact the answer is: low, normal or high. Exactness costs privacy budget.
+    /// Precision of the answer: low, normal or high. Exactness costs privacy budget.
     #[arg(long)]
     precision: Option<String>,
-    /// Instead of a precision: the largest standard deviation that is wanted.
+    /// Largest standard deviation that is wanted, instead of a precision.
     #[arg(long, conflicts_with = "precision", value_name = "NUMBER")]
     sd_max: Option<f64>,
-    /// A UUID by which the query can be cancelled (`DELETE /v1/sql/ID`).
+    /// UUID under which the query can be cancelled (`DELETE /v1/sql/ID`).
     #[arg(long, value_name = "UUID")]
     id: Option<String>,
-    /// Only what it would cost.
+    /// Shows what the question would cost, without asking it.
     #[arg(long)]
     dry_run: bool,
-    /// The form of the answer.
+    /// Form of the answer.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }

@@ -21,14 +21,14 @@ use crate::startup;
 
 #[derive(Subcommand)]
 pub(super) enum RetentionCommand {
-    /// Shows what a run would do.
+    /// Shows which files a run would remove, and changes nothing.
     Plan(Access),
-    /// Makes expired days gone.
+    /// Removes the expired days from the tables and from the disk.
     Run {
-        /// Runs one time and ends.
+        /// Runs once and ends. It must be given: the schedule is the service's.
         #[arg(long, required = true)]
         once: bool,
-        /// Changes nothing.
+        /// Counts what would be removed, and changes nothing.
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
@@ -39,10 +39,10 @@ pub(super) enum RetentionCommand {
 /// How to reach a running service.
 #[derive(Args)]
 pub(super) struct Access {
-    /// An officer's key, needed when a service is running.
+    /// Access key of an officer. It is needed when a service is running.
     #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
     key: Option<String>,
-    /// Where the service is; default: where this configuration starts it.
+    /// URL of the service. The default is the address at which this configuration starts it.
     #[arg(long, env = "SHOAL_URL")]
     url: Option<String>,
 }

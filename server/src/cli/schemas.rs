@@ -10,9 +10,9 @@ use crate::error::Error;
 
 #[derive(Subcommand)]
 pub(super) enum SchemasCommand {
-    /// Says what is wrong, with file and line.
+    /// Lists everything that is wrong with a directory of definitions, with file and line.
     Check {
-        /// A directory with the layout of `schemas/defs`.
+        /// Directory with the layout of `schemas/defs`.
         dir: PathBuf,
     },
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::startup::{Running, start};
 
 pub(super) fn run(config: Config) -> Result<ExitCode, Error> {
-    crate::logs::start(config.log);
+    crate::logs::start(&config.log);
     crate::threads::runtime()?.block_on(async {
         let running = start(config, crate::system_clock()).await?;
         until_told(running).await

@@ -1,65 +1,152 @@
-//! Defaults, the example file, unknown keys, bounds and places.
+//! Defaults, unknown names, bounds, places and contradictions. Files and directories: `server/tests/it/configuration.rs`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
+use super::declare::Kind;
+use super::settings::all;
 use super::*;
 
+fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut reader = Reader::defaults();
+    reader.overlay_file("a.toml", text);
+    reader.overlay_variables(variables.iter().map(|(name, value)| (name.into(), value.into())));
+    let mut read = reader.finish()?;
+    check::contradictions(&mut read);
+    read.faults.into_result().map(|()| read.config)
+}
+
 fn load(text: &str) -> Result<Config, ConfigError> {
-    check::validate(&Raw::parse(text)?)
+    load_with(text, &[])
 }
 
 fn error(text: &str) -> String {
     load(text).unwrap_err().to_string()
 }
 
-#[test]
-fn the_example_file_names_every_key_and_has_the_defaults() {
-    let text = include_str!("../../../shoal.example.toml");
-    assert_eq!(Raw::parse(text).unwrap(), Raw::defaults());
-    let mut section = String::new();
-    let mut named = Vec::new();
-    for line in text.lines().map(|l| l.trim_start_matches('#').trim()) {
-        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            section = format!("{name}.");
-        } else if let Some((name, _)) = line.split_once(" = ") {
-            named.push(format!("{section}{name}"));
-        }
-    }
-    for key in DECLARED {
-        assert_eq!(named.iter().filter(|n| *n == key.name).count(), 1, "{} in shoal.example.toml", key.name);
-    }
-    assert_eq!(named.len(), DECLARED.len());
+fn variable_error(name: &str, value: &str) -> String {
+    load_with("", &[(name, value)]).unwrap_err().to_string()
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_the_nearest_one() {
+fn the_defaults_and_the_bounds_of_every_setting_fit_its_type() {
+    assert_eq!(load("").unwrap(), Reader::defaults().finish().unwrap().config);
+    for setting in all() {
+        let (section, key) = setting.name.split_once('.').unwrap_or(("", setting.name));
+        let with = |value: &str| match section {
+            "" => load(&format!("{key} = {value}")),
+            _ => load(&format!("[{section}]\n{key} = {value}")),
+        };
+        let refused = |value: &str| {
+            let error = with(value).unwrap_err().to_string();
+            let told = format!("`{}` must be ", setting.name);
+            assert!(error.starts_with("a.toml:") && error.contains(&told), "{error}");
+            error
+        };
+        if let Some(value) = setting.default_value() {
+            with(&value.to_string()).unwrap();
+        }
+        refused("1979-05-27");
+        refused("{}");
+        refused("[[]]");
+        if let Kind::Number(_, min, max) = setting.kind {
+            for bound in [min, max] {
+                // A bound may contradict another setting's default, but never its own type.
+                let error = with(&bound.to_string()).map_or_else(|e| e.to_string(), |_| String::new());
+                assert!(!error.contains("a whole number"), "{error}");
+            }
+            for outside in [(min - 1).to_string(), (max + 1).to_string(), "1.5".into(), "true".into()] {
+                assert!(refused(&outside).contains(&format!("from {min} to {max}")));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_nearest_one() {
     assert_eq!(
         error("[http]\nlisten_ = \"1.2.3.4:5\""),
-        "unknown key `http.listen_`: did you mean `http.listen`?"
+        "a.toml:2:1: unknown key `http.listen_`: did you mean `http.listen`?"
     );
     assert!(error("listen = \"x\"").contains("did you mean `http.listen`?"));
+    assert_eq!(error("[htpp]\nworkers = 1"), "a.toml:1:2: unknown section `htpp`: did you mean `http`?");
     assert!(error("[zzzzz]\nqqqqq = 1").contains("shoal.example.toml"));
-    assert_eq!(error("[http]\nworkers = \"two\""), "`http.workers` must be a whole number");
-    assert_eq!(error("[query]\nconcurrent_max = 0"), "`query.concurrent_max` must be from 1 to 64");
-    assert!(error("data_dir = ").contains("line 1"));
+    assert!(error("[http.listen]\nport = 1").contains("`http.listen` must be an address"));
+    assert!(error("http = 3").contains("`[http]`"));
+    assert_eq!(
+        error("[http]\n  workers = \"two\""),
+        "a.toml:2:3: `http.workers` must be a whole number from 0 to 1024"
+    );
+    assert_eq!(
+        error("query.concurrent_max = 0"),
+        "a.toml:1:7: `query.concurrent_max` must be a whole number from 1 to 64"
+    );
+    assert!(error("data_dir = ").starts_with("a.toml:1:"));
+    assert_eq!(load("http.workers = 0x1_0").unwrap().http.workers, 16);
+}
+
+#[test]
+fn a_broken_line_hides_no_other_fault_and_is_told_once() {
+    let text = "data_dir = \n[http]\nlisten = nowhere\nworkers = -1\n[log]\nlevel = \"loud\"\n[storage]\n[storage]\n";
+    let ConfigError(lines) = load(text).unwrap_err();
+    for start in
+        ["a.toml:1:", "a.toml:3:", "a.toml:4:1: `http.workers`", "a.toml:6:1: `log.level`", "a.toml:8:"]
+    {
+        assert_eq!(lines.iter().filter(|line| line.starts_with(start)).count(), 1, "{start}: {lines:#?}");
+    }
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    let ConfigError(lines) = load("log.level = \nlog.format = 3").unwrap_err();
+    assert!(lines.len() == 2 && lines[1].starts_with("a.toml:2:5: `log.format`"), "{lines:#?}");
 }
 
 #[test]
 fn variables_override_the_file() {
-    let mut raw = Raw::parse("[http]\nlisten = \"127.0.0.1:1\"").unwrap();
+    let file = "[http]\nlisten = \"127.0.0.1:1\"";
     let variables =
         [("SHOAL_HTTP_LISTEN", "127.0.0.1:2"), ("SHOAL_HTTP_CORS_ORIGINS", "https://a, https://b")];
-    raw.overlay(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))).unwrap();
-    let config = check::validate(&raw).unwrap();
+    let config = load_with(file, &variables).unwrap();
     assert_eq!(config.http.listen.port(), 2);
     assert_eq!(config.http.cors_origins, ["https://a", "https://b"]);
-    let one = |k: &str, v: &str| std::iter::once((k.to_owned(), v.to_owned()));
-    let wrong = raw.overlay(one("SHOAL_HTTP_LISTNE", "x")).unwrap_err().to_string();
-    assert_eq!(wrong, "unknown variable `SHOAL_HTTP_LISTNE`: did you mean `http.listen`?");
-    raw.overlay(one("SHOAL_KEY", "not a setting")).unwrap();
-    raw.overlay(one("OTHER", "x")).unwrap();
-    assert!(raw.overlay(one("SHOAL_QUERY_ROWS_MAX", "many")).is_err());
+    assert_eq!(load_with("", &[("SHOAL_LOG_LEVEL", "DEBUG")]).unwrap().log.level, tracing::Level::DEBUG);
+    assert_eq!(load_with("", &[("SHOAL_RETENTION_CRON", "")]).unwrap().retention.cron, None);
+    assert_eq!(load_with("", &[("SHOAL_SCHEMAS_DIR", "")]).unwrap().schemas_dir, None);
+    let hourly = [("SHOAL_STORAGE_COMPACTION_INTERVAL_MIN", "0")];
+    assert_eq!(load_with("", &hourly).unwrap().storage.compaction_interval_min, None);
+}
+
+#[test]
+fn a_mistyped_variable_is_refused_and_those_of_others_are_not() {
+    for (wrong, meant) in [
+        ("SHOAL_HTTP_LISTNE", "SHOAL_HTTP_LISTEN` (`http.listen`)"),
+        ("SHOAL_HTP_LISTEN", "SHOAL_HTTP_LISTEN` (`http.listen`)"),
+        ("SHOAL_DATADIR", "SHOAL_DATA_DIR` (`data_dir`)"),
+        ("SHOAL_KEYFILE", "SHOAL_KEY_FILE` (`key_file`)"),
+        ("SHOAL_SCHEMA_DIR", "SHOAL_SCHEMAS_DIR` (`schemas_dir`)"),
+    ] {
+        let told = format!("{wrong}: unknown variable `{wrong}`: did you mean `{meant}?");
+        assert_eq!(variable_error(wrong, "x"), told);
+    }
+    assert!(variable_error("SHOAL_QUERY_ROWS_MAX", "many").contains("unknown variable"));
+    assert!(variable_error("SHOAL_LOG_ZZZZZZZZZZZZZZZZ", "x").contains("shoal.example.toml"));
+    assert_eq!(
+        variable_error("SHOAL_INGEST_EPOCH_DAYS", "0"),
+        "SHOAL_INGEST_EPOCH_DAYS: `ingest.epoch_days` must be a whole number from 1 to 3650"
+    );
+    // The command line's, those of the tests, and what a container platform sets for a service named `shoal`.
+    let of_others =
+        ["CONFIG", "KEY", "URL", "FAULT_ROUNDS", "ATTACKS", "HOSTILE_BODIES", "KILLS", "KILL_DIR"];
+    let more = [
+        "KILL_QUESTIONS",
+        "TEST_PYTHON",
+        "TRIALS",
+        "PORT",
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "PORT_8750_TCP_ADDR",
+    ];
+    for name in of_others.iter().chain(&more) {
+        load_with("", &[(&format!("SHOAL_{name}"), "x"), ("OTHER", "x")]).unwrap();
+    }
 }
 
 #[test]
@@ -72,11 +159,9 @@ fn answer_times_ascend_and_are_bounded() {
     }
     assert!(times("[1]").unwrap_err().to_string().contains("from 10 to 600000"));
     assert!(times("[\"1000\"]").unwrap_err().to_string().contains("a list of whole numbers"));
-    let mut raw = Raw::defaults();
-    let one = |v: &str| std::iter::once(("SHOAL_QUERY_ANSWER_TIMES_MS".to_owned(), v.to_owned()));
-    raw.overlay(one("100, 200")).unwrap();
-    assert_eq!(check::validate(&raw).unwrap().query.answer_times_ms, [100, 200]);
-    assert!(raw.overlay(one("soon")).is_err());
+    let variable = |value| load_with("", &[("SHOAL_QUERY_ANSWER_TIMES_MS", value)]);
+    assert_eq!(variable("100, 200").unwrap().query.answer_times_ms, [100, 200]);
+    assert!(variable("soon").is_err());
 }
 
 #[test]
@@ -110,6 +195,11 @@ fn every_mistake_is_named_at_once() {
         "[http]\nlisten = \"here\"\ntls_cert = \"c\"\n[retention]\ncron = \"often\"\n[log]\nlevel = \"loud\"";
     let ConfigError(lines) = load(text).unwrap_err();
     assert_eq!(lines.len(), 4, "{lines:?}");
+    for (line, place) in lines.iter().zip(["a.toml:2:1: ", "a.toml:3:1: ", "a.toml:5:1: ", "a.toml:7:1: "]) {
+        assert!(line.starts_with(place), "{lines:#?}");
+    }
+    let both = "[http]\nbodies_bytes_max = 65536\n[ingest]\nbody_bytes_max = \"large\"";
+    assert!(!error(both).contains("less than"), "what follows from a refused value is no fault");
     assert!(error("[ingest]\ninflated_bytes_max = 1024").contains("inflated"));
     assert!(error("[query]\nprecision = \"exact\"").contains("low, normal or high"));
 }

@@ -17,6 +17,7 @@
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
 //! | `worker` | the process of free SQL is ready at once and ends with its parent |
+//! | `configuration` | everything that is wrong with a configuration is told at once, and nothing starts with it |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
@@ -29,6 +30,7 @@ mod audit;
 mod canary;
 mod commands;
 mod compaction;
+mod configuration;
 mod consent;
 mod delta;
 mod durability;

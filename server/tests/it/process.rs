@@ -58,7 +58,16 @@ impl Setup<'_> {
 
     /// Runs a command of the binary to its end: exit code, standard output, standard error.
     pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = self.command().args(arguments).output().unwrap();
+        self.run_without(&[], arguments)
+    }
+
+    /// The same, without these of the usual variables.
+    pub(crate) fn run_without(&self, unset: &[&str], arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.command();
+        unset.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        let output = command.args(arguments).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     }

@@ -1,0 +1,29 @@
+//! The setting that a misspelt name may have meant.
+
+use super::declare::Setting;
+use super::settings::{all, sections};
+
+/// The declared name nearest to an unknown one, when it is near enough to be what was meant. A name without its section, or
+/// in the wrong one, counts as one step.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let last = |name| -> &str { str::rsplit(name, '.').next().unwrap_or(name) };
+    let steps = |setting: &Setting| {
+        let whole = strsim::osa_distance(name, setting.name);
+        whole.min(strsim::osa_distance(last(name), last(setting.name)) + 1)
+    };
+    let (steps, found) = all().map(|setting| (steps(setting), setting.name)).min()?;
+    (steps <= name.len() / 3 + 1).then_some(found)
+}
+
+/// The section nearest to an unknown one.
+pub(super) fn nearest_section(name: &str) -> Option<&'static str> {
+    let (steps, found) = sections().map(|section| (strsim::osa_distance(name, section), section)).min()?;
+    (steps <= name.len() / 3 + 1).then_some(found)
+}
+
+/// The setting whose variable is nearest to an unknown one, and the steps between the two.
+pub(super) fn nearest_variable(variable: &str) -> Option<(usize, &'static Setting)> {
+    all()
+        .map(|setting| (strsim::osa_distance(variable, &setting.variable()), setting))
+        .min_by_key(|(steps, _)| *steps)
+}

@@ -1,0 +1,231 @@
+//! Every setting of Shoal, once: its name, its type, its default, its bounds and its explanation, which is also that of
+//! `shoal.example.toml` (a test compares the two).
+//!
+//! To add a setting, add an entry here and its lines to the example. Nothing else needs to know its name but the code that
+//! uses the field.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use shoal_anonymity::budget::{Precision, Preset};
+use shoal_query::Epochs;
+
+use super::declare::Kind::{List, Number, Numbers, Optional, Switch, Text};
+use super::declare::Suggested::{Default, Example};
+use super::declare::{Setting, settings};
+use super::values::{LogFormat, cores_if_zero, epochs, level, none_if_zero, schedule};
+
+const KIB: i64 = 1024;
+const MIB: i64 = 1024 * KIB;
+const GIB: i64 = 1024 * MIB;
+
+const A_FILE: &str = "the path of a file";
+const A_DIRECTORY: &str = "the path of a directory";
+const AN_ADDRESS: &str = "an address and a port, as `127.0.0.1:8750` or `[::]:8750`";
+const SHARES: &str = "the open day's share, then days after it, ascending from 1d, with theirs; 100% together at the most: \
+                      [\"open 20%\", \"1d 40%\", \"3d 25%\", \"31d 15%\"]";
+
+settings! {
+    /// Everything that can be set, checked.
+    Config named "" {
+        /// Directory of the tables, the write-ahead logs, the ledgers and the hashes of access keys. One process at a time
+        /// serves it.
+        data_dir: PathBuf = Text("./data", A_DIRECTORY);
+        /// File of the secrets that pseudonyms are made with; the first start makes it with mode 0600. It must be outside
+        /// data_dir. Keep a copy: without it the same person becomes a new pseudonym.
+        key_file: PathBuf = Text("./shoal.key", A_FILE);
+        /// Directory of definitions (events, vendors, retention, countries) that overlay the embedded ones; see
+        /// `shoal schemas check DIR`.
+        schemas_dir: Option<PathBuf> = Optional(Example("/etc/shoal/schemas"), A_DIRECTORY);
+        /// MaxMind database of countries (.mmdb), for events that name no country. The address is forgotten at once.
+        country_mmdb: Option<PathBuf> = Optional(Example("/etc/shoal/country.mmdb"), A_FILE);
+    }
+    with {
+        /// The HTTP endpoint.
+        pub http: HttpConfig,
+        /// The way from a body to the tables.
+        pub ingest: IngestSettings,
+        /// The questions of analysts.
+        pub query: QuerySettings,
+        /// The upkeep of the tables.
+        pub storage: StorageSettings,
+        /// The purge of expired days.
+        pub retention: RetentionSettings,
+        /// Log lines.
+        pub log: LogConfig,
+    }
+}
+
+settings! {
+    /// The HTTP endpoint.
+    HttpConfig named "http." {
+        /// Address and port on which the service listens. Port 0 takes a free one.
+        listen: SocketAddr = Text("127.0.0.1:8750", AN_ADDRESS);
+        /// Certificate chain (PEM). With it and tls_key the service speaks TLS only.
+        tls_cert: Option<PathBuf> = Optional(Example("/etc/shoal/cert.pem"), A_FILE);
+        /// Private key of the certificate (PEM).
+        tls_key: Option<PathBuf> = Optional(Example("/etc/shoal/key.pem"), A_FILE);
+        /// Threads that serve requests. 0 takes one for each core.
+        #[serde(deserialize_with = "cores_if_zero")]
+        workers: usize = Number(0, 0, 1024);
+        /// Most connections at one time.
+        connections_max: usize = Number(4096, 1, 1_000_000);
+        /// Time that a client has to send the head of a request, in milliseconds.
+        header_timeout_ms: u64 = Number(5_000, 100, 600_000);
+        /// Time that a client has to send a body, in milliseconds.
+        body_timeout_ms: u64 = Number(20_000, 100, 600_000);
+        /// Slowest rate of a body after its first two seconds, in bytes per second. A slower body is given up.
+        body_rate_min_bytes_per_s: u64 = Number(4 * KIB, 1, GIB);
+        /// Most bytes of bodies in memory at one time. Beyond it requests are answered 429 with Retry-After.
+        bodies_bytes_max: usize = Number(96 * MIB, 64 * KIB, 64 * GIB);
+        /// Time that open requests have to end in when the service stops, in seconds.
+        stop_timeout_s: u64 = Number(20, 1, 600);
+        /// Origins of web pages that may send events ("*": any). Sending needs an ingest key; nothing can be read this way.
+        cors_origins: Vec<String> = List(&["*"], "a list of texts");
+        /// Whether the client's address is the last entry of X-Forwarded-For. Set it only behind a proxy that writes that header.
+        trust_forwarded_for: bool = Switch(false);
+    }
+}
+
+settings! {
+    /// The way from a body to the tables.
+    IngestSettings named "ingest." {
+        /// Longest body as sent, in bytes.
+        body_bytes_max: usize = Number(2 * MIB, KIB, 64 * MIB);
+        /// Longest body when decompressed, in bytes.
+        inflated_bytes_max: usize = Number(16 * MIB, KIB, 256 * MIB);
+        /// Largest ratio of decompressed bytes to sent bytes.
+        ratio_max: usize = Number(100, 2, 10_000);
+        /// Largest window of a zstd body, as a power of 2 in bytes.
+        zstd_window_log_max: u32 = Number(23, 10, 27);
+        /// Most events in a request.
+        events_max: usize = Number(5_000, 1, 100_000);
+        /// Most properties of an event.
+        properties_max: usize = Number(64, 1, 1_000);
+        /// Longest text anywhere in an event, in bytes.
+        string_bytes_max: usize = Number(64 * KIB, 64, MIB);
+        /// Deepest nesting of JSON.
+        depth_max: usize = Number(24, 4, 128);
+        /// Most JSON values in a body. This bounds the memory that reading it takes.
+        values_max: usize = Number(400_000, 1_000, 10_000_000);
+        /// Most bytes that may wait for the disk. Beyond it requests are answered 429 with Retry-After.
+        in_flight_bytes_max: u64 = Number(32 * MIB, MIB, 4 * GIB);
+        /// After this many days the same person has a new pseudonym, unrelated to the old one.
+        epoch_days: u32 = Number(90, 1, 3650);
+        /// Time within which the same event id sent again is counted once, in hours.
+        dedup_window_h: u32 = Number(48, 1, 8760);
+        /// Events reach the tables at the latest after this time, in milliseconds.
+        flush_interval_ms: u64 = Number(10_000, 50, 3_600_000);
+        /// Events reach the tables earlier when the log segment of their region has grown to this, in bytes.
+        segment_bytes_max: u64 = Number(16 * MIB, 4 * MIB, GIB);
+        /// Free space on the disk below which events are refused with 507, in bytes.
+        free_bytes_min: u64 = Number(GIB, 0, 1024 * GIB);
+    }
+}
+
+settings! {
+    /// The questions of analysts.
+    QuerySettings named "query." {
+        /// The most that all analysts together may ever learn about one day of a region's table: strict, standard or internal.
+        preset: Preset = Text("standard", "strict, standard or internal");
+        /// Precision of a query that names none: low, normal or high. Exactness costs privacy budget.
+        precision: Precision = Text("normal", "low, normal or high");
+        /// When a day is answered anew, and with which share of the cap: each hour while it is open (together), then at 00:00
+        /// UTC so many days after it. The cap holds for all of them together, whatever is changed later.
+        #[serde(deserialize_with = "epochs")]
+        epochs: Epochs = List(&["open 20%", "1d 40%", "3d 25%", "31d 15%"], SHARES);
+        /// Fewest people of a group that an answer shows (unless every possible group is public).
+        k_min: u32 = Number(20, 2, 1_000_000);
+        /// Queries that run at one time. Up to eight times as many wait, and one more is answered 429.
+        concurrent_max: usize = Number(2, 1, 64);
+        /// Threads of all queries together.
+        threads: usize = Number(2, 1, 256);
+        /// Time that a query may take, in milliseconds.
+        time_ms_max: u64 = Number(30_000, 100, 600_000);
+        /// An answer that read events leaves at one of these times after its question (in milliseconds, ascending), later ones
+        /// at multiples of the last. Finer times tell an analyst more about how much there was to read. What depends on public
+        /// facts only (refusals, dry runs, answers that were released before) does not wait.
+        answer_times_ms: Vec<u64> = Numbers(&[1_000, 2_000, 4_000, 8_000, 16_000, 30_000], 10, 600_000);
+        /// Memory of all queries together, in bytes.
+        memory_bytes_max: usize = Number(192 * MIB, 16 * MIB, 256 * GIB);
+        /// About how many groups of private values one region of one query may find before the threshold, shared by its days.
+        /// A query that finds more fails. The limit has noise, which the query has paid for.
+        cells_max: usize = Number(100_000, 10, 10_000_000);
+        /// Longest SQL text, in bytes.
+        sql_bytes_max: usize = Number(16 * KIB, 64, MIB);
+    }
+    with {
+        /// The program whose processes run what stands above a release; `None` is the running program. It is no setting: tests
+        /// and benches, which are no `shoal` themselves, name one.
+        #[serde(skip)]
+        pub worker_program: Option<PathBuf>,
+    }
+}
+
+settings! {
+    /// The upkeep of the tables.
+    StorageSettings named "storage." {
+        /// Minutes from one merge of small files into larger ones to the next. Everything else goes on meanwhile. 0 is never.
+        #[serde(deserialize_with = "none_if_zero")]
+        compaction_interval_min: Option<u32> = Number(10, 0, 1_440);
+    }
+}
+
+settings! {
+    /// The purge of expired days.
+    RetentionSettings named "retention." {
+        /// Cron expression (UTC) of the times at which expired days are purged from the disk; they are unreadable from the
+        /// second of expiry anyway. "" is never: then only `shoal retention run` purges.
+        #[serde(deserialize_with = "schedule")]
+        cron: Option<String> = Optional(
+            Default("17 3 * * *"),
+            "a cron expression of five fields, as `17 3 * * *` (UTC), or empty for never"
+        );
+    }
+}
+
+settings! {
+    /// Log lines, on standard error.
+    LogConfig named "log." {
+        /// Form of the log lines: text or json.
+        format: LogFormat = Text("text", "text or json");
+        /// The most detailed level of Shoal's own lines: error, warn, info, debug or trace. The libraries it uses never go below
+        /// warn. No level ever shows a body, a header, a query string, an address or a key.
+        #[serde(deserialize_with = "level")]
+        level: tracing::Level = Text("info", "error, warn, info, debug or trace");
+    }
+}
+
+/// All settings, by section.
+const SECTIONS: [&[Setting]; 7] = [
+    Config::SETTINGS,
+    HttpConfig::SETTINGS,
+    IngestSettings::SETTINGS,
+    QuerySettings::SETTINGS,
+    StorageSettings::SETTINGS,
+    RetentionSettings::SETTINGS,
+    LogConfig::SETTINGS,
+];
+
+impl HttpConfig {
+    /// Certificate chain and private key, both PEM. TLS is off without them.
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+}
+
+/// All settings.
+pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
+    SECTIONS.into_iter().flatten()
+}
+
+/// The setting of this name.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    all().find(|setting| setting.name == name)
+}
+
+/// The names of the sections.
+pub(super) fn sections() -> impl Iterator<Item = &'static str> {
+    let first = |settings: &'static [Setting]| settings.first()?.name.split_once('.');
+    SECTIONS.into_iter().filter_map(first).map(|(section, _)| section)
+}
