@@ -38,7 +38,7 @@ mod value;
 pub use answer::{BatchAnswer, Code, Outcome, Refusal, Rejection};
 pub use clean::CleanBatch;
 pub use config::{DedupConfig, IngestConfig, LogConfig};
-pub use consents::ConsentAnswer;
+pub use consents::{ConsentAnswer, open_consents};
 pub use country::GeoDb;
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use serde::{Deserialize, Serialize};
 use shoal_anonymity::budget::Precision;
+use shoal_audit::{Act, Actor, Audit, Origin, Outcome};
 use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::Semaphore;
@@ -28,7 +29,7 @@ use self::job::{CancelOnDrop, Job};
 pub(crate) use self::prepare::blocks;
 use crate::above::{Above, Limits, Pool, PoolConfig};
 use crate::answer_times::AnswerClock;
-use crate::audit::{self, Audit, Entry, Outcome};
+use crate::audit::{self, Entry};
 use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest};
 use crate::config::QueryConfig;
 use crate::error::QueryError;
@@ -59,6 +60,17 @@ pub struct AnalystGrant {
     pub role: Role,
     /// The regions it reaches.
     pub regions: Vec<Region>,
+}
+
+impl AnalystGrant {
+    /// Who asks, for the audit.
+    pub fn actor(&self) -> Actor {
+        let role = match self.role {
+            Role::Analyst => shoal_audit::Role::Analyst,
+            Role::Officer => shoal_audit::Role::Officer,
+        };
+        Actor { key: Some(self.key_id.clone()), role }
+    }
 }
 
 /// One question.
@@ -115,6 +127,18 @@ fn yield_to_others() {
     }
 }
 
+/// The line of a query in the audit, begun.
+pub(crate) fn entry(
+    audit: &Arc<Audit>,
+    id: QueryId,
+    grant: &AnalystGrant,
+    request: &QueryRequest,
+    now_ms: i64,
+) -> Entry {
+    let origin = Origin { at_ms: now_ms, act: Act::Query, id: id.as_uuid(), actor: grant.actor() };
+    Entry::begin(audit, origin, request.precision.as_str(), request.sd_max)
+}
+
 /// Tables that stand in for the store, in tests.
 pub(crate) type Given = Vec<(Region, Kind, Source)>;
 
@@ -158,8 +182,8 @@ impl Engine {
 
     /// With an audit, without which nothing is kept of who asked what.
     #[must_use]
-    pub fn with_audit(mut self, audit: Audit) -> Engine {
-        self.audit = Arc::new(audit);
+    pub fn with_audit(mut self, audit: Arc<Audit>) -> Engine {
+        self.audit = audit;
         self
     }
 
@@ -221,7 +245,7 @@ impl Engine {
     ) -> Result<Released, QueryError> {
         let clock = AnswerClock::start();
         let id = request.id.unwrap_or_else(QueryId::random);
-        let mut entry = self.audit.begin(id, grant, request, now_ms);
+        let mut entry = entry(&self.audit, id, grant, request, now_ms);
         let (answer, is_cancelled, at_ms) = match self.running.enter(id, grant, now_ms) {
             None => (Err(QueryError::Busy), false, None),
             Some(seat) => {
@@ -244,8 +268,11 @@ impl Engine {
         let outcome = match (&answer, is_cancelled) {
             (_, true) => Outcome::Cancelled,
             (Ok(released), _) if released.is_explained() => Outcome::Explained,
-            _ => Outcome::of(&answer, request.dry_run),
+            _ => audit::outcome(&answer, request.dry_run),
         };
+        if let Err(QueryError::Refused(refusal)) = &answer {
+            entry.refused(refusal);
+        }
         entry.end(outcome, at_ms).await.map_err(|Failure| QueryError::Failed)?;
         answer
     }
@@ -259,7 +286,8 @@ impl Engine {
         now_ms: i64,
         given: Option<Given>,
     ) -> Result<Released, QueryError> {
-        let mut entry = Arc::new(Audit::none()).begin(QueryId::random(), grant, request, now_ms);
+        let audit = Arc::new(Audit::none());
+        let mut entry = entry(&audit, QueryId::random(), grant, request, now_ms);
         self.noted(grant, request, now_ms, given, &mut entry).await
     }
 

@@ -54,7 +54,6 @@ mod tables;
 mod tests;
 
 pub use above::worker::{WorkerLimits, run as run_worker};
-pub use audit::Audit;
 pub use budget::{BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer};
 pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;

@@ -14,19 +14,30 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 const ARGUMENTS_MAX: usize = 5;
 
-const CRATES: [&str; 9] =
-    ["schemas", "privacy", "anonymity", "storage", "ingest", "query", "retention", "server", "benches"];
+const CRATES: [&str; 10] = [
+    "schemas",
+    "privacy",
+    "anonymity",
+    "storage",
+    "audit",
+    "ingest",
+    "query",
+    "retention",
+    "server",
+    "benches",
+];
 
 /// Crate, and the crates of this workspace that it may use.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("schemas", &[]),
     ("privacy", &["schemas"]),
     ("anonymity", &[]),
     ("storage", &["schemas"]),
+    ("audit", &[]),
     ("ingest", &["schemas", "privacy", "storage"]),
-    ("query", &["schemas", "privacy", "anonymity", "storage"]),
+    ("query", &["schemas", "privacy", "anonymity", "storage", "audit"]),
     ("retention", &["schemas", "privacy", "storage"]),
-    ("server", &["schemas", "privacy", "anonymity", "storage", "ingest", "query", "retention"]),
+    ("server", &["schemas", "privacy", "anonymity", "storage", "audit", "ingest", "query", "retention"]),
     ("benches", &["schemas", "privacy", "anonymity", "storage", "ingest", "query", "server"]),
 ];
 
@@ -38,7 +49,7 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("parquet", &["storage"]),
     ("redb", &["storage"]),
     ("datafusion", &["storage", "query"]),
-    ("blake3", &["privacy", "anonymity"]),
+    ("blake3", &["privacy", "anonymity", "audit"]),
     ("rustls", &["server"]),
     ("xorf", &["ingest"]),
 ];

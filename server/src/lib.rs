@@ -5,6 +5,7 @@
 //! - `keys`, `auth`: access keys, and what a request's key grants
 //! - `startup`: the composition root; `state`: what it built
 //! - `http`, `routes`, `body`, `answers`, `tls`: the door
+//! - `retention_line`: what the audit says of a run of retention
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `logs`, `metrics`: what an operator sees
 //! - `cli`, `client`, `demo`: the command line
@@ -24,6 +25,7 @@ mod jobs;
 pub mod keys;
 pub mod logs;
 mod metrics;
+mod retention_line;
 mod routes;
 mod startup;
 mod state;

@@ -1,63 +1,30 @@
-//! Delta tables on an object store, and the durable ledger: open, evolve, append, scan, compact, expire, purge.
+//! What is kept: events in Delta tables, consents, and what was spent of the privacy budget.
 //!
-//! A [`Store`] is one root. It has one [`Table`] for each (region, kind), in `<root>/<region>/tables/<kind>/`, partitioned by
-//! `day`. Shoal writes the Parquet itself and reads it through DataFusion's own Parquet source; Delta is only the log that
-//! says which files are live.
-//!
-//! - `store`: one root, locked by one process; opens, creates and evolves tables
-//! - `layout`: the columns of a table in Arrow and in Delta
+//! - `tables`: a Delta table for each region and kind, on an object store
+//! - `consents`: what is recorded about subjects' consents, one file for each region, and an index in memory
+//! - `spending`: what was spent of each block's privacy budget, and the answers it bought
 //! - `durable`: what makes a file survive a power cut, also beneath the Delta log
-//! - `log`: the Delta log of a table
-//! - `write`: a batch becomes a Parquet file
-//! - `table`: one committer for each table
-//! - `append`: rows become part of a table, exactly once
-//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once
-//! - `snapshot`: the files that are live at one version
 //! - `provider`: a snapshot's files as a DataFusion table (the only place here that knows DataFusion)
-//! - `read`: the rows of one file, in the order of the file
-//! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
-//! - `chain`: lines that are appended for ever, for the audit
-//! - `ledger`: consents of one region, in one redb file
-//! - `budget`: what was spent of each block's privacy budget, and the answers it bought
 //!
-//! Not here: which columns there are (`shoal-schemas`), which files expire and when (`shoal-retention`), the write-ahead log
-//! (`shoal-ingest`).
+//! The three rooms do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
+//! (`shoal-retention`), the write-ahead log (`shoal-ingest`), the audit (`shoal-audit`).
 
-mod append;
-mod budget;
-pub mod chain;
-mod compact;
+mod consents;
 mod durable;
 mod error;
-mod expire;
-mod layout;
-mod ledger;
-mod log;
-mod merge;
 mod provider;
-mod purge;
-mod read;
-mod snapshot;
-mod store;
-mod table;
-mod tiers;
-mod write;
+mod spending;
+mod tables;
 
-#[cfg(test)]
-mod tests;
-
-pub use append::{AppendReport, Part};
-pub use budget::{
+pub use consents::{Consents, Effect, RecordForm};
+pub use error::StorageError;
+pub use spending::{
     Block, BlockSpending, BudgetLedger, Charge, Found, Order, PieceId, PieceOrder, Reservation, Reserved,
     Shortage, SpendingCaps, SpendingFilter, SpendingItem,
 };
-pub use compact::CompactReport;
-pub use error::StorageError;
-pub use expire::ExpireReport;
-pub use ledger::{ConsentEntry, Ledger};
-pub use purge::PurgeReport;
-pub use read::FileRows;
-pub use snapshot::{LiveFile, Snapshot};
-pub use store::Store;
-pub use table::Table;
-pub use tiers::CompactPolicy;
+// `provider` finds it by this path.
+use tables::snapshot;
+pub use tables::{
+    AppendReport, CompactPolicy, CompactReport, ExpireReport, FileRows, LiveFile, Part, PurgeReport,
+    Snapshot, Store, Table,
+};

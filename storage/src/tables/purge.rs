@@ -22,8 +22,8 @@ use std::time::UNIX_EPOCH;
 
 use crate::durable;
 use crate::error::{Result, StorageError};
-use crate::log::{self, Loaded};
-use crate::table::{Committer, Inner, Table, hold};
+use crate::tables::log::{self, Loaded};
+use crate::tables::table::{Committer, Inner, Table, hold};
 
 /// How old a file must be that no commit names, before it counts as left behind, in milliseconds.
 const GRACE_MS: i64 = 6 * 3_600_000;

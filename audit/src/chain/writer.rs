@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 
 use super::head::{Head, HeadFile};
 use super::scan::{ChainFile, Scan, chain_files, file_path, scan};
-use super::{ChainPlace, GROUP_MAX, LINE_BYTES_MAX, LineHash, broken, counted};
+use super::{ChainPlace, GROUP_MAX, LINE_BYTES_MAX, broken, counted};
 use crate::durable::{create_dir, sync_dir};
-use crate::error::{Result, StorageError};
+use crate::error::{AuditError, Result};
+use crate::form::{self, LineHash};
 
 /// A line to append.
 pub(super) struct Asked {
@@ -40,7 +41,7 @@ impl Writer {
     pub(super) fn open(place: ChainPlace) -> Result<(Writer, u64)> {
         make_dir(&place.dir)?;
         let files = chain_files(&place.dir)?;
-        let begin = Head { count: 0, hash: place.form.first };
+        let begin = Head { count: 0, hash: form::first() };
         let (head, file) = match Head::read(&place.head)? {
             Some(head) => (head, HeadFile::open(&place.head)?),
             None if files.is_empty() => (begin, HeadFile::create(&place.head, begin)?),
@@ -50,7 +51,7 @@ impl Writer {
         };
         // Only the file with the head's last line, and one after it, can have been written to by a crash.
         let from = files.iter().rposition(|file| file.first <= head.count.max(1)).unwrap_or(0);
-        let scanned = scan(&place, &files, from, &head, &mut |_| {})?;
+        let scanned = scan(&files, from, &head, &mut |_| {})?;
         let cut_bytes = cut(&place, &scanned, &head)?;
         let last = files.last().map(append_to).transpose()?;
         let mut writer = Writer {
@@ -100,7 +101,7 @@ impl Writer {
                 numbers.push(None);
                 continue;
             }
-            let (line, hash) = (self.place.form.seal)(next.count + 1, &next.hash, &asked.fields);
+            let (line, hash) = form::seal(next.count + 1, &next.hash, &asked.fields);
             next = Head { count: next.count + 1, hash };
             text.push_str(&line);
             text.push('\n');
@@ -109,7 +110,7 @@ impl Writer {
         match self.write(&text, next) {
             Ok(()) => numbers,
             Err(error) => {
-                tracing::error!(%error, "the audit cannot be written; queries fail");
+                tracing::error!(%error, "the audit cannot be written; what needs a line in it fails");
                 vec![None; group.len()]
             }
         }
@@ -122,14 +123,14 @@ impl Writer {
         self.rotate()?;
         let path = self.place.dir.clone();
         let Some((file, bytes)) = &mut self.file else {
-            return Err(StorageError::Stopped);
+            return Err(broken(&path, 0, "there is no file to write to"));
         };
         if let Err(error) = file.write_all(text.as_bytes()) {
             // A full disk: what was written of the group goes again, and the next group may have more luck.
             self.is_dead = file.set_len(*bytes).and_then(|()| file.sync_data()).is_err();
-            return Err(StorageError::io(&path)(error));
+            return Err(AuditError::io(&path)(error));
         }
-        let synced = file.sync_data().map_err(StorageError::io(&path));
+        let synced = file.sync_data().map_err(AuditError::io(&path));
         if let Err(error) = synced.and_then(|()| self.head.write(next)) {
             self.is_dead = true;
             return Err(error);
@@ -150,7 +151,7 @@ impl Writer {
             sync_dir(&self.place.dir)?;
             Ok(file)
         };
-        let file = make().map_err(StorageError::io(&path))?;
+        let file = make().map_err(AuditError::io(&path))?;
         self.file = Some((file, 0));
         Ok(())
     }
@@ -175,7 +176,7 @@ fn cut(place: &ChainPlace, scanned: &Scan, head: &Head) -> Result<u64> {
         file.set_len(fault.at)?;
         file.sync_all()
     };
-    cut().map_err(StorageError::io(&fault.path))?;
+    cut().map_err(AuditError::io(&fault.path))?;
     Ok(fault.bytes)
 }
 
@@ -188,8 +189,8 @@ fn within_a_group(place: &ChainPlace, scanned: &Scan, head: &Head) -> Result<()>
 }
 
 fn append_to(file: &ChainFile) -> Result<(File, u64)> {
-    let opened = OpenOptions::new().append(true).open(&file.path).map_err(StorageError::io(&file.path))?;
-    let bytes = opened.metadata().map_err(StorageError::io(&file.path))?.len();
+    let opened = OpenOptions::new().append(true).open(&file.path).map_err(AuditError::io(&file.path))?;
+    let bytes = opened.metadata().map_err(AuditError::io(&file.path))?.len();
     Ok((opened, bytes))
 }
 
@@ -201,5 +202,5 @@ fn make_dir(dir: &Path) -> Result<()> {
     let made = create_dir(parent)
         .and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(dir))
         .and_then(|()| sync_dir(parent));
-    made.map_err(StorageError::io(dir))
+    made.map_err(AuditError::io(dir))
 }

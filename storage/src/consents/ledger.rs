@@ -1,4 +1,4 @@
-//! The ledger of one region: what must outlive every table and never rotates. Today: recorded consents.
+//! The file of one region's consents, which must outlive every table and never rotates.
 //!
 //! ```text
 //! redb file   meta      "format" -> u32
@@ -6,7 +6,7 @@
 //! ```
 //! Invariants: a record is durable when [`Ledger::put_consent`] returns; any error means that it may not be, and nothing may
 //! be acknowledged. Keys are digests, records are opaque here. Blocking calls: async callers use a blocking thread. Not here:
-//! what a record says and how a digest is made (`shoal-privacy`).
+//! what a record says, its bytes and how a digest is made (`shoal-privacy`).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,12 +22,13 @@ const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 const CONSENTS: TableDefinition<&[u8; 17], &[u8]> = TableDefinition::new("consents");
 
 /// A recorded consent as it is kept: programme, digest of the subject, the record's bytes.
-pub type ConsentEntry = (Programme, [u8; 16], Vec<u8>);
+pub(super) type ConsentEntry = (Programme, [u8; 16], Vec<u8>);
 
 /// The ledger file of one region. Clones share it; one process has it open.
 #[derive(Clone)]
-pub struct Ledger {
+pub(super) struct Ledger {
     db: Arc<Database>,
+    path: Arc<Path>,
 }
 
 impl Ledger {
@@ -36,7 +37,7 @@ impl Ledger {
     /// # Errors
     /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] when another version of Shoal
     /// wrote it, [`StorageError::Ledger`] when it cannot be read.
-    pub fn open(path: &Path) -> Result<Ledger> {
+    pub(super) fn open(path: &Path) -> Result<Ledger> {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
         let parent = parent.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         durable::create_dir(&parent).map_err(StorageError::io(&parent))?;
@@ -46,14 +47,19 @@ impl Ledger {
         })?;
         check_format(&db, path)?;
         durable::sync_dir(&parent).map_err(StorageError::io(&parent))?;
-        Ok(Ledger { db: Arc::new(db) })
+        Ok(Ledger { db: Arc::new(db), path: path.into() })
+    }
+
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Records a consent in place of an earlier one under the same digest. Durable when it returns.
     ///
     /// # Errors
     /// [`StorageError::Ledger`]: do not acknowledge.
-    pub fn put_consent(&self, programme: Programme, digest: [u8; 16], record: &[u8]) -> Result<()> {
+    pub(super) fn put_consent(&self, programme: Programme, digest: [u8; 16], record: &[u8]) -> Result<()> {
         let mut key = [0; 17];
         key[0] = programme_byte(programme);
         key[1..].copy_from_slice(&digest);
@@ -69,7 +75,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StorageError::Ledger`] when the file cannot be read.
-    pub fn consents(&self) -> Result<Vec<ConsentEntry>> {
+    pub(super) fn consents(&self) -> Result<Vec<ConsentEntry>> {
         let read = self.db.begin_read().map_err(redb::Error::from)?;
         let table = read.open_table(CONSENTS).map_err(redb::Error::from)?;
         let mut found = Vec::new();

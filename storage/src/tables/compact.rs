@@ -15,15 +15,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use shoal_schemas::columns;
 
-use crate::append;
 use crate::durable;
 use crate::error::{Result, StorageError};
-use crate::log;
-use crate::merge::{Merge, Merged};
-use crate::snapshot::{LiveFile, Snapshot};
-use crate::table::{InFlight, Inner, Table};
-use crate::tiers::CompactPolicy;
-use crate::write;
+use crate::tables::append;
+use crate::tables::log;
+use crate::tables::merge::{Merge, Merged};
+use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::table::{InFlight, Inner, Table};
+use crate::tables::tiers::CompactPolicy;
+use crate::tables::write;
 
 /// What a compaction did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
-use crate::snapshot::{LiveFile, Snapshot};
+use crate::tables::snapshot::{LiveFile, Snapshot};
 
 /// A dictionary page, and a data page, is about so large at the most.
 const PAGE_BYTES_MAX: usize = 1 << 20;

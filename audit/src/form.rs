@@ -10,8 +10,7 @@
 //! can write the lines can make a whole chain anew, up to its head. A copy of the head that is kept elsewhere finds that.
 //!
 //! Invariants: pure; [`check`] accepts exactly what [`seal`] makes.
-//! Not here: files, the head, and what is durable (`shoal-storage`, `chain.rs`); what the fields say (`shoal-query`,
-//! `audit.rs`).
+//! Not here: files, the head, and what is durable (`chain.rs`); what the fields say (`lib.rs`).
 
 const CONTEXT: &str = "Shoal 2026-11-22 link of a chain of audit lines, version 1";
 const PREV: &str = ",\"prev\":\"";

@@ -1,9 +1,7 @@
 //! Every change of a chain is found and told where; a crash at any byte leaves a chain that goes on.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::hash_map::DefaultHasher;
 use std::fs;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -11,46 +9,11 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A stand-in for the real form: as exact, with a hash that is none for cryptography.
-fn hash(prev: &LineHash, body: &str) -> LineHash {
-    let mut hash = [0; 32];
-    for (at, part) in hash.chunks_mut(8).enumerate() {
-        let mut hasher = DefaultHasher::new();
-        (at, prev, body).hash(&mut hasher);
-        part.copy_from_slice(&hasher.finish().to_le_bytes());
-    }
-    hash
-}
-
-fn seal(seq: u64, prev: &LineHash, fields: &str) -> (String, LineHash) {
-    let body = format!("{seq} {prev:?} {fields}");
-    let hash = hash(prev, &body);
-    (format!("{body}|{hash:?}"), hash)
-}
-
-fn check(seq: u64, prev: Option<&LineHash>, line: &[u8]) -> std::result::Result<LineHash, String> {
-    let text = std::str::from_utf8(line).map_err(|_| "no text")?;
-    let (body, own) = text.rsplit_once('|').ok_or("no line")?;
-    let mut parts = body.splitn(2, ' ');
-    if parts.next() != Some(&seq.to_string()) {
-        return Err("number".to_owned());
-    }
-    let list = parts.next().and_then(|rest| rest.split_once(']')).ok_or("no line")?.0;
-    let bytes: Vec<u8> = list.trim_start_matches('[').split(", ").filter_map(|n| n.parse().ok()).collect();
-    let own_prev: LineHash = bytes.try_into().map_err(|_| "no line")?;
-    if prev.is_some_and(|prev| *prev != own_prev) {
-        return Err("previous".to_owned());
-    }
-    let hash = hash(&own_prev, body);
-    (format!("{hash:?}") == own).then_some(hash).ok_or_else(|| "changed".to_owned())
-}
-
 fn place(dir: &TempDir, file_bytes_max: u64) -> ChainPlace {
     ChainPlace {
         dir: dir.path().join("audit"),
         head: dir.path().join("ledger").join("audit.head"),
         file_bytes_max,
-        form: LineForm { first: [0; 32], seal, check },
     }
 }
 
@@ -83,7 +46,7 @@ fn paths(place: &ChainPlace) -> Vec<PathBuf> {
 
 fn fault(place: &ChainPlace) -> (String, u64) {
     match verify(place, &mut |_| {}).unwrap_err() {
-        StorageError::Chain { path, line, .. } => {
+        AuditError::Chain { path, line, .. } => {
             (path.file_name().unwrap().to_string_lossy().into_owned(), line)
         }
         other => panic!("{other}"),

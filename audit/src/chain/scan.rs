@@ -8,8 +8,9 @@ use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::head::Head;
-use super::{ChainLine, ChainPlace, LINE_BYTES_MAX, LineHash, whole_line};
-use crate::error::{Result, StorageError};
+use super::{ChainLine, LINE_BYTES_MAX, whole_line};
+use crate::error::{AuditError, Result};
+use crate::form::{self, LineHash};
 
 const SUFFIX: &str = ".jsonl";
 const DIGITS: usize = 20;
@@ -31,11 +32,11 @@ pub(super) fn chain_files(dir: &Path) -> Result<Vec<ChainFile>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(StorageError::io(dir)(e)),
+        Err(e) => return Err(AuditError::io(dir)(e)),
     };
     let mut files = Vec::new();
     for entry in entries {
-        let name = entry.map_err(StorageError::io(dir))?.file_name();
+        let name = entry.map_err(AuditError::io(dir))?.file_name();
         let first = name.to_str().and_then(|n| n.strip_suffix(SUFFIX)).filter(|n| n.len() == DIGITS);
         if let Some(first) = first.and_then(|digits| digits.parse().ok()) {
             files.push(ChainFile { first, path: dir.join(&name) });
@@ -80,14 +81,13 @@ pub(super) struct Scan {
 /// Reads the lines of these files from the one at `from` on. The first line of a file that is not the first of all may
 /// follow anything. The line that the head counts last must have the head's hash.
 pub(super) fn scan(
-    place: &ChainPlace,
     files: &[ChainFile],
     from: usize,
     head: &Head,
     each: &mut dyn FnMut(&ChainLine<'_>),
 ) -> Result<Scan> {
     let begin = files.get(from).filter(|_| from > 0).map_or(1, |file| file.first);
-    let mut scan = Scan { count: begin.saturating_sub(1), hash: place.form.first, last: None, fault: None };
+    let mut scan = Scan { count: begin.saturating_sub(1), hash: form::first(), last: None, fault: None };
     let mut known = from == 0;
     for (at, file) in files.iter().enumerate().skip(from) {
         let is_last_file = at + 1 == files.len();
@@ -102,7 +102,7 @@ pub(super) fn scan(
             let prev = known.then_some(&scan.hash);
             let hash = match read {
                 Ending::Unfinished => Err("the line has no end".to_owned()),
-                Ending::Whole => (place.form.check)(seq, prev, &reader.text),
+                Ending::Whole => form::check(seq, prev, &reader.text).map_err(|broken| broken.to_string()),
             };
             let hash = hash.and_then(|hash| match seq == head.count && hash != head.hash {
                 true => Err("the line is not the one that the head counts".to_owned()),
@@ -152,7 +152,7 @@ struct Reader {
 impl Reader {
     fn open(file: &ChainFile, is_last_file: bool) -> Result<Reader> {
         let path = file.path.clone();
-        let file = BufReader::new(File::open(&path).map_err(StorageError::io(&path))?);
+        let file = BufReader::new(File::open(&path).map_err(AuditError::io(&path))?);
         Ok(Reader { path, file, is_last_file, text: Vec::new(), line: 0, at: 0, end: 0 })
     }
 
@@ -160,7 +160,7 @@ impl Reader {
     fn next(&mut self) -> Result<Option<Ending>> {
         self.text.clear();
         let mut bounded = (&mut self.file).take(LINE_BYTES_MAX as u64 + 1);
-        let read = bounded.read_until(b'\n', &mut self.text).map_err(StorageError::io(&self.path))?;
+        let read = bounded.read_until(b'\n', &mut self.text).map_err(AuditError::io(&self.path))?;
         if read == 0 {
             return Ok(None);
         }
@@ -174,7 +174,7 @@ impl Reader {
     }
 
     fn fault(&self, reason: String, unfinished: bool) -> Result<Fault> {
-        let length = self.file.get_ref().metadata().map_err(StorageError::io(&self.path))?.len();
+        let length = self.file.get_ref().metadata().map_err(AuditError::io(&self.path))?.len();
         Ok(Fault {
             path: self.path.clone(),
             line: self.line,

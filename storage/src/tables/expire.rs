@@ -4,9 +4,9 @@
 //! in the log afterwards are the rows before less those removed. Not here: which files expire (`shoal-retention`).
 
 use crate::error::{Result, StorageError};
-use crate::log;
-use crate::snapshot::LiveFile;
-use crate::table::Table;
+use crate::tables::log;
+use crate::tables::snapshot::LiveFile;
+use crate::tables::table::Table;
 
 /// What an expiry removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -23,9 +23,9 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::error::{Result, StorageError};
-use crate::layout::Layout;
-use crate::snapshot::LiveFile;
-use crate::write::{WrittenFile, day_text, parse_path};
+use crate::tables::layout::Layout;
+use crate::tables::snapshot::LiveFile;
+use crate::tables::write::{WrittenFile, day_text, parse_path};
 
 /// The properties of every table. Tombstones leave with the next checkpoint; nobody else checkpoints or cleans up.
 const PROPERTIES: [(&str, &str); 5] = [

@@ -27,8 +27,8 @@ use uuid::Uuid;
 
 use crate::durable;
 use crate::error::{Result, StorageError};
-use crate::layout::Layout;
-use crate::snapshot::LiveFile;
+use crate::tables::layout::Layout;
+use crate::tables::snapshot::LiveFile;
 
 const ROW_GROUP_ROWS_MAX: usize = 512 * 1024;
 /// A row group of rows with long texts ends here: its pages stay in memory until then.

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use shoal_schemas::Programme;
 
-use crate::snapshot::LiveFile;
+use crate::tables::snapshot::LiveFile;
 
 const TIER_ROWS: u64 = 64;
 /// How many rows of a file are in memory at most while it is read: a page of each column.

@@ -14,7 +14,7 @@ use shoal_schemas::Programme;
 
 use super::*;
 use crate::durable::SyncedFiles;
-use crate::tests::{Fault, Faulty, block_on, data_files, open, rows};
+use crate::tables::tests::{Fault, Faulty, block_on, data_files, open, rows};
 use crate::{Part, StorageError};
 
 const UX: Programme = Programme::UserExperience;

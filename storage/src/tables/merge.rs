@@ -24,9 +24,9 @@ use arrow::compute::interleave_record_batch;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::error::{Result, StorageError};
-use crate::layout::Layout;
-use crate::snapshot::LiveFile;
-use crate::write::{Draft, Key, Keys, WrittenFile};
+use crate::tables::layout::Layout;
+use crate::tables::snapshot::LiveFile;
+use crate::tables::write::{Draft, Key, Keys, WrittenFile};
 
 const BATCH_ROWS_MAX: u64 = 1024;
 const BATCH_BYTES: u64 = 512 * 1024;

@@ -12,11 +12,11 @@ use deltalake_core::kernel::Action;
 use shoal_schemas::{Kind, Region};
 
 use crate::error::Result;
-use crate::layout::Layout;
-use crate::log::{self, Loaded, Log};
-use crate::snapshot::{LiveFile, Snapshot};
-use crate::store::RootLock;
-use crate::write::WrittenFile;
+use crate::tables::layout::Layout;
+use crate::tables::log::{self, Loaded, Log};
+use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::store::RootLock;
+use crate::tables::write::WrittenFile;
 
 /// The table of one region and kind. Clones share it.
 #[derive(Clone)]

@@ -13,9 +13,10 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{LineHash, broken};
+use super::broken;
 use crate::durable::{create_dir, publish, unfinished};
-use crate::error::{Result, StorageError};
+use crate::error::{AuditError, Result};
+use crate::form::LineHash;
 
 const PLACE_BYTES: u64 = 4096;
 const DIGITS: usize = 20;
@@ -34,7 +35,7 @@ impl Head {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(StorageError::io(path)(e)),
+            Err(e) => return Err(AuditError::io(path)(e)),
         };
         newest(&file, path).map(|(_, head)| Some(head))
     }
@@ -79,7 +80,7 @@ pub(super) struct HeadFile {
 impl HeadFile {
     /// Opens the file of a head.
     pub(super) fn open(path: &Path) -> Result<HeadFile> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(StorageError::io(path))?;
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(AuditError::io(path))?;
         let (at, _) = newest(&file, path)?;
         Ok(HeadFile { file, next: PLACE_BYTES - at, path: path.to_path_buf() })
     }
@@ -94,16 +95,16 @@ impl HeadFile {
             text.resize(2 * PLACE_BYTES as usize, 0);
             file.write_all(&text)?;
             file.sync_all()?;
-            publish(&draft, path, false)
+            publish(&draft, path)
         };
-        write().map_err(StorageError::io(path))?;
+        write().map_err(AuditError::io(path))?;
         HeadFile::open(path)
     }
 
     /// Writes the head, durably.
     pub(super) fn write(&mut self, head: Head) -> Result<()> {
         let written = self.file.write_all_at(head.text().as_bytes(), self.next);
-        written.and_then(|()| self.file.sync_data()).map_err(StorageError::io(&self.path))?;
+        written.and_then(|()| self.file.sync_data()).map_err(AuditError::io(&self.path))?;
         self.next = PLACE_BYTES - self.next;
         Ok(())
     }

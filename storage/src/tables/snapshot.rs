@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shoal_schemas::Programme;
 
-use crate::layout::Layout;
+use crate::tables::layout::Layout;
 
 /// A Parquet file that is part of a table. It holds one programme and one day.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use shoal_schemas::Programme;
 
 use crate::durable;
 use crate::error::{Result, StorageError};
-use crate::log;
-use crate::table::{InFlight, Inner, Table};
-use crate::write::{self, WrittenFile};
+use crate::tables::log;
+use crate::tables::table::{InFlight, Inner, Table};
+use crate::tables::write::{self, WrittenFile};
 
 const COMMIT_ATTEMPTS: usize = 4;
 

@@ -21,9 +21,9 @@ use url::Url;
 
 use crate::durable::{self, SyncedFiles};
 use crate::error::{Result, StorageError};
-use crate::layout::Layout;
-use crate::log::Log;
-use crate::table::Table;
+use crate::tables::layout::Layout;
+use crate::tables::log::Log;
+use crate::tables::table::Table;
 
 /// The exclusive lock of a root; released when the last holder or the process is gone.
 pub(crate) struct RootLock {
@@ -123,7 +123,7 @@ impl Store {
         })?;
         let log = Log::open(&format!("{region}/{kind}"), &url, Arc::clone(&self.inner.files))?;
         if !log.exists().await? {
-            log.write(0, crate::log::creation(wanted)?).await?;
+            log.write(0, crate::tables::log::creation(wanted)?).await?;
         }
         Table::open(region, kind, dir, log, Arc::clone(&self.inner.lock)).await
     }

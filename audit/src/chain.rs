@@ -15,7 +15,7 @@
 //!
 //! - `head`: the count and the last hash; `scan`: reads lines in order; `writer`: the thread that appends
 //!
-//! Not here: the form of a line and its hash (`shoal-privacy`, `chain.rs`), what lines say (`shoal-query`, `audit.rs`).
+//! Not here: the form of a line and its hash (`form.rs`), what lines say (`lib.rs`).
 
 mod head;
 mod scan;
@@ -29,30 +29,17 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::error::{Result, StorageError};
+use crate::error::{AuditError, Result};
+use crate::form::{self, LineHash};
 
 use head::Head;
 use scan::{Line, Scan, chain_files, scan};
 use writer::{Asked, Writer};
 
-/// Hash of a line and of all before it.
-pub type LineHash = [u8; 32];
-
 /// Most lines that are synced together.
 const GROUP_MAX: u64 = 1024;
 /// Longest line, its hashes included.
 const LINE_BYTES_MAX: usize = 1 << 20;
-
-/// How lines are sealed and checked. Cryptography is not at home in this crate.
-#[derive(Clone, Copy)]
-pub struct LineForm {
-    /// What the first line follows.
-    pub first: LineHash,
-    /// The line with this number after this hash, without line feed, and its hash.
-    pub seal: fn(u64, &LineHash, &str) -> (String, LineHash),
-    /// The hash of a line that has this number and follows this hash (or any), or what is wrong with it.
-    pub check: fn(u64, Option<&LineHash>, &[u8]) -> std::result::Result<LineHash, String>,
-}
 
 /// Where a chain is.
 #[derive(Clone)]
@@ -63,8 +50,6 @@ pub struct ChainPlace {
     pub head: PathBuf,
     /// A file that has this many bytes is followed by a new one.
     pub file_bytes_max: u64,
-    /// The form of lines.
-    pub form: LineForm,
 }
 
 /// A chain that is whole.
@@ -102,13 +87,13 @@ impl Chain {
     /// Opens a chain, or begins it where there is none, and cuts off what a crash left behind.
     ///
     /// # Errors
-    /// [`StorageError::Chain`] with the place when lines that the head counts are missing or changed.
+    /// [`AuditError::Chain`] with the place when lines that the head counts are missing or changed.
     pub fn open(place: ChainPlace) -> Result<Chain> {
         let (writer, cut_bytes) = Writer::open(place)?;
         let dir = writer.dir().to_path_buf();
         let (queue, asked) = mpsc::channel();
         let thread = std::thread::Builder::new().name("audit".to_owned());
-        let thread = thread.spawn(move || writer.run(&asked)).map_err(StorageError::io(&dir))?;
+        let thread = thread.spawn(move || writer.run(&asked)).map_err(AuditError::io(&dir))?;
         Ok(Chain { queue: Some(queue), thread: Some(thread), cut_bytes, dir })
     }
 
@@ -126,7 +111,7 @@ impl Chain {
         self.enqueue(fields, Some(tell));
         match told.await {
             Ok(Some(seq)) => Ok(seq),
-            Ok(None) | Err(_) => Err(StorageError::Chain {
+            Ok(None) | Err(_) => Err(AuditError::Chain {
                 path: self.dir.clone(),
                 line: 0,
                 reason: "the line was not written".to_owned(),
@@ -159,17 +144,17 @@ impl Drop for Chain {
 /// Reads a whole chain and gives each line; a service may be appending to it.
 ///
 /// # Errors
-/// [`StorageError::Chain`] with file and line of the first one that is not whole, or where lines are missing.
+/// [`AuditError::Chain`] with file and line of the first one that is not whole, or where lines are missing.
 pub fn verify(place: &ChainPlace, each: &mut dyn FnMut(&ChainLine<'_>)) -> Result<Whole> {
     let before = Head::read(&place.head)?;
     let files = chain_files(&place.dir)?;
     let Some(before) = before else {
         return match files.first() {
-            None => Ok(Whole { count: 0, hash: place.form.first, uncounted: 0, unfinished_bytes: 0 }),
+            None => Ok(Whole { count: 0, hash: form::first(), uncounted: 0, unfinished_bytes: 0 }),
             Some(_) => Err(broken(&place.head, 0, "there are lines, but the file of their head is missing")),
         };
     };
-    let scanned = scan(place, &files, 0, &before, each)?;
+    let scanned = scan(&files, 0, &before, each)?;
     if let Some(fault) = &scanned.fault
         && !(fault.is_unfinished && scanned.count >= before.count)
     {
@@ -198,8 +183,8 @@ fn counted(place: &ChainPlace, scanned: &Scan, head: &Head) -> Result<()> {
     Err(broken(path, line, &reason))
 }
 
-fn broken(path: &Path, line: u64, reason: &str) -> StorageError {
-    StorageError::Chain { path: path.to_path_buf(), line, reason: reason.to_owned() }
+fn broken(path: &Path, line: u64, reason: &str) -> AuditError {
+    AuditError::Chain { path: path.to_path_buf(), line, reason: reason.to_owned() }
 }
 
 fn whole_line<'a>(line: &Line, text: &'a [u8]) -> ChainLine<'a> {

@@ -22,7 +22,7 @@ use shoal_schemas::{ColumnType, Kind, Programme, Region};
 use url::Url;
 
 use crate::durable::SyncedFiles;
-use crate::layout::{Column, Layout};
+use crate::tables::layout::{Column, Layout};
 use crate::{Part, StorageError, Store, Table};
 
 /// What happens to the commits to come, in this order; then all is well.
