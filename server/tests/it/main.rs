@@ -17,6 +17,7 @@
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
 //! | `worker` | the process of free SQL is ready at once and ends with its parent |
+//! | `earlier` | a data directory of an earlier version is served like this version's own |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
@@ -32,6 +33,7 @@ mod compaction;
 mod consent;
 mod delta;
 mod durability;
+mod earlier;
 mod hostile;
 mod http;
 mod ledger;
