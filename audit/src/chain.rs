@@ -76,7 +76,7 @@ pub struct ChainLine<'a> {
 }
 
 /// A chain that lines are appended to. One process at a time holds one: the lock of the data directory sees to it.
-pub struct Chain {
+pub(crate) struct Chain {
     queue: Option<mpsc::Sender<Asked>>,
     thread: Option<JoinHandle<()>>,
     cut_bytes: u64,
@@ -88,7 +88,7 @@ impl Chain {
     ///
     /// # Errors
     /// [`AuditError::Chain`] with the place when lines that the head counts are missing or changed.
-    pub fn open(place: ChainPlace) -> Result<Chain> {
+    pub(crate) fn open(place: ChainPlace) -> Result<Chain> {
         let (writer, cut_bytes) = Writer::open(place)?;
         let dir = writer.dir().to_path_buf();
         let (queue, asked) = mpsc::channel();
@@ -98,7 +98,7 @@ impl Chain {
     }
 
     /// Bytes of unfinished lines that were cut off when the chain was opened.
-    pub fn cut_bytes(&self) -> u64 {
+    pub(crate) fn cut_bytes(&self) -> u64 {
         self.cut_bytes
     }
 
@@ -106,7 +106,7 @@ impl Chain {
     ///
     /// # Errors
     /// When the line is too long or holds a control character, or cannot be written; the log line says why.
-    pub async fn append(&self, fields: String) -> Result<u64> {
+    pub(crate) async fn append(&self, fields: String) -> Result<u64> {
         let (tell, told) = oneshot::channel();
         self.enqueue(fields, Some(tell));
         match told.await {
@@ -120,7 +120,7 @@ impl Chain {
     }
 
     /// Appends a line that nobody waits for. It is written before a [`Chain`] is gone.
-    pub fn append_unwatched(&self, fields: String) {
+    pub(crate) fn append_unwatched(&self, fields: String) {
         self.enqueue(fields, None);
     }
 

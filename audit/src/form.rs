@@ -23,7 +23,7 @@ pub type LineHash = [u8; 32];
 
 /// Why a line is none of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
+pub(crate) enum Broken {
     /// It has not the form of a line.
     #[error("not a line of the chain")]
     Form,
@@ -39,13 +39,13 @@ pub enum Broken {
 }
 
 /// What the first line follows.
-pub fn first() -> LineHash {
+pub(crate) fn first() -> LineHash {
     blake3::derive_key(CONTEXT, b"")
 }
 
 /// The line with this number (from 1) after `prev`, without a line feed, and its hash. `fields` are the members of a JSON
 /// object without its braces; they must hold no line feed, which JSON never needs.
-pub fn seal(seq: u64, prev: &LineHash, fields: &str) -> (String, LineHash) {
+pub(crate) fn seal(seq: u64, prev: &LineHash, fields: &str) -> (String, LineHash) {
     let mut line = format!("{{\"seq\":{seq}{PREV}{}\",{fields}", hex::encode(prev));
     let hash = link(prev, line.as_bytes());
     line.push_str(HASH);
@@ -59,7 +59,7 @@ pub fn seal(seq: u64, prev: &LineHash, fields: &str) -> (String, LineHash) {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check(seq: u64, prev: Option<&LineHash>, line: &[u8]) -> Result<LineHash, Broken> {
+pub(crate) fn check(seq: u64, prev: Option<&LineHash>, line: &[u8]) -> Result<LineHash, Broken> {
     let text = std::str::from_utf8(line).map_err(|_| Broken::Form)?;
     let rest = text.strip_prefix("{\"seq\":").ok_or(Broken::Form)?;
     let (number, rest) = rest.split_once(PREV).ok_or(Broken::Form)?;

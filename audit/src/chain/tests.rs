@@ -32,7 +32,7 @@ fn whole(place: &ChainPlace) -> Whole {
 /// A chain of lines `a-1`, `a-2`, .. in files of a few lines each.
 fn written(lines: u64) -> (TempDir, ChainPlace) {
     let dir = tempfile::tempdir().unwrap();
-    let place = place(&dir, 1000);
+    let place = place(&dir, 500);
     let chain = Chain::open(place.clone()).unwrap();
     for line in 1..=lines {
         assert_eq!(append(&chain, &format!("a-{line}")), line);
@@ -225,7 +225,7 @@ fn a_torn_head_leaves_the_one_before_it() {
 #[test]
 fn lines_of_many_keep_one_order_and_share_their_syncs() {
     let dir = tempfile::tempdir().unwrap();
-    let place = place(&dir, 5000);
+    let place = place(&dir, 2500);
     let chain = Arc::new(Chain::open(place.clone()).unwrap());
     let numbers: Vec<Vec<u64>> = std::thread::scope(|scope| {
         let one = |who: usize| {
