@@ -12,7 +12,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use shoal_anonymity::bound::{Bounder, Clamp, Limits, Totals};
 use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy, Variance};
 use shoal_benches::Bodies;
-use shoal_ingest::{Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, Stage};
+use shoal_ingest::{Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, Stage, open_consents};
 use shoal_privacy::keyring::Keyring;
 use shoal_privacy::pseudonym::Epoch;
 use shoal_privacy::scrub::Scrubber;
@@ -78,6 +78,7 @@ fn bench() -> Bench {
     let parts = IngestParts {
         registry: Arc::clone(&registry),
         keyring: Arc::new(Keyring::ephemeral()),
+        consents: Arc::new(open_consents(dir.path()).unwrap()),
         store: store.clone(),
         clock: Arc::new(now_ms),
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),

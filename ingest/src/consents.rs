@@ -1,4 +1,4 @@
-//! Recorded consents: the index that the gate asks, and `POST /v1/consents`, which fills it.
+//! Recorded consents as the gate asks for them, and `POST /v1/consents`, which changes them.
 //!
 //! ```text
 //! {"action": "grant" | "withdraw", "programme": "user-experience", "policy_version": "2026-1" (grant),
@@ -8,22 +8,20 @@
 //! Invariants: a grant counts only once it is durable; a withdrawal counts at once, and is answered when it is durable;
 //! grants and withdrawals of one region are applied one after the other; no identifier is kept, only digests under a
 //! key that no event is under. A request is recorded as a whole or refused as a whole, before anything is written.
-//! Not here: the rules of consent (`shoal_privacy::consent`), the file (`shoal-storage`, `ledger.rs`).
+//! Not here: the rules of consent (`shoal_privacy::consent`), the files and the index (`shoal-storage`, `consents`).
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::{path::Path, sync::Arc};
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use shoal_privacy::{
     consent::{ConsentDigest, ConsentIndex, ConsentRecord},
     keyring::Keyring,
 };
 use shoal_schemas::{Country, IdentifierKind, Programme, Region, Registry};
-use shoal_storage::Ledger;
+use shoal_storage::{Consents, Effect, RecordForm, StorageError};
 
 use crate::{
     config::Limits,
-    error::IngestError,
     grant::IngestGrant,
     refusal::{Refusal, RefusalCode},
     stages::inflate::inflate,
@@ -35,20 +33,21 @@ const CHANGES_MAX: usize = 1000;
 /// Longest identifier, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 256;
 
-type Records = FxHashMap<(Programme, [u8; 16]), ConsentRecord>;
-
-/// The consents recorded in every region that this process serves. No `Debug`.
-pub(crate) struct Consents {
-    regions: Vec<(Region, Shelf)>,
+/// Opens the recorded consents of all regions below a data directory. Whoever changes or asks them shares the one value.
+///
+/// # Errors
+/// When a file is open elsewhere, or cannot be read, or holds a record that this version cannot read.
+pub fn open_consents(data_dir: &Path) -> Result<Consents<ConsentRecord>, StorageError> {
+    let form = RecordForm {
+        encode: |record: &ConsentRecord| record.encode().map_err(|e| e.to_string()),
+        decode: |bytes| ConsentRecord::decode(bytes).map_err(|e| e.to_string()),
+    };
+    Consents::open(data_dir, form)
 }
 
-/// One region's.
-struct Shelf {
-    ledger: Ledger,
-    records: RwLock<Records>,
-    /// Held from the reading of a record to its being durable.
-    changing: Mutex<()>,
-}
+/// The recorded consents, as the gate asks for them. No `Debug`.
+#[derive(Clone)]
+pub(crate) struct Recorded(Arc<Consents<ConsentRecord>>);
 
 /// What `POST /v1/consents` answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,26 +70,9 @@ enum Act {
     Withdraw { at_ms: i64 },
 }
 
-impl Consents {
-    /// Reads all records of the ledgers into memory.
-    ///
-    /// # Errors
-    /// When a ledger cannot be read, or holds something that is no record.
-    pub(crate) fn load(ledgers: Vec<(Region, Ledger)>) -> Result<Consents, IngestError> {
-        let mut regions = Vec::with_capacity(ledgers.len());
-        for (region, ledger) in ledgers {
-            let mut records = Records::default();
-            for (programme, digest, bytes) in ledger.consents()? {
-                let record = postcard::from_bytes(&bytes).map_err(|_| {
-                    IngestError::Config(format!(
-                        "the ledger of {region} holds a consent that this version cannot read"
-                    ))
-                })?;
-                records.insert((programme, digest), record);
-            }
-            regions.push((region, Shelf { ledger, records: RwLock::new(records), changing: Mutex::new(()) }));
-        }
-        Ok(Consents { regions })
+impl Recorded {
+    pub(crate) fn new(consents: Arc<Consents<ConsentRecord>>) -> Recorded {
+        Recorded(consents)
     }
 
     /// Records the changes, in their order. Blocks until they are durable.
@@ -103,46 +85,25 @@ impl Consents {
             ..Refusal::new(RefusalCode::Unavailable, "the consent could not be recorded; send it again")
         };
         for change in changes {
-            let shelf = self.shelf(change.region).ok_or_else(unavailable)?;
-            shelf.apply(change).map_err(|_| unavailable())?;
+            self.apply(change).map_err(|_| unavailable())?;
         }
         Ok(ConsentAnswer { recorded: changes.len() as u64 })
     }
 
-    fn shelf(&self, region: Region) -> Option<&Shelf> {
-        self.regions.iter().find(|(r, _)| *r == region).map(|(_, shelf)| shelf)
+    fn apply(&self, change: &Change) -> Result<(), StorageError> {
+        let digests: Vec<_> = change.digests.iter().map(|digest| digest.into_bytes()).collect();
+        let effect = match change.act {
+            Act::Grant { .. } => Effect::WhenDurable,
+            Act::Withdraw { .. } => Effect::AtOnce,
+        };
+        let after = |before| changed(before, change);
+        self.0.change(change.region, change.programme, &digests, effect, after)
     }
 }
 
-impl ConsentIndex for Consents {
+impl ConsentIndex for Recorded {
     fn lookup(&self, region: Region, programme: Programme, subject: &ConsentDigest) -> Option<ConsentRecord> {
-        let records = self.shelf(region)?.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.get(&(programme, subject.into_bytes())).cloned()
-    }
-}
-
-impl Shelf {
-    fn apply(&self, change: &Change) -> Result<(), IngestError> {
-        let _one_at_a_time: MutexGuard<'_, ()> = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        for digest in &change.digests {
-            let key = (change.programme, digest.into_bytes());
-            let before = self.records.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-            let record = changed(before, change);
-            let bytes = postcard::to_stdvec(&record)
-                .map_err(|_| IngestError::Config("a consent record cannot be encoded".to_owned()))?;
-            if matches!(change.act, Act::Withdraw { .. }) {
-                self.keep(key, record);
-                self.ledger.put_consent(key.0, key.1, &bytes)?;
-            } else {
-                self.ledger.put_consent(key.0, key.1, &bytes)?;
-                self.keep(key, record);
-            }
-        }
-        Ok(())
-    }
-
-    fn keep(&self, key: (Programme, [u8; 16]), record: ConsentRecord) {
-        self.records.write().unwrap_or_else(PoisonError::into_inner).insert(key, record);
+        self.0.get(region, programme, subject.into_bytes())
     }
 }
 

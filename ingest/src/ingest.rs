@@ -16,14 +16,14 @@ use std::{
 };
 
 use shoal_files::Disk;
-use shoal_privacy::{keyring::Keyring, scrub::Scrubber};
+use shoal_privacy::{consent::ConsentRecord, keyring::Keyring, scrub::Scrubber};
 use shoal_schemas::{Kind, Region, Registry, calendar::HOUR_MS};
-use shoal_storage::{Ledger, Store};
+use shoal_storage::{Consents, Store};
 
 use crate::{
     answer::BatchAnswer,
     config::IngestConfig,
-    consents::{self, ConsentAnswer, Consents},
+    consents::{self, ConsentAnswer, Recorded},
     dedup::{RunLimits, Runs},
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Sink, Tables},
@@ -48,6 +48,8 @@ pub struct IngestParts {
     pub registry: Arc<Registry>,
     /// The keys of all regions.
     pub keyring: Arc<Keyring>,
+    /// The consents recorded in all regions.
+    pub consents: Arc<Consents<ConsentRecord>>,
     /// The tables.
     pub store: Store,
     /// The present, ms since 1970.
@@ -64,7 +66,7 @@ pub struct Ingest {
     registry: Arc<Registry>,
     keyring: Arc<Keyring>,
     scrubber: Scrubber,
-    consents: Arc<Consents>,
+    consents: Recorded,
     geo: Option<GeoDb>,
     clock: Clock,
     metrics: Metrics,
@@ -76,7 +78,7 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Opens ledgers, event-id runs, logs and tables of all regions and recovers what a crash left. Nothing is written
+    /// Opens event-id runs, logs and tables of all regions and recovers what a crash left. Nothing is written
     /// to a table yet.
     ///
     /// # Errors
@@ -93,7 +95,7 @@ impl Ingest {
         let tables = Tables::new(tables);
         let failed = Failed::new(None);
         let budget = Budget::new(config.log.in_flight_bytes_max);
-        let (mut branches, mut ledgers) = (Vec::new(), Vec::new());
+        let mut branches = Vec::new();
         for region in Region::ALL {
             let mut committed = None;
             for kind in Kind::ALL {
@@ -110,9 +112,7 @@ impl Ingest {
                 committed,
             };
             let opened = tokio::task::spawn_blocking(move || opening.open()).await;
-            let (branch, ledger) = opened.map_err(|_| IngestError::Failed(*region))??;
-            branches.push(Arc::new(branch));
-            ledgers.push((*region, ledger));
+            branches.push(Arc::new(opened.map_err(|_| IngestError::Failed(*region))??));
         }
         let flusher = Flusher::new(
             Arc::clone(&parts.registry),
@@ -122,7 +122,7 @@ impl Ingest {
             parts.metrics.clone(),
         );
         Ok(Ingest {
-            consents: Arc::new(Consents::load(ledgers)?),
+            consents: Recorded::new(parts.consents),
             config,
             registry: parts.registry,
             keyring: parts.keyring,
@@ -212,7 +212,7 @@ impl Ingest {
         }
         let limits = &self.config.pipeline.limits;
         let changes = consents::read(&request, grant, &self.registry, &self.keyring, limits)?;
-        let consents = Arc::clone(&self.consents);
+        let consents = self.consents.clone();
         let recorded = tokio::task::spawn_blocking(move || consents.record(&changes)).await;
         recorded.unwrap_or_else(|_| Err(refusal(LogError::Stopped)))
     }
@@ -263,7 +263,7 @@ impl Ingest {
             registry: &self.registry,
             keyring: &self.keyring,
             scrubber: &self.scrubber,
-            consents: &*self.consents,
+            consents: &self.consents,
             config: &self.config.pipeline,
             geo: self.geo.as_ref(),
         }
@@ -306,7 +306,7 @@ struct Opening {
 }
 
 impl Opening {
-    fn open(self) -> Result<(Branch, Ledger), IngestError> {
+    fn open(self) -> Result<Branch, IngestError> {
         let directory = self.config.data_dir.join(self.region.as_str().to_ascii_lowercase());
         let limits = RunLimits {
             window_ms: i64::from(self.config.dedup.window_h) * HOUR_MS,
@@ -326,8 +326,7 @@ impl Opening {
             failed: self.failed,
             committed: self.committed,
         })?;
-        let ledger = Ledger::open(&directory.join("ledger.redb"))?;
-        Ok((Branch { log, runs }, ledger))
+        Ok(Branch { log, runs })
     }
 }
 

@@ -26,7 +26,7 @@ mod wire;
 
 pub use answer::{BatchAnswer, Code, Outcome, Rejection};
 pub use config::{DedupConfig, IngestConfig, Limits, LogConfig, PipelineConfig};
-pub use consents::ConsentAnswer;
+pub use consents::{ConsentAnswer, open_consents};
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;
 pub use grant::IngestGrant;

@@ -3,13 +3,14 @@
 //! Order of the checks: suppressed or restricted, recorded withdrawal, then carried, recorded, asserted. A withdrawal
 //! beats any consent that was given before it, and every assertion.
 //!
-//! Pure: the time is in the arguments. Not here: where consents are kept (`shoal-storage`, `ledger.rs`), the index over
-//! them and `POST /v1/consents` (`shoal-ingest`, `consents.rs`).
+//! Pure: the time is in the arguments. `record`: what is recorded, and its bytes. Not here: where consents are kept
+//! (`shoal-storage`, `consents`), `POST /v1/consents` (`shoal-ingest`, `consents.rs`).
 
-use std::sync::Arc;
+mod record;
 
 use shoal_schemas::{IdentifierKind, Programme, ProgrammeDef, Region, Registry};
 
+pub use self::record::{ConsentRecord, UnreadableRecord};
 use crate::{key::Secret, pseudonym::identifier_digest};
 
 /// A subject's digest for consent, suppression and restriction: its own key purpose, never rotated. No `Debug`.
@@ -100,35 +101,7 @@ impl Withheld {
     }
 }
 
-/// What is recorded about a subject and a programme.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ConsentRecord {
-    /// Policy version of the last grant; empty when there never was one.
-    pub policy_version: Arc<str>,
-    /// When it was granted, ms since 1970; none when there never was a grant.
-    pub granted_at_ms: Option<i64>,
-    /// When it was withdrawn, ms since 1970.
-    pub withdrawn_at_ms: Option<i64>,
-    /// Who controls the data, as the country says.
-    pub controller: Arc<str>,
-    /// Processing restricted.
-    pub restricted: bool,
-    /// The subject was erased.
-    pub erased: bool,
-}
-
-impl ConsentRecord {
-    /// Whether a withdrawal is in force: there was one, and no later grant. At the same millisecond the withdrawal wins.
-    pub fn is_withdrawn(&self) -> bool {
-        match (self.withdrawn_at_ms, self.granted_at_ms) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(withdrawn), Some(granted)) => granted <= withdrawn,
-        }
-    }
-}
-
-/// Recorded consents, to be looked up. Implemented by `shoal-ingest`'s index over the ledger, and by maps in tests.
+/// Recorded consents, to be looked up. Implemented by `shoal-ingest` over `shoal-storage`'s index, and by maps in tests.
 pub trait ConsentIndex: Send + Sync {
     /// What is recorded, if anything.
     fn lookup(&self, region: Region, programme: Programme, subject: &ConsentDigest) -> Option<ConsentRecord>;

@@ -7,13 +7,11 @@
 //! - `consent`: may this event be kept? the three ways of consent
 //! - `scrub`: free text loses what identifies
 //! - `secret`: hashes of access keys
-//! - `chain`: lines that cannot be changed unseen
 //! - `crash_group`: crashes of one cause get one name
 //! - `generalise`: coordinates and addresses lose their precision
 //!
-//! Not here: where consents are kept (`shoal-storage`, `ledger.rs`), how many there are (`shoal-anonymity`).
+//! Not here: where consents are kept (`shoal-storage`, `consents`), how many there are (`shoal-anonymity`).
 
-pub mod chain;
 pub mod consent;
 pub mod crash_group;
 pub mod generalise;

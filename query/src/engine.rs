@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
+use shoal_audit::{Act, Audit, Origin, Outcome};
 use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::Semaphore;
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 
 use self::job::{CancelOnDrop, Job};
 use crate::answer_times::AnswerClock;
-use crate::audit::{self, Audit, Entry, Outcome};
+use crate::audit::{self, Entry};
 use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest};
 use crate::config::QueryConfig;
 use crate::error::{NoAnswer, QueryError};
@@ -72,6 +73,18 @@ fn yield_to_others() {
     if cfg!(target_os = "linux") {
         let _ = rustix::process::setpriority_process(None, NICE);
     }
+}
+
+/// The line of a query in the audit, begun.
+pub(crate) fn entry(
+    audit: &Arc<Audit>,
+    id: QueryId,
+    grant: &AnalystGrant,
+    request: &QueryRequest,
+    now_ms: i64,
+) -> Entry {
+    let origin = Origin { at_ms: now_ms, act: Act::Query, id: id.as_uuid(), actor: grant.actor() };
+    Entry::begin(audit, origin, request.precision.as_str(), request.sd_max)
 }
 
 /// Tables that stand in for the store, in tests.
@@ -129,8 +142,8 @@ impl Engine {
 
     /// With an audit, without which nothing is kept of who asked what.
     #[must_use]
-    pub fn with_audit(mut self, audit: Audit) -> Engine {
-        self.audit = Arc::new(audit);
+    pub fn with_audit(mut self, audit: Arc<Audit>) -> Engine {
+        self.audit = audit;
         self
     }
 
@@ -190,7 +203,7 @@ impl Engine {
     ) -> Result<Released, QueryError> {
         let clock = AnswerClock::start();
         let id = request.id.unwrap_or_else(QueryId::random);
-        let mut entry = self.audit.begin(id, grant, request, now_ms);
+        let mut entry = entry(&self.audit, id, grant, request, now_ms);
         let (answer, is_cancelled, at_ms) = match self.running.enter(id, grant, now_ms) {
             None => (Err(QueryError::Busy), false, None),
             Some(seat) => {
@@ -214,8 +227,11 @@ impl Engine {
         let outcome = match (&answer, is_cancelled) {
             (_, true) => Outcome::Cancelled,
             (Ok(released), _) if released.is_explained() => Outcome::Explained,
-            _ => Outcome::of(&answer, request.dry_run),
+            _ => audit::outcome(&answer, request.dry_run),
         };
+        if let Err(QueryError::Refused(refusal)) = &answer {
+            entry.refused(refusal);
+        }
         entry.end(outcome, at_ms).await.map_err(|failure| self.told(failure.into(), id))?;
         answer
     }
@@ -241,8 +257,8 @@ impl Engine {
         now_ms: i64,
         given: Option<Given>,
     ) -> Result<Released, QueryError> {
-        let id = QueryId::random();
-        let mut entry = Arc::new(Audit::none()).begin(id, grant, request, now_ms);
+        let (audit, id) = (Arc::new(Audit::none()), QueryId::random());
+        let mut entry = entry(&audit, id, grant, request, now_ms);
         self.noted(grant, request, now_ms, given, &mut entry).await.map_err(|no| self.told(no, id))
     }
 

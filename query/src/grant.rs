@@ -3,6 +3,7 @@
 //! Not here: how a key is checked (`shoal-server`).
 
 use serde::{Deserialize, Serialize};
+use shoal_audit::Actor;
 use shoal_schemas::Region;
 
 /// What a key may do.
@@ -24,4 +25,15 @@ pub struct AnalystGrant {
     pub role: Role,
     /// The regions it reaches.
     pub regions: Vec<Region>,
+}
+
+impl AnalystGrant {
+    /// Who asks, for the audit.
+    pub fn actor(&self) -> Actor {
+        let role = match self.role {
+            Role::Analyst => shoal_audit::Role::Analyst,
+            Role::Officer => shoal_audit::Role::Officer,
+        };
+        Actor { key: Some(self.key_id.clone()), role }
+    }
 }

@@ -47,7 +47,6 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use audit::Audit;
 pub use budget::{BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer};
 pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;

@@ -29,6 +29,11 @@ impl QueryId {
     pub fn random() -> QueryId {
         QueryId(Uuid::new_v4())
     }
+
+    /// As a number of 128 bits, for the audit.
+    pub(crate) fn as_uuid(self) -> Uuid {
+        self.0
+    }
 }
 
 impl fmt::Display for QueryId {

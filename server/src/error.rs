@@ -31,6 +31,9 @@ pub enum Error {
     /// Tables.
     #[error(transparent)]
     Storage(#[from] shoal_storage::StorageError),
+    /// The audit.
+    #[error(transparent)]
+    Audit(#[from] shoal_audit::AuditError),
     /// The log or the flush.
     #[error(transparent)]
     Ingest(#[from] shoal_ingest::IngestError),

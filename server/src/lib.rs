@@ -5,6 +5,7 @@
 //! - `key_file`: the regions' secrets; `keys`: access keys
 //! - `startup`: the composition root; `state`: what it built
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
+//! - `retention_line`: what the audit says of a run of retention
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `logs`, `metrics`: what an operator sees
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on
@@ -23,6 +24,7 @@ pub mod keys;
 pub mod logs;
 mod metrics;
 mod problem;
+mod retention_line;
 mod startup;
 mod state;
 mod threads;

@@ -1,6 +1,6 @@
 //! The composition root: one short build function per crate, and the order in which things start and stop.
 //!
-//! Start: keys and definitions, tables, log (which recovers), query, retention, socket. Stop: refuse new connections, let open
+//! Start: keys and definitions, tables, consents, audit, log (which recovers), query, retention, socket. Stop: refuse new connections, let open
 //! requests end, stop the jobs, flush the log, wait until the directory is released. Nothing acknowledged is lost by either.
 //! Not here: settings (`config.rs`), what the jobs do (`jobs.rs`).
 
@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use actix_web::web;
 use prometheus_client::registry::Registry as MetricRegistry;
+use shoal_audit::Audit;
 use shoal_files::Disk;
 use shoal_ingest::{
     DedupConfig, GeoDb, Ingest, IngestConfig, IngestError, IngestParts, Limits, LogConfig, PipelineConfig,
 };
+use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
-use shoal_query::{Audit, Engine, QueryConfig};
+use shoal_query::{Engine, QueryConfig};
 use shoal_retention::Retention;
 use shoal_schemas::Registry;
-use shoal_storage::{BudgetLedger, Store};
+use shoal_storage::{BudgetLedger, Consents, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -103,21 +105,29 @@ impl Running {
     }
 }
 
+/// What more than one part of the service needs.
+struct Peers {
+    registry: Arc<Registry>,
+    keyring: Arc<Keyring>,
+    store: Store,
+    consents: Arc<Consents<ConsentRecord>>,
+    audit: Arc<Audit>,
+    clock: Clock,
+}
+
 /// Starts the service.
 ///
 /// # Errors
 /// Whatever keeps it from serving everything it is configured for.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let mut metrics = MetricRegistry::with_prefix("shoal");
-    let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
-    let keyring = key_file::open_or_create(&config.key_file)?;
-    let store = open_store(&config.data_dir).await?;
+    let peers = build_peers(&config, clock).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
-    let shared = Shared { registry: &registry, store: &store, clock: &clock };
-    let ingest = build_ingest(&config, keyring, shared, &mut metrics).await?;
-    let engine = build_engine(&config, &registry, &store, &mut metrics)?;
+    let ingest = build_ingest(&config, &peers, &mut metrics).await?;
+    let engine = build_engine(&config, &peers, &mut metrics)?;
     engine.warm().await;
-    let retention = build_retention(&registry, &store, &mut metrics);
+    let retention = build_retention(&peers.registry, &peers.store, &mut metrics);
+    let Peers { audit, clock, .. } = peers;
     let own = Metrics::register(&mut metrics);
     let (alive, gone) = mpsc::channel(1);
     let parts = Parts {
@@ -125,6 +135,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
         ingest,
         engine,
         retention,
+        audit,
         metrics: own,
         registry: metrics,
         background: tokio::runtime::Handle::current(),
@@ -162,24 +173,39 @@ pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
     Ok(Store::open(&url).await?)
 }
 
-/// What ingestion has in common with the rest of the service.
-struct Shared<'a> {
-    registry: &'a Arc<Registry>,
-    store: &'a Store,
-    clock: &'a Clock,
+/// The store comes before what lies in its directory, since it holds the directory's lock.
+async fn build_peers(config: &Config, clock: Clock) -> Result<Peers, Error> {
+    let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
+    let keyring = build_keyring(config)?;
+    let store = open_store(&config.data_dir).await?;
+    let (consents, audit) = (build_consents(config)?, build_audit(config)?);
+    Ok(Peers { registry, keyring, store, consents, audit, clock })
+}
+
+fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
+    Ok(Arc::new(key_file::open_or_create(&config.key_file)?))
+}
+
+fn build_consents(config: &Config) -> Result<Arc<Consents<ConsentRecord>>, Error> {
+    Ok(Arc::new(shoal_ingest::open_consents(&config.data_dir)?))
+}
+
+/// The audit of the data directory, whose lock the caller holds.
+pub(crate) fn build_audit(config: &Config) -> Result<Arc<Audit>, Error> {
+    Ok(Arc::new(Audit::open(&config.data_dir)?))
 }
 
 async fn build_ingest(
     config: &Config,
-    keyring: Keyring,
-    shared: Shared<'_>,
+    peers: &Peers,
     metrics: &mut MetricRegistry,
 ) -> Result<Arc<Ingest>, Error> {
     let parts = IngestParts {
-        registry: Arc::clone(shared.registry),
-        keyring: Arc::new(keyring),
-        store: shared.store.clone(),
-        clock: Arc::clone(shared.clock),
+        registry: Arc::clone(&peers.registry),
+        keyring: Arc::clone(&peers.keyring),
+        consents: Arc::clone(&peers.consents),
+        store: peers.store.clone(),
+        clock: Arc::clone(&peers.clock),
         metrics: shoal_ingest::Metrics::register(metrics),
         geo: config.country_mmdb.as_deref().map(GeoDb::open).transpose()?,
     };
@@ -215,16 +241,12 @@ fn ingest_config(config: &Config) -> IngestConfig {
     }
 }
 
-fn build_engine(
-    config: &Config,
-    registry: &Arc<Registry>,
-    store: &Store,
-    metrics: &mut MetricRegistry,
-) -> Result<Arc<Engine>, Error> {
+fn build_engine(config: &Config, peers: &Peers, metrics: &mut MetricRegistry) -> Result<Arc<Engine>, Error> {
     let metrics = shoal_query::Metrics::register(metrics);
     let ledger = BudgetLedger::open(&config.data_dir)?;
-    let engine = Engine::new(store.clone(), ledger, Arc::clone(registry), query_config(config), metrics);
-    let engine = engine.with_audit(Audit::open(&config.data_dir)?);
+    let (store, registry) = (peers.store.clone(), Arc::clone(&peers.registry));
+    let engine = Engine::new(store, ledger, registry, query_config(config), metrics);
+    let engine = engine.with_audit(Arc::clone(&peers.audit));
     Ok(Arc::new(engine.with_workers(worker_program(config)?)))
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use shoal_audit::Audit;
 use shoal_ingest::Ingest;
 use shoal_query::Engine;
 use shoal_retention::Retention;
@@ -27,6 +28,7 @@ pub(crate) struct State {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) bodies: Bodies,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
@@ -43,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
     pub(crate) background: Handle,
@@ -60,6 +63,7 @@ impl State {
             ingest: parts.ingest,
             engine: parts.engine,
             retention: parts.retention,
+            audit: parts.audit,
             metrics: parts.metrics,
             registry: parts.registry,
             background: parts.background,

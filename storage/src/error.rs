@@ -64,14 +64,12 @@ pub enum StorageError {
         /// Rows found.
         found: u64,
     },
-    /// A chain of lines was changed, or a part of it is missing; or it cannot be written (line 0).
-    #[error("{}:{line}: {reason}", path.display())]
-    Chain {
-        /// The file, or the directory.
+    /// The record of a consent cannot be read or written: a later version wrote it, or it is damaged.
+    #[error("{}: {reason}", path.display())]
+    Consent {
+        /// The file.
         path: PathBuf,
-        /// The line of the file, from 1.
-        line: u64,
-        /// What is wrong.
+        /// What is wrong, without anything that the record says.
         reason: String,
     },
     /// A witness of spent budget is damaged. Nothing is opened, since budget might come back; restore the file.

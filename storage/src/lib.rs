@@ -1,63 +1,25 @@
-//! Delta tables on an object store, and the durable ledger: open, evolve, append, scan, compact, expire, purge.
+//! What is kept: events in Delta tables, consents, and what was spent of the privacy budget.
 //!
-//! A [`Store`] is one root. It has one [`Table`] for each (region, kind), in `<root>/<region>/tables/<kind>/`, partitioned by
-//! `day`. Shoal writes and reads the Parquet itself; Delta is only the log that says which files are live.
+//! - `tables`: a Delta table for each region and kind, on an object store
+//! - `consents`: what is recorded about subjects' consents, one file for each region, and an index in memory
+//! - `spending`: what was spent of each block's privacy budget, and the answers it bought
 //!
-//! - `store`: one root, locked by one process (`lock`); opens, creates and evolves tables
-//! - `layout`: the columns of a table in Arrow and in Delta
-//! - `durable`: the Delta log's object store, whose puts are durable
-//! - `object`: an object as Parquet reads it
-//! - `log`: the Delta log of a table
-//! - `write`: a batch becomes a Parquet file
-//! - `table`: one committer for each table
-//! - `append`: rows become part of a table, exactly once
-//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once
-//! - `snapshot`: the files that are live at one version
-//! - `read`: the rows of one file, in the order of the file
-//! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
-//! - `chain`: lines that are appended for ever, for the audit
-//! - `ledger`: consents of one region, in one redb file
-//! - `budget`: what was spent of each block's privacy budget, and the answers it bought
-//!
-//! Not here: which columns there are (`shoal-schemas`), which files expire and when (`shoal-retention`), the write-ahead log
-//! (`shoal-ingest`), what makes bytes durable (`shoal-files`).
+//! The three rooms do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
+//! (`shoal-retention`), the write-ahead log (`shoal-ingest`), the audit (`shoal-audit`), what makes bytes durable
+//! (`shoal-files`).
 
-mod append;
-mod budget;
-pub mod chain;
-mod compact;
-mod durable;
+mod consents;
 mod error;
-mod expire;
-mod layout;
-mod ledger;
-mod lock;
-mod log;
-mod merge;
-mod object;
-mod purge;
-mod read;
-mod snapshot;
-mod store;
-mod table;
-mod tiers;
-mod write;
+mod spending;
+mod tables;
 
-#[cfg(test)]
-mod tests;
-
-pub use append::{AppendReport, Part};
-pub use budget::{
+pub use consents::{Consents, Effect, RecordForm};
+pub use error::StorageError;
+pub use spending::{
     Block, BlockSpending, BudgetLedger, Charge, Found, Order, PieceId, PieceOrder, Reservation, Reserved,
     Shortage, SpendingCaps, SpendingFilter, SpendingItem,
 };
-pub use compact::CompactReport;
-pub use error::StorageError;
-pub use expire::ExpireReport;
-pub use ledger::{ConsentEntry, Ledger};
-pub use purge::PurgeReport;
-pub use read::FileRows;
-pub use snapshot::{LiveFile, Snapshot};
-pub use store::Store;
-pub use table::Table;
-pub use tiers::CompactPolicy;
+pub use tables::{
+    AppendReport, CompactPolicy, CompactReport, ExpireReport, FileRows, LiveFile, Part, PurgeReport,
+    Snapshot, Store, Table,
+};

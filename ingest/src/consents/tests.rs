@@ -28,11 +28,8 @@ impl Place {
         }
     }
 
-    fn open(&self) -> Consents {
-        let ledger = |region: Region| {
-            (region, Ledger::open(&self.dir.path().join(region.as_str()).join("ledger.redb")).unwrap())
-        };
-        Consents::load(vec![ledger(Region::De), ledger(Region::Sg)]).unwrap()
+    fn open(&self) -> Recorded {
+        Recorded::new(Arc::new(open_consents(self.dir.path()).unwrap()))
     }
 
     fn read(&self, body: &str, received_ms: i64) -> Result<Vec<Change>, Refusal> {
@@ -60,7 +57,7 @@ impl Place {
 
     fn find(
         &self,
-        consents: &Consents,
+        consents: &Recorded,
         region: Region,
         kind: IdentifierKind,
         value: &str,

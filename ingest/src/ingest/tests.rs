@@ -14,6 +14,7 @@ async fn open(root: &Path, keyring: &Arc<Keyring>) -> Ingest {
     let parts = IngestParts {
         registry: Arc::new(Registry::load(None).unwrap()),
         keyring: Arc::clone(keyring),
+        consents: Arc::new(crate::open_consents(root).unwrap()),
         store,
         clock: Arc::new(|| NOW_MS),
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),

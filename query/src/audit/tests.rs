@@ -1,26 +1,30 @@
 //! Every end of a query leaves one line, durable before the answer, and no line names a person.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 use shoal_anonymity::budget::Precision;
+use shoal_audit::{ChainLine, Whole, verify};
 use shoal_schemas::Region;
-use shoal_storage::chain::{Whole, verify};
 
 use super::*;
 use crate::config::QueryConfig;
-use crate::engine::Engine;
+use crate::engine::{Engine, entry};
+use crate::grant::AnalystGrant;
 use crate::metrics::Metrics;
+use crate::request::QueryRequest;
+use crate::running::QueryId;
 use crate::tests::{engine, grant, now_ms, registry, request};
 
 fn audited(dir: &Path) -> Engine {
-    engine().with_audit(Audit::open(dir).unwrap())
+    engine().with_audit(Arc::new(Audit::open(dir).unwrap()))
 }
 
 fn lines(dir: &Path) -> (Whole, Vec<Value>) {
     let mut lines = Vec::new();
-    let mut each = |line: &shoal_storage::chain::ChainLine<'_>| {
+    let mut each = |line: &ChainLine<'_>| {
         lines.push(serde_json::from_slice(line.text).unwrap());
     };
     let whole = verify(&Audit::place(dir), &mut each).unwrap();
@@ -108,7 +112,7 @@ fn slow(dir: &Path, concurrent_max: usize) -> Engine {
     let config = QueryConfig { answer_times_ms: vec![3_600_000], concurrent_max, ..QueryConfig::default() };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     Engine::over(None, shoal_storage::BudgetLedger::in_memory().unwrap(), registry(), config, metrics)
-        .with_audit(Audit::open(dir).unwrap())
+        .with_audit(Arc::new(Audit::open(dir).unwrap()))
 }
 
 #[tokio::test]
@@ -160,9 +164,9 @@ async fn a_query_whose_line_cannot_be_written_is_not_answered() {
     let de = AnalystGrant { key_id: "x".repeat(1 << 20), ..grant(&[Region::De]) };
     let dir = tempfile::tempdir().unwrap();
     let kept = Arc::new(Audit::open(dir.path()).unwrap());
-    assert!(audit.begin(QueryId::random(), &de, &long, 1).end(Outcome::Answered, None).await.is_ok());
-    assert!(kept.begin(QueryId::random(), &de, &long, 1).end(Outcome::Answered, None).await.is_err());
-    let engine = engine().with_audit(Audit::open(&dir.path().join("other")).unwrap());
+    assert!(entry(&audit, QueryId::random(), &de, &long, 1).end(Outcome::Answered, None).await.is_ok());
+    assert!(entry(&kept, QueryId::random(), &de, &long, 1).end(Outcome::Answered, None).await.is_err());
+    let engine = engine().with_audit(Arc::new(Audit::open(&dir.path().join("other")).unwrap()));
     let priced = QueryRequest { dry_run: true, ..request("SELECT COUNT(*) FROM usage") };
     assert_eq!(engine.answer(&de, &priced, now_ms()).await.unwrap_err(), QueryError::Failed);
 }

@@ -3,16 +3,17 @@
 use crate::{CRATES, root};
 
 /// Crate, and the crates of this workspace that it may use.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("schemas", &[]),
     ("files", &[]),
     ("privacy", &["schemas"]),
     ("anonymity", &[]),
     ("language", &["schemas"]),
     ("storage", &["schemas", "files"]),
+    ("audit", &["files"]),
     ("ingest", &["schemas", "files", "privacy", "storage"]),
     ("postprocess", &["schemas", "anonymity", "language"]),
-    ("query", &["schemas", "privacy", "anonymity", "language", "postprocess", "storage"]),
+    ("query", &["schemas", "privacy", "anonymity", "language", "postprocess", "storage", "audit"]),
     ("retention", &["schemas", "privacy", "storage"]),
     (
         "server",
@@ -23,6 +24,7 @@ const EDGES: [(&str, &[&str]); 12] = [
             "language",
             "postprocess",
             "storage",
+            "audit",
             "ingest",
             "query",
             "retention",
@@ -40,7 +42,7 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("redb", &["storage"]),
     ("datafusion", &["query", "postprocess"]),
     ("sqlparser", &["language"]),
-    ("blake3", &["privacy", "anonymity"]),
+    ("blake3", &["privacy", "anonymity", "audit"]),
     ("rustls", &["server"]),
     ("xorf", &["ingest"]),
 ];

@@ -18,13 +18,14 @@ mod sizes;
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 13] = [
     "schemas",
     "files",
     "privacy",
     "anonymity",
     "language",
     "storage",
+    "audit",
     "ingest",
     "postprocess",
     "query",

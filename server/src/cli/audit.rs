@@ -1,6 +1,6 @@
 //! `shoal audit`: is the audit whole, and what does it say. Reads files only, also while a service appends to them.
 //!
-//! Not here: what a line holds (`shoal-query`, `audit.rs`), what is checked (`shoal-storage`, `chain.rs`).
+//! Not here: what a line of a query holds (`shoal-query`, `audit.rs`), what is checked (`shoal-audit`).
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -9,8 +9,7 @@ use chrono::DateTime;
 use clap::Subcommand;
 use comfy_table::Table;
 use serde_json::Value;
-use shoal_query::Audit;
-use shoal_storage::chain::{ChainLine, Whole, verify};
+use shoal_audit::{Audit, ChainLine, Whole, verify};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -120,13 +119,22 @@ fn table(lines: &VecDeque<Vec<u8>>) -> Table {
                 .as_i64()
                 .and_then(DateTime::from_timestamp_millis)
                 .map_or_else(String::new, |at| at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
-            text("key"),
+            line["key"].as_str().map_or_else(|| text("role"), str::to_owned),
             outcome,
             column("rho_per_block"),
             text("source"),
             number("answer_time_ms"),
-            column("text"),
+            line["act"].as_str().map_or_else(|| column("text"), |act| other(act, &line)),
         ]);
     }
     table
+}
+
+/// What an act other than a query says, as a list of names and values.
+fn other(act: &str, line: &Value) -> String {
+    const OF_EVERY_ACT: [&str; 9] = ["seq", "prev", "hash", "at_ms", "act", "id", "key", "role", "outcome"];
+    let own = line.as_object().into_iter().flatten();
+    let own = own.filter(|(name, _)| !OF_EVERY_ACT.contains(&name.as_str()));
+    let own: Vec<String> = own.map(|(name, value)| format!("{name} {value}")).collect();
+    format!("{act}: {}", own.join(", "))
 }

@@ -11,12 +11,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use prometheus_client::registry::Registry as MetricRegistry;
 use serde::Deserialize;
 use serde_json::json;
+use shoal_audit::{Actor, Role};
 use shoal_retention::{Line, Mode, Plan, Progress, Report, Retention};
 use shoal_storage::StorageError;
 
 use crate::client::{Client, local_url};
 use crate::config::Config;
 use crate::error::Error;
+use crate::retention_line::RetentionLine;
 use crate::startup;
 
 #[derive(Subcommand)]
@@ -70,18 +72,36 @@ pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCod
             Ok(ExitCode::SUCCESS)
         }
         (RetentionCommand::Run { dry_run, .. }, Some(retention)) => {
-            let mode = if *dry_run { Mode::Dry } else { Mode::Real };
-            let bar = bar();
-            let mut progress = |p: Progress| show_progress(&bar, p);
-            let report = runtime.block_on(retention.run_once(now_ms, mode, &mut progress));
-            bar.finish_and_clear();
-            Ok(show_report(&report?))
+            let audit = startup::build_audit(config)?;
+            let actor = Actor { key: None, role: Role::Operator };
+            let line = RetentionLine::begin(&audit, actor, now_ms, *dry_run);
+            let report = runtime.block_on(run_direct(&retention, now_ms, *dry_run, line))?;
+            Ok(show_report(&report))
         }
         (RetentionCommand::Run { dry_run, .. }, None) => {
             let report = run_remote(&client(config, access)?, *dry_run)?;
             Ok(show_report(&report))
         }
     }
+}
+
+/// Runs on the tables that this process holds.
+async fn run_direct(
+    retention: &Retention,
+    now_ms: i64,
+    dry_run: bool,
+    line: RetentionLine,
+) -> Result<Report, Error> {
+    let mode = if dry_run { Mode::Dry } else { Mode::Real };
+    let bar = bar();
+    let mut progress = |p: Progress| show_progress(&bar, p);
+    let report = retention.run_once(now_ms, mode, &mut progress).await;
+    bar.finish_and_clear();
+    match &report {
+        Ok(report) => line.done(report).await?,
+        Err(_) => line.failed().await?,
+    }
+    Ok(report?)
 }
 
 /// The tables, unless a service holds them.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::http::Answer;
+use crate::process::Setup;
 use crate::stage::{TODAY, World};
 
 const ID: &str = "1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10";
@@ -32,7 +33,7 @@ fn lines(world: &World) -> Vec<Value> {
 }
 
 /// `shoal audit verify`.
-fn verify(world: &World, more: &[&str]) -> (bool, String) {
+pub(crate) fn verify(world: &World, more: &[&str]) -> (bool, String) {
     let dir = world.data_dir();
     let mut all = vec!["audit", "verify", "--data-dir", dir.to_str().unwrap()];
     all.extend_from_slice(more);
@@ -154,6 +155,32 @@ fn a_query_whose_asker_hangs_up_ends_and_leaves_a_line() {
     wait_until(&is_empty);
     wait_until(&|| lines(&world).len() == 1);
     assert_eq!(lines(&world)[0]["outcome"], "abandoned");
+}
+
+#[test]
+fn a_run_of_retention_that_a_person_starts_is_in_the_audit() {
+    let mut world = World::new();
+    for dry_run in [true, false] {
+        let body = json!({"dry_run": dry_run}).to_string();
+        let answer = world.door().post("/v1/retention/runs", &world.keys.officer, body).expect(200);
+        assert!(answer.text().contains("\"report\""), "{}", answer.text());
+    }
+    world.stop();
+    // Without a service the command does it itself.
+    let setup = Setup { dir: world.dir(), variables: &[] };
+    assert_eq!(setup.data_dir(), world.data_dir());
+    let (code, _, error) = setup.run(&["retention", "run", "--once"]);
+    assert_eq!(code, 0, "{error}");
+    let found = lines(&world);
+    let told: Vec<_> =
+        found.iter().map(|l| [&l["act"], &l["outcome"], &l["role"]].map(|v| v.as_str().unwrap())).collect();
+    let run = "retention_run";
+    assert_eq!(told, [[run, "dry_run", "officer"], [run, "done", "officer"], [run, "done", "operator"]]);
+    assert!(world.keys.officer.starts_with(found[0]["key"].as_str().unwrap()) && found[2]["key"].is_null());
+    let (good, text) = verify(&world, &[]);
+    assert!(good && text.contains("3 lines"), "{text}");
+    let (_, shown, _) = setup.run(&["audit", "show"]);
+    assert!(shown.contains("operator") && shown.contains("dry_run false"), "{shown}");
 }
 
 #[test]

@@ -18,6 +18,7 @@
 //! | `delta` | others can read the tables |
 //! | `worker` | the process of free SQL is ready at once and ends with its parent |
 //! | `configuration` | everything that is wrong with a configuration is told at once, and nothing starts with it |
+//! | `earlier` | a data directory of an earlier version is served like this version's own |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
@@ -34,6 +35,7 @@ mod configuration;
 mod consent;
 mod delta;
 mod durability;
+mod earlier;
 mod hostile;
 mod http;
 mod ledger;

@@ -75,7 +75,11 @@ impl World {
 
     /// A new one with other settings.
     pub(crate) fn with(edit: impl FnOnce(&mut Config)) -> World {
-        let dir = tempfile::tempdir().unwrap();
+        World::over(tempfile::tempdir().unwrap(), NOON_MS, edit)
+    }
+
+    /// One over a directory that may hold data already, at this time.
+    pub(crate) fn over(dir: TempDir, now_ms: i64, edit: impl FnOnce(&mut Config)) -> World {
         let mut config = Config::embedded(dir.path()).unwrap();
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.http.workers = 2;
@@ -87,7 +91,7 @@ impl World {
         config.query.worker_program = Some(env!("CARGO_BIN_EXE_shoal").into());
         edit(&mut config);
         let keys = Keys::create(&config.data_dir);
-        let now_ms = Arc::new(AtomicI64::new(NOON_MS));
+        let now_ms = Arc::new(AtomicI64::new(now_ms));
         let mut world = World { running: None, runtime: Runtime::new().unwrap(), now_ms, config, keys, dir };
         world.start();
         world

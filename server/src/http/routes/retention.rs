@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::http::auth::{self, Presented};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
+use crate::retention_line::RetentionLine;
 use crate::state::State;
 
 refusals!(
@@ -61,27 +62,24 @@ pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResp
     security(("key" = [])))]
 pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let wanted = async {
-        auth::officer(&state.keys, Presented::in_header(&http))?;
+        let officer = auth::officer(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;
         if body.is_empty() {
-            return Ok(Wanted { dry_run: false });
+            return Ok::<_, Problem>((officer, Wanted { dry_run: false }));
         }
-        serde_json::from_slice::<Wanted>(&body).map_err(|_| {
+        let wanted = serde_json::from_slice::<Wanted>(&body).map_err(|_| {
             Problem::new(ProblemType::BadRequest, "the body must be {\"dry_run\": true or false}")
-        })
+        })?;
+        Ok((officer, wanted))
     };
-    let mode = match wanted.await {
-        Ok(wanted) => {
-            if wanted.dry_run {
-                Mode::Dry
-            } else {
-                Mode::Real
-            }
-        }
+    let (officer, Wanted { dry_run }) = match wanted.await {
+        Ok(wanted) => wanted,
         Err(problem) => return problem.response(),
     };
+    let mode = if dry_run { Mode::Dry } else { Mode::Real };
     let (lines, receiver) = mpsc::unbounded_channel::<Bytes>();
     let (retention, now_ms) = (state.retention.clone(), state.now_ms());
+    let line = RetentionLine::begin(&state.audit, officer.actor(), now_ms, dry_run);
     // On its own task: a client that goes away does not stop a run half-way.
     state.background.spawn(async move {
         let send = |value: serde_json::Value| {
@@ -91,9 +89,18 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
             send(json!({"progress": {"tables_done": p.tables_done, "tables": p.tables, "files": p.files}}));
         };
         match retention.run_once(now_ms, mode, &mut progress).await {
-            Ok(report) => send(json!({"report": report})),
+            Ok(report) => match line.done(&report).await {
+                Ok(()) => send(json!({"report": report})),
+                Err(error) => {
+                    tracing::error!(%error, "a run of retention is not in the audit");
+                    send(json!({"error": "the audit could not be written; see the log"}));
+                }
+            },
             Err(error) => {
                 tracing::error!(%error, "retention failed");
+                if let Err(error) = line.failed().await {
+                    tracing::error!(%error, "a run of retention is not in the audit");
+                }
                 send(json!({"error": "a table could not be read; see the log"}));
             }
         }

@@ -1,0 +1,73 @@
+//! The audit of a data directory.
+//!
+//! Not here: its files (`chain.rs`), what a line says (`line.rs`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::chain::{Chain, ChainPlace};
+use crate::entry::Entry;
+use crate::error::Result;
+use crate::line::Origin;
+
+/// A file of this size is followed by a new one.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Where lines of the audit go.
+pub struct Audit {
+    /// `None` keeps nothing, for tests and benches of other things.
+    chain: Option<Chain>,
+}
+
+impl Audit {
+    /// Opens the audit of a data directory, or begins it, and cuts off what a crash left unfinished.
+    ///
+    /// # Errors
+    /// [`AuditError::Chain`](crate::AuditError::Chain) with file and line when lines were changed or are missing.
+    pub fn open(data_dir: &Path) -> Result<Audit> {
+        let chain = Chain::open(Audit::place(data_dir))?;
+        if chain.cut_bytes() > 0 {
+            tracing::warn!(bytes = chain.cut_bytes(), "an unfinished line of the audit was cut off");
+        }
+        Ok(Audit { chain: Some(chain) })
+    }
+
+    /// An audit that keeps nothing.
+    pub fn none() -> Audit {
+        Audit { chain: None }
+    }
+
+    /// Where the audit of a data directory is, for [`verify`](crate::verify).
+    pub fn place(data_dir: &Path) -> ChainPlace {
+        ChainPlace {
+            dir: data_dir.join("audit"),
+            head: data_dir.join("ledger").join("audit.head"),
+            file_bytes_max: FILE_BYTES_MAX,
+        }
+    }
+
+    /// Begins the line of an act. `fields` are a JSON object when they are serialised, and hold no personal data and no
+    /// secret: they are written as they are.
+    pub fn begin<F: Serialize>(self: &Arc<Audit>, origin: Origin, fields: F) -> Entry<F> {
+        Entry::new(Arc::clone(self), origin, fields)
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        self.chain.is_some()
+    }
+
+    pub(crate) async fn append(&self, members: String) -> Result<()> {
+        match &self.chain {
+            Some(chain) => chain.append(members).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn append_unwatched(&self, members: String) {
+        if let Some(chain) = &self.chain {
+            chain.append_unwatched(members);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A data directory that an earlier version left: its events, log, consents, answers, budget and audit are served as if this
+//! version had written them.
+//!
+//! Invariant: the clock stands at the moment at which the directory was left, so nothing has expired, whatever day it is.
+//! How the directories were made is in `server/tests/fixtures/README.md`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::audit::verify;
+use crate::stage::{World, batch};
+use crate::tables::{Tables, text};
+
+/// What is known of a directory, and a world over a copy of it.
+fn earlier(name: &str) -> (Value, World) {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    let facts: Value = serde_json::from_slice(&std::fs::read(fixture.join("facts.json")).unwrap()).unwrap();
+    let packed = std::fs::File::open(fixture.join("files.tar.zst")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    tar::Archive::new(zstd::Decoder::new(packed).unwrap()).unpack(dir.path()).unwrap();
+    let world = World::over(dir, facts["now_ms"].as_i64().unwrap() + 1, |_| {});
+    (facts, world)
+}
+
+fn key<'f>(facts: &'f Value, name: &str) -> &'f str {
+    facts["keys"][name].as_str().unwrap()
+}
+
+/// Every batch that was acknowledged, and how many events it has.
+fn batches(facts: &Value) -> Vec<(&Value, u64)> {
+    let batches = facts["batches"].as_array().unwrap();
+    batches.iter().map(|batch| (batch, batch["events"].as_array().unwrap().len() as u64)).collect()
+}
+
+/// A click of now that a person's app sends without a consent.
+fn click(world: &World, country: &str, id: &str, user: &str) -> Value {
+    let event = json!({"id": id, "event": "click", "time": world.now_ms(), "user_id": user,
+        "properties": {"element": "tile"}});
+    json!({"country": country, "events": [event]})
+}
+
+#[test]
+fn the_events_of_an_earlier_version_are_there_once_also_those_of_the_log() {
+    let (facts, world) = earlier("data-2026-11");
+    let mut all = 0;
+    for (batch, events) in batches(&facts) {
+        let answer = world.door().events(key(&facts, "app"), batch);
+        assert_eq!((&answer["duplicate"], &answer["accepted"]), (&json!(events), &json!(0)), "{answer}");
+        all += events;
+    }
+    world.flush();
+    let tables = Tables::read(&world.data_dir());
+    let rows = || tables.0.iter().flat_map(|(table, t)| t.rows.iter().map(move |row| (table, row)));
+    let ids: BTreeSet<_> = rows().map(|(table, row)| (table, text(row, "event_id"))).collect();
+    assert_eq!((tables.count() as u64, ids.len() as u64), (all, all));
+    for table in ["de/usage", "us/usage", "sg/usage", "my/performance", "sg/device"] {
+        assert!(!tables.rows(table).is_empty(), "{table}");
+    }
+}
+
+#[test]
+fn the_consents_and_withdrawals_of_an_earlier_version_are_in_force() {
+    let (facts, world) = earlier("data-2026-11");
+    let outcome = |body: &Value| {
+        let answer = world.door().events(key(&facts, "app"), body);
+        let event = &answer["events"][0];
+        event["code"].as_str().or(event["status"].as_str()).unwrap().to_owned()
+    };
+    assert_eq!(outcome(&click(&world, "DE", "new-1", "anna")), "accepted");
+    assert_eq!(outcome(&click(&world, "US", "new-2", "berta")), "accepted");
+    assert_eq!(outcome(&click(&world, "DE", "new-3", "berta")), "no_consent", "it is for one region");
+    assert_eq!(outcome(&click(&world, "DE", "new-4", "carla")), "withdrawn");
+    let mut carried = click(&world, "DE", "new-5", "carla");
+    carried = batch("DE", carried["events"].take().as_array().unwrap().clone());
+    assert_eq!(outcome(&carried), "withdrawn", "a consent of before does not come back");
+
+    // A change of an old record starts from what it says; and the same person has the same pseudonym.
+    let change =
+        json!({"action": "withdraw", "programme": "user-experience", "user_id": "anna", "country": "DE"});
+    world.set_now_ms(world.now_ms() + 1);
+    world.door().post("/v1/consents", key(&facts, "app"), change.to_string()).expect(200);
+    assert_eq!(outcome(&click(&world, "DE", "new-6", "anna")), "withdrawn");
+    world.flush();
+    let tables = Tables::read(&world.data_dir());
+    let recorded = tables.rows("de/usage").iter().filter(|row| text(row, "consent") == "recorded");
+    let subjects: Vec<_> = recorded.map(|row| text(row, "subject")).collect();
+    assert_eq!(subjects.len(), 4, "three of before and one of now");
+    assert_eq!(subjects.iter().collect::<BTreeSet<_>>().len(), 1, "all of them anna's");
+}
+
+#[test]
+fn the_answers_the_budget_and_the_audit_of_an_earlier_version_go_on() {
+    let (facts, world) = earlier("data-2026-11");
+    let analyst = key(&facts, "analyst");
+    let head = |lines: &[&str]| lines.iter().find_map(|line| line.strip_prefix("head ")).unwrap().to_owned();
+    let told: Vec<&str> = facts["audit"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
+    let (good, text) = verify(&world, &[]);
+    assert!(good, "{text}");
+    assert_eq!(head(&text.lines().collect::<Vec<_>>()), head(&told));
+
+    let spent = || {
+        let budget = world.door().get(facts["budget_path"].as_str().unwrap(), analyst).expect(200).json();
+        let blocks = budget["blocks"].as_array().unwrap().clone();
+        let spent =
+            |block: &Value| ["region", "day", "rho_spent", "spent_by"].map(|name| block[name].clone());
+        blocks.iter().map(spent).collect::<Vec<_>>()
+    };
+    let before: Vec<_> = spent();
+    let then = facts["budget"]["blocks"].as_array().unwrap();
+    assert_eq!(before.len(), then.len());
+    for (block, then) in before.iter().zip(then) {
+        assert_eq!((&block[2], &block[3]), (&then["rho_spent"], &then["spent_by"]));
+    }
+    assert!(then.iter().any(|block| block["rho_spent"] != "0"), "{then:?}");
+
+    for asked in facts["answers"].as_array().unwrap() {
+        let question = json!({"sql": asked["sql"]}).to_string();
+        let answer = world.door().post("/v1/sql", analyst, question).expect(200).json();
+        assert_eq!(answer["rows"], asked["rows"], "the same numbers");
+        assert_eq!(answer["cost"]["blocks_charged"], 0, "{}", answer["cost"]);
+    }
+    assert_eq!(spent(), before, "for nothing");
+    let (good, text) = verify(&world, &["--since", &head(&told)]);
+    assert!(good, "{text}");
+}

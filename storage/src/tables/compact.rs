@@ -1,0 +1,199 @@
+//! Many small files become few, so that a query opens few files and a purge reads a short log.
+//!
+//! ```text
+//! plan (tiers) -> merge, on a blocking thread, nobody waits -> [committer: all inputs still live? -> commit] -> next group
+//! ```
+//! The committer is held for the commit alone: appends go on during a merge, and an expiry that takes an input away wins.
+//! Invariants: one compaction of a table at a time (two that overlap would double rows in a log that does not check, so
+//! every input is looked up again under the committer's lock as well); the output is in flight, and the inputs are pinned,
+//! until the commit is decided; rows in = rows out + duplicates before anything is committed. Not here: which files belong
+//! together (`tiers`), their rows (`merge`), the bytes of the inputs afterwards (`purge`).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use shoal_schemas::columns;
+
+use crate::error::{Result, StorageError};
+use crate::tables::append;
+use crate::tables::log;
+use crate::tables::merge::{Merge, Merged};
+use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::table::{InFlight, Inner, Table};
+use crate::tables::tiers::CompactPolicy;
+use crate::tables::write;
+
+/// What a compaction did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompactReport {
+    /// Merges committed; each has put one file in the place of others.
+    pub groups: u64,
+    /// Files that left the table.
+    pub files: u64,
+    /// Rows rewritten.
+    pub rows: u64,
+    /// Bytes of the files that left; on the disk until the next purge.
+    pub bytes_in: u64,
+    /// Bytes of the files that came.
+    pub bytes_out: u64,
+    /// Rows dropped, because another row had their event id.
+    pub duplicates: u64,
+    /// Merges given up, because an expiry took one of their files or the store is to be left.
+    pub aborted: u64,
+}
+
+/// Tells the merge that nobody waits for it any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Table {
+    /// Merges small files of the same programme and day, at most `policy.groups_max` times; does nothing while another
+    /// compaction of this table runs. Appends, queries and expiries go on meanwhile. When the caller stops waiting, the merge
+    /// at hand is given up, and so it is after [`crate::Store::stop_compacting`]. `now_ms` (milliseconds since 1970) is written into the log as the time of the change.
+    ///
+    /// # Errors
+    /// Of the first merge that failed, after the others were done: its files are still in the table as they were.
+    /// [`StorageError::RowCount`] when a file or the log does not hold the rows it should.
+    pub async fn compact(&self, now_ms: i64, policy: CompactPolicy) -> Result<CompactReport> {
+        let mut report = CompactReport::default();
+        let sortable = [columns::SUBJECT, columns::TIME, columns::EVENT_ID];
+        let layout = self.inner.layout();
+        let Ok(_only) = self.inner.compacting.try_lock() else { return Ok(report) };
+        if !sortable.iter().all(|name| layout.column(name).is_some()) {
+            return Ok(report);
+        }
+        let mut failed: HashSet<String> = HashSet::new();
+        let mut error = None;
+        for _ in 0..policy.groups_max {
+            if self.inner.is_stopping() {
+                break;
+            }
+            let snapshot = self.snapshot().await?;
+            let files = snapshot.files().iter().filter(|f| !failed.contains(&f.path));
+            let Some(group) = policy.next_group(files) else { break };
+            match self.compact_group(&snapshot, &group, now_ms).await {
+                Ok(Some(merged)) => report.count(&group, &merged),
+                Ok(None) => report.aborted += 1,
+                Err(StorageError::Stopped) if self.inner.is_stopping() => report.aborted += 1,
+                Err(e) => {
+                    failed.extend(group.into_iter().map(|f| f.path));
+                    error = error.or(Some(e));
+                }
+            }
+        }
+        if report.groups > 0 {
+            self.inner.verify().await?;
+        }
+        error.map_or(Ok(report), Err)
+    }
+
+    /// None when an input had left the table by the time of the commit.
+    async fn compact_group(
+        &self,
+        snapshot: &Snapshot,
+        group: &[LiveFile],
+        now_ms: i64,
+    ) -> Result<Option<Merged>> {
+        let inner = &self.inner;
+        let Some(first) = group.first() else { return Ok(None) };
+        let path = write::new_path(&inner.name, first.programme, first.day)?;
+        let in_flight = InFlight::new(inner, vec![path.clone()]);
+        let stop = StopOnDrop(Arc::default());
+        let (dropped, owner) = (Arc::clone(&stop.0), Arc::clone(inner));
+        let stopped = Box::new(move || dropped.load(Ordering::Relaxed) || owner.is_stopping());
+        let merge = Merge {
+            table: inner.name.clone(),
+            objects: Arc::clone(&snapshot.objects),
+            layout: Arc::clone(&snapshot.layout),
+            files: group.to_vec(),
+            path,
+            stopped,
+        };
+        let pin = snapshot.clone();
+        let work = move || {
+            let merged = merge.run();
+            drop(pin);
+            merged.map(|merged| (in_flight, merged))
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        let (in_flight, merged) = done.map_err(|_| StorageError::Stopped)??;
+        // A commit that has begun is never left in the middle.
+        let (inner, group) = (Arc::clone(inner), group.to_vec());
+        let commit = async move {
+            let done = inner.commit_merged(&group, &merged, now_ms).await;
+            drop(in_flight);
+            done.map(|committed| committed.then_some(merged))
+        };
+        tokio::spawn(commit).await.map_err(|_| StorageError::Stopped)?
+    }
+}
+
+impl CompactReport {
+    fn count(&mut self, group: &[LiveFile], merged: &Merged) {
+        self.groups += 1;
+        self.files += group.len() as u64;
+        self.rows += merged.written.file.rows;
+        self.bytes_in += group.iter().map(|f| f.bytes).sum::<u64>();
+        self.bytes_out += merged.written.file.bytes;
+        self.duplicates += merged.duplicates;
+    }
+}
+
+impl Inner {
+    fn is_stopping(&self) -> bool {
+        self.lock.stop_compacting.load(Ordering::Relaxed)
+    }
+
+    /// Whether the merged file is in the place of its inputs now; not so when one of them had left the table.
+    async fn commit_merged(&self, inputs: &[LiveFile], merged: &Merged, now_ms: i64) -> Result<bool> {
+        let output = std::slice::from_ref(&merged.written);
+        let mut committer = match self.committer().await {
+            Ok(committer) => committer,
+            Err(e) => {
+                append::delete(&*self.objects, output);
+                return Err(e);
+            }
+        };
+        if !inputs.iter().all(|f| self.is_live(&f.path)) {
+            append::delete(&*self.objects, output);
+            return Ok(false);
+        }
+        let actions = log::replacement(inputs, &merged.written, merged.duplicates > 0, now_ms);
+        let Err(e) = self.commit(&mut committer, actions).await else {
+            self.show(committer.version, inputs, output);
+            return Ok(true);
+        };
+        // The answer may be what failed, not the commit. When the log cannot be read either, the file stays: it is old
+        // enough for a purge one day, or in the table.
+        self.reload(&mut committer).await?;
+        if !self.is_live(&merged.written.file.path) {
+            append::delete(&*self.objects, output);
+            return Err(e);
+        }
+        self.sync_log()?;
+        Ok(true)
+    }
+
+    /// Reads the log and compares it with what readers were shown.
+    async fn verify(self: &Arc<Self>) -> Result<()> {
+        let table = Table { inner: Arc::clone(self) };
+        let mut committer = self.committer().await?;
+        let shown = table.snapshot().await?;
+        self.reload(&mut committer).await?;
+        let logged = table.snapshot().await?;
+        if shown.files() == logged.files() {
+            return Ok(());
+        }
+        let rows = |snapshot: &Snapshot| snapshot.files().iter().map(|f| f.rows).sum();
+        Err(StorageError::RowCount { table: self.name.clone(), expected: rows(&shown), found: rows(&logged) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

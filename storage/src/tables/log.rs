@@ -1,0 +1,255 @@
+//! The Delta log of one table: which files are live, which versions of which applications are in.
+//!
+//! A commit is one put-if-absent of `_delta_log/<version>.json`. Shoal is its table's only writer (the store's root is
+//! locked), so it knows the next version and writes it directly instead of rebuilding the whole snapshot for every commit:
+//! the cost of an append does not depend on the number of live files. Whoever else writes makes the put fail, and is seen.
+//!
+//! Invariants: no predicate, user or row content in a commit's information; statistics on `time` only; deletion vectors and
+//! column mapping are never on, so that every Delta reader can read the table. Not here: retries (`table`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use deltalake_core::kernel::transaction::TransactionError;
+use deltalake_core::kernel::{
+    Action, Add, CommitInfo, Metadata, MetadataExt, Protocol, Remove, Transaction, new_metadata,
+};
+use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, StorageConfig, get_actions, logstore_with};
+use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
+use object_store::ObjectStore;
+use shoal_schemas::columns;
+use url::Url;
+use uuid::Uuid;
+
+use crate::error::{Result, StorageError};
+use crate::tables::layout::Layout;
+use crate::tables::snapshot::LiveFile;
+use crate::tables::write::{WrittenFile, day_text, parse_path};
+
+/// The properties of every table. Tombstones leave with the next checkpoint; nobody else checkpoints or cleans up.
+const PROPERTIES: [(&str, &str); 5] = [
+    ("delta.dataSkippingStatsColumns", columns::TIME),
+    ("delta.deletedFileRetentionDuration", "interval 0 seconds"),
+    ("delta.enableExpiredLogCleanup", "false"),
+    ("delta.enableDeletionVectors", "false"),
+    ("delta.columnMapping.mode", "none"),
+];
+
+const REMOVE: &[u8] = br#""remove""#;
+const READER_VERSION: i32 = 1;
+const WRITER_VERSION: i32 = 2;
+
+/// What the log says at one version.
+pub(crate) struct Loaded {
+    pub(crate) version: u64,
+    pub(crate) files: BTreeMap<String, LiveFile>,
+    pub(crate) layout: Layout,
+    delta: DeltaTable,
+}
+
+/// The log of one table.
+pub(crate) struct Log {
+    table: String,
+    store: LogStoreRef,
+}
+
+impl Log {
+    /// `files` is rooted at the root of the file system.
+    pub(crate) fn open(table: &str, url: &Url, files: Arc<dyn ObjectStore>) -> Result<Log> {
+        Ok(Log { table: table.to_owned(), store: logstore_with(files, url, StorageConfig::default())? })
+    }
+
+    pub(crate) async fn exists(&self) -> Result<bool> {
+        Ok(self.store.is_delta_table_location().await?)
+    }
+
+    /// Reads everything, from the last checkpoint on.
+    ///
+    /// # Errors
+    /// [`StorageError::Schema`] when a file in it was not written by Shoal, or lacks its row count.
+    pub(crate) async fn load(&self) -> Result<Loaded> {
+        let mut delta = DeltaTable::new(Arc::clone(&self.store));
+        delta.load().await?;
+        let state = delta.snapshot()?;
+        let protocol = state.protocol();
+        if protocol.min_reader_version() > READER_VERSION || protocol.min_writer_version() > WRITER_VERSION {
+            return Err(StorageError::Schema {
+                table: self.table.clone(),
+                reason: "another program turned on Delta features that Shoal does not write".to_owned(),
+            });
+        }
+        let layout = Layout::from_delta(&self.table, state.schema().as_ref())?;
+        let mut files = BTreeMap::new();
+        for view in state.log_data().iter() {
+            let file = self.live_file(&view.path(), view.size(), view.num_records())?;
+            files.insert(file.path.clone(), file);
+        }
+        Ok(Loaded { version: state.version(), files, layout, delta })
+    }
+
+    fn live_file(&self, path: &str, bytes: i64, rows: Option<usize>) -> Result<LiveFile> {
+        let foreign = || StorageError::Schema {
+            table: self.table.clone(),
+            reason: format!("the file {path} was not written by Shoal"),
+        };
+        let (day, programme) = parse_path(path).ok_or_else(foreign)?;
+        Ok(LiveFile {
+            path: path.to_owned(),
+            day,
+            programme,
+            rows: rows.ok_or_else(foreign)? as u64,
+            bytes: u64::try_from(bytes).map_err(|_| foreign())?,
+        })
+    }
+
+    /// Writes one commit. An error may have happened before or after the commit became visible.
+    pub(crate) async fn write(&self, version: u64, actions: Vec<Action>) -> Result<()> {
+        let lines = actions
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|e| DeltaTableError::generic(e.to_string()))?;
+        let bytes = CommitOrBytes::LogBytes(lines.join("\n").into());
+        self.store
+            .write_commit_entry(version, bytes, Uuid::new_v4())
+            .await
+            .map_err(|e: TransactionError| DeltaTableError::from(e))?;
+        Ok(())
+    }
+
+    /// The version of an application's last transaction, as of `loaded`.
+    pub(crate) async fn transaction(&self, loaded: &Loaded, app_id: &str) -> Result<Option<i64>> {
+        let state = loaded.delta.snapshot()?;
+        Ok(state.transaction_version(&self.store, app_id).await?)
+    }
+
+    /// Writes a checkpoint of `loaded`. It holds the live files and the transactions, and no tombstones.
+    pub(crate) async fn checkpoint(&self, loaded: &Loaded) -> Result<()> {
+        Ok(checkpoints::create_checkpoint(&loaded.delta, None).await?)
+    }
+
+    /// The paths that the commit of this version removed; none when its entry is gone.
+    pub(crate) async fn removed(&self, version: u64) -> Result<Option<Vec<String>>> {
+        let Some(bytes) = self.store.read_commit_entry(version).await? else {
+            return Ok(None);
+        };
+        // Most commits remove nothing; reading their statistics to find that out takes most of a purge.
+        if !bytes.windows(REMOVE.len()).any(|text| text == REMOVE) {
+            return Ok(Some(Vec::new()));
+        }
+        let removed = get_actions(version, &bytes)?.into_iter().filter_map(|action| match action {
+            Action::Remove(remove) => Some(remove.path),
+            _ => None,
+        });
+        Ok(Some(removed.collect()))
+    }
+}
+
+/// The actions of version 0.
+pub(crate) fn creation(layout: &Layout) -> Result<Vec<Action>> {
+    let protocol: Protocol = serde_json::from_value(
+        serde_json::json!({"minReaderVersion": READER_VERSION, "minWriterVersion": WRITER_VERSION}),
+    )
+    .map_err(|e| DeltaTableError::generic(e.to_string()))?;
+    let metadata =
+        new_metadata(&layout.to_delta()?, [columns::DAY], PROPERTIES).map_err(DeltaTableError::from)?;
+    Ok(vec![commit_info("CREATE TABLE"), Action::Protocol(protocol), Action::Metadata(metadata)])
+}
+
+/// The actions that give a table more columns.
+pub(crate) fn growth(loaded: &Loaded, layout: &Layout) -> Result<Vec<Action>> {
+    let metadata: Metadata = loaded.delta.snapshot()?.metadata().clone();
+    let metadata = metadata.with_schema(&layout.to_delta()?).map_err(DeltaTableError::from)?;
+    Ok(vec![commit_info("ADD COLUMNS"), Action::Metadata(metadata)])
+}
+
+/// The actions that make files part of the table and record who brought them.
+pub(crate) fn addition(files: &[WrittenFile], app_id: &str, version: i64) -> Vec<Action> {
+    let now_ms = Utc::now().timestamp_millis();
+    let adds = files.iter().map(|written| add(written, true, now_ms));
+    [commit_info("WRITE")]
+        .into_iter()
+        .chain(adds)
+        .chain([Action::Txn(Transaction::new(app_id, version))])
+        .collect()
+}
+
+/// The actions that take files out of the table.
+pub(crate) fn removal(files: &[LiveFile]) -> Vec<Action> {
+    let now_ms = Utc::now().timestamp_millis();
+    let removes = files.iter().map(|file| remove(file, true, now_ms));
+    [commit_info("DELETE")].into_iter().chain(removes).collect()
+}
+
+/// The actions that put one file in the place of others. `changed` says whether its rows are not just theirs.
+pub(crate) fn replacement(files: &[LiveFile], by: &WrittenFile, changed: bool, now_ms: i64) -> Vec<Action> {
+    let removes = files.iter().map(|file| remove(file, changed, now_ms));
+    [commit_info("OPTIMIZE"), add(by, changed, now_ms)].into_iter().chain(removes).collect()
+}
+
+fn add(written: &WrittenFile, data_change: bool, now_ms: i64) -> Action {
+    Action::Add(Add {
+        path: written.file.path.clone(),
+        partition_values: partition(written.file.day),
+        size: i64::try_from(written.file.bytes).unwrap_or(i64::MAX),
+        modification_time: now_ms,
+        data_change,
+        stats: Some(statistics(written)),
+        ..Add::default()
+    })
+}
+
+fn remove(file: &LiveFile, data_change: bool, now_ms: i64) -> Action {
+    Action::Remove(Remove {
+        path: file.path.clone(),
+        data_change,
+        deletion_timestamp: Some(now_ms),
+        extended_file_metadata: Some(true),
+        partition_values: Some(partition(file.day)),
+        size: i64::try_from(file.bytes).ok(),
+        ..Remove::default()
+    })
+}
+
+/// A commit that changes nothing, so that the one before it need not stay.
+pub(crate) fn nothing() -> Vec<Action> {
+    vec![commit_info("CHECKPOINT")]
+}
+
+fn commit_info(operation: &str) -> Action {
+    Action::CommitInfo(CommitInfo {
+        timestamp: Some(Utc::now().timestamp_millis()),
+        operation: Some(operation.to_owned()),
+        operation_parameters: Some(HashMap::new()),
+        engine_info: Some(concat!("shoal/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ..CommitInfo::default()
+    })
+}
+
+fn partition(day: i32) -> HashMap<String, Option<String>> {
+    HashMap::from([(columns::DAY.to_owned(), day_text(day))])
+}
+
+/// Row count and the range of `time`, which Delta keeps in whole milliseconds: the latest is rounded up.
+fn statistics(written: &WrittenFile) -> String {
+    let text = |ms: i64| {
+        let time = DateTime::from_timestamp_millis(ms)?;
+        Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    };
+    let range = written.time_us.and_then(|(first, last)| {
+        let last_ms = last.div_euclid(1000) + i64::from(last.rem_euclid(1000) > 0);
+        Some((text(first.div_euclid(1000))?, text(last_ms)?))
+    });
+    let rows = written.file.rows;
+    match range {
+        Some((first, last)) => serde_json::json!({
+            "numRecords": rows,
+            "minValues": {"time": first},
+            "maxValues": {"time": last},
+            "nullCount": {"time": 0},
+        }),
+        None => serde_json::json!({"numRecords": rows}),
+    }
+    .to_string()
+}

@@ -1,0 +1,220 @@
+//! The rows of many files of one programme and day, in order and each once, become one file.
+//!
+//! ```text
+//! file 1: batch -> |                                 |
+//! file 2: batch -> | heap of (subject, time, event id) | -> seen before? drop : take -> interleave -> draft -> publish
+//! file n: batch -> |                                 |
+//! ```
+//! A row whose event id its subject has had already is a resend that came after the door had forgotten the first one. The
+//! copies are neighbours, or near each other when the sender's clock was corrected by another amount: the event ids of the
+//! subject at hand are remembered, up to 65,536 of them; beyond that they are forgotten all but the neighbour.
+//!
+//! Invariants: memory is one batch and one page of each column for a file, and one row group of the output; every row that
+//! the log counts in the inputs is read, and is written or counted as a duplicate. Synchronous. Not here: which files
+//! (`tiers`), the commit (`compact`).
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::interleave_record_batch;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use shoal_files::Objects;
+
+use crate::error::{Result, StorageError};
+use crate::tables::layout::Layout;
+use crate::tables::object::ParquetObject;
+use crate::tables::snapshot::LiveFile;
+use crate::tables::write::{Draft, Key, Keys, WrittenFile};
+
+const BATCH_ROWS_MAX: u64 = 1024;
+const BATCH_BYTES: u64 = 512 * 1024;
+const OUT_ROWS: usize = 4096;
+const SEEN_MAX: usize = 65_536;
+const DIGEST_BYTES: usize = 16;
+
+/// What is merged, and as what.
+pub(crate) struct Merge {
+    pub(crate) table: String,
+    pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) files: Vec<LiveFile>,
+    /// The path of the output, relative to the table.
+    pub(crate) path: String,
+    /// Whether to give up; asked between two batches.
+    pub(crate) stopped: Box<dyn Fn() -> bool + Send>,
+}
+
+/// A file that no table knows yet, with the rows of its inputs.
+pub(crate) struct Merged {
+    pub(crate) written: WrittenFile,
+    /// Rows of the inputs that are not in it, because another row has their event id.
+    pub(crate) duplicates: u64,
+}
+
+impl Merge {
+    /// # Errors
+    /// [`StorageError::RowCount`] when the inputs do not hold the rows that the log counts, [`StorageError::Schema`] when
+    /// one is not sorted, [`StorageError::Stopped`]; nothing is left under the output's name then.
+    pub(crate) fn run(&self) -> Result<Merged> {
+        let expected = self.files.iter().map(|f| f.rows).sum();
+        let draft = Draft::create(&*self.objects, self.path.clone(), self.layout.file_schema(), expected)?;
+        let mut out = Out { draft, picks: Vec::with_capacity(OUT_ROWS) };
+        let (read, duplicates) = self.drain(&mut out)?;
+        if read != expected {
+            return Err(StorageError::RowCount { table: self.table.clone(), expected, found: read });
+        }
+        let written = out.draft.publish(&*self.objects)?;
+        if written.file.rows + duplicates != read {
+            // Not reached: each row read was picked or counted. A file that lost rows must never be committed.
+            let found = written.file.rows + duplicates;
+            return Err(StorageError::RowCount { table: self.table.clone(), expected: read, found });
+        }
+        Ok(Merged { written, duplicates })
+    }
+
+    /// Rows read, and how many of them were duplicates.
+    fn drain(&self, out: &mut Out) -> Result<(u64, u64)> {
+        let mut cursors = self.files.iter().map(|f| Cursor::open(self, f)).collect::<Result<Vec<_>>>()?;
+        let mut heap: BinaryHeap<Reverse<(Key, usize)>> = BinaryHeap::with_capacity(cursors.len());
+        for (at, cursor) in cursors.iter_mut().enumerate() {
+            if cursor.next_batch(self)? {
+                heap.push(Reverse((cursor.key(), at)));
+            }
+        }
+        let (mut read, mut duplicates) = (0, 0);
+        let mut seen = Seen::default();
+        while let Some(Reverse((key, at))) = heap.pop() {
+            read += 1;
+            match seen.is_new(key, cursors[at].has_event_id()) {
+                true => out.picks.push((at, cursors[at].row)),
+                false => duplicates += 1,
+            }
+            // A cursor's batch must stay until its rows are written.
+            if out.picks.len() >= OUT_ROWS || cursors[at].is_last() {
+                out.write(&cursors)?;
+            }
+            if !cursors[at].advance(self)? {
+                continue;
+            }
+            let next = cursors[at].key();
+            if next < key {
+                let reason = format!("the file {} is not sorted", self.files[at].path);
+                return Err(StorageError::Schema { table: self.table.clone(), reason });
+            }
+            heap.push(Reverse((next, at)));
+        }
+        out.write(&cursors)?;
+        Ok((read, duplicates))
+    }
+}
+
+/// A file being read: its current batch, and the row in it that comes next.
+struct Cursor {
+    reader: ParquetRecordBatchReader,
+    batch: RecordBatch,
+    keys: Option<Keys>,
+    row: usize,
+}
+
+impl Cursor {
+    fn open(merge: &Merge, file: &LiveFile) -> Result<Cursor> {
+        let opened = ParquetObject::open(&*merge.objects, &file.path);
+        let opened = opened.map_err(StorageError::io(merge.objects.path(&file.path)))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(opened)?;
+        let groups = builder.metadata().row_groups().iter();
+        let bytes: u64 = groups.map(|g| u64::try_from(g.total_byte_size()).unwrap_or(0)).sum();
+        let row_bytes = (bytes / file.rows.max(1)).max(1);
+        let rows = (BATCH_BYTES / row_bytes).clamp(16, BATCH_ROWS_MAX);
+        let reader = builder.with_batch_size(usize::try_from(rows).unwrap_or(1)).build()?;
+        let batch = RecordBatch::new_empty(merge.layout.file_schema());
+        Ok(Cursor { reader, batch, keys: None, row: 0 })
+    }
+
+    /// The next batch that has rows; none is left: false, and the batch at hand is let go.
+    fn next_batch(&mut self, merge: &Merge) -> Result<bool> {
+        if (merge.stopped)() {
+            return Err(StorageError::Stopped);
+        }
+        (self.row, self.keys) = (0, None);
+        self.batch = RecordBatch::new_empty(merge.layout.file_schema());
+        for batch in self.reader.by_ref() {
+            let batch = batch?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            self.batch = merge.layout.conform(&batch)?;
+            self.keys = Keys::of(&self.batch);
+            return Ok(self.keys.is_some());
+        }
+        Ok(false)
+    }
+
+    fn advance(&mut self, merge: &Merge) -> Result<bool> {
+        if self.is_last() {
+            return self.next_batch(merge);
+        }
+        self.row += 1;
+        Ok(true)
+    }
+
+    fn is_last(&self) -> bool {
+        self.row + 1 >= self.batch.num_rows()
+    }
+
+    fn key(&self) -> Key {
+        self.keys.as_ref().map_or((u128::MAX, i64::MAX, u128::MAX), |keys| keys.at(self.row))
+    }
+
+    /// Whether the row has an event id that identifies it: 16 bytes, as every digest has.
+    fn has_event_id(&self) -> bool {
+        self.keys.as_ref().is_some_and(|keys| {
+            keys.event_id.is_valid(self.row) && keys.event_id.value(self.row).len() == DIGEST_BYTES
+        })
+    }
+}
+
+/// The output, and which rows of the cursors' batches come next in it.
+struct Out {
+    draft: Draft,
+    picks: Vec<(usize, usize)>,
+}
+
+impl Out {
+    fn write(&mut self, cursors: &[Cursor]) -> Result<()> {
+        if self.picks.is_empty() {
+            return Ok(());
+        }
+        let batches: Vec<&RecordBatch> = cursors.iter().map(|c| &c.batch).collect();
+        let rows = interleave_record_batch(&batches, &self.picks)?;
+        self.picks.clear();
+        self.draft.write(&rows)
+    }
+}
+
+/// The event ids of the subject at hand.
+#[derive(Default)]
+struct Seen {
+    subject: u128,
+    event_ids: HashSet<u128>,
+}
+
+impl Seen {
+    fn is_new(&mut self, (subject, _, event_id): Key, has_event_id: bool) -> bool {
+        if !has_event_id {
+            return true;
+        }
+        if self.subject != subject || self.event_ids.len() >= SEEN_MAX {
+            let last = (self.subject == subject).then_some(event_id).filter(|id| self.event_ids.contains(id));
+            // A set that has grown takes long to clear.
+            match self.event_ids.capacity() > 1024 {
+                true => self.event_ids = HashSet::new(),
+                false => self.event_ids.clear(),
+            }
+            self.event_ids.extend(last);
+            self.subject = subject;
+        }
+        self.event_ids.insert(event_id)
+    }
+}

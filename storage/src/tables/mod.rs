@@ -1,0 +1,49 @@
+//! Delta tables on an object store: open, evolve, append, scan, compact, expire, purge.
+//!
+//! A [`Store`] is one root. It has one [`Table`] for each (region, kind), in `<root>/<region>/tables/<kind>/`, partitioned by
+//! `day`. Shoal writes and reads the Parquet itself; Delta is only the log that says which files are live.
+//!
+//! - `store`: one root, locked by one process (`lock`); opens, creates and evolves tables
+//! - `layout`: the columns of a table in Arrow and in Delta
+//! - `durable`: the Delta log's object store, whose puts are durable
+//! - `object`: an object as Parquet reads it
+//! - `log`: the Delta log of a table
+//! - `write`: a batch becomes a Parquet file
+//! - `table`: one committer for each table
+//! - `append`: rows become part of a table, exactly once
+//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once
+//! - `snapshot`: the files that are live at one version
+//! - `read`: the rows of one file, in the order of the file
+//! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
+//!
+//! Not here: what makes bytes durable (`shoal-files`).
+
+mod append;
+mod compact;
+mod durable;
+mod expire;
+mod layout;
+mod lock;
+mod log;
+mod merge;
+mod object;
+mod purge;
+mod read;
+mod snapshot;
+mod store;
+mod table;
+mod tiers;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use append::{AppendReport, Part};
+pub use compact::CompactReport;
+pub use expire::ExpireReport;
+pub use purge::PurgeReport;
+pub use read::FileRows;
+pub use snapshot::{LiveFile, Snapshot};
+pub use store::Store;
+pub use table::Table;
+pub use tiers::CompactPolicy;

@@ -1,0 +1,196 @@
+//! The bytes of removed files, and every mention of them, leave the disk.
+//!
+//! ```text
+//! read the log -> delete files -> (tip removes something? one empty commit) -> checkpoint -> delete older log entries
+//! ```
+//! A file is deleted when no live version has it and a commit removed it (at once), or when no commit ever named it and it
+//! is older than the grace period (left behind by a crash). The order makes a crash harmless at any point: the entries that
+//! name a removed file go only after the file. The checkpoint holds no tombstones (`delta.deletedFileRetentionDuration` is
+//! zero), and with the older entries gone nothing on the disk holds a removed file's name or statistics.
+//!
+//! A file that a reader may still be reading is left for the next run; after a restart nobody reads, and its age lets it go.
+//!
+//! Invariants: a file that an append or a merge in flight has written is never touched; no commit happens meanwhile; the table reads
+//! the same before and after. Not here: which files are removed (`expire`).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use shoal_files::Entry;
+use shoal_schemas::calendar::HOUR_MS;
+
+use crate::error::{Result, StorageError};
+use crate::tables::log::{self, Loaded};
+use crate::tables::table::{Committer, Inner, LOG_FOLDER, Table, hold};
+
+/// How old a file must be that no commit names, before it counts as left behind, in milliseconds.
+const GRACE_MS: i64 = 6 * HOUR_MS;
+
+/// What a purge deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PurgeReport {
+    /// Data files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Commits and checkpoints deleted from the log.
+    pub log_entries: u64,
+    /// Files that should go and are left for the next run, because a snapshot, or a query made from one, may be reading them.
+    pub pinned: u64,
+}
+
+impl Table {
+    /// Deletes the files that no live version references, checkpoints, and deletes the log entries before the checkpoint.
+    /// `now_ms` (milliseconds since 1970) decides only whether a file that no commit names is old enough to delete. Appends
+    /// wait with their commit until it is done. Files of a [`crate::Snapshot`] that lives are left for the next run, and counted.
+    ///
+    /// # Errors
+    /// [`StorageError::RowCount`] when the table reads differently afterwards; [`StorageError::Io`] and
+    /// [`StorageError::Delta`] when something could not be deleted or read: repeat it.
+    pub async fn purge(&self, now_ms: i64) -> Result<PurgeReport> {
+        let inner = &self.inner;
+        let mut committer = inner.committer().await?;
+        let loaded = inner.reload(&mut committer).await?;
+        let before = self.snapshot().await?;
+        let live: HashSet<String> = before.files().iter().map(|f| f.path.clone()).collect();
+        let entries = inner.log_entries()?;
+        let (mut removed, tip_removes) = inner.removed(&entries, committer.version).await?;
+        removed.extend(hold(&inner.left_behind).iter().cloned());
+        let deleter = Arc::clone(inner);
+        let pinned = inner.pinned();
+        let deleted = move || deleter.delete_files(&Fates { live, removed, pinned }, now_ms);
+        let deleted = tokio::task::spawn_blocking(deleted).await;
+        let mut report = deleted.map_err(|_| StorageError::Stopped)??;
+        let tip = committer.version;
+        let older = entries.iter().any(|e| e.version.is_some_and(|v| v < tip));
+        if older || tip_removes {
+            report.log_entries = inner.shorten_log(&mut committer, loaded, tip_removes).await?;
+        }
+        inner.reload(&mut committer).await?;
+        let after = self.snapshot().await?;
+        if after.files() != before.files() {
+            return Err(StorageError::RowCount {
+                table: inner.name.clone(),
+                expected: before.files().iter().map(|f| f.rows).sum(),
+                found: after.files().iter().map(|f| f.rows).sum(),
+            });
+        }
+        Ok(report)
+    }
+}
+
+/// What is known about data files, by path.
+struct Fates {
+    live: HashSet<String>,
+    removed: HashSet<String>,
+    pinned: HashSet<String>,
+}
+
+/// A file in `_delta_log`, with its version when it is a commit or a checkpoint.
+struct LogEntry {
+    name: String,
+    version: Option<u64>,
+    commit: bool,
+}
+
+impl Inner {
+    /// The paths that commits still in the log removed, and whether the newest commit is one of those.
+    async fn removed(&self, entries: &[LogEntry], tip: u64) -> Result<(HashSet<String>, bool)> {
+        let mut removed = HashSet::new();
+        let mut tip_removes = false;
+        for entry in entries.iter().filter(|e| e.commit) {
+            let Some(version) = entry.version else { continue };
+            let paths = self.log.removed(version).await?.unwrap_or_default();
+            tip_removes |= version == tip && !paths.is_empty();
+            removed.extend(paths);
+        }
+        Ok((removed, tip_removes))
+    }
+
+    /// Data files that may go, and unfinished ones that a crash left behind.
+    fn delete_files(&self, fates: &Fates, now_ms: i64) -> Result<PurgeReport> {
+        let mut report = PurgeReport::default();
+        let mut gone: Vec<Entry> = Vec::new();
+        for entry in self.list("")? {
+            let path = &entry.name;
+            if !is_data(path) || fates.live.contains(path) || self.flies(path) {
+                continue;
+            }
+            if !fates.removed.contains(path) && now_ms.saturating_sub(entry.modified_ms) < GRACE_MS {
+                continue;
+            }
+            if fates.pinned.contains(path) {
+                report.pinned += 1;
+                // The log forgets the file now, so that nothing but its age would say that it may go.
+                hold(&self.left_behind).insert(entry.name);
+            } else {
+                report.bytes += entry.bytes;
+                report.files += 1;
+                gone.push(entry);
+            }
+        }
+        self.remove(gone.iter().map(|entry| entry.name.as_str()))?;
+        let mut left_behind = hold(&self.left_behind);
+        for entry in &gone {
+            left_behind.remove(&entry.name);
+        }
+        drop(left_behind);
+        // Also makes what an earlier run removed durable, if that run failed before it was: the log is about to forget it.
+        let swept = self.objects.sweep("", now_ms.saturating_sub(GRACE_MS));
+        swept.map_err(StorageError::io(&self.dir))?;
+        Ok(report)
+    }
+
+    fn flies(&self, path: &str) -> bool {
+        hold(&self.in_flight).contains(path)
+    }
+
+    /// Checkpoints the newest version, which must not name a removed file itself, and deletes every entry before it.
+    async fn shorten_log(
+        &self,
+        committer: &mut Committer,
+        mut loaded: Loaded,
+        tip_removes: bool,
+    ) -> Result<u64> {
+        if tip_removes {
+            self.commit(committer, log::nothing()).await?;
+            loaded = self.reload(committer).await?;
+        }
+        self.log.checkpoint(&loaded).await?;
+        let found = self.log_entries()?;
+        let checkpoint = |e: &LogEntry| !e.commit && e.version == Some(committer.version);
+        if !found.iter().any(checkpoint) {
+            return Ok(0);
+        }
+        self.sync_log()?;
+        let is_older = |e: &&LogEntry| e.version.is_some_and(|v| v < committer.version);
+        let older: Vec<&LogEntry> = found.iter().filter(is_older).collect();
+        self.remove(older.iter().map(|e| e.name.as_str()))?;
+        Ok(older.len() as u64)
+    }
+
+    fn remove<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
+        let removed = self.objects.remove(&names.collect::<Vec<_>>());
+        removed.map_err(StorageError::io(&self.dir))
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        self.objects.list(folder).map_err(StorageError::io(self.objects.path(folder)))
+    }
+
+    fn log_entries(&self) -> Result<Vec<LogEntry>> {
+        let found = self.list(LOG_FOLDER)?.into_iter().filter_map(|entry| {
+            let file = entry.name.strip_prefix(LOG_FOLDER)?.strip_prefix('/').filter(|f| !f.contains('/'))?;
+            let (version, rest) = file.split_once('.').unwrap_or((file, ""));
+            let version = (version.len() == 20).then(|| version.parse().ok()).flatten();
+            Some(LogEntry { version, commit: rest == "json", name: entry.name })
+        });
+        Ok(found.collect())
+    }
+}
+
+/// Whether a file is a day's data, by its name: `day=.../....parquet`.
+fn is_data(path: &str) -> bool {
+    let file = path.strip_prefix("day=").and_then(|rest| rest.split_once('/'));
+    file.is_some_and(|(_, file)| !file.contains('/') && file.ends_with(".parquet"))
+}

@@ -1,0 +1,46 @@
+//! The files that are live at one version of a table. Not here: how they are read (`read`), how they came (`table`).
+
+use std::sync::Arc;
+
+use shoal_files::Objects;
+use shoal_schemas::Programme;
+
+use crate::tables::layout::Layout;
+
+/// A Parquet file that is part of a table. It holds one programme and one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveFile {
+    /// Path relative to the table, `day=YYYY-MM-DD/<ux|dx>-<uuid>.parquet`.
+    pub path: String,
+    /// Days since 1970-01-01, UTC.
+    pub day: i32,
+    /// Whose consent its rows came under.
+    pub programme: Programme,
+    /// Number of rows.
+    pub rows: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// A table at one version. Cheap to clone, and unchanged by later commits. While it or a
+/// reader of its rows lives, a purge leaves its files alone: take a fresh one for each query, and let go of it afterwards.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(crate) version: u64,
+    pub(crate) files: Arc<Vec<LiveFile>>,
+    pub(crate) layout: Arc<Layout>,
+    /// The table's files, by path.
+    pub(crate) objects: Arc<dyn Objects>,
+}
+
+impl Snapshot {
+    /// The live files, in the order of their paths, so by day.
+    pub fn files(&self) -> &[LiveFile] {
+        &self.files
+    }
+
+    /// The Delta version.
+    pub fn version(&self) -> i64 {
+        i64::try_from(self.version).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,116 @@
+//! One root, locked by one process; opens, creates and evolves the tables below it.
+//!
+//! ```text
+//! <root>/.lock                                  held while any clone of the store or of a table lives
+//! <root>/<region>/tables/<kind>/_delta_log/     the table of a region and kind
+//! <root>/<region>/tables/<kind>/day=.../        its files
+//! ```
+//! Invariants: one [`Table`] for each (region, kind), however often it is asked for, so that it has one committer. Two
+//! regions share no directory but the root. Not here: what a table does (`table`).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use object_store::ObjectStore;
+use shoal_files::Disk;
+use shoal_schemas::{Kind, Region, TableDef};
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::error::{Result, StorageError};
+use crate::tables::durable::SyncedFiles;
+use crate::tables::layout::Layout;
+use crate::tables::lock::{RootLock, lock};
+use crate::tables::log::Log;
+use crate::tables::table::Table;
+
+/// One root with the tables of every region and kind. Clones share everything.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: PathBuf,
+    files: Arc<dyn ObjectStore>,
+    tables: Mutex<HashMap<(Region, Kind), Table>>,
+    lock: Arc<RootLock>,
+}
+
+impl Store {
+    /// Opens the root and locks it; makes the directory when it is missing.
+    ///
+    /// # Errors
+    /// [`StorageError::Location`] for anything but an absolute `file://` URL, [`StorageError::Locked`] when another process
+    /// (or this one) has it open.
+    pub async fn open(root: &Url) -> Result<Store> {
+        Store::open_with(root, Arc::new(SyncedFiles::new())).await
+    }
+
+    /// The tables that this process has opened, in no order.
+    pub async fn tables(&self) -> Vec<Table> {
+        self.inner.tables.lock().await.values().cloned().collect()
+    }
+
+    /// Ends the compactions that run, between two batches, and begins none any more: for the end of a process, which must
+    /// not wait for a long merge. What was committed stays; what was not is left as it was.
+    pub fn stop_compacting(&self) {
+        self.inner.lock.stop_compacting.store(true, Ordering::Relaxed);
+    }
+
+    /// [`Store::open`] with another object store beneath the Delta logs, for fault injection.
+    pub(crate) async fn open_with(root: &Url, files: Arc<dyn ObjectStore>) -> Result<Store> {
+        let location =
+            |reason: &str| StorageError::Location { location: root.to_string(), reason: reason.to_owned() };
+        if root.scheme() != "file" {
+            return Err(location("only file:// is supported by this build"));
+        }
+        let root = root.to_file_path().map_err(|()| location("not an absolute path of this machine"))?;
+        let held = tokio::task::spawn_blocking(move || lock(root)).await;
+        let (root, lock) = held.map_err(|_| StorageError::Stopped)??;
+        let inner = Inner { root, files, tables: Mutex::default(), lock: Arc::new(lock) };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// The table of this region and of the definition's kind: opened, or created when there is none. Commits new nullable
+    /// columns when the definition has grown; columns that only an older definition had stay, and are null in new rows.
+    ///
+    /// # Errors
+    /// [`StorageError::Schema`] when the definition changed a column's type or gained one that is not nullable.
+    pub async fn table(&self, region: Region, def: &TableDef) -> Result<Table> {
+        let name = format!("{region}/{}", def.kind);
+        let wanted = Layout::from_def(&name, def)?;
+        self.table_with(region, def.kind, wanted).await
+    }
+
+    pub(crate) async fn table_with(&self, region: Region, kind: Kind, wanted: Layout) -> Result<Table> {
+        let mut tables = self.inner.tables.lock().await;
+        let table = match tables.get(&(region, kind)) {
+            Some(table) => table.clone(),
+            None => {
+                let table = self.open_table(region, kind, &wanted).await?;
+                tables.insert((region, kind), table.clone());
+                table
+            }
+        };
+        table.grow(&wanted).await?;
+        Ok(table)
+    }
+
+    async fn open_table(&self, region: Region, kind: Kind, wanted: &Layout) -> Result<Table> {
+        let dir =
+            self.inner.root.join(region.as_str().to_ascii_lowercase()).join("tables").join(kind.as_str());
+        Disk::new(dir.join("_delta_log")).make().map_err(StorageError::io(&dir))?;
+        let url = Url::from_directory_path(&dir).map_err(|()| StorageError::Location {
+            location: dir.display().to_string(),
+            reason: "not an absolute path".to_owned(),
+        })?;
+        let log = Log::open(&format!("{region}/{kind}"), &url, Arc::clone(&self.inner.files))?;
+        if !log.exists().await? {
+            log.write(0, crate::tables::log::creation(wanted)?).await?;
+        }
+        Table::open(region, kind, dir, log, Arc::clone(&self.inner.lock)).await
+    }
+}
