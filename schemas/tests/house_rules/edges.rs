@@ -19,6 +19,7 @@ const EDGES: [(&str, &[&str]); 13] = [
         "server",
         &[
             "schemas",
+            "files",
             "privacy",
             "anonymity",
             "language",
