@@ -5,38 +5,44 @@
 //! configured times only, and no answer leaves before its line of the audit is durable. An expired day is not read: the
 //! range is cut by `now_ms`, and a query that reads a day which expires at midnight does not run over midnight.
 //!
-//! - `prepare`: all that is known before anything is read; `mended`: what a refusal suggests; `job`: the rest
+//! - `attempt`: a statement is tried; `prepared`: all that is known before anything is read; `suggested`: what a refusal
+//!   suggests; `job`: the rest
 //!
 //! Not here: who may ask (`shoal-server`), the stages themselves.
 
+mod attempt;
 mod job;
-mod mended;
-mod prepare;
+mod prepared;
+mod suggested;
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use datafusion::execution::runtime_env::RuntimeEnv;
 use shoal_audit::{Act, Audit, Origin, Outcome};
-use shoal_schemas::{Kind, Region, Registry};
+use shoal_schemas::Registry;
 use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use self::attempt::{Asker, Attempts};
 use self::job::{CancelOnDrop, Job};
+use self::prepared::Prepared;
 use crate::answer_times::AnswerClock;
 use crate::audit::{self, Entry};
 use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest};
+use crate::charge::{Accuracy, Caps};
 use crate::config::QueryConfig;
 use crate::error::{NoAnswer, QueryError};
-use crate::execute::{ScanLimits, Source};
 use crate::failure::Failure;
 use crate::grant::AnalystGrant;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::Released;
+use crate::release::{Parts, Released};
 use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
+use crate::scan::{LocalScan, Runner, Scan};
 use crate::tables::{TablesAnswer, tables};
 use shoal_postprocess::session;
 use shoal_postprocess::{Limits, PoolConfig, Postprocessor};
@@ -46,17 +52,15 @@ const NICE: i32 = 10;
 
 /// Answers questions.
 pub struct Engine {
-    store: Option<Store>,
+    scan: Arc<dyn Scan>,
     budget: Budget,
-    registry: Arc<Registry>,
+    attempts: Attempts,
     config: QueryConfig,
     metrics: Metrics,
-    memory: Arc<RuntimeEnv>,
     threads: Option<tokio::runtime::Runtime>,
     places: Arc<Semaphore>,
     running: Running,
     audit: Arc<Audit>,
-    postprocessor: Arc<Postprocessor>,
 }
 
 impl Drop for Engine {
@@ -87,9 +91,6 @@ pub(crate) fn entry(
     Entry::begin(audit, origin, request.precision.as_str(), request.sd_max)
 }
 
-/// Tables that stand in for the store, in tests.
-pub(crate) type Given = Vec<(Region, Kind, Source)>;
-
 impl Engine {
     /// An engine over a store and the ledger of its budget. What stands above a release runs in this process until
     /// [`Engine::with_workers`].
@@ -100,18 +101,24 @@ impl Engine {
         config: QueryConfig,
         metrics: Metrics,
     ) -> Engine {
-        Engine::over(Some(store), ledger, registry, config, metrics)
+        let scan = LocalScan::new(store, Arc::clone(&registry), Engine::runner(&config));
+        Engine::over(Arc::new(scan), ledger, registry, config, metrics)
+    }
+
+    /// What scans of this configuration run with.
+    pub(crate) fn runner(config: &QueryConfig) -> Runner {
+        let memory = session::runtime(config.memory_bytes_max)
+            .expect("a pool in memory without a disk needs nothing that can be missing");
+        Runner { memory, cells_max: config.cells_max, threads: config.threads }
     }
 
     pub(crate) fn over(
-        store: Option<Store>,
+        scan: Arc<dyn Scan>,
         ledger: BudgetLedger,
         registry: Arc<Registry>,
         config: QueryConfig,
         metrics: Metrics,
     ) -> Engine {
-        let memory = session::runtime(config.memory_bytes_max)
-            .expect("a pool in memory without a disk needs nothing that can be missing");
         // Without threads of its own (the system gives none) the caller's runtime takes the work.
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
@@ -125,19 +132,14 @@ impl Engine {
         let audit = Arc::new(Audit::none());
         let postprocessor = Arc::new(Postprocessor::in_process(Limits::default()));
         let budget = Budget::new(ledger, config.epochs.clone(), config.preset.cap());
-        Engine {
-            store,
-            budget,
-            registry,
-            config,
-            metrics,
-            memory,
-            threads,
-            places,
-            running,
-            audit,
-            postprocessor,
-        }
+        let caps = Caps {
+            rho_block_max: config.preset.cap(),
+            epochs: config.epochs.clone(),
+            k_min: config.k_min,
+            threshold_delta: config.threshold_delta,
+        };
+        let attempts = Attempts { registry, caps, postprocessor };
+        Engine { scan, budget, attempts, config, metrics, threads, places, running, audit }
     }
 
     /// With an audit, without which nothing is kept of who asked what.
@@ -151,14 +153,14 @@ impl Engine {
     #[must_use]
     pub fn with_workers(mut self, program: PathBuf) -> Engine {
         let config = PoolConfig { workers_max: self.config.concurrent_max.max(1), ..PoolConfig::of(program) };
-        self.postprocessor = Arc::new(Postprocessor::in_workers(config));
+        self.attempts.postprocessor = Arc::new(Postprocessor::in_workers(config));
         self
     }
 
     /// Starts one worker ahead of the first question; without one, the first question does.
     pub async fn warm(&self) {
-        let deadline = Instant::now() + std::time::Duration::from_secs(10);
-        if self.postprocessor.warm(deadline).await.is_err() {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        if self.attempts.postprocessor.warm(deadline).await.is_err() {
             tracing::warn!("no worker for queries could be started yet");
         }
     }
@@ -175,7 +177,7 @@ impl Engine {
 
     /// What can be asked with a key.
     pub fn tables(&self, grant: &AnalystGrant) -> TablesAnswer {
-        tables(&self.registry, &grant.regions, &self.config)
+        tables(&self.attempts.registry, &grant.regions, &self.config)
     }
 
     /// What the blocks of the key's regions have left at `now_ms`, and what spent it.
@@ -208,7 +210,7 @@ impl Engine {
             None => (Err(QueryError::Busy), false, None),
             Some(seat) => {
                 let work = async {
-                    let answer = self.noted(grant, request, now_ms, None, &mut entry).await;
+                    let answer = self.noted(grant, request, now_ms, &self.scan, &mut entry).await;
                     let answer = answer.map_err(|no| self.told(no, id));
                     let at_ms = match entry.has_read_events() {
                         true => Some(clock.wait(&self.config.answer_times_ms).await),
@@ -248,42 +250,64 @@ impl Engine {
         }
     }
 
-    /// All stages, over tables in memory when some are given.
+    /// Binds, checks and prices; what a refusal suggests has been tried.
+    ///
+    /// # Errors
+    /// Refusals; nothing is charged.
+    pub(crate) async fn prepare(
+        &self,
+        grant: &AnalystGrant,
+        request: &QueryRequest,
+        now_ms: i64,
+    ) -> Result<Prepared, QueryError> {
+        let deadline = Instant::now() + Duration::from_millis(self.config.time_ms_max);
+        let accuracy = request.sd_max.map_or_else(|| request.precision.into(), Accuracy::SdMax);
+        let asker = Asker { regions: &grant.regions, accuracy, now_ms, deadline };
+        match self.attempts.attempt(&request.sql, asker).await {
+            Err(QueryError::Refused(refusal)) => {
+                Err(self.attempts.suggested(&request.sql, *refusal, asker).await.into())
+            }
+            done => done,
+        }
+    }
+
+    /// All stages, over another scan.
     #[cfg(test)]
     pub(crate) async fn stages(
         &self,
         grant: &AnalystGrant,
         request: &QueryRequest,
         now_ms: i64,
-        given: Option<Given>,
+        scan: Arc<dyn Scan>,
     ) -> Result<Released, QueryError> {
         let (audit, id) = (Arc::new(Audit::none()), QueryId::random());
         let mut entry = entry(&audit, id, grant, request, now_ms);
-        self.noted(grant, request, now_ms, given, &mut entry).await.map_err(|no| self.told(no, id))
+        self.noted(grant, request, now_ms, &scan, &mut entry).await.map_err(|no| self.told(no, id))
     }
 
-    /// ask -> check -> charge -> (look up -> reserve -> execute -> release -> seal) -> what stands above. `given` replaces
-    /// the store in tests.
+    /// ask -> check -> charge -> look up -> (reserve -> scan -> release -> seal) -> what stands above.
     async fn noted(
         &self,
         grant: &AnalystGrant,
         request: &QueryRequest,
         now_ms: i64,
-        given: Option<Given>,
+        scan: &Arc<dyn Scan>,
         entry: &mut Entry,
     ) -> Result<Released, NoAnswer> {
         let prepared = self.prepare(grant, request, now_ms).await?;
         for charged in &prepared.charged {
             entry.asks(&charged.query, &charged.price.to_string());
         }
-        let paid = self.quote(&prepared, now_ms).await?;
-        if prepared.question.explain {
+        let parts = Parts::of(&prepared.charged, &self.budget, now_ms).await?;
+        let paid = parts.quote(&self.budget).await?;
+        let postprocessor = &self.attempts.postprocessor;
+        if prepared.explain {
             return prepared.explained(&paid);
         }
         if request.dry_run {
-            return prepared.priced(&paid, &self.postprocessor).await;
+            return prepared.priced(&paid, postprocessor).await;
         }
-        let (time, since) = (self.time(&prepared.charged, now_ms), Instant::now());
+        let (time, since) = (prepared.time(self.config.time_ms_max, now_ms), Instant::now());
         let mut permit = None;
         if paid.blocks == 0 {
             // A sealed piece stays: whatever is not in the ledger now has expired.
@@ -296,11 +320,9 @@ impl Engine {
         }
         let job = Job {
             prepared,
-            store: self.store.clone(),
-            registry: Arc::clone(&self.registry),
-            memory: Arc::clone(&self.memory),
-            limits: ScanLimits { cells_max: self.config.cells_max, threads: self.config.threads },
-            postprocessor: Arc::clone(&self.postprocessor),
+            parts,
+            scan: Arc::clone(scan),
+            postprocessor: Arc::clone(postprocessor),
             budget: self.budget.clone(),
             metrics: self.metrics.clone(),
             now_ms,
@@ -309,14 +331,23 @@ impl Engine {
         let running = self.metrics.run();
         let work = async move {
             let _until_the_end = (permit, running);
-            job.run(given).await
+            job.run().await
         };
+        self.elsewhere(work, since + time).await
+    }
+
+    /// Runs on the threads of queries until the deadline; whoever stops waiting stops it.
+    async fn elsewhere(
+        &self,
+        work: impl Future<Output = Result<Released, NoAnswer>> + Send + 'static,
+        deadline: Instant,
+    ) -> Result<Released, NoAnswer> {
         let handle = match &self.threads {
             Some(threads) => threads.spawn(work),
             None => tokio::spawn(work),
         };
         let cancel = CancelOnDrop(handle.abort_handle());
-        let done = tokio::time::timeout_at(since + time, handle).await;
+        let done = tokio::time::timeout_at(deadline, handle).await;
         drop(cancel);
         match done {
             Ok(Ok(answer)) => answer,

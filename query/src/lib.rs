@@ -14,7 +14,7 @@
 //! - `epochs`: when a day is answered, and with which share of its budget
 //! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service;
 //!   `budget`: what is left of it, for everyone
-//! - `execute`: bounded, exact totals of each region
+//! - `scan`: bounded, exact totals of each region
 //! - `above`: what stands above a release, in a worker process
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
 //! - `mend`: a refused statement written otherwise, for what a refusal suggests
@@ -32,7 +32,6 @@ mod config;
 mod engine;
 mod epochs;
 mod error;
-mod execute;
 mod failure;
 mod formats;
 mod grant;
@@ -43,6 +42,7 @@ mod pieces;
 mod release;
 mod request;
 mod running;
+mod scan;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -251,11 +251,16 @@ impl PrivateQuery {
         self.keys.iter().any(|key| key.kind == KeyKind::Private)
     }
 
-    /// The buckets of days: their first calendar day, and the days of the range in them.
+    /// The buckets of its days.
     pub fn buckets(&self) -> Vec<Bucket> {
+        self.buckets_of(self.days)
+    }
+
+    /// The buckets of these days of it: their first calendar day, and the days of the range in them.
+    pub fn buckets_of(&self, days: DayRange) -> Vec<Bucket> {
         let mut buckets: Vec<Bucket> = Vec::new();
-        for day in self.days.days() {
-            let start = self.grain().map_or(self.days.first, |grain| grain.bucket(day));
+        for day in days.days() {
+            let start = self.grain().map_or(days.first, |grain| grain.bucket(day));
             match buckets.last_mut() {
                 Some(bucket) if bucket.start == start => bucket.days.last = day,
                 _ => buckets.push(Bucket { start, days: DayRange { first: day, last: day } }),

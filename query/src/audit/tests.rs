@@ -111,8 +111,14 @@ async fn an_asker_who_goes_away_leaves_a_line() {
 fn slow(dir: &Path, concurrent_max: usize) -> Engine {
     let config = QueryConfig { answer_times_ms: vec![3_600_000], concurrent_max, ..QueryConfig::default() };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    Engine::over(None, shoal_storage::BudgetLedger::in_memory().unwrap(), registry(), config, metrics)
-        .with_audit(Arc::new(Audit::open(dir).unwrap()))
+    Engine::over(
+        crate::tests::scan(Vec::new()),
+        shoal_storage::BudgetLedger::in_memory().unwrap(),
+        registry(),
+        config,
+        metrics,
+    )
+    .with_audit(Arc::new(Audit::open(dir).unwrap()))
 }
 
 #[tokio::test]

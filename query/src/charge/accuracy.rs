@@ -7,7 +7,7 @@ use std::fmt;
 
 use shoal_anonymity::budget::{Precision, Rho, share_for};
 
-use super::{LIMIT_SHARE, Unaffordable};
+use super::share::{LIMIT_SHARE, Unaffordable};
 use crate::layout::Layout;
 use shoal_language::{KeyKind, PrivateQuery};
 

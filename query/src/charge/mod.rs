@@ -11,28 +11,25 @@
 //! Not here: what the blocks have left (`ledger.rs`), epochs (`epochs.rs`).
 
 mod accuracy;
+mod share;
 mod slots;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use shoal_anonymity::budget::{BudgetError, Rho, threshold, variance};
+use shoal_anonymity::budget::{Rho, threshold, variance};
 use shoal_anonymity::noise::DiscreteGaussian;
-use shoal_schemas::Region;
 
 pub use self::accuracy::Accuracy;
+use self::share::{LIMIT_SHARE, Unaffordable};
 pub(crate) use self::slots::{Slot, shares_tree};
 use crate::epochs::Epochs;
+use crate::layout::Layout;
 pub(crate) use crate::layout::Slot as Place;
-use crate::layout::{Layout, Unbounded};
-use shoal_language::{AggregateOp, DayRange, PrivateQuery};
+use shoal_language::{AggregateOp, PrivateQuery};
 use shoal_language::{Refusal, Rule};
-
-/// The part of the price of a query with a private key that pays for comparing its number of groups with a limit. So
-/// little makes the limit uncertain by some hundred groups, of the many thousand that it allows. Weights: the limit's, and
-/// that of everything else.
-const LIMIT_SHARE: [u32; 2] = [1, 99];
 
 /// What bounds a charge: configured, public, shown to analysts.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,14 +105,6 @@ impl ChargedQuery {
         }
         slots
     }
-
-    /// The same query over one region and some of its days only: whole buckets of it, or (when daily) any days.
-    pub(crate) fn narrowed(&self, region: Region, days: DayRange) -> ChargedQuery {
-        let mut narrowed = self.clone();
-        narrowed.query.regions = vec![region];
-        narrowed.query.days = days;
-        narrowed
-    }
 }
 
 /// Prices a query and gives its noise.
@@ -140,21 +129,6 @@ pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<Ch
         ));
     }
     Ok(charged)
-}
-
-/// No variance can be given.
-struct Unaffordable;
-
-impl From<BudgetError> for Unaffordable {
-    fn from(_: BudgetError) -> Unaffordable {
-        Unaffordable
-    }
-}
-
-impl From<Unbounded> for Unaffordable {
-    fn from(_: Unbounded) -> Unaffordable {
-        Unaffordable
-    }
 }
 
 fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Unaffordable> {
@@ -195,7 +169,7 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
 }
 
 /// (region, table, day) triples that queries are about.
-pub(crate) fn blocks(charged: &[ChargedQuery]) -> u64 {
+pub(crate) fn blocks(charged: &[Arc<ChargedQuery>]) -> u64 {
     let mut all = BTreeSet::new();
     for charged in charged {
         let query = &charged.query;

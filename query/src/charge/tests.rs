@@ -9,9 +9,10 @@ use super::*;
 use crate::tests::{engine, grant, now_ms, request};
 use shoal_language::{Aggregate, AggregateOp};
 use shoal_language::{Scalar, Type};
+use shoal_schemas::Region;
 
 async fn query(regions: &[Region], sql: &str) -> PrivateQuery {
-    engine().prepare(&grant(regions), &request(sql), now_ms()).await.unwrap().single().query
+    engine().prepare(&grant(regions), &request(sql), now_ms()).await.unwrap().single().query.clone()
 }
 
 async fn daily(sql: &str) -> bool {

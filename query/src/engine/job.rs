@@ -1,29 +1,20 @@
-//! What runs away from the caller: look up, pay, read, noise, seal, and what stands above.
+//! What runs away from the caller: pay, read, noise, seal, and what stands above.
 //!
-//! Invariants: nothing is read that is not paid; the tables are opened only for what has to be read.
-//! Not here: the order of paying and sealing (`release/answer.rs`).
+//! Invariants: nothing is read that is not paid. Not here: the order of paying and sealing (`release/answer.rs`).
 
 use std::sync::Arc;
 
-use datafusion::execution::runtime_env::RuntimeEnv;
 use shoal_anonymity::noise::OsEntropy;
-use shoal_schemas::{Kind, Region, Registry};
-use shoal_storage::Store;
+use shoal_language::Value;
+use shoal_postprocess::{Estimate, Postprocessor, ReleasedTable};
 use tokio::time::Instant;
 
-use super::Given;
-use super::prepare::Prepared;
-use crate::charge::ChargedQuery;
+use super::prepared::Prepared;
 use crate::error::NoAnswer;
-use crate::execute::{Raw, RegionSources, ScanLimits, Source, Wanted, execute};
-use crate::failure::Failure;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{Asked, Released, answer, finish};
-use shoal_language::CELLS_MAX;
-use shoal_language::Value;
-use shoal_postprocess::session;
-use shoal_postprocess::{Estimate, Postprocessor, ReleasedTable};
+use crate::release::{Asked, Parts, ROWS_MAX, Released, answer, finish};
+use crate::scan::{Due, Scan};
 
 /// Stops the work when nobody waits for it any more.
 pub(super) struct CancelOnDrop(pub(super) tokio::task::AbortHandle);
@@ -37,10 +28,9 @@ impl Drop for CancelOnDrop {
 /// A question that is about to be answered.
 pub(super) struct Job {
     pub(super) prepared: Prepared,
-    pub(super) store: Option<Store>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) memory: Arc<RuntimeEnv>,
-    pub(super) limits: ScanLimits,
+    /// What the ledger has of it.
+    pub(super) parts: Parts,
+    pub(super) scan: Arc<dyn Scan>,
     pub(super) postprocessor: Arc<Postprocessor>,
     pub(super) budget: Budget,
     pub(super) metrics: Metrics,
@@ -49,53 +39,29 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) async fn run(self, given: Option<Given>) -> Result<Released, NoAnswer> {
-        let given = given.as_ref();
-        let read = |due: ChargedQuery| self.read(due, given);
+    pub(super) async fn run(self) -> Result<Released, NoAnswer> {
+        let Job { prepared, parts, scan, postprocessor, budget, metrics, now_ms, deadline } = self;
         let asked = Asked {
-            budget: &self.budget,
-            now_ms: self.now_ms,
-            deadline: self.deadline,
-            rows_max: usize::try_from(CELLS_MAX).unwrap_or(usize::MAX),
-            charged: &|blocks| self.metrics.charged(blocks),
+            budget: &budget,
+            now_ms,
+            deadline,
+            rows_max: ROWS_MAX,
+            charged: &|blocks| metrics.charged(blocks),
         };
-        let answered = answer(&self.prepared.charged, &asked, read).await?;
+        let read = |due: Due| {
+            let scan = Arc::clone(&scan);
+            async move { scan.totals(due, &mut OsEntropy::new()).await }
+        };
+        let answered = answer(parts, &asked, read).await?;
         let mut tables = Vec::with_capacity(answered.groups.len());
-        for (schema, groups) in self.prepared.schemas.iter().zip(&answered.groups) {
+        for (schema, groups) in prepared.schemas.iter().zip(&answered.groups) {
             let rows: Vec<(&[Value], &[Estimate])> =
                 groups.rows.iter().map(|(keys, numbers)| (keys.as_slice(), numbers.as_slice())).collect();
             tables.push(ReleasedTable::of(schema, &rows)?);
         }
-        let sql = &self.prepared.question.free.sql;
-        let (columns, batch) = self.postprocessor.run(sql, tables, self.deadline).await?;
-        let mut preamble = self.prepared.preamble;
+        let (columns, batch) = postprocessor.run(&prepared.free.sql, tables, deadline).await?;
+        let mut preamble = prepared.preamble;
         preamble.paid(&answered.paid);
         Ok(finish(preamble, columns, batch, false))
-    }
-
-    /// Exact totals of one region and some days of a release.
-    async fn read(&self, due: ChargedQuery, given: Option<&Given>) -> Result<Raw, Failure> {
-        let session = session::empty(&self.memory, self.limits.threads);
-        let mut sources = Vec::with_capacity(due.query.regions.len());
-        for region in &due.query.regions {
-            let events = self.table(*region, due.query.table, given).await?;
-            let mut members = Vec::with_capacity(due.query.members.len());
-            for member in &due.query.members {
-                members.push(self.table(*region, member.table, given).await?);
-            }
-            sources.push(RegionSources { region: *region, events, members, wanted: Wanted::All });
-        }
-        execute(due, sources, &session, self.limits, &mut OsEntropy::new()).await
-    }
-
-    /// A table as it is now.
-    async fn table(&self, region: Region, kind: Kind, given: Option<&Given>) -> Result<Source, Failure> {
-        if let Some(given) = given {
-            let found = given.iter().find(|(r, k, _)| *r == region && *k == kind);
-            return found.map(|(_, _, source)| source.clone()).ok_or(Failure::Internal);
-        }
-        let store = self.store.as_ref().ok_or(Failure::Internal)?;
-        let table = store.table(region, self.registry.table(kind)).await?;
-        Ok(Source::Files(table.snapshot().await?))
     }
 }

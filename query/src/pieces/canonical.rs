@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 
 use shoal_schemas::Region;
 
-use super::cell_keys;
 use super::fold::Spot;
 use crate::charge::shares_tree;
 use shoal_language::{Aggregate, AggregateOp, DayRange, KeyKind, PrivateQuery, Shape};
@@ -137,4 +136,14 @@ fn aggregate_text(spot: &Spot, aggregate: &Aggregate) -> String {
     let filter = aggregate.filter.as_ref().and_then(|filter| condition(spot, filter));
     let filter = filter.map(|filter| format!(" FILTER (WHERE {filter})")).unwrap_or_default();
     format!("{op}{filter} (scale {}, at most {})", aggregate.scale, aggregate.linf)
+}
+
+/// Positions of the keys whose values a piece keeps, in the query's order: all but regions and buckets of days.
+pub(crate) fn cell_keys(query: &PrivateQuery) -> Vec<usize> {
+    let kept = |kind: &KeyKind| match kind {
+        KeyKind::Region => false,
+        KeyKind::Time(grain) => *grain == shoal_language::calendar::Grain::Hour,
+        KeyKind::Public(_) | KeyKind::Private => true,
+    };
+    query.keys.iter().enumerate().filter(|(_, key)| kept(&key.kind)).map(|(at, _)| at).collect()
 }

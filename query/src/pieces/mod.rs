@@ -18,12 +18,12 @@ use shoal_anonymity::budget::{Rho, piece_digest};
 use shoal_schemas::Region;
 use shoal_storage::{Block, PieceId};
 
-pub(crate) use self::canonical::Form;
 use self::canonical::form;
+pub(crate) use self::canonical::{Form, cell_keys};
 use crate::charge::{ChargedQuery, Subjects};
 use crate::epochs::{Epoch, Epochs};
 use shoal_language::calendar::day_text;
-use shoal_language::{DayRange, KeyKind, PrivateQuery};
+use shoal_language::{DayRange, PrivateQuery};
 
 /// The encoding's version: another one makes other pieces of everything.
 const VERSION: &[u8] = b"piece 1";
@@ -183,14 +183,4 @@ fn piece(
         text,
         form: Arc::clone(form),
     }
-}
-
-/// Positions of the keys whose values a piece keeps, in the query's order: all but regions and buckets of days.
-pub(crate) fn cell_keys(query: &PrivateQuery) -> Vec<usize> {
-    let kept = |kind: &KeyKind| match kind {
-        KeyKind::Region => false,
-        KeyKind::Time(grain) => *grain == shoal_language::calendar::Grain::Hour,
-        KeyKind::Public(_) | KeyKind::Private => true,
-    };
-    query.keys.iter().enumerate().filter(|(_, key)| kept(&key.kind)).map(|(at, _)| at).collect()
 }

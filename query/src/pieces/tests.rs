@@ -172,7 +172,8 @@ async fn what_decides_the_content_decides_the_identity() {
     ] {
         assert_ne!(ids(other).await, base, "{other}");
     }
-    let mut dear = priced("SELECT COUNT(*) FROM usage WHERE day = current_date", now_ms()).await;
+    let priced = priced("SELECT COUNT(*) FROM usage WHERE day = current_date", now_ms()).await;
+    let mut dear = ChargedQuery::clone(&priced);
     dear.price = Rho::from_nano(dear.price.nano() + 1);
     let dear = wanted(&dear, &Epochs::default(), now_ms());
     assert_ne!(dear[0].pieces[0].id, base[0]);

@@ -3,29 +3,33 @@
 //! Invariants: nothing is read before everything that is missing is paid, all of it or nothing; nothing leaves before it
 //! is sealed; once paid, whatever goes wrong is charged. What is in the ledger is not made again. A refusal depends on the
 //! text, the registry and what was spent, which are public. Waiting for somebody else's piece costs nothing.
-//! Not here: the ledger (`ledger.rs`), noise (`noisy`), what reads events (`execute`, given as a function).
+//! Not here: the ledger (`ledger.rs`), noise (`noisy`), what reads events (`scan`, given as a function).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::Arc;
 
-use shoal_anonymity::budget::Rho;
 use shoal_anonymity::noise::{Entropy, OsEntropy};
 use shoal_schemas::Region;
-use shoal_storage::{Block, Found, PieceId, Reservation};
+use shoal_storage::{Block, Found, PieceId};
 use tokio::time::Instant;
 
-use super::Groups;
 use super::assemble::{Part, assemble};
+use super::groups::Groups;
 use super::noisy::{Exact, noisy};
+use super::paid::Paid;
 use super::sealed::Sealed;
 use crate::charge::ChargedQuery;
 use crate::epochs::Epoch;
 use crate::error::{NoAnswer, QueryError};
-use crate::execute::Raw;
 use crate::failure::Failure;
-use crate::ledger::{Budget, Claim, Payment};
+use crate::ledger::{Budget, Payment};
 use crate::pieces::{Piece, Wanted, wanted};
-use shoal_language::DayRange;
+use crate::scan::{Due, Raw};
+use shoal_language::{CELLS_MAX, DayRange};
+
+/// Most groups of an answer.
+pub(crate) const ROWS_MAX: usize = CELLS_MAX as usize;
 
 /// The circumstances of a question.
 pub(crate) struct Asked<'a> {
@@ -39,20 +43,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) charged: &'a (dyn Fn(u64) + Sync),
 }
 
-/// What was paid, or would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Paid {
-    /// Blocks that are charged now.
-    pub(crate) blocks: u64,
-    /// Pieces of the answer, and those of them that were in the ledger.
-    pub(crate) pieces: u64,
-    pub(crate) pieces_found: u64,
-    /// Parts of the answer that have expired and were never asked for: they are left out.
-    pub(crate) expired: u64,
-    /// The least that any block of the answer has left in its epoch.
-    pub(crate) left: Option<Rho>,
-}
-
 /// The groups of each query, in their order.
 pub(crate) struct Answered {
     pub(crate) groups: Vec<Groups>,
@@ -60,17 +50,23 @@ pub(crate) struct Answered {
 }
 
 /// All parts of all queries, and what the ledger has of them.
-pub(super) struct Parts<'q> {
-    pub(super) queries: &'q [ChargedQuery],
+pub(crate) struct Parts {
+    pub(super) queries: Vec<Arc<ChargedQuery>>,
     pub(super) wanted: Vec<Vec<Wanted>>,
     pub(super) found: BTreeMap<PieceId, Vec<u8>>,
 }
 
-impl<'q> Parts<'q> {
-    async fn of(queries: &'q [ChargedQuery], asked: &Asked<'_>) -> Result<Parts<'q>, Failure> {
-        let of = |charged| wanted(charged, &asked.budget.epochs, asked.now_ms);
-        let mut parts = Parts { queries, wanted: queries.iter().map(of).collect(), found: BTreeMap::new() };
-        parts.look(asked.budget).await?;
+impl Parts {
+    /// The parts of these queries, looked up in the ledger.
+    pub(crate) async fn of(
+        queries: &[Arc<ChargedQuery>],
+        budget: &Budget,
+        now_ms: i64,
+    ) -> Result<Parts, Failure> {
+        let of = |charged: &Arc<ChargedQuery>| wanted(charged, &budget.epochs, now_ms);
+        let wanted = queries.iter().map(of).collect();
+        let mut parts = Parts { queries: queries.to_vec(), wanted, found: BTreeMap::new() };
+        parts.look(budget).await?;
         Ok(parts)
     }
 
@@ -115,6 +111,12 @@ impl<'q> Parts<'q> {
         charges.into_iter().collect()
     }
 
+    /// What an answer would cost now. Nothing is reserved.
+    pub(crate) async fn quote(&self, budget: &Budget) -> Result<Paid, Failure> {
+        let missing = self.missing().iter().map(|(_, piece)| piece.id).collect();
+        self.paid(budget, &missing).await
+    }
+
     /// The price, given what was missing at first.
     async fn paid(&self, budget: &Budget, missing: &BTreeSet<PieceId>) -> Result<Paid, Failure> {
         let mut paid = Paid::default();
@@ -151,25 +153,13 @@ impl<'q> Parts<'q> {
     }
 }
 
-/// What an answer would cost. Nothing is reserved.
-pub(crate) async fn quote(queries: &[ChargedQuery], asked: &Asked<'_>) -> Result<Paid, NoAnswer> {
-    let parts = Parts::of(queries, asked).await?;
-    let missing = parts.missing().iter().map(|(_, piece)| piece.id).collect();
-    Ok(parts.paid(asked.budget, &missing).await?)
-}
-
-/// Answers queries together: what is missing of all of them is paid at once or not at all. `execute` reads one region and
-/// days that follow on each other, and is called for nothing that is not paid.
-pub(crate) async fn answer<F, R>(
-    queries: &[ChargedQuery],
-    asked: &Asked<'_>,
-    execute: F,
-) -> Result<Answered, NoAnswer>
+/// Answers queries together: what is missing of all of them is paid at once or not at all. `scan` reads one region and days
+/// that follow on each other, and is called for nothing that is not paid.
+pub(crate) async fn answer<F, R>(mut parts: Parts, asked: &Asked<'_>, scan: F) -> Result<Answered, NoAnswer>
 where
-    F: Fn(ChargedQuery) -> R,
+    F: Fn(Due) -> R,
     R: Future<Output = Result<Raw, Failure>>,
 {
-    let mut parts = Parts::of(queries, asked).await?;
     let paid = loop {
         let ids: Vec<PieceId> = parts.missing().iter().map(|(_, piece)| piece.id).collect();
         if ids.is_empty() {
@@ -189,21 +179,18 @@ where
     let mut made = BTreeSet::new();
     if let Some((claim, reservation, ids)) = paid {
         made.extend(ids);
-        make(&mut parts, asked, (claim, reservation), execute).await?;
+        let sealed = make(&parts, asked, scan).await?;
+        asked.budget.seal(claim, reservation, sealed.clone()).await?;
+        parts.found.extend(sealed);
     }
     let paid = parts.paid(asked.budget, &made).await?;
     Ok(Answered { groups: parts.groups(asked.rows_max)?, paid })
 }
 
-/// Runs, noises and seals what is missing and paid.
-async fn make<F, R>(
-    parts: &mut Parts<'_>,
-    asked: &Asked<'_>,
-    (claim, reservation): (Claim, Reservation),
-    execute: F,
-) -> Result<(), Failure>
+/// Reads and noises what is missing and paid.
+async fn make<F, R>(parts: &Parts, asked: &Asked<'_>, scan: F) -> Result<Vec<(PieceId, Vec<u8>)>, Failure>
 where
-    F: Fn(ChargedQuery) -> R,
+    F: Fn(Due) -> R,
     R: Future<Output = Result<Raw, Failure>>,
 {
     let mut due: BTreeMap<(usize, Region), Vec<&Piece>> = BTreeMap::new();
@@ -213,17 +200,15 @@ where
         due.entry((query, piece.region)).or_default().push(piece);
     }
     (asked.charged)(blocks.len() as u64);
-    let mut sealed: Vec<(PieceId, Vec<u8>)> = Vec::new();
+    let mut sealed = Vec::new();
     for ((query, region), pieces) in due {
         let charged = parts.queries.get(query).ok_or(Failure::Internal)?;
         for (days, pieces) in runs(pieces) {
-            let raw = execute(charged.narrowed(region, days)).await?;
-            sealed.extend(noisy_pieces(charged, &pieces, &raw, asked.rows_max, &mut OsEntropy::new())?);
+            let raw = scan(Due { charged: Arc::clone(charged), region, days }).await?;
+            sealed.extend(noisy_pieces(&pieces, &raw, asked.rows_max, &mut OsEntropy::new())?);
         }
     }
-    asked.budget.seal(claim, reservation, sealed.clone()).await?;
-    parts.found.extend(sealed);
-    Ok(())
+    Ok(sealed)
 }
 
 /// Pieces whose days follow on each other are read at once; a day that is not paid now is not read.
@@ -243,22 +228,19 @@ fn runs(mut pieces: Vec<&Piece>) -> Vec<(DayRange, Vec<&Piece>)> {
 }
 
 pub(super) fn noisy_pieces<E: Entropy>(
-    charged: &ChargedQuery,
     pieces: &[&Piece],
     raw: &Raw,
     rows_max: usize,
     entropy: &mut E,
 ) -> Result<Vec<(PieceId, Vec<u8>)>, Failure> {
-    let buckets = raw.charged.query.buckets();
+    let buckets = raw.due.buckets();
     let mut sealed = Vec::with_capacity(pieces.len());
     for piece in pieces {
-        let totals =
-            raw.regions.iter().find(|totals| totals.region == piece.region).ok_or(Failure::Internal)?;
-        let bucket = match charged.is_daily() {
+        let bucket = match raw.due.charged.is_daily() {
             true => 0,
             false => buckets.iter().position(|bucket| bucket.days == piece.days).ok_or(Failure::Internal)?,
         };
-        let exact = Exact { charged, totals, piece, bucket };
+        let exact = Exact { raw, piece, bucket };
         sealed.push((piece.id, noisy(&exact, entropy, rows_max)?.encode()?));
     }
     Ok(sealed)

@@ -10,13 +10,13 @@ use std::collections::btree_map::Entry;
 use shoal_anonymity::budget::Spread;
 use shoal_anonymity::noise::Variance;
 
-use super::Groups;
+use super::groups::Groups;
 use super::noisy::hour_of;
 use super::sealed::{Sealed, SealedCell};
 use crate::charge::ChargedQuery;
-use crate::execute::quantile_of;
 use crate::failure::Failure;
 use crate::pieces::{Form, Piece, cell_keys};
+use crate::scan::quantile_of;
 use shoal_language::calendar::Grain;
 use shoal_language::{Aggregate, AggregateOp, KeyKind};
 use shoal_language::{Scalar, Value};

@@ -5,6 +5,7 @@
 //! - `noisy`: exact totals -> noisy pieces; the only place where totals meet noise
 //! - `sealed`: a piece as bytes
 //! - `assemble`: pieces -> groups
+//! - `groups`, `paid`, `released`: what comes of it
 //!
 //! Invariants: numbers that are released day by day are added after their noise; so are those of several regions. Only
 //! this module makes a [`Released`].
@@ -12,149 +13,19 @@
 
 mod answer;
 mod assemble;
+mod groups;
 mod noisy;
+mod paid;
+mod released;
 #[cfg(test)]
 pub(crate) mod replay;
 mod sealed;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeMap;
-
-use datafusion::arrow::record_batch::RecordBatch;
-use serde::Serialize;
-use shoal_anonymity::budget::Rho;
-
-pub(crate) use self::answer::{Asked, Paid, answer, quote};
-use crate::charge::{Accuracy, ChargedQuery, blocks};
-use shoal_language::Value;
-use shoal_postprocess::{Column, Estimate};
-
-/// Released groups: values of the keys, in the query's order, and the noisy aggregates. Anonymous from here on.
-pub(crate) struct Groups {
-    pub(crate) rows: BTreeMap<Vec<Value>, Vec<Estimate>>,
-}
-
-/// What an answer cost.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Cost {
-    /// rho of each block, as an exact decimal.
-    pub rho_per_block: String,
-    /// Blocks: (region, day) pairs that the answer is about.
-    pub blocks: u64,
-    /// The most that all queries together may learn about one block.
-    pub rho_block_max: String,
-    /// Blocks that were charged just now; in a dry run, that would be.
-    pub blocks_charged: u64,
-    /// Pieces that the answer is made of: one for each region and day, or each region and range of days.
-    pub pieces: u64,
-    /// Those that had been asked before: they cost nothing.
-    pub pieces_from_ledger: u64,
-    /// The least that any block of the answer has left, in the epoch of the day that is in force.
-    pub rho_left_min: Option<String>,
-}
-
-/// An anonymous answer. The only thing of this crate that may leave the process.
-///
-/// Its fields are private, and only this crate's last stage makes one:
-///
-/// ```
-/// fn name(_: Option<shoal_query::Released>) {}
-/// name(None);
-/// ```
-/// ```compile_fail,E0451
-/// fn name(other: shoal_query::Released) -> shoal_query::Released {
-///     shoal_query::Released { columns: Vec::new(), ..other }
-/// }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Released {
-    pub(crate) columns: Vec<Column>,
-    pub(crate) batch: RecordBatch,
-    pub(crate) cost: Cost,
-    pub(crate) accuracy: Accuracy,
-    pub(crate) notes: Vec<String>,
-    pub(crate) query: String,
-    pub(crate) dry_run: bool,
-    pub(crate) explained: bool,
-}
-
-/// What is known about an answer before anything is read.
-pub(crate) struct Preamble {
-    cost: Cost,
-    accuracy: Accuracy,
-    notes: Vec<String>,
-    query: String,
-}
-
-impl Preamble {
-    pub(crate) fn of(
-        charged: &[ChargedQuery],
-        accuracy: Accuracy,
-        notes: &[String],
-        rho_block_max: Rho,
-    ) -> Preamble {
-        let mut notes = notes.to_vec();
-        let shown = charged.iter().filter_map(|charged| charged.threshold.as_ref());
-        if let Some(most) = shown.map(|threshold| threshold.subjects_min).max() {
-            notes
-                .push(format!("Groups whose values are not listed are shown from about {most} subjects on."));
-        }
-        // A block that several releases read pays for each.
-        let price = charged.iter().try_fold(Rho::ZERO, |sum, charged| sum.checked_add(charged.price));
-        let texts: Vec<String> = charged.iter().map(|charged| charged.query.to_string()).collect();
-        Preamble {
-            cost: Cost {
-                rho_per_block: price.map_or_else(String::new, |price| price.to_string()),
-                blocks: blocks(charged),
-                rho_block_max: rho_block_max.to_string(),
-                blocks_charged: 0,
-                pieces: 0,
-                pieces_from_ledger: 0,
-                rho_left_min: None,
-            },
-            accuracy,
-            notes,
-            query: texts.join("\n\n"),
-        }
-    }
-}
-
-impl Preamble {
-    /// Adds what was paid, or would be.
-    pub(crate) fn paid(&mut self, paid: &Paid) {
-        self.cost.blocks_charged = paid.blocks;
-        self.cost.pieces = paid.pieces;
-        self.cost.pieces_from_ledger = paid.pieces_found;
-        self.cost.rho_left_min = paid.left.map(|left| left.to_string());
-        if paid.expired > 0 {
-            let (expired, pieces) = (paid.expired, paid.expired + paid.pieces);
-            self.notes.push(format!(
-                "{expired} of {pieces} days of regions have expired and were never asked for: they are left out."
-            ));
-        }
-    }
-}
-
-/// The answer, from columns that were made of released groups.
-pub(crate) fn finish(
-    preamble: Preamble,
-    columns: Vec<Column>,
-    batch: RecordBatch,
-    dry_run: bool,
-) -> Released {
-    let Preamble { cost, accuracy, notes, query } = preamble;
-    Released { columns, batch, cost, accuracy, notes, query, dry_run, explained: false }
-}
-
-impl Released {
-    /// The same, as the answer to EXPLAIN.
-    pub(crate) fn explaining(self) -> Released {
-        Released { explained: true, dry_run: false, ..self }
-    }
-
-    /// Whether it is the answer to EXPLAIN: nothing was read.
-    pub(crate) fn is_explained(&self) -> bool {
-        self.explained
-    }
-}
+pub(crate) use self::answer::{Asked, Parts, ROWS_MAX, answer};
+#[cfg(test)]
+pub(crate) use self::groups::Groups;
+pub(crate) use self::paid::Paid;
+pub use self::released::{Cost, Released};
+pub(crate) use self::released::{Preamble, finish};

@@ -8,17 +8,16 @@
 use shoal_anonymity::noise::Entropy;
 
 use super::sealed::{Sealed, SealedCell};
-use crate::charge::{ChargedQuery, Place, Slot, Subjects};
-use crate::execute::{self, RegionTotals};
+use crate::charge::{Place, Slot, Subjects};
 use crate::failure::Failure;
 use crate::pieces::Piece;
+use crate::scan::{Raw, Span};
 use shoal_language::Value;
 use shoal_schemas::calendar::HOUR_MS;
 
 /// What a piece is made of.
 pub(super) struct Exact<'a> {
-    pub(super) charged: &'a ChargedQuery,
-    pub(super) totals: &'a RegionTotals,
+    pub(super) raw: &'a Raw,
     pub(super) piece: &'a Piece,
     /// Which of the ranged totals are the piece's.
     pub(super) bucket: usize,
@@ -30,16 +29,16 @@ pub(super) fn noisy<E: Entropy>(
     entropy: &mut E,
     cells_max: usize,
 ) -> Result<Sealed, Failure> {
-    let (slots, form) = (exact.charged.slots(), &exact.piece.form);
+    let (slots, form) = (exact.raw.due.charged.slots(), &exact.piece.form);
     let mut cells = Vec::new();
-    for cell in 0..exact.totals.cells.len() {
+    for cell in 0..exact.raw.cells.len() {
         let Some(numbers) = exact.numbers(&slots, cell, entropy)? else {
             continue;
         };
         if cells.len() >= cells_max {
             return Err(Failure::Limit);
         }
-        let values = exact.totals.cells.values(cell);
+        let values = exact.raw.cells.values(cell);
         let keys = form.keys.iter().map(|at| values.get(*at).cloned().unwrap_or(Value::Null).into());
         let ordered = form.slots.iter().flat_map(|at| numbers.get(*at).into_iter().flatten().copied());
         cells.push(SealedCell { keys: keys.collect(), numbers: ordered.collect() });
@@ -62,7 +61,7 @@ impl Exact<'_> {
         cell: u32,
         entropy: &mut E,
     ) -> Result<Option<Vec<Vec<i128>>>, Failure> {
-        let threshold = self.charged.threshold.as_ref();
+        let threshold = self.raw.due.charged.threshold.as_ref();
         if threshold.is_some_and(|threshold| self.subjects(cell) < threshold.k_min) {
             return Ok(None);
         }
@@ -80,7 +79,7 @@ impl Exact<'_> {
         };
         let subjects = match &threshold.subjects {
             Subjects::Asked(aggregate) => {
-                let place = self.charged.layout.slots.get(*aggregate).ok_or(Failure::Internal)?;
+                let place = self.raw.due.charged.layout.slots.get(*aggregate).ok_or(Failure::Internal)?;
                 let at = slots.iter().position(|slot| slot.place == *place).ok_or(Failure::Internal)?;
                 *numbers.get(at).and_then(|slot| slot.first()).ok_or(Failure::Internal)?
             }
@@ -90,9 +89,9 @@ impl Exact<'_> {
     }
 
     fn subjects(&self, cell: u32) -> u64 {
-        let cell = match self.charged.is_daily() {
-            true => self.totals.daily.get(Some(self.piece.days.first), cell),
-            false => self.totals.ranged.get(self.bucket).and_then(|totals| totals.get(None, cell)),
+        let cell = match self.raw.due.charged.is_daily() {
+            true => self.raw.daily.get(Some(self.piece.days.first), cell),
+            false => self.raw.ranged.get(self.bucket).and_then(|totals| totals.get(None, cell)),
         };
         cell.map_or(0, |cell| cell.subjects)
     }
@@ -101,12 +100,12 @@ impl Exact<'_> {
     fn slot(&self, slot: &Slot, cell: u32) -> Result<Vec<i128>, Failure> {
         match slot.place {
             Place::Daily(at) => {
-                let of_day = |day| self.totals.daily.get(Some(day), cell)?.sums.get(at).copied();
+                let of_day = |day| self.raw.daily.get(Some(day), cell)?.sums.get(at).copied();
                 let days = self.piece.days.days().map(|day| of_day(day).unwrap_or(0));
                 days.reduce(i128::saturating_add).map(|sum| vec![sum]).ok_or(Failure::Internal)
             }
             Place::Ranged(at) => {
-                let totals = self.totals.ranged.get(self.bucket).ok_or(Failure::Internal)?;
+                let totals = self.raw.ranged.get(self.bucket).ok_or(Failure::Internal)?;
                 let sum = totals.get(None, cell).and_then(|c| c.sums.get(at).copied());
                 Ok(vec![sum.unwrap_or(0)])
             }
@@ -117,11 +116,11 @@ impl Exact<'_> {
 
 /// The exact nodes of a quantile's tree in a group.
 fn tree(exact: &Exact<'_>, tree: usize, cell: u32) -> Result<Vec<i128>, Failure> {
-    let (piece, day) = match exact.charged.is_daily() {
-        true => (execute::Piece::Day(exact.piece.days.first), Some(exact.piece.days.first)),
-        false => (execute::Piece::Bucket(exact.bucket), None),
+    let (span, day) = match exact.raw.due.charged.is_daily() {
+        true => (Span::Day(exact.piece.days.first), Some(exact.piece.days.first)),
+        false => (Span::Bucket(exact.bucket), None),
     };
-    let of_piece = exact.totals.trees.iter().find(|(of, _)| *of == piece);
+    let of_piece = exact.raw.trees.iter().find(|(of, _)| *of == span);
     of_piece.and_then(|(_, trees)| trees.get(tree)).ok_or(Failure::Internal)?.nodes_of(day, cell)
 }
 

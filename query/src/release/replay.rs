@@ -5,32 +5,33 @@
 //! Not here: the ledger's promises (`tests`), reading (`execute`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use shoal_anonymity::budget::Rho;
 use shoal_anonymity::noise::Entropy;
 use shoal_storage::Block;
 
-use super::Groups;
 use super::answer::{Parts, noisy_pieces};
+use super::groups::Groups;
 use crate::charge::ChargedQuery;
 use crate::epochs::Epochs;
-use crate::execute::Raw;
 use crate::failure::Failure;
 use crate::pieces::{Wanted, wanted};
+use crate::scan::Raw;
 
 const ROWS_MAX: usize = 10_000;
 
 /// Queries that have been read.
 pub(crate) struct Replay {
-    queries: Vec<ChargedQuery>,
+    queries: Vec<Arc<ChargedQuery>>,
     raws: Vec<Raw>,
     wanted: Vec<Vec<Wanted>>,
 }
 
 impl Replay {
     /// Of queries and the exact totals of each.
-    pub(crate) fn new(queries: Vec<ChargedQuery>, raws: Vec<Raw>, now_ms: i64) -> Replay {
-        let of = |charged| wanted(charged, &Epochs::default(), now_ms);
+    pub(crate) fn new(queries: Vec<Arc<ChargedQuery>>, raws: Vec<Raw>, now_ms: i64) -> Replay {
+        let of = |charged: &Arc<ChargedQuery>| wanted(charged, &Epochs::default(), now_ms);
         let wanted = queries.iter().map(of).collect();
         Replay { queries, raws, wanted }
     }
@@ -38,7 +39,7 @@ impl Replay {
     /// What all of them together charge a block.
     pub(crate) fn charged(&mut self, block: Block) -> Rho {
         let wanted = std::mem::take(&mut self.wanted);
-        let parts = Parts { queries: &self.queries, wanted, found: BTreeMap::new() };
+        let parts = Parts { queries: self.queries.clone(), wanted, found: BTreeMap::new() };
         let paid =
             parts.missing().into_iter().filter(|(_, piece)| piece.charges.iter().any(|(b, _)| *b == block));
         let sum = paid.fold(0, |sum, (_, piece)| sum + piece.price.nano());
@@ -49,11 +50,10 @@ impl Replay {
     /// The groups of each query, with fresh noise.
     pub(crate) fn round<E: Entropy>(&mut self, entropy: &mut E) -> Result<Vec<Groups>, Failure> {
         let wanted = std::mem::take(&mut self.wanted);
-        let mut parts = Parts { queries: &self.queries, wanted, found: BTreeMap::new() };
+        let mut parts = Parts { queries: self.queries.clone(), wanted, found: BTreeMap::new() };
         let mut sealed = Vec::new();
         for (query, piece) in parts.missing() {
-            let (charged, raw) = (&self.queries[query], &self.raws[query]);
-            sealed.extend(noisy_pieces(charged, &[piece], raw, ROWS_MAX, entropy)?);
+            sealed.extend(noisy_pieces(&[piece], &self.raws[query], ROWS_MAX, entropy)?);
         }
         parts.found.extend(sealed);
         let groups = parts.groups(ROWS_MAX);

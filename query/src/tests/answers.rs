@@ -2,7 +2,7 @@
 
 use shoal_schemas::{Kind, Region};
 
-use super::{Row, ask, engine, grant, now_ms, number, provider, registry, request, today};
+use super::{Row, ask, engine, grant, now_ms, number, provider, registry, request, scan, today};
 use crate::release::Released;
 use shoal_schemas::calendar::{DAY_MS, start_of};
 
@@ -137,12 +137,12 @@ async fn regions_are_released_by_themselves_and_added() {
     };
     let grant = grant(&[Region::De, Region::Us]);
     let sql = "SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day = current_date";
-    let both = engine().stages(&grant, &request(sql), now_ms(), Some(tables())).await.unwrap();
+    let both = engine().stages(&grant, &request(sql), now_ms(), scan(tables())).await.unwrap();
     assert_near(&both, 0, "n", 1_500.0);
     assert!((number(&both, 0, "n_sd") - 500_f64.sqrt()).abs() < 1e-9);
     assert_eq!(both.to_json()["cost"]["blocks"], 2);
     let sql = "SELECT region, COUNT(DISTINCT subject) AS n FROM usage WHERE day = current_date GROUP BY region ORDER BY region";
-    let each = engine().stages(&grant, &request(sql), now_ms(), Some(tables())).await.unwrap();
+    let each = engine().stages(&grant, &request(sql), now_ms(), scan(tables())).await.unwrap();
     assert_eq!(each.to_json()["rows"][0]["region"], "DE");
     assert_near(&each, 0, "n", 500.0);
     assert_near(&each, 1, "n", 1_000.0);
@@ -173,7 +173,8 @@ async fn hours_weeks_having_order_and_limit() {
 async fn a_dry_run_has_the_price_and_no_rows() {
     let mut request = request("SELECT os, COUNT(*) AS n FROM usage WHERE day > current_date - 7 GROUP BY os");
     request.dry_run = true;
-    let released = engine().stages(&grant(&[Region::De]), &request, now_ms(), None).await.unwrap();
+    let released =
+        engine().stages(&grant(&[Region::De]), &request, now_ms(), scan(Vec::new())).await.unwrap();
     assert!(released.is_dry_run() && released.rows().is_empty());
     assert_eq!(released.cost().blocks, 7);
     assert_eq!(released.columns().len(), 5);
@@ -184,6 +185,7 @@ async fn a_dry_run_has_the_price_and_no_rows() {
 async fn what_goes_wrong_after_the_start_is_one_opaque_error() {
     // No store: opening fails after the charge.
     let sql = "SELECT COUNT(*) AS n FROM usage";
-    let error = engine().stages(&grant(&[Region::De]), &request(sql), now_ms(), None).await.unwrap_err();
+    let error =
+        engine().stages(&grant(&[Region::De]), &request(sql), now_ms(), scan(Vec::new())).await.unwrap_err();
     assert_eq!(error.to_string(), "the query failed after it had started; it is charged");
 }

@@ -10,7 +10,7 @@ use shoal_schemas::{Kind, Region};
 
 use super::conditions::{Choices, conditions};
 use super::{Row, now_ms, plain_table, registry, today};
-use crate::execute::plan;
+use crate::scan::plan;
 
 fn bound(text: &str) -> Scalar {
     condition(text, Kind::Usage, &registry(), now_ms()).unwrap()

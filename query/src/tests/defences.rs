@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use shoal_schemas::{Kind, Region};
 
-use super::{Row, engine, grant, now_ms, provider, registry, request, today};
+use super::{Row, engine, grant, now_ms, provider, registry, request, scan, today};
 use crate::config::QueryConfig;
 use crate::engine::Engine;
 use crate::error::QueryError;
@@ -16,7 +16,13 @@ fn engine_with(edit: impl FnOnce(&mut QueryConfig)) -> Engine {
     let mut config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
     edit(&mut config);
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    Engine::over(None, shoal_storage::BudgetLedger::in_memory().unwrap(), registry(), config, metrics)
+    Engine::over(
+        scan(Vec::new()),
+        shoal_storage::BudgetLedger::in_memory().unwrap(),
+        registry(),
+        config,
+        metrics,
+    )
 }
 
 /// With a threshold that half of all groups of `k_min` pass, the smallest group alone keeps those below it out.
@@ -33,7 +39,7 @@ async fn the_smallest_group_holds_without_the_threshold() {
         let engine = engine_with(|config| config.threshold_delta = 0.5);
         let tables = vec![(Region::De, Kind::Usage, provider(registry().table(Kind::Usage), &rows))];
         let released =
-            engine.stages(&grant(&[Region::De]), &request(sql), now_ms(), Some(tables)).await.unwrap();
+            engine.stages(&grant(&[Region::De]), &request(sql), now_ms(), scan(tables)).await.unwrap();
         let text = released.to_json()["rows"].to_string();
         assert!(!text.contains("below"), "a group of 19: {text}");
         shown += usize::from(text.contains("above"));
@@ -66,7 +72,7 @@ async fn empty_public_groups_cannot_be_told_from_others() {
     let tables = || vec![(Region::De, Kind::Usage, provider(registry().table(Kind::Usage), &[]))];
     let mut zeros = 0;
     for _ in 0..10 {
-        let answer = engine().stages(&grant(&[Region::De]), &request(sql), now_ms(), Some(tables())).await;
+        let answer = engine().stages(&grant(&[Region::De]), &request(sql), now_ms(), scan(tables())).await;
         let json = answer.unwrap().to_json();
         let rows = json["rows"].as_array().unwrap();
         assert_eq!(rows.len(), 7, "every listed value, and none: {json}");

@@ -27,11 +27,11 @@ use shoal_schemas::{ColumnType, Kind, Region, Registry, TableDef, columns};
 use crate::config::QueryConfig;
 use crate::engine::Engine;
 use crate::error::QueryError;
-use crate::execute::Source;
 use crate::grant::{AnalystGrant, Role};
 use crate::metrics::Metrics;
 use crate::release::Released;
 use crate::request::QueryRequest;
+use crate::scan::memory::{Given, MemoryScan, MemoryTable};
 use shoal_language::calendar::parse_day;
 use shoal_schemas::calendar::{HOUR_MS, start_of};
 
@@ -110,7 +110,7 @@ impl Row {
 }
 
 /// Rows as a table of this definition.
-pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> Source {
+pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> MemoryTable {
     let arrays = def.columns.iter().map(|column| -> ArrayRef {
         let name = column.name.as_str();
         match column.ty {
@@ -134,12 +134,12 @@ pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> Source {
         }
     });
     let batch = RecordBatch::try_new(def.arrow_schema(), arrays.collect()).unwrap();
-    Source::Batches(Arc::new(vec![batch]))
+    MemoryTable(Arc::new(vec![batch]))
 }
 
 /// The same rows, as DataFusion has them.
 pub(crate) fn plain_table(def: &TableDef, rows: &[Row]) -> Arc<MemTable> {
-    let Source::Batches(batches) = provider(def, rows) else { panic!("rows in memory") };
+    let MemoryTable(batches) = provider(def, rows);
     Arc::new(MemTable::try_new(batches[0].schema(), vec![batches.to_vec()]).unwrap())
 }
 
@@ -157,7 +157,12 @@ pub(crate) fn engine() -> Engine {
     };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let ledger = shoal_storage::BudgetLedger::in_memory().unwrap();
-    Engine::over(None, ledger, registry(), config, metrics)
+    Engine::over(scan(Vec::new()), ledger, registry(), config, metrics)
+}
+
+/// A scan of tables in memory, as a service of two threads would run it.
+pub(crate) fn scan(tables: Given) -> Arc<MemoryScan> {
+    Arc::new(MemoryScan { tables, runner: Engine::runner(&QueryConfig::default()) })
 }
 
 pub(crate) fn grant(regions: &[Region]) -> AnalystGrant {
@@ -171,7 +176,7 @@ pub(crate) fn request(sql: &str) -> QueryRequest {
 /// Asks about rows in Germany.
 pub(crate) async fn ask(kind: Kind, rows: &[Row], sql: &str, now_ms: i64) -> Result<Released, QueryError> {
     let tables = vec![(Region::De, kind, provider(registry().table(kind), rows))];
-    engine().stages(&grant(&[Region::De]), &request(sql), now_ms, Some(tables)).await
+    engine().stages(&grant(&[Region::De]), &request(sql), now_ms, scan(tables)).await
 }
 
 /// The number of a column in a row of an answer.

@@ -14,8 +14,8 @@ use shoal_storage::{BudgetLedger, SpendingFilter};
 
 use super::super::Groups;
 use super::{World, priced, raw};
-use crate::charge::ChargedQuery;
-use crate::release::answer;
+use crate::release::{Parts, answer};
+use crate::scan::Due;
 use crate::tests::now_ms;
 
 /// The test below: the child runs it too, and is told by the directory that it is the child.
@@ -56,13 +56,14 @@ async fn ask_all(dir: &Path, questions: &str) {
     for question in first.parse().unwrap()..end.parse().unwrap() {
         let queries = [priced(&sql(question), now_ms()).await];
         say("asking");
-        let run = async |due: ChargedQuery| {
+        let run = async |due: Due| {
             say("running");
             let raw = raw(due);
             say("ran");
             Ok(raw)
         };
-        let answered = answer(&queries, &super::asked(&world.budget, now_ms()), run).await.unwrap();
+        let parts = Parts::of(&queries, &world.budget, now_ms()).await.unwrap();
+        let answered = answer(parts, &super::asked(&world.budget, now_ms()), run).await.unwrap();
         say(&format!("answer {question} {}", text(&answered.groups[0])));
     }
     say("end");

@@ -5,6 +5,9 @@ use shoal_storage::{BudgetLedger, SpendingFilter};
 
 use super::super::Groups;
 use super::{World, priced};
+use std::sync::Arc;
+
+use crate::charge::ChargedQuery;
 use crate::error::{NoAnswer, QueryError};
 use crate::tests::{now_ms, today};
 use shoal_language::calendar::day_text;
@@ -224,11 +227,11 @@ async fn released_answers_outlive_the_days_they_are_about() {
     let before = world.ask(&sql, now_ms()).await.unwrap();
     world.runs();
     // Long after: the days have expired, one was asked about and one was not.
-    let mut expired = priced(&sql, now_ms()).await;
+    let mut expired = ChargedQuery::clone(&*priced(&sql, now_ms()).await);
     expired.query.days.last = never;
     expired.query.filter = None;
     expired.query.cutoffs.iter_mut().for_each(|(_, cutoff)| *cutoff = today());
-    let after = world.answer(&[expired], now_ms() + 90 * DAY_MS).await.unwrap();
+    let after = world.answer(&[Arc::new(expired)], now_ms() + 90 * DAY_MS).await.unwrap();
     assert!(world.runs().is_empty(), "expired days are not read");
     assert!(same(&before.groups[0], &after.groups[0]));
     assert_eq!((after.paid.blocks, after.paid.pieces_found, after.paid.expired), (0, 1, 1));

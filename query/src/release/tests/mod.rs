@@ -6,7 +6,7 @@ mod kill;
 mod life;
 mod waiting;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shoal_anonymity::bound::Bounder;
@@ -17,13 +17,13 @@ use shoal_storage::{Block, BudgetLedger};
 use tokio::time::Instant;
 
 use super::answer::Answered;
-use super::{Asked, Paid, answer, quote};
+use super::{Asked, Paid, Parts, answer};
 use crate::charge::ChargedQuery;
 use crate::epochs::Epochs;
 use crate::error::NoAnswer;
-use crate::execute::{Cells, Raw, RegionTotals};
 use crate::failure::Failure;
 use crate::ledger::Budget;
+use crate::scan::{Cells, Due, Raw};
 use crate::tests::{engine, grant, request};
 use shoal_language::DayRange;
 
@@ -48,17 +48,22 @@ impl World {
         self.answer(&[priced(sql, now_ms).await], now_ms).await
     }
 
-    pub(super) async fn answer(&self, queries: &[ChargedQuery], now_ms: i64) -> Result<Answered, NoAnswer> {
-        let run = async |due: ChargedQuery| {
-            self.runs.lock().unwrap().push((due.query.regions[0], due.query.days));
+    pub(super) async fn answer(
+        &self,
+        queries: &[Arc<ChargedQuery>],
+        now_ms: i64,
+    ) -> Result<Answered, NoAnswer> {
+        let run = async |due: Due| {
+            self.runs.lock().unwrap().push((due.region, due.days));
             if self.fails { Err(Failure::Internal) } else { Ok(raw(due)) }
         };
-        answer(queries, &asked(&self.budget, now_ms), run).await
+        let parts = Parts::of(queries, &self.budget, now_ms).await?;
+        answer(parts, &asked(&self.budget, now_ms), run).await
     }
 
     pub(super) async fn quote(&self, sql: &str, now_ms: i64) -> Paid {
-        let queries = [priced(sql, now_ms).await];
-        quote(&queries, &asked(&self.budget, now_ms)).await.unwrap()
+        let parts = Parts::of(&[priced(sql, now_ms).await], &self.budget, now_ms).await.unwrap();
+        parts.quote(&self.budget).await.unwrap()
     }
 
     /// Days that were read since the last call.
@@ -79,36 +84,36 @@ pub(super) fn asked(budget: &Budget, now_ms: i64) -> Asked<'_> {
 }
 
 /// A priced query about Germany.
-pub(crate) async fn priced(sql: &str, now_ms: i64) -> ChargedQuery {
+pub(crate) async fn priced(sql: &str, now_ms: i64) -> Arc<ChargedQuery> {
     engine().prepare(&grant(&[Region::De]), &request(sql), now_ms).await.unwrap().single()
 }
 
-/// Totals as the executor gives them, of a hundred subjects in every group on every day.
-pub(super) fn raw(due: ChargedQuery) -> Raw {
-    let cells = Cells::new(&due.query, None, &mut OsEntropy::new()).unwrap();
+/// Totals as the scan gives them, of a hundred subjects in every group on every day.
+pub(super) fn raw(due: Due) -> Raw {
+    let charged = Arc::clone(&due.charged);
+    let cells = Cells::new(&charged.query, None, &mut OsEntropy::new()).unwrap();
     let mut number = |key: u64| u32::try_from(key).ok();
     let one = |bounder: &mut Bounder, width: usize| {
         for cell in 0..cells.len() {
             bounder.take(cell.into(), &vec![1; width]).unwrap();
         }
     };
-    let mut daily = Bounder::new(&due.layout.daily, &mut OsEntropy::new()).unwrap();
-    for day in due.query.days.days() {
+    let mut daily = Bounder::new(&charged.layout.daily, &mut OsEntropy::new()).unwrap();
+    for day in due.days.days() {
         for subject in 0..100_u8 {
-            one(&mut daily, due.layout.daily.clamps().len());
+            one(&mut daily, charged.layout.daily.clamps().len());
             daily.close(Some(day), &[subject; 16], &mut number).unwrap();
         }
     }
-    let ranged = due.query.buckets().into_iter().map(|bucket| {
-        let mut ranged = Bounder::new(&due.layout.ranged, &mut OsEntropy::new()).unwrap();
+    let ranged = due.buckets().into_iter().map(|bucket| {
+        let mut ranged = Bounder::new(&charged.layout.ranged, &mut OsEntropy::new()).unwrap();
         for subject in 0..100_u8 {
-            bucket.days.days().for_each(|_| one(&mut ranged, due.layout.ranged.clamps().len()));
+            bucket.days.days().for_each(|_| one(&mut ranged, charged.layout.ranged.clamps().len()));
             ranged.close(None, &[subject; 16], &mut number).unwrap();
         }
         ranged.finish()
     });
     let ranged = ranged.collect();
     let daily = daily.finish();
-    let region = due.query.regions[0];
-    Raw { charged: due, regions: vec![RegionTotals { region, cells, daily, ranged, trees: Vec::new() }] }
+    Raw { due, cells, daily, ranged, trees: Vec::new() }
 }

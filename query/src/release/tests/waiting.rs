@@ -12,9 +12,15 @@ use super::{World, asked, priced, raw};
 use crate::charge::ChargedQuery;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
+use crate::release::Parts;
+use crate::scan::Due;
 use crate::tests::{now_ms, today};
 
 const SQL: &str = "SELECT COUNT(*) FROM usage WHERE day > current_date - 3";
+
+async fn parts(world: &World, queries: &[Arc<ChargedQuery>]) -> Parts {
+    Parts::of(queries, &world.budget, now_ms()).await.unwrap()
+}
 
 #[tokio::test]
 async fn one_pays_and_the_others_get_the_same_numbers() {
@@ -36,18 +42,18 @@ async fn who_waits_too_long_pays_nothing_and_who_makes_it_goes_on() {
     let queries = [priced(SQL, now_ms()).await];
     let (started, may_end) = (Semaphore::new(0), Semaphore::new(0));
     let maker = async {
-        let slow = async |due: ChargedQuery| {
+        let slow = async |due: Due| {
             started.add_permits(1);
             let _ = may_end.acquire().await.map_err(|_| Failure::Internal)?;
             Ok(raw(due))
         };
-        answer(&queries, &asked(&world.budget, now_ms()), slow).await.unwrap()
+        answer(parts(&world, &queries).await, &asked(&world.budget, now_ms()), slow).await.unwrap()
     };
     let waiter = async {
         let _started = started.acquire().await.unwrap();
         let hasty = Asked { deadline: Instant::now(), ..asked(&world.budget, now_ms()) };
-        let never = async |_: ChargedQuery| Err(Failure::Internal);
-        let error = answer(&queries, &hasty, never).await.err().unwrap();
+        let never = async |_: Due| Err(Failure::Internal);
+        let error = answer(parts(&world, &queries).await, &hasty, never).await.err().unwrap();
         may_end.add_permits(1);
         error
     };
@@ -62,14 +68,14 @@ async fn when_the_maker_goes_away_the_next_one_pays_and_makes_it() {
     let queries = [priced(SQL, now_ms()).await];
     let (started, may_go, runs) = (Semaphore::new(0), Semaphore::new(0), AtomicU64::new(0));
     let maker = async {
-        let endless = async |_: ChargedQuery| {
+        let endless = async |_: Due| {
             runs.fetch_add(1, Ordering::Relaxed);
             started.add_permits(1);
             std::future::pending().await
         };
         let asked = asked(&world.budget, now_ms());
         tokio::select! {
-            _ = answer(&queries, &asked, endless) => panic!("answered"),
+            _ = answer(parts(&world, &queries).await, &asked, endless) => panic!("answered"),
             _ = may_go.acquire() => {}
         }
     };

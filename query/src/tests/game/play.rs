@@ -5,6 +5,8 @@
 //! release runs only when an attack asks for it; it is post-processing, which costs time and nothing else.
 //! Not here: the attacks.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -18,9 +20,10 @@ use super::attacks::World;
 use super::{Answer, AnswerRow};
 use crate::charge::ChargedQuery;
 use crate::error::QueryError;
-use crate::execute::{Raw, RegionSources, ScanLimits, Wanted, execute};
 use crate::release::Groups;
 use crate::release::replay::Replay;
+use crate::scan::memory::MemoryScan;
+use crate::scan::{Due, Raw, Runner, Scan};
 use crate::tests::{Seeded, engine, grant, now_ms, provider, registry, request, today};
 use shoal_language::Value;
 use shoal_postprocess::session;
@@ -72,10 +75,10 @@ impl Player {
                 Err(other) => panic!("{sql}: {other}"),
             };
             order.push(asked.len());
-            let (sql, schemas) = (prepared.question.free.sql.clone(), prepared.schemas);
+            let (sql, schemas) = (prepared.free.sql.clone(), prepared.schemas);
             asked.push(Asked { sql, schemas, first: queries.len() });
             for charged in prepared.charged {
-                raws.push(read(charged.clone(), world, &mut entropy).await);
+                raws.push(read(Arc::clone(&charged), world, &mut entropy).await);
                 queries.push(charged);
             }
         }
@@ -105,17 +108,13 @@ impl Player {
     }
 }
 
-async fn read(charged: ChargedQuery, world: &World, entropy: &mut Seeded) -> Raw {
-    let source = |kind: Kind| provider(registry().table(kind), world.rows(kind));
-    let sources = RegionSources {
-        region: Region::De,
-        events: source(charged.query.table),
-        members: charged.query.members.iter().map(|member| source(member.table)).collect(),
-        wanted: Wanted::All,
-    };
-    let scan = session::empty(&session::runtime(64 << 20).unwrap(), 1);
-    let limits = ScanLimits { cells_max: 10_000, threads: 1 };
-    execute(charged, vec![sources], &scan, limits, entropy).await.unwrap_or_else(|_| panic!("no totals"))
+async fn read(charged: Arc<ChargedQuery>, world: &World, entropy: &mut Seeded) -> Raw {
+    let kinds = std::iter::once(charged.query.table).chain(charged.query.members.iter().map(|m| m.table));
+    let tables = kinds.map(|kind| (Region::De, kind, provider(registry().table(kind), world.rows(kind))));
+    let runner = Runner { memory: session::runtime(64 << 20).unwrap(), cells_max: 10_000, threads: 1 };
+    let scan = MemoryScan { tables: tables.collect(), runner };
+    let due = Due { days: charged.query.days, region: Region::De, charged };
+    scan.totals(due, entropy).await.unwrap_or_else(|_| panic!("no totals"))
 }
 
 fn released(key: &[Value], row: &[Estimate]) -> AnswerRow {

@@ -105,8 +105,8 @@ async fn nothing_is_read_for_these() {
     assert!(explained.0.to_string().contains("count(DISTINCT subject)"), "{}", explained.0);
     let all = engine();
     let dry = QueryRequest { dry_run: true, ..high(DAILY) };
-    let answer = Answer::of(&all.stages(&grant(&[Region::De]), &dry, now_ms(), Some(given())).await.unwrap());
+    let answer = Answer::of(&all.stages(&grant(&[Region::De]), &dry, now_ms(), scan(given())).await.unwrap());
     assert_eq!((answer.rows().len(), &answer.0["cost"]["blocks_charged"]), (0, &Json::from(14)));
-    let again = Answer::of(&all.stages(&grant(&[Region::De]), &dry, now_ms(), Some(given())).await.unwrap());
+    let again = Answer::of(&all.stages(&grant(&[Region::De]), &dry, now_ms(), scan(given())).await.unwrap());
     assert_eq!(again.0["cost"]["pieces_from_ledger"], 0, "a dry run seals nothing");
 }

@@ -20,7 +20,7 @@ async fn the_noise_that_is_wanted() {
         ),
     ] {
         let request = QueryRequest { sd_max: Some(sd_max), ..request(sql) };
-        let answer = engine().stages(&grant(&[Region::De]), &request, now_ms(), Some(given())).await.unwrap();
+        let answer = engine().stages(&grant(&[Region::De]), &request, now_ms(), scan(given())).await.unwrap();
         let answer = Answer::of(&answer);
         let sd = answer.number(0, "n_sd") * (1.0 - 1e-12);
         assert!(sd <= sd_max && sd > sd_max * 0.5 || sql.contains(" AS m"), "{sd} of {sd_max}: {sql}");
@@ -92,7 +92,7 @@ async fn two_regions_are_added() {
     let both = || [given_of(Region::De), given_of(Region::Us)].concat();
     let grant = grant(&[Region::De, Region::Us]);
     let ask = async |sql: &str| {
-        let answer = engine().stages(&grant, &high(sql), now_ms(), Some(both())).await;
+        let answer = engine().stages(&grant, &high(sql), now_ms(), scan(both())).await;
         Answer::of(&answer.unwrap_or_else(|error| panic!("{error}: {sql}")))
     };
     let answer = ask(

@@ -21,10 +21,12 @@ use shoal_anonymity::budget::Precision;
 use shoal_schemas::{Kind, Region};
 
 use super::{Row, engine, grant, now_ms, provider, registry, request, today};
-use crate::engine::{Engine, Given};
+use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::release::Released;
 use crate::request::QueryRequest;
+use crate::scan::memory::Given;
+use crate::tests::scan;
 
 /// A chance of less than one in 10^6 that a right answer fails.
 const SIGMAS: f64 = 5.0;
@@ -132,7 +134,7 @@ fn high(sql: &str) -> QueryRequest {
 }
 
 async fn try_with(engine: &Engine, tables: Given, sql: &str, now: i64) -> Result<Released, QueryError> {
-    engine.stages(&grant(&[Region::De]), &high(sql), now, Some(tables)).await
+    engine.stages(&grant(&[Region::De]), &high(sql), now, scan(tables)).await
 }
 
 /// Asks the world, with a ledger of its own.

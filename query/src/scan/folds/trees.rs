@@ -9,9 +9,9 @@ use shoal_anonymity::bound::Totals;
 use shoal_anonymity::noise::Entropy;
 use shoal_anonymity::tree::{Distribution, Grid, LeafCounts, LeafSample, Quantile, SampleKey, Unit};
 
-use crate::execute::fold::Tree;
 use crate::failure::Failure;
 use crate::layout::TreeSlot;
+use crate::scan::fold::Tree;
 
 /// What a leaf takes in memory, about.
 const LEAF_BYTES: usize = 48;

@@ -15,11 +15,11 @@ use shoal_anonymity::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, Frame};
-use crate::execute::fold::{Fold, Outcome};
 use crate::failure::Failure;
-use crate::layout::Layout;
+use crate::scan::fold::{Fold, Outcome};
+use crate::scan::grounds::Grounds;
 use shoal_language::Scalar;
-use shoal_language::{PrivateQuery, Shape};
+use shoal_language::Shape;
 
 /// The funnel of each subject.
 pub(super) struct FunnelFold {
@@ -41,16 +41,11 @@ struct Start {
 }
 
 impl FunnelFold {
-    pub(super) fn new<E: Entropy + ?Sized>(
-        query: &PrivateQuery,
-        layout: Layout,
-        groups_max: Option<u64>,
-        entropy: &mut E,
-    ) -> Result<FunnelFold, Failure> {
-        let Shape::Funnel { steps, within_ms } = &query.shape else {
+    pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<FunnelFold, Failure> {
+        let Shape::Funnel { steps, within_ms } = &grounds.query.shape else {
             return Err(Failure::Internal);
         };
-        let frame = Frame::new(query, layout, groups_max, entropy)?;
+        let frame = Frame::new(grounds, entropy)?;
         let columns = Columns::new(&[steps.clone(), frame.event_scalars()].concat());
         Ok(FunnelFold {
             steps: steps.clone(),

@@ -1,8 +1,8 @@
-//! One piece of one region: its files, its fold, its totals, on a thread that may be busy.
+//! One span of one region: its files, its fold, its totals, on a thread that may be busy.
 //!
-//! Invariants: a piece runs on a blocking thread and asks between batches whether anybody still waits for it, so that
+//! Invariants: a span runs on a blocking thread and asks between batches whether anybody still waits for it, so that
 //! dropping the future stops it within a batch or two. What its fold and its files hold is counted in the memory pool.
-//! Not here: which pieces there are (`mod`).
+//! Not here: which spans there are (`due`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,10 @@ use super::ahead::ahead;
 use super::fold::{Fold, Outcome};
 use super::merge::{Stop, merge};
 use super::rows::Template;
-use super::source::{Reading, Source, open};
+use super::source::{Reading, Table};
 use crate::failure::Failure;
 
-/// Everything that one piece needs.
+/// Everything that one span needs.
 pub(super) struct Work {
     pub(super) fold: Box<dyn Fold>,
     /// The query's own table first, then those of its memberships.
@@ -33,7 +33,7 @@ pub(super) struct Work {
 
 /// A table and what is made of its rows.
 pub(super) struct Input {
-    pub(super) source: Source,
+    pub(super) table: Arc<dyn Table>,
     pub(super) template: Arc<Template>,
 }
 
@@ -72,7 +72,7 @@ impl Work {
             let membership = at.checked_sub(1);
             let reading =
                 Reading { template: &input.template, memory: &mut files, checked: self.checked, membership };
-            streams.append(&mut open(&input.source, days, reading)?);
+            streams.append(&mut input.table.open(days, reading)?);
         }
         let mut pulse = |bytes: usize| -> Result<(), Failure> {
             if !waiting.load(Ordering::Relaxed) {
@@ -143,7 +143,7 @@ mod tests {
             let flag = waiting.flag();
             let work = Work {
                 fold: Box::new(Impatient(Some(waiting))),
-                inputs: Arc::new(vec![Input { source, template: Arc::new(template) }]),
+                inputs: Arc::new(vec![Input { table: Arc::new(source), template: Arc::new(template) }]),
                 days: vec![vec![today() - 1, today()]],
                 memory: Arc::new(UnboundedMemoryPool::default()),
                 checked: false,

@@ -47,6 +47,16 @@ pub(super) enum Stop {
     Failed(Failure),
 }
 
+impl Stop {
+    /// What went wrong; a stream that is not sorted should have been sorted before.
+    pub(super) fn failure(self) -> Failure {
+        match self {
+            Stop::Failed(failure) => failure,
+            Stop::Unsorted(_) => Failure::Internal,
+        }
+    }
+}
+
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Stop {
         Stop::Failed(failure)

@@ -2,15 +2,13 @@
 //!
 //! Invariants: a suggestion is accepted with the same key, precision and time, unless no statement is. It depends on what the
 //! refusal depends on: the text, the public schema, the key's regions and the time. The work is bounded.
-//! Not here: the proposals (`mend`).
+//! Not here: the proposals (`shoal-language`, `suggest`).
 
 use std::time::Duration;
 
-use shoal_schemas::Region;
 use tokio::time::Instant;
 
-use super::Engine;
-use crate::charge::Accuracy;
+use super::attempt::{Asker, Attempts};
 use crate::error::QueryError;
 use shoal_language::suggest::{Refused, instead, is_chosen, on_one_line, proposals, typos};
 use shoal_language::{Refusal, Rule};
@@ -20,15 +18,6 @@ const TRIES_MAX: usize = 24;
 /// Longest time for one suggestion: for statements that take seconds to plan. Others have their tries long before, so that load
 /// does not change what is suggested.
 const TIME: Duration = Duration::from_secs(8);
-
-/// Who asks, how exactly and when.
-#[derive(Clone, Copy)]
-pub(super) struct Asker<'a> {
-    pub(super) regions: &'a [Region],
-    pub(super) accuracy: Accuracy,
-    pub(super) now_ms: i64,
-    pub(super) deadline: Instant,
-}
 
 /// What is left to try.
 struct Tries {
@@ -44,9 +33,9 @@ impl Tries {
     }
 }
 
-impl Engine {
+impl Attempts {
     /// The refusal of a text, with a suggestion that works.
-    pub(super) async fn mended(&self, text: &str, refusal: Refusal, asker: Asker<'_>) -> Refusal {
+    pub(super) async fn suggested(&self, text: &str, refusal: Refusal, asker: Asker<'_>) -> Refusal {
         let until = asker.deadline.min(Instant::now() + TIME);
         let mut tries = Tries { left: TRIES_MAX, until };
         let asker = Asker { deadline: until, ..asker };

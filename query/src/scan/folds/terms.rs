@@ -6,9 +6,9 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Arra
 use datafusion::arrow::datatypes::Int64Type;
 use shoal_schemas::columns;
 
-use crate::execute::runs::digests;
 use crate::failure::Failure;
 use crate::layout::Slot;
+use crate::scan::runs::digests;
 use shoal_language::{Aggregate, AggregateOp};
 use shoal_language::{Scalar, Type};
 

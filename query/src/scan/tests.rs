@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use shoal_schemas::{Kind, Region};
 
-use super::{Raw, RegionSources, ScanLimits, Wanted, execute};
+use super::run::Tables;
+use super::{Due, Raw, Runner};
 use crate::charge::{Place, Subjects, charge};
 use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, request, today};
 use shoal_language::Bucket;
@@ -52,24 +54,24 @@ type Slot = (bool, usize);
 
 fn totals(raw: &Raw) -> Totals {
     let mut all = Totals::new();
-    let region = &raw.regions[0];
+    let region = raw;
     let values = |key: u32| format!("{:?}", region.cells.values(key));
     for cell in region.daily.cells() {
         let day = cell.day.unwrap();
         for (at, sum) in cell.sums.iter().enumerate() {
             all.insert((Some((true, at)), day, values(cell.key)), *sum);
         }
-        if raw.charged.is_daily() {
+        if raw.due.charged.is_daily() {
             all.insert((None, day, values(cell.key)), i128::from(cell.subjects));
         }
     }
-    let buckets: Vec<Bucket> = raw.charged.query.buckets();
+    let buckets: Vec<Bucket> = raw.due.buckets();
     for (bucket, ranged) in buckets.iter().zip(&region.ranged) {
         for cell in ranged.cells() {
             for (at, sum) in cell.sums.iter().enumerate() {
                 all.insert((Some((false, at)), bucket.start, values(cell.key)), *sum);
             }
-            if !raw.charged.is_daily() {
+            if !raw.due.charged.is_daily() {
                 all.insert((None, bucket.start, values(cell.key)), i128::from(cell.subjects));
             }
         }
@@ -90,13 +92,13 @@ fn distance(a: &Totals, b: &Totals) -> BTreeMap<Option<Slot>, f64> {
 async fn run(sql: &str, rows: &[Row], key: u8) -> Raw {
     let engine = engine();
     let prepared = engine.prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
-    let charged = charge(prepared.single().query, Default::default(), &Default::default()).unwrap();
+    let query = prepared.single().query.clone();
+    let charged = Arc::new(charge(query, Default::default(), &Default::default()).unwrap());
     let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
-    let session = shoal_postprocess::session::empty(&memory, 1);
-    let events = provider(registry().table(Kind::Usage), rows);
-    let tables = vec![RegionSources { region: Region::De, events, members: Vec::new(), wanted: Wanted::All }];
-    let limits = ScanLimits { cells_max: 10_000, threads: 2 };
-    execute(charged, tables, &session, limits, &mut Seeded(key.into()))
+    let events = Arc::new(provider(registry().table(Kind::Usage), rows));
+    let due = Due { days: charged.query.days, region: Region::De, charged };
+    Runner { memory, cells_max: 10_000, threads: 2 }
+        .run(due, Tables { events, members: Vec::new() }, &mut Seeded(key.into()))
         .await
         .unwrap_or_else(|_| panic!("{sql}"))
 }
@@ -122,16 +124,16 @@ proptest! {
             (run(QUERIES[query], &rows, key).await, run(QUERIES[query], &without, key).await)
         });
         // sigma^2 = L2^2 / (2 rho), so what was paid for is L2^2 = 2 rho sigma^2.
-        let own = match with.charged.threshold.as_ref().map(|t| &t.subjects) {
+        let own = match with.due.charged.threshold.as_ref().map(|t| &t.subjects) {
             Some(Subjects::Own(noise)) => Some(*noise),
-            Some(Subjects::Asked(at)) => Some(with.charged.noise[*at]),
+            Some(Subjects::Asked(at)) => Some(with.due.charged.noise[*at]),
             None => None,
         };
-        let shares = with.charged.noise.len()
-            + usize::from(matches!(with.charged.threshold.as_ref().map(|t| &t.subjects), Some(Subjects::Own(_))));
-        let share = with.charged.price.to_f64() / shares as f64;
+        let shares = with.due.charged.noise.len()
+            + usize::from(matches!(with.due.charged.threshold.as_ref().map(|t| &t.subjects), Some(Subjects::Own(_))));
+        let share = with.due.charged.price.to_f64() / shares as f64;
         let changes = distance(&totals(&with), &totals(&without));
-        for (at, (place, noise)) in with.charged.layout.slots.iter().zip(&with.charged.noise).enumerate() {
+        for (at, (place, noise)) in with.due.charged.layout.slots.iter().zip(&with.due.charged.noise).enumerate() {
             let paid = 2.0 * share * noise.variance().to_f64();
             let place = match place {
                 Place::Daily(i) => (true, *i),
@@ -159,7 +161,7 @@ async fn a_day_less_exchanges_groups_of_a_week_and_that_is_paid_for() {
         let (with, without) = (run(sql, &both, key).await, run(sql, &one, key).await);
         let changes = distance(&totals(&with), &totals(&without));
         most = changes.values().copied().fold(most, f64::max);
-        let paid = 2.0 * with.charged.price.to_f64() * with.charged.noise[0].variance().to_f64();
+        let paid = 2.0 * with.due.charged.price.to_f64() * with.due.charged.noise[0].variance().to_f64();
         assert!(most <= paid * 1.000_001, "{most} > {paid}");
     }
     assert!(most > 1.5, "for some key the groups are exchanged: {most}");

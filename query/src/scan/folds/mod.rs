@@ -28,39 +28,24 @@ mod tests;
 mod trees;
 
 use shoal_anonymity::noise::Entropy;
+use shoal_language::Shape;
 
 pub(crate) use self::trees::quantile_of;
 use super::fold::Fold;
-use super::{Grounds, Piece};
+use super::grounds::Grounds;
+use super::span::Span;
 use crate::failure::Failure;
-use crate::layout::Layout;
-use shoal_language::{PrivateQuery, Shape};
 
-/// The fold of one piece.
-pub(super) fn fold(grounds: Grounds<'_>) -> Result<Box<dyn Fold>, Failure> {
-    let Grounds { charged, piece, groups_max, entropy } = grounds;
-    shaped(&charged.query, charged.layout.clone(), piece, groups_max, entropy)
-}
-
-/// The fold of a shape, for a day of it or a bucket of days.
-fn shaped<E: Entropy + ?Sized>(
-    query: &PrivateQuery,
-    layout: Layout,
-    piece: Piece,
-    groups_max: Option<u64>,
-    entropy: &mut E,
-) -> Result<Box<dyn Fold>, Failure> {
-    let is_day = matches!(piece, Piece::Day(_));
-    // A piece of a day is for units that are a subject's day.
-    if is_day && !layout.is_daily {
+/// The fold of a query's shape, for a day of it or a bucket of days.
+pub(super) fn fold(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<Box<dyn Fold>, Failure> {
+    // A day by itself is for units that are a subject's day.
+    if matches!(grounds.span, Span::Day(_)) && !grounds.layout.is_daily {
         return Err(Failure::Internal);
     }
-    Ok(match &query.shape {
-        Shape::Events => Box::new(events::Events::new(query, layout, is_day, groups_max, entropy)?),
-        Shape::Subjects(_) => Box::new(subjects::SubjectsFold::new(query, layout, groups_max, entropy)?),
-        Shape::Funnel { .. } => Box::new(funnel::FunnelFold::new(query, layout, groups_max, entropy)?),
-        Shape::Retention { .. } => {
-            Box::new(retention::RetentionFold::new(query, layout, groups_max, entropy)?)
-        }
+    Ok(match &grounds.query.shape {
+        Shape::Events => Box::new(events::Events::new(grounds, entropy)?),
+        Shape::Subjects(_) => Box::new(subjects::SubjectsFold::new(grounds, entropy)?),
+        Shape::Funnel { .. } => Box::new(funnel::FunnelFold::new(grounds, entropy)?),
+        Shape::Retention { .. } => Box::new(retention::RetentionFold::new(grounds, entropy)?),
     })
 }

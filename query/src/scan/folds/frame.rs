@@ -10,11 +10,12 @@ use super::columns::Columns;
 use super::evaluate::{Made, evaluate, is_made, is_true};
 use super::gate::Gate;
 use super::trees::Trees;
-use crate::execute::Cells;
-use crate::execute::fold::Outcome;
 use crate::failure::Failure;
-use crate::layout::{Layout, Slot};
-use shoal_language::{Aggregate, AggregateOp, PrivateQuery};
+use crate::layout::Slot;
+use crate::scan::Cells;
+use crate::scan::fold::Outcome;
+use crate::scan::grounds::Grounds;
+use shoal_language::{Aggregate, AggregateOp};
 use shoal_language::{Scalar, Value};
 
 /// Keys, aggregates and bounds.
@@ -39,12 +40,8 @@ enum KeySource {
 pub(super) type EventKeys = Vec<Value>;
 
 impl Frame {
-    pub(super) fn new<E: Entropy + ?Sized>(
-        query: &PrivateQuery,
-        layout: Layout,
-        groups_max: Option<u64>,
-        entropy: &mut E,
-    ) -> Result<Frame, Failure> {
+    pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<Frame, Failure> {
+        let Grounds { query, layout, groups_max, .. } = *grounds;
         let cells = Cells::new(query, groups_max, entropy)?;
         let mut events = 0;
         let keys = cells.scalars().map(|scalar| {
@@ -66,7 +63,7 @@ impl Frame {
                 return Err(Failure::Internal);
             }
         }
-        let aggregates = query.aggregates.iter().cloned().zip(layout.slots).collect();
+        let aggregates = query.aggregates.iter().cloned().zip(layout.slots.iter().copied()).collect();
         let bounder = Bounder::new(&layout.ranged, entropy)?;
         let trees = Trees::new(&layout.trees, entropy)?;
         let numbers = vec![0; layout.ranged.clamps().len()];

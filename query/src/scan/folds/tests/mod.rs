@@ -12,13 +12,14 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use shoal_anonymity::bound::Totals;
 use shoal_schemas::{Kind, Programme, Region};
 
-use super::shaped;
-use crate::execute::fold::Outcome;
-use crate::execute::merge::merge;
-use crate::execute::rows::{Asked, Template};
-use crate::execute::source::{Reading, open};
-use crate::execute::{Cells, Piece};
+use super::fold;
 use crate::layout::{Layout, Slot};
+use crate::scan::fold::Outcome;
+use crate::scan::grounds::Grounds;
+use crate::scan::merge::merge;
+use crate::scan::rows::{Asked, Template};
+use crate::scan::source::{Reading, Table};
+use crate::scan::{Cells, Span};
 use crate::tests::{Row, Seeded, now_ms, provider, registry, today};
 use shoal_language::calendar::Grain;
 use shoal_language::{Aggregate, AggregateOp, DayRange, Key, KeyKind, Membership, PrivateQuery, Shape, ask};
@@ -117,9 +118,9 @@ fn texts(values: &[&str]) -> Vec<Value> {
 /// One piece: its days are those of the bucket. With one key the same groups and values of a subject are chosen in both worlds.
 fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Outcome {
     let layout = Layout::of(query).unwrap();
-    let piece = if layout.is_daily { Piece::Day(piece_days.first) } else { Piece::Bucket(0) };
-    let mut fold =
-        shaped(query, layout, piece, None, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
+    let span = if layout.is_daily { Span::Day(piece_days.first) } else { Span::Bucket(0) };
+    let grounds = Grounds { query, layout: &layout, days: query.days, span, groups_max: None };
+    let mut fold = fold(&grounds, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
     let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let session = shoal_postprocess::session::empty(&memory, 1);
     let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
@@ -136,7 +137,7 @@ fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Ro
         let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));
         let days: Vec<i32> = days.days().collect();
         let reading = Reading { template: &template, memory: &mut reserved, checked: false, membership };
-        streams.append(&mut open(&source, &days, reading).unwrap_or_else(|_| panic!("{query}")));
+        streams.append(&mut source.open(&days, reading).unwrap_or_else(|_| panic!("{query}")));
     }
     merge(streams, &mut *fold, &mut |_| Ok(())).unwrap_or_else(|_| panic!("{query}"));
     fold.finish().unwrap_or_else(|_| panic!("{query}"))

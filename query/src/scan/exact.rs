@@ -15,19 +15,23 @@ use shoal_anonymity::bound::{Clamp, Limits};
 use shoal_anonymity::budget::Precision;
 use shoal_anonymity::noise::OsEntropy;
 use shoal_schemas::{Kind, Programme, Region, columns};
-use shoal_storage::{Part, Store};
+use shoal_storage::{Part, Snapshot, Store};
 
-use super::{Raw, RegionSources, ScanLimits, Source, Wanted, execute};
+use super::memory::MemoryTable;
+use super::run::Tables;
+use super::source::Table;
+use super::{Due, Raw, Runner};
 use crate::charge::{ChargedQuery, charge};
 use crate::failure::Failure;
 use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, request, today};
-use shoal_language::Membership;
 use shoal_language::{Compare, Scalar, Type, Value};
+use shoal_language::{DayRange, Membership};
 
 /// A question whose bounds are too wide to bite.
 async fn unbounded(sql: &str) -> ChargedQuery {
     let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
-    let mut charged = charge(prepared.single().query, Default::default(), &Default::default()).unwrap();
+    let mut charged =
+        charge(prepared.single().query.clone(), Default::default(), &Default::default()).unwrap();
     let wide = |limits: &Limits| {
         let clamps = limits.clamps().iter().map(|clamp| match clamp {
             Clamp::Count(_) => Clamp::Count(1 << 50),
@@ -41,23 +45,35 @@ async fn unbounded(sql: &str) -> ChargedQuery {
     charged
 }
 
-async fn run(sql: &str, events: Source, wanted: Wanted, memory: usize) -> Result<Raw, Failure> {
-    let session = shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(memory).unwrap(), 1);
-    let limits = ScanLimits { cells_max: 10_000, threads: 2 };
-    let sources = vec![RegionSources { region: Region::De, events, members: Vec::new(), wanted }];
-    execute(unbounded(sql).await, sources, &session, limits, &mut OsEntropy::new()).await
+fn runner(memory: usize, cells_max: usize) -> Runner {
+    Runner { memory: shoal_postprocess::session::runtime(memory).unwrap(), cells_max, threads: 2 }
+}
+
+/// All days of a query.
+fn whole(charged: ChargedQuery) -> Due {
+    Due { days: charged.query.days, region: Region::De, charged: Arc::new(charged) }
+}
+
+async fn run(sql: &str, events: Arc<dyn Table>, memory: usize) -> Result<Raw, Failure> {
+    run_days(whole(unbounded(sql).await), events, memory).await
+}
+
+async fn run_days(due: Due, events: Arc<dyn Table>, memory: usize) -> Result<Raw, Failure> {
+    let tables = Tables { events, members: Vec::new() };
+    runner(memory, 10_000).run(due, tables, &mut OsEntropy::new()).await
 }
 
 /// Sums of each group over all days, and how many subjects a range had.
 fn totals(raw: &Raw) -> BTreeMap<String, Vec<i128>> {
-    let region = &raw.regions[0];
+    let region = raw;
     let mut all: BTreeMap<String, Vec<i128>> = BTreeMap::new();
     for totals in std::iter::once(&region.daily).chain(&region.ranged) {
         let is_daily = std::ptr::eq(totals, &region.daily);
         for cell in totals.cells() {
             let values: Vec<String> = region.cells.values(cell.key).iter().map(Value::to_string).collect();
-            let own = all.entry(values.join("|")).or_insert_with(|| vec![0; raw.charged.layout.slots.len()]);
-            for (place, own) in raw.charged.layout.slots.iter().zip(own) {
+            let own =
+                all.entry(values.join("|")).or_insert_with(|| vec![0; raw.due.charged.layout.slots.len()]);
+            for (place, own) in raw.due.charged.layout.slots.iter().zip(own) {
                 *own += match (place, is_daily) {
                     (crate::charge::Place::Daily(at), true) => cell.sums[*at],
                     (crate::charge::Place::Ranged(at), false) => cell.sums[*at],
@@ -142,15 +158,18 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 fn batch(rows: &[Row]) -> RecordBatch {
-    match provider(registry().table(Kind::Usage), rows) {
-        Source::Batches(batches) => batches[0].clone(),
-        Source::Files(_) => unreachable!("rows in memory"),
-    }
+    provider(registry().table(Kind::Usage), rows).0[0].clone()
 }
 
 struct Disk {
     root: tempfile::TempDir,
-    source: Source,
+    snapshot: Snapshot,
+}
+
+impl Disk {
+    fn events(&self) -> Arc<dyn Table> {
+        Arc::new(self.snapshot.clone())
+    }
 }
 
 /// The rows as files: `flushes` for each day.
@@ -175,12 +194,12 @@ async fn disk(rows: &[Row], flushes: usize) -> Disk {
             table.append(parts, "test", flush as i64 + 1).await.unwrap();
         }
     }
-    Disk { root, source: Source::Files(table.snapshot().await.unwrap()) }
+    Disk { root, snapshot: table.snapshot().await.unwrap() }
 }
 
 /// Replaces a file by one with the same rows, the other way round.
 async fn turn_round(disk: &Disk, which: usize) {
-    let Source::Files(snapshot) = &disk.source else { unreachable!("files on a disk") };
+    let snapshot = &disk.snapshot;
     let file = &snapshot.files()[which % snapshot.files().len()];
     let path = disk.root.path().join("de/tables/usage").join(&file.path);
     let context = SessionContext::new();
@@ -226,8 +245,10 @@ proptest! {
             if let Some(which) = turned {
                 turn_round(&disk, which).await;
             }
-            for source in [Source::Batches(Arc::new(vec![batch(&rows)])), disk.source.clone()] {
-                let raw = run(sql, source, Wanted::All, 64 << 20).await.unwrap();
+            let in_memory = MemoryTable(Arc::new(vec![batch(&rows)]));
+            let tables: [Arc<dyn Table>; 2] = [Arc::new(in_memory), Arc::new(disk.snapshot.clone())];
+            for table in tables {
+                let raw = run(sql, table, 64 << 20).await.unwrap();
                 let mut found = totals(&raw);
                 found.retain(|_, numbers| numbers.iter().any(|n| *n != 0));
                 prop_assert_eq!(&found, &expected, "{}", sql);
@@ -242,22 +263,23 @@ fn some_rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn only_the_wanted_days_and_buckets_are_totalled() {
+async fn only_the_due_days_and_buckets_are_totalled() {
     let disk = disk(&some_rows(), 2).await;
-    let days = |raw: &Raw| raw.regions[0].daily.cells().map(|c| c.day.unwrap()).collect::<Vec<_>>();
-    let wanted = Wanted::Days(vec![today() - 2, today()]);
-    let raw = run("SELECT COUNT(*) FROM usage", disk.source.clone(), wanted, 64 << 20).await.unwrap();
-    assert_eq!(days(&raw), [today() - 2, today()]);
-    assert!(raw.regions[0].daily.cells().all(|cell| cell.sums == [200] && cell.subjects == 50));
+    let days = |raw: &Raw| raw.daily.cells().map(|c| c.day.unwrap()).collect::<Vec<_>>();
+    let mut due = whole(unbounded("SELECT COUNT(*) FROM usage").await);
+    due.days = DayRange { first: today() - 2, last: today() - 1 };
+    let raw = run_days(due, disk.events(), 64 << 20).await.unwrap();
+    assert_eq!(days(&raw), [today() - 2, today() - 1]);
+    assert!(raw.daily.cells().all(|cell| cell.sums == [200] && cell.subjects == 50));
     let sql = "SELECT date_trunc('week', time), COUNT(DISTINCT subject), COUNT(*) FROM usage GROUP BY 1";
-    let all = run(sql, disk.source.clone(), Wanted::All, 64 << 20).await.unwrap();
-    let last = all.regions[0].ranged.len() - 1;
-    let raw = run(sql, disk.source, Wanted::Buckets(vec![last]), 64 << 20).await.unwrap();
-    let subjects = |raw: &Raw| {
-        raw.regions[0].ranged.iter().map(|t| t.get(None, 0).map_or(0, |c| c.sums[0])).collect::<Vec<_>>()
-    };
-    assert_eq!(subjects(&all)[last], 50);
-    assert_eq!(subjects(&raw), [vec![0; last], vec![50]].concat());
+    let all = run(sql, disk.events(), 64 << 20).await.unwrap();
+    let subjects =
+        |raw: &Raw| raw.ranged.iter().map(|t| t.get(None, 0).map_or(0, |c| c.sums[0])).collect::<Vec<_>>();
+    assert_eq!(subjects(&all).last(), Some(&50));
+    let last = all.due.buckets().pop().unwrap();
+    let due = Due { days: last.days, ..all.due.clone() };
+    let raw = run_days(due, disk.events(), 64 << 20).await.unwrap();
+    assert_eq!(subjects(&raw), [50]);
     assert_eq!(days(&raw), [today() - 2, today() - 1, today()]);
 }
 
@@ -267,10 +289,10 @@ async fn a_file_that_is_not_sorted_is_read_all_the_same() {
     turn_round(&disk, 0).await;
     turn_round(&disk, 3).await;
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
-    let raw = run(sql, disk.source.clone(), Wanted::All, 64 << 20).await.unwrap();
+    let raw = run(sql, disk.events(), 64 << 20).await.unwrap();
     assert_eq!(totals(&raw)[""], [600, 50]);
-    let raw = run("SELECT COUNT(*) FROM usage", disk.source, Wanted::All, 64 << 20).await.unwrap();
-    assert!(raw.regions[0].daily.cells().all(|cell| cell.subjects == 50));
+    let raw = run("SELECT COUNT(*) FROM usage", disk.events(), 64 << 20).await.unwrap();
+    assert!(raw.daily.cells().all(|cell| cell.subjects == 50));
 }
 
 /// Of more files than stay open at one time the small ones are read into memory first.
@@ -278,10 +300,10 @@ async fn a_file_that_is_not_sorted_is_read_all_the_same() {
 async fn more_files_than_stay_open_are_read_all_the_same() {
     let rows: Vec<Row> = some_rows().into_iter().map(|row| Row { day: today(), ..row }).collect();
     let disk = disk(&rows, 300).await;
-    let Source::Files(snapshot) = &disk.source else { unreachable!("files on a disk") };
+    let snapshot = &disk.snapshot;
     assert_eq!(snapshot.files().len(), 300);
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
-    let raw = run(sql, disk.source.clone(), Wanted::All, 192 << 20).await.unwrap();
+    let raw = run(sql, disk.events(), 192 << 20).await.unwrap();
     assert_eq!(totals(&raw)[""], [600, 50]);
 }
 
@@ -290,7 +312,7 @@ async fn only_members_count_and_negated_others_only() {
     let buyers: Vec<Row> = (0..30).map(|at| Row::new(at, today() - 3, "purchase")).collect();
     let both: Vec<Row> = some_rows().into_iter().chain(buyers).collect();
     let disk = disk(&both, 2).await;
-    let batches = Source::Batches(Arc::new(vec![batch(&both)]));
+    let in_memory = MemoryTable(Arc::new(vec![batch(&both)]));
     for (negated, expected) in [(false, 30), (true, 20)] {
         let mut charged = unbounded("SELECT COUNT(DISTINCT subject) FROM usage WHERE event = 'click'").await;
         let event = Scalar::Column { name: columns::EVENT.to_owned(), ty: Type::Text };
@@ -302,16 +324,8 @@ async fn only_members_count_and_negated_others_only() {
             filter: Some(Scalar::Compare(Compare::Eq, Box::new(event), Box::new(bought))),
             negated,
         });
-        let session =
-            shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(64 << 20).unwrap(), 1);
-        let limits = ScanLimits { cells_max: 10, threads: 2 };
-        let sources = vec![RegionSources {
-            region: Region::De,
-            events: disk.source.clone(),
-            members: vec![batches.clone()],
-            wanted: Wanted::All,
-        }];
-        let raw = execute(charged, sources, &session, limits, &mut OsEntropy::new()).await.ok().unwrap();
+        let tables = Tables { events: disk.events(), members: vec![Arc::new(in_memory.clone())] };
+        let raw = runner(64 << 20, 10).run(whole(charged), tables, &mut OsEntropy::new()).await.ok().unwrap();
         assert_eq!(totals(&raw)[""], [expected], "negated: {negated}");
     }
 }
@@ -322,10 +336,10 @@ async fn too_little_memory_and_too_many_groups_fail() {
         (0..20_000).map(|at| Row::new(at, today(), "click").text("app_version", format!("v{at}"))).collect();
     let disk = disk(&rows, 1).await;
     let sql = "SELECT COUNT(*) FROM usage";
-    assert!(run(sql, disk.source.clone(), Wanted::All, 64 << 20).await.is_ok());
-    assert!(run(sql, disk.source.clone(), Wanted::All, 64 << 10).await.is_err());
+    assert!(run(sql, disk.events(), 64 << 20).await.is_ok());
+    assert_eq!(run(sql, disk.events(), 64 << 10).await.err(), Some(Failure::Memory));
     let sql = "SELECT app_version, COUNT(*) FROM usage GROUP BY app_version";
-    assert!(run(sql, disk.source, Wanted::All, 64 << 20).await.is_err());
+    assert_eq!(run(sql, disk.events(), 64 << 20).await.err(), Some(Failure::Limit));
 }
 
 /// Somebody who fills a key up to the limit does not learn whether one person has one value more: with as many groups as the
@@ -334,21 +348,20 @@ async fn too_little_memory_and_too_many_groups_fail() {
 async fn the_limit_on_groups_does_not_tell_one_value() {
     let sql = "SELECT app_version, COUNT(*) FROM usage WHERE day = current_date GROUP BY app_version";
     let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
-    let charged = charge(prepared.single().query, Precision::High.into(), &Default::default()).unwrap();
+    let charged =
+        charge(prepared.single().query.clone(), Precision::High.into(), &Default::default()).unwrap();
     let noise = charged.threshold.as_ref().unwrap().groups;
     let limit = (8.0 * noise.variance().to_f64().sqrt()).ceil() as u32;
-    let session =
-        shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(64 << 20).unwrap(), 1);
+    let runner = Runner { threads: 1, ..runner(64 << 20, 1) };
+    let due = whole(charged);
     let mut failed = [0_u32; 2];
     for (more, failed) in failed.iter_mut().enumerate() {
         let values = limit + more as u32;
         let rows = (0..values).map(|at| Row::new(at, today(), "click").text("app_version", format!("v{at}")));
-        let events = provider(registry().table(Kind::Usage), &rows.collect::<Vec<_>>());
+        let events = Arc::new(provider(registry().table(Kind::Usage), &rows.collect::<Vec<_>>()));
         for seed in 0..100 {
-            let (events, wanted) = (events.clone(), Wanted::All);
-            let sources = vec![RegionSources { region: Region::De, events, members: Vec::new(), wanted }];
-            let limits = ScanLimits { cells_max: 1, threads: 1 };
-            let done = execute(charged.clone(), sources, &session, limits, &mut Seeded(seed)).await;
+            let tables = Tables { events: Arc::clone(&events) as Arc<dyn Table>, members: Vec::new() };
+            let done = runner.run(due.clone(), tables, &mut Seeded(seed)).await;
             *failed += u32::from(done.is_err());
         }
     }
@@ -364,6 +377,6 @@ async fn a_subject_that_is_no_digest_fails() {
     let short = datafusion::arrow::array::BinaryArray::from_iter_values((0..600).map(|_| [1_u8; 15]));
     arrays[at] = Arc::new(short);
     let bad = RecordBatch::try_new(good.schema(), arrays).unwrap();
-    let source = Source::Batches(Arc::new(vec![bad]));
-    assert!(run("SELECT COUNT(*) FROM usage", source, Wanted::All, 64 << 20).await.is_err());
+    let table = Arc::new(MemoryTable(Arc::new(vec![bad])));
+    assert_eq!(run("SELECT COUNT(*) FROM usage", table, 64 << 20).await.err(), Some(Failure::Internal));
 }

@@ -12,12 +12,13 @@ use shoal_anonymity::noise::Entropy;
 use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, Frame};
-use crate::execute::fold::{Fold, Outcome};
 use crate::failure::Failure;
-use crate::layout::{Layout, periods};
+use crate::layout::periods;
+use crate::scan::fold::{Fold, Outcome};
+use crate::scan::grounds::Grounds;
 use shoal_language::Scalar;
+use shoal_language::Shape;
 use shoal_language::calendar::Grain;
-use shoal_language::{PrivateQuery, Shape};
 
 /// The columns of the two conditions.
 const COHORT: usize = 0;
@@ -38,25 +39,20 @@ pub(super) struct RetentionFold {
 }
 
 impl RetentionFold {
-    pub(super) fn new<E: Entropy + ?Sized>(
-        query: &PrivateQuery,
-        layout: Layout,
-        groups_max: Option<u64>,
-        entropy: &mut E,
-    ) -> Result<RetentionFold, Failure> {
-        let Shape::Retention { cohort, back, period } = &query.shape else {
+    pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<RetentionFold, Failure> {
+        let Shape::Retention { cohort, back, period } = &grounds.query.shape else {
             return Err(Failure::Internal);
         };
-        if query.buckets().len() > 1 {
+        if grounds.query.buckets_of(grounds.days).len() > 1 {
             return Err(Failure::Internal);
         }
         let conditions = [cohort.clone(), back.clone()];
-        let frame = Frame::new(query, layout, groups_max, entropy)?;
+        let frame = Frame::new(grounds, entropy)?;
         let columns = Columns::new(&[conditions.to_vec(), frame.event_scalars()].concat());
         Ok(RetentionFold {
             conditions,
             period: *period,
-            starts: periods(query.days, *period),
+            starts: periods(grounds.days, *period),
             frame,
             columns,
             cohort: None,

@@ -15,10 +15,10 @@ use shoal_schemas::columns;
 use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
 use super::frame::Frame;
-use crate::execute::fold::{Fold, Outcome};
 use crate::failure::Failure;
-use crate::layout::Layout;
-use shoal_language::{PerSubject, PersonOp, PersonValue, PrivateQuery, Shape};
+use crate::scan::fold::{Fold, Outcome};
+use crate::scan::grounds::Grounds;
+use shoal_language::{PerSubject, PersonOp, PersonValue, Shape};
 use shoal_language::{Scalar, Type, Value};
 
 /// Most rows of one subject in one piece.
@@ -48,16 +48,11 @@ enum Total {
 }
 
 impl SubjectsFold {
-    pub(super) fn new<E: Entropy + ?Sized>(
-        query: &PrivateQuery,
-        layout: Layout,
-        groups_max: Option<u64>,
-        entropy: &mut E,
-    ) -> Result<SubjectsFold, Failure> {
-        let Shape::Subjects(person) = &query.shape else {
+    pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<SubjectsFold, Failure> {
+        let Shape::Subjects(person) = &grounds.query.shape else {
             return Err(Failure::Internal);
         };
-        let frame = Frame::new(query, layout, groups_max, entropy)?;
+        let frame = Frame::new(grounds, entropy)?;
         // Nothing of an event is left in a row but its keys and values.
         if !frame.event_scalars().is_empty() || !person.having.as_ref().is_none_or(is_made) {
             return Err(Failure::Internal);

@@ -14,12 +14,13 @@ use shoal_anonymity::noise::Entropy;
 use super::gate::Gate;
 use super::terms::{Numbers, Op, Term};
 use super::trees::Trees;
-use crate::execute::cells::Cells;
-use crate::execute::fold::{Fold, Outcome};
-use crate::execute::keys::ABSENT;
 use crate::failure::Failure;
-use crate::layout::{Layout, Slot};
-use shoal_language::PrivateQuery;
+use crate::layout::Slot;
+use crate::scan::cells::Cells;
+use crate::scan::fold::{Fold, Outcome};
+use crate::scan::grounds::Grounds;
+use crate::scan::keys::ABSENT;
+use crate::scan::span::Span;
 use shoal_language::Scalar;
 
 /// Sessions of one subject's day that are told apart; more than any clamp lets through.
@@ -69,13 +70,9 @@ struct Batch {
 
 impl Events {
     /// For a piece of one day that is released by itself, or for a bucket of days.
-    pub(super) fn new<E: Entropy + ?Sized>(
-        query: &PrivateQuery,
-        layout: Layout,
-        is_day: bool,
-        groups_max: Option<u64>,
-        entropy: &mut E,
-    ) -> Result<Events, Failure> {
+    pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<Events, Failure> {
+        let Grounds { query, layout, groups_max, .. } = *grounds;
+        let is_day = matches!(grounds.span, Span::Day(_));
         let cells = Cells::new(query, groups_max, entropy)?;
         let widths = (layout.daily.clamps().len(), layout.ranged.clamps().len());
         if !query.members.is_empty() && (is_day || widths.0 > 0) {

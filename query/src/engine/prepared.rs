@@ -1,0 +1,114 @@
+//! All that is known of a question before anything is read: its releases, their prices, the columns of its answer.
+//!
+//! Invariants: everything here depends on the text, the public schema, the key's regions, the time and what has been spent,
+//! never on events. Not here: how it comes to be (`attempt`), the stages themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use shoal_language::{FreeText, PrivateQuery, Refusal, Rule};
+use shoal_postprocess::{Column, ColumnKind, NumberColumn, Postprocessor, ReleasedSchema, ReleasedTable};
+use shoal_schemas::calendar::{DAY_MS, day_of, start_of};
+use tokio::time::Instant;
+
+use crate::charge::ChargedQuery;
+use crate::error::NoAnswer;
+use crate::failure::Failure;
+use crate::release::{Paid, Preamble, Released, finish};
+
+/// A question that is bound, checked and priced; nothing has been read.
+pub(crate) struct Prepared {
+    /// Whether only the plan and the price are asked.
+    pub(crate) explain: bool,
+    /// What stands above the releases.
+    pub(crate) free: FreeText,
+    /// One for each release.
+    pub(crate) charged: Vec<Arc<ChargedQuery>>,
+    /// One for each release: the table that stands for it in the free text.
+    pub(crate) schemas: Vec<ReleasedSchema>,
+    pub(crate) preamble: Preamble,
+}
+
+/// The table of a release in the free text.
+pub(super) fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, Refusal> {
+    let untyped = || {
+        let message = "A key has no type.";
+        Refusal::whole(Rule::Key, message, shoal_language::SHAPE)
+    };
+    let keys = query.keys.iter().enumerate();
+    let keys = keys.map(|(at, key)| Ok((format!("k{at}"), key.scalar.ty().ok_or_else(untyped)?)));
+    let numbers = query.aggregates.iter().enumerate().map(|(at, aggregate)| NumberColumn {
+        name: format!("a{at}"),
+        unit: aggregate.unit.clone(),
+        scale: aggregate.scale,
+    });
+    Ok(ReleasedSchema {
+        name: format!("r{at}"),
+        keys: keys.collect::<Result<_, Refusal>>()?,
+        numbers: numbers.collect(),
+    })
+}
+
+impl Prepared {
+    /// How long it may take, of this time at the most: not past midnight when it reads a day that expires then.
+    pub(super) fn time(&self, time_ms_max: u64, now_ms: i64) -> Duration {
+        let expires = |charged: &Arc<ChargedQuery>| {
+            let query = &charged.query;
+            let own = query.cutoffs.iter().any(|(_, day)| *day >= query.days.first);
+            let others = query.members.iter();
+            own || others.flat_map(|m| m.cutoffs.iter().map(|(_, day)| *day >= m.days.first)).any(|is| is)
+        };
+        let midnight = start_of(day_of(now_ms)) + DAY_MS - now_ms;
+        Duration::from_millis(match self.charged.iter().any(expires) {
+            true => time_ms_max.min(u64::try_from(midnight).unwrap_or(0)),
+            false => time_ms_max,
+        })
+    }
+
+    /// The answer to a dry run: the columns, without rows.
+    pub(super) async fn priced(
+        mut self,
+        paid: &Paid,
+        postprocessor: &Postprocessor,
+    ) -> Result<Released, NoAnswer> {
+        self.preamble.paid(paid);
+        let none = self.schemas.iter().map(|schema| ReleasedTable::of(schema, &[]));
+        let tables = none.collect::<Result<_, _>>()?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let (columns, batch) = postprocessor.run(&self.free.sql, tables, deadline).await?;
+        Ok(finish(self.preamble, columns, batch.slice(0, 0), true))
+    }
+
+    /// The answer to EXPLAIN: what is private, what it costs, what is free.
+    pub(super) fn explained(mut self, paid: &Paid) -> Result<Released, NoAnswer> {
+        self.preamble.paid(paid);
+        let mut lines: Vec<String> = Vec::new();
+        for (at, charged) in self.charged.iter().enumerate() {
+            let pieces = if charged.is_daily() { "day by day" } else { "for each range of days at once" };
+            lines.push(format!("r{at}: released {pieces}, rho {} of each block", charged.price));
+            lines.extend(charged.query.to_string().lines().map(|line| format!("  {line}")));
+            if let Some(threshold) = &charged.threshold {
+                lines.push(format!("  SHOWN from about {} subjects on", threshold.subjects_min));
+            }
+        }
+        lines.push("Free, on the released rows:".to_owned());
+        lines.push(format!("  {}", self.free.sql));
+        lines.push(format!(
+            "Blocks to be paid now: {}. Pieces in the ledger: {} of {}.",
+            paid.blocks, paid.pieces_found, paid.pieces
+        ));
+        let array: ArrayRef = Arc::new(StringArray::from(lines));
+        let batch = RecordBatch::try_from_iter_with_nullable([("plan", array, true)]);
+        let columns = vec![Column { name: "plan".to_owned(), kind: ColumnKind::Key, unit: None }];
+        Ok(finish(self.preamble, columns, batch.map_err(Failure::from)?, false).explaining())
+    }
+
+    /// The one release of a question that has one.
+    #[cfg(test)]
+    pub(crate) fn single(self) -> Arc<ChargedQuery> {
+        let mut charged = self.charged;
+        assert_eq!(charged.len(), 1);
+        charged.remove(0)
+    }
+}

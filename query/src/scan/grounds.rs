@@ -1,0 +1,18 @@
+//! What a fold is made for.
+
+use shoal_language::{DayRange, PrivateQuery};
+
+use super::span::Span;
+use crate::layout::Layout;
+
+/// What a fold is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Grounds<'a> {
+    pub(super) query: &'a PrivateQuery,
+    pub(super) layout: &'a Layout,
+    /// All days that are read at once.
+    pub(super) days: DayRange,
+    pub(super) span: Span,
+    /// With a private key: more groups than this fail.
+    pub(super) groups_max: Option<u64>,
+}

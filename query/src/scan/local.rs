@@ -1,0 +1,45 @@
+//! The scan of tables that this process has: the files of a store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use shoal_anonymity::noise::Entropy;
+use shoal_schemas::{Kind, Region, Registry};
+use shoal_storage::Store;
+
+use super::due::{Due, Raw};
+use super::interface::Scan;
+use super::run::{Runner, Tables};
+use super::source::Table;
+use crate::failure::Failure;
+
+/// Reads a store of this process. Every scan sees the tables as they are when it begins.
+pub(crate) struct LocalScan {
+    store: Store,
+    registry: Arc<Registry>,
+    runner: Runner,
+}
+
+impl LocalScan {
+    pub(crate) fn new(store: Store, registry: Arc<Registry>, runner: Runner) -> LocalScan {
+        LocalScan { store, registry, runner }
+    }
+
+    async fn table(&self, region: Region, kind: Kind) -> Result<Arc<dyn Table>, Failure> {
+        let table = self.store.table(region, self.registry.table(kind)).await?;
+        Ok(Arc::new(table.snapshot().await?))
+    }
+}
+
+#[async_trait]
+impl Scan for LocalScan {
+    async fn totals(&self, due: Due, entropy: &mut (dyn Entropy + Send)) -> Result<Raw, Failure> {
+        let query = &due.charged.query;
+        let events = self.table(due.region, query.table).await?;
+        let mut members = Vec::with_capacity(query.members.len());
+        for member in &query.members {
+            members.push(self.table(due.region, member.table).await?);
+        }
+        self.runner.run(due, Tables { events, members }, entropy).await
+    }
+}

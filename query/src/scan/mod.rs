@@ -1,0 +1,55 @@
+//! Stage 4: what is due of a [`ChargedQuery`](crate::charge::ChargedQuery) -> [`Raw`]: bounded, exact totals of one region.
+//! They are not private: only `release` takes them, and nothing shows them.
+//!
+//! ```text
+//! files of the due days -source-> one stream each -rows-> readable, asked, evaluated -merge-> by subject -fold-> totals
+//! ```
+//! Files are sorted by (subject, time), so that a subject's rows are together once the files are merged, and no table of
+//! subjects is ever held. A day by itself has its own merge, days side by side; a bucket of days merges the files of all its
+//! days.
+//!
+//! Invariants: each region is read, bounded and totalled by itself. Everything that goes wrong is a
+//! [`Failure`](crate::failure::Failure), which has a class and no reason. What is allocated is counted in the queries'
+//! memory pool, or bounded by a constant.
+//!
+//! - `interface`: the trait [`Scan`]; `due`: what it is given and what it gives
+//! - `local`: tables of this process; `memory`: tables of a test; `run`: what both do with them
+//! - `source`: a table's rows as streams; `rows`: the barrier, the filter, the expressions (`plan`: as DataFusion has them);
+//!   `runs`: whose rows they are
+//! - `merge`: streams -> subject by subject; `fold`: what takes them; `folds`: the shapes of queries; `grounds`: what a fold
+//!   is made for
+//! - `keys`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
+//! - `span`: what is totalled by itself; `work`: one span on a thread; `ahead`: a second thread that reads for it
+
+mod ahead;
+mod cells;
+mod due;
+#[cfg(test)]
+mod exact;
+mod fold;
+mod folds;
+mod grounds;
+mod interface;
+mod keys;
+mod limit;
+mod local;
+#[cfg(test)]
+pub(crate) mod memory;
+mod merge;
+pub(crate) mod plan;
+mod rows;
+mod run;
+mod runs;
+mod source;
+mod span;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub(crate) use self::cells::Cells;
+pub(crate) use self::due::{Due, Raw};
+pub(crate) use self::folds::quantile_of;
+pub(crate) use self::interface::Scan;
+pub(crate) use self::local::LocalScan;
+pub(crate) use self::run::Runner;
+pub(crate) use self::span::Span;
