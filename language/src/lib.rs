@@ -13,6 +13,7 @@
 //! ```
 //!
 //! - `parse`: text -> one statement, every node of it seen
+//! - `syntax`: readings of the parser's tree that every stage shares
 //! - `question`: a statement -> its private queries and the text above their releases
 //! - `bind`: names, types, bounds and retention of expressions over events
 //! - `expr`: total expressions; [`calendar`]: days and hours
@@ -29,6 +30,7 @@ mod parse;
 mod private_query;
 mod question;
 pub mod suggest;
+mod syntax;
 #[cfg(test)]
 mod tests;
 

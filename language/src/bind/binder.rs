@@ -7,7 +7,7 @@ use shoal_schemas::{ColumnRole, columns, grid};
 use sqlparser::ast::{Expr, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::aggregate::{Bounds, Call, Formula, SESSIONS_DAY_MAX, WORKS};
+use super::call::{Bounds, Call, Formula, SESSIONS_DAY_MAX, WORKS};
 use super::columns::{Columns, Named};
 use super::literal::literal;
 use super::numbers::scale_of;

@@ -9,11 +9,12 @@ use shoal_schemas::{ColumnRole, ColumnType, Registry, TableDef, columns};
 use sqlparser::ast::{Expr, Function, Ident, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::aggregate::is_aggregate;
+use super::aggregate_names::is_aggregate;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Scalar, Type};
 use crate::private_query::PersonValue;
+use crate::syntax::plain_name;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -257,12 +258,4 @@ fn unit(name: &str, span: Span) -> Refusal {
         }
     };
     Refusal::new(Rule::Column, span, message, suggestion)
-}
-
-/// An identifier as SQL reads it: in lower case unless quoted.
-pub(crate) fn plain_name(ident: &Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_ascii_lowercase(),
-    }
 }

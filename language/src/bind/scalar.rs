@@ -4,12 +4,10 @@
 //! text and the public schema only.
 
 use sqlparser::ast::{
-    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, ObjectNamePart, Spanned, UnaryOperator,
+    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Spanned, UnaryOperator,
 };
 
-use super::columns::{Columns, plain_name};
-use super::functions::is_floor;
+use super::columns::Columns;
 use super::literal::{is_utc, literal};
 use super::numbers::{aligned, between_units, scale_of};
 use super::unsupported::unsupported;
@@ -18,6 +16,11 @@ use crate::expr::{Arithmetic, Compare, Scalar, Type, Value};
 
 /// Longest LIKE pattern, in bytes.
 pub(super) const PATTERN_BYTES_MAX: usize = 256;
+
+/// FLOOR of a number, as opposed to FLOOR to a part of a time.
+fn is_floor(field: &DateTimeField) -> bool {
+    *field == DateTimeField::NoDateTime
+}
 
 impl Columns<'_> {
     /// A condition.
@@ -310,32 +313,4 @@ impl Columns<'_> {
             }
         }
     }
-}
-
-/// Name (lower case) and arguments of a call that has nothing else.
-pub(crate) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
-    let Function {
-        name,
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group,
-    } = function
-    else {
-        return None;
-    };
-    let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
-        return None;
-    };
-    let args: Option<Vec<&Expr>> = args
-        .iter()
-        .map(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-            FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
-        })
-        .collect();
-    (clauses.is_empty() && within_group.is_empty()).then_some((plain_name(name), args?))
 }

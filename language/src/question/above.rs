@@ -4,24 +4,21 @@
 //! Invariants: [`children`] names every node that the parser's walk lets through and refuses all others; functions are on
 //! a closed list. Not here: whether types fit together, which the plan of the text tells.
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{
     Array, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
     Spanned, TypedString, Value as SqlValue, ValueWithSpan, WindowFrameBound, WindowSpec, WindowType,
-    visit_expressions,
 };
 use sqlparser::ast::{CastKind, TimezoneInfo};
 
 use super::naming::quoted;
 use super::private::Private;
 use super::split::Split;
-use crate::bind::columns::plain_name;
 use crate::bind::literal::literal;
 use crate::bind::unsupported::unsupported;
 use crate::calendar::{day_text, time_text};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::Value;
+use crate::syntax::plain_name;
 
 /// Functions over released rows: plain ones, aggregates, windows.
 pub const FUNCTIONS_ABOVE: [&str; 69] = [
@@ -95,15 +92,6 @@ pub const FUNCTIONS_ABOVE: [&str; 69] = [
     "first_value",
     "last_value",
 ];
-
-/// Whether an expression, or one inside, is such; subqueries are looked into.
-pub(super) fn any(expr: &Expr, is: &mut dyn FnMut(&Expr) -> bool) -> bool {
-    let found = visit_expressions(expr, |inner| match is(inner) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    });
-    found.is_break()
-}
 
 fn quote(ident: &mut Ident) {
     *ident = Ident { span: ident.span, ..quoted(plain_name(ident)) };

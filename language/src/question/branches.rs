@@ -12,10 +12,9 @@ use sqlparser::ast::{
     Value, ValueWithSpan,
 };
 
-use super::above::any;
 use super::naming::{default_name, position, quoted};
 use super::source::is_subject;
-use crate::bind::columns::plain_name;
+use crate::syntax::{any, expr_of, plain_name};
 
 /// Most values of such a key.
 const BRANCHES_MAX: usize = 4;
@@ -64,15 +63,6 @@ fn branches(expr: &Expr) -> Option<Vec<Branch>> {
     };
     all.push(Branch { value, conditions: before });
     (all.len() <= BRANCHES_MAX).then_some(all)
-}
-
-fn expr_of(item: &SelectItem) -> Option<&Expr> {
-    match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {
-            None
-        }
-    }
 }
 
 /// The SELECTs that one with such a key stands for; none when it has no such key.

@@ -10,7 +10,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::naming::aggregate_name;
-use crate::bind::aggregate::Formula;
+use crate::bind::call::Formula;
 use crate::private_query::Aggregate;
 
 /// Starts the name of an aggregate whose number is not final; no name in a statement can have it.

@@ -9,8 +9,8 @@ use shoal_schemas::Kind;
 use sqlparser::ast::{BinaryOperator, Expr, Query, Select, SetExpr, TableFactor, TableWithJoins};
 
 use super::source::keys;
-use super::split::{Known, Split, arms, kind, table_name};
-use crate::bind::columns::plain_name;
+use super::split::{Known, Split, kind, table_name};
+use crate::syntax::{arms, plain_name};
 
 /// Days where the text names none.
 const USUAL_DAYS: &str = "day >= current_date - 28";

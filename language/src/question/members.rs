@@ -8,14 +8,14 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use super::above::any;
 use super::source::{RowOf, Source, row_of};
-use super::split::{Split, arms};
+use super::split::Split;
 use crate::bind::columns::Named;
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Scalar, filter};
 use crate::private_query::{DayRange, Membership, PerSubject, Shape};
+use crate::syntax::{any, arms};
 
 /// What is left of WHERE after the source has taken its part.
 pub(super) struct Wheres {

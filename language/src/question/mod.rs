@@ -47,7 +47,6 @@ use crate::parse::{SHAPE, statement};
 use crate::private_query::PrivateQuery;
 
 pub use self::above::FUNCTIONS_ABOVE;
-pub(crate) use self::split::arms;
 
 /// A statement, taken apart.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Spanned, Value as SqlValue, ValueWithSpan};
 
-use crate::bind::columns::plain_name;
 use crate::error::{Refusal, Rule};
+use crate::syntax::plain_name;
 
 /// An identifier in quotes.
 pub(super) fn quoted(name: impl Into<String>) -> Ident {

@@ -15,13 +15,15 @@ use super::private::key_expression;
 use super::release::moved;
 use super::source::{Source, keys, no_rows};
 use super::split::Split;
-use crate::bind::aggregate::{self, Bounds, Formula, SESSIONS_DAY_MAX};
-use crate::bind::columns::{Columns, Named, Names, PersonScope, plain_name};
+use crate::bind::aggregate;
+use crate::bind::call::{Bounds, Formula, SESSIONS_DAY_MAX};
+use crate::bind::columns::{Columns, Named, Names, PersonScope};
 use crate::bind::numbers::scale_of;
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{INTERVAL_MAX, Part, Public, Scalar, Type, filter, normal};
 use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
+use crate::syntax::plain_name;
 
 /// Most days of activity that a value of a subject's row counts.
 const DAYS_COUNTED_MAX: u64 = 31;

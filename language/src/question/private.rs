@@ -8,7 +8,6 @@ use sqlparser::ast::{
     SelectItem, Spanned, Value as SqlValue, visit_expressions_mut,
 };
 
-use super::above::any;
 use super::formula::{MARK, day, rename, sorted, written};
 use super::members::Wheres;
 use super::naming::{aggregate_name, aliases, key_name, named, no_such_position, position, quoted};
@@ -16,11 +15,14 @@ use super::release::Asked;
 use super::source::{Source, no_rows};
 use super::split::Split;
 use crate::bind::AGGREGATES_MAX;
-use crate::bind::aggregate::{self, Bounds, Call, Formula, is_aggregate};
-use crate::bind::columns::{Columns, Named, plain_name};
+use crate::bind::aggregate;
+use crate::bind::aggregate_names::is_aggregate;
+use crate::bind::call::{Bounds, Call, Formula};
+use crate::bind::columns::{Columns, Named};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Part, Scalar, normal};
 use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
+use crate::syntax::{any, plain_name};
 
 /// A private SELECT while its expressions are rewritten.
 pub(super) struct Private<'c> {

@@ -11,7 +11,7 @@ use super::naming::quoted;
 use super::source::Source;
 use super::split::Split;
 use crate::bind::KEYS_MAX;
-use crate::bind::aggregate::Bounds;
+use crate::bind::call::Bounds;
 use crate::bind::columns::Columns;
 use crate::bind::extent::{asked_regions, size};
 use crate::bind::keys::{groups_of_a_day, key};

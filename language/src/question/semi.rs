@@ -17,11 +17,10 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::above::any;
 use super::sides::{About, Sides};
-use super::split::{Split, arms, kind, table_name};
-use crate::bind::aggregate::is_aggregate;
-use crate::bind::columns::plain_name;
+use super::split::{Split, kind, table_name};
+use crate::bind::aggregate_names::is_aggregate;
+use crate::syntax::{any, arms, plain_name};
 
 impl Sides<'_> {
     /// Whether a SELECT over the join is the same over the first table's rows, each once.

@@ -11,8 +11,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::split::arms;
-use crate::bind::columns::plain_name;
+use crate::syntax::{arms, plain_name};
 
 /// Two tables that are joined.
 pub(super) struct Sides<'s> {

@@ -8,14 +8,14 @@ use sqlparser::ast::{
     TableWithJoins,
 };
 
-use super::above::any;
 use super::naming::default_name;
 use super::split::{Known, Split, kind, table_name};
-use crate::bind::aggregate::is_aggregate;
-use crate::bind::columns::{Columns, Named, Names, plain_name};
+use crate::bind::aggregate_names::is_aggregate;
+use crate::bind::columns::{Columns, Named, Names};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Scalar, normal};
 use crate::private_query::{Membership, Shape};
+use crate::syntax::{any, expr_of, plain_name};
 
 /// What a private SELECT reads.
 #[derive(Clone, Debug)]
@@ -39,12 +39,7 @@ fn has_aggregate(expr: &Expr) -> bool {
 }
 
 fn exprs(select: &Select) -> impl Iterator<Item = &Expr> {
-    select.projection.iter().filter_map(|item| match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {
-            None
-        }
-    })
+    select.projection.iter().filter_map(expr_of)
 }
 
 /// Whether an expression is `subject`, with a table's name in front or not.

@@ -8,16 +8,16 @@ use std::rc::Rc;
 
 use shoal_schemas::{Kind, Region, Registry};
 use sqlparser::ast::{
-    Cte, Expr, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select,
+    Cte, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select,
     SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
 use super::branches::of_members;
 use super::naming::{aliases, quoted};
-use crate::bind::columns::plain_name;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::private_query::PrivateQuery;
+use crate::syntax::plain_name;
 
 /// A CTE in scope, innermost first.
 pub(super) struct Scope {
@@ -339,19 +339,5 @@ fn alias(alias: &mut TableAlias) {
     alias.name = quoted(plain_name(&alias.name));
     for column in &mut alias.columns {
         column.name = quoted(plain_name(&column.name));
-    }
-}
-
-/// The arms of a top-level AND.
-pub(crate) fn arms(expr: &Expr) -> Vec<&Expr> {
-    use sqlparser::ast::BinaryOperator;
-    match expr {
-        Expr::Nested(inner) => arms(inner),
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-            let mut all = arms(left);
-            all.extend(arms(right));
-            all
-        }
-        other => vec![other],
     }
 }

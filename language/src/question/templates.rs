@@ -12,12 +12,13 @@ use sqlparser::tokenizer::Span;
 
 use super::source::Source;
 use super::split::{Split, kind};
-use crate::bind::columns::{Columns, Names, plain_name};
+use crate::bind::columns::{Columns, Names};
 use crate::bind::literal::{length_ms, literal};
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Compare, Scalar, Type, Value, filter, normal};
 use crate::private_query::Shape;
+use crate::syntax::plain_name;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
 
 /// Most steps of a funnel.

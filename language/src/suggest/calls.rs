@@ -9,7 +9,7 @@ use sqlparser::ast::{
 
 use super::Context;
 use super::place::{Place, is_in_condition, parsed, replace};
-use crate::bind::aggregate;
+use crate::bind::aggregate_names::is_aggregate;
 
 /// The arguments of a call that are expressions.
 fn args(function: &Function) -> Vec<&Expr> {
@@ -36,9 +36,9 @@ fn is_distinct(function: &Function) -> bool {
 }
 
 /// Whether an aggregate is in an expression.
-pub(super) fn is_aggregate(expr: &Expr) -> bool {
+pub(super) fn has_aggregate(expr: &Expr) -> bool {
     let found = visit_expressions(expr, |inner| match inner {
-        Expr::Function(function) if aggregate::is_aggregate(function) => ControlFlow::Break(()),
+        Expr::Function(function) if is_aggregate(function) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     found.is_break()
@@ -99,7 +99,7 @@ pub(super) fn aggregate(query: &mut Query, context: &Context<'_>) -> bool {
 /// The aggregate at the place, as a count of rows.
 pub(super) fn count(query: &mut Query, context: &Context<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if is_at(function, context.place) && aggregate::is_aggregate(function) => {
+        Expr::Function(function) if is_at(function, context.place) && is_aggregate(function) => {
             with_filter(function, "COUNT(*)")
         }
         _ => None,
@@ -109,7 +109,7 @@ pub(super) fn count(query: &mut Query, context: &Context<'_>) -> bool {
 /// An aggregate of what is no number, as a count of it.
 pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if aggregate::is_aggregate(function) => {
+        Expr::Function(function) if is_aggregate(function) => {
             let within = function.within_group.first().map(|by| &by.expr);
             let of = args(function).into_iter().chain(within).find(|arg| context.place.starts(arg.span()))?;
             with_filter(function, &format!("COUNT({of})"))
@@ -124,7 +124,7 @@ pub(super) fn divided(query: &mut Query, context: &Context<'_>) -> bool {
         let Expr::Function(function) = expr else { return None };
         let all = args(function);
         let [Expr::BinaryOp { left, op, right }] = all.as_slice() else { return None };
-        let is_here = all.iter().any(|arg| context.place.is_in(arg)) && aggregate::is_aggregate(function);
+        let is_here = all.iter().any(|arg| context.place.is_in(arg)) && is_aggregate(function);
         if !is_here || !matches!(op, BinaryOperator::Divide | BinaryOperator::Modulo) {
             return None;
         }

@@ -9,11 +9,10 @@ use sqlparser::ast::{
 };
 
 use super::Context;
-use super::calls::is_aggregate;
-use super::less::expr_of;
+use super::calls::has_aggregate;
 use super::place::{change, change_at, parsed, replace};
-use crate::bind::aggregate;
-use crate::bind::columns::plain_name;
+use crate::bind::aggregate_names::is_aggregate;
+use crate::syntax::{expr_of, plain_name};
 
 /// Most columns of rows that become keys.
 const KEYS_MAX: usize = 3;
@@ -49,7 +48,7 @@ fn count(keys: &[Expr]) -> Option<SelectItem> {
 pub(super) fn grouped(query: &mut Query, context: &Context<'_>) -> bool {
     change_at(query, context.place, &mut |select| {
         let items = select.projection.iter().filter_map(expr_of);
-        if items.clone().any(is_aggregate) {
+        if items.clone().any(has_aggregate) {
             return false;
         }
         let mut keys: Vec<Expr> = Vec::new();
@@ -82,7 +81,7 @@ pub(super) fn bucketed(query: &mut Query, context: &Context<'_>) -> bool {
             GroupByExpr::All(_) => &[],
         };
         let all = keys.iter().chain(select.projection.iter().filter_map(expr_of));
-        let mut here = all.filter(|expr| context.place.starts(expr.span()) && !is_aggregate(expr));
+        let mut here = all.filter(|expr| context.place.starts(expr.span()) && !has_aggregate(expr));
         let Some(found) = here.next().cloned() else { return false };
         // Of `amount * 2` too: the bucket is of the column.
         let of = match &found {
@@ -254,7 +253,7 @@ pub(super) fn people(query: &mut Query, _: &Context<'_>) -> bool {
         let before = select.projection.clone();
         let _: ControlFlow<()> = visit_expressions_mut(&mut select.projection, |expr| {
             if let Expr::Function(call) = &*expr
-                && aggregate::is_aggregate(call)
+                && is_aggregate(call)
             {
                 *expr = counted.clone();
             }

@@ -3,9 +3,9 @@
 use sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr};
 
 use super::Context;
-use super::calls::is_aggregate;
+use super::calls::has_aggregate;
 use super::place::{Place, change, change_at, each_query};
-use crate::question::arms;
+use crate::syntax::{arms, expr_of};
 
 /// The arms of a condition that stay.
 fn kept(condition: &mut Option<Expr>, stays: &mut dyn FnMut(&Expr) -> bool) -> bool {
@@ -23,16 +23,6 @@ fn kept(condition: &mut Option<Expr>, stays: &mut dyn FnMut(&Expr) -> bool) -> b
 
 fn and(left: Expr, right: Expr) -> Expr {
     Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::And, right: Box::new(right) }
-}
-
-/// The expression of an item.
-pub(super) fn expr_of(item: &SelectItem) -> Option<&Expr> {
-    match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {
-            None
-        }
-    }
 }
 
 fn of_select(select: &mut Select, place: Place) -> bool {
@@ -81,7 +71,7 @@ pub(super) fn to_having(query: &mut Query, context: &Context<'_>) -> bool {
     change_at(query, place, &mut |select| {
         let mut moved: Vec<Expr> = Vec::new();
         kept(&mut select.selection, &mut |arm| {
-            let goes = place.is_in(arm) && is_aggregate(arm);
+            let goes = place.is_in(arm) && has_aggregate(arm);
             if goes {
                 moved.push(arm.clone());
             }

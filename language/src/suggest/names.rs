@@ -11,7 +11,7 @@ use sqlparser::ast::{
 
 use super::Context;
 use super::place::{change, each_query, parsed, replace};
-use crate::bind::columns::plain_name;
+use crate::syntax::plain_name;
 
 /// How many letters differ.
 fn distance(a: &str, b: &str) -> usize {
