@@ -4,10 +4,16 @@
 //! has decided about it. EXPLAIN shows the private query and its price; there is no other form of it, because a plan that
 //! has run tells row counts.
 
-use sqlparser::ast::{DescribeAlias, Spanned, Statement};
+use sqlparser::ast::{DescribeAlias, Query, Spanned, Statement};
 
-use super::{Parsed, SHAPE};
+use super::walk::SHAPE;
 use crate::error::{Refusal, Rule};
+
+/// One query, nothing resolved yet.
+pub(crate) struct Parsed {
+    pub(crate) explain: bool,
+    pub(crate) query: Query,
+}
 
 /// The query of a statement.
 pub(super) fn query(statement: Statement) -> Result<Parsed, Refusal> {

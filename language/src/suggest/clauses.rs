@@ -9,6 +9,7 @@ use sqlparser::ast::{
 
 use super::Context;
 use super::place::{change, each_query, parsed};
+use crate::parse::clear_clauses;
 
 /// How many rows where it is not a number.
 const ROWS: &str = "10";
@@ -98,32 +99,7 @@ impl VisitorMut for Relations {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        match factor {
-            TableFactor::Table {
-                with_hints,
-                version,
-                with_ordinality,
-                partitions,
-                json_path,
-                sample,
-                index_hints,
-                ..
-            } => {
-                with_hints.clear();
-                *version = None;
-                *with_ordinality = false;
-                partitions.clear();
-                *json_path = None;
-                *sample = None;
-                index_hints.clear();
-            }
-            TableFactor::Derived { lateral, sample, .. } => {
-                *lateral = false;
-                *sample = None;
-            }
-            TableFactor::NestedJoin { alias, .. } => *alias = None,
-            _ => {}
-        }
+        clear_clauses(factor);
         ControlFlow::Continue(())
     }
 }
