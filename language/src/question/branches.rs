@@ -13,7 +13,7 @@ use sqlparser::ast::{
 };
 
 use super::naming::{default_name, position, quoted};
-use super::source::is_subject;
+use super::rows::is_subject;
 use crate::syntax::{any, expr_of, plain_name};
 
 /// Most values of such a key.

@@ -8,8 +8,8 @@
 use shoal_schemas::Kind;
 use sqlparser::ast::{BinaryOperator, Expr, Query, Select, SetExpr, TableFactor, TableWithJoins};
 
-use super::source::keys;
-use super::split::{Known, Split, kind, table_name};
+use super::rows::keys;
+use super::scope::{Known, Split, kind, table_name};
 use crate::syntax::{arms, plain_name};
 
 /// Days where the text names none.

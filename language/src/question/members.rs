@@ -8,8 +8,8 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use super::source::{RowOf, Source, row_of};
-use super::split::Split;
+use super::rows::{RowOf, Source, row_of};
+use super::scope::Split;
 use crate::bind::columns::Named;
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
@@ -20,7 +20,7 @@ use crate::syntax::{any, arms};
 /// What is left of WHERE after the source has taken its part.
 pub(super) struct Wheres {
     /// Said of released rows.
-    pub(super) above: Vec<Expr>,
+    pub(super) released: Vec<Expr>,
 }
 
 fn has_subquery(expr: &Expr) -> bool {
@@ -49,7 +49,7 @@ fn refused(span: Span) -> Refusal {
 impl Split<'_> {
     /// Takes WHERE apart; conditions on rows go into the source.
     pub(super) fn wheres(&mut self, select: &Select, source: &mut Source) -> Result<Wheres, LanguageError> {
-        let mut above = Vec::new();
+        let mut released = Vec::new();
         let mut members = Vec::new();
         let mut own: Option<Scalar> = None;
         let all = select.selection.as_ref().map(arms).unwrap_or_default();
@@ -59,12 +59,12 @@ impl Split<'_> {
                 continue;
             }
             if has_subquery(arm) {
-                above.push(arm.clone());
+                released.push(arm.clone());
                 continue;
             }
             let condition = self.columns(source).condition(arm)?;
             if of_template(&condition) {
-                above.push(arm.clone());
+                released.push(arm.clone());
                 continue;
             }
             own = and(own, filter(condition));
@@ -83,7 +83,7 @@ impl Split<'_> {
             let member = self.membership(query, negated, source)?;
             source.members.push(member);
         }
-        Ok(Wheres { above })
+        Ok(Wheres { released })
     }
 
     /// The query of `subject [NOT] IN (..)`, or of an EXISTS over the same subject.
@@ -135,7 +135,7 @@ impl Split<'_> {
             Shape::Subjects(person) => person.keys.is_empty() && person.having.is_none(),
             Shape::Funnel { .. } | Shape::Retention { .. } => false,
         };
-        if !is_plain || !source.members.is_empty() || !wheres.above.is_empty() {
+        if !is_plain || !source.members.is_empty() || !wheres.released.is_empty() {
             return Err(refused());
         }
         let days = readable(self.registry, outer.kind, outer.filter.as_ref(), self.now_ms, None);

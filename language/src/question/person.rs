@@ -13,8 +13,8 @@ use sqlparser::ast::{
 use super::naming::default_name;
 use super::private::key_expression;
 use super::release::moved;
-use super::source::{Source, keys, no_rows};
-use super::split::Split;
+use super::rows::{Source, keys, no_rows};
+use super::scope::Split;
 use crate::bind::aggregate;
 use crate::bind::call::{Bounds, Formula, SESSIONS_DAY_MAX};
 use crate::bind::columns::{Columns, Named, Names, PersonScope};
@@ -23,7 +23,7 @@ use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{INTERVAL_MAX, Part, Public, Scalar, Type, filter, normal};
 use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
-use crate::syntax::plain_name;
+use crate::syntax::{expr_of, plain_name};
 
 /// Most days of activity that a value of a subject's row counts.
 const DAYS_COUNTED_MAX: u64 = 31;
@@ -149,7 +149,7 @@ impl Split<'_> {
             return Err(refused("Rows of subjects are made of events, not of other rows of subjects."));
         }
         let wheres = self.wheres(select, &mut source)?;
-        if !wheres.above.is_empty() {
+        if !wheres.released.is_empty() {
             return Err(refused("Rows of subjects cannot be filtered by another query's answer."));
         }
         let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, None)?;
@@ -210,10 +210,7 @@ fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Scalar>, Ref
         all.push(key_expression(key, &select.projection, events)?);
     }
     if grouped.is_empty() {
-        all.extend(select.projection.iter().filter_map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-            _ => None,
-        }));
+        all.extend(select.projection.iter().filter_map(expr_of));
     }
     let mut keys: Vec<(String, Scalar)> = Vec::new();
     let mut has_subject = false;

@@ -8,8 +8,8 @@ use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
 
 use super::naming::quoted;
-use super::source::Source;
-use super::split::Split;
+use super::rows::Source;
+use super::scope::Split;
 use crate::bind::KEYS_MAX;
 use crate::bind::call::Bounds;
 use crate::bind::columns::Columns;

@@ -17,21 +17,16 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use super::scope::{Split, kind, table_name};
 use super::sides::{About, Sides};
-use super::split::{Split, kind, table_name};
 use crate::bind::aggregate_names::is_aggregate;
-use crate::syntax::{any, arms, plain_name};
+use crate::syntax::{any, arms, expr_of, plain_name};
 
 impl Sides<'_> {
     /// Whether a SELECT over the join is the same over the first table's rows, each once.
     fn is_same_once(&self, select: &Select) -> bool {
         let is_first = |expr: &Expr| matches!(self.about(expr), About::First);
-        let items = select.projection.iter().filter_map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-            SelectItem::ExprWithAliases { .. }
-            | SelectItem::QualifiedWildcard(..)
-            | SelectItem::Wildcard(_) => None,
-        });
+        let items = select.projection.iter().filter_map(expr_of);
         if items.clone().count() < select.projection.len() || select.distinct.is_some() {
             return false;
         }

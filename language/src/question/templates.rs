@@ -10,8 +10,8 @@ use shoal_schemas::columns;
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::source::Source;
-use super::split::{Split, kind};
+use super::rows::Source;
+use super::scope::{Split, kind};
 use crate::bind::columns::{Columns, Names};
 use crate::bind::literal::{length_ms, literal};
 use crate::calendar::Grain;

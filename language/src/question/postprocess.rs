@@ -11,8 +11,7 @@ use sqlparser::ast::{
 use sqlparser::ast::{CastKind, TimezoneInfo};
 
 use super::naming::quoted;
-use super::private::Private;
-use super::split::Split;
+use super::scope::Split;
 use crate::bind::literal::literal;
 use crate::bind::unsupported::unsupported;
 use crate::calendar::{day_text, time_text};
@@ -21,7 +20,7 @@ use crate::expr::Value;
 use crate::syntax::plain_name;
 
 /// Functions over released rows: plain ones, aggregates, windows.
-pub const FUNCTIONS_ABOVE: [&str; 69] = [
+pub const POSTPROCESS_FUNCTIONS: [&str; 69] = [
     "abs",
     "ceil",
     "ceiling",
@@ -119,17 +118,23 @@ fn constant(value: &Value) -> Option<Expr> {
     }
 }
 
+/// The released column that an expression of a private SELECT is; none when it is made of such.
+type Released<'f> = &'f mut dyn FnMut(&Expr) -> Result<Option<Expr>, LanguageError>;
+
 impl Split<'_> {
-    /// Rewrites an expression; `private` is the private SELECT that it stands in.
-    pub(super) fn above(
+    /// Rewrites an expression over released rows.
+    pub(super) fn postprocess(&mut self, expr: &mut Expr) -> Result<(), LanguageError> {
+        self.postprocess_in(expr, &mut |_| Ok(None))
+    }
+
+    /// Rewrites an expression of a SELECT that knows some expressions as released columns.
+    pub(super) fn postprocess_in(
         &mut self,
         expr: &mut Expr,
-        mut private: Option<&mut Private<'_>>,
+        released: Released<'_>,
     ) -> Result<(), LanguageError> {
-        if let Some(private) = private.as_deref_mut()
-            && let Some(released) = private.released(expr)?
-        {
-            *expr = released;
+        if let Some(column) = released(expr)? {
+            *expr = column;
             return Ok(());
         }
         let is_written = matches!(expr, Expr::Value(_) | Expr::TypedString(_));
@@ -154,7 +159,7 @@ impl Split<'_> {
             }
             _ => {}
         }
-        children(expr, &mut |inner| self.above(inner, private.as_deref_mut()))
+        children(expr, &mut |inner| self.postprocess_in(inner, &mut *released))
     }
 
     fn function(&self, function: &mut Function) -> Result<(), LanguageError> {
@@ -162,7 +167,7 @@ impl Split<'_> {
             [ObjectNamePart::Identifier(name)] => plain_name(name),
             _ => String::new(),
         };
-        if !FUNCTIONS_ABOVE.contains(&name.as_str()) {
+        if !POSTPROCESS_FUNCTIONS.contains(&name.as_str()) {
             let message = "This function is not on the list of those that can be used on released rows.";
             let suggestion = "SELECT os, round(COUNT(*) / 2, 1) AS half FROM usage GROUP BY os";
             return Err(Refusal::new(Rule::Function, function.span(), message, suggestion).into());
@@ -179,9 +184,9 @@ impl Split<'_> {
     pub(super) fn window(
         &mut self,
         spec: &mut WindowSpec,
-        mut private: Option<&mut Private<'_>>,
+        released: Released<'_>,
     ) -> Result<(), LanguageError> {
-        inside(spec, &mut |inner| self.above(inner, private.as_deref_mut()))
+        inside(spec, &mut |inner| self.postprocess_in(inner, &mut *released))
     }
 }
 
