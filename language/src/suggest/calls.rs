@@ -7,8 +7,8 @@ use sqlparser::ast::{
     Query, Spanned, VisitMut, VisitorMut, visit_expressions,
 };
 
-use super::Context;
 use super::place::{Place, is_in_condition, parsed, replace};
+use super::statement::Situation;
 use crate::bind::aggregate_names::is_aggregate;
 
 /// The arguments of a call that are expressions.
@@ -89,17 +89,17 @@ fn is_at(function: &Function, place: Place) -> bool {
 }
 
 /// The aggregate at the place, as one that can be answered.
-pub(super) fn aggregate(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn aggregate(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if is_at(function, context.place) => other(function),
+        Expr::Function(function) if is_at(function, situation.place) => other(function),
         _ => None,
     })
 }
 
 /// The aggregate at the place, as a count of rows.
-pub(super) fn count(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn count(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if is_at(function, context.place) && is_aggregate(function) => {
+        Expr::Function(function) if is_at(function, situation.place) && is_aggregate(function) => {
             with_filter(function, "COUNT(*)")
         }
         _ => None,
@@ -107,11 +107,12 @@ pub(super) fn count(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// An aggregate of what is no number, as a count of it.
-pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn counted(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
         Expr::Function(function) if is_aggregate(function) => {
             let within = function.within_group.first().map(|by| &by.expr);
-            let of = args(function).into_iter().chain(within).find(|arg| context.place.starts(arg.span()))?;
+            let of =
+                args(function).into_iter().chain(within).find(|arg| situation.place.starts(arg.span()))?;
             with_filter(function, &format!("COUNT({of})"))
         }
         _ => None,
@@ -119,12 +120,12 @@ pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// `SUM(x / 2)` as `SUM(x) / 2`: what is released can be divided.
-pub(super) fn divided(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn divided(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::Function(function) = expr else { return None };
         let all = args(function);
         let [Expr::BinaryOp { left, op, right }] = all.as_slice() else { return None };
-        let is_here = all.iter().any(|arg| context.place.is_in(arg)) && is_aggregate(function);
+        let is_here = all.iter().any(|arg| situation.place.is_in(arg)) && is_aggregate(function);
         if !is_here || !matches!(op, BinaryOperator::Divide | BinaryOperator::Modulo) {
             return None;
         }
@@ -137,9 +138,9 @@ pub(super) fn divided(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// A function of time, to the hour.
-pub(super) fn of_time(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn of_time(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
-        if !context.place.starts(expr.span()) {
+        if !situation.place.starts(expr.span()) {
             return None;
         }
         match expr {
@@ -162,11 +163,11 @@ pub(super) fn of_time(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// A function of a column as the column, where it is no condition.
-pub(super) fn argument(query: &mut Query, context: &Context<'_>) -> bool {
-    let is_condition = is_in_condition(query, context.place);
+pub(super) fn argument(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let is_condition = is_in_condition(query, situation.place);
     !is_condition
         && replace(query, &mut |expr| match expr {
-            Expr::Function(function) if context.place.starts(function.span()) => {
+            Expr::Function(function) if situation.place.starts(function.span()) => {
                 let is_column =
                     |arg: &&&Expr| matches!(arg, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
                 args(function).iter().find(is_column).map(|arg| (*arg).clone())
@@ -176,8 +177,8 @@ pub(super) fn argument(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// Arithmetic with a function that cannot be used, without it.
-pub(super) fn operand(query: &mut Query, context: &Context<'_>) -> bool {
-    let is_here = |expr: &Expr| matches!(expr, Expr::Function(f) if context.place.starts(f.span()));
+pub(super) fn operand(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let is_here = |expr: &Expr| matches!(expr, Expr::Function(f) if situation.place.starts(f.span()));
     replace(query, &mut |expr| match expr {
         Expr::BinaryOp {
             left,

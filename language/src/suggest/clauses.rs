@@ -7,8 +7,8 @@ use sqlparser::ast::{
     SetExpr, TableFactor, TableWithJoins, TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
-use super::Context;
 use super::place::{change, each_query, parsed};
+use super::statement::Situation;
 use crate::parse::clear_clauses;
 
 /// How many rows where it is not a number.
@@ -105,7 +105,7 @@ impl VisitorMut for Relations {
 }
 
 /// Without the clauses that no statement can have.
-pub(super) fn plain(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn plain(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     each_query(query, &mut of_query);
     change(query, &mut |select| {
@@ -118,7 +118,7 @@ pub(super) fn plain(query: &mut Query, _: &Context<'_>) -> bool {
 }
 
 /// Without what is said of released rows.
-pub(super) fn having(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn having(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     query.order_by = None;
     if let SetExpr::Select(select) = query.body.as_mut() {
@@ -129,12 +129,12 @@ pub(super) fn having(query: &mut Query, _: &Context<'_>) -> bool {
 }
 
 /// The innermost SELECT over a table, alone.
-pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
     let mut found: Option<Select> = None;
     let is_table = |from: &TableWithJoins| match &from.relation {
         TableFactor::Table { name, args: None, .. } => {
             let name = name.to_string().to_ascii_lowercase();
-            from.joins.is_empty() && context.kinds.iter().any(|kind| kind.as_str() == name)
+            from.joins.is_empty() && situation.kinds.iter().any(|kind| kind.as_str() == name)
         }
         _ => false,
     };

@@ -2,14 +2,14 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, Query, SelectItem, SetExpr, Spanned, Value, ValueWithSpan};
 
-use super::Context;
 use super::place::{each_query, is_in_condition, parsed, replace};
+use super::statement::Situation;
 
 /// A comparison that divides or takes a part of a text, as one that does not.
-pub(super) fn compared(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn compared(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::BinaryOp { left, op, right } = expr else { return None };
-        if !context.place.starts(expr.span()) {
+        if !situation.place.starts(expr.span()) {
             return None;
         }
         match (left.as_ref(), op, right.as_ref()) {
@@ -58,9 +58,9 @@ fn like(regex: &str) -> Option<String> {
 }
 
 /// A regular expression or an odd LIKE, as LIKE.
-pub(super) fn pattern(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn pattern(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
-        let place = context.place;
+        let place = situation.place;
         let is_here = place.is_in(expr);
         match expr {
             Expr::BinaryOp { left, op, right } if is_here => {
@@ -113,10 +113,10 @@ pub(super) fn pattern(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// What an expression at the place is made of; a condition on a number says something else without the rest of it.
-pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
-    let is_condition = is_in_condition(query, context.place);
+pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let is_condition = is_in_condition(query, situation.place);
     replace(query, &mut |expr| {
-        if !context.place.starts(expr.span()) {
+        if !situation.place.starts(expr.span()) {
             return None;
         }
         match expr {
@@ -148,8 +148,8 @@ pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// Two sides of one type.
-pub(super) fn typed(query: &mut Query, context: &Context<'_>) -> bool {
-    let place = context.place;
+pub(super) fn typed(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let place = situation.place;
     let is_null = |expr: &Expr| matches!(expr, Expr::Value(value) if value.value == Value::Null);
     let compared = replace(query, &mut |expr| match expr {
         Expr::BinaryOp { left, op, right } if place.starts(right.span()) && is_null(right) => match op {
@@ -183,10 +183,10 @@ pub(super) fn typed(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// A literal of a kind that can be used.
-pub(super) fn literal(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn literal(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::Value(ValueWithSpan { value, span }) = expr else { return None };
-        if !context.place.starts(*span) {
+        if !situation.place.starts(*span) {
             return None;
         }
         let plain = |text: &str| {
@@ -213,7 +213,7 @@ pub(super) fn literal(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// A subquery of subjects, as plain as it must be.
-pub(super) fn member(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn member(query: &mut Query, situation: &Situation<'_>) -> bool {
     let plain = |subquery: &Query| -> Option<String> {
         let SetExpr::Select(select) = subquery.body.as_ref() else { return None };
         let table = &select.from.first()?.relation;
@@ -225,10 +225,10 @@ pub(super) fn member(query: &mut Query, context: &Context<'_>) -> bool {
             SetExpr::Select(select) => select.projection.as_slice(),
             _ => &[],
         };
-        let is_item = |item: &SelectItem| context.place.starts(item.span());
-        context.place.starts(subquery.span())
+        let is_item = |item: &SelectItem| situation.place.starts(item.span());
+        situation.place.starts(subquery.span())
             || items.iter().any(is_item)
-            || context.place.starts(subquery.body.span())
+            || situation.place.starts(subquery.body.span())
     };
     replace(query, &mut |expr| {
         let (subquery, negated, is_exists) = match expr {
@@ -236,7 +236,7 @@ pub(super) fn member(query: &mut Query, context: &Context<'_>) -> bool {
             Expr::Exists { subquery, negated } => (subquery, *negated, true),
             _ => return None,
         };
-        if !is_here(subquery) && !context.place.starts(expr.span()) {
+        if !is_here(subquery) && !situation.place.starts(expr.span()) {
             return None;
         }
         let not = if negated { "NOT " } else { "" };

@@ -2,9 +2,9 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr};
 
-use super::Context;
 use super::calls::has_aggregate;
 use super::place::{Place, change, change_at, each_query};
+use super::statement::Situation;
 use crate::syntax::{arms, expr_of};
 
 /// The arms of a condition that stay.
@@ -47,8 +47,8 @@ fn of_select(select: &mut Select, place: Place) -> bool {
 }
 
 /// Without the condition, the key, the item or the order that the place is in.
-pub(super) fn part(query: &mut Query, context: &Context<'_>) -> bool {
-    let place = context.place;
+pub(super) fn part(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let place = situation.place;
     let mut is_done = false;
     each_query(query, &mut |one| {
         if let Some(order) = &mut one.order_by
@@ -66,8 +66,8 @@ pub(super) fn part(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// A condition on an aggregate, where it belongs.
-pub(super) fn to_having(query: &mut Query, context: &Context<'_>) -> bool {
-    let place = context.place;
+pub(super) fn to_having(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let place = situation.place;
     change_at(query, place, &mut |select| {
         let mut moved: Vec<Expr> = Vec::new();
         kept(&mut select.selection, &mut |arm| {
@@ -94,12 +94,12 @@ fn without(query: &mut Query, words: &[&str]) -> bool {
 }
 
 /// Without the conditions on time.
-pub(super) fn times(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn times(query: &mut Query, _: &Situation<'_>) -> bool {
     without(query, &["day", "time"])
 }
 
 /// Without the conditions on regions.
-pub(super) fn regions(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn regions(query: &mut Query, _: &Situation<'_>) -> bool {
     without(query, &["region"])
 }
 
@@ -126,17 +126,17 @@ fn fewer(select: &mut Select) -> bool {
 }
 
 /// Without the last key.
-pub(super) fn last_key(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn last_key(query: &mut Query, _: &Situation<'_>) -> bool {
     change(query, &mut fewer)
 }
 
 /// Without the last key of the SELECT that the place is in, and without windows' definitions.
-pub(super) fn keys(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn keys(query: &mut Query, situation: &Situation<'_>) -> bool {
     if let SetExpr::Select(select) = query.body.as_mut()
         && !select.named_window.is_empty()
     {
         select.named_window.clear();
         return true;
     }
-    change_at(query, context.place, &mut fewer)
+    change_at(query, situation.place, &mut fewer)
 }

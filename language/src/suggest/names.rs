@@ -8,28 +8,11 @@ use sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned, TableFactor,
     VisitMut, VisitorMut,
 };
+use strsim::levenshtein;
 
-use super::Context;
 use super::place::{change, each_query, parsed, replace};
+use super::statement::Situation;
 use crate::syntax::plain_name;
-
-/// How many letters differ.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, above) in b.iter().zip(row.iter().skip(1)) {
-            left = (before + usize::from(x != *y)).min(above + 1).min(left + 1);
-            before = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
 
 /// The nearest of some names, when it is near.
 pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
@@ -46,22 +29,22 @@ pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> O
         let is_part =
             one.len() > 2 && (known.ends_with(&format!("_{one}")) || known.starts_with(&format!("{one}_")));
         let is_swapped = letters(known) == letters(&name);
-        let far = distance(&name, known).min(distance(one, known));
+        let far = levenshtein(&name, known).min(levenshtein(one, known));
         (if is_part || is_swapped { far.min(1) } else { far }, known)
     });
     ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
 }
 
 /// The column of the nearest name, where the one that was written is none.
-pub(super) fn column(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn column(query: &mut Query, situation: &Situation<'_>) -> bool {
     let mut known: BTreeSet<&str> = BTreeSet::from(["region", columns::SUBJECT, columns::SESSION]);
-    for kind in &context.kinds {
-        let all = &context.registry.table(*kind).columns;
+    for kind in &situation.kinds {
+        let all = &situation.registry.table(*kind).columns;
         known.extend(all.iter().filter(|c| is_seen(&c.role)).map(|c| c.name.as_str()));
     }
     let relations = relations(query);
     replace(query, &mut |expr| {
-        if !context.place.starts(expr.span()) {
+        if !situation.place.starts(expr.span()) {
             return None;
         }
         let written = match expr {
@@ -142,16 +125,16 @@ fn tables<'t>(query: &mut Query, other: &'t dyn Fn(&str) -> Option<&'t str>) -> 
 }
 
 /// The table of the nearest name, wherever the one that was written is none.
-pub(super) fn table(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn table(query: &mut Query, _: &Situation<'_>) -> bool {
     tables(query, &|name| nearest(name, Kind::ALL.iter().map(|kind| kind.as_str())))
 }
 
 /// The table that has most of the statement's columns, wherever the one that was written is none.
-pub(super) fn any_table(query: &mut Query, context: &Context<'_>) -> bool {
+pub(super) fn any_table(query: &mut Query, situation: &Situation<'_>) -> bool {
     let text = query.to_string().to_ascii_lowercase();
     let words: BTreeSet<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let known = |kind: &Kind| {
-        let columns = &context.registry.table(*kind).columns;
+        let columns = &situation.registry.table(*kind).columns;
         columns.iter().filter(|column| is_seen(&column.role) && words.contains(column.name.as_str())).count()
     };
     // The first of those that have as many.
@@ -160,7 +143,7 @@ pub(super) fn any_table(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// Another name for the second column of one name, and for one that another's deviation has.
-pub(super) fn aliases(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn aliases(query: &mut Query, _: &Situation<'_>) -> bool {
     let mut is_done = false;
     change(query, &mut |select| {
         let mut taken: BTreeSet<String> = BTreeSet::new();
@@ -189,7 +172,7 @@ pub(super) fn aliases(query: &mut Query, _: &Context<'_>) -> bool {
 }
 
 /// Without positions that SELECT does not have.
-pub(super) fn positions(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn positions(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     each_query(query, &mut |one| {
         let SetExpr::Select(select) = one.body.as_mut() else { return };
@@ -214,7 +197,7 @@ pub(super) fn positions(query: &mut Query, _: &Context<'_>) -> bool {
 }
 
 /// The region of the nearest name, where the one that was written is none.
-pub(super) fn region(query: &mut Query, _: &Context<'_>) -> bool {
+pub(super) fn region(query: &mut Query, _: &Situation<'_>) -> bool {
     let is_region = |expr: &Expr| {
         matches!(expr, Expr::Identifier(name) if plain_name(name) == "region")
             || matches!(expr, Expr::CompoundIdentifier(parts) if parts.last().is_some_and(|n| plain_name(n) == "region"))
