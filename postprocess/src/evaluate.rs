@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer;
 use super::functions::{Functions, Scope};
-use super::gate::{Counts, check_plan};
+use super::gate::check;
 use super::refuse::{self, Stop};
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::replicate::{Output, replicate};
@@ -168,8 +168,7 @@ impl Evaluator {
         let scope = Scope { functions: &self.functions, releases: schemas };
         let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
         let plan = SqlToRel::new_with_options(&scope, options).sql_statement_to_plan(one)?;
-        let mut counts = Counts::default();
-        check_plan(&plan, &mut counts)?;
+        let expressions = check(&plan)?;
         let replicated = replicate(&plan, schemas)?;
         let plan = self.state.optimize(&replicated.plan)?;
         let types: Vec<DataType> = plan.schema().fields().iter().map(|f| f.data_type().clone()).collect();
@@ -183,7 +182,7 @@ impl Evaluator {
             physical,
             outputs: replicated.outputs,
             signs: replicated.signs.of_fewer(moved.len()),
-            weight: counts.expressions * (replicated.signs.replicates() + 1),
+            weight: expressions * (replicated.signs.replicates() + 1),
             moved,
             columns,
         })

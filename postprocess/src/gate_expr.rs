@@ -10,13 +10,14 @@ use datafusion::logical_expr::expr::{AggregateFunction, Like, WindowFunction};
 use datafusion::logical_expr::{Case, Expr, Operator, WindowFunctionDefinition};
 
 use super::functions::{WINDOWS, is_aggregate, is_scalar};
-use super::gate::{Counts, RUNNING, VALUES, check_plan, refusal};
-use super::refuse::PLAIN;
+use super::gate_counts::Counts;
+use super::refuse::{PLAIN, RUNNING, VALUES, refusal};
 use shoal_language::{Refusal, Rule, SETS};
 
 const LIKE: &str = "SELECT app_version, n FROM (SELECT app_version, COUNT(*) AS n FROM usage GROUP BY app_version) AS t WHERE \
     app_version LIKE '4.%'";
 const CAST: &str = "SELECT os, CAST(COUNT(*) AS double precision) AS n FROM usage GROUP BY os";
+
 /// Whether an expression may run.
 ///
 /// # Errors
@@ -61,12 +62,12 @@ pub(super) fn check_expr(expr: &Expr, counts: &mut Counts) -> Result<(), Refusal
             check_expr(&list.expr, counts)?;
             all(&list.list, counts)
         }
-        Expr::Exists(exists) => check_plan(&exists.subquery.subquery, counts),
+        Expr::Exists(exists) => counts.subquery(&exists.subquery.subquery),
         Expr::InSubquery(membership) => {
             check_expr(&membership.expr, counts)?;
-            check_plan(&membership.subquery.subquery, counts)
+            counts.subquery(&membership.subquery.subquery)
         }
-        Expr::ScalarSubquery(subquery) => check_plan(&subquery.subquery, counts),
+        Expr::ScalarSubquery(subquery) => counts.subquery(&subquery.subquery),
         Expr::SetComparison(_) => Err(refusal(Rule::Expression, "ANY and ALL cannot be used.", PLAIN)),
         Expr::SimilarTo(_) => Err(refusal(Rule::Expression, "Regular expressions cannot be used.", LIKE)),
         Expr::GroupingSet(_) => {

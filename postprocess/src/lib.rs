@@ -12,7 +12,7 @@
 //! allocate happens in a process of its own ([`Postprocessor::in_workers`]) under limits of memory and time; [`Postprocessor::in_process`] has
 //! only those of time and of the memory pool and is for tests. Both pass one conformance suite (`tests`).
 //!
-//! - `released`: the tables; `functions`: the names; `gate`, `gate_expr`: which plans may run
+//! - `released`: the tables; `functions`: the names; `gate`, `gate_expr`: which plans may run, `gate_counts`: how large
 //! - `replicate`, `signs`: error bars; `answer`: values, deviations and intervals
 //! - `evaluate`: planning, keeping plans, running; `slot`: where rows come into a kept plan
 //! - `wire`, `worker`, `confine`, `pool`: the worker process and its parent
@@ -26,6 +26,7 @@ mod error;
 mod evaluate;
 mod functions;
 mod gate;
+mod gate_counts;
 mod gate_expr;
 mod pool;
 mod refuse;

@@ -19,6 +19,12 @@ pub(super) const NAMED: &str = "SELECT COUNT(*) AS events, COUNT(DISTINCT subjec
 /// Two released tables, joined on a key.
 pub(super) const JOINED: &str = "SELECT a.os, a.n, b.people FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS a JOIN (SELECT os, \
     COUNT(DISTINCT subject) AS people FROM usage GROUP BY os) AS b ON a.os = b.os";
+/// Rows of the text beside a released table.
+pub(super) const VALUES: &str = "SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE os IN (SELECT v.os FROM \
+    (VALUES ('ios'), ('android')) AS v (os))";
+/// A window over released rows.
+pub(super) const RUNNING: &str = "SELECT day, n, SUM(n) OVER (ORDER BY day) AS so_far FROM (SELECT day, COUNT(*) AS n FROM usage \
+    GROUP BY day) AS days ORDER BY day";
 
 /// What the scope says of a table that is none of the releases.
 pub(super) const NO_TABLE: &str = "no such table";
@@ -27,6 +33,11 @@ pub(super) const NO_TABLE: &str = "no such table";
 pub(super) fn too_much() -> Refusal {
     let message = "The statement above the release takes too much to plan.";
     Refusal::whole(Rule::Size, message, PLAIN)
+}
+
+/// A refusal of the free text; it has no place of its own, since the text was rewritten.
+pub(super) fn refusal(rule: Rule, message: &str, suggestion: &str) -> Refusal {
+    Refusal::whole(rule, message, suggestion)
 }
 
 /// Why a text has no plan.

@@ -10,7 +10,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{Join, Projection};
 use datafusion::logical_expr::{Expr, JoinConstraint, JoinType, LogicalPlan, lit};
 
-use super::{Noise, Noisy, Relation, Replication};
+use super::relation::{Noise, Noisy, Relation, Replication};
 use crate::refuse::{JOINED, Stop, stop};
 use crate::slot::Slot;
 use shoal_language::Rule;

@@ -12,7 +12,7 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr};
 
 use super::super::released::STATED;
-use super::{Bare, Noise, Noisy, Relation, Replication, Wide};
+use super::relation::{Bare, Noise, Noisy, Relation, Replication, Wide};
 use crate::refuse::{PLAIN, Stop, stop};
 use crate::slot::Slot;
 use shoal_language::Rule;

@@ -9,7 +9,7 @@ use datafusion::logical_expr::logical_plan::{Aggregate, Window};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::exprs::is_number;
-use super::{Noise, Noisy, Relation, Replication};
+use super::relation::{Noise, Noisy, Relation, Replication};
 use crate::refuse::Stop;
 
 impl Replication<'_> {
