@@ -1,8 +1,8 @@
-//! Plans free SQL, keeps plans, runs them on released rows.
+//! Plans free SQL, keeps the plans and runs them on released rows.
 //!
-//! Invariants: a plan is kept as it is before it sees rows (after the gate, replication and both planners), so that a
-//! text that was checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and joins
-//! without an equality are limited. One thread, no disk.
+//! Invariants: a plan is kept after the gate, replication and both planners and before it sees rows, so that a text that was
+//! checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and joins without an equality are limited.
+//! A run uses one thread and no disk.
 //! Not here: limits of time (`mod`, `pool`), of a process (`confine`).
 
 use std::collections::VecDeque;
@@ -66,7 +66,7 @@ struct Planned {
     sql: String,
     schemas: Vec<ReleasedSchema>,
     plan: LogicalPlan,
-    /// Never run itself: each run has a copy without state.
+    /// The plan itself is never run: each run has a copy without state.
     physical: Arc<dyn ExecutionPlan>,
     outputs: Vec<Output>,
     signs: Signs,
@@ -100,7 +100,7 @@ impl Evaluator {
         Evaluator { limits, functions, state, planner: DefaultPhysicalPlanner::default(), plans }
     }
 
-    /// The columns of the answer; everything has run once on tables without rows.
+    /// The columns of the answer. The text has then run once on tables without rows.
     ///
     /// # Errors
     /// A refusal.
@@ -234,8 +234,9 @@ fn moved(plan: &LogicalPlan, schemas: &[ReleasedSchema], signs: Signs) -> Result
     Ok(moved)
 }
 
-/// The most rows that a node of the plan makes when every equality of a join is unique on one side; none: too many to count.
-/// Only a join without an equality multiplies: what repeated keys make beyond that is a matter of time and memory.
+/// The most rows that a node of the plan makes when every equality of a join is unique on one side; `None` when they are too
+/// many to count. Only a join without an equality multiplies rows. The rows that repeated keys make beyond that are limited
+/// by time and memory.
 fn pairs(plan: &LogicalPlan, tables: &[ReleasedTable]) -> Option<usize> {
     fn rows(plan: &LogicalPlan, tables: &[ReleasedTable], most: &mut usize) -> Option<usize> {
         let mut inputs = Vec::new();

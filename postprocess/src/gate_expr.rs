@@ -154,7 +154,7 @@ fn check_type(ty: &DataType) -> Result<(), Refusal> {
         | DataType::Date32
         | DataType::Timestamp(..)
         | DataType::Interval(_) => Ok(()),
-        // What `numeric` is; 38 digits at most, so it does not grow.
+        // `numeric` has this type. It has at most 38 digits, so it does not grow.
         DataType::Decimal128(..) => Ok(()),
         _ => Err(refusal(Rule::Type, "A cast to this type cannot be used.", CAST)),
     }
@@ -179,7 +179,7 @@ fn check_operator(op: Operator) -> Result<(), Refusal> {
         | Operator::IsNotDistinctFrom
         | Operator::StringConcat
         | Operator::IntegerDivide => Ok(()),
-        // `~~` and its kin: LIKE, with a pattern that may be a value.
+        // `~~` and the like are LIKE with a pattern that may be a value.
         Operator::LikeMatch | Operator::ILikeMatch | Operator::NotLikeMatch | Operator::NotILikeMatch => {
             Err(refusal(Rule::Expression, "`~~` cannot be used.", LIKE))
         }

@@ -1,8 +1,8 @@
-//! Aggregate calls -> [`Aggregate`]s, with the bound that the registry gives for one subject's day, and how a number is
-//! made of them above the release.
+//! Aggregate calls -> [`Aggregate`]s, with the bound that the registry gives for one subject's day, and the formula by which
+//! postprocessing makes a number of them.
 //!
 //! Invariants: the list of names is closed. AVG is a sum and a count, VAR and STDDEV a sum, a sum of squares and a count,
-//! each around the middle of the bounds where that takes less noise. Bounds come from the registry, never from data.
+//! each around the middle of its bounds where that takes less noise. Bounds come from the registry, never from data.
 
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, OrderByExpr, Spanned,
@@ -69,7 +69,7 @@ pub(crate) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function
 struct Parts<'f> {
     name: String,
     is_distinct: bool,
-    /// None is `*`.
+    /// `None` stands for `*`.
     args: Vec<Option<&'f Expr>>,
     order: Option<&'f OrderByExpr>,
     filter: Option<Scalar>,

@@ -22,11 +22,11 @@ pub(crate) struct Call {
 /// How the number is made of the call's aggregates.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Formula {
-    /// It is the first.
+    /// The number is the first aggregate.
     One,
-    /// The first divided by the second, and this added.
+    /// The number is the first divided by the second, plus `center`.
     Mean { center: String },
-    /// Of sum, sum of squares and count.
+    /// The number is made of a sum, a sum of squares and a count.
     Variance { is_sample: bool, is_root: bool },
 }
 

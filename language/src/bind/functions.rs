@@ -1,7 +1,7 @@
 //! Functions over columns that are total and cheap.
 //!
-//! Invariants: the list is closed; each has literal arguments wherever its cost or its result could otherwise depend on
-//! them.
+//! Invariants: the list is closed. An argument is a literal wherever the cost of the function, or whether it can fail, would
+//! otherwise depend on a row.
 
 use shoal_schemas::grid;
 use sqlparser::ast::{Expr, Function, Spanned};

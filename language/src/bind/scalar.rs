@@ -1,6 +1,6 @@
-//! SQL expressions over columns -> [`Scalar`]. What is not on the list is refused with the nearest thing that works.
+//! SQL expressions over columns -> [`Scalar`]. Any other expression is refused with the nearest thing that works.
 //!
-//! Invariants: what is not named here goes to `unsupported.rs`, whose `match` has no wildcard. Refusals depend on the
+//! Invariants: every node that is not named here goes to `unsupported.rs`, whose `match` has no wildcard. Refusals depend on the
 //! text and the public schema only.
 
 use sqlparser::ast::{
@@ -39,7 +39,7 @@ impl Columns<'_> {
         }
     }
 
-    /// A condition that works.
+    /// A statement with a condition that works.
     fn compared(&self) -> String {
         format!("SELECT COUNT(*) FROM {} WHERE os = 'ios'", self.table.kind)
     }
@@ -204,7 +204,7 @@ impl Columns<'_> {
             return Ok(Scalar::Compare(op, Box::new(item), Box::new(Scalar::Value(Value::Time(ms)))));
         }
         let (item, other) = match (item.ty(), literal(right, None, self.now_ms)) {
-            // A constant between two units of the column: both sides get finer.
+            // The constant has more decimal places than the column.
             (Some(Type::Number { scale }), Ok(Some(Value::Number(units, finer)))) if finer > scale => {
                 let by = 10_i64.checked_pow(u32::from(finer - scale)).unwrap_or(1);
                 match units % by {
@@ -302,7 +302,7 @@ impl Columns<'_> {
         Ok(Scalar::Case { branches, otherwise })
     }
 
-    /// An expression of the type that its siblings have.
+    /// An expression that must have the type of its siblings.
     pub(super) fn same(&self, expr: &Expr, ty: &mut Option<Type>) -> Result<Scalar, Refusal> {
         let bound = self.scalar(expr, *ty)?;
         match *ty {

@@ -1,4 +1,4 @@
-//! One form for all spellings of the same condition, so that they share an answer.
+//! The normal form: one form for all spellings of the same condition, so that they share an answer.
 //!
 //! Invariants: the normal form has the same value for every row, NULL among the values (three-valued logic); where only
 //! "true or not" matters ([`filter`]), it is true for the same rows. Lists of AND and OR are flat, sorted, without
@@ -76,7 +76,7 @@ fn negated(item: Scalar) -> Scalar {
         Scalar::Value(Value::Boolean(b)) => Scalar::Value(Value::Boolean(!b)),
         Scalar::Value(Value::Null) => Scalar::Value(Value::Null),
         other => match normal(other) {
-            // What became something else below (one value in a list, a constant) is negated as that.
+            // The normal form may be of another kind (a list of one value, a constant) and is negated as that.
             other @ (Scalar::Compare(..)
             | Scalar::And(..)
             | Scalar::Or(..)
@@ -203,7 +203,7 @@ fn ranges(arms: Vec<Scalar>, is_and: bool) -> Vec<Scalar> {
     others
 }
 
-/// So many days or units later.
+/// The value that is so many days or units later.
 fn moved(value: &Value, by: i8) -> Option<Value> {
     match value {
         Value::Number(units, scale) => Some(Value::Number(units.checked_add(by.into())?, *scale)),
@@ -212,7 +212,7 @@ fn moved(value: &Value, by: i8) -> Option<Value> {
     }
 }
 
-/// What an arm tests for being one of some values (OR), or none of them (AND).
+/// The expression that an arm tests, and the values that it must be among (OR) or not among (AND).
 fn tested(arm: &Scalar, is_and: bool) -> Option<(&Scalar, Vec<Value>)> {
     let listed = |item: &Scalar| match item {
         Scalar::Value(value) => Some(vec![value.clone()]),
@@ -252,7 +252,7 @@ fn joined(arms: Vec<Scalar>, is_and: bool) -> Vec<Scalar> {
     others
 }
 
-/// IN: sorted, without repetition; of one value it is an equality.
+/// IN with its values sorted and without repetition; with one value it is an equality.
 fn one_of(item: Scalar, values: Vec<Value>) -> Scalar {
     let values: BTreeSet<Value> = values.into_iter().collect();
     if values.len() == 1
@@ -263,7 +263,7 @@ fn one_of(item: Scalar, values: Vec<Value>) -> Scalar {
     Scalar::In(Box::new(item), values.into_iter().collect())
 }
 
-/// Branches in their order, up to the first that is always taken.
+/// CASE with its branches up to the first that is always taken.
 fn case(branches: Vec<(Scalar, Scalar)>, otherwise: Option<Box<Scalar>>) -> Scalar {
     let mut kept = Vec::with_capacity(branches.len());
     let mut otherwise = otherwise.map(|item| Box::new(normal(*item)));
@@ -285,7 +285,7 @@ fn case(branches: Vec<(Scalar, Scalar)>, otherwise: Option<Box<Scalar>>) -> Scal
     }
 }
 
-/// Without what cannot matter: nulls, and all after a constant.
+/// COALESCE without the items that cannot matter: nulls, and everything after a constant.
 fn coalesce(items: Vec<Scalar>) -> Scalar {
     let mut kept = Vec::with_capacity(items.len());
     for item in items.into_iter().map(normal) {

@@ -6,7 +6,7 @@ use super::{Compare, Scalar, Value};
 use crate::calendar::Grain;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS, day_of, start_of};
 
-/// What a comparison of a time comes to.
+/// The result of a comparison of a time.
 pub(super) enum Times {
     /// One test, or a constant.
     One(Scalar),

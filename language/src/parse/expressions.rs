@@ -1,7 +1,7 @@
 //! Expressions, functions, operators and literals. Each is allowed or refused by name; allowed ones are walked.
 //!
-//! Invariants: every enum without `_`, every struct without `..` where a part could say more. Not here: what may be used
-//! over events (`bind/`) and what over released rows (`question/`).
+//! Invariants: every enum is matched without `_`, and every struct without `..` where a part of it could mean more. Not here:
+//! what may be used over events (`bind/`) and what over released rows (`question/`).
 
 use sqlparser::ast::{
     Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -253,7 +253,7 @@ fn literal(value: &ValueWithSpan) -> Result<(), Refusal> {
     let refuse = |message: &str| Err(Refusal::new(Rule::Literal, value.span, message, SHAPE));
     match &value.value {
         Value::Number(_, false) | Value::Boolean(_) | Value::Null => Ok(()),
-        // It is written again for what stands above the release, where such a text would be read otherwise.
+        // The text is written again for postprocessing, where such a literal would be read otherwise.
         Value::SingleQuotedString(text) if text.contains("''") || text.contains("\\'") => {
             refuse("A text has no two quotes one after the other, and no backslash before one.")
         }

@@ -80,7 +80,7 @@ fn one(text: &str) -> Result<Statement, Refusal> {
     }
 }
 
-/// A name holds nothing that would be read otherwise when it is written again.
+/// Refuses a name that would be read otherwise when it is written again.
 fn name(text: &str, span: Span) -> Result<(), Refusal> {
     let is_strange = |c: char| {
         c.is_control()

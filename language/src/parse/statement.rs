@@ -1,4 +1,4 @@
-//! Which statements there are: a query, and EXPLAIN of one. Every other is refused.
+//! The kinds of statements that are answered: a query, and EXPLAIN of a query. Every other kind is refused.
 //!
 //! Invariants: the `match` names every statement, so that a parser that learns a new one does not compile until somebody
 //! has decided about it. EXPLAIN shows the private query and its price; there is no other form of it, because a plan that

@@ -1,7 +1,7 @@
-//! WHERE of a private SELECT, in parts: what is asked of events, which other events a subject must have, and what can only
-//! be said of released rows.
+//! Takes WHERE of a private SELECT apart: conditions on events, memberships of subjects, and conditions that only released
+//! rows can answer.
 //!
-//! Invariants: a part that reads another query's answer, or a column that a template adds, is never asked of events.
+//! Invariants: a condition that reads another query's answer, or a column that a template adds, is never a condition on events.
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Query, Select, SelectItem, SetExpr, Spanned, TableWithJoins, UnaryOperator,
@@ -19,7 +19,7 @@ use crate::syntax::{any, arms};
 
 /// What is left of WHERE after the source has taken its part.
 pub(super) struct Wheres {
-    /// Said of released rows.
+    /// Conditions on released rows.
     pub(super) released: Vec<Expr>,
 }
 
@@ -31,7 +31,7 @@ fn of_template(scalar: &Scalar) -> bool {
     scalar.any(&|inner| matches!(inner, Scalar::Step | Scalar::Cohort | Scalar::Period))
 }
 
-/// Both conditions.
+/// The conjunction of two conditions.
 pub(super) fn and(a: Option<Scalar>, b: Option<Scalar>) -> Option<Scalar> {
     match (a, b) {
         (Some(a), Some(b)) => filter(Scalar::And(Box::new(a), Box::new(b))),
@@ -47,7 +47,7 @@ fn refused(span: Span) -> Refusal {
 }
 
 impl Split<'_> {
-    /// Takes WHERE apart; conditions on rows go into the source.
+    /// Takes WHERE apart. Conditions on events and memberships go into the source.
     pub(super) fn wheres(&mut self, select: &Select, source: &mut Source) -> Result<Wheres, LanguageError> {
         let mut released = Vec::new();
         let mut members = Vec::new();
@@ -75,7 +75,7 @@ impl Split<'_> {
                 source.filter = and(source.filter.take(), own);
             }
         }
-        // Last, because their days are those of the query when they name none.
+        // Memberships come last, because they take the days of the query when they name none.
         for (arm, (query, negated)) in members {
             if !matches!(source.shape, Shape::Events) {
                 return Err(refused(arm.span()).into());
@@ -101,7 +101,7 @@ impl Split<'_> {
         }
     }
 
-    /// The other events that a subject must have.
+    /// The membership that a subquery of subjects stands for.
     fn membership(
         &mut self,
         query: &Query,
@@ -145,7 +145,7 @@ impl Split<'_> {
         Ok(Membership { table: source.kind, days, cutoffs, filter: found.filter, negated })
     }
 
-    /// Takes `p.subject = u.subject` out of an EXISTS's WHERE; whether it was there.
+    /// Takes `p.subject = u.subject` out of the WHERE of an EXISTS, and returns whether it was there.
     fn without_correlation(&self, select: &mut Select, inner: &Source, outer: &Source) -> bool {
         let is_ours = |expr: &Expr| self.columns(inner).unit(expr) == Some(Named::Subject);
         let is_outer = |expr: &Expr| {

@@ -1,4 +1,4 @@
-//! Stage 2: a statement -> the releases it needs and the text that stands above them.
+//! Stage 2: a statement -> the releases it needs and the text that postprocesses them.
 //!
 //! ```text
 //! SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE n > 9
@@ -14,8 +14,9 @@
 //!
 //! - `split`: queries, CTEs and relations; `scope`: what is known of them; `naming`: names of output columns
 //! - `semi`, `sides`, `branches`: joins and keys that are memberships; `joins`: what to write instead of another join
-//! - `source`: what a private SELECT reads; `rows`: which SELECTs have rows of what; `person`, `templates`, `members`: rows that are no events
-//! - `items`: items that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
+//! - `source`: what a private SELECT reads; `rows`: which SELECTs have rows of events or of subjects
+//! - `person`, `templates`: rows that are not events; `members`: which subjects count
+//! - `items`: items of SELECT that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
 //! - `postprocess`, `formula`: expressions over released rows, and numbers made of aggregates
 
 mod branches;
@@ -57,7 +58,7 @@ pub struct Question {
     pub explain: bool,
     /// What is asked of events; the text names them `r0`, `r1`, ..
     pub releases: Vec<PrivateQuery>,
-    /// What stands above the releases.
+    /// The text that postprocesses the releases.
     pub free: FreeText,
     /// What the reader of an answer should know.
     pub notes: Vec<String>,

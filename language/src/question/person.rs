@@ -1,7 +1,7 @@
 //! Rows of subjects: `SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject HAVING ..`.
 //!
-//! Invariants: each value of a row is clamped to bounds that follow from the registry and from how many days are asked; the
-//! values are in the order of their text, each once, so that what their names were makes no difference.
+//! Invariants: each value of a row is clamped to bounds that follow from the registry and from how many days are asked. The
+//! values are in the order of their text, and each is there once, so that their names make no difference.
 
 use std::cell::RefCell;
 
@@ -73,7 +73,7 @@ impl Values<'_> {
                     let op = made(Scalar::Part(Part::DayNumber));
                     return Ok(PersonValue { op, filter: own, scale: 0, min, max });
                 }
-                // Who takes the first time of an event for each subject compares it with that of the next event.
+                // A statement that asks for each subject's first time of an event usually compares it with another event's.
                 if matches!(arg, Expr::Identifier(name) if plain_name(name) == "time") {
                     let message = "Times of single events do not leave a subject's events; steps in order are a funnel.";
                     return Err(Refusal::new(Rule::Aggregate, function.span(), message, FUNNEL));
@@ -230,7 +230,7 @@ fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Scalar>, Ref
     Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
-/// Values in the order of their text, and the new place of each.
+/// Sorts values by their text and returns the new place of each old one.
 fn sorted(values: Vec<PersonValue>) -> (Vec<PersonValue>, Vec<usize>) {
     let mut all: Vec<(String, usize, PersonValue)> =
         values.into_iter().enumerate().map(|(at, value)| (value.to_string(), at, value)).collect();

@@ -1,8 +1,8 @@
-//! Expressions over released rows: names are put in quotes, clocks are read, subqueries are taken apart; inside a private
-//! SELECT keys and aggregates become the names of released columns.
+//! Postprocessing: rewrites expressions over released rows. Names are put in quotes, clocks are read and subqueries are taken
+//! apart; inside a private SELECT, keys and aggregates become the names of released columns.
 //!
-//! Invariants: [`children`] names every node that the parser's walk lets through and refuses all others; functions are on
-//! a closed list. Not here: whether types fit together, which the plan of the text tells.
+//! Invariants: [`children`] names every node that the parser's walk lets through and refuses all others. Functions are on a
+//! closed list. Not here: whether types fit together, which shows when the text is planned.
 
 use sqlparser::ast::{
     Array, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
@@ -19,7 +19,7 @@ use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::Value;
 use crate::syntax::plain_name;
 
-/// Functions over released rows: plain ones, aggregates, windows.
+/// The functions that postprocessing can use: plain ones, aggregates and windows.
 pub const POSTPROCESS_FUNCTIONS: [&str; 69] = [
     "abs",
     "ceil",
@@ -118,7 +118,8 @@ fn constant(value: &Value) -> Option<Expr> {
     }
 }
 
-/// The released column that an expression of a private SELECT is; none when it is made of such.
+/// Returns the released column that an expression of a private SELECT stands for, and `None` for an expression that is made
+/// of such columns.
 type Released<'f> = &'f mut dyn FnMut(&Expr) -> Result<Option<Expr>, LanguageError>;
 
 impl Split<'_> {
@@ -127,7 +128,7 @@ impl Split<'_> {
         self.postprocess_in(expr, &mut |_| Ok(None))
     }
 
-    /// Rewrites an expression of a SELECT that knows some expressions as released columns.
+    /// Rewrites an expression of a SELECT in which some expressions stand for released columns.
     pub(super) fn postprocess_in(
         &mut self,
         expr: &mut Expr,
@@ -172,7 +173,7 @@ impl Split<'_> {
             let suggestion = "SELECT os, round(COUNT(*) / 2, 1) AS half FROM usage GROUP BY os";
             return Err(Refusal::new(Rule::Function, function.span(), message, suggestion).into());
         }
-        // In lower case and without quotes: names of functions are no names of columns.
+        // The name is in lower case and without quotes, because it is not the name of a column.
         function.name.0 = vec![ObjectNamePart::Identifier(Ident::new(name))];
         if let Some(WindowType::NamedWindow(name)) = &mut function.over {
             quote(name);
@@ -180,7 +181,7 @@ impl Split<'_> {
         Ok(())
     }
 
-    /// OVER, or a definition of WINDOW.
+    /// Rewrites OVER, or a definition of WINDOW.
     pub(super) fn window(
         &mut self,
         spec: &mut WindowSpec,
@@ -228,7 +229,7 @@ fn of_call(function: &mut Function, f: Each<'_>) -> Result<(), LanguageError> {
     }
 }
 
-/// Calls `f` with each expression directly inside; subqueries are left alone.
+/// Calls `f` with each expression directly inside. Subqueries are left alone.
 #[rustfmt::skip] // lists of names, packed
 fn children(expr: &mut Expr, f: Each<'_>) -> Result<(), LanguageError> {
     match expr {

@@ -1,7 +1,7 @@
 //! One private SELECT: its keys and aggregates become a release, and it becomes a SELECT over that release.
 //!
-//! Invariants: afterwards the SELECT names released columns only. HAVING becomes WHERE; keys and aggregates are numbered in
-//! the order of their text, so that how a statement is written makes no difference.
+//! Invariants: afterwards the SELECT names released columns only. HAVING becomes WHERE. Keys and aggregates are numbered in
+//! the order of their text, so that the way a statement is written makes no difference.
 
 use sqlparser::ast::{
     CastKind, DataType, Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy, OrderByKind, Select,
@@ -36,7 +36,7 @@ pub(super) struct Private<'c> {
 }
 
 impl Private<'_> {
-    /// What a key, an aggregate or a name is above the release; none when the expression is made of such.
+    /// The released column that a key, an aggregate or a name stands for; `None` for an expression that is made of such.
     pub(super) fn released(&mut self, expr: &Expr) -> Result<Option<Expr>, LanguageError> {
         if let Expr::Function(function) = expr
             && is_aggregate(function)
@@ -59,7 +59,7 @@ impl Private<'_> {
         if let Some((_, item)) = self.names.iter().find(|(known, _)| *known == name) {
             return Ok(Some(Expr::Nested(Box::new(item.clone()))));
         }
-        // An unknown name is refused for what it is; a known one because it is not a key.
+        // An unknown name has its own refusal. A known one is refused because it is not a key.
         bound?;
         let message = format!("`{expr}` is neither a key nor inside an aggregate.");
         let (column, table) = (expr, self.columns.table.kind);
@@ -125,8 +125,8 @@ impl Private<'_> {
     }
 }
 
-/// A key of GROUP BY may be the position or the name of a SELECT item; a cast to text or of a week to
-/// its date is made above the release.
+/// The expression of a key of GROUP BY, which may be the position or the name of a SELECT item. A cast to text, or of a week
+/// to its date, is left to postprocessing.
 pub(super) fn key_expression<'p>(
     expr: &'p Expr,
     items: &'p [SelectItem],
@@ -161,7 +161,7 @@ fn of_each_session(expr: &Expr) -> Refusal {
 }
 
 impl Split<'_> {
-    /// Makes a private SELECT one over its release.
+    /// Turns a private SELECT into a SELECT over its release.
     pub(super) fn private(
         &mut self,
         select: &mut Select,

@@ -1,6 +1,6 @@
 //! Which SELECTs have rows of events or of subjects, and the [`Source`] of such rows.
 //!
-//! Invariants: what is not protected is released. Not here: how a source comes to be (`source`).
+//! Invariants: a relation that is not protected has released rows. Not here: how a source is read (`source`).
 
 use shoal_schemas::Kind;
 use sqlparser::ast::{Distinct, Expr, GroupByExpr, Query, Select, SetExpr, TableFactor, TableWithJoins};
@@ -17,11 +17,11 @@ use crate::syntax::{any, expr_of, plain_name};
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) kind: Kind,
-    /// The name in front of a column's.
+    /// The table's name or alias, which may stand in front of a column's name.
     pub(super) alias: Option<String>,
     pub(super) names: Names,
     pub(super) shape: Shape,
-    /// Over events.
+    /// The condition on events.
     pub(super) filter: Option<Scalar>,
     pub(super) members: Vec<Membership>,
     pub(super) notes: Vec<String>,
@@ -56,7 +56,7 @@ pub(super) fn keys(select: &Select) -> &[Expr] {
     }
 }
 
-/// What a SELECT over events has a row of.
+/// What a row of a SELECT over events is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowOf {
     Event,
@@ -64,7 +64,7 @@ pub(super) enum RowOf {
     Group,
 }
 
-/// What a SELECT over events has a row of.
+/// What a row of a SELECT over events is.
 pub(super) fn row_of(select: &Select) -> RowOf {
     let is_all = matches!(select.group_by, GroupByExpr::All(_));
     let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
@@ -79,7 +79,7 @@ pub(super) fn row_of(select: &Select) -> RowOf {
     }
 }
 
-/// A refusal of rows.
+/// The refusal of a SELECT that would show rows.
 pub(super) fn no_rows(span: sqlparser::tokenizer::Span) -> Refusal {
     let message = "Rows cannot be shown, only groups and aggregates.";
     let suggestion =
@@ -120,7 +120,7 @@ impl<'a> Split<'a> {
         is_rows.then_some(select.as_ref())
     }
 
-    /// The columns over a source.
+    /// The columns of a source.
     pub(super) fn columns(&self, source: &Source) -> Columns<'a> {
         let values = match &source.shape {
             Shape::Subjects(person) => person.values.clone(),

@@ -1,7 +1,7 @@
 //! What is known while a statement is taken apart: its CTEs in scope, its tables, its releases so far.
 //!
-//! Every step of taking apart is a method of [`Split`]; a query holds expressions and an expression holds queries, so the
-//! steps call each other through it, and this file is below them all.
+//! Every step of taking a statement apart is a method of [`Split`]. A query holds expressions and an expression holds queries,
+//! so the steps call each other as methods, and this file is below all of them.
 //! Not here: the steps (`split` and the others).
 
 use std::cell::Cell;
@@ -22,13 +22,13 @@ pub(super) struct Scope {
 
 /// What a CTE is.
 pub(super) enum Known {
-    /// Released rows; its name in the text.
+    /// It has released rows; `name` is its name in the rewritten text.
     Free { name: String, is_used: Cell<bool> },
-    /// Rows of events or of subjects.
+    /// It has rows of events or of subjects.
     Rows(Box<Cte>),
 }
 
-/// Takes a statement apart.
+/// A statement that is being taken apart.
 pub(super) struct Split<'a> {
     pub(super) registry: &'a Registry,
     pub(super) regions: &'a [Region],
@@ -37,7 +37,7 @@ pub(super) struct Split<'a> {
     pub(super) scope: Option<Rc<Scope>>,
 }
 
-/// The name of a table without its schema `public`.
+/// The name of a table, without the schema `public`.
 pub(super) fn table_name(name: &ObjectName) -> Option<String> {
     match name.0.as_slice() {
         [ObjectNamePart::Identifier(name)] => Some(plain_name(name)),

@@ -1,6 +1,6 @@
 //! What a private SELECT reads: a table, a template of one, or a subquery with rows of events or of subjects.
 //!
-//! Invariants: a subquery of rows has no LIMIT, no set operation and no join; its WHERE is taken into the private query's.
+//! Invariants: a subquery of rows has no LIMIT, no set operation and no join. Its WHERE becomes part of the private query's.
 
 use sqlparser::ast::{Cte, Query, Select, SelectItem, Spanned, TableAlias, TableFactor, TableWithJoins};
 
@@ -14,7 +14,7 @@ use crate::private_query::Shape;
 use crate::syntax::plain_name;
 
 impl Split<'_> {
-    /// What a relation has rows of; none when they are released ones.
+    /// The source of a relation's rows; `None` when the relation has released rows.
     pub(super) fn source(&mut self, factor: &TableFactor) -> Result<Option<Source>, LanguageError> {
         if !self.is_protected(factor) {
             return Ok(None);
@@ -90,7 +90,7 @@ impl Split<'_> {
         }
     }
 
-    /// Rows as they are, with other names and fewer of them.
+    /// The source of a subquery that selects and renames rows of events.
     fn events(&mut self, select: &Select, mut source: Source) -> Result<Source, LanguageError> {
         let mut names: Vec<(String, Named)> = Vec::new();
         let wheres = self.wheres(select, &mut source)?;

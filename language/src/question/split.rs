@@ -1,7 +1,8 @@
 //! Queries, CTEs and relations: finds the private parts of a statement and leaves everything else as it is.
 //!
 //! Invariants: a name in FROM is a CTE that is in scope, or a protected table, or refused. A CTE that has rows of events or
-//! of subjects is no relation above a release: it is taken apart where it is used. What nobody uses is not released.
+//! of subjects is not a relation of the rewritten text: it is taken apart where it is used. A CTE that nothing uses is not
+//! released.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -40,7 +41,7 @@ impl Split<'_> {
             let scope = if self.rows(&cte.query).is_some() {
                 Rc::new(Scope { name, cte: Known::Rows(Box::new(cte)), outer })
             } else {
-                // A name like a release's gets another.
+                // A CTE that is named like a release gets another name.
                 let stem = name.trim_start_matches("cte_");
                 let is_release =
                     stem.strip_prefix('r').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
@@ -214,7 +215,7 @@ impl Split<'_> {
         }
     }
 
-    /// A relation of a SELECT over released rows. `instead`: what to write when it is none.
+    /// Rewrites a relation of a SELECT over released rows. `instead` is the suggestion when its rows are not released.
     fn relation(&mut self, factor: &mut TableFactor, instead: &str) -> Result<(), LanguageError> {
         if self.is_protected(factor) {
             let message = "Events and subjects cannot be joined. Aggregate each side first and join what is released; \

@@ -4,7 +4,7 @@
 //! funnel(usage, 'app_open', event = 'login' AND result = 'ok', within => INTERVAL '7 days')      step
 //! retention(usage, 'app_open', 'app_open', period => 'week')                                     cohort, period
 //! ```
-//! Invariants: steps and events are conditions on one event, bound as WHERE is; a text is the name of an event.
+//! Invariants: steps and events are conditions on one event and are bound like WHERE; a text stands for an event's name.
 
 use shoal_schemas::columns;
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Spanned};

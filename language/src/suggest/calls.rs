@@ -1,4 +1,4 @@
-//! Calls: aggregates that would tell of one person, and functions that cannot be used on columns.
+//! Writes calls otherwise: aggregates that would tell of one person, and functions that cannot be used on columns.
 
 use std::ops::ControlFlow;
 
@@ -51,7 +51,7 @@ fn with_filter(function: &Function, text: &str) -> Option<Expr> {
     }
 }
 
-/// The aggregate at the place, as one that counts many people.
+/// An aggregate of many people instead of this one.
 fn other(function: &Function) -> Option<Expr> {
     let args = args(function);
     let text = match (name(function).as_str(), args.as_slice()) {
@@ -88,7 +88,7 @@ fn is_at(function: &Function, place: Place) -> bool {
     place.starts(function.span()) || args(function).iter().any(|arg| place.starts(arg.span()))
 }
 
-/// The aggregate at the place, as one that can be answered.
+/// Writes the aggregate at the place as one that can be answered.
 pub(super) fn aggregate(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
         Expr::Function(function) if is_at(function, situation.place) => other(function),
@@ -96,7 +96,7 @@ pub(super) fn aggregate(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// The aggregate at the place, as a count of rows.
+/// Writes the aggregate at the place as a count of rows.
 pub(super) fn count(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
         Expr::Function(function) if is_at(function, situation.place) && is_aggregate(function) => {
@@ -106,7 +106,7 @@ pub(super) fn count(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// An aggregate of what is no number, as a count of it.
+/// Writes an aggregate of something that is not a number as a count of it.
 pub(super) fn counted(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
         Expr::Function(function) if is_aggregate(function) => {
@@ -119,7 +119,7 @@ pub(super) fn counted(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// `SUM(x / 2)` as `SUM(x) / 2`: what is released can be divided.
+/// Writes `SUM(x / 2)` as `SUM(x) / 2`, because a released number can be divided.
 pub(super) fn divided(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::Function(function) = expr else { return None };
@@ -137,7 +137,7 @@ pub(super) fn divided(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// A function of time, to the hour.
+/// Writes a function of time as one that tells the hour.
 pub(super) fn of_time(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         if !situation.place.starts(expr.span()) {
@@ -162,7 +162,7 @@ pub(super) fn of_time(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// A function of a column as the column, where it is no condition.
+/// Writes a function of a column as the column, unless it is in a condition.
 pub(super) fn argument(query: &mut Query, situation: &Situation<'_>) -> bool {
     let is_condition = is_in_condition(query, situation.place);
     !is_condition
@@ -176,7 +176,7 @@ pub(super) fn argument(query: &mut Query, situation: &Situation<'_>) -> bool {
         })
 }
 
-/// Arithmetic with a function that cannot be used, without it.
+/// Takes a function that cannot be used out of an arithmetic expression.
 pub(super) fn operand(query: &mut Query, situation: &Situation<'_>) -> bool {
     let is_here = |expr: &Expr| matches!(expr, Expr::Function(f) if situation.place.starts(f.span()));
     replace(query, &mut |expr| match expr {
@@ -218,7 +218,7 @@ impl VisitorMut for Calls {
     }
 }
 
-/// Calls without clauses inside.
+/// Takes the clauses out of every call.
 pub(super) fn plain(query: &mut Query) {
     let _ = VisitMut::visit(query, &mut Calls);
 }

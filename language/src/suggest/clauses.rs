@@ -1,4 +1,4 @@
-//! Whole clauses: those that cannot be used are left out or written as those that can.
+//! Writes whole clauses otherwise: a clause that cannot be used is left out or becomes one that can.
 
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ use super::place::{change, each_query, parsed};
 use super::statement::Situation;
 use crate::parse::clear_clauses;
 
-/// How many rows where it is not a number.
+/// The limit that is written where the refused one is not a number.
 const ROWS: &str = "10";
 
 fn number(expr: &Expr) -> Option<Expr> {
@@ -104,7 +104,7 @@ impl VisitorMut for Relations {
     }
 }
 
-/// Without the clauses that no statement can have.
+/// Leaves out the clauses that no statement can have.
 pub(super) fn plain(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     each_query(query, &mut of_query);
@@ -117,7 +117,7 @@ pub(super) fn plain(query: &mut Query, _: &Situation<'_>) -> bool {
     query.to_string() != before
 }
 
-/// Without what is said of released rows.
+/// Leaves out the clauses about released rows.
 pub(super) fn having(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     query.order_by = None;
@@ -128,7 +128,7 @@ pub(super) fn having(query: &mut Query, _: &Situation<'_>) -> bool {
     query.to_string() != before
 }
 
-/// The innermost SELECT over a table, alone.
+/// Leaves only the innermost SELECT over a table.
 pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
     let mut found: Option<Select> = None;
     let is_table = |from: &TableWithJoins| match &from.relation {

@@ -1,11 +1,11 @@
-//! Expressions: what can fail on a value, or is read from one, as something that cannot.
+//! Writes expressions otherwise: those that can fail on a value become expressions that cannot.
 
 use sqlparser::ast::{BinaryOperator, Expr, Query, SelectItem, SetExpr, Spanned, Value, ValueWithSpan};
 
 use super::place::{each_query, is_in_condition, parsed, replace};
 use super::statement::Situation;
 
-/// A comparison that divides or takes a part of a text, as one that does not.
+/// Writes a comparison that divides, or takes a part of a text, as one that does not.
 pub(super) fn compared(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::BinaryOp { left, op, right } = expr else { return None };
@@ -38,7 +38,7 @@ fn text_of(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// A regular expression without its signs, as a pattern of LIKE; none when it says more.
+/// A regular expression as a pattern of LIKE; `None` when it means more than that.
 fn like(regex: &str) -> Option<String> {
     let (from_start, regex) = match regex.strip_prefix('^') {
         Some(rest) => (true, rest),
@@ -57,7 +57,7 @@ fn like(regex: &str) -> Option<String> {
     Some(format!("{}{middle}{}", open(from_start), open(to_end)).replace("%%", "%"))
 }
 
-/// A regular expression or an odd LIKE, as LIKE.
+/// Writes a regular expression or an unusual LIKE as a plain LIKE.
 pub(super) fn pattern(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let place = situation.place;
@@ -112,7 +112,8 @@ pub(super) fn pattern(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// What an expression at the place is made of; a condition on a number says something else without the rest of it.
+/// Leaves only the operand of the expression at the place. Arithmetic in a condition stays, because without it the condition
+/// would mean something else.
 pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
     let is_condition = is_in_condition(query, situation.place);
     replace(query, &mut |expr| {
@@ -147,7 +148,7 @@ pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// Two sides of one type.
+/// Gives both sides of a comparison one type.
 pub(super) fn typed(query: &mut Query, situation: &Situation<'_>) -> bool {
     let place = situation.place;
     let is_null = |expr: &Expr| matches!(expr, Expr::Value(value) if value.value == Value::Null);
@@ -182,7 +183,7 @@ pub(super) fn typed(query: &mut Query, situation: &Situation<'_>) -> bool {
     is_done
 }
 
-/// A literal of a kind that can be used.
+/// Writes a literal as one of a kind that can be used.
 pub(super) fn literal(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::Value(ValueWithSpan { value, span }) = expr else { return None };
@@ -212,7 +213,7 @@ pub(super) fn literal(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// A subquery of subjects, as plain as it must be.
+/// Writes a subquery of subjects as plainly as it must be.
 pub(super) fn member(query: &mut Query, situation: &Situation<'_>) -> bool {
     let plain = |subquery: &Query| -> Option<String> {
         let SetExpr::Select(select) = subquery.body.as_ref() else { return None };
@@ -241,7 +242,7 @@ pub(super) fn member(query: &mut Query, situation: &Situation<'_>) -> bool {
         }
         let not = if negated { "NOT " } else { "" };
         let text = match is_exists {
-            // What correlates it cannot stay.
+            // The condition that refers to the outer statement cannot stay.
             true => match subquery.body.as_ref() {
                 SetExpr::Select(select) => format!("SELECT subject FROM {}", select.from.first()?.relation),
                 _ => return None,

@@ -1,4 +1,4 @@
-//! Keys and items: rows as groups that are counted, a measure as its bucket, an item as a key or a sum.
+//! Writes keys and items otherwise: rows become counted groups, a measure becomes its bucket, an item a key or a sum.
 
 use std::ops::ControlFlow;
 
@@ -44,7 +44,7 @@ fn count(keys: &[Expr]) -> Option<SelectItem> {
     Some(SelectItem::ExprWithAlias { expr: parsed("COUNT(*)")?, alias: alias.into() })
 }
 
-/// Rows as groups: the columns that can be keys, and how many rows each group has.
+/// Writes rows as groups: the columns that can be keys, and how many rows each group has.
 pub(super) fn grouped(query: &mut Query, situation: &Situation<'_>) -> bool {
     change_at(query, situation.place, &mut |select| {
         let items = select.projection.iter().filter_map(expr_of);
@@ -73,7 +73,7 @@ pub(super) fn grouped(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// A measure that is a key, as its bucket.
+/// Writes a measure that is a key as its bucket.
 pub(super) fn bucketed(query: &mut Query, situation: &Situation<'_>) -> bool {
     change_at(query, situation.place, &mut |select| {
         let keys = match &select.group_by {
@@ -83,7 +83,7 @@ pub(super) fn bucketed(query: &mut Query, situation: &Situation<'_>) -> bool {
         let all = keys.iter().chain(select.projection.iter().filter_map(expr_of));
         let mut here = all.filter(|expr| situation.place.starts(expr.span()) && !has_aggregate(expr));
         let Some(found) = here.next().cloned() else { return false };
-        // Of `amount * 2` too: the bucket is of the column.
+        // The key may be `amount * 2`; its bucket is the column's.
         let of = match &found {
             Expr::BinaryOp { left, .. } => left,
             other => other,
@@ -97,7 +97,7 @@ pub(super) fn bucketed(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// How many values a column has, as how many groups of it there are.
+/// Writes a count of a column's values as a count of its groups.
 pub(super) fn distinct(query: &mut Query, _: &Situation<'_>) -> bool {
     let SetExpr::Select(select) = query.body.as_mut() else { return false };
     let GroupByExpr::Expressions(keys, _) = &select.group_by else { return false };
@@ -126,7 +126,7 @@ pub(super) fn distinct(query: &mut Query, _: &Situation<'_>) -> bool {
     true
 }
 
-/// Writes an item or key otherwise, wherever the SELECT has it.
+/// Replaces an expression wherever it is an item or a key of the SELECT.
 fn exchange(select: &mut Select, old: &Expr, new: &Expr) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
@@ -140,7 +140,7 @@ fn exchange(select: &mut Select, old: &Expr, new: &Expr) {
     }
 }
 
-/// What is neither a key nor in an aggregate, as a key.
+/// Makes a key of an item that is neither a key nor in an aggregate.
 pub(super) fn keyed(query: &mut Query, situation: &Situation<'_>) -> bool {
     change_at(query, situation.place, &mut |select| {
         let all = select.projection.iter().filter_map(expr_of).chain(&select.having);
@@ -168,7 +168,7 @@ fn column_at(expr: &Expr, situation: &Situation<'_>) -> Option<Expr> {
     found.break_value()
 }
 
-/// A measure that is neither a key nor in an aggregate, as its sum.
+/// Writes a measure that is neither a key nor in an aggregate as its sum.
 pub(super) fn summed(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let name = column(expr).filter(|_| situation.place.starts(expr.span()))?;
@@ -176,7 +176,7 @@ pub(super) fn summed(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// `subject` or `session` as an item, as their number.
+/// Writes the item `subject` or `session` as the number of them.
 pub(super) fn counted(query: &mut Query, situation: &Situation<'_>) -> bool {
     let place = situation.place;
     change_at(query, place, &mut |select| {
@@ -201,7 +201,7 @@ pub(super) fn counted(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// ROLLUP, CUBE and GROUPING SETS as their keys.
+/// Writes ROLLUP, CUBE and GROUPING SETS as their keys.
 pub(super) fn flattened(query: &mut Query, _: &Situation<'_>) -> bool {
     change(query, &mut |select| {
         let GroupByExpr::Expressions(keys, modifiers) = &mut select.group_by else { return false };
@@ -233,7 +233,7 @@ pub(super) fn flattened(query: &mut Query, _: &Situation<'_>) -> bool {
     })
 }
 
-/// Of tables that are joined on their subjects, the people instead of the rows.
+/// Counts people instead of rows where tables are joined on their subjects.
 pub(super) fn people(query: &mut Query, _: &Situation<'_>) -> bool {
     change(query, &mut |select| {
         let is_joined = select.from.len() > 1 || select.from.iter().any(|from| !from.joins.is_empty());

@@ -1,4 +1,4 @@
-//! A statement without the part that was refused.
+//! Leaves out the part of a statement that was refused.
 
 use sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr};
 
@@ -7,7 +7,7 @@ use super::place::{Place, change, change_at, each_query};
 use super::statement::Situation;
 use crate::syntax::{arms, expr_of};
 
-/// The arms of a condition that stay.
+/// Keeps only some arms of a condition, and returns whether any was left out.
 fn kept(condition: &mut Option<Expr>, stays: &mut dyn FnMut(&Expr) -> bool) -> bool {
     let Some(whole) = condition.take() else { return false };
     let all: Vec<Expr> = arms(&whole).into_iter().cloned().collect();
@@ -46,7 +46,7 @@ fn of_select(select: &mut Select, place: Place) -> bool {
     false
 }
 
-/// Without the condition, the key, the item or the order that the place is in.
+/// Leaves out the condition, the key, the item or the order that the place is in.
 pub(super) fn part(query: &mut Query, situation: &Situation<'_>) -> bool {
     let place = situation.place;
     let mut is_done = false;
@@ -65,7 +65,7 @@ pub(super) fn part(query: &mut Query, situation: &Situation<'_>) -> bool {
     is_done || change_at(query, place, &mut |select| of_select(select, place))
 }
 
-/// A condition on an aggregate, where it belongs.
+/// Moves a condition on an aggregate from WHERE to HAVING.
 pub(super) fn to_having(query: &mut Query, situation: &Situation<'_>) -> bool {
     let place = situation.place;
     change_at(query, place, &mut |select| {
@@ -93,12 +93,12 @@ fn without(query: &mut Query, words: &[&str]) -> bool {
     change(query, &mut |select| kept(&mut select.selection, &mut |arm| !names(arm, words)))
 }
 
-/// Without the conditions on time.
+/// Leaves out the conditions on time.
 pub(super) fn times(query: &mut Query, _: &Situation<'_>) -> bool {
     without(query, &["day", "time"])
 }
 
-/// Without the conditions on regions.
+/// Leaves out the conditions on regions.
 pub(super) fn regions(query: &mut Query, _: &Situation<'_>) -> bool {
     without(query, &["region"])
 }
@@ -125,12 +125,12 @@ fn fewer(select: &mut Select) -> bool {
     !select.projection.is_empty()
 }
 
-/// Without the last key.
+/// Leaves out the last key.
 pub(super) fn last_key(query: &mut Query, _: &Situation<'_>) -> bool {
     change(query, &mut fewer)
 }
 
-/// Without the last key of the SELECT that the place is in, and without windows' definitions.
+/// Leaves out the definitions of windows or, where there are none, the last key of the SELECT that the place is in.
 pub(super) fn keys(query: &mut Query, situation: &Situation<'_>) -> bool {
     if let SetExpr::Select(select) = query.body.as_mut()
         && !select.named_window.is_empty()

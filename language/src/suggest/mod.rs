@@ -41,7 +41,7 @@ pub struct Refused<'a> {
     pub registry: &'a Registry,
 }
 
-/// A way to write a statement otherwise; whether it changed anything.
+/// A way to write a statement otherwise. It returns whether it changed anything.
 type Way = fn(&mut Query, &Situation<'_>) -> bool;
 
 /// The one query of a text on one line, so that places are those of the text.
@@ -51,7 +51,7 @@ pub fn on_one_line(text: &str) -> Option<String> {
     Some(written(explain, &query))
 }
 
-/// The ways for a rule, the best first.
+/// The ways to write a statement otherwise that this rule refused, the best first.
 fn ways(rule: Rule) -> Vec<Way> {
     let mut all: Vec<Way> = match rule {
         Rule::Clause | Rule::Syntax | Rule::Statement => vec![clauses::plain, groups::grouped],
@@ -82,8 +82,8 @@ fn ways(rule: Rule) -> Vec<Way> {
     all
 }
 
-/// Whether the place that refused has chosen its suggestion for the question: a template instead of a join or of times of
-/// single events, what a session has on average.
+/// Whether the suggestion was chosen for this very question where it was refused, such as a template instead of a join. Then
+/// no proposal is better.
 pub fn is_chosen(refusal: &Refusal) -> bool {
     let chosen = |parts: &[&str]| parts.iter().any(|part| refusal.suggestion.contains(part));
     match refusal.rule {
@@ -93,7 +93,7 @@ pub fn is_chosen(refusal: &Refusal) -> bool {
     }
 }
 
-/// The statement written otherwise, once for each way that there is; the best first.
+/// The statement written otherwise, once in each way that changes it, the best first.
 pub fn proposals(text: &str, refused: &Refused<'_>) -> Vec<String> {
     let Refused { refusal, registry } = refused;
     let Some((explain, query)) = statements(text).and_then(|all| all.into_iter().find_map(query_of)) else {

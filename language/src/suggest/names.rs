@@ -1,4 +1,5 @@
-//! Names: the column or table of the nearest name, and names of the answer that do not collide.
+//! Writes names otherwise: unknown names of columns and tables become the nearest known ones, and names of the answer that
+//! collide become different.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -14,7 +15,7 @@ use super::place::{change, each_query, parsed, replace};
 use super::statement::Situation;
 use crate::syntax::plain_name;
 
-/// The nearest of some names, when it is near.
+/// The nearest of some names; `None` when none of them is near.
 pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = name.to_ascii_lowercase();
     let one = name.strip_suffix('s').unwrap_or(&name);
@@ -35,7 +36,7 @@ pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> O
     ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
 }
 
-/// The column of the nearest name, where the one that was written is none.
+/// Writes an unknown column as the one of the nearest name.
 pub(super) fn column(query: &mut Query, situation: &Situation<'_>) -> bool {
     let mut known: BTreeSet<&str> = BTreeSet::from(["region", columns::SUBJECT, columns::SESSION]);
     for kind in &situation.kinds {
@@ -49,7 +50,7 @@ pub(super) fn column(query: &mut Query, situation: &Situation<'_>) -> bool {
         }
         let written = match expr {
             Expr::Identifier(name) => name,
-            // What belongs to a table around it would say something else without that.
+            // A column of the outer statement would mean something else without its table's name.
             Expr::CompoundIdentifier(parts) => parts.last().filter(|_| match parts.as_slice() {
                 [table, _] => !relations.contains(&plain_name(table)),
                 _ => true,
@@ -82,7 +83,7 @@ fn relations(query: &mut Query) -> BTreeSet<String> {
     found.0
 }
 
-/// Hidden columns are no neighbours of anything.
+/// Whether analysts see such a column. A hidden column is never suggested.
 fn is_seen(role: &ColumnRole) -> bool {
     match role {
         ColumnRole::Dimension { .. } | ColumnRole::Measure(_) | ColumnRole::Time => true,
@@ -90,7 +91,7 @@ fn is_seen(role: &ColumnRole) -> bool {
     }
 }
 
-/// Writes tables otherwise; names of WITH are left as they are.
+/// Renames tables, but not the names of WITH.
 struct Tables<'t> {
     ctes: BTreeSet<String>,
     other: &'t dyn Fn(&str) -> Option<&'t str>,
@@ -124,12 +125,12 @@ fn tables<'t>(query: &mut Query, other: &'t dyn Fn(&str) -> Option<&'t str>) -> 
     query.to_string() != before
 }
 
-/// The table of the nearest name, wherever the one that was written is none.
+/// Writes an unknown table as the one of the nearest name.
 pub(super) fn table(query: &mut Query, _: &Situation<'_>) -> bool {
     tables(query, &|name| nearest(name, Kind::ALL.iter().map(|kind| kind.as_str())))
 }
 
-/// The table that has most of the statement's columns, wherever the one that was written is none.
+/// Writes an unknown table as the one that has most of the statement's columns.
 pub(super) fn any_table(query: &mut Query, situation: &Situation<'_>) -> bool {
     let text = query.to_string().to_ascii_lowercase();
     let words: BTreeSet<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
@@ -137,12 +138,12 @@ pub(super) fn any_table(query: &mut Query, situation: &Situation<'_>) -> bool {
         let columns = &situation.registry.table(*kind).columns;
         columns.iter().filter(|column| is_seen(&column.role) && words.contains(column.name.as_str())).count()
     };
-    // The first of those that have as many.
+    // Of several tables with as many columns, the first wins.
     let best = Kind::ALL.iter().rev().max_by_key(|kind| known(kind)).map(|kind| kind.as_str());
     tables(query, &|_| best)
 }
 
-/// Another name for the second column of one name, and for one that another's deviation has.
+/// Renames the second column of one name, and a column with the name of another's deviation or interval.
 pub(super) fn aliases(query: &mut Query, _: &Situation<'_>) -> bool {
     let mut is_done = false;
     change(query, &mut |select| {
@@ -171,7 +172,7 @@ pub(super) fn aliases(query: &mut Query, _: &Situation<'_>) -> bool {
     is_done
 }
 
-/// Without positions that SELECT does not have.
+/// Leaves out positions that SELECT does not have.
 pub(super) fn positions(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     each_query(query, &mut |one| {
@@ -196,7 +197,7 @@ pub(super) fn positions(query: &mut Query, _: &Situation<'_>) -> bool {
     query.to_string() != before
 }
 
-/// The region of the nearest name, where the one that was written is none.
+/// Writes a region that is not spelt as it should be in upper case and quotes.
 pub(super) fn region(query: &mut Query, _: &Situation<'_>) -> bool {
     let is_region = |expr: &Expr| {
         matches!(expr, Expr::Identifier(name) if plain_name(name) == "region")

@@ -1,4 +1,4 @@
-//! What an expression depends on, and its companions.
+//! How an expression depends on noise, and the expression over companions.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl Relation {
     }
 }
 
-/// Whether companions make sense.
+/// Whether values of a type can have companions.
 pub(super) fn is_number(ty: &DataType) -> bool {
     ty.is_numeric()
 }

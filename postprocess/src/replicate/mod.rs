@@ -3,8 +3,8 @@
 //! The mean square of what the companions differ by is the variance of the expression: exact when it is linear, whatever
 //! rows it mixes (windows, sums, joins, unions), and close when it is smooth.
 //!
-//! Invariants: what a statement shows does not change. Decisions (filters, order, limits, conditions of joins, partitions,
-//! groups) are taken on the numbers themselves and companions ride along. A number that depends on noise without an
+//! Invariants: the numbers that a statement shows do not change. Decisions (filters, order, limits, conditions of joins,
+//! partitions, groups) are taken on the numbers themselves, and companions only follow. A number that depends on noise without an
 //! error bar is never shown as a key: it is [`Noise::Lost`] or [`Noise::Decided`]. Companions' names begin with [`PREFIX`],
 //! which no name of a text does.
 //!

@@ -1,4 +1,4 @@
-//! What becomes of the nodes that keep rows apart: scans, projections, filters, orders, limits.
+//! Rewrites the nodes that do not mix rows: scans, projections, filters, orders and limits.
 //!
 //! Not here: nodes that mix rows (`rows`) or tables (`sets`).
 

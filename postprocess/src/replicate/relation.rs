@@ -15,7 +15,7 @@ use crate::signs::Signs;
 /// What names of companions begin with.
 pub(crate) const PREFIX: char = '~';
 
-/// How a column depends on noise. No noise: it is made of keys and of the text alone.
+/// How a column depends on noise. A column without noise is made of keys and of the text alone.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Noise {
     /// A number that depends on noise and has no companions any more (it went through DISTINCT or GROUP BY).
@@ -46,7 +46,7 @@ pub(crate) struct Bare {
 /// A rewritten node.
 pub(super) struct Relation {
     pub(super) plan: LogicalPlan,
-    /// The schema before it was rewritten: what expressions above refer to.
+    /// The schema before the node was rewritten, to which the expressions of outer nodes refer.
     pub(super) schema: DFSchemaRef,
     /// By position in `schema`.
     pub(super) noise: Vec<Option<Noise>>,
@@ -58,7 +58,7 @@ pub(super) struct Relation {
     pub(super) is_decided: bool,
 }
 
-/// A rewriting on its way.
+/// The state of a rewriting.
 pub(super) struct Replication<'a> {
     pub(super) releases: &'a [ReleasedSchema],
     pub(super) signs: Signs,
@@ -66,7 +66,7 @@ pub(super) struct Replication<'a> {
 }
 
 impl<'a> Replication<'a> {
-    /// A rewriting that begins.
+    /// The state at the beginning.
     pub(super) fn of(releases: &'a [ReleasedSchema], signs: Signs) -> Replication<'a> {
         Replication { releases, signs, next: 0 }
     }
@@ -91,7 +91,7 @@ pub(super) struct Wide {
 }
 
 impl Wide {
-    /// Named so that no other table's columns have the same names.
+    /// The names are such that no other table's columns have them.
     pub(super) fn of(release: &ReleasedSchema, replicates: usize, name: &str) -> Wide {
         let mut fields = release.named();
         fields.push(Field::new(format!("{name}.row"), DataType::Int64, false));

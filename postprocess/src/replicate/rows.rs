@@ -1,5 +1,5 @@
-//! What becomes of aggregates and windows: the same function over each companion, with the partitions, orders and filters of
-//! the numbers themselves.
+//! Rewrites aggregates and windows: the same function is computed over each companion, with the partitions, orders and
+//! filters of the numbers themselves.
 
 use std::sync::Arc;
 

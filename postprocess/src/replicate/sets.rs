@@ -1,4 +1,4 @@
-//! What becomes of joins, DISTINCT and UNION.
+//! Rewrites joins, DISTINCT and UNION.
 
 use std::sync::Arc;
 
