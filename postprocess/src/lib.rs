@@ -59,7 +59,7 @@ pub struct Postprocessor(Place);
 
 enum Place {
     /// In this process.
-    InProcess(Evaluator),
+    InProcess(Box<Evaluator>),
     /// In processes that hold nothing else.
     Workers(Pool),
 }
@@ -67,7 +67,7 @@ enum Place {
 impl Postprocessor {
     /// In this process: for tests, and for a program that answers nobody else.
     pub fn in_process(limits: Limits) -> Postprocessor {
-        Postprocessor(Place::InProcess(Evaluator::new(limits)))
+        Postprocessor(Place::InProcess(Box::new(Evaluator::new(limits))))
     }
 
     /// In worker processes, which are started when they are needed.
