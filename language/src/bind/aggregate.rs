@@ -1,8 +1,9 @@
-//! Aggregate calls -> [`Aggregate`]s, with the bound that the registry gives for one subject's day, and the formula by which
-//! postprocessing makes a number of them.
+//! Binds aggregate calls: a [`Call`] has its aggregates, each with the bound that the registry gives for one subject's day,
+//! and the formula by which postprocessing makes a number of them.
 //!
-//! Invariants: the list of names is closed. AVG is a sum and a count, VAR and STDDEV a sum, a sum of squares and a count,
-//! each around the middle of its bounds where that takes less noise. Bounds come from the registry, never from data.
+//! Invariants: AVG is a sum and a count, VAR and STDDEV a sum, a sum of squares and a count, each around the middle of its
+//! bounds where that takes less noise. Bounds come from the registry, never from data.
+//! Not here: the list of names (`aggregate_names`), the bounds (`binder`).
 
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, OrderByExpr, Spanned,
