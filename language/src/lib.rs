@@ -1,7 +1,7 @@
-//! From SQL text to a [`Question`]: the private queries of a statement, and the text that stands above their releases.
+//! From SQL text to a [`Question`]: the private queries of a statement, and the text that postprocesses their releases.
 //!
 //! ```text
-//! text -parse-> one statement -question, bind-> Question { PrivateQuery.., text above }
+//! text -parse-> one statement -question, bind-> Question { PrivateQuery.., postprocessing text }
 //! ```
 //! Invariants: everything here depends on the text, the public schema, the key's regions and the time of the request,
 //! never on an event. Only this crate makes a [`PrivateQuery`]:
@@ -13,11 +13,12 @@
 //! ```
 //!
 //! - `parse`: text -> one statement, every node of it seen
-//! - `question`: a statement -> its private queries and the text above their releases
+//! - `syntax`: readings of the parser's tree that every stage shares
+//! - `question`: a statement -> its private queries and the text that postprocesses their releases
 //! - `bind`: names, types, bounds and retention of expressions over events
 //! - `expr`: total expressions; [`calendar`]: days and hours
 //! - `private_query`: what may touch events, as a closed value
-//! - [`suggest`]: a refused statement written otherwise, for what a refusal suggests
+//! - [`suggest`]: what a refusal suggests: the refused statement, written otherwise
 //!
 //! Not here: prices, noise and what reads events (`shoal-query`), what runs on released rows (`shoal-postprocess`).
 
@@ -29,6 +30,7 @@ mod parse;
 mod private_query;
 mod question;
 pub mod suggest;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -40,4 +42,4 @@ pub use private_query::{
     Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue,
     PrivateQuery, Shape,
 };
-pub use question::{FUNCTIONS_ABOVE, FreeText, Question, ask, condition};
+pub use question::{FreeText, POSTPROCESS_FUNCTIONS, Question, ask, condition};

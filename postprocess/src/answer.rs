@@ -21,7 +21,7 @@ use crate::error::Failure;
 use shoal_anonymity::budget::Z_95;
 use shoal_language::{Refusal, Rule};
 
-/// Units of what is counted: never below zero.
+/// Units of counts, which are never below zero.
 const COUNTED: [&str; 3] = ["events", "subjects", "sessions"];
 
 /// The columns of the answer.
@@ -110,7 +110,7 @@ fn floats(array: &ArrayRef) -> Result<Float64Array, Failure> {
 }
 
 /// The number, its standard deviation and its 95 % interval. A count is a whole number, and its interval does not go below
-/// zero unless the number does. Of a released number the interval is the release's own: that of a quantile has two unequal sides.
+/// zero unless the number does. A released number keeps the release's own interval; that of a quantile has two unequal sides.
 fn estimate(
     output: &Output,
     value: &ArrayRef,
@@ -155,7 +155,7 @@ fn estimate(
     Ok(())
 }
 
-/// The root of the mean square of what the companions differ by.
+/// The root of the mean square of the companions' differences from the number.
 fn deviations(value: &Float64Array, moved: &[Float64Array]) -> Float64Array {
     let one = |row: usize| {
         if value.is_null(row) || moved.is_empty() || moved.iter().any(|m| m.is_null(row)) {

@@ -11,7 +11,7 @@ pub struct Estimate {
     pub units: i128,
     /// The standard deviation of its noise, in the same units.
     pub sd: f64,
-    /// Its 95 % interval, where that is not the number and so many deviations to both sides.
+    /// Its 95 % interval, where that is not symmetric around the number.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -23,7 +23,7 @@ pub enum ColumnKind {
     Key,
     /// A noisy number; followed by its standard deviation and its 95 % interval.
     Estimate,
-    /// Something that is no number, made of noisy numbers.
+    /// A value that is not a number but is made of noisy numbers.
     Value,
     /// Standard deviation of the estimate before it, in its unit.
     Deviation,

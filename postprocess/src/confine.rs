@@ -1,8 +1,9 @@
-//! What a worker cannot do: reach a file or the network, start anything, leave a core, use more memory than it was given.
+//! Confines a worker: it cannot reach a file or the network, start a process, leave a core file or use more memory than it
+//! was given.
 //!
-//! Invariants: limits are hard ones and are set before the worker reads its first byte. Landlock needs Linux 5.13 or newer;
-//! where it is missing the resource limits still stand (no file can grow, few can be open), and the parent's log says so.
-//! Not here: limits of time (the parent kills, `pool`).
+//! Invariants: limits are hard ones and are set before the worker reads its first byte. Landlock needs Linux 5.13 or newer.
+//! Where it is missing, the resource limits still hold (no file can grow, few can be open), and the parent's log says so.
+//! Not here: limits of time, for which the parent kills the worker (`pool`).
 
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -10,7 +11,8 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 /// Open files: the three pipes and a few of the runtime's own.
 const FILES_MAX: u64 = 16;
 
-/// Takes files, the network and other processes out of reach of this thread and those it starts; says how far.
+/// Takes files, the network and other processes out of reach of this thread and the threads it starts. Returns how much of
+/// that the kernel enforces.
 pub(super) fn reach() -> &'static str {
     let restricted = || -> Result<RulesetStatus, RulesetError> {
         let rules = Ruleset::default()
@@ -29,7 +31,7 @@ pub(super) fn reach() -> &'static str {
 /// Limits this process.
 ///
 /// # Errors
-/// The operating system's, when it does not take a limit.
+/// The operating system's error when it does not accept a limit.
 pub(super) fn resources(memory_bytes_max: u64) -> std::io::Result<()> {
     let limits = [
         (Resource::Core, 0),

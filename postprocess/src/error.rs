@@ -1,4 +1,4 @@
-//! What goes wrong above a release: a refusal before anything is charged, and one opaque failure after.
+//! What goes wrong in postprocessing: a refusal before anything is charged, and one opaque failure afterwards.
 //!
 //! Not here: status codes (`shoal-server`).
 
@@ -35,7 +35,7 @@ pub enum Failure {
     Limit,
     /// A worker process could not be had, died, or answered nonsense.
     Worker,
-    /// Something that should not happen.
+    /// An error that should not happen.
     Internal,
 }
 

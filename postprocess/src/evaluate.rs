@@ -1,8 +1,8 @@
-//! Plans free SQL, keeps plans, runs them on released rows.
+//! Plans free SQL, keeps the plans and runs them on released rows.
 //!
-//! Invariants: a plan is kept as it is before it sees rows (after the gate, replication and both planners), so that a
-//! text that was checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and joins
-//! without an equality are limited. One thread, no disk.
+//! Invariants: a plan is kept after the gate, replication and both planners and before it sees rows, so that a text that was
+//! checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and joins without an equality are limited.
+//! A run uses one thread and no disk.
 //! Not here: limits of time (`mod`, `pool`), of a process (`confine`).
 
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer;
 use super::functions::{Functions, Scope};
-use super::gate::{Counts, check_plan};
+use super::gate::check;
 use super::refuse::{self, Stop};
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::replicate::{Output, replicate};
@@ -66,7 +66,7 @@ struct Planned {
     sql: String,
     schemas: Vec<ReleasedSchema>,
     plan: LogicalPlan,
-    /// Never run itself: each run has a copy without state.
+    /// The plan itself is never run: each run has a copy without state.
     physical: Arc<dyn ExecutionPlan>,
     outputs: Vec<Output>,
     signs: Signs,
@@ -100,7 +100,7 @@ impl Evaluator {
         Evaluator { limits, functions, state, planner: DefaultPhysicalPlanner::default(), plans }
     }
 
-    /// The columns of the answer; everything has run once on tables without rows.
+    /// The columns of the answer. The text has then run once on tables without rows.
     ///
     /// # Errors
     /// A refusal.
@@ -168,8 +168,7 @@ impl Evaluator {
         let scope = Scope { functions: &self.functions, releases: schemas };
         let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
         let plan = SqlToRel::new_with_options(&scope, options).sql_statement_to_plan(one)?;
-        let mut counts = Counts::default();
-        check_plan(&plan, &mut counts)?;
+        let expressions = check(&plan)?;
         let replicated = replicate(&plan, schemas)?;
         let plan = self.state.optimize(&replicated.plan)?;
         let types: Vec<DataType> = plan.schema().fields().iter().map(|f| f.data_type().clone()).collect();
@@ -183,7 +182,7 @@ impl Evaluator {
             physical,
             outputs: replicated.outputs,
             signs: replicated.signs.of_fewer(moved.len()),
-            weight: counts.expressions * (replicated.signs.replicates() + 1),
+            weight: expressions * (replicated.signs.replicates() + 1),
             moved,
             columns,
         })
@@ -235,8 +234,9 @@ fn moved(plan: &LogicalPlan, schemas: &[ReleasedSchema], signs: Signs) -> Result
     Ok(moved)
 }
 
-/// The most rows that a node of the plan makes when every equality of a join is unique on one side; none: too many to count.
-/// Only a join without an equality multiplies: what repeated keys make beyond that is a matter of time and memory.
+/// The most rows that a node of the plan makes when every equality of a join is unique on one side; `None` when they are too
+/// many to count. Only a join without an equality multiplies rows. The rows that repeated keys make beyond that are limited
+/// by time and memory.
 fn pairs(plan: &LogicalPlan, tables: &[ReleasedTable]) -> Option<usize> {
     fn rows(plan: &LogicalPlan, tables: &[ReleasedTable], most: &mut usize) -> Option<usize> {
         let mut inputs = Vec::new();

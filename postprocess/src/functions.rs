@@ -1,4 +1,4 @@
-//! Names that free SQL can use: three lists of functions and the released tables, nothing else.
+//! The names that free SQL can use: three lists of functions and the released tables, and nothing else.
 //!
 //! Invariants: nothing on the lists allocates by its value (no `repeat`, `lpad`, `rpad`, `replace`, `generate_series`,
 //! `make_array`, `array_agg`, `string_agg`), reads a clock, a file or a generator, or compiles a pattern. A table of another name
@@ -117,7 +117,7 @@ pub(super) fn is_aggregate(name: &str) -> bool {
     AGGREGATES.contains(&name)
 }
 
-/// The functions, by every name they have.
+/// The functions by each of their names.
 pub(super) struct Functions {
     pub(super) scalars: HashMap<String, Arc<ScalarUDF>>,
     aggregates: HashMap<String, Arc<AggregateUDF>>,
@@ -151,7 +151,7 @@ impl Functions {
                 known.windows.insert(name, Arc::clone(&one));
             }
         }
-        // What others call it.
+        // The other names of the function.
         if let Some(signum) = known.scalars.get("signum").cloned() {
             known.scalars.insert("sign".to_owned(), signum);
         }

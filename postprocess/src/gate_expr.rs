@@ -10,13 +10,14 @@ use datafusion::logical_expr::expr::{AggregateFunction, Like, WindowFunction};
 use datafusion::logical_expr::{Case, Expr, Operator, WindowFunctionDefinition};
 
 use super::functions::{WINDOWS, is_aggregate, is_scalar};
-use super::gate::{Counts, RUNNING, VALUES, check_plan, refusal};
-use super::refuse::PLAIN;
+use super::gate_counts::Counts;
+use super::refuse::{PLAIN, RUNNING, VALUES, refusal};
 use shoal_language::{Refusal, Rule, SETS};
 
 const LIKE: &str = "SELECT app_version, n FROM (SELECT app_version, COUNT(*) AS n FROM usage GROUP BY app_version) AS t WHERE \
     app_version LIKE '4.%'";
 const CAST: &str = "SELECT os, CAST(COUNT(*) AS double precision) AS n FROM usage GROUP BY os";
+
 /// Whether an expression may run.
 ///
 /// # Errors
@@ -61,12 +62,12 @@ pub(super) fn check_expr(expr: &Expr, counts: &mut Counts) -> Result<(), Refusal
             check_expr(&list.expr, counts)?;
             all(&list.list, counts)
         }
-        Expr::Exists(exists) => check_plan(&exists.subquery.subquery, counts),
+        Expr::Exists(exists) => counts.subquery(&exists.subquery.subquery),
         Expr::InSubquery(membership) => {
             check_expr(&membership.expr, counts)?;
-            check_plan(&membership.subquery.subquery, counts)
+            counts.subquery(&membership.subquery.subquery)
         }
-        Expr::ScalarSubquery(subquery) => check_plan(&subquery.subquery, counts),
+        Expr::ScalarSubquery(subquery) => counts.subquery(&subquery.subquery),
         Expr::SetComparison(_) => Err(refusal(Rule::Expression, "ANY and ALL cannot be used.", PLAIN)),
         Expr::SimilarTo(_) => Err(refusal(Rule::Expression, "Regular expressions cannot be used.", LIKE)),
         Expr::GroupingSet(_) => {
@@ -153,7 +154,7 @@ fn check_type(ty: &DataType) -> Result<(), Refusal> {
         | DataType::Date32
         | DataType::Timestamp(..)
         | DataType::Interval(_) => Ok(()),
-        // What `numeric` is; 38 digits at most, so it does not grow.
+        // `numeric` has this type. It has at most 38 digits, so it does not grow.
         DataType::Decimal128(..) => Ok(()),
         _ => Err(refusal(Rule::Type, "A cast to this type cannot be used.", CAST)),
     }
@@ -178,7 +179,7 @@ fn check_operator(op: Operator) -> Result<(), Refusal> {
         | Operator::IsNotDistinctFrom
         | Operator::StringConcat
         | Operator::IntegerDivide => Ok(()),
-        // `~~` and its kin: LIKE, with a pattern that may be a value.
+        // `~~` and the like are LIKE with a pattern that may be a value.
         Operator::LikeMatch | Operator::ILikeMatch | Operator::NotLikeMatch | Operator::NotILikeMatch => {
             Err(refusal(Rule::Expression, "`~~` cannot be used.", LIKE))
         }

@@ -1,4 +1,4 @@
-//! Postprocessing: ordinary SQL over released rows, for nothing, with error bars.
+//! Postprocessing: ordinary SQL over released rows, free of charge and with error bars.
 //!
 //! What is computed from a private release alone stays private (the postprocessing theorem: Dwork and Roth 2014,
 //! proposition 2.1), so nothing here is charged.
@@ -6,13 +6,15 @@
 //! ```text
 //! text -plan-> LogicalPlan -gate-> -replicate-> plan with companions -optimise-> kept  -run on the released rows-> answer
 //! ```
-//! Invariants: the input is released, so anonymous already; nothing here can reach an event. [`Postprocessor::check`] plans and runs
-//! everything on tables without rows before anything is charged, so that what cannot work is a refusal; it depends on
-//! the text and the releases' schemas alone. After that every failure is the same opaque one. What a text can make
-//! allocate happens in a process of its own ([`Postprocessor::in_workers`]) under limits of memory and time; [`Postprocessor::in_process`] has
-//! only those of time and of the memory pool and is for tests. Both pass one conformance suite (`tests`).
+//! Invariants: the input is released and so anonymous already; nothing here can reach an event. [`Postprocessor::check`]
+//! plans and runs a text on tables without rows before anything is charged, so that a text that cannot work is refused. The
+//! refusal depends on the text and the releases' schemas alone. After that, every failure is the same opaque one. A text is
+//! planned and run in a process of its own ([`Postprocessor::in_workers`]) under limits of memory and time;
+//! [`Postprocessor::in_process`] is for tests and limits only the time and the memory pool. Both pass one conformance suite
+//! (`tests`).
 //!
-//! - `released`: the tables; `functions`: the names; `gate`, `gate_expr`: which plans may run
+//! - `released`: the tables; `functions`: the names that a text can use
+//! - `gate`, `gate_expr`: which plans may run; `gate_counts`: how large they may be
 //! - `replicate`, `signs`: error bars; `answer`: values, deviations and intervals
 //! - `evaluate`: planning, keeping plans, running; `slot`: where rows come into a kept plan
 //! - `wire`, `worker`, `confine`, `pool`: the worker process and its parent
@@ -26,6 +28,7 @@ mod error;
 mod evaluate;
 mod functions;
 mod gate;
+mod gate_counts;
 mod gate_expr;
 mod pool;
 mod refuse;
@@ -56,7 +59,7 @@ pub struct Postprocessor(Place);
 
 enum Place {
     /// In this process.
-    InProcess(Evaluator),
+    InProcess(Box<Evaluator>),
     /// In processes that hold nothing else.
     Workers(Pool),
 }
@@ -64,7 +67,7 @@ enum Place {
 impl Postprocessor {
     /// In this process: for tests, and for a program that answers nobody else.
     pub fn in_process(limits: Limits) -> Postprocessor {
-        Postprocessor(Place::InProcess(Evaluator::new(limits)))
+        Postprocessor(Place::InProcess(Box::new(Evaluator::new(limits))))
     }
 
     /// In worker processes, which are started when they are needed.

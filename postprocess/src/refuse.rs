@@ -1,7 +1,7 @@
-//! What the planner says, as a refusal.
+//! Refusals of the planner's errors, and statements that refusals suggest.
 //!
-//! Invariants: only errors of planning come here, before any row is there: they are made of the text and the releases'
-//! schemas. An error of a run is never shown. Not here: what the gate refuses (`gate`).
+//! Invariants: only errors of planning come here. They are made before there is any row, of the text and the releases' schemas
+//! alone. An error of a run is never shown. Not here: what the gate refuses (`gate`).
 
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
@@ -11,22 +11,33 @@ use shoal_language::{Refusal, Rule};
 /// Most characters of the planner's own words in a message.
 const WORDS_MAX: usize = 240;
 
-/// A statement above a release that works, for refusals that have no better one.
+/// A statement with postprocessing that works, for refusals that have no better suggestion.
 pub(super) const PLAIN: &str =
     "SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE n > 100 ORDER BY n DESC";
-/// Two columns with names of their own.
+/// A statement of two columns with different names.
 pub(super) const NAMED: &str = "SELECT COUNT(*) AS events, COUNT(DISTINCT subject) AS people FROM usage";
-/// Two released tables, joined on a key.
+/// A statement that joins two released tables on a key.
 pub(super) const JOINED: &str = "SELECT a.os, a.n, b.people FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS a JOIN (SELECT os, \
     COUNT(DISTINCT subject) AS people FROM usage GROUP BY os) AS b ON a.os = b.os";
+/// A statement with rows of VALUES beside a released table.
+pub(super) const VALUES: &str = "SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE os IN (SELECT v.os FROM \
+    (VALUES ('ios'), ('android')) AS v (os))";
+/// A statement with a window over released rows.
+pub(super) const RUNNING: &str = "SELECT day, n, SUM(n) OVER (ORDER BY day) AS so_far FROM (SELECT day, COUNT(*) AS n FROM usage \
+    GROUP BY day) AS days ORDER BY day";
 
-/// What the scope says of a table that is none of the releases.
+/// The planner's error for a table that is not one of the releases.
 pub(super) const NO_TABLE: &str = "no such table";
 
-/// A statement that takes more time or memory than planning may take.
+/// The refusal of a statement that takes more time or memory than planning may take.
 pub(super) fn too_much() -> Refusal {
     let message = "The statement above the release takes too much to plan.";
     Refusal::whole(Rule::Size, message, PLAIN)
+}
+
+/// A refusal of the free text. It has no place, because the text was rewritten.
+pub(super) fn refusal(rule: Rule, message: &str, suggestion: &str) -> Refusal {
+    Refusal::whole(rule, message, suggestion)
 }
 
 /// Why a text has no plan.
@@ -37,7 +48,7 @@ pub(super) enum Stop {
     Planning(DataFusionError),
 }
 
-/// A refusal without a place.
+/// A refusal of the free text as a [`Stop`].
 pub(super) fn stop(rule: Rule, message: &str, suggestion: &str) -> Stop {
     Stop::Refused(Refusal::whole(rule, message, suggestion))
 }

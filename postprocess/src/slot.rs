@@ -29,7 +29,7 @@ use super::released::{ReleasedTable, STATED};
 use super::signs::Signs;
 use crate::error::Failure;
 
-/// The place of the release number `at`.
+/// The place of the release with the number `at`.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
     pub(super) at: usize,
@@ -39,7 +39,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// For the planner.
+    /// The slot's table as the planner sees it.
     pub(super) fn source(self) -> Arc<dyn TableSource> {
         provider_as_source(Arc::new(self))
     }

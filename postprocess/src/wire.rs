@@ -1,4 +1,4 @@
-//! What goes between the parent and a worker.
+//! The messages between the parent and a worker.
 //!
 //! ```text
 //! frame:  u32 length of what follows | u32 length of the head | head (JSON) | each batch: u32 length, Arrow IPC stream

@@ -7,7 +7,7 @@ use shoal_anonymity::budget::Precision;
 use shoal_schemas::{ColumnRole, ColumnType, Domain, Kind, Region, Registry, TableDef};
 
 use crate::config::QueryConfig;
-use shoal_language::FUNCTIONS_ABOVE;
+use shoal_language::POSTPROCESS_FUNCTIONS;
 
 /// Everything that can be asked with a key.
 #[derive(Clone, Debug, Serialize)]
@@ -76,7 +76,7 @@ pub(crate) fn tables(registry: &Registry, regions: &[Region], config: &QueryConf
             ("SUM(measure)", "sum of a measure"),
             ("AVG(measure)", "noisy sum by noisy count"),
         ],
-        functions: FUNCTIONS_ABOVE.to_vec(),
+        functions: POSTPROCESS_FUNCTIONS.to_vec(),
         precisions: [Precision::Low, Precision::Normal, Precision::High]
             .map(|p| (p.as_str(), p.rho().to_string()))
             .to_vec(),

@@ -1,114 +1,21 @@
-//! Aggregate calls -> [`Aggregate`]s, with the bound that the registry gives for one subject's day, and how a number is
-//! made of them above the release.
+//! Binds aggregate calls: a [`Call`] has its aggregates, each with the bound that the registry gives for one subject's day,
+//! and the formula by which postprocessing makes a number of them.
 //!
-//! Invariants: the list of names is closed. AVG is a sum and a count, VAR and STDDEV a sum, a sum of squares and a count,
-//! each around the middle of the bounds where that takes less noise. Bounds come from the registry, never from data.
+//! Invariants: AVG is a sum and a count, VAR and STDDEV a sum, a sum of squares and a count, each around the middle of its
+//! bounds where that takes less noise. Bounds come from the registry, never from data.
+//! Not here: the list of names (`aggregate_names`), the bounds (`binder`).
 
-use shoal_schemas::Registry;
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart,
-    OrderByExpr, Spanned,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, OrderByExpr, Spanned,
 };
 
+use super::aggregate_names::name_of;
 use super::binder::Binder;
-use super::columns::{Columns, plain_name};
+use super::call::{Bounds, Call, Formula, WORKS};
+use super::columns::Columns;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Scalar, filter as kept, normal};
-use crate::private_query::{Aggregate, AggregateOp};
-
-/// Most sessions of one subject's day that count in one group.
-pub(crate) const SESSIONS_DAY_MAX: u64 = 20;
-pub(super) const WORKS: &str = "SELECT COUNT(*), COUNT(DISTINCT subject), AVG(duration_ms) FROM performance";
-
-/// A call of an aggregate, bound.
-pub(crate) struct Call {
-    pub(crate) aggregates: Vec<Aggregate>,
-    pub(crate) formula: Formula,
-    /// A histogram's key.
-    pub(crate) key: Option<Scalar>,
-}
-
-/// How the number is made of the call's aggregates.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Formula {
-    /// It is the first.
-    One,
-    /// The first divided by the second, and this added.
-    Mean { center: String },
-    /// Of sum, sum of squares and count.
-    Variance { is_sample: bool, is_root: bool },
-}
-
-/// What bounds a count.
-pub(crate) struct Bounds<'a> {
-    pub(crate) registry: &'a Registry,
-    pub(crate) filter: Option<&'a Scalar>,
-    /// Whether `event` is a key, so that no group holds two events.
-    pub(crate) by_event: bool,
-    /// Most rows of one subject in one group, where rows are not events.
-    pub(crate) rows_max: Option<u64>,
-}
-
-const NAMES: [&str; 25] = [
-    "count",
-    "sum",
-    "avg",
-    "mean",
-    "var",
-    "variance",
-    "var_samp",
-    "var_pop",
-    "var_sample",
-    "stddev",
-    "stddev_samp",
-    "stddev_pop",
-    "quantile",
-    "median",
-    "approx_median",
-    "percentile_cont",
-    "percentile_disc",
-    "approx_percentile_cont",
-    "quantile_cont",
-    "approx_quantile",
-    "histogram",
-    "min",
-    "max",
-    "bool_or",
-    "bool_and",
-];
-const REFUSED: [&str; 18] = [
-    "array_agg",
-    "string_agg",
-    "first_value",
-    "last_value",
-    "first",
-    "last",
-    "any_value",
-    "mode",
-    "corr",
-    "covar_pop",
-    "covar_samp",
-    "approx_distinct",
-    "grouping",
-    "json_agg",
-    "jsonb_agg",
-    "bit_and",
-    "bit_or",
-    "every",
-];
-
-fn name_of(function: &Function) -> Option<String> {
-    match function.name.0.as_slice() {
-        [ObjectNamePart::Identifier(name)] => Some(plain_name(name)),
-        _ => None,
-    }
-}
-
-/// Whether a call is an aggregate over rows: it has the name of one, and no OVER.
-pub(crate) fn is_aggregate(function: &Function) -> bool {
-    let known = |name: String| NAMES.contains(&name.as_str()) || REFUSED.contains(&name.as_str());
-    function.over.is_none() && name_of(function).is_some_and(known)
-}
+use crate::private_query::AggregateOp;
 
 /// Binds a call.
 pub(crate) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function) -> Result<Call, Refusal> {
@@ -163,7 +70,7 @@ pub(crate) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function
 struct Parts<'f> {
     name: String,
     is_distinct: bool,
-    /// None is `*`.
+    /// `None` stands for `*`.
     args: Vec<Option<&'f Expr>>,
     order: Option<&'f OrderByExpr>,
     filter: Option<Scalar>,

@@ -1,13 +1,13 @@
-//! Aggregates of one call, each with the bound of one subject's day.
+//! The aggregates of one call, each with the bound of what one subject's day contributes.
 //!
-//! Invariants: a bound is a clamp, so a smaller one is never wrong, only biased; it is the registry's where the registry
-//! has one for the number. Not here: names and arguments of calls (`aggregate.rs`).
+//! Invariants: a bound is a clamp, so a bound that is too small makes an answer biased but never unsafe. It is the registry's
+//! where the registry has one for the number. Not here: names and arguments of calls (`aggregate.rs`).
 
 use shoal_schemas::{ColumnRole, columns, grid};
 use sqlparser::ast::{Expr, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::aggregate::{Bounds, Call, Formula, SESSIONS_DAY_MAX, WORKS};
+use super::call::{Bounds, Call, Formula, SESSIONS_DAY_MAX, WORKS};
 use super::columns::{Columns, Named};
 use super::literal::literal;
 use super::numbers::scale_of;
@@ -231,7 +231,7 @@ impl Binder<'_> {
             let is_plain = matches!(item, Scalar::Column { .. });
             linf = if is_plain { day } else { linf.min(day) };
         }
-        // Of c times a number, c times what one subject's day has of it.
+        // The bound of c times a number is c times the bound of the number.
         if let Scalar::Arithmetic(Arithmetic::Multiply, left, right) = &item
             && let (Scalar::Value(Value::Number(by, _)), of) | (of, Scalar::Value(Value::Number(by, _))) =
                 (left.as_ref(), right.as_ref())
@@ -243,7 +243,8 @@ impl Binder<'_> {
         Ok(Aggregate { op: AggregateOp::Sum(item), filter, linf: linf.max(1), unit, scale })
     }
 
-    /// The sum of a number less the middle of its bounds, and that middle, where its bound is smaller than the plain sum's.
+    /// The sum of a number after the middle of its bounds is subtracted, and that middle, where this has a smaller bound than
+    /// the plain sum.
     fn centered(&self, item: &Scalar, filter: Option<&Scalar>) -> Result<(Aggregate, i64), Refusal> {
         let plain = self.sum(item.clone(), filter.cloned())?;
         let Some((low, high)) = self.scope.interval(item).filter(|_| matches!(plain.op, AggregateOp::Sum(_)))

@@ -1,7 +1,7 @@
-//! Names over one source of rows -> columns, and what bounds their numbers.
+//! The names of one source of rows -> columns, and the bounds of their numbers.
 //!
-//! Invariants: a hidden column and one that never was are told apart by nobody. `subject` and `session` are no values:
-//! they exist inside COUNT(DISTINCT ..) and in subqueries that group by `subject` only.
+//! Invariants: nobody can tell a hidden column from one that does not exist. `subject` and `session` are not values: they
+//! exist only inside COUNT(DISTINCT ..) and in subqueries that group by `subject`.
 
 use std::cell::RefCell;
 
@@ -9,11 +9,12 @@ use shoal_schemas::{ColumnRole, ColumnType, Registry, TableDef, columns};
 use sqlparser::ast::{Expr, Function, Ident, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::aggregate::is_aggregate;
+use super::aggregate_names::is_aggregate;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Scalar, Type};
 use crate::private_query::PersonValue;
+use crate::syntax::plain_name;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +27,9 @@ pub(crate) enum Named {
 /// The names that can be used.
 #[derive(Clone, Debug)]
 pub(crate) enum Names {
-    /// The table's own, and those that a template adds.
+    /// The table's own names, and those that a template adds.
     Table(Vec<(&'static str, Scalar)>),
-    /// Those of a subquery.
+    /// The names of a subquery.
     Listed(Vec<(String, Named)>),
 }
 
@@ -36,11 +37,11 @@ pub(crate) enum Names {
 pub(crate) struct Columns<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) table: &'a TableDef,
-    /// The name in front of a column's.
+    /// The table's name or alias, which may stand in front of a column's name.
     pub(crate) alias: Option<String>,
     pub(crate) names: Names,
     pub(crate) now_ms: i64,
-    /// Of a subject's row, where the rows are subjects.
+    /// The values of a subject's row, where the rows are subjects.
     pub(crate) values: Vec<PersonValue>,
     /// What every row of events satisfies.
     pub(crate) filter: Option<Scalar>,
@@ -50,7 +51,7 @@ pub(crate) struct Columns<'a> {
 
 /// The SELECT and HAVING of a subquery that groups by `subject`.
 pub(crate) struct PersonScope<'a> {
-    /// Over its events.
+    /// The columns of the subquery's events.
     pub(crate) events: &'a Columns<'a>,
     pub(crate) keys: Vec<Scalar>,
     pub(crate) values: RefCell<Vec<PersonValue>>,
@@ -59,7 +60,7 @@ pub(crate) struct PersonScope<'a> {
 }
 
 impl PersonScope<'_> {
-    /// The key or value that an expression is; none when it is made of such.
+    /// The key or value that an expression stands for; `None` for an expression that is made of such.
     fn resolve(&self, expr: &Expr) -> Result<Option<Scalar>, Refusal> {
         if let Expr::Function(function) = expr
             && is_aggregate(function)
@@ -104,7 +105,7 @@ impl<'a> Columns<'a> {
         Columns { registry, table, alias, names, now_ms, values: Vec::new(), filter: None, person: None }
     }
 
-    /// What a key or aggregate of a subject's row an expression is.
+    /// The key or value of a subject's row that an expression stands for.
     pub(super) fn person(&self, expr: &Expr) -> Result<Option<Scalar>, Refusal> {
         self.person.as_ref().map_or(Ok(None), |person| person.resolve(expr))
     }
@@ -147,7 +148,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The column's name of `usage.os` or `public.usage.os`, when it is this source's.
+    /// The column's name in `usage.os` or `public.usage.os`, when the table is this source's.
     fn own<'i>(&self, parts: &'i [Ident]) -> Option<&'i Ident> {
         let (table, name) = match parts {
             [table, name] => (table, name),
@@ -193,7 +194,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The table's column of a name; none when an analyst has no such column.
+    /// The table's column of this name; `None` when analysts have no such column.
     fn table_column(&self, name: &str) -> Option<Result<Scalar, Refusal>> {
         match name {
             "region" => return Some(Ok(Scalar::Region)),
@@ -213,7 +214,7 @@ impl<'a> Columns<'a> {
         Some(Ok(Scalar::Column { name: name.to_owned(), ty }))
     }
 
-    /// Every name with what it stands for, as `*` has it.
+    /// Every name with what it stands for, in the order of `*`.
     pub(crate) fn all(&self) -> Vec<(String, Named)> {
         let extra = match &self.names {
             Names::Listed(list) => return list.clone(),
@@ -231,7 +232,7 @@ impl<'a> Columns<'a> {
             .collect()
     }
 
-    /// Hidden columns and columns that never were are told apart by nobody.
+    /// The refusal of an unknown column. A hidden column has the same refusal.
     fn unknown(&self, ident: &Ident) -> Refusal {
         let all = self.all();
         let names: Vec<&str> = all
@@ -257,12 +258,4 @@ fn unit(name: &str, span: Span) -> Refusal {
         }
     };
     Refusal::new(Rule::Column, span, message, suggestion)
-}
-
-/// An identifier as SQL reads it: in lower case unless quoted.
-pub(crate) fn plain_name(ident: &Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_ascii_lowercase(),
-    }
 }

@@ -1,4 +1,4 @@
-//! How far a private query reaches: its regions, and how many numbers its answer takes.
+//! The extent of a private query: its regions, and how many numbers its answer has.
 //!
 //! Not here: days and retention (`scope`).
 
@@ -47,7 +47,7 @@ pub(crate) fn asked_regions(
     Ok(regions)
 }
 
-/// Bounds what an answer holds and what it takes to make it.
+/// Refuses a query whose answer is too large, or takes too many samples of noise.
 pub(crate) fn size(query: &PrivateQuery) -> Result<(), Refusal> {
     let refuse = |message: String| {
         let suggestion =

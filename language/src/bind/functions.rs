@@ -1,19 +1,20 @@
 //! Functions over columns that are total and cheap.
 //!
-//! Invariants: the list is closed; each has literal arguments wherever its cost or its result could otherwise depend on
-//! them.
+//! Invariants: the list is closed. An argument is a literal wherever the cost of the function, or whether it can fail, would
+//! otherwise depend on a row.
 
 use shoal_schemas::grid;
-use sqlparser::ast::{DateTimeField, Expr, Function, Spanned};
+use sqlparser::ast::{Expr, Function, Spanned};
 use sqlparser::tokenizer::Span;
 
 use super::columns::Columns;
 use super::literal::{length_ms, literal};
 use super::numbers::{finer, scale_of};
-use super::scalar::plain_call;
+use super::scalar::PATTERN_BYTES_MAX;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Compare, Part, Scalar, Type, Value};
+use crate::syntax::plain_call;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
 
 /// Most buckets of WIDTH_BUCKET and FLOOR.
@@ -93,7 +94,7 @@ impl Columns<'_> {
             return Err(not_a_function(text.span()));
         };
         let mut pattern = String::new();
-        for c in text.chars().take(super::scalar::PATTERN_BYTES_MAX) {
+        for c in text.chars().take(PATTERN_BYTES_MAX) {
             if matches!(c, '%' | '_' | '\\') {
                 pattern.push('\\');
             }
@@ -237,11 +238,6 @@ pub(super) fn alike(items: Vec<Scalar>) -> Vec<Scalar> {
     let scale = items.iter().map(scale_of).max().unwrap_or(0);
     let is_number = |item: &Scalar| matches!(item.ty(), Some(Type::Number { .. }));
     items.into_iter().map(|item| if is_number(&item) { finer(item, scale) } else { item }).collect()
-}
-
-/// The part of a time that a floor is not of.
-pub(super) fn is_floor(field: &DateTimeField) -> bool {
-    *field == DateTimeField::NoDateTime
 }
 
 /// The refusal of a function that is not on the list.

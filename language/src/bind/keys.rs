@@ -11,7 +11,7 @@ use crate::error::{Refusal, Rule};
 use crate::expr::{Part, Public, Scalar, Type, Value};
 use crate::private_query::{Key, KeyKind, L0_MAX, PersonOp, PersonValue};
 
-/// Most values of a number of a subject's row that are all shown.
+/// A number of a subject's row with at most so many values shows all of them.
 const PERSON_VALUES_MAX: i64 = 64;
 
 /// A key of an expression in normal form.

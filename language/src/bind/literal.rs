@@ -12,6 +12,7 @@ use sqlparser::ast::{
 use crate::calendar::{Grain, day_text, days_after, months_before, parse_day, parse_time};
 use crate::error::{Refusal, Rule};
 use crate::expr::{Type, Value};
+use crate::syntax::plain_call;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS, day_of, start_of};
 
 const SINCE: &str = "SELECT COUNT(*) FROM usage WHERE day >= current_date - INTERVAL '7 days'";
@@ -208,7 +209,7 @@ pub(crate) fn interval(expr: &Expr) -> Option<Interval> {
 
 /// `date_trunc('month', current_date)`, in milliseconds.
 fn truncated(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static str> {
-    let Some((name, args)) = super::scalar::plain_call(function) else { return Ok(None) };
+    let Some((name, args)) = plain_call(function) else { return Ok(None) };
     let [unit, of] = args.as_slice() else { return Ok(None) };
     if name == "to_date" {
         return match (raw(unit, now_ms)?, raw(of, now_ms)?) {

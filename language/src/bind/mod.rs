@@ -6,13 +6,15 @@
 //! - `literal`: constants, and dates relative to now
 //! - `columns`: names; `scalar`, `functions`: total expressions over columns (`unsupported`: all others)
 //! - `numbers`: arithmetic and casts
-//! - `aggregate`, `binder`: aggregate calls and their bounds
+//! - `aggregate`, `binder`: aggregate calls and their bounds; `call`: such a call, bound; `aggregate_names`: their names
 //! - `scope`: regions, days, events and retention
 //! - `keys`: what can be grouped by
 //! - `extent`: regions, and the size of an answer
 
 pub(crate) mod aggregate;
+pub(crate) mod aggregate_names;
 mod binder;
+pub(crate) mod call;
 pub(crate) mod columns;
 pub(crate) mod extent;
 mod functions;

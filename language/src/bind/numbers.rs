@@ -1,7 +1,7 @@
 //! Numbers made of measures and constants, and casts that cannot fail.
 //!
-//! Invariants: the bounds of every result are known and within 2^52 units, so nothing overflows; numbers that meet have one
-//! number of decimal places. Division is not here but for `floor(measure / constant)`, which is a bucket.
+//! Invariants: the bounds of every result are known and within 2^52 units, so nothing overflows. The operands of an operation
+//! have the same number of decimal places. The only division is `floor(measure / constant)`, which is a bucket.
 
 use sqlparser::ast::{BinaryOperator, DataType, Expr, Spanned};
 
@@ -21,7 +21,7 @@ impl Columns<'_> {
         }
     }
 
-    /// A number; a constant takes the scale it is written with.
+    /// A number. A constant has as many decimal places as it is written with.
     pub(super) fn number(&self, expr: &Expr, expected: Option<Type>) -> Result<Scalar, Refusal> {
         let item = match literal(expr, None, self.now_ms)? {
             Some(value) => Scalar::Value(value),

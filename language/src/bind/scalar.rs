@@ -1,15 +1,13 @@
-//! SQL expressions over columns -> [`Scalar`]. What is not on the list is refused with the nearest thing that works.
+//! SQL expressions over columns -> [`Scalar`]. Any other expression is refused with the nearest thing that works.
 //!
-//! Invariants: what is not named here goes to `unsupported.rs`, whose `match` has no wildcard. Refusals depend on the
+//! Invariants: every node that is not named here goes to `unsupported.rs`, whose `match` has no wildcard. Refusals depend on the
 //! text and the public schema only.
 
 use sqlparser::ast::{
-    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, ObjectNamePart, Spanned, UnaryOperator,
+    Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Spanned, UnaryOperator,
 };
 
-use super::columns::{Columns, plain_name};
-use super::functions::is_floor;
+use super::columns::Columns;
 use super::literal::{is_utc, literal};
 use super::numbers::{aligned, between_units, scale_of};
 use super::unsupported::unsupported;
@@ -18,6 +16,11 @@ use crate::expr::{Arithmetic, Compare, Scalar, Type, Value};
 
 /// Longest LIKE pattern, in bytes.
 pub(super) const PATTERN_BYTES_MAX: usize = 256;
+
+/// FLOOR of a number, as opposed to FLOOR to a part of a time.
+fn is_floor(field: &DateTimeField) -> bool {
+    *field == DateTimeField::NoDateTime
+}
 
 impl Columns<'_> {
     /// A condition.
@@ -36,7 +39,7 @@ impl Columns<'_> {
         }
     }
 
-    /// A condition that works.
+    /// A statement with a condition that works.
     fn compared(&self) -> String {
         format!("SELECT COUNT(*) FROM {} WHERE os = 'ios'", self.table.kind)
     }
@@ -201,7 +204,7 @@ impl Columns<'_> {
             return Ok(Scalar::Compare(op, Box::new(item), Box::new(Scalar::Value(Value::Time(ms)))));
         }
         let (item, other) = match (item.ty(), literal(right, None, self.now_ms)) {
-            // A constant between two units of the column: both sides get finer.
+            // The constant has more decimal places than the column.
             (Some(Type::Number { scale }), Ok(Some(Value::Number(units, finer)))) if finer > scale => {
                 let by = 10_i64.checked_pow(u32::from(finer - scale)).unwrap_or(1);
                 match units % by {
@@ -299,7 +302,7 @@ impl Columns<'_> {
         Ok(Scalar::Case { branches, otherwise })
     }
 
-    /// An expression of the type that its siblings have.
+    /// An expression that must have the type of its siblings.
     pub(super) fn same(&self, expr: &Expr, ty: &mut Option<Type>) -> Result<Scalar, Refusal> {
         let bound = self.scalar(expr, *ty)?;
         match *ty {
@@ -310,32 +313,4 @@ impl Columns<'_> {
             }
         }
     }
-}
-
-/// Name (lower case) and arguments of a call that has nothing else.
-pub(crate) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
-    let Function {
-        name,
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group,
-    } = function
-    else {
-        return None;
-    };
-    let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
-        return None;
-    };
-    let args: Option<Vec<&Expr>> = args
-        .iter()
-        .map(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-            FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
-        })
-        .collect();
-    (clauses.is_empty() && within_group.is_empty()).then_some((plain_name(name), args?))
 }

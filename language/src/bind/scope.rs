@@ -1,8 +1,8 @@
-//! What a condition says about regions, days and events for certain, so that less is read and less noise is needed.
+//! What a condition certainly says about regions, days and events, so that less is read and less noise is needed.
 //!
-//! Invariants: only conditions that every row must satisfy (the arms of top-level ANDs) are used, and what is learnt is
-//! always a superset of what the condition selects. Retention is applied here from `now` alone: an expired day is in no
-//! range, from the second of its expiry.
+//! Invariants: only conditions that every row must satisfy (the arms of top-level ANDs) are used, so the result is always a
+//! superset of what the condition selects. Retention follows from `now` alone: from the second of its expiry a day is in no
+//! range.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Nodes that are on no list, each with the reason and the nearest thing that works.
+//! The refusals of expressions that are on no list, each with the reason and the nearest thing that works.
 //!
 //! Invariants: the `match` has no wildcard, so a parser that learns a new node does not compile until somebody has
 //! decided about it. Nodes that are allowed in some form come here when their form is not.
@@ -7,11 +7,11 @@ use sqlparser::ast::{Expr, Spanned};
 
 use crate::error::{Refusal, Rule};
 
-/// What ROLLUP stands for: a SELECT for each set of keys.
+/// A statement that does what ROLLUP would do, with one SELECT for each set of keys.
 pub const SETS: &str =
     "SELECT os, COUNT(*) AS n FROM usage GROUP BY os UNION ALL SELECT 'all' AS os, COUNT(*) AS n FROM usage";
 
-/// The refusal of an expression that no list has.
+/// The refusal of an expression that is on no list.
 pub(crate) fn unsupported(expr: &Expr) -> Refusal {
     let (message, suggestion) = match expr {
         Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_) => (
@@ -53,7 +53,7 @@ pub(crate) fn unsupported(expr: &Expr) -> Refusal {
     Refusal::new(Rule::Expression, expr.span(), message, suggestion)
 }
 
-/// The nodes without a reason of their own.
+/// The refusal of the nodes that have no reason of their own.
 fn plain(expr: &Expr) -> (&'static str, &'static str) {
     match expr {
         Expr::InSubquery { .. }

@@ -1,4 +1,4 @@
-//! What an expression can evaluate to, from the registry alone.
+//! The values that an expression can have, as far as the registry tells.
 //!
 //! Invariants: a domain and an interval hold every value that any row can give; they follow from the registry, never
 //! from data. Numbers stay within [`INTERVAL_MAX`], so that nothing overflows.
@@ -168,8 +168,8 @@ impl Scalar {
         }
     }
 
-    /// Smallest and largest number it can be, in units; none when that is not known or above [`INTERVAL_MAX`]. NULL has
-    /// none of its own. `leaf` knows the columns and the values of a subject's row.
+    /// The smallest and largest number that it can be, in units; `None` when they are not known or beyond [`INTERVAL_MAX`].
+    /// NULL does not widen them. `leaf` knows the columns and the values of a subject's row.
     pub(crate) fn interval(&self, leaf: &dyn Fn(&Scalar) -> Option<(i64, i64)>) -> Option<(i64, i64)> {
         let hull = |items: &mut dyn Iterator<Item = &Scalar>| {
             let mut all: Option<(i64, i64)> = None;
@@ -237,7 +237,7 @@ impl Scalar {
         (lo >= -INTERVAL_MAX && hi <= INTERVAL_MAX).then_some((lo, hi))
     }
 
-    /// The measure that it does not exceed in absolute value.
+    /// The measure whose absolute value it never exceeds.
     pub(crate) fn within(&self, table: &TableDef) -> Option<String> {
         let plain = |item: &&Scalar| !matches!(item, Scalar::Value(Value::Number(0, _) | Value::Null));
         let one_of = |items: &mut dyn Iterator<Item = &Scalar>| {

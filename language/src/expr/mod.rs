@@ -6,7 +6,7 @@
 //!
 //! - `value`: types, constants and operators
 //! - `domain`: what it can evaluate to, from the registry alone
-//! - `normal`: one form for all spellings of the same condition
+//! - `normal`: one form for all spellings of the same condition (`times`: of a comparison of a time)
 //! - `text`: as text
 
 mod domain;
@@ -114,6 +114,14 @@ pub enum Scalar {
 }
 
 impl Scalar {
+    pub(crate) const TRUE: Scalar = Scalar::Value(Value::Boolean(true));
+    pub(crate) const FALSE: Scalar = Scalar::Value(Value::Boolean(false));
+
+    /// A comparison with a constant.
+    pub(crate) fn test(op: Compare, item: Scalar, value: Value) -> Scalar {
+        Scalar::Compare(op, Box::new(item), Box::new(Scalar::Value(value)))
+    }
+
     /// Its type; none for NULL.
     pub fn ty(&self) -> Option<Type> {
         match self {

@@ -1,4 +1,4 @@
-//! One form for all spellings of the same condition, so that they share an answer.
+//! The normal form: one form for all spellings of the same condition, so that they share an answer.
 //!
 //! Invariants: the normal form has the same value for every row, NULL among the values (three-valued logic); where only
 //! "true or not" matters ([`filter`]), it is true for the same rows. Lists of AND and OR are flat, sorted, without
@@ -8,16 +8,13 @@
 
 use std::collections::BTreeSet;
 
-use super::times::time;
+use super::times::{Times, time};
 use super::{Compare, Scalar, Value};
-
-const TRUE: Scalar = Scalar::Value(Value::Boolean(true));
-pub(super) const FALSE: Scalar = Scalar::Value(Value::Boolean(false));
 
 /// The normal form of a condition that is used as a filter: unknown counts as false.
 pub fn filter(condition: Scalar) -> Option<Scalar> {
     let whole = normal(known(normal(condition)));
-    (whole != TRUE).then_some(whole)
+    (whole != Scalar::TRUE).then_some(whole)
 }
 
 /// Without the `coalesce(.., false)` of IS TRUE, where unknown counts as false anyway.
@@ -25,7 +22,7 @@ fn known(condition: Scalar) -> Scalar {
     match condition {
         Scalar::And(left, right) => Scalar::And(Box::new(known(*left)), Box::new(known(*right))),
         Scalar::Or(left, right) => Scalar::Or(Box::new(known(*left)), Box::new(known(*right))),
-        Scalar::Coalesce(mut items) if items.len() == 2 && items.get(1) == Some(&FALSE) => {
+        Scalar::Coalesce(mut items) if items.len() == 2 && items.get(1) == Some(&Scalar::FALSE) => {
             known(items.swap_remove(0))
         }
         other => other,
@@ -60,7 +57,7 @@ fn not(item: Scalar) -> Scalar {
 }
 
 /// NOT of an expression, moved inside.
-pub(super) fn negated(item: Scalar) -> Scalar {
+fn negated(item: Scalar) -> Scalar {
     match item {
         Scalar::Not(inner) => normal(*inner),
         Scalar::And(left, right) => normal(Scalar::Or(Box::new(not(*left)), Box::new(not(*right)))),
@@ -79,7 +76,7 @@ pub(super) fn negated(item: Scalar) -> Scalar {
         Scalar::Value(Value::Boolean(b)) => Scalar::Value(Value::Boolean(!b)),
         Scalar::Value(Value::Null) => Scalar::Value(Value::Null),
         other => match normal(other) {
-            // What became something else below (one value in a list, a constant) is negated as that.
+            // The normal form may be of another kind (a list of one value, a constant) and is negated as that.
             other @ (Scalar::Compare(..)
             | Scalar::And(..)
             | Scalar::Or(..)
@@ -118,10 +115,10 @@ fn flat_normal(item: Scalar, is_and: bool, out: &mut Vec<Scalar>) {
 }
 
 /// A list of AND (or OR): constants folded, tests of one thing joined, sorted, balanced.
-pub(super) fn arms(item: Scalar, is_and: bool) -> Scalar {
+fn arms(item: Scalar, is_and: bool) -> Scalar {
     let mut all = Vec::new();
     flat(item, is_and, &mut all);
-    let (none, decisive) = if is_and { (TRUE, FALSE) } else { (FALSE, TRUE) };
+    let (none, decisive) = if is_and { (Scalar::TRUE, Scalar::FALSE) } else { (Scalar::FALSE, Scalar::TRUE) };
     if all.contains(&decisive) {
         return decisive;
     }
@@ -134,7 +131,7 @@ pub(super) fn arms(item: Scalar, is_and: bool) -> Scalar {
 }
 
 fn balanced(mut arms: Vec<Scalar>, is_and: bool) -> Scalar {
-    let Some(one) = arms.pop() else { return TRUE };
+    let Some(one) = arms.pop() else { return Scalar::TRUE };
     if arms.is_empty() {
         return one;
     }
@@ -190,23 +187,23 @@ fn ranges(arms: Vec<Scalar>, is_and: bool) -> Vec<Scalar> {
         let hole = most.as_ref().and_then(|most| moved(most, 1));
         match (least, most) {
             (Some(least), Some(most)) if is_and && least == most => {
-                others.push(test(Compare::Eq, item, least))
+                others.push(Scalar::test(Compare::Eq, item, least))
             }
             (Some(least), Some(_))
                 if !is_and && hole.as_ref().and_then(|hole| moved(hole, 1)) == Some(least.clone()) =>
             {
-                others.extend(hole.map(|value| test(Compare::NotEq, item, value)));
+                others.extend(hole.map(|value| Scalar::test(Compare::NotEq, item, value)));
             }
             (least, most) => {
-                others.extend(least.map(|value| test(Compare::GtEq, item.clone(), value)));
-                others.extend(most.map(|value| test(Compare::LtEq, item, value)));
+                others.extend(least.map(|value| Scalar::test(Compare::GtEq, item.clone(), value)));
+                others.extend(most.map(|value| Scalar::test(Compare::LtEq, item, value)));
             }
         }
     }
     others
 }
 
-/// So many days or units later.
+/// The value that is so many days or units later.
 fn moved(value: &Value, by: i8) -> Option<Value> {
     match value {
         Value::Number(units, scale) => Some(Value::Number(units.checked_add(by.into())?, *scale)),
@@ -215,7 +212,7 @@ fn moved(value: &Value, by: i8) -> Option<Value> {
     }
 }
 
-/// What an arm tests for being one of some values (OR), or none of them (AND).
+/// The expression that an arm tests, and the values that it must be among (OR) or not among (AND).
 fn tested(arm: &Scalar, is_and: bool) -> Option<(&Scalar, Vec<Value>)> {
     let listed = |item: &Scalar| match item {
         Scalar::Value(value) => Some(vec![value.clone()]),
@@ -255,7 +252,7 @@ fn joined(arms: Vec<Scalar>, is_and: bool) -> Vec<Scalar> {
     others
 }
 
-/// IN: sorted, without repetition; of one value it is an equality.
+/// IN with its values sorted and without repetition; with one value it is an equality.
 fn one_of(item: Scalar, values: Vec<Value>) -> Scalar {
     let values: BTreeSet<Value> = values.into_iter().collect();
     if values.len() == 1
@@ -266,13 +263,13 @@ fn one_of(item: Scalar, values: Vec<Value>) -> Scalar {
     Scalar::In(Box::new(item), values.into_iter().collect())
 }
 
-/// Branches in their order, up to the first that is always taken.
+/// CASE with its branches up to the first that is always taken.
 fn case(branches: Vec<(Scalar, Scalar)>, otherwise: Option<Box<Scalar>>) -> Scalar {
     let mut kept = Vec::with_capacity(branches.len());
     let mut otherwise = otherwise.map(|item| Box::new(normal(*item)));
     for (when, then) in branches {
         match filter(when) {
-            Some(when) if when == FALSE || when == Scalar::Value(Value::Null) => {}
+            Some(when) if when == Scalar::FALSE || when == Scalar::Value(Value::Null) => {}
             Some(when) => kept.push((when, normal(then))),
             None => {
                 otherwise = Some(Box::new(normal(then)));
@@ -288,7 +285,7 @@ fn case(branches: Vec<(Scalar, Scalar)>, otherwise: Option<Box<Scalar>>) -> Scal
     }
 }
 
-/// Without what cannot matter: nulls, and all after a constant.
+/// COALESCE without the items that cannot matter: nulls, and everything after a constant.
 fn coalesce(items: Vec<Scalar>) -> Scalar {
     let mut kept = Vec::with_capacity(items.len());
     for item in items.into_iter().map(normal) {
@@ -308,29 +305,38 @@ fn coalesce(items: Vec<Scalar>) -> Scalar {
     }
 }
 
+/// Both bounds of a time, joined.
+fn within(from: Scalar, to: Scalar) -> Scalar {
+    arms(Scalar::And(Box::new(from), Box::new(to)), true)
+}
+
 fn compare(op: Compare, left: Scalar, right: Scalar) -> Scalar {
     match (left, right) {
         (Scalar::Value(left), Scalar::Value(right)) => constant(op, &left, &right),
         (left @ Scalar::Value(_), right) => compare(op.flipped(), right, left),
-        (Scalar::Time(grain), Scalar::Value(Value::Time(ms))) => time(op, grain, ms),
+        (Scalar::Time(grain), Scalar::Value(Value::Time(ms))) => match time(op, grain, ms) {
+            Times::One(test) => test,
+            Times::Within(from, to) => within(from, to),
+            Times::Outside(from, to) => negated(within(from, to)),
+        },
         (Scalar::Day, Scalar::Value(Value::Day(day))) => match op {
-            Compare::Lt => test(Compare::LtEq, Scalar::Day, Value::Day(day.saturating_sub(1))),
-            Compare::Gt => test(Compare::GtEq, Scalar::Day, Value::Day(day.saturating_add(1))),
+            Compare::Lt => Scalar::test(Compare::LtEq, Scalar::Day, Value::Day(day.saturating_sub(1))),
+            Compare::Gt => Scalar::test(Compare::GtEq, Scalar::Day, Value::Day(day.saturating_add(1))),
             Compare::Eq | Compare::NotEq | Compare::LtEq | Compare::GtEq => {
-                test(op, Scalar::Day, Value::Day(day))
+                Scalar::test(op, Scalar::Day, Value::Day(day))
             }
         },
         (left, Scalar::Value(Value::Number(n, scale))) => match op {
-            Compare::Lt => test(Compare::LtEq, left, Value::Number(n.saturating_sub(1), scale)),
-            Compare::Gt => test(Compare::GtEq, left, Value::Number(n.saturating_add(1), scale)),
+            Compare::Lt => Scalar::test(Compare::LtEq, left, Value::Number(n.saturating_sub(1), scale)),
+            Compare::Gt => Scalar::test(Compare::GtEq, left, Value::Number(n.saturating_add(1), scale)),
             Compare::Eq | Compare::NotEq | Compare::LtEq | Compare::GtEq => {
-                test(op, left, Value::Number(n, scale))
+                Scalar::test(op, left, Value::Number(n, scale))
             }
         },
         (left, Scalar::Value(Value::Boolean(b))) => match (op, b) {
             (Compare::Eq, true) | (Compare::NotEq, false) => left,
             (Compare::Eq, false) | (Compare::NotEq, true) => negated(left),
-            _ => test(op, left, Value::Boolean(b)),
+            _ => Scalar::test(op, left, Value::Boolean(b)),
         },
         (left, right @ Scalar::Value(_)) => Scalar::Compare(op, Box::new(left), Box::new(right)),
         (left, right) if left.to_string() > right.to_string() => {
@@ -338,11 +344,6 @@ fn compare(op: Compare, left: Scalar, right: Scalar) -> Scalar {
         }
         (left, right) => Scalar::Compare(op, Box::new(left), Box::new(right)),
     }
-}
-
-/// A comparison with a constant.
-pub(super) fn test(op: Compare, item: Scalar, value: Value) -> Scalar {
-    Scalar::Compare(op, Box::new(item), Box::new(Scalar::Value(value)))
 }
 
 /// A comparison of two constants of one type.

@@ -1,6 +1,6 @@
 //! Expressions and constants as text: the canonical form, and what `EXPLAIN` shows.
 //!
-//! Invariants: the text of two expressions is the same only when they are the same.
+//! Invariants: two expressions with the same text are the same.
 
 use std::fmt;
 

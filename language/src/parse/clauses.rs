@@ -1,23 +1,29 @@
 //! Clauses: queries, selects, relations, joins. Each is allowed or refused by name; allowed ones are walked.
 //!
-//! Invariants: every struct is taken apart without `..` and every enum without `_`. Not here: expressions.
+//! Invariants: every struct is taken apart without `..` and every enum without `_`. Not here: expressions
+//! (`expressions`), the clauses of what stands in FROM (`relations`).
 
 use sqlparser::ast::{
     Cte, Distinct, Expr, GroupByExpr, GroupByWithModifier, Join, JoinConstraint, JoinOperator, LimitClause,
-    NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, Offset, OrderBy, OrderByExpr,
-    OrderByKind, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, SetOperator, SetQuantifier, Spanned, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
-    Value, ValueWithSpan, Values, WildcardAdditionalOptions, With,
+    NamedWindowDefinition, NamedWindowExpr, Offset, OrderBy, OrderByKind, Query, Select, SelectFlavor,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned, TableAlias,
+    TableFactor, TableFunctionArgs, TableWithJoins, Value, ValueWithSpan, Values, With,
 };
-use sqlparser::tokenizer::Span;
 
-use super::expressions::{argument, expr, window};
-use super::{SHAPE, clause, deeper};
+use super::expressions::{argument, expr, order, window};
+use super::names::{plain, wildcard};
+use super::relations::clause_of;
+use super::walk::{SHAPE, Walk, clause};
 use crate::error::{Refusal, Rule};
 
+/// Walks a whole query.
+pub(super) fn walk(whole: &Query) -> Result<(), Refusal> {
+    query(whole, Walk::of(query))
+}
+
 /// Walks a query.
-pub(super) fn query(query: &Query, depth: usize) -> Result<(), Refusal> {
-    let depth = deeper(depth, || query.span())?;
+fn query(query: &Query, walk: Walk) -> Result<(), Refusal> {
+    let walk = walk.deeper(|| query.span())?;
     let Query {
         with: ctes,
         body,
@@ -38,15 +44,15 @@ pub(super) fn query(query: &Query, depth: usize) -> Result<(), Refusal> {
     clause(format_clause.is_some(), at(), "FORMAT")?;
     clause(!pipe_operators.is_empty(), at(), "A pipe")?;
     if let Some(ctes) = ctes {
-        with(ctes, depth)?;
+        with(ctes, walk)?;
     }
-    set(body, depth)?;
+    set(body, walk)?;
     if let Some(by) = order_by {
         let OrderBy { kind, interpolate } = by;
         clause(interpolate.is_some(), by.span(), "INTERPOLATE")?;
         match kind {
             OrderByKind::All(_) => clause(true, by.span(), "ORDER BY ALL")?,
-            OrderByKind::Expressions(list) => order(list, depth)?,
+            OrderByKind::Expressions(list) => order(list, walk)?,
         }
     }
     match limit_clause {
@@ -64,23 +70,23 @@ pub(super) fn query(query: &Query, depth: usize) -> Result<(), Refusal> {
     }
 }
 
-fn with(ctes: &With, depth: usize) -> Result<(), Refusal> {
+fn with(ctes: &With, walk: Walk) -> Result<(), Refusal> {
     let With { with_token: _, recursive, cte_tables } = ctes;
     clause(*recursive, ctes.span(), "WITH RECURSIVE")?;
     for cte in cte_tables {
         let Cte { alias: name, query: inner, from, materialized: _, closing_paren_token: _ } = cte;
         clause(from.is_some(), cte.span(), "FROM after a CTE")?;
         alias(name)?;
-        query(inner, depth)?;
+        query(inner, walk)?;
     }
     Ok(())
 }
 
-fn set(body: &SetExpr, depth: usize) -> Result<(), Refusal> {
-    let depth = deeper(depth, || body.span())?;
+fn set(body: &SetExpr, walk: Walk) -> Result<(), Refusal> {
+    let walk = walk.deeper(|| body.span())?;
     match body {
-        SetExpr::Select(inner) => select(inner, depth),
-        SetExpr::Query(inner) => query(inner, depth),
+        SetExpr::Select(inner) => select(inner, walk),
+        SetExpr::Query(inner) => query(inner, walk),
         SetExpr::SetOperation { left, op, set_quantifier, right } => {
             match op {
                 SetOperator::Union | SetOperator::Except | SetOperator::Intersect => {}
@@ -92,14 +98,14 @@ fn set(body: &SetExpr, depth: usize) -> Result<(), Refusal> {
                     clause(true, body.span(), "BY NAME")?;
                 }
             }
-            set(left, depth)?;
-            set(right, depth)
+            set(left, walk)?;
+            set(right, walk)
         }
         SetExpr::Values(values) => {
             let Values { explicit_row, value_keyword, rows } = values;
             clause(*explicit_row || *value_keyword, body.span(), "ROW or VALUE")?;
             for row in rows {
-                row.content.iter().try_for_each(|item| expr(item, depth))?;
+                row.content.iter().try_for_each(|item| expr(item, walk))?;
             }
             Ok(())
         }
@@ -114,17 +120,6 @@ fn set(body: &SetExpr, depth: usize) -> Result<(), Refusal> {
     }
 }
 
-/// ORDER BY.
-pub(super) fn order(list: &[OrderByExpr], depth: usize) -> Result<(), Refusal> {
-    for item in list {
-        let OrderByExpr { expr: by, options, with_fill } = item;
-        let OrderByOptions { asc: _, nulls_first: _ } = options;
-        clause(with_fill.is_some(), by.span(), "WITH FILL")?;
-        expr(by, depth)?;
-    }
-    Ok(())
-}
-
 fn count(expr: &Expr) -> Result<(), Refusal> {
     if let Expr::Value(ValueWithSpan { value: Value::Number(text, false), span: _ }) = expr
         && text.parse::<u32>().is_ok()
@@ -136,7 +131,7 @@ fn count(expr: &Expr) -> Result<(), Refusal> {
     Err(Refusal::new(Rule::Clause, expr.span(), message, suggestion))
 }
 
-fn select(select: &Select, depth: usize) -> Result<(), Refusal> {
+fn select(select: &Select, walk: Walk) -> Result<(), Refusal> {
     let Select {
         select_token: _,
         optimizer_hints,
@@ -181,29 +176,29 @@ fn select(select: &Select, depth: usize) -> Result<(), Refusal> {
     clause(projection.is_empty(), at(), "An empty SELECT")?;
     match distinct {
         None | Some(Distinct::All | Distinct::Distinct) => {}
-        Some(Distinct::On(list)) => list.iter().try_for_each(|item| expr(item, depth))?,
+        Some(Distinct::On(list)) => list.iter().try_for_each(|item| expr(item, walk))?,
     }
     for item in projection {
-        self::item(item, depth)?;
+        self::item(item, walk)?;
     }
     for TableWithJoins { relation: first, joins } in from {
-        relation(first, depth)?;
-        joins.iter().try_for_each(|one| join(one, depth))?;
+        relation(first, walk)?;
+        joins.iter().try_for_each(|one| join(one, walk))?;
     }
     for condition in selection.iter().chain(having) {
-        expr(condition, depth)?;
+        expr(condition, walk)?;
     }
-    keys(group_by, depth)?;
+    keys(group_by, walk)?;
     for NamedWindowDefinition(_, definition) in named_window {
         match definition {
             NamedWindowExpr::NamedWindow(_) => {}
-            NamedWindowExpr::WindowSpec(spec) => window(spec, depth)?,
+            NamedWindowExpr::WindowSpec(spec) => window(spec, walk)?,
         }
     }
     Ok(())
 }
 
-fn keys(group_by: &GroupByExpr, depth: usize) -> Result<(), Refusal> {
+fn keys(group_by: &GroupByExpr, walk: Walk) -> Result<(), Refusal> {
     let modifier = |modifiers: &[GroupByWithModifier]| match modifiers.first() {
         None => Ok(()),
         Some(
@@ -217,15 +212,15 @@ fn keys(group_by: &GroupByExpr, depth: usize) -> Result<(), Refusal> {
         GroupByExpr::All(modifiers) => modifier(modifiers),
         GroupByExpr::Expressions(list, modifiers) => {
             modifier(modifiers)?;
-            list.iter().try_for_each(|key| expr(key, depth))
+            list.iter().try_for_each(|key| expr(key, walk))
         }
     }
 }
 
-fn item(item: &SelectItem, depth: usize) -> Result<(), Refusal> {
+fn item(item: &SelectItem, walk: Walk) -> Result<(), Refusal> {
     match item {
         SelectItem::UnnamedExpr(inner) | SelectItem::ExprWithAlias { expr: inner, alias: _ } => {
-            expr(inner, depth)
+            expr(inner, walk)
         }
         SelectItem::ExprWithAliases { .. } => clause(true, item.span(), "More than one alias"),
         SelectItem::QualifiedWildcard(kind, options) => {
@@ -241,43 +236,11 @@ fn item(item: &SelectItem, depth: usize) -> Result<(), Refusal> {
     }
 }
 
-/// A wildcard has no additions.
-pub(super) fn wildcard(options: &WildcardAdditionalOptions, span: Span) -> Result<(), Refusal> {
-    let WildcardAdditionalOptions {
-        wildcard_token: _,
-        opt_ilike,
-        opt_exclude,
-        opt_except,
-        opt_replace,
-        opt_rename,
-        opt_alias,
-    } = options;
-    let is_plain = opt_ilike.is_none()
-        && opt_exclude.is_none()
-        && opt_except.is_none()
-        && opt_replace.is_none()
-        && opt_rename.is_none()
-        && opt_alias.is_none();
-    clause(!is_plain, span, "EXCLUDE, EXCEPT, REPLACE, RENAME or ILIKE after *")
-}
-
-/// A name's parts, all of them identifiers.
-pub(super) fn plain(name: &ObjectName) -> Result<(), Refusal> {
-    let ObjectName(parts) = name;
-    for part in parts {
-        match part {
-            ObjectNamePart::Identifier(_) => {}
-            ObjectNamePart::Function(_) => clause(true, name.span(), "A name that is made by a function")?,
-        }
-    }
-    Ok(())
-}
-
-fn join(join: &Join, depth: usize) -> Result<(), Refusal> {
+fn join(join: &Join, walk: Walk) -> Result<(), Refusal> {
     let Join { relation: joined, global, join_operator } = join;
-    let depth = deeper(depth, || joined.span())?;
+    let walk = walk.deeper(|| joined.span())?;
     clause(*global, joined.span(), "GLOBAL JOIN")?;
-    relation(joined, depth)?;
+    relation(joined, walk)?;
     let constraint = match join_operator {
         JoinOperator::Join(on)
         | JoinOperator::Inner(on)
@@ -304,53 +267,36 @@ fn join(join: &Join, depth: usize) -> Result<(), Refusal> {
         }
     };
     match constraint {
-        JoinConstraint::On(condition) => expr(condition, depth),
+        JoinConstraint::On(condition) => expr(condition, walk),
         JoinConstraint::Using(names) => names.iter().try_for_each(plain),
         JoinConstraint::Natural | JoinConstraint::None => Ok(()),
     }
 }
 
-fn relation(factor: &TableFactor, depth: usize) -> Result<(), Refusal> {
+/// What stands in FROM; its clauses are listed in `relations`.
+fn relation(factor: &TableFactor, walk: Walk) -> Result<(), Refusal> {
     let at = || factor.span();
+    if let Some(name) = clause_of(factor) {
+        clause(true, at(), name)?;
+    }
     match factor {
-        TableFactor::Table {
-            name,
-            alias: named,
-            args,
-            with_hints,
-            version,
-            with_ordinality,
-            partitions,
-            json_path,
-            sample,
-            index_hints,
-        } => {
-            clause(!with_hints.is_empty(), at(), "A table hint")?;
-            clause(version.is_some(), at(), "Time travel")?;
-            clause(*with_ordinality, at(), "WITH ORDINALITY")?;
-            clause(!partitions.is_empty(), at(), "PARTITION")?;
-            clause(json_path.is_some(), at(), "A JSON path")?;
-            clause(sample.is_some(), at(), "TABLESAMPLE")?;
-            clause(!index_hints.is_empty(), at(), "An index hint")?;
+        TableFactor::Table { name, alias: named, args, .. } => {
             plain(name)?;
             if let Some(TableFunctionArgs { args, settings }) = args {
                 clause(settings.is_some(), at(), "SETTINGS")?;
-                args.iter().try_for_each(|arg| argument(arg, true, depth))?;
+                args.iter().try_for_each(|arg| argument(arg, true, walk))?;
             }
             named.as_ref().map_or(Ok(()), alias)
         }
-        TableFactor::Derived { lateral, subquery, alias: named, sample } => {
-            clause(*lateral, at(), "LATERAL")?;
-            clause(sample.is_some(), at(), "TABLESAMPLE")?;
-            query(subquery, depth)?;
+        TableFactor::Derived { subquery, alias: named, .. } => {
+            query(subquery, walk)?;
             named.as_ref().map_or(Ok(()), alias)
         }
-        TableFactor::NestedJoin { table_with_joins, alias: named } => {
-            clause(named.is_some(), at(), "An alias of a join")?;
+        TableFactor::NestedJoin { table_with_joins, .. } => {
             let TableWithJoins { relation: first, joins } = table_with_joins.as_ref();
-            let depth = deeper(depth, at)?;
-            relation(first, depth)?;
-            joins.iter().try_for_each(|one| join(one, depth))
+            let walk = walk.deeper(at)?;
+            relation(first, walk)?;
+            joins.iter().try_for_each(|one| join(one, walk))
         }
         TableFactor::TableFunction { .. }
         | TableFactor::Function { .. }

@@ -1,26 +1,27 @@
 //! Expressions, functions, operators and literals. Each is allowed or refused by name; allowed ones are walked.
 //!
-//! Invariants: every enum without `_`, every struct without `..` where a part could say more. Not here: what may be used
-//! over events (`bind/`) and what over released rows (`question/`).
+//! Invariants: every enum is matched without `_`, and every struct without `..` where a part of it could mean more. Not here:
+//! what may be used over events (`bind/`) and what over released rows (`question/`).
 
 use sqlparser::ast::{
     Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgOperator, FunctionArgumentList, FunctionArguments, Interval, Spanned, TypedString,
-    UnaryOperator, Value, ValueWithSpan, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    FunctionArgOperator, FunctionArgumentList, FunctionArguments, Interval, OrderByExpr, OrderByOptions,
+    Spanned, TypedString, UnaryOperator, Value, ValueWithSpan, WindowFrame, WindowFrameBound, WindowSpec,
+    WindowType,
 };
 use sqlparser::tokenizer::Span;
 
-use super::clauses::{order, plain, query, wildcard};
+use super::names::{plain, wildcard};
 use super::types::{castable, field};
-use super::{SHAPE, clause, deeper};
+use super::walk::{SHAPE, Walk, clause};
 use crate::bind::unsupported::unsupported;
 use crate::error::{Refusal, Rule};
 
 /// Walks an expression.
 #[rustfmt::skip] // lists of names, packed
-pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
-    let depth = deeper(depth, || whole.span())?;
-    let down = |inner: &Expr| expr(inner, depth);
+pub(super) fn expr(whole: &Expr, walk: Walk) -> Result<(), Refusal> {
+    let walk = walk.deeper(|| whole.span())?;
+    let down = |inner: &Expr| expr(inner, walk);
     match whole {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Ok(()),
         Expr::IsFalse(inner) | Expr::IsNotFalse(inner) | Expr::IsTrue(inner) | Expr::IsNotTrue(inner)
@@ -37,9 +38,9 @@ pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
         }
         Expr::InSubquery { expr: item, subquery, negated: _ } => {
             down(item)?;
-            query(subquery, depth)
+            walk.query(subquery)
         }
-        Expr::Exists { subquery, negated: _ } | Expr::Subquery(subquery) => query(subquery, depth),
+        Expr::Exists { subquery, negated: _ } | Expr::Subquery(subquery) => walk.query(subquery),
         Expr::Between { expr: item, negated: _, low, high } => {
             down(item)?;
             down(low)?;
@@ -63,7 +64,7 @@ pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
             down(inner)
         }
         Expr::Value(value) => literal(value),
-        Expr::Function(call) => function(call, depth),
+        Expr::Function(call) => function(call, walk),
         Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
             for CaseWhen { condition, result } in conditions {
                 down(condition)?;
@@ -75,7 +76,7 @@ pub(super) fn expr(whole: &Expr, depth: usize) -> Result<(), Refusal> {
             sets.iter().flatten().try_for_each(down)
         }
         Expr::Like { .. } | Expr::ILike { .. } | Expr::AnyOp { .. } | Expr::Cast { .. } | Expr::Ceil { .. }
-        | Expr::Floor { .. } | Expr::TypedString(_) | Expr::Interval(_) => formed(whole, depth),
+        | Expr::Floor { .. } | Expr::TypedString(_) | Expr::Interval(_) => formed(whole, walk),
         Expr::CompoundFieldAccess { .. } | Expr::JsonAccess { .. }
         | Expr::IsNormalized { .. } | Expr::InUnnest { .. } | Expr::SimilarTo { .. } | Expr::RLike { .. }
         | Expr::AllOp { .. } | Expr::Convert { .. } | Expr::Position { .. } | Expr::Substring { .. }
@@ -98,8 +99,8 @@ fn alone(right: &Expr, whole: &Expr) -> Result<(), Refusal> {
 }
 
 /// Nodes that are allowed in some of their forms.
-fn formed(whole: &Expr, depth: usize) -> Result<(), Refusal> {
-    let down = |inner: &Expr| expr(inner, depth);
+fn formed(whole: &Expr, walk: Walk) -> Result<(), Refusal> {
+    let down = |inner: &Expr| expr(inner, walk);
     match whole {
         Expr::Like { negated: _, any: false, expr: item, pattern, escape_char: None }
         | Expr::ILike { negated: _, any: false, expr: item, pattern, escape_char: None } => {
@@ -147,7 +148,7 @@ fn formed(whole: &Expr, depth: usize) -> Result<(), Refusal> {
 }
 
 /// A call.
-fn function(call: &Function, depth: usize) -> Result<(), Refusal> {
+fn function(call: &Function, walk: Walk) -> Result<(), Refusal> {
     let Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment: _, over, within_group } =
         call;
     let at = || call.span();
@@ -164,21 +165,21 @@ fn function(call: &Function, depth: usize) -> Result<(), Refusal> {
         FunctionArguments::Subquery(_) => clause(true, at(), "A subquery as the argument of a function")?,
         FunctionArguments::List(FunctionArgumentList { duplicate_treatment: _, args, clauses }) => {
             clause(!clauses.is_empty(), at(), "ORDER BY, LIMIT or another clause in a function's arguments")?;
-            args.iter().try_for_each(|arg| argument(arg, false, depth))?;
+            args.iter().try_for_each(|arg| argument(arg, false, walk))?;
         }
     }
     match over {
         None | Some(WindowType::NamedWindow(_)) => {}
-        Some(WindowType::WindowSpec(spec)) => window(spec, depth)?,
+        Some(WindowType::WindowSpec(spec)) => window(spec, walk)?,
     }
     if let Some(filter) = filter {
-        expr(filter, depth)?;
+        expr(filter, walk)?;
     }
-    order(within_group, depth)
+    order(within_group, walk)
 }
 
 /// An argument; those of FUNNEL and RETENTION may have names.
-pub(super) fn argument(arg: &FunctionArg, may_be_named: bool, depth: usize) -> Result<(), Refusal> {
+pub(super) fn argument(arg: &FunctionArg, may_be_named: bool, walk: Walk) -> Result<(), Refusal> {
     let (arg, is_fine) = match arg {
         FunctionArg::Unnamed(arg) => (arg, true),
         FunctionArg::Named { name: _, arg, operator } => match operator {
@@ -204,20 +205,31 @@ pub(super) fn argument(arg: &FunctionArg, may_be_named: bool, depth: usize) -> R
     match arg {
         // PERCENTILE_CONT of several shares; any other array is refused where it is bound.
         FunctionArgExpr::Expr(Expr::Array(Array { elem, named: _ })) => {
-            elem.iter().try_for_each(|inner| expr(inner, depth))
+            elem.iter().try_for_each(|inner| expr(inner, walk))
         }
-        FunctionArgExpr::Expr(inner) => expr(inner, depth),
+        FunctionArgExpr::Expr(inner) => expr(inner, walk),
         FunctionArgExpr::Wildcard => Ok(()),
         FunctionArgExpr::QualifiedWildcard(_) => clause(true, span, "A wildcard of a table"),
         FunctionArgExpr::WildcardWithOptions(options) => wildcard(options, span),
     }
 }
 
+/// ORDER BY.
+pub(super) fn order(list: &[OrderByExpr], walk: Walk) -> Result<(), Refusal> {
+    for item in list {
+        let OrderByExpr { expr: by, options, with_fill } = item;
+        let OrderByOptions { asc: _, nulls_first: _ } = options;
+        clause(with_fill.is_some(), by.span(), "WITH FILL")?;
+        expr(by, walk)?;
+    }
+    Ok(())
+}
+
 /// OVER.
-pub(super) fn window(spec: &WindowSpec, depth: usize) -> Result<(), Refusal> {
+pub(super) fn window(spec: &WindowSpec, walk: Walk) -> Result<(), Refusal> {
     let WindowSpec { window_name: _, partition_by, order_by, window_frame } = spec;
-    partition_by.iter().try_for_each(|inner| expr(inner, depth))?;
-    order(order_by, depth)?;
+    partition_by.iter().try_for_each(|inner| expr(inner, walk))?;
+    order(order_by, walk)?;
     let Some(WindowFrame { units: _, start_bound, end_bound }) = window_frame else {
         return Ok(());
     };
@@ -226,7 +238,7 @@ pub(super) fn window(spec: &WindowSpec, depth: usize) -> Result<(), Refusal> {
             WindowFrameBound::CurrentRow
             | WindowFrameBound::Preceding(None)
             | WindowFrameBound::Following(None) => {}
-            WindowFrameBound::Preceding(Some(by)) | WindowFrameBound::Following(Some(by)) => expr(by, depth)?,
+            WindowFrameBound::Preceding(Some(by)) | WindowFrameBound::Following(Some(by)) => expr(by, walk)?,
         }
     }
     Ok(())
@@ -241,7 +253,7 @@ fn literal(value: &ValueWithSpan) -> Result<(), Refusal> {
     let refuse = |message: &str| Err(Refusal::new(Rule::Literal, value.span, message, SHAPE));
     match &value.value {
         Value::Number(_, false) | Value::Boolean(_) | Value::Null => Ok(()),
-        // It is written again for what stands above the release, where such a text would be read otherwise.
+        // The text is written again for postprocessing, where such a literal would be read otherwise.
         Value::SingleQuotedString(text) if text.contains("''") || text.contains("\\'") => {
             refuse("A text has no two quotes one after the other, and no backslash before one.")
         }

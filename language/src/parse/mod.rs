@@ -6,19 +6,26 @@
 //! Not here: what names and expressions mean (`question/`, `bind/`).
 //!
 //! - `statement`: kinds of statements
-//! - `clauses`: queries, selects, relations and joins
-//! - `expressions`, `types`: everything inside
+//! - `clauses`: queries, selects and joins; `relations`: the clauses of what stands in FROM
+//! - `expressions`, `types`, `names`: everything inside
+//! - `walk`: how deep a walk is, and what each walk refuses
 
 mod clauses;
 mod expressions;
+mod names;
+mod relations;
 mod statement;
 mod types;
+mod walk;
 
-use sqlparser::ast::{Query, Statement};
+use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
+pub(crate) use self::relations::clear_clauses;
+pub(crate) use self::statement::Parsed;
+pub use self::walk::SHAPE;
 use crate::error::{Refusal, Rule};
 
 /// Longest text, in bytes.
@@ -27,19 +34,8 @@ pub(crate) const TEXT_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const TOKENS_MAX: usize = 4_000;
 /// Deepest nesting.
 pub(crate) const DEPTH_MAX: usize = 40;
-/// Deepest tree of nodes; a list of ANDs is as deep as it is long.
-const NODES_DEEP_MAX: usize = 200;
 /// Longest name.
 const NAME_CHARS_MAX: usize = 128;
-
-/// A statement that works, for refusals that have no better one.
-pub const SHAPE: &str = "SELECT os, COUNT(*) AS n FROM usage WHERE day >= current_date - 6 GROUP BY os";
-
-/// One query, nothing resolved yet.
-pub(crate) struct Parsed {
-    pub(crate) explain: bool,
-    pub(crate) query: Query,
-}
 
 /// Parses a statement.
 ///
@@ -47,7 +43,7 @@ pub(crate) struct Parsed {
 /// A refusal that depends on the text alone.
 pub(crate) fn statement(text: &str) -> Result<Parsed, Refusal> {
     let parsed = statement::query(one(text)?)?;
-    clauses::query(&parsed.query, 0)?;
+    clauses::walk(&parsed.query)?;
     Ok(parsed)
 }
 
@@ -84,7 +80,7 @@ fn one(text: &str) -> Result<Statement, Refusal> {
     }
 }
 
-/// A name holds nothing that would be read otherwise when it is written again.
+/// Refuses a name that would be read otherwise when it is written again.
 fn name(text: &str, span: Span) -> Result<(), Refusal> {
     let is_strange = |c: char| {
         c.is_control()
@@ -115,22 +111,4 @@ fn syntax(error: ParserError) -> Refusal {
     let mut numbers = place.split(", Column: ").map(|n| n.trim().parse().unwrap_or(1));
     let at = Location::new(numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
     Refusal::new(Rule::Syntax, Span::new(at, at), format!("{message}."), SHAPE)
-}
-
-/// Refuses a clause that is there.
-fn clause(present: bool, span: Span, name: &str) -> Result<(), Refusal> {
-    match present {
-        true => Err(Refusal::new(Rule::Clause, span, format!("{name} cannot be used."), SHAPE)),
-        false => Ok(()),
-    }
-}
-
-/// One level further down.
-fn deeper(depth: usize, span: impl FnOnce() -> Span) -> Result<usize, Refusal> {
-    if depth >= NODES_DEEP_MAX {
-        let message = format!("A list of AND, OR or of operators is longer than {NODES_DEEP_MAX}.");
-        let suggestion = "SELECT COUNT(*) FROM usage WHERE os IN ('ios', 'android')";
-        return Err(Refusal::new(Rule::Size, span(), message, suggestion));
-    }
-    Ok(depth + 1)
 }

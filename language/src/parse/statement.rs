@@ -1,13 +1,19 @@
-//! Which statements there are: a query, and EXPLAIN of one. Every other is refused.
+//! The kinds of statements that are answered: a query, and EXPLAIN of a query. Every other kind is refused.
 //!
 //! Invariants: the `match` names every statement, so that a parser that learns a new one does not compile until somebody
 //! has decided about it. EXPLAIN shows the private query and its price; there is no other form of it, because a plan that
 //! has run tells row counts.
 
-use sqlparser::ast::{DescribeAlias, Spanned, Statement};
+use sqlparser::ast::{DescribeAlias, Query, Spanned, Statement};
 
-use super::{Parsed, SHAPE};
+use super::walk::SHAPE;
 use crate::error::{Refusal, Rule};
+
+/// One query, nothing resolved yet.
+pub(crate) struct Parsed {
+    pub(crate) explain: bool,
+    pub(crate) query: Query,
+}
 
 /// The query of a statement.
 pub(super) fn query(statement: Statement) -> Result<Parsed, Refusal> {

@@ -1,4 +1,4 @@
-//! Types that a cast can name, and parts of a time.
+//! The types that a cast can name, and the parts of a time that can be named.
 //!
 //! Invariants: both lists are closed and complete; every other type and part is refused by name.
 

@@ -2,7 +2,7 @@
 //!
 //! Invariants: only this crate makes a [`PrivateQuery`]. Bounds (`l0`, `linf`) come from the registry,
 //! never from data. [`PrivateQuery`]'s text form is canonical and holds no value of an event, only of the statement.
-//! Not here: prices and noise (`shoal-query`, `charge`), what stands above a release (`question`).
+//! Not here: prices and noise (`shoal-query`, `charge`), the text that postprocesses a release (`question`).
 
 mod text;
 

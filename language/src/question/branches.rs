@@ -1,21 +1,20 @@
-//! A key that tells who is among the subjects of a subquery: a SELECT for each of its values.
+//! A key that says which subjects are in a subquery becomes one SELECT for each of its values.
 //!
 //! ```text
 //! SELECT CASE WHEN subject IN (q) THEN 'a' ELSE 'b' END AS k, COUNT(*) FROM usage GROUP BY k
 //! SELECT 'a' AS k, COUNT(*) FROM usage WHERE subject IN (q) UNION ALL SELECT 'b' AS k, COUNT(*) FROM usage WHERE subject NOT IN (q)
 //! ```
-//! Invariants: the SELECTs are about different subjects, and mean together what the one meant. A window that would look at all of
-//! them is left as it is and refused. Not here: memberships themselves (`members`).
+//! Invariants: no subject is in two of the SELECTs, and their union means what the one SELECT meant. A SELECT with a window,
+//! which would look at all of them, is left as it is and refused later. Not here: memberships themselves (`members`).
 
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, GroupByExpr, Select, SelectItem, SetExpr, SetOperator, SetQuantifier,
     Value, ValueWithSpan,
 };
 
-use super::above::any;
 use super::naming::{default_name, position, quoted};
-use super::source::is_subject;
-use crate::bind::columns::plain_name;
+use super::rows::is_subject;
+use crate::syntax::{any, expr_of, plain_name};
 
 /// Most values of such a key.
 const BRANCHES_MAX: usize = 4;
@@ -66,16 +65,7 @@ fn branches(expr: &Expr) -> Option<Vec<Branch>> {
     (all.len() <= BRANCHES_MAX).then_some(all)
 }
 
-fn expr_of(item: &SelectItem) -> Option<&Expr> {
-    match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {
-            None
-        }
-    }
-}
-
-/// The SELECTs that one with such a key stands for; none when it has no such key.
+/// The union of SELECTs that a SELECT with such a key stands for; `None` when it has no such key.
 pub(super) fn of_members(select: &Select) -> Option<SetExpr> {
     let mut found = select.projection.iter().enumerate().filter_map(|(at, item)| {
         let expr = expr_of(item)?;

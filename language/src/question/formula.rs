@@ -1,7 +1,7 @@
-//! Numbers made of aggregates above the release, and the numbers that aggregates have in their names.
+//! Numbers that are computed from released aggregates, and the numbers in the aggregates' names.
 //!
-//! Invariants: while a SELECT is rewritten an aggregate has a name that no statement can have; in the end it is numbered in
-//! the order of the aggregates' texts. A noisy count can be zero or less, so nothing is divided by one that is.
+//! Invariants: while a SELECT is rewritten, its aggregates have names that no statement can have. At the end they are numbered
+//! in the order of their texts. A noisy count can be zero or less, and nothing is divided by such a count.
 
 use std::ops::ControlFlow;
 
@@ -10,13 +10,13 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::naming::aggregate_name;
-use crate::bind::aggregate::Formula;
+use crate::bind::call::Formula;
 use crate::private_query::Aggregate;
 
 /// Starts the name of an aggregate whose number is not final; no name in a statement can have it.
 pub(super) const MARK: char = '\u{1}';
 
-/// The day of its number.
+/// The date of a day that is counted from 1970-01-01.
 pub(super) fn day(number: Expr) -> Expr {
     let cast = |expr, data_type| Expr::Cast {
         kind: CastKind::Cast,
@@ -28,7 +28,7 @@ pub(super) fn day(number: Expr) -> Expr {
     cast(cast(number, DataType::Int(None)), DataType::Date)
 }
 
-/// The number made of a call's aggregates. A noisy count can be zero or less.
+/// The number that a call's aggregates make. It is NULL where the noisy count is too small to divide by.
 pub(super) fn written(formula: &Formula, names: &[String]) -> Option<Expr> {
     let text = match (formula, names) {
         (Formula::Mean { center }, [total, count]) => {
@@ -52,7 +52,7 @@ pub(super) fn written(formula: &Formula, names: &[String]) -> Option<Expr> {
     Some(Expr::Nested(Box::new(expr)))
 }
 
-/// Sorts aggregates by their text; the new place of each old one.
+/// Sorts aggregates by their text and returns the new place of each old one.
 pub(super) fn sorted(aggregates: &mut Vec<Aggregate>) -> Vec<usize> {
     let texts: Vec<String> = aggregates.iter().map(ToString::to_string).collect();
     let mut order: Vec<usize> = (0..aggregates.len()).collect();

@@ -4,7 +4,7 @@
 //! histogram(x) AS n                                        bucket(x) AS bucket, COUNT(*) AS n   (GROUP BY .., bucket(x))
 //! percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (..) AS p  percentile_cont(0.5) .. AS p_50, percentile_cont(0.9) .. AS p_90
 //! ```
-//! Invariants: what they stand for is written as SQL, so that everything else knows one form only.
+//! Invariants: such an item is written out as SQL, so that everything else knows one form only.
 
 use sqlparser::ast::{
     Array, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
@@ -29,7 +29,7 @@ fn of(arg: FunctionArgExpr) -> FunctionArguments {
     FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() })
 }
 
-/// Writes items out.
+/// Writes out the items that stand for several.
 pub(super) fn expand(select: &mut Select) {
     for item in std::mem::take(&mut select.projection) {
         let (expr, alias) = match &item {

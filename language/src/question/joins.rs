@@ -1,18 +1,19 @@
 //! What to write instead of a join of events or of subjects.
 //!
 //! Invariants: the suggestion is a statement that works as it is, and depends on the text alone. Two tables that are
-//! joined on their subjects are a membership; a table that is joined with itself in an order of time is a funnel; the days of
-//! a table and its subjects' first days are who is new; else it is somebody who came back: a retention. The days are those
-//! that the text names. Not here: the refusal (`split`), joins that are answered (`semi`).
+//! joined on their subjects become a membership. A table that is joined with itself in an order of time becomes a funnel.
+//! A table's days that are joined with its subjects' first days become a count of new subjects. Every other join of a table
+//! with itself becomes a retention. The days are those that the text names.
+//! Not here: the refusal (`split`), joins that are answered (`semi`).
 
 use shoal_schemas::Kind;
 use sqlparser::ast::{BinaryOperator, Expr, Query, Select, SetExpr, TableFactor, TableWithJoins};
 
-use super::source::keys;
-use super::split::{Known, Split, arms, kind, table_name};
-use crate::bind::columns::plain_name;
+use super::rows::keys;
+use super::scope::{Known, Split, kind, table_name};
+use crate::syntax::{arms, plain_name};
 
-/// Days where the text names none.
+/// The days that are suggested where the text names none.
 const USUAL_DAYS: &str = "day >= current_date - 28";
 
 /// For joins that are not on subjects: both tables by day.
@@ -51,7 +52,7 @@ fn since(condition: &Expr) -> Option<String> {
     })
 }
 
-/// Who is on a day for the first time, and who has been before.
+/// A statement that counts new and returning subjects by day.
 fn new_people(kind: Kind, first: Option<&str>, days: Option<&str>) -> String {
     let (first, days) = (first.unwrap_or(USUAL_DAYS), days.unwrap_or(USUAL_DAYS));
     format!(
@@ -64,7 +65,7 @@ fn new_people(kind: Kind, first: Option<&str>, days: Option<&str>) -> String {
 }
 
 impl Split<'_> {
-    /// A statement that works, near to what this join asks for.
+    /// A statement that works and is near to what this join asks for.
     pub(super) fn instead_of_join(&self, select: &Select) -> String {
         let mut kinds = Vec::new();
         for TableWithJoins { relation, joins } in &select.from {
@@ -108,7 +109,7 @@ impl Split<'_> {
         )
     }
 
-    /// The rows of subjects that are joined.
+    /// The subquery with a row for each subject that is joined.
     fn rows_in(&self, select: &Select) -> Option<Select> {
         let first = select.from.iter().map(|from| &from.relation);
         let joined = select.from.iter().flat_map(|from| &from.joins).map(|join| &join.relation);

@@ -1,26 +1,26 @@
-//! WHERE of a private SELECT, in parts: what is asked of events, which other events a subject must have, and what can only
-//! be said of released rows.
+//! Takes WHERE of a private SELECT apart: conditions on events, memberships of subjects, and conditions that only released
+//! rows can answer.
 //!
-//! Invariants: a part that reads another query's answer, or a column that a template adds, is never asked of events.
+//! Invariants: a condition that reads another query's answer, or a column that a template adds, is never a condition on events.
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Query, Select, SelectItem, SetExpr, Spanned, TableWithJoins, UnaryOperator,
 };
 use sqlparser::tokenizer::Span;
 
-use super::above::any;
-use super::source::{RowOf, Source, row_of};
-use super::split::{Split, arms};
+use super::rows::{RowOf, Source, row_of};
+use super::scope::Split;
 use crate::bind::columns::Named;
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Scalar, filter};
 use crate::private_query::{DayRange, Membership, PerSubject, Shape};
+use crate::syntax::{any, arms};
 
 /// What is left of WHERE after the source has taken its part.
 pub(super) struct Wheres {
-    /// Said of released rows.
-    pub(super) above: Vec<Expr>,
+    /// Conditions on released rows.
+    pub(super) released: Vec<Expr>,
 }
 
 fn has_subquery(expr: &Expr) -> bool {
@@ -31,7 +31,7 @@ fn of_template(scalar: &Scalar) -> bool {
     scalar.any(&|inner| matches!(inner, Scalar::Step | Scalar::Cohort | Scalar::Period))
 }
 
-/// Both conditions.
+/// The conjunction of two conditions.
 pub(super) fn and(a: Option<Scalar>, b: Option<Scalar>) -> Option<Scalar> {
     match (a, b) {
         (Some(a), Some(b)) => filter(Scalar::And(Box::new(a), Box::new(b))),
@@ -47,9 +47,9 @@ fn refused(span: Span) -> Refusal {
 }
 
 impl Split<'_> {
-    /// Takes WHERE apart; conditions on rows go into the source.
+    /// Takes WHERE apart. Conditions on events and memberships go into the source.
     pub(super) fn wheres(&mut self, select: &Select, source: &mut Source) -> Result<Wheres, LanguageError> {
-        let mut above = Vec::new();
+        let mut released = Vec::new();
         let mut members = Vec::new();
         let mut own: Option<Scalar> = None;
         let all = select.selection.as_ref().map(arms).unwrap_or_default();
@@ -59,12 +59,12 @@ impl Split<'_> {
                 continue;
             }
             if has_subquery(arm) {
-                above.push(arm.clone());
+                released.push(arm.clone());
                 continue;
             }
             let condition = self.columns(source).condition(arm)?;
             if of_template(&condition) {
-                above.push(arm.clone());
+                released.push(arm.clone());
                 continue;
             }
             own = and(own, filter(condition));
@@ -75,7 +75,7 @@ impl Split<'_> {
                 source.filter = and(source.filter.take(), own);
             }
         }
-        // Last, because their days are those of the query when they name none.
+        // Memberships come last, because they take the days of the query when they name none.
         for (arm, (query, negated)) in members {
             if !matches!(source.shape, Shape::Events) {
                 return Err(refused(arm.span()).into());
@@ -83,7 +83,7 @@ impl Split<'_> {
             let member = self.membership(query, negated, source)?;
             source.members.push(member);
         }
-        Ok(Wheres { above })
+        Ok(Wheres { released })
     }
 
     /// The query of `subject [NOT] IN (..)`, or of an EXISTS over the same subject.
@@ -101,7 +101,7 @@ impl Split<'_> {
         }
     }
 
-    /// The other events that a subject must have.
+    /// The membership that a subquery of subjects stands for.
     fn membership(
         &mut self,
         query: &Query,
@@ -135,7 +135,7 @@ impl Split<'_> {
             Shape::Subjects(person) => person.keys.is_empty() && person.having.is_none(),
             Shape::Funnel { .. } | Shape::Retention { .. } => false,
         };
-        if !is_plain || !source.members.is_empty() || !wheres.above.is_empty() {
+        if !is_plain || !source.members.is_empty() || !wheres.released.is_empty() {
             return Err(refused());
         }
         let days = readable(self.registry, outer.kind, outer.filter.as_ref(), self.now_ms, None);
@@ -145,7 +145,7 @@ impl Split<'_> {
         Ok(Membership { table: source.kind, days, cutoffs, filter: found.filter, negated })
     }
 
-    /// Takes `p.subject = u.subject` out of an EXISTS's WHERE; whether it was there.
+    /// Takes `p.subject = u.subject` out of the WHERE of an EXISTS, and returns whether it was there.
     fn without_correlation(&self, select: &mut Select, inner: &Source, outer: &Source) -> bool {
         let is_ours = |expr: &Expr| self.columns(inner).unit(expr) == Some(Named::Subject);
         let is_outer = |expr: &Expr| {

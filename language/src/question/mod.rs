@@ -1,4 +1,4 @@
-//! Stage 2: a statement -> the releases it needs and the text that stands above them.
+//! Stage 2: a statement -> the releases it needs and the text that postprocesses them.
 //!
 //! ```text
 //! SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE n > 9
@@ -12,13 +12,13 @@
 //! Invariants: after this no name of a protected table or of its columns is left in the text. Everything depends on the
 //! text, the public schema, the key's regions and the time of the request. Not here: prices, the plan of the text.
 //!
-//! - `split`: queries, CTEs and relations; `naming`: names of output columns
+//! - `split`: queries, CTEs and relations; `scope`: what is known of them; `naming`: names of output columns
 //! - `semi`, `sides`, `branches`: joins and keys that are memberships; `joins`: what to write instead of another join
-//! - `source`: what a private SELECT reads; `person`, `templates`, `members`: rows that are no events
-//! - `items`: items that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
-//! - `above`, `formula`: expressions over released rows, and numbers made of aggregates
+//! - `source`: what a private SELECT reads; `rows`: which SELECTs have rows of events or of subjects
+//! - `person`, `templates`: rows that are not events; `members`: which subjects count
+//! - `items`: items of SELECT that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
+//! - `postprocess`, `formula`: expressions over released rows, and numbers made of aggregates
 
-mod above;
 mod branches;
 mod formula;
 mod items;
@@ -26,8 +26,11 @@ mod joins;
 mod members;
 mod naming;
 mod person;
+mod postprocess;
 mod private;
 mod release;
+mod rows;
+mod scope;
 mod semi;
 mod sides;
 mod source;
@@ -39,15 +42,14 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Span;
 
-use self::split::Split;
+use self::scope::Split;
 use crate::bind::columns::Columns;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::Scalar;
 use crate::parse::{SHAPE, statement};
 use crate::private_query::PrivateQuery;
 
-pub use self::above::FUNCTIONS_ABOVE;
-pub(crate) use self::split::arms;
+pub use self::postprocess::POSTPROCESS_FUNCTIONS;
 
 /// A statement, taken apart.
 #[derive(Clone, Debug)]
@@ -56,7 +58,7 @@ pub struct Question {
     pub explain: bool,
     /// What is asked of events; the text names them `r0`, `r1`, ..
     pub releases: Vec<PrivateQuery>,
-    /// What stands above the releases.
+    /// The text that postprocesses the releases.
     pub free: FreeText,
     /// What the reader of an answer should know.
     pub notes: Vec<String>,

@@ -1,13 +1,13 @@
-//! Names of output columns: those of PostgreSQL, made unique, written out.
+//! Names of output columns: the names that PostgreSQL gives, made unique and written out.
 //!
-//! Invariants: every item of every SELECT has an alias in quotes afterwards, so that the planner names nothing itself.
+//! Invariants: afterwards every item of every SELECT has an alias in quotes, so that the planner names nothing itself.
 
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Spanned, Value as SqlValue, ValueWithSpan};
 
-use crate::bind::columns::plain_name;
 use crate::error::{Refusal, Rule};
+use crate::syntax::plain_name;
 
 /// An identifier in quotes.
 pub(super) fn quoted(name: impl Into<String>) -> Ident {
@@ -19,7 +19,7 @@ pub(super) fn named(name: impl Into<String>) -> Expr {
     Expr::Identifier(quoted(name))
 }
 
-/// Gives every item a name; `originals` are the items as they were written.
+/// Gives every item a name. `originals` are the items as they were written.
 pub(super) fn aliases(items: &mut [SelectItem], originals: &[SelectItem]) {
     let mut taken: BTreeSet<String> = originals
         .iter()
@@ -44,7 +44,7 @@ pub(super) fn aliases(items: &mut [SelectItem], originals: &[SelectItem]) {
     }
 }
 
-/// The name of an item without AS, as PostgreSQL has it.
+/// The name that PostgreSQL gives to an item without AS.
 pub(super) fn default_name(expr: &Expr) -> String {
     let inner = |inner: &Expr, other: &str| match default_name(inner) {
         name if name == "value" => other.to_owned(),
@@ -68,7 +68,7 @@ pub(super) fn default_name(expr: &Expr) -> String {
     }
 }
 
-/// No two columns of the answer have one name, nor the name of another's deviation or interval.
+/// Refuses two columns of the answer with one name, and a column with the name of another's deviation or interval.
 pub(super) fn unique(query: &Query) -> Result<(), Refusal> {
     let mut body = query.body.as_ref();
     let items = loop {

@@ -1,7 +1,7 @@
 //! Rows of subjects: `SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject HAVING ..`.
 //!
-//! Invariants: each value of a row is clamped to bounds that follow from the registry and from how many days are asked; the
-//! values are in the order of their text, each once, so that what their names were makes no difference.
+//! Invariants: each value of a row is clamped to bounds that follow from the registry and from how many days are asked. The
+//! values are in the order of their text, and each is there once, so that their names make no difference.
 
 use std::cell::RefCell;
 
@@ -13,15 +13,17 @@ use sqlparser::ast::{
 use super::naming::default_name;
 use super::private::key_expression;
 use super::release::moved;
-use super::source::{Source, keys, no_rows};
-use super::split::Split;
-use crate::bind::aggregate::{self, Bounds, Formula, SESSIONS_DAY_MAX};
-use crate::bind::columns::{Columns, Named, Names, PersonScope, plain_name};
+use super::rows::{Source, keys, no_rows};
+use super::scope::Split;
+use crate::bind::aggregate;
+use crate::bind::call::{Bounds, Formula, SESSIONS_DAY_MAX};
+use crate::bind::columns::{Columns, Named, Names, PersonScope};
 use crate::bind::numbers::scale_of;
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{INTERVAL_MAX, Part, Public, Scalar, Type, filter, normal};
 use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
+use crate::syntax::{expr_of, plain_name};
 
 /// Most days of activity that a value of a subject's row counts.
 const DAYS_COUNTED_MAX: u64 = 31;
@@ -71,7 +73,7 @@ impl Values<'_> {
                     let op = made(Scalar::Part(Part::DayNumber));
                     return Ok(PersonValue { op, filter: own, scale: 0, min, max });
                 }
-                // Who takes the first time of an event for each subject compares it with that of the next event.
+                // A statement that asks for each subject's first time of an event usually compares it with another event's.
                 if matches!(arg, Expr::Identifier(name) if plain_name(name) == "time") {
                     let message = "Times of single events do not leave a subject's events; steps in order are a funnel.";
                     return Err(Refusal::new(Rule::Aggregate, function.span(), message, FUNNEL));
@@ -147,7 +149,7 @@ impl Split<'_> {
             return Err(refused("Rows of subjects are made of events, not of other rows of subjects."));
         }
         let wheres = self.wheres(select, &mut source)?;
-        if !wheres.above.is_empty() {
+        if !wheres.released.is_empty() {
             return Err(refused("Rows of subjects cannot be filtered by another query's answer."));
         }
         let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, None)?;
@@ -208,10 +210,7 @@ fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Scalar>, Ref
         all.push(key_expression(key, &select.projection, events)?);
     }
     if grouped.is_empty() {
-        all.extend(select.projection.iter().filter_map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-            _ => None,
-        }));
+        all.extend(select.projection.iter().filter_map(expr_of));
     }
     let mut keys: Vec<(String, Scalar)> = Vec::new();
     let mut has_subject = false;
@@ -231,7 +230,7 @@ fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Scalar>, Ref
     Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
-/// Values in the order of their text, and the new place of each.
+/// Sorts values by their text and returns the new place of each old one.
 fn sorted(values: Vec<PersonValue>) -> (Vec<PersonValue>, Vec<usize>) {
     let mut all: Vec<(String, usize, PersonValue)> =
         values.into_iter().enumerate().map(|(at, value)| (value.to_string(), at, value)).collect();

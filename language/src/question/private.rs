@@ -1,26 +1,28 @@
 //! One private SELECT: its keys and aggregates become a release, and it becomes a SELECT over that release.
 //!
-//! Invariants: afterwards the SELECT names released columns only. HAVING becomes WHERE; keys and aggregates are numbered in
-//! the order of their text, so that how a statement is written makes no difference.
+//! Invariants: afterwards the SELECT names released columns only. HAVING becomes WHERE. Keys and aggregates are numbered in
+//! the order of their text, so that the way a statement is written makes no difference.
 
 use sqlparser::ast::{
     CastKind, DataType, Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy, OrderByKind, Select,
     SelectItem, Spanned, Value as SqlValue, visit_expressions_mut,
 };
 
-use super::above::any;
 use super::formula::{MARK, day, rename, sorted, written};
 use super::members::Wheres;
 use super::naming::{aggregate_name, aliases, key_name, named, no_such_position, position, quoted};
 use super::release::Asked;
-use super::source::{Source, no_rows};
-use super::split::Split;
+use super::rows::{Source, no_rows};
+use super::scope::Split;
 use crate::bind::AGGREGATES_MAX;
-use crate::bind::aggregate::{self, Bounds, Call, Formula, is_aggregate};
-use crate::bind::columns::{Columns, Named, plain_name};
+use crate::bind::aggregate;
+use crate::bind::aggregate_names::is_aggregate;
+use crate::bind::call::{Bounds, Call, Formula};
+use crate::bind::columns::{Columns, Named};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Part, Scalar, normal};
 use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
+use crate::syntax::{any, expr_of, plain_name};
 
 /// A private SELECT while its expressions are rewritten.
 pub(super) struct Private<'c> {
@@ -34,7 +36,7 @@ pub(super) struct Private<'c> {
 }
 
 impl Private<'_> {
-    /// What a key, an aggregate or a name is above the release; none when the expression is made of such.
+    /// The released column that a key, an aggregate or a name stands for; `None` for an expression that is made of such.
     pub(super) fn released(&mut self, expr: &Expr) -> Result<Option<Expr>, LanguageError> {
         if let Expr::Function(function) = expr
             && is_aggregate(function)
@@ -57,7 +59,7 @@ impl Private<'_> {
         if let Some((_, item)) = self.names.iter().find(|(known, _)| *known == name) {
             return Ok(Some(Expr::Nested(Box::new(item.clone()))));
         }
-        // An unknown name is refused for what it is; a known one because it is not a key.
+        // An unknown name has its own refusal. A known one is refused because it is not a key.
         bound?;
         let message = format!("`{expr}` is neither a key nor inside an aggregate.");
         let (column, table) = (expr, self.columns.table.kind);
@@ -123,23 +125,19 @@ impl Private<'_> {
     }
 }
 
-/// A key of GROUP BY may be the position or the name of a SELECT item; a cast to text or of a week to
-/// its date is made above the release.
+/// The expression of a key of GROUP BY, which may be the position or the name of a SELECT item. A cast to text, or of a week
+/// to its date, is left to postprocessing.
 pub(super) fn key_expression<'p>(
     expr: &'p Expr,
     items: &'p [SelectItem],
     columns: &Columns<'_>,
 ) -> Result<&'p Expr, Refusal> {
-    let of = |item: &'p SelectItem| match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        _ => None,
-    };
     let found = match (position(expr), expr) {
-        (Some(at), _) => items.get(at).and_then(of).ok_or_else(|| no_such_position(expr))?,
+        (Some(at), _) => items.get(at).and_then(expr_of).ok_or_else(|| no_such_position(expr))?,
         (None, Expr::Identifier(name)) if columns.unit(expr).is_none() && columns.column(name).is_err() => {
             let plain = plain_name(name);
             let is_it = |item: &&SelectItem| matches!(item, SelectItem::ExprWithAlias { alias, .. } if plain_name(alias) == plain);
-            items.iter().find(is_it).and_then(of).unwrap_or(expr)
+            items.iter().find(is_it).and_then(expr_of).unwrap_or(expr)
         }
         (None, Expr::Nested(inner)) => inner,
         (None, _) => expr,
@@ -163,7 +161,7 @@ fn of_each_session(expr: &Expr) -> Refusal {
 }
 
 impl Split<'_> {
-    /// Makes a private SELECT one over its release.
+    /// Turns a private SELECT into a SELECT over its release.
     pub(super) fn private(
         &mut self,
         select: &mut Select,
@@ -286,7 +284,7 @@ impl Split<'_> {
         for item in &mut select.projection {
             match item {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                    self.above(expr, Some(&mut *private))?;
+                    self.postprocess_in(expr, &mut |inner| private.released(inner))?;
                 }
                 other => return Err(no_rows(other.span()).into()),
             }
@@ -301,8 +299,8 @@ impl Split<'_> {
                 None => *arm,
             });
         };
-        for mut arm in wheres.above {
-            self.above(&mut arm, Some(&mut *private))?;
+        for mut arm in wheres.released {
+            self.postprocess_in(&mut arm, &mut |inner| private.released(inner))?;
             add(arm);
         }
         private.names = select
@@ -314,20 +312,22 @@ impl Split<'_> {
             })
             .collect();
         if let Some(mut having) = select.having.take() {
-            self.above(&mut having, Some(&mut *private))?;
+            self.postprocess_in(&mut having, &mut |inner| private.released(inner))?;
             add(having);
         }
         select.selection = selection;
         if let Some(Distinct::On(list)) = &mut select.distinct {
             for item in list {
-                self.above(item, Some(&mut *private))?;
+                self.postprocess_in(item, &mut |inner| private.released(inner))?;
             }
         }
         for window in &mut select.named_window {
             window.0 = quoted(plain_name(&window.0));
             match &mut window.1 {
                 NamedWindowExpr::NamedWindow(name) => *name = quoted(plain_name(name)),
-                NamedWindowExpr::WindowSpec(spec) => self.window(spec, Some(&mut *private))?,
+                NamedWindowExpr::WindowSpec(spec) => {
+                    self.window(spec, &mut |inner| private.released(inner))?
+                }
             }
         }
         select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
@@ -356,7 +356,7 @@ impl Split<'_> {
                 (Expr::Value(value), None) if !matches!(value.value, SqlValue::Null) => {
                     return Err(no_such_position(&by.expr).into());
                 }
-                _ => self.above(&mut by.expr, Some(&mut *private))?,
+                _ => self.postprocess_in(&mut by.expr, &mut |inner| private.released(inner))?,
             }
         }
         Ok(())

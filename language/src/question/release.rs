@@ -1,17 +1,17 @@
 //! The [`PrivateQuery`] of a private SELECT.
 //!
-//! Invariants: regions and days are taken out of the condition where they say nothing else, so that a day's answer is the
-//! same whatever window it is asked in. Two SELECTs that ask the same are one release.
+//! Invariants: conditions that are on regions or days alone are taken out of the filter, so that a day's answer is the same
+//! whatever window it is asked in. Two SELECTs that ask the same are one release.
 
 use shoal_schemas::{Programme, Region, Registry};
 use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
 
 use super::naming::quoted;
-use super::source::Source;
-use super::split::Split;
+use super::rows::Source;
+use super::scope::Split;
 use crate::bind::KEYS_MAX;
-use crate::bind::aggregate::Bounds;
+use crate::bind::call::Bounds;
 use crate::bind::columns::Columns;
 use crate::bind::extent::{asked_regions, size};
 use crate::bind::keys::{groups_of_a_day, key};
@@ -30,7 +30,7 @@ pub(super) struct Asked {
     pub(super) regions: Vec<Region>,
     pub(super) days: DayRange,
     pub(super) cutoffs: Vec<(Programme, i32)>,
-    /// Without the days.
+    /// The condition without its days.
     pub(super) filter: Option<Scalar>,
     notes: Vec<String>,
 }
@@ -51,13 +51,13 @@ pub(super) fn relation(index: usize) -> TableFactor {
     }
 }
 
-/// Most rows of one subject, where rows are subjects: one for each value of their keys.
+/// Most rows of one subject where rows are subjects: one row for each value of their keys.
 fn rows_of(person: &PerSubject, public: &Public<'_>) -> u64 {
     let rows = person.keys.iter().fold(1_u64, |rows, key| rows.saturating_mul(key.keys_max(public)));
     rows.clamp(1, L0_MAX)
 }
 
-/// Most rows of one subject in one group, where rows are no events.
+/// Most rows of one subject in one group; `None` where rows are events.
 pub(super) fn rows_max(source: &Source, keys: &[Key], registry: &Registry) -> Option<u64> {
     match &source.shape {
         Shape::Events => None,
@@ -73,7 +73,7 @@ pub(super) fn rows_max(source: &Source, keys: &[Key], registry: &Registry) -> Op
     }
 }
 
-/// What is counted when a query shows keys only.
+/// The count that a query which shows only keys is released with.
 pub(super) fn presence(source: &Source, bounds: &Bounds<'_>, columns: &Columns<'_>) -> Aggregate {
     let (op, linf) = match &source.shape {
         Shape::Events => (AggregateOp::Rows, u64::from(columns.table.day_max).max(1)),
@@ -83,7 +83,7 @@ pub(super) fn presence(source: &Source, bounds: &Bounds<'_>, columns: &Columns<'
     Aggregate { op, filter: None, linf, unit: None, scale: 0 }
 }
 
-/// Whether the keys are enough for the shape.
+/// Refuses keys that do not fit the shape.
 pub(super) fn fit(keys: &[Key], source: &Source, span: Span) -> Result<(), Refusal> {
     if keys.len() > KEYS_MAX {
         let message = format!("A query has at most {KEYS_MAX} keys.");
@@ -127,7 +127,7 @@ impl Split<'_> {
         Ok(Asked { regions, days: found.days, cutoffs: found.cutoffs, filter: found.filter, notes })
     }
 
-    /// The key of an expression; none for a constant, which makes no groups.
+    /// The key of an expression; `None` for a constant, which makes no groups.
     pub(super) fn key(
         &self,
         expr: &Expr,
@@ -225,7 +225,7 @@ impl Split<'_> {
     }
 }
 
-/// Without the values of a subject's row that nothing reads, the others in the order of their text.
+/// The query without the values of a subject's row that nothing reads.
 fn used(mut query: PrivateQuery) -> PrivateQuery {
     let Shape::Subjects(person) = &mut query.shape else { return query };
     let mut is_used = vec![false; person.values.len()];

@@ -1,11 +1,12 @@
-//! Joins of two tables on their subjects that say no more than a membership.
+//! Joins of two tables on their subjects that mean a membership and nothing more.
 //!
 //! ```text
 //! usage u JOIN crash c ON u.subject = c.subject WHERE c.os = 'ios'       u.subject IN (SELECT c.subject FROM crash c WHERE ..)
 //! usage u LEFT JOIN crash c ON u.subject = c.subject WHERE c.subject IS NULL              u.subject NOT IN (SELECT ..)
 //! ```
-//! Invariants: what is written means the same in SQL. A join repeats rows, so of an inner or left join only
-//! COUNT(DISTINCT ..) stays; nothing but `subject` is taken from the second table. Any other join is left as it is and refused.
+//! Invariants: the membership means the same as the join in SQL. A join repeats rows, so an inner or left join may have no
+//! aggregate but COUNT(DISTINCT ..), and nothing but `subject` is taken from the second table. Any other join is left as it
+//! is and refused later.
 
 use std::ops::ControlFlow;
 
@@ -17,22 +18,16 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::above::any;
+use super::scope::{Split, kind, table_name};
 use super::sides::{About, Sides};
-use super::split::{Split, arms, kind, table_name};
-use crate::bind::aggregate::is_aggregate;
-use crate::bind::columns::plain_name;
+use crate::bind::aggregate_names::is_aggregate;
+use crate::syntax::{any, arms, expr_of, plain_name};
 
 impl Sides<'_> {
-    /// Whether a SELECT over the join is the same over the first table's rows, each once.
+    /// Whether a SELECT over the join means the same over the first table's rows, where none is repeated.
     fn is_same_once(&self, select: &Select) -> bool {
         let is_first = |expr: &Expr| matches!(self.about(expr), About::First);
-        let items = select.projection.iter().filter_map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-            SelectItem::ExprWithAliases { .. }
-            | SelectItem::QualifiedWildcard(..)
-            | SelectItem::Wildcard(_) => None,
-        });
+        let items = select.projection.iter().filter_map(expr_of);
         if items.clone().count() < select.projection.len() || select.distinct.is_some() {
             return false;
         }
@@ -118,7 +113,7 @@ fn name_of(factor: &TableFactor) -> Option<String> {
 }
 
 impl Split<'_> {
-    /// The same SELECT over one table, with a membership; none when there is none.
+    /// The same SELECT over one table with a membership; `None` when the join means more than that.
     pub(super) fn semi_join(&self, select: &Select) -> Option<Select> {
         let sides = self.sides(select)?;
         let conditions = sides.conditions(select)?;
@@ -132,7 +127,7 @@ impl Split<'_> {
         let mut other = select.clone();
         other.from = vec![TableWithJoins { relation: sides.first.clone(), joins: Vec::new() }];
         if is_once {
-            // Of an inner join the subjects of both sides are the same.
+            // In an inner join the subjects of both sides are the same.
             let _: ControlFlow<()> = visit_expressions_mut(&mut other.projection, |expr| {
                 if !sides.is_left && sides.is_column(expr, 1, "subject") {
                     sides.take_first(expr);

@@ -1,6 +1,6 @@
-//! Two tables that are joined on their subjects, and what each condition is about.
+//! Two tables that are joined on their subjects, and which of the two tables each condition is about.
 //!
-//! Invariants: a name without a table's in front is about neither. Not here: what the join is written as (`semi`).
+//! Invariants: a column without a table's name in front is about neither. Not here: how the join is rewritten (`semi`).
 
 use std::ops::ControlFlow;
 
@@ -11,8 +11,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::split::arms;
-use crate::bind::columns::plain_name;
+use crate::syntax::{arms, plain_name};
 
 /// Two tables that are joined.
 pub(super) struct Sides<'s> {
@@ -93,7 +92,7 @@ impl Sides<'_> {
         is(left, 0) && is(right, 1) || is(left, 1) && is(right, 0)
     }
 
-    /// Takes the conditions apart; none when one of them cannot be said of one table.
+    /// Sorts the conditions by their table; `None` when one of them is about both.
     pub(super) fn conditions(&self, select: &Select) -> Option<Conditions> {
         let mut all = Conditions { is_on_subjects: self.using, ..Conditions::default() };
         let wheres: Vec<&Expr> = select.selection.as_ref().map(arms).unwrap_or_default();
@@ -128,7 +127,7 @@ impl Sides<'_> {
         all.is_on_subjects.then_some(all)
     }
 
-    /// Writes the first table's day as the one that it must be.
+    /// Replaces the first table's day by the constant that a condition compares it with.
     fn fill(&self, arm: &mut Expr, first: &[Expr]) {
         let day = first.iter().find_map(|known| match known {
             Expr::BinaryOp { left, op: BinaryOperator::Eq, right } if self.is_column(left, 0, "day") => {
@@ -145,7 +144,7 @@ impl Sides<'_> {
         });
     }
 
-    /// The first table's name in front of a column.
+    /// Puts the first table's name in front of a column.
     pub(super) fn take_first(&self, expr: &mut Expr) {
         if let Expr::CompoundIdentifier(parts) = expr
             && let ([table, _], [first, _]) = (parts.as_mut_slice(), &self.names)

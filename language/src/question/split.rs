@@ -1,63 +1,24 @@
 //! Queries, CTEs and relations: finds the private parts of a statement and leaves everything else as it is.
 //!
 //! Invariants: a name in FROM is a CTE that is in scope, or a protected table, or refused. A CTE that has rows of events or
-//! of subjects is no relation above a release: it is taken apart where it is used. What nobody uses is not released.
+//! of subjects is not a relation of the rewritten text: it is taken apart where it is used. A CTE that nothing uses is not
+//! released.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use shoal_schemas::{Kind, Region, Registry};
+use shoal_schemas::Kind;
 use sqlparser::ast::{
-    Cte, Expr, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
+    Cte, JoinConstraint, JoinOperator, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
 use super::branches::of_members;
 use super::naming::{aliases, quoted};
-use crate::bind::columns::plain_name;
+use super::scope::{Known, Scope, Split, table_name};
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::private_query::PrivateQuery;
-
-/// A CTE in scope, innermost first.
-pub(super) struct Scope {
-    pub(super) name: String,
-    pub(super) cte: Known,
-    pub(super) outer: Option<Rc<Scope>>,
-}
-
-/// What a CTE is.
-pub(super) enum Known {
-    /// Released rows; its name in the text.
-    Free { name: String, is_used: Cell<bool> },
-    /// Rows of events or of subjects.
-    Rows(Box<Cte>),
-}
-
-/// Takes a statement apart.
-pub(super) struct Split<'a> {
-    pub(super) registry: &'a Registry,
-    pub(super) regions: &'a [Region],
-    pub(super) now_ms: i64,
-    pub(super) releases: Vec<PrivateQuery>,
-    pub(super) scope: Option<Rc<Scope>>,
-}
-
-/// The name of a table without its schema `public`.
-pub(super) fn table_name(name: &ObjectName) -> Option<String> {
-    match name.0.as_slice() {
-        [ObjectNamePart::Identifier(name)] => Some(plain_name(name)),
-        [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)] => {
-            (plain_name(schema) == "public").then(|| plain_name(name))
-        }
-        _ => None,
-    }
-}
-
-/// The table of a name.
-pub(super) fn kind(name: &str) -> Option<Kind> {
-    Kind::ALL.iter().copied().find(|kind| kind.as_str() == name)
-}
+use crate::syntax::plain_name;
 
 fn no_such_table(span: Span) -> Refusal {
     let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -65,23 +26,7 @@ fn no_such_table(span: Span) -> Refusal {
     Refusal::new(Rule::Table, span, message, "SELECT COUNT(*) FROM usage")
 }
 
-impl<'a> Split<'a> {
-    pub(super) fn new(registry: &'a Registry, regions: &'a [Region], now_ms: i64) -> Split<'a> {
-        Split { registry, regions, now_ms, releases: Vec::new(), scope: None }
-    }
-
-    /// The CTE of a name.
-    pub(super) fn cte(&self, name: &str) -> Option<Rc<Scope>> {
-        let mut scope = self.scope.clone();
-        while let Some(one) = scope {
-            if one.name == name {
-                return Some(one);
-            }
-            scope = one.outer.clone();
-        }
-        None
-    }
-
+impl Split<'_> {
     /// Rewrites a query.
     pub(super) fn query(&mut self, query: &mut Query) -> Result<(), LanguageError> {
         let before = self.scope.clone();
@@ -96,7 +41,7 @@ impl<'a> Split<'a> {
             let scope = if self.rows(&cte.query).is_some() {
                 Rc::new(Scope { name, cte: Known::Rows(Box::new(cte)), outer })
             } else {
-                // A name like a release's gets another.
+                // A CTE that is named like a release gets another name.
                 let stem = name.trim_start_matches("cte_");
                 let is_release =
                     stem.strip_prefix('r').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
@@ -150,7 +95,7 @@ impl<'a> Split<'a> {
             }
             SetExpr::Values(values) => {
                 for item in values.rows.iter_mut().flat_map(|row| &mut row.content) {
-                    self.above(item, None)?;
+                    self.postprocess(item)?;
                 }
             }
             SetExpr::Insert(_)
@@ -170,7 +115,7 @@ impl<'a> Split<'a> {
             && let OrderByKind::Expressions(list) = &mut order.kind
         {
             for item in list {
-                self.above(&mut item.expr, None)?;
+                self.postprocess(&mut item.expr)?;
             }
         }
         Ok(())
@@ -208,19 +153,19 @@ impl<'a> Split<'a> {
     fn rest(&mut self, select: &mut Select) -> Result<(), LanguageError> {
         use sqlparser::ast::{Distinct, GroupByExpr, NamedWindowExpr};
         for condition in select.selection.iter_mut().chain(&mut select.having) {
-            self.above(condition, None)?;
+            self.postprocess(condition)?;
         }
         if let Some(Distinct::On(list)) = &mut select.distinct {
-            list.iter_mut().try_for_each(|item| self.above(item, None))?;
+            list.iter_mut().try_for_each(|item| self.postprocess(item))?;
         }
         if let GroupByExpr::Expressions(list, _) = &mut select.group_by {
-            list.iter_mut().try_for_each(|item| self.above(item, None))?;
+            list.iter_mut().try_for_each(|item| self.postprocess(item))?;
         }
         for window in &mut select.named_window {
             window.0 = quoted(plain_name(&window.0));
             match &mut window.1 {
                 NamedWindowExpr::NamedWindow(name) => *name = quoted(plain_name(name)),
-                NamedWindowExpr::WindowSpec(spec) => self.window(spec, None)?,
+                NamedWindowExpr::WindowSpec(spec) => self.window(spec, &mut |_| Ok(None))?,
             }
         }
         Ok(())
@@ -228,7 +173,7 @@ impl<'a> Split<'a> {
 
     fn item(&mut self, item: &mut SelectItem) -> Result<(), LanguageError> {
         match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => self.above(expr, None),
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => self.postprocess(expr),
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
                 for part in &mut name.0 {
                     if let ObjectNamePart::Identifier(ident) = part {
@@ -257,7 +202,7 @@ impl<'a> Split<'a> {
             _ => return Ok(()),
         };
         match on {
-            JoinConstraint::On(condition) => self.above(condition, None),
+            JoinConstraint::On(condition) => self.postprocess(condition),
             JoinConstraint::Using(names) => {
                 for part in names.iter_mut().flat_map(|name| &mut name.0) {
                     if let ObjectNamePart::Identifier(ident) = part {
@@ -270,7 +215,7 @@ impl<'a> Split<'a> {
         }
     }
 
-    /// A relation of a SELECT over released rows. `instead`: what to write when it is none.
+    /// Rewrites a relation of a SELECT over released rows. `instead` is the suggestion when its rows are not released.
     fn relation(&mut self, factor: &mut TableFactor, instead: &str) -> Result<(), LanguageError> {
         if self.is_protected(factor) {
             let message = "Events and subjects cannot be joined. Aggregate each side first and join what is released; \
@@ -316,22 +261,6 @@ impl<'a> Split<'a> {
             _ => Err(no_such_table(span).into()),
         }
     }
-
-    /// Whether an expression of FROM has rows of events or of subjects.
-    pub(super) fn is_protected(&self, factor: &TableFactor) -> bool {
-        match factor {
-            TableFactor::Table { name, args, .. } => match table_name(name) {
-                Some(name) if args.is_some() => matches!(name.as_str(), "funnel" | "retention"),
-                Some(name) => match self.cte(&name) {
-                    Some(scope) => matches!(scope.cte, Known::Rows(_)),
-                    None => kind(&name).is_some(),
-                },
-                None => false,
-            },
-            TableFactor::Derived { subquery, .. } => self.rows(subquery).is_some(),
-            _ => false,
-        }
-    }
 }
 
 fn alias(alias: &mut TableAlias) {
@@ -339,19 +268,5 @@ fn alias(alias: &mut TableAlias) {
     alias.name = quoted(plain_name(&alias.name));
     for column in &mut alias.columns {
         column.name = quoted(plain_name(&column.name));
-    }
-}
-
-/// The arms of a top-level AND.
-pub(crate) fn arms(expr: &Expr) -> Vec<&Expr> {
-    use sqlparser::ast::BinaryOperator;
-    match expr {
-        Expr::Nested(inner) => arms(inner),
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-            let mut all = arms(left);
-            all.extend(arms(right));
-            all
-        }
-        other => vec![other],
     }
 }

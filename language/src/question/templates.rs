@@ -4,20 +4,21 @@
 //! funnel(usage, 'app_open', event = 'login' AND result = 'ok', within => INTERVAL '7 days')      step
 //! retention(usage, 'app_open', 'app_open', period => 'week')                                     cohort, period
 //! ```
-//! Invariants: steps and events are conditions on one event, bound as WHERE is; a text is the name of an event.
+//! Invariants: steps and events are conditions on one event and are bound like WHERE; a text stands for an event's name.
 
 use shoal_schemas::columns;
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::source::Source;
-use super::split::{Split, kind};
-use crate::bind::columns::{Columns, Names, plain_name};
+use super::rows::Source;
+use super::scope::{Split, kind};
+use crate::bind::columns::{Columns, Names};
 use crate::bind::literal::{length_ms, literal};
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Compare, Scalar, Type, Value, filter, normal};
 use crate::private_query::Shape;
+use crate::syntax::plain_name;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
 
 /// Most steps of a funnel.

@@ -1,4 +1,4 @@
-//! Calls: aggregates that would tell of one person, and functions that cannot be used on columns.
+//! Writes calls otherwise: aggregates that would tell of one person, and functions that cannot be used on columns.
 
 use std::ops::ControlFlow;
 
@@ -7,9 +7,9 @@ use sqlparser::ast::{
     Query, Spanned, VisitMut, VisitorMut, visit_expressions,
 };
 
-use super::Context;
 use super::place::{Place, is_in_condition, parsed, replace};
-use crate::bind::aggregate;
+use super::statement::Situation;
+use crate::bind::aggregate_names::is_aggregate;
 
 /// The arguments of a call that are expressions.
 fn args(function: &Function) -> Vec<&Expr> {
@@ -36,9 +36,9 @@ fn is_distinct(function: &Function) -> bool {
 }
 
 /// Whether an aggregate is in an expression.
-pub(super) fn is_aggregate(expr: &Expr) -> bool {
+pub(super) fn has_aggregate(expr: &Expr) -> bool {
     let found = visit_expressions(expr, |inner| match inner {
-        Expr::Function(function) if aggregate::is_aggregate(function) => ControlFlow::Break(()),
+        Expr::Function(function) if is_aggregate(function) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     found.is_break()
@@ -51,7 +51,7 @@ fn with_filter(function: &Function, text: &str) -> Option<Expr> {
     }
 }
 
-/// The aggregate at the place, as one that counts many people.
+/// An aggregate of many people instead of this one.
 fn other(function: &Function) -> Option<Expr> {
     let args = args(function);
     let text = match (name(function).as_str(), args.as_slice()) {
@@ -88,43 +88,44 @@ fn is_at(function: &Function, place: Place) -> bool {
     place.starts(function.span()) || args(function).iter().any(|arg| place.starts(arg.span()))
 }
 
-/// The aggregate at the place, as one that can be answered.
-pub(super) fn aggregate(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes the aggregate at the place as one that can be answered.
+pub(super) fn aggregate(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if is_at(function, context.place) => other(function),
+        Expr::Function(function) if is_at(function, situation.place) => other(function),
         _ => None,
     })
 }
 
-/// The aggregate at the place, as a count of rows.
-pub(super) fn count(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes the aggregate at the place as a count of rows.
+pub(super) fn count(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if is_at(function, context.place) && aggregate::is_aggregate(function) => {
+        Expr::Function(function) if is_at(function, situation.place) && is_aggregate(function) => {
             with_filter(function, "COUNT(*)")
         }
         _ => None,
     })
 }
 
-/// An aggregate of what is no number, as a count of it.
-pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes an aggregate of something that is not a number as a count of it.
+pub(super) fn counted(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if aggregate::is_aggregate(function) => {
+        Expr::Function(function) if is_aggregate(function) => {
             let within = function.within_group.first().map(|by| &by.expr);
-            let of = args(function).into_iter().chain(within).find(|arg| context.place.starts(arg.span()))?;
+            let of =
+                args(function).into_iter().chain(within).find(|arg| situation.place.starts(arg.span()))?;
             with_filter(function, &format!("COUNT({of})"))
         }
         _ => None,
     })
 }
 
-/// `SUM(x / 2)` as `SUM(x) / 2`: what is released can be divided.
-pub(super) fn divided(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes `SUM(x / 2)` as `SUM(x) / 2`, because a released number can be divided.
+pub(super) fn divided(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::Function(function) = expr else { return None };
         let all = args(function);
         let [Expr::BinaryOp { left, op, right }] = all.as_slice() else { return None };
-        let is_here = all.iter().any(|arg| context.place.is_in(arg)) && aggregate::is_aggregate(function);
+        let is_here = all.iter().any(|arg| situation.place.is_in(arg)) && is_aggregate(function);
         if !is_here || !matches!(op, BinaryOperator::Divide | BinaryOperator::Modulo) {
             return None;
         }
@@ -136,10 +137,10 @@ pub(super) fn divided(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// A function of time, to the hour.
-pub(super) fn of_time(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes a function of time as one that tells the hour.
+pub(super) fn of_time(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
-        if !context.place.starts(expr.span()) {
+        if !situation.place.starts(expr.span()) {
             return None;
         }
         match expr {
@@ -161,12 +162,12 @@ pub(super) fn of_time(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// A function of a column as the column, where it is no condition.
-pub(super) fn argument(query: &mut Query, context: &Context<'_>) -> bool {
-    let is_condition = is_in_condition(query, context.place);
+/// Writes a function of a column as the column, unless it is in a condition.
+pub(super) fn argument(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let is_condition = is_in_condition(query, situation.place);
     !is_condition
         && replace(query, &mut |expr| match expr {
-            Expr::Function(function) if context.place.starts(function.span()) => {
+            Expr::Function(function) if situation.place.starts(function.span()) => {
                 let is_column =
                     |arg: &&&Expr| matches!(arg, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
                 args(function).iter().find(is_column).map(|arg| (*arg).clone())
@@ -175,9 +176,9 @@ pub(super) fn argument(query: &mut Query, context: &Context<'_>) -> bool {
         })
 }
 
-/// Arithmetic with a function that cannot be used, without it.
-pub(super) fn operand(query: &mut Query, context: &Context<'_>) -> bool {
-    let is_here = |expr: &Expr| matches!(expr, Expr::Function(f) if context.place.starts(f.span()));
+/// Takes a function that cannot be used out of an arithmetic expression.
+pub(super) fn operand(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let is_here = |expr: &Expr| matches!(expr, Expr::Function(f) if situation.place.starts(f.span()));
     replace(query, &mut |expr| match expr {
         Expr::BinaryOp {
             left,
@@ -217,7 +218,7 @@ impl VisitorMut for Calls {
     }
 }
 
-/// Calls without clauses inside.
+/// Takes the clauses out of every call.
 pub(super) fn plain(query: &mut Query) {
     let _ = VisitMut::visit(query, &mut Calls);
 }

@@ -1,4 +1,4 @@
-//! Whole clauses: those that cannot be used are left out or written as those that can.
+//! Writes whole clauses otherwise: a clause that cannot be used is left out or becomes one that can.
 
 use std::ops::ControlFlow;
 
@@ -7,10 +7,11 @@ use sqlparser::ast::{
     SetExpr, TableFactor, TableWithJoins, TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
-use super::Context;
 use super::place::{change, each_query, parsed};
+use super::statement::Situation;
+use crate::parse::clear_clauses;
 
-/// How many rows where it is not a number.
+/// The limit that is written where the refused one is not a number.
 const ROWS: &str = "10";
 
 fn number(expr: &Expr) -> Option<Expr> {
@@ -98,38 +99,13 @@ impl VisitorMut for Relations {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        match factor {
-            TableFactor::Table {
-                with_hints,
-                version,
-                with_ordinality,
-                partitions,
-                json_path,
-                sample,
-                index_hints,
-                ..
-            } => {
-                with_hints.clear();
-                *version = None;
-                *with_ordinality = false;
-                partitions.clear();
-                *json_path = None;
-                *sample = None;
-                index_hints.clear();
-            }
-            TableFactor::Derived { lateral, sample, .. } => {
-                *lateral = false;
-                *sample = None;
-            }
-            TableFactor::NestedJoin { alias, .. } => *alias = None,
-            _ => {}
-        }
+        clear_clauses(factor);
         ControlFlow::Continue(())
     }
 }
 
-/// Without the clauses that no statement can have.
-pub(super) fn plain(query: &mut Query, _: &Context<'_>) -> bool {
+/// Leaves out the clauses that no statement can have.
+pub(super) fn plain(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     each_query(query, &mut of_query);
     change(query, &mut |select| {
@@ -141,8 +117,8 @@ pub(super) fn plain(query: &mut Query, _: &Context<'_>) -> bool {
     query.to_string() != before
 }
 
-/// Without what is said of released rows.
-pub(super) fn having(query: &mut Query, _: &Context<'_>) -> bool {
+/// Leaves out the clauses about released rows.
+pub(super) fn having(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     query.order_by = None;
     if let SetExpr::Select(select) = query.body.as_mut() {
@@ -152,13 +128,13 @@ pub(super) fn having(query: &mut Query, _: &Context<'_>) -> bool {
     query.to_string() != before
 }
 
-/// The innermost SELECT over a table, alone.
-pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
+/// Leaves only the innermost SELECT over a table.
+pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
     let mut found: Option<Select> = None;
     let is_table = |from: &TableWithJoins| match &from.relation {
         TableFactor::Table { name, args: None, .. } => {
             let name = name.to_string().to_ascii_lowercase();
-            from.joins.is_empty() && context.kinds.iter().any(|kind| kind.as_str() == name)
+            from.joins.is_empty() && situation.kinds.iter().any(|kind| kind.as_str() == name)
         }
         _ => false,
     };

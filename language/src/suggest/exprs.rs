@@ -1,15 +1,15 @@
-//! Expressions: what can fail on a value, or is read from one, as something that cannot.
+//! Writes expressions otherwise: those that can fail on a value become expressions that cannot.
 
 use sqlparser::ast::{BinaryOperator, Expr, Query, SelectItem, SetExpr, Spanned, Value, ValueWithSpan};
 
-use super::Context;
 use super::place::{each_query, is_in_condition, parsed, replace};
+use super::statement::Situation;
 
-/// A comparison that divides or takes a part of a text, as one that does not.
-pub(super) fn compared(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes a comparison that divides, or takes a part of a text, as one that does not.
+pub(super) fn compared(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::BinaryOp { left, op, right } = expr else { return None };
-        if !context.place.starts(expr.span()) {
+        if !situation.place.starts(expr.span()) {
             return None;
         }
         match (left.as_ref(), op, right.as_ref()) {
@@ -38,7 +38,7 @@ fn text_of(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// A regular expression without its signs, as a pattern of LIKE; none when it says more.
+/// A regular expression as a pattern of LIKE; `None` when it means more than that.
 fn like(regex: &str) -> Option<String> {
     let (from_start, regex) = match regex.strip_prefix('^') {
         Some(rest) => (true, rest),
@@ -57,10 +57,10 @@ fn like(regex: &str) -> Option<String> {
     Some(format!("{}{middle}{}", open(from_start), open(to_end)).replace("%%", "%"))
 }
 
-/// A regular expression or an odd LIKE, as LIKE.
-pub(super) fn pattern(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes a regular expression or an unusual LIKE as a plain LIKE.
+pub(super) fn pattern(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
-        let place = context.place;
+        let place = situation.place;
         let is_here = place.is_in(expr);
         match expr {
             Expr::BinaryOp { left, op, right } if is_here => {
@@ -112,11 +112,12 @@ pub(super) fn pattern(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// What an expression at the place is made of; a condition on a number says something else without the rest of it.
-pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
-    let is_condition = is_in_condition(query, context.place);
+/// Leaves only the operand of the expression at the place. Arithmetic in a condition stays, because without it the condition
+/// would mean something else.
+pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let is_condition = is_in_condition(query, situation.place);
     replace(query, &mut |expr| {
-        if !context.place.starts(expr.span()) {
+        if !situation.place.starts(expr.span()) {
             return None;
         }
         match expr {
@@ -147,9 +148,9 @@ pub(super) fn inner(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// Two sides of one type.
-pub(super) fn typed(query: &mut Query, context: &Context<'_>) -> bool {
-    let place = context.place;
+/// Gives both sides of a comparison one type.
+pub(super) fn typed(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let place = situation.place;
     let is_null = |expr: &Expr| matches!(expr, Expr::Value(value) if value.value == Value::Null);
     let compared = replace(query, &mut |expr| match expr {
         Expr::BinaryOp { left, op, right } if place.starts(right.span()) && is_null(right) => match op {
@@ -182,11 +183,11 @@ pub(super) fn typed(query: &mut Query, context: &Context<'_>) -> bool {
     is_done
 }
 
-/// A literal of a kind that can be used.
-pub(super) fn literal(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes a literal as one of a kind that can be used.
+pub(super) fn literal(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::Value(ValueWithSpan { value, span }) = expr else { return None };
-        if !context.place.starts(*span) {
+        if !situation.place.starts(*span) {
             return None;
         }
         let plain = |text: &str| {
@@ -212,8 +213,8 @@ pub(super) fn literal(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// A subquery of subjects, as plain as it must be.
-pub(super) fn member(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes a subquery of subjects as plainly as it must be.
+pub(super) fn member(query: &mut Query, situation: &Situation<'_>) -> bool {
     let plain = |subquery: &Query| -> Option<String> {
         let SetExpr::Select(select) = subquery.body.as_ref() else { return None };
         let table = &select.from.first()?.relation;
@@ -225,10 +226,10 @@ pub(super) fn member(query: &mut Query, context: &Context<'_>) -> bool {
             SetExpr::Select(select) => select.projection.as_slice(),
             _ => &[],
         };
-        let is_item = |item: &SelectItem| context.place.starts(item.span());
-        context.place.starts(subquery.span())
+        let is_item = |item: &SelectItem| situation.place.starts(item.span());
+        situation.place.starts(subquery.span())
             || items.iter().any(is_item)
-            || context.place.starts(subquery.body.span())
+            || situation.place.starts(subquery.body.span())
     };
     replace(query, &mut |expr| {
         let (subquery, negated, is_exists) = match expr {
@@ -236,12 +237,12 @@ pub(super) fn member(query: &mut Query, context: &Context<'_>) -> bool {
             Expr::Exists { subquery, negated } => (subquery, *negated, true),
             _ => return None,
         };
-        if !is_here(subquery) && !context.place.starts(expr.span()) {
+        if !is_here(subquery) && !situation.place.starts(expr.span()) {
             return None;
         }
         let not = if negated { "NOT " } else { "" };
         let text = match is_exists {
-            // What correlates it cannot stay.
+            // The condition that refers to the outer statement cannot stay.
             true => match subquery.body.as_ref() {
                 SetExpr::Select(select) => format!("SELECT subject FROM {}", select.from.first()?.relation),
                 _ => return None,

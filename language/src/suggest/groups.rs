@@ -1,4 +1,4 @@
-//! Keys and items: rows as groups that are counted, a measure as its bucket, an item as a key or a sum.
+//! Writes keys and items otherwise: rows become counted groups, a measure becomes its bucket, an item a key or a sum.
 
 use std::ops::ControlFlow;
 
@@ -8,12 +8,11 @@ use sqlparser::ast::{
     visit_expressions_mut,
 };
 
-use super::Context;
-use super::calls::is_aggregate;
-use super::less::expr_of;
+use super::calls::has_aggregate;
 use super::place::{change, change_at, parsed, replace};
-use crate::bind::aggregate;
-use crate::bind::columns::plain_name;
+use super::statement::{Situation, query_of, statements};
+use crate::bind::aggregate_names::is_aggregate;
+use crate::syntax::{expr_of, plain_name};
 
 /// Most columns of rows that become keys.
 const KEYS_MAX: usize = 3;
@@ -28,9 +27,9 @@ fn column(expr: &Expr) -> Option<String> {
 }
 
 /// Whether a name is a measure of one of the statement's tables.
-fn is_measure(name: &str, context: &Context<'_>) -> bool {
-    context.kinds.iter().any(|kind| {
-        let column = context.registry.table(*kind).column(name);
+fn is_measure(name: &str, situation: &Situation<'_>) -> bool {
+    situation.kinds.iter().any(|kind| {
+        let column = situation.registry.table(*kind).column(name);
         matches!(column.map(|(_, column)| &column.role), Some(ColumnRole::Measure(_)))
     })
 }
@@ -45,18 +44,18 @@ fn count(keys: &[Expr]) -> Option<SelectItem> {
     Some(SelectItem::ExprWithAlias { expr: parsed("COUNT(*)")?, alias: alias.into() })
 }
 
-/// Rows as groups: the columns that can be keys, and how many rows each group has.
-pub(super) fn grouped(query: &mut Query, context: &Context<'_>) -> bool {
-    change_at(query, context.place, &mut |select| {
+/// Writes rows as groups: the columns that can be keys, and how many rows each group has.
+pub(super) fn grouped(query: &mut Query, situation: &Situation<'_>) -> bool {
+    change_at(query, situation.place, &mut |select| {
         let items = select.projection.iter().filter_map(expr_of);
-        if items.clone().any(is_aggregate) {
+        if items.clone().any(has_aggregate) {
             return false;
         }
         let mut keys: Vec<Expr> = Vec::new();
         for expr in items {
             let name = column(expr);
             let is_key =
-                name.is_some_and(|name| !is_unit(&name) && !is_measure(&name, context) && name != "time");
+                name.is_some_and(|name| !is_unit(&name) && !is_measure(&name, situation) && name != "time");
             if is_key && !keys.contains(expr) && keys.len() < KEYS_MAX {
                 keys.push(expr.clone());
             }
@@ -74,22 +73,22 @@ pub(super) fn grouped(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// A measure that is a key, as its bucket.
-pub(super) fn bucketed(query: &mut Query, context: &Context<'_>) -> bool {
-    change_at(query, context.place, &mut |select| {
+/// Writes a measure that is a key as its bucket.
+pub(super) fn bucketed(query: &mut Query, situation: &Situation<'_>) -> bool {
+    change_at(query, situation.place, &mut |select| {
         let keys = match &select.group_by {
             GroupByExpr::Expressions(keys, _) => keys.as_slice(),
             GroupByExpr::All(_) => &[],
         };
         let all = keys.iter().chain(select.projection.iter().filter_map(expr_of));
-        let mut here = all.filter(|expr| context.place.starts(expr.span()) && !is_aggregate(expr));
+        let mut here = all.filter(|expr| situation.place.starts(expr.span()) && !has_aggregate(expr));
         let Some(found) = here.next().cloned() else { return false };
-        // Of `amount * 2` too: the bucket is of the column.
+        // The key may be `amount * 2`; its bucket is the column's.
         let of = match &found {
             Expr::BinaryOp { left, .. } => left,
             other => other,
         };
-        if !column(of).is_some_and(|name| is_measure(&name, context)) {
+        if !column(of).is_some_and(|name| is_measure(&name, situation)) {
             return false;
         }
         let Some(bucket) = parsed(&format!("bucket({of})")) else { return false };
@@ -98,8 +97,8 @@ pub(super) fn bucketed(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// How many values a column has, as how many groups of it there are.
-pub(super) fn distinct(query: &mut Query, _: &Context<'_>) -> bool {
+/// Writes a count of a column's values as a count of its groups.
+pub(super) fn distinct(query: &mut Query, _: &Situation<'_>) -> bool {
     let SetExpr::Select(select) = query.body.as_mut() else { return false };
     let GroupByExpr::Expressions(keys, _) = &select.group_by else { return false };
     let [
@@ -120,14 +119,14 @@ pub(super) fn distinct(query: &mut Query, _: &Context<'_>) -> bool {
         "SELECT COUNT(*) AS number FROM (SELECT {of}, COUNT(*) AS n FROM {}{condition} GROUP BY {of}) AS t",
         from.join(", ")
     );
-    let Some(other) = super::statements(&text).and_then(|mut all| super::query_of(all.pop()?)) else {
+    let Some(other) = statements(&text).and_then(|mut all| query_of(all.pop()?)) else {
         return false;
     };
     *query = other.1;
     true
 }
 
-/// Writes an item or key otherwise, wherever the SELECT has it.
+/// Replaces an expression wherever it is an item or a key of the SELECT.
 fn exchange(select: &mut Select, old: &Expr, new: &Expr) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
@@ -141,12 +140,12 @@ fn exchange(select: &mut Select, old: &Expr, new: &Expr) {
     }
 }
 
-/// What is neither a key nor in an aggregate, as a key.
-pub(super) fn keyed(query: &mut Query, context: &Context<'_>) -> bool {
-    change_at(query, context.place, &mut |select| {
+/// Makes a key of an item that is neither a key nor in an aggregate.
+pub(super) fn keyed(query: &mut Query, situation: &Situation<'_>) -> bool {
+    change_at(query, situation.place, &mut |select| {
         let all = select.projection.iter().filter_map(expr_of).chain(&select.having);
-        let here = all.filter_map(|expr| column_at(expr, context)).next();
-        let Some(expr) = here.filter(|expr| column(expr).is_some_and(|name| !is_measure(&name, context)))
+        let here = all.filter_map(|expr| column_at(expr, situation)).next();
+        let Some(expr) = here.filter(|expr| column(expr).is_some_and(|name| !is_measure(&name, situation)))
         else {
             return false;
         };
@@ -159,9 +158,9 @@ pub(super) fn keyed(query: &mut Query, context: &Context<'_>) -> bool {
 }
 
 /// The column at the place.
-fn column_at(expr: &Expr, context: &Context<'_>) -> Option<Expr> {
+fn column_at(expr: &Expr, situation: &Situation<'_>) -> Option<Expr> {
     let found = visit_expressions(expr, |inner| {
-        match context.place.starts(inner.span()) && column(inner).is_some() {
+        match situation.place.starts(inner.span()) && column(inner).is_some() {
             true => ControlFlow::Break(inner.clone()),
             false => ControlFlow::Continue(()),
         }
@@ -169,17 +168,17 @@ fn column_at(expr: &Expr, context: &Context<'_>) -> Option<Expr> {
     found.break_value()
 }
 
-/// A measure that is neither a key nor in an aggregate, as its sum.
-pub(super) fn summed(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes a measure that is neither a key nor in an aggregate as its sum.
+pub(super) fn summed(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
-        let name = column(expr).filter(|_| context.place.starts(expr.span()))?;
-        is_measure(&name, context).then(|| parsed(&format!("SUM({expr})")))?
+        let name = column(expr).filter(|_| situation.place.starts(expr.span()))?;
+        is_measure(&name, situation).then(|| parsed(&format!("SUM({expr})")))?
     })
 }
 
-/// `subject` or `session` as an item, as their number.
-pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
-    let place = context.place;
+/// Writes the item `subject` or `session` as the number of them.
+pub(super) fn counted(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let place = situation.place;
     change_at(query, place, &mut |select| {
         let is_here =
             |expr: &Expr| place.starts(expr.span()) && column(expr).is_some_and(|name| is_unit(&name));
@@ -202,8 +201,8 @@ pub(super) fn counted(query: &mut Query, context: &Context<'_>) -> bool {
     })
 }
 
-/// ROLLUP, CUBE and GROUPING SETS as their keys.
-pub(super) fn flattened(query: &mut Query, _: &Context<'_>) -> bool {
+/// Writes ROLLUP, CUBE and GROUPING SETS as their keys.
+pub(super) fn flattened(query: &mut Query, _: &Situation<'_>) -> bool {
     change(query, &mut |select| {
         let GroupByExpr::Expressions(keys, modifiers) = &mut select.group_by else { return false };
         let is_set = |key: &Expr| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
@@ -234,8 +233,8 @@ pub(super) fn flattened(query: &mut Query, _: &Context<'_>) -> bool {
     })
 }
 
-/// Of tables that are joined on their subjects, the people instead of the rows.
-pub(super) fn people(query: &mut Query, _: &Context<'_>) -> bool {
+/// Counts people instead of rows where tables are joined on their subjects.
+pub(super) fn people(query: &mut Query, _: &Situation<'_>) -> bool {
     change(query, &mut |select| {
         let is_joined = select.from.len() > 1 || select.from.iter().any(|from| !from.joins.is_empty());
         let first = select.from.first().and_then(|from| match &from.relation {
@@ -254,7 +253,7 @@ pub(super) fn people(query: &mut Query, _: &Context<'_>) -> bool {
         let before = select.projection.clone();
         let _: ControlFlow<()> = visit_expressions_mut(&mut select.projection, |expr| {
             if let Expr::Function(call) = &*expr
-                && aggregate::is_aggregate(call)
+                && is_aggregate(call)
             {
                 *expr = counted.clone();
             }

@@ -1,13 +1,13 @@
-//! A statement without the part that was refused.
+//! Leaves out the part of a statement that was refused.
 
 use sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr};
 
-use super::Context;
-use super::calls::is_aggregate;
+use super::calls::has_aggregate;
 use super::place::{Place, change, change_at, each_query};
-use crate::question::arms;
+use super::statement::Situation;
+use crate::syntax::{arms, expr_of};
 
-/// The arms of a condition that stay.
+/// Keeps only some arms of a condition, and returns whether any was left out.
 fn kept(condition: &mut Option<Expr>, stays: &mut dyn FnMut(&Expr) -> bool) -> bool {
     let Some(whole) = condition.take() else { return false };
     let all: Vec<Expr> = arms(&whole).into_iter().cloned().collect();
@@ -23,16 +23,6 @@ fn kept(condition: &mut Option<Expr>, stays: &mut dyn FnMut(&Expr) -> bool) -> b
 
 fn and(left: Expr, right: Expr) -> Expr {
     Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::And, right: Box::new(right) }
-}
-
-/// The expression of an item.
-pub(super) fn expr_of(item: &SelectItem) -> Option<&Expr> {
-    match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {
-            None
-        }
-    }
 }
 
 fn of_select(select: &mut Select, place: Place) -> bool {
@@ -56,9 +46,9 @@ fn of_select(select: &mut Select, place: Place) -> bool {
     false
 }
 
-/// Without the condition, the key, the item or the order that the place is in.
-pub(super) fn part(query: &mut Query, context: &Context<'_>) -> bool {
-    let place = context.place;
+/// Leaves out the condition, the key, the item or the order that the place is in.
+pub(super) fn part(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let place = situation.place;
     let mut is_done = false;
     each_query(query, &mut |one| {
         if let Some(order) = &mut one.order_by
@@ -75,13 +65,13 @@ pub(super) fn part(query: &mut Query, context: &Context<'_>) -> bool {
     is_done || change_at(query, place, &mut |select| of_select(select, place))
 }
 
-/// A condition on an aggregate, where it belongs.
-pub(super) fn to_having(query: &mut Query, context: &Context<'_>) -> bool {
-    let place = context.place;
+/// Moves a condition on an aggregate from WHERE to HAVING.
+pub(super) fn to_having(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let place = situation.place;
     change_at(query, place, &mut |select| {
         let mut moved: Vec<Expr> = Vec::new();
         kept(&mut select.selection, &mut |arm| {
-            let goes = place.is_in(arm) && is_aggregate(arm);
+            let goes = place.is_in(arm) && has_aggregate(arm);
             if goes {
                 moved.push(arm.clone());
             }
@@ -103,13 +93,13 @@ fn without(query: &mut Query, words: &[&str]) -> bool {
     change(query, &mut |select| kept(&mut select.selection, &mut |arm| !names(arm, words)))
 }
 
-/// Without the conditions on time.
-pub(super) fn times(query: &mut Query, _: &Context<'_>) -> bool {
+/// Leaves out the conditions on time.
+pub(super) fn times(query: &mut Query, _: &Situation<'_>) -> bool {
     without(query, &["day", "time"])
 }
 
-/// Without the conditions on regions.
-pub(super) fn regions(query: &mut Query, _: &Context<'_>) -> bool {
+/// Leaves out the conditions on regions.
+pub(super) fn regions(query: &mut Query, _: &Situation<'_>) -> bool {
     without(query, &["region"])
 }
 
@@ -135,18 +125,18 @@ fn fewer(select: &mut Select) -> bool {
     !select.projection.is_empty()
 }
 
-/// Without the last key.
-pub(super) fn last_key(query: &mut Query, _: &Context<'_>) -> bool {
+/// Leaves out the last key.
+pub(super) fn last_key(query: &mut Query, _: &Situation<'_>) -> bool {
     change(query, &mut fewer)
 }
 
-/// Without the last key of the SELECT that the place is in, and without windows' definitions.
-pub(super) fn keys(query: &mut Query, context: &Context<'_>) -> bool {
+/// Leaves out the definitions of windows or, where there are none, the last key of the SELECT that the place is in.
+pub(super) fn keys(query: &mut Query, situation: &Situation<'_>) -> bool {
     if let SetExpr::Select(select) = query.body.as_mut()
         && !select.named_window.is_empty()
     {
         select.named_window.clear();
         return true;
     }
-    change_at(query, context.place, &mut fewer)
+    change_at(query, situation.place, &mut fewer)
 }

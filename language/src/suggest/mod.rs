@@ -1,15 +1,18 @@
-//! A refused statement, mended: what a refusal suggests is the asker's own statement with what was refused written otherwise.
+//! What a refusal suggests: the asker's own statement, with what was refused written otherwise.
 //!
 //! ```text
 //! SELECT MAX(amount) FROM usage WHERE oss = 'ios'   ->   SELECT quantile(amount, 0.99) FROM usage WHERE os = 'ios'
 //! ```
-//! Invariants: only proposals are made here; each is asked as any statement is before it is shown (`engine/mended`), so
-//! nothing here has to be right, and what does not help is refused again. Proposals depend on the text, the refusal and the
-//! public schema. Not here: the search among them, and what the places that refuse suggest themselves.
+//! Invariants: this module only makes proposals. Each proposal is asked as any statement is before it is shown
+//! (`engine/mended`), so nothing here has to be right: a proposal that does not help is refused again. Proposals depend
+//! on the text, the refusal and the public schema.
 //!
+//! - `statement`: a refused statement as a tree and as text; `place`: where the refusal points in it
 //! - `clauses`: whole clauses, and relations; `groups`: keys and items of SELECT
-//! - `calls`, `exprs`: calls, other expressions; `names`: columns, tables, names of the answer
-//! - `less`: the statement without the part that was refused; `place`: where that is; `typos`: what is not SQL
+//! - `calls`, `exprs`: calls and other expressions; `names`: columns, tables, names of the answer
+//! - `less`: the statement without the part that was refused; `typos`: texts that are not SQL
+//!
+//! Not here: the search among the proposals, and what the places that refuse suggest themselves.
 
 mod calls;
 mod clauses;
@@ -18,23 +21,17 @@ mod groups;
 mod less;
 mod names;
 mod place;
+mod statement;
 mod typos;
 
-use std::fmt::Write as _;
-
 use shoal_schemas::{Kind, Registry};
-use sqlparser::ast::{CopySource, Query, Statement};
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Tokenizer;
+use sqlparser::ast::Query;
 
 use self::place::Place;
+use self::statement::{Situation, kinds, query_of, statements, written};
 pub use self::typos::typos;
 use crate::error::{Refusal, Rule};
-use crate::parse::{DEPTH_MAX, SHAPE};
-
-/// Longest statement that is mended, in tokens: a tree is not deeper than that.
-const TOKENS_MAX: usize = 500;
+use crate::parse::SHAPE;
 
 /// What a proposal is made from.
 pub struct Refused<'a> {
@@ -44,45 +41,8 @@ pub struct Refused<'a> {
     pub registry: &'a Registry,
 }
 
-/// A way to write a statement otherwise; whether it changed anything.
-type Way = fn(&mut Query, &Context<'_>) -> bool;
-
-/// What a way knows.
-struct Context<'a> {
-    place: Place,
-    registry: &'a Registry,
-    /// The tables that the statement names.
-    kinds: Vec<Kind>,
-}
-
-fn statements(text: &str) -> Option<Vec<Statement>> {
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().ok()?;
-    if tokens.len() > TOKENS_MAX {
-        return None;
-    }
-    let parser = Parser::new(&dialect).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
-    let mut parser = parser;
-    parser.parse_statements().ok()
-}
-
-/// The query of a statement, or the one inside it; and whether it is only to be explained.
-fn query_of(statement: Statement) -> Option<(bool, Query)> {
-    match statement {
-        Statement::Query(query) => Some((false, *query)),
-        Statement::Explain { statement, .. } => query_of(*statement).map(|(_, query)| (true, query)),
-        Statement::Prepare { statement, .. } => query_of(*statement),
-        Statement::CreateTable(table) => table.query.and_then(about_a_table),
-        Statement::CreateView(view) => about_a_table(view.query),
-        Statement::Insert(insert) => insert.source.and_then(about_a_table),
-        Statement::Copy { source: CopySource::Query(query), .. } => about_a_table(query),
-        _ => None,
-    }
-}
-
-fn about_a_table(query: Box<Query>) -> Option<(bool, Query)> {
-    Some((false, *query)).filter(|(_, query)| !kinds(&query.to_string()).is_empty())
-}
+/// A way to write a statement otherwise. It returns whether it changed anything.
+type Way = fn(&mut Query, &Situation<'_>) -> bool;
 
 /// The one query of a text on one line, so that places are those of the text.
 pub fn on_one_line(text: &str) -> Option<String> {
@@ -91,29 +51,7 @@ pub fn on_one_line(text: &str) -> Option<String> {
     Some(written(explain, &query))
 }
 
-fn written(explain: bool, query: &Query) -> String {
-    let mut text = if explain { "EXPLAIN ".to_owned() } else { String::new() };
-    // Writing to a text does not fail.
-    let _ = write!(text, "{query}");
-    text
-}
-
-/// The tables that a text names, in their order.
-fn kinds(text: &str) -> Vec<Kind> {
-    let text = text.to_ascii_lowercase();
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let mut found: Vec<Kind> = Vec::new();
-    for word in words {
-        if let Some(kind) = Kind::ALL.iter().find(|kind| kind.as_str() == word)
-            && !found.contains(kind)
-        {
-            found.push(*kind);
-        }
-    }
-    found
-}
-
-/// The ways for a rule, the best first.
+/// The ways to write a statement otherwise that this rule refused, the best first.
 fn ways(rule: Rule) -> Vec<Way> {
     let mut all: Vec<Way> = match rule {
         Rule::Clause | Rule::Syntax | Rule::Statement => vec![clauses::plain, groups::grouped],
@@ -144,8 +82,8 @@ fn ways(rule: Rule) -> Vec<Way> {
     all
 }
 
-/// Whether the place that refused has chosen its suggestion for the question: a template instead of a join or of times of
-/// single events, what a session has on average.
+/// Whether the suggestion was chosen for this very question where it was refused, such as a template instead of a join. Then
+/// no proposal is better.
 pub fn is_chosen(refusal: &Refusal) -> bool {
     let chosen = |parts: &[&str]| parts.iter().any(|part| refusal.suggestion.contains(part));
     match refusal.rule {
@@ -155,18 +93,18 @@ pub fn is_chosen(refusal: &Refusal) -> bool {
     }
 }
 
-/// The statement written otherwise, once for each way that there is; the best first.
+/// The statement written otherwise, once in each way that changes it, the best first.
 pub fn proposals(text: &str, refused: &Refused<'_>) -> Vec<String> {
     let Refused { refusal, registry } = refused;
     let Some((explain, query)) = statements(text).and_then(|all| all.into_iter().find_map(query_of)) else {
         return Vec::new();
     };
     let place = Place { line: refusal.line, column: refusal.column };
-    let context = Context { place, registry, kinds: kinds(text) };
+    let situation = Situation { place, registry, kinds: kinds(text) };
     let mut found = Vec::new();
     for way in ways(refusal.rule) {
         let mut other = query.clone();
-        if way(&mut other, &context) {
+        if way(&mut other, &situation) {
             let proposal = written(explain, &other);
             if proposal != text && !found.contains(&proposal) {
                 found.push(proposal);
@@ -176,8 +114,8 @@ pub fn proposals(text: &str, refused: &Refused<'_>) -> Vec<String> {
     found
 }
 
-/// Statements that work where the own one cannot be mended: those of the refusals, about the statement's table where that
-/// can be; at last one about the table.
+/// Statements that work where no proposal does: first those that the refusals suggest, about the statement's table where
+/// that can be, and then one that counts the table's events by day.
 pub fn instead(text: &str, refusals: &[&Refusal]) -> Vec<String> {
     let named = kinds(text);
     let mut suggested: Vec<&str> = refusals.iter().map(|refusal| refusal.suggestion.as_str()).collect();

@@ -1,4 +1,5 @@
-//! Names: the column or table of the nearest name, and names of the answer that do not collide.
+//! Writes names otherwise: unknown names of columns and tables become the nearest known ones, and names of the answer that
+//! collide become different.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -8,30 +9,13 @@ use sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned, TableFactor,
     VisitMut, VisitorMut,
 };
+use strsim::levenshtein;
 
-use super::Context;
 use super::place::{change, each_query, parsed, replace};
-use crate::bind::columns::plain_name;
+use super::statement::Situation;
+use crate::syntax::plain_name;
 
-/// How many letters differ.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, above) in b.iter().zip(row.iter().skip(1)) {
-            left = (before + usize::from(x != *y)).min(above + 1).min(left + 1);
-            before = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-/// The nearest of some names, when it is near.
+/// The nearest of some names; `None` when none of them is near.
 pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = name.to_ascii_lowercase();
     let one = name.strip_suffix('s').unwrap_or(&name);
@@ -46,27 +30,27 @@ pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> O
         let is_part =
             one.len() > 2 && (known.ends_with(&format!("_{one}")) || known.starts_with(&format!("{one}_")));
         let is_swapped = letters(known) == letters(&name);
-        let far = distance(&name, known).min(distance(one, known));
+        let far = levenshtein(&name, known).min(levenshtein(one, known));
         (if is_part || is_swapped { far.min(1) } else { far }, known)
     });
     ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
 }
 
-/// The column of the nearest name, where the one that was written is none.
-pub(super) fn column(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes an unknown column as the one of the nearest name.
+pub(super) fn column(query: &mut Query, situation: &Situation<'_>) -> bool {
     let mut known: BTreeSet<&str> = BTreeSet::from(["region", columns::SUBJECT, columns::SESSION]);
-    for kind in &context.kinds {
-        let all = &context.registry.table(*kind).columns;
+    for kind in &situation.kinds {
+        let all = &situation.registry.table(*kind).columns;
         known.extend(all.iter().filter(|c| is_seen(&c.role)).map(|c| c.name.as_str()));
     }
     let relations = relations(query);
     replace(query, &mut |expr| {
-        if !context.place.starts(expr.span()) {
+        if !situation.place.starts(expr.span()) {
             return None;
         }
         let written = match expr {
             Expr::Identifier(name) => name,
-            // What belongs to a table around it would say something else without that.
+            // A column of the outer statement would mean something else without its table's name.
             Expr::CompoundIdentifier(parts) => parts.last().filter(|_| match parts.as_slice() {
                 [table, _] => !relations.contains(&plain_name(table)),
                 _ => true,
@@ -99,7 +83,7 @@ fn relations(query: &mut Query) -> BTreeSet<String> {
     found.0
 }
 
-/// Hidden columns are no neighbours of anything.
+/// Whether analysts see such a column. A hidden column is never suggested.
 fn is_seen(role: &ColumnRole) -> bool {
     match role {
         ColumnRole::Dimension { .. } | ColumnRole::Measure(_) | ColumnRole::Time => true,
@@ -107,7 +91,7 @@ fn is_seen(role: &ColumnRole) -> bool {
     }
 }
 
-/// Writes tables otherwise; names of WITH are left as they are.
+/// Renames tables, but not the names of WITH.
 struct Tables<'t> {
     ctes: BTreeSet<String>,
     other: &'t dyn Fn(&str) -> Option<&'t str>,
@@ -141,26 +125,26 @@ fn tables<'t>(query: &mut Query, other: &'t dyn Fn(&str) -> Option<&'t str>) -> 
     query.to_string() != before
 }
 
-/// The table of the nearest name, wherever the one that was written is none.
-pub(super) fn table(query: &mut Query, _: &Context<'_>) -> bool {
+/// Writes an unknown table as the one of the nearest name.
+pub(super) fn table(query: &mut Query, _: &Situation<'_>) -> bool {
     tables(query, &|name| nearest(name, Kind::ALL.iter().map(|kind| kind.as_str())))
 }
 
-/// The table that has most of the statement's columns, wherever the one that was written is none.
-pub(super) fn any_table(query: &mut Query, context: &Context<'_>) -> bool {
+/// Writes an unknown table as the one that has most of the statement's columns.
+pub(super) fn any_table(query: &mut Query, situation: &Situation<'_>) -> bool {
     let text = query.to_string().to_ascii_lowercase();
     let words: BTreeSet<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let known = |kind: &Kind| {
-        let columns = &context.registry.table(*kind).columns;
+        let columns = &situation.registry.table(*kind).columns;
         columns.iter().filter(|column| is_seen(&column.role) && words.contains(column.name.as_str())).count()
     };
-    // The first of those that have as many.
+    // Of several tables with as many columns, the first wins.
     let best = Kind::ALL.iter().rev().max_by_key(|kind| known(kind)).map(|kind| kind.as_str());
     tables(query, &|_| best)
 }
 
-/// Another name for the second column of one name, and for one that another's deviation has.
-pub(super) fn aliases(query: &mut Query, _: &Context<'_>) -> bool {
+/// Renames the second column of one name, and a column with the name of another's deviation or interval.
+pub(super) fn aliases(query: &mut Query, _: &Situation<'_>) -> bool {
     let mut is_done = false;
     change(query, &mut |select| {
         let mut taken: BTreeSet<String> = BTreeSet::new();
@@ -188,8 +172,8 @@ pub(super) fn aliases(query: &mut Query, _: &Context<'_>) -> bool {
     is_done
 }
 
-/// Without positions that SELECT does not have.
-pub(super) fn positions(query: &mut Query, _: &Context<'_>) -> bool {
+/// Leaves out positions that SELECT does not have.
+pub(super) fn positions(query: &mut Query, _: &Situation<'_>) -> bool {
     let before = query.to_string();
     each_query(query, &mut |one| {
         let SetExpr::Select(select) = one.body.as_mut() else { return };
@@ -213,8 +197,8 @@ pub(super) fn positions(query: &mut Query, _: &Context<'_>) -> bool {
     query.to_string() != before
 }
 
-/// The region of the nearest name, where the one that was written is none.
-pub(super) fn region(query: &mut Query, _: &Context<'_>) -> bool {
+/// Writes a region that is not spelt as it should be in upper case and quotes.
+pub(super) fn region(query: &mut Query, _: &Situation<'_>) -> bool {
     let is_region = |expr: &Expr| {
         matches!(expr, Expr::Identifier(name) if plain_name(name) == "region")
             || matches!(expr, Expr::CompoundIdentifier(parts) if parts.last().is_some_and(|n| plain_name(n) == "region"))

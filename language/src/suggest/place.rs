@@ -1,6 +1,6 @@
-//! Where a refusal points in a statement, and what is found there.
+//! The place of a statement that a refusal points at, and changes at that place.
 //!
-//! Not here: what is written instead.
+//! Not here: what is changed (the other files of this folder).
 
 use std::ops::ControlFlow;
 
@@ -31,7 +31,7 @@ impl Place {
         found.is_break()
     }
 
-    /// Whether it is in the items, the conditions or the keys of a SELECT, or where the SELECT starts.
+    /// Whether the place is in the items, the conditions or the keys of a SELECT, or where the SELECT starts.
     fn is_in_select(self, select: &Select) -> bool {
         let found = visit_expressions(select, |inner| match self.starts(inner.span()) {
             true => ControlFlow::Break(()),
@@ -43,7 +43,7 @@ impl Place {
     }
 }
 
-/// An expression of a text.
+/// Parses an expression.
 pub(super) fn parsed(text: &str) -> Option<Expr> {
     Parser::new(&PostgreSqlDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
 }
@@ -64,7 +64,7 @@ impl VisitorMut for Exprs<'_> {
     }
 }
 
-/// Writes the first expression, outermost first, for which there is another; whether there was one.
+/// Replaces the first expression, outermost first, for which `other` returns one. Returns whether there was one.
 pub(super) fn replace(query: &mut Query, other: &mut dyn FnMut(&Expr) -> Option<Expr>) -> bool {
     VisitMut::visit(query, &mut Exprs(other)).is_break()
 }
@@ -82,7 +82,7 @@ impl VisitorMut for Selects<'_> {
     }
 }
 
-/// Changes the first SELECT, innermost first, that can be; whether there was one.
+/// Changes the first SELECT, innermost first, that `f` can change. Returns whether there was one.
 pub(super) fn change(query: &mut Query, f: &mut dyn FnMut(&mut Select) -> bool) -> bool {
     VisitMut::visit(query, &mut Selects(f)).is_break()
 }

@@ -1,11 +1,11 @@
-//! A text that is not SQL, with one letter or word otherwise.
+//! Writes a text that is not SQL otherwise: with one letter or word corrected.
 //!
 //! Not here: statements that can be read (`clauses` and the others).
 
 use super::names::nearest;
 use crate::error::Refusal;
 
-/// Words that a statement is made of, as far as they are easily mistyped.
+/// Words of SQL that are easily mistyped.
 const WORDS: [&str; 22] = [
     "select", "from", "where", "group", "order", "having", "limit", "offset", "distinct", "with", "between",
     "union", "join", "explain", "filter", "interval", "extract", "case", "when", "then", "else", "desc",
@@ -38,7 +38,7 @@ fn words_at(text: &str, at: usize) -> Vec<(usize, &str)> {
     all.into_iter().skip(near.saturating_sub(1)).take(2).collect()
 }
 
-/// Texts near to one that is not SQL, the best first; not all of them are.
+/// Texts that are near to one that is not SQL, the best first. Not all of them are SQL.
 pub fn typos(text: &str, refusal: &Refusal) -> Vec<String> {
     let at = offset(text, refusal);
     let (Some(before), Some(after)) = (text.get(..at), text.get(at..)) else { return Vec::new() };

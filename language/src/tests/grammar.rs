@@ -259,9 +259,9 @@ fn a_key_of_memberships_is_a_select_for_each_of_its_values() {
         SUM(COUNT(*)) OVER () AS of_all FROM usage GROUP BY 1";
     assert_eq!(refusal(windowed).rule.as_str(), "expression");
     // Released rows may have no value there: they are left as they are.
-    let above = "WITH t AS (SELECT os AS subject, COUNT(*) AS n FROM usage GROUP BY os) SELECT CASE WHEN subject IN (SELECT subject \
+    let released = "WITH t AS (SELECT os AS subject, COUNT(*) AS n FROM usage GROUP BY os) SELECT CASE WHEN subject IN (SELECT subject \
         FROM t) THEN 'a' ELSE 'b' END AS k, SUM(n) AS n FROM t GROUP BY 1";
-    assert!(!meaning(above).1.contains("UNION"));
+    assert!(!meaning(released).1.contains("UNION"));
 }
 
 #[test]

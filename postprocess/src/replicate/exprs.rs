@@ -1,4 +1,4 @@
-//! What an expression depends on, and its companions.
+//! How an expression depends on noise, and the expression over companions.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{Join, Projection};
 use datafusion::logical_expr::{Expr, JoinConstraint, JoinType, LogicalPlan, lit};
 
-use super::{Noise, Noisy, Relation, Replication};
+use super::relation::{Noise, Noisy, Relation, Replication};
 use crate::refuse::{JOINED, Stop, stop};
 use crate::slot::Slot;
 use shoal_language::Rule;
@@ -90,7 +90,7 @@ impl Relation {
     }
 }
 
-/// Whether companions make sense.
+/// Whether values of a type can have companions.
 pub(super) fn is_number(ty: &DataType) -> bool {
     ty.is_numeric()
 }

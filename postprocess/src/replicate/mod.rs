@@ -3,77 +3,34 @@
 //! The mean square of what the companions differ by is the variance of the expression: exact when it is linear, whatever
 //! rows it mixes (windows, sums, joins, unions), and close when it is smooth.
 //!
-//! Invariants: what a statement shows does not change. Decisions (filters, order, limits, conditions of joins, partitions,
-//! groups) are taken on the numbers themselves and companions ride along. A number that depends on noise without an
+//! Invariants: the numbers that a statement shows do not change. Decisions (filters, order, limits, conditions of joins,
+//! partitions, groups) are taken on the numbers themselves, and companions only follow. A number that depends on noise without an
 //! error bar is never shown as a key: it is [`Noise::Lost`] or [`Noise::Decided`]. Companions' names begin with [`PREFIX`],
 //! which no name of a text does.
 //!
 //! - `nodes`: what becomes of each node of a plan (`rows`: of aggregates and windows, `sets`: of joins and unions)
+//! - `relation`: a rewritten node, and how its columns depend on noise
 //! - `exprs`: what an expression depends on, and its companions
 //!
 //! Not here: which plans are allowed (`gate`), the companions' values (`evaluate`).
 
 mod exprs;
 mod nodes;
+mod relation;
 mod rows;
 mod sets;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{Column, DFSchemaRef};
+use datafusion::common::Column;
 use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
+use self::relation::Replication;
+pub(super) use self::relation::{Noise, PREFIX};
 use super::refuse::Stop;
 use super::released::{ReleasedSchema, STATED};
 use super::signs::Signs;
-
-/// What names of companions begin with.
-pub(super) const PREFIX: char = '~';
-
-/// How a column depends on noise. No noise: it is made of keys and of the text alone.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Noise {
-    /// A number that depends on noise and has no companions any more (it went through DISTINCT or GROUP BY).
-    Lost,
-    /// Noise decided it: a rank, a label, the number of rows that pass a condition.
-    Decided,
-    /// A number with companions.
-    Noisy(Noisy),
-}
-
-/// A number's companions.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Noisy {
-    /// Present when the number is one of a release, as it is.
-    pub(super) bare: Option<Bare>,
-    pub(super) moved: Vec<Column>,
-}
-
-/// A released number, as it is.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bare {
-    /// The columns of what is stated of it, in the order of [`STATED`].
-    pub(super) stated: Box<[Column; STATED.len()]>,
-    pub(super) unit: Option<String>,
-    pub(super) scale: u8,
-}
-
-/// A rewritten node.
-struct Relation {
-    plan: LogicalPlan,
-    /// The schema before it was rewritten: what expressions above refer to.
-    schema: DFSchemaRef,
-    /// By position in `schema`.
-    noise: Vec<Option<Noise>>,
-    /// Columns that stand for scalar subqueries.
-    subqueries: Vec<(Column, Noise)>,
-    /// The number of the row in its release, while there is one.
-    row: Option<Column>,
-    /// Whether noise decided which rows there are.
-    is_decided: bool,
-}
 
 /// A plan with companions.
 pub(super) struct Replicated {
@@ -111,7 +68,7 @@ pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Resu
 }
 
 fn with_signs(plan: &LogicalPlan, releases: &[ReleasedSchema], signs: Signs) -> Result<Replicated, Stop> {
-    let mut replication = Replication { releases, signs, next: 0 };
+    let mut replication = Replication::of(releases, signs);
     let relation = replication.relation(plan)?;
     let columns = relation.schema.columns();
     let mut shown: Vec<Column> = columns.clone();
@@ -152,49 +109,5 @@ fn is_row_by_row(plan: &LogicalPlan) -> bool {
         LogicalPlan::Distinct(Distinct::All(input)) => is_row_by_row(input),
         LogicalPlan::TableScan(_) => true,
         _ => false,
-    }
-}
-
-/// A rewriting on its way.
-struct Replication<'a> {
-    releases: &'a [ReleasedSchema],
-    signs: Signs,
-    next: usize,
-}
-
-impl Replication<'_> {
-    /// A name that no other column has.
-    fn fresh(&mut self) -> String {
-        self.next += 1;
-        format!("{PREFIX}{}", self.next)
-    }
-
-    /// Fresh names of companions.
-    fn fresh_moved(&mut self) -> Vec<Column> {
-        let name = self.fresh();
-        (0..self.signs.replicates()).map(|w| Column::new_unqualified(format!("{name}.{w}"))).collect()
-    }
-}
-
-/// The columns of a released table with its companions: keys and numbers, then the row's number, then for each number what is
-/// stated of it and its companions.
-pub(super) struct Wide {
-    pub(super) fields: SchemaRef,
-}
-
-impl Wide {
-    /// Named so that no other table's columns have the same names.
-    fn of(release: &ReleasedSchema, replicates: usize, name: &str) -> Wide {
-        let mut fields = release.named();
-        fields.push(Field::new(format!("{name}.row"), DataType::Int64, false));
-        for at in 0..release.numbers.len() {
-            for stated in STATED {
-                fields.push(Field::new(format!("{name}.{at}.{stated}"), DataType::Float64, true));
-            }
-            for w in 0..replicates {
-                fields.push(Field::new(format!("{name}.{at}.{w}"), DataType::Float64, true));
-            }
-        }
-        Wide { fields: Arc::new(Schema::new(fields)) }
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of the nodes that keep rows apart: scans, projections, filters, orders, limits.
+//! Rewrites the nodes that do not mix rows: scans, projections, filters, orders and limits.
 //!
 //! Not here: nodes that mix rows (`rows`) or tables (`sets`).
 
@@ -12,7 +12,7 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr};
 
 use super::super::released::STATED;
-use super::{Bare, Noise, Noisy, Relation, Replication, Wide};
+use super::relation::{Bare, Noise, Noisy, Relation, Replication, Wide};
 use crate::refuse::{PLAIN, Stop, stop};
 use crate::slot::Slot;
 use shoal_language::Rule;

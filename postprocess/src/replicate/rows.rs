@@ -1,5 +1,5 @@
-//! What becomes of aggregates and windows: the same function over each companion, with the partitions, orders and filters of
-//! the numbers themselves.
+//! Rewrites aggregates and windows: the same function is computed over each companion, with the partitions, orders and
+//! filters of the numbers themselves.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use datafusion::logical_expr::logical_plan::{Aggregate, Window};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::exprs::is_number;
-use super::{Noise, Noisy, Relation, Replication};
+use super::relation::{Noise, Noisy, Relation, Replication};
 use crate::refuse::Stop;
 
 impl Replication<'_> {

@@ -1,4 +1,4 @@
-//! What becomes of joins, DISTINCT and UNION.
+//! Rewrites joins, DISTINCT and UNION.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, cast, lit}
 
 use super::super::released::STATED;
 use super::exprs::is_number;
+use super::relation::{Bare, Noise, Noisy, Relation, Replication};
 use super::rows::without_companions;
-use super::{Bare, Noise, Noisy, Relation, Replication};
 use crate::refuse::{JOINED, Stop, stop};
 use shoal_language::Rule;
 

@@ -37,17 +37,20 @@ fn doubled(levels: usize, first: &str, next: &str) -> String {
 }
 
 /// Stopped at the latest by a deadline; refused before, or failed, or answered.
-async fn ends(above: &Postprocessor, sql: &str, expected: &str) -> &'static str {
+async fn ends(postprocessor: &Postprocessor, sql: &str, expected: &str) -> &'static str {
     let started = Instant::now();
     let check_in = in_seconds(if expected == "refused" { 2 } else { 6 });
-    let outcome = match above.check(sql, &schemas(), check_in).await {
+    let outcome = match postprocessor.check(sql, &schemas(), check_in).await {
         Err(PostprocessError::Refused(refusal)) => {
             assert!(matches!(refusal.rule, Rule::Size | Rule::Clause), "{refusal}");
             "refused"
         }
         Err(other) => panic!("{other}"),
         Ok(_) => {
-            match above.run(sql, crowds(), in_seconds(if expected == "stopped" { 2 } else { 6 })).await {
+            match postprocessor
+                .run(sql, crowds(), in_seconds(if expected == "stopped" { 2 } else { 6 }))
+                .await
+            {
                 Ok(_) => "answered",
                 Err(_) => "stopped",
             }
@@ -59,7 +62,7 @@ async fn ends(above: &Postprocessor, sql: &str, expected: &str) -> &'static str 
 
 #[tokio::test]
 async fn what_wants_too_much_is_refused_or_stopped() {
-    let above = workers();
+    let postprocessor = workers();
     let before = resident_bytes();
     let tower = (0..30).fold("a0".to_owned(), |inner, _| format!("power({inner}, a0)"));
     let cases =
@@ -81,11 +84,12 @@ async fn what_wants_too_much_is_refused_or_stopped() {
         (format!("SELECT {cases} AS n FROM r0"), "answered"),
     ];
     for (sql, expected) in texts {
-        assert_eq!(ends(&above, &sql, expected).await, expected, "{sql}");
+        assert_eq!(ends(&postprocessor, &sql, expected).await, expected, "{sql}");
     }
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 400 << 20, "the parent has grown by {grown} bytes");
-    let (_, batch) = above.run("SELECT sum(a0) AS n FROM r0", tables(), in_seconds(20)).await.unwrap();
+    let (_, batch) =
+        postprocessor.run("SELECT sum(a0) AS n FROM r0", tables(), in_seconds(20)).await.unwrap();
     assert_eq!(batch.num_rows(), 1, "and the next statement is answered");
 }
 
@@ -105,48 +109,48 @@ fn kill(pid: u32) {
 
 #[tokio::test]
 async fn a_worker_that_dies_in_the_middle_is_an_opaque_failure_and_the_next_request_works() {
-    let (above, pid) = warm().await;
-    let (outcome, ()) = tokio::join!(above.run(LONG, crowds(), in_seconds(60)), async { kill(pid) });
+    let (postprocessor, pid) = warm().await;
+    let (outcome, ()) = tokio::join!(postprocessor.run(LONG, crowds(), in_seconds(60)), async { kill(pid) });
     assert!(outcome.is_err());
-    assert!(above.run(SHORT, tables(), in_seconds(20)).await.is_ok());
+    assert!(postprocessor.run(SHORT, tables(), in_seconds(20)).await.is_ok());
     // One that died while it rested is not asked.
-    let Place::Workers(pool) = &above.0 else { return };
+    let Place::Workers(pool) = &postprocessor.0 else { return };
     kill(pool.resting()[0]);
     while pool.has_one_alive() {
         tokio::task::yield_now().await;
     }
-    assert!(above.run(SHORT, tables(), in_seconds(20)).await.is_ok());
+    assert!(postprocessor.run(SHORT, tables(), in_seconds(20)).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_asker_who_goes_away_takes_the_worker_along() {
-    let (above, pid) = warm().await;
+    let (postprocessor, pid) = warm().await;
     tokio::select! {
         biased;
-        _ = above.run(LONG, crowds(), in_seconds(60)) => panic!("it takes hours"),
+        _ = postprocessor.run(LONG, crowds(), in_seconds(60)) => panic!("it takes hours"),
         () = std::future::ready(()) => (),
     }
     while !is_gone(pid) {
         tokio::task::yield_now().await;
     }
-    assert!(above.run(SHORT, tables(), in_seconds(20)).await.is_ok());
+    assert!(postprocessor.run(SHORT, tables(), in_seconds(20)).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_read() {
     let mut config = PoolConfig::of(program());
     config.answer_bytes_max = 2_000;
-    let above = Postprocessor::in_workers(config);
-    assert!(above.run("SELECT k0, k1, a0, a1 FROM r0", tables(), in_seconds(20)).await.is_err());
+    let postprocessor = Postprocessor::in_workers(config);
+    assert!(postprocessor.run("SELECT k0, k1, a0, a1 FROM r0", tables(), in_seconds(20)).await.is_err());
     let few = "SELECT 1 AS n";
-    assert!(above.run(few, tables(), in_seconds(20)).await.is_ok());
+    assert!(postprocessor.run(few, tables(), in_seconds(20)).await.is_ok());
 }
 
 #[tokio::test]
 async fn without_a_worker_the_question_is_told_to_come_again() {
-    let above = Postprocessor::in_workers(PoolConfig::of("/nonexistent/shoal".into()));
-    assert_eq!(above.check(SHORT, &schemas(), in_seconds(20)).await, Err(PostprocessError::Busy));
-    assert!(above.run(SHORT, tables(), in_seconds(20)).await.is_err());
+    let postprocessor = Postprocessor::in_workers(PoolConfig::of("/nonexistent/shoal".into()));
+    assert_eq!(postprocessor.check(SHORT, &schemas(), in_seconds(20)).await, Err(PostprocessError::Busy));
+    assert!(postprocessor.run(SHORT, tables(), in_seconds(20)).await.is_err());
 }
 
 /// Dead, or waiting to be collected.
@@ -159,7 +163,7 @@ fn is_gone(pid: u32) -> bool {
 async fn a_worker_is_confined_before_it_is_asked() {
     let open = std::env::current_exe().unwrap();
     let _open = std::fs::File::open(&open).unwrap();
-    let (above, pid) = warm().await;
+    let (postprocessor, pid) = warm().await;
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let limit = |name: &str| {
         let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
@@ -178,5 +182,5 @@ async fn a_worker_is_confined_before_it_is_asked() {
         .filter_map(|file| std::fs::read_link(file.unwrap().path()).ok())
         .collect();
     assert!(files.len() >= 3 && !files.contains(&open), "nothing that the parent has opened: {files:?}");
-    drop(above);
+    drop(postprocessor);
 }

@@ -156,14 +156,14 @@ const ANSWERS: &[(&str, &[(&str, ColumnKind)], usize)] = &[
     ),
 ];
 
-async fn conforms(above: &Postprocessor) {
+async fn conforms(postprocessor: &Postprocessor) {
     for (sql, columns, rows) in ANSWERS {
-        let checked = match above.check(sql, &schemas(), in_seconds(20)).await {
+        let checked = match postprocessor.check(sql, &schemas(), in_seconds(20)).await {
             Ok(checked) => checked,
             Err(error) => panic!("{sql}: {error}"),
         };
         let (ran, batch) =
-            above.run(sql, tables(), in_seconds(20)).await.unwrap_or_else(|_| panic!("{sql} failed"));
+            postprocessor.run(sql, tables(), in_seconds(20)).await.unwrap_or_else(|_| panic!("{sql} failed"));
         assert_eq!(checked, ran, "{sql}");
         let is: Vec<(&str, ColumnKind)> = ran.iter().map(|c| (c.name.as_str(), c.kind)).collect();
         assert_eq!(&is, columns, "{sql}");
@@ -171,10 +171,11 @@ async fn conforms(above: &Postprocessor) {
         let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
         assert_eq!(names, ran.iter().map(|c| c.name.clone()).collect::<Vec<_>>(), "{sql}");
     }
-    let error = above.check("SELECT k0 + k1 AS x FROM r0", &schemas(), in_seconds(20)).await.unwrap_err();
+    let error =
+        postprocessor.check("SELECT k0 + k1 AS x FROM r0", &schemas(), in_seconds(20)).await.unwrap_err();
     assert!(matches!(error, PostprocessError::Refused(_)), "{error}");
-    assert!(above.run("SELECT nothing FROM r0", tables(), in_seconds(20)).await.is_err());
-    assert!(above.run("SELECT 1 / (k0 - k0) AS x FROM r9", tables(), in_seconds(20)).await.is_err());
+    assert!(postprocessor.run("SELECT nothing FROM r0", tables(), in_seconds(20)).await.is_err());
+    assert!(postprocessor.run("SELECT 1 / (k0 - k0) AS x FROM r9", tables(), in_seconds(20)).await.is_err());
 }
 
 #[tokio::test]
@@ -199,9 +200,9 @@ async fn both_answer_the_same_bytes() {
 
 #[tokio::test]
 async fn a_released_number_keeps_its_deviation_unit_and_order() {
-    let above = Postprocessor::in_process(Limits::default());
+    let postprocessor = Postprocessor::in_process(Limits::default());
     let sql = "SELECT x.n, x.k0, t FROM (SELECT k0, a0 AS n, a1 AS t FROM r0) x WHERE x.n > 0";
-    let (columns, batch) = above.run(sql, tables(), in_seconds(20)).await.unwrap();
+    let (columns, batch) = postprocessor.run(sql, tables(), in_seconds(20)).await.unwrap();
     assert_eq!(
         columns.iter().map(|c| c.unit.as_deref()).collect::<Vec<_>>(),
         [
@@ -224,7 +225,7 @@ async fn a_released_number_keeps_its_deviation_unit_and_order() {
     assert_eq!(numbers(&batch, "n_low")[0], Some((1_000.0_f64 - 1.96 * 20.0).floor()));
     // Equal rows stay in the order of the release.
     let sql = "SELECT k0, k1 FROM r0 ORDER BY CASE WHEN k1 = 'US' THEN 0 ELSE 1 END LIMIT 20";
-    let (_, batch) = above.run(sql, tables(), in_seconds(20)).await.unwrap();
+    let (_, batch) = postprocessor.run(sql, tables(), in_seconds(20)).await.unwrap();
     let days = texts(&batch, "k0");
     assert!(days[..15].windows(2).all(|pair| pair[0] < pair[1]), "{days:?}");
     assert_eq!(texts(&batch, "k1")[14..16], ["US", "DE"]);

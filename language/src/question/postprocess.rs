@@ -1,30 +1,26 @@
-//! Expressions over released rows: names are put in quotes, clocks are read, subqueries are taken apart; inside a private
-//! SELECT keys and aggregates become the names of released columns.
+//! Postprocessing: rewrites expressions over released rows. Names are put in quotes, clocks are read and subqueries are taken
+//! apart; inside a private SELECT, keys and aggregates become the names of released columns.
 //!
-//! Invariants: [`children`] names every node that the parser's walk lets through and refuses all others; functions are on
-//! a closed list. Not here: whether types fit together, which the plan of the text tells.
-
-use std::ops::ControlFlow;
+//! Invariants: [`children`] names every node that the parser's walk lets through and refuses all others. Functions are on a
+//! closed list. Not here: whether types fit together, which shows when the text is planned.
 
 use sqlparser::ast::{
     Array, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
     Spanned, TypedString, Value as SqlValue, ValueWithSpan, WindowFrameBound, WindowSpec, WindowType,
-    visit_expressions,
 };
 use sqlparser::ast::{CastKind, TimezoneInfo};
 
 use super::naming::quoted;
-use super::private::Private;
-use super::split::Split;
-use crate::bind::columns::plain_name;
+use super::scope::Split;
 use crate::bind::literal::literal;
 use crate::bind::unsupported::unsupported;
 use crate::calendar::{day_text, time_text};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::Value;
+use crate::syntax::plain_name;
 
-/// Functions over released rows: plain ones, aggregates, windows.
-pub const FUNCTIONS_ABOVE: [&str; 69] = [
+/// The functions that postprocessing can use: plain ones, aggregates and windows.
+pub const POSTPROCESS_FUNCTIONS: [&str; 69] = [
     "abs",
     "ceil",
     "ceiling",
@@ -96,15 +92,6 @@ pub const FUNCTIONS_ABOVE: [&str; 69] = [
     "last_value",
 ];
 
-/// Whether an expression, or one inside, is such; subqueries are looked into.
-pub(super) fn any(expr: &Expr, is: &mut dyn FnMut(&Expr) -> bool) -> bool {
-    let found = visit_expressions(expr, |inner| match is(inner) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    });
-    found.is_break()
-}
-
 fn quote(ident: &mut Ident) {
     *ident = Ident { span: ident.span, ..quoted(plain_name(ident)) };
 }
@@ -131,17 +118,24 @@ fn constant(value: &Value) -> Option<Expr> {
     }
 }
 
+/// Returns the released column that an expression of a private SELECT stands for, and `None` for an expression that is made
+/// of such columns.
+type Released<'f> = &'f mut dyn FnMut(&Expr) -> Result<Option<Expr>, LanguageError>;
+
 impl Split<'_> {
-    /// Rewrites an expression; `private` is the private SELECT that it stands in.
-    pub(super) fn above(
+    /// Rewrites an expression over released rows.
+    pub(super) fn postprocess(&mut self, expr: &mut Expr) -> Result<(), LanguageError> {
+        self.postprocess_in(expr, &mut |_| Ok(None))
+    }
+
+    /// Rewrites an expression of a SELECT in which some expressions stand for released columns.
+    pub(super) fn postprocess_in(
         &mut self,
         expr: &mut Expr,
-        mut private: Option<&mut Private<'_>>,
+        released: Released<'_>,
     ) -> Result<(), LanguageError> {
-        if let Some(private) = private.as_deref_mut()
-            && let Some(released) = private.released(expr)?
-        {
-            *expr = released;
+        if let Some(column) = released(expr)? {
+            *expr = column;
             return Ok(());
         }
         let is_written = matches!(expr, Expr::Value(_) | Expr::TypedString(_));
@@ -166,7 +160,7 @@ impl Split<'_> {
             }
             _ => {}
         }
-        children(expr, &mut |inner| self.above(inner, private.as_deref_mut()))
+        children(expr, &mut |inner| self.postprocess_in(inner, &mut *released))
     }
 
     fn function(&self, function: &mut Function) -> Result<(), LanguageError> {
@@ -174,12 +168,12 @@ impl Split<'_> {
             [ObjectNamePart::Identifier(name)] => plain_name(name),
             _ => String::new(),
         };
-        if !FUNCTIONS_ABOVE.contains(&name.as_str()) {
+        if !POSTPROCESS_FUNCTIONS.contains(&name.as_str()) {
             let message = "This function is not on the list of those that can be used on released rows.";
             let suggestion = "SELECT os, round(COUNT(*) / 2, 1) AS half FROM usage GROUP BY os";
             return Err(Refusal::new(Rule::Function, function.span(), message, suggestion).into());
         }
-        // In lower case and without quotes: names of functions are no names of columns.
+        // The name is in lower case and without quotes, because it is not the name of a column.
         function.name.0 = vec![ObjectNamePart::Identifier(Ident::new(name))];
         if let Some(WindowType::NamedWindow(name)) = &mut function.over {
             quote(name);
@@ -187,13 +181,13 @@ impl Split<'_> {
         Ok(())
     }
 
-    /// OVER, or a definition of WINDOW.
+    /// Rewrites OVER, or a definition of WINDOW.
     pub(super) fn window(
         &mut self,
         spec: &mut WindowSpec,
-        mut private: Option<&mut Private<'_>>,
+        released: Released<'_>,
     ) -> Result<(), LanguageError> {
-        inside(spec, &mut |inner| self.above(inner, private.as_deref_mut()))
+        inside(spec, &mut |inner| self.postprocess_in(inner, &mut *released))
     }
 }
 
@@ -235,7 +229,7 @@ fn of_call(function: &mut Function, f: Each<'_>) -> Result<(), LanguageError> {
     }
 }
 
-/// Calls `f` with each expression directly inside; subqueries are left alone.
+/// Calls `f` with each expression directly inside. Subqueries are left alone.
 #[rustfmt::skip] // lists of names, packed
 fn children(expr: &mut Expr, f: Each<'_>) -> Result<(), LanguageError> {
     match expr {

@@ -1,0 +1,41 @@
+//! A bound call of an aggregate: its [`Aggregate`]s, how a number is made of them, and what bounds its counts.
+//!
+//! Not here: how a call is bound (`aggregate`, `binder`).
+
+use shoal_schemas::Registry;
+
+use crate::expr::Scalar;
+use crate::private_query::Aggregate;
+
+/// Most sessions of one subject's day that count in one group.
+pub(crate) const SESSIONS_DAY_MAX: u64 = 20;
+pub(super) const WORKS: &str = "SELECT COUNT(*), COUNT(DISTINCT subject), AVG(duration_ms) FROM performance";
+
+/// A call of an aggregate, bound.
+pub(crate) struct Call {
+    pub(crate) aggregates: Vec<Aggregate>,
+    pub(crate) formula: Formula,
+    /// A histogram's key.
+    pub(crate) key: Option<Scalar>,
+}
+
+/// How the number is made of the call's aggregates.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Formula {
+    /// The number is the first aggregate.
+    One,
+    /// The number is the first divided by the second, plus `center`.
+    Mean { center: String },
+    /// The number is made of a sum, a sum of squares and a count.
+    Variance { is_sample: bool, is_root: bool },
+}
+
+/// What bounds a count.
+pub(crate) struct Bounds<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) filter: Option<&'a Scalar>,
+    /// Whether `event` is a key, so that no group holds two events.
+    pub(crate) by_event: bool,
+    /// Most rows of one subject in one group, where rows are not events.
+    pub(crate) rows_max: Option<u64>,
+}

@@ -1,0 +1,72 @@
+//! What is known while a statement is taken apart: its CTEs in scope, its tables, its releases so far.
+//!
+//! Every step of taking a statement apart is a method of [`Split`]. A query holds expressions and an expression holds queries,
+//! so the steps call each other as methods, and this file is below all of them.
+//! Not here: the steps (`split` and the others).
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use shoal_schemas::{Kind, Region, Registry};
+use sqlparser::ast::{Cte, ObjectName, ObjectNamePart};
+
+use crate::private_query::PrivateQuery;
+use crate::syntax::plain_name;
+
+/// A CTE in scope, innermost first.
+pub(super) struct Scope {
+    pub(super) name: String,
+    pub(super) cte: Known,
+    pub(super) outer: Option<Rc<Scope>>,
+}
+
+/// What a CTE is.
+pub(super) enum Known {
+    /// It has released rows; `name` is its name in the rewritten text.
+    Free { name: String, is_used: Cell<bool> },
+    /// It has rows of events or of subjects.
+    Rows(Box<Cte>),
+}
+
+/// A statement that is being taken apart.
+pub(super) struct Split<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) regions: &'a [Region],
+    pub(super) now_ms: i64,
+    pub(super) releases: Vec<PrivateQuery>,
+    pub(super) scope: Option<Rc<Scope>>,
+}
+
+/// The name of a table, without the schema `public`.
+pub(super) fn table_name(name: &ObjectName) -> Option<String> {
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] => Some(plain_name(name)),
+        [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)] => {
+            (plain_name(schema) == "public").then(|| plain_name(name))
+        }
+        _ => None,
+    }
+}
+
+/// The table of a name.
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    Kind::ALL.iter().copied().find(|kind| kind.as_str() == name)
+}
+
+impl<'a> Split<'a> {
+    pub(super) fn new(registry: &'a Registry, regions: &'a [Region], now_ms: i64) -> Split<'a> {
+        Split { registry, regions, now_ms, releases: Vec::new(), scope: None }
+    }
+
+    /// The CTE of a name.
+    pub(super) fn cte(&self, name: &str) -> Option<Rc<Scope>> {
+        let mut scope = self.scope.clone();
+        while let Some(one) = scope {
+            if one.name == name {
+                return Some(one);
+            }
+            scope = one.outer.clone();
+        }
+        None
+    }
+}
