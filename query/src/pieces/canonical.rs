@@ -2,13 +2,13 @@
 //!
 //! Left out: days, regions, how days are grouped, names, the order of keys and aggregates, notes, and since when each
 //! programme can be read. Kept: everything else that decides what is counted, its bounds among it, and every public value.
-//! Not here: identity (`mod.rs`), the rewriting of expressions (`fold`).
+//! Not here: identity (`mod.rs`), the rewriting of expressions (`simplify`).
 
 use std::fmt::Write as _;
 
 use shoal_schemas::Region;
 
-use super::fold::Spot;
+use super::simplify::Spot;
 use crate::charge::shares_tree;
 use shoal_language::{Aggregate, AggregateOp, DayRange, KeyKind, PrivateQuery, Shape};
 use shoal_language::{Scalar, Value};
@@ -57,7 +57,7 @@ pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form
         .iter()
         .enumerate()
         .filter_map(|(position, at)| query.keys.get(*at).map(|key| (position, key)))
-        .map(|(position, key)| (key_text(&spot.fold(&key.scalar), &key.kind), position))
+        .map(|(position, key)| (key_text(&spot.simplify(&key.scalar), &key.kind), position))
         .collect();
     keys.sort();
     keys.iter().for_each(|(key, _)| line(&mut text, format_args!("KEY {key}")));
@@ -84,7 +84,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 /// A condition as it reads here; none when it always holds.
 fn condition(spot: &Spot, filter: &Scalar) -> Option<String> {
-    match spot.fold(filter) {
+    match spot.simplify(filter) {
         Scalar::Value(Value::Boolean(true)) => None,
         other => Some(other.to_string()),
     }
@@ -127,11 +127,13 @@ fn slot_aggregates(query: &PrivateQuery) -> Vec<&Aggregate> {
 fn aggregate_text(spot: &Spot, aggregate: &Aggregate) -> String {
     let op = match &aggregate.op {
         AggregateOp::Rows => "count(*)".to_owned(),
-        AggregateOp::Present(item) => format!("count({})", spot.fold(item)),
-        AggregateOp::Sum(measure) => format!("sum({})", spot.fold(measure)),
+        AggregateOp::Present(item) => format!("count({})", spot.simplify(item)),
+        AggregateOp::Sum(measure) => format!("sum({})", spot.simplify(measure)),
         AggregateOp::Subjects => "count(DISTINCT subject)".to_owned(),
         AggregateOp::Sessions => "count(DISTINCT session)".to_owned(),
-        AggregateOp::Quantile { measure, edges, .. } => format!("tree({}, {edges:?})", spot.fold(measure)),
+        AggregateOp::Quantile { measure, edges, .. } => {
+            format!("tree({}, {edges:?})", spot.simplify(measure))
+        }
     };
     let filter = aggregate.filter.as_ref().and_then(|filter| condition(spot, filter));
     let filter = filter.map(|filter| format!(" FILTER (WHERE {filter})")).unwrap_or_default();

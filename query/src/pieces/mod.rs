@@ -8,7 +8,7 @@
 //! Not here: what is in a piece (`release/sealed.rs`), paying for it (`ledger.rs`).
 
 mod canonical;
-mod fold;
+mod simplify;
 #[cfg(test)]
 mod tests;
 

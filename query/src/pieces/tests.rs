@@ -1,11 +1,11 @@
-//! Folding keeps the meaning of an expression, and the same question has one identity.
+//! Simplifying keeps the meaning of an expression, and the same question has one identity.
 
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use shoal_schemas::Region;
 
-use super::fold::Spot;
+use super::simplify::Spot;
 use super::*;
 use crate::release::tests::priced;
 use crate::tests::{now_ms, today};
@@ -118,11 +118,11 @@ proptest! {
     #[test]
     fn an_expression_reads_the_same_on_its_days(scalar in condition(), first in 0..6_i32, len in 0..3_i32) {
         let days = DayRange { first, last: first + len };
-        let folded = Spot { region: Region::De, days }.fold(&scalar);
+        let simplified = Spot { region: Region::De, days }.simplify(&scalar);
         for day in days.days() {
             for number in [None, Some(0), Some(1), Some(2)] {
                 let at = At { number, day };
-                prop_assert_eq!(value(&scalar, at), value(&folded, at), "{} became {}", scalar, folded);
+                prop_assert_eq!(value(&scalar, at), value(&simplified, at), "{} became {}", scalar, simplified);
             }
         }
     }
@@ -139,13 +139,13 @@ fn times_are_decided_where_a_day_decides_them() {
         Scalar::Compare(Compare::GtEq, Box::new(Scalar::Time(grain)), Box::new(parse("2026-11-18 12:00")))
     };
     use shoal_language::calendar::Grain;
-    let fold = |grain, day: &str| spot(day).fold(&from(grain)).to_string();
-    assert_eq!(fold(Grain::Hour, "2026-11-17"), "false");
-    assert!(fold(Grain::Hour, "2026-11-18").contains("date_trunc"));
-    assert_eq!(fold(Grain::Hour, "2026-11-19"), "true");
+    let simplify = |grain, day: &str| spot(day).simplify(&from(grain)).to_string();
+    assert_eq!(simplify(Grain::Hour, "2026-11-17"), "false");
+    assert!(simplify(Grain::Hour, "2026-11-18").contains("date_trunc"));
+    assert_eq!(simplify(Grain::Hour, "2026-11-19"), "true");
     // The week of the 18th began before noon of that day, the next one did not.
-    assert_eq!(fold(Grain::Week, "2026-11-20"), "false");
-    assert_eq!(fold(Grain::Week, "2026-11-23"), "true");
+    assert_eq!(simplify(Grain::Week, "2026-11-20"), "false");
+    assert_eq!(simplify(Grain::Week, "2026-11-23"), "true");
 }
 
 async fn ids(sql: &str) -> Vec<PieceId> {

@@ -132,7 +132,7 @@ impl Cells {
     }
 
     /// The group of each row of a batch of this source, [`ABSENT`] for a value that is not in a public domain. Keys have
-    /// the types that `Fold::load` promises.
+    /// the types that `Accumulator::load` promises.
     pub(super) fn encode(
         &mut self,
         source: usize,

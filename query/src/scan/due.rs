@@ -8,8 +8,8 @@ use shoal_anonymity::bound::Totals;
 use shoal_language::{Bucket, DayRange};
 use shoal_schemas::Region;
 
+use super::accumulator::{Accumulated, Tree};
 use super::cells::Cells;
-use super::fold::{Outcome, Tree};
 use super::span::Span;
 use crate::charge::ChargedQuery;
 use crate::failure::Failure;
@@ -63,8 +63,8 @@ pub(crate) struct Raw {
 
 impl Raw {
     /// Adds what came of a span.
-    pub(super) fn add(&mut self, span: Span, outcome: Outcome) -> Result<(), Failure> {
-        let Outcome { cells, daily, ranged, trees } = outcome;
+    pub(super) fn add(&mut self, span: Span, accumulated: Accumulated) -> Result<(), Failure> {
+        let Accumulated { cells, daily, ranged, trees } = accumulated;
         let numbers = self.cells.absorb(&cells)?;
         let number = |key: u32| match &numbers {
             None => Some(key),

@@ -1,11 +1,11 @@
-//! What a fold is made for.
+//! What an accumulator is made for.
 
 use shoal_language::{DayRange, PrivateQuery};
 
 use super::span::Span;
 use crate::layout::Layout;
 
-/// What a fold is made for.
+/// What an accumulator is made for.
 #[derive(Clone, Copy)]
 pub(super) struct Grounds<'a> {
     pub(super) query: &'a PrivateQuery,

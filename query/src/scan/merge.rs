@@ -1,4 +1,4 @@
-//! Many streams, each sorted by subject, become one: subject by subject to a fold.
+//! Many streams, each sorted by subject, become one: subject by subject to an accumulator.
 //!
 //! ```text
 //! stream 1: batch -> |                            |
@@ -8,14 +8,14 @@
 //! While the next row of a stream has the same subject, the stream is not changed and the heap not touched.
 //!
 //! Invariants: order is checked as rows come; a stream that breaks it ends the merge with [`Stop::Unsorted`], and what
-//! the fold has is thrown away by the caller. Synchronous; asks between batches, and every 2^16 rows, whether anybody still
-//! waits. Not here: how rows are read (`rows`), what happens to an unsorted file (`source`).
+//! the accumulator has is thrown away by the caller. Synchronous; asks between batches, and every 2^16 rows, whether
+//! anybody still waits. Not here: how rows are read (`rows`), what happens to an unsorted file (`source`).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use super::fold::Fold;
+use super::accumulator::Accumulator;
 use super::runs::{Loaded, Run};
 use crate::failure::Failure;
 
@@ -86,15 +86,15 @@ impl<S: Stream> Cursor<S> {
         (self.runs[self.run].subject, self.time(self.row), at)
     }
 
-    /// The next batch that has rows, given to the fold; false at the end.
-    fn next_batch<F: Fold + ?Sized>(
+    /// The next batch that has rows, given to the accumulator; false at the end.
+    fn next_batch<F: Accumulator + ?Sized>(
         &mut self,
         at: usize,
-        fold: &mut F,
+        accumulator: &mut F,
         pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
     ) -> Result<bool, Stop> {
         loop {
-            pulse(fold.bytes())?;
+            pulse(accumulator.bytes())?;
             let Some(loaded) = self.stream.next()? else {
                 (self.runs, self.times_us) = (Vec::new(), Vec::new());
                 return Ok(false);
@@ -106,7 +106,7 @@ impl<S: Stream> Cursor<S> {
                 return Err(Stop::Unsorted(at));
             }
             if let Role::Events { .. } = self.role {
-                fold.load(at, &loaded.columns)?;
+                accumulator.load(at, &loaded.columns)?;
             }
             (self.runs, self.times_us) = (loaded.runs, loaded.times_us);
             (self.run, self.row) = (0, 0);
@@ -131,10 +131,11 @@ impl<S: Stream> Cursor<S> {
     }
 }
 
-/// Gives all rows of the streams to the fold. `pulse` is told how much memory the fold holds, and ends the merge by failing.
-pub(super) fn merge<S: Stream, F: Fold + ?Sized>(
+/// Gives all rows of the streams to the accumulator. `pulse` is told how much memory the accumulator holds, and ends
+/// the merge by failing.
+pub(super) fn merge<S: Stream, F: Accumulator + ?Sized>(
     streams: Vec<S>,
-    fold: &mut F,
+    accumulator: &mut F,
     pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
 ) -> Result<(), Stop> {
     let mut heap: BinaryHeap<Reverse<Head>> = BinaryHeap::with_capacity(streams.len());
@@ -143,7 +144,7 @@ pub(super) fn merge<S: Stream, F: Fold + ?Sized>(
         let role = stream.role();
         let (runs, times_us) = (Vec::new(), Vec::new());
         let mut cursor = Cursor { stream, role, runs, times_us, run: 0, row: 0, last: None };
-        if cursor.next_batch(at, fold, pulse)? {
+        if cursor.next_batch(at, accumulator, pulse)? {
             heap.push(Reverse(cursor.head(at)));
         }
         cursors.push(cursor);
@@ -152,14 +153,14 @@ pub(super) fn merge<S: Stream, F: Fold + ?Sized>(
     while let Some(Reverse((subject, _, at))) = heap.peek().copied() {
         if current != Some(subject) {
             if let Some(done) = current {
-                fold.close(&done.to_be_bytes())?;
+                accumulator.close(&done.to_be_bytes())?;
             }
-            fold.open(&subject.to_be_bytes());
+            accumulator.open(&subject.to_be_bytes());
             current = Some(subject);
         }
         let others = second(&heap);
         let cursor = &mut cursors[at];
-        if take_run(cursor, at, (subject, others), fold, pulse)? {
+        if take_run(cursor, at, (subject, others), accumulator, pulse)? {
             if let Some(mut top) = heap.peek_mut() {
                 *top = Reverse(cursor.head(at));
             }
@@ -168,7 +169,7 @@ pub(super) fn merge<S: Stream, F: Fold + ?Sized>(
         }
     }
     if let Some(done) = current {
-        fold.close(&done.to_be_bytes())?;
+        accumulator.close(&done.to_be_bytes())?;
     }
     Ok(())
 }
@@ -183,11 +184,11 @@ fn second(heap: &BinaryHeap<Reverse<Head>>) -> Option<Head> {
 }
 
 /// The rows of one stream up to the next subject, or up to a row that is after another stream's. False when the stream ends.
-fn take_run<S: Stream, F: Fold + ?Sized>(
+fn take_run<S: Stream, F: Accumulator + ?Sized>(
     cursor: &mut Cursor<S>,
     at: usize,
     (subject, others): (u128, Option<Head>),
-    fold: &mut F,
+    accumulator: &mut F,
     pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
 ) -> Result<bool, Stop> {
     let is_shared = others.filter(|other| other.0 == subject);
@@ -200,8 +201,8 @@ fn take_run<S: Stream, F: Fold + ?Sized>(
         };
         match cursor.role {
             Role::Events { .. } if next == first => {}
-            Role::Events { day } => fold.rows(at, first..next, day, &cursor.times_us),
-            Role::Member(membership) => fold.member(membership),
+            Role::Events { day } => accumulator.rows(at, first..next, day, &cursor.times_us),
+            Role::Member(membership) => accumulator.member(membership),
         }
         unasked += next - first;
         cursor.row = next;
@@ -212,11 +213,11 @@ fn take_run<S: Stream, F: Fold + ?Sized>(
         if cursor.run < cursor.runs.len() {
             return Ok(true);
         }
-        if !cursor.next_batch(at, fold, pulse)? {
+        if !cursor.next_batch(at, accumulator, pulse)? {
             return Ok(false);
         }
         if unasked > ROWS_UNASKED_MAX {
-            pulse(fold.bytes())?;
+            pulse(accumulator.bytes())?;
             unasked = 0;
         }
         if cursor.runs[0].subject != subject {
@@ -236,7 +237,7 @@ mod tests {
 
     use datafusion::arrow::array::ArrayRef;
 
-    use super::super::fold::Outcome;
+    use super::super::accumulator::Accumulated;
     use super::super::runs::runs;
     use super::*;
     use shoal_language::Scalar;
@@ -275,7 +276,7 @@ mod tests {
         closed: Closed,
     }
 
-    impl Fold for Recorder {
+    impl Accumulator for Recorder {
         fn scalars(&self) -> Vec<Scalar> {
             vec![Scalar::Day]
         }
@@ -296,7 +297,7 @@ mod tests {
             self.closed.lock().unwrap().push((u128::from_be_bytes(*subject), rows));
             Ok(())
         }
-        fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+        fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
             Err(Failure::Internal)
         }
     }

@@ -2,7 +2,7 @@
 //! They are not private: only `release` takes them, and nothing shows them.
 //!
 //! ```text
-//! files of the due days -source-> one stream each -rows-> readable, asked, evaluated -merge-> by subject -fold-> totals
+//! files of the due days -source-> one stream each -rows-> readable, asked, evaluated -merge-> by subject -accumulate-> totals
 //! ```
 //! Files are sorted by (subject, time), so that a subject's rows are together once the files are merged, and no table of
 //! subjects is ever held. A day by itself has its own merge, days side by side; a bucket of days merges the files of all its
@@ -16,18 +16,18 @@
 //! - `local`: tables of this process; `memory`: tables of a test; `run`: what both do with them
 //! - `source`: a table's rows as streams; `rows`: the barrier, the filter, the expressions (`plan`: as DataFusion has them);
 //!   `runs`: whose rows they are
-//! - `merge`: streams -> subject by subject; `fold`: what takes them; `folds`: the shapes of queries; `grounds`: what a fold
-//!   is made for
+//! - `merge`: streams -> subject by subject; `accumulator`: what takes them; `accumulators`: the shapes of queries;
+//!   `grounds`: what an accumulator is made for
 //! - `keys`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
 //! - `span`: what is totalled by itself; `work`: one span on a thread; `ahead`: a second thread that reads for it
 
+mod accumulator;
+mod accumulators;
 mod ahead;
 mod cells;
 mod due;
 #[cfg(test)]
 mod exact;
-mod fold;
-mod folds;
 mod grounds;
 mod interface;
 mod keys;
@@ -46,9 +46,9 @@ mod span;
 mod tests;
 mod work;
 
+pub(crate) use self::accumulators::quantile_of;
 pub(crate) use self::cells::Cells;
 pub(crate) use self::due::{Due, Raw};
-pub(crate) use self::folds::quantile_of;
 pub(crate) use self::interface::Scan;
 pub(crate) use self::local::LocalScan;
 pub(crate) use self::run::Runner;

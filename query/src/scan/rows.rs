@@ -1,4 +1,4 @@
-//! The rows of one file as a fold wants them: readable, meeting the filter, with the values of its expressions.
+//! The rows of one file as an accumulator wants them: readable, meeting the filter, with the values of its expressions.
 //!
 //! ```text
 //! stored batch -barrier-> readable rows -filter-> asked rows -expressions-> Loaded
@@ -131,7 +131,7 @@ impl Template {
         self.cutoffs.iter().any(|(readable, cutoff)| *readable == programme && day >= *cutoff)
     }
 
-    /// Rows for the fold; none of them may be left.
+    /// Rows for the accumulator; none of them may be left.
     pub(super) fn load(&self, batch: &RecordBatch, memo: &mut Memo) -> Result<Loaded, Failure> {
         let batch = self.barrier(batch)?;
         let keep = match &self.filter {

@@ -12,10 +12,10 @@ use shoal_anonymity::bound::Totals;
 use shoal_anonymity::noise::Entropy;
 use shoal_postprocess::session;
 
+use super::accumulator::Accumulator;
+use super::accumulators;
 use super::cells::Cells;
 use super::due::{Due, Raw};
-use super::fold::Fold;
-use super::folds;
 use super::grounds::Grounds;
 use super::limit::noisy_limits;
 use super::merge::Stop;
@@ -72,34 +72,38 @@ impl Runner {
         };
         let run = Run { due: &due, session: session::empty(&self.memory, self.threads), runner: self };
         let spans = run.limited(due.spans(), entropy)?;
-        let mut folds = Vec::with_capacity(spans.len());
+        let mut accumulators = Vec::with_capacity(spans.len());
         for span in &spans {
-            folds.push(run.fold(*span, entropy)?);
+            accumulators.push(run.accumulator(*span, entropy)?);
         }
-        let Some(first) = folds.first() else { return Ok(raw) };
+        let Some(first) = accumulators.first() else { return Ok(raw) };
         let inputs = Arc::new(run.inputs(tables, first.as_ref())?);
         let waiting = Waiting::new();
         let ahead = spans.len() < self.threads;
-        let work = |span: Limited, fold: Box<dyn Fold>, checked: bool| {
+        let work = |span: Limited, accumulator: Box<dyn Accumulator>, checked: bool| {
             let memory = Arc::clone(&self.memory.memory_pool);
             let days = due.days_of(&buckets, span.0);
-            let work = Work { fold, inputs: Arc::clone(&inputs), days, memory, checked, ahead };
+            let work = Work { accumulator, inputs: Arc::clone(&inputs), days, memory, checked, ahead };
             let flag = waiting.flag();
             async move { (span, work.run(flag).await) }
         };
-        let running: Vec<_> = spans.iter().zip(folds).map(|(span, fold)| work(*span, fold, false)).collect();
+        let running: Vec<_> = spans
+            .iter()
+            .zip(accumulators)
+            .map(|(span, accumulator)| work(*span, accumulator, false))
+            .collect();
         let mut running = stream::iter(running).buffered(self.threads.max(1));
         let mut unsorted = Vec::new();
         while let Some((span, done)) = running.next().await {
             match done {
-                Ok(outcome) => raw.add(span.0, outcome)?,
+                Ok(accumulated) => raw.add(span.0, accumulated)?,
                 Err(Stop::Unsorted(_)) => unsorted.push(span),
                 Err(Stop::Failed(failure)) => return Err(failure),
             }
         }
         for span in unsorted {
-            let fold = run.fold(span, entropy)?;
-            let (_, done) = work(span, fold, true).await;
+            let accumulator = run.accumulator(span, entropy)?;
+            let (_, done) = work(span, accumulator, true).await;
             raw.add(span.0, done.map_err(Stop::failure)?)?;
         }
         Ok(raw)
@@ -116,14 +120,18 @@ impl Run<'_> {
         Ok(spans.into_iter().zip(limits.into_iter().map(Some)).collect())
     }
 
-    fn fold(&self, (span, groups_max): Limited, entropy: &mut dyn Entropy) -> Result<Box<dyn Fold>, Failure> {
+    fn accumulator(
+        &self,
+        (span, groups_max): Limited,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Box<dyn Accumulator>, Failure> {
         let Due { charged, days, .. } = self.due;
         let (query, layout) = (&charged.query, &charged.layout);
-        folds::fold(&Grounds { query, layout, days: *days, span, groups_max }, entropy)
+        accumulators::accumulator(&Grounds { query, layout, days: *days, span, groups_max }, entropy)
     }
 
     /// The query's table and those of its memberships, each with its template.
-    fn inputs(&self, tables: Tables, fold: &dyn Fold) -> Result<Vec<Input>, Failure> {
+    fn inputs(&self, tables: Tables, accumulator: &dyn Accumulator) -> Result<Vec<Input>, Failure> {
         let (query, region) = (&self.due.charged.query, self.due.region);
         if tables.members.len() != query.members.len() {
             return Err(Failure::Internal);
@@ -132,7 +140,7 @@ impl Run<'_> {
             let template = Template::new(&self.session, &|wanted| table.schema(wanted), asked)?;
             Ok(Input { table, template: Arc::new(template) })
         };
-        let (scalars, is_timed) = (fold.scalars(), fold.is_timed());
+        let (scalars, is_timed) = (accumulator.scalars(), accumulator.is_timed());
         let (cutoffs, filter) = (&query.cutoffs, query.filter.as_ref());
         let own = Asked { region, cutoffs, filter, scalars: &scalars, is_timed };
         let mut inputs = vec![input(tables.events, &own)?];

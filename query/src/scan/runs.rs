@@ -29,13 +29,13 @@ pub(super) fn runs(subjects: impl Iterator<Item = u128>) -> Vec<Run> {
     runs
 }
 
-/// A batch of one stream, ready for the fold.
+/// A batch of one stream, ready for the accumulator.
 pub(super) struct Loaded {
     /// Two that follow each other have different subjects.
     pub(super) runs: Vec<Run>,
-    /// Empty when the fold is not timed.
+    /// Empty when the accumulator is not timed.
     pub(super) times_us: Vec<i64>,
-    /// In the order of the fold's scalars.
+    /// In the order of the accumulator's scalars.
     pub(super) columns: Vec<ArrayRef>,
 }
 

@@ -1,7 +1,8 @@
-//! One span of one region: its files, its fold, its totals, on a thread that may be busy.
+//! One span of one region: its files, its accumulator, its totals, on a thread that may be busy.
 //!
 //! Invariants: a span runs on a blocking thread and asks between batches whether anybody still waits for it, so that
-//! dropping the future stops it within a batch or two. What its fold and its files hold is counted in the memory pool.
+//! dropping the future stops it within a batch or two. What its accumulator and its files hold is counted in the memory
+//! pool.
 //! Not here: which spans there are (`due`).
 
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use tokio::runtime::Handle;
 
+use super::accumulator::{Accumulated, Accumulator};
 use super::ahead::ahead;
-use super::fold::{Fold, Outcome};
 use super::merge::{Stop, merge};
 use super::rows::Template;
 use super::source::{Reading, Table};
@@ -19,7 +20,7 @@ use crate::failure::Failure;
 
 /// Everything that one span needs.
 pub(super) struct Work {
-    pub(super) fold: Box<dyn Fold>,
+    pub(super) accumulator: Box<dyn Accumulator>,
     /// The query's own table first, then those of its memberships.
     pub(super) inputs: Arc<Vec<Input>>,
     /// The days of each input, ascending.
@@ -57,16 +58,16 @@ impl Drop for Waiting {
 }
 
 impl Work {
-    /// Runs on a blocking thread. [`Stop::Unsorted`] asks to do it again, `checked`, with a fold of its own.
-    pub(super) async fn run(self, waiting: Arc<AtomicBool>) -> Result<Outcome, Stop> {
+    /// Runs on a blocking thread. [`Stop::Unsorted`] asks to do it again, `checked`, with an accumulator of its own.
+    pub(super) async fn run(self, waiting: Arc<AtomicBool>) -> Result<Accumulated, Stop> {
         let threads = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || self.work(&waiting, &threads)).await;
         done.unwrap_or_else(|error| Err(Stop::Failed(Failure::of_task(&error))))
     }
 
-    fn work(mut self, waiting: &AtomicBool, threads: &Handle) -> Result<Outcome, Stop> {
+    fn work(mut self, waiting: &AtomicBool, threads: &Handle) -> Result<Accumulated, Stop> {
         let mut files = MemoryConsumer::new("open files").register(&self.memory);
-        let own = MemoryConsumer::new("fold").register(&self.memory);
+        let own = MemoryConsumer::new("accumulator").register(&self.memory);
         let mut streams = Vec::new();
         for (at, (input, days)) in self.inputs.iter().zip(&self.days).enumerate() {
             let membership = at.checked_sub(1);
@@ -83,11 +84,11 @@ impl Work {
         if self.ahead {
             let (streams, worker) = ahead(streams)?;
             threads.spawn_blocking(move || worker.run());
-            merge(streams, &mut *self.fold, &mut pulse)?;
+            merge(streams, &mut *self.accumulator, &mut pulse)?;
         } else {
-            merge(streams, &mut *self.fold, &mut pulse)?;
+            merge(streams, &mut *self.accumulator, &mut pulse)?;
         }
-        Ok(self.fold.finish()?)
+        Ok(self.accumulator.finish()?)
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
     /// Stops waiting when its first batch comes.
     struct Impatient(Option<Waiting>);
 
-    impl Fold for Impatient {
+    impl Accumulator for Impatient {
         fn scalars(&self) -> Vec<Scalar> {
             vec![Scalar::Day]
         }
@@ -118,7 +119,7 @@ mod tests {
         fn close(&mut self, _: &[u8; 16]) -> Result<(), Failure> {
             Ok(())
         }
-        fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+        fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
             unreachable!("nobody waits for it")
         }
     }
@@ -142,7 +143,7 @@ mod tests {
             let waiting = Waiting::new();
             let flag = waiting.flag();
             let work = Work {
-                fold: Box::new(Impatient(Some(waiting))),
+                accumulator: Box::new(Impatient(Some(waiting))),
                 inputs: Arc::new(vec![Input { table: Arc::new(source), template: Arc::new(template) }]),
                 days: vec![vec![today() - 1, today()]],
                 memory: Arc::new(UnboundedMemoryPool::default()),

@@ -7,7 +7,7 @@
 //! - `above`: what is free above a release
 //! - `ledger`: repeats, moved windows, expired days, regions, empty tables
 //!
-//! Not here: what is refused (`tests/grammar`), sensitivity (`execute/folds/tests`).
+//! Not here: what is refused (`tests/grammar`), sensitivity (`scan/accumulators/tests`).
 
 mod above;
 mod ledger;

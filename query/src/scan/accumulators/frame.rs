@@ -1,4 +1,5 @@
-//! What the folds over made rows share: keys -> cell, aggregates -> the contribution of the subject to that cell.
+//! What the accumulators over made rows share: keys -> cell, aggregates -> the contribution of the subject to that
+//! cell.
 //!
 //! A key is made of the made row (a step, a person's value) or read from one event (the one that starts the chain or the
 //! cohort); an aggregate's argument and filter are made. Anything else is a [`Failure`]: `bind` refuses it before.
@@ -13,7 +14,7 @@ use super::trees::Trees;
 use crate::failure::Failure;
 use crate::layout::Slot;
 use crate::scan::Cells;
-use crate::scan::fold::Outcome;
+use crate::scan::accumulator::Accumulated;
 use crate::scan::grounds::Grounds;
 use shoal_language::{Aggregate, AggregateOp};
 use shoal_language::{Scalar, Value};
@@ -156,9 +157,9 @@ impl Frame {
         self.bounder.bytes() + self.trees.bytes() + self.cells.bytes()
     }
 
-    pub(super) fn finish(self) -> Result<Outcome, Failure> {
+    pub(super) fn finish(self) -> Result<Accumulated, Failure> {
         let (ranged, trees) = (self.bounder.finish(), self.trees.finish()?);
-        Ok(Outcome { cells: self.cells, daily: Totals::empty(0), ranged, trees })
+        Ok(Accumulated { cells: self.cells, daily: Totals::empty(0), ranged, trees })
     }
 }
 

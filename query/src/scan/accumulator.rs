@@ -1,11 +1,12 @@
 //! What a query makes of its events, one subject at a time: the interface between reading and meaning.
 //!
 //! ```text
-//! files -rows-> Loaded batches -merge-> subject by subject -Fold-> Outcome
+//! files -rows-> Loaded batches -merge-> subject by subject -Accumulator-> Accumulated
 //! ```
-//! Invariants: a fold sees only rows that are readable and meet the query's filter. Every row of a subject comes between
-//! two calls of [`Fold::close`], whatever file it is in. What a fold keeps beyond a subject is bounded, and is counted by
-//! [`Fold::bytes`]. Not here: how rows come (`rows`, `merge`), what is made of them (`folds`).
+//! Invariants: an accumulator sees only rows that are readable and meet the query's filter. Every row of a subject
+//! comes between two calls of [`Accumulator::close`], whatever file it is in. What an accumulator keeps beyond a
+//! subject is bounded, and is counted by [`Accumulator::bytes`]. Not here: how rows come (`rows`, `merge`), what is
+//! made of them (`accumulators`).
 
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 use shoal_language::Scalar;
 
 /// What a query makes of its events. One for each piece (a day, or a bucket of days) of one region.
-pub(super) trait Fold: Send {
+pub(super) trait Accumulator: Send {
     /// The expressions it needs of each row, besides subject, day and time. A digest (`session`) is a
     /// `Scalar::Column` of its name, whatever its type says.
     fn scalars(&self) -> Vec<Scalar>;
@@ -39,8 +40,8 @@ pub(super) trait Fold: Send {
     /// One row of the current subject, a position in the batch that `source` loaded last.
     fn row(&mut self, source: usize, row: usize, day: i32, time_us: i64);
 
-    /// Some rows of the current subject that follow each other; the times of all rows of the batch, empty when the fold
-    /// is not timed.
+    /// Some rows of the current subject that follow each other; the times of all rows of the batch, empty when the
+    /// accumulator is not timed.
     fn rows(&mut self, source: usize, rows: Range<usize>, day: i32, times_us: &[i64]) {
         for row in rows {
             self.row(source, row, day, times_us.get(row).copied().unwrap_or(0));
@@ -60,11 +61,11 @@ pub(super) trait Fold: Send {
     }
 
     /// There are no more subjects.
-    fn finish(self: Box<Self>) -> Result<Outcome, Failure>;
+    fn finish(self: Box<Self>) -> Result<Accumulated, Failure>;
 }
 
-/// What a fold made of one piece: exact totals. No `Debug`.
-pub(super) struct Outcome {
+/// What an accumulator made of one piece: exact totals. No `Debug`.
+pub(super) struct Accumulated {
     pub(super) cells: Cells,
     /// By (day, group).
     pub(super) daily: Totals,

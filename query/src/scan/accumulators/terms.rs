@@ -16,7 +16,7 @@ use shoal_language::{Scalar, Type};
 pub(super) struct Term {
     pub(super) op: Op,
     pub(super) place: Slot,
-    /// Positions in the fold's scalars.
+    /// Positions in the accumulator's scalars.
     operand: Option<usize>,
     filter: Option<usize>,
 }

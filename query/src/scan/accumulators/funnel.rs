@@ -16,13 +16,13 @@ use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, Frame};
 use crate::failure::Failure;
-use crate::scan::fold::{Fold, Outcome};
+use crate::scan::accumulator::{Accumulated, Accumulator};
 use crate::scan::grounds::Grounds;
 use shoal_language::Scalar;
 use shoal_language::Shape;
 
 /// The funnel of each subject.
-pub(super) struct FunnelFold {
+pub(super) struct FunnelAccumulator {
     steps: Vec<Scalar>,
     within_us: i64,
     frame: Frame,
@@ -40,14 +40,17 @@ struct Start {
     keys: EventKeys,
 }
 
-impl FunnelFold {
-    pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<FunnelFold, Failure> {
+impl FunnelAccumulator {
+    pub(super) fn new(
+        grounds: &Grounds<'_>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<FunnelAccumulator, Failure> {
         let Shape::Funnel { steps, within_ms } = &grounds.query.shape else {
             return Err(Failure::Internal);
         };
         let frame = Frame::new(grounds, entropy)?;
         let columns = Columns::new(&[steps.clone(), frame.event_scalars()].concat());
-        Ok(FunnelFold {
+        Ok(FunnelAccumulator {
             steps: steps.clone(),
             within_us: within_ms.saturating_mul(1_000),
             frame,
@@ -84,7 +87,7 @@ impl FunnelFold {
     }
 }
 
-impl Fold for FunnelFold {
+impl Accumulator for FunnelAccumulator {
     fn scalars(&self) -> Vec<Scalar> {
         [self.steps.clone(), self.frame.event_scalars()].concat()
     }
@@ -123,7 +126,7 @@ impl Fold for FunnelFold {
         self.frame.bytes()
     }
 
-    fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+    fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
         self.frame.finish()
     }
 }

@@ -1,4 +1,4 @@
-//! The folds over rows in memory: private queries made by hand, read and merged as in life.
+//! The accumulators over rows in memory: private queries made by hand, read and merged as in life.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,9 +12,9 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use shoal_anonymity::bound::Totals;
 use shoal_schemas::{Kind, Programme, Region};
 
-use super::fold;
+use super::accumulator;
 use crate::layout::{Layout, Slot};
-use crate::scan::fold::Outcome;
+use crate::scan::accumulator::Accumulated;
 use crate::scan::grounds::Grounds;
 use crate::scan::merge::merge;
 use crate::scan::rows::{Asked, Template};
@@ -116,15 +116,16 @@ fn texts(values: &[&str]) -> Vec<Value> {
 }
 
 /// One piece: its days are those of the bucket. With one key the same groups and values of a subject are chosen in both worlds.
-fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Outcome {
+fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Accumulated {
     let layout = Layout::of(query).unwrap();
     let span = if layout.is_daily { Span::Day(piece_days.first) } else { Span::Bucket(0) };
     let grounds = Grounds { query, layout: &layout, days: query.days, span, groups_max: None };
-    let mut fold = fold(&grounds, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
+    let mut accumulator =
+        accumulator(&grounds, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
     let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let session = shoal_postprocess::session::empty(&memory, 1);
     let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
-    let (scalars, is_timed) = (fold.scalars(), fold.is_timed());
+    let (scalars, is_timed) = (accumulator.scalars(), accumulator.is_timed());
     let mut streams = Vec::new();
     let own = (&query.filter, &scalars[..], piece_days, None, rows);
     let others = query.members.iter().enumerate();
@@ -139,8 +140,8 @@ fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Ro
         let reading = Reading { template: &template, memory: &mut reserved, checked: false, membership };
         streams.append(&mut source.open(&days, reading).unwrap_or_else(|_| panic!("{query}")));
     }
-    merge(streams, &mut *fold, &mut |_| Ok(())).unwrap_or_else(|_| panic!("{query}"));
-    fold.finish().unwrap_or_else(|_| panic!("{query}"))
+    merge(streams, &mut *accumulator, &mut |_| Ok(())).unwrap_or_else(|_| panic!("{query}"));
+    accumulator.finish().unwrap_or_else(|_| panic!("{query}"))
 }
 
 /// A number of a piece: (slot, none for the number of subjects; bucket), (day, group, node).
@@ -155,23 +156,23 @@ fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbe
     let layout = Layout::of(query).unwrap();
     let mut all = Numbers::new();
     for bucket in query.buckets() {
-        let outcome = piece(query, bucket.days, rows, members, key);
-        let group = |cell: u32| format!("{:?}", outcome.cells.values(cell));
+        let accumulated = piece(query, bucket.days, rows, members, key);
+        let group = |cell: u32| format!("{:?}", accumulated.cells.values(cell));
         if query.is_thresholded() {
             let place = ((Some(GROUPS), bucket.start), (None, String::new(), 0));
-            all.insert(place, outcome.cells.len().into());
+            all.insert(place, accumulated.cells.len().into());
         }
-        let counted = if layout.is_daily { &outcome.daily } else { &outcome.ranged };
+        let counted = if layout.is_daily { &accumulated.daily } else { &accumulated.ranged };
         for cell in counted.cells() {
             all.insert(((None, bucket.start), (cell.day, group(cell.key), 0)), i128::from(cell.subjects));
         }
         for (at, slot) in layout.slots.iter().enumerate() {
             let (totals, sum, width): (&Totals, usize, u32) = match slot {
-                Slot::Daily(sum) => (&outcome.daily, *sum, 1),
-                Slot::Ranged(sum) => (&outcome.ranged, *sum, 1),
+                Slot::Daily(sum) => (&accumulated.daily, *sum, 1),
+                Slot::Ranged(sum) => (&accumulated.ranged, *sum, 1),
                 Slot::Tree(tree) => {
-                    assert_eq!(outcome.trees[*tree].nodes, layout.width(*slot));
-                    (&outcome.trees[*tree].totals, 0, layout.width(*slot))
+                    assert_eq!(accumulated.trees[*tree].nodes, layout.width(*slot));
+                    (&accumulated.trees[*tree].totals, 0, layout.width(*slot))
                 }
             };
             for cell in totals.cells() {
@@ -184,8 +185,8 @@ fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbe
 }
 
 /// The exact number of an aggregate in a group of a query without buckets.
-fn number(outcome: &Outcome, at: usize, group: &[Value]) -> i128 {
-    let cells: &Cells = &outcome.cells;
+fn number(accumulated: &Accumulated, at: usize, group: &[Value]) -> i128 {
+    let cells: &Cells = &accumulated.cells;
     let cell = (0..cells.len()).find(|cell| cells.values(*cell) == group).unwrap();
-    outcome.ranged.get(None, cell).map_or(0, |cell| cell.sums[at])
+    accumulated.ranged.get(None, cell).map_or(0, |cell| cell.sums[at])
 }

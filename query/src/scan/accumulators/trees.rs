@@ -11,7 +11,7 @@ use shoal_anonymity::tree::{Distribution, Grid, LeafCounts, LeafSample, Quantile
 
 use crate::failure::Failure;
 use crate::layout::TreeSlot;
-use crate::scan::fold::Tree;
+use crate::scan::accumulator::Tree;
 
 /// What a leaf takes in memory, about.
 const LEAF_BYTES: usize = 48;

@@ -1,8 +1,9 @@
-//! What is made of one subject's events: each shape of a private query is a [`Fold`](super::fold::Fold) over the rows of
-//! each subject, for one piece (a day, or a bucket of days) of one region.
+//! What is made of one subject's events: each shape of a private query is an
+//! [`Accumulator`](super::accumulator::Accumulator) over the rows of each subject, for one piece (a day, or a bucket of
+//! days) of one region.
 //!
 //! - `gate`: `subject IN (..)`
-//! - `frame`: keys and aggregates over rows that a fold makes; `evaluate`: expressions over such rows
+//! - `frame`: keys and aggregates over rows that an accumulator makes; `evaluate`: expressions over such rows
 //! - `columns`: values of the rows that are read
 //! - `events`: a row is an event; `terms`: what it adds to each number
 //! - `trees`: values of units in trees, for quantiles
@@ -10,8 +11,8 @@
 //!
 //! Invariants: what a unit (a subject's day; for these shapes a subject over all days of a piece) changes depends on that
 //! unit's own rows and on a key drawn afresh; integers only; nothing about a row is in an error. What comes out is exact
-//! and not private: only `release` takes it. A fold's memory is bounded for one subject by what it counts, and over all
-//! subjects by the number of cells.
+//! and not private: only `release` takes it. An accumulator's memory is bounded for one subject by what it counts, and
+//! over all subjects by the number of cells.
 //! Not here: reading files in order of subjects (`merge`), bounds and sensitivities (`layout.rs`), prices, noise.
 
 mod columns;
@@ -31,21 +32,24 @@ use shoal_anonymity::noise::Entropy;
 use shoal_language::Shape;
 
 pub(crate) use self::trees::quantile_of;
-use super::fold::Fold;
+use super::accumulator::Accumulator;
 use super::grounds::Grounds;
 use super::span::Span;
 use crate::failure::Failure;
 
-/// The fold of a query's shape, for a day of it or a bucket of days.
-pub(super) fn fold(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<Box<dyn Fold>, Failure> {
+/// The accumulator of a query's shape, for a day of it or a bucket of days.
+pub(super) fn accumulator(
+    grounds: &Grounds<'_>,
+    entropy: &mut dyn Entropy,
+) -> Result<Box<dyn Accumulator>, Failure> {
     // A day by itself is for units that are a subject's day.
     if matches!(grounds.span, Span::Day(_)) && !grounds.layout.is_daily {
         return Err(Failure::Internal);
     }
     Ok(match &grounds.query.shape {
         Shape::Events => Box::new(events::Events::new(grounds, entropy)?),
-        Shape::Subjects(_) => Box::new(subjects::SubjectsFold::new(grounds, entropy)?),
-        Shape::Funnel { .. } => Box::new(funnel::FunnelFold::new(grounds, entropy)?),
-        Shape::Retention { .. } => Box::new(retention::RetentionFold::new(grounds, entropy)?),
+        Shape::Subjects(_) => Box::new(subjects::SubjectsAccumulator::new(grounds, entropy)?),
+        Shape::Funnel { .. } => Box::new(funnel::FunnelAccumulator::new(grounds, entropy)?),
+        Shape::Retention { .. } => Box::new(retention::RetentionAccumulator::new(grounds, entropy)?),
     })
 }

@@ -16,7 +16,7 @@ fn at(subject: u32, hours: i64, event: &'static str) -> Row {
     row
 }
 
-fn run(query: &PrivateQuery, rows: &[Row]) -> Outcome {
+fn run(query: &PrivateQuery, rows: &[Row]) -> Accumulated {
     piece(query, days(), rows, &[], 1)
 }
 
@@ -26,8 +26,8 @@ fn funnel(within_hours: i64) -> PrivateQuery {
     query(shape).public(Scalar::Step, steps(3)).count(AggregateOp::Subjects, 1)
 }
 
-fn reached(outcome: &Outcome) -> [i128; 3] {
-    [1, 2, 3].map(|step| number(outcome, 0, &[Value::Number(step, 0)]))
+fn reached(accumulated: &Accumulated) -> [i128; 3] {
+    [1, 2, 3].map(|step| number(accumulated, 0, &[Value::Number(step, 0)]))
 }
 
 #[test]
@@ -97,8 +97,9 @@ fn a_funnels_other_keys_are_those_of_its_start() {
         at(2, 30, "click").text("os", "not listed"),
         at(2, 31, "purchase").text("os", "ios"),
     ];
-    let outcome = run(&query, &rows);
-    let of = |step: i64, os: &str| number(&outcome, 0, &[Value::Number(step, 0), Value::Text(os.to_owned())]);
+    let accumulated = run(&query, &rows);
+    let of =
+        |step: i64, os: &str| number(&accumulated, 0, &[Value::Number(step, 0), Value::Text(os.to_owned())]);
     assert_eq!([of(1, "ios"), of(2, "ios"), of(1, "android"), of(2, "android")], [1, 1, 0, 0]);
 }
 
@@ -121,12 +122,12 @@ fn retention_counts_the_periods_after_the_first() {
         at(2, 26, "click"),
         at(3, 26, "login"),
     ];
-    let outcome = run(&query, &rows);
+    let accumulated = run(&query, &rows);
     let of = |day: i32, period: i64| {
-        number(&outcome, 0, &[Value::Day(days().first + day), Value::Number(period, 0)])
+        number(&accumulated, 0, &[Value::Day(days().first + day), Value::Number(period, 0)])
     };
     assert_eq!([of(0, 0), of(1, 0), of(1, 1), of(1, 2), of(3, 0)], [0, 2, 0, 1, 0]);
-    assert_eq!(outcome.ranged.len(), 2);
+    assert_eq!(accumulated.ranged.len(), 2);
 }
 
 fn person(having: Option<Scalar>) -> PrivateQuery {
@@ -162,9 +163,10 @@ fn persons_have_values_and_those_are_aggregated() {
             .count(AggregateOp::Present(value(2)), 1)
             .count(AggregateOp::Sum(value(3)), 9)
             .quantile(value(1));
-        let outcome = run(&query, &rows);
-        let tree: Vec<(u32, i128)> = outcome.trees[0].totals.cells().map(|c| (c.key, c.sums[0])).collect();
-        (outcome.ranged.get(None, 0).unwrap().sums.to_vec(), tree)
+        let accumulated = run(&query, &rows);
+        let tree: Vec<(u32, i128)> =
+            accumulated.trees[0].totals.cells().map(|c| (c.key, c.sums[0])).collect();
+        (accumulated.ranged.get(None, 0).unwrap().sums.to_vec(), tree)
     };
     // Subject 1: 4 rows clamped to 3, 1 300 clamped to 1 000, a minimum, 2 days. Subject 2 has no sum: null in the tree.
     let (all, tree) = sums(None);
@@ -188,8 +190,8 @@ fn quantiles_are_read_off_the_nodes_of_a_piece() {
         (0..100).map(|n| at(n + 1, 1, "click").number("amount", if n < 60 { 50 } else { 500 })).collect();
     rows.extend((0..300).map(|n| at(200, n % 200, "click").number("amount", 20_000)));
     let query = query(Shape::Events).quantile(amount());
-    let outcome = run(&query, &rows);
-    let nodes = outcome.trees[0].nodes_of(None, 0).unwrap();
+    let accumulated = run(&query, &rows);
+    let nodes = accumulated.trees[0].nodes_of(None, 0).unwrap();
     assert_eq!((nodes.len(), nodes[0] + nodes[1]), (510, 109));
     let edges = [0, 10, 100, 1_000, 10_000, 30_000];
     let read =
@@ -197,7 +199,7 @@ fn quantiles_are_read_off_the_nodes_of_a_piece() {
     // 21.8 of 60 in the leaf of 10 to 100; 16.3 of 40 (76.3 - 60) in that of 100 to 1 000.
     assert_eq!((read(200_000), read(700_000)), (42, 466));
     assert!(read(990_000) > 10_000);
-    assert_eq!(outcome.trees[0].nodes_of(Some(days().first), 0).unwrap(), vec![0; 510]);
+    assert_eq!(accumulated.trees[0].nodes_of(Some(days().first), 0).unwrap(), vec![0; 510]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::evaluate::Made;
 use super::frame::{EventKeys, Frame};
 use crate::failure::Failure;
 use crate::layout::periods;
-use crate::scan::fold::{Fold, Outcome};
+use crate::scan::accumulator::{Accumulated, Accumulator};
 use crate::scan::grounds::Grounds;
 use shoal_language::Scalar;
 use shoal_language::Shape;
@@ -25,7 +25,7 @@ const COHORT: usize = 0;
 const BACK: usize = 1;
 
 /// The cohort and the periods of each subject.
-pub(super) struct RetentionFold {
+pub(super) struct RetentionAccumulator {
     conditions: [Scalar; 2],
     period: Grain,
     /// The first days of all periods.
@@ -38,8 +38,11 @@ pub(super) struct RetentionFold {
     failed: bool,
 }
 
-impl RetentionFold {
-    pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<RetentionFold, Failure> {
+impl RetentionAccumulator {
+    pub(super) fn new(
+        grounds: &Grounds<'_>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<RetentionAccumulator, Failure> {
         let Shape::Retention { cohort, back, period } = &grounds.query.shape else {
             return Err(Failure::Internal);
         };
@@ -49,7 +52,7 @@ impl RetentionFold {
         let conditions = [cohort.clone(), back.clone()];
         let frame = Frame::new(grounds, entropy)?;
         let columns = Columns::new(&[conditions.to_vec(), frame.event_scalars()].concat());
-        Ok(RetentionFold {
+        Ok(RetentionAccumulator {
             conditions,
             period: *period,
             starts: periods(grounds.days, *period),
@@ -75,7 +78,7 @@ impl RetentionFold {
     }
 }
 
-impl Fold for RetentionFold {
+impl Accumulator for RetentionAccumulator {
     fn scalars(&self) -> Vec<Scalar> {
         [self.conditions.to_vec(), self.frame.event_scalars()].concat()
     }
@@ -120,7 +123,7 @@ impl Fold for RetentionFold {
         self.frame.bytes()
     }
 
-    fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+    fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
         self.frame.finish()
     }
 }

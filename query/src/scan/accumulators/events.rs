@@ -16,8 +16,8 @@ use super::terms::{Numbers, Op, Term};
 use super::trees::Trees;
 use crate::failure::Failure;
 use crate::layout::Slot;
+use crate::scan::accumulator::{Accumulated, Accumulator};
 use crate::scan::cells::Cells;
-use crate::scan::fold::{Fold, Outcome};
 use crate::scan::grounds::Grounds;
 use crate::scan::keys::ABSENT;
 use crate::scan::span::Span;
@@ -26,7 +26,7 @@ use shoal_language::Scalar;
 /// Sessions of one subject's day that are told apart; more than any clamp lets through.
 const SESSIONS_MAX: usize = 1 << 16;
 
-/// The fold of events.
+/// The accumulator of events.
 pub(super) struct Events {
     units: Units,
     keys: usize,
@@ -215,7 +215,7 @@ impl Units {
     }
 }
 
-impl Fold for Events {
+impl Accumulator for Events {
     fn scalars(&self) -> Vec<Scalar> {
         self.scalars.clone()
     }
@@ -305,13 +305,13 @@ impl Fold for Events {
             + self.sessions.capacity() * 48
     }
 
-    fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+    fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
         let totals = |bounder: Option<Bounder>, width| match bounder {
             Some(bounder) => bounder.finish(),
             None => Totals::empty(width),
         };
         let Units { cells, daily, ranged, trees, .. } = self.units;
         let (daily, ranged) = (totals(daily, self.widths.0), totals(ranged, self.widths.1));
-        Ok(Outcome { cells, daily, ranged, trees: trees.finish()? })
+        Ok(Accumulated { cells, daily, ranged, trees: trees.finish()? })
     }
 }

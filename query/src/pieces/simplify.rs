@@ -68,44 +68,44 @@ impl Spot {
     }
 
     /// The expression as it reads here.
-    pub(super) fn fold(&self, scalar: &Scalar) -> Scalar {
+    pub(super) fn simplify(&self, scalar: &Scalar) -> Scalar {
         match scalar {
-            Scalar::Compare(op, left, right) => self.compare(*op, self.fold(left), self.fold(right)),
+            Scalar::Compare(op, left, right) => self.compare(*op, self.simplify(left), self.simplify(right)),
             Scalar::And(..) => self.join(scalar, true),
             Scalar::Or(..) => self.join(scalar, false),
-            Scalar::Not(item) => match self.fold(item) {
+            Scalar::Not(item) => match self.simplify(item) {
                 Scalar::Value(Value::Boolean(b)) => Scalar::Value(Value::Boolean(!b)),
                 Scalar::Not(inner) => *inner,
                 other => Scalar::Not(Box::new(other)),
             },
-            Scalar::In(item, values) => self.list(self.fold(item), values),
-            Scalar::IsNull(item) => match self.fold(item) {
+            Scalar::In(item, values) => self.list(self.simplify(item), values),
+            Scalar::IsNull(item) => match self.simplify(item) {
                 item if self.range(&item).is_some() => FALSE,
                 item => Scalar::IsNull(Box::new(item)),
             },
             Scalar::Like { item, pattern, any_case } => {
-                let (item, pattern) = (Box::new(self.fold(item)), pattern.clone());
+                let (item, pattern) = (Box::new(self.simplify(item)), pattern.clone());
                 Scalar::Like { item, pattern, any_case: *any_case }
             }
             Scalar::Case { branches, otherwise } => self.case(branches, otherwise.as_deref()),
             Scalar::Coalesce(items) => Scalar::Coalesce(self.all(items)),
             Scalar::Least(items) => Scalar::Least(self.all(items)),
             Scalar::Greatest(items) => Scalar::Greatest(self.all(items)),
-            Scalar::Upper(item) => Scalar::Upper(Box::new(self.fold(item))),
-            Scalar::Lower(item) => Scalar::Lower(Box::new(self.fold(item))),
+            Scalar::Upper(item) => Scalar::Upper(Box::new(self.simplify(item))),
+            Scalar::Lower(item) => Scalar::Lower(Box::new(self.simplify(item))),
             Scalar::Arithmetic(op, left, right) => {
-                Scalar::Arithmetic(*op, Box::new(self.fold(left)), Box::new(self.fold(right)))
+                Scalar::Arithmetic(*op, Box::new(self.simplify(left)), Box::new(self.simplify(right)))
             }
             Scalar::Bucket { item, edges, labels } => {
                 let (edges, labels) = (edges.clone(), labels.clone());
-                Scalar::Bucket { item: Box::new(self.fold(item)), edges, labels }
+                Scalar::Bucket { item: Box::new(self.simplify(item)), edges, labels }
             }
             other => other.clone(),
         }
     }
 
     fn all(&self, items: &[Scalar]) -> Vec<Scalar> {
-        items.iter().map(|item| self.fold(item)).collect()
+        items.iter().map(|item| self.simplify(item)).collect()
     }
 
     /// A literal on the right; two expressions in the order of their texts.
@@ -171,11 +171,11 @@ impl Spot {
                 self.arms(left, is_and, out);
                 self.arms(right, is_and, out);
             }
-            _ => match (self.fold(scalar), is_and) {
-                (folded @ Scalar::And(..), true) | (folded @ Scalar::Or(..), false) => {
-                    flatten(folded, is_and, out);
+            _ => match (self.simplify(scalar), is_and) {
+                (simplified @ Scalar::And(..), true) | (simplified @ Scalar::Or(..), false) => {
+                    flatten(simplified, is_and, out);
                 }
-                (folded, _) => out.push(folded),
+                (simplified, _) => out.push(simplified),
             },
         }
     }
@@ -184,13 +184,13 @@ impl Spot {
     fn case(&self, branches: &[(Scalar, Scalar)], otherwise: Option<&Scalar>) -> Scalar {
         let mut kept = Vec::with_capacity(branches.len());
         for (when, then) in branches {
-            match self.fold(when) {
+            match self.simplify(when) {
                 when if when == FALSE => {}
-                when if when == TRUE && kept.is_empty() => return self.fold(then),
-                when => kept.push((when, self.fold(then))),
+                when if when == TRUE && kept.is_empty() => return self.simplify(then),
+                when => kept.push((when, self.simplify(then))),
             }
         }
-        let otherwise = otherwise.map(|o| Box::new(self.fold(o)));
+        let otherwise = otherwise.map(|o| Box::new(self.simplify(o)));
         match (kept.is_empty(), otherwise) {
             (true, Some(otherwise)) => *otherwise,
             (true, None) => Scalar::Value(Value::Null),
@@ -199,7 +199,7 @@ impl Spot {
     }
 }
 
-/// The arms of what has been folded already.
+/// The arms of what has been simplified already.
 fn flatten(scalar: Scalar, is_and: bool, out: &mut Vec<Scalar>) {
     match (scalar, is_and) {
         (Scalar::And(left, right), true) | (Scalar::Or(left, right), false) => {

@@ -1,5 +1,5 @@
-//! Expressions over rows that a fold has made of a subject's events: a person's row, a funnel's step, a retention's
-//! period.
+//! Expressions over rows that an accumulator has made of a subject's events: a person's row, a funnel's step, a
+//! retention's period.
 //!
 //! Invariants: total: whatever the row, there is a value and never an error. Three-valued logic as SQL has it: what is
 //! neither true nor false is NULL, and values of two types are neither equal nor different. Arithmetic is done in 128
@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 
 use shoal_language::{Arithmetic, Compare, Scalar, Value};
 
-/// A row that a fold has made; what it does not have is NULL.
+/// A row that an accumulator has made; what it does not have is NULL.
 #[derive(Default)]
 pub(super) struct Made<'a> {
     /// [`Scalar::Person`] by position.

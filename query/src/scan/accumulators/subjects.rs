@@ -16,7 +16,7 @@ use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
 use super::frame::Frame;
 use crate::failure::Failure;
-use crate::scan::fold::{Fold, Outcome};
+use crate::scan::accumulator::{Accumulated, Accumulator};
 use crate::scan::grounds::Grounds;
 use shoal_language::{PerSubject, PersonOp, PersonValue, Shape};
 use shoal_language::{Scalar, Type, Value};
@@ -27,7 +27,7 @@ const GROUPS_MAX: usize = 1 << 12;
 const DISTINCT_MAX: usize = 1 << 16;
 
 /// The rows of each subject.
-pub(super) struct SubjectsFold {
+pub(super) struct SubjectsAccumulator {
     person: PerSubject,
     /// For each value: the columns of its argument and of its filter.
     places: Vec<(Option<usize>, Option<usize>)>,
@@ -47,8 +47,11 @@ enum Total {
     Greatest(Option<i64>),
 }
 
-impl SubjectsFold {
-    pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<SubjectsFold, Failure> {
+impl SubjectsAccumulator {
+    pub(super) fn new(
+        grounds: &Grounds<'_>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<SubjectsAccumulator, Failure> {
         let Shape::Subjects(person) = &grounds.query.shape else {
             return Err(Failure::Internal);
         };
@@ -68,7 +71,7 @@ impl SubjectsFold {
         let places = values.map(|value| (place(argument(&value.op)), place(value.filter.clone()))).collect();
         let columns = Columns::new(&scalars);
         let person = person.clone();
-        Ok(SubjectsFold { person, places, scalars, frame, columns, rows: BTreeMap::new() })
+        Ok(SubjectsAccumulator { person, places, scalars, frame, columns, rows: BTreeMap::new() })
     }
 }
 
@@ -153,7 +156,7 @@ impl Event<'_> {
     }
 }
 
-impl Fold for SubjectsFold {
+impl Accumulator for SubjectsAccumulator {
     fn scalars(&self) -> Vec<Scalar> {
         self.scalars.clone()
     }
@@ -199,7 +202,7 @@ impl Fold for SubjectsFold {
         self.frame.bytes()
     }
 
-    fn finish(self: Box<Self>) -> Result<Outcome, Failure> {
+    fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
         self.frame.finish()
     }
 }
