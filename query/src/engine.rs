@@ -39,7 +39,7 @@ use crate::failure::Failure;
 use crate::grant::AnalystGrant;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{Parts, Released};
+use crate::release::{LookedUp, Released};
 use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
 use crate::scan::{LocalScan, Runner, Scan};
@@ -298,8 +298,8 @@ impl Engine {
         for charged in &prepared.charged {
             entry.asks(&charged.query, &charged.price.to_string());
         }
-        let parts = Parts::of(&prepared.charged, &self.budget, now_ms).await?;
-        let paid = parts.quote(&self.budget).await?;
+        let looked_up = LookedUp::of(&prepared.charged, &self.budget, now_ms).await?;
+        let paid = looked_up.quote(&self.budget).await?;
         let postprocessor = &self.attempts.postprocessor;
         if prepared.explain {
             return prepared.explained(&paid);
@@ -310,7 +310,7 @@ impl Engine {
         let (time, since) = (prepared.time(self.config.time_ms_max, now_ms), Instant::now());
         let mut permit = None;
         if paid.blocks == 0 {
-            // A sealed piece stays: whatever is not in the ledger now has expired.
+            // A sealed part stays: whatever is not in the ledger now has expired.
             entry.reads(audit::Source::Ledger);
         } else {
             let free = tokio::time::timeout(time, Arc::clone(&self.places).acquire_owned()).await;
@@ -320,7 +320,7 @@ impl Engine {
         }
         let job = Job {
             prepared,
-            parts,
+            looked_up,
             scan: Arc::clone(scan),
             postprocessor: Arc::clone(postprocessor),
             budget: self.budget.clone(),

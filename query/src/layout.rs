@@ -4,15 +4,15 @@
 //! so what [`Layout::sensitivity`] says is what one subject's day can change in the exact totals of a slot.
 //!
 //! Events without memberships: numbers that add up over days, and values in trees, are bounded for each subject's day
-//! (`Limits::days_sensitivity`, `Grid::days_sensitivity`), whatever the days of the piece; so is everything else in a piece of
-//! one day. All else is bounded for a subject over all days of the piece.
+//! (`Limits::days_sensitivity`, `Grid::days_sensitivity`), whatever the days of the released part; so is everything
+//! else in a released part of one day. All else is bounded for a subject over all days of the released part.
 //!
 //! Sensitivity when the unit is a subject over a range of days, and one *day* of it is taken away (a day of this table,
 //! of the table of a membership, or of both, if they are one): the totals lose the subject's contribution x and gain
 //! another one, y. Both have at most `l0` cells with values within the clamps, whatever the days hold, because the bounds
 //! are applied to the subject's whole contribution; no contribution at all (it was no member) is one such y. Then
-//! `Limits::range_sensitivity` and `Grid::range_sensitivity` bound |x - y|^2. If the piece is one day, x or y is nothing
-//! and |x|^2 is bounded by `days_sensitivity`. What is special about a shape is its l0:
+//! `Limits::range_sensitivity` and `Grid::range_sensitivity` bound |x - y|^2. If the released part is one day, x or y
+//! is nothing and |x|^2 is bounded by `days_sensitivity`. What is special about a shape is its l0:
 //! - Funnel of n steps: the subject has one chain, so one combination of the other keys, and counts 1 in each of steps 1
 //!   to m <= n of it: l0 = n. With the step as only key there are n cells, so |x - y|^2 <= n (the reached step changes
 //!   from m to m', and |m - m'| cells by 1); with other keys the chain may move to another combination: 2 n.
@@ -50,7 +50,7 @@ impl From<TreeError> for Unbounded {
 pub(crate) enum Slot {
     /// A number of each day and cell: the unit is a subject's day.
     Daily(usize),
-    /// A number of each cell: the unit is a subject over all days of the piece.
+    /// A number of each cell: the unit is a subject over all days of the released part.
     Ranged(usize),
     /// A tree of each cell; the unit as [`Layout::trees_are_daily`] says.
     Tree(usize),
@@ -74,13 +74,13 @@ pub(crate) struct Layout {
     pub(crate) daily: Limits,
     pub(crate) ranged: Limits,
     pub(crate) trees: Vec<TreeSlot>,
-    /// Whether the number of subjects is of each day: events without memberships, in pieces of one day.
+    /// Whether the number of subjects is of each day: events without memberships, in released parts of one day.
     pub(crate) is_daily: bool,
     /// Whether the unit of a tree is a subject's day: events without memberships.
     pub(crate) trees_are_daily: bool,
-    /// Whether every piece is one day, so that whoever loses that day has nothing left in the piece.
+    /// Whether every released part is one day, so that whoever loses that day has nothing left in the released part.
     one_day: bool,
-    /// Cells of a piece, if that is public.
+    /// Cells of a released part, if that is public.
     cells: Option<u64>,
 }
 
@@ -118,8 +118,8 @@ impl Layout {
         Ok(Layout { slots, daily, ranged, trees, is_daily, trees_are_daily: is_plain, one_day, cells })
     }
 
-    /// L2 sensitivity squared of a slot: of its numbers in all cells of a piece, and of all days of it that are released
-    /// apart. `None`: the number of subjects of the cells.
+    /// L2 sensitivity squared of a slot: of its numbers in all cells of a released part, and of all days of it that are
+    /// released apart. `None`: the number of subjects of the cells.
     pub(crate) fn sensitivity(&self, slot: Option<Slot>) -> Result<u128, Unbounded> {
         // With all its days gone, a subject's whole contribution is: less than an exchange.
         let range = |at: Option<usize>| match self.one_day {

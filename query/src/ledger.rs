@@ -1,8 +1,9 @@
-//! The budget of a running service: the ledger, who is making which piece just now, and what blocks have left.
+//! The budget of a running service: the ledger, who is making which released part just now, and what blocks have left.
 //!
-//! Invariants: a piece is made by one asker at a time; others wait for its answer and get the same one. Nobody waits while
-//! holding a claim, so nobody waits for each other in a circle. A claim ends when the last of its clones is dropped, a
-//! blocking call's among them, so an asker that goes away leaves nobody waiting. What blocks have left is public.
+//! Invariants: a released part is made by one asker at a time; others wait for its answer and get the same one. Nobody
+//! waits while holding a claim, so nobody waits for each other in a circle. A claim ends when the last of its clones is
+//! dropped, a blocking call's among them, so an asker that goes away leaves nobody waiting. What blocks have left is
+//! public.
 //! Not here: the file (`shoal-storage`), prices (`charge`), the order of look-up, reservation and seal (`release/answer.rs`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shoal_anonymity::budget::Rho;
 use shoal_storage::{
-    Block, BudgetLedger, Charge, Found, Order, PieceId, PieceOrder, Reservation, Reserved, Shortage,
+    Block, BudgetLedger, Charge, Found, Order, PartId, PartOrder, Reservation, Reserved, Shortage,
     SpendingCaps,
 };
 use tokio::sync::Notify;
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 use crate::audit::without_identifiers;
 use crate::epochs::{Epoch, Epochs};
 use crate::failure::Failure;
-use crate::pieces::Piece;
+use crate::released_parts::ReleasedPart;
 use shoal_language::calendar::day_text;
 use shoal_language::{Refusal, Rule};
 
@@ -34,14 +35,14 @@ pub(crate) struct Budget {
     pub(crate) cap: Rho,
 }
 
-/// Pieces that are being made.
+/// Released parts that are being made.
 #[derive(Default)]
 struct Flights {
-    pieces: Mutex<HashSet<PieceId>>,
+    parts: Mutex<HashSet<PartId>>,
     landed: Notify,
 }
 
-/// The right to make these pieces, for as long as a clone of it lives.
+/// The right to make these released parts, for as long as a clone of it lives.
 #[derive(Clone)]
 pub(crate) struct Claim {
     _claimed: Arc<Claimed>,
@@ -49,13 +50,13 @@ pub(crate) struct Claim {
 
 struct Claimed {
     flights: Arc<Flights>,
-    pieces: Vec<PieceId>,
+    parts: Vec<PartId>,
 }
 
 impl Drop for Claimed {
     fn drop(&mut self) {
-        let mut all = self.flights.pieces.lock().unwrap_or_else(PoisonError::into_inner);
-        self.pieces.iter().for_each(|id| {
+        let mut all = self.flights.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.parts.iter().for_each(|id| {
             all.remove(id);
         });
         drop(all);
@@ -66,7 +67,7 @@ impl Drop for Claimed {
 /// What became of an attempt to pay.
 pub(crate) enum Payment {
     Paid(Reservation),
-    /// Somebody has just sealed one of the pieces: look again.
+    /// Somebody has just sealed one of the released parts: look again.
     LookAgain,
     Refused(Refusal),
 }
@@ -81,14 +82,15 @@ impl Budget {
         &self.ledger
     }
 
-    /// What the ledger knows about each piece.
-    pub(crate) async fn look_up(&self, ids: Vec<PieceId>) -> Result<Vec<Found>, Failure> {
+    /// What the ledger knows about each released part.
+    pub(crate) async fn look_up(&self, ids: Vec<PartId>) -> Result<Vec<Found>, Failure> {
         let ledger = self.ledger.clone();
         blocking(move || ledger.look_up(&ids)).await
     }
 
-    /// Claims all of these pieces when nobody makes any of them; else waits until some claim has ended, and gives none.
-    pub(crate) async fn claim(&self, ids: &[PieceId]) -> Option<Claim> {
+    /// Claims all of these released parts when nobody makes any of them; else waits until some claim has ended, and
+    /// gives none.
+    pub(crate) async fn claim(&self, ids: &[PartId]) -> Option<Claim> {
         let landed = self.flights.landed.notified();
         tokio::pin!(landed);
         // From here on no end is missed.
@@ -100,25 +102,25 @@ impl Budget {
         None
     }
 
-    fn try_claim(&self, ids: &[PieceId]) -> Option<Claim> {
-        let mut all = self.flights.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+    fn try_claim(&self, ids: &[PartId]) -> Option<Claim> {
+        let mut all = self.flights.parts.lock().unwrap_or_else(PoisonError::into_inner);
         if ids.iter().any(|id| all.contains(id)) {
             return None;
         }
         all.extend(ids);
-        let claimed = Claimed { flights: Arc::clone(&self.flights), pieces: ids.to_vec() };
+        let claimed = Claimed { flights: Arc::clone(&self.flights), parts: ids.to_vec() };
         Some(Claim { _claimed: Arc::new(claimed) })
     }
 
-    /// Charges the blocks of all of these pieces, or of none. Durable when it returns.
+    /// Charges the blocks of all of these released parts, or of none. Durable when it returns.
     pub(crate) async fn pay(
         &self,
         claim: &Claim,
-        pieces: &[&Piece],
+        parts: &[&ReleasedPart],
         now_ms: i64,
     ) -> Result<Payment, Failure> {
         let order = Order {
-            pieces: orders(pieces),
+            parts: orders(parts),
             caps: SpendingCaps {
                 pools: self.epochs.pools(self.cap).into_iter().map(Rho::nano).collect(),
                 block: self.cap.nano(),
@@ -143,7 +145,7 @@ impl Budget {
         &self,
         claim: Claim,
         reservation: Reservation,
-        answers: Vec<(PieceId, Vec<u8>)>,
+        answers: Vec<(PartId, Vec<u8>)>,
     ) -> Result<(), Failure> {
         let ledger = self.ledger.clone();
         blocking(move || {
@@ -203,24 +205,21 @@ fn beside(lacking: &[Shortage]) -> String {
 }
 
 /// Everybody sees what was paid, so the text is kept without what identifies a person.
-fn orders(pieces: &[&Piece]) -> Vec<PieceOrder> {
-    // Pieces of one question have few texts.
+fn orders(parts: &[&ReleasedPart]) -> Vec<PartOrder> {
+    // Released parts of one question have few texts.
     let mut clean: HashMap<&str, String> = HashMap::new();
-    let mut orders = Vec::with_capacity(pieces.len());
-    for &piece in pieces {
-        let text = clean.entry(&piece.text).or_insert_with(|| without_identifiers(&piece.text));
-        orders.push(order(piece, text.clone()));
+    let mut orders = Vec::with_capacity(parts.len());
+    for &part in parts {
+        let text = clean.entry(&part.text).or_insert_with(|| without_identifiers(&part.text));
+        orders.push(order(part, text.clone()));
     }
     orders
 }
 
-fn order(piece: &Piece, text: String) -> PieceOrder {
-    let charge = |(block, epoch): &(Block, Epoch)| Charge {
-        block: *block,
-        pool: epoch.pool,
-        nano: piece.price.nano(),
-    };
-    PieceOrder { id: piece.id, text, charges: piece.charges.iter().map(charge).collect() }
+fn order(part: &ReleasedPart, text: String) -> PartOrder {
+    let charge =
+        |(block, epoch): &(Block, Epoch)| Charge { block: *block, pool: epoch.pool, nano: part.price.nano() };
+    PartOrder { id: part.id, text, charges: part.charges.iter().map(charge).collect() }
 }
 
 /// Runs a blocking call of the ledger. Its error is for the operator's log: it names a file, never a row.

@@ -12,7 +12,7 @@
 //! - `expr`: total expressions; `calendar`: days and hours
 //! - `charge`: price and noise
 //! - `epochs`: when a day is answered, and with which share of its budget
-//! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service;
+//! - `released_parts`: what is paid for and found again; `ledger`: the budget of a running service;
 //!   `budget`: what is left of it, for everyone
 //! - `scan`: bounded, exact totals of each region
 //! - `above`: what stands above a release, in a worker process
@@ -38,8 +38,8 @@ mod grant;
 mod layout;
 mod ledger;
 mod metrics;
-mod pieces;
 mod release;
+mod released_parts;
 mod request;
 mod running;
 mod scan;

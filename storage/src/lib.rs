@@ -16,7 +16,7 @@ mod tables;
 pub use consents::{Consents, Effect, RecordForm};
 pub use error::StorageError;
 pub use spending::{
-    Block, BlockSpending, BudgetLedger, Charge, Found, Order, PieceId, PieceOrder, Reservation, Reserved,
+    Block, BlockSpending, BudgetLedger, Charge, Found, Order, PartId, PartOrder, Reservation, Reserved,
     Shortage, SpendingCaps, SpendingFilter, SpendingItem,
 };
 pub use tables::{

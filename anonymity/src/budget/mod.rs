@@ -3,7 +3,7 @@
 //! - `rho`: zCDP budgets in nano-rho; precision and presets
 //! - `sigma`: from a sensitivity and a share of rho to the exact variance of the noise; the threshold of private keys
 //! - `price`: from a wanted standard deviation to the least share of rho
-//! - `piece`: the identity of what was paid for
+//! - `part`: the identity of what was paid for
 //! - `epsilon`: what a rho means as (epsilon, delta)
 //! - `spread`: standard deviation and 95 % interval of what was released
 //!
@@ -14,14 +14,14 @@
 //! Not here: the ledger of what was spent on which block (`shoal-storage`), the sampler (`noise`), sensitivities (`bound`).
 
 mod epsilon;
-mod piece;
+mod part;
 mod price;
 mod rho;
 mod sigma;
 mod spread;
 
 pub use epsilon::{epsilon, epsilon_simple};
-pub use piece::piece_digest;
+pub use part::part_digest;
 pub use price::share_for;
 pub use rho::{Precision, Preset, Rho};
 pub use sigma::{normal_upper_quantile, squared_sensitivity, threshold, variance};

@@ -55,7 +55,7 @@ impl Default for Caps {
     }
 }
 
-/// A private query whose price is known. It is paid piece by piece, before anything of it is read.
+/// A private query whose price is known. It is paid part by part, before anything of it is read.
 #[derive(Clone)]
 pub struct ChargedQuery {
     pub(crate) query: PrivateQuery,

@@ -13,7 +13,7 @@ use super::prepared::Prepared;
 use crate::error::NoAnswer;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{Asked, Parts, ROWS_MAX, Released, answer, finish};
+use crate::release::{Asked, LookedUp, ROWS_MAX, Released, answer, finish};
 use crate::scan::{Due, Scan};
 
 /// Stops the work when nobody waits for it any more.
@@ -29,7 +29,7 @@ impl Drop for CancelOnDrop {
 pub(super) struct Job {
     pub(super) prepared: Prepared,
     /// What the ledger has of it.
-    pub(super) parts: Parts,
+    pub(super) looked_up: LookedUp,
     pub(super) scan: Arc<dyn Scan>,
     pub(super) postprocessor: Arc<Postprocessor>,
     pub(super) budget: Budget,
@@ -40,7 +40,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) async fn run(self) -> Result<Released, NoAnswer> {
-        let Job { prepared, parts, scan, postprocessor, budget, metrics, now_ms, deadline } = self;
+        let Job { prepared, looked_up, scan, postprocessor, budget, metrics, now_ms, deadline } = self;
         let asked = Asked {
             budget: &budget,
             now_ms,
@@ -52,7 +52,7 @@ impl Job {
             let scan = Arc::clone(&scan);
             async move { scan.totals(due, &mut OsEntropy::new()).await }
         };
-        let answered = answer(parts, &asked, read).await?;
+        let answered = answer(looked_up, &asked, read).await?;
         let mut tables = Vec::with_capacity(answered.groups.len());
         for (schema, groups) in prepared.schemas.iter().zip(&answered.groups) {
             let rows: Vec<(&[Value], &[Estimate])> =

@@ -85,8 +85,8 @@ impl Prepared {
         self.preamble.paid(paid);
         let mut lines: Vec<String> = Vec::new();
         for (at, charged) in self.charged.iter().enumerate() {
-            let pieces = if charged.is_daily() { "day by day" } else { "for each range of days at once" };
-            lines.push(format!("r{at}: released {pieces}, rho {} of each block", charged.price));
+            let parts = if charged.is_daily() { "day by day" } else { "for each range of days at once" };
+            lines.push(format!("r{at}: released {parts}, rho {} of each block", charged.price));
             lines.extend(charged.query.to_string().lines().map(|line| format!("  {line}")));
             if let Some(threshold) = &charged.threshold {
                 lines.push(format!("  SHOWN from about {} subjects on", threshold.subjects_min));
@@ -96,7 +96,7 @@ impl Prepared {
         lines.push(format!("  {}", self.free.sql));
         lines.push(format!(
             "Blocks to be paid now: {}. Pieces in the ledger: {} of {}.",
-            paid.blocks, paid.pieces_found, paid.pieces
+            paid.blocks, paid.parts_found, paid.parts
         ));
         let array: ArrayRef = Arc::new(StringArray::from(lines));
         let batch = RecordBatch::try_from_iter_with_nullable([("plan", array, true)]);

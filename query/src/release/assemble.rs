@@ -1,7 +1,8 @@
-//! Sealed pieces -> [`Groups`]: numbers of days and regions added up, with their spreads.
+//! Sealed parts -> [`Groups`]: numbers of days and regions added up, with their spreads.
 //!
-//! Invariants: what comes in is anonymous; nothing here has or needs noise. A group of a piece that was withheld is not
-//! in the sum. A noisy count can be negative: it is kept as it is, since cutting at zero would bias every sum of counts.
+//! Invariants: what comes in is anonymous; nothing here has or needs noise. A group of a released part that was
+//! withheld is not in the sum. A noisy count can be negative: it is kept as it is, since cutting at zero would bias
+//! every sum of counts.
 //! Not here: noise (`noisy`), what stands above.
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use super::noisy::hour_of;
 use super::sealed::{Sealed, SealedCell};
 use crate::charge::ChargedQuery;
 use crate::failure::Failure;
-use crate::pieces::{Form, Piece, cell_keys};
+use crate::released_parts::{Form, ReleasedPart, cell_keys};
 use crate::scan::quantile_of;
 use shoal_language::calendar::Grain;
 use shoal_language::{Aggregate, AggregateOp, KeyKind};
@@ -23,9 +24,9 @@ use shoal_language::{Scalar, Value};
 use shoal_postprocess::Estimate;
 use shoal_schemas::calendar::start_of;
 
-/// A piece that is there, and the first day of the bucket that it is shown in.
-pub(super) struct Part<'a> {
-    pub(super) piece: &'a Piece,
+/// A released part that is in the ledger, and the first day of the bucket that it is shown in.
+pub(super) struct SealedPart<'a> {
+    pub(super) released: &'a ReleasedPart,
     pub(super) start: i32,
     pub(super) sealed: Sealed,
 }
@@ -39,12 +40,12 @@ struct Sum {
 /// Adds the parts of one query up.
 pub(super) fn assemble(
     charged: &ChargedQuery,
-    parts: &[Part<'_>],
+    parts: &[SealedPart<'_>],
     rows_max: usize,
 ) -> Result<Groups, Failure> {
     let mut rows: BTreeMap<Vec<Value>, Vec<Sum>> = BTreeMap::new();
     for part in parts {
-        let form = part.piece.form.as_ref();
+        let form = part.released.form.as_ref();
         let spreads = spreads(charged, form, &part.sealed)?;
         for cell in &part.sealed.cells {
             let key = key(charged, form, part, cell)?;
@@ -113,7 +114,7 @@ fn add(
 fn key(
     charged: &ChargedQuery,
     form: &Form,
-    part: &Part<'_>,
+    part: &SealedPart<'_>,
     cell: &SealedCell,
 ) -> Result<Vec<Value>, Failure> {
     let query = &charged.query;
@@ -128,8 +129,8 @@ fn key(
     }
     for (key, value) in query.keys.iter().zip(&mut values) {
         match &key.kind {
-            KeyKind::Region => *value = Value::Text(part.piece.region.as_str().to_owned()),
-            KeyKind::Time(Grain::Hour) => *value = hour_of(start_of(part.piece.days.first), value),
+            KeyKind::Region => *value = Value::Text(part.released.region.as_str().to_owned()),
+            KeyKind::Time(Grain::Hour) => *value = hour_of(start_of(part.released.days.first), value),
             KeyKind::Time(_) if key.scalar == Scalar::Day => *value = Value::Day(part.start),
             KeyKind::Time(_) => *value = Value::Time(start_of(part.start)),
             KeyKind::Public(_) | KeyKind::Private => {}

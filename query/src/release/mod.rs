@@ -2,14 +2,14 @@
 //! [`Released`].
 //!
 //! - `answer`: look up, reserve, run, seal, assemble
-//! - `noisy`: exact totals -> noisy pieces; the only place where totals meet noise
-//! - `sealed`: a piece as bytes
-//! - `assemble`: pieces -> groups
+//! - `noisy`: exact totals -> noisy parts; the only place where totals meet noise
+//! - `sealed`: a released part as bytes
+//! - `assemble`: released parts -> groups
 //! - `groups`, `paid`, `released`: what comes of it
 //!
 //! Invariants: numbers that are released day by day are added after their noise; so are those of several regions. Only
 //! this module makes a [`Released`].
-//! Not here: prices (`charge`), identities (`pieces`), the ledger (`ledger.rs`).
+//! Not here: prices (`charge`), identities (`released_parts`), the ledger (`ledger.rs`).
 
 mod answer;
 mod assemble;
@@ -23,7 +23,7 @@ mod sealed;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use self::answer::{Asked, Parts, ROWS_MAX, answer};
+pub(crate) use self::answer::{Asked, LookedUp, ROWS_MAX, answer};
 #[cfg(test)]
 pub(crate) use self::groups::Groups;
 pub(crate) use self::paid::Paid;

@@ -1,35 +1,35 @@
-//! Exact totals of a region -> one noisy piece: noise added, groups withheld.
+//! Exact totals of a region -> one noisy part: noise added, groups withheld.
 //!
 //! Invariants: every number that leaves has fresh discrete Gaussian noise from the operating system's generator, zeros
-//! of public groups too. A group with a private key is in a piece only when it has `k_min` subjects in that piece and its
-//! noisy number of subjects reaches the threshold; nothing says that others were withheld.
-//! Not here: bytes (`sealed`), adding pieces up (`assemble`).
+//! of public groups too. A group with a private key is in a released part only when it has `k_min` subjects in that
+//! released part and its noisy number of subjects reaches the threshold; nothing says that others were withheld.
+//! Not here: bytes (`sealed`), adding released parts up (`assemble`).
 
 use shoal_anonymity::noise::Entropy;
 
 use super::sealed::{Sealed, SealedCell};
 use crate::charge::{Place, Slot, Subjects};
 use crate::failure::Failure;
-use crate::pieces::Piece;
+use crate::released_parts::ReleasedPart;
 use crate::scan::{Raw, Span};
 use shoal_language::Value;
 use shoal_schemas::calendar::HOUR_MS;
 
-/// What a piece is made of.
+/// What a released part is made of.
 pub(super) struct Exact<'a> {
     pub(super) raw: &'a Raw,
-    pub(super) piece: &'a Piece,
-    /// Which of the ranged totals are the piece's.
+    pub(super) part: &'a ReleasedPart,
+    /// Which of the ranged totals are the released part's.
     pub(super) bucket: usize,
 }
 
-/// The noisy piece.
+/// The noisy part.
 pub(super) fn noisy<E: Entropy>(
     exact: &Exact<'_>,
     entropy: &mut E,
     cells_max: usize,
 ) -> Result<Sealed, Failure> {
-    let (slots, form) = (exact.raw.due.charged.slots(), &exact.piece.form);
+    let (slots, form) = (exact.raw.due.charged.slots(), &exact.part.form);
     let mut cells = Vec::new();
     for cell in 0..exact.raw.cells.len() {
         let Some(numbers) = exact.numbers(&slots, cell, entropy)? else {
@@ -90,7 +90,7 @@ impl Exact<'_> {
 
     fn subjects(&self, cell: u32) -> u64 {
         let cell = match self.raw.due.charged.is_daily() {
-            true => self.raw.daily.get(Some(self.piece.days.first), cell),
+            true => self.raw.daily.get(Some(self.part.days.first), cell),
             false => self.raw.ranged.get(self.bucket).and_then(|totals| totals.get(None, cell)),
         };
         cell.map_or(0, |cell| cell.subjects)
@@ -101,7 +101,7 @@ impl Exact<'_> {
         match slot.place {
             Place::Daily(at) => {
                 let of_day = |day| self.raw.daily.get(Some(day), cell)?.sums.get(at).copied();
-                let days = self.piece.days.days().map(|day| of_day(day).unwrap_or(0));
+                let days = self.part.days.days().map(|day| of_day(day).unwrap_or(0));
                 days.reduce(i128::saturating_add).map(|sum| vec![sum]).ok_or(Failure::Internal)
             }
             Place::Ranged(at) => {
@@ -117,14 +117,14 @@ impl Exact<'_> {
 /// The exact nodes of a quantile's tree in a group.
 fn tree(exact: &Exact<'_>, tree: usize, cell: u32) -> Result<Vec<i128>, Failure> {
     let (span, day) = match exact.raw.due.charged.is_daily() {
-        true => (Span::Day(exact.piece.days.first), Some(exact.piece.days.first)),
+        true => (Span::Day(exact.part.days.first), Some(exact.part.days.first)),
         false => (Span::Bucket(exact.bucket), None),
     };
-    let of_piece = exact.raw.trees.iter().find(|(of, _)| *of == span);
-    of_piece.and_then(|(_, trees)| trees.get(tree)).ok_or(Failure::Internal)?.nodes_of(day, cell)
+    let of_part = exact.raw.trees.iter().find(|(of, _)| *of == span);
+    of_part.and_then(|(_, trees)| trees.get(tree)).ok_or(Failure::Internal)?.nodes_of(day, cell)
 }
 
-/// The hour of a piece's key as a time of its day.
+/// The hour of a released part's key as a time of its day.
 pub(super) fn hour_of(day_start_ms: i64, value: &Value) -> Value {
     match value {
         Value::Number(hour, _) => Value::Time(day_start_ms + hour * HOUR_MS),

@@ -7,10 +7,10 @@ use shoal_anonymity::budget::Rho;
 pub(crate) struct Paid {
     /// Blocks that are charged now.
     pub(crate) blocks: u64,
-    /// Pieces of the answer, and those of them that were in the ledger.
-    pub(crate) pieces: u64,
-    pub(crate) pieces_found: u64,
-    /// Parts of the answer that have expired and were never asked for: they are left out.
+    /// Released parts of the answer, and those of them that were in the ledger.
+    pub(crate) parts: u64,
+    pub(crate) parts_found: u64,
+    /// Days of regions that have expired and were never asked for: they are left out.
     pub(crate) expired: u64,
     /// The least that any block of the answer has left in its epoch.
     pub(crate) left: Option<Rho>,

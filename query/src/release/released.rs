@@ -23,10 +23,12 @@ pub struct Cost {
     pub rho_block_max: String,
     /// Blocks that were charged just now; in a dry run, that would be.
     pub blocks_charged: u64,
-    /// Pieces that the answer is made of: one for each region and day, or each region and range of days.
-    pub pieces: u64,
+    /// Released parts that the answer is made of: one for each region and day, or each region and range of days.
+    #[serde(rename = "pieces")]
+    pub parts: u64,
     /// Those that had been asked before: they cost nothing.
-    pub pieces_from_ledger: u64,
+    #[serde(rename = "pieces_from_ledger")]
+    pub parts_from_ledger: u64,
     /// The least that any block of the answer has left, in the epoch of the day that is in force.
     pub rho_left_min: Option<String>,
 }
@@ -86,8 +88,8 @@ impl Preamble {
                 blocks: blocks(charged),
                 rho_block_max: rho_block_max.to_string(),
                 blocks_charged: 0,
-                pieces: 0,
-                pieces_from_ledger: 0,
+                parts: 0,
+                parts_from_ledger: 0,
                 rho_left_min: None,
             },
             accuracy,
@@ -101,13 +103,13 @@ impl Preamble {
     /// Adds what was paid, or would be.
     pub(crate) fn paid(&mut self, paid: &Paid) {
         self.cost.blocks_charged = paid.blocks;
-        self.cost.pieces = paid.pieces;
-        self.cost.pieces_from_ledger = paid.pieces_found;
+        self.cost.parts = paid.parts;
+        self.cost.parts_from_ledger = paid.parts_found;
         self.cost.rho_left_min = paid.left.map(|left| left.to_string());
         if paid.expired > 0 {
-            let (expired, pieces) = (paid.expired, paid.expired + paid.pieces);
+            let (expired, all) = (paid.expired, paid.expired + paid.parts);
             self.notes.push(format!(
-                "{expired} of {pieces} days of regions have expired and were never asked for: they are left out."
+                "{expired} of {all} days of regions have expired and were never asked for: they are left out."
             ));
         }
     }

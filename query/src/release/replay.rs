@@ -1,7 +1,7 @@
 //! The release of totals that were read once, as often as wanted: for the distinguishing game.
 //!
-//! Invariants: each round is what a fresh ledger would do: a piece is noised and sealed once, whoever wants it and however
-//! often, and every answer is made of the sealed bytes. Noise, bytes and assembly are those of `answer`.
+//! Invariants: each round is what a fresh ledger would do: a released part is noised and sealed once, whoever wants it
+//! and however often, and every answer is made of the sealed bytes. Noise, bytes and assembly are those of `answer`.
 //! Not here: the ledger's promises (`tests`), reading (`execute`).
 
 use std::collections::BTreeMap;
@@ -11,12 +11,12 @@ use shoal_anonymity::budget::Rho;
 use shoal_anonymity::noise::Entropy;
 use shoal_storage::Block;
 
-use super::answer::{Parts, noisy_pieces};
+use super::answer::{LookedUp, noisy_parts};
 use super::groups::Groups;
 use crate::charge::ChargedQuery;
 use crate::epochs::Epochs;
 use crate::failure::Failure;
-use crate::pieces::{Wanted, wanted};
+use crate::released_parts::{Wanted, wanted};
 use crate::scan::Raw;
 
 const ROWS_MAX: usize = 10_000;
@@ -39,25 +39,25 @@ impl Replay {
     /// What all of them together charge a block.
     pub(crate) fn charged(&mut self, block: Block) -> Rho {
         let wanted = std::mem::take(&mut self.wanted);
-        let parts = Parts { queries: self.queries.clone(), wanted, found: BTreeMap::new() };
+        let looked_up = LookedUp { queries: self.queries.clone(), wanted, found: BTreeMap::new() };
         let paid =
-            parts.missing().into_iter().filter(|(_, piece)| piece.charges.iter().any(|(b, _)| *b == block));
-        let sum = paid.fold(0, |sum, (_, piece)| sum + piece.price.nano());
-        self.wanted = parts.wanted;
+            looked_up.missing().into_iter().filter(|(_, part)| part.charges.iter().any(|(b, _)| *b == block));
+        let sum = paid.fold(0, |sum, (_, part)| sum + part.price.nano());
+        self.wanted = looked_up.wanted;
         Rho::from_nano(sum)
     }
 
     /// The groups of each query, with fresh noise.
     pub(crate) fn round<E: Entropy>(&mut self, entropy: &mut E) -> Result<Vec<Groups>, Failure> {
         let wanted = std::mem::take(&mut self.wanted);
-        let mut parts = Parts { queries: self.queries.clone(), wanted, found: BTreeMap::new() };
+        let mut looked_up = LookedUp { queries: self.queries.clone(), wanted, found: BTreeMap::new() };
         let mut sealed = Vec::new();
-        for (query, piece) in parts.missing() {
-            sealed.extend(noisy_pieces(&[piece], &self.raws[query], ROWS_MAX, entropy)?);
+        for (query, part) in looked_up.missing() {
+            sealed.extend(noisy_parts(&[part], &self.raws[query], ROWS_MAX, entropy)?);
         }
-        parts.found.extend(sealed);
-        let groups = parts.groups(ROWS_MAX);
-        self.wanted = parts.wanted;
+        looked_up.found.extend(sealed);
+        let groups = looked_up.groups(ROWS_MAX);
+        self.wanted = looked_up.wanted;
         groups
     }
 }

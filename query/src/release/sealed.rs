@@ -1,11 +1,11 @@
-//! A piece as the ledger keeps it: noisy numbers of groups, anonymous, for ever.
+//! A released part as the ledger keeps it: noisy numbers of groups, anonymous, for ever.
 //!
 //! ```text
 //! version (1 byte) | postcard of Sealed
 //! ```
-//! Invariants: keys and slots are in the canonical order of the piece's form, groups in the order of their keys; every
-//! number has its noise; bytes that do not fit the form are a failure. Every answer is made of decoded bytes, the first
-//! one too, so that the first and every later answer are the same to the last bit.
+//! Invariants: keys and slots are in the canonical order of the released part's form, groups in the order of their
+//! keys; every number has its noise; bytes that do not fit the form are a failure. Every answer is made of decoded
+//! bytes, the first one too, so that the first and every later answer are the same to the last bit.
 
 use serde::{Deserialize, Serialize};
 use shoal_anonymity::noise::Variance;
@@ -15,7 +15,7 @@ use shoal_language::Value;
 
 const VERSION: u8 = 1;
 
-/// A noisy piece.
+/// A noisy part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sealed {
     /// Of each slot: how many numbers it has in a group, and sigma^2 of their noise as a fraction.
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_survives_and_damage_is_seen() {
+    fn a_part_survives_and_damage_is_seen() {
         let cell = |text: &str, number| SealedCell {
             keys: vec![SealedValue::Text(text.to_owned()), SealedValue::Null, SealedValue::Number(-3, 2)],
             numbers: vec![number, i128::from(i64::MIN) * 8],

@@ -17,7 +17,7 @@ use super::cells::Cells;
 use crate::failure::Failure;
 use shoal_language::Scalar;
 
-/// What a query makes of its events. One for each piece (a day, or a bucket of days) of one region.
+/// What a query makes of its events. One for each released part (a day, or a bucket of days) of one region.
 pub(super) trait Accumulator: Send {
     /// The expressions it needs of each row, besides subject, day and time. A digest (`session`) is a
     /// `Scalar::Column` of its name, whatever its type says.
@@ -64,12 +64,12 @@ pub(super) trait Accumulator: Send {
     fn finish(self: Box<Self>) -> Result<Accumulated, Failure>;
 }
 
-/// What an accumulator made of one piece: exact totals. No `Debug`.
+/// What an accumulator made of one released part: exact totals. No `Debug`.
 pub(super) struct Accumulated {
     pub(super) cells: Cells,
     /// By (day, group).
     pub(super) daily: Totals,
-    /// By group, over all days of the piece.
+    /// By group, over all days of the released part.
     pub(super) ranged: Totals,
     /// One for each (measure, filter) of which quantiles are asked.
     pub(super) trees: Vec<Tree>,

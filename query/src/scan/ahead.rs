@@ -3,11 +3,12 @@
 //! ```text
 //! merge -(stream)-> jobs -> worker: next batch -(stream, batch)-> merge
 //! ```
-//! Used when a query has fewer pieces than threads: a single day, or one bucket of days. A stream goes to the worker and
-//! comes back with its batch, so that there is never more than one batch ahead and nobody waits for the wrong stream.
+//! Used when a query has fewer released parts than threads: a single day, or one bucket of days. A stream goes to the
+//! worker and comes back with its batch, so that there is never more than one batch ahead and nobody waits for the
+//! wrong stream.
 //!
 //! Invariants: batches come as they would without it. The worker ends with the streams: when the merge lets go of them, it
-//! finishes the batch at hand at the most. Not here: the thread itself (`piece`).
+//! finishes the batch at hand at the most. Not here: the thread itself (`work`).
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 

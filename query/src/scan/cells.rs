@@ -239,8 +239,8 @@ impl Cells {
         }
     }
 
-    /// Takes over the groups of another piece of the same query; gives the number here of each of them, none when the
-    /// numbers are those of the query.
+    /// Takes over the groups of another released part of the same query; gives the number here of each of them, none
+    /// when the numbers are those of the query.
     pub(super) fn absorb(&mut self, other: &Cells) -> Result<Option<Vec<u32>>, Failure> {
         let (Some(_), Some(theirs)) = (&self.private, &other.private) else { return Ok(None) };
         let mut numbers = Vec::with_capacity(theirs.groups.len());

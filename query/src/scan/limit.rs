@@ -1,12 +1,12 @@
-//! How many groups of private keys one piece may find.
+//! How many groups of private keys one released part may find.
 //!
 //! A limit that is compared with the exact number of groups would be an oracle: who fills a key up to it learns from the
-//! failure whether one person has one value more. So the number is compared with a limit that has noise, which the piece has
-//! paid for (`charge`), drawn before anything is read.
+//! failure whether one person has one value more. So the number is compared with a limit that has noise, which the
+//! released part has paid for (`charge`), drawn before anything is read.
 //!
 //! Invariants: what is counted is groups that a subject has kept, so that one subject's day changes the number by what
-//! `Layout::groups_of_one` says. A piece fails if and only if its number passes its limit. The limit is not below what
-//! the noise alone would pass once in 10^14 pieces.
+//! `Layout::groups_of_one` says. A released part fails if and only if its number passes its limit. The limit is not
+//! below what the noise alone would pass once in 10^14 released parts.
 
 use shoal_anonymity::noise::{DiscreteGaussian, Entropy};
 
@@ -15,17 +15,17 @@ use crate::failure::Failure;
 /// Standard deviations of the noise that a limit is above 0.
 const SDS_MIN: f64 = 8.0;
 
-/// Noisy limits of so many pieces, which have about `groups_max` groups together.
+/// Noisy limits of so many released parts, which have about `groups_max` groups together.
 pub(super) fn noisy_limits<E: Entropy + ?Sized>(
-    pieces: usize,
+    parts: usize,
     groups_max: usize,
     noise: &DiscreteGaussian,
     entropy: &mut E,
 ) -> Result<Vec<u64>, Failure> {
     let least = (SDS_MIN * noise.variance().to_f64().sqrt()).ceil() as i128;
-    let each = i128::try_from(groups_max / pieces.max(1)).map_err(|_| Failure::Internal)?.max(least);
+    let each = i128::try_from(groups_max / parts.max(1)).map_err(|_| Failure::Internal)?.max(least);
     let limit = |_| Ok(u64::try_from(noise.add(each, entropy)?.max(0)).unwrap_or(u64::MAX));
-    (0..pieces).map(limit).collect()
+    (0..parts).map(limit).collect()
 }
 
 #[cfg(test)]

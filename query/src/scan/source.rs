@@ -20,7 +20,7 @@ use crate::failure::Failure;
 
 /// Rows of a batch of a file, fewer when many files are open.
 const BATCH_ROWS: usize = 16_384;
-/// Files of one piece that are open at the same time; what is beyond is read into memory.
+/// Files of one released part that are open at the same time; what is beyond is read into memory.
 const OPEN_MAX: usize = 256;
 
 /// The events of one table of one region, as they are now.

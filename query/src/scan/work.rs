@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_piece_that_nobody_waits_for_stops_at_the_next_batch() {
+    async fn a_part_that_nobody_waits_for_stops_at_the_next_batch() {
         for ahead in [false, true] {
             let rows: Vec<Row> = (0..10).map(|at| Row::new(at, today() - at as i32 % 2, "click")).collect();
             let source = provider(registry().table(Kind::Usage), &rows);

@@ -4,9 +4,9 @@
 //! meta      "format" -> 1
 //! counters  "reservation" | "charge" -> the last number given
 //! spent     block (6) | pool (1)  -> nano-rho, u64
-//! charges   block (6) | number, u64 BE -> pool (1) | nano, u64 LE | time in ms, i64 LE | piece (32)
-//! pieces    piece (32) -> state (1) | reservation, u64 LE | time in ms, i64 LE | text, UTF-8
-//! answers   piece (32) -> sealed bytes, opaque here
+//! charges   block (6) | number, u64 BE -> pool (1) | nano, u64 LE | time in ms, i64 LE | part (32)
+//! pieces    part (32) -> state (1) | reservation, u64 LE | time in ms, i64 LE | text, UTF-8
+//! answers   part (32) -> sealed bytes, opaque here
 //! block     region (1) | kind (1) | day with its sign bit flipped, u32 BE: blocks are in order of region, kind, day
 //! state     0 reserved, 1 sealed, 2 lost
 //! ```
@@ -21,7 +21,7 @@ use redb::{
 };
 
 use super::faulty::MemoryUntil;
-use super::order::{Block, Found, Order, PieceId, Shortage, kind_byte, kind_of, region_byte, region_of};
+use super::order::{Block, Found, Order, PartId, Shortage, kind_byte, kind_of, region_byte, region_of};
 use crate::error::{Result, StorageError};
 
 const FORMAT: u32 = 1;
@@ -29,7 +29,7 @@ const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const SPENT: TableDefinition<&[u8; 7], u64> = TableDefinition::new("spent");
 pub(super) const CHARGES: TableDefinition<&[u8; 14], &[u8; 49]> = TableDefinition::new("charges");
-pub(super) const PIECES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("pieces");
+pub(super) const PARTS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("pieces");
 const ANSWERS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("answers");
 
 pub(super) const RESERVED: u8 = 0;
@@ -81,8 +81,8 @@ fn spent_key(block: Block, pool: u8) -> [u8; 7] {
 }
 
 /// State, reservation, time, text.
-pub(super) fn piece_record(bytes: &[u8]) -> Result<(u8, u64, i64, &str)> {
-    let short = || corrupted("a piece's record");
+pub(super) fn part_record(bytes: &[u8]) -> Result<(u8, u64, i64, &str)> {
+    let short = || corrupted("a part's record");
     let (state, rest) = bytes.split_first().ok_or_else(short)?;
     let (number, rest) = rest.split_first_chunk().ok_or_else(short)?;
     let (at_ms, text) = rest.split_first_chunk().ok_or_else(short)?;
@@ -90,7 +90,7 @@ pub(super) fn piece_record(bytes: &[u8]) -> Result<(u8, u64, i64, &str)> {
     Ok((*state, u64::from_le_bytes(*number), i64::from_le_bytes(*at_ms), text))
 }
 
-fn piece_bytes(state: u8, number: u64, at_ms: i64, text: &str) -> Vec<u8> {
+fn part_bytes(state: u8, number: u64, at_ms: i64, text: &str) -> Vec<u8> {
     let mut bytes = vec![state];
     bytes.extend(number.to_le_bytes());
     bytes.extend(at_ms.to_le_bytes());
@@ -123,7 +123,7 @@ impl Book {
             write.open_table(COUNTERS).map_err(failed)?;
             write.open_table(SPENT).map_err(failed)?;
             write.open_table(CHARGES).map_err(failed)?;
-            write.open_table(PIECES).map_err(failed)?;
+            write.open_table(PARTS).map_err(failed)?;
             write.open_table(ANSWERS).map_err(failed)?;
             let found = meta.get("format").map_err(failed)?.map(|v| v.value());
             if found.is_none() {
@@ -142,17 +142,17 @@ impl Book {
     pub(super) fn mark_lost(&self) -> Result<()> {
         let write = self.db.begin_write().map_err(failed)?;
         {
-            let mut pieces = write.open_table(PIECES).map_err(failed)?;
+            let mut parts = write.open_table(PARTS).map_err(failed)?;
             let mut lost: Vec<([u8; 32], Vec<u8>)> = Vec::new();
-            for entry in pieces.iter().map_err(failed)? {
+            for entry in parts.iter().map_err(failed)? {
                 let (id, record) = entry.map_err(failed)?;
-                let (state, number, at_ms, text) = piece_record(record.value())?;
+                let (state, number, at_ms, text) = part_record(record.value())?;
                 if state == RESERVED {
-                    lost.push((*id.value(), piece_bytes(LOST, number, at_ms, text)));
+                    lost.push((*id.value(), part_bytes(LOST, number, at_ms, text)));
                 }
             }
             for (id, record) in &lost {
-                pieces.insert(id, record.as_slice()).map_err(failed)?;
+                parts.insert(id, record.as_slice()).map_err(failed)?;
             }
         }
         write.commit().map_err(failed)
@@ -181,20 +181,20 @@ impl Book {
         Ok(all)
     }
 
-    pub(super) fn look_up(&self, ids: &[PieceId]) -> Result<Vec<Found>> {
+    pub(super) fn look_up(&self, ids: &[PartId]) -> Result<Vec<Found>> {
         let read = self.db.begin_read().map_err(failed)?;
-        let pieces = read.open_table(PIECES).map_err(failed)?;
+        let parts = read.open_table(PARTS).map_err(failed)?;
         let answers = read.open_table(ANSWERS).map_err(failed)?;
         let each = ids.iter().map(|id| {
-            let Some(record) = pieces.get(id).map_err(failed)? else {
+            let Some(record) = parts.get(id).map_err(failed)? else {
                 return Ok(Found::Nothing);
             };
-            let (state, ..) = piece_record(record.value())?;
+            let (state, ..) = part_record(record.value())?;
             if state != SEALED {
                 return Ok(Found::Reserved);
             }
             let answer = answers.get(id).map_err(failed)?;
-            let answer = answer.ok_or_else(|| corrupted("a sealed piece without its answer"))?;
+            let answer = answer.ok_or_else(|| corrupted("a sealed part without its answer"))?;
             Ok(Found::Sealed(answer.value().to_vec()))
         });
         each.collect()
@@ -210,22 +210,22 @@ impl Book {
         Ok(outcome)
     }
 
-    pub(super) fn seal(&self, number: u64, answers: &[(PieceId, Vec<u8>)]) -> Result<()> {
+    pub(super) fn seal(&self, number: u64, answers: &[(PartId, Vec<u8>)]) -> Result<()> {
         let write = self.db.begin_write().map_err(failed)?;
         {
-            let mut pieces = write.open_table(PIECES).map_err(failed)?;
+            let mut parts = write.open_table(PARTS).map_err(failed)?;
             let mut table = write.open_table(ANSWERS).map_err(failed)?;
             for (id, answer) in answers {
-                let record = match pieces.get(id).map_err(failed)? {
-                    Some(record) => match piece_record(record.value())? {
+                let record = match parts.get(id).map_err(failed)? {
+                    Some(record) => match part_record(record.value())? {
                         (RESERVED, owner, at_ms, text) if owner == number => {
-                            piece_bytes(SEALED, number, at_ms, text)
+                            part_bytes(SEALED, number, at_ms, text)
                         }
                         _ => return Err(StorageError::Stale),
                     },
                     None => return Err(StorageError::Stale),
                 };
-                pieces.insert(id, record.as_slice()).map_err(failed)?;
+                parts.insert(id, record.as_slice()).map_err(failed)?;
                 table.insert(id, answer.as_slice()).map_err(failed)?;
             }
         }
@@ -268,10 +268,10 @@ fn next(counters: &mut Table<'_, &'static str, u64>, name: &str) -> Result<u64> 
 }
 
 fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
-    let mut pieces = write.open_table(PIECES).map_err(failed)?;
-    for piece in &order.pieces {
-        if let Some(record) = pieces.get(&piece.id).map_err(failed)?
-            && piece_record(record.value())?.0 == SEALED
+    let mut parts = write.open_table(PARTS).map_err(failed)?;
+    for part in &order.parts {
+        if let Some(record) = parts.get(&part.id).map_err(failed)?
+            && part_record(record.value())?.0 == SEALED
         {
             return Ok(Outcome::Sealed);
         }
@@ -287,8 +287,8 @@ fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
     let mut counters = write.open_table(COUNTERS).map_err(failed)?;
     let mut charges = write.open_table(CHARGES).map_err(failed)?;
     let number = next(&mut counters, "reservation")?;
-    for piece in &order.pieces {
-        for charge in &piece.charges {
+    for part in &order.parts {
+        for charge in &part.charges {
             let mut key = [0; 14];
             key[..6].copy_from_slice(&block_bytes(charge.block));
             key[6..].copy_from_slice(&next(&mut counters, "charge")?.to_be_bytes());
@@ -296,11 +296,11 @@ fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
             value[0] = charge.pool;
             value[1..9].copy_from_slice(&charge.nano.to_le_bytes());
             value[9..17].copy_from_slice(&order.now_ms.to_le_bytes());
-            value[17..].copy_from_slice(&piece.id);
+            value[17..].copy_from_slice(&part.id);
             charges.insert(&key, &value).map_err(failed)?;
         }
-        let record = piece_bytes(RESERVED, number, order.now_ms, &piece.text);
-        pieces.insert(&piece.id, record.as_slice()).map_err(failed)?;
+        let record = part_bytes(RESERVED, number, order.now_ms, &part.text);
+        parts.insert(&part.id, record.as_slice()).map_err(failed)?;
     }
     Ok(Outcome::Granted { number, spent })
 }
@@ -308,7 +308,7 @@ fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
 /// What will be spent on each block and pool, and the blocks that cannot bear it.
 fn sums(table: &impl ReadableTable<&'static [u8; 7], u64>, order: &Order) -> Result<(Spent, Vec<Shortage>)> {
     let mut asked: BTreeMap<Block, BTreeMap<u8, u64>> = BTreeMap::new();
-    for charge in order.pieces.iter().flat_map(|piece| &piece.charges) {
+    for charge in order.parts.iter().flat_map(|part| &part.charges) {
         let sum = asked.entry(charge.block).or_default().entry(charge.pool).or_insert(0);
         *sum = sum.saturating_add(charge.nano);
     }

@@ -1,14 +1,14 @@
 //! The ledger of privacy budgets: what was spent on which block, on what, and the sealed answers it bought.
 //!
 //! ```text
-//! <root>/ledger/budget.redb         what was spent, on which piece, and every sealed answer (see `book`)
+//! <root>/ledger/budget.redb         what was spent, on which released part, and every sealed answer (see `book`)
 //! <root>/<region>/budget.witness    what was spent on each block of the region, beside its tables (see `witness`)
 //! ```
 //! Invariants:
 //! - Spending only ever grows. Nothing here subtracts, and nothing is given back.
 //! - [`BudgetLedger::reserve`] is all or nothing, and durable in the ledger and in every witness when it returns; no pool
 //!   and no block goes above its cap.
-//! - A [`Reservation`] seals once: it is not `Clone`, and only the latest reservation of a piece can seal it.
+//! - A [`Reservation`] seals once: it is not `Clone`, and only the latest reservation of a released part can seal it.
 //! - What was spent on a block is the larger of what ledger and witness say, so that an older copy of the ledger beside
 //!   newer data brings no budget back; its missing answers are paid again.
 //! - A file that cannot be understood is an error of [`BudgetLedger::open`], never an empty ledger.
@@ -36,14 +36,14 @@ use self::book::Book;
 use self::witness::Witnesses;
 use crate::error::{Result, StorageError};
 
-pub use self::order::{Block, Charge, Found, Order, PieceId, PieceOrder, Shortage, SpendingCaps};
+pub use self::order::{Block, Charge, Found, Order, PartId, PartOrder, Shortage, SpendingCaps};
 pub use self::view::{BlockSpending, SpendingFilter, SpendingItem};
 
-/// Paid, and not sealed yet. Whoever holds it may seal these pieces, once.
+/// Paid, and not sealed yet. Whoever holds it may seal these released parts, once.
 #[derive(Debug)]
 pub struct Reservation {
     number: u64,
-    pieces: BTreeSet<PieceId>,
+    parts: BTreeSet<PartId>,
 }
 
 /// What became of an order.
@@ -53,7 +53,7 @@ pub enum Reserved {
     Granted(Reservation),
     /// Nothing is charged: these blocks have too little left.
     Lacking(Vec<Shortage>),
-    /// Nothing is charged: one of the pieces is sealed already.
+    /// Nothing is charged: one of the released parts is sealed already.
     Sealed,
 }
 
@@ -114,15 +114,15 @@ impl BudgetLedger {
         Ok(BudgetLedger { inner: Arc::new(Inner { book, witnesses: Mutex::new(witnesses) }) })
     }
 
-    /// What is known about each of these pieces, in their order.
+    /// What is known about each of these released parts, in their order.
     ///
     /// # Errors
     /// [`StorageError::Ledger`] when the file cannot be read.
-    pub fn look_up(&self, ids: &[PieceId]) -> Result<Vec<Found>> {
+    pub fn look_up(&self, ids: &[PartId]) -> Result<Vec<Found>> {
         self.inner.book.look_up(ids)
     }
 
-    /// Charges every block of every piece, or none. Durable when it returns.
+    /// Charges every block of every released part, or none. Durable when it returns.
     ///
     /// # Errors
     /// Any error means that nothing may be run: it may or may not be charged.
@@ -136,18 +136,18 @@ impl BudgetLedger {
             book::Outcome::Sealed => return Ok(Reserved::Sealed),
         };
         witnesses.raise(&spent)?;
-        let pieces = order.pieces.iter().map(|piece| piece.id).collect();
-        Ok(Reserved::Granted(Reservation { number, pieces }))
+        let parts = order.parts.iter().map(|part| part.id).collect();
+        Ok(Reserved::Granted(Reservation { number, parts }))
     }
 
-    /// Keeps the answers of a reservation for ever: every piece of it, together. Durable when it returns.
+    /// Keeps the answers of a reservation for ever: every released part of it, together. Durable when it returns.
     ///
     /// # Errors
-    /// [`StorageError::Stale`] when an answer is not one of this reservation's pieces, one is missing, or a later
-    /// reservation has taken a piece over. On any error nothing may be answered.
-    pub fn seal(&self, reservation: Reservation, answers: &[(PieceId, Vec<u8>)]) -> Result<()> {
-        let given: BTreeSet<PieceId> = answers.iter().map(|(id, _)| *id).collect();
-        if given != reservation.pieces || given.len() != answers.len() {
+    /// [`StorageError::Stale`] when an answer is not one of this reservation's released parts, one is missing, or a
+    /// later reservation has taken a released part over. On any error nothing may be answered.
+    pub fn seal(&self, reservation: Reservation, answers: &[(PartId, Vec<u8>)]) -> Result<()> {
+        let given: BTreeSet<PartId> = answers.iter().map(|(id, _)| *id).collect();
+        if given != reservation.parts || given.len() != answers.len() {
             return Err(StorageError::Stale);
         }
         self.inner.book.seal(reservation.number, answers)

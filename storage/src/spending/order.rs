@@ -1,11 +1,11 @@
-//! What is asked of the ledger and what it says: blocks, pieces and their charges, and their numbers in files.
+//! What is asked of the ledger and what it says: blocks, released parts and their charges, and their numbers in files.
 //!
 //! Not here: how it is kept (`book`, `witness`).
 
 use shoal_schemas::{Kind, Region};
 
-/// What identifies a piece of a release: a digest of everything that decides its content.
-pub type PieceId = [u8; 32];
+/// What identifies a released part: a digest of everything that decides its content.
+pub type PartId = [u8; 32];
 
 /// One table, one day, one region: what a budget is kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ pub struct Block {
     pub day: i32,
 }
 
-/// One block's part of the price of a piece, in billionths of rho, from one of the block's pools.
+/// One block's part of the price of a released part, in billionths of rho, from one of the block's pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// Whose budget.
@@ -29,11 +29,11 @@ pub struct Charge {
     pub nano: u64,
 }
 
-/// A piece that is to be paid.
+/// A released part that is to be paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PieceOrder {
+pub struct PartOrder {
     /// Its identity.
-    pub id: PieceId,
+    pub id: PartId,
     /// What it is, in words; it holds no value of an event.
     pub text: String,
     /// Its price on each block.
@@ -49,11 +49,11 @@ pub struct SpendingCaps {
     pub block: u64,
 }
 
-/// Pieces that are paid together or not at all.
+/// Released parts that are paid together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Every piece once.
-    pub pieces: Vec<PieceOrder>,
+    /// Every released part once.
+    pub parts: Vec<PartOrder>,
     /// Of each block.
     pub caps: SpendingCaps,
     /// Milliseconds since 1970, UTC.
@@ -73,7 +73,7 @@ pub struct Shortage {
     pub left_nano: u64,
 }
 
-/// What the ledger knows about a piece.
+/// What the ledger knows about a released part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// It was never paid.

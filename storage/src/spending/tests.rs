@@ -16,17 +16,17 @@ fn block(day: i32) -> Block {
     Block { region: Region::De, kind: Kind::Usage, day }
 }
 
-fn piece(id: u8, days: std::ops::Range<i32>, pool: u8, nano: u64) -> PieceOrder {
+fn part(id: u8, days: std::ops::Range<i32>, pool: u8, nano: u64) -> PartOrder {
     let charges = days.map(|day| Charge { block: block(day), pool, nano }).collect();
-    PieceOrder { id: [id; 32], text: format!("piece {id}"), charges }
+    PartOrder { id: [id; 32], text: format!("part {id}"), charges }
 }
 
-fn order(pieces: Vec<PieceOrder>) -> Order {
-    Order { pieces, caps: SpendingCaps { pools: vec![100, 200], block: 250 }, now_ms: 7 }
+fn order(parts: Vec<PartOrder>) -> Order {
+    Order { parts, caps: SpendingCaps { pools: vec![100, 200], block: 250 }, now_ms: 7 }
 }
 
-fn granted(ledger: &BudgetLedger, pieces: Vec<PieceOrder>) -> Reservation {
-    match ledger.reserve(&order(pieces)).unwrap() {
+fn granted(ledger: &BudgetLedger, parts: Vec<PartOrder>) -> Reservation {
+    match ledger.reserve(&order(parts)).unwrap() {
         Reserved::Granted(reservation) => reservation,
         other => panic!("{other:?}"),
     }
@@ -39,8 +39,8 @@ fn spent(ledger: &BudgetLedger, day: i32) -> Vec<(u8, u64)> {
 #[test]
 fn all_blocks_are_charged_or_none() {
     let ledger = BudgetLedger::in_memory().unwrap();
-    granted(&ledger, vec![piece(1, 10..11, 0, 60)]);
-    match ledger.reserve(&order(vec![piece(2, 8..9, 0, 50), piece(3, 9..12, 0, 50)])).unwrap() {
+    granted(&ledger, vec![part(1, 10..11, 0, 60)]);
+    match ledger.reserve(&order(vec![part(2, 8..9, 0, 50), part(3, 9..12, 0, 50)])).unwrap() {
         Reserved::Lacking(lacking) => {
             assert_eq!(lacking, [Shortage { block: block(10), pool: 0, asked_nano: 50, left_nano: 40 }]);
         }
@@ -49,15 +49,15 @@ fn all_blocks_are_charged_or_none() {
     assert_eq!((spent(&ledger, 8), spent(&ledger, 9), spent(&ledger, 10)), (vec![], vec![], vec![(0, 60)]));
     assert_eq!(ledger.look_up(&[[2; 32]]).unwrap(), [Found::Nothing]);
     // The other pool of the same block, up to what the block may spend in all.
-    granted(&ledger, vec![piece(4, 10..11, 1, 190)]);
-    assert!(matches!(ledger.reserve(&order(vec![piece(5, 10..11, 1, 1)])).unwrap(), Reserved::Lacking(_)));
+    granted(&ledger, vec![part(4, 10..11, 1, 190)]);
+    assert!(matches!(ledger.reserve(&order(vec![part(5, 10..11, 1, 1)])).unwrap(), Reserved::Lacking(_)));
     assert_eq!(spent(&ledger, 10), [(0, 60), (1, 190)]);
 }
 
 #[test]
-fn two_pieces_of_one_order_are_added_before_they_are_compared_with_the_cap() {
+fn two_parts_of_one_order_are_added_before_they_are_compared_with_the_cap() {
     let ledger = BudgetLedger::in_memory().unwrap();
-    let both = order(vec![piece(1, 0..1, 0, 60), piece(2, 0..1, 0, 60)]);
+    let both = order(vec![part(1, 0..1, 0, 60), part(2, 0..1, 0, 60)]);
     assert!(matches!(ledger.reserve(&both).unwrap(), Reserved::Lacking(_)));
     assert_eq!(spent(&ledger, 0), []);
 }
@@ -65,18 +65,18 @@ fn two_pieces_of_one_order_are_added_before_they_are_compared_with_the_cap() {
 #[test]
 fn a_reservation_seals_once_and_only_its_own() {
     let ledger = BudgetLedger::in_memory().unwrap();
-    let first = granted(&ledger, vec![piece(1, 0..1, 0, 10)]);
+    let first = granted(&ledger, vec![part(1, 0..1, 0, 10)]);
     assert_eq!(ledger.look_up(&[[1; 32]]).unwrap(), [Found::Reserved]);
     // Somebody else pays again: the first one's answer must not be kept any more.
-    let second = granted(&ledger, vec![piece(1, 0..1, 0, 10)]);
+    let second = granted(&ledger, vec![part(1, 0..1, 0, 10)]);
     assert!(matches!(ledger.seal(first, &[([1; 32], vec![1])]), Err(StorageError::Stale)));
     ledger.seal(second, &[([1; 32], vec![2])]).unwrap();
     assert_eq!(ledger.look_up(&[[1; 32]]).unwrap(), [Found::Sealed(vec![2])]);
     assert_eq!(spent(&ledger, 0), [(0, 20)]);
-    assert!(matches!(ledger.reserve(&order(vec![piece(1, 0..1, 0, 10)])).unwrap(), Reserved::Sealed));
+    assert!(matches!(ledger.reserve(&order(vec![part(1, 0..1, 0, 10)])).unwrap(), Reserved::Sealed));
     assert_eq!(spent(&ledger, 0), [(0, 20)]);
-    let third = granted(&ledger, vec![piece(3, 0..1, 0, 1), piece(4, 0..1, 0, 1)]);
-    assert!(ledger.seal(third, &[([3; 32], vec![])]).is_err(), "all pieces of it, or none");
+    let third = granted(&ledger, vec![part(3, 0..1, 0, 1), part(4, 0..1, 0, 1)]);
+    assert!(ledger.seal(third, &[([3; 32], vec![])]).is_err(), "all parts of it, or none");
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn everything_survives_a_restart_and_what_was_not_sealed_is_lost_but_charged() {
     let root = tempfile::tempdir().unwrap();
     {
         let ledger = BudgetLedger::open(root.path()).unwrap();
-        let sealed = granted(&ledger, vec![piece(1, 0..3, 0, 10)]);
+        let sealed = granted(&ledger, vec![part(1, 0..3, 0, 10)]);
         ledger.seal(sealed, &[([1; 32], b"answer".to_vec())]).unwrap();
-        granted(&ledger, vec![piece(2, 0..1, 1, 30)]);
+        granted(&ledger, vec![part(2, 0..1, 1, 30)]);
         assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Locked(_))));
     }
     let ledger = BudgetLedger::open(root.path()).unwrap();
@@ -98,7 +98,7 @@ fn everything_survives_a_restart_and_what_was_not_sealed_is_lost_but_charged() {
     let all = ledger.spending(&filter).unwrap();
     assert_eq!(all.iter().map(|b| b.block.day).collect::<Vec<_>>(), [0, 1, 2]);
     let items: Vec<_> = all[0].items.iter().map(|i| (i.text.as_str(), i.nano, i.at_ms, i.state)).collect();
-    assert_eq!(items, [("piece 1", 10, 7, "sealed"), ("piece 2", 30, 7, "lost")]);
+    assert_eq!(items, [("part 1", 10, 7, "sealed"), ("part 2", 30, 7, "lost")]);
     let narrow = SpendingFilter { days: -1..=0, ..filter };
     assert_eq!(ledger.spending(&narrow).unwrap().len(), 1);
 }
@@ -115,7 +115,7 @@ fn an_older_ledger_beside_a_newer_witness_brings_no_budget_back() {
     copy(&file, &kept);
     {
         let ledger = BudgetLedger::open(root.path()).unwrap();
-        let reservation = granted(&ledger, vec![piece(1, -1..2, 0, 90)]);
+        let reservation = granted(&ledger, vec![part(1, -1..2, 0, 90)]);
         ledger.seal(reservation, &[([1; 32], vec![1])]).unwrap();
     }
     copy(&kept, &file);
@@ -123,7 +123,7 @@ fn an_older_ledger_beside_a_newer_witness_brings_no_budget_back() {
         let ledger = BudgetLedger::open(root.path()).unwrap();
         assert_eq!((spent(&ledger, -1), spent(&ledger, 1)), (vec![(0, 90)], vec![(0, 90)]));
         assert_eq!(ledger.look_up(&[[1; 32]]).unwrap(), [Found::Nothing], "it has to be paid again");
-        assert!(matches!(ledger.reserve(&order(vec![piece(1, 0..1, 0, 20)])).unwrap(), Reserved::Lacking(_)));
+        assert!(matches!(ledger.reserve(&order(vec![part(1, 0..1, 0, 20)])).unwrap(), Reserved::Lacking(_)));
     }
     // And without any ledger at all.
     fs::remove_file(&file).unwrap();
@@ -141,8 +141,8 @@ fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
     let (file, witness) = (root.path().join("ledger/budget.redb"), root.path().join("de/budget.witness"));
     {
         let ledger = BudgetLedger::open(root.path()).unwrap();
-        granted(&ledger, vec![piece(1, 0..2, 0, 10)]);
-        granted(&ledger, vec![piece(2, 0..2, 0, 10)]);
+        granted(&ledger, vec![part(1, 0..2, 0, 10)]);
+        granted(&ledger, vec![part(2, 0..2, 0, 10)]);
     }
     let whole = fs::read(&witness).unwrap();
     let half = whole.len() - 9;
@@ -152,7 +152,7 @@ fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
         let ledger = BudgetLedger::open(root.path()).unwrap();
         assert_eq!(spent(&ledger, 1), [(0, if torn.len() == half { 10 } else { 20 })]);
         // What is written next must be readable again.
-        granted(&ledger, vec![piece(3, 0..2, 0, 5)]);
+        granted(&ledger, vec![part(3, 0..2, 0, 5)]);
         drop(ledger);
         fs::remove_file(&file).unwrap();
         let again = spent(&BudgetLedger::open(root.path()).unwrap(), 1);
@@ -174,14 +174,14 @@ fn after_a_failed_witness_nothing_is_granted() {
     let root = tempfile::tempdir().unwrap();
     let medium = Faulty::new(Disk::new(root.path()));
     let ledger = BudgetLedger::open_with(root.path(), Arc::new(medium.clone())).unwrap();
-    granted(&ledger, vec![piece(1, 0..1, 0, 1)]);
+    granted(&ledger, vec![part(1, 0..1, 0, 1)]);
     medium.fail_syncs_after(0);
-    assert!(matches!(ledger.reserve(&order(vec![piece(2, 0..1, 0, 1)])), Err(StorageError::Io { .. })));
-    assert!(matches!(ledger.reserve(&order(vec![piece(3, 5..6, 0, 1)])), Err(StorageError::Stopped)));
+    assert!(matches!(ledger.reserve(&order(vec![part(2, 0..1, 0, 1)])), Err(StorageError::Io { .. })));
+    assert!(matches!(ledger.reserve(&order(vec![part(3, 5..6, 0, 1)])), Err(StorageError::Stopped)));
     drop(ledger);
     let ledger = BudgetLedger::open(root.path()).unwrap();
     assert!(spent(&ledger, 0) >= vec![(0, 1)]);
-    granted(&ledger, vec![piece(4, 0..1, 0, 1)]);
+    granted(&ledger, vec![part(4, 0..1, 0, 1)]);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_failed_sync_of_the_ledger_grants_and_seals_nothing() {
         let Ok(ledger) = BudgetLedger::in_memory_until(syncs) else {
             continue;
         };
-        let Ok(Reserved::Granted(reservation)) = ledger.reserve(&order(vec![piece(1, 0..1, 0, 1)])) else {
+        let Ok(Reserved::Granted(reservation)) = ledger.reserve(&order(vec![part(1, 0..1, 0, 1)])) else {
             failed += 1;
             continue;
         };
@@ -254,14 +254,14 @@ proptest! {
         for step in steps {
             match step {
                 Step::Reserve { id, first, days, pool, nano } => {
-                    let pieces = vec![piece(id, first..first + days, pool, nano)];
-                    if let Reserved::Granted(one) = ledger.as_ref().unwrap().reserve(&order(pieces)).unwrap() {
+                    let parts = vec![part(id, first..first + days, pool, nano)];
+                    if let Reserved::Granted(one) = ledger.as_ref().unwrap().reserve(&order(parts)).unwrap() {
                         open.push(one);
                     }
                 }
                 Step::Seal => {
                     if let Some(one) = open.pop() {
-                        let answers: Vec<_> = one.pieces.iter().map(|id| (*id, vec![1])).collect();
+                        let answers: Vec<_> = one.parts.iter().map(|id| (*id, vec![1])).collect();
                         let _ = ledger.as_ref().unwrap().seal(one, &answers);
                     }
                 }
@@ -297,8 +297,8 @@ fn threads_that_pay_from_one_block_never_get_more_than_the_cap() {
                 let ledger = ledger.clone();
                 scope.spawn(move || {
                     let pays = |at: &u8| {
-                        let pieces = vec![piece(thread * 16 + at, 0..2, 0, 7)];
-                        matches!(ledger.reserve(&order(pieces)).unwrap(), Reserved::Granted(_))
+                        let parts = vec![part(thread * 16 + at, 0..2, 0, 7)];
+                        matches!(ledger.reserve(&order(parts)).unwrap(), Reserved::Granted(_))
                     };
                     (0..10).filter(pays).count()
                 })

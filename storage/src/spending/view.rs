@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 use redb::ReadableDatabase;
 use shoal_schemas::{Kind, Region};
 
-use super::book::{self, Book, CHARGES, LOST, PIECES, SEALED, block_bytes, block_of, failed, piece_record};
-use super::order::{Block, PieceId};
+use super::book::{self, Book, CHARGES, LOST, PARTS, SEALED, block_bytes, block_of, failed, part_record};
+use super::order::{Block, PartId};
 use crate::error::Result;
 
 /// Which blocks are listed.
@@ -37,9 +37,9 @@ pub struct BlockSpending {
 /// One charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpendingItem {
-    /// The piece that it paid for.
-    pub piece: PieceId,
-    /// What the piece is.
+    /// The released part that it paid for.
+    pub part: PartId,
+    /// What the released part is.
     pub text: String,
     /// From which pool.
     pub pool: u8,
@@ -47,7 +47,7 @@ pub struct SpendingItem {
     pub nano: u64,
     /// Milliseconds since 1970, UTC.
     pub at_ms: i64,
-    /// `reserved`, `sealed` or `lost`: as the piece is now.
+    /// `reserved`, `sealed` or `lost`: as the released part is now.
     pub state: &'static str,
 }
 
@@ -56,7 +56,7 @@ impl Book {
         let read = self.db.begin_read().map_err(failed)?;
         let spent = book::spent_table(&read).map_err(failed)?;
         let charges = read.open_table(CHARGES).map_err(failed)?;
-        let pieces = read.open_table(PIECES).map_err(failed)?;
+        let parts = read.open_table(PARTS).map_err(failed)?;
         let mut found: BTreeMap<Block, BlockSpending> = BTreeMap::new();
         for region in &filter.regions {
             for kind in &filter.kinds {
@@ -79,11 +79,11 @@ impl Book {
             last[..6].copy_from_slice(&block_bytes(spending.block));
             for entry in charges.range::<&[u8; 14]>(&first..=&last).map_err(failed)? {
                 let (_, value) = entry.map_err(failed)?;
-                let (pool, nano, at_ms, piece) = charge_of(value.value());
-                let record = pieces.get(&piece).map_err(failed)?;
+                let (pool, nano, at_ms, part) = charge_of(value.value());
+                let record = parts.get(&part).map_err(failed)?;
                 let (state, text) = match &record {
                     Some(record) => {
-                        let (state, _, _, text) = piece_record(record.value())?;
+                        let (state, _, _, text) = part_record(record.value())?;
                         (state, text.to_owned())
                     }
                     None => (LOST, String::new()),
@@ -93,17 +93,17 @@ impl Book {
                     LOST => "lost",
                     _ => "reserved",
                 };
-                spending.items.push(SpendingItem { piece, text, pool, nano, at_ms, state });
+                spending.items.push(SpendingItem { part, text, pool, nano, at_ms, state });
             }
         }
         Ok(found.into_values().collect())
     }
 }
 
-fn charge_of(value: &[u8; 49]) -> (u8, u64, i64, PieceId) {
-    let (mut nano, mut at_ms, mut piece) = ([0; 8], [0; 8], [0; 32]);
+fn charge_of(value: &[u8; 49]) -> (u8, u64, i64, PartId) {
+    let (mut nano, mut at_ms, mut part) = ([0; 8], [0; 8], [0; 32]);
     nano.copy_from_slice(&value[1..9]);
     at_ms.copy_from_slice(&value[9..17]);
-    piece.copy_from_slice(&value[17..]);
-    (value[0], u64::from_le_bytes(nano), i64::from_le_bytes(at_ms), piece)
+    part.copy_from_slice(&value[17..]);
+    (value[0], u64::from_le_bytes(nano), i64::from_le_bytes(at_ms), part)
 }

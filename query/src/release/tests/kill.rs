@@ -14,7 +14,7 @@ use shoal_storage::{BudgetLedger, SpendingFilter};
 
 use super::super::Groups;
 use super::{World, priced, raw};
-use crate::release::{Parts, answer};
+use crate::release::{LookedUp, answer};
 use crate::scan::Due;
 use crate::tests::now_ms;
 
@@ -62,8 +62,8 @@ async fn ask_all(dir: &Path, questions: &str) {
             say("ran");
             Ok(raw)
         };
-        let parts = Parts::of(&queries, &world.budget, now_ms()).await.unwrap();
-        let answered = answer(parts, &super::asked(&world.budget, now_ms()), run).await.unwrap();
+        let looked_up = LookedUp::of(&queries, &world.budget, now_ms()).await.unwrap();
+        let answered = answer(looked_up, &super::asked(&world.budget, now_ms()), run).await.unwrap();
         say(&format!("answer {question} {}", text(&answered.groups[0])));
     }
     say("end");

@@ -32,13 +32,13 @@ async fn the_same_question_is_answered_from_the_ledger_with_the_same_numbers() {
     let world = World::new();
     let sql = "SELECT os, COUNT(*) AS n FROM usage WHERE day > current_date - 3 GROUP BY os";
     let first = world.ask(sql, now_ms()).await.unwrap();
-    assert_eq!((first.paid.blocks, first.paid.pieces, first.paid.pieces_found), (3, 3, 0));
+    assert_eq!((first.paid.blocks, first.paid.parts, first.paid.parts_found), (3, 3, 0));
     assert_eq!(world.runs().len(), 1);
     let second = world.ask(sql, now_ms()).await.unwrap();
     assert!(world.runs().is_empty(), "nothing was read");
     assert!(same(&first.groups[0], &second.groups[0]));
     assert!(first.groups[0].rows.len() > 3);
-    assert_eq!((second.paid.blocks, second.paid.pieces_found), (0, 3));
+    assert_eq!((second.paid.blocks, second.paid.parts_found), (0, 3));
     assert_eq!(world.spent(today()), NORMAL);
 }
 
@@ -52,7 +52,7 @@ async fn moving_a_window_of_thirty_days_by_a_day_pays_for_one_day() {
     let sql = window(today() - 30, today() - 1, "");
     assert_eq!(world.quote(&sql, now).await.blocks, 1);
     let moved = world.ask(&sql, now).await.unwrap();
-    assert_eq!((moved.paid.blocks, moved.paid.pieces, moved.paid.pieces_found), (1, 30, 29));
+    assert_eq!((moved.paid.blocks, moved.paid.parts, moved.paid.parts_found), (1, 30, 29));
     let only = shoal_language::DayRange { first: today() - 1, last: today() - 1 };
     assert_eq!(world.runs(), [(shoal_schemas::Region::De, only)]);
     assert_eq!((world.spent(today() - 31), world.spent(today() - 1)), (NORMAL, NORMAL));
@@ -67,14 +67,14 @@ async fn only_days_that_are_paid_are_read() {
     }
     world.runs();
     let answered = world.ask(&window(today() - 8, today() - 2, ""), now).await.unwrap();
-    assert_eq!((answered.paid.blocks, answered.paid.pieces_found), (5, 2));
+    assert_eq!((answered.paid.blocks, answered.paid.parts_found), (5, 2));
     let days: Vec<(i32, i32)> =
         world.runs().iter().map(|(_, days)| (today() - days.first, today() - days.last)).collect();
     assert_eq!(days, [(8, 7), (5, 5), (3, 2)]);
 }
 
 #[tokio::test]
-async fn days_weeks_and_all_at_once_are_the_same_pieces() {
+async fn days_weeks_and_all_at_once_are_the_same_parts() {
     let world = World::new();
     let total = world.ask(&window(today() - 13, today() - 1, ""), now_ms()).await.unwrap();
     assert_eq!(total.paid.blocks, 13);
@@ -234,7 +234,7 @@ async fn released_answers_outlive_the_days_they_are_about() {
     let after = world.answer(&[Arc::new(expired)], now_ms() + 90 * DAY_MS).await.unwrap();
     assert!(world.runs().is_empty(), "expired days are not read");
     assert!(same(&before.groups[0], &after.groups[0]));
-    assert_eq!((after.paid.blocks, after.paid.pieces_found, after.paid.expired), (0, 1, 1));
+    assert_eq!((after.paid.blocks, after.paid.parts_found, after.paid.expired), (0, 1, 1));
 }
 
 #[tokio::test]
@@ -242,9 +242,9 @@ async fn distinct_subjects_of_a_range_are_charged_to_each_of_its_days() {
     let world = World::new();
     let sql = "SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day BETWEEN current_date - 7 AND current_date - 1";
     let first = world.ask(sql, now_ms()).await.unwrap();
-    assert_eq!((first.paid.blocks, first.paid.pieces), (7, 1));
+    assert_eq!((first.paid.blocks, first.paid.parts), (7, 1));
     let again = world.ask(sql, now_ms()).await.unwrap();
-    assert_eq!((again.paid.blocks, again.paid.pieces_found), (0, 1));
+    assert_eq!((again.paid.blocks, again.paid.parts_found), (0, 1));
     assert!(same(&first.groups[0], &again.groups[0]));
     let other = sql.replace("current_date - 7", "current_date - 6");
     assert_eq!(world.ask(&other, now_ms()).await.unwrap().paid.blocks, 6);
@@ -252,12 +252,12 @@ async fn distinct_subjects_of_a_range_are_charged_to_each_of_its_days() {
 }
 
 #[tokio::test]
-async fn several_queries_are_paid_together_and_the_same_piece_once() {
+async fn several_queries_are_paid_together_and_the_same_part_once() {
     let world = World::new();
     let a = priced("SELECT COUNT(*) FROM usage WHERE day = current_date", now_ms()).await;
     let b = priced("SELECT COUNT(*) FROM usage WHERE day >= current_date - 1", now_ms()).await;
     let answered = world.answer(&[a, b], now_ms()).await.unwrap();
-    assert_eq!((answered.paid.blocks, answered.paid.pieces), (2, 2));
+    assert_eq!((answered.paid.blocks, answered.paid.parts), (2, 2));
     assert_eq!(world.spent(today()), Precision::Normal.rho().nano());
     let all = SpendingFilter {
         regions: shoal_schemas::Region::ALL.to_vec(),

@@ -1,4 +1,4 @@
-//! The life of a piece: paid once, made once, the same for everybody from then on.
+//! The life of a released part: paid once, made once, the same for everybody from then on.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +17,7 @@ use shoal_storage::{Block, BudgetLedger};
 use tokio::time::Instant;
 
 use super::answer::Answered;
-use super::{Asked, Paid, Parts, answer};
+use super::{Asked, LookedUp, Paid, answer};
 use crate::charge::ChargedQuery;
 use crate::epochs::Epochs;
 use crate::error::NoAnswer;
@@ -57,13 +57,13 @@ impl World {
             self.runs.lock().unwrap().push((due.region, due.days));
             if self.fails { Err(Failure::Internal) } else { Ok(raw(due)) }
         };
-        let parts = Parts::of(queries, &self.budget, now_ms).await?;
-        answer(parts, &asked(&self.budget, now_ms), run).await
+        let looked_up = LookedUp::of(queries, &self.budget, now_ms).await?;
+        answer(looked_up, &asked(&self.budget, now_ms), run).await
     }
 
     pub(super) async fn quote(&self, sql: &str, now_ms: i64) -> Paid {
-        let parts = Parts::of(&[priced(sql, now_ms).await], &self.budget, now_ms).await.unwrap();
-        parts.quote(&self.budget).await.unwrap()
+        let looked_up = LookedUp::of(&[priced(sql, now_ms).await], &self.budget, now_ms).await.unwrap();
+        looked_up.quote(&self.budget).await.unwrap()
     }
 
     /// Days that were read since the last call.

@@ -12,14 +12,14 @@ use super::{World, asked, priced, raw};
 use crate::charge::ChargedQuery;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
-use crate::release::Parts;
+use crate::release::LookedUp;
 use crate::scan::Due;
 use crate::tests::{now_ms, today};
 
 const SQL: &str = "SELECT COUNT(*) FROM usage WHERE day > current_date - 3";
 
-async fn parts(world: &World, queries: &[Arc<ChargedQuery>]) -> Parts {
-    Parts::of(queries, &world.budget, now_ms()).await.unwrap()
+async fn looked_up(world: &World, queries: &[Arc<ChargedQuery>]) -> LookedUp {
+    LookedUp::of(queries, &world.budget, now_ms()).await.unwrap()
 }
 
 #[tokio::test]
@@ -47,13 +47,13 @@ async fn who_waits_too_long_pays_nothing_and_who_makes_it_goes_on() {
             let _ = may_end.acquire().await.map_err(|_| Failure::Internal)?;
             Ok(raw(due))
         };
-        answer(parts(&world, &queries).await, &asked(&world.budget, now_ms()), slow).await.unwrap()
+        answer(looked_up(&world, &queries).await, &asked(&world.budget, now_ms()), slow).await.unwrap()
     };
     let waiter = async {
         let _started = started.acquire().await.unwrap();
         let hasty = Asked { deadline: Instant::now(), ..asked(&world.budget, now_ms()) };
         let never = async |_: Due| Err(Failure::Internal);
-        let error = answer(parts(&world, &queries).await, &hasty, never).await.err().unwrap();
+        let error = answer(looked_up(&world, &queries).await, &hasty, never).await.err().unwrap();
         may_end.add_permits(1);
         error
     };
@@ -75,7 +75,7 @@ async fn when_the_maker_goes_away_the_next_one_pays_and_makes_it() {
         };
         let asked = asked(&world.budget, now_ms());
         tokio::select! {
-            _ = answer(parts(&world, &queries).await, &asked, endless) => panic!("answered"),
+            _ = answer(looked_up(&world, &queries).await, &asked, endless) => panic!("answered"),
             _ = may_go.acquire() => {}
         }
     };
@@ -91,7 +91,7 @@ async fn when_the_maker_goes_away_the_next_one_pays_and_makes_it() {
 }
 
 #[tokio::test]
-async fn questions_that_share_some_pieces_do_not_wait_in_a_circle() {
+async fn questions_that_share_some_parts_do_not_wait_in_a_circle() {
     let world = Arc::new(World::new());
     let asks = (0..24).map(|at| {
         let world = Arc::clone(&world);

@@ -1,9 +1,9 @@
 //! Events: each row adds to the group of its keys.
 //!
-//! Invariants: the unit of daily numbers is a subject's day, that of ranged numbers a subject over the days of the piece.
-//! With members, a subject that does not meet every membership leaves nothing. Distinct sessions are counted once for
-//! each subject, day and group: a session of two days is one on each. A value of a measure counts once in the tree of that
-//! measure and filter, however many quantiles are read from it.
+//! Invariants: the unit of daily numbers is a subject's day, that of ranged numbers a subject over the days of the
+//! released part. With members, a subject that does not meet every membership leaves nothing. Distinct sessions are
+//! counted once for each subject, day and group: a session of two days is one on each. A value of a measure counts once
+//! in the tree of that measure and filter, however many quantiles are read from it.
 
 use std::ops::Range;
 
@@ -69,7 +69,7 @@ struct Batch {
 }
 
 impl Events {
-    /// For a piece of one day that is released by itself, or for a bucket of days.
+    /// For a part of one day that is released by itself, or for a bucket of days.
     pub(super) fn new(grounds: &Grounds<'_>, entropy: &mut dyn Entropy) -> Result<Events, Failure> {
         let Grounds { query, layout, groups_max, .. } = *grounds;
         let is_day = matches!(grounds.span, Span::Day(_));

@@ -2,7 +2,7 @@
 //!
 //! A chain is an event that meets step 1, later one that meets step 2, and so on, none more than `within` after the
 //! first. As in ClickHouse's windowFunnel, any events may lie between; other than there, one event is one step of a chain.
-//! Of all chains of a subject in a piece the longest counts; of several that are as long, the one that was that
+//! Of all chains of a subject in a released part the longest counts; of several that are as long, the one that was that
 //! long first. Its first event gives the keys that are columns. A subject counts once in each of the steps 1 to m.
 //!
 //! The search is exact in one pass: for each step it keeps the chain with the latest start, since that one stays within

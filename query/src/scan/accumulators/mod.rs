@@ -1,6 +1,6 @@
 //! What is made of one subject's events: each shape of a private query is an
-//! [`Accumulator`](super::accumulator::Accumulator) over the rows of each subject, for one piece (a day, or a bucket of
-//! days) of one region.
+//! [`Accumulator`](super::accumulator::Accumulator) over the rows of each subject, for one released part (a day, or a
+//! bucket of days) of one region.
 //!
 //! - `gate`: `subject IN (..)`
 //! - `frame`: keys and aggregates over rows that an accumulator makes; `evaluate`: expressions over such rows
@@ -9,10 +9,10 @@
 //! - `trees`: values of units in trees, for quantiles
 //! - `funnel`, `retention`, `subjects`: the other shapes
 //!
-//! Invariants: what a unit (a subject's day; for these shapes a subject over all days of a piece) changes depends on that
-//! unit's own rows and on a key drawn afresh; integers only; nothing about a row is in an error. What comes out is exact
-//! and not private: only `release` takes it. An accumulator's memory is bounded for one subject by what it counts, and
-//! over all subjects by the number of cells.
+//! Invariants: what a unit (a subject's day; for these shapes a subject over all days of a released part) changes
+//! depends on that unit's own rows and on a key drawn afresh; integers only; nothing about a row is in an error. What
+//! comes out is exact and not private: only `release` takes it. An accumulator's memory is bounded for one subject by
+//! what it counts, and over all subjects by the number of cells.
 //! Not here: reading files in order of subjects (`merge`), bounds and sensitivities (`layout.rs`), prices, noise.
 
 mod columns;

@@ -21,7 +21,7 @@ use crate::scan::grounds::Grounds;
 use shoal_language::{PerSubject, PersonOp, PersonValue, Shape};
 use shoal_language::{Scalar, Type, Value};
 
-/// Most rows of one subject in one piece.
+/// Most rows of one subject in one released part.
 const GROUPS_MAX: usize = 1 << 12;
 /// Most distinct values of one row that are told apart.
 const DISTINCT_MAX: usize = 1 << 16;

@@ -16,7 +16,7 @@ use crate::scan::accumulator::Tree;
 /// What a leaf takes in memory, about.
 const LEAF_BYTES: usize = 48;
 
-/// The trees of one piece.
+/// The trees of one released part.
 pub(super) struct Trees {
     slots: Vec<TreeSlot>,
     key: SampleKey,
@@ -101,7 +101,7 @@ impl Trees {
 }
 
 impl Tree {
-    /// The exact nodes of a group, zeros too; the day is that of a daily piece, none for a bucket of days.
+    /// The exact nodes of a group, zeros too; the day is that of a daily released part, none for a bucket of days.
     pub(crate) fn nodes_of(&self, day: Option<i32>, cell: u32) -> Result<Vec<i128>, Failure> {
         let first = cell.checked_mul(self.nodes).ok_or(Failure::Internal)?;
         let last = first.checked_add(self.nodes).ok_or(Failure::Internal)?;

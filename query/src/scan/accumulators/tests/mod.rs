@@ -115,10 +115,11 @@ fn texts(values: &[&str]) -> Vec<Value> {
     values.iter().map(|value| Value::Text((*value).to_owned())).collect()
 }
 
-/// One piece: its days are those of the bucket. With one key the same groups and values of a subject are chosen in both worlds.
-fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Accumulated {
+/// One released part: its days are those of the bucket. With one key the same groups and values of a subject are chosen
+/// in both worlds.
+fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Accumulated {
     let layout = Layout::of(query).unwrap();
-    let span = if layout.is_daily { Span::Day(piece_days.first) } else { Span::Bucket(0) };
+    let span = if layout.is_daily { Span::Day(part_days.first) } else { Span::Bucket(0) };
     let grounds = Grounds { query, layout: &layout, days: query.days, span, groups_max: None };
     let mut accumulator =
         accumulator(&grounds, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
@@ -127,7 +128,7 @@ fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Ro
     let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
     let (scalars, is_timed) = (accumulator.scalars(), accumulator.is_timed());
     let mut streams = Vec::new();
-    let own = (&query.filter, &scalars[..], piece_days, None, rows);
+    let own = (&query.filter, &scalars[..], part_days, None, rows);
     let others = query.members.iter().enumerate();
     let others = others.map(|(at, member)| (&member.filter, &[][..], member.days, Some(at), members));
     for (filter, scalars, days, membership, rows) in std::iter::once(own).chain(others) {
@@ -144,19 +145,19 @@ fn piece(query: &PrivateQuery, piece_days: DayRange, rows: &[Row], members: &[Ro
     accumulator.finish().unwrap_or_else(|_| panic!("{query}"))
 }
 
-/// A number of a piece: (slot, none for the number of subjects; bucket), (day, group, node).
+/// A number of a released part: (slot, none for the number of subjects; bucket), (day, group, node).
 type Place = ((Option<usize>, i32), (Option<i32>, String, u32));
 type Numbers = BTreeMap<Place, i128>;
 
-/// In place of a slot: how many groups a piece has found.
+/// In place of a slot: how many groups a released part has found.
 const GROUPS: usize = usize::MAX;
 
-/// Everything that is released of all pieces.
+/// Everything of all released parts.
 fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbers {
     let layout = Layout::of(query).unwrap();
     let mut all = Numbers::new();
     for bucket in query.buckets() {
-        let accumulated = piece(query, bucket.days, rows, members, key);
+        let accumulated = part(query, bucket.days, rows, members, key);
         let group = |cell: u32| format!("{:?}", accumulated.cells.values(cell));
         if query.is_thresholded() {
             let place = ((Some(GROUPS), bucket.start), (None, String::new(), 0));

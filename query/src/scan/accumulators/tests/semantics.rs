@@ -17,7 +17,7 @@ fn at(subject: u32, hours: i64, event: &'static str) -> Row {
 }
 
 fn run(query: &PrivateQuery, rows: &[Row]) -> Accumulated {
-    piece(query, days(), rows, &[], 1)
+    part(query, days(), rows, &[], 1)
 }
 
 fn funnel(within_hours: i64) -> PrivateQuery {
@@ -184,7 +184,7 @@ fn persons_have_values_and_those_are_aggregated() {
 }
 
 #[test]
-fn quantiles_are_read_off_the_nodes_of_a_piece() {
+fn quantiles_are_read_off_the_nodes_of_a_part() {
     // A value for each of 100 subjects: 60 of 50, 40 of 500. Of subject 200's many values on nine days nine count.
     let mut rows: Vec<Row> =
         (0..100).map(|n| at(n + 1, 1, "click").number("amount", if n < 60 { 50 } else { 500 })).collect();
@@ -208,7 +208,7 @@ fn members_decide_who_counts() {
     let others = [at(2, 100, "purchase"), at(3, 100, "login"), at(9, 1, "purchase")];
     let counted = |query: PrivateQuery| {
         let query = query.count(AggregateOp::Rows, 9).quantile(amount());
-        piece(&query, days(), &rows, &others, 1).ranged.get(None, 0).map_or(0, |cell| cell.sums[0])
+        part(&query, days(), &rows, &others, 1).ranged.get(None, 0).map_or(0, |cell| cell.sums[0])
     };
     let bought = || Some(is("event", "purchase"));
     assert_eq!(counted(query(Shape::Events).member(false, None)), 3);

@@ -113,7 +113,7 @@ fn row() -> impl Strategy<Value = Row> {
         })
 }
 
-/// The squared distance of two worlds, in each slot of each piece.
+/// The squared distance of two worlds, in each slot of each released part.
 fn distances(a: &Numbers, b: &Numbers) -> BTreeMap<(Option<usize>, i32), u128> {
     let mut squares = BTreeMap::new();
     for place in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {

@@ -148,10 +148,10 @@ fn times_are_decided_where_a_day_decides_them() {
     assert_eq!(simplify(Grain::Week, "2026-11-23"), "true");
 }
 
-async fn ids(sql: &str) -> Vec<PieceId> {
+async fn ids(sql: &str) -> Vec<PartId> {
     let charged = priced(sql, now_ms()).await;
     let wanted = wanted(&charged, &Epochs::default(), now_ms());
-    wanted.iter().flat_map(|wanted| &wanted.pieces).map(|piece| piece.id).collect()
+    wanted.iter().flat_map(|wanted| &wanted.parts).map(|part| part.id).collect()
 }
 
 #[tokio::test]
@@ -176,15 +176,15 @@ async fn what_decides_the_content_decides_the_identity() {
     let mut dear = ChargedQuery::clone(&priced);
     dear.price = Rho::from_nano(dear.price.nano() + 1);
     let dear = wanted(&dear, &Epochs::default(), now_ms());
-    assert_ne!(dear[0].pieces[0].id, base[0]);
+    assert_ne!(dear[0].parts[0].id, base[0]);
 }
 
 #[tokio::test]
-async fn a_piece_says_what_it_is_and_names_its_epoch() {
+async fn a_part_says_what_it_is_and_names_its_epoch() {
     let sql = "SELECT COUNT(*) FROM usage WHERE day >= current_date - 1 AND event = 'click'";
     let charged = priced(sql, now_ms()).await;
     let wanted = wanted(&charged, &Epochs::default(), now_ms());
-    let texts: Vec<&str> = wanted.iter().map(|wanted| wanted.pieces[0].text.as_str()).collect();
+    let texts: Vec<&str> = wanted.iter().map(|wanted| wanted.parts[0].text.as_str()).collect();
     assert!(texts[0].starts_with("FROM usage IN DE\nDAY 2026-11-21 (after 1 day)\n"), "{}", texts[0]);
     assert!(texts[1].starts_with("FROM usage IN DE\nDAY 2026-11-22 (open, hour 10)\n"), "{}", texts[1]);
     assert!(
@@ -192,5 +192,5 @@ async fn a_piece_says_what_it_is_and_names_its_epoch() {
         "{}",
         texts[0]
     );
-    assert_eq!(wanted[0].pieces[0].charges[0].0.day, today() - 1);
+    assert_eq!(wanted[0].parts[0].charges[0].0.day, today() - 1);
 }

@@ -1,11 +1,12 @@
-//! What is paid for, sealed and found again: the pieces of a release.
+//! What is paid for, sealed and found again: the released parts of an answer.
 //!
-//! A piece is one region's part of an answer for one day (daily queries) or one bucket of days (ranged ones), in one epoch
-//! of each of its days. Its identity is a digest of everything that decides its content but the events: region, table,
-//! days and their epochs, the query in its canonical form (`canonical`), price, noise and threshold.
-//! Invariants: the same question about the same day in the same epoch is the same piece, whatever days it is asked
-//! together with and however they are grouped. A piece's text holds nothing but the statement's.
-//! Not here: what is in a piece (`release/sealed.rs`), paying for it (`ledger.rs`).
+//! A released part is what one region gives to an answer for one day (daily queries) or one bucket of days (ranged
+//! ones), in one epoch of each of its days. Its identity is a digest of everything that decides its content but the
+//! events: region, table, days and their epochs, the query in its canonical form (`canonical`), price, noise and
+//! threshold.
+//! Invariants: the same question about the same day in the same epoch is the same released part, whatever days it is
+//! asked together with and however they are grouped. A released part's text holds nothing but the statement's.
+//! Not here: what is in a released part (`release/sealed.rs`), paying for it (`ledger.rs`).
 
 mod canonical;
 mod simplify;
@@ -14,9 +15,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use shoal_anonymity::budget::{Rho, piece_digest};
+use shoal_anonymity::budget::{Rho, part_digest};
 use shoal_schemas::Region;
-use shoal_storage::{Block, PieceId};
+use shoal_storage::{Block, PartId};
 
 use self::canonical::form;
 pub(crate) use self::canonical::{Form, cell_keys};
@@ -25,13 +26,13 @@ use crate::epochs::{Epoch, Epochs};
 use shoal_language::calendar::day_text;
 use shoal_language::{DayRange, PrivateQuery};
 
-/// The encoding's version: another one makes other pieces of everything.
+/// The encoding's version: another one makes other released parts of everything.
 const VERSION: &[u8] = b"piece 1";
 
-/// A piece of a release.
+/// A released part of an answer.
 #[derive(Clone)]
-pub(crate) struct Piece {
-    pub(crate) id: PieceId,
+pub(crate) struct ReleasedPart {
+    pub(crate) id: PartId,
     pub(crate) region: Region,
     pub(crate) days: DayRange,
     /// Each block once.
@@ -43,17 +44,18 @@ pub(crate) struct Piece {
     pub(crate) form: Arc<Form>,
 }
 
-/// A part of an answer: where it may be in the ledger, and what is paid for when it is not.
+/// What an answer wants of a region and a day, or a bucket of days: where it may be in the ledger, and what is paid for
+/// when it is not.
 pub(crate) struct Wanted {
     /// The first day of the bucket that it is shown in.
     pub(crate) start: i32,
     /// In the order in which they are looked for; the last one is what can be made.
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) parts: Vec<ReleasedPart>,
     /// Whether it can still be made: its days have not expired.
     pub(crate) is_readable: bool,
 }
 
-/// The parts of an answer at `now_ms`, one for each region and day, or region and bucket.
+/// What an answer wants at `now_ms`: one for each region and day, or region and bucket.
 pub(crate) fn wanted(charged: &ChargedQuery, epochs: &Epochs, now_ms: i64) -> Vec<Wanted> {
     let mut all = Vec::new();
     for region in &charged.query.regions {
@@ -91,12 +93,12 @@ fn of_day(
     }
     let block = Block { region, kind: charged.query.table, day };
     let now = epochs.at(day, now_ms);
-    let in_epoch = |epoch: Epoch| piece(charged, (region, days), vec![(block, epoch)], &form, epochs);
-    let pieces = match is_readable {
+    let in_epoch = |epoch: Epoch| part(charged, (region, days), vec![(block, epoch)], &form, epochs);
+    let parts = match is_readable {
         true => vec![in_epoch(now)],
         false => epochs.back_from(now).map(in_epoch).collect(),
     };
-    Some(Wanted { start, pieces, is_readable })
+    Some(Wanted { start, parts, is_readable })
 }
 
 /// A bucket of a ranged query. Of one that has partly expired, the whole is looked for, and only the rest is made.
@@ -117,24 +119,24 @@ fn of_bucket(
         blocks.sort_unstable();
         blocks.dedup();
         let charges = blocks.into_iter().map(|block| (block, epochs.at(block.day, now_ms))).collect();
-        piece(charged, (region, days), charges, &Arc::new(form(query, region, days)), epochs)
+        part(charged, (region, days), charges, &Arc::new(form(query, region, days)), epochs)
     };
     let first = days.days().find(|day| is_readable(query, *day));
     // The whole, if somebody asked in time, says more than the rest, and is looked for first.
-    let mut pieces = vec![over(days)];
+    let mut parts = vec![over(days)];
     if let Some(first) = first.filter(|first| *first > days.first) {
-        pieces.push(over(DayRange { first, last: days.last }));
+        parts.push(over(DayRange { first, last: days.last }));
     }
-    Wanted { start, pieces, is_readable: first.is_some() }
+    Wanted { start, parts, is_readable: first.is_some() }
 }
 
-fn piece(
+fn part(
     charged: &ChargedQuery,
     (region, days): (Region, DayRange),
     charges: Vec<(Block, Epoch)>,
     form: &Arc<Form>,
     epochs: &Epochs,
-) -> Piece {
+) -> ReleasedPart {
     let kind = charged.query.table;
     let mut fields: Vec<Vec<u8>> = vec![VERSION.to_vec()];
     let mut field = |bytes: &[u8]| fields.push(bytes.to_vec());
@@ -164,7 +166,7 @@ fn piece(
             Subjects::Own(_) => b"own",
         });
     }
-    let parts: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+    let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
     let epoch = |epoch: &Epoch| match epoch.pool {
         0 => format!("{}, hour {}", epochs.pool_text(0), epoch.hour),
         pool => epochs.pool_text(pool),
@@ -174,8 +176,8 @@ fn piece(
         _ => format!("DAYS {} TO {}", day_text(days.first), day_text(days.last)),
     };
     let text = format!("FROM {kind} IN {region}\n{when}\n{}", form.text);
-    Piece {
-        id: piece_digest(&parts),
+    ReleasedPart {
+        id: part_digest(&fields),
         region,
         days,
         charges,

@@ -140,7 +140,7 @@ fn aggregate_text(spot: &Spot, aggregate: &Aggregate) -> String {
     format!("{op}{filter} (scale {}, at most {})", aggregate.scale, aggregate.linf)
 }
 
-/// Positions of the keys whose values a piece keeps, in the query's order: all but regions and buckets of days.
+/// Positions of the keys whose values a released part keeps, in the query's order: all but regions and buckets of days.
 pub(crate) fn cell_keys(query: &PrivateQuery) -> Vec<usize> {
     let kept = |kind: &KeyKind| match kind {
         KeyKind::Region => false,
