@@ -72,9 +72,9 @@ pub enum StorageError {
         /// What is wrong, without anything that the record says.
         reason: String,
     },
-    /// A witness of spent budget is damaged. Nothing is opened, since budget might come back; restore the file.
+    /// A high-water mark of spent budget is damaged. Nothing is opened, since budget might come back; restore the file.
     #[error("{} is damaged: what was spent on this region's days cannot be known; restore the file", .0.display())]
-    Witness(PathBuf),
+    HighWaterMark(PathBuf),
     /// An answer that is not one of its reservation's, or no longer.
     #[error("the reservation of this answer is not in force")]
     Stale,

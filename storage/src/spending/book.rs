@@ -10,7 +10,7 @@
 //! block     region (1) | kind (1) | day with its sign bit flipped, u32 BE: blocks are in order of region, kind, day
 //! state     0 reserved, 1 sealed, 2 lost
 //! ```
-//! Invariants: each change is one durable transaction. Not here: witnesses, listing (`view`).
+//! Invariants: each change is one durable transaction. Not here: high-water marks, listing (`view`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -158,13 +158,13 @@ impl Book {
         write.commit().map_err(failed)
     }
 
-    /// Raises every number that is below the witness's; all numbers as they are then.
-    pub(super) fn raise(&self, witnessed: &Spent) -> Result<Spent> {
+    /// Raises every number that is below the high-water mark's; all numbers as they are then.
+    pub(super) fn raise(&self, marked: &Spent) -> Result<Spent> {
         let write = self.db.begin_write().map_err(failed)?;
         let mut all = Spent::new();
         {
             let mut table = write.open_table(SPENT).map_err(failed)?;
-            for ((block, pool), seen) in witnessed {
+            for ((block, pool), seen) in marked {
                 let key = spent_key(*block, *pool);
                 let known = table.get(&key).map_err(failed)?.map_or(0, |v| v.value());
                 if *seen > known {

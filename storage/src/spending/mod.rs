@@ -2,26 +2,26 @@
 //!
 //! ```text
 //! <root>/ledger/budget.redb         what was spent, on which released part, and every sealed answer (see `book`)
-//! <root>/<region>/budget.witness    what was spent on each block of the region, beside its tables (see `witness`)
+//! <root>/<region>/budget.witness    what was spent on each block of the region, beside its tables (see `high_water_mark`)
 //! ```
 //! Invariants:
 //! - Spending only ever grows. Nothing here subtracts, and nothing is given back.
-//! - [`BudgetLedger::reserve`] is all or nothing, and durable in the ledger and in every witness when it returns; no pool
-//!   and no block goes above its cap.
+//! - [`BudgetLedger::reserve`] is all or nothing, and durable in the ledger and in every high-water mark when it
+//!   returns; no pool and no block goes above its cap.
 //! - A [`Reservation`] seals once: it is not `Clone`, and only the latest reservation of a released part can seal it.
-//! - What was spent on a block is the larger of what ledger and witness say, so that an older copy of the ledger beside
-//!   newer data brings no budget back; its missing answers are paid again.
+//! - What was spent on a block is the larger of what ledger and high-water mark say, so that an older copy of the
+//!   ledger beside newer data brings no budget back; its missing answers are paid again.
 //! - A file that cannot be understood is an error of [`BudgetLedger::open`], never an empty ledger.
-//! - After a witness could not be written, nothing is reserved any more until the next start.
+//! - After a high-water mark could not be written, nothing is reserved any more until the next start.
 //!
 //! Blocking calls: async callers use a blocking thread. Not here: prices, epochs, caps and what an answer says
 //! (`shoal-query`); erasure, late data and compaction, which never touch these files.
 
 mod book;
 mod faulty;
+mod high_water_mark;
 mod order;
 mod view;
-mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use shoal_files::{Disk, Medium, Memory, Objects};
 
 use self::book::Book;
-use self::witness::Witnesses;
+use self::high_water_mark::HighWaterMarks;
 use crate::error::{Result, StorageError};
 
 pub use self::order::{Block, Charge, Found, Order, PartId, PartOrder, Shortage, SpendingCaps};
@@ -65,7 +65,7 @@ pub struct BudgetLedger {
 
 struct Inner {
     book: Book,
-    witnesses: Mutex<Witnesses>,
+    marks: Mutex<HighWaterMarks>,
 }
 
 impl BudgetLedger {
@@ -74,20 +74,20 @@ impl BudgetLedger {
     ///
     /// # Errors
     /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] for another version's file,
-    /// [`StorageError::Ledger`] and [`StorageError::Witness`] for a file that cannot be understood.
+    /// [`StorageError::Ledger`] and [`StorageError::HighWaterMark`] for a file that cannot be understood.
     pub fn open(root: &Path) -> Result<BudgetLedger> {
         BudgetLedger::open_with(root, Arc::new(Disk::new(root)))
     }
 
-    /// [`BudgetLedger::open`] with witnesses that lie elsewhere, for fault injection.
-    fn open_with(root: &Path, witnesses: Arc<dyn Medium>) -> Result<BudgetLedger> {
+    /// [`BudgetLedger::open`] with high-water marks that lie elsewhere, for fault injection.
+    fn open_with(root: &Path, marks: Arc<dyn Medium>) -> Result<BudgetLedger> {
         let dir = root.join("ledger");
         let folder = Disk::new(&dir);
         folder.make().map_err(StorageError::io(&dir))?;
         let book = Book::open(&dir.join("budget.redb"))?;
         // The database makes its file without syncing the name.
         folder.sync("").map_err(StorageError::io(&dir))?;
-        BudgetLedger::reconciled(book, Witnesses::open(witnesses)?)
+        BudgetLedger::reconciled(book, HighWaterMarks::open(marks)?)
     }
 
     /// A ledger that forgets everything at the end: for tests and examples.
@@ -95,7 +95,7 @@ impl BudgetLedger {
     /// # Errors
     /// [`StorageError::Ledger`] when there is no memory for it.
     pub fn in_memory() -> Result<BudgetLedger> {
-        BudgetLedger::reconciled(Book::in_memory(None)?, Witnesses::open(Arc::new(Memory::new()))?)
+        BudgetLedger::reconciled(Book::in_memory(None)?, HighWaterMarks::open(Arc::new(Memory::new()))?)
     }
 
     /// As [`BudgetLedger::in_memory`], but after so many syncs every further one fails: for tests of what fails with it.
@@ -103,15 +103,18 @@ impl BudgetLedger {
     /// # Errors
     /// [`StorageError::Ledger`] when it fails already at the start.
     pub fn in_memory_until(syncs: u64) -> Result<BudgetLedger> {
-        BudgetLedger::reconciled(Book::in_memory(Some(syncs))?, Witnesses::open(Arc::new(Memory::new()))?)
+        BudgetLedger::reconciled(
+            Book::in_memory(Some(syncs))?,
+            HighWaterMarks::open(Arc::new(Memory::new()))?,
+        )
     }
 
-    /// Makes ledger and witnesses say the same: of each number the larger one.
-    fn reconciled(book: Book, mut witnesses: Witnesses) -> Result<BudgetLedger> {
+    /// Makes ledger and high-water marks say the same: of each number the larger one.
+    fn reconciled(book: Book, mut marks: HighWaterMarks) -> Result<BudgetLedger> {
         book.mark_lost()?;
-        let spent = book.raise(witnesses.spent())?;
-        witnesses.raise(&spent)?;
-        Ok(BudgetLedger { inner: Arc::new(Inner { book, witnesses: Mutex::new(witnesses) }) })
+        let spent = book.raise(marks.spent())?;
+        marks.raise(&spent)?;
+        Ok(BudgetLedger { inner: Arc::new(Inner { book, marks: Mutex::new(marks) }) })
     }
 
     /// What is known about each of these released parts, in their order.
@@ -127,15 +130,15 @@ impl BudgetLedger {
     /// # Errors
     /// Any error means that nothing may be run: it may or may not be charged.
     pub fn reserve(&self, order: &Order) -> Result<Reserved> {
-        // Held to the end: what a witness says is then never older than what the ledger says.
-        let mut witnesses = self.inner.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
-        witnesses.check()?;
+        // Held to the end: what a high-water mark says is then never older than what the ledger says.
+        let mut marks = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.check()?;
         let (number, spent) = match self.inner.book.reserve(order)? {
             book::Outcome::Granted { number, spent } => (number, spent),
             book::Outcome::Lacking(lacking) => return Ok(Reserved::Lacking(lacking)),
             book::Outcome::Sealed => return Ok(Reserved::Sealed),
         };
-        witnesses.raise(&spent)?;
+        marks.raise(&spent)?;
         let parts = order.parts.iter().map(|part| part.id).collect();
         Ok(Reserved::Granted(Reservation { number, parts }))
     }

@@ -1,6 +1,6 @@
 //! What is asked of the ledger and what it says: blocks, released parts and their charges, and their numbers in files.
 //!
-//! Not here: how it is kept (`book`, `witness`).
+//! Not here: how it is kept (`book`, `high_water_mark`).
 
 use shoal_schemas::{Kind, Region};
 

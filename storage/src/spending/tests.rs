@@ -1,4 +1,4 @@
-//! The ledger and its witnesses: never more than the cap, never budget back, never an answer twice.
+//! The ledger and its high-water marks: never more than the cap, never budget back, never an answer twice.
 
 #![allow(clippy::unwrap_used)]
 
@@ -108,7 +108,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn an_older_ledger_beside_a_newer_witness_brings_no_budget_back() {
+fn an_older_ledger_beside_a_newer_high_water_mark_brings_no_budget_back() {
     let root = tempfile::tempdir().unwrap();
     let (file, kept) = (root.path().join("ledger/budget.redb"), root.path().join("yesterday"));
     drop(BudgetLedger::open(root.path()).unwrap());
@@ -128,7 +128,7 @@ fn an_older_ledger_beside_a_newer_witness_brings_no_budget_back() {
     // And without any ledger at all.
     fs::remove_file(&file).unwrap();
     assert_eq!(spent(&BudgetLedger::open(root.path()).unwrap(), 0), [(0, 90)]);
-    // A witness that is gone is written anew from the ledger.
+    // A high-water mark that is gone is written anew from the ledger.
     fs::remove_file(root.path().join("de/budget.witness")).unwrap();
     drop(BudgetLedger::open(root.path()).unwrap());
     fs::remove_file(&file).unwrap();
@@ -138,17 +138,17 @@ fn an_older_ledger_beside_a_newer_witness_brings_no_budget_back() {
 #[test]
 fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
     let root = tempfile::tempdir().unwrap();
-    let (file, witness) = (root.path().join("ledger/budget.redb"), root.path().join("de/budget.witness"));
+    let (file, mark) = (root.path().join("ledger/budget.redb"), root.path().join("de/budget.witness"));
     {
         let ledger = BudgetLedger::open(root.path()).unwrap();
         granted(&ledger, vec![part(1, 0..2, 0, 10)]);
         granted(&ledger, vec![part(2, 0..2, 0, 10)]);
     }
-    let whole = fs::read(&witness).unwrap();
+    let whole = fs::read(&mark).unwrap();
     let half = whole.len() - 9;
     for torn in [whole[..half].to_vec(), [&whole[..], &[0; 30]].concat()] {
         fs::remove_file(&file).unwrap();
-        fs::write(&witness, &torn).unwrap();
+        fs::write(&mark, &torn).unwrap();
         let ledger = BudgetLedger::open(root.path()).unwrap();
         assert_eq!(spent(&ledger, 1), [(0, if torn.len() == half { 10 } else { 20 })]);
         // What is written next must be readable again.
@@ -160,17 +160,17 @@ fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
     }
     let mut damaged = whole.clone();
     damaged[20] ^= 1;
-    fs::write(&witness, &damaged).unwrap();
-    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Witness(_))));
-    fs::write(&witness, b"").unwrap();
-    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Witness(_))));
-    fs::write(&witness, &whole).unwrap();
+    fs::write(&mark, &damaged).unwrap();
+    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::HighWaterMark(_))));
+    fs::write(&mark, b"").unwrap();
+    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::HighWaterMark(_))));
+    fs::write(&mark, &whole).unwrap();
     fs::write(&file, vec![7; 40_000]).unwrap();
     assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Ledger(_))));
 }
 
 #[test]
-fn after_a_failed_witness_nothing_is_granted() {
+fn after_a_failed_high_water_mark_nothing_is_granted() {
     let root = tempfile::tempdir().unwrap();
     let medium = Faulty::new(Disk::new(root.path()));
     let ledger = BudgetLedger::open_with(root.path(), Arc::new(medium.clone())).unwrap();
@@ -205,18 +205,18 @@ fn a_failed_sync_of_the_ledger_grants_and_seals_nothing() {
 }
 
 #[test]
-fn a_witness_does_not_grow_for_ever() {
+fn a_high_water_mark_does_not_grow_for_ever() {
     let root = tempfile::tempdir().unwrap();
-    let mut witnesses = Witnesses::open(Arc::new(Disk::new(root.path()))).unwrap();
+    let mut marks = HighWaterMarks::open(Arc::new(Disk::new(root.path()))).unwrap();
     let days = 400;
     for round in 1..400_u64 {
         let spent = (0..days).map(|day| ((block(day), 0), round)).collect();
-        witnesses.raise(&spent).unwrap();
+        marks.raise(&spent).unwrap();
     }
     let bytes = fs::metadata(root.path().join("de/budget.witness")).unwrap().len();
     assert!(bytes < (1 << 20) + 10_000, "{bytes}");
-    drop(witnesses);
-    let spent = Witnesses::open(Arc::new(Disk::new(root.path()))).unwrap();
+    drop(marks);
+    let spent = HighWaterMarks::open(Arc::new(Disk::new(root.path()))).unwrap();
     assert_eq!(spent.spent().len(), 400);
     assert!(spent.spent().values().all(|nano| *nano == 399));
 }

@@ -28,38 +28,38 @@ const ENTRY_BYTES: usize = 14;
 /// A file below this size is never written anew.
 const KEPT_BYTES: u64 = 1 << 20;
 
-/// The witnesses of all regions of a root.
-pub(super) struct Witnesses {
+/// The high-water marks of all regions of a root.
+pub(super) struct HighWaterMarks {
     medium: Arc<dyn Medium>,
-    files: HashMap<Region, Witness>,
+    files: HashMap<Region, HighWaterMark>,
     spent: Spent,
     broken: bool,
 }
 
-struct Witness {
+struct HighWaterMark {
     name: String,
     file: Box<dyn LogFile>,
     bytes: u64,
 }
 
-impl Witnesses {
-    pub(super) fn open(medium: Arc<dyn Medium>) -> Result<Witnesses> {
+impl HighWaterMarks {
+    pub(super) fn open(medium: Arc<dyn Medium>) -> Result<HighWaterMarks> {
         let (mut files, mut all) = (HashMap::new(), Spent::new());
         for region in Region::ALL {
-            if let Some((witness, spent)) = Witness::open(&*medium, *region)? {
-                files.insert(*region, witness);
+            if let Some((mark, spent)) = HighWaterMark::open(&*medium, *region)? {
+                files.insert(*region, mark);
                 all.extend(spent);
             }
         }
-        Ok(Witnesses { medium, files, spent: all, broken: false })
+        Ok(HighWaterMarks { medium, files, spent: all, broken: false })
     }
 
-    /// What all witnesses say.
+    /// What all high-water marks say.
     pub(super) fn spent(&self) -> &Spent {
         &self.spent
     }
 
-    /// Whether anything can still be witnessed.
+    /// Whether anything can still be written down.
     pub(super) fn check(&self) -> Result<()> {
         match self.broken {
             true => Err(StorageError::Stopped),
@@ -67,7 +67,7 @@ impl Witnesses {
         }
     }
 
-    /// Writes down every number that is above what is witnessed. Durable when it returns.
+    /// Writes down every number that is above its high-water mark. Durable when it returns.
     pub(super) fn raise(&mut self, spent: &Spent) -> Result<()> {
         self.check()?;
         let mut fresh: HashMap<Region, Spent> = HashMap::new();
@@ -79,23 +79,23 @@ impl Witnesses {
         self.broken = true;
         for (region, fresh) in fresh {
             self.spent.extend(fresh.iter().map(|(at, nano)| (*at, *nano)));
-            let witness = match self.files.remove(&region) {
-                Some(mut witness) => {
-                    witness.append(&*self.medium, &fresh)?;
-                    witness
+            let mark = match self.files.remove(&region) {
+                Some(mut mark) => {
+                    mark.append(&*self.medium, &fresh)?;
+                    mark
                 }
-                None => Witness::create(&*self.medium, name_of(region), &fresh)?,
+                None => HighWaterMark::create(&*self.medium, name_of(region), &fresh)?,
             };
             let own = || self.spent.iter().filter(|((b, _), _)| b.region == region);
             let live = own().count().saturating_mul(ENTRY_BYTES) as u64;
-            let witness = match witness.bytes > KEPT_BYTES.max(live.saturating_mul(4)) {
+            let mark = match mark.bytes > KEPT_BYTES.max(live.saturating_mul(4)) {
                 true => {
                     let all: Spent = own().map(|(at, nano)| (*at, *nano)).collect();
-                    Witness::create(&*self.medium, witness.name, &all)?
+                    HighWaterMark::create(&*self.medium, mark.name, &all)?
                 }
-                false => witness,
+                false => mark,
             };
-            self.files.insert(region, witness);
+            self.files.insert(region, mark);
         }
         self.broken = false;
         Ok(())
@@ -106,16 +106,16 @@ fn name_of(region: Region) -> String {
     format!("{}/budget.witness", region.as_str().to_ascii_lowercase())
 }
 
-impl Witness {
+impl HighWaterMark {
     /// None when there is no file.
-    fn open(medium: &dyn Medium, region: Region) -> Result<Option<(Witness, Spent)>> {
+    fn open(medium: &dyn Medium, region: Region) -> Result<Option<(HighWaterMark, Spent)>> {
         let name = name_of(region);
         let path = medium.path(&name);
         let bytes = match medium.read(&name) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             read => read.map_err(StorageError::io(&path))?,
         };
-        let damaged = || StorageError::Witness(path.clone());
+        let damaged = || StorageError::HighWaterMark(path.clone());
         if !bytes.starts_with(HEAD) {
             return Err(damaged());
         }
@@ -128,15 +128,15 @@ impl Witness {
         let file = medium.edit(&name).map_err(StorageError::io(&path))?;
         let good = good as u64;
         file.set_length(good).and_then(|()| file.sync()).map_err(StorageError::io(&path))?;
-        Ok(Some((Witness { name, file, bytes: good }, spent)))
+        Ok(Some((HighWaterMark { name, file, bytes: good }, spent)))
     }
 
     /// A file with these numbers, in place of one that may be there.
-    fn create(medium: &dyn Medium, name: String, spent: &Spent) -> Result<Witness> {
+    fn create(medium: &dyn Medium, name: String, spent: &Spent) -> Result<HighWaterMark> {
         let bytes: Vec<u8> = HEAD.iter().copied().chain(batch_bytes(spent)).collect();
         let file = medium.put(&name, &bytes).and_then(|()| medium.edit(&name));
         let file = file.map_err(StorageError::io(medium.path(&name)))?;
-        Ok(Witness { name, file, bytes: bytes.len() as u64 })
+        Ok(HighWaterMark { name, file, bytes: bytes.len() as u64 })
     }
 
     fn append(&mut self, medium: &dyn Medium, spent: &Spent) -> Result<()> {
