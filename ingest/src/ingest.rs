@@ -1,4 +1,4 @@
-//! The door of this crate: everything that the server calls.
+//! The interface of this crate: everything that the server calls.
 //!
 //! ```text
 //! accept: bytes in flight? -> pipeline (pure) -> each region's log, all at once -> outcomes

@@ -5,7 +5,7 @@
 //! CleanBatch -append-> log (one writer thread a region, fsync) -> Receipt       log, dedup
 //! sealed segment -> RecordBatch -> Parquet -> Delta commit, exactly once        flush
 //! ```
-//! The doors of the crate are [`Ingest`] (all of it, for the server) and what its calls take and answer.
+//! The interface of the crate is [`Ingest`] (all of it, for the server) and what its calls take and answer.
 //!
 //! Not here: routes and status codes (`shoal-server`), Parquet and Delta (`shoal-storage`), keys, consent rules and
 //! patterns (`shoal-privacy`), what may be collected (`shoal-schemas`).

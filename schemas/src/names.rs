@@ -71,7 +71,7 @@ closed_set! {
 }
 
 closed_set! {
-    /// A wire protocol at the door.
+    /// A wire protocol of an endpoint.
     Protocol {
         /// `POST /v1/events`.
         Native = "native",

@@ -1,5 +1,5 @@
-//! `shoal demo`: a service of its own in a fresh directory, a day of traffic through the real HTTP door, and questions whose
-//! answers are compared with the truth.
+//! `shoal demo`: a service of its own in a fresh directory, a day of traffic through the real HTTP interface, and
+//! questions whose answers are compared with the truth.
 //!
 //! Not here: the traffic (`demo/traffic.rs`), the questions and their truth (`demo/questions.rs`).
 

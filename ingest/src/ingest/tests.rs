@@ -1,4 +1,4 @@
-//! The door with real files and real tables: post, post again, flush, start again.
+//! The interface with real files and real tables: post, post again, flush, start again.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;

@@ -55,7 +55,7 @@ pub(crate) type Failed = watch::Sender<Option<Region>>;
 /// This many zeroed files wait to become segments.
 const SPARES: usize = 2;
 
-/// The door of a region's log.
+/// The handle of a region's log.
 pub(crate) struct Log {
     shared: Arc<Shared>,
     queue: Sender<Command>,
@@ -71,7 +71,7 @@ enum Thread {
     Ended,
 }
 
-/// What the door, the writer thread and the flush have in common.
+/// What the handle, the writer thread and the flush have in common.
 pub(crate) struct Shared {
     region: Region,
     medium: Arc<dyn Medium>,

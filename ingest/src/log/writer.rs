@@ -5,7 +5,7 @@
 //!
 //! Invariants: an answer is given after the fdatasync that covers it, or the one that covered the first copy; after an
 //! I/O error nothing is answered but `Stopped`, and the thread ends for good. Room for a whole group is made before its
-//! ids are taken for known. Not here: the door (`mod.rs`), the format (`record.rs`).
+//! ids are taken for known. Not here: the handle (`mod.rs`), the format (`record.rs`).
 
 use std::{
     io,

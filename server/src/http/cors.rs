@@ -1,4 +1,5 @@
-//! Which web pages may send events. Only the doors of SDKs answer browsers of other origins; nothing can be read this way.
+//! Which web pages may send events. Only the endpoints of SDKs answer browsers of other origins; nothing can be read
+//! this way.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -18,7 +19,7 @@ pub(super) async fn around<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let allowed =
-        is_sdk_door(request.path()).then(|| allowed(&state.config.http.cors_origins, &request)).flatten();
+        is_sdk_endpoint(request.path()).then(|| allowed(&state.config.http.cors_origins, &request)).flatten();
     if request.method() == Method::OPTIONS
         && let Some(origin) = &allowed
     {
@@ -42,7 +43,7 @@ pub(super) async fn around<B: MessageBody>(
     Ok(response)
 }
 
-fn is_sdk_door(path: &str) -> bool {
+fn is_sdk_endpoint(path: &str) -> bool {
     matches!(path, "/v1/events" | "/v1/batch" | "/v1/consents")
         || (path.starts_with("/api/") && path.trim_end_matches('/').ends_with("/envelope"))
 }
@@ -62,9 +63,13 @@ mod tests {
     use actix_web::test::TestRequest;
 
     #[test]
-    fn only_the_doors_of_sdks_and_only_listed_origins() {
-        assert!(is_sdk_door("/v1/events") && is_sdk_door("/api/7/envelope/"));
-        assert!(!is_sdk_door("/v1/sql") && !is_sdk_door("/v1/retention/runs") && !is_sdk_door("/metrics"));
+    fn only_the_endpoints_of_sdks_and_only_listed_origins() {
+        assert!(is_sdk_endpoint("/v1/events") && is_sdk_endpoint("/api/7/envelope/"));
+        assert!(
+            !is_sdk_endpoint("/v1/sql")
+                && !is_sdk_endpoint("/v1/retention/runs")
+                && !is_sdk_endpoint("/metrics")
+        );
         let from =
             |origin: &'static str| TestRequest::default().insert_header(("origin", origin)).to_srv_request();
         let listed = ["https://shop.example".to_owned()];

@@ -1,4 +1,5 @@
-//! All routes. Each file of this folder is one door: it reads the request, asks one part of the service, and answers.
+//! All routes. Each file of this folder is one endpoint: it reads the request, asks one part of the service, and
+//! answers.
 //!
 //! Not here: how a request is refused (`problem.rs`), the forms of answers to events (`answers.rs`), keys (`auth.rs`),
 //! limits on bodies (`body.rs`).

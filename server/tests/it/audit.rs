@@ -14,12 +14,12 @@ const ID: &str = "1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10";
 const SQL: &str = "SELECT COUNT(*) AS n FROM usage";
 
 fn ask(world: &World, question: &Value) -> Answer {
-    world.door().post("/v1/sql", &world.keys.analyst, question.to_string())
+    world.client().post("/v1/sql", &world.keys.analyst, question.to_string())
 }
 
 fn send(world: &World, method: &str, path: &str, key: &str) -> Answer {
     let key = format!("Bearer {key}");
-    world.door().ask(method, path, &[("authorization", key.as_str())], b"").unwrap()
+    world.client().ask(method, path, &[("authorization", key.as_str())], b"").unwrap()
 }
 
 fn lines(world: &World) -> Vec<Value> {
@@ -93,11 +93,11 @@ fn a_running_query_is_listed_and_cancelled_by_its_own_key_only() {
     };
     for (at, canceller) in [&own, &officer].into_iter().enumerate() {
         thread::scope(|scope| {
-            let (door, key) = (world.door(), own.clone());
+            let (client, key) = (world.client(), own.clone());
             // Another question each time: what was paid for is answered at once.
             let sql = format!("{SQL} WHERE day = DATE '{TODAY}' AND screen <> 'none-{at}'");
             let question = json!({"sql": sql, "id": ID}).to_string();
-            let asked = scope.spawn(move || door.post("/v1/sql", &key, question));
+            let asked = scope.spawn(move || client.post("/v1/sql", &key, question));
             let begun = Instant::now();
             while listed(&own) == json!([]) || paid() == at {
                 assert!(begun.elapsed() < Duration::from_secs(60));
@@ -133,7 +133,7 @@ fn a_query_whose_asker_hangs_up_ends_and_leaves_a_line() {
     let key = format!("Bearer {}", world.keys.analyst);
     let headers = [("content-type", "application/json"), ("authorization", key.as_str())];
     let body = json!({"sql": SQL}).to_string();
-    let mut stream = world.door().connect().unwrap();
+    let mut stream = world.client().connect().unwrap();
     std::io::Write::write_all(
         &mut stream,
         &crate::http::request("POST", "/v1/sql", &headers, body.as_bytes()),
@@ -162,7 +162,7 @@ fn a_run_of_retention_that_a_person_starts_is_in_the_audit() {
     let mut world = World::new();
     for dry_run in [true, false] {
         let body = json!({"dry_run": dry_run}).to_string();
-        let answer = world.door().post("/v1/retention/runs", &world.keys.officer, body).expect(200);
+        let answer = world.client().post("/v1/retention/runs", &world.keys.officer, body).expect(200);
         assert!(answer.text().contains("\"report\""), "{}", answer.text());
     }
     world.stop();

@@ -9,7 +9,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use crate::http::{Door, request};
+use crate::http::{Client, request};
 use crate::marks::{self, ALL, EMAIL, IMEI, IP4, IP6, NAME, PHONE, SERIAL, TOKEN, USER};
 use crate::process::{Process, Setup};
 use crate::search::Searcher;
@@ -18,7 +18,7 @@ use crate::tables::{Tables, cells, text};
 
 /// Everything that was answered, to be searched.
 struct Sender<'a> {
-    door: Door,
+    client: Client,
     keys: &'a Keys,
     answers: Vec<u8>,
     count: usize,
@@ -28,7 +28,7 @@ impl Sender<'_> {
     /// Sends these bytes; an answer is kept, with what it was an answer to left out.
     fn raw(&mut self, bytes: &[u8]) -> u16 {
         self.count += 1;
-        match self.door.send(bytes) {
+        match self.client.send(bytes) {
             Ok(answer) => {
                 self.answers.extend_from_slice(answer.head.as_bytes());
                 self.answers.extend_from_slice(&answer.body);
@@ -101,7 +101,7 @@ fn no_identifier_is_kept_logged_counted_or_answered() {
     assert!(searcher.len() > 20 * ALL.len());
 
     let server = setup.serve();
-    let mut sender = Sender { door: server.door, keys: &keys, answers: Vec::new(), count: 0 };
+    let mut sender = Sender { client: server.client, keys: &keys, answers: Vec::new(), count: 0 };
     send_events(&mut sender);
     send_malformed(&mut sender);
     send_consents(&mut sender);
@@ -116,7 +116,7 @@ fn no_identifier_is_kept_logged_counted_or_answered() {
     assert!(server.terminate().success());
 
     let server = setup.serve();
-    sender.door = server.door;
+    sender.client = server.client;
     ask(&server, &keys);
     observe(&mut sender);
     assert!(sender.count > 80);
@@ -359,7 +359,7 @@ fn ask(server: &Process, keys: &Keys) {
         format!("'{EMAIL}"),
         format!("DROP TABLE \"{TOKEN}\" -- {IP4}"),
     ] {
-        let answer = server.door.post("/v1/sql", &keys.analyst, json!({"sql": sql}).to_string());
+        let answer = server.client.post("/v1/sql", &keys.analyst, json!({"sql": sql}).to_string());
         assert!(matches!(answer.status, 200 | 400), "{}: {}", answer.status, answer.text());
     }
 }

@@ -52,11 +52,11 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
         assert!(kept.contains(id) && !kept.contains(secret));
     }
     let server = setup.serve();
-    let url = format!("http://{}", server.door.0);
+    let url = format!("http://{}", server.client.0);
     let views = (0..300).map(
         |n| json!({"event": "screen_view", "user_id": format!("u-{n}"), "properties": {"screen": "home"}}),
     );
-    assert_eq!(server.door.events(&app, &batch("DE", views.collect()))["accepted"], 300);
+    assert_eq!(server.client.events(&app, &batch("DE", views.collect()))["accepted"], 300);
     crate::process::until("the flush", || (Tables::read(&setup.data_dir()).count() == 300).then_some(()));
 
     let sql = "SELECT screen, COUNT(DISTINCT subject) AS people FROM usage GROUP BY screen";
@@ -124,18 +124,18 @@ fn an_operator_adds_an_event_and_changes_retention_without_a_rebuild() {
     let opened = |id: &str, side: &str| json!({"id": id, "event": "door_open", "user_id": "u", "properties": {"side": side}});
     let mut world = World::new();
     let answer = world
-        .door()
+        .client()
         .events(&world.keys.app, &batch("DE", vec![opened("0", "left"), crate::stage::click("c", "u", "a")]));
     assert_eq!((&answer["events"][0]["code"], &answer["accepted"]), (&json!("unknown_event"), &json!(1)));
     let schemas = Some(overlay.path().to_path_buf());
     world.restart(|config| config.schemas_dir = schemas);
     let answer =
-        world.door().events(&world.keys.app, &batch("DE", vec![opened("1", "left"), opened("2", "top")]));
+        world.client().events(&world.keys.app, &batch("DE", vec![opened("1", "left"), opened("2", "top")]));
     assert_eq!((&answer["accepted"], &answer["events"][1]["code"]), (&json!(1), &json!("not_listed")));
     world.flush();
     let tables = Tables::read(&world.data_dir());
     assert_eq!(text(tables.events("door_open")[0].1, "side"), "left");
     assert_eq!(tables.count(), 2, "what was there before still is");
-    let plan = world.door().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
+    let plan = world.client().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
     assert_eq!(plan["lines"][0]["retention_days"], 3, "{plan}");
 }

@@ -21,7 +21,7 @@ fn the_files_of_many_flushes_are_merged_by_themselves() {
     let mut world = World::new();
     for flush in 0..FLUSHES {
         let clicks = (0..30).map(|n| click(&format!("{flush}-{n}"), &format!("person-{n}"), "a")).collect();
-        let answer = world.door().events(&world.keys.app, &batch("DE", clicks));
+        let answer = world.client().events(&world.keys.app, &batch("DE", clicks));
         assert_eq!(answer["accepted"], 30, "{answer}");
         world.flush();
     }
@@ -35,9 +35,9 @@ fn the_files_of_many_flushes_are_merged_by_themselves() {
         rows.iter().map(|(_, row)| text(row, "event_id").to_owned()).collect::<BTreeSet<_>>()
     };
     assert_eq!(ids(&world).len(), FLUSHES * 30);
-    // A resend is known at the door, whatever became of the files; and the table goes on.
+    // A resend is known at the endpoint, whatever became of the files; and the table goes on.
     let again = batch("DE", vec![click("0-0", "person-0", "a")]);
-    assert_eq!(world.door().events(&world.keys.app, &again)["duplicate"], 1);
+    assert_eq!(world.client().events(&world.keys.app, &again)["duplicate"], 1);
     let before = ids(&world);
     world.restart(|_| {});
     assert_eq!(ids(&world), before);

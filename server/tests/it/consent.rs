@@ -9,7 +9,7 @@ use crate::tables::{Tables, text};
 
 /// What becomes of one native event.
 fn outcome(world: &World, key: &str, body: &Value) -> String {
-    let answer = world.door().events(key, body);
+    let answer = world.client().events(key, body);
     let event = &answer["events"][0];
     event["code"].as_str().or(event["status"].as_str()).unwrap().to_owned()
 }
@@ -19,7 +19,7 @@ fn without_consent(id: &str, user: &str) -> Value {
 }
 
 fn record(world: &World, body: &Value) -> Answer {
-    world.door().post("/v1/consents", &world.keys.app, body.to_string())
+    world.client().post("/v1/consents", &world.keys.app, body.to_string())
 }
 
 fn change(action: &str, user: &str) -> Value {
@@ -106,7 +106,7 @@ fn a_key_asserts_consent_for_its_programme_only_and_a_withdrawal_is_stronger() {
     old["consent"] = json!({"policy_version": "2019-1"});
     assert_eq!(outcome(&world, &key, &old), "policy_version");
     let withdrawal = change("withdraw", "anna");
-    world.door().post("/v1/consents", &key, withdrawal.to_string()).expect(200);
+    world.client().post("/v1/consents", &key, withdrawal.to_string()).expect(200);
     assert_eq!(outcome(&world, &key, &without_consent("4", "anna")), "withdrawn");
     assert_eq!(outcome(&world, &key, &without_consent("5", "berta")), "accepted");
     let stale = world.key(ingest(&[Region::De], Some(Programme::UserExperience), Some("2019-1")));
@@ -123,7 +123,7 @@ fn vendors_are_answered_with_success_and_gated_all_the_same() {
     let segment = |id: &str, user: &str, context: Value| {
         let body = json!({"batch": [{"type": "track", "messageId": id, "userId": user, "event": "click",
             "properties": {"element": "add"}, "context": context}]});
-        world.door().post("/v1/batch", &world.keys.app, body.to_string()).expect(200);
+        world.client().post("/v1/batch", &world.keys.app, body.to_string()).expect(200);
     };
     let envelope = |id: &str, user: &str, contexts: Value| {
         let event = json!({"event_id": id, "level": "error", "user": {"id": user, "geo": {"country_code": "DE"}},
@@ -131,7 +131,7 @@ fn vendors_are_answered_with_success_and_gated_all_the_same() {
         let body = format!("{{}}\n{{\"type\":\"event\"}}\n{event}\n");
         let key = format!("Sentry sentry_key={}", world.keys.app);
         world
-            .door()
+            .client()
             .ask("POST", "/api/1/envelope/", &[("x-sentry-auth", &key)], body.as_bytes())
             .unwrap()
             .expect(200);

@@ -52,7 +52,7 @@ fn other_programs_can_read_every_table() {
         json!({"id": "5", "event": "purchase", "user_id": "anna", "properties": {"result": "ok", "amount": 19.99, "currency": "EUR", "items": 2}}),
     ];
     for country in ["DE", "US", "SG", "MY"] {
-        let answer = world.door().events(&world.keys.app, &batch(country, events.clone()));
+        let answer = world.client().events(&world.keys.app, &batch(country, events.clone()));
         assert_eq!(answer["accepted"], 5, "{answer}");
     }
     world.flush();
@@ -93,7 +93,7 @@ fn a_table_grows_by_many_flushes_and_days() {
             event["time"] = json!(world.now_ms() - day * crate::stage::DAY_MS);
             event
         });
-        world.door().events(&world.keys.app, &batch("DE", events.collect()));
+        world.client().events(&world.keys.app, &batch("DE", events.collect()));
         world.flush();
     }
     let tables = Tables::read(&world.data_dir());

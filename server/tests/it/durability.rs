@@ -10,7 +10,7 @@ use std::sync::{Barrier, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::http::Door;
+use crate::http::Client;
 use crate::process::Setup;
 use crate::stage::{Keys, World, batch, click, consent, letters};
 use crate::tables::{Tables, files, text};
@@ -44,7 +44,7 @@ struct Sent {
 }
 
 /// Sends batches from several threads until told to stop, or until the server is gone.
-fn load(door: Door, key: &str, next: &AtomicUsize, enough: usize, kill: impl FnOnce()) -> Sent {
+fn load(client: Client, key: &str, next: &AtomicUsize, enough: usize, kill: impl FnOnce()) -> Sent {
     let sent = Mutex::new(Sent::default());
     let (count, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -53,7 +53,7 @@ fn load(door: Door, key: &str, next: &AtomicUsize, enough: usize, kill: impl FnO
                 while !is_over.load(Ordering::SeqCst) {
                     let number = next.fetch_add(1, Ordering::SeqCst);
                     let key = format!("Bearer {key}");
-                    let answer = door.ask(
+                    let answer = client.ask(
                         "POST",
                         "/v1/events",
                         &[("authorization", &key)],
@@ -108,19 +108,19 @@ fn what_was_acknowledged_survives_kills_and_is_there_once() {
         let server = setup.serve();
         // Kills come at different moments: before the first flush, during one, long after.
         let enough = 3 + 37 * round % 101;
-        let sent = load(server.door, &keys.app, &next, enough, || server.kill());
+        let sent = load(server.client, &keys.app, &next, enough, || server.kill());
         all.acknowledged.extend(sent.acknowledged);
         all.unknown.extend(sent.unknown);
     }
     let server = setup.serve();
     for number in &all.acknowledged {
-        let answer = server.door.events(&keys.app, &batch_of(*number));
+        let answer = server.client.events(&keys.app, &batch_of(*number));
         assert_eq!(answer["duplicate"], BATCH_EVENTS, "batch {number} was acknowledged: {answer}");
     }
     let mut wanted = expected(&all.acknowledged);
     for number in &all.unknown {
         // A batch without an answer is there as a whole or not at all; its client sends it again.
-        let answer = server.door.events(&keys.app, &batch_of(*number));
+        let answer = server.client.events(&keys.app, &batch_of(*number));
         let known = answer["duplicate"].as_u64().unwrap();
         assert!(known == 0 || known == BATCH_EVENTS as u64, "half a batch: {answer}");
         assert_eq!(known + answer["accepted"].as_u64().unwrap(), BATCH_EVENTS as u64);
@@ -136,7 +136,7 @@ fn a_stop_under_load_loses_nothing() {
     let setup = Setup { dir: dir.path(), variables: &[("SHOAL_INGEST_FLUSH_INTERVAL_MS", "300000")] };
     let keys = Keys::create(&setup.data_dir());
     let server = setup.serve();
-    let sent = load(server.door, &keys.app, &AtomicUsize::new(0), 25, || {
+    let sent = load(server.client, &keys.app, &AtomicUsize::new(0), 25, || {
         assert!(server.terminate().success());
     });
     let found = elements(&Tables::read(&setup.data_dir()));
@@ -159,7 +159,7 @@ fn the_same_batch_in_parallel_counts_once() {
         for _ in 0..threads {
             scope.spawn(|| {
                 together.wait();
-                let answer = world.door().events(&world.keys.app, &body);
+                let answer = world.client().events(&world.keys.app, &body);
                 let count = |name: &str| answer[name].as_u64().unwrap();
                 assert_eq!(count("accepted") + count("duplicate"), 10, "{answer}");
                 let mut counted = counted.lock().unwrap();
@@ -177,7 +177,7 @@ fn the_same_batch_in_parallel_counts_once() {
 fn a_crash_between_the_commit_and_the_recycling_of_the_log_doubles_nothing() {
     let mut world = World::new();
     let body = batch("DE", (0..50).map(|at| click(&format!("id-{at}"), "u", &letters(at))).collect());
-    assert_eq!(world.door().events(&world.keys.app, &body)["accepted"], 50);
+    assert_eq!(world.client().events(&world.keys.app, &body)["accepted"], 50);
     // The segment as it is before the tables have it, put back afterwards: what a crash in between would leave.
     let directory = world.data_dir().join("de/log");
     let segments: Vec<(PathBuf, Vec<u8>)> = files(&directory)
@@ -198,7 +198,7 @@ fn a_crash_between_the_commit_and_the_recycling_of_the_log_doubles_nothing() {
             fs::remove_dir_all(&runs).unwrap();
         }
         world.restart(|_| {});
-        assert_eq!(world.door().events(&world.keys.app, &body)["duplicate"], 50);
+        assert_eq!(world.client().events(&world.keys.app, &body)["duplicate"], 50);
         world.flush();
         assert_eq!(Tables::read(&world.data_dir()).count(), 50, "run lost: {is_run_lost}");
         world.stop();
@@ -210,7 +210,7 @@ fn a_resend_is_known_after_flush_and_restart_for_two_days() {
     let mut world = World::new();
     let body = batch("MY", vec![click("once", "u", "a")]);
     let send = |world: &World| {
-        let answer = world.door().events(&world.keys.app, &body);
+        let answer = world.client().events(&world.keys.app, &body);
         (answer["accepted"].as_u64().unwrap(), answer["duplicate"].as_u64().unwrap())
     };
     assert_eq!(send(&world), (1, 0));

@@ -46,7 +46,7 @@ fn the_events_of_an_earlier_version_are_there_once_also_those_of_the_log() {
     let (facts, world) = earlier("data-2026-11");
     let mut all = 0;
     for (batch, events) in batches(&facts) {
-        let answer = world.door().events(key(&facts, "app"), batch);
+        let answer = world.client().events(key(&facts, "app"), batch);
         assert_eq!((&answer["duplicate"], &answer["accepted"]), (&json!(events), &json!(0)), "{answer}");
         all += events;
     }
@@ -64,7 +64,7 @@ fn the_events_of_an_earlier_version_are_there_once_also_those_of_the_log() {
 fn the_consents_and_withdrawals_of_an_earlier_version_are_in_force() {
     let (facts, world) = earlier("data-2026-11");
     let outcome = |body: &Value| {
-        let answer = world.door().events(key(&facts, "app"), body);
+        let answer = world.client().events(key(&facts, "app"), body);
         let event = &answer["events"][0];
         event["code"].as_str().or(event["status"].as_str()).unwrap().to_owned()
     };
@@ -80,7 +80,7 @@ fn the_consents_and_withdrawals_of_an_earlier_version_are_in_force() {
     let change =
         json!({"action": "withdraw", "programme": "user-experience", "user_id": "anna", "country": "DE"});
     world.set_now_ms(world.now_ms() + 1);
-    world.door().post("/v1/consents", key(&facts, "app"), change.to_string()).expect(200);
+    world.client().post("/v1/consents", key(&facts, "app"), change.to_string()).expect(200);
     assert_eq!(outcome(&click(&world, "DE", "new-6", "anna")), "withdrawn");
     world.flush();
     let tables = Tables::read(&world.data_dir());
@@ -101,7 +101,7 @@ fn the_answers_the_budget_and_the_audit_of_an_earlier_version_go_on() {
     assert_eq!(head(&text.lines().collect::<Vec<_>>()), head(&told));
 
     let spent = || {
-        let budget = world.door().get(facts["budget_path"].as_str().unwrap(), analyst).expect(200).json();
+        let budget = world.client().get(facts["budget_path"].as_str().unwrap(), analyst).expect(200).json();
         let blocks = budget["blocks"].as_array().unwrap().clone();
         let spent =
             |block: &Value| ["region", "day", "rho_spent", "spent_by"].map(|name| block[name].clone());
@@ -117,7 +117,7 @@ fn the_answers_the_budget_and_the_audit_of_an_earlier_version_go_on() {
 
     for asked in facts["answers"].as_array().unwrap() {
         let question = json!({"sql": asked["sql"]}).to_string();
-        let answer = world.door().post("/v1/sql", analyst, question).expect(200).json();
+        let answer = world.client().post("/v1/sql", analyst, question).expect(200).json();
         assert_eq!(answer["rows"], asked["rows"], "the same numbers");
         assert_eq!(answer["cost"]["blocks_charged"], 0, "{}", answer["cost"]);
     }

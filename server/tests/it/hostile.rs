@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::http::{Door, read_answer};
+use crate::http::{Client, read_answer};
 use crate::marks;
 use crate::process::{Process, Setup, until};
 use crate::stage::{Keys, NOON_MS, POLICY, World, batch, click};
@@ -78,15 +78,15 @@ impl Target {
         Target { server: setup.serve(), keys, dir }
     }
 
-    fn door(&self) -> Door {
-        self.server.door
+    fn client(&self) -> Client {
+        self.server.client
     }
 
     /// Posts native bytes under an encoding; status and code of the refusal.
     fn refusal(&self, body: &[u8], encoding: &str) -> (u16, String) {
         let key = format!("Bearer {}", self.keys.app);
         let headers = [("authorization", key.as_str()), ("content-encoding", encoding)];
-        let answer = self.door().ask("POST", "/v1/events", &headers, body).unwrap();
+        let answer = self.client().ask("POST", "/v1/events", &headers, body).unwrap();
         let json = answer.json();
         assert!(json["detail"].as_str().is_some_and(|r| !r.is_empty()), "a refusal gives its reason: {json}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{json}");
@@ -100,7 +100,7 @@ impl Target {
     fn assert_well(self) {
         let body =
             batch("DE", vec![json!({"event": "click", "user_id": "u", "properties": {"element": "a"}})]);
-        assert_eq!(self.door().events(&self.keys.app, &body)["accepted"], 1);
+        assert_eq!(self.client().events(&self.keys.app, &body)["accepted"], 1);
         assert!(!self.server.log().contains("panicked"), "{}", self.server.log());
         assert!(self.server.terminate().success());
         drop(self.dir);
@@ -116,7 +116,7 @@ fn broken_bodies_break_nothing() {
     let native = native.to_string().into_bytes();
     let sentry_key = format!("Sentry sentry_key={}", target.keys.asserting.reveal_for_dsn());
     let bearer = format!("Bearer {}", target.keys.app);
-    let doors: [(&str, (&str, &str), Vec<Vec<u8>>); 3] = [
+    let endpoints: [(&str, (&str, &str), Vec<Vec<u8>>); 3] = [
         (
             "/v1/events",
             ("authorization", &bearer),
@@ -126,11 +126,11 @@ fn broken_bodies_break_nothing() {
         ("/api/1/envelope/", ("x-sentry-auth", &sentry_key), vec![marks::sentry()]),
     ];
     let mut before = 0;
-    for (at, (path, key, valid)) in doors.iter().enumerate() {
+    for (at, (path, key, valid)) in endpoints.iter().enumerate() {
         let mut seeded = Seeded(0x5ea1 + at as u64);
         for number in 0..count {
             let body = seeded.broken(&valid[number % valid.len()]);
-            let answer = target.door().ask("POST", path, &[*key], &body);
+            let answer = target.client().ask("POST", path, &[*key], &body);
             let answer = answer.unwrap_or_else(|e| panic!("{path}, body {number}: {e}"));
             assert!(answer.status < 500, "{path}, body {number}: {}", answer.text());
             if at == 0 && number == count / 4 {
@@ -191,10 +191,10 @@ fn is_closed(stream: &mut std::net::TcpStream) -> bool {
 #[test]
 fn clients_that_never_finish_are_let_go() {
     let target = Target::start();
-    let mut silent = target.door().connect().unwrap();
-    let mut half_head = target.door().connect().unwrap();
+    let mut silent = target.client().connect().unwrap();
+    let mut half_head = target.client().connect().unwrap();
     half_head.write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\nx-slow: ").unwrap();
-    let mut half_body = target.door().connect().unwrap();
+    let mut half_body = target.client().connect().unwrap();
     let head = format!(
         "POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n{{\"events\":",
         target.keys.app
@@ -220,7 +220,7 @@ fn wrong_http_is_refused_and_the_connection_closed() {
         format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(200_000)),
         format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(5000)),
     ] {
-        match target.door().send(bytes.as_bytes()) {
+        match target.client().send(bytes.as_bytes()) {
             Ok(answer) => assert!((400..500).contains(&answer.status), "{}: {bytes:.60}", answer.status),
             Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "{bytes:.60}"),
         }
@@ -232,22 +232,22 @@ fn wrong_http_is_refused_and_the_connection_closed() {
 fn when_the_disk_is_nearly_full_each_client_is_told_to_come_back() {
     let mut world = World::with(|config| config.ingest.free_bytes_min = 1 << 50);
     let native = batch("DE", vec![click("1", "u", "a")]);
-    let answer = world.door().post("/v1/events", &world.keys.app, native.to_string());
+    let answer = world.client().post("/v1/events", &world.keys.app, native.to_string());
     assert_eq!((answer.status, answer.json()["code"].as_str()), (507, Some("disk_full")));
     let segment = json!({"batch": [{"type": "track", "messageId": "m", "userId": "u", "event": "click", "properties": {"element": "a"},
         "context": {"country": "DE", "consent": {"policy_version": POLICY}}}]});
-    let answer = world.door().post("/v1/batch", &world.keys.app, segment.to_string());
+    let answer = world.client().post("/v1/batch", &world.keys.app, segment.to_string());
     assert_eq!(answer.status, 503, "Segment SDKs come back on this");
     assert!(answer.header("retry-after").is_some());
     let key = format!("Sentry sentry_key={}", world.keys.asserting.reveal_for_dsn());
     let crash = "{}\n{\"type\":\"event\"}\n{\"user\":{\"id\":\"u\"},\"exception\":{\"values\":[{\"type\":\"E\",\"value\":\"v\"}]}}\n";
     let answer =
-        world.door().ask("POST", "/api/1/envelope/", &[("x-sentry-auth", &key)], crash.as_bytes()).unwrap();
+        world.client().ask("POST", "/api/1/envelope/", &[("x-sentry-auth", &key)], crash.as_bytes()).unwrap();
     assert_eq!(answer.status, 429, "Sentry SDKs would lose it on a 5xx");
     assert!(answer.header("retry-after").is_some());
     // Nothing of it was kept or remembered: with room again, the same events are new.
     world.restart(|config| config.ingest.free_bytes_min = 0);
-    assert_eq!(world.door().events(&world.keys.app, &native)["accepted"], 1);
+    assert_eq!(world.client().events(&world.keys.app, &native)["accepted"], 1);
 }
 
 #[test]
@@ -263,12 +263,14 @@ fn too_many_bodies_at_one_time_are_refused_and_then_taken() {
     let padded = format!("{}{}", batch("DE", vec![click("1", "u", "a")]), " ".repeat(20_000));
     // Whichever of the two comes second has no room. Should that be the slow one, once more.
     let refused = until("a refusal", || {
-        let mut slow = world.door().connect().unwrap();
+        let mut slow = world.client().connect().unwrap();
         slow.write_all(head.as_bytes()).unwrap();
         slow.write_all(&[b' '; 50_000]).unwrap();
-        let answer = world.door().post("/v1/events", &world.keys.app, &padded);
+        let answer = world.client().post("/v1/events", &world.keys.app, &padded);
         (answer.status == 429).then_some(answer)
     });
     assert!(refused.header("retry-after").is_some());
-    until("room", || (world.door().post("/v1/events", &world.keys.app, &padded).status == 200).then_some(()));
+    until("room", || {
+        (world.client().post("/v1/events", &world.keys.app, &padded).status == 200).then_some(())
+    });
 }

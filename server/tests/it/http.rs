@@ -45,11 +45,11 @@ impl Answer {
     }
 }
 
-/// A server's address.
+/// A client of the server at this address.
 #[derive(Clone, Copy)]
-pub(crate) struct Door(pub(crate) SocketAddr);
+pub(crate) struct Client(pub(crate) SocketAddr);
 
-impl Door {
+impl Client {
     /// Sends these bytes and reads the answer.
     pub(crate) fn send(self, bytes: &[u8]) -> io::Result<Answer> {
         let mut stream = self.connect()?;

@@ -17,7 +17,7 @@ use crate::stage::{Keys, TODAY, World, batch, click};
 fn world() -> World {
     let world = World::new();
     let clicks = (0..60).map(|n| click(&format!("c-{n}"), &format!("person-{n}"), "tile")).collect();
-    assert_eq!(world.door().events(&world.keys.app, &batch("DE", clicks))["accepted"], 60);
+    assert_eq!(world.client().events(&world.keys.app, &batch("DE", clicks))["accepted"], 60);
     world.flush();
     world
 }
@@ -30,13 +30,13 @@ fn sql(mark: &str) -> String {
 }
 
 fn ask(world: &World, question: &Value) -> Answer {
-    world.door().post("/v1/sql", &world.keys.analyst, question.to_string())
+    world.client().post("/v1/sql", &world.keys.analyst, question.to_string())
 }
 
 /// What the budget says of today's usage in DE.
 fn block(world: &World) -> Value {
     let path = format!("/v1/budget?table=usage&region=DE&first={TODAY}&last={TODAY}");
-    let list = world.door().get(&path, &world.keys.analyst).expect(200).json();
+    let list = world.client().get(&path, &world.keys.analyst).expect(200).json();
     let blocks = list["blocks"].as_array().unwrap();
     assert_eq!(blocks.len(), 1, "{list}");
     blocks[0].clone()
@@ -82,7 +82,7 @@ fn a_question_is_paid_once_by_whoever_asks_first_and_everybody_sees_it() {
     // Another key, other words, the same question; then after a restart.
     let other_words = sql("a").replace("AS people", "AS n").replace(" AND ", "   and ");
     let question = json!({"sql": other_words}).to_string();
-    let again = world.door().post("/v1/sql", &world.keys.officer, &question).expect(200).json();
+    let again = world.client().post("/v1/sql", &world.keys.officer, &question).expect(200).json();
     let numbers = |row: &Value, name: &str| {
         ["", "_sd", "_low", "_high"].map(|end| row[format!("{name}{end}")].as_f64().unwrap().to_bits())
     };
@@ -176,7 +176,7 @@ fn workers_end_with_the_service_however_it_ends() {
         let process = setup.serve();
         // Answered by a worker: the price of nothing that was read.
         let question = json!({"sql": "SELECT COUNT(*) AS n FROM usage", "dry_run": true});
-        process.door.post("/v1/sql", &keys.analyst, question.to_string()).expect(200);
+        process.client.post("/v1/sql", &keys.analyst, question.to_string()).expect(200);
         let workers = children(process.id());
         assert!(!workers.is_empty(), "the free part runs in a process of its own");
         match is_killed {

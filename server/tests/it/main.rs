@@ -3,7 +3,7 @@
 //!
 //! | module | promise |
 //! |---|---|
-//! | `smoke` | one event's whole life; what each door says to those who may not pass |
+//! | `smoke` | one event's whole life; what each endpoint says to those who may not pass |
 //! | `protocols`, `sdk` | each event of each protocol is found once, in the right region and kind |
 //! | `canary` | no identifier is kept, logged, counted or answered, in no form |
 //! | `consent` | no event without a consent that is in force |

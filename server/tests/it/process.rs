@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::http::Door;
+use crate::http::Client;
 
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -27,7 +27,7 @@ pub(crate) fn until<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
-    pub(crate) door: Door,
+    pub(crate) client: Client,
 }
 
 /// Settings of a run: the directory that holds everything, and variables beside the usual ones.
@@ -89,7 +89,7 @@ impl Setup<'_> {
             let line = text.lines().find(|l| l.contains("serving"))?;
             line.split("addr=").nth(1)?.split(' ').next()?.parse().ok()
         });
-        Process { child, log, door: Door(addr) }
+        Process { child, log, client: Client(addr) }
     }
 }
 

@@ -18,11 +18,11 @@ use crate::tables::{Tables, cells, text};
 #[test]
 fn native_events_come_in_every_form_and_are_kept_once() {
     let world = World::new();
-    let (door, key) = (world.door(), world.keys.app.as_str());
+    let (client, key) = (world.client(), world.keys.app.as_str());
     let bearer = format!("Bearer {key}");
     let send = |body: &[u8], encoding: &str| -> Value {
         let headers = [("authorization", bearer.as_str()), ("content-encoding", encoding)];
-        door.ask("POST", "/v1/events", &headers, body).unwrap().expect(200).json()
+        client.ask("POST", "/v1/events", &headers, body).unwrap().expect(200).json()
     };
     let event = |id: &str| {
         let mut event = click(id, "u-1", id);
@@ -87,7 +87,7 @@ fn each_event_is_answered_by_itself() {
         json!({"id": "7", "event": "click", "properties": {"element": "a"}}),
         json!(17),
     ];
-    let answer = world.door().events(&world.keys.app, &batch("DE", events));
+    let answer = world.client().events(&world.keys.app, &batch("DE", events));
     let outcomes: Vec<(&str, &str)> = answer["events"]
         .as_array()
         .unwrap()
@@ -118,12 +118,12 @@ fn each_event_is_answered_by_itself() {
 fn validate_says_what_would_happen_and_keeps_nothing() {
     let world = World::new();
     let body = batch("DE", vec![click("v", "u-1", "a"), json!({"event": "no_such_event"})]);
-    let answer = world.door().post("/v1/validate", &world.keys.app, body.to_string()).expect(200).json();
+    let answer = world.client().post("/v1/validate", &world.keys.app, body.to_string()).expect(200).json();
     assert_eq!((answer["accepted"].as_u64(), answer["rejected"].as_u64()), (Some(1), Some(1)));
     world.flush();
     assert_eq!(Tables::read(&world.data_dir()).count(), 0);
     // It was not remembered either.
-    assert_eq!(world.door().events(&world.keys.app, &body)["accepted"], 1);
+    assert_eq!(world.client().events(&world.keys.app, &body)["accepted"], 1);
 }
 
 /// A recorded request with the key that was recorded replaced by one that is valid here, in head and body alike.
@@ -147,7 +147,7 @@ fn replay(world: &World, file: &str) -> Answer {
         bytes.extend_from_slice(b"\r\n\r\n");
         bytes.extend_from_slice(body);
     }
-    world.door().send(&bytes).unwrap()
+    world.client().send(&bytes).unwrap()
 }
 
 /// What the recordings hold of their made-up person.

@@ -40,16 +40,16 @@ fn world() -> World {
             "properties": {"result": "ok", "items": 3, "amount": 20, "currency": "EUR"}})
     }));
     for events in german.chunks(500) {
-        assert_eq!(world.door().events(&world.keys.app, &batch("DE", events.to_vec()))["rejected"], 0);
+        assert_eq!(world.client().events(&world.keys.app, &batch("DE", events.to_vec()))["rejected"], 0);
     }
     let american = (0..120).map(|p| view("US", p, "home", 1)).collect();
-    assert_eq!(world.door().events(&world.keys.app, &batch("US", american))["accepted"], 120);
+    assert_eq!(world.client().events(&world.keys.app, &batch("US", american))["accepted"], 120);
     world.flush();
     world
 }
 
 fn ask(world: &World, key: &str, question: &Value) -> Answer {
-    world.door().post("/v1/sql", key, question.to_string())
+    world.client().post("/v1/sql", key, question.to_string())
 }
 
 fn number(row: &Value, name: &str) -> f64 {
@@ -67,7 +67,7 @@ fn assert_near(row: &Value, name: &str, truth: f64) {
 #[test]
 fn answers_are_within_their_intervals_and_noisy() {
     let world = world();
-    let door = world.door();
+    let client = world.client();
     let of_day = format!("FROM usage WHERE day = DATE '{TODAY}'");
     let german = format!("{of_day} AND region = 'DE'");
     // Of screens: 2 * (500 + 300 + 40 + 19 + 10 + 1).
@@ -78,7 +78,7 @@ fn answers_are_within_their_intervals_and_noisy() {
             "SELECT COUNT(DISTINCT subject) AS people, COUNT(*) AS n {german} AND event = 'screen_view' \
              AND screen <> 'none-{at}'"
         );
-        let answer = door.sql(&world.keys.analyst, &sql);
+        let answer = client.sql(&world.keys.analyst, &sql);
         let row = &rows(&answer)[0];
         assert_near(row, "people", 500.0);
         assert_near(row, "n", 1740.0);
@@ -86,11 +86,11 @@ fn answers_are_within_their_intervals_and_noisy() {
         counts.push(number(row, "n"));
     }
     let sums = format!("SELECT SUM(items) AS items, SUM(amount) AS amount {german} AND event = 'purchase'");
-    let answer = door.sql(&world.keys.analyst, &sums);
+    let answer = client.sql(&world.keys.analyst, &sums);
     assert_near(&rows(&answer)[0], "items", 750.0);
     assert_near(&rows(&answer)[0], "amount", 5000.0);
     let mean = format!("SELECT AVG(items) AS mean {german} AND event = 'purchase'");
-    assert_near(&rows(&door.sql(&world.keys.analyst, &mean))[0], "mean", 3.0);
+    assert_near(&rows(&client.sql(&world.keys.analyst, &mean))[0], "mean", 3.0);
     counts.dedup();
     assert!(counts.len() > 10, "there must be noise: {counts:?}");
     // Of 20 intervals of 95 %, fewer than 13 hold the truth once in 10^6 runs.
@@ -98,14 +98,14 @@ fn answers_are_within_their_intervals_and_noisy() {
 
     let sql =
         format!("SELECT region, COUNT(DISTINCT subject) AS people {of_day} GROUP BY region ORDER BY region");
-    let answer = door.sql(&world.keys.analyst, &sql);
+    let answer = client.sql(&world.keys.analyst, &sql);
     let regions: Vec<&str> = rows(&answer).iter().map(|r| r["region"].as_str().unwrap()).collect();
     assert_eq!(regions, ["DE", "MY", "SG", "US"], "every public key is shown, empty ones too");
     for (row, truth) in rows(&answer).iter().zip([500.0, 0.0, 0.0, 120.0]) {
         assert_near(row, "people", truth);
     }
     let both = format!("SELECT COUNT(DISTINCT subject) AS people {of_day}");
-    assert_near(&rows(&door.sql(&world.keys.analyst, &both))[0], "people", 620.0);
+    assert_near(&rows(&client.sql(&world.keys.analyst, &both))[0], "people", 620.0);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn groups_of_fewer_than_twenty_people_are_never_shown() {
         let sql = format!(
             "SELECT screen, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' AND event = 'screen_view' AND screen <> 'none-{at}' GROUP BY screen ORDER BY people DESC"
         );
-        let answer = world.door().sql(&world.keys.analyst, &sql);
+        let answer = world.client().sql(&world.keys.analyst, &sql);
         let shown: Vec<&str> = rows(&answer).iter().map(|r| r["screen"].as_str().unwrap()).collect();
         assert_eq!(shown, ["home", "live"]);
         for small in ["gallery", "albums", "archive", "wizard"] {
@@ -129,10 +129,10 @@ fn groups_of_fewer_than_twenty_people_are_never_shown() {
     let having = format!(
         "SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen HAVING COUNT(DISTINCT subject) < 100 ORDER BY screen LIMIT 5"
     );
-    assert!(rows(&world.door().sql(&world.keys.analyst, &having)).is_empty());
+    assert!(rows(&world.client().sql(&world.keys.analyst, &having)).is_empty());
     // A filter that leaves one person gives noise around nothing, not that person.
     let one = format!("SELECT COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND screen = 'wizard'");
-    assert_near(&rows(&world.door().sql(&world.keys.analyst, &one))[0], "n", 2.0);
+    assert_near(&rows(&world.client().sql(&world.keys.analyst, &one))[0], "n", 2.0);
 }
 
 #[test]
@@ -188,13 +188,13 @@ fn a_refusal_is_the_same_whatever_the_tables_hold() {
         let [a, b] = [&full, &empty].map(|w| ask(w, &w.keys.analyst, &json!({"sql": sql})));
         assert_eq!((a.status, a.body), (b.status, b.body), "{sql}");
     }
-    let [a, b] = [&full, &empty].map(|w| w.door().get("/v1/tables", &w.keys.analyst).expect(200).body);
+    let [a, b] = [&full, &empty].map(|w| w.client().get("/v1/tables", &w.keys.analyst).expect(200).body);
     assert_eq!(a, b);
     // A group that has nobody looks like one that has too few.
     let sql = format!(
         "SELECT app_version, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' GROUP BY app_version"
     );
-    assert!(rows(&empty.door().sql(&empty.keys.analyst, &sql)).is_empty());
+    assert!(rows(&empty.client().sql(&empty.keys.analyst, &sql)).is_empty());
 }
 
 #[test]
@@ -202,12 +202,12 @@ fn a_key_asks_about_its_regions_only() {
     let world = world();
     let german = world.key(Scope::Analyst { role: Role::Analyst, regions: vec![Region::De] }).reveal();
     let sql = format!("SELECT COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}'");
-    assert_near(&rows(&world.door().sql(&german, &sql))[0], "people", 500.0);
+    assert_near(&rows(&world.client().sql(&german, &sql))[0], "people", 500.0);
     let other = ask(&world, &german, &json!({"sql": format!("{sql} AND region = 'US'")}));
     assert_eq!((other.status, other.json()["code"].as_str()), (403, Some("not_allowed")));
     let both = ask(&world, &german, &json!({"sql": format!("{sql} AND region IN ('DE', 'US')")}));
     assert_eq!(both.status, 403);
-    let tables = world.door().get("/v1/tables", &german).expect(200).json();
+    let tables = world.client().get("/v1/tables", &german).expect(200).json();
     assert_eq!(tables["regions"], json!(["DE"]));
 }
 

@@ -20,11 +20,11 @@ fn every_file_belongs_to_one_region() {
     let mut world = World::new();
     for (country, directory) in PLACES {
         world
-            .door()
+            .client()
             .events(&world.keys.app, &batch(country, vec![click(country, "anna", &directory.repeat(2))]));
         let consent = json!({"action": "grant", "programme": "user-experience", "policy_version": "2026-1",
             "user_id": "anna", "country": country});
-        world.door().post("/v1/consents", &world.keys.app, consent.to_string()).expect(200);
+        world.client().post("/v1/consents", &world.keys.app, consent.to_string()).expect(200);
     }
     world.flush();
     let tables = Tables::read(&world.data_dir());
@@ -60,7 +60,7 @@ fn every_file_belongs_to_one_region() {
 #[test]
 fn no_region_by_default_and_none_that_the_key_may_not_write_to() {
     let world = World::new();
-    let code = |key: &str, body: &Value| world.door().events(key, body)["events"][0]["code"].clone();
+    let code = |key: &str, body: &Value| world.client().events(key, body)["events"][0]["code"].clone();
     let nowhere = json!({"consent": consent(), "events": [click("1", "u", "a")]});
     assert_eq!(code(&world.keys.app, &nowhere), "no_region");
     let unknown = batch("XX", vec![click("2", "u", "a")]);
@@ -68,7 +68,7 @@ fn no_region_by_default_and_none_that_the_key_may_not_write_to() {
     let german = world.key(ingest(&[Region::De], None, None)).reveal();
     assert_eq!(code(&german, &batch("US", vec![click("3", "u", "a")])), "region_not_allowed");
     // With one region only there is no doubt.
-    assert_eq!(world.door().events(&german, &nowhere)["accepted"], 1);
+    assert_eq!(world.client().events(&german, &nowhere)["accepted"], 1);
     world.flush();
     let tables = Tables::read(&world.data_dir());
     assert_eq!(tables.count(), 1);
@@ -94,7 +94,7 @@ fn one_person_has_unrelated_pseudonyms_in_regions_programmes_and_epochs() {
     for (country, _) in PLACES {
         for (epoch, time_ms) in [("old", before), ("new", NOON_MS)] {
             let body = batch(country, events(&format!("{country}-{epoch}"), time_ms));
-            let answer = world.door().events(&world.keys.app, &body);
+            let answer = world.client().events(&world.keys.app, &body);
             // Device faults are kept for over a year, presses of the user-experience programme for 180 days.
             assert_eq!(answer["accepted"], 3, "{answer}");
         }
@@ -118,7 +118,7 @@ fn one_person_has_unrelated_pseudonyms_in_regions_programmes_and_epochs() {
     world.stop();
     let other = World::new();
     for (country, _) in PLACES {
-        other.door().events(&other.keys.app, &batch(country, events(country, NOON_MS)));
+        other.client().events(&other.keys.app, &batch(country, events(country, NOON_MS)));
     }
     other.flush();
     assert!(subjects(&Tables::read(&other.data_dir())).is_disjoint(&first));
@@ -128,9 +128,9 @@ fn one_person_has_unrelated_pseudonyms_in_regions_programmes_and_epochs() {
 fn the_key_file_is_private_outside_the_data_and_keeps_pseudonyms_across_restarts() {
     use std::os::unix::fs::MetadataExt;
     let mut world = World::new();
-    world.door().events(&world.keys.app, &batch("DE", vec![click("1", "anna", "a")]));
+    world.client().events(&world.keys.app, &batch("DE", vec![click("1", "anna", "a")]));
     world.restart(|_| {});
-    world.door().events(&world.keys.app, &batch("DE", vec![click("2", "anna", "b")]));
+    world.client().events(&world.keys.app, &batch("DE", vec![click("2", "anna", "b")]));
     world.flush();
     assert_eq!(subjects(&Tables::read(&world.data_dir())).len(), 1);
     let file = world.dir().join("shoal.key");

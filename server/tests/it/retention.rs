@@ -22,7 +22,7 @@ fn world_with_events() -> World {
                 json!({"id": format!("{country}-{day}-{person}"), "event": "api_request", "user_id": format!("person-{day}-{person}"),
                     "time": MIDNIGHT_MS - day * DAY_MS + 1000, "properties": {"endpoint": "/v1/x", "duration_ms": 10, "status_code": 200}})
             });
-            let answer = world.door().events(&world.keys.app, &batch(country, requests.collect()));
+            let answer = world.client().events(&world.keys.app, &batch(country, requests.collect()));
             assert_eq!(answer["accepted"], 30, "{answer}");
         }
     }
@@ -37,7 +37,7 @@ fn people(world: &World, day: &str, mark: &str) -> Option<f64> {
         "SELECT COUNT(DISTINCT subject) AS people FROM performance WHERE day = DATE '{day}' AND endpoint <> '{mark}'"
     );
     let question = json!({"sql": sql, "precision": "high"}).to_string();
-    let answer = world.door().post("/v1/sql", &world.keys.analyst, question);
+    let answer = world.client().post("/v1/sql", &world.keys.analyst, question);
     match answer.status {
         200 => crate::query::rows(&answer.json()).first().and_then(|row| row["people"].as_f64()),
         _ => {
@@ -78,7 +78,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 /// Runs retention through its route; the report.
 fn run(world: &World, dry_run: bool) -> Value {
     let body = json!({"dry_run": dry_run}).to_string();
-    let answer = world.door().post("/v1/retention/runs", &world.keys.officer, body).expect(200);
+    let answer = world.client().post("/v1/retention/runs", &world.keys.officer, body).expect(200);
     let lines: Vec<Value> = answer.text().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let report = lines.last().unwrap()["report"].clone();
     assert_eq!(report["failed"], json!([]), "{report}");
@@ -112,7 +112,7 @@ fn an_expired_day_cannot_be_read_and_then_is_gone() {
 
     assert_eq!(total(&run(&world, true), "expired", "rows"), 60, "the dry run counts");
     assert_eq!(Tables::read(&world.data_dir()).count(), 180, "and changes nothing");
-    let plan = world.door().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
+    let plan = world.client().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
     assert_eq!(total(&plan, "lines", "rows"), 60);
     let report = run(&world, false);
     assert_eq!((total(&report, "expired", "rows"), total(&report, "expired", "files")), (60, 2));
@@ -142,12 +142,12 @@ fn retention_goes_on_after_a_restart_and_late_events_stay_out() {
     assert_eq!(Tables::read(&world.data_dir()).count(), 0);
     let late = json!({"id": "late", "event": "api_request", "user_id": "u", "time": MIDNIGHT_MS,
         "properties": {"endpoint": "/v1/x", "duration_ms": 10}});
-    let answer = world.door().events(&world.keys.app, &batch("DE", vec![late]));
+    let answer = world.client().events(&world.keys.app, &batch("DE", vec![late]));
     assert_eq!(answer["events"][0]["code"], "too_old");
     // The table lives on.
     let mut fresh = click("fresh", "u", "a");
     fresh["time"] = json!(world.now_ms());
-    assert_eq!(world.door().events(&world.keys.app, &batch("DE", vec![fresh]))["accepted"], 1);
+    assert_eq!(world.client().events(&world.keys.app, &batch("DE", vec![fresh]))["accepted"], 1);
     world.flush();
     assert_eq!(Tables::read(&world.data_dir()).count(), 1);
 }
@@ -158,7 +158,7 @@ fn the_schedule_runs_by_itself() {
     world.restart(|config| config.retention.cron = Some("17 3 * * *".to_owned()));
     world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS + 1) * DAY_MS + 4 * 3_600_000);
     crate::process::until("the scheduled run", || {
-        let plan = world.door().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
+        let plan = world.client().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
         (plan["lines"] == json!([])).then_some(())
     });
     assert_eq!(Tables::read(&world.data_dir()).count(), 0);
@@ -168,7 +168,7 @@ fn the_schedule_runs_by_itself() {
 fn retention_is_for_officers() {
     let world = World::new();
     for key in [&world.keys.analyst, &world.keys.app] {
-        assert_eq!(world.door().post("/v1/retention/runs", key, "").status, 403);
-        assert_eq!(world.door().get("/v1/retention/plan", key).status, 403);
+        assert_eq!(world.client().post("/v1/retention/runs", key, "").status, 403);
+        assert_eq!(world.client().get("/v1/retention/plan", key).status, 403);
     }
 }

@@ -33,7 +33,7 @@ fn the_segment_sdk_for_python_delivers_each_message_once() {
     let world = world();
     // The SDK names the country itself, so a key for several regions will do.
     let key = world.key(ingest(Region::ALL, Some(Programme::UserExperience), Some(POLICY)));
-    let host = format!("http://{}", world.door().0);
+    let host = format!("http://{}", world.client().0);
     script("segment_client.py", &[&host, &key.reveal(), USER, "message"]);
     world.flush();
     let tables = Tables::read(&world.data_dir());
@@ -55,7 +55,7 @@ fn the_segment_sdk_for_python_delivers_each_message_once() {
 fn the_sentry_sdk_for_python_delivers_crash_transaction_and_session() {
     let world = world();
     let key = world.keys.asserting.reveal_for_dsn();
-    let dsn = format!("http://{key}@{}/42", world.door().0);
+    let dsn = format!("http://{key}@{}/42", world.client().0);
     script("sentry_client.py", &[&dsn, USER]);
     world.flush();
     let tables = Tables::read(&world.data_dir());

@@ -1,4 +1,4 @@
-//! One event's whole life, and what each door says to those who may not pass.
+//! One event's whole life, and what each endpoint says to those who may not pass.
 //!
 //! Not here: each part of that life at length (the other modules).
 
@@ -20,37 +20,37 @@ fn views(people: usize) -> Value {
 fn an_event_is_taken_once_answered_about_and_gone_on_time() {
     let mut world = World::new();
     let sent = views(400);
-    assert_eq!(world.door().events(&world.keys.app, &sent)["accepted"], 400);
+    assert_eq!(world.client().events(&world.keys.app, &sent)["accepted"], 400);
     world.restart(|_| {});
-    assert_eq!(world.door().events(&world.keys.app, &sent)["duplicate"], 400);
+    assert_eq!(world.client().events(&world.keys.app, &sent)["duplicate"], 400);
     world.flush();
 
     let sql = format!("SELECT COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}'");
-    let row = crate::query::rows(&world.door().sql(&world.keys.analyst, &sql))[0].clone();
+    let row = crate::query::rows(&world.client().sql(&world.keys.analyst, &sql))[0].clone();
     let (people, sd) = (row["people"].as_f64().unwrap(), row["people_sd"].as_f64().unwrap());
     assert!((people - 400.0).abs() < 6.0 * sd, "{row}");
 
     world.set_now_ms(NOON_MS + 181 * DAY_MS);
-    let ran = world.door().post("/v1/retention/runs", &world.keys.officer, "{}").expect(200);
+    let ran = world.client().post("/v1/retention/runs", &world.keys.officer, "{}").expect(200);
     let last: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
     assert_eq!(last["report"]["expired"][0]["rows"], 400, "{last}");
 }
 
 #[test]
-fn each_door_takes_its_own_keys_only() {
+fn each_endpoint_takes_its_own_keys_only() {
     let world = World::new();
     let (ingest, analyst) = (&world.keys.app, &world.keys.analyst);
-    let status = |path: &str, key: &str| world.door().post(path, key, "{}").status;
+    let status = |path: &str, key: &str| world.client().post(path, key, "{}").status;
     for path in ["/v1/events", "/v1/batch", "/v1/consents", "/v1/validate"] {
         assert_eq!((status(path, "ing00.wrong"), status(path, analyst)), (401, 403), "{path}");
     }
     assert_eq!((status("/v1/sql", "ana00.wrong"), status("/v1/sql", ingest)), (401, 403));
-    assert_eq!(world.door().get("/v1/tables", ingest).status, 403);
+    assert_eq!(world.client().get("/v1/tables", ingest).status, 403);
     assert_eq!(status("/v1/nothing", ingest), 404);
     // The right id with another secret.
     let (id, _) = ingest.split_once('.').unwrap();
     assert_eq!(status("/v1/events", &format!("{id}.{}", "0".repeat(48))), 401);
-    assert_eq!(world.door().events(ingest, &views(1))["accepted"], 1);
+    assert_eq!(world.client().events(ingest, &views(1))["accepted"], 1);
     KeyStore::new(&world.data_dir()).revoke(id, NOON_MS).unwrap();
     world.flush();
     assert_eq!(status("/v1/events", ingest), 401);
@@ -63,7 +63,7 @@ fn sdks_and_browsers_get_the_answers_they_expect() {
     let event = json!({"type": "track", "event": "Screen Viewed", "messageId": "m-1", "userId": "u"});
     let segment = json!({"batch": [event], "writeKey": key, "sentAt": "2026-11-22T10:00:00Z"}).to_string();
     let send = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| -> Answer {
-        world.door().ask(method, path, headers, body.as_bytes()).unwrap()
+        world.client().ask(method, path, headers, body.as_bytes()).unwrap()
     };
     let answer = send("POST", "/v1/batch", &[], &segment).expect(200);
     assert_eq!(answer.json(), json!({"success": true}), "no consent, and yet a success");
@@ -84,10 +84,10 @@ fn sdks_and_browsers_get_the_answers_they_expect() {
 #[test]
 fn an_operator_finds_health_metrics_and_the_description() {
     let world = World::new();
-    let get = |path: &str| world.door().ask("GET", path, &[], b"").unwrap().expect(200);
+    let get = |path: &str| world.client().ask("GET", path, &[], b"").unwrap().expect(200);
     assert_eq!(get("/healthz").text(), "ok\n");
     assert_eq!(get("/readyz").text(), "ready\n");
-    assert_eq!(world.door().events(&world.keys.app, &views(3))["accepted"], 3);
+    assert_eq!(world.client().events(&world.keys.app, &views(3))["accepted"], 3);
     let metrics = get("/metrics").text();
     assert!(metrics.contains("server_requests_total{route=\"/healthz\",status=\"200\"} 1"), "{metrics}");
     assert!(metrics.trim_end().ends_with("# EOF"));
@@ -96,7 +96,7 @@ fn an_operator_finds_health_metrics_and_the_description() {
     // Through a proxy, metrics are for officers.
     let proxied = |key: &str| {
         let headers = [("x-forwarded-for", "192.0.2.1"), ("authorization", key)];
-        world.door().ask("GET", "/metrics", &headers, b"").unwrap().status
+        world.client().ask("GET", "/metrics", &headers, b"").unwrap().status
     };
     let bearer = |key: &str| format!("Bearer {key}");
     assert_eq!(proxied(""), 401);

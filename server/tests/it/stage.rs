@@ -14,7 +14,7 @@ use shoal_server::{Clock, Config, Running};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::http::Door;
+use crate::http::Client;
 
 /// 2026-11-22T12:00:00Z, the time at which every world begins.
 pub(crate) const NOON_MS: i64 = 1_795_348_800_000;
@@ -119,8 +119,8 @@ impl World {
     }
 
     /// Where it answers.
-    pub(crate) fn door(&self) -> Door {
-        Door(self.running.as_ref().unwrap().addr())
+    pub(crate) fn client(&self) -> Client {
+        Client(self.running.as_ref().unwrap().addr())
     }
 
     /// Everything in the log goes into the tables.

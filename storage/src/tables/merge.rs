@@ -5,9 +5,10 @@
 //! file 2: batch -> | heap of (subject, time, event id) | -> seen before? drop : take -> interleave -> draft -> publish
 //! file n: batch -> |                                 |
 //! ```
-//! A row whose event id its subject has had already is a resend that came after the door had forgotten the first one. The
-//! copies are neighbours, or near each other when the sender's clock was corrected by another amount: the event ids of the
-//! subject at hand are remembered, up to 65,536 of them; beyond that they are forgotten all but the neighbour.
+//! A row whose event id its subject has had already is a resend that came after the endpoint had forgotten the first
+//! one. The copies are neighbours, or near each other when the sender's clock was corrected by another amount: the
+//! event ids of the subject at hand are remembered, up to 65,536 of them; beyond that they are forgotten all but the
+//! neighbour.
 //!
 //! Invariants: memory is one batch and one page of each column for a file, and one row group of the output; every row that
 //! the log counts in the inputs is read, and is written or counted as a duplicate. Synchronous. Not here: which files

@@ -60,7 +60,7 @@ mod tests {
         for line in routes.lines().filter_map(|l| l.trim().strip_prefix(".route(\"")) {
             let path = line.split('"').next().unwrap();
             if path == "/api/{project}/envelope" {
-                continue; // the same door without its last slash
+                continue; // the same endpoint without its last slash
             }
             assert!(api.paths.paths.contains_key(path), "{path} is not in the OpenAPI description");
             seen.insert(path);

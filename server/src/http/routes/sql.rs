@@ -1,4 +1,4 @@
-//! `/v1/sql` and `/v1/tables`: the analyst's door. Only a `Released` can be answered here.
+//! `/v1/sql` and `/v1/tables`: the analyst's endpoints. Only a `Released` can be answered here.
 //!
 //! Every question has an id, of the body's `id`, else of the header `x-query-id`, else made here; it is in the header
 //! `x-query-id` of every answer and refusal. A query is cancelled by its id.

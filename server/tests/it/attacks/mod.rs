@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use shoal_anonymity::budget::Preset;
 
 use self::compare::{Outcome, compare};
-use crate::http::{Answer, Door};
+use crate::http::{Answer, Client};
 use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch};
 
 /// What only the person in question has done.
@@ -36,7 +36,7 @@ const CLASSES: [&str; 19] = [
     "reconstruction",
     "self_joins",
     "set_operations",
-    "side_doors",
+    "other_endpoints",
     "subqueries",
     "sybil_padding",
     "time_slicing",
@@ -89,7 +89,7 @@ fn world(is_there: bool, preset: Preset) -> World {
         events.push(event("s-seen".to_owned(), "screen_view", NOON_MS, "someone", seen));
     }
     for events in events.chunks(400) {
-        let taken = world.door().events(&world.keys.app, &batch("DE", events.to_vec()));
+        let taken = world.client().events(&world.keys.app, &batch("DE", events.to_vec()));
         assert_eq!(taken["rejected"], 0, "{taken}");
     }
     world.flush();
@@ -98,13 +98,13 @@ fn world(is_there: bool, preset: Preset) -> World {
 
 /// An analyst of one service.
 struct Analyst {
-    door: Door,
+    client: Client,
     key: String,
 }
 
 impl Analyst {
     fn of(world: &World) -> Analyst {
-        Analyst { door: world.door(), key: world.keys.analyst.clone() }
+        Analyst { client: world.client(), key: world.keys.analyst.clone() }
     }
 
     /// A statement, or a request of its own.
@@ -113,7 +113,7 @@ impl Analyst {
         let (method, rest) = text.split_once(' ').unwrap_or((text, ""));
         if !["GET", "POST", "PUT", "DELETE"].contains(&method) || !rest.starts_with('/') {
             let question = json!({"sql": text, "precision": "low", "dry_run": question.dry_run});
-            return self.door.post("/v1/sql", &self.key, question.to_string());
+            return self.client.post("/v1/sql", &self.key, question.to_string());
         }
         let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));
         let key = format!("Bearer {}", self.key);
@@ -123,7 +123,7 @@ impl Analyst {
             ("content-type", "application/json"),
             ("x-forwarded-for", "192.0.2.7"),
         ];
-        self.door.ask(method, path, &headers, body.as_bytes()).unwrap()
+        self.client.ask(method, path, &headers, body.as_bytes()).unwrap()
     }
 }
 
@@ -149,7 +149,12 @@ fn questions() -> Vec<Question> {
         }
     }
     let text = "GET /v1/tables".to_owned();
-    all.push(Question { class: "side_doors".into(), name: "after everything".into(), text, dry_run: false });
+    all.push(Question {
+        class: "other_endpoints".into(),
+        name: "after everything".into(),
+        text,
+        dry_run: false,
+    });
     all
 }
 
@@ -218,7 +223,7 @@ fn the_budget_ends_at_the_same_question_whatever_the_tables_hold() {
         let ask = |at: u32| {
             let sql = written(&format!("SELECT COUNT(*) AS n {{f}} AND app_version <> 'none-{at}'"));
             let question = json!({"sql": sql, "precision": "high"});
-            let answer = world.door().post("/v1/sql", &world.keys.analyst, question.to_string());
+            let answer = world.client().post("/v1/sql", &world.keys.analyst, question.to_string());
             let cost = if answer.status == 200 { answer.json()["cost"].to_string() } else { answer.text() };
             (answer.status, cost)
         };
