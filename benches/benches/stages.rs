@@ -14,7 +14,7 @@ use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy, Variance};
 use shoal_benches::Bodies;
 use shoal_ingest::{Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, Stage, open_consents};
 use shoal_privacy::keyring::Keyring;
-use shoal_privacy::pseudonym::Epoch;
+use shoal_privacy::pseudonym::PseudonymEpoch;
 use shoal_privacy::scrub::Scrubber;
 use shoal_query::{AnalystGrant, Engine, QueryConfig, QueryRequest, Role};
 use shoal_schemas::{IdentifierKind, Programme, Protocol, Region, Registry};
@@ -148,7 +148,8 @@ fn flush(c: &mut Criterion) {
 }
 
 fn privacy(c: &mut Criterion) {
-    let pseudonymiser = Keyring::ephemeral().pseudonymiser(Region::De, Programme::UserExperience, Epoch(7));
+    let pseudonymiser =
+        Keyring::ephemeral().pseudonymiser(Region::De, Programme::UserExperience, PseudonymEpoch(7));
     let scrubber = Scrubber::embedded().unwrap();
     let clean = "The stream ended before the first key frame arrived while the view was in the background of the app; a new one was asked for, and it came after the second attempt of the relay to find a peer.";
     let dirty = "no stream for anna.schmidt@example.com from 192.168.178.23 (SN: DS-2CD2043G2) at /Users/anna/Library/x?token=abcdef0123456789";

@@ -1,7 +1,7 @@
 //! The text of the key file, and one derived key for each purpose.
 //!
 //! The text holds one 256-bit root secret for each region. Every use derives its own key with `blake3::derive_key`, so that digests of two purposes, regions,
-//! programmes or epochs cannot be joined.
+//! programmes or pseudonym epochs cannot be joined.
 //!
 //! ```text
 //! shoal-keys 1                 format and its version
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     consent::ConsentDigester,
     key::{SECRET_BYTES, Secret},
-    pseudonym::{Digester, Epoch, Pseudonymiser},
+    pseudonym::{Digester, PseudonymEpoch, Pseudonymiser},
 };
 
 /// First line of a key file of the version that this code writes and reads.
@@ -100,8 +100,13 @@ impl Keyring {
         Keyring::generate().expect("the operating system gives random numbers")
     }
 
-    /// Makes pseudonyms of one region, programme and epoch.
-    pub fn pseudonymiser(&self, region: Region, programme: Programme, epoch: Epoch) -> Pseudonymiser {
+    /// Makes pseudonyms of one region, programme and pseudonym epoch.
+    pub fn pseudonymiser(
+        &self,
+        region: Region,
+        programme: Programme,
+        epoch: PseudonymEpoch,
+    ) -> Pseudonymiser {
         Pseudonymiser::new(self.derive(context::PSEUDONYM, region, Some((programme, epoch))))
     }
 
@@ -115,14 +120,14 @@ impl Keyring {
         Digester::new(self.derive(context::EVENT_ID, region, None))
     }
 
-    /// Makes digests of session ids of a region, programme and epoch.
-    pub fn session_digester(&self, region: Region, programme: Programme, epoch: Epoch) -> Digester {
+    /// Makes digests of session ids of a region, programme and pseudonym epoch.
+    pub fn session_digester(&self, region: Region, programme: Programme, epoch: PseudonymEpoch) -> Digester {
         Digester::new(self.derive(context::SESSION, region, Some((programme, epoch))))
     }
 
     /// Key material: root secret, then length-prefixed region, then length-prefixed programme and the epoch's four
     /// bytes (little endian) where the purpose has them.
-    fn derive(&self, context: &str, region: Region, scope: Option<(Programme, Epoch)>) -> Secret {
+    fn derive(&self, context: &str, region: Region, scope: Option<(Programme, PseudonymEpoch)>) -> Secret {
         let root = &self.roots[region.index()];
         let mut hasher = blake3::Hasher::new_derive_key(context);
         let mut part = |text: &str| {

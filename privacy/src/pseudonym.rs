@@ -10,14 +10,15 @@ use shoal_schemas::IdentifierKind;
 
 use crate::key::Secret;
 
-/// Number of a key period. `Epoch::of_day(day, period_days)` is `day / period_days`, days counted from 1970-01-01.
+/// Number of a pseudonym epoch, for which its keys are made. `PseudonymEpoch::of_day(day, period_days)` is `day /
+/// period_days`, days counted from 1970-01-01.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Epoch(pub u32);
+pub struct PseudonymEpoch(pub u32);
 
-impl Epoch {
-    /// The epoch that a day (days since 1970-01-01) falls into.
-    pub fn of_day(day: i32, period_days: u32) -> Epoch {
-        Epoch(u32::try_from(day.max(0)).unwrap_or(0) / period_days.max(1))
+impl PseudonymEpoch {
+    /// The pseudonym epoch that a day (days since 1970-01-01) falls into.
+    pub fn of_day(day: i32, period_days: u32) -> PseudonymEpoch {
+        PseudonymEpoch(u32::try_from(day.max(0)).unwrap_or(0) / period_days.max(1))
     }
 }
 
@@ -32,7 +33,7 @@ impl Pseudonym {
     }
 }
 
-/// Makes pseudonyms of one region, programme and epoch. No `Debug`.
+/// Makes pseudonyms of one region, programme and pseudonym epoch. No `Debug`.
 pub struct Pseudonymiser {
     key: Secret,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shoal_anonymity::budget::Preset;
 
-use crate::epochs::Epochs;
+use crate::budget_epochs::BudgetEpochs;
 
 /// How much analysts' queries may use, and what they may learn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct QueryConfig {
     pub preset: Preset,
     /// When a day is answered, and with which shares of the cap.
     #[serde(skip)]
-    pub epochs: Epochs,
+    pub epochs: BudgetEpochs,
     /// Fewest subjects of a group with a private key.
     pub k_min: u32,
     /// The chance, for one query, that a group below `k_min` shows in spite of the noise.
@@ -38,7 +38,7 @@ impl Default for QueryConfig {
     fn default() -> QueryConfig {
         QueryConfig {
             preset: Preset::Standard,
-            epochs: Epochs::default(),
+            epochs: BudgetEpochs::default(),
             k_min: 20,
             threshold_delta: 1e-8,
             concurrent_max: 2,

@@ -17,7 +17,7 @@ use shoal_storage::{
 use tokio::sync::Notify;
 
 use crate::audit::without_identifiers;
-use crate::epochs::{Epoch, Epochs};
+use crate::budget_epochs::{BudgetEpoch, BudgetEpochs};
 use crate::failure::Failure;
 use crate::released_parts::ReleasedPart;
 use shoal_language::calendar::day_text;
@@ -31,7 +31,7 @@ const NAMED_MAX: usize = 5;
 pub(crate) struct Budget {
     ledger: BudgetLedger,
     flights: Arc<Flights>,
-    pub(crate) epochs: Epochs,
+    pub(crate) epochs: BudgetEpochs,
     pub(crate) cap: Rho,
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum Payment {
 }
 
 impl Budget {
-    pub(crate) fn new(ledger: BudgetLedger, epochs: Epochs, cap: Rho) -> Budget {
+    pub(crate) fn new(ledger: BudgetLedger, epochs: BudgetEpochs, cap: Rho) -> Budget {
         Budget { ledger, flights: Arc::default(), epochs, cap }
     }
 
@@ -157,7 +157,7 @@ impl Budget {
     }
 
     /// The least that any of these blocks has left, in the epoch that pays for it.
-    pub(crate) async fn left(&self, charges: &[(Block, Epoch)]) -> Result<Option<Rho>, Failure> {
+    pub(crate) async fn left(&self, charges: &[(Block, BudgetEpoch)]) -> Result<Option<Rho>, Failure> {
         let (ledger, blocks) = (self.ledger.clone(), charges.iter().map(|(b, _)| *b).collect::<Vec<_>>());
         let spent = blocking(move || ledger.spent(&blocks)).await?;
         let lefts = charges.iter().zip(&spent).map(|((_, epoch), spent)| self.left_of(spent, epoch.pool));
@@ -217,8 +217,11 @@ fn orders(parts: &[&ReleasedPart]) -> Vec<PartOrder> {
 }
 
 fn order(part: &ReleasedPart, text: String) -> PartOrder {
-    let charge =
-        |(block, epoch): &(Block, Epoch)| Charge { block: *block, pool: epoch.pool, nano: part.price.nano() };
+    let charge = |(block, epoch): &(Block, BudgetEpoch)| Charge {
+        block: *block,
+        pool: epoch.pool,
+        nano: part.price.nano(),
+    };
     PartOrder { id: part.id, text, charges: part.charges.iter().map(charge).collect() }
 }
 

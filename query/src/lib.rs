@@ -11,7 +11,7 @@
 //! - `bind`: names, types, bounds and retention of expressions over events
 //! - `expr`: total expressions; `calendar`: days and hours
 //! - `charge`: price and noise
-//! - `epochs`: when a day is answered, and with which share of its budget
+//! - `budget_epochs`: when a day is answered, and with which share of its budget
 //! - `released_parts`: what is paid for and found again; `ledger`: the budget of a running service;
 //!   `budget`: what is left of it, for everyone
 //! - `scan`: bounded, exact totals of each region
@@ -27,10 +27,10 @@
 mod answer_times;
 mod audit;
 mod budget;
+mod budget_epochs;
 mod charge;
 mod config;
 mod engine;
-mod epochs;
 mod error;
 mod failure;
 mod formats;
@@ -48,10 +48,10 @@ mod tables;
 mod tests;
 
 pub use budget::{BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer};
+pub use budget_epochs::BudgetEpochs;
 pub use charge::{Accuracy, Caps, ChargedQuery, charge};
 pub use config::QueryConfig;
 pub use engine::Engine;
-pub use epochs::Epochs;
 pub use error::QueryError;
 pub use grant::{AnalystGrant, Role};
 pub use metrics::Metrics;

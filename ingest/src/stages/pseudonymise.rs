@@ -11,7 +11,7 @@ use std::{borrow::Cow, fmt::Write as _};
 use shoal_privacy::{
     consent::Basis,
     keyring::Keyring,
-    pseudonym::{Digester, Epoch, Pseudonymiser},
+    pseudonym::{Digester, PseudonymEpoch, Pseudonymiser},
 };
 use shoal_schemas::{EventDef, IdentifierKind, Programme, Region, calendar::day_of};
 
@@ -52,11 +52,11 @@ impl<'a> PseudonymousBatch<'a> {
     }
 }
 
-/// The keys of one region, programme and epoch.
+/// The keys of one region, programme and pseudonym epoch.
 struct Keys {
     region: Region,
     programme: Programme,
-    epoch: Epoch,
+    epoch: PseudonymEpoch,
     subjects: Pseudonymiser,
     sessions: Digester,
     events: Digester,
@@ -74,7 +74,7 @@ pub(crate) fn pseudonymise<'a>(
     let mut text = String::new();
     let mut events = Vec::with_capacity(permitted.len());
     for (mut event, basis) in permitted {
-        let epoch = Epoch::of_day(day_of(event.time_ms), epoch_days);
+        let epoch = PseudonymEpoch::of_day(day_of(event.time_ms), epoch_days);
         let keys = keys_of(&mut keys, keyring, &event, epoch);
         let asserted = basis == Basis::Asserted;
         id_text(&mut text, app, &event, &values);
@@ -109,7 +109,12 @@ pub(crate) fn pseudonymise<'a>(
 }
 
 /// The keys for an event; made once a batch.
-fn keys_of<'k>(keys: &'k mut Vec<Keys>, keyring: &Keyring, event: &ValidEvent<'_>, epoch: Epoch) -> &'k Keys {
+fn keys_of<'k>(
+    keys: &'k mut Vec<Keys>,
+    keyring: &Keyring,
+    event: &ValidEvent<'_>,
+    epoch: PseudonymEpoch,
+) -> &'k Keys {
     let (region, programme) = (event.place.region, event.def.programme);
     let same = |k: &Keys| k.region == region && k.programme == programme && k.epoch == epoch;
     let at = keys.iter().position(same).unwrap_or_else(|| {

@@ -21,7 +21,7 @@ fn digests(keyring: &Keyring) -> Vec<[u8; 16]> {
             all.push(keyring.consent_digester(*region).digest(*kind, "u-1").into_bytes());
         }
         for programme in Programme::ALL {
-            for epoch in [0, 1, 256].map(Epoch) {
+            for epoch in [0, 1, 256].map(PseudonymEpoch) {
                 all.push(keyring.session_digester(*region, *programme, epoch).digest("u-1"));
                 for kind in IdentifierKind::ALL {
                     let pseudonymiser = keyring.pseudonymiser(*region, *programme, epoch);
@@ -63,12 +63,12 @@ fn two_keyrings_are_unrelated() {
 #[test]
 fn digests_never_change_from_version_to_version() {
     let keyring = Keyring::parse(&good_file()).ok().unwrap();
-    let pseudonymiser = keyring.pseudonymiser(Region::De, Programme::UserExperience, Epoch(7));
+    let pseudonymiser = keyring.pseudonymiser(Region::De, Programme::UserExperience, PseudonymEpoch(7));
     let fixed = [
         pseudonymiser.pseudonym(IdentifierKind::User, "u-1").into_bytes(),
         keyring.consent_digester(Region::De).digest(IdentifierKind::User, "u-1").into_bytes(),
         keyring.event_digester(Region::De).digest("u-1"),
-        keyring.session_digester(Region::De, Programme::UserExperience, Epoch(7)).digest("u-1"),
+        keyring.session_digester(Region::De, Programme::UserExperience, PseudonymEpoch(7)).digest("u-1"),
     ];
     assert_eq!(fixed.map(hex::encode), FIXED);
 }

@@ -23,12 +23,12 @@ fn by_definition(key: &[u8; 32], kind: &str, value: &str) -> [u8; 16] {
 
 #[test]
 fn epochs_are_periods_of_days() {
-    assert_eq!(Epoch::of_day(0, 90), Epoch(0));
-    assert_eq!(Epoch::of_day(89, 90), Epoch(0));
-    assert_eq!(Epoch::of_day(90, 90), Epoch(1));
-    assert_eq!(Epoch::of_day(-5, 90), Epoch(0));
-    assert_eq!(Epoch::of_day(7, 0), Epoch(7));
-    assert_eq!(Epoch::of_day(i32::MAX, 1), Epoch(i32::MAX.unsigned_abs()));
+    assert_eq!(PseudonymEpoch::of_day(0, 90), PseudonymEpoch(0));
+    assert_eq!(PseudonymEpoch::of_day(89, 90), PseudonymEpoch(0));
+    assert_eq!(PseudonymEpoch::of_day(90, 90), PseudonymEpoch(1));
+    assert_eq!(PseudonymEpoch::of_day(-5, 90), PseudonymEpoch(0));
+    assert_eq!(PseudonymEpoch::of_day(7, 0), PseudonymEpoch(7));
+    assert_eq!(PseudonymEpoch::of_day(i32::MAX, 1), PseudonymEpoch(i32::MAX.unsigned_abs()));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! - `accuracy`: a precision, or a standard deviation that is wanted -> the price
 //! - `slots`: which number is bounded where, and its sensitivity
 //!
-//! Not here: what the blocks have left (`ledger.rs`), epochs (`epochs.rs`).
+//! Not here: what the blocks have left (`ledger.rs`), epochs (`budget_epochs.rs`).
 
 mod accuracy;
 mod share;
@@ -25,7 +25,7 @@ use shoal_anonymity::noise::DiscreteGaussian;
 pub use self::accuracy::Accuracy;
 use self::share::{LIMIT_SHARE, Unaffordable};
 pub(crate) use self::slots::{Slot, shares_tree};
-use crate::epochs::Epochs;
+use crate::budget_epochs::BudgetEpochs;
 use crate::layout::Layout;
 pub(crate) use crate::layout::Slot as Place;
 use shoal_language::{AggregateOp, PrivateQuery};
@@ -37,7 +37,7 @@ pub struct Caps {
     /// The most that all queries together may learn about one block.
     pub rho_block_max: Rho,
     /// When a day is answered, and with which share of that.
-    pub epochs: Epochs,
+    pub epochs: BudgetEpochs,
     /// Fewest subjects of a group with a private key.
     pub k_min: u32,
     /// The chance that such a group shows below `k_min` in spite of the noise, for one query.
@@ -48,7 +48,7 @@ impl Default for Caps {
     fn default() -> Caps {
         Caps {
             rho_block_max: shoal_anonymity::budget::Preset::Standard.cap(),
-            epochs: Epochs::default(),
+            epochs: BudgetEpochs::default(),
             k_min: 20,
             threshold_delta: 1e-8,
         }

@@ -19,8 +19,8 @@ use super::groups::Groups;
 use super::noisy::{Exact, noisy};
 use super::paid::Paid;
 use super::sealed::Sealed;
+use crate::budget_epochs::BudgetEpoch;
 use crate::charge::ChargedQuery;
-use crate::epochs::Epoch;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::ledger::{Budget, Payment};
@@ -106,9 +106,9 @@ impl LookedUp {
         missing
     }
 
-    fn charges(&self) -> Vec<(Block, Epoch)> {
+    fn charges(&self) -> Vec<(Block, BudgetEpoch)> {
         let all = self.wanted.iter().flatten().filter_map(|wanted| self.chosen(wanted));
-        let charges: BTreeSet<(Block, Epoch)> = all.flat_map(|part| part.charges.clone()).collect();
+        let charges: BTreeSet<(Block, BudgetEpoch)> = all.flat_map(|part| part.charges.clone()).collect();
         charges.into_iter().collect()
     }
 

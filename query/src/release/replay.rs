@@ -13,8 +13,8 @@ use shoal_storage::Block;
 
 use super::answer::{LookedUp, noisy_parts};
 use super::groups::Groups;
+use crate::budget_epochs::BudgetEpochs;
 use crate::charge::ChargedQuery;
-use crate::epochs::Epochs;
 use crate::failure::Failure;
 use crate::released_parts::{Wanted, wanted};
 use crate::scan::Raw;
@@ -31,7 +31,7 @@ pub(crate) struct Replay {
 impl Replay {
     /// Of queries and the exact totals of each.
     pub(crate) fn new(queries: Vec<Arc<ChargedQuery>>, raws: Vec<Raw>, now_ms: i64) -> Replay {
-        let of = |charged: &Arc<ChargedQuery>| wanted(charged, &Epochs::default(), now_ms);
+        let of = |charged: &Arc<ChargedQuery>| wanted(charged, &BudgetEpochs::default(), now_ms);
         let wanted = queries.iter().map(of).collect();
         Replay { queries, raws, wanted }
     }

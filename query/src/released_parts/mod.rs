@@ -21,8 +21,8 @@ use shoal_storage::{Block, PartId};
 
 use self::canonical::form;
 pub(crate) use self::canonical::{Form, cell_keys};
+use crate::budget_epochs::{BudgetEpoch, BudgetEpochs};
 use crate::charge::{ChargedQuery, Subjects};
-use crate::epochs::{Epoch, Epochs};
 use shoal_language::calendar::day_text;
 use shoal_language::{DayRange, PrivateQuery};
 
@@ -36,7 +36,7 @@ pub(crate) struct ReleasedPart {
     pub(crate) region: Region,
     pub(crate) days: DayRange,
     /// Each block once.
-    pub(crate) charges: Vec<(Block, Epoch)>,
+    pub(crate) charges: Vec<(Block, BudgetEpoch)>,
     /// Of each block.
     pub(crate) price: Rho,
     pub(crate) text: String,
@@ -56,7 +56,7 @@ pub(crate) struct Wanted {
 }
 
 /// What an answer wants at `now_ms`: one for each region and day, or region and bucket.
-pub(crate) fn wanted(charged: &ChargedQuery, epochs: &Epochs, now_ms: i64) -> Vec<Wanted> {
+pub(crate) fn wanted(charged: &ChargedQuery, epochs: &BudgetEpochs, now_ms: i64) -> Vec<Wanted> {
     let mut all = Vec::new();
     for region in &charged.query.regions {
         for bucket in charged.query.buckets() {
@@ -82,7 +82,7 @@ fn of_day(
     charged: &ChargedQuery,
     region: Region,
     (day, start): (i32, i32),
-    epochs: &Epochs,
+    epochs: &BudgetEpochs,
     now_ms: i64,
 ) -> Option<Wanted> {
     let days = DayRange { first: day, last: day };
@@ -93,7 +93,7 @@ fn of_day(
     }
     let block = Block { region, kind: charged.query.table, day };
     let now = epochs.at(day, now_ms);
-    let in_epoch = |epoch: Epoch| part(charged, (region, days), vec![(block, epoch)], &form, epochs);
+    let in_epoch = |epoch: BudgetEpoch| part(charged, (region, days), vec![(block, epoch)], &form, epochs);
     let parts = match is_readable {
         true => vec![in_epoch(now)],
         false => epochs.back_from(now).map(in_epoch).collect(),
@@ -106,7 +106,7 @@ fn of_bucket(
     charged: &ChargedQuery,
     region: Region,
     (days, start): (DayRange, i32),
-    epochs: &Epochs,
+    epochs: &BudgetEpochs,
     now_ms: i64,
 ) -> Wanted {
     let query = &charged.query;
@@ -133,9 +133,9 @@ fn of_bucket(
 fn part(
     charged: &ChargedQuery,
     (region, days): (Region, DayRange),
-    charges: Vec<(Block, Epoch)>,
+    charges: Vec<(Block, BudgetEpoch)>,
     form: &Arc<Form>,
-    epochs: &Epochs,
+    epochs: &BudgetEpochs,
 ) -> ReleasedPart {
     let kind = charged.query.table;
     let mut fields: Vec<Vec<u8>> = vec![VERSION.to_vec()];
@@ -167,7 +167,7 @@ fn part(
         });
     }
     let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
-    let epoch = |epoch: &Epoch| match epoch.pool {
+    let epoch = |epoch: &BudgetEpoch| match epoch.pool {
         0 => format!("{}, hour {}", epochs.pool_text(0), epoch.hour),
         pool => epochs.pool_text(pool),
     };

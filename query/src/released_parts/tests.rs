@@ -150,7 +150,7 @@ fn times_are_decided_where_a_day_decides_them() {
 
 async fn ids(sql: &str) -> Vec<PartId> {
     let charged = priced(sql, now_ms()).await;
-    let wanted = wanted(&charged, &Epochs::default(), now_ms());
+    let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms());
     wanted.iter().flat_map(|wanted| &wanted.parts).map(|part| part.id).collect()
 }
 
@@ -175,7 +175,7 @@ async fn what_decides_the_content_decides_the_identity() {
     let priced = priced("SELECT COUNT(*) FROM usage WHERE day = current_date", now_ms()).await;
     let mut dear = ChargedQuery::clone(&priced);
     dear.price = Rho::from_nano(dear.price.nano() + 1);
-    let dear = wanted(&dear, &Epochs::default(), now_ms());
+    let dear = wanted(&dear, &BudgetEpochs::default(), now_ms());
     assert_ne!(dear[0].parts[0].id, base[0]);
 }
 
@@ -183,7 +183,7 @@ async fn what_decides_the_content_decides_the_identity() {
 async fn a_part_says_what_it_is_and_names_its_epoch() {
     let sql = "SELECT COUNT(*) FROM usage WHERE day >= current_date - 1 AND event = 'click'";
     let charged = priced(sql, now_ms()).await;
-    let wanted = wanted(&charged, &Epochs::default(), now_ms());
+    let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms());
     let texts: Vec<&str> = wanted.iter().map(|wanted| wanted.parts[0].text.as_str()).collect();
     assert!(texts[0].starts_with("FROM usage IN DE\nDAY 2026-11-21 (after 1 day)\n"), "{}", texts[0]);
     assert!(texts[1].starts_with("FROM usage IN DE\nDAY 2026-11-22 (open, hour 10)\n"), "{}", texts[1]);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use shoal_anonymity::budget::{Precision, Preset};
-use shoal_query::Epochs;
+use shoal_query::BudgetEpochs;
 
 use super::declare::Kind::{List, Number, Numbers, Optional, Switch, Text};
 use super::declare::Suggested::{Default, Example};
@@ -133,7 +133,7 @@ settings! {
         /// When a day is answered anew, and with which share of the cap: each hour while it is open (together), then at 00:00
         /// UTC so many days after it. The cap holds for all of them together, whatever is changed later.
         #[serde(deserialize_with = "epochs")]
-        epochs: Epochs = List(&["open 20%", "1d 40%", "3d 25%", "31d 15%"], SHARES);
+        epochs: BudgetEpochs = List(&["open 20%", "1d 40%", "3d 25%", "31d 15%"], SHARES);
         /// Fewest people of a group that an answer shows (unless every possible group is public).
         k_min: u32 = Number(20, 2, 1_000_000);
         /// Queries that run at one time. Up to eight times as many wait, and one more is answered 429.

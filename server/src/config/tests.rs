@@ -168,8 +168,8 @@ fn answer_times_ascend_and_are_bounded() {
 fn epochs_have_shares_of_the_cap() {
     let epochs = |text: &str| load(&format!("[query]\nepochs = {text}"));
     let found = epochs("[\"open 5%\", \"1d 95%\"]").unwrap().query.epochs;
-    assert_eq!(found, shoal_query::Epochs::new(500, vec![(1, 9_500)]).unwrap());
-    assert_eq!(load("").unwrap().query.epochs, shoal_query::Epochs::default());
+    assert_eq!(found, shoal_query::BudgetEpochs::new(500, vec![(1, 9_500)]).unwrap());
+    assert_eq!(load("").unwrap().query.epochs, shoal_query::BudgetEpochs::default());
     for wrong in ["[]", "[\"1d 95%\"]", "[\"open 5%\", \"1d 96%\"]", "[\"open 5%\", \"2d 5%\"]"] {
         assert!(epochs(wrong).unwrap_err().to_string().contains("`query.epochs` must be"), "{wrong}");
     }

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error};
-use shoal_query::Epochs;
+use shoal_query::BudgetEpochs;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -44,9 +44,9 @@ pub(super) fn schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
 }
 
 /// Shares of the cap by time.
-pub(super) fn epochs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Epochs, D::Error> {
+pub(super) fn epochs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BudgetEpochs, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
-    Epochs::of_texts(&texts).ok_or_else(|| D::Error::custom(UNFIT))
+    BudgetEpochs::of_texts(&texts).ok_or_else(|| D::Error::custom(UNFIT))
 }
 
 /// A level of log lines.

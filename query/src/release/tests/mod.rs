@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::answer::Answered;
 use super::{Asked, LookedUp, Paid, answer};
+use crate::budget_epochs::BudgetEpochs;
 use crate::charge::ChargedQuery;
-use crate::epochs::Epochs;
 use crate::error::NoAnswer;
 use crate::failure::Failure;
 use crate::ledger::Budget;
@@ -36,7 +36,7 @@ pub(crate) struct World {
 
 impl World {
     pub(super) fn over(ledger: BudgetLedger) -> World {
-        let budget = Budget::new(ledger, Epochs::default(), Preset::Standard.cap());
+        let budget = Budget::new(ledger, BudgetEpochs::default(), Preset::Standard.cap());
         World { budget, runs: Mutex::default(), fails: false }
     }
 

@@ -13,46 +13,46 @@ use shoal_schemas::calendar::{DAY_MS, HOUR_MS, start_of};
 /// Hundredths of a percent make a whole.
 const WHOLE: u32 = 10_000;
 
-/// The epochs of every day: while it is open, each full hour, which share one pool; later, at midnight so many days
-/// after its start, each with a pool of its own.
+/// The budget epochs of every day: while it is open, each full hour, which share one pool; later, at midnight so many
+/// days after its start, each with a pool of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Epochs {
+pub struct BudgetEpochs {
     /// The open day's share of the cap, in hundredths of a percent.
     open_share: u32,
     /// Days after the day's start, ascending, the first one 1; and the share, in hundredths of a percent.
     later: Vec<(u16, u32)>,
 }
 
-/// One epoch of a day.
+/// One budget epoch of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Epoch {
+pub(crate) struct BudgetEpoch {
     /// Which pool pays: 0 is that of the open day.
     pub(crate) pool: u8,
     /// Of the open day; else 0.
     pub(crate) hour: u8,
 }
 
-impl Default for Epochs {
+impl Default for BudgetEpochs {
     /// Open 20 %, after 1 day 40 %, after 3 days 25 %, after 31 days 15 %.
-    fn default() -> Epochs {
-        Epochs { open_share: 2_000, later: vec![(1, 4_000), (3, 2_500), (31, 1_500)] }
+    fn default() -> BudgetEpochs {
+        BudgetEpochs { open_share: 2_000, later: vec![(1, 4_000), (3, 2_500), (31, 1_500)] }
     }
 }
 
-impl Epochs {
+impl BudgetEpochs {
     /// `open_share` and the shares in `later` are hundredths of a percent of the cap; `later` says how many days after the
     /// day's start, at midnight UTC. None when the first is not after 1 day, days do not ascend, there are more than 254,
     /// or the shares are above 100 % together.
-    pub fn new(open_share: u32, later: Vec<(u16, u32)>) -> Option<Epochs> {
+    pub fn new(open_share: u32, later: Vec<(u16, u32)>) -> Option<BudgetEpochs> {
         let ascends = later.windows(2).all(|pair| pair[0].0 < pair[1].0);
         let sum = later.iter().fold(open_share, |sum, (_, share)| sum.saturating_add(*share));
         let fits = ascends && later.first()?.0 == 1 && later.len() <= 254 && sum <= WHOLE;
-        fits.then_some(Epochs { open_share, later })
+        fits.then_some(BudgetEpochs { open_share, later })
     }
 
     /// From texts as the settings have them: `open 20%` first, then `1d 40%`, `3d 25%` ..; a share has two decimal places at
-    /// most. None when one is not of that form, or [`Epochs::new`] gives none.
-    pub fn of_texts(texts: &[String]) -> Option<Epochs> {
+    /// most. None when one is not of that form, or [`BudgetEpochs::new`] gives none.
+    pub fn of_texts(texts: &[String]) -> Option<BudgetEpochs> {
         let share = |text: &str| {
             let (whole, part) =
                 text.strip_suffix('%')?.split_once('.').unwrap_or((text.strip_suffix('%')?, "0"));
@@ -68,22 +68,22 @@ impl Epochs {
             let (days, part) = text.split_once(' ')?;
             Some((days.strip_suffix('d')?.parse().ok()?, share(part.trim())?))
         };
-        Epochs::new(open_share, rest.iter().map(one).collect::<Option<_>>()?)
+        BudgetEpochs::new(open_share, rest.iter().map(one).collect::<Option<_>>()?)
     }
 
     /// The epoch in force. A day that has not begun is as one that has just begun.
-    pub(crate) fn at(&self, day: i32, now_ms: i64) -> Epoch {
+    pub(crate) fn at(&self, day: i32, now_ms: i64) -> BudgetEpoch {
         let age_ms = now_ms.saturating_sub(start_of(day)).max(0);
         let begun = self.later.iter().filter(|(days, _)| age_ms >= i64::from(*days) * DAY_MS).count();
         let hour = if begun == 0 { (age_ms / HOUR_MS).min(23) } else { 0 };
-        Epoch { pool: u8::try_from(begun).unwrap_or(u8::MAX), hour: u8::try_from(hour).unwrap_or(23) }
+        BudgetEpoch { pool: u8::try_from(begun).unwrap_or(u8::MAX), hour: u8::try_from(hour).unwrap_or(23) }
     }
 
     /// Every epoch up to this one, the latest first.
-    pub(crate) fn back_from(&self, epoch: Epoch) -> impl Iterator<Item = Epoch> {
-        let later = (1..=epoch.pool).rev().map(|pool| Epoch { pool, hour: 0 });
+    pub(crate) fn back_from(&self, epoch: BudgetEpoch) -> impl Iterator<Item = BudgetEpoch> {
+        let later = (1..=epoch.pool).rev().map(|pool| BudgetEpoch { pool, hour: 0 });
         let last_hour = if epoch.pool == 0 { epoch.hour } else { 23 };
-        later.chain((0..=last_hour).rev().map(|hour| Epoch { pool: 0, hour }))
+        later.chain((0..=last_hour).rev().map(|hour| BudgetEpoch { pool: 0, hour }))
     }
 
     /// What each pool may spend of a block's cap.
@@ -127,20 +127,20 @@ mod tests {
 
     #[test]
     fn epochs_move_by_the_clock_only() {
-        let epochs = Epochs::default();
+        let epochs = BudgetEpochs::default();
         let day = 20_779;
         let at = |ms: i64| epochs.at(day, start_of(day) + ms);
-        assert_eq!(at(-1), Epoch { pool: 0, hour: 0 });
-        assert_eq!(at(0), Epoch { pool: 0, hour: 0 });
-        assert_eq!(at(HOUR_MS - 1), Epoch { pool: 0, hour: 0 });
-        assert_eq!(at(HOUR_MS), Epoch { pool: 0, hour: 1 });
-        assert_eq!(at(DAY_MS - 1), Epoch { pool: 0, hour: 23 });
-        assert_eq!(at(DAY_MS), Epoch { pool: 1, hour: 0 });
-        assert_eq!(at(3 * DAY_MS - 1), Epoch { pool: 1, hour: 0 });
-        assert_eq!(at(3 * DAY_MS), Epoch { pool: 2, hour: 0 });
-        assert_eq!(at(31 * DAY_MS - 1), Epoch { pool: 2, hour: 0 });
-        assert_eq!(at(400 * DAY_MS), Epoch { pool: 3, hour: 0 });
-        let back: Vec<Epoch> = epochs.back_from(at(2 * DAY_MS)).collect();
+        assert_eq!(at(-1), BudgetEpoch { pool: 0, hour: 0 });
+        assert_eq!(at(0), BudgetEpoch { pool: 0, hour: 0 });
+        assert_eq!(at(HOUR_MS - 1), BudgetEpoch { pool: 0, hour: 0 });
+        assert_eq!(at(HOUR_MS), BudgetEpoch { pool: 0, hour: 1 });
+        assert_eq!(at(DAY_MS - 1), BudgetEpoch { pool: 0, hour: 23 });
+        assert_eq!(at(DAY_MS), BudgetEpoch { pool: 1, hour: 0 });
+        assert_eq!(at(3 * DAY_MS - 1), BudgetEpoch { pool: 1, hour: 0 });
+        assert_eq!(at(3 * DAY_MS), BudgetEpoch { pool: 2, hour: 0 });
+        assert_eq!(at(31 * DAY_MS - 1), BudgetEpoch { pool: 2, hour: 0 });
+        assert_eq!(at(400 * DAY_MS), BudgetEpoch { pool: 3, hour: 0 });
+        let back: Vec<BudgetEpoch> = epochs.back_from(at(2 * DAY_MS)).collect();
         assert_eq!((back.len(), back[0], back[24]), (25, at(DAY_MS), at(0)));
         assert_eq!(epochs.next_text(day, 1).unwrap(), day_text(day + 3));
         assert_eq!(epochs.next_text(day, 3), None);
@@ -149,19 +149,19 @@ mod tests {
     #[test]
     fn default_shares_are_the_whole_cap() {
         let cap = Rho::from_nano(500_000_000);
-        let pools: Vec<u64> = Epochs::default().pools(cap).into_iter().map(Rho::nano).collect();
+        let pools: Vec<u64> = BudgetEpochs::default().pools(cap).into_iter().map(Rho::nano).collect();
         assert_eq!(pools, [100_000_000, 200_000_000, 125_000_000, 75_000_000]);
-        assert_eq!(Epochs::default().largest(cap).nano(), 200_000_000);
+        assert_eq!(BudgetEpochs::default().largest(cap).nano(), 200_000_000);
     }
 
     #[test]
     fn epochs_are_read_from_settings() {
         let of = |texts: &[&str]| {
-            Epochs::of_texts(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+            BudgetEpochs::of_texts(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
         };
-        assert_eq!(of(&["open 20%", "1d 40%", "3d 25%", "31d 15%"]), Some(Epochs::default()));
-        assert_eq!(of(&["open 0%", "1d 99.5%"]), Epochs::new(0, vec![(1, 9_950)]));
-        assert_eq!(of(&["open 0.25%", "1d 9%"]), Epochs::new(25, vec![(1, 900)]));
+        assert_eq!(of(&["open 20%", "1d 40%", "3d 25%", "31d 15%"]), Some(BudgetEpochs::default()));
+        assert_eq!(of(&["open 0%", "1d 99.5%"]), BudgetEpochs::new(0, vec![(1, 9_950)]));
+        assert_eq!(of(&["open 0.25%", "1d 9%"]), BudgetEpochs::new(25, vec![(1, 900)]));
         for wrong in [
             &[][..],
             &["open 20%"],
@@ -180,11 +180,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        assert_eq!(Epochs::new(1, vec![]), None);
-        assert_eq!(Epochs::new(0, vec![(2, 1)]), None);
-        assert_eq!(Epochs::new(0, vec![(1, 1), (1, 1)]), None);
-        assert_eq!(Epochs::new(1, vec![(1, 10_000)]), None);
-        assert!(Epochs::new(0, vec![(1, 10_000)]).is_some());
+        assert_eq!(BudgetEpochs::new(1, vec![]), None);
+        assert_eq!(BudgetEpochs::new(0, vec![(2, 1)]), None);
+        assert_eq!(BudgetEpochs::new(0, vec![(1, 1), (1, 1)]), None);
+        assert_eq!(BudgetEpochs::new(1, vec![(1, 10_000)]), None);
+        assert!(BudgetEpochs::new(0, vec![(1, 10_000)]).is_some());
     }
 
     proptest! {
@@ -193,7 +193,7 @@ mod tests {
             cap: u64, open in 0_u32..5_000, shares in prop::collection::vec(0_u32..1_000, 1..6)
         ) {
             let later = shares.iter().enumerate().map(|(at, share)| (at as u16 + 1, *share)).collect();
-            if let Some(epochs) = Epochs::new(open, later) {
+            if let Some(epochs) = BudgetEpochs::new(open, later) {
                 let sum: u128 = epochs.pools(Rho::from_nano(cap)).iter().map(|p| u128::from(p.nano())).sum();
                 prop_assert!(sum <= u128::from(cap));
             }
@@ -201,7 +201,7 @@ mod tests {
 
         #[test]
         fn a_later_clock_never_goes_back_an_epoch(day in 0_i32..40_000, a in 0_i64..1 << 42, b in 0_i64..1 << 42) {
-            let (epochs, (a, b)) = (Epochs::default(), (a.min(b), a.max(b)));
+            let (epochs, (a, b)) = (BudgetEpochs::default(), (a.min(b), a.max(b)));
             prop_assert!(epochs.at(day, a) <= epochs.at(day, b));
         }
     }
