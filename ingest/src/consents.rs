@@ -78,7 +78,7 @@ impl Recorded {
     /// Records the changes, in their order. Blocks until they are durable.
     ///
     /// # Errors
-    /// When the ledger failed: some may be recorded; sending all again is safe.
+    /// When the file of consents failed: some may be recorded; sending all again is safe.
     pub(crate) fn record(&self, changes: &[Change]) -> Result<ConsentAnswer, Refusal> {
         let unavailable = || Refusal {
             retry_after_s: Some(5),

@@ -55,7 +55,7 @@ pub enum IngestError {
         /// The event's or column's name.
         name: String,
     },
-    /// The table or the ledger failed.
+    /// A table or the file of consents failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// Arrow refused a column: a defect.

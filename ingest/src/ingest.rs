@@ -28,7 +28,7 @@ use crate::{
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Sink, Tables},
     grant::IngestGrant,
-    log::{Budget, Clock, Dictionary, Failed, Log, Parts, Receipt},
+    log::{Clock, Dictionary, Failed, InFlight, Log, Parts, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
     stages::{
@@ -70,7 +70,7 @@ pub struct Ingest {
     geo: Option<GeoDb>,
     clock: Clock,
     metrics: Metrics,
-    budget: Arc<Budget>,
+    in_flight: Arc<InFlight>,
     branches: Vec<Arc<Branch>>,
     flusher: Flusher<Tables>,
     failed: Failed,
@@ -94,7 +94,7 @@ impl Ingest {
         }
         let tables = Tables::new(tables);
         let failed = Failed::new(None);
-        let budget = Budget::new(config.log.in_flight_bytes_max);
+        let in_flight = InFlight::new(config.log.in_flight_bytes_max);
         let mut branches = Vec::new();
         for region in Region::ALL {
             let mut committed = None;
@@ -105,7 +105,7 @@ impl Ingest {
                 config: config.clone(),
                 region: *region,
                 registry: Arc::clone(&parts.registry),
-                budget: Arc::clone(&budget),
+                in_flight: Arc::clone(&in_flight),
                 clock: Arc::clone(&parts.clock),
                 metrics: parts.metrics.clone(),
                 failed: failed.clone(),
@@ -130,7 +130,7 @@ impl Ingest {
             geo: parts.geo,
             clock: parts.clock,
             metrics: parts.metrics,
-            budget,
+            in_flight,
             branches,
             flusher,
             failed,
@@ -148,7 +148,7 @@ impl Ingest {
             Ok(answer) => self.metrics.count_answer(request.protocol, answer),
             Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code.as_str()),
         }
-        self.metrics.in_flight_bytes.set(i64::try_from(self.budget.held()).unwrap_or(i64::MAX));
+        self.metrics.in_flight_bytes.set(i64::try_from(self.in_flight.held()).unwrap_or(i64::MAX));
         answer
     }
 
@@ -160,7 +160,7 @@ impl Ingest {
         if self.stopping.load(Ordering::Acquire) {
             return Err(refusal(LogError::Stopped));
         }
-        let hold = self.budget.reserve(request.body.len() as u64);
+        let hold = self.in_flight.reserve(request.body.len() as u64);
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let mut piped = self.run(request, grant)?;
         // From here on the batches count. Were both to count, one large request could wait for itself.
@@ -201,7 +201,8 @@ impl Ingest {
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
     ///
     /// # Errors
-    /// The whole request is refused. When the ledger fails part of it may be recorded; sending all again is safe.
+    /// The whole request is refused. When the file of consents fails part of it may be recorded; sending all again is
+    /// safe.
     pub async fn record_consent(
         &self,
         request: Request<'_>,
@@ -298,7 +299,7 @@ struct Opening {
     config: IngestConfig,
     region: Region,
     registry: Arc<Registry>,
-    budget: Arc<Budget>,
+    in_flight: Arc<InFlight>,
     clock: Clock,
     metrics: Metrics,
     failed: Failed,
@@ -318,7 +319,7 @@ impl Opening {
             region: self.region,
             medium: Arc::new(Disk::new(directory.join("log"))),
             runs: Arc::clone(&runs),
-            budget: self.budget,
+            in_flight: self.in_flight,
             dictionary: Dictionary::of(&self.registry),
             config: self.config.log,
             clock: self.clock,

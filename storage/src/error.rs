@@ -41,9 +41,9 @@ pub enum StorageError {
     /// A batch could not be sorted or converted.
     #[error("arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    /// The ledger file could not be read or written. Nothing was acknowledged.
-    #[error("ledger: {0}")]
-    Ledger(#[from] redb::Error),
+    /// The file of consents or of the ledger could not be read or written. Nothing was acknowledged.
+    #[error("database: {0}")]
+    Database(#[from] redb::Error),
     /// A file was written by a version of Shoal that this one does not know.
     #[error("{}: format {found}, this build knows {known}", path.display())]
     Format {

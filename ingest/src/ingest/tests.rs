@@ -103,7 +103,7 @@ async fn an_event_is_in_its_regions_table_once_however_often_it_is_sent() {
 async fn too_much_in_flight_is_refused_with_a_time_to_come_back() {
     let root = tempfile::tempdir().unwrap();
     let ingest = open(root.path(), &Arc::new(Keyring::ephemeral())).await;
-    let hold = ingest.budget.reserve(ingest.config.log.in_flight_bytes_max).ok();
+    let hold = ingest.in_flight.reserve(ingest.config.log.in_flight_bytes_max).ok();
     let refusal = ingest.accept(request(&events()), &grant()).await.unwrap_err();
     assert_eq!((refusal.code, refusal.retry_after_s), (RefusalCode::Overloaded, Some(1)));
     drop(hold);

@@ -5,12 +5,12 @@
 //! active segment -> sealed (full, or by time) -> flush reads it back -> tables -> file zeroed and used again
 //! ```
 //! - `record`: the bytes of a record; `segment`: a row of records, written and read back
-//! - `writer`: the thread; `budget`: bytes in flight; `recover`: what is found at start
+//! - `writer`: the thread; `in_flight`: bytes in flight, bounded; `recover`: what is found at start
 //!
 //! Read in that order. Not here: files by position, and what durable means (`shoal-files`), which ids are known (`dedup`),
 //! what happens to sealed segments (`flush`).
 
-mod budget;
+mod in_flight;
 mod record;
 mod recover;
 mod segment;
@@ -38,7 +38,7 @@ use crate::{
     config::LogConfig, dedup::Fingerprints, error::LogError, metrics::Metrics, stages::clean::CleanBatch,
 };
 
-pub(crate) use budget::Budget;
+pub(crate) use in_flight::InFlight;
 pub(crate) use record::Dictionary;
 pub(crate) use recover::Parts;
 pub(crate) use segment::{Extent, scan};
@@ -59,7 +59,7 @@ const SPARES: usize = 2;
 pub(crate) struct Log {
     shared: Arc<Shared>,
     queue: Sender<Command>,
-    budget: Arc<Budget>,
+    in_flight: Arc<InFlight>,
     thread: Mutex<Thread>,
     started: AtomicBool,
 }
@@ -110,13 +110,13 @@ impl Log {
     /// Nothing of the batch was acknowledged; it may be sent again.
     pub(crate) async fn append(&self, batch: CleanBatch) -> Result<Receipt, LogError> {
         debug_assert_eq!(batch.region(), self.shared.region);
-        let hold = self.budget.reserve(batch.bytes().len() as u64).map_err(LogError::Full)?;
+        let hold = self.in_flight.reserve(batch.bytes().len() as u64).map_err(LogError::Full)?;
         self.start();
         let (reply, answer) = oneshot::channel();
         let pending = Pending { batch, reply, hold };
         match self.queue.try_send(Command::Append(pending)) {
             Ok(()) => self.answer(answer).await.unwrap_or(Err(LogError::Stopped)),
-            Err(TrySendError::Full(_)) => Err(LogError::Full(self.budget.held())),
+            Err(TrySendError::Full(_)) => Err(LogError::Full(self.in_flight.held())),
             Err(TrySendError::Disconnected(_)) => Err(LogError::Stopped),
         }
     }

@@ -17,7 +17,7 @@ use shoal_files::Medium;
 use shoal_schemas::Region;
 
 use super::{
-    Budget, Clock, Failed, Log, Sealed, Shared, Thread,
+    Clock, Failed, InFlight, Log, Sealed, Shared, Thread,
     record::Dictionary,
     segment::{Scan, file_name, mend, scan, sequence_of},
     writer::Writer,
@@ -35,7 +35,7 @@ pub(crate) struct Parts {
     pub(crate) region: Region,
     pub(crate) medium: Arc<dyn Medium>,
     pub(crate) runs: Arc<Runs>,
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) dictionary: Dictionary,
     pub(crate) config: LogConfig,
     pub(crate) clock: Clock,
@@ -95,7 +95,7 @@ impl Log {
         Ok(Log {
             shared,
             queue,
-            budget: parts.budget,
+            in_flight: parts.in_flight,
             thread: Mutex::new(Thread::Waiting(writer)),
             started: AtomicBool::new(false),
         })

@@ -8,7 +8,7 @@ use shoal_privacy::consent::Basis;
 use shoal_schemas::{Kind, Programme, Region};
 
 use super::{
-    Budget, Clock, Failed, Log, Parts, Receipt,
+    Clock, Failed, InFlight, Log, Parts, Receipt,
     record::{BLOCK_BYTES, Dictionary, Encoder, Segment},
     segment::{Active, scan},
 };
@@ -78,7 +78,7 @@ pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>, dictionary: Dictionary) -> 
         region: Region::De,
         medium: Arc::new(medium.clone()),
         runs,
-        budget: Budget::new(1 << 20),
+        in_flight: InFlight::new(1 << 20),
         dictionary,
         config: small(),
         clock,
@@ -183,11 +183,11 @@ async fn a_full_disk_refuses_before_anything_is_remembered() {
 #[tokio::test]
 async fn too_many_bytes_in_flight_are_refused() {
     let log = simple(&Faulty::default()).unwrap();
-    let hold = log.budget.reserve((1 << 20) - 10).ok().unwrap();
+    let hold = log.in_flight.reserve((1 << 20) - 10).ok().unwrap();
     assert_eq!(log.append(batch([1])).await, Err(LogError::Full((1 << 20) - 10)));
     drop(hold);
     assert_eq!(log.append(batch([1])).await, Ok(Receipt::default()));
-    assert_eq!(log.budget.held(), 0);
+    assert_eq!(log.in_flight.held(), 0);
 }
 
 async fn one_segment(medium: &Faulty) {

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Clock, Sealed, Shared,
-    budget::Hold,
+    in_flight::Hold,
     record::{Dictionary, Encoder, Segment},
     segment::{Active, file_name},
 };

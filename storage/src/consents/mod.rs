@@ -1,13 +1,13 @@
 //! Recorded consents: in one durable file for each region, and in memory for whoever asks about an event.
 //!
 //! ```text
-//! <root>/<region>/ledger.redb     the records of a region, by programme and digest of the subject (see `ledger`)
+//! <root>/<region>/ledger.redb     the records of a region, by programme and digest of the subject (see `file`)
 //! ```
 //! Invariants: a record is made from the one before it, and changes of one region are made one after the other; a change is
 //! durable when [`Consents::change`] returns. All records are in memory, so a look-up reads no file.
 //! Not here: what a record says, its bytes and how a digest is made (`shoal-privacy`), who may change it (`shoal-ingest`).
 
-mod ledger;
+mod file;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use rustc_hash::FxHashMap;
 use shoal_schemas::{Programme, Region};
 
-use self::ledger::Ledger;
+use self::file::ConsentFile;
 use crate::error::{Result, StorageError};
 
 /// A subject's digest.
@@ -46,7 +46,7 @@ pub struct Consents<R> {
 
 /// One region's.
 struct Shelf<R> {
-    ledger: Ledger,
+    file: ConsentFile,
     records: RwLock<Records<R>>,
     /// Held from the reading of a record to its being durable.
     changing: Mutex<()>,
@@ -59,18 +59,18 @@ impl<R: Clone> Consents<R> {
     ///
     /// # Errors
     /// [`StorageError::Locked`] when another process has a file open, [`StorageError::Format`] and [`StorageError::Consent`]
-    /// for what a later version wrote, [`StorageError::Ledger`] when a file cannot be read.
+    /// for what a later version wrote, [`StorageError::Database`] when a file cannot be read.
     pub fn open(root: &Path, form: RecordForm<R>) -> Result<Consents<R>> {
         let mut regions = Vec::with_capacity(Region::ALL.len());
         for region in Region::ALL {
             let path = root.join(region.as_str().to_ascii_lowercase()).join("ledger.redb");
-            let ledger = Ledger::open(&path)?;
+            let file = ConsentFile::open(&path)?;
             let mut records = Records::default();
-            for (programme, digest, bytes) in ledger.consents()? {
+            for (programme, digest, bytes) in file.consents()? {
                 let unreadable = |reason| StorageError::Consent { path: path.clone(), reason };
                 records.insert((programme, digest), (form.decode)(&bytes).map_err(unreadable)?);
             }
-            let shelf = Shelf { ledger, records: RwLock::new(records), changing: Mutex::new(()) };
+            let shelf = Shelf { file, records: RwLock::new(records), changing: Mutex::new(()) };
             regions.push((*region, shelf));
         }
         Ok(Consents { form, regions })
@@ -105,8 +105,8 @@ impl<R: Clone> Consents<R> {
                 shelf.keep(key, record.clone());
             }
             let bytes =
-                bytes.map_err(|reason| StorageError::Consent { path: shelf.ledger.path().into(), reason })?;
-            shelf.ledger.put_consent(programme, *digest, &bytes)?;
+                bytes.map_err(|reason| StorageError::Consent { path: shelf.file.path().into(), reason })?;
+            shelf.file.put_consent(programme, *digest, &bytes)?;
             if effect == Effect::WhenDurable {
                 shelf.keep(key, record);
             }
@@ -181,7 +181,7 @@ mod tests {
     fn a_record_that_cannot_be_read_stops_the_start_and_names_the_file() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("de").join("ledger.redb");
-        Ledger::open(&path).unwrap().put_consent(UX, [1; 16], b"longer").unwrap();
+        ConsentFile::open(&path).unwrap().put_consent(UX, [1; 16], b"longer").unwrap();
         let refused = Consents::open(root.path(), form()).err().unwrap().to_string();
         assert_eq!(refused, format!("{}: no number", path.display()));
     }

@@ -54,11 +54,11 @@ pub(super) enum Outcome {
 }
 
 pub(super) fn failed(error: impl Into<redb::Error>) -> StorageError {
-    StorageError::Ledger(error.into())
+    StorageError::Database(error.into())
 }
 
 fn corrupted(what: &str) -> StorageError {
-    StorageError::Ledger(redb::Error::Corrupted(what.to_owned()))
+    StorageError::Database(redb::Error::Corrupted(what.to_owned()))
 }
 
 pub(super) fn block_bytes(block: Block) -> [u8; 6] {

@@ -74,7 +74,7 @@ impl BudgetLedger {
     ///
     /// # Errors
     /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] for another version's file,
-    /// [`StorageError::Ledger`] and [`StorageError::HighWaterMark`] for a file that cannot be understood.
+    /// [`StorageError::Database`] and [`StorageError::HighWaterMark`] for a file that cannot be understood.
     pub fn open(root: &Path) -> Result<BudgetLedger> {
         BudgetLedger::open_with(root, Arc::new(Disk::new(root)))
     }
@@ -93,7 +93,7 @@ impl BudgetLedger {
     /// A ledger that forgets everything at the end: for tests and examples.
     ///
     /// # Errors
-    /// [`StorageError::Ledger`] when there is no memory for it.
+    /// [`StorageError::Database`] when there is no memory for it.
     pub fn in_memory() -> Result<BudgetLedger> {
         BudgetLedger::reconciled(Book::in_memory(None)?, HighWaterMarks::open(Arc::new(Memory::new()))?)
     }
@@ -101,7 +101,7 @@ impl BudgetLedger {
     /// As [`BudgetLedger::in_memory`], but after so many syncs every further one fails: for tests of what fails with it.
     ///
     /// # Errors
-    /// [`StorageError::Ledger`] when it fails already at the start.
+    /// [`StorageError::Database`] when it fails already at the start.
     pub fn in_memory_until(syncs: u64) -> Result<BudgetLedger> {
         BudgetLedger::reconciled(
             Book::in_memory(Some(syncs))?,
@@ -120,7 +120,7 @@ impl BudgetLedger {
     /// What is known about each of these released parts, in their order.
     ///
     /// # Errors
-    /// [`StorageError::Ledger`] when the file cannot be read.
+    /// [`StorageError::Database`] when the file cannot be read.
     pub fn look_up(&self, ids: &[PartId]) -> Result<Vec<Found>> {
         self.inner.book.look_up(ids)
     }
@@ -159,7 +159,7 @@ impl BudgetLedger {
     /// What was spent on each of these blocks, by pool; pools without spending are not there.
     ///
     /// # Errors
-    /// [`StorageError::Ledger`] when the file cannot be read.
+    /// [`StorageError::Database`] when the file cannot be read.
     pub fn spent(&self, blocks: &[Block]) -> Result<Vec<BTreeMap<u8, u64>>> {
         self.inner.book.spent(blocks)
     }
@@ -167,7 +167,7 @@ impl BudgetLedger {
     /// What was spent on the blocks of a filter, and on what; blocks without spending are not there.
     ///
     /// # Errors
-    /// [`StorageError::Ledger`] when the file cannot be read.
+    /// [`StorageError::Database`] when the file cannot be read.
     pub fn spending(&self, filter: &SpendingFilter) -> Result<Vec<BlockSpending>> {
         self.inner.book.spending(filter)
     }

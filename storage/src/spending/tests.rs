@@ -166,7 +166,7 @@ fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
     assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::HighWaterMark(_))));
     fs::write(&mark, &whole).unwrap();
     fs::write(&file, vec![7; 40_000]).unwrap();
-    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Ledger(_))));
+    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Database(_))));
 }
 
 #[test]

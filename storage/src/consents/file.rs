@@ -4,9 +4,9 @@
 //! redb file   meta      "format" -> u32
 //!             consents  programme (1 byte: 0 user-experience, 1 device-experience) | digest (16 bytes) -> record
 //! ```
-//! Invariants: a record is durable when [`Ledger::put_consent`] returns; any error means that it may not be, and nothing may
-//! be acknowledged. Keys are digests, records are opaque here. Blocking calls: async callers use a blocking thread. Not here:
-//! what a record says, its bytes and how a digest is made (`shoal-privacy`).
+//! Invariants: a record is durable when [`ConsentFile::put_consent`] returns; any error means that it may not be, and
+//! nothing may be acknowledged. Keys are digests, records are opaque here. Blocking calls: async callers use a blocking
+//! thread. Not here: what a record says, its bytes and how a digest is made (`shoal-privacy`).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,30 +24,30 @@ const CONSENTS: TableDefinition<&[u8; 17], &[u8]> = TableDefinition::new("consen
 /// A recorded consent as it is kept: programme, digest of the subject, the record's bytes.
 pub(super) type ConsentEntry = (Programme, [u8; 16], Vec<u8>);
 
-/// The ledger file of one region. Clones share it; one process has it open.
+/// The file of one region. Clones share it; one process has it open.
 #[derive(Clone)]
-pub(super) struct Ledger {
+pub(super) struct ConsentFile {
     db: Arc<Database>,
     path: Arc<Path>,
 }
 
-impl Ledger {
+impl ConsentFile {
     /// Opens the file, or makes it and its directory.
     ///
     /// # Errors
     /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] when another version of Shoal
-    /// wrote it, [`StorageError::Ledger`] when it cannot be read.
-    pub(super) fn open(path: &Path) -> Result<Ledger> {
+    /// wrote it, [`StorageError::Database`] when it cannot be read.
+    pub(super) fn open(path: &Path) -> Result<ConsentFile> {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
         let parent = parent.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         Disk::new(&parent).make().map_err(StorageError::io(&parent))?;
         let db = Database::create(path).map_err(|e| match e {
             DatabaseError::DatabaseAlreadyOpen => StorageError::Locked(path.to_path_buf()),
-            e => StorageError::Ledger(e.into()),
+            e => StorageError::Database(e.into()),
         })?;
         check_format(&db, path)?;
         Disk::new(&parent).sync("").map_err(StorageError::io(&parent))?;
-        Ok(Ledger { db: Arc::new(db), path: path.into() })
+        Ok(ConsentFile { db: Arc::new(db), path: path.into() })
     }
 
     /// Where the file is.
@@ -58,7 +58,7 @@ impl Ledger {
     /// Records a consent in place of an earlier one under the same digest. Durable when it returns.
     ///
     /// # Errors
-    /// [`StorageError::Ledger`]: do not acknowledge.
+    /// [`StorageError::Database`]: do not acknowledge.
     pub(super) fn put_consent(&self, programme: Programme, digest: [u8; 16], record: &[u8]) -> Result<()> {
         let mut key = [0; 17];
         key[0] = programme_byte(programme);
@@ -74,7 +74,7 @@ impl Ledger {
     /// Every recorded consent: programme, digest, record. For the index that is built at the start.
     ///
     /// # Errors
-    /// [`StorageError::Ledger`] when the file cannot be read.
+    /// [`StorageError::Database`] when the file cannot be read.
     pub(super) fn consents(&self) -> Result<Vec<ConsentEntry>> {
         let read = self.db.begin_read().map_err(redb::Error::from)?;
         let table = read.open_table(CONSENTS).map_err(redb::Error::from)?;
@@ -131,13 +131,13 @@ mod tests {
         let ux = Programme::UserExperience;
         let dx = Programme::DeviceExperience;
         {
-            let ledger = Ledger::open(&path).unwrap();
-            ledger.put_consent(ux, [1; 16], b"granted").unwrap();
-            ledger.put_consent(dx, [1; 16], b"other").unwrap();
-            ledger.put_consent(ux, [1; 16], b"withdrawn").unwrap();
-            assert!(matches!(Ledger::open(&path), Err(StorageError::Locked(_))));
+            let file = ConsentFile::open(&path).unwrap();
+            file.put_consent(ux, [1; 16], b"granted").unwrap();
+            file.put_consent(dx, [1; 16], b"other").unwrap();
+            file.put_consent(ux, [1; 16], b"withdrawn").unwrap();
+            assert!(matches!(ConsentFile::open(&path), Err(StorageError::Locked(_))));
         }
-        let found = Ledger::open(&path).unwrap().consents().unwrap();
+        let found = ConsentFile::open(&path).unwrap().consents().unwrap();
         let expected = vec![(ux, [1; 16], b"withdrawn".to_vec()), (dx, [1; 16], b"other".to_vec())];
         assert_eq!(found, expected);
     }
@@ -146,12 +146,12 @@ mod tests {
     fn an_unknown_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.redb");
-        let ledger = Ledger::open(&path).unwrap();
-        let write = ledger.db.begin_write().unwrap();
+        let file = ConsentFile::open(&path).unwrap();
+        let write = file.db.begin_write().unwrap();
         write.open_table(META).unwrap().insert("format", 7).unwrap();
         write.commit().unwrap();
-        drop(ledger);
-        let again = Ledger::open(&path);
+        drop(file);
+        let again = ConsentFile::open(&path);
         assert!(matches!(again, Err(StorageError::Format { found: 7, known: 1, .. })));
     }
 }

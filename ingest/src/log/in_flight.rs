@@ -7,30 +7,30 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// The bound.
-pub(crate) struct Budget {
+/// How many bytes are in flight, and their bound.
+pub(crate) struct InFlight {
     bytes: AtomicU64,
     bytes_max: u64,
 }
 
-/// A share of the budget.
+/// A share of the bytes in flight.
 pub(crate) struct Hold {
-    budget: Arc<Budget>,
+    in_flight: Arc<InFlight>,
     bytes: u64,
 }
 
-impl Budget {
-    pub(crate) fn new(bytes_max: u64) -> Arc<Budget> {
+impl InFlight {
+    pub(crate) fn new(bytes_max: u64) -> Arc<InFlight> {
         let bytes = AtomicU64::new(0);
-        Arc::new(Budget { bytes, bytes_max })
+        Arc::new(InFlight { bytes, bytes_max })
     }
 
     /// A share; when there is none left, what is in flight. One that is larger than everything gets it alone.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Hold, u64> {
         let fits = |held: u64| (held == 0 || held + bytes <= self.bytes_max).then_some(held + bytes);
         self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)?;
-        let budget = Arc::clone(self);
-        Ok(Hold { budget, bytes })
+        let in_flight = Arc::clone(self);
+        Ok(Hold { in_flight, bytes })
     }
 
     /// Bytes in flight.
@@ -41,7 +41,7 @@ impl Budget {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.budget.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.in_flight.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -52,15 +52,15 @@ mod tests {
 
     #[test]
     fn never_more_than_the_bound_but_for_one_alone() {
-        let budget = Budget::new(100);
-        let a = budget.reserve(60).unwrap();
-        assert_eq!(budget.reserve(41).err(), Some(60));
-        let b = budget.reserve(40).unwrap();
+        let in_flight = InFlight::new(100);
+        let a = in_flight.reserve(60).unwrap();
+        assert_eq!(in_flight.reserve(41).err(), Some(60));
+        let b = in_flight.reserve(40).unwrap();
         drop((a, b));
-        assert_eq!(budget.held(), 0);
-        let large = budget.reserve(1000).unwrap();
-        assert_eq!(budget.reserve(1).err(), Some(1000));
+        assert_eq!(in_flight.held(), 0);
+        let large = in_flight.reserve(1000).unwrap();
+        assert_eq!(in_flight.reserve(1).err(), Some(1000));
         drop(large);
-        assert!(budget.reserve(1).is_ok());
+        assert!(in_flight.reserve(1).is_ok());
     }
 }
