@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::audit::Audit;
 use crate::error::Result;
-use crate::line::{Line, Origin, Outcome};
+use crate::line::{ActOutcome, Line, Origin};
 
 /// The line of one act, until it is written. `F` are the fields that this kind of act has beside those of all.
 pub struct Entry<F: Serialize> {
@@ -43,7 +43,7 @@ impl<F: Serialize> Entry<F> {
     ///
     /// # Errors
     /// [`AuditError`](crate::AuditError): there may be no line, so the act must not be answered for.
-    pub async fn end(mut self, outcome: Outcome) -> Result<()> {
+    pub async fn end(mut self, outcome: ActOutcome) -> Result<()> {
         self.is_ended = true;
         self.line.outcome = outcome;
         let members = self.line.members()?;

@@ -29,4 +29,4 @@ pub use chain::{ChainLine, ChainPlace, Whole, verify};
 pub use entry::Entry;
 pub use error::AuditError;
 pub use form::LineHash;
-pub use line::{Act, Actor, Origin, Outcome, Role};
+pub use line::{Act, ActOutcome, Actor, Origin, Role};

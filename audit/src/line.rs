@@ -68,7 +68,7 @@ pub struct Origin {
 /// How an act ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ActOutcome {
     /// A query was answered.
     Answered,
     /// Another act was done.
@@ -101,7 +101,7 @@ pub(crate) struct Line<F> {
     id: Uuid,
     key: Option<String>,
     role: Role,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: ActOutcome,
     #[serde(flatten)]
     pub(crate) fields: F,
 }
@@ -110,7 +110,7 @@ impl<F: Serialize> Line<F> {
     /// The line of an act that nobody has ended.
     pub(crate) fn new(origin: Origin, fields: F) -> Line<F> {
         let Origin { at_ms, act, id, actor: Actor { key, role } } = origin;
-        Line { at_ms, act, id, key, role, outcome: Outcome::Abandoned, fields }
+        Line { at_ms, act, id, key, role, outcome: ActOutcome::Abandoned, fields }
     }
 
     /// The members of the line's object, without its braces.

@@ -35,7 +35,7 @@ async fn an_act_of_any_kind_and_role_leaves_a_line_before_it_is_answered() {
     let mut entry = audit.begin(origin(Act::RetentionRun, None, Role::Operator), Files { files: 0 });
     entry.fields_mut().files = 3;
     assert_eq!(entry.fields().files, 3);
-    entry.end(Outcome::Done).await.unwrap();
+    entry.end(ActOutcome::Done).await.unwrap();
     let (whole, found) = lines(dir.path());
     assert_eq!(whole.count, 1, "durable when it is answered");
     let line: Value = serde_json::from_str(&found[0]).unwrap();
@@ -66,11 +66,11 @@ async fn an_act_whose_line_cannot_be_written_is_not_answered_for() {
     let audit = Arc::new(Audit::open(dir.path()).unwrap());
     let too_long =
         audit.begin(origin(Act::Query, Some("ana1"), Role::Analyst), json!({"text": "x".repeat(1 << 20)}));
-    assert!(matches!(too_long.end(Outcome::Answered).await, Err(AuditError::Chain { .. })));
+    assert!(matches!(too_long.end(ActOutcome::Answered).await, Err(AuditError::Chain { .. })));
     let no_object = audit.begin(origin(Act::Query, Some("ana1"), Role::Analyst), json!(7));
-    assert!(matches!(no_object.end(Outcome::Answered).await, Err(AuditError::Fields)));
+    assert!(matches!(no_object.end(ActOutcome::Answered).await, Err(AuditError::Fields)));
     assert_eq!(lines(dir.path()).0.count, 0);
     let kept_nowhere = Arc::new(Audit::none()).begin(origin(Act::Query, None, Role::Analyst), json!({}));
     assert!(!kept_nowhere.is_kept());
-    kept_nowhere.end(Outcome::Answered).await.unwrap();
+    kept_nowhere.end(ActOutcome::Answered).await.unwrap();
 }

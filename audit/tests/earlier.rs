@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use shoal_audit::{Act, Actor, Audit, Origin, Outcome, Role, verify};
+use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role, verify};
 
 /// The lines as they are in the file, and the head's first place. They must never change.
 const LINES: &str = include_str!("data/queries-only.jsonl");
@@ -35,7 +35,7 @@ async fn a_chain_of_an_earlier_version_is_whole_and_goes_on() {
     let actor = Actor { key: None, role: Role::Operator };
     let id = uuid::Uuid::from_u128(7);
     let origin = Origin { at_ms: 1_795_348_800_000, act: Act::RetentionRun, id, actor };
-    audit.begin(origin, json!({"files": 0})).end(Outcome::Done).await.unwrap();
+    audit.begin(origin, json!({"files": 0})).end(ActOutcome::Done).await.unwrap();
     drop(audit);
     assert_eq!(verify(&place, &mut |_| {}).unwrap().count, count + 1);
 }
@@ -48,8 +48,8 @@ async fn the_same_queries_make_the_same_bytes_today() {
         let said: Value = serde_json::from_str(line).unwrap();
         let text = |name: &str| said[name].as_str().unwrap().to_owned();
         let outcome = match text("outcome").as_str() {
-            "answered" => Outcome::Answered,
-            "refused" => Outcome::Refused,
+            "answered" => ActOutcome::Answered,
+            "refused" => ActOutcome::Refused,
             other => panic!("{other}"),
         };
         assert_eq!(text("role"), "analyst");

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use clap::Parser;
-use shoal_benches::utility::{Flags, Outcome, run};
+use shoal_benches::utility::{Flags, TrialReport, run};
 
-async fn trial(dir: &std::path::Path, more: &[&str]) -> Result<Outcome, String> {
+async fn trial(dir: &std::path::Path, more: &[&str]) -> Result<TrialReport, String> {
     let dir = dir.to_str().unwrap();
     let flags = ["shoal-utility", "--dir", dir, "--subjects", "6000", "--days", "14", "--large", "500"];
     run(&Flags::try_parse_from(flags.iter().chain(more)).unwrap()).await

@@ -139,13 +139,13 @@ fn changed(before: Option<ConsentRecord>, change: &Change) -> ConsentRecord {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Body {
-    Many(Vec<Raw>),
-    One(Box<Raw>),
+    Many(Vec<RawChange>),
+    One(Box<RawChange>),
 }
 
 /// A change as it comes. No `Debug`.
 #[derive(Deserialize)]
-struct Raw {
+struct RawChange {
     action: String,
     programme: String,
     policy_version: Option<String>,
@@ -191,7 +191,7 @@ pub(crate) fn read(
 }
 
 fn change(
-    raw: &Raw,
+    raw: &RawChange,
     grant: &IngestGrant,
     registry: &Registry,
     keyring: &Keyring,
@@ -227,7 +227,7 @@ fn change(
     Ok(Change { region, programme, controller, digests, act })
 }
 
-fn act(raw: &Raw, registry: &Registry, programme: Programme, received_ms: i64) -> Result<Act, Refusal> {
+fn act(raw: &RawChange, registry: &Registry, programme: Programme, received_ms: i64) -> Result<Act, Refusal> {
     match raw.action.as_str() {
         "withdraw" => Ok(Act::Withdraw { at_ms: received_ms }),
         "grant" => {
@@ -266,7 +266,7 @@ fn read_time(value: &serde_json::Value) -> Time {
 }
 
 /// The region, and the controller that is recorded.
-fn place(raw: &Raw, grant: &IngestGrant, registry: &Registry) -> Result<(Region, String), Refusal> {
+fn place(raw: &RawChange, grant: &IngestGrant, registry: &Registry) -> Result<(Region, String), Refusal> {
     let unknown = || {
         Refusal::new(RefusalCode::UnknownCountry, "not an ISO 3166-1 alpha-2 code that belongs to a region")
     };

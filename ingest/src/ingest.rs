@@ -28,7 +28,7 @@ use crate::{
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Sink, Tables},
     grant::IngestGrant,
-    log::{Clock, Dictionary, Failed, InFlight, Log, Parts, Receipt},
+    log::{Clock, Dictionary, Failed, InFlight, Log, LogSetup, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
     stages::{
@@ -315,7 +315,7 @@ impl Opening {
             merge_keys_max: MERGE_KEYS_MAX,
         };
         let runs = Arc::new(Runs::open(Arc::new(Disk::new(directory.join("dedup"))), limits)?);
-        let log = Log::open(Parts {
+        let log = Log::open(LogSetup {
             region: self.region,
             medium: Arc::new(Disk::new(directory.join("log"))),
             runs: Arc::clone(&runs),

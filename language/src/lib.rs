@@ -36,7 +36,7 @@ mod tests;
 
 pub use bind::{CELLS_MAX, SETS};
 pub use error::{LanguageError, Refusal, Rule};
-pub use expr::{Arithmetic, Compare, Part, Scalar, Type, Value, filter, normal};
+pub use expr::{Arithmetic, Compare, Scalar, TimePart, Type, Value, filter, normal};
 pub use parse::SHAPE;
 pub use private_query::{
     Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue,

@@ -16,7 +16,7 @@ mod text;
 use std::sync::Arc;
 
 use serde::Serialize;
-use shoal_audit::{Audit, Origin, Outcome};
+use shoal_audit::{ActOutcome, Audit, Origin};
 use shoal_language::calendar::day_text;
 use shoal_language::{DayRange, PrivateQuery, Refusal};
 
@@ -125,21 +125,25 @@ impl Entry {
     }
 
     /// Writes the line. The answer may leave when this is done, and only if it went well.
-    pub(crate) async fn end(mut self, outcome: Outcome, answer_time_ms: Option<u64>) -> Result<(), Failure> {
+    pub(crate) async fn end(
+        mut self,
+        outcome: ActOutcome,
+        answer_time_ms: Option<u64>,
+    ) -> Result<(), Failure> {
         self.0.fields_mut().answer_time_ms = answer_time_ms;
         self.0.end(outcome).await.map_err(|_| Failure::Storage)
     }
 }
 
 /// How a query ended that the stages answered like this.
-pub(crate) fn outcome<T>(answer: &Result<T, QueryError>, dry_run: bool) -> Outcome {
+pub(crate) fn outcome<T>(answer: &Result<T, QueryError>, dry_run: bool) -> ActOutcome {
     match answer {
-        Ok(_) if dry_run => Outcome::DryRun,
-        Ok(_) => Outcome::Answered,
-        Err(QueryError::Refused(_)) => Outcome::Refused,
-        Err(QueryError::NotAllowed(_)) => Outcome::NotAllowed,
-        Err(QueryError::Busy) => Outcome::Busy,
-        Err(QueryError::Failed) => Outcome::Failed,
+        Ok(_) if dry_run => ActOutcome::DryRun,
+        Ok(_) => ActOutcome::Answered,
+        Err(QueryError::Refused(_)) => ActOutcome::Refused,
+        Err(QueryError::NotAllowed(_)) => ActOutcome::NotAllowed,
+        Err(QueryError::Busy) => ActOutcome::Busy,
+        Err(QueryError::Failed) => ActOutcome::Failed,
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_audit::{Act, Audit, Origin, Outcome};
+use shoal_audit::{Act, ActOutcome, Audit, Origin};
 use shoal_schemas::Registry;
 use shoal_storage::{BudgetLedger, Store};
 use tokio::sync::Semaphore;
@@ -227,8 +227,8 @@ impl Engine {
         };
         self.metrics.ended(answer.as_ref().err(), request.dry_run);
         let outcome = match (&answer, is_cancelled) {
-            (_, true) => Outcome::Cancelled,
-            (Ok(released), _) if released.is_explained() => Outcome::Explained,
+            (_, true) => ActOutcome::Cancelled,
+            (Ok(released), _) if released.is_explained() => ActOutcome::Explained,
             _ => audit::outcome(&answer, request.dry_run),
         };
         if let Err(QueryError::Refused(refusal)) = &answer {

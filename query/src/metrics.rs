@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 /// How a query ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabel {
     /// `answered`, `dry_run`, `refused`, `not_allowed`, `busy` or `failed`.
     outcome: &'static str,
 }
@@ -27,7 +27,7 @@ struct Cause {
 /// All metrics of this crate.
 #[derive(Clone)]
 pub struct Metrics {
-    queries: Family<Outcome, Counter>,
+    queries: Family<OutcomeLabel, Counter>,
     failures: Family<Cause, Counter>,
     blocks: Counter,
     running: Gauge,
@@ -64,7 +64,7 @@ impl Metrics {
             Some(QueryError::Busy) => "busy",
             Some(QueryError::Failed) => "failed",
         };
-        self.queries.get_or_create(&Outcome { outcome }).inc();
+        self.queries.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     pub(crate) fn failed(&self, failure: Failure) {

@@ -76,7 +76,7 @@ pub struct RunningQuery {
     pub since_ms: i64,
 }
 
-struct Asked {
+struct RunningEntry {
     query: RunningQuery,
     key_id: String,
     stop: Arc<Notify>,
@@ -85,7 +85,7 @@ struct Asked {
 #[derive(Default)]
 struct Asking {
     next: u64,
-    queries: BTreeMap<u64, Asked>,
+    queries: BTreeMap<u64, RunningEntry>,
 }
 
 /// All queries that are not answered yet.
@@ -111,20 +111,20 @@ impl Running {
         asking.next += 1;
         let stop = Arc::new(Notify::new());
         let query = RunningQuery { id, since_ms: now_ms };
-        let asked = Asked { query, key_id: grant.key_id.clone(), stop: Arc::clone(&stop) };
-        asking.queries.insert(number, asked);
+        let entry = RunningEntry { query, key_id: grant.key_id.clone(), stop: Arc::clone(&stop) };
+        asking.queries.insert(number, entry);
         Some(Seat { asking: Arc::clone(&self.asking), number, stop })
     }
 
     /// Cancels; answers whether there was a query that this key may cancel.
     pub(crate) fn cancel(&self, id: QueryId, grant: &AnalystGrant) -> bool {
         let asking = lock(&self.asking);
-        let may = |asked: &&Asked| {
-            asked.query.id == id && (asked.key_id == grant.key_id || grant.role == Role::Officer)
+        let may = |entry: &&RunningEntry| {
+            entry.query.id == id && (entry.key_id == grant.key_id || grant.role == Role::Officer)
         };
         let mut any = false;
-        for asked in asking.queries.values().filter(may) {
-            asked.stop.notify_one();
+        for entry in asking.queries.values().filter(may) {
+            entry.stop.notify_one();
             any = true;
         }
         any
@@ -136,8 +136,8 @@ impl Running {
         asking
             .queries
             .values()
-            .filter(|asked| asked.key_id == grant.key_id)
-            .map(|asked| asked.query)
+            .filter(|entry| entry.key_id == grant.key_id)
+            .map(|entry| entry.query)
             .collect()
     }
 }

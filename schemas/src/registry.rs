@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::load::Parts;
+use crate::load::Definitions;
 use crate::{
     Country, CountryDef, EventDef, Kind, Programme, ProgrammeDef, Protocol, Region, RegionDef, SchemaError,
     TableDef, VendorMap, load,
@@ -14,7 +14,7 @@ use crate::{
 /// Everything that may be collected.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    parts: Parts,
+    definitions: Definitions,
 }
 
 impl Registry {
@@ -27,39 +27,39 @@ impl Registry {
     /// # Errors
     /// Every inconsistency found, with file and line.
     pub fn load(overlay: Option<&Path>) -> Result<Registry, Vec<SchemaError>> {
-        Ok(Registry { parts: load::load(overlay)? })
+        Ok(Registry { definitions: load::load(overlay)? })
     }
 
     /// All events; [`EventDef::index`] is the position.
     pub fn events(&self) -> &[EventDef] {
-        &self.parts.events
+        &self.definitions.events
     }
 
     /// The event of this name.
     pub fn event(&self, name: &str) -> Option<&EventDef> {
-        let events = &self.parts.events;
+        let events = &self.definitions.events;
         let at = events.binary_search_by(|e| e.name.as_str().cmp(name)).ok()?;
         events.get(at)
     }
 
     /// The table of a kind.
     pub fn table(&self, kind: Kind) -> &TableDef {
-        &self.parts.tables[kind.index()]
+        &self.definitions.tables[kind.index()]
     }
 
     /// A programme.
     pub fn programme(&self, programme: Programme) -> &ProgrammeDef {
-        &self.parts.programmes[programme.index()]
+        &self.definitions.programmes[programme.index()]
     }
 
     /// A region.
     pub fn region(&self, region: Region) -> &RegionDef {
-        &self.parts.regions[region.index()]
+        &self.definitions.regions[region.index()]
     }
 
     /// All countries, in the order of their codes.
     pub fn countries(&self) -> &[CountryDef] {
-        &self.parts.countries
+        &self.definitions.countries
     }
 
     /// The region that a country's data lives in; none when the code is not in the table.
@@ -74,16 +74,16 @@ impl Registry {
 
     /// Days that events of this programme and kind are kept: readable while `today - day <= days`.
     pub fn retention_days(&self, programme: Programme, kind: Kind) -> u32 {
-        self.parts.retention[programme.index()][kind.index()]
+        self.definitions.retention[programme.index()][kind.index()]
     }
 
     /// How the vendor of this protocol names things. Empty for the native protocol.
     pub fn vendor(&self, protocol: Protocol) -> &VendorMap {
-        &self.parts.vendors[protocol.index()]
+        &self.definitions.vendors[protocol.index()]
     }
 
     fn country(&self, country: Country) -> Option<&CountryDef> {
-        let countries = &self.parts.countries;
+        let countries = &self.definitions.countries;
         let at = countries.binary_search_by_key(&country, |c| c.country).ok()?;
         countries.get(at)
     }

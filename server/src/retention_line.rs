@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use shoal_audit::{Act, Actor, Audit, AuditError, Entry, Origin, Outcome};
+use shoal_audit::{Act, ActOutcome, Actor, Audit, AuditError, Entry, Origin};
 use shoal_retention::Report;
 use uuid::Uuid;
 
@@ -44,8 +44,8 @@ impl RetentionLine {
         (fields.files, fields.rows, fields.bytes) = report.expired_total();
         fields.tables_unfinished = report.failed.len();
         let outcome = match fields.dry_run {
-            true => Outcome::DryRun,
-            false => Outcome::Done,
+            true => ActOutcome::DryRun,
+            false => ActOutcome::Done,
         };
         self.0.end(outcome).await
     }
@@ -55,6 +55,6 @@ impl RetentionLine {
     /// # Errors
     /// There is no line.
     pub(crate) async fn failed(self) -> Result<(), AuditError> {
-        self.0.end(Outcome::Failed).await
+        self.0.end(ActOutcome::Failed).await
     }
 }

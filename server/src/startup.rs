@@ -32,7 +32,7 @@ use crate::jobs::Jobs;
 use crate::key_file;
 use crate::keys::{KeyStore, LiveKeys};
 use crate::metrics::Metrics;
-use crate::state::{Clock, Parts, State};
+use crate::state::{Clock, Services, State};
 
 /// A running service.
 pub struct Running {
@@ -130,7 +130,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let Peers { audit, clock, .. } = peers;
     let own = Metrics::register(&mut metrics);
     let (alive, gone) = mpsc::channel(1);
-    let parts = Parts {
+    let services = Services {
         keys,
         ingest,
         engine,
@@ -141,7 +141,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
         background: tokio::runtime::Handle::current(),
         alive,
     };
-    let state = web::Data::new(State::new(config, clock, parts));
+    let state = web::Data::new(State::new(config, clock, services));
     let jobs = Jobs::new(state.clone())?;
     let Bound { addr, server, handle } = http::bind(state.clone())?;
     let (stop_jobs, stopping) = watch::channel(false);

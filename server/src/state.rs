@@ -39,8 +39,8 @@ pub(crate) struct State {
     _alive: mpsc::Sender<()>,
 }
 
-/// The built parts, before they serve.
-pub(crate) struct Parts {
+/// The built services, before they serve.
+pub(crate) struct Services {
     pub(crate) keys: LiveKeys,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
@@ -54,21 +54,21 @@ pub(crate) struct Parts {
 }
 
 impl State {
-    pub(crate) fn new(config: Config, clock: Clock, parts: Parts) -> State {
+    pub(crate) fn new(config: Config, clock: Clock, services: Services) -> State {
         State {
             bodies: Bodies::new(&config),
             config,
             clock,
-            keys: parts.keys,
-            ingest: parts.ingest,
-            engine: parts.engine,
-            retention: parts.retention,
-            audit: parts.audit,
-            metrics: parts.metrics,
-            registry: parts.registry,
-            background: parts.background,
+            keys: services.keys,
+            ingest: services.ingest,
+            engine: services.engine,
+            retention: services.retention,
+            audit: services.audit,
+            metrics: services.metrics,
+            registry: services.registry,
+            background: services.background,
             ready: AtomicBool::new(true),
-            _alive: parts.alive,
+            _alive: services.alive,
         }
     }
 

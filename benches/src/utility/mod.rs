@@ -70,7 +70,7 @@ pub struct Flags {
 }
 
 /// What came of a trial.
-pub struct Outcome {
+pub struct TrialReport {
     /// Events in the tables.
     pub events: u64,
     /// How long making and writing them took.
@@ -79,7 +79,7 @@ pub struct Outcome {
     pub verdicts: Vec<Verdict>,
 }
 
-impl Outcome {
+impl TrialReport {
     /// The largest relative error of a large group, of the questions that have a goal.
     pub fn worst(&self) -> Option<f64> {
         let with_goal = self.verdicts.iter().filter(|verdict| verdict.has_goal);
@@ -96,7 +96,7 @@ impl Outcome {
 ///
 /// # Errors
 /// When the tables cannot be made. A question that is not answered is part of the outcome.
-pub async fn run(flags: &Flags) -> Result<Outcome, String> {
+pub async fn run(flags: &Flags) -> Result<TrialReport, String> {
     claim(flags)?;
     let registry = Arc::new(Registry::load(None).map_err(|e| format!("registry: {e:?}"))?);
     let root = std::path::absolute(&flags.dir).map_err(|e| e.to_string())?;
@@ -117,7 +117,7 @@ pub async fn run(flags: &Flags) -> Result<Outcome, String> {
         let engine = engine(&store, &registry)?;
         verdicts.push(ask(&engine, flags, question).await?);
     }
-    Ok(Outcome { events, made_in, verdicts })
+    Ok(TrialReport { events, made_in, verdicts })
 }
 
 /// A directory belongs to one set of flags: another's events would be added to its own.

@@ -40,7 +40,7 @@ use crate::{
 
 pub(crate) use in_flight::InFlight;
 pub(crate) use record::Dictionary;
-pub(crate) use recover::Parts;
+pub(crate) use recover::LogSetup;
 pub(crate) use segment::{Extent, scan};
 pub(crate) use writer::Receipt;
 use writer::{Command, Pending, Writer};

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What a log is made of.
-pub(crate) struct Parts {
+pub(crate) struct LogSetup {
     pub(crate) region: Region,
     pub(crate) medium: Arc<dyn Medium>,
     pub(crate) runs: Arc<Runs>,
@@ -51,51 +51,51 @@ impl Log {
     ///
     /// # Errors
     /// When a file cannot be read, or is damaged where it was durable.
-    pub(crate) fn open(parts: Parts) -> Result<Log, IngestError> {
+    pub(crate) fn open(setup: LogSetup) -> Result<Log, IngestError> {
         let mut sequences = Vec::new();
-        for entry in parts.medium.list("").map_err(IngestError::io(parts.medium.path("")))? {
+        for entry in setup.medium.list("").map_err(IngestError::io(setup.medium.path("")))? {
             let name = entry.name;
             if name.ends_with(".spare") {
-                parts.medium.remove(&[&name]).map_err(IngestError::io(parts.medium.path(&name)))?;
+                setup.medium.remove(&[&name]).map_err(IngestError::io(setup.medium.path(&name)))?;
             }
             sequences.extend(sequence_of(&name));
         }
         sequences.sort_unstable();
-        let committed = parts.committed.and_then(|v| u64::try_from(v).ok());
-        let used = sequences.last().copied().max(parts.runs.last()).max(committed);
+        let committed = setup.committed.and_then(|v| u64::try_from(v).ok());
+        let used = sequences.last().copied().max(setup.runs.last()).max(committed);
         let mut sealed = VecDeque::new();
         let mut sets = Vec::new();
         for (at, sequence) in sequences.iter().enumerate() {
             let newest = at + 1 == sequences.len();
-            if let Some((segment, set)) = recover(&parts, *sequence, newest)? {
+            if let Some((segment, set)) = recover(&setup, *sequence, newest)? {
                 sets.extend(set.map(|set| (*sequence, set)));
                 sealed.push_back(Arc::new(segment));
             }
         }
-        let (queue, commands) = crossbeam_channel::bounded(parts.config.queue_batches_max);
+        let (queue, commands) = crossbeam_channel::bounded(setup.config.queue_batches_max);
         let shared = Arc::new(Shared {
-            region: parts.region,
-            medium: parts.medium,
-            config: parts.config,
-            metrics: parts.metrics,
+            region: setup.region,
+            medium: setup.medium,
+            config: setup.config,
+            metrics: setup.metrics,
             sealed: Mutex::new(sealed),
             spares: Mutex::new(Vec::new()),
             spare_names: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
-            failed: parts.failed,
+            failed: setup.failed,
         });
         let writer = Box::new(Writer {
             queue: commands,
             shared: Arc::clone(&shared),
-            window: Window::new(parts.runs, sets),
-            dictionary: parts.dictionary,
+            window: Window::new(setup.runs, sets),
+            dictionary: setup.dictionary,
             next_sequence: used.map_or(1, |used| used + 1),
-            clock: parts.clock,
+            clock: setup.clock,
         });
         Ok(Log {
             shared,
             queue,
-            in_flight: parts.in_flight,
+            in_flight: setup.in_flight,
             thread: Mutex::new(Thread::Waiting(writer)),
             started: AtomicBool::new(false),
         })
@@ -104,13 +104,13 @@ impl Log {
 
 /// One segment: none when nothing in it was ever acknowledged.
 fn recover(
-    parts: &Parts,
+    setup: &LogSetup,
     sequence: u64,
     newest: bool,
 ) -> Result<Option<(Sealed, Option<Arc<Fingerprints>>)>, IngestError> {
-    let medium = &*parts.medium;
+    let medium = &*setup.medium;
     let path = medium.path(&file_name(sequence));
-    let mut set = (!parts.runs.covers(sequence)).then(Fingerprints::default);
+    let mut set = (!setup.runs.covers(sequence)).then(Fingerprints::default);
     let found = scan(medium, sequence, &mut |_, payload| {
         if let Some(set) = &mut set {
             for row in row::rows(payload) {
@@ -137,7 +137,7 @@ fn recover(
                 mend(medium, &mut found).map_err(IngestError::io(&path))?;
             }
             let set = set.map(Arc::new);
-            let sealed = Sealed::new(found.extent, (parts.clock)(), set.clone());
+            let sealed = Sealed::new(found.extent, (setup.clock)(), set.clone());
             Ok(Some((sealed, set)))
         }
         _ => {

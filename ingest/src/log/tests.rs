@@ -8,7 +8,7 @@ use shoal_privacy::consent::Basis;
 use shoal_schemas::{Kind, Programme, Region};
 
 use super::{
-    Clock, Failed, InFlight, Log, Parts, Receipt,
+    Clock, Failed, InFlight, Log, LogSetup, Receipt,
     record::{BLOCK_BYTES, Dictionary, Encoder, Segment},
     segment::{Active, scan},
 };
@@ -74,7 +74,7 @@ pub(crate) fn runs(medium: &Faulty) -> Result<Arc<Runs>, IngestError> {
 
 pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>, dictionary: Dictionary) -> Result<Log, IngestError> {
     let clock: Clock = Arc::new(|| NOW_MS);
-    Log::open(Parts {
+    Log::open(LogSetup {
         region: Region::De,
         medium: Arc::new(medium.clone()),
         runs,

@@ -19,9 +19,9 @@ use crate::private_query::AggregateOp;
 
 /// Binds a call.
 pub(crate) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function) -> Result<Call, Refusal> {
-    let parts = parts(scope, function)?;
+    let parts = function_call(scope, function)?;
     let binder = Binder { scope, bounds, span: function.span() };
-    let Parts { name, is_distinct, args, order, filter } = parts;
+    let FunctionCall { name, is_distinct, args, order, filter } = parts;
     let one = |aggregate| Call { aggregates: vec![aggregate], formula: Formula::One, key: None };
     match (name.as_str(), is_distinct, args.as_slice(), order) {
         ("count", false, [None], None) => Ok(one(binder.count(AggregateOp::Rows, filter))),
@@ -67,7 +67,7 @@ pub(crate) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function
 }
 
 /// A call, taken apart.
-struct Parts<'f> {
+struct FunctionCall<'f> {
     name: String,
     is_distinct: bool,
     /// `None` stands for `*`.
@@ -76,7 +76,7 @@ struct Parts<'f> {
     filter: Option<Scalar>,
 }
 
-fn parts<'f>(scope: &Columns<'_>, function: &'f Function) -> Result<Parts<'f>, Refusal> {
+fn function_call<'f>(scope: &Columns<'_>, function: &'f Function) -> Result<FunctionCall<'f>, Refusal> {
     let refused = |message: &str| Refusal::new(Rule::Aggregate, function.span(), message, WORKS);
     let (is_distinct, args) = match &function.args {
         FunctionArguments::None => (false, Vec::new()),
@@ -110,5 +110,5 @@ fn parts<'f>(scope: &Columns<'_>, function: &'f Function) -> Result<Parts<'f>, R
         None => None,
     };
     let name = name_of(function).unwrap_or_default();
-    Ok(Parts { name, is_distinct, args, order: function.within_group.first(), filter })
+    Ok(FunctionCall { name, is_distinct, args, order: function.within_group.first(), filter })
 }

@@ -13,7 +13,7 @@ use super::numbers::{finer, scale_of};
 use super::scalar::PATTERN_BYTES_MAX;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Arithmetic, Compare, Part, Scalar, Type, Value};
+use crate::expr::{Arithmetic, Compare, Scalar, TimePart, Type, Value};
 use crate::syntax::plain_call;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
 
@@ -140,20 +140,20 @@ impl Columns<'_> {
 
     /// EXTRACT.
     pub(super) fn part(&self, part: &str, item: &Expr, span: Span) -> Result<Scalar, Refusal> {
-        const PARTS: [Part; 8] = [
-            Part::Hour,
-            Part::Dow,
-            Part::Isodow,
-            Part::Day,
-            Part::Week,
-            Part::Month,
-            Part::Quarter,
-            Part::Year,
+        const PARTS: [TimePart; 8] = [
+            TimePart::Hour,
+            TimePart::Dow,
+            TimePart::Isodow,
+            TimePart::Day,
+            TimePart::Week,
+            TimePart::Month,
+            TimePart::Quarter,
+            TimePart::Year,
         ];
         let part = PARTS.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(part));
         match (part, self.scalar(item, None)?) {
             (Some(part), Scalar::Time(Grain::Hour)) => Ok(Scalar::Part(part)),
-            (Some(part), Scalar::Day | Scalar::Time(Grain::Day)) if part != Part::Hour => {
+            (Some(part), Scalar::Day | Scalar::Time(Grain::Day)) if part != TimePart::Hour => {
                 Ok(Scalar::Part(part))
             }
             _ => {

@@ -8,7 +8,7 @@ use super::columns::Columns;
 use super::scope;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Part, Public, Scalar, Type, Value};
+use crate::expr::{Public, Scalar, TimePart, Type, Value};
 use crate::private_query::{Key, KeyKind, L0_MAX, PersonOp, PersonValue};
 
 /// A number of a subject's row with at most so many values shows all of them.
@@ -59,7 +59,7 @@ fn person(value: Option<&PersonValue>) -> KeyKind {
         PersonOp::Rows | PersonOp::Present(_) | PersonOp::Distinct(_) | PersonOp::Sessions => {
             value.max - value.min < PERSON_VALUES_MAX
         }
-        PersonOp::Min(item) | PersonOp::Max(item) => *item == Scalar::Part(Part::DayNumber),
+        PersonOp::Min(item) | PersonOp::Max(item) => *item == Scalar::Part(TimePart::DayNumber),
         PersonOp::Sum(_) => false,
     };
     match is_listed {

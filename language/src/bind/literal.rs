@@ -26,36 +26,37 @@ pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Resul
         let message = format!("This is not a {wanted}.");
         Refusal::new(Rule::Literal, expr.span(), message, suggestion)
     };
-    let raw =
-        match raw(expr, now_ms).map_err(|reason| Refusal::new(Rule::Literal, expr.span(), reason, SINCE))? {
-            Some(raw) => raw,
-            None => return Ok(None),
-        };
-    let value = match (raw, expected) {
-        (Raw::Null, _) => Value::Null,
-        (Raw::Boolean(b), None | Some(Type::Boolean)) => Value::Boolean(b),
-        (Raw::Text(text), None | Some(Type::Text)) => Value::Text(text),
-        (Raw::Text(text), Some(Type::Day)) => {
+    let untyped = match untyped(expr, now_ms)
+        .map_err(|reason| Refusal::new(Rule::Literal, expr.span(), reason, SINCE))?
+    {
+        Some(untyped) => untyped,
+        None => return Ok(None),
+    };
+    let value = match (untyped, expected) {
+        (Untyped::Null, _) => Value::Null,
+        (Untyped::Boolean(b), None | Some(Type::Boolean)) => Value::Boolean(b),
+        (Untyped::Text(text), None | Some(Type::Text)) => Value::Text(text),
+        (Untyped::Text(text), Some(Type::Day)) => {
             Value::Day(parse_day(&text).ok_or_else(|| wrong("date", SINCE))?)
         }
-        (Raw::Text(text), Some(Type::Time)) => {
+        (Untyped::Text(text), Some(Type::Time)) => {
             Value::Time(parse_time(&text).ok_or_else(|| wrong("timestamp", SINCE_HOUR))?)
         }
-        (Raw::Number(text), Some(Type::Number { scale })) => {
+        (Untyped::Number(text), Some(Type::Number { scale })) => {
             let units =
                 fixed_point(&text, scale).ok_or_else(|| wrong(&Type::Number { scale }.name(), ABOVE))?;
             Value::Number(units, scale)
         }
-        (Raw::Number(text), None) => {
+        (Untyped::Number(text), None) => {
             let scale = text.split_once('.').map_or(0, |(_, part)| part.trim_end_matches('0').len());
             let scale = u8::try_from(scale).unwrap_or(u8::MAX);
             let units = fixed_point(&text, scale);
             Value::Number(units.ok_or_else(|| wrong("number", ABOVE))?, scale)
         }
-        (Raw::Day(day), None | Some(Type::Day)) => Value::Day(day),
-        (Raw::Day(day), Some(Type::Time)) => Value::Time(start_of(day)),
-        (Raw::Time(ms), None | Some(Type::Time)) => Value::Time(ms),
-        (Raw::Time(ms), Some(Type::Day)) => Value::Day(day_of(ms)),
+        (Untyped::Day(day), None | Some(Type::Day)) => Value::Day(day),
+        (Untyped::Day(day), Some(Type::Time)) => Value::Time(start_of(day)),
+        (Untyped::Time(ms), None | Some(Type::Time)) => Value::Time(ms),
+        (Untyped::Time(ms), Some(Type::Day)) => Value::Day(day_of(ms)),
         (_, Some(ty)) => {
             let message = format!("A {} is compared with something else.", ty.name());
             return Err(Refusal::new(Rule::Type, expr.span(), message, ABOVE));
@@ -64,7 +65,7 @@ pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Resul
     Ok(Some(value))
 }
 
-enum Raw {
+enum Untyped {
     Null,
     Boolean(bool),
     Text(String),
@@ -73,18 +74,18 @@ enum Raw {
     Time(i64),
 }
 
-fn raw(expr: &Expr, now_ms: i64) -> Result<Option<Raw>, &'static str> {
+fn untyped(expr: &Expr, now_ms: i64) -> Result<Option<Untyped>, &'static str> {
     Ok(Some(match expr {
-        Expr::Nested(inner) => return raw(inner, now_ms),
+        Expr::Nested(inner) => return untyped(inner, now_ms),
         Expr::Value(ValueWithSpan { value, span: _ }) => match value {
-            SqlValue::Null => Raw::Null,
-            SqlValue::Boolean(b) => Raw::Boolean(*b),
-            SqlValue::SingleQuotedString(text) => Raw::Text(text.clone()),
-            SqlValue::Number(text, false) => Raw::Number(text.clone()),
+            SqlValue::Null => Untyped::Null,
+            SqlValue::Boolean(b) => Untyped::Boolean(*b),
+            SqlValue::SingleQuotedString(text) => Untyped::Text(text.clone()),
+            SqlValue::Number(text, false) => Untyped::Number(text.clone()),
             _ => return Err("Literals are numbers, 'text', dates, true, false and NULL."),
         },
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match raw(expr, now_ms)? {
-            Some(Raw::Number(text)) if !text.starts_with('-') => Raw::Number(format!("-{text}")),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match untyped(expr, now_ms)? {
+            Some(Untyped::Number(text)) if !text.starts_with('-') => Untyped::Number(format!("-{text}")),
             _ => return Ok(None),
         },
         Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }) => match &value.value {
@@ -97,34 +98,34 @@ fn raw(expr: &Expr, now_ms: i64) -> Result<Option<Raw>, &'static str> {
             data_type,
             array: false,
             format: None,
-        } => match raw(expr, now_ms)? {
-            Some(raw) => cast(raw, data_type)?,
+        } => match untyped(expr, now_ms)? {
+            Some(untyped) => cast(untyped, data_type)?,
             None => return Ok(None),
         },
-        Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => return raw(timestamp, now_ms),
+        Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => return untyped(timestamp, now_ms),
         Expr::Function(function) => match clock(function) {
-            Some("current_date") => Raw::Day(day_of(now_ms)),
-            Some(_) => Raw::Time(now_ms),
+            Some("current_date") => Untyped::Day(day_of(now_ms)),
+            Some(_) => Untyped::Time(now_ms),
             None => match truncated(function, now_ms)? {
-                Some(ms) => Raw::Time(ms),
+                Some(ms) => Untyped::Time(ms),
                 None => return Ok(None),
             },
         },
         Expr::BinaryOp { left, op: op @ (BinaryOperator::Minus | BinaryOperator::Plus), right } => {
             let sign = if *op == BinaryOperator::Minus { -1 } else { 1 };
-            match (raw(left, now_ms)?, interval(right).as_ref()) {
-                (Some(Raw::Day(day)), Some(by)) => {
+            match (untyped(left, now_ms)?, interval(right).as_ref()) {
+                (Some(Untyped::Day(day)), Some(by)) => {
                     moved(start_of(day), by, sign).map(|ms| match ms % DAY_MS {
-                        0 => Raw::Day(day_of(ms)),
-                        _ => Raw::Time(ms),
+                        0 => Untyped::Day(day_of(ms)),
+                        _ => Untyped::Time(ms),
                     })?
                 }
-                (Some(Raw::Time(ms)), Some(by)) => Raw::Time(moved(ms, by, sign)?),
-                (Some(Raw::Day(day)), None) => match raw(right, now_ms)? {
-                    Some(Raw::Number(by)) => {
+                (Some(Untyped::Time(ms)), Some(by)) => Untyped::Time(moved(ms, by, sign)?),
+                (Some(Untyped::Day(day)), None) => match untyped(right, now_ms)? {
+                    Some(Untyped::Number(by)) => {
                         let by = by.parse::<i16>().map_err(|_| "The number of days is too large.")?;
                         let to = days_after(day, i32::from(by) * sign);
-                        Raw::Day(to.ok_or("The date is out of the calendar.")?)
+                        Untyped::Day(to.ok_or("The date is out of the calendar.")?)
                     }
                     _ => return Ok(None),
                 },
@@ -135,11 +136,11 @@ fn raw(expr: &Expr, now_ms: i64) -> Result<Option<Raw>, &'static str> {
     }))
 }
 
-fn typed(text: &str, data_type: &DataType) -> Result<Raw, &'static str> {
+fn typed(text: &str, data_type: &DataType) -> Result<Untyped, &'static str> {
     match data_type {
-        DataType::Date => parse_day(text).map(Raw::Day).ok_or("A date is written '2026-11-22'."),
+        DataType::Date => parse_day(text).map(Untyped::Day).ok_or("A date is written '2026-11-22'."),
         DataType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
-            let time = parse_time(text).map(Raw::Time);
+            let time = parse_time(text).map(Untyped::Time);
             time.ok_or("A timestamp is written '2026-11-22 10:00' (UTC).")
         }
         _ => Err("Literals can be DATE or TIMESTAMP only."),
@@ -147,21 +148,22 @@ fn typed(text: &str, data_type: &DataType) -> Result<Raw, &'static str> {
 }
 
 /// A constant as another type, where that cannot fail.
-fn cast(raw: Raw, data_type: &DataType) -> Result<Raw, &'static str> {
-    match (raw, data_type) {
-        (Raw::Text(text), DataType::Text | DataType::Varchar(None) | DataType::CharacterVarying(None)) => {
-            Ok(Raw::Text(text))
+fn cast(untyped: Untyped, data_type: &DataType) -> Result<Untyped, &'static str> {
+    match (untyped, data_type) {
+        (
+            Untyped::Text(text),
+            DataType::Text | DataType::Varchar(None) | DataType::CharacterVarying(None),
+        ) => Ok(Untyped::Text(text)),
+        (Untyped::Text(text), _) => typed(&text, data_type),
+        (Untyped::Time(ms), DataType::Date) => Ok(Untyped::Day(day_of(ms))),
+        (Untyped::Day(day), DataType::Date) => Ok(Untyped::Day(day)),
+        (Untyped::Time(ms), DataType::Timestamp(None, _)) => Ok(Untyped::Time(ms)),
+        (Untyped::Day(day), DataType::Timestamp(None, _)) => Ok(Untyped::Time(start_of(day))),
+        (Untyped::Number(text), ty) if is_wide(ty) || !text.contains('.') && is_whole(ty) => {
+            Ok(Untyped::Number(text))
         }
-        (Raw::Text(text), _) => typed(&text, data_type),
-        (Raw::Time(ms), DataType::Date) => Ok(Raw::Day(day_of(ms))),
-        (Raw::Day(day), DataType::Date) => Ok(Raw::Day(day)),
-        (Raw::Time(ms), DataType::Timestamp(None, _)) => Ok(Raw::Time(ms)),
-        (Raw::Day(day), DataType::Timestamp(None, _)) => Ok(Raw::Time(start_of(day))),
-        (Raw::Number(text), ty) if is_wide(ty) || !text.contains('.') && is_whole(ty) => {
-            Ok(Raw::Number(text))
-        }
-        (Raw::Null, _) => Ok(Raw::Null),
-        (Raw::Boolean(b), DataType::Bool | DataType::Boolean) => Ok(Raw::Boolean(b)),
+        (Untyped::Null, _) => Ok(Untyped::Null),
+        (Untyped::Boolean(b), DataType::Bool | DataType::Boolean) => Ok(Untyped::Boolean(b)),
         _ => Err("This constant cannot be cast to that type."),
     }
 }
@@ -212,8 +214,10 @@ fn truncated(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static s
     let Some((name, args)) = plain_call(function) else { return Ok(None) };
     let [unit, of] = args.as_slice() else { return Ok(None) };
     if name == "to_date" {
-        return match (raw(unit, now_ms)?, raw(of, now_ms)?) {
-            (Some(Raw::Text(day)), Some(Raw::Text(format))) if format.eq_ignore_ascii_case("yyyy-mm-dd") => {
+        return match (untyped(unit, now_ms)?, untyped(of, now_ms)?) {
+            (Some(Untyped::Text(day)), Some(Untyped::Text(format)))
+                if format.eq_ignore_ascii_case("yyyy-mm-dd") =>
+            {
                 parse_day(&day).map(start_of).map(Some).ok_or("A date is written '2026-11-22'.")
             }
             _ => Err("A date is written DATE '2026-11-22'."),
@@ -222,13 +226,13 @@ fn truncated(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static s
     if name != "date_trunc" {
         return Ok(None);
     }
-    let (Some(Raw::Text(unit)), Some(of)) = (raw(unit, now_ms)?, raw(of, now_ms)?) else {
+    let (Some(Untyped::Text(unit)), Some(of)) = (untyped(unit, now_ms)?, untyped(of, now_ms)?) else {
         return Ok(None);
     };
     let ms = match of {
-        Raw::Day(day) => start_of(day),
-        Raw::Time(ms) => ms,
-        Raw::Null | Raw::Boolean(_) | Raw::Text(_) | Raw::Number(_) => return Ok(None),
+        Untyped::Day(day) => start_of(day),
+        Untyped::Time(ms) => ms,
+        Untyped::Null | Untyped::Boolean(_) | Untyped::Text(_) | Untyped::Number(_) => return Ok(None),
     };
     let (day, month) = (day_of(ms), Grain::Month.bucket(day_of(ms)));
     let months = |day: i32, months: u32| months_before(day, months).unwrap_or(day);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use shoal_schemas::{ColumnRole, Domain, Kind, Region, Registry, TableDef, columns};
 
-use super::{Arithmetic, Part, Scalar, Type, Value};
+use super::{Arithmetic, Scalar, TimePart, Type, Value};
 use crate::calendar::Grain;
 
 /// Largest number that an expression may reach, in units.
@@ -103,7 +103,7 @@ impl Scalar {
             Scalar::Region | Scalar::Day => 1,
             Scalar::Time(Grain::Hour) => 24,
             Scalar::Time(_) => 1,
-            Scalar::Part(Part::Hour) => 24,
+            Scalar::Part(TimePart::Hour) => 24,
             Scalar::Part(_) => 1,
             Scalar::Upper(item) | Scalar::Lower(item) => item.keys_max(public),
             Scalar::Coalesce(items) => {

@@ -20,7 +20,7 @@ use crate::calendar::Grain;
 pub(crate) use self::domain::{INTERVAL_MAX, Public};
 pub use self::normal::{filter, normal};
 pub(crate) use self::text::fixed_point_text;
-pub use self::value::{Arithmetic, Compare, Part, Type, Value};
+pub use self::value::{Arithmetic, Compare, TimePart, Type, Value};
 
 /// A total expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +90,7 @@ pub enum Scalar {
         labels: Vec<Value>,
     },
     /// A whole number taken from the hour.
-    Part(Part),
+    Part(TimePart),
     /// A value of a subject's row, by position.
     Person {
         /// The position.

@@ -115,7 +115,7 @@ impl Arithmetic {
 
 /// A part of the event's hour, as PostgreSQL's EXTRACT has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TimePart {
     /// 0 to 23.
     Hour,
     /// 0 (Sunday) to 6.
@@ -136,33 +136,33 @@ pub enum Part {
     DayNumber,
 }
 
-impl Part {
+impl TimePart {
     /// Its name in SQL, lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Part::Hour => "hour",
-            Part::Dow => "dow",
-            Part::Isodow => "isodow",
-            Part::Day => "day",
-            Part::Week => "week",
-            Part::Month => "month",
-            Part::Quarter => "quarter",
-            Part::Year => "year",
-            Part::DayNumber => "day_number",
+            TimePart::Hour => "hour",
+            TimePart::Dow => "dow",
+            TimePart::Isodow => "isodow",
+            TimePart::Day => "day",
+            TimePart::Week => "week",
+            TimePart::Month => "month",
+            TimePart::Quarter => "quarter",
+            TimePart::Year => "year",
+            TimePart::DayNumber => "day_number",
         }
     }
 
     /// Smallest and largest value; a year's are not known.
     pub const fn range(self) -> Option<(i64, i64)> {
         match self {
-            Part::Hour => Some((0, 23)),
-            Part::Dow => Some((0, 6)),
-            Part::Isodow => Some((1, 7)),
-            Part::Day => Some((1, 31)),
-            Part::Week => Some((1, 53)),
-            Part::Month => Some((1, 12)),
-            Part::Quarter => Some((1, 4)),
-            Part::Year | Part::DayNumber => None,
+            TimePart::Hour => Some((0, 23)),
+            TimePart::Dow => Some((0, 6)),
+            TimePart::Isodow => Some((1, 7)),
+            TimePart::Day => Some((1, 31)),
+            TimePart::Week => Some((1, 53)),
+            TimePart::Month => Some((1, 12)),
+            TimePart::Quarter => Some((1, 4)),
+            TimePart::Year | TimePart::DayNumber => None,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::bind::columns::{Columns, Named, Names, PersonScope};
 use crate::bind::numbers::scale_of;
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::expr::{INTERVAL_MAX, Part, Public, Scalar, Type, filter, normal};
+use crate::expr::{INTERVAL_MAX, Public, Scalar, TimePart, Type, filter, normal};
 use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
 use crate::syntax::{expr_of, plain_name};
 
@@ -70,7 +70,7 @@ impl Values<'_> {
                 let made = |item| if is_min { PersonOp::Min(item) } else { PersonOp::Max(item) };
                 if item == Scalar::Day {
                     let (min, max) = (i64::from(self.days.first), i64::from(self.days.last));
-                    let op = made(Scalar::Part(Part::DayNumber));
+                    let op = made(Scalar::Part(TimePart::DayNumber));
                     return Ok(PersonValue { op, filter: own, scale: 0, min, max });
                 }
                 // A statement that asks for each subject's first time of an event usually compares it with another event's.

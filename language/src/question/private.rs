@@ -11,7 +11,7 @@ use sqlparser::ast::{
 use super::formula::{MARK, day, rename, sorted, written};
 use super::members::Wheres;
 use super::naming::{aggregate_name, aliases, key_name, named, no_such_position, position, quoted};
-use super::release::Asked;
+use super::release::EventSelection;
 use super::rows::{Source, no_rows};
 use super::scope::Split;
 use crate::bind::AGGREGATES_MAX;
@@ -20,7 +20,7 @@ use crate::bind::aggregate_names::is_aggregate;
 use crate::bind::call::{Bounds, Call, Formula};
 use crate::bind::columns::{Columns, Named};
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::expr::{Part, Scalar, normal};
+use crate::expr::{Scalar, TimePart, normal};
 use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
 use crate::syntax::{any, expr_of, plain_name};
 
@@ -76,7 +76,7 @@ impl Private<'_> {
     fn is_day(&self, scalar: &Scalar) -> bool {
         let Scalar::Person { at, .. } = scalar else { return false };
         match self.columns.values.get(*at).map(|value| &value.op) {
-            Some(PersonOp::Min(item) | PersonOp::Max(item)) => *item == Scalar::Part(Part::DayNumber),
+            Some(PersonOp::Min(item) | PersonOp::Max(item)) => *item == Scalar::Part(TimePart::DayNumber),
             _ => false,
         }
     }
@@ -219,7 +219,7 @@ impl Split<'_> {
         &self,
         select: &Select,
         source: &Source,
-        asked: &Asked,
+        asked: &EventSelection,
         columns: &Columns<'_>,
     ) -> Result<(Vec<Key>, bool), LanguageError> {
         let is_free = |expr: &Expr| {

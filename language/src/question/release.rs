@@ -26,7 +26,7 @@ use crate::private_query::{
 const PERIODS_MAX: usize = 62;
 
 /// Where and when a private SELECT asks.
-pub(super) struct Asked {
+pub(super) struct EventSelection {
     pub(super) regions: Vec<Region>,
     pub(super) days: DayRange,
     pub(super) cutoffs: Vec<(Programme, i32)>,
@@ -119,12 +119,12 @@ pub(super) fn fit(keys: &[Key], source: &Source, span: Span) -> Result<(), Refus
 
 impl Split<'_> {
     /// Regions and days of a source.
-    pub(super) fn asked(&self, source: &Source) -> Result<Asked, LanguageError> {
+    pub(super) fn asked(&self, source: &Source) -> Result<EventSelection, LanguageError> {
         let regions = asked_regions(source.filter.as_ref(), self.regions)?;
         let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, None)?;
         let mut notes = source.notes.clone();
         notes.extend(found.notes);
-        Ok(Asked { regions, days: found.days, cutoffs: found.cutoffs, filter: found.filter, notes })
+        Ok(EventSelection { regions, days: found.days, cutoffs: found.cutoffs, filter: found.filter, notes })
     }
 
     /// The key of an expression; `None` for a constant, which makes no groups.
@@ -132,7 +132,7 @@ impl Split<'_> {
         &self,
         expr: &Expr,
         source: &Source,
-        asked: &Asked,
+        asked: &EventSelection,
         columns: &Columns<'_>,
     ) -> Result<Option<Key>, LanguageError> {
         let public = Public::of(self.registry, source.kind);
@@ -169,7 +169,7 @@ impl Split<'_> {
     pub(super) fn release(
         &mut self,
         source: Source,
-        asked: Asked,
+        asked: EventSelection,
         keys: Vec<Key>,
         aggregates: Vec<Aggregate>,
     ) -> Result<usize, LanguageError> {

@@ -13,7 +13,7 @@ use super::prepared::Prepared;
 use crate::error::NoAnswer;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{Asked, LookedUp, ROWS_MAX, Released, answer, finish};
+use crate::release::{Circumstances, LookedUp, ROWS_MAX, Released, answer, finish};
 use crate::scan::{Due, Scan};
 
 /// Stops the work when nobody waits for it any more.
@@ -41,7 +41,7 @@ pub(super) struct Job {
 impl Job {
     pub(super) async fn run(self) -> Result<Released, NoAnswer> {
         let Job { prepared, looked_up, scan, postprocessor, budget, metrics, now_ms, deadline } = self;
-        let asked = Asked {
+        let asked = Circumstances {
             budget: &budget,
             now_ms,
             deadline,

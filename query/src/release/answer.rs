@@ -32,7 +32,7 @@ use shoal_language::{CELLS_MAX, DayRange};
 pub(crate) const ROWS_MAX: usize = CELLS_MAX as usize;
 
 /// The circumstances of a question.
-pub(crate) struct Asked<'a> {
+pub(crate) struct Circumstances<'a> {
     pub(crate) budget: &'a Budget,
     pub(crate) now_ms: i64,
     /// Until when another asker's released parts are waited for.
@@ -158,7 +158,7 @@ impl LookedUp {
 /// that follow on each other, and is called for nothing that is not paid.
 pub(crate) async fn answer<F, R>(
     mut looked_up: LookedUp,
-    asked: &Asked<'_>,
+    asked: &Circumstances<'_>,
     scan: F,
 ) -> Result<Answered, NoAnswer>
 where
@@ -195,7 +195,7 @@ where
 /// Reads and noises what is missing and paid.
 async fn make<F, R>(
     looked_up: &LookedUp,
-    asked: &Asked<'_>,
+    asked: &Circumstances<'_>,
     scan: F,
 ) -> Result<Vec<(PartId, Vec<u8>)>, Failure>
 where

@@ -23,7 +23,7 @@ mod sealed;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use self::answer::{Asked, LookedUp, ROWS_MAX, answer};
+pub(crate) use self::answer::{Circumstances, LookedUp, ROWS_MAX, answer};
 #[cfg(test)]
 pub(crate) use self::groups::Groups;
 pub(crate) use self::paid::Paid;

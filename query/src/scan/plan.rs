@@ -9,7 +9,7 @@ use datafusion::logical_expr::{self as df, expr::Like};
 use datafusion::prelude::{Expr, col, lit};
 use shoal_schemas::{Region, columns};
 
-use shoal_language::{Arithmetic, Compare, Part, Scalar, Value};
+use shoal_language::{Arithmetic, Compare, Scalar, TimePart, Value};
 
 const fn comparison(op: Compare) -> df::Operator {
     match op {
@@ -72,7 +72,7 @@ pub(crate) fn plan(scalar: &Scalar, region: Region) -> Expr {
             datafusion::functions::core::expr_fn::greatest(items.iter().map(|i| of(i)).collect())
         }
         Scalar::Bucket { item, edges, labels } => bucket(of(item), edges, labels),
-        Scalar::Part(Part::DayNumber) => {
+        Scalar::Part(TimePart::DayNumber) => {
             df::cast(df::cast(column(columns::DAY), DataType::Int32), DataType::Int64)
         }
         Scalar::Part(part) => df::cast(

@@ -50,7 +50,7 @@ pub(super) struct Template {
 }
 
 /// What a template is made for.
-pub(super) struct Asked<'a> {
+pub(super) struct RowSelection<'a> {
     pub(super) region: Region,
     pub(super) cutoffs: &'a [(Programme, i32)],
     pub(super) filter: Option<&'a Scalar>,
@@ -91,34 +91,34 @@ impl Template {
     pub(super) fn new(
         session: &SessionContext,
         schema_of: &dyn Fn(&[&str]) -> Result<SchemaRef, Failure>,
-        asked: &Asked<'_>,
+        selection: &RowSelection<'_>,
     ) -> Result<Template, Failure> {
         let mut names: Vec<String> = FIXED.iter().map(|name| (*name).to_owned()).collect();
-        let all = asked.filter.into_iter().chain(asked.scalars);
+        let all = selection.filter.into_iter().chain(selection.scalars);
         let mut used: Vec<String> = all
             .flat_map(|s| {
-                plan::plan(s, asked.region)
+                plan::plan(s, selection.region)
                     .column_refs()
                     .into_iter()
                     .map(|c| c.name.clone())
                     .collect::<Vec<_>>()
             })
             .collect();
-        if asked.is_timed {
+        if selection.is_timed {
             used.push(columns::TIME.to_owned());
         }
         used.sort_unstable();
         used.dedup();
         names.extend(used.into_iter().filter(|name| !FIXED.contains(&name.as_str())));
         let schema = schema_of(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let step = |scalar: &Scalar| Step::new(session, &schema, scalar, asked.region);
-        let filter = asked.filter.map(step).transpose()?;
-        let scalars: Vec<Step> = asked.scalars.iter().map(step).collect::<Result<_, _>>()?;
-        let time = asked.is_timed.then(|| schema.index_of(columns::TIME)).transpose()?;
+        let step = |scalar: &Scalar| Step::new(session, &schema, scalar, selection.region);
+        let filter = selection.filter.map(step).transpose()?;
+        let scalars: Vec<Step> = selection.scalars.iter().map(step).collect::<Result<_, _>>()?;
+        let time = selection.is_timed.then(|| schema.index_of(columns::TIME)).transpose()?;
         let mut used: Vec<usize> = scalars.iter().flat_map(Step::columns).chain(time).collect();
         used.sort_unstable();
         used.dedup();
-        Ok(Template { names, schema, cutoffs: asked.cutoffs.to_vec(), filter, scalars, used, time })
+        Ok(Template { names, schema, cutoffs: selection.cutoffs.to_vec(), filter, scalars, used, time })
     }
 
     /// The stored columns that it needs.

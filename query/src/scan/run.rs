@@ -19,7 +19,7 @@ use super::due::{Due, Raw};
 use super::grounds::Grounds;
 use super::limit::noisy_limits;
 use super::merge::Stop;
-use super::rows::{Asked, Template};
+use super::rows::{RowSelection, Template};
 use super::source::Table;
 use super::span::Span;
 use super::work::{Input, Waiting, Work};
@@ -136,17 +136,17 @@ impl Run<'_> {
         if tables.members.len() != query.members.len() {
             return Err(Failure::Internal);
         }
-        let input = |table: Arc<dyn Table>, asked: &Asked<'_>| -> Result<Input, Failure> {
-            let template = Template::new(&self.session, &|wanted| table.schema(wanted), asked)?;
+        let input = |table: Arc<dyn Table>, selection: &RowSelection<'_>| -> Result<Input, Failure> {
+            let template = Template::new(&self.session, &|wanted| table.schema(wanted), selection)?;
             Ok(Input { table, template: Arc::new(template) })
         };
         let (scalars, is_timed) = (accumulator.scalars(), accumulator.is_timed());
         let (cutoffs, filter) = (&query.cutoffs, query.filter.as_ref());
-        let own = Asked { region, cutoffs, filter, scalars: &scalars, is_timed };
+        let own = RowSelection { region, cutoffs, filter, scalars: &scalars, is_timed };
         let mut inputs = vec![input(tables.events, &own)?];
         for (member, table) in query.members.iter().zip(tables.members) {
             let (cutoffs, filter) = (&member.cutoffs, member.filter.as_ref());
-            inputs.push(input(table, &Asked { region, cutoffs, filter, scalars: &[], is_timed })?);
+            inputs.push(input(table, &RowSelection { region, cutoffs, filter, scalars: &[], is_timed })?);
         }
         Ok(inputs)
     }

@@ -77,7 +77,7 @@ impl Reading<'_> {
     fn file(&mut self, snapshot: &Snapshot, file: &LiveFile, batch_rows: usize) -> Result<Rows, Failure> {
         let open = || snapshot.rows(file, &self.template.names(), batch_rows).map_err(Failure::from);
         let rows =
-            |raw: FileRows| self.rows(file.day, Box::new(raw.map(|batch| batch.map_err(Failure::from))));
+            |read: FileRows| self.rows(file.day, Box::new(read.map(|batch| batch.map_err(Failure::from))));
         if self.checked {
             let mut stream = rows(open()?);
             let sorted = is_sorted(&mut stream)?;
@@ -86,15 +86,15 @@ impl Reading<'_> {
                 return self.sorted(stream);
             }
         }
-        let raw = open()?;
-        self.memory.try_grow(raw.bytes_max())?;
-        Ok(rows(raw))
+        let file_rows = open()?;
+        self.memory.try_grow(file_rows.bytes_max())?;
+        Ok(rows(file_rows))
     }
 
     /// A stream of these batches, which have the template's columns.
     pub(super) fn rows(&self, day: i32, batches: Batches) -> Rows {
         let (role, template) = (self.role(day), Arc::clone(self.template));
-        Rows { role, template, memo: Memo::default(), raw: Raw::Batches(batches) }
+        Rows { role, template, memo: Memo::default(), feed: Feed::Batches(batches) }
     }
 
     /// All rows of a stream, sorted, in memory.
@@ -107,7 +107,7 @@ impl Reading<'_> {
             }
         }
         let role = stream.role;
-        Ok(Rows { role, template: stream.template, memo: Memo::default(), raw: Raw::Sorted(sort(all)?) })
+        Ok(Rows { role, template: stream.template, memo: Memo::default(), feed: Feed::Sorted(sort(all)?) })
     }
 }
 
@@ -156,13 +156,13 @@ pub(crate) struct Rows {
     role: Role,
     template: Arc<Template>,
     memo: Memo,
-    raw: Raw,
+    feed: Feed,
 }
 
 /// Batches of a file, or of rows in memory.
 pub(super) type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Failure>> + Send>;
 
-enum Raw {
+enum Feed {
     Batches(Batches),
     Sorted(Option<Loaded>),
 }
@@ -173,9 +173,9 @@ impl Stream for Rows {
     }
 
     fn next(&mut self) -> Result<Option<Loaded>, Failure> {
-        let batch = match &mut self.raw {
-            Raw::Batches(batches) => batches.next().transpose()?,
-            Raw::Sorted(loaded) => return Ok(loaded.take()),
+        let batch = match &mut self.feed {
+            Feed::Batches(batches) => batches.next().transpose()?,
+            Feed::Sorted(loaded) => return Ok(loaded.take()),
         };
         batch.map(|batch| self.template.load(&batch, &mut self.memo)).transpose()
     }

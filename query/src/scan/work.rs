@@ -99,7 +99,7 @@ mod tests {
     use datafusion::execution::memory_pool::UnboundedMemoryPool;
     use shoal_schemas::{Kind, Programme, Region};
 
-    use super::super::rows::Asked;
+    use super::super::rows::RowSelection;
     use super::*;
     use crate::tests::{Row, provider, registry, today};
     use shoal_language::Scalar;
@@ -132,14 +132,14 @@ mod tests {
             let session =
                 shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(1 << 20).unwrap(), 1);
             let cutoffs = [(Programme::UserExperience, 0)];
-            let asked = Asked {
+            let selection = RowSelection {
                 region: Region::De,
                 cutoffs: &cutoffs,
                 filter: None,
                 scalars: &[Scalar::Day],
                 is_timed: true,
             };
-            let template = Template::new(&session, &|wanted| source.schema(wanted), &asked).unwrap();
+            let template = Template::new(&session, &|wanted| source.schema(wanted), &selection).unwrap();
             let waiting = Waiting::new();
             let flag = waiting.flag();
             let work = Work {

@@ -10,15 +10,15 @@
 //! - `event`, `property`, `policy`, `country`, `vendor`: what a file may say
 //! - `overlay`: what an overlaid file may change
 //! - `layout`: from properties to the tables' columns; `system`: the columns that every table has
-//! - `parts`: what all of it makes
+//! - `definitions`: what all of it makes
 
 mod country;
+mod definitions;
 mod event;
 mod fault;
 mod layout;
 mod overlay;
 mod parse;
-mod parts;
 mod policy;
 mod property;
 mod raw;
@@ -31,14 +31,14 @@ mod vendor;
 
 use std::path::Path;
 
+pub(crate) use definitions::Definitions;
 use fault::Faults;
-pub(crate) use parts::Parts;
 use source::Source;
 
 use crate::{Kind, Programme, Region, SchemaError};
 
-/// Reads and checks everything; the parts are complete and consistent.
-pub(crate) fn load(overlay: Option<&Path>) -> Result<Parts, Vec<SchemaError>> {
+/// Reads and checks everything; the definitions are complete and consistent.
+pub(crate) fn load(overlay: Option<&Path>) -> Result<Definitions, Vec<SchemaError>> {
     let mut faults = Faults::default();
     let mut sources = read::embedded();
     if let Some(dir) = overlay {
@@ -48,14 +48,14 @@ pub(crate) fn load(overlay: Option<&Path>) -> Result<Parts, Vec<SchemaError>> {
 }
 
 /// Parses and checks the files.
-fn check(sources: Vec<Source>, mut faults: Faults) -> Result<Parts, Vec<SchemaError>> {
+fn check(sources: Vec<Source>, mut faults: Faults) -> Result<Definitions, Vec<SchemaError>> {
     let files = parse::parse(sources, &mut faults);
     faults.done()?;
     build(files)
 }
 
 /// Checks the parsed files together. Cheapest and most basic first.
-fn build(files: raw::Files) -> Result<Parts, Vec<SchemaError>> {
+fn build(files: raw::Files) -> Result<Definitions, Vec<SchemaError>> {
     let mut faults = Faults::default();
     let common = layout::common(&files.common, &mut faults);
     let mut events = event::events(&files.events, &mut faults);
@@ -72,7 +72,7 @@ fn build(files: raw::Files) -> Result<Parts, Vec<SchemaError>> {
         faults.at_file("defs", format!("{what} are incomplete"));
         faults.into_errors()
     };
-    Ok(Parts {
+    Ok(Definitions {
         events,
         tables: exact::<_, { Kind::ALL.len() }>(tables).ok_or_else(|| incomplete("tables"))?,
         programmes: exact::<_, { Programme::ALL.len() }>(programmes)

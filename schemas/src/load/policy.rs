@@ -1,8 +1,8 @@
 //! What the files of programmes, regions and retention may say.
 
+use super::definitions::RetentionDays;
 use super::event::member;
 use super::fault::Faults;
-use super::parts::RetentionDays;
 use super::property::{sentence, within};
 use super::raw::{self, File};
 use super::source::Source;

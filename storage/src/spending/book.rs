@@ -43,7 +43,8 @@ pub(super) struct Book {
     pub(super) db: Database,
 }
 
-pub(super) enum Outcome {
+/// What became of an order.
+pub(super) enum Booked {
     /// With the new numbers of what was charged.
     Granted {
         number: u64,
@@ -200,12 +201,12 @@ impl Book {
         each.collect()
     }
 
-    pub(super) fn reserve(&self, order: &Order) -> Result<Outcome> {
+    pub(super) fn reserve(&self, order: &Order) -> Result<Booked> {
         let write = self.db.begin_write().map_err(failed)?;
         let outcome = reserve(&write, order)?;
         match &outcome {
-            Outcome::Granted { .. } => write.commit().map_err(failed)?,
-            Outcome::Lacking(_) | Outcome::Sealed => write.abort().map_err(failed)?,
+            Booked::Granted { .. } => write.commit().map_err(failed)?,
+            Booked::Lacking(_) | Booked::Sealed => write.abort().map_err(failed)?,
         }
         Ok(outcome)
     }
@@ -267,19 +268,19 @@ fn next(counters: &mut Table<'_, &'static str, u64>, name: &str) -> Result<u64> 
     Ok(next)
 }
 
-fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
+fn reserve(write: &WriteTransaction, order: &Order) -> Result<Booked> {
     let mut parts = write.open_table(PARTS).map_err(failed)?;
     for part in &order.parts {
         if let Some(record) = parts.get(&part.id).map_err(failed)?
             && part_record(record.value())?.0 == SEALED
         {
-            return Ok(Outcome::Sealed);
+            return Ok(Booked::Sealed);
         }
     }
     let mut table = write.open_table(SPENT).map_err(failed)?;
     let (spent, lacking) = sums(&table, order)?;
     if !lacking.is_empty() {
-        return Ok(Outcome::Lacking(lacking));
+        return Ok(Booked::Lacking(lacking));
     }
     for ((block, pool), nano) in &spent {
         table.insert(&spent_key(*block, *pool), *nano).map_err(failed)?;
@@ -302,7 +303,7 @@ fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
         let record = part_bytes(RESERVED, number, order.now_ms, &part.text);
         parts.insert(&part.id, record.as_slice()).map_err(failed)?;
     }
-    Ok(Outcome::Granted { number, spent })
+    Ok(Booked::Granted { number, spent })
 }
 
 /// What will be spent on each block and pool, and the blocks that cannot bear it.

@@ -134,9 +134,9 @@ impl BudgetLedger {
         let mut marks = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
         marks.check()?;
         let (number, spent) = match self.inner.book.reserve(order)? {
-            book::Outcome::Granted { number, spent } => (number, spent),
-            book::Outcome::Lacking(lacking) => return Ok(Reserved::Lacking(lacking)),
-            book::Outcome::Sealed => return Ok(Reserved::Sealed),
+            book::Booked::Granted { number, spent } => (number, spent),
+            book::Booked::Lacking(lacking) => return Ok(Reserved::Lacking(lacking)),
+            book::Booked::Sealed => return Ok(Reserved::Sealed),
         };
         marks.raise(&spent)?;
         let parts = order.parts.iter().map(|part| part.id).collect();

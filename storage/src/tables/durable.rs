@@ -106,8 +106,8 @@ impl ObjectStore for SyncedFiles {
         _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let draft = self.write(location, |disk, name| disk.write(name)).await?;
-        let parts = Parts { draft: Some(draft), next: 0, waiting: BTreeMap::new() };
-        Ok(Box::new(Upload { parts: Arc::new(Mutex::new(parts)), begun: 0 }))
+        let state = UploadState { draft: Some(draft), next: 0, waiting: BTreeMap::new() };
+        Ok(Box::new(Upload { state: Arc::new(Mutex::new(state)), begun: 0 }))
     }
 
     async fn get_opts(&self, location: &ObjectPath, options: GetOptions) -> Result<GetResult> {
@@ -164,12 +164,12 @@ impl ObjectStore for SyncedFiles {
 
 /// A file written in parts. Dropped or aborted before it is complete, it is gone.
 struct Upload {
-    parts: Arc<Mutex<Parts>>,
+    state: Arc<Mutex<UploadState>>,
     /// Parts so far.
     begun: u64,
 }
 
-struct Parts {
+struct UploadState {
     /// None when it is complete or aborted.
     draft: Option<Box<dyn NewObject>>,
     /// The part that is written next.
@@ -179,11 +179,11 @@ struct Parts {
 }
 
 /// After a panic in a part the upload is not complete, which [`Upload::complete`] sees.
-fn hold(parts: &Mutex<Parts>) -> MutexGuard<'_, Parts> {
-    parts.lock().unwrap_or_else(PoisonError::into_inner)
+fn hold(state: &Mutex<UploadState>) -> MutexGuard<'_, UploadState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Parts {
+impl UploadState {
     fn write(&mut self, number: u64, payload: PutPayload) -> io::Result<()> {
         self.waiting.insert(number, payload);
         let draft = self.draft.as_mut().ok_or_else(|| io::Error::other("the upload has ended"))?;
@@ -206,17 +206,17 @@ impl fmt::Debug for Upload {
 #[async_trait]
 impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let (parts, number) = (Arc::clone(&self.parts), self.begun);
+        let (state, number) = (Arc::clone(&self.state), self.begun);
         self.begun += 1;
-        Box::pin(async move { blocking(move || hold(&parts).write(number, data)).await.map_err(generic) })
+        Box::pin(async move { blocking(move || hold(&state).write(number, data)).await.map_err(generic) })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let (parts, begun) = (Arc::clone(&self.parts), self.begun);
+        let (state, begun) = (Arc::clone(&self.state), self.begun);
         let finish = move || {
-            let mut parts = hold(&parts);
-            match parts.draft.take() {
-                Some(draft) if parts.next == begun => draft.finish(),
+            let mut state = hold(&state);
+            match state.draft.take() {
+                Some(draft) if state.next == begun => draft.finish(),
                 _ => Err(io::Error::other("a part of the upload was not written")),
             }
         };
@@ -225,7 +225,7 @@ impl MultipartUpload for Upload {
     }
 
     async fn abort(&mut self) -> Result<()> {
-        hold(&self.parts).draft = None;
+        hold(&self.state).draft = None;
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use shoal_storage::{Block, BudgetLedger};
 use tokio::time::Instant;
 
 use super::answer::Answered;
-use super::{Asked, LookedUp, Paid, answer};
+use super::{Circumstances, LookedUp, Paid, answer};
 use crate::budget_epochs::BudgetEpochs;
 use crate::charge::ChargedQuery;
 use crate::error::NoAnswer;
@@ -78,9 +78,9 @@ impl World {
     }
 }
 
-pub(super) fn asked(budget: &Budget, now_ms: i64) -> Asked<'_> {
+pub(super) fn asked(budget: &Budget, now_ms: i64) -> Circumstances<'_> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    Asked { budget, now_ms, deadline, rows_max: 10_000, charged: &|_| {} }
+    Circumstances { budget, now_ms, deadline, rows_max: 10_000, charged: &|_| {} }
 }
 
 /// A priced query about Germany.

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::super::answer::{Asked, answer};
+use super::super::answer::{Circumstances, answer};
 use super::{World, asked, priced, raw};
 use crate::charge::ChargedQuery;
 use crate::error::{NoAnswer, QueryError};
@@ -51,7 +51,7 @@ async fn who_waits_too_long_pays_nothing_and_who_makes_it_goes_on() {
     };
     let waiter = async {
         let _started = started.acquire().await.unwrap();
-        let hasty = Asked { deadline: Instant::now(), ..asked(&world.budget, now_ms()) };
+        let hasty = Circumstances { deadline: Instant::now(), ..asked(&world.budget, now_ms()) };
         let never = async |_: Due| Err(Failure::Internal);
         let error = answer(looked_up(&world, &queries).await, &hasty, never).await.err().unwrap();
         may_end.add_permits(1);

@@ -197,22 +197,22 @@ fn is_like(text: &str, pattern: &str) -> bool {
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
         parts.push(match c {
-            '%' => Part::Any,
-            '_' => Part::One,
-            '\\' => Part::Just(chars.next().unwrap_or('\\')),
-            other => Part::Just(other),
+            '%' => PatternPart::Any,
+            '_' => PatternPart::One,
+            '\\' => PatternPart::Just(chars.next().unwrap_or('\\')),
+            other => PatternPart::Just(other),
         });
     }
     let (mut at, mut part, mut retry) = (0, 0, None);
     while at < text.len() {
         match parts.get(part) {
-            Some(Part::Any) => {
+            Some(PatternPart::Any) => {
                 part += 1;
                 retry = Some((at, part));
                 continue;
             }
-            Some(Part::One) => {}
-            Some(Part::Just(c)) if *c == text[at] => {}
+            Some(PatternPart::One) => {}
+            Some(PatternPart::Just(c)) if *c == text[at] => {}
             _ => match retry {
                 Some((from, after)) => {
                     (at, part) = (from + 1, after);
@@ -224,11 +224,11 @@ fn is_like(text: &str, pattern: &str) -> bool {
         }
         (at, part) = (at + 1, part + 1);
     }
-    parts[part..].iter().all(|part| matches!(part, Part::Any))
+    parts[part..].iter().all(|part| matches!(part, PatternPart::Any))
 }
 
 /// A part of a LIKE pattern.
-enum Part {
+enum PatternPart {
     Any,
     One,
     Just(char),

@@ -32,7 +32,7 @@ use shoal_postprocess::{Column, ColumnKind, Estimate};
 use shoal_postprocess::{Limits, Postprocessor, ReleasedSchema, ReleasedTable};
 
 /// A statement: the text above its releases, and which of all releases they are.
-struct Asked {
+struct Statement {
     sql: String,
     schemas: Vec<ReleasedSchema>,
     first: usize,
@@ -41,8 +41,9 @@ struct Asked {
 /// Some statements, read and bounded, whose release can be repeated.
 pub(super) struct Player {
     above: Postprocessor,
-    asked: Vec<Asked>,
-    /// Of each statement, which of `asked` it is.
+    /// Each once.
+    distinct: Vec<Statement>,
+    /// Of each statement, which of `distinct` it is.
     order: Vec<usize>,
     replay: Replay,
     entropy: Seeded,
@@ -58,7 +59,7 @@ impl Player {
     ) -> Option<Player> {
         let engine = engine();
         let mut entropy = Seeded(seed);
-        let (mut asked, mut order) = (Vec::new(), Vec::<usize>::new());
+        let (mut distinct, mut order) = (Vec::new(), Vec::<usize>::new());
         let (mut queries, mut raws) = (Vec::new(), Vec::new());
         for (at, sql) in statements.iter().enumerate() {
             if let Some(before) = statements[..at].iter().position(|other| other == sql) {
@@ -75,9 +76,9 @@ impl Player {
                 }
                 Err(other) => panic!("{sql}: {other}"),
             };
-            order.push(asked.len());
+            order.push(distinct.len());
             let (sql, schemas) = (prepared.free.sql.clone(), prepared.schemas);
-            asked.push(Asked { sql, schemas, first: queries.len() });
+            distinct.push(Statement { sql, schemas, first: queries.len() });
             for charged in prepared.charged {
                 raws.push(read(Arc::clone(&charged), world, &mut entropy).await);
                 queries.push(charged);
@@ -85,7 +86,7 @@ impl Player {
         }
         let above = Postprocessor::in_process(Limits::default());
         let replay = Replay::new(queries, raws, now_ms());
-        Some(Player { above, asked, order, replay, entropy })
+        Some(Player { above, distinct, order, replay, entropy })
     }
 
     /// What all statements together charge the table's day that differs.
@@ -96,13 +97,13 @@ impl Player {
     /// One release of every statement.
     pub(super) async fn trial(&mut self, above: bool) -> Vec<Answer> {
         let groups = self.replay.round(&mut self.entropy).unwrap_or_else(|_| panic!("no release"));
-        let mut answers: Vec<Answer> = Vec::with_capacity(self.asked.len());
-        for asked in &self.asked {
-            let own = &groups[asked.first..asked.first + asked.schemas.len()];
+        let mut answers: Vec<Answer> = Vec::with_capacity(self.distinct.len());
+        for statement in &self.distinct {
+            let own = &groups[statement.first..statement.first + statement.schemas.len()];
             answers.push(match (above, own) {
-                (true, _) => run_above(&self.above, asked, own).await,
+                (true, _) => run_above(&self.above, statement, own).await,
                 (false, [one]) => one.rows.iter().map(|(key, row)| released(key, row)).collect(),
-                (false, _) => panic!("{} has several releases", asked.sql),
+                (false, _) => panic!("{} has several releases", statement.sql),
             });
         }
         self.order.iter().map(|at| answers[*at].clone()).collect()
@@ -123,15 +124,15 @@ fn released(key: &[Value], row: &[Estimate]) -> AnswerRow {
     (texts.join(" ").replace('\'', ""), row.iter().map(|estimate| estimate.units as f64).collect())
 }
 
-async fn run_above(above: &Postprocessor, asked: &Asked, groups: &[Groups]) -> Answer {
-    let tables = asked.schemas.iter().zip(groups).map(|(schema, groups)| {
+async fn run_above(above: &Postprocessor, statement: &Statement, groups: &[Groups]) -> Answer {
+    let tables = statement.schemas.iter().zip(groups).map(|(schema, groups)| {
         let rows: Vec<(&[Value], &[Estimate])> =
             groups.rows.iter().map(|(keys, numbers)| (keys.as_slice(), numbers.as_slice())).collect();
         ReleasedTable::of(schema, &rows).unwrap_or_else(|_| panic!("no table"))
     });
     let deadline = Instant::now() + Duration::from_secs(60);
-    let shown = above.run(&asked.sql, tables.collect(), deadline).await;
-    let (columns, batch) = shown.unwrap_or_else(|_| panic!("above: {}", asked.sql));
+    let shown = above.run(&statement.sql, tables.collect(), deadline).await;
+    let (columns, batch) = shown.unwrap_or_else(|_| panic!("above: {}", statement.sql));
     shown_rows(&columns, &batch)
 }
 

@@ -18,7 +18,7 @@ refusals!(
 /// Which blocks.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct BudgetQuery {
     table: Option<String>,
     region: Option<String>,
     first: Option<String>,
@@ -41,7 +41,7 @@ pub(super) struct Asked {
 pub(super) async fn list(
     http: HttpRequest,
     state: web::Data<State>,
-    asked: Result<web::Query<Asked>, actix_web::Error>,
+    asked: Result<web::Query<BudgetQuery>, actix_web::Error>,
 ) -> HttpResponse {
     let grant = match auth::analyst(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => grant,

@@ -9,18 +9,18 @@ use crate::http::Answer;
 
 /// How a question ended, in both worlds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+pub(super) enum Ended {
     Answered,
     Refused,
     Failed,
 }
 
-impl Outcome {
+impl Ended {
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Outcome::Answered => "answered",
-            Outcome::Refused => "refused",
-            Outcome::Failed => "failed",
+            Ended::Answered => "answered",
+            Ended::Refused => "refused",
+            Ended::Failed => "failed",
         }
     }
 }
@@ -46,7 +46,7 @@ fn without_rows(answer: &Answer) -> Option<Value> {
 }
 
 /// Whether two answers tell the worlds apart by more than noise; if so, by what.
-pub(super) fn compare(with: &Answer, without: &Answer, dry_run: bool) -> Result<Outcome, String> {
+pub(super) fn compare(with: &Answer, without: &Answer, dry_run: bool) -> Result<Ended, String> {
     if with.status != without.status {
         return Err(format!("{} and {}", with.status, without.status));
     }
@@ -61,9 +61,9 @@ pub(super) fn compare(with: &Answer, without: &Answer, dry_run: bool) -> Result<
         return Err(format!("{:.600} and {:.600}", with.text(), without.text()));
     }
     Ok(match with.status {
-        200 => Outcome::Answered,
-        500.. => Outcome::Failed,
-        _ => Outcome::Refused,
+        200 => Ended::Answered,
+        500.. => Ended::Failed,
+        _ => Ended::Refused,
     })
 }
 
@@ -75,14 +75,14 @@ fn answer(status: u16, headers: &str, body: &str) -> Answer {
 fn what_tells_two_worlds_apart_is_seen() {
     let same = |a: &Answer, b: &Answer, dry_run| compare(a, b, dry_run).is_ok();
     let refusal = |reason: &str| answer(400, "date: now", &format!("{{\"reason\":\"{reason}\"}}"));
-    assert_eq!(compare(&refusal("a"), &refusal("a"), false), Ok(Outcome::Refused));
+    assert_eq!(compare(&refusal("a"), &refusal("a"), false), Ok(Ended::Refused));
     assert!(!same(&refusal("a"), &refusal("b"), false), "a reason that depends on the data");
     assert!(!same(&refusal("a"), &answer(500, "", "{}"), false), "an error of one world");
     assert!(same(&answer(400, "date: 1", ""), &answer(400, "date: 2", ""), false));
     assert!(!same(&answer(400, "retry-after: 1", ""), &answer(400, "retry-after: 2", ""), false));
     let released =
         |n: u32, cost: u32| answer(200, "", &format!("{{\"rows\":[{{\"n\":{n}}}],\"cost\":{cost}}}"));
-    assert_eq!(compare(&released(1, 5), &released(20, 5), false), Ok(Outcome::Answered));
+    assert_eq!(compare(&released(1, 5), &released(20, 5), false), Ok(Ended::Answered));
     assert!(!same(&released(1, 5), &released(1, 6), false), "a price that depends on the data");
     assert!(!same(&released(1, 5), &released(2, 5), true), "a dry run with a number");
     assert!(

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shoal_anonymity::budget::Preset;
 
-use self::compare::{Outcome, compare};
+use self::compare::{Ended, compare};
 use crate::http::{Answer, Client};
 use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch};
 
@@ -189,7 +189,7 @@ fn two_worlds_that_differ_in_one_subject_answer_alike() {
         asking.map(|answers| answers.join().unwrap())
     });
     let mut unlike = Vec::new();
-    let mut outcomes: BTreeMap<(&str, Outcome), u32> = BTreeMap::new();
+    let mut outcomes: BTreeMap<(&str, Ended), u32> = BTreeMap::new();
     for (question, (with, without)) in questions.iter().zip(with.iter().zip(&without)) {
         let mut blame = |what: String| {
             unlike.push(format!("{}, {}: {:.200}: {what}", question.class, question.name, question.text));
@@ -207,12 +207,8 @@ fn two_worlds_that_differ_in_one_subject_answer_alike() {
         println!("{class:20} {:9} {count}", outcome.as_str());
     }
     assert!(unlike.is_empty(), "{} of them:\n{}", unlike.len(), unlike.join("\n"));
-    let of =
-        |wanted: Outcome| outcomes.iter().filter(|((_, o), _)| *o == wanted).map(|(_, n)| n).sum::<u32>();
-    assert!(
-        of(Outcome::Answered) >= 40 && of(Outcome::Refused) >= 80,
-        "the suite must see both: {outcomes:?}"
-    );
+    let of = |wanted: Ended| outcomes.iter().filter(|((_, o), _)| *o == wanted).map(|(_, n)| n).sum::<u32>();
+    assert!(of(Ended::Answered) >= 40 && of(Ended::Refused) >= 80, "the suite must see both: {outcomes:?}");
 }
 
 /// Where the budget of a day ends is a fact about the questions, not about the events.

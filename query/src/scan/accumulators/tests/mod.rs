@@ -17,7 +17,7 @@ use crate::layout::{Layout, Slot};
 use crate::scan::accumulator::Accumulated;
 use crate::scan::grounds::Grounds;
 use crate::scan::merge::merge;
-use crate::scan::rows::{Asked, Template};
+use crate::scan::rows::{RowSelection, Template};
 use crate::scan::source::{Reading, Table};
 use crate::scan::{Cells, Span};
 use crate::tests::{Row, Seeded, now_ms, provider, registry, today};
@@ -55,7 +55,7 @@ fn query(shape: Shape) -> PrivateQuery {
 }
 
 /// Queries part by part.
-trait Parts: Sized {
+trait QueryBuilder: Sized {
     fn public(self, scalar: Scalar, values: impl IntoIterator<Item = Value>) -> Self;
     fn private(self, scalar: Scalar) -> Self;
     fn by(self, grain: Grain) -> Self;
@@ -65,7 +65,7 @@ trait Parts: Sized {
     fn member(self, negated: bool, filter: Option<Scalar>) -> Self;
 }
 
-impl Parts for PrivateQuery {
+impl QueryBuilder for PrivateQuery {
     fn public(mut self, scalar: Scalar, values: impl IntoIterator<Item = Value>) -> PrivateQuery {
         self.keys.push(Key { scalar, kind: KeyKind::Public(values.into_iter().collect()) });
         self
@@ -134,8 +134,8 @@ fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row]
     for (filter, scalars, days, membership, rows) in std::iter::once(own).chain(others) {
         let source = provider(registry().table(Kind::Usage), rows);
         let (cutoffs, filter) = (&query.cutoffs[..], filter.as_ref());
-        let asked = Asked { region: Region::De, cutoffs, filter, scalars, is_timed };
-        let template = Template::new(&session, &|wanted| source.schema(wanted), &asked);
+        let selection = RowSelection { region: Region::De, cutoffs, filter, scalars, is_timed };
+        let template = Template::new(&session, &|wanted| source.schema(wanted), &selection);
         let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));
         let days: Vec<i32> = days.days().collect();
         let reading = Reading { template: &template, memory: &mut reserved, checked: false, membership };

@@ -9,7 +9,7 @@ pub(crate) type RetentionDays = [[u32; Kind::ALL.len()]; Programme::ALL.len()];
 
 /// What loading makes; complete and consistent.
 #[derive(Clone, Debug)]
-pub(crate) struct Parts {
+pub(crate) struct Definitions {
     /// Sorted by name.
     pub(crate) events: Vec<EventDef>,
     /// In the order of [`Kind::ALL`].
