@@ -1,6 +1,6 @@
 //! Hashes of access keys' secrets. A secret has 192 random bits, so one keyed hash is enough; comparison is constant time.
 //!
-//! Not here: which keys there are and what they may do (`shoal-server`, `keys.rs`).
+//! Not here: which keys there are and what they may do (`shoal-server`, `access_keys.rs`).
 
 use subtle::ConstantTimeEq;
 

@@ -35,7 +35,6 @@ mod error;
 mod failure;
 mod formats;
 mod grant;
-mod layout;
 mod ledger;
 mod metrics;
 mod release;
@@ -43,6 +42,7 @@ mod released_parts;
 mod request;
 mod running;
 mod scan;
+mod sensitivity;
 mod tables;
 #[cfg(test)]
 mod tests;

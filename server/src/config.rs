@@ -3,7 +3,7 @@
 //! Order: default, then the file, then the environment. Every setting is declared once (`settings.rs`); a name that is not
 //! is refused with the nearest one. All faults are told at once, each with its place. Nothing else in Shoal reads a file or a
 //! variable for its settings.
-//! Not here: the access keys of apps and analysts (`keys.rs`).
+//! Not here: the access keys of apps and analysts (`access_keys.rs`).
 
 mod check;
 mod declare;

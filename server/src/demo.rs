@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Programme, Region};
 
+use crate::access_keys::{KeyStore, Role, Scope};
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
-use crate::keys::{KeyStore, Role, Scope};
 use crate::startup::{Running, start};
 use crate::{cli, logs, system_clock, threads};
 

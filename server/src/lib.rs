@@ -2,7 +2,7 @@
 //! around this library; [`start`] runs all of it inside a test.
 //!
 //! - `config`: one TOML file and the environment, checked
-//! - `key_file`: the regions' secrets; `keys`: access keys
+//! - `key_file`: the regions' secrets; `access_keys`: access keys
 //! - `startup`: the composition root; `state`: what it built
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `retention_line`: what the audit says of a run of retention
@@ -12,6 +12,7 @@
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
+pub mod access_keys;
 pub mod cli;
 mod client;
 pub mod config;
@@ -20,7 +21,6 @@ mod error;
 mod http;
 mod jobs;
 mod key_file;
-pub mod keys;
 pub mod logs;
 mod metrics;
 mod problem;

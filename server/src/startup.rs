@@ -25,12 +25,12 @@ use shoal_storage::{BudgetLedger, Consents, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::access_keys::{KeyStore, LiveKeys};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{self, Bound};
 use crate::jobs::Jobs;
 use crate::key_file;
-use crate::keys::{KeyStore, LiveKeys};
 use crate::metrics::Metrics;
 use crate::state::{Clock, Services, State};
 

@@ -12,9 +12,9 @@ use shoal_retention::Retention;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::access_keys::LiveKeys;
 use crate::config::Config;
 use crate::http::body::Bodies;
-use crate::keys::LiveKeys;
 use crate::metrics::Metrics;
 
 /// Milliseconds since 1970, UTC; tests move it.

@@ -16,9 +16,9 @@ use crate::{
         clean::CleanBatch,
         country::{GeoDb, Locator},
         inflate::inflate,
-        layout::Layout,
         permit::{Permission, permit},
         pseudonymise::pseudonymise,
+        row_layout::RowLayout,
         scrub::scrub,
         validate::{Rules, Tally, validate},
     },
@@ -107,7 +107,7 @@ pub(crate) fn run_marked<'a>(
     let decoded = wire::decode(request, &body, gate.registry, &gate.config.limits)?;
     mark(Stage::Decode);
     let (skipped_items, request_id) = decoded.aside();
-    let layout = Layout::new(gate.registry);
+    let layout = RowLayout::new(gate.registry);
     let rules = Rules {
         registry: gate.registry,
         locator: Locator { registry: gate.registry, grant, geo: gate.geo, peer: request.peer },

@@ -14,9 +14,9 @@ use crate::stages::{
     clean::CleanBatch,
     country,
     frames::{self, Stack},
-    layout::{Columns, Layout},
     pseudonymise::{PseudonymousBatch, PseudonymousEvent},
     row::Value,
+    row_layout::{Columns, RowLayout},
     validate::Tally,
     value::{Care, Checked, DROPPED},
 };
@@ -34,7 +34,7 @@ pub(crate) struct Scrubbed {
 pub(crate) fn scrub(
     batch: PseudonymousBatch<'_>,
     scrubber: &Scrubber,
-    layout: &Layout<'_>,
+    layout: &RowLayout<'_>,
     app: &str,
 ) -> Scrubbed {
     let (events, mut values, tally) = batch.into_parts();

@@ -16,7 +16,7 @@ use crate::{
     stages::{
         country::{Locator, Place},
         frames::{self, Frame},
-        layout::Layout,
+        row_layout::RowLayout,
         value::{self, Care, Checked},
     },
     wire::{
@@ -77,7 +77,7 @@ impl<'a> ValidBatch<'a> {
 pub(crate) struct Rules<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) locator: Locator<'a>,
-    pub(crate) layout: &'a Layout<'a>,
+    pub(crate) layout: &'a RowLayout<'a>,
     /// When the request came.
     pub(crate) received_ms: i64,
     pub(crate) now_ms: i64,

@@ -8,7 +8,7 @@
 //! - `numbers`: arithmetic and casts
 //! - `aggregate`, `binder`: aggregate calls and their bounds; `call`: such a call, bound; `aggregate_names`: their names
 //! - `scope`: regions, days, events and retention
-//! - `keys`: what can be grouped by
+//! - `group_keys`: what can be grouped by
 //! - `extent`: regions, and the size of an answer
 
 pub(crate) mod aggregate;
@@ -18,7 +18,7 @@ pub(crate) mod call;
 pub(crate) mod columns;
 pub(crate) mod extent;
 mod functions;
-pub(crate) mod keys;
+pub(crate) mod group_keys;
 pub(crate) mod literal;
 pub(crate) mod numbers;
 pub(crate) mod scalar;

@@ -14,7 +14,7 @@ use crate::bind::KEYS_MAX;
 use crate::bind::call::Bounds;
 use crate::bind::columns::Columns;
 use crate::bind::extent::{asked_regions, size};
-use crate::bind::keys::{groups_of_a_day, key};
+use crate::bind::group_keys::{groups_of_a_day, key};
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Public, Scalar, Value, normal};

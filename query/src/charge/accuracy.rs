@@ -8,7 +8,7 @@ use std::fmt;
 use shoal_anonymity::budget::{Precision, Rho, share_for};
 
 use super::share::{LIMIT_SHARE, Unaffordable};
-use crate::layout::Layout;
+use crate::sensitivity::SensitivityLayout;
 use shoal_language::{KeyKind, PrivateQuery};
 
 /// How exact an answer shall be.
@@ -46,7 +46,7 @@ impl fmt::Display for Accuracy {
 pub(super) fn price(
     accuracy: &Accuracy,
     query: &PrivateQuery,
-    layout: &Layout,
+    layout: &SensitivityLayout,
     shares: usize,
 ) -> Result<Rho, Unaffordable> {
     let sd_max = match accuracy {

@@ -26,8 +26,8 @@ pub use self::accuracy::Accuracy;
 use self::share::{LIMIT_SHARE, Unaffordable};
 pub(crate) use self::slots::{Slot, shares_tree};
 use crate::budget_epochs::BudgetEpochs;
-use crate::layout::Layout;
-pub(crate) use crate::layout::Slot as Place;
+use crate::sensitivity::SensitivityLayout;
+pub(crate) use crate::sensitivity::Slot as Place;
 use shoal_language::{AggregateOp, PrivateQuery};
 use shoal_language::{Refusal, Rule};
 
@@ -65,7 +65,7 @@ pub struct ChargedQuery {
     pub(crate) noise: Vec<DiscreteGaussian>,
     pub(crate) threshold: Option<Threshold>,
     /// Where each aggregate is, its bounds, and whether each day is a release of its own.
-    pub(crate) layout: Layout,
+    pub(crate) layout: SensitivityLayout,
 }
 
 /// When a group with a private key is shown.
@@ -132,7 +132,7 @@ pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<Ch
 }
 
 fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Unaffordable> {
-    let layout = Layout::of(&query)?;
+    let layout = SensitivityLayout::of(&query)?;
     let thresholded = query.is_thresholded();
     let asks = |op: &AggregateOp, filtered: bool| *op == AggregateOp::Subjects && !filtered;
     let asked = query.aggregates.iter().position(|a| asks(&a.op, a.filter.is_some()));

@@ -2,7 +2,7 @@
 
 use shoal_anonymity::budget::BudgetError;
 
-use crate::layout::Unbounded;
+use crate::sensitivity::Unbounded;
 
 /// The part of the price of a query with a private key that pays for comparing its number of groups with a limit. So
 /// little makes the limit uncertain by some hundred groups, of the many thousand that it allows. Weights: the limit's, and

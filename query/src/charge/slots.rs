@@ -1,10 +1,10 @@
 //! The numbers of a query that are noised: one for each slot of its layout, however many aggregates read it.
 //!
-//! Not here: bounds, sensitivities and whether a query is released day by day (`layout.rs`).
+//! Not here: bounds, sensitivities and whether a query is released day by day (`sensitivity.rs`).
 
 use shoal_anonymity::noise::DiscreteGaussian;
 
-use crate::layout::{Layout, Slot as Place};
+use crate::sensitivity::{SensitivityLayout, Slot as Place};
 use shoal_language::{Aggregate, AggregateOp};
 
 /// A number of each group (or the nodes of a tree) that is noised once.
@@ -28,6 +28,6 @@ pub(crate) fn shares_tree(a: &Aggregate, b: &Aggregate) -> bool {
 }
 
 /// How many numbers (and trees) of each group are noised.
-pub(super) fn count(layout: &Layout) -> usize {
+pub(super) fn count(layout: &SensitivityLayout) -> usize {
     layout.daily.clamps().len() + layout.ranged.clamps().len() + layout.trees.len()
 }

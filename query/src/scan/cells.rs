@@ -19,7 +19,7 @@ use datafusion::arrow::array::{Array, ArrayRef};
 use shoal_anonymity::bound::GroupKey;
 use shoal_anonymity::noise::Entropy;
 
-use super::keys::{ABSENT, KeyColumn, UNKNOWN, column_codes};
+use super::key_columns::{ABSENT, KeyColumn, UNKNOWN, column_codes};
 use crate::failure::Failure;
 use shoal_language::calendar::Grain;
 use shoal_language::{KeyKind, PrivateQuery};

@@ -3,13 +3,13 @@
 use shoal_language::{DayRange, PrivateQuery};
 
 use super::span::Span;
-use crate::layout::Layout;
+use crate::sensitivity::SensitivityLayout;
 
 /// What an accumulator is made for.
 #[derive(Clone, Copy)]
 pub(super) struct Grounds<'a> {
     pub(super) query: &'a PrivateQuery,
-    pub(super) layout: &'a Layout,
+    pub(super) layout: &'a SensitivityLayout,
     /// All days that are read at once.
     pub(super) days: DayRange,
     pub(super) span: Span,

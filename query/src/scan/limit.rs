@@ -5,8 +5,8 @@
 //! released part has paid for (`charge`), drawn before anything is read.
 //!
 //! Invariants: what is counted is groups that a subject has kept, so that one subject's day changes the number by what
-//! `Layout::groups_of_one` says. A released part fails if and only if its number passes its limit. The limit is not
-//! below what the noise alone would pass once in 10^14 released parts.
+//! `SensitivityLayout::groups_of_one` says. A released part fails if and only if its number passes its limit. The limit
+//! is not below what the noise alone would pass once in 10^14 released parts.
 
 use shoal_anonymity::noise::{DiscreteGaussian, Entropy};
 

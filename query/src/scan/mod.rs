@@ -18,7 +18,7 @@
 //!   `runs`: whose rows they are
 //! - `merge`: streams -> subject by subject; `accumulator`: what takes them; `accumulators`: the shapes of queries;
 //!   `grounds`: what an accumulator is made for
-//! - `keys`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
+//! - `key_columns`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
 //! - `span`: what is totalled by itself; `work`: one span on a thread; `ahead`: a second thread that reads for it
 
 mod accumulator;
@@ -30,7 +30,7 @@ mod due;
 mod exact;
 mod grounds;
 mod interface;
-mod keys;
+mod key_columns;
 mod limit;
 mod local;
 #[cfg(test)]

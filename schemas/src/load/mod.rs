@@ -9,14 +9,13 @@
 //! - `fault`: the list of faults
 //! - `event`, `property`, `policy`, `country`, `vendor`: what a file may say
 //! - `overlay`: what an overlaid file may change
-//! - `layout`: from properties to the tables' columns; `system`: the columns that every table has
+//! - `table_columns`: from properties to the tables' columns; `system`: the columns that every table has
 //! - `definitions`: what all of it makes
 
 mod country;
 mod definitions;
 mod event;
 mod fault;
-mod layout;
 mod overlay;
 mod parse;
 mod policy;
@@ -25,6 +24,7 @@ mod raw;
 mod read;
 mod source;
 mod system;
+mod table_columns;
 #[cfg(test)]
 mod tests;
 mod vendor;
@@ -57,9 +57,9 @@ fn check(sources: Vec<Source>, mut faults: Faults) -> Result<Definitions, Vec<Sc
 /// Checks the parsed files together. Cheapest and most basic first.
 fn build(files: raw::Files) -> Result<Definitions, Vec<SchemaError>> {
     let mut faults = Faults::default();
-    let common = layout::common(&files.common, &mut faults);
+    let common = table_columns::common(&files.common, &mut faults);
     let mut events = event::events(&files.events, &mut faults);
-    let tables = layout::tables(&mut events, &files.events, &common, &mut faults);
+    let tables = table_columns::tables(&mut events, &files.events, &common, &mut faults);
     let programmes = policy::programmes(&files.programmes, &mut faults);
     let regions = policy::regions(&files.regions, &mut faults);
     let retention = policy::retention(&files.retention, &mut faults);

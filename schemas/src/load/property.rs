@@ -1,6 +1,6 @@
 //! What a property may say: which keys go with which type and class, and their ranges.
 //!
-//! Not here: whether two events agree about a property (`layout`), and evolution (`overlay`).
+//! Not here: whether two events agree about a property (`table_columns`), and evolution (`overlay`).
 
 use std::ops::Range;
 

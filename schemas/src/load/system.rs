@@ -1,6 +1,6 @@
 //! The columns that every table has, whatever its events declare.
 //!
-//! Not here: their names (`table`), the columns of declared properties (`layout`).
+//! Not here: their names (`table`), the columns of declared properties (`table_columns`).
 
 use std::collections::BTreeMap;
 

@@ -7,10 +7,10 @@ use clap::Subcommand;
 use comfy_table::Table;
 use shoal_schemas::{Programme, Region};
 
+use crate::access_keys::{KeyRecord, KeyStore, Role, Scope};
 use crate::client::local_url;
 use crate::config::Config;
 use crate::error::Error;
-use crate::keys::{KeyRecord, KeyStore, Role, Scope};
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {

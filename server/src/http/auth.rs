@@ -3,7 +3,7 @@
 //! Shoal's own API and Segment's: `Authorization: Bearer <key>`, or Basic with the key as user. A Segment SDK that has no
 //! such header puts `writeKey` into the body. Sentry's: `X-Sentry-Auth: Sentry sentry_key=<key>, ..`, or `?sentry_key=<key>`.
 //! Invariant: a presented key is compared in constant time and is in no answer, log line or metric.
-//! Not here: keys themselves (`keys.rs`).
+//! Not here: keys themselves (`access_keys.rs`).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use shoal_ingest::IngestGrant;
 use shoal_query::{AnalystGrant, Role};
 
-use crate::keys::{Grant, LiveKeys};
+use crate::access_keys::{Grant, LiveKeys};
 use crate::problem::{Problem, ProblemType};
 
 /// A key as presented. No `Debug`.

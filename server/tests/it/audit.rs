@@ -106,8 +106,8 @@ fn a_running_query_is_listed_and_cancelled_by_its_own_key_only() {
             assert_eq!(listed(&own)[0]["id"], ID);
             assert_eq!(listed(&officer), json!([]), "a list is the key's own");
             if canceller == &own {
-                let other = world.key(shoal_server::keys::Scope::Analyst {
-                    role: shoal_server::keys::Role::Analyst,
+                let other = world.key(shoal_server::access_keys::Scope::Analyst {
+                    role: shoal_server::access_keys::Role::Analyst,
                     regions: vec![shoal_schemas::Region::De],
                 });
                 let theirs = send(&world, "DELETE", &path, &other.reveal());

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use shoal_anonymity::budget::Preset;
 use shoal_schemas::Region;
-use shoal_server::keys::{Role, Scope};
+use shoal_server::access_keys::{Role, Scope};
 
 use crate::http::Answer;
 use crate::stage::{NOON_MS, TODAY, World, batch};

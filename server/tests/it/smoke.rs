@@ -3,7 +3,7 @@
 //! Not here: each part of that life at length (the other modules).
 
 use serde_json::{Value, json};
-use shoal_server::keys::KeyStore;
+use shoal_server::access_keys::KeyStore;
 
 use crate::http::Answer;
 use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch};

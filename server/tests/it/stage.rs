@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
-use shoal_server::keys::{KeyStore, NewKey, Role, Scope};
+use shoal_server::access_keys::{KeyStore, NewKey, Role, Scope};
 use shoal_server::{Clock, Config, Running};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

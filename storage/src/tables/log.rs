@@ -23,8 +23,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::error::{Result, StorageError};
-use crate::tables::layout::Layout;
 use crate::tables::snapshot::LiveFile;
+use crate::tables::table_layout::TableLayout;
 use crate::tables::write::{WrittenFile, day_text, parse_path};
 
 /// The properties of every table. Tombstones leave with the next checkpoint; nobody else checkpoints or cleans up.
@@ -44,7 +44,7 @@ const WRITER_VERSION: i32 = 2;
 pub(crate) struct Loaded {
     pub(crate) version: u64,
     pub(crate) files: BTreeMap<String, LiveFile>,
-    pub(crate) layout: Layout,
+    pub(crate) layout: TableLayout,
     delta: DeltaTable,
 }
 
@@ -79,7 +79,7 @@ impl Log {
                 reason: "another program turned on Delta features that Shoal does not write".to_owned(),
             });
         }
-        let layout = Layout::from_delta(&self.table, state.schema().as_ref())?;
+        let layout = TableLayout::from_delta(&self.table, state.schema().as_ref())?;
         let mut files = BTreeMap::new();
         for view in state.log_data().iter() {
             let file = self.live_file(&view.path(), view.size(), view.num_records())?;
@@ -147,7 +147,7 @@ impl Log {
 }
 
 /// The actions of version 0.
-pub(crate) fn creation(layout: &Layout) -> Result<Vec<Action>> {
+pub(crate) fn creation(layout: &TableLayout) -> Result<Vec<Action>> {
     let protocol: Protocol = serde_json::from_value(
         serde_json::json!({"minReaderVersion": READER_VERSION, "minWriterVersion": WRITER_VERSION}),
     )
@@ -158,7 +158,7 @@ pub(crate) fn creation(layout: &Layout) -> Result<Vec<Action>> {
 }
 
 /// The actions that give a table more columns.
-pub(crate) fn growth(loaded: &Loaded, layout: &Layout) -> Result<Vec<Action>> {
+pub(crate) fn growth(loaded: &Loaded, layout: &TableLayout) -> Result<Vec<Action>> {
     let metadata: Metadata = loaded.delta.snapshot()?.metadata().clone();
     let metadata = metadata.with_schema(&layout.to_delta()?).map_err(DeltaTableError::from)?;
     Ok(vec![commit_info("ADD COLUMNS"), Action::Metadata(metadata)])

@@ -24,9 +24,9 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use shoal_files::Objects;
 
 use crate::error::{Result, StorageError};
-use crate::tables::layout::Layout;
 use crate::tables::object::ParquetObject;
 use crate::tables::snapshot::LiveFile;
+use crate::tables::table_layout::TableLayout;
 use crate::tables::write::{Draft, Key, Keys, WrittenFile};
 
 const BATCH_ROWS_MAX: u64 = 1024;
@@ -39,7 +39,7 @@ const DIGEST_BYTES: usize = 16;
 pub(crate) struct Merge {
     pub(crate) table: String,
     pub(crate) objects: Arc<dyn Objects>,
-    pub(crate) layout: Arc<Layout>,
+    pub(crate) layout: Arc<TableLayout>,
     pub(crate) files: Vec<LiveFile>,
     /// The path of the output, relative to the table.
     pub(crate) path: String,

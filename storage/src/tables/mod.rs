@@ -4,7 +4,7 @@
 //! `day`. Shoal writes and reads the Parquet itself; Delta is only the log that says which files are live.
 //!
 //! - `store`: one root, locked by one process (`lock`); opens, creates and evolves tables
-//! - `layout`: the columns of a table in Arrow and in Delta
+//! - `table_layout`: the columns of a table in Arrow and in Delta
 //! - `durable`: the Delta log's object store, whose puts are durable
 //! - `object`: an object as Parquet reads it
 //! - `log`: the Delta log of a table
@@ -22,7 +22,6 @@ mod append;
 mod compact;
 mod durable;
 mod expire;
-mod layout;
 mod lock;
 mod log;
 mod merge;
@@ -32,6 +31,7 @@ mod read;
 mod snapshot;
 mod store;
 mod table;
+mod table_layout;
 mod tiers;
 mod write;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shoal_files::Objects;
 use shoal_schemas::Programme;
 
-use crate::tables::layout::Layout;
+use crate::tables::table_layout::TableLayout;
 
 /// A Parquet file that is part of a table. It holds one programme and one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct LiveFile {
 pub struct Snapshot {
     pub(crate) version: u64,
     pub(crate) files: Arc<Vec<LiveFile>>,
-    pub(crate) layout: Arc<Layout>,
+    pub(crate) layout: Arc<TableLayout>,
     /// The table's files, by path.
     pub(crate) objects: Arc<dyn Objects>,
 }

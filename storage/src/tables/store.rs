@@ -21,10 +21,10 @@ use url::Url;
 
 use crate::error::{Result, StorageError};
 use crate::tables::durable::SyncedFiles;
-use crate::tables::layout::Layout;
 use crate::tables::lock::{RootLock, lock};
 use crate::tables::log::Log;
 use crate::tables::table::Table;
+use crate::tables::table_layout::TableLayout;
 
 /// One root with the tables of every region and kind. Clones share everything.
 #[derive(Clone)]
@@ -81,11 +81,11 @@ impl Store {
     /// [`StorageError::Schema`] when the definition changed a column's type or gained one that is not nullable.
     pub async fn table(&self, region: Region, def: &TableDef) -> Result<Table> {
         let name = format!("{region}/{}", def.kind);
-        let wanted = Layout::from_def(&name, def)?;
+        let wanted = TableLayout::from_def(&name, def)?;
         self.table_with(region, def.kind, wanted).await
     }
 
-    pub(crate) async fn table_with(&self, region: Region, kind: Kind, wanted: Layout) -> Result<Table> {
+    pub(crate) async fn table_with(&self, region: Region, kind: Kind, wanted: TableLayout) -> Result<Table> {
         let mut tables = self.inner.tables.lock().await;
         let table = match tables.get(&(region, kind)) {
             Some(table) => table.clone(),
@@ -99,7 +99,7 @@ impl Store {
         Ok(table)
     }
 
-    async fn open_table(&self, region: Region, kind: Kind, wanted: &Layout) -> Result<Table> {
+    async fn open_table(&self, region: Region, kind: Kind, wanted: &TableLayout) -> Result<Table> {
         let dir =
             self.inner.root.join(region.as_str().to_ascii_lowercase()).join("tables").join(kind.as_str());
         Disk::new(dir.join("_delta_log")).make().map_err(StorageError::io(&dir))?;

@@ -13,10 +13,10 @@ use shoal_files::{Disk, Objects};
 use shoal_schemas::{Kind, Region};
 
 use crate::error::{Result, StorageError};
-use crate::tables::layout::Layout;
 use crate::tables::lock::RootLock;
 use crate::tables::log::{self, Loaded, Log};
 use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::table_layout::TableLayout;
 use crate::tables::write::WrittenFile;
 
 /// Where a table has its log.
@@ -85,7 +85,7 @@ struct Live {
     listed: Option<Arc<Vec<LiveFile>>>,
     /// Every list that a reader may still hold.
     lists: Vec<Weak<Vec<LiveFile>>>,
-    layout: Arc<Layout>,
+    layout: Arc<TableLayout>,
 }
 
 /// Every section under these locks leaves whole values, so a panic elsewhere does not make them wrong.
@@ -172,7 +172,7 @@ impl Table {
         })
     }
 
-    pub(crate) async fn grow(&self, wanted: &Layout) -> Result<()> {
+    pub(crate) async fn grow(&self, wanted: &TableLayout) -> Result<()> {
         // The usual case must not wait behind a commit or a purge.
         if self.inner.layout().grown(wanted)?.is_none() {
             return Ok(());
@@ -190,7 +190,7 @@ impl Table {
 }
 
 impl Inner {
-    pub(crate) fn layout(&self) -> Arc<Layout> {
+    pub(crate) fn layout(&self) -> Arc<TableLayout> {
         Arc::clone(&hold(&self.live).layout)
     }
 

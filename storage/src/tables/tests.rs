@@ -22,7 +22,7 @@ use shoal_schemas::{ColumnType, Kind, Programme, Region};
 use url::Url;
 
 use crate::tables::durable::SyncedFiles;
-use crate::tables::layout::{Column, Layout};
+use crate::tables::table_layout::{Column, TableLayout};
 use crate::{Part, StorageError, Store, Table};
 
 /// What happens to the commits to come, in this order; then all is well.
@@ -157,8 +157,8 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-fn layout(columns: Vec<Column>) -> Layout {
-    Layout::new("US/usage", columns)
+fn layout(columns: Vec<Column>) -> TableLayout {
+    TableLayout::new("US/usage", columns)
 }
 
 fn part(day: i32, rows: i64) -> Part {
@@ -319,7 +319,7 @@ fn a_layout_grows_by_nullable_columns_only() {
     let grown = stored.grown(&layout(more.clone())).unwrap().unwrap();
     assert!(grown.column("screen").unwrap().nullable);
     assert!(grown.column("n").unwrap().nullable, "columns stay");
-    assert_eq!(Layout::from_delta("US/usage", &grown.to_delta().unwrap()).unwrap(), grown);
+    assert_eq!(TableLayout::from_delta("US/usage", &grown.to_delta().unwrap()).unwrap(), grown);
     more[1].nullable = false;
     let refused = stored.grown(&layout(more.clone()));
     assert!(matches!(refused, Err(StorageError::Schema { .. })));

@@ -26,9 +26,9 @@ use shoal_schemas::{Programme, columns};
 use uuid::Uuid;
 
 use crate::error::{Result, StorageError};
-use crate::tables::layout::Layout;
 use crate::tables::object::ParquetObject;
 use crate::tables::snapshot::LiveFile;
+use crate::tables::table_layout::TableLayout;
 
 const ROW_GROUP_ROWS_MAX: usize = 512 * 1024;
 /// A row group of rows with long texts ends here: its pages stay in memory until then.
@@ -90,7 +90,7 @@ fn prefix(programme: Programme) -> &'static str {
 pub(crate) fn write(
     objects: &dyn Objects,
     path: String,
-    layout: &Layout,
+    layout: &TableLayout,
     batch: &RecordBatch,
 ) -> Result<WrittenFile> {
     let rows = sorted(&layout.conform(batch)?)?;

@@ -15,12 +15,12 @@ use super::gate::Gate;
 use super::terms::{Numbers, Op, Term};
 use super::trees::Trees;
 use crate::failure::Failure;
-use crate::layout::Slot;
 use crate::scan::accumulator::{Accumulated, Accumulator};
 use crate::scan::cells::Cells;
 use crate::scan::grounds::Grounds;
-use crate::scan::keys::ABSENT;
+use crate::scan::key_columns::ABSENT;
 use crate::scan::span::Span;
+use crate::sensitivity::Slot;
 use shoal_language::Scalar;
 
 /// Sessions of one subject's day that are told apart; more than any clamp lets through.

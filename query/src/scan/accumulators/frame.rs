@@ -12,10 +12,10 @@ use super::evaluate::{Made, evaluate, is_made, is_true};
 use super::gate::Gate;
 use super::trees::Trees;
 use crate::failure::Failure;
-use crate::layout::Slot;
 use crate::scan::Cells;
 use crate::scan::accumulator::Accumulated;
 use crate::scan::grounds::Grounds;
+use crate::sensitivity::Slot;
 use shoal_language::{Aggregate, AggregateOp};
 use shoal_language::{Scalar, Value};
 

@@ -2,7 +2,7 @@
 //!
 //! The rows of the other tables come in the same merge, so no set of subjects is kept: a mark for each membership is.
 //! Sensitivity: a day of the other table that is taken away can take a subject's whole contribution away (or, with NOT
-//! IN, bring it); that is one of the changes which a range's bounds cover anyway (`layout`).
+//! IN, bring it); that is one of the changes which a range's bounds cover anyway (`sensitivity`).
 
 use shoal_language::PrivateQuery;
 

@@ -13,7 +13,7 @@
 //! depends on that unit's own rows and on a key drawn afresh; integers only; nothing about a row is in an error. What
 //! comes out is exact and not private: only `release` takes it. An accumulator's memory is bounded for one subject by
 //! what it counts, and over all subjects by the number of cells.
-//! Not here: reading files in order of subjects (`merge`), bounds and sensitivities (`layout.rs`), prices, noise.
+//! Not here: reading files in order of subjects (`merge`), bounds and sensitivities (`sensitivity.rs`), prices, noise.
 
 mod columns;
 mod evaluate;

@@ -7,8 +7,8 @@ use datafusion::arrow::datatypes::Int64Type;
 use shoal_schemas::columns;
 
 use crate::failure::Failure;
-use crate::layout::Slot;
 use crate::scan::runs::digests;
+use crate::sensitivity::Slot;
 use shoal_language::{Aggregate, AggregateOp};
 use shoal_language::{Scalar, Type};
 

@@ -10,8 +10,8 @@ use shoal_anonymity::noise::Entropy;
 use shoal_anonymity::tree::{Distribution, Grid, LeafCounts, LeafSample, Quantile, SampleKey, Unit};
 
 use crate::failure::Failure;
-use crate::layout::TreeSlot;
 use crate::scan::accumulator::Tree;
+use crate::sensitivity::TreeSlot;
 
 /// What a leaf takes in memory, about.
 const LEAF_BYTES: usize = 48;

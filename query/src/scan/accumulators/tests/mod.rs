@@ -13,13 +13,13 @@ use shoal_anonymity::bound::Totals;
 use shoal_schemas::{Kind, Programme, Region};
 
 use super::accumulator;
-use crate::layout::{Layout, Slot};
 use crate::scan::accumulator::Accumulated;
 use crate::scan::grounds::Grounds;
 use crate::scan::merge::merge;
 use crate::scan::rows::{RowSelection, Template};
 use crate::scan::source::{Reading, Table};
 use crate::scan::{Cells, Span};
+use crate::sensitivity::{SensitivityLayout, Slot};
 use crate::tests::{Row, Seeded, now_ms, provider, registry, today};
 use shoal_language::calendar::Grain;
 use shoal_language::{Aggregate, AggregateOp, DayRange, Key, KeyKind, Membership, PrivateQuery, Shape, ask};
@@ -118,7 +118,7 @@ fn texts(values: &[&str]) -> Vec<Value> {
 /// One released part: its days are those of the bucket. With one key the same groups and values of a subject are chosen
 /// in both worlds.
 fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Accumulated {
-    let layout = Layout::of(query).unwrap();
+    let layout = SensitivityLayout::of(query).unwrap();
     let span = if layout.is_daily { Span::Day(part_days.first) } else { Span::Bucket(0) };
     let grounds = Grounds { query, layout: &layout, days: query.days, span, groups_max: None };
     let mut accumulator =
@@ -154,7 +154,7 @@ const GROUPS: usize = usize::MAX;
 
 /// Everything of all released parts.
 fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbers {
-    let layout = Layout::of(query).unwrap();
+    let layout = SensitivityLayout::of(query).unwrap();
     let mut all = Numbers::new();
     for bucket in query.buckets() {
         let accumulated = part(query, bucket.days, rows, members, key);

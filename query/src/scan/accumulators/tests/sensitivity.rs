@@ -21,7 +21,7 @@ fn retention(period: Grain) -> Shape {
 }
 
 fn cohorts(grain: Grain) -> Vec<Value> {
-    crate::layout::periods(days(), grain).into_iter().map(Value::Day).collect()
+    crate::sensitivity::periods(days(), grain).into_iter().map(Value::Day).collect()
 }
 
 fn person(keys: Vec<Scalar>) -> Shape {
@@ -156,7 +156,7 @@ proptest! {
             Loses::Other => (with(&own, &others), with(&own, &without(&others))),
             Loses::Both => (with(&own, &own), with(&without(&own), &without(&own))),
         };
-        let layout = Layout::of(&query).unwrap();
+        let layout = SensitivityLayout::of(&query).unwrap();
         for ((slot, bucket), change) in distances(&all, &less) {
             let paid = match slot {
                 Some(GROUPS) => layout.groups_of_one(),
@@ -188,7 +188,8 @@ fn the_sensitivities_of_funnels_and_retention_are_reached() {
         EVENTS.iter().enumerate().map(move |(hour, event)| row_at(day, hour as i64, event, os))
     };
     let steps_only = query(funnel(5)).public(Scalar::Step, steps(3)).count(AggregateOp::Subjects, 1);
-    let sensitivity = |query: &PrivateQuery| Layout::of(query).unwrap().sensitivity(Some(Slot::Ranged(0)));
+    let sensitivity =
+        |query: &PrivateQuery| SensitivityLayout::of(query).unwrap().sensitivity(Some(Slot::Ranged(0)));
     let one: Vec<Row> = chain(0, "ios").collect();
     assert_eq!((change(&steps_only, &one), sensitivity(&steps_only)), (3, Ok(3)));
     let two: Vec<Row> = chain(0, "ios").chain(chain(1, "android")).collect();
@@ -211,18 +212,18 @@ fn the_sensitivities_of_funnels_and_retention_are_reached() {
 #[test]
 fn the_layout_says_which_unit_each_slot_has() {
     let events = || query(Shape::Events).count(AggregateOp::Rows, 5).count(AggregateOp::Subjects, 1);
-    let mixed = Layout::of(&events().quantile(amount()).quantile(amount())).unwrap();
+    let mixed = SensitivityLayout::of(&events().quantile(amount()).quantile(amount())).unwrap();
     assert_eq!(mixed.slots, [Slot::Daily(0), Slot::Ranged(0), Slot::Tree(0), Slot::Tree(0)]);
     let found: Vec<_> = mixed.slots.iter().map(|slot| mixed.sensitivity(Some(*slot)).unwrap()).collect();
     // One group only: 2 groups of one day, one exchange of a group that there is one of, eight levels of the
     // one value of a day.
     assert_eq!(found, [2 * 25, 1, 8, 8]);
-    let members = Layout::of(&events().quantile(amount()).member(false, None)).unwrap();
+    let members = SensitivityLayout::of(&events().quantile(amount()).member(false, None)).unwrap();
     assert_eq!(members.sensitivity(Some(Slot::Tree(0))), Ok(8 * 2 * 64));
     assert_eq!((mixed.width(Slot::Tree(0)), mixed.cells_of_one(), mixed.can_exchange()), (510, 2, true));
-    let daily = Layout::of(&events().quantile(amount()).by(Grain::Day)).unwrap();
+    let daily = SensitivityLayout::of(&events().quantile(amount()).by(Grain::Day)).unwrap();
     assert_eq!(daily.slots, [Slot::Daily(0), Slot::Daily(1), Slot::Tree(0)]);
     assert_eq!((daily.sensitivity(Some(Slot::Tree(0))), daily.sensitivity(None)), (Ok(8), Ok(2)));
-    let members = Layout::of(&events().member(false, None)).unwrap();
+    let members = SensitivityLayout::of(&events().member(false, None)).unwrap();
     assert_eq!(members.slots, [Slot::Ranged(0), Slot::Ranged(1)]);
 }

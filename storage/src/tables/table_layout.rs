@@ -31,21 +31,21 @@ pub(crate) struct Column {
 
 /// All columns but `day`, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct TableLayout {
     table: String,
     columns: Vec<Column>,
     file_schema: SchemaRef,
 }
 
-impl Layout {
-    pub(crate) fn new(table: &str, columns: Vec<Column>) -> Layout {
+impl TableLayout {
+    pub(crate) fn new(table: &str, columns: Vec<Column>) -> TableLayout {
         let fields: Vec<Field> =
             columns.iter().map(|c| Field::new(&c.name, arrow_type(c.ty), c.nullable)).collect();
-        Layout { table: table.to_owned(), columns, file_schema: Arc::new(Schema::new(fields)) }
+        TableLayout { table: table.to_owned(), columns, file_schema: Arc::new(Schema::new(fields)) }
     }
 
     /// The layout that a definition asks for.
-    pub(crate) fn from_def(table: &str, def: &TableDef) -> Result<Layout> {
+    pub(crate) fn from_def(table: &str, def: &TableDef) -> Result<TableLayout> {
         let day = def.column(columns::DAY).map(|(_, c)| c.ty);
         if day != Some(ColumnType::Day) {
             return Err(schema_error(table, "the definition lacks the partition column day"));
@@ -56,11 +56,11 @@ impl Layout {
             .filter(|c| c.name != columns::DAY)
             .map(|c| Column { name: c.name.clone(), ty: c.ty, nullable: c.nullable })
             .collect();
-        Ok(Layout::new(table, columns))
+        Ok(TableLayout::new(table, columns))
     }
 
     /// The layout that a Delta log records.
-    pub(crate) fn from_delta(table: &str, schema: &StructType) -> Result<Layout> {
+    pub(crate) fn from_delta(table: &str, schema: &StructType) -> Result<TableLayout> {
         let mut found = Vec::new();
         for field in schema.fields() {
             let ty = match field.data_type() {
@@ -80,14 +80,14 @@ impl Layout {
                 found.push(Column { name: field.name().clone(), ty, nullable: field.is_nullable() });
             }
         }
-        Ok(Layout::new(table, found))
+        Ok(TableLayout::new(table, found))
     }
 
     /// What `self`, as stored, becomes so that rows of `wanted` fit; none when they fit already.
     ///
     /// # Errors
     /// [`StorageError::Schema`] when a column changed its type, or a new one is not nullable.
-    pub(crate) fn grown(&self, wanted: &Layout) -> Result<Option<Layout>> {
+    pub(crate) fn grown(&self, wanted: &TableLayout) -> Result<Option<TableLayout>> {
         let mut columns = Vec::with_capacity(wanted.columns.len());
         for want in &wanted.columns {
             match self.column(&want.name) {
@@ -113,11 +113,11 @@ impl Layout {
                 columns.push(Column { nullable: true, ..have.clone() });
             }
         }
-        let grown = Layout::new(&self.table, columns);
+        let grown = TableLayout::new(&self.table, columns);
         Ok((!grown.same_columns(self)).then_some(grown))
     }
 
-    fn same_columns(&self, other: &Layout) -> bool {
+    fn same_columns(&self, other: &TableLayout) -> bool {
         self.columns.len() == other.columns.len()
             && self.columns.iter().all(|c| other.column(&c.name) == Some(c))
     }

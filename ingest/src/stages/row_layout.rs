@@ -20,7 +20,7 @@ pub(crate) struct Columns {
 }
 
 /// The positions in all tables.
-pub(crate) struct Layout<'a> {
+pub(crate) struct RowLayout<'a> {
     kinds: [Columns; Kind::ALL.len()],
     systems: &'a [String],
 }
@@ -37,9 +37,9 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("gnu/linux", "linux"),
 ];
 
-impl<'a> Layout<'a> {
+impl<'a> RowLayout<'a> {
     /// Of a registry; the system columns are in each of its tables.
-    pub(crate) fn new(registry: &'a Registry) -> Layout<'a> {
+    pub(crate) fn new(registry: &'a Registry) -> RowLayout<'a> {
         let mut kinds = [Columns::default(); Kind::ALL.len()];
         for kind in Kind::ALL {
             let table = registry.table(*kind);
@@ -62,7 +62,7 @@ impl<'a> Layout<'a> {
             Some(ColumnRole::Dimension { domain: Domain::Listed(values), .. }) => values.as_slice(),
             _ => &[],
         };
-        Layout { kinds, systems }
+        RowLayout { kinds, systems }
     }
 
     /// The positions in the table of a kind.

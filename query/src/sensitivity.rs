@@ -1,7 +1,7 @@
 //! A query's aggregates as slots: single numbers and trees, how far one unit can change each, and the sensitivity.
 //!
 //! Invariants: everything here follows from the query alone. The accumulators enforce exactly these bounds (`bounder`),
-//! so what [`Layout::sensitivity`] says is what one subject's day can change in the exact totals of a slot.
+//! so what [`SensitivityLayout::sensitivity`] says is what one subject's day can change in the exact totals of a slot.
 //!
 //! Events without memberships: numbers that add up over days, and values in trees, are bounded for each subject's day
 //! (`Limits::days_sensitivity`, `Grid::days_sensitivity`), whatever the days of the released part; so is everything
@@ -52,7 +52,7 @@ pub(crate) enum Slot {
     Daily(usize),
     /// A number of each cell: the unit is a subject over all days of the released part.
     Ranged(usize),
-    /// A tree of each cell; the unit as [`Layout::trees_are_daily`] says.
+    /// A tree of each cell; the unit as [`SensitivityLayout::trees_are_daily`] says.
     Tree(usize),
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct TreeSlot {
 
 /// The slots of a query.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Layout {
+pub(crate) struct SensitivityLayout {
     /// One for each aggregate.
     pub(crate) slots: Vec<Slot>,
     pub(crate) daily: Limits,
@@ -84,8 +84,8 @@ pub(crate) struct Layout {
     cells: Option<u64>,
 }
 
-impl Layout {
-    pub(crate) fn of(query: &PrivateQuery) -> Result<Layout, Unbounded> {
+impl SensitivityLayout {
+    pub(crate) fn of(query: &PrivateQuery) -> Result<SensitivityLayout, Unbounded> {
         let one_day = query.buckets().iter().all(|bucket| bucket.days.len() == 1);
         let is_plain = query.shape == Shape::Events && query.members.is_empty();
         let is_additive =
@@ -115,7 +115,16 @@ impl Layout {
         let l0 = cells_of_one(query);
         let (daily, ranged) = (Limits::new(l0, daily)?, Limits::new(l0, ranged)?);
         let cells = query.public_cells().map(|cells| cells.max(1));
-        Ok(Layout { slots, daily, ranged, trees, is_daily, trees_are_daily: is_plain, one_day, cells })
+        Ok(SensitivityLayout {
+            slots,
+            daily,
+            ranged,
+            trees,
+            is_daily,
+            trees_are_daily: is_plain,
+            one_day,
+            cells,
+        })
     }
 
     /// L2 sensitivity squared of a slot: of its numbers in all cells of a released part, and of all days of it that are
