@@ -42,4 +42,4 @@ pub use private_query::{
     Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue,
     PrivateQuery, Shape,
 };
-pub use question::{FreeText, POSTPROCESS_FUNCTIONS, Question, ask, condition};
+pub use question::{POSTPROCESS_FUNCTIONS, PostprocessText, Question, ask, condition};

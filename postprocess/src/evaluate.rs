@@ -1,4 +1,4 @@
-//! Plans free SQL, keeps the plans and runs them on released rows.
+//! Plans postprocessing SQL, keeps the plans and runs them on released rows.
 //!
 //! Invariants: a plan is kept after the gate, replication and both planners and before it sees rows, so that a text that was
 //! checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and joins without an equality are limited.
@@ -76,7 +76,7 @@ struct Planned {
     weight: usize,
 }
 
-/// Plans and runs free SQL.
+/// Plans and runs postprocessing SQL.
 pub(crate) struct Evaluator {
     limits: Limits,
     functions: Functions,

@@ -1,4 +1,4 @@
-//! The names that free SQL can use: three lists of functions and the released tables, and nothing else.
+//! The names that postprocessing SQL can use: three lists of functions and the released tables, and nothing else.
 //!
 //! Invariants: nothing on the lists allocates by its value (no `repeat`, `lpad`, `rpad`, `replace`, `generate_series`,
 //! `make_array`, `array_agg`, `string_agg`), reads a clock, a file or a generator, or compiles a pattern. A table of another name

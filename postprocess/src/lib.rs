@@ -54,7 +54,7 @@ pub use self::pool::PoolConfig;
 pub use self::released::{NumberColumn, ReleasedSchema, ReleasedTable};
 pub use self::worker::{WorkerLimits, run as run_worker};
 
-/// Where free SQL runs.
+/// Where postprocessing SQL runs.
 pub struct Postprocessor(Place);
 
 enum Place {

@@ -35,7 +35,7 @@ pub(super) fn too_much() -> Refusal {
     Refusal::whole(Rule::Size, message, PLAIN)
 }
 
-/// A refusal of the free text. It has no place, because the text was rewritten.
+/// A refusal of the postprocessing text. It has no place, because the text was rewritten.
 pub(super) fn refusal(rule: Rule, message: &str, suggestion: &str) -> Refusal {
     Refusal::whole(rule, message, suggestion)
 }
@@ -48,7 +48,7 @@ pub(super) enum Stop {
     Planning(DataFusionError),
 }
 
-/// A refusal of the free text as a [`Stop`].
+/// A refusal of the postprocessing text as a [`Stop`].
 pub(super) fn stop(rule: Rule, message: &str, suggestion: &str) -> Stop {
     Stop::Refused(Refusal::whole(rule, message, suggestion))
 }

@@ -1,4 +1,4 @@
-//! Released rows as tables that free SQL reads: `r0`, `r1` .. with keys `k0` .. and numbers `a0` ...
+//! Released rows as tables that postprocessing SQL reads: `r0`, `r1` .. with keys `k0` .. and numbers `a0` ...
 //!
 //! Invariants: a table's columns are its keys, its numbers and, in the same order, the standard deviation of each number
 //! (`a0_sd`), then the lower end of its 95 % interval (`a0_low`), then the upper end (`a0_high`); a number is a double, and
@@ -25,7 +25,7 @@ pub(super) const STATED: [&str; 3] = ["sd", "low", "high"];
 /// What is known of a release before it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleasedSchema {
-    /// The table's name in the free text.
+    /// The table's name in the postprocessing text.
     pub name: String,
     /// Names and types of the keys.
     pub keys: Vec<(String, Type)>,
@@ -36,7 +36,7 @@ pub struct ReleasedSchema {
 /// A noisy number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberColumn {
-    /// Its column in the free text.
+    /// Its column in the postprocessing text.
     pub name: String,
     /// `ms`, `events`, `subjects` ..
     pub unit: Option<String>,

@@ -1,28 +1,25 @@
 //! From SQL to a private query to a release.
 //!
 //! ```text
-//! SQL -parse-> ParsedQuery -bind-> PrivateQuery -charge-> ChargedQuery -execute-> Raw -release-> Released
+//! SQL -ask-> PrivateQuery -charge-> ChargedQuery -scan-> Raw -release-> Released
 //! ```
-//! The analyst's SQL is parsed into a small typed [`PrivateQuery`]; what runs on events is built from that value by
-//! fixed templates. What stands above a release (arithmetic, HAVING, ORDER BY, LIMIT) runs on released rows.
+//! `shoal-language` makes a small typed [`PrivateQuery`](shoal_language::PrivateQuery) of the analyst's SQL; what runs
+//! on events is built from that value by fixed templates. What stands above a release (arithmetic, HAVING, ORDER BY,
+//! LIMIT) runs on released rows.
 //!
-//! - `parse`: text -> one statement, every node of it seen
-//! - `question`: a statement -> its private queries and the text above their releases
-//! - `bind`: names, types, bounds and retention of expressions over events
-//! - `expr`: total expressions; `calendar`: days and hours
-//! - `charge`: price and noise
+//! - `charge`: price and noise; `sensitivity`: how far one unit can change each number
 //! - `budget_epochs`: when a day is answered, and with which share of its budget
 //! - `released_parts`: what is paid for and found again; `ledger`: the budget of a running service;
 //!   `budget`: what is left of it, for everyone
 //! - `scan`: bounded, exact totals of each region
-//! - `above`: what stands above a release, in a worker process
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
-//! - `mend`: a refused statement written otherwise, for what a refusal suggests
-//! - `engine`: the facade; `session`: memory, threads and functions of queries
+//! - `engine`: the facade, and the search among what a refusal suggests
 //! - `audit`: a line for every query; `running`: queries that can be cancelled; `answer_times`: when an answer leaves
-//! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`, `error`
+//! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked
+//! - `request`, `grant`: what is asked, and by whom; `config`, `metrics`, `error`, `failure`
 //!
-//! Not here: bounding, sampling and budgets themselves (`shoal-privacy`), files (`shoal-storage`), HTTP (`shoal-server`).
+//! Not here: the grammar (`shoal-language`), bounding, noise and prices themselves (`shoal-anonymity`), what stands
+//! above a release (`shoal-postprocess`), files (`shoal-storage`), HTTP (`shoal-server`).
 
 mod answer_times;
 mod audit;

@@ -59,14 +59,14 @@ pub struct Question {
     /// What is asked of events; the text names them `r0`, `r1`, ..
     pub releases: Vec<PrivateQuery>,
     /// The text that postprocesses the releases.
-    pub free: FreeText,
+    pub postprocess: PostprocessText,
     /// What the reader of an answer should know.
     pub notes: Vec<String>,
 }
 
 /// SQL over released tables only.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FreeText {
+pub struct PostprocessText {
     /// One query over the tables `r0`, `r1` ..
     pub sql: String,
 }
@@ -91,8 +91,8 @@ pub fn ask(
             notes.push(note.clone());
         }
     }
-    let free = FreeText { sql: parsed.query.to_string() };
-    Ok(Question { explain: parsed.explain, releases: split.releases, free, notes })
+    let postprocess = PostprocessText { sql: parsed.query.to_string() };
+    Ok(Question { explain: parsed.explain, releases: split.releases, postprocess, notes })
 }
 
 /// A condition over the events of a table as it is written, names resolved and types checked; see [`crate::normal`] for

@@ -4,8 +4,8 @@
 //! SELECT MAX(amount) FROM usage WHERE oss = 'ios'   ->   SELECT quantile(amount, 0.99) FROM usage WHERE os = 'ios'
 //! ```
 //! Invariants: this module only makes proposals. Each proposal is asked as any statement is before it is shown
-//! (`engine/mended`), so nothing here has to be right: a proposal that does not help is refused again. Proposals depend
-//! on the text, the refusal and the public schema.
+//! (`shoal-query`, `engine/suggested.rs`), so nothing here has to be right: a proposal that does not help is refused
+//! again. Proposals depend on the text, the refusal and the public schema.
 //!
 //! - `statement`: a refused statement as a tree and as text; `place`: where the refusal points in it
 //! - `clauses`: whole clauses, and relations; `groups`: keys and items of SELECT

@@ -45,7 +45,7 @@ fn refusal(sql: &str) -> Refusal {
     match asked(sql) {
         Err(LanguageError::Refused(refusal)) => *refusal,
         Err(error) => panic!("{sql}: {error}"),
-        Ok(question) => panic!("{sql}: accepted as {}", question.free.sql),
+        Ok(question) => panic!("{sql}: accepted as {}", question.postprocess.sql),
     }
 }
 
@@ -99,7 +99,7 @@ fn the_text_above_names_released_columns_only() {
         HAVING COUNT(*) > 5 ORDER BY n DESC, SUM(amount) LIMIT 3";
     let question = asked(sql).unwrap();
     assert_eq!(
-        question.free.sql,
+        question.postprocess.sql,
         "SELECT \"k0\" AS \"os\", \"a0\" AS \"n\", (CASE WHEN \"a1\" > 0 THEN \"a2\" / \"a1\" END) AS \"avg\" \
          FROM \"r0\" WHERE (\"a0\" > 5) ORDER BY \"n\" DESC, \"a2\" LIMIT 3"
     );
@@ -174,7 +174,7 @@ fn a_region_that_the_key_does_not_reach_is_not_allowed() {
 /// What a statement asks of events, and what it shows of that.
 fn meaning(sql: &str) -> (Vec<String>, String) {
     let question = asked(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    (question.releases.iter().map(|query| query.canonical()).collect(), question.free.sql)
+    (question.releases.iter().map(|query| query.canonical()).collect(), question.postprocess.sql)
 }
 
 #[test]

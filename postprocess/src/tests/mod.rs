@@ -1,4 +1,5 @@
-//! Tests of free SQL: one conformance suite for both places it runs in, error bars against simulation, hostile texts.
+//! Tests of postprocessing SQL: one conformance suite for both places it runs in, error bars against simulation,
+//! hostile texts.
 #![allow(clippy::unwrap_used)]
 
 mod hostile;

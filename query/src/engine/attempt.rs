@@ -41,11 +41,17 @@ impl Attempts {
         let releases = question.releases.iter().enumerate();
         let schemas: Vec<ReleasedSchema> =
             releases.map(|(at, query)| schema(at, query)).collect::<Result<_, _>>()?;
-        self.postprocessor.check(&question.free.sql, &schemas, deadline).await?;
+        self.postprocessor.check(&question.postprocess.sql, &schemas, deadline).await?;
         let charged =
             question.releases.into_iter().map(|query| charge(query, accuracy, &self.caps).map(Arc::new));
         let charged: Vec<Arc<ChargedQuery>> = charged.collect::<Result<_, _>>()?;
         let preamble = Preamble::of(&charged, accuracy, &question.notes, self.caps.rho_block_max);
-        Ok(Prepared { explain: question.explain, free: question.free, charged, schemas, preamble })
+        Ok(Prepared {
+            explain: question.explain,
+            postprocess: question.postprocess,
+            charged,
+            schemas,
+            preamble,
+        })
     }
 }

@@ -59,7 +59,7 @@ impl Job {
                 groups.rows.iter().map(|(keys, numbers)| (keys.as_slice(), numbers.as_slice())).collect();
             tables.push(ReleasedTable::of(schema, &rows)?);
         }
-        let (columns, batch) = postprocessor.run(&prepared.free.sql, tables, deadline).await?;
+        let (columns, batch) = postprocessor.run(&prepared.postprocess.sql, tables, deadline).await?;
         let mut preamble = prepared.preamble;
         preamble.paid(&answered.paid);
         Ok(finish(preamble, columns, batch, false))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
-use shoal_language::{FreeText, PrivateQuery, Refusal, Rule};
+use shoal_language::{PostprocessText, PrivateQuery, Refusal, Rule};
 use shoal_postprocess::{Column, ColumnKind, NumberColumn, Postprocessor, ReleasedSchema, ReleasedTable};
 use shoal_schemas::calendar::{DAY_MS, day_of, start_of};
 use tokio::time::Instant;
@@ -22,15 +22,15 @@ pub(crate) struct Prepared {
     /// Whether only the plan and the price are asked.
     pub(crate) explain: bool,
     /// What stands above the releases.
-    pub(crate) free: FreeText,
+    pub(crate) postprocess: PostprocessText,
     /// One for each release.
     pub(crate) charged: Vec<Arc<ChargedQuery>>,
-    /// One for each release: the table that stands for it in the free text.
+    /// One for each release: the table that stands for it in the postprocessing text.
     pub(crate) schemas: Vec<ReleasedSchema>,
     pub(crate) preamble: Preamble,
 }
 
-/// The table of a release in the free text.
+/// The table of a release in the postprocessing text.
 pub(super) fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, Refusal> {
     let untyped = || {
         let message = "A key has no type.";
@@ -76,7 +76,7 @@ impl Prepared {
         let none = self.schemas.iter().map(|schema| ReleasedTable::of(schema, &[]));
         let tables = none.collect::<Result<_, _>>()?;
         let deadline = Instant::now() + Duration::from_secs(10);
-        let (columns, batch) = postprocessor.run(&self.free.sql, tables, deadline).await?;
+        let (columns, batch) = postprocessor.run(&self.postprocess.sql, tables, deadline).await?;
         Ok(finish(self.preamble, columns, batch.slice(0, 0), true))
     }
 
@@ -93,7 +93,7 @@ impl Prepared {
             }
         }
         lines.push("Free, on the released rows:".to_owned());
-        lines.push(format!("  {}", self.free.sql));
+        lines.push(format!("  {}", self.postprocess.sql));
         lines.push(format!(
             "Blocks to be paid now: {}. Pieces in the ledger: {} of {}.",
             paid.blocks, paid.parts_found, paid.parts

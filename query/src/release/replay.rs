@@ -2,7 +2,7 @@
 //!
 //! Invariants: each round is what a fresh ledger would do: a released part is noised and sealed once, whoever wants it
 //! and however often, and every answer is made of the sealed bytes. Noise, bytes and assembly are those of `answer`.
-//! Not here: the ledger's promises (`tests`), reading (`execute`).
+//! Not here: the ledger's promises (`tests`), reading (`scan`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

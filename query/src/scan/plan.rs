@@ -1,7 +1,7 @@
 //! Expressions as DataFusion's, over the rows of one region's table.
 //!
 //! Invariants: types fit together, so nothing is left to coerce at run time that could fail. Not here: values of a
-//! subject's row, of funnels and of retentions, which `execute` knows.
+//! subject's row, of funnels and of retentions, which `accumulators` know.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -79,7 +79,7 @@ pub(crate) fn plan(scalar: &Scalar, region: Region) -> Expr {
             datafusion::functions::datetime::expr_fn::date_part(lit(part.as_str()), column(columns::TIME)),
             DataType::Int64,
         ),
-        // Not columns of events: `execute` knows them.
+        // Not columns of events: `accumulators` know them.
         Scalar::Person { .. } | Scalar::PersonKey { .. } | Scalar::Step | Scalar::Cohort | Scalar::Period => {
             lit(ScalarValue::Null)
         }

@@ -69,12 +69,12 @@ async fn texts_above_can_be_planned_and_read_nothing_but_releases() {
         for (at, query) in question.releases.iter().enumerate() {
             session.register_table(format!("r{at}"), empty(query)).unwrap();
         }
-        let planned = match session.sql(&question.free.sql).await {
+        let planned = match session.sql(&question.postprocess.sql).await {
             Ok(frame) => frame.create_physical_plan().await.map(|_| ()),
             Err(error) => Err(error),
         };
         if let Err(error) = planned {
-            wrong.push(format!("{}\n  {}\n  {error}", one.sql, question.free.sql));
+            wrong.push(format!("{}\n  {}\n  {error}", one.sql, question.postprocess.sql));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

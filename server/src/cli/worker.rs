@@ -1,4 +1,5 @@
-//! `shoal worker`: the process in which the service runs analysts' free SQL. Started by the service, of no use to people.
+//! `shoal worker`: the process in which the service runs analysts' postprocessing SQL. Started by the service, of no
+//! use to people.
 //!
 //! Invariants: nothing happens before it (no threads, no configuration, no logs): it confines itself first. Not here: what
 //! it does (`shoal_postprocess::run_worker`).

@@ -1,7 +1,7 @@
 //! A plain HTTP/1.1 client that sends exactly the bytes a test means: odd heads, recorded requests, bodies that stop half-way.
 //!
 //! Invariants: one connection a request; every answer has been read to its end; nothing waits for longer than a minute.
-//! Not here: what to send (the modules of the tests), who answers (`world.rs`, `process.rs`).
+//! Not here: what to send (the modules of the tests), who answers (`stage.rs`, `process.rs`).
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

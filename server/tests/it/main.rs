@@ -16,7 +16,7 @@
 //! | `audit` | every question is written down, unchangeably; a query can be cancelled |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
-//! | `worker` | the process of free SQL is ready at once and ends with its parent |
+//! | `worker` | the process of postprocessing SQL is ready at once and ends with its parent |
 //! | `configuration` | everything that is wrong with a configuration is told at once, and nothing starts with it |
 //! | `earlier` | a data directory of an earlier version is served like this version's own |
 //! | `commands` | the command line and the definitions of an operator's own |

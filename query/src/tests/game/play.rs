@@ -77,7 +77,7 @@ impl Player {
                 Err(other) => panic!("{sql}: {other}"),
             };
             order.push(distinct.len());
-            let (sql, schemas) = (prepared.free.sql.clone(), prepared.schemas);
+            let (sql, schemas) = (prepared.postprocess.sql.clone(), prepared.schemas);
             distinct.push(Statement { sql, schemas, first: queries.len() });
             for charged in prepared.charged {
                 raws.push(read(Arc::clone(&charged), world, &mut entropy).await);

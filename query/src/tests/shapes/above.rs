@@ -1,4 +1,4 @@
-//! What is free above a release, and what asks for none.
+//! What postprocesses a release, and what asks for none.
 
 use super::*;
 

@@ -4,7 +4,7 @@
 //! standard deviation no larger than what the layout says: an answer that is right because it says nothing fails too.
 //! - `people`: funnels, retention, values per person, memberships
 //! - `measures`: quantiles, histograms, sums, spreads
-//! - `above`: what is free above a release
+//! - `above`: what postprocesses a release
 //! - `ledger`: repeats, moved windows, expired days, regions, empty tables
 //!
 //! Not here: what is refused (`tests/grammar`), sensitivity (`scan/accumulators/tests`).
