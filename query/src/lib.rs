@@ -1,28 +1,24 @@
-//! From SQL to a private query to a release.
+//! From a question to a release: price, budget, scan, noise, answer.
 //!
 //! ```text
-//! SQL -parse-> ParsedQuery -bind-> PrivateQuery -charge-> ChargedQuery -execute-> Raw -release-> Released
+//! Question -charge-> ChargedQuery -look up, pay-> what is due -scan-> Raw -noise, seal-> Groups -postprocess-> Released
 //! ```
-//! The analyst's SQL is parsed into a small typed [`PrivateQuery`]; what runs on events is built from that value by
-//! fixed templates. What stands above a release (arithmetic, HAVING, ORDER BY, LIMIT) runs on released rows.
+//! What runs on events is built by fixed templates from a `PrivateQuery` that `shoal-language` made. What stands above a
+//! release (arithmetic, HAVING, ORDER BY, LIMIT) runs on released rows, in `shoal-postprocess`.
 //!
-//! - `parse`: text -> one statement, every node of it seen
-//! - `question`: a statement -> its private queries and the text above their releases
-//! - `bind`: names, types, bounds and retention of expressions over events
-//! - `expr`: total expressions; `calendar`: days and hours
-//! - `charge`: price and noise
+//! - `charge`: price and noise; `layout`: how far one unit changes each number
 //! - `epochs`: when a day is answered, and with which share of its budget
 //! - `pieces`: what is paid for and found again; `ledger`: the budget of a running service;
 //!   `budget`: what is left of it, for everyone
 //! - `scan`: bounded, exact totals of each region
-//! - `above`: what stands above a release, in a worker process
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
-//! - `mend`: a refused statement written otherwise, for what a refusal suggests
-//! - `engine`: the facade; `session`: memory, threads and functions of queries
+//! - `engine`: the facade; `request`, `grant`: what is asked, and who asks
 //! - `audit`: a line for every query; `running`: queries that can be cancelled; `answer_times`: when an answer leaves
-//! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`, `error`
+//! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`
+//! - `error`, `failure`: what the asker is told, and what the operator is told besides
 //!
-//! Not here: bounding, sampling and budgets themselves (`shoal-privacy`), files (`shoal-storage`), HTTP (`shoal-server`).
+//! Not here: the language (`shoal-language`), SQL over released rows (`shoal-postprocess`), bounding, sampling and the
+//! arithmetic of budgets (`shoal-anonymity`), files (`shoal-storage`), HTTP (`shoal-server`).
 
 mod answer_times;
 mod audit;
