@@ -71,6 +71,11 @@ impl ChainPlace {
         Ok(files)
     }
 
+    /// Removes what a crash left of a file that was being made. The caller is the only one who makes any.
+    pub(super) fn sweep(&self) -> Result<()> {
+        self.medium.sweep(FOLDER, i64::MAX).map(drop).map_err(self.io(FOLDER))
+    }
+
     /// The error of an operation on a file or folder.
     pub(super) fn io(&self, name: &str) -> impl FnOnce(io::Error) -> AuditError + use<> {
         AuditError::io(self.medium.path(name))

@@ -125,6 +125,27 @@ fn a_removed_inserted_moved_or_repeated_line_is_found_where_it_is() {
 }
 
 #[test]
+fn what_a_crash_left_of_a_new_file_is_no_file_of_the_chain_and_goes() {
+    let (_dir, place) = written(5);
+    let left = place.dir().join("00000000000000000006.jsonl#7");
+    fs::write(&left, "").unwrap();
+    assert_eq!(whole(&place).count, 5);
+    assert_eq!(append(&Chain::open(place.clone()).unwrap(), "more"), 6);
+    assert!(!left.exists());
+    assert_eq!(whole(&place).count, 6);
+}
+
+#[test]
+fn the_lines_and_the_head_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_dir, place) = written(5);
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&place.dir()), 0o700);
+    assert_eq!(mode(&place.head()), 0o600);
+    paths(&place).iter().for_each(|path| assert_eq!(mode(path), 0o600));
+}
+
+#[test]
 fn a_missing_end_file_or_head_is_found_and_stops_the_start() {
     let (_dir, place) = written(12);
     let files = paths(&place);

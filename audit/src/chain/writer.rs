@@ -54,6 +54,7 @@ impl Writer {
         let from = files.iter().rposition(|file| file.first <= head.count.max(1)).unwrap_or(0);
         let scanned = scan(&place, &files, from, &head, &mut |_| {})?;
         let cut_bytes = cut(&place, &scanned, &head)?;
+        place.sweep()?;
         let last = files.last().map(|file| Appended::open(&place, file)).transpose()?;
         let mut writer = Writer {
             place,
