@@ -15,7 +15,7 @@ const HEAD: &str = include_str!("data/queries-only.head");
 async fn a_chain_of_an_earlier_version_is_whole_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let place = Audit::place(dir.path());
-    fs::create_dir_all(&place.dir()).unwrap();
+    fs::create_dir_all(place.dir()).unwrap();
     fs::create_dir_all(place.head().parent().unwrap()).unwrap();
     fs::write(place.dir().join("00000000000000000001.jsonl"), LINES).unwrap();
     let mut head = HEAD.as_bytes().to_vec();

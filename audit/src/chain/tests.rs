@@ -177,8 +177,8 @@ fn a_missing_end_file_or_head_is_found_and_stops_the_start() {
         assert!(verify(&place, &mut |_| {}).is_err(), "{}", path.display());
         fs::write(path, &kept).unwrap();
     }
-    let head = fs::read(&place.head()).unwrap();
-    fs::write(&place.head(), vec![b'x'; head.len()]).unwrap();
+    let head = fs::read(place.head()).unwrap();
+    fs::write(place.head(), vec![b'x'; head.len()]).unwrap();
     stops(&place);
 }
 
@@ -197,7 +197,7 @@ fn a_crash_at_any_byte_of_an_append_is_mended_and_loses_nothing_that_was_answere
             let garbage = [&text[..length], &vec![0; text.len() - length]].concat();
             for torn in [&text[..length], &garbage] {
                 fs::write(&last, torn).unwrap();
-                fs::copy(&at_7.head(), &place.head()).unwrap();
+                fs::copy(at_7.head(), place.head()).unwrap();
                 let chain = Chain::open(place.clone()).unwrap();
                 let next = append(&chain, "after the crash");
                 assert!((8..=later + 1).contains(&next), "{next}");
@@ -274,7 +274,7 @@ fn a_head_that_is_much_older_is_no_crash() {
     }
     append(&chain, "last");
     drop(chain);
-    fs::copy(&early.head(), &place.head()).unwrap();
+    fs::copy(early.head(), place.head()).unwrap();
     assert!(verify(&place, &mut |_| {}).unwrap_err().to_string().contains("older"));
     assert!(Chain::open(place).is_err());
 }
@@ -282,13 +282,13 @@ fn a_head_that_is_much_older_is_no_crash() {
 #[test]
 fn a_torn_head_leaves_the_one_before_it() {
     let (_dir, place) = written(5);
-    let good = fs::read(&place.head()).unwrap();
+    let good = fs::read(place.head()).unwrap();
     let text = |at: usize| String::from_utf8_lossy(&good[at..at + 20]).into_owned();
     let newer = if text(0) > text(4096) { 0 } else { 4096 };
     for cut in 0..107 {
         let mut torn = good.clone();
         torn[newer + cut] ^= 0x15;
-        fs::write(&place.head(), &torn).unwrap();
+        fs::write(place.head(), &torn).unwrap();
         let found = whole(&place);
         assert_eq!((found.count, found.uncounted), (5, 1), "byte {cut}");
     }
