@@ -24,7 +24,7 @@ pub(super) fn event(old: &File<Event>, new: &File<Event>, faults: &mut Faults) {
                 let reason = format!("property `{}` is missing: a definition grows only", name.get_ref());
                 faults.at(source, new.body.name.span(), reason);
             }
-            Some((key, after)) => property(source, key, (before.get_ref(), after.get_ref()), faults),
+            Some((key, after)) => property(source, key, before.get_ref(), after.get_ref(), faults),
         }
     }
     for (name, after) in &new.body.properties {
@@ -36,13 +36,7 @@ pub(super) fn event(old: &File<Event>, new: &File<Event>, faults: &mut Faults) {
     }
 }
 
-fn property(
-    source: &Source,
-    name: &Spanned<String>,
-    old: &Property,
-    new: &Property,
-    faults: &mut Faults,
-) {
+fn property(source: &Source, name: &Spanned<String>, old: &Property, new: &Property, faults: &mut Faults) {
     same(source, "type", &old.ty, &new.ty, faults);
     let (before, after) = (old.class.get_ref().as_str(), new.class.get_ref().as_str());
     if before != after && !stronger(before, after) {
