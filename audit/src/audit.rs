@@ -1,16 +1,14 @@
 //! The audit of a data directory.
 //!
-//! Not here: its files (`chain.rs`), what a line says (`line.rs`).
+//! Not here: its files (`chain.rs`), a line that is being made (`entry.rs`).
 
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
+use shoal_files::Disk;
 
 use crate::chain::{Chain, ChainPlace};
-use crate::entry::Entry;
 use crate::error::Result;
-use crate::line::Origin;
 
 /// A file of this size is followed by a new one.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -41,17 +39,7 @@ impl Audit {
 
     /// Where the audit of a data directory is, for [`verify`](crate::verify).
     pub fn place(data_dir: &Path) -> ChainPlace {
-        ChainPlace {
-            dir: data_dir.join("audit"),
-            head: data_dir.join("ledger").join("audit.head"),
-            file_bytes_max: FILE_BYTES_MAX,
-        }
-    }
-
-    /// Begins the line of an act. `fields` are a JSON object when they are serialised, and hold no personal data and no
-    /// secret: they are written as they are.
-    pub fn begin<F: Serialize>(self: &Arc<Audit>, origin: Origin, fields: F) -> Entry<F> {
-        Entry::new(Arc::clone(self), origin, fields)
+        ChainPlace::new(Arc::new(Disk::new(data_dir).private()), FILE_BYTES_MAX)
     }
 
     pub(crate) fn is_kept(&self) -> bool {

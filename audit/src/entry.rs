@@ -19,11 +19,15 @@ pub struct Entry<F: Serialize> {
     is_ended: bool,
 }
 
-impl<F: Serialize> Entry<F> {
-    pub(crate) fn new(audit: Arc<Audit>, origin: Origin, fields: F) -> Entry<F> {
-        Entry { audit, line: Line::new(origin, fields), is_ended: false }
+impl Audit {
+    /// Begins the line of an act. `fields` are a JSON object when they are serialised, and hold no personal data and no
+    /// secret: they are written as they are.
+    pub fn begin<F: Serialize>(self: &Arc<Audit>, origin: Origin, fields: F) -> Entry<F> {
+        Entry { audit: Arc::clone(self), line: Line::new(origin, fields), is_ended: false }
     }
+}
 
+impl<F: Serialize> Entry<F> {
     /// Whether the line is kept; if not, nothing has to be made for it.
     pub fn is_kept(&self) -> bool {
         self.audit.is_kept()

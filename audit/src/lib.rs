@@ -7,7 +7,7 @@
 //! - `line`: who did what, when, and how it ended; the fields that only one kind of act has are the caller's own type
 //! - `entry`: a line that is not written yet; `audit`: the audit of a data directory
 //! - `form`: a line's hash, and how each line follows the one before it
-//! - `chain`: the files of the lines; `durable`: what makes a file survive a power cut
+//! - `chain`: the files of the lines, on a medium of `shoal-files`
 //!
 //! Invariants: what the caller hands over is written as it is, so it must hold no personal data and no secret; a line that
 //! cannot be written is an error of the act, which must not be answered for then. This crate knows none of the acts' own
@@ -16,7 +16,6 @@
 
 mod audit;
 mod chain;
-mod durable;
 mod entry;
 mod error;
 mod form;

@@ -15,12 +15,12 @@ const HEAD: &str = include_str!("data/queries-only.head");
 async fn a_chain_of_an_earlier_version_is_whole_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let place = Audit::place(dir.path());
-    fs::create_dir_all(&place.dir).unwrap();
-    fs::create_dir_all(place.head.parent().unwrap()).unwrap();
-    fs::write(place.dir.join("00000000000000000001.jsonl"), LINES).unwrap();
+    fs::create_dir_all(place.dir()).unwrap();
+    fs::create_dir_all(place.head().parent().unwrap()).unwrap();
+    fs::write(place.dir().join("00000000000000000001.jsonl"), LINES).unwrap();
     let mut head = HEAD.as_bytes().to_vec();
     head.resize(8192, 0);
-    fs::write(&place.head, head).unwrap();
+    fs::write(place.head(), head).unwrap();
     let mut seen = String::new();
     let whole = verify(&place, &mut |line| {
         seen.push_str(std::str::from_utf8(line.text).unwrap());
@@ -63,7 +63,7 @@ async fn the_same_queries_make_the_same_bytes_today() {
         audit.begin(origin, fields).end(outcome).await.unwrap();
     }
     drop(audit);
-    let made = fs::read_to_string(Audit::place(dir.path()).dir.join("00000000000000000001.jsonl")).unwrap();
+    let made = fs::read_to_string(Audit::place(dir.path()).dir().join("00000000000000000001.jsonl")).unwrap();
     assert_eq!(made, LINES);
 }
 

@@ -5,7 +5,7 @@
 //! - [`Objects`]: a name stands for complete bytes or for nothing. Objects are put, replaced, read in ranges, listed and
 //!   removed; [`Objects::put_if_absent`] is what exclusivity is made of. Nothing in it needs a local disk.
 //! - [`Medium`]: what only a local disk can do besides: files that are preallocated, written in place and renamed. The
-//!   write-ahead log and the high-water marks of spending live on it.
+//!   write-ahead log, the high-water marks of spending and the audit live on it.
 //!
 //! Implementations: [`Disk`] (files and directories, both synced), [`Memory`] (which knows what a power cut leaves), and
 //! [`Faulty`], which wraps any of them and fails on demand. All pass the suites in `conformance`.
@@ -13,7 +13,7 @@
 //! - `objects` and `medium`: the traits, and what "durable" means in each; `name`: which names there are
 //! - `disk`: the local disk; `disk/draft`: how an object comes to be whole or not at all; `disk/directory`: entries that
 //!   survive; `disk/shared`: what clones have in common; `disk/lock`: one process at a time
-//! - `memory`, `faulty`, `conformance`
+//! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream
 //!
 //! Every call blocks: async callers use a blocking thread. Errors are [`std::io::Error`]; their kinds mean the same
 //! everywhere ([`Objects`] lists them). Not here: what the bytes mean, and keys.
@@ -26,9 +26,11 @@ mod medium;
 mod memory;
 mod name;
 mod objects;
+mod rest;
 
 pub use disk::{Disk, DiskFile, Lock};
 pub use faulty::Faulty;
 pub use medium::{LogFile, Medium};
 pub use memory::Memory;
 pub use objects::{Entry, NewObject, Objects, Source};
+pub use rest::Rest;

@@ -1,16 +1,13 @@
 //! Settings of ingestion, with the defaults that suit one machine.
 //!
-//! Not here: where they are read from (`shoal-server`, `config.rs`), what may be collected (`shoal-schemas`).
+//! Not here: where they are read from (`shoal-server`, `config/`; it takes the defaults from here), what may be collected (`shoal-schemas`).
 
 use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
 
 use crate::error::IngestError;
 
 /// All settings of this crate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestConfig {
     /// Root of the logs, the event-id runs and the ledgers; each region has a directory of its own below it.
     pub data_dir: PathBuf,
@@ -25,8 +22,7 @@ pub struct IngestConfig {
 }
 
 /// Settings of the pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PipelineConfig {
     /// What a request may be, at the most.
     pub limits: Limits,
@@ -35,8 +31,7 @@ pub struct PipelineConfig {
 }
 
 /// What a request may be, at the most.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a body as it comes over the wire.
     pub body_bytes_max: usize,
@@ -59,8 +54,7 @@ pub struct Limits {
 }
 
 /// The write-ahead log of a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// Size of a segment file, and of the rows in it before compression, bytes. Reading one back takes about twice this.
     pub segment_bytes_max: u64,
@@ -75,14 +69,18 @@ pub struct LogConfig {
 }
 
 /// How resends are recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DedupConfig {
     /// A resend within this time is counted once, hours.
     pub window_h: u32,
     /// Memory of the filters over older event ids, bytes, all regions together. A million ids take 1.13 MB of it; beyond
     /// it lookups read the disk more.
     pub filter_bytes_max: u64,
+}
+
+impl IngestConfig {
+    /// The default of `flush_interval_ms`.
+    pub const FLUSH_INTERVAL_MS: u64 = 10_000;
 }
 
 impl Default for IngestConfig {
@@ -92,48 +90,68 @@ impl Default for IngestConfig {
             pipeline: PipelineConfig::default(),
             log: LogConfig::default(),
             dedup: DedupConfig::default(),
-            flush_interval_ms: 10_000,
+            flush_interval_ms: IngestConfig::FLUSH_INTERVAL_MS,
         }
     }
+}
+
+impl PipelineConfig {
+    /// The defaults.
+    pub const DEFAULT: PipelineConfig = PipelineConfig { limits: Limits::DEFAULT, epoch_days: 90 };
 }
 
 impl Default for PipelineConfig {
     fn default() -> PipelineConfig {
-        PipelineConfig { limits: Limits::default(), epoch_days: 90 }
+        PipelineConfig::DEFAULT
     }
+}
+
+impl Limits {
+    /// The defaults.
+    pub const DEFAULT: Limits = Limits {
+        body_bytes_max: 2 << 20,
+        inflated_bytes_max: 16 << 20,
+        ratio_max: 100,
+        zstd_window_log_max: 23,
+        events_max: 5_000,
+        properties_max: 64,
+        string_bytes_max: 64 << 10,
+        depth_max: 24,
+        values_max: 400_000,
+    };
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            body_bytes_max: 2 << 20,
-            inflated_bytes_max: 16 << 20,
-            ratio_max: 100,
-            zstd_window_log_max: 23,
-            events_max: 5_000,
-            properties_max: 64,
-            string_bytes_max: 64 << 10,
-            depth_max: 24,
-            values_max: 400_000,
-        }
+        Limits::DEFAULT
     }
+}
+
+impl LogConfig {
+    /// The defaults.
+    pub const DEFAULT: LogConfig = LogConfig {
+        segment_bytes_max: 16 << 20,
+        group_bytes_max: 1 << 20,
+        queue_batches_max: 4096,
+        in_flight_bytes_max: 32 << 20,
+        free_bytes_min: 1 << 30,
+    };
 }
 
 impl Default for LogConfig {
     fn default() -> LogConfig {
-        LogConfig {
-            segment_bytes_max: 16 << 20,
-            group_bytes_max: 1 << 20,
-            queue_batches_max: 4096,
-            in_flight_bytes_max: 32 << 20,
-            free_bytes_min: 1 << 30,
-        }
+        LogConfig::DEFAULT
     }
+}
+
+impl DedupConfig {
+    /// The defaults.
+    pub const DEFAULT: DedupConfig = DedupConfig { window_h: 48, filter_bytes_max: 96 << 20 };
 }
 
 impl Default for DedupConfig {
     fn default() -> DedupConfig {
-        DedupConfig { window_h: 48, filter_bytes_max: 96 << 20 }
+        DedupConfig::DEFAULT
     }
 }
 

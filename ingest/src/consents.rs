@@ -25,13 +25,11 @@ use crate::{
     grant::IngestGrant,
     refusal::{Refusal, RefusalCode},
     stages::inflate::inflate,
-    wire::{json::Json, protocol::Request, time::Time},
+    wire::{batch::IDENTIFIER_BYTES_MAX, json::Json, protocol::Request, time::Time},
 };
 
 /// Changes in one request, at the most.
 const CHANGES_MAX: usize = 1000;
-/// Longest identifier, in bytes.
-const IDENTIFIER_BYTES_MAX: usize = 256;
 
 /// Opens the recorded consents of all regions below a data directory. Whoever changes or asks them shares the one value.
 ///
@@ -215,7 +213,8 @@ fn change(
     for (kind, value) in identifiers {
         let Some(value) = value.as_deref().filter(|v| !v.trim().is_empty()) else { continue };
         if value.len() > IDENTIFIER_BYTES_MAX {
-            return Err(Refusal::new(RefusalCode::BadIdentifier, "an identifier is longer than 256 bytes"));
+            let reason = format!("an identifier is longer than {IDENTIFIER_BYTES_MAX} bytes");
+            return Err(Refusal::new(RefusalCode::BadIdentifier, reason));
         }
         digests.push(digester.digest(kind, value));
     }

@@ -1,25 +1,24 @@
-//! From SQL to a private query to a release.
+//! From a question to a release: price, budget, scan, noise, answer.
 //!
 //! ```text
-//! SQL -ask-> PrivateQuery -charge-> ChargedQuery -scan-> Raw -release-> Released
+//! Question -charge-> ChargedQuery -look up, pay-> what is due -scan-> Raw -noise, seal-> Groups -postprocess-> Released
 //! ```
-//! `shoal-language` makes a small typed [`PrivateQuery`](shoal_language::PrivateQuery) of the analyst's SQL; what runs
-//! on events is built from that value by fixed templates. What stands above a release (arithmetic, HAVING, ORDER BY,
-//! LIMIT) runs on released rows.
+//! What runs on events is built by fixed templates from a `PrivateQuery` that `shoal-language` made. What stands above a
+//! release (arithmetic, HAVING, ORDER BY, LIMIT) runs on released rows, in `shoal-postprocess`.
 //!
-//! - `charge`: price and noise; `sensitivity`: how far one unit can change each number
+//! - `charge`: price and noise; `sensitivity`: how far one unit changes each number
 //! - `budget_epochs`: when a day is answered, and with which share of its budget
 //! - `released_parts`: what is paid for and found again; `ledger`: the budget of a running service;
 //!   `budget`: what is left of it, for everyone
 //! - `scan`: bounded, exact totals of each region
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
-//! - `engine`: the facade, and the search among what a refusal suggests
+//! - `engine`: the facade; `request`, `grant`: what is asked, and who asks
 //! - `audit`: a line for every query; `running`: queries that can be cancelled; `answer_times`: when an answer leaves
-//! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked
-//! - `request`, `grant`: what is asked, and by whom; `config`, `metrics`, `error`, `failure`
+//! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`
+//! - `error`, `failure`: what the asker is told, and what the operator is told besides
 //!
-//! Not here: the grammar (`shoal-language`), bounding, noise and prices themselves (`shoal-anonymity`), what stands
-//! above a release (`shoal-postprocess`), files (`shoal-storage`), HTTP (`shoal-server`).
+//! Not here: the language (`shoal-language`), SQL over released rows (`shoal-postprocess`), bounding, sampling and the
+//! arithmetic of budgets (`shoal-anonymity`), files (`shoal-storage`), HTTP (`shoal-server`).
 
 mod answer_times;
 mod audit;

@@ -24,7 +24,8 @@ use crate::access_keys::{KeyStore, Role, Scope};
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
-use crate::startup::{Running, start};
+use crate::running::Running;
+use crate::startup::start;
 use crate::{cli, logs, system_clock, threads};
 
 use questions::{QUESTIONS, Question};

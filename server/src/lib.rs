@@ -3,7 +3,7 @@
 //!
 //! - `config`: one TOML file and the environment, checked
 //! - `key_file`: the regions' secrets; `access_keys`: access keys
-//! - `startup`: the composition root; `state`: what it built
+//! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `retention_line`: what the audit says of a run of retention
 //! - `jobs`: the loop that drives flush, retention and changed keys
@@ -25,6 +25,7 @@ pub mod logs;
 mod metrics;
 mod problem;
 mod retention_line;
+mod running;
 mod startup;
 mod state;
 mod threads;
@@ -36,7 +37,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub use config::Config;
 pub use error::Error;
 pub use key_file::KeyError;
-pub use startup::{Running, start};
+pub use running::Running;
+pub use startup::start;
 pub use state::Clock;
 
 /// The clock of the operating system.

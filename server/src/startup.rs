@@ -1,20 +1,17 @@
-//! The composition root: one short build function per crate, and the order in which things start and stop.
+//! The composition root: one short build function per crate, and the order in which things start.
 //!
-//! Start: keys and definitions, tables, consents, audit, log (which recovers), query, retention, socket. Stop: refuse new connections, let open
-//! requests end, stop the jobs, flush the log, wait until the directory is released. Nothing acknowledged is lost by either.
-//! Not here: settings (`config.rs`), what the jobs do (`jobs.rs`).
+//! Definitions and keys, tables, consents, audit, log (which recovers), query, retention, jobs, socket.
+//! Not here: settings (`config.rs`), what the jobs do (`jobs.rs`), the end (`running.rs`).
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::web;
 use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::Audit;
 use shoal_files::Disk;
 use shoal_ingest::{
-    DedupConfig, GeoDb, Ingest, IngestConfig, IngestError, IngestParts, Limits, LogConfig, PipelineConfig,
+    DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
@@ -23,7 +20,6 @@ use shoal_retention::Retention;
 use shoal_schemas::Registry;
 use shoal_storage::{BudgetLedger, Consents, Store};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 use crate::access_keys::{KeyStore, LiveKeys};
 use crate::config::Config;
@@ -32,78 +28,8 @@ use crate::http::{self, Bound};
 use crate::jobs::Jobs;
 use crate::key_file;
 use crate::metrics::Metrics;
+use crate::running::Running;
 use crate::state::{Clock, Services, State};
-
-/// A running service.
-pub struct Running {
-    addr: SocketAddr,
-    state: web::Data<State>,
-    handle: actix_web::dev::ServerHandle,
-    server: JoinHandle<std::io::Result<()>>,
-    jobs: JoinHandle<Result<(), Error>>,
-    stop_jobs: watch::Sender<bool>,
-    /// Closes when the last worker has let go of the state.
-    gone: mpsc::Receiver<()>,
-}
-
-/// How long the end waits for a worker that does not let go.
-const LET_GO: Duration = Duration::from_secs(10);
-
-impl Running {
-    /// The address it listens on, with the port that was taken.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    /// Waits until a part of the service has died, which is an error; never returns while all is well.
-    ///
-    /// # Errors
-    /// What has died.
-    pub async fn failed(&mut self) -> Result<(), Error> {
-        tokio::select! {
-            ended = &mut self.server => match ended {
-                Ok(Err(e)) => Err(Error::Service(format!("the HTTP server has stopped: {e}"))),
-                _ => Err(Error::Service("the HTTP server has stopped".into())),
-            },
-            ended = &mut self.jobs => match ended {
-                Ok(Err(error)) => Err(error),
-                _ => Err(Error::Service("the jobs have stopped".into())),
-            },
-            region = self.state.ingest.failed() => Err(IngestError::Failed(region).into()),
-        }
-    }
-
-    /// Writes everything that is in the log into the tables now, and picks up changed access keys: for tests and the demo.
-    ///
-    /// # Errors
-    /// When the flush fails; nothing is lost.
-    pub async fn flush(&self) -> Result<(), Error> {
-        self.state.keys.refresh();
-        self.state.ingest.flush(self.state.now_ms(), true).await?;
-        Ok(())
-    }
-
-    /// Stops: no new connections, open requests end, the log is flushed.
-    ///
-    /// # Errors
-    /// When the last flush fails. What was acknowledged is in the log then, and the next start recovers it.
-    pub async fn stop(mut self) -> Result<(), Error> {
-        self.state.close();
-        self.handle.stop(true).await;
-        let _ = self.stop_jobs.send(true);
-        if !self.jobs.is_finished() {
-            let _ = (&mut self.jobs).await;
-        }
-        self.state.ingest.stop().await?;
-        let Running { state, mut gone, .. } = self;
-        drop(state);
-        // The directory can be opened again once this is over.
-        if tokio::time::timeout(LET_GO, gone.recv()).await.is_err() {
-            tracing::warn!("something still holds the data directory");
-        }
-        Ok(())
-    }
-}
 
 /// What more than one part of the service needs.
 struct Peers {
@@ -213,7 +139,7 @@ async fn build_ingest(
 }
 
 fn ingest_config(config: &Config) -> IngestConfig {
-    let (settings, defaults) = (&config.ingest, IngestConfig::default());
+    let settings = &config.ingest;
     IngestConfig {
         data_dir: config.data_dir.clone(),
         pipeline: PipelineConfig {
@@ -234,9 +160,9 @@ fn ingest_config(config: &Config) -> IngestConfig {
             segment_bytes_max: settings.segment_bytes_max,
             in_flight_bytes_max: settings.in_flight_bytes_max,
             free_bytes_min: settings.free_bytes_min,
-            ..defaults.log
+            ..LogConfig::DEFAULT
         },
-        dedup: DedupConfig { window_h: settings.dedup_window_h, ..defaults.dedup },
+        dedup: DedupConfig { window_h: settings.dedup_window_h, ..DedupConfig::DEFAULT },
         flush_interval_ms: settings.flush_interval_ms,
     }
 }

@@ -20,6 +20,6 @@ pub use spending::{
     Shortage, SpendingCaps, SpendingFilter, SpendingItem,
 };
 pub use tables::{
-    AppendReport, CompactPolicy, CompactReport, ExpireReport, FileRows, LiveFile, Part, PurgeReport,
+    AppendReport, CompactPolicy, CompactReport, ExpireReport, FileRows, Heads, LiveFile, Part, PurgeReport,
     Snapshot, Store, Table,
 };

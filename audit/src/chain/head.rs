@@ -8,14 +8,12 @@
 //! The head is the place with the greater count. A write is one `pwrite` of less than a sector and one fdatasync.
 //! Invariant: when [`HeadFile::write`] has answered, the head survives a power cut. Not here: the lines.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
 
-use super::broken;
-use crate::durable::{create_dir, publish, unfinished};
-use crate::error::{AuditError, Result};
+use shoal_files::{LogFile, Source};
+
+use super::place::{ChainPlace, HEAD};
+use crate::error::Result;
 use crate::form::LineHash;
 
 const PLACE_BYTES: u64 = 4096;
@@ -30,14 +28,13 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The head in this file; none when there is no file.
-    pub(super) fn read(path: &Path) -> Result<Option<Head>> {
-        let file = match File::open(path) {
-            Ok(file) => file,
+    /// The head of a chain; none when there is no file of it.
+    pub(super) fn read(place: &ChainPlace) -> Result<Option<Head>> {
+        let file = match place.medium.open(HEAD) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(AuditError::io(path)(e)),
+            opened => opened.map_err(place.io(HEAD))?,
         };
-        newest(&file, path).map(|(_, head)| Some(head))
+        newest(&*file, place).map(|(_, head)| Some(head))
     }
 
     fn text(&self) -> String {
@@ -58,53 +55,44 @@ impl Head {
     }
 }
 
-/// The place that holds the head, and the head.
-fn newest(file: &File, path: &Path) -> Result<(u64, Head)> {
-    let places = [0, PLACE_BYTES].map(|at| {
+/// The position that holds the head, and the head.
+fn newest(file: &dyn Source, place: &ChainPlace) -> Result<(u64, Head)> {
+    let both = [0, PLACE_BYTES].map(|at| {
         let mut text = [0; TEXT_BYTES];
-        let head = file.read_exact_at(&mut text, at).ok().and_then(|()| Head::parse(&text));
+        let head = file.read_at(at, &mut text).ok().and_then(|()| Head::parse(&text));
         head.map(|head| (at, head))
     });
-    let newest = places.into_iter().flatten().max_by_key(|(_, head)| head.count);
-    newest.ok_or_else(|| broken(path, 0, "not the head of a chain"))
+    let newest = both.into_iter().flatten().max_by_key(|(_, head)| head.count);
+    newest.ok_or_else(|| place.broken(HEAD, 0, "not the head of a chain"))
 }
 
 /// The file of a head, open for writing.
 pub(super) struct HeadFile {
-    file: File,
-    /// The place that does not hold the head.
+    file: Box<dyn LogFile>,
+    /// The position that does not hold the head.
     next: u64,
-    path: PathBuf,
 }
 
 impl HeadFile {
     /// Opens the file of a head.
-    pub(super) fn open(path: &Path) -> Result<HeadFile> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(AuditError::io(path))?;
-        let (at, _) = newest(&file, path)?;
-        Ok(HeadFile { file, next: PLACE_BYTES - at, path: path.to_path_buf() })
+    pub(super) fn open(place: &ChainPlace) -> Result<HeadFile> {
+        let file = place.medium.edit(HEAD).map_err(place.io(HEAD))?;
+        let (at, _) = newest(&*file, place)?;
+        Ok(HeadFile { file, next: PLACE_BYTES - at })
     }
 
     /// Makes the file of the head of an empty chain.
-    pub(super) fn create(path: &Path, head: Head) -> Result<HeadFile> {
-        let write = || {
-            create_dir(path.parent().unwrap_or(Path::new(".")))?;
-            let draft = unfinished(path);
-            let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
-            let mut text = head.text().into_bytes();
-            text.resize(2 * PLACE_BYTES as usize, 0);
-            file.write_all(&text)?;
-            file.sync_all()?;
-            publish(&draft, path)
-        };
-        write().map_err(AuditError::io(path))?;
-        HeadFile::open(path)
+    pub(super) fn create(place: &ChainPlace, head: Head) -> Result<HeadFile> {
+        let mut text = head.text().into_bytes();
+        text.resize(2 * PLACE_BYTES as usize, 0);
+        place.medium.put_if_absent(HEAD, &text).map_err(place.io(HEAD))?;
+        HeadFile::open(place)
     }
 
-    /// Writes the head, durably.
-    pub(super) fn write(&mut self, head: Head) -> Result<()> {
-        let written = self.file.write_all_at(head.text().as_bytes(), self.next);
-        written.and_then(|()| self.file.sync_data()).map_err(AuditError::io(&self.path))?;
+    /// Writes the head of the chain at this place, durably.
+    pub(super) fn write(&mut self, place: &ChainPlace, head: Head) -> Result<()> {
+        let written = self.file.write_at(self.next, head.text().as_bytes());
+        written.and_then(|()| self.file.sync()).map_err(place.io(HEAD))?;
         self.next = PLACE_BYTES - self.next;
         Ok(())
     }

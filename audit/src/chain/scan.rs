@@ -1,63 +1,42 @@
 //! Reads the lines of a chain in order, from its first file or from a later one, up to the first that is not whole.
 //!
 //! Invariants: reads only, and never more than one line into memory; a file that is appended to meanwhile shows a last line
-//! without its end at the worst. Not here: what follows from a fault (`chain.rs`, `writer.rs`).
+//! without its end at the worst. Not here: what follows from a fault (`verify.rs`, `writer.rs`).
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read};
+
+use shoal_files::Rest;
 
 use super::head::Head;
-use super::{ChainLine, LINE_BYTES_MAX, whole_line};
-use crate::error::{AuditError, Result};
+use super::place::{ChainFile, ChainPlace};
+use crate::error::Result;
 use crate::form::{self, LineHash};
 
-const SUFFIX: &str = ".jsonl";
-const DIGITS: usize = 20;
+/// Longest line, its hashes included.
+pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// A file of a chain.
-pub(super) struct ChainFile {
-    /// The number of its first line.
-    pub(super) first: u64,
-    pub(super) path: PathBuf,
+/// A line and its place.
+pub struct ChainLine<'a> {
+    /// Its number, from 1.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: LineHash,
+    /// The text, without line feed.
+    pub text: &'a [u8],
 }
 
-/// The path of the file that begins with this line.
-pub(super) fn file_path(dir: &Path, first: u64) -> PathBuf {
-    dir.join(format!("{first:0DIGITS$}{SUFFIX}"))
-}
-
-/// The files of a chain, in order.
-pub(super) fn chain_files(dir: &Path) -> Result<Vec<ChainFile>> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(AuditError::io(dir)(e)),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(AuditError::io(dir))?.file_name();
-        let first = name.to_str().and_then(|n| n.strip_suffix(SUFFIX)).filter(|n| n.len() == DIGITS);
-        if let Some(first) = first.and_then(|digits| digits.parse().ok()) {
-            files.push(ChainFile { first, path: dir.join(&name) });
-        }
-    }
-    files.sort_by_key(|file| file.first);
-    Ok(files)
-}
-
-/// A whole line and where it ends.
+/// Where a whole line is.
 pub(super) struct Line {
-    pub(super) seq: u64,
-    pub(super) hash: LineHash,
-    pub(super) path: PathBuf,
+    /// The file.
+    pub(super) name: String,
     /// Its line number in the file, from 1.
     pub(super) line: u64,
 }
 
 /// The first line that is not whole.
 pub(super) struct Fault {
-    pub(super) path: PathBuf,
+    /// The file.
+    pub(super) name: String,
     pub(super) line: u64,
     /// Where it begins in its file, and how many bytes it has.
     pub(super) at: u64,
@@ -81,6 +60,7 @@ pub(super) struct Scan {
 /// Reads the lines of these files from the one at `from` on. The first line of a file that is not the first of all may
 /// follow anything. The line that the head counts last must have the head's hash.
 pub(super) fn scan(
+    place: &ChainPlace,
     files: &[ChainFile],
     from: usize,
     head: &Head,
@@ -96,8 +76,8 @@ pub(super) fn scan(
             scan.fault = Some(Fault::at_start(file, is_last_file, reason));
             return Ok(scan);
         }
-        let mut reader = Reader::open(file, is_last_file)?;
-        while let Some(read) = reader.next()? {
+        let mut reader = Reader::open(place, file, is_last_file)?;
+        while let Some(read) = reader.next().map_err(place.io(&file.name))? {
             let seq = scan.count + 1;
             let prev = known.then_some(&scan.hash);
             let hash = match read {
@@ -110,13 +90,13 @@ pub(super) fn scan(
             });
             match hash {
                 Ok(hash) => {
-                    let line = Line { seq, hash, path: file.path.clone(), line: reader.line };
-                    each(&whole_line(&line, &reader.text));
-                    (scan.count, scan.hash, scan.last) = (seq, hash, Some(line));
+                    each(&ChainLine { seq, hash, text: &reader.text });
+                    (scan.count, scan.hash) = (seq, hash);
+                    scan.last = Some(Line { name: file.name.clone(), line: reader.line });
                     known = true;
                 }
                 Err(reason) => {
-                    scan.fault = Some(reader.fault(reason, matches!(read, Ending::Unfinished))?);
+                    scan.fault = Some(reader.fault(reason, matches!(read, Ending::Unfinished)));
                     return Ok(scan);
                 }
             }
@@ -127,8 +107,8 @@ pub(super) fn scan(
 
 impl Fault {
     fn at_start(file: &ChainFile, is_last_file: bool, reason: String) -> Fault {
-        let path = file.path.clone();
-        Fault { path, line: 1, at: 0, bytes: 0, reason, is_unfinished: false, is_last_file }
+        let name = file.name.clone();
+        Fault { name, line: 1, at: 0, bytes: 0, reason, is_unfinished: false, is_last_file }
     }
 }
 
@@ -139,8 +119,10 @@ enum Ending {
 }
 
 struct Reader {
-    path: PathBuf,
-    file: BufReader<File>,
+    name: String,
+    file: BufReader<Rest>,
+    /// Bytes of the file.
+    bytes: u64,
     is_last_file: bool,
     text: Vec<u8>,
     line: u64,
@@ -150,17 +132,19 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(file: &ChainFile, is_last_file: bool) -> Result<Reader> {
-        let path = file.path.clone();
-        let file = BufReader::new(File::open(&path).map_err(AuditError::io(&path))?);
-        Ok(Reader { path, file, is_last_file, text: Vec::new(), line: 0, at: 0, end: 0 })
+    fn open(place: &ChainPlace, file: &ChainFile, is_last_file: bool) -> Result<Reader> {
+        let name = file.name.clone();
+        let source = place.medium.open(&name).map_err(place.io(&name))?;
+        let bytes = source.length().map_err(place.io(&name))?;
+        let file = BufReader::new(Rest::new(source.into(), 0, bytes));
+        Ok(Reader { name, file, bytes, is_last_file, text: Vec::new(), line: 0, at: 0, end: 0 })
     }
 
     /// The next line, into `text`.
-    fn next(&mut self) -> Result<Option<Ending>> {
+    fn next(&mut self) -> io::Result<Option<Ending>> {
         self.text.clear();
         let mut bounded = (&mut self.file).take(LINE_BYTES_MAX as u64 + 1);
-        let read = bounded.read_until(b'\n', &mut self.text).map_err(AuditError::io(&self.path))?;
+        let read = bounded.read_until(b'\n', &mut self.text)?;
         if read == 0 {
             return Ok(None);
         }
@@ -173,16 +157,15 @@ impl Reader {
         }
     }
 
-    fn fault(&self, reason: String, unfinished: bool) -> Result<Fault> {
-        let length = self.file.get_ref().metadata().map_err(AuditError::io(&self.path))?.len();
-        Ok(Fault {
-            path: self.path.clone(),
+    fn fault(&self, reason: String, unfinished: bool) -> Fault {
+        Fault {
+            name: self.name.clone(),
             line: self.line,
             at: self.at,
-            bytes: length.saturating_sub(self.at),
+            bytes: self.bytes.saturating_sub(self.at),
             reason,
             is_unfinished: unfinished && self.is_last_file,
             is_last_file: self.is_last_file,
-        })
+        }
     }
 }

@@ -5,16 +5,16 @@ use std::fs;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use shoal_files::{Disk, Faulty, Memory};
 use tempfile::TempDir;
 
+use super::head::Head;
+use super::scan::LINE_BYTES_MAX;
+use super::verify::GROUP_MAX;
 use super::*;
 
 fn place(dir: &TempDir, file_bytes_max: u64) -> ChainPlace {
-    ChainPlace {
-        dir: dir.path().join("audit"),
-        head: dir.path().join("ledger").join("audit.head"),
-        file_bytes_max,
-    }
+    ChainPlace::new(Arc::new(Disk::new(dir.path()).private()), file_bytes_max)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -41,7 +41,7 @@ fn written(lines: u64) -> (TempDir, ChainPlace) {
 }
 
 fn paths(place: &ChainPlace) -> Vec<PathBuf> {
-    chain_files(&place.dir).unwrap().into_iter().map(|file| file.path).collect()
+    place.files().unwrap().into_iter().map(|file| place.medium.path(&file.name)).collect()
 }
 
 fn fault(place: &ChainPlace) -> (String, u64) {
@@ -65,7 +65,7 @@ fn a_chain_goes_on_across_files_and_restarts() {
     let found = verify(&place, &mut |line| seen.push(line.seq)).unwrap();
     assert_eq!((found.count, found.uncounted, found.unfinished_bytes), (20, 0, 0));
     assert_eq!(seen, (1..=20).collect::<Vec<_>>());
-    let head = Head::read(&place.head).unwrap().unwrap();
+    let head = Head::read(&place).unwrap().unwrap();
     assert_eq!((head.count, head.hash), (found.count, found.hash));
 }
 
@@ -125,6 +125,27 @@ fn a_removed_inserted_moved_or_repeated_line_is_found_where_it_is() {
 }
 
 #[test]
+fn what_a_crash_left_of_a_new_file_is_no_file_of_the_chain_and_goes() {
+    let (_dir, place) = written(5);
+    let left = place.dir().join("00000000000000000006.jsonl#7");
+    fs::write(&left, "").unwrap();
+    assert_eq!(whole(&place).count, 5);
+    assert_eq!(append(&Chain::open(place.clone()).unwrap(), "more"), 6);
+    assert!(!left.exists());
+    assert_eq!(whole(&place).count, 6);
+}
+
+#[test]
+fn the_lines_and_the_head_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_dir, place) = written(5);
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&place.dir()), 0o700);
+    assert_eq!(mode(&place.head()), 0o600);
+    paths(&place).iter().for_each(|path| assert_eq!(mode(path), 0o600));
+}
+
+#[test]
 fn a_missing_end_file_or_head_is_found_and_stops_the_start() {
     let (_dir, place) = written(12);
     let files = paths(&place);
@@ -132,7 +153,7 @@ fn a_missing_end_file_or_head_is_found_and_stops_the_start() {
         assert!(verify(place, &mut |_| {}).is_err());
         assert!(Chain::open(place.clone()).is_err());
     };
-    for path in [files.last().unwrap(), &place.head] {
+    for path in [files.last().unwrap(), &place.head()] {
         let kept = fs::read(path).unwrap();
         fs::remove_file(path).unwrap();
         stops(&place);
@@ -156,8 +177,8 @@ fn a_missing_end_file_or_head_is_found_and_stops_the_start() {
         assert!(verify(&place, &mut |_| {}).is_err(), "{}", path.display());
         fs::write(path, &kept).unwrap();
     }
-    let head = fs::read(&place.head).unwrap();
-    fs::write(&place.head, vec![b'x'; head.len()]).unwrap();
+    let head = fs::read(place.head()).unwrap();
+    fs::write(place.head(), vec![b'x'; head.len()]).unwrap();
     stops(&place);
 }
 
@@ -169,14 +190,14 @@ fn a_crash_at_any_byte_of_an_append_is_mended_and_loses_nothing_that_was_answere
         let (_new, place) = written(later);
         let last = paths(&place).pop().unwrap();
         let text = fs::read(&last).unwrap();
-        let first = chain_files(&place.dir).unwrap().pop().unwrap().first;
+        let first = place.files().unwrap().pop().unwrap().first;
         let counted = usize::try_from(8_u64.saturating_sub(first)).unwrap();
         let kept: usize = text.split_inclusive(|b| *b == b'\n').take(counted).map(<[u8]>::len).sum();
         for length in kept..=text.len() {
             let garbage = [&text[..length], &vec![0; text.len() - length]].concat();
             for torn in [&text[..length], &garbage] {
                 fs::write(&last, torn).unwrap();
-                fs::copy(&at_7.head, &place.head).unwrap();
+                fs::copy(at_7.head(), place.head()).unwrap();
                 let chain = Chain::open(place.clone()).unwrap();
                 let next = append(&chain, "after the crash");
                 assert!((8..=later + 1).contains(&next), "{next}");
@@ -191,6 +212,57 @@ fn a_crash_at_any_byte_of_an_append_is_mended_and_loses_nothing_that_was_answere
     }
 }
 
+/// Appends lines until one is not answered for; how many were.
+fn answered(place: &ChainPlace) -> u64 {
+    let Ok(chain) = Chain::open(place.clone()) else { return 0 };
+    let one = |line: &u64| runtime().block_on(chain.append(format!("a-{line}"))).is_ok();
+    (1..=6).take_while(one).count() as u64
+}
+
+#[test]
+fn a_power_cut_at_any_operation_loses_no_line_that_was_answered_for() {
+    let of = |medium: Faulty<Memory>| ChainPlace::new(Arc::new(medium), 500);
+    let goes_on = |memory: Memory, answered: u64| {
+        let place = of(Faulty::new(memory));
+        let chain = Chain::open(place.clone()).unwrap();
+        let next = append(&chain, "after the power cut");
+        assert!((answered + 1..=answered + 2).contains(&next), "{answered} answered for, then {next}");
+        drop(chain);
+        assert_eq!(whole(&place).count, next);
+    };
+    let undisturbed = Faulty::new(Memory::new());
+    assert_eq!(answered(&of(undisturbed.clone())), 6);
+    for crash in 0..undisturbed.operations() {
+        let memory = Memory::new();
+        let crashing = Faulty::new(memory.clone());
+        crashing.crash_at(crash);
+        let answered = answered(&of(crashing));
+        assert!(answered < 6);
+        (0..16).for_each(|seed| goes_on(memory.after_power_cut(seed), answered));
+        // The process alone was gone: the next one finds what was not synced, and then the power is cut.
+        drop(Chain::open(of(Faulty::new(memory.clone()))).unwrap());
+        (0..16).for_each(|seed| goes_on(memory.after_power_cut(seed), answered));
+    }
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_appended_until_the_next_start() {
+    // The head, the first file, and the two syncs of a line: that of the file, then that of the head.
+    for syncs in [4, 5] {
+        let medium = Faulty::new(Memory::new());
+        let place = ChainPlace::new(Arc::new(medium.clone()), 1 << 20);
+        medium.fail_syncs_after(syncs);
+        let chain = Chain::open(place.clone()).unwrap();
+        assert_eq!(append(&chain, "a-1"), 1);
+        assert!(runtime().block_on(chain.append("a-2".to_owned())).is_err());
+        medium.fail_syncs_after(u64::MAX);
+        assert!(runtime().block_on(chain.append("a-3".to_owned())).is_err());
+        drop(chain);
+        assert_eq!(append(&Chain::open(place.clone()).unwrap(), "a-4"), 3);
+        assert_eq!(whole(&place).count, 3);
+    }
+}
+
 #[test]
 fn a_head_that_is_much_older_is_no_crash() {
     let (_old, early) = written(1);
@@ -202,7 +274,7 @@ fn a_head_that_is_much_older_is_no_crash() {
     }
     append(&chain, "last");
     drop(chain);
-    fs::copy(&early.head, &place.head).unwrap();
+    fs::copy(early.head(), place.head()).unwrap();
     assert!(verify(&place, &mut |_| {}).unwrap_err().to_string().contains("older"));
     assert!(Chain::open(place).is_err());
 }
@@ -210,13 +282,13 @@ fn a_head_that_is_much_older_is_no_crash() {
 #[test]
 fn a_torn_head_leaves_the_one_before_it() {
     let (_dir, place) = written(5);
-    let good = fs::read(&place.head).unwrap();
+    let good = fs::read(place.head()).unwrap();
     let text = |at: usize| String::from_utf8_lossy(&good[at..at + 20]).into_owned();
     let newer = if text(0) > text(4096) { 0 } else { 4096 };
     for cut in 0..107 {
         let mut torn = good.clone();
         torn[newer + cut] ^= 0x15;
-        fs::write(&place.head, &torn).unwrap();
+        fs::write(place.head(), &torn).unwrap();
         let found = whole(&place);
         assert_eq!((found.count, found.uncounted), (5, 1), "byte {cut}");
     }

@@ -4,19 +4,16 @@
 //! file as it was; after a failed sync, or when the file cannot be set back, everything is refused until the next start.
 //! Not here: who asks (`chain.rs`).
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::mpsc;
 
+use shoal_files::LogFile;
 use tokio::sync::oneshot;
 
 use super::head::{Head, HeadFile};
-use super::scan::{ChainFile, Scan, chain_files, file_path, scan};
-use super::{ChainPlace, GROUP_MAX, LINE_BYTES_MAX, broken, counted};
-use crate::durable::{create_dir, sync_dir};
-use crate::error::{AuditError, Result};
+use super::place::{ChainFile, ChainPlace, FOLDER};
+use super::scan::{LINE_BYTES_MAX, Scan, scan};
+use super::verify::{GROUP_MAX, counted, within_a_group};
+use crate::error::Result;
 use crate::form::{self, LineHash};
 
 /// A line to append.
@@ -26,11 +23,18 @@ pub(super) struct Asked {
     pub(super) tell: Option<oneshot::Sender<Option<u64>>>,
 }
 
+/// The file that is appended to.
+struct Appended {
+    name: String,
+    file: Box<dyn LogFile>,
+    bytes: u64,
+}
+
 pub(super) struct Writer {
     place: ChainPlace,
     head: HeadFile,
-    /// The file that is appended to, and its bytes; none before the first line.
-    file: Option<(File, u64)>,
+    /// The file that is appended to; none before the first line.
+    file: Option<Appended>,
     count: u64,
     hash: LineHash,
     is_dead: bool,
@@ -39,21 +43,19 @@ pub(super) struct Writer {
 impl Writer {
     /// Also tells how many bytes of unfinished lines were cut off.
     pub(super) fn open(place: ChainPlace) -> Result<(Writer, u64)> {
-        make_dir(&place.dir)?;
-        let files = chain_files(&place.dir)?;
+        let files = place.files()?;
         let begin = Head { count: 0, hash: form::first() };
-        let (head, file) = match Head::read(&place.head)? {
-            Some(head) => (head, HeadFile::open(&place.head)?),
-            None if files.is_empty() => (begin, HeadFile::create(&place.head, begin)?),
-            None => {
-                return Err(broken(&place.head, 0, "there are lines, but the file of their head is missing"));
-            }
+        let (head, file) = match Head::read(&place)? {
+            Some(head) => (head, HeadFile::open(&place)?),
+            None if files.is_empty() => (begin, HeadFile::create(&place, begin)?),
+            None => return Err(place.headless()),
         };
         // Only the file with the head's last line, and one after it, can have been written to by a crash.
         let from = files.iter().rposition(|file| file.first <= head.count.max(1)).unwrap_or(0);
-        let scanned = scan(&files, from, &head, &mut |_| {})?;
+        let scanned = scan(&place, &files, from, &head, &mut |_| {})?;
         let cut_bytes = cut(&place, &scanned, &head)?;
-        let last = files.last().map(append_to).transpose()?;
+        place.sweep()?;
+        let last = files.last().map(|file| Appended::open(&place, file)).transpose()?;
         let mut writer = Writer {
             place,
             head: file,
@@ -63,13 +65,18 @@ impl Writer {
             is_dead: false,
         };
         if writer.count > head.count {
-            writer.head.write(Head { count: writer.count, hash: writer.hash })?;
+            // A process that was killed may have left them unsynced.
+            writer.sync()?;
+            writer.head.write(&writer.place, Head { count: writer.count, hash: writer.hash })?;
         }
         Ok((writer, cut_bytes))
     }
 
-    pub(super) fn dir(&self) -> &Path {
-        &self.place.dir
+    fn sync(&self) -> Result<()> {
+        match &self.file {
+            Some(last) => last.file.sync().map_err(self.place.io(&last.name)),
+            None => Ok(()),
+        }
     }
 
     /// Appends until nobody can ask any more.
@@ -121,17 +128,17 @@ impl Writer {
             return Ok(());
         }
         self.rotate()?;
-        let path = self.place.dir.clone();
-        let Some((file, bytes)) = &mut self.file else {
-            return Err(broken(&path, 0, "there is no file to write to"));
+        let place = &self.place;
+        let Some(Appended { name, file, bytes }) = &mut self.file else {
+            return Err(place.broken(FOLDER, 0, "there is no file to write to"));
         };
-        if let Err(error) = file.write_all(text.as_bytes()) {
+        if let Err(error) = file.write_at(*bytes, text.as_bytes()) {
             // A full disk: what was written of the group goes again, and the next group may have more luck.
-            self.is_dead = file.set_len(*bytes).and_then(|()| file.sync_data()).is_err();
-            return Err(AuditError::io(&path)(error));
+            self.is_dead = file.set_length(*bytes).and_then(|()| file.sync()).is_err();
+            return Err(place.io(name)(error));
         }
-        let synced = file.sync_data().map_err(AuditError::io(&path));
-        if let Err(error) = synced.and_then(|()| self.head.write(next)) {
+        let synced = file.sync().map_err(place.io(name));
+        if let Err(error) = synced.and_then(|()| self.head.write(place, next)) {
             self.is_dead = true;
             return Err(error);
         }
@@ -142,18 +149,22 @@ impl Writer {
 
     /// Begins a new file when there is none, or when the last one is full.
     fn rotate(&mut self) -> Result<()> {
-        if self.file.as_ref().is_some_and(|(_, bytes)| *bytes < self.place.file_bytes_max) {
+        if self.file.as_ref().is_some_and(|last| last.bytes < self.place.file_bytes_max) {
             return Ok(());
         }
-        let path = file_path(&self.place.dir, self.count + 1);
-        let make = || -> io::Result<File> {
-            let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path)?;
-            sync_dir(&self.place.dir)?;
-            Ok(file)
-        };
-        let file = make().map_err(AuditError::io(&path))?;
-        self.file = Some((file, 0));
+        let new = ChainFile::beginning_with(self.count + 1);
+        self.place.medium.put_if_absent(&new.name, b"").map_err(self.place.io(&new.name))?;
+        self.file = Some(Appended::open(&self.place, &new)?);
         Ok(())
+    }
+}
+
+impl Appended {
+    fn open(place: &ChainPlace, file: &ChainFile) -> Result<Appended> {
+        let name = file.name.clone();
+        let opened = place.medium.edit(&name).map_err(place.io(&name))?;
+        let bytes = opened.length().map_err(place.io(&name))?;
+        Ok(Appended { name, file: opened, bytes })
     }
 }
 
@@ -165,42 +176,14 @@ fn cut(place: &ChainPlace, scanned: &Scan, head: &Head) -> Result<u64> {
         return within_a_group(place, scanned, head).map(|()| 0);
     };
     if scanned.count < head.count || !fault.is_last_file {
-        return Err(broken(&fault.path, fault.line, &fault.reason));
+        return Err(place.broken(&fault.name, fault.line, &fault.reason));
     }
     within_a_group(place, scanned, head)?;
     if fault.bytes == 0 {
-        return Err(broken(&fault.path, fault.line, &fault.reason));
+        return Err(place.broken(&fault.name, fault.line, &fault.reason));
     }
-    let cut = || -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(&fault.path)?;
-        file.set_len(fault.at)?;
-        file.sync_all()
-    };
-    cut().map_err(AuditError::io(&fault.path))?;
+    let file = place.medium.edit(&fault.name);
+    let cut = file.and_then(|file| file.set_length(fault.at).and_then(|()| file.sync()));
+    cut.map_err(place.io(&fault.name))?;
     Ok(fault.bytes)
-}
-
-fn within_a_group(place: &ChainPlace, scanned: &Scan, head: &Head) -> Result<()> {
-    if scanned.count.saturating_sub(head.count) <= GROUP_MAX {
-        return Ok(());
-    }
-    let reason = format!("counts {} lines, but there are {}: it is an older one", head.count, scanned.count);
-    Err(broken(&place.head, 0, &reason))
-}
-
-fn append_to(file: &ChainFile) -> Result<(File, u64)> {
-    let opened = OpenOptions::new().append(true).open(&file.path).map_err(AuditError::io(&file.path))?;
-    let bytes = opened.metadata().map_err(AuditError::io(&file.path))?.len();
-    Ok((opened, bytes))
-}
-
-fn make_dir(dir: &Path) -> Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let parent = dir.parent().unwrap_or(Path::new("."));
-    let made = create_dir(parent)
-        .and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(dir))
-        .and_then(|()| sync_dir(parent));
-    made.map_err(AuditError::io(dir))
 }

@@ -20,10 +20,10 @@ use crossbeam_channel::Receiver;
 use tokio::sync::oneshot;
 
 use super::{
-    Clock, Sealed, Shared,
     in_flight::Hold,
     record::{Dictionary, Encoder, Segment},
     segment::{Active, file_name},
+    shared::{Clock, Sealed, Shared},
 };
 use crate::{dedup::Window, error::LogError, stages::clean::CleanBatch};
 

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Longest identifier, in bytes.
-pub(in crate::wire) const IDENTIFIER_BYTES_MAX: usize = 256;
+pub(crate) const IDENTIFIER_BYTES_MAX: usize = 256;
 /// Longest value of a field of the context, in bytes.
 const CONTEXT_BYTES_MAX: usize = 64;
 /// Frames that are kept of one stack: the innermost ones.

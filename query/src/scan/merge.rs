@@ -11,9 +11,7 @@
 //! the accumulator has is thrown away by the caller. Synchronous; asks between batches, and every 2^16 rows, whether
 //! anybody still waits. Not here: how rows are read (`rows`), what happens to an unsorted file (`source`).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+use shoal_storage::Heads;
 
 use super::accumulator::Accumulator;
 use super::runs::{Loaded, Run};
@@ -63,8 +61,9 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Before a subject's rows of a later stream come, those of an earlier one: streams are given in order of their days.
-type Head = (u128, i64, usize);
+/// Subject and time of the row that comes next. Of equal ones that of an earlier stream comes first: streams are given in
+/// order of their days.
+type Key = (u128, i64);
 
 struct Cursor<S> {
     stream: S,
@@ -82,8 +81,8 @@ impl<S: Stream> Cursor<S> {
         self.times_us.get(row).copied().unwrap_or(0)
     }
 
-    fn head(&self, at: usize) -> Head {
-        (self.runs[self.run].subject, self.time(self.row), at)
+    fn key(&self) -> Key {
+        (self.runs[self.run].subject, self.time(self.row))
     }
 
     /// The next batch that has rows, given to the accumulator; false at the end.
@@ -138,19 +137,19 @@ pub(super) fn merge<S: Stream, F: Accumulator + ?Sized>(
     accumulator: &mut F,
     pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
 ) -> Result<(), Stop> {
-    let mut heap: BinaryHeap<Reverse<Head>> = BinaryHeap::with_capacity(streams.len());
+    let mut heads: Heads<Key> = Heads::with_capacity(streams.len());
     let mut cursors: Vec<Cursor<S>> = Vec::with_capacity(streams.len());
     for (at, stream) in streams.into_iter().enumerate() {
         let role = stream.role();
         let (runs, times_us) = (Vec::new(), Vec::new());
         let mut cursor = Cursor { stream, role, runs, times_us, run: 0, row: 0, last: None };
         if cursor.next_batch(at, accumulator, pulse)? {
-            heap.push(Reverse(cursor.head(at)));
+            heads.push(cursor.key(), at);
         }
         cursors.push(cursor);
     }
     let mut current: Option<u128> = None;
-    while let Some(Reverse((subject, _, at))) = heap.peek().copied() {
+    while let Some(((subject, _), at)) = heads.first() {
         if current != Some(subject) {
             if let Some(done) = current {
                 accumulator.close(&done.to_be_bytes())?;
@@ -158,15 +157,10 @@ pub(super) fn merge<S: Stream, F: Accumulator + ?Sized>(
             accumulator.open(&subject.to_be_bytes());
             current = Some(subject);
         }
-        let others = second(&heap);
+        let others = heads.second();
         let cursor = &mut cursors[at];
-        if take_run(cursor, at, (subject, others), accumulator, pulse)? {
-            if let Some(mut top) = heap.peek_mut() {
-                *top = Reverse(cursor.head(at));
-            }
-        } else if let Some(top) = heap.peek_mut() {
-            PeekMut::pop(top);
-        }
+        let goes_on = take_run(cursor, at, (subject, others), accumulator, pulse)?;
+        heads.advance(goes_on.then(|| cursor.key()));
     }
     if let Some(done) = current {
         accumulator.close(&done.to_be_bytes())?;
@@ -174,30 +168,21 @@ pub(super) fn merge<S: Stream, F: Accumulator + ?Sized>(
     Ok(())
 }
 
-/// The head that comes after the first: one of the two below it in the heap.
-fn second(heap: &BinaryHeap<Reverse<Head>>) -> Option<Head> {
-    let heads = heap.as_slice();
-    match (heads.get(1), heads.get(2)) {
-        (Some(Reverse(a)), Some(Reverse(b))) => Some(*a.min(b)),
-        (one, _) => one.map(|Reverse(head)| *head),
-    }
-}
-
 /// The rows of one stream up to the next subject, or up to a row that is after another stream's. False when the stream ends.
 fn take_run<S: Stream, F: Accumulator + ?Sized>(
     cursor: &mut Cursor<S>,
     at: usize,
-    (subject, others): (u128, Option<Head>),
+    (subject, others): (u128, Option<(Key, usize)>),
     accumulator: &mut F,
     pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
 ) -> Result<bool, Stop> {
-    let is_shared = others.filter(|other| other.0 == subject);
+    let is_shared = others.filter(|((other, _), _)| *other == subject);
     let mut unasked = 0;
     loop {
         let (first, end) = (cursor.row, cursor.runs[cursor.run].end);
         let next = match is_shared {
             None => end,
-            Some(other) => (first..end).find(|row| (subject, cursor.time(*row), at) > other).unwrap_or(end),
+            Some(other) => (first..end).find(|row| ((subject, cursor.time(*row)), at) > other).unwrap_or(end),
         };
         match cursor.role {
             Role::Events { .. } if next == first => {}

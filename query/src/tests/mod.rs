@@ -9,6 +9,7 @@ mod conditions;
 mod defences;
 mod game;
 mod grammar;
+mod panics;
 #[path = "../../../postprocess/src/tests/refused.rs"]
 mod refused;
 mod shapes;

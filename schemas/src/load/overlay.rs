@@ -24,7 +24,7 @@ pub(super) fn event(old: &File<Event>, new: &File<Event>, faults: &mut Faults) {
                 let reason = format!("property `{}` is missing: a definition grows only", name.get_ref());
                 faults.at(source, new.body.name.span(), reason);
             }
-            Some((key, after)) => property(source, key, (before.get_ref(), after.get_ref()), faults),
+            Some((key, after)) => property(source, key, before.get_ref(), after.get_ref(), faults),
         }
     }
     for (name, after) in &new.body.properties {
@@ -36,12 +36,7 @@ pub(super) fn event(old: &File<Event>, new: &File<Event>, faults: &mut Faults) {
     }
 }
 
-fn property(
-    source: &Source,
-    name: &Spanned<String>,
-    (old, new): (&Property, &Property),
-    faults: &mut Faults,
-) {
+fn property(source: &Source, name: &Spanned<String>, old: &Property, new: &Property, faults: &mut Faults) {
     same(source, "type", &old.ty, &new.ty, faults);
     let (before, after) = (old.class.get_ref().as_str(), new.class.get_ref().as_str());
     if before != after && !stronger(before, after) {
@@ -49,9 +44,18 @@ fn property(
         faults.at(source, new.class.span(), reason);
     }
     if before == after {
-        same_option(source, "domain", (&old.domain, &new.domain), name, faults);
-        same_option(source, "unit", (&old.unit, &new.unit), name, faults);
-        same_option(source, "identifier", (&old.identifier, &new.identifier), name, faults);
+        let options = [
+            ("domain", &old.domain, &new.domain),
+            ("unit", &old.unit, &new.unit),
+            ("identifier", &old.identifier, &new.identifier),
+        ];
+        for (key, old, new) in options {
+            match (old, new) {
+                (Some(old), Some(new)) => same(source, key, old, new, faults),
+                (None, None) => {}
+                _ => faults.at(source, name.span(), format!("`{key}` cannot appear or go")),
+            }
+        }
         let scale = |p: &Property| p.scale.as_ref().map_or(0, |s| *s.get_ref());
         if scale(old) != scale(new) {
             let reason = format!("`scale` is {}; it cannot change to {}", scale(old), scale(new));
@@ -102,20 +106,6 @@ fn same(source: &Source, key: &str, old: &Spanned<String>, new: &Spanned<String>
         let (old, found) = (old.get_ref(), new.get_ref().escape_debug());
         let reason = format!("`{key}` is `{old}`; it cannot change to `{found}`");
         faults.at(source, new.span(), reason);
-    }
-}
-
-fn same_option(
-    source: &Source,
-    key: &str,
-    (old, new): (&Option<Spanned<String>>, &Option<Spanned<String>>),
-    name: &Spanned<String>,
-    faults: &mut Faults,
-) {
-    match (old, new) {
-        (Some(old), Some(new)) => same(source, key, old, new, faults),
-        (None, None) => {}
-        _ => faults.at(source, name.span(), format!("`{key}` cannot appear or go")),
     }
 }
 

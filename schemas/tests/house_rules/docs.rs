@@ -1,4 +1,4 @@
-//! What the documents name is there.
+//! What the documents name is there, and words that the glossary avoids are not.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,12 +20,12 @@ const METRIC_SUFFIXES: [&str; 9] = [
     "_bucket",
 ];
 
-/// `README.md` and the pages of `docs/`. Decisions (`docs/adr/`) tell of their own time.
+/// The pages of the root and of `docs/`. Decisions (`docs/adr/`) and `CHANGELOG.md` tell of their own time.
 fn pages() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let mut pages: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
-    pages.push(root().join("README.md"));
+    pages.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|page| root().join(page)));
     pages
 }
 
@@ -69,7 +69,7 @@ fn every_path_that_the_documents_name_exists() {
 
 #[test]
 fn every_page_that_the_documents_link_to_exists() {
-    for page in pages() {
+    for page in pages().into_iter().chain([root().join("CHANGELOG.md")]) {
         let text = std::fs::read_to_string(&page).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
@@ -111,6 +111,61 @@ fn every_metric_that_the_documents_name_is_registered() {
         }
     }
     assert!(named > 4, "the pages name metrics");
+}
+
+/// The words of the glossary's first table of words that are not used: those that have no other meaning in these pages.
+fn avoided() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join("docs/glossary.md")).unwrap();
+    let (_, section) =
+        text.split_once("\n## Words that are not used\n").expect("the glossary has the section");
+    let table =
+        section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let words = table.skip(2).filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split(','));
+    words.map(|word| word.trim().to_lowercase()).collect()
+}
+
+/// The words of the prose of a page, in lower case: without code, links' targets and comments.
+fn prose(text: &str) -> Vec<(usize, String)> {
+    let mut words = Vec::new();
+    let mut in_block = false;
+    for (at, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        } else if !in_block {
+            let outside = line.split('`').step_by(2).collect::<Vec<_>>().join(" ");
+            let outside = outside.split("](").enumerate().map(|(part, text)| match part {
+                0 => text,
+                _ => text.split_once(')').map_or("", |(_, rest)| rest),
+            });
+            let outside = outside.collect::<Vec<_>>().join(" ").to_lowercase();
+            let found = outside.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            words.extend(found.map(|word| (at + 1, word.to_owned())));
+        }
+    }
+    words
+}
+
+/// One word for one thing. The glossary itself names what it avoids.
+#[test]
+fn words_that_the_glossary_avoids_are_in_no_page() {
+    let avoided = avoided();
+    assert!(avoided.len() >= 5 && avoided.contains("piece"), "the table must be readable: {avoided:?}");
+    let mut found = Vec::new();
+    for page in pages().into_iter().filter(|page| !page.ends_with("glossary.md")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let words = prose(&text).into_iter().filter(|(_, word)| avoided.contains(word));
+        let shown = page.strip_prefix(root()).unwrap().display();
+        found.extend(words.map(|(line, word)| format!("{shown}:{line}: {word}")));
+    }
+    assert!(found.is_empty(), "docs/glossary.md has other words for these: {found:#?}");
+}
+
+/// The rule must see a word, and only where it is prose.
+#[test]
+fn an_avoided_word_is_seen_in_prose_only() {
+    let text = "A Piece, [a door](docs/piece.md) and `piece`.\n```sh\npiece\n```\n## Pieces of it";
+    let found: Vec<_> = prose(text).into_iter().map(|(line, word)| format!("{line}{word}")).collect();
+    assert_eq!(found, ["1a", "1piece", "1a", "1door", "1and", "5pieces", "5of", "5it"]);
 }
 
 /// A promise in the docs names the tests that prove it: they must be there.

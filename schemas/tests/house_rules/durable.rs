@@ -1,33 +1,18 @@
 //! Durable bytes are made in the crate `files` alone.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
-use crate::{all_rust_files, root};
-
-/// Files outside `files` that make something durable by hand, each with its reason. A folder ends in `/`.
-const HAND_MADE: [(&str, &str); 2] = [
-    (
-        "storage/src/chain/",
-        "the chain of the audit is about to get a crate of its own, and is converted there",
-    ),
-    ("storage/src/durable.rs", "publishes the head of that chain, and goes with it"),
-];
+use crate::modules::{Tree, is_test};
+use crate::{CRATES, root};
 
 /// Looks for what makes, renames or syncs a file, outside test code.
 #[derive(Default)]
 struct HandMade {
     found: Vec<(usize, String)>,
-}
-
-fn is_test(attributes: &[syn::Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
-    })
 }
 
 impl HandMade {
@@ -98,41 +83,22 @@ fn hand_made(text: &str) -> Vec<(usize, String)> {
     hand_made.found
 }
 
-/// A test's own files are no matter of durability.
-fn is_production(path: &Path) -> bool {
-    let is_test_name = |name: &str| name == "tests" || name == "tests.rs" || name.ends_with("_tests.rs");
-    let mut parts = path.components().filter_map(|part| part.as_os_str().to_str());
-    parts.nth(1) == Some("src") && !parts.any(is_test_name)
+/// The files of production code outside `files` and `benches`: a test's own files are no matter of durability.
+fn production_files() -> Vec<PathBuf> {
+    let names = CRATES.into_iter().filter(|name| !["files", "benches"].contains(name));
+    names.flat_map(Tree::of_crate).flat_map(|tree| tree.lines.into_keys()).collect()
 }
 
 #[test]
 fn durable_files_are_made_in_files_alone() {
     let mut broken = String::new();
-    let mut used: Vec<&str> = Vec::new();
-    for path in all_rust_files() {
-        let shown = path.strip_prefix(root()).unwrap();
-        if !is_production(shown) || shown.starts_with("files") || shown.starts_with("benches") {
-            continue;
-        }
-        let found = hand_made(&std::fs::read_to_string(&path).unwrap());
-        let shown = shown.to_str().unwrap();
-        let is_it =
-            |(place, _): &&(&str, &str)| *place == shown || place.ends_with('/') && shown.starts_with(place);
-        match HAND_MADE.iter().find(is_it) {
-            Some((place, _)) if !found.is_empty() => used.push(place),
-            Some(_) => {}
-            None => found.iter().for_each(|(line, what)| {
-                writeln!(broken, "{shown}:{line}: `{what}`: durable bytes go through shoal-files").unwrap();
-            }),
+    for path in production_files() {
+        let shown = path.strip_prefix(root()).unwrap().display();
+        for (line, what) in hand_made(&std::fs::read_to_string(&path).unwrap()) {
+            writeln!(broken, "{shown}:{line}: `{what}`: durable bytes go through shoal-files").unwrap();
         }
     }
     assert!(broken.is_empty(), "\n{broken}");
-    for (place, reason) in HAND_MADE {
-        assert!(
-            used.contains(&place),
-            "{place} does nothing by hand any more ({reason}): take it off the list"
-        );
-    }
 }
 
 #[test]
@@ -156,7 +122,9 @@ fn what_is_made_by_hand_is_seen() {
     ] {
         assert!(hand_made(good).is_empty(), "{good}");
     }
-    assert!(is_production(Path::new("storage/src/chain/head.rs")));
-    assert!(!is_production(Path::new("storage/src/chain/tests.rs")));
-    assert!(!is_production(Path::new("server/tests/it/main.rs")));
+    let files = production_files();
+    let is_looked_at = |name: &str| files.contains(&root().join(name));
+    assert!(is_looked_at("audit/src/chain/writer.rs") && is_looked_at("server/src/main.rs"));
+    // Their declarations are under `#[cfg(test)]`.
+    assert!(!is_looked_at("audit/src/chain/tests.rs") && !is_looked_at("server/src/config/example.rs"));
 }

@@ -103,3 +103,13 @@ fn every_dependency_of_the_workspace_is_somebodys() {
         assert!(is_used, "no crate uses {name}: take it out of the workspace's Cargo.toml");
     }
 }
+
+/// The language reads SQL with the parser that DataFusion reads it with: what one lets through is what the other plans.
+#[test]
+fn the_language_and_datafusion_have_one_parser() {
+    let lock: toml::Table = std::fs::read_to_string(root().join("Cargo.lock")).unwrap().parse().unwrap();
+    let packages = lock["package"].as_array().unwrap();
+    let parsers = packages.iter().filter(|package| package["name"].as_str() == Some("sqlparser"));
+    let versions: Vec<&str> = parsers.map(|package| package["version"].as_str().unwrap()).collect();
+    assert_eq!(versions.len(), 1, "language and datafusion use different parsers: {versions:?}");
+}

@@ -4,7 +4,8 @@
 //!
 //! - `sizes`: files and functions
 //! - `edges`: crates and their dependencies
-//! - `circles`: files of one crate, and the share of a crate in the whole; `modules` reads what they refer to
+//! - `circles`: files of one crate, and the share of a crate in the whole; `modules` reads which files there are and what they refer to
+//! - `durable`: durable bytes are made in one crate
 //! - `docs`: what the documents name
 
 #![allow(clippy::unwrap_used)]

@@ -1,8 +1,9 @@
 //! The production modules of a crate and what their paths refer to, read from the sources.
 //!
 //! A [`Tree`] starts at a crate's root file and follows `mod` declarations; what is under `#[cfg(test)]` is left out. It
-//! resolves a path to the file that defines the name, through `use` declarations and re-exports. What a macro at the level
-//! of items defines is taken to be every name that stands directly in its body.
+//! resolves a path to the file that defines the name, through `use` declarations and re-exports. What the call of a macro at
+//! the level of items defines is taken to be every name that stands directly in its body; an item that a macro always gives
+//! the same name is defined where the macro is declared.
 //!
 //! Not here: which references are allowed (`circles`).
 
@@ -58,6 +59,16 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// Each root file of a crate of the workspace with its production modules.
+    pub(crate) fn of_crate(name: &str) -> Vec<Tree> {
+        let src = crate::root().join(name).join("src");
+        let mut roots = vec![src.join("lib.rs"), src.join("main.rs")];
+        if let Ok(binaries) = std::fs::read_dir(src.join("bin")) {
+            roots.extend(binaries.map(|entry| entry.unwrap().path()));
+        }
+        roots.iter().filter(|path| path.is_file()).map(|path| Tree::read(path)).collect()
+    }
+
     /// Reads the crate whose root file this is.
     pub(crate) fn read(root: &Path) -> Tree {
         let mut tree = Tree { modules: Vec::new(), lines: BTreeMap::new() };
@@ -142,11 +153,15 @@ impl Tree {
                 }
             }
             name => {
-                for target in self.look_up(from, name, depth) {
+                let found = self.look_up(from, name, depth);
+                // A function may have the name of a module, but no path leads through it.
+                let has_module = found.iter().any(|target| matches!(target, Target::Module(_)));
+                for target in found {
                     match target {
                         Target::Module(module) if !rest.is_empty() => {
                             reached.extend(self.resolve(module, rest, depth));
                         }
+                        Target::Item(_) if !rest.is_empty() && has_module => {}
                         other => drop(reached.insert(other)),
                     }
                 }
@@ -182,7 +197,7 @@ impl Tree {
 }
 
 /// Whether something is compiled for tests only.
-fn is_test(attributes: &[syn::Attribute]) -> bool {
+pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
             && attribute.parse_args::<syn::Path>().is_ok_and(|condition| condition.is_ident("test"))
@@ -210,7 +225,10 @@ impl Reader<'_> {
             syn::Item::Type(item) => &item.ident,
             syn::Item::Union(item) => &item.ident,
             syn::Item::Macro(item) => match &item.ident {
-                Some(ident) => ident,
+                Some(ident) => {
+                    self.contents.items.extend(written_out(&item.mac.tokens));
+                    ident
+                }
                 None => {
                     let names = item.mac.tokens.clone().into_iter().filter_map(|token| match token {
                         TokenTree::Ident(ident) => Some(ident.to_string()),
@@ -325,6 +343,30 @@ impl<'a> Visit<'a> for Reader<'_> {
         self.guess(call.tokens.clone());
         syn::visit::visit_macro(self, call);
     }
+}
+
+/// The items that a declared macro expands to under a name that it does not take from its call.
+fn written_out(declaration: &TokenStream) -> Vec<String> {
+    let mut tokens = declaration.clone().into_iter().peekable();
+    let mut names = Vec::new();
+    while let Some(token) = tokens.next() {
+        // Each rule is `(pattern) => { items }`.
+        let is_arrow = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '>');
+        if is_arrow && let Some(TokenTree::Group(items)) = tokens.peek() {
+            let items: Vec<TokenTree> = items.stream().into_iter().collect();
+            names.extend(items.windows(2).filter_map(|pair| match pair {
+                [TokenTree::Ident(kind), TokenTree::Ident(name)] if is_kind_of_item(kind) => {
+                    Some(name.to_string())
+                }
+                _ => None,
+            }));
+        }
+    }
+    names
+}
+
+fn is_kind_of_item(keyword: &proc_macro2::Ident) -> bool {
+    ["const", "enum", "fn", "static", "struct", "trait", "type"].iter().any(|kind| keyword == kind)
 }
 
 fn attributes(item: &syn::Item) -> &[syn::Attribute] {

@@ -6,7 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::startup::{Running, start};
+use crate::running::Running;
+use crate::startup::start;
 
 pub(super) fn run(config: Config) -> Result<ExitCode, Error> {
     crate::logs::start(&config.log);

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use shoal_anonymity::budget::{Precision, Preset};
+use shoal_ingest::{DedupConfig, IngestConfig, Limits, PipelineConfig};
 use shoal_query::BudgetEpochs;
 
 use super::declare::Kind::{List, Number, Numbers, Optional, Switch, Text};
@@ -18,6 +19,10 @@ use super::values::{LogFormat, cores_if_zero, epochs, level, none_if_zero, sched
 const KIB: i64 = 1024;
 const MIB: i64 = 1024 * KIB;
 const GIB: i64 = 1024 * MIB;
+
+/// What ingestion takes where nothing is set.
+const LIMITS: Limits = PipelineConfig::DEFAULT.limits;
+const WRITE_AHEAD: shoal_ingest::LogConfig = shoal_ingest::LogConfig::DEFAULT;
 
 const A_FILE: &str = "the path of a file";
 const A_DIRECTORY: &str = "the path of a directory";
@@ -91,35 +96,35 @@ settings! {
     /// The way from a body to the tables.
     IngestSettings named "ingest." {
         /// Longest body as sent, in bytes.
-        body_bytes_max: usize = Number(2 * MIB, KIB, 64 * MIB);
+        body_bytes_max: usize = Number(LIMITS.body_bytes_max as i64, KIB, 64 * MIB);
         /// Longest body when decompressed, in bytes.
-        inflated_bytes_max: usize = Number(16 * MIB, KIB, 256 * MIB);
+        inflated_bytes_max: usize = Number(LIMITS.inflated_bytes_max as i64, KIB, 256 * MIB);
         /// Largest ratio of decompressed bytes to sent bytes.
-        ratio_max: usize = Number(100, 2, 10_000);
+        ratio_max: usize = Number(LIMITS.ratio_max as i64, 2, 10_000);
         /// Largest window of a zstd body, as a power of 2 in bytes.
-        zstd_window_log_max: u32 = Number(23, 10, 27);
+        zstd_window_log_max: u32 = Number(LIMITS.zstd_window_log_max as i64, 10, 27);
         /// Most events in a request.
-        events_max: usize = Number(5_000, 1, 100_000);
+        events_max: usize = Number(LIMITS.events_max as i64, 1, 100_000);
         /// Most properties of an event.
-        properties_max: usize = Number(64, 1, 1_000);
+        properties_max: usize = Number(LIMITS.properties_max as i64, 1, 1_000);
         /// Longest text anywhere in an event, in bytes.
-        string_bytes_max: usize = Number(64 * KIB, 64, MIB);
+        string_bytes_max: usize = Number(LIMITS.string_bytes_max as i64, 64, MIB);
         /// Deepest nesting of JSON.
-        depth_max: usize = Number(24, 4, 128);
+        depth_max: usize = Number(LIMITS.depth_max as i64, 4, 128);
         /// Most JSON values in a body. This bounds the memory that reading it takes.
-        values_max: usize = Number(400_000, 1_000, 10_000_000);
+        values_max: usize = Number(LIMITS.values_max as i64, 1_000, 10_000_000);
         /// Most bytes that may wait for the disk. Beyond it requests are answered 429 with Retry-After.
-        in_flight_bytes_max: u64 = Number(32 * MIB, MIB, 4 * GIB);
+        in_flight_bytes_max: u64 = Number(WRITE_AHEAD.in_flight_bytes_max as i64, MIB, 4 * GIB);
         /// After this many days the same person has a new pseudonym, unrelated to the old one.
-        epoch_days: u32 = Number(90, 1, 3650);
+        epoch_days: u32 = Number(PipelineConfig::DEFAULT.epoch_days as i64, 1, 3650);
         /// Time within which the same event id sent again is counted once, in hours.
-        dedup_window_h: u32 = Number(48, 1, 8760);
+        dedup_window_h: u32 = Number(DedupConfig::DEFAULT.window_h as i64, 1, 8760);
         /// Events reach the tables at the latest after this time, in milliseconds.
-        flush_interval_ms: u64 = Number(10_000, 50, 3_600_000);
+        flush_interval_ms: u64 = Number(IngestConfig::FLUSH_INTERVAL_MS as i64, 50, 3_600_000);
         /// Events reach the tables earlier when the log segment of their region has grown to this, in bytes.
-        segment_bytes_max: u64 = Number(16 * MIB, 4 * MIB, GIB);
+        segment_bytes_max: u64 = Number(WRITE_AHEAD.segment_bytes_max as i64, 4 * MIB, GIB);
         /// Free space on the disk below which events are refused with 507, in bytes.
-        free_bytes_min: u64 = Number(GIB, 0, 1024 * GIB);
+        free_bytes_min: u64 = Number(WRITE_AHEAD.free_bytes_min as i64, 0, 1024 * GIB);
     }
 }
 

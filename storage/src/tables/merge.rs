@@ -14,8 +14,7 @@
 //! the log counts in the inputs is read, and is written or counted as a duplicate. Synchronous. Not here: which files
 //! (`tiers`), the commit (`compact`).
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -24,6 +23,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use shoal_files::Objects;
 
 use crate::error::{Result, StorageError};
+use crate::tables::heads::Heads;
 use crate::tables::object::ParquetObject;
 use crate::tables::snapshot::LiveFile;
 use crate::tables::table_layout::TableLayout;
@@ -78,15 +78,15 @@ impl Merge {
     /// Rows read, and how many of them were duplicates.
     fn drain(&self, out: &mut Out) -> Result<(u64, u64)> {
         let mut cursors = self.files.iter().map(|f| Cursor::open(self, f)).collect::<Result<Vec<_>>>()?;
-        let mut heap: BinaryHeap<Reverse<(Key, usize)>> = BinaryHeap::with_capacity(cursors.len());
+        let mut heads: Heads<Key> = Heads::with_capacity(cursors.len());
         for (at, cursor) in cursors.iter_mut().enumerate() {
             if cursor.next_batch(self)? {
-                heap.push(Reverse((cursor.key(), at)));
+                heads.push(cursor.key(), at);
             }
         }
         let (mut read, mut duplicates) = (0, 0);
         let mut seen = Seen::default();
-        while let Some(Reverse((key, at))) = heap.pop() {
+        while let Some((key, at)) = heads.first() {
             read += 1;
             match seen.is_new(key, cursors[at].has_event_id()) {
                 true => out.picks.push((at, cursors[at].row)),
@@ -97,6 +97,7 @@ impl Merge {
                 out.write(&cursors)?;
             }
             if !cursors[at].advance(self)? {
+                heads.advance(None);
                 continue;
             }
             let next = cursors[at].key();
@@ -104,7 +105,7 @@ impl Merge {
                 let reason = format!("the file {} is not sorted", self.files[at].path);
                 return Err(StorageError::Schema { table: self.table.clone(), reason });
             }
-            heap.push(Reverse((next, at)));
+            heads.advance(Some(next));
         }
         out.write(&cursors)?;
         Ok((read, duplicates))

@@ -11,7 +11,8 @@
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
 //! - `append`: rows become part of a table, exactly once
-//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once
+//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once, `heads`: which of
+//!   many sorted streams comes next
 //! - `snapshot`: the files that are live at one version
 //! - `read`: the rows of one file, in the order of the file
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
@@ -22,6 +23,7 @@ mod append;
 mod compact;
 mod durable;
 mod expire;
+mod heads;
 mod lock;
 mod log;
 mod merge;
@@ -41,6 +43,7 @@ mod tests;
 pub use append::{AppendReport, Part};
 pub use compact::CompactReport;
 pub use expire::ExpireReport;
+pub use heads::Heads;
 pub use purge::PurgeReport;
 pub use read::FileRows;
 pub use snapshot::{LiveFile, Snapshot};

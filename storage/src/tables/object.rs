@@ -3,13 +3,13 @@
 //! Invariant: one range is one read of the store; the reader shares no position, so that threads do not disturb each
 //! other. Not here: what is in the file (`read`, `merge`, `write`).
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
-use shoal_files::{Objects, Source};
+use shoal_files::{Objects, Rest, Source};
 
 /// An open Parquet file.
 pub(crate) struct ParquetObject {
@@ -34,7 +34,7 @@ impl ChunkReader for ParquetObject {
     type T = BufReader<Rest>;
 
     fn get_read(&self, start: u64) -> Result<BufReader<Rest>> {
-        Ok(BufReader::new(Rest { source: Arc::clone(&self.source), at: start, end: self.bytes }))
+        Ok(BufReader::new(Rest::new(Arc::clone(&self.source), start, self.bytes)))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
@@ -48,29 +48,11 @@ impl ChunkReader for ParquetObject {
     }
 }
 
-/// The bytes from a position on.
-pub(crate) struct Rest {
-    source: Arc<dyn Source>,
-    at: u64,
-    end: u64,
-}
-
-impl Read for Rest {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let length = buffer.len().min(left);
-        if length == 0 {
-            return Ok(0);
-        }
-        self.source.read_at(self.at, &mut buffer[..length])?;
-        self.at += length as u64;
-        Ok(length)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::io::Read as _;
+
     use shoal_files::Memory;
 
     use super::*;

@@ -1,0 +1,93 @@
+//! Where a chain is, and which files it has.
+//!
+//! Not here: what is in a file (`head.rs`, `scan.rs`).
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use shoal_files::Medium;
+
+use crate::error::{AuditError, Result};
+
+/// The folder of the files of lines.
+pub(super) const FOLDER: &str = "audit";
+/// The file of the head, in another folder.
+pub(super) const HEAD: &str = "ledger/audit.head";
+const SUFFIX: &str = ".jsonl";
+const DIGITS: usize = 20;
+
+/// Where a chain is.
+#[derive(Clone)]
+pub struct ChainPlace {
+    pub(super) medium: Arc<dyn Medium>,
+    /// A file that has this many bytes is followed by a new one.
+    pub(super) file_bytes_max: u64,
+}
+
+/// A file of a chain.
+pub(super) struct ChainFile {
+    /// The number of its first line.
+    pub(super) first: u64,
+    pub(super) name: String,
+}
+
+impl ChainFile {
+    /// The file that begins with this line.
+    pub(super) fn beginning_with(first: u64) -> ChainFile {
+        ChainFile { first, name: format!("{FOLDER}/{first:0DIGITS$}{SUFFIX}") }
+    }
+
+    /// `None` for a file that is none of a chain.
+    fn of(name: String) -> Option<ChainFile> {
+        let digits = name.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(SUFFIX)?;
+        let first = digits.parse().ok().filter(|_| digits.len() == DIGITS)?;
+        Some(ChainFile { first, name })
+    }
+}
+
+impl ChainPlace {
+    /// A chain on this medium, whose files are followed by a new one when they have so many bytes.
+    pub(crate) fn new(medium: Arc<dyn Medium>, file_bytes_max: u64) -> ChainPlace {
+        ChainPlace { medium, file_bytes_max }
+    }
+
+    /// The directory of the files of lines.
+    pub fn dir(&self) -> PathBuf {
+        self.medium.path(FOLDER)
+    }
+
+    /// The file of the head.
+    pub fn head(&self) -> PathBuf {
+        self.medium.path(HEAD)
+    }
+
+    /// The files of lines, in order.
+    pub(super) fn files(&self) -> Result<Vec<ChainFile>> {
+        let listed = self.medium.list(FOLDER).map_err(self.io(FOLDER))?;
+        let mut files: Vec<ChainFile> =
+            listed.into_iter().filter_map(|entry| ChainFile::of(entry.name)).collect();
+        files.sort_by_key(|file| file.first);
+        Ok(files)
+    }
+
+    /// Removes what a crash left of a file that was being made. The caller is the only one who makes any.
+    pub(super) fn sweep(&self) -> Result<()> {
+        self.medium.sweep(FOLDER, i64::MAX).map(drop).map_err(self.io(FOLDER))
+    }
+
+    /// The error of an operation on a file or folder.
+    pub(super) fn io(&self, name: &str) -> impl FnOnce(io::Error) -> AuditError + use<> {
+        AuditError::io(self.medium.path(name))
+    }
+
+    /// The error of a line (0: none in particular) of a file.
+    pub(super) fn broken(&self, name: &str, line: u64, reason: impl Into<String>) -> AuditError {
+        AuditError::Chain { path: self.medium.path(name), line, reason: reason.into() }
+    }
+
+    /// The error of a chain that has lines but no head.
+    pub(super) fn headless(&self) -> AuditError {
+        self.broken(HEAD, 0, "there are lines, but the file of their head is missing")
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether a chain is whole: all lines that its head counts are there and unchanged, and at most one group follows them.
+//!
+//! Invariant: reads only; a service may be appending meanwhile. Not here: reading lines (`scan.rs`), and what a start does
+//! about a chain that is not whole (`writer.rs`).
+
+use super::head::Head;
+use super::place::{ChainPlace, FOLDER, HEAD};
+use super::scan::{ChainLine, Scan, scan};
+use crate::error::Result;
+use crate::form::{self, LineHash};
+
+/// Most lines that are synced together.
+pub(super) const GROUP_MAX: u64 = 1024;
+
+/// A chain that is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Lines.
+    pub count: u64,
+    /// Hash of the last one, or what the first one will follow.
+    pub hash: LineHash,
+    /// Lines that the head does not count yet: a running service is at work, or a crash came before it.
+    pub uncounted: u64,
+    /// Bytes of a last line that has no end: as above.
+    pub unfinished_bytes: u64,
+}
+
+/// Reads a whole chain and gives each line; a service may be appending to it.
+///
+/// # Errors
+/// [`AuditError::Chain`](crate::AuditError::Chain) with file and line of the first one that is not whole, or where lines
+/// are missing.
+pub fn verify(place: &ChainPlace, each: &mut dyn FnMut(&ChainLine<'_>)) -> Result<Whole> {
+    let before = Head::read(place)?;
+    let files = place.files()?;
+    let Some(before) = before else {
+        return match files.is_empty() {
+            true => Ok(Whole { count: 0, hash: form::first(), uncounted: 0, unfinished_bytes: 0 }),
+            false => Err(place.headless()),
+        };
+    };
+    let scanned = scan(place, &files, 0, &before, each)?;
+    if let Some(fault) = &scanned.fault
+        && !(fault.is_unfinished && scanned.count >= before.count)
+    {
+        return Err(place.broken(&fault.name, fault.line, &fault.reason));
+    }
+    let after = Head::read(place)?.unwrap_or(before);
+    counted(place, &scanned, &before)?;
+    within_a_group(place, &scanned, &after)?;
+    let uncounted = scanned.count.saturating_sub(after.count);
+    let unfinished_bytes = scanned.fault.map_or(0, |fault| fault.bytes);
+    Ok(Whole { count: scanned.count, hash: scanned.hash, uncounted, unfinished_bytes })
+}
+
+/// All lines that the head counts must be there.
+pub(super) fn counted(place: &ChainPlace, scanned: &Scan, head: &Head) -> Result<()> {
+    if scanned.count >= head.count {
+        return Ok(());
+    }
+    let missing = head.count - scanned.count;
+    let reason = format!("the last {missing} of {} lines are missing", head.count);
+    Err(match &scanned.last {
+        Some(last) => place.broken(&last.name, last.line, reason),
+        None => place.broken(FOLDER, 0, reason),
+    })
+}
+
+/// No more lines may follow those that the head counts than one group has.
+pub(super) fn within_a_group(place: &ChainPlace, scanned: &Scan, head: &Head) -> Result<()> {
+    if scanned.count.saturating_sub(head.count) <= GROUP_MAX {
+        return Ok(());
+    }
+    let reason = format!("counts {} lines, but there are {}: it is an older one", head.count, scanned.count);
+    Err(place.broken(HEAD, 0, reason))
+}

@@ -1,0 +1,44 @@
+//! Decides whether an event id is new: the ids of a region's segments in memory, and those of its runs on the disk.
+//!
+//! Invariant: an id leaves the memory only after the run that holds it is published. Not here: runs (`runs.rs`).
+
+use std::{io, sync::Arc};
+
+use super::{Fingerprints, runs::Runs};
+
+/// All ids of one region; owned by the writer thread.
+pub(crate) struct Window {
+    active: Fingerprints,
+    sealed: Vec<(u64, Arc<Fingerprints>)>,
+    runs: Arc<Runs>,
+}
+
+impl Window {
+    /// With the sets of the segments that have no run yet, by sequence.
+    pub(crate) fn new(runs: Arc<Runs>, sealed: Vec<(u64, Arc<Fingerprints>)>) -> Window {
+        Window { active: Fingerprints::default(), sealed, runs }
+    }
+
+    /// Whether the id is new; it is not any more after this.
+    ///
+    /// # Errors
+    /// When a run cannot be read.
+    pub(crate) fn insert(&mut self, fingerprint: u64) -> io::Result<bool> {
+        let known = self.active.contains(&fingerprint)
+            || self.sealed.iter().any(|(_, set)| set.contains(&fingerprint))
+            || self.runs.contains(fingerprint)?;
+        Ok(!known && self.active.insert(fingerprint))
+    }
+
+    /// The active segment was sealed. Answers its ids, for the run.
+    pub(crate) fn seal(&mut self, sequence: u64) -> Arc<Fingerprints> {
+        let set = Arc::new(std::mem::take(&mut self.active));
+        self.sealed.push((sequence, Arc::clone(&set)));
+        set
+    }
+
+    /// The run of a segment is published: its set is not needed.
+    pub(crate) fn forget(&mut self, sequence: u64) {
+        self.sealed.retain(|(of, _)| *of != sequence);
+    }
+}

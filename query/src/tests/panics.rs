@@ -1,0 +1,74 @@
+//! A scan that panics is one opaque failure, and touches nothing else: not the next question, not those who write tables.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use shoal_anonymity::noise::Entropy;
+use shoal_schemas::{Kind, Programme, Region};
+use shoal_storage::{BudgetLedger, Part, Store};
+
+use super::{Row, grant, now_ms, provider, registry, request, scan, today};
+use crate::config::QueryConfig;
+use crate::engine::Engine;
+use crate::error::QueryError;
+use crate::failure::Failure;
+use crate::metrics::Metrics;
+use crate::scan::{Due, Raw, Scan};
+
+/// Panics once, then reads.
+struct Panicking {
+    has_panicked: AtomicBool,
+    then: Arc<dyn Scan>,
+}
+
+#[async_trait]
+impl Scan for Panicking {
+    async fn totals(&self, due: Due, entropy: &mut (dyn Entropy + Send)) -> Result<Raw, Failure> {
+        assert!(self.has_panicked.swap(true, Ordering::Relaxed), "a fault in a scan");
+        self.then.totals(due, entropy).await
+    }
+}
+
+/// Appends a row of a hundred people, as a flush does, so many times.
+async fn append(root: &std::path::Path, times: i64) -> u64 {
+    let store = Store::open(&url::Url::from_directory_path(root).unwrap()).await.unwrap();
+    let table = store.table(Region::De, registry().table(Kind::Usage)).await.unwrap();
+    for turn in 1..=times {
+        let rows: Vec<Row> = (0..100).map(|subject| Row::new(subject, today(), "click")).collect();
+        let batch = provider(registry().table(Kind::Usage), &rows).0[0].clone();
+        let stored = batch.project(&(0..batch.num_columns() - 1).collect::<Vec<_>>()).unwrap();
+        let part = Part { programme: Programme::UserExperience, day: today(), batch: stored };
+        table.append(vec![part], "test", turn).await.unwrap();
+    }
+    table.snapshot().await.unwrap().files().iter().map(|file| file.rows).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_scan_is_one_opaque_failure_and_touches_nothing_else() {
+    let rows: Vec<Row> = (0..500).map(|subject| Row::new(subject, today(), "click")).collect();
+    let tables = vec![(Region::De, Kind::Usage, provider(registry().table(Kind::Usage), &rows))];
+    let panicking = Panicking { has_panicked: AtomicBool::new(false), then: scan(tables) };
+    let mut metrics = prometheus_client::registry::Registry::default();
+    let config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
+    let ledger = BudgetLedger::in_memory().unwrap();
+    let engine =
+        Engine::over(Arc::new(panicking), ledger, registry(), config, Metrics::register(&mut metrics));
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().to_owned();
+    let writer = tokio::spawn(async move { append(&path, 20).await });
+    let ask = |sql: &str| {
+        let (request, grant, engine) = (request(sql), grant(&[Region::De]), &engine);
+        async move { engine.answer(&grant, &request, now_ms()).await }
+    };
+    let sql = "SELECT COUNT(*) FROM usage WHERE day = current_date";
+    assert_eq!(ask(sql).await.err(), Some(QueryError::Failed));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &metrics).unwrap();
+    assert!(text.contains("query_failures_total{cause=\"panic\"} 1"), "{text}");
+    // The failed question is charged and stays unanswered; another one is answered.
+    let other = ask("SELECT COUNT(DISTINCT subject) AS people FROM usage WHERE day = current_date").await;
+    let people = super::number(&other.unwrap(), 0, "people");
+    assert!((people - 500.0).abs() < 200.0, "{people}");
+    assert_eq!(writer.await.unwrap(), 2_000);
+}
