@@ -35,6 +35,7 @@ use crate::{
         clean::CleanBatch,
         country::GeoDb,
         pipeline::{self, Gate, Piped},
+        row_layout::RowLayout,
     },
     wire::protocol::Request,
 };
@@ -64,6 +65,7 @@ pub struct IngestParts {
 pub struct Ingest {
     config: IngestConfig,
     registry: Arc<Registry>,
+    layout: RowLayout,
     keyring: Arc<Keyring>,
     scrubber: Scrubber,
     consents: Recorded,
@@ -124,6 +126,7 @@ impl Ingest {
         Ok(Ingest {
             consents: Recorded::new(parts.consents),
             config,
+            layout: RowLayout::new(&parts.registry),
             registry: parts.registry,
             keyring: parts.keyring,
             scrubber,
@@ -262,6 +265,7 @@ impl Ingest {
     fn gate(&self) -> Gate<'_> {
         Gate {
             registry: &self.registry,
+            layout: &self.layout,
             keyring: &self.keyring,
             scrubber: &self.scrubber,
             consents: &self.consents,

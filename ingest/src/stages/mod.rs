@@ -13,7 +13,7 @@ mod permit;
 pub(crate) mod pipeline;
 mod pseudonymise;
 pub(crate) mod row;
-mod row_layout;
+pub(crate) mod row_layout;
 mod scrub;
 mod validate;
 mod value;

@@ -28,6 +28,7 @@ use crate::{
 /// Everything that the stages judge by.
 pub(crate) struct Gate<'a> {
     pub(crate) registry: &'a Registry,
+    pub(crate) layout: &'a RowLayout,
     pub(crate) keyring: &'a Keyring,
     pub(crate) scrubber: &'a Scrubber,
     pub(crate) consents: &'a dyn ConsentIndex,
@@ -107,11 +108,10 @@ pub(crate) fn run_marked<'a>(
     let decoded = wire::decode(request, &body, gate.registry, &gate.config.limits)?;
     mark(Stage::Decode);
     let (skipped_items, request_id) = decoded.aside();
-    let layout = RowLayout::new(gate.registry);
     let rules = Rules {
         registry: gate.registry,
         locator: Locator { registry: gate.registry, grant, geo: gate.geo, peer: request.peer },
-        layout: &layout,
+        layout: gate.layout,
         received_ms: request.received_ms,
         now_ms,
     };
@@ -123,7 +123,7 @@ pub(crate) fn run_marked<'a>(
     mark(Stage::Permit);
     let pseudonymous = pseudonymise(permitted, gate.keyring, gate.config.epoch_days, &grant.app);
     mark(Stage::Pseudonymise);
-    let scrubbed = scrub(pseudonymous, gate.scrubber, &layout, &grant.app);
+    let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, &grant.app);
     mark(Stage::Scrub);
     let Tally { outcomes, dropped_properties } = scrubbed.tally;
     debug_assert_eq!(

@@ -20,9 +20,9 @@ pub(crate) struct Columns {
 }
 
 /// The positions in all tables.
-pub(crate) struct RowLayout<'a> {
+pub(crate) struct RowLayout {
     kinds: [Columns; Kind::ALL.len()],
-    systems: &'a [String],
+    systems: Vec<String>,
 }
 
 /// What clients call the systems, where that is not the listed name.
@@ -37,9 +37,9 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("gnu/linux", "linux"),
 ];
 
-impl<'a> RowLayout<'a> {
+impl RowLayout {
     /// Of a registry; the system columns are in each of its tables.
-    pub(crate) fn new(registry: &'a Registry) -> RowLayout<'a> {
+    pub(crate) fn new(registry: &Registry) -> RowLayout {
         let mut kinds = [Columns::default(); Kind::ALL.len()];
         for kind in Kind::ALL {
             let table = registry.table(*kind);
@@ -59,8 +59,8 @@ impl<'a> RowLayout<'a> {
             };
         }
         let systems = match registry.table(Kind::Usage).column(columns::OS).map(|(_, column)| &column.role) {
-            Some(ColumnRole::Dimension { domain: Domain::Listed(values), .. }) => values.as_slice(),
-            _ => &[],
+            Some(ColumnRole::Dimension { domain: Domain::Listed(values), .. }) => values.clone(),
+            _ => Vec::new(),
         };
         RowLayout { kinds, systems }
     }
@@ -72,7 +72,7 @@ impl<'a> RowLayout<'a> {
 
     /// The listed name of an operating system: itself in any letter case, a usual other name, or `other` where that is
     /// listed.
-    pub(crate) fn os(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn os(&self, name: &str) -> Option<&str> {
         let name = name.trim();
         let alias =
             SYSTEMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map_or(name, |(_, own)| own);

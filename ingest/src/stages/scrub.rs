@@ -34,7 +34,7 @@ pub(crate) struct Scrubbed {
 pub(crate) fn scrub(
     batch: PseudonymousBatch<'_>,
     scrubber: &Scrubber,
-    layout: &RowLayout<'_>,
+    layout: &RowLayout,
     app: &str,
 ) -> Scrubbed {
     let (events, mut values, tally) = batch.into_parts();

@@ -77,7 +77,7 @@ impl<'a> ValidBatch<'a> {
 pub(crate) struct Rules<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) locator: Locator<'a>,
-    pub(crate) layout: &'a RowLayout<'a>,
+    pub(crate) layout: &'a RowLayout,
     /// When the request came.
     pub(crate) received_ms: i64,
     pub(crate) now_ms: i64,

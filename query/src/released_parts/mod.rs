@@ -24,7 +24,7 @@ pub(crate) use self::canonical::{Form, cell_keys};
 use crate::budget_epochs::{BudgetEpoch, BudgetEpochs};
 use crate::charge::{ChargedQuery, Subjects};
 use shoal_language::calendar::day_text;
-use shoal_language::{DayRange, PrivateQuery};
+use shoal_language::{Bucket, DayRange, PrivateQuery};
 
 /// The encoding's version: another one makes other released parts of everything.
 const VERSION: &[u8] = b"piece 1";
@@ -59,12 +59,11 @@ pub(crate) struct Wanted {
 pub(crate) fn wanted(charged: &ChargedQuery, epochs: &BudgetEpochs, now_ms: i64) -> Vec<Wanted> {
     let mut all = Vec::new();
     for region in &charged.query.regions {
+        let place = Place { charged, epochs, region: *region, now_ms };
         for bucket in charged.query.buckets() {
-            if charged.is_daily() {
-                let of = |day| of_day(charged, *region, (day, bucket.start), epochs, now_ms);
-                all.extend(bucket.days.days().filter_map(of));
-            } else {
-                all.push(of_bucket(charged, *region, (bucket.days, bucket.start), epochs, now_ms));
+            match charged.is_daily() {
+                true => all.extend(bucket.days.days().filter_map(|day| place.of_day(day, bucket.start))),
+                false => all.push(place.of_bucket(bucket)),
             }
         }
     }
@@ -76,113 +75,109 @@ fn is_readable(query: &PrivateQuery, day: i32) -> bool {
     query.cutoffs.iter().any(|(_, cutoff)| day >= *cutoff)
 }
 
-/// A day of a daily query; none when the text alone says that nothing of the day is asked for. When the day has expired,
-/// the latest answer that the ledger has will do.
-fn of_day(
-    charged: &ChargedQuery,
+/// A charged query in one region, at the time of the question.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    charged: &'a ChargedQuery,
+    epochs: &'a BudgetEpochs,
     region: Region,
-    (day, start): (i32, i32),
-    epochs: &BudgetEpochs,
     now_ms: i64,
-) -> Option<Wanted> {
-    let days = DayRange { first: day, last: day };
-    let is_readable = is_readable(&charged.query, day);
-    let form = Arc::new(form(&charged.query, region, days));
-    if form.is_nothing {
-        return None;
-    }
-    let block = Block { region, kind: charged.query.table, day };
-    let now = epochs.at(day, now_ms);
-    let in_epoch = |epoch: BudgetEpoch| part(charged, (region, days), vec![(block, epoch)], &form, epochs);
-    let parts = match is_readable {
-        true => vec![in_epoch(now)],
-        false => epochs.back_from(now).map(in_epoch).collect(),
-    };
-    Some(Wanted { start, parts, is_readable })
 }
 
-/// A bucket of a ranged query. Of one that has partly expired, the whole is looked for, and only the rest is made.
-fn of_bucket(
-    charged: &ChargedQuery,
-    region: Region,
-    (days, start): (DayRange, i32),
-    epochs: &BudgetEpochs,
-    now_ms: i64,
-) -> Wanted {
-    let query = &charged.query;
-    let over = |days: DayRange| {
-        let mut blocks: Vec<Block> =
-            days.days().map(|day| Block { region, kind: query.table, day }).collect();
-        for other in &query.members {
-            blocks.extend(other.days.days().map(|day| Block { region, kind: other.table, day }));
+impl Place<'_> {
+    /// A day of a daily query, shown in the bucket that begins at `start`; none when the text alone says that nothing of the
+    /// day is asked for. When the day has expired, the latest answer that the ledger has will do.
+    fn of_day(&self, day: i32, start: i32) -> Option<Wanted> {
+        let Place { charged, epochs, region, now_ms } = *self;
+        let days = DayRange { first: day, last: day };
+        let is_readable = is_readable(&charged.query, day);
+        let form = Arc::new(form(&charged.query, region, days));
+        if form.is_nothing {
+            return None;
         }
-        blocks.sort_unstable();
-        blocks.dedup();
-        let charges = blocks.into_iter().map(|block| (block, epochs.at(block.day, now_ms))).collect();
-        part(charged, (region, days), charges, &Arc::new(form(query, region, days)), epochs)
-    };
-    let first = days.days().find(|day| is_readable(query, *day));
-    // The whole, if somebody asked in time, says more than the rest, and is looked for first.
-    let mut parts = vec![over(days)];
-    if let Some(first) = first.filter(|first| *first > days.first) {
-        parts.push(over(DayRange { first, last: days.last }));
+        let block = Block { region, kind: charged.query.table, day };
+        let now = epochs.at(day, now_ms);
+        let in_epoch = |epoch: BudgetEpoch| self.part(days, vec![(block, epoch)], &form);
+        let parts = match is_readable {
+            true => vec![in_epoch(now)],
+            false => epochs.back_from(now).map(in_epoch).collect(),
+        };
+        Some(Wanted { start, parts, is_readable })
     }
-    Wanted { start, parts, is_readable: first.is_some() }
-}
 
-fn part(
-    charged: &ChargedQuery,
-    (region, days): (Region, DayRange),
-    charges: Vec<(Block, BudgetEpoch)>,
-    form: &Arc<Form>,
-    epochs: &BudgetEpochs,
-) -> ReleasedPart {
-    let kind = charged.query.table;
-    let mut fields: Vec<Vec<u8>> = vec![VERSION.to_vec()];
-    let mut field = |bytes: &[u8]| fields.push(bytes.to_vec());
-    field(region.as_str().as_bytes());
-    field(kind.as_str().as_bytes());
-    field(form.text.as_bytes());
-    field(&days.first.to_le_bytes());
-    field(&days.last.to_le_bytes());
-    for (block, epoch) in &charges {
-        field(block.kind.as_str().as_bytes());
-        field(&block.day.to_le_bytes());
-        field(&[epoch.pool, epoch.hour]);
+    /// A bucket of a ranged query. Of one that has partly expired, the whole is looked for, and only the rest is made.
+    fn of_bucket(&self, Bucket { days, start }: Bucket) -> Wanted {
+        let Place { charged, epochs, region, now_ms } = *self;
+        let query = &charged.query;
+        let over = |days: DayRange| {
+            let mut blocks: Vec<Block> =
+                days.days().map(|day| Block { region, kind: query.table, day }).collect();
+            for other in &query.members {
+                blocks.extend(other.days.days().map(|day| Block { region, kind: other.table, day }));
+            }
+            blocks.sort_unstable();
+            blocks.dedup();
+            let charges = blocks.into_iter().map(|block| (block, epochs.at(block.day, now_ms))).collect();
+            self.part(days, charges, &Arc::new(form(query, region, days)))
+        };
+        let first = days.days().find(|day| is_readable(query, *day));
+        // The whole, if somebody asked in time, says more than the rest, and is looked for first.
+        let mut parts = vec![over(days)];
+        if let Some(first) = first.filter(|first| *first > days.first) {
+            parts.push(over(DayRange { first, last: days.last }));
+        }
+        Wanted { start, parts, is_readable: first.is_some() }
     }
-    field(&charged.price.nano().to_le_bytes());
-    let slots = charged.slots();
-    for slot in form.slots.iter().filter_map(|at| slots.get(*at)) {
-        let variance = slot.noise.variance();
-        field(&variance.numerator().to_le_bytes());
-        field(&variance.denominator().to_le_bytes());
-        field(&(slot.width as u64).to_le_bytes());
-    }
-    if let Some(threshold) = &charged.threshold {
-        field(&threshold.k_min.to_le_bytes());
-        field(&threshold.subjects_min.to_le_bytes());
-        field(match threshold.subjects {
-            Subjects::Asked(_) => b"asked",
-            Subjects::Own(_) => b"own",
-        });
-    }
-    let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
-    let epoch = |epoch: &BudgetEpoch| match epoch.pool {
-        0 => format!("{}, hour {}", epochs.pool_text(0), epoch.hour),
-        pool => epochs.pool_text(pool),
-    };
-    let when = match (days.first == days.last, charges.first()) {
-        (true, Some((_, first))) => format!("DAY {} ({})", day_text(days.first), epoch(first)),
-        _ => format!("DAYS {} TO {}", day_text(days.first), day_text(days.last)),
-    };
-    let text = format!("FROM {kind} IN {region}\n{when}\n{}", form.text);
-    ReleasedPart {
-        id: part_digest(&fields),
-        region,
-        days,
-        charges,
-        price: charged.price,
-        text,
-        form: Arc::clone(form),
+
+    fn part(&self, days: DayRange, charges: Vec<(Block, BudgetEpoch)>, form: &Arc<Form>) -> ReleasedPart {
+        let Place { charged, epochs, region, .. } = *self;
+        let kind = charged.query.table;
+        let mut fields: Vec<Vec<u8>> = vec![VERSION.to_vec()];
+        let mut field = |bytes: &[u8]| fields.push(bytes.to_vec());
+        field(region.as_str().as_bytes());
+        field(kind.as_str().as_bytes());
+        field(form.text.as_bytes());
+        field(&days.first.to_le_bytes());
+        field(&days.last.to_le_bytes());
+        for (block, epoch) in &charges {
+            field(block.kind.as_str().as_bytes());
+            field(&block.day.to_le_bytes());
+            field(&[epoch.pool, epoch.hour]);
+        }
+        field(&charged.price.nano().to_le_bytes());
+        let slots = charged.slots();
+        for slot in form.slots.iter().filter_map(|at| slots.get(*at)) {
+            let variance = slot.noise.variance();
+            field(&variance.numerator().to_le_bytes());
+            field(&variance.denominator().to_le_bytes());
+            field(&(slot.width as u64).to_le_bytes());
+        }
+        if let Some(threshold) = &charged.threshold {
+            field(&threshold.k_min.to_le_bytes());
+            field(&threshold.subjects_min.to_le_bytes());
+            field(match threshold.subjects {
+                Subjects::Asked(_) => b"asked",
+                Subjects::Own(_) => b"own",
+            });
+        }
+        let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+        let epoch = |epoch: &BudgetEpoch| match epoch.pool {
+            0 => format!("{}, hour {}", epochs.pool_text(0), epoch.hour),
+            pool => epochs.pool_text(pool),
+        };
+        let when = match (days.first == days.last, charges.first()) {
+            (true, Some((_, first))) => format!("DAY {} ({})", day_text(days.first), epoch(first)),
+            _ => format!("DAYS {} TO {}", day_text(days.first), day_text(days.last)),
+        };
+        let text = format!("FROM {kind} IN {region}\n{when}\n{}", form.text);
+        ReleasedPart {
+            id: part_digest(&fields),
+            region,
+            days,
+            charges,
+            price: charged.price,
+            text,
+            form: Arc::clone(form),
+        }
     }
 }

@@ -66,6 +66,8 @@ impl From<Failure> for Stop {
 type Key = (u128, i64);
 
 struct Cursor<S> {
+    /// The stream's number.
+    at: usize,
     stream: S,
     role: Role,
     runs: Vec<Run>,
@@ -88,7 +90,6 @@ impl<S: Stream> Cursor<S> {
     /// The next batch that has rows, given to the accumulator; false at the end.
     fn next_batch<F: Accumulator + ?Sized>(
         &mut self,
-        at: usize,
         accumulator: &mut F,
         pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
     ) -> Result<bool, Stop> {
@@ -102,14 +103,58 @@ impl<S: Stream> Cursor<S> {
                 continue;
             }
             if !self.follows(&loaded) {
-                return Err(Stop::Unsorted(at));
+                return Err(Stop::Unsorted(self.at));
             }
             if let Role::Events { .. } = self.role {
-                accumulator.load(at, &loaded.columns)?;
+                accumulator.load(self.at, &loaded.columns)?;
             }
             (self.runs, self.times_us) = (loaded.runs, loaded.times_us);
             (self.run, self.row) = (0, 0);
             return Ok(true);
+        }
+    }
+
+    /// The rows up to the next subject, or up to a row that is after another stream's. False when the stream ends.
+    fn take_run<F: Accumulator + ?Sized>(
+        &mut self,
+        others: Option<(Key, usize)>,
+        accumulator: &mut F,
+        pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
+    ) -> Result<bool, Stop> {
+        let subject = self.runs[self.run].subject;
+        let is_shared = others.filter(|((other, _), _)| *other == subject);
+        let mut unasked = 0;
+        loop {
+            let (first, end) = (self.row, self.runs[self.run].end);
+            let is_after = |row: &usize, other| ((subject, self.time(*row)), self.at) > other;
+            let next = match is_shared {
+                None => end,
+                Some(other) => (first..end).find(|row| is_after(row, other)).unwrap_or(end),
+            };
+            match self.role {
+                Role::Events { .. } if next == first => {}
+                Role::Events { day } => accumulator.rows(self.at, first..next, day, &self.times_us),
+                Role::Member(membership) => accumulator.member(membership),
+            }
+            unasked += next - first;
+            self.row = next;
+            if next < end {
+                return Ok(true);
+            }
+            self.run += 1;
+            if self.run < self.runs.len() {
+                return Ok(true);
+            }
+            if !self.next_batch(accumulator, pulse)? {
+                return Ok(false);
+            }
+            if unasked > ROWS_UNASKED_MAX {
+                pulse(accumulator.bytes())?;
+                unasked = 0;
+            }
+            if self.runs[0].subject != subject {
+                return Ok(true);
+            }
         }
     }
 
@@ -142,8 +187,8 @@ pub(super) fn merge<S: Stream, F: Accumulator + ?Sized>(
     for (at, stream) in streams.into_iter().enumerate() {
         let role = stream.role();
         let (runs, times_us) = (Vec::new(), Vec::new());
-        let mut cursor = Cursor { stream, role, runs, times_us, run: 0, row: 0, last: None };
-        if cursor.next_batch(at, accumulator, pulse)? {
+        let mut cursor = Cursor { at, stream, role, runs, times_us, run: 0, row: 0, last: None };
+        if cursor.next_batch(accumulator, pulse)? {
             heads.push(cursor.key(), at);
         }
         cursors.push(cursor);
@@ -159,56 +204,13 @@ pub(super) fn merge<S: Stream, F: Accumulator + ?Sized>(
         }
         let others = heads.second();
         let cursor = &mut cursors[at];
-        let goes_on = take_run(cursor, at, (subject, others), accumulator, pulse)?;
+        let goes_on = cursor.take_run(others, accumulator, pulse)?;
         heads.advance(goes_on.then(|| cursor.key()));
     }
     if let Some(done) = current {
         accumulator.close(&done.to_be_bytes())?;
     }
     Ok(())
-}
-
-/// The rows of one stream up to the next subject, or up to a row that is after another stream's. False when the stream ends.
-fn take_run<S: Stream, F: Accumulator + ?Sized>(
-    cursor: &mut Cursor<S>,
-    at: usize,
-    (subject, others): (u128, Option<(Key, usize)>),
-    accumulator: &mut F,
-    pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
-) -> Result<bool, Stop> {
-    let is_shared = others.filter(|((other, _), _)| *other == subject);
-    let mut unasked = 0;
-    loop {
-        let (first, end) = (cursor.row, cursor.runs[cursor.run].end);
-        let next = match is_shared {
-            None => end,
-            Some(other) => (first..end).find(|row| ((subject, cursor.time(*row)), at) > other).unwrap_or(end),
-        };
-        match cursor.role {
-            Role::Events { .. } if next == first => {}
-            Role::Events { day } => accumulator.rows(at, first..next, day, &cursor.times_us),
-            Role::Member(membership) => accumulator.member(membership),
-        }
-        unasked += next - first;
-        cursor.row = next;
-        if next < end {
-            return Ok(true);
-        }
-        cursor.run += 1;
-        if cursor.run < cursor.runs.len() {
-            return Ok(true);
-        }
-        if !cursor.next_batch(at, accumulator, pulse)? {
-            return Ok(false);
-        }
-        if unasked > ROWS_UNASKED_MAX {
-            pulse(accumulator.bytes())?;
-            unasked = 0;
-        }
-        if cursor.runs[0].subject != subject {
-            return Ok(true);
-        }
-    }
 }
 
 #[cfg(test)]

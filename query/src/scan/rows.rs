@@ -135,7 +135,7 @@ impl Template {
     pub(super) fn load(&self, batch: &RecordBatch, memo: &mut Memo) -> Result<Loaded, Failure> {
         let batch = self.barrier(batch)?;
         let keep = match &self.filter {
-            Some(filter) => Some(filter.value(batch.columns(), batch.num_rows(), (usize::MAX, memo))?),
+            Some(filter) => Some(filter.value(batch.columns(), batch.num_rows(), usize::MAX, memo)?),
             None => None,
         };
         let keep = keep.as_ref().map(|keep| keep.as_boolean_opt().ok_or(Failure::Internal)).transpose()?;
@@ -164,7 +164,7 @@ impl Template {
             }
             None => Vec::new(),
         };
-        let column = |(at, step): (usize, &Step)| step.value(&arrays, rows, (at, memo));
+        let column = |(at, step): (usize, &Step)| step.value(&arrays, rows, at, memo);
         let columns = self.scalars.iter().enumerate().map(column).collect::<Result<_, _>>()?;
         Ok(Loaded { runs, times_us, columns })
     }
@@ -276,13 +276,14 @@ impl Step {
         &self,
         stored: &[ArrayRef],
         rows: usize,
-        (at, memo): (usize, &mut Memo),
+        at: usize,
+        memo: &mut Memo,
     ) -> Result<ArrayRef, Failure> {
         let column = |at: usize| stored.get(at).ok_or(Failure::Internal);
         let value = match &self.way {
             Way::Column(at) => Arc::clone(column(*at)?),
             Way::Hour(at) => hours(column(*at)?)?,
-            Way::Text(text, expr) => self.of_texts(column(*text)?, expr, (at, memo))?,
+            Way::Text(text, expr) => self.of_texts(column(*text)?, expr, at, memo)?,
             Way::Any(used, schema, expr) => {
                 let unpack = |at: &usize| -> Result<ArrayRef, Failure> {
                     let column = column(*at)?;
@@ -311,7 +312,8 @@ impl Step {
         &self,
         column: &ArrayRef,
         expr: &Arc<dyn PhysicalExpr>,
-        (at, memo): (usize, &mut Memo),
+        at: usize,
+        memo: &mut Memo,
     ) -> Result<ArrayRef, Failure> {
         let column = column.as_dictionary_opt::<Int32Type>().ok_or(Failure::Internal)?;
         let texts = column.values().as_string_opt::<i32>().ok_or(Failure::Internal)?;

@@ -23,8 +23,19 @@ impl Functions {
             signature.ident.to_string(),
             signature.span().start().line,
             lines,
-            signature.inputs.iter().filter(|i| matches!(i, syn::FnArg::Typed(_))).count(),
+            signature.inputs.iter().map(arguments).sum(),
         ));
+    }
+}
+
+/// How many arguments it is: a tuple that is taken apart is as many as it has parts.
+fn arguments(input: &syn::FnArg) -> usize {
+    match input {
+        syn::FnArg::Receiver(_) => 0,
+        syn::FnArg::Typed(typed) => match typed.pat.as_ref() {
+            syn::Pat::Tuple(tuple) => tuple.elems.len(),
+            _ => 1,
+        },
     }
 }
 

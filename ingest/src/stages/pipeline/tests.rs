@@ -16,6 +16,7 @@ mod native;
 /// A world to run requests in.
 struct World {
     registry: Registry,
+    layout: RowLayout,
     keyring: Keyring,
     scrubber: &'static Scrubber,
     config: PipelineConfig,
@@ -37,8 +38,10 @@ impl ConsentIndex for Records {
 
 impl World {
     fn new() -> World {
+        let registry = Registry::load(None).unwrap();
         World {
-            registry: Registry::load(None).unwrap(),
+            layout: RowLayout::new(&registry),
+            registry,
             keyring: Keyring::ephemeral(),
             scrubber: scrubber(),
             config: PipelineConfig::default(),
@@ -49,6 +52,7 @@ impl World {
     fn run(&self, request: &Request<'_>, grant: &IngestGrant, now_ms: i64) -> Result<Piped, Refusal> {
         let gate = Gate {
             registry: &self.registry,
+            layout: &self.layout,
             keyring: &self.keyring,
             scrubber: self.scrubber,
             consents: &self.records,

@@ -188,7 +188,7 @@ impl Units {
             note(&mut self.failure, daily.close(Some(day), subject, &mut number));
         }
         if self.trees_are_daily {
-            note(&mut self.failure, self.trees.close((Some(day), under), subject, &mut number));
+            note(&mut self.failure, self.trees.close(Some(day), under, subject, &mut number));
         }
         match &self.ranged {
             None => cells.close(),
@@ -203,7 +203,7 @@ impl Units {
         match &mut self.ranged {
             Some(ranged) if counts => {
                 note(&mut self.failure, ranged.close(None, subject, &mut number));
-                note(&mut self.failure, self.trees.close((None, None), subject, &mut number));
+                note(&mut self.failure, self.trees.close(None, None, subject, &mut number));
             }
             Some(ranged) => {
                 ranged.forget();

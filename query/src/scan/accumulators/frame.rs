@@ -144,7 +144,7 @@ impl Frame {
         if self.gate.close() {
             let mut number = |group| cells.number(group);
             self.bounder.close(None, subject, &mut number)?;
-            self.trees.close((None, None), subject, &mut number)?;
+            self.trees.close(None, None, subject, &mut number)?;
         } else {
             self.bounder.forget();
             self.trees.forget();

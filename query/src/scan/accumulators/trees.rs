@@ -44,7 +44,8 @@ impl Trees {
     /// keeps a value in.
     pub(super) fn close(
         &mut self,
-        (day, under): (Option<i32>, Option<i32>),
+        day: Option<i32>,
+        under: Option<i32>,
         subject: &[u8; 16],
         number: &mut dyn FnMut(u64) -> Option<u32>,
     ) -> Result<(), Failure> {
