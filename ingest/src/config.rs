@@ -9,7 +9,7 @@ use crate::error::IngestError;
 /// All settings of this crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestConfig {
-    /// Root of the logs, the event-id runs and the ledgers; each region has a directory of its own below it.
+    /// Root of the logs, the event-id runs and the files of consents; each region has a directory of its own below it.
     pub data_dir: PathBuf,
     /// What a request may be, and how long a pseudonym lives.
     pub pipeline: PipelineConfig,

@@ -18,12 +18,12 @@ use crate::{key::Secret, pseudonym::identifier_digest};
 pub struct ConsentDigest(pub(crate) [u8; 16]);
 
 impl ConsentDigest {
-    /// The bytes, for the ledger.
+    /// The bytes, for the file of consents.
     pub fn into_bytes(self) -> [u8; 16] {
         self.0
     }
 
-    /// From the ledger's bytes.
+    /// From the bytes in the file of consents.
     pub fn from_bytes(bytes: [u8; 16]) -> ConsentDigest {
         ConsentDigest(bytes)
     }
