@@ -35,9 +35,10 @@ use crate::state::{Clock, Services, State};
 struct Peers {
     registry: Arc<Registry>,
     keyring: Arc<Keyring>,
-    store: Store,
-    consents: Arc<Consents<ConsentRecord>>,
     audit: Arc<Audit>,
+    consents: Arc<Consents<ConsentRecord>>,
+    /// It holds the lock of the data directory, so what else lies there is closed before it.
+    store: Store,
     clock: Clock,
 }
 

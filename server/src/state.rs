@@ -25,10 +25,11 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) keys: LiveKeys,
-    pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
-    pub(crate) retention: Retention,
+    /// Its last line is written before the store lets go of the data directory's lock, so it stands before the store's holders.
     pub(crate) audit: Arc<Audit>,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) retention: Retention,
     pub(crate) bodies: Bodies,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,

@@ -75,7 +75,8 @@ impl Draft {
     pub(super) fn link(self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::hard_link(&self.unfinished, &self.target)?;
-        fs::remove_file(&self.unfinished)?;
+        // The name counts. A second, unfinished one that stays behind is swept.
+        let _ = fs::remove_file(&self.unfinished);
         directory::sync(directory::parent_of(&self.target))
     }
 }

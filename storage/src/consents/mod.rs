@@ -9,7 +9,7 @@
 
 mod file;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
@@ -94,7 +94,9 @@ impl<R: Clone> Consents<R> {
         effect: Effect,
         change: impl Fn(Option<R>) -> R,
     ) -> Result<()> {
-        let Some(shelf) = self.shelf(region) else { return Ok(()) };
+        let nowhere =
+            || StorageError::Consent { path: PathBuf::new(), reason: format!("no file of {region}") };
+        let shelf = self.shelf(region).ok_or_else(nowhere)?;
         let _one_at_a_time: MutexGuard<'_, ()> =
             shelf.changing.lock().unwrap_or_else(PoisonError::into_inner);
         for digest in digests {
