@@ -30,7 +30,7 @@ pub(super) enum RetentionCommand {
         /// Runs once and ends. It must be given: the schedule is the service's.
         #[arg(long, required = true)]
         once: bool,
-        /// Counts what would be removed, and changes nothing.
+        /// Counts what would be removed, and removes nothing. The audit has a line of it.
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
