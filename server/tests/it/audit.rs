@@ -23,8 +23,10 @@ fn send(world: &World, method: &str, path: &str, key: &str) -> Answer {
 }
 
 fn lines(world: &World) -> Vec<Value> {
-    let mut files: Vec<_> =
-        fs::read_dir(world.data_dir().join("audit")).unwrap().map(|e| e.unwrap().path()).collect();
+    // The folder comes with the first line, and a file that is not whole yet has another name.
+    let Ok(entries) = fs::read_dir(world.data_dir().join("audit")) else { return Vec::new() };
+    let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "jsonl"));
     files.sort();
     let texts: Vec<String> = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     // A line that is being written has no end yet.
