@@ -37,11 +37,11 @@ use crate::error::{AuditError, Result};
 pub use place::ChainPlace;
 pub use scan::ChainLine;
 pub use verify::{Whole, verify};
-use writer::{Asked, Writer};
+use writer::{AppendRequest, Writer};
 
 /// A chain that lines are appended to. One process at a time holds one: the lock of the data directory sees to it.
 pub(crate) struct Chain {
-    queue: Option<mpsc::Sender<Asked>>,
+    queue: Option<mpsc::Sender<AppendRequest>>,
     thread: Option<JoinHandle<()>>,
     cut_bytes: u64,
     dir: PathBuf,
@@ -55,9 +55,9 @@ impl Chain {
     pub(crate) fn open(place: ChainPlace) -> Result<Chain> {
         let dir = place.dir();
         let (writer, cut_bytes) = Writer::open(place)?;
-        let (queue, asked) = mpsc::channel();
+        let (queue, requests) = mpsc::channel();
         let thread = std::thread::Builder::new().name("audit".to_owned());
-        let thread = thread.spawn(move || writer.run(&asked)).map_err(AuditError::io(&dir))?;
+        let thread = thread.spawn(move || writer.run(&requests)).map_err(AuditError::io(&dir))?;
         Ok(Chain { queue: Some(queue), thread: Some(thread), cut_bytes, dir })
     }
 
@@ -91,7 +91,7 @@ impl Chain {
     fn enqueue(&self, fields: String, tell: Option<oneshot::Sender<Option<u64>>>) {
         if let Some(queue) = &self.queue {
             // A writer that is gone drops `tell`, which is an error for the one who waits.
-            let _ = queue.send(Asked { fields, tell });
+            let _ = queue.send(AppendRequest { fields, tell });
         }
     }
 }

@@ -16,8 +16,8 @@ use super::verify::{GROUP_MAX, counted, within_a_group};
 use crate::error::Result;
 use crate::form::{self, LineHash};
 
-/// A line to append.
-pub(super) struct Asked {
+/// A request to append a line.
+pub(super) struct AppendRequest {
     pub(super) fields: String,
     /// Who waits for its number.
     pub(super) tell: Option<oneshot::Sender<Option<u64>>>,
@@ -80,17 +80,17 @@ impl Writer {
     }
 
     /// Appends until nobody can ask any more.
-    pub(super) fn run(mut self, asked: &mpsc::Receiver<Asked>) {
-        while let Ok(first) = asked.recv() {
+    pub(super) fn run(mut self, requests: &mpsc::Receiver<AppendRequest>) {
+        while let Ok(first) = requests.recv() {
             let mut group = vec![first];
             while (group.len() as u64) < GROUP_MAX
-                && let Ok(next) = asked.try_recv()
+                && let Ok(next) = requests.try_recv()
             {
                 group.push(next);
             }
             let numbers = self.append(&group);
-            for (asked, number) in group.into_iter().zip(numbers) {
-                if let Some(tell) = asked.tell {
+            for (request, number) in group.into_iter().zip(numbers) {
+                if let Some(tell) = request.tell {
                     // Who went away meanwhile does not need the number.
                     let _ = tell.send(number);
                 }
@@ -99,16 +99,16 @@ impl Writer {
     }
 
     /// The numbers of the lines; none for a line that was not written.
-    fn append(&mut self, group: &[Asked]) -> Vec<Option<u64>> {
+    fn append(&mut self, group: &[AppendRequest]) -> Vec<Option<u64>> {
         let (mut text, mut numbers) = (String::new(), Vec::with_capacity(group.len()));
         let mut next = Head { count: self.count, hash: self.hash };
-        for asked in group {
-            let fits = asked.fields.len() <= LINE_BYTES_MAX / 2 && !asked.fields.bytes().any(|b| b < b' ');
-            if self.is_dead || asked.fields.is_empty() || !fits {
+        for AppendRequest { fields, .. } in group {
+            let fits = fields.len() <= LINE_BYTES_MAX / 2 && !fields.bytes().any(|b| b < b' ');
+            if self.is_dead || fields.is_empty() || !fits {
                 numbers.push(None);
                 continue;
             }
-            let (line, hash) = form::seal(next.count + 1, &next.hash, &asked.fields);
+            let (line, hash) = form::seal(next.count + 1, &next.hash, fields);
             next = Head { count: next.count + 1, hash };
             text.push_str(&line);
             text.push('\n');
