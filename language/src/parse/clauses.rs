@@ -13,7 +13,7 @@ use sqlparser::ast::{
 use super::expressions::{argument, expr, order, window};
 use super::names::{plain, wildcard};
 use super::relations::clause_of;
-use super::walk::{SHAPE, Walk, clause};
+use super::walk::{SHAPE, Walk, clause, not_a_query};
 use crate::error::{Refusal, Rule};
 
 /// Walks a whole query.
@@ -113,10 +113,7 @@ fn set(body: &SetExpr, walk: Walk) -> Result<(), Refusal> {
         | SetExpr::Update(_)
         | SetExpr::Delete(_)
         | SetExpr::Merge(_)
-        | SetExpr::Table(_) => {
-            let message = "A query is made of SELECT, set operations and VALUES.";
-            Err(Refusal::new(Rule::Statement, body.span(), message, SHAPE))
-        }
+        | SetExpr::Table(_) => Err(not_a_query(body.span())),
     }
 }
 

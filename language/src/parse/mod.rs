@@ -26,6 +26,7 @@ use sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 pub(crate) use self::relations::clear_clauses;
 pub(crate) use self::statement::Parsed;
 pub use self::walk::SHAPE;
+pub(crate) use self::walk::not_a_query;
 use crate::error::{Refusal, Rule};
 
 /// Longest text, in bytes.

@@ -1,4 +1,4 @@
-//! A walk over a statement: how deep it is, how it goes on in a subquery, and the refusal of a clause.
+//! A walk over a statement: how deep it is, how it goes on in a subquery, and the refusals of a clause and of a body.
 //!
 //! Invariants: no node is deeper than a fixed number of levels, so that whatever walks a statement later can recurse.
 //! Not here: which nodes are allowed (`clauses`, `expressions`).
@@ -51,4 +51,10 @@ pub(super) fn clause(present: bool, span: Span, name: &str) -> Result<(), Refusa
         true => Err(Refusal::new(Rule::Clause, span, format!("{name} cannot be used."), SHAPE)),
         false => Ok(()),
     }
+}
+
+/// The refusal of a query whose body is something else: INSERT, UPDATE, DELETE, MERGE or TABLE.
+pub(crate) fn not_a_query(span: Span) -> Refusal {
+    let message = "A query is made of SELECT, set operations and VALUES.";
+    Refusal::new(Rule::Statement, span, message, SHAPE)
 }

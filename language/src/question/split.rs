@@ -18,6 +18,7 @@ use super::branches::of_members;
 use super::naming::{aliases, quoted};
 use super::scope::{Known, Scope, Split, table_name};
 use crate::error::{LanguageError, Refusal, Rule};
+use crate::parse::not_a_query;
 use crate::syntax::plain_name;
 
 fn no_such_table(span: Span) -> Refusal {
@@ -102,10 +103,7 @@ impl Split<'_> {
             | SetExpr::Update(_)
             | SetExpr::Delete(_)
             | SetExpr::Merge(_)
-            | SetExpr::Table(_) => {
-                let message = "A query is made of SELECT, set operations and VALUES.";
-                return Err(Refusal::new(Rule::Statement, body.span(), message, crate::parse::SHAPE).into());
-            }
+            | SetExpr::Table(_) => return Err(not_a_query(body.span()).into()),
         }
         self.order(order)
     }
