@@ -1,5 +1,4 @@
-//! What the accumulators over made rows share: keys -> cell, aggregates -> the contribution of the subject to that
-//! cell.
+//! How made rows are counted: keys -> cell, aggregates -> the contribution of the subject to that cell.
 //!
 //! A key is made of the made row (a step, a person's value) or read from one event (the one that starts the chain or the
 //! cohort); an aggregate's argument and filter are made. Anything else is a [`Failure`]: `bind` refuses it before.
@@ -7,7 +6,6 @@
 use shoal_anonymity::bound::{Bounder, Totals};
 use shoal_anonymity::noise::Entropy;
 
-use super::columns::Columns;
 use super::evaluate::{Made, evaluate, is_made, is_true};
 use super::gate::Gate;
 use super::trees::Trees;
@@ -78,19 +76,13 @@ impl Frame {
         read.filter(|(_, key)| matches!(key, KeySource::Event(_))).map(|(scalar, _)| scalar.clone()).collect()
     }
 
-    /// The keys of one event, which are the columns from `first` on; none when the event has a value that is not in a public
-    /// domain.
-    pub(super) fn event_keys(
-        &self,
-        columns: &Columns,
-        first: usize,
-        source: usize,
-        row: usize,
-    ) -> Option<EventKeys> {
+    /// The keys of one event, whose values `value` gives by their position; none when the event has one that is not in a
+    /// public domain.
+    pub(super) fn event_keys(&self, value: impl Fn(usize) -> Value) -> Option<EventKeys> {
         let mut values = EventKeys::new();
         for (position, key) in self.keys.iter().enumerate() {
             if let KeySource::Event(at) = key {
-                let value = columns.value(source, first + at, row);
+                let value = value(*at);
                 if !self.cells.has(position, &value) {
                     return None;
                 }

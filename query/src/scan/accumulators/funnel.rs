@@ -9,29 +9,20 @@
 //! the time whenever any other does. A later start never has fewer steps left to try, and starts of longer chains are
 //! never later than those of shorter ones.
 
-use datafusion::arrow::array::ArrayRef;
-use shoal_anonymity::noise::Entropy;
-
-use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, Frame};
+use super::made_rows::{Event, SubjectState};
 use crate::failure::Failure;
-use crate::scan::accumulator::{Accumulated, Accumulator};
-use crate::scan::grounds::Grounds;
 use shoal_language::Scalar;
-use shoal_language::Shape;
 
-/// The funnel of each subject.
-pub(super) struct FunnelAccumulator {
+/// The funnel of the current subject.
+pub(super) struct Funnel {
     steps: Vec<Scalar>,
     within_us: i64,
-    frame: Frame,
-    columns: Columns,
-    /// For each step: the latest start of a chain of the current subject that has reached it.
+    /// For each step: the latest start of a chain that has reached it.
     starts: Vec<Option<Start>>,
     /// The longest chain's steps, and the keys of its first event.
     best: Option<(usize, EventKeys)>,
-    failed: bool,
 }
 
 #[derive(Clone)]
@@ -40,93 +31,44 @@ struct Start {
     keys: EventKeys,
 }
 
-impl FunnelAccumulator {
-    pub(super) fn new(
-        grounds: &Grounds<'_>,
-        entropy: &mut dyn Entropy,
-    ) -> Result<FunnelAccumulator, Failure> {
-        let Shape::Funnel { steps, within_ms } = &grounds.query.shape else {
-            return Err(Failure::Internal);
-        };
-        let frame = Frame::new(grounds, entropy)?;
-        let columns = Columns::new(&[steps.clone(), frame.event_scalars()].concat());
-        Ok(FunnelAccumulator {
-            steps: steps.clone(),
-            within_us: within_ms.saturating_mul(1_000),
-            frame,
-            columns,
-            starts: vec![None; steps.len()],
-            best: None,
-            failed: false,
-        })
+impl Funnel {
+    pub(super) fn new(steps: &[Scalar], within_ms: i64) -> Funnel {
+        let within_us = within_ms.saturating_mul(1_000);
+        Funnel { steps: steps.to_vec(), within_us, starts: vec![None; steps.len()], best: None }
+    }
+}
+
+impl SubjectState for Funnel {
+    const IS_TIMED: bool = true;
+    const HAS_EVENT_KEYS: bool = true;
+
+    fn scalars(&self) -> Vec<Scalar> {
+        self.steps.clone()
     }
 
-    fn take(&mut self, source: usize, row: usize, time_us: i64) -> Result<(), Failure> {
-        let steps = self.steps.len();
+    fn take(&mut self, event: &Event<'_>) {
+        let is_in_time = |start: &&Start| event.time_us.saturating_sub(start.time_us) <= self.within_us;
         // The last step first, so that one event does not take a chain two steps on.
-        for step in (0..steps).rev() {
-            if !self.columns.is_true(source, step, row) {
-                continue;
-            }
+        for step in (0..self.steps.len()).rev().filter(|step| event.is_true(*step)) {
             let start = match step {
-                0 => match self.frame.event_keys(&self.columns, steps, source, row) {
-                    Some(keys) => Start { time_us, keys },
-                    None => continue,
-                },
-                _ => match &self.starts[step - 1] {
-                    Some(start) if time_us.saturating_sub(start.time_us) <= self.within_us => start.clone(),
-                    _ => continue,
-                },
+                0 => event.keys().map(|keys| Start { time_us: event.time_us, keys }),
+                _ => self.starts[step - 1].as_ref().filter(is_in_time).cloned(),
             };
+            let Some(start) = start else { continue };
             if self.best.as_ref().is_none_or(|(best, _)| *best < step + 1) {
                 self.best = Some((step + 1, start.keys.clone()));
             }
             self.starts[step] = Some(start);
         }
-        Ok(())
-    }
-}
-
-impl Accumulator for FunnelAccumulator {
-    fn scalars(&self) -> Vec<Scalar> {
-        [self.steps.clone(), self.frame.event_scalars()].concat()
     }
 
-    fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
-        self.columns.load(source, columns)
-    }
-
-    fn is_timed(&self) -> bool {
-        true
-    }
-
-    fn row(&mut self, source: usize, row: usize, _day: i32, time_us: i64) {
-        self.failed |= self.take(source, row, time_us).is_err();
-    }
-
-    fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
-        if self.failed {
-            return Err(Failure::Internal);
-        }
+    fn close(&mut self, frame: &mut Frame) -> Result<(), Failure> {
         self.starts.fill(None);
-        if let Some((steps, keys)) = self.best.take() {
-            for step in 1..=steps {
-                let made = Made { step: i64::try_from(step).ok(), ..Made::default() };
-                self.frame.add(&made, &keys)?;
-            }
+        let Some((steps, keys)) = self.best.take() else { return Ok(()) };
+        for step in 1..=steps {
+            let made = Made { step: i64::try_from(step).ok(), ..Made::default() };
+            frame.add(&made, &keys)?;
         }
-        self.frame.close(subject)
-    }
-
-    fn member(&mut self, membership: usize) {
-        self.frame.member(membership);
-    }
-
-    fn bytes(&self) -> usize {
-        self.frame.bytes()
-    }
-
-    fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
-        self.frame.finish()
+        Ok(())
     }
 }

@@ -3,11 +3,12 @@
 //! bucket of days) of one region.
 //!
 //! - `gate`: `subject IN (..)`
-//! - `frame`: keys and aggregates over rows that an accumulator makes; `evaluate`: expressions over such rows
+//! - `made_rows`: the accumulator over rows that are made of a subject's events; `frame`: their keys and aggregates;
+//!   `evaluate`: expressions over them
 //! - `columns`: values of the rows that are read
 //! - `events`: a row is an event; `terms`: what it adds to each number
 //! - `trees`: values of units in trees, for quantiles
-//! - `funnel`, `retention`, `subjects`: the other shapes
+//! - `funnel`, `retention`, `subjects`: what each of the other shapes keeps of a subject, and the rows it makes
 //!
 //! Invariants: what a unit (a subject's day; for these shapes a subject over all days of a released part) changes
 //! depends on that unit's own rows and on a key drawn afresh; integers only; nothing about a row is in an error. What
@@ -21,6 +22,7 @@ mod events;
 mod frame;
 mod funnel;
 mod gate;
+mod made_rows;
 mod retention;
 mod subjects;
 mod terms;
@@ -31,6 +33,10 @@ mod trees;
 use shoal_anonymity::noise::Entropy;
 use shoal_language::Shape;
 
+use self::funnel::Funnel;
+use self::made_rows::MadeRows;
+use self::retention::Retention;
+use self::subjects::SubjectRows;
 pub(crate) use self::trees::quantile_of;
 use super::accumulator::Accumulator;
 use super::grounds::Grounds;
@@ -48,8 +54,13 @@ pub(super) fn accumulator(
     }
     Ok(match &grounds.query.shape {
         Shape::Events => Box::new(events::Events::new(grounds, entropy)?),
-        Shape::Subjects(_) => Box::new(subjects::SubjectsAccumulator::new(grounds, entropy)?),
-        Shape::Funnel { .. } => Box::new(funnel::FunnelAccumulator::new(grounds, entropy)?),
-        Shape::Retention { .. } => Box::new(retention::RetentionAccumulator::new(grounds, entropy)?),
+        Shape::Subjects(person) => Box::new(MadeRows::new(SubjectRows::new(person)?, grounds, entropy)?),
+        Shape::Funnel { steps, within_ms } => {
+            Box::new(MadeRows::new(Funnel::new(steps, *within_ms), grounds, entropy)?)
+        }
+        Shape::Retention { cohort, back, period } => {
+            let state = Retention::new([cohort.clone(), back.clone()], *period, grounds)?;
+            Box::new(MadeRows::new(state, grounds, entropy)?)
+        }
     })
 }

@@ -6,124 +6,75 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::arrow::array::ArrayRef;
-use shoal_anonymity::noise::Entropy;
-
-use super::columns::Columns;
 use super::evaluate::Made;
 use super::frame::{EventKeys, Frame};
+use super::made_rows::{Event, SubjectState};
 use crate::failure::Failure;
-use crate::scan::accumulator::{Accumulated, Accumulator};
 use crate::scan::grounds::Grounds;
 use crate::sensitivity::periods;
 use shoal_language::Scalar;
-use shoal_language::Shape;
 use shoal_language::calendar::Grain;
 
-/// The columns of the two conditions.
+/// The positions of the two conditions.
 const COHORT: usize = 0;
 const BACK: usize = 1;
 
-/// The cohort and the periods of each subject.
-pub(super) struct RetentionAccumulator {
+/// The cohort and the periods of the current subject.
+pub(super) struct Retention {
     conditions: [Scalar; 2],
     period: Grain,
     /// The first days of all periods.
     starts: Vec<i32>,
-    frame: Frame,
-    columns: Columns,
-    /// The position of the subject's cohort among the periods, and the keys of its event.
+    /// The position of the cohort among the periods, and the keys of its event.
     cohort: Option<(usize, EventKeys)>,
     back: BTreeSet<usize>,
-    failed: bool,
 }
 
-impl RetentionAccumulator {
+impl Retention {
+    /// The conditions are those of `COHORT` and `BACK`.
     pub(super) fn new(
+        conditions: [Scalar; 2],
+        period: Grain,
         grounds: &Grounds<'_>,
-        entropy: &mut dyn Entropy,
-    ) -> Result<RetentionAccumulator, Failure> {
-        let Shape::Retention { cohort, back, period } = &grounds.query.shape else {
-            return Err(Failure::Internal);
-        };
+    ) -> Result<Retention, Failure> {
         if grounds.query.buckets_of(grounds.days).len() > 1 {
             return Err(Failure::Internal);
         }
-        let conditions = [cohort.clone(), back.clone()];
-        let frame = Frame::new(grounds, entropy)?;
-        let columns = Columns::new(&[conditions.to_vec(), frame.event_scalars()].concat());
-        Ok(RetentionAccumulator {
-            conditions,
-            period: *period,
-            starts: periods(grounds.days, *period),
-            frame,
-            columns,
-            cohort: None,
-            back: BTreeSet::new(),
-            failed: false,
-        })
-    }
-
-    fn take(&mut self, source: usize, row: usize, day: i32) -> Result<(), Failure> {
-        let start = self.period.bucket(day);
-        let Ok(at) = self.starts.binary_search(&start) else { return Ok(()) };
-        if self.cohort.is_none() && self.columns.is_true(source, COHORT, row) {
-            let keys = self.frame.event_keys(&self.columns, self.conditions.len(), source, row);
-            self.cohort = keys.map(|keys| (at, keys));
-        }
-        if self.columns.is_true(source, BACK, row) {
-            self.back.insert(at);
-        }
-        Ok(())
+        let starts = periods(grounds.days, period);
+        Ok(Retention { conditions, period, starts, cohort: None, back: BTreeSet::new() })
     }
 }
 
-impl Accumulator for RetentionAccumulator {
+impl SubjectState for Retention {
+    const IS_TIMED: bool = false;
+    const HAS_EVENT_KEYS: bool = true;
+
     fn scalars(&self) -> Vec<Scalar> {
-        [self.conditions.to_vec(), self.frame.event_scalars()].concat()
+        self.conditions.to_vec()
     }
 
-    fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
-        self.columns.load(source, columns)
-    }
-
-    /// Which of a day's events is the first matters only for its keys.
-    fn is_timed(&self) -> bool {
-        self.scalars().len() > self.conditions.len()
-    }
-
-    fn row(&mut self, source: usize, row: usize, day: i32, _time_us: i64) {
-        self.failed |= self.take(source, row, day).is_err();
-    }
-
-    fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
-        if self.failed {
-            return Err(Failure::Internal);
+    fn take(&mut self, event: &Event<'_>) {
+        let Ok(at) = self.starts.binary_search(&self.period.bucket(event.day)) else { return };
+        if self.cohort.is_none() && event.is_true(COHORT) {
+            self.cohort = event.keys().map(|keys| (at, keys));
         }
+        if event.is_true(BACK) {
+            self.back.insert(at);
+        }
+    }
+
+    fn close(&mut self, frame: &mut Frame) -> Result<(), Failure> {
         let back = std::mem::take(&mut self.back);
-        if let Some((cohort, keys)) = self.cohort.take() {
-            let came = back.range(cohort + 1..).map(|at| at - cohort);
-            for period in std::iter::once(0).chain(came) {
-                let made = Made {
-                    cohort: self.starts.get(cohort).copied(),
-                    period: i64::try_from(period).ok(),
-                    ..Made::default()
-                };
-                self.frame.add(&made, &keys)?;
-            }
+        let Some((cohort, keys)) = self.cohort.take() else { return Ok(()) };
+        let came = back.range(cohort + 1..).map(|at| at - cohort);
+        for period in std::iter::once(0).chain(came) {
+            let made = Made {
+                cohort: self.starts.get(cohort).copied(),
+                period: i64::try_from(period).ok(),
+                ..Made::default()
+            };
+            frame.add(&made, &keys)?;
         }
-        self.frame.close(subject)
-    }
-
-    fn member(&mut self, membership: usize) {
-        self.frame.member(membership);
-    }
-
-    fn bytes(&self) -> usize {
-        self.frame.bytes()
-    }
-
-    fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
-        self.frame.finish()
+        Ok(())
     }
 }

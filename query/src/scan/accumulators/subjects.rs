@@ -8,17 +8,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use datafusion::arrow::array::ArrayRef;
-use shoal_anonymity::noise::Entropy;
 use shoal_schemas::columns;
 
-use super::columns::Columns;
 use super::evaluate::{Made, is_made, is_true, narrow};
 use super::frame::Frame;
+use super::made_rows::{Event, SubjectState};
 use crate::failure::Failure;
-use crate::scan::accumulator::{Accumulated, Accumulator};
-use crate::scan::grounds::Grounds;
-use shoal_language::{PerSubject, PersonOp, PersonValue, Shape};
+use shoal_language::{PerSubject, PersonOp, PersonValue};
 use shoal_language::{Scalar, Type, Value};
 
 /// Most rows of one subject in one released part.
@@ -26,15 +22,13 @@ const GROUPS_MAX: usize = 1 << 12;
 /// Most distinct values of one row that are told apart.
 const DISTINCT_MAX: usize = 1 << 16;
 
-/// The rows of each subject.
-pub(super) struct SubjectsAccumulator {
+/// The rows of the current subject.
+pub(super) struct SubjectRows {
     person: PerSubject,
-    /// For each value: the columns of its argument and of its filter.
+    /// For each value: the positions of its argument and of its filter.
     places: Vec<(Option<usize>, Option<usize>)>,
     scalars: Vec<Scalar>,
-    frame: Frame,
-    columns: Columns,
-    /// The current subject's, by their keys.
+    /// By their keys.
     rows: BTreeMap<Vec<Value>, Vec<Total>>,
 }
 
@@ -47,17 +41,10 @@ enum Total {
     Greatest(Option<i64>),
 }
 
-impl SubjectsAccumulator {
-    pub(super) fn new(
-        grounds: &Grounds<'_>,
-        entropy: &mut dyn Entropy,
-    ) -> Result<SubjectsAccumulator, Failure> {
-        let Shape::Subjects(person) = &grounds.query.shape else {
-            return Err(Failure::Internal);
-        };
-        let frame = Frame::new(grounds, entropy)?;
+impl SubjectRows {
+    pub(super) fn new(person: &PerSubject) -> Result<SubjectRows, Failure> {
         // Nothing of an event is left in a row but its keys and values.
-        if !frame.event_scalars().is_empty() || !person.having.as_ref().is_none_or(is_made) {
+        if !person.having.as_ref().is_none_or(is_made) {
             return Err(Failure::Internal);
         }
         let mut scalars = person.keys.clone();
@@ -69,9 +56,7 @@ impl SubjectsAccumulator {
         };
         let values = person.values.iter();
         let places = values.map(|value| (place(argument(&value.op)), place(value.filter.clone()))).collect();
-        let columns = Columns::new(&scalars);
-        let person = person.clone();
-        Ok(SubjectsAccumulator { person, places, scalars, frame, columns, rows: BTreeMap::new() })
+        Ok(SubjectRows { person: person.clone(), places, scalars, rows: BTreeMap::new() })
     }
 }
 
@@ -98,42 +83,19 @@ impl Total {
         }
     }
 
-    /// The clamped value; null stays null.
-    fn value(&self, value: &PersonValue) -> Value {
-        let units = match self {
-            Total::Count(count) => Some(*count),
-            Total::Distinct(set) => i64::try_from(set.len()).ok(),
-            Total::Sum(sum) => sum.map(narrow),
-            Total::Least(least) => *least,
-            Total::Greatest(greatest) => *greatest,
-        };
-        // Not `clamp`, which panics when the bounds are the wrong way round.
-        units.map_or(Value::Null, |units| Value::Number(units.min(value.max).max(value.min), value.scale))
-    }
-}
-
-/// One event more.
-struct Event<'a> {
-    columns: &'a Columns,
-    source: usize,
-    row: usize,
-    day: i32,
-}
-
-impl Event<'_> {
-    fn add(&self, total: &mut Total, value: &PersonValue, argument: Option<usize>) {
-        let number = || argument.and_then(|at| self.columns.number(self.source, at, self.row));
-        let present = || argument.is_none_or(|at| self.columns.is_present(self.source, at, self.row));
-        match total {
-            Total::Count(count) if present() => *count = count.saturating_add(1),
+    /// One event more, whose argument of the value is at this position.
+    fn take(&mut self, event: &Event<'_>, value: &PersonValue, argument: Option<usize>) {
+        let number = || argument.and_then(|at| event.number(at));
+        let is_present = || argument.is_none_or(|at| event.is_present(at));
+        match self {
+            Total::Count(count) if is_present() => *count = count.saturating_add(1),
             Total::Count(_) => {}
             Total::Distinct(set) => {
                 let most = usize::try_from(value.max).unwrap_or(0).min(DISTINCT_MAX);
-                if present() && set.len() < most {
-                    let item =
-                        argument.map_or(Value::Null, |at| self.columns.value(self.source, at, self.row));
+                if is_present() && set.len() < most {
+                    let item = argument.map_or(Value::Null, |at| event.value(at));
                     // Sessions of a day are counted on their day.
-                    let day = matches!(value.op, PersonOp::Sessions).then_some(self.day);
+                    let day = matches!(value.op, PersonOp::Sessions).then_some(event.day);
                     set.insert((day, item));
                 }
             }
@@ -154,55 +116,53 @@ impl Event<'_> {
             }
         }
     }
+
+    /// The clamped value; null stays null.
+    fn value(&self, value: &PersonValue) -> Value {
+        let units = match self {
+            Total::Count(count) => Some(*count),
+            Total::Distinct(set) => i64::try_from(set.len()).ok(),
+            Total::Sum(sum) => sum.map(narrow),
+            Total::Least(least) => *least,
+            Total::Greatest(greatest) => *greatest,
+        };
+        // Not `clamp`, which panics when the bounds are the wrong way round.
+        units.map_or(Value::Null, |units| Value::Number(units.min(value.max).max(value.min), value.scale))
+    }
 }
 
-impl Accumulator for SubjectsAccumulator {
+impl SubjectState for SubjectRows {
+    const IS_TIMED: bool = false;
+    const HAS_EVENT_KEYS: bool = false;
+
     fn scalars(&self) -> Vec<Scalar> {
         self.scalars.clone()
     }
 
-    fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
-        self.columns.load(source, columns)
-    }
-
-    fn row(&mut self, source: usize, row: usize, day: i32, _time_us: i64) {
-        let keys: Vec<Value> =
-            (0..self.person.keys.len()).map(|at| self.columns.value(source, at, row)).collect();
+    fn take(&mut self, event: &Event<'_>) {
+        let keys: Vec<Value> = (0..self.person.keys.len()).map(|at| event.value(at)).collect();
         let rows = &mut self.rows;
         if rows.len() >= GROUPS_MAX && !rows.contains_key(&keys) {
             return;
         }
         let values = &self.person.values;
         let totals = rows.entry(keys).or_insert_with(|| values.iter().map(|v| Total::of(&v.op)).collect());
-        let event = Event { columns: &self.columns, source, row, day };
         for ((total, value), (argument, filter)) in totals.iter_mut().zip(values).zip(&self.places) {
-            if filter.is_none_or(|at| self.columns.is_true(source, at, row)) {
-                event.add(total, value, *argument);
+            if filter.is_none_or(|at| event.is_true(at)) {
+                total.take(event, value, *argument);
             }
         }
     }
 
-    fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
+    fn close(&mut self, frame: &mut Frame) -> Result<(), Failure> {
         for (keys, totals) in std::mem::take(&mut self.rows) {
             let values: Vec<Value> =
                 totals.iter().zip(&self.person.values).map(|(total, value)| total.value(value)).collect();
             let made = Made { values: &values, keys: &keys, ..Made::default() };
             if is_true(self.person.having.as_ref(), &made) {
-                self.frame.add(&made, &[])?;
+                frame.add(&made, &[])?;
             }
         }
-        self.frame.close(subject)
-    }
-
-    fn member(&mut self, membership: usize) {
-        self.frame.member(membership);
-    }
-
-    fn bytes(&self) -> usize {
-        self.frame.bytes()
-    }
-
-    fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
-        self.frame.finish()
+        Ok(())
     }
 }
