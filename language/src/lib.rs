@@ -4,13 +4,7 @@
 //! text -parse-> one statement -question, bind-> Question { PrivateQuery.., postprocessing text }
 //! ```
 //! Invariants: everything here depends on the text, the public schema, the key's regions and the time of the request,
-//! never on an event. Only this crate makes a [`PrivateQuery`]:
-//!
-//! ```compile_fail,E0639
-//! fn wider(query: shoal_language::PrivateQuery) -> shoal_language::PrivateQuery {
-//!     shoal_language::PrivateQuery { filter: None, ..query }
-//! }
-//! ```
+//! never on an event. Only this crate makes a [`PrivateQuery`], and no other can change one.
 //!
 //! - `parse`: text -> one statement, every node of it seen
 //! - `syntax`: readings of the parser's tree that every stage shares

@@ -93,15 +93,15 @@ impl Entry {
         if !self.0.is_kept() {
             return;
         }
-        let regions = || query.regions.iter().map(|region| region.as_str()).collect();
+        let regions = || query.regions().iter().map(|region| region.as_str()).collect();
         let blocks = |table: &'static str, days: DayRange| AuditedBlocks {
             table,
             regions: regions(),
             first_day: day_text(days.first),
             last_day: day_text(days.last),
         };
-        let mut all = vec![blocks(query.table.as_str(), query.days)];
-        all.extend(query.members.iter().map(|member| blocks(member.table.as_str(), member.days)));
+        let mut all = vec![blocks(query.table().as_str(), query.days())];
+        all.extend(query.members().iter().map(|member| blocks(member.table.as_str(), member.days)));
         let text = text::for_a_line(&query.to_string());
         let asked = AuditedQuery { text, rho_per_block: rho_per_block.to_owned(), blocks: all };
         self.0.fields_mut().queries.push(asked);

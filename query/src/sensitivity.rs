@@ -87,14 +87,14 @@ pub(crate) struct SensitivityLayout {
 impl SensitivityLayout {
     pub(crate) fn of(query: &PrivateQuery) -> Result<SensitivityLayout, Unbounded> {
         let one_day = query.buckets().iter().all(|bucket| bucket.days.len() == 1);
-        let is_plain = query.shape == Shape::Events && query.members.is_empty();
+        let is_plain = *query.shape() == Shape::Events && query.members().is_empty();
         let is_additive =
             |a: &Aggregate| !matches!(a.op, AggregateOp::Subjects | AggregateOp::Quantile { .. });
-        let is_daily = is_plain && (one_day || query.aggregates.iter().all(is_additive));
+        let is_daily = is_plain && (one_day || query.aggregates().iter().all(is_additive));
         let most = values_of_one(query);
         let (mut slots, mut trees) = (Vec::new(), Vec::<TreeSlot>::new());
         let (mut daily, mut ranged) = (Vec::new(), Vec::new());
-        for aggregate in &query.aggregates {
+        for aggregate in query.aggregates() {
             let Some(clamp) = clamp(aggregate) else {
                 let tree = tree(aggregate, most)?;
                 let known = trees.iter().position(|known| *known == tree);
@@ -204,9 +204,9 @@ fn tree(aggregate: &Aggregate, most: u64) -> Result<TreeSlot, Unbounded> {
 /// to 8, or one, where a subject has one row only.
 fn values_of_one(query: &PrivateQuery) -> u64 {
     let days = query.buckets().iter().map(|bucket| bucket.days.len()).max().unwrap_or(1);
-    match &query.shape {
+    match query.shape() {
         Shape::Subjects(person) if person.keys.is_empty() => 1,
-        Shape::Events if query.members.is_empty() => 1,
+        Shape::Events if query.members().is_empty() => 1,
         Shape::Events | Shape::Subjects(_) | Shape::Funnel { .. } | Shape::Retention { .. } => {
             days.clamp(1, VALUES_MAX)
         }
@@ -215,16 +215,16 @@ fn values_of_one(query: &PrivateQuery) -> u64 {
 
 /// The most cells of one unit: see the head of this file.
 fn cells_of_one(query: &PrivateQuery) -> u32 {
-    let has = |wanted: &Scalar| query.keys.iter().any(|key| key.scalar == *wanted);
+    let has = |wanted: &Scalar| query.keys().iter().any(|key| key.scalar == *wanted);
     let many = |cells: usize| u32::try_from(cells).unwrap_or(u32::MAX);
-    match &query.shape {
-        Shape::Events | Shape::Subjects(_) => query.l0,
+    match query.shape() {
+        Shape::Events | Shape::Subjects(_) => query.l0(),
         Shape::Funnel { steps, .. } if has(&Scalar::Step) => many(steps.len()),
-        Shape::Retention { period, .. } if has(&Scalar::Period) => many(periods(query.days, *period).len()),
+        Shape::Retention { period, .. } if has(&Scalar::Period) => many(periods(query.days(), *period).len()),
         // One chain, one cohort: but a key made of the step or the period may be anything.
-        Shape::Funnel { .. } | Shape::Retention { .. } if query.keys.iter().all(is_plain) => 1,
+        Shape::Funnel { .. } | Shape::Retention { .. } if query.keys().iter().all(is_plain) => 1,
         Shape::Funnel { steps, .. } => many(steps.len()),
-        Shape::Retention { period, .. } => many(periods(query.days, *period).len()),
+        Shape::Retention { period, .. } => many(periods(query.days(), *period).len()),
     }
 }
 

@@ -1,9 +1,15 @@
 //! Everything that may touch events, as a closed value. What runs on events is built from it alone.
 //!
-//! Invariants: only this crate makes a [`PrivateQuery`]. Bounds (`l0`, `linf`) come from the registry,
-//! never from data. [`PrivateQuery`]'s text form is canonical and holds no value of an event, only of the statement.
+//! Invariants: only this crate makes a [`PrivateQuery`], and no other crate can change one: its fields are read through
+//! accessors. Bounds (`l0`, `linf`) come from the registry, never from data. [`PrivateQuery`]'s text form is canonical and
+//! holds no value of an event, only of the statement.
+//!
+//! - `text`: the text form; `by_hand`: with the feature of this name, what tests change
+//!
 //! Not here: prices and noise (`shoal-query`, `charge`), the text that postprocesses a release (`question`).
 
+#[cfg(feature = "by-hand")]
+mod by_hand;
 mod text;
 
 use shoal_schemas::{Kind, Programme, Region};
@@ -14,32 +20,47 @@ use crate::expr::{Scalar, Value};
 /// Most groups of one subject's day that count.
 pub(crate) const L0_MAX: u64 = 24;
 
-/// What is asked of the events of one table.
+/// What is asked of the events of one table. The accessors say what each field is.
+///
+/// Another crate can own one and read it:
+///
+/// ```
+/// fn first_day(query: &shoal_language::PrivateQuery) -> i32 {
+///     query.days().first
+/// }
+/// ```
+/// It can neither change a field, nor make a query out of one that is there:
+///
+/// ```compile_fail,E0616
+/// fn longer(mut query: shoal_language::PrivateQuery) -> shoal_language::PrivateQuery {
+///     query.days.first = 0;
+///     query
+/// }
+/// ```
+/// ```compile_fail,E0594
+/// fn longer(query: &mut shoal_language::PrivateQuery) {
+///     query.members()[0].days.first = 0;
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// fn wider(query: shoal_language::PrivateQuery) -> shoal_language::PrivateQuery {
+///     shoal_language::PrivateQuery { filter: None, ..query }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct PrivateQuery {
-    /// The table.
-    pub table: Kind,
-    /// The regions, each a release of its own.
-    pub regions: Vec<Region>,
-    /// The days that are read, and paid for.
-    pub days: DayRange,
-    /// The first readable day of each programme that is read. Earlier days have expired.
-    pub cutoffs: Vec<(Programme, i32)>,
-    /// What a row is.
-    pub shape: Shape,
-    /// Which events count; `None` is all.
-    pub filter: Option<Scalar>,
-    /// What other events a subject must have, or must not have.
-    pub members: Vec<Membership>,
-    /// What is grouped by.
-    pub keys: Vec<Key>,
-    /// The noisy numbers of each group.
-    pub aggregates: Vec<Aggregate>,
-    /// Most groups of one subject's day that count, within one time bucket of days.
-    pub l0: u32,
-    /// What the reader of an answer should know.
-    pub notes: Vec<String>,
+    pub(crate) table: Kind,
+    pub(crate) regions: Vec<Region>,
+    pub(crate) days: DayRange,
+    pub(crate) cutoffs: Vec<(Programme, i32)>,
+    pub(crate) shape: Shape,
+    pub(crate) filter: Option<Scalar>,
+    pub(crate) members: Vec<Membership>,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) aggregates: Vec<Aggregate>,
+    pub(crate) l0: u32,
+    /// What the reader of an answer should know; the notes of the question have them.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What a row is: what the keys and aggregates of the query are over.
@@ -231,6 +252,41 @@ impl PrivateQuery {
     /// The days that are read, and paid for.
     pub fn days(&self) -> DayRange {
         self.days
+    }
+
+    /// The first readable day of each programme that is read. Earlier days have expired.
+    pub fn cutoffs(&self) -> &[(Programme, i32)] {
+        &self.cutoffs
+    }
+
+    /// What a row is.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Which events count; `None` is all.
+    pub fn filter(&self) -> Option<&Scalar> {
+        self.filter.as_ref()
+    }
+
+    /// What other events a subject must have, or must not have.
+    pub fn members(&self) -> &[Membership] {
+        &self.members
+    }
+
+    /// What is grouped by.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The noisy numbers of each group.
+    pub fn aggregates(&self) -> &[Aggregate] {
+        &self.aggregates
+    }
+
+    /// Most groups of one subject's day that count, within one time bucket of days.
+    pub fn l0(&self) -> u32 {
+        self.l0
     }
 
     /// The (region, day) blocks that are read.

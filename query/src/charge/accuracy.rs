@@ -53,16 +53,16 @@ pub(super) fn price(
         Accuracy::Precision(precision) => return Ok(precision.rho()),
         Accuracy::SdMax(sd_max) => *sd_max,
     };
-    let regions = match query.keys.iter().any(|key| key.kind == KeyKind::Region) {
+    let regions = match query.keys().iter().any(|key| key.kind == KeyKind::Region) {
         true => 1,
-        false => query.regions.len() as u64,
+        false => query.regions().len() as u64,
     };
     let days = match layout.is_daily {
         true => query.buckets().iter().map(|bucket| bucket.days.len()).max().unwrap_or(1),
         false => 1,
     };
     let mut most = Rho::ZERO;
-    for (aggregate, place) in query.aggregates.iter().zip(&layout.slots) {
+    for (aggregate, place) in query.aggregates().iter().zip(&layout.slots) {
         let units = sd_max * 10_f64.powi(i32::from(aggregate.scale));
         let releases = regions.max(1).saturating_mul(days.max(1));
         most = most.max(share_for(layout.sensitivity(Some(*place))?, releases, units)?);

@@ -113,7 +113,7 @@ impl ChargedQuery {
 /// [`Rule::Budget`] when no epoch of a block can bear the price.
 pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Refusal> {
     // What costs least: one number whose bound is one.
-    let suggestion = format!("SELECT COUNT(DISTINCT subject) AS people FROM {}", query.table);
+    let suggestion = format!("SELECT COUNT(DISTINCT subject) AS people FROM {}", query.table());
     let refuse = |message: String| Err(Refusal::whole(Rule::Budget, message, suggestion));
     let Ok(charged) = plan(query, accuracy, caps) else {
         let message = "The noise of this query would be larger than any number, or than what is wanted: ask for fewer \
@@ -135,7 +135,7 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
     let layout = SensitivityLayout::of(&query)?;
     let thresholded = query.is_thresholded();
     let asks = |op: &AggregateOp, filtered: bool| *op == AggregateOp::Subjects && !filtered;
-    let asked = query.aggregates.iter().position(|a| asks(&a.op, a.filter.is_some()));
+    let asked = query.aggregates().iter().position(|a| asks(&a.op, a.filter.is_some()));
     let shares = slots::count(&layout) + usize::from(thresholded && asked.is_none());
     let price = accuracy::price(&accuracy, &query, &layout, shares)?;
     let (limit, rest) = match *price.split_weighted(&LIMIT_SHARE)? {
@@ -173,9 +173,9 @@ pub(crate) fn blocks(charged: &[Arc<ChargedQuery>]) -> u64 {
     let mut all = BTreeSet::new();
     for charged in charged {
         let query = &charged.query;
-        for region in &query.regions {
-            all.extend(query.days.days().map(|day| (*region, query.table, day)));
-            for member in &query.members {
+        for region in query.regions() {
+            all.extend(query.days().days().map(|day| (*region, query.table(), day)));
+            for member in query.members() {
                 all.extend(member.days.days().map(|day| (*region, member.table, day)));
             }
         }

@@ -42,7 +42,7 @@ async fn what_adds_up_is_daily_and_what_is_distinct_is_not() {
 
 /// The standard deviation of each number that is shown, in its unit.
 fn shown(charged: &ChargedQuery, regions: f64, days: f64) -> Vec<f64> {
-    let pairs = charged.noise.iter().zip(&charged.query.aggregates);
+    let pairs = charged.noise.iter().zip(charged.query.aggregates());
     let of = |(noise, aggregate): (&DiscreteGaussian, &Aggregate)| {
         (noise.variance().to_f64() * regions * days).sqrt() / 10_f64.powi(i32::from(aggregate.scale))
     };
@@ -100,7 +100,7 @@ async fn quantiles_of_one_measure_share_a_slot() {
         unit: None,
         scale: 0,
     };
-    query.aggregates.extend([quantile("a", 500_000), quantile("b", 500_000), quantile("a", 900_000)]);
+    query.aggregates_mut().extend([quantile("a", 500_000), quantile("b", 500_000), quantile("a", 900_000)]);
     let ranged = charge(query.clone(), Precision::High.into(), &Caps::default()).unwrap();
     assert_eq!(ranged.layout.slots, [Place::Daily(0), Place::Tree(0), Place::Tree(1), Place::Tree(0)]);
     let slots = ranged.slots();
@@ -109,7 +109,7 @@ async fn quantiles_of_one_measure_share_a_slot() {
     // Three shares of 0.01; 8 levels, one value of a day each: sigma^2 = 8 / (2 * 0.00333..).
     let share = 10_000_000.0 / 3.0 / 1e9;
     assert!((slots[1].noise.variance().to_f64() - 8.0 / (2.0 * share)).abs() < 0.1);
-    query.days.first = query.days.last;
+    query.days_mut().first = query.days().last;
     let daily = charge(query, Precision::High.into(), &Caps::default()).unwrap();
     assert!(daily.is_daily() && daily.layout.trees[0].most == 1);
     assert!((daily.slots()[1].noise.variance().to_f64() - 8.0 / (2.0 * share)).abs() < 0.1);

@@ -36,9 +36,9 @@ pub(super) fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, 
         let message = "A key has no type.";
         Refusal::whole(Rule::Key, message, shoal_language::SHAPE)
     };
-    let keys = query.keys.iter().enumerate();
+    let keys = query.keys().iter().enumerate();
     let keys = keys.map(|(at, key)| Ok((format!("k{at}"), key.scalar.ty().ok_or_else(untyped)?)));
-    let numbers = query.aggregates.iter().enumerate().map(|(at, aggregate)| NumberColumn {
+    let numbers = query.aggregates().iter().enumerate().map(|(at, aggregate)| NumberColumn {
         name: format!("a{at}"),
         unit: aggregate.unit.clone(),
         scale: aggregate.scale,
@@ -55,8 +55,8 @@ impl Prepared {
     pub(super) fn time(&self, time_ms_max: u64, now_ms: i64) -> Duration {
         let expires = |charged: &Arc<ChargedQuery>| {
             let query = &charged.query;
-            let own = query.cutoffs.iter().any(|(_, day)| *day >= query.days.first);
-            let others = query.members.iter();
+            let own = query.cutoffs().iter().any(|(_, day)| *day >= query.days().first);
+            let others = query.members().iter();
             own || others.flat_map(|m| m.cutoffs.iter().map(|(_, day)| *day >= m.days.first)).any(|is| is)
         };
         let midnight = start_of(day_of(now_ms)) + DAY_MS - now_ms;

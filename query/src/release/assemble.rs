@@ -59,7 +59,7 @@ pub(super) fn assemble(
     let slots = charged.slots();
     let slot_of = |place| slots.iter().position(|slot| slot.place == place);
     let estimates = |sums: Vec<Sum>| -> Result<Vec<Estimate>, Failure> {
-        let pairs = charged.query.aggregates.iter().zip(&charged.layout.slots);
+        let pairs = charged.query.aggregates().iter().zip(&charged.layout.slots);
         let each = pairs.map(|(aggregate, place)| {
             let sum = slot_of(*place).and_then(|at| sums.get(at)).ok_or(Failure::Internal)?;
             estimate(aggregate, sum)
@@ -122,12 +122,12 @@ fn key(
     if cell.keys.len() != kept.len() {
         return Err(Failure::Internal);
     }
-    let mut values: Vec<Value> = vec![Value::Null; query.keys.len()];
+    let mut values: Vec<Value> = vec![Value::Null; query.keys().len()];
     for (at, value) in form.keys.iter().zip(&cell.keys) {
         let place = kept.get(*at).and_then(|at| values.get_mut(*at)).ok_or(Failure::Internal)?;
         *place = value.clone().into();
     }
-    for (key, value) in query.keys.iter().zip(&mut values) {
+    for (key, value) in query.keys().iter().zip(&mut values) {
         match &key.kind {
             KeyKind::Region => *value = Value::Text(part.released.region.as_str().to_owned()),
             KeyKind::Time(Grain::Hour) => *value = hour_of(start_of(part.released.days.first), value),

@@ -27,17 +27,17 @@ pub(crate) struct Form {
 /// The form of a query on these days of a region.
 pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form {
     let spot = Spot { region, days };
-    let mut text = shape(&query.shape);
-    for (programme, _) in &query.cutoffs {
+    let mut text = shape(query.shape());
+    for (programme, _) in query.cutoffs() {
         line(&mut text, format_args!("PROGRAMME {programme}"));
     }
-    let filter = query.filter.as_ref().and_then(|filter| condition(&spot, filter));
+    let filter = query.filter().and_then(|filter| condition(&spot, filter));
     let is_nothing = filter.as_deref() == Some("false");
     if let Some(filter) = filter {
         line(&mut text, format_args!("WHERE {filter}"));
     }
     let mut members: Vec<String> = query
-        .members
+        .members()
         .iter()
         .map(|other| {
             let over = Spot { region, days: other.days };
@@ -56,7 +56,7 @@ pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form
     let mut keys: Vec<(String, usize)> = cells
         .iter()
         .enumerate()
-        .filter_map(|(position, at)| query.keys.get(*at).map(|key| (position, key)))
+        .filter_map(|(position, at)| query.keys().get(*at).map(|key| (position, key)))
         .map(|(position, key)| (key_text(&spot.simplify(&key.scalar), &key.kind), position))
         .collect();
     keys.sort();
@@ -68,7 +68,7 @@ pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form
         .collect();
     slots.sort();
     slots.iter().for_each(|(slot, _)| line(&mut text, format_args!("AGGREGATE {slot}")));
-    let _ = write!(text, "GROUPS OF ONE SUBJECT'S DAY {}", query.l0);
+    let _ = write!(text, "GROUPS OF ONE SUBJECT'S DAY {}", query.l0());
     Form {
         text,
         is_nothing,
@@ -116,7 +116,7 @@ fn key_text(scalar: &Scalar, kind: &KeyKind) -> String {
 /// The first aggregate of each slot, in the order of the slots.
 fn slot_aggregates(query: &PrivateQuery) -> Vec<&Aggregate> {
     let mut all: Vec<&Aggregate> = Vec::new();
-    for aggregate in &query.aggregates {
+    for aggregate in query.aggregates() {
         if !all.iter().any(|before| shares_tree(before, aggregate)) {
             all.push(aggregate);
         }
@@ -147,5 +147,5 @@ pub(crate) fn cell_keys(query: &PrivateQuery) -> Vec<usize> {
         KeyKind::Time(grain) => *grain == shoal_language::calendar::Grain::Hour,
         KeyKind::Public(_) | KeyKind::Private => true,
     };
-    query.keys.iter().enumerate().filter(|(_, key)| kept(&key.kind)).map(|(at, _)| at).collect()
+    query.keys().iter().enumerate().filter(|(_, key)| kept(&key.kind)).map(|(at, _)| at).collect()
 }

@@ -58,7 +58,7 @@ pub(crate) struct Wanted {
 /// What an answer wants at `now_ms`: one for each region and day, or region and bucket.
 pub(crate) fn wanted(charged: &ChargedQuery, epochs: &BudgetEpochs, now_ms: i64) -> Vec<Wanted> {
     let mut all = Vec::new();
-    for region in &charged.query.regions {
+    for region in charged.query.regions() {
         let place = Place { charged, epochs, region: *region, now_ms };
         for bucket in charged.query.buckets() {
             match charged.is_daily() {
@@ -72,7 +72,7 @@ pub(crate) fn wanted(charged: &ChargedQuery, epochs: &BudgetEpochs, now_ms: i64)
 
 /// Whether events of the day may still be read.
 fn is_readable(query: &PrivateQuery, day: i32) -> bool {
-    query.cutoffs.iter().any(|(_, cutoff)| day >= *cutoff)
+    query.cutoffs().iter().any(|(_, cutoff)| day >= *cutoff)
 }
 
 /// A charged query in one region, at the time of the question.
@@ -95,7 +95,7 @@ impl Place<'_> {
         if form.is_nothing {
             return None;
         }
-        let block = Block { region, kind: charged.query.table, day };
+        let block = Block { region, kind: charged.query.table(), day };
         let now = epochs.at(day, now_ms);
         let in_epoch = |epoch: BudgetEpoch| self.part(days, vec![(block, epoch)], &form);
         let parts = match is_readable {
@@ -111,8 +111,8 @@ impl Place<'_> {
         let query = &charged.query;
         let over = |days: DayRange| {
             let mut blocks: Vec<Block> =
-                days.days().map(|day| Block { region, kind: query.table, day }).collect();
-            for other in &query.members {
+                days.days().map(|day| Block { region, kind: query.table(), day }).collect();
+            for other in query.members() {
                 blocks.extend(other.days.days().map(|day| Block { region, kind: other.table, day }));
             }
             blocks.sort_unstable();
@@ -131,7 +131,7 @@ impl Place<'_> {
 
     fn part(&self, days: DayRange, charges: Vec<(Block, BudgetEpoch)>, form: &Arc<Form>) -> ReleasedPart {
         let Place { charged, epochs, region, .. } = *self;
-        let kind = charged.query.table;
+        let kind = charged.query.table();
         let mut fields: Vec<Vec<u8>> = vec![VERSION.to_vec()];
         let mut field = |bytes: &[u8]| fields.push(bytes.to_vec());
         field(region.as_str().as_bytes());

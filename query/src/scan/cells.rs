@@ -72,7 +72,7 @@ impl Cells {
         entropy: &mut E,
     ) -> Result<Cells, Failure> {
         let mut columns = Vec::new();
-        for key in &query.keys {
+        for key in query.keys() {
             let (is_hour, values) = match &key.kind {
                 KeyKind::Region => continue,
                 KeyKind::Time(Grain::Hour) => (true, (0..24).map(|h| Value::Number(h, 0)).collect()),

@@ -45,7 +45,7 @@ impl Due {
                 buckets.get(at).map(|bucket| bucket.days.days().collect()).unwrap_or_default()
             }
         };
-        let members = self.charged.query.members.iter().map(|member| member.days.days().collect());
+        let members = self.charged.query.members().iter().map(|member| member.days.days().collect());
         std::iter::once(own).chain(members).collect()
     }
 }

@@ -51,7 +51,7 @@ fn runner(memory: usize, cells_max: usize) -> Runner {
 
 /// All days of a query.
 fn whole(charged: ChargedQuery) -> Due {
-    Due { days: charged.query.days, region: Region::De, charged: Arc::new(charged) }
+    Due { days: charged.query.days(), region: Region::De, charged: Arc::new(charged) }
 }
 
 async fn run(sql: &str, events: Arc<dyn Table>, memory: usize) -> Result<Raw, Failure> {
@@ -317,10 +317,11 @@ async fn only_members_count_and_negated_others_only() {
         let mut charged = unbounded("SELECT COUNT(DISTINCT subject) FROM usage WHERE event = 'click'").await;
         let event = Scalar::Column { name: columns::EVENT.to_owned(), ty: Type::Text };
         let bought = Scalar::Value(Value::Text("purchase".to_owned()));
-        charged.query.members.push(Membership {
+        let (days, cutoffs) = (charged.query.days(), charged.query.cutoffs().to_vec());
+        charged.query.members_mut().push(Membership {
             table: Kind::Usage,
-            days: charged.query.days,
-            cutoffs: charged.query.cutoffs.clone(),
+            days,
+            cutoffs,
             filter: Some(Scalar::Compare(Compare::Eq, Box::new(event), Box::new(bought))),
             negated,
         });

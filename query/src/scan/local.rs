@@ -35,9 +35,9 @@ impl LocalScan {
 impl Scan for LocalScan {
     async fn totals(&self, due: Due, entropy: &mut (dyn Entropy + Send)) -> Result<Raw, Failure> {
         let query = &due.charged.query;
-        let events = self.table(due.region, query.table).await?;
-        let mut members = Vec::with_capacity(query.members.len());
-        for member in &query.members {
+        let events = self.table(due.region, query.table()).await?;
+        let mut members = Vec::with_capacity(query.members().len());
+        for member in query.members() {
             members.push(self.table(due.region, member.table).await?);
         }
         self.runner.run(due, Tables { events, members }, entropy).await

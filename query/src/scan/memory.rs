@@ -88,8 +88,8 @@ impl MemoryScan {
 impl Scan for MemoryScan {
     async fn totals(&self, due: Due, entropy: &mut (dyn Entropy + Send)) -> Result<Raw, Failure> {
         let query = &due.charged.query;
-        let events = self.table(due.region, query.table)?;
-        let members = query.members.iter().map(|member| self.table(due.region, member.table));
+        let events = self.table(due.region, query.table())?;
+        let members = query.members().iter().map(|member| self.table(due.region, member.table));
         let tables = Tables { events, members: members.collect::<Result<_, _>>()? };
         self.runner.run(due, tables, entropy).await
     }

@@ -133,7 +133,7 @@ impl Run<'_> {
     /// The query's table and those of its memberships, each with its template.
     fn inputs(&self, tables: Tables, accumulator: &dyn Accumulator) -> Result<Vec<Input>, Failure> {
         let (query, region) = (&self.due.charged.query, self.due.region);
-        if tables.members.len() != query.members.len() {
+        if tables.members.len() != query.members().len() {
             return Err(Failure::Internal);
         }
         let input = |table: Arc<dyn Table>, selection: &RowSelection<'_>| -> Result<Input, Failure> {
@@ -141,10 +141,10 @@ impl Run<'_> {
             Ok(Input { table, template: Arc::new(template) })
         };
         let (scalars, is_timed) = (accumulator.scalars(), accumulator.is_timed());
-        let (cutoffs, filter) = (&query.cutoffs, query.filter.as_ref());
+        let (cutoffs, filter) = (query.cutoffs(), query.filter());
         let own = RowSelection { region, cutoffs, filter, scalars: &scalars, is_timed };
         let mut inputs = vec![input(tables.events, &own)?];
-        for (member, table) in query.members.iter().zip(tables.members) {
+        for (member, table) in query.members().iter().zip(tables.members) {
             let (cutoffs, filter) = (&member.cutoffs, member.filter.as_ref());
             inputs.push(input(table, &RowSelection { region, cutoffs, filter, scalars: &[], is_timed })?);
         }

@@ -96,7 +96,7 @@ async fn run(sql: &str, rows: &[Row], key: u8) -> Raw {
     let charged = Arc::new(charge(query, Default::default(), &Default::default()).unwrap());
     let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let events = Arc::new(provider(registry().table(Kind::Usage), rows));
-    let due = Due { days: charged.query.days, region: Region::De, charged };
+    let due = Due { days: charged.query.days(), region: Region::De, charged };
     Runner { memory, cells_max: 10_000, threads: 2 }
         .run(due, Tables { events, members: Vec::new() }, &mut Seeded(key.into()))
         .await

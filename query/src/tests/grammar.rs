@@ -43,7 +43,7 @@ fn documented_examples_are_accepted() {
 /// A table with the columns of a release and no rows.
 fn empty(query: &PrivateQuery) -> Arc<dyn datafusion::catalog::TableProvider> {
     use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-    let keys = query.keys.iter().enumerate().map(|(at, key)| {
+    let keys = query.keys().iter().enumerate().map(|(at, key)| {
         let ty = match key.scalar.ty().unwrap() {
             Type::Text => DataType::Utf8,
             Type::Boolean => DataType::Boolean,
@@ -54,7 +54,8 @@ fn empty(query: &PrivateQuery) -> Arc<dyn datafusion::catalog::TableProvider> {
         };
         Field::new(format!("k{at}"), ty, true)
     });
-    let numbers = (0..query.aggregates.len()).map(|at| Field::new(format!("a{at}"), DataType::Float64, true));
+    let numbers =
+        (0..query.aggregates().len()).map(|at| Field::new(format!("a{at}"), DataType::Float64, true));
     let schema = Arc::new(Schema::new(keys.chain(numbers).collect::<Vec<_>>()));
     Arc::new(datafusion::datasource::MemTable::try_new(schema, vec![vec![]]).unwrap())
 }

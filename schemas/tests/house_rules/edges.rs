@@ -79,6 +79,22 @@ fn heavy_dependencies_have_one_home() {
     }
 }
 
+/// What a test may do to a private query, nothing that is built for use can do.
+#[test]
+fn only_tests_change_private_queries_by_hand() {
+    for name in CRATES {
+        let text = std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+        let mut manifest: toml::Table = text.parse().unwrap();
+        manifest.remove("dev-dependencies");
+        if name == "language" {
+            assert!(manifest.remove("features").unwrap().to_string().contains("by-hand = []"));
+        }
+        assert!(!manifest.to_string().contains("by-hand"), "{name} may have it in [dev-dependencies] alone");
+    }
+    let workspace = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(!workspace.contains("by-hand"), "the feature is for the tests of one crate");
+}
+
 #[test]
 fn every_crate_is_under_the_rules() {
     let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();

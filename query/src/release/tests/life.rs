@@ -228,9 +228,9 @@ async fn released_answers_outlive_the_days_they_are_about() {
     world.runs();
     // Long after: the days have expired, one was asked about and one was not.
     let mut expired = ChargedQuery::clone(&*priced(&sql, now_ms()).await);
-    expired.query.days.last = never;
-    expired.query.filter = None;
-    expired.query.cutoffs.iter_mut().for_each(|(_, cutoff)| *cutoff = today());
+    expired.query.days_mut().last = never;
+    *expired.query.filter_mut() = None;
+    expired.query.cutoffs_mut().iter_mut().for_each(|(_, cutoff)| *cutoff = today());
     let after = world.answer(&[Arc::new(expired)], now_ms() + 90 * DAY_MS).await.unwrap();
     assert!(world.runs().is_empty(), "expired days are not read");
     assert!(same(&before.groups[0], &after.groups[0]));

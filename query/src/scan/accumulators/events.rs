@@ -75,7 +75,7 @@ impl Events {
         let is_day = matches!(grounds.span, Span::Day(_));
         let cells = Cells::new(query, groups_max, entropy)?;
         let widths = (layout.daily.clamps().len(), layout.ranged.clamps().len());
-        if !query.members.is_empty() && (is_day || widths.0 > 0) {
+        if !query.members().is_empty() && (is_day || widths.0 > 0) {
             return Err(Failure::Internal); // A day's part of the answer must not depend on other days.
         }
         let mut bounder = |limits: &Limits, wanted: bool| -> Result<Option<Bounder>, Failure> {
@@ -85,8 +85,8 @@ impl Events {
         let ranged = bounder(&layout.ranged, !is_day)?;
         let mut scalars: Vec<Scalar> = cells.scalars().cloned().collect();
         let keys = scalars.len();
-        let mut terms: Vec<Term> = Vec::with_capacity(query.aggregates.len());
-        for (aggregate, place) in query.aggregates.iter().zip(&layout.slots) {
+        let mut terms: Vec<Term> = Vec::with_capacity(query.aggregates().len());
+        for (aggregate, place) in query.aggregates().iter().zip(&layout.slots) {
             if !matches!(place, Slot::Tree(_)) || terms.iter().all(|term| term.place != *place) {
                 terms.push(Term::new(aggregate, *place, &mut scalars));
             }

@@ -51,7 +51,7 @@ impl Frame {
             KeySource::Event(events - 1)
         });
         let keys = keys.collect();
-        for aggregate in &query.aggregates {
+        for aggregate in query.aggregates() {
             let argument = match &aggregate.op {
                 AggregateOp::Rows | AggregateOp::Subjects => None,
                 AggregateOp::Present(item) | AggregateOp::Sum(item) => Some(item),
@@ -62,7 +62,7 @@ impl Frame {
                 return Err(Failure::Internal);
             }
         }
-        let aggregates = query.aggregates.iter().cloned().zip(layout.slots.iter().copied()).collect();
+        let aggregates = query.aggregates().iter().cloned().zip(layout.slots.iter().copied()).collect();
         let bounder = Bounder::new(&layout.ranged, entropy)?;
         let trees = Trees::new(&layout.trees, entropy)?;
         let numbers = vec![0; layout.ranged.clamps().len()];

@@ -14,7 +14,7 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(query: &PrivateQuery) -> Gate {
-        Gate { memberships: query.members.iter().map(|members| (false, members.negated)).collect() }
+        Gate { memberships: query.members().iter().map(|members| (false, members.negated)).collect() }
     }
 
     /// The subject has a row in the table of this membership.

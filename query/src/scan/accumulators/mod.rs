@@ -52,7 +52,7 @@ pub(super) fn accumulator(
     if matches!(grounds.span, Span::Day(_)) && !grounds.layout.is_daily {
         return Err(Failure::Internal);
     }
-    Ok(match &grounds.query.shape {
+    Ok(match grounds.query.shape() {
         Shape::Events => Box::new(events::Events::new(grounds, entropy)?),
         Shape::Subjects(person) => Box::new(MadeRows::new(SubjectRows::new(person)?, grounds, entropy)?),
         Shape::Funnel { steps, within_ms } => {

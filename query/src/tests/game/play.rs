@@ -111,11 +111,11 @@ impl Player {
 }
 
 async fn read(charged: Arc<ChargedQuery>, world: &World, entropy: &mut Seeded) -> Raw {
-    let kinds = std::iter::once(charged.query.table).chain(charged.query.members.iter().map(|m| m.table));
+    let kinds = std::iter::once(charged.query.table()).chain(charged.query.members().iter().map(|m| m.table));
     let tables = kinds.map(|kind| (Region::De, kind, provider(registry().table(kind), world.rows(kind))));
     let runner = Runner { memory: session::runtime(64 << 20).unwrap(), cells_max: 10_000, threads: 1 };
     let scan = MemoryScan { tables: tables.collect(), runner };
-    let due = Due { days: charged.query.days, region: Region::De, charged };
+    let due = Due { days: charged.query.days(), region: Region::De, charged };
     scan.totals(due, entropy).await.unwrap_or_else(|_| panic!("no totals"))
 }
 

@@ -47,10 +47,11 @@ fn is(name: &str, value: &str) -> Scalar {
 fn query(shape: Shape) -> PrivateQuery {
     let asked = ask("SELECT COUNT(*) FROM usage", &registry(), &[Region::De], now_ms()).unwrap();
     let mut query = asked.releases.into_iter().next().unwrap();
-    (query.days, query.shape, query.l0) = (days(), shape, 2);
-    query.cutoffs = vec![(Programme::UserExperience, 0)];
-    query.aggregates.clear();
-    query.notes.clear();
+    *query.days_mut() = days();
+    *query.shape_mut() = shape;
+    *query.l0_mut() = 2;
+    *query.cutoffs_mut() = vec![(Programme::UserExperience, 0)];
+    query.aggregates_mut().clear();
     query
 }
 
@@ -67,27 +68,27 @@ trait QueryBuilder: Sized {
 
 impl QueryBuilder for PrivateQuery {
     fn public(mut self, scalar: Scalar, values: impl IntoIterator<Item = Value>) -> PrivateQuery {
-        self.keys.push(Key { scalar, kind: KeyKind::Public(values.into_iter().collect()) });
+        self.keys_mut().push(Key { scalar, kind: KeyKind::Public(values.into_iter().collect()) });
         self
     }
 
     fn private(mut self, scalar: Scalar) -> PrivateQuery {
-        self.keys.push(Key { scalar, kind: KeyKind::Private });
+        self.keys_mut().push(Key { scalar, kind: KeyKind::Private });
         self
     }
 
     fn by(mut self, grain: Grain) -> PrivateQuery {
-        self.keys.push(Key { scalar: Scalar::Time(grain), kind: KeyKind::Time(grain) });
+        self.keys_mut().push(Key { scalar: Scalar::Time(grain), kind: KeyKind::Time(grain) });
         self
     }
 
     fn count(mut self, op: AggregateOp, linf: u64) -> PrivateQuery {
-        self.aggregates.push(Aggregate { op, filter: None, linf, unit: None, scale: 0 });
+        self.aggregates_mut().push(Aggregate { op, filter: None, linf, unit: None, scale: 0 });
         self
     }
 
     fn only(mut self, filter: Scalar) -> PrivateQuery {
-        self.aggregates.last_mut().unwrap().filter = Some(filter);
+        self.aggregates_mut().last_mut().unwrap().filter = Some(filter);
         self
     }
 
@@ -97,8 +98,8 @@ impl QueryBuilder for PrivateQuery {
     }
 
     fn member(mut self, negated: bool, filter: Option<Scalar>) -> PrivateQuery {
-        let (days, cutoffs) = (days(), self.cutoffs.clone());
-        self.members.push(Membership { table: Kind::Usage, days, cutoffs, filter, negated });
+        let (days, cutoffs) = (days(), self.cutoffs().to_vec());
+        self.members_mut().push(Membership { table: Kind::Usage, days, cutoffs, filter, negated });
         self
     }
 }
@@ -120,7 +121,7 @@ fn texts(values: &[&str]) -> Vec<Value> {
 fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Accumulated {
     let layout = SensitivityLayout::of(query).unwrap();
     let span = if layout.is_daily { Span::Day(part_days.first) } else { Span::Bucket(0) };
-    let grounds = Grounds { query, layout: &layout, days: query.days, span, groups_max: None };
+    let grounds = Grounds { query, layout: &layout, days: query.days(), span, groups_max: None };
     let mut accumulator =
         accumulator(&grounds, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
     let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
@@ -128,12 +129,12 @@ fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row]
     let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
     let (scalars, is_timed) = (accumulator.scalars(), accumulator.is_timed());
     let mut streams = Vec::new();
-    let own = (&query.filter, &scalars[..], part_days, None, rows);
-    let others = query.members.iter().enumerate();
-    let others = others.map(|(at, member)| (&member.filter, &[][..], member.days, Some(at), members));
+    let own = (query.filter(), &scalars[..], part_days, None, rows);
+    let others = query.members().iter().enumerate();
+    let others = others.map(|(at, member)| (member.filter.as_ref(), &[][..], member.days, Some(at), members));
     for (filter, scalars, days, membership, rows) in std::iter::once(own).chain(others) {
         let source = provider(registry().table(Kind::Usage), rows);
-        let (cutoffs, filter) = (&query.cutoffs[..], filter.as_ref());
+        let cutoffs = query.cutoffs();
         let selection = RowSelection { region: Region::De, cutoffs, filter, scalars, is_timed };
         let template = Template::new(&session, &|wanted| source.schema(wanted), &selection);
         let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));

@@ -145,7 +145,7 @@ proptest! {
         key in any::<u8>(),
     ) {
         let mut query = queries().swap_remove(at);
-        query.l0 = l0;
+        *query.l0_mut() = l0;
         let own: Vec<Row> = rows;
         let without = |rows: &[Row]| -> Vec<Row> {
             rows.iter().filter(|row| (row.subject, today() - row.day) != lost).cloned().collect()
