@@ -11,7 +11,8 @@ use sqlparser::ast::{
 
 use super::aggregate_names::name_of;
 use super::binder::Binder;
-use super::call::{Bounds, Call, Formula, WORKS};
+use super::bounds::Bounds;
+use super::call::{Call, Formula, WORKS};
 use super::columns::Columns;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Scalar, filter as kept, normal};

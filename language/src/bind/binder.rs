@@ -1,17 +1,17 @@
 //! The aggregates of one call, each with the bound of what one subject's day contributes.
 //!
 //! Invariants: a bound is a clamp, so a bound that is too small makes an answer biased but never unsafe. It is the registry's
-//! where the registry has one for the number. Not here: names and arguments of calls (`aggregate.rs`).
+//! where the registry has one for the number (`bounds`). Not here: names and arguments of calls (`aggregate.rs`).
 
-use shoal_schemas::{ColumnRole, columns, grid};
+use shoal_schemas::{ColumnRole, grid};
 use sqlparser::ast::{Expr, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::call::{Bounds, Call, Formula, SESSIONS_DAY_MAX, WORKS};
+use super::bounds::Bounds;
+use super::call::{Call, Formula, SESSIONS_DAY_MAX, WORKS};
 use super::columns::{Columns, Named};
 use super::literal::literal;
 use super::numbers::scale_of;
-use super::scope::pinned;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Scalar, Type, Value, filter as kept, fixed_point_text, normal};
 use crate::private_query::{Aggregate, AggregateOp};
@@ -74,23 +74,9 @@ impl Binder<'_> {
         }
     }
 
-    fn rows_max(&self, filter: Option<&Scalar>) -> u64 {
-        if let Some(rows) = self.bounds.rows_max {
-            return rows;
-        }
-        let pins = [pinned(self.bounds.filter, columns::EVENT), pinned(filter, columns::EVENT)];
-        let table = self.scope.table;
-        let events = self.bounds.registry.events().iter().filter(|event| event.kind == table.kind);
-        let each = events
-            .filter(|event| pins.iter().flatten().all(|pin| pin.contains(&event.name)))
-            .map(|event| u64::from(event.day_max));
-        let most = if self.bounds.by_event { each.max() } else { Some(each.sum()) };
-        most.unwrap_or(1).min(u64::from(table.day_max)).max(1)
-    }
-
     /// A count, bounded by the day's maximum of the events it can meet in one group.
     pub(super) fn count(&self, op: AggregateOp, filter: Option<Scalar>) -> Aggregate {
-        let linf = self.rows_max(filter.as_ref());
+        let linf = self.bounds.rows_max(self.scope.table, filter.as_ref());
         let unit = if self.bounds.rows_max.is_some() { "subjects" } else { "events" };
         Aggregate { op, filter, linf, unit: Some(unit.to_owned()), scale: 0 }
     }
@@ -222,12 +208,11 @@ impl Binder<'_> {
             ));
         };
         let most = low.unsigned_abs().max(high.unsigned_abs());
-        let mut linf = self.rows_max(filter.as_ref()).saturating_mul(most);
-        if let Some(name) = item.within(self.scope.table)
-            && let Some((_, column)) = self.scope.table.column(&name)
-            && let ColumnRole::Measure(measure) = &column.role
+        let (bounds, table) = (self.bounds, self.scope.table);
+        let mut linf = bounds.rows_max(table, filter.as_ref()).saturating_mul(most);
+        if let Some(name) = item.within(table)
+            && let Some(day) = bounds.day_sum_max(table, &name, filter.as_ref())
         {
-            let day = measure.day_sum_max.unsigned_abs();
             let is_plain = matches!(item, Scalar::Column { .. });
             linf = if is_plain { day } else { linf.min(day) };
         }

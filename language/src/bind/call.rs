@@ -1,8 +1,6 @@
-//! A bound call of an aggregate: its [`Aggregate`]s, how a number is made of them, and what bounds its counts.
+//! A bound call of an aggregate: its [`Aggregate`]s, and how a number is made of them.
 //!
 //! Not here: how a call is bound (`aggregate`, `binder`).
-
-use shoal_schemas::Registry;
 
 use crate::expr::Scalar;
 use crate::private_query::Aggregate;
@@ -28,14 +26,4 @@ pub(crate) enum Formula {
     Mean { center: String },
     /// The number is made of a sum, a sum of squares and a count.
     Variance { is_sample: bool, is_root: bool },
-}
-
-/// What bounds a count.
-pub(crate) struct Bounds<'a> {
-    pub(crate) registry: &'a Registry,
-    pub(crate) filter: Option<&'a Scalar>,
-    /// Whether `event` is a key, so that no group holds two events.
-    pub(crate) by_event: bool,
-    /// Most rows of one subject in one group, where rows are not events.
-    pub(crate) rows_max: Option<u64>,
 }

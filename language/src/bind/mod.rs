@@ -7,6 +7,7 @@
 //! - `columns`: names; `scalar`, `functions`: total expressions over columns (`unsupported`: all others)
 //! - `numbers`: arithmetic and casts
 //! - `aggregate`, `binder`: aggregate calls and their bounds; `call`: such a call, bound; `aggregate_names`: their names
+//! - `bounds`: what bounds rows and measures of the events that the conditions let through
 //! - `scope`: regions, days, events and retention
 //! - `group_keys`: what can be grouped by
 //! - `extent`: regions, and the size of an answer
@@ -14,6 +15,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod aggregate_names;
 mod binder;
+pub(crate) mod bounds;
 pub(crate) mod call;
 pub(crate) mod columns;
 pub(crate) mod extent;

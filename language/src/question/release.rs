@@ -11,7 +11,7 @@ use super::naming::quoted;
 use super::rows::Source;
 use super::scope::Split;
 use crate::bind::KEYS_MAX;
-use crate::bind::call::Bounds;
+use crate::bind::bounds::Bounds;
 use crate::bind::columns::Columns;
 use crate::bind::extent::{asked_regions, size};
 use crate::bind::group_keys::{groups_of_a_day, key};
