@@ -184,6 +184,16 @@ impl Binder<'_> {
         }
     }
 
+    /// Smallest and largest number that an expression can be in the rows that the filter lets through; none where it may
+    /// overflow in any row of the table, because an aggregate's filter is applied after the expression.
+    fn interval(&self, item: &Scalar, filter: Option<&Scalar>) -> Option<(i64, i64)> {
+        self.scope.interval(item)?;
+        item.interval(&|leaf| match leaf {
+            Scalar::Column { name, .. } => self.bounds.values(self.scope.table, name, filter),
+            other => self.scope.interval(other),
+        })
+    }
+
     pub(super) fn sum(&self, item: Scalar, filter: Option<Scalar>) -> Result<Aggregate, Refusal> {
         // SUM(CASE WHEN c THEN x ELSE 0 END) is SUM(x) of the rows where c.
         let (item, filter) = match normal(item) {
@@ -200,7 +210,7 @@ impl Binder<'_> {
         if item == Scalar::Value(Value::Number(1, 0)) {
             return Ok(self.count(AggregateOp::Rows, filter));
         }
-        let Some((low, high)) = self.scope.interval(&item) else {
+        let Some((low, high)) = self.interval(&item, filter.as_ref()) else {
             let suggestion = "SELECT SUM(amount) FROM usage WHERE event = 'purchase'";
             return Err(self.refused(
                 "SUM, AVG, VAR and STDDEV take a measure, or a number made of measures.",
@@ -232,10 +242,10 @@ impl Binder<'_> {
     /// the plain sum.
     fn centered(&self, item: &Scalar, filter: Option<&Scalar>) -> Result<(Aggregate, i64), Refusal> {
         let plain = self.sum(item.clone(), filter.cloned())?;
-        let Some((low, high)) = self.scope.interval(item).filter(|_| matches!(plain.op, AggregateOp::Sum(_)))
-        else {
+        if !matches!(plain.op, AggregateOp::Sum(_)) {
             return Ok((plain, 0));
-        };
+        }
+        let Some((low, high)) = self.interval(item, filter) else { return Ok((plain, 0)) };
         let center = low + (high - low) / 2;
         let value = Scalar::Value(Value::Number(center, scale_of(item)));
         let around = Scalar::Arithmetic(Arithmetic::Subtract, Box::new(item.clone()), Box::new(value));
@@ -262,7 +272,7 @@ impl Binder<'_> {
         formula: Formula,
     ) -> Result<Call, Refusal> {
         let item = normal(item);
-        let Some((low, high)) = self.scope.interval(&item) else {
+        let Some((low, high)) = self.interval(&item, filter.as_ref()) else {
             return Err(self.refused("VAR and STDDEV take a measure, or a number made of measures.", WORKS));
         };
         let squares = |center: i64| -> Result<(Scalar, Aggregate), Refusal> {

@@ -31,11 +31,20 @@ impl Bounds<'_> {
         rows.min(u64::from(table.day_max)).max(1)
     }
 
+    /// Smallest and largest value of a column in the rows that an aggregate's filter lets through; none for a column that
+    /// is no measure.
+    pub(super) fn values(&self, table: &TableDef, name: &str, filter: Option<&Scalar>) -> Option<(i64, i64)> {
+        let most = measure_of(table, name)?;
+        let events = self.events(table, filter);
+        let own = events.iter().filter_map(|event| measure(event, name)).map(|own| (own.min, own.max));
+        let met = own.reduce(|(min, max), (low, high)| (min.min(low), max.max(high)));
+        Some(met.unwrap_or((most.min, most.max)))
+    }
+
     /// Most that one subject's day adds to a sum of a column in one group, of the rows that an aggregate's filter lets
     /// through; none for a column that is no measure.
     pub(super) fn day_sum_max(&self, table: &TableDef, name: &str, filter: Option<&Scalar>) -> Option<u64> {
-        let (_, column) = table.column(name)?;
-        let ColumnRole::Measure(most) = &column.role else { return None };
+        let most = measure_of(table, name)?;
         let events = self.events(table, filter);
         let own = events.iter().filter_map(|event| measure(event, name));
         let sum = self.together(own.map(|measure| measure.day_sum_max.unsigned_abs()));
@@ -55,6 +64,14 @@ impl Bounds<'_> {
             true => each.max().unwrap_or(0),
             false => each.fold(0, u64::saturating_add),
         }
+    }
+}
+
+/// A measure as the table has it: for all of its events.
+fn measure_of<'t>(table: &'t TableDef, name: &str) -> Option<&'t Measure> {
+    match &table.column(name)?.1.role {
+        ColumnRole::Measure(measure) => Some(measure),
+        _ => None,
     }
 }
 

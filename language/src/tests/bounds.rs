@@ -73,6 +73,28 @@ fn numbers_made_of_a_measure_are_bounded_with_it() {
     bounded("SELECT SUM(duration_ms) FROM usage WHERE event = 'app_open'", 1);
 }
 
+/// A start takes a minute at the most, and the starts of a day half a minute together; an operation may take an hour.
+#[test]
+fn squares_are_bounded_by_the_values_of_the_events() {
+    for (sql, expected) in [
+        ("SELECT VAR(duration_ms) FROM performance WHERE event = 'app_start'", [30_000_u64, 60_000 * 30_000]),
+        (
+            "SELECT STDDEV(duration_ms) FILTER (WHERE event = 'app_start') FROM performance",
+            [30_000_u64, 60_000 * 30_000],
+        ),
+        ("SELECT VAR(duration_ms) FROM performance", [60_000_u64, 3_600_000 * 60_000]),
+    ] {
+        let mut found: Vec<u64> = sums(sql).into_iter().map(|(_, linf)| linf).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{sql}");
+    }
+    // An expression is computed for every row: what may overflow in another event's is refused all the same.
+    let cubes = "SELECT SUM(duration_ms * duration_ms * duration_ms)";
+    let refused = |from: &str| ask(&format!("{cubes} {from}"), &registry(), Region::ALL, now_ms()).is_err();
+    assert!(refused("FILTER (WHERE event = 'app_start') FROM performance"));
+    assert!(refused("FROM performance WHERE event = 'app_start'"));
+}
+
 #[test]
 fn a_sum_of_a_subjects_row_is_bounded_on_each_of_its_days() {
     let sql = "SELECT AVG(ms) FROM (SELECT subject, SUM(duration_ms) AS ms FROM performance WHERE event = 'app_start' \
