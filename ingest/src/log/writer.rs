@@ -68,6 +68,8 @@ struct Work {
     writer: Writer,
     active: Option<Active>,
     encoder: Encoder,
+    /// The rows of a group that are new, one after the other. They are copied here, because the compressor reads one slice
+    /// and a group is several batches with their duplicates taken out.
     payload: Vec<u8>,
 }
 
