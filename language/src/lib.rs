@@ -28,6 +28,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub use bind::aggregate_names::{AGGREGATES, AggregateForm};
 pub use bind::{CELLS_MAX, SETS};
 pub use error::{LanguageError, Refusal, Rule};
 pub use expr::{Arithmetic, Compare, Scalar, TimePart, Type, Value, filter, normal};
@@ -36,4 +37,6 @@ pub use private_query::{
     Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue,
     PrivateQuery, Shape,
 };
-pub use question::{POSTPROCESS_FUNCTIONS, PostprocessText, Question, ask, condition};
+pub use question::{
+    POSTPROCESS_FUNCTIONS, PostprocessText, Question, TEMPLATES, TemplateForm, ask, condition,
+};

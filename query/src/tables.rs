@@ -1,13 +1,14 @@
 //! What can be asked: the public schema in words, for `GET /v1/tables`.
 //!
-//! Invariants: made from the registry and the key's regions only. Hidden columns do not exist here.
+//! Invariants: made from the registry, the key's regions and the lists by which the language binds, so that it tells of all
+//! that can be asked. Hidden columns do not exist here.
 
 use serde::Serialize;
 use shoal_anonymity::budget::Precision;
 use shoal_schemas::{ColumnRole, ColumnType, Domain, Kind, Region, Registry, TableDef};
 
 use crate::config::QueryConfig;
-use shoal_language::POSTPROCESS_FUNCTIONS;
+use shoal_language::{AGGREGATES, AggregateForm, POSTPROCESS_FUNCTIONS, TEMPLATES};
 
 /// Everything that can be asked with a key.
 #[derive(Clone, Debug, Serialize)]
@@ -16,8 +17,10 @@ pub struct TablesAnswer {
     pub regions: Vec<Region>,
     /// The tables.
     pub tables: Vec<TableAnswer>,
-    /// Aggregates over events, with what each counts.
-    pub aggregates: Vec<(&'static str, &'static str)>,
+    /// Aggregates over events, with what each tells.
+    pub aggregates: Vec<(String, String)>,
+    /// Tables that are made of another one in FROM, with what each tells.
+    pub templates: Vec<(&'static str, &'static str)>,
     /// Functions over released values.
     pub functions: Vec<&'static str>,
     /// Precisions and the rho per block that each costs.
@@ -68,14 +71,8 @@ pub(crate) fn tables(registry: &Registry, regions: &[Region], config: &QueryConf
     TablesAnswer {
         regions: regions.to_vec(),
         tables: Kind::ALL.iter().map(|kind| table(registry, *kind)).collect(),
-        aggregates: vec![
-            ("COUNT(*)", "events"),
-            ("COUNT(expression)", "events where it is not null"),
-            ("COUNT(DISTINCT subject)", "subjects; over several days each once"),
-            ("COUNT(DISTINCT session)", "sessions, each on each of its days"),
-            ("SUM(measure)", "sum of a measure"),
-            ("AVG(measure)", "noisy sum by noisy count"),
-        ],
+        aggregates: AGGREGATES.iter().map(aggregate).collect(),
+        templates: TEMPLATES.iter().map(|form| (form.written, form.meaning)).collect(),
         functions: POSTPROCESS_FUNCTIONS.to_vec(),
         precisions: [Precision::Low, Precision::Normal, Precision::High]
             .map(|p| (p.as_str(), p.rho().to_string()))
@@ -83,6 +80,21 @@ pub(crate) fn tables(registry: &Registry, regions: &[Region], config: &QueryConf
         rho_block_max: config.preset.cap().to_string(),
         k_min: config.k_min,
     }
+}
+
+/// How an aggregate is written, and what it tells.
+fn aggregate(form: &AggregateForm) -> (String, String) {
+    let mut names = form.names.iter().map(|name| name.to_uppercase());
+    let written = format!("{}{}", names.next().unwrap_or_default(), form.arguments);
+    let mut meaning = form.meaning.to_owned();
+    if form.is_per_subject {
+        meaning.push_str(", in a subquery that groups by subject");
+    }
+    let others: Vec<String> = names.collect();
+    if !others.is_empty() {
+        meaning = format!("{meaning}; also {}", others.join(", "));
+    }
+    (written, meaning)
 }
 
 fn table(registry: &Registry, kind: Kind) -> TableAnswer {
@@ -135,7 +147,9 @@ fn column(column: &shoal_schemas::ColumnDef) -> Option<ColumnAnswer> {
         ColumnRole::Dimension { domain: Domain::Listed(values), .. } => (KEY, None, Some(values.clone())),
         ColumnRole::Dimension { domain: Domain::Private, .. } => (KEY, None, None),
         ColumnRole::Time => ("filter and group by, an hour or coarser", None, None),
-        ColumnRole::Measure(measure) => ("SUM, AVG and filter", Some(measure.unit.clone()), None),
+        ColumnRole::Measure(measure) => {
+            ("inside aggregates, bucket and filter", Some(measure.unit.clone()), None)
+        }
     };
     Some(ColumnAnswer { name: column.name.clone(), doc: column.doc.clone(), ty, usage, unit, values })
 }
@@ -167,4 +181,33 @@ pub(crate) fn examples(def: &TableDef, event: Option<&str>) -> Vec<String> {
         ));
     }
     examples
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_aggregate_and_template_that_can_be_asked_is_told_of() {
+        let answer = tables(&Registry::load(None).unwrap(), &[Region::De], &QueryConfig::default());
+        for form in AGGREGATES {
+            for name in form.names {
+                let is_named = |text: &str| {
+                    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == name.to_uppercase())
+                };
+                let is_told = |(written, meaning): &(String, String)| {
+                    written.ends_with(form.arguments) && (is_named(written) || is_named(meaning))
+                };
+                assert!(answer.aggregates.iter().any(is_told), "{name}{}", form.arguments);
+            }
+        }
+        let text = serde_json::to_string(&answer).unwrap();
+        for one in
+            ["QUANTILE(measure, share)", "STDDEV(measure)", "VARIANCE(measure)", "FUNNEL(", "RETENTION("]
+        {
+            assert!(text.contains(one), "{one}");
+        }
+        assert_eq!(answer.templates.len(), TEMPLATES.len());
+    }
 }

@@ -9,7 +9,7 @@ use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, OrderByExpr, Spanned,
 };
 
-use super::aggregate_names::name_of;
+use super::aggregate_names::{Computes, computes, name_of};
 use super::binder::Binder;
 use super::bounds::Bounds;
 use super::call::{Call, Formula, WORKS};
@@ -24,42 +24,30 @@ pub(crate) fn bind(scope: &Columns<'_>, bounds: &Bounds<'_>, function: &Function
     let binder = Binder { scope, bounds, span: function.span() };
     let FunctionCall { name, is_distinct, args, order, filter } = parts;
     let one = |aggregate| Call { aggregates: vec![aggregate], formula: Formula::One, key: None };
-    match (name.as_str(), is_distinct, args.as_slice(), order) {
-        ("count", false, [None], None) => Ok(one(binder.count(AggregateOp::Rows, filter))),
-        ("count", false, [Some(expr)], None) => binder.present(expr, filter).map(one),
-        ("count", true, [Some(expr)], None) => binder.distinct(expr, filter).map(one),
-        ("sum", false, [Some(expr)], None) => binder.sum(scope.number(expr, None)?, filter).map(one),
-        ("avg" | "mean", false, [Some(expr)], None) => binder.mean(scope.number(expr, None)?, filter),
-        (
-            "var" | "variance" | "var_samp" | "var_sample" | "var_pop" | "stddev" | "stddev_samp"
-            | "stddev_pop",
-            false,
-            [Some(expr)],
-            None,
-        ) => {
-            let (is_sample, is_root) = (!name.ends_with("_pop"), name.starts_with("stddev"));
+    let Some(computed) = computes(&name, order.is_some()) else {
+        return Err(binder.unknown(&name, &args));
+    };
+    match (computed, is_distinct, args.as_slice(), order) {
+        (Computes::Count, false, [None], None) => Ok(one(binder.count(AggregateOp::Rows, filter))),
+        (Computes::Count, false, [Some(expr)], None) => binder.present(expr, filter).map(one),
+        (Computes::Count, true, [Some(expr)], None) => binder.distinct(expr, filter).map(one),
+        (Computes::Sum, false, [Some(expr)], None) => binder.sum(scope.number(expr, None)?, filter).map(one),
+        (Computes::Mean, false, [Some(expr)], None) => binder.mean(scope.number(expr, None)?, filter),
+        (Computes::Variance { is_sample, is_root }, false, [Some(expr)], None) => {
             binder.variance(scope.number(expr, None)?, filter, Formula::Variance { is_sample, is_root })
         }
-        ("median" | "approx_median", false, [Some(expr)], None) => {
+        (Computes::Median, false, [Some(expr)], None) => {
             binder.quantile(scope.number(expr, None)?, 500_000, filter).map(one)
         }
-        (
-            "quantile" | "quantile_cont" | "approx_quantile" | "approx_percentile_cont",
-            false,
-            [Some(expr), Some(at)],
-            None,
-        ) => binder.quantile(scope.number(expr, None)?, binder.share(at)?, filter).map(one),
-        (
-            "percentile_cont" | "percentile_disc" | "approx_percentile_cont" | "quantile_cont",
-            false,
-            [Some(at)],
-            Some(by),
-        ) => {
+        (Computes::Quantile, false, [Some(expr), Some(at)], None) => {
+            binder.quantile(scope.number(expr, None)?, binder.share(at)?, filter).map(one)
+        }
+        (Computes::QuantileWithin, false, [Some(at)], Some(by)) => {
             let share = binder.share(at)?;
             let share = if by.options.asc == Some(false) { 1_000_000 - share } else { share };
             binder.quantile(scope.number(&by.expr, None)?, share, filter).map(one)
         }
-        ("histogram", false, [Some(expr)], None) => {
+        (Computes::Histogram, false, [Some(expr)], None) => {
             let key = scope.grid_bucket(scope.number(expr, None)?, binder.span)?;
             Ok(Call { key: Some(normal(key)), ..one(binder.count(AggregateOp::Rows, filter)) })
         }

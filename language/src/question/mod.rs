@@ -15,7 +15,7 @@
 //! - `split`: queries, CTEs and relations; `scope`: what is known of them; `naming`: names of output columns
 //! - `semi`, `sides`, `branches`: joins and keys that are memberships; `joins`: what to write instead of another join
 //! - `source`: what a private SELECT reads; `rows`: which SELECTs have rows of events or of subjects
-//! - `person`, `templates`: rows that are not events; `members`: which subjects count
+//! - `person`, `templates`: rows that are not events (`template_names`: their list); `members`: which subjects count
 //! - `items`: items of SELECT that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
 //! - `postprocess`, `formula`: expressions over released rows, and numbers made of aggregates
 
@@ -35,6 +35,7 @@ mod semi;
 mod sides;
 mod source;
 mod split;
+mod template_names;
 mod templates;
 
 use shoal_schemas::{Kind, Region, Registry};
@@ -50,6 +51,7 @@ use crate::parse::{SHAPE, statement};
 use crate::private_query::PrivateQuery;
 
 pub use self::postprocess::POSTPROCESS_FUNCTIONS;
+pub use self::template_names::{TEMPLATES, TemplateForm};
 
 /// A statement, taken apart.
 #[derive(Clone, Debug)]

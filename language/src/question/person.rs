@@ -16,6 +16,7 @@ use super::release::moved;
 use super::rows::{Source, keys, no_rows};
 use super::scope::Split;
 use crate::bind::aggregate;
+use crate::bind::aggregate_names::{Computes, computes};
 use crate::bind::bounds::Bounds;
 use crate::bind::call::{Formula, SESSIONS_DAY_MAX};
 use crate::bind::columns::{Columns, Named, Names, PersonScope};
@@ -64,10 +65,10 @@ impl Values<'_> {
         let days = self.days.len().min(DAYS_COUNTED_MAX);
         let count =
             |op, most: u64| PersonValue { op, filter: own.clone(), scale: 0, min: 0, max: units(most) };
-        match (name.as_str(), arg) {
-            ("min" | "max", Some(arg)) => {
+        match (computes(&name, false), arg) {
+            (Some(computed @ (Computes::Smallest | Computes::Largest)), Some(arg)) => {
                 let item = normal(self.events.scalar(arg, None)?);
-                let is_min = name == "min";
+                let is_min = computed == Computes::Smallest;
                 let made = |item| if is_min { PersonOp::Min(item) } else { PersonOp::Max(item) };
                 if item == Scalar::Day {
                     let (min, max) = (i64::from(self.days.first), i64::from(self.days.last));
@@ -88,7 +89,7 @@ impl Values<'_> {
                 let op = made(item);
                 Ok(PersonValue { op, filter: own, scale, min, max })
             }
-            ("count", Some(arg)) if is_distinct && self.events.unit(arg).is_none() => {
+            (Some(Computes::Count), Some(arg)) if is_distinct && self.events.unit(arg).is_none() => {
                 let item = normal(self.events.scalar(arg, None)?);
                 let public = Public::of(self.events.registry, self.events.table.kind);
                 let most = match &item {

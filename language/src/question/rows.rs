@@ -6,6 +6,7 @@ use shoal_schemas::Kind;
 use sqlparser::ast::{Distinct, Expr, GroupByExpr, Query, Select, SetExpr, TableFactor, TableWithJoins};
 
 use super::scope::{Known, Split, kind, table_name};
+use super::template_names::Template;
 use crate::bind::aggregate_names::is_aggregate;
 use crate::bind::columns::{Columns, Names};
 use crate::error::{Refusal, Rule};
@@ -92,7 +93,7 @@ impl<'a> Split<'a> {
     pub(super) fn is_protected(&self, factor: &TableFactor) -> bool {
         match factor {
             TableFactor::Table { name, args, .. } => match table_name(name) {
-                Some(name) if args.is_some() => matches!(name.as_str(), "funnel" | "retention"),
+                Some(name) if args.is_some() => Template::of(&name).is_some(),
                 Some(name) => match self.cte(&name) {
                     Some(scope) => matches!(scope.cte, Known::Rows(_)),
                     None => kind(&name).is_some(),

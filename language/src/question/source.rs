@@ -7,6 +7,7 @@ use sqlparser::ast::{Cte, Query, Select, SelectItem, Spanned, TableAlias, TableF
 use super::naming::default_name;
 use super::rows::{RowOf, Source, no_rows, row_of};
 use super::scope::{Known, Split, kind, table_name};
+use super::template_names::Template;
 use crate::bind::columns::{Named, Names};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::normal;
@@ -22,8 +23,10 @@ impl Split<'_> {
         let alias = |alias: &Option<TableAlias>| alias.as_ref().map(|alias| plain_name(&alias.name));
         let source = match factor {
             TableFactor::Table { name, alias: named, args: Some(args), .. } => {
-                let name = table_name(name).unwrap_or_default();
-                let mut source = self.template(&name, &args.args, factor.span())?;
+                let Some(template) = table_name(name).and_then(|name| Template::of(&name)) else {
+                    return Ok(None);
+                };
+                let mut source = self.template(template, &args.args, factor.span())?;
                 source.alias = alias(named).or(source.alias);
                 source
             }

@@ -5,6 +5,7 @@
 //! retention(usage, 'app_open', 'app_open', period => 'week')                                     cohort, period
 //! ```
 //! Invariants: steps and events are conditions on one event and are bound like WHERE; a text stands for an event's name.
+//! Not here: their names, and what an asker is told of them (`template_names`).
 
 use shoal_schemas::columns;
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Spanned};
@@ -12,6 +13,7 @@ use sqlparser::tokenizer::Span;
 
 use super::rows::Source;
 use super::scope::{Split, kind};
+use super::template_names::Template;
 use crate::bind::columns::{Columns, Names};
 use crate::bind::literal::{length_ms, literal};
 use crate::calendar::Grain;
@@ -25,11 +27,6 @@ use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
 const STEPS_MAX: usize = 10;
 /// Longest time between a funnel's first and last step.
 const WITHIN_MS_MAX: i64 = 31 * DAY_MS;
-
-const FUNNEL: &str = "SELECT step, COUNT(DISTINCT subject) AS people FROM funnel(usage, 'app_open', event = 'login' AND \
-    result = 'ok', within => INTERVAL '7 days') GROUP BY step";
-const RETENTION: &str = "SELECT cohort, period, COUNT(DISTINCT subject) AS people FROM retention(usage, 'app_open', \
-    'app_open', period => 'week') GROUP BY cohort, period";
 
 /// The arguments of a template, taken apart.
 struct Arguments<'f> {
@@ -68,9 +65,14 @@ fn arguments(args: &[FunctionArg]) -> Option<Arguments<'_>> {
 
 impl Split<'_> {
     /// The source of a template.
-    pub(super) fn template(&self, name: &str, args: &[FunctionArg], span: Span) -> Result<Source, Refusal> {
-        let works = if name == "funnel" { FUNNEL } else { RETENTION };
-        let refused = |message: &str, span: Span| Refusal::new(Rule::Table, span, message, works);
+    pub(super) fn template(
+        &self,
+        template: Template,
+        args: &[FunctionArg],
+        span: Span,
+    ) -> Result<Source, Refusal> {
+        let form = template.form();
+        let refused = |message: &str, span: Span| Refusal::new(Rule::Table, span, message, form.example);
         let Some(Arguments { table: Some(table), events, option }) = arguments(args) else {
             return Err(refused(
                 "The table comes first, then the events, then the option with its name.",
@@ -88,7 +90,7 @@ impl Split<'_> {
         let events =
             events.into_iter().map(|event| self.event(&columns, event)).collect::<Result<Vec<_>, _>>()?;
         let mut notes = Vec::new();
-        let (shape, extra) = if name == "funnel" {
+        let (shape, extra) = if template == Template::Funnel {
             let within_ms = match &option {
                 Some((name, by)) if name == "within" => length_ms(by),
                 Some(_) => None,
@@ -122,7 +124,7 @@ impl Split<'_> {
             let extra = vec![("cohort", Scalar::Cohort), ("period", Scalar::Period)];
             (Shape::Retention { cohort, back, period }, extra)
         };
-        let (alias, names) = (Some(name.to_owned()), Names::Table(extra));
+        let (alias, names) = (Some(form.name.to_owned()), Names::Table(extra));
         Ok(Source { kind, alias, names, shape, filter: None, members: Vec::new(), notes })
     }
 

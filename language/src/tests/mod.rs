@@ -6,6 +6,7 @@ mod bounds;
 mod canonical;
 mod conditions;
 mod grammar;
+mod listed;
 
 use std::sync::{Arc, LazyLock};
 
