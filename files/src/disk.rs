@@ -4,11 +4,13 @@
 //! name exists, and the name is synced before anyone is told.
 //!
 //! Invariants: a file whose name does not end in `#` and digits is complete. A private disk makes files that only their
-//! owner can read (0600), in directories that only their owner can enter (0700). Symbolic links are followed when a
-//! name is opened, and never when a folder is listed or swept. Not here: the traits (`objects`, `medium`).
+//! owner can read (0600), in directories that only their owner can enter (0700). The directory itself may be a symbolic link.
+//! One below it is an error wherever a folder is listed or swept: what is behind it would be read and never deleted.
+//! Not here: the traits (`objects`, `medium`).
 
 mod directory;
 mod draft;
+mod link;
 mod lock;
 mod shared;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use crate::objects::{Entry, NewObject, Objects, Source};
 use draft::Draft;
 use shared::Shared;
 
+pub use link::Link;
 pub use lock::Lock;
 
 /// A directory. Clones are the same disk. One that is not there is made with the first file.
@@ -65,6 +68,14 @@ impl Disk {
     /// When it cannot be made, or one above it cannot.
     pub fn make(&self) -> io::Result<()> {
         self.make_directory(&self.root)
+    }
+
+    /// The symbolic links below the directory, where there may be none.
+    ///
+    /// # Errors
+    /// When a directory cannot be read. One that is not there has none, and one below that may not be entered is passed over.
+    pub fn links(&self) -> io::Result<Vec<Link>> {
+        directory::links(&self.root)
     }
 
     /// Opens a file for reading, whatever kind of file it is.
@@ -108,6 +119,14 @@ impl Disk {
         Ok(if folder.is_empty() { self.root.clone() } else { self.root.join(folder) })
     }
 
+    /// The path of a folder that is to be listed.
+    fn folder_without_links(&self, folder: &str) -> io::Result<PathBuf> {
+        let path = self.folder(folder)?;
+        let mut below = path.ancestors().take_while(|above| *above != self.root);
+        below.try_for_each(directory::refuse_link)?;
+        Ok(path)
+    }
+
     fn draft(&self, name: &str) -> io::Result<Draft> {
         Draft::begin(self.resolve(name)?, self.is_private, &self.shared)
     }
@@ -144,7 +163,7 @@ impl Objects for Disk {
 
     fn list(&self, folder: &str) -> io::Result<Vec<Entry>> {
         let mut found = Vec::new();
-        directory::walk(&self.folder(folder)?, folder, &mut |name, metadata| {
+        directory::walk(&self.folder_without_links(folder)?, folder, &mut |name, metadata| {
             if !name::is_unfinished(&name) {
                 let modified_ms = directory::modified_ms(metadata)?;
                 found.push(Entry { name, bytes: metadata.len(), modified_ms });
@@ -180,7 +199,7 @@ impl Objects for Disk {
     }
 
     fn sweep(&self, folder: &str, unchanged_since_ms: i64) -> io::Result<u64> {
-        let path = self.folder(folder)?;
+        let path = self.folder_without_links(folder)?;
         let mut old = Vec::new();
         directory::walk(&path, folder, &mut |name, metadata| {
             let path = self.root.join(&name);

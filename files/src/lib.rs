@@ -12,7 +12,8 @@
 //!
 //! - `objects` and `medium`: the traits, and what "durable" means in each; `name`: which names there are
 //! - `disk`: the local disk; `disk/draft`: how an object comes to be whole or not at all; `disk/directory`: entries that
-//!   survive; `disk/shared`: what clones have in common; `disk/lock`: one process at a time
+//!   survive; `disk/link`: symbolic links, which are refused; `disk/shared`: what clones have in common; `disk/lock`: one
+//!   process at a time
 //! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream
 //!
 //! Every call blocks: async callers use a blocking thread. Errors are [`std::io::Error`]; their kinds mean the same
@@ -28,7 +29,7 @@ mod name;
 mod objects;
 mod rest;
 
-pub use disk::{Disk, DiskFile, Lock};
+pub use disk::{Disk, DiskFile, Link, Lock};
 pub use faulty::Faulty;
 pub use medium::{LogFile, Medium};
 pub use memory::Memory;

@@ -96,7 +96,7 @@ pub trait Objects: Send + Sync {
     /// All objects in a folder, at any depth, in no order; none when there is no such folder.
     ///
     /// # Errors
-    /// When the store cannot be asked.
+    /// When the store cannot be asked, or holds what it cannot list (a disk: a symbolic link).
     fn list(&self, folder: &str) -> io::Result<Vec<Entry>>;
 
     /// Removes objects. Durable when it returns. One that is not there is no error, so that a call may be repeated.

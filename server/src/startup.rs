@@ -91,9 +91,13 @@ pub(crate) fn build_schemas(overlay: Option<&Path>) -> Result<Registry, Error> {
     })
 }
 
-/// The tables of a data directory, which is made when there is none.
+/// The tables of a data directory, which is made when there is none. Symbolic links below it are refused.
 pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
-    Disk::new(data_dir).make().map_err(|e| Error::io(data_dir, e))?;
+    let disk = Disk::new(data_dir);
+    disk.make().map_err(|e| Error::io(data_dir, e))?;
+    if let Some(link) = disk.links().map_err(|e| Error::io(data_dir, e))?.into_iter().next() {
+        return Err(Error::io(data_dir, link.into()));
+    }
     let root = data_dir.canonicalize().map_err(|e| Error::io(data_dir, e))?;
     let url = url::Url::from_directory_path(&root)
         .map_err(|()| Error::Service(format!("{} is no directory", root.display())))?;

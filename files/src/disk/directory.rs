@@ -1,13 +1,16 @@
 //! Directories whose entries survive a power cut.
 //!
 //! Invariants: a directory that [`make`] returned for has a synced entry in each directory above; an empty directory is
-//! removed only by name, so that a file which appears in it at the same time stays. Not here: files (`draft`).
+//! removed only by name, so that a file which appears in it at the same time stays; no listing passes over a symbolic link.
+//! Not here: files (`draft`).
 
 use std::fs::{self, DirBuilder, DirEntry, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
+
+use super::link::Link;
 
 /// The directory that a path is in.
 pub(super) fn parent_of(path: &Path) -> &Path {
@@ -71,16 +74,19 @@ pub(super) fn prune_below(path: &Path) -> io::Result<()> {
 }
 
 /// Visits every regular file in a directory and below; `folder` is what its names begin with. A file that goes
-/// meanwhile is skipped, and so are names that are no text.
+/// meanwhile is skipped, and so are names that are no text. A [`Link`] is an error.
 pub(super) fn walk(
     path: &Path,
     folder: &str,
     visit: &mut dyn FnMut(String, &Metadata) -> io::Result<()>,
 ) -> io::Result<()> {
     for entry in entries(path)? {
+        let kind = entry.file_type()?;
+        if kind.is_symlink() {
+            return Err(Link(entry.path()).into());
+        }
         let Ok(name) = entry.file_name().into_string() else { continue };
         let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-        let kind = entry.file_type()?;
         if kind.is_dir() {
             walk(&entry.path(), &name, visit)?;
         } else if kind.is_file() {
@@ -92,6 +98,38 @@ pub(super) fn walk(
         }
     }
     Ok(())
+}
+
+/// A [`Link`] at this path is an error.
+pub(super) fn refuse_link(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(Link(path.to_path_buf()).into()),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Every symbolic link in a directory and below, in the order of their paths. A directory below that may not be entered is
+/// passed over: nothing in it can be read either.
+pub(super) fn links(path: &Path) -> io::Result<Vec<Link>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![path.to_path_buf()];
+    while let Some(directory) = waiting.pop() {
+        let listed = match entries(&directory) {
+            Err(e) if e.kind() == ErrorKind::PermissionDenied && directory != path => continue,
+            listed => listed?,
+        };
+        for entry in listed {
+            let kind = entry.file_type()?;
+            if kind.is_symlink() {
+                found.push(Link(entry.path()));
+            } else if kind.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// When a file was last written, by the file system's clock, in milliseconds since 1970.

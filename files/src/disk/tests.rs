@@ -98,18 +98,46 @@ fn folders_that_are_emptied_while_others_write_to_them_lose_nothing() {
 }
 
 #[test]
-fn a_listing_and_a_sweep_stay_below_the_root() {
+fn a_symbolic_link_is_an_error_wherever_it_is_listed_and_nothing_behind_it_is_touched() {
     let root = tempfile::tempdir().unwrap();
     let (inside, outside) = (root.path().join("in"), root.path().join("out"));
-    fs::create_dir_all(&inside).unwrap();
+    fs::create_dir_all(inside.join("day")).unwrap();
     fs::create_dir_all(&outside).unwrap();
     fs::write(outside.join("a#1"), "not ours").unwrap();
     fs::write(outside.join("b"), "not ours").unwrap();
-    symlink(&outside, inside.join("link")).unwrap();
     let disk = Disk::new(&inside);
-    assert!(disk.list("").unwrap().is_empty());
-    assert_eq!(disk.sweep("", i64::MAX).unwrap(), 0);
-    assert!(outside.join("a#1").exists() && inside.join("link").exists());
+    disk.put("day/a", b"ours").unwrap();
+    for (link, target) in
+        [("link", outside.clone()), ("day/file", outside.join("b")), ("day/x", "none".into())]
+    {
+        let link = inside.join(link);
+        symlink(target, &link).unwrap();
+        for error in [disk.list("").unwrap_err(), disk.sweep("", i64::MAX).unwrap_err()] {
+            let told = error.to_string();
+            assert!(told.starts_with(&format!("{} is a symbolic link", link.display())), "{told}");
+            assert!(told.contains("put the files themselves in its place"), "{told}");
+        }
+        assert_eq!(disk.links().unwrap(), [Link(link.clone())]);
+        assert!(outside.join("a#1").exists() && outside.join("b").exists());
+        fs::remove_file(link).unwrap();
+    }
+    assert_eq!(disk.list("").unwrap().len(), 1);
+    assert!(
+        disk.links().unwrap().is_empty() && Disk::new(root.path().join("none")).links().unwrap().is_empty()
+    );
+}
+
+#[test]
+fn the_directory_itself_may_be_a_link() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("real")).unwrap();
+    symlink(root.path().join("real"), root.path().join("link")).unwrap();
+    let disk = Disk::new(root.path().join("link"));
+    disk.put("day/a", b"ours").unwrap();
+    assert!(disk.links().unwrap().is_empty());
+    assert_eq!(disk.list("").unwrap()[0].name, "day/a");
+    disk.remove(&["day/a"]).unwrap();
+    assert!(disk.list("").unwrap().is_empty() && root.path().join("link").is_symlink());
 }
 
 #[test]

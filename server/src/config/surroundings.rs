@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
+use shoal_files::Disk;
 use shoal_ingest::GeoDb;
 use shoal_schemas::Registry;
 
@@ -17,7 +18,7 @@ use super::read::Read;
 /// Notes every file and directory that the service could not use.
 pub(super) fn inspect(read: &mut Read) {
     let config = read.config.clone();
-    note(read, "data_dir", directory(&config.data_dir));
+    note(read, "data_dir", directory(&config.data_dir).and_then(|()| without_links(&config.data_dir)));
     note(read, "key_file", key_file_at(&config.key_file));
     if let Some(dir) = &config.schemas_dir {
         note(read, "schemas_dir", definitions(dir));
@@ -74,6 +75,15 @@ fn directory(path: &Path) -> Inspected {
         Err(error) => format!("the directory {shown} cannot be written: {error}"),
     };
     Err(vec![reason])
+}
+
+/// A directory without symbolic links below it, or none at all.
+fn without_links(path: &Path) -> Inspected {
+    match Disk::new(path).links() {
+        Ok(links) if links.is_empty() => Ok(()),
+        Ok(links) => Err(links.iter().map(ToString::to_string).collect()),
+        Err(error) => Err(vec![format!("{} cannot be read: {error}", path.display())]),
+    }
 }
 
 /// A key file that the service would take, or a directory in which it can make one.

@@ -1,9 +1,12 @@
 //! Expired days cannot be read from the second of expiry on, and a run makes them gone: from the tables and from the disk.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
 
 use serde_json::{Value, json};
 
+use crate::process::Setup;
 use crate::search::unpacked;
 use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch, click};
 use crate::tables::{Tables, cells, files, text};
@@ -162,6 +165,37 @@ fn the_schedule_runs_by_itself() {
         (plan["lines"] == json!([])).then_some(())
     });
     assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+}
+
+/// A run that lists a directory would not come to what is behind a link, so there is no such run.
+#[test]
+fn a_linked_day_fails_a_run_and_stops_the_start_until_it_is_in_its_place() {
+    let mut world = world_with_events();
+    let day = world.data_dir().join("de/tables/performance/day=2026-11-20");
+    let elsewhere = world.dir().join("elsewhere");
+    fs::rename(&day, &elsewhere).unwrap();
+    symlink(&elsewhere, &day).unwrap();
+    world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS + 1) * DAY_MS);
+    let answer = world.client().post("/v1/retention/runs", &world.keys.officer, "{}").expect(200);
+    let told = format!("{} is a symbolic link", day.display());
+    assert!(answer.text().contains(&told), "{}", answer.text());
+    world.stop();
+
+    let setup = Setup { dir: world.dir(), variables: &[] };
+    for command in [&["config", "check"][..], &["serve"], &["retention", "run", "--once"]] {
+        let (code, out, errors) = setup.run(command);
+        assert!(code != 0 && errors.contains(&told) && errors.contains("in its place"), "{out}{errors}");
+    }
+    fs::remove_file(&day).unwrap();
+    fs::rename(&elsewhere, &day).unwrap();
+    assert_eq!(setup.run(&["config", "check"]).0, 0);
+    // The data directory itself may be a link.
+    let (data, real) = (world.data_dir(), world.dir().join("real"));
+    fs::rename(&data, &real).unwrap();
+    symlink(&real, &data).unwrap();
+    world.restart(|_| {});
+    run(&world, false);
+    assert!(!day.exists() && Tables::read(&real).count() == 0);
 }
 
 #[test]
