@@ -3,7 +3,6 @@
 //! Not here: its files (`chain.rs`), a line that is being made (`entry.rs`).
 
 use std::path::Path;
-use std::sync::Arc;
 
 use shoal_files::Disk;
 
@@ -20,7 +19,8 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Opens the audit of a data directory, or begins it, and cuts off what a crash left unfinished.
+    /// Opens the audit of a data directory, or begins it, and cuts off what a crash left unfinished. Other processes may have
+    /// it open: a line is appended when it is its process's turn.
     ///
     /// # Errors
     /// [`AuditError::Chain`](crate::AuditError::Chain) with file and line when lines were changed or are missing.
@@ -39,7 +39,7 @@ impl Audit {
 
     /// Where the audit of a data directory is, for [`verify`](crate::verify).
     pub fn place(data_dir: &Path) -> ChainPlace {
-        ChainPlace::new(Arc::new(Disk::new(data_dir).private()), FILE_BYTES_MAX)
+        ChainPlace::on_disk(Disk::new(data_dir).private(), FILE_BYTES_MAX)
     }
 
     pub(crate) fn is_kept(&self) -> bool {

@@ -5,13 +5,14 @@
 //! <dir>/00000000000000041234.jsonl     begun when the one before it had reached its size
 //! <head>                               how many lines there are, and the hash of the last (`head.rs`), in another directory
 //!
-//! append: group of waiting lines -> write -> fdatasync -> head -> fdatasync -> answer all of the group
+//! append: group of waiting lines -> wait for the turn -> write -> fdatasync -> head -> fdatasync -> answer all of the group
 //! ```
 //! Invariants: a line is answered for only when the line and the head are synced, so lines that the head does not count were
 //! never answered for; they are one group at the most, and in the last file. When a start finds such lines whole, they
 //! stay and are counted; from the first byte that is not whole on they are cut off. Anything else that is not whole is
 //! no crash but a change: the start is refused with the place, and nothing is touched. After a failed sync nothing is
-//! appended any more, because nobody knows what the disk holds.
+//! appended any more, because nobody knows what the disk holds. Several processes may append, one at a time: a lock says
+//! whose turn it is, and whoever has it reads first what the others have written.
 //!
 //! - `place`: where it is, and its files; `head`: the count and the last hash; `scan`: reads lines in order; `verify`: whether
 //!   it is whole; `writer`: the thread that appends
@@ -39,7 +40,7 @@ pub use scan::ChainLine;
 pub use verify::{Whole, verify};
 use writer::{AppendRequest, Writer};
 
-/// A chain that lines are appended to. One process at a time holds one: the lock of the data directory sees to it.
+/// A chain that lines are appended to. Several processes may hold one: each group is appended in its process's turn.
 pub(crate) struct Chain {
     queue: Option<mpsc::Sender<AppendRequest>>,
     thread: Option<JoinHandle<()>>,

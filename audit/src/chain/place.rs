@@ -1,4 +1,4 @@
-//! Where a chain is, and which files it has.
+//! Where a chain is, which files it has, and whose turn it is to append.
 //!
 //! Not here: what is in a file (`head.rs`, `scan.rs`).
 
@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::Medium;
+use shoal_files::{Disk, Lock, Medium};
 
 use crate::error::{AuditError, Result};
 
@@ -14,6 +14,8 @@ use crate::error::{AuditError, Result};
 pub(super) const FOLDER: &str = "audit";
 /// The file of the head, in another folder.
 pub(super) const HEAD: &str = "ledger/audit.head";
+/// The file of the lock that whoever appends waits for.
+const LOCK: &str = "ledger/audit.lock";
 const SUFFIX: &str = ".jsonl";
 const DIGITS: usize = 20;
 
@@ -23,6 +25,8 @@ pub struct ChainPlace {
     pub(super) medium: Arc<dyn Medium>,
     /// A file that has this many bytes is followed by a new one.
     pub(super) file_bytes_max: u64,
+    /// Where the lock is, when other processes may append too.
+    shared_on: Option<Disk>,
 }
 
 /// A file of a chain.
@@ -47,9 +51,25 @@ impl ChainFile {
 }
 
 impl ChainPlace {
-    /// A chain on this medium, whose files are followed by a new one when they have so many bytes.
-    pub(crate) fn new(medium: Arc<dyn Medium>, file_bytes_max: u64) -> ChainPlace {
-        ChainPlace { medium, file_bytes_max }
+    /// A chain on this disk, whose files are followed by a new one when they have so many bytes.
+    pub(crate) fn on_disk(disk: Disk, file_bytes_max: u64) -> ChainPlace {
+        ChainPlace { medium: Arc::new(disk.clone()), file_bytes_max, shared_on: Some(disk) }
+    }
+
+    /// A chain on a medium that no other process knows.
+    #[cfg(test)]
+    pub(super) fn alone(medium: Arc<dyn Medium>, file_bytes_max: u64) -> ChainPlace {
+        ChainPlace { medium, file_bytes_max, shared_on: None }
+    }
+
+    /// Whether other processes may append, too.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared_on.is_some()
+    }
+
+    /// Waits until nobody else appends. While the value lives, nobody else does.
+    pub(super) fn turn(&self) -> Result<Option<Lock>> {
+        self.shared_on.as_ref().map(|disk| disk.lock(LOCK)).transpose().map_err(self.io(LOCK))
     }
 
     /// The directory of the files of lines.

@@ -13,8 +13,10 @@ use super::scan::LINE_BYTES_MAX;
 use super::verify::GROUP_MAX;
 use super::*;
 
+mod turns;
+
 fn place(dir: &TempDir, file_bytes_max: u64) -> ChainPlace {
-    ChainPlace::new(Arc::new(Disk::new(dir.path()).private()), file_bytes_max)
+    ChainPlace::on_disk(Disk::new(dir.path()).private(), file_bytes_max)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -221,7 +223,7 @@ fn answered(place: &ChainPlace) -> u64 {
 
 #[test]
 fn a_power_cut_at_any_operation_loses_no_line_that_was_answered_for() {
-    let of = |medium: Faulty<Memory>| ChainPlace::new(Arc::new(medium), 500);
+    let of = |medium: Faulty<Memory>| ChainPlace::alone(Arc::new(medium), 500);
     let goes_on = |memory: Memory, answered: u64| {
         let place = of(Faulty::new(memory));
         let chain = Chain::open(place.clone()).unwrap();
@@ -250,7 +252,7 @@ fn after_a_failed_sync_nothing_is_appended_until_the_next_start() {
     // The head, the first file, and the two syncs of a line: that of the file, then that of the head.
     for syncs in [4, 5] {
         let medium = Faulty::new(Memory::new());
-        let place = ChainPlace::new(Arc::new(medium.clone()), 1 << 20);
+        let place = ChainPlace::alone(Arc::new(medium.clone()), 1 << 20);
         medium.fail_syncs_after(syncs);
         let chain = Chain::open(place.clone()).unwrap();
         assert_eq!(append(&chain, "a-1"), 1);

@@ -1,7 +1,9 @@
 //! The thread that appends: takes what waits, writes it, syncs once, writes the head, answers all of it.
 //!
 //! Invariants: the number and the hash go on only with a group that is written; a group that could not be written leaves the
-//! file as it was; after a failed sync, or when the file cannot be set back, everything is refused until the next start.
+//! file as it was; after a failed sync, or when the file cannot be set back, everything is refused until the next start. A
+//! group is written while it is this process's turn, after what others have appended; a chain that does not hold what this
+//! process appended before is not gone on with.
 //! Not here: who asks (`chain.rs`).
 
 use std::sync::mpsc;
@@ -43,16 +45,30 @@ pub(super) struct Writer {
 impl Writer {
     /// Also tells how many bytes of unfinished lines were cut off.
     pub(super) fn open(place: ChainPlace) -> Result<(Writer, u64)> {
+        let _turn = place.turn()?;
+        Writer::read(place, None)
+    }
+
+    /// The chain as it is now, which is the caller's turn; `known` is its head when this process saw it last.
+    fn read(place: ChainPlace, known: Option<Head>) -> Result<(Writer, u64)> {
         let files = place.files()?;
         let begin = Head { count: 0, hash: form::first() };
         let (head, file) = match Head::read(&place)? {
             Some(head) => (head, HeadFile::open(&place)?),
-            None if files.is_empty() => (begin, HeadFile::create(&place, begin)?),
+            None if files.is_empty() && known.is_none() => (begin, HeadFile::create(&place, begin)?),
             None => return Err(place.headless()),
         };
         // Only the file with the head's last line, and one after it, can have been written to by a crash.
-        let from = files.iter().rposition(|file| file.first <= head.count.max(1)).unwrap_or(0);
-        let scanned = scan(&place, &files, from, &head, &mut |_| {})?;
+        let read_from = known.map_or(head.count, |known| known.count.min(head.count)).max(1);
+        let from = files.iter().rposition(|file| file.first <= read_from).unwrap_or(0);
+        let mut goes_on = known.is_none_or(|known| known == begin);
+        let scanned = scan(&place, &files, from, &head, &mut |line| {
+            goes_on |= known.is_some_and(|known| (line.seq, line.hash) == (known.count, known.hash));
+        })?;
+        if !goes_on {
+            let reason = "the lines that this process has appended are not there any more";
+            return Err(place.broken(FOLDER, 0, reason));
+        }
         let cut_bytes = cut(&place, &scanned, &head)?;
         place.sweep()?;
         let last = files.last().map(|file| Appended::open(&place, file)).transpose()?;
@@ -100,6 +116,15 @@ impl Writer {
 
     /// The numbers of the lines; none for a line that was not written.
     fn append(&mut self, group: &[AppendRequest]) -> Vec<Option<u64>> {
+        self.append_in_turn(group).unwrap_or_else(|error| {
+            tracing::error!(%error, "the audit cannot be written; what needs a line in it fails");
+            vec![None; group.len()]
+        })
+    }
+
+    fn append_in_turn(&mut self, group: &[AppendRequest]) -> Result<Vec<Option<u64>>> {
+        let _turn = self.place.turn()?;
+        self.catch_up()?;
         let (mut text, mut numbers) = (String::new(), Vec::with_capacity(group.len()));
         let mut next = Head { count: self.count, hash: self.hash };
         for AppendRequest { fields, .. } in group {
@@ -114,13 +139,35 @@ impl Writer {
             text.push('\n');
             numbers.push(Some(next.count));
         }
-        match self.write(&text, next) {
-            Ok(()) => numbers,
-            Err(error) => {
-                tracing::error!(%error, "the audit cannot be written; what needs a line in it fails");
-                vec![None; group.len()]
-            }
+        self.write(&text, next)?;
+        Ok(numbers)
+    }
+
+    /// Takes up what another process has appended, or has left unfinished, since this one's last turn.
+    fn catch_up(&mut self) -> Result<()> {
+        if self.is_dead || !self.place.is_shared() || self.is_current()? {
+            return Ok(());
         }
+        let known = Head { count: self.count, hash: self.hash };
+        let (writer, cut_bytes) = Writer::read(self.place.clone(), Some(known))?;
+        if cut_bytes > 0 {
+            tracing::warn!(bytes = cut_bytes, "an unfinished line of another process was cut off the audit");
+        }
+        *self = writer;
+        Ok(())
+    }
+
+    /// Whether the files and the head are as this process left them.
+    fn is_current(&self) -> Result<bool> {
+        let files = self.place.files()?;
+        let last = match (&self.file, files.last()) {
+            (None, None) => true,
+            (Some(own), Some(last)) if own.name == last.name => {
+                own.file.length().map_err(self.place.io(&own.name))? == own.bytes
+            }
+            _ => false,
+        };
+        Ok(last && Head::read(&self.place)? == Some(Head { count: self.count, hash: self.hash }))
     }
 
     fn write(&mut self, text: &str, next: Head) -> Result<()> {
