@@ -23,6 +23,10 @@ pub enum Act {
     Query,
     /// Started a run of retention, which removes expired days.
     RetentionRun,
+    /// Made an access key.
+    KeyCreate,
+    /// Revoked an access key.
+    KeyRevoke,
 }
 
 impl Act {

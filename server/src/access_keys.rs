@@ -7,9 +7,10 @@
 //! {"version": 1, "keys": [{"id": "ing0123456789", "hash": "<64 hex>", "created_at_ms": 0, "revoked_at_ms": null,
 //!   "scope": {"ingest": {"app": "camera", "regions": ["DE"], "programme": null, "policy": null}}}]}
 //! ```
-//! Invariants: the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's change; a key that is revoked stays in the file, so that its id is
-//! never used again.
-//! Not here: reading a key from a request (`http/auth.rs`), the regions' secrets (`shoal-privacy`, `keyring.rs`).
+//! Invariants: the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's
+//! change; no change is made without its witness; a key that is revoked stays in the file, so that its id is never used again.
+//! Not here: reading a key from a request (`http/auth.rs`), what the audit says of a change (`key_line.rs`), the regions'
+//! secrets (`shoal-privacy`, `keyring.rs`).
 
 mod live;
 #[cfg(test)]
@@ -112,6 +113,10 @@ struct KeyFile {
     keys: Vec<KeyRecord>,
 }
 
+/// Hears of a change of a key just before the file changes, and may refuse it. The service's commands write the line of the
+/// audit here.
+pub type Witness<'a> = &'a dyn Fn(&KeyRecord) -> Result<(), Error>;
+
 /// The file of keys of a data directory.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
@@ -155,8 +160,8 @@ impl KeyStore {
     /// Makes a key.
     ///
     /// # Errors
-    /// When the scope makes no sense, or the file cannot be read or replaced.
-    pub fn create(&self, scope: Scope, now_ms: i64) -> Result<NewKey, Error> {
+    /// When the scope makes no sense, the witness refuses, or the file cannot be read or replaced.
+    pub fn create(&self, scope: Scope, now_ms: i64, witness: Witness<'_>) -> Result<NewKey, Error> {
         check(&scope)?;
         let prefix = match &scope {
             Scope::Ingest { .. } => "ing",
@@ -166,9 +171,10 @@ impl KeyStore {
         let new =
             NewKey { id: format!("{prefix}{}", random_hex(ID_BYTES)?), secret: random_hex(SECRET_BYTES)? };
         let (id, hash) = (new.id.clone(), SecretHash::of(&new.secret));
-        self.change(|keys| {
-            keys.push(KeyRecord { id, hash, created_at_ms: now_ms, revoked_at_ms: None, scope });
-            Ok(())
+        let record = KeyRecord { id, hash, created_at_ms: now_ms, revoked_at_ms: None, scope };
+        self.change(witness, |keys| {
+            keys.push(record.clone());
+            Ok(record)
         })?;
         Ok(new)
     }
@@ -176,21 +182,26 @@ impl KeyStore {
     /// Revokes a key; a running service knows within a second.
     ///
     /// # Errors
-    /// When there is no such key, or the file cannot be read or replaced.
-    pub fn revoke(&self, id: &str, now_ms: i64) -> Result<(), Error> {
-        self.change(|keys| match keys.iter_mut().find(|k| k.id == id) {
+    /// When there is no such key, the witness refuses, or the file cannot be read or replaced.
+    pub fn revoke(&self, id: &str, now_ms: i64, witness: Witness<'_>) -> Result<(), Error> {
+        self.change(witness, |keys| match keys.iter_mut().find(|k| k.id == id) {
             Some(key) => {
                 key.revoked_at_ms.get_or_insert(now_ms);
-                Ok(())
+                Ok(key.clone())
             }
             None => Err(Error::Keys("no key has this id; see `shoal keys list`".into())),
         })
     }
 
-    fn change(&self, edit: impl FnOnce(&mut Vec<KeyRecord>) -> Result<(), Error>) -> Result<(), Error> {
+    /// `edit` answers with the key that it has changed.
+    fn change(
+        &self,
+        witness: Witness<'_>,
+        edit: impl FnOnce(&mut Vec<KeyRecord>) -> Result<KeyRecord, Error>,
+    ) -> Result<(), Error> {
         let _lock = self.control.lock(LOCK).map_err(|e| Error::io(self.control.path(LOCK), e))?;
         let mut keys = self.list()?;
-        edit(&mut keys)?;
+        witness(&edit(&mut keys)?)?;
         let text = serde_json::to_vec_pretty(&KeyFile { version: VERSION, keys })
             .map_err(|e| Error::Keys(e.to_string()))?;
         // Whatever is unfinished here was left by a command that was killed: others wait for the lock.

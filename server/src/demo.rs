@@ -17,6 +17,7 @@ use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use shoal_audit::Act;
 use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Programme, Region};
 
@@ -24,6 +25,7 @@ use crate::access_keys::{KeyStore, Role, Scope};
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
+use crate::key_line::KeyLines;
 use crate::running::Running;
 use crate::startup::start;
 use crate::{cli, logs, system_clock, threads};
@@ -149,10 +151,11 @@ fn make_keys(config: &Config) -> Result<Keys, Error> {
         programme,
         policy: policy.map(str::to_owned),
     };
-    let app = store.create(ingest("camera", None, None), now_ms)?;
-    let devices =
-        store.create(ingest("firmware", Some(Programme::DeviceExperience), Some(POLICY)), now_ms)?;
-    let officer = store.create(Scope::Analyst { role: Role::Officer, regions }, now_ms)?;
+    let lines = KeyLines::of_operator(&config.data_dir)?;
+    let make = |scope| lines.act(Act::KeyCreate, now_ms, |witness| store.create(scope, now_ms, witness));
+    let app = make(ingest("camera", None, None))?;
+    let devices = make(ingest("firmware", Some(Programme::DeviceExperience), Some(POLICY)))?;
+    let officer = make(Scope::Analyst { role: Role::Officer, regions: regions.clone() })?;
     Ok(Keys {
         app: app.reveal(),
         app_dsn: app.reveal_for_dsn(),

@@ -5,7 +5,7 @@
 //! - `key_file`: the regions' secrets; `access_keys`: access keys
 //! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
-//! - `retention_line`: what the audit says of a run of retention
+//! - `retention_line`, `key_line`: what the audit says of a run of retention, and of an act on an access key
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `logs`, `metrics`: what an operator sees
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on
@@ -21,6 +21,7 @@ mod error;
 mod http;
 mod jobs;
 mod key_file;
+mod key_line;
 pub mod logs;
 mod metrics;
 mod problem;

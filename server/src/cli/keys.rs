@@ -1,16 +1,19 @@
-//! `shoal keys`: makes, lists and revokes access keys. A running service knows within a second.
+//! `shoal keys`: makes, lists and revokes access keys. A running service knows within a second, and the audit has a line of each
+//! change before it is made.
 
 use std::process::ExitCode;
 
 use chrono::DateTime;
 use clap::Subcommand;
 use comfy_table::Table;
+use shoal_audit::Act;
 use shoal_schemas::{Programme, Region};
 
 use crate::access_keys::{KeyRecord, KeyStore, Role, Scope};
 use crate::client::local_url;
 use crate::config::Config;
 use crate::error::Error;
+use crate::key_line::KeyLines;
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -77,7 +80,8 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
                 CreateCommand::Analyst { regions, role } => Scope::Analyst { role, regions },
             };
             let is_ingest = matches!(scope, Scope::Ingest { .. });
-            let key = store.create(scope, now_ms)?;
+            let lines = KeyLines::of_operator(&config.data_dir)?;
+            let key = lines.act(Act::KeyCreate, now_ms, |witness| store.create(scope, now_ms, witness))?;
             println!("{}", key.reveal());
             eprintln!("This is shown once; only a hash of it is kept.");
             if is_ingest {
@@ -91,7 +95,8 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
         }
         KeysCommand::List => println!("{}", listing(&store.list()?)),
         KeysCommand::Revoke { id } => {
-            store.revoke(&id, now_ms)?;
+            let lines = KeyLines::of_operator(&config.data_dir)?;
+            lines.act(Act::KeyRevoke, now_ms, |witness| store.revoke(&id, now_ms, witness))?;
             println!("revoked {id}");
         }
     }

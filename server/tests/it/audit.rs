@@ -1,6 +1,7 @@
-//! What an analyst does is written down before it is answered, nobody can change that unseen, and a query can be cancelled.
+//! What anybody does is written down before it is answered, nobody can change that unseen, and a query can be cancelled.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,12 @@ fn send(world: &World, method: &str, path: &str, key: &str) -> Answer {
 }
 
 fn lines(world: &World) -> Vec<Value> {
+    lines_in(&world.data_dir())
+}
+
+fn lines_in(data_dir: &Path) -> Vec<Value> {
     // The folder comes with the first line, and a file that is not whole yet has another name.
-    let Ok(entries) = fs::read_dir(world.data_dir().join("audit")) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(data_dir.join("audit")) else { return Vec::new() };
     let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|e| e == "jsonl"));
     files.sort();
@@ -183,6 +188,72 @@ fn a_run_of_retention_that_a_person_starts_is_in_the_audit() {
     assert!(good && text.contains("3 lines"), "{text}");
     let (_, shown, _) = setup.run(&["audit", "show"]);
     assert!(shown.contains("operator") && shown.contains("dry_run false"), "{shown}");
+}
+
+/// The command and the service are two processes that write to one audit.
+#[test]
+fn each_act_on_a_key_is_in_the_audit_beside_a_service_and_without_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    let made = |arguments: &[&str]| {
+        let (code, out, errors) = setup.run(&[&["keys", "create"], arguments].concat());
+        assert_eq!(code, 0, "{errors}");
+        out.trim().to_owned()
+    };
+    let analyst = made(&["analyst", "--regions", "DE,US"]);
+    let server = setup.serve();
+    let ask = || {
+        let answer = server.client.post("/v1/sql", &analyst, json!({"sql": "?"}).to_string());
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    };
+    ask();
+    let app = made(&["ingest", "--app", "camera", "--regions", "DE"]);
+    ask();
+    let revoke = |id: &str| setup.run(&["keys", "revoke", id]).0;
+    assert_eq!((revoke(app.split('.').next().unwrap()), revoke("nobody")), (0, 1));
+    ask();
+    assert!(server.terminate().success());
+
+    let found = lines_in(&setup.data_dir());
+    let told: Vec<_> = found.iter().map(|l| [&l["act"], &l["role"], &l["outcome"]]).collect();
+    let [create, revoke] = ["key_create", "key_revoke"].map(|act| [act, "operator", "done"].map(Value::from));
+    let asked = [Value::Null, "analyst".into(), "refused".into()];
+    let expected = [&create, &asked, &create, &asked, &revoke, &asked];
+    assert_eq!(told, expected.map(|line| line.each_ref()), "each act of each process, in its order");
+    for (line, key) in [(&found[0], &analyst), (&found[2], &app), (&found[4], &app)] {
+        assert!(key.starts_with(line["key_id"].as_str().unwrap()) && line["key"].is_null(), "{line}");
+    }
+    assert_eq!((&found[0]["key_role"], &found[0]["regions"]), (&json!("analyst"), &json!(["DE", "US"])));
+    assert_eq!((&found[4]["key_role"], &found[4]["app"]), (&json!("ingest"), &json!("camera")));
+    let secrets = [&analyst, &app].map(|key| key.split_once('.').unwrap().1);
+    assert!(found.iter().all(|line| secrets.iter().all(|secret| !line.to_string().contains(secret))));
+    let (code, text, errors) = setup.run(&["audit", "verify"]);
+    assert!(code == 0 && text.contains("6 lines"), "{text}{errors}");
+    let (_, shown, _) = setup.run(&["audit", "show"]);
+    assert!(shown.contains("key_create") && shown.contains("key_role"), "{shown}");
+}
+
+#[test]
+fn no_key_is_made_or_revoked_while_the_audit_is_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    let create = ["keys", "create", "analyst", "--regions", "DE"];
+    let (_, key, _) = setup.run(&create);
+    let id = key.split('.').next().unwrap().to_owned();
+    let keys = || fs::read(setup.data_dir().join("control/keys.json")).unwrap();
+    let before = keys();
+    let path = setup.data_dir().join("audit").join("00000000000000000001.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.replacen("analyst", "officer", 1)).unwrap();
+    for command in [&create[..], &["keys", "revoke", id.as_str()]] {
+        let (code, out, errors) = setup.run(command);
+        assert_eq!((code, out.as_str()), (1, ""), "{errors}");
+        assert!(errors.contains("00000000000000000001.jsonl:1: "), "{errors}");
+        assert_eq!(keys(), before);
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(setup.run(&["keys", "revoke", &id]).0, 0);
+    assert_ne!(keys(), before);
 }
 
 #[test]

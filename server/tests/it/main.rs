@@ -13,7 +13,7 @@
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
 //! | `ledger` | what was answered is paid once, for ever, and everybody sees it |
-//! | `audit` | every question is written down, unchangeably; a query can be cancelled |
+//! | `audit` | every question and every act on a key is written down, unchangeably; a query can be cancelled |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
 //! | `worker` | the process of postprocessing SQL is ready at once and ends with its parent |

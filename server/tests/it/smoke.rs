@@ -51,7 +51,7 @@ fn each_endpoint_takes_its_own_keys_only() {
     let (id, _) = ingest.split_once('.').unwrap();
     assert_eq!(status("/v1/events", &format!("{id}.{}", "0".repeat(48))), 401);
     assert_eq!(world.client().events(ingest, &views(1))["accepted"], 1);
-    KeyStore::new(&world.data_dir()).revoke(id, NOON_MS).unwrap();
+    KeyStore::new(&world.data_dir()).revoke(id, NOON_MS, &|_| Ok(())).unwrap();
     world.flush();
     assert_eq!(status("/v1/events", ingest), 401);
 }

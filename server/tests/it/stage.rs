@@ -40,7 +40,7 @@ impl Keys {
     /// Makes them in a data directory.
     pub(crate) fn create(data_dir: &Path) -> Keys {
         let store = KeyStore::new(data_dir);
-        let make = |scope| store.create(scope, NOON_MS).unwrap();
+        let make = |scope| store.create(scope, NOON_MS, &|_| Ok(())).unwrap();
         let regions = Region::ALL.to_vec();
         Keys {
             app: make(ingest(&regions, None, None)).reveal(),
@@ -130,7 +130,7 @@ impl World {
 
     /// One more key, known at once.
     pub(crate) fn key(&self, scope: Scope) -> NewKey {
-        let key = KeyStore::new(&self.config.data_dir).create(scope, NOON_MS).unwrap();
+        let key = KeyStore::new(&self.config.data_dir).create(scope, NOON_MS, &|_| Ok(())).unwrap();
         self.flush();
         key
     }
