@@ -45,6 +45,32 @@ impl Refusal {
     }
 }
 
+/// A message of the parser or the planner without what it quotes of the statement: a value that somebody typed may be about a
+/// person. What looks like the name of a column stays, but in single quotes, which stand around values.
+pub fn without_values(message: &str) -> String {
+    let mut told = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find(['\'', '"', '`']) {
+        let (before, quoted) = rest.split_at(at);
+        told.push_str(before);
+        let (quote, after) = quoted.split_at(1);
+        // As in "doesn't".
+        if quote == "'" && before.ends_with(char::is_alphanumeric) {
+            told.push_str(quote);
+            rest = after;
+            continue;
+        }
+        let (inside, following) = after.split_once(quote).unwrap_or((after, ""));
+        let is_name = inside.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && inside.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let shown = if quote != "'" && is_name { inside } else { ".." };
+        told.extend([quote, shown, quote]);
+        rest = following;
+    }
+    told.push_str(rest);
+    told
+}
+
 /// The closed list of rules; `docs/guarantees.md` explains each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,5 +147,25 @@ pub enum LanguageError {
 impl From<Refusal> for LanguageError {
     fn from(refusal: Refusal) -> LanguageError {
         LanguageError::Refused(Box::new(refusal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_keeps_its_words_and_plain_names_and_loses_values() {
+        for (message, told) in [
+            ("No field named \"anna@example.org\".", "No field named \"..\"."),
+            ("No field named \"p95_sd\".", "No field named \"p95_sd\"."),
+            ("No field named \"0151 234\".", "No field named \"..\"."),
+            ("Cannot cast 'Anna' to a number", "Cannot cast '..' to a number"),
+            ("It doesn't take `x y`, nor `xy`", "It doesn't take `..`, nor `xy`"),
+            ("Unterminated: 'Anna", "Unterminated: '..'"),
+            ("Nothing is quoted.", "Nothing is quoted."),
+        ] {
+            assert_eq!(without_values(message), told);
+        }
     }
 }

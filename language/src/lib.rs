@@ -30,7 +30,7 @@ mod tests;
 
 pub use bind::aggregate_names::{AGGREGATES, AggregateForm};
 pub use bind::{CELLS_MAX, SETS};
-pub use error::{LanguageError, Refusal, Rule};
+pub use error::{LanguageError, Refusal, Rule, without_values};
 pub use expr::{Arithmetic, Compare, Scalar, TimePart, Type, Value, filter, normal};
 pub use parse::SHAPE;
 pub use private_query::{

@@ -19,7 +19,7 @@ use super::replicate::{Noise, Output};
 use crate::column::{Column, ColumnKind};
 use crate::error::Failure;
 use shoal_anonymity::budget::Z_95;
-use shoal_language::{Refusal, Rule};
+use shoal_language::{Refusal, Rule, without_values};
 
 /// Units of counts, which are never below zero.
 const COUNTED: [&str; 3] = ["events", "subjects", "sessions"];
@@ -50,7 +50,7 @@ pub(super) fn columns(outputs: &[Output], types: &[DataType]) -> Result<Vec<Colu
         None => Ok(columns),
         Some(column) => {
             let message = format!("Two columns of the answer are named `{}`.", column.name);
-            Err(Refusal::whole(Rule::Name, message, refuse::NAMED))
+            Err(Refusal::whole(Rule::Name, without_values(&message), refuse::NAMED))
         }
     }
 }

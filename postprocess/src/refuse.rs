@@ -6,7 +6,7 @@
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
-use shoal_language::{Refusal, Rule};
+use shoal_language::{Refusal, Rule, without_values};
 
 /// Most characters of the planner's own words in a message.
 const WORDS_MAX: usize = 240;
@@ -99,14 +99,15 @@ impl Stop {
     }
 }
 
-/// The first line of the planner's words, without its own names for their kind.
+/// The first line of the planner's words, without its own names for their kind, its guesses, and values of the text.
 fn words(error: &DataFusionError) -> String {
     let text = error.find_root().strip_backtrace();
     let line = text.lines().next().unwrap_or_default();
     let line = ["Error during planning: ", "Schema error: "]
         .iter()
         .fold(line, |line, kind| line.strip_prefix(kind).unwrap_or(line));
-    let mut words: String = line.chars().take(WORDS_MAX).collect();
+    let line = line.split_once(" Did you mean").map_or(line, |(told, _)| told);
+    let mut words: String = without_values(line).chars().take(WORDS_MAX).collect();
     if words.is_empty() {
         words.push_str("The statement above the release cannot be planned");
     }

@@ -27,7 +27,7 @@ pub(crate) use self::relations::clear_clauses;
 pub(crate) use self::statement::Parsed;
 pub use self::walk::SHAPE;
 pub(crate) use self::walk::not_a_query;
-use crate::error::{Refusal, Rule};
+use crate::error::{Refusal, Rule, without_values};
 
 /// Longest text, in bytes.
 pub(crate) const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -59,7 +59,7 @@ fn one(text: &str) -> Result<Statement, Refusal> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| {
         let span = Span::new(e.location, e.location);
-        Refusal::new(Rule::Syntax, span, format!("{}.", e.message), SHAPE)
+        Refusal::new(Rule::Syntax, span, format!("{}.", without_values(&e.message)), SHAPE)
     })?;
     if tokens.len() > TOKENS_MAX {
         let message = format!("The text has more than {TOKENS_MAX} tokens.");
@@ -99,7 +99,7 @@ fn name(text: &str, span: Span) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The parser's own message, with its place moved from the text into the refusal.
+/// The parser's own message, with its place moved from the text into the refusal, and without the text that it found there.
 fn syntax(error: ParserError) -> Refusal {
     let text = match error {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
@@ -111,5 +111,6 @@ fn syntax(error: ParserError) -> Refusal {
     let (message, place) = text.split_once(" at Line: ").unwrap_or((&text, "1, Column: 1"));
     let mut numbers = place.split(", Column: ").map(|n| n.trim().parse().unwrap_or(1));
     let at = Location::new(numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
-    Refusal::new(Rule::Syntax, Span::new(at, at), format!("{message}."), SHAPE)
+    let message = message.split_once(", found: ").map_or(message, |(expected, _)| expected);
+    Refusal::new(Rule::Syntax, Span::new(at, at), format!("{}.", without_values(message)), SHAPE)
 }

@@ -5,7 +5,7 @@
 use sqlparser::ast::{DataType, DateTimeField};
 use sqlparser::tokenizer::Span;
 
-use crate::error::{Refusal, Rule};
+use crate::error::{Refusal, Rule, without_values};
 
 /// Whether a cast to the type can be written at all.
 #[rustfmt::skip] // lists of names, packed
@@ -42,12 +42,12 @@ pub(super) fn castable(ty: &DataType, span: Span) -> Result<(), Refusal> {
         | DataType::Map(..) | DataType::Tuple(..) | DataType::Nested(..) | DataType::Enum(..)
         | DataType::Set(..) | DataType::Struct(..) | DataType::Union(..) | DataType::Nullable(..)
         | DataType::LowCardinality(..) | DataType::Unspecified | DataType::Trigger | DataType::AnyType
-        | DataType::GeometricType(..) | DataType::TsVector | DataType::TsQuery => refuse(ty, span),
+        | DataType::GeometricType(..) | DataType::TsVector | DataType::TsQuery => refuse(span),
     }
 }
 
-fn refuse(ty: &DataType, span: Span) -> Result<(), Refusal> {
-    let message = format!("A cast to {ty} cannot be used.");
+fn refuse(span: Span) -> Result<(), Refusal> {
+    let message = "A cast to this type cannot be used.";
     let suggestion = "SELECT time::date AS d, COUNT(*)::float AS n FROM usage GROUP BY d";
     Err(Refusal::new(Rule::Expression, span, message, suggestion))
 }
@@ -70,7 +70,7 @@ pub(super) fn field(part: &DateTimeField, span: Span) -> Result<(), Refusal> {
         | DateTimeField::Nanoseconds | DateTimeField::Time | DateTimeField::Timezone
         | DateTimeField::TimezoneAbbr | DateTimeField::TimezoneHour | DateTimeField::TimezoneMinute
         | DateTimeField::TimezoneRegion | DateTimeField::Custom(..) => {
-            let message = format!("{part} of a time cannot be used.");
+            let message = without_values(&format!("{part} of a time cannot be used."));
             let suggestion = "SELECT extract(hour FROM time) AS h, COUNT(*) FROM usage GROUP BY h";
             Err(Refusal::new(Rule::Expression, span, message, suggestion))
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Spanned, Value as SqlValue, ValueWithSpan};
 
-use crate::error::{Refusal, Rule};
+use crate::error::{Refusal, Rule, without_values};
 use crate::syntax::plain_name;
 
 /// An identifier in quotes.
@@ -91,6 +91,7 @@ pub(super) fn unique(query: &Query) -> Result<(), Refusal> {
         };
         if !names.insert(&alias.value) || ["_sd", "_low", "_high"].into_iter().any(of_another) {
             let message = format!("Two columns of the answer would be called `{}`.", alias.value);
+            let message = without_values(&message);
             let suggestion = "SELECT COUNT(*) AS events, COUNT(DISTINCT subject) AS people FROM usage";
             return Err(Refusal::new(Rule::Name, alias.span, message, suggestion));
         }
