@@ -94,8 +94,9 @@ impl Client {
     }
 }
 
-/// A problem (RFC 9457) for people: the title, what is wrong this time and where, and what to do instead.
-fn problem_text(status: &str, told: &Value) -> String {
+/// A problem (RFC 9457) for people: the title, what is wrong this time and where, and what to do instead. `status` is shown
+/// when it is none.
+pub(crate) fn problem_text(status: &str, told: &Value) -> String {
     let text = |name: &str| told.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let (Some(title), Some(detail)) = (text("title"), text("detail")) else {
         return format!("the service answered {status}");

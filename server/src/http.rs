@@ -5,12 +5,13 @@
 //!
 //! - `routes`: what each path does; `auth`: what a request's key grants; `body`: reading a body within its limits
 //! - `answers`: the answer in the form that a protocol's clients expect; `refusals`: the same in the OpenAPI description
-//! - `cors`: which web pages may send events
+//! - `library_refusals`: what the HTTP library refuses by itself; `cors`: which web pages may send events
 
 pub(crate) mod answers;
 pub(crate) mod auth;
 pub(crate) mod body;
 mod cors;
+mod library_refusals;
 mod refusals;
 mod routes;
 
@@ -56,6 +57,8 @@ pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
         let log = shared.clone();
         App::new()
             .app_data(shared.clone())
+            // The first is the innermost: the others see what it makes of a refusal.
+            .wrap(from_fn(library_refusals::around))
             .wrap(from_fn(move |request, next| cors::around(cors.clone(), request, next)))
             .wrap(from_fn(move |request, next| around(log.clone(), request, next)))
             .configure(routes::configure)

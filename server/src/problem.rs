@@ -11,7 +11,8 @@
 //!
 //! Invariants: nothing of a body, a header or an address is ever in a problem; a problem that the same request would not
 //! meet at another time invites nobody to come back.
-//! Not here: the form that a vendor's SDK expects (`http/answers.rs`, `shoal-ingest`, `wire`).
+//! Not here: the form that a vendor's SDK expects (`http/answers.rs`, `shoal-ingest`, `wire`), where refusals of the HTTP library
+//! become problems (`http/library_refusals.rs`).
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -236,6 +237,27 @@ impl Problem {
         Problem { of, detail: detail.into(), retry_after_s, more: Map::new() }
     }
 
+    /// No route has the path and the method.
+    pub(crate) fn unknown_path() -> Problem {
+        Problem::new(ProblemType::UnknownPath, "no such path or method; see /docs/")
+    }
+
+    /// What the HTTP library has refused by itself, with this status. Its own words may quote the request.
+    pub(crate) fn of_library(status: StatusCode) -> Problem {
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Problem::unknown_path(),
+            StatusCode::REQUEST_TIMEOUT => Problem::new(ProblemType::TooSlow, "the request came too slowly"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(ProblemType::Ingest(RefusalCode::TooLarge), "the body is longer than it may be")
+            }
+            status if status.is_client_error() => Problem::new(
+                ProblemType::BadRequest,
+                "a part of the request has another form than this path takes",
+            ),
+            _ => Problem::new(ProblemType::Failed, "the request could be taken, and then failed"),
+        }
+    }
+
     /// The same, and the client is to wait this long, in seconds.
     pub(crate) fn retry_after(self, seconds: u32) -> Problem {
         Problem { retry_after_s: Some(seconds), ..self }
@@ -263,20 +285,23 @@ impl Problem {
         response
     }
 
-    /// The answer on Shoal's own API.
-    pub(crate) fn response(&self) -> HttpResponse {
-        let status = self.of.status();
-        let document = Document {
+    /// The document, for an answer that has begun as a success and ends with this.
+    pub(crate) fn document(&self) -> impl Serialize {
+        Document {
             r#type: format!("urn:shoal:problem:{}", self.of.code()),
             title: self.of.title(),
-            status: status.as_u16(),
+            status: self.of.status().as_u16(),
             detail: &self.detail,
             code: self.of.code(),
             retry_after_s: self.retry_after_s,
             more: &self.more,
-        };
+        }
+    }
+
+    /// The answer on Shoal's own API.
+    pub(crate) fn response(&self) -> HttpResponse {
         // `json` keeps a content type that is set already.
-        self.head(status).content_type(MEDIA_TYPE).json(document)
+        self.head(self.of.status()).content_type(MEDIA_TYPE).json(self.document())
     }
 }
 

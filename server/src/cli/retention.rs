@@ -15,7 +15,7 @@ use shoal_audit::{Actor, Role};
 use shoal_retention::{Line, Mode, Plan, Progress, Report, Retention};
 use shoal_storage::StorageError;
 
-use crate::client::{Client, local_url};
+use crate::client::{Client, local_url, problem_text};
 use crate::config::Config;
 use crate::error::Error;
 use crate::retention_line::RetentionLine;
@@ -128,8 +128,8 @@ fn run_remote(client: &Client, dry_run: bool) -> Result<Report, Error> {
     let bar = bar();
     let mut ended = Err(Error::Remote("the service broke off".into()));
     client.post_lines("/v1/retention/runs", &json!({"dry_run": dry_run}).to_string(), &mut |mut line| {
-        if let Some(error) = line["error"].as_str() {
-            ended = Err(Error::Remote(error.to_owned()));
+        if let Some(problem) = line.get("problem") {
+            ended = Err(Error::Remote(problem_text("a failed run", problem)));
         } else if let Some(report) = line.get_mut("report") {
             ended =
                 Report::deserialize(report.take()).map_err(|e| Error::Remote(format!("not a report: {e}")));

@@ -17,7 +17,7 @@ mod validate;
 
 use actix_web::{HttpResponse, web};
 
-use crate::problem::{Problem, ProblemType};
+use crate::problem::Problem;
 
 /// Registers every route.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
@@ -44,5 +44,5 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 }
 
 async fn unknown() -> HttpResponse {
-    Problem::new(ProblemType::UnknownPath, "no such path or method; see /docs/").response()
+    Problem::unknown_path().response()
 }

@@ -10,6 +10,7 @@
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
 //! | `hostile` | nothing that is sent breaks the service |
+//! | `problems` | every refusal is a problem document, and repeats nothing of the request |
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
 //! | `ledger` | what was answered is paid once, for ever, and everybody sees it |
@@ -40,6 +41,7 @@ mod hostile;
 mod http;
 mod ledger;
 mod marks;
+mod problems;
 mod process;
 mod protocols;
 mod query;

@@ -1,5 +1,6 @@
 //! `GET /v1/retention/plan` and `POST /v1/retention/runs`: for officers. A run answers with one JSON object a line:
-//! `{"progress": ..}` as it goes on, then `{"report": ..}` or `{"error": ..}`.
+//! `{"progress": ..}` as it goes on, then `{"report": ..}`, or `{"problem": ..}` with the members of a problem document: its
+//! status cannot be the answer's any more, which has begun.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -56,7 +57,7 @@ pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResp
 #[utoipa::path(post, path = "/v1/retention/runs", tag = "retention", summary = "Make expired days gone, now",
     request_body(content = serde_json::Value, example = json!({"dry_run": true})),
     responses(
-        (status = 200, description = "One JSON object a line: progress, then the report",
+        (status = 200, description = "One JSON object a line: `{\"progress\"}`, then `{\"report\"}`, or `{\"problem\"}` when the run fails",
             content_type = "application/x-ndjson"),
         Run),
     security(("key" = [])))]
@@ -88,12 +89,13 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
         let mut progress = |p: Progress| {
             send(json!({"progress": {"tables_done": p.tables_done, "tables": p.tables, "files": p.files}}));
         };
+        let failed = |detail: &str| json!({"problem": Problem::new(ProblemType::Failed, detail).document()});
         match retention.run_once(now_ms, mode, &mut progress).await {
             Ok(report) => match line.done(&report).await {
                 Ok(()) => send(json!({"report": report})),
                 Err(error) => {
                     tracing::error!(%error, "a run of retention is not in the audit");
-                    send(json!({"error": "the audit could not be written; see the log"}));
+                    send(failed("the audit could not be written; see the log"));
                 }
             },
             Err(error) => {
@@ -101,7 +103,7 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
                 if let Err(error) = line.failed().await {
                     tracing::error!(%error, "a run of retention is not in the audit");
                 }
-                send(json!({"error": "a table could not be read; see the log"}));
+                send(failed("a table could not be read; see the log"));
             }
         }
     });
