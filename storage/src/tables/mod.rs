@@ -14,7 +14,7 @@
 //! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once, `heads`: which of
 //!   many sorted streams comes next
 //! - `snapshot`: the files that are live at one version
-//! - `read`: the rows of one file, in the order of the file
+//! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
 //!
 //! Not here: what makes bytes durable (`shoal-files`).
@@ -32,6 +32,7 @@ mod purge;
 mod read;
 mod snapshot;
 mod store;
+mod subjects;
 mod table;
 mod table_layout;
 mod tiers;
