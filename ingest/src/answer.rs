@@ -79,6 +79,9 @@ impl Code {
     }
 }
 
+/// The code of an event that is withheld because its subject has as many of that day in that table as it may.
+pub(crate) const SUBJECT_DAY_LIMIT: &str = "subject_day_limit";
+
 /// A rejected event: code, the declared name it is about, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {

@@ -17,6 +17,8 @@ pub struct IngestConfig {
     pub log: LogConfig,
     /// How resends are recognised.
     pub dedup: DedupConfig,
+    /// How much of one subject's day is kept.
+    pub day_limit: DayLimitConfig,
     /// Events wait for the tables this long, ms, unless a segment is full before.
     pub flush_interval_ms: u64,
 }
@@ -78,6 +80,17 @@ pub struct DedupConfig {
     pub filter_bytes_max: u64,
 }
 
+/// How much of one subject's day is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayLimitConfig {
+    /// Most events of one subject on one UTC day in one table of one region. So one subject's day is never more rows than
+    /// this, whatever is sent, and whoever bounds what one subject can change may use it.
+    pub events_max: u32,
+    /// Memory of the counts of days, bytes, all regions together. What is beyond it leaves by whole days and is counted
+    /// anew when it is needed; days that are being written to stay.
+    pub counts_bytes_max: u64,
+}
+
 impl IngestConfig {
     /// The default of `flush_interval_ms`.
     pub const FLUSH_INTERVAL_MS: u64 = 10_000;
@@ -90,6 +103,7 @@ impl Default for IngestConfig {
             pipeline: PipelineConfig::default(),
             log: LogConfig::default(),
             dedup: DedupConfig::default(),
+            day_limit: DayLimitConfig::default(),
             flush_interval_ms: IngestConfig::FLUSH_INTERVAL_MS,
         }
     }
@@ -155,6 +169,17 @@ impl Default for DedupConfig {
     }
 }
 
+impl DayLimitConfig {
+    /// The defaults.
+    pub const DEFAULT: DayLimitConfig = DayLimitConfig { events_max: 5_000, counts_bytes_max: 128 << 20 };
+}
+
+impl Default for DayLimitConfig {
+    fn default() -> DayLimitConfig {
+        DayLimitConfig::DEFAULT
+    }
+}
+
 impl IngestConfig {
     /// Whether the settings make sense together.
     ///
@@ -176,6 +201,7 @@ impl IngestConfig {
                 "log.queue_batches_max and log.in_flight_bytes_max must be at least 1",
             ),
             ((1..=24 * 365).contains(&self.dedup.window_h), "dedup.window_h must be 1 to 8760"),
+            (self.day_limit.events_max > 0, "day_limit.events_max must be at least 1"),
             ((1..=86_400_000).contains(&self.flush_interval_ms), "flush_interval_ms must be 1 to 86400000"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {

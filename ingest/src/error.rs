@@ -16,6 +16,9 @@ pub enum LogError {
     /// The disk is nearly full.
     #[error("the disk is nearly full")]
     DiskFull,
+    /// What is kept of a day cannot be read, so that nobody knows whether more of it may be kept.
+    #[error("a day that is kept cannot be read")]
+    UnreadDay,
     /// The log has stopped, for good: after an I/O error, or because the service is stopping.
     #[error("the log has stopped")]
     Stopped,

@@ -7,6 +7,8 @@
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once.
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
+mod parts;
+
 use std::{
     sync::{
         Arc,
@@ -15,20 +17,21 @@ use std::{
     time::Instant,
 };
 
-use shoal_files::Disk;
-use shoal_privacy::{consent::ConsentRecord, keyring::Keyring, scrub::Scrubber};
-use shoal_schemas::{Kind, Region, Registry, calendar::HOUR_MS};
-use shoal_storage::{Consents, Store};
+use shoal_privacy::{keyring::Keyring, scrub::Scrubber};
+use shoal_schemas::{Region, Registry};
 
+pub use self::parts::IngestParts;
+
+use self::parts::{open_branches, open_tables};
 use crate::{
-    answer::BatchAnswer,
+    answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
     consents::{self, ConsentAnswer, Recorded},
-    dedup::{RunLimits, Runs},
+    day_limit::DayLimit,
     error::{IngestError, LogError},
-    flush::{Branch, FlushReport, Flusher, Sink, Tables},
+    flush::{Branch, FlushReport, Flusher, Tables},
     grant::IngestGrant,
-    log::{Clock, Dictionary, Failed, InFlight, Log, LogSetup, Receipt},
+    log::{Clock, Failed, InFlight, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
     stages::{
@@ -39,27 +42,6 @@ use crate::{
     },
     wire::protocol::Request,
 };
-
-/// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
-const MERGE_KEYS_MAX: u64 = 16 << 20;
-
-/// What ingestion needs from others.
-pub struct IngestParts {
-    /// What may be collected.
-    pub registry: Arc<Registry>,
-    /// The keys of all regions.
-    pub keyring: Arc<Keyring>,
-    /// The consents recorded in all regions.
-    pub consents: Arc<Consents<ConsentRecord>>,
-    /// The tables.
-    pub store: Store,
-    /// The present, ms since 1970.
-    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// Where to count.
-    pub metrics: Metrics,
-    /// Addresses to countries, if there is a file.
-    pub geo: Option<GeoDb>,
-}
 
 /// Ingestion of all regions.
 pub struct Ingest {
@@ -75,6 +57,7 @@ pub struct Ingest {
     in_flight: Arc<InFlight>,
     branches: Vec<Arc<Branch>>,
     flusher: Flusher<Tables>,
+    day_limit: DayLimit<Tables>,
     failed: Failed,
     stopping: AtomicBool,
 }
@@ -88,34 +71,11 @@ impl Ingest {
     pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
         config.check()?;
         let scrubber = Scrubber::embedded().map_err(IngestError::Config)?;
-        let mut tables = Vec::new();
-        for region in Region::ALL {
-            for kind in Kind::ALL {
-                tables.push(parts.store.table(*region, parts.registry.table(*kind)).await?);
-            }
-        }
-        let tables = Tables::new(tables);
+        let tables = open_tables(&parts).await?;
         let failed = Failed::new(None);
         let in_flight = InFlight::new(config.log.in_flight_bytes_max);
-        let mut branches = Vec::new();
-        for region in Region::ALL {
-            let mut committed = None;
-            for kind in Kind::ALL {
-                committed = committed.max(tables.committed(*region, *kind).await?);
-            }
-            let opening = Opening {
-                config: config.clone(),
-                region: *region,
-                registry: Arc::clone(&parts.registry),
-                in_flight: Arc::clone(&in_flight),
-                clock: Arc::clone(&parts.clock),
-                metrics: parts.metrics.clone(),
-                failed: failed.clone(),
-                committed,
-            };
-            let opened = tokio::task::spawn_blocking(move || opening.open()).await;
-            branches.push(Arc::new(opened.map_err(|_| IngestError::Failed(*region))??));
-        }
+        let branches = open_branches(&config, &parts, &tables, &failed, &in_flight).await?;
+        let day_limit = DayLimit::new(tables.clone(), config.day_limit, parts.metrics.clone());
         let flusher = Flusher::new(
             Arc::clone(&parts.registry),
             tables,
@@ -136,6 +96,7 @@ impl Ingest {
             in_flight,
             branches,
             flusher,
+            day_limit,
             failed,
             stopping: AtomicBool::new(false),
         })
@@ -171,15 +132,16 @@ impl Ingest {
         let began = Instant::now();
         let appends = std::mem::take(&mut piped.batches).into_iter().map(|batch| self.append(batch));
         for receipt in futures::future::join_all(appends).await {
-            for slot in receipt.map_err(|error| self.refuse(error))?.duplicates {
-                piped.duplicate(slot);
-            }
+            let receipt = receipt.map_err(|error| self.refuse(error))?;
+            receipt.duplicates.into_iter().for_each(|slot| piped.decide(slot, Outcome::Duplicate));
+            let withheld = Outcome::Withheld(SUBJECT_DAY_LIMIT);
+            receipt.over_limit.into_iter().for_each(|slot| piped.decide(slot, withheld.clone()));
         }
         self.metrics.ack_seconds.observe(began.elapsed().as_secs_f64());
         Ok(piped.into_answer())
     }
 
-    /// What [`Ingest::accept`] would answer, but for duplicates; keeps nothing.
+    /// What [`Ingest::accept`] would answer, but for duplicates and for how much is kept already; keeps nothing.
     ///
     /// # Errors
     /// As [`Ingest::accept`].
@@ -275,10 +237,12 @@ impl Ingest {
     }
 
     async fn append(&self, batch: CleanBatch) -> Result<Receipt, LogError> {
-        match self.branches.get(batch.region().index()) {
-            Some(branch) => branch.log.append(batch).await,
-            None => Err(LogError::Stopped),
-        }
+        let branch = self.branches.get(batch.region().index()).ok_or(LogError::Stopped)?;
+        // What waits for a day to be counted counts as well; the log holds its own share.
+        let hold = self.in_flight.reserve(batch.bytes().len() as u64).map_err(LogError::Full)?;
+        let opened = self.day_limit.open(branch, batch).await;
+        drop(hold);
+        branch.log.append(opened?).await
     }
 
     fn refuse(&self, error: LogError) -> Refusal {
@@ -293,46 +257,10 @@ fn refusal(error: LogError) -> Refusal {
     let (code, reason, retry_after_s) = match error {
         LogError::Full(_) => (RefusalCode::Overloaded, "too much is waiting for the disk; send it again", 1),
         LogError::DiskFull => (RefusalCode::DiskFull, "there is no room; send it again later", 60),
+        LogError::UnreadDay => (RefusalCode::Unavailable, "what is kept cannot be read; send it again", 5),
         LogError::Stopped => (RefusalCode::Stopping, "the service is stopping; send it again", 5),
     };
     Refusal { retry_after_s: Some(retry_after_s), ..Refusal::new(code, reason) }
-}
-
-/// What opening a region takes.
-struct Opening {
-    config: IngestConfig,
-    region: Region,
-    registry: Arc<Registry>,
-    in_flight: Arc<InFlight>,
-    clock: Clock,
-    metrics: Metrics,
-    failed: Failed,
-    committed: Option<i64>,
-}
-
-impl Opening {
-    fn open(self) -> Result<Branch, IngestError> {
-        let directory = self.config.data_dir.join(self.region.as_str().to_ascii_lowercase());
-        let limits = RunLimits {
-            window_ms: i64::from(self.config.dedup.window_h) * HOUR_MS,
-            filter_bytes_max: self.config.dedup.filter_bytes_max / Region::ALL.len() as u64,
-            merge_keys_max: MERGE_KEYS_MAX,
-        };
-        let runs = Arc::new(Runs::open(Arc::new(Disk::new(directory.join("dedup"))), limits)?);
-        let log = Log::open(LogSetup {
-            region: self.region,
-            medium: Arc::new(Disk::new(directory.join("log"))),
-            runs: Arc::clone(&runs),
-            in_flight: self.in_flight,
-            dictionary: Dictionary::of(&self.registry),
-            config: self.config.log,
-            clock: self.clock,
-            metrics: self.metrics,
-            failed: self.failed,
-            committed: self.committed,
-        })?;
-        Ok(Branch { log, runs })
-    }
 }
 
 #[cfg(test)]

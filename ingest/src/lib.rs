@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! body -decode-> -validate-> -permit-> -pseudonymise-> -scrub-> CleanBatch      pure and synchronous: wire, stages
-//! CleanBatch -append-> log (one writer thread a region, fsync) -> Receipt       log, dedup
+//! CleanBatch -append-> log (one writer thread a region, fsync) -> Receipt       day_limit, log, dedup
 //! sealed segment -> RecordBatch -> Parquet -> Delta commit, exactly once        flush
 //! ```
 //! The interface of the crate is [`Ingest`] (all of it, for the server) and what its calls take and answer.
@@ -13,6 +13,7 @@
 mod answer;
 mod config;
 mod consents;
+mod day_limit;
 mod dedup;
 mod error;
 mod flush;
@@ -25,7 +26,7 @@ mod stages;
 mod wire;
 
 pub use answer::{BatchAnswer, Code, Outcome, Rejection};
-pub use config::{DedupConfig, IngestConfig, Limits, LogConfig, PipelineConfig};
+pub use config::{DayLimitConfig, DedupConfig, IngestConfig, Limits, LogConfig, PipelineConfig};
 pub use consents::{ConsentAnswer, open_consents};
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;

@@ -57,6 +57,9 @@ pub struct Metrics {
     pub(crate) flush_rows: Counter,
     pub(crate) flush_bytes: Counter,
     pub(crate) flush_seconds: Histogram,
+    pub(crate) open_days: Gauge,
+    pub(crate) day_counts_bytes: Gauge,
+    pub(crate) day_open_seconds: Histogram,
 }
 
 impl Metrics {
@@ -82,9 +85,13 @@ impl Metrics {
             flush_rows: Counter::default(),
             flush_bytes: Counter::default(),
             flush_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            open_days: Gauge::default(),
+            day_counts_bytes: Gauge::default(),
+            day_open_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
         };
         metrics.declare_requests(registry);
         metrics.declare_log(registry);
+        metrics.declare_days(registry);
         metrics
     }
 
@@ -156,6 +163,26 @@ impl Metrics {
             "Memory of the filters over event ids",
             Unit::Bytes,
             self.dedup_filter_bytes.clone(),
+        );
+    }
+
+    fn declare_days(&self, registry: &mut Registry) {
+        registry.register(
+            "ingest_open_days",
+            "Days of tables whose counts are in memory",
+            self.open_days.clone(),
+        );
+        registry.register_with_unit(
+            "ingest_day_counts",
+            "Memory of the counts of days",
+            Unit::Bytes,
+            self.day_counts_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "ingest_day_open",
+            "Counting a day whose counts are not in memory",
+            Unit::Seconds,
+            self.day_open_seconds.clone(),
         );
     }
 

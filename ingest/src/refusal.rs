@@ -96,7 +96,7 @@ codes! {
     DiskFull => "disk_full",
     /// The service is stopping.
     Stopping => "stopping",
-    /// A consent could not be made durable.
+    /// A consent could not be made durable, or what is kept of a day cannot be read.
     Unavailable => "unavailable",
 }
 

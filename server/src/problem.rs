@@ -193,7 +193,7 @@ const fn ingest_row(code: RefusalCode) -> Row {
         C::Overloaded => row(S::TOO_MANY_REQUESTS, "Too much waits for the disk"),
         C::DiskFull => row(S::INSUFFICIENT_STORAGE, "The disk is nearly full"),
         C::Stopping => row(S::SERVICE_UNAVAILABLE, "The service is stopping"),
-        C::Unavailable => row(S::SERVICE_UNAVAILABLE, "The consent could not be recorded"),
+        C::Unavailable => row(S::SERVICE_UNAVAILABLE, "A file cannot be read or written"),
     }
 }
 

@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::Audit;
 use shoal_files::Disk;
 use shoal_ingest::{
-    DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
+    DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
@@ -168,6 +168,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
             ..LogConfig::DEFAULT
         },
         dedup: DedupConfig { window_h: settings.dedup_window_h, ..DedupConfig::DEFAULT },
+        day_limit: DayLimitConfig { events_max: settings.subject_day_events_max, ..DayLimitConfig::DEFAULT },
         flush_interval_ms: settings.flush_interval_ms,
     }
 }

@@ -19,15 +19,19 @@ impl Window {
         Window { active: Fingerprints::default(), sealed, runs }
     }
 
-    /// Whether the id is new; it is not any more after this.
+    /// Whether the id is known.
     ///
     /// # Errors
     /// When a run cannot be read.
-    pub(crate) fn insert(&mut self, fingerprint: u64) -> io::Result<bool> {
-        let known = self.active.contains(&fingerprint)
+    pub(crate) fn is_known(&self, fingerprint: u64) -> io::Result<bool> {
+        Ok(self.active.contains(&fingerprint)
             || self.sealed.iter().any(|(_, set)| set.contains(&fingerprint))
-            || self.runs.contains(fingerprint)?;
-        Ok(!known && self.active.insert(fingerprint))
+            || self.runs.contains(fingerprint)?)
+    }
+
+    /// The id is known from now on.
+    pub(crate) fn insert(&mut self, fingerprint: u64) {
+        self.active.insert(fingerprint);
     }
 
     /// The active segment was sealed. Answers its ids, for the run.

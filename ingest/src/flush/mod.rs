@@ -16,7 +16,7 @@
 mod columns;
 mod sink;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -51,6 +51,14 @@ pub struct FlushReport {
 pub(crate) struct Branch {
     pub(crate) log: Log,
     pub(crate) runs: Arc<Runs>,
+    /// Held while rows of the region move from the log into the tables. Whoever holds it sees every row in one of them.
+    pub(crate) moving: tokio::sync::Mutex<()>,
+}
+
+impl Branch {
+    pub(crate) fn new(log: Log, runs: Arc<Runs>) -> Branch {
+        Branch { log, runs, moving: tokio::sync::Mutex::new(()) }
+    }
 }
 
 /// Moves sealed segments into a sink.
@@ -119,9 +127,11 @@ impl<S: Sink> Flusher<S> {
         while !rest.is_empty() {
             let began = Instant::now();
             let (group, later) = rest.split_at(self.group(rest));
+            let moving = branch.moving.lock().await;
             self.commit(branch, group, report).await?;
             let (emptied, done) = (Arc::clone(branch), group.to_vec());
             blocking(branch.log.shared(), move || emptied.log.shared().recycle(&done)).await?;
+            drop(moving);
             report.segments += group.len() as u64;
             self.metrics.flush_seconds.observe(began.elapsed().as_secs_f64());
             rest = later;
@@ -195,7 +205,7 @@ impl<S: Sink> Flusher<S> {
 }
 
 /// The transaction version of a segment.
-fn version(sequence: u64) -> i64 {
+pub(crate) fn version(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
 }
 

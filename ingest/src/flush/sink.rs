@@ -1,13 +1,17 @@
 //! Where flushed rows go: the Delta tables, or memory in tests. Either keeps a version for each (region, kind).
 //!
-//! Invariant of every sink: an append whose version is not above the committed one changes nothing.
+//! Invariants of every sink: an append whose version is not above the committed one changes nothing; the rows of every
+//! version that is committed can be counted.
 
 use std::future::Future;
 
 use shoal_schemas::{Kind, Region};
 use shoal_storage::{AppendReport, Part, Table};
 
-use crate::error::IngestError;
+use crate::{
+    day_limit::counts::{Counts, short},
+    error::IngestError,
+};
 
 /// Takes rows, exactly once.
 pub(crate) trait Sink: Send + Sync {
@@ -26,9 +30,19 @@ pub(crate) trait Sink: Send + Sync {
         parts: Vec<Part>,
         version: i64,
     ) -> impl Future<Output = Result<AppendReport, IngestError>> + Send;
+
+    /// Adds the rows of a day to its counts.
+    fn count(
+        &self,
+        region: Region,
+        kind: Kind,
+        day: i32,
+        counts: Counts,
+    ) -> impl Future<Output = Result<Counts, IngestError>> + Send;
 }
 
-/// The Delta tables of all regions.
+/// The Delta tables of all regions. Clones are the same tables.
+#[derive(Clone)]
 pub(crate) struct Tables {
     tables: Vec<Table>,
 }
@@ -63,5 +77,22 @@ impl Sink for Tables {
     ) -> Result<AppendReport, IngestError> {
         let table = self.table(region, kind)?;
         Ok(table.append(parts, &app_id(region), version).await?)
+    }
+
+    async fn count(
+        &self,
+        region: Region,
+        kind: Kind,
+        day: i32,
+        mut counts: Counts,
+    ) -> Result<Counts, IngestError> {
+        let snapshot = self.table(region, kind)?.snapshot().await?;
+        let work = move || {
+            for file in snapshot.files().iter().filter(|file| file.day == day) {
+                snapshot.subjects(file, &mut |subject, rows| counts.add(short(subject), rows))?;
+            }
+            Ok(counts)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| IngestError::Failed(region))?
     }
 }

@@ -14,6 +14,7 @@ use shoal_storage::{AppendReport, Part};
 use super::{Branch, FlushReport, Flusher, Sink};
 use crate::{
     config::IngestConfig,
+    day_limit::counts::{Counts, short},
     error::IngestError,
     log::{
         Dictionary,
@@ -23,12 +24,14 @@ use crate::{
 
 /// A table in memory. Fails at one append, before or after it has taken the rows.
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Table>>);
+pub(crate) struct Memory(Arc<Mutex<Table>>);
 
 #[derive(Default)]
 struct Table {
     version: Option<i64>,
     rows: BTreeMap<u64, u32>,
+    /// Rows by day and subject.
+    subjects: BTreeMap<(i32, [u8; 16]), u64>,
     texts: Vec<(String, String)>,
     appends: u32,
     fail_at: Option<(u32, bool)>,
@@ -61,6 +64,9 @@ impl Sink for Memory {
             let batch = part.batch;
             rows += batch.num_rows() as u64;
             let ids = batch.column_by_name(names::EVENT_ID).unwrap().as_binary::<i32>();
+            for subject in batch.column_by_name(names::SUBJECT).unwrap().as_binary::<i32>() {
+                *table.subjects.entry((part.day, subject.unwrap().try_into().unwrap())).or_default() += 1;
+            }
             let column = |name| batch.column_by_name(name).unwrap().as_string::<i32>();
             let (events, countries) = (column(names::EVENT), column(names::COUNTRY));
             for (at, id) in ids.iter().enumerate() {
@@ -71,16 +77,43 @@ impl Sink for Memory {
         }
         if fails == Some(true) { failure() } else { Ok(AppendReport { rows, ..AppendReport::default() }) }
     }
+
+    async fn count(
+        &self,
+        _: Region,
+        kind: Kind,
+        day: i32,
+        mut counts: Counts,
+    ) -> Result<Counts, IngestError> {
+        assert_eq!(kind, Kind::Usage);
+        for ((_, subject), rows) in self.subjects().into_iter().filter(|((of, _), _)| *of == day) {
+            counts.add(short(&subject), rows);
+        }
+        Ok(counts)
+    }
 }
 
-fn flusher(
+impl Memory {
+    /// The next append fails, before or after it has taken the rows.
+    pub(crate) fn fail_next(&self, is_taken: bool) {
+        let mut table = self.0.lock().unwrap();
+        table.fail_at = Some((table.appends + 1, is_taken));
+    }
+
+    /// Rows by day and subject.
+    pub(crate) fn subjects(&self) -> BTreeMap<(i32, [u8; 16]), u64> {
+        self.0.lock().unwrap().subjects.clone()
+    }
+}
+
+pub(crate) fn flusher(
     medium: &Faulty,
     sink: &Memory,
     registry: &Arc<Registry>,
 ) -> Result<(Arc<Branch>, Flusher<Memory>), IngestError> {
     let runs = runs(medium)?;
     let log = open(medium, Arc::clone(&runs), Dictionary::of(registry))?;
-    let branch = Arc::new(Branch { log, runs });
+    let branch = Arc::new(Branch::new(log, runs));
     let config = IngestConfig { log: small(), ..IngestConfig::default() };
     let branches = vec![Arc::clone(&branch)];
     Ok((branch, Flusher::new(Arc::clone(registry), sink.clone(), branches, &config, metrics())))

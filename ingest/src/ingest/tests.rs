@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use shoal_schemas::{Programme, Protocol};
+use shoal_schemas::{Kind, Programme, Protocol};
+use shoal_storage::Store;
 
 use super::*;
 

@@ -31,12 +31,12 @@ use std::{
 use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use crate::{error::LogError, stages::clean::CleanBatch};
+use crate::{day_limit::OpenBatch, error::LogError};
 
 pub(crate) use in_flight::InFlight;
 pub(crate) use record::Dictionary;
 pub(crate) use recover::LogSetup;
-pub(crate) use segment::scan;
+pub(crate) use segment::{scan, scan_to};
 use shared::lock;
 pub(crate) use shared::{Clock, Failed, Sealed, Shared};
 pub(crate) use writer::Receipt;
@@ -59,11 +59,12 @@ enum Thread {
 }
 
 impl Log {
-    /// Keeps a batch. When it returns, every row of it is durable, this one or the one accepted before.
+    /// Keeps a batch. When it returns, every row of it is durable, this one or the one accepted before, unless the receipt
+    /// says that it is withheld.
     ///
     /// # Errors
     /// Nothing of the batch was acknowledged; it may be sent again.
-    pub(crate) async fn append(&self, batch: CleanBatch) -> Result<Receipt, LogError> {
+    pub(crate) async fn append(&self, batch: OpenBatch) -> Result<Receipt, LogError> {
         debug_assert_eq!(batch.region(), self.shared.region);
         let hold = self.in_flight.reserve(batch.bytes().len() as u64).map_err(LogError::Full)?;
         self.start();

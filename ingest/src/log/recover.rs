@@ -79,6 +79,7 @@ impl Log {
             config: setup.config,
             metrics: setup.metrics,
             sealed: Mutex::new(sealed),
+            tail: Mutex::new(None),
             spares: Mutex::new(Vec::new()),
             spare_names: AtomicU64::new(0),
             stopped: AtomicBool::new(false),

@@ -71,6 +71,11 @@ impl Active {
         Ok(record.len() as u64)
     }
 
+    /// What of it is durable.
+    pub(crate) fn tail(&self) -> Tail {
+        Tail { sequence: self.of.sequence, end: self.end }
+    }
+
     /// Writes the seal; nothing can be appended after.
     pub(crate) fn seal(mut self, encoder: &mut Encoder) -> std::io::Result<Extent> {
         self.write(encoder.encode(self.of, What::Seal, &[], 0))?;
@@ -94,6 +99,14 @@ impl Active {
         self.end += record.len() as u64;
         Ok(())
     }
+}
+
+/// The segment that is written to, as far as it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) sequence: u64,
+    /// Where the last durable record ends.
+    pub(crate) end: u64,
 }
 
 /// What is in a sealed segment.
@@ -171,6 +184,34 @@ pub(crate) fn scan(
     }
     scan.extent.end = at;
     Ok(Some(scan))
+}
+
+/// Reads the rows of a segment up to where a durable record ends, also while it is written to.
+///
+/// # Errors
+/// When the medium fails, `visit` does, or a record before the end cannot be read.
+pub(crate) fn scan_to(
+    medium: &dyn Medium,
+    upto: Tail,
+    visit: &mut dyn FnMut(&[u8]) -> Result<(), IngestError>,
+) -> Result<(), IngestError> {
+    let name = file_name(upto.sequence);
+    let path = medium.path(&name);
+    let file = medium.open(&name).map_err(IngestError::io(&path))?;
+    let mut decoder = Decoder::new(&*file).map_err(IngestError::io(&path))?;
+    let mut at = 0;
+    while at < upto.end {
+        let record = decoder.read(at).map_err(IngestError::io(&path))?;
+        let Some(record) = record.filter(|record| record.of.sequence == upto.sequence) else {
+            let reason = "a durable record cannot be read";
+            return Err(IngestError::Damaged { path, offset: at, reason });
+        };
+        if record.what == What::Rows {
+            visit(record.payload)?;
+        }
+        at = record.next;
+    }
+    Ok(())
 }
 
 /// Writes the seal that a crash left out, over what was torn off.

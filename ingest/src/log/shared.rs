@@ -18,7 +18,7 @@ use shoal_files::Medium;
 use shoal_schemas::Region;
 use tokio::sync::watch;
 
-use super::segment::{Extent, file_name};
+use super::segment::{Extent, Tail, file_name};
 use crate::{config::LogConfig, dedup::Fingerprints, metrics::Metrics};
 
 /// The present, ms since 1970.
@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(super) config: LogConfig,
     pub(super) metrics: Metrics,
     pub(super) sealed: Mutex<VecDeque<Arc<Sealed>>>,
+    pub(super) tail: Mutex<Option<Tail>>,
     pub(super) spares: Mutex<Vec<String>>,
     pub(super) spare_names: AtomicU64,
     pub(super) stopped: AtomicBool,
@@ -85,6 +86,17 @@ impl Shared {
     /// Sealed segments, oldest first.
     pub(crate) fn sealed(&self) -> Vec<Arc<Sealed>> {
         lock(&self.sealed).iter().cloned().collect()
+    }
+
+    /// Everything durable, by segment, oldest first. A segment that is sealed meanwhile is there once: it is told to be
+    /// sealed before it stops being the one that is written to, and that one is asked for first.
+    pub(crate) fn extents(&self) -> Vec<Tail> {
+        let tail = *lock(&self.tail);
+        let sealed = self.sealed();
+        let mut all: Vec<Tail> =
+            sealed.iter().map(|s| Tail { sequence: s.extent.sequence, end: s.extent.end }).collect();
+        all.extend(tail.filter(|tail| all.iter().all(|other| other.sequence != tail.sequence)));
+        all
     }
 
     /// The segments are in the tables and their ids in runs, durably: their files are emptied and wait to be used again.
@@ -141,8 +153,15 @@ impl Shared {
         format!("{}.spare", self.spare_names.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The segment that was written to is sealed.
     pub(super) fn push(&self, sealed: Sealed) {
         lock(&self.sealed).push_back(Arc::new(sealed));
+        *lock(&self.tail) = None;
+    }
+
+    /// What is durable of the segment that is written to.
+    pub(super) fn set_tail(&self, tail: Tail) {
+        *lock(&self.tail) = Some(tail);
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     config::LogConfig,
+    day_limit::OpenBatch,
     dedup::{RunLimits, Runs},
     error::{IngestError, LogError},
     metrics::Metrics,
@@ -48,13 +49,17 @@ pub(crate) fn head(id: u64) -> RowHead {
     }
 }
 
-pub(crate) fn batch(ids: impl IntoIterator<Item = u64>) -> CleanBatch {
+pub(crate) fn clean(heads: impl IntoIterator<Item = RowHead>) -> CleanBatch {
     let mut batch = CleanBatch::new(Region::De);
-    for (slot, id) in ids.into_iter().enumerate() {
+    for (slot, head) in heads.into_iter().enumerate() {
         let country = (5, Value::Text("DE"));
-        batch.push(slot as u32, &head(id), std::iter::once(country));
+        batch.push(slot as u32, &head, std::iter::once(country));
     }
     batch
+}
+
+pub(crate) fn batch(ids: impl IntoIterator<Item = u64>) -> OpenBatch {
+    OpenBatch::unlimited(clean(ids.into_iter().map(head)))
 }
 
 pub(crate) fn small() -> LogConfig {

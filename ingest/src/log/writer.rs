@@ -25,13 +25,15 @@ use super::{
     segment::{Active, file_name},
     shared::{Clock, Sealed, Shared},
 };
-use crate::{dedup::Window, error::LogError, stages::clean::CleanBatch};
+use crate::{day_limit::OpenBatch, dedup::Window, error::LogError};
 
 /// What became of a batch. Rows that are not listed are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Receipt {
     /// Slots of events that were accepted before.
     pub(crate) duplicates: Vec<u32>,
+    /// Slots of events that are not kept, because their subject has as many of that day as it may.
+    pub(crate) over_limit: Vec<u32>,
 }
 
 /// What the writer is asked.
@@ -48,7 +50,7 @@ pub(crate) enum Command {
 
 /// A batch that waits.
 pub(crate) struct Pending {
-    pub(crate) batch: CleanBatch,
+    pub(crate) batch: OpenBatch,
     pub(crate) reply: oneshot::Sender<Result<Receipt, LogError>>,
     pub(crate) hold: Hold,
 }
@@ -198,11 +200,15 @@ impl Work {
             let mut start = 0;
             for span in pending.batch.rows() {
                 let end = span.end as usize;
-                if self.writer.window.insert(span.fingerprint)? {
+                if self.writer.window.is_known(span.fingerprint)? {
+                    receipt.duplicates.push(span.slot);
+                } else if !pending.batch.admit(span) {
+                    // Its id stays unknown: a resend is no duplicate of what was not kept.
+                    receipt.over_limit.push(span.slot);
+                } else {
+                    self.writer.window.insert(span.fingerprint);
                     self.payload.extend_from_slice(&bytes[start..end]);
                     rows += 1;
-                } else {
-                    receipt.duplicates.push(span.slot);
                 }
                 start = end;
             }
@@ -211,6 +217,7 @@ impl Work {
         if let (1.., Some(active)) = (rows, &mut self.active) {
             let began = Instant::now();
             let written = active.append(&self.payload, rows, &mut self.encoder)?;
+            self.writer.shared.set_tail(active.tail());
             let metrics = &self.writer.shared.metrics;
             metrics.log_sync_seconds.observe(began.elapsed().as_secs_f64());
             metrics.log_group_bytes.observe(self.payload.len() as f64);

@@ -2,7 +2,8 @@
 //!
 //! Invariants: synchronous and pure (the time and the consents are arguments); every received event has exactly one
 //! outcome; what comes out has passed every stage, because each takes only what the one before it makes.
-//! Not here: the log, which turns `accepted` into `duplicate` where it knows the event (`ingest.rs`).
+//! Not here: the log, which turns `accepted` into `duplicate` where it knows the event, and into `withheld` where its
+//! subject has as many as it may (`ingest.rs`).
 
 use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
 use shoal_schemas::Registry;
@@ -46,7 +47,7 @@ pub(crate) struct Piped {
 }
 
 impl Piped {
-    /// The answer; after the log's duplicates have been noted with [`Piped::duplicate`].
+    /// The answer; after what the log has decided was noted with [`Piped::decide`].
     pub(crate) fn into_answer(self) -> BatchAnswer {
         BatchAnswer {
             dropped_properties: self.dropped_properties,
@@ -56,10 +57,10 @@ impl Piped {
         }
     }
 
-    /// The log had the event at this slot already.
-    pub(crate) fn duplicate(&mut self, slot: u32) {
+    /// The log has decided otherwise about the event at this slot.
+    pub(crate) fn decide(&mut self, slot: u32, decided: Outcome) {
         if let Some(outcome) = self.outcomes.get_mut(slot as usize) {
-            *outcome = Outcome::Duplicate;
+            *outcome = decided;
         }
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use shoal_anonymity::budget::{Precision, Preset};
-use shoal_ingest::{DedupConfig, IngestConfig, Limits, PipelineConfig};
+use shoal_ingest::{DayLimitConfig, DedupConfig, IngestConfig, Limits, PipelineConfig};
 use shoal_query::BudgetEpochs;
 
 use super::declare::Kind::{List, Number, Numbers, Optional, Switch, Text};
@@ -117,6 +117,9 @@ settings! {
         in_flight_bytes_max: u64 = Number(WRITE_AHEAD.in_flight_bytes_max as i64, MIB, 4 * GIB);
         /// After this many days the same person has a new pseudonym, unrelated to the old one.
         epoch_days: u32 = Number(PipelineConfig::DEFAULT.epoch_days as i64, 1, 3650);
+        /// Most events of one person or device on one UTC day in one table of one region. Further ones are withheld. It bounds
+        /// what one person's day can be, and so how long a question takes.
+        subject_day_events_max: u32 = Number(DayLimitConfig::DEFAULT.events_max as i64, 1, 1_000_000);
         /// Time within which the same event id sent again is counted once, in hours.
         dedup_window_h: u32 = Number(DedupConfig::DEFAULT.window_h as i64, 1, 8760);
         /// Events reach the tables at the latest after this time, in milliseconds.

@@ -9,6 +9,7 @@
 //! | `consent` | no event without a consent that is in force |
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
+//! | `day_limit` | one subject's day has a limit, which nothing renews |
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `problems` | every refusal is a problem document, and repeats nothing of the request |
 //! | `attacks` | two services that differ in one subject answer alike |
@@ -34,6 +35,7 @@ mod commands;
 mod compaction;
 mod configuration;
 mod consent;
+mod day_limit;
 mod delta;
 mod durability;
 mod earlier;

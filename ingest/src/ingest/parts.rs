@@ -1,0 +1,122 @@
+//! What ingestion is made of, and how its parts are opened: tables, the log and event ids of each region.
+//!
+//! Not here: what is done with them (`ingest.rs`), how each recovers (`log`, `dedup`).
+
+use std::{path::PathBuf, sync::Arc};
+
+use shoal_files::Disk;
+use shoal_privacy::{consent::ConsentRecord, keyring::Keyring};
+use shoal_schemas::{Kind, Region, Registry, calendar::HOUR_MS};
+use shoal_storage::{Consents, Store};
+
+use crate::{
+    config::IngestConfig,
+    dedup::{RunLimits, Runs},
+    error::IngestError,
+    flush::{Branch, Sink, Tables},
+    log::{Clock, Dictionary, Failed, InFlight, Log, LogSetup},
+    metrics::Metrics,
+    stages::country::GeoDb,
+};
+
+/// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
+const MERGE_KEYS_MAX: u64 = 16 << 20;
+
+/// What ingestion needs from others.
+pub struct IngestParts {
+    /// What may be collected.
+    pub registry: Arc<Registry>,
+    /// The keys of all regions.
+    pub keyring: Arc<Keyring>,
+    /// The consents recorded in all regions.
+    pub consents: Arc<Consents<ConsentRecord>>,
+    /// The tables.
+    pub store: Store,
+    /// The present, ms since 1970.
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Where to count.
+    pub metrics: Metrics,
+    /// Addresses to countries, if there is a file.
+    pub geo: Option<GeoDb>,
+}
+
+pub(super) async fn open_tables(parts: &IngestParts) -> Result<Tables, IngestError> {
+    let mut tables = Vec::new();
+    for region in Region::ALL {
+        for kind in Kind::ALL {
+            tables.push(parts.store.table(*region, parts.registry.table(*kind)).await?);
+        }
+    }
+    Ok(Tables::new(tables))
+}
+
+pub(super) async fn open_branches(
+    config: &IngestConfig,
+    parts: &IngestParts,
+    tables: &Tables,
+    failed: &Failed,
+    in_flight: &Arc<InFlight>,
+) -> Result<Vec<Arc<Branch>>, IngestError> {
+    let mut branches = Vec::new();
+    for region in Region::ALL {
+        let mut committed = None;
+        for kind in Kind::ALL {
+            committed = committed.max(tables.committed(*region, *kind).await?);
+        }
+        let opening = Opening {
+            config: config.clone(),
+            region: *region,
+            registry: Arc::clone(&parts.registry),
+            in_flight: Arc::clone(in_flight),
+            clock: Arc::clone(&parts.clock),
+            metrics: parts.metrics.clone(),
+            failed: failed.clone(),
+            committed,
+        };
+        let opened = tokio::task::spawn_blocking(move || opening.open()).await;
+        branches.push(Arc::new(opened.map_err(|_| IngestError::Failed(*region))??));
+    }
+    Ok(branches)
+}
+
+/// Where a region keeps everything.
+fn directory(config: &IngestConfig, region: Region) -> PathBuf {
+    config.data_dir.join(region.as_str().to_ascii_lowercase())
+}
+
+/// What opening a region takes.
+struct Opening {
+    config: IngestConfig,
+    region: Region,
+    registry: Arc<Registry>,
+    in_flight: Arc<InFlight>,
+    clock: Clock,
+    metrics: Metrics,
+    failed: Failed,
+    committed: Option<i64>,
+}
+
+impl Opening {
+    fn open(self) -> Result<Branch, IngestError> {
+        let directory = directory(&self.config, self.region);
+        let limits = RunLimits {
+            window_ms: i64::from(self.config.dedup.window_h) * HOUR_MS,
+            filter_bytes_max: self.config.dedup.filter_bytes_max / Region::ALL.len() as u64,
+            merge_keys_max: MERGE_KEYS_MAX,
+        };
+        let runs = Arc::new(Runs::open(Arc::new(Disk::new(directory.join("dedup"))), limits)?);
+        let log = Log::open(LogSetup {
+            region: self.region,
+            medium: Arc::new(Disk::new(directory.join("log"))),
+            runs: Arc::clone(&runs),
+            in_flight: self.in_flight,
+            dictionary: Dictionary::of(&self.registry),
+            config: self.config.log,
+            clock: self.clock,
+            metrics: self.metrics,
+            failed: self.failed,
+            committed: self.committed,
+        })?;
+        Ok(Branch::new(log, runs))
+    }
+}
