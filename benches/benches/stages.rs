@@ -12,7 +12,9 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use shoal_anonymity::bound::{Bounder, Clamp, Limits, Totals};
 use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy, Variance};
 use shoal_benches::Bodies;
-use shoal_ingest::{Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, Stage, open_consents};
+use shoal_ingest::{
+    Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, Stage, UnitKeyConfig, open_consents,
+};
 use shoal_privacy::keyring::Keyring;
 use shoal_privacy::pseudonym::PseudonymEpoch;
 use shoal_privacy::scrub::Scrubber;
@@ -74,7 +76,8 @@ fn bench() -> Bench {
     let registry = Arc::new(Registry::load(None).unwrap());
     let url = url::Url::from_directory_path(dir.path()).unwrap();
     let store = runtime.block_on(Store::open(&url)).unwrap();
-    let config = IngestConfig { data_dir: dir.path().to_path_buf(), ..IngestConfig::default() };
+    let unit_keys = UnitKeyConfig { dir: dir.path().join("unit-keys"), ..UnitKeyConfig::default() };
+    let config = IngestConfig { data_dir: dir.path().to_path_buf(), unit_keys, ..IngestConfig::default() };
     let parts = IngestParts {
         registry: Arc::clone(&registry),
         keyring: Arc::new(Keyring::ephemeral()),

@@ -19,6 +19,8 @@ pub struct IngestConfig {
     pub dedup: DedupConfig,
     /// How much of one subject's day is kept.
     pub day_limit: DayLimitConfig,
+    /// The keys of the units of events that name nobody.
+    pub unit_keys: UnitKeyConfig,
     /// Events wait for the tables this long, ms, unless a segment is full before.
     pub flush_interval_ms: u64,
 }
@@ -91,6 +93,26 @@ pub struct DayLimitConfig {
     pub counts_bytes_max: u64,
 }
 
+/// The keys of the units of events that name nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitKeyConfig {
+    /// Their directory. Outside of `data_dir`: a copy of the data must not have them.
+    pub dir: PathBuf,
+    /// Days after a day until its key is destroyed.
+    pub late_days: u32,
+}
+
+impl UnitKeyConfig {
+    /// The default of `late_days`.
+    pub const LATE_DAYS: u32 = 3;
+}
+
+impl Default for UnitKeyConfig {
+    fn default() -> UnitKeyConfig {
+        UnitKeyConfig { dir: PathBuf::from("unit-keys"), late_days: UnitKeyConfig::LATE_DAYS }
+    }
+}
+
 impl IngestConfig {
     /// The default of `flush_interval_ms`.
     pub const FLUSH_INTERVAL_MS: u64 = 10_000;
@@ -104,6 +126,7 @@ impl Default for IngestConfig {
             log: LogConfig::default(),
             dedup: DedupConfig::default(),
             day_limit: DayLimitConfig::default(),
+            unit_keys: UnitKeyConfig::default(),
             flush_interval_ms: IngestConfig::FLUSH_INTERVAL_MS,
         }
     }

@@ -22,7 +22,7 @@ use shoal_schemas::{Region, Registry};
 
 pub use self::parts::IngestParts;
 
-use self::parts::{open_branches, open_tables};
+use self::parts::{open_branches, open_tables, open_unit_keys};
 use crate::{
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
@@ -40,6 +40,7 @@ use crate::{
         pipeline::{self, Gate, Piped},
         row_layout::RowLayout,
     },
+    unit_keys::{UnitKeys, UnitKeysReport, open::OpenKeys},
     wire::protocol::Request,
 };
 
@@ -49,6 +50,7 @@ pub struct Ingest {
     registry: Arc<Registry>,
     layout: RowLayout,
     keyring: Arc<Keyring>,
+    unit_keys: Arc<UnitKeys>,
     scrubber: Scrubber,
     consents: Recorded,
     geo: Option<GeoDb>,
@@ -63,7 +65,7 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Opens event-id runs, logs and tables of all regions and recovers what a crash left. Nothing is written
+    /// Opens event-id runs, logs, tables and unit keys of all regions and recovers what a crash left. Nothing is written
     /// to a table yet.
     ///
     /// # Errors
@@ -71,6 +73,7 @@ impl Ingest {
     pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
         config.check()?;
         let scrubber = Scrubber::embedded().map_err(IngestError::Config)?;
+        let unit_keys = open_unit_keys(&config, (parts.clock)()).await?;
         let tables = open_tables(&parts).await?;
         let failed = Failed::new(None);
         let in_flight = InFlight::new(config.log.in_flight_bytes_max);
@@ -89,6 +92,7 @@ impl Ingest {
             layout: RowLayout::new(&parts.registry),
             registry: parts.registry,
             keyring: parts.keyring,
+            unit_keys,
             scrubber,
             geo: parts.geo,
             clock: parts.clock,
@@ -126,7 +130,8 @@ impl Ingest {
         }
         let hold = self.in_flight.reserve(request.body.len() as u64);
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
-        let mut piped = self.run(request, grant)?;
+        let unit_keys = self.unit_keys.current((self.clock)()).await;
+        let mut piped = self.run(request, grant, &unit_keys)?;
         // From here on the batches count. Were both to count, one large request could wait for itself.
         drop(hold);
         let began = Instant::now();
@@ -146,7 +151,7 @@ impl Ingest {
     /// # Errors
     /// As [`Ingest::accept`].
     pub fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
-        self.run(&request, grant).map(Piped::into_answer)
+        self.run(&request, grant, &self.unit_keys.open()).map(Piped::into_answer)
     }
 
     /// [`Ingest::check`] for the benches: tells `mark` when each stage has ended.
@@ -160,7 +165,9 @@ impl Ingest {
         grant: &IngestGrant,
         mark: impl FnMut(pipeline::Stage),
     ) -> Result<BatchAnswer, Refusal> {
-        pipeline::run_marked(request, grant, &self.gate(), (self.clock)(), mark).map(Piped::into_answer)
+        let unit_keys = self.unit_keys.open();
+        let gate = self.gate(&unit_keys);
+        pipeline::run_marked(request, grant, &gate, (self.clock)(), mark).map(Piped::into_answer)
     }
 
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
@@ -192,6 +199,18 @@ impl Ingest {
         self.flusher.run_once(now_ms, force).await
     }
 
+    /// Makes the keys of the units of events that name nobody for the days that are open, and destroys those of days whose
+    /// late window is over. To be called every few minutes.
+    ///
+    /// # Errors
+    /// When a file cannot be read, made or destroyed. What is not done is tried again by the next call.
+    pub async fn renew_unit_keys(&self, now_ms: i64) -> Result<UnitKeysReport, IngestError> {
+        let keys = Arc::clone(&self.unit_keys);
+        let done = tokio::task::spawn_blocking(move || keys.run_once(now_ms)).await;
+        let done = done.map_err(|e| std::io::Error::other(e.to_string())).and_then(|done| done);
+        done.map_err(IngestError::io(&self.config.unit_keys.dir))
+    }
+
     /// Takes nothing more, makes what is queued durable and moves all of it to the tables.
     ///
     /// # Errors
@@ -220,11 +239,16 @@ impl Ingest {
         }
     }
 
-    fn run(&self, request: &Request<'_>, grant: &IngestGrant) -> Result<Piped, Refusal> {
-        pipeline::run(request, grant, &self.gate(), (self.clock)())
+    fn run(
+        &self,
+        request: &Request<'_>,
+        grant: &IngestGrant,
+        unit_keys: &OpenKeys,
+    ) -> Result<Piped, Refusal> {
+        pipeline::run(request, grant, &self.gate(unit_keys), (self.clock)())
     }
 
-    fn gate(&self) -> Gate<'_> {
+    fn gate<'a>(&'a self, unit_keys: &'a OpenKeys) -> Gate<'a> {
         Gate {
             registry: &self.registry,
             layout: &self.layout,
@@ -233,6 +257,7 @@ impl Ingest {
             consents: &self.consents,
             config: &self.config.pipeline,
             geo: self.geo.as_ref(),
+            unit_keys,
         }
     }
 

@@ -7,6 +7,8 @@
 //! ```
 //! The interface of the crate is [`Ingest`] (all of it, for the server) and what its calls take and answer.
 //!
+//! Whose events are that name nobody is decided by keys that are made and destroyed by the day: unit_keys.
+//!
 //! Not here: routes and status codes (`shoal-server`), Parquet and Delta (`shoal-storage`), keys, consent rules and
 //! patterns (`shoal-privacy`), what may be collected (`shoal-schemas`).
 
@@ -23,10 +25,13 @@ mod log;
 mod metrics;
 mod refusal;
 mod stages;
+mod unit_keys;
 mod wire;
 
 pub use answer::{BatchAnswer, Code, Outcome, Rejection};
-pub use config::{DayLimitConfig, DedupConfig, IngestConfig, Limits, LogConfig, PipelineConfig};
+pub use config::{
+    DayLimitConfig, DedupConfig, IngestConfig, Limits, LogConfig, PipelineConfig, UnitKeyConfig,
+};
 pub use consents::{ConsentAnswer, open_consents};
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;
@@ -38,5 +43,6 @@ pub use stages::clean::CleanBatch;
 pub use stages::country::GeoDb;
 #[doc(hidden)]
 pub use stages::pipeline::Stage;
+pub use unit_keys::UnitKeysReport;
 pub use wire::answer;
 pub use wire::protocol::{Later, Refused, Reply, Request, Told};

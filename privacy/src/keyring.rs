@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     consent::ConsentDigester,
     key::{SECRET_BYTES, Secret},
-    pseudonym::{Digester, PseudonymEpoch, Pseudonymiser},
+    pseudonym::{Digester, Pseudonym, PseudonymEpoch, Pseudonymiser},
 };
 
 /// First line of a key file of the version that this code writes and reads.
@@ -29,6 +29,7 @@ mod context {
     pub(super) const PSEUDONYM: &str = "Shoal 2026-11-22 pseudonym of a subject, version 1";
     pub(super) const SESSION: &str = "Shoal 2026-11-22 digest of a session id, version 1";
     pub(super) const EVENT_ID: &str = "Shoal 2026-11-22 digest of an event id, version 1";
+    pub(super) const APP_DAY: &str = "Shoal 2026-11-29 unit of an app's day, version 1";
     pub(super) const CONSENT: &str = "Shoal 2026-11-22 digest of a consent subject, version 1";
 }
 
@@ -123,6 +124,12 @@ impl Keyring {
     /// Makes digests of session ids of a region, programme and pseudonym epoch.
     pub fn session_digester(&self, region: Region, programme: Programme, epoch: PseudonymEpoch) -> Digester {
         Digester::new(self.derive(context::SESSION, region, Some((programme, epoch))))
+    }
+
+    /// The one unit of all events of an app's day in a region of which neither a subject nor an address is known.
+    pub fn app_day(&self, region: Region, day: i32, app: &str) -> Pseudonym {
+        let digester = Digester::new(self.derive(context::APP_DAY, region, None));
+        Pseudonym(digester.digest(&format!("{day}\u{1f}{app}")))
     }
 
     /// Key material: root secret, then length-prefixed region, then length-prefixed programme and the epoch's four

@@ -4,6 +4,7 @@
 //!
 //! - `keyring`: the key file, and one derived key for each purpose; `key`: a key in memory
 //! - `pseudonym`: identifiers become 128-bit keyed digests
+//! - `unit_key`: whose an event is that names nobody
 //! - `consent`: may this event be kept? the three ways of consent
 //! - `scrub`: free text loses what identifies
 //! - `secret`: hashes of access keys
@@ -20,3 +21,4 @@ pub mod keyring;
 pub mod pseudonym;
 pub mod scrub;
 pub mod secret;
+pub mod unit_key;

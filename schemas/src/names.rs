@@ -93,10 +93,8 @@ closed_set! {
         Device = "device",
         /// A device's serial number.
         Serial = "serial",
-        /// A session, where nothing longer lived is known.
+        /// A session. It is never a subject.
         Session = "session",
-        /// A single event, where nothing else is known: a subject of its own.
-        Event = "event",
     }
 }
 

@@ -1,4 +1,5 @@
-//! The one loop that drives everything that happens by itself: the flush, changed access keys, compaction, retention.
+//! The one loop that drives everything that happens by itself: the flush, changed access keys, unit keys, compaction,
+//! retention.
 //!
 //! Each job is `run_once(now)` of its own crate. A job that is still running is not started again; a job that fails is
 //! counted, logged, and tried at its next time; a log that has failed stops the service, because nothing can be acknowledged.
@@ -23,6 +24,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// When a run of retention left files that were being read, or a table unfinished, the next one is this much later, ms.
 const AGAIN_MS: i64 = 60_000;
 const MINUTE_MS: i64 = 60_000;
+/// The keys of a day are destroyed at the latest so long after its late window is over, ms.
+const UNIT_KEYS_INTERVAL_MS: i64 = 5 * MINUTE_MS;
 
 /// The jobs and when each is due.
 pub(crate) struct Jobs {
@@ -33,6 +36,8 @@ pub(crate) struct Jobs {
     flush: Option<JoinHandle<Result<(), Error>>>,
     compaction_due_ms: Option<i64>,
     compaction: Option<JoinHandle<()>>,
+    unit_keys_due_ms: i64,
+    unit_keys: Option<JoinHandle<()>>,
 }
 
 impl Jobs {
@@ -51,6 +56,8 @@ impl Jobs {
             flush: None,
             compaction_due_ms: None,
             compaction: None,
+            unit_keys_due_ms: i64::MIN,
+            unit_keys: None,
         };
         jobs.compaction_due_ms = jobs.next_compaction_ms(jobs.state.now_ms());
         Ok(jobs)
@@ -75,6 +82,9 @@ impl Jobs {
         self.state.retention.stop_maintaining();
         if let Some(compaction) = self.compaction.take() {
             let _ = compaction.await;
+        }
+        if let Some(unit_keys) = self.unit_keys.take() {
+            let _ = unit_keys.await;
         }
         if let Some(flush) = self.flush.take() {
             flush_ended(flush).await?;
@@ -110,6 +120,11 @@ impl Jobs {
             self.compaction_due_ms = self.next_compaction_ms(now_ms);
             self.compaction = Some(tokio::spawn(compact(self.state.clone(), now_ms)));
         }
+        let is_due = self.unit_keys_due_ms <= now_ms;
+        if is_due && self.unit_keys.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.unit_keys_due_ms = now_ms.saturating_add(UNIT_KEYS_INTERVAL_MS);
+            self.unit_keys = Some(tokio::spawn(renew_unit_keys(self.state.clone(), now_ms)));
+        }
         Ok(())
     }
 }
@@ -118,6 +133,27 @@ async fn compact(state: web::Data<State>, now_ms: i64) {
     // A table that fails is logged where it does.
     if !state.retention.maintain_once(now_ms).await.failed.is_empty() {
         state.metrics.job_failures.get_or_create(&Job { job: "compaction" }).inc();
+    }
+}
+
+async fn renew_unit_keys(state: web::Data<State>, now_ms: i64) {
+    match state.ingest.renew_unit_keys(now_ms).await {
+        Ok(report) => {
+            if report.destroyed > 0 {
+                tracing::info!(destroyed = report.destroyed, "unit keys of days whose late window is over");
+            }
+            if report.lost > 0 {
+                let days = report.lost;
+                tracing::warn!(
+                    days,
+                    "unit keys are lost; events that name nobody count as one person for each app"
+                );
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "unit keys could not be renewed; it is tried again");
+            state.metrics.job_failures.get_or_create(&Job { job: "unit_keys" }).inc();
+        }
     }
 }
 

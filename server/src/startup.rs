@@ -12,6 +12,7 @@ use shoal_audit::Audit;
 use shoal_files::Disk;
 use shoal_ingest::{
     DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
+    UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
@@ -169,6 +170,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
         },
         dedup: DedupConfig { window_h: settings.dedup_window_h, ..DedupConfig::DEFAULT },
         day_limit: DayLimitConfig { events_max: settings.subject_day_events_max, ..DayLimitConfig::DEFAULT },
+        unit_keys: UnitKeyConfig { dir: config.unit_key_dir(), late_days: settings.unit_late_days },
         flush_interval_ms: settings.flush_interval_ms,
     }
 }

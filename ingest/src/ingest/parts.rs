@@ -1,10 +1,10 @@
-//! What ingestion is made of, and how its parts are opened: tables, the log and event ids of each region.
+//! What ingestion is made of, and how its parts are opened: tables, the log and event ids of each region, unit keys.
 //!
-//! Not here: what is done with them (`ingest.rs`), how each recovers (`log`, `dedup`).
+//! Not here: what is done with them (`ingest.rs`), how each recovers (`log`, `dedup`, `unit_keys`).
 
 use std::{path::PathBuf, sync::Arc};
 
-use shoal_files::Disk;
+use shoal_files::{Disk, Objects};
 use shoal_privacy::{consent::ConsentRecord, keyring::Keyring};
 use shoal_schemas::{Kind, Region, Registry, calendar::HOUR_MS};
 use shoal_storage::{Consents, Store};
@@ -17,6 +17,7 @@ use crate::{
     log::{Clock, Dictionary, Failed, InFlight, Log, LogSetup},
     metrics::Metrics,
     stages::country::GeoDb,
+    unit_keys::UnitKeys,
 };
 
 /// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
@@ -38,6 +39,20 @@ pub struct IngestParts {
     pub metrics: Metrics,
     /// Addresses to countries, if there is a file.
     pub geo: Option<GeoDb>,
+}
+
+/// The keys of the units of events that name nobody, as they are needed now.
+pub(super) async fn open_unit_keys(config: &IngestConfig, now_ms: i64) -> Result<Arc<UnitKeys>, IngestError> {
+    let keys = Arc::new(Disk::new(&config.unit_keys.dir).private());
+    let checks = Region::ALL
+        .iter()
+        .map(|region| Arc::new(Disk::new(directory(config, *region).join("unit-days"))) as Arc<dyn Objects>);
+    let unit_keys = Arc::new(UnitKeys::new(keys, checks.collect(), config.unit_keys.late_days));
+    let opened = Arc::clone(&unit_keys);
+    let made = tokio::task::spawn_blocking(move || opened.run_once(now_ms)).await;
+    let made = made.map_err(|e| std::io::Error::other(e.to_string())).and_then(|made| made);
+    made.map_err(IngestError::io(&config.unit_keys.dir))?;
+    Ok(unit_keys)
 }
 
 pub(super) async fn open_tables(parts: &IngestParts) -> Result<Tables, IngestError> {

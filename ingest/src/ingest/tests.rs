@@ -7,6 +7,7 @@ use shoal_schemas::{Kind, Programme, Protocol};
 use shoal_storage::Store;
 
 use super::*;
+use crate::config::UnitKeyConfig;
 
 const NOW_MS: i64 = 1_790_000_000_000;
 
@@ -21,7 +22,8 @@ async fn open(root: &Path, keyring: &Arc<Keyring>) -> Ingest {
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
         geo: None,
     };
-    let mut config = IngestConfig { data_dir: root.to_owned(), ..IngestConfig::default() };
+    let unit_keys = UnitKeyConfig { dir: root.join("unit-keys"), ..UnitKeyConfig::default() };
+    let mut config = IngestConfig { data_dir: root.to_owned(), unit_keys, ..IngestConfig::default() };
     config.log.segment_bytes_max = 1 << 20;
     config.log.group_bytes_max = 1 << 18;
     config.log.free_bytes_min = 0;

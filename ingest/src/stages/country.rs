@@ -1,7 +1,7 @@
 //! Which country, and so which region, an event belongs to.
 //!
 //! Order: the event's country, the batch's, the address (with an optional MMDB file), the key's only region. The
-//! address is forgotten here. A locale is not asked: `de-DE` is spoken anywhere.
+//! address goes no further than this and the unit of an event that names nobody. A locale is not asked: `de-DE` is spoken anywhere.
 //! Not here: the table of countries (`shoal-schemas`).
 
 use std::{net::IpAddr, path::Path};

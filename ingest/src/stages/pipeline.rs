@@ -1,11 +1,11 @@
 //! From the bytes of a request to clean batches: the list of the stages, in their order.
 //!
-//! Invariants: synchronous and pure (the time and the consents are arguments); every received event has exactly one
+//! Invariants: synchronous and pure (the time, the consents and the keys are arguments); every received event has exactly one
 //! outcome; what comes out has passed every stage, because each takes only what the one before it makes.
 //! Not here: the log, which turns `accepted` into `duplicate` where it knows the event, and into `withheld` where its
 //! subject has as many as it may (`ingest.rs`).
 
-use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
+use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber, unit_key::Network};
 use shoal_schemas::Registry;
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         scrub::scrub,
         validate::{Rules, Tally, validate},
     },
+    unit_keys::open::{OpenKeys, Units},
     wire::{self, protocol::Request},
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct Gate<'a> {
     pub(crate) consents: &'a dyn ConsentIndex,
     pub(crate) config: &'a PipelineConfig,
     pub(crate) geo: Option<&'a GeoDb>,
+    pub(crate) unit_keys: &'a OpenKeys,
 }
 
 /// What came out: rows for the log, and an outcome for every event. Events in the batches are `Accepted` here.
@@ -122,7 +124,10 @@ pub(crate) fn run_marked<'a>(
     mark(Stage::Validate);
     let permitted = permit(valid, &permission);
     mark(Stage::Permit);
-    let pseudonymous = pseudonymise(permitted, gate.keyring, gate.config.epoch_days, &grant.app);
+    // Where the request came from, and not an address that an event states: an app can state any.
+    let network = request.peer.map(Network::of);
+    let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
+    let pseudonymous = pseudonymise(permitted, gate.config.epoch_days, &units);
     mark(Stage::Pseudonymise);
     let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, &grant.app);
     mark(Stage::Scrub);

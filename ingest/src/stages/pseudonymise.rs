@@ -3,8 +3,9 @@
 //! Invariant: nothing in the output holds a raw identifier, event id or session id; a value that quotes one of the event's
 //! own identifiers loses it here, whatever it looks like: a dimension is dropped and counted, free text has it replaced. The subject is the first identifier
 //! present: user, install, device for the user-experience programme; serial, device, install, user for the other. Where
-//! the key asserts consent for all, a session or the event itself may be the subject.
-//! Not here: keys and hashes (`shoal-privacy`); free text, which is the scrub stage's.
+//! the key asserts consent for all, an event may name nobody: its subject is then the unit of its sender's network, app
+//! and day. A session or an event is never a subject, since one person has many of them.
+//! Not here: keys and hashes (`shoal-privacy`), the units (`unit_keys`); free text, which is the scrub stage's.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -25,6 +26,7 @@ use crate::{
         validate::{Identifiers, Tally, ValidEvent},
         value::{Care, Checked, DROPPED},
     },
+    unit_keys::open::Units,
 };
 
 /// A batch without raw identifiers. No `Debug`.
@@ -62,12 +64,11 @@ struct Keys {
     events: Digester,
 }
 
-/// Makes digests of the identifiers. `app` scopes event ids: two apps may count theirs alike.
+/// Makes digests of the identifiers. The app scopes event ids: two apps may count theirs alike.
 pub(crate) fn pseudonymise<'a>(
     batch: PermittedBatch<'a>,
-    keyring: &Keyring,
     epoch_days: u32,
-    app: &str,
+    units: &Units<'_>,
 ) -> PseudonymousBatch<'a> {
     let (permitted, mut values, mut tally) = batch.into_parts();
     let mut keys: Vec<Keys> = Vec::new();
@@ -75,10 +76,10 @@ pub(crate) fn pseudonymise<'a>(
     let mut events = Vec::with_capacity(permitted.len());
     for (mut event, basis) in permitted {
         let epoch = PseudonymEpoch::of_day(day_of(event.time_ms), epoch_days);
-        let keys = keys_of(&mut keys, keyring, &event, epoch);
+        let keys = keys_of(&mut keys, units.keyring, &event, epoch);
         let asserted = basis == Basis::Asserted;
-        id_text(&mut text, app, &event, &values);
-        let Some(subject) = subject(keys, &event, asserted, &text) else {
+        id_text(&mut text, units.app, &event, &values);
+        let Some(subject) = subject(keys, &event, asserted, units) else {
             let reason = "none of user_id, install_id, device_id, serial_number";
             tally.outcomes[event.slot as usize] = Rejection::event(Code::NoIdentifier, reason).into();
             continue;
@@ -131,18 +132,22 @@ fn keys_of<'k>(
     &keys[at]
 }
 
-fn subject(keys: &Keys, event: &ValidEvent<'_>, asserted: bool, id_text: &str) -> Option<[u8; 16]> {
-    use IdentifierKind::{Device, Event, Install, Serial, Session, User};
-    let Identifiers { user, install, device, serial, session } = &event.ids;
+fn subject(keys: &Keys, event: &ValidEvent<'_>, asserted: bool, units: &Units<'_>) -> Option<[u8; 16]> {
+    use IdentifierKind::{Device, Install, Serial, User};
+    let Identifiers { user, install, device, serial, session: _ } = &event.ids;
     let named = match event.def.programme {
         Programme::UserExperience => [(User, user), (Install, install), (Device, device), (User, &None)],
         Programme::DeviceExperience => [(Serial, serial), (Device, device), (Install, install), (User, user)],
     };
-    let mut found = named.into_iter().find_map(|(kind, value)| Some((kind, value.as_deref()?)));
-    if found.is_none() && asserted && event.def.programme == Programme::UserExperience {
-        found = Some(session.as_deref().map_or((Event, id_text), |s| (Session, s)));
-    }
-    found.map(|(kind, value)| keys.subjects.pseudonym(kind, value).into_bytes())
+    let named = named.into_iter().find_map(|(kind, value)| Some((kind, value.as_deref()?)));
+    let subject = match named {
+        Some((kind, value)) => keys.subjects.pseudonym(kind, value),
+        None if asserted && event.def.programme == Programme::UserExperience => {
+            units.unit(event.place.region, day_of(event.time_ms))
+        }
+        None => return None,
+    };
+    Some(subject.into_bytes())
 }
 
 /// Shorter identifiers are in every other word.

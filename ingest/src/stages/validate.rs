@@ -329,7 +329,6 @@ fn identifier<'a>(
         IdentifierKind::Device => &mut ids.device,
         IdentifierKind::Serial => &mut ids.serial,
         IdentifierKind::Session => &mut ids.session,
-        IdentifierKind::Event => return Ok(()),
     };
     slot.get_or_insert(text);
     Ok(())

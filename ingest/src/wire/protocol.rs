@@ -22,7 +22,8 @@ pub struct Request<'a> {
     pub content_encoding: Option<&'a str>,
     /// The body as it came.
     pub body: &'a [u8],
-    /// Where it came from, behind trusted proxies. Used for the country, then forgotten.
+    /// Where the person's device is, behind trusted proxies. Used for the country and for the unit of events that name
+    /// nobody, then forgotten. None when that is not known.
     pub peer: Option<IpAddr>,
     /// When it came, ms since 1970.
     pub received_ms: i64,

@@ -17,6 +17,9 @@ fn digests(keyring: &Keyring) -> Vec<[u8; 16]> {
     let mut all = Vec::new();
     for region in Region::ALL {
         all.push(keyring.event_digester(*region).digest("u-1"));
+        for (day, app) in [(1, "u-1"), (11, "u-1"), (1, "1\u{1f}u-1")] {
+            all.push(keyring.app_day(*region, day, app).into_bytes());
+        }
         for kind in IdentifierKind::ALL {
             all.push(keyring.consent_digester(*region).digest(*kind, "u-1").into_bytes());
         }

@@ -32,6 +32,11 @@ pub(super) fn contradictions(read: &mut Read) {
             "`key_file` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("key_file", ["key_file", "data_dir"], reason));
     }
+    let unit_key_dir = read.config.unit_key_dir.as_deref();
+    if unit_key_dir.is_some_and(|dir| resolved(dir).starts_with(resolved(&read.config.data_dir))) {
+        let reason = "`unit_key_dir` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
+        found.push(("unit_key_dir", ["unit_key_dir", "data_dir"], reason));
+    }
     for (at, between, reason) in found {
         if !read.faults.refused(&between) {
             // A default is not what an operator can mend: the other one is.

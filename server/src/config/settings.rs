@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use shoal_anonymity::budget::{Precision, Preset};
-use shoal_ingest::{DayLimitConfig, DedupConfig, IngestConfig, Limits, PipelineConfig};
+use shoal_ingest::{DayLimitConfig, DedupConfig, IngestConfig, Limits, PipelineConfig, UnitKeyConfig};
 use shoal_query::BudgetEpochs;
 
 use super::declare::Kind::{List, Number, Numbers, Optional, Switch, Text};
@@ -39,6 +39,9 @@ settings! {
         /// File of the secrets that pseudonyms are made with; the first start makes it with mode 0600. It must be outside
         /// data_dir. Keep a copy: without it the same person becomes a new pseudonym.
         key_file: PathBuf = Text("./shoal.key", A_FILE);
+        /// Directory of the keys that events without identifiers are grouped with, one for each region and day; the first start
+        /// makes it. By default it is key_file with `.units` after its name. It must be outside data_dir, and in no backup.
+        unit_key_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-unit-keys"), A_DIRECTORY);
         /// Directory of definitions (events, vendors, retention, countries) that overlay the embedded ones; see
         /// `shoal schemas check DIR`.
         schemas_dir: Option<PathBuf> = Optional(Example("/etc/shoal/schemas"), A_DIRECTORY);
@@ -117,6 +120,9 @@ settings! {
         in_flight_bytes_max: u64 = Number(WRITE_AHEAD.in_flight_bytes_max as i64, MIB, 4 * GIB);
         /// After this many days the same person has a new pseudonym, unrelated to the old one.
         epoch_days: u32 = Number(PipelineConfig::DEFAULT.epoch_days as i64, 1, 3650);
+        /// Days after a day until the keys of its events without identifiers are destroyed. Such an event that comes later counts
+        /// as one of a single person for each app and day.
+        unit_late_days: u32 = Number(UnitKeyConfig::LATE_DAYS as i64, 0, 31);
         /// Most events of one person or device on one UTC day in one table of one region. Further ones are withheld. It bounds
         /// what one person's day can be, and so how long a question takes.
         subject_day_events_max: u32 = Number(DayLimitConfig::DEFAULT.events_max as i64, 1, 1_000_000);
@@ -214,6 +220,18 @@ const SECTIONS: [&[Setting]; 7] = [
     RetentionSettings::SETTINGS,
     LogConfig::SETTINGS,
 ];
+
+impl Config {
+    /// Directory of the unit keys.
+    pub fn unit_key_dir(&self) -> PathBuf {
+        let beside_the_key_file = || {
+            let mut path = self.key_file.clone().into_os_string();
+            path.push(".units");
+            PathBuf::from(path)
+        };
+        self.unit_key_dir.clone().unwrap_or_else(beside_the_key_file)
+    }
+}
 
 impl HttpConfig {
     /// Certificate chain and private key, both PEM. TLS is off without them.

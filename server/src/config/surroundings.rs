@@ -20,6 +20,10 @@ pub(super) fn inspect(read: &mut Read) {
     let config = read.config.clone();
     note(read, "data_dir", directory(&config.data_dir).and_then(|()| without_links(&config.data_dir)));
     note(read, "key_file", key_file_at(&config.key_file));
+    // By default it is beside the key file, which is not there yet when its directory was looked at.
+    if config.unit_key_dir.is_some() || config.key_file.exists() {
+        note(read, "unit_key_dir", directory(&config.unit_key_dir()));
+    }
     if let Some(dir) = &config.schemas_dir {
         note(read, "schemas_dir", definitions(dir));
     }

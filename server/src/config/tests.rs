@@ -180,6 +180,8 @@ fn the_keys_never_lie_with_the_data() {
     assert!(error("data_dir = \"d\"\nkey_file = \"d/k\"").contains("outside"));
     assert!(error("data_dir = \"d\"\nkey_file = \"x/../d/./k\"").contains("outside"));
     assert!(load("data_dir = \"d\"\nkey_file = \"dk\"").is_ok());
+    assert!(error("data_dir = \"d\"\nunit_key_dir = \"d/../d/units\"").contains("outside"));
+    assert!(load("data_dir = \"d\"\nunit_key_dir = \"du\"").is_ok());
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("data")).unwrap();
     std::os::unix::fs::symlink(dir.path().join("data"), dir.path().join("link")).unwrap();
@@ -209,6 +211,7 @@ fn embedded_is_the_default_below_one_directory() {
     let config = Config::embedded(Path::new("/x")).unwrap();
     assert_eq!(config.data_dir, Path::new("/x/data"));
     assert_eq!(config.key_file, Path::new("/x/shoal.key"));
+    assert_eq!(config.unit_key_dir(), Path::new("/x/shoal.key.units"));
     assert!(config.http.workers >= 1);
     assert!(config.http.listen.ip().is_loopback());
 }

@@ -10,6 +10,7 @@
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
 //! | `day_limit` | one subject's day has a limit, which nothing renews |
+//! | `units` | events that name nobody are one person's for each network, app and day |
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `problems` | every refusal is a problem document, and repeats nothing of the request |
 //! | `attacks` | two services that differ in one subject answer alike |
@@ -54,4 +55,5 @@ mod search;
 mod smoke;
 mod stage;
 mod tables;
+mod units;
 mod worker;

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use shoal_privacy::consent::{ConsentDigest, ConsentRecord};
-use shoal_schemas::{Programme, Protocol, Region};
+use shoal_schemas::{Programme, Protocol, Region, calendar::day_of};
 
 use super::*;
 use crate::{stages::row, wire::time::rfc3339};
@@ -21,6 +21,7 @@ struct World {
     scrubber: &'static Scrubber,
     config: PipelineConfig,
     records: Records,
+    unit_keys: OpenKeys,
 }
 
 #[derive(Default)]
@@ -46,6 +47,7 @@ impl World {
             scrubber: scrubber(),
             config: PipelineConfig::default(),
             records: Records::default(),
+            unit_keys: OpenKeys::of_one_day(day_of(now())),
         }
     }
 
@@ -58,6 +60,7 @@ impl World {
             consents: &self.records,
             config: &self.config,
             geo: None,
+            unit_keys: &self.unit_keys,
         };
         let piped = run(request, grant, &gate, now_ms)?;
         let rows: usize = piped.batches.iter().map(|b| b.rows().len()).sum();

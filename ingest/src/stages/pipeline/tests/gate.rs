@@ -87,13 +87,42 @@ fn without_an_identifier_only_an_asserted_event_is_kept() {
         world.run(&request(Protocol::Native, body.as_bytes()), grant, now()).unwrap()
     };
     let body = click(r#","country":"DE","session_id":"s""#);
-    let asserted = run(&grant(Some(Programme::UserExperience)), &body);
-    assert_eq!(code(&asserted.outcomes[0]), "accepted");
-    let none = run(&grant(Some(Programme::UserExperience)), &click(r#","country":"DE""#));
-    assert_ne!(head(&asserted).subject, head(&none).subject);
+    assert_eq!(code(&run(&grant(Some(Programme::UserExperience)), &body).outcomes[0]), "accepted");
     let carried = click(r#","country":"DE","consent":{"policy_version":"2026-1"}"#);
     assert_eq!(code(&run(&grant(None), &carried).outcomes[0]), "no_identifier");
     assert!(run(&grant(None), &carried).batches.is_empty());
+}
+
+#[test]
+fn events_that_name_nobody_are_of_one_unit_for_each_network_app_and_day() {
+    let world = World::new();
+    let unit = |peer: Option<&str>, app: &str, rest: &str| {
+        let grant = IngestGrant { app: app.into(), ..grant(Some(Programme::UserExperience)) };
+        let body = click(&format!(r#","country":"DE"{rest}"#));
+        let peer = peer.map(|text| text.parse().unwrap());
+        let request = Request { peer, ..request(Protocol::Native, body.as_bytes()) };
+        head(&world.run(&request, &grant, now()).unwrap()).subject
+    };
+    let phone = Some("198.51.100.7");
+    let of_phone = unit(phone, "camera", "");
+    // Events and sessions, and addresses that an event states, make no further units.
+    for rest in [r#","id":"1""#, r#","id":"2","session_id":"a""#, r#","session_id":"b""#] {
+        assert_eq!(unit(phone, "camera", rest), of_phone, "{rest}");
+    }
+    assert_eq!(unit(phone, "camera", r#","context":{"ip":"203.0.113.9"}"#), of_phone);
+    assert_ne!(unit(Some("198.51.100.8"), "camera", ""), of_phone);
+    assert_ne!(unit(phone, "doorbell", ""), of_phone);
+    assert_eq!(unit(Some("2001:db8:1:2::3"), "camera", ""), unit(Some("2001:db8:1:2:ffff::4"), "camera", ""));
+    // Without an address, and on a day that has no key, there is one unit for each app and day.
+    let of_app = unit(None, "camera", "");
+    assert_eq!(unit(None, "camera", r#","session_id":"a""#), of_app);
+    assert!(of_app != of_phone && of_app != unit(None, "doorbell", ""));
+    let before = r#","time":"2026-11-19T08:00:00Z""#;
+    assert_eq!(unit(phone, "camera", before), unit(None, "camera", before));
+    assert_ne!(unit(None, "camera", before), of_app);
+    // Whoever is named is a subject, wherever they are.
+    let named = |peer| unit(peer, "camera", r#","install_id":"i""#);
+    assert_eq!(named(phone), named(None));
 }
 
 #[test]
