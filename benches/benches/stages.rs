@@ -182,7 +182,7 @@ fn bounded(limits: &Limits) -> Totals {
         for key in 0..2 {
             bounder.take(key, &[3]).unwrap();
         }
-        bounder.close(Some(20_000), &subject, &mut |key| u32::try_from(key).ok()).unwrap();
+        bounder.close(Some(20_000), Some(20_000), &subject, &mut |key| u32::try_from(key).ok()).unwrap();
     }
     bounder.finish()
 }

@@ -107,6 +107,8 @@ pub enum Rule {
     Name,
     /// The price is above the cap of a block.
     Budget,
+    /// It would take longer than a query may.
+    Time,
 }
 
 impl Rule {
@@ -129,6 +131,7 @@ impl Rule {
             Rule::Cells => "cells",
             Rule::Name => "name",
             Rule::Budget => "budget",
+            Rule::Time => "time",
         }
     }
 }

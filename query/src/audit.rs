@@ -7,13 +7,13 @@
 //!              "blocks":[{"table":"usage","regions":["DE"],"first_day":"2026-11-20","last_day":"2026-11-22"}]}],"hash":".."}
 //! ```
 //! Invariants: a line holds no value of an event and never the SQL; the text of a private query is scrubbed before it is
-//! handed over (`text`). Of a refusal only the rule and the place are kept. The time is that of the grid
-//! (`answer_times.rs`), not how long the work took. A query whose line cannot be written is not answered.
+//! handed over (`text`). Of a refusal only the rule and the place are kept. The time is the one that was
+//! decided (`schedule.rs`), not how long the work took. A query whose line cannot be written is not answered.
 //! Not here: the audit itself, which is open to every act (`shoal-audit`).
 
 mod text;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use shoal_audit::{ActOutcome, Audit, Origin};
@@ -65,7 +65,11 @@ struct AuditedBlocks {
 }
 
 /// The line of one query, until it is written. Dropped before that, it is written as one whose asker went away.
-pub(crate) struct Entry(shoal_audit::Entry<Fields>);
+pub(crate) struct Entry {
+    line: shoal_audit::Entry<Fields>,
+    /// How long after its question the answer leaves, once that is decided.
+    decided_ms: Arc<OnceLock<u64>>,
+}
 
 impl Entry {
     /// Begins the line of a query that wants this precision, or this standard deviation.
@@ -85,12 +89,12 @@ impl Entry {
             answer_time_ms: None,
             queries: Vec::new(),
         };
-        Entry(audit.begin(origin, fields))
+        Entry { line: audit.begin(origin, fields), decided_ms: Arc::default() }
     }
 
     /// Notes a private query and its price, for each block.
     pub(crate) fn asks(&mut self, query: &PrivateQuery, rho_per_block: &str) {
-        if !self.0.is_kept() {
+        if !self.line.is_kept() {
             return;
         }
         let regions = || query.regions().iter().map(|region| region.as_str()).collect();
@@ -104,34 +108,30 @@ impl Entry {
         all.extend(query.members().iter().map(|member| blocks(member.table.as_str(), member.days)));
         let text = text::for_a_line(&query.to_string());
         let asked = AuditedQuery { text, rho_per_block: rho_per_block.to_owned(), blocks: all };
-        self.0.fields_mut().queries.push(asked);
+        self.line.fields_mut().queries.push(asked);
     }
 
     /// Notes where the numbers come from; to be called before events are read.
     pub(crate) fn reads(&mut self, source: Source) {
-        self.0.fields_mut().source = source;
+        self.line.fields_mut().source = source;
     }
 
-    /// Whether events were read, so that the answer waits for its time.
-    pub(crate) fn has_read_events(&self) -> bool {
-        self.0.fields().source == Source::Events
+    /// Where the time of the answer is to be noted.
+    pub(crate) fn decided_ms(&self) -> Arc<OnceLock<u64>> {
+        Arc::clone(&self.decided_ms)
     }
 
     /// Notes what was refused, and where in the statement.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
-        let fields = self.0.fields_mut();
+        let fields = self.line.fields_mut();
         (fields.rule, fields.line) = (Some(refusal.rule.as_str()), Some(refusal.line));
         fields.column = Some(refusal.column);
     }
 
     /// Writes the line. The answer may leave when this is done, and only if it went well.
-    pub(crate) async fn end(
-        mut self,
-        outcome: ActOutcome,
-        answer_time_ms: Option<u64>,
-    ) -> Result<(), Failure> {
-        self.0.fields_mut().answer_time_ms = answer_time_ms;
-        self.0.end(outcome).await.map_err(|_| Failure::Storage)
+    pub(crate) async fn end(mut self, outcome: ActOutcome) -> Result<(), Failure> {
+        self.line.fields_mut().answer_time_ms = self.decided_ms.get().copied();
+        self.line.end(outcome).await.map_err(|_| Failure::Storage)
     }
 }
 

@@ -111,6 +111,14 @@ impl BudgetEpochs {
         }
     }
 
+    /// For people, with the hour of an open day: `open, hour 10`, `after 1 day`, ..
+    pub(crate) fn epoch_text(&self, epoch: BudgetEpoch) -> String {
+        match epoch.pool {
+            0 => format!("{}, hour {}", self.pool_text(0), epoch.hour),
+            pool => self.pool_text(pool),
+        }
+    }
+
     /// The day on which the epoch after this one begins, if there is one.
     pub(crate) fn next_text(&self, day: i32, pool: u8) -> Option<String> {
         let (days, _) = self.later.get(usize::from(pool))?;

@@ -1,8 +1,8 @@
 //! The facade: one question, all stages, one answer.
 //!
 //! Invariants: refusals come before anything is read and cost nothing; once something is paid, every failure is the same
-//! opaque one. Queries run on threads and memory of their own. An answer that was made of events leaves at one of the
-//! configured times only, and no answer leaves before its line of the audit is durable. An expired day is not read: the
+//! opaque one. Queries run on threads and memory of their own. An answer that is made of events leaves at a time that is
+//! decided before they are read, and no answer leaves before its line of the audit is durable. An expired day is not read: the
 //! range is cut by `now_ms`, and a query that reads a day which expires at midnight does not run over midnight.
 //!
 //! - `attempt`: a statement is tried; `prepared`: all that is known before anything is read; `suggested`: what a refusal
@@ -23,29 +23,39 @@ use std::time::Duration;
 use shoal_audit::{Act, ActOutcome, Audit, Origin};
 use shoal_schemas::Registry;
 use shoal_storage::{BudgetLedger, Store};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::attempt::{Asker, Attempts};
-use self::job::{CancelOnDrop, Job};
+use self::job::{CancelOnDrop, Job, JobTiming};
 use self::prepared::Prepared;
-use crate::answer_times::AnswerClock;
 use crate::audit::{self, Entry};
 use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest};
 use crate::charge::{Accuracy, Caps};
+use crate::clock::SystemClock;
 use crate::config::QueryConfig;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::grant::AnalystGrant;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{LookedUp, Released};
+use crate::release::{LookedUp, Released, size_noise};
 use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
 use crate::scan::{LocalScan, Runner, Scan};
+use crate::schedule::{Latest, Schedule};
 use crate::tables::{TablesAnswer, tables};
 use shoal_postprocess::session;
 use shoal_postprocess::{Limits, PoolConfig, Postprocessor};
+
+/// Memory of open files, and of rows that have to be sorted, of all queries together: far more than the files of a day that
+/// has been merged take, and the same whatever an analyst asks.
+const FILES_BYTES_MAX: usize = 1 << 30;
+
+/// The longest time from the end of a query's turn to its answer: its seal, and what stands above its releases.
+const AFTERWARDS: Duration = Duration::from_secs(15);
+
+/// Statements that are read, taken apart and priced at one time: away from the threads that take events.
+const READERS: usize = 2;
 
 /// Niceness of the query threads: ingestion has the processor first.
 const NICE: i32 = 10;
@@ -54,18 +64,20 @@ const NICE: i32 = 10;
 pub struct Engine {
     scan: Arc<dyn Scan>,
     budget: Budget,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     config: QueryConfig,
     metrics: Metrics,
     threads: Option<tokio::runtime::Runtime>,
-    places: Arc<Semaphore>,
+    /// Where statements are read and priced.
+    readers: Option<tokio::runtime::Runtime>,
+    schedule: Arc<Schedule>,
     running: Running,
     audit: Arc<Audit>,
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if let Some(threads) = self.threads.take() {
+        for threads in [self.threads.take(), self.readers.take()].into_iter().flatten() {
             threads.shutdown_background();
         }
     }
@@ -77,6 +89,13 @@ fn yield_to_others() {
     if cfg!(target_os = "linux") {
         let _ = rustix::process::setpriority_process(None, NICE);
     }
+}
+
+/// Threads of the engine's own. Without them (the system gives none) the caller's take the work.
+fn threads(name: &str, count: usize) -> Option<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(count.max(1)).thread_name(name).on_thread_start(yield_to_others);
+    builder.enable_all().build().ok()
 }
 
 /// The line of a query in the audit, begun.
@@ -107,9 +126,9 @@ impl Engine {
 
     /// What scans of this configuration run with.
     pub(crate) fn runner(config: &QueryConfig) -> Runner {
-        let memory = session::runtime(config.memory_bytes_max)
+        let files = session::runtime(FILES_BYTES_MAX)
             .expect("a pool in memory without a disk needs nothing that can be missing");
-        Runner { memory, cells_max: config.cells_max, threads: config.threads }
+        Runner { files, memory: config.memory() }
     }
 
     pub(crate) fn over(
@@ -119,15 +138,9 @@ impl Engine {
         config: QueryConfig,
         metrics: Metrics,
     ) -> Engine {
-        // Without threads of its own (the system gives none) the caller's runtime takes the work.
-        let threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.threads.max(1))
-            .thread_name("query")
-            .on_thread_start(yield_to_others)
-            .enable_all()
-            .build()
-            .ok();
-        let places = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
+        let (readers, threads) = (threads("read", READERS), threads("query", config.threads));
+        let schedule =
+            Arc::new(Schedule::new(Arc::new(SystemClock), config.concurrent_max, &config.answer_times_ms));
         let running = Running::new(config.concurrent_max);
         let audit = Arc::new(Audit::none());
         let postprocessor = Arc::new(Postprocessor::in_process(Limits::default()));
@@ -137,9 +150,11 @@ impl Engine {
             epochs: config.epochs.clone(),
             k_min: config.k_min,
             threshold_delta: config.threshold_delta,
+            cells_max: config.cells_max,
+            memory: config.memory(),
         };
-        let attempts = Attempts { registry, caps, postprocessor };
-        Engine { scan, budget, attempts, config, metrics, threads, places, running, audit }
+        let attempts = Arc::new(Attempts { registry, caps, postprocessor });
+        Engine { scan, budget, attempts, config, metrics, threads, readers, schedule, running, audit }
     }
 
     /// With an audit, without which nothing is kept of who asked what.
@@ -153,7 +168,7 @@ impl Engine {
     #[must_use]
     pub fn with_workers(mut self, program: PathBuf) -> Engine {
         let config = PoolConfig { workers_max: self.config.concurrent_max.max(1), ..PoolConfig::of(program) };
-        self.attempts.postprocessor = Arc::new(Postprocessor::in_workers(config));
+        Arc::make_mut(&mut self.attempts).postprocessor = Arc::new(Postprocessor::in_workers(config));
         self
     }
 
@@ -203,24 +218,18 @@ impl Engine {
         request: &QueryRequest,
         now_ms: i64,
     ) -> Result<Released, QueryError> {
-        let clock = AnswerClock::start();
         let id = request.id.unwrap_or_else(QueryId::random);
         let mut entry = entry(&self.audit, id, grant, request, now_ms);
-        let (answer, is_cancelled, at_ms) = match self.running.enter(id, grant, now_ms) {
-            None => (Err(QueryError::Busy), false, None),
+        let (answer, is_cancelled) = match self.running.enter(id, grant, now_ms) {
+            None => (Err(QueryError::Busy), false),
             Some(seat) => {
                 let work = async {
                     let answer = self.noted(grant, request, now_ms, &self.scan, &mut entry).await;
-                    let answer = answer.map_err(|no| self.told(no, id));
-                    let at_ms = match entry.has_read_events() {
-                        true => Some(clock.wait(&self.config.answer_times_ms).await),
-                        false => None,
-                    };
-                    (answer, false, at_ms)
+                    (answer.map_err(|no| self.told(no, id)), false)
                 };
                 tokio::select! {
                     biased;
-                    () = seat.cancelled() => (Err(QueryError::Failed), true, None),
+                    () = seat.cancelled() => (Err(QueryError::Failed), true),
                     done = work => done,
                 }
             }
@@ -234,7 +243,7 @@ impl Engine {
         if let Err(QueryError::Refused(refusal)) = &answer {
             entry.refused(refusal);
         }
-        entry.end(outcome, at_ms).await.map_err(|failure| self.told(failure.into(), id))?;
+        entry.end(outcome).await.map_err(|failure| self.told(failure.into(), id))?;
         answer
     }
 
@@ -262,12 +271,29 @@ impl Engine {
     ) -> Result<Prepared, QueryError> {
         let deadline = Instant::now() + Duration::from_millis(self.config.time_ms_max);
         let accuracy = request.sd_max.map_or_else(|| request.precision.into(), Accuracy::SdMax);
-        let asker = Asker { regions: &grant.regions, accuracy, now_ms, deadline };
-        match self.attempts.attempt(&request.sql, asker).await {
-            Err(QueryError::Refused(refusal)) => {
-                Err(self.attempts.suggested(&request.sql, *refusal, asker).await.into())
+        let (attempts, sql) = (Arc::clone(&self.attempts), request.sql.clone());
+        let regions = grant.regions.clone();
+        let work = async move {
+            let asker = Asker { regions: &regions, accuracy, now_ms, deadline };
+            match attempts.attempt(&sql, asker).await {
+                Err(QueryError::Refused(refusal)) => {
+                    Err(QueryError::from(attempts.suggested(&sql, *refusal, asker).await))
+                }
+                done => done,
             }
-            done => done,
+        };
+        let handle = match &self.readers {
+            Some(readers) => readers.spawn(work),
+            None => tokio::spawn(work),
+        };
+        let cancel = CancelOnDrop(handle.abort_handle());
+        let done = tokio::time::timeout_at(deadline, handle).await;
+        drop(cancel);
+        match done {
+            Ok(Ok(prepared)) => prepared,
+            // A panic is the request's, as it would be on its own thread; nothing is charged.
+            Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Ok(Err(_)) | Err(_) => Err(QueryError::Busy),
         }
     }
 
@@ -298,7 +324,11 @@ impl Engine {
         for charged in &prepared.charged {
             entry.asks(&charged.query, &charged.price.to_string());
         }
-        let looked_up = LookedUp::of(&prepared.charged, &self.budget, now_ms).await?;
+        let mut looked_up = LookedUp::of(&prepared.charged, &self.budget, now_ms).await?;
+        let size_noise = size_noise(self.config.subject_day_events_max)?;
+        if self.schedule.is_timed() {
+            looked_up = looked_up.with_sizes(&size_noise, &self.budget).await?;
+        }
         let paid = looked_up.quote(&self.budget).await?;
         let postprocessor = &self.attempts.postprocessor;
         if prepared.explain {
@@ -307,17 +337,16 @@ impl Engine {
         if request.dry_run {
             return prepared.priced(&paid, postprocessor).await;
         }
-        let (time, since) = (prepared.time(self.config.time_ms_max, now_ms), Instant::now());
-        let mut permit = None;
-        if paid.blocks == 0 {
-            // A sealed part stays: whatever is not in the ledger now has expired.
-            entry.reads(audit::Source::Ledger);
-        } else {
-            let free = tokio::time::timeout(time, Arc::clone(&self.places).acquire_owned()).await;
-            let Ok(Ok(free)) = free else { return Err(QueryError::Busy.into()) };
-            permit = Some(free);
-            entry.reads(audit::Source::Events);
-        }
+        let (since, longest) = (Instant::now(), Duration::from_millis(self.config.time_ms_max));
+        let expiry = prepared.until_expiry(now_ms);
+        let latest = Latest { begin: since + longest, end: expiry.map(|until| since + until) };
+        // A question waits for its turn, has it, and is answered.
+        let deadline = match self.schedule.is_timed() {
+            true => since + longest + longest + AFTERWARDS,
+            false => since + expiry.unwrap_or(longest).min(longest),
+        };
+        // A sealed part stays: whatever is not in the ledger now has expired.
+        entry.reads(if paid.blocks == 0 { audit::Source::Ledger } else { audit::Source::Events });
         let job = Job {
             prepared,
             looked_up,
@@ -325,15 +354,23 @@ impl Engine {
             postprocessor: Arc::clone(postprocessor),
             budget: self.budget.clone(),
             metrics: self.metrics.clone(),
+            timing: JobTiming {
+                schedule: Arc::clone(&self.schedule),
+                row_time_ns: self.config.row_time_ns,
+                size_noise,
+                longest,
+                latest,
+                decided_ms: entry.decided_ms(),
+            },
             now_ms,
-            deadline: since + time,
+            deadline,
         };
         let running = self.metrics.run();
         let work = async move {
-            let _until_the_end = (permit, running);
+            let _until_the_end = running;
             job.run().await
         };
-        self.elsewhere(work, since + time).await
+        self.elsewhere(work, deadline).await
     }
 
     /// Runs on the threads of queries until the deadline; whoever stops waiting stops it.

@@ -112,15 +112,15 @@ impl Budget {
         Some(Claim { _claimed: Arc::new(claimed) })
     }
 
-    /// Charges the blocks of all of these released parts, or of none. Durable when it returns.
+    /// Charges the blocks of all of these orders, or of none; all are of the claim. Durable when it returns.
     pub(crate) async fn pay(
         &self,
         claim: &Claim,
-        parts: &[&ReleasedPart],
+        parts: Vec<PartOrder>,
         now_ms: i64,
     ) -> Result<Payment, Failure> {
         let order = Order {
-            parts: orders(parts),
+            parts,
             caps: SpendingCaps {
                 pools: self.epochs.pools(self.cap).into_iter().map(Rho::nano).collect(),
                 block: self.cap.nano(),
@@ -204,8 +204,8 @@ fn beside(lacking: &[Shortage]) -> String {
     format!("SELECT COUNT(DISTINCT subject) AS people FROM {} WHERE day = DATE '{day}'", first.kind)
 }
 
-/// Everybody sees what was paid, so the text is kept without what identifies a person.
-fn orders(parts: &[&ReleasedPart]) -> Vec<PartOrder> {
+/// The orders of released parts. Everybody sees what was paid, so the text is kept without what identifies a person.
+pub(crate) fn orders(parts: &[&ReleasedPart]) -> Vec<PartOrder> {
     // Released parts of one question have few texts.
     let mut clean: HashMap<&str, String> = HashMap::new();
     let mut orders = Vec::with_capacity(parts.len());

@@ -13,18 +13,18 @@
 //! - `scan`: bounded, exact totals of each region
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
 //! - `engine`: the facade; `request`, `grant`: what is asked, and who asks
-//! - `audit`: a line for every query; `running`: queries that can be cancelled; `answer_times`: when an answer leaves
+//! - `audit`: a line for every query; `running`: queries that can be cancelled; `schedule`, `clock`: when an answer leaves
 //! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`
 //! - `error`, `failure`: what the asker is told, and what the operator is told besides
 //!
 //! Not here: the language (`shoal-language`), SQL over released rows (`shoal-postprocess`), bounding, sampling and the
 //! arithmetic of budgets (`shoal-anonymity`), files (`shoal-storage`), HTTP (`shoal-server`).
 
-mod answer_times;
 mod audit;
 mod budget;
 mod budget_epochs;
 mod charge;
+mod clock;
 mod config;
 mod engine;
 mod error;
@@ -38,6 +38,7 @@ mod released_parts;
 mod request;
 mod running;
 mod scan;
+mod schedule;
 mod sensitivity;
 mod tables;
 #[cfg(test)]
@@ -45,7 +46,7 @@ mod tests;
 
 pub use budget::{BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer};
 pub use budget_epochs::BudgetEpochs;
-pub use charge::{Accuracy, Caps, ChargedQuery, charge};
+pub use charge::{Accuracy, Caps, ChargedQuery, PRICE_MIN, charge};
 pub use config::QueryConfig;
 pub use engine::Engine;
 pub use error::QueryError;

@@ -71,6 +71,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     config.http.listen = free_address(args.listen);
     config.log.level = tracing::Level::WARN;
     // For someone who watches; finer than the default, because nobody is in this data.
+    config.ingest.subject_day_events_max = 1_000;
+    // The quick build is not optimised.
+    config.query.row_time_ns = 300;
     config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
     logs::start(&config.log);
     let keys = make_keys(&config)?;

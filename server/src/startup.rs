@@ -205,6 +205,8 @@ fn query_config(config: &Config) -> QueryConfig {
         memory_bytes_max: settings.memory_bytes_max,
         cells_max: settings.cells_max,
         time_ms_max: settings.time_ms_max,
+        row_time_ns: settings.row_time_ns,
+        subject_day_events_max: config.ingest.subject_day_events_max.into(),
         answer_times_ms: settings.answer_times_ms.clone(),
         ..QueryConfig::default()
     }

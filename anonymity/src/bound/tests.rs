@@ -36,7 +36,7 @@ fn bound<'a>(
         for row in rows {
             bounder.take(row.2.into(), &row.3).unwrap();
         }
-        bounder.close(day, &subject, &mut number).unwrap();
+        bounder.close(day, day, &subject, &mut number).unwrap();
     }
     bounder.finish()
 }
@@ -168,7 +168,7 @@ fn the_choice_of_keys_is_fresh_and_even() {
     for _ in 0..4_000 {
         let mut bounder = Bounder::new(&limits, &mut entropy).unwrap();
         (0..4).for_each(|key| assert_eq!(bounder.take(key, &[]), Ok(Taken::New)));
-        bounder.close(Some(0), &subject(1), &mut number).unwrap();
+        bounder.close(Some(0), Some(0), &subject(1), &mut number).unwrap();
         let totals = bounder.finish();
         assert_eq!((totals.len(), totals.width()), (1, 0));
         kept[totals.cells().next().unwrap().key as usize] += 1;
@@ -215,7 +215,7 @@ fn what_is_forgotten_does_not_count() {
     bounder.forget();
     (20..60).for_each(|key| assert_eq!(bounder.take(key, &[2]), Ok(Taken::New)));
     (20..60).for_each(|key| assert_eq!(bounder.take(key, &[2]), Ok(Taken::Known)));
-    bounder.close(None, &subject(1), &mut number).unwrap();
+    bounder.close(None, None, &subject(1), &mut number).unwrap();
     let totals = bounder.finish();
     let found: Vec<_> = totals.cells().map(|cell| (cell.key, cell.subjects, cell.sums[0])).collect();
     assert_eq!(found, (20..60).map(|key| (key, 1, 4)).collect::<Vec<_>>());
@@ -235,11 +235,11 @@ fn only_kept_keys_are_numbered_and_late_ones_left_out() {
         numbered.push(key);
         Some(numbered.len() as u32 - 1)
     };
-    bounder.close(None, &subject(1), &mut give).unwrap();
+    bounder.close(None, None, &subject(1), &mut give).unwrap();
     assert_eq!((numbered.len(), bounder.finish().len()), (3, 3));
     let mut bounder = Bounder::new(&limits, &mut SeededEntropy::new(1)).unwrap();
     bounder.take(1, &[]).unwrap();
-    assert_eq!(bounder.close(None, &subject(1), &mut |_| None), Err(BoundError::Cells));
+    assert_eq!(bounder.close(None, None, &subject(1), &mut |_| None), Err(BoundError::Cells));
 }
 
 #[test]

@@ -114,14 +114,16 @@ impl Bounder {
         Ok(())
     }
 
-    /// The unit has no more rows: what is kept of it is added up, under its day if the unit is a day, and under the number
-    /// of each kept key (best dense from 0). No key that is not kept is numbered.
+    /// The unit has no more rows: what is kept of it is added up under the number of each kept key (best dense from 0), and
+    /// `under` a day if the totals are kept apart by days. `day` is the unit's, if it is a subject's day. No key that is not
+    /// kept is numbered. Without `under` the subjects of a cell are units: a subject of two days counts twice.
     ///
     /// # Errors
     /// [`BoundError::Cells`] when there are too many cells, or a kept key has no number.
     pub fn close(
         &mut self,
         day: Option<i32>,
+        under: Option<i32>,
         subject: &[u8; 16],
         number: &mut dyn FnMut(u64) -> Option<u32>,
     ) -> Result<(), BoundError> {
@@ -135,7 +137,7 @@ impl Bounder {
             let at = if keeps_all { kept } else { self.ranks[kept].1 as usize };
             let values = &self.values[at * width..(at + 1) * width];
             let cell = number(self.keys[at]).ok_or(BoundError::Cells)?;
-            self.adder.add(day, cell, values, self.limits.clamps())?;
+            self.adder.add(under, cell, values, self.limits.clamps())?;
         }
         self.forget();
         Ok(())

@@ -44,7 +44,9 @@ fn runs(mechanism: &Mechanism, subjects: u8, seed: u64) -> Vec<f64> {
             for key in 0..mechanism.keys {
                 bounder.take(key.into(), &[1_000]).unwrap();
             }
-            bounder.close(Some(20_000), &[subject; 16], &mut |key| u32::try_from(key).ok()).unwrap();
+            bounder
+                .close(Some(20_000), Some(20_000), &[subject; 16], &mut |key| u32::try_from(key).ok())
+                .unwrap();
         }
         let totals = bounder.finish();
         // Where nothing is left, there is noise too.

@@ -109,6 +109,15 @@ impl Scalar {
             Scalar::Coalesce(items) => {
                 items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.keys_max(public)))
             }
+            Scalar::Least(items) | Scalar::Greatest(items) => {
+                items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.keys_max(public)))
+            }
+            // One of the values behind the conditions.
+            Scalar::Case { branches, otherwise } => {
+                let then = branches.iter().map(|(_, then)| then.keys_max(public));
+                let otherwise = otherwise.as_ref().map_or(1, |item| item.keys_max(public));
+                then.fold(otherwise, u64::saturating_add)
+            }
             Scalar::Value(_) => 1,
             Scalar::PersonKey { .. }
             | Scalar::Person { .. }
@@ -122,10 +131,7 @@ impl Scalar {
             | Scalar::In(..)
             | Scalar::IsNull(_)
             | Scalar::Like { .. }
-            | Scalar::Case { .. }
             | Scalar::Arithmetic(..)
-            | Scalar::Least(_)
-            | Scalar::Greatest(_)
             | Scalar::Bucket { .. } => u64::MAX,
         };
         shown.min(listed).max(1)

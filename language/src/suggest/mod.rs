@@ -74,7 +74,7 @@ fn ways(rule: Rule) -> Vec<Way> {
         Rule::Function => vec![less::to_having, calls::of_time, calls::argument, calls::operand],
         Rule::Range => vec![names::region, less::times, less::regions],
         Rule::Cells => vec![less::last_key],
-        Rule::Size | Rule::Budget => Vec::new(),
+        Rule::Size | Rule::Budget | Rule::Time => Vec::new(),
     };
     if !matches!(rule, Rule::Table) {
         all.extend([less::part as Way, clauses::having, clauses::inner]);

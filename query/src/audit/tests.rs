@@ -109,7 +109,12 @@ async fn an_asker_who_goes_away_leaves_a_line() {
 
 /// An engine whose answers take very long, because of their times.
 fn slow(dir: &Path, concurrent_max: usize) -> Engine {
-    let config = QueryConfig { answer_times_ms: vec![3_600_000], concurrent_max, ..QueryConfig::default() };
+    let config = QueryConfig {
+        answer_times_ms: vec![3_600_000],
+        time_ms_max: 36_000_000,
+        concurrent_max,
+        ..QueryConfig::default()
+    };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     Engine::over(
         crate::tests::scan(Vec::new()),
@@ -170,8 +175,8 @@ async fn a_query_whose_line_cannot_be_written_is_not_answered() {
     let de = AnalystGrant { key_id: "x".repeat(1 << 20), ..grant(&[Region::De]) };
     let dir = tempfile::tempdir().unwrap();
     let kept = Arc::new(Audit::open(dir.path()).unwrap());
-    assert!(entry(&audit, QueryId::random(), &de, &long, 1).end(ActOutcome::Answered, None).await.is_ok());
-    assert!(entry(&kept, QueryId::random(), &de, &long, 1).end(ActOutcome::Answered, None).await.is_err());
+    assert!(entry(&audit, QueryId::random(), &de, &long, 1).end(ActOutcome::Answered).await.is_ok());
+    assert!(entry(&kept, QueryId::random(), &de, &long, 1).end(ActOutcome::Answered).await.is_err());
     let engine = engine().with_audit(Arc::new(Audit::open(&dir.path().join("other")).unwrap()));
     let priced = QueryRequest { dry_run: true, ..request("SELECT COUNT(*) FROM usage") };
     assert_eq!(engine.answer(&de, &priced, now_ms()).await.unwrap_err(), QueryError::Failed);

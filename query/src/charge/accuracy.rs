@@ -1,7 +1,8 @@
 //! How exact an answer shall be -> what it costs each block.
 //!
 //! Invariants: from the text and the registry alone. With a standard deviation that is wanted, the price is the least, in
-//! nano-rho, for which every number that is shown has it, after adding up the days of a bucket and the regions.
+//! nano-rho, for which every number that is shown has it, after adding up the days of a bucket and the regions; but never
+//! less than [`PRICE_MIN`].
 
 use std::fmt;
 
@@ -10,6 +11,10 @@ use shoal_anonymity::budget::{Precision, Rho, share_for};
 use super::share::{LIMIT_SHARE, Unaffordable};
 use crate::sensitivity::SensitivityLayout;
 use shoal_language::{KeyKind, PrivateQuery};
+
+/// The lowest price of a question on each block: what asks for less precision pays it all the same, and gets what it pays for.
+/// Cheaper questions could be asked more often than anybody would count, and what their noise needs in memory has no bound.
+pub const PRICE_MIN: Rho = Rho::from_nano(100_000);
 
 /// How exact an answer shall be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,7 +73,7 @@ pub(super) fn price(
         most = most.max(share_for(layout.sensitivity(Some(*place))?, releases, units)?);
     }
     let shares = u64::try_from(shares).map_err(|_| Unaffordable)?;
-    let slots = most.checked_mul(shares).ok_or(Unaffordable)?;
+    let slots = most.checked_mul(shares).ok_or(Unaffordable)?.max(PRICE_MIN);
     let [limit, rest] = LIMIT_SHARE.map(u64::from);
     match query.is_thresholded() {
         // What is left when the limit has taken its part.

@@ -3,14 +3,16 @@
 //! Invariants: a price follows from the text, the accuracy and the registry alone. Only a [`ChargedQuery`] can be
 //! executed, and nothing is given back once it is. The price is shared equally by the slots; a query with a private key
 //! pays one share more, for the number of subjects that decides whether a group is shown, unless it asks for that number
-//! itself; and before that a hundredth, for the limit on its groups.
+//! itself; and before that a hundredth, for the limit on its groups. No price is below [`PRICE_MIN`].
 //!
 //! - `accuracy`: a precision, or a standard deviation that is wanted -> the price
+//! - `reserve`: what groups may take in memory, and so how many there may be
 //! - `slots`: which number is bounded where, and its sensitivity
 //!
 //! Not here: what the blocks have left (`ledger.rs`), epochs (`budget_epochs.rs`).
 
 mod accuracy;
+mod reserve;
 mod share;
 mod slots;
 #[cfg(test)]
@@ -22,7 +24,9 @@ use std::sync::Arc;
 use shoal_anonymity::budget::{Rho, threshold, variance};
 use shoal_anonymity::noise::DiscreteGaussian;
 
-pub use self::accuracy::Accuracy;
+pub use self::accuracy::{Accuracy, PRICE_MIN};
+pub(crate) use self::reserve::{GroupRoom, MemoryShare, least_limit};
+use self::reserve::{check_public, room};
 use self::share::{LIMIT_SHARE, Unaffordable};
 pub(crate) use self::slots::{Slot, shares_tree};
 use crate::budget_epochs::BudgetEpochs;
@@ -40,8 +44,13 @@ pub struct Caps {
     pub epochs: BudgetEpochs,
     /// Fewest subjects of a group with a private key.
     pub k_min: u32,
-    /// The chance that such a group shows below `k_min` in spite of the noise, for one query.
+    /// The chance that any question ever lets one subject alone lift a group over the threshold, for a block. A release takes
+    /// as large a part of it as of `rho_block_max`.
     pub threshold_delta: f64,
+    /// Most groups of private keys that a day, or a range of days, of a region may find before the threshold.
+    pub cells_max: usize,
+    /// How much memory groups have.
+    pub(crate) memory: MemoryShare,
 }
 
 impl Default for Caps {
@@ -50,8 +59,18 @@ impl Default for Caps {
             rho_block_max: shoal_anonymity::budget::Preset::Standard.cap(),
             epochs: BudgetEpochs::default(),
             k_min: 20,
-            threshold_delta: 1e-8,
+            threshold_delta: 1e-6,
+            cells_max: 100_000,
+            memory: MemoryShare::default(),
         }
+    }
+}
+
+impl Caps {
+    /// The part of a block's `threshold_delta` that a release of this price takes. Whatever is asked, the parts of a block
+    /// add up to no more than the whole, as prices do (Bun, Steinke 2016: approximate zCDP composes by adding both).
+    pub(crate) fn delta_of(&self, price: Rho) -> f64 {
+        self.threshold_delta * (price.to_f64() / self.rho_block_max.to_f64()).min(1.0)
     }
 }
 
@@ -77,6 +96,8 @@ pub(crate) struct Threshold {
     pub(crate) subjects_min: i64,
     /// Of the limit on the number of groups, which fails a query: see [`LIMIT_SHARE`].
     pub(crate) groups: DiscreteGaussian,
+    /// The middle of that limit, and what it takes in memory.
+    pub(crate) room: GroupRoom,
 }
 
 /// The noisy number of subjects that decides.
@@ -110,12 +131,13 @@ impl ChargedQuery {
 /// Prices a query and gives its noise.
 ///
 /// # Errors
-/// [`Rule::Budget`] when no epoch of a block can bear the price.
+/// [`Rule::Budget`] when no epoch of a block can bear the price, or its noise needs more memory than there is; [`Rule::Cells`]
+/// when public groups do.
 pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQuery, Refusal> {
     // What costs least: one number whose bound is one.
     let suggestion = format!("SELECT COUNT(DISTINCT subject) AS people FROM {}", query.table());
     let refuse = |message: String| Err(Refusal::whole(Rule::Budget, message, suggestion));
-    let Ok(charged) = plan(query, accuracy, caps) else {
+    let Ok(mut charged) = plan(query, accuracy, caps) else {
         let message = "The noise of this query would be larger than any number, or than what is wanted: ask for fewer \
             aggregates or keys, or a larger sd_max.";
         return refuse(message.to_owned());
@@ -127,6 +149,13 @@ pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<Ch
              larger sd_max.",
             charged.price, caps.rho_block_max
         ));
+    }
+    let ChargedQuery { query, layout, threshold, .. } = &mut charged;
+    match threshold {
+        Some(own) => {
+            own.room = room(query, layout, &own.groups, caps.cells_max, caps.memory)?;
+        }
+        None => check_public(query, layout, caps.memory)?,
     }
     Ok(charged)
 }
@@ -156,8 +185,10 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
                     Some(at) => Subjects::Asked(at),
                     None => Subjects::Own(DiscreteGaussian::new(subjects)),
                 },
-                subjects_min: threshold(caps.k_min, subjects, caps.threshold_delta, groups)?,
+                subjects_min: threshold(caps.k_min, subjects, caps.delta_of(price), groups)?,
                 groups: DiscreteGaussian::new(variance(layout.groups_of_one()?, limit)?),
+                // Found when the price has been looked at.
+                room: GroupRoom { groups_max: 0, spans: 1 },
             })
         }
     };

@@ -115,6 +115,36 @@ async fn quantiles_of_one_measure_share_a_slot() {
     assert!((daily.slots()[1].noise.variance().to_f64() - 8.0 / (2.0 * share)).abs() < 0.1);
 }
 
+#[tokio::test]
+async fn no_question_costs_less_than_the_lowest_price() {
+    for sql in [
+        "SELECT COUNT(*) FROM usage WHERE day = current_date",
+        "SELECT app_version, COUNT(*) FROM usage WHERE day = current_date GROUP BY app_version",
+    ] {
+        let query = query(&[Region::De], sql).await;
+        let charged = charge(query, Accuracy::SdMax(1e9), &Caps::default()).unwrap();
+        assert!(charged.price >= PRICE_MIN && charged.price < Rho::from_nano(2 * PRICE_MIN.nano()), "{sql}");
+    }
+}
+
+/// The threshold of a question is that of its part of a block's delta, and all parts that a block can pay for are the whole.
+#[tokio::test]
+async fn the_deltas_of_a_block_add_up_to_no_more_than_its_own() {
+    let caps = Caps::default();
+    let sql = "SELECT app_version, COUNT(*) FROM usage WHERE day = current_date GROUP BY app_version";
+    let query = query(&[Region::De], sql).await;
+    for precision in [Precision::Low, Precision::Normal, Precision::High] {
+        let charged = charge(query.clone(), precision.into(), &caps).unwrap();
+        let times = caps.rho_block_max.nano() / charged.price.nano();
+        let delta = caps.delta_of(charged.price);
+        assert!(delta * times as f64 <= caps.threshold_delta * (1.0 + 1e-9), "{precision:?}");
+        let Subjects::Own(noise) = charged.threshold.as_ref().unwrap().subjects else { panic!("own") };
+        let groups = charged.layout.cells_of_one();
+        let least = threshold(caps.k_min, noise.variance(), delta, groups).unwrap();
+        assert_eq!(charged.threshold.unwrap().subjects_min, least, "{precision:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
 

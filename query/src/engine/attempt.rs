@@ -24,6 +24,7 @@ pub(super) struct Asker<'a> {
 }
 
 /// What statements are tried with.
+#[derive(Clone)]
 pub(super) struct Attempts {
     pub(super) registry: Arc<Registry>,
     pub(super) caps: Caps,

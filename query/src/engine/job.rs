@@ -2,9 +2,10 @@
 //!
 //! Invariants: nothing is read that is not paid. Not here: the order of paying and sealing (`release/answer.rs`).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use shoal_anonymity::noise::OsEntropy;
+use shoal_anonymity::noise::DiscreteGaussian;
 use shoal_language::Value;
 use shoal_postprocess::{Estimate, Postprocessor, ReleasedTable};
 use tokio::time::Instant;
@@ -13,8 +14,9 @@ use super::prepared::Prepared;
 use crate::error::NoAnswer;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{Circumstances, LookedUp, ROWS_MAX, Released, answer, finish};
-use crate::scan::{Due, Scan};
+use crate::release::{Circumstances, LookedUp, ROWS_MAX, Released, Timing, answer, finish};
+use crate::scan::Scan;
+use crate::schedule::{Latest, Schedule};
 
 /// Stops the work when nobody waits for it any more.
 pub(super) struct CancelOnDrop(pub(super) tokio::task::AbortHandle);
@@ -22,6 +24,29 @@ pub(super) struct CancelOnDrop(pub(super) tokio::task::AbortHandle);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// What decides when the answer leaves.
+pub(super) struct JobTiming {
+    pub(super) schedule: Arc<Schedule>,
+    pub(super) row_time_ns: u64,
+    pub(super) size_noise: DiscreteGaussian,
+    pub(super) longest: Duration,
+    pub(super) latest: Latest,
+    pub(super) decided_ms: Arc<OnceLock<u64>>,
+}
+
+impl JobTiming {
+    fn of_question(&self) -> Option<Timing<'_>> {
+        self.schedule.is_timed().then(|| Timing {
+            schedule: &self.schedule,
+            row_time_ns: self.row_time_ns,
+            size_noise: self.size_noise,
+            longest: self.longest,
+            latest: self.latest,
+            decided_ms: &self.decided_ms,
+        })
     }
 }
 
@@ -34,25 +59,24 @@ pub(super) struct Job {
     pub(super) postprocessor: Arc<Postprocessor>,
     pub(super) budget: Budget,
     pub(super) metrics: Metrics,
+    pub(super) timing: JobTiming,
     pub(super) now_ms: i64,
     pub(super) deadline: Instant,
 }
 
 impl Job {
     pub(super) async fn run(self) -> Result<Released, NoAnswer> {
-        let Job { prepared, looked_up, scan, postprocessor, budget, metrics, now_ms, deadline } = self;
+        let Job { prepared, looked_up, scan, postprocessor, budget, metrics, timing, now_ms, deadline } =
+            self;
         let asked = Circumstances {
             budget: &budget,
             now_ms,
-            deadline,
+            deadline: if timing.schedule.is_timed() { timing.latest.begin } else { deadline },
             rows_max: ROWS_MAX,
             charged: &|blocks| metrics.charged(blocks),
+            timing: timing.of_question(),
         };
-        let read = |due: Due| {
-            let scan = Arc::clone(&scan);
-            async move { scan.totals(due, &mut OsEntropy::new()).await }
-        };
-        let answered = answer(looked_up, &asked, read).await?;
+        let answered = answer(looked_up, &asked, &*scan).await?;
         let mut tables = Vec::with_capacity(answered.groups.len());
         for (schema, groups) in prepared.schemas.iter().zip(&answered.groups) {
             let rows: Vec<(&[Value], &[Estimate])> =

@@ -51,8 +51,8 @@ pub(super) fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, 
 }
 
 impl Prepared {
-    /// How long it may take, of this time at the most: not past midnight when it reads a day that expires then.
-    pub(super) fn time(&self, time_ms_max: u64, now_ms: i64) -> Duration {
+    /// How long it may take because it reads a day that expires at midnight; none when it does not.
+    pub(super) fn until_expiry(&self, now_ms: i64) -> Option<Duration> {
         let expires = |charged: &Arc<ChargedQuery>| {
             let query = &charged.query;
             let own = query.cutoffs().iter().any(|(_, day)| *day >= query.days().first);
@@ -60,10 +60,8 @@ impl Prepared {
             own || others.flat_map(|m| m.cutoffs.iter().map(|(_, day)| *day >= m.days.first)).any(|is| is)
         };
         let midnight = start_of(day_of(now_ms)) + DAY_MS - now_ms;
-        Duration::from_millis(match self.charged.iter().any(expires) {
-            true => time_ms_max.min(u64::try_from(midnight).unwrap_or(0)),
-            false => time_ms_max,
-        })
+        let until = || Duration::from_millis(u64::try_from(midnight).unwrap_or(0));
+        self.charged.iter().any(expires).then(until)
     }
 
     /// The answer to a dry run: the columns, without rows.

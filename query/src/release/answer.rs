@@ -1,47 +1,45 @@
-//! The order in which an answer comes about: look up -> reserve (durable) -> run -> noise -> seal (durable) -> assemble.
+//! The order in which an answer comes about: look up -> decide the time -> reserve (durable) -> run -> noise -> wait for the
+//! time -> seal (durable) -> assemble.
 //!
 //! Invariants: nothing is read before everything that is missing is paid, all of it or nothing; nothing leaves before it
 //! is sealed; once paid, whatever goes wrong is charged. What is in the ledger is not made again. A refusal depends on the
-//! text, the registry and what was spent, which are public. Waiting for somebody else's released part costs nothing.
-//! Not here: the ledger (`ledger.rs`), noise (`noisy`), what reads events (`scan`, given as a function).
+//! text, the registry and what was spent, which are public. Waiting for somebody else's released part costs nothing. What was
+//! read in time is sealed at the end of its turn and not before, and what was not is never sealed; a failure leaves then too.
+//! So neither the ledger nor anybody who waits for it shows how long the work took.
+//! Not here: the ledger (`ledger.rs`), noise (`noisy`), what reads events (`scan`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use shoal_anonymity::noise::{Entropy, OsEntropy};
+use futures::FutureExt as _;
+use shoal_anonymity::budget::Rho;
+use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy};
 use shoal_schemas::Region;
 use shoal_storage::{Block, Found, PartId};
-use tokio::time::Instant;
 
 use super::assemble::{SealedPart, assemble};
+use super::circumstances::Circumstances;
 use super::groups::Groups;
 use super::noisy::{Exact, noisy};
 use super::paid::Paid;
 use super::sealed::Sealed;
+use super::size::{BlockEpoch, SIZE_PRICE, Sizes, size_id};
+use super::work::Work;
 use crate::budget_epochs::BudgetEpoch;
 use crate::charge::ChargedQuery;
+use crate::clock::Clock;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
-use crate::ledger::{Budget, Payment};
+use crate::ledger::{Budget, Payment, orders};
 use crate::released_parts::{ReleasedPart, Wanted, wanted};
-use crate::scan::{Due, Raw};
-use shoal_language::{CELLS_MAX, DayRange};
+use crate::scan::{Due, Raw, Scan};
+use crate::schedule::Turn;
+use shoal_language::{CELLS_MAX, DayRange, Refusal, Rule};
 
 /// Most groups of an answer.
 pub(crate) const ROWS_MAX: usize = CELLS_MAX as usize;
-
-/// The circumstances of a question.
-pub(crate) struct Circumstances<'a> {
-    pub(crate) budget: &'a Budget,
-    pub(crate) now_ms: i64,
-    /// Until when another asker's released parts are waited for.
-    pub(crate) deadline: Instant,
-    /// Most groups of an answer.
-    pub(crate) rows_max: usize,
-    /// Told how many blocks are charged, before anything is read.
-    pub(crate) charged: &'a (dyn Fn(u64) + Sync),
-}
 
 /// The groups of each query, in their order.
 pub(crate) struct Answered {
@@ -54,6 +52,8 @@ pub(crate) struct LookedUp {
     pub(super) queries: Vec<Arc<ChargedQuery>>,
     pub(super) wanted: Vec<Vec<Wanted>>,
     pub(super) found: BTreeMap<PartId, Vec<u8>>,
+    /// Blocks whose size would have to be paid as well.
+    pub(super) unsized_blocks: BTreeSet<Block>,
 }
 
 impl LookedUp {
@@ -65,9 +65,29 @@ impl LookedUp {
     ) -> Result<LookedUp, Failure> {
         let of = |charged: &Arc<ChargedQuery>| wanted(charged, &budget.epochs, now_ms);
         let wanted = queries.iter().map(of).collect();
-        let mut looked_up = LookedUp { queries: queries.to_vec(), wanted, found: BTreeMap::new() };
+        let mut looked_up = LookedUp {
+            queries: queries.to_vec(),
+            wanted,
+            found: BTreeMap::new(),
+            unsized_blocks: BTreeSet::new(),
+        };
         looked_up.look(budget).await?;
         Ok(looked_up)
+    }
+
+    /// With the sizes of its blocks, as far as parts of them have to be made: those that the ledger has no size of pay for
+    /// it. For questions whose time is decided.
+    pub(crate) async fn with_sizes(
+        mut self,
+        noise: &DiscreteGaussian,
+        budget: &Budget,
+    ) -> Result<LookedUp, Failure> {
+        let missing = self.missing().into_iter().flat_map(|(_, part)| part.charges.iter().copied());
+        let blocks: Vec<BlockEpoch> = missing.collect::<BTreeSet<_>>().into_iter().collect();
+        let found = budget.look_up(blocks.iter().map(|of| size_id(of, noise)).collect()).await?;
+        let unknown = blocks.iter().zip(found).filter(|(_, found)| !matches!(found, Found::Sealed(_)));
+        self.unsized_blocks = unknown.map(|((block, _), _)| *block).collect();
+        Ok(self)
     }
 
     /// Looks for everything that has not been found.
@@ -122,16 +142,28 @@ impl LookedUp {
     async fn paid(&self, budget: &Budget, missing: &BTreeSet<PartId>) -> Result<Paid, Failure> {
         let mut paid = Paid::default();
         let (mut blocks, mut parts) = (BTreeSet::new(), BTreeSet::new());
+        // A block that several parts read pays for each.
+        let mut prices: BTreeMap<Block, Rho> = BTreeMap::new();
         for wanted in self.wanted.iter().flatten() {
             let Some(part) = self.chosen(wanted) else {
                 paid.expired += 1;
                 continue;
             };
-            parts.insert(part.id);
+            if parts.insert(part.id) {
+                for (block, _) in &part.charges {
+                    let price = prices.entry(*block).or_default();
+                    *price = price.checked_add(part.price).ok_or(Failure::Internal)?;
+                }
+            }
             if missing.contains(&part.id) {
                 blocks.extend(part.charges.iter().map(|(block, _)| *block));
             }
         }
+        for block in self.unsized_blocks.intersection(&blocks) {
+            let price = prices.entry(*block).or_default();
+            *price = price.checked_add(SIZE_PRICE).ok_or(Failure::Internal)?;
+        }
+        paid.price = prices.into_values().max().unwrap_or_default();
         paid.blocks = blocks.len() as u64;
         paid.parts = parts.len() as u64;
         paid.parts_found = parts.difference(missing).count() as u64;
@@ -156,15 +188,11 @@ impl LookedUp {
 
 /// Answers queries together: what is missing of all of them is paid at once or not at all. `scan` reads one region and days
 /// that follow on each other, and is called for nothing that is not paid.
-pub(crate) async fn answer<F, R>(
+pub(crate) async fn answer(
     mut looked_up: LookedUp,
     asked: &Circumstances<'_>,
-    scan: F,
-) -> Result<Answered, NoAnswer>
-where
-    F: Fn(Due) -> R,
-    R: Future<Output = Result<Raw, Failure>>,
-{
+    scan: &dyn Scan,
+) -> Result<Answered, NoAnswer> {
     let paid = loop {
         let ids: Vec<PartId> = looked_up.missing().iter().map(|(_, part)| part.id).collect();
         if ids.is_empty() {
@@ -172,19 +200,29 @@ where
         }
         let claim = tokio::time::timeout_at(asked.deadline, asked.budget.claim(&ids)).await;
         if let Some(claim) = claim.map_err(|_| QueryError::Busy)? {
+            let turn = turn(&looked_up, asked, scan).await?;
             let missing: Vec<&ReleasedPart> = looked_up.missing().into_iter().map(|(_, part)| part).collect();
-            match asked.budget.pay(&claim, &missing, asked.now_ms).await? {
-                Payment::Paid(reservation) => break Some((claim, reservation, ids)),
-                Payment::Refused(refusal) => return Err(QueryError::from(refusal).into()),
-                Payment::LookAgain => {}
+            let payment = asked.budget.pay(&claim, orders(&missing), asked.now_ms).await?;
+            if let Payment::Paid(reservation) = payment {
+                break Some((claim, reservation, ids, turn));
+            }
+            if let (Some(timing), Some(turn)) = (&asked.timing, turn) {
+                timing.schedule.give_back(turn);
+            }
+            if let Payment::Refused(refusal) = payment {
+                return Err(QueryError::from(refusal).into());
             }
         }
         looked_up.look(asked.budget).await?;
     };
     let mut made = BTreeSet::new();
-    if let Some((claim, reservation, ids)) = paid {
+    if let Some((claim, reservation, ids, turn)) = paid {
         made.extend(ids);
-        let sealed = make(&looked_up, asked, scan).await?;
+        let work = make(&looked_up, asked, scan);
+        let sealed = match (&asked.timing, turn) {
+            (Some(timing), Some(turn)) => in_turn(&turn, timing.schedule.clock(), work).await?,
+            _ => work.await?,
+        };
         asked.budget.seal(claim, reservation, sealed.clone()).await?;
         looked_up.found.extend(sealed);
     }
@@ -192,16 +230,63 @@ where
     Ok(Answered { groups: looked_up.groups(asked.rows_max)?, paid })
 }
 
-/// Reads and noises what is missing and paid.
-async fn make<F, R>(
+/// The turn in which what is missing is read; none when nothing is timed.
+async fn turn(
     looked_up: &LookedUp,
     asked: &Circumstances<'_>,
-    scan: F,
-) -> Result<Vec<(PartId, Vec<u8>)>, Failure>
-where
-    F: Fn(Due) -> R,
-    R: Future<Output = Result<Raw, Failure>>,
-{
+    scan: &dyn Scan,
+) -> Result<Option<Turn>, NoAnswer> {
+    let Some(timing) = &asked.timing else { return Ok(None) };
+    let missing = looked_up.missing();
+    let blocks = missing.iter().flat_map(|(_, part)| part.charges.iter().copied()).collect();
+    let sizes = Sizes::of(&blocks, timing, asked, scan).await?;
+    let mut work = Work::new();
+    for (at, charged) in looked_up.queries.iter().enumerate() {
+        let own = missing.iter().filter(|(query, _)| *query == at).map(|(_, part)| *part);
+        work.add(charged, own)?;
+    }
+    let work = work.time(&sizes, timing.row_time_ns);
+    let takes = timing.schedule.takes(work);
+    if takes > timing.longest {
+        let message = format!(
+            "This query would take up to {} seconds, more than the {} that a query may: ask for fewer days or regions, or with \
+             simpler expressions.",
+            takes.as_secs_f64(),
+            timing.longest.as_secs_f64()
+        );
+        let suggestion = "SELECT COUNT(*) AS events FROM usage WHERE day = current_date - 1";
+        return Err(QueryError::from(Refusal::whole(Rule::Time, message, suggestion)).into());
+    }
+    let now = timing.schedule.clock().now();
+    let turn = timing.schedule.turn(work, timing.latest).ok_or(QueryError::Busy)?;
+    let after = turn.end.saturating_duration_since(now);
+    // A question that was refused for what somebody else had just sealed is decided anew: the first time stays in the audit.
+    let _ = timing.decided_ms.set(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+    Ok(Some(turn))
+}
+
+/// Works in a turn: begins when it begins, and comes back when it ends, with a failure too, also when the work panics.
+async fn in_turn<T>(
+    turn: &Turn,
+    clock: &dyn Clock,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    clock.until(turn.begin).await;
+    let done = tokio::select! {
+        biased;
+        done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or(Err(Failure::Panic)),
+        () = clock.until(turn.end) => Err(Failure::Time),
+    };
+    clock.until(turn.end).await;
+    done
+}
+
+/// Reads what is missing and paid, and noises each part as it is finished.
+async fn make(
+    looked_up: &LookedUp,
+    asked: &Circumstances<'_>,
+    scan: &dyn Scan,
+) -> Result<Vec<(PartId, Vec<u8>)>, Failure> {
     let mut due: BTreeMap<(usize, Region), Vec<&ReleasedPart>> = BTreeMap::new();
     let mut blocks = BTreeSet::new();
     for (query, part) in looked_up.missing() {
@@ -213,11 +298,30 @@ where
     for ((query, region), parts) in due {
         let charged = looked_up.queries.get(query).ok_or(Failure::Internal)?;
         for (days, parts) in runs(parts) {
-            let raw = scan(Due { charged: Arc::clone(charged), region, days }).await?;
-            sealed.extend(noisy_parts(&parts, &raw, asked.rows_max, &mut OsEntropy::new())?);
+            let due = Due { charged: Arc::clone(charged), region, days };
+            let (mut left, mut noise) = (parts, OsEntropy::new());
+            let mut take = |raw: Raw| {
+                let part = part_of(&raw, &mut left).ok_or(Failure::Internal)?;
+                sealed.push((
+                    part.id,
+                    noisy(&Exact { raw: &raw, part }, &mut noise, asked.rows_max)?.encode()?,
+                ));
+                Ok(())
+            };
+            scan.totals(due, &mut OsEntropy::new(), &mut take).await?;
+            if !left.is_empty() {
+                return Err(Failure::Internal);
+            }
         }
     }
     Ok(sealed)
+}
+
+/// The released part that totals are for, which is made once: it is taken out of those that are left.
+fn part_of<'p>(raw: &Raw, left: &mut Vec<&'p ReleasedPart>) -> Option<&'p ReleasedPart> {
+    let days = raw.days()?;
+    let at = left.iter().position(|part| part.days == days)?;
+    Some(left.swap_remove(at))
 }
 
 /// Released parts whose days follow on each other are read at once; a day that is not paid now is not read.
@@ -234,23 +338,4 @@ fn runs(mut parts: Vec<&ReleasedPart>) -> Vec<(DayRange, Vec<&ReleasedPart>)> {
         }
     }
     runs
-}
-
-pub(super) fn noisy_parts<E: Entropy>(
-    parts: &[&ReleasedPart],
-    raw: &Raw,
-    rows_max: usize,
-    entropy: &mut E,
-) -> Result<Vec<(PartId, Vec<u8>)>, Failure> {
-    let buckets = raw.due.buckets();
-    let mut sealed = Vec::with_capacity(parts.len());
-    for part in parts {
-        let bucket = match raw.due.charged.is_daily() {
-            true => 0,
-            false => buckets.iter().position(|bucket| bucket.days == part.days).ok_or(Failure::Internal)?,
-        };
-        let exact = Exact { raw, part, bucket };
-        sealed.push((part.id, noisy(&exact, entropy, rows_max)?.encode()?));
-    }
-    Ok(sealed)
 }

@@ -1,7 +1,8 @@
 //! Stage 5: what is asked -> [`Groups`] (from the ledger, or read, noised and sealed) and, after what stands above,
 //! [`Released`].
 //!
-//! - `answer`: look up, reserve, run, seal, assemble
+//! - `answer`: look up, decide the time, reserve, run, seal, assemble; `circumstances`: what a question is asked with
+//! - `size`: how many rows blocks have, with noise; `work`: how long a question may take, given that
 //! - `noisy`: exact totals -> noisy parts; the only place where totals meet noise
 //! - `sealed`: a released part as bytes
 //! - `assemble`: released parts -> groups
@@ -13,6 +14,7 @@
 
 mod answer;
 mod assemble;
+mod circumstances;
 mod groups;
 mod noisy;
 mod paid;
@@ -20,12 +22,16 @@ mod released;
 #[cfg(test)]
 pub(crate) mod replay;
 mod sealed;
+mod size;
 #[cfg(test)]
 pub(crate) mod tests;
+mod work;
 
-pub(crate) use self::answer::{Circumstances, LookedUp, ROWS_MAX, answer};
+pub(crate) use self::answer::{LookedUp, ROWS_MAX, answer};
+pub(crate) use self::circumstances::{Circumstances, Timing};
 #[cfg(test)]
 pub(crate) use self::groups::Groups;
 pub(crate) use self::paid::Paid;
 pub use self::released::{Cost, Released};
 pub(crate) use self::released::{Preamble, finish};
+pub(crate) use self::size::size_noise;

@@ -19,8 +19,6 @@ use shoal_schemas::calendar::HOUR_MS;
 pub(super) struct Exact<'a> {
     pub(super) raw: &'a Raw,
     pub(super) part: &'a ReleasedPart,
-    /// Which of the ranged totals are the released part's.
-    pub(super) bucket: usize,
 }
 
 /// The noisy part.
@@ -90,38 +88,31 @@ impl Exact<'_> {
 
     fn subjects(&self, cell: u32) -> u64 {
         let cell = match self.raw.due.charged.is_daily() {
-            true => self.raw.daily.get(Some(self.part.days.first), cell),
-            false => self.raw.ranged.get(self.bucket).and_then(|totals| totals.get(None, cell)),
+            true => self.raw.daily.get(self.day(), cell),
+            false => self.raw.ranged.get(None, cell),
         };
         cell.map_or(0, |cell| cell.subjects)
     }
 
-    /// The exact numbers of a slot: of a daily query, of the day; of a ranged one, all days of the bucket added up.
-    fn slot(&self, slot: &Slot, cell: u32) -> Result<Vec<i128>, Failure> {
-        match slot.place {
-            Place::Daily(at) => {
-                let of_day = |day| self.raw.daily.get(Some(day), cell)?.sums.get(at).copied();
-                let days = self.part.days.days().map(|day| of_day(day).unwrap_or(0));
-                days.reduce(i128::saturating_add).map(|sum| vec![sum]).ok_or(Failure::Internal)
-            }
-            Place::Ranged(at) => {
-                let totals = self.raw.ranged.get(self.bucket).ok_or(Failure::Internal)?;
-                let sum = totals.get(None, cell).and_then(|c| c.sums.get(at).copied());
-                Ok(vec![sum.unwrap_or(0)])
-            }
-            Place::Tree(at) => tree(self, at, cell),
+    /// The day that its totals are kept under; those of a bucket of days are of all of them together.
+    fn day(&self) -> Option<i32> {
+        match self.raw.span {
+            Span::Day(day) => Some(day),
+            Span::Bucket(_) => None,
         }
     }
-}
 
-/// The exact nodes of a quantile's tree in a group.
-fn tree(exact: &Exact<'_>, tree: usize, cell: u32) -> Result<Vec<i128>, Failure> {
-    let (span, day) = match exact.raw.due.charged.is_daily() {
-        true => (Span::Day(exact.part.days.first), Some(exact.part.days.first)),
-        false => (Span::Bucket(exact.bucket), None),
-    };
-    let of_part = exact.raw.trees.iter().find(|(of, _)| *of == span);
-    of_part.and_then(|(_, trees)| trees.get(tree)).ok_or(Failure::Internal)?.nodes_of(day, cell)
+    /// The exact numbers of a slot.
+    fn slot(&self, slot: &Slot, cell: u32) -> Result<Vec<i128>, Failure> {
+        let (found, at) = match slot.place {
+            Place::Daily(at) => (self.raw.daily.get(self.day(), cell), at),
+            Place::Ranged(at) => (self.raw.ranged.get(None, cell), at),
+            Place::Tree(at) => {
+                return self.raw.trees.get(at).ok_or(Failure::Internal)?.nodes_of(self.day(), cell);
+            }
+        };
+        Ok(vec![found.and_then(|cell| cell.sums.get(at).copied()).unwrap_or(0)])
+    }
 }
 
 /// The hour of a released part's key as a time of its day.

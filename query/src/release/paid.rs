@@ -5,6 +5,8 @@ use shoal_anonymity::budget::Rho;
 /// What was paid, or would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Paid {
+    /// What any one block pays at most, when none of the parts is in the ledger; for its size too, where that is unknown.
+    pub(crate) price: Rho,
     /// Blocks that are charged now.
     pub(crate) blocks: u64,
     /// Released parts of the answer, and those of them that were in the ledger.

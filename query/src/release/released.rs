@@ -15,7 +15,8 @@ use crate::charge::{Accuracy, ChargedQuery, blocks};
 /// What an answer cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
-    /// rho of each block, as an exact decimal.
+    /// The most that any block pays for the answer when none of it is in the ledger, as an exact decimal of rho; a block that
+    /// several parts of the answer read pays for each.
     pub rho_per_block: String,
     /// Blocks: (region, day) pairs that the answer is about.
     pub blocks: u64,
@@ -79,12 +80,10 @@ impl Preamble {
             notes
                 .push(format!("Groups whose values are not listed are shown from about {most} subjects on."));
         }
-        // A block that several releases read pays for each.
-        let price = charged.iter().try_fold(Rho::ZERO, |sum, charged| sum.checked_add(charged.price));
         let texts: Vec<String> = charged.iter().map(|charged| charged.query.to_string()).collect();
         Preamble {
             cost: Cost {
-                rho_per_block: price.map_or_else(String::new, |price| price.to_string()),
+                rho_per_block: String::new(),
                 blocks: blocks(charged),
                 rho_block_max: rho_block_max.to_string(),
                 blocks_charged: 0,
@@ -102,6 +101,7 @@ impl Preamble {
 impl Preamble {
     /// Adds what was paid, or would be.
     pub(crate) fn paid(&mut self, paid: &Paid) {
+        self.cost.rho_per_block = paid.price.to_string();
         self.cost.blocks_charged = paid.blocks;
         self.cost.parts = paid.parts;
         self.cost.parts_from_ledger = paid.parts_found;

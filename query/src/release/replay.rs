@@ -4,15 +4,16 @@
 //! and however often, and every answer is made of the sealed bytes. Noise, bytes and assembly are those of `answer`.
 //! Not here: the ledger's promises (`tests`), reading (`scan`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use shoal_anonymity::budget::Rho;
 use shoal_anonymity::noise::Entropy;
 use shoal_storage::Block;
 
-use super::answer::{LookedUp, noisy_parts};
+use super::answer::LookedUp;
 use super::groups::Groups;
+use super::noisy::{Exact, noisy};
 use crate::budget_epochs::BudgetEpochs;
 use crate::charge::ChargedQuery;
 use crate::failure::Failure;
@@ -24,13 +25,14 @@ const ROWS_MAX: usize = 10_000;
 /// Queries that have been read.
 pub(crate) struct Replay {
     queries: Vec<Arc<ChargedQuery>>,
-    raws: Vec<Raw>,
+    /// Of each query, one for each span.
+    raws: Vec<Vec<Raw>>,
     wanted: Vec<Vec<Wanted>>,
 }
 
 impl Replay {
     /// Of queries and the exact totals of each.
-    pub(crate) fn new(queries: Vec<Arc<ChargedQuery>>, raws: Vec<Raw>, now_ms: i64) -> Replay {
+    pub(crate) fn new(queries: Vec<Arc<ChargedQuery>>, raws: Vec<Vec<Raw>>, now_ms: i64) -> Replay {
         let of = |charged: &Arc<ChargedQuery>| wanted(charged, &BudgetEpochs::default(), now_ms);
         let wanted = queries.iter().map(of).collect();
         Replay { queries, raws, wanted }
@@ -39,7 +41,12 @@ impl Replay {
     /// What all of them together charge a block.
     pub(crate) fn charged(&mut self, block: Block) -> Rho {
         let wanted = std::mem::take(&mut self.wanted);
-        let looked_up = LookedUp { queries: self.queries.clone(), wanted, found: BTreeMap::new() };
+        let looked_up = LookedUp {
+            queries: self.queries.clone(),
+            wanted,
+            found: BTreeMap::new(),
+            unsized_blocks: BTreeSet::new(),
+        };
         let paid =
             looked_up.missing().into_iter().filter(|(_, part)| part.charges.iter().any(|(b, _)| *b == block));
         let sum = paid.fold(0, |sum, (_, part)| sum + part.price.nano());
@@ -50,10 +57,17 @@ impl Replay {
     /// The groups of each query, with fresh noise.
     pub(crate) fn round<E: Entropy>(&mut self, entropy: &mut E) -> Result<Vec<Groups>, Failure> {
         let wanted = std::mem::take(&mut self.wanted);
-        let mut looked_up = LookedUp { queries: self.queries.clone(), wanted, found: BTreeMap::new() };
+        let mut looked_up = LookedUp {
+            queries: self.queries.clone(),
+            wanted,
+            found: BTreeMap::new(),
+            unsized_blocks: BTreeSet::new(),
+        };
         let mut sealed = Vec::new();
         for (query, part) in looked_up.missing() {
-            sealed.extend(noisy_parts(&[part], &self.raws[query], ROWS_MAX, entropy)?);
+            let mut own = self.raws[query].iter();
+            let raw = own.find(|raw| raw.days() == Some(part.days)).ok_or(Failure::Internal)?;
+            sealed.push((part.id, noisy(&Exact { raw, part }, entropy, ROWS_MAX)?.encode()?));
         }
         looked_up.found.extend(sealed);
         let groups = looked_up.groups(ROWS_MAX);

@@ -161,12 +161,10 @@ impl Place<'_> {
             });
         }
         let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
-        let epoch = |epoch: &BudgetEpoch| match epoch.pool {
-            0 => format!("{}, hour {}", epochs.pool_text(0), epoch.hour),
-            pool => epochs.pool_text(pool),
-        };
         let when = match (days.first == days.last, charges.first()) {
-            (true, Some((_, first))) => format!("DAY {} ({})", day_text(days.first), epoch(first)),
+            (true, Some((_, first))) => {
+                format!("DAY {} ({})", day_text(days.first), epochs.epoch_text(*first))
+            }
             _ => format!("DAYS {} TO {}", day_text(days.first), day_text(days.last)),
         };
         let text = format!("FROM {kind} IN {region}\n{when}\n{}", form.text);

@@ -40,7 +40,7 @@ struct Private {
     met: HashMap<u64, Box<[Value]>, BuildHasherDefault<Hashed>>,
     /// The keys of the batch that each source is at.
     batches: Vec<Vec<ArrayRef>>,
-    /// None where the groups have been bounded before.
+    /// None where nothing limits them.
     groups_max: Option<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Hasher for Hashed {
 }
 
 impl Cells {
-    /// `groups_max`: of private keys; none where they have been bounded before ([`Cells::absorb`]).
+    /// `groups_max`: of private keys; none where nothing limits them.
     pub(crate) fn new<E: Entropy + ?Sized>(
         query: &PrivateQuery,
         groups_max: Option<u64>,
@@ -237,19 +237,6 @@ impl Cells {
             true => private.met = HashMap::default(),
             false => private.met.clear(),
         }
-    }
-
-    /// Takes over the groups of another released part of the same query; gives the number here of each of them, none
-    /// when the numbers are those of the query.
-    pub(super) fn absorb(&mut self, other: &Cells) -> Result<Option<Vec<u32>>, Failure> {
-        let (Some(_), Some(theirs)) = (&self.private, &other.private) else { return Ok(None) };
-        let mut numbers = Vec::with_capacity(theirs.groups.len());
-        for values in &theirs.groups {
-            let group = self.group(values)?.ok_or(Failure::Internal)?;
-            numbers.push(self.number(group).ok_or(Failure::Internal)?);
-        }
-        self.close();
-        Ok(Some(numbers))
     }
 
     /// About how much memory it holds.

@@ -12,7 +12,6 @@ use super::accumulator::{Accumulated, Tree};
 use super::cells::Cells;
 use super::span::Span;
 use crate::charge::ChargedQuery;
-use crate::failure::Failure;
 
 /// A release in one region, over days that follow on each other and are paid: whole buckets of it, or (when each day is a
 /// release of its own) any days.
@@ -30,7 +29,7 @@ impl Due {
     }
 
     /// What is totalled by itself.
-    pub(super) fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         match self.charged.is_daily() {
             true => self.days.days().map(Span::Day).collect(),
             false => (0..self.buckets().len()).map(Span::Bucket).collect(),
@@ -38,7 +37,7 @@ impl Due {
     }
 
     /// The days of a span, and those of each membership: they do not depend on the span.
-    pub(super) fn days_of(&self, buckets: &[Bucket], span: Span) -> Vec<Vec<i32>> {
+    pub(crate) fn days_of(&self, buckets: &[Bucket], span: Span) -> Vec<Vec<i32>> {
         let own = match span {
             Span::Day(day) => vec![day],
             Span::Bucket(at) => {
@@ -50,43 +49,31 @@ impl Due {
     }
 }
 
-/// The exact totals of what was due.
+/// The exact totals of one span of what was due.
 pub(crate) struct Raw {
     pub(crate) due: Due,
+    pub(crate) span: Span,
     pub(crate) cells: Cells,
+    /// By (day, group).
     pub(crate) daily: Totals,
-    /// One for each bucket of days.
-    pub(crate) ranged: Vec<Totals>,
-    /// One for each (measure, filter) of which quantiles are asked, for each span.
-    pub(crate) trees: Vec<(Span, Vec<Tree>)>,
+    /// By group; of a bucket of days only.
+    pub(crate) ranged: Totals,
+    /// One for each (measure, filter) of which quantiles are asked.
+    pub(crate) trees: Vec<Tree>,
 }
 
 impl Raw {
-    /// Adds what came of a span.
-    pub(super) fn add(&mut self, span: Span, accumulated: Accumulated) -> Result<(), Failure> {
+    /// What came of a span.
+    pub(super) fn of(due: &Due, span: Span, accumulated: Accumulated) -> Raw {
         let Accumulated { cells, daily, ranged, trees } = accumulated;
-        let numbers = self.cells.absorb(&cells)?;
-        let number = |key: u32| match &numbers {
-            None => Some(key),
-            Some(numbers) => numbers.get(key as usize).copied(),
-        };
-        self.daily.append(&daily, number)?;
-        if let Span::Bucket(at) = span {
-            self.ranged.get_mut(at).ok_or(Failure::Internal)?.append(&ranged, number)?;
+        Raw { due: due.clone(), span, cells, daily, ranged, trees }
+    }
+
+    /// The days of its span; none when the bucket is not one of what was due.
+    pub(crate) fn days(&self) -> Option<DayRange> {
+        match self.span {
+            Span::Day(day) => Some(DayRange { first: day, last: day }),
+            Span::Bucket(at) => self.due.buckets().get(at).map(|bucket| bucket.days),
         }
-        let mut own = Vec::with_capacity(trees.len());
-        for Tree { nodes, totals } in trees {
-            let node = |key: u32| {
-                let (cell, node) = (key.checked_div(nodes)?, key.checked_rem(nodes)?);
-                number(cell)?.checked_mul(nodes)?.checked_add(node)
-            };
-            let mut renumbered = Totals::empty(totals.width());
-            renumbered.append(&totals, node)?;
-            own.push(Tree { nodes, totals: renumbered });
-        }
-        if !own.is_empty() {
-            self.trees.push((span, own));
-        }
-        Ok(())
     }
 }

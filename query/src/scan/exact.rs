@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 use shoal_anonymity::bound::{Clamp, Limits};
 use shoal_anonymity::budget::Precision;
-use shoal_anonymity::noise::OsEntropy;
+use shoal_anonymity::noise::{Entropy, OsEntropy};
 use shoal_schemas::{Kind, Programme, Region, columns};
 use shoal_storage::{Part, Snapshot, Store};
 
@@ -21,7 +21,7 @@ use super::memory::MemoryTable;
 use super::run::Tables;
 use super::source::Table;
 use super::{Due, Raw, Runner};
-use crate::charge::{ChargedQuery, charge};
+use crate::charge::{Caps, ChargedQuery, MemoryShare, charge};
 use crate::failure::Failure;
 use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, request, today};
 use shoal_language::{Compare, Scalar, Type, Value};
@@ -45,8 +45,9 @@ async fn unbounded(sql: &str) -> ChargedQuery {
     charged
 }
 
-fn runner(memory: usize, cells_max: usize) -> Runner {
-    Runner { memory: shoal_postprocess::session::runtime(memory).unwrap(), cells_max, threads: 2 }
+fn runner(memory: usize) -> Runner {
+    let files = shoal_postprocess::session::runtime(memory).unwrap();
+    Runner { files, memory: MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 2 } }
 }
 
 /// All days of a query.
@@ -54,31 +55,48 @@ fn whole(charged: ChargedQuery) -> Due {
     Due { days: charged.query.days(), region: Region::De, charged: Arc::new(charged) }
 }
 
-async fn run(sql: &str, events: Arc<dyn Table>, memory: usize) -> Result<Raw, Failure> {
+async fn run(sql: &str, events: Arc<dyn Table>, memory: usize) -> Result<Vec<Raw>, Failure> {
     run_days(whole(unbounded(sql).await), events, memory).await
 }
 
-async fn run_days(due: Due, events: Arc<dyn Table>, memory: usize) -> Result<Raw, Failure> {
+async fn run_days(due: Due, events: Arc<dyn Table>, memory: usize) -> Result<Vec<Raw>, Failure> {
     let tables = Tables { events, members: Vec::new() };
-    runner(memory, 10_000).run(due, tables, &mut OsEntropy::new()).await
+    all(&runner(memory), due, tables, &mut OsEntropy::new()).await
+}
+
+/// Of all spans, in order of their days.
+async fn all(
+    runner: &Runner,
+    due: Due,
+    tables: Tables,
+    entropy: &mut (dyn Entropy + Send),
+) -> Result<Vec<Raw>, Failure> {
+    let mut raws = Vec::new();
+    let mut take = |raw: Raw| {
+        raws.push(raw);
+        Ok(())
+    };
+    runner.run(due, tables, entropy, &mut take).await?;
+    raws.sort_by_key(|raw| raw.days().unwrap().first);
+    Ok(raws)
 }
 
 /// Sums of each group over all days, and how many subjects a range had.
-fn totals(raw: &Raw) -> BTreeMap<String, Vec<i128>> {
-    let region = raw;
+fn totals(raws: &[Raw]) -> BTreeMap<String, Vec<i128>> {
     let mut all: BTreeMap<String, Vec<i128>> = BTreeMap::new();
-    for totals in std::iter::once(&region.daily).chain(&region.ranged) {
-        let is_daily = std::ptr::eq(totals, &region.daily);
-        for cell in totals.cells() {
-            let values: Vec<String> = region.cells.values(cell.key).iter().map(Value::to_string).collect();
-            let own =
-                all.entry(values.join("|")).or_insert_with(|| vec![0; raw.due.charged.layout.slots.len()]);
-            for (place, own) in raw.due.charged.layout.slots.iter().zip(own) {
-                *own += match (place, is_daily) {
-                    (crate::charge::Place::Daily(at), true) => cell.sums[*at],
-                    (crate::charge::Place::Ranged(at), false) => cell.sums[*at],
-                    _ => 0,
-                };
+    for raw in raws {
+        let slots = &raw.due.charged.layout.slots;
+        for (is_daily, totals) in [(true, &raw.daily), (false, &raw.ranged)] {
+            for cell in totals.cells() {
+                let values: Vec<String> = raw.cells.values(cell.key).iter().map(Value::to_string).collect();
+                let own = all.entry(values.join("|")).or_insert_with(|| vec![0; slots.len()]);
+                for (place, own) in slots.iter().zip(own) {
+                    *own += match (place, is_daily) {
+                        (crate::charge::Place::Daily(at), true) => cell.sums[*at],
+                        (crate::charge::Place::Ranged(at), false) => cell.sums[*at],
+                        _ => 0,
+                    };
+                }
             }
         }
     }
@@ -179,14 +197,12 @@ async fn disk(rows: &[Row], flushes: usize) -> Disk {
     let table = store.table(Region::De, registry().table(Kind::Usage)).await.unwrap();
     for flush in 0..flushes {
         let mut parts = Vec::new();
-        for ago in 0..9 {
-            let day = today() - ago;
+        for day in (0..9).map(|ago| today() - ago) {
             let own: Vec<Row> =
                 rows.iter().skip(flush).step_by(flushes).filter(|row| row.day == day).cloned().collect();
             if !own.is_empty() {
                 let batch = batch(&own);
-                let last = batch.num_columns() - 1;
-                let stored = batch.project(&(0..last).collect::<Vec<_>>()).unwrap();
+                let stored = batch.project(&(0..batch.num_columns() - 1).collect::<Vec<_>>()).unwrap();
                 parts.push(Part { programme: Programme::UserExperience, day, batch: stored });
             }
         }
@@ -265,22 +281,23 @@ fn some_rows() -> Vec<Row> {
 #[tokio::test]
 async fn only_the_due_days_and_buckets_are_totalled() {
     let disk = disk(&some_rows(), 2).await;
-    let days = |raw: &Raw| raw.daily.cells().map(|c| c.day.unwrap()).collect::<Vec<_>>();
+    let day = |ago: i32| DayRange { first: today() - ago, last: today() - ago };
     let mut due = whole(unbounded("SELECT COUNT(*) FROM usage").await);
     due.days = DayRange { first: today() - 2, last: today() - 1 };
-    let raw = run_days(due, disk.events(), 64 << 20).await.unwrap();
-    assert_eq!(days(&raw), [today() - 2, today() - 1]);
-    assert!(raw.daily.cells().all(|cell| cell.sums == [200] && cell.subjects == 50));
+    let raws = run_days(due, disk.events(), 64 << 20).await.unwrap();
+    assert_eq!(raws.iter().map(|raw| raw.days().unwrap()).collect::<Vec<_>>(), [day(2), day(1)]);
+    assert!(
+        raws.iter().flat_map(|raw| raw.daily.cells()).all(|cell| cell.sums == [200] && cell.subjects == 50)
+    );
     let sql = "SELECT date_trunc('week', time), COUNT(DISTINCT subject), COUNT(*) FROM usage GROUP BY 1";
     let all = run(sql, disk.events(), 64 << 20).await.unwrap();
-    let subjects =
-        |raw: &Raw| raw.ranged.iter().map(|t| t.get(None, 0).map_or(0, |c| c.sums[0])).collect::<Vec<_>>();
-    assert_eq!(subjects(&all).last(), Some(&50));
-    let last = all.due.buckets().pop().unwrap();
-    let due = Due { days: last.days, ..all.due.clone() };
-    let raw = run_days(due, disk.events(), 64 << 20).await.unwrap();
-    assert_eq!(subjects(&raw), [50]);
-    assert_eq!(days(&raw), [today() - 2, today() - 1, today()]);
+    let subjects = |raw: &Raw| raw.ranged.get(None, 0).map_or(0, |cell| cell.sums[0]);
+    let last = all.last().unwrap();
+    assert_eq!(subjects(last), 50);
+    let due = Due { days: last.days().unwrap(), ..last.due.clone() };
+    let raws = run_days(due, disk.events(), 64 << 20).await.unwrap();
+    assert_eq!((raws.len(), subjects(&raws[0])), (1, 50));
+    assert_eq!(raws[0].daily.get(None, 0).unwrap().sums, [600], "of all days of the bucket together");
 }
 
 #[tokio::test]
@@ -291,8 +308,8 @@ async fn a_file_that_is_not_sorted_is_read_all_the_same() {
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
     let raw = run(sql, disk.events(), 64 << 20).await.unwrap();
     assert_eq!(totals(&raw)[""], [600, 50]);
-    let raw = run("SELECT COUNT(*) FROM usage", disk.events(), 64 << 20).await.unwrap();
-    assert!(raw.daily.cells().all(|cell| cell.subjects == 50));
+    let raws = run("SELECT COUNT(*) FROM usage", disk.events(), 64 << 20).await.unwrap();
+    assert!(raws.iter().flat_map(|raw| raw.daily.cells()).all(|cell| cell.subjects == 50));
 }
 
 /// Of more files than stay open at one time the small ones are read into memory first.
@@ -300,8 +317,7 @@ async fn a_file_that_is_not_sorted_is_read_all_the_same() {
 async fn more_files_than_stay_open_are_read_all_the_same() {
     let rows: Vec<Row> = some_rows().into_iter().map(|row| Row { day: today(), ..row }).collect();
     let disk = disk(&rows, 300).await;
-    let snapshot = &disk.snapshot;
-    assert_eq!(snapshot.files().len(), 300);
+    assert_eq!(disk.snapshot.files().len(), 300);
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
     let raw = run(sql, disk.events(), 192 << 20).await.unwrap();
     assert_eq!(totals(&raw)[""], [600, 50]);
@@ -326,8 +342,8 @@ async fn only_members_count_and_negated_others_only() {
             negated,
         });
         let tables = Tables { events: disk.events(), members: vec![Arc::new(in_memory.clone())] };
-        let raw = runner(64 << 20, 10).run(whole(charged), tables, &mut OsEntropy::new()).await.ok().unwrap();
-        assert_eq!(totals(&raw)[""], [expected], "negated: {negated}");
+        let raws = all(&runner(64 << 20), whole(charged), tables, &mut OsEntropy::new()).await.unwrap();
+        assert_eq!(totals(&raws)[""], [expected], "negated: {negated}");
     }
 }
 
@@ -336,11 +352,12 @@ async fn too_little_memory_and_too_many_groups_fail() {
     let rows: Vec<Row> =
         (0..20_000).map(|at| Row::new(at, today(), "click").text("app_version", format!("v{at}"))).collect();
     let disk = disk(&rows, 1).await;
-    let sql = "SELECT COUNT(*) FROM usage";
-    assert!(run(sql, disk.events(), 64 << 20).await.is_ok());
-    assert_eq!(run(sql, disk.events(), 64 << 10).await.err(), Some(Failure::Memory));
-    let sql = "SELECT app_version, COUNT(*) FROM usage GROUP BY app_version";
-    assert_eq!(run(sql, disk.events(), 64 << 20).await.err(), Some(Failure::Limit));
+    assert!(run("SELECT COUNT(*) FROM usage", disk.events(), 64 << 20).await.is_ok());
+    let failed = run("SELECT COUNT(*) FROM usage", disk.events(), 64 << 10).await.err();
+    assert_eq!(failed, Some(Failure::Memory));
+    let mut charged = unbounded("SELECT app_version, COUNT(*) FROM usage GROUP BY app_version").await;
+    charged.threshold.as_mut().unwrap().room.groups_max = 10_000;
+    assert_eq!(run_days(whole(charged), disk.events(), 64 << 20).await.err(), Some(Failure::Limit));
 }
 
 /// Somebody who fills a key up to the limit does not learn whether one person has one value more: with as many groups as the
@@ -349,11 +366,11 @@ async fn too_little_memory_and_too_many_groups_fail() {
 async fn the_limit_on_groups_does_not_tell_one_value() {
     let sql = "SELECT app_version, COUNT(*) FROM usage WHERE day = current_date GROUP BY app_version";
     let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
-    let charged =
-        charge(prepared.single().query.clone(), Precision::High.into(), &Default::default()).unwrap();
-    let noise = charged.threshold.as_ref().unwrap().groups;
-    let limit = (8.0 * noise.variance().to_f64().sqrt()).ceil() as u32;
-    let runner = Runner { threads: 1, ..runner(64 << 20, 1) };
+    let caps = Caps { cells_max: 1, ..Caps::default() };
+    let charged = charge(prepared.single().query.clone(), Precision::High.into(), &caps).unwrap();
+    let limit = charged.threshold.as_ref().unwrap().room.groups_max as u32;
+    let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 1 };
+    let runner = Runner { memory, ..runner(64 << 20) };
     let due = whole(charged);
     let mut failed = [0_u32; 2];
     for (more, failed) in failed.iter_mut().enumerate() {
@@ -362,7 +379,7 @@ async fn the_limit_on_groups_does_not_tell_one_value() {
         let events = Arc::new(provider(registry().table(Kind::Usage), &rows.collect::<Vec<_>>()));
         for seed in 0..100 {
             let tables = Tables { events: Arc::clone(&events) as Arc<dyn Table>, members: Vec::new() };
-            let done = runner.run(due.clone(), tables, &mut Seeded(seed)).await;
+            let done = all(&runner, due.clone(), tables, &mut Seeded(seed)).await;
             *failed += u32::from(done.is_err());
         }
     }
@@ -375,8 +392,8 @@ async fn a_subject_that_is_no_digest_fails() {
     let good = batch(&some_rows());
     let at = good.schema().index_of(columns::SUBJECT).unwrap();
     let mut arrays = good.columns().to_vec();
-    let short = datafusion::arrow::array::BinaryArray::from_iter_values((0..600).map(|_| [1_u8; 15]));
-    arrays[at] = Arc::new(short);
+    arrays[at] =
+        Arc::new(datafusion::arrow::array::BinaryArray::from_iter_values((0..600).map(|_| [1_u8; 15])));
     let bad = RecordBatch::try_new(good.schema(), arrays).unwrap();
     let table = Arc::new(MemoryTable(Arc::new(vec![bad])));
     assert_eq!(run("SELECT COUNT(*) FROM usage", table, 64 << 20).await.err(), Some(Failure::Internal));

@@ -2,17 +2,34 @@
 
 use async_trait::async_trait;
 use shoal_anonymity::noise::Entropy;
+use shoal_storage::Block;
 
 use super::due::{Due, Raw};
 use crate::failure::Failure;
 
+/// Takes the exact totals of one span after another.
+pub(crate) type Taker<'a> = dyn FnMut(Raw) -> Result<(), Failure> + Send + 'a;
+
 /// Where events are read and bounded: in this process (`local`), in memory (`memory`), or one day elsewhere.
 #[async_trait]
 pub(crate) trait Scan: Send + Sync {
-    /// The exact totals of one region of a release, over days that follow on each other. `entropy` draws the keys of choices
-    /// and the noisy limits on groups.
+    /// Reads one region of a release, over days that follow on each other, and hands over the totals of each span as it is
+    /// finished, in no particular order, so that no more than the running ones are in memory. `entropy` draws the keys of
+    /// choices and the noisy limits on groups.
     ///
     /// # Errors
-    /// The class of whatever goes wrong, without a reason.
-    async fn totals(&self, due: Due, entropy: &mut (dyn Entropy + Send)) -> Result<Raw, Failure>;
+    /// The class of whatever goes wrong, without a reason, that of `take` included.
+    async fn totals(
+        &self,
+        due: Due,
+        entropy: &mut (dyn Entropy + Send),
+        take: &mut Taker<'_>,
+    ) -> Result<(), Failure>;
+
+    /// How many rows a block has now, as its files say. Exact, so it is not private: only the release of a block's size
+    /// takes it.
+    ///
+    /// # Errors
+    /// The class of whatever goes wrong.
+    async fn rows(&self, block: Block) -> Result<u64, Failure>;
 }

@@ -9,7 +9,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use shoal_anonymity::bound::GroupKey;
 
-use super::rows::is_same;
+use super::texts::is_same;
 use crate::failure::Failure;
 use shoal_language::{Scalar, Type, Value};
 use shoal_schemas::calendar::HOUR_MS;

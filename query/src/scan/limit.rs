@@ -10,22 +10,17 @@
 
 use shoal_anonymity::noise::{DiscreteGaussian, Entropy};
 
+use crate::charge::least_limit;
 use crate::failure::Failure;
 
-/// Standard deviations of the noise that a limit is above 0.
-const SDS_MIN: f64 = 8.0;
-
-/// Noisy limits of so many released parts, which have about `groups_max` groups together.
-pub(super) fn noisy_limits<E: Entropy + ?Sized>(
-    parts: usize,
-    groups_max: usize,
+/// The noisy limit of one released part, which has about `groups_max` groups (see `charge/reserve.rs`), and never less than the noise.
+pub(super) fn noisy_limit<E: Entropy + ?Sized>(
+    groups_max: u64,
     noise: &DiscreteGaussian,
     entropy: &mut E,
-) -> Result<Vec<u64>, Failure> {
-    let least = (SDS_MIN * noise.variance().to_f64().sqrt()).ceil() as i128;
-    let each = i128::try_from(groups_max / parts.max(1)).map_err(|_| Failure::Internal)?.max(least);
-    let limit = |_| Ok(u64::try_from(noise.add(each, entropy)?.max(0)).unwrap_or(u64::MAX));
-    (0..parts).map(limit).collect()
+) -> Result<u64, Failure> {
+    let middle = i128::from(groups_max.max(least_limit(noise)));
+    Ok(u64::try_from(noise.add(middle, entropy)?.max(0)).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -40,12 +35,16 @@ mod tests {
     #[test]
     fn limits_are_noisy_and_never_too_low_for_their_noise() {
         let noise = DiscreteGaussian::new(variance(9, Rho::from_nano(20_000)).unwrap());
-        let limits = noisy_limits(2_000, 40_000_000, &noise, &mut Seeded(1)).unwrap();
+        let mut entropy = Seeded(1);
+        let mut draw = |most: u64| -> Vec<u64> {
+            (0..2_000).map(|_| noisy_limit(most, &noise, &mut entropy).unwrap()).collect()
+        };
+        let limits = draw(20_000);
         let off = limits.iter().map(|limit| *limit as f64 - 20_000.0);
         let sd = (off.clone().map(|off| off * off).sum::<f64>() / 2_000.0).sqrt();
         assert!((sd / 474.3 - 1.0).abs() < 0.06, "{sd}");
         assert!((off.sum::<f64>() / 2_000.0).abs() < 50.0);
-        let limits = noisy_limits(2_000, 10, &noise, &mut Seeded(1)).unwrap();
+        let limits = draw(10);
         assert!(limits.iter().all(|limit| (1_500..6_000).contains(limit)), "about 3,795");
     }
 }

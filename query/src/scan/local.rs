@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use shoal_anonymity::noise::Entropy;
 use shoal_schemas::{Kind, Region, Registry};
-use shoal_storage::Store;
+use shoal_storage::{Block, Snapshot, Store};
 
-use super::due::{Due, Raw};
-use super::interface::Scan;
+use super::due::Due;
+use super::interface::{Scan, Taker};
 use super::run::{Runner, Tables};
 use super::source::Table;
 use crate::failure::Failure;
@@ -25,21 +25,35 @@ impl LocalScan {
         LocalScan { store, registry, runner }
     }
 
-    async fn table(&self, region: Region, kind: Kind) -> Result<Arc<dyn Table>, Failure> {
+    async fn snapshot(&self, region: Region, kind: Kind) -> Result<Snapshot, Failure> {
         let table = self.store.table(region, self.registry.table(kind)).await?;
-        Ok(Arc::new(table.snapshot().await?))
+        Ok(table.snapshot().await?)
+    }
+
+    async fn table(&self, region: Region, kind: Kind) -> Result<Arc<dyn Table>, Failure> {
+        Ok(Arc::new(self.snapshot(region, kind).await?))
     }
 }
 
 #[async_trait]
 impl Scan for LocalScan {
-    async fn totals(&self, due: Due, entropy: &mut (dyn Entropy + Send)) -> Result<Raw, Failure> {
+    async fn totals(
+        &self,
+        due: Due,
+        entropy: &mut (dyn Entropy + Send),
+        take: &mut Taker<'_>,
+    ) -> Result<(), Failure> {
         let query = &due.charged.query;
         let events = self.table(due.region, query.table()).await?;
         let mut members = Vec::with_capacity(query.members().len());
         for member in query.members() {
             members.push(self.table(due.region, member.table).await?);
         }
-        self.runner.run(due, Tables { events, members }, entropy).await
+        self.runner.run(due, Tables { events, members }, entropy, take).await
+    }
+
+    async fn rows(&self, block: Block) -> Result<u64, Failure> {
+        let snapshot = self.snapshot(block.region, block.kind).await?;
+        Ok(snapshot.files().iter().filter(|file| file.day == block.day).map(|file| file.rows).sum())
     }
 }

@@ -8,12 +8,13 @@ use datafusion::arrow::compute::{cast, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use shoal_anonymity::noise::Entropy;
 use shoal_schemas::{Kind, Region, columns};
+use shoal_storage::Block;
 
-use super::due::{Due, Raw};
-use super::interface::Scan;
-use super::rows::text_type;
+use super::due::Due;
+use super::interface::{Scan, Taker};
 use super::run::{Runner, Tables};
 use super::source::{Reading, Rows, Table};
+use super::texts::text_type;
 use crate::failure::Failure;
 
 /// Rows in any order, with all columns and `day`.
@@ -77,20 +78,35 @@ pub(crate) struct MemoryScan {
 }
 
 impl MemoryScan {
-    fn table(&self, region: Region, kind: Kind) -> Result<Arc<dyn Table>, Failure> {
+    fn rows_of(&self, region: Region, kind: Kind) -> Result<&MemoryTable, Failure> {
         let found = self.tables.iter().find(|(r, k, _)| *r == region && *k == kind);
-        let (_, _, table) = found.ok_or(Failure::Internal)?;
-        Ok(Arc::new(table.clone()))
+        found.map(|(_, _, table)| table).ok_or(Failure::Internal)
+    }
+
+    fn table(&self, region: Region, kind: Kind) -> Result<Arc<dyn Table>, Failure> {
+        Ok(Arc::new(self.rows_of(region, kind)?.clone()))
     }
 }
 
 #[async_trait]
 impl Scan for MemoryScan {
-    async fn totals(&self, due: Due, entropy: &mut (dyn Entropy + Send)) -> Result<Raw, Failure> {
+    async fn totals(
+        &self,
+        due: Due,
+        entropy: &mut (dyn Entropy + Send),
+        take: &mut Taker<'_>,
+    ) -> Result<(), Failure> {
         let query = &due.charged.query;
         let events = self.table(due.region, query.table())?;
         let members = query.members().iter().map(|member| self.table(due.region, member.table));
         let tables = Tables { events, members: members.collect::<Result<_, _>>()? };
-        self.runner.run(due, tables, entropy).await
+        self.runner.run(due, tables, entropy, take).await
+    }
+
+    /// A table that nobody wrote down has no rows.
+    async fn rows(&self, block: Block) -> Result<u64, Failure> {
+        let Ok(table) = self.rows_of(block.region, block.kind) else { return Ok(0) };
+        let rows = table.of_day(block.day, &[columns::DAY])?;
+        Ok(rows.iter().map(|batch| batch.num_rows() as u64).sum())
     }
 }

@@ -1,5 +1,5 @@
-//! Stage 4: what is due of a [`ChargedQuery`](crate::charge::ChargedQuery) -> [`Raw`]: bounded, exact totals of one region.
-//! They are not private: only `release` takes them, and nothing shows them.
+//! Stage 4: what is due of a [`ChargedQuery`](crate::charge::ChargedQuery) -> a [`Raw`] for each span: bounded, exact totals
+//! of one region. They are not private: only `release` takes them, and nothing shows them.
 //!
 //! ```text
 //! files of the due days -source-> one stream each -rows-> readable, asked, evaluated -merge-> by subject -accumulate-> totals
@@ -9,16 +9,17 @@
 //! days.
 //!
 //! Invariants: each region is read, bounded and totalled by itself. Everything that goes wrong is a
-//! [`Failure`](crate::failure::Failure), which has a class and no reason. What is allocated is counted in the queries'
-//! memory pool, or bounded by a constant.
+//! [`Failure`](crate::failure::Failure), which has a class and no reason. What groups may take is reserved before anything
+//! is charged (`charge/reserve.rs`), and no more spans than running ones are in memory; what open files take is bounded by a constant.
 //!
 //! - `interface`: the trait [`Scan`]; `due`: what it is given and what it gives
 //! - `local`: tables of this process; `memory`: tables of a test; `run`: what both do with them
-//! - `source`: a table's rows as streams; `rows`: the barrier, the filter, the expressions (`plan`: as DataFusion has them);
-//!   `runs`: whose rows they are
+//! - `source`: a table's rows as streams; `rows`: the barrier, the expressions, the filter; `runs`: whose rows they are
+//! - `nodes`, `graph`: expressions, each once, and their values (`plan`: as DataFusion has them; `texts`: of dictionaries)
 //! - `merge`: streams -> subject by subject; `accumulator`: what takes them; `accumulators`: the shapes of queries;
 //!   `grounds`: what an accumulator is made for
 //! - `key_columns`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
+//! - `units`: what a row is worth, before any is read; `parts`: what an expression is made of
 //! - `span`: what is totalled by itself; `work`: one span on a thread; `ahead`: a second thread that reads for it
 
 mod accumulator;
@@ -28,6 +29,7 @@ mod cells;
 mod due;
 #[cfg(test)]
 mod exact;
+mod graph;
 mod grounds;
 mod interface;
 mod key_columns;
@@ -36,6 +38,8 @@ mod local;
 #[cfg(test)]
 pub(crate) mod memory;
 mod merge;
+mod nodes;
+mod parts;
 pub(crate) mod plan;
 mod rows;
 mod run;
@@ -44,12 +48,17 @@ mod source;
 mod span;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod units;
 mod work;
 
 pub(crate) use self::accumulators::quantile_of;
 pub(crate) use self::cells::Cells;
 pub(crate) use self::due::{Due, Raw};
 pub(crate) use self::interface::Scan;
+#[cfg(test)]
+pub(crate) use self::interface::Taker;
 pub(crate) use self::local::LocalScan;
 pub(crate) use self::run::Runner;
 pub(crate) use self::span::Span;
+pub(crate) use self::units::row_units;

@@ -1,38 +1,38 @@
 //! Reads and bounds everything that is due, span by span.
 //!
-//! Invariants: what is allocated is counted in the queries' memory pool, or bounded by a constant. A span whose files turn
-//! out not to be sorted is read anew, with every file checked before. Not here: which tables there are (`local`).
+//! Invariants: no more spans are in memory than run at one time, and each holds no more groups than was reserved for it
+//! before anything was charged (`charge/reserve.rs`). A span whose files turn out not to be sorted is read anew, with every file checked
+//! before. Not here: which tables there are (`local`).
 
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
-use futures::stream::{self, StreamExt};
-use shoal_anonymity::bound::Totals;
+use futures::stream::{FuturesUnordered, StreamExt};
 use shoal_anonymity::noise::Entropy;
 use shoal_postprocess::session;
 
 use super::accumulator::Accumulator;
 use super::accumulators;
-use super::cells::Cells;
 use super::due::{Due, Raw};
 use super::grounds::Grounds;
-use super::limit::noisy_limits;
+use super::interface::Taker;
+use super::limit::noisy_limit;
 use super::merge::Stop;
 use super::rows::{RowSelection, Template};
 use super::source::Table;
 use super::span::Span;
 use super::work::{Input, Waiting, Work};
+use crate::charge::{MemoryShare, Threshold};
 use crate::failure::Failure;
 
 /// What a scan runs with.
 #[derive(Clone)]
 pub(crate) struct Runner {
-    pub(crate) memory: Arc<RuntimeEnv>,
-    /// About how many groups of private keys may be found, before the threshold; more fail.
-    pub(crate) cells_max: usize,
-    /// Spans that run side by side.
-    pub(crate) threads: usize,
+    /// For open files and rows that have to be sorted.
+    pub(crate) files: Arc<RuntimeEnv>,
+    /// For groups.
+    pub(crate) memory: MemoryShare,
 }
 
 /// The tables of one region, as they are now.
@@ -43,89 +43,62 @@ pub(crate) struct Tables {
     pub(crate) members: Vec<Arc<dyn Table>>,
 }
 
-/// A span, and the most groups that it may have where they are not public.
-type Limited = (Span, Option<u64>);
-
 /// One run.
 struct Run<'a> {
     due: &'a Due,
     session: SessionContext,
-    runner: &'a Runner,
 }
 
 impl Runner {
-    /// The exact totals of what is due.
+    /// The exact totals of each span of what is due, as they are finished.
     pub(crate) async fn run(
         &self,
         due: Due,
         tables: Tables,
         entropy: &mut (dyn Entropy + Send),
-    ) -> Result<Raw, Failure> {
-        let charged = Arc::clone(&due.charged);
-        let buckets = due.buckets();
-        let mut raw = Raw {
-            due: due.clone(),
-            cells: Cells::new(&charged.query, None, entropy)?,
-            daily: Totals::empty(charged.layout.daily.clamps().len()),
-            ranged: buckets.iter().map(|_| Totals::empty(charged.layout.ranged.clamps().len())).collect(),
-            trees: Vec::new(),
-        };
-        let run = Run { due: &due, session: session::empty(&self.memory, self.threads), runner: self };
-        let spans = run.limited(due.spans(), entropy)?;
-        let mut accumulators = Vec::with_capacity(spans.len());
-        for span in &spans {
-            accumulators.push(run.accumulator(*span, entropy)?);
-        }
-        let Some(first) = accumulators.first() else { return Ok(raw) };
-        let inputs = Arc::new(run.inputs(tables, first.as_ref())?);
+        take: &mut Taker<'_>,
+    ) -> Result<(), Failure> {
+        let spans_max = due.charged.threshold.as_ref().map_or(self.memory.spans, |own| own.room.spans);
+        let threads = spans_max.clamp(1, self.memory.spans.max(1));
+        let run = Run { due: &due, session: session::empty(&self.files, threads) };
+        let (buckets, spans) = (due.buckets(), due.spans());
+        let Some(first) = spans.first() else { return Ok(()) };
+        let inputs = Arc::new(run.inputs(tables, &*run.accumulator(*first, entropy)?)?);
         let waiting = Waiting::new();
-        let ahead = spans.len() < self.threads;
-        let work = |span: Limited, accumulator: Box<dyn Accumulator>, checked: bool| {
-            let memory = Arc::clone(&self.memory.memory_pool);
-            let days = due.days_of(&buckets, span.0);
-            let work = Work { accumulator, inputs: Arc::clone(&inputs), days, memory, checked, ahead };
+        let ahead = spans.len() < threads;
+        let work = |span: Span, accumulator: Box<dyn Accumulator>, checked: bool| {
+            let memory = Arc::clone(&self.files.memory_pool);
+            let days = due.days_of(&buckets, span);
+            let (inputs, reserved) = (Arc::clone(&inputs), self.memory.of_a_span(threads));
+            let work = Work { accumulator, inputs, days, memory, reserved, checked, ahead };
             let flag = waiting.flag();
-            async move { (span, work.run(flag).await) }
+            async move { (span, work.run(flag).await, checked) }
         };
-        let running: Vec<_> = spans
-            .iter()
-            .zip(accumulators)
-            .map(|(span, accumulator)| work(*span, accumulator, false))
-            .collect();
-        let mut running = stream::iter(running).buffered(self.threads.max(1));
-        let mut unsorted = Vec::new();
-        while let Some((span, done)) = running.next().await {
+        let (mut left, mut running) = (spans.iter().copied(), FuturesUnordered::new());
+        loop {
+            while running.len() < threads
+                && let Some(span) = left.next()
+            {
+                running.push(work(span, run.accumulator(span, entropy)?, false));
+            }
+            let Some((span, done, checked)) = running.next().await else { return Ok(()) };
             match done {
-                Ok(accumulated) => raw.add(span.0, accumulated)?,
-                Err(Stop::Unsorted(_)) => unsorted.push(span),
-                Err(Stop::Failed(failure)) => return Err(failure),
+                Ok(accumulated) => take(Raw::of(&due, span, accumulated))?,
+                Err(Stop::Unsorted(_)) if !checked => {
+                    running.push(work(span, run.accumulator(span, entropy)?, true));
+                }
+                Err(stop) => return Err(stop.failure()),
             }
         }
-        for span in unsorted {
-            let accumulator = run.accumulator(span, entropy)?;
-            let (_, done) = work(span, accumulator, true).await;
-            raw.add(span.0, done.map_err(Stop::failure)?)?;
-        }
-        Ok(raw)
     }
 }
 
 impl Run<'_> {
-    /// The spans with the most groups of each, where they are not public.
-    fn limited(&self, spans: Vec<Span>, entropy: &mut dyn Entropy) -> Result<Vec<Limited>, Failure> {
-        let Some(threshold) = &self.due.charged.threshold else {
-            return Ok(spans.into_iter().map(|span| (span, None)).collect());
-        };
-        let limits = noisy_limits(spans.len(), self.runner.cells_max, &threshold.groups, entropy)?;
-        Ok(spans.into_iter().zip(limits.into_iter().map(Some)).collect())
-    }
-
-    fn accumulator(
-        &self,
-        (span, groups_max): Limited,
-        entropy: &mut dyn Entropy,
-    ) -> Result<Box<dyn Accumulator>, Failure> {
+    /// The accumulator of a span, with its own limit on groups where they are not public.
+    fn accumulator(&self, span: Span, entropy: &mut dyn Entropy) -> Result<Box<dyn Accumulator>, Failure> {
         let Due { charged, days, .. } = self.due;
+        let limit = |own: &Threshold| noisy_limit(own.room.groups_max, &own.groups, &mut *entropy);
+        let groups_max = charged.threshold.as_ref().map(limit).transpose()?;
         let (query, layout) = (&charged.query, &charged.layout);
         accumulators::accumulator(&Grounds { query, layout, days: *days, span, groups_max }, entropy)
     }

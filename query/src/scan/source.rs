@@ -13,8 +13,9 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::memory_pool::MemoryReservation;
 use shoal_storage::{FileRows, LiveFile, Snapshot};
 
+use super::graph::Memo;
 use super::merge::{Role, Stream};
-use super::rows::{Memo, Template};
+use super::rows::Template;
 use super::runs::{Loaded, runs};
 use crate::failure::Failure;
 

@@ -10,9 +10,8 @@ use shoal_schemas::{Kind, Region};
 
 use super::run::Tables;
 use super::{Due, Raw, Runner};
-use crate::charge::{Place, Subjects, charge};
+use crate::charge::{ChargedQuery, MemoryShare, Place, Subjects, charge};
 use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, request, today};
-use shoal_language::Bucket;
 
 const WORDS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const SYSTEMS: [&str; 4] = ["ios", "android", "linux", "none of the list"];
@@ -52,27 +51,19 @@ fn row() -> impl Strategy<Value = Row> {
 type Totals = BTreeMap<(Option<Slot>, i32, String), i128>;
 type Slot = (bool, usize);
 
-fn totals(raw: &Raw) -> Totals {
+fn totals(raws: &[Raw]) -> Totals {
     let mut all = Totals::new();
-    let region = raw;
-    let values = |key: u32| format!("{:?}", region.cells.values(key));
-    for cell in region.daily.cells() {
-        let day = cell.day.unwrap();
-        for (at, sum) in cell.sums.iter().enumerate() {
-            all.insert((Some((true, at)), day, values(cell.key)), *sum);
-        }
-        if raw.due.charged.is_daily() {
-            all.insert((None, day, values(cell.key)), i128::from(cell.subjects));
-        }
-    }
-    let buckets: Vec<Bucket> = raw.due.buckets();
-    for (bucket, ranged) in buckets.iter().zip(&region.ranged) {
-        for cell in ranged.cells() {
-            for (at, sum) in cell.sums.iter().enumerate() {
-                all.insert((Some((false, at)), bucket.start, values(cell.key)), *sum);
-            }
-            if !raw.due.charged.is_daily() {
-                all.insert((None, bucket.start, values(cell.key)), i128::from(cell.subjects));
+    for raw in raws {
+        let values = |key: u32| format!("{:?}", raw.cells.values(key));
+        let (is_daily, start) = (raw.due.charged.is_daily(), raw.days().unwrap().first);
+        for (of_days, totals) in [(true, &raw.daily), (false, &raw.ranged)] {
+            for cell in totals.cells() {
+                for (at, sum) in cell.sums.iter().enumerate() {
+                    all.insert((Some((of_days, at)), start, values(cell.key)), *sum);
+                }
+                if of_days == is_daily {
+                    all.insert((None, start, values(cell.key)), i128::from(cell.subjects));
+                }
             }
         }
     }
@@ -89,18 +80,25 @@ fn distance(a: &Totals, b: &Totals) -> BTreeMap<Option<Slot>, f64> {
 }
 
 /// With one key the same groups of a subject are chosen in both worlds.
-async fn run(sql: &str, rows: &[Row], key: u8) -> Raw {
+async fn run(sql: &str, rows: &[Row], key: u8) -> (Arc<ChargedQuery>, Totals) {
     let engine = engine();
     let prepared = engine.prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
     let query = prepared.single().query.clone();
     let charged = Arc::new(charge(query, Default::default(), &Default::default()).unwrap());
-    let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
+    let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 2 };
+    let files = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let events = Arc::new(provider(registry().table(Kind::Usage), rows));
-    let due = Due { days: charged.query.days(), region: Region::De, charged };
-    Runner { memory, cells_max: 10_000, threads: 2 }
-        .run(due, Tables { events, members: Vec::new() }, &mut Seeded(key.into()))
+    let due = Due { days: charged.query.days(), region: Region::De, charged: Arc::clone(&charged) };
+    let mut raws = Vec::new();
+    let mut take = |raw: Raw| {
+        raws.push(raw);
+        Ok(())
+    };
+    Runner { files, memory }
+        .run(due, Tables { events, members: Vec::new() }, &mut Seeded(key.into()), &mut take)
         .await
-        .unwrap_or_else(|_| panic!("{sql}"))
+        .unwrap_or_else(|_| panic!("{sql}"));
+    (charged, totals(&raws))
 }
 
 proptest! {
@@ -120,20 +118,20 @@ proptest! {
             .filter(|row| row.subject != subject || row.day != today() - ago)
             .cloned()
             .collect();
-        let (with, without) = runtime.block_on(async {
+        let ((charged, with), (_, without)) = runtime.block_on(async {
             (run(QUERIES[query], &rows, key).await, run(QUERIES[query], &without, key).await)
         });
         // sigma^2 = L2^2 / (2 rho), so what was paid for is L2^2 = 2 rho sigma^2.
-        let own = match with.due.charged.threshold.as_ref().map(|t| &t.subjects) {
+        let own = match charged.threshold.as_ref().map(|t| &t.subjects) {
             Some(Subjects::Own(noise)) => Some(*noise),
-            Some(Subjects::Asked(at)) => Some(with.due.charged.noise[*at]),
+            Some(Subjects::Asked(at)) => Some(charged.noise[*at]),
             None => None,
         };
-        let shares = with.due.charged.noise.len()
-            + usize::from(matches!(with.due.charged.threshold.as_ref().map(|t| &t.subjects), Some(Subjects::Own(_))));
-        let share = with.due.charged.price.to_f64() / shares as f64;
-        let changes = distance(&totals(&with), &totals(&without));
-        for (at, (place, noise)) in with.due.charged.layout.slots.iter().zip(&with.due.charged.noise).enumerate() {
+        let shares = charged.noise.len()
+            + usize::from(matches!(charged.threshold.as_ref().map(|t| &t.subjects), Some(Subjects::Own(_))));
+        let share = charged.price.to_f64() / shares as f64;
+        let changes = distance(&with, &without);
+        for (at, (place, noise)) in charged.layout.slots.iter().zip(&charged.noise).enumerate() {
             let paid = 2.0 * share * noise.variance().to_f64();
             let place = match place {
                 Place::Daily(i) => (true, *i),
@@ -158,10 +156,10 @@ async fn a_day_less_exchanges_groups_of_a_week_and_that_is_paid_for() {
     let (both, one) = (vec![visit(1, "a"), visit(2, "b")], vec![visit(2, "b")]);
     let mut most = 0.0_f64;
     for key in 0..16 {
-        let (with, without) = (run(sql, &both, key).await, run(sql, &one, key).await);
-        let changes = distance(&totals(&with), &totals(&without));
+        let ((charged, with), (_, without)) = (run(sql, &both, key).await, run(sql, &one, key).await);
+        let changes = distance(&with, &without);
         most = changes.values().copied().fold(most, f64::max);
-        let paid = 2.0 * with.due.charged.price.to_f64() * with.due.charged.noise[0].variance().to_f64();
+        let paid = 2.0 * charged.price.to_f64() * charged.noise[0].variance().to_f64();
         assert!(most <= paid * 1.000_001, "{most} > {paid}");
     }
     assert!(most > 1.5, "for some key the groups are exchanged: {most}");

@@ -153,6 +153,8 @@ pub(crate) fn engine() -> Engine {
     let config = QueryConfig {
         answer_times_ms: Vec::new(),
         concurrent_max: 64,
+        // As much for each query as with the defaults.
+        memory_bytes_max: 32 * QueryConfig::default().memory_bytes_max,
         time_ms_max: 300_000,
         ..QueryConfig::default()
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use shoal_anonymity::noise::Entropy;
 use shoal_schemas::{Kind, Programme, Region};
-use shoal_storage::{BudgetLedger, Part, Store};
+use shoal_storage::{Block, BudgetLedger, Part, Store};
 
 use super::{Row, grant, now_ms, provider, registry, request, scan, today};
 use crate::config::QueryConfig;
@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
-use crate::scan::{Due, Raw, Scan};
+use crate::scan::{Due, Scan, Taker};
 
 /// Panics once, then reads.
 struct Panicking {
@@ -24,9 +24,18 @@ struct Panicking {
 
 #[async_trait]
 impl Scan for Panicking {
-    async fn totals(&self, due: Due, entropy: &mut (dyn Entropy + Send)) -> Result<Raw, Failure> {
+    async fn totals(
+        &self,
+        due: Due,
+        entropy: &mut (dyn Entropy + Send),
+        take: &mut Taker<'_>,
+    ) -> Result<(), Failure> {
         assert!(self.has_panicked.swap(true, Ordering::Relaxed), "a fault in a scan");
-        self.then.totals(due, entropy).await
+        self.then.totals(due, entropy, take).await
+    }
+
+    async fn rows(&self, block: Block) -> Result<u64, Failure> {
+        self.then.rows(block).await
     }
 }
 

@@ -156,14 +156,19 @@ settings! {
         threads: usize = Number(2, 1, 256);
         /// Time that a query may take, in milliseconds.
         time_ms_max: u64 = Number(30_000, 100, 600_000);
-        /// An answer that read events leaves at one of these times after its question (in milliseconds, ascending), later ones
-        /// at multiples of the last. Finer times tell an analyst more about how much there was to read. What depends on public
-        /// facts only (refusals, dry runs, answers that were released before) does not wait.
+        /// An answer that reads events leaves at one of these times after its turn has begun (in milliseconds, ascending), later
+        /// ones at multiples of the last. Which one is decided before anything is read. What depends on public facts only
+        /// (refusals, dry runs, answers that were released before) does not wait.
         answer_times_ms: Vec<u64> = Numbers(&[1_000, 2_000, 4_000, 8_000, 16_000, 30_000], 10, 600_000);
-        /// Memory of all queries together, in bytes.
-        memory_bytes_max: usize = Number(192 * MIB, 16 * MIB, 256 * GIB);
-        /// About how many groups of private values one region of one query may find before the threshold, shared by its days.
-        /// A query that finds more fails. The limit has noise, which the query has paid for.
+        /// Nanoseconds that are planned for reading a row that is only counted; keys, expressions and aggregates are multiples of
+        /// it. The time of an answer is decided with it before anything is read, and a question whose work takes longer fails and
+        /// is charged: raise it when query_failures_total with the cause time grows.
+        row_time_ns: u64 = Number(100, 1, 1_000_000);
+        /// Memory that the groups of all queries may take together, in bytes. Each query has its part of it, and one whose groups
+        /// could need more is refused before it is charged.
+        memory_bytes_max: usize = Number(384 * MIB, 16 * MIB, 256 * GIB);
+        /// About how many groups of private values a day, or a range of days, of one region may have before the threshold. A
+        /// query that finds more fails. The limit has noise, which the query has paid for, and is lower where memory is.
         cells_max: usize = Number(100_000, 10, 10_000_000);
         /// Longest SQL text, in bytes.
         sql_bytes_max: usize = Number(16 * KIB, 64, MIB);

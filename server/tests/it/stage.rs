@@ -88,6 +88,11 @@ impl World {
         config.ingest.free_bytes_min = 0;
         config.retention.cron = None;
         config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+        // This binary is not optimised, and runs beside others; tables here are small.
+        config.query.row_time_ns = 300;
+        config.ingest.subject_day_events_max = 500;
+        config.query.concurrent_max = 8;
+        config.query.memory_bytes_max = 1536 << 20;
         config.query.worker_program = Some(env!("CARGO_BIN_EXE_shoal").into());
         edit(&mut config);
         let keys = Keys::create(&config.data_dir);

@@ -4,14 +4,16 @@
 
 mod kill;
 mod life;
+mod timing;
 mod waiting;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use shoal_anonymity::bound::Bounder;
 use shoal_anonymity::budget::Preset;
-use shoal_anonymity::noise::OsEntropy;
+use shoal_anonymity::noise::{Entropy, OsEntropy};
 use shoal_schemas::{Kind, Region};
 use shoal_storage::{Block, BudgetLedger};
 use tokio::time::Instant;
@@ -23,7 +25,7 @@ use crate::charge::ChargedQuery;
 use crate::error::NoAnswer;
 use crate::failure::Failure;
 use crate::ledger::Budget;
-use crate::scan::{Cells, Due, Raw};
+use crate::scan::{Cells, Due, Raw, Scan, Span, Taker};
 use crate::tests::{engine, grant, request};
 use shoal_language::DayRange;
 
@@ -53,12 +55,8 @@ impl World {
         queries: &[Arc<ChargedQuery>],
         now_ms: i64,
     ) -> Result<Answered, NoAnswer> {
-        let run = async |due: Due| {
-            self.runs.lock().unwrap().push((due.region, due.days));
-            if self.fails { Err(Failure::Internal) } else { Ok(raw(due)) }
-        };
         let looked_up = LookedUp::of(queries, &self.budget, now_ms).await?;
-        answer(looked_up, &asked(&self.budget, now_ms), run).await
+        answer(looked_up, &asked(&self.budget, now_ms), self).await
     }
 
     pub(super) async fn quote(&self, sql: &str, now_ms: i64) -> Paid {
@@ -80,7 +78,7 @@ impl World {
 
 pub(super) fn asked(budget: &Budget, now_ms: i64) -> Circumstances<'_> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    Circumstances { budget, now_ms, deadline, rows_max: 10_000, charged: &|_| {} }
+    Circumstances { budget, now_ms, deadline, rows_max: 10_000, charged: &|_| {}, timing: None }
 }
 
 /// A priced query about Germany.
@@ -88,32 +86,72 @@ pub(crate) async fn priced(sql: &str, now_ms: i64) -> Arc<ChargedQuery> {
     engine().prepare(&grant(&[Region::De]), &request(sql), now_ms).await.unwrap().single()
 }
 
+#[async_trait]
+impl Scan for World {
+    async fn totals(
+        &self,
+        due: Due,
+        _: &mut (dyn Entropy + Send),
+        take: &mut Taker<'_>,
+    ) -> Result<(), Failure> {
+        self.runs.lock().unwrap().push((due.region, due.days));
+        if self.fails { Err(Failure::Internal) } else { raws(&due).into_iter().try_for_each(take) }
+    }
+
+    async fn rows(&self, _: Block) -> Result<u64, Failure> {
+        Ok(100)
+    }
+}
+
+/// A scan that does something else before it gives totals.
+pub(super) struct After<F>(pub(super) F);
+
+#[async_trait]
+impl<F, R> Scan for After<F>
+where
+    F: Fn() -> R + Send + Sync,
+    R: Future<Output = Result<(), Failure>> + Send,
+{
+    async fn totals(
+        &self,
+        due: Due,
+        _: &mut (dyn Entropy + Send),
+        take: &mut Taker<'_>,
+    ) -> Result<(), Failure> {
+        (self.0)().await?;
+        raws(&due).into_iter().try_for_each(take)
+    }
+
+    async fn rows(&self, _: Block) -> Result<u64, Failure> {
+        Ok(100)
+    }
+}
+
 /// Totals as the scan gives them, of a hundred subjects in every group on every day.
-pub(super) fn raw(due: Due) -> Raw {
-    let charged = Arc::clone(&due.charged);
-    let cells = Cells::new(&charged.query, None, &mut OsEntropy::new()).unwrap();
-    let mut number = |key: u64| u32::try_from(key).ok();
-    let one = |bounder: &mut Bounder, width: usize| {
+pub(super) fn raws(due: &Due) -> Vec<Raw> {
+    let layout = &due.charged.layout;
+    let one = |cells: &Cells, bounder: &mut Bounder, width: usize| {
         for cell in 0..cells.len() {
             bounder.take(cell.into(), &vec![1; width]).unwrap();
         }
     };
-    let mut daily = Bounder::new(&charged.layout.daily, &mut OsEntropy::new()).unwrap();
-    for day in due.days.days() {
+    let mut number = |key: u64| u32::try_from(key).ok();
+    let spans = due.spans().into_iter().map(|span| {
+        let cells = Cells::new(&due.charged.query, None, &mut OsEntropy::new()).unwrap();
+        let mut daily = Bounder::new(&layout.daily, &mut OsEntropy::new()).unwrap();
+        let mut ranged = Bounder::new(&layout.ranged, &mut OsEntropy::new()).unwrap();
+        let days = due.days_of(&due.buckets(), span).remove(0);
         for subject in 0..100_u8 {
-            one(&mut daily, charged.layout.daily.clamps().len());
-            daily.close(Some(day), &[subject; 16], &mut number).unwrap();
+            for day in &days {
+                let under = matches!(span, Span::Day(_)).then_some(*day);
+                one(&cells, &mut daily, layout.daily.clamps().len());
+                daily.close(Some(*day), under, &[subject; 16], &mut number).unwrap();
+                one(&cells, &mut ranged, layout.ranged.clamps().len());
+            }
+            ranged.close(None, None, &[subject; 16], &mut number).unwrap();
         }
-    }
-    let ranged = due.buckets().into_iter().map(|bucket| {
-        let mut ranged = Bounder::new(&charged.layout.ranged, &mut OsEntropy::new()).unwrap();
-        for subject in 0..100_u8 {
-            bucket.days.days().for_each(|_| one(&mut ranged, charged.layout.ranged.clamps().len()));
-            ranged.close(None, &[subject; 16], &mut number).unwrap();
-        }
-        ranged.finish()
+        let (daily, ranged) = (daily.finish(), ranged.finish());
+        Raw { due: due.clone(), span, cells, daily, ranged, trees: Vec::new() }
     });
-    let ranged = ranged.collect();
-    let daily = daily.finish();
-    Raw { due, cells, daily, ranged, trees: Vec::new() }
+    spans.collect()
 }

@@ -7,13 +7,13 @@ use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::super::answer::{Circumstances, answer};
-use super::{World, asked, priced, raw};
+use super::super::answer::answer;
+use super::super::circumstances::Circumstances;
+use super::{After, World, asked, priced};
 use crate::charge::ChargedQuery;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::release::LookedUp;
-use crate::scan::Due;
 use crate::tests::{now_ms, today};
 
 const SQL: &str = "SELECT COUNT(*) FROM usage WHERE day > current_date - 3";
@@ -42,18 +42,17 @@ async fn who_waits_too_long_pays_nothing_and_who_makes_it_goes_on() {
     let queries = [priced(SQL, now_ms()).await];
     let (started, may_end) = (Semaphore::new(0), Semaphore::new(0));
     let maker = async {
-        let slow = async |due: Due| {
+        let slow = After(|| async {
             started.add_permits(1);
-            let _ = may_end.acquire().await.map_err(|_| Failure::Internal)?;
-            Ok(raw(due))
-        };
-        answer(looked_up(&world, &queries).await, &asked(&world.budget, now_ms()), slow).await.unwrap()
+            may_end.acquire().await.map(|_| ()).map_err(|_| Failure::Internal)
+        });
+        answer(looked_up(&world, &queries).await, &asked(&world.budget, now_ms()), &slow).await.unwrap()
     };
     let waiter = async {
         let _started = started.acquire().await.unwrap();
         let hasty = Circumstances { deadline: Instant::now(), ..asked(&world.budget, now_ms()) };
-        let never = async |_: Due| Err(Failure::Internal);
-        let error = answer(looked_up(&world, &queries).await, &hasty, never).await.err().unwrap();
+        let never = After(|| async { Err(Failure::Internal) });
+        let error = answer(looked_up(&world, &queries).await, &hasty, &never).await.err().unwrap();
         may_end.add_permits(1);
         error
     };
@@ -68,14 +67,14 @@ async fn when_the_maker_goes_away_the_next_one_pays_and_makes_it() {
     let queries = [priced(SQL, now_ms()).await];
     let (started, may_go, runs) = (Semaphore::new(0), Semaphore::new(0), AtomicU64::new(0));
     let maker = async {
-        let endless = async |_: Due| {
+        let endless = After(|| async {
             runs.fetch_add(1, Ordering::Relaxed);
             started.add_permits(1);
             std::future::pending().await
-        };
+        });
         let asked = asked(&world.budget, now_ms());
         tokio::select! {
-            _ = answer(looked_up(&world, &queries).await, &asked, endless) => panic!("answered"),
+            _ = answer(looked_up(&world, &queries).await, &asked, &endless) => panic!("answered"),
             _ = may_go.acquire() => {}
         }
     };

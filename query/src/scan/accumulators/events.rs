@@ -182,10 +182,10 @@ impl Units {
     fn close_day(&mut self) {
         let (cells, subject, Some(day)) = (&mut self.cells, &self.subject, self.day.take()) else { return };
         let mut number = |group| cells.number(group);
-        // In a bucket of days, trees are of all its days.
+        // In a bucket of days, totals and trees are of all its days together.
         let under = self.ranged.is_none().then_some(day);
         if let Some(daily) = &mut self.daily {
-            note(&mut self.failure, daily.close(Some(day), subject, &mut number));
+            note(&mut self.failure, daily.close(Some(day), under, subject, &mut number));
         }
         if self.trees_are_daily {
             note(&mut self.failure, self.trees.close(Some(day), under, subject, &mut number));
@@ -202,7 +202,7 @@ impl Units {
         let mut number = |group| cells.number(group);
         match &mut self.ranged {
             Some(ranged) if counts => {
-                note(&mut self.failure, ranged.close(None, subject, &mut number));
+                note(&mut self.failure, ranged.close(None, None, subject, &mut number));
                 note(&mut self.failure, self.trees.close(None, None, subject, &mut number));
             }
             Some(ranged) => {

@@ -135,7 +135,7 @@ impl Frame {
         let cells = &mut self.cells;
         if self.gate.close() {
             let mut number = |group| cells.number(group);
-            self.bounder.close(None, subject, &mut number)?;
+            self.bounder.close(None, None, subject, &mut number)?;
             self.trees.close(None, None, subject, &mut number)?;
         } else {
             self.bounder.forget();

@@ -84,17 +84,19 @@ impl Trees {
     pub(super) fn finish(self) -> Result<Vec<Tree>, Failure> {
         let mut trees = Vec::with_capacity(self.slots.len());
         for (at, slot) in self.slots.iter().enumerate() {
-            let mut nodes: Vec<(Option<i32>, u32, u64, Vec<i128>)> = Vec::new();
-            for (day, counts) in &self.counts {
-                let Some(counts) = counts.get(at) else { continue };
-                for cell in counts.cells() {
-                    let first = cell.checked_mul(slot.grid.nodes()).ok_or(Failure::Internal)?;
-                    let exact = (0_u32..).zip(counts.nodes(cell)).filter(|(_, count)| *count != 0);
-                    for (node, count) in exact {
-                        nodes.push((*day, first.checked_add(node).ok_or(Failure::Internal)?, 0, vec![count]));
-                    }
-                }
+            let all = || self.counts.iter().filter_map(move |(day, counts)| Some((*day, counts.get(at)?)));
+            let last = all().flat_map(|(_, counts)| counts.cells()).max().unwrap_or(0);
+            if last.checked_add(1).and_then(|cells| cells.checked_mul(slot.grid.nodes())).is_none() {
+                return Err(Failure::Internal);
             }
+            let nodes = all().flat_map(|(day, counts)| {
+                counts.cells().into_iter().flat_map(move |cell| {
+                    let exact = (cell * slot.grid.nodes()..).zip(counts.nodes(cell));
+                    exact
+                        .filter(|(_, count)| *count != 0)
+                        .map(move |(node, count)| (day, node, 0, vec![count]))
+                })
+            });
             trees.push(Tree { nodes: slot.grid.nodes(), totals: Totals::of(1, nodes)? });
         }
         Ok(trees)

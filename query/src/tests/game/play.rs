@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::attacks::World;
 use super::{Answer, AnswerRow};
-use crate::charge::ChargedQuery;
+use crate::charge::{ChargedQuery, MemoryShare};
 use crate::error::QueryError;
 use crate::release::Groups;
 use crate::release::replay::Replay;
@@ -110,13 +110,20 @@ impl Player {
     }
 }
 
-async fn read(charged: Arc<ChargedQuery>, world: &World, entropy: &mut Seeded) -> Raw {
+async fn read(charged: Arc<ChargedQuery>, world: &World, entropy: &mut Seeded) -> Vec<Raw> {
     let kinds = std::iter::once(charged.query.table()).chain(charged.query.members().iter().map(|m| m.table));
     let tables = kinds.map(|kind| (Region::De, kind, provider(registry().table(kind), world.rows(kind))));
-    let runner = Runner { memory: session::runtime(64 << 20).unwrap(), cells_max: 10_000, threads: 1 };
+    let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 1 };
+    let runner = Runner { files: session::runtime(64 << 20).unwrap(), memory };
     let scan = MemoryScan { tables: tables.collect(), runner };
     let due = Due { days: charged.query.days(), region: Region::De, charged };
-    scan.totals(due, entropy).await.unwrap_or_else(|_| panic!("no totals"))
+    let mut raws = Vec::new();
+    let mut take = |raw: Raw| {
+        raws.push(raw);
+        Ok(())
+    };
+    scan.totals(due, entropy, &mut take).await.unwrap_or_else(|_| panic!("no totals"));
+    raws
 }
 
 fn released(key: &[Value], row: &[Estimate]) -> AnswerRow {

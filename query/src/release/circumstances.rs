@@ -1,0 +1,39 @@
+//! What a question is asked with: the budget, the time, and what decides when its answer leaves.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use shoal_anonymity::noise::DiscreteGaussian;
+use tokio::time::Instant;
+
+use crate::ledger::Budget;
+use crate::schedule::{Latest, Schedule};
+
+/// The circumstances of a question.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) budget: &'a Budget,
+    pub(crate) now_ms: i64,
+    /// Until when another asker's released parts are waited for.
+    pub(crate) deadline: Instant,
+    /// Most groups of an answer.
+    pub(crate) rows_max: usize,
+    /// Told how many blocks are charged, before anything is read.
+    pub(crate) charged: &'a (dyn Fn(u64) + Sync),
+    /// What decides when the answer leaves; none for tests and benches, whose answers leave when they are there.
+    pub(crate) timing: Option<Timing<'a>>,
+}
+
+/// What decides when an answer leaves.
+pub(crate) struct Timing<'a> {
+    pub(crate) schedule: &'a Schedule,
+    /// Nanoseconds of a row that is only counted.
+    pub(crate) row_time_ns: u64,
+    /// The noise of the sizes of blocks.
+    pub(crate) size_noise: DiscreteGaussian,
+    /// The longest turn.
+    pub(crate) longest: Duration,
+    /// When a turn is too late.
+    pub(crate) latest: Latest,
+    /// How long after now the answer leaves, in ms, once that is decided: for the audit.
+    pub(crate) decided_ms: &'a OnceLock<u64>,
+}

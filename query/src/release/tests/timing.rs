@@ -1,0 +1,181 @@
+//! When answers and failures leave, and what can be seen before: with a clock that only moves when everybody waits for it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use shoal_schemas::{Kind, Region};
+use shoal_storage::Block;
+
+use super::super::circumstances::{Circumstances, Timing};
+use super::super::size::{SIZE_PRICE, Sizes, size_noise};
+use super::super::{LookedUp, answer};
+use super::{After, World, asked, priced};
+use crate::clock::{Clock, TestClock};
+use crate::error::{NoAnswer, QueryError};
+use crate::failure::Failure;
+use crate::release::answer::Answered;
+use crate::scan::Scan;
+use crate::schedule::{Latest, Schedule};
+use crate::tests::{now_ms, today};
+
+const SQL: &str = "SELECT COUNT(*) FROM usage WHERE day = current_date";
+/// What a part of a question costs without its rows is less.
+const TURN: Duration = Duration::from_secs(2);
+const EVENTS_MAX: u64 = 50;
+
+struct Timed {
+    world: World,
+    clock: Arc<TestClock>,
+    schedule: Schedule,
+}
+
+impl Timed {
+    /// With a clock that stands still.
+    fn standing(lanes: usize) -> Timed {
+        let clock = Arc::new(TestClock::new());
+        let schedule = Schedule::new(Arc::clone(&clock) as Arc<dyn Clock>, lanes, &[2_000]);
+        Timed { world: World::new(), clock, schedule }
+    }
+
+    /// With a clock that moves to whatever is waited for.
+    fn new(lanes: usize) -> Timed {
+        let timed = Timed::standing(lanes);
+        timed.clock.runs();
+        timed
+    }
+
+    fn timing<'a>(&'a self, decided_ms: &'a OnceLock<u64>) -> Timing<'a> {
+        Timing {
+            schedule: &self.schedule,
+            row_time_ns: 100,
+            size_noise: size_noise(EVENTS_MAX).unwrap(),
+            longest: Duration::from_secs(30),
+            latest: Latest { begin: self.clock.now() + Duration::from_secs(30), end: None },
+            decided_ms,
+        }
+    }
+
+    async fn ask(&self, sql: &str, scan: &dyn Scan) -> Result<Answered, NoAnswer> {
+        let decided_ms = OnceLock::new();
+        let timing = self.timing(&decided_ms);
+        let asked = Circumstances { timing: Some(timing), ..asked(&self.world.budget, now_ms()) };
+        let queries = [priced(sql, now_ms()).await];
+        let looked_up = LookedUp::of(&queries, &self.world.budget, now_ms()).await?;
+        answer(looked_up, &asked, scan).await
+    }
+}
+
+/// Whether so much time has passed, to the grid on which sizes are sealed.
+fn is_turns(passed: Duration, turns: u32) -> bool {
+    (TURN * turns..TURN * turns + Duration::from_millis(200)).contains(&passed)
+}
+
+#[tokio::test]
+async fn nothing_is_sealed_before_the_end_of_the_turn() {
+    let timed = Arc::new(Timed::standing(1));
+    let asking = tokio::spawn({
+        let timed = Arc::clone(&timed);
+        async move { timed.ask(SQL, &After(|| async { Ok(()) })).await.map(|answered| answered.paid.blocks) }
+    });
+    // The size is sealed on its grid; then the end of the turn is all that is waited for.
+    let sized = timed.clock.next_wait().await;
+    timed.clock.move_to(sized);
+    let end = timed.clock.next_wait().await;
+    assert!(is_turns(end, 1), "{end:?}");
+    timed.clock.move_to(end - Duration::from_millis(1));
+    assert_eq!(timed.world.quote(SQL, now_ms()).await.parts_found, 0, "it was made long ago");
+    timed.clock.move_to(end);
+    assert_eq!(asking.await.unwrap().unwrap(), 1);
+    assert_eq!(timed.world.quote(SQL, now_ms()).await.parts_found, 1);
+    // From the ledger it comes at once.
+    timed.ask(SQL, &After(|| async { Err(Failure::Internal) })).await.unwrap();
+    assert_eq!(timed.clock.passed(), end);
+}
+
+#[tokio::test]
+async fn who_asks_the_same_meanwhile_is_answered_no_sooner() {
+    let timed = Arc::new(Timed::new(2));
+    let asks = (0..2).map(|_| {
+        let timed = Arc::clone(&timed);
+        tokio::spawn(async move {
+            let answered = timed.ask(SQL, &After(|| async { Ok(()) })).await.unwrap();
+            (answered.paid.blocks, timed.clock.passed())
+        })
+    });
+    let answers = futures::future::join_all(asks).await;
+    let answers: Vec<(u64, Duration)> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().map(|(blocks, _)| blocks).sum::<u64>(), 1);
+    assert!(answers.iter().all(|(_, after)| *after >= TURN), "{answers:?}");
+}
+
+/// What is late, what fails at once and what panics leave like an answer: at the end of the turn, charged and not sealed.
+#[tokio::test]
+async fn failures_leave_at_the_end_of_the_turn() {
+    let late = After(|| async { std::future::pending().await });
+    let at_once = After(|| async { Err(Failure::Storage) });
+    let panicking = After(|| async { panic!("a fault in a scan") });
+    let cases: [(&dyn Scan, Failure); 3] =
+        [(&late, Failure::Time), (&at_once, Failure::Storage), (&panicking, Failure::Panic)];
+    for (scan, expected) in cases {
+        let timed = Timed::new(1);
+        let failed = timed.ask(SQL, scan).await.err().unwrap();
+        assert!(matches!(failed, NoAnswer::Failed(cause) if cause == expected), "{failed:?}");
+        assert!(is_turns(timed.clock.passed(), 1), "{expected:?} after {:?}", timed.clock.passed());
+        let quoted = timed.world.quote(SQL, now_ms()).await;
+        assert_eq!((quoted.blocks, quoted.parts_found), (1, 0), "{expected:?}");
+        assert_eq!(timed.world.spent(today()), 2_000_000 + SIZE_PRICE.nano());
+    }
+}
+
+#[tokio::test]
+async fn what_would_take_too_long_is_refused_before_it_is_charged() {
+    let timed = Timed::new(1);
+    // Tens of thousands of patterns on every row.
+    let conditions = (0..40).map(|at| format!("app_version LIKE '%{at}%'")).collect::<Vec<_>>().join(" OR ");
+    let sql = format!("SELECT COUNT(*) FROM usage WHERE day > current_date - 400 AND ({conditions})");
+    struct Large;
+    #[async_trait::async_trait]
+    impl Scan for Large {
+        async fn totals(
+            &self,
+            _: crate::scan::Due,
+            _: &mut (dyn shoal_anonymity::noise::Entropy + Send),
+            _: &mut crate::scan::Taker<'_>,
+        ) -> Result<(), Failure> {
+            Err(Failure::Internal)
+        }
+        async fn rows(&self, _: Block) -> Result<u64, Failure> {
+            Ok(10_000_000)
+        }
+    }
+    let refused = timed.ask(&sql, &Large).await.err().unwrap();
+    let NoAnswer::Told(QueryError::Refused(refusal)) = refused else { panic!("{refused:?}") };
+    assert_eq!(refusal.rule.as_str(), "time", "{}", refusal.message);
+    assert_eq!(timed.world.spent(today()), SIZE_PRICE.nano(), "only the size of the block is known now");
+}
+
+#[tokio::test]
+async fn the_size_of_a_block_has_the_noise_that_is_paid_for() {
+    let noise = size_noise(EVENTS_MAX).unwrap();
+    // (50 events)^2 / (2 * 0.0005)
+    assert!((noise.variance().to_f64() - 2_500_000.0).abs() < 1.0);
+    let timed = Timed::new(1);
+    let (world, decided_ms) = (&timed.world, OnceLock::new());
+    let (timing, asked) = (timed.timing(&decided_ms), asked(&world.budget, now_ms()));
+    let block = |ago: i32| Block { region: Region::De, kind: Kind::Usage, day: today() - ago };
+    let epochs = |ago: i32| (block(ago), world.budget.epochs.at(today() - ago, now_ms()));
+    let blocks = (0..400).map(epochs).collect();
+    let first = Sizes::of(&blocks, &timing, &asked, world).await.unwrap();
+    let again = Sizes::of(&blocks, &timing, &asked, world).await.unwrap();
+    let of = |sizes: &Sizes, ago: i32| sizes.total(&[(block(ago), 1)].into()) as f64;
+    let spread = 8.0 * noise.variance().to_f64().sqrt();
+    let mut squares = 0.0;
+    for ago in 0..400 {
+        assert_eq!(of(&first, ago), of(&again, ago), "released once");
+        squares += (of(&first, ago) - spread.ceil() - 100.0).powi(2);
+    }
+    let ratio = squares / 400.0 / noise.variance().to_f64();
+    // 4 standard deviations of the variance of 400.
+    assert!((0.7..1.3).contains(&ratio), "{ratio}");
+    assert_eq!(world.spent(today()), SIZE_PRICE.nano(), "and paid once");
+}

@@ -1,0 +1,258 @@
+//! Expressions as nodes, each once, those that others are made of before them; patterns are compiled here.
+//!
+//! Not here: their values (`graph`), expressions one by one (`plan`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::prelude::{Expr, SessionContext};
+use regex::{Regex, RegexBuilder};
+use shoal_schemas::{Region, columns};
+
+use super::parts::{parts, with_parts};
+use super::plan;
+use super::texts::text_type;
+use crate::failure::Failure;
+use shoal_language::calendar::Grain;
+use shoal_language::{Scalar, Type, Value};
+
+/// One expression over the values of other nodes.
+pub(super) struct Node {
+    pub(super) step: Step,
+    pub(super) inputs: Vec<usize>,
+    /// The column of texts that alone decides its value.
+    pub(super) texts: Option<usize>,
+    /// What its values are given to other nodes as.
+    pub(super) ty: Option<DataType>,
+}
+
+/// How a node is made of its inputs.
+pub(super) enum Step {
+    /// A stored column.
+    Stored(usize),
+    /// The hour of its input.
+    Hour,
+    /// Whether its input, a text, matches.
+    Matches(Regex),
+    /// Of its inputs, in this schema.
+    Any(SchemaRef, Arc<dyn PhysicalExpr>),
+}
+
+/// Makes nodes, each once.
+pub(super) struct Builder<'a> {
+    session: &'a SessionContext,
+    schema: &'a SchemaRef,
+    region: Region,
+    nodes: Vec<Node>,
+    known: HashMap<String, usize>,
+}
+
+fn is_digest(name: &str) -> bool {
+    [columns::SESSION, columns::SUBJECT].contains(&name)
+}
+
+/// As nodes give it to each other.
+fn data_type(ty: Type) -> DataType {
+    match ty {
+        Type::Text => DataType::Utf8,
+        Type::Boolean => DataType::Boolean,
+        Type::Number { .. } => DataType::Int64,
+        Type::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Type::Day => DataType::Date32,
+    }
+}
+
+/// As what the values of an expression are wanted; none where the type is not known, or as they are.
+pub(super) fn wanted(scalar: &Scalar) -> Option<DataType> {
+    let is_own = matches!(scalar, Scalar::Column { name, .. } if is_digest(name));
+    let ty = scalar.ty().filter(|_| !is_own)?;
+    Some(if ty == Type::Text { text_type() } else { data_type(ty) })
+}
+
+impl<'a> Builder<'a> {
+    /// Over stored columns of this schema.
+    pub(super) fn new(session: &'a SessionContext, schema: &'a SchemaRef, region: Region) -> Builder<'a> {
+        Builder { session, schema, region, nodes: Vec::new(), known: HashMap::new() }
+    }
+
+    /// All nodes that were made.
+    pub(super) fn finish(self) -> Vec<Node> {
+        self.nodes
+    }
+
+    /// The node of an expression; those of its parts come before it.
+    pub(super) fn node(&mut self, scalar: &Scalar) -> Result<usize, Failure> {
+        let (mut inputs, mut shallow) = (Vec::<usize>::new(), Vec::new());
+        for part in parts(scalar) {
+            shallow.push(match (part, part.ty()) {
+                (Scalar::Value(_) | Scalar::Region, _) => part.clone(),
+                // What has no type is null, whatever it is made of.
+                (_, None) => Scalar::Value(Value::Null),
+                (_, Some(ty)) => {
+                    let node = self.node(part)?;
+                    let at = inputs.iter().position(|known| *known == node).unwrap_or(inputs.len());
+                    if at == inputs.len() {
+                        inputs.push(node);
+                    }
+                    Scalar::Column { name: format!("#{at}"), ty }
+                }
+            });
+        }
+        let own = with_parts(scalar, shallow);
+        let name = format!("{own:?} of {inputs:?}");
+        if let Some(node) = self.known.get(&name) {
+            return Ok(*node);
+        }
+        let node = self.made(&own, inputs)?;
+        self.nodes.push(node);
+        self.known.insert(name, self.nodes.len() - 1);
+        Ok(self.nodes.len() - 1)
+    }
+
+    fn stored(&mut self, name: &str) -> Result<usize, Failure> {
+        let own = format!("stored {name}");
+        if let Some(node) = self.known.get(&own) {
+            return Ok(*node);
+        }
+        let at = self.schema.index_of(name).map_err(|_| Failure::Internal)?;
+        let ty = self.schema.field(at).data_type().clone();
+        let is_text = matches!(ty, DataType::Dictionary(..));
+        self.nodes.push(Node {
+            step: Step::Stored(at),
+            inputs: Vec::new(),
+            texts: is_text.then_some(at),
+            ty: Some(if is_text { DataType::Utf8 } else { ty }),
+        });
+        self.known.insert(own, self.nodes.len() - 1);
+        Ok(self.nodes.len() - 1)
+    }
+
+    /// The node of an expression whose parts are columns named by the positions of its inputs, or constants.
+    fn made(&mut self, own: &Scalar, mut inputs: Vec<usize>) -> Result<Node, Failure> {
+        let ty = own.ty().map(data_type);
+        let step = match own {
+            Scalar::Column { name, .. } => {
+                let at = self.schema.index_of(name).map_err(|_| Failure::Internal)?;
+                let is_text = matches!(self.schema.field(at).data_type(), DataType::Dictionary(..));
+                let ty = ty.filter(|_| !is_digest(name));
+                return Ok(Node { step: Step::Stored(at), inputs, texts: is_text.then_some(at), ty });
+            }
+            Scalar::Time(Grain::Hour) => {
+                inputs.push(self.stored(columns::TIME)?);
+                Step::Hour
+            }
+            Scalar::Like { item, pattern, any_case } if matches!(&**item, Scalar::Column { .. }) => {
+                Step::Matches(compiled(pattern, *any_case)?)
+            }
+            _ => {
+                let plan = plan::plan(own, self.region);
+                let mut fields = Vec::new();
+                for (at, input) in inputs.iter().enumerate() {
+                    let ty = self.nodes.get(*input).and_then(|node| node.ty.clone());
+                    fields.push(Field::new(format!("#{at}"), ty.ok_or(Failure::Internal)?, true));
+                }
+                let mut names: Vec<String> =
+                    plan.column_refs().iter().map(|column| column.name.clone()).collect();
+                names.retain(|name| !name.starts_with('#'));
+                names.sort_unstable();
+                for name in names {
+                    let node = self.stored(&name)?;
+                    let ty = self.nodes.get(node).and_then(|node| node.ty.clone());
+                    fields.push(Field::new(name, ty.ok_or(Failure::Internal)?, true));
+                    inputs.push(node);
+                }
+                let schema: SchemaRef = Arc::new(Schema::new(fields));
+                let known = DFSchema::try_from(Arc::clone(&schema))?;
+                let expr = self.session.create_physical_expr(simple(plan, &schema)?, &known)?;
+                Step::Any(schema, expr)
+            }
+        };
+        let mut columns = inputs.iter().map(|input| self.nodes.get(*input).and_then(|node| node.texts));
+        let first = columns.next().flatten();
+        let texts = first.filter(|first| columns.all(|other| other == Some(*first)));
+        Ok(Node { step, inputs, texts, ty })
+    }
+}
+
+/// Some functions (`coalesce`) exist in a simpler form only.
+fn simple(plan: Expr, schema: &SchemaRef) -> Result<Expr, Failure> {
+    let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
+    let context = SimplifyContext::builder().with_schema(Arc::clone(&schema)).build();
+    let simplifier = ExprSimplifier::new(context);
+    Ok(simplifier.simplify(simplifier.coerce(plan, &schema)?)?)
+}
+
+/// A pattern of LIKE: `%` is any text, `_` any character, and a backslash takes the meaning of the one behind it.
+fn compiled(pattern: &str, any_case: bool) -> Result<Regex, Failure> {
+    let mut text = String::with_capacity(2 * pattern.len() + 2);
+    let mut letters = pattern.chars();
+    let mut buffer = [0; 4];
+    text.push('^');
+    while let Some(letter) = letters.next() {
+        match letter {
+            '%' => text.push_str(".*"),
+            '_' => text.push('.'),
+            '\\' => text.push_str(&regex::escape(letters.next().unwrap_or('\\').encode_utf8(&mut buffer))),
+            other => text.push_str(&regex::escape(other.encode_utf8(&mut buffer))),
+        }
+    }
+    text.push('$');
+    let built = RegexBuilder::new(&text).dot_matches_new_line(true).case_insensitive(any_case).build();
+    built.map_err(|_| Failure::Limit)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{BooleanArray, StringArray};
+    use datafusion::arrow::compute::kernels::comparison::{ilike, like};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Patterns mean what they mean to DataFusion.
+        #[test]
+        fn patterns_match_as_datafusion_has_them(
+            pattern in r"[a-cA%_\\.*\[é\n]{0,8}",
+            texts in prop::collection::vec(r"[a-cA%_\\.*\[é\n]{0,6}", 1..12),
+        ) {
+            let array = StringArray::from(texts.clone());
+            let scalar = datafusion::arrow::array::Scalar::new(StringArray::from(vec![pattern.clone()]));
+            for (any_case, theirs) in [(false, like(&array, &scalar)), (true, ilike(&array, &scalar))] {
+                let ours = compiled(&pattern, any_case).unwrap();
+                let ours: BooleanArray = texts.iter().map(|text| Some(ours.is_match(text))).collect();
+                prop_assert_eq!(&ours, &theirs.unwrap(), "{} {}", pattern, any_case);
+            }
+        }
+    }
+
+    /// What is used twice is one node, and so is what it is made of.
+    #[test]
+    fn the_same_expression_is_one_node() {
+        let session = SessionContext::new();
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("os", text_type(), true)]));
+        let column = || Scalar::Column { name: "os".to_owned(), ty: Type::Text };
+        let like = |pattern: &str| Scalar::Like {
+            item: Box::new(Scalar::Lower(Box::new(column()))),
+            pattern: pattern.to_owned(),
+            any_case: false,
+        };
+        let both = Scalar::And(Box::new(like("a%")), Box::new(Scalar::Not(Box::new(like("a%")))));
+        let mut builder = Builder::new(&session, &schema, Region::De);
+        let first = builder.node(&both).unwrap();
+        assert_eq!(builder.node(&both.clone()).unwrap(), first);
+        builder.node(&like("a%")).unwrap();
+        // The column, its lower case, the pattern, its negation, and both.
+        let nodes = builder.finish();
+        assert_eq!(nodes.len(), 5);
+        assert!(nodes.iter().all(|node| node.texts == Some(0)), "all of one column of texts");
+    }
+}
