@@ -27,6 +27,10 @@ pub enum Act {
     KeyCreate,
     /// Revoked an access key.
     KeyRevoke,
+    /// Started a service whose ledger of budgets was raised to its high-water marks, or whose marks had to be made.
+    BudgetStart,
+    /// Accepted that files of the ledger of budgets are missing or older than they were.
+    BudgetAcceptRestore,
 }
 
 impl Act {
@@ -43,7 +47,7 @@ pub enum Role {
     Analyst,
     /// Asks questions, runs retention.
     Officer,
-    /// Has a shell on the machine and needs no key.
+    /// Has a shell on the machine and needs no key; what a start does is done by whoever starts it.
     Operator,
 }
 

@@ -12,6 +12,7 @@ use super::head::Head;
 use super::scan::LINE_BYTES_MAX;
 use super::verify::GROUP_MAX;
 use super::*;
+use crate::form;
 
 mod turns;
 
@@ -340,4 +341,26 @@ proptest! {
             at -= text.len();
         }
     }
+}
+
+#[test]
+fn what_follows_a_line_that_was_seen_is_read_and_another_chain_is_known() {
+    let (_dir, place) = written(12);
+    let mut hashes = vec![form::first()];
+    verify(&place, &mut |line| hashes.push(line.hash)).unwrap();
+    for (count, hash) in (0..).zip(&hashes) {
+        let mut seen = Vec::new();
+        let whole = verify_since(&place, count, *hash, &mut |line| seen.push(line.seq)).unwrap().unwrap();
+        assert_eq!((whole.count, seen), (12, (count + 1..=12).collect::<Vec<_>>()));
+        let other = verify_since(&place, count, [7; 32], &mut |_| panic!("nothing follows it")).unwrap();
+        assert_eq!(other, None, "{count}");
+    }
+    assert_eq!(verify_since(&place, 13, hashes[12], &mut |_| {}).unwrap(), None, "an older chain");
+    let later = paths(&place).pop().unwrap();
+    let text = fs::read_to_string(&later).unwrap();
+    fs::write(&later, text.replacen("a-12", "b-12", 1)).unwrap();
+    assert!(verify_since(&place, 11, hashes[11], &mut |_| {}).is_err());
+    let none = ChainPlace::alone(Arc::new(Memory::new()), 500);
+    assert_eq!(verify_since(&none, 0, form::first(), &mut |_| {}).unwrap().unwrap().count, 0);
+    assert_eq!(verify_since(&none, 3, hashes[3], &mut |_| {}).unwrap(), None);
 }

@@ -3,6 +3,8 @@
 //! Invariant: reads only; a service may be appending meanwhile. Not here: reading lines (`scan.rs`), and what a start does
 //! about a chain that is not whole (`writer.rs`).
 
+use std::cmp::Ordering;
+
 use super::head::Head;
 use super::place::{ChainPlace, FOLDER, HEAD};
 use super::scan::{ChainLine, Scan, scan};
@@ -31,6 +33,37 @@ pub struct Whole {
 /// [`AuditError::Chain`](crate::AuditError::Chain) with file and line of the first one that is not whole, or where lines
 /// are missing.
 pub fn verify(place: &ChainPlace, each: &mut dyn FnMut(&ChainLine<'_>)) -> Result<Whole> {
+    read_from(place, 0, each)
+}
+
+/// Reads what follows a line that was seen before, and gives each line after it; none when that line is not there any
+/// more, or another one is in its place. `count` is the line's number and `hash` its hash; 0 is the beginning.
+///
+/// Only the files from that line's on are read.
+///
+/// # Errors
+/// As [`verify`], for these files.
+pub fn verify_since(
+    place: &ChainPlace,
+    count: u64,
+    hash: LineHash,
+    each: &mut dyn FnMut(&ChainLine<'_>),
+) -> Result<Option<Whole>> {
+    let head = Head::read(place)?.map_or(0, |head| head.count);
+    if count > head {
+        return Ok(None);
+    }
+    let mut is_there = count == 0 && hash == form::first();
+    let whole = read_from(place, count, &mut |line| match line.seq.cmp(&count) {
+        Ordering::Equal => is_there = line.hash == hash,
+        Ordering::Greater if is_there => each(line),
+        _ => {}
+    })?;
+    Ok(is_there.then_some(whole))
+}
+
+/// Reads the lines from the beginning of the file with this one on.
+fn read_from(place: &ChainPlace, line: u64, each: &mut dyn FnMut(&ChainLine<'_>)) -> Result<Whole> {
     let before = Head::read(place)?;
     let files = place.files()?;
     let Some(before) = before else {
@@ -39,7 +72,8 @@ pub fn verify(place: &ChainPlace, each: &mut dyn FnMut(&ChainLine<'_>)) -> Resul
             false => Err(place.headless()),
         };
     };
-    let scanned = scan(place, &files, 0, &before, each)?;
+    let from = files.iter().rposition(|file| file.first <= line.max(1)).unwrap_or(0);
+    let scanned = scan(place, &files, from, &before, each)?;
     if let Some(fault) = &scanned.fault
         && !(fault.is_unfinished && scanned.count >= before.count)
     {
