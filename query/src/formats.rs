@@ -53,7 +53,7 @@ impl Released {
         self.dry_run
     }
 
-    /// `{columns, rows: [{name: value}], precision, cost, notes, query, dry_run}`.
+    /// `{columns, rows: [{name: value}], precision, cost, notes, query, dry_run, explained}`.
     pub fn to_json(&self) -> Value {
         let rows: Vec<Value> = (0..self.batch.num_rows())
             .map(|at| {
@@ -71,6 +71,7 @@ impl Released {
             "notes": self.notes,
             "query": self.query,
             "dry_run": self.dry_run,
+            "explained": self.explained,
         })
     }
 

@@ -93,7 +93,7 @@ impl Prepared {
         lines.push("Free, on the released rows:".to_owned());
         lines.push(format!("  {}", self.postprocess.sql));
         lines.push(format!(
-            "Blocks to be paid now: {}. Pieces in the ledger: {} of {}.",
+            "Nothing is paid for this plan. Asked now, the question would pay {} blocks; {} of {} pieces are in the ledger.",
             paid.blocks, paid.parts_found, paid.parts
         ));
         let array: ArrayRef = Arc::new(StringArray::from(lines));

@@ -22,7 +22,7 @@ pub struct Cost {
     pub blocks: u64,
     /// The most that all queries together may learn about one block.
     pub rho_block_max: String,
-    /// Blocks that were charged just now; in a dry run, that would be.
+    /// Blocks that were charged just now; in a dry run and an EXPLAIN, that would be.
     pub blocks_charged: u64,
     /// Released parts that the answer is made of: one for each region and day, or each region and range of days.
     #[serde(rename = "pieces")]

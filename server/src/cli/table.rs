@@ -10,7 +10,7 @@ use serde_json::Value;
 pub(crate) fn answer_table(answer: &Value) -> String {
     let mut text = String::new();
     let columns: Vec<Shown> = shown_columns(answer);
-    if !columns.is_empty() && !is_dry_run(answer) {
+    if !columns.is_empty() && answer["dry_run"] != true {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
         table.set_header(columns.iter().map(|c| c.title.clone()));
@@ -22,11 +22,15 @@ pub(crate) fn answer_table(answer: &Value) -> String {
                 shown.set_cell_alignment(CellAlignment::Right);
             }
         }
-        text = format!("{table}\n{} rows; ± and (to) are the 95 % interval\n", rows(answer).len());
+        text = match is_explained(answer) {
+            true => format!("{table}\n"),
+            false => format!("{table}\n{} rows; ± and (to) are the 95 % interval\n", rows(answer).len()),
+        };
     }
-    if is_dry_run(answer) {
-        text.push_str("dry run: nothing was read, nothing is charged\n");
-        if let Some(query) = answer["query"].as_str() {
+    if is_unpaid(answer) {
+        let what = if is_explained(answer) { "explained" } else { "dry run" };
+        text.push_str(&format!("{what}: nothing was read, nothing is charged\n"));
+        if let Some(query) = answer["query"].as_str().filter(|_| !is_explained(answer)) {
             text.push_str(&format!("{query}\n"));
         }
     }
@@ -34,7 +38,7 @@ pub(crate) fn answer_table(answer: &Value) -> String {
     if let (Some(rho), Some(blocks)) = (cost["rho_per_block"].as_str(), cost["blocks"].as_u64()) {
         let most = cost["rho_block_max"].as_str().unwrap_or("?");
         text.push_str(&format!("cost: rho {rho} on each of {blocks} (region, day) blocks, of {most}\n"));
-        text.push_str(&paid(cost, is_dry_run(answer)));
+        text.push_str(&paid(cost, is_unpaid(answer)));
     }
     for note in answer["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         text.push_str(&format!("note: {note}\n"));
@@ -43,7 +47,7 @@ pub(crate) fn answer_table(answer: &Value) -> String {
 }
 
 /// What was paid just now, and what had been asked before.
-fn paid(cost: &Value, is_dry_run: bool) -> String {
+fn paid(cost: &Value, is_unpaid: bool) -> String {
     let number = |name: &str| cost[name].as_u64();
     let (Some(charged), Some(pieces), Some(found)) =
         (number("blocks_charged"), number("pieces"), number("pieces_from_ledger"))
@@ -52,7 +56,7 @@ fn paid(cost: &Value, is_dry_run: bool) -> String {
     };
     let left = cost["rho_left_min"].as_str().map(|rho| format!("; at least rho {rho} is left of each"));
     let left = left.unwrap_or_default();
-    match (charged, is_dry_run) {
+    match (charged, is_unpaid) {
         (0, _) => format!("free: all of it is in the ledger of what was answered before{left}\n"),
         (_, true) => {
             format!("{charged} blocks would pay; {found} of {pieces} pieces are in the ledger{left}\n")
@@ -61,8 +65,14 @@ fn paid(cost: &Value, is_dry_run: bool) -> String {
     }
 }
 
-fn is_dry_run(answer: &Value) -> bool {
-    answer["dry_run"].as_bool().unwrap_or(false)
+/// Whether it says what a question would cost, and nothing was asked of the events.
+fn is_unpaid(answer: &Value) -> bool {
+    answer["dry_run"] == true || is_explained(answer)
+}
+
+/// Whether it is the answer to EXPLAIN, whose rows are the plan.
+fn is_explained(answer: &Value) -> bool {
+    answer["explained"] == true
 }
 
 pub(crate) fn rows(answer: &Value) -> &[Value] {
@@ -180,6 +190,29 @@ mod tests {
         let objects = json!({"columns": columns, "rows": [{"event": "click", "n": 1200, "n_sd": 10.2, "n_low": 1180,
             "n_high": 1220}], "cost": cost, "notes": ["small groups are withheld"]});
         assert_eq!(answer_table(&objects), text);
+    }
+
+    #[test]
+    fn what_is_only_explained_is_not_called_paid() {
+        let cost = json!({"rho_per_block": "0.002", "blocks": 120, "rho_block_max": "0.5", "blocks_charged": 120, "pieces": 120,
+            "pieces_from_ledger": 0, "rho_left_min": "0.1"});
+        let answer = |dry_run: bool, explained: bool| {
+            answer_table(
+                &json!({"columns": [{"name": "plan"}], "rows": [["r0: released day by day"]], "cost": cost,
+                "query": "FROM usage", "dry_run": dry_run, "explained": explained}),
+            )
+        };
+        let (explained, dry_run, paid) = (answer(false, true), answer(true, false), answer(false, false));
+        for unpaid in [&explained, &dry_run] {
+            assert!(
+                unpaid.contains("120 blocks would pay") && unpaid.contains("nothing is charged"),
+                "{unpaid}"
+            );
+            assert!(!unpaid.contains("blocks paid"), "{unpaid}");
+        }
+        assert!(explained.contains("released day by day") && !explained.contains("interval"), "{explained}");
+        assert!(!dry_run.contains("released day by day") && dry_run.contains("FROM usage"), "{dry_run}");
+        assert!(paid.contains("120 blocks paid") && !paid.contains("nothing"), "{paid}");
     }
 
     #[test]

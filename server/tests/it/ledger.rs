@@ -14,7 +14,7 @@ use crate::query::rows;
 use crate::stage::{Keys, TODAY, World, batch, click};
 
 /// 60 people of DE, a click each.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::new();
     let clicks = (0..60).map(|n| click(&format!("c-{n}"), &format!("person-{n}"), "tile")).collect();
     assert_eq!(world.client().events(&world.keys.app, &batch("DE", clicks))["accepted"], 60);
@@ -22,19 +22,19 @@ fn world() -> World {
     world
 }
 
-fn sql(mark: &str) -> String {
+pub(crate) fn sql(mark: &str) -> String {
     format!(
         "SELECT COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' \
          AND screen <> '{mark}'"
     )
 }
 
-fn ask(world: &World, question: &Value) -> Answer {
+pub(crate) fn ask(world: &World, question: &Value) -> Answer {
     world.client().post("/v1/sql", &world.keys.analyst, question.to_string())
 }
 
 /// What the budget says of today's usage in DE.
-fn block(world: &World) -> Value {
+pub(crate) fn block(world: &World) -> Value {
     let path = format!("/v1/budget?table=usage&region=DE&first={TODAY}&last={TODAY}");
     let list = world.client().get(&path, &world.keys.analyst).expect(200).json();
     let blocks = list["blocks"].as_array().unwrap();
@@ -59,6 +59,9 @@ fn a_question_is_paid_once_by_whoever_asks_first_and_everybody_sees_it() {
         rows(&explained).iter().any(|row| row["plan"].as_str().unwrap().contains("0.002")),
         "{explained}"
     );
+    let told = rows(&explained).last().unwrap()["plan"].as_str().unwrap();
+    assert!(told.starts_with("Nothing is paid") && told.contains("would pay 1 blocks"), "{told}");
+    assert_eq!((&explained["explained"], &explained["dry_run"]), (&json!(true), &json!(false)));
     assert_eq!(block(&world)["rho_spent"], "0", "neither is charged");
 
     let first = ask(&world, &json!({"sql": sql("a")})).expect(200).json();
