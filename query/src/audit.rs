@@ -4,8 +4,10 @@
 //! {"seq":7,"prev":"..","at_ms":1795348800000,"id":"<uuid>","key":"ana0123456789","role":"analyst","outcome":"answered",
 //!  "rule":null,"line":null,"column":null,"precision":"normal","sd_max":null,"source":"events","answer_time_ms":1000,
 //!  "queries":[{"text":"FROM usage IN DE ..","rho_per_block":"0.002",
-//!              "blocks":[{"table":"usage","regions":["DE"],"first_day":"2026-11-20","last_day":"2026-11-22"}]}],"hash":".."}
+//!              "blocks":[{"table":"usage","regions":["DE"],"first_day":"2026-11-20","last_day":"2026-11-22"}]}],
+//!  "reservations":[4711],"hash":".."}
 //! ```
+//! `reservations` are the numbers under which the ledger has what was charged; it is the last field of its line.
 //! Invariants: a line holds no value of an event and never the SQL; the text of a private query is scrubbed before it is
 //! handed over (`text`). Of a refusal only the rule and the place are kept. The time is the one that was
 //! decided (`schedule.rs`), not how long the work took. A query whose line cannot be written is not answered.
@@ -23,6 +25,7 @@ use shoal_language::{DayRange, PrivateQuery, Refusal};
 pub(crate) use self::text::without_identifiers;
 use crate::error::QueryError;
 use crate::failure::Failure;
+use crate::receipts::Receipts;
 
 /// Where the numbers of an answer come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +50,8 @@ struct Fields {
     source: Source,
     answer_time_ms: Option<u64>,
     queries: Vec<AuditedQuery>,
+    /// The last field, which a comparison of ledger and audit looks for at the end of a line.
+    reservations: Receipts,
 }
 
 #[derive(Serialize)]
@@ -88,8 +93,14 @@ impl Entry {
             source: Source::Nothing,
             answer_time_ms: None,
             queries: Vec::new(),
+            reservations: Receipts::default(),
         };
         Entry { line: audit.begin(origin, fields), decided_ms: Arc::default() }
+    }
+
+    /// Where the numbers of what is reserved for the query are noted.
+    pub(crate) fn receipts(&self) -> Receipts {
+        self.0.fields().reservations.clone()
     }
 
     /// Notes a private query and its price, for each block.

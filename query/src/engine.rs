@@ -324,12 +324,13 @@ impl Engine {
         for charged in &prepared.charged {
             entry.asks(&charged.query, &charged.price.to_string());
         }
-        let mut looked_up = LookedUp::of(&prepared.charged, &self.budget, now_ms).await?;
+        let budget = self.budget.noting(entry.receipts());
+        let mut looked_up = LookedUp::of(&prepared.charged, &budget, now_ms).await?;
         let size_noise = size_noise(self.config.subject_day_events_max)?;
         if self.schedule.is_timed() {
-            looked_up = looked_up.with_sizes(&size_noise, &self.budget).await?;
+            looked_up = looked_up.with_sizes(&size_noise, &budget).await?;
         }
-        let paid = looked_up.quote(&self.budget).await?;
+        let paid = looked_up.quote(&budget).await?;
         let postprocessor = &self.attempts.postprocessor;
         if prepared.explain {
             return prepared.explained(&paid);
@@ -352,7 +353,7 @@ impl Engine {
             looked_up,
             scan: Arc::clone(scan),
             postprocessor: Arc::clone(postprocessor),
-            budget: self.budget.clone(),
+            budget,
             metrics: self.metrics.clone(),
             timing: JobTiming {
                 schedule: Arc::clone(&self.schedule),

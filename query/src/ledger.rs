@@ -19,12 +19,17 @@ use tokio::sync::Notify;
 use crate::audit::without_identifiers;
 use crate::budget_epochs::{BudgetEpoch, BudgetEpochs};
 use crate::failure::Failure;
+use crate::receipts::Receipts;
 use crate::released_parts::ReleasedPart;
 use shoal_language::calendar::day_text;
 use shoal_language::{Refusal, Rule};
 
 /// Most blocks that a refusal names.
 const NAMED_MAX: usize = 5;
+/// What the thresholds of all released parts about a block may spend of delta together: 10^-6, in units of 10^-18.
+const DELTA_ATTO_BLOCK_MAX: u64 = 1_000_000_000_000;
+/// Units of the ledger's deltas in one.
+const ATTO: f64 = 1e18;
 
 /// The budget of a service.
 #[derive(Clone)]
@@ -33,6 +38,7 @@ pub(crate) struct Budget {
     flights: Arc<Flights>,
     pub(crate) epochs: BudgetEpochs,
     pub(crate) cap: Rho,
+    receipts: Receipts,
 }
 
 /// Released parts that are being made.
@@ -74,7 +80,12 @@ pub(crate) enum Payment {
 
 impl Budget {
     pub(crate) fn new(ledger: BudgetLedger, epochs: BudgetEpochs, cap: Rho) -> Budget {
-        Budget { ledger, flights: Arc::default(), epochs, cap }
+        Budget { ledger, flights: Arc::default(), epochs, cap, receipts: Receipts::default() }
+    }
+
+    /// The same budget, which notes what is reserved through it.
+    pub(crate) fn noting(&self, receipts: Receipts) -> Budget {
+        Budget { receipts, ..self.clone() }
     }
 
     /// The ledger's file.
@@ -124,12 +135,16 @@ impl Budget {
             caps: SpendingCaps {
                 pools: self.epochs.pools(self.cap).into_iter().map(Rho::nano).collect(),
                 block: self.cap.nano(),
+                delta_atto: DELTA_ATTO_BLOCK_MAX,
             },
             now_ms,
         };
-        let (ledger, claim) = (self.ledger.clone(), claim.clone());
+        let (ledger, claim, receipts) = (self.ledger.clone(), claim.clone(), self.receipts.clone());
         let reserved = blocking(move || {
             let reserved = ledger.reserve(&order);
+            if let Ok(Reserved::Granted(reservation)) = &reserved {
+                receipts.note(reservation.number());
+            }
             drop(claim);
             reserved
         });
@@ -138,6 +153,26 @@ impl Budget {
             Reserved::Sealed => Payment::LookAgain,
             Reserved::Lacking(lacking) => Payment::Refused(self.refusal(&lacking)),
         })
+    }
+
+    /// The orders of released parts. Everybody sees what was paid, so the text is kept without what identifies a person.
+    pub(crate) fn orders(&self, parts: &[&ReleasedPart]) -> Vec<PartOrder> {
+        // Released parts of one question have few texts.
+        let mut clean: HashMap<&str, String> = HashMap::new();
+        let mut orders = Vec::with_capacity(parts.len());
+        for &part in parts {
+            let text = clean.entry(&part.text).or_insert_with(|| without_identifiers(&part.text));
+            let delta_atto = if part.is_thresholded { self.delta_atto_of(part.price) } else { 0 };
+            orders.push(order(part, text.clone(), delta_atto));
+        }
+        orders
+    }
+
+    /// The part of a block's delta that a threshold takes: as much as the price is of the cap.
+    fn delta_atto_of(&self, price: Rho) -> u64 {
+        let all = u128::from(price.nano()) * u128::from(DELTA_ATTO_BLOCK_MAX);
+        let share = all.div_ceil(u128::from(self.cap.nano().max(1)));
+        u64::try_from(share).unwrap_or(u64::MAX).min(DELTA_ATTO_BLOCK_MAX)
     }
 
     /// Keeps answers. Durable when it returns; on any error they must not be used.
@@ -178,7 +213,13 @@ impl Budget {
             let (left, asked) = (Rho::from_nano(lack.left_nano), Rho::from_nano(lack.asked_nano));
             let next = self.epochs.next_text(day, lack.pool);
             let next = next.map(|day| format!(", more on {day}")).unwrap_or_default();
-            format!("{kind} in {region} on {} has rho {left} left of {asked}{next}", day_text(day))
+            let of = format!("{kind} in {region} on {}", day_text(day));
+            if lack.asked_nano > lack.left_nano || lack.asked_delta_atto <= lack.left_delta_atto {
+                return format!("{of} has rho {left} left of {asked}{next}");
+            }
+            let delta = |atto: u64| atto as f64 / ATTO;
+            let (left, asked) = (delta(lack.left_delta_atto), delta(lack.asked_delta_atto));
+            format!("{of} has delta {left:e} left of {asked:e} for keys whose values are not listed")
         };
         let named: Vec<String> = lacking.iter().take(NAMED_MAX).map(one).collect();
         let rest = match lacking.len().saturating_sub(NAMED_MAX) {
@@ -204,23 +245,13 @@ fn beside(lacking: &[Shortage]) -> String {
     format!("SELECT COUNT(DISTINCT subject) AS people FROM {} WHERE day = DATE '{day}'", first.kind)
 }
 
-/// The orders of released parts. Everybody sees what was paid, so the text is kept without what identifies a person.
-pub(crate) fn orders(parts: &[&ReleasedPart]) -> Vec<PartOrder> {
-    // Released parts of one question have few texts.
-    let mut clean: HashMap<&str, String> = HashMap::new();
-    let mut orders = Vec::with_capacity(parts.len());
-    for &part in parts {
-        let text = clean.entry(&part.text).or_insert_with(|| without_identifiers(&part.text));
-        orders.push(order(part, text.clone()));
-    }
-    orders
-}
-
-fn order(part: &ReleasedPart, text: String) -> PartOrder {
+/// The order of a released part that spends so much delta of each block.
+fn order(part: &ReleasedPart, text: String, delta_atto: u64) -> PartOrder {
     let charge = |(block, epoch): &(Block, BudgetEpoch)| Charge {
         block: *block,
         pool: epoch.pool,
         nano: part.price.nano(),
+        delta_atto,
     };
     PartOrder { id: part.id, text, charges: part.charges.iter().map(charge).collect() }
 }

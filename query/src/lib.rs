@@ -13,7 +13,8 @@
 //! - `scan`: bounded, exact totals of each region
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
 //! - `engine`: the facade; `request`, `grant`: what is asked, and who asks
-//! - `audit`: a line for every query; `running`: queries that can be cancelled; `schedule`, `clock`: when an answer leaves
+//! - `audit`: a line for every query; `receipts`: what it says of the ledger;
+//!   `running`: queries that can be cancelled; `schedule`, `clock`: when an answer leaves
 //! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`
 //! - `error`, `failure`: what the asker is told, and what the operator is told besides
 //!
@@ -33,6 +34,7 @@ mod formats;
 mod grant;
 mod ledger;
 mod metrics;
+mod receipts;
 mod release;
 mod released_parts;
 mod request;
@@ -52,7 +54,7 @@ pub use engine::Engine;
 pub use error::QueryError;
 pub use grant::{AnalystGrant, Role};
 pub use metrics::Metrics;
-pub use release::{Cost, Released};
+pub use release::{Cost, Released, SIZE_PRICE};
 pub use request::QueryRequest;
 pub use running::{NoQueryId, QueryId, RunningQuery};
 pub use tables::{ColumnAnswer, TableAnswer, TablesAnswer};

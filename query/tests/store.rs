@@ -65,6 +65,8 @@ struct World {
 
 async fn world(days: &[(i32, u32)]) -> World {
     let root = tempfile::tempdir().unwrap();
+    // As in a service, the ledger is there before the first event; events without one would be a doubt.
+    drop(ledger(root.path()));
     append(root.path(), days, 1).await;
     opened(root).await
 }
@@ -79,6 +81,10 @@ async fn append(root: &std::path::Path, days: &[(i32, u32)], version: i64) {
     table.append(parts, "log-DE", version).await.unwrap();
 }
 
+fn ledger(root: &std::path::Path) -> BudgetLedger {
+    BudgetLedger::open(root, &root.join("marks")).unwrap()
+}
+
 /// A service over a directory.
 async fn opened(root: tempfile::TempDir) -> World {
     let url = url::Url::from_directory_path(root.path()).unwrap();
@@ -87,8 +93,8 @@ async fn opened(root: tempfile::TempDir) -> World {
     let config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let grant = AnalystGrant { key_id: "test".to_owned(), role: Role::Analyst, regions: vec![Region::De] };
-    let ledger = BudgetLedger::open(root.path()).unwrap();
-    World { engine: Engine::new(store, ledger, registry, config, metrics), grant, root }
+    let engine = Engine::new(store, ledger(root.path()), registry, config, metrics);
+    World { engine, grant, root }
 }
 
 async fn ask(world: &World, sql: &str, now_ms: i64) -> Result<serde_json::Value, QueryError> {

@@ -6,6 +6,7 @@
 //!
 //! Not here: what the commands do (`cli/`).
 
+mod accept_restore;
 mod audit;
 mod budget;
 mod keys;
@@ -64,7 +65,7 @@ enum Command {
     },
     /// Asks a running service a question in SQL.
     Query(query::QueryArgs),
-    /// Shows what is left of each day's privacy budget, and what spent it.
+    /// Shows what is left of each day's privacy budget, and what spent it; accepts a ledger that was restored.
     Budget(budget::BudgetArgs),
     /// Plans and runs the removal of expired days.
     Retention {
@@ -160,6 +161,8 @@ mod tests {
             "shoal schemas check dir",
             "shoal query --key k --precision high --format csv SELECT",
             "shoal budget --key k --region DE --first 2026-11-01 --questions",
+            "shoal budget accept-restore",
+            "shoal budget accept-restore --key k --config a.toml",
             "shoal retention plan",
             "shoal retention run --once --dry-run",
             "shoal demo --exit",
@@ -173,6 +176,8 @@ mod tests {
         }
         for line in [
             "shoal",
+            "shoal budget",
+            "shoal budget accept-restore --region DE",
             "shoal completions",
             "shoal keys create ingest --app a --regions FR",
             "shoal retention run",

@@ -5,6 +5,7 @@
 //! - `key_file`: the regions' secrets; `access_keys`: access keys
 //! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
+//! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
 //! - `retention_line`, `key_line`: what the audit says of a run of retention, and of an act on an access key
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `logs`, `metrics`: what an operator sees
@@ -22,6 +23,8 @@ mod http;
 mod jobs;
 mod key_file;
 mod key_line;
+mod ledger_comparison;
+mod ledger_start;
 pub mod logs;
 mod metrics;
 mod problem;

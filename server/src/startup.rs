@@ -1,6 +1,6 @@
 //! The composition root: one short build function per crate, and the order in which things start.
 //!
-//! Definitions and keys, tables, consents, audit, log (which recovers), query, retention, jobs, socket.
+//! Definitions and keys, tables, consents, audit, ledger, log (which recovers), query, retention, jobs, socket.
 //! Not here: settings (`config.rs`), what the jobs do (`jobs.rs`), the end (`running.rs`).
 
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ use crate::error::Error;
 use crate::http::{self, Bound};
 use crate::jobs::Jobs;
 use crate::key_file;
+use crate::ledger_start;
 use crate::metrics::Metrics;
 use crate::running::Running;
 use crate::state::{Clock, Services, State};
@@ -38,6 +39,7 @@ struct Peers {
     keyring: Arc<Keyring>,
     audit: Arc<Audit>,
     consents: Arc<Consents<ConsentRecord>>,
+    ledger: BudgetLedger,
     /// It holds the lock of the data directory, so what else lies there is closed before it.
     store: Store,
     clock: Clock,
@@ -111,7 +113,9 @@ async fn build_peers(config: &Config, clock: Clock) -> Result<Peers, Error> {
     let keyring = build_keyring(config)?;
     let store = open_store(&config.data_dir).await?;
     let (consents, audit) = (build_consents(config)?, build_audit(config)?);
-    Ok(Peers { registry, keyring, store, consents, audit, clock })
+    // Before the log: a service over a ledger that is in doubt takes no events either.
+    let ledger = ledger_start::open(config, &audit, clock()).await?;
+    Ok(Peers { registry, keyring, store, consents, ledger, audit, clock })
 }
 
 fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
@@ -177,7 +181,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
 
 fn build_engine(config: &Config, peers: &Peers, metrics: &mut MetricRegistry) -> Result<Arc<Engine>, Error> {
     let metrics = shoal_query::Metrics::register(metrics);
-    let ledger = BudgetLedger::open(&config.data_dir)?;
+    let ledger = peers.ledger.clone();
     let (store, registry) = (peers.store.clone(), Arc::clone(&peers.registry));
     let engine = Engine::new(store, ledger, registry, query_config(config), metrics);
     let engine = engine.with_audit(Arc::clone(&peers.audit));

@@ -72,9 +72,19 @@ pub enum StorageError {
         /// What is wrong, without anything that the record says.
         reason: String,
     },
-    /// A high-water mark of spent budget is damaged. Nothing is opened, since budget might come back; restore the file.
-    #[error("{} is damaged: what was spent on this region's days cannot be known; restore the file", .0.display())]
-    HighWaterMark(PathBuf),
+    /// A high-water mark of spent budget is damaged, missing, or older than it must be. Nothing is opened, since budget
+    /// might come back.
+    #[error(
+        "{} {reason}. Budget that was spent might come back, so nothing is granted. Put the file back as it was last (if it is \
+         damaged and there is no copy, move it away), or accept with `shoal budget accept-restore` that the most that the \
+         files left say counts as spent", path.display()
+    )]
+    HighWaterMark {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong: completes a sentence that begins with the file.
+        reason: String,
+    },
     /// An answer that is not one of its reservation's, or no longer.
     #[error("the reservation of this answer is not in force")]
     Stale,

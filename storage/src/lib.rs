@@ -16,8 +16,8 @@ mod tables;
 pub use consents::{Consents, Effect, RecordForm};
 pub use error::StorageError;
 pub use spending::{
-    Block, BlockSpending, BudgetLedger, Charge, Found, Order, PartId, PartOrder, Reservation, Reserved,
-    Shortage, SpendingCaps, SpendingFilter, SpendingItem,
+    Block, BlockSpending, BudgetLedger, Charge, Checkpoint, Doubt, Found, LedgerFiles, Order, PartId,
+    PartOrder, PossiblySpent, Reservation, Reserved, Shortage, SpendingCaps, SpendingFilter, SpendingItem,
 };
 pub use tables::{
     AppendReport, CompactPolicy, CompactReport, ExpireReport, FileRows, Heads, LiveFile, Part, PurgeReport,

@@ -62,6 +62,8 @@ async fn each_end_of_a_query_leaves_one_line_before_the_answer() {
     assert_eq!(query["blocks"][0]["table"], "usage");
     assert_eq!(query["blocks"][0]["regions"], serde_json::json!(["DE"]));
     assert!(query["text"].as_str().unwrap().contains("AGGREGATE count(*)"));
+    assert_eq!(charged["reservations"], serde_json::json!([1]));
+    assert!(lines[1..].iter().all(|line| line["reservations"] == serde_json::json!([])));
     assert_eq!(lines[1]["source"], "nothing");
     assert!(
         lines[2]["rule"].is_string()

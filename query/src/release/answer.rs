@@ -32,7 +32,7 @@ use crate::charge::ChargedQuery;
 use crate::clock::Clock;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
-use crate::ledger::{Budget, Payment, orders};
+use crate::ledger::{Budget, Payment};
 use crate::released_parts::{ReleasedPart, Wanted, wanted};
 use crate::scan::{Due, Raw, Scan};
 use crate::schedule::Turn;
@@ -202,7 +202,7 @@ pub(crate) async fn answer(
         if let Some(claim) = claim.map_err(|_| QueryError::Busy)? {
             let turn = turn(&looked_up, asked, scan).await?;
             let missing: Vec<&ReleasedPart> = looked_up.missing().into_iter().map(|(_, part)| part).collect();
-            let payment = asked.budget.pay(&claim, orders(&missing), asked.now_ms).await?;
+            let payment = asked.budget.pay(&claim, asked.budget.orders(&missing), asked.now_ms).await?;
             if let Payment::Paid(reservation) = payment {
                 break Some((claim, reservation, ids, turn));
             }

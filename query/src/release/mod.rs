@@ -34,4 +34,5 @@ pub(crate) use self::groups::Groups;
 pub(crate) use self::paid::Paid;
 pub use self::released::{Cost, Released};
 pub(crate) use self::released::{Preamble, finish};
+pub use self::size::SIZE_PRICE;
 pub(crate) use self::size::size_noise;

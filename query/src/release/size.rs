@@ -29,7 +29,7 @@ use crate::ledger::{Budget, Payment};
 use crate::scan::Scan;
 
 /// What the size of a block costs it, in each of its epochs in which it is asked about.
-pub(crate) const SIZE_PRICE: Rho = Rho::from_nano(500_000);
+pub const SIZE_PRICE: Rho = Rho::from_nano(500_000);
 
 /// The encoding's version: another one makes other sizes of everything.
 const VERSION: &[u8] = b"size 1";
@@ -70,7 +70,7 @@ pub(crate) fn size_id((block, epoch): &BlockEpoch, noise: &DiscreteGaussian) -> 
 fn order(of: &BlockEpoch, noise: &DiscreteGaussian, epochs: &BudgetEpochs) -> PartOrder {
     let (block, epoch) = of;
     let (when, day) = (epochs.epoch_text(*epoch), day_text(block.day));
-    let charge = Charge { block: *block, pool: epoch.pool, nano: SIZE_PRICE.nano() };
+    let charge = Charge { block: *block, pool: epoch.pool, nano: SIZE_PRICE.nano(), delta_atto: 0 };
     let text = format!("NUMBER OF ROWS OF {} IN {}\nDAY {day} ({when})", block.kind, block.region);
     PartOrder { id: size_id(of, noise), text, charges: vec![charge] }
 }

@@ -39,6 +39,8 @@ pub(crate) struct ReleasedPart {
     pub(crate) charges: Vec<(Block, BudgetEpoch)>,
     /// Of each block.
     pub(crate) price: Rho,
+    /// Whether a threshold hides groups of it.
+    pub(crate) is_thresholded: bool,
     pub(crate) text: String,
     /// The order of its keys and slots.
     pub(crate) form: Arc<Form>,
@@ -174,6 +176,7 @@ impl Place<'_> {
             days,
             charges,
             price: charged.price,
+            is_thresholded: charged.threshold.is_some(),
             text,
             form: Arc::clone(form),
         }

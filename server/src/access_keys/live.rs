@@ -38,6 +38,14 @@ impl KeySet {
         record.hash.verify(secret).then_some(grant)
     }
 
+    /// Who acts with this key, as it was presented, if it is an officer's.
+    pub(crate) fn officer(&self, presented: &str) -> Option<shoal_audit::Actor> {
+        match self.grant(presented)? {
+            Grant::Analyst(grant) if grant.role == shoal_query::Role::Officer => Some(grant.actor()),
+            _ => None,
+        }
+    }
+
     /// Active keys.
     pub fn len(&self) -> usize {
         self.by_id.len()

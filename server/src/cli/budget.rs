@@ -1,18 +1,31 @@
 //! `shoal budget`: asks a running service what is left of each day's privacy budget, and what spent it.
+//!
+//! Not here: `shoal budget accept-restore` (`accept_restore.rs`).
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
 
+use super::accept_restore::{self, AcceptRestoreArgs};
 use crate::client::{Client, local_url};
 use crate::config::Config;
 use crate::error::Error;
 
+#[derive(Subcommand)]
+enum BudgetCommand {
+    /// Accepts that files of the ledger are missing or older than they were: the most that the files left say counts as
+    /// spent. The service must be stopped. The audit has a line of it.
+    AcceptRestore(AcceptRestoreArgs),
+}
+
 #[derive(Args)]
+#[command(subcommand_negates_reqs = true)]
 pub(super) struct BudgetArgs {
+    #[command(subcommand)]
+    command: Option<BudgetCommand>,
     /// Shows this table only.
     #[arg(long)]
     table: Option<String>,
@@ -32,14 +45,18 @@ pub(super) struct BudgetArgs {
     #[arg(long)]
     json: bool,
     /// Access key of an analyst.
-    #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
-    key: String,
+    #[arg(long, env = "SHOAL_KEY", hide_env_values = true, required = true)]
+    key: Option<String>,
     /// URL of the service. The default is the address at which this configuration starts it.
     #[arg(long, env = "SHOAL_URL")]
     url: Option<String>,
 }
 
 pub(super) fn run(config: &Config, args: &BudgetArgs) -> Result<ExitCode, Error> {
+    if let Some(BudgetCommand::AcceptRestore(args)) = &args.command {
+        return accept_restore::run(config, args);
+    }
+    let key = args.key.as_deref().unwrap_or_default();
     let url = args.url.clone().unwrap_or_else(|| local_url(config));
     let named =
         [("table", &args.table), ("region", &args.region), ("first", &args.first), ("last", &args.last)];
@@ -49,7 +66,7 @@ pub(super) fn run(config: &Config, args: &BudgetArgs) -> Result<ExitCode, Error>
             query.append_pair(name, value);
         }
     }
-    let answer = Client::new(&url, &args.key).get(&format!("/v1/budget?{}", query.finish()))?;
+    let answer = Client::new(&url, key).get(&format!("/v1/budget?{}", query.finish()))?;
     match args.json {
         true => println!("{answer:#}"),
         false => print!("{}", budget_table(&answer, args.questions)),

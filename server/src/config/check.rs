@@ -1,10 +1,12 @@
 //! What the settings must hold together. Each value is good by itself by now.
 //!
-//! Not here: files and directories (`surroundings.rs`), but for the rule that the keys do not lie with the data.
+//! Not here: files and directories (`surroundings.rs`), but for the rules of what does not lie together: the keys and the data,
+//! the data and the high-water marks of their budgets.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::read::Read;
+use super::settings::Config;
 
 /// Notes every contradiction between settings.
 pub(super) fn contradictions(read: &mut Read) {
@@ -37,6 +39,9 @@ pub(super) fn contradictions(read: &mut Read) {
         let reason = "`unit_key_dir` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("unit_key_dir", ["unit_key_dir", "data_dir"], reason));
     }
+    if let Some((with, reason)) = marks_lie_with(&read.config) {
+        found.push(("budget_marks_dir", ["budget_marks_dir", with], reason));
+    }
     for (at, between, reason) in found {
         if !read.faults.refused(&between) {
             // A default is not what an operator can mend: the other one is.
@@ -44,6 +49,26 @@ pub(super) fn contradictions(read: &mut Read) {
             read.faults.push(place.unwrap_or_default(), reason);
         }
     }
+}
+
+/// With which other setting's place the high-water marks lie together, and why they must not.
+fn marks_lie_with(config: &Config) -> Option<(&'static str, &'static str)> {
+    let [marks, data, key] =
+        [&config.marks_dir(), &config.data_dir, &config.key_file].map(|path| resolved(path));
+    if marks.starts_with(&data) || data.starts_with(&marks) {
+        let reason = "`budget_marks_dir` must be outside `data_dir`, and not hold it: whoever puts back an older copy of the data \
+             must not put back with it how much of their budget was spent";
+        return Some(("data_dir", reason));
+    }
+    let key_dir = key.parent().unwrap_or(&key);
+    // A directory that holds the data too is not one of the key's own.
+    let is_keys_own = !data.starts_with(key_dir);
+    if key.starts_with(&marks) || (is_keys_own && marks.starts_with(key_dir)) {
+        let reason = "`budget_marks_dir` must be outside the directory of `key_file`: a copy of the keys that is put back must not \
+             put back with it how much of the budget was spent";
+        return Some(("key_file", reason));
+    }
+    None
 }
 
 /// Absolute, without `.` and `..`, and with links followed as far as the path exists.

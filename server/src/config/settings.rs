@@ -42,6 +42,10 @@ settings! {
         /// Directory of the keys that events without identifiers are grouped with, one for each region and day; the first start
         /// makes it. By default it is key_file with `.units` after its name. It must be outside data_dir, and in no backup.
         unit_key_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-unit-keys"), A_DIRECTORY);
+        /// Directory of high-water marks: how much of each day's privacy budget was spent, so that an older copy of data_dir brings
+        /// nothing of it back. It must be outside data_dir and outside the directory of key_file, and is never put back with
+        /// the data. Without it, it is beside data_dir, with `.budget` at the end of its name.
+        budget_marks_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-budget"), A_DIRECTORY);
         /// Directory of definitions (events, vendors, retention, countries) that overlay the embedded ones; see
         /// `shoal schemas check DIR`.
         schemas_dir: Option<PathBuf> = Optional(Example("/etc/shoal/schemas"), A_DIRECTORY);
@@ -235,6 +239,21 @@ impl Config {
             PathBuf::from(path)
         };
         self.unit_key_dir.clone().unwrap_or_else(beside_the_key_file)
+    }
+
+    /// The directory of the high-water marks: the one that is set, or the one beside the data directory.
+    pub fn marks_dir(&self) -> PathBuf {
+        if let Some(dir) = &self.budget_marks_dir {
+            return dir.clone();
+        }
+        // A name that ends in `.` or `..` has no end to add to.
+        let data_dir = match self.data_dir.file_name() {
+            Some(_) => self.data_dir.clone(),
+            None => self.data_dir.canonicalize().unwrap_or_else(|_| self.data_dir.clone()),
+        };
+        let mut name = data_dir.file_name().unwrap_or_default().to_owned();
+        name.push(".budget");
+        data_dir.with_file_name(name)
     }
 }
 

@@ -18,7 +18,12 @@ use super::read::Read;
 /// Notes every file and directory that the service could not use.
 pub(super) fn inspect(read: &mut Read) {
     let config = read.config.clone();
-    note(read, "data_dir", directory(&config.data_dir).and_then(|()| without_links(&config.data_dir)));
+    let data_dir = directory(&config.data_dir).and_then(|()| without_links(&config.data_dir));
+    // A place that follows from data_dir has the same fault.
+    if config.budget_marks_dir.is_some() || data_dir.is_ok() {
+        note(read, "budget_marks_dir", directory(&config.marks_dir()));
+    }
+    note(read, "data_dir", data_dir);
     note(read, "key_file", key_file_at(&config.key_file));
     // By default it is beside the key file, which is not there yet when its directory was looked at.
     if config.unit_key_dir.is_some() || config.key_file.exists() {

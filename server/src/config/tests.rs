@@ -192,6 +192,36 @@ fn the_keys_never_lie_with_the_data() {
 }
 
 #[test]
+fn the_high_water_marks_never_lie_with_the_data_or_the_keys() {
+    let with = |marks: &str| {
+        load(&format!("data_dir = \"v/d\"\nkey_file = \"k/key\"\nbudget_marks_dir = \"{marks}\""))
+    };
+    for wrong in ["v/d", "v/d/marks", "v/d/../d/m", "v", "."] {
+        let told = with(wrong).unwrap_err().to_string();
+        assert!(told.starts_with("a.toml:3:1: `budget_marks_dir` must be outside `data_dir`"), "{told}");
+    }
+    for wrong in ["k", "k/marks", "k/key"] {
+        let told = with(wrong).unwrap_err().to_string();
+        assert!(
+            told.starts_with("a.toml:3:1: `budget_marks_dir` must be outside the directory of"),
+            "{told}"
+        );
+    }
+    for right in ["m", "v/dm", "v/d.budget", "kk"] {
+        assert_eq!(with(right).unwrap().marks_dir(), Path::new(right));
+    }
+    // Where data and key lie in one directory, that one is not the key's own; the marks may lie in it, but not around it.
+    assert!(load("data_dir = \"a/d\"\nkey_file = \"a/key\"\nbudget_marks_dir = \"a/m\"").is_ok());
+    assert!(error("data_dir = \"a/d\"\nkey_file = \"a/key\"\nbudget_marks_dir = \"a\"").contains("outside"));
+    let beside =
+        |data: &str| load(&format!("data_dir = \"{data}\"\nkey_file = \"/none/key\"")).unwrap().marks_dir();
+    assert_eq!(beside("d"), Path::new("d.budget"));
+    assert_eq!(beside("/srv/shoal.d/"), Path::new("/srv/shoal.d.budget"));
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(beside("."), here.with_file_name("server.budget"));
+}
+
+#[test]
 fn every_mistake_is_named_at_once() {
     let text =
         "[http]\nlisten = \"here\"\ntls_cert = \"c\"\n[retention]\ncron = \"often\"\n[log]\nlevel = \"loud\"";

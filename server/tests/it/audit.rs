@@ -23,7 +23,7 @@ fn send(world: &World, method: &str, path: &str, key: &str) -> Answer {
     world.client().ask(method, path, &[("authorization", key.as_str())], b"").unwrap()
 }
 
-fn lines(world: &World) -> Vec<Value> {
+pub(crate) fn lines(world: &World) -> Vec<Value> {
     lines_in(&world.data_dir())
 }
 

@@ -16,6 +16,7 @@
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
 //! | `ledger` | what was answered is paid once, for ever, and everybody sees it |
+//! | `restore` | nothing that is put back or taken away brings budget back |
 //! | `audit` | every question and every act on a key is written down, unchangeably; a query can be cancelled |
 //! | `retention` | expired days cannot be read, and then they are gone |
 //! | `delta` | others can read the tables |
@@ -49,6 +50,7 @@ mod process;
 mod protocols;
 mod query;
 mod regions;
+mod restore;
 mod retention;
 mod sdk;
 mod search;

@@ -103,10 +103,16 @@ impl World {
     }
 
     fn start(&mut self) {
+        self.try_start().unwrap();
+    }
+
+    /// Starts again after a stop; what keeps it from starting, if something does.
+    pub(crate) fn try_start(&mut self) -> Result<(), String> {
         let now_ms = Arc::clone(&self.now_ms);
         let clock: Clock = Arc::new(move || now_ms.load(Ordering::SeqCst));
-        let started = shoal_server::start(self.config.clone(), clock);
-        self.running = Some(self.runtime.block_on(started).unwrap());
+        let started = self.runtime.block_on(shoal_server::start(self.config.clone(), clock));
+        self.running = Some(started.map_err(|error| error.to_string())?);
+        Ok(())
     }
 
     /// Stops, changes settings, and starts again on the same directory.
@@ -153,6 +159,11 @@ impl World {
     /// Where it keeps its data.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.config.data_dir.clone()
+    }
+
+    /// Where it keeps the high-water marks that are apart from the data.
+    pub(crate) fn marks_dir(&self) -> PathBuf {
+        self.config.marks_dir()
     }
 
     /// The directory that holds the data directory and the key file.

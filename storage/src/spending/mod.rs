@@ -1,25 +1,35 @@
 //! The ledger of privacy budgets: what was spent on which block, on what, and the sealed answers it bought.
 //!
 //! ```text
-//! <root>/ledger/budget.redb         what was spent, on which released part, and every sealed answer (see `book`)
-//! <root>/<region>/budget.witness    what was spent on each block of the region, beside its tables (see `high_water_mark`)
+//! <root>/ledger/budget.redb              what was spent, on which released part, and every sealed answer (see `book`)
+//! <root>/<region>/budget.witness         what was spent on each block of the region, beside its tables
+//! <marks dir>/<region>/budget.witness    the same again, in a directory of its own (see `high_water_mark`)
+//!
+//! reserve: book -> both high-water marks, synced -> ledger, committed -> granted
 //! ```
 //! Invariants:
 //! - Spending only ever grows. Nothing here subtracts, and nothing is given back.
-//! - [`BudgetLedger::reserve`] is all or nothing, and durable in the ledger and in every high-water mark when it
-//!   returns; no pool and no block goes above its cap.
+//! - [`BudgetLedger::reserve`] is all or nothing, and durable in both high-water marks and in the ledger when it returns; no
+//!   pool and no block goes above its cap, of rho or of delta.
 //! - A [`Reservation`] seals once: it is not `Clone`, and only the latest reservation of a released part can seal it.
-//! - What was spent on a block is the larger of what ledger and high-water mark say, so that an older copy of the
-//!   ledger beside newer data brings no budget back; its missing answers are paid again.
+//! - What was spent on a block is the most that ledger or a high-water mark says, so that an older copy of the ledger
+//!   brings no budget back; its missing answers are paid again.
+//! - A high-water mark is never behind the ledger. One that is, or that is missing, stops everything until somebody
+//!   accepts it ([`LedgerFiles`]).
 //! - A file that cannot be understood is an error of [`BudgetLedger::open`], never an empty ledger.
 //! - After a high-water mark could not be written, nothing is reserved any more until the next start.
 //!
 //! Blocking calls: async callers use a blocking thread. Not here: prices, epochs, caps and what an answer says
-//! (`shoal-query`); erasure, late data and compaction, which never touch these files.
+//! (`shoal-query`); erasure, late data and compaction, which never touch these files; the audit (`shoal-audit`).
 
+mod amount;
 mod book;
+mod booking;
+mod checkpoint;
 mod faulty;
 mod high_water_mark;
+mod ledger_files;
+mod mark_form;
 mod order;
 mod view;
 
@@ -30,12 +40,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shoal_files::{Disk, Medium, Memory, Objects};
+use shoal_files::Lock;
 
 use self::book::Book;
+use self::booking::Booked;
 use self::high_water_mark::HighWaterMarks;
+use self::ledger_files::Joined;
 use crate::error::{Result, StorageError};
 
+pub use self::checkpoint::Checkpoint;
+pub use self::ledger_files::{Doubt, LedgerFiles, PossiblySpent};
 pub use self::order::{Block, Charge, Found, Order, PartId, PartOrder, Shortage, SpendingCaps};
 pub use self::view::{BlockSpending, SpendingFilter, SpendingItem};
 
@@ -44,6 +58,13 @@ pub use self::view::{BlockSpending, SpendingFilter, SpendingItem};
 pub struct Reservation {
     number: u64,
     parts: BTreeSet<PartId>,
+}
+
+impl Reservation {
+    /// Its number: no other reservation of the ledger has it.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
 }
 
 /// What became of an order.
@@ -65,29 +86,40 @@ pub struct BudgetLedger {
 
 struct Inner {
     book: Book,
-    marks: Mutex<HighWaterMarks>,
+    /// Beside the tables, and in the directory of their own.
+    marks: Mutex<[HighWaterMarks; 2]>,
+    /// Of the directory of their own.
+    _lock: Option<Lock>,
 }
 
 impl BudgetLedger {
-    /// Opens the ledger below a root, or makes it. Reservations that were not sealed are lost from here on: charged, and
-    /// without an answer.
+    /// Opens the ledger below a root, or makes it, with the high-water marks of the root and of a directory of their own.
+    /// Reservations that were not sealed are lost from here on: charged, and without an answer.
     ///
     /// # Errors
-    /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] for another version's file,
-    /// [`StorageError::Database`] and [`StorageError::HighWaterMark`] for a file that cannot be understood.
-    pub fn open(root: &Path) -> Result<BudgetLedger> {
-        BudgetLedger::open_with(root, Arc::new(Disk::new(root)))
+    /// As [`LedgerFiles::read`] and [`BudgetLedger::of`].
+    pub fn open(root: &Path, marks_dir: &Path) -> Result<BudgetLedger> {
+        let ledger = BudgetLedger::of(LedgerFiles::read(root, marks_dir)?)?;
+        ledger.settle(None)?;
+        Ok(ledger)
     }
 
-    /// [`BudgetLedger::open`] with high-water marks that lie elsewhere, for fault injection.
-    fn open_with(root: &Path, marks: Arc<dyn Medium>) -> Result<BudgetLedger> {
-        let dir = root.join("ledger");
-        let folder = Disk::new(&dir);
-        folder.make().map_err(StorageError::io(&dir))?;
-        let book = Book::open(&dir.join("budget.redb"))?;
-        // The database makes its file without syncing the name.
-        folder.sync("").map_err(StorageError::io(&dir))?;
-        BudgetLedger::reconciled(book, HighWaterMarks::open(marks)?)
+    /// The ledger of these files, raised to its high-water marks; those that have yet to be made are made. It is to be
+    /// settled ([`BudgetLedger::settle`]) when that has been noted elsewhere.
+    ///
+    /// # Errors
+    /// [`StorageError::HighWaterMark`] when there is a doubt. Nothing is changed then.
+    pub fn of(files: LedgerFiles) -> Result<BudgetLedger> {
+        Ok(BudgetLedger::over(files.join()?))
+    }
+
+    /// The ledger of these files in spite of every doubt: the most that any of them says is spent, and so is what was
+    /// possibly spent besides. Numbers of reservations go on after `last`. To be settled, too.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written. It may be repeated.
+    pub fn accepting(files: LedgerFiles, possible: &[PossiblySpent], last: u64) -> Result<BudgetLedger> {
+        Ok(BudgetLedger::over(files.join_accepting(possible, last)?))
     }
 
     /// A ledger that forgets everything at the end: for tests and examples.
@@ -95,7 +127,7 @@ impl BudgetLedger {
     /// # Errors
     /// [`StorageError::Database`] when there is no memory for it.
     pub fn in_memory() -> Result<BudgetLedger> {
-        BudgetLedger::reconciled(Book::in_memory(None)?, HighWaterMarks::open(Arc::new(Memory::new()))?)
+        BudgetLedger::of(LedgerFiles::in_memory(None)?)
     }
 
     /// As [`BudgetLedger::in_memory`], but after so many syncs every further one fails: for tests of what fails with it.
@@ -103,18 +135,21 @@ impl BudgetLedger {
     /// # Errors
     /// [`StorageError::Database`] when it fails already at the start.
     pub fn in_memory_until(syncs: u64) -> Result<BudgetLedger> {
-        BudgetLedger::reconciled(
-            Book::in_memory(Some(syncs))?,
-            HighWaterMarks::open(Arc::new(Memory::new()))?,
-        )
+        BudgetLedger::of(LedgerFiles::in_memory(Some(syncs))?)
     }
 
-    /// Makes ledger and high-water marks say the same: of each number the larger one.
-    fn reconciled(book: Book, mut marks: HighWaterMarks) -> Result<BudgetLedger> {
-        book.mark_lost()?;
-        let spent = book.raise(marks.spent())?;
-        marks.raise(&spent)?;
-        Ok(BudgetLedger { inner: Arc::new(Inner { book, marks: Mutex::new(marks) }) })
+    fn over(files: Joined) -> BudgetLedger {
+        let Joined { book, marks, lock } = files;
+        BudgetLedger { inner: Arc::new(Inner { book, marks: Mutex::new(marks), _lock: lock }) }
+    }
+
+    /// Notes that the high-water marks have been made, so that a missing one is known from now on; and how far the audit
+    /// has been compared with the ledger.
+    ///
+    /// # Errors
+    /// [`StorageError::Database`] when the file cannot be written.
+    pub fn settle(&self, checkpoint: Option<&Checkpoint>) -> Result<()> {
+        self.inner.book.settle(checkpoint)
     }
 
     /// What is known about each of these released parts, in their order.
@@ -130,15 +165,19 @@ impl BudgetLedger {
     /// # Errors
     /// Any error means that nothing may be run: it may or may not be charged.
     pub fn reserve(&self, order: &Order) -> Result<Reserved> {
-        // Held to the end: what a high-water mark says is then never older than what the ledger says.
-        let mut marks = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        marks.check()?;
-        let (number, spent) = match self.inner.book.reserve(order)? {
-            book::Booked::Granted { number, spent } => (number, spent),
-            book::Booked::Lacking(lacking) => return Ok(Reserved::Lacking(lacking)),
-            book::Booked::Sealed => return Ok(Reserved::Sealed),
+        // Held to the end: the ledger then never says what a high-water mark does not.
+        let mut both = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        both.iter().try_for_each(HighWaterMarks::check)?;
+        let booking = match self.inner.book.book(order)? {
+            Booked::Granted(booking) => booking,
+            Booked::Lacking(lacking) => return Ok(Reserved::Lacking(lacking)),
+            Booked::Sealed => return Ok(Reserved::Sealed),
         };
-        marks.raise(&spent)?;
+        for marks in both.iter_mut() {
+            marks.raise(&booking.spent, booking.number)?;
+        }
+        let number = booking.number;
+        booking.commit()?;
         let parts = order.parts.iter().map(|part| part.id).collect();
         Ok(Reserved::Granted(Reservation { number, parts }))
     }
@@ -156,12 +195,20 @@ impl BudgetLedger {
         self.inner.book.seal(reservation.number, answers)
     }
 
-    /// What was spent on each of these blocks, by pool; pools without spending are not there.
+    /// What was spent on each of these blocks, by pool, in billionths of rho; pools without spending are not there.
     ///
     /// # Errors
     /// [`StorageError::Database`] when the file cannot be read.
     pub fn spent(&self, blocks: &[Block]) -> Result<Vec<BTreeMap<u8, u64>>> {
-        self.inner.book.spent(blocks)
+        self.inner.book.by_pool(book::SPENT, blocks)
+    }
+
+    /// What was spent of the delta of each of these blocks, by pool, in quintillionths (10^-18).
+    ///
+    /// # Errors
+    /// [`StorageError::Database`] when the file cannot be read.
+    pub fn delta_spent(&self, blocks: &[Block]) -> Result<Vec<BTreeMap<u8, u64>>> {
+        self.inner.book.by_pool(book::DELTA, blocks)
     }
 
     /// What was spent on the blocks of a filter, and on what; blocks without spending are not there.

@@ -18,15 +18,17 @@ pub struct Block {
     pub day: i32,
 }
 
-/// One block's part of the price of a released part, in billionths of rho, from one of the block's pools.
+/// One block's part of the price of a released part, from one of the block's pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// Whose budget.
     pub block: Block,
     /// Which part of the block's budget.
     pub pool: u8,
-    /// How much.
+    /// How much, in billionths of rho.
     pub nano: u64,
+    /// How much of the block's delta, in quintillionths (10^-18); nothing when no threshold hides a group.
+    pub delta_atto: u64,
 }
 
 /// A released part that is to be paid.
@@ -40,13 +42,15 @@ pub struct PartOrder {
     pub charges: Vec<Charge>,
 }
 
-/// What a block may spend, in billionths of rho.
+/// What a block may spend, in billionths of rho and quintillionths (10^-18) of delta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpendingCaps {
-    /// From each pool, by number; a pool beyond has nothing.
+    /// Rho from each pool, by number; a pool beyond has nothing.
     pub pools: Vec<u64>,
-    /// From all pools together.
+    /// Rho from all pools together.
     pub block: u64,
+    /// Delta from all pools together; a charge without delta is not held against it.
+    pub delta_atto: u64,
 }
 
 /// Released parts that are paid together or not at all.
@@ -67,10 +71,14 @@ pub struct Shortage {
     pub block: Block,
     /// Which pool.
     pub pool: u8,
-    /// What was asked of it.
+    /// What was asked of it, in billionths of rho.
     pub asked_nano: u64,
     /// What it has left.
     pub left_nano: u64,
+    /// What was asked of the block's delta, from all pools together, in quintillionths.
+    pub asked_delta_atto: u64,
+    /// What the block has left of it.
+    pub left_delta_atto: u64,
 }
 
 /// What the ledger knows about a released part.

@@ -8,7 +8,11 @@ use std::ops::RangeInclusive;
 use redb::ReadableDatabase;
 use shoal_schemas::{Kind, Region};
 
-use super::book::{self, Book, CHARGES, LOST, PARTS, SEALED, block_bytes, block_of, failed, part_record};
+use super::amount::DELTA_ATTO_BEFORE;
+use super::book::{
+    Book, CHARGE_DELTAS, CHARGES, DELTA, LOST, PARTS, SEALED, SPENT, block_bytes, block_of, failed,
+    part_record, pools,
+};
 use super::order::{Block, PartId};
 use crate::error::Result;
 
@@ -30,6 +34,8 @@ pub struct BlockSpending {
     pub block: Block,
     /// Billionths of rho, by pool.
     pub pools: BTreeMap<u8, u64>,
+    /// Quintillionths (10^-18) of delta, by pool.
+    pub deltas: BTreeMap<u8, u64>,
     /// What spent it, oldest first. An older copy of the ledger that was put back does not know all of it.
     pub items: Vec<SpendingItem>,
 }
@@ -45,6 +51,8 @@ pub struct SpendingItem {
     pub pool: u8,
     /// Billionths of rho.
     pub nano: u64,
+    /// Quintillionths (10^-18) of delta.
+    pub delta_atto: u64,
     /// Milliseconds since 1970, UTC.
     pub at_ms: i64,
     /// `reserved`, `sealed` or `lost`: as the released part is now.
@@ -54,8 +62,10 @@ pub struct SpendingItem {
 impl Book {
     pub(super) fn spending(&self, filter: &SpendingFilter) -> Result<Vec<BlockSpending>> {
         let read = self.db.begin_read().map_err(failed)?;
-        let spent = book::spent_table(&read).map_err(failed)?;
+        let spent = read.open_table(SPENT).map_err(failed)?;
+        let delta = read.open_table(DELTA).map_err(failed)?;
         let charges = read.open_table(CHARGES).map_err(failed)?;
+        let charge_deltas = read.open_table(CHARGE_DELTAS).map_err(failed)?;
         let parts = read.open_table(PARTS).map_err(failed)?;
         let mut found: BTreeMap<Block, BlockSpending> = BTreeMap::new();
         for region in &filter.regions {
@@ -68,35 +78,44 @@ impl Book {
                     let (key, nano) = entry.map_err(failed)?;
                     let [a, b, c, d, e, f, pool] = *key.value();
                     let block = block_of([a, b, c, d, e, f])?;
-                    let fresh = || BlockSpending { block, pools: BTreeMap::new(), items: Vec::new() };
-                    found.entry(block).or_insert_with(fresh).pools.insert(pool, nano.value());
+                    found.entry(block).or_insert_with(|| nothing(block)).pools.insert(pool, nano.value());
                 }
             }
         }
         for spending in found.values_mut() {
+            spending.deltas = pools(&delta, spending.block)?;
             let (mut first, mut last) = ([0; 14], [u8::MAX; 14]);
             first[..6].copy_from_slice(&block_bytes(spending.block));
             last[..6].copy_from_slice(&block_bytes(spending.block));
             for entry in charges.range::<&[u8; 14]>(&first..=&last).map_err(failed)? {
-                let (_, value) = entry.map_err(failed)?;
+                let (key, value) = entry.map_err(failed)?;
                 let (pool, nano, at_ms, part) = charge_of(value.value());
+                let delta_atto = charge_deltas.get(key.value()).map_err(failed)?;
+                let delta_atto = delta_atto.map_or(DELTA_ATTO_BEFORE, |delta| delta.value());
                 let record = parts.get(&part).map_err(failed)?;
                 let (state, text) = match &record {
                     Some(record) => {
                         let (state, _, _, text) = part_record(record.value())?;
-                        (state, text.to_owned())
+                        (state_text(state), text.to_owned())
                     }
-                    None => (LOST, String::new()),
+                    None => (state_text(LOST), String::new()),
                 };
-                let state = match state {
-                    SEALED => "sealed",
-                    LOST => "lost",
-                    _ => "reserved",
-                };
-                spending.items.push(SpendingItem { part, text, pool, nano, at_ms, state });
+                spending.items.push(SpendingItem { part, text, pool, nano, delta_atto, at_ms, state });
             }
         }
         Ok(found.into_values().collect())
+    }
+}
+
+fn nothing(block: Block) -> BlockSpending {
+    BlockSpending { block, pools: BTreeMap::new(), deltas: BTreeMap::new(), items: Vec::new() }
+}
+
+fn state_text(state: u8) -> &'static str {
+    match state {
+        SEALED => "sealed",
+        LOST => "lost",
+        _ => "reserved",
     }
 }
 

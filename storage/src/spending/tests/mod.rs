@@ -2,27 +2,34 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod delta;
+mod restore;
+
 use std::fs;
-use std::path::Path;
 
 use proptest::prelude::*;
-use shoal_files::Faulty;
-
+use shoal_files::{Disk, Faulty};
 use shoal_schemas::{Kind, Region};
 
+use super::amount::Amount;
 use super::*;
+
+/// The ledger of a root, with the second high-water marks in `apart`.
+fn open(root: &Path) -> Result<BudgetLedger> {
+    BudgetLedger::open(root, &root.join("apart"))
+}
 
 fn block(day: i32) -> Block {
     Block { region: Region::De, kind: Kind::Usage, day }
 }
 
 fn part(id: u8, days: std::ops::Range<i32>, pool: u8, nano: u64) -> PartOrder {
-    let charges = days.map(|day| Charge { block: block(day), pool, nano }).collect();
+    let charges = days.map(|day| Charge { block: block(day), pool, nano, delta_atto: 0 }).collect();
     PartOrder { id: [id; 32], text: format!("part {id}"), charges }
 }
 
 fn order(parts: Vec<PartOrder>) -> Order {
-    Order { parts, caps: SpendingCaps { pools: vec![100, 200], block: 250 }, now_ms: 7 }
+    Order { parts, caps: SpendingCaps { pools: vec![100, 200], block: 250, delta_atto: 1_000 }, now_ms: 7 }
 }
 
 fn granted(ledger: &BudgetLedger, parts: Vec<PartOrder>) -> Reservation {
@@ -42,7 +49,9 @@ fn all_blocks_are_charged_or_none() {
     granted(&ledger, vec![part(1, 10..11, 0, 60)]);
     match ledger.reserve(&order(vec![part(2, 8..9, 0, 50), part(3, 9..12, 0, 50)])).unwrap() {
         Reserved::Lacking(lacking) => {
-            assert_eq!(lacking, [Shortage { block: block(10), pool: 0, asked_nano: 50, left_nano: 40 }]);
+            let lack = lacking[0];
+            assert_eq!((lacking.len(), lack.block, lack.pool), (1, block(10), 0));
+            assert_eq!((lack.asked_nano, lack.left_nano), (50, 40));
         }
         other => panic!("{other:?}"),
     }
@@ -83,13 +92,13 @@ fn a_reservation_seals_once_and_only_its_own() {
 fn everything_survives_a_restart_and_what_was_not_sealed_is_lost_but_charged() {
     let root = tempfile::tempdir().unwrap();
     {
-        let ledger = BudgetLedger::open(root.path()).unwrap();
+        let ledger = open(root.path()).unwrap();
         let sealed = granted(&ledger, vec![part(1, 0..3, 0, 10)]);
         ledger.seal(sealed, &[([1; 32], b"answer".to_vec())]).unwrap();
         granted(&ledger, vec![part(2, 0..1, 1, 30)]);
-        assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Locked(_))));
+        assert!(matches!(open(root.path()), Err(StorageError::Locked(_))));
     }
-    let ledger = BudgetLedger::open(root.path()).unwrap();
+    let ledger = open(root.path()).unwrap();
     let found = ledger.look_up(&[[1; 32], [2; 32], [3; 32]]).unwrap();
     assert_eq!(found, [Found::Sealed(b"answer".to_vec()), Found::Reserved, Found::Nothing]);
     assert_eq!(spent(&ledger, 0), [(0, 10), (1, 30)]);
@@ -111,77 +120,86 @@ fn copy(from: &Path, to: &Path) {
 fn an_older_ledger_beside_a_newer_high_water_mark_brings_no_budget_back() {
     let root = tempfile::tempdir().unwrap();
     let (file, kept) = (root.path().join("ledger/budget.redb"), root.path().join("yesterday"));
-    drop(BudgetLedger::open(root.path()).unwrap());
+    drop(open(root.path()).unwrap());
     copy(&file, &kept);
     {
-        let ledger = BudgetLedger::open(root.path()).unwrap();
+        let ledger = open(root.path()).unwrap();
         let reservation = granted(&ledger, vec![part(1, -1..2, 0, 90)]);
         ledger.seal(reservation, &[([1; 32], vec![1])]).unwrap();
     }
     copy(&kept, &file);
     {
-        let ledger = BudgetLedger::open(root.path()).unwrap();
+        let ledger = open(root.path()).unwrap();
         assert_eq!((spent(&ledger, -1), spent(&ledger, 1)), (vec![(0, 90)], vec![(0, 90)]));
         assert_eq!(ledger.look_up(&[[1; 32]]).unwrap(), [Found::Nothing], "it has to be paid again");
         assert!(matches!(ledger.reserve(&order(vec![part(1, 0..1, 0, 20)])).unwrap(), Reserved::Lacking(_)));
     }
     // And without any ledger at all.
     fs::remove_file(&file).unwrap();
-    assert_eq!(spent(&BudgetLedger::open(root.path()).unwrap(), 0), [(0, 90)]);
-    // A high-water mark that is gone is written anew from the ledger.
+    assert_eq!(spent(&open(root.path()).unwrap(), 0), [(0, 90)]);
+    // A high-water mark that is gone is not written anew from a ledger that may be an older one.
     fs::remove_file(root.path().join("de/budget.witness")).unwrap();
-    drop(BudgetLedger::open(root.path()).unwrap());
-    fs::remove_file(&file).unwrap();
-    assert_eq!(spent(&BudgetLedger::open(root.path()).unwrap(), 0), [(0, 90)]);
+    assert!(matches!(open(root.path()), Err(StorageError::HighWaterMark { .. })));
 }
 
 #[test]
 fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
     let root = tempfile::tempdir().unwrap();
-    let (file, mark) = (root.path().join("ledger/budget.redb"), root.path().join("de/budget.witness"));
+    let file = root.path().join("ledger/budget.redb");
+    let marks = ["de", "apart/de"].map(|dir| root.path().join(dir).join("budget.witness"));
     {
-        let ledger = BudgetLedger::open(root.path()).unwrap();
+        let ledger = open(root.path()).unwrap();
         granted(&ledger, vec![part(1, 0..2, 0, 10)]);
         granted(&ledger, vec![part(2, 0..2, 0, 10)]);
     }
-    let whole = fs::read(&mark).unwrap();
+    let whole = fs::read(&marks[0]).unwrap();
+    assert_eq!(whole, fs::read(&marks[1]).unwrap(), "both say the same");
     let half = whole.len() - 9;
     for torn in [whole[..half].to_vec(), [&whole[..], &[0; 30]].concat()] {
         fs::remove_file(&file).unwrap();
-        fs::write(&mark, &torn).unwrap();
-        let ledger = BudgetLedger::open(root.path()).unwrap();
+        marks.iter().for_each(|mark| fs::write(mark, &torn).unwrap());
+        let ledger = open(root.path()).unwrap();
         assert_eq!(spent(&ledger, 1), [(0, if torn.len() == half { 10 } else { 20 })]);
         // What is written next must be readable again.
         granted(&ledger, vec![part(3, 0..2, 0, 5)]);
         drop(ledger);
         fs::remove_file(&file).unwrap();
-        let again = spent(&BudgetLedger::open(root.path()).unwrap(), 1);
+        let again = spent(&open(root.path()).unwrap(), 1);
         assert_eq!(again, [(0, if torn.len() == half { 15 } else { 25 })]);
     }
-    let mut damaged = whole.clone();
-    damaged[20] ^= 1;
-    fs::write(&mark, &damaged).unwrap();
-    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::HighWaterMark(_))));
-    fs::write(&mark, b"").unwrap();
-    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::HighWaterMark(_))));
-    fs::write(&mark, &whole).unwrap();
+    for mark in &marks {
+        let good = fs::read(mark).unwrap();
+        let mut damaged = whole.clone();
+        damaged[20] ^= 1;
+        for bytes in [&damaged[..], b""] {
+            fs::write(mark, bytes).unwrap();
+            assert!(matches!(open(root.path()), Err(StorageError::HighWaterMark { .. })));
+        }
+        fs::write(mark, &good).unwrap();
+    }
     fs::write(&file, vec![7; 40_000]).unwrap();
-    assert!(matches!(BudgetLedger::open(root.path()), Err(StorageError::Database(_))));
+    assert!(matches!(open(root.path()), Err(StorageError::Database(_))));
 }
 
 #[test]
 fn after_a_failed_high_water_mark_nothing_is_granted() {
-    let root = tempfile::tempdir().unwrap();
-    let medium = Faulty::new(Disk::new(root.path()));
-    let ledger = BudgetLedger::open_with(root.path(), Arc::new(medium.clone())).unwrap();
-    granted(&ledger, vec![part(1, 0..1, 0, 1)]);
-    medium.fail_syncs_after(0);
-    assert!(matches!(ledger.reserve(&order(vec![part(2, 0..1, 0, 1)])), Err(StorageError::Io { .. })));
-    assert!(matches!(ledger.reserve(&order(vec![part(3, 5..6, 0, 1)])), Err(StorageError::Stopped)));
-    drop(ledger);
-    let ledger = BudgetLedger::open(root.path()).unwrap();
-    assert!(spent(&ledger, 0) >= vec![(0, 1)]);
-    granted(&ledger, vec![part(4, 0..1, 0, 1)]);
+    for failing in 0..2 {
+        let root = tempfile::tempdir().unwrap();
+        let places = [root.path().to_path_buf(), root.path().join("apart")];
+        let media = places.map(|place| Faulty::new(Disk::new(place)));
+        let [beside, apart] = media.clone();
+        let files = LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart)).unwrap();
+        let ledger = BudgetLedger::of(files).unwrap();
+        granted(&ledger, vec![part(1, 0..1, 0, 1)]);
+        media[failing].fail_syncs_after(0);
+        assert!(matches!(ledger.reserve(&order(vec![part(2, 0..1, 0, 1)])), Err(StorageError::Io { .. })));
+        assert!(matches!(ledger.reserve(&order(vec![part(3, 5..6, 0, 1)])), Err(StorageError::Stopped)));
+        assert_eq!(ledger.look_up(&[[2; 32]]).unwrap(), [Found::Nothing], "the ledger comes last");
+        drop(ledger);
+        let ledger = open(root.path()).unwrap();
+        assert!(spent(&ledger, 0) >= vec![(0, 1)]);
+        granted(&ledger, vec![part(4, 0..1, 0, 1)]);
+    }
 }
 
 #[test]
@@ -210,15 +228,17 @@ fn a_high_water_mark_does_not_grow_for_ever() {
     let mut marks = HighWaterMarks::open(Arc::new(Disk::new(root.path()))).unwrap();
     let days = 400;
     for round in 1..400_u64 {
-        let spent = (0..days).map(|day| ((block(day), 0), round)).collect();
-        marks.raise(&spent).unwrap();
+        let amount = Amount { nano: round, delta_atto: 2 * round };
+        let spent = (0..days).map(|day| ((block(day), 0), amount)).collect();
+        marks.raise(&spent, round).unwrap();
     }
     let bytes = fs::metadata(root.path().join("de/budget.witness")).unwrap().len();
     assert!(bytes < (1 << 20) + 10_000, "{bytes}");
     drop(marks);
     let spent = HighWaterMarks::open(Arc::new(Disk::new(root.path()))).unwrap();
     assert_eq!(spent.spent().len(), 400);
-    assert!(spent.spent().values().all(|nano| *nano == 399));
+    assert!(spent.spent().values().all(|amount| *amount == Amount { nano: 399, delta_atto: 798 }));
+    assert_eq!(spent.reservation(), 399);
 }
 
 #[derive(Clone, Debug)]
@@ -246,32 +266,32 @@ proptest! {
     fn budgets_never_go_up_and_caps_hold(steps in prop::collection::vec(step(), 1..40)) {
         let root = tempfile::tempdir().unwrap();
         let (file, kept) = (root.path().join("ledger/budget.redb"), root.path().join("yesterday"));
-        drop(BudgetLedger::open(root.path()).unwrap());
+        drop(open(root.path()).unwrap());
         copy(&file, &kept);
-        let mut ledger = Some(BudgetLedger::open(root.path()).unwrap());
-        let mut open: Vec<Reservation> = Vec::new();
+        let mut ledger = Some(open(root.path()).unwrap());
+        let mut paid: Vec<Reservation> = Vec::new();
         let mut before: Vec<BTreeMap<u8, u64>> = vec![BTreeMap::new(); 10];
         for step in steps {
             match step {
                 Step::Reserve { id, first, days, pool, nano } => {
                     let parts = vec![part(id, first..first + days, pool, nano)];
                     if let Reserved::Granted(one) = ledger.as_ref().unwrap().reserve(&order(parts)).unwrap() {
-                        open.push(one);
+                        paid.push(one);
                     }
                 }
                 Step::Seal => {
-                    if let Some(one) = open.pop() {
+                    if let Some(one) = paid.pop() {
                         let answers: Vec<_> = one.parts.iter().map(|id| (*id, vec![1])).collect();
                         let _ = ledger.as_ref().unwrap().seal(one, &answers);
                     }
                 }
                 Step::Reopen | Step::Restore => {
                     drop(ledger.take());
-                    open.clear();
+                    paid.clear();
                     if matches!(step, Step::Restore) {
                         copy(&kept, &file);
                     }
-                    ledger = Some(BudgetLedger::open(root.path()).unwrap());
+                    ledger = Some(open(root.path()).unwrap());
                 }
             }
             let blocks: Vec<Block> = (0..10).map(block).collect();

@@ -1,0 +1,61 @@
+//! `shoal budget accept-restore`: an officer accepts that files of the ledger of budgets are missing or older than they
+//! were. It opens the data directory itself, since no service starts over a doubt.
+//!
+//! Not here: what counts as spent then (`ledger_start.rs`).
+
+use std::process::ExitCode;
+
+use clap::Args;
+use shoal_audit::{Actor, Role};
+use shoal_storage::StorageError;
+
+use crate::access_keys::{KeyStore, LiveKeys};
+use crate::config::Config;
+use crate::error::Error;
+use crate::{ledger_start, startup};
+
+#[derive(Args)]
+pub(super) struct AcceptRestoreArgs {
+    /// Access key of the officer who accepts, for the line of the audit. Without it, the line names the operator.
+    #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
+    key: Option<String>,
+}
+
+pub(super) fn run(config: &Config, args: &AcceptRestoreArgs) -> Result<ExitCode, Error> {
+    if !config.data_dir.is_dir() {
+        return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
+    }
+    let actor = actor(config, args)?;
+    crate::threads::runtime()?.block_on(async {
+        let _store = match startup::open_store(&config.data_dir).await {
+            Err(Error::Storage(StorageError::Locked(_))) => {
+                let running = "a service is running here: it would not run if anything had to be accepted";
+                return Err(Error::Usage(running.into()));
+            }
+            opened => opened?,
+        };
+        let audit = startup::build_audit(config)?;
+        match ledger_start::accept(config, &audit, actor, crate::system_clock()()).await? {
+            None => println!("nothing is missing or older than it was; nothing was changed"),
+            Some(accepted) => {
+                accepted.doubts.iter().for_each(|doubt| println!("accepted: {doubt}"));
+                println!(
+                    "the most that any file says counts as spent ({} numbers raised), and so does what only the audit knows \
+                     ({} blocks)",
+                    accepted.numbers_raised, accepted.blocks_possibly_spent
+                );
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Who accepts: the officer whose key it is, or whoever has a shell here.
+fn actor(config: &Config, args: &AcceptRestoreArgs) -> Result<Actor, Error> {
+    let Some(key) = &args.key else {
+        return Ok(Actor { key: None, role: Role::Operator });
+    };
+    let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
+    let officer = keys.current().officer(key);
+    officer.ok_or_else(|| Error::Usage("the key is not that of an officer".into()))
+}
