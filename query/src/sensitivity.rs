@@ -5,7 +5,9 @@
 //!
 //! Events without memberships: numbers that add up over days, and values in trees, are bounded for each subject's day
 //! (`Limits::days_sensitivity`, `Grid::days_sensitivity`), whatever the days of the released part; so is everything
-//! else in a released part of one day. All else is bounded for a subject over all days of the released part.
+//! else in a released part of one day. Sessions of several days are bounded for each subject's day too, and each is counted
+//! once in the released part (`DistinctBounder`): the days are not released apart, but what a day changes is bounded as if
+//! they were. All else is bounded for a subject over all days of the released part.
 //!
 //! Sensitivity when the unit is a subject over a range of days, and one *day* of it is taken away (a day of this table,
 //! of the table of a membership, or of both, if they are one): the totals lose the subject's contribution x and gain
@@ -52,6 +54,9 @@ pub(crate) enum Slot {
     Daily(usize),
     /// A number of each cell: the unit is a subject over all days of the released part.
     Ranged(usize),
+    /// A number of each cell of sessions that several days may have: the unit is a subject's day, and each session of a
+    /// subject counts once.
+    Sessions(usize),
     /// A tree of each cell; the unit as [`SensitivityLayout::trees_are_daily`] says.
     Tree(usize),
 }
@@ -73,6 +78,8 @@ pub(crate) struct SensitivityLayout {
     pub(crate) slots: Vec<Slot>,
     pub(crate) daily: Limits,
     pub(crate) ranged: Limits,
+    /// Of a subject's day.
+    pub(crate) sessions: Limits,
     pub(crate) trees: Vec<TreeSlot>,
     /// Whether the number of subjects is of each day: events without memberships, in released parts of one day.
     pub(crate) is_daily: bool,
@@ -88,12 +95,14 @@ impl SensitivityLayout {
     pub(crate) fn of(query: &PrivateQuery) -> Result<SensitivityLayout, Unbounded> {
         let one_day = query.buckets().iter().all(|bucket| bucket.days.len() == 1);
         let is_plain = *query.shape() == Shape::Events && query.members().is_empty();
-        let is_additive =
-            |a: &Aggregate| !matches!(a.op, AggregateOp::Subjects | AggregateOp::Quantile { .. });
+        // What a day has may be on another day as well, or is read off a tree of all days.
+        let is_additive = |a: &Aggregate| {
+            !matches!(a.op, AggregateOp::Subjects | AggregateOp::Sessions | AggregateOp::Quantile { .. })
+        };
         let is_daily = is_plain && (one_day || query.aggregates().iter().all(is_additive));
         let most = values_of_one(query);
         let (mut slots, mut trees) = (Vec::new(), Vec::<TreeSlot>::new());
-        let (mut daily, mut ranged) = (Vec::new(), Vec::new());
+        let (mut daily, mut ranged, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         for aggregate in query.aggregates() {
             let Some(clamp) = clamp(aggregate) else {
                 let tree = tree(aggregate, most)?;
@@ -104,7 +113,10 @@ impl SensitivityLayout {
                 }
                 continue;
             };
-            if is_daily || (is_plain && aggregate.op != AggregateOp::Subjects) {
+            if is_plain && !is_daily && aggregate.op == AggregateOp::Sessions {
+                slots.push(Slot::Sessions(sessions.len()));
+                sessions.push(clamp);
+            } else if is_daily || (is_plain && aggregate.op != AggregateOp::Subjects) {
                 slots.push(Slot::Daily(daily.len()));
                 daily.push(clamp);
             } else {
@@ -114,11 +126,13 @@ impl SensitivityLayout {
         }
         let l0 = cells_of_one(query);
         let (daily, ranged) = (Limits::new(l0, daily)?, Limits::new(l0, ranged)?);
+        let sessions = Limits::new(l0, sessions)?;
         let cells = query.public_cells().map(|cells| cells.max(1));
         Ok(SensitivityLayout {
             slots,
             daily,
             ranged,
+            sessions,
             trees,
             is_daily,
             trees_are_daily: is_plain,
@@ -140,6 +154,7 @@ impl SensitivityLayout {
             None => range(None)?,
             Some(Slot::Daily(at)) => self.daily.days_sensitivity(Some(at))?,
             Some(Slot::Ranged(at)) => range(Some(at))?,
+            Some(Slot::Sessions(at)) => self.sessions.days_sensitivity(Some(at))?,
             Some(Slot::Tree(at)) => {
                 let tree = self.trees.get(at).ok_or(Unbounded)?;
                 match self.one_day || self.trees_are_daily {
@@ -153,7 +168,7 @@ impl SensitivityLayout {
     /// Numbers of a slot in one cell.
     pub(crate) fn width(&self, slot: Slot) -> u32 {
         match slot {
-            Slot::Daily(_) | Slot::Ranged(_) => 1,
+            Slot::Daily(_) | Slot::Ranged(_) | Slot::Sessions(_) => 1,
             Slot::Tree(at) => self.trees.get(at).map_or(0, |tree| tree.grid.nodes()),
         }
     }
@@ -165,10 +180,12 @@ impl SensitivityLayout {
     }
 
     /// L2 sensitivity squared of the number of groups that some subject keeps: with numbers, of its day and of its range,
-    /// and with values in trees. A day less takes away or brings no more than all of them.
+    /// with sessions of its day, and with values in trees. A day less takes away or brings no more than all of them.
     pub(crate) fn groups_of_one(&self) -> Result<u128, Unbounded> {
         let (daily, ranged) = (u128::from(self.daily.l0()), u128::from(self.ranged.l0()));
         let numbers = if self.is_daily { daily } else { daily + ranged };
+        let sessions = if self.sessions.clamps().is_empty() { 0 } else { u128::from(self.sessions.l0()) };
+        let numbers = numbers + sessions;
         let groups = self.trees.iter().fold(numbers, |all, tree| all + u128::from(tree.most));
         groups.checked_mul(groups).ok_or(Unbounded)
     }

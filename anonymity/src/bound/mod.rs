@@ -3,6 +3,7 @@
 //! - `limits`: L0, the clamps, and the sensitivity that follows from them
 //! - `groups`: groups by a keyed hash of their values, before they have a number
 //! - `unit`: the rows of one unit while they are read, and what is kept of them
+//! - `distinct`: items that a subject has on several days, and that count once
 //! - `totals`: what is left, added up per (day, key)
 //!
 //! A [`Bounder`] takes the rows of one unit after another. The unit is a subject's day (`close` is told the day), for
@@ -12,16 +13,18 @@
 //! Invariants: integers only; totals are 128 bits wide, which 2^63 units of at most 2^52 cannot fill; which keys a
 //! subject keeps depends on that subject's rows and on a key drawn afresh for each bounder, on nothing else; so taking a
 //! subject('s day) away changes no more than `Limits::days_sensitivity` or `Limits::range_sensitivity` says, exactly. All
-//! rows of a unit must come before its `close`: one that is closed twice counts twice. A count of distinct sessions is a
-//! `Clamp::Count` whose value is the subject's number of sessions in the key. Memory: one unit, and one total for each cell.
+//! rows of a unit must come before its `close`: one that is closed twice counts twice. A count of distinct sessions of a day
+//! is a `Clamp::Count` whose value is the subject's number of sessions in the key. Memory: one unit, and one total for each cell.
 //!
 //! Not here: noise (`noise`), thresholds (`budget`), what the limits are (the registry, `shoal-schemas`).
 
+mod distinct;
 mod groups;
 mod limits;
 mod totals;
 mod unit;
 
+pub use distinct::DistinctBounder;
 pub use groups::GroupKey;
 pub use limits::{Clamp, Limits};
 pub use totals::{Cell, Totals};

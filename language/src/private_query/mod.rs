@@ -222,9 +222,9 @@ pub enum AggregateOp {
     Present(Scalar),
     /// SUM of a bounded number.
     Sum(Scalar),
-    /// COUNT(DISTINCT subject): released for a bucket of days at once, the others day by day.
+    /// COUNT(DISTINCT subject): released for a bucket of days at once.
     Subjects,
-    /// COUNT(DISTINCT session), a day's sessions counted on their day.
+    /// COUNT(DISTINCT session): released for a bucket of days at once, so that a session of two days counts once.
     Sessions,
     /// A quantile of a measure's values, in millionths, over the measure's grid: values are between two of its edges, which
     /// are in units of 10^-scale and ascend. Quantiles of one measure with one filter share a release.

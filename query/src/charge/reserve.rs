@@ -60,9 +60,12 @@ impl MemoryShare {
 /// Most bytes of a group: of all that grows with their number while a span is read and noised.
 fn group_bytes(query: &PrivateQuery, layout: &SensitivityLayout) -> usize {
     let keys = query.keys().iter().filter(|key| key.kind != KeyKind::Region).count();
-    let numbers = layout.daily.clamps().len() + layout.ranged.clamps().len();
+    // The sessions of several days have heads and an index of their own.
+    let sessions = if layout.sessions.clamps().is_empty() { 0 } else { GROUP_BYTES };
+    let numbers = [&layout.daily, &layout.ranged, &layout.sessions].map(|limits| limits.clamps().len());
+    let numbers = numbers.into_iter().sum::<usize>();
     let nodes: usize = layout.trees.iter().map(|tree| (tree.grid.nodes() as usize).min(NODES)).sum();
-    GROUP_BYTES + keys * KEY_BYTES + numbers * NUMBER_BYTES + nodes * NODE_BYTES
+    GROUP_BYTES + sessions + keys * KEY_BYTES + numbers * NUMBER_BYTES + nodes * NODE_BYTES
 }
 
 /// The least middle of a limit with this noise.

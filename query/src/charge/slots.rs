@@ -29,5 +29,6 @@ pub(crate) fn shares_tree(a: &Aggregate, b: &Aggregate) -> bool {
 
 /// How many numbers (and trees) of each group are noised.
 pub(super) fn count(layout: &SensitivityLayout) -> usize {
-    layout.daily.clamps().len() + layout.ranged.clamps().len() + layout.trees.len()
+    let numbers = [&layout.daily, &layout.ranged, &layout.sessions].map(|limits| limits.clamps().len());
+    numbers.into_iter().sum::<usize>() + layout.trees.len()
 }

@@ -22,11 +22,12 @@ async fn daily(sql: &str) -> bool {
 
 #[tokio::test]
 async fn what_adds_up_is_daily_and_what_is_distinct_is_not() {
+    assert!(daily("SELECT COUNT(*), SUM(amount) FROM usage WHERE day > current_date - 9").await);
+    // A session of two days would count on both.
+    assert!(!daily("SELECT COUNT(*), COUNT(DISTINCT session) FROM usage WHERE day > current_date - 9").await);
     assert!(
-        daily(
-            "SELECT COUNT(*), SUM(amount), COUNT(DISTINCT session) FROM usage WHERE day > current_date - 9"
-        )
-        .await
+        daily("SELECT day, COUNT(DISTINCT session) FROM usage WHERE day > current_date - 9 GROUP BY day")
+            .await
     );
     assert!(
         daily("SELECT app_version, COUNT(*) FROM usage WHERE day > current_date - 9 GROUP BY app_version")

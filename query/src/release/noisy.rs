@@ -107,6 +107,7 @@ impl Exact<'_> {
         let (found, at) = match slot.place {
             Place::Daily(at) => (self.raw.daily.get(self.day(), cell), at),
             Place::Ranged(at) => (self.raw.ranged.get(None, cell), at),
+            Place::Sessions(at) => (self.raw.sessions.get(None, cell), at),
             Place::Tree(at) => {
                 return self.raw.trees.get(at).ok_or(Failure::Internal)?.nodes_of(self.day(), cell);
             }

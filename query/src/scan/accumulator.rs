@@ -71,6 +71,8 @@ pub(super) struct Accumulated {
     pub(super) daily: Totals,
     /// By group, over all days of the released part.
     pub(super) ranged: Totals,
+    /// By group: sessions that several days may have.
+    pub(super) sessions: Totals,
     /// One for each (measure, filter) of which quantiles are asked.
     pub(super) trees: Vec<Tree>,
 }

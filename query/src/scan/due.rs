@@ -58,6 +58,8 @@ pub(crate) struct Raw {
     pub(crate) daily: Totals,
     /// By group; of a bucket of days only.
     pub(crate) ranged: Totals,
+    /// By group; sessions that several days may have.
+    pub(crate) sessions: Totals,
     /// One for each (measure, filter) of which quantiles are asked.
     pub(crate) trees: Vec<Tree>,
 }
@@ -65,8 +67,8 @@ pub(crate) struct Raw {
 impl Raw {
     /// What came of a span.
     pub(super) fn of(due: &Due, span: Span, accumulated: Accumulated) -> Raw {
-        let Accumulated { cells, daily, ranged, trees } = accumulated;
-        Raw { due: due.clone(), span, cells, daily, ranged, trees }
+        let Accumulated { cells, daily, ranged, sessions, trees } = accumulated;
+        Raw { due: due.clone(), span, cells, daily, ranged, sessions, trees }
     }
 
     /// The days of its span; none when the bucket is not one of what was due.

@@ -16,7 +16,7 @@ use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, reque
 const WORDS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const SYSTEMS: [&str; 4] = ["ios", "android", "linux", "none of the list"];
 
-const QUERIES: [&str; 9] = [
+const QUERIES: [&str; 10] = [
     "SELECT COUNT(*), SUM(amount), COUNT(DISTINCT subject) FROM usage",
     "SELECT day, COUNT(*), SUM(amount), COUNT(DISTINCT subject) FROM usage GROUP BY day",
     "SELECT event, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY event",
@@ -25,6 +25,7 @@ const QUERIES: [&str; 9] = [
     "SELECT date_trunc('week', time), country, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY 1, 2",
     "SELECT SUM(amount) FILTER (WHERE os = 'ios'), COUNT(*) FILTER (WHERE event = 'click') FROM usage WHERE event <> 'login'",
     "SELECT CASE WHEN amount < 1000 THEN 'small' ELSE 'big' END, COUNT(*), SUM(items) FROM usage GROUP BY 1",
+    "SELECT country, COUNT(DISTINCT session), COUNT(DISTINCT session) FILTER (WHERE os = 'ios') FROM usage GROUP BY country",
     "SELECT os, COUNT(DISTINCT session), COUNT(amount), COUNT(DISTINCT subject) FILTER (WHERE amount > 5) FROM usage GROUP BY os",
 ];
 
@@ -32,9 +33,11 @@ fn row() -> impl Strategy<Value = Row> {
     let events = prop::sample::select(vec!["click", "purchase", "login"]);
     let words = prop::sample::select(WORDS.to_vec());
     let os = prop::sample::select(SYSTEMS.to_vec());
-    (1..7_u32, 0..9_i32, 0..24_i64, events, words, os, prop::option::of(0..30_000_i64)).prop_map(
-        |(subject, ago, hour, event, word, os, amount)| {
+    let numbers = (prop::option::of(0..30_000_i64), 0..40_i64);
+    (1..7_u32, 0..9_i32, 0..24_i64, events, words, os, numbers).prop_map(
+        |(subject, ago, hour, event, word, os, (amount, session))| {
             let mut row = Row::new(subject, today() - ago, event)
+                .number("session", session)
                 .text("os", os)
                 .text("country", word)
                 .text("app_version", word);
@@ -51,11 +54,19 @@ fn row() -> impl Strategy<Value = Row> {
 type Totals = BTreeMap<(Option<Slot>, i32, String), i128>;
 type Slot = (bool, usize);
 
+/// Places of sessions of several days come after those of other numbers of a range.
+const SESSIONS: usize = 1_000;
+
 fn totals(raws: &[Raw]) -> Totals {
     let mut all = Totals::new();
     for raw in raws {
         let values = |key: u32| format!("{:?}", raw.cells.values(key));
         let (is_daily, start) = (raw.due.charged.is_daily(), raw.days().unwrap().first);
+        for cell in raw.sessions.cells() {
+            for (at, sum) in cell.sums.iter().enumerate() {
+                all.insert((Some((false, SESSIONS + at)), start, values(cell.key)), *sum);
+            }
+        }
         for (of_days, totals) in [(true, &raw.daily), (false, &raw.ranged)] {
             for cell in totals.cells() {
                 for (at, sum) in cell.sums.iter().enumerate() {
@@ -136,6 +147,7 @@ proptest! {
             let place = match place {
                 Place::Daily(i) => (true, *i),
                 Place::Ranged(i) | Place::Tree(i) => (false, *i),
+                Place::Sessions(i) => (false, SESSIONS + *i),
             };
             let change = changes.get(&Some(place)).copied().unwrap_or(0.0);
             prop_assert!(change <= paid * 1.000_001, "{}: aggregate {at}: {change} > {paid}", QUERIES[query]);

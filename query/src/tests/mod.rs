@@ -122,7 +122,11 @@ pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> MemoryTable {
                 Arc::new(values.collect::<BooleanArray>())
             }
             ColumnType::Digest => {
-                let values = rows.iter().map(|r| Some(r.subject_bytes()));
+                let digest = |row: &Row| match row.number_of(name) {
+                    Some(number) => u128::from(number.unsigned_abs()).to_be_bytes(),
+                    None => row.subject_bytes(),
+                };
+                let values = rows.iter().map(|r| Some(digest(r)));
                 Arc::new(BinaryArray::from_iter(values))
             }
             ColumnType::Time => {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shoal_anonymity::bound::Bounder;
+use shoal_anonymity::bound::{Bounder, Totals};
 use shoal_anonymity::budget::Preset;
 use shoal_anonymity::noise::{Entropy, OsEntropy};
 use shoal_schemas::{Kind, Region};
@@ -151,7 +151,8 @@ pub(super) fn raws(due: &Due) -> Vec<Raw> {
             ranged.close(None, None, &[subject; 16], &mut number).unwrap();
         }
         let (daily, ranged) = (daily.finish(), ranged.finish());
-        Raw { due: due.clone(), span, cells, daily, ranged, trees: Vec::new() }
+        let sessions = Totals::empty(layout.sessions.clamps().len());
+        Raw { due: due.clone(), span, cells, daily, ranged, sessions, trees: Vec::new() }
     });
     spans.collect()
 }

@@ -1,14 +1,14 @@
 //! Events: each row adds to the group of its keys.
 //!
 //! Invariants: the unit of daily numbers is a subject's day, that of ranged numbers a subject over the days of the
-//! released part. With members, a subject that does not meet every membership leaves nothing. Distinct sessions are
-//! counted once for each subject, day and group: a session of two days is one on each. A value of a measure counts once
+//! released part. With members, a subject that does not meet every membership leaves nothing. A session counts once for
+//! each subject and group of a released part, on however many of its days it is. A value of a measure counts once
 //! in the tree of that measure and filter, however many quantiles are read from it.
 
 use std::ops::Range;
 
 use datafusion::arrow::array::ArrayRef;
-use shoal_anonymity::bound::{Bounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
+use shoal_anonymity::bound::{Bounder, DistinctBounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
 use shoal_anonymity::noise::Entropy;
 
 use super::gate::Gate;
@@ -23,7 +23,7 @@ use crate::scan::span::Span;
 use crate::sensitivity::Slot;
 use shoal_language::Scalar;
 
-/// Sessions of one subject's day that are told apart; more than any clamp lets through.
+/// Sessions of one subject that are told apart; more than any clamp lets through.
 const SESSIONS_MAX: usize = 1 << 16;
 
 /// The accumulator of events.
@@ -35,7 +35,8 @@ pub(super) struct Events {
     batches: Vec<Batch>,
     /// The numbers of one row: of the day, then of the range.
     widths: (usize, usize),
-    /// Of the open day: (aggregate, group, session), some more than once.
+    /// Of the open day, or of the open subject where a unit is a subject over all days: (aggregate, group, session), some
+    /// more than once.
     sessions: Vec<(usize, u64, u128)>,
     scratch: Vec<i64>,
     gate: Gate,
@@ -46,6 +47,8 @@ struct Units {
     cells: Cells,
     daily: Option<Bounder>,
     ranged: Option<Bounder>,
+    /// Sessions that several days may have.
+    sessions: Option<DistinctBounder>,
     trees: Trees,
     /// Whether a unit of the trees is a subject's day.
     trees_are_daily: bool,
@@ -83,6 +86,10 @@ impl Events {
         };
         let daily = bounder(&layout.daily, is_day || widths.0 > 0)?;
         let ranged = bounder(&layout.ranged, !is_day)?;
+        let sessions = match layout.sessions.clamps() {
+            [] => None,
+            _ => Some(DistinctBounder::new(&layout.sessions, &mut *entropy)?),
+        };
         let mut scalars: Vec<Scalar> = cells.scalars().cloned().collect();
         let keys = scalars.len();
         let mut terms: Vec<Term> = Vec::with_capacity(query.aggregates().len());
@@ -98,6 +105,7 @@ impl Events {
             cells,
             daily,
             ranged,
+            sessions,
             trees: Trees::new(&layout.trees, entropy)?,
             trees_are_daily: layout.trees_are_daily,
             day: None,
@@ -108,8 +116,8 @@ impl Events {
         Ok(Events { units, keys, terms, scalars, batches, widths, sessions, scratch, gate: Gate::new(query) })
     }
 
-    /// The open day has no more rows: each of its sessions counts once in its group.
-    fn close_day(&mut self) {
+    /// The open day, or the subject, has no more rows: each of its sessions counts once in its group.
+    fn count_sessions(&mut self) {
         if !self.sessions.is_empty() {
             self.sessions.sort_unstable();
             self.sessions.dedup();
@@ -119,13 +127,20 @@ impl Events {
                 let place = match self.terms[at].place {
                     Slot::Daily(slot) => slot,
                     Slot::Ranged(slot) => daily + slot,
-                    Slot::Tree(_) => continue,
+                    Slot::Sessions(_) | Slot::Tree(_) => continue,
                 };
                 values[place] = 1;
                 self.units.take(group, values.split_at(daily), None);
                 values[place] = 0;
             }
             self.sessions.shrink_to(1 << 10);
+        }
+    }
+
+    fn close_day(&mut self) {
+        // Where a unit is a subject over all days, so is a session.
+        if self.units.daily.is_some() {
+            self.count_sessions();
         }
         self.units.close_day();
     }
@@ -142,8 +157,17 @@ impl Events {
                 self.units.trees.push(*tree, group, *units);
             }
         }
+        // A group that a subject has too many others beside does not count.
+        let is_known = self.units.ranged.as_ref().is_some_and(|ranged| ranged.has(group));
         for (at, sessions) in &batch.sessions {
+            let place = self.terms[*at].place;
             for session in sessions.get(rows.clone()).unwrap_or_default().iter().flatten() {
+                if let (Slot::Sessions(slot), Some(bounder)) = (place, &mut self.units.sessions) {
+                    if is_known {
+                        bounder.take(group, u32::try_from(slot).unwrap_or(u32::MAX), *session);
+                    }
+                    continue;
+                }
                 if self.sessions.len() >= 2 * SESSIONS_MAX {
                     self.sessions.sort_unstable();
                     self.sessions.dedup();
@@ -187,6 +211,9 @@ impl Units {
         if let Some(daily) = &mut self.daily {
             note(&mut self.failure, daily.close(Some(day), under, subject, &mut number));
         }
+        if let Some(sessions) = &mut self.sessions {
+            note(&mut self.failure, sessions.close_day(day, subject, &mut number));
+        }
         if self.trees_are_daily {
             note(&mut self.failure, self.trees.close(Some(day), under, subject, &mut number));
         }
@@ -200,6 +227,9 @@ impl Units {
     fn close(&mut self, counts: bool) {
         let (cells, subject) = (&mut self.cells, &self.subject);
         let mut number = |group| cells.number(group);
+        if let Some(sessions) = &mut self.sessions {
+            note(&mut self.failure, sessions.close());
+        }
         match &mut self.ranged {
             Some(ranged) if counts => {
                 note(&mut self.failure, ranged.close(None, None, subject, &mut number));
@@ -238,6 +268,7 @@ impl Accumulator for Events {
             match term.place {
                 Slot::Daily(slot) => batch.numbers[slot] = term.numbers(columns, rows)?,
                 Slot::Ranged(slot) => batch.numbers[self.widths.0 + slot] = term.numbers(columns, rows)?,
+                Slot::Sessions(_) => {}
                 Slot::Tree(tree) => batch.values.push((tree, term.values(columns)?)),
             }
             if term.op == Op::Sessions {
@@ -282,6 +313,7 @@ impl Accumulator for Events {
 
     fn close(&mut self, _: &[u8; 16]) -> Result<(), Failure> {
         self.close_day();
+        self.count_sessions();
         self.units.close(self.gate.close());
         self.units.failure.map_or(Ok(()), Err)
     }
@@ -300,6 +332,7 @@ impl Accumulator for Events {
             [&self.units.daily, &self.units.ranged].into_iter().flatten().map(Bounder::bytes).sum::<usize>();
         batches
             + bounders
+            + self.units.sessions.as_ref().map_or(0, DistinctBounder::bytes)
             + self.units.trees.bytes()
             + self.units.cells.bytes()
             + self.sessions.capacity() * 48
@@ -310,8 +343,9 @@ impl Accumulator for Events {
             Some(bounder) => bounder.finish(),
             None => Totals::empty(width),
         };
-        let Units { cells, daily, ranged, trees, .. } = self.units;
+        let Units { cells, daily, ranged, sessions, trees, .. } = self.units;
         let (daily, ranged) = (totals(daily, self.widths.0), totals(ranged, self.widths.1));
-        Ok(Accumulated { cells, daily, ranged, trees: trees.finish()? })
+        let sessions = sessions.map_or_else(|| Totals::empty(0), DistinctBounder::finish);
+        Ok(Accumulated { cells, daily, ranged, sessions, trees: trees.finish()? })
     }
 }

@@ -117,6 +117,8 @@ impl Frame {
                     last_tree = Some(at);
                 }
                 (Slot::Tree(_), _) => {}
+                // Sessions of several days are of events only.
+                (Slot::Sessions(_), _) => return Err(Failure::Internal),
                 (Slot::Daily(at) | Slot::Ranged(at), op) => {
                     *self.numbers.get_mut(at).ok_or(Failure::Internal)? = amount(op, made);
                 }
@@ -151,7 +153,8 @@ impl Frame {
 
     pub(super) fn finish(self) -> Result<Accumulated, Failure> {
         let (ranged, trees) = (self.bounder.finish(), self.trees.finish()?);
-        Ok(Accumulated { cells: self.cells, daily: Totals::empty(0), ranged, trees })
+        let (daily, sessions) = (Totals::empty(0), Totals::empty(0));
+        Ok(Accumulated { cells: self.cells, daily, ranged, sessions, trees })
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct SubjectRows {
 /// A value while its events come.
 enum Total {
     Count(i64),
-    Distinct(HashSet<(Option<i32>, Value)>),
+    Distinct(HashSet<Value>),
     Sum(Option<i128>),
     Least(Option<i64>),
     Greatest(Option<i64>),
@@ -94,9 +94,7 @@ impl Total {
                 let most = usize::try_from(value.max).unwrap_or(0).min(DISTINCT_MAX);
                 if is_present() && set.len() < most {
                     let item = argument.map_or(Value::Null, |at| event.value(at));
-                    // Sessions of a day are counted on their day.
-                    let day = matches!(value.op, PersonOp::Sessions).then_some(event.day);
-                    set.insert((day, item));
+                    set.insert(item);
                 }
             }
             Total::Sum(sum) => {

@@ -172,6 +172,7 @@ fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbe
             let (totals, sum, width): (&Totals, usize, u32) = match slot {
                 Slot::Daily(sum) => (&accumulated.daily, *sum, 1),
                 Slot::Ranged(sum) => (&accumulated.ranged, *sum, 1),
+                Slot::Sessions(sum) => (&accumulated.sessions, *sum, 1),
                 Slot::Tree(tree) => {
                     assert_eq!(accumulated.trees[*tree].nodes, layout.width(*slot));
                     (&accumulated.trees[*tree].totals, 0, layout.width(*slot))

@@ -278,3 +278,37 @@ fn expressions_over_made_rows_follow_sql() {
     assert_eq!((evaluate(&bucket(0), &row), evaluate(&bucket(1), &row)), (Value::Number(2, 0), null.clone()));
     assert_eq!(evaluate(&text("os"), &row), null);
 }
+
+/// The exact sum of a slot of sessions without keys.
+fn sessions(query: &PrivateQuery, rows: &[Row], members: &[Row]) -> i128 {
+    let layout = SensitivityLayout::of(query).unwrap();
+    let accumulated = part(query, days(), rows, members, 1);
+    match layout.slots[0] {
+        Slot::Sessions(at) => accumulated.sessions.get(None, 0).map_or(0, |cell| cell.sums[at]),
+        _ => number(&accumulated, 0, &[]),
+    }
+}
+
+#[test]
+fn a_session_of_several_days_is_one() {
+    // Two sessions over midnight and one that everybody has, by three people.
+    let over = |subject: u32, session: i64, hours: &[i64]| -> Vec<Row> {
+        hours.iter().map(|hour| at(subject, *hour, "click").number("session", session)).collect()
+    };
+    let mut rows = over(1, 1, &[23, 25, 49]);
+    rows.extend(over(1, 2, &[3]));
+    rows.extend(over(2, 3, &[23, 24]));
+    rows.extend(over(3, 4, &[50]));
+    let plain = query(Shape::Events).count(AggregateOp::Sessions, 20);
+    assert_eq!(sessions(&plain, &rows, &[]), 4);
+    // The clamp is of a day: two of the first day of subject 1, and no more on the others.
+    let few = query(Shape::Events).count(AggregateOp::Sessions, 1);
+    assert_eq!(sessions(&few, &rows, &[]), 3);
+    let members = plain.clone().member(false, None);
+    assert_eq!(sessions(&members, &rows, &over(1, 9, &[1])), 2);
+    // A person's row.
+    let value = PersonValue { op: PersonOp::Sessions, filter: None, scale: 0, min: 0, max: 60 };
+    let person = Shape::Subjects(PerSubject { keys: Vec::new(), values: vec![value], having: None });
+    let summed = query(person).count(AggregateOp::Sum(Scalar::Person { at: 0, scale: 0 }), 60);
+    assert_eq!(number(&part(&summed, days(), &rows, &[], 1), 0, &[]), 4);
+}

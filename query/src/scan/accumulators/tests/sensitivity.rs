@@ -98,10 +98,11 @@ fn row() -> impl Strategy<Value = Row> {
         event,
         (word(), word()),
         os,
-        prop::option::of(0..30_000_i64),
+        (prop::option::of(0..30_000_i64), 0..12_i64),
     )
-        .prop_map(|(subject, ago, hour, event, (country, version), os, amount)| {
+        .prop_map(|(subject, ago, hour, event, (country, version), os, (amount, session))| {
             let mut row = Row::new(subject, today() - ago, event)
+                .number("session", session)
                 .text("os", os)
                 .text("country", country)
                 .text("app_version", version);
@@ -221,6 +222,15 @@ fn the_layout_says_which_unit_each_slot_has() {
     let members = SensitivityLayout::of(&events().quantile(amount()).member(false, None)).unwrap();
     assert_eq!(members.sensitivity(Some(Slot::Tree(0))), Ok(8 * 2 * 64));
     assert_eq!((mixed.width(Slot::Tree(0)), mixed.cells_of_one(), mixed.can_exchange()), (510, 2, true));
+    // Sessions of a day are its own; of several days each counts once, and what a day changes is bounded as on its own.
+    let sessions = || events().count(AggregateOp::Sessions, 3);
+    let ranged = SensitivityLayout::of(&sessions()).unwrap();
+    assert_eq!(ranged.slots, [Slot::Daily(0), Slot::Ranged(0), Slot::Sessions(0)]);
+    assert_eq!((ranged.sensitivity(Some(Slot::Sessions(0))), ranged.is_daily), (Ok(2 * 9), false));
+    let only = SensitivityLayout::of(&query(Shape::Events).count(AggregateOp::Sessions, 3)).unwrap();
+    assert_eq!((only.slots.as_slice(), only.is_daily), (&[Slot::Sessions(0)][..], false));
+    let daily = SensitivityLayout::of(&sessions().by(Grain::Day)).unwrap();
+    assert_eq!(daily.slots, [Slot::Daily(0), Slot::Daily(1), Slot::Daily(2)]);
     let daily = SensitivityLayout::of(&events().quantile(amount()).by(Grain::Day)).unwrap();
     assert_eq!(daily.slots, [Slot::Daily(0), Slot::Daily(1), Slot::Tree(0)]);
     assert_eq!((daily.sensitivity(Some(Slot::Tree(0))), daily.sensitivity(None)), (Ok(8), Ok(2)));
