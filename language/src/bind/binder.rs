@@ -260,9 +260,13 @@ impl Binder<'_> {
     pub(super) fn mean(&self, item: Scalar, filter: Option<Scalar>) -> Result<Call, Refusal> {
         let item = normal(item);
         let (total, center) = self.centered(&item, filter.as_ref())?;
-        let center = fixed_point_text(center, scale_of(&item));
+        let Some((low, high)) = self.interval(&item, filter.as_ref()) else {
+            return Err(self.refused("AVG takes a measure, or a number made of measures.", WORKS));
+        };
+        let text = |units: i64| fixed_point_text(units, scale_of(&item));
+        let formula = Formula::Mean { center: text(center), low: text(low), high: text(high) };
         let number = self.presence(item, filter);
-        Ok(Call { aggregates: vec![total, number], formula: Formula::Mean { center }, key: None })
+        Ok(Call { aggregates: vec![total, number], formula, key: None })
     }
 
     pub(super) fn variance(

@@ -22,8 +22,8 @@ pub(crate) struct Call {
 pub(crate) enum Formula {
     /// The number is the first aggregate.
     One,
-    /// The number is the first divided by the second, plus `center`.
-    Mean { center: String },
+    /// The number is the first divided by the second, plus `center`; it is from `low` to `high`, as every value is.
+    Mean { center: String, low: String, high: String },
     /// The number is made of a sum, a sum of squares and a count.
     Variance { is_sample: bool, is_root: bool },
 }

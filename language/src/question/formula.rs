@@ -31,12 +31,13 @@ pub(super) fn day(number: Expr) -> Expr {
 /// The number that a call's aggregates make. It is NULL where the noisy count is too small to divide by.
 pub(super) fn written(formula: &Formula, names: &[String]) -> Option<Expr> {
     let text = match (formula, names) {
-        (Formula::Mean { center }, [total, count]) => {
-            let mean = format!(r#"CASE WHEN "{count}" > 0 THEN "{total}" / "{count}" END"#);
-            match center.chars().all(|c| matches!(c, '0' | '.')) {
-                true => mean,
-                false => format!("({mean}) + ({center})"),
-            }
+        // What stands above a release knows a mean by this form, and how its interval is made.
+        (Formula::Mean { center, low, high }, [total, count]) => {
+            let mean = match center.chars().all(|c| matches!(c, '0' | '.')) {
+                true => format!(r#""{total}" / "{count}""#),
+                false => format!(r#""{total}" / "{count}" + ({center})"#),
+            };
+            format!(r#"CASE WHEN "{count}" > 0 THEN least(greatest({mean}, {low}), {high}) END"#)
         }
         (Formula::Variance { is_sample, is_root }, [total, squares, count]) => {
             let (less, least) = if *is_sample { (1, 1) } else { (0, 0) };

@@ -100,7 +100,8 @@ fn the_text_above_names_released_columns_only() {
     let question = asked(sql).unwrap();
     assert_eq!(
         question.postprocess.sql,
-        "SELECT \"k0\" AS \"os\", \"a0\" AS \"n\", (CASE WHEN \"a1\" > 0 THEN \"a2\" / \"a1\" END) AS \"avg\" \
+        "SELECT \"k0\" AS \"os\", \"a0\" AS \"n\", (CASE WHEN \"a1\" > 0 THEN \
+         least(greatest(\"a2\" / \"a1\", 0.00), 10000.00) END) AS \"avg\" \
          FROM \"r0\" WHERE (\"a0\" > 5) ORDER BY \"n\" DESC, \"a2\" LIMIT 3"
     );
     let names: Vec<String> = question.releases[0].aggregates.iter().map(ToString::to_string).collect();
