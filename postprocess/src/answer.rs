@@ -1,10 +1,10 @@
 //! Columns of an answer: each number with its standard deviation and its 95 % interval.
 //!
-//! Invariants: a released number keeps exactly its own deviation and its unit, and a count stays a whole number. Of any
-//! other number the variance is the mean square of its companions' differences; where a companion has no value (a division
-//! by a count whose companion is zero) nothing is known, and deviation and interval are null. A number without companions
-//! that depends on noise is a value, never a key. Names of columns are all different.
-//! Not here: how companions come to be (`replicate`).
+//! Invariants: a released number keeps its own deviation and its unit, and a count stays a whole number. A number is shown
+//! with its interval, which holds it, or not at all: where the error is not known (a division by a count whose companion is
+//! zero) the number is null too. Where a group was withheld the number is null and the interval says between what it is.
+//! A number without companions that depends on noise is a value, never a key, and its column has a note. Names of columns
+//! are all different. Not here: the intervals themselves (`intervals`), how companions come to be (`replicate`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Schema, TimeUnit};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
+use super::intervals::{Cell, Companions, computed, stated};
 use super::refuse;
-use super::replicate::{Noise, Output};
+use super::replicate::{Caveat, Noise, Noisy, Output};
 use crate::column::{Column, ColumnKind};
 use crate::error::Failure;
-use shoal_anonymity::budget::Z_95;
 use shoal_language::{Refusal, Rule, without_values};
 
 /// Units of counts, which are never below zero.
@@ -31,18 +31,19 @@ const COUNTED: [&str; 3] = ["events", "subjects", "sessions"];
 pub(super) fn columns(outputs: &[Output], types: &[DataType]) -> Result<Vec<Column>, Refusal> {
     let mut columns = Vec::new();
     for (output, ty) in outputs.iter().zip(types) {
-        let mut push = |name: String, kind: ColumnKind| {
-            columns.push(Column { name, kind, unit: unit(output).map(str::to_owned) });
+        let unit = noisy(output).and_then(|noisy| noisy.unit.clone());
+        let mut push = |name: String, kind: ColumnKind, note: Option<String>| {
+            columns.push(Column { name, kind, unit: unit.clone(), note });
         };
-        let name = &output.name;
+        let (name, note) = (&output.name, note(output, ty));
         match kind(output, ty) {
             ColumnKind::Estimate => {
-                push(name.clone(), ColumnKind::Estimate);
-                push(format!("{name}_sd"), ColumnKind::Deviation);
-                push(format!("{name}_low"), ColumnKind::Low);
-                push(format!("{name}_high"), ColumnKind::High);
+                push(name.clone(), ColumnKind::Estimate, note);
+                push(format!("{name}_sd"), ColumnKind::Deviation, None);
+                push(format!("{name}_low"), ColumnKind::Low, None);
+                push(format!("{name}_high"), ColumnKind::High, None);
             }
-            kind => push(name.clone(), kind),
+            kind => push(name.clone(), kind, note),
         }
     }
     let mut seen = HashSet::new();
@@ -86,10 +87,35 @@ fn kind(output: &Output, ty: &DataType) -> ColumnKind {
     }
 }
 
-fn unit(output: &Output) -> Option<&str> {
+fn noisy(output: &Output) -> Option<&Noisy> {
     match &output.noise {
-        Some(Noise::Noisy(noisy)) => noisy.bare.as_ref()?.unit.as_deref(),
+        Some(Noise::Noisy(noisy)) => Some(noisy),
         _ => None,
+    }
+}
+
+/// What holds for every number of a column.
+fn note(output: &Output, ty: &DataType) -> Option<String> {
+    let of = |caveat: &Caveat| match caveat {
+        Caveat::Partial(most) => {
+            format!("Groups that are not shown, of fewer than about {most} people, are not in it.")
+        }
+        Caveat::Unknown(most) => format!(
+            "Where a group is not shown because fewer than about {most} people are in it, its number is not zero but unknown; \
+             the interval says between what it can be."
+        ),
+    };
+    match (&output.noise, noisy(output)) {
+        (None, _) => None,
+        (_, Some(noisy)) => {
+            let texts: Vec<String> = noisy.caveats.iter().map(of).collect();
+            (!texts.is_empty()).then(|| texts.join(" "))
+        }
+        (_, None) if ty.is_numeric() => Some(
+            "It follows from noisy numbers and from which groups are shown, and has no error of its own."
+                .to_owned(),
+        ),
+        (_, None) => None,
     }
 }
 
@@ -109,8 +135,8 @@ fn floats(array: &ArrayRef) -> Result<Float64Array, Failure> {
     Ok(floats.as_primitive::<Float64Type>().iter().map(|x| x.filter(|x| x.is_finite())).collect())
 }
 
-/// The number, its standard deviation and its 95 % interval. A count is a whole number, and its interval does not go below
-/// zero unless the number does. A released number keeps the release's own interval; that of a quantile has two unequal sides.
+/// The number, its standard deviation and its 95 % interval. A number whose interval is known without companions keeps it; that
+/// of a quantile has two unequal sides.
 fn estimate(
     output: &Output,
     value: &ArrayRef,
@@ -118,52 +144,41 @@ fn estimate(
     arrays: &mut Vec<ArrayRef>,
 ) -> Result<(), Failure> {
     let value = floats(value)?;
-    let column = |at: usize| floats(batch.columns().get(at).ok_or(Failure::Internal)?);
-    let [sd, low, high] = match output.stated {
-        Some([sd, low, high]) => [column(sd)?, column(low)?, column(high)?],
-        None => {
-            let moved = output.moved.iter().map(|at| column(*at)).collect::<Result<Vec<_>, _>>()?;
-            let sd = deviations(&value, &moved);
-            let end = |side: f64| -> Float64Array {
-                let ends = value.iter().zip(&sd).map(|(x, sd)| Some(x? + side * Z_95 * sd?));
-                ends.map(|end| end.filter(|end| end.is_finite())).collect()
+    let column = |at: &usize| floats(batch.columns().get(*at).ok_or(Failure::Internal)?);
+    let bare = noisy(output).and_then(|noisy| noisy.bare.as_ref());
+    let is_whole = bare.is_some_and(|bare| bare.is_whole);
+    let unit = noisy(output).and_then(|noisy| noisy.unit.as_deref());
+    let is_count = is_whole && unit.is_some_and(|unit| COUNTED.contains(&unit));
+    let at = |array: &Float64Array, row: usize| array.is_valid(row).then(|| array.value(row));
+    let cells: Vec<Cell> = match &output.stated {
+        Some(positions) => {
+            let of = positions.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+            let one = |row| {
+                let cell = stated(at(&value, row), of.iter().map(|array| at(array, row)));
+                if is_count { cell.counted() } else { cell }
             };
-            let (low, high) = (end(-1.0), end(1.0));
-            [sd, low, high]
+            (0..value.len()).map(one).collect()
+        }
+        None => {
+            let moved = output.moved.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+            let worlds = output.worlds.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+            let one = |row| {
+                let of = |arrays: &[Float64Array]| arrays.iter().map(|array| at(array, row)).collect();
+                computed(at(&value, row), &Companions { moved: of(&moved), worlds: of(&worlds) })
+            };
+            (0..value.len()).map(one).collect()
         }
     };
-    let bare = match &output.noise {
-        Some(Noise::Noisy(noisy)) => noisy.bare.as_ref(),
-        _ => None,
-    };
-    let is_whole = bare.is_some_and(|bare| bare.scale == 0);
-    let is_count = is_whole && unit(output).is_some_and(|unit| COUNTED.contains(&unit));
-    let low: Float64Array = match is_count {
-        true => value.iter().zip(&low).map(|(x, low)| Some(low?.max(0.0).min(x?))).collect(),
-        false => low,
-    };
-    let whole = |numbers: Float64Array, round: fn(f64) -> f64| -> Result<ArrayRef, Failure> {
+    let whole = |of: fn(&Cell) -> Option<f64>, round: fn(f64) -> f64| -> Result<ArrayRef, Failure> {
+        let numbers: Float64Array = cells.iter().map(of).collect();
         Ok(match is_whole {
             true => cast(&numbers.unary::<_, Float64Type>(round), &DataType::Int64)?,
             false => Arc::new(numbers),
         })
     };
-    arrays.push(whole(value.clone(), f64::round)?);
-    arrays.push(Arc::new(sd));
-    arrays.push(whole(low, f64::floor)?);
-    arrays.push(whole(high, f64::ceil)?);
+    arrays.push(whole(|cell| cell.value, f64::round)?);
+    arrays.push(Arc::new(cells.iter().map(|cell| cell.sd).collect::<Float64Array>()));
+    arrays.push(whole(|cell| cell.low, f64::floor)?);
+    arrays.push(whole(|cell| cell.high, f64::ceil)?);
     Ok(())
-}
-
-/// The root of the mean square of the companions' differences from the number.
-fn deviations(value: &Float64Array, moved: &[Float64Array]) -> Float64Array {
-    let one = |row: usize| {
-        if value.is_null(row) || moved.is_empty() || moved.iter().any(|m| m.is_null(row)) {
-            return None;
-        }
-        let x = value.value(row);
-        let squares: f64 = moved.iter().map(|m| (m.value(row) - x) * (m.value(row) - x)).sum();
-        Some((squares / moved.len() as f64).sqrt())
-    };
-    (0..value.len()).map(one).collect()
 }

@@ -40,6 +40,10 @@ pub struct Column {
     pub name: String,
     /// What it is.
     pub kind: ColumnKind,
-    /// Unit of a number: `ms`, `events`, `subjects` ..
+    /// Unit of a number: `ms`, `events`, `subjects`, `events per session` ..
     pub unit: Option<String>,
+    /// What is known of every number in it before there is one: where it has no error of its own, or where groups that are
+    /// not shown come into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }

@@ -32,7 +32,7 @@ use super::gate::check;
 use super::refuse::{self, Stop};
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::replicate::{Output, replicate};
-use super::signs::Signs;
+use super::signs::Companions;
 use super::slot::{Filled, Place, Slot};
 use crate::column::Column;
 use crate::error::Failure;
@@ -69,7 +69,7 @@ struct Planned {
     /// The plan itself is never run: each run has a copy without state.
     physical: Arc<dyn ExecutionPlan>,
     outputs: Vec<Output>,
-    signs: Signs,
+    companions: Companions,
     moved: Arc<Vec<(usize, usize)>>,
     columns: Vec<Column>,
     /// About how many expressions it has.
@@ -174,15 +174,17 @@ impl Evaluator {
         let types: Vec<DataType> = plan.schema().fields().iter().map(|f| f.data_type().clone()).collect();
         let columns = answer::columns(&replicated.outputs, &types)?;
         let physical = self.planner.create_physical_plan(&plan, &self.state).await?;
-        let moved = Arc::new(moved(&plan, schemas, replicated.signs)?);
+        let companions = replicated.companions;
+        let moved = Arc::new(moved(&plan, schemas, companions)?);
+        let signs = companions.signs.of_fewer(moved.len());
         Ok(Planned {
             sql: sql.to_owned(),
             schemas: schemas.to_vec(),
             plan,
             physical,
             outputs: replicated.outputs,
-            signs: replicated.signs.of_fewer(moved.len()),
-            weight: expressions * (replicated.signs.replicates() + 1),
+            companions: Companions { signs, ..companions },
+            weight: expressions * (companions.count() + 1),
             moved,
             columns,
         })
@@ -192,8 +194,9 @@ impl Evaluator {
         if pairs(&planned.plan, &tables).is_none_or(|pairs| pairs > self.limits.pairs_max) {
             return Err(Failure::Limit);
         }
-        let (signs, moved) = (planned.signs, Arc::clone(&planned.moved));
-        let config = self.state.config().clone().with_extension(Arc::new(Filled { tables, signs, moved }));
+        let (companions, moved) = (planned.companions, Arc::clone(&planned.moved));
+        let filled = Filled { tables, companions, moved };
+        let config = self.state.config().clone().with_extension(Arc::new(filled));
         let context = TaskContext::from(&self.state).with_session_config(config);
         let plan = reset_plan_states(Arc::clone(&planned.physical))?;
         let schema = plan.schema();
@@ -212,7 +215,11 @@ impl Evaluator {
 }
 
 /// The numbers whose companions a plan reads.
-fn moved(plan: &LogicalPlan, schemas: &[ReleasedSchema], signs: Signs) -> Result<Vec<(usize, usize)>, Stop> {
+fn moved(
+    plan: &LogicalPlan,
+    schemas: &[ReleasedSchema],
+    companions: Companions,
+) -> Result<Vec<(usize, usize)>, Stop> {
     let mut moved = Vec::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
@@ -222,7 +229,7 @@ fn moved(plan: &LogicalPlan, schemas: &[ReleasedSchema], signs: Signs) -> Result
             let (keys, numbers) = (release.keys.len(), release.numbers.len());
             let all = || (0..slot.columns.fields().len()).collect();
             for column in scan.projection.clone().unwrap_or_else(all) {
-                if let Place::Companion { number, .. } = Place::of(column, keys, numbers, signs)
+                if let Place::Companion { number, .. } = Place::of(column, keys, numbers, companions)
                     && !moved.contains(&(slot.at, number))
                 {
                     moved.push((slot.at, number));

@@ -31,6 +31,8 @@ pub struct ReleasedSchema {
     pub keys: Vec<(String, Type)>,
     /// The noisy numbers.
     pub numbers: Vec<NumberColumn>,
+    /// About how many people a group needs to be shown; none when every group is.
+    pub shown_from: Option<u64>,
 }
 
 /// A noisy number.
@@ -42,6 +44,8 @@ pub struct NumberColumn {
     pub unit: Option<String>,
     /// Decimal places.
     pub scale: u8,
+    /// Between what the number of a group is that is not shown, in units of 10^-scale; none when every group is shown.
+    pub withheld: Option<(i64, i64)>,
 }
 
 impl ReleasedSchema {

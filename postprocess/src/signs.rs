@@ -12,6 +12,25 @@
 /// Replicates of a plan that mixes rows.
 pub(super) const REPLICATES: usize = 32;
 
+/// How many companions a number has: first those that noise moves, then one for each world (`replicate::worlds`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Companions {
+    pub(super) signs: Signs,
+    pub(super) worlds: usize,
+}
+
+impl Companions {
+    /// All companions of a number.
+    pub(super) fn count(self) -> usize {
+        self.signs.replicates() + self.worlds
+    }
+
+    /// Whether a companion is of a world: noise does not move it.
+    pub(super) fn is_world(self, companion: usize) -> bool {
+        companion >= self.signs.replicates()
+    }
+}
+
 /// How cells are numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signs {

@@ -26,7 +26,7 @@ use datafusion::physical_plan::{
 };
 
 use super::released::{ReleasedTable, STATED};
-use super::signs::Signs;
+use super::signs::Companions;
 use crate::error::Failure;
 
 /// The place of the release with the number `at`.
@@ -87,7 +87,7 @@ impl TableProvider for Slot {
 /// The rows of a run, and which cells are moved.
 pub(super) struct Filled {
     pub(super) tables: Vec<ReleasedTable>,
-    pub(super) signs: Signs,
+    pub(super) companions: Companions,
     /// Release and position of the numbers whose companions are read; their order numbers them.
     pub(super) moved: Arc<Vec<(usize, usize)>>,
 }
@@ -107,10 +107,10 @@ pub(super) enum Place {
 
 impl Place {
     /// Of the column `column` of a release with so many keys and numbers.
-    pub(super) fn of(column: usize, keys: usize, numbers: usize, signs: Signs) -> Place {
+    pub(super) fn of(column: usize, keys: usize, numbers: usize, companions: Companions) -> Place {
         let Some(beyond) = column.checked_sub(keys + numbers) else { return Place::Released(column) };
         let Some(beyond) = beyond.checked_sub(1) else { return Place::Row };
-        let each = signs.replicates() + STATED.len();
+        let each = companions.count() + STATED.len();
         let (number, at) = (beyond / each, beyond % each);
         match at.checked_sub(STATED.len()) {
             None => Place::Stated(at, number),
@@ -124,13 +124,17 @@ impl Filled {
         let table = self.tables.get(at).ok_or(Failure::Internal)?;
         let (keys, numbers) = (table.schema.keys.len(), table.schema.numbers.len());
         let released = |at: usize| table.batch.columns().get(at).cloned().ok_or(Failure::Internal);
-        match Place::of(column, keys, numbers, self.signs) {
+        match Place::of(column, keys, numbers, self.companions) {
             Place::Released(at) => released(at),
             Place::Row => {
                 let rows = i64::try_from(table.batch.num_rows()).map_err(|_| Failure::Internal)?;
                 Ok(Arc::new(Int64Array::from_iter_values(0..rows)))
             }
             Place::Stated(what, number) => released(keys + (1 + what) * numbers + number),
+            // A group that is here was not withheld: its number is the same in every world.
+            Place::Companion { number, replicate } if self.companions.is_world(replicate) => {
+                released(keys + number)
+            }
             Place::Companion { number, replicate } => {
                 let (value, sd) = (released(keys + number)?, released(keys + numbers + number)?);
                 let value = value.as_primitive_opt::<Float64Type>().ok_or(Failure::Internal)?;
@@ -138,8 +142,8 @@ impl Filled {
                 let cell =
                     self.moved.iter().position(|moved| *moved == (at, number)).ok_or(Failure::Internal)?;
                 let pairs = value.iter().zip(sd.iter()).enumerate();
-                let moved =
-                    pairs.map(|(row, (x, sd))| Some(x? + self.signs.sign(replicate, row, cell) * sd?));
+                let moved = pairs
+                    .map(|(row, (x, sd))| Some(x? + self.companions.signs.sign(replicate, row, cell) * sd?));
                 Ok(Arc::new(moved.collect::<Float64Array>()))
             }
         }

@@ -327,7 +327,8 @@ impl Binder<'_> {
         filter: Option<Scalar>,
     ) -> Result<Aggregate, Refusal> {
         let measure = normal(item);
-        let Some((low, high)) = self.scope.interval(&measure).filter(|_| !is_constant(&measure)) else {
+        let bounds = self.interval(&measure, filter.as_ref());
+        let Some((low, high)) = bounds.filter(|_| !is_constant(&measure)) else {
             let suggestion = "SELECT median(duration_ms) FROM performance WHERE event = 'page_load'";
             return Err(self.refused("A quantile takes a measure, or a number made of measures.", suggestion));
         };

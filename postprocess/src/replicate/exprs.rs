@@ -1,5 +1,6 @@
 //! How an expression depends on noise, and the expression over companions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
@@ -8,9 +9,11 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{Join, Projection};
-use datafusion::logical_expr::{Expr, JoinConstraint, JoinType, LogicalPlan, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, JoinConstraint, JoinType, LogicalPlan, Operator, lit};
 
-use super::relation::{Noise, Noisy, Relation, Replication};
+use super::linear::total_of_mean;
+use super::relation::{Noise, Noisy, Relation, Replication, Side};
+use super::units::{self, Unit};
 use crate::refuse::{JOINED, Stop, stop};
 use crate::slot::Slot;
 use shoal_language::Rule;
@@ -36,7 +39,7 @@ fn plain(expr: &Expr) -> &Expr {
 
 impl Relation {
     /// How a column depends on noise.
-    fn noise_of(&self, column: &Column) -> Option<&Noise> {
+    pub(super) fn noise_of(&self, column: &Column) -> Option<&Noise> {
         if let Some((_, noise)) = self.subqueries.iter().find(|(c, _)| c == column) {
             return Some(noise);
         }
@@ -49,6 +52,7 @@ impl Relation {
             return self.noise_of(column).cloned();
         }
         let (mut is_noisy, mut is_decided, mut is_lost) = (false, has_subquery(expr), false);
+        let mut caveats = BTreeSet::new();
         // The closure never fails, so neither does the walk.
         let _ = expr.apply(|e| {
             if let Expr::Column(column) = e {
@@ -56,7 +60,10 @@ impl Relation {
                     None => (),
                     Some(Noise::Lost) => is_lost = true,
                     Some(Noise::Decided) => is_decided = true,
-                    Some(Noise::Noisy(_)) => is_noisy = true,
+                    Some(Noise::Noisy(noisy)) => {
+                        is_noisy = true;
+                        caveats.extend(noisy.caveats.iter().copied());
+                    }
                 }
             }
             Ok::<_, DataFusionError>(TreeNodeRecursion::Continue)
@@ -65,7 +72,10 @@ impl Relation {
             return Some(Noise::Lost);
         }
         match is_noisy {
-            true if is_number(ty) => Some(Noise::Noisy(Noisy { bare: None, moved: Vec::new() })),
+            true if is_number(ty) => {
+                let (unit, ends) = (self.unit(expr), self.ends(expr).map(Box::new));
+                Some(Noise::Noisy(Noisy { unit, caveats, ends, ..Noisy::default() }))
+            }
             true => Some(Noise::Decided),
             false => is_decided.then_some(Noise::Decided),
         }
@@ -74,6 +84,47 @@ impl Relation {
     /// Whether noise decides what an expression of a filter, a partition or an order says.
     pub(super) fn decides(&self, expr: &Expr) -> bool {
         self.noise(expr, &DataType::Boolean).is_some()
+    }
+
+    /// The unit of an expression.
+    pub(super) fn unit(&self, expr: &Expr) -> Option<String> {
+        let of_column = |column: &Column| match self.noise_of(column) {
+            Some(Noise::Noisy(Noisy { unit: Some(unit), .. })) => Unit::Of(unit.clone()),
+            _ => Unit::None,
+        };
+        let known = |expr: &Expr| match total_of_mean(expr).unwrap_or(expr) {
+            Expr::Column(column) => Some(of_column(column)),
+            _ => None,
+        };
+        units::unit(expr, &known).named()
+    }
+
+    /// Constants between which an expression is where its group is not shown: known for one number times or plus constants.
+    fn ends(&self, expr: &Expr) -> Option<[Expr; 2]> {
+        let is_constant = |expr: &Expr| matches!(expr, Expr::Literal(..));
+        match expr {
+            Expr::Column(column) => match self.noise_of(column) {
+                Some(Noise::Noisy(noisy)) => noisy.ends.as_deref().cloned(),
+                _ => None,
+            },
+            Expr::Alias(alias) => self.ends(&alias.expr),
+            Expr::Cast(cast) => Some(
+                self.ends(&cast.expr)?
+                    .map(|end| datafusion::logical_expr::cast(end, cast.field.data_type().clone())),
+            ),
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+                Operator::Plus | Operator::Minus | Operator::Multiply if is_constant(left) => {
+                    Some(self.ends(right)?.map(|end| binary(left, *op, &end)))
+                }
+                Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide
+                    if is_constant(right) =>
+                {
+                    Some(self.ends(left)?.map(|end| binary(&end, *op, right)))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// The expression over the companions of one replicate.
@@ -88,6 +139,10 @@ impl Relation {
         })?;
         Ok(moved.data.unalias())
     }
+}
+
+fn binary(left: &Expr, op: Operator, right: &Expr) -> Expr {
+    Expr::BinaryExpr(BinaryExpr::new(Box::new(left.clone()), op, Box::new(right.clone())))
 }
 
 /// Whether values of a type can have companions.
@@ -140,19 +195,21 @@ impl Replication<'_> {
         if !self.is_one_row(&subquery.subquery) {
             return Err(stop(Rule::Expression, "A subquery in SELECT must give one row.", ONE_ROW));
         }
-        let column = Column::new_unqualified(self.fresh());
+        let column = self.fresh_column();
         let main = inner.schema.columns().into_iter().next().map(Expr::Column);
         let mut exprs = vec![main.unwrap_or_else(|| lit(0)).alias(&column.name)];
-        let noise = match noise {
+        let mut noise = match noise {
             Noise::Noisy(noisy) => {
                 let moved = self.fresh_moved();
                 for (from, to) in noisy.moved.iter().zip(&moved) {
                     exprs.push(Expr::Column(from.clone()).alias(&to.name));
                 }
-                Noise::Noisy(Noisy { bare: None, moved })
+                Noise::Noisy(Noisy { bare: None, moved, ..noisy })
             }
             other => other,
         };
+        let side = inner.shown_from.map(|shown_from| Side { mark: self.fresh_column(), shown_from });
+        exprs.extend(side.iter().map(|side| lit(true).alias(&side.mark.name)));
         let right = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(inner.plan))?);
         input.plan = LogicalPlan::Join(Join::try_new(
             Arc::new(input.plan.clone()),
@@ -164,6 +221,12 @@ impl Replication<'_> {
             datafusion::common::NullEquality::NullEqualsNothing,
             false,
         )?);
+        if let Some(side) = side {
+            let mut of = [Some(noise.clone())];
+            input.plan = self.unmatched(input.plan.clone(), &side, &mut of)?;
+            let [of] = of;
+            noise = of.unwrap_or(noise);
+        }
         input.subqueries.push((column.clone(), noise));
         Ok(Some(column))
     }

@@ -3,6 +3,10 @@
 //! The mean square of what the companions differ by is the variance of the expression: exact when it is linear, whatever
 //! rows it mixes (windows, sums, joins, unions), and close when it is smooth.
 //!
+//! Of a released number, of a mean and of what is linear in one of them the interval is known without companions (`linear`).
+//! Groups that are not shown are between two ends and not zero: each side of a join from which rows may be missing has a
+//! world in which they are at the upper one (`worlds`).
+//!
 //! Invariants: the numbers that a statement shows do not change. Decisions (filters, order, limits, conditions of joins,
 //! partitions, groups) are taken on the numbers themselves, and companions only follow. A number that depends on noise without an
 //! error bar is never shown as a key: it is [`Noise::Lost`] or [`Noise::Decided`]. Companions' names begin with [`PREFIX`],
@@ -10,15 +14,19 @@
 //!
 //! - `nodes`: what becomes of each node of a plan (`rows`: of aggregates and windows, `sets`: of joins and unions)
 //! - `relation`: a rewritten node, and how its columns depend on noise
-//! - `exprs`: what an expression depends on, and its companions
+//! - `exprs`: what an expression depends on, and its companions; `units`: its unit
+//! - `linear`: intervals that need no companions; `worlds`: what groups may be that are not shown
 //!
 //! Not here: which plans are allowed (`gate`), the companions' values (`evaluate`).
 
 mod exprs;
+mod linear;
 mod nodes;
 mod relation;
 mod rows;
 mod sets;
+mod units;
+mod worlds;
 
 use std::sync::Arc;
 
@@ -27,16 +35,16 @@ use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
 use self::relation::Replication;
-pub(super) use self::relation::{Noise, PREFIX};
+pub(super) use self::relation::{Caveat, Noise, Noisy, PREFIX};
 use super::refuse::Stop;
 use super::released::{ReleasedSchema, STATED};
-use super::signs::Signs;
+use super::signs::{Companions, Signs};
 
 /// A plan with companions.
 pub(super) struct Replicated {
     pub(super) plan: LogicalPlan,
     pub(super) outputs: Vec<Output>,
-    pub(super) signs: Signs,
+    pub(super) companions: Companions,
 }
 
 /// A column that the text asked for; it is the plan's column of the same position.
@@ -47,6 +55,8 @@ pub(super) struct Output {
     /// Positions of what is stated, in the order of [`STATED`], and of the companions.
     pub(super) stated: Option<[usize; STATED.len()]>,
     pub(super) moved: Vec<usize>,
+    /// Positions of the companions of worlds.
+    pub(super) worlds: Vec<usize>,
 }
 
 /// Rewrites a plan that has passed the gate.
@@ -54,7 +64,7 @@ pub(super) struct Output {
 /// # Errors
 /// A refusal of what no error bar can be made for.
 pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Result<Replicated, Stop> {
-    let bare = with_signs(plan, releases, Signs::None)?;
+    let bare = with_companions(plan, releases, Companions { signs: Signs::None, worlds: 0 })?;
     let is_mixed = |output: &Output| matches!(&output.noise, Some(Noise::Noisy(n)) if n.bare.is_none());
     if !bare.outputs.iter().any(is_mixed) {
         return Ok(bare);
@@ -64,29 +74,36 @@ pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Resu
         true => Signs::row(numbers),
         false => Signs::rows(numbers),
     };
-    with_signs(plan, releases, signs)
+    with_companions(plan, releases, Companions { signs, worlds: worlds::count(plan, releases) })
 }
 
-fn with_signs(plan: &LogicalPlan, releases: &[ReleasedSchema], signs: Signs) -> Result<Replicated, Stop> {
-    let mut replication = Replication::of(releases, signs);
+fn with_companions(
+    plan: &LogicalPlan,
+    releases: &[ReleasedSchema],
+    companions: Companions,
+) -> Result<Replicated, Stop> {
+    let mut replication = Replication::of(releases, companions);
     let relation = replication.relation(plan)?;
     let columns = relation.schema.columns();
     let mut shown: Vec<Column> = columns.clone();
     let mut outputs = Vec::with_capacity(columns.len());
     for (column, noise) in columns.into_iter().zip(relation.noise) {
-        let mut output = Output { name: column.name, noise, stated: None, moved: Vec::new() };
+        let (moved, worlds) = (Vec::new(), Vec::new());
+        let mut output = Output { name: column.name, noise, stated: None, moved, worlds };
         if let Some(Noise::Noisy(noisy)) = &output.noise {
             if let Some(bare) = &noisy.bare {
                 output.stated = Some(bare.stated.each_ref().map(|column| position(&mut shown, column)));
             } else {
                 output.moved = noisy.moved.iter().map(|moved| position(&mut shown, moved)).collect();
+                let replicates = companions.signs.replicates().min(output.moved.len());
+                output.worlds = output.moved.split_off(replicates);
             }
         }
         outputs.push(output);
     }
     let exprs = shown.into_iter().map(Expr::Column).collect();
     let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(relation.plan))?);
-    Ok(Replicated { plan, outputs, signs })
+    Ok(Replicated { plan, outputs, companions })
 }
 
 fn position(columns: &mut Vec<Column>, column: &Column) -> usize {

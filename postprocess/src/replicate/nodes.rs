@@ -2,14 +2,14 @@
 //!
 //! Not here: nodes that mix rows (`rows`) or tables (`sets`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use datafusion::common::{Column, TableReference};
 use datafusion::logical_expr::logical_plan::{
     Filter, Limit, Projection, Sort, SubqueryAlias, TableScan, TableScanBuilder,
 };
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr, lit};
 
 use super::super::released::STATED;
 use super::relation::{Bare, Noise, Noisy, Relation, Replication, Wide};
@@ -48,16 +48,20 @@ impl Replication<'_> {
             return Ok(clean(plan));
         };
         let name = self.fresh();
-        let wide = Wide::of(release, self.signs.replicates(), &name);
+        let wide = Wide::of(release, self.companions.count(), &name);
         let table = &scan.table_name;
         let column = |name: String| Column::new(Some(table.clone()), name);
         let mut noise = vec![None; release.keys.len()];
         for (number, of) in release.numbers.iter().enumerate() {
             let moved =
-                (0..self.signs.replicates()).map(|w| column(format!("{name}.{number}.{w}"))).collect();
+                (0..self.companions.count()).map(|w| column(format!("{name}.{number}.{w}"))).collect();
             let stated = STATED.map(|stated| column(format!("{name}.{number}.{stated}")));
-            let bare = Some(Bare { stated: Box::new(stated), unit: of.unit.clone(), scale: of.scale });
-            noise.push(Some(Noise::Noisy(Noisy { bare, moved })));
+            let bare = Some(Bare { stated: Box::new(stated), is_whole: of.scale == 0 });
+            let units = 10_f64.powi(i32::from(of.scale));
+            let end = |end: i64| lit(end as f64 / units);
+            let ends = of.withheld.map(|(low, high)| Box::new([end(low), end(high)]));
+            let (unit, caveats) = (of.unit.clone(), BTreeSet::new());
+            noise.push(Some(Noise::Noisy(Noisy { bare, moved, unit, caveats, ends })));
         }
         let source = Slot { at, is_wide: true, columns: wide.fields }.source();
         let scan = TableScanBuilder::new(table.clone(), source).build()?;
@@ -67,7 +71,8 @@ impl Replication<'_> {
             noise,
             subqueries: Vec::new(),
             row: Some(column(format!("{name}.row"))),
-            is_decided: false,
+            is_decided: release.shown_from.is_some(),
+            shown_from: release.shown_from,
         })
     }
 
@@ -84,6 +89,7 @@ impl Replication<'_> {
                 extra.push(Expr::Column(column.clone()));
             }
         };
+        let mut stated = Vec::new();
         let mut noise = Vec::with_capacity(exprs.len());
         for (expr, field) in exprs.iter().zip(node.schema.fields()) {
             let mut of = input.noise(expr, field.data_type());
@@ -98,13 +104,16 @@ impl Replication<'_> {
                         extra.push(input.moved(expr, w)?.alias(&moved.name));
                     }
                 }
+                if noisy.bare.is_none() {
+                    self.state(expr, &input, noisy, &mut stated)?;
+                }
             }
             noise.push(of);
         }
         if let Some(row) = &input.row {
             carry(row, &mut extra);
         }
-        exprs.extend(extra);
+        exprs.extend(extra.into_iter().chain(stated));
         Ok(Relation {
             plan: LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input.plan))?),
             schema: Arc::clone(&node.schema),
@@ -112,6 +121,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: input.row,
             is_decided: input.is_decided,
+            shown_from: input.shown_from,
         })
     }
 
@@ -165,6 +175,7 @@ fn clean(plan: &LogicalPlan) -> Relation {
         subqueries: Vec::new(),
         row: None,
         is_decided: false,
+        shown_from: None,
     }
 }
 

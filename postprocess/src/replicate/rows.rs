@@ -1,16 +1,28 @@
 //! Rewrites aggregates and windows: the same function is computed over each companion, with the partitions, orders and
 //! filters of the numbers themselves.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::logical_plan::{Aggregate, Window};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, WindowFunctionDefinition};
 
 use super::exprs::is_number;
-use super::relation::{Noise, Noisy, Relation, Replication};
+use super::relation::{Caveat, Noise, Noisy, Relation, Replication};
+use super::units::SAME_OVER_ROWS;
+use crate::functions::is_aggregate;
 use crate::refuse::Stop;
+
+/// A function of several rows.
+struct Call<'a> {
+    name: &'a str,
+    args: &'a [Expr],
+    ty: &'a DataType,
+    /// Whether noise decided which rows there are, or in what order.
+    is_chosen: bool,
+}
 
 impl Replication<'_> {
     pub(super) fn aggregate(&mut self, node: &Aggregate) -> Result<Relation, Stop> {
@@ -31,22 +43,24 @@ impl Replication<'_> {
                 continue;
             };
             let params = &function.params;
-            let chosen = is_decided || params.filter.as_deref().is_some_and(|filter| input.decides(filter));
-            let of = self.over_arguments(&input, &params.args, field.data_type(), chosen);
-            noise.push(match of {
+            let is_chosen =
+                is_decided || params.filter.as_deref().is_some_and(|filter| input.decides(filter));
+            let (name, args, ty) = (function.func.name(), params.args.as_slice(), field.data_type());
+            noise.push(match input.over_rows(&Call { name, args, ty, is_chosen }) {
                 Some(Noise::Noisy(_)) if params.distinct => Some(Noise::Lost),
-                Some(Noise::Noisy(_)) => {
+                Some(Noise::Noisy(noisy)) => {
                     let moved = self.fresh_moved();
                     for (w, column) in moved.iter().enumerate() {
                         let mut one = function.clone();
                         one.params.args = moved_all(&input, &params.args, w)?;
                         aggregates.push(Expr::AggregateFunction(one).alias(&column.name));
                     }
-                    Some(Noise::Noisy(Noisy { bare: None, moved }))
+                    Some(Noise::Noisy(Noisy { moved, ..noisy }))
                 }
                 other => other,
             });
         }
+        let is_grouped = !node.group_expr.is_empty();
         let plan = Aggregate::try_new(Arc::new(input.plan), node.group_expr.clone(), aggregates)?;
         Ok(Relation {
             plan: LogicalPlan::Aggregate(plan),
@@ -54,25 +68,10 @@ impl Replication<'_> {
             noise,
             subqueries: Vec::new(),
             row: None,
-            is_decided: is_decided && !node.group_expr.is_empty(),
+            is_decided: is_decided && is_grouped,
+            // Without a key there is a row whatever the groups are.
+            shown_from: input.shown_from.filter(|_| is_grouped),
         })
-    }
-
-    /// How a function of several rows depends on noise; `chosen`: noise decided which rows, or in what order.
-    fn over_arguments(&self, input: &Relation, args: &[Expr], ty: &DataType, chosen: bool) -> Option<Noise> {
-        let mut of = chosen.then_some(Noise::Decided);
-        for arg in args {
-            match input.noise(arg, ty) {
-                Some(Noise::Lost) => return Some(Noise::Lost),
-                Some(Noise::Noisy(_)) if is_number(ty) => {
-                    of = Some(Noise::Noisy(Noisy { bare: None, moved: Vec::new() }));
-                }
-                Some(Noise::Noisy(_)) => of = of.or(Some(Noise::Decided)),
-                Some(Noise::Decided) => of = of.or(Some(Noise::Decided)),
-                None => (),
-            }
-        }
-        of
     }
 
     pub(super) fn window(&mut self, node: &Window) -> Result<Relation, Stop> {
@@ -86,19 +85,21 @@ impl Replication<'_> {
                 continue;
             };
             let params = &function.params;
-            let mut chosen = input.is_decided || params.filter.as_deref().is_some_and(|f| input.decides(f));
-            chosen |= params.partition_by.iter().any(|e| input.decides(e));
-            chosen |= params.order_by.iter().any(|sort| input.decides(&sort.expr));
-            noise.push(match self.over_arguments(&input, &params.args, field.data_type(), chosen) {
+            let mut is_chosen =
+                input.is_decided || params.filter.as_deref().is_some_and(|f| input.decides(f));
+            is_chosen |= params.partition_by.iter().any(|e| input.decides(e));
+            is_chosen |= params.order_by.iter().any(|sort| input.decides(&sort.expr));
+            let (name, args, ty) = (name_of(&function.fun), params.args.as_slice(), field.data_type());
+            noise.push(match input.over_rows(&Call { name, args, ty, is_chosen }) {
                 Some(Noise::Noisy(_)) if params.distinct => Some(Noise::Lost),
-                Some(Noise::Noisy(_)) => {
+                Some(Noise::Noisy(noisy)) => {
                     let moved = self.fresh_moved();
                     for (w, column) in moved.iter().enumerate() {
                         let mut one = function.clone();
                         one.params.args = moved_all(&input, &params.args, w)?;
                         exprs.push(Expr::WindowFunction(Box::new(one)).alias(&column.name));
                     }
-                    Some(Noise::Noisy(Noisy { bare: None, moved }))
+                    Some(Noise::Noisy(Noisy { moved, ..noisy }))
                 }
                 other => other,
             });
@@ -107,6 +108,41 @@ impl Replication<'_> {
         input.plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(input.plan))?);
         input.schema = Arc::clone(&node.schema);
         Ok(input)
+    }
+}
+
+impl Relation {
+    /// How a function of several rows depends on noise; a number is without companions.
+    fn over_rows(&self, call: &Call<'_>) -> Option<Noise> {
+        let mut of = call.is_chosen.then_some(Noise::Decided);
+        let mut caveats = BTreeSet::new();
+        let mut is_noisy = false;
+        for arg in call.args {
+            match self.noise(arg, call.ty) {
+                Some(Noise::Lost) => return Some(Noise::Lost),
+                Some(Noise::Noisy(noisy)) if is_number(call.ty) => {
+                    is_noisy = true;
+                    caveats.extend(noisy.caveats);
+                }
+                Some(Noise::Noisy(_) | Noise::Decided) => of = Some(Noise::Decided),
+                None => (),
+            }
+        }
+        if !is_noisy {
+            return of;
+        }
+        // What is added up misses the groups that are not shown.
+        caveats.extend(self.shown_from.filter(|_| is_aggregate(call.name)).map(Caveat::Partial));
+        let unit =
+            call.args.first().filter(|_| SAME_OVER_ROWS.contains(&call.name)).and_then(|arg| self.unit(arg));
+        Some(Noise::Noisy(Noisy { unit, caveats, ..Noisy::default() }))
+    }
+}
+
+fn name_of(function: &WindowFunctionDefinition) -> &str {
+    match function {
+        WindowFunctionDefinition::AggregateUDF(function) => function.name(),
+        WindowFunctionDefinition::WindowUDF(function) => function.name(),
     }
 }
 

@@ -16,14 +16,24 @@ use shoal_language::Rule;
 
 impl Replication<'_> {
     pub(super) fn join(&mut self, node: &Join) -> Result<Relation, Stop> {
-        let (left, right) = (self.relation(&node.left)?, self.relation(&node.right)?);
+        let (mut left, mut right) = (self.relation(&node.left)?, self.relation(&node.right)?);
+        let (may_left, may_right) = match node.join_type {
+            JoinType::Left => (false, true),
+            JoinType::Right => (true, false),
+            JoinType::Full => (true, true),
+            _ => (false, false),
+        };
+        let of_left = if may_left { self.marked(&mut left)? } else { None };
+        let of_right = if may_right { self.marked(&mut right)? } else { None };
+        let shown_from = shown_from(node.join_type, &left, &right);
         let decides = |(l, r): &(Expr, Expr)| left.decides(l) || right.decides(r);
         let mut is_decided = left.is_decided || right.is_decided || node.on.iter().any(decides);
         let (left_plan, right_plan) = (Arc::new(left.plan.clone()), Arc::new(right.plan.clone()));
         if let Some(filter) = &node.filter {
             is_decided |= left.decides(filter) || right.decides(filter);
         }
-        let noise = match node.join_type {
+        let of_left_side = left.noise.len();
+        let mut noise: Vec<Option<Noise>> = match node.join_type {
             JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
                 left.noise.into_iter().chain(right.noise).collect()
             }
@@ -44,8 +54,16 @@ impl Replication<'_> {
             node.null_aware,
         )?;
         let schema = Arc::clone(&node.schema);
-        let plan = LogicalPlan::Join(plan);
-        Ok(Relation { plan, schema, noise, subqueries: Vec::new(), row: None, is_decided })
+        let mut plan = LogicalPlan::Join(plan);
+        let at = of_left_side.min(noise.len());
+        let (own, others) = noise.split_at_mut(at);
+        if let Some(side) = of_left {
+            plan = self.unmatched(plan, &side, own)?;
+        }
+        if let Some(side) = of_right {
+            plan = self.unmatched(plan, &side, others)?;
+        }
+        Ok(Relation { plan, schema, noise, subqueries: Vec::new(), row: None, is_decided, shown_from })
     }
 
     pub(super) fn distinct(&mut self, input: &LogicalPlan) -> Result<Relation, Stop> {
@@ -67,6 +85,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: None,
             is_decided,
+            shown_from: input.shown_from,
         })
     }
 
@@ -76,6 +95,7 @@ impl Replication<'_> {
             inputs.push(self.relation(input)?);
         }
         let is_decided = inputs.iter().any(|input| input.is_decided);
+        let shown_from = inputs.iter().filter_map(|input| input.shown_from).max();
         let columns: Vec<Column> = node.schema.columns();
         let mut noise = Vec::with_capacity(columns.len());
         for at in 0..columns.len() {
@@ -111,6 +131,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: None,
             is_decided,
+            shown_from,
         })
     }
 
@@ -129,21 +150,33 @@ impl Replication<'_> {
         if of.iter().flatten().any(|noise| !matches!(noise, Noise::Noisy(_))) {
             return Some(Noise::Lost);
         }
-        let bares: Vec<Option<&Bare>> = of
-            .iter()
-            .map(|noise| match noise {
-                Some(Noise::Noisy(noisy)) => noisy.bare.as_ref(),
-                _ => None,
-            })
-            .collect();
-        let first = bares.first().copied().flatten();
-        let same =
-            |b: &Option<&Bare>| b.zip(first).is_some_and(|(b, f)| b.unit == f.unit && b.scale == f.scale);
-        let bare = bares.iter().all(same).then_some(first).flatten().cloned();
-        let bare = bare.map(|bare| Bare {
-            stated: Box::new(STATED.map(|_| Column::new_unqualified(self.fresh()))),
-            ..bare
-        });
-        Some(Noise::Noisy(Noisy { bare, moved: self.fresh_moved() }))
+        let noisy = |noise: &Option<&Noise>| match noise {
+            Some(Noise::Noisy(noisy)) => noisy.clone(),
+            _ => Noisy::default(),
+        };
+        let all: Vec<Noisy> = of.iter().map(noisy).collect();
+        let first = all.first()?;
+        let is_whole = |noisy: &Noisy| noisy.bare.as_ref().map(|bare| bare.is_whole);
+        let is_same = |noisy: &Noisy| is_whole(noisy) == is_whole(first);
+        let has_unit = all.iter().all(|noisy| noisy.unit == first.unit);
+        let whole = is_whole(first).filter(|_| has_unit && all.iter().all(is_same));
+        let bare =
+            whole.map(|is_whole| Bare { stated: Box::new(STATED.map(|_| self.fresh_column())), is_whole });
+        Some(Noise::Noisy(Noisy {
+            bare,
+            moved: self.fresh_moved(),
+            unit: first.unit.clone().filter(|_| has_unit),
+            caveats: all.iter().flat_map(|noisy| noisy.caveats.iter().copied()).collect(),
+            ends: None,
+        }))
+    }
+}
+
+/// About how many people a group of either side needs for the join's rows to be there.
+fn shown_from(join: JoinType, left: &Relation, right: &Relation) -> Option<u64> {
+    match join {
+        JoinType::Left => left.shown_from,
+        JoinType::Right => right.shown_from,
+        _ => left.shown_from.max(right.shown_from),
     }
 }

@@ -7,6 +7,8 @@ mod noise;
 mod refusals;
 mod refused;
 mod suite;
+mod truthless;
+mod withheld;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 use super::*;
 
 /// A fixed stream of numbers from a normal distribution (mean 0, deviation 1).
-struct Normal(u64);
+pub(super) struct Normal(pub(super) u64);
 
 impl Normal {
     fn uniform(&mut self) -> f64 {
@@ -12,7 +12,7 @@ impl Normal {
         ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
-    fn next(&mut self) -> f64 {
+    pub(super) fn next(&mut self) -> f64 {
         (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 }

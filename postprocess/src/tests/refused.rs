@@ -50,11 +50,13 @@ pub(super) fn usage(name: &str) -> ReleasedSchema {
         name: name.to_owned(),
         unit: Some(unit.to_owned()),
         scale,
+        withheld: None,
     };
     ReleasedSchema {
         name: name.to_owned(),
         keys: vec![("k0".to_owned(), Type::Day), ("k1".to_owned(), Type::Text)],
         numbers: vec![number("a0", "events", 0), number("a1", "ms", 3)],
+        shown_from: None,
     }
 }
 

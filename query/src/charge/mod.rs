@@ -8,6 +8,7 @@
 //! - `accuracy`: a precision, or a standard deviation that is wanted -> the price
 //! - `reserve`: what groups may take in memory, and so how many there may be
 //! - `slots`: which number is bounded where, and its sensitivity
+//! - `withheld`: between what the number of a group is that is not shown
 //!
 //! Not here: what the blocks have left (`ledger.rs`), epochs (`budget_epochs.rs`).
 
@@ -17,6 +18,7 @@ mod share;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod withheld;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use shoal_language::ask;
+use shoal_language::{PrivateQuery, Refusal, ask};
 use shoal_postprocess::{Postprocessor, ReleasedSchema};
 use shoal_schemas::{Region, Registry};
 use tokio::time::Instant;
@@ -39,13 +39,15 @@ impl Attempts {
     pub(super) async fn attempt(&self, sql: &str, asker: Asker<'_>) -> Result<Prepared, QueryError> {
         let Asker { regions, accuracy, now_ms, deadline } = asker;
         let question = ask(sql, &self.registry, regions, now_ms)?;
-        let releases = question.releases.iter().enumerate();
-        let schemas: Vec<ReleasedSchema> =
-            releases.map(|(at, query)| schema(at, query)).collect::<Result<_, _>>()?;
+        // Which groups are withheld, so what the text above must know of them, follows from the price. A text that cannot
+        // run is refused before a price that is too high.
+        let priced = |query: &PrivateQuery| charge(query.clone(), accuracy, &self.caps).map(Arc::new);
+        let charged: Vec<Result<Arc<ChargedQuery>, Refusal>> = question.releases.iter().map(priced).collect();
+        let releases = question.releases.iter().zip(&charged).enumerate();
+        let of = releases.map(|(at, (query, charged))| schema(at, query, charged.as_deref().ok()));
+        let schemas: Vec<ReleasedSchema> = of.collect::<Result<_, _>>()?;
         self.postprocessor.check(&question.postprocess.sql, &schemas, deadline).await?;
-        let charged =
-            question.releases.into_iter().map(|query| charge(query, accuracy, &self.caps).map(Arc::new));
-        let charged: Vec<Arc<ChargedQuery>> = charged.collect::<Result<_, _>>()?;
+        let charged: Vec<Arc<ChargedQuery>> = charged.into_iter().collect::<Result<_, _>>()?;
         let preamble = Preamble::of(&charged, accuracy, &question.notes, self.caps.rho_block_max);
         Ok(Prepared {
             explain: question.explain,

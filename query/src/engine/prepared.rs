@@ -30,23 +30,30 @@ pub(crate) struct Prepared {
     pub(crate) preamble: Preamble,
 }
 
-/// The table of a release in the postprocessing text.
-pub(super) fn schema(at: usize, query: &PrivateQuery) -> Result<ReleasedSchema, Refusal> {
+/// The table of a release in the postprocessing text; what is withheld of it is known once it is priced.
+pub(super) fn schema(
+    at: usize,
+    query: &PrivateQuery,
+    charged: Option<&ChargedQuery>,
+) -> Result<ReleasedSchema, Refusal> {
     let untyped = || {
         let message = "A key has no type.";
         Refusal::whole(Rule::Key, message, shoal_language::SHAPE)
     };
     let keys = query.keys().iter().enumerate();
     let keys = keys.map(|(at, key)| Ok((format!("k{at}"), key.scalar.ty().ok_or_else(untyped)?)));
+    let withheld = charged.and_then(|charged| Some((charged, charged.withheld()?)));
     let numbers = query.aggregates().iter().enumerate().map(|(at, aggregate)| NumberColumn {
         name: format!("a{at}"),
         unit: aggregate.unit.clone(),
         scale: aggregate.scale,
+        withheld: withheld.and_then(|(charged, of)| of.ends(charged, at, charged.parts_of_a_group())),
     });
     Ok(ReleasedSchema {
         name: format!("r{at}"),
         keys: keys.collect::<Result<_, Refusal>>()?,
         numbers: numbers.collect(),
+        shown_from: withheld.map(|(_, of)| of.shown_from()),
     })
 }
 
@@ -98,7 +105,7 @@ impl Prepared {
         ));
         let array: ArrayRef = Arc::new(StringArray::from(lines));
         let batch = RecordBatch::try_from_iter_with_nullable([("plan", array, true)]);
-        let columns = vec![Column { name: "plan".to_owned(), kind: ColumnKind::Key, unit: None }];
+        let columns = vec![Column { name: "plan".to_owned(), kind: ColumnKind::Key, unit: None, note: None }];
         Ok(finish(self.preamble, columns, batch.map_err(Failure::from)?, false).explaining())
     }
 
