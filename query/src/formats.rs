@@ -1,11 +1,16 @@
 //! A released answer as JSON, CSV, an Arrow IPC stream, and as text for a terminal.
 //!
 //! Invariants: the same columns in the same order in every format; an estimate `n` is followed by `n_sd`, `n_low` and
-//! `n_high`. Days are `2026-11-22`, times RFC 3339 in UTC, numbers that are not finite are null.
+//! `n_high`. Days are `2026-11-22`, times RFC 3339 in UTC, numbers that are not finite are null. Columns have their units
+//! (JSON, Arrow). In CSV a number has no more decimal places than its noise lets mean something, its interval is rounded
+//! outwards, a key without a value is `NULL`, and a text that a spreadsheet would run has an apostrophe in front.
+
+use std::fmt::Write;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::csv::WriterBuilder;
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Field, Float64Type, Int64Type, Schema, TimeUnit, TimestampMillisecondType,
+};
 use arrow::ipc::writer::StreamWriter;
 use arrow::util::display::array_value_to_string;
 use serde_json::{Map, Value, json};
@@ -13,7 +18,14 @@ use serde_json::{Map, Value, json};
 use crate::error::QueryError;
 use crate::release::{Cost, Released};
 use shoal_language::calendar::{day_text, time_text};
-use shoal_postprocess::Column;
+use shoal_postprocess::{Column, ColumnKind};
+
+/// A key that has no value, in CSV and on a terminal.
+const NULL: &str = "NULL";
+/// With these a text begins that a spreadsheet takes for a formula; the last four are the wide forms of the first.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+/// Most decimal places of a number in CSV.
+const PLACES_MAX: i32 = 9;
 
 impl Released {
     /// The columns, in the order of every format.
@@ -21,15 +33,18 @@ impl Released {
         &self.columns
     }
 
-    /// The rows as text, empty for null; for a table on a terminal. Floats have two decimal places.
+    /// The rows as text, empty for null and `NULL` for a key without a value; for a table on a terminal. Floats have two
+    /// decimal places.
     pub fn rows(&self) -> Vec<Vec<String>> {
-        let text = |value: Value| match value {
+        let text = |(column, value): (&Column, Value)| match value {
+            Value::Null if column.kind == ColumnKind::Key => NULL.to_owned(),
             Value::Null => String::new(),
             Value::String(text) => text,
             Value::Number(n) if n.is_f64() => format!("{:.2}", n.as_f64().unwrap_or(f64::NAN)),
             other => other.to_string(),
         };
-        let row = |at| self.batch.columns().iter().map(|c| text(json_value(c, at))).collect();
+        let pairs = || self.columns.iter().zip(self.batch.columns());
+        let row = |at| pairs().map(|(column, array)| text((column, json_value(array, at)))).collect();
         (0..self.batch.num_rows()).map(row).collect()
     }
 
@@ -53,7 +68,7 @@ impl Released {
         self.dry_run
     }
 
-    /// `{columns, rows: [{name: value}], precision, cost, notes, query, dry_run, explained}`.
+    /// `{columns, rows: [{name: value}], precision, cost, noise, notes, query, dry_run, explained}`.
     pub fn to_json(&self) -> Value {
         let rows: Vec<Value> = (0..self.batch.num_rows())
             .map(|at| {
@@ -68,6 +83,7 @@ impl Released {
             "rows": rows,
             "precision": self.accuracy.to_string(),
             "cost": self.cost,
+            "noise": self.noise,
             "notes": self.notes,
             "query": self.query,
             "dry_run": self.dry_run,
@@ -75,20 +91,57 @@ impl Released {
         })
     }
 
-    /// Comma-separated values with a line of names.
+    /// Comma-separated values with a line of names, for machines and for spreadsheets.
     pub fn to_csv(&self) -> String {
-        let mut out = Vec::new();
-        let mut writer = WriterBuilder::new().with_header(true).build(&mut out);
-        // A vector takes every byte, and every type of an answer has a text.
-        let written = writer.write(&self.batch);
-        drop(writer);
-        match written {
-            Ok(()) => String::from_utf8(out).unwrap_or_default(),
-            Err(_) => String::new(),
+        let mut out = String::new();
+        let mut line = |cells: &mut dyn Iterator<Item = String>| {
+            for (at, cell) in cells.enumerate() {
+                // Writing to a text cannot fail.
+                let _ = write!(out, "{}{cell}", if at == 0 { "" } else { "," });
+            }
+            out.push('\n');
+        };
+        line(&mut self.columns.iter().map(|column| text_cell(&column.name)));
+        for row in 0..self.batch.num_rows() {
+            line(&mut (0..self.columns.len()).map(|at| self.cell(row, at)));
+        }
+        out
+    }
+
+    /// One cell of the CSV.
+    fn cell(&self, row: usize, at: usize) -> String {
+        let (Some(column), Some(array)) = (self.columns.get(at), self.batch.columns().get(at)) else {
+            return String::new();
+        };
+        let number = |at: usize| match json_value(self.batch.columns().get(at)?, row) {
+            Value::Number(number) => number.as_f64(),
+            _ => None,
+        };
+        let (first, round): (usize, fn(f64) -> f64) = match column.kind {
+            ColumnKind::Estimate => (at, f64::round),
+            ColumnKind::Deviation => (at.saturating_sub(1), f64::round),
+            ColumnKind::Low => (at.saturating_sub(2), f64::floor),
+            ColumnKind::High => (at.saturating_sub(3), f64::ceil),
+            ColumnKind::Key | ColumnKind::Value => return plain_cell(column.kind, json_value(array, row)),
+        };
+        let Some(own) = number(at) else { return String::new() };
+        if array.data_type() == &DataType::Int64 {
+            return plain_cell(column.kind, json_value(array, row));
+        }
+        let width = || Some((number(first + 3)? - number(first + 2)?) / 4.0);
+        let places = places(number(first + 1).or_else(width).unwrap_or(0.0));
+        match places {
+            None => format!("{own}"),
+            Some(places) => {
+                let units = 10_f64.powi(places);
+                let places = usize::try_from(places).unwrap_or(0);
+                format!("{:.places$}", round(own * units) / units)
+            }
         }
     }
 
-    /// An Arrow IPC stream. The schema's metadata has `shoal.cost`, `shoal.notes` and `shoal.precision`.
+    /// An Arrow IPC stream. The schema's metadata has `shoal.cost`, `shoal.notes` and `shoal.precision`; that of a number its
+    /// `shoal.unit`.
     ///
     /// # Errors
     /// [`QueryError::Failed`] when the batch cannot be written.
@@ -99,7 +152,11 @@ impl Released {
             ("shoal.notes".to_owned(), json!(self.notes).to_string()),
             ("shoal.precision".to_owned(), self.accuracy.to_string()),
         ];
-        let schema = self.batch.schema().as_ref().clone().with_metadata(metadata.into());
+        let fields = self.batch.schema_ref().fields().iter().zip(&self.columns).map(|(field, column)| {
+            let unit = column.unit.iter().map(|unit| ("shoal.unit".to_owned(), unit.clone()));
+            field.as_ref().clone().with_metadata(unit.collect())
+        });
+        let schema = Schema::new(fields.collect::<Vec<Field>>()).with_metadata(metadata.into());
         let batch = self.batch.clone().with_schema(schema.into()).map_err(failed)?;
         let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).map_err(failed)?;
         writer.write(&batch).map_err(failed)?;
@@ -122,5 +179,70 @@ fn json_value(array: &ArrayRef, at: usize) -> Value {
             json!(time_text(array.as_primitive::<TimestampMillisecondType>().value(at)))
         }
         _ => array_value_to_string(array, at).map_or(Value::Null, Value::String),
+    }
+}
+
+/// A cell that is no estimate.
+fn plain_cell(kind: ColumnKind, value: Value) -> String {
+    match value {
+        Value::Null if kind == ColumnKind::Key => NULL.to_owned(),
+        Value::Null => String::new(),
+        Value::String(text) => text_cell(&text),
+        other => other.to_string(),
+    }
+}
+
+/// A text as a cell of CSV. A negative number is no text and stays one.
+fn text_cell(text: &str) -> String {
+    let quoted = text.replace('"', "\"\"");
+    match text.starts_with(FORMULA) {
+        true => format!("\"'{quoted}\""),
+        // A text that looks like no value is told from it.
+        false if text.is_empty() || text == NULL || text.contains(['"', ',', '\n', '\r']) => {
+            format!("\"{quoted}\"")
+        }
+        false => quoted,
+    }
+}
+
+/// The decimal places that a deviation lets mean something: two digits of it. None when it is zero.
+fn places(sd: f64) -> Option<i32> {
+    let is_some = sd.is_finite() && sd > 0.0;
+    is_some.then(|| (1 - sd.log10().floor() as i32).clamp(0, PLACES_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_a_spreadsheet_would_run_is_quoted() {
+        for (text, cell) in [
+            ("=1+1", "\"'=1+1\""),
+            ("+cmd", "\"'+cmd\""),
+            ("-2", "\"'-2\""),
+            ("@SUM(A1)", "\"'@SUM(A1)\""),
+            ("\tx", "\"'\tx\""),
+            ("\rx", "\"'\rx\""),
+            ("=\"a\",b", "\"'=\"\"a\"\",b\""),
+            ("＝1", "\"'＝1\""),
+            ("4.1", "4.1"),
+            ("a=b", "a=b"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("", "\"\""),
+            ("NULL", "\"NULL\""),
+        ] {
+            assert_eq!(text_cell(text), cell, "{text}");
+        }
+        assert_eq!(plain_cell(ColumnKind::Key, json!(-5)), "-5");
+        assert_eq!(plain_cell(ColumnKind::Key, Value::Null), "NULL");
+        assert_eq!(plain_cell(ColumnKind::Value, Value::Null), "");
+    }
+
+    #[test]
+    fn decimal_places_follow_the_noise() {
+        let sds = [316.0, 15.8, 9.9, 1.0, 0.8, 0.0123, 0.0];
+        assert_eq!(sds.map(places), [Some(0), Some(0), Some(1), Some(1), Some(2), Some(3), None]);
     }
 }

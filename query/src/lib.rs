@@ -54,7 +54,7 @@ pub use engine::Engine;
 pub use error::QueryError;
 pub use grant::{AnalystGrant, Role};
 pub use metrics::Metrics;
-pub use release::{Cost, Released, SIZE_PRICE};
+pub use release::{Cost, NumberNoise, Released, SIZE_PRICE};
 pub use request::QueryRequest;
 pub use running::{NoQueryId, QueryId, RunningQuery};
 pub use tables::{ColumnAnswer, TableAnswer, TablesAnswer};

@@ -1,14 +1,15 @@
 //! Sealed parts -> [`Groups`]: numbers of days and regions added up, with their spreads.
 //!
 //! Invariants: what comes in is anonymous; nothing here has or needs noise. A group of a released part that was
-//! withheld is not in the sum. A noisy count can be negative: it is kept as it is, since cutting at zero would bias
+//! withheld is not in the sum; where the same region has shown it in other parts, the interval of its numbers holds what is
+//! missing. An interval of a quantile ends at edges of the grid, between which values are not told apart. A noisy count can be negative: it is kept as it is, since cutting at zero would bias
 //! every sum of counts.
 //! Not here: noise (`noisy`), what stands above.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use shoal_anonymity::budget::Spread;
+use shoal_anonymity::budget::{Spread, Z_95};
 use shoal_anonymity::noise::Variance;
 
 use super::groups::Groups;
@@ -22,6 +23,7 @@ use shoal_language::calendar::Grain;
 use shoal_language::{Aggregate, AggregateOp, KeyKind};
 use shoal_language::{Scalar, Value};
 use shoal_postprocess::Estimate;
+use shoal_schemas::Region;
 use shoal_schemas::calendar::start_of;
 
 /// A released part that is in the ledger, and the first day of the bucket that it is shown in.
@@ -29,6 +31,16 @@ pub(super) struct SealedPart<'a> {
     pub(super) released: &'a ReleasedPart,
     pub(super) start: i32,
     pub(super) sealed: Sealed,
+}
+
+/// A group while its parts are added up.
+#[derive(Default)]
+struct Group {
+    sums: Vec<Sum>,
+    /// How many parts of each region have shown it.
+    shown: BTreeMap<Region, u64>,
+    /// Of these, all that there are.
+    all: BTreeMap<Region, u64>,
 }
 
 /// The sums of one slot of a group.
@@ -43,7 +55,11 @@ pub(super) fn assemble(
     parts: &[SealedPart<'_>],
     rows_max: usize,
 ) -> Result<Groups, Failure> {
-    let mut rows: BTreeMap<Vec<Value>, Vec<Sum>> = BTreeMap::new();
+    let mut all: BTreeMap<(Region, i32), u64> = BTreeMap::new();
+    for part in parts {
+        *all.entry((part.released.region, part.start)).or_default() += 1;
+    }
+    let mut rows: BTreeMap<Vec<Value>, Group> = BTreeMap::new();
     for part in parts {
         let form = part.released.form.as_ref();
         let spreads = spreads(charged, form, &part.sealed)?;
@@ -52,21 +68,29 @@ pub(super) fn assemble(
             let len = rows.len();
             match rows.entry(key) {
                 Entry::Vacant(_) if len >= rows_max => return Err(Failure::Limit),
-                entry => add(entry.or_insert_with(Vec::new), form, &spreads, cell)?,
+                entry => {
+                    let (group, region) = (entry.or_default(), part.released.region);
+                    add(&mut group.sums, form, &spreads, cell)?;
+                    *group.shown.entry(region).or_default() += 1;
+                    group.all.insert(region, all.get(&(region, part.start)).copied().unwrap_or(1));
+                }
             }
         }
     }
     let slots = charged.slots();
     let slot_of = |place| slots.iter().position(|slot| slot.place == place);
-    let estimates = |sums: Vec<Sum>| -> Result<Vec<Estimate>, Failure> {
-        let pairs = charged.query.aggregates().iter().zip(&charged.layout.slots);
-        let each = pairs.map(|(aggregate, place)| {
-            let sum = slot_of(*place).and_then(|at| sums.get(at)).ok_or(Failure::Internal)?;
-            estimate(aggregate, sum)
+    let withheld = charged.withheld();
+    let estimates = |group: Group| -> Result<Vec<Estimate>, Failure> {
+        let missing = group.missing();
+        let pairs = charged.query.aggregates().iter().zip(&charged.layout.slots).enumerate();
+        let each = pairs.map(|(at, (aggregate, place))| {
+            let sum = slot_of(*place).and_then(|at| group.sums.get(at)).ok_or(Failure::Internal)?;
+            let ends = withheld.filter(|_| missing > 0).and_then(|of| of.ends(charged, at, missing));
+            estimate(aggregate, sum, ends)
         });
         each.collect()
     };
-    let rows = rows.into_iter().map(|(key, sums)| Ok((key, estimates(sums)?)));
+    let rows = rows.into_iter().map(|(key, group)| Ok((key, estimates(group)?)));
     Ok(Groups { rows: rows.collect::<Result<_, Failure>>()? })
 }
 
@@ -139,14 +163,26 @@ fn key(
     Ok(values)
 }
 
-/// What an aggregate shows of its slot. A quantile is read off the tree.
-fn estimate(aggregate: &Aggregate, sum: &Sum) -> Result<Estimate, Failure> {
+impl Group {
+    /// In how many parts it is missing, of the regions that have shown it at all. Others may not have it.
+    fn missing(&self) -> u64 {
+        let of =
+            |(region, all): (&Region, &u64)| all - self.shown.get(region).copied().unwrap_or(0).min(*all);
+        self.all.iter().map(of).sum()
+    }
+}
+
+/// What an aggregate shows of its slot. A quantile is read off the tree; of a sum, `missing` is between what the parts are that
+/// have not shown the group.
+fn estimate(aggregate: &Aggregate, sum: &Sum, missing: Option<(i64, i64)>) -> Result<Estimate, Failure> {
     match &aggregate.op {
         AggregateOp::Quantile { edges, millionths, .. } => {
             let found = quantile_of(edges, &sum.numbers, sum.spread.variance(), *millionths)?;
             // Within the edges, which are 64 bits. What is from n to n + 1 on the line is the value n.
             let units = found.value.floor() as i128;
-            Ok(Estimate { units, sd: found.sd(), interval: Some((found.low.floor(), found.high.ceil())) })
+            let (low, high) = on_edges(edges, found.low, found.high);
+            let (low, high) = (low.min(units as f64), high.max(units as f64));
+            Ok(Estimate { units, sd: (high - low) / (2.0 * Z_95), interval: Some((low, high)) })
         }
         AggregateOp::Rows
         | AggregateOp::Present(_)
@@ -154,7 +190,88 @@ fn estimate(aggregate: &Aggregate, sum: &Sum) -> Result<Estimate, Failure> {
         | AggregateOp::Subjects
         | AggregateOp::Sessions => {
             let units = *sum.numbers.first().ok_or(Failure::Internal)?;
-            Ok(Estimate { units, sd: sum.spread.sd(), interval: None })
+            let (sd, value) = (sum.spread.sd(), units as f64);
+            let interval = missing.map(|(low, high)| {
+                (value - Z_95 * sd + low.min(0) as f64, value + Z_95 * sd + high.max(0) as f64)
+            });
+            Ok(Estimate { units, sd, interval })
+        }
+    }
+}
+
+/// The least and the largest value of the leaves in which an interval ends: the grid does not tell the values of a leaf apart.
+fn on_edges(edges: &[i64], low: f64, high: f64) -> (f64, f64) {
+    let below = edges.iter().rev().find(|edge| (**edge as f64) <= low).or(edges.first());
+    let above = edges.iter().position(|edge| (*edge as f64) >= high).unwrap_or(edges.len().saturating_sub(1));
+    let low = below.map_or(low, |edge| *edge as f64);
+    // The last leaf has its upper edge too.
+    let high = match edges.get(above) {
+        Some(edge) if above + 1 == edges.len() => *edge as f64,
+        Some(edge) => (*edge as f64) - 1.0,
+        None => high,
+    };
+    (low, high.max(low))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use shoal_anonymity::noise::{DiscreteGaussian, Variance};
+    use shoal_anonymity::tree::{Grid, LeafCounts};
+    use shoal_language::Type;
+
+    use super::*;
+    use crate::tests::Seeded;
+
+    /// Of quantiles of values that are all the same, and of two halves: seeded noise, many times.
+    #[test]
+    fn the_interval_of_a_quantile_holds_the_truth() {
+        let edges = shoal_schemas::grid(0, 120_000);
+        let grid = Grid::new(edges.clone()).unwrap();
+        let variance = Variance::new(2_000, 1).unwrap();
+        let noise = DiscreteGaussian::new(variance);
+        let mut entropy = Seeded(23);
+        for (values, millionths, truth) in [
+            (&[(241, 3_000)][..], 500_000, 241.0),
+            (&[(241, 3_000)], 950_000, 241.0),
+            (&[(241, 3_000)], 20_000, 241.0),
+            (&[(0, 3_000)], 500_000, 0.0),
+            (&[(120_000, 3_000)], 500_000, 120_000.0),
+            (&[(100, 2_000), (5_000, 1_000)], 500_000, 100.0),
+            (&[(100, 2_000), (5_000, 1_000)], 800_000, 5_000.0),
+        ] {
+            let mut counts = LeafCounts::new(&grid);
+            values.iter().for_each(|(value, count)| counts.add(0, grid.leaf(*value), *count));
+            let exact = counts.nodes(0);
+            let measure = Scalar::Column { name: "x".to_owned(), ty: Type::Number { scale: 0 } };
+            let op = AggregateOp::Quantile { measure, millionths, edges: edges.clone() };
+            let aggregate = Aggregate { op, filter: None, linf: 1, unit: None, scale: 0 };
+            let trials = 200;
+            let held = (0..trials).filter(|_| {
+                let numbers = exact.iter().map(|node| noise.add(*node, &mut entropy).unwrap()).collect();
+                let found =
+                    estimate(&aggregate, &Sum { numbers, spread: Spread::of(variance) }, None).unwrap();
+                let (low, high) = found.interval.unwrap();
+                assert!(low <= found.units as f64 && found.units as f64 <= high);
+                low <= truth && truth <= high
+            });
+            let held = held.count();
+            assert!(held * 100 >= 93 * trials, "{values:?} at {millionths}: {held} of {trials}");
+        }
+    }
+
+    #[test]
+    fn an_interval_of_a_quantile_ends_at_values_of_the_grid() {
+        let edges = [0, 10, 20, 40, 80];
+        for (low, high, expected) in [
+            (12.0, 13.0, (10.0, 19.0)),
+            (10.0, 20.0, (10.0, 19.0)),
+            (19.9, 20.1, (10.0, 39.0)),
+            (0.0, 80.0, (0.0, 80.0)),
+            (41.0, 79.0, (40.0, 80.0)),
+            (20.0, 20.0, (20.0, 20.0)),
+        ] {
+            assert_eq!(on_edges(&edges, low, high), expected, "{low} to {high}");
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - `noisy`: exact totals -> noisy parts; the only place where totals meet noise
 //! - `sealed`: a released part as bytes
 //! - `assemble`: released parts -> groups
-//! - `groups`, `paid`, `released`: what comes of it
+//! - `groups`, `paid`, `released`: what comes of it; `reading`: what its reader should know of the numbers
 //!
 //! Invariants: numbers that are released day by day are added after their noise; so are those of several regions. Only
 //! this module makes a [`Released`].
@@ -18,6 +18,7 @@ mod circumstances;
 mod groups;
 mod noisy;
 mod paid;
+mod reading;
 mod released;
 #[cfg(test)]
 pub(crate) mod replay;
@@ -32,6 +33,7 @@ pub(crate) use self::circumstances::{Circumstances, Timing};
 #[cfg(test)]
 pub(crate) use self::groups::Groups;
 pub(crate) use self::paid::Paid;
+pub use self::reading::NumberNoise;
 pub use self::released::{Cost, Released};
 pub(crate) use self::released::{Preamble, finish};
 pub use self::size::SIZE_PRICE;

@@ -10,6 +10,7 @@ use shoal_anonymity::budget::Rho;
 use shoal_postprocess::Column;
 
 use super::paid::Paid;
+use super::reading::{self, NumberNoise};
 use crate::charge::{Accuracy, ChargedQuery, blocks};
 
 /// What an answer cost.
@@ -53,6 +54,7 @@ pub struct Released {
     pub(crate) batch: RecordBatch,
     pub(crate) cost: Cost,
     pub(crate) accuracy: Accuracy,
+    pub(crate) noise: Vec<NumberNoise>,
     pub(crate) notes: Vec<String>,
     pub(crate) query: String,
     pub(crate) dry_run: bool,
@@ -63,8 +65,11 @@ pub struct Released {
 pub(crate) struct Preamble {
     cost: Cost,
     accuracy: Accuracy,
+    noise: Vec<NumberNoise>,
     notes: Vec<String>,
     query: String,
+    /// What would make the numbers more exact.
+    advice: String,
 }
 
 impl Preamble {
@@ -80,6 +85,15 @@ impl Preamble {
             notes
                 .push(format!("Groups whose values are not listed are shown from about {most} subjects on."));
         }
+        let is_added =
+            |charged: &Arc<ChargedQuery>| charged.threshold.is_some() && charged.parts_of_a_group() > 1;
+        if charged.iter().any(is_added) {
+            notes.push(
+                "A group is shown for the regions and days in which it has that many; what the others of these may add is in \
+                 its interval, not in its number."
+                    .to_owned(),
+            );
+        }
         let texts: Vec<String> = charged.iter().map(|charged| charged.query.to_string()).collect();
         Preamble {
             cost: Cost {
@@ -92,8 +106,10 @@ impl Preamble {
                 rho_left_min: None,
             },
             accuracy,
+            noise: reading::noise(charged),
             notes,
             query: texts.join("\n\n"),
+            advice: reading::advice(charged, accuracy),
         }
     }
 }
@@ -122,8 +138,12 @@ pub(crate) fn finish(
     batch: RecordBatch,
     dry_run: bool,
 ) -> Released {
-    let Preamble { cost, accuracy, notes, query } = preamble;
-    Released { columns, batch, cost, accuracy, notes, query, dry_run, explained: false }
+    let Preamble { cost, accuracy, noise, mut notes, query, advice } = preamble;
+    notes.extend(match dry_run {
+        true => reading::noise_notes(&noise),
+        false => reading::notes(&columns, &batch, &advice),
+    });
+    Released { columns, batch, cost, accuracy, noise, notes, query, dry_run, explained: false }
 }
 
 impl Released {

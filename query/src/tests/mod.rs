@@ -10,6 +10,7 @@ mod defences;
 mod game;
 mod grammar;
 mod panics;
+mod reading;
 #[path = "../../../postprocess/src/tests/refused.rs"]
 mod refused;
 mod shapes;

@@ -99,6 +99,7 @@ struct Shown {
     name: String,
     at: usize,
     interval: Option<(usize, usize)>,
+    is_key: bool,
 }
 
 fn shown_columns(answer: &Value) -> Vec<Shown> {
@@ -116,7 +117,8 @@ fn shown_columns(answer: &Value) -> Vec<Shown> {
             _ => None,
         };
         let unit = answer["columns"][at]["unit"].as_str().map(|u| format!(" [{u}]")).unwrap_or_default();
-        shown.push(Shown { title: format!("{name}{unit}"), name: (*name).to_owned(), at, interval });
+        let is_key = answer["columns"][at]["kind"] == "key";
+        shown.push(Shown { title: format!("{name}{unit}"), name: (*name).to_owned(), at, interval, is_key });
     }
     shown.retain(|c| !skipped.contains(&c.at));
     shown
@@ -129,7 +131,10 @@ impl Shown {
 
     fn cell(&self, row: &Value) -> String {
         let own = value(row, self.at, &self.name);
-        let Some((low, high)) = self.interval else { return plain(own) };
+        let Some((low, high)) = self.interval else {
+            // The group of what has no value.
+            return if self.is_key && own.is_null() { "NULL".to_owned() } else { plain(own) };
+        };
         let low = value(row, low, &format!("{}_low", self.name)).as_f64();
         let high = value(row, high, &format!("{}_high", self.name)).as_f64();
         match (own.as_f64(), low, high) {
@@ -141,6 +146,8 @@ impl Shown {
                     false => format!("{} ({} to {})", number(n), number(low), number(high)),
                 }
             }
+            // The number of a group that is not shown.
+            (None, Some(low), Some(high)) => format!("unknown ({} to {})", number(low), number(high)),
             _ => plain(own),
         }
     }

@@ -245,3 +245,46 @@ fn an_answer_comes_as_json_csv_and_arrow_and_a_dry_run_costs_nothing() {
     assert_eq!((dry["dry_run"].as_bool(), rows(&dry).len()), (Some(true), 0));
     assert_eq!(dry["cost"]["blocks"], 4);
 }
+
+#[test]
+fn a_group_that_is_not_shown_is_unknown_and_every_number_has_its_error() {
+    let world = world();
+    let key = &world.keys.analyst;
+    let of = |region: &str| {
+        format!(
+            "SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND region = '{region}' \
+             AND event = 'screen_view' GROUP BY screen"
+        )
+    };
+    // Nobody sees `live` in US, and `gallery` has too few people in DE.
+    let sql = format!(
+        "SELECT a.screen, a.n, coalesce(c.n, 0) AS other, 1 - coalesce(c.n, 0) / a.n AS without \
+         FROM ({}) a LEFT JOIN ({}) c ON c.screen = a.screen ORDER BY a.screen",
+        of("DE"),
+        of("US")
+    );
+    let answer = world.client().sql(key, &sql);
+    let live = rows(&answer).iter().find(|row| row["screen"] == "live").unwrap();
+    assert!(number(live, "other_low") <= 0.0 && number(live, "other_high") > 60.0, "{live}");
+    assert!(number(live, "without_low") < 0.9 && number(live, "without_high") >= 1.0, "{live}");
+    let notes = answer["notes"].to_string();
+    assert!(notes.contains("`without`: Where a group is not shown"), "{notes}");
+    for row in rows(&answer) {
+        for name in ["n", "other", "without"] {
+            let (low, high) = (number(row, &format!("{name}_low")), number(row, &format!("{name}_high")));
+            assert!(low <= number(row, name) && number(row, name) <= high, "{row}");
+        }
+    }
+    let dry = ask(&world, key, &json!({"sql": of("DE"), "dry_run": true})).expect(200).json();
+    assert!(dry["noise"][0]["sd"].as_f64().unwrap() > 10.0, "{dry}");
+    assert!(dry["noise"][0]["shown_from"].as_u64().unwrap() > 60, "{dry}");
+    // Ten people see the archive: an answer with more error than number says what would help.
+    // One of twenty is beyond its interval by chance, six of six are not.
+    let helps = (0..6).any(|at| {
+        let few = format!(
+            "SELECT COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND screen = 'archive' AND screen <> 'none-{at}'"
+        );
+        world.client().sql(key, &few)["notes"].to_string().contains("What helps: people instead of events")
+    });
+    assert!(helps);
+}

@@ -73,7 +73,7 @@ struct Question {
     description = "Every number comes with its standard deviation (`<name>_sd`) and its 95 % interval (`<name>_low`, \
         `<name>_high`). The form follows `format` or `Accept`: JSON, CSV or an Arrow IPC stream. How exact the numbers are \
         follows `precision` (low, normal or high), or `sd_max`: the largest standard deviation that is wanted. Exactness \
-        costs privacy budget; `dry_run` tells the price. `id` (a UUID, also as header `x-query-id`) is for cancelling; \
+        costs privacy budget; `dry_run` tells the price and the noise of each number. `id` (a UUID, also as header `x-query-id`) is for cancelling; \
         the header `x-query-id` of every answer says it. An answer that read events leaves at one of a few fixed times \
         after its question. A question that is refused is told the rule, the place in the text, and what to write instead.",
     request_body(content = serde_json::Value, example = json!({

@@ -1,7 +1,7 @@
 //! What two answers to one question may differ in.
 //!
 //! Invariants: a refusal and a failure in nothing but the date, the same for a dry run; an answer in its rows too, whose
-//! numbers are noisy and whose private keys are there by chance.
+//! numbers are noisy and whose private keys are there by chance, and in the notes that follow from the rows.
 
 use serde_json::Value;
 
@@ -38,10 +38,25 @@ fn head(answer: &Answer, has_rows: bool) -> Vec<String> {
     kept
 }
 
-/// The answer without its rows.
+/// What is in notes that follow from the rows of an answer alone.
+const OF_ROWS: [&str; 6] = [
+    "The error of `",
+    "What helps: ",
+    "No group is shown: ",
+    "` is NULL in ",
+    "` is unknown in ",
+    "` is empty in ",
+];
+
+/// The answer without its rows, and without the notes that follow from them.
 fn without_rows(answer: &Answer) -> Option<Value> {
     let mut json: Value = serde_json::from_slice(&answer.body).ok()?;
     json.as_object_mut()?.remove("rows")?;
+    if let Some(notes) = json.get_mut("notes").and_then(Value::as_array_mut) {
+        notes.retain(|note| {
+            !OF_ROWS.iter().any(|words| note.as_str().is_some_and(|note| note.contains(words)))
+        });
+    }
     Some(json)
 }
 
