@@ -14,7 +14,7 @@
 //! - `disk`: the local disk; `disk/draft`: how an object comes to be whole or not at all; `disk/directory`: entries that
 //!   survive; `disk/link`: symbolic links, which are refused; `disk/shared`: what clones have in common; `disk/lock`: one
 //!   process at a time
-//! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream
+//! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream; `modes`: closes what lies there to others
 //!
 //! Every call blocks: async callers use a blocking thread. Errors are [`std::io::Error`]; their kinds mean the same
 //! everywhere ([`Objects`] lists them). Not here: what the bytes mean, and keys.
@@ -25,6 +25,7 @@ mod disk;
 mod faulty;
 mod medium;
 mod memory;
+mod modes;
 mod name;
 mod objects;
 mod rest;
@@ -33,5 +34,6 @@ pub use disk::{Disk, DiskFile, Link, Lock};
 pub use faulty::Faulty;
 pub use medium::{LogFile, Medium};
 pub use memory::Memory;
+pub use modes::{Tightened, tighten};
 pub use objects::{Entry, NewObject, Objects, Source};
 pub use rest::Rest;
