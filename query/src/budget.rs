@@ -1,18 +1,21 @@
 //! What blocks may spend, have spent and have left, and what spent it: for everyone with an analyst's key.
 //!
-//! Invariants: public facts only: caps, epochs, prices, and the statements that were asked. Only regions that the key
-//! reaches. Not here: the ledger (`ledger.rs`).
+//! Invariants: public facts only: caps, epochs, prices, and the form of the statements that were asked. Their literals are for
+//! the key that asked and for officers. Only regions that the key reaches. What has no answer has one state, whether it is
+//! being made, or failed, or was cancelled. Not here: the ledger (`ledger.rs`).
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 use shoal_anonymity::budget::Rho;
 use shoal_schemas::{Kind, Region};
-use shoal_storage::{Block, BlockSpending, SpendingFilter};
+use shoal_storage::{Block, BlockSpending, SpendingFilter, SpendingItem};
 
 use crate::error::QueryError;
 use crate::failure::Failure;
+use crate::grant::{AnalystGrant, Role};
 use crate::ledger::{Budget, blocking};
+use crate::literals::PublicWords;
 use shoal_language::calendar::{day_text, parse_day, time_text};
 use shoal_schemas::calendar::day_of;
 
@@ -113,25 +116,44 @@ pub struct SpentAnswer {
     pub epoch: String,
     /// How much.
     pub rho: String,
-    /// `sealed`: its answer is kept; `reserved`: it is being made; `lost`: it failed.
+    /// `sealed`: its answer is kept; `reserved`: it is charged and has none, because it is being made, failed, or was
+    /// cancelled.
     pub state: &'static str,
-    /// What was asked, in its canonical form.
+    /// What was asked, in its canonical form; for everybody but its asker and officers with a `?` for each literal.
     pub query: String,
+}
+
+/// Who reads a list.
+pub(crate) struct Reader<'a> {
+    pub(crate) grant: &'a AnalystGrant,
+    pub(crate) words: PublicWords<'a>,
+}
+
+impl Reader<'_> {
+    /// What was asked, as this reader may see it.
+    fn statement(&self, item: &SpendingItem) -> String {
+        let is_own = item.asker.as_ref() == Some(&self.grant.key_id);
+        match is_own || self.grant.role == Role::Officer {
+            true => item.text.clone(),
+            false => self.words.without_literals(&item.text),
+        }
+    }
 }
 
 impl Budget {
     /// Lists blocks.
     pub(crate) async fn list(
         &self,
-        regions: &[Region],
+        reader: &Reader<'_>,
         asked: &BudgetRequest,
         now_ms: i64,
     ) -> Result<BudgetAnswer, BudgetError> {
+        let regions = &reader.grant.regions;
         if let Some(region) = asked.region.filter(|region| !regions.contains(region)) {
             return Err(BudgetError::NotAllowed(region));
         }
         let filter = SpendingFilter {
-            regions: asked.region.map_or_else(|| regions.to_vec(), |region| vec![region]),
+            regions: asked.region.map_or_else(|| regions.clone(), |region| vec![region]),
             kinds: asked.table.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind]),
             days: days(asked, now_ms)?,
         };
@@ -143,7 +165,7 @@ impl Budget {
             for region in &filter.regions {
                 for day in filter.days.clone() {
                     let block = Block { region: *region, kind: *kind, day };
-                    blocks.push(self.block(block, spent.get(&block), now_ms));
+                    blocks.push(self.block(block, spent.get(&block), reader, now_ms));
                 }
             }
         }
@@ -155,7 +177,13 @@ impl Budget {
         Ok(BudgetAnswer { rho_block_max: self.cap.to_string(), epochs: epochs.collect(), blocks })
     }
 
-    fn block(&self, block: Block, spending: Option<&BlockSpending>, now_ms: i64) -> BlockAnswer {
+    fn block(
+        &self,
+        block: Block,
+        spending: Option<&BlockSpending>,
+        reader: &Reader<'_>,
+        now_ms: i64,
+    ) -> BlockAnswer {
         let epoch = self.epochs.at(block.day, now_ms);
         let pools = spending.map(|one| one.pools.clone()).unwrap_or_default();
         let items = spending.map(|one| one.items.as_slice()).unwrap_or_default();
@@ -163,8 +191,8 @@ impl Budget {
             at: time_text(item.at_ms),
             epoch: self.epochs.pool_text(item.pool),
             rho: Rho::from_nano(item.nano).to_string(),
-            state: item.state,
-            query: item.text.clone(),
+            state: if item.state == "sealed" { "sealed" } else { "reserved" },
+            query: reader.statement(item),
         });
         BlockAnswer {
             table: block.kind,
@@ -196,14 +224,41 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::release::tests::World;
-    use crate::tests::now_ms;
+    use crate::tests::{grant, now_ms, registry};
+
+    async fn list(
+        world: &World,
+        grant: &AnalystGrant,
+        asked: &BudgetRequest,
+    ) -> Result<BudgetAnswer, BudgetError> {
+        let registry = registry();
+        let reader = Reader { grant, words: PublicWords::of(&registry) };
+        world.budget.list(&reader, asked, now_ms()).await
+    }
+
+    #[tokio::test]
+    async fn literals_are_for_the_asker_and_for_officers() {
+        let world = World::new();
+        let sql = "SELECT COUNT(*) FROM usage WHERE day = current_date AND screen = 'anna'";
+        world.ask(sql, now_ms()).await.unwrap();
+        let asked = BudgetRequest { table: Some(Kind::Usage), ..BudgetRequest::default() };
+        let seen_by = async |key_id: &str, role: Role| {
+            let grant = AnalystGrant { key_id: key_id.to_owned(), role, regions: vec![Region::De] };
+            list(&world, &grant, &asked).await.unwrap().blocks[6].spent_by[0].query.clone()
+        };
+        let own = seen_by(crate::release::tests::ASKER, Role::Analyst).await;
+        assert!(own.contains("(screen = 'anna')"), "{own}");
+        assert_eq!(seen_by("off1", Role::Officer).await, own);
+        let other = seen_by("ana2", Role::Analyst).await;
+        assert!(other.contains("(screen = ?)") && !other.contains("anna"), "{other}");
+    }
 
     #[tokio::test]
     async fn what_was_spent_is_listed_with_what_spent_it() {
         let world = World::new();
         world.ask("SELECT COUNT(*) FROM usage WHERE day > current_date - 2", now_ms()).await.unwrap();
         let asked = BudgetRequest { table: Some(Kind::Usage), ..BudgetRequest::default() };
-        let list = world.budget.list(&[Region::De, Region::Us], &asked, now_ms()).await.unwrap();
+        let list = list(&world, &grant(&[Region::De, Region::Us]), &asked).await.unwrap();
         assert_eq!((list.blocks.len(), list.rho_block_max.as_str()), (14, "0.5"));
         assert_eq!((list.epochs[1].name.as_str(), list.epochs[1].rho_max.as_str()), ("after 1 day", "0.2"));
         let today = &list.blocks[6];
@@ -228,7 +283,7 @@ mod tests {
             first: Some(first.to_owned()),
             last: Some(last.to_owned()),
         };
-        let list = async |asked| world.budget.list(&[Region::De], &asked, now_ms()).await;
+        let list = async |asked| list(&world, &grant(&[Region::De]), &asked).await;
         let one = list(with(None, "2026-11-22", "2026-11-22")).await.unwrap();
         assert_eq!(one.blocks.len(), Kind::ALL.len());
         let error = list(with(Some(Region::Us), "2026-11-22", "2026-11-22")).await.err();

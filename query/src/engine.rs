@@ -29,7 +29,7 @@ use self::attempt::{Asker, Attempts};
 use self::job::{CancelOnDrop, Job, JobTiming};
 use self::prepared::Prepared;
 use crate::audit::{self, Entry};
-use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest};
+use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest, Reader};
 use crate::charge::{Accuracy, Caps};
 use crate::clock::SystemClock;
 use crate::config::QueryConfig;
@@ -37,6 +37,7 @@ use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::grant::AnalystGrant;
 use crate::ledger::Budget;
+use crate::literals::PublicWords;
 use crate::metrics::Metrics;
 use crate::release::{LookedUp, Released, size_noise};
 use crate::request::QueryRequest;
@@ -205,7 +206,8 @@ impl Engine {
         request: &BudgetRequest,
         now_ms: i64,
     ) -> Result<BudgetAnswer, BudgetError> {
-        self.budget.list(&grant.regions, request, now_ms).await
+        let reader = Reader { grant, words: PublicWords::of(&self.attempts.registry) };
+        self.budget.list(&reader, request, now_ms).await
     }
 
     /// Answers a question at `now_ms` (milliseconds since 1970, UTC).
@@ -363,6 +365,7 @@ impl Engine {
                 latest,
                 decided_ms: entry.decided_ms(),
             },
+            asker: grant.key_id.clone(),
             now_ms,
             deadline,
         };

@@ -123,15 +123,17 @@ impl Budget {
         Some(Claim { _claimed: Arc::new(claimed) })
     }
 
-    /// Charges the blocks of all of these orders, or of none; all are of the claim. Durable when it returns.
+    /// Charges the blocks of all of these orders, or of none, to this key; all are of the claim. Durable when it returns.
     pub(crate) async fn pay(
         &self,
         claim: &Claim,
         parts: Vec<PartOrder>,
+        asker: &str,
         now_ms: i64,
     ) -> Result<Payment, Failure> {
         let order = Order {
             parts,
+            asker: asker.to_owned(),
             caps: SpendingCaps {
                 pools: self.epochs.pools(self.cap).into_iter().map(Rho::nano).collect(),
                 block: self.cap.nano(),
@@ -155,7 +157,8 @@ impl Budget {
         })
     }
 
-    /// The orders of released parts. Everybody sees what was paid, so the text is kept without what identifies a person.
+    /// The orders of released parts. Others than the asker see the form of what was paid, and officers all of it, so the text is
+    /// kept without what identifies a person.
     pub(crate) fn orders(&self, parts: &[&ReleasedPart]) -> Vec<PartOrder> {
         // Released parts of one question have few texts.
         let mut clean: HashMap<&str, String> = HashMap::new();

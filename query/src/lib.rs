@@ -9,7 +9,7 @@
 //! - `charge`: price and noise; `sensitivity`: how far one unit changes each number
 //! - `budget_epochs`: when a day is answered, and with which share of its budget
 //! - `released_parts`: what is paid for and found again; `ledger`: the budget of a running service;
-//!   `budget`: what is left of it, for everyone
+//!   `budget`: what is left of it, for everyone; `literals`: statements without what only their asker may see
 //! - `scan`: bounded, exact totals of each region
 //! - `release`: look up, reserve, run, noise, seal, assemble; the only maker of a [`Released`]
 //! - `engine`: the facade; `request`, `grant`: what is asked, and who asks
@@ -33,6 +33,7 @@ mod failure;
 mod formats;
 mod grant;
 mod ledger;
+mod literals;
 mod metrics;
 mod receipts;
 mod release;

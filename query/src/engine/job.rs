@@ -60,16 +60,19 @@ pub(super) struct Job {
     pub(super) budget: Budget,
     pub(super) metrics: Metrics,
     pub(super) timing: JobTiming,
+    /// Public part of the key that asks.
+    pub(super) asker: String,
     pub(super) now_ms: i64,
     pub(super) deadline: Instant,
 }
 
 impl Job {
     pub(super) async fn run(self) -> Result<Released, NoAnswer> {
-        let Job { prepared, looked_up, scan, postprocessor, budget, metrics, timing, now_ms, deadline } =
+        let Job { prepared, looked_up, scan, postprocessor, budget, metrics, timing, asker, now_ms, deadline } =
             self;
         let asked = Circumstances {
             budget: &budget,
+            asker: &asker,
             now_ms,
             deadline: if timing.schedule.is_timed() { timing.latest.begin } else { deadline },
             rows_max: ROWS_MAX,

@@ -202,7 +202,8 @@ pub(crate) async fn answer(
         if let Some(claim) = claim.map_err(|_| QueryError::Busy)? {
             let turn = turn(&looked_up, asked, scan).await?;
             let missing: Vec<&ReleasedPart> = looked_up.missing().into_iter().map(|(_, part)| part).collect();
-            let payment = asked.budget.pay(&claim, asked.budget.orders(&missing), asked.now_ms).await?;
+            let orders = asked.budget.orders(&missing);
+            let payment = asked.budget.pay(&claim, orders, asked.asker, asked.now_ms).await?;
             if let Payment::Paid(reservation) = payment {
                 break Some((claim, reservation, ids, turn));
             }

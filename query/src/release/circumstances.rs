@@ -12,6 +12,8 @@ use crate::schedule::{Latest, Schedule};
 /// The circumstances of a question.
 pub(crate) struct Circumstances<'a> {
     pub(crate) budget: &'a Budget,
+    /// Public part of the key that asks.
+    pub(crate) asker: &'a str,
     pub(crate) now_ms: i64,
     /// Until when another asker's released parts are waited for.
     pub(crate) deadline: Instant,

@@ -111,7 +111,7 @@ impl Sizes {
             let claim = tokio::time::timeout_at(asked.deadline, asked.budget.claim(&ids)).await;
             let Some(claim) = claim.map_err(|_| QueryError::Busy)? else { continue };
             let orders = missing.iter().map(|of| order(of, noise, &asked.budget.epochs)).collect();
-            match asked.budget.pay(&claim, orders, asked.now_ms).await? {
+            match asked.budget.pay(&claim, orders, asked.asker, asked.now_ms).await? {
                 Payment::LookAgain => {}
                 Payment::Refused(refusal) => return Err(QueryError::from(refusal).into()),
                 Payment::Paid(reservation) => {

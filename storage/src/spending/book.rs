@@ -8,6 +8,7 @@
 //! delta          block (6) | pool (1)  -> 10^-18, u64
 //! charges        block (6) | number, u64 BE -> pool (1) | nano, u64 LE | time in ms, i64 LE | part (32)
 //! charge_deltas  block (6) | number, u64 BE -> 10^-18, u64; a charge of format 1 has none and counts 10^-8
+//! askers         the key of a charge -> id of the access key that asked; charges of before there was this table have none
 //! pieces         part (32) -> state (1) | reservation, u64 LE | time in ms, i64 LE | text, UTF-8
 //! answers        part (32) -> sealed bytes, opaque here
 //! block          region (1) | kind (1) | day with its sign bit flipped, u32 BE: blocks are in order of region, kind, day
@@ -41,6 +42,7 @@ pub(super) const SPENT: ByPool = TableDefinition::new("spent");
 pub(super) const DELTA: ByPool = TableDefinition::new("delta");
 pub(super) const CHARGES: TableDefinition<&[u8; 14], &[u8; 49]> = TableDefinition::new("charges");
 pub(super) const CHARGE_DELTAS: TableDefinition<&[u8; 14], u64> = TableDefinition::new("charge_deltas");
+pub(super) const ASKERS: TableDefinition<&[u8; 14], &str> = TableDefinition::new("askers");
 pub(super) const PARTS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("pieces");
 const ANSWERS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("answers");
 
@@ -132,6 +134,7 @@ impl Book {
             write.open_table(DELTA).map_err(failed)?;
             write.open_table(CHARGES).map_err(failed)?;
             write.open_table(CHARGE_DELTAS).map_err(failed)?;
+            write.open_table(ASKERS).map_err(failed)?;
             write.open_table(PARTS).map_err(failed)?;
             write.open_table(ANSWERS).map_err(failed)?;
             let found = meta.get("format").map_err(failed)?.map(|v| v.value());

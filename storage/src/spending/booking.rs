@@ -9,7 +9,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::amount::{Amount, Spent};
 use super::book::{
-    Book, CHARGE_DELTAS, CHARGES, COUNTERS, DELTA, PARTS, RESERVATION, RESERVED, SEALED, SPENT, block_bytes,
+    ASKERS, Book, CHARGE_DELTAS, CHARGES, COUNTERS, DELTA, PARTS, RESERVATION, RESERVED, SEALED, SPENT, block_bytes,
     corrupted, failed, part_bytes, part_record, pool_key, pools,
 };
 use super::order::{Block, Order, Shortage, SpendingCaps};
@@ -95,6 +95,7 @@ fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
     let mut counters = write.open_table(COUNTERS).map_err(failed)?;
     let mut charges = write.open_table(CHARGES).map_err(failed)?;
     let mut deltas = write.open_table(CHARGE_DELTAS).map_err(failed)?;
+    let mut askers = write.open_table(ASKERS).map_err(failed)?;
     let number = next(&mut counters, RESERVATION)?;
     for part in &order.parts {
         for charge in &part.charges {
@@ -108,6 +109,7 @@ fn reserve(write: &WriteTransaction, order: &Order) -> Result<Outcome> {
             value[17..].copy_from_slice(&part.id);
             charges.insert(&key, &value).map_err(failed)?;
             deltas.insert(&key, charge.delta_atto).map_err(failed)?;
+            askers.insert(&key, order.asker.as_str()).map_err(failed)?;
         }
         let record = part_bytes(RESERVED, number, order.now_ms, &part.text);
         parts.insert(&part.id, record.as_slice()).map_err(failed)?;

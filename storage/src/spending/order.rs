@@ -58,6 +58,8 @@ pub struct SpendingCaps {
 pub struct Order {
     /// Every released part once.
     pub parts: Vec<PartOrder>,
+    /// Public part of the key that asks.
+    pub asker: String,
     /// Of each block.
     pub caps: SpendingCaps,
     /// Milliseconds since 1970, UTC.

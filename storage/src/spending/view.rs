@@ -10,7 +10,7 @@ use shoal_schemas::{Kind, Region};
 
 use super::amount::DELTA_ATTO_BEFORE;
 use super::book::{
-    Book, CHARGE_DELTAS, CHARGES, DELTA, LOST, PARTS, SEALED, SPENT, block_bytes, block_of, failed,
+    ASKERS, Book, CHARGE_DELTAS, CHARGES, DELTA, LOST, PARTS, SEALED, SPENT, block_bytes, block_of, failed,
     part_record, pools,
 };
 use super::order::{Block, PartId};
@@ -47,6 +47,8 @@ pub struct SpendingItem {
     pub part: PartId,
     /// What the released part is.
     pub text: String,
+    /// Public part of the key that asked, where it is known.
+    pub asker: Option<String>,
     /// From which pool.
     pub pool: u8,
     /// Billionths of rho.
@@ -66,6 +68,7 @@ impl Book {
         let delta = read.open_table(DELTA).map_err(failed)?;
         let charges = read.open_table(CHARGES).map_err(failed)?;
         let charge_deltas = read.open_table(CHARGE_DELTAS).map_err(failed)?;
+        let askers = read.open_table(ASKERS).map_err(failed)?;
         let parts = read.open_table(PARTS).map_err(failed)?;
         let mut found: BTreeMap<Block, BlockSpending> = BTreeMap::new();
         for region in &filter.regions {
@@ -89,6 +92,7 @@ impl Book {
             last[..6].copy_from_slice(&block_bytes(spending.block));
             for entry in charges.range::<&[u8; 14]>(&first..=&last).map_err(failed)? {
                 let (key, value) = entry.map_err(failed)?;
+                let asker = askers.get(key.value()).map_err(failed)?.map(|asker| asker.value().to_owned());
                 let (pool, nano, at_ms, part) = charge_of(value.value());
                 let delta_atto = charge_deltas.get(key.value()).map_err(failed)?;
                 let delta_atto = delta_atto.map_or(DELTA_ATTO_BEFORE, |delta| delta.value());
@@ -100,7 +104,7 @@ impl Book {
                     }
                     None => (state_text(LOST), String::new()),
                 };
-                spending.items.push(SpendingItem { part, text, pool, nano, delta_atto, at_ms, state });
+                spending.items.push(SpendingItem { part, text, asker, pool, nano, delta_atto, at_ms, state });
             }
         }
         Ok(found.into_values().collect())

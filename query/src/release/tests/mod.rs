@@ -76,9 +76,12 @@ impl World {
     }
 }
 
+/// The key that asks.
+pub(crate) const ASKER: &str = "ana1";
+
 pub(super) fn asked(budget: &Budget, now_ms: i64) -> Circumstances<'_> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    Circumstances { budget, now_ms, deadline, rows_max: 10_000, charged: &|_| {}, timing: None }
+    Circumstances { budget, asker: ASKER, now_ms, deadline, rows_max: 10_000, charged: &|_| {}, timing: None }
 }
 
 /// A priced query about Germany.

@@ -29,7 +29,8 @@ fn part(id: u8, days: std::ops::Range<i32>, pool: u8, nano: u64) -> PartOrder {
 }
 
 fn order(parts: Vec<PartOrder>) -> Order {
-    Order { parts, caps: SpendingCaps { pools: vec![100, 200], block: 250, delta_atto: 1_000 }, now_ms: 7 }
+    let caps = SpendingCaps { pools: vec![100, 200], block: 250, delta_atto: 1_000 };
+    Order { parts, asker: "ana1".to_owned(), caps, now_ms: 7 }
 }
 
 fn granted(ledger: &BudgetLedger, parts: Vec<PartOrder>) -> Reservation {
@@ -108,6 +109,7 @@ fn everything_survives_a_restart_and_what_was_not_sealed_is_lost_but_charged() {
     assert_eq!(all.iter().map(|b| b.block.day).collect::<Vec<_>>(), [0, 1, 2]);
     let items: Vec<_> = all[0].items.iter().map(|i| (i.text.as_str(), i.nano, i.at_ms, i.state)).collect();
     assert_eq!(items, [("part 1", 10, 7, "sealed"), ("part 2", 30, 7, "lost")]);
+    assert!(all[0].items.iter().all(|item| item.asker.as_deref() == Some("ana1")));
     let narrow = SpendingFilter { days: -1..=0, ..filter };
     assert_eq!(ledger.spending(&narrow).unwrap().len(), 1);
 }
