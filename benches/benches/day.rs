@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use shoal_ingest::{
-    Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, UnitKeyConfig, open_consents,
+    Ingest, IngestConfig, IngestGrant, IngestParts, KeyKind, Metrics, Request, UnitKeyConfig, open_consents,
 };
 use shoal_privacy::keyring::Keyring;
 use shoal_schemas::calendar::{DAY_MS, day_of};
@@ -93,6 +93,7 @@ async fn send(ingest: &Ingest, id: u32, days_ago: i64) -> f64 {
     };
     let grant = IngestGrant {
         key_id: "k".into(),
+        kind: KeyKind::Server,
         app: "camera".into(),
         programme: None,
         asserted_policy: None,

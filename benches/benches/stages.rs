@@ -13,7 +13,8 @@ use shoal_anonymity::bound::{Bounder, Clamp, Limits, Totals};
 use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy, Variance};
 use shoal_benches::Bodies;
 use shoal_ingest::{
-    Ingest, IngestConfig, IngestGrant, IngestParts, Metrics, Request, Stage, UnitKeyConfig, open_consents,
+    Ingest, IngestConfig, IngestGrant, IngestParts, KeyKind, Metrics, Request, Stage, UnitKeyConfig,
+    open_consents,
 };
 use shoal_privacy::keyring::Keyring;
 use shoal_privacy::pseudonym::PseudonymEpoch;
@@ -38,6 +39,7 @@ fn now_ms() -> i64 {
 fn grant() -> IngestGrant {
     IngestGrant {
         key_id: "bench".into(),
+        kind: KeyKind::Shipped,
         app: "camera".into(),
         programme: None,
         asserted_policy: None,

@@ -1,4 +1,4 @@
-//! One keep-alive HTTP/1.1 connection: sends a body, reads the answer, counts what was accepted.
+//! One keep-alive HTTP/1.1 connection: sends a body, reads the answer, counts what was accepted or, with a shipped key, taken.
 //!
 //! A hand-written client of a page, since a general one costs more processor time than the server it measures.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What one request came to.
 pub(crate) enum Answer {
-    /// 2xx, and the number of events the server says it accepted.
+    /// 2xx, and the number of events the server says it accepted. With a shipped key that is what it took.
     Accepted(u64),
     /// 429, 503 or 507: refused for overload.
     Overload,
@@ -75,7 +75,7 @@ impl Connection {
         }
         self.stream = Some(stream);
         Ok(match status {
-            200..=299 => Answer::Accepted(number_after(&self.answer[start..], b"\"accepted\":").unwrap_or(0)),
+            200..=299 => Answer::Accepted(accepted(&self.answer[start..])),
             429 | 503 | 507 => Answer::Overload,
             other => Answer::Failed(other),
         })
@@ -100,6 +100,12 @@ fn parse_head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
     Some((status, end + 4, length))
 }
 
+/// What a server key is told was accepted, or a shipped key was taken.
+fn accepted(body: &[u8]) -> u64 {
+    let found = number_after(body, b"\"accepted\":").or_else(|| number_after(body, b"\"taken\":"));
+    found.unwrap_or(0)
+}
+
 fn number_after(text: &[u8], name: &[u8]) -> Option<u64> {
     let at = text.windows(name.len()).position(|w| w == name)? + name.len();
     let digits: String = text[at..]
@@ -120,7 +126,9 @@ mod tests {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{\"received\":100,\"accepted\":97}";
         let (status, start, length) = parse_head(answer).expect("whole");
         assert_eq!((status, length, answer.len() - start), (200, 30, 30));
-        assert_eq!(number_after(&answer[start..], b"\"accepted\":"), Some(97));
+        assert_eq!(accepted(&answer[start..]), 97);
+        assert_eq!(accepted(b"{\"received\":100,\"taken\":99,\"rejected\":1}"), 99);
+        assert_eq!(accepted(b"{}"), 0);
         assert!(parse_head(&answer[..30]).is_none());
     }
 }

@@ -1,13 +1,23 @@
 //! What the sender is told of a request that was read: an outcome for each event.
 //!
-//! Invariants: `received = accepted + duplicate + withheld + rejected`; nothing here ever holds content of the body:
-//! codes are constants, fields are declared names, reasons are built from definitions and limits.
+//! ```text
+//! server key   received = accepted + duplicate + withheld + rejected, and the code of each event
+//! shipped key  received = taken + rejected: one word for all that depends on what is recorded
+//! ```
+//! Invariants: what a shipped key is told follows from its request, the definitions and the clock, never from what is
+//! recorded about anybody; nothing here ever holds content of the body: codes are constants, fields are declared names,
+//! reasons are built from definitions and limits.
 //! Not here: a request that is refused as a whole (`refusal.rs`), the form that a vendor's SDK expects (`wire`), the
 //! counters (`metrics.rs`).
 
 use std::borrow::Cow;
 
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeSeq, SerializeStruct},
+};
+
+use crate::grant::KeyKind;
 
 /// Why an event is rejected. Stable: clients and dashboards depend on the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,9 +177,11 @@ impl Serialize for Outcome {
     }
 }
 
-/// The answer to a batch. `received = accepted + duplicate + withheld + rejected`.
-#[derive(Clone, Debug, Serialize)]
+/// The answer to a batch. `received = accepted + duplicate + withheld + rejected`. As JSON it says what the kind of its key
+/// is told.
+#[derive(Clone, Debug)]
 pub struct BatchAnswer {
+    pub(crate) kind: KeyKind,
     /// Events in the request.
     pub received: u64,
     /// Durable now.
@@ -187,14 +199,14 @@ pub struct BatchAnswer {
     /// One for each event, in the order of the request.
     pub events: Vec<Outcome>,
     /// The id under which the client sent the request, where its protocol has one and expects it back.
-    #[serde(skip)]
     pub request_id: Option<String>,
 }
 
 impl BatchAnswer {
-    /// Counts the outcomes.
-    pub(crate) fn new(events: Vec<Outcome>) -> BatchAnswer {
+    /// Counts the outcomes, for a key of this kind.
+    pub(crate) fn new(kind: KeyKind, events: Vec<Outcome>) -> BatchAnswer {
         let mut answer = BatchAnswer {
+            kind,
             received: events.len() as u64,
             accepted: 0,
             duplicate: 0,
@@ -219,5 +231,80 @@ impl BatchAnswer {
             answer.accepted + answer.duplicate + answer.withheld + answer.rejected,
         );
         answer
+    }
+}
+
+impl Serialize for BatchAnswer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("BatchAnswer", 8)?;
+        fields.serialize_field("received", &self.received)?;
+        match self.kind {
+            KeyKind::Shipped => {
+                fields.serialize_field("taken", &(self.accepted + self.duplicate + self.withheld))?;
+            }
+            KeyKind::Server => {
+                fields.serialize_field("accepted", &self.accepted)?;
+                fields.serialize_field("duplicate", &self.duplicate)?;
+                fields.serialize_field("withheld", &self.withheld)?;
+            }
+        }
+        fields.serialize_field("rejected", &self.rejected)?;
+        fields.serialize_field("dropped_properties", &self.dropped_properties)?;
+        fields.serialize_field("skipped_items", &self.skipped_items)?;
+        match self.kind {
+            KeyKind::Shipped => fields.serialize_field("events", &ToShipped(&self.events))?,
+            KeyKind::Server => fields.serialize_field("events", &self.events)?,
+        }
+        fields.end()
+    }
+}
+
+/// Outcomes as a shipped key is told them.
+struct ToShipped<'a>(&'a [Outcome]);
+
+/// The outcome of an event that is not rejected, as a shipped key is told it.
+#[derive(Serialize)]
+struct Taken {
+    status: &'static str,
+}
+
+impl Serialize for ToShipped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for outcome in self.0 {
+            match outcome {
+                Outcome::Rejected(_) => list.serialize_element(outcome)?,
+                Outcome::Accepted | Outcome::Duplicate | Outcome::Withheld(_) => {
+                    list.serialize_element(&Taken { status: "taken" })?;
+                }
+            }
+        }
+        list.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn told(kind: KeyKind, outcomes: Vec<Outcome>) -> serde_json::Value {
+        serde_json::to_value(BatchAnswer::new(kind, outcomes)).unwrap()
+    }
+
+    #[test]
+    fn a_shipped_key_is_told_one_word_for_all_that_depends_on_what_is_recorded() {
+        let bad = || Outcome::from(Rejection::event(Code::BadEvent, "no object"));
+        let outcomes = |first: Outcome| vec![first, bad()];
+        let expected = json!({"received": 2, "taken": 1, "rejected": 1, "dropped_properties": 0, "skipped_items": 0,
+            "events": [{"status": "taken"}, {"status": "rejected", "code": "bad_event", "reason": "no object"}]});
+        for first in [Outcome::Accepted, Outcome::Duplicate, Outcome::Withheld("withdrawn")] {
+            assert_eq!(told(KeyKind::Shipped, outcomes(first)), expected);
+        }
+        let detailed = told(KeyKind::Server, outcomes(Outcome::Withheld("withdrawn")));
+        assert_eq!((&detailed["withheld"], &detailed["accepted"]), (&json!(1), &json!(0)));
+        assert_eq!(detailed["events"][0], json!({"status": "withheld", "code": "withdrawn"}));
+        assert!(detailed.get("taken").is_none());
     }
 }

@@ -21,6 +21,8 @@ pub struct IngestConfig {
     pub day_limit: DayLimitConfig,
     /// The keys of the units of events that name nobody.
     pub unit_keys: UnitKeyConfig,
+    /// Grants of consent that one address may send in a minute with one shipped key.
+    pub grants_per_min: u32,
     /// Events wait for the tables this long, ms, unless a segment is full before.
     pub flush_interval_ms: u64,
 }
@@ -116,6 +118,8 @@ impl Default for UnitKeyConfig {
 impl IngestConfig {
     /// The default of `flush_interval_ms`.
     pub const FLUSH_INTERVAL_MS: u64 = 10_000;
+    /// The default of `grants_per_min`.
+    pub const GRANTS_PER_MIN: u32 = 120;
 }
 
 impl Default for IngestConfig {
@@ -127,6 +131,7 @@ impl Default for IngestConfig {
             dedup: DedupConfig::default(),
             day_limit: DayLimitConfig::default(),
             unit_keys: UnitKeyConfig::default(),
+            grants_per_min: IngestConfig::GRANTS_PER_MIN,
             flush_interval_ms: IngestConfig::FLUSH_INTERVAL_MS,
         }
     }
@@ -225,6 +230,7 @@ impl IngestConfig {
             ),
             ((1..=24 * 365).contains(&self.dedup.window_h), "dedup.window_h must be 1 to 8760"),
             (self.day_limit.events_max > 0, "day_limit.events_max must be at least 1"),
+            (self.grants_per_min > 0, "grants_per_min must be at least 1"),
             ((1..=86_400_000).contains(&self.flush_interval_ms), "flush_interval_ms must be 1 to 86400000"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {

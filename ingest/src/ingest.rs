@@ -4,7 +4,8 @@
 //! accept: bytes in flight? -> pipeline (pure) -> each region's log, all at once -> outcomes
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
-//! refused and may be sent again (what was kept is a duplicate then); a request is counted once.
+//! refused and may be sent again (what was kept is a duplicate then); a request is counted once. With a shipped key the
+//! logs are waited for whether anything is kept or not.
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
 mod parts;
@@ -17,7 +18,7 @@ use std::{
     time::Instant,
 };
 
-use shoal_privacy::{keyring::Keyring, scrub::Scrubber};
+use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
 use shoal_schemas::{Region, Registry};
 
 pub use self::parts::IngestParts;
@@ -26,7 +27,7 @@ use self::parts::{open_branches, open_tables, open_unit_keys};
 use crate::{
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
-    consents::{self, ConsentAnswer, Recorded},
+    consents::{self, Caller, Change, ConsentAnswer, Nothing, Recorded, Room},
     day_limit::DayLimit,
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Tables},
@@ -37,7 +38,7 @@ use crate::{
     stages::{
         clean::CleanBatch,
         country::GeoDb,
-        pipeline::{self, Gate, Piped},
+        pipeline::{self, Gate},
         row_layout::RowLayout,
     },
     unit_keys::{UnitKeys, UnitKeysReport, open::OpenKeys},
@@ -53,6 +54,7 @@ pub struct Ingest {
     unit_keys: Arc<UnitKeys>,
     scrubber: Scrubber,
     consents: Recorded,
+    room: Room,
     geo: Option<GeoDb>,
     clock: Clock,
     metrics: Metrics,
@@ -88,6 +90,7 @@ impl Ingest {
         );
         Ok(Ingest {
             consents: Recorded::new(parts.consents),
+            room: Room::new(config.grants_per_min),
             config,
             layout: RowLayout::new(&parts.registry),
             registry: parts.registry,
@@ -131,7 +134,8 @@ impl Ingest {
         let hold = self.in_flight.reserve(request.body.len() as u64);
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let unit_keys = self.unit_keys.current((self.clock)()).await;
-        let mut piped = self.run(request, grant, &unit_keys)?;
+        let gate = self.gate(&self.consents, &unit_keys);
+        let mut piped = pipeline::run(request, grant, &gate, (self.clock)())?;
         // From here on the batches count. Were both to count, one large request could wait for itself.
         drop(hold);
         let began = Instant::now();
@@ -143,18 +147,21 @@ impl Ingest {
             receipt.over_limit.into_iter().for_each(|slot| piped.decide(slot, withheld.clone()));
         }
         self.metrics.ack_seconds.observe(began.elapsed().as_secs_f64());
-        Ok(piped.into_answer())
+        Ok(piped.into_answer(grant.kind))
     }
 
-    /// What [`Ingest::accept`] would answer, but for duplicates and for how much is kept already; keeps nothing.
+    /// What [`Ingest::accept`] would answer if nothing were recorded about anybody: no consent, no withdrawal, no event.
+    /// Keeps nothing.
     ///
     /// # Errors
     /// As [`Ingest::accept`].
     pub fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
-        self.run(&request, grant, &self.unit_keys.open()).map(Piped::into_answer)
+        let unit_keys = self.unit_keys.open();
+        let piped = pipeline::run(&request, grant, &self.gate(&Nothing, &unit_keys), (self.clock)())?;
+        Ok(piped.into_answer(grant.kind))
     }
 
-    /// [`Ingest::check`] for the benches: tells `mark` when each stage has ended.
+    /// The stages of [`Ingest::accept`] for the benches: tells `mark` when each has ended, and keeps nothing.
     ///
     /// # Errors
     /// As [`Ingest::accept`].
@@ -166,15 +173,16 @@ impl Ingest {
         mark: impl FnMut(pipeline::Stage),
     ) -> Result<BatchAnswer, Refusal> {
         let unit_keys = self.unit_keys.open();
-        let gate = self.gate(&unit_keys);
-        pipeline::run_marked(request, grant, &gate, (self.clock)(), mark).map(Piped::into_answer)
+        let gate = self.gate(&self.consents, &unit_keys);
+        let piped = pipeline::run_marked(request, grant, &gate, (self.clock)(), mark)?;
+        Ok(piped.into_answer(grant.kind))
     }
 
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
     ///
     /// # Errors
-    /// The whole request is refused. When the file of consents fails part of it may be recorded; sending all again is
-    /// safe.
+    /// The whole request is refused. When there is no room for its grants its withdrawals are recorded, and when a file of
+    /// consents fails part of it may be; sending all again is safe.
     pub async fn record_consent(
         &self,
         request: Request<'_>,
@@ -185,9 +193,31 @@ impl Ingest {
         }
         let limits = &self.config.pipeline.limits;
         let changes = consents::read(&request, grant, &self.registry, &self.keyring, limits)?;
+        let (now_ms, is_disk_full) = ((self.clock)(), self.is_disk_full());
+        let caller = Caller { grant, peer: request.peer, now_ms, is_disk_full };
+        let (seat, changes, refused) = match self.room.enter(&changes, &caller) {
+            Ok(seat) => (seat, changes, None),
+            Err(refusal) => {
+                let withdrawals: Vec<Change> = changes.into_iter().filter(|c| !c.is_grant()).collect();
+                if withdrawals.is_empty() {
+                    return Err(refusal);
+                }
+                (self.room.enter(&withdrawals, &caller)?, withdrawals, Some(refusal))
+            }
+        };
         let consents = self.consents.clone();
-        let recorded = tokio::task::spawn_blocking(move || consents.record(&changes)).await;
-        recorded.unwrap_or_else(|_| Err(refusal(LogError::Stopped)))
+        let recorded = tokio::task::spawn_blocking(move || {
+            let _until_the_end = seat;
+            consents.record(&changes)
+        });
+        let recorded = recorded.await.unwrap_or_else(|_| Err(refusal(LogError::Stopped)))?;
+        refused.map_or(Ok(recorded), Err)
+    }
+
+    /// Whether the disk has less room than it needs for what must be written. What cannot be asked is not full.
+    fn is_disk_full(&self) -> bool {
+        let free = self.branches.first().map(|branch| branch.log.shared().medium().free_bytes());
+        free.is_some_and(|free| free.is_ok_and(|free| free < self.config.log.free_bytes_min))
     }
 
     /// Moves what is due from the logs to the tables; everything, when forced. To be called every second or so: it
@@ -239,22 +269,13 @@ impl Ingest {
         }
     }
 
-    fn run(
-        &self,
-        request: &Request<'_>,
-        grant: &IngestGrant,
-        unit_keys: &OpenKeys,
-    ) -> Result<Piped, Refusal> {
-        pipeline::run(request, grant, &self.gate(unit_keys), (self.clock)())
-    }
-
-    fn gate<'a>(&'a self, unit_keys: &'a OpenKeys) -> Gate<'a> {
+    fn gate<'g>(&'g self, consents: &'g dyn ConsentIndex, unit_keys: &'g OpenKeys) -> Gate<'g> {
         Gate {
             registry: &self.registry,
             layout: &self.layout,
             keyring: &self.keyring,
             scrubber: &self.scrubber,
-            consents: &self.consents,
+            consents,
             config: &self.config.pipeline,
             geo: self.geo.as_ref(),
             unit_keys,
@@ -264,7 +285,7 @@ impl Ingest {
     async fn append(&self, batch: CleanBatch) -> Result<Receipt, LogError> {
         let branch = self.branches.get(batch.region().index()).ok_or(LogError::Stopped)?;
         // What waits for a day to be counted counts as well; the log holds its own share.
-        let hold = self.in_flight.reserve(batch.bytes().len() as u64).map_err(LogError::Full)?;
+        let hold = self.in_flight.reserve(batch.weight()).map_err(LogError::Full)?;
         let opened = self.day_limit.open(branch, batch).await;
         drop(hold);
         branch.log.append(opened?).await

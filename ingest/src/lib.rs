@@ -23,6 +23,7 @@ mod grant;
 mod ingest;
 mod log;
 mod metrics;
+mod packed;
 mod refusal;
 mod stages;
 mod unit_keys;
@@ -35,7 +36,7 @@ pub use config::{
 pub use consents::{ConsentAnswer, open_consents};
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;
-pub use grant::IngestGrant;
+pub use grant::{IngestGrant, KeyKind};
 pub use ingest::{Ingest, IngestParts};
 pub use metrics::Metrics;
 pub use refusal::{Refusal, RefusalCode};

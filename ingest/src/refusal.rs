@@ -90,13 +90,15 @@ codes! {
     NoRegion => "no_region",
     /// A region that the key may not write to.
     RegionNotAllowed => "region_not_allowed",
+    /// More grants of consent in a minute than one address may send with a shipped key.
+    TooManyGrants => "too_many_grants",
     /// Too many bytes wait for the disk.
     Overloaded => "overloaded",
     /// The disk is nearly full.
     DiskFull => "disk_full",
     /// The service is stopping.
     Stopping => "stopping",
-    /// A consent could not be made durable, or what is kept of a day cannot be read.
+    /// A consent could not be made durable, or the recorded ones or what is kept of a day cannot be read.
     Unavailable => "unavailable",
 }
 

@@ -101,11 +101,24 @@ impl Withheld {
     }
 }
 
-/// Recorded consents, to be looked up. Implemented by `shoal-ingest` over `shoal-storage`'s index, and by maps in tests.
+/// Recorded consents, to be looked up. Implemented by `shoal-ingest` over `shoal-storage`'s files, and by maps in tests.
 pub trait ConsentIndex: Send + Sync {
     /// What is recorded, if anything.
-    fn lookup(&self, region: Region, programme: Programme, subject: &ConsentDigest) -> Option<ConsentRecord>;
+    ///
+    /// # Errors
+    /// When it cannot be read: nothing may be decided then.
+    fn lookup(
+        &self,
+        region: Region,
+        programme: Programme,
+        subject: &ConsentDigest,
+    ) -> Result<Option<ConsentRecord>, UnreadableConsents>;
 }
+
+/// The recorded consents cannot be read just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the recorded consents cannot be read")]
+pub struct UnreadableConsents;
 
 /// Consent carried with an event or its batch.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,9 @@
 //!
 //! ```json
 //! {"version": 1, "keys": [{"id": "ing0123456789", "hash": "<64 hex>", "created_at_ms": 0, "revoked_at_ms": null,
-//!   "scope": {"ingest": {"app": "camera", "regions": ["DE"], "programme": null, "policy": null}}}]}
+//!   "scope": {"ingest": {"kind": "shipped", "app": "camera", "regions": ["DE"], "programme": null, "policy": null}}}]}
 //! ```
+//! A file of before there were kinds of ingest keys says none: such a key is a shipped one.
 //! Invariants: the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's
 //! change; no change is made without its witness; a key that is revoked stays in the file, so that its id is never used again.
 //! Not here: reading a key from a request (`http/auth.rs`), what the audit says of a change (`key_line.rs`), the regions'
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use shoal_files::{Disk, Objects};
+use shoal_ingest::KeyKind;
 use shoal_privacy::secret::SecretHash;
 use shoal_schemas::{Programme, Region};
 
@@ -43,6 +45,9 @@ const SECRET_BYTES: usize = 24;
 pub enum Scope {
     /// Send events and consents, nothing else.
     Ingest {
+        /// Where it is kept, and so what it is told.
+        #[serde(default)]
+        kind: KeyKind,
         /// The app, which becomes the column `app`.
         app: String,
         /// The regions it may write to.
@@ -52,7 +57,7 @@ pub enum Scope {
         /// The policy version under which every subject opted in before the app starts its SDK.
         policy: Option<String>,
     },
-    /// Ask questions; as an officer also run retention and read the metrics.
+    /// Ask questions; as an officer also run retention, and read what others asked.
     Analyst {
         /// `analyst` or `officer`.
         role: Role,
@@ -67,7 +72,7 @@ pub enum Scope {
 pub enum Role {
     /// Ask questions.
     Analyst,
-    /// Ask questions, run retention, read metrics.
+    /// Ask questions, run retention, read what others asked.
     Officer,
 }
 
@@ -164,7 +169,8 @@ impl KeyStore {
     pub fn create(&self, scope: Scope, now_ms: i64, witness: Witness<'_>) -> Result<NewKey, Error> {
         check(&scope)?;
         let prefix = match &scope {
-            Scope::Ingest { .. } => "ing",
+            Scope::Ingest { kind: KeyKind::Shipped, .. } => "ing",
+            Scope::Ingest { kind: KeyKind::Server, .. } => "srv",
             Scope::Analyst { role: Role::Analyst, .. } => "ana",
             Scope::Analyst { role: Role::Officer, .. } => "off",
         };

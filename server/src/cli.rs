@@ -25,6 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::own_process;
 
 pub(crate) use budget::budget_table;
 pub(crate) use serve::until_told as serve_until_told;
@@ -98,8 +99,12 @@ enum ConfigCommand {
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
+    own_process::close_files();
     let cli = Cli::parse();
-    match run(cli) {
+    // A worker reads no secret, and confines itself.
+    let is_worker = matches!(cli.command, Command::Worker(_));
+    let prepared = if is_worker { Ok(()) } else { own_process::leave_no_core() };
+    match prepared.and_then(|()| run(cli)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("shoal: {error}");
@@ -155,6 +160,7 @@ mod tests {
             "shoal serve --config a.toml",
             "shoal config check",
             "shoal keys create ingest --app camera --regions DE,US --programme user-experience --policy 2026-1",
+            "shoal keys create ingest --kind server --app backend --regions DE",
             "shoal keys create analyst --regions de --role officer",
             "shoal keys list",
             "shoal keys revoke ing00",
@@ -180,6 +186,7 @@ mod tests {
             "shoal budget accept-restore --region DE",
             "shoal completions",
             "shoal keys create ingest --app a --regions FR",
+            "shoal keys create ingest --app a --regions DE --kind public",
             "shoal retention run",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

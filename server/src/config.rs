@@ -25,7 +25,8 @@ use read::{Read, Reader};
 
 pub use faults::ConfigError;
 pub use settings::{
-    Config, HttpConfig, IngestSettings, LogConfig, QuerySettings, RetentionSettings, StorageSettings,
+    Config, HttpConfig, IngestSettings, LogConfig, MetricsConfig, QuerySettings, RetentionSettings,
+    StorageSettings,
 };
 pub use values::LogFormat;
 

@@ -8,7 +8,7 @@ mod questions;
 mod random;
 mod traffic;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -18,6 +18,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use shoal_audit::Act;
+use shoal_ingest::KeyKind;
 use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Programme, Region};
 
@@ -69,6 +70,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     let dir = fresh_dir(args.dir.as_deref())?;
     let mut config = Config::embedded(&dir)?;
     config.http.listen = free_address(args.listen);
+    config.metrics.listen = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
     config.log.level = tracing::Level::WARN;
     // For someone who watches; finer than the default, because nobody is in this data.
     config.ingest.subject_day_events_max = 1_000;
@@ -83,6 +85,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
         println!("Shoal serves {url} with everything in {}", dir.display());
         let keys = fill_and_ask(&running, url.clone(), keys, args.seed).await?;
         print_how_to_go_on(&url, &dir, &keys);
+        if let Some(addr) = running.metrics_addr() {
+            println!("Metrics, for operators only: http://{addr}/metrics");
+        }
         if args.exit {
             running.stop().await?;
             return Ok(ExitCode::SUCCESS);
@@ -148,7 +153,9 @@ fn make_keys(config: &Config) -> Result<Keys, Error> {
     let store = KeyStore::new(&config.data_dir);
     let now_ms = system_clock()();
     let regions = Region::ALL.to_vec();
+    // The keys of servers: the demo counts what became of its events.
     let ingest = |app: &str, programme, policy: Option<&str>| Scope::Ingest {
+        kind: KeyKind::Server,
         app: app.to_owned(),
         regions: regions.clone(),
         programme,
@@ -294,7 +301,7 @@ Go on by hand, in another terminal:
     '{{"consent": {{"policy_version": "{POLICY}"}}, "events": [{{"id": "1", "event": "app_open", "user_id": "me", "country": "DE"}}]}}'
 Segment SDK: host {url}, write key {app}
 Sentry DSN:  {dsn}/1
-API page:    {url}/docs/     metrics: {url}/metrics
+API page:    {url}/docs/
 Delta tables, readable with DuckDB or Python's deltalake: {tables}"#,
         alias = alias_line(),
         tables = dir.join("data/de/tables/usage").display()

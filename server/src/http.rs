@@ -3,23 +3,26 @@
 //! Invariant: a request is logged as route pattern, method, status and time; never its path, query, headers, address or key.
 //! Not here: what a refusal says (`problem.rs`).
 //!
-//! - `routes`: what each path does; `auth`: what a request's key grants; `body`: reading a body within its limits
+//! - `bound`: a server that waits to be served; `routes`: what each path does; `auth`: what a request's key grants; `body`: reading a body within its limits
 //! - `answers`: the answer in the form that a protocol's clients expect; `refusals`: the same in the OpenAPI description
 //! - `library_refusals`: what the HTTP library refuses by itself; `cors`: which web pages may send events
+//! - `for_operators`: the metrics, on a socket of their own
 
 pub(crate) mod answers;
 pub(crate) mod auth;
 pub(crate) mod body;
+mod bound;
 mod cors;
+mod for_operators;
 mod library_refusals;
 mod refusals;
 mod routes;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpServer, web};
 
@@ -29,12 +32,8 @@ use crate::metrics::{Route, RouteStatus};
 use crate::state::State;
 use crate::tls;
 
-/// A bound server that has not been polled yet.
-pub(crate) struct Bound {
-    pub(crate) addr: SocketAddr,
-    pub(crate) server: Server,
-    pub(crate) handle: ServerHandle,
-}
+pub(crate) use bound::Bound;
+pub(crate) use for_operators::bind_metrics;
 
 /// Binds the address and makes the server.
 ///

@@ -29,6 +29,8 @@ use crate::error::Error;
 struct Fields {
     key_id: String,
     key_role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_kind: Option<&'static str>,
     regions: Vec<Region>,
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<String>,
@@ -42,15 +44,16 @@ impl Fields {
     fn of(key: &KeyRecord) -> Fields {
         let key_id = key.id.clone();
         match key.scope.clone() {
-            Scope::Ingest { app, regions, programme, policy } => {
-                Fields { key_id, key_role: "ingest", regions, app: Some(app), programme, policy }
+            Scope::Ingest { kind, app, regions, programme, policy } => {
+                let (key_role, key_kind, app) = ("ingest", Some(kind.as_str()), Some(app));
+                Fields { key_id, key_role, key_kind, regions, app, programme, policy }
             }
             Scope::Analyst { role, regions } => {
                 let key_role = match role {
                     Role::Analyst => "analyst",
                     Role::Officer => "officer",
                 };
-                Fields { key_id, key_role, regions, app: None, programme: None, policy: None }
+                Fields { key_id, key_role, key_kind: None, regions, app: None, programme: None, policy: None }
             }
         }
     }
@@ -114,6 +117,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use shoal_ingest::KeyKind;
     use crate::access_keys::KeyStore;
 
     fn lines(dir: &Path) -> Vec<Value> {
@@ -128,7 +132,8 @@ mod tests {
     fn ingest() -> Scope {
         let programme = Some(Programme::UserExperience);
         let policy = Some("2026-1".to_owned());
-        Scope::Ingest { app: "camera".to_owned(), regions: vec![Region::De, Region::Us], programme, policy }
+        let (kind, regions) = (KeyKind::Shipped, vec![Region::De, Region::Us]);
+        Scope::Ingest { kind, app: "camera".to_owned(), regions, programme, policy }
     }
 
     #[test]
@@ -149,7 +154,7 @@ mod tests {
         let found = lines(dir.path());
         let expected = json!({"seq": 1, "prev": found[0]["prev"], "at_ms": 7, "act": "key_create", "id": found[0]["id"],
             "key": null, "role": "operator", "outcome": "done", "key_id": key.id, "key_role": "ingest",
-            "regions": ["DE", "US"], "app": "camera", "programme": "user-experience", "policy": "2026-1",
+            "key_kind": "shipped", "regions": ["DE", "US"], "app": "camera", "programme": "user-experience", "policy": "2026-1",
             "hash": found[0]["hash"]});
         assert_eq!(found[0], expected);
         assert_eq!((&found[1]["key_role"], found[1].get("app")), (&json!("officer"), None));

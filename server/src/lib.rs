@@ -9,7 +9,7 @@
 //! - `retention_line`, `key_line`: what the audit says of a run of retention, and of an act on an access key
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `logs`, `metrics`: what an operator sees
-//! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on
+//! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on; `own_process`: modes of files, core files
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
@@ -27,6 +27,7 @@ mod ledger_comparison;
 mod ledger_start;
 pub mod logs;
 mod metrics;
+mod own_process;
 mod problem;
 mod retention_line;
 mod running;

@@ -148,7 +148,9 @@ impl ProblemType {
     /// does not help before the block's next epoch.
     pub(crate) const fn later(self) -> Option<Later> {
         match self {
-            ProblemType::Busy | ProblemType::Ingest(RefusalCode::Overloaded) => Some(Later::Overloaded),
+            ProblemType::Busy | ProblemType::Ingest(RefusalCode::Overloaded | RefusalCode::TooManyGrants) => {
+                Some(Later::Overloaded)
+            }
             ProblemType::Ingest(RefusalCode::DiskFull) => Some(Later::DiskFull),
             ProblemType::Ingest(RefusalCode::Stopping | RefusalCode::Unavailable) => Some(Later::Unavailable),
             _ => None,
@@ -190,6 +192,7 @@ const fn ingest_row(code: RefusalCode) -> Row {
         C::UnknownRegion => row(S::UNPROCESSABLE_ENTITY, "There is no such region"),
         C::NoRegion => row(S::UNPROCESSABLE_ENTITY, "The region is not known"),
         C::RegionNotAllowed => row(S::FORBIDDEN, "The key may not write to the region"),
+        C::TooManyGrants => row(S::TOO_MANY_REQUESTS, "Too many grants of consent in a minute"),
         C::Overloaded => row(S::TOO_MANY_REQUESTS, "Too much waits for the disk"),
         C::DiskFull => row(S::INSUFFICIENT_STORAGE, "The disk is nearly full"),
         C::Stopping => row(S::SERVICE_UNAVAILABLE, "The service is stopping"),

@@ -6,20 +6,46 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use actix_web::web;
 use shoal_ingest::IngestError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::Error;
+use crate::http::Bound;
 use crate::state::State;
+
+/// A socket that is served.
+pub(crate) struct Listener {
+    pub(crate) addr: SocketAddr,
+    handle: ServerHandle,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Listener {
+    /// Begins to serve.
+    pub(crate) fn of(bound: Bound) -> Listener {
+        let Bound { addr, server, handle } = bound;
+        Listener { addr, handle, server: tokio::spawn(server) }
+    }
+
+    /// Waits until it has died.
+    async fn died(&mut self) -> Error {
+        let ended = (&mut self.server).await;
+        let reason = ended.ok().and_then(Result::err).map(|error| format!(": {error}"));
+        let (addr, reason) = (self.addr, reason.unwrap_or_default());
+        Error::Service(format!("the HTTP server at {addr} has stopped{reason}"))
+    }
+}
 
 /// A running service.
 pub struct Running {
-    pub(crate) addr: SocketAddr,
+    /// For apps and analysts.
+    pub(crate) public: Listener,
+    /// For operators, where there is one.
+    pub(crate) metrics: Option<Listener>,
     pub(crate) state: web::Data<State>,
-    pub(crate) handle: actix_web::dev::ServerHandle,
-    pub(crate) server: JoinHandle<std::io::Result<()>>,
     pub(crate) jobs: JoinHandle<Result<(), Error>>,
     pub(crate) stop_jobs: watch::Sender<bool>,
     /// Closes when the last worker has let go of the state.
@@ -32,7 +58,12 @@ const LET_GO: Duration = Duration::from_secs(10);
 impl Running {
     /// The address it listens on, with the port that was taken.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.public.addr
+    }
+
+    /// The address at which it shows its metrics, if it does.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.addr)
     }
 
     /// Waits until a part of the service has died, which is an error; never returns while all is well.
@@ -40,11 +71,15 @@ impl Running {
     /// # Errors
     /// What has died.
     pub async fn failed(&mut self) -> Result<(), Error> {
+        let metrics = async {
+            match &mut self.metrics {
+                Some(metrics) => metrics.died().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            ended = &mut self.server => match ended {
-                Ok(Err(e)) => Err(Error::Service(format!("the HTTP server has stopped: {e}"))),
-                _ => Err(Error::Service("the HTTP server has stopped".into())),
-            },
+            died = self.public.died() => Err(died),
+            died = metrics => Err(died),
             ended = &mut self.jobs => match ended {
                 Ok(Err(error)) => Err(error),
                 _ => Err(Error::Service("the jobs have stopped".into())),
@@ -69,7 +104,10 @@ impl Running {
     /// When the last flush fails. What was acknowledged is in the log then, and the next start recovers it.
     pub async fn stop(mut self) -> Result<(), Error> {
         self.state.close();
-        self.handle.stop(true).await;
+        self.public.handle.stop(true).await;
+        if let Some(metrics) = &self.metrics {
+            metrics.handle.stop(true).await;
+        }
         let _ = self.stop_jobs.send(true);
         if !self.jobs.is_finished() {
             let _ = (&mut self.jobs).await;

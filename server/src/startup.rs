@@ -25,12 +25,12 @@ use tokio::sync::{mpsc, watch};
 use crate::access_keys::{KeyStore, LiveKeys};
 use crate::config::Config;
 use crate::error::Error;
-use crate::http::{self, Bound};
+use crate::http;
 use crate::jobs::Jobs;
 use crate::key_file;
 use crate::ledger_start;
 use crate::metrics::Metrics;
-use crate::running::Running;
+use crate::running::{Listener, Running};
 use crate::state::{Clock, Services, State};
 
 /// What more than one part of the service needs.
@@ -73,18 +73,14 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     };
     let state = web::Data::new(State::new(config, clock, services));
     let jobs = Jobs::new(state.clone())?;
-    let Bound { addr, server, handle } = http::bind(state.clone())?;
+    let metrics = http::bind_metrics(&state)?.map(Listener::of);
+    let public = Listener::of(http::bind(state.clone())?);
     let (stop_jobs, stopping) = watch::channel(false);
-    tracing::info!(%addr, tls = state.config.http.tls().is_some(), "serving");
-    Ok(Running {
-        addr,
-        state,
-        handle,
-        server: tokio::spawn(server),
-        jobs: tokio::spawn(jobs.run(stopping)),
-        stop_jobs,
-        gone,
-    })
+    if let Some(metrics) = &metrics {
+        tracing::info!(addr = %metrics.addr, "metrics for whoever can connect");
+    }
+    tracing::info!(addr = %public.addr, tls = state.config.http.tls().is_some(), "serving");
+    Ok(Running { public, metrics, state, jobs: tokio::spawn(jobs.run(stopping)), stop_jobs, gone })
 }
 
 /// The definitions, embedded and overlaid.
@@ -107,11 +103,30 @@ pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
     Ok(Store::open(&url).await?)
 }
 
+/// What earlier versions, other programs and restored copies have left open is for nobody else any more.
+fn close_to_others(dir: &Path) {
+    match shoal_files::tighten(dir) {
+        Ok(done) if done.refused > 0 => {
+            let refused = done.refused;
+            tracing::warn!(refused, dir = %dir.display(), "files that others may read belong to somebody else");
+        }
+        Ok(done) if done.closed > 0 => {
+            let closed = done.closed;
+            tracing::info!(closed, dir = %dir.display(), "files that others could read are closed to them");
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(%error, dir = %dir.display(), "the modes of files could not be looked at")
+        }
+    }
+}
+
 /// The store comes before what lies in its directory, since it holds the directory's lock.
 async fn build_peers(config: &Config, clock: Clock) -> Result<Peers, Error> {
     let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
     let keyring = build_keyring(config)?;
     let store = open_store(&config.data_dir).await?;
+    close_to_others(&config.data_dir);
     let (consents, audit) = (build_consents(config)?, build_audit(config)?);
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &audit, clock()).await?;
@@ -175,6 +190,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
         dedup: DedupConfig { window_h: settings.dedup_window_h, ..DedupConfig::DEFAULT },
         day_limit: DayLimitConfig { events_max: settings.subject_day_events_max, ..DayLimitConfig::DEFAULT },
         unit_keys: UnitKeyConfig { dir: config.unit_key_dir(), late_days: settings.unit_late_days },
+        grants_per_min: settings.grants_per_min,
         flush_interval_ms: settings.flush_interval_ms,
     }
 }

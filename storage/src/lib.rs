@@ -1,7 +1,7 @@
 //! What is kept: events in Delta tables, consents, and what was spent of the privacy budget.
 //!
 //! - `tables`: a Delta table for each region and kind, on an object store
-//! - `consents`: what is recorded about subjects' consents, one file for each region, and an index in memory
+//! - `consents`: what is recorded about subjects' consents, one file for each region
 //! - `spending`: what was spent of each block's privacy budget, and the answers it bought
 //!
 //! The three rooms do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
@@ -13,7 +13,7 @@ mod error;
 mod spending;
 mod tables;
 
-pub use consents::{Consents, Effect, RecordForm};
+pub use consents::{ConsentChange, Consents, Effect, RecordForm};
 pub use error::StorageError;
 pub use spending::{
     Block, BlockSpending, BudgetLedger, Charge, Checkpoint, Doubt, Found, LedgerFiles, Order, PartId,

@@ -1,7 +1,21 @@
 //! Recording, reading back, and what the gate sees of it.
 #![allow(clippy::unwrap_used)]
 
+use std::{net::IpAddr, sync::Arc};
+
+use shoal_privacy::{
+    consent::{ConsentIndex, ConsentRecord},
+    keyring::Keyring,
+};
+use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
+
 use super::*;
+use crate::{
+    config::Limits,
+    grant::{IngestGrant, KeyKind},
+    refusal::{Refusal, RefusalCode},
+    wire::protocol::Request,
+};
 
 const NOW: i64 = 1_795_300_000_000;
 
@@ -20,6 +34,7 @@ impl Place {
             keyring: Keyring::ephemeral(),
             grant: IngestGrant {
                 key_id: "k".into(),
+                kind: KeyKind::Shipped,
                 app: "camera".into(),
                 programme: None,
                 asserted_policy: None,
@@ -63,7 +78,13 @@ impl Place {
         value: &str,
     ) -> Option<ConsentRecord> {
         let digest = self.keyring.consent_digester(region).digest(kind, value);
-        consents.lookup(region, Programme::UserExperience, &digest)
+        consents.lookup(region, Programme::UserExperience, &digest).unwrap()
+    }
+
+    /// Who sends with the grant of this place.
+    fn caller(&self, peer: &str, is_disk_full: bool) -> Caller<'_> {
+        let peer: IpAddr = peer.parse().unwrap();
+        Caller { grant: &self.grant, peer: Some(peer), now_ms: NOW, is_disk_full }
     }
 }
 
@@ -128,4 +149,55 @@ fn what_cannot_count_is_refused_and_never_quoted() {
         assert_eq!(refusal.code.as_str(), code, "{body}");
         assert!(!refusal.reason.contains("canary"));
     }
+}
+
+#[test]
+fn grants_with_a_shipped_key_have_a_rate_and_withdrawals_have_none() {
+    let mut place = Place::new();
+    let room = Room::new(3);
+    let (grant, withdrawal) =
+        (place.read(&place.grant(NOW), NOW).unwrap(), place.read(WITHDRAW, NOW).unwrap());
+    let enter = |place: &Place, changes: &[Change], peer: &str| {
+        room.enter(changes, &place.caller(peer, false)).map(drop).map_err(|r| (r.code, r.retry_after_s))
+    };
+    for _ in 0..3 {
+        assert_eq!(enter(&place, &grant, "192.0.2.1"), Ok(()));
+    }
+    assert_eq!(enter(&place, &grant, "192.0.2.1"), Err((RefusalCode::TooManyGrants, Some(20))));
+    assert_eq!(enter(&place, &grant, "192.0.2.2"), Ok(()), "another address");
+    for _ in 0..100 {
+        assert_eq!(enter(&place, &withdrawal, "192.0.2.1"), Ok(()));
+    }
+    let four = place.read(&format!("[{0},{0},{0},{0}]", place.grant(NOW)), NOW).unwrap();
+    assert_eq!(enter(&place, &four, "192.0.2.3"), Err((RefusalCode::TooManyChanges, None)));
+    place.grant.key_id = "other".into();
+    assert_eq!(enter(&place, &grant, "192.0.2.1"), Ok(()), "another key");
+    place.grant.kind = KeyKind::Server;
+    for _ in 0..10 {
+        assert_eq!(enter(&place, &four, "192.0.2.1"), Ok(()), "a server is trusted");
+    }
+}
+
+#[test]
+fn a_grant_takes_no_room_from_a_withdrawal() {
+    let mut place = Place::new();
+    place.grant.kind = KeyKind::Server;
+    let room = Room::new(1);
+    let (grant, withdrawal) =
+        (place.read(&place.grant(NOW), NOW).unwrap(), place.read(WITHDRAW, NOW).unwrap());
+    let caller = place.caller("192.0.2.1", false);
+    let mut seats = Vec::new();
+    let refused = loop {
+        match room.enter(&grant, &caller) {
+            Ok(seat) => seats.push(seat),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!((refused.code, refused.retry_after_s), (RefusalCode::Overloaded, Some(1)));
+    assert!(room.enter(&withdrawal, &caller).is_ok());
+    drop(seats);
+    assert!(room.enter(&grant, &caller).is_ok());
+    let full = place.caller("192.0.2.1", true);
+    assert_eq!(room.enter(&grant, &full).err().map(|r| r.code), Some(RefusalCode::DiskFull));
+    assert!(room.enter(&withdrawal, &full).is_ok());
 }

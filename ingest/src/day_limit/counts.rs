@@ -80,6 +80,14 @@ impl Counts {
         true
     }
 
+    /// How many the subject has.
+    pub(crate) fn count(&self, subject: u64) -> u32 {
+        match &self.form {
+            Form::Exact(map) => map.get(&subject).copied().unwrap_or_default(),
+            Form::Sketch(sketch) => sketch.count(subject),
+        }
+    }
+
     /// About the memory that they take.
     pub(crate) fn bytes(&self) -> u64 {
         let bytes = match &self.form {

@@ -11,7 +11,7 @@ use std::sync::{
 use shoal_schemas::Region;
 
 use super::counts::Counts;
-use crate::stages::clean::{CleanBatch, RowSpan};
+use crate::stages::clean::{CleanBatch, Probe, RowSpan};
 
 /// The counts of one day of one table, shared by the batches that have events of it. Only the writer thread changes them.
 pub(crate) struct OpenDay {
@@ -27,6 +27,10 @@ impl OpenDay {
     /// About the memory that it takes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, subject: u64) -> u32 {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).count(subject)
     }
 
     fn admit(&self, subject: u64) -> bool {
@@ -61,6 +65,29 @@ impl OpenBatch {
     /// Whether one more event of the row's subject may be kept on its day. It is counted when it may.
     pub(crate) fn admit(&self, row: &RowSpan) -> bool {
         self.days.get(row.day as usize).is_some_and(|day| day.admit(row.subject))
+    }
+
+    /// Takes about as long as to admit the event, and counts nothing: for one that is hidden.
+    pub(crate) fn probe(&self, hidden: &Probe) {
+        if let Some(day) = self.days.get(hidden.day as usize) {
+            std::hint::black_box(day.count(hidden.subject));
+        }
+    }
+
+    pub(crate) fn probes(&self) -> &[Probe] {
+        self.batch.probes()
+    }
+
+    pub(crate) fn is_covered(&self) -> bool {
+        self.batch.is_covered()
+    }
+
+    pub(crate) fn cover_bytes(&self) -> u64 {
+        self.batch.cover_bytes()
+    }
+
+    pub(crate) fn weight(&self) -> u64 {
+        self.batch.weight()
     }
 
     pub(crate) fn region(&self) -> Region {

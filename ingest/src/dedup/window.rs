@@ -11,12 +11,17 @@ pub(crate) struct Window {
     active: Fingerprints,
     sealed: Vec<(u64, Arc<Fingerprints>)>,
     runs: Arc<Runs>,
+    /// Ids that were only looked for. Nothing asks this set.
+    probed: Fingerprints,
 }
+
+/// Ids that were only looked for, at the most.
+const PROBED_MAX: usize = 1 << 16;
 
 impl Window {
     /// With the sets of the segments that have no run yet, by sequence.
     pub(crate) fn new(runs: Arc<Runs>, sealed: Vec<(u64, Arc<Fingerprints>)>) -> Window {
-        Window { active: Fingerprints::default(), sealed, runs }
+        Window { active: Fingerprints::default(), sealed, runs, probed: Fingerprints::default() }
     }
 
     /// Whether the id is known.
@@ -32,6 +37,21 @@ impl Window {
     /// The id is known from now on.
     pub(crate) fn insert(&mut self, fingerprint: u64) {
         self.active.insert(fingerprint);
+    }
+
+    /// Takes as long as to look for an id and to make it known, and remembers nothing: for an event that is not kept, of
+    /// which nobody may know that it is not.
+    ///
+    /// # Errors
+    /// When a run cannot be read.
+    pub(crate) fn probe(&mut self, fingerprint: u64) -> io::Result<()> {
+        if !self.is_known(fingerprint)? {
+            self.probed.insert(fingerprint);
+        }
+        if self.probed.len() >= PROBED_MAX {
+            self.probed.clear();
+        }
+        Ok(())
     }
 
     /// The active segment was sealed. Answers its ids, for the run.

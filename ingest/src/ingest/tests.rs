@@ -8,6 +8,7 @@ use shoal_storage::Store;
 
 use super::*;
 use crate::config::UnitKeyConfig;
+use crate::grant::KeyKind;
 
 const NOW_MS: i64 = 1_790_000_000_000;
 
@@ -35,6 +36,7 @@ fn grant() -> IngestGrant {
     let programme = registry.programme(Programme::UserExperience);
     IngestGrant {
         key_id: "k".into(),
+        kind: KeyKind::Server,
         app: "app".into(),
         programme: Some(Programme::UserExperience),
         asserted_policy: programme.policy_versions.last().cloned(),

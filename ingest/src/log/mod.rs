@@ -66,7 +66,7 @@ impl Log {
     /// Nothing of the batch was acknowledged; it may be sent again.
     pub(crate) async fn append(&self, batch: OpenBatch) -> Result<Receipt, LogError> {
         debug_assert_eq!(batch.region(), self.shared.region);
-        let hold = self.in_flight.reserve(batch.bytes().len() as u64).map_err(LogError::Full)?;
+        let hold = self.in_flight.reserve(batch.weight()).map_err(LogError::Full)?;
         self.start();
         let (reply, answer) = oneshot::channel();
         let pending = Pending { batch, reply, hold };

@@ -3,14 +3,17 @@
 //! ```text
 //! every record starts at a multiple of 4096 bytes; what is left of its last block is zero    integers little-endian
 //!  0  u32  magic "SHL1"
-//!  4  u8   what: 1 dictionary (first of a segment), 2 rows, 3 seal (last of a segment, no payload)
+//!  4  u8   what: 1 dictionary (first of a segment), 2 rows, 3 seal (last of a segment, no payload), 4 cover
 //!  5  u8   1 when the payload is lz4
 //!  8  u64  sequence of the segment
 //! 16  u64  salt of the segment, random: what a file held before is never taken for new
 //! 24  u32  stored payload bytes | 28 u32 payload bytes before lz4 | 32 u32 rows
 //! 36  u32  CRC-32 of bytes 0..36 and the stored payload
-//! 40  payload: rows (`stages/row.rs`), or the dictionary in postcard
+//! 40  payload: rows (`stages/row.rs`), the dictionary in postcard, or a cover's zeros
 //! ```
+//! A cover says nothing. It is written where rows were not, so that who sends with a shipped key waits as long for an event
+//! that is withheld, or that was there before, as for one that is kept.
+//!
 //! A record is durable before the next is written. So bytes that are no record are a torn tail when nothing valid
 //! follows (they were never acknowledged), and damage when something does.
 //!
@@ -19,6 +22,8 @@
 use serde::{Deserialize, Serialize};
 use shoal_files::Source;
 use shoal_schemas::{Kind, Registry};
+
+use crate::packed::{pack_into, room_for};
 
 /// Records start at multiples of this, so that a durable block is never written again.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
@@ -31,6 +36,7 @@ pub(crate) enum What {
     Dictionary = 1,
     Rows = 2,
     Seal = 3,
+    Cover = 4,
 }
 
 /// Which segment a record belongs to.
@@ -75,20 +81,44 @@ pub(crate) struct Encoder {
 impl Encoder {
     /// The bytes of a record, whole blocks. Compressed when that saves at least an eighth.
     pub(crate) fn encode(&mut self, of: Segment, what: What, payload: &[u8], rows: u32) -> &[u8] {
-        let most = lz4_flex::block::get_maximum_output_size(payload.len());
         self.buffer.clear();
-        self.buffer.resize(HEAD_BYTES + most.max(payload.len()), 0);
+        self.push(of, what, payload, rows);
+        &self.buffer
+    }
+
+    /// The bytes of a record of rows and of a cover of so many bytes after it. Of the two, what is empty is left out.
+    pub(crate) fn encode_rows(
+        &mut self,
+        of: Segment,
+        payload: &[u8],
+        rows: u32,
+        cover_bytes: usize,
+    ) -> &[u8] {
+        self.buffer.clear();
+        if rows > 0 {
+            self.push(of, What::Rows, payload, rows);
+        }
+        if cover_bytes > 0 {
+            self.push(of, What::Cover, &vec![0; cover_bytes], 0);
+        }
+        &self.buffer
+    }
+
+    /// Adds a record to the buffer, which holds whole blocks.
+    fn push(&mut self, of: Segment, what: What, payload: &[u8], rows: u32) {
+        let start = self.buffer.len();
+        self.buffer.resize(start + HEAD_BYTES + room_for(payload), 0);
+        let record = &mut self.buffer[start..];
         let packed = match what {
-            What::Rows => lz4_flex::block::compress_into(payload, &mut self.buffer[HEAD_BYTES..]).ok(),
+            What::Rows => pack_into(payload, &mut record[HEAD_BYTES..]),
             _ => None,
         };
-        let packed = packed.filter(|length| *length < payload.len() - payload.len() / 8);
         if packed.is_none() {
-            self.buffer[HEAD_BYTES..HEAD_BYTES + payload.len()].copy_from_slice(payload);
+            record[HEAD_BYTES..HEAD_BYTES + payload.len()].copy_from_slice(payload);
         }
         let stored = packed.unwrap_or(payload.len());
-        self.buffer.truncate(HEAD_BYTES + stored);
-        let head = &mut self.buffer[..HEAD_BYTES];
+        let record = &mut record[..HEAD_BYTES + stored];
+        let head = &mut record[..HEAD_BYTES];
         head[..4].copy_from_slice(&MAGIC);
         head[4] = what as u8;
         head[5] = u8::from(packed.is_some());
@@ -97,10 +127,11 @@ impl Encoder {
         head[24..28].copy_from_slice(&(stored as u32).to_le_bytes());
         head[28..32].copy_from_slice(&(payload.len() as u32).to_le_bytes());
         head[32..36].copy_from_slice(&rows.to_le_bytes());
-        let crc = checksum(&self.buffer[..36], &self.buffer[HEAD_BYTES..]);
-        self.buffer[36..40].copy_from_slice(&crc.to_le_bytes());
-        self.buffer.resize(blocks(self.buffer.len() as u64) as usize, 0);
-        &self.buffer
+        let crc = checksum(&record[..36], &record[HEAD_BYTES..]);
+        record[36..40].copy_from_slice(&crc.to_le_bytes());
+        let end = start + HEAD_BYTES + stored;
+        self.buffer.truncate(end);
+        self.buffer.resize(blocks(end as u64) as usize, 0);
     }
 
     /// Gives memory back after an uncommonly large record.
@@ -160,6 +191,7 @@ impl<'f> Decoder<'f> {
             1 => What::Dictionary,
             2 => What::Rows,
             3 => What::Seal,
+            4 => What::Cover,
             _ => return Ok(None),
         };
         let stored = u64::from(word(24));

@@ -31,6 +31,8 @@ pub(crate) struct Active {
     pub(crate) rows: u64,
     /// Bytes of rows before compression: what reading it back will take.
     pub(crate) payload_bytes: u64,
+    /// Whether it has anything but its first record.
+    pub(crate) is_used: bool,
 }
 
 impl Active {
@@ -51,21 +53,24 @@ impl Active {
             opened_ms: dictionary.opened_ms,
             rows: 0,
             payload_bytes: 0,
+            is_used: false,
         };
         let names = postcard::to_allocvec(dictionary).map_err(std::io::Error::other)?;
         active.write(encoder.encode(of, What::Dictionary, &names, 0))?;
         Ok(active)
     }
 
-    /// Writes rows; durable when it returns. Answers the bytes written.
+    /// Writes rows, and a cover of so many bytes; durable when it returns. Answers the bytes written.
     pub(crate) fn append(
         &mut self,
         payload: &[u8],
         rows: u32,
+        cover_bytes: usize,
         encoder: &mut Encoder,
     ) -> std::io::Result<u64> {
-        let record = encoder.encode(self.of, What::Rows, payload, rows);
+        let record = encoder.encode_rows(self.of, payload, rows, cover_bytes);
         self.write(record)?;
+        self.is_used = true;
         self.rows += u64::from(rows);
         self.payload_bytes += payload.len() as u64;
         Ok(record.len() as u64)
@@ -167,10 +172,10 @@ pub(crate) fn scan(
         match decoder.read(at).map_err(IngestError::io(&path))? {
             Some(record) if record.of == of && record.what != What::Dictionary => {
                 scan.sealed = record.what == What::Seal;
-                scan.extent.rows += u64::from(record.rows);
-                scan.extent.payload_bytes += record.payload.len() as u64;
                 at = record.next;
-                if !scan.sealed {
+                if record.what == What::Rows {
+                    scan.extent.rows += u64::from(record.rows);
+                    scan.extent.payload_bytes += record.payload.len() as u64;
                     visit(&dictionary, record.payload)?;
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use shoal_files::{Medium, Memory};
+use shoal_files::{Medium, Memory, Objects};
 use shoal_privacy::consent::Basis;
 use shoal_schemas::{Kind, Programme, Region};
 
@@ -17,6 +17,7 @@ use crate::{
     day_limit::OpenBatch,
     dedup::{RunLimits, Runs},
     error::{IngestError, LogError},
+    grant::KeyKind,
     metrics::Metrics,
     stages::{
         clean::CleanBatch,
@@ -50,7 +51,7 @@ pub(crate) fn head(id: u64) -> RowHead {
 }
 
 pub(crate) fn clean(heads: impl IntoIterator<Item = RowHead>) -> CleanBatch {
-    let mut batch = CleanBatch::new(Region::De);
+    let mut batch = CleanBatch::new(Region::De, KeyKind::Server);
     for (slot, head) in heads.into_iter().enumerate() {
         let country = (5, Value::Text("DE"));
         batch.push(slot as u32, &head, std::iter::once(country));
@@ -195,6 +196,83 @@ async fn too_many_bytes_in_flight_are_refused() {
     assert_eq!(log.in_flight.held(), 0);
 }
 
+/// A batch of a shipped key: these are kept, those are hidden.
+fn covered(ids: impl IntoIterator<Item = u64>, hidden: impl IntoIterator<Item = u64>) -> OpenBatch {
+    let mut batch = CleanBatch::new(Region::De, KeyKind::Shipped);
+    for (slot, id) in ids.into_iter().enumerate() {
+        batch.push(slot as u32, &head(id), std::iter::once((5, Value::Text("DE"))));
+    }
+    for id in hidden {
+        batch.hide(&head(id), std::iter::once((5, Value::Text("DE"))));
+    }
+    batch.finish();
+    OpenBatch::unlimited(batch)
+}
+
+/// Writes, syncs and the like that a batch takes, when one event is there already; and which of its slots were.
+async fn taken_by(batch: OpenBatch) -> (u64, Vec<u32>) {
+    let medium = Faulty::default();
+    let log = simple(&medium).unwrap();
+    log.append(covered([1], [])).await.unwrap();
+    let before = medium.operations();
+    let receipt = log.append(batch).await.unwrap();
+    (medium.operations() - before, receipt.duplicates)
+}
+
+#[tokio::test]
+async fn what_is_not_kept_is_waited_for_like_what_is() {
+    let (kept, duplicates) = taken_by(covered([2], [])).await;
+    assert!(kept > 0 && duplicates.is_empty(), "it is written and synced");
+    assert_eq!(taken_by(covered([], [3])).await, (kept, vec![]), "hidden");
+    assert_eq!(taken_by(covered([1], [])).await, (kept, vec![0]), "known");
+    assert_eq!(taken_by(covered([1, 4], [5, 6])).await, (kept, vec![0]), "some of each");
+    assert_eq!(taken_by(batch([1])).await, (0, vec![0]), "a server is told anyway");
+}
+
+#[tokio::test]
+async fn what_is_hidden_leaves_nothing_and_is_not_remembered() {
+    let medium = Faulty::default();
+    let log = simple(&medium).unwrap();
+    log.append(covered([1], [2, 3])).await.unwrap();
+    assert_eq!(log.append(covered([2], [4])).await, Ok(Receipt::default()));
+    log.stop().await;
+    assert_eq!(held(&log), prints([1, 2]));
+    assert_eq!(held(&simple(&medium).unwrap()), prints([1, 2]), "the next process finds the same");
+}
+
+#[tokio::test]
+async fn as_many_bytes_are_written_for_what_is_hidden_or_known_as_for_what_is_kept() {
+    let log = simple(&Faulty::default()).unwrap();
+    let mut before = 0;
+    let mut written = || {
+        let all = log.shared().metrics.log_written_bytes.get();
+        all - std::mem::replace(&mut before, all)
+    };
+    log.append(covered([], 0..200)).await.unwrap();
+    let hidden = written();
+    log.append(covered(0..200, [])).await.unwrap();
+    let kept = written();
+    log.append(covered(0..200, [])).await.unwrap();
+    assert_eq!((hidden, written()), (kept, kept));
+    log.stop().await;
+}
+
+#[tokio::test]
+async fn a_segment_of_covers_alone_is_bounded_and_goes_away() {
+    let medium = Faulty::default();
+    let log = simple(&medium).unwrap();
+    for id in 0..100 {
+        log.append(covered([], [id])).await.unwrap();
+    }
+    log.append(covered([7], [])).await.unwrap();
+    log.stop().await;
+    assert_eq!((held(&log), log.shared().sealed().len()), (prints([7]), 1));
+    let length = |name: &str| medium.open(name).unwrap().length().unwrap();
+    for entry in medium.list("").unwrap() {
+        assert!(length(&entry.name) <= small().segment_bytes_max, "{entry:?}");
+    }
+}
+
 async fn one_segment(medium: &Faulty) {
     let log = simple(medium).unwrap();
     for id in 0..3 {
@@ -248,7 +326,7 @@ async fn what_a_file_held_before_is_never_taken_for_new() {
     let mut encoder = Encoder::default();
     let of = Segment { sequence: 1, salt: 99 };
     let mut active = Active::begin(&medium, "0.spare", of, &names(), &mut encoder).unwrap();
-    active.append(batch([50]).bytes(), 1, &mut encoder).unwrap();
+    active.append(batch([50]).bytes(), 1, 0, &mut encoder).unwrap();
     let found = scan(&medium, 1, &mut |_, _| Ok(())).unwrap().unwrap();
     assert_eq!((found.extent.rows, found.sealed), (1, false));
 }

@@ -21,11 +21,11 @@ use tokio::sync::oneshot;
 
 use super::{
     in_flight::Hold,
-    record::{Dictionary, Encoder, Segment},
+    record::{BLOCK_BYTES, Dictionary, Encoder, Segment},
     segment::{Active, file_name},
     shared::{Clock, Sealed, Shared},
 };
-use crate::{day_limit::OpenBatch, dedup::Window, error::LogError};
+use crate::{day_limit::OpenBatch, dedup::Window, error::LogError, packed::packed_bytes};
 
 /// What became of a batch. Rows that are not listed are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,8 @@ struct Work {
     /// The rows of a group that are new, one after the other. They are copied here, because the compressor reads one slice
     /// and a group is several batches with their duplicates taken out.
     payload: Vec<u8>,
+    /// Those of its covered batches that are not kept.
+    unkept: Vec<u8>,
 }
 
 /// Why a group could not be written.
@@ -92,7 +94,8 @@ impl Writer {
     pub(super) fn run(self) {
         let shared = Arc::clone(&self.shared);
         let mut ending = Ending { shared, queue: self.queue.clone(), clean: false };
-        let mut work = Work { writer: self, active: None, encoder: Encoder::default(), payload: Vec::new() };
+        let (encoder, payload, unkept) = (Encoder::default(), Vec::new(), Vec::new());
+        let mut work = Work { writer: self, active: None, encoder, payload, unkept };
         match work.serve() {
             Ok(()) => ending.clean = true,
             Err(error) => {
@@ -128,13 +131,13 @@ impl Work {
             let mut group: Vec<Pending> = Vec::new();
             let mut bytes = 0;
             while let Some(Command::Append(pending)) = next {
-                bytes += pending.batch.bytes().len();
+                bytes += pending.batch.weight();
                 group.push(pending);
-                let full = bytes >= self.writer.shared.config.group_bytes_max;
+                let full = bytes >= self.writer.shared.config.group_bytes_max as u64;
                 next = if full { None } else { self.writer.queue.try_recv().ok() };
             }
             if !group.is_empty() {
-                self.commit(group, bytes as u64)?;
+                self.commit(group, bytes)?;
             }
             match next {
                 Some(Command::Seal { begun_ms_max, done }) => {
@@ -189,34 +192,50 @@ impl Work {
         Ok(())
     }
 
-    /// Decides, writes and syncs.
+    /// Decides, writes and syncs. Where a covered batch has rows that are not written, a cover is.
     fn write(&mut self, group: &[Pending]) -> io::Result<Vec<Receipt>> {
         self.payload.clear();
-        let mut rows = 0;
+        self.unkept.clear();
+        let (mut rows, mut cover_bytes) = (0, 0);
         let mut receipts = Vec::with_capacity(group.len());
         for pending in group {
             let bytes = pending.batch.bytes();
             let mut receipt = Receipt::default();
             let mut start = 0;
+            cover_bytes += pending.batch.cover_bytes();
+            for probe in pending.batch.probes() {
+                self.writer.window.probe(probe.fingerprint)?;
+                pending.batch.probe(probe);
+            }
             for span in pending.batch.rows() {
                 let end = span.end as usize;
-                if self.writer.window.is_known(span.fingerprint)? {
+                let is_kept = if self.writer.window.is_known(span.fingerprint)? {
                     receipt.duplicates.push(span.slot);
+                    false
                 } else if !pending.batch.admit(span) {
                     // Its id stays unknown: a resend is no duplicate of what was not kept.
                     receipt.over_limit.push(span.slot);
+                    false
                 } else {
+                    true
+                };
+                if is_kept {
                     self.writer.window.insert(span.fingerprint);
                     self.payload.extend_from_slice(&bytes[start..end]);
                     rows += 1;
+                } else if pending.batch.is_covered() {
+                    self.unkept.extend_from_slice(&bytes[start..end]);
                 }
                 start = end;
             }
             receipts.push(receipt);
         }
-        if let (1.., Some(active)) = (rows, &mut self.active) {
+        if !self.unkept.is_empty() {
+            cover_bytes += packed_bytes(&self.unkept);
+        }
+        if let Some(active) = self.active.as_mut().filter(|_| rows > 0 || cover_bytes > 0) {
             let began = Instant::now();
-            let written = active.append(&self.payload, rows, &mut self.encoder)?;
+            let written = active.append(&self.payload, rows, cover_bytes as usize, &mut self.encoder)?;
             self.writer.shared.set_tail(active.tail());
             let metrics = &self.writer.shared.metrics;
             metrics.log_sync_seconds.observe(began.elapsed().as_secs_f64());
@@ -229,13 +248,17 @@ impl Work {
             self.payload.shrink_to(keep);
             self.encoder.shrink(keep);
         }
+        if self.unkept.capacity() > keep * 2 {
+            self.unkept = Vec::new();
+        }
         Ok(receipts)
     }
 
-    /// An active segment that has room for so many bytes of rows.
+    /// An active segment that has room for so many bytes of rows and covers, each in a record of its own.
     fn make_room(&mut self, bytes: u64) -> Result<(), Trouble> {
         let bytes_max = self.writer.shared.config.segment_bytes_max;
-        if self.active.as_ref().is_some_and(|a| a.rows > 0 && !a.fits(bytes, bytes_max)) {
+        let is_full = |a: &Active| a.is_used && !a.fits(bytes + BLOCK_BYTES, bytes_max);
+        if self.active.as_ref().is_some_and(is_full) {
             self.seal()?;
         }
         if self.active.is_some() {

@@ -1,12 +1,17 @@
 //! What the log takes: rows without anything that identifies a person, ready to be kept.
 //!
-//! Invariant: outside this crate nobody can make a [`CleanBatch`]; inside it only the scrub stage does. So nothing
-//! raw can reach the log. Not here: the bytes of a row (`row.rs`), who may call (`scrub.rs`).
+//! Invariants: outside this crate nobody can make a [`CleanBatch`]; inside it only the scrub stage does. So nothing
+//! raw can reach the log. Of its hidden events a batch has their number of bytes, its *cover*, and what the log looks for, and
+//! nothing else: the log looks for them and writes as many empty bytes, so that the time of an answer does not tell
+//! whether an event was kept.
+//! Not here: the bytes of a row (`row.rs`), who may call (`scrub.rs`).
 
 use shoal_schemas::{Kind, Region, calendar::day_of};
 
 use crate::{
     day_limit::counts,
+    grant::KeyKind,
+    packed::packed_bytes,
     stages::row::{self, RowHead, Value},
 };
 
@@ -19,16 +24,24 @@ use crate::{
 /// name(None);
 /// ```
 /// ```compile_fail,E0624
-/// let batch = shoal_ingest::CleanBatch::new(shoal_schemas::Region::De);
+/// let batch = shoal_ingest::CleanBatch::new(shoal_schemas::Region::De, shoal_ingest::KeyKind::Server);
 /// ```
 /// ```compile_fail,E0451
-/// let batch = shoal_ingest::CleanBatch { region: shoal_schemas::Region::De, bytes: Vec::new(), rows: Vec::new(), days: Vec::new() };
+/// let batch = shoal_ingest::CleanBatch { region: shoal_schemas::Region::De };
 /// ```
 pub struct CleanBatch {
     region: Region,
+    kind: KeyKind,
     bytes: Vec<u8>,
     rows: Vec<RowSpan>,
     days: Vec<(Kind, i32)>,
+    /// Rows of hidden events, until [`CleanBatch::finish`].
+    hidden: Vec<u8>,
+    /// Hidden events, which are looked for like others and remembered by nobody.
+    probes: Vec<Probe>,
+    /// Bytes of the rows of hidden events, as they were and as the log would have written them.
+    hidden_bytes: u64,
+    cover_bytes: u64,
 }
 
 /// Where a row of the batch ends, and what it is.
@@ -46,10 +59,28 @@ pub(crate) struct RowSpan {
     pub(crate) slot: u32,
 }
 
+/// What the log looks for of a hidden event.
+#[derive(Clone, Copy)]
+pub(crate) struct Probe {
+    pub(crate) fingerprint: u64,
+    pub(crate) subject: u64,
+    pub(crate) day: u32,
+}
+
 impl CleanBatch {
-    /// An empty batch.
-    pub(crate) fn new(region: Region) -> CleanBatch {
-        CleanBatch { region, bytes: Vec::new(), rows: Vec::new(), days: Vec::new() }
+    /// An empty batch that came with a key of this kind.
+    pub(crate) fn new(region: Region, kind: KeyKind) -> CleanBatch {
+        CleanBatch {
+            region,
+            kind,
+            bytes: Vec::new(),
+            rows: Vec::new(),
+            days: Vec::new(),
+            hidden: Vec::new(),
+            probes: Vec::new(),
+            hidden_bytes: 0,
+            cover_bytes: 0,
+        }
     }
 
     /// Adds an event; `slot` is its position in the received batch.
@@ -60,19 +91,63 @@ impl CleanBatch {
         values: impl Iterator<Item = (u16, Value<'v>)>,
     ) {
         row::encode(head, values, &mut self.bytes);
+        let day = self.day_of(head);
+        self.rows.push(RowSpan {
+            fingerprint: head.fingerprint(),
+            subject: counts::short(&head.subject),
+            day,
+            end: self.bytes.len() as u32,
+            slot,
+        });
+    }
+
+    /// Counts an event that may not be kept.
+    pub(crate) fn hide<'v>(&mut self, head: &RowHead, values: impl Iterator<Item = (u16, Value<'v>)>) {
+        row::encode(head, values, &mut self.hidden);
+        let (fingerprint, subject) = (head.fingerprint(), counts::short(&head.subject));
+        let day = self.day_of(head);
+        self.probes.push(Probe { fingerprint, subject, day });
+    }
+
+    /// The position of an event's table and day among those of the batch.
+    fn day_of(&mut self, head: &RowHead) -> u32 {
         let day = (head.kind, day_of(head.time_ms));
         let known = self.days.iter().rposition(|other| *other == day);
         let at = known.unwrap_or_else(|| {
             self.days.push(day);
             self.days.len() - 1
         });
-        self.rows.push(RowSpan {
-            fingerprint: head.fingerprint(),
-            subject: counts::short(&head.subject),
-            day: at as u32,
-            end: self.bytes.len() as u32,
-            slot,
-        });
+        at as u32
+    }
+
+    /// Forgets the rows of hidden events, but for the bytes that they would have taken.
+    pub(crate) fn finish(&mut self) {
+        let hidden = std::mem::take(&mut self.hidden);
+        if !hidden.is_empty() {
+            self.hidden_bytes += hidden.len() as u64;
+            self.cover_bytes += packed_bytes(&hidden);
+        }
+    }
+
+    /// Whether nobody may learn which of its events are written.
+    pub(crate) fn is_covered(&self) -> bool {
+        self.kind == KeyKind::Shipped
+    }
+
+    /// Its hidden events, as far as the log looks for them.
+    pub(crate) fn probes(&self) -> &[Probe] {
+        &self.probes
+    }
+
+    /// Bytes that are written in the place of hidden events.
+    pub(crate) fn cover_bytes(&self) -> u64 {
+        self.cover_bytes
+    }
+
+    /// Bytes of all of its rows, of hidden ones too: what room is made for. So whether there is room does not depend on what
+    /// is hidden.
+    pub(crate) fn weight(&self) -> u64 {
+        self.bytes.len() as u64 + self.hidden_bytes
     }
 
     /// Where all of it is kept.

@@ -1,28 +1,47 @@
 //! May each event be kept? Third stage of the pipeline.
 //!
-//! Invariant: no event gets past this without a basis for its programme. A withdrawal, a restriction or an erasure under
-//! any identifier that the event carries withholds it, whatever is recorded under the others: who shares a phone does not
-//! consent for the others. So an app that records consent anew does it with the identifiers it withdrew.
-//! Not here: the rules themselves (`shoal_privacy::consent`), what is recorded (`consents.rs`).
+//! Invariants: no event gets past this without a basis for its programme, but for those that are hidden. A withdrawal, a
+//! restriction or an erasure under any identifier that the event carries withholds it, whatever is recorded under the
+//! others: who shares a phone does not consent for the others. So an app that records consent anew does it with the
+//! identifiers it withdrew. Whether an event is rejected here does not depend on what is recorded.
+//!
+//! What a shipped key sends and is withheld is *hidden*: it goes through the remaining stages like any other, because the
+//! time that they take must not tell what is recorded, and nothing but a number of bytes is left of it (`clean.rs`). For
+//! the same reason every identifier is looked up, whatever was found under the one before it.
+//! Not here: the rules themselves (`shoal_privacy::consent`), what is recorded (`consents/`).
 
+use rustc_hash::FxHashMap;
 use shoal_privacy::{
-    consent::{Basis, Carried, ConsentDigester, ConsentIndex, Withheld, decide},
+    consent::{
+        Basis, Carried, ConsentDigest, ConsentDigester, ConsentIndex, ConsentRecord, UnreadableConsents,
+        Withheld, decide,
+    },
     keyring::Keyring,
 };
-use shoal_schemas::{IdentifierKind, Region, Registry};
+use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
 
 use crate::{
-    answer::Outcome,
-    grant::IngestGrant,
+    answer::{Code, Outcome, Rejection},
+    grant::{IngestGrant, KeyKind},
+    refusal::{Refusal, RefusalCode},
     stages::{
         validate::{Identifiers, Tally, ValidBatch, ValidEvent},
         value::Checked,
     },
 };
 
-/// A batch of events that may be kept. No `Debug`.
+/// What is to become of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is kept, on this basis.
+    Keep(Basis),
+    /// It is withheld, and takes as long as if it were kept.
+    Hide,
+}
+
+/// A batch of events that may be kept or are hidden. No `Debug`.
 pub(crate) struct PermittedBatch<'a> {
-    events: Vec<(ValidEvent<'a>, Basis)>,
+    events: Vec<(ValidEvent<'a>, Verdict)>,
     values: Vec<(u16, Checked<'a>)>,
     tally: Tally,
 }
@@ -30,7 +49,7 @@ pub(crate) struct PermittedBatch<'a> {
 impl<'a> PermittedBatch<'a> {
     /// What the next stage takes.
     #[allow(clippy::type_complexity)]
-    pub(crate) fn into_parts(self) -> (Vec<(ValidEvent<'a>, Basis)>, Vec<(u16, Checked<'a>)>, Tally) {
+    pub(crate) fn into_parts(self) -> (Vec<(ValidEvent<'a>, Verdict)>, Vec<(u16, Checked<'a>)>, Tally) {
         (self.events, self.values, self.tally)
     }
 }
@@ -43,27 +62,90 @@ pub(crate) struct Permission<'a> {
     pub(crate) grant: &'a IngestGrant,
 }
 
-/// Takes out the events that may not be kept.
-pub(crate) fn permit<'a>(batch: ValidBatch<'a>, permission: &Permission<'_>) -> PermittedBatch<'a> {
+/// Takes out the events that may not be kept, or hides them.
+///
+/// # Errors
+/// When the recorded consents cannot be read: the request may be sent again.
+pub(crate) fn permit<'a>(
+    batch: ValidBatch<'a>,
+    permission: &Permission<'_>,
+) -> Result<PermittedBatch<'a>, Refusal> {
     let (events, values, mut tally) = batch.into_parts();
-    let mut digesters: Vec<(Region, ConsentDigester)> = Vec::new();
+    let mut looked_up = LookedUp { permission, digesters: Vec::new(), records: FxHashMap::default() };
     let mut kept = Vec::with_capacity(events.len());
     for event in events {
-        let region = event.place.region;
-        let at = digesters.iter().position(|(r, _)| *r == region).unwrap_or_else(|| {
-            digesters.push((region, permission.keyring.consent_digester(region)));
-            digesters.len() - 1
-        });
-        match permission.event(&event, &digesters[at].1) {
-            Ok(basis) => kept.push((event, basis)),
-            Err(withheld) => tally.outcomes[event.slot as usize] = Outcome::Withheld(withheld.code()),
+        let outcome = &mut tally.outcomes[event.slot as usize];
+        if event.ids.subject(event.def.programme).is_none() && !permission.stands_alone(&event) {
+            let reason = "none of user_id, install_id, device_id, serial_number";
+            *outcome = Rejection::event(Code::NoIdentifier, reason).into();
+            continue;
+        }
+        let records = looked_up.records_of(&event).map_err(|_| unavailable())?;
+        match permission.event(&event, &records) {
+            Ok(basis) => kept.push((event, Verdict::Keep(basis))),
+            Err(withheld) => {
+                *outcome = Outcome::Withheld(withheld.code());
+                if permission.grant.kind == KeyKind::Shipped {
+                    kept.push((event, Verdict::Hide));
+                }
+            }
         }
     }
-    PermittedBatch { events: kept, values, tally }
+    Ok(PermittedBatch { events: kept, values, tally })
+}
+
+fn unavailable() -> Refusal {
+    let reason = "the recorded consents cannot be read; send it again";
+    Refusal { retry_after_s: Some(5), ..Refusal::new(RefusalCode::Unavailable, reason) }
+}
+
+/// What is recorded about the subjects of a batch. Each digest is looked up once, so that naming one person in many
+/// events does not make a difference larger.
+struct LookedUp<'x, 'a> {
+    permission: &'x Permission<'a>,
+    digesters: Vec<(Region, ConsentDigester)>,
+    records: FxHashMap<(Region, Programme, ConsentDigest), Option<ConsentRecord>>,
+}
+
+impl LookedUp<'_, '_> {
+    /// The records of all identifiers of an event.
+    fn records_of(
+        &mut self,
+        event: &ValidEvent<'_>,
+    ) -> Result<[Option<ConsentRecord>; 4], UnreadableConsents> {
+        let (region, programme) = (event.place.region, event.def.programme);
+        let at = self.digesters.iter().position(|(r, _)| *r == region).unwrap_or_else(|| {
+            self.digesters.push((region, self.permission.keyring.consent_digester(region)));
+            self.digesters.len() - 1
+        });
+        let mut records = [const { None }; 4];
+        for (found, known) in records.iter_mut().zip(known(&event.ids)) {
+            let Some((kind, value)) = known else { continue };
+            let digest = self.digesters[at].1.digest(kind, value);
+            let key = (region, programme, digest);
+            *found = match self.records.get(&key) {
+                Some(record) => record.clone(),
+                None => {
+                    let record = self.permission.consents.lookup(region, programme, &digest)?;
+                    self.records.insert(key, record.clone());
+                    record
+                }
+            };
+        }
+        Ok(records)
+    }
 }
 
 impl Permission<'_> {
-    fn event(&self, event: &ValidEvent<'_>, digester: &ConsentDigester) -> Result<Basis, Withheld> {
+    /// Whether the event may name nobody: the key asserts consent for everybody, and the event says nothing else.
+    fn stands_alone(&self, event: &ValidEvent<'_>) -> bool {
+        let programme = event.def.programme;
+        let is_carried = event.claim.as_ref().is_some_and(|claim| !claim.policy_version.is_empty());
+        let asserts = self.grant.asserted().is_some_and(|asserted| asserted.programme == programme);
+        asserts && programme == Programme::UserExperience && !is_carried
+    }
+
+    fn event(&self, event: &ValidEvent<'_>, records: &[Option<ConsentRecord>; 4]) -> Result<Basis, Withheld> {
         let programme = event.def.programme;
         let carried = event.claim.as_ref().map(|claim| Carried {
             policy_version: &claim.policy_version,
@@ -73,10 +155,8 @@ impl Permission<'_> {
         let asserted = self.grant.asserted();
         let mut allowed = None;
         let mut reason = None;
-        for (kind, value) in known(&event.ids).into_iter().flatten() {
-            let digest = digester.digest(kind, value);
-            let Some(record) = self.consents.lookup(event.place.region, programme, &digest) else { continue };
-            match decide(self.registry, programme, carried, Some(&record), asserted) {
+        for record in records.iter().flatten() {
+            match decide(self.registry, programme, carried, Some(record), asserted) {
                 Ok(basis) => allowed = allowed.or(Some(basis)),
                 Err(why @ (Withheld::Erased | Withheld::Restricted | Withheld::Withdrawn)) => {
                     return Err(why);

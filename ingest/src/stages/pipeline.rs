@@ -11,7 +11,7 @@ use shoal_schemas::Registry;
 use crate::{
     answer::{BatchAnswer, Outcome},
     config::PipelineConfig,
-    grant::IngestGrant,
+    grant::{IngestGrant, KeyKind},
     refusal::Refusal,
     stages::{
         clean::CleanBatch,
@@ -49,13 +49,13 @@ pub(crate) struct Piped {
 }
 
 impl Piped {
-    /// The answer; after what the log has decided was noted with [`Piped::decide`].
-    pub(crate) fn into_answer(self) -> BatchAnswer {
+    /// The answer to a key of this kind; after what the log has decided was noted with [`Piped::decide`].
+    pub(crate) fn into_answer(self, kind: KeyKind) -> BatchAnswer {
         BatchAnswer {
             dropped_properties: self.dropped_properties,
             skipped_items: self.skipped_items,
             request_id: self.request_id,
-            ..BatchAnswer::new(self.outcomes)
+            ..BatchAnswer::new(kind, self.outcomes)
         }
     }
 
@@ -87,7 +87,7 @@ pub enum Stage {
 /// Runs all stages, the cheapest refusal first.
 ///
 /// # Errors
-/// When the request as a whole cannot be read, or exceeds a limit.
+/// When the request as a whole cannot be read, or exceeds a limit, or the recorded consents cannot be read.
 pub(crate) fn run<'a>(
     request: &Request<'a>,
     grant: &'a IngestGrant,
@@ -122,14 +122,15 @@ pub(crate) fn run_marked<'a>(
         Permission { registry: gate.registry, keyring: gate.keyring, consents: gate.consents, grant };
     let valid = validate(decoded, &rules);
     mark(Stage::Validate);
-    let permitted = permit(valid, &permission);
+    let permitted = permit(valid, &permission)?;
     mark(Stage::Permit);
     // Where the request came from, and not an address that an event states: an app can state any.
-    let network = request.peer.map(Network::of);
+    // A server key's requests come from a server, which is not where the person is.
+    let network = request.peer.filter(|_| grant.kind == KeyKind::Shipped).map(Network::of);
     let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
     let pseudonymous = pseudonymise(permitted, gate.config.epoch_days, &units);
     mark(Stage::Pseudonymise);
-    let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, &grant.app);
+    let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, grant);
     mark(Stage::Scrub);
     let Tally { outcomes, dropped_properties } = scrubbed.tally;
     debug_assert_eq!(

@@ -3,8 +3,9 @@
 //! Invariant: nothing in the output holds a raw identifier, event id or session id; a value that quotes one of the event's
 //! own identifiers loses it here, whatever it looks like: a dimension is dropped and counted, free text has it replaced. The subject is the first identifier
 //! present: user, install, device for the user-experience programme; serial, device, install, user for the other. Where
-//! the key asserts consent for all, an event may name nobody: its subject is then the unit of its sender's network, app
-//! and day. A session or an event is never a subject, since one person has many of them.
+//! the key asserts consent for all, an event may name nobody (`permit.rs` lets no other one through): its subject is then
+//! the unit of its sender's network, app and day. A session or an event is never a subject, since one person has many of
+//! them. A hidden event is treated like any other.
 //! Not here: keys and hashes (`shoal-privacy`), the units (`unit_keys`); free text, which is the scrub stage's.
 
 use std::{borrow::Cow, fmt::Write as _};
@@ -17,11 +18,10 @@ use shoal_privacy::{
 use shoal_schemas::{EventDef, IdentifierKind, Programme, Region, calendar::day_of};
 
 use crate::{
-    answer::{Code, Rejection},
     stages::{
         country::Place,
         frames::Frame,
-        permit::PermittedBatch,
+        permit::{PermittedBatch, Verdict},
         row::RowHead,
         validate::{Identifiers, Tally, ValidEvent},
         value::{Care, Checked, DROPPED},
@@ -39,6 +39,8 @@ pub(crate) struct PseudonymousBatch<'a> {
 /// One event without raw identifiers.
 pub(crate) struct PseudonymousEvent<'a> {
     pub(crate) slot: u32,
+    /// Whether it is withheld, so that nothing of it may be kept.
+    pub(crate) is_hidden: bool,
     pub(crate) def: &'a EventDef,
     pub(crate) place: Place,
     pub(crate) head: RowHead,
@@ -74,15 +76,15 @@ pub(crate) fn pseudonymise<'a>(
     let mut keys: Vec<Keys> = Vec::new();
     let mut text = String::new();
     let mut events = Vec::with_capacity(permitted.len());
-    for (mut event, basis) in permitted {
+    for (mut event, verdict) in permitted {
         let epoch = PseudonymEpoch::of_day(day_of(event.time_ms), epoch_days);
         let keys = keys_of(&mut keys, units.keyring, &event, epoch);
-        let asserted = basis == Basis::Asserted;
         id_text(&mut text, units.app, &event, &values);
-        let Some(subject) = subject(keys, &event, asserted, units) else {
-            let reason = "none of user_id, install_id, device_id, serial_number";
-            tally.outcomes[event.slot as usize] = Rejection::event(Code::NoIdentifier, reason).into();
-            continue;
+        let subject = subject(keys, &event, units);
+        let (is_hidden, consent) = match verdict {
+            Verdict::Keep(basis) => (false, basis),
+            // Its row is made and thrown away, so any basis will do.
+            Verdict::Hide => (true, Basis::Carried),
         };
         let own = &mut values[event.values.clone()];
         tally.dropped_properties += redact(&event.ids, own, &mut event.frames);
@@ -94,11 +96,12 @@ pub(crate) fn pseudonymise<'a>(
             event_id: keys.events.digest(&text),
             subject,
             session: event.ids.session.as_deref().map(|s| keys.sessions.digest(s.trim())),
-            consent: basis,
+            consent,
             epoch: epoch.0,
         };
         events.push(PseudonymousEvent {
             slot: event.slot,
+            is_hidden,
             def: event.def,
             place: event.place,
             head,
@@ -132,22 +135,12 @@ fn keys_of<'k>(
     &keys[at]
 }
 
-fn subject(keys: &Keys, event: &ValidEvent<'_>, asserted: bool, units: &Units<'_>) -> Option<[u8; 16]> {
-    use IdentifierKind::{Device, Install, Serial, User};
-    let Identifiers { user, install, device, serial, session: _ } = &event.ids;
-    let named = match event.def.programme {
-        Programme::UserExperience => [(User, user), (Install, install), (Device, device), (User, &None)],
-        Programme::DeviceExperience => [(Serial, serial), (Device, device), (Install, install), (User, user)],
-    };
-    let named = named.into_iter().find_map(|(kind, value)| Some((kind, value.as_deref()?)));
-    let subject = match named {
+fn subject(keys: &Keys, event: &ValidEvent<'_>, units: &Units<'_>) -> [u8; 16] {
+    let subject = match event.ids.subject(event.def.programme) {
         Some((kind, value)) => keys.subjects.pseudonym(kind, value),
-        None if asserted && event.def.programme == Programme::UserExperience => {
-            units.unit(event.place.region, day_of(event.time_ms))
-        }
-        None => return None,
+        None => units.unit(event.place.region, day_of(event.time_ms)),
     };
-    Some(subject.into_bytes())
+    subject.into_bytes()
 }
 
 /// Shorter identifiers are in every other word.

@@ -2,7 +2,7 @@
 //!
 //! Invariants: every text of a row is a listed value, a declared name, or has been through the scrubber. A dimension's value
 //! with a match is dropped and counted (replacing a part would make a new value out of each); free text has its matches
-//! replaced. A device's own name is kept only when it is its model's.
+//! replaced. A device's own name is kept only when it is its model's. The row of a hidden event is made and forgotten.
 //! Not here: the patterns (`shoal-privacy`, `patterns/`), the bytes of a row (`row.rs`).
 
 use std::borrow::Cow;
@@ -10,15 +10,18 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 use shoal_privacy::scrub::Scrubber;
 
-use crate::stages::{
-    clean::CleanBatch,
-    country,
-    frames::{self, Stack},
-    pseudonymise::{PseudonymousBatch, PseudonymousEvent},
-    row::Value,
-    row_layout::{Columns, RowLayout},
-    validate::Tally,
-    value::{Care, Checked, DROPPED},
+use crate::{
+    grant::IngestGrant,
+    stages::{
+        clean::CleanBatch,
+        country,
+        frames::{self, Stack},
+        pseudonymise::{PseudonymousBatch, PseudonymousEvent},
+        row::Value,
+        row_layout::{Columns, RowLayout},
+        validate::Tally,
+        value::{Care, Checked, DROPPED},
+    },
 };
 
 /// How many different values of dimensions are remembered as clean or not, a batch.
@@ -30,12 +33,12 @@ pub(crate) struct Scrubbed {
     pub(crate) tally: Tally,
 }
 
-/// Scrubs and encodes every event. `app` is the key's.
+/// Scrubs and encodes every event. App and kind are the key's.
 pub(crate) fn scrub(
     batch: PseudonymousBatch<'_>,
     scrubber: &Scrubber,
     layout: &RowLayout,
-    app: &str,
+    grant: &IngestGrant,
 ) -> Scrubbed {
     let (events, mut values, tally) = batch.into_parts();
     let mut stage = Stage { scrubber, remembered: FxHashMap::default(), dropped: 0 };
@@ -46,12 +49,13 @@ pub(crate) fn scrub(
         let stack = stage.event(event, own, columns);
         let region = event.place.region;
         let at = batches.iter().position(|b| b.region() == region).unwrap_or_else(|| {
-            batches.push(CleanBatch::new(region));
+            batches.push(CleanBatch::new(region, grant.kind));
             batches.len() - 1
         });
-        let row = Row { event, values: own, columns, app, stack: stack.as_ref() };
-        row.push_to(&mut batches[at]);
+        let row = Row { event, values: own, columns, app: &grant.app, stack: stack.as_ref() };
+        row.put_into(&mut batches[at]);
     }
+    batches.iter_mut().for_each(CleanBatch::finish);
     let tally = Tally { dropped_properties: tally.dropped_properties + stage.dropped, ..tally };
     Scrubbed { batches, tally }
 }
@@ -66,7 +70,7 @@ struct Row<'x, 'a> {
 }
 
 impl Row<'_, '_> {
-    fn push_to(&self, batch: &mut CleanBatch) {
+    fn put_into(&self, batch: &mut CleanBatch) {
         let country = self.event.place.country.as_ref().map_or(country::UNKNOWN, |c| c.as_str());
         let system =
             [(self.columns.country, Value::Text(country)), (self.columns.app, Value::Text(self.app))];
@@ -84,11 +88,11 @@ impl Row<'_, '_> {
                 .filter(|s| !s.text.is_empty())
                 .and_then(|s| Some((self.columns.stack?, Value::Text(&s.text)))),
         ];
-        batch.push(
-            self.event.slot,
-            &self.event.head,
-            system.into_iter().chain(own).chain(derived.into_iter().flatten()),
-        );
+        let all = system.into_iter().chain(own).chain(derived.into_iter().flatten());
+        match self.event.is_hidden {
+            true => batch.hide(&self.event.head, all),
+            false => batch.push(self.event.slot, &self.event.head, all),
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use shoal_schemas::{
-    Class, EventDef, IdentifierKind, Kind, PropertyDef, Registry, calendar::DAY_MS, columns,
+    Class, EventDef, IdentifierKind, Kind, Programme, PropertyDef, Registry, calendar::DAY_MS, columns,
 };
 
 use crate::{
@@ -64,6 +64,21 @@ pub(crate) struct Identifiers<'a> {
     pub(crate) device: Option<Cow<'a, str>>,
     pub(crate) serial: Option<Cow<'a, str>>,
     pub(crate) session: Option<Cow<'a, str>>,
+}
+
+impl Identifiers<'_> {
+    /// What may be the subject of an event of this programme: the first identifier that there is.
+    pub(crate) fn subject(&self, programme: Programme) -> Option<(IdentifierKind, &str)> {
+        use IdentifierKind::{Device, Install, Serial, User};
+        let Identifiers { user, install, device, serial, .. } = self;
+        let named: &[(IdentifierKind, &Option<Cow<'_, str>>)] = match programme {
+            Programme::UserExperience => &[(User, user), (Install, install), (Device, device)],
+            Programme::DeviceExperience => {
+                &[(Serial, serial), (Device, device), (Install, install), (User, user)]
+            }
+        };
+        named.iter().find_map(|(kind, value)| Some((*kind, value.as_deref()?)))
+    }
 }
 
 impl<'a> ValidBatch<'a> {

@@ -4,6 +4,7 @@
 use super::protocol::{Later, Refused};
 use super::*;
 use crate::answer::{BatchAnswer, Outcome};
+use crate::grant::KeyKind;
 
 fn refused(protocol: Protocol, later: Option<Later>) -> Option<Reply> {
     let outcome = Err(Refused { code: "some_code", reason: "A sentence.", later });
@@ -18,7 +19,8 @@ fn text(reply: Option<Reply>) -> String {
 
 #[test]
 fn each_protocol_answers_a_batch_in_its_form() {
-    let mut batch = BatchAnswer::new(vec![Outcome::Accepted, Outcome::Withheld("no_consent")]);
+    let mut batch =
+        BatchAnswer::new(KeyKind::Server, vec![Outcome::Accepted, Outcome::Withheld("no_consent")]);
     batch.request_id = Some("fc6d8c0c43fc4630ad850ee518f1b9d0".to_owned());
     let told = |protocol| text(answer(protocol, &Told { content_type: None, outcome: Ok(&batch) }));
     assert_eq!(told(Protocol::Segment), r#"{"success":true}"#);

@@ -59,8 +59,9 @@ impl KeySet {
 
 fn grant(record: &KeyRecord) -> Grant {
     match &record.scope {
-        Scope::Ingest { app, regions, programme, policy } => Grant::Ingest(Arc::new(IngestGrant {
+        Scope::Ingest { kind, app, regions, programme, policy } => Grant::Ingest(Arc::new(IngestGrant {
             key_id: record.id.clone(),
+            kind: *kind,
             app: app.clone(),
             programme: *programme,
             asserted_policy: policy.clone(),

@@ -11,7 +11,8 @@ use super::*;
 const UNSEEN: Witness<'static> = &|_| Ok(());
 
 fn ingest() -> Scope {
-    Scope::Ingest { app: "camera".into(), regions: vec![Region::De], programme: None, policy: None }
+    let kind = KeyKind::Shipped;
+    Scope::Ingest { kind, app: "camera".into(), regions: vec![Region::De], programme: None, policy: None }
 }
 
 #[test]
@@ -75,6 +76,7 @@ fn scopes_that_make_no_sense_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = KeyStore::new(dir.path());
     let scope = |app: &str, regions, policy: Option<&str>| Scope::Ingest {
+        kind: KeyKind::Shipped,
         app: app.into(),
         regions,
         programme: None,

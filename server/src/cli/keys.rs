@@ -7,6 +7,7 @@ use chrono::DateTime;
 use clap::Subcommand;
 use comfy_table::Table;
 use shoal_audit::Act;
+use shoal_ingest::KeyKind;
 use shoal_schemas::{Programme, Region};
 
 use crate::access_keys::{KeyRecord, KeyStore, Role, Scope};
@@ -33,8 +34,12 @@ pub(super) enum KeysCommand {
 
 #[derive(Subcommand)]
 pub(super) enum CreateCommand {
-    /// Makes a key with which an app sends events and does nothing else.
+    /// Makes a key with which an app or a server sends events and does nothing else.
     Ingest {
+        /// Where the key will be kept: shipped (in apps and devices, where anybody can read it; answers do not tell who has
+        /// opted in) or server (on servers only; answers tell what became of each event).
+        #[arg(long, default_value = "shipped", value_parser = kind)]
+        kind: KeyKind,
         /// Name of the app, as it will be in the column `app`.
         #[arg(long)]
         app: String,
@@ -53,10 +58,14 @@ pub(super) enum CreateCommand {
         /// Regions that the key may ask about, separated by commas, as DE,US.
         #[arg(long, value_delimiter = ',', required = true, value_parser = region)]
         regions: Vec<Region>,
-        /// Role of the person. An officer may also run retention and read the metrics.
+        /// Role of the person. An officer may also run retention, cancel queries and read what others asked.
         #[arg(long, value_enum, default_value = "analyst")]
         role: Role,
     },
+}
+
+fn kind(text: &str) -> Result<KeyKind, String> {
+    KeyKind::parse(text).ok_or_else(|| "kinds are shipped and server".to_owned())
 }
 
 fn region(text: &str) -> Result<Region, String> {
@@ -73,18 +82,24 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
     match command {
         KeysCommand::Create { command } => {
             let scope = match command {
-                CreateCommand::Ingest { app, regions, programme, policy } => {
+                CreateCommand::Ingest { kind, app, regions, programme, policy } => {
                     check_policy(config, programme, policy.as_deref())?;
-                    Scope::Ingest { app, regions, programme, policy }
+                    Scope::Ingest { kind, app, regions, programme, policy }
                 }
                 CreateCommand::Analyst { regions, role } => Scope::Analyst { role, regions },
             };
-            let is_ingest = matches!(scope, Scope::Ingest { .. });
+            let kind = match &scope {
+                Scope::Ingest { kind, .. } => Some(*kind),
+                Scope::Analyst { .. } => None,
+            };
             let lines = KeyLines::of_operator(&config.data_dir)?;
             let key = lines.act(Act::KeyCreate, now_ms, |witness| store.create(scope, now_ms, witness))?;
             println!("{}", key.reveal());
             eprintln!("This is shown once; only a hash of it is kept.");
-            if is_ingest {
+            if kind == Some(KeyKind::Server) {
+                eprintln!("Whoever holds it learns who has opted in: keep it on servers, never in an app.");
+            }
+            if kind.is_some() {
                 let url = local_url(config);
                 eprintln!("Segment: host {url}, write key as above.");
                 eprintln!(
@@ -121,10 +136,11 @@ fn listing(keys: &[KeyRecord]) -> Table {
     table.set_header(["id", "for", "regions", "scope", "made", "revoked"]);
     for key in keys {
         let (what, regions, scope) = match &key.scope {
-            Scope::Ingest { app, regions, programme, policy } => {
+            Scope::Ingest { kind, app, regions, programme, policy } => {
                 let programme = programme.map_or("both programmes".to_owned(), |p| p.to_string());
                 let policy = policy.as_ref().map(|p| format!(", asserts policy {p}")).unwrap_or_default();
-                ("ingest", regions, format!("app {app}, {programme}{policy}"))
+                let kind = kind.as_str();
+                ("ingest", regions, format!("{kind}, app {app}, {programme}{policy}"))
             }
             Scope::Analyst { role: Role::Analyst, regions } => ("analyst", regions, String::new()),
             Scope::Analyst { role: Role::Officer, regions } => ("officer", regions, String::new()),

@@ -3,6 +3,7 @@
 //! Not here: files and directories (`surroundings.rs`), but for the rules of what does not lie together: the keys and the data,
 //! the data and the high-water marks of their budgets.
 
+use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 
 use super::read::Read;
@@ -19,6 +20,16 @@ pub(super) fn contradictions(read: &mut Read) {
             ["http.tls_cert", "http.tls_key"],
             "`http.tls_cert` and `http.tls_key` must be set together",
         ));
+    }
+    let is_shared = |own: SocketAddr, other: SocketAddr| {
+        let (own_ip, other_ip) = (own.ip(), other.ip());
+        let overlap = own_ip == other_ip || own_ip.is_unspecified() || other_ip.is_unspecified();
+        overlap && own.port() == other.port() && own.port() != 0
+    };
+    if read.config.metrics.listen.is_some_and(|listen| is_shared(listen, http.listen)) {
+        let reason =
+            "`metrics.listen` must not be `http.listen`: apps and analysts must not reach the metrics";
+        found.push(("metrics.listen", ["metrics.listen", "http.listen"], reason));
     }
     let body = "ingest.body_bytes_max";
     if ingest.inflated_bytes_max < ingest.body_bytes_max {

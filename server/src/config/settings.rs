@@ -55,6 +55,8 @@ settings! {
     with {
         /// The HTTP endpoint.
         pub http: HttpConfig,
+        /// The metrics, which are for operators only.
+        pub metrics: MetricsConfig,
         /// The way from a body to the tables.
         pub ingest: IngestSettings,
         /// The questions of analysts.
@@ -100,6 +102,16 @@ settings! {
 }
 
 settings! {
+    /// The metrics, which are for operators only.
+    MetricsConfig named "metrics." {
+        /// Address and port on which GET /metrics is answered, to whoever can connect to it: without a key and without TLS.
+        /// Metrics count events exactly and time questions, so let neither apps nor analysts reach it, nor a proxy that they
+        /// use. "" is nowhere; nothing else answers with metrics. Port 0 takes a free one.
+        listen: Option<SocketAddr> = Optional(Example("127.0.0.1:8751"), "an address and a port");
+    }
+}
+
+settings! {
     /// The way from a body to the tables.
     IngestSettings named "ingest." {
         /// Longest body as sent, in bytes.
@@ -122,6 +134,9 @@ settings! {
         values_max: usize = Number(LIMITS.values_max as i64, 1_000, 10_000_000);
         /// Most bytes that may wait for the disk. Beyond it requests are answered 429 with Retry-After.
         in_flight_bytes_max: u64 = Number(WRITE_AHEAD.in_flight_bytes_max as i64, MIB, 4 * GIB);
+        /// Most grants of consent that one address may send in a minute with one shipped key. Beyond it they are answered 429
+        /// with Retry-After. Withdrawals have no such limit, nor have server keys.
+        grants_per_min: u32 = Number(IngestConfig::GRANTS_PER_MIN as i64, 1, 1_000_000);
         /// After this many days the same person has a new pseudonym, unrelated to the old one.
         epoch_days: u32 = Number(PipelineConfig::DEFAULT.epoch_days as i64, 1, 3650);
         /// Days after a day until the keys of its events without identifiers are destroyed. Such an event that comes later counts
@@ -220,9 +235,10 @@ settings! {
 }
 
 /// All settings, by section.
-const SECTIONS: [&[Setting]; 7] = [
+const SECTIONS: [&[Setting]; 8] = [
     Config::SETTINGS,
     HttpConfig::SETTINGS,
+    MetricsConfig::SETTINGS,
     IngestSettings::SETTINGS,
     QuerySettings::SETTINGS,
     StorageSettings::SETTINGS,

@@ -1,7 +1,7 @@
 //! Reading a body: never more than allowed, never more at one time than fits, never slower than the minimum.
 //!
-//! Invariant: the bytes of all bodies in memory are counted before they are read on; what is counted is given back when the
-//! body is dropped.
+//! Invariant: the bytes of all bodies in memory are counted before they are read on, but for small changes of consent, whose
+//! number the connections bound; what is counted is given back when the body is dropped.
 //! Not here: decompression and its caps (`shoal-ingest`, `inflate.rs`).
 
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use crate::problem::{Problem, ProblemType};
 
 /// A body may be slow for this long.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// A body of a few changes of consent. As many of them as there may be connections are a small part of the memory.
+const SMALL_BYTES: usize = 4 << 10;
 
 /// The bodies in memory.
 #[derive(Clone)]
@@ -81,7 +84,21 @@ impl Bodies {
     ///
     /// # Errors
     /// When it breaks off, is too slow or too long, or when there are too many.
-    pub(crate) async fn read(&self, mut payload: web::Payload) -> Result<Body, Problem> {
+    pub(crate) async fn read(&self, payload: web::Payload) -> Result<Body, Problem> {
+        self.read_beyond(payload, 0).await
+    }
+
+    /// The same for changes of consent. A small body needs no share of the room for bodies, so that nothing that others send
+    /// keeps a withdrawal out.
+    ///
+    /// # Errors
+    /// As [`Bodies::read`].
+    pub(crate) async fn read_consents(&self, payload: web::Payload) -> Result<Body, Problem> {
+        self.read_beyond(payload, SMALL_BYTES).await
+    }
+
+    /// Reads a body; only what it has beyond so many bytes is counted.
+    async fn read_beyond(&self, mut payload: web::Payload, uncounted: usize) -> Result<Body, Problem> {
         let start = Instant::now();
         let mut share = Share { held: Arc::clone(&self.held), bytes: 0 };
         let mut whole = BytesMut::new();
@@ -97,8 +114,9 @@ impl Bodies {
                 let reason = format!("the body is longer than {} bytes", self.body_max);
                 return Err(Problem::new(ProblemType::Ingest(RefusalCode::TooLarge), reason));
             }
-            share.grow(chunk.len(), self.held_max)?;
             whole.extend_from_slice(&chunk);
+            let counted = whole.len().saturating_sub(uncounted);
+            share.grow(counted - share.bytes, self.held_max)?;
         }
         Ok(Body { bytes: whole.freeze(), _share: share })
     }

@@ -62,6 +62,7 @@ pub(crate) const KEEPING: &[ProblemType] = &[
     ProblemType::Ingest(RefusalCode::Overloaded),
     ProblemType::Ingest(RefusalCode::Stopping),
     ProblemType::Ingest(RefusalCode::DiskFull),
+    ProblemType::Ingest(RefusalCode::Unavailable),
 ];
 
 /// What is the matter with a consent.
@@ -80,6 +81,9 @@ pub(crate) const CONSENT: &[ProblemType] = &[
     ProblemType::Ingest(RefusalCode::UnknownRegion),
     ProblemType::Ingest(RefusalCode::NoRegion),
     ProblemType::Ingest(RefusalCode::RegionNotAllowed),
+    ProblemType::Ingest(RefusalCode::TooManyGrants),
+    ProblemType::Ingest(RefusalCode::Overloaded),
+    ProblemType::Ingest(RefusalCode::DiskFull),
     ProblemType::Ingest(RefusalCode::Stopping),
     ProblemType::Ingest(RefusalCode::Unavailable),
 ];

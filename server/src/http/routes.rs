@@ -37,7 +37,6 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/v1/retention/runs", web::post().to(retention::run))
         .route("/healthz", web::get().to(operation::healthz))
         .route("/readyz", web::get().to(operation::readyz))
-        .route("/metrics", web::get().to(operation::metrics))
         .service(web::redirect("/docs", "/docs/"))
         .service(openapi::pages())
         .default_service(web::to(unknown));

@@ -135,6 +135,46 @@ fn a_running_query_is_listed_and_cancelled_by_its_own_key_only() {
 }
 
 #[test]
+fn a_cancelled_query_looks_like_one_that_failed() {
+    let question = json!({"sql": format!("{SQL} WHERE day = DATE '{TODAY}' AND region = 'DE'"), "id": ID});
+    let budget = format!("/v1/budget?table=usage&region=DE&first={TODAY}&last={TODAY}");
+    let block = |world: &World| {
+        let mut list = send(world, "GET", &budget, &world.keys.analyst).expect(200).json();
+        list["blocks"][0].take()
+    };
+    let told = |answer: &Answer| (answer.status, answer.json());
+    let cancelled = World::with(|config| config.query.answer_times_ms = vec![600_000]);
+    let answer = thread::scope(|scope| {
+        let asked = scope.spawn(|| ask(&cancelled, &question));
+        let begun = Instant::now();
+        while block(&cancelled)["spent_by"] == json!([]) {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            thread::yield_now();
+        }
+        assert_eq!(send(&cancelled, "DELETE", &format!("/v1/sql/{ID}"), &cancelled.keys.analyst).status, 204);
+        asked.join().unwrap()
+    });
+    // A worker that cannot do anything: what is paid for has no answer.
+    let failed = World::with(|config| config.query.worker_program = Some("/bin/false".into()));
+    assert_eq!(told(&ask(&failed, &question)), told(&answer));
+    assert_eq!(answer.status, 500);
+    assert_eq!(block(&failed), block(&cancelled));
+    assert_eq!(block(&failed)["spent_by"][0]["state"], "reserved");
+    for mut world in [cancelled, failed] {
+        let running = send(&world, "GET", "/v1/sql", &world.keys.analyst).expect(200).json();
+        assert_eq!(running, json!({"queries": []}));
+        world.restart(|config| {
+            config.query.answer_times_ms = vec![250];
+            config.query.worker_program = Some(env!("CARGO_BIN_EXE_shoal").into());
+        });
+        assert_eq!(block(&world)["spent_by"][0]["state"], "reserved");
+        let cost = ask(&world, &question).expect(200).json()["cost"].clone();
+        assert_eq!((&cost["blocks_charged"], &cost["pieces_from_ledger"]), (&json!(1), &json!(0)), "{cost}");
+        assert_eq!(block(&world)["spent_by"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
 fn a_query_whose_asker_hangs_up_ends_and_leaves_a_line() {
     let world = World::with(|config| config.query.answer_times_ms = vec![600_000]);
     let key = format!("Bearer {}", world.keys.analyst);

@@ -42,10 +42,12 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
         out.trim().to_owned()
     };
     let app = made(&["ingest", "--app", "camera", "--regions", "DE,US"]);
+    let backend = made(&["ingest", "--kind", "server", "--app", "camera", "--regions", "DE,US"]);
     let analyst = made(&["analyst", "--regions", "DE"]);
     let officer = made(&["analyst", "--regions", "DE", "--role", "officer"]);
     let (_, listed, _) = setup.run(&["keys", "list"]);
-    for key in [&app, &analyst, &officer] {
+    assert!(listed.contains("shipped, app camera") && listed.contains("server, app camera"), "{listed}");
+    for key in [&app, &backend, &analyst, &officer] {
         let (id, secret) = key.split_once('.').unwrap();
         assert!(listed.contains(id) && !listed.contains(secret), "a secret is shown once");
         let kept = fs::read_to_string(setup.data_dir().join("control/keys.json")).unwrap();
@@ -56,7 +58,8 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
     let views = (0..300).map(
         |n| json!({"event": "screen_view", "user_id": format!("u-{n}"), "properties": {"screen": "home"}}),
     );
-    assert_eq!(server.client.events(&app, &batch("DE", views.collect()))["accepted"], 300);
+    assert_eq!(server.client.events(&app, &batch("DE", views.collect()))["taken"], 300);
+    assert_eq!(server.client.events(&backend, &batch("DE", vec![json!({})]))["accepted"], 0);
     crate::process::until("the flush", || (Tables::read(&setup.data_dir()).count() == 300).then_some(()));
 
     let sql = "SELECT screen, COUNT(DISTINCT subject) AS people FROM usage GROUP BY screen";

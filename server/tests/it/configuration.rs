@@ -25,7 +25,13 @@ fn run(dir: &Path, command: &[&str], text: &str, variables: &[(&str, &str)]) -> 
     let file = dir.join("a.toml");
     fs::write(&file, text).unwrap();
     // The file says where the data is, not the variables that other tests use.
-    let unset = ["SHOAL_DATA_DIR", "SHOAL_KEY_FILE", "SHOAL_HTTP_LISTEN", "SHOAL_RETENTION_CRON"];
+    let unset = [
+        "SHOAL_DATA_DIR",
+        "SHOAL_KEY_FILE",
+        "SHOAL_HTTP_LISTEN",
+        "SHOAL_METRICS_LISTEN",
+        "SHOAL_RETENTION_CRON",
+    ];
     let setup = Setup { dir, variables };
     let arguments = [command, &["--config", file.to_str().unwrap()]].concat();
     let (code, out, errors) = setup.run_without(&unset, &arguments);
@@ -46,7 +52,7 @@ fn with_mode(path: &Path, text: &str, mode: u32) {
 
 /// One fault of each kind: the lines of the file after the first three (or in place of them), and how its fault begins and
 /// what it says.
-const FAULTS: [(&str, &str, &str); 20] = [
+const FAULTS: [(&str, &str, &str); 22] = [
     ("http.listen = ", "a.toml:4:", ""),
     ("log.level = \"info\" \"debug\"", "a.toml:4:", ""),
     ("[http]\nlistn = \"127.0.0.1:1\"", "a.toml:5:1: ", "did you mean `http.listen`"),
@@ -55,6 +61,8 @@ const FAULTS: [(&str, &str, &str); 20] = [
     ("\n[query]\nk_min = 1", "a.toml:6:1: ", "from 2 to 1000000"),
     ("query.preset = \"lax\"", "a.toml:4:7: ", "strict, standard or internal"),
     ("http.listen = \"localhost\"", "a.toml:4:6: ", "an address and a port"),
+    ("metrics.listen = \"localhost\"", "a.toml:4:9: ", "an address and a port"),
+    ("metrics.listen = \"0.0.0.0:8750\"", "a.toml:4:9: ", "must not be `http.listen`"),
     ("retention.cron = \"often\"", "a.toml:4:11: ", "a cron expression"),
     ("ingest.inflated_bytes_max = 1024", "a.toml:4:8: ", "must not be less than `ingest.body_bytes_max`"),
     ("http.tls_cert = \"DIR/none.pem\"", "a.toml:4:6: ", "must be set together"),

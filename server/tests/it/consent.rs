@@ -96,7 +96,7 @@ fn consent_is_for_one_region_and_one_programme() {
 #[test]
 fn a_key_asserts_consent_for_its_programme_only_and_a_withdrawal_is_stronger() {
     let world = World::new();
-    let key = world.keys.asserting.reveal();
+    let key = world.key(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY))).reveal();
     assert_eq!(outcome(&world, &key, &without_consent("1", "anna")), "accepted");
     let device = json!({"country": "DE", "events": [
         {"id": "2", "event": "device_fault", "serial_number": "s", "properties": {"fault_code": "SD_WRITE"}}]});

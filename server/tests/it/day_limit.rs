@@ -32,7 +32,10 @@ fn counted(answer: &Value) -> [u64; 3] {
 
 #[test]
 fn one_subjects_day_has_a_limit_that_flushes_and_restarts_do_not_renew() {
-    let mut world = World::with(|config| config.ingest.subject_day_events_max = 5);
+    let mut world = World::with(|config| {
+        config.ingest.subject_day_events_max = 5;
+        config.metrics.listen = Some(([127, 0, 0, 1], 0).into());
+    });
     let send = |world: &World, ids: std::ops::Range<u32>, user: &str, time_ms: i64| {
         counted(&world.client().events(&world.keys.app, &clicks(ids, user, time_ms)))
     };
@@ -51,7 +54,7 @@ fn one_subjects_day_has_a_limit_that_flushes_and_restarts_do_not_renew() {
     };
     let answer = world.client().events(&world.keys.app, &batch("DE", (0..6).map(request).collect()));
     assert_eq!(counted(&answer), [5, 0, 1]);
-    let metrics = world.client().get("/metrics", &world.keys.officer).text();
+    let metrics = world.metrics().ask("GET", "/metrics", &[], b"").unwrap().text();
     let counter = metrics.lines().find(|line| line.contains("code=\"subject_day_limit\""));
     assert!(counter.is_some_and(|line| line.ends_with(" 6")), "{counter:?}");
     world.flush();

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use shoal_anonymity::budget::Preset;
+use shoal_schemas::Region;
+use shoal_server::access_keys::{Role, Scope};
 use tempfile::tempdir;
 
 use crate::http::Answer;
@@ -102,6 +104,32 @@ fn a_question_is_paid_once_by_whoever_asks_first_and_everybody_sees_it() {
     let after = ask(&world, &json!({"sql": sql("a")})).expect(200).json();
     assert_eq!(rows(&after), rows(&first), "the very same answer");
     assert_eq!(block(&world), seen, "and nothing more is paid");
+}
+
+#[test]
+fn literals_of_a_question_are_for_its_asker_and_officers() {
+    let world = world();
+    let question = format!(
+        "SELECT screen, COUNT(*) AS n FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE' AND element <> 'anna''s-shed' \
+         AND screen LIKE 'berta%' GROUP BY screen"
+    );
+    ask(&world, &json!({"sql": question})).expect(200);
+    let path = format!("/v1/budget?table=usage&region=DE&first={TODAY}&last={TODAY}");
+    let seen_by = |key: &str| {
+        let list = world.client().get(&path, key).expect(200).json();
+        let spent_by = list["blocks"][0]["spent_by"].as_array().unwrap().clone();
+        let texts = spent_by.iter().map(|spent| spent["query"].as_str().unwrap());
+        texts.filter(|text| text.contains("AGGREGATE")).collect::<Vec<_>>().join("\n")
+    };
+    let own = seen_by(&world.keys.analyst);
+    assert!(own.contains("shed") && own.contains("berta"), "{own}");
+    assert_eq!(seen_by(&world.keys.officer), own);
+    let other = world.key(Scope::Analyst { role: Role::Analyst, regions: vec![Region::De] });
+    let shown = seen_by(&other.reveal());
+    assert!(!["shed", "berta", "anna"].iter().any(|word| shown.contains(word)), "{shown}");
+    for part in ["FROM usage IN DE", "(element <> ?)", "(screen LIKE ?)", "KEY screen"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
 }
 
 #[test]

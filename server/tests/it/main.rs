@@ -7,6 +7,8 @@
 //! | `protocols`, `sdk` | each event of each protocol is found once, in the right region and kind |
 //! | `canary` | no identifier is kept, logged, counted or answered, in no form |
 //! | `consent` | no event without a consent that is in force |
+//! | `opted_in` | whoever holds an app's key learns nothing of who has opted in |
+//! | `closed` | files are for the service's account alone, and its memory is in none |
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
 //! | `day_limit` | one subject's day has a limit, which nothing renews |
@@ -33,6 +35,7 @@
 mod attacks;
 mod audit;
 mod canary;
+mod closed;
 mod commands;
 mod compaction;
 mod configuration;
@@ -45,6 +48,7 @@ mod hostile;
 mod http;
 mod ledger;
 mod marks;
+mod opted_in;
 mod problems;
 mod process;
 mod protocols;

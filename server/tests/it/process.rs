@@ -28,6 +28,8 @@ pub(crate) struct Process {
     child: Child,
     log: PathBuf,
     pub(crate) client: Client,
+    /// Where it shows its metrics: on a free port, like everything.
+    pub(crate) metrics: Client,
 }
 
 /// Settings of a run: the directory that holds everything, and variables beside the usual ones.
@@ -49,6 +51,7 @@ impl Setup<'_> {
             .env("SHOAL_DATA_DIR", self.data_dir())
             .env("SHOAL_KEY_FILE", self.dir.join("shoal.key"))
             .env("SHOAL_HTTP_LISTEN", "127.0.0.1:0")
+            .env("SHOAL_METRICS_LISTEN", "127.0.0.1:0")
             .env("SHOAL_INGEST_SEGMENT_BYTES_MAX", "4194304")
             .env("SHOAL_INGEST_FREE_BYTES_MIN", "0")
             .env("SHOAL_RETENTION_CRON", "")
@@ -80,16 +83,19 @@ impl Setup<'_> {
         let mut command = self.command();
         command.arg("serve").stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         let mut child = command.spawn().unwrap();
-        let addr = until("the service to listen", || {
+        let [addr, metrics] = until("the service to listen", || {
             let text = std::fs::read(&log).unwrap();
             let text = String::from_utf8_lossy(&text[before..]).into_owned();
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the service ended ({status}):\n{text}");
             }
-            let line = text.lines().find(|l| l.contains("serving"))?;
-            line.split("addr=").nth(1)?.split(' ').next()?.parse().ok()
+            let addr = |word: &str| -> Option<std::net::SocketAddr> {
+                let line = text.lines().find(|line| line.contains(word))?;
+                line.split("addr=").nth(1)?.split(' ').next()?.parse().ok()
+            };
+            Some([addr("serving")?, addr("metrics for")?])
         });
-        Process { child, log, client: Client(addr) }
+        Process { child, log, client: Client(addr), metrics: Client(metrics) }
     }
 }
 
@@ -110,6 +116,11 @@ impl Process {
         let signal = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
         until("the service to stop", || self.child.try_wait().unwrap())
+    }
+
+    /// Waits until it has ended, and says how.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        until("the service to end", || self.child.try_wait().unwrap())
     }
 
     /// Resident memory, bytes.

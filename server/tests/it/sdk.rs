@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use shoal_schemas::{Programme, Region};
 
 use crate::search::Searcher;
-use crate::stage::{POLICY, World, ingest};
+use crate::stage::{POLICY, World, ingest, shipped};
 use crate::tables::{Tables, cells, script, text};
 
 /// The made-up person of the scripts.
@@ -32,7 +32,7 @@ fn assert_none_is_kept(world: &World) {
 fn the_segment_sdk_for_python_delivers_each_message_once() {
     let world = world();
     // The SDK names the country itself, so a key for several regions will do.
-    let key = world.key(ingest(Region::ALL, Some(Programme::UserExperience), Some(POLICY)));
+    let key = world.key(shipped(ingest(Region::ALL, Some(Programme::UserExperience), Some(POLICY))));
     let host = format!("http://{}", world.client().0);
     script("segment_client.py", &[&host, &key.reveal(), USER, "message"]);
     world.flush();

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use shoal_server::access_keys::KeyStore;
 
-use crate::http::Answer;
+use crate::http::{Answer, Client};
 use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch};
 
 fn views(people: usize) -> Value {
@@ -83,24 +83,46 @@ fn sdks_and_browsers_get_the_answers_they_expect() {
 
 #[test]
 fn an_operator_finds_health_metrics_and_the_description() {
-    let world = World::new();
+    let world = World::with(|config| config.metrics.listen = Some(([127, 0, 0, 1], 0).into()));
     let get = |path: &str| world.client().ask("GET", path, &[], b"").unwrap().expect(200);
     assert_eq!(get("/healthz").text(), "ok\n");
     assert_eq!(get("/readyz").text(), "ready\n");
     assert_eq!(world.client().events(&world.keys.app, &views(3))["accepted"], 3);
-    let metrics = get("/metrics").text();
+    let metrics = world.metrics().ask("GET", "/metrics", &[], b"").unwrap().expect(200).text();
     assert!(metrics.contains("server_requests_total{route=\"/healthz\",status=\"200\"} 1"), "{metrics}");
     assert!(metrics.trim_end().ends_with("# EOF"));
     assert_eq!(get("/openapi.json").json()["info"]["title"], "Shoal");
     assert!(get("/docs/").text().contains("swagger-ui"));
-    // Through a proxy, metrics are for officers.
-    let proxied = |key: &str| {
-        let headers = [("x-forwarded-for", "192.0.2.1"), ("authorization", key)];
-        world.client().ask("GET", "/metrics", &headers, b"").unwrap().status
+}
+
+#[test]
+fn metrics_are_on_no_socket_that_apps_and_analysts_reach() {
+    let mut world = World::with(|config| config.metrics.listen = Some(([127, 0, 0, 1], 0).into()));
+    let keys =
+        ["", &world.keys.app, &world.keys.analyst, &world.keys.officer].map(|key| format!("Bearer {key}"));
+    let asked = |client: Client, path: &str, headers: &[(&str, &str)]| {
+        let answer = client.ask("GET", path, headers, b"").unwrap();
+        assert!(answer.status == 200 || !answer.text().contains("server_requests"), "{}", answer.text());
+        answer.status
     };
-    let bearer = |key: &str| format!("Bearer {key}");
-    assert_eq!(proxied(""), 401);
-    assert_eq!((proxied(&bearer(&world.keys.analyst)), proxied(&bearer(&world.keys.officer))), (403, 200));
+    for key in &keys {
+        for path in ["/metrics", "/metrics/", "/v1/../metrics"] {
+            assert_eq!(asked(world.client(), path, &[("authorization", key)]), 404, "{path}");
+        }
+        assert_eq!(asked(world.metrics(), "/metrics", &[("authorization", key)]), 200, "no key is asked for");
+    }
+    for path in ["/", "/healthz", "/v1/tables", "/v1/budget", "/openapi.json", "/docs/"] {
+        assert_eq!(asked(world.metrics(), path, &[("authorization", &keys[3])]), 404, "{path}");
+    }
+    let question = json!({"sql": "SELECT COUNT(*) FROM usage"}).to_string();
+    assert_eq!(world.metrics().post("/v1/sql", &world.keys.officer, question).status, 404);
+    let description = world.client().ask("GET", "/openapi.json", &[], b"").unwrap().expect(200);
+    assert!(!description.text().contains("/metrics"));
+    // Nowhere, unless an operator says where.
+    let before = world.metrics();
+    world.restart(|config| config.metrics.listen = None);
+    assert!(before.ask("GET", "/metrics", &[], b"").is_err());
+    assert_eq!(asked(world.client(), "/metrics", &[]), 404);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::{Value, json};
+use shoal_ingest::KeyKind;
 use shoal_schemas::{Programme, Region};
 use shoal_server::access_keys::{KeyStore, NewKey, Role, Scope};
 use shoal_server::{Clock, Config, Running};
@@ -26,9 +27,12 @@ pub(crate) const POLICY: &str = "2026-1";
 
 /// The keys that every world has.
 pub(crate) struct Keys {
-    /// Sends events of both programmes to all regions; consent must come with the events or have been recorded.
+    /// Sends events of both programmes to all regions, from a server: it is told what became of each. Consent must come with
+    /// the events or have been recorded.
     pub(crate) app: String,
-    /// Sends user-experience events to DE, asserting consent.
+    /// The same in an app, which anybody may have taken apart.
+    pub(crate) shipped: String,
+    /// Sends user-experience events to DE from an app, asserting consent.
     pub(crate) asserting: NewKey,
     /// Asks about all regions.
     pub(crate) analyst: String,
@@ -44,17 +48,29 @@ impl Keys {
         let regions = Region::ALL.to_vec();
         Keys {
             app: make(ingest(&regions, None, None)).reveal(),
-            asserting: make(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY))),
+            shipped: make(shipped(ingest(&regions, None, None))).reveal(),
+            asserting: make(shipped(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY)))),
             analyst: make(Scope::Analyst { role: Role::Analyst, regions: regions.clone() }).reveal(),
             officer: make(Scope::Analyst { role: Role::Officer, regions }).reveal(),
         }
     }
 }
 
-/// The scope of an ingest key.
+/// The scope of a server's ingest key.
 pub(crate) fn ingest(regions: &[Region], programme: Option<Programme>, policy: Option<&str>) -> Scope {
     let policy = policy.map(str::to_owned);
-    Scope::Ingest { app: "camera".to_owned(), regions: regions.to_vec(), programme, policy }
+    let (kind, app) = (KeyKind::Server, "camera".to_owned());
+    Scope::Ingest { kind, app, regions: regions.to_vec(), programme, policy }
+}
+
+/// The same scope for a key that ships in apps.
+pub(crate) fn shipped(scope: Scope) -> Scope {
+    match scope {
+        Scope::Ingest { app, regions, programme, policy, .. } => {
+            Scope::Ingest { kind: KeyKind::Shipped, app, regions, programme, policy }
+        }
+        other => other,
+    }
 }
 
 /// A running service and its clock.
@@ -132,6 +148,11 @@ impl World {
     /// Where it answers.
     pub(crate) fn client(&self) -> Client {
         Client(self.running.as_ref().unwrap().addr())
+    }
+
+    /// Where it shows its metrics, when the settings say so.
+    pub(crate) fn metrics(&self) -> Client {
+        Client(self.running.as_ref().unwrap().metrics_addr().unwrap())
     }
 
     /// Everything in the log goes into the tables.

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use shoal_privacy::consent::{ConsentDigest, ConsentRecord};
+use shoal_privacy::consent::{ConsentDigest, ConsentRecord, UnreadableConsents};
 use shoal_schemas::{Programme, Protocol, Region, calendar::day_of};
 
 use super::*;
@@ -11,6 +11,7 @@ use crate::{stages::row, wire::time::rfc3339};
 
 mod fixtures;
 mod gate;
+mod hidden;
 mod native;
 
 /// A world to run requests in.
@@ -28,12 +29,17 @@ struct World {
 struct Records(std::sync::Mutex<Vec<(Region, Programme, [u8; 16], ConsentRecord)>>);
 
 impl ConsentIndex for Records {
-    fn lookup(&self, region: Region, programme: Programme, subject: &ConsentDigest) -> Option<ConsentRecord> {
+    fn lookup(
+        &self,
+        region: Region,
+        programme: Programme,
+        subject: &ConsentDigest,
+    ) -> Result<Option<ConsentRecord>, UnreadableConsents> {
         let records = self.0.lock().unwrap();
         let same = |r: &&(Region, Programme, [u8; 16], ConsentRecord)| {
             (r.0, r.1, r.2) == (region, programme, subject.into_bytes())
         };
-        records.iter().find(same).map(|r| r.3.clone())
+        Ok(records.iter().find(same).map(|r| r.3.clone()))
     }
 }
 
@@ -112,10 +118,11 @@ fn request(protocol: Protocol, body: &[u8]) -> Request<'_> {
     Request { protocol, content_type: None, content_encoding: None, body, peer: None, received_ms: now() }
 }
 
-/// A key for all regions; it asserts consent when it is for one programme.
+/// A server's key for all regions; it asserts consent when it is for one programme.
 fn grant(programme: Option<Programme>) -> IngestGrant {
     IngestGrant {
         key_id: "k".into(),
+        kind: KeyKind::Server,
         app: "camera".into(),
         programme,
         asserted_policy: programme.map(|_| "2026-1".into()),

@@ -19,7 +19,8 @@ refusals!(
     post, path = "/v1/consents", tag = "ingest",
     summary = "Grant or withdraw consent",
     description = "Kept under a keyed digest of the identifier that cannot be joined with events. A withdrawal beats every \
-        consent that was given before it.",
+        consent that was given before it. Grants with a shipped key have a rate; withdrawals have none, and of a list whose \
+        grants must come later the withdrawals are recorded. The answer does not tell what was recorded before.",
     request_body(content = serde_json::Value, example = json!({
         "programme": "user-experience", "action": "grant", "policy_version": "2026-1", "user_id": "u-1", "country": "DE"})),
     responses(
@@ -33,7 +34,7 @@ pub(super) async fn record(
 ) -> HttpResponse {
     let recorded = async {
         let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
-        let body = state.bodies.read(payload).await?;
+        let body = state.bodies.read_consents(payload).await?;
         Ok(state.ingest.record_consent(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
     };
     let recorded: Result<_, Problem> = recorded.await;

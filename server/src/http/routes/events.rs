@@ -26,8 +26,10 @@ refusals!(
 #[utoipa::path(
     post, path = "/v1/events", tag = "ingest",
     summary = "Send events",
-    description = "JSON (`{\"consent\", \"context\", \"events\": [..]}` or an array) or NDJSON; identity, gzip or zstd. The answer \
-        says for each event what became of it; an accepted event is on the disk.",
+    description = "JSON (`{\"consent\", \"context\", \"events\": [..]}` or an array) or NDJSON; identity, gzip or zstd. With a \
+        server key the answer says for each event whether it was accepted (it is on the disk), a duplicate, withheld for lack \
+        of consent, or rejected, and counts each. With a shipped key, which anybody can read out of an app, the first three \
+        are one word, `taken`, so that no answer tells who has opted in.",
     request_body(content = serde_json::Value, description = "Events", example = json!({
         "sent_at": "2026-11-22T10:00:01Z",
         "consent": {"policy_version": "2026-1", "granted_at": "2026-11-01T09:00:00Z"},
@@ -35,8 +37,8 @@ refusals!(
             "user_id": "u-1", "country": "DE", "properties": {"screen": "home"}}]})),
     responses(
         (status = 200, description = "What became of each event", body = serde_json::Value, example = json!({
-            "received": 1, "accepted": 1, "duplicate": 0, "withheld": 0, "rejected": 0, "dropped_properties": 0,
-            "skipped_items": 0, "events": [{"status": "accepted"}]})),
+            "received": 1, "taken": 1, "rejected": 0, "dropped_properties": 0, "skipped_items": 0,
+            "events": [{"status": "taken"}]})),
         Native),
     security(("key" = [])))]
 pub(super) async fn native(

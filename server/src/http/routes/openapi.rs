@@ -15,7 +15,7 @@ use super::{budget, consents, events, operation, retention, sentry, sql, validat
     paths(
         events::native, events::segment, sentry::envelope, consents::record, validate::validate,
         sql::answer, sql::running, sql::cancel, sql::tables, budget::list, retention::plan, retention::run,
-        operation::healthz, operation::readyz, operation::metrics,
+        operation::healthz, operation::readyz,
     ),
     modifiers(&Shared),
     tags(

@@ -1,4 +1,4 @@
-//! `POST /v1/validate`: everything that `POST /v1/events` would say, and nothing is kept.
+//! `POST /v1/validate`: what `POST /v1/events` would say if nothing were recorded about anybody, and nothing is kept.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use shoal_schemas::Protocol;
@@ -19,6 +19,8 @@ refusals!(
 #[utoipa::path(
     post, path = "/v1/validate", tag = "ingest",
     summary = "Check events without keeping them",
+    description = "Consents that were recorded and events that were sent before do not count: only what the events themselves \
+        and the key say. The form of the answer is that of `/v1/events` for the same key.",
     request_body(content = serde_json::Value, description = "As for /v1/events"),
     responses(
         (status = 200, description = "What would become of each event", body = serde_json::Value),

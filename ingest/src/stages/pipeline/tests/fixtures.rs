@@ -178,7 +178,7 @@ proptest! {
         let protocol = if which < 2 { Protocol::Segment } else { Protocol::Sentry };
         let grant = grant(Some(Programme::UserExperience));
         if let Ok(piped) = world().run(&request(protocol, &body), &grant, now()) {
-            let answer = piped.into_answer();
+            let answer = piped.into_answer(KeyKind::Server);
             prop_assert_eq!(answer.received, answer.accepted + answer.withheld + answer.rejected);
         }
     }

@@ -97,7 +97,8 @@ fn without_an_identifier_only_an_asserted_event_is_kept() {
 fn events_that_name_nobody_are_of_one_unit_for_each_network_app_and_day() {
     let world = World::new();
     let unit = |peer: Option<&str>, app: &str, rest: &str| {
-        let grant = IngestGrant { app: app.into(), ..grant(Some(Programme::UserExperience)) };
+        let kind = KeyKind::Shipped;
+        let grant = IngestGrant { kind, app: app.into(), ..grant(Some(Programme::UserExperience)) };
         let body = click(&format!(r#","country":"DE"{rest}"#));
         let peer = peer.map(|text| text.parse().unwrap());
         let request = Request { peer, ..request(Protocol::Native, body.as_bytes()) };
@@ -120,6 +121,12 @@ fn events_that_name_nobody_are_of_one_unit_for_each_network_app_and_day() {
     let before = r#","time":"2026-11-19T08:00:00Z""#;
     assert_eq!(unit(phone, "camera", before), unit(None, "camera", before));
     assert_ne!(unit(None, "camera", before), of_app);
+    // A server is not where the person is.
+    let server = grant(Some(Programme::UserExperience));
+    let body = click(r#","country":"DE""#);
+    let request =
+        Request { peer: phone.map(|text| text.parse().unwrap()), ..request(Protocol::Native, body.as_bytes()) };
+    assert_eq!(head(&world.run(&request, &server, now()).unwrap()).subject, of_app);
     // Whoever is named is a subject, wherever they are.
     let named = |peer| unit(peer, "camera", r#","install_id":"i""#);
     assert_eq!(named(phone), named(None));

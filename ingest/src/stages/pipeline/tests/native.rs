@@ -117,7 +117,7 @@ fn what_is_wrong_with_one_event_leaves_the_others() {
         assert_eq!(code(outcome), *wanted, "{event}");
         assert!(!format!("{outcome:?}").contains("canary"));
     }
-    let answer = world().native(&body).unwrap().into_answer();
+    let answer = world().native(&body).unwrap().into_answer(KeyKind::Server);
     assert_eq!(answer.received, events.len() as u64);
     assert_eq!(answer.received, answer.accepted + answer.duplicate + answer.withheld + answer.rejected);
     assert_eq!((answer.accepted, answer.withheld), (4, 3));
@@ -248,7 +248,7 @@ proptest! {
     fn any_value_of_any_field_is_answered(field in "[a-z_]{1,9}", value in r#"(null|true|-?[0-9]{1,22}|1e99|"[a-z@. ]{0,30}"|\[\]|\{\}|\[\{"a":1\}\])"#) {
         for name in [field.as_str(), "id", "event", "time", "consent", "context", "properties", "user_id", "country", "events", "sent_at"] {
             if let Ok(piped) = world().native(&click(&format!(",\"{name}\":{value}"))) {
-                let answer = piped.into_answer();
+                let answer = piped.into_answer(KeyKind::Server);
                 prop_assert_eq!(answer.received, answer.accepted + answer.withheld + answer.rejected);
             }
         }

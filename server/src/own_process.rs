@@ -1,0 +1,54 @@
+//! What this process tells the operating system about itself: its files are for nobody else, and its memory goes to no file.
+//!
+//! A process that holds the region's secrets leaves no core file: its limit is none, and it is not dumpable, so that a
+//! program to which the system hands dumps gets none either. The second also keeps the processes of the same account, which
+//! are not root, from reading this one's memory. A worker is another program run and holds no secret; it confines itself.
+//! Not here: files that are there already (`shoal-files`, `modes`), workers (`shoal-postprocess`).
+
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, setrlimit, umask};
+
+use crate::error::Error;
+
+/// What others than the owner may do with a new file: nothing.
+const MASK: u32 = 0o077;
+
+/// Closes new files to others. To be called before any file is made.
+pub(crate) fn close_files() {
+    umask(Mode::from_raw_mode(MASK));
+}
+
+/// Keeps this process's memory out of every file. To be called before a secret is read.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn leave_no_core() -> Result<(), Error> {
+    let refused = |e: rustix::io::Errno| Error::Service(format!("core files cannot be turned off: {e}"));
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(refused)?;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused)?;
+    }
+    Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rustix::process::{DumpableBehavior, dumpable_behavior, getrlimit};
+
+    #[test]
+    fn the_memory_of_this_process_goes_nowhere_and_its_workers_program_is_still_found() {
+        leave_no_core().unwrap();
+        let core = getrlimit(Resource::Core);
+        assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        // What the service reads of itself, and what it starts workers from.
+        assert!(std::fs::read_link("/proc/self/exe").is_ok());
+        assert!(std::fs::read_to_string("/proc/self/status").is_ok());
+        let listed = std::process::Command::new("/proc/self/exe").arg("--list").output().unwrap();
+        assert!(listed.status.success());
+    }
+}
