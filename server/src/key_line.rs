@@ -117,8 +117,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use shoal_ingest::KeyKind;
     use crate::access_keys::KeyStore;
+    use shoal_ingest::KeyKind;
 
     fn lines(dir: &Path) -> Vec<Value> {
         let mut found = Vec::new();

@@ -68,8 +68,18 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) async fn run(self) -> Result<Released, NoAnswer> {
-        let Job { prepared, looked_up, scan, postprocessor, budget, metrics, timing, asker, now_ms, deadline } =
-            self;
+        let Job {
+            prepared,
+            looked_up,
+            scan,
+            postprocessor,
+            budget,
+            metrics,
+            timing,
+            asker,
+            now_ms,
+            deadline,
+        } = self;
         let asked = Circumstances {
             budget: &budget,
             asker: &asker,

@@ -124,8 +124,10 @@ fn events_that_name_nobody_are_of_one_unit_for_each_network_app_and_day() {
     // A server is not where the person is.
     let server = grant(Some(Programme::UserExperience));
     let body = click(r#","country":"DE""#);
-    let request =
-        Request { peer: phone.map(|text| text.parse().unwrap()), ..request(Protocol::Native, body.as_bytes()) };
+    let request = Request {
+        peer: phone.map(|text| text.parse().unwrap()),
+        ..request(Protocol::Native, body.as_bytes())
+    };
     assert_eq!(head(&world.run(&request, &server, now()).unwrap()).subject, of_app);
     // Whoever is named is a subject, wherever they are.
     let named = |peer| unit(peer, "camera", r#","install_id":"i""#);
