@@ -20,6 +20,6 @@ pub use spending::{
     PartOrder, PossiblySpent, Reservation, Reserved, Shortage, SpendingCaps, SpendingFilter, SpendingItem,
 };
 pub use tables::{
-    AppendReport, CompactPolicy, CompactReport, ExpireReport, FileRows, Heads, LiveFile, Part, PurgeReport,
-    Snapshot, Store, Table,
+    AppendReport, CompactPolicy, CompactReport, EVENTS_MAX, ExpireReport, FileRows, Heads, LiveFile, Met,
+    Part, PurgeReport, Seen, Snapshot, Store, Table,
 };

@@ -2,19 +2,16 @@
 //!
 //! ```text
 //! file 1: batch -> |                                 |
-//! file 2: batch -> | heap of (subject, time, event id) | -> seen before? drop : take -> interleave -> draft -> publish
+//! file 2: batch -> | heap of (subject, time, event id) | -> a copy? drop : take -> interleave -> draft -> publish
 //! file n: batch -> |                                 |
 //! ```
-//! A row whose event id its subject has had already is a resend that came after the endpoint had forgotten the first
-//! one. The copies are neighbours, or near each other when the sender's clock was corrected by another amount: the
-//! event ids of the subject at hand are remembered, up to 65,536 of them; beyond that they are forgotten all but the
-//! neighbour.
+//! What is dropped are copies (`copies`). A copy with the very key of the row that stays, but other values, stays too: there
+//! is no first of the two, so dropping one would choose by the order of files. Readers choose by what they read.
 //!
-//! Invariants: memory is one batch and one page of each column for a file, and one row group of the output; every row that
-//! the log counts in the inputs is read, and is written or counted as a duplicate. Synchronous. Not here: which files
-//! (`tiers`), the commit (`compact`).
+//! Invariants: memory is one batch and one page of each column for a file, one row group of the output, and a few rows
+//! of one key; every row that the log counts in the inputs is read, and is written or counted as a duplicate. Synchronous.
+//! Not here: which rows are copies (`copies`), which files (`tiers`), the commit (`compact`).
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -23,6 +20,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use shoal_files::Objects;
 
 use crate::error::{Result, StorageError};
+use crate::tables::copies::{Met, Seen};
 use crate::tables::heads::Heads;
 use crate::tables::object::ParquetObject;
 use crate::tables::snapshot::LiveFile;
@@ -32,8 +30,9 @@ use crate::tables::write::{Draft, Key, Keys, WrittenFile};
 const BATCH_ROWS_MAX: u64 = 1024;
 const BATCH_BYTES: u64 = 512 * 1024;
 const OUT_ROWS: usize = 4096;
-const SEEN_MAX: usize = 65_536;
 const DIGEST_BYTES: usize = 16;
+/// Different rows of one key that are compared with; more of them stay uncompared.
+const ALIKE_MAX: usize = 64;
 
 /// What is merged, and as what.
 pub(crate) struct Merge {
@@ -85,11 +84,19 @@ impl Merge {
             }
         }
         let (mut read, mut duplicates) = (0, 0);
-        let mut seen = Seen::default();
+        let (mut seen, mut alike) = (Seen::default(), Alike::default());
+        let day = self.files.first().map_or(0, |file| file.day);
         while let Some((key, at)) = heads.first() {
             read += 1;
-            match seen.is_new(key, cursors[at].has_event_id()) {
-                true => out.picks.push((at, cursors[at].row)),
+            let cursor = &cursors[at];
+            let met = match cursor.has_event_id() {
+                true => seen.meet((key.0, day), key.2),
+                false => Met::New,
+            };
+            let is_last_of_key =
+                heads.second().is_none_or(|(other, _)| other != key) && cursor.is_before_another();
+            match alike.stays(key, met, cursor, is_last_of_key) {
+                true => out.picks.push((at, cursor.row)),
                 false => duplicates += 1,
             }
             // A cursor's batch must stay until its rows are written.
@@ -165,6 +172,11 @@ impl Cursor {
         self.row + 1 >= self.batch.num_rows()
     }
 
+    /// Whether the next row of its batch has another key; not known of the last one.
+    fn is_before_another(&self) -> bool {
+        !self.is_last() && self.keys.as_ref().is_some_and(|keys| keys.at(self.row) != keys.at(self.row + 1))
+    }
+
     fn key(&self) -> Key {
         self.keys.as_ref().map_or((u128::MAX, i64::MAX, u128::MAX), |keys| keys.at(self.row))
     }
@@ -195,28 +207,33 @@ impl Out {
     }
 }
 
-/// The event ids of the subject at hand.
+/// The rows of the key at hand that stay, as long as more rows of that key may come.
 #[derive(Default)]
-struct Seen {
-    subject: u128,
-    event_ids: HashSet<u128>,
+struct Alike {
+    key: Option<Key>,
+    rows: Vec<RecordBatch>,
 }
 
-impl Seen {
-    fn is_new(&mut self, (subject, _, event_id): Key, has_event_id: bool) -> bool {
-        if !has_event_id {
+impl Alike {
+    /// Whether the row that the cursor is at stays: unless it is a copy, or when the rows of its very key are all different.
+    fn stays(&mut self, key: Key, met: Met, cursor: &Cursor, is_last_of_key: bool) -> bool {
+        if self.key != Some(key) {
+            self.rows.clear();
+            self.key = Some(key);
+        }
+        if met == Met::Copy && self.rows.is_empty() {
+            return false;
+        }
+        if is_last_of_key && self.rows.is_empty() {
             return true;
         }
-        if self.subject != subject || self.event_ids.len() >= SEEN_MAX {
-            let last = (self.subject == subject).then_some(event_id).filter(|id| self.event_ids.contains(id));
-            // A set that has grown takes long to clear.
-            match self.event_ids.capacity() > 1024 {
-                true => self.event_ids = HashSet::new(),
-                false => self.event_ids.clear(),
-            }
-            self.event_ids.extend(last);
-            self.subject = subject;
+        let row = cursor.batch.slice(cursor.row, 1);
+        if met == Met::Copy && self.rows.contains(&row) {
+            return false;
         }
-        self.event_ids.insert(event_id)
+        if self.rows.len() < ALIKE_MAX {
+            self.rows.push(row);
+        }
+        true
     }
 }

@@ -11,8 +11,8 @@
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
 //! - `append`: rows become part of a table, exactly once
-//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once, `heads`: which of
-//!   many sorted streams comes next
+//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once, `copies`: which
+//!   rows are copies of an event, `heads`: which of many sorted streams comes next
 //! - `snapshot`: the files that are live at one version
 //! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
@@ -21,6 +21,7 @@
 
 mod append;
 mod compact;
+mod copies;
 mod durable;
 mod expire;
 mod heads;
@@ -43,6 +44,7 @@ mod tests;
 
 pub use append::{AppendReport, Part};
 pub use compact::CompactReport;
+pub use copies::{EVENTS_MAX, Met, Seen};
 pub use expire::ExpireReport;
 pub use heads::Heads;
 pub use purge::PurgeReport;
