@@ -100,7 +100,7 @@ impl Entry {
 
     /// Where the numbers of what is reserved for the query are noted.
     pub(crate) fn receipts(&self) -> Receipts {
-        self.0.fields().reservations.clone()
+        self.line.fields().reservations.clone()
     }
 
     /// Notes a private query and its price, for each block.

@@ -3,8 +3,8 @@
 //! ```text
 //! files -rows-> Loaded batches -merge-> subject by subject -Accumulator-> Accumulated
 //! ```
-//! Invariants: an accumulator sees only rows that are readable and meet the query's filter. Every row of a subject
-//! comes between two calls of [`Accumulator::close`], whatever file it is in. What an accumulator keeps beyond a
+//! Invariants: an accumulator sees only rows that are readable and meet the query's filter, in order of (subject, time,
+//! event id), each event once, whatever files they are in. What an accumulator keeps beyond a
 //! subject is bounded, and is counted by [`Accumulator::bytes`]. Not here: how rows come (`rows`, `merge`), what is
 //! made of them (`accumulators`).
 
@@ -23,25 +23,18 @@ pub(super) trait Accumulator: Send {
     /// `Scalar::Column` of its name, whatever its type says.
     fn scalars(&self) -> Vec<Scalar>;
 
-    /// Whether the rows of a subject must come in order of time. Otherwise they come in order of days only, which is
-    /// faster, and `time_us` is 0.
-    fn is_timed(&self) -> bool {
-        false
-    }
-
     /// The next batch of `source` (a file's stream): its columns, in the order of `scalars`. They stay in force until the
     /// next call for the same source. Text is `Dictionary(Int32, Utf8)`, a number `Int64`, a time
     /// `Timestamp(Microsecond, UTC)`, a day `Date32`, a digest `Binary`; a scalar without a type is `Null`.
     fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure>;
 
-    /// Another subject: its rows are next.
+    /// Another subject: its rows are next, up to [`Accumulator::close`].
     fn open(&mut self, _subject: &[u8; 16]) {}
 
     /// One row of the current subject, a position in the batch that `source` loaded last.
     fn row(&mut self, source: usize, row: usize, day: i32, time_us: i64);
 
-    /// Some rows of the current subject that follow each other; the times of all rows of the batch, empty when the
-    /// accumulator is not timed.
+    /// Some rows of the current subject that follow each other; the times of all rows of the batch.
     fn rows(&mut self, source: usize, rows: Range<usize>, day: i32, times_us: &[i64]) {
         for row in rows {
             self.row(source, row, day, times_us.get(row).copied().unwrap_or(0));

@@ -100,7 +100,7 @@ mod tests {
 
     impl Stream for Numbers {
         fn role(&self) -> Role {
-            Role::Member(self.last as usize)
+            Role::Member { membership: self.last as usize, day: 0 }
         }
 
         fn next(&mut self) -> Result<Option<Loaded>, Failure> {
@@ -108,11 +108,8 @@ mod tests {
                 return if self.fails { Err(Failure::Internal) } else { Ok(None) };
             }
             self.next += 1;
-            Ok(Some(Loaded {
-                runs: vec![Run { subject: self.next - 1, end: 1 }],
-                times_us: Vec::new(),
-                columns: Vec::new(),
-            }))
+            let runs = vec![Run { subject: self.next - 1, end: 1 }];
+            Ok(Some(Loaded { runs, times_us: vec![0], event_ids: vec![0], ..Loaded::default() }))
         }
     }
 
@@ -133,7 +130,7 @@ mod tests {
         let (mut streams, worker) =
             ahead(vec![numbers(5, false), numbers(3, true), numbers(0, false)]).unwrap();
         let worker = std::thread::spawn(|| worker.run());
-        assert_eq!(streams[0].role(), Role::Member(5));
+        assert_eq!(streams[0].role(), Role::Member { membership: 5, day: 0 });
         assert_eq!(drain(&mut streams[0]), (vec![1, 2, 3, 4, 5], true));
         assert_eq!(drain(&mut streams[0]), (vec![], true));
         assert_eq!(drain(&mut streams[1]), (vec![1, 2, 3], false));

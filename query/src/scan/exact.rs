@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use datafusion::arrow::compute::{cast, take_record_batch};
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 use shoal_anonymity::bound::{Clamp, Limits};
 use shoal_anonymity::budget::Precision;
 use shoal_anonymity::noise::{Entropy, OsEntropy};
-use shoal_schemas::{Kind, Programme, Region, columns};
-use shoal_storage::{Part, Snapshot, Store};
+use shoal_schemas::{Kind, Region, columns};
 
+use super::files::{Disk, batch, reversed};
 use super::memory::MemoryTable;
 use super::run::Tables;
 use super::source::Table;
@@ -175,73 +175,6 @@ fn row() -> impl Strategy<Value = Row> {
         })
 }
 
-fn batch(rows: &[Row]) -> RecordBatch {
-    provider(registry().table(Kind::Usage), rows).0[0].clone()
-}
-
-struct Disk {
-    root: tempfile::TempDir,
-    snapshot: Snapshot,
-}
-
-impl Disk {
-    fn events(&self) -> Arc<dyn Table> {
-        Arc::new(self.snapshot.clone())
-    }
-}
-
-/// The rows as files: `flushes` for each day.
-async fn disk(rows: &[Row], flushes: usize) -> Disk {
-    let root = tempfile::tempdir().unwrap();
-    let store = Store::open(&url::Url::from_directory_path(root.path()).unwrap()).await.unwrap();
-    let table = store.table(Region::De, registry().table(Kind::Usage)).await.unwrap();
-    for flush in 0..flushes {
-        let mut parts = Vec::new();
-        for day in (0..9).map(|ago| today() - ago) {
-            let own: Vec<Row> =
-                rows.iter().skip(flush).step_by(flushes).filter(|row| row.day == day).cloned().collect();
-            if !own.is_empty() {
-                let batch = batch(&own);
-                let stored = batch.project(&(0..batch.num_columns() - 1).collect::<Vec<_>>()).unwrap();
-                parts.push(Part { programme: Programme::UserExperience, day, batch: stored });
-            }
-        }
-        if !parts.is_empty() {
-            table.append(parts, "test", flush as i64 + 1).await.unwrap();
-        }
-    }
-    Disk { root, snapshot: table.snapshot().await.unwrap() }
-}
-
-/// Replaces a file by one with the same rows, the other way round.
-async fn turn_round(disk: &Disk, which: usize) {
-    let snapshot = &disk.snapshot;
-    let file = &snapshot.files()[which % snapshot.files().len()];
-    let path = disk.root.path().join("de/tables/usage").join(&file.path);
-    let context = SessionContext::new();
-    let frame = context.read_parquet(path.to_str().unwrap(), Default::default()).await.unwrap();
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let batches = frame.collect().await.unwrap();
-    let all = datafusion::arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
-    let order: UInt32Array = (0..all.num_rows() as u32).rev().collect();
-    let all = take_record_batch(&all, &order).unwrap();
-    let fields: Vec<_> = schema
-        .fields()
-        .iter()
-        .map(|field| match field.data_type() {
-            DataType::Utf8View => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
-            DataType::BinaryView => Arc::new(field.as_ref().clone().with_data_type(DataType::Binary)),
-            _ => Arc::clone(field),
-        })
-        .collect();
-    let arrays = all.columns().iter().zip(&fields).map(|(a, f)| cast(a, f.data_type()).unwrap()).collect();
-    let all =
-        RecordBatch::try_new(Arc::new(datafusion::arrow::datatypes::Schema::new(fields)), arrays).unwrap();
-    std::fs::remove_file(&path).unwrap();
-    let options = datafusion::dataframe::DataFrameWriteOptions::new().with_single_file_output(true);
-    context.read_batch(all).unwrap().write_parquet(path.to_str().unwrap(), options, None).await.unwrap();
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
@@ -257,9 +190,9 @@ proptest! {
         runtime.block_on(async {
             let mut expected = plain(sql, &batch(&rows), keys).await;
             expected.retain(|_, numbers| numbers.iter().any(|n| *n != 0));
-            let disk = disk(&rows, flushes).await;
+            let disk = Disk::of(&rows, flushes).await;
             if let Some(which) = turned {
-                turn_round(&disk, which).await;
+                disk.rewrite(which, &reversed).await;
             }
             let in_memory = MemoryTable(Arc::new(vec![batch(&rows)]));
             let tables: [Arc<dyn Table>; 2] = [Arc::new(in_memory), Arc::new(disk.snapshot.clone())];
@@ -280,7 +213,7 @@ fn some_rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn only_the_due_days_and_buckets_are_totalled() {
-    let disk = disk(&some_rows(), 2).await;
+    let disk = Disk::of(&some_rows(), 2).await;
     let day = |ago: i32| DayRange { first: today() - ago, last: today() - ago };
     let mut due = whole(unbounded("SELECT COUNT(*) FROM usage").await);
     due.days = DayRange { first: today() - 2, last: today() - 1 };
@@ -302,9 +235,9 @@ async fn only_the_due_days_and_buckets_are_totalled() {
 
 #[tokio::test]
 async fn a_file_that_is_not_sorted_is_read_all_the_same() {
-    let disk = disk(&some_rows(), 2).await;
-    turn_round(&disk, 0).await;
-    turn_round(&disk, 3).await;
+    let disk = Disk::of(&some_rows(), 2).await;
+    disk.rewrite(0, &reversed).await;
+    disk.rewrite(3, &reversed).await;
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
     let raw = run(sql, disk.events(), 64 << 20).await.unwrap();
     assert_eq!(totals(&raw)[""], [600, 50]);
@@ -316,7 +249,7 @@ async fn a_file_that_is_not_sorted_is_read_all_the_same() {
 #[tokio::test]
 async fn more_files_than_stay_open_are_read_all_the_same() {
     let rows: Vec<Row> = some_rows().into_iter().map(|row| Row { day: today(), ..row }).collect();
-    let disk = disk(&rows, 300).await;
+    let disk = Disk::of(&rows, 300).await;
     assert_eq!(disk.snapshot.files().len(), 300);
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
     let raw = run(sql, disk.events(), 192 << 20).await.unwrap();
@@ -327,7 +260,7 @@ async fn more_files_than_stay_open_are_read_all_the_same() {
 async fn only_members_count_and_negated_others_only() {
     let buyers: Vec<Row> = (0..30).map(|at| Row::new(at, today() - 3, "purchase")).collect();
     let both: Vec<Row> = some_rows().into_iter().chain(buyers).collect();
-    let disk = disk(&both, 2).await;
+    let disk = Disk::of(&both, 2).await;
     let in_memory = MemoryTable(Arc::new(vec![batch(&both)]));
     for (negated, expected) in [(false, 30), (true, 20)] {
         let mut charged = unbounded("SELECT COUNT(DISTINCT subject) FROM usage WHERE event = 'click'").await;
@@ -351,7 +284,7 @@ async fn only_members_count_and_negated_others_only() {
 async fn too_little_memory_and_too_many_groups_fail() {
     let rows: Vec<Row> =
         (0..20_000).map(|at| Row::new(at, today(), "click").text("app_version", format!("v{at}"))).collect();
-    let disk = disk(&rows, 1).await;
+    let disk = Disk::of(&rows, 1).await;
     assert!(run("SELECT COUNT(*) FROM usage", disk.events(), 64 << 20).await.is_ok());
     let failed = run("SELECT COUNT(*) FROM usage", disk.events(), 64 << 10).await.err();
     assert_eq!(failed, Some(Failure::Memory));

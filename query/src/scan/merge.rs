@@ -1,20 +1,28 @@
-//! Many streams, each sorted by subject, become one: subject by subject to an accumulator.
+//! Many streams, each sorted by subject, time and event id, become one: subject by subject to an accumulator, in that order,
+//! each event once.
 //!
 //! ```text
-//! stream 1: batch -> |                            |
-//! stream 2: batch -> | heap of (subject, time, at) | -> load, row, row, .. close
-//! stream n: batch -> |                            |
+//! stream 1: batch -> |                                      |
+//! stream 2: batch -> | heap of (subject, time, event id, at) | -> seen before? skip : load, row, row, .. close
+//! stream n: batch -> |                                      |
 //! ```
-//! While the next row of a stream has the same subject, the stream is not changed and the heap not touched.
+//! While the next rows of a stream come before those of the others, the stream is not changed and the heap not touched.
+//! Rows of one table that have the same event id on a subject's day are copies, of which the first counts
+//! ([`shoal_storage::Seen`]), whether or not it meets the filter. Of rows with the same key the one counts whose values
+//! come first (`least`). The last row of a batch may have its like in the next one, so it goes that way too.
 //!
-//! Invariants: order is checked as rows come; a stream that breaks it ends the merge with [`Stop::Unsorted`], and what
-//! the accumulator has is thrown away by the caller. Synchronous; asks between batches, and every 2^16 rows, whether
-//! anybody still waits. Not here: how rows are read (`rows`), what happens to an unsorted file (`source`).
+//! Invariants: what the accumulator gets follows from the rows, not from how they lie in streams and batches. Order is checked
+//! as rows come; a stream that breaks it ends the merge with [`Stop::Unsorted`], and what the accumulator has is thrown
+//! away by the caller. Synchronous; asks between batches, and every 2^16 rows, whether anybody still waits. Not here: how
+//! rows are read (`rows`), what happens to an unsorted file (`source`).
 
-use shoal_storage::Heads;
+use std::ops::Range;
+
+use shoal_storage::{Heads, Met, Seen};
 
 use super::accumulator::Accumulator;
-use super::runs::{Loaded, Run};
+use super::least::Candidate;
+use super::runs::{Key, Loaded, Run};
 use crate::failure::Failure;
 
 /// Rows between two questions whether to stop.
@@ -25,11 +33,27 @@ const ROWS_UNASKED_MAX: usize = 1 << 16;
 pub(super) enum Role {
     /// Events of the query's table, on this day.
     Events { day: i32 },
-    /// Events that make their subject a member.
-    Member(usize),
+    /// Events that make their subject a member, on this day.
+    Member { membership: usize, day: i32 },
 }
 
-/// A stream of batches that are sorted by (subject, time).
+impl Role {
+    fn day(self) -> i32 {
+        match self {
+            Role::Events { day } | Role::Member { day, .. } => day,
+        }
+    }
+
+    /// Among whose rows copies are looked for: the query's table is 0, then come the memberships.
+    fn table(self) -> usize {
+        match self {
+            Role::Events { .. } => 0,
+            Role::Member { membership, .. } => membership + 1,
+        }
+    }
+}
+
+/// A stream of batches that are sorted by (subject, time, event id).
 pub(super) trait Stream: Send {
     /// What its rows are.
     fn role(&self) -> Role;
@@ -61,117 +85,79 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Subject and time of the row that comes next. Of equal ones that of an earlier stream comes first: streams are given in
-/// order of their days.
-type Key = (u128, i64);
-
 struct Cursor<S> {
-    /// The stream's number.
-    at: usize,
     stream: S,
     role: Role,
-    runs: Vec<Run>,
-    times_us: Vec<i64>,
+    batch: Loaded,
+    /// The rows of the batch that have the key of the row after them.
+    tied: Vec<usize>,
     /// The run at hand, and the next row of it.
     run: usize,
     row: usize,
-    last: Option<(u128, i64)>,
+    last: Option<Key>,
 }
 
 impl<S: Stream> Cursor<S> {
-    fn time(&self, row: usize) -> i64 {
-        self.times_us.get(row).copied().unwrap_or(0)
+    fn new(stream: S) -> Cursor<S> {
+        let (role, batch, tied) = (stream.role(), Loaded::default(), Vec::new());
+        Cursor { stream, role, batch, tied, run: 0, row: 0, last: None }
+    }
+
+    fn subject(&self) -> u128 {
+        self.batch.runs[self.run].subject
     }
 
     fn key(&self) -> Key {
-        (self.runs[self.run].subject, self.time(self.row))
+        let (time_us, event_id) = self.batch.place(self.row);
+        (self.subject(), time_us, event_id)
     }
 
-    /// The next batch that has rows, given to the accumulator; false at the end.
-    fn next_batch<F: Accumulator + ?Sized>(
-        &mut self,
-        accumulator: &mut F,
-        pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
-    ) -> Result<bool, Stop> {
-        loop {
-            pulse(accumulator.bytes())?;
-            let Some(loaded) = self.stream.next()? else {
-                (self.runs, self.times_us) = (Vec::new(), Vec::new());
-                return Ok(false);
-            };
-            if loaded.runs.is_empty() {
-                continue;
+    /// Takes the batch, if it is sorted and follows the one before.
+    fn admit(&mut self, batch: Loaded) -> bool {
+        self.tied.clear();
+        let mut start = 0;
+        for run in &batch.runs {
+            let first = (run.subject, batch.times_us[start], batch.event_ids[start]);
+            if self.last.is_some_and(|last| last > first) {
+                return false;
             }
-            if !self.follows(&loaded) {
-                return Err(Stop::Unsorted(self.at));
+            for row in start + 1..run.end {
+                let (before, this) = (batch.place(row - 1), batch.place(row));
+                if before > this {
+                    return false;
+                }
+                if before == this {
+                    self.tied.push(row - 1);
+                }
             }
-            if let Role::Events { .. } = self.role {
-                accumulator.load(self.at, &loaded.columns)?;
-            }
-            (self.runs, self.times_us) = (loaded.runs, loaded.times_us);
-            (self.run, self.row) = (0, 0);
-            return Ok(true);
+            start = run.end;
+            let (time_us, event_id) = batch.place(run.end - 1);
+            self.last = Some((run.subject, time_us, event_id));
         }
+        (self.batch, self.run, self.row) = (batch, 0, 0);
+        true
     }
 
-    /// The rows up to the next subject, or up to a row that is after another stream's. False when the stream ends.
-    fn take_run<F: Accumulator + ?Sized>(
-        &mut self,
-        others: Option<(Key, usize)>,
-        accumulator: &mut F,
-        pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
-    ) -> Result<bool, Stop> {
-        let subject = self.runs[self.run].subject;
-        let is_shared = others.filter(|((other, _), _)| *other == subject);
-        let mut unasked = 0;
-        loop {
-            let (first, end) = (self.row, self.runs[self.run].end);
-            let is_after = |row: &usize, other| ((subject, self.time(*row)), self.at) > other;
-            let next = match is_shared {
-                None => end,
-                Some(other) => (first..end).find(|row| is_after(row, other)).unwrap_or(end),
-            };
-            match self.role {
-                Role::Events { .. } if next == first => {}
-                Role::Events { day } => accumulator.rows(self.at, first..next, day, &self.times_us),
-                Role::Member(membership) => accumulator.member(membership),
-            }
-            unasked += next - first;
-            self.row = next;
-            if next < end {
-                return Ok(true);
-            }
-            self.run += 1;
-            if self.run < self.runs.len() {
-                return Ok(true);
-            }
-            if !self.next_batch(accumulator, pulse)? {
-                return Ok(false);
-            }
-            if unasked > ROWS_UNASKED_MAX {
-                pulse(accumulator.bytes())?;
-                unasked = 0;
-            }
-            if self.runs[0].subject != subject {
-                return Ok(true);
+    /// The next rows of the run that come before the first row of the others, and of which none can have its key again.
+    fn alone(&self, others: Option<Key>) -> Range<usize> {
+        let next_tied = self.tied.get(self.tied.partition_point(|row| *row < self.row)).copied();
+        let last = next_tied.unwrap_or(usize::MAX).min(self.batch.rows() - 1);
+        let end = self.batch.runs[self.run].end.min(last);
+        let mut rows = self.row..end;
+        match others.filter(|other| other.0 == self.subject()) {
+            None => rows,
+            Some((_, time_us, event_id)) => {
+                let is_later = |row: &usize| self.batch.place(*row) >= (time_us, event_id);
+                self.row..rows.find(is_later).unwrap_or(end)
             }
         }
     }
 
-    /// Whether the batch is sorted and follows the one before.
-    fn follows(&mut self, batch: &Loaded) -> bool {
-        let (runs, times_us) = (&batch.runs, &batch.times_us);
-        let Some(last) = runs.last() else { return true };
-        let starts = std::iter::once(0).chain(runs.iter().map(|run| run.end));
-        let sorted = runs.is_sorted_by_key(|run| run.subject)
-            && (times_us.is_empty()
-                || times_us.len() == last.end
-                    && starts.zip(runs).all(|(start, run)| times_us[start..run.end].is_sorted()));
-        let time = |row: usize| times_us.get(row).copied().unwrap_or(0);
-        let joins =
-            self.last.is_none_or(|last| runs.first().is_none_or(|run| last <= (run.subject, time(0))));
-        self.last = Some((last.subject, time(last.end - 1)));
-        sorted && joins
+    /// Goes on to this row, of this run or the first of the next; false at the end of the batch.
+    fn go_to(&mut self, row: usize) -> bool {
+        self.row = row;
+        self.run += usize::from(row == self.batch.runs[self.run].end);
+        self.run < self.batch.runs.len()
     }
 }
 
@@ -182,202 +168,182 @@ pub(super) fn merge<S: Stream, F: Accumulator + ?Sized>(
     accumulator: &mut F,
     pulse: &mut dyn FnMut(usize) -> Result<(), Failure>,
 ) -> Result<(), Stop> {
-    let mut heads: Heads<Key> = Heads::with_capacity(streams.len());
-    let mut cursors: Vec<Cursor<S>> = Vec::with_capacity(streams.len());
-    for (at, stream) in streams.into_iter().enumerate() {
-        let role = stream.role();
-        let (runs, times_us) = (Vec::new(), Vec::new());
-        let mut cursor = Cursor { at, stream, role, runs, times_us, run: 0, row: 0, last: None };
-        if cursor.next_batch(accumulator, pulse)? {
-            heads.push(cursor.key(), at);
-        }
-        cursors.push(cursor);
-    }
-    let mut current: Option<u128> = None;
-    while let Some(((subject, _), at)) = heads.first() {
-        if current != Some(subject) {
-            if let Some(done) = current {
-                accumulator.close(&done.to_be_bytes())?;
+    let cursors: Vec<Cursor<S>> = streams.into_iter().map(Cursor::new).collect();
+    let tables = cursors.iter().map(|cursor| cursor.role.table() + 1).max().unwrap_or(0);
+    let seen = (0..tables).map(|_| Seen::default()).collect();
+    let heads = Heads::with_capacity(cursors.len());
+    Merge { cursors, heads, seen, sink: Sink { accumulator, subject: None }, pulse, unasked: 0 }.run()
+}
+
+struct Merge<'a, S, F: ?Sized> {
+    cursors: Vec<Cursor<S>>,
+    heads: Heads<Key>,
+    /// Of each table, by [`Role::table`].
+    seen: Vec<Seen>,
+    sink: Sink<'a, F>,
+    pulse: &'a mut dyn FnMut(usize) -> Result<(), Failure>,
+    unasked: usize,
+}
+
+impl<S: Stream, F: Accumulator + ?Sized> Merge<'_, S, F> {
+    fn run(mut self) -> Result<(), Stop> {
+        for at in 0..self.cursors.len() {
+            if self.next_batch(at)? {
+                self.heads.push(self.cursors[at].key(), at);
             }
-            accumulator.open(&subject.to_be_bytes());
-            current = Some(subject);
         }
-        let others = heads.second();
-        let cursor = &mut cursors[at];
-        let goes_on = cursor.take_run(others, accumulator, pulse)?;
-        heads.advance(goes_on.then(|| cursor.key()));
+        while let Some((key, at)) = self.heads.first() {
+            self.sink.close_before(key.0)?;
+            let others = self.heads.second().map(|(key, _)| key);
+            let rows = self.cursors[at].alone(others);
+            match rows.is_empty() {
+                true => self.tied(key)?,
+                false => self.take(at, rows, others)?,
+            }
+            if self.unasked > ROWS_UNASKED_MAX {
+                self.ask()?;
+            }
+        }
+        Ok(self.sink.close()?)
     }
-    if let Some(done) = current {
-        accumulator.close(&done.to_be_bytes())?;
+
+    /// Rows of one run, which come next.
+    fn take(&mut self, at: usize, rows: Range<usize>, others: Option<Key>) -> Result<(), Stop> {
+        let Cursor { batch, role, run, .. } = &self.cursors[at];
+        let Run { subject, end } = batch.runs[*run];
+        // A subject that comes no more, and is not asked about, has no copies to tell apart.
+        let is_whole = rows.end == end && others.is_none_or(|(other, ..)| other != subject);
+        if !is_whole || !batch.values_of(rows.clone()).is_empty() {
+            let (seen, unit) = (&mut self.seen[role.table()], (subject, role.day()));
+            let mut first = rows.start;
+            for row in rows.clone() {
+                if seen.meet(unit, batch.event_ids[row]) != Met::New {
+                    self.sink.take((at, *role), subject, batch, first..row);
+                    first = row + 1;
+                }
+            }
+            self.sink.take((at, *role), subject, batch, first..rows.end);
+        }
+        self.unasked += rows.len();
+        self.go_to(at, rows.end)
     }
-    Ok(())
+
+    /// All rows with the key that comes next: one of each table counts.
+    fn tied(&mut self, key: Key) -> Result<(), Stop> {
+        let mut least: Vec<Option<(Role, Candidate)>> = self.seen.iter().map(|_| None).collect();
+        while let Some((_, at)) = self.heads.first().filter(|(next, _)| *next == key) {
+            let Cursor { batch, role, row, .. } = &self.cursors[at];
+            let (candidate, next) = (Candidate::of(batch, *row), row + 1);
+            let known = &mut least[role.table()];
+            if known.as_ref().map_or(Ok(true), |(_, known)| candidate.is_before(known))? {
+                *known = Some((*role, candidate));
+            }
+            self.unasked += 1;
+            self.go_to(at, next)?;
+        }
+        let source = self.cursors.len();
+        for (seen, (role, candidate)) in self.seen.iter_mut().zip(least).filter_map(|(s, c)| Some((s, c?))) {
+            if seen.meet((key.0, role.day()), key.2) == Met::New {
+                self.sink.take_one((source, role), key, &candidate)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first stream goes on with this row.
+    fn go_to(&mut self, at: usize, row: usize) -> Result<(), Stop> {
+        let goes_on = self.cursors[at].go_to(row) || self.next_batch(at)?;
+        self.heads.advance(goes_on.then(|| self.cursors[at].key()));
+        Ok(())
+    }
+
+    /// The next batch that has rows, given to the accumulator; false at the end.
+    fn next_batch(&mut self, at: usize) -> Result<bool, Stop> {
+        loop {
+            self.ask()?;
+            let cursor = &mut self.cursors[at];
+            let Some(batch) = cursor.stream.next()? else {
+                cursor.batch = Loaded::default();
+                return Ok(false);
+            };
+            if batch.runs.is_empty() {
+                continue;
+            }
+            if !cursor.admit(batch) {
+                return Err(Stop::Unsorted(at));
+            }
+            self.sink.load((at, cursor.role), &cursor.batch)?;
+            return Ok(true);
+        }
+    }
+
+    fn ask(&mut self) -> Result<(), Failure> {
+        self.unasked = 0;
+        (self.pulse)(self.sink.accumulator.bytes())
+    }
+}
+
+/// Whose rows: the number of the source, and what they are.
+type Source = (usize, Role);
+
+/// The accumulator, and the subject that it has been given rows of.
+struct Sink<'a, F: ?Sized> {
+    accumulator: &'a mut F,
+    subject: Option<u128>,
+}
+
+impl<F: Accumulator + ?Sized> Sink<'_, F> {
+    fn load(&mut self, (at, role): Source, batch: &Loaded) -> Result<(), Failure> {
+        match role {
+            Role::Events { .. } if !batch.values_of(0..batch.rows()).is_empty() => {
+                self.accumulator.load(at, &batch.columns)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Those of these rows that are asked about.
+    fn take(&mut self, (at, role): Source, subject: u128, batch: &Loaded, rows: Range<usize>) {
+        let values = batch.values_of(rows);
+        if values.is_empty() {
+            return;
+        }
+        self.open(subject);
+        match role {
+            Role::Events { day } => self.accumulator.rows(at, values, day, batch.asked_times_us()),
+            Role::Member { membership, .. } => self.accumulator.member(membership),
+        }
+    }
+
+    /// A row by itself, as a batch of its own source.
+    fn take_one(&mut self, (at, role): Source, key: Key, row: &Candidate) -> Result<(), Failure> {
+        let Some(columns) = row.columns() else { return Ok(()) };
+        self.open(key.0);
+        match role {
+            Role::Events { day } => {
+                self.accumulator.load(at, columns)?;
+                self.accumulator.rows(at, 0..1, day, &[key.1]);
+            }
+            Role::Member { membership, .. } => self.accumulator.member(membership),
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, subject: u128) {
+        if self.subject.is_none() {
+            self.accumulator.open(&subject.to_be_bytes());
+            self.subject = Some(subject);
+        }
+    }
+
+    fn close_before(&mut self, next: u128) -> Result<(), Failure> {
+        if self.subject.is_some_and(|subject| subject != next) { self.close() } else { Ok(()) }
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        self.subject.take().map_or(Ok(()), |subject| self.accumulator.close(&subject.to_be_bytes()))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeMap;
-    use std::collections::VecDeque;
-    use std::sync::{Arc, Mutex};
-
-    use proptest::prelude::*;
-
-    use datafusion::arrow::array::ArrayRef;
-
-    use super::super::accumulator::Accumulated;
-    use super::super::runs::runs;
-    use super::*;
-    use shoal_language::Scalar;
-
-    /// (subject, time, row's number)
-    type Seen = (u128, i64, i64);
-
-    struct Batches {
-        role: Role,
-        batches: VecDeque<Vec<Seen>>,
-        timed: bool,
-    }
-
-    impl Stream for Batches {
-        fn role(&self) -> Role {
-            self.role
-        }
-
-        fn next(&mut self) -> Result<Option<Loaded>, Failure> {
-            let Some(rows) = self.batches.pop_front() else { return Ok(None) };
-            let ids = datafusion::arrow::array::Int64Array::from_iter_values(rows.iter().map(|row| row.2));
-            Ok(Some(Loaded {
-                runs: runs(rows.iter().map(|row| row.0)),
-                times_us: if self.timed { rows.iter().map(|row| row.1).collect() } else { Vec::new() },
-                columns: vec![Arc::new(ids)],
-            }))
-        }
-    }
-
-    type Closed = Arc<Mutex<Vec<(u128, Vec<Seen>)>>>;
-
-    #[derive(Default)]
-    struct Recorder {
-        columns: BTreeMap<usize, ArrayRef>,
-        open: Vec<Seen>,
-        closed: Closed,
-    }
-
-    impl Accumulator for Recorder {
-        fn scalars(&self) -> Vec<Scalar> {
-            vec![Scalar::Day]
-        }
-        fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
-            self.columns.insert(source, Arc::clone(&columns[0]));
-            Ok(())
-        }
-        fn row(&mut self, source: usize, row: usize, day: i32, time_us: i64) {
-            use datafusion::arrow::array::AsArray;
-            let ids = self.columns[&source].as_primitive::<datafusion::arrow::datatypes::Int64Type>();
-            self.open.push((day as u128, time_us, ids.value(row)));
-        }
-        fn member(&mut self, membership: usize) {
-            self.open.push((1_000 + membership as u128, 0, 0));
-        }
-        fn close(&mut self, subject: &[u8; 16]) -> Result<(), Failure> {
-            let rows = std::mem::take(&mut self.open);
-            self.closed.lock().unwrap().push((u128::from_be_bytes(*subject), rows));
-            Ok(())
-        }
-        fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
-            Err(Failure::Internal)
-        }
-    }
-
-    fn files() -> impl Strategy<Value = Vec<Vec<Vec<(u128, i64)>>>> {
-        let row = (0..6_u128, 0..20_i64);
-        prop::collection::vec(prop::collection::vec(prop::collection::vec(row, 0..12), 0..4), 0..5)
-    }
-
-    fn run(files: &[Vec<Vec<(u128, i64)>>], timed: bool) -> (Result<(), Stop>, Closed) {
-        let mut id = 0;
-        let streams = files.iter().enumerate().map(|(at, batches)| {
-            let batches = batches.iter().map(|rows| {
-                rows.iter()
-                    .map(|(subject, time)| {
-                        id += 1;
-                        (*subject, *time, id)
-                    })
-                    .collect()
-            });
-            Batches { role: Role::Events { day: at as i32 }, batches: batches.collect(), timed }
-        });
-        let streams: Vec<Batches> = streams.collect();
-        let mut recorder = Recorder::default();
-        let closed = Arc::clone(&recorder.closed);
-        (merge(streams, &mut recorder, &mut |_| Ok(())), closed)
-    }
-
-    proptest! {
-        #[test]
-        fn every_row_comes_once_in_order(mut files in files(), timed: bool) {
-            for file in &mut files {
-                let mut rows: Vec<_> = file.concat();
-                rows.sort_unstable();
-                for batch in file.iter_mut() {
-                    let rest = rows.split_off(batch.len());
-                    *batch = std::mem::replace(&mut rows, rest);
-                }
-            }
-            let mut expected: BTreeMap<u128, Vec<Seen>> = BTreeMap::new();
-            let mut id = 0;
-            for (day, batches) in files.iter().enumerate() {
-                for (subject, time) in batches.concat() {
-                    id += 1;
-                    expected.entry(subject).or_default().push((day as u128, if timed { time } else { 0 }, id));
-                }
-            }
-            for rows in expected.values_mut() {
-                rows.sort_by_key(|(day, time, id)| if timed { (*time, *day, *id) } else { (0, *day, *id) });
-            }
-            let (done, closed) = run(&files, timed);
-            prop_assert_eq!(done, Ok(()));
-            let closed = closed.lock().unwrap().clone();
-            prop_assert_eq!(closed, expected.into_iter().collect::<Vec<_>>());
-        }
-
-        #[test]
-        fn a_stream_out_of_order_is_found(files in files(), timed: bool) {
-            let sorted = |file: &Vec<Vec<(u128, i64)>>| {
-                file.concat().is_sorted_by_key(|(subject, time)| (*subject, if timed { *time } else { 0 }))
-            };
-            let (done, _) = run(&files, timed);
-            match done {
-                Ok(()) => prop_assert!(files.iter().all(sorted)),
-                Err(Stop::Unsorted(at)) => prop_assert!(!sorted(&files[at])),
-                Err(Stop::Failed(_)) => prop_assert!(false),
-            }
-        }
-    }
-
-    #[test]
-    fn members_come_with_their_subject_and_a_pulse_can_stop_it() {
-        let one =
-            |role, rows: &[(u128, i64, i64)]| Batches { role, batches: [rows.to_vec()].into(), timed: false };
-        let streams = || {
-            let events = one(Role::Events { day: 3 }, &[(1, 0, 10), (3, 0, 11)]);
-            vec![events, one(Role::Member(0), &[(2, 0, 0), (3, 0, 0)])]
-        };
-        let mut recorder = Recorder::default();
-        merge(streams(), &mut recorder, &mut |_| Ok(())).unwrap();
-        let closed = recorder.closed.lock().unwrap().clone();
-        assert_eq!(
-            closed,
-            [(1, vec![(3, 0, 10)]), (2, vec![(1_000, 0, 0)]), (3, vec![(3, 0, 11), (1_000, 0, 0)])]
-        );
-        let mut left = 3;
-        let mut pulse = |_| {
-            left -= 1;
-            if left == 0 { Err(Failure::Internal) } else { Ok(()) }
-        };
-        assert_eq!(
-            merge(streams(), &mut Recorder::default(), &mut pulse),
-            Err(Stop::Failed(Failure::Internal))
-        );
-    }
-}
+mod tests;

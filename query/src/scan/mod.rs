@@ -4,9 +4,10 @@
 //! ```text
 //! files of the due days -source-> one stream each -rows-> readable, asked, evaluated -merge-> by subject -accumulate-> totals
 //! ```
-//! Files are sorted by (subject, time), so that a subject's rows are together once the files are merged, and no table of
-//! subjects is ever held. A day by itself has its own merge, days side by side; a bucket of days merges the files of all its
-//! days.
+//! Files are sorted by (subject, time, event id), so that a subject's rows are together once the files are merged, and no
+//! table of subjects is ever held. The merge keeps that order across files and days and counts an event once, so that
+//! totals follow from the rows, not from the files that they are in. A day by itself has its own merge, days side by side;
+//! a bucket of days merges the files of all its days.
 //!
 //! Invariants: each region is read, bounded and totalled by itself. Everything that goes wrong is a
 //! [`Failure`](crate::failure::Failure), which has a class and no reason. What groups may take is reserved before anything
@@ -16,8 +17,8 @@
 //! - `local`: tables of this process; `memory`: tables of a test; `run`: what both do with them
 //! - `source`: a table's rows as streams; `rows`: the barrier, the expressions, the filter; `runs`: whose rows they are
 //! - `nodes`, `graph`: expressions, each once, and their values (`plan`: as DataFusion has them; `texts`: of dictionaries)
-//! - `merge`: streams -> subject by subject; `accumulator`: what takes them; `accumulators`: the shapes of queries;
-//!   `grounds`: what an accumulator is made for
+//! - `merge`: streams -> subject by subject, each event once; `least`: which row of one key counts; `accumulator`: what takes
+//!   them; `accumulators`: the shapes of queries; `grounds`: what an accumulator is made for
 //! - `key_columns`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
 //! - `units`: what a row is worth, before any is read; `parts`: what an expression is made of
 //! - `span`: what is totalled by itself; `work`: one span on a thread; `ahead`: a second thread that reads for it
@@ -29,10 +30,13 @@ mod cells;
 mod due;
 #[cfg(test)]
 mod exact;
+#[cfg(test)]
+mod files;
 mod graph;
 mod grounds;
 mod interface;
 mod key_columns;
+mod least;
 mod limit;
 mod local;
 #[cfg(test)]
@@ -46,6 +50,8 @@ mod run;
 mod runs;
 mod source;
 mod span;
+#[cfg(test)]
+mod splits;
 #[cfg(test)]
 mod tests;
 mod texts;

@@ -1,11 +1,14 @@
-//! The rows of one file as an accumulator wants them: readable, meeting the filter, with the values of its expressions.
+//! The rows of one file as the merge wants them: readable ones with what orders them, those that meet the filter with the
+//! values of the accumulator's expressions.
 //!
 //! ```text
-//! stored batch -barrier-> readable rows -expressions-> values -filter-> Loaded
+//! stored batch -barrier-> readable rows -+-> subject, time, event id -------> Loaded
+//!                                        +-expressions-> values -filter-> ----^
 //! ```
 //! Invariants: the barrier comes first and is no part of any plan, so that no expression of an analyst is evaluated on a row
 //! of an expired day, or of a programme that is not read; files are chosen by day and programme before that. Expressions
-//! are total, and are evaluated on all readable rows before the filter leaves any out (`graph` says why).
+//! are total, none can name the event id, and they are evaluated on all readable rows before the filter leaves any out
+//! (`graph` says why).
 //! Not here: which files (`source`), their order (`merge`).
 
 use std::sync::Arc;
@@ -18,22 +21,20 @@ use shoal_schemas::{Programme, Region, columns};
 
 use super::graph::{Graph, Memo};
 use super::plan;
-use super::runs::{Loaded, subject_runs};
+use super::runs::{Asked, Loaded, digests, subject_runs};
 use super::texts::text_type;
 use crate::failure::Failure;
 use shoal_language::Scalar;
 
 /// What is read of a table, and what is made of it.
 pub(super) struct Template {
-    /// The stored columns: subject, programme, day, then whatever is needed.
+    /// The stored columns: those of `FIXED`, then whatever is needed.
     names: Vec<String>,
     schema: SchemaRef,
     cutoffs: Vec<(Programme, i32)>,
     /// The filter first, if there is one, then what the accumulator wants.
     graph: Graph,
     is_filtered: bool,
-    /// That of the time, if it is wanted.
-    time: Option<usize>,
 }
 
 /// What a template is made for.
@@ -42,13 +43,15 @@ pub(super) struct RowSelection<'a> {
     pub(super) cutoffs: &'a [(Programme, i32)],
     pub(super) filter: Option<&'a Scalar>,
     pub(super) scalars: &'a [Scalar],
-    pub(super) is_timed: bool,
 }
 
-const FIXED: [&str; 3] = [columns::SUBJECT, columns::PROGRAMME, columns::DAY];
+const FIXED: [&str; 5] =
+    [columns::SUBJECT, columns::PROGRAMME, columns::DAY, columns::TIME, columns::EVENT_ID];
 const SUBJECT: usize = 0;
 const PROGRAMME: usize = 1;
 const DAY: usize = 2;
+const TIME: usize = 3;
+const EVENT_ID: usize = 4;
 
 impl Template {
     /// `schema_of` gives the schema in which stored columns are read.
@@ -68,18 +71,14 @@ impl Template {
                     .collect::<Vec<_>>()
             })
             .collect();
-        if selection.is_timed {
-            used.push(columns::TIME.to_owned());
-        }
         used.sort_unstable();
         used.dedup();
         names.extend(used.into_iter().filter(|name| !FIXED.contains(&name.as_str())));
         let schema = schema_of(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let wanted = selection.filter.into_iter().chain(selection.scalars);
         let graph = Graph::new(session, &schema, selection.region, wanted)?;
-        let time = selection.is_timed.then(|| schema.index_of(columns::TIME)).transpose()?;
         let (cutoffs, is_filtered) = (selection.cutoffs.to_vec(), selection.filter.is_some());
-        Ok(Template { names, schema, cutoffs, graph, is_filtered, time })
+        Ok(Template { names, schema, cutoffs, graph, is_filtered })
     }
 
     /// The stored columns that it needs.
@@ -92,37 +91,31 @@ impl Template {
         self.cutoffs.iter().any(|(readable, cutoff)| *readable == programme && day >= *cutoff)
     }
 
-    /// Rows for the accumulator; none of them may be left.
+    /// The readable rows; there may be none.
     pub(super) fn load(&self, batch: &RecordBatch, memo: &mut Memo) -> Result<Loaded, Failure> {
         let batch = self.barrier(batch)?;
+        let runs = subject_runs(batch.column(SUBJECT))?;
+        let times_us = times_us(batch.column(TIME))?;
+        let event_ids = digests(batch.column(EVENT_ID))?;
         let mut columns = self.graph.values(batch.columns(), batch.num_rows(), memo)?;
         let keep = self.is_filtered.then(|| columns.remove(0));
         let keep = keep.as_ref().map(|keep| keep.as_boolean_opt().ok_or(Failure::Internal)).transpose()?;
         let rows = keep.map_or(batch.num_rows(), BooleanArray::true_count);
-        if rows == 0 {
-            return Ok(Loaded { runs: Vec::new(), times_us: Vec::new(), columns: Vec::new() });
-        }
-        let mut times =
-            self.time.map(|at| batch.columns().get(at).cloned().ok_or(Failure::Internal)).transpose()?;
         let keep = keep.filter(|_| rows < batch.num_rows()).map(|keep| match keep.null_count() {
             0 => keep.clone(),
             _ => prep_null_mask_filter(keep),
         });
-        let runs = subject_runs(batch.column(SUBJECT), keep.as_ref().map(BooleanArray::values))?;
+        let asked = match &keep {
+            Some(keep) => Asked::of(keep.values().iter(), &times_us),
+            None => Asked::All,
+        };
         if let Some(keep) = &keep {
             let keep = FilterBuilder::new(keep).optimize().build();
-            for array in columns.iter_mut().chain(&mut times) {
+            for array in &mut columns {
                 *array = keep.filter(array)?;
             }
         }
-        let times_us = match &times {
-            Some(times) => {
-                let times = times.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure::Internal)?;
-                times.values().to_vec()
-            }
-            None => Vec::new(),
-        };
-        Ok(Loaded { runs, times_us, columns })
+        Ok(Loaded { runs, times_us, event_ids, asked, columns })
     }
 
     /// The readable rows. Where there can be others, texts are packed anew, so that those of the others are gone.
@@ -154,5 +147,13 @@ impl Template {
         };
         let arrays = kept.columns().iter().map(repack).collect::<Result<_, _>>()?;
         Ok(RecordBatch::try_new(kept.schema(), arrays)?)
+    }
+}
+
+fn times_us(times: &ArrayRef) -> Result<Vec<i64>, Failure> {
+    let times = times.as_primitive_opt::<TimestampMicrosecondType>().ok_or(Failure::Internal)?;
+    match times.null_count() {
+        0 => Ok(times.values().to_vec()),
+        _ => Err(Failure::Internal),
     }
 }

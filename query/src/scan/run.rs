@@ -113,13 +113,13 @@ impl Run<'_> {
             let template = Template::new(&self.session, &|wanted| table.schema(wanted), selection)?;
             Ok(Input { table, template: Arc::new(template) })
         };
-        let (scalars, is_timed) = (accumulator.scalars(), accumulator.is_timed());
+        let scalars = accumulator.scalars();
         let (cutoffs, filter) = (query.cutoffs(), query.filter());
-        let own = RowSelection { region, cutoffs, filter, scalars: &scalars, is_timed };
+        let own = RowSelection { region, cutoffs, filter, scalars: &scalars };
         let mut inputs = vec![input(tables.events, &own)?];
         for (member, table) in query.members().iter().zip(tables.members) {
             let (cutoffs, filter) = (&member.cutoffs, member.filter.as_ref());
-            inputs.push(input(table, &RowSelection { region, cutoffs, filter, scalars: &[], is_timed })?);
+            inputs.push(input(table, &RowSelection { region, cutoffs, filter, scalars: &[] })?);
         }
         Ok(inputs)
     }

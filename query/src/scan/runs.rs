@@ -1,10 +1,12 @@
-//! Whose rows they are: a batch as runs of one subject each.
+//! Whose rows they are: a batch as runs of one subject each, with the time and the event id of each row.
 //!
-//! Invariants: a pseudonym is 16 bytes, and as a number sorts as its bytes do. Not here: whether runs are in order (`merge`).
+//! Invariants: a digest is 16 bytes, and as a number sorts as its bytes do. Not here: whether rows are in order (`merge`).
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::datatypes::Int32Type;
+use std::ops::Range;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
+use datafusion::arrow::compute::{concat, take};
+use datafusion::arrow::datatypes::{DataType, Int32Type};
 
 use crate::failure::Failure;
 
@@ -29,28 +31,172 @@ pub(super) fn runs(subjects: impl Iterator<Item = u128>) -> Vec<Run> {
     runs
 }
 
-/// A batch of one stream, ready for the accumulator.
+/// What rows are ordered by: subject, time in microseconds, event id.
+pub(super) type Key = (u128, i64, u128);
+
+/// A batch of one stream, ready for the merge and the accumulator: all readable rows, and the values of those that meet
+/// the filter. The others count too: an event whose first row does not meet the filter is not asked about, whatever its
+/// copies say. No `Debug`: they are events.
+#[derive(Default)]
 pub(super) struct Loaded {
     /// Two that follow each other have different subjects.
     pub(super) runs: Vec<Run>,
-    /// Empty when the accumulator is not timed.
+    /// Of each row.
     pub(super) times_us: Vec<i64>,
-    /// In the order of the accumulator's scalars.
+    /// Of each row, as a number that sorts as its bytes do.
+    pub(super) event_ids: Vec<u128>,
+    pub(super) asked: Asked,
+    /// In the order of the accumulator's scalars, of the rows that are asked about; there may be none when no row is.
     pub(super) columns: Vec<ArrayRef>,
 }
 
+/// The rows that meet the filter.
+#[derive(Default)]
+pub(super) enum Asked {
+    #[default]
+    All,
+    Some {
+        /// How many there are before each row, and at last how many there are.
+        before: Vec<u32>,
+        /// The times of those, not of the others.
+        times_us: Vec<i64>,
+    },
+}
+
+impl Asked {
+    /// Those of so many rows, as these flags tell.
+    pub(super) fn of(flags: impl Iterator<Item = bool>, all_us: &[i64]) -> Asked {
+        let (mut before, mut times_us) = (Vec::with_capacity(all_us.len() + 1), Vec::new());
+        let mut count = 0;
+        for (is_asked, time_us) in flags.zip(all_us) {
+            before.push(count);
+            if is_asked {
+                times_us.push(*time_us);
+                count += 1;
+            }
+        }
+        before.push(count);
+        Asked::Some { before, times_us }
+    }
+}
+
 impl Loaded {
+    pub(super) fn rows(&self) -> usize {
+        self.event_ids.len()
+    }
+
+    /// What orders the rows of one subject.
+    pub(super) fn place(&self, row: usize) -> (i64, u128) {
+        (self.times_us[row], self.event_ids[row])
+    }
+
     /// That of each row.
     pub(super) fn subjects(&self) -> impl Iterator<Item = u128> {
         let starts = std::iter::once(0).chain(self.runs.iter().map(|run| run.end));
         starts.zip(&self.runs).flat_map(|(start, run)| std::iter::repeat_n(run.subject, run.end - start))
     }
 
+    /// Where the values of these rows are in the columns, of those that are asked about.
+    pub(super) fn values_of(&self, rows: Range<usize>) -> Range<usize> {
+        match &self.asked {
+            Asked::All => rows,
+            Asked::Some { before, .. } => before[rows.start] as usize..before[rows.end] as usize,
+        }
+    }
+
+    /// The times of the rows that are in the columns.
+    pub(super) fn asked_times_us(&self) -> &[i64] {
+        match &self.asked {
+            Asked::All => &self.times_us,
+            Asked::Some { times_us, .. } => times_us,
+        }
+    }
+
     /// About how much memory it holds.
     pub(super) fn bytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(|column| column.get_array_memory_size()).sum();
-        self.runs.capacity() * size_of::<Run>() + self.times_us.capacity() * 8 + columns
+        let asked = match &self.asked {
+            Asked::All => 0,
+            Asked::Some { before, times_us } => before.capacity() * 4 + times_us.capacity() * 8,
+        };
+        let rows = self.times_us.capacity() * 8 + self.event_ids.capacity() * 16;
+        self.runs.capacity() * size_of::<Run>() + rows + asked + columns
     }
+
+    /// How many of the first rows of the next batch have the subject and time of its last row.
+    pub(super) fn tied_with(&self, next: &Loaded) -> usize {
+        let (Some(last), Some(time_us)) = (self.runs.last(), self.times_us.last()) else { return 0 };
+        let first = next.runs.first().filter(|first| first.subject == last.subject);
+        let times_us = first.map_or(&[][..], |first| &next.times_us[..first.end]);
+        times_us.iter().take_while(|next_us| *next_us == time_us).count()
+    }
+
+    /// The rows before this one, and the others.
+    pub(super) fn split(self, row: usize) -> Result<(Loaded, Loaded), Failure> {
+        let (row, end) = (number(row)?, number(self.rows())?);
+        let all = [self];
+        Ok((arranged(&all, &(0..row).collect::<Vec<_>>())?, arranged(&all, &(row..end).collect::<Vec<_>>())?))
+    }
+
+    /// Whether rows of one subject and time are not in the order of their event ids: a file may know no order of those.
+    pub(super) fn has_loose_ties(&self) -> bool {
+        let mut start = 0;
+        self.runs.iter().any(|run| {
+            let (first, last) = (start, run.end.saturating_sub(1));
+            start = run.end;
+            (first..last).any(|row| {
+                self.times_us[row] == self.times_us[row + 1] && self.event_ids[row] > self.event_ids[row + 1]
+            })
+        })
+    }
+}
+
+/// The rows of these batches in order, as one.
+pub(super) fn sorted(batches: &[Loaded]) -> Result<Loaded, Failure> {
+    let keys: Vec<(u128, (i64, u128))> = batches
+        .iter()
+        .flat_map(|batch| batch.subjects().zip((0..batch.rows()).map(|row| batch.place(row))))
+        .collect();
+    let mut order: Vec<u32> = (0..number(keys.len())?).collect();
+    order.sort_by_key(|row| keys[*row as usize]);
+    arranged(batches, &order)
+}
+
+/// These rows of these batches, counted through, as one.
+fn arranged(batches: &[Loaded], order: &[u32]) -> Result<Loaded, Failure> {
+    let subjects: Vec<u128> = batches.iter().flat_map(Loaded::subjects).collect();
+    let each_row = || batches.iter().flat_map(|batch| (0..batch.rows()).map(move |row| (batch, row)));
+    let places: Vec<(i64, u128)> = each_row().map(|(batch, row)| batch.place(row)).collect();
+    let mut values = 0;
+    let value = |(batch, row): (&Loaded, usize)| {
+        let is_asked = !batch.values_of(row..row + 1).is_empty();
+        values += u32::from(is_asked);
+        is_asked.then(|| values - 1)
+    };
+    let value_of: Vec<Option<u32>> = each_row().map(value).collect();
+    let in_order = || order.iter().map(|row| *row as usize);
+    let runs = runs(in_order().map(|row| subjects[row]));
+    let (times_us, event_ids): (Vec<i64>, Vec<u128>) = in_order().map(|row| places[row]).unzip();
+    let picks: UInt32Array = in_order().filter_map(|row| value_of[row]).collect();
+    let asked = match picks.len() == order.len() {
+        true => Asked::All,
+        false => Asked::of(in_order().map(|row| value_of[row].is_some()), &times_us),
+    };
+    let width = batches.iter().map(|batch| batch.columns.len()).max().unwrap_or(0);
+    let column = |at: usize| -> Result<ArrayRef, Failure> {
+        let parts: Vec<&dyn Array> =
+            batches.iter().filter_map(|batch| batch.columns.get(at)).map(AsRef::as_ref).collect();
+        if parts.iter().all(|part| part.data_type() == &DataType::Null) {
+            return Ok(new_null_array(&DataType::Null, picks.len()));
+        }
+        Ok(take(&concat(&parts)?, &picks, None)?)
+    };
+    let columns = (0..width).map(column).collect::<Result<_, _>>()?;
+    Ok(Loaded { runs, times_us, event_ids, asked, columns })
+}
+
+fn number(rows: usize) -> Result<u32, Failure> {
+    u32::try_from(rows).map_err(|_| Failure::Internal)
 }
 
 /// Digests as numbers that sort as their bytes do.
@@ -70,14 +216,10 @@ pub(super) fn digests(array: &ArrayRef) -> Result<Vec<u128>, Failure> {
     Ok(digests.iter().map(|digest| u128::from_be_bytes(*digest)).collect())
 }
 
-/// The subjects of the rows that are kept.
-pub(super) fn subject_runs(array: &ArrayRef, keep: Option<&BooleanBuffer>) -> Result<Vec<Run>, Failure> {
+/// The subjects of rows.
+pub(super) fn subject_runs(array: &ArrayRef) -> Result<Vec<Run>, Failure> {
     let Some(packed) = array.as_dictionary_opt::<Int32Type>() else {
-        let all = digests(array)?;
-        return Ok(match keep {
-            None => runs(all.into_iter()),
-            Some(keep) => runs(keep.set_indices().filter_map(|row| all.get(row).copied())),
-        });
+        return Ok(runs(digests(array)?.into_iter()));
     };
     // A file's dictionary may be larger than the batch: only what is met is looked at.
     let (keys, values) = (packed.keys(), packed.values().as_binary_opt::<i32>().ok_or(Failure::Internal)?);
@@ -85,30 +227,21 @@ pub(super) fn subject_runs(array: &ArrayRef, keep: Option<&BooleanBuffer>) -> Re
         return Err(Failure::Internal);
     }
     let mut all: Vec<Run> = Vec::new();
-    let (mut last, mut rows) = (None, 0);
-    let mut add = |key: i32| -> Result<(), Failure> {
-        rows += 1;
-        if last == Some(key)
+    let mut last = None;
+    for (row, key) in keys.values().iter().enumerate() {
+        if last == Some(*key)
             && let Some(run) = all.last_mut()
         {
-            run.end = rows;
-            return Ok(());
+            run.end = row + 1;
+            continue;
         }
-        last = Some(key);
-        let at = usize::try_from(key).ok().filter(|at| *at < values.len() && values.is_valid(*at));
+        last = Some(*key);
+        let at = usize::try_from(*key).ok().filter(|at| *at < values.len() && values.is_valid(*at));
         let digest = values.value(at.ok_or(Failure::Internal)?);
         let subject = u128::from_be_bytes(digest.try_into().map_err(|_| Failure::Internal)?);
         match all.last_mut() {
-            Some(run) if run.subject == subject => run.end = rows,
-            _ => all.push(Run { subject, end: rows }),
-        }
-        Ok(())
-    };
-    match keep {
-        None => keys.values().iter().try_for_each(|key| add(*key))?,
-        Some(keep) => {
-            let mut kept = keep.set_indices();
-            kept.try_for_each(|row| add(keys.values().get(row).copied().ok_or(Failure::Internal)?))?;
+            Some(run) if run.subject == subject => run.end = row + 1,
+            _ => all.push(Run { subject, end: row + 1 }),
         }
     }
     Ok(all)

@@ -1,28 +1,30 @@
 //! Where rows come from: a table, and the files of one at one version.
 //!
 //! Invariants: a file's programme and day decide whether it is opened at all; which of its rows may be seen is decided once
-//! more by the template's barrier. A span is read in file order first. When a file turns out not to be sorted, the span is
-//! read anew with every file checked before, and those that are not sorted are sorted in memory. What that takes is
-//! counted, as are the pages of open files, in the queries' memory pool. Not here: rows (`rows`), merging (`merge`).
+//! more by the template's barrier. A span is read in file order first. A file may know no order of rows of one subject and
+//! time: those of a batch get it here. When a file turns out not to be sorted, the span is read anew with every file checked
+//! before: rows of one subject and time come in one batch, and files that are not sorted are sorted in memory. What that takes
+//! is counted, as are the pages of open files, in the queries' memory pool. Not here: rows (`rows`), merging (`merge`).
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
-use datafusion::arrow::compute::{concat, take};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::MemoryReservation;
 use shoal_storage::{FileRows, LiveFile, Snapshot};
 
 use super::graph::Memo;
 use super::merge::{Role, Stream};
 use super::rows::Template;
-use super::runs::{Loaded, runs};
+use super::runs::{Loaded, sorted};
 use crate::failure::Failure;
 
 /// Rows of a batch of a file, fewer when many files are open.
 const BATCH_ROWS: usize = 16_384;
 /// Files of one released part that are open at the same time; what is beyond is read into memory.
 const OPEN_MAX: usize = 256;
+/// A file in which more rows follow each other that have one subject and one time is sorted in memory when it is checked.
+const TIED_MAX: usize = 8 * BATCH_ROWS;
 
 /// The events of one table of one region, as they are now.
 pub(crate) trait Table: Send + Sync {
@@ -72,7 +74,10 @@ pub(crate) struct Reading<'a> {
 
 impl Reading<'_> {
     fn role(&self, day: i32) -> Role {
-        self.membership.map_or(Role::Events { day }, Role::Member)
+        match self.membership {
+            Some(membership) => Role::Member { membership, day },
+            None => Role::Events { day },
+        }
     }
 
     fn file(&mut self, snapshot: &Snapshot, file: &LiveFile, batch_rows: usize) -> Result<Rows, Failure> {
@@ -81,21 +86,21 @@ impl Reading<'_> {
             |read: FileRows| self.rows(file.day, Box::new(read.map(|batch| batch.map_err(Failure::from))));
         if self.checked {
             let mut stream = rows(open()?);
-            let sorted = is_sorted(&mut stream)?;
-            if !sorted {
+            let is_sorted = is_sorted(&mut stream)?;
+            if !is_sorted {
                 let stream = rows(open()?);
                 return self.sorted(stream);
             }
         }
         let file_rows = open()?;
         self.memory.try_grow(file_rows.bytes_max())?;
-        Ok(rows(file_rows))
+        Ok(Rows { joins: self.checked, ..rows(file_rows) })
     }
 
     /// A stream of these batches, which have the template's columns.
     pub(super) fn rows(&self, day: i32, batches: Batches) -> Rows {
         let (role, template) = (self.role(day), Arc::clone(self.template));
-        Rows { role, template, memo: Memo::default(), feed: Feed::Batches(batches) }
+        Rows { role, template, memo: Memo::default(), feed: Feed::Batches(batches), joins: false, held: None }
     }
 
     /// All rows of a stream, sorted, in memory.
@@ -107,43 +112,19 @@ impl Reading<'_> {
                 all.push(loaded);
             }
         }
-        let role = stream.role;
-        Ok(Rows { role, template: stream.template, memo: Memo::default(), feed: Feed::Sorted(sort(all)?) })
+        Ok(Rows { feed: Feed::Sorted(Some(sorted(&all)?)), memo: Memo::default(), ..stream })
     }
 }
 
-fn sort(batches: Vec<Loaded>) -> Result<Option<Loaded>, Failure> {
-    let Some(width) = batches.first().map(|batch| batch.columns.len()) else { return Ok(None) };
-    let subjects: Vec<u128> = batches.iter().flat_map(Loaded::subjects).collect();
-    let times_us: Vec<i64> = batches.iter().flat_map(|batch| batch.times_us.iter().copied()).collect();
-    let mut order: Vec<u32> = (0..u32::try_from(subjects.len()).map_err(|_| Failure::Internal)?).collect();
-    let time = |row: u32| times_us.get(row as usize).copied().unwrap_or(0);
-    order.sort_by_key(|row| (subjects[*row as usize], time(*row)));
-    let runs = runs(order.iter().map(|row| subjects[*row as usize]));
-    let times_us = match times_us.is_empty() {
-        true => times_us,
-        false => order.iter().map(|row| times_us[*row as usize]).collect(),
-    };
-    let order = UInt32Array::from(order);
-    let column = |at: usize| -> Result<ArrayRef, Failure> {
-        let parts: Vec<&dyn Array> =
-            batches.iter().filter_map(|b| b.columns.get(at)).map(|c| c.as_ref()).collect();
-        if parts.iter().all(|part| part.data_type() == &DataType::Null) {
-            return Ok(new_null_array(&DataType::Null, order.len()));
-        }
-        Ok(take(&concat(&parts)?, &order, None)?)
-    };
-    let columns = (0..width).map(column).collect::<Result<_, _>>()?;
-    Ok(Some(Loaded { runs, times_us, columns }))
-}
-
-/// Whether a stream is sorted; it is read to its end.
+/// Whether a stream is sorted by subject and time, with no more ties than can be put in order batch by batch; it is read
+/// to its end.
 fn is_sorted(stream: &mut Rows) -> Result<bool, Failure> {
     let mut last: Option<(u128, i64)> = None;
+    let mut tied = 0;
     while let Some(batch) = stream.next()? {
-        for (row, subject) in batch.subjects().enumerate() {
-            let next = (subject, batch.times_us.get(row).copied().unwrap_or(0));
-            if last.is_some_and(|last| last > next) {
+        for next in batch.subjects().zip(batch.times_us.iter().copied()) {
+            tied = if last == Some(next) { tied + 1 } else { 0 };
+            if last.is_some_and(|last| last > next) || tied > TIED_MAX {
                 return Ok(false);
             }
             last = Some(next);
@@ -158,6 +139,10 @@ pub(crate) struct Rows {
     template: Arc<Template>,
     memo: Memo,
     feed: Feed,
+    /// Whether the first rows of a batch go with the batch before, when they have the subject and time of its last row.
+    joins: bool,
+    /// The next batch, when it has been looked at.
+    held: Option<Loaded>,
 }
 
 /// Batches of a file, or of rows in memory.
@@ -168,16 +153,47 @@ enum Feed {
     Sorted(Option<Loaded>),
 }
 
+impl Rows {
+    /// The next batch, its ties in order.
+    fn read(&mut self) -> Result<Option<Loaded>, Failure> {
+        let batch = match &mut self.feed {
+            Feed::Batches(batches) => batches.next().transpose()?,
+            Feed::Sorted(loaded) => return Ok(loaded.take()),
+        };
+        let Some(batch) = batch else { return Ok(None) };
+        let loaded = self.template.load(&batch, &mut self.memo)?;
+        match loaded.has_loose_ties() {
+            true => sorted(&[loaded]).map(Some),
+            false => Ok(Some(loaded)),
+        }
+    }
+}
+
 impl Stream for Rows {
     fn role(&self) -> Role {
         self.role
     }
 
     fn next(&mut self) -> Result<Option<Loaded>, Failure> {
-        let batch = match &mut self.feed {
-            Feed::Batches(batches) => batches.next().transpose()?,
-            Feed::Sorted(loaded) => return Ok(loaded.take()),
+        let batch = match self.held.take() {
+            Some(held) => Some(held),
+            None => self.read()?,
         };
-        batch.map(|batch| self.template.load(&batch, &mut self.memo)).transpose()
+        let Some(mut batch) = batch else { return Ok(None) };
+        while self.joins
+            && let Some(next) = self.read()?
+        {
+            let tied = batch.tied_with(&next);
+            let is_whole = tied == next.rows();
+            let (head, rest) = next.split(tied)?;
+            if tied > 0 {
+                batch = sorted(&[batch, head])?;
+            }
+            if !is_whole {
+                self.held = Some(rest);
+                break;
+            }
+        }
+        Ok(Some(batch))
     }
 }

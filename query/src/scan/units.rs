@@ -21,8 +21,8 @@ pub(crate) struct RowUnits {
     pub(crate) members: Vec<u64>,
 }
 
-/// What is read of a row that has to be in order of time.
-const TIMED: u64 = 20;
+/// What puts a row in order and tells copies apart: its time and its event id.
+const ORDER: u64 = 20;
 /// A key of a group.
 const KEY: u64 = 20;
 
@@ -36,7 +36,6 @@ pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
     let grounds = Grounds { query, layout, days: query.days(), span, groups_max: None };
     let accumulator = accumulators::accumulator(&grounds, &mut OsEntropy::new())?;
     let scalars = accumulator.scalars();
-    let timed = if accumulator.is_timed() { TIMED } else { 0 };
     let aggregates: u64 = query.aggregates().iter().map(|aggregate| of_aggregate(&aggregate.op)).sum();
     let shape = match query.shape() {
         Shape::Events => 0,
@@ -45,8 +44,8 @@ pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
         Shape::Retention { .. } => 40,
     };
     let own = of_scalars(query.filter().into_iter().chain(&scalars)) + KEY * query.keys().len() as u64;
-    let members = query.members().iter().map(|member| of_scalars(&member.filter) + timed).collect();
-    Ok(RowUnits { own: own + timed + aggregates + shape, members })
+    let members = query.members().iter().map(|member| of_scalars(&member.filter) + ORDER).collect();
+    Ok(RowUnits { own: own + ORDER + aggregates + shape, members })
 }
 
 fn of_aggregate(op: &AggregateOp) -> u64 {

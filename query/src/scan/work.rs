@@ -139,13 +139,8 @@ mod tests {
             let session =
                 shoal_postprocess::session::empty(&shoal_postprocess::session::runtime(1 << 20).unwrap(), 1);
             let cutoffs = [(Programme::UserExperience, 0)];
-            let selection = RowSelection {
-                region: Region::De,
-                cutoffs: &cutoffs,
-                filter: None,
-                scalars: &[Scalar::Day],
-                is_timed: true,
-            };
+            let selection =
+                RowSelection { region: Region::De, cutoffs: &cutoffs, filter: None, scalars: &[Scalar::Day] };
             let template = Template::new(&session, &|wanted| source.schema(wanted), &selection).unwrap();
             let waiting = Waiting::new();
             let flag = waiting.flag();

@@ -15,6 +15,7 @@ mod reading;
 mod refused;
 mod shapes;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
@@ -68,6 +69,8 @@ pub(crate) struct Row {
     pub(crate) subject: u32,
     pub(crate) day: i32,
     pub(crate) hour: i64,
+    /// Two rows of one id are copies. Rows that are made later have larger ones, unless a test says otherwise.
+    pub(crate) id: u64,
     pub(crate) event: &'static str,
     pub(crate) texts: Vec<(&'static str, String)>,
     pub(crate) numbers: Vec<(&'static str, i64)>,
@@ -75,7 +78,9 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(subject: u32, day: i32, event: &'static str) -> Row {
-        Row { subject, day, hour: 9, event, texts: Vec::new(), numbers: Vec::new() }
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        Row { subject, day, hour: 9, id, event, texts: Vec::new(), numbers: Vec::new() }
     }
 
     pub(crate) fn text(mut self, name: &'static str, value: impl Into<String>) -> Row {
@@ -104,9 +109,13 @@ impl Row {
         own.or((name == columns::EPOCH).then_some(0))
     }
 
-    fn subject_bytes(&self) -> [u8; 16] {
+    /// The event's id is one of its own, and the session is the subject's only one.
+    fn digest_of(&self, name: &str) -> [u8; 16] {
         let mut bytes = [7; 16];
-        bytes[..4].copy_from_slice(&self.subject.to_be_bytes());
+        match name {
+            columns::EVENT_ID => bytes[..8].copy_from_slice(&self.id.to_be_bytes()),
+            _ => bytes[..4].copy_from_slice(&self.subject.to_be_bytes()),
+        }
         bytes
     }
 }
@@ -125,7 +134,7 @@ pub(crate) fn provider(def: &TableDef, rows: &[Row]) -> MemoryTable {
             ColumnType::Digest => {
                 let digest = |row: &Row| match row.number_of(name) {
                     Some(number) => u128::from(number.unsigned_abs()).to_be_bytes(),
-                    None => row.subject_bytes(),
+                    None => row.digest_of(name),
                 };
                 let values = rows.iter().map(|r| Some(digest(r)));
                 Arc::new(BinaryArray::from_iter(values))

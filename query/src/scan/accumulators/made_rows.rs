@@ -19,8 +19,6 @@ use shoal_language::{Scalar, Value};
 
 /// What a shape keeps of the current subject while its events come.
 pub(super) trait SubjectState: Send {
-    /// Whether events must come in order of time whatever the keys are.
-    const IS_TIMED: bool;
     /// Whether keys can be read from an event, which is then the first one that counts.
     const HAS_EVENT_KEYS: bool;
 
@@ -37,7 +35,6 @@ pub(super) trait SubjectState: Send {
 /// An event of the current subject. Positions are those of [`SubjectState::scalars`]. No `Debug`: it is an event.
 pub(super) struct Event<'a> {
     pub(super) day: i32,
-    /// 0 where events do not come in order of time.
     pub(super) time_us: i64,
     columns: &'a Columns,
     frame: &'a Frame,
@@ -105,11 +102,6 @@ impl<S: SubjectState> MadeRows<S> {
 impl<S: SubjectState> Accumulator for MadeRows<S> {
     fn scalars(&self) -> Vec<Scalar> {
         self.scalars.clone()
-    }
-
-    /// Which event comes first matters at least where it gives the keys.
-    fn is_timed(&self) -> bool {
-        S::IS_TIMED || self.scalars.len() > self.first_key
     }
 
     fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {

@@ -56,7 +56,7 @@ pub(super) fn accumulator(
         Shape::Events => Box::new(events::Events::new(grounds, entropy)?),
         Shape::Subjects(person) => Box::new(MadeRows::new(SubjectRows::new(person)?, grounds, entropy)?),
         Shape::Funnel { steps, within_ms } => {
-            Box::new(MadeRows::new(Funnel::new(steps, *within_ms), grounds, entropy)?)
+            Box::new(MadeRows::new(Funnel::new(steps, *within_ms)?, grounds, entropy)?)
         }
         Shape::Retention { cohort, back, period } => {
             let state = Retention::new([cohort.clone(), back.clone()], *period, grounds)?;

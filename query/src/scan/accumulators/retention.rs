@@ -46,7 +46,6 @@ impl Retention {
 }
 
 impl SubjectState for Retention {
-    const IS_TIMED: bool = false;
     const HAS_EVENT_KEYS: bool = true;
 
     fn scalars(&self) -> Vec<Scalar> {

@@ -130,7 +130,6 @@ impl Total {
 }
 
 impl SubjectState for SubjectRows {
-    const IS_TIMED: bool = false;
     const HAS_EVENT_KEYS: bool = false;
 
     fn scalars(&self) -> Vec<Scalar> {

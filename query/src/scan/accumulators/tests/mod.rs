@@ -127,7 +127,7 @@ fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row]
     let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let session = shoal_postprocess::session::empty(&memory, 1);
     let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
-    let (scalars, is_timed) = (accumulator.scalars(), accumulator.is_timed());
+    let scalars = accumulator.scalars();
     let mut streams = Vec::new();
     let own = (query.filter(), &scalars[..], part_days, None, rows);
     let others = query.members().iter().enumerate();
@@ -135,7 +135,7 @@ fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row]
     for (filter, scalars, days, membership, rows) in std::iter::once(own).chain(others) {
         let source = provider(registry().table(Kind::Usage), rows);
         let cutoffs = query.cutoffs();
-        let selection = RowSelection { region: Region::De, cutoffs, filter, scalars, is_timed };
+        let selection = RowSelection { region: Region::De, cutoffs, filter, scalars };
         let template = Template::new(&session, &|wanted| source.schema(wanted), &selection);
         let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));
         let days: Vec<i32> = days.days().collect();
