@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use super::answer;
 use super::functions::{Functions, Scope};
 use super::gate::check;
+use super::gate_growth::check_growth;
 use super::refuse::{self, Stop};
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::replicate::{Output, replicate};
@@ -169,6 +170,7 @@ impl Evaluator {
         let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
         let plan = SqlToRel::new_with_options(&scope, options).sql_statement_to_plan(one)?;
         let expressions = check(&plan)?;
+        check_growth(&plan)?;
         let replicated = replicate(&plan, schemas)?;
         let plan = self.state.optimize(&replicated.plan)?;
         let types: Vec<DataType> = plan.schema().fields().iter().map(|f| f.data_type().clone()).collect();

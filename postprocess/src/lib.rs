@@ -14,7 +14,7 @@
 //! (`tests`).
 //!
 //! - `released`: the tables; `functions`: the names that a text can use
-//! - `gate`, `gate_expr`: which plans may run; `gate_counts`: how large they may be
+//! - `gate`, `gate_expr`: which plans may run; `gate_counts`, `gate_growth`: how large they may be
 //! - `replicate`, `signs`: error bars; `intervals`, `answer`: values, deviations and intervals
 //! - `evaluate`: planning, keeping plans, running; `slot`: where rows come into a kept plan
 //! - `wire`, `worker`, `confine`, `pool`: the worker process and its parent
@@ -30,6 +30,7 @@ mod functions;
 mod gate;
 mod gate_counts;
 mod gate_expr;
+mod gate_growth;
 mod intervals;
 mod pool;
 mod refuse;

@@ -76,7 +76,12 @@ async fn what_wants_too_much_is_refused_or_stopped() {
         ("SELECT a.a0 AS n FROM r0 a JOIN r0 b USING (k0) ORDER BY n DESC".to_owned(), "stopped"),
         (doubled(20, "SELECT a0 FROM r0", "SELECT * FROM {} UNION ALL SELECT * FROM {}"), "refused"),
         (doubled(20, "SELECT a0 FROM r0", "SELECT a.a0 FROM {} a JOIN {} b ON a.a0 = b.a0"), "refused"),
-        (doubled(30, "SELECT k1 AS s FROM r0", "SELECT s || s AS s FROM {}"), "stopped"),
+        (doubled(30, "SELECT k1 AS s FROM r0", "SELECT s || s AS s FROM {}"), "refused"),
+        (doubled(30, "SELECT 'x' AS s", "SELECT s || s AS s FROM {}"), "refused"),
+        (
+            doubled(20, "SELECT a0 FROM r0", "SELECT CASE WHEN a0 > 1 THEN a0 ELSE a0 + 1 END AS a0 FROM {}"),
+            "refused",
+        ),
         (format!("SELECT median(a0) OVER (ORDER BY k1 {growing}) AS n FROM r0"), "stopped"),
         (format!("SELECT sum(a0) OVER (ORDER BY k1 {everything}) AS n FROM r0"), "answered"),
         // The planner's time grows with the power of the depth.
