@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate};
 use shoal_schemas::calendar::start_of;
 
 /// How coarse time is shown. Nothing finer than an hour exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grain {
     /// An hour.
     Hour,
@@ -90,6 +90,11 @@ pub fn parse_time(text: &str) -> Option<i64> {
 /// The same day so many months before, or the last one of a shorter month; `None` out of the calendar.
 pub fn months_before(day: i32, months: u32) -> Option<i32> {
     date(day).checked_sub_months(chrono::Months::new(months)).map(day_of_date)
+}
+
+/// The same day so many months later, or the last one of a shorter month; `None` out of the calendar.
+pub fn months_after(day: i32, months: u32) -> Option<i32> {
+    date(day).checked_add_months(chrono::Months::new(months)).map(day_of_date)
 }
 
 /// The day `days` days later (earlier when negative); none out of the calendar.

@@ -3,12 +3,13 @@
 //! Invariants: nothing here carries a value of an event.
 //! Not here: what goes wrong once something has been read (`shoal-query`), status codes (`shoal-server`).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sqlparser::tokenizer::Span;
 
-/// Why a statement is not answered: the rule, the place, and the nearest thing that works.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{rule} at {line}:{column}: {message} Try: {suggestion}", rule = .rule.as_str())]
+/// Why a statement is not answered: the rule, the place, and what can be asked instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The rule that was broken.
     pub rule: Rule,
@@ -18,9 +19,21 @@ pub struct Refusal {
     pub column: u64,
     /// What is not possible, one sentence.
     pub message: String,
-    /// What to write instead: a statement that works.
-    pub suggestion: String,
+    /// The same question, written so that it works; none when no statement is known that asks the same.
+    pub suggestion: Option<String>,
+    /// A statement that works and shows what can be asked, about something else.
+    pub example: String,
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { rule, line, column, message, suggestion, example: _ } = self;
+        let word = if suggestion.is_some() { "Try" } else { "For example" };
+        write!(f, "{} at {line}:{column}: {message} {word}: {}", rule.as_str(), self.instead())
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 impl Refusal {
     /// A refusal of what begins at this place of the text.
@@ -28,20 +41,26 @@ impl Refusal {
         rule: Rule,
         span: Span,
         message: impl Into<String>,
-        suggestion: impl Into<String>,
+        example: impl Into<String>,
     ) -> Refusal {
         Refusal {
             rule,
             line: span.start.line.max(1),
             column: span.start.column.max(1),
             message: message.into(),
-            suggestion: suggestion.into(),
+            suggestion: None,
+            example: example.into(),
         }
     }
 
     /// A refusal of the statement as a whole.
-    pub fn whole(rule: Rule, message: impl Into<String>, suggestion: impl Into<String>) -> Refusal {
-        Refusal::new(rule, Span::empty(), message, suggestion)
+    pub fn whole(rule: Rule, message: impl Into<String>, example: impl Into<String>) -> Refusal {
+        Refusal::new(rule, Span::empty(), message, example)
+    }
+
+    /// What to write instead: the suggestion, or the example where there is none.
+    pub fn instead(&self) -> &str {
+        self.suggestion.as_deref().unwrap_or(&self.example)
     }
 }
 

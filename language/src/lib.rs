@@ -7,6 +7,8 @@
 //! never on an event. Only this crate makes a [`PrivateQuery`], and no other can change one.
 //!
 //! - `parse`: text -> one statement, every node of it seen
+//! - `nearest`: which known name a written one is near to
+//! - `work`: what taking a statement apart may cost
 //! - `syntax`: readings of the parser's tree that every stage shares
 //! - `question`: a statement -> its private queries and the text that postprocesses their releases
 //! - `bind`: names, types, bounds and retention of expressions over events
@@ -20,6 +22,7 @@ mod bind;
 pub mod calendar;
 mod error;
 mod expr;
+mod nearest;
 mod parse;
 mod private_query;
 mod question;
@@ -27,16 +30,22 @@ pub mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub use bind::aggregate_names::{AGGREGATES, AggregateForm};
 pub use bind::{CELLS_MAX, SETS};
 pub use error::{LanguageError, Refusal, Rule, without_values};
-pub use expr::{Arithmetic, Compare, Scalar, TimePart, Type, Value, filter, normal};
+pub use expr::{
+    Arithmetic, Compare, EXPANDED_MAX, NODES_DEEP_MAX, NODES_MAX, Scalar, Shared, TimePart, Type, Value,
+    filter, normal,
+};
 pub use parse::SHAPE;
 pub use private_query::{
     Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue,
-    PrivateQuery, Shape,
+    PrivateQuery, Shape, Sizes,
 };
 pub use question::{
-    POSTPROCESS_FUNCTIONS, PostprocessText, Question, TEMPLATES, TemplateForm, ask, condition,
+    POSTPROCESS_BYTES_MAX, POSTPROCESS_FUNCTIONS, POSTPROCESS_PARTS_MAX, PostprocessText, Question, TEMPLATES,
+    TemplateForm, ask, ask_within, condition,
 };
+pub use work::{WORK_MAX, Work};

@@ -69,6 +69,16 @@ pub(crate) fn arms(expr: &Expr) -> Vec<&Expr> {
     }
 }
 
+/// How many expressions an expression has, subqueries and itself among them.
+pub(crate) fn nodes(expr: &Expr) -> u64 {
+    let mut nodes = 0;
+    any(expr, &mut |_| {
+        nodes += 1;
+        false
+    });
+    nodes
+}
+
 /// Whether an expression, or one inside, is such; subqueries are looked into.
 pub(crate) fn any(expr: &Expr, is: &mut dyn FnMut(&Expr) -> bool) -> bool {
     let found = visit_expressions(expr, |inner| match is(inner) {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use shoal_anonymity::budget::{Precision, Preset, epsilon};
-use shoal_language::Refusal;
+use shoal_language::suggest::{Asked, lost, on_one_line};
+use shoal_language::{Refusal, ask};
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryError, QueryRequest, Role};
 use shoal_schemas::{Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
@@ -159,12 +160,15 @@ async fn everyday_questions_are_answered_as_written() {
         match (question.kind, judge(&world, &question.sql).await) {
             (Kind::Answer, Ok(())) => accepted += 1,
             (Kind::Answer, Err(reason)) => {
-                let (_, instead) = reason.rsplit_once("Try: ").unwrap();
+                let said = |word: &str| reason.rsplit_once(word).map(|(_, instead)| instead);
+                let instead = said("Try: ").or_else(|| said("For example: ")).unwrap();
                 let pasted = judge(&world, instead).await;
                 assert!(pasted.is_ok(), "{}: {instead}: {pasted:?}", question.ask);
                 refused.push(format!("{}\n  {reason}", question.ask));
             }
-            (Kind::Refuse, Err(reason)) => assert!(reason.contains("Try: "), "{reason}"),
+            (Kind::Refuse, Err(reason)) => {
+                assert!(reason.contains("For example: "), "nothing asks the same: {reason}");
+            }
             (Kind::Refuse, Ok(())) => panic!("answered: {}", question.ask),
         }
     }
@@ -233,13 +237,38 @@ async fn what_a_refusal_suggests_is_accepted_when_it_is_pasted() {
     let mut wrong = Vec::new();
     for (sql, refusal) in &refusals {
         let Refusal { rule, message, suggestion, .. } = refusal;
-        println!("{sql}\n  {}: {message}\n  {suggestion}", rule.as_str());
-        if let Err(reason) = judge(&world, suggestion).await {
-            wrong.push(format!("{sql}\n  {message}\n  {suggestion}\n  {reason}"));
+        let (word, instead) = (if suggestion.is_some() { "Try" } else { "For example" }, refusal.instead());
+        println!("{sql}\n  {}: {message}\n  {word}: {instead}", rule.as_str());
+        if let Err(reason) = judge(&world, instead).await {
+            wrong.push(format!("{sql}\n  {message}\n  {instead}\n  {reason}"));
         }
     }
-    println!("{} suggestions", refusals.len());
+    println!("{} refusals", refusals.len());
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), refusals.len(), wrong.join("\n"));
+}
+
+/// No suggestion of the lists asks something else than the statement.
+#[tokio::test]
+async fn every_suggestion_asks_what_was_asked() {
+    let world = world().await;
+    let registry = Registry::load(None).unwrap();
+    let (mut suggested, mut wrong) = (0, Vec::new());
+    for (sql, refusal) in refusals(&world).await {
+        let Some(suggestion) = refusal.suggestion else { continue };
+        suggested += 1;
+        let text = on_one_line(&sql).unwrap_or_else(|| sql.clone());
+        let question = ask(&suggestion, &registry, Region::ALL, NOW_MS).unwrap();
+        let releases: Vec<_> = question.releases.iter().collect();
+        // A text that is not SQL has been corrected first.
+        let asked = Asked { text: &text, registry: &registry, now_ms: NOW_MS };
+        if refusal.rule.as_str() != "syntax"
+            && let Some(lost) = lost(&asked, &suggestion, &releases)
+        {
+            wrong.push(format!("{sql}\n  {suggestion}\n  {lost}"));
+        }
+    }
+    assert!(suggested >= 20, "{suggested}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// The statements that stand in a source file as they are: those without a part that is filled in.
@@ -313,8 +342,8 @@ async fn what_is_suggested_suits_the_regions_of_the_key() {
         "SELECT MAX(amount) FROM usage WHERE region IN ('sg', 'MARS')",
     ] {
         let Err(QueryError::Refused(refusal)) = judged(&world, sql).await else { panic!("{sql}") };
-        let pasted = judge(&world, &refusal.suggestion).await;
-        assert!(pasted.is_ok(), "{sql}: {}: {pasted:?}", refusal.suggestion);
+        let pasted = judge(&world, refusal.instead()).await;
+        assert!(pasted.is_ok(), "{sql}: {}: {pasted:?}", refusal.instead());
     }
 }
 
@@ -328,7 +357,7 @@ async fn what_costs_too_much_gets_what_costs_least() {
         panic!("answered");
     };
     assert_eq!(refusal.rule.as_str(), "budget");
-    let cheaper = QueryRequest { sql: refusal.suggestion, ..request };
+    let cheaper = QueryRequest { sql: refusal.example, ..request };
     assert!(world.engine.answer(&world.grant, &cheaper, NOW_MS).await.is_ok());
 }
 
@@ -341,7 +370,7 @@ async fn no_suggestion_names_a_hidden_column() {
             let sql = format!("SELECT {name}, COUNT(*) FROM {kind} WHERE {name} IS NOT NULL GROUP BY {name}");
             let Err(QueryError::Refused(refusal)) = judged(&world, &sql).await else { panic!("{sql}") };
             for hidden in ["event_id", "consent", "epoch", "stack", "device_name"] {
-                assert!(!refusal.suggestion.contains(hidden), "{sql}: {}", refusal.suggestion);
+                assert!(!refusal.instead().contains(hidden), "{sql}: {}", refusal.instead());
             }
         }
     }

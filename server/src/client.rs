@@ -108,6 +108,9 @@ pub(crate) fn problem_text(status: &str, told: &Value) -> String {
     if let Some(suggestion) = text("suggestion") {
         shown = format!("{shown}\ntry: {suggestion}");
     }
+    if let Some(example) = text("example") {
+        shown = format!("{shown}\nfor example: {example}");
+    }
     if let Some(seconds) = told["retry_after_s"].as_u64() {
         shown = format!("{shown}\ntry again in {seconds} s");
     }

@@ -6,7 +6,8 @@
 //! ```
 //! `code` is the stable word that clients compare. `type` is the same word as a URI, which the RFC asks for: a URN, because
 //! services run under many addresses and the type of a problem must be the same in all of them; it names and leads nowhere.
-//! Other members are there where they help: `retry_after_s`; `rule`, `line`, `column` and `suggestion` of a question.
+//! Other members are there where they help: `retry_after_s`; `rule`, `line`, `column`, and `suggestion` or `example` of a
+//! question.
 //! `docs/problems.md` lists all types, and a test compares it with this file.
 //!
 //! Invariants: nothing of a body, a header or an address is ever in a problem; a problem that the same request would not
@@ -324,11 +325,14 @@ impl From<QueryError> for Problem {
                     Rule::Budget => ProblemType::Budget,
                     _ => ProblemType::Refused,
                 };
-                Problem::new(of, refused.message)
+                let problem = Problem::new(of, refused.message)
                     .with("rule", serde_json::to_value(refused.rule).unwrap_or_default())
                     .with("line", refused.line)
-                    .with("column", refused.column)
-                    .with("suggestion", refused.suggestion)
+                    .with("column", refused.column);
+                match refused.suggestion {
+                    Some(suggestion) => problem.with("suggestion", suggestion),
+                    None => problem.with("example", refused.example),
+                }
             }
             QueryError::NotAllowed(_) => Problem::new(ProblemType::NotAllowed, detail),
             QueryError::Busy => Problem::new(ProblemType::Busy, detail).retry_after(1),

@@ -13,7 +13,7 @@ use super::columns::{Columns, Named};
 use super::literal::literal;
 use super::numbers::scale_of;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Arithmetic, Scalar, Type, Value, filter as kept, fixed_point_text, normal};
+use crate::expr::{Arithmetic, Scalar, Shared, Type, Value, filter as kept, fixed_point_text, normal_of};
 use crate::private_query::{Aggregate, AggregateOp};
 
 /// Makes aggregates of one call.
@@ -23,11 +23,12 @@ pub(super) struct Binder<'b> {
     pub(super) span: Span,
 }
 
-fn both(a: Option<Scalar>, b: Scalar) -> Option<Scalar> {
-    kept(match a {
-        Some(a) => Scalar::And(Box::new(a), Box::new(b)),
+fn both(a: Option<Scalar>, b: Shared<Scalar>) -> Option<Scalar> {
+    let all: Shared<Scalar> = match a {
+        Some(a) => Scalar::And(a.into(), b).into(),
         None => b,
-    })
+    };
+    kept(all)
 }
 
 /// Whether an expression is a constant that is not null.
@@ -48,7 +49,7 @@ impl Binder<'_> {
         let measure = args.iter().flatten().find_map(|arg| self.scope.number(arg, None).ok());
         let table = self.scope.table.kind;
         match (name, measure) {
-            ("min" | "max", Some(measure @ Scalar::Column { .. })) => {
+            ("min" | "max", Some(measure)) if matches!(*measure, Scalar::Column { .. }) => {
                 let (at, word) = if name == "min" { ("0.01", "smallest") } else { ("0.99", "largest") };
                 let message = format!("{} would tell the {word} value of one person.", name.to_uppercase());
                 self.refused(message, format!("SELECT quantile({measure}, {at}) FROM {table}"))
@@ -86,7 +87,7 @@ impl Binder<'_> {
         if self.scope.unit(expr) == Some(Named::Subject) {
             return Ok(self.count(AggregateOp::Rows, filter));
         }
-        match normal(self.scope.scalar(expr, None)?) {
+        match self.scope.normal(expr)?.into_node() {
             Scalar::Value(Value::Null) => Err(self.refused("COUNT(NULL) counts nothing.", WORKS)),
             Scalar::Value(_) => Ok(self.count(AggregateOp::Rows, filter)),
             item => Ok(self.presence(item, filter)),
@@ -100,7 +101,7 @@ impl Binder<'_> {
                 match (constants, otherwise.as_deref()) {
                     (true, None) => {
                         let any = branches.into_iter().map(|(when, _)| when);
-                        let any = any.reduce(|a, b| Scalar::Or(Box::new(a), Box::new(b)));
+                        let any = any.reduce(|a, b| Scalar::Or(a, b).into());
                         let filter = any.map_or(filter.clone(), |any| both(filter, any));
                         self.count(AggregateOp::Rows, filter)
                     }
@@ -194,20 +195,22 @@ impl Binder<'_> {
         })
     }
 
-    pub(super) fn sum(&self, item: Scalar, filter: Option<Scalar>) -> Result<Aggregate, Refusal> {
+    pub(super) fn sum(&self, item: Shared<Scalar>, filter: Option<Scalar>) -> Result<Aggregate, Refusal> {
         // SUM(CASE WHEN c THEN x ELSE 0 END) is SUM(x) of the rows where c.
-        let (item, filter) = match normal(item) {
-            Scalar::Case { mut branches, otherwise }
-                if branches.len() == 1
-                    && (is_nothing(otherwise.as_deref())
-                        || matches!(otherwise.as_deref(), Some(Scalar::Value(Value::Number(0, _))))) =>
+        let item = normal_of(&item);
+        let (item, filter) = match item.as_ref() {
+            Scalar::Case { branches, otherwise }
+                if is_nothing(otherwise.as_deref())
+                    || matches!(otherwise.as_deref(), Some(Scalar::Value(Value::Number(0, _)))) =>
             {
-                let (when, then) = branches.remove(0);
-                (then, both(filter, when))
+                match branches.as_slice() {
+                    [(when, then)] => (then.clone(), both(filter, when.clone())),
+                    _ => (item, filter),
+                }
             }
-            other => (other, filter),
+            _ => (item, filter),
         };
-        if item == Scalar::Value(Value::Number(1, 0)) {
+        if *item == Scalar::Value(Value::Number(1, 0)) {
             return Ok(self.count(AggregateOp::Rows, filter));
         }
         let Some((low, high)) = self.interval(&item, filter.as_ref()) else {
@@ -223,24 +226,28 @@ impl Binder<'_> {
         if let Some(name) = item.within(table)
             && let Some(day) = bounds.day_sum_max(table, &name, filter.as_ref())
         {
-            let is_plain = matches!(item, Scalar::Column { .. });
+            let is_plain = matches!(*item, Scalar::Column { .. });
             linf = if is_plain { day } else { linf.min(day) };
         }
         // The bound of c times a number is c times the bound of the number.
-        if let Scalar::Arithmetic(Arithmetic::Multiply, left, right) = &item
-            && let (Scalar::Value(Value::Number(by, _)), of) | (of, Scalar::Value(Value::Number(by, _))) =
-                (left.as_ref(), right.as_ref())
+        let factor = |item: &Scalar| match item {
+            Scalar::Value(Value::Number(by, _)) => Some(*by),
+            _ => None,
+        };
+        if let Scalar::Arithmetic(Arithmetic::Multiply, left, right) = item.as_ref()
+            && let Some((by, of)) =
+                factor(left).map(|by| (by, right)).or_else(|| factor(right).map(|by| (by, left)))
         {
             let of = self.sum(of.clone(), filter.clone());
             linf = of.map_or(linf, |of| linf.min(of.linf.saturating_mul(by.unsigned_abs())));
         }
         let (unit, scale) = (self.unit(&item), scale_of(&item));
-        Ok(Aggregate { op: AggregateOp::Sum(item), filter, linf: linf.max(1), unit, scale })
+        Ok(Aggregate { op: AggregateOp::Sum(item.into_node()), filter, linf: linf.max(1), unit, scale })
     }
 
     /// The sum of a number after the middle of its bounds is subtracted, and that middle, where this has a smaller bound than
     /// the plain sum.
-    fn centered(&self, item: &Scalar, filter: Option<&Scalar>) -> Result<(Aggregate, i64), Refusal> {
+    fn centered(&self, item: &Shared<Scalar>, filter: Option<&Scalar>) -> Result<(Aggregate, i64), Refusal> {
         let plain = self.sum(item.clone(), filter.cloned())?;
         if !matches!(plain.op, AggregateOp::Sum(_)) {
             return Ok((plain, 0));
@@ -248,8 +255,8 @@ impl Binder<'_> {
         let Some((low, high)) = self.interval(item, filter) else { return Ok((plain, 0)) };
         let center = low + (high - low) / 2;
         let value = Scalar::Value(Value::Number(center, scale_of(item)));
-        let around = Scalar::Arithmetic(Arithmetic::Subtract, Box::new(item.clone()), Box::new(value));
-        let around = self.sum(around, filter.cloned())?;
+        let around = Scalar::Arithmetic(Arithmetic::Subtract, item.clone(), value.into());
+        let around = self.sum(around.into(), filter.cloned())?;
         Ok(if around.linf < plain.linf {
             (Aggregate { unit: plain.unit, ..around }, center)
         } else {
@@ -257,37 +264,36 @@ impl Binder<'_> {
         })
     }
 
-    pub(super) fn mean(&self, item: Scalar, filter: Option<Scalar>) -> Result<Call, Refusal> {
-        let item = normal(item);
+    pub(super) fn mean(&self, item: Shared<Scalar>, filter: Option<Scalar>) -> Result<Call, Refusal> {
+        let item = normal_of(&item);
         let (total, center) = self.centered(&item, filter.as_ref())?;
         let Some((low, high)) = self.interval(&item, filter.as_ref()) else {
             return Err(self.refused("AVG takes a measure, or a number made of measures.", WORKS));
         };
         let text = |units: i64| fixed_point_text(units, scale_of(&item));
         let formula = Formula::Mean { center: text(center), low: text(low), high: text(high) };
-        let number = self.presence(item, filter);
+        let number = self.presence(item.into_node(), filter);
         Ok(Call { aggregates: vec![total, number], formula, key: None })
     }
 
     pub(super) fn variance(
         &self,
-        item: Scalar,
+        item: Shared<Scalar>,
         filter: Option<Scalar>,
         formula: Formula,
     ) -> Result<Call, Refusal> {
-        let item = normal(item);
+        let item = normal_of(&item);
         let Some((low, high)) = self.interval(&item, filter.as_ref()) else {
             return Err(self.refused("VAR and STDDEV take a measure, or a number made of measures.", WORKS));
         };
-        let squares = |center: i64| -> Result<(Scalar, Aggregate), Refusal> {
+        let squares = |center: i64| -> Result<(Shared<Scalar>, Aggregate), Refusal> {
             let value = Scalar::Value(Value::Number(center, scale_of(&item)));
             let around = match center {
                 0 => item.clone(),
-                _ => Scalar::Arithmetic(Arithmetic::Subtract, Box::new(item.clone()), Box::new(value)),
+                _ => Scalar::Arithmetic(Arithmetic::Subtract, item.clone(), value.into()).into(),
             };
-            let square =
-                Scalar::Arithmetic(Arithmetic::Multiply, Box::new(around.clone()), Box::new(around.clone()));
-            let mut total = self.sum(square, filter.clone())?;
+            let square = Scalar::Arithmetic(Arithmetic::Multiply, around.clone(), around.clone());
+            let mut total = self.sum(square.into(), filter.clone())?;
             // The sum of squares is not above the largest value times the sum of values.
             let values = self.sum(around.clone(), filter.clone())?;
             let most =
@@ -302,7 +308,7 @@ impl Binder<'_> {
             (plain, Err(_)) => plain?,
         };
         let total = self.sum(item_used, filter.clone())?;
-        let number = self.presence(item, filter);
+        let number = self.presence(item.into_node(), filter);
         Ok(Call { aggregates: vec![total, squares, number], formula, key: None })
     }
 
@@ -322,11 +328,11 @@ impl Binder<'_> {
 
     pub(super) fn quantile(
         &self,
-        item: Scalar,
+        item: Shared<Scalar>,
         millionths: u32,
         filter: Option<Scalar>,
     ) -> Result<Aggregate, Refusal> {
-        let measure = normal(item);
+        let measure = normal_of(&item).into_node();
         let bounds = self.interval(&measure, filter.as_ref());
         let Some((low, high)) = bounds.filter(|_| !is_constant(&measure)) else {
             let suggestion = "SELECT median(duration_ms) FROM performance WHERE event = 'page_load'";

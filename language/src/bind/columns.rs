@@ -4,6 +4,7 @@
 //! exist only inside COUNT(DISTINCT ..) and in subqueries that group by `subject`.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use shoal_schemas::{ColumnRole, ColumnType, Registry, TableDef, columns};
 use sqlparser::ast::{Expr, Function, Ident, Spanned};
@@ -12,14 +13,15 @@ use sqlparser::tokenizer::Span;
 use super::aggregate_names::is_aggregate;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Scalar, Type};
+use crate::expr::{Node, Scalar, Shared, Type, normal_of};
 use crate::private_query::PersonValue;
 use crate::syntax::plain_name;
+use crate::work::Work;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Named {
-    Value(Scalar),
+    Value(Shared<Scalar>),
     Subject,
     Session,
 }
@@ -29,13 +31,15 @@ pub(crate) enum Named {
 pub(crate) enum Names {
     /// The table's own names, and those that a template adds.
     Table(Vec<(&'static str, Scalar)>),
-    /// The names of a subquery.
-    Listed(Vec<(String, Named)>),
+    /// The names of a subquery. Each was bound once, where it is written; whoever uses it shares what it stands for.
+    Listed(Rc<Vec<(String, Named)>>),
 }
 
 /// Resolves expressions over one source of rows.
 pub(crate) struct Columns<'a> {
     pub(crate) registry: &'a Registry,
+    /// Counts the steps of binding.
+    pub(crate) work: &'a Work,
     pub(crate) table: &'a TableDef,
     /// The table's name or alias, which may stand in front of a column's name.
     pub(crate) alias: Option<String>,
@@ -53,7 +57,7 @@ pub(crate) struct Columns<'a> {
 pub(crate) struct PersonScope<'a> {
     /// The columns of the subquery's events.
     pub(crate) events: &'a Columns<'a>,
-    pub(crate) keys: Vec<Scalar>,
+    pub(crate) keys: Vec<Shared<Scalar>>,
     pub(crate) values: RefCell<Vec<PersonValue>>,
     /// Binds an aggregate call.
     pub(crate) call: &'a dyn Fn(&Function) -> Result<PersonValue, Refusal>,
@@ -75,8 +79,8 @@ impl PersonScope<'_> {
             });
             return Ok(Some(Scalar::Person { at, scale }));
         }
-        if let Ok(bound) = self.events.scalar(expr, None)
-            && let Some(at) = self.keys.iter().position(|key| *key == crate::expr::normal(bound.clone()))
+        if let Ok(bound) = self.events.normal(expr)
+            && let Some(at) = self.keys.iter().position(|key| *key == bound)
             && let Some(ty) = bound.ty()
         {
             return Ok(Some(Scalar::PersonKey { at, ty }));
@@ -97,12 +101,22 @@ impl<'a> Columns<'a> {
     /// The columns of a table.
     pub(crate) fn of(
         registry: &'a Registry,
+        work: &'a Work,
         table: &'a TableDef,
-        alias: Option<String>,
         now_ms: i64,
     ) -> Columns<'a> {
         let names = Names::Table(Vec::new());
-        Columns { registry, table, alias, names, now_ms, values: Vec::new(), filter: None, person: None }
+        let (alias, values) = (None, Vec::new());
+        Columns { registry, work, table, alias, names, now_ms, values, filter: None, person: None }
+    }
+
+    /// An expression, bound and in normal form.
+    pub(crate) fn normal(&self, expr: &Expr) -> Result<Shared<Scalar>, Refusal> {
+        let bound = self.scalar(expr, None)?;
+        self.work.add(bound.size());
+        let normal = normal_of(&bound);
+        self.sized(&normal, expr)?;
+        Ok(normal)
     }
 
     /// The key or value of a subject's row that an expression stands for.
@@ -112,6 +126,7 @@ impl<'a> Columns<'a> {
 
     /// Smallest and largest number that an expression can be.
     pub(crate) fn interval(&self, item: &Scalar) -> Option<(i64, i64)> {
+        self.work.add(item.size());
         let person = self.person.as_ref().map(|person| person.values.borrow());
         item.interval(&|leaf| match leaf {
             Scalar::Column { name, .. } => match self.table.column(name).map(|(_, column)| &column.role) {
@@ -160,7 +175,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The column of a name with the table's in front.
-    pub(super) fn qualified(&self, parts: &[Ident], span: Span) -> Result<Scalar, Refusal> {
+    pub(super) fn qualified(&self, parts: &[Ident], span: Span) -> Result<Shared<Scalar>, Refusal> {
         match self.own(parts) {
             Some(name) => self.column(name),
             None => {
@@ -173,7 +188,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The column of a name, in lower case unless quoted.
-    pub(crate) fn column(&self, ident: &Ident) -> Result<Scalar, Refusal> {
+    pub(crate) fn column(&self, ident: &Ident) -> Result<Shared<Scalar>, Refusal> {
         let name = plain_name(ident);
         let extra = match &self.names {
             Names::Table(extra) => extra,
@@ -186,9 +201,10 @@ impl<'a> Columns<'a> {
             }
         };
         if let Some((_, scalar)) = extra.iter().find(|(known, _)| *known == name) {
-            return Ok(scalar.clone());
+            return Ok(scalar.clone().into());
         }
-        self.table_column(&name).unwrap_or_else(|| Err(self.unknown(ident))).map_err(|mut refusal| {
+        let own = self.table_column(&name).unwrap_or_else(|| Err(self.unknown(ident)));
+        own.map(Shared::new).map_err(|mut refusal| {
             (refusal.line, refusal.column) = (ident.span.start.line.max(1), ident.span.start.column.max(1));
             refusal
         })
@@ -217,19 +233,21 @@ impl<'a> Columns<'a> {
     /// Every name with what it stands for, in the order of `*`.
     pub(crate) fn all(&self) -> Vec<(String, Named)> {
         let extra = match &self.names {
-            Names::Listed(list) => return list.clone(),
+            Names::Listed(list) => return list.to_vec(),
             Names::Table(extra) => extra,
         };
         let own = self.table.columns.iter().map(|column| column.name.as_str());
         let named = |name: &str| match name {
             columns::SUBJECT => Some(Named::Subject),
             columns::SESSION => Some(Named::Session),
-            _ => self.table_column(name)?.ok().map(Named::Value),
+            _ => self.table_column(name)?.ok().map(|column| Named::Value(column.into())),
         };
         let own =
             std::iter::once("region").chain(own).filter_map(|name| Some((name.to_owned(), named(name)?)));
-        own.chain(extra.iter().map(|(name, scalar)| ((*name).to_owned(), Named::Value(scalar.clone()))))
-            .collect()
+        own.chain(
+            extra.iter().map(|(name, scalar)| ((*name).to_owned(), Named::Value(scalar.clone().into()))),
+        )
+        .collect()
     }
 
     /// The refusal of an unknown column. A hidden column has the same refusal.

@@ -13,24 +13,62 @@ use super::numbers::{finer, scale_of};
 use super::scalar::PATTERN_BYTES_MAX;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Arithmetic, Compare, Scalar, TimePart, Type, Value};
+use crate::expr::{Arithmetic, Compare, Scalar, Shared, TimePart, Type, Value};
+use crate::nearest::nearest;
 use crate::syntax::plain_call;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
+
+/// The functions that can be used on columns of events.
+pub(crate) const FUNCTIONS: [&str; 16] = [
+    "upper",
+    "lower",
+    "coalesce",
+    "ifnull",
+    "nvl",
+    "nullif",
+    "least",
+    "greatest",
+    "abs",
+    "starts_with",
+    "contains",
+    "date_trunc",
+    "date_bin",
+    "date_part",
+    "bucket",
+    "width_bucket",
+];
 
 /// Most buckets of WIDTH_BUCKET and FLOOR.
 const BUCKETS_MAX: i64 = 1_000;
 
 impl Columns<'_> {
+    /// The refusal of a call, with the nearest function that can be used.
+    fn no_such(&self, name: &str, span: Span) -> Refusal {
+        match nearest(name, FUNCTIONS.into_iter()).filter(|known| *known != name) {
+            Some(known) => {
+                let Refusal { example, .. } = not_a_function(span);
+                let message =
+                    format!("There is no such function for columns of events; the nearest is `{known}`.");
+                Refusal::new(Rule::Function, span, message, example)
+            }
+            None => not_a_function(span),
+        }
+    }
+
     /// A call.
-    pub(super) fn function(&self, function: &Function, expected: Option<Type>) -> Result<Scalar, Refusal> {
+    pub(super) fn function(
+        &self,
+        function: &Function,
+        expected: Option<Type>,
+    ) -> Result<Shared<Scalar>, Refusal> {
         let span = function.span();
         let Some((name, args)) = plain_call(function) else {
             return Err(not_a_function(span));
         };
-        match (name.as_str(), args.as_slice()) {
+        let made = match (name.as_str(), args.as_slice()) {
             ("upper" | "lower", [item]) => {
                 let bound = self.scalar(item, Some(Type::Text))?;
-                let bound = Box::new(self.expect(bound, Type::Text, item)?);
+                let bound = self.expect(bound, Type::Text, item)?;
                 Ok(if name == "upper" { Scalar::Upper(bound) } else { Scalar::Lower(bound) })
             }
             ("coalesce" | "ifnull" | "nvl", [_, ..]) => {
@@ -39,9 +77,11 @@ impl Columns<'_> {
                 Ok(Scalar::Coalesce(alike(items)))
             }
             ("nullif", [left, right]) => {
-                let (item, same) = (self.scalar(left, expected)?, self.compare(left, Compare::Eq, right)?);
-                let branches = vec![(same, Scalar::Value(Value::Null))];
-                Ok(Scalar::Case { branches, otherwise: Some(Box::new(item)) })
+                let item = self.scalar(left, expected)?;
+                // A value that is not listed is fine here: tools write `NULLIF(os, '')`.
+                let same = self.compared(&item, Compare::Eq, right)?;
+                let branches = vec![(same.into(), Scalar::Value(Value::Null).into())];
+                Ok(Scalar::Case { branches, otherwise: Some(item) })
             }
             ("least" | "greatest", [_, ..]) => {
                 let items = args.iter().map(|arg| self.number(arg, None)).collect::<Result<Vec<_>, _>>()?;
@@ -51,9 +91,9 @@ impl Columns<'_> {
             }
             ("abs", [item]) => {
                 let item = self.number(item, None)?;
-                let zero = Box::new(Scalar::Value(Value::Number(0, scale_of(&item))));
-                let minus = Scalar::Arithmetic(Arithmetic::Subtract, zero, Box::new(item.clone()));
-                self.checked(Scalar::Greatest(vec![item, minus]), span)
+                let zero = Scalar::Value(Value::Number(0, scale_of(&item)));
+                let minus = Scalar::Arithmetic(Arithmetic::Subtract, zero.into(), item.clone());
+                self.checked(Scalar::Greatest(vec![item, minus.into()]), span)
             }
             ("starts_with" | "contains", [item, text]) => self.has(&name, item, text),
             ("date_trunc", [grain, item]) => self.date_trunc(grain, item, span),
@@ -62,7 +102,7 @@ impl Columns<'_> {
                 Some(Value::Text(part)) => self.part(&part, item, span),
                 _ => Err(not_a_function(span)),
             },
-            ("date", [item]) => match self.scalar(item, None)? {
+            ("date", [item]) => match *self.scalar(item, None)? {
                 Scalar::Time(Grain::Hour | Grain::Day) | Scalar::Day => Ok(Scalar::Day),
                 _ => Err(not_a_function(span)),
             },
@@ -71,25 +111,18 @@ impl Columns<'_> {
                 self.grid_bucket(item, span)
             }
             ("width_bucket", [item, low, high, count]) => self.width_bucket(item, [low, high, count], span),
-            _ => Err(not_a_function(span)),
-        }
+            _ => Err(self.no_such(&name, span)),
+        };
+        made.map(Shared::new)
     }
 
     fn checked(&self, item: Scalar, span: Span) -> Result<Scalar, Refusal> {
-        match self.interval(&item) {
-            Some(_) => Ok(item),
-            None => {
-                let message = "This function takes measures and constants.";
-                let suggestion =
-                    "SELECT SUM(least(duration_ms, 10000)) FROM performance WHERE event = 'page_load'";
-                Err(Refusal::new(Rule::Function, span, message, suggestion))
-            }
-        }
+        self.interval(&item).is_some().then_some(item).ok_or_else(|| no_bounds(span))
     }
 
     fn has(&self, name: &str, item: &Expr, text: &Expr) -> Result<Scalar, Refusal> {
         let bound = self.scalar(item, Some(Type::Text))?;
-        let bound = Box::new(self.expect(bound, Type::Text, item)?);
+        let bound = self.expect(bound, Type::Text, item)?;
         let Some(Value::Text(text)) = literal(text, Some(Type::Text), self.now_ms)? else {
             return Err(not_a_function(text.span()));
         };
@@ -112,12 +145,14 @@ impl Columns<'_> {
             Some(Value::Text(text)) => Grain::parse(&text),
             _ => None,
         };
-        match (grain, self.scalar(item, None)?) {
+        match (grain, &*self.scalar(item, None)?) {
             (Some(grain), Scalar::Time(Grain::Hour)) => Ok(Scalar::Time(grain)),
             (
                 Some(grain @ (Grain::Day | Grain::Week | Grain::Month)),
                 Scalar::Day | Scalar::Time(Grain::Day),
             ) => Ok(Scalar::Time(grain)),
+            // Cut to what it is cut to.
+            (Some(grain), Scalar::Time(inner)) if grain == *inner => Ok(Scalar::Time(grain)),
             _ => {
                 let message = "date_trunc takes 'hour', 'day', 'week' or 'month', and time.";
                 let suggestion = "SELECT date_trunc('week', time) AS week, COUNT(*) FROM usage GROUP BY week";
@@ -127,7 +162,7 @@ impl Columns<'_> {
     }
 
     fn date_bin(&self, width: &Expr, item: &Expr, span: Span) -> Result<Scalar, Refusal> {
-        match (length_ms(width), self.scalar(item, None)?) {
+        match (length_ms(width), &*self.scalar(item, None)?) {
             (Some(HOUR_MS), Scalar::Time(Grain::Hour)) => Ok(Scalar::Time(Grain::Hour)),
             (Some(DAY_MS), Scalar::Time(Grain::Hour) | Scalar::Day) => Ok(Scalar::Time(Grain::Day)),
             _ => {
@@ -151,7 +186,7 @@ impl Columns<'_> {
             TimePart::Year,
         ];
         let part = PARTS.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(part));
-        match (part, self.scalar(item, None)?) {
+        match (part, &*self.scalar(item, None)?) {
             (Some(part), Scalar::Time(Grain::Hour)) => Ok(Scalar::Part(part)),
             (Some(part), Scalar::Day | Scalar::Time(Grain::Day)) if part != TimePart::Hour => {
                 Ok(Scalar::Part(part))
@@ -165,15 +200,17 @@ impl Columns<'_> {
     }
 
     /// The lower edge on the number's grid.
-    pub(crate) fn grid_bucket(&self, item: Scalar, span: Span) -> Result<Scalar, Refusal> {
-        let item = self.checked(item, span)?;
+    pub(crate) fn grid_bucket(&self, item: Shared<Scalar>, span: Span) -> Result<Scalar, Refusal> {
+        if self.interval(&item).is_none() {
+            return Err(no_bounds(span));
+        }
         let scale = scale_of(&item);
         let (low, high) = self.interval(&item).unwrap_or((0, 0));
         let edges = grid(low, high);
         let inner = edges.len().saturating_sub(1);
         let labels = edges.iter().take(inner).map(|edge| Value::Number(*edge, scale)).collect();
         let edges = edges.into_iter().take(inner).skip(1).collect();
-        Ok(Scalar::Bucket { item: Box::new(item), edges, labels })
+        Ok(Scalar::Bucket { item, edges, labels })
     }
 
     fn width_bucket(
@@ -207,7 +244,7 @@ impl Columns<'_> {
         };
         let edges = (0..=count).map(edge).collect();
         let labels = (0..=count + 1).map(|n| Value::Number(n, 0)).collect();
-        Ok(Scalar::Bucket { item: Box::new(item), edges, labels })
+        Ok(Scalar::Bucket { item, edges, labels })
     }
 
     /// `floor(measure / 100) * 100`, as a bucket.
@@ -229,15 +266,21 @@ impl Columns<'_> {
         let edges = (first + 1..=last).map(|n| n * width).collect();
         let labels =
             (first..=last).map(|n| Some(Value::Number(n.checked_mul(by)?, 0))).collect::<Option<_>>()?;
-        Some(Scalar::Bucket { item: Box::new(item), edges, labels })
+        Some(Scalar::Bucket { item, edges, labels })
     }
 }
 
 /// Numbers with as many decimal places each.
-pub(super) fn alike(items: Vec<Scalar>) -> Vec<Scalar> {
-    let scale = items.iter().map(scale_of).max().unwrap_or(0);
-    let is_number = |item: &Scalar| matches!(item.ty(), Some(Type::Number { .. }));
+pub(super) fn alike(items: Vec<Shared<Scalar>>) -> Vec<Shared<Scalar>> {
+    let scale = items.iter().map(|item| scale_of(item)).max().unwrap_or(0);
+    let is_number = |item: &Shared<Scalar>| matches!(item.ty(), Some(Type::Number { .. }));
     items.into_iter().map(|item| if is_number(&item) { finer(item, scale) } else { item }).collect()
+}
+
+fn no_bounds(span: Span) -> Refusal {
+    let message = "This function takes measures and constants.";
+    let suggestion = "SELECT SUM(least(duration_ms, 10000)) FROM performance WHERE event = 'page_load'";
+    Refusal::new(Rule::Function, span, message, suggestion)
 }
 
 /// The refusal of a function that is not on the list.

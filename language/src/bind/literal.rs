@@ -9,7 +9,7 @@ use sqlparser::ast::{
     ValueWithSpan,
 };
 
-use crate::calendar::{Grain, day_text, days_after, months_before, parse_day, parse_time};
+use crate::calendar::{Grain, day_text, days_after, months_after, months_before, parse_day, parse_time};
 use crate::error::{Refusal, Rule};
 use crate::expr::{Type, Value};
 use crate::syntax::plain_call;
@@ -106,7 +106,7 @@ fn untyped(expr: &Expr, now_ms: i64) -> Result<Option<Untyped>, &'static str> {
         Expr::Function(function) => match clock(function) {
             Some("current_date") => Untyped::Day(day_of(now_ms)),
             Some(_) => Untyped::Time(now_ms),
-            None => match truncated(function, now_ms)? {
+            None => match called(function, now_ms)? {
                 Some(ms) => Untyped::Time(ms),
                 None => return Ok(None),
             },
@@ -209,34 +209,41 @@ pub(crate) fn interval(expr: &Expr) -> Option<Interval> {
     }
 }
 
-/// `date_trunc('month', current_date)`, in milliseconds.
-fn truncated(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static str> {
+/// The time of `date_trunc('month', current_date)`, `to_date` or `to_timestamp` of a constant, in milliseconds.
+fn called(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static str> {
+    const FORM: &str = "A date is written DATE '2026-11-22', a time TIMESTAMP '2026-11-22 10:00' (UTC).";
     let Some((name, args)) = plain_call(function) else { return Ok(None) };
-    let [unit, of] = args.as_slice() else { return Ok(None) };
-    if name == "to_date" {
-        return match (untyped(unit, now_ms)?, untyped(of, now_ms)?) {
-            (Some(Untyped::Text(day)), Some(Untyped::Text(format)))
-                if format.eq_ignore_ascii_case("yyyy-mm-dd") =>
-            {
-                parse_day(&day).map(start_of).map(Some).ok_or("A date is written '2026-11-22'.")
-            }
-            _ => Err("A date is written DATE '2026-11-22'."),
-        };
-    }
-    if name != "date_trunc" {
+    if !matches!(name.as_str(), "to_date" | "to_timestamp" | "date_trunc") {
         return Ok(None);
     }
-    let (Some(Untyped::Text(unit)), Some(of)) = (untyped(unit, now_ms)?, untyped(of, now_ms)?) else {
-        return Ok(None);
-    };
-    let ms = match of {
-        Untyped::Day(day) => start_of(day),
-        Untyped::Time(ms) => ms,
-        Untyped::Null | Untyped::Boolean(_) | Untyped::Text(_) | Untyped::Number(_) => return Ok(None),
-    };
+    let args = args.iter().map(|arg| untyped(arg, now_ms)).collect::<Result<Option<Vec<_>>, _>>()?;
+    let iso = |format: &str| format.to_ascii_lowercase().starts_with("yyyy-mm-dd");
+    match (name.as_str(), args.as_deref()) {
+        ("to_date", Some([Untyped::Text(day), Untyped::Text(format)])) if iso(format) => {
+            parse_time(day).map(|ms| Some(start_of(day_of(ms)))).ok_or(FORM)
+        }
+        ("to_timestamp", Some([Untyped::Text(time), Untyped::Text(format)])) if iso(format) => {
+            parse_time(time).map(Some).ok_or(FORM)
+        }
+        ("to_timestamp", Some([Untyped::Text(time)])) => parse_time(time).map(Some).ok_or(FORM),
+        // Seconds since 1970.
+        ("to_timestamp", Some([Untyped::Number(seconds)])) => {
+            fixed_point(seconds, 3).map(Some).ok_or("A time of TO_TIMESTAMP is in seconds since 1970.")
+        }
+        ("date_trunc", Some([Untyped::Text(unit), Untyped::Day(day)])) => {
+            truncated(unit, start_of(*day)).map(Some)
+        }
+        ("date_trunc", Some([Untyped::Text(unit), Untyped::Time(ms)])) => truncated(unit, *ms).map(Some),
+        ("date_trunc", _) => Ok(None),
+        _ => Err(FORM),
+    }
+}
+
+/// A time, cut to a unit.
+fn truncated(unit: &str, ms: i64) -> Result<i64, &'static str> {
     let (day, month) = (day_of(ms), Grain::Month.bucket(day_of(ms)));
     let months = |day: i32, months: u32| months_before(day, months).unwrap_or(day);
-    Ok(Some(match unit.to_ascii_lowercase().as_str() {
+    Ok(match unit.to_ascii_lowercase().as_str() {
         "hour" => ms - ms.rem_euclid(HOUR_MS),
         "day" => start_of(day),
         "week" => start_of(Grain::Week.bucket(day)),
@@ -244,7 +251,7 @@ fn truncated(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static s
         "quarter" => start_of(months(month, month_of(month) % 3)),
         "year" => start_of(months(month, month_of(month))),
         _ => return Err("date_trunc takes 'hour', 'day', 'week', 'month', 'quarter' or 'year'."),
-    }))
+    })
 }
 
 /// The month of a day, from 0.
@@ -268,7 +275,7 @@ fn clock(function: &Function) -> Option<&'static str> {
 }
 
 /// `from_ms` and an interval, or less it.
-fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
+pub(crate) fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
     const FORM: &str = "An interval is written INTERVAL '7 days' (hours, days, weeks or months).";
     let Interval {
         value,
@@ -280,13 +287,7 @@ fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
     else {
         return Err(FORM);
     };
-    let text = match value.as_ref() {
-        Expr::Value(ValueWithSpan {
-            value: SqlValue::SingleQuotedString(text) | SqlValue::Number(text, false),
-            span: _,
-        }) => text,
-        _ => return Err(FORM),
-    };
+    let text = joined(value).ok_or(FORM)?;
     let text = match leading_field {
         Some(field) => format!("{text} {}", field_name(field).ok_or(FORM)?),
         None => text.to_ascii_lowercase(),
@@ -297,16 +298,33 @@ fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
     }
     words.chunks_exact(2).try_fold(from_ms, |ms, pair| {
         let [number, unit] = pair else { return Err(FORM) };
-        let number: u16 = number.parse().map_err(|_| FORM)?;
+        let number: i16 = number.parse().map_err(|_| FORM)?;
         step(ms, i64::from(number) * i64::from(sign), unit.trim_end_matches('s')).ok_or(FORM)
     })
+}
+
+/// A text or a number, or some of them that are joined: `(-6 || ' day')`.
+fn joined(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner) => joined(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
+            Some(format!("{}{}", joined(left)?, joined(right)?))
+        }
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Some(format!("-{}", joined(expr)?)),
+        Expr::Value(ValueWithSpan {
+            value: SqlValue::SingleQuotedString(text) | SqlValue::Number(text, false),
+            span: _,
+        }) => Some(text.clone()),
+        _ => None,
+    }
 }
 
 fn step(ms: i64, by: i64, unit: &str) -> Option<i64> {
     let months = |by: i64| {
         let day = match u32::try_from(by.unsigned_abs()) {
             Ok(months) if by <= 0 => months_before(day_of(ms), months)?,
-            _ => return None,
+            Ok(months) => months_after(day_of(ms), months)?,
+            Err(_) => return None,
         };
         Some(start_of(day) + ms.rem_euclid(DAY_MS))
     };

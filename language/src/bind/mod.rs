@@ -3,7 +3,7 @@
 //! Invariants: everything here depends on the text, the public schema, the key's regions and the time of the request,
 //! never on events. Not here: which part of a statement is private (`question/`), prices (`charge`).
 //!
-//! - `literal`: constants, and dates relative to now
+//! - `literal`: constants, and dates relative to now; `listed`: texts that a listed column never is
 //! - `columns`: names; `scalar`, `functions`: total expressions over columns (`unsupported`: all others)
 //! - `numbers`: arithmetic and casts
 //! - `aggregate`, `binder`: aggregate calls and their bounds; `call`: such a call, bound; `aggregate_names`: their names
@@ -21,12 +21,14 @@ pub(crate) mod columns;
 pub(crate) mod extent;
 mod functions;
 pub(crate) mod group_keys;
+pub(crate) mod listed;
 pub(crate) mod literal;
 pub(crate) mod numbers;
 pub(crate) mod scalar;
 pub(crate) mod scope;
 pub(crate) mod unsupported;
 
+pub(crate) use self::functions::FUNCTIONS;
 pub use self::unsupported::SETS;
 
 /// Most groups of one answer.

@@ -9,7 +9,7 @@ use super::columns::Columns;
 use super::literal::{interval, is_whole, is_wide, literal};
 use super::unsupported::unsupported;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Arithmetic, Compare, Scalar, Type, Value};
+use crate::expr::{Arithmetic, Compare, Scalar, Shared, Type, Value};
 
 impl Columns<'_> {
     /// `floor(measure / 100) * 100`: the one division that cannot fail.
@@ -22,9 +22,9 @@ impl Columns<'_> {
     }
 
     /// A number. A constant has as many decimal places as it is written with.
-    pub(super) fn number(&self, expr: &Expr, expected: Option<Type>) -> Result<Scalar, Refusal> {
+    pub(super) fn number(&self, expr: &Expr, expected: Option<Type>) -> Result<Shared<Scalar>, Refusal> {
         let item = match literal(expr, None, self.now_ms)? {
-            Some(value) => Scalar::Value(value),
+            Some(value) => Scalar::Value(value).into(),
             None => self.scalar(expr, expected)?,
         };
         match item.ty() {
@@ -58,7 +58,7 @@ impl Columns<'_> {
             }
             Arithmetic::Multiply => (left, right),
         };
-        self.bounded(Scalar::Arithmetic(op, Box::new(left), Box::new(right)), whole)
+        self.bounded(Scalar::Arithmetic(op, left, right), whole)
     }
 
     /// A number whose bounds are known and small enough.
@@ -73,21 +73,21 @@ impl Columns<'_> {
     }
 
     /// A cast that cannot fail.
-    pub(super) fn cast(&self, inner: &Expr, to: &DataType, whole: &Expr) -> Result<Scalar, Refusal> {
+    pub(super) fn cast(&self, inner: &Expr, to: &DataType, whole: &Expr) -> Result<Shared<Scalar>, Refusal> {
         let item = self.scalar(inner, None)?;
-        let one = |n| Scalar::Value(Value::Number(n, 0));
+        let one = |n| Scalar::Value(Value::Number(n, 0)).into();
         match (item.ty(), to) {
             (Some(Type::Time), DataType::Date)
                 if matches!(
-                    item,
+                    *item,
                     Scalar::Time(crate::calendar::Grain::Hour | crate::calendar::Grain::Day)
                 ) =>
             {
-                Ok(Scalar::Day)
+                Ok(Scalar::Day.into())
             }
             (Some(Type::Day), DataType::Date) | (Some(Type::Time), DataType::Timestamp(None, _)) => Ok(item),
-            (Some(Type::Day), DataType::Timestamp(None, _)) if item == Scalar::Day => {
-                Ok(Scalar::Time(crate::calendar::Grain::Day))
+            (Some(Type::Day), DataType::Timestamp(None, _)) if *item == Scalar::Day => {
+                Ok(Scalar::Time(crate::calendar::Grain::Day).into())
             }
             (
                 Some(Type::Text),
@@ -104,8 +104,8 @@ impl Columns<'_> {
                 if is_whole(ty)
                     || matches!(ty, DataType::Int(None) | DataType::Int4(None) | DataType::Integer(None)) =>
             {
-                let not = Scalar::Not(Box::new(item.clone()));
-                Ok(Scalar::Case { branches: vec![(item, one(1)), (not, one(0))], otherwise: None })
+                let not = Scalar::Not(item.clone()).into();
+                Ok(Scalar::Case { branches: vec![(item, one(1)), (not, one(0))], otherwise: None }.into())
             }
             _ => Err(unsupported(whole)),
         }
@@ -121,24 +121,24 @@ pub(crate) fn scale_of(item: &Scalar) -> u8 {
 }
 
 /// The same number with more decimal places.
-pub(super) fn finer(item: Scalar, scale: u8) -> Scalar {
+pub(super) fn finer(item: Shared<Scalar>, scale: u8) -> Shared<Scalar> {
     let by = scale.saturating_sub(scale_of(&item));
     let factor = 10_i64.checked_pow(u32::from(by)).unwrap_or(i64::MAX);
-    match item {
-        item if by == 0 => item,
+    match item.as_ref() {
+        _ if by == 0 => item,
         Scalar::Value(Value::Number(units, _)) => {
-            Scalar::Value(Value::Number(units.saturating_mul(factor), scale))
+            Scalar::Value(Value::Number(units.saturating_mul(factor), scale)).into()
         }
-        Scalar::Value(value) => Scalar::Value(value),
-        item => {
+        Scalar::Value(_) => item,
+        _ => {
             let factor = Scalar::Value(Value::Number(factor, by));
-            Scalar::Arithmetic(Arithmetic::Multiply, Box::new(item), Box::new(factor))
+            Scalar::Arithmetic(Arithmetic::Multiply, item, factor.into()).into()
         }
     }
 }
 
 /// Two numbers with as many decimal places each.
-pub(super) fn aligned(left: Scalar, right: Scalar) -> (Scalar, Scalar) {
+pub(super) fn aligned(left: Shared<Scalar>, right: Shared<Scalar>) -> (Shared<Scalar>, Shared<Scalar>) {
     match (left.ty(), right.ty()) {
         (Some(Type::Number { scale: a }), Some(Type::Number { scale: b })) if a != b => {
             let scale = a.max(b);
@@ -149,18 +149,16 @@ pub(super) fn aligned(left: Scalar, right: Scalar) -> (Scalar, Scalar) {
 }
 
 /// A comparison with a constant that lies above `units` and below the next unit.
-pub(super) fn between_units(op: Compare, item: Scalar, units: i64, scale: u8) -> Scalar {
-    let unit = |units| Box::new(Scalar::Value(Value::Number(units, scale)));
-    let is_null = Scalar::IsNull(Box::new(item.clone()));
-    let never = |value| Scalar::Case {
-        branches: vec![(Scalar::Not(Box::new(is_null)), Scalar::Value(Value::Boolean(value)))],
-        otherwise: None,
+pub(super) fn between_units(op: Compare, item: &Shared<Scalar>, units: i64, scale: u8) -> Scalar {
+    let test = |op, units| Scalar::test(op, item.clone(), Value::Number(units, scale));
+    let never = |value| {
+        let is_known = Scalar::Not(Scalar::IsNull(item.clone()).into());
+        let value = Scalar::Value(Value::Boolean(value));
+        Scalar::Case { branches: vec![(is_known.into(), value.into())], otherwise: None }
     };
     match op {
-        Compare::Lt | Compare::LtEq => Scalar::Compare(Compare::LtEq, Box::new(item), unit(units)),
-        Compare::Gt | Compare::GtEq => {
-            Scalar::Compare(Compare::GtEq, Box::new(item), unit(units.saturating_add(1)))
-        }
+        Compare::Lt | Compare::LtEq => test(Compare::LtEq, units),
+        Compare::Gt | Compare::GtEq => test(Compare::GtEq, units.saturating_add(1)),
         Compare::Eq => never(false),
         Compare::NotEq => never(true),
     }

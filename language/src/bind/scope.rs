@@ -23,8 +23,8 @@ const DAYS_MAX: i32 = 400;
 fn arms<'s>(filter: Option<&'s Scalar>, out: &mut Vec<&'s Scalar>) {
     match filter {
         Some(Scalar::And(left, right)) => {
-            arms(Some(left), out);
-            arms(Some(right), out);
+            arms(Some(left.as_ref()), out);
+            arms(Some(right.as_ref()), out);
         }
         Some(other) => out.push(other),
         None => {}
@@ -131,7 +131,7 @@ fn bounds(filter: Option<&Scalar>) -> (Option<i32>, Option<i32>, Option<Scalar>)
         };
         if !is_exact {
             rest = Some(match rest.take() {
-                Some(before) => Scalar::And(Box::new(before), Box::new(arm.clone())),
+                Some(before) => Scalar::And(before.into(), arm.clone().into()),
                 None => arm.clone(),
             });
         }

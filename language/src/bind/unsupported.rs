@@ -44,6 +44,11 @@ pub(crate) fn unsupported(expr: &Expr) -> Refusal {
             "Rows cannot be shown, only keys and aggregates.",
             "SELECT event, COUNT(*) FROM usage GROUP BY event",
         ),
+        Expr::AtTimeZone { .. } => (
+            "Days and hours are UTC. Group by the hour, and move the released hours by the distance of the zone.",
+            "SELECT hour + INTERVAL '8 hours' AS hour_in_singapore, n FROM (SELECT date_trunc('hour', time) AS hour, COUNT(*) AS n \
+                FROM usage WHERE day >= current_date - 6 GROUP BY hour) AS hours ORDER BY 1",
+        ),
         Expr::Interval(_) => (
             "An interval can only be added to or taken from a date literal.",
             "SELECT COUNT(*) FROM usage WHERE day >= current_date - INTERVAL '7 days'",
@@ -73,6 +78,7 @@ fn plain(expr: &Expr) -> (&'static str, &'static str) {
         | Expr::Rollup(_)
         | Expr::Wildcard(_)
         | Expr::QualifiedWildcard(..)
+        | Expr::AtTimeZone { .. }
         | Expr::Interval(_)
         | Expr::Identifier(_)
         | Expr::CompoundIdentifier(_)
@@ -94,7 +100,6 @@ fn plain(expr: &Expr) -> (&'static str, &'static str) {
         | Expr::AnyOp { .. }
         | Expr::AllOp { .. }
         | Expr::UnaryOp { .. }
-        | Expr::AtTimeZone { .. }
         | Expr::Ceil { .. }
         | Expr::Floor { .. }
         | Expr::Position { .. }

@@ -190,15 +190,15 @@ impl Scalar {
             Scalar::Column { .. } | Scalar::Person { .. } | Scalar::PersonKey { .. } => leaf(self),
             Scalar::Part(part) => part.range(),
             Scalar::Case { branches, otherwise } => {
-                hull(&mut branches.iter().map(|(_, then)| then).chain(otherwise.as_deref()))
+                hull(&mut branches.iter().map(|(_, then)| then.as_ref()).chain(otherwise.as_deref()))
             }
             // The smallest of some is not above any of them that is never null; the hull is always right.
-            Scalar::Coalesce(items) => hull(&mut items.iter()),
+            Scalar::Coalesce(items) => hull(&mut items.iter().map(AsRef::as_ref)),
             Scalar::Least(items) | Scalar::Greatest(items) => {
                 let is_least = matches!(self, Scalar::Least(_));
-                let (lo, hi) = hull(&mut items.iter())?;
+                let (lo, hi) = hull(&mut items.iter().map(AsRef::as_ref))?;
                 // Constants are never null, so they cap.
-                items.iter().try_fold((lo, hi), |(lo, hi), item| match item {
+                items.iter().try_fold((lo, hi), |(lo, hi), item| match item.as_ref() {
                     Scalar::Value(Value::Number(units, _)) if is_least => Some((lo, hi.min(*units))),
                     Scalar::Value(Value::Number(units, _)) => Some((lo.max(*units), hi)),
                     _ => Some((lo, hi)),
@@ -258,12 +258,13 @@ impl Scalar {
         match self {
             Scalar::Column { name, .. } => self.shows_measure(table).then(|| name.clone()),
             Scalar::Case { branches, otherwise } => {
-                one_of(&mut branches.iter().map(|(_, then)| then).chain(otherwise.as_deref()).filter(plain))
+                let values = branches.iter().map(|(_, then)| then.as_ref());
+                one_of(&mut values.chain(otherwise.as_deref()).filter(plain))
             }
-            Scalar::Coalesce(items) => one_of(&mut items.iter().filter(plain)),
+            Scalar::Coalesce(items) => one_of(&mut items.iter().map(AsRef::as_ref).filter(plain)),
             Scalar::Least(items) => {
                 let is_cap = |item: &Scalar| matches!(item, Scalar::Value(Value::Number(n, _)) if *n >= 0);
-                one_of(&mut items.iter().filter(|item| !is_cap(item)))
+                one_of(&mut items.iter().map(AsRef::as_ref).filter(|item| !is_cap(item)))
             }
             Scalar::Region
             | Scalar::Day

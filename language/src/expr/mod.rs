@@ -4,13 +4,15 @@
 //! function whose cost depends on the value. `time` exists as an hour or coarser only.
 //! Not here: how SQL becomes one (`bind/scalar.rs`).
 //!
-//! - `value`: types, constants and operators
+//! - `value`: types, constants and operators; `shared`: a sub-expression that all of its users share
 //! - `domain`: what it can evaluate to, from the registry alone
 //! - `normal`: one form for all spellings of the same condition (`times`: of a comparison of a time)
-//! - `text`: as text
+//! - `text`: as text; `sizes`: how large it may be
 
 mod domain;
 mod normal;
+mod shared;
+mod sizes;
 mod text;
 mod times;
 mod value;
@@ -18,12 +20,16 @@ mod value;
 use crate::calendar::Grain;
 
 pub(crate) use self::domain::{INTERVAL_MAX, Public};
+pub(crate) use self::normal::normal_of;
 pub use self::normal::{filter, normal};
+pub(crate) use self::shared::Node;
+pub use self::shared::Shared;
+pub use self::sizes::{EXPANDED_MAX, NODES_DEEP_MAX, NODES_MAX};
 pub(crate) use self::text::fixed_point_text;
 pub use self::value::{Arithmetic, Compare, TimePart, Type, Value};
 
 /// A total expression.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scalar {
     /// A column of the table.
     Column {
@@ -41,21 +47,21 @@ pub enum Scalar {
     /// A constant.
     Value(Value),
     /// A comparison; null when a side is.
-    Compare(Compare, Box<Scalar>, Box<Scalar>),
+    Compare(Compare, Shared<Scalar>, Shared<Scalar>),
     /// Both, in SQL's three-valued logic.
-    And(Box<Scalar>, Box<Scalar>),
+    And(Shared<Scalar>, Shared<Scalar>),
     /// Either, in SQL's three-valued logic.
-    Or(Box<Scalar>, Box<Scalar>),
+    Or(Shared<Scalar>, Shared<Scalar>),
     /// The negation; null of a null.
-    Not(Box<Scalar>),
+    Not(Shared<Scalar>),
     /// Whether it is one of these constants.
-    In(Box<Scalar>, Vec<Value>),
+    In(Shared<Scalar>, Vec<Value>),
     /// Whether it is null.
-    IsNull(Box<Scalar>),
+    IsNull(Shared<Scalar>),
     /// Whether a text matches a pattern.
     Like {
         /// What is looked at.
-        item: Box<Scalar>,
+        item: Shared<Scalar>,
         /// With `%` and `_`.
         pattern: String,
         /// Whether upper and lower case are the same (ILIKE).
@@ -64,26 +70,26 @@ pub enum Scalar {
     /// The value of the first branch whose condition is true.
     Case {
         /// Condition and value of each branch.
-        branches: Vec<(Scalar, Scalar)>,
+        branches: Vec<(Shared<Scalar>, Shared<Scalar>)>,
         /// The value when no condition is true; `None` is null.
-        otherwise: Option<Box<Scalar>>,
+        otherwise: Option<Shared<Scalar>>,
     },
     /// The first that is not null.
-    Coalesce(Vec<Scalar>),
+    Coalesce(Vec<Shared<Scalar>>),
     /// In upper case.
-    Upper(Box<Scalar>),
+    Upper(Shared<Scalar>),
     /// In lower case.
-    Lower(Box<Scalar>),
+    Lower(Shared<Scalar>),
     /// Of numbers of one scale (a product has the sum of the scales); `bind` has made sure that nothing overflows.
-    Arithmetic(Arithmetic, Box<Scalar>, Box<Scalar>),
+    Arithmetic(Arithmetic, Shared<Scalar>, Shared<Scalar>),
     /// The smallest of numbers of one scale; nulls are passed over.
-    Least(Vec<Scalar>),
+    Least(Vec<Shared<Scalar>>),
     /// The largest of numbers of one scale; nulls are passed over.
-    Greatest(Vec<Scalar>),
+    Greatest(Vec<Shared<Scalar>>),
     /// The label of the bucket a number is in: `labels[n]` when n of the ascending `edges` are not above it.
     Bucket {
         /// What is looked at.
-        item: Box<Scalar>,
+        item: Shared<Scalar>,
         /// Ascending; in the number's units.
         edges: Vec<i64>,
         /// One more than there are edges.
@@ -118,8 +124,8 @@ impl Scalar {
     pub(crate) const FALSE: Scalar = Scalar::Value(Value::Boolean(false));
 
     /// A comparison with a constant.
-    pub(crate) fn test(op: Compare, item: Scalar, value: Value) -> Scalar {
-        Scalar::Compare(op, Box::new(item), Box::new(Scalar::Value(value)))
+    pub(crate) fn test(op: Compare, item: impl Into<Shared<Scalar>>, value: Value) -> Scalar {
+        Scalar::Compare(op, item.into(), Scalar::Value(value).into())
     }
 
     /// Its type; none for NULL.
@@ -145,10 +151,10 @@ impl Scalar {
             | Scalar::IsNull(_)
             | Scalar::Like { .. } => Some(Type::Boolean),
             Scalar::Case { branches, otherwise } => {
-                branches.iter().map(|(_, then)| then).chain(otherwise.as_deref()).find_map(Scalar::ty)
+                branches.iter().map(|(_, then)| then).chain(otherwise).find_map(Shared::ty)
             }
             Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => {
-                items.iter().find_map(Scalar::ty)
+                items.iter().find_map(Shared::ty)
             }
             Scalar::Arithmetic(op, left, right) => match (op, left.ty(), right.ty()) {
                 (Arithmetic::Multiply, Some(Type::Number { scale: a }), Some(Type::Number { scale: b })) => {
@@ -167,7 +173,7 @@ impl Scalar {
     }
 
     /// Calls `f` with each expression directly inside.
-    pub fn each<'s>(&'s self, f: &mut dyn FnMut(&'s Scalar)) {
+    pub fn each<'s>(&'s self, f: &mut dyn FnMut(&'s Shared<Scalar>)) {
         match self {
             Scalar::Column { .. }
             | Scalar::Region
@@ -210,8 +216,7 @@ impl Scalar {
     }
 
     /// The same expression with each expression directly inside replaced.
-    pub fn map(self, f: &mut dyn FnMut(Scalar) -> Scalar) -> Scalar {
-        let mut boxed = |item: Box<Scalar>| Box::new(f(*item));
+    pub fn map(self, f: &mut dyn FnMut(Shared<Scalar>) -> Shared<Scalar>) -> Scalar {
         match self {
             Scalar::Column { .. }
             | Scalar::Region
@@ -224,20 +229,20 @@ impl Scalar {
             | Scalar::Step
             | Scalar::Cohort
             | Scalar::Period => self,
-            Scalar::Compare(op, left, right) => Scalar::Compare(op, boxed(left), boxed(right)),
-            Scalar::And(left, right) => Scalar::And(boxed(left), boxed(right)),
-            Scalar::Or(left, right) => Scalar::Or(boxed(left), boxed(right)),
-            Scalar::Arithmetic(op, left, right) => Scalar::Arithmetic(op, boxed(left), boxed(right)),
-            Scalar::Not(item) => Scalar::Not(boxed(item)),
-            Scalar::In(item, values) => Scalar::In(boxed(item), values),
-            Scalar::IsNull(item) => Scalar::IsNull(boxed(item)),
-            Scalar::Like { item, pattern, any_case } => Scalar::Like { item: boxed(item), pattern, any_case },
-            Scalar::Upper(item) => Scalar::Upper(boxed(item)),
-            Scalar::Lower(item) => Scalar::Lower(boxed(item)),
-            Scalar::Bucket { item, edges, labels } => Scalar::Bucket { item: boxed(item), edges, labels },
+            Scalar::Compare(op, left, right) => Scalar::Compare(op, f(left), f(right)),
+            Scalar::And(left, right) => Scalar::And(f(left), f(right)),
+            Scalar::Or(left, right) => Scalar::Or(f(left), f(right)),
+            Scalar::Arithmetic(op, left, right) => Scalar::Arithmetic(op, f(left), f(right)),
+            Scalar::Not(item) => Scalar::Not(f(item)),
+            Scalar::In(item, values) => Scalar::In(f(item), values),
+            Scalar::IsNull(item) => Scalar::IsNull(f(item)),
+            Scalar::Like { item, pattern, any_case } => Scalar::Like { item: f(item), pattern, any_case },
+            Scalar::Upper(item) => Scalar::Upper(f(item)),
+            Scalar::Lower(item) => Scalar::Lower(f(item)),
+            Scalar::Bucket { item, edges, labels } => Scalar::Bucket { item: f(item), edges, labels },
             Scalar::Case { branches, otherwise } => {
                 let branches = branches.into_iter().map(|(when, then)| (f(when), f(then))).collect();
-                Scalar::Case { branches, otherwise: otherwise.map(|item| Box::new(f(*item))) }
+                Scalar::Case { branches, otherwise: otherwise.map(f) }
             }
             Scalar::Coalesce(items) => Scalar::Coalesce(items.into_iter().map(f).collect()),
             Scalar::Least(items) => Scalar::Least(items.into_iter().map(f).collect()),
@@ -250,5 +255,48 @@ impl Scalar {
         let mut found = is(self);
         self.each(&mut |inner| found = found || inner.any(is));
         found
+    }
+}
+
+/// How many bytes of a text, and how many values of a list, are as large as a node.
+const BYTES_OF_A_NODE: usize = 32;
+const VALUES_OF_A_NODE: usize = 8;
+
+impl Value {
+    /// What it adds to the size of a node that holds it.
+    fn size(&self) -> usize {
+        match self {
+            Value::Text(text) => text.len() / BYTES_OF_A_NODE,
+            Value::Null | Value::Boolean(_) | Value::Number(..) | Value::Day(_) | Value::Time(_) => 0,
+        }
+    }
+}
+
+impl Node for Scalar {
+    /// One for the node, more for a long text or list in it, and what is inside, written out.
+    fn size(&self) -> u64 {
+        let list = |values: &[Value]| {
+            values.len() / VALUES_OF_A_NODE + values.iter().map(Value::size).sum::<usize>()
+        };
+        let own = match self {
+            Scalar::Value(value) => value.size(),
+            Scalar::In(_, values) => list(values),
+            Scalar::Like { pattern, .. } => pattern.len() / BYTES_OF_A_NODE,
+            Scalar::Bucket { edges, labels, .. } => edges.len() / VALUES_OF_A_NODE + list(labels),
+            _ => 0,
+        };
+        let mut size = 1 + own as u64;
+        self.each(&mut |inner| size = size.saturating_add(inner.size()));
+        size
+    }
+
+    fn depth(&self) -> u32 {
+        let mut inside = 0;
+        self.each(&mut |inner| inside = inside.max(inner.depth()));
+        inside.saturating_add(1)
+    }
+
+    fn ty(&self) -> Option<Type> {
+        Scalar::ty(self)
     }
 }

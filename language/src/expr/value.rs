@@ -3,7 +3,7 @@
 //! Not here: the expressions themselves (`mod.rs`).
 
 /// What an expression evaluates to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Type {
     /// Text.
     Text,
@@ -35,7 +35,7 @@ impl Type {
 }
 
 /// A comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compare {
     /// `=`
     Eq,
@@ -93,7 +93,7 @@ pub enum Value {
 }
 
 /// An operation on numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arithmetic {
     /// `+`
     Add,
@@ -114,7 +114,7 @@ impl Arithmetic {
 }
 
 /// A part of the event's hour, as PostgreSQL's EXTRACT has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimePart {
     /// 0 to 23.
     Hour,

@@ -4,10 +4,10 @@
 //! (`expressions`), the clauses of what stands in FROM (`relations`).
 
 use sqlparser::ast::{
-    Cte, Distinct, Expr, GroupByExpr, GroupByWithModifier, Join, JoinConstraint, JoinOperator, LimitClause,
-    NamedWindowDefinition, NamedWindowExpr, Offset, OrderBy, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned, TableAlias,
-    TableFactor, TableFunctionArgs, TableWithJoins, Value, ValueWithSpan, Values, With,
+    Cte, Distinct, Expr, Fetch, GroupByExpr, GroupByWithModifier, Join, JoinConstraint, JoinOperator,
+    LimitClause, NamedWindowDefinition, NamedWindowExpr, Offset, OrderBy, OrderByKind, Query, Select,
+    SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned,
+    TableAlias, TableFactor, TableFunctionArgs, TableWithJoins, Value, ValueWithSpan, Values, With,
 };
 
 use super::expressions::{argument, expr, order, window};
@@ -37,7 +37,11 @@ fn query(query: &Query, walk: Walk) -> Result<(), Refusal> {
         pipe_operators,
     } = query;
     let at = || query.body.span();
-    clause(fetch.is_some(), at(), "FETCH (write LIMIT)")?;
+    if let Some(Fetch { with_ties, percent, quantity }) = fetch {
+        clause(*with_ties || *percent, at(), "FETCH with PERCENT or WITH TIES")?;
+        clause(limit_clause.is_some(), at(), "FETCH beside LIMIT or OFFSET")?;
+        quantity.as_ref().map_or(Ok(()), count)?;
+    }
     clause(!locks.is_empty(), at(), "FOR UPDATE or FOR SHARE")?;
     clause(for_clause.is_some(), at(), "FOR XML or FOR JSON")?;
     clause(settings.is_some(), at(), "SETTINGS")?;

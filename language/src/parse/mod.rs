@@ -8,11 +8,13 @@
 //! - `statement`: kinds of statements
 //! - `clauses`: queries, selects and joins; `relations`: the clauses of what stands in FROM
 //! - `expressions`, `types`, `names`: everything inside
+//! - `reading`: what reading a text costs
 //! - `walk`: how deep a walk is, and what each walk refuses
 
 mod clauses;
 mod expressions;
 mod names;
+mod reading;
 mod relations;
 mod statement;
 mod types;
@@ -23,6 +25,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
+pub(crate) use self::reading::{READING_STEPS_MAX, reading_steps};
 pub(crate) use self::relations::clear_clauses;
 pub(crate) use self::statement::Parsed;
 pub use self::walk::SHAPE;
@@ -63,6 +66,10 @@ fn one(text: &str) -> Result<Statement, Refusal> {
     })?;
     if tokens.len() > TOKENS_MAX {
         let message = format!("The text has more than {TOKENS_MAX} tokens.");
+        return Err(Refusal::new(Rule::Size, start, message, shorter));
+    }
+    if reading_steps(&tokens) > READING_STEPS_MAX {
+        let message = "Calls are too deep in each other: use a subquery for what is inside.";
         return Err(Refusal::new(Rule::Size, start, message, shorter));
     }
     for token in &tokens {

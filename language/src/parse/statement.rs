@@ -1,13 +1,20 @@
-//! The kinds of statements that are answered: a query, and EXPLAIN of a query. Every other kind is refused.
+//! The kinds of statements that are answered: a query, EXPLAIN of a query, and SHOW TABLES, SHOW COLUMNS and DESCRIBE, which are
+//! queries of the public schema. Every other kind is refused.
 //!
 //! Invariants: the `match` names every statement, so that a parser that learns a new one does not compile until somebody
 //! has decided about it. EXPLAIN shows the private query and its price; there is no other form of it, because a plan that
 //! has run tells row counts.
 
-use sqlparser::ast::{DescribeAlias, Query, Spanned, Statement};
+use shoal_schemas::Kind;
+use sqlparser::ast::{
+    DescribeAlias, ObjectName, ObjectNamePart, Query, ShowStatementOptions, Spanned, Statement,
+};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
 
 use super::walk::SHAPE;
 use crate::error::{Refusal, Rule};
+use crate::syntax::plain_name;
 
 /// One query, nothing resolved yet.
 pub(crate) struct Parsed {
@@ -17,6 +24,12 @@ pub(crate) struct Parsed {
 
 /// The query of a statement.
 pub(super) fn query(statement: Statement) -> Result<Parsed, Refusal> {
+    if let Some(text) = of_the_schema(&statement) {
+        let mut parser =
+            Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).map_err(|_| refused(&statement))?;
+        let query = parser.parse_query().map_err(|_| refused(&statement))?;
+        return Ok(Parsed { explain: false, query: *query });
+    }
     match statement {
         Statement::Query(query) => Ok(Parsed { explain: false, query: *query }),
         Statement::Explain {
@@ -47,6 +60,41 @@ pub(super) fn query(statement: Statement) -> Result<Parsed, Refusal> {
     }
 }
 
+/// The query of the public schema that SHOW TABLES, SHOW COLUMNS or DESCRIBE stands for.
+fn of_the_schema(statement: &Statement) -> Option<String> {
+    let is_plain = |options: &ShowStatementOptions| {
+        let ShowStatementOptions { show_in: _, starts_with, limit, limit_from, filter_position } = options;
+        starts_with.is_none() && limit.is_none() && limit_from.is_none() && filter_position.is_none()
+    };
+    let columns = |name: &ObjectName| {
+        let ObjectNamePart::Identifier(name) = name.0.last()? else { return None };
+        let kind = Kind::ALL.iter().find(|kind| kind.as_str() == plain_name(name))?;
+        Some(format!(
+            "SELECT column_name, data_type, is_nullable, usage, unit, description FROM information_schema.columns WHERE \
+             table_name = '{kind}' ORDER BY ordinal_position"
+        ))
+    };
+    match statement {
+        Statement::ShowTables {
+            terse: _,
+            history: false,
+            extended: _,
+            full: _,
+            external: false,
+            show_options,
+        } => is_plain(show_options)
+            .then(|| "SELECT table_name FROM information_schema.tables ORDER BY table_name".to_owned()),
+        Statement::ShowColumns { extended: _, full: _, show_options } if is_plain(show_options) => {
+            columns(show_options.show_in.as_ref()?.parent_name.as_ref()?)
+        }
+        Statement::ExplainTable { describe_alias, hive_format: None, has_table_keyword: _, table_name } => {
+            let is_describe = matches!(describe_alias, DescribeAlias::Describe | DescribeAlias::Desc);
+            is_describe.then(|| columns(table_name)).flatten()
+        }
+        _ => None,
+    }
+}
+
 /// Every statement that is not answered.
 #[rustfmt::skip] // lists of names, packed
 fn refused(statement: &Statement) -> Refusal {
@@ -57,7 +105,8 @@ fn refused(statement: &Statement) -> Refusal {
         | Statement::ShowCatalogs { .. } | Statement::ShowDatabases { .. } | Statement::ShowProcessList { .. }
         | Statement::ShowSchemas { .. } | Statement::ShowCharset(..) | Statement::ShowObjects(..)
         | Statement::ShowTables { .. } | Statement::ShowViews { .. } | Statement::ShowCollation { .. } => {
-            "Only SELECT is answered. What can be asked is listed by the public schema (GET /v1/tables)."
+            "Only SELECT is answered, and SHOW TABLES, SHOW COLUMNS FROM and DESCRIBE of a table. What can be asked is listed by \
+                the public schema (GET /v1/tables)."
         }
         Statement::Set(..) | Statement::AlterSession { .. } | Statement::Use(..) => {
             "Only SELECT is answered; there is nothing to set."

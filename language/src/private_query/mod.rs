@@ -10,12 +10,15 @@
 
 #[cfg(feature = "by-hand")]
 mod by_hand;
+mod sizes;
 mod text;
 
 use shoal_schemas::{Kind, Programme, Region};
 
 use crate::calendar::Grain;
 use crate::expr::{Scalar, Value};
+
+pub use self::sizes::Sizes;
 
 /// Most groups of one subject's day that count.
 pub(crate) const L0_MAX: u64 = 24;

@@ -115,7 +115,7 @@ impl Split<'_> {
         let joined = select.from.iter().flat_map(|from| &from.joins).map(|join| &join.relation);
         first.chain(joined).find_map(|factor| match factor {
             TableFactor::Table { name, args: None, .. } => match &self.cte(&table_name(name)?)?.cte {
-                Known::Rows(cte) => self.rows(&cte.query).cloned(),
+                Known::Rows { cte, .. } => self.rows(&cte.query).cloned(),
                 Known::Free { .. } => None,
             },
             TableFactor::Derived { subquery, .. } => self.rows(subquery).cloned(),
@@ -130,7 +130,7 @@ impl Split<'_> {
                 let name = table_name(name)?;
                 match self.cte(&name) {
                     Some(scope) => match &scope.cte {
-                        Known::Rows(cte) => self.kind_in(&cte.query),
+                        Known::Rows { cte, .. } => self.kind_in(&cte.query),
                         Known::Free { .. } => None,
                     },
                     None => kind(&name),

@@ -8,7 +8,8 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use super::rows::{RowOf, Source, row_of};
+use super::origin::Source;
+use super::rows::{RowOf, row_of};
 use super::scope::Split;
 use crate::bind::columns::Named;
 use crate::bind::scope::readable;
@@ -34,7 +35,7 @@ fn of_template(scalar: &Scalar) -> bool {
 /// The conjunction of two conditions.
 pub(super) fn and(a: Option<Scalar>, b: Option<Scalar>) -> Option<Scalar> {
     match (a, b) {
-        (Some(a), Some(b)) => filter(Scalar::And(Box::new(a), Box::new(b))),
+        (Some(a), Some(b)) => filter(Scalar::And(a.into(), b.into())),
         (a, b) => a.or(b),
     }
 }

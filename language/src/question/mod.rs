@@ -14,17 +14,22 @@
 //!
 //! - `split`: queries, CTEs and relations; `scope`: what is known of them; `naming`: names of output columns
 //! - `semi`, `sides`, `branches`: joins and keys that are memberships; `joins`: what to write instead of another join
-//! - `source`: what a private SELECT reads; `rows`: which SELECTs have rows of events or of subjects
+//! - `origin`, `source`: what a private SELECT reads; `rows`: which SELECTs have rows of events or of subjects
 //! - `person`, `templates`: rows that are not events (`template_names`: their list); `members`: which subjects count
 //! - `items`: items of SELECT that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
+//! - `spellings`, `formats`: forms that tools write, in the form that everything else knows
+//! - `series`, `catalogue`: relations that are rows of the text; `size`: how large the text is, written out
 //! - `postprocess`, `formula`: expressions over released rows, and numbers made of aggregates
 
 mod branches;
+mod catalogue;
+mod formats;
 mod formula;
 mod items;
 mod joins;
 mod members;
 mod naming;
+mod origin;
 mod person;
 mod postprocess;
 mod private;
@@ -32,8 +37,11 @@ mod release;
 mod rows;
 mod scope;
 mod semi;
+mod series;
 mod sides;
+mod size;
 mod source;
+mod spellings;
 mod split;
 mod template_names;
 mod templates;
@@ -49,8 +57,10 @@ use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::Scalar;
 use crate::parse::{SHAPE, statement};
 use crate::private_query::PrivateQuery;
+use crate::work::Work;
 
 pub use self::postprocess::POSTPROCESS_FUNCTIONS;
+pub use self::size::{POSTPROCESS_BYTES_MAX, POSTPROCESS_PARTS_MAX};
 pub use self::template_names::{TEMPLATES, TemplateForm};
 
 /// A statement, taken apart.
@@ -83,8 +93,23 @@ pub fn ask(
     regions: &[Region],
     now_ms: i64,
 ) -> Result<Question, LanguageError> {
+    ask_within(text, registry, regions, now_ms, &Work::default())
+}
+
+/// As [`ask`], with steps that are counted together with those of other statements.
+///
+/// # Errors
+/// Those of [`ask`].
+pub fn ask_within(
+    text: &str,
+    registry: &Registry,
+    regions: &[Region],
+    now_ms: i64,
+    work: &Work,
+) -> Result<Question, LanguageError> {
     let mut parsed = statement(text)?;
-    let mut split = Split::new(registry, regions, now_ms);
+    spellings::plain(&mut parsed.query)?;
+    let mut split = Split::new(registry, regions, now_ms, work);
     split.query(&mut parsed.query)?;
     naming::unique(&parsed.query)?;
     let mut notes: Vec<String> = Vec::new();
@@ -93,7 +118,7 @@ pub fn ask(
             notes.push(note.clone());
         }
     }
-    let postprocess = PostprocessText { sql: parsed.query.to_string() };
+    let postprocess = PostprocessText { sql: size::text(&mut parsed.query, &split.added)? };
     Ok(Question { explain: parsed.explain, releases: split.releases, postprocess, notes })
 }
 
@@ -107,5 +132,7 @@ pub fn condition(text: &str, table: Kind, registry: &Registry, now_ms: i64) -> R
     let parsed = Parser::new(&dialect).try_with_sql(text).and_then(|mut parser| parser.parse_expr());
     let expr =
         parsed.map_err(|error| Refusal::new(Rule::Syntax, Span::empty(), format!("{error}."), SHAPE))?;
-    Columns::of(registry, registry.table(table), None, now_ms).condition(&expr)
+    let work = Work::default();
+    let bound = Columns::of(registry, &work, registry.table(table), now_ms).condition(&expr)?;
+    Ok(bound.into_node())
 }

@@ -11,9 +11,10 @@ use sqlparser::ast::{
 };
 
 use super::naming::default_name;
+use super::origin::Source;
 use super::private::key_expression;
-use super::release::moved;
-use super::rows::{Source, keys, no_rows};
+use super::release::Places;
+use super::rows::{keys, no_rows};
 use super::scope::Split;
 use crate::bind::aggregate;
 use crate::bind::aggregate_names::{Computes, computes};
@@ -23,7 +24,7 @@ use crate::bind::columns::{Columns, Named, Names, PersonScope};
 use crate::bind::numbers::scale_of;
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::expr::{INTERVAL_MAX, Public, Scalar, TimePart, Type, filter, normal};
+use crate::expr::{INTERVAL_MAX, Public, Scalar, Shared, TimePart, Type, filter};
 use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
 use crate::syntax::{expr_of, plain_name};
 
@@ -67,10 +68,10 @@ impl Values<'_> {
             |op, most: u64| PersonValue { op, filter: own.clone(), scale: 0, min: 0, max: units(most) };
         match (computes(&name, false), arg) {
             (Some(computed @ (Computes::Smallest | Computes::Largest)), Some(arg)) => {
-                let item = normal(self.events.scalar(arg, None)?);
+                let item = self.events.normal(arg)?;
                 let is_min = computed == Computes::Smallest;
                 let made = |item| if is_min { PersonOp::Min(item) } else { PersonOp::Max(item) };
-                if item == Scalar::Day {
+                if *item == Scalar::Day {
                     let (min, max) = (i64::from(self.days.first), i64::from(self.days.last));
                     let op = made(Scalar::Part(TimePart::DayNumber));
                     return Ok(PersonValue { op, filter: own, scale: 0, min, max });
@@ -86,11 +87,11 @@ impl Values<'_> {
                     return Err(refused(message));
                 };
                 let scale = scale_of(&item);
-                let op = made(item);
+                let op = made(item.into_node());
                 Ok(PersonValue { op, filter: own, scale, min, max })
             }
             (Some(Computes::Count), Some(arg)) if is_distinct && self.events.unit(arg).is_none() => {
-                let item = normal(self.events.scalar(arg, None)?);
+                let item = self.events.normal(arg)?.into_node();
                 let public = Public::of(self.events.registry, self.events.table.kind);
                 let most = match &item {
                     Scalar::Day => self.days.len(),
@@ -181,7 +182,7 @@ impl Split<'_> {
             let named = match events.unit(expr) {
                 Some(Named::Subject) => Named::Subject,
                 Some(_) => return Err(no_rows(expr.span()).into()),
-                None => Named::Value(normal(columns.scalar(expr, None)?)),
+                None => Named::Value(columns.normal(expr)?),
             };
             names.push((name, named));
         }
@@ -192,20 +193,22 @@ impl Split<'_> {
         let values = columns.person.map(|person| person.values.into_inner()).unwrap_or_default();
         let (values, ranks) = sorted(values);
         let place = |at: usize| ranks.get(at).copied().unwrap_or(at);
-        let having = having.map(|having| moved(having, &place));
+        let mut places = Places::of(&place);
+        let having = having.map(|having| places.moved(having));
         for (_, named) in &mut names {
             if let Named::Value(scalar) = named {
-                *scalar = moved(scalar.clone(), &place);
+                *scalar = places.shared(scalar);
             }
         }
+        let keys = keys.into_iter().map(Shared::into_node).collect();
         source.shape = Shape::Subjects(PerSubject { keys, values, having });
-        source.names = Names::Listed(names);
+        source.names = Names::Listed(names.into());
         Ok(source)
     }
 }
 
 /// What the rows are grouped by besides the subject.
-fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Scalar>, Refusal> {
+fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Shared<Scalar>>, Refusal> {
     let grouped = keys(select);
     let mut all: Vec<&Expr> = Vec::new();
     for key in grouped {
@@ -214,14 +217,14 @@ fn person_keys(select: &Select, events: &Columns<'_>) -> Result<Vec<Scalar>, Ref
     if grouped.is_empty() {
         all.extend(select.projection.iter().filter_map(expr_of));
     }
-    let mut keys: Vec<(String, Scalar)> = Vec::new();
+    let mut keys: Vec<(String, Shared<Scalar>)> = Vec::new();
     let mut has_subject = false;
     for expr in all {
         if events.unit(expr) == Some(Named::Subject) {
             has_subject = true;
             continue;
         }
-        let scalar = normal(events.scalar(expr, None)?);
+        let scalar = events.normal(expr)?;
         keys.push((scalar.to_string(), scalar));
     }
     if !has_subject {

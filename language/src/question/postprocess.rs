@@ -5,22 +5,24 @@
 //! closed list. Not here: whether types fit together, which shows when the text is planned.
 
 use sqlparser::ast::{
-    Array, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
-    Spanned, TypedString, Value as SqlValue, ValueWithSpan, WindowFrameBound, WindowSpec, WindowType,
+    Array, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, ObjectNamePart, Spanned, TypedString, Value as SqlValue, ValueWithSpan, WindowFrameBound,
+    WindowSpec, WindowType,
 };
 use sqlparser::ast::{CastKind, TimezoneInfo};
 
 use super::naming::quoted;
 use super::scope::Split;
-use crate::bind::literal::literal;
+use crate::bind::literal::{is_utc, literal};
 use crate::bind::unsupported::unsupported;
 use crate::calendar::{day_text, time_text};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::Value;
+use crate::nearest::nearest;
 use crate::syntax::plain_name;
 
 /// The functions that postprocessing can use: plain ones, aggregates and windows.
-pub const POSTPROCESS_FUNCTIONS: [&str; 69] = [
+pub const POSTPROCESS_FUNCTIONS: [&str; 71] = [
     "abs",
     "ceil",
     "ceiling",
@@ -56,6 +58,8 @@ pub const POSTPROCESS_FUNCTIONS: [&str; 69] = [
     "ltrim",
     "rtrim",
     "concat",
+    "split_part",
+    "to_char",
     "date_trunc",
     "date_part",
     "date_bin",
@@ -91,6 +95,10 @@ pub const POSTPROCESS_FUNCTIONS: [&str; 69] = [
     "first_value",
     "last_value",
 ];
+
+const WINDOWS: &str = "SELECT DATE '2026-11-14' AS last_day, COUNT(DISTINCT subject) AS people FROM usage WHERE day BETWEEN DATE '2026-11-08' \
+    AND DATE '2026-11-14' UNION ALL SELECT DATE '2026-11-15', COUNT(DISTINCT subject) FROM usage WHERE day BETWEEN DATE '2026-11-09' \
+    AND DATE '2026-11-15'";
 
 fn quote(ident: &mut Ident) {
     *ident = Ident { span: ident.span, ..quoted(plain_name(ident)) };
@@ -134,6 +142,7 @@ impl Split<'_> {
         expr: &mut Expr,
         released: Released<'_>,
     ) -> Result<(), LanguageError> {
+        self.work.step(|| expr.span())?;
         if let Some(column) = released(expr)? {
             *expr = column;
             return Ok(());
@@ -150,6 +159,7 @@ impl Split<'_> {
             Expr::Identifier(name) => quote(name),
             Expr::CompoundIdentifier(parts) => parts.iter_mut().for_each(quote),
             Expr::Function(function) => self.function(function)?,
+            Expr::AtTimeZone { time_zone, .. } if !is_utc(time_zone) => return Err(unsupported(expr).into()),
             Expr::Subquery(query) | Expr::Exists { subquery: query, .. } => self.query(query)?,
             Expr::InSubquery { subquery, .. } => self.query(subquery)?,
             Expr::AnyOp { left, right, .. } => {
@@ -168,8 +178,22 @@ impl Split<'_> {
             [ObjectNamePart::Identifier(name)] => plain_name(name),
             _ => String::new(),
         };
+        let is_distinct = matches!(&function.args, FunctionArguments::List(list)
+            if list.duplicate_treatment == Some(DuplicateTreatment::Distinct));
+        if function.over.is_some() && is_distinct {
+            let message = "The people of a moving window are not the sum of its days' people, so each window is counted by itself: \
+                one SELECT of COUNT(DISTINCT subject) for each, or date_trunc for whole weeks and months.";
+            return Err(Refusal::new(Rule::Aggregate, function.span(), message, WINDOWS).into());
+        }
         if !POSTPROCESS_FUNCTIONS.contains(&name.as_str()) {
-            let message = "This function is not on the list of those that can be used on released rows.";
+            let message = match nearest(&name, POSTPROCESS_FUNCTIONS.into_iter()) {
+                Some(known) => {
+                    format!("There is no such function for released rows; the nearest is `{known}`.")
+                }
+                None => {
+                    "This function is not on the list of those that can be used on released rows.".to_owned()
+                }
+            };
             let suggestion = "SELECT os, round(COUNT(*) / 2, 1) AS half FROM usage GROUP BY os";
             return Err(Refusal::new(Rule::Function, function.span(), message, suggestion).into());
         }

@@ -4,15 +4,17 @@
 //! the order of their text, so that the way a statement is written makes no difference.
 
 use sqlparser::ast::{
-    CastKind, DataType, Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy, OrderByKind, Select,
-    SelectItem, Spanned, Value as SqlValue, visit_expressions_mut,
+    CastKind, DataType, DateTimeField, Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy,
+    OrderByKind, Select, SelectItem, Spanned, Value as SqlValue, visit_expressions_mut,
 };
 
+use super::formats::grain_of;
 use super::formula::{MARK, day, rename, sorted, written};
 use super::members::Wheres;
 use super::naming::{aggregate_name, aliases, key_name, named, no_such_position, position, quoted};
+use super::origin::Source;
 use super::release::EventSelection;
-use super::rows::{Source, no_rows};
+use super::rows::no_rows;
 use super::scope::Split;
 use crate::bind::AGGREGATES_MAX;
 use crate::bind::aggregate;
@@ -21,9 +23,9 @@ use crate::bind::bounds::Bounds;
 use crate::bind::call::{Call, Formula};
 use crate::bind::columns::{Columns, Named};
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::expr::{Scalar, TimePart, normal};
+use crate::expr::{Scalar, TimePart};
 use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
-use crate::syntax::{any, expr_of, plain_name};
+use crate::syntax::{any, expr_of, nodes, plain_call, plain_name};
 
 /// A private SELECT while its expressions are rewritten.
 pub(super) struct Private<'c> {
@@ -44,13 +46,12 @@ impl Private<'_> {
         {
             return self.call(function).map(Some);
         }
-        let bound = self.columns.scalar(expr, None);
-        if let Ok(scalar) = &bound {
-            let scalar = normal(scalar.clone());
-            if let Some(at) = self.keys.iter().position(|key| key.scalar == scalar) {
-                let column = named(key_name(at));
-                return Ok(Some(if self.is_day(&scalar) { day(column) } else { column }));
-            }
+        let bound = self.columns.normal(expr);
+        if let Ok(scalar) = &bound
+            && let Some(at) = self.keys.iter().position(|key| key.scalar == **scalar)
+        {
+            let column = named(key_name(at));
+            return Ok(Some(if self.is_day(scalar) { day(column) } else { column }));
         }
         let name = match expr {
             Expr::Identifier(name) => plain_name(name),
@@ -58,6 +59,8 @@ impl Private<'_> {
             _ => return Ok(None),
         };
         if let Some((_, item)) = self.names.iter().find(|(known, _)| *known == name) {
+            // What a name stands for is written out wherever it is used.
+            self.columns.work.add(nodes(item));
             return Ok(Some(Expr::Nested(Box::new(item.clone()))));
         }
         // An unknown name has its own refusal. A known one is refused because it is not a key.
@@ -127,7 +130,7 @@ impl Private<'_> {
 }
 
 /// The expression of a key of GROUP BY, which may be the position or the name of a SELECT item. A cast to text, or of a week
-/// to its date, is left to postprocessing.
+/// to its date, the text of a time, and its seconds are left to postprocessing.
 pub(super) fn key_expression<'p>(
     expr: &'p Expr,
     items: &'p [SelectItem],
@@ -143,14 +146,45 @@ pub(super) fn key_expression<'p>(
         (None, Expr::Nested(inner)) => inner,
         (None, _) => expr,
     };
-    match found {
-        Expr::Cast {
+    let mut found = found;
+    while columns.scalar(found, None).is_err()
+        && let Some(inner) = shown(found, columns)
+    {
+        found = inner;
+    }
+    Ok(found)
+}
+
+/// What an expression shows in another form, one to one, where the form is left to postprocessing.
+fn shown<'e>(expr: &'e Expr, columns: &Columns<'_>) -> Option<&'e Expr> {
+    let grain = |inner: &Expr| match *columns.scalar(inner, None).ok()? {
+        Scalar::Time(grain) => Some(grain.as_str()),
+        Scalar::Day => Some("day"),
+        _ => None,
+    };
+    match expr {
+        Expr::Nested(inner)
+        | Expr::Cast {
             kind: CastKind::Cast | CastKind::DoubleColon,
             expr: inner,
             data_type: DataType::Text | DataType::Varchar(None) | DataType::Date,
             ..
-        } if columns.scalar(found, None).is_err() => Ok(inner),
-        other => Ok(other),
+        } => Some(inner),
+        // Seconds of the time itself would be finer than the hour that it is known by.
+        Expr::Extract { field: DateTimeField::Epoch, expr: inner, .. } if !matches!(inner.as_ref(), Expr::Identifier(name) if plain_name(name) == "time") => {
+            Some(inner)
+        }
+        Expr::Function(function) => match plain_call(function)? {
+            (name, args) if name == "to_char" => match args.as_slice() {
+                [of, Expr::Value(format)] => {
+                    let format = format.value.clone().into_string()?;
+                    grain_of(&format).filter(|grain_of| grain(of) == Some(*grain_of)).map(|_| *of)
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
     }
 }
 

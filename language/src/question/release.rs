@@ -3,12 +3,14 @@
 //! Invariants: conditions that are on regions or days alone are taken out of the filter, so that a day's answer is the same
 //! whatever window it is asked in. Two SELECTs that ask the same are one release.
 
+use std::collections::{HashMap, HashSet};
+
 use shoal_schemas::{Programme, Region, Registry};
 use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
 
 use super::naming::quoted;
-use super::rows::Source;
+use super::origin::Source;
 use super::scope::Split;
 use crate::bind::KEYS_MAX;
 use crate::bind::bounds::Bounds;
@@ -17,7 +19,7 @@ use crate::bind::extent::{asked_regions, size};
 use crate::bind::group_keys::{groups_of_a_day, key};
 use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::expr::{Public, Scalar, Value, normal};
+use crate::expr::{EXPANDED_MAX, NODES_MAX, Public, Scalar, Shared, Value};
 use crate::private_query::{
     Aggregate, AggregateOp, DayRange, Key, KeyKind, L0_MAX, PerSubject, PersonValue, PrivateQuery, Shape,
 };
@@ -137,7 +139,7 @@ impl Split<'_> {
     ) -> Result<Option<Key>, LanguageError> {
         let public = Public::of(self.registry, source.kind);
         let numbers = |first: i64, last: i64| (first..=last).map(|n| Value::Number(n, 0)).collect();
-        let scalar = normal(columns.scalar(expr, None)?);
+        let scalar = columns.normal(expr)?.into_node();
         let kind = match (&scalar, &source.shape) {
             (Scalar::Value(_), _) => return Ok(None),
             (Scalar::Step, Shape::Funnel { steps, .. }) => {
@@ -217,11 +219,39 @@ impl Split<'_> {
         let query = used(query);
         size(&query)?;
         let canonical = query.canonical();
-        if let Some(known) = self.releases.iter().position(|known| known.canonical() == canonical) {
+        self.work.add(canonical.len() as u64 / 32);
+        if let Some(known) = self.canonicals.iter().position(|known| *known == canonical) {
             return Ok(known);
         }
+        self.measured(&query)?;
         self.releases.push(query);
+        self.canonicals.push(canonical);
         Ok(self.releases.len() - 1)
+    }
+
+    /// Counts the expressions of a release into those of the statement.
+    fn measured(&mut self, query: &PrivateQuery) -> Result<(), Refusal> {
+        let members = query.members.iter().flat_map(|member| &member.filter);
+        for expression in query.expressions().into_iter().chain(members) {
+            let expression = Shared::new(expression.clone());
+            self.expanded = self.expanded.saturating_add(expression.size());
+            count(&expression, &mut self.parts);
+        }
+        if self.expanded <= EXPANDED_MAX && self.parts.len() as u64 <= NODES_MAX {
+            return Ok(());
+        }
+        let message = format!(
+            "The conditions, keys and aggregates of a statement have at most {NODES_MAX} different parts, and {EXPANDED_MAX} with \
+             each name replaced by what it stands for. Ask for less at once, or use such a name in fewer places."
+        );
+        Err(Refusal::whole(Rule::Size, message, crate::parse::SHAPE))
+    }
+}
+
+/// Adds an expression and what is inside to those that are known.
+fn count(item: &Shared<Scalar>, known: &mut HashSet<Shared<Scalar>>) {
+    if known.insert(item.clone()) {
+        item.each(&mut |inner| count(inner, known));
     }
 }
 
@@ -249,7 +279,8 @@ fn used(mut query: PrivateQuery) -> PrivateQuery {
     let old: Vec<(usize, PersonValue)> =
         person.values.drain(..).enumerate().filter(|(at, _)| is_used.get(*at) == Some(&true)).collect();
     let place = |at: usize| old.iter().position(|(own, _)| *own == at).unwrap_or(0);
-    let mut change = |scalar: Scalar| moved(scalar, &place);
+    let mut places = Places::of(&place);
+    let mut change = |scalar: Scalar| places.moved(scalar);
     person.having = person.having.take().map(&mut change);
     for key in &mut query.keys {
         key.scalar = change(key.scalar.clone());
@@ -276,10 +307,32 @@ fn read(scalar: &Scalar) -> Vec<usize> {
     all
 }
 
-/// The same expression with the values of a subject's row in other places.
-pub(super) fn moved(scalar: Scalar, place: &dyn Fn(usize) -> usize) -> Scalar {
-    match scalar {
-        Scalar::Person { at, scale } => Scalar::Person { at: place(at), scale },
-        other => other.map(&mut |inner| moved(inner, place)),
+/// Moves the values of a subject's row to other places in expressions.
+pub(super) struct Places<'p> {
+    place: &'p dyn Fn(usize) -> usize,
+    /// What was moved already: what is shared stays shared.
+    known: HashMap<Shared<Scalar>, Shared<Scalar>>,
+}
+
+impl<'p> Places<'p> {
+    pub(super) fn of(place: &'p dyn Fn(usize) -> usize) -> Places<'p> {
+        Places { place, known: HashMap::new() }
+    }
+
+    /// The same expression with the values in their new places.
+    pub(super) fn moved(&mut self, scalar: Scalar) -> Scalar {
+        self.shared(&scalar.into()).into_node()
+    }
+
+    pub(super) fn shared(&mut self, item: &Shared<Scalar>) -> Shared<Scalar> {
+        if let Some(known) = self.known.get(item) {
+            return known.clone();
+        }
+        let moved: Shared<Scalar> = match item.as_ref() {
+            Scalar::Person { at, scale } => Scalar::Person { at: (self.place)(*at), scale: *scale }.into(),
+            other => other.clone().map(&mut |inner| self.shared(&inner)).into(),
+        };
+        self.known.insert(item.clone(), moved.clone());
+        moved
     }
 }

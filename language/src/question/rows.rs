@@ -1,32 +1,17 @@
-//! Which SELECTs have rows of events or of subjects, and the [`Source`] of such rows.
+//! Which SELECTs have rows of events or of subjects, and the columns of such rows.
 //!
 //! Invariants: a relation that is not protected has released rows. Not here: how a source is read (`source`).
 
-use shoal_schemas::Kind;
 use sqlparser::ast::{Distinct, Expr, GroupByExpr, Query, Select, SetExpr, TableFactor, TableWithJoins};
 
+use super::origin::Source;
 use super::scope::{Known, Split, kind, table_name};
 use super::template_names::Template;
 use crate::bind::aggregate_names::is_aggregate;
-use crate::bind::columns::{Columns, Names};
+use crate::bind::columns::Columns;
 use crate::error::{Refusal, Rule};
-use crate::expr::Scalar;
-use crate::private_query::{Membership, Shape};
+use crate::private_query::Shape;
 use crate::syntax::{any, expr_of, plain_name};
-
-/// What a private SELECT reads.
-#[derive(Clone, Debug)]
-pub(super) struct Source {
-    pub(super) kind: Kind,
-    /// The table's name or alias, which may stand in front of a column's name.
-    pub(super) alias: Option<String>,
-    pub(super) names: Names,
-    pub(super) shape: Shape,
-    /// The condition on events.
-    pub(super) filter: Option<Scalar>,
-    pub(super) members: Vec<Membership>,
-    pub(super) notes: Vec<String>,
-}
 
 fn has_aggregate(expr: &Expr) -> bool {
     any(
@@ -91,11 +76,12 @@ pub(super) fn no_rows(span: sqlparser::tokenizer::Span) -> Refusal {
 impl<'a> Split<'a> {
     /// Whether an expression of FROM has rows of events or of subjects.
     pub(super) fn is_protected(&self, factor: &TableFactor) -> bool {
+        self.work.add(1);
         match factor {
             TableFactor::Table { name, args, .. } => match table_name(name) {
                 Some(name) if args.is_some() => Template::of(&name).is_some(),
                 Some(name) => match self.cte(&name) {
-                    Some(scope) => matches!(scope.cte, Known::Rows(_)),
+                    Some(scope) => matches!(scope.cte, Known::Rows { .. }),
                     None => kind(&name).is_some(),
                 },
                 None => false,
@@ -129,6 +115,7 @@ impl<'a> Split<'a> {
         };
         Columns {
             registry: self.registry,
+            work: self.work,
             table: self.registry.table(source.kind),
             alias: source.alias.clone(),
             names: source.names.clone(),

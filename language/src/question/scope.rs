@@ -5,13 +5,18 @@
 //! Not here: the steps (`split` and the others).
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use shoal_schemas::{Kind, Region, Registry};
 use sqlparser::ast::{Cte, ObjectName, ObjectNamePart};
 
+use super::origin::Source;
+use crate::error::LanguageError;
+use crate::expr::{Scalar, Shared};
 use crate::private_query::PrivateQuery;
 use crate::syntax::plain_name;
+use crate::work::Work;
 
 /// A CTE in scope, innermost first.
 pub(super) struct Scope {
@@ -24,16 +29,27 @@ pub(super) struct Scope {
 pub(super) enum Known {
     /// It has released rows; `name` is its name in the rewritten text.
     Free { name: String, is_used: Cell<bool> },
-    /// It has rows of events or of subjects.
-    Rows(Box<Cte>),
+    /// It has rows of events or of subjects. It is taken apart once, where it is written.
+    Rows { cte: Box<Cte>, source: Box<Result<Source, LanguageError>> },
 }
 
 /// A statement that is being taken apart.
 pub(super) struct Split<'a> {
     pub(super) registry: &'a Registry,
     pub(super) regions: &'a [Region],
+    /// Counts the steps of taking apart and binding.
+    pub(super) work: &'a Work,
     pub(super) now_ms: i64,
     pub(super) releases: Vec<PrivateQuery>,
+    /// The text of each release.
+    pub(super) canonicals: Vec<String>,
+    /// The different parts of the releases' expressions, and how many there are written out.
+    pub(super) parts: HashSet<Shared<Scalar>>,
+    pub(super) expanded: u64,
+    /// Relations that are rows of the text: the name of each, and a query with its CTE.
+    pub(super) added: Vec<(String, String)>,
+    /// How many rows all series have.
+    pub(super) rows_of_text: usize,
     pub(super) scope: Option<Rc<Scope>>,
 }
 
@@ -54,8 +70,25 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
 }
 
 impl<'a> Split<'a> {
-    pub(super) fn new(registry: &'a Registry, regions: &'a [Region], now_ms: i64) -> Split<'a> {
-        Split { registry, regions, now_ms, releases: Vec::new(), scope: None }
+    pub(super) fn new(
+        registry: &'a Registry,
+        regions: &'a [Region],
+        now_ms: i64,
+        work: &'a Work,
+    ) -> Split<'a> {
+        Split {
+            registry,
+            regions,
+            work,
+            now_ms,
+            releases: Vec::new(),
+            canonicals: Vec::new(),
+            parts: HashSet::new(),
+            expanded: 0,
+            added: Vec::new(),
+            rows_of_text: 0,
+            scope: None,
+        }
     }
 
     /// The CTE of a name.

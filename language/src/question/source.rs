@@ -2,21 +2,24 @@
 //!
 //! Invariants: a subquery of rows has no LIMIT, no set operation and no join. Its WHERE becomes part of the private query's.
 
+use std::rc::Rc;
+
 use sqlparser::ast::{Cte, Query, Select, SelectItem, Spanned, TableAlias, TableFactor, TableWithJoins};
 
 use super::naming::default_name;
-use super::rows::{RowOf, Source, no_rows, row_of};
+use super::origin::Source;
+use super::rows::{RowOf, no_rows, row_of};
 use super::scope::{Known, Split, kind, table_name};
 use super::template_names::Template;
 use crate::bind::columns::{Named, Names};
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::expr::normal;
 use crate::private_query::Shape;
 use crate::syntax::plain_name;
 
 impl Split<'_> {
     /// The source of a relation's rows; `None` when the relation has released rows.
     pub(super) fn source(&mut self, factor: &TableFactor) -> Result<Option<Source>, LanguageError> {
+        self.work.step(|| factor.span())?;
         if !self.is_protected(factor) {
             return Ok(None);
         }
@@ -34,11 +37,8 @@ impl Split<'_> {
                 let name = table_name(name).unwrap_or_default();
                 match (self.cte(&name), kind(&name)) {
                     (Some(scope), _) => {
-                        let Known::Rows(cte) = &scope.cte else { return Ok(None) };
-                        let before = std::mem::replace(&mut self.scope, scope.outer.clone());
-                        let source = self.of_cte(cte);
-                        self.scope = before;
-                        let mut source = source?;
+                        let Known::Rows { source, .. } = &scope.cte else { return Ok(None) };
+                        let mut source = source.as_ref().clone()?;
                         source.alias = alias(named).or(Some(name));
                         source
                     }
@@ -65,7 +65,8 @@ impl Split<'_> {
         Ok(Some(source))
     }
 
-    fn of_cte(&mut self, cte: &Cte) -> Result<Source, LanguageError> {
+    /// The rows of a CTE, in the scope in which it is written.
+    pub(super) fn of_cte(&mut self, cte: &Cte) -> Result<Source, LanguageError> {
         let mut source = self.derived(&cte.query)?;
         rename(&mut source, Some(&cte.alias))?;
         Ok(source)
@@ -107,18 +108,20 @@ impl Split<'_> {
                 SelectItem::UnnamedExpr(expr) => (expr, default_name(expr)),
                 SelectItem::ExprWithAlias { expr, alias } => (expr, plain_name(alias)),
                 SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
-                    names.extend(columns.all());
+                    let all = columns.all();
+                    self.work.add(all.len() as u64);
+                    names.extend(all);
                     continue;
                 }
                 SelectItem::ExprWithAliases { .. } => continue,
             };
             let named = match columns.unit(expr) {
                 Some(unit) => unit,
-                None => Named::Value(normal(columns.scalar(expr, None)?)),
+                None => Named::Value(columns.normal(expr)?),
             };
             names.push((name, named));
         }
-        source.names = Names::Listed(names);
+        source.names = Names::Listed(names.into());
         Ok(source)
     }
 }
@@ -127,6 +130,7 @@ impl Split<'_> {
 fn rename(source: &mut Source, alias: Option<&TableAlias>) -> Result<(), Refusal> {
     let Some(alias) = alias.filter(|alias| !alias.columns.is_empty()) else { return Ok(()) };
     let Names::Listed(list) = &mut source.names else { return Ok(()) };
+    let list = Rc::make_mut(list);
     if alias.columns.len() > list.len() {
         let message = "There are more names than columns.";
         return Err(Refusal::new(Rule::Name, alias.name.span, message, crate::parse::SHAPE));

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use shoal_schemas::Kind;
 use sqlparser::ast::{
     Cte, JoinConstraint, JoinOperator, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
+    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor,
+    TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
@@ -40,13 +41,15 @@ impl Split<'_> {
             let name = plain_name(&cte.alias.name);
             let outer = self.scope.clone();
             let scope = if self.rows(&cte.query).is_some() {
-                Rc::new(Scope { name, cte: Known::Rows(Box::new(cte)), outer })
+                let (source, cte) = (Box::new(self.of_cte(&cte)), Box::new(cte));
+                Rc::new(Scope { name, cte: Known::Rows { cte, source }, outer })
             } else {
                 // A CTE that is named like a release gets another name.
                 let stem = name.trim_start_matches("cte_");
                 let is_release =
                     stem.strip_prefix('r').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-                let inner = if is_release { format!("cte_{name}") } else { name.clone() };
+                let is_ours = is_release || ["series_", "schema_"].iter().any(|own| stem.starts_with(own));
+                let inner = if is_ours { format!("cte_{name}") } else { name.clone() };
                 cte.alias.name = quoted(inner.clone());
                 let known = Known::Free { name: inner, is_used: Cell::new(false) };
                 let scope = Rc::new(Scope { name, cte: known, outer });
@@ -66,7 +69,10 @@ impl Split<'_> {
             }
             match &scope.cte {
                 Known::Free { is_used, .. } if is_used.get() => kept.push(cte),
-                Known::Free { .. } | Known::Rows(_) => self.releases.truncate(released),
+                Known::Free { .. } | Known::Rows { .. } => {
+                    self.releases.truncate(released);
+                    self.canonicals.truncate(released);
+                }
             }
         }
         kept.reverse();
@@ -119,10 +125,21 @@ impl Split<'_> {
         Ok(())
     }
 
+    fn is_any_protected(&self, from: &[TableWithJoins]) -> bool {
+        let joined = from.iter().flat_map(|from| &from.joins).map(|join| &join.relation);
+        from.iter().map(|from| &from.relation).chain(joined).any(|factor| match factor {
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                self.is_any_protected(std::slice::from_ref(table_with_joins.as_ref()))
+            }
+            other => self.is_protected(other),
+        })
+    }
+
     fn select(&mut self, select: &mut Select, order: Option<&mut OrderBy>) -> Result<(), LanguageError> {
+        self.work.step(|| select.span())?;
         if let [TableWithJoins { relation, joins }] = select.from.as_slice()
             && joins.is_empty()
-            && let Some(source) = self.source(&relation.clone())?
+            && let Some(source) = self.source(relation)?
         {
             return self.private(select, order, source);
         }
@@ -130,7 +147,9 @@ impl Split<'_> {
             *select = one;
             return self.select(select, order);
         }
-        let instead = self.instead_of_join(select);
+        // Only a refusal needs it.
+        let is_refused = self.is_any_protected(&select.from);
+        let instead = if is_refused { self.instead_of_join(select) } else { String::new() };
         for TableWithJoins { relation, joins } in &mut select.from {
             self.relation(relation, &instead)?;
             for join in joins {
@@ -221,6 +240,9 @@ impl Split<'_> {
             return Err(Refusal::new(Rule::Table, factor.span(), message, instead).into());
         }
         let span = factor.span();
+        if self.of_text(factor)? {
+            return Ok(());
+        }
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
                 let written = table_name(name).ok_or_else(|| no_such_table(span))?;
@@ -258,6 +280,44 @@ impl Split<'_> {
             }
             _ => Err(no_such_table(span).into()),
         }
+    }
+}
+
+impl Split<'_> {
+    /// Rewrites a relation whose rows are rows of the text: a series, or the public schema. Returns whether it is one.
+    fn of_text(&mut self, factor: &mut TableFactor) -> Result<bool, LanguageError> {
+        let span = factor.span();
+        let TableFactor::Table { name, alias, args, .. } = factor else { return Ok(false) };
+        let (known, own, columns) = match (&*args, name.0.as_slice()) {
+            (Some(list), [ObjectNamePart::Identifier(name)]) if plain_name(name) == "generate_series" => {
+                let known = self.series(&list.args, span)?;
+                // The column is named like the table, as PostgreSQL has it.
+                let own = alias.as_ref().map_or_else(|| plain_name(name), |alias| plain_name(&alias.name));
+                (known, own.clone(), vec![own])
+            }
+            (None, [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)])
+                if plain_name(schema) == "information_schema" =>
+            {
+                let name = plain_name(name);
+                let (known, query) =
+                    super::catalogue::relation(&name, self.registry).ok_or_else(|| no_such_table(span))?;
+                if !self.added.iter().any(|(added, _)| added == known) {
+                    self.added.push((known.to_owned(), query));
+                }
+                (known.to_owned(), alias.as_ref().map_or(name, |alias| plain_name(&alias.name)), Vec::new())
+            }
+            _ => return Ok(false),
+        };
+        name.0 = vec![ObjectNamePart::Identifier(quoted(known))];
+        *args = None;
+        let mut written: Vec<_> = alias.take().map(|alias| alias.columns).unwrap_or_default();
+        written.iter_mut().for_each(|column| column.name = quoted(plain_name(&column.name)));
+        if written.is_empty() {
+            let column = |name| TableAliasColumnDef { name: quoted(name), data_type: None };
+            written.extend(columns.into_iter().map(column));
+        }
+        *alias = Some(TableAlias { explicit: true, name: quoted(own), columns: written, at: None });
+        Ok(true)
     }
 }
 

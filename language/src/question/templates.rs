@@ -11,14 +11,14 @@ use shoal_schemas::columns;
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::rows::Source;
+use super::origin::Source;
 use super::scope::{Split, kind};
 use super::template_names::Template;
 use crate::bind::columns::{Columns, Names};
 use crate::bind::literal::{length_ms, literal};
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Compare, Scalar, Type, Value, filter, normal};
+use crate::expr::{Compare, Scalar, Shared, Type, Value, filter, normal};
 use crate::private_query::Shape;
 use crate::syntax::plain_name;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
@@ -86,7 +86,7 @@ impl Split<'_> {
             _ => None,
         };
         let kind = kind.ok_or_else(|| refused("The first argument is the name of a table.", table.span()))?;
-        let columns = Columns::of(self.registry, self.registry.table(kind), None, self.now_ms);
+        let columns = Columns::of(self.registry, self.work, self.registry.table(kind), self.now_ms);
         let events =
             events.into_iter().map(|event| self.event(&columns, event)).collect::<Result<Vec<_>, _>>()?;
         let mut notes = Vec::new();
@@ -131,9 +131,9 @@ impl Split<'_> {
     /// A step: a condition, or the name of an event.
     fn event(&self, columns: &Columns<'_>, expr: &Expr) -> Result<Scalar, Refusal> {
         if let Some(Value::Text(name)) = literal(expr, None, self.now_ms)? {
-            let event = Scalar::Column { name: columns::EVENT.to_owned(), ty: Type::Text };
-            let value = Scalar::Value(Value::Text(name));
-            return Ok(normal(Scalar::Compare(Compare::Eq, Box::new(event), Box::new(value))));
+            let event = Shared::new(Scalar::Column { name: columns::EVENT.to_owned(), ty: Type::Text });
+            columns.listed_text(&event, expr)?;
+            return Ok(normal(Scalar::test(Compare::Eq, event, Value::Text(name))));
         }
         let condition = columns.condition(expr)?;
         Ok(filter(condition).unwrap_or(Scalar::Value(Value::Boolean(true))))

@@ -1,10 +1,11 @@
-//! Writes whole clauses otherwise: a clause that cannot be used is left out or becomes one that can.
+//! Writes whole clauses otherwise: a clause that cannot be used becomes one that can, or is left out when the answer is the same
+//! without it.
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, JoinOperator, LimitClause, OrderByKind, Query, Select, SelectFlavor,
-    SetExpr, TableFactor, TableWithJoins, TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Expr, LimitClause, Offset, OffsetRows, OrderByKind, Query, Select, SelectFlavor, SetExpr, TableFactor,
+    TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::place::{change, each_query, parsed};
@@ -36,7 +37,6 @@ fn of_query(query: &mut Query) {
     query.for_clause = None;
     query.settings = None;
     query.format_clause = None;
-    query.pipe_operators.clear();
     if let Some(with) = &mut query.with {
         with.recursive = false;
     }
@@ -46,7 +46,11 @@ fn of_query(query: &mut Query) {
             let rows = rows.map(|rows| number(&rows).or_else(|| parsed(ROWS)));
             Some(LimitClause::LimitOffset { limit: rows.flatten(), offset, limit_by: Vec::new() })
         }
-        Some(LimitClause::OffsetCommaLimit { offset: _, limit: rows }) => limit(Some(rows)),
+        Some(LimitClause::OffsetCommaLimit { offset, limit: rows }) => Some(LimitClause::LimitOffset {
+            limit: Some(rows),
+            offset: Some(Offset { value: offset, rows: OffsetRows::None }),
+            limit_by: Vec::new(),
+        }),
         None => None,
     };
     if query.order_by.as_ref().is_some_and(|by| matches!(by.kind, OrderByKind::All(_))) {
@@ -66,30 +70,16 @@ fn of_query(query: &mut Query) {
 fn of_select(select: &mut Select) {
     select.optimizer_hints.clear();
     select.select_modifiers = None;
-    select.exclude = None;
     select.into = None;
-    select.lateral_views.clear();
-    select.selection = select.selection.take().or(select.prewhere.take());
-    select.connect_by.clear();
+    if select.selection.is_none() {
+        select.selection = select.prewhere.take();
+    }
     select.cluster_by.clear();
     select.distribute_by.clear();
     select.sort_by.clear();
-    select.qualify = None;
-    select.value_table_mode = None;
     select.flavor = SelectFlavor::Standard;
-    if matches!(select.distinct, Some(Distinct::On(_))) {
-        select.distinct = None;
-    }
-    match &mut select.group_by {
-        GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => modifiers.clear(),
-    }
     for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
         join.global = false;
-        if let JoinOperator::Semi(on) | JoinOperator::LeftSemi(on) | JoinOperator::Anti(on) =
-            &join.join_operator
-        {
-            join.join_operator = JoinOperator::Inner(on.clone());
-        }
     }
 }
 
@@ -115,41 +105,4 @@ pub(super) fn plain(query: &mut Query, _: &Situation<'_>) -> bool {
     let _ = VisitMut::visit(query, &mut Relations);
     super::calls::plain(query);
     query.to_string() != before
-}
-
-/// Leaves out the clauses about released rows.
-pub(super) fn having(query: &mut Query, _: &Situation<'_>) -> bool {
-    let before = query.to_string();
-    query.order_by = None;
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.having = None;
-        select.distinct = None;
-    }
-    query.to_string() != before
-}
-
-/// Leaves only the innermost SELECT over a table.
-pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
-    let mut found: Option<Select> = None;
-    let is_table = |from: &TableWithJoins| match &from.relation {
-        TableFactor::Table { name, args: None, .. } => {
-            let name = name.to_string().to_ascii_lowercase();
-            from.joins.is_empty() && situation.kinds.iter().any(|kind| kind.as_str() == name)
-        }
-        _ => false,
-    };
-    change(query, &mut |select| match select.from.as_slice() {
-        [from] if is_table(from) => {
-            found = Some(select.clone());
-            true
-        }
-        _ => false,
-    });
-    let Some(select) = found else { return false };
-    query.with = None;
-    query.order_by = None;
-    query.limit_clause = None;
-    query.fetch = None;
-    *query.body = SetExpr::Select(Box::new(select));
-    true
 }

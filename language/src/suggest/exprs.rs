@@ -1,9 +1,14 @@
 //! Writes expressions otherwise: those that can fail on a value become expressions that cannot.
 
-use sqlparser::ast::{BinaryOperator, Expr, Query, SelectItem, SetExpr, Spanned, Value, ValueWithSpan};
+use std::collections::BTreeSet;
 
-use super::place::{each_query, is_in_condition, parsed, replace};
+use shoal_schemas::{ColumnRole, Domain, columns};
+use sqlparser::ast::{BinaryOperator, Expr, Query, Spanned, Value, ValueWithSpan};
+
+use super::place::{parsed, replace};
 use super::statement::Situation;
+use crate::nearest::nearest;
+use crate::syntax::plain_name;
 
 /// Writes a comparison that divides, or takes a part of a text, as one that does not.
 pub(super) fn compared(query: &mut Query, situation: &Situation<'_>) -> bool {
@@ -36,6 +41,20 @@ fn text_of(expr: &Expr) -> Option<&str> {
         Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text),
         _ => None,
     }
+}
+
+/// A pattern with another character before what stands for itself; `None` when it cannot be written.
+fn escaped(pattern: &str, escape: char) -> Option<String> {
+    let mut out = String::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c == escape => out.extend(['\\', chars.next()?]),
+            '\\' | '\'' => return None,
+            c => out.push(c),
+        }
+    }
+    Some(out)
 }
 
 /// A regular expression as a pattern of LIKE; `None` when it means more than that.
@@ -84,25 +103,11 @@ pub(super) fn pattern(query: &mut Query, situation: &Situation<'_>) -> bool {
                     text_of(pattern).filter(|text| !text.contains(['|', '(', '[', '*', '+', '?', '{']))?;
                 parsed(&format!("{of} {not}LIKE '{}'", text.replace('\'', "''")))
             }
-            Expr::Like { negated, expr: of, pattern, .. }
-            | Expr::ILike { negated, expr: of, pattern, .. }
-                if is_here =>
-            {
+            Expr::Like { negated, expr: of, pattern, escape_char: Some(escape), any: false } if is_here => {
                 let not = if *negated { "NOT " } else { "" };
-                match text_of(pattern) {
-                    Some(text) => parsed(&format!("{of} {not}LIKE '{}'", text.replace(['!', '\''], ""))),
-                    None => parsed(&format!("{of} = {pattern}")),
-                }
-            }
-            Expr::InList { expr: of, list, negated } if is_here => {
-                let values: Vec<String> = list
-                    .iter()
-                    .filter(|one| matches!(one, Expr::Value(value) if value.value != Value::Null))
-                    .map(ToString::to_string)
-                    .collect();
-                let not = if *negated { "NOT " } else { "" };
-                let is_fewer = !values.is_empty() && values.len() < list.len();
-                is_fewer.then(|| parsed(&format!("{of} {not}IN ({})", values.join(", "))))?
+                let escape = escape.to_string();
+                let escape = escape.trim_matches('\'').chars().next()?;
+                parsed(&format!("{of} {not}LIKE '{}'", escaped(text_of(pattern)?, escape)?))
             }
             Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) if is_here => {
                 parsed(&format!("({expr})")).filter(|other| other != expr)
@@ -112,37 +117,14 @@ pub(super) fn pattern(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// Leaves only the operand of the expression at the place. Arithmetic in a condition stays, because without it the condition
-/// would mean something else.
+/// Leaves only the operand of a cast or a collation at the place: values are compared as they are.
 pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
-    let is_condition = is_in_condition(query, situation.place);
     replace(query, &mut |expr| {
         if !situation.place.starts(expr.span()) {
             return None;
         }
         match expr {
-            Expr::Cast { expr: of, .. }
-            | Expr::Collate { expr: of, .. }
-            | Expr::Substring { expr: of, .. }
-            | Expr::Trim { expr: of, .. }
-            | Expr::Convert { expr: of, .. }
-            | Expr::AtTimeZone { timestamp: of, .. }
-            | Expr::JsonAccess { value: of, .. }
-            | Expr::Ceil { expr: of, .. }
-            | Expr::Floor { expr: of, .. } => Some(of.as_ref().clone()),
-            Expr::BinaryOp {
-                left,
-                op:
-                    BinaryOperator::Plus
-                    | BinaryOperator::Minus
-                    | BinaryOperator::Multiply
-                    | BinaryOperator::Divide
-                    | BinaryOperator::Modulo
-                    | BinaryOperator::StringConcat
-                    | BinaryOperator::Arrow
-                    | BinaryOperator::LongArrow,
-                right: _,
-            } if !is_condition => Some(left.as_ref().clone()),
+            Expr::Cast { expr: of, .. } | Expr::Collate { expr: of, .. } => Some(of.as_ref().clone()),
             _ => None,
         }
     })
@@ -152,7 +134,7 @@ pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
 pub(super) fn typed(query: &mut Query, situation: &Situation<'_>) -> bool {
     let place = situation.place;
     let is_null = |expr: &Expr| matches!(expr, Expr::Value(value) if value.value == Value::Null);
-    let compared = replace(query, &mut |expr| match expr {
+    replace(query, &mut |expr| match expr {
         Expr::BinaryOp { left, op, right } if place.starts(right.span()) && is_null(right) => match op {
             BinaryOperator::Eq => Some(Expr::IsNull(left.clone())),
             BinaryOperator::NotEq => Some(Expr::IsNotNull(left.clone())),
@@ -164,23 +146,7 @@ pub(super) fn typed(query: &mut Query, situation: &Situation<'_>) -> bool {
             _ => None,
         },
         _ => None,
-    });
-    if compared {
-        return true;
-    }
-    let is_name = |expr: &Expr| matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-    let mut is_done = false;
-    each_query(query, &mut |one| {
-        let SetExpr::Select(select) = one.body.as_mut() else { return };
-        if let Some(condition) = &mut select.selection
-            && is_name(condition)
-            && place.starts(condition.span())
-        {
-            *condition = Expr::IsNotNull(Box::new(condition.clone()));
-            is_done = true;
-        }
-    });
-    is_done
+    })
 }
 
 /// Writes a literal as one of a kind that can be used.
@@ -200,7 +166,7 @@ pub(super) fn literal(query: &mut Query, situation: &Situation<'_>) -> bool {
                 "today" | "now" => parsed("current_date"),
                 "yesterday" => parsed("current_date - 1"),
                 _ if text.contains(['\'', '\\', '\0']) => plain(text),
-                _ => parsed("current_date - 7"),
+                _ => None,
             },
             Value::DollarQuotedString(text) => plain(&text.value),
             Value::EscapedStringLiteral(text)
@@ -213,42 +179,64 @@ pub(super) fn literal(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// Writes a subquery of subjects as plainly as it must be.
-pub(super) fn member(query: &mut Query, situation: &Situation<'_>) -> bool {
-    let plain = |subquery: &Query| -> Option<String> {
-        let SetExpr::Select(select) = subquery.body.as_ref() else { return None };
-        let table = &select.from.first()?.relation;
-        let condition = select.selection.as_ref().map(|all| format!(" WHERE {all}")).unwrap_or_default();
-        Some(format!("SELECT subject FROM {table}{condition}"))
-    };
-    let is_here = |subquery: &Query| {
-        let items = match subquery.body.as_ref() {
-            SetExpr::Select(select) => select.projection.as_slice(),
-            _ => &[],
-        };
-        let is_item = |item: &SelectItem| situation.place.starts(item.span());
-        situation.place.starts(subquery.span())
-            || items.iter().any(is_item)
-            || situation.place.starts(subquery.body.span())
-    };
-    replace(query, &mut |expr| {
-        let (subquery, negated, is_exists) = match expr {
-            Expr::InSubquery { subquery, negated, .. } => (subquery, *negated, false),
-            Expr::Exists { subquery, negated } => (subquery, *negated, true),
-            _ => return None,
-        };
-        if !is_here(subquery) && !situation.place.starts(expr.span()) {
-            return None;
+/// The name of a column, with a table's in front or not.
+fn column(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Identifier(name) => Some(plain_name(name)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(plain_name),
+        Expr::Nested(inner) => column(inner),
+        _ => None,
+    }
+}
+
+/// The value of a listed column that is near to a literal.
+fn value_near(of: &Expr, literal: &Expr, situation: &Situation<'_>) -> Option<Expr> {
+    if !situation.place.starts(literal.span()) {
+        return None;
+    }
+    let (name, written) = (column(of)?, text_of(literal)?);
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    for kind in &situation.kinds {
+        if name == columns::EVENT {
+            let events = situation.registry.events().iter().filter(|event| event.kind == *kind);
+            known.extend(events.map(|event| event.name.as_str()));
+        } else if let Some((_, column)) = situation.registry.table(*kind).column(&name)
+            && let ColumnRole::Dimension { domain: Domain::Listed(values), .. } = &column.role
+        {
+            known.extend(values.iter().map(String::as_str));
         }
-        let not = if negated { "NOT " } else { "" };
-        let text = match is_exists {
-            // The condition that refers to the outer statement cannot stay.
-            true => match subquery.body.as_ref() {
-                SetExpr::Select(select) => format!("SELECT subject FROM {}", select.from.first()?.relation),
-                _ => return None,
-            },
-            false => plain(subquery)?,
-        };
-        parsed(&format!("subject {not}IN ({text})")).filter(|other| other.to_string() != expr.to_string())
+    }
+    let found = nearest(written, known.into_iter()).filter(|found| *found != written)?;
+    parsed(&format!("'{found}'"))
+}
+
+/// Writes a value that a listed column never has as the nearest one that it has.
+pub(super) fn listed(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let near = |of: &Expr, literal: &Expr| value_near(of, literal, situation);
+    replace(query, &mut |expr| match expr {
+        Expr::BinaryOp { left, op, right } => {
+            let (left, right) = match (near(left, right), near(right, left)) {
+                (Some(value), _) => (left.clone(), Box::new(value)),
+                (None, Some(value)) => (Box::new(value), right.clone()),
+                (None, None) => return None,
+            };
+            Some(Expr::BinaryOp { left, op: op.clone(), right })
+        }
+        Expr::InList { expr: of, list, negated } => {
+            let mut list = list.clone();
+            let (one, value) = list.iter_mut().find_map(|one| near(of, one).map(|value| (one, value)))?;
+            *one = value;
+            Some(Expr::InList { expr: of.clone(), list, negated: *negated })
+        }
+        Expr::Case { operand: Some(of), conditions, .. } => {
+            let at = conditions.iter().position(|one| near(of, &one.condition).is_some())?;
+            let mut other = expr.clone();
+            if let Expr::Case { conditions, .. } = &mut other {
+                let one = conditions.get_mut(at)?;
+                one.condition = near(of, &one.condition)?;
+            }
+            Some(other)
+        }
+        _ => None,
     })
 }

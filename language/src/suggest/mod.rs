@@ -3,14 +3,15 @@
 //! ```text
 //! SELECT MAX(amount) FROM usage WHERE oss = 'ios'   ->   SELECT quantile(amount, 0.99) FROM usage WHERE os = 'ios'
 //! ```
-//! Invariants: this module only makes proposals. Each proposal is asked as any statement is before it is shown
-//! (`shoal-query`, `engine/suggested.rs`), so nothing here has to be right: a proposal that does not help is refused
-//! again. Proposals depend on the text, the refusal and the public schema.
+//! Invariants: each proposal is asked as any statement is before it is shown (`shoal-query`, `engine/suggested.rs`), and is shown
+//! only when it asks what was asked ([`lost`]): a proposal that does not help is refused again, and one that means something
+//! else is no suggestion. Proposals depend on the text, the refusal and the public schema.
 //!
 //! - `statement`: a refused statement as a tree and as text; `place`: where the refusal points in it
 //! - `clauses`: whole clauses, and relations; `groups`: keys and items of SELECT
-//! - `calls`, `exprs`: calls and other expressions; `names`: columns, tables, names of the answer
-//! - `less`: the statement without the part that was refused; `typos`: texts that are not SQL
+//! - `calls`, `exprs`: calls and other expressions; `names`: columns, tables, functions, names of the answer
+//! - `less`: what can be elsewhere, or be left out; `typos`: texts that are not SQL
+//! - `meaning`, `keeps`: whether a suggestion asks what was asked
 //!
 //! Not here: the search among the proposals, and what the places that refuse suggest themselves.
 
@@ -18,7 +19,9 @@ mod calls;
 mod clauses;
 mod exprs;
 mod groups;
+mod keeps;
 mod less;
+mod meaning;
 mod names;
 mod place;
 mod statement;
@@ -27,6 +30,7 @@ mod typos;
 use shoal_schemas::{Kind, Registry};
 use sqlparser::ast::Query;
 
+pub use self::keeps::{Asked, lost};
 use self::place::Place;
 use self::statement::{Situation, kinds, query_of, statements, written};
 pub use self::typos::typos;
@@ -54,38 +58,28 @@ pub fn on_one_line(text: &str) -> Option<String> {
 /// The ways to write a statement otherwise that this rule refused, the best first.
 fn ways(rule: Rule) -> Vec<Way> {
     let mut all: Vec<Way> = match rule {
-        Rule::Clause | Rule::Syntax | Rule::Statement => vec![clauses::plain, groups::grouped],
-        Rule::Table => vec![names::table, names::any_table, groups::people],
-        Rule::Column => vec![names::column, groups::counted],
-        Rule::Aggregate => vec![groups::grouped, groups::distinct, calls::aggregate, calls::count],
-        Rule::Key => vec![groups::bucketed, groups::keyed, groups::summed, less::keys],
+        Rule::Clause | Rule::Syntax | Rule::Statement => vec![clauses::plain],
+        Rule::Table => return vec![names::table],
+        Rule::Column => vec![names::column],
+        Rule::Aggregate => vec![groups::distinct, calls::aggregate],
+        Rule::Key => vec![groups::bucketed, groups::keyed],
         Rule::Name => vec![names::aliases, names::positions],
-        Rule::Type => vec![exprs::typed, calls::counted, exprs::inner],
-        Rule::Literal => vec![exprs::literal],
-        Rule::Expression => vec![
-            exprs::compared,
-            exprs::pattern,
-            calls::divided,
-            calls::of_time,
-            groups::flattened,
-            exprs::member,
-            exprs::inner,
-        ],
-        Rule::Function => vec![less::to_having, calls::of_time, calls::argument, calls::operand],
-        Rule::Range => vec![names::region, less::times, less::regions],
-        Rule::Cells => vec![less::last_key],
-        Rule::Size | Rule::Budget | Rule::Time => Vec::new(),
+        Rule::Type => vec![exprs::typed, exprs::inner],
+        Rule::Literal => vec![exprs::listed, exprs::literal],
+        Rule::Expression => vec![exprs::compared, exprs::pattern, calls::divided, exprs::inner],
+        Rule::Function => vec![less::to_having, names::function],
+        Rule::Range => vec![names::region],
+        Rule::Cells => Vec::new(),
+        Rule::Size | Rule::Budget | Rule::Time => return Vec::new(),
     };
-    if !matches!(rule, Rule::Table) {
-        all.extend([less::part as Way, clauses::having, clauses::inner]);
-    }
+    all.push(less::order);
     all
 }
 
-/// Whether the suggestion was chosen for this very question where it was refused, such as a template instead of a join. Then
+/// Whether the example was chosen for this very question where it was refused, such as a template instead of a join. Then
 /// no proposal is better.
 pub fn is_chosen(refusal: &Refusal) -> bool {
-    let chosen = |parts: &[&str]| parts.iter().any(|part| refusal.suggestion.contains(part));
+    let chosen = |parts: &[&str]| parts.iter().any(|part| refusal.example.contains(part));
     match refusal.rule {
         Rule::Column => chosen(&["/ COUNT(DISTINCT session)"]),
         Rule::Table | Rule::Aggregate | Rule::Key => chosen(&["funnel(", "retention("]),
@@ -114,11 +108,11 @@ pub fn proposals(text: &str, refused: &Refused<'_>) -> Vec<String> {
     found
 }
 
-/// Statements that work where no proposal does: first those that the refusals suggest, about the statement's table where
-/// that can be, and then one that counts the table's events by day.
+/// Statements that show the form of what can be asked, where no proposal asks the same: first the examples of the refusals, about
+/// the statement's table where that can be, and then one that counts the table's events by day.
 pub fn instead(text: &str, refusals: &[&Refusal]) -> Vec<String> {
     let named = kinds(text);
-    let mut suggested: Vec<&str> = refusals.iter().map(|refusal| refusal.suggestion.as_str()).collect();
+    let mut suggested: Vec<&str> = refusals.iter().map(|refusal| refusal.example.as_str()).collect();
     // The general one comes last.
     suggested.sort_by_key(|suggestion| *suggestion == SHAPE);
     let mut all = Vec::new();

@@ -6,35 +6,16 @@ use std::ops::ControlFlow;
 
 use shoal_schemas::{ColumnRole, Kind, Region, columns};
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned, TableFactor,
-    VisitMut, VisitorMut,
+    Expr, Function, GroupByExpr, Ident, ObjectName, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr,
+    Spanned, TableFactor, VisitMut, VisitorMut,
 };
-use strsim::levenshtein;
 
 use super::place::{change, each_query, parsed, replace};
 use super::statement::Situation;
+use crate::bind::FUNCTIONS;
+use crate::nearest::nearest;
+use crate::question::POSTPROCESS_FUNCTIONS;
 use crate::syntax::plain_name;
-
-/// The nearest of some names; `None` when none of them is near.
-pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let name = name.to_ascii_lowercase();
-    let one = name.strip_suffix('s').unwrap_or(&name);
-    let most = (name.chars().count() / 3).clamp(1, 3);
-    let letters = |text: &str| {
-        let mut letters: Vec<char> = text.chars().collect();
-        letters.sort_unstable();
-        letters
-    };
-    let ranked = names.map(|known| {
-        // `version` is near to `app_version`, and `form` to `from`.
-        let is_part =
-            one.len() > 2 && (known.ends_with(&format!("_{one}")) || known.starts_with(&format!("{one}_")));
-        let is_swapped = letters(known) == letters(&name);
-        let far = levenshtein(&name, known).min(levenshtein(one, known));
-        (if is_part || is_swapped { far.min(1) } else { far }, known)
-    });
-    ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
-}
 
 /// Writes an unknown column as the one of the nearest name.
 pub(super) fn column(query: &mut Query, situation: &Situation<'_>) -> bool {
@@ -130,19 +111,6 @@ pub(super) fn table(query: &mut Query, _: &Situation<'_>) -> bool {
     tables(query, &|name| nearest(name, Kind::ALL.iter().map(|kind| kind.as_str())))
 }
 
-/// Writes an unknown table as the one that has most of the statement's columns.
-pub(super) fn any_table(query: &mut Query, situation: &Situation<'_>) -> bool {
-    let text = query.to_string().to_ascii_lowercase();
-    let words: BTreeSet<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
-    let known = |kind: &Kind| {
-        let columns = &situation.registry.table(*kind).columns;
-        columns.iter().filter(|column| is_seen(&column.role) && words.contains(column.name.as_str())).count()
-    };
-    // Of several tables with as many columns, the first wins.
-    let best = Kind::ALL.iter().rev().max_by_key(|kind| known(kind)).map(|kind| kind.as_str());
-    tables(query, &|_| best)
-}
-
 /// Renames the second column of one name, and a column with the name of another's deviation or interval.
 pub(super) fn aliases(query: &mut Query, _: &Situation<'_>) -> bool {
     let mut is_done = false;
@@ -218,5 +186,21 @@ pub(super) fn region(query: &mut Query, _: &Situation<'_>) -> bool {
             (others != *list).then(|| Expr::InList { expr: of.clone(), list: others, negated: *negated })
         }
         _ => None,
+    })
+}
+
+/// Writes an unknown function as the one of the nearest name.
+pub(super) fn function(query: &mut Query, situation: &Situation<'_>) -> bool {
+    let known = || FUNCTIONS.into_iter().chain(POSTPROCESS_FUNCTIONS);
+    replace(query, &mut |expr| {
+        let Expr::Function(function) = expr else { return None };
+        let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
+        let written = plain_name(name);
+        if !situation.place.starts(expr.span()) || known().any(|known| known == written) {
+            return None;
+        }
+        let found = nearest(&written, known())?;
+        let name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(found))]);
+        Some(Expr::Function(Function { name, ..function.clone() }))
     })
 }

@@ -116,8 +116,3 @@ impl VisitorMut for Queries<'_> {
 pub(super) fn each_query(query: &mut Query, f: &mut dyn FnMut(&mut Query)) {
     let _ = VisitMut::visit(query, &mut Queries(f));
 }
-
-/// Whether a place is in a WHERE.
-pub(super) fn is_in_condition(query: &mut Query, place: Place) -> bool {
-    change(query, &mut |select| select.selection.as_ref().is_some_and(|all| place.is_in(all)))
-}

@@ -11,7 +11,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Tokenizer;
 
 use super::place::Place;
-use crate::parse::DEPTH_MAX;
+use crate::parse::{DEPTH_MAX, READING_STEPS_MAX, reading_steps};
 
 /// Longest statement that is written otherwise, in tokens: a tree is not deeper than that.
 const TOKENS_MAX: usize = 500;
@@ -28,7 +28,7 @@ pub(super) struct Situation<'a> {
 pub(super) fn statements(text: &str) -> Option<Vec<Statement>> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().ok()?;
-    if tokens.len() > TOKENS_MAX {
+    if tokens.len() > TOKENS_MAX || reading_steps(&tokens) > READING_STEPS_MAX {
         return None;
     }
     Parser::new(&dialect)

@@ -2,8 +2,8 @@
 //!
 //! Not here: statements that can be read (`clauses` and the others).
 
-use super::names::nearest;
 use crate::error::Refusal;
+use crate::nearest::nearest;
 
 /// Words of SQL that are easily mistyped.
 const WORDS: [&str; 22] = [
@@ -61,8 +61,5 @@ pub fn typos(text: &str, refusal: &Refusal) -> Vec<String> {
     }
     all.push(format!("{}) {after}", before.trim_end()));
     all.push(format!("{text})"));
-    if !before.trim().is_empty() {
-        all.push(before.trim_end().to_owned());
-    }
     all
 }

@@ -55,8 +55,8 @@ fn bounds_that_met_before_the_others_came_say_the_same() {
         let first = arms.next().unwrap();
         arms.fold(normal(first), |all, arm| {
             normal(match word {
-                "AND" => Scalar::And(Box::new(all), Box::new(arm)),
-                _ => Scalar::Or(Box::new(all), Box::new(arm)),
+                "AND" => Scalar::And(all.into(), arm.into()),
+                _ => Scalar::Or(all.into(), arm.into()),
             })
         })
     };

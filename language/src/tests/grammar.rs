@@ -81,9 +81,9 @@ fn refused_statements_name_their_rule() {
     for one in list.refuse {
         match asked(&one.sql) {
             Err(LanguageError::Refused(r)) if r.rule.as_str() == one.rule => {
-                assert!(r.line >= 1 && r.column >= 1 && !r.suggestion.is_empty());
-                if let Err(error) = asked(&r.suggestion) {
-                    wrong.push(format!("{}\n  suggests {}\n  {error}", one.sql, r.suggestion));
+                assert!(r.line >= 1 && r.column >= 1 && r.suggestion.is_none());
+                if let Err(error) = asked(&r.example) {
+                    wrong.push(format!("{}\n  has the example {}\n  {error}", one.sql, r.example));
                 }
             }
             Err(error) => wrong.push(format!("{} [{}]: {error}", one.sql, one.rule)),

@@ -7,6 +7,8 @@ mod canonical;
 mod conditions;
 mod grammar;
 mod listed;
+mod suggestions;
+mod work;
 
 use std::sync::{Arc, LazyLock};
 

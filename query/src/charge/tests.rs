@@ -83,7 +83,7 @@ async fn what_no_epoch_can_bear_is_refused() {
     for sd_max in [1.58, 1e-12, 0.0, -1.0, f64::NAN] {
         let refusal = charge(query.clone(), Accuracy::SdMax(sd_max), &Caps::default()).err().unwrap();
         assert_eq!(refusal.rule, Rule::Budget);
-        assert_eq!(refusal.suggestion, "SELECT COUNT(DISTINCT subject) AS people FROM usage");
+        assert_eq!(refusal.example, "SELECT COUNT(DISTINCT subject) AS people FROM usage");
     }
 }
 

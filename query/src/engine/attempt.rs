@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use shoal_language::{PrivateQuery, Refusal, ask};
+use shoal_language::{PrivateQuery, Refusal, Work, ask_within};
 use shoal_postprocess::{Postprocessor, ReleasedSchema};
 use shoal_schemas::{Region, Registry};
 use tokio::time::Instant;
@@ -23,6 +23,13 @@ pub(super) struct Asker<'a> {
     pub(super) deadline: Instant,
 }
 
+impl Prepared {
+    /// The private queries.
+    pub(super) fn queries(&self) -> Vec<&PrivateQuery> {
+        self.charged.iter().map(|charged| &charged.query).collect()
+    }
+}
+
 /// What statements are tried with.
 #[derive(Clone)]
 pub(super) struct Attempts {
@@ -37,8 +44,21 @@ impl Attempts {
     /// # Errors
     /// Refusals; nothing is charged.
     pub(super) async fn attempt(&self, sql: &str, asker: Asker<'_>) -> Result<Prepared, QueryError> {
+        self.attempt_within(sql, asker, &Work::default()).await
+    }
+
+    /// As [`Attempts::attempt`], with steps of taking apart that are counted by the caller.
+    ///
+    /// # Errors
+    /// Those of [`Attempts::attempt`].
+    pub(super) async fn attempt_within(
+        &self,
+        sql: &str,
+        asker: Asker<'_>,
+        work: &Work,
+    ) -> Result<Prepared, QueryError> {
         let Asker { regions, accuracy, now_ms, deadline } = asker;
-        let question = ask(sql, &self.registry, regions, now_ms)?;
+        let question = ask_within(sql, &self.registry, regions, now_ms, work)?;
         // Which groups are withheld, so what the text above must know of them, follows from the price. A text that cannot
         // run is refused before a price that is too high.
         let priced = |query: &PrivateQuery| charge(query.clone(), accuracy, &self.caps).map(Arc::new);

@@ -10,7 +10,7 @@ use shoal_schemas::Region;
 
 use shoal_language::DayRange;
 use shoal_language::calendar::Grain;
-use shoal_language::{Compare, Scalar, Value};
+use shoal_language::{Compare, Scalar, Shared, Value};
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS, start_of};
 
 /// Where an expression is read.
@@ -75,37 +75,37 @@ impl Spot {
             Scalar::Or(..) => self.join(scalar, false),
             Scalar::Not(item) => match self.simplify(item) {
                 Scalar::Value(Value::Boolean(b)) => Scalar::Value(Value::Boolean(!b)),
-                Scalar::Not(inner) => *inner,
-                other => Scalar::Not(Box::new(other)),
+                Scalar::Not(inner) => inner.into_node(),
+                other => Scalar::Not(other.into()),
             },
             Scalar::In(item, values) => self.list(self.simplify(item), values),
             Scalar::IsNull(item) => match self.simplify(item) {
                 item if self.range(&item).is_some() => FALSE,
-                item => Scalar::IsNull(Box::new(item)),
+                item => Scalar::IsNull(item.into()),
             },
             Scalar::Like { item, pattern, any_case } => {
-                let (item, pattern) = (Box::new(self.simplify(item)), pattern.clone());
+                let (item, pattern) = (self.simplify(item).into(), pattern.clone());
                 Scalar::Like { item, pattern, any_case: *any_case }
             }
-            Scalar::Case { branches, otherwise } => self.case(branches, otherwise.as_deref()),
+            Scalar::Case { branches, otherwise } => self.case(branches, otherwise.as_ref()),
             Scalar::Coalesce(items) => Scalar::Coalesce(self.all(items)),
             Scalar::Least(items) => Scalar::Least(self.all(items)),
             Scalar::Greatest(items) => Scalar::Greatest(self.all(items)),
-            Scalar::Upper(item) => Scalar::Upper(Box::new(self.simplify(item))),
-            Scalar::Lower(item) => Scalar::Lower(Box::new(self.simplify(item))),
+            Scalar::Upper(item) => Scalar::Upper(self.simplify(item).into()),
+            Scalar::Lower(item) => Scalar::Lower(self.simplify(item).into()),
             Scalar::Arithmetic(op, left, right) => {
-                Scalar::Arithmetic(*op, Box::new(self.simplify(left)), Box::new(self.simplify(right)))
+                Scalar::Arithmetic(*op, self.simplify(left).into(), self.simplify(right).into())
             }
             Scalar::Bucket { item, edges, labels } => {
                 let (edges, labels) = (edges.clone(), labels.clone());
-                Scalar::Bucket { item: Box::new(self.simplify(item)), edges, labels }
+                Scalar::Bucket { item: self.simplify(item).into(), edges, labels }
             }
             other => other.clone(),
         }
     }
 
-    fn all(&self, items: &[Scalar]) -> Vec<Scalar> {
-        items.iter().map(|item| self.simplify(item)).collect()
+    fn all(&self, items: &[Shared<Scalar>]) -> Vec<Shared<Scalar>> {
+        items.iter().map(|item| self.simplify(item).into()).collect()
     }
 
     /// A literal on the right; two expressions in the order of their texts.
@@ -122,7 +122,7 @@ impl Spot {
         {
             return Scalar::Value(Value::Boolean(decided));
         }
-        Scalar::Compare(op, Box::new(left), Box::new(right))
+        Scalar::Compare(op, left.into(), right.into())
     }
 
     fn list(&self, item: Scalar, values: &[Value]) -> Scalar {
@@ -130,7 +130,7 @@ impl Spot {
         values.sort();
         values.dedup();
         if values.contains(&Value::Null) {
-            return Scalar::In(Box::new(item), values);
+            return Scalar::In(item.into(), values);
         }
         let decided: Vec<Option<bool>> =
             values.iter().map(|value| self.decide(Compare::Eq, &item, value)).collect();
@@ -142,7 +142,7 @@ impl Spot {
         }
         match values.as_slice() {
             [one] => self.compare(Compare::Eq, item, Scalar::Value(one.clone())),
-            _ => Scalar::In(Box::new(item), values),
+            _ => Scalar::In(item.into(), values),
         }
     }
 
@@ -159,8 +159,8 @@ impl Spot {
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         sorted.dedup_by(|a, b| a.0 == b.0);
         let join = |left: Scalar, right: Scalar| match is_and {
-            true => Scalar::And(Box::new(left), Box::new(right)),
-            false => Scalar::Or(Box::new(left), Box::new(right)),
+            true => Scalar::And(left.into(), right.into()),
+            false => Scalar::Or(left.into(), right.into()),
         };
         sorted.into_iter().map(|(_, arm)| arm).reduce(join).unwrap_or(neutral)
     }
@@ -181,20 +181,24 @@ impl Spot {
     }
 
     /// A CASE without the branches that are never taken here.
-    fn case(&self, branches: &[(Scalar, Scalar)], otherwise: Option<&Scalar>) -> Scalar {
+    fn case(
+        &self,
+        branches: &[(Shared<Scalar>, Shared<Scalar>)],
+        otherwise: Option<&Shared<Scalar>>,
+    ) -> Scalar {
         let mut kept = Vec::with_capacity(branches.len());
         for (when, then) in branches {
             match self.simplify(when) {
                 when if when == FALSE => {}
                 when if when == TRUE && kept.is_empty() => return self.simplify(then),
-                when => kept.push((when, self.simplify(then))),
+                when => kept.push((when.into(), self.simplify(then).into())),
             }
         }
-        let otherwise = otherwise.map(|o| Box::new(self.simplify(o)));
+        let otherwise = otherwise.map(|otherwise| self.simplify(otherwise));
         match (kept.is_empty(), otherwise) {
-            (true, Some(otherwise)) => *otherwise,
+            (true, Some(otherwise)) => otherwise,
             (true, None) => Scalar::Value(Value::Null),
-            (false, otherwise) => Scalar::Case { branches: kept, otherwise },
+            (false, otherwise) => Scalar::Case { branches: kept, otherwise: otherwise.map(Shared::new) },
         }
     }
 }
@@ -203,8 +207,8 @@ impl Spot {
 fn flatten(scalar: Scalar, is_and: bool, out: &mut Vec<Scalar>) {
     match (scalar, is_and) {
         (Scalar::And(left, right), true) | (Scalar::Or(left, right), false) => {
-            flatten(*left, is_and, out);
-            flatten(*right, is_and, out);
+            flatten(left.into_node(), is_and, out);
+            flatten(right.into_node(), is_and, out);
         }
         (other, _) => out.push(other),
     }

@@ -9,7 +9,7 @@ use super::simplify::Spot;
 use super::*;
 use crate::release::tests::priced;
 use crate::tests::{now_ms, today};
-use shoal_language::{Compare, Scalar, Type, Value};
+use shoal_language::{Compare, Scalar, Shared, Type, Value};
 
 /// A row: a column that may be null, and the day.
 #[derive(Clone, Copy)]
@@ -85,30 +85,31 @@ fn condition() -> impl Strategy<Value = Scalar> {
     ]);
     let column = || Scalar::Column { name: "items".to_owned(), ty: Type::Number { scale: 0 } };
     let number = |n: i64| if n == 9 { Value::Null } else { Value::Number(n, 0) };
-    let literal = |value| Box::new(Scalar::Value(value));
+    let literal = |value| Shared::new(Scalar::Value(value));
     let leaf = prop_oneof![
         (ops.clone(), 0..6_i32, any::<bool>()).prop_map(move |(op, day, flip)| {
-            let (day, literal) = (Box::new(Scalar::Day), literal(Value::Day(day)));
+            let (day, literal) = (Shared::new(Scalar::Day), literal(Value::Day(day)));
             if flip { Scalar::Compare(op, literal, day) } else { Scalar::Compare(op, day, literal) }
         }),
         (ops, 0..3_i64, any::<bool>()).prop_map(move |(op, n, flip)| {
-            let (item, literal) = (Box::new(column()), literal(number(n)));
+            let (item, literal) = (Shared::new(column()), literal(number(n)));
             if flip { Scalar::Compare(op, literal, item) } else { Scalar::Compare(op, item, literal) }
         }),
         prop::collection::vec(0..6_i32, 1..4)
-            .prop_map(|days| Scalar::In(Box::new(Scalar::Day), days.into_iter().map(Value::Day).collect())),
+            .prop_map(|days| Scalar::In(Scalar::Day.into(), days.into_iter().map(Value::Day).collect())),
         prop::collection::vec(prop::sample::select(vec![0_i64, 1, 2, 9]), 1..4)
-            .prop_map(move |all| Scalar::In(Box::new(column()), all.into_iter().map(number).collect())),
-        Just(Scalar::IsNull(Box::new(column()))),
-        Just(Scalar::IsNull(Box::new(Scalar::Day))),
+            .prop_map(move |all| Scalar::In(column().into(), all.into_iter().map(number).collect())),
+        Just(Scalar::IsNull(column().into())),
+        Just(Scalar::IsNull(Scalar::Day.into())),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         prop_oneof![
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| Scalar::And(Box::new(a), Box::new(b))),
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| Scalar::Or(Box::new(a), Box::new(b))),
-            inner.clone().prop_map(|a| Scalar::Not(Box::new(a))),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| Scalar::And(a.into(), b.into())),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| Scalar::Or(a.into(), b.into())),
+            inner.clone().prop_map(|a| Scalar::Not(a.into())),
             (inner.clone(), inner.clone(), prop::option::of(inner)).prop_map(|(when, then, otherwise)| {
-                Scalar::Case { branches: vec![(when, then)], otherwise: otherwise.map(Box::new) }
+                let branches = vec![(when.into(), then.into())];
+                Scalar::Case { branches, otherwise: otherwise.map(Shared::new) }
             }),
         ]
     })
@@ -135,9 +136,8 @@ fn times_are_decided_where_a_day_decides_them() {
         let day = shoal_language::calendar::parse_day(day).unwrap();
         Spot { region: Region::De, days: DayRange { first: day, last: day } }
     };
-    let from = |grain| {
-        Scalar::Compare(Compare::GtEq, Box::new(Scalar::Time(grain)), Box::new(parse("2026-11-18 12:00")))
-    };
+    let from =
+        |grain| Scalar::Compare(Compare::GtEq, Scalar::Time(grain).into(), parse("2026-11-18 12:00").into());
     use shoal_language::calendar::Grain;
     let simplify = |grain, day: &str| spot(day).simplify(&from(grain)).to_string();
     assert_eq!(simplify(Grain::Hour, "2026-11-17"), "false");

@@ -271,7 +271,7 @@ async fn only_members_count_and_negated_others_only() {
             table: Kind::Usage,
             days,
             cutoffs,
-            filter: Some(Scalar::Compare(Compare::Eq, Box::new(event), Box::new(bought))),
+            filter: Some(Scalar::Compare(Compare::Eq, event.into(), bought.into())),
             negated,
         });
         let tables = Tables { events: disk.events(), members: vec![Arc::new(in_memory.clone())] };

@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn matches(item: Scalar, pattern: &str) -> Scalar {
-        Scalar::Like { item: Box::new(item), pattern: pattern.to_owned(), any_case: false }
+        Scalar::Like { item: item.into(), pattern: pattern.to_owned(), any_case: false }
     }
 
     /// A condition that is never met, one that always is, and values behind each of them, cost the same.
@@ -238,19 +238,19 @@ mod tests {
     fn the_work_of_a_batch_does_not_depend_on_its_values() {
         let number = Scalar::Column { name: "amount".to_owned(), ty: Type::Number { scale: 0 } };
         let dear = |version: &str| {
-            let both = Scalar::Coalesce(vec![text("os"), text("version")]);
+            let both = Scalar::Coalesce(vec![text("os").into(), text("version").into()]);
             matches(both, version)
         };
         let rare =
-            Scalar::Compare(Compare::Gt, Box::new(number), Box::new(Scalar::Value(Value::Number(10, 0))));
+            Scalar::Compare(Compare::Gt, number.into(), Scalar::Value(Value::Number(10, 0)).into());
         let key = Scalar::Case {
             branches: vec![
-                (rare.clone(), Scalar::Value(Value::Text("x".to_owned()))),
-                (dear("%9%"), text("os")),
+                (rare.clone().into(), Scalar::Value(Value::Text("x".to_owned())).into()),
+                (dear("%9%").into(), text("os").into()),
             ],
-            otherwise: Some(Box::new(Scalar::Lower(Box::new(text("version"))))),
+            otherwise: Some(Scalar::Lower(text("version").into()).into()),
         };
-        let filter = Scalar::And(Box::new(rare), Box::new(dear("4.%")));
+        let filter = Scalar::And(rare.into(), dear("4.%").into());
         let schema: SchemaRef = Arc::new(Schema::new(vec![
             Field::new("os", text_type(), true),
             Field::new("version", text_type(), true),

@@ -241,11 +241,11 @@ mod tests {
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("os", text_type(), true)]));
         let column = || Scalar::Column { name: "os".to_owned(), ty: Type::Text };
         let like = |pattern: &str| Scalar::Like {
-            item: Box::new(Scalar::Lower(Box::new(column()))),
+            item: Scalar::Lower(column().into()).into(),
             pattern: pattern.to_owned(),
             any_case: false,
         };
-        let both = Scalar::And(Box::new(like("a%")), Box::new(Scalar::Not(Box::new(like("a%")))));
+        let both = Scalar::And(like("a%").into(), Scalar::Not(like("a%").into()).into());
         let mut builder = Builder::new(&session, &schema, Region::De);
         let first = builder.node(&both).unwrap();
         assert_eq!(builder.node(&both.clone()).unwrap(), first);

@@ -60,14 +60,16 @@ pub(crate) fn plan(scalar: &Scalar, region: Region) -> Expr {
             Expr::Case(df::Case::new(None, branches, otherwise))
         }
         Scalar::Coalesce(items) => {
-            datafusion::functions::core::expr_fn::coalesce(items.iter().map(of).collect())
+            datafusion::functions::core::expr_fn::coalesce(items.iter().map(|item| of(item)).collect())
         }
         Scalar::Upper(item) => datafusion::functions::string::expr_fn::upper(of(item)),
         Scalar::Lower(item) => datafusion::functions::string::expr_fn::lower(of(item)),
         Scalar::Arithmetic(op, left, right) => df::binary_expr(of(left), arithmetic(*op), of(right)),
-        Scalar::Least(items) => datafusion::functions::core::expr_fn::least(items.iter().map(of).collect()),
+        Scalar::Least(items) => {
+            datafusion::functions::core::expr_fn::least(items.iter().map(|item| of(item)).collect())
+        }
         Scalar::Greatest(items) => {
-            datafusion::functions::core::expr_fn::greatest(items.iter().map(of).collect())
+            datafusion::functions::core::expr_fn::greatest(items.iter().map(|item| of(item)).collect())
         }
         Scalar::Bucket { item, edges, labels } => bucket(of(item), edges, labels),
         Scalar::Part(TimePart::DayNumber) => {

@@ -90,7 +90,7 @@ async fn what_the_gate_above_a_release_suggests_is_accepted() {
     for (sql, _) in REFUSED {
         let checked = postprocessor.check(sql, &schemas(), deadline).await;
         let Err(PostprocessError::Refused(refusal)) = checked else { panic!("accepted: {sql}") };
-        suggested.insert(refusal.suggestion);
+        suggested.insert(refusal.example);
     }
     for sql in suggested {
         let request = QueryRequest { dry_run: true, ..request(&sql) };

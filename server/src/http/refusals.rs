@@ -147,7 +147,11 @@ pub(crate) fn schema() -> Schema {
         .property("rule", text("The rule that a question breaks"))
         .property("line", whole("The line of the question's text, from 1"))
         .property("column", whole("The column of the line, from 1"))
-        .property("suggestion", text("What to write instead: a statement that works"));
+        .property("suggestion", text("The same question, written so that it works"))
+        .property(
+            "example",
+            text("Where no statement asks the same: one that works and shows what can be asked"),
+        );
     let needed = ["type", "title", "status", "detail", "code"];
     needed.into_iter().fold(object, ObjectBuilder::required).build().into()
 }

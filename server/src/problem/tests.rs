@@ -6,8 +6,12 @@ use std::path::Path;
 use super::*;
 
 fn query_problem(rule: Rule) -> Problem {
-    let (message, suggestion) = ("There is none.".to_owned(), "precision low".to_owned());
-    let refusal = shoal_language::Refusal { rule, line: 1, column: 8, message, suggestion };
+    refused(rule, None)
+}
+
+fn refused(rule: Rule, suggestion: Option<String>) -> Problem {
+    let (message, example) = ("There is none.".to_owned(), "precision low".to_owned());
+    let refusal = shoal_language::Refusal { rule, line: 1, column: 8, message, suggestion, example };
     QueryError::Refused(Box::new(refusal)).into()
 }
 
@@ -35,9 +39,11 @@ fn a_problem_is_written_as_the_rfc_says() {
         serde_json::json!({
             "type": "urn:shoal:problem:refused", "title": "The question cannot be answered", "status": 400,
             "detail": "There is none.", "code": "refused", "rule": Rule::Column, "line": 1, "column": 8,
-            "suggestion": "precision low",
+            "example": "precision low",
         })
     );
+    let suggested = document(&refused(Rule::Column, Some("SELECT 1".to_owned())));
+    assert_eq!((&suggested["suggestion"], suggested.get("example")), (&"SELECT 1".into(), None));
     let refusal =
         Refusal { code: RefusalCode::DiskFull, reason: "there is no room".into(), retry_after_s: Some(60) };
     let full = document(&refusal.into());

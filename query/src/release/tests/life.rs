@@ -176,8 +176,8 @@ async fn a_block_without_budget_refuses_all_and_nothing_is_read() {
     assert!(refusal.message.contains(&named), "{}", refusal.message);
     assert!(!refusal.message.contains(&day_text(today() - 1)), "{}", refusal.message);
     let beside = format!("FROM usage WHERE day = DATE '{}'", day_text(today() - 1));
-    assert!(refusal.suggestion.ends_with(&beside), "{}", refusal.suggestion);
-    assert!(world.quote(&refusal.suggestion, now_ms()).await.left.unwrap().nano() > 0);
+    assert!(refusal.example.ends_with(&beside), "{}", refusal.example);
+    assert!(world.quote(&refusal.example, now_ms()).await.left.unwrap().nano() > 0);
     assert!(world.runs().is_empty());
     assert_eq!(world.spent(today() - 1), 0, "all or nothing");
     // What was asked before is still answered, and the next epoch has its own share.

@@ -65,14 +65,16 @@ pub(super) fn evaluate(scalar: &Scalar, row: &Made<'_>) -> Value {
         },
         Scalar::Case { branches, otherwise } => {
             let taken = branches.iter().find(|(when, _)| of(when) == Value::Boolean(true));
-            taken.map(|(_, then)| then).or(otherwise.as_deref()).map_or(Value::Null, of)
+            taken.map(|(_, then)| then).or(otherwise.as_ref()).map_or(Value::Null, |then| of(then))
         }
-        Scalar::Coalesce(items) => items.iter().map(of).find(|v| *v != Value::Null).unwrap_or(Value::Null),
+        Scalar::Coalesce(items) => {
+            items.iter().map(|item| of(item)).find(|v| *v != Value::Null).unwrap_or(Value::Null)
+        }
         Scalar::Upper(item) => mapped(of(item), str::to_uppercase),
         Scalar::Lower(item) => mapped(of(item), str::to_lowercase),
         Scalar::Arithmetic(op, left, right) => arithmetic(*op, &of(left), &of(right)),
-        Scalar::Least(items) => extreme(items.iter().map(of), Ordering::Less),
-        Scalar::Greatest(items) => extreme(items.iter().map(of), Ordering::Greater),
+        Scalar::Least(items) => extreme(items.iter().map(|item| of(item)), Ordering::Less),
+        Scalar::Greatest(items) => extreme(items.iter().map(|item| of(item)), Ordering::Greater),
         Scalar::Bucket { item, edges, labels } => match of(item) {
             Value::Number(units, _) => {
                 let at = edges.partition_point(|edge| *edge <= units);
@@ -112,7 +114,9 @@ pub(super) fn is_made(scalar: &Scalar) -> bool {
             branches.iter().all(|(when, then)| is_made(when) && is_made(then))
                 && otherwise.as_deref().is_none_or(is_made)
         }
-        Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => items.iter().all(is_made),
+        Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => {
+            items.iter().all(|item| is_made(item))
+        }
     }
 }
 

@@ -40,7 +40,7 @@ fn amount() -> Scalar {
 
 fn is(name: &str, value: &str) -> Scalar {
     let value = Scalar::Value(Value::Text(value.to_owned()));
-    Scalar::Compare(Compare::Eq, Box::new(text(name)), Box::new(value))
+    Scalar::Compare(Compare::Eq, text(name).into(), value.into())
 }
 
 /// A query of this shape without keys and aggregates. Only the language makes one, so one of its own is changed.

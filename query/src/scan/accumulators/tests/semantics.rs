@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::evaluate::{Made, evaluate};
 use super::*;
-use shoal_language::Arithmetic;
+use shoal_language::{Arithmetic, Shared};
 use shoal_language::{PerSubject, PersonOp, PersonValue};
 use shoal_schemas::calendar::HOUR_MS;
 
@@ -191,10 +191,9 @@ fn persons_have_values_and_those_are_aggregated() {
     nodes.extend([(leaf(7, 0), 1), (leaf(7, 1), 1), (leaf(8, 1), 1), (leaf(8, 3), 1)]);
     assert_eq!(tree, nodes);
     // Null is neither above nor not above: subject 2 is in neither.
-    let above =
-        Scalar::Compare(Compare::Gt, Box::new(value(1)), Box::new(Scalar::Value(Value::Number(500, 0))));
+    let above = Scalar::Compare(Compare::Gt, value(1).into(), Scalar::Value(Value::Number(500, 0)).into());
     assert_eq!(sums(Some(above.clone())).0[0], 1);
-    assert_eq!(sums(Some(Scalar::Not(Box::new(above)))).0[0], 1);
+    assert_eq!(sums(Some(Scalar::Not(above.into()))).0[0], 1);
 }
 
 #[test]
@@ -238,7 +237,7 @@ fn expressions_over_made_rows_follow_sql() {
     let row = Made { values: &values, keys: &keys, step: Some(2), ..Made::default() };
     let key = |at| Scalar::PersonKey { at, ty: Type::Text };
     let (yes, no, null) = (Value::Boolean(true), Value::Boolean(false), Value::Null);
-    let constant = |value: &Value| Box::new(Scalar::Value(value.clone()));
+    let constant = |value: &Value| Shared::new(Scalar::Value(value.clone()));
     for (a, b, and, or) in [
         (&yes, &null, &null, &yes),
         (&no, &null, &no, &null),
@@ -248,11 +247,8 @@ fn expressions_over_made_rows_follow_sql() {
         assert_eq!(evaluate(&Scalar::And(constant(a), constant(b)), &row), *and);
         assert_eq!(evaluate(&Scalar::Or(constant(b), constant(a)), &row), *or);
     }
-    let like = |pattern: &str, any_case| Scalar::Like {
-        item: Box::new(key(0)),
-        pattern: pattern.to_owned(),
-        any_case,
-    };
+    let like =
+        |pattern: &str, any_case| Scalar::Like { item: key(0).into(), pattern: pattern.to_owned(), any_case };
     for (pattern, any_case, expected) in [
         ("Hello%", false, true),
         ("%o%o%", false, true),
@@ -268,7 +264,7 @@ fn expressions_over_made_rows_follow_sql() {
     ] {
         assert_eq!(evaluate(&like(pattern, any_case), &row), Value::Boolean(expected), "{pattern}");
     }
-    let in_list = |list: &[Value]| evaluate(&Scalar::In(Box::new(value(0)), list.to_vec()), &row);
+    let in_list = |list: &[Value]| evaluate(&Scalar::In(value(0).into(), list.to_vec()), &row);
     assert_eq!(in_list(&[Value::Number(70, 1)]), yes);
     assert_eq!(
         (in_list(&[Value::Number(8, 0)]), in_list(&[Value::Number(8, 0), Value::Null])),
@@ -276,19 +272,28 @@ fn expressions_over_made_rows_follow_sql() {
     );
     let add = |op| {
         evaluate(
-            &Scalar::Arithmetic(op, Box::new(value(0)), Box::new(Scalar::Value(Value::Number(i64::MAX, 0)))),
+            &Scalar::Arithmetic(op, value(0).into(), Scalar::Value(Value::Number(i64::MAX, 0)).into()),
             &row,
         )
     };
     assert_eq!(add(Arithmetic::Add), Value::Number(i64::MAX, 0));
     assert_eq!(add(Arithmetic::Subtract), Value::Number(7 - i64::MAX, 0));
-    assert_eq!(evaluate(&Scalar::Least(vec![value(1), value(0), Scalar::Step]), &row), Value::Number(2, 0));
-    assert_eq!(evaluate(&Scalar::Greatest(vec![value(1), Scalar::Step]), &row), Value::Number(2, 0));
     assert_eq!(
-        evaluate(&Scalar::Coalesce(vec![value(1), key(1), Scalar::Upper(Box::new(key(0)))]), &row),
+        evaluate(&Scalar::Least(vec![value(1).into(), value(0).into(), Scalar::Step.into()]), &row),
+        Value::Number(2, 0)
+    );
+    assert_eq!(
+        evaluate(&Scalar::Greatest(vec![value(1).into(), Scalar::Step.into()]), &row),
+        Value::Number(2, 0)
+    );
+    assert_eq!(
+        evaluate(
+            &Scalar::Coalesce(vec![value(1).into(), key(1).into(), Scalar::Upper(key(0).into()).into()]),
+            &row
+        ),
         Value::Text("HELLO WORLD".to_owned())
     );
-    let bucket = |at| Scalar::Bucket { item: Box::new(value(at)), edges: vec![2, 7], labels: numbers(3) };
+    let bucket = |at| Scalar::Bucket { item: value(at).into(), edges: vec![2, 7], labels: numbers(3) };
     assert_eq!((evaluate(&bucket(0), &row), evaluate(&bucket(1), &row)), (Value::Number(2, 0), null.clone()));
     assert_eq!(evaluate(&text("os"), &row), null);
 }

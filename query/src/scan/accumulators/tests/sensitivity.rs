@@ -33,12 +33,12 @@ fn person(keys: Vec<Scalar>) -> Shape {
         value(PersonOp::Distinct(text("app_version")), 3),
     ];
     let few = Scalar::Value(Value::Number(1, 0));
-    let having = Scalar::Compare(Compare::Gt, Box::new(Scalar::Person { at: 0, scale: 0 }), Box::new(few));
+    let having = Scalar::Compare(Compare::Gt, Scalar::Person { at: 0, scale: 0 }.into(), few.into());
     Shape::Subjects(PerSubject { keys, values, having: Some(having) })
 }
 
 fn bucket(at: usize) -> Scalar {
-    let item = Box::new(Scalar::Person { at, scale: 0 });
+    let item = Scalar::Person { at, scale: 0 }.into();
     Scalar::Bucket { item, edges: vec![2, 4], labels: numbers(3) }
 }
 
