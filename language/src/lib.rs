@@ -45,7 +45,7 @@ pub use private_query::{
     PrivateQuery, Shape, Sizes,
 };
 pub use question::{
-    POSTPROCESS_BYTES_MAX, POSTPROCESS_FUNCTIONS, POSTPROCESS_PARTS_MAX, PostprocessText, Question, TEMPLATES,
-    TemplateForm, ask, ask_within, condition,
+    POSTPROCESS_BYTES_MAX, POSTPROCESS_FUNCTIONS, POSTPROCESS_PARTS_MAX, PostprocessText, Question,
+    TEMPLATES, TemplateForm, ask, ask_within, condition,
 };
 pub use work::{WORK_MAX, Work};

@@ -15,7 +15,7 @@ use shoal_privacy::{
     keyring::Keyring,
     pseudonym::{Digester, PseudonymEpoch, Pseudonymiser},
 };
-use shoal_schemas::{EventDef, IdentifierKind, Programme, Region, calendar::day_of};
+use shoal_schemas::{EventDef, Programme, Region, calendar::day_of};
 
 use crate::{
     stages::{

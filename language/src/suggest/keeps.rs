@@ -13,7 +13,7 @@ use shoal_schemas::{Kind, Registry, columns};
 use sqlparser::ast::{Expr, Select, TableFactor, TableWithJoins, Visit, Visitor};
 
 use super::meaning::Meaning;
-use super::statement::{query_of, statements};
+use super::statement::only;
 use crate::bind::columns::Columns;
 use crate::bind::scope::readable;
 use crate::expr::{Scalar, filter};
@@ -33,8 +33,7 @@ pub struct Asked<'a> {
 
 /// What a suggestion has lost, in a word; `None` when it asks what was asked.
 pub fn lost(asked: &Asked<'_>, suggestion: &str, releases: &[&PrivateQuery]) -> Option<&'static str> {
-    let read = |text: &str| statements(text).and_then(|all| all.into_iter().find_map(query_of));
-    let (Some((_, own)), Some((_, other))) = (read(asked.text), read(suggestion)) else {
+    let (Some((_, own)), Some((_, other))) = (only(asked.text), only(suggestion)) else {
         return Some("statement");
     };
     let (meaning, others) = (Meaning::of(&own, asked.registry), Meaning::of(&other, asked.registry));

@@ -32,7 +32,7 @@ use sqlparser::ast::Query;
 
 pub use self::keeps::{Asked, lost};
 use self::place::Place;
-use self::statement::{Situation, kinds, query_of, statements, written};
+use self::statement::{Situation, kinds, only, written};
 pub use self::typos::typos;
 use crate::error::{Refusal, Rule};
 use crate::parse::SHAPE;
@@ -50,8 +50,7 @@ type Way = fn(&mut Query, &Situation<'_>) -> bool;
 
 /// The one query of a text on one line, so that places are those of the text.
 pub fn on_one_line(text: &str) -> Option<String> {
-    let all = statements(text)?;
-    let (explain, query) = all.into_iter().find_map(query_of)?;
+    let (explain, query) = only(text)?;
     Some(written(explain, &query))
 }
 
@@ -90,9 +89,7 @@ pub fn is_chosen(refusal: &Refusal) -> bool {
 /// The statement written otherwise, once in each way that changes it, the best first.
 pub fn proposals(text: &str, refused: &Refused<'_>) -> Vec<String> {
     let Refused { refusal, registry } = refused;
-    let Some((explain, query)) = statements(text).and_then(|all| all.into_iter().find_map(query_of)) else {
-        return Vec::new();
-    };
+    let Some((explain, query)) = only(text) else { return Vec::new() };
     let place = Place { line: refusal.line, column: refusal.column };
     let situation = Situation { place, registry, kinds: kinds(text) };
     let mut found = Vec::new();

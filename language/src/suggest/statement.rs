@@ -38,6 +38,13 @@ pub(super) fn statements(text: &str) -> Option<Vec<Statement>> {
         .ok()
 }
 
+/// The query of a text that has one statement: of two statements one alone would not ask what was asked.
+pub(super) fn only(text: &str) -> Option<(bool, Query)> {
+    let mut all = statements(text)?;
+    let one = all.pop().filter(|_| all.is_empty())?;
+    query_of(one)
+}
+
 /// The query of a statement, or the one inside it; and whether it is only to be explained.
 pub(super) fn query_of(statement: Statement) -> Option<(bool, Query)> {
     match statement {

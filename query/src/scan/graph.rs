@@ -241,8 +241,7 @@ mod tests {
             let both = Scalar::Coalesce(vec![text("os").into(), text("version").into()]);
             matches(both, version)
         };
-        let rare =
-            Scalar::Compare(Compare::Gt, number.into(), Scalar::Value(Value::Number(10, 0)).into());
+        let rare = Scalar::Compare(Compare::Gt, number.into(), Scalar::Value(Value::Number(10, 0)).into());
         let key = Scalar::Case {
             branches: vec![
                 (rare.clone().into(), Scalar::Value(Value::Text("x".to_owned())).into()),

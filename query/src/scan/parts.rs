@@ -69,9 +69,7 @@ pub(super) fn with_parts(scalar: &Scalar, parts: Vec<Scalar>) -> Scalar {
         Scalar::Compare(op, left, right) => Scalar::Compare(*op, next(left), next(right)),
         Scalar::And(left, right) => Scalar::And(next(left), next(right)),
         Scalar::Or(left, right) => Scalar::Or(next(left), next(right)),
-        Scalar::Arithmetic(op, left, right) => {
-            Scalar::Arithmetic(*op, next(left), next(right))
-        }
+        Scalar::Arithmetic(op, left, right) => Scalar::Arithmetic(*op, next(left), next(right)),
         Scalar::Coalesce(items) => Scalar::Coalesce(items.iter().map(&mut next).collect()),
         Scalar::Least(items) => Scalar::Least(items.iter().map(&mut next).collect()),
         Scalar::Greatest(items) => Scalar::Greatest(items.iter().map(&mut next).collect()),
@@ -96,7 +94,10 @@ mod tests {
         let like = Scalar::Like { item: column("os").into(), pattern: "a%".to_owned(), any_case: false };
         let all = [
             Scalar::And(test.clone().into(), Scalar::Not(like.clone().into()).into()),
-            Scalar::Case { branches: vec![(test.into(), text("x").into()), (like.into(), column("country").into())], otherwise: None },
+            Scalar::Case {
+                branches: vec![(test.into(), text("x").into()), (like.into(), column("country").into())],
+                otherwise: None,
+            },
             Scalar::Case { branches: Vec::new(), otherwise: Some(text("y").into()) },
             Scalar::Coalesce(vec![column("os").into(), text("none").into()]),
             Scalar::Day,

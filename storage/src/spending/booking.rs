@@ -9,8 +9,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::amount::{Amount, Spent};
 use super::book::{
-    ASKERS, Book, CHARGE_DELTAS, CHARGES, COUNTERS, DELTA, PARTS, RESERVATION, RESERVED, SEALED, SPENT, block_bytes,
-    corrupted, failed, part_bytes, part_record, pool_key, pools,
+    ASKERS, Book, CHARGE_DELTAS, CHARGES, COUNTERS, DELTA, PARTS, RESERVATION, RESERVED, SEALED, SPENT,
+    block_bytes, corrupted, failed, part_bytes, part_record, pool_key, pools,
 };
 use super::order::{Block, Order, Shortage, SpendingCaps};
 use crate::error::Result;
