@@ -167,7 +167,9 @@ async fn everyday_questions_are_answered_as_written() {
                 refused.push(format!("{}\n  {reason}", question.ask));
             }
             (Kind::Refuse, Err(reason)) => {
-                assert!(reason.contains("For example: "), "nothing asks the same: {reason}");
+                // Nothing asks the same; for the largest and the smallest of a measure a quantile of it is offered (docs/sql.md).
+                let is_extreme = reason.contains("MIN would tell") && reason.contains("quantile(");
+                assert!(is_extreme || reason.contains("For example: "), "nothing asks the same: {reason}");
             }
             (Kind::Refuse, Ok(())) => panic!("answered: {}", question.ask),
         }

@@ -90,7 +90,10 @@ fn every_question_is_in_the_audit_and_a_change_of_it_is_found() {
 
 #[test]
 fn a_running_query_is_listed_and_cancelled_by_its_own_key_only() {
-    let world = World::with(|config| config.query.answer_times_ms = vec![600_000]);
+    let world = World::with(|config| {
+        config.query.answer_times_ms = vec![600_000];
+        config.query.time_ms_max = 600_000;
+    });
     let path = format!("/v1/sql/{ID}");
     let (own, officer) = (world.keys.analyst.clone(), world.keys.officer.clone());
     let listed = |key: &str| send(&world, "GET", "/v1/sql", key).expect(200).json()["queries"].clone();
@@ -144,7 +147,10 @@ fn a_cancelled_query_looks_like_one_that_failed() {
         list["blocks"][0].take()
     };
     let told = |answer: &Answer| (answer.status, answer.json());
-    let cancelled = World::with(|config| config.query.answer_times_ms = vec![600_000]);
+    let cancelled = World::with(|config| {
+        config.query.answer_times_ms = vec![600_000];
+        config.query.time_ms_max = 600_000;
+    });
     let answer = thread::scope(|scope| {
         let asked = scope.spawn(|| ask(&cancelled, &question));
         let begun = Instant::now();
@@ -192,7 +198,10 @@ fn a_cancelled_query_looks_like_one_that_failed() {
 
 #[test]
 fn a_query_whose_asker_hangs_up_ends_and_leaves_a_line() {
-    let world = World::with(|config| config.query.answer_times_ms = vec![600_000]);
+    let world = World::with(|config| {
+        config.query.answer_times_ms = vec![600_000];
+        config.query.time_ms_max = 600_000;
+    });
     let key = format!("Bearer {}", world.keys.analyst);
     let headers = [("content-type", "application/json"), ("authorization", key.as_str())];
     let body = json!({"sql": SQL}).to_string();

@@ -118,7 +118,7 @@ fn no_identifier_is_kept_logged_counted_or_answered() {
     assert!(server.terminate().success());
 
     let server = setup.serve();
-    sender.client = server.client;
+    (sender.client, sender.metrics) = (server.client, server.metrics);
     ask(&server, &keys);
     observe(&mut sender);
     assert!(sender.count > 80);
