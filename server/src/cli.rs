@@ -8,14 +8,14 @@
 
 mod accept_restore;
 mod audit;
-mod budget;
+pub(crate) mod budget;
 mod keys;
 mod manual;
 mod query;
 mod retention;
 mod schemas;
-mod serve;
-mod table;
+pub(crate) mod serve;
+pub(crate) mod table;
 mod worker;
 
 use std::path::PathBuf;
@@ -26,10 +26,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::config::Config;
 use crate::error::Error;
 use crate::own_process;
-
-pub(crate) use budget::budget_table;
-pub(crate) use serve::until_told as serve_until_told;
-pub(crate) use table::{answer_table, column_names, number, rows, value};
 
 /// Shoal takes in opt-in events and answers questions about them with anonymous aggregates.
 #[derive(Parser)]

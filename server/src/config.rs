@@ -9,7 +9,7 @@ mod check;
 mod declare;
 #[cfg(test)]
 mod example;
-mod faults;
+pub(crate) mod faults;
 mod nearest;
 mod read;
 mod settings;

@@ -23,13 +23,16 @@ use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Programme, Region};
 
 use crate::access_keys::{KeyStore, Role, Scope};
+use crate::cli::budget::budget_table;
+use crate::cli::serve::until_told;
+use crate::cli::table::answer_table;
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
 use crate::key_line::KeyLines;
 use crate::running::Running;
 use crate::startup::start;
-use crate::{cli, logs, system_clock, threads};
+use crate::{logs, system_clock, threads};
 
 use questions::{QUESTIONS, Question};
 use traffic::Event;
@@ -93,7 +96,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
             return Ok(ExitCode::SUCCESS);
         }
         println!("\nServing on; Ctrl-C stops.");
-        cli::serve_until_told(running).await
+        until_told(running).await
     })
 }
 
@@ -254,17 +257,17 @@ fn ask_all(url: &str, key: &str, events: &[Event], day_start_ms: i64) -> Result<
     for question in QUESTIONS {
         println!("\n{}\n  {}", question.title, question.sql.replace("{day}", &day));
         let answer = ask(&client, question, &day)?;
-        print!("{}", cli::answer_table(&answer));
+        print!("{}", answer_table(&answer));
         score.add(question, &answer, events);
     }
     println!("\n{score}");
     if let Some(first) = QUESTIONS.first() {
         println!("\nThe first question again, by anybody: the same answer, and nothing more is paid.");
-        print!("{}", cli::answer_table(&ask(&client, first, &day)?));
+        print!("{}", answer_table(&ask(&client, first, &day)?));
     }
     println!("\nWhat is left of the day's privacy budget:");
     let blocks = client.get(&format!("/v1/budget?first={day}&last={day}"))?;
-    print!("{}", cli::budget_table(&blocks, false));
+    print!("{}", budget_table(&blocks, false));
     Ok(())
 }
 

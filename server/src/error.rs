@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::config::ConfigError;
+use crate::config::faults::ConfigError;
 
 /// Why the service or a command stopped.
 #[derive(Debug, thiserror::Error)]

@@ -67,7 +67,7 @@ pub(super) fn run(config: &Config, args: &QueryArgs) -> Result<ExitCode, Error> 
         Format::Table => {
             let answer = serde_json::from_slice(&answer)
                 .map_err(|e| Error::Remote(format!("{url}: not an answer: {e}")))?;
-            super::answer_table(&answer).into_bytes()
+            super::table::answer_table(&answer).into_bytes()
         }
         _ => answer,
     };

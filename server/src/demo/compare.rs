@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::questions::Question;
 use super::traffic::Event;
-use crate::cli::{column_names, number, rows, value};
+use crate::cli::table::{column_names, number, rows, value};
 
 /// Intervals that hold the truth, and those that do not.
 #[derive(Default)]
