@@ -109,7 +109,7 @@ impl Evaluator {
         let planned = self.planned(sql, schemas).await?;
         let tables: Vec<ReleasedTable> = schemas.iter().map(ReleasedTable::empty).collect();
         let cannot = |_| {
-            let message = "The statement above the release cannot run.";
+            let message = "The postprocessing cannot run.";
             Refusal::whole(Rule::Type, message, refuse::PLAIN)
         };
         self.execute(&planned, tables).await.map_err(cannot)?;

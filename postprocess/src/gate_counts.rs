@@ -41,7 +41,7 @@ impl Counts {
     pub(super) fn node(&mut self) -> Result<(), Refusal> {
         self.nodes += 1;
         match self.nodes > NODES_MAX {
-            true => Err(refusal(Rule::Size, "The statement above the release has too many parts.", PLAIN)),
+            true => Err(refusal(Rule::Size, "The postprocessing has too many parts.", PLAIN)),
             false => Ok(()),
         }
     }
@@ -63,7 +63,7 @@ impl Counts {
     pub(super) fn expression(&mut self) -> Result<(), Refusal> {
         self.expressions += 1;
         match self.expressions > EXPRESSIONS_MAX {
-            true => Err(refusal(Rule::Size, "The statement above the release is too long.", PLAIN)),
+            true => Err(refusal(Rule::Size, "The postprocessing is too long.", PLAIN)),
             false => Ok(()),
         }
     }

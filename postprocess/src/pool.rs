@@ -30,7 +30,7 @@ pub struct PoolConfig {
     pub program: PathBuf,
     /// Most workers at a time.
     pub workers_max: usize,
-    /// Requests after which a worker is replaced, so that memory in pieces does not add up.
+    /// Requests after which a worker is replaced, so that fragmented memory does not add up.
     pub requests_max: u32,
     /// Largest answer that is read.
     pub answer_bytes_max: usize,

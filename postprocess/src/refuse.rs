@@ -31,7 +31,7 @@ pub(super) const NO_TABLE: &str = "no such table";
 
 /// The refusal of a statement that takes more time or memory than planning may take.
 pub(super) fn too_much() -> Refusal {
-    let message = "The statement above the release takes too much to plan.";
+    let message = "The postprocessing takes too much time or memory to plan.";
     Refusal::whole(Rule::Size, message, PLAIN)
 }
 
@@ -81,7 +81,7 @@ impl Stop {
             },
             DataFusionError::SQL(..) => (Rule::Syntax, PLAIN),
             DataFusionError::NotImplemented(_) => {
-                let message = "Something in the statement cannot be used above a release.";
+                let message = "Something in the statement cannot be used in the postprocessing.";
                 return Refusal::whole(Rule::Clause, message, JOINED);
             }
             DataFusionError::ResourcesExhausted(_) => return too_much(),
@@ -109,7 +109,7 @@ fn words(error: &DataFusionError) -> String {
     let line = line.split_once(" Did you mean").map_or(line, |(told, _)| told);
     let mut words: String = without_values(line).chars().take(WORDS_MAX).collect();
     if words.is_empty() {
-        words.push_str("The statement above the release cannot be planned");
+        words.push_str("The postprocessing cannot be planned");
     }
     if !words.ends_with('.') {
         words.push('.');

@@ -61,11 +61,11 @@ pub(super) fn frame(head: &impl Serialize, batches: &[RecordBatch]) -> Result<Ve
 
 /// The head and the batches of a frame without its length.
 pub(super) fn parts<T: DeserializeOwned>(frame: &[u8]) -> Result<(T, Vec<RecordBatch>), Failure> {
-    let (head, mut rest) = piece(frame)?;
+    let (head, mut rest) = chunk(frame)?;
     let head = serde_json::from_slice(head).map_err(|_| Failure::Internal)?;
     let mut batches = Vec::new();
     while !rest.is_empty() {
-        let (bytes, after) = piece(rest)?;
+        let (bytes, after) = chunk(rest)?;
         let mut reader = StreamReader::try_new(bytes, None)?;
         batches.push(reader.next().ok_or(Failure::Internal)??);
         rest = after;
@@ -77,7 +77,7 @@ fn length(len: usize) -> Result<[u8; 4], Failure> {
     u32::try_from(len).map(u32::to_le_bytes).map_err(|_| Failure::Internal)
 }
 
-fn piece(bytes: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
+fn chunk(bytes: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
     let (len, rest) = bytes.split_first_chunk::<4>().ok_or(Failure::Internal)?;
     rest.split_at_checked(u32::from_le_bytes(*len) as usize).ok_or(Failure::Internal)
 }

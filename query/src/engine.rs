@@ -52,7 +52,7 @@ use shoal_postprocess::{Limits, PoolConfig, Postprocessor};
 /// has been merged take, and the same whatever an analyst asks.
 const FILES_BYTES_MAX: usize = 1 << 30;
 
-/// The longest time from the end of a query's turn to its answer: its seal, and what stands above its releases.
+/// The longest time from the end of a query's turn to its answer: its seal, and the postprocessing.
 const AFTERWARDS: Duration = Duration::from_secs(15);
 
 /// Statements that are read, taken apart and priced at one time: away from the threads that take events.
@@ -112,7 +112,7 @@ pub(crate) fn entry(
 }
 
 impl Engine {
-    /// An engine over a store and the ledger of its budget. What stands above a release runs in this process until
+    /// An engine over a store and the ledger of its budget. The postprocessing runs in this process until
     /// [`Engine::with_workers`].
     pub fn new(
         store: Store,
@@ -165,7 +165,7 @@ impl Engine {
         self
     }
 
-    /// With processes of this program (`<program> worker <limits>`) for what stands above a release.
+    /// With processes of this program (`<program> worker <limits>`) for the postprocessing.
     #[must_use]
     pub fn with_workers(mut self, program: PathBuf) -> Engine {
         let config = PoolConfig { workers_max: self.config.concurrent_max.max(1), ..PoolConfig::of(program) };
@@ -313,7 +313,7 @@ impl Engine {
         self.noted(grant, request, now_ms, &scan, &mut entry).await.map_err(|no| self.told(no, id))
     }
 
-    /// ask -> check -> charge -> look up -> (reserve -> scan -> release -> seal) -> what stands above.
+    /// ask -> check -> charge -> look up -> (reserve -> scan -> release -> seal) -> postprocess.
     async fn noted(
         &self,
         grant: &AnalystGrant,

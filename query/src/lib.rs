@@ -3,8 +3,8 @@
 //! ```text
 //! Question -charge-> ChargedQuery -look up, pay-> what is due -scan-> Raw -noise, seal-> Groups -postprocess-> Released
 //! ```
-//! What runs on events is built by fixed templates from a `PrivateQuery` that `shoal-language` made. What stands above a
-//! release (arithmetic, HAVING, ORDER BY, LIMIT) runs on released rows, in `shoal-postprocess`.
+//! What runs on events is built by fixed templates from a `PrivateQuery` that `shoal-language` made. The
+//! postprocessing (arithmetic, HAVING, ORDER BY, LIMIT) runs on released rows, in `shoal-postprocess`.
 //!
 //! - `charge`: price and noise; `sensitivity`: how far one unit changes each number
 //! - `budget_epochs`: when a day is answered, and with which share of its budget

@@ -9,7 +9,7 @@
 //! ```
 //! A file of before there were kinds of ingest keys says none: such a key is a shipped one.
 //! Invariants: the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's
-//! change; no change is made without its witness; a key that is revoked stays in the file, so that its id is never used again.
+//! change; no change is made before it is announced; a key that is revoked stays in the file, so that its id is never used again.
 //! Not here: reading a key from a request (`http/auth.rs`), what the audit says of a change (`key_line.rs`), the regions'
 //! secrets (`shoal-privacy`, `keyring.rs`).
 
@@ -118,9 +118,9 @@ struct KeyFile {
     keys: Vec<KeyRecord>,
 }
 
-/// Hears of a change of a key just before the file changes, and may refuse it. The service's commands write the line of the
-/// audit here.
-pub type Witness<'a> = &'a dyn Fn(&KeyRecord) -> Result<(), Error>;
+/// Announces a change of a key just before the file changes; when it fails, nothing is changed. The service's commands write
+/// the line of the audit here.
+pub type Announce<'a> = &'a dyn Fn(&KeyRecord) -> Result<(), Error>;
 
 /// The file of keys of a data directory.
 #[derive(Clone, Debug)]
@@ -157,7 +157,11 @@ impl KeyStore {
         let file: KeyFile = serde_json::from_slice(&text)
             .map_err(|e| Error::Keys(format!("{}: line {}: not a file of keys", path.display(), e.line())))?;
         if file.version != VERSION {
-            return Err(Error::Keys(format!("{}: version {}", path.display(), file.version)));
+            return Err(Error::Keys(format!(
+                "{}: the file has version {}, which this Shoal does not know",
+                path.display(),
+                file.version
+            )));
         }
         Ok(file.keys)
     }
@@ -165,8 +169,8 @@ impl KeyStore {
     /// Makes a key.
     ///
     /// # Errors
-    /// When the scope makes no sense, the witness refuses, or the file cannot be read or replaced.
-    pub fn create(&self, scope: Scope, now_ms: i64, witness: Witness<'_>) -> Result<NewKey, Error> {
+    /// When the scope makes no sense, the announcement fails, or the file cannot be read or replaced.
+    pub fn create(&self, scope: Scope, now_ms: i64, announce: Announce<'_>) -> Result<NewKey, Error> {
         check(&scope)?;
         let prefix = match &scope {
             Scope::Ingest { kind: KeyKind::Shipped, .. } => "ing",
@@ -178,7 +182,7 @@ impl KeyStore {
             NewKey { id: format!("{prefix}{}", random_hex(ID_BYTES)?), secret: random_hex(SECRET_BYTES)? };
         let (id, hash) = (new.id.clone(), SecretHash::of(&new.secret));
         let record = KeyRecord { id, hash, created_at_ms: now_ms, revoked_at_ms: None, scope };
-        self.change(witness, |keys| {
+        self.change(announce, |keys| {
             keys.push(record.clone());
             Ok(record)
         })?;
@@ -188,9 +192,9 @@ impl KeyStore {
     /// Revokes a key; a running service knows within a second.
     ///
     /// # Errors
-    /// When there is no such key, the witness refuses, or the file cannot be read or replaced.
-    pub fn revoke(&self, id: &str, now_ms: i64, witness: Witness<'_>) -> Result<(), Error> {
-        self.change(witness, |keys| match keys.iter_mut().find(|k| k.id == id) {
+    /// When there is no such key, the announcement fails, or the file cannot be read or replaced.
+    pub fn revoke(&self, id: &str, now_ms: i64, announce: Announce<'_>) -> Result<(), Error> {
+        self.change(announce, |keys| match keys.iter_mut().find(|k| k.id == id) {
             Some(key) => {
                 key.revoked_at_ms.get_or_insert(now_ms);
                 Ok(key.clone())
@@ -202,12 +206,12 @@ impl KeyStore {
     /// `edit` answers with the key that it has changed.
     fn change(
         &self,
-        witness: Witness<'_>,
+        announce: Announce<'_>,
         edit: impl FnOnce(&mut Vec<KeyRecord>) -> Result<KeyRecord, Error>,
     ) -> Result<(), Error> {
         let _lock = self.control.lock(LOCK).map_err(|e| Error::io(self.control.path(LOCK), e))?;
         let mut keys = self.list()?;
-        witness(&edit(&mut keys)?)?;
+        announce(&edit(&mut keys)?)?;
         let text = serde_json::to_vec_pretty(&KeyFile { version: VERSION, keys })
             .map_err(|e| Error::Keys(e.to_string()))?;
         // Whatever is unfinished here was left by a command that was killed: others wait for the lock.

@@ -76,7 +76,7 @@ enum Command {
     },
     /// Starts a service of its own with a day of example traffic, and asks it questions.
     Demo(crate::demo::DemoArgs),
-    /// Runs statements above releases for the service that starts it.
+    /// Runs the postprocessing of questions for the service that starts it.
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
     /// Prints the script that lets a shell complete commands and options.

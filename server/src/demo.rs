@@ -165,7 +165,7 @@ fn make_keys(config: &Config) -> Result<Keys, Error> {
         policy: policy.map(str::to_owned),
     };
     let lines = KeyLines::of_operator(&config.data_dir)?;
-    let make = |scope| lines.act(Act::KeyCreate, now_ms, |witness| store.create(scope, now_ms, witness));
+    let make = |scope| lines.act(Act::KeyCreate, now_ms, |announce| store.create(scope, now_ms, announce));
     let app = make(ingest("camera", None, None))?;
     let devices = make(ingest("firmware", Some(Programme::DeviceExperience), Some(POLICY)))?;
     let officer = make(Scope::Analyst { role: Role::Officer, regions: regions.clone() })?;

@@ -21,7 +21,7 @@ use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin};
 use shoal_schemas::{Programme, Region};
 use uuid::Uuid;
 
-use crate::access_keys::{KeyRecord, Role, Scope, Witness};
+use crate::access_keys::{Announce, KeyRecord, Role, Scope};
 use crate::error::Error;
 
 /// The fields that an act on a key has beside those of every act.
@@ -75,7 +75,7 @@ impl KeyLines {
         Ok(KeyLines { audit: Arc::new(Audit::open(data_dir)?), actor })
     }
 
-    /// Changes a key, and writes the line as the change's witness.
+    /// Changes a key, and writes the line as the change's announcement.
     ///
     /// # Errors
     /// Those of the change, and when the line cannot be written: then nothing was changed.
@@ -83,7 +83,7 @@ impl KeyLines {
         &self,
         act: Act,
         now_ms: i64,
-        change: impl FnOnce(Witness<'_>) -> Result<T, Error>,
+        change: impl FnOnce(Announce<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let id = Uuid::new_v4();
         let write = |fields, outcome| {
@@ -140,17 +140,17 @@ mod tests {
     fn an_act_on_a_key_has_its_line_before_it_is_done() {
         let dir = tempfile::tempdir().unwrap();
         let (store, own) = (KeyStore::new(dir.path()), KeyLines::of_operator(dir.path()).unwrap());
-        let key = own.act(Act::KeyCreate, 7, |witness| {
+        let key = own.act(Act::KeyCreate, 7, |announce| {
             store.create(ingest(), 7, &|key| {
-                witness(key)?;
+                announce(key)?;
                 assert_eq!((lines(dir.path()).len(), store.list()?.len()), (1, 0));
                 Ok(())
             })
         });
         let key = key.unwrap();
         let officer = Scope::Analyst { role: Role::Officer, regions: vec![Region::De] };
-        own.act(Act::KeyCreate, 8, |witness| store.create(officer, 8, witness)).unwrap();
-        own.act(Act::KeyRevoke, 9, |witness| store.revoke(&key.id, 9, witness)).unwrap();
+        own.act(Act::KeyCreate, 8, |announce| store.create(officer, 8, announce)).unwrap();
+        own.act(Act::KeyRevoke, 9, |announce| store.revoke(&key.id, 9, announce)).unwrap();
         let found = lines(dir.path());
         let expected = json!({"seq": 1, "prev": found[0]["prev"], "at_ms": 7, "act": "key_create", "id": found[0]["id"],
             "key": null, "role": "operator", "outcome": "done", "key_id": key.id, "key_role": "ingest",
@@ -171,9 +171,9 @@ mod tests {
         let own = KeyLines::of_operator(dir.path()).unwrap();
         // Where the folder of the lines would be made.
         fs::write(dir.path().join("audit"), "").unwrap();
-        let made = own.act(Act::KeyCreate, 8, |witness| store.create(ingest(), 8, witness));
+        let made = own.act(Act::KeyCreate, 8, |announce| store.create(ingest(), 8, announce));
         assert!(made.err().unwrap().to_string().contains("nothing was changed"));
-        assert!(own.act(Act::KeyRevoke, 8, |witness| store.revoke(&key.id, 8, witness)).is_err());
+        assert!(own.act(Act::KeyRevoke, 8, |announce| store.revoke(&key.id, 8, announce)).is_err());
         let keys = store.list().unwrap();
         assert_eq!((keys.len(), keys[0].revoked_at_ms), (1, None));
     }
@@ -182,13 +182,13 @@ mod tests {
     fn an_act_that_fails_after_its_line_has_another_one_that_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let (store, own) = (KeyStore::new(dir.path()), KeyLines::of_operator(dir.path()).unwrap());
-        let failed: Result<(), Error> = own.act(Act::KeyCreate, 7, |witness| {
-            store.create(ingest(), 7, witness)?;
+        let failed: Result<(), Error> = own.act(Act::KeyCreate, 7, |announce| {
+            store.create(ingest(), 7, announce)?;
             Err(Error::Keys("the disk is full".to_owned()))
         });
         assert!(failed.is_err());
         // What changes nothing has no line: there is no such key.
-        assert!(own.act(Act::KeyRevoke, 8, |witness| store.revoke("nobody", 8, witness)).is_err());
+        assert!(own.act(Act::KeyRevoke, 8, |announce| store.revoke("nobody", 8, announce)).is_err());
         let found = lines(dir.path());
         let told: Vec<_> = found.iter().map(|line| (&line["outcome"], &line["id"])).collect();
         assert_eq!(told, [(&json!("done"), told[0].1), (&json!("failed"), told[0].1)]);

@@ -19,7 +19,7 @@ use shoal_schemas::Region;
 use super::{
     Clock, Failed, InFlight, Log, Sealed, Shared, Thread,
     record::Dictionary,
-    segment::{Scan, file_name, mend, scan, sequence_of},
+    segment::{Scan, file_name, repair, scan, sequence_of},
     writer::Writer,
 };
 use crate::{
@@ -135,7 +135,7 @@ fn recover(
     match found {
         Some(mut found) if found.extent.rows > 0 => {
             if !found.sealed {
-                mend(medium, &mut found).map_err(IngestError::io(&path))?;
+                repair(medium, &mut found).map_err(IngestError::io(&path))?;
             }
             let set = set.map(Arc::new);
             let sealed = Sealed::new(found.extent, (setup.clock)(), set.clone());

@@ -220,7 +220,7 @@ pub(crate) fn scan_to(
 }
 
 /// Writes the seal that a crash left out, over what was torn off.
-pub(crate) fn mend(medium: &dyn Medium, scan: &mut Scan) -> std::io::Result<()> {
+pub(crate) fn repair(medium: &dyn Medium, scan: &mut Scan) -> std::io::Result<()> {
     let file = medium.edit(&file_name(scan.of.sequence))?;
     let mut encoder = Encoder::default();
     let seal = encoder.encode(scan.of, What::Seal, &[], 0);

@@ -300,7 +300,7 @@ async fn damage_in_the_middle_is_an_error_and_a_torn_end_is_not() {
     medium.flip(name, 3 * block + 50);
     let log = simple(&medium).unwrap();
     assert_eq!(held(&log), prints(0..2), "what was torn off was never acknowledged");
-    assert_eq!(held(&simple(&medium).unwrap()), prints(0..2), "and the end is mended");
+    assert_eq!(held(&simple(&medium).unwrap()), prints(0..2), "and the end is repaired");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// Replaces lone halves; borrowed when there is none.
-pub(crate) fn mend(body: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+pub(crate) fn repair(body: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     let lone = if body.contains(&b'\\') { lone(&body) } else { Vec::new() };
     if lone.is_empty() {
         return body;
@@ -61,8 +61,8 @@ mod tests {
             (r"\ud83", r"\ud83"),
             (r"\", r"\"),
         ] {
-            let mended = mend(Cow::Borrowed(body.as_bytes()));
-            assert_eq!(String::from_utf8_lossy(&mended), wanted);
+            let repaired = repair(Cow::Borrowed(body.as_bytes()));
+            assert_eq!(String::from_utf8_lossy(&repaired), wanted);
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn day(number: Expr) -> Expr {
 /// The number that a call's aggregates make. It is NULL where the noisy count is too small to divide by.
 pub(super) fn written(formula: &Formula, names: &[String]) -> Option<Expr> {
     let text = match (formula, names) {
-        // What stands above a release knows a mean by this form, and how its interval is made.
+        // The postprocessing knows a mean by this form, and how its interval is made.
         (Formula::Mean { center, low, high }, [total, count]) => {
             let mean = match center.chars().all(|c| matches!(c, '0' | '.')) {
                 true => format!(r#""{total}" / "{count}""#),

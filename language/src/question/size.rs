@@ -108,14 +108,14 @@ pub(super) fn text(query: &mut Query, added: &[(String, String)]) -> Result<Stri
     let refused = |message: String| Err(Refusal::whole(Rule::Size, message, SHAPE));
     if parts(query) > POSTPROCESS_PARTS_MAX {
         return refused(format!(
-            "With each name of a WITH replaced by its query, what stands above the releases has more than \
+            "With each name of a WITH replaced by its query, the postprocessing has more than \
              {POSTPROCESS_PARTS_MAX} parts. Use each of those names once or twice."
         ));
     }
     let sql = query.to_string();
     if sql.len() > POSTPROCESS_BYTES_MAX {
         return refused(format!(
-            "What stands above the releases is longer than {POSTPROCESS_BYTES_MAX} bytes when its names are written out. Use \
+            "The postprocessing is longer than {POSTPROCESS_BYTES_MAX} bytes when its names are written out. Use \
              fewer aggregates, or give them names in a subquery."
         ));
     }

@@ -94,7 +94,7 @@ fn refused_statements_name_their_rule() {
 }
 
 #[test]
-fn the_text_above_names_released_columns_only() {
+fn the_postprocessing_names_released_columns_only() {
     let sql = "SELECT os, COUNT(*) AS n, AVG(amount) FROM usage WHERE event = 'purchase' GROUP BY os \
         HAVING COUNT(*) > 5 ORDER BY n DESC, SUM(amount) LIMIT 3";
     let question = asked(sql).unwrap();

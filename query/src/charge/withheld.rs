@@ -2,7 +2,7 @@
 //!
 //! A group is withheld from a released part when it has fewer than `k_min` subjects there, or when their noisy number does not
 //! reach the threshold. So with the chance of an interval it has at most `subjects_min + z sd` of them, and each adds no more
-//! than its clamp. Invariants: from the text and the registry alone. Not here: who uses it (`release`, and what stands above).
+//! than its clamp. Invariants: from the text and the registry alone. Not here: who uses it (`release`, and the postprocessing).
 
 use shoal_anonymity::budget::Z_95;
 

@@ -59,7 +59,7 @@ impl Attempts {
     ) -> Result<Prepared, QueryError> {
         let Asker { regions, accuracy, now_ms, deadline } = asker;
         let question = ask_within(sql, &self.registry, regions, now_ms, work)?;
-        // Which groups are withheld, so what the text above must know of them, follows from the price. A text that cannot
+        // Which groups are withheld, so what the postprocessing must know of them, follows from the price. A text that cannot
         // run is refused before a price that is too high.
         let priced = |query: &PrivateQuery| charge(query.clone(), accuracy, &self.caps).map(Arc::new);
         let charged: Vec<Result<Arc<ChargedQuery>, Refusal>> = question.releases.iter().map(priced).collect();

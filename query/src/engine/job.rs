@@ -1,4 +1,4 @@
-//! What runs away from the caller: pay, read, noise, seal, and what stands above.
+//! What runs away from the caller: pay, read, noise, seal, and the postprocessing.
 //!
 //! Invariants: nothing is read that is not paid. Not here: the order of paying and sealing (`release/answer.rs`).
 

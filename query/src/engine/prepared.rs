@@ -21,7 +21,7 @@ use crate::release::{Paid, Preamble, Released, finish};
 pub(crate) struct Prepared {
     /// Whether only the plan and the price are asked.
     pub(crate) explain: bool,
-    /// What stands above the releases.
+    /// The postprocessing.
     pub(crate) postprocess: PostprocessText,
     /// One for each release.
     pub(crate) charged: Vec<Arc<ChargedQuery>>,
@@ -100,7 +100,7 @@ impl Prepared {
         lines.push("Free, on the released rows:".to_owned());
         lines.push(format!("  {}", self.postprocess.sql));
         lines.push(format!(
-            "Nothing is paid for this plan. Asked now, the question would pay {} blocks; {} of {} pieces are in the ledger.",
+            "Nothing is paid for this plan. Asked now, the question would pay {} blocks; {} of {} released parts are in the ledger.",
             paid.blocks, paid.parts_found, paid.parts
         ));
         let array: ArrayRef = Arc::new(StringArray::from(lines));

@@ -4,7 +4,7 @@
 //! withheld is not in the sum; where the same region has shown it in other parts, the interval of its numbers holds what is
 //! missing. An interval of a quantile ends at edges of the grid, between which values are not told apart. A noisy count can be negative: it is kept as it is, since cutting at zero would bias
 //! every sum of counts.
-//! Not here: noise (`noisy`), what stands above.
+//! Not here: noise (`noisy`), the postprocessing.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

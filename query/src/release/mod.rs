@@ -1,4 +1,4 @@
-//! Stage 5: what is asked -> [`Groups`] (from the ledger, or read, noised and sealed) and, after what stands above,
+//! Stage 5: what is asked -> [`Groups`] (from the ledger, or read, noised and sealed) and, after the postprocessing,
 //! [`Released`].
 //!
 //! - `answer`: look up, decide the time, reserve, run, seal, assemble; `circumstances`: what a question is asked with

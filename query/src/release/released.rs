@@ -1,4 +1,4 @@
-//! An answer: what stands above released groups, with what it cost and how exact it is.
+//! An answer: what the postprocessing made of released groups, with what it cost and how exact it is.
 //!
 //! Invariants: only this crate makes a [`Released`]. Not here: its forms (`formats.rs`).
 

@@ -1,4 +1,4 @@
-//! The documented examples are accepted, and the texts that stand above releases can be planned.
+//! The documented examples are accepted, and their postprocessing can be planned.
 //!
 //! Not here: what is accepted and what is refused, which the language's own tests say.
 
@@ -61,7 +61,7 @@ fn empty(query: &PrivateQuery) -> Arc<dyn datafusion::catalog::TableProvider> {
 }
 
 #[tokio::test]
-async fn texts_above_can_be_planned_and_read_nothing_but_releases() {
+async fn postprocessing_can_be_planned_and_reads_nothing_but_releases() {
     let list: Accept = toml::from_str(include_str!("../../../language/tests/data/accept.toml")).unwrap();
     let mut wrong = Vec::new();
     for one in list.accept {

@@ -182,8 +182,8 @@ fn the_list_of_embedded_files_is_the_directory() {
     assert_eq!(names(&read::embedded()), names(&on_disk));
 }
 
-/// Pieces that mean something in these files, so that mutations get past the parser.
-fn piece() -> impl Strategy<Value = String> {
+/// Texts that mean something in these files, so that mutations get past the parser.
+fn snippet() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),
         "[ -~]{0,6}",
@@ -225,14 +225,14 @@ proptest! {
 
     /// A file with a part overwritten is accepted or refused with a line that exists; never a panic.
     #[test]
-    fn mutated_files_never_panic(file in 0_usize..1_000, start in 0_usize..20_000, length in 0_usize..24, piece in piece()) {
+    fn mutated_files_never_panic(file in 0_usize..1_000, start in 0_usize..20_000, length in 0_usize..24, snippet in snippet()) {
         let mut sources = read::embedded();
         let at = file % sources.len();
         let text: Vec<char> = sources[at].text.chars().collect();
         let start = start % (text.len() + 1);
         let end = (start + length).min(text.len());
         let mutated: String =
-            text[..start].iter().copied().chain(piece.chars()).chain(text[end..].iter().copied()).collect();
+            text[..start].iter().copied().chain(snippet.chars()).chain(text[end..].iter().copied()).collect();
         sources[at].text = mutated;
         for error in faults(&sources) {
             prop_assert!(error.line >= 1 && !error.reason.contains('\n'), "{error}");

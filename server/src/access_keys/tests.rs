@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use super::live::Grant;
 use super::*;
 
-/// A witness that lets everything pass and writes nothing down.
-const UNSEEN: Witness<'static> = &|_| Ok(());
+/// An announcement that lets everything pass and writes nothing down.
+const UNANNOUNCED: Announce<'static> = &|_| Ok(());
 
 fn ingest() -> Scope {
     let kind = KeyKind::Shipped;
@@ -19,7 +19,7 @@ fn ingest() -> Scope {
 fn only_a_hash_is_kept_and_only_for_the_owner() {
     let dir = tempfile::tempdir().unwrap();
     let store = KeyStore::new(dir.path());
-    let key = store.create(ingest(), 7, UNSEEN).unwrap();
+    let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
     let text = fs::read_to_string(store.path()).unwrap();
     let secret = key.reveal().split_once('.').unwrap().1.to_owned();
     assert_eq!(secret.len(), 48);
@@ -27,7 +27,7 @@ fn only_a_hash_is_kept_and_only_for_the_owner() {
     assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
     let left = store.path().with_file_name("keys.json#7");
     fs::write(&left, "what a command that was killed has left").unwrap();
-    store.create(ingest(), 8, UNSEEN).unwrap();
+    store.create(ingest(), 8, UNANNOUNCED).unwrap();
     assert!(!left.exists());
     assert_eq!(fs::read_dir(store.path().parent().unwrap()).unwrap().count(), 2, "the file and its lock");
     assert_eq!(fs::metadata(store.path().parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -40,7 +40,7 @@ fn a_key_works_in_both_forms_until_it_is_revoked() {
     let store = KeyStore::new(dir.path());
     let live = LiveKeys::open(store.clone()).unwrap();
     assert!(live.current().is_empty());
-    let key = store.create(ingest(), 7, UNSEEN).unwrap();
+    let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
     assert!(live.current().grant(&key.reveal()).is_none(), "not before it was read");
     live.refresh();
     assert!(matches!(live.current().grant(&key.reveal()), Some(Grant::Ingest(g)) if g.app == "camera"));
@@ -48,20 +48,20 @@ fn a_key_works_in_both_forms_until_it_is_revoked() {
     for wrong in ["", ".", &key.id, &format!("{}.", key.id), &format!("{}x", key.reveal())] {
         assert!(live.current().grant(wrong).is_none());
     }
-    store.revoke(&key.id, 9, UNSEEN).unwrap();
+    store.revoke(&key.id, 9, UNANNOUNCED).unwrap();
     live.refresh();
     assert!(live.current().grant(&key.reveal()).is_none());
     assert_eq!(store.list().unwrap()[0].revoked_at_ms, Some(9));
-    store.revoke(&key.id, 10, UNSEEN).unwrap();
+    store.revoke(&key.id, 10, UNANNOUNCED).unwrap();
     assert_eq!(store.list().unwrap()[0].revoked_at_ms, Some(9), "the first time counts");
-    assert!(store.revoke("nobody", 9, UNSEEN).is_err());
+    assert!(store.revoke("nobody", 9, UNANNOUNCED).is_err());
 }
 
 #[test]
 fn a_broken_file_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = KeyStore::new(dir.path());
-    let key = store.create(ingest(), 7, UNSEEN).unwrap();
+    let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
     let live = LiveKeys::open(store.clone()).unwrap();
     fs::write(store.path(), "{\"version\": 1, \"keys\": [{\"secret").unwrap();
     live.refresh();
@@ -82,10 +82,10 @@ fn scopes_that_make_no_sense_are_refused() {
         programme: None,
         policy: policy.map(str::to_owned),
     };
-    assert!(store.create(scope("camera", vec![], None), 0, UNSEEN).is_err());
-    assert!(store.create(scope("", vec![Region::De], None), 0, UNSEEN).is_err());
-    assert!(store.create(scope("a b", vec![Region::De], None), 0, UNSEEN).is_err());
-    assert!(store.create(scope("camera", vec![Region::De], Some("2026-01")), 0, UNSEEN).is_err());
+    assert!(store.create(scope("camera", vec![], None), 0, UNANNOUNCED).is_err());
+    assert!(store.create(scope("", vec![Region::De], None), 0, UNANNOUNCED).is_err());
+    assert!(store.create(scope("a b", vec![Region::De], None), 0, UNANNOUNCED).is_err());
+    assert!(store.create(scope("camera", vec![Region::De], Some("2026-01")), 0, UNANNOUNCED).is_err());
     assert!(store.list().unwrap().is_empty());
 }
 
@@ -95,18 +95,18 @@ fn commands_at_the_same_time_lose_nothing() {
     let store = KeyStore::new(dir.path());
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..5).for_each(|i| drop(store.create(ingest(), i, UNSEEN).unwrap())));
+            scope.spawn(|| (0..5).for_each(|i| drop(store.create(ingest(), i, UNANNOUNCED).unwrap())));
         }
     });
     assert_eq!(store.list().unwrap().len(), 20);
 }
 
 #[test]
-fn nothing_happens_that_its_witness_refuses() {
+fn nothing_happens_when_its_announcement_fails() {
     let dir = tempfile::tempdir().unwrap();
     let store = KeyStore::new(dir.path());
-    let key = store.create(ingest(), 7, UNSEEN).unwrap();
-    let refuse: Witness<'_> = &|_| Err(Error::Keys("not seen".into()));
+    let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
+    let refuse: Announce<'_> = &|_| Err(Error::Keys("not announced".into()));
     assert!(store.create(ingest(), 8, refuse).is_err() && store.revoke(&key.id, 8, refuse).is_err());
     let keys = store.list().unwrap();
     assert_eq!((keys.len(), keys[0].revoked_at_ms), (1, None));

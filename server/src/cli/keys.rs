@@ -93,7 +93,7 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
                 Scope::Analyst { .. } => None,
             };
             let lines = KeyLines::of_operator(&config.data_dir)?;
-            let key = lines.act(Act::KeyCreate, now_ms, |witness| store.create(scope, now_ms, witness))?;
+            let key = lines.act(Act::KeyCreate, now_ms, |announce| store.create(scope, now_ms, announce))?;
             println!("{}", key.reveal());
             eprintln!("This is shown once; only a hash of it is kept.");
             if kind == Some(KeyKind::Server) {
@@ -111,7 +111,7 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
         KeysCommand::List => println!("{}", listing(&store.list()?)),
         KeysCommand::Revoke { id } => {
             let lines = KeyLines::of_operator(&config.data_dir)?;
-            lines.act(Act::KeyRevoke, now_ms, |witness| store.revoke(&id, now_ms, witness))?;
+            lines.act(Act::KeyRevoke, now_ms, |announce| store.revoke(&id, now_ms, announce))?;
             println!("revoked {id}");
         }
     }

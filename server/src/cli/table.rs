@@ -49,7 +49,7 @@ pub(crate) fn answer_table(answer: &Value) -> String {
 /// What was paid just now, and what had been asked before.
 fn paid(cost: &Value, is_unpaid: bool) -> String {
     let number = |name: &str| cost[name].as_u64();
-    let (Some(charged), Some(pieces), Some(found)) =
+    let (Some(charged), Some(parts), Some(found)) =
         (number("blocks_charged"), number("pieces"), number("pieces_from_ledger"))
     else {
         return String::new();
@@ -59,9 +59,11 @@ fn paid(cost: &Value, is_unpaid: bool) -> String {
     match (charged, is_unpaid) {
         (0, _) => format!("free: all of it is in the ledger of what was answered before{left}\n"),
         (_, true) => {
-            format!("{charged} blocks would pay; {found} of {pieces} pieces are in the ledger{left}\n")
+            format!("{charged} blocks would pay; {found} of {parts} released parts are in the ledger{left}\n")
         }
-        (_, false) => format!("{charged} blocks paid; {found} of {pieces} pieces were in the ledger{left}\n"),
+        (_, false) => {
+            format!("{charged} blocks paid; {found} of {parts} released parts were in the ledger{left}\n")
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use shoal_postprocess::WorkerLimits;
 
 use crate::error::Error;
 
-/// Runs statements above releases for the service that starts it.
+/// Runs the postprocessing of questions for the service that starts it.
 #[derive(Args)]
 pub(super) struct WorkerArgs {
     /// What it may use, as JSON.

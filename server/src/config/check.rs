@@ -55,7 +55,7 @@ pub(super) fn contradictions(read: &mut Read) {
     }
     for (at, between, reason) in found {
         if !read.faults.refused(&between) {
-            // A default is not what an operator can mend: the other one is.
+            // An operator has not written the default, so the fault is told at the other setting.
             let place = [at].iter().chain(&between).map(|name| read.place(name)).max();
             read.faults.push(place.unwrap_or_default(), reason);
         }

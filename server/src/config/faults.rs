@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, each fault with the place where it is to be mended.
+//! What is wrong with a configuration, each fault with the place where it is to be put right.
 
 use std::collections::BTreeSet;
 use std::fmt;

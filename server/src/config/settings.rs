@@ -193,7 +193,7 @@ settings! {
         sql_bytes_max: usize = Number(16 * KIB, 64, MIB);
     }
     with {
-        /// The program whose processes run what stands above a release; `None` is the running program. It is no setting: tests
+        /// The program whose processes run the postprocessing; `None` is the running program. It is no setting: tests
         /// and benches, which are no `shoal` themselves, name one.
         #[serde(skip)]
         pub worker_program: Option<PathBuf>,

@@ -94,7 +94,7 @@ fn the_process_that_holds_the_keys_leaves_no_core() {
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
-    // What stands above a release still runs in a process of its own, started from this one's program.
+    // The postprocessing still runs in a process of its own, started from this one's program.
     let question = json!({"sql": "SELECT COUNT(*) AS n FROM usage", "dry_run": true}).to_string();
     server.client.post("/v1/sql", &keys.analyst, question).expect(200);
     let quit = format!("kill -ABRT {}", server.id());

@@ -125,7 +125,7 @@ fn groups_of_fewer_than_twenty_people_are_never_shown() {
         assert_near(&rows(&answer)[0], "people", 500.0);
         assert_near(&rows(&answer)[1], "people", 300.0);
     }
-    // Nothing above the release brings them back.
+    // No postprocessing brings them back.
     let having = format!(
         "SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{TODAY}' AND event = 'screen_view' GROUP BY screen HAVING COUNT(DISTINCT subject) < 100 ORDER BY screen LIMIT 5"
     );

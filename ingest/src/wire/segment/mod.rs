@@ -20,7 +20,7 @@ pub(super) struct Segment;
 
 impl Wire for Segment {
     fn repair<'b>(&self, bytes: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
-        surrogate::mend(bytes)
+        surrogate::repair(bytes)
     }
 
     fn decode<'a>(

@@ -22,7 +22,7 @@ impl Wire for Sentry {
     /// The payloads that are read are JSON. Those that are binary may be changed by this; none is read, and their lengths
     /// stay.
     fn repair<'b>(&self, bytes: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
-        surrogate::mend(bytes)
+        surrogate::repair(bytes)
     }
 
     fn decode<'a>(

@@ -19,8 +19,8 @@ pub(super) struct Attack {
     pub(super) statements: Vec<String>,
     /// The numbers that the guess is made of; always as many.
     pub(super) features: fn(&[Answer]) -> Vec<f64>,
-    /// What stands above the release is part of the attack.
-    pub(super) above: bool,
+    /// The postprocessing is part of the attack.
+    pub(super) postprocesses: bool,
     /// Plain SQL can say the same.
     pub(super) on_exact: bool,
     /// Played at all precisions.
@@ -55,15 +55,15 @@ impl Attack {
             name,
             statements,
             features,
-            above: false,
+            postprocesses: false,
             on_exact: true,
             cheap: false,
             differs: Kind::Usage,
         }
     }
 
-    fn above(self) -> Attack {
-        Attack { above: true, ..self }
+    fn postprocessed(self) -> Attack {
+        Attack { postprocesses: true, ..self }
     }
 
     fn cheap(self) -> Attack {
@@ -245,15 +245,15 @@ pub(super) fn attacks() -> Vec<Attack> {
         Attack::new("sliding windows", windows.collect(), sums),
         Attack::new("every grouping", ["os", "event", "app_version", "country"].map(by).to_vec(), cells),
     ];
-    all.extend(above(&from));
+    all.extend(postprocessed(&from));
     all.extend(templates(&from, &day));
     all.extend(memberships(&from, &day));
     all.extend(ranges(&from));
     all
 }
 
-/// Attacks that need what stands above a release.
-fn above(from: &str) -> Vec<Attack> {
+/// Attacks that need the postprocessing.
+fn postprocessed(from: &str) -> Vec<Attack> {
     let one = |sql: String| vec![sql];
     let by_os =
         format!("SELECT os, COUNT(DISTINCT subject) AS n {from} AND os IN ('linux', 'windows') GROUP BY os");
@@ -263,13 +263,13 @@ fn above(from: &str) -> Vec<Attack> {
             one(format!("{by_os} HAVING COUNT(DISTINCT subject) > 30{{and}}")),
             rows,
         )
-        .above(),
+        .postprocessed(),
         Attack::new(
             "ORDER BY, LIMIT 1",
             one(format!("{by_os}{{k}} ORDER BY n DESC, os DESC LIMIT 1")),
             linux_is_first,
         )
-        .above(),
+        .postprocessed(),
         Attack::new(
             "releases subtracted",
             one(format!(
@@ -277,11 +277,11 @@ fn above(from: &str) -> Vec<Attack> {
             )),
             sums,
         )
-        .above(),
-        Attack::new("average", one(format!("SELECT AVG(amount) AS n {from}{{k}}")), sums).above(),
-        Attack::new("deviation", one(format!("SELECT STDDEV(amount) AS n {from}{{k}}")), sums).above(),
+        .postprocessed(),
+        Attack::new("average", one(format!("SELECT AVG(amount) AS n {from}{{k}}")), sums).postprocessed(),
+        Attack::new("deviation", one(format!("SELECT STDDEV(amount) AS n {from}{{k}}")), sums).postprocessed(),
         Attack::new("ratio", one(format!("SELECT SUM(amount) * 1.0 / COUNT(*) AS n {from}{{k}}")), sums)
-            .above(),
+            .postprocessed(),
     ]
 }
 
@@ -313,6 +313,6 @@ fn ranges(from: &str) -> Vec<Attack> {
             )),
             sums,
         )
-        .above(),
+        .postprocessed(),
     ]
 }

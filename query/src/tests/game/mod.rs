@@ -11,7 +11,7 @@
 //! - `exact`: the controls, plain DataFusion with and without a smallest group; the same attacks must win there
 //!
 //! `SHOAL_TRIALS` is the number of trials in each world (3,000 when it is not set; a twentieth of them for
-//! attacks through what stands above a release); `SHOAL_ATTACKS` chooses those whose names contain it. All noise is seeded: a run is a
+//! attacks through the postprocessing); `SHOAL_ATTACKS` chooses those whose names contain it. All noise is seeded: a run is a
 //! function of the code, and a new draw fails by chance once in 10^5 runs (4.3 standard errors).
 
 mod attacks;
@@ -58,7 +58,7 @@ async fn fare(attack: &Attack, precision: Precision) -> Fared {
     let worlds = [attack.world(true), attack.world(false)];
     let mut scores: Vec<Vec<Vec<f64>>> = Vec::new();
     let mut rho = 0.0;
-    let count = if attack.above { trials() / 20 } else { trials() };
+    let count = if attack.postprocesses { trials() / 20 } else { trials() };
     for (at, world) in worlds.iter().enumerate() {
         let seed = attack.name.bytes().fold(at as u64, |seed, byte| seed.rotate_left(7) ^ u64::from(byte));
         let Some(mut player) = Player::new(world, &attack.ours(), precision, seed).await else {
@@ -67,7 +67,7 @@ async fn fare(attack: &Attack, precision: Precision) -> Fared {
         rho = player.rho(attack.differs);
         let mut seen = Vec::with_capacity(count);
         for _ in 0..count {
-            seen.push((attack.features)(&player.trial(attack.above).await));
+            seen.push((attack.features)(&player.trial(attack.postprocesses).await));
         }
         scores.push(seen);
     }

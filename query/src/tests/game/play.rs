@@ -31,7 +31,7 @@ use shoal_postprocess::session;
 use shoal_postprocess::{Column, ColumnKind, Estimate};
 use shoal_postprocess::{Limits, Postprocessor, ReleasedSchema, ReleasedTable};
 
-/// A statement: the text above its releases, and which of all releases they are.
+/// A statement: the postprocessing's text, and which of all releases they are.
 struct Statement {
     sql: String,
     schemas: Vec<ReleasedSchema>,
@@ -40,7 +40,7 @@ struct Statement {
 
 /// Some statements, read and bounded, whose release can be repeated.
 pub(super) struct Player {
-    above: Postprocessor,
+    postprocessor: Postprocessor,
     /// Each once.
     distinct: Vec<Statement>,
     /// Of each statement, which of `distinct` it is.
@@ -84,9 +84,9 @@ impl Player {
                 queries.push(charged);
             }
         }
-        let above = Postprocessor::in_process(Limits::default());
+        let postprocessor = Postprocessor::in_process(Limits::default());
         let replay = Replay::new(queries, raws, now_ms());
-        Some(Player { above, distinct, order, replay, entropy })
+        Some(Player { postprocessor, distinct, order, replay, entropy })
     }
 
     /// What all statements together charge the table's day that differs.
@@ -95,13 +95,13 @@ impl Player {
     }
 
     /// One release of every statement.
-    pub(super) async fn trial(&mut self, above: bool) -> Vec<Answer> {
+    pub(super) async fn trial(&mut self, postprocesses: bool) -> Vec<Answer> {
         let groups = self.replay.round(&mut self.entropy).unwrap_or_else(|_| panic!("no release"));
         let mut answers: Vec<Answer> = Vec::with_capacity(self.distinct.len());
         for statement in &self.distinct {
             let own = &groups[statement.first..statement.first + statement.schemas.len()];
-            answers.push(match (above, own) {
-                (true, _) => run_above(&self.above, statement, own).await,
+            answers.push(match (postprocesses, own) {
+                (true, _) => postprocessed(&self.postprocessor, statement, own).await,
                 (false, [one]) => one.rows.iter().map(|(key, row)| released(key, row)).collect(),
                 (false, _) => panic!("{} has several releases", statement.sql),
             });
@@ -131,15 +131,15 @@ fn released(key: &[Value], row: &[Estimate]) -> AnswerRow {
     (texts.join(" ").replace('\'', ""), row.iter().map(|estimate| estimate.units as f64).collect())
 }
 
-async fn run_above(above: &Postprocessor, statement: &Statement, groups: &[Groups]) -> Answer {
+async fn postprocessed(postprocessor: &Postprocessor, statement: &Statement, groups: &[Groups]) -> Answer {
     let tables = statement.schemas.iter().zip(groups).map(|(schema, groups)| {
         let rows: Vec<(&[Value], &[Estimate])> =
             groups.rows.iter().map(|(keys, numbers)| (keys.as_slice(), numbers.as_slice())).collect();
         ReleasedTable::of(schema, &rows).unwrap_or_else(|_| panic!("no table"))
     });
     let deadline = Instant::now() + Duration::from_secs(60);
-    let shown = above.run(&statement.sql, tables.collect(), deadline).await;
-    let (columns, batch) = shown.unwrap_or_else(|_| panic!("above: {}", statement.sql));
+    let shown = postprocessor.run(&statement.sql, tables.collect(), deadline).await;
+    let (columns, batch) = shown.unwrap_or_else(|_| panic!("postprocessing: {}", statement.sql));
     shown_rows(&columns, &batch)
 }
 

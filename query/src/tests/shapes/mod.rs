@@ -4,15 +4,15 @@
 //! standard deviation no larger than what the layout says: an answer that is right because it says nothing fails too.
 //! - `people`: funnels, retention, values per person, memberships
 //! - `measures`: quantiles, histograms, sums, spreads
-//! - `above`: what postprocesses a release
+//! - `postprocessing`: what runs on a release
 //! - `ledger`: repeats, moved windows, expired days, regions, empty tables
 //!
 //! Not here: what is refused (`tests/grammar`), sensitivity (`scan/accumulators/tests`).
 
-mod above;
 mod ledger;
 mod measures;
 mod people;
+mod postprocessing;
 
 use std::sync::LazyLock;
 
