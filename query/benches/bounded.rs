@@ -21,10 +21,10 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryRequest, Role};
+use shoal_schemas::calendar::DAY_MS;
 use shoal_schemas::{Kind, Programme, Region, Registry, columns};
 use shoal_storage::{BudgetLedger, Part, Store};
 
-const DAY_MS: i64 = 86_400_000;
 /// 2026-11-22.
 const TODAY: i32 = 20_779;
 const RUNS: usize = 5;

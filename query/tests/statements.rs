@@ -13,11 +13,12 @@ use shoal_anonymity::budget::{Precision, Preset, epsilon};
 use shoal_language::suggest::{Asked, lost, on_one_line};
 use shoal_language::{Refusal, ask};
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryError, QueryRequest, Role};
+use shoal_schemas::calendar::DAY_MS;
 use shoal_schemas::{Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 
 /// Noon of 2026-11-22.
-const NOW_MS: i64 = 20_779 * 86_400_000 + 43_200_000;
+const NOW_MS: i64 = 20_779 * DAY_MS + DAY_MS / 2;
 const EXAMPLES: usize = 30;
 /// Examples that the grammar accepts so far; to be [`EXAMPLES`].
 const EXAMPLES_ACCEPTED_MIN: usize = 30;

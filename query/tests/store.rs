@@ -10,10 +10,10 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::record_batch::RecordBatch;
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryError, QueryRequest, Role};
+use shoal_schemas::calendar::DAY_MS;
 use shoal_schemas::{Kind, Programme, Region, Registry, columns};
 use shoal_storage::{BudgetLedger, Part, Store};
 
-const DAY_MS: i64 = 86_400_000;
 /// 2026-11-22.
 const TODAY: i32 = 20_779;
 

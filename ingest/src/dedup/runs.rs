@@ -9,6 +9,7 @@ use std::{io, sync::Arc};
 
 use arc_swap::ArcSwap;
 use shoal_files::Medium;
+use shoal_storage::Heads;
 
 use super::{
     Fingerprints,
@@ -171,17 +172,19 @@ impl Runs {
         let span = Span { first: first.span.first, last: last.span.last, sealed_ms: last.span.sealed_ms };
         let mut writer = Writer::new(&*self.medium, span)?;
         let mut cursors: Vec<Cursor<'_>> = runs.iter().map(|run| run.cursor()).collect();
-        let mut heads = std::collections::BinaryHeap::new();
+        let mut heads = Heads::with_capacity(cursors.len());
         for (at, cursor) in cursors.iter_mut().enumerate() {
-            heads.extend(cursor.next()?.map(|key| std::cmp::Reverse((key, at))));
+            if let Some(key) = cursor.next()? {
+                heads.push(key, at);
+            }
         }
         let mut written = None;
-        while let Some(std::cmp::Reverse((key, at))) = heads.pop() {
+        while let Some((key, at)) = heads.first() {
             if written != Some(key) {
                 writer.push(key)?;
                 written = Some(key);
             }
-            heads.extend(cursors[at].next()?.map(|key| std::cmp::Reverse((key, at))));
+            heads.advance(cursors[at].next()?);
         }
         writer.finish()
     }

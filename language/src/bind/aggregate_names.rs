@@ -71,7 +71,7 @@ pub const AGGREGATES: [AggregateForm; 17] = [
     form(Computes::Count, &["count"], "(*)", "events"),
     form(Computes::Count, &["count"], "(expression)", "events where it is not null"),
     form(Computes::Count, &["count"], "(DISTINCT subject)", "subjects; over several days each once"),
-    form(Computes::Count, &["count"], "(DISTINCT session)", "sessions, each on each of its days"),
+    form(Computes::Count, &["count"], "(DISTINCT session)", "sessions; over several days each once"),
     form(Computes::Sum, &["sum"], "(measure)", "sum of a measure"),
     form(Computes::Mean, &["avg", "mean"], "(measure)", "noisy sum by noisy count"),
     form(SAMPLE, &["variance", "var", "var_samp", "var_sample"], "(measure)", "variance, estimated from a sample"),

@@ -241,6 +241,26 @@ pub enum AggregateOp {
     },
 }
 
+impl AggregateOp {
+    /// The expression that it is computed from; `None` where it counts rows, subjects or sessions.
+    pub fn argument(&self) -> Option<&Scalar> {
+        match self {
+            AggregateOp::Present(item) | AggregateOp::Sum(item) => Some(item),
+            AggregateOp::Quantile { measure, .. } => Some(measure),
+            AggregateOp::Rows | AggregateOp::Subjects | AggregateOp::Sessions => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn argument_mut(&mut self) -> Option<&mut Scalar> {
+        match self {
+            AggregateOp::Present(item) | AggregateOp::Sum(item) => Some(item),
+            AggregateOp::Quantile { measure, .. } => Some(measure),
+            AggregateOp::Rows | AggregateOp::Subjects | AggregateOp::Sessions => None,
+        }
+    }
+}
+
 impl PrivateQuery {
     /// The table.
     pub fn table(&self) -> Kind {

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::{Aggregate, AggregateOp, PersonOp, PrivateQuery, Shape};
+use super::{Aggregate, PersonOp, PrivateQuery, Shape};
 use crate::expr::{Node, Scalar, Shared};
 
 /// The different parts of some expressions, by what they cost for a row.
@@ -102,12 +102,7 @@ impl Sizes {
 }
 
 fn of_aggregate(aggregate: &Aggregate) -> impl Iterator<Item = &Scalar> {
-    let item = match &aggregate.op {
-        AggregateOp::Present(item) | AggregateOp::Sum(item) => Some(item),
-        AggregateOp::Quantile { measure, .. } => Some(measure),
-        AggregateOp::Rows | AggregateOp::Subjects | AggregateOp::Sessions => None,
-    };
-    item.into_iter().chain(&aggregate.filter)
+    aggregate.op.argument().into_iter().chain(&aggregate.filter)
 }
 
 impl PrivateQuery {

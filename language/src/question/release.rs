@@ -269,12 +269,7 @@ fn used(mut query: PrivateQuery) -> PrivateQuery {
     query.keys.iter().for_each(|key| look(&key.scalar));
     person.having.iter().for_each(&mut look);
     for aggregate in &query.aggregates {
-        aggregate.filter.iter().for_each(&mut look);
-        match &aggregate.op {
-            AggregateOp::Present(item) | AggregateOp::Sum(item) => look(item),
-            AggregateOp::Quantile { measure, .. } => look(measure),
-            AggregateOp::Rows | AggregateOp::Subjects | AggregateOp::Sessions => {}
-        }
+        aggregate.op.argument().into_iter().chain(&aggregate.filter).for_each(&mut look);
     }
     let old: Vec<(usize, PersonValue)> =
         person.values.drain(..).enumerate().filter(|(at, _)| is_used.get(*at) == Some(&true)).collect();
@@ -287,10 +282,8 @@ fn used(mut query: PrivateQuery) -> PrivateQuery {
     }
     for aggregate in &mut query.aggregates {
         aggregate.filter = aggregate.filter.take().map(&mut change);
-        match &mut aggregate.op {
-            AggregateOp::Present(item) | AggregateOp::Sum(item) => *item = change(item.clone()),
-            AggregateOp::Quantile { measure, .. } => *measure = change(measure.clone()),
-            AggregateOp::Rows | AggregateOp::Subjects | AggregateOp::Sessions => {}
+        if let Some(argument) = aggregate.op.argument_mut() {
+            *argument = change(argument.clone());
         }
     }
     person.values = old.iter().map(|(_, value)| value.clone()).collect();

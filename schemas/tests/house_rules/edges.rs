@@ -31,7 +31,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "retention",
         ],
     ),
-    ("benches", &["schemas", "privacy", "anonymity", "storage", "ingest", "query", "server"]),
+    ("benches", &["schemas", "privacy", "anonymity", "storage", "ingest", "query"]),
 ];
 
 /// Heavy dependency, and the crates that may name it in `[dependencies]`.

@@ -6,7 +6,7 @@ use super::settings::all;
 
 const HEAD: &str = "\
 # Every setting of Shoal with its default. `shoal config check` lists everything that is wrong with a file.
-# Each key can be set by a variable too, which wins: SHOAL_DATA_DIR, SHOAL_HTTP_LISTEN, SHOAL_INGEST_EPOCH_DAYS, ...
+# Variables win over the file: SHOAL_DATA_DIR, SHOAL_HTTP_LISTEN, SHOAL_INGEST_EPOCH_DAYS, ...
 ";
 
 fn entry(setting: &Setting) -> String {

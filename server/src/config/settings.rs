@@ -33,8 +33,8 @@ const SHARES: &str = "the open day's share, then days after it, ascending from 1
 settings! {
     /// Everything that can be set, checked.
     Config named "" {
-        /// Directory of the tables, the write-ahead logs, the ledgers and the hashes of access keys. One process at a time
-        /// serves it.
+        /// Directory of the tables, the write-ahead logs, the consent records, the ledger, the audit and the hashes of access keys.
+        /// One process at a time serves it.
         data_dir: PathBuf = Text("./data", A_DIRECTORY);
         /// File of the secrets that pseudonyms are made with; the first start makes it with mode 0600. It must be outside
         /// data_dir. Keep a copy: without it the same person becomes a new pseudonym.
@@ -44,7 +44,7 @@ settings! {
         unit_key_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-unit-keys"), A_DIRECTORY);
         /// Directory of high-water marks: how much of each day's privacy budget was spent, so that an older copy of data_dir brings
         /// nothing of it back. It must be outside data_dir and outside the directory of key_file, and is never put back with
-        /// the data. Without it, it is beside data_dir, with `.budget` at the end of its name.
+        /// the data. By default it is beside data_dir, with `.budget` at the end of its name.
         budget_marks_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-budget"), A_DIRECTORY);
         /// Directory of definitions (events, vendors, retention, countries) that overlay the embedded ones; see
         /// `shoal schemas check DIR`.
@@ -106,7 +106,7 @@ settings! {
     MetricsConfig named "metrics." {
         /// Address and port on which GET /metrics is answered, to whoever can connect to it: without a key and without TLS.
         /// Metrics count events exactly and time questions, so let neither apps nor analysts reach it, nor a proxy that they
-        /// use. "" is nowhere; nothing else answers with metrics. Port 0 takes a free one.
+        /// use. By default, and with "", nothing answers with metrics. Port 0 takes a free one.
         listen: Option<SocketAddr> = Optional(Example("127.0.0.1:8751"), "an address and a port");
     }
 }
@@ -139,8 +139,8 @@ settings! {
         grants_per_min: u32 = Number(IngestConfig::GRANTS_PER_MIN as i64, 1, 1_000_000);
         /// After this many days the same person has a new pseudonym, unrelated to the old one.
         epoch_days: u32 = Number(PipelineConfig::DEFAULT.epoch_days as i64, 1, 3650);
-        /// Days after a day until the keys of its events without identifiers are destroyed. Such an event that comes later counts
-        /// as one of a single person for each app and day.
+        /// Days after a day until the keys of its events without identifiers are destroyed. Such events that come later count as
+        /// one person's for each app and day.
         unit_late_days: u32 = Number(UnitKeyConfig::LATE_DAYS as i64, 0, 31);
         /// Most events of one person or device on one UTC day in one table of one region. Further ones are withheld. It bounds
         /// what one person's day can be, and so how long a question takes.
@@ -173,7 +173,7 @@ settings! {
         concurrent_max: usize = Number(2, 1, 64);
         /// Threads of all queries together.
         threads: usize = Number(2, 1, 256);
-        /// Time that a query may take, in milliseconds.
+        /// Longest time that the work of a query may take, and longest time that it may wait for its turn, in milliseconds.
         time_ms_max: u64 = Number(30_000, 100, 600_000);
         /// An answer that reads events leaves at one of these times after its turn has begun (in milliseconds, ascending), later
         /// ones at multiples of the last. Which one is decided before anything is read. What depends on public facts only
@@ -181,15 +181,16 @@ settings! {
         answer_times_ms: Vec<u64> = Numbers(&[1_000, 2_000, 4_000, 8_000, 16_000, 30_000], 10, 600_000);
         /// Nanoseconds that are planned for reading a row that is only counted; keys, expressions and aggregates are multiples of
         /// it. The time of an answer is decided with it before anything is read, and a question whose work takes longer fails and
-        /// is charged: raise it when query_failures_total with the cause time grows.
+        /// is charged: raise it when shoal_query_failures_total with the cause time grows.
         row_time_ns: u64 = Number(100, 1, 1_000_000);
         /// Memory that the groups of all queries may take together, in bytes. Each query has its part of it, and one whose groups
         /// could need more is refused before it is charged.
         memory_bytes_max: usize = Number(384 * MIB, 16 * MIB, 256 * GIB);
-        /// About how many groups of private values a day, or a range of days, of one region may have before the threshold. A
-        /// query that finds more fails. The limit has noise, which the query has paid for, and is lower where memory is.
+        /// About how many groups of a private key one region may have on a day, or in a range of days, before the threshold. A
+        /// query that finds more fails. The limit is noisy, which the query has paid for, and it is lower when memory_bytes_max
+        /// has no room for so many groups.
         cells_max: usize = Number(100_000, 10, 10_000_000);
-        /// Longest SQL text, in bytes.
+        /// Longest SQL text, in bytes. A text of more than 16384 bytes is refused in any case.
         sql_bytes_max: usize = Number(16 * KIB, 64, MIB);
     }
     with {

@@ -77,7 +77,7 @@ mod tests {
             (status(Protocol::Native), status(Protocol::Segment), status(Protocol::Sentry)),
             (507, 503, 429)
         );
-        for protocol in [Protocol::Native, Protocol::Segment, Protocol::Sentry] {
+        for protocol in Protocol::ALL.iter().copied() {
             let response = refused(protocol, &full);
             assert_eq!(response.headers().get("retry-after").unwrap(), "3");
         }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_missing_is_asked_for_in_every_form() {
-        for protocol in [Protocol::Native, Protocol::Segment, Protocol::Sentry] {
+        for protocol in Protocol::ALL.iter().copied() {
             let response = refused(protocol, &Problem::new(ProblemType::NoKey, "no key"));
             assert_eq!(response.status(), 401);
             assert_eq!(response.headers().get("www-authenticate").unwrap(), "Bearer");

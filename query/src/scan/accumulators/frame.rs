@@ -52,13 +52,8 @@ impl Frame {
         });
         let keys = keys.collect();
         for aggregate in query.aggregates() {
-            let argument = match &aggregate.op {
-                AggregateOp::Rows | AggregateOp::Subjects => None,
-                AggregateOp::Present(item) | AggregateOp::Sum(item) => Some(item),
-                AggregateOp::Quantile { measure, .. } => Some(measure),
-                AggregateOp::Sessions => return Err(Failure::Internal),
-            };
-            if !argument.into_iter().chain(&aggregate.filter).all(is_made) {
+            let mut read = aggregate.op.argument().into_iter().chain(&aggregate.filter);
+            if aggregate.op == AggregateOp::Sessions || !read.all(is_made) {
                 return Err(Failure::Internal);
             }
         }

@@ -230,7 +230,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn any_bytes_are_answered(protocol in 0..3usize, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_answered(protocol in 0..Protocol::ALL.len(), body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = world().run(&request(Protocol::ALL[protocol], &body), &grant(None), now());
     }
 
