@@ -150,7 +150,7 @@ impl KeyStore {
         };
         let length = file.length().map_err(|e| Error::io(&path, e))?;
         if length > FILE_BYTES_MAX {
-            return Err(Error::Keys(format!("{}: too large", path.display())));
+            return Err(Error::Keys(format!("{}: the file is too large for a file of keys", path.display())));
         }
         let mut text = vec![0; usize::try_from(length).unwrap_or_default()];
         file.read_at(0, &mut text).map_err(|e| Error::io(&path, e))?;

@@ -31,7 +31,7 @@ use crate::own_process;
 #[derive(Parser)]
 #[command(name = "shoal", version, about, after_help = EXIT_CODES)]
 struct Cli {
-    /// Configuration file. Every key with its default is in shoal.example.toml.
+    /// Configuration file. Every setting with its default is in shoal.example.toml.
     #[arg(long, global = true, env = "SHOAL_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -69,7 +69,7 @@ enum Command {
         #[command(subcommand)]
         command: retention::RetentionCommand,
     },
-    /// Checks and shows the record of who asked what.
+    /// Checks and shows the audit: who asked or changed what, and when.
     Audit {
         #[command(subcommand)]
         command: audit::AuditCommand,

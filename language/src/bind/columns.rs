@@ -267,7 +267,7 @@ impl<'a> Columns<'a> {
 
 fn unit(name: &str, span: Span) -> Refusal {
     let message = format!(
-        "`{name}` exists inside COUNT(DISTINCT {name}), and in subqueries that group by subject, only."
+        "`{name}` can be used inside COUNT(DISTINCT {name}) and in subqueries that group by subject only."
     );
     let suggestion = match name {
         columns::SESSION => "SELECT COUNT(DISTINCT session) FROM usage",

@@ -42,7 +42,7 @@ pub(crate) fn key(
             (Some(values), _) => KeyKind::Public(shown(other, values, filter)),
             (None, Some(Type::Number { scale: 1.. })) => {
                 return refuse(
-                    "A key is text, a whole number or a truth.",
+                    "A key is a text, a whole number, or true or false.",
                     "SELECT bucket(amount) AS from_, COUNT(*) FROM usage WHERE event = 'purchase' GROUP BY from_",
                 );
             }
@@ -93,7 +93,7 @@ pub(crate) fn groups_of_a_day(keys: &[Key], public: &Public<'_>, notes: &mut Vec
         product.saturating_mul(most.max(1))
     });
     if groups > L0_MAX {
-        notes.push(format!("At most {L0_MAX} groups of one subject's day count."));
+        notes.push(format!("Of one subject's day, at most {L0_MAX} groups count."));
     }
     u32::try_from(groups.min(L0_MAX)).unwrap_or(1)
 }

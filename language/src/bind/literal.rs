@@ -58,7 +58,7 @@ pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Resul
         (Untyped::Time(ms), None | Some(Type::Time)) => Value::Time(ms),
         (Untyped::Time(ms), Some(Type::Day)) => Value::Day(day_of(ms)),
         (_, Some(ty)) => {
-            let message = format!("A {} is compared with something else.", ty.name());
+            let message = format!("A {} cannot be compared with a literal of another type.", ty.name());
             return Err(Refusal::new(Rule::Type, expr.span(), message, ABOVE));
         }
     };

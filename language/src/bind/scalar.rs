@@ -190,7 +190,7 @@ impl Columns<'_> {
             BinaryOperator::Minus => return self.arithmetic(Arithmetic::Subtract, left, right, whole),
             BinaryOperator::Multiply => return self.arithmetic(Arithmetic::Multiply, left, right, whole),
             BinaryOperator::Divide => {
-                let message = "A division can fail on a value, and would tell it. Divide what is released.";
+                let message = "A division that fails would tell a value. Divide what is released.";
                 let suggestion =
                     "SELECT AVG(duration_ms) / 1000 AS seconds FROM performance WHERE event = 'page_load'";
                 return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));

@@ -190,7 +190,7 @@ pub(crate) fn readable(
     let longest = last.saturating_sub(DAYS_MAX - 1);
     if first < longest && longest <= oldest {
         first = longest;
-        notes.push(format!("The last {DAYS_MAX} days are asked, from {} on.", day_text(first)));
+        notes.push(format!("The last {DAYS_MAX} days are read, from {} on.", day_text(first)));
     }
     let days = DayRange { first, last };
     if days.is_empty() {

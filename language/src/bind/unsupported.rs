@@ -19,7 +19,7 @@ pub(crate) fn unsupported(expr: &Expr) -> Refusal {
             "SELECT COUNT(*) FROM usage WHERE subject IN (SELECT subject FROM crash)",
         ),
         Expr::Cast { .. } | Expr::Convert { .. } => (
-            "A cast can fail on a value, and would tell it.",
+            "A cast that fails would tell a value, so columns of events cannot be cast.",
             "SELECT time::date AS d, COUNT(*) FROM usage WHERE day >= DATE '2026-11-01' GROUP BY d",
         ),
         Expr::SimilarTo { .. } | Expr::RLike { .. } => {

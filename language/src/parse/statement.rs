@@ -99,7 +99,7 @@ fn of_the_schema(statement: &Statement) -> Option<String> {
 #[rustfmt::skip] // lists of names, packed
 fn refused(statement: &Statement) -> Refusal {
     let message = match statement {
-        Statement::Query(_) | Statement::Explain { .. } => "Only SELECT is answered, once.",
+        Statement::Query(_) | Statement::Explain { .. } => "Only a single SELECT is answered.",
         Statement::ShowFunctions { .. } | Statement::ShowVariable { .. } | Statement::ShowStatus { .. }
         | Statement::ShowVariables { .. } | Statement::ShowCreate { .. } | Statement::ShowColumns { .. }
         | Statement::ShowCatalogs { .. } | Statement::ShowDatabases { .. } | Statement::ShowProcessList { .. }

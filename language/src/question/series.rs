@@ -107,7 +107,7 @@ impl Split<'_> {
         })?;
         let next = |at: i64| moved(at, &step, 1).ok().filter(|next| *next > at);
         if next(start).is_none() {
-            return Err(refused("The step of a series is longer than nothing.", span));
+            return Err(refused("The step of a series must go forward in time.", span));
         }
         let rows = steps(start, &|at| at <= end, &next).ok_or_else(too_many)?;
         let are_days = matches!(first, Value::Day(_)) && rows.iter().all(|at| at.rem_euclid(DAY_MS) == 0);

@@ -103,7 +103,7 @@ pub(super) fn notes(columns: &[Column], batch: &RecordBatch, advice: &str) -> Ve
         let nulls = array.logical_null_count();
         match column.kind {
             ColumnKind::Key if nulls > 0 => {
-                notes.push(format!("`{name}` is NULL in {}: of what has no value of it.", rows(nulls)));
+                notes.push(format!("`{name}` is NULL in {}, for what has no value of it.", rows(nulls)));
             }
             ColumnKind::Estimate => {
                 let of = Estimates::of(batch, at);

@@ -25,7 +25,7 @@ pub(super) enum AuditCommand {
         #[arg(long, value_name = "COUNT:HASH")]
         since: Option<String>,
     },
-    /// Shows the last lines of the record.
+    /// Shows the last lines of the audit.
     Show {
         /// Number of lines.
         #[arg(long, default_value_t = 20)]

@@ -66,7 +66,7 @@ pub(super) fn run(config: &Config, args: &QueryArgs) -> Result<ExitCode, Error> 
     let shown = match args.format {
         Format::Table => {
             let answer = serde_json::from_slice(&answer)
-                .map_err(|e| Error::Remote(format!("{url}: not an answer: {e}")))?;
+                .map_err(|e| Error::Remote(format!("{url}: this is not an answer: {e}")))?;
             super::table::answer_table(&answer).into_bytes()
         }
         _ => answer,

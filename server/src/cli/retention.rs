@@ -27,7 +27,7 @@ pub(super) enum RetentionCommand {
     Plan(Access),
     /// Removes the expired days from the tables and from the disk.
     Run {
-        /// Runs once and ends. It must be given: the schedule is the service's.
+        /// Runs once and ends. The option is required, because the schedule is the service's.
         #[arg(long, required = true)]
         once: bool,
         /// Counts what would be removed, and removes nothing. The audit has a line of it.
@@ -68,7 +68,10 @@ pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCod
         }
         (RetentionCommand::Plan(_), None) => {
             let plan = client(config, access)?.get("/v1/retention/plan")?;
-            show_plan(&Plan::deserialize(plan).map_err(|e| Error::Remote(format!("not a plan: {e}")))?);
+            show_plan(
+                &Plan::deserialize(plan)
+                    .map_err(|e| Error::Remote(format!("this is not a plan of retention: {e}")))?,
+            );
             Ok(ExitCode::SUCCESS)
         }
         (RetentionCommand::Run { dry_run, .. }, Some(retention)) => {
@@ -131,8 +134,8 @@ fn run_remote(client: &Client, dry_run: bool) -> Result<Report, Error> {
         if let Some(problem) = line.get("problem") {
             ended = Err(Error::Remote(problem_text("a failed run", problem)));
         } else if let Some(report) = line.get_mut("report") {
-            ended =
-                Report::deserialize(report.take()).map_err(|e| Error::Remote(format!("not a report: {e}")));
+            ended = Report::deserialize(report.take())
+                .map_err(|e| Error::Remote(format!("this is not a report of retention: {e}")));
         } else {
             let number = |name: &str| line["progress"][name].as_u64().unwrap_or(0);
             let tables = |name: &str| usize::try_from(number(name)).unwrap_or(0);

@@ -14,7 +14,7 @@ use crate::error::Error;
 /// Runs the postprocessing of questions for the service that starts it.
 #[derive(Args)]
 pub(super) struct WorkerArgs {
-    /// What it may use, as JSON.
+    /// Limits of the worker, as JSON.
     limits: String,
 }
 

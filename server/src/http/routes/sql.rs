@@ -200,7 +200,7 @@ fn question(http: &HttpRequest, body: &[u8]) -> Result<Question, Problem> {
 fn request(http: &HttpRequest, question: Question, state: &State) -> Result<(QueryRequest, Format), Problem> {
     let settings = &state.config.query;
     if question.sql.len() > settings.sql_bytes_max {
-        let detail = format!("SQL may have {} bytes", settings.sql_bytes_max);
+        let detail = format!("a statement may have at most {} bytes", settings.sql_bytes_max);
         return Err(Problem::new(ProblemType::Ingest(RefusalCode::TooLarge), detail));
     }
     let precision = match &question.precision {
