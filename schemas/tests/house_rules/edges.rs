@@ -68,6 +68,20 @@ fn crates_depend_one_way() {
     }
 }
 
+/// The table of crates is what a newcomer reads, so it lists the same edges.
+#[test]
+fn the_page_on_architecture_lists_the_same_edges() {
+    let text = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let rows: Vec<Vec<&str>> =
+        text.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>()).collect();
+    for (name, allowed) in EDGES {
+        let row = rows.iter().find(|row| row.len() == 6 && row[1] == format!("`{name}`")).unwrap();
+        let listed: Vec<&str> = row[3].split(", ").filter(|other| !other.is_empty()).collect();
+        let is_all = listed == ["all of these"] && allowed.len() == CRATES.len() - 2;
+        assert!(is_all || listed == allowed, "docs/architecture.md: {name} uses {listed:?}, not {allowed:?}");
+    }
+}
+
 #[test]
 fn heavy_dependencies_have_one_home() {
     for name in CRATES {
