@@ -46,6 +46,21 @@ pub(crate) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
     (clauses.is_empty() && within_group.is_empty()).then_some((plain_name(name), args?))
 }
 
+/// The arguments of a call that are expressions.
+pub(crate) fn expressions_in(function: &Function) -> Vec<&Expr> {
+    match &function.args {
+        FunctionArguments::List(list) => list
+            .args
+            .iter()
+            .filter_map(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
+            })
+            .collect(),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => Vec::new(),
+    }
+}
+
 /// The expression of an item of SELECT; none for a wildcard.
 pub(crate) fn expr_of(item: &SelectItem) -> Option<&Expr> {
     match item {

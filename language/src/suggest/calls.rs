@@ -10,21 +10,7 @@ use sqlparser::ast::{
 use super::place::{Place, parsed, replace};
 use super::statement::Situation;
 use crate::bind::aggregate_names::is_aggregate;
-
-/// The arguments of a call that are expressions.
-fn args(function: &Function) -> Vec<&Expr> {
-    match &function.args {
-        FunctionArguments::List(list) => list
-            .args
-            .iter()
-            .filter_map(|arg| match arg {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-                FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
-            })
-            .collect(),
-        FunctionArguments::None | FunctionArguments::Subquery(_) => Vec::new(),
-    }
-}
+use crate::syntax::expressions_in;
 
 fn name(function: &Function) -> String {
     function.name.to_string().to_ascii_lowercase()
@@ -48,7 +34,7 @@ fn with_filter(function: &Function, text: &str) -> Option<Expr> {
 
 /// An aggregate that answers the same question about many people.
 fn other(function: &Function) -> Option<Expr> {
-    let args = args(function);
+    let args = expressions_in(function);
     let text = match (name(function).as_str(), args.as_slice()) {
         ("min", [of]) => format!("quantile({of}, 0.01)"),
         ("max", [of]) => format!("quantile({of}, 0.99)"),
@@ -59,7 +45,7 @@ fn other(function: &Function) -> Option<Expr> {
 }
 
 fn is_at(function: &Function, place: Place) -> bool {
-    place.starts(function.span()) || args(function).iter().any(|arg| place.starts(arg.span()))
+    place.starts(function.span()) || expressions_in(function).iter().any(|arg| place.starts(arg.span()))
 }
 
 /// Writes the aggregate at the place as one that can be answered.
@@ -74,7 +60,7 @@ pub(super) fn aggregate(query: &mut Query, situation: &Situation<'_>) -> bool {
 pub(super) fn divided(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::Function(function) = expr else { return None };
-        let all = args(function);
+        let all = expressions_in(function);
         let [Expr::BinaryOp { left, op, right }] = all.as_slice() else { return None };
         let is_here = all.iter().any(|arg| situation.place.is_in(arg)) && is_aggregate(function);
         if !is_here {

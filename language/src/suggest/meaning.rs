@@ -16,7 +16,7 @@ use sqlparser::ast::{
 };
 
 use crate::bind::aggregate_names::is_aggregate;
-use crate::syntax::{arms, expr_of, plain_name};
+use crate::syntax::{arms, expr_of, expressions_in, plain_name};
 
 /// Names of columns.
 type Columns = BTreeSet<String>;
@@ -79,7 +79,7 @@ fn grain(expr: &Expr) -> String {
                     name.as_str(),
                     "date_trunc" | "date_bin" | "date_part" | "time_bucket" | "to_char"
                 ) {
-                    let texts = args(function).into_iter().filter_map(text_of);
+                    let texts = expressions_in(function).into_iter().filter_map(text_of);
                     grains.extend(texts.map(str::to_ascii_lowercase));
                 }
             }
@@ -88,21 +88,6 @@ fn grain(expr: &Expr) -> String {
         ControlFlow::<()>::Continue(())
     });
     Vec::from_iter(grains).join(", ")
-}
-
-fn args(function: &Function) -> Vec<&Expr> {
-    use sqlparser::ast::{FunctionArg, FunctionArgExpr};
-    match &function.args {
-        FunctionArguments::List(list) => list
-            .args
-            .iter()
-            .filter_map(|arg| match arg {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-                FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
-            })
-            .collect(),
-        FunctionArguments::None | FunctionArguments::Subquery(_) => Vec::new(),
-    }
 }
 
 fn has_aggregate(expr: &Expr) -> bool {
@@ -143,7 +128,7 @@ impl Reader<'_> {
         let is_distinct = matches!(&function.args, FunctionArguments::List(list)
             if list.duplicate_treatment == Some(DuplicateTreatment::Distinct));
         let within = function.within_group.iter().map(|by| &by.expr);
-        let columns = args(function).into_iter().chain(within).flat_map(|arg| self.columns(arg));
+        let columns = expressions_in(function).into_iter().chain(within).flat_map(|arg| self.columns(arg));
         let columns = Vec::from_iter(columns.collect::<Columns>()).join(", ");
         let family = match (name.as_str(), is_distinct) {
             ("count", true) | ("approx_distinct", _) => "distinct",
