@@ -2,7 +2,7 @@
 //!
 //! A step is a node that is looked at, made or made normal. The count depends on the text, the public schema, the key's regions
 //! and the time of the request alone, so the same statement is refused on every machine and under every load.
-//! Not here: how large expressions may be (`expression_sizes`).
+//! Not here: how large expressions may be (`expr/sizes.rs`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a released number keeps its own deviation and its unit, and a count stays a whole number. A number is shown
 //! with its interval, which holds it, or not at all: where the error is not known (a division by a count whose companion is
-//! zero) the number is null too. Where a group was withheld the number is null and the interval says between what it is.
+//! zero) the number is null too. Where a group was withheld the number is null and the interval has the ends between which it is.
 //! A number without companions that depends on noise is a value, never a key, and its column has a note. Names of columns
 //! are all different. Not here: the intervals themselves (`intervals`), how companions come to be (`replicate`).
 
@@ -102,7 +102,7 @@ fn note(output: &Output, ty: &DataType) -> Option<String> {
         }
         Caveat::Unknown(most) => format!(
             "Where a group is not shown because fewer than about {most} people are in it, its number is not zero but unknown; \
-             the interval says between what it can be."
+             the interval has the ends between which it can be."
         ),
     };
     match (&output.noise, noisy(output)) {

@@ -3,7 +3,7 @@
 //! Invariants: a plan is kept after the gate, replication and both planners and before it sees rows, so that a text that was
 //! checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and joins without an equality are limited.
 //! A run uses one thread and no disk.
-//! Not here: limits of time (`mod`, `pool`), of a process (`confine`).
+//! Not here: limits of time (`lib`, `pool`), of a process (`confine`).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,8 @@
 //! Where queries run: a memory pool and threads of their own, and sessions that start empty.
 //!
 //! Invariants: no session has a catalogue, a table function or a way to a file that a text could name; it has
-//! no functions by name at all. Nothing is spilled to disk. Not here: limits of time and number (`engine.rs`).
+//! no functions by name at all. Nothing is spilled to disk.
+//! Not here: limits of time and number (`pool`; `shoal-query`, `engine.rs`).
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! May this event be kept? Consent is *carried* in the batch, *recorded* before, or *asserted* by the ingest key.
 //!
-//! Order of the checks: suppressed or restricted, recorded withdrawal, then carried, recorded, asserted. A withdrawal
-//! beats any consent that was given before it, and every assertion.
+//! Order of the checks: erased, restricted, too young; then carried, recorded, asserted, each of them against a recorded
+//! withdrawal. A withdrawal beats any consent that was given before it, and every assertion.
 //!
 //! Pure: the time is in the arguments. `record`: what is recorded, and its bytes. Not here: where consents are kept
 //! (`shoal-storage`, `consents`), `POST /v1/consents` (`shoal-ingest`, `consents.rs`).

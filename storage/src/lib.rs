@@ -4,7 +4,7 @@
 //! - `consents`: what is recorded about subjects' consents, one file for each region
 //! - `spending`: what was spent of each block's privacy budget, and the answers it bought
 //!
-//! The three rooms do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
+//! The three modules do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
 //! (`shoal-retention`), the write-ahead log (`shoal-ingest`), the audit (`shoal-audit`), what makes bytes durable
 //! (`shoal-files`).
 

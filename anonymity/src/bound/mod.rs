@@ -11,8 +11,8 @@
 //! for distinct subjects and quantiles.
 //!
 //! Invariants: integers only; totals are 128 bits wide, which 2^63 units of at most 2^52 cannot fill; which keys a
-//! subject keeps depends on that subject's rows and on a key drawn afresh for each bounder, on nothing else; so taking a
-//! subject('s day) away changes no more than `Limits::days_sensitivity` or `Limits::range_sensitivity` says, exactly. All
+//! subject keeps depends on that subject's rows and on a key drawn afresh for each bounder, on nothing else; so taking away a
+//! subject, or a subject's day, changes no more than `Limits::days_sensitivity` or `Limits::range_sensitivity` says, exactly. All
 //! rows of a unit must come before its `close`: one that is closed twice counts twice. A count of distinct sessions of a day
 //! is a `Clamp::Count` whose value is the subject's number of sessions in the key. Memory: one unit, and one total for each cell.
 //!

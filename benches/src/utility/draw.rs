@@ -1,5 +1,6 @@
 //! Numbers that vary: a pure function of a seed and of what is drawn for, so that the same flags give the same world on
-//! every machine. Good enough to make data, and for nothing else: noise and pseudonyms come from `shoal-privacy`.
+//! every machine. Good enough to make data, and for nothing else: noise comes from `shoal-anonymity`, pseudonyms come from
+//! `shoal-privacy`.
 
 /// One stream of draws.
 pub(super) struct Draw {

@@ -1,4 +1,4 @@
-//! Between what a number is of a group that is not shown.
+//! The two ends between which a number of a group that is not shown must lie.
 //!
 //! A group is withheld from a released part when it has fewer than `k_min` subjects there, or when their noisy number does not
 //! reach the threshold. So with the chance of an interval it has at most `subjects_min + z sd` of them, and each adds no more

@@ -1,10 +1,10 @@
 //! What is paid for, sealed and found again: the released parts of an answer.
 //!
 //! A released part is what one region gives to an answer for one day (daily queries) or one bucket of days (ranged
-//! ones), in one epoch of each of its days. Its identity is a digest of everything that decides its content but the
+//! ones), in one budget epoch of each of its days. Its identity is a digest of everything that decides its content but the
 //! events: region, table, days and their epochs, the query in its canonical form (`canonical`), price, noise and
 //! threshold.
-//! Invariants: the same question about the same day in the same epoch is the same released part, whatever days it is
+//! Invariants: the same question about the same day in the same budget epoch is the same released part, whatever days it is
 //! asked together with and however they are grouped. A released part's text holds nothing but the statement's.
 //! Not here: what is in a released part (`release/sealed.rs`), paying for it (`ledger.rs`).
 

@@ -9,7 +9,7 @@
 //!
 //! Invariants: the region and the bucket of days are not part of a group; the hour of a day is. Two groups have the same
 //! hash with a chance of 2^-64, and then count as one: never more than one subject's bound. Not here: which groups a
-//! subject keeps (`privacy::bound`), whether a group is shown (`release`).
+//! subject keeps (`shoal-anonymity`, `bound`), whether a group is shown (`release`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

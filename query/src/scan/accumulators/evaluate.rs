@@ -5,7 +5,7 @@
 //! neither true nor false is NULL, and values of two types are neither equal nor different. Arithmetic is done in 128
 //! bits and kept within 64 (`bind` has made sure that nothing is cut). Linear in the length of the texts, but for LIKE,
 //! whose cost is at most length of the text times length of the pattern.
-//! Not here: expressions over events, which run as DataFusion's own (`expr`).
+//! Not here: expressions over events, which run as DataFusion's own (`nodes`).
 
 use std::cmp::Ordering;
 
