@@ -1,7 +1,8 @@
 //! A query's aggregates as slots: single numbers and trees, how far one unit can change each, and the sensitivity.
 //!
-//! Invariants: everything here follows from the query alone. The accumulators enforce exactly these bounds (`bounder`),
-//! so what [`SensitivityLayout::sensitivity`] says is what one subject's day can change in the exact totals of a slot.
+//! Invariants: everything here follows from the query alone. The accumulators enforce exactly these bounds
+//! (`shoal-anonymity`, `bound`), so what [`SensitivityLayout::sensitivity`] says is what one subject's day can change in the
+//! exact totals of a slot.
 //!
 //! Events without memberships: numbers that add up over days, and values in trees, are bounded for each subject's day
 //! (`Limits::days_sensitivity`, `Grid::days_sensitivity`), whatever the days of the released part; so is everything
