@@ -1,9 +1,8 @@
 //! Answers of the engine's own stages over rows in memory, as often as needed, with noise that follows from a seed.
 //!
 //! Invariants: the scan is run once, the release once for each trial, since noise is all that differs between two trials.
-//! Within a trial a released part is noised once, however often it is asked for: that is what the ledger does. What
-//! stands above a release runs only when an attack asks for it; it is post-processing, which costs time and nothing
-//! else.
+//! Within a trial a released part is noised once, however often it is asked for: that is what the ledger does. The
+//! postprocessing runs only when an attack asks for it; it costs time and nothing else.
 //! Not here: the attacks.
 
 use std::sync::Arc;
