@@ -32,6 +32,7 @@ pub struct Metrics {
     blocks: Counter,
     running: Gauge,
     duration_seconds: Histogram,
+    turn_used_ratio: Histogram,
 }
 
 impl Metrics {
@@ -44,14 +45,17 @@ impl Metrics {
             blocks: Counter::default(),
             running: Gauge::default(),
             duration_seconds: Histogram::new(seconds),
+            turn_used_ratio: Histogram::new([0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0]),
         };
         registry.register("query_queries", "Queries by outcome", metrics.queries.clone());
         let help = "Queries that failed after they had started, by the class of the cause";
         registry.register("query_failures", help, metrics.failures.clone());
         registry.register("query_blocks", "Charged blocks (region, day)", metrics.blocks.clone());
         registry.register("query_running_queries", "Queries that run now", metrics.running.clone());
-        let help = "Time of executed queries, before their answer waits for its time";
+        let help = "Time of executed queries, until their answer leaves";
         registry.register("query_duration_seconds", help, metrics.duration_seconds.clone());
+        let help = "Time that reading events took, as a share of the time that was planned for it before";
+        registry.register("query_turn_used_ratio", help, metrics.turn_used_ratio.clone());
         metrics
     }
 
@@ -73,6 +77,11 @@ impl Metrics {
 
     pub(crate) fn charged(&self, blocks: u64) {
         self.blocks.inc_by(blocks);
+    }
+
+    /// What share of the time that was planned for it the work of a turn took.
+    pub(crate) fn turn_used(&self, ratio: f64) {
+        self.turn_used_ratio.observe(ratio);
     }
 
     /// Counts a running query until the guard is dropped.

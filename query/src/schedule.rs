@@ -42,6 +42,13 @@ pub(crate) struct Turn {
     free_after: Instant,
 }
 
+impl Turn {
+    /// What share of the work that it was made for a time is.
+    pub(crate) fn share_of_work(&self, took: Duration) -> f64 {
+        took.as_secs_f64() / self.free_after.saturating_duration_since(self.begin).as_secs_f64().max(1e-9)
+    }
+}
+
 /// When a turn is too late.
 #[derive(Clone, Copy)]
 pub(crate) struct Latest {
@@ -157,6 +164,15 @@ mod tests {
         let (first, second) = (turn(), turn());
         assert_eq!((first.begin, first.end), (now, now + 4 * SECOND));
         assert_eq!((second.begin, second.end), (now + SECOND, now + 5 * SECOND));
+    }
+
+    #[test]
+    fn the_share_of_a_turn_is_of_its_work_and_not_of_its_wait() {
+        let (clock, schedule) = of(1, &[4_000]);
+        let latest = Latest { begin: clock.now(), end: None };
+        let turn = schedule.turn(2 * SECOND, latest).unwrap();
+        assert!((turn.share_of_work(SECOND) - 0.5).abs() < 1e-9);
+        assert!((turn.share_of_work(4 * SECOND) - 2.0).abs() < 1e-9, "late");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) struct JobTiming {
 }
 
 impl JobTiming {
-    fn of_question(&self) -> Option<Timing<'_>> {
+    fn of_question<'a>(&'a self, metrics: &'a Metrics) -> Option<Timing<'a>> {
         self.schedule.is_timed().then(|| Timing {
             schedule: &self.schedule,
             row_time_ns: self.row_time_ns,
@@ -46,6 +46,7 @@ impl JobTiming {
             longest: self.longest,
             latest: self.latest,
             decided_ms: &self.decided_ms,
+            metrics,
         })
     }
 }
@@ -87,7 +88,7 @@ impl Job {
             deadline: if timing.schedule.is_timed() { timing.latest.begin } else { deadline },
             rows_max: ROWS_MAX,
             charged: &|blocks| metrics.charged(blocks),
-            timing: timing.of_question(),
+            timing: timing.of_question(&metrics),
         };
         let answered = answer(looked_up, &asked, &*scan).await?;
         let mut tables = Vec::with_capacity(answered.groups.len());

@@ -20,7 +20,7 @@ use shoal_schemas::Region;
 use shoal_storage::{Block, Found, PartId};
 
 use super::assemble::{SealedPart, assemble};
-use super::circumstances::Circumstances;
+use super::circumstances::{Circumstances, Timing};
 use super::groups::Groups;
 use super::noisy::{Exact, noisy};
 use super::paid::Paid;
@@ -29,7 +29,6 @@ use super::size::{BlockEpoch, SIZE_PRICE, Sizes, size_id};
 use super::work::Work;
 use crate::budget_epochs::BudgetEpoch;
 use crate::charge::ChargedQuery;
-use crate::clock::Clock;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::ledger::{Budget, Payment};
@@ -221,7 +220,7 @@ pub(crate) async fn answer(
         made.extend(ids);
         let work = make(&looked_up, asked, scan);
         let sealed = match (&asked.timing, turn) {
-            (Some(timing), Some(turn)) => in_turn(&turn, timing.schedule.clock(), work).await?,
+            (Some(timing), Some(turn)) => in_turn(&turn, timing, work).await?,
             _ => work.await?,
         };
         asked.budget.seal(claim, reservation, sealed.clone()).await?;
@@ -269,15 +268,18 @@ async fn turn(
 /// Works in a turn: begins when it begins, and comes back when it ends, with a failure too, also when the work panics.
 async fn in_turn<T>(
     turn: &Turn,
-    clock: &dyn Clock,
+    timing: &Timing<'_>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
+    let clock = timing.schedule.clock();
     clock.until(turn.begin).await;
+    let begun = clock.now();
     let done = tokio::select! {
         biased;
         done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or(Err(Failure::Panic)),
         () = clock.until(turn.end) => Err(Failure::Time),
     };
+    timing.metrics.turn_used(turn.share_of_work(clock.now().saturating_duration_since(begun)));
     clock.until(turn.end).await;
     done
 }

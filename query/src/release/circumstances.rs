@@ -7,6 +7,7 @@ use shoal_anonymity::noise::DiscreteGaussian;
 use tokio::time::Instant;
 
 use crate::ledger::Budget;
+use crate::metrics::Metrics;
 use crate::schedule::{Latest, Schedule};
 
 /// The circumstances of a question.
@@ -38,4 +39,6 @@ pub(crate) struct Timing<'a> {
     pub(crate) latest: Latest,
     /// How long after now the answer leaves, in ms, once that is decided: for the audit.
     pub(crate) decided_ms: &'a OnceLock<u64>,
+    /// Told, for the operator alone, how much of its time a turn took.
+    pub(crate) metrics: &'a Metrics,
 }

@@ -13,6 +13,7 @@ use super::{After, World, asked, priced};
 use crate::clock::{Clock, TestClock};
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 use crate::release::answer::Answered;
 use crate::scan::Scan;
 use crate::schedule::{Latest, Schedule};
@@ -27,6 +28,7 @@ struct Timed {
     world: World,
     clock: Arc<TestClock>,
     schedule: Schedule,
+    metrics: Metrics,
 }
 
 impl Timed {
@@ -34,7 +36,8 @@ impl Timed {
     fn standing(lanes: usize) -> Timed {
         let clock = Arc::new(TestClock::new());
         let schedule = Schedule::new(Arc::clone(&clock) as Arc<dyn Clock>, lanes, &[2_000]);
-        Timed { world: World::new(), clock, schedule }
+        let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
+        Timed { world: World::new(), clock, schedule, metrics }
     }
 
     /// With a clock that moves to whatever is waited for.
@@ -52,6 +55,7 @@ impl Timed {
             longest: Duration::from_secs(30),
             latest: Latest { begin: self.clock.now() + Duration::from_secs(30), end: None },
             decided_ms,
+            metrics: &self.metrics,
         }
     }
 
