@@ -9,6 +9,7 @@
 //! - `parse`: text -> one statement, every node of it seen
 //! - `nearest`: which known name a written one is near to
 //! - `work`: what taking a statement apart may cost
+//! - `walk`: walks over the parser's tree
 //! - `syntax`: readings of the parser's tree that every stage shares
 //! - `question`: a statement -> its private queries and the text that postprocesses their releases
 //! - `bind`: names, types, bounds and retention of expressions over events
@@ -30,6 +31,7 @@ pub mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod work;
 
 pub use bind::aggregate_names::{AGGREGATES, AggregateForm};

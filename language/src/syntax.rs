@@ -5,9 +5,10 @@
 
 use std::ops::ControlFlow;
 
+use crate::walk::visit_expressions;
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, ObjectNamePart, SelectItem, visit_expressions,
+    Ident, ObjectNamePart, SelectItem,
 };
 
 /// An identifier as SQL reads it: in lower case unless quoted.

@@ -5,7 +5,7 @@
 
 use sqlparser::ast::{
     CastKind, DataType, DateTimeField, Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy,
-    OrderByKind, Select, SelectItem, Spanned, Value as SqlValue, visit_expressions_mut,
+    OrderByKind, Select, SelectItem, Spanned, Value as SqlValue,
 };
 
 use super::formats::grain_of;
@@ -26,6 +26,7 @@ use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Scalar, TimePart};
 use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
 use crate::syntax::{any, expr_of, nodes, plain_call, plain_name};
+use crate::walk::visit_expressions_mut;
 
 /// A private SELECT while its expressions are rewritten.
 pub(super) struct Private<'c> {

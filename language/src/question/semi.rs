@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{
     BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArguments, GroupByExpr, Ident, Join,
     JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr,
-    TableFactor, TableWithJoins, Value, ValueWithSpan, visit_expressions, visit_expressions_mut,
+    TableFactor, TableWithJoins, Value, ValueWithSpan,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -22,6 +22,7 @@ use super::scope::{Split, kind, table_name};
 use super::sides::{About, Sides};
 use crate::bind::aggregate_names::is_aggregate;
 use crate::syntax::{any, arms, expr_of, plain_name};
+use crate::walk::{visit_expressions, visit_expressions_mut};
 
 impl Sides<'_> {
     /// Whether a SELECT over the join means the same over the first table's rows, where none is repeated.

@@ -4,14 +4,12 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Select, TableFactor, Value, ValueWithSpan, visit_expressions,
-    visit_expressions_mut,
-};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Select, TableFactor, Value, ValueWithSpan};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use crate::syntax::{arms, plain_name};
+use crate::walk::{visit_expressions, visit_expressions_mut};
 
 /// Two tables that are joined.
 pub(super) struct Sides<'s> {

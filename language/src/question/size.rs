@@ -7,13 +7,14 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, ObjectNamePart, Query, Select, TableFactor, Visit, Visitor};
+use sqlparser::ast::{Expr, ObjectNamePart, Query, Select, TableFactor, Visitor};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use crate::error::{Refusal, Rule};
 use crate::parse::SHAPE;
 use crate::syntax::plain_name;
+use crate::walk::visit;
 
 /// Longest postprocessing text, in bytes: four times the longest statement. `docs/sql.md` has it.
 pub const POSTPROCESS_BYTES_MAX: usize = 64 * 1024;
@@ -96,7 +97,7 @@ impl Visitor for Parts {
 /// The parts of a query, each name of a WITH replaced.
 fn parts(query: &Query) -> u64 {
     let mut parts = Parts::default();
-    let _ = Visit::visit(query, &mut parts);
+    let _ = visit(query, &mut parts);
     parts.whole
 }
 

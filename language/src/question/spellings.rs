@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, CeilFloorKind, DateTimeField, Expr, Fetch, Function, FunctionArguments, LimitClause,
-    Query, Select, SelectItem, SetExpr, TableWithJoins, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Query, Select, SelectItem, SetExpr, TableWithJoins, Value, ValueWithSpan, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -26,6 +26,7 @@ use super::formats::{Format, grain_of};
 use crate::error::{Refusal, Rule};
 use crate::parse::SHAPE;
 use crate::syntax::{expr_of, plain_call, plain_name};
+use crate::walk::visit_mut;
 
 /// Parses an expression.
 fn parsed(text: &str) -> Option<Expr> {
@@ -274,6 +275,6 @@ fn series(select: &mut Select) {
 /// The refusal of a format that cannot be shown.
 pub(super) fn plain(query: &mut Query) -> Result<(), Refusal> {
     let mut forms = Forms::default();
-    let _ = VisitMut::visit(query, &mut forms);
+    let _ = visit_mut(query, &mut forms);
     forms.refusal.map_or(Ok(()), Err)
 }

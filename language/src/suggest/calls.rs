@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Spanned,
-    VisitMut, VisitorMut, visit_expressions,
+    VisitorMut,
 };
 
 use super::place::{Place, parsed, replace};
 use super::statement::Situation;
 use crate::bind::aggregate_names::is_aggregate;
 use crate::syntax::expressions_in;
+use crate::walk::{visit_expressions, visit_mut};
 
 fn name(function: &Function) -> String {
     function.name.to_string().to_ascii_lowercase()
@@ -104,5 +105,5 @@ impl VisitorMut for Calls {
 
 /// Takes the clauses out of every call.
 pub(super) fn plain(query: &mut Query) {
-    let _ = VisitMut::visit(query, &mut Calls);
+    let _ = visit_mut(query, &mut Calls);
 }

@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, LimitClause, Offset, OffsetRows, OrderByKind, Query, Select, SelectFlavor, SetExpr, TableFactor,
-    TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut,
+    TopQuantity, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::place::{change, each_query, parsed};
 use super::statement::Situation;
 use crate::parse::clear_clauses;
+use crate::walk::visit_mut;
 
 /// The limit that is written where the refused one is not a number.
 const ROWS: &str = "10";
@@ -102,7 +103,7 @@ pub(super) fn plain(query: &mut Query, _: &Situation<'_>) -> bool {
         of_select(select);
         false
     });
-    let _ = VisitMut::visit(query, &mut Relations);
+    let _ = visit_mut(query, &mut Relations);
     super::calls::plain(query);
     query.to_string() != before
 }

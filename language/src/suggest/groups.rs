@@ -1,14 +1,12 @@
 //! Writes keys and items otherwise: a measure becomes its bucket, an item a key, a count of values a count of groups.
 
-use std::ops::ControlFlow;
-
 use shoal_schemas::{ColumnRole, columns};
-use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, visit_expressions};
+use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned};
 
 use super::calls::has_aggregate;
 use super::place::{change_at, parsed};
 use super::statement::{Situation, query_of, statements};
-use crate::syntax::{expr_of, plain_name};
+use crate::syntax::{any, expr_of, plain_name};
 
 /// The name of a column, with a table's in front or not.
 fn column(expr: &Expr) -> Option<String> {
@@ -117,11 +115,12 @@ pub(super) fn keyed(query: &mut Query, situation: &Situation<'_>) -> bool {
 
 /// The column at the place.
 fn column_at(expr: &Expr, situation: &Situation<'_>) -> Option<Expr> {
-    let found = visit_expressions(expr, |inner| {
-        match situation.place.starts(inner.span()) && column(inner).is_some() {
-            true => ControlFlow::Break(inner.clone()),
-            false => ControlFlow::Continue(()),
+    let mut found = None;
+    any(expr, &mut |inner| {
+        if situation.place.starts(inner.span()) && column(inner).is_some() {
+            found = Some(inner.clone());
         }
+        found.is_some()
     });
-    found.break_value()
+    found
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use shoal_schemas::{Kind, Registry, columns};
-use sqlparser::ast::{Expr, Select, TableFactor, TableWithJoins, Visit, Visitor};
+use sqlparser::ast::{Expr, Select, TableFactor, TableWithJoins, Visitor};
 
 use super::meaning::Meaning;
 use super::statement::only;
@@ -19,6 +19,7 @@ use crate::bind::scope::readable;
 use crate::expr::{Scalar, filter};
 use crate::private_query::{DayRange, PrivateQuery};
 use crate::syntax::{any, arms, plain_name};
+use crate::walk::visit;
 use crate::work::Work;
 
 /// What is needed to compare.
@@ -41,7 +42,7 @@ pub fn lost(asked: &Asked<'_>, suggestion: &str, releases: &[&PrivateQuery]) -> 
         return Some(lost);
     }
     let mut bound = Bound { asked, ranges: Vec::new(), names: BTreeSet::new() };
-    let _ = Visit::visit(&own, &mut bound);
+    let _ = visit(&own, &mut bound);
     let is_read = |kind: Kind| {
         let own = releases.iter().any(|query| query.table == kind);
         own || releases.iter().any(|query| query.members.iter().any(|member| member.table == kind))

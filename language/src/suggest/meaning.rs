@@ -12,11 +12,12 @@ use shoal_schemas::{ColumnRole, Kind, Registry};
 use sqlparser::ast::{
     DataType, Distinct, DuplicateTreatment, Expr, Function, FunctionArguments, GroupByExpr, JoinConstraint,
     JoinOperator, LimitClause, Query, Select, SelectItem, TableFactor, TopQuantity, Value, ValueWithSpan,
-    Visit, Visitor, visit_expressions,
+    Visitor,
 };
 
 use crate::bind::aggregate_names::is_aggregate;
 use crate::syntax::{arms, expr_of, expressions_in, plain_name};
+use crate::walk::{visit, visit_expressions};
 
 /// Names of columns.
 type Columns = BTreeSet<String>;
@@ -288,7 +289,7 @@ impl Meaning {
     pub(super) fn of(query: &Query, registry: &Registry) -> Meaning {
         let mut reader =
             Reader { known: known(registry), ctes: BTreeSet::new(), meaning: Meaning::default() };
-        let _ = Visit::visit(query, &mut reader);
+        let _ = visit(query, &mut reader);
         reader.meaning.relations.sort();
         reader.meaning.limits.sort();
         reader.meaning

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use shoal_schemas::{ColumnRole, Kind, Region, columns};
 use sqlparser::ast::{
     Expr, Function, GroupByExpr, Ident, ObjectName, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr,
-    Spanned, TableFactor, VisitMut, VisitorMut,
+    Spanned, TableFactor, VisitorMut,
 };
 
 use super::place::{change, each_query, parsed, replace};
@@ -16,6 +16,7 @@ use crate::bind::FUNCTIONS;
 use crate::nearest::nearest;
 use crate::question::POSTPROCESS_FUNCTIONS;
 use crate::syntax::plain_name;
+use crate::walk::visit_mut;
 
 /// Writes an unknown column as the one of the nearest name.
 pub(super) fn column(query: &mut Query, situation: &Situation<'_>) -> bool {
@@ -60,7 +61,7 @@ impl VisitorMut for Relations {
 /// The names in front of columns.
 fn relations(query: &mut Query) -> BTreeSet<String> {
     let mut found = Relations(BTreeSet::new());
-    let _ = VisitMut::visit(query, &mut found);
+    let _ = visit_mut(query, &mut found);
     found.0
 }
 
@@ -102,7 +103,7 @@ fn tables<'t>(query: &mut Query, other: &'t dyn Fn(&str) -> Option<&'t str>) -> 
     each_query(query, &mut |one| {
         ctes.extend(one.with.iter().flat_map(|with| &with.cte_tables).map(|cte| plain_name(&cte.alias.name)));
     });
-    let _ = VisitMut::visit(query, &mut Tables { ctes, other });
+    let _ = visit_mut(query, &mut Tables { ctes, other });
     query.to_string() != before
 }
 

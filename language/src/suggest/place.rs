@@ -4,7 +4,8 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Query, Select, Spanned, VisitMut, VisitorMut, visit_expressions};
+use crate::walk::{visit_expressions, visit_mut};
+use sqlparser::ast::{Expr, Query, Select, Spanned, VisitorMut};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Span;
@@ -66,7 +67,7 @@ impl VisitorMut for Exprs<'_> {
 
 /// Replaces the first expression, outermost first, for which `other` returns one. Returns whether there was one.
 pub(super) fn replace(query: &mut Query, other: &mut dyn FnMut(&Expr) -> Option<Expr>) -> bool {
-    VisitMut::visit(query, &mut Exprs(other)).is_break()
+    visit_mut(query, &mut Exprs(other)).is_break()
 }
 
 struct Selects<'f>(&'f mut dyn FnMut(&mut Select) -> bool);
@@ -84,7 +85,7 @@ impl VisitorMut for Selects<'_> {
 
 /// Changes the first SELECT, innermost first, that `f` can change. Returns whether there was one.
 pub(super) fn change(query: &mut Query, f: &mut dyn FnMut(&mut Select) -> bool) -> bool {
-    VisitMut::visit(query, &mut Selects(f)).is_break()
+    visit_mut(query, &mut Selects(f)).is_break()
 }
 
 /// Changes the innermost SELECT that the place is in.
@@ -114,5 +115,5 @@ impl VisitorMut for Queries<'_> {
 
 /// Changes every query, outermost first.
 pub(super) fn each_query(query: &mut Query, f: &mut dyn FnMut(&mut Query)) {
-    let _ = VisitMut::visit(query, &mut Queries(f));
+    let _ = visit_mut(query, &mut Queries(f));
 }
