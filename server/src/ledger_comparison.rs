@@ -9,6 +9,9 @@
 //! The other way round a number without a line is no fault, since whoever dies between the charge and the line leaves one;
 //! how many there are is told. Lines of earlier versions have no numbers.
 //!
+//! The checkpoint moves on only when the audit's head counts every line: a line that another process is about to write may be
+//! there and not be durable, and after a power cut it would seem that somebody has put an older audit back.
+//!
 //! Invariants: reads only, one line at a time; what is kept of lines is bounded by the number of blocks.
 //! Not here: what follows from it (`ledger_start.rs`), the form of a query's line (`shoal-query`).
 
@@ -41,8 +44,8 @@ pub(crate) struct Comparison {
     pub(crate) tells_of_marks: bool,
     /// What lines of unknown reservations were about, at their price.
     pub(crate) possible: Vec<PossiblySpent>,
-    /// The checkpoint from now on.
-    pub(crate) next: Checkpoint,
+    /// The checkpoint from now on; none when the one before stays, since some line may not be durable yet.
+    pub(crate) next: Option<Checkpoint>,
 }
 
 /// Why ledger and audit cannot both be the latest.
@@ -70,7 +73,7 @@ struct Seen {
     unreadable: Option<u64>,
 }
 
-/// Compares an audit, to which nothing is appended meanwhile, with a ledger that knows reservations up to this number.
+/// Compares an audit, to which no query appends meanwhile, with a ledger that knows reservations up to this number.
 ///
 /// # Errors
 /// When the audit is not whole or cannot be read.
@@ -105,8 +108,9 @@ pub(crate) fn compare(
         Some(_) if !is_older_audit => seen.odd > 0 || seen.count > given,
         _ => seen.largest > last_reservation,
     };
-    let next =
-        Checkpoint { lines: whole.count, hash: whole.hash, reservation: last_reservation.max(seen.largest) };
+    let reservation = last_reservation.max(seen.largest);
+    let next = Checkpoint { lines: whole.count, hash: whole.hash, reservation };
+    let is_durable = whole.uncounted == 0 && whole.unfinished_bytes == 0;
     let disagreement = match (is_older_audit, is_older_ledger) {
         (true, _) => Some(Disagreement::OlderAudit),
         (false, true) => Some(Disagreement::OlderLedger),
@@ -118,7 +122,7 @@ pub(crate) fn compare(
         without_line: if checkpoint.is_some() { given.saturating_sub(seen.count) } else { 0 },
         tells_of_marks: seen.tells_of_marks,
         possible: possible.collect(),
-        next,
+        next: is_durable.then_some(next),
     })
 }
 

@@ -79,7 +79,7 @@ pub(crate) async fn open(config: &Config, audit: &Arc<Audit>, now_ms: i64) -> Re
         let origin = Origin { at_ms: now_ms, act: Act::BudgetStart, id: Uuid::new_v4(), actor };
         audit.begin(origin, fields).end(ActOutcome::Done).await?;
     }
-    ledger.settle(Some(&comparison.next))?;
+    ledger.settle(comparison.next.as_ref())?;
     Ok(ledger)
 }
 
@@ -98,6 +98,10 @@ pub(crate) async fn accept(
     if files.doubts().is_empty() {
         return Ok(None);
     }
+    let Some(next) = comparison.next else {
+        let busy = "another process is writing to the audit just now: try again";
+        return Err(Error::Service(busy.to_owned()));
+    };
     let told = |Doubt { path, reason }: &Doubt| format!("{} {reason}", path.display());
     let doubts: Vec<String> = files.doubts().iter().map(told).collect();
     let (numbers_raised, blocks_possibly_spent) = (files.raised(), comparison.possible.len());
@@ -105,8 +109,8 @@ pub(crate) async fn accept(
     let origin = Origin { at_ms: now_ms, act: Act::BudgetAcceptRestore, id: Uuid::new_v4(), actor };
     // Before anything is changed: without its line there is no acceptance.
     audit.begin(origin, fields).end(ActOutcome::Done).await?;
-    let last = comparison.next.reservation;
-    BudgetLedger::accepting(files, &comparison.possible, last)?.settle(Some(&comparison.next))?;
+    let ledger = BudgetLedger::accepting(files, &comparison.possible, next.reservation)?;
+    ledger.settle(Some(&next))?;
     Ok(Some(Accepted { doubts, numbers_raised, blocks_possibly_spent }))
 }
 

@@ -248,6 +248,32 @@ fn a_power_cut_at_any_operation_loses_no_line_that_was_answered_for() {
     }
 }
 
+/// Whoever keeps the number of a line may rely on what the head counts, also while more is about to be written.
+#[test]
+fn lines_that_the_head_counts_survive_a_power_cut() {
+    let of = |medium: Faulty<Memory>| ChainPlace::alone(Arc::new(medium), 500);
+    let undisturbed = Faulty::new(Memory::new());
+    answered(&of(undisturbed.clone()));
+    let mut uncounted = 0;
+    for crash in 0..undisturbed.operations() {
+        let memory = Memory::new();
+        let crashing = Faulty::new(memory.clone());
+        crashing.crash_at(crash);
+        answered(&of(crashing));
+        let mut hashes = vec![form::first()];
+        let whole = verify(&of(Faulty::new(memory.clone())), &mut |line| hashes.push(line.hash)).unwrap();
+        uncounted += whole.uncounted;
+        let counted = whole.count - whole.uncounted;
+        let hash = hashes[usize::try_from(counted).unwrap()];
+        for seed in 0..16 {
+            let after = of(Faulty::new(memory.after_power_cut(seed)));
+            drop(Chain::open(after.clone()).unwrap());
+            assert!(verify_since(&after, counted, hash, &mut |_| {}).unwrap().is_some(), "{crash} {seed}");
+        }
+    }
+    assert!(uncounted > 0, "some crash must have left a line behind");
+}
+
 #[test]
 fn after_a_failed_sync_nothing_is_appended_until_the_next_start() {
     // The head, the first file, and the two syncs of a line: that of the file, then that of the head.
