@@ -39,7 +39,7 @@ use crate::grant::AnalystGrant;
 use crate::ledger::Budget;
 use crate::literals::PublicWords;
 use crate::metrics::Metrics;
-use crate::release::{LookedUp, Released, size_noise};
+use crate::release::{LookedUp, Released, SizeBounds};
 use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
 use crate::scan::{LocalScan, Runner, Scan};
@@ -328,9 +328,9 @@ impl Engine {
         }
         let budget = self.budget.noting(entry.receipts());
         let mut looked_up = LookedUp::of(&prepared.charged, &budget, now_ms).await?;
-        let size_noise = size_noise(self.config.subject_day_events_max)?;
+        let sizes = SizeBounds::of(budget.ledger().day_limits(), self.config.subject_day_events_max);
         if self.schedule.is_timed() {
-            looked_up = looked_up.with_sizes(&size_noise, &budget).await?;
+            looked_up = looked_up.with_sizes(&sizes, &budget).await?;
         }
         let paid = looked_up.quote(&budget).await?;
         let postprocessor = &self.attempts.postprocessor;
@@ -360,7 +360,7 @@ impl Engine {
             timing: JobTiming {
                 schedule: Arc::clone(&self.schedule),
                 row_time_ns: self.config.row_time_ns,
-                size_noise,
+                sizes,
                 longest,
                 latest,
                 decided_ms: entry.decided_ms(),

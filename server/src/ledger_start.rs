@@ -11,12 +11,14 @@
 //! A start has a line only when it changed or found something: marks were made for what an earlier version had spent, the
 //! ledger was behind, or reservations have no line. Invariants: whoever calls holds the lock of the data directory; nothing
 //! is accepted without its line.
+//! A start also notes the limit of a subject's day that is in force from then on (`shoal-storage`, `day_limits`).
 //! Not here: the files (`shoal-storage`), the comparison itself (`ledger_comparison.rs`).
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
+use shoal_schemas::calendar::day_of;
 use shoal_storage::{BudgetLedger, Doubt, LedgerFiles};
 use uuid::Uuid;
 
@@ -79,6 +81,8 @@ pub(crate) async fn open(config: &Config, audit: &Arc<Audit>, now_ms: i64) -> Re
         let origin = Origin { at_ms: now_ms, act: Act::BudgetStart, id: Uuid::new_v4(), actor };
         audit.begin(origin, fields).end(ActOutcome::Done).await?;
     }
+    // Before any event comes in under it.
+    ledger.note_day_limit(config.ingest.subject_day_events_max.into(), day_of(now_ms))?;
     ledger.settle(comparison.next.as_ref())?;
     Ok(ledger)
 }

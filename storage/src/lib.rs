@@ -16,8 +16,9 @@ mod tables;
 pub use consents::{ConsentChange, Consents, Effect, RecordForm};
 pub use error::StorageError;
 pub use spending::{
-    Block, BlockSpending, BudgetLedger, Charge, Checkpoint, Doubt, Found, LedgerFiles, Order, PartId,
-    PartOrder, PossiblySpent, Reservation, Reserved, Shortage, SpendingCaps, SpendingFilter, SpendingItem,
+    Block, BlockSpending, BudgetLedger, Charge, Checkpoint, DayLimits, Doubt, Found, LedgerFiles, Order,
+    PartId, PartOrder, PossiblySpent, Reservation, Reserved, Shortage, SpendingCaps, SpendingFilter,
+    SpendingItem,
 };
 pub use tables::{
     AppendReport, CompactPolicy, CompactReport, EVENTS_MAX, ExpireReport, FileRows, Heads, LiveFile, Met,

@@ -5,7 +5,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use shoal_anonymity::noise::DiscreteGaussian;
 use shoal_language::Value;
 use shoal_postprocess::{Estimate, Postprocessor, ReleasedTable};
 use tokio::time::Instant;
@@ -14,7 +13,7 @@ use super::prepared::Prepared;
 use crate::error::NoAnswer;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{Circumstances, LookedUp, ROWS_MAX, Released, Timing, answer, finish};
+use crate::release::{Circumstances, LookedUp, ROWS_MAX, Released, SizeBounds, Timing, answer, finish};
 use crate::scan::Scan;
 use crate::schedule::{Latest, Schedule};
 
@@ -31,7 +30,7 @@ impl Drop for CancelOnDrop {
 pub(super) struct JobTiming {
     pub(super) schedule: Arc<Schedule>,
     pub(super) row_time_ns: u64,
-    pub(super) size_noise: DiscreteGaussian,
+    pub(super) sizes: SizeBounds,
     pub(super) longest: Duration,
     pub(super) latest: Latest,
     pub(super) decided_ms: Arc<OnceLock<u64>>,
@@ -42,7 +41,7 @@ impl JobTiming {
         self.schedule.is_timed().then(|| Timing {
             schedule: &self.schedule,
             row_time_ns: self.row_time_ns,
-            size_noise: self.size_noise,
+            sizes: self.sizes.clone(),
             longest: self.longest,
             latest: self.latest,
             decided_ms: &self.decided_ms,

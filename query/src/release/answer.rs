@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use shoal_anonymity::budget::Rho;
-use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy};
+use shoal_anonymity::noise::OsEntropy;
 use shoal_schemas::Region;
 use shoal_storage::{Block, Found, PartId};
 
@@ -25,7 +25,8 @@ use super::groups::Groups;
 use super::noisy::{Exact, noisy};
 use super::paid::Paid;
 use super::sealed::Sealed;
-use super::size::{BlockEpoch, SIZE_PRICE, Sizes, size_id};
+use super::size::{BlockEpoch, Sizes, size_id};
+use super::size_bounds::{SIZE_PRICE, SizeBounds};
 use super::work::Work;
 use crate::budget_epochs::BudgetEpoch;
 use crate::charge::ChargedQuery;
@@ -78,12 +79,13 @@ impl LookedUp {
     /// it. For questions whose time is decided.
     pub(crate) async fn with_sizes(
         mut self,
-        noise: &DiscreteGaussian,
+        bounds: &SizeBounds,
         budget: &Budget,
     ) -> Result<LookedUp, Failure> {
         let missing = self.missing().into_iter().flat_map(|(_, part)| part.charges.iter().copied());
         let blocks: Vec<BlockEpoch> = missing.collect::<BTreeSet<_>>().into_iter().collect();
-        let found = budget.look_up(blocks.iter().map(|of| size_id(of, noise)).collect()).await?;
+        let ids = blocks.iter().map(|of| size_id(of, bounds)).collect::<Result<_, Failure>>()?;
+        let found = budget.look_up(ids).await?;
         let unknown = blocks.iter().zip(found).filter(|(_, found)| !matches!(found, Found::Sealed(_)));
         self.unsized_blocks = unknown.map(|((block, _), _)| *block).collect();
         Ok(self)

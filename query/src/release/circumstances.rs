@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use shoal_anonymity::noise::DiscreteGaussian;
 use tokio::time::Instant;
 
+use super::size_bounds::SizeBounds;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
 use crate::schedule::{Latest, Schedule};
@@ -31,8 +31,8 @@ pub(crate) struct Timing<'a> {
     pub(crate) schedule: &'a Schedule,
     /// Nanoseconds of a row that is only counted.
     pub(crate) row_time_ns: u64,
-    /// The noise of the sizes of blocks.
-    pub(crate) size_noise: DiscreteGaussian,
+    /// How far one subject can change the sizes of blocks.
+    pub(crate) sizes: SizeBounds,
     /// The longest turn.
     pub(crate) longest: Duration,
     /// When a turn is too late.

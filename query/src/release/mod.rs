@@ -2,7 +2,8 @@
 //! [`Released`].
 //!
 //! - `answer`: look up, decide the time, reserve, run, seal, assemble; `circumstances`: what a question is asked with
-//! - `size`: how many rows blocks have, with noise; `work`: how long a question may take, given that
+//! - `size`: how many rows blocks have, with noise; `size_bounds`: how far one subject can change that; `work`: how long a
+//!   question may take, given that
 //! - `noisy`: exact totals -> noisy parts; the only place where totals meet noise
 //! - `sealed`: a released part as bytes
 //! - `assemble`: released parts -> groups
@@ -24,6 +25,7 @@ mod released;
 pub(crate) mod replay;
 mod sealed;
 mod size;
+mod size_bounds;
 #[cfg(test)]
 pub(crate) mod tests;
 mod work;
@@ -36,5 +38,5 @@ pub(crate) use self::paid::Paid;
 pub use self::reading::NumberNoise;
 pub use self::released::{Cost, Released};
 pub(crate) use self::released::{Preamble, finish};
-pub use self::size::SIZE_PRICE;
-pub(crate) use self::size::size_noise;
+pub use self::size_bounds::SIZE_PRICE;
+pub(crate) use self::size_bounds::SizeBounds;

@@ -1,20 +1,21 @@
 //! How large blocks are: the number of rows of each, released once for each of its epochs, at a price that is published.
 //!
 //! ```text
-//! rows, as the files say + noise -> sealed in the ledger -> how long a question about the block may take (`work`)
+//! rows, as the files say, or counted up to a limit for each subject + noise
+//!   -> sealed in the ledger -> how long a question about the block may take (`work`)
 //! ```
 //! The time of an answer must not depend on events but through what was paid for, and reading more rows takes longer. So the
 //! first question about a block in an epoch pays for its size as well, and everybody after it finds that in the ledger.
 //!
-//! Invariants: one subject's day changes the number of rows by no more than what the endpoints let in
-//! (`ingest.subject_day_events_max`), so the noise follows from that number and [`SIZE_PRICE`] alone. The exact number is
-//! used for nothing else.
+//! Invariants: one subject's day changes the number of rows by no more than `size_bounds` says, so the noise follows from
+//! that number and [`SIZE_PRICE`] alone. The exact number is used for nothing else. When a size is sealed follows from whether
+//! the files say it or rows are counted, which is public, to a step that hides how many there are.
 //! Not here: what a row costs (`work`), the order of claims and seals of an answer (`answer`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use shoal_anonymity::budget::{Rho, part_digest, variance};
+use shoal_anonymity::budget::part_digest;
 use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy};
 use shoal_language::calendar::day_text;
 use shoal_storage::{Block, Charge, Found, PartId, PartOrder};
@@ -22,40 +23,43 @@ use tokio::time::Instant;
 
 use super::circumstances::{Circumstances, Timing};
 use super::sealed::{Sealed, SealedCell};
+use super::size_bounds::{SIZE_PRICE, SizeBounds};
 use crate::budget_epochs::{BudgetEpoch, BudgetEpochs};
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::ledger::{Budget, Payment};
 use crate::scan::Scan;
 
-/// What the size of a block costs it, in each of its epochs in which it is asked about.
-pub const SIZE_PRICE: Rho = Rho::from_nano(500_000);
-
 /// The encoding's version: another one makes other sizes of everything.
 const VERSION: &[u8] = b"size 1";
 /// Sizes are sealed at whole multiples of this after they were asked for.
 const STEP: Duration = Duration::from_millis(50);
+/// The same when rows of any of them have to be counted.
+const STEP_OF_COUNTING: Duration = Duration::from_secs(1);
 
 /// A block in one of its epochs.
 pub(crate) type BlockEpoch = (Block, BudgetEpoch);
 
 /// The noisy numbers of rows of blocks.
-pub(crate) struct Sizes {
-    noise: DiscreteGaussian,
-    rows: BTreeMap<Block, i128>,
+pub(crate) struct Sizes<'b> {
+    bounds: &'b SizeBounds,
+    sizes: BTreeMap<Block, Size>,
 }
 
-/// The noise of sizes, where one subject's day has at most so many events.
-pub(crate) fn size_noise(subject_day_events_max: u64) -> Result<DiscreteGaussian, Failure> {
-    let most = u128::from(subject_day_events_max.max(1));
-    let squared = most.checked_mul(most).ok_or(Failure::Internal)?;
-    Ok(DiscreteGaussian::new(variance(squared, SIZE_PRICE).map_err(|_| Failure::Internal)?))
+/// A noisy number of rows.
+struct Size {
+    rows: i128,
+    variance: f64,
 }
 
 /// Which released part the size of a block in an epoch is.
-pub(crate) fn size_id((block, epoch): &BlockEpoch, noise: &DiscreteGaussian) -> PartId {
+///
+/// # Errors
+/// [`Failure::Internal`] when no noise is large enough.
+pub(crate) fn size_id((block, epoch): &BlockEpoch, bounds: &SizeBounds) -> Result<PartId, Failure> {
+    let noise = bounds.noise(block.day)?;
     let variance = noise.variance();
-    part_digest(&[
+    Ok(part_digest(&[
         VERSION,
         block.region.as_str().as_bytes(),
         block.kind.as_str().as_bytes(),
@@ -64,15 +68,15 @@ pub(crate) fn size_id((block, epoch): &BlockEpoch, noise: &DiscreteGaussian) -> 
         &SIZE_PRICE.nano().to_le_bytes(),
         &variance.numerator().to_le_bytes(),
         &variance.denominator().to_le_bytes(),
-    ])
+    ]))
 }
 
-fn order(of: &BlockEpoch, noise: &DiscreteGaussian, epochs: &BudgetEpochs) -> PartOrder {
+fn order(of: &BlockEpoch, id: PartId, epochs: &BudgetEpochs) -> PartOrder {
     let (block, epoch) = of;
     let (when, day) = (epochs.epoch_text(*epoch), day_text(block.day));
     let charge = Charge { block: *block, pool: epoch.pool, nano: SIZE_PRICE.nano(), delta_atto: 0 };
     let text = format!("NUMBER OF ROWS OF {} IN {}\nDAY {day} ({when})", block.kind, block.region);
-    PartOrder { id: size_id(of, noise), text, charges: vec![charge] }
+    PartOrder { id, text, charges: vec![charge] }
 }
 
 fn sealed(rows: i128, noise: &DiscreteGaussian) -> Result<Vec<u8>, Failure> {
@@ -87,7 +91,7 @@ fn rows_of(bytes: &[u8]) -> Result<i128, Failure> {
     cell.numbers.first().copied().ok_or(Failure::Internal)
 }
 
-impl Sizes {
+impl<'b> Sizes<'b> {
     /// The sizes of these blocks, from the ledger; those that are not there are paid, read, noised and sealed.
     ///
     /// # Errors
@@ -95,53 +99,59 @@ impl Sizes {
     /// long; otherwise what goes wrong.
     pub(crate) async fn of(
         blocks: &BTreeSet<BlockEpoch>,
-        timing: &Timing<'_>,
+        timing: &'b Timing<'_>,
         asked: &Circumstances<'_>,
         scan: &dyn Scan,
-    ) -> Result<Sizes, NoAnswer> {
-        let (clock, noise) = (timing.schedule.clock(), &timing.size_noise);
+    ) -> Result<Sizes<'b>, NoAnswer> {
+        let (clock, bounds) = (timing.schedule.clock(), &timing.sizes);
         let begun = clock.now();
-        let mut sizes = Sizes { noise: *noise, rows: BTreeMap::new() };
+        let mut sizes = Sizes { bounds, sizes: BTreeMap::new() };
         loop {
             let missing = sizes.missing(blocks, asked.budget).await?;
-            let ids: Vec<PartId> = missing.iter().map(|of| size_id(of, noise)).collect();
-            if ids.is_empty() {
+            if missing.is_empty() {
                 return Ok(sizes);
             }
+            let ids: Vec<PartId> = missing.iter().map(|(_, id)| *id).collect();
             let claim = tokio::time::timeout_at(asked.deadline, asked.budget.claim(&ids)).await;
             let Some(claim) = claim.map_err(|_| QueryError::Busy)? else { continue };
-            let orders = missing.iter().map(|of| order(of, noise, &asked.budget.epochs)).collect();
+            let orders = missing.iter().map(|(of, id)| order(of, *id, &asked.budget.epochs)).collect();
             match asked.budget.pay(&claim, orders, asked.asker, asked.now_ms).await? {
                 Payment::LookAgain => {}
                 Payment::Refused(refusal) => return Err(QueryError::from(refusal).into()),
                 Payment::Paid(reservation) => {
                     let mut made = Vec::with_capacity(missing.len());
-                    for ((block, _), id) in missing.iter().zip(ids) {
-                        let exact = i128::from(scan.rows(*block).await?);
+                    for ((block, _), id) in &missing {
+                        let noise = bounds.noise(block.day)?;
+                        let exact = i128::from(scan.rows(*block, bounds.counted_to(block.day)).await?);
                         let rows = noise.add(exact, &mut OsEntropy::new()).map_err(Failure::from)?;
-                        made.push((id, sealed(rows, noise)?));
+                        made.push((*id, sealed(rows, &noise)?));
                     }
-                    clock.until(next_step(begun, clock.now())).await;
+                    let is_counted = missing.iter().any(|((b, _), _)| bounds.counted_to(b.day).is_some());
+                    let step = if is_counted { STEP_OF_COUNTING } else { STEP };
+                    clock.until(next_step(begun, clock.now(), step)).await;
                     asked.budget.seal(claim, reservation, made).await?;
                 }
             }
         }
     }
 
-    /// Those that the ledger does not have; what it has is taken in.
+    /// Those that the ledger does not have, with what they are there; what it has is taken in.
     async fn missing(
         &mut self,
         blocks: &BTreeSet<BlockEpoch>,
         budget: &Budget,
-    ) -> Result<Vec<BlockEpoch>, Failure> {
-        let left: Vec<BlockEpoch> =
-            blocks.iter().filter(|(block, _)| !self.rows.contains_key(block)).copied().collect();
-        let found = budget.look_up(left.iter().map(|of| size_id(of, &self.noise)).collect()).await?;
+    ) -> Result<Vec<(BlockEpoch, PartId)>, Failure> {
+        let left = blocks.iter().filter(|(block, _)| !self.sizes.contains_key(block));
+        let left = left.map(|of| Ok((*of, size_id(of, self.bounds)?)));
+        let left: Vec<(BlockEpoch, PartId)> = left.collect::<Result<_, Failure>>()?;
+        let found = budget.look_up(left.iter().map(|(_, id)| *id).collect()).await?;
         let mut missing = Vec::new();
         for (of, found) in left.into_iter().zip(found) {
             match found {
                 Found::Sealed(bytes) => {
-                    self.rows.insert(of.0, rows_of(&bytes)?);
+                    let (block, _) = of.0;
+                    let variance = self.bounds.noise(block.day)?.variance().to_f64();
+                    self.sizes.insert(block, Size { rows: rows_of(&bytes)?, variance });
                 }
                 Found::Nothing | Found::Reserved => missing.push(of),
             }
@@ -154,18 +164,19 @@ impl Sizes {
     pub(crate) fn total(&self, of_a_row: &BTreeMap<Block, u64>) -> u64 {
         let (mut sum, mut squares) = (0.0_f64, 0.0_f64);
         for (block, each) in of_a_row {
-            let (rows, each) = (self.rows.get(block).copied().unwrap_or(0), *each as f64);
-            sum += rows as f64 * each;
-            squares += each * each;
+            let Some(size) = self.sizes.get(block) else { continue };
+            let each = *each as f64;
+            sum += size.rows as f64 * each;
+            squares += each * each * size.variance;
         }
-        let spread = 8.0 * (squares * self.noise.variance().to_f64()).sqrt();
+        let spread = 8.0 * squares.sqrt();
         // A cast of a number that is too large or below 0 saturates.
         (sum + spread).ceil() as u64
     }
 }
 
-/// The next whole multiple of [`STEP`].
-fn next_step(begun: Instant, now: Instant) -> Instant {
-    let steps = now.saturating_duration_since(begun).as_micros() / STEP.as_micros() + 1;
-    begun + STEP * u32::try_from(steps).unwrap_or(u32::MAX)
+/// The next whole multiple of a step.
+fn next_step(begun: Instant, now: Instant, step: Duration) -> Instant {
+    let steps = now.saturating_duration_since(begun).as_micros() / step.as_micros().max(1) + 1;
+    begun + step * u32::try_from(steps).unwrap_or(u32::MAX)
 }

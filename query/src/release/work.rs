@@ -78,7 +78,7 @@ impl Work {
     }
 
     /// How long it takes at most, where a row that is only counted takes so many nanoseconds.
-    pub(crate) fn time(&self, sizes: &Sizes, row_time_ns: u64) -> Duration {
+    pub(crate) fn time(&self, sizes: &Sizes<'_>, row_time_ns: u64) -> Duration {
         let units = self.fixed.saturating_add(sizes.total(&self.of_a_row));
         Duration::from_nanos(units.saturating_mul(row_time_ns) / ROW)
     }

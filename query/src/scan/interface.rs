@@ -26,10 +26,10 @@ pub(crate) trait Scan: Send + Sync {
         take: &mut Taker<'_>,
     ) -> Result<(), Failure>;
 
-    /// How many rows a block has now, as its files say. Exact, so it is not private: only the release of a block's size
-    /// takes it.
+    /// How many rows a block has now: as its files say, or, with a limit, counted subject by subject, each up to the limit.
+    /// Exact, so it is not private: only the release of a block's size takes it.
     ///
     /// # Errors
     /// The class of whatever goes wrong.
-    async fn rows(&self, block: Block) -> Result<u64, Failure>;
+    async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure>;
 }

@@ -52,8 +52,12 @@ impl Scan for LocalScan {
         self.runner.run(due, Tables { events, members }, entropy, take).await
     }
 
-    async fn rows(&self, block: Block) -> Result<u64, Failure> {
+    async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
         let snapshot = self.snapshot(block.region, block.kind).await?;
-        Ok(snapshot.files().iter().filter(|file| file.day == block.day).map(|file| file.rows).sum())
+        let Some(most) = most_of_one else {
+            return Ok(snapshot.files().iter().filter(|file| file.day == block.day).map(|f| f.rows).sum());
+        };
+        let counting = tokio::task::spawn_blocking(move || snapshot.bounded_rows(block.day, most));
+        Ok(counting.await.map_err(|error| Failure::of_task(&error))??)
     }
 }

@@ -1,5 +1,6 @@
 //! Tables in memory, and the scan over them: for tests, which write down their rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use shoal_storage::Block;
 use super::due::Due;
 use super::interface::{Scan, Taker};
 use super::run::{Runner, Tables};
+use super::runs::digests;
 use super::source::{Reading, Rows, Table};
 use super::texts::text_type;
 use crate::failure::Failure;
@@ -104,9 +106,14 @@ impl Scan for MemoryScan {
     }
 
     /// A table that nobody wrote down has no rows.
-    async fn rows(&self, block: Block) -> Result<u64, Failure> {
+    async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
         let Ok(table) = self.rows_of(block.region, block.kind) else { return Ok(0) };
-        let rows = table.of_day(block.day, &[columns::DAY])?;
-        Ok(rows.iter().map(|batch| batch.num_rows() as u64).sum())
+        let mut sums: BTreeMap<u128, u64> = BTreeMap::new();
+        for batch in table.of_day(block.day, &[columns::SUBJECT])? {
+            for subject in digests(batch.column(0))? {
+                *sums.entry(subject).or_default() += 1;
+            }
+        }
+        Ok(sums.values().map(|sum| most_of_one.map_or(*sum, |most| most.min(*sum))).sum())
     }
 }

@@ -34,8 +34,8 @@ impl Scan for Panicking {
         self.then.totals(due, entropy, take).await
     }
 
-    async fn rows(&self, block: Block) -> Result<u64, Failure> {
-        self.then.rows(block).await
+    async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
+        self.then.rows(block, most_of_one).await
     }
 }
 

@@ -143,7 +143,7 @@ settings! {
         /// one person's for each app and day.
         unit_late_days: u32 = Number(UnitKeyConfig::LATE_DAYS as i64, 0, 31);
         /// Most events of one person or device on one UTC day in one table of one region. Further ones are withheld. It bounds
-        /// what one person's day can be, and so how long a question takes.
+        /// what one person's day can be, and so how long a question takes. For days that are stored, a higher one of before counts.
         subject_day_events_max: u32 = Number(DayLimitConfig::DEFAULT.events_max as i64, 1, 1_000_000);
         /// Time within which the same event id sent again is counted once, in hours.
         dedup_window_h: u32 = Number(DedupConfig::DEFAULT.window_h as i64, 1, 8760);

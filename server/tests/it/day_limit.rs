@@ -85,3 +85,23 @@ fn a_kill_does_not_renew_the_limit_of_a_subjects_day() {
     assert!(server.terminate().success());
     assert_eq!(Tables::read(&setup.data_dir()).rows("de/usage").len(), 5);
 }
+
+#[test]
+fn a_limit_that_is_lowered_still_counts_for_the_days_that_are_stored() {
+    let mut world = crate::ledger::world();
+    let price = |world: &World| {
+        let question = json!({"sql": crate::ledger::sql("b"), "dry_run": true});
+        let cost = crate::ledger::ask(world, &question).expect(200).json()["cost"].clone();
+        cost["rho_per_block"].as_str().unwrap().to_owned()
+    };
+    crate::ledger::ask(&world, &json!({"sql": crate::ledger::sql("a")})).expect(200);
+    assert_eq!(price(&world), "0.002", "the size of the day is known");
+    // The noise of a size follows from the largest limit that the day can have had: another one is another size.
+    for (limit, expected) in [(5, "0.002"), (500, "0.002"), (501, "0.0025"), (5, "0.0025")] {
+        world.restart(|config| config.ingest.subject_day_events_max = limit);
+        assert_eq!(price(&world), expected, "{limit}");
+    }
+    crate::ledger::ask(&world, &json!({"sql": crate::ledger::sql("c")})).expect(200);
+    world.restart(|_| {});
+    assert_eq!(price(&world), "0.002");
+}

@@ -131,6 +131,32 @@ fn a_mark_that_is_gone_or_older_keeps_the_service_from_starting_until_it_is_acce
 }
 
 #[test]
+fn a_record_of_limits_that_is_gone_or_older_keeps_the_service_from_starting() {
+    let mut world = world();
+    let places = [world.data_dir(), world.marks_dir()].map(|dir| dir.join("day-limits"));
+    let older = places.clone().map(|file| fs::read(file).unwrap());
+    world.restart(|config| config.ingest.subject_day_events_max = 5);
+    for (file, older) in places.iter().zip(&older) {
+        for is_gone in [true, false] {
+            world.stop();
+            match is_gone {
+                true => fs::remove_file(file).unwrap(),
+                false => fs::write(file, older).unwrap(),
+            }
+            let refused = world.try_start().unwrap_err();
+            assert!(
+                refused.contains(file.to_str().unwrap()) && refused.contains("accept-restore"),
+                "{refused}"
+            );
+            let (code, out, errors) = accept(&world, &[]);
+            assert!(code == 0 && out.contains(file.to_str().unwrap()), "{out}{errors}");
+            world.try_start().unwrap();
+            assert_eq!(fs::read(&places[0]).unwrap(), fs::read(&places[1]).unwrap(), "both say the same");
+        }
+    }
+}
+
+#[test]
 fn a_ledger_that_is_put_back_with_all_its_marks_is_known_by_the_audit() {
     let mut world = world();
     pay(&world, "a");
@@ -224,6 +250,7 @@ fn a_ledger_of_before_the_upgrade_without_its_marks_is_no_upgrade_again() {
         }
     }
     fs::remove_dir_all(world.marks_dir()).unwrap();
+    fs::remove_file(world.data_dir().join("day-limits")).unwrap();
     let refused = world.try_start().unwrap_err();
     assert!(refused.contains("the audit says were there before"), "{refused}");
     assert_eq!(accept(&world, &[]).0, 0);

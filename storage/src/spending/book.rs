@@ -4,6 +4,7 @@
 //! meta           "format" -> 2; "marks <region>" -> 1 once the high-water marks of a region have been made
 //! counters       "reservation" | "charge" -> the last number given
 //! checkpoint     "audit" -> lines of the audit, u64 LE | hash of the last one (32) | last reservation then, u64 LE
+//! day_limits     "record" -> as in the file of that name (`day_limits`); none before there was this table
 //! spent          block (6) | pool (1)  -> nano-rho, u64
 //! delta          block (6) | pool (1)  -> 10^-18, u64
 //! charges        block (6) | number, u64 BE -> pool (1) | nano, u64 LE | time in ms, i64 LE | part (32)
@@ -28,6 +29,7 @@ use shoal_schemas::Region;
 
 use super::amount::{DELTA_ATTO_BEFORE, Spent};
 use super::checkpoint::Checkpoint;
+use super::day_limits::DayLimits;
 use super::faulty::MemoryUntil;
 use super::order::{Block, Found, PartId, kind_byte, kind_of, region_byte, region_of};
 use crate::error::{Result, StorageError};
@@ -37,6 +39,7 @@ const FORMAT_WITHOUT_DELTA: u32 = 1;
 const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 pub(super) const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const CHECKPOINTS: TableDefinition<&str, &[u8; 48]> = TableDefinition::new("checkpoint");
+const DAY_LIMITS: TableDefinition<&str, &[u8]> = TableDefinition::new("day_limits");
 pub(super) type ByPool = TableDefinition<'static, &'static [u8; 7], u64>;
 pub(super) const SPENT: ByPool = TableDefinition::new("spent");
 pub(super) const DELTA: ByPool = TableDefinition::new("delta");
@@ -130,6 +133,7 @@ impl Book {
             let mut meta = write.open_table(META).map_err(failed)?;
             write.open_table(COUNTERS).map_err(failed)?;
             write.open_table(CHECKPOINTS).map_err(failed)?;
+            write.open_table(DAY_LIMITS).map_err(failed)?;
             write.open_table(SPENT).map_err(failed)?;
             write.open_table(DELTA).map_err(failed)?;
             write.open_table(CHARGES).map_err(failed)?;
@@ -231,6 +235,24 @@ impl Book {
         let read = self.db.begin_read().map_err(failed)?;
         let table = read.open_table(CHECKPOINTS).map_err(failed)?;
         Ok(table.get("audit").map_err(failed)?.map(|bytes| Checkpoint::of_bytes(bytes.value())))
+    }
+
+    /// Which limits of a subject's day were in force; none before they were kept.
+    pub(super) fn day_limits(&self) -> Result<Option<DayLimits>> {
+        let read = self.db.begin_read().map_err(failed)?;
+        let table = read.open_table(DAY_LIMITS).map_err(failed)?;
+        let record = table.get("record").map_err(failed)?;
+        let limits = |bytes: &[u8]| DayLimits::of_bytes(bytes).ok_or_else(|| corrupted("limits of a day"));
+        record.map(|bytes| limits(bytes.value())).transpose()
+    }
+
+    pub(super) fn note_day_limits(&self, limits: &DayLimits) -> Result<()> {
+        let write = self.db.begin_write().map_err(failed)?;
+        {
+            let mut table = write.open_table(DAY_LIMITS).map_err(failed)?;
+            table.insert("record", limits.to_bytes().as_slice()).map_err(failed)?;
+        }
+        write.commit().map_err(failed)
     }
 
     /// Notes that the high-water marks of all regions have been made, and where the audit is.

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! <place>/<region>/budget.witness    what was spent on each block of the region (`mark_form`)
+//! <place>/day-limits                 which limits of a subject's day were in force (`day_limits`)
 //! ```
 //! There are two places: beside the tables that the budget protects, and a directory of its own, which is not put back with
 //! the data. Invariants: appended and synced, one batch for each reservation. A torn write was never answered for, and is
 //! overwritten; nothing opens when a file is damaged. A file that has grown far beyond what it says is written anew, under
-//! another name first. After a failed write nothing more is written.
+//! another name first, as the limits always are. After a failed write nothing more is written.
 //! Not here: bytes (`mark_form`), what a missing or older file means (`ledger_files`).
 
 use std::collections::BTreeMap;
@@ -19,10 +20,13 @@ use shoal_files::{LogFile, Medium};
 use shoal_schemas::Region;
 
 use super::amount::{Amount, Spent, of};
+use super::day_limits::DayLimits;
 use super::mark_form::{ENTRY_BYTES, Form, MarkContent, batch_bytes, content, file_bytes};
 use super::order::Block;
 use crate::error::{Result, StorageError};
 
+/// The file of the limits.
+const LIMITS: &str = "day-limits";
 /// A file below this size is never written anew.
 const KEPT_BYTES: u64 = 1 << 20;
 
@@ -32,6 +36,7 @@ pub(super) struct HighWaterMarks {
     files: BTreeMap<Region, HighWaterMark>,
     spent: Spent,
     reservation: u64,
+    limits: Option<DayLimits>,
     is_broken: bool,
 }
 
@@ -52,7 +57,31 @@ impl HighWaterMarks {
                 reservation = said.reservation.max(reservation);
             }
         }
-        Ok(HighWaterMarks { medium, files, spent, reservation, is_broken: false })
+        let limits = limits(&*medium)?;
+        Ok(HighWaterMarks { medium, files, spent, reservation, limits, is_broken: false })
+    }
+
+    /// The limits of a subject's day; none when there is no file.
+    pub(super) fn limits(&self) -> Option<&DayLimits> {
+        self.limits.as_ref()
+    }
+
+    /// The file of the limits.
+    pub(super) fn limits_path(&self) -> PathBuf {
+        self.medium.path(LIMITS)
+    }
+
+    /// Writes the limits down, unless the file says just that. Durable when it returns.
+    pub(super) fn note_limits(&mut self, limits: &DayLimits) -> Result<()> {
+        self.check()?;
+        if self.limits.as_ref() == Some(limits) {
+            return Ok(());
+        }
+        self.is_broken = true;
+        self.medium.put(LIMITS, &limits.to_bytes()).map_err(StorageError::io(self.limits_path()))?;
+        self.limits = Some(limits.clone());
+        self.is_broken = false;
+        Ok(())
     }
 
     /// What all of them say. What comes from a file of the first form has no delta.
@@ -141,6 +170,18 @@ impl HighWaterMarks {
         let all: Spent = self.of_region(region).map(|(at, amount)| (*at, *amount)).collect();
         HighWaterMark::create(&*self.medium, name_of(region), &file_bytes(&all, self.reservation))
     }
+}
+
+fn limits(medium: &dyn Medium) -> Result<Option<DayLimits>> {
+    let path = medium.path(LIMITS);
+    let bytes = match medium.read(LIMITS) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(StorageError::io(&path))?,
+    };
+    let reason = || "is damaged: how much one subject may have on a day cannot be known".to_owned();
+    DayLimits::of_bytes(&bytes)
+        .map(Some)
+        .ok_or_else(|| StorageError::HighWaterMark { path, reason: reason() })
 }
 
 fn name_of(region: Region) -> String {

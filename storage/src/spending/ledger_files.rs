@@ -9,6 +9,9 @@
 //! made: then somebody has put an older one back or taken it away, and what was spent may not be known any more. That is a
 //! *doubt*, and nothing is granted until somebody accepts it.
 //!
+//! The limits of a subject's day (`day_limits`) lie in the same three places and are kept to the same rules: written to the
+//! marks' directory, beside the tables, and then to the ledger; missing or older where they were before is a doubt.
+//!
 //! Marks are made when a ledger is new, and once for a ledger of an earlier version. Those of the directory of their own
 //! come first: while one of them is missing, no file beside the tables has this version's form. So a missing one beside a
 //! file of this form is a doubt also when the ledger is one of before.
@@ -25,6 +28,7 @@ use shoal_schemas::Region;
 use super::amount::{Amount, DELTA_ATTO_BEFORE, DELTA_ATTO_PER_NANO_MAX, Spent, of};
 use super::book::Book;
 use super::checkpoint::Checkpoint;
+use super::day_limits::DayLimits;
 use super::high_water_mark::HighWaterMarks;
 use super::mark_form::Form;
 use super::order::Block;
@@ -58,6 +62,10 @@ pub(super) struct Joined {
     pub(super) book: Book,
     /// Beside the tables, and in the directory of their own.
     pub(super) marks: [HighWaterMarks; 2],
+    /// None before they were kept.
+    pub(super) limits: Option<DayLimits>,
+    /// Whether any event may be stored.
+    pub(super) may_hold_events: bool,
     /// Of the directory of their own.
     pub(super) lock: Option<Lock>,
 }
@@ -73,6 +81,10 @@ pub struct LedgerFiles {
     doubts: Vec<Doubt>,
     /// What ledger and marks say, of each number the larger one.
     spent: Spent,
+    /// The newest record of any of them.
+    limits: Option<DayLimits>,
+    /// Whether any event may be stored.
+    may_hold_events: bool,
     /// Numbers of blocks and pools in which the ledger is behind.
     raised: usize,
     /// Whether the ledger has noted that the marks were made.
@@ -111,7 +123,10 @@ impl LedgerFiles {
             false => None,
         };
         let marks = [HighWaterMarks::open(beside)?, HighWaterMarks::open(apart)?];
-        LedgerFiles::compared(book, book_at, marks, has_events(root)?)
+        let files = LedgerFiles::compared(book, book_at, marks, has_events(root)?)?;
+        // Events that are in no table yet are in a log.
+        let may_hold_events = files.may_hold_events || has_logs(root)?;
+        Ok(LedgerFiles { may_hold_events, ..files })
     }
 
     /// What forgets everything at the end.
@@ -127,8 +142,11 @@ impl LedgerFiles {
         has_events: bool,
     ) -> Result<LedgerFiles> {
         let known = book.as_ref().map(Book::all_spent).transpose()?.unwrap_or_default();
+        let limits = book.as_ref().map(Book::day_limits).transpose()?.flatten();
         let mut files = LedgerFiles {
             spent: known.clone(),
+            limits,
+            may_hold_events: has_events,
             raised: 0,
             is_marked: false,
             doubts: Vec::new(),
@@ -138,6 +156,7 @@ impl LedgerFiles {
             marks,
         };
         files.find_doubts(&known, has_events)?;
+        files.find_doubts_of_limits();
         files.find_larger(&known);
         Ok(files)
     }
@@ -175,6 +194,33 @@ impl LedgerFiles {
         }
         self.doubts = doubts;
         Ok(())
+    }
+
+    /// What is missing of the limits, or older than the ledger's; and takes the newest. Without any, there is no doubt: what
+    /// is stored then counts as nobody knows it.
+    fn find_doubts_of_limits(&mut self) {
+        let known = self.limits.take();
+        let is_beside = self.marks[0].limits().is_some();
+        let mut newest = known.clone();
+        for (at, marks) in self.marks.iter().enumerate() {
+            let mut doubt = |reason: &str| {
+                self.doubts.push(Doubt { path: marks.limits_path(), reason: reason.to_owned() });
+            };
+            match (marks.limits(), &known) {
+                (None, known) if known.is_some() || (at == 1 && is_beside) => {
+                    doubt("is missing, and it was there before");
+                }
+                (Some(said), Some(known)) if said.is_behind(known) => {
+                    doubt("is older than the ledger: it lacks a limit that was in force");
+                }
+                _ => {}
+            }
+            newest = match (newest, marks.limits().cloned()) {
+                (Some(one), Some(other)) => Some(one.or_newer(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        self.limits = newest;
     }
 
     /// Takes of each number the larger one.
@@ -273,9 +319,12 @@ impl LedgerFiles {
 
     /// Makes ledger and marks say the same. The marks come first, and of them those of their own directory.
     fn joined(self, last: u64) -> Result<Joined> {
-        let LedgerFiles { book, book_at, marks: [mut beside, mut apart], lock, spent, .. } = self;
-        apart.complete(&spent, last)?;
-        beside.complete(&spent, last)?;
+        let LedgerFiles { book, book_at, marks, lock, spent, limits, may_hold_events, .. } = self;
+        let [mut beside, mut apart] = marks;
+        for marks in [&mut apart, &mut beside] {
+            marks.complete(&spent, last)?;
+            limits.as_ref().map_or(Ok(()), |limits| marks.note_limits(limits))?;
+        }
         let book = match book {
             Some(book) => book,
             None => {
@@ -288,7 +337,8 @@ impl LedgerFiles {
         };
         book.mark_lost()?;
         book.raise(&spent, last)?;
-        Ok(Joined { book, marks: [beside, apart], lock })
+        limits.as_ref().map_or(Ok(()), |limits| book.note_day_limits(limits))?;
+        Ok(Joined { book, marks: [beside, apart], limits, may_hold_events, lock })
     }
 }
 
@@ -298,27 +348,42 @@ fn is_behind(marks: &HighWaterMarks, known: &Spent, region: Region) -> bool {
     own.any(|(at, amount)| !of(marks.spent(), *at).covers(*amount))
 }
 
+/// What a region has in one of its directories.
+fn names(root: &Path, region: Region, dir: &str) -> Result<Vec<PathBuf>> {
+    listed(&root.join(region.as_str().to_ascii_lowercase()).join(dir))
+}
+
+fn listed(dir: &Path) -> Result<Vec<PathBuf>> {
+    match fs::read_dir(dir) {
+        Ok(entries) => {
+            let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+            paths.collect::<std::io::Result<_>>().map_err(StorageError::io(dir))
+        }
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(e) => Err(StorageError::io(dir)(e)),
+    }
+}
+
 /// Whether any table below a root has a day.
 fn has_events(root: &Path) -> Result<bool> {
-    let names = |dir: &Path| -> Result<Vec<PathBuf>> {
-        match fs::read_dir(dir) {
-            Ok(entries) => {
-                let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-                paths.collect::<std::io::Result<_>>().map_err(StorageError::io(dir))
-            }
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
-            Err(e) => Err(StorageError::io(dir)(e)),
-        }
-    };
     for region in Region::ALL {
-        let tables = root.join(region.as_str().to_ascii_lowercase()).join("tables");
-        for table in names(&tables)? {
+        for table in names(root, *region, "tables")? {
             let is_day = |path: &PathBuf| {
                 path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("day="))
             };
-            if names(&table)?.iter().any(is_day) {
+            if listed(&table)?.iter().any(is_day) {
                 return Ok(true);
             }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether any region below a root has a write-ahead log.
+fn has_logs(root: &Path) -> Result<bool> {
+    for region in Region::ALL {
+        if !names(root, *region, "log")?.is_empty() {
+            return Ok(true);
         }
     }
     Ok(false)

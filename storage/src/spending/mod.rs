@@ -4,6 +4,7 @@
 //! <root>/ledger/budget.redb              what was spent, on which released part, and every sealed answer (see `book`)
 //! <root>/<region>/budget.witness         what was spent on each block of the region, beside its tables
 //! <marks dir>/<region>/budget.witness    the same again, in a directory of its own (see `high_water_mark`)
+//! <root>/day-limits, <marks dir>/day-limits   how many rows of one subject stored days may hold (see `day_limits`)
 //!
 //! reserve: book -> both high-water marks, synced -> ledger, committed -> granted
 //! ```
@@ -15,7 +16,7 @@
 //! - What was spent on a block is the most that ledger or a high-water mark says, so that an older copy of the ledger
 //!   brings no budget back; its missing answers are paid again.
 //! - A high-water mark is never behind the ledger. One that is, or that is missing, stops everything until somebody
-//!   accepts it ([`LedgerFiles`]).
+//!   accepts it ([`LedgerFiles`]). The same holds for the limits of a subject's day.
 //! - A file that cannot be understood is an error of [`BudgetLedger::open`], never an empty ledger.
 //! - After a high-water mark could not be written, nothing is reserved any more until the next start.
 //!
@@ -26,6 +27,7 @@ mod amount;
 mod book;
 mod booking;
 mod checkpoint;
+mod day_limits;
 mod faulty;
 mod high_water_mark;
 mod ledger_files;
@@ -49,6 +51,7 @@ use self::ledger_files::Joined;
 use crate::error::{Result, StorageError};
 
 pub use self::checkpoint::Checkpoint;
+pub use self::day_limits::DayLimits;
 pub use self::ledger_files::{Doubt, LedgerFiles, PossiblySpent};
 pub use self::order::{Block, Charge, Found, Order, PartId, PartOrder, Shortage, SpendingCaps};
 pub use self::view::{BlockSpending, SpendingFilter, SpendingItem};
@@ -88,6 +91,9 @@ struct Inner {
     book: Book,
     /// Beside the tables, and in the directory of their own.
     marks: Mutex<[HighWaterMarks; 2]>,
+    limits: Mutex<Option<DayLimits>>,
+    /// Whether any event may have been stored when it was opened.
+    may_hold_events: bool,
     /// Of the directory of their own.
     _lock: Option<Lock>,
 }
@@ -139,8 +145,9 @@ impl BudgetLedger {
     }
 
     fn over(files: Joined) -> BudgetLedger {
-        let Joined { book, marks, lock } = files;
-        BudgetLedger { inner: Arc::new(Inner { book, marks: Mutex::new(marks), _lock: lock }) }
+        let Joined { book, marks, limits, may_hold_events, lock } = files;
+        let (marks, limits) = (Mutex::new(marks), Mutex::new(limits));
+        BudgetLedger { inner: Arc::new(Inner { book, marks, limits, may_hold_events, _lock: lock }) }
     }
 
     /// Notes that the high-water marks have been made, so that a missing one is known from now on; and how far the audit
@@ -150,6 +157,31 @@ impl BudgetLedger {
     /// [`StorageError::Database`] when the file cannot be written.
     pub fn settle(&self, checkpoint: Option<&Checkpoint>) -> Result<()> {
         self.inner.book.settle(checkpoint)
+    }
+
+    /// Notes the limit of a subject's day that is in force from today on. Before it is noted, nothing may come in under it,
+    /// and the first one is noted before anything is stored since the ledger was opened.
+    ///
+    /// # Errors
+    /// Any error means that it may or may not be noted.
+    pub fn note_day_limit(&self, limit: u64, today: i32) -> Result<()> {
+        // Held to the end, as by whoever reserves.
+        let mut both = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = match self.day_limits() {
+            Some(before) => before.changed_to(limit, today),
+            None => Some(DayLimits::beginning(limit, self.inner.may_hold_events.then_some(today))),
+        };
+        let Some(noted) = noted else { return Ok(()) };
+        // Those of the directory of their own come first, and the ledger last.
+        both.iter_mut().rev().try_for_each(|marks| marks.note_limits(&noted))?;
+        self.inner.book.note_day_limits(&noted)?;
+        *self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted);
+        Ok(())
+    }
+
+    /// Which limits of a subject's day were in force; none when none was ever noted.
+    pub fn day_limits(&self) -> Option<DayLimits> {
+        self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is known about each of these released parts, in their order.

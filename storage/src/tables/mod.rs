@@ -14,12 +14,14 @@
 //! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once, `copies`: which
 //!   rows are copies of an event, `heads`: which of many sorted streams comes next
 //! - `snapshot`: the files that are live at one version
-//! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them
+//! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them;
+//!   `bounded`: how many there are, of each subject up to a limit
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
 //!
 //! Not here: what makes bytes durable (`shoal-files`).
 
 mod append;
+mod bounded;
 mod compact;
 mod copies;
 mod durable;

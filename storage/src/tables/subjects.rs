@@ -4,7 +4,7 @@
 //! the column is read as it is stored. Invariant: the runs cover every row of the file once, in whatever order the rows
 //! lie. Synchronous. Not here: what is counted (`shoal-ingest`), rows with their other columns (`read`).
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 use shoal_schemas::columns;
 
@@ -12,7 +12,7 @@ use crate::error::{Result, StorageError};
 use crate::tables::snapshot::{LiveFile, Snapshot};
 
 /// Rows that are looked at together.
-const BATCH_ROWS: usize = 16_384;
+pub(super) const BATCH_ROWS: usize = 16_384;
 
 impl Snapshot {
     /// Tells `visit` the pseudonym and the length of each run of rows of one subject. A subject may have several runs.
@@ -21,14 +21,22 @@ impl Snapshot {
     /// [`StorageError`] when the file cannot be read, or a row has no pseudonym of 16 bytes.
     pub fn subjects(&self, file: &LiveFile, visit: &mut dyn FnMut(&[u8; 16], u64)) -> Result<()> {
         for batch in self.rows(file, &[columns::SUBJECT], BATCH_ROWS)? {
-            let batch = batch?;
-            runs(batch.column(0), visit).ok_or_else(|| StorageError::Schema {
-                table: file.path.clone(),
-                reason: "a row has no pseudonym of 16 bytes".to_owned(),
-            })?;
+            visit_runs(&batch?, &file.path, visit)?;
         }
         Ok(())
     }
+}
+
+/// The same of one batch, whose only column is the subject, of the file at this path.
+pub(super) fn visit_runs(
+    batch: &RecordBatch,
+    path: &str,
+    visit: &mut dyn FnMut(&[u8; 16], u64),
+) -> Result<()> {
+    runs(batch.column(0), visit).ok_or_else(|| StorageError::Schema {
+        table: path.to_owned(),
+        reason: "a row has no pseudonym of 16 bytes".to_owned(),
+    })
 }
 
 /// None when a value is no pseudonym.

@@ -161,7 +161,7 @@ fn layout(columns: Vec<Column>) -> TableLayout {
     TableLayout::new("US/usage", columns)
 }
 
-fn part(day: i32, rows: i64) -> Part {
+pub(crate) fn part(day: i32, rows: i64) -> Part {
     let digest = |n: i64| u128::try_from(n).unwrap().to_be_bytes().to_vec();
     let ids: Vec<Vec<u8>> = (0..rows).map(digest).collect();
     let subjects: Vec<Vec<u8>> = (0..rows).map(|n| digest((n * 7) % 5)).collect();

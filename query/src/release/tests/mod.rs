@@ -101,7 +101,7 @@ impl Scan for World {
         if self.fails { Err(Failure::Internal) } else { raws(&due).into_iter().try_for_each(take) }
     }
 
-    async fn rows(&self, _: Block) -> Result<u64, Failure> {
+    async fn rows(&self, _: Block, _: Option<u64>) -> Result<u64, Failure> {
         Ok(100)
     }
 }
@@ -125,7 +125,7 @@ where
         raws(&due).into_iter().try_for_each(take)
     }
 
-    async fn rows(&self, _: Block) -> Result<u64, Failure> {
+    async fn rows(&self, _: Block, _: Option<u64>) -> Result<u64, Failure> {
         Ok(100)
     }
 }

@@ -7,7 +7,8 @@ use shoal_schemas::{Kind, Region};
 use shoal_storage::Block;
 
 use super::super::circumstances::{Circumstances, Timing};
-use super::super::size::{SIZE_PRICE, Sizes, size_noise};
+use super::super::size::Sizes;
+use super::super::size_bounds::{SIZE_PRICE, SizeBounds};
 use super::super::{LookedUp, answer};
 use super::{After, World, asked, priced};
 use crate::clock::{Clock, TestClock};
@@ -36,8 +37,10 @@ impl Timed {
     fn standing(lanes: usize) -> Timed {
         let clock = Arc::new(TestClock::new());
         let schedule = Schedule::new(Arc::clone(&clock) as Arc<dyn Clock>, lanes, &[2_000]);
+        let world = World::new();
+        world.budget.ledger().note_day_limit(EVENTS_MAX, today() - 1_000).unwrap();
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-        Timed { world: World::new(), clock, schedule, metrics }
+        Timed { world, clock, schedule, metrics }
     }
 
     /// With a clock that moves to whatever is waited for.
@@ -51,7 +54,7 @@ impl Timed {
         Timing {
             schedule: &self.schedule,
             row_time_ns: 100,
-            size_noise: size_noise(EVENTS_MAX).unwrap(),
+            sizes: SizeBounds::of(self.world.budget.ledger().day_limits(), EVENTS_MAX),
             longest: Duration::from_secs(30),
             latest: Latest { begin: self.clock.now() + Duration::from_secs(30), end: None },
             decided_ms,
@@ -148,7 +151,7 @@ async fn what_would_take_too_long_is_refused_before_it_is_charged() {
         ) -> Result<(), Failure> {
             Err(Failure::Internal)
         }
-        async fn rows(&self, _: Block) -> Result<u64, Failure> {
+        async fn rows(&self, _: Block, _: Option<u64>) -> Result<u64, Failure> {
             Ok(10_000_000)
         }
     }
@@ -160,18 +163,18 @@ async fn what_would_take_too_long_is_refused_before_it_is_charged() {
 
 #[tokio::test]
 async fn the_size_of_a_block_has_the_noise_that_is_paid_for() {
-    let noise = size_noise(EVENTS_MAX).unwrap();
-    // (50 events)^2 / (2 * 0.0005)
-    assert!((noise.variance().to_f64() - 2_500_000.0).abs() < 1.0);
     let timed = Timed::new(1);
     let (world, decided_ms) = (&timed.world, OnceLock::new());
     let (timing, asked) = (timed.timing(&decided_ms), asked(&world.budget, now_ms()));
+    let noise = timing.sizes.noise(today()).unwrap();
+    // (50 events)^2 / (2 * 0.0005)
+    assert!((noise.variance().to_f64() - 2_500_000.0).abs() < 1.0);
     let block = |ago: i32| Block { region: Region::De, kind: Kind::Usage, day: today() - ago };
     let epochs = |ago: i32| (block(ago), world.budget.epochs.at(today() - ago, now_ms()));
     let blocks = (0..400).map(epochs).collect();
     let first = Sizes::of(&blocks, &timing, &asked, world).await.unwrap();
     let again = Sizes::of(&blocks, &timing, &asked, world).await.unwrap();
-    let of = |sizes: &Sizes, ago: i32| sizes.total(&[(block(ago), 1)].into()) as f64;
+    let of = |sizes: &Sizes<'_>, ago: i32| sizes.total(&[(block(ago), 1)].into()) as f64;
     let spread = 8.0 * noise.variance().to_f64().sqrt();
     let mut squares = 0.0;
     for ago in 0..400 {
@@ -182,4 +185,52 @@ async fn the_size_of_a_block_has_the_noise_that_is_paid_for() {
     // 4 standard deviations of the variance of 400.
     assert!((0.7..1.3).contains(&ratio), "{ratio}");
     assert_eq!(world.spent(today()), SIZE_PRICE.nano(), "and paid once");
+}
+
+/// Rows of a block whose subjects may have any number of them, since nobody knows which limit they came in under.
+#[tokio::test]
+async fn rows_of_before_any_limit_are_counted_up_to_it_on_a_coarser_grid() {
+    use std::sync::Mutex;
+    struct Old(Mutex<Vec<(i32, Option<u64>)>>);
+    #[async_trait::async_trait]
+    impl Scan for Old {
+        async fn totals(
+            &self,
+            _: crate::scan::Due,
+            _: &mut (dyn shoal_anonymity::noise::Entropy + Send),
+            _: &mut crate::scan::Taker<'_>,
+        ) -> Result<(), Failure> {
+            Err(Failure::Internal)
+        }
+        async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
+            self.0.lock().unwrap().push((today() - block.day, most_of_one));
+            Ok(100)
+        }
+    }
+    for (limits, expected, after_ms) in [
+        // Nothing was ever noted; a higher limit until five days ago; the same limit for good.
+        (vec![], [Some(EVENTS_MAX), Some(EVENTS_MAX)], 1_000),
+        (vec![(80, 1_000), (EVENTS_MAX, 5)], [None, None], 50),
+        (vec![(EVENTS_MAX, 1_000)], [None, None], 50),
+    ] {
+        let mut timed = Timed::new(1);
+        timed.world = World::new();
+        for (limit, ago) in &limits {
+            timed.world.budget.ledger().note_day_limit(*limit, today() - ago).unwrap();
+        }
+        let (world, decided_ms, old) = (&timed.world, OnceLock::new(), Old(Mutex::default()));
+        let (timing, asked) = (timed.timing(&decided_ms), asked(&world.budget, now_ms()));
+        let of = |ago: i32| {
+            let block = Block { region: Region::De, kind: Kind::Usage, day: today() - ago };
+            (block, world.budget.epochs.at(block.day, now_ms()))
+        };
+        Sizes::of(&[of(4), of(0)].into(), &timing, &asked, &old).await.unwrap();
+        let counted: Vec<Option<u64>> =
+            old.0.into_inner().unwrap().into_iter().map(|(_, most)| most).collect();
+        assert_eq!(counted, expected);
+        assert_eq!(timed.clock.passed(), Duration::from_millis(after_ms), "however many rows there are");
+        // The day on which a higher limit ended, and the one after it, may hold more of one subject.
+        let sd = |ago: i32| timing.sizes.noise(today() - ago).unwrap().variance().to_f64();
+        assert_eq!(sd(4) > sd(0), limits.len() == 2, "{limits:?}");
+    }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod delta;
+mod limits;
 mod restore;
 
 use std::fs;
