@@ -191,7 +191,7 @@ impl Budget {
             at: time_text(item.at_ms),
             epoch: self.epochs.pool_text(item.pool),
             rho: Rho::from_nano(item.nano).to_string(),
-            state: if item.state == "sealed" { "sealed" } else { "reserved" },
+            state: if item.is_sealed { "sealed" } else { "reserved" },
             query: reader.statement(item),
         });
         BlockAnswer {

@@ -39,7 +39,7 @@ use crate::grant::AnalystGrant;
 use crate::ledger::Budget;
 use crate::literals::PublicWords;
 use crate::metrics::Metrics;
-use crate::release::{LookedUp, Released, SizeBounds};
+use crate::release::{LookedUp, Ready, Released, SizeBounds};
 use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
 use crate::scan::{LocalScan, Runner, Scan};
@@ -224,17 +224,14 @@ impl Engine {
         let mut entry = entry(&self.audit, id, grant, request, now_ms);
         let (answer, is_cancelled) = match self.running.enter(id, grant, now_ms) {
             None => (Err(QueryError::Busy), false),
-            Some(seat) => {
-                let work = async {
-                    let answer = self.noted(grant, request, now_ms, &self.scan, &mut entry).await;
-                    (answer.map_err(|no| self.told(no, id)), false)
-                };
-                tokio::select! {
-                    biased;
-                    () = seat.cancelled() => (Err(QueryError::Failed), true),
-                    done = work => done,
+            Some(seat) => tokio::select! {
+                biased;
+                () = seat.cancelled() => (Err(QueryError::Failed), true),
+                ready = self.noted(grant, request, now_ms, &self.scan, &mut entry) => {
+                    // What is ready cannot be cancelled any more.
+                    (Ready::sealed(ready).await.map_err(|no| self.told(no, id)), false)
                 }
-            }
+            },
         };
         self.metrics.ended(answer.as_ref().err(), request.dry_run);
         let outcome = match (&answer, is_cancelled) {
@@ -310,10 +307,11 @@ impl Engine {
     ) -> Result<Released, QueryError> {
         let (audit, id) = (Arc::new(Audit::none()), QueryId::random());
         let mut entry = entry(&audit, id, grant, request, now_ms);
-        self.noted(grant, request, now_ms, &scan, &mut entry).await.map_err(|no| self.told(no, id))
+        let ready = self.noted(grant, request, now_ms, &scan, &mut entry).await;
+        Ready::sealed(ready).await.map_err(|no| self.told(no, id))
     }
 
-    /// ask -> check -> charge -> look up -> (reserve -> scan -> release -> seal) -> postprocess.
+    /// ask -> check -> charge -> look up -> (reserve -> scan -> release) -> postprocess.
     async fn noted(
         &self,
         grant: &AnalystGrant,
@@ -321,7 +319,7 @@ impl Engine {
         now_ms: i64,
         scan: &Arc<dyn Scan>,
         entry: &mut Entry,
-    ) -> Result<Released, NoAnswer> {
+    ) -> Result<Ready, NoAnswer> {
         let prepared = self.prepare(grant, request, now_ms).await?;
         for charged in &prepared.charged {
             entry.asks(&charged.query, &charged.price.to_string());
@@ -335,10 +333,10 @@ impl Engine {
         let paid = looked_up.quote(&budget).await?;
         let postprocessor = &self.attempts.postprocessor;
         if prepared.explain {
-            return prepared.explained(&paid);
+            return prepared.explained(&paid).map(Ready::free);
         }
         if request.dry_run {
-            return prepared.priced(&paid, postprocessor).await;
+            return prepared.priced(&paid, postprocessor).await.map(Ready::free);
         }
         let (since, longest) = (Instant::now(), Duration::from_millis(self.config.time_ms_max));
         let expiry = prepared.until_expiry(now_ms);
@@ -380,9 +378,9 @@ impl Engine {
     /// Runs on the threads of queries until the deadline; whoever stops waiting stops it.
     async fn elsewhere(
         &self,
-        work: impl Future<Output = Result<Released, NoAnswer>> + Send + 'static,
+        work: impl Future<Output = Result<Ready, NoAnswer>> + Send + 'static,
         deadline: Instant,
-    ) -> Result<Released, NoAnswer> {
+    ) -> Result<Ready, NoAnswer> {
         let handle = match &self.threads {
             Some(threads) => threads.spawn(work),
             None => tokio::spawn(work),

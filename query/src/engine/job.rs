@@ -1,6 +1,7 @@
-//! What runs away from the caller: pay, read, noise, seal, and the postprocessing.
+//! What runs away from the caller: pay, read, noise, and the postprocessing.
 //!
-//! Invariants: nothing is read that is not paid. Not here: the order of paying and sealing (`release/answer.rs`).
+//! Invariants: nothing is read that is not paid. Not here: the order of paying and reading (`release/answer.rs`), sealing,
+//! which nothing may interrupt (`engine.rs`).
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::prepared::Prepared;
 use crate::error::NoAnswer;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
-use crate::release::{Circumstances, LookedUp, ROWS_MAX, Released, SizeBounds, Timing, answer, finish};
+use crate::release::{Circumstances, LookedUp, ROWS_MAX, Ready, SizeBounds, Timing, answer, finish};
 use crate::scan::Scan;
 use crate::schedule::{Latest, Schedule};
 
@@ -67,7 +68,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) async fn run(self) -> Result<Released, NoAnswer> {
+    pub(super) async fn run(self) -> Result<Ready, NoAnswer> {
         let Job {
             prepared,
             looked_up,
@@ -99,6 +100,6 @@ impl Job {
         let (columns, batch) = postprocessor.run(&prepared.postprocess.sql, tables, deadline).await?;
         let mut preamble = prepared.preamble;
         preamble.paid(&answered.paid);
-        Ok(finish(preamble, columns, batch, false))
+        Ok(Ready { released: finish(preamble, columns, batch, false), unsealed: answered.unsealed })
     }
 }

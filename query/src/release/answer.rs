@@ -1,12 +1,12 @@
 //! The order in which an answer comes about: look up -> decide the time -> reserve (durable) -> run -> noise -> wait for the
-//! time -> seal (durable) -> assemble.
+//! time -> assemble; what stands above follows, and then the seal (durable).
 //!
-//! Invariants: nothing is read before everything that is missing is paid, all of it or nothing; nothing leaves before it
-//! is sealed; once paid, whatever goes wrong is charged. What is in the ledger is not made again. A refusal depends on the
-//! text, the registry and what was spent, which are public. Waiting for somebody else's released part costs nothing. What was
-//! read in time is sealed at the end of its turn and not before, and what was not is never sealed; a failure leaves then too.
-//! So neither the ledger nor anybody who waits for it shows how long the work took.
-//! Not here: the ledger (`ledger.rs`), noise (`noisy`), what reads events (`scan`).
+//! Invariants: nothing is read before everything that is missing is paid, all of it or nothing; once paid, whatever goes
+//! wrong is charged. What is in the ledger is not made again. A refusal depends on the text, the registry and what was spent,
+//! which are public. Waiting for somebody else's released part costs nothing. What was read in time leaves at the end of its
+//! turn and not before, and what was not is never sealed; a failure leaves then too. So neither the ledger nor anybody who
+//! waits for it shows how long the work took.
+//! Not here: sealing (`unsealed`), the ledger (`ledger.rs`), noise (`noisy`), what reads events (`scan`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -27,6 +27,7 @@ use super::paid::Paid;
 use super::sealed::Sealed;
 use super::size::{BlockEpoch, Sizes, size_id};
 use super::size_bounds::{SIZE_PRICE, SizeBounds};
+use super::unsealed::Unsealed;
 use super::work::Work;
 use crate::budget_epochs::BudgetEpoch;
 use crate::charge::ChargedQuery;
@@ -45,6 +46,8 @@ pub(crate) const ROWS_MAX: usize = CELLS_MAX as usize;
 pub(crate) struct Answered {
     pub(crate) groups: Vec<Groups>,
     pub(crate) paid: Paid,
+    /// What was made for it, to be sealed before anything leaves; none when the ledger had everything.
+    pub(crate) unsealed: Option<Unsealed>,
 }
 
 /// All released parts that queries want, and what the ledger has of them.
@@ -217,19 +220,19 @@ pub(crate) async fn answer(
         }
         looked_up.look(asked.budget).await?;
     };
-    let mut made = BTreeSet::new();
+    let (mut made, mut unsealed) = (BTreeSet::new(), None);
     if let Some((claim, reservation, ids, turn)) = paid {
         made.extend(ids);
         let work = make(&looked_up, asked, scan);
-        let sealed = match (&asked.timing, turn) {
+        let parts = match (&asked.timing, turn) {
             (Some(timing), Some(turn)) => in_turn(&turn, timing, work).await?,
             _ => work.await?,
         };
-        asked.budget.seal(claim, reservation, sealed.clone()).await?;
-        looked_up.found.extend(sealed);
+        looked_up.found.extend(parts.clone());
+        unsealed = Some(Unsealed { budget: asked.budget.clone(), claim, reservation, parts });
     }
     let paid = looked_up.paid(asked.budget, &made).await?;
-    Ok(Answered { groups: looked_up.groups(asked.rows_max)?, paid })
+    Ok(Answered { groups: looked_up.groups(asked.rows_max)?, paid, unsealed })
 }
 
 /// The turn in which what is missing is read; none when nothing is timed.

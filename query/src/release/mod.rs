@@ -1,11 +1,11 @@
 //! Stage 5: what is asked -> [`Groups`] (from the ledger, or read, noised and sealed) and, after the postprocessing,
 //! [`Released`].
 //!
-//! - `answer`: look up, decide the time, reserve, run, seal, assemble; `circumstances`: what a question is asked with
+//! - `answer`: look up, decide the time, reserve, run, assemble; `circumstances`: what a question is asked with
 //! - `size`: how many rows blocks have, with noise; `size_bounds`: how far one subject can change that; `work`: how long a
 //!   question may take, given that
 //! - `noisy`: exact totals -> noisy parts; the only place where totals meet noise
-//! - `sealed`: a released part as bytes
+//! - `sealed`: a released part as bytes; `unsealed`: what is made, and is kept when its answer is ready
 //! - `assemble`: released parts -> groups
 //! - `groups`, `paid`, `released`: what comes of it; `reading`: what its reader should know of the numbers
 //!
@@ -28,6 +28,7 @@ mod size;
 mod size_bounds;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unsealed;
 mod work;
 
 pub(crate) use self::answer::{LookedUp, ROWS_MAX, answer};
@@ -40,3 +41,4 @@ pub use self::released::{Cost, Released};
 pub(crate) use self::released::{Preamble, finish};
 pub use self::size_bounds::SIZE_PRICE;
 pub(crate) use self::size_bounds::SizeBounds;
+pub(crate) use self::unsealed::Ready;

@@ -14,6 +14,7 @@ mod reading;
 #[path = "../../../postprocess/src/tests/refused.rs"]
 mod refused;
 mod shapes;
+mod unanswered;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};

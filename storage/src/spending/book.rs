@@ -13,9 +13,10 @@
 //! pieces         part (32) -> state (1) | reservation, u64 LE | time in ms, i64 LE | text, UTF-8
 //! answers        part (32) -> sealed bytes, opaque here
 //! block          region (1) | kind (1) | day with its sign bit flipped, u32 BE: blocks are in order of region, kind, day
-//! state          0 reserved, 1 sealed, 2 lost
+//! state          0 reserved, 1 sealed; 2, which earlier versions made of 0 at a start, says the same as 0
 //! ```
-//! Invariants: each change is one durable transaction. A file of format 1 becomes one of format 2 when it is opened: each
+//! Invariants: each change is one durable transaction. What is reserved and not sealed has no answer: who reserved it may
+//! seal it as long as its process lives. Memory for pages of the file is bounded. A file of format 1 becomes one of format 2 when it is opened: each
 //! of its charges then counts its delta. Not here: reserving (`booking`), high-water marks, listing (`view`).
 
 use std::collections::BTreeMap;
@@ -54,7 +55,9 @@ pub(super) const RESERVATION: &str = "reservation";
 
 pub(super) const RESERVED: u8 = 0;
 pub(super) const SEALED: u8 = 1;
-pub(super) const LOST: u8 = 2;
+
+/// Memory for pages of the file, bytes.
+const CACHE_BYTES: usize = 16 << 20;
 
 pub(super) struct Book {
     pub(super) db: Database,
@@ -111,7 +114,7 @@ fn marks_key(region: Region) -> String {
 
 impl Book {
     pub(super) fn open(path: &Path) -> Result<Book> {
-        let db = Database::create(path).map_err(|e| match e {
+        let db = Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|e| match e {
             DatabaseError::DatabaseAlreadyOpen => StorageError::Locked(path.to_path_buf()),
             e => failed(e),
         })?;
@@ -154,26 +157,6 @@ impl Book {
         }
         write.commit().map_err(failed)?;
         Ok(Book { db })
-    }
-
-    /// What was reserved and is not sealed has no one left who could seal it.
-    pub(super) fn mark_lost(&self) -> Result<()> {
-        let write = self.db.begin_write().map_err(failed)?;
-        {
-            let mut parts = write.open_table(PARTS).map_err(failed)?;
-            let mut lost: Vec<([u8; 32], Vec<u8>)> = Vec::new();
-            for entry in parts.iter().map_err(failed)? {
-                let (id, record) = entry.map_err(failed)?;
-                let (state, number, at_ms, text) = part_record(record.value())?;
-                if state == RESERVED {
-                    lost.push((*id.value(), part_bytes(LOST, number, at_ms, text)));
-                }
-            }
-            for (id, record) in &lost {
-                parts.insert(id, record.as_slice()).map_err(failed)?;
-            }
-        }
-        write.commit().map_err(failed)
     }
 
     /// All that was spent.

@@ -335,7 +335,6 @@ impl LedgerFiles {
                 book
             }
         };
-        book.mark_lost()?;
         book.raise(&spent, last)?;
         limits.as_ref().map_or(Ok(()), |limits| book.note_day_limits(limits))?;
         Ok(Joined { book, marks: [beside, apart], limits, may_hold_events, lock })

@@ -100,7 +100,7 @@ struct Inner {
 
 impl BudgetLedger {
     /// Opens the ledger below a root, or makes it, with the high-water marks of the root and of a directory of their own.
-    /// Reservations that were not sealed are lost from here on: charged, and without an answer.
+    /// Reservations that were not sealed stay as they are: charged, and without an answer.
     ///
     /// # Errors
     /// As [`LedgerFiles::read`] and [`BudgetLedger::of`].

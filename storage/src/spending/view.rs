@@ -10,7 +10,7 @@ use shoal_schemas::{Kind, Region};
 
 use super::amount::DELTA_ATTO_BEFORE;
 use super::book::{
-    ASKERS, Book, CHARGE_DELTAS, CHARGES, DELTA, LOST, PARTS, SEALED, SPENT, block_bytes, block_of, failed,
+    ASKERS, Book, CHARGE_DELTAS, CHARGES, DELTA, PARTS, SEALED, SPENT, block_bytes, block_of, failed,
     part_record, pools,
 };
 use super::order::{Block, PartId};
@@ -57,8 +57,8 @@ pub struct SpendingItem {
     pub delta_atto: u64,
     /// Milliseconds since 1970, UTC.
     pub at_ms: i64,
-    /// `reserved`, `sealed` or `lost`: as the released part is now.
-    pub state: &'static str,
+    /// Whether the released part has an answer. Why it has none, and since when, is not told apart.
+    pub is_sealed: bool,
 }
 
 impl Book {
@@ -97,14 +97,15 @@ impl Book {
                 let delta_atto = charge_deltas.get(key.value()).map_err(failed)?;
                 let delta_atto = delta_atto.map_or(DELTA_ATTO_BEFORE, |delta| delta.value());
                 let record = parts.get(&part).map_err(failed)?;
-                let (state, text) = match &record {
+                let (is_sealed, text) = match &record {
                     Some(record) => {
                         let (state, _, _, text) = part_record(record.value())?;
-                        (state_text(state), text.to_owned())
+                        (state == SEALED, text.to_owned())
                     }
-                    None => (state_text(LOST), String::new()),
+                    None => (false, String::new()),
                 };
-                spending.items.push(SpendingItem { part, text, asker, pool, nano, delta_atto, at_ms, state });
+                let item = SpendingItem { part, text, asker, pool, nano, delta_atto, at_ms, is_sealed };
+                spending.items.push(item);
             }
         }
         Ok(found.into_values().collect())
@@ -113,14 +114,6 @@ impl Book {
 
 fn nothing(block: Block) -> BlockSpending {
     BlockSpending { block, pools: BTreeMap::new(), deltas: BTreeMap::new(), items: Vec::new() }
-}
-
-fn state_text(state: u8) -> &'static str {
-    match state {
-        SEALED => "sealed",
-        LOST => "lost",
-        _ => "reserved",
-    }
 }
 
 fn charge_of(value: &[u8; 49]) -> (u8, u64, i64, PartId) {

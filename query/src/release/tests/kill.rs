@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use shoal_schemas::{Kind, Region};
-use shoal_storage::{Block, BudgetLedger, LedgerFiles, SpendingFilter};
+use shoal_storage::{Block, BudgetLedger, Found, LedgerFiles, SpendingFilter};
 
 use super::super::Groups;
 use super::{After, World, priced};
@@ -75,6 +75,7 @@ async fn ask_all(dir: &Path, questions: &str, sql: fn(usize) -> String) {
         });
         let looked_up = LookedUp::of(&queries, &world.budget, now_ms()).await.unwrap();
         let answered = answer(looked_up, &super::asked(&world.budget, now_ms()), &scan).await.unwrap();
+        let answered = answered.sealed().await.unwrap();
         say(&format!("answer {question} {}", text(&answered.groups[0])));
     }
     say("end");
@@ -177,7 +178,8 @@ fn check_charges(root: &Path) {
         assert!(sum >= listed && (sum - listed).is_multiple_of(PRICE), "{sum} {listed}");
         for item in &spending.items {
             assert_eq!(item.nano, PRICE);
-            assert_ne!(item.state, "reserved", "whoever reserved it is dead");
+            let found = ledger.look_up(&[item.part]).unwrap().remove(0);
+            assert_eq!(matches!(found, Found::Sealed(_)), item.is_sealed, "one of two states, and no other");
         }
     }
 }

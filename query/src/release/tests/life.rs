@@ -266,5 +266,5 @@ async fn several_queries_are_paid_together_and_the_same_part_once() {
     };
     let listed = world.budget.ledger().spending(&all).unwrap();
     assert!(listed[1].items[0].text.starts_with("FROM usage IN DE\nDAY 2026-11-22 (open, hour 10)\n"));
-    assert_eq!(listed[1].items[0].state, "sealed");
+    assert!(listed[1].items[0].is_sealed);
 }

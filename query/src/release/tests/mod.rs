@@ -56,7 +56,7 @@ impl World {
         now_ms: i64,
     ) -> Result<Answered, NoAnswer> {
         let looked_up = LookedUp::of(queries, &self.budget, now_ms).await?;
-        answer(looked_up, &asked(&self.budget, now_ms), self).await
+        answer(looked_up, &asked(&self.budget, now_ms), self).await?.sealed().await
     }
 
     pub(super) async fn quote(&self, sql: &str, now_ms: i64) -> Paid {
@@ -73,6 +73,16 @@ impl World {
     pub(super) fn spent(&self, day: i32) -> u64 {
         let block = Block { region: Region::De, kind: Kind::Usage, day };
         self.budget.ledger().spent(&[block]).unwrap()[0].values().sum()
+    }
+}
+
+impl Answered {
+    /// The same when it may leave.
+    pub(super) async fn sealed(mut self) -> Result<Answered, NoAnswer> {
+        if let Some(unsealed) = self.unsealed.take() {
+            unsealed.seal().await?;
+        }
+        Ok(self)
     }
 }
 

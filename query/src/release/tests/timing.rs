@@ -68,7 +68,7 @@ impl Timed {
         let asked = Circumstances { timing: Some(timing), ..asked(&self.world.budget, now_ms()) };
         let queries = [priced(sql, now_ms()).await];
         let looked_up = LookedUp::of(&queries, &self.world.budget, now_ms()).await?;
-        answer(looked_up, &asked, scan).await
+        answer(looked_up, &asked, scan).await?.sealed().await
     }
 }
 

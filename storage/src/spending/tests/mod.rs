@@ -108,8 +108,9 @@ fn everything_survives_a_restart_and_what_was_not_sealed_is_lost_but_charged() {
         SpendingFilter { regions: vec![Region::De], kinds: vec![Kind::Usage], days: i32::MIN..=i32::MAX };
     let all = ledger.spending(&filter).unwrap();
     assert_eq!(all.iter().map(|b| b.block.day).collect::<Vec<_>>(), [0, 1, 2]);
-    let items: Vec<_> = all[0].items.iter().map(|i| (i.text.as_str(), i.nano, i.at_ms, i.state)).collect();
-    assert_eq!(items, [("part 1", 10, 7, "sealed"), ("part 2", 30, 7, "lost")]);
+    let items: Vec<_> =
+        all[0].items.iter().map(|i| (i.text.as_str(), i.nano, i.at_ms, i.is_sealed)).collect();
+    assert_eq!(items, [("part 1", 10, 7, true), ("part 2", 30, 7, false)]);
     assert!(all[0].items.iter().all(|item| item.asker.as_deref() == Some("ana1")));
     let narrow = SpendingFilter { days: -1..=0, ..filter };
     assert_eq!(ledger.spending(&narrow).unwrap().len(), 1);
