@@ -14,7 +14,7 @@ use shoal_storage::{Block, BlockSpending, SpendingFilter, SpendingItem};
 use crate::error::QueryError;
 use crate::failure::Failure;
 use crate::grant::{AnalystGrant, Role};
-use crate::ledger::{Budget, blocking};
+use crate::ledger::{Budget, DELTA_ATTO_BLOCK_MAX, blocking, delta_left_of, delta_text};
 use crate::literals::PublicWords;
 use shoal_language::calendar::{day_text, parse_day, time_text};
 use shoal_schemas::calendar::day_of;
@@ -69,8 +69,10 @@ impl From<BudgetError> for QueryError {
 /// The budget of blocks.
 #[derive(Clone, Debug, Serialize)]
 pub struct BudgetAnswer {
-    /// The most that all queries together may learn about one block: rho, as every amount here.
+    /// The most that all queries together may learn about one block, in rho.
     pub rho_block_max: String,
+    /// The most that thresholds may take together of one block's delta, as `1e-6`.
+    pub delta_block_max: String,
     /// The epochs of every day and the share of each.
     pub epochs: Vec<EpochAnswer>,
     /// Tables, regions and days, in this order.
@@ -101,6 +103,10 @@ pub struct BlockAnswer {
     pub rho_spent: String,
     /// What the epoch in force has left.
     pub rho_left: String,
+    /// What thresholds took of its delta, in all epochs, and what is left of it for all of them.
+    pub delta_spent: String,
+    /// See `delta_spent`.
+    pub delta_left: String,
     /// The day on which the next epoch begins.
     pub next_epoch: Option<String>,
     /// What spent it, oldest first.
@@ -116,8 +122,10 @@ pub struct SpentAnswer {
     pub epoch: String,
     /// How much.
     pub rho: String,
-    /// `sealed`: its answer is kept; `reserved`: it is charged and has none, because it is being made, failed, or was
-    /// cancelled.
+    /// How much of the block's delta; `0` when no group could be withheld.
+    pub delta: String,
+    /// `sealed`: its answer is kept; `reserved`: it is charged and has none, because its question is being answered, failed
+    /// at whatever step, or was cancelled.
     pub state: &'static str,
     /// What was asked, in its canonical form; for everybody but its asker and officers with a `?` for each literal.
     pub query: String,
@@ -174,7 +182,12 @@ impl Budget {
             name: self.epochs.pool_text(pool),
             rho_max: share.to_string(),
         });
-        Ok(BudgetAnswer { rho_block_max: self.cap.to_string(), epochs: epochs.collect(), blocks })
+        Ok(BudgetAnswer {
+            rho_block_max: self.cap.to_string(),
+            delta_block_max: delta_text(DELTA_ATTO_BLOCK_MAX),
+            epochs: epochs.collect(),
+            blocks,
+        })
     }
 
     fn block(
@@ -186,11 +199,15 @@ impl Budget {
     ) -> BlockAnswer {
         let epoch = self.epochs.at(block.day, now_ms);
         let pools = spending.map(|one| one.pools.clone()).unwrap_or_default();
+        let delta_left = spending.map_or(DELTA_ATTO_BLOCK_MAX, |one| delta_left_of(&one.deltas));
+        let delta_spent =
+            spending.map_or(0, |one| one.deltas.values().fold(0, |sum: u64, n| sum.saturating_add(*n)));
         let items = spending.map(|one| one.items.as_slice()).unwrap_or_default();
         let spent_by = items.iter().map(|item| SpentAnswer {
             at: time_text(item.at_ms),
             epoch: self.epochs.pool_text(item.pool),
             rho: Rho::from_nano(item.nano).to_string(),
+            delta: delta_text(item.delta_atto),
             state: if item.is_sealed { "sealed" } else { "reserved" },
             query: reader.statement(item),
         });
@@ -202,6 +219,8 @@ impl Budget {
             rho_spent: Rho::from_nano(pools.values().fold(0, |sum: u64, n| sum.saturating_add(*n)))
                 .to_string(),
             rho_left: self.left_of(&pools, epoch.pool).to_string(),
+            delta_spent: delta_text(delta_spent),
+            delta_left: delta_text(delta_left),
             next_epoch: self.epochs.next_text(block.day, epoch.pool),
             spent_by: spent_by.collect(),
         }
@@ -271,7 +290,28 @@ mod tests {
         assert_eq!((today.spent_by.len(), today.spent_by[0].state), (1, "sealed"));
         assert!(today.spent_by[0].query.contains("AGGREGATE count(*)"));
         assert_eq!(list.blocks[5].rho_left, "0.198");
+        assert_eq!((today.delta_spent.as_str(), today.delta_left.as_str()), ("0", "1e-6"));
         assert!(list.blocks[13].spent_by.is_empty(), "another region");
+    }
+
+    #[tokio::test]
+    async fn what_thresholds_take_of_delta_is_listed_with_what_is_left() {
+        let world = World::new();
+        let of_today = "FROM usage WHERE day = current_date";
+        for sql in [
+            format!("SELECT screen, COUNT(*) {of_today} GROUP BY screen"),
+            format!("SELECT COUNT(*) {of_today}"),
+        ] {
+            world.ask(&sql, now_ms()).await.unwrap();
+        }
+        let asked = BudgetRequest { table: Some(Kind::Usage), ..BudgetRequest::default() };
+        let list = list(&world, &grant(&[Region::De]), &asked).await.unwrap();
+        assert_eq!(list.delta_block_max, "1e-6");
+        let today = &list.blocks[6];
+        // rho 0.002 of 0.5, so as much of 10^-6.
+        let deltas: Vec<&str> = today.spent_by.iter().map(|spent| spent.delta.as_str()).collect();
+        assert_eq!(deltas, ["4e-9", "0"]);
+        assert_eq!((today.delta_spent.as_str(), today.delta_left.as_str()), ("4e-9", "9.96e-7"));
     }
 
     #[tokio::test]

@@ -333,7 +333,7 @@ impl Engine {
         let paid = looked_up.quote(&budget).await?;
         let postprocessor = &self.attempts.postprocessor;
         if prepared.explain {
-            return prepared.explained(&paid).map(Ready::free);
+            return prepared.explained(&paid, &budget).map(Ready::free);
         }
         if request.dry_run {
             return prepared.priced(&paid, postprocessor).await.map(Ready::free);

@@ -27,9 +27,22 @@ use shoal_language::{Refusal, Rule};
 /// Most blocks that a refusal names.
 const NAMED_MAX: usize = 5;
 /// What the thresholds of all released parts about a block may spend of delta together: 10^-6, in units of 10^-18.
-const DELTA_ATTO_BLOCK_MAX: u64 = 1_000_000_000_000;
+pub(crate) const DELTA_ATTO_BLOCK_MAX: u64 = 1_000_000_000_000;
 /// Units of the ledger's deltas in one.
 const ATTO: f64 = 1e18;
+
+/// An amount of delta for people and programs, as 4e-9.
+pub(crate) fn delta_text(atto: u64) -> String {
+    match atto {
+        0 => "0".to_owned(),
+        atto => format!("{:e}", atto as f64 / ATTO),
+    }
+}
+
+/// What is left of a block's delta, given what was spent of it from every pool.
+pub(crate) fn delta_left_of(spent: &BTreeMap<u8, u64>) -> u64 {
+    spent.values().fold(DELTA_ATTO_BLOCK_MAX, |left, atto| left.saturating_sub(*atto))
+}
 
 /// The budget of a service.
 #[derive(Clone)]
@@ -165,14 +178,18 @@ impl Budget {
         let mut orders = Vec::with_capacity(parts.len());
         for &part in parts {
             let text = clean.entry(&part.text).or_insert_with(|| without_identifiers(&part.text));
-            let delta_atto = if part.is_thresholded { self.delta_atto_of(part.price) } else { 0 };
-            orders.push(order(part, text.clone(), delta_atto));
+            orders.push(order(part, text.clone(), self.delta_atto_of_part(part)));
         }
         orders
     }
 
+    /// What a released part takes of the delta of each of its blocks.
+    pub(crate) fn delta_atto_of_part(&self, part: &ReleasedPart) -> u64 {
+        if part.is_thresholded { self.delta_atto_of(part.price) } else { 0 }
+    }
+
     /// The part of a block's delta that a threshold takes: as much as the price is of the cap.
-    fn delta_atto_of(&self, price: Rho) -> u64 {
+    pub(crate) fn delta_atto_of(&self, price: Rho) -> u64 {
         let all = u128::from(price.nano()) * u128::from(DELTA_ATTO_BLOCK_MAX);
         let share = all.div_ceil(u128::from(self.cap.nano().max(1)));
         u64::try_from(share).unwrap_or(u64::MAX).min(DELTA_ATTO_BLOCK_MAX)
@@ -202,6 +219,13 @@ impl Budget {
         Ok(lefts.min())
     }
 
+    /// The least of delta that any of these blocks has left.
+    pub(crate) async fn delta_left(&self, charges: &[(Block, BudgetEpoch)]) -> Result<Option<u64>, Failure> {
+        let (ledger, blocks) = (self.ledger.clone(), charges.iter().map(|(b, _)| *b).collect::<Vec<_>>());
+        let spent = blocking(move || ledger.delta_spent(&blocks)).await?;
+        Ok(spent.iter().map(delta_left_of).min())
+    }
+
     /// What is left of a pool, given what was spent of every pool of the block.
     pub(crate) fn left_of(&self, spent: &BTreeMap<u8, u64>, pool: u8) -> Rho {
         let cap = self.epochs.pools(self.cap).get(usize::from(pool)).map_or(0, |cap| cap.nano());
@@ -220,9 +244,8 @@ impl Budget {
             if lack.asked_nano > lack.left_nano || lack.asked_delta_atto <= lack.left_delta_atto {
                 return format!("{of} has rho {left} left of {asked}{next}");
             }
-            let delta = |atto: u64| atto as f64 / ATTO;
-            let (left, asked) = (delta(lack.left_delta_atto), delta(lack.asked_delta_atto));
-            format!("{of} has delta {left:e} left of {asked:e} for keys whose values are not listed")
+            let (left, asked) = (delta_text(lack.left_delta_atto), delta_text(lack.asked_delta_atto));
+            format!("{of} has delta {left} left of {asked} for keys whose values are not listed")
         };
         let named: Vec<String> = lacking.iter().take(NAMED_MAX).map(one).collect();
         let rest = match lacking.len().saturating_sub(NAMED_MAX) {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::charge::ChargedQuery;
 use crate::error::NoAnswer;
 use crate::failure::Failure;
+use crate::ledger::{Budget, DELTA_ATTO_BLOCK_MAX, delta_text};
 use crate::release::{Paid, Preamble, Released, finish};
 
 /// A question that is bound, checked and priced; nothing has been read.
@@ -86,7 +87,7 @@ impl Prepared {
     }
 
     /// The answer to EXPLAIN: what is private, what it costs, what is free.
-    pub(super) fn explained(mut self, paid: &Paid) -> Result<Released, NoAnswer> {
+    pub(super) fn explained(mut self, paid: &Paid, budget: &Budget) -> Result<Released, NoAnswer> {
         self.preamble.paid(paid);
         let mut lines: Vec<String> = Vec::new();
         for (at, charged) in self.charged.iter().enumerate() {
@@ -95,6 +96,8 @@ impl Prepared {
             lines.extend(charged.query.to_string().lines().map(|line| format!("  {line}")));
             if let Some(threshold) = &charged.threshold {
                 lines.push(format!("  SHOWN from about {} subjects on", threshold.subjects_min));
+                let (own, all) = (budget.delta_atto_of(charged.price), DELTA_ATTO_BLOCK_MAX);
+                lines.push(format!("  DELTA {} of each block's {}", delta_text(own), delta_text(all)));
             }
         }
         lines.push("Free, on the released rows:".to_owned());
@@ -103,6 +106,12 @@ impl Prepared {
             "Nothing is paid for this plan. Asked now, the question would pay {} blocks; {} of {} released parts are in the ledger.",
             paid.blocks, paid.parts_found, paid.parts
         ));
+        if let (1.., Some(left)) = (paid.delta_atto, paid.delta_left_atto) {
+            let (own, left) = (delta_text(paid.delta_atto), delta_text(left));
+            lines.push(format!(
+                "Groups can be withheld, which takes delta {own} of each block that pays; at least {left} is left of each."
+            ));
+        }
         let array: ArrayRef = Arc::new(StringArray::from(lines));
         let batch = RecordBatch::try_from_iter_with_nullable([("plan", array, true)]);
         let columns = vec![Column { name: "plan".to_owned(), kind: ColumnKind::Key, unit: None, note: None }];

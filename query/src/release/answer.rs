@@ -148,6 +148,7 @@ impl LookedUp {
         let (mut blocks, mut parts) = (BTreeSet::new(), BTreeSet::new());
         // A block that several parts read pays for each.
         let mut prices: BTreeMap<Block, Rho> = BTreeMap::new();
+        let mut deltas: BTreeMap<Block, u64> = BTreeMap::new();
         for wanted in self.wanted.iter().flatten() {
             let Some(part) = self.chosen(wanted) else {
                 paid.expired += 1;
@@ -157,6 +158,8 @@ impl LookedUp {
                 for (block, _) in &part.charges {
                     let price = prices.entry(*block).or_default();
                     *price = price.checked_add(part.price).ok_or(Failure::Internal)?;
+                    let delta = deltas.entry(*block).or_default();
+                    *delta = delta.saturating_add(budget.delta_atto_of_part(part));
                 }
             }
             if missing.contains(&part.id) {
@@ -171,7 +174,10 @@ impl LookedUp {
         paid.blocks = blocks.len() as u64;
         paid.parts = parts.len() as u64;
         paid.parts_found = parts.difference(missing).count() as u64;
-        paid.left = budget.left(&self.charges()).await?;
+        paid.delta_atto = deltas.into_values().max().unwrap_or(0);
+        let charges = self.charges();
+        paid.left = budget.left(&charges).await?;
+        paid.delta_left_atto = budget.delta_left(&charges).await?;
         Ok(paid)
     }
 

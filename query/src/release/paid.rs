@@ -16,4 +16,8 @@ pub(crate) struct Paid {
     pub(crate) expired: u64,
     /// The least that any block of the answer has left in its epoch.
     pub(crate) left: Option<Rho>,
+    /// What thresholds take of the delta of any one block at most, when none of the parts is in the ledger, and the least
+    /// that any block of the answer has left of it, both in quintillionths (10^-18).
+    pub(crate) delta_atto: u64,
+    pub(crate) delta_left_atto: Option<u64>,
 }

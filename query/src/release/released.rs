@@ -12,6 +12,7 @@ use shoal_postprocess::Column;
 use super::paid::Paid;
 use super::reading::{self, NumberNoise};
 use crate::charge::{Accuracy, ChargedQuery, blocks};
+use crate::ledger::delta_text;
 
 /// What an answer cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +34,11 @@ pub struct Cost {
     pub parts_from_ledger: u64,
     /// The least that any block of the answer has left, in the epoch of the day that is in force.
     pub rho_left_min: Option<String>,
+    /// The most that any block pays of its delta for thresholds when none of the answer is in the ledger, as `4e-9`; `0` when
+    /// no group can be withheld.
+    pub delta_per_block: String,
+    /// The least of its delta that any block of the answer has left.
+    pub delta_left_min: Option<String>,
 }
 
 /// An anonymous answer. The only thing of this crate that may leave the process.
@@ -104,6 +110,8 @@ impl Preamble {
                 parts: 0,
                 parts_from_ledger: 0,
                 rho_left_min: None,
+                delta_per_block: String::new(),
+                delta_left_min: None,
             },
             accuracy,
             noise: reading::noise(charged),
@@ -122,6 +130,8 @@ impl Preamble {
         self.cost.parts = paid.parts;
         self.cost.parts_from_ledger = paid.parts_found;
         self.cost.rho_left_min = paid.left.map(|left| left.to_string());
+        self.cost.delta_per_block = delta_text(paid.delta_atto);
+        self.cost.delta_left_min = paid.delta_left_atto.map(delta_text);
         if paid.expired > 0 {
             let (expired, all) = (paid.expired, paid.expired + paid.parts);
             self.notes.push(format!(

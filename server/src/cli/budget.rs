@@ -80,7 +80,17 @@ pub(crate) fn budget_table(answer: &Value, questions: bool) -> String {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["table", "region", "day", "epoch", "spent", "left", "questions", "more on"]);
+    table.set_header([
+        "table",
+        "region",
+        "day",
+        "epoch",
+        "spent",
+        "left",
+        "delta left",
+        "questions",
+        "more on",
+    ]);
     let mut asked = String::new();
     let mut untouched = 0;
     for block in list(&answer["blocks"]) {
@@ -89,18 +99,20 @@ pub(crate) fn budget_table(answer: &Value, questions: bool) -> String {
             untouched += 1;
             continue;
         }
-        let names = ["table", "region", "day", "epoch", "rho_spent", "rho_left"];
+        let names = ["table", "region", "day", "epoch", "rho_spent", "rho_left", "delta_left"];
         let mut row: Vec<String> = names.map(|name| text(&block[name])).to_vec();
         row.push(spent_by.len().to_string());
         row.push(text(&block["next_epoch"]));
         table.add_row(row);
         for one in spent_by {
-            let line = ["at", "rho", "state"].map(|name| text(&one[name])).join("  ");
-            asked.push_str(&format!("\n{line}\n{}\n", text(&one["query"])));
+            let [at, rho, delta, state, query] =
+                ["at", "rho", "delta", "state", "query"].map(|name| text(&one[name]));
+            asked.push_str(&format!("\n{at}  rho {rho}  delta {delta}  {state}\n{query}\n"));
         }
     }
-    let most = text(&answer["rho_block_max"]);
-    let mut shown = format!("{table}\nof rho {most} for each day; {untouched} blocks are untouched\n");
+    let (rho, delta) = (text(&answer["rho_block_max"]), text(&answer["delta_block_max"]));
+    let mut shown =
+        format!("{table}\nof rho {rho} and delta {delta} for each day; {untouched} blocks are untouched\n");
     if questions {
         shown.push_str(&asked);
     }
@@ -114,16 +126,20 @@ mod tests {
 
     #[test]
     fn blocks_and_questions_are_shown() {
-        let spent =
-            json!([{"at": "2026-11-22T10:00:00Z", "rho": "0.002", "state": "sealed", "query": "FROM usage"}]);
+        let spent = json!([{"at": "2026-11-22T10:00:00Z", "rho": "0.002", "delta": "4e-9", "state": "sealed", "query": "FROM usage"}]);
         let block = json!({"table": "usage", "region": "DE", "day": "2026-11-22", "epoch": "open",
-            "rho_spent": "0.002", "rho_left": "0.098", "next_epoch": "2026-11-23", "spent_by": spent});
+            "rho_spent": "0.002", "rho_left": "0.098", "delta_left": "9.96e-7", "next_epoch": "2026-11-23", "spent_by": spent});
         let free =
             json!({"table": "usage", "region": "DE", "day": "2026-11-21", "rho_spent": "0", "spent_by": []});
-        let answer = json!({"rho_block_max": "0.5", "blocks": [block, free]});
+        let answer = json!({"rho_block_max": "0.5", "delta_block_max": "1e-6", "blocks": [block, free]});
         let text = budget_table(&answer, true);
         assert!(
             text.contains("0.098") && text.contains("FROM usage") && text.contains("1 blocks are untouched")
+        );
+        assert!(
+            text.contains("9.96e-7")
+                && text.contains("delta 4e-9  sealed")
+                && text.contains("and delta 1e-6")
         );
         assert!(!budget_table(&answer, false).contains("FROM usage") && !text.contains("2026-11-21"));
         budget_table(&json!(null), true);

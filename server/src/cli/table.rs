@@ -37,13 +37,21 @@ pub(crate) fn answer_table(answer: &Value) -> String {
     let cost = &answer["cost"];
     if let (Some(rho), Some(blocks)) = (cost["rho_per_block"].as_str(), cost["blocks"].as_u64()) {
         let most = cost["rho_block_max"].as_str().unwrap_or("?");
-        text.push_str(&format!("cost: rho {rho} on each of {blocks} (region, day) blocks, of {most}\n"));
+        let delta = delta(cost).map(|delta| format!(", and delta {delta}")).unwrap_or_default();
+        text.push_str(&format!(
+            "cost: rho {rho} on each of {blocks} (region, day) blocks, of {most}{delta}\n"
+        ));
         text.push_str(&paid(cost, is_unpaid(answer)));
     }
     for note in answer["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         text.push_str(&format!("note: {note}\n"));
     }
     text
+}
+
+/// What thresholds take of delta; none when there are none, as of a service of before there was this.
+fn delta(cost: &Value) -> Option<&str> {
+    cost["delta_per_block"].as_str().filter(|delta| !matches!(*delta, "" | "0"))
 }
 
 /// What was paid just now, and what had been asked before.
@@ -54,8 +62,10 @@ fn paid(cost: &Value, is_unpaid: bool) -> String {
     else {
         return String::new();
     };
-    let left = cost["rho_left_min"].as_str().map(|rho| format!("; at least rho {rho} is left of each"));
-    let left = left.unwrap_or_default();
+    let of_delta = cost["delta_left_min"].as_str().filter(|_| delta(cost).is_some());
+    let of_delta = of_delta.map(|left| format!(" and delta {left}")).unwrap_or_default();
+    let left = cost["rho_left_min"].as_str();
+    let left = left.map(|rho| format!("; at least rho {rho}{of_delta} is left of each")).unwrap_or_default();
     match (charged, is_unpaid) {
         (0, _) => format!("free: all of it is in the ledger of what was answered before{left}\n"),
         (_, true) => {
@@ -222,6 +232,21 @@ mod tests {
         assert!(explained.contains("released day by day") && !explained.contains("interval"), "{explained}");
         assert!(!dry_run.contains("released day by day") && dry_run.contains("FROM usage"), "{dry_run}");
         assert!(paid.contains("120 blocks paid") && !paid.contains("nothing"), "{paid}");
+    }
+
+    #[test]
+    fn what_thresholds_take_of_delta_is_shown_where_there_are_some() {
+        let told = |delta: &str| {
+            let cost = json!({"rho_per_block": "0.002", "blocks": 4, "rho_block_max": "0.5", "blocks_charged": 4, "pieces": 4,
+                "pieces_from_ledger": 0, "rho_left_min": "0.1", "delta_per_block": delta, "delta_left_min": "9.96e-7"});
+            answer_table(&json!({"columns": [], "rows": [], "cost": cost}))
+        };
+        let text = told("4e-9");
+        assert!(
+            text.contains("of 0.5, and delta 4e-9") && text.contains("rho 0.1 and delta 9.96e-7 is left"),
+            "{text}"
+        );
+        assert!(!told("0").contains("delta"));
     }
 
     #[test]

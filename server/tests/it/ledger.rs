@@ -133,6 +133,36 @@ fn literals_of_a_question_are_for_its_asker_and_officers() {
 }
 
 #[test]
+fn what_thresholds_take_of_delta_is_told_before_and_after() {
+    let world = world();
+    let of_today = format!("FROM usage WHERE day = DATE '{TODAY}' AND region = 'DE'");
+    let hiding = format!("SELECT screen, COUNT(*) AS n {of_today} GROUP BY screen");
+    let explained = |sql: &str| {
+        let plan = ask(&world, &json!({"sql": format!("EXPLAIN {sql}")})).expect(200).json();
+        let lines = rows(&plan).iter().map(|row| row["plan"].as_str().unwrap().to_owned());
+        (lines.collect::<Vec<_>>().join("\n"), plan["cost"].clone())
+    };
+    let (plan, cost) = explained(&hiding);
+    // As large a part of 10^-6 as rho 0.002 is of 0.5.
+    assert!(
+        plan.contains("DELTA 4e-9 of each block's 1e-6") && plan.contains("at least 1e-6 is left"),
+        "{plan}"
+    );
+    assert_eq!((&cost["delta_per_block"], &cost["delta_left_min"]), (&json!("4e-9"), &json!("1e-6")));
+    let (plan, cost) = explained(&format!("SELECT COUNT(*) AS n {of_today}"));
+    assert!(!plan.to_lowercase().contains("delta"), "{plan}");
+    assert_eq!((&cost["delta_per_block"], &cost["delta_left_min"]), (&json!("0"), &json!("1e-6")));
+
+    let answer = ask(&world, &json!({"sql": hiding})).expect(200).json();
+    assert_eq!(answer["cost"]["delta_left_min"], "9.96e-7");
+    let seen = block(&world);
+    assert_eq!((&seen["delta_spent"], &seen["delta_left"]), (&json!("4e-9"), &json!("9.96e-7")));
+    let deltas: Vec<_> =
+        seen["spent_by"].as_array().unwrap().iter().map(|one| one["delta"].clone()).collect();
+    assert_eq!(deltas, ["0", "4e-9"], "its size has no threshold");
+}
+
+#[test]
 fn an_older_ledger_beside_newer_data_brings_no_budget_back() {
     let mut world = world();
     let file = |world: &World| world.data_dir().join("ledger").join("budget.redb");

@@ -27,7 +27,9 @@ pub(super) struct BudgetQuery {
 
 /// Lists budgets.
 #[utoipa::path(get, path = "/v1/budget", tag = "query", summary = "What is left of each day's privacy budget, and what spent it",
-    description = "By table, region and day. Without `first` and `last`: the last seven days.",
+    description = "By table, region and day. Without `first` and `last`: the last seven days. `rho_*` is the budget; `delta_*` is \
+        what thresholds of keys whose values are not listed take of each block's `delta_block_max`. `state` is `sealed` when an \
+        answer is kept, and `reserved` when there is none, for whatever reason.",
     params(
         ("table" = Option<String>, Query, description = "One table"),
         ("region" = Option<String>, Query, description = "One region"),
