@@ -14,6 +14,11 @@ use crate::audit::{lines, verify};
 use crate::stage::{World, batch, ingest};
 use crate::tables::{Tables, text};
 
+/// The directories that are kept, each with what it is the first to have.
+const BEFORE_MARKS: &str = "data-2026-11";
+const WITH_MARKS: &str = "data-2026-11-29";
+const ALL: [&str; 2] = [BEFORE_MARKS, WITH_MARKS];
+
 /// What is known of a directory, and a world over a copy of it.
 fn earlier(name: &str) -> (Value, World) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
@@ -44,7 +49,11 @@ fn click(world: &World, country: &str, id: &str, user: &str) -> Value {
 
 #[test]
 fn the_events_of_an_earlier_version_are_there_once_also_those_of_the_log() {
-    let (facts, world) = earlier("data-2026-11");
+    ALL.into_iter().for_each(events_are_there_once);
+}
+
+fn events_are_there_once(name: &str) {
+    let (facts, world) = earlier(name);
     let server = world.key(ingest(Region::ALL, None, None)).reveal();
     let mut all = 0;
     for (batch, events) in batches(&facts) {
@@ -54,6 +63,11 @@ fn the_events_of_an_earlier_version_are_there_once_also_those_of_the_log() {
         let answer = world.client().events(&server, batch);
         assert_eq!((&answer["duplicate"], &answer["accepted"]), (&json!(events), &json!(0)), "{answer}");
         all += events;
+    }
+    if facts["nobodys"].is_object() {
+        let answer = world.client().events(key(&facts, "asserting"), &facts["nobodys"]);
+        assert_eq!(answer["taken"], 1, "{answer}");
+        all += 1;
     }
     world.flush();
     let tables = Tables::read(&world.data_dir());
@@ -66,8 +80,38 @@ fn the_events_of_an_earlier_version_are_there_once_also_those_of_the_log() {
 }
 
 #[test]
+fn the_unit_key_of_an_earlier_versions_day_goes_on() {
+    let (facts, world) = earlier(WITH_MARKS);
+    let mut later = facts["nobodys"].clone();
+    later["events"][0]["id"] = json!("de-nobody-later");
+    later["events"][0]["time"] = json!(world.now_ms());
+    let answer = world.client().events(key(&facts, "asserting"), &later);
+    assert_eq!(answer["taken"], 1, "{answer}");
+    world.flush();
+    let tables = Tables::read(&world.data_dir());
+    let crashes = tables.rows("de/crash");
+    let subjects: BTreeSet<&str> = crashes.iter().map(|row| text(row, "subject")).collect();
+    assert_eq!((crashes.len(), subjects.len()), (2, 1), "one network, app and day are one subject");
+}
+
+#[test]
+fn a_server_key_of_an_earlier_version_is_told_the_codes_and_a_shipped_one_is_not() {
+    let (facts, world) = earlier(WITH_MARKS);
+    let told = |name: &str| {
+        let answer =
+            world.client().events(key(&facts, name), &click(&world, "DE", &format!("of-{name}"), "carla"));
+        answer["events"][0]["code"].as_str().map(str::to_owned)
+    };
+    assert_eq!((told("server").as_deref(), told("app")), (Some("withdrawn"), None));
+}
+
+#[test]
 fn the_consents_and_withdrawals_of_an_earlier_version_are_in_force() {
-    let (facts, world) = earlier("data-2026-11");
+    ALL.into_iter().for_each(consents_are_in_force);
+}
+
+fn consents_are_in_force(name: &str) {
+    let (facts, world) = earlier(name);
     let server = world.key(ingest(Region::ALL, None, None)).reveal();
     let outcome = |body: &Value| {
         let answer = world.client().events(&server, body);
@@ -123,17 +167,24 @@ fn comparable(rows: &Value) -> Vec<Value> {
 
 #[test]
 fn the_answers_the_budget_and_the_audit_of_an_earlier_version_go_on() {
-    let (facts, world) = earlier("data-2026-11");
+    ALL.into_iter().for_each(what_was_answered_goes_on);
+}
+
+fn what_was_answered_goes_on(name: &str) {
+    let (facts, world) = earlier(name);
     let analyst = key(&facts, "analyst");
     let head = |lines: &[&str]| lines.iter().find_map(|line| line.strip_prefix("head ")).unwrap().to_owned();
     let told: Vec<&str> = facts["audit"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
-    // The start has made high-water marks for what was spent before, which is one line more.
     let (good, text) = verify(&world, &["--since", &head(&told)]);
     assert!(good, "{text}");
     let count = |head: &str| head.split_once(':').unwrap().0.parse::<u64>().unwrap();
-    assert_eq!(count(&head(&text.lines().collect::<Vec<_>>())), count(&head(&told)) + 1);
-    let last = lines(&world).pop().unwrap();
-    assert_eq!((&last["act"], &last["marks_made"]), (&json!("budget_start"), &json!(true)), "{last}");
+    let more = count(&head(&text.lines().collect::<Vec<_>>())) - count(&head(&told));
+    // A start that makes high-water marks for what was spent before leaves a line.
+    assert_eq!(more, u64::from(name == BEFORE_MARKS));
+    if name == BEFORE_MARKS {
+        let last = lines(&world).pop().unwrap();
+        assert_eq!((&last["act"], &last["marks_made"]), (&json!("budget_start"), &json!(true)), "{last}");
+    }
 
     let spent = || {
         let budget = world.client().get(facts["budget_path"].as_str().unwrap(), analyst).expect(200).json();
