@@ -35,7 +35,7 @@ mod walk;
 mod work;
 
 pub use bind::aggregate_names::{AGGREGATES, AggregateForm};
-pub use bind::{CELLS_MAX, SETS};
+pub use bind::{CELLS_MAX, FUNCTIONS, SETS};
 pub use error::{LanguageError, Refusal, Rule, without_values};
 pub use expr::{
     Arithmetic, Compare, EXPANDED_MAX, NODES_DEEP_MAX, NODES_MAX, Scalar, Shared, TimePart, Type, Value,

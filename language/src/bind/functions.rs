@@ -18,8 +18,8 @@ use crate::nearest::nearest;
 use crate::syntax::plain_call;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
 
-/// The functions that can be used on columns of events.
-pub(crate) const FUNCTIONS: [&str; 16] = [
+/// The functions that can be used on columns of events. No other name is bound.
+pub const FUNCTIONS: [&str; 17] = [
     "upper",
     "lower",
     "coalesce",
@@ -34,6 +34,7 @@ pub(crate) const FUNCTIONS: [&str; 16] = [
     "date_trunc",
     "date_bin",
     "date_part",
+    "date",
     "bucket",
     "width_bucket",
 ];
@@ -65,6 +66,9 @@ impl Columns<'_> {
         let Some((name, args)) = plain_call(function) else {
             return Err(not_a_function(span));
         };
+        if !FUNCTIONS.contains(&name.as_str()) {
+            return Err(self.no_such(&name, span));
+        }
         let made = match (name.as_str(), args.as_slice()) {
             ("upper" | "lower", [item]) => {
                 let bound = self.scalar(item, Some(Type::Text))?;

@@ -28,7 +28,7 @@ pub(crate) mod scalar;
 pub(crate) mod scope;
 pub(crate) mod unsupported;
 
-pub(crate) use self::functions::FUNCTIONS;
+pub use self::functions::FUNCTIONS;
 pub use self::unsupported::SETS;
 
 /// Most groups of one answer.

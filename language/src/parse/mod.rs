@@ -69,7 +69,7 @@ fn one(text: &str) -> Result<Statement, Refusal> {
         return Err(Refusal::new(Rule::Size, start, message, shorter));
     }
     if reading_steps(&tokens) > READING_STEPS_MAX {
-        let message = "Calls are too deep in each other: use a subquery for what is inside.";
+        let message = "Calls are too deep in each other, or parentheses behind NOT are: use a subquery for what is inside.";
         return Err(Refusal::new(Rule::Size, start, message, shorter));
     }
     for token in &tokens {

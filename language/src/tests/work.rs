@@ -233,7 +233,11 @@ fn expressions_that_double_end_within_the_steps() {
 /// The parser itself doubles with each call in a call.
 #[test]
 fn calls_that_are_deep_in_each_other_are_refused_before_they_are_parsed() {
-    for next in ["nullif({}, 'a')", "abs({})", "f(DISTINCT {})", "ROW({})", "a.f({})", "(f(({})))"] {
+    let words = ["NOT ({} AND items <> 1)", "CASE ({}) WHEN 1 THEN 2 END", "cast({} AS text)", "floor({})"];
+    for next in ["nullif({}, 'a')", "abs({})", "f(DISTINCT {})", "ROW({})", "a.f({})", "(f(({})))"]
+        .into_iter()
+        .chain(words)
+    {
         let (question, spent) =
             asked(&format!("SELECT {}, COUNT(*) FROM usage GROUP BY 1", tower(18, "screen", next)));
         let refusal = question.unwrap_err().to_string();
