@@ -12,8 +12,13 @@ pub(crate) trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Instant;
 
-    /// Comes back when it is so late.
+    /// Comes back when it is so late. Nothing is done before.
     async fn until(&self, at: Instant);
+
+    /// Comes back when it is so late, beside work that may be done before.
+    async fn late(&self, at: Instant) {
+        self.until(at).await;
+    }
 }
 
 /// The system's clock.
@@ -43,6 +48,13 @@ struct TestTime {
     passed: Duration,
     /// What is waited for, after the beginning.
     waits: Vec<Duration>,
+    /// When what is worked at is late.
+    late: Vec<Duration>,
+}
+
+#[cfg(test)]
+fn first_end(time: &TestTime) -> Option<Duration> {
+    time.waits.iter().chain(&time.late).min().copied()
 }
 
 #[cfg(test)]
@@ -56,11 +68,19 @@ impl TestClock {
         self.state.borrow().passed
     }
 
-    /// When somebody waits: for what, after the beginning.
+    /// When somebody waits: for what, after the beginning. Who works does not wait.
     pub(crate) async fn next_wait(&self) -> Duration {
-        let mut state = self.state.subscribe();
-        let found = state.wait_for(|time| !time.waits.is_empty()).await;
-        found.ok().and_then(|time| time.waits.iter().min().copied()).unwrap_or_default()
+        self.next_of(1).await
+    }
+
+    /// When so many wait: for what the first of them does.
+    pub(crate) async fn next_of(&self, many: usize) -> Duration {
+        self.next(|time| time.waits.iter().min().copied().filter(|_| time.waits.len() >= many)).await
+    }
+
+    /// The same, also of those who work: when the first of them is late.
+    pub(crate) async fn next_end(&self) -> Duration {
+        self.next(first_end).await
     }
 
     /// Moves it to a time after the beginning.
@@ -69,19 +89,44 @@ impl TestClock {
             time.passed = time.passed.max(passed);
             let now = time.passed;
             time.waits.retain(|wait| *wait > now);
+            time.late.retain(|late| *late > now);
         });
     }
 
-    /// Moves it to whatever is waited for, always.
+    /// Moves it to whatever is waited for, always, and leaves those who work as much time as they need.
     pub(crate) fn runs(self: &std::sync::Arc<TestClock>) {
+        self.goes_on(|time| time.waits.iter().min().copied());
+    }
+
+    /// The same, also while others work: whoever does not end at once is late.
+    pub(crate) fn races(self: &std::sync::Arc<TestClock>) {
+        self.goes_on(first_end);
+    }
+
+    fn goes_on(self: &std::sync::Arc<TestClock>, next: fn(&TestTime) -> Option<Duration>) {
         let clock = std::sync::Arc::clone(self);
         tokio::spawn(async move {
             loop {
-                let next = clock.next_wait().await;
+                let next = clock.next(next).await;
                 clock.move_to(next);
                 tokio::task::yield_now().await;
             }
         });
+    }
+
+    async fn next(&self, next: impl Fn(&TestTime) -> Option<Duration>) -> Duration {
+        let mut state = self.state.subscribe();
+        let found = state.wait_for(|time| next(time).is_some()).await;
+        found.ok().and_then(|time| next(&time)).unwrap_or_default()
+    }
+
+    async fn wait(&self, at: Instant, of: fn(&mut TestTime) -> &mut Vec<Duration>) {
+        let wanted = at.saturating_duration_since(self.begun);
+        let mut state = self.state.subscribe();
+        if self.passed() < wanted {
+            self.state.send_modify(|time| of(time).push(wanted));
+            let _ = state.wait_for(|time| time.passed >= wanted).await;
+        }
     }
 }
 
@@ -93,11 +138,10 @@ impl Clock for TestClock {
     }
 
     async fn until(&self, at: Instant) {
-        let wanted = at.saturating_duration_since(self.begun);
-        let mut state = self.state.subscribe();
-        if self.passed() < wanted {
-            self.state.send_modify(|time| time.waits.push(wanted));
-            let _ = state.wait_for(|time| time.passed >= wanted).await;
-        }
+        self.wait(at, |time| &mut time.waits).await;
+    }
+
+    async fn late(&self, at: Instant) {
+        self.wait(at, |time| &mut time.late).await;
     }
 }

@@ -11,6 +11,8 @@
 //! Not here: who may ask (`shoal-server`), the stages themselves.
 
 mod attempt;
+#[cfg(test)]
+mod in_tests;
 mod job;
 mod prepared;
 mod suggested;
@@ -129,7 +131,7 @@ impl Engine {
     pub(crate) fn runner(config: &QueryConfig) -> Runner {
         let files = session::runtime(FILES_BYTES_MAX)
             .expect("a pool in memory without a disk needs nothing that can be missing");
-        Runner { files, memory: config.memory() }
+        Runner::new(files, config.memory())
     }
 
     pub(crate) fn over(
@@ -296,21 +298,6 @@ impl Engine {
         }
     }
 
-    /// All stages, over another scan.
-    #[cfg(test)]
-    pub(crate) async fn stages(
-        &self,
-        grant: &AnalystGrant,
-        request: &QueryRequest,
-        now_ms: i64,
-        scan: Arc<dyn Scan>,
-    ) -> Result<Released, QueryError> {
-        let (audit, id) = (Arc::new(Audit::none()), QueryId::random());
-        let mut entry = entry(&audit, id, grant, request, now_ms);
-        let ready = self.noted(grant, request, now_ms, &scan, &mut entry).await;
-        Ready::sealed(ready).await.map_err(|no| self.told(no, id))
-    }
-
     /// ask -> check -> charge -> look up -> (reserve -> scan -> release) -> postprocess.
     async fn noted(
         &self,
@@ -338,7 +325,7 @@ impl Engine {
         if request.dry_run {
             return prepared.priced(&paid, postprocessor).await.map(Ready::free);
         }
-        let (since, longest) = (Instant::now(), Duration::from_millis(self.config.time_ms_max));
+        let (since, longest) = (self.schedule.clock().now(), Duration::from_millis(self.config.time_ms_max));
         let expiry = prepared.until_expiry(now_ms);
         let latest = Latest { begin: since + longest, end: expiry.map(|until| since + until) };
         // A question waits for its turn, has it, and is answered.

@@ -288,7 +288,7 @@ async fn in_turn<T>(
     let done = tokio::select! {
         biased;
         done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or(Err(Failure::Panic)),
-        () = clock.until(turn.end) => Err(Failure::Time),
+        () = clock.late(turn.end) => Err(Failure::Time),
     };
     timing.metrics.turn_used(turn.share_of_work(clock.now().saturating_duration_since(begun)));
     clock.until(turn.end).await;

@@ -23,6 +23,12 @@ pub(super) trait Accumulator: Send {
     /// `Scalar::Column` of its name, whatever its type says.
     fn scalars(&self) -> Vec<Scalar>;
 
+    /// The expressions that it evaluates for each row which it makes of a subject's events. It makes no more rows of a subject
+    /// than the subject has events.
+    fn made(&self) -> Vec<Scalar> {
+        Vec::new()
+    }
+
     /// The next batch of `source` (a file's stream): its columns, in the order of `scalars`. They stay in force until the
     /// next call for the same source. Text is `Dictionary(Int32, Utf8)`, a number `Int64`, a time
     /// `Timestamp(Microsecond, UTC)`, a day `Date32`, a digest `Binary`; a scalar without a type is `Null`.

@@ -47,7 +47,7 @@ async fn unbounded(sql: &str) -> ChargedQuery {
 
 fn runner(memory: usize) -> Runner {
     let files = shoal_postprocess::session::runtime(memory).unwrap();
-    Runner { files, memory: MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 2 } }
+    Runner::new(files, MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 2 })
 }
 
 /// All days of a query.

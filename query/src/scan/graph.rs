@@ -23,6 +23,7 @@ use datafusion::arrow::datatypes::{DataType, Int32Type, SchemaRef, TimestampMicr
 use datafusion::prelude::SessionContext;
 use shoal_schemas::Region;
 
+use super::counted::{Counted, What};
 use super::nodes::{Builder, Node, Step, wanted};
 use super::texts::{is_same, looked_up};
 use crate::failure::Failure;
@@ -34,6 +35,7 @@ pub(super) struct Graph {
     nodes: Vec<Node>,
     /// The nodes whose values are wanted, and as what.
     wanted: Vec<(usize, Option<DataType>)>,
+    counted: Counted,
 }
 
 /// What was made of dictionaries, by node. One for each file. It holds the texts, so that the same place in memory means
@@ -41,19 +43,6 @@ pub(super) struct Graph {
 #[derive(Default)]
 pub(super) struct Memo {
     made: HashMap<usize, (StringArray, ArrayRef)>,
-    /// Nodes times rows, or times texts, that were evaluated: for tests of what that depends on.
-    #[cfg(test)]
-    pub(super) evaluated: usize,
-}
-
-impl Memo {
-    #[cfg(test)]
-    fn count(&mut self, rows: usize) {
-        self.evaluated += rows;
-    }
-
-    #[cfg(not(test))]
-    fn count(&self, _: usize) {}
 }
 
 impl Graph {
@@ -63,11 +52,17 @@ impl Graph {
         schema: &SchemaRef,
         region: Region,
         scalars: impl Iterator<Item = &'s Scalar>,
+        counted: &Counted,
     ) -> Result<Graph, Failure> {
-        let mut builder = Builder::new(session, schema, region);
+        let mut builder = Builder::new(session, schema, region, counted);
         let of = |scalar: &Scalar| Ok((builder.node(scalar)?, wanted(scalar)));
         let wanted = scalars.map(of).collect::<Result<Vec<_>, Failure>>()?;
-        Ok(Graph { nodes: builder.finish(), wanted })
+        let nodes = builder.finish();
+        let made = nodes.iter().filter(|node| !matches!(node.step, Step::Stored(_)));
+        let (of_texts, of_rows): (Vec<&Node>, Vec<&Node>) = made.partition(|node| node.texts.is_some());
+        counted.add(What::TextNodes, of_texts.len());
+        counted.add(What::RowNodes, of_rows.len());
+        Ok(Graph { nodes, wanted, counted: counted.clone() })
     }
 
     /// The values of what is wanted, for each of so many rows of these stored columns.
@@ -77,14 +72,16 @@ impl Graph {
         rows: usize,
         memo: &mut Memo,
     ) -> Result<Vec<ArrayRef>, Failure> {
+        self.counted.add(What::Rows, rows);
         let none = || vec![None; self.nodes.len()];
-        let mut held = Held { nodes: &self.nodes, stored, rows, of_texts: none(), of_rows: none() };
+        let (nodes, counted) = (&self.nodes, &self.counted);
+        let mut held = Held { nodes, counted, stored, rows, of_texts: none(), of_rows: none() };
         for (at, node) in self.nodes.iter().enumerate() {
             match (&node.step, node.texts) {
                 // Those are there; what others need of them is made when they do.
                 (Step::Stored(_), _) => {}
                 (_, Some(column)) => held.of_texts[at] = Some(held.evaluated_texts(at, node, column, memo)?),
-                (_, None) => held.of_rows[at] = Some(held.evaluated_rows(node, memo)?),
+                (_, None) => held.of_rows[at] = Some(held.evaluated_rows(node)?),
             }
         }
         let mut values = Vec::with_capacity(self.wanted.len());
@@ -102,6 +99,7 @@ impl Graph {
 /// What nodes have made of a batch so far.
 struct Held<'a> {
     nodes: &'a [Node],
+    counted: &'a Counted,
     stored: &'a [ArrayRef],
     rows: usize,
     /// Of a node of one column of texts: of each text of its dictionary, and of null as the last one.
@@ -132,7 +130,8 @@ impl Held<'_> {
         for input in &node.inputs {
             inputs.push(self.texts(*input, &texts)?);
         }
-        let made = conformed(evaluated(&node.step, inputs, texts.len() + 1, memo)?, node.ty.as_ref())?;
+        self.counted.add(What::OfTexts, texts.len() + 1);
+        let made = conformed(evaluated(&node.step, inputs, texts.len() + 1)?, node.ty.as_ref())?;
         memo.made.insert(at, (texts, Arc::clone(&made)));
         Ok(made)
     }
@@ -149,7 +148,7 @@ impl Held<'_> {
     }
 
     /// The values of any other node.
-    fn evaluated_rows(&mut self, node: &Node, memo: &mut Memo) -> Result<ArrayRef, Failure> {
+    fn evaluated_rows(&mut self, node: &Node) -> Result<ArrayRef, Failure> {
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for input in &node.inputs {
             let value = self.rows(*input)?;
@@ -158,7 +157,8 @@ impl Held<'_> {
                 _ => value,
             });
         }
-        conformed(evaluated(&node.step, inputs, self.rows, memo)?, node.ty.as_ref())
+        self.counted.add(What::OfRows, self.rows);
+        conformed(evaluated(&node.step, inputs, self.rows)?, node.ty.as_ref())
     }
 
     /// The values of a node for each row; those of texts are looked up, and kept, since several nodes may want them.
@@ -180,8 +180,7 @@ impl Held<'_> {
     }
 }
 
-fn evaluated(step: &Step, inputs: Vec<ArrayRef>, rows: usize, memo: &mut Memo) -> Result<ArrayRef, Failure> {
-    memo.count(rows);
+fn evaluated(step: &Step, inputs: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef, Failure> {
     match step {
         Step::Stored(_) => Err(Failure::Internal),
         Step::Hour => hours(inputs.first().ok_or(Failure::Internal)?),
@@ -256,7 +255,8 @@ mod tests {
             Field::new("amount", DataType::Int64, true),
         ]));
         let all = [filter, key];
-        let graph = Graph::new(&SessionContext::new(), &schema, Region::De, all.iter()).unwrap();
+        let (session, counted) = (SessionContext::new(), Counted::default());
+        let graph = Graph::new(&session, &schema, Region::De, all.iter(), &counted).unwrap();
         let work = |amounts: Vec<i64>, versions: Vec<Option<&str>>| {
             let texts = |values: Vec<Option<&str>>| -> ArrayRef {
                 Arc::new(values.into_iter().collect::<DictionaryArray<Int32Type>>())
@@ -264,9 +264,10 @@ mod tests {
             let rows = amounts.len();
             let os = texts(vec![Some("ios"); rows]);
             let stored = [os, texts(versions), Arc::new(Int64Array::from(amounts)) as ArrayRef];
-            let mut memo = Memo::default();
-            let values = graph.values(&stored, rows, &mut memo).unwrap();
-            (values[0].as_boolean().true_count(), memo.evaluated)
+            counted.take();
+            let values = graph.values(&stored, rows, &mut Memo::default()).unwrap();
+            let counts = counted.take();
+            (values[0].as_boolean().true_count(), counts[&What::OfRows] + counts[&What::OfTexts])
         };
         let (none, quiet) = work(vec![1, 2, 3], vec![Some("4.1"), Some("5.0"), Some("6")]);
         let (some, loud) = work(vec![11, 12, 13], vec![Some("4.1"), Some("4.9"), Some("9")]);

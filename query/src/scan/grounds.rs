@@ -2,6 +2,7 @@
 
 use shoal_language::{DayRange, PrivateQuery};
 
+use super::counted::Counted;
 use super::span::Span;
 use crate::sensitivity::SensitivityLayout;
 
@@ -15,4 +16,5 @@ pub(super) struct Grounds<'a> {
     pub(super) span: Span,
     /// With a private key: more groups than this fail.
     pub(super) groups_max: Option<u64>,
+    pub(super) counted: &'a Counted,
 }

@@ -16,17 +16,20 @@
 //! - `interface`: the trait [`Scan`]; `due`: what it is given and what it gives
 //! - `local`: tables of this process; `memory`: tables of a test; `run`: what both do with them
 //! - `source`: a table's rows as streams; `rows`: the barrier, the expressions, the filter; `runs`: whose rows they are
-//! - `nodes`, `graph`: expressions, each once, and their values (`plan`: as DataFusion has them; `texts`: of dictionaries)
+//! - `nodes`, `graph`: expressions, each once, and their values (`plan`: as DataFusion has them; `texts`: of dictionaries;
+//!   `patterns`: of LIKE)
 //! - `merge`: streams -> subject by subject, each event once; `least`: which row of one key counts; `accumulator`: what takes
 //!   them; `accumulators`: the shapes of queries; `grounds`: what an accumulator is made for
 //! - `key_columns`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
-//! - `units`: what a row is worth, before any is read; `parts`: what an expression is made of
+//! - `units`: what a row is worth, before any is read; `parts`: what an expression is made of; `counted`: what was evaluated,
+//!   for tests
 //! - `span`: what is totalled by itself; `work`: one span on a thread; `ahead`: a second thread that reads for it
 
 mod accumulator;
 mod accumulators;
 mod ahead;
 mod cells;
+mod counted;
 mod due;
 #[cfg(test)]
 mod exact;
@@ -44,6 +47,7 @@ pub(crate) mod memory;
 mod merge;
 mod nodes;
 mod parts;
+mod patterns;
 pub(crate) mod plan;
 mod rows;
 mod run;
@@ -60,6 +64,8 @@ mod work;
 
 pub(crate) use self::accumulators::quantile_of;
 pub(crate) use self::cells::Cells;
+#[cfg(test)]
+pub(crate) use self::counted::{Counted, WHATS, What};
 pub(crate) use self::due::{Due, Raw};
 pub(crate) use self::interface::Scan;
 #[cfg(test)]

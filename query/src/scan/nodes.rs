@@ -1,4 +1,4 @@
-//! Expressions as nodes, each once, those that others are made of before them; patterns are compiled here.
+//! Expressions as nodes, each once, those that others are made of before them; patterns are compiled with them.
 //!
 //! Not here: their values (`graph`), expressions one by one (`plan`).
 
@@ -11,10 +11,12 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{Expr, SessionContext};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use shoal_schemas::{Region, columns};
 
+use super::counted::{Counted, What};
 use super::parts::{parts, with_parts};
+use super::patterns::compiled;
 use super::plan;
 use super::texts::text_type;
 use crate::failure::Failure;
@@ -48,6 +50,7 @@ pub(super) struct Builder<'a> {
     session: &'a SessionContext,
     schema: &'a SchemaRef,
     region: Region,
+    counted: Counted,
     nodes: Vec<Node>,
     known: HashMap<String, usize>,
 }
@@ -76,8 +79,14 @@ pub(super) fn wanted(scalar: &Scalar) -> Option<DataType> {
 
 impl<'a> Builder<'a> {
     /// Over stored columns of this schema.
-    pub(super) fn new(session: &'a SessionContext, schema: &'a SchemaRef, region: Region) -> Builder<'a> {
-        Builder { session, schema, region, nodes: Vec::new(), known: HashMap::new() }
+    pub(super) fn new(
+        session: &'a SessionContext,
+        schema: &'a SchemaRef,
+        region: Region,
+        counted: &Counted,
+    ) -> Builder<'a> {
+        let counted = counted.clone();
+        Builder { session, schema, region, counted, nodes: Vec::new(), known: HashMap::new() }
     }
 
     /// All nodes that were made.
@@ -147,6 +156,7 @@ impl<'a> Builder<'a> {
                 Step::Hour
             }
             Scalar::Like { item, pattern, any_case } if matches!(&**item, Scalar::Column { .. }) => {
+                self.counted.add(What::Patterns, 1);
                 Step::Matches(compiled(pattern, *any_case)?)
             }
             _ => {
@@ -187,52 +197,10 @@ fn simple(plan: Expr, schema: &SchemaRef) -> Result<Expr, Failure> {
     Ok(simplifier.simplify(simplifier.coerce(plan, &schema)?)?)
 }
 
-/// A pattern of LIKE: `%` is any text, `_` any character, and a backslash takes the meaning of the one behind it.
-fn compiled(pattern: &str, any_case: bool) -> Result<Regex, Failure> {
-    let mut text = String::with_capacity(2 * pattern.len() + 2);
-    let mut letters = pattern.chars();
-    let mut buffer = [0; 4];
-    text.push('^');
-    while let Some(letter) = letters.next() {
-        match letter {
-            '%' => text.push_str(".*"),
-            '_' => text.push('.'),
-            '\\' => text.push_str(&regex::escape(letters.next().unwrap_or('\\').encode_utf8(&mut buffer))),
-            other => text.push_str(&regex::escape(other.encode_utf8(&mut buffer))),
-        }
-    }
-    text.push('$');
-    let built = RegexBuilder::new(&text).dot_matches_new_line(true).case_insensitive(any_case).build();
-    built.map_err(|_| Failure::Limit)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
-    use datafusion::arrow::array::{BooleanArray, StringArray};
-    use datafusion::arrow::compute::kernels::comparison::{ilike, like};
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        /// Patterns mean what they mean to DataFusion.
-        #[test]
-        fn patterns_match_as_datafusion_has_them(
-            pattern in r"[a-cA%_\\.*\[é\n]{0,8}",
-            texts in prop::collection::vec(r"[a-cA%_\\.*\[é\n]{0,6}", 1..12),
-        ) {
-            let array = StringArray::from(texts.clone());
-            let scalar = datafusion::arrow::array::Scalar::new(StringArray::from(vec![pattern.clone()]));
-            for (any_case, theirs) in [(false, like(&array, &scalar)), (true, ilike(&array, &scalar))] {
-                let ours = compiled(&pattern, any_case).unwrap();
-                let ours: BooleanArray = texts.iter().map(|text| Some(ours.is_match(text))).collect();
-                prop_assert_eq!(&ours, &theirs.unwrap(), "{} {}", pattern, any_case);
-            }
-        }
-    }
 
     /// What is used twice is one node, and so is what it is made of.
     #[test]
@@ -246,7 +214,7 @@ mod tests {
             any_case: false,
         };
         let both = Scalar::And(like("a%").into(), Scalar::Not(like("a%").into()).into());
-        let mut builder = Builder::new(&session, &schema, Region::De);
+        let mut builder = Builder::new(&session, &schema, Region::De, &Counted::default());
         let first = builder.node(&both).unwrap();
         assert_eq!(builder.node(&both.clone()).unwrap(), first);
         builder.node(&like("a%")).unwrap();

@@ -19,6 +19,7 @@ use datafusion::arrow::datatypes::{DataType, Date32Type, Int32Type, SchemaRef, T
 use datafusion::prelude::SessionContext;
 use shoal_schemas::{Programme, Region, columns};
 
+use super::counted::Counted;
 use super::graph::{Graph, Memo};
 use super::plan;
 use super::runs::{Asked, Loaded, digests, subject_runs};
@@ -59,6 +60,7 @@ impl Template {
         session: &SessionContext,
         schema_of: &dyn Fn(&[&str]) -> Result<SchemaRef, Failure>,
         selection: &RowSelection<'_>,
+        counted: &Counted,
     ) -> Result<Template, Failure> {
         let mut names: Vec<String> = FIXED.iter().map(|name| (*name).to_owned()).collect();
         let all = selection.filter.into_iter().chain(selection.scalars);
@@ -76,7 +78,7 @@ impl Template {
         names.extend(used.into_iter().filter(|name| !FIXED.contains(&name.as_str())));
         let schema = schema_of(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let wanted = selection.filter.into_iter().chain(selection.scalars);
-        let graph = Graph::new(session, &schema, selection.region, wanted)?;
+        let graph = Graph::new(session, &schema, selection.region, wanted, counted)?;
         let (cutoffs, is_filtered) = (selection.cutoffs.to_vec(), selection.filter.is_some());
         Ok(Template { names, schema, cutoffs, graph, is_filtered })
     }

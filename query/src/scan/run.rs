@@ -14,6 +14,7 @@ use shoal_postprocess::session;
 
 use super::accumulator::Accumulator;
 use super::accumulators;
+use super::counted::Counted;
 use super::due::{Due, Raw};
 use super::grounds::Grounds;
 use super::interface::Taker;
@@ -33,6 +34,7 @@ pub(crate) struct Runner {
     pub(crate) files: Arc<RuntimeEnv>,
     /// For groups.
     pub(crate) memory: MemoryShare,
+    pub(crate) counted: Counted,
 }
 
 /// The tables of one region, as they are now.
@@ -47,9 +49,15 @@ pub(crate) struct Tables {
 struct Run<'a> {
     due: &'a Due,
     session: SessionContext,
+    counted: Counted,
 }
 
 impl Runner {
+    /// With what it may use.
+    pub(crate) fn new(files: Arc<RuntimeEnv>, memory: MemoryShare) -> Runner {
+        Runner { files, memory, counted: Counted::default() }
+    }
+
     /// The exact totals of each span of what is due, as they are finished.
     pub(crate) async fn run(
         &self,
@@ -60,7 +68,8 @@ impl Runner {
     ) -> Result<(), Failure> {
         let spans_max = due.charged.threshold.as_ref().map_or(self.memory.spans, |own| own.room.spans);
         let threads = spans_max.clamp(1, self.memory.spans.max(1));
-        let run = Run { due: &due, session: session::empty(&self.files, threads) };
+        let (session, counted) = (session::empty(&self.files, threads), self.counted.clone());
+        let run = Run { due: &due, session, counted };
         let (buckets, spans) = (due.buckets(), due.spans());
         let Some(first) = spans.first() else { return Ok(()) };
         let inputs = Arc::new(run.inputs(tables, &*run.accumulator(*first, entropy)?)?);
@@ -99,8 +108,8 @@ impl Run<'_> {
         let Due { charged, days, .. } = self.due;
         let limit = |own: &Threshold| noisy_limit(own.room.groups_max, &own.groups, &mut *entropy);
         let groups_max = charged.threshold.as_ref().map(limit).transpose()?;
-        let (query, layout) = (&charged.query, &charged.layout);
-        accumulators::accumulator(&Grounds { query, layout, days: *days, span, groups_max }, entropy)
+        let (query, layout, counted) = (&charged.query, &charged.layout, &self.counted);
+        accumulators::accumulator(&Grounds { query, layout, days: *days, span, groups_max, counted }, entropy)
     }
 
     /// The query's table and those of its memberships, each with its template.
@@ -110,7 +119,8 @@ impl Run<'_> {
             return Err(Failure::Internal);
         }
         let input = |table: Arc<dyn Table>, selection: &RowSelection<'_>| -> Result<Input, Failure> {
-            let template = Template::new(&self.session, &|wanted| table.schema(wanted), selection)?;
+            let template =
+                Template::new(&self.session, &|wanted| table.schema(wanted), selection, &self.counted)?;
             Ok(Input { table, template: Arc::new(template) })
         };
         let scalars = accumulator.scalars();

@@ -102,7 +102,7 @@ async fn totals(charged: &Arc<ChargedQuery>, events: Arc<dyn Table>, key: u8) ->
         Ok(())
     };
     let tables = Tables { events, members };
-    let done = Runner { files, memory }.run(due, tables, &mut Seeded(key.into()), &mut take).await;
+    let done = Runner::new(files, memory).run(due, tables, &mut Seeded(key.into()), &mut take).await;
     done.unwrap_or_else(|_| panic!("{}", charged.query));
     numbers(&raws)
 }

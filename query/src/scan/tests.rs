@@ -105,7 +105,7 @@ async fn run(sql: &str, rows: &[Row], key: u8) -> (Arc<ChargedQuery>, Totals) {
         raws.push(raw);
         Ok(())
     };
-    Runner { files, memory }
+    Runner::new(files, memory)
         .run(due, Tables { events, members: Vec::new() }, &mut Seeded(key.into()), &mut take)
         .await
         .unwrap_or_else(|_| panic!("{sql}"));

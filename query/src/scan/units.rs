@@ -1,13 +1,15 @@
 //! What a row of a query is worth, in units of which ten are a row that is only counted: an upper bound, from the text alone.
 //!
 //! Expressions that are the same are evaluated once, and are counted once. A text is counted as if it were as long as a
-//! property may be, and as if no two rows had the same.
+//! property may be, and as if no two rows had the same; and rows as if each were one event of a subject of its own, of which a
+//! row is made.
 //! Not here: how many rows there are, what else a question takes (`release/work.rs`).
 
 use shoal_anonymity::noise::OsEntropy;
 use shoal_language::{AggregateOp, Scalar, Shape, Type};
 
 use super::accumulators;
+use super::counted::Counted;
 use super::grounds::Grounds;
 use super::parts::parts;
 use super::span::Span;
@@ -25,6 +27,8 @@ pub(crate) struct RowUnits {
 const ORDER: u64 = 20;
 /// A key of a group.
 const KEY: u64 = 20;
+/// What each expression over a made row takes beside its own units: its value is a value of its own.
+const MADE: u64 = 5;
 
 /// The units of a row of each table that a query reads.
 pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
@@ -33,7 +37,8 @@ pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
         true => Span::Day(query.days().first),
         false => Span::Bucket(0),
     };
-    let grounds = Grounds { query, layout, days: query.days(), span, groups_max: None };
+    let (days, counted) = (query.days(), &Counted::default());
+    let grounds = Grounds { query, layout, days, span, groups_max: None, counted };
     let accumulator = accumulators::accumulator(&grounds, &mut OsEntropy::new())?;
     let scalars = accumulator.scalars();
     let aggregates: u64 = query.aggregates().iter().map(|aggregate| of_aggregate(&aggregate.op)).sum();
@@ -43,7 +48,9 @@ pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
         Shape::Funnel { steps, .. } => 20 * steps.len() as u64,
         Shape::Retention { .. } => 40,
     };
+    let made = accumulator.made();
     let own = of_scalars(query.filter().into_iter().chain(&scalars)) + KEY * query.keys().len() as u64;
+    let own = own.saturating_add(of_scalars(&made)).saturating_add(MADE * made.len() as u64);
     let members = query.members().iter().map(|member| of_scalars(&member.filter) + ORDER).collect();
     Ok(RowUnits { own: own + ORDER + aggregates + shape, members })
 }
@@ -88,5 +95,41 @@ fn of_one(scalar: &Scalar) -> u64 {
         Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => each(10, items.len()),
         Scalar::Upper(_) | Scalar::Lower(_) => 80,
         Scalar::Bucket { edges, .. } => 10 + each(5, edges.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use shoal_schemas::Region;
+
+    use super::row_units;
+    use crate::tests::{engine, grant, now_ms, request};
+
+    async fn units(sql: &str) -> u64 {
+        let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
+        row_units(&prepared.single()).unwrap().own
+    }
+
+    /// A condition is worth no less when it is asked of what is made of a subject's events than when it is asked of events,
+    /// and once however often its name is used.
+    #[tokio::test]
+    async fn conditions_of_rows_of_subjects_are_counted() {
+        let likes = |count: usize| {
+            let like = |n: usize| format!("screen LIKE '%a%a%{n}%'");
+            (0..count).map(like).collect::<Vec<_>>().join(" OR ")
+        };
+        let events = |count| format!("SELECT COUNT(*) AS n FROM usage WHERE {}", likes(count));
+        let people = |condition: &str| {
+            format!(
+                "SELECT COUNT(*) AS n FROM (SELECT subject, screen, COUNT(*) AS c FROM usage GROUP BY subject, screen) AS p WHERE {condition}"
+            )
+        };
+        let of_events = units(&events(90)).await - units(&events(10)).await;
+        let of_people = units(&people(&likes(90))).await - units(&people(&likes(10))).await;
+        assert!(of_people >= of_events && of_events > 80 * 100, "{of_people} and {of_events}");
+        let (once, twice) = (people(&likes(30)), people(&format!("({0}) OR NOT ({0})", likes(30))));
+        let (once, twice) = (units(&once).await, units(&twice).await);
+        assert!(twice < once + once / 4, "{once} and {twice}");
     }
 }

@@ -106,6 +106,7 @@ mod tests {
     use datafusion::execution::memory_pool::UnboundedMemoryPool;
     use shoal_schemas::{Kind, Programme, Region};
 
+    use super::super::counted::Counted;
     use super::super::rows::RowSelection;
     use super::*;
     use crate::tests::{Row, provider, registry, today};
@@ -141,7 +142,9 @@ mod tests {
             let cutoffs = [(Programme::UserExperience, 0)];
             let selection =
                 RowSelection { region: Region::De, cutoffs: &cutoffs, filter: None, scalars: &[Scalar::Day] };
-            let template = Template::new(&session, &|wanted| source.schema(wanted), &selection).unwrap();
+            let counted = Counted::default();
+            let template =
+                Template::new(&session, &|wanted| source.schema(wanted), &selection, &counted).unwrap();
             let waiting = Waiting::new();
             let flag = waiting.flag();
             let work = Work {

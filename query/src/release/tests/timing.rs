@@ -43,10 +43,10 @@ impl Timed {
         Timed { world, clock, schedule, metrics }
     }
 
-    /// With a clock that moves to whatever is waited for.
+    /// With a clock that moves to whatever is waited for, also while others work.
     fn new(lanes: usize) -> Timed {
         let timed = Timed::standing(lanes);
-        timed.clock.runs();
+        timed.clock.races();
         timed
     }
 

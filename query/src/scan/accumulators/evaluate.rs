@@ -1,15 +1,27 @@
 //! Expressions over rows that an accumulator has made of a subject's events: a person's row, a funnel's step, a
 //! retention's period.
 //!
+//! ```text
+//! expressions -add-> node, node, node .. (parts before what is made of them)     made row -values-> a value of each node
+//! ```
 //! Invariants: total: whatever the row, there is a value and never an error. Three-valued logic as SQL has it: what is
 //! neither true nor false is NULL, and values of two types are neither equal nor different. Arithmetic is done in 128
-//! bits and kept within 64 (`bind` has made sure that nothing is cut). Linear in the length of the texts, but for LIKE,
-//! whose cost is at most length of the text times length of the pattern.
-//! Not here: expressions over events, which run as DataFusion's own (`nodes`).
+//! bits and kept within 64 (`bind` has made sure that nothing is cut).
+//! An expression that is used in several places is one node, and every node is evaluated once for every made row: no branch
+//! is skipped and no condition is decided early. Patterns are compiled when they are added, and match in time that is linear
+//! in the text. So the work of a made row follows from the query (`units`), not from what the subject did.
+//! Not here: expressions over events, which run as DataFusion's own (`graph`).
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
+use regex::Regex;
 use shoal_language::{Arithmetic, Compare, Scalar, Value};
+
+use crate::failure::Failure;
+use crate::scan::counted::{Counted, What};
+use crate::scan::parts::parts;
+use crate::scan::patterns::compiled;
 
 /// A row that an accumulator has made; what it does not have is NULL.
 #[derive(Default)]
@@ -23,70 +35,120 @@ pub(super) struct Made<'a> {
     pub(super) period: Option<i64>,
 }
 
-/// Whether a condition is true: neither false nor null.
-pub(super) fn is_true(condition: Option<&Scalar>, row: &Made<'_>) -> bool {
-    condition.is_none_or(|condition| evaluate(condition, row) == Value::Boolean(true))
+/// Expressions that are evaluated together.
+pub(super) struct Expressions {
+    nodes: Vec<Node>,
+    known: HashMap<Scalar, usize>,
+    counted: Counted,
 }
 
-/// The value of an expression; NULL for what made rows do not have (columns of events, regions, times).
-pub(super) fn evaluate(scalar: &Scalar, row: &Made<'_>) -> Value {
-    let of = |scalar: &Scalar| evaluate(scalar, row);
-    match scalar {
-        Scalar::Column { .. } | Scalar::Region | Scalar::Day | Scalar::Time(_) | Scalar::Part(_) => {
-            Value::Null
+/// One expression over the values of other nodes.
+struct Node {
+    scalar: Scalar,
+    /// Its parts, in their order.
+    inputs: Vec<usize>,
+    /// Of a LIKE.
+    pattern: Option<Regex>,
+}
+
+impl Expressions {
+    pub(super) fn new(counted: &Counted) -> Expressions {
+        Expressions { nodes: Vec::new(), known: HashMap::new(), counted: counted.clone() }
+    }
+
+    /// Adds an expression, and gives the position of its value.
+    pub(super) fn add(&mut self, scalar: &Scalar) -> Result<usize, Failure> {
+        if let Some(node) = self.known.get(scalar) {
+            return Ok(*node);
         }
-        Scalar::Value(value) => value.clone(),
-        Scalar::Compare(op, left, right) => match order(&of(left), &of(right)) {
-            Some(order) => Value::Boolean(holds(*op, order)),
-            None => Value::Null,
-        },
-        Scalar::And(left, right) => match (of(left), of(right)) {
-            (Value::Boolean(false), _) | (_, Value::Boolean(false)) => Value::Boolean(false),
-            (Value::Boolean(true), Value::Boolean(true)) => Value::Boolean(true),
-            _ => Value::Null,
-        },
-        Scalar::Or(left, right) => match (of(left), of(right)) {
-            (Value::Boolean(true), _) | (_, Value::Boolean(true)) => Value::Boolean(true),
-            (Value::Boolean(false), Value::Boolean(false)) => Value::Boolean(false),
-            _ => Value::Null,
-        },
-        Scalar::Not(item) => match of(item) {
-            Value::Boolean(b) => Value::Boolean(!b),
-            _ => Value::Null,
-        },
-        Scalar::In(item, list) => is_in(&of(item), list),
-        Scalar::IsNull(item) => Value::Boolean(of(item) == Value::Null),
-        Scalar::Like { item, pattern, any_case } => match of(item) {
-            Value::Text(text) if *any_case => {
-                Value::Boolean(is_like(&text.to_lowercase(), &pattern.to_lowercase()))
+        let inputs = parts(scalar).into_iter().map(|part| self.add(part)).collect::<Result<_, _>>()?;
+        let pattern = match scalar {
+            Scalar::Like { pattern, any_case, .. } => {
+                self.counted.add(What::Patterns, 1);
+                Some(compiled(pattern, *any_case)?)
             }
-            Value::Text(text) => Value::Boolean(is_like(&text, pattern)),
-            _ => Value::Null,
-        },
-        Scalar::Case { branches, otherwise } => {
-            let taken = branches.iter().find(|(when, _)| of(when) == Value::Boolean(true));
-            taken.map(|(_, then)| then).or(otherwise.as_ref()).map_or(Value::Null, |then| of(then))
+            _ => None,
+        };
+        self.nodes.push(Node { scalar: scalar.clone(), inputs, pattern });
+        self.known.insert(scalar.clone(), self.nodes.len() - 1);
+        Ok(self.nodes.len() - 1)
+    }
+
+    /// All expressions that are evaluated, parts too.
+    pub(super) fn scalars(&self) -> impl Iterator<Item = &Scalar> {
+        self.nodes.iter().map(|node| &node.scalar)
+    }
+
+    /// Their values for a made row, by position.
+    pub(super) fn values(&self, row: &Made<'_>) -> Vec<Value> {
+        self.counted.add(What::Made, 1);
+        self.counted.add(What::OfMade, self.nodes.len());
+        let mut values = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let value = node.value(&values, row);
+            values.push(value);
         }
-        Scalar::Coalesce(items) => {
-            items.iter().map(|item| of(item)).find(|v| *v != Value::Null).unwrap_or(Value::Null)
-        }
-        Scalar::Upper(item) => mapped(of(item), str::to_uppercase),
-        Scalar::Lower(item) => mapped(of(item), str::to_lowercase),
-        Scalar::Arithmetic(op, left, right) => arithmetic(*op, &of(left), &of(right)),
-        Scalar::Least(items) => extreme(items.iter().map(|item| of(item)), Ordering::Less),
-        Scalar::Greatest(items) => extreme(items.iter().map(|item| of(item)), Ordering::Greater),
-        Scalar::Bucket { item, edges, labels } => match of(item) {
-            Value::Number(units, _) => {
-                let at = edges.partition_point(|edge| *edge <= units);
-                labels.get(at).or(labels.last()).cloned().unwrap_or(Value::Null)
+        values
+    }
+}
+
+impl Node {
+    /// The values of its parts, given those of all nodes before it.
+    fn given<'v>(&self, values: &'v [Value]) -> impl Iterator<Item = &'v Value> {
+        self.inputs.iter().map(|input| values.get(*input).unwrap_or(&Value::Null))
+    }
+
+    /// Its value; NULL for what made rows do not have (columns of events, regions, times).
+    fn value(&self, values: &[Value], row: &Made<'_>) -> Value {
+        let part =
+            |at: usize| self.inputs.get(at).and_then(|input| values.get(*input)).unwrap_or(&Value::Null);
+        match &self.scalar {
+            Scalar::Column { .. } | Scalar::Region | Scalar::Day | Scalar::Time(_) | Scalar::Part(_) => {
+                Value::Null
             }
-            _ => Value::Null,
-        },
-        Scalar::Person { at, .. } => row.values.get(*at).cloned().unwrap_or(Value::Null),
-        Scalar::PersonKey { at, .. } => row.keys.get(*at).cloned().unwrap_or(Value::Null),
-        Scalar::Step => row.step.map_or(Value::Null, |step| Value::Number(step, 0)),
-        Scalar::Cohort => row.cohort.map_or(Value::Null, Value::Day),
-        Scalar::Period => row.period.map_or(Value::Null, |period| Value::Number(period, 0)),
+            Scalar::Value(value) => value.clone(),
+            Scalar::Compare(op, ..) => match order(part(0), part(1)) {
+                Some(order) => Value::Boolean(holds(*op, order)),
+                None => Value::Null,
+            },
+            Scalar::And(..) => decided_by(false, part(0), part(1)),
+            Scalar::Or(..) => decided_by(true, part(0), part(1)),
+            Scalar::Not(_) => match part(0) {
+                Value::Boolean(b) => Value::Boolean(!b),
+                _ => Value::Null,
+            },
+            Scalar::In(_, list) => is_in(part(0), list),
+            Scalar::IsNull(_) => Value::Boolean(*part(0) == Value::Null),
+            Scalar::Like { .. } => match (part(0), &self.pattern) {
+                (Value::Text(text), Some(pattern)) => Value::Boolean(pattern.is_match(text)),
+                _ => Value::Null,
+            },
+            Scalar::Case { branches, .. } => {
+                let taken = (0..branches.len()).find(|at| *part(2 * at) == Value::Boolean(true));
+                // What stands after the branches is the value where none is taken, if there is one.
+                part(taken.map_or(2 * branches.len(), |at| 2 * at + 1)).clone()
+            }
+            Scalar::Coalesce(_) => {
+                self.given(values).find(|v| **v != Value::Null).cloned().unwrap_or(Value::Null)
+            }
+            Scalar::Upper(_) => mapped(part(0), str::to_uppercase),
+            Scalar::Lower(_) => mapped(part(0), str::to_lowercase),
+            Scalar::Arithmetic(op, ..) => arithmetic(*op, part(0), part(1)),
+            Scalar::Least(_) => extreme(self.given(values), Ordering::Less),
+            Scalar::Greatest(_) => extreme(self.given(values), Ordering::Greater),
+            Scalar::Bucket { edges, labels, .. } => match part(0) {
+                Value::Number(units, _) => {
+                    let at = edges.partition_point(|edge| edge <= units);
+                    labels.get(at).or(labels.last()).cloned().unwrap_or(Value::Null)
+                }
+                _ => Value::Null,
+            },
+            Scalar::Person { at, .. } => row.values.get(*at).cloned().unwrap_or(Value::Null),
+            Scalar::PersonKey { at, .. } => row.keys.get(*at).cloned().unwrap_or(Value::Null),
+            Scalar::Step => row.step.map_or(Value::Null, |step| Value::Number(step, 0)),
+            Scalar::Cohort => row.cohort.map_or(Value::Null, Value::Day),
+            Scalar::Period => row.period.map_or(Value::Null, |period| Value::Number(period, 0)),
+        }
     }
 }
 
@@ -150,20 +212,34 @@ fn holds(op: Compare, order: Ordering) -> bool {
     }
 }
 
+/// What AND (false) and OR (true) give: the deciding value when a side has it, null when a side is neither true nor false.
+fn decided_by(deciding: bool, left: &Value, right: &Value) -> Value {
+    match (left, right) {
+        (Value::Boolean(a), Value::Boolean(b)) if *a != deciding && *b != deciding => {
+            Value::Boolean(!deciding)
+        }
+        (Value::Boolean(a), _) if *a == deciding => Value::Boolean(deciding),
+        (_, Value::Boolean(b)) if *b == deciding => Value::Boolean(deciding),
+        _ => Value::Null,
+    }
+}
+
 /// Null when the item is, or when it is not found and the list holds a null.
 fn is_in(item: &Value, list: &[Value]) -> Value {
     if *item == Value::Null {
         return Value::Null;
     }
-    if list.iter().any(|value| order(item, value).is_some_and(Ordering::is_eq)) {
+    let is_same = |value: &&Value| order(item, value).is_some_and(Ordering::is_eq);
+    // The whole list, wherever the value is in it.
+    if list.iter().filter(is_same).count() > 0 {
         return Value::Boolean(true);
     }
     if list.contains(&Value::Null) { Value::Null } else { Value::Boolean(false) }
 }
 
-fn mapped(value: Value, change: fn(&str) -> String) -> Value {
+fn mapped(value: &Value, change: fn(&str) -> String) -> Value {
     match value {
-        Value::Text(text) => Value::Text(change(&text)),
+        Value::Text(text) => Value::Text(change(text)),
         _ => Value::Null,
     }
 }
@@ -186,54 +262,11 @@ pub(super) fn narrow(wide: i128) -> i64 {
     i64::try_from(wide).unwrap_or(if wide < 0 { i64::MIN } else { i64::MAX })
 }
 
-fn extreme(values: impl Iterator<Item = Value>, wanted: Ordering) -> Value {
-    values.fold(Value::Null, |best, value| match order(&value, &best) {
+fn extreme<'v>(values: impl Iterator<Item = &'v Value>, wanted: Ordering) -> Value {
+    let best = values.fold(&Value::Null, |best, value| match order(value, best) {
         Some(found) if found == wanted => value,
-        None if best == Value::Null => value,
+        None if *best == Value::Null => value,
         _ => best,
-    })
-}
-
-/// SQL's LIKE: `%` is any text, `_` any one character, `\` takes the next character as it is.
-fn is_like(text: &str, pattern: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    let mut parts = Vec::new();
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        parts.push(match c {
-            '%' => PatternPart::Any,
-            '_' => PatternPart::One,
-            '\\' => PatternPart::Just(chars.next().unwrap_or('\\')),
-            other => PatternPart::Just(other),
-        });
-    }
-    let (mut at, mut part, mut retry) = (0, 0, None);
-    while at < text.len() {
-        match parts.get(part) {
-            Some(PatternPart::Any) => {
-                part += 1;
-                retry = Some((at, part));
-                continue;
-            }
-            Some(PatternPart::One) => {}
-            Some(PatternPart::Just(c)) if *c == text[at] => {}
-            _ => match retry {
-                Some((from, after)) => {
-                    (at, part) = (from + 1, after);
-                    retry = Some((from + 1, after));
-                    continue;
-                }
-                None => return false,
-            },
-        }
-        (at, part) = (at + 1, part + 1);
-    }
-    parts[part..].iter().all(|part| matches!(part, PatternPart::Any))
-}
-
-/// A part of a LIKE pattern.
-enum PatternPart {
-    Any,
-    One,
-    Just(char),
+    });
+    best.clone()
 }

@@ -104,6 +104,10 @@ impl<S: SubjectState> Accumulator for MadeRows<S> {
         self.scalars.clone()
     }
 
+    fn made(&self) -> Vec<Scalar> {
+        self.frame.made()
+    }
+
     fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
         self.columns.load(source, columns)
     }

@@ -54,7 +54,7 @@ pub(super) fn accumulator(
     }
     Ok(match grounds.query.shape() {
         Shape::Events => Box::new(events::Events::new(grounds, entropy)?),
-        Shape::Subjects(person) => Box::new(MadeRows::new(SubjectRows::new(person)?, grounds, entropy)?),
+        Shape::Subjects(person) => Box::new(MadeRows::new(SubjectRows::new(person), grounds, entropy)?),
         Shape::Funnel { steps, within_ms } => {
             Box::new(MadeRows::new(Funnel::new(steps, *within_ms)?, grounds, entropy)?)
         }

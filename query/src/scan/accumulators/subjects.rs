@@ -1,5 +1,5 @@
 //! Per-person rows: values of each subject's events, grouped by the subject and perhaps keys, then asked about like any
-//! rows.
+//! rows; which of them count (HAVING) the `frame` decides.
 //!
 //! Invariants: a value is clamped to its bounds before anything is made of it. A subject has at most `GROUPS_MAX` rows (the
 //! groups of its first events; later events of others are left out) and a distinct count ends at `DISTINCT_MAX` or at its
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use shoal_schemas::columns;
 
-use super::evaluate::{Made, is_made, is_true, narrow};
+use super::evaluate::{Made, narrow};
 use super::frame::Frame;
 use super::made_rows::{Event, SubjectState};
 use crate::failure::Failure;
@@ -42,11 +42,7 @@ enum Total {
 }
 
 impl SubjectRows {
-    pub(super) fn new(person: &PerSubject) -> Result<SubjectRows, Failure> {
-        // Nothing of an event is left in a row but its keys and values.
-        if !person.having.as_ref().is_none_or(is_made) {
-            return Err(Failure::Internal);
-        }
+    pub(super) fn new(person: &PerSubject) -> SubjectRows {
         let mut scalars = person.keys.clone();
         let mut place = |scalar: Option<Scalar>| {
             scalar.map(|scalar| {
@@ -56,7 +52,7 @@ impl SubjectRows {
         };
         let values = person.values.iter();
         let places = values.map(|value| (place(argument(&value.op)), place(value.filter.clone()))).collect();
-        Ok(SubjectRows { person: person.clone(), places, scalars, rows: BTreeMap::new() })
+        SubjectRows { person: person.clone(), places, scalars, rows: BTreeMap::new() }
     }
 }
 
@@ -155,10 +151,7 @@ impl SubjectState for SubjectRows {
         for (keys, totals) in std::mem::take(&mut self.rows) {
             let values: Vec<Value> =
                 totals.iter().zip(&self.person.values).map(|(total, value)| total.value(value)).collect();
-            let made = Made { values: &values, keys: &keys, ..Made::default() };
-            if is_true(self.person.having.as_ref(), &made) {
-                frame.add(&made, &[])?;
-            }
+            frame.add(&Made { values: &values, keys: &keys, ..Made::default() }, &[])?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use shoal_schemas::{Kind, Programme, Region};
 
 use super::accumulator;
 use crate::scan::accumulator::Accumulated;
+use crate::scan::counted::Counted;
 use crate::scan::grounds::Grounds;
 use crate::scan::merge::merge;
 use crate::scan::rows::{RowSelection, Template};
@@ -121,7 +122,9 @@ fn texts(values: &[&str]) -> Vec<Value> {
 fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row], key: u8) -> Accumulated {
     let layout = SensitivityLayout::of(query).unwrap();
     let span = if layout.is_daily { Span::Day(part_days.first) } else { Span::Bucket(0) };
-    let grounds = Grounds { query, layout: &layout, days: query.days(), span, groups_max: None };
+    let counted = Counted::default();
+    let (layout, days) = (&layout, query.days());
+    let grounds = Grounds { query, layout, days, span, groups_max: None, counted: &counted };
     let mut accumulator =
         accumulator(&grounds, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
     let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
@@ -136,7 +139,7 @@ fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row]
         let source = provider(registry().table(Kind::Usage), rows);
         let cutoffs = query.cutoffs();
         let selection = RowSelection { region: Region::De, cutoffs, filter, scalars };
-        let template = Template::new(&session, &|wanted| source.schema(wanted), &selection);
+        let template = Template::new(&session, &|wanted| source.schema(wanted), &selection, &counted);
         let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));
         let days: Vec<i32> = days.days().collect();
         let reading = Reading { template: &template, memory: &mut reserved, checked: false, membership };

@@ -2,13 +2,20 @@
 
 use proptest::prelude::*;
 
-use super::super::evaluate::{Made, evaluate};
+use super::super::evaluate::{Expressions, Made};
 use super::*;
 use shoal_language::{Arithmetic, Shared};
 use shoal_language::{PerSubject, PersonOp, PersonValue};
 use shoal_schemas::calendar::HOUR_MS;
 
 const EVENTS: [&str; 3] = ["click", "purchase", "login"];
+
+/// The value of an expression by itself.
+fn evaluate(scalar: &Scalar, row: &Made<'_>) -> Value {
+    let mut expressions = Expressions::new(&Counted::default());
+    let at = expressions.add(scalar).unwrap_or_else(|_| panic!("{scalar}"));
+    expressions.values(row).swap_remove(at)
+}
 
 fn at(subject: u32, hours: i64, event: &'static str) -> Row {
     let mut row = Row::new(subject, days().first + i32::try_from(hours / 24).unwrap(), event);
