@@ -15,6 +15,8 @@ mod reading;
 mod refused;
 mod shapes;
 mod unanswered;
+mod stored;
+mod worlds;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};

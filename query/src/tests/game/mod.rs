@@ -9,13 +9,18 @@
 //! - `play`: how a statement is answered, many times, with seeded noise; the only file that knows the engine's stages
 //! - `score`: weights, line and accuracy
 //! - `exact`: the controls, plain DataFusion with and without a smallest group; the same attacks must win there
+//! - `execution`: whole services over stored events, with what can fail in them (`faults`); `executions`: the attacks on them
 //!
 //! `SHOAL_TRIALS` is the number of trials in each world (3,000 when it is not set; a twentieth of them for
-//! attacks through the postprocessing); `SHOAL_ATTACKS` chooses those whose names contain it. All noise is seeded: a run is a
-//! function of the code, and a new draw fails by chance once in 10^5 runs (4.3 standard errors).
+//! attacks through the postprocessing, a seventy-fifth where each trial is a service); `SHOAL_ATTACKS` chooses those whose
+//! names contain it. But for that of whole services all noise is seeded: a run is a function of the code. A draw fails by chance
+//! once in 10^5 runs (4.3 standard errors).
 
 mod attacks;
 mod exact;
+mod execution;
+mod executions;
+mod faults;
 mod play;
 mod score;
 mod templates;

@@ -9,6 +9,7 @@
 //! Not here: whether a statement should be refused (`query/tests/data`); the suite takes either and says which.
 
 mod compare;
+mod groups;
 
 use std::collections::BTreeMap;
 

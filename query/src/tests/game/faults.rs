@@ -1,0 +1,63 @@
+//! What goes wrong while events are read, in one world or in both: around a scan that is otherwise the real one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shoal_anonymity::noise::Entropy;
+use shoal_storage::Block;
+
+use crate::clock::{Clock, TestClock};
+use crate::failure::Failure;
+use crate::scan::{Due, Scan, Taker};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Nothing,
+    /// Before anything is read.
+    Panic,
+    /// When everything has been read.
+    PanicAtTheEnd,
+    /// The memory is used up, or a file cannot be read, at once.
+    Fails(Failure),
+    /// It never ends.
+    Never,
+    /// It takes so much longer.
+    Slow(Duration),
+    /// Files say that they have so many times as many rows.
+    Rows(u64),
+}
+
+/// A scan with a fault.
+pub(super) struct Faulty {
+    pub(super) inner: Arc<dyn Scan>,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) fault: Fault,
+}
+
+#[async_trait]
+impl Scan for Faulty {
+    async fn totals(
+        &self,
+        due: Due,
+        entropy: &mut (dyn Entropy + Send),
+        take: &mut Taker<'_>,
+    ) -> Result<(), Failure> {
+        match self.fault {
+            Fault::Panic => panic!("a fault in a scan"),
+            Fault::Fails(failure) => return Err(failure),
+            Fault::Never => std::future::pending().await,
+            Fault::Slow(by) => self.clock.until(self.clock.now() + by).await,
+            Fault::Nothing | Fault::PanicAtTheEnd | Fault::Rows(_) => {}
+        }
+        let done = self.inner.totals(due, entropy, take).await;
+        assert!(self.fault != Fault::PanicAtTheEnd, "a fault at the end of a scan");
+        done
+    }
+
+    async fn rows(&self, block: Block) -> Result<u64, Failure> {
+        let times = if let Fault::Rows(times) = self.fault { times } else { 1 };
+        Ok(self.inner.rows(block).await? * times)
+    }
+}
