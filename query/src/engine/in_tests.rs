@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::QueryConfig;
 use crate::error::QueryError;
 use crate::grant::AnalystGrant;
-use crate::release::Released;
+use crate::release::{Ready, Released};
 use crate::request::QueryRequest;
 use crate::running::QueryId;
 use crate::scan::Scan;

@@ -14,8 +14,8 @@ mod reading;
 #[path = "../../../postprocess/src/tests/refused.rs"]
 mod refused;
 mod shapes;
-mod unanswered;
 mod stored;
+mod unanswered;
 mod worlds;
 
 use std::sync::atomic::{AtomicU64, Ordering};

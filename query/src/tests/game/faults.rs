@@ -56,8 +56,8 @@ impl Scan for Faulty {
         done
     }
 
-    async fn rows(&self, block: Block) -> Result<u64, Failure> {
+    async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
         let times = if let Fault::Rows(times) = self.fault { times } else { 1 };
-        Ok(self.inner.rows(block).await? * times)
+        Ok(self.inner.rows(block, most_of_one).await? * times)
     }
 }
