@@ -300,3 +300,38 @@ impl Node for Scalar {
         Scalar::ty(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is given by one is taken by the other in the same order.
+    #[test]
+    fn with_its_own_parts_an_expression_is_the_same() {
+        let column = |name: &str| Scalar::Column { name: name.to_owned(), ty: Type::Text };
+        let text = |text: &str| Scalar::Value(Value::Text(text.to_owned()));
+        let test = Scalar::Compare(Compare::Lt, column("os").into(), text("b").into());
+        let like = Scalar::Like { item: column("os").into(), pattern: "a%".to_owned(), any_case: false };
+        let all = [
+            Scalar::And(test.clone().into(), Scalar::Not(like.clone().into()).into()),
+            Scalar::Case {
+                branches: vec![(test.into(), text("x").into()), (like.into(), column("country").into())],
+                otherwise: Some(text("z").into()),
+            },
+            Scalar::Case { branches: Vec::new(), otherwise: Some(text("y").into()) },
+            Scalar::Coalesce(vec![column("os").into(), text("none").into()]),
+            Scalar::Day,
+        ];
+        for scalar in all {
+            let mut own: Vec<Shared<Scalar>> = Vec::new();
+            scalar.each(&mut |part| own.push(part.clone()));
+            let (count, mut own) = (own.len(), own.into_iter());
+            let mut taken = 0;
+            let same = scalar.clone().map(&mut |part| {
+                taken += 1;
+                own.next().unwrap_or(part)
+            });
+            assert_eq!((same, taken), (scalar, count));
+        }
+    }
+}

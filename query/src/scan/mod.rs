@@ -21,8 +21,7 @@
 //! - `merge`: streams -> subject by subject, each event once; `least`: which row of one key counts; `accumulator`: what takes
 //!   them; `accumulators`: the shapes of queries; `grounds`: what an accumulator is made for
 //! - `key_columns`, `cells`: values of keys <-> groups and their numbers; `limit`: how many there may be
-//! - `units`: what a row is worth, before any is read; `parts`: what an expression is made of; `counted`: what was evaluated,
-//!   for tests
+//! - `units`: what a row is worth, before any is read; `counted`: what was evaluated, for tests
 //! - `span`: what is totalled by itself; `work`: one span on a thread; `ahead`: a second thread that reads for it
 
 mod accumulator;
@@ -46,7 +45,6 @@ mod local;
 pub(crate) mod memory;
 mod merge;
 mod nodes;
-mod parts;
 mod patterns;
 pub(crate) mod plan;
 mod rows;

@@ -15,13 +15,12 @@ use regex::Regex;
 use shoal_schemas::{Region, columns};
 
 use super::counted::{Counted, What};
-use super::parts::{parts, with_parts};
 use super::patterns::compiled;
 use super::plan;
 use super::texts::text_type;
 use crate::failure::Failure;
 use shoal_language::calendar::Grain;
-use shoal_language::{Scalar, Type, Value};
+use shoal_language::{Scalar, Shared, Type, Value};
 
 /// One expression over the values of other nodes.
 pub(super) struct Node {
@@ -53,6 +52,8 @@ pub(super) struct Builder<'a> {
     counted: Counted,
     nodes: Vec<Node>,
     known: HashMap<String, usize>,
+    /// Of expressions that others are made of: what several share is looked at once.
+    shared: HashMap<Shared<Scalar>, usize>,
 }
 
 fn is_digest(name: &str) -> bool {
@@ -85,8 +86,8 @@ impl<'a> Builder<'a> {
         region: Region,
         counted: &Counted,
     ) -> Builder<'a> {
-        let counted = counted.clone();
-        Builder { session, schema, region, counted, nodes: Vec::new(), known: HashMap::new() }
+        let (known, shared) = (HashMap::new(), HashMap::new());
+        Builder { session, schema, region, counted: counted.clone(), nodes: Vec::new(), known, shared }
     }
 
     /// All nodes that were made.
@@ -96,23 +97,26 @@ impl<'a> Builder<'a> {
 
     /// The node of an expression; those of its parts come before it.
     pub(super) fn node(&mut self, scalar: &Scalar) -> Result<usize, Failure> {
-        let (mut inputs, mut shallow) = (Vec::<usize>::new(), Vec::new());
-        for part in parts(scalar) {
-            shallow.push(match (part, part.ty()) {
+        let mut parts: Vec<&Shared<Scalar>> = Vec::new();
+        scalar.each(&mut |part| parts.push(part));
+        let (mut inputs, mut shallow) = (Vec::<usize>::new(), Vec::with_capacity(parts.len()));
+        for part in parts {
+            shallow.push(match (part.as_ref(), part.ty()) {
                 (Scalar::Value(_) | Scalar::Region, _) => part.clone(),
                 // What has no type is null, whatever it is made of.
-                (_, None) => Scalar::Value(Value::Null),
+                (_, None) => Scalar::Value(Value::Null).into(),
                 (_, Some(ty)) => {
-                    let node = self.node(part)?;
+                    let node = self.shared_node(part)?;
                     let at = inputs.iter().position(|known| *known == node).unwrap_or(inputs.len());
                     if at == inputs.len() {
                         inputs.push(node);
                     }
-                    Scalar::Column { name: format!("#{at}"), ty }
+                    Scalar::Column { name: format!("#{at}"), ty }.into()
                 }
             });
         }
-        let own = with_parts(scalar, shallow);
+        let mut shallow = shallow.into_iter();
+        let own = scalar.clone().map(&mut |part| shallow.next().unwrap_or(part));
         let name = format!("{own:?} of {inputs:?}");
         if let Some(node) = self.known.get(&name) {
             return Ok(*node);
@@ -121,6 +125,15 @@ impl<'a> Builder<'a> {
         self.nodes.push(node);
         self.known.insert(name, self.nodes.len() - 1);
         Ok(self.nodes.len() - 1)
+    }
+
+    fn shared_node(&mut self, part: &Shared<Scalar>) -> Result<usize, Failure> {
+        if let Some(node) = self.shared.get(part) {
+            return Ok(*node);
+        }
+        let node = self.node(part)?;
+        self.shared.insert(part.clone(), node);
+        Ok(node)
     }
 
     fn stored(&mut self, name: &str) -> Result<usize, Failure> {

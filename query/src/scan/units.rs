@@ -5,13 +5,14 @@
 //! row is made.
 //! Not here: how many rows there are, what else a question takes (`release/work.rs`).
 
+use std::collections::HashSet;
+
 use shoal_anonymity::noise::OsEntropy;
 use shoal_language::{AggregateOp, Scalar, Shape, Type};
 
 use super::accumulators;
 use super::counted::Counted;
 use super::grounds::Grounds;
-use super::parts::parts;
 use super::span::Span;
 use crate::charge::ChargedQuery;
 use crate::failure::Failure;
@@ -65,14 +66,13 @@ fn of_aggregate(op: &AggregateOp) -> u64 {
 
 /// Of expressions over the same rows.
 fn of_scalars<'s>(scalars: impl IntoIterator<Item = &'s Scalar>) -> u64 {
-    let mut seen: Vec<&Scalar> = Vec::new();
+    let mut seen: HashSet<&Scalar> = HashSet::new();
     let mut left: Vec<&Scalar> = scalars.into_iter().collect();
     let mut units = 0_u64;
     while let Some(scalar) = left.pop() {
-        if !seen.contains(&scalar) {
-            seen.push(scalar);
+        if seen.insert(scalar) {
             units = units.saturating_add(of_one(scalar));
-            left.extend(parts(scalar));
+            scalar.each(&mut |part| left.push(part));
         }
     }
     units
