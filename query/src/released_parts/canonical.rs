@@ -26,7 +26,7 @@ pub(crate) struct Form {
 
 /// The form of a query on these days of a region.
 pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form {
-    let spot = Spot { region, days };
+    let spot = Spot::new(region, days);
     let mut text = shape(query.shape());
     for (programme, _) in query.cutoffs() {
         line(&mut text, format_args!("PROGRAMME {programme}"));
@@ -40,7 +40,7 @@ pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form
         .members()
         .iter()
         .map(|other| {
-            let over = Spot { region, days: other.days };
+            let over = Spot::new(region, other.days);
             let filter = other.filter.as_ref().and_then(|f| condition(&over, f));
             let filter = filter.unwrap_or_else(|| "TRUE".to_owned());
             let word = if other.negated { "NOT IN" } else { "IN" };

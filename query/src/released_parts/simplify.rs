@@ -4,7 +4,10 @@
 //! So `day >= '2026-11-20' AND event = 'click'` reads `event = 'click'` on every day from the 20th on, and a window that
 //! moves by a day asks the same of the days it keeps.
 //! Invariants: the expression has the same value for every row of these days and this region (three-valued: null stays
-//! null); expressions that are not known here are left as they are.
+//! null); expressions that are not known here are left as they are. What several expressions share is simplified once.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use shoal_schemas::Region;
 
@@ -13,17 +16,48 @@ use shoal_language::calendar::Grain;
 use shoal_language::{Compare, Scalar, Shared, Value};
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS, start_of};
 
-/// Where an expression is read.
-#[derive(Clone, Copy)]
+/// Where an expression is read, and how those that others are made of read there.
 pub(super) struct Spot {
-    pub(super) region: Region,
-    pub(super) days: DayRange,
+    region: Region,
+    days: DayRange,
+    known: RefCell<HashMap<Shared<Scalar>, Shared<Scalar>>>,
+    /// Expressions that were looked at: for tests of what that depends on.
+    #[cfg(test)]
+    pub(super) steps: std::cell::Cell<usize>,
+}
+
+/// The arms of a list of AND (or OR), each once.
+#[derive(Default)]
+struct Arms {
+    all: Vec<Shared<Scalar>>,
+    taken: HashSet<Shared<Scalar>>,
+    /// What has been looked through, as it was written.
+    looked_at: HashSet<Shared<Scalar>>,
 }
 
 const TRUE: Scalar = Scalar::Value(Value::Boolean(true));
 const FALSE: Scalar = Scalar::Value(Value::Boolean(false));
 
 impl Spot {
+    /// On these days of a region.
+    pub(super) fn new(region: Region, days: DayRange) -> Spot {
+        Spot {
+            region,
+            days,
+            known: RefCell::default(),
+            #[cfg(test)]
+            steps: std::cell::Cell::default(),
+        }
+    }
+
+    #[cfg(test)]
+    fn count(&self) {
+        self.steps.set(self.steps.get() + 1);
+    }
+
+    #[cfg(not(test))]
+    fn count(&self) {}
+
     /// The smallest and the largest value of a region, day or time here; times are steps of their grain.
     fn range(&self, item: &Scalar) -> Option<(Value, Value)> {
         let DayRange { first, last } = self.days;
@@ -69,47 +103,41 @@ impl Spot {
 
     /// The expression as it reads here.
     pub(super) fn simplify(&self, scalar: &Scalar) -> Scalar {
+        self.count();
         match scalar {
-            Scalar::Compare(op, left, right) => self.compare(*op, self.simplify(left), self.simplify(right)),
-            Scalar::And(..) => self.join(scalar, true),
-            Scalar::Or(..) => self.join(scalar, false),
-            Scalar::Not(item) => match self.simplify(item) {
-                Scalar::Value(Value::Boolean(b)) => Scalar::Value(Value::Boolean(!b)),
-                Scalar::Not(inner) => inner.into_node(),
-                other => Scalar::Not(other.into()),
-            },
-            Scalar::In(item, values) => self.list(self.simplify(item), values),
-            Scalar::IsNull(item) => match self.simplify(item) {
-                item if self.range(&item).is_some() => FALSE,
-                item => Scalar::IsNull(item.into()),
-            },
-            Scalar::Like { item, pattern, any_case } => {
-                let (item, pattern) = (self.simplify(item).into(), pattern.clone());
-                Scalar::Like { item, pattern, any_case: *any_case }
+            Scalar::Compare(op, left, right) => self.compare(*op, self.shared(left), self.shared(right)),
+            Scalar::And(left, right) => self.join([left, right], true),
+            Scalar::Or(left, right) => self.join([left, right], false),
+            Scalar::Not(item) => {
+                let item = self.shared(item);
+                match item.as_ref() {
+                    Scalar::Value(Value::Boolean(b)) => Scalar::Value(Value::Boolean(!b)),
+                    Scalar::Not(inner) => inner.clone().into_node(),
+                    _ => Scalar::Not(item),
+                }
+            }
+            Scalar::In(item, values) => self.list(self.shared(item), values),
+            Scalar::IsNull(item) => {
+                let item = self.shared(item);
+                if self.range(&item).is_some() { FALSE } else { Scalar::IsNull(item) }
             }
             Scalar::Case { branches, otherwise } => self.case(branches, otherwise.as_ref()),
-            Scalar::Coalesce(items) => Scalar::Coalesce(self.all(items)),
-            Scalar::Least(items) => Scalar::Least(self.all(items)),
-            Scalar::Greatest(items) => Scalar::Greatest(self.all(items)),
-            Scalar::Upper(item) => Scalar::Upper(self.simplify(item).into()),
-            Scalar::Lower(item) => Scalar::Lower(self.simplify(item).into()),
-            Scalar::Arithmetic(op, left, right) => {
-                Scalar::Arithmetic(*op, self.simplify(left).into(), self.simplify(right).into())
-            }
-            Scalar::Bucket { item, edges, labels } => {
-                let (edges, labels) = (edges.clone(), labels.clone());
-                Scalar::Bucket { item: self.simplify(item).into(), edges, labels }
-            }
-            other => other.clone(),
+            other => other.clone().map(&mut |inner| self.shared(&inner)),
         }
     }
 
-    fn all(&self, items: &[Shared<Scalar>]) -> Vec<Shared<Scalar>> {
-        items.iter().map(|item| self.simplify(item).into()).collect()
+    /// The same of an expression that others are made of.
+    fn shared(&self, item: &Shared<Scalar>) -> Shared<Scalar> {
+        if let Some(known) = self.known.borrow().get(item) {
+            return known.clone();
+        }
+        let made = Shared::new(self.simplify(item));
+        self.known.borrow_mut().insert(item.clone(), made.clone());
+        made
     }
 
     /// A literal on the right; two expressions in the order of their texts.
-    fn compare(&self, op: Compare, left: Scalar, right: Scalar) -> Scalar {
+    fn compare(&self, op: Compare, left: Shared<Scalar>, right: Shared<Scalar>) -> Scalar {
         let is_literal = |s: &Scalar| matches!(s, Scalar::Value(_));
         let flip = match (is_literal(&left), is_literal(&right)) {
             (true, false) => true,
@@ -117,20 +145,20 @@ impl Spot {
             _ => left.to_string() > right.to_string(),
         };
         let (op, left, right) = if flip { (op.flipped(), right, left) } else { (op, left, right) };
-        if let Scalar::Value(literal) = &right
+        if let Scalar::Value(literal) = right.as_ref()
             && let Some(decided) = self.decide(op, &left, literal)
         {
             return Scalar::Value(Value::Boolean(decided));
         }
-        Scalar::Compare(op, left.into(), right.into())
+        Scalar::Compare(op, left, right)
     }
 
-    fn list(&self, item: Scalar, values: &[Value]) -> Scalar {
+    fn list(&self, item: Shared<Scalar>, values: &[Value]) -> Scalar {
         let mut values = values.to_vec();
         values.sort();
         values.dedup();
         if values.contains(&Value::Null) {
-            return Scalar::In(item.into(), values);
+            return Scalar::In(item, values);
         }
         let decided: Vec<Option<bool>> =
             values.iter().map(|value| self.decide(Compare::Eq, &item, value)).collect();
@@ -141,42 +169,46 @@ impl Spot {
             return FALSE;
         }
         match values.as_slice() {
-            [one] => self.compare(Compare::Eq, item, Scalar::Value(one.clone())),
-            _ => Scalar::In(item.into(), values),
+            [one] => self.compare(Compare::Eq, item, Scalar::Value(one.clone()).into()),
+            _ => Scalar::In(item, values),
         }
     }
 
     /// ANDs (or ORs) as one flat list: sorted, each arm once, without arms that decide nothing.
-    fn join(&self, scalar: &Scalar, is_and: bool) -> Scalar {
+    fn join(&self, sides: [&Shared<Scalar>; 2], is_and: bool) -> Scalar {
         let (neutral, absorbing) = if is_and { (TRUE, FALSE) } else { (FALSE, TRUE) };
-        let mut arms = Vec::new();
-        self.arms(scalar, is_and, &mut arms);
-        if arms.contains(&absorbing) {
+        let mut arms = Arms::default();
+        self.arms(sides, is_and, &mut arms);
+        let mut arms = arms.all;
+        if arms.iter().any(|arm| **arm == absorbing) {
             return absorbing;
         }
-        arms.retain(|arm| *arm != neutral);
-        let mut sorted: Vec<(String, Scalar)> = arms.into_iter().map(|a| (a.to_string(), a)).collect();
+        arms.retain(|arm| **arm != neutral);
+        let mut sorted: Vec<(String, Shared<Scalar>)> =
+            arms.into_iter().map(|arm| (arm.to_string(), arm)).collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         sorted.dedup_by(|a, b| a.0 == b.0);
-        let join = |left: Scalar, right: Scalar| match is_and {
-            true => Scalar::And(left.into(), right.into()),
-            false => Scalar::Or(left.into(), right.into()),
+        let join = |left: Shared<Scalar>, right: Shared<Scalar>| -> Shared<Scalar> {
+            match is_and {
+                true => Scalar::And(left, right).into(),
+                false => Scalar::Or(left, right).into(),
+            }
         };
-        sorted.into_iter().map(|(_, arm)| arm).reduce(join).unwrap_or(neutral)
+        sorted.into_iter().map(|(_, arm)| arm).reduce(join).map_or(neutral, Shared::into_node)
     }
 
-    fn arms(&self, scalar: &Scalar, is_and: bool, out: &mut Vec<Scalar>) {
-        match (scalar, is_and) {
-            (Scalar::And(left, right), true) | (Scalar::Or(left, right), false) => {
-                self.arms(left, is_and, out);
-                self.arms(right, is_and, out);
+    fn arms(&self, sides: [&Shared<Scalar>; 2], is_and: bool, arms: &mut Arms) {
+        for side in sides {
+            if !arms.looked_at.insert(side.clone()) {
+                continue;
             }
-            _ => match (self.simplify(scalar), is_and) {
-                (simplified @ Scalar::And(..), true) | (simplified @ Scalar::Or(..), false) => {
-                    flatten(simplified, is_and, out);
+            match (side.as_ref(), is_and) {
+                (Scalar::And(left, right), true) | (Scalar::Or(left, right), false) => {
+                    self.count();
+                    self.arms([left, right], is_and, arms);
                 }
-                (simplified, _) => out.push(simplified),
-            },
+                _ => arms.take(self.shared(side), is_and),
+            }
         }
     }
 
@@ -188,28 +220,34 @@ impl Spot {
     ) -> Scalar {
         let mut kept = Vec::with_capacity(branches.len());
         for (when, then) in branches {
-            match self.simplify(when) {
-                when if when == FALSE => {}
-                when if when == TRUE && kept.is_empty() => return self.simplify(then),
-                when => kept.push((when.into(), self.simplify(then).into())),
+            match self.shared(when) {
+                when if *when == FALSE => {}
+                when if *when == TRUE && kept.is_empty() => return self.shared(then).into_node(),
+                when => kept.push((when, self.shared(then))),
             }
         }
-        let otherwise = otherwise.map(|otherwise| self.simplify(otherwise));
+        let otherwise = otherwise.map(|otherwise| self.shared(otherwise));
         match (kept.is_empty(), otherwise) {
-            (true, Some(otherwise)) => otherwise,
+            (true, Some(otherwise)) => otherwise.into_node(),
             (true, None) => Scalar::Value(Value::Null),
-            (false, otherwise) => Scalar::Case { branches: kept, otherwise: otherwise.map(Shared::new) },
+            (false, otherwise) => Scalar::Case { branches: kept, otherwise },
         }
     }
 }
 
-/// The arms of what has been simplified already.
-fn flatten(scalar: Scalar, is_and: bool, out: &mut Vec<Scalar>) {
-    match (scalar, is_and) {
-        (Scalar::And(left, right), true) | (Scalar::Or(left, right), false) => {
-            flatten(left.into_node(), is_and, out);
-            flatten(right.into_node(), is_and, out);
+impl Arms {
+    /// Adds what has been simplified already: itself, or its own arms.
+    fn take(&mut self, item: Shared<Scalar>, is_and: bool) {
+        match (item.as_ref(), is_and) {
+            (Scalar::And(left, right), true) | (Scalar::Or(left, right), false) => {
+                self.take(left.clone(), is_and);
+                self.take(right.clone(), is_and);
+            }
+            _ => {
+                if self.taken.insert(item.clone()) {
+                    self.all.push(item);
+                }
+            }
         }
-        (other, _) => out.push(other),
     }
 }

@@ -119,7 +119,7 @@ proptest! {
     #[test]
     fn an_expression_reads_the_same_on_its_days(scalar in condition(), first in 0..6_i32, len in 0..3_i32) {
         let days = DayRange { first, last: first + len };
-        let simplified = Spot { region: Region::De, days }.simplify(&scalar);
+        let simplified = Spot::new(Region::De, days).simplify(&scalar);
         for day in days.days() {
             for number in [None, Some(0), Some(1), Some(2)] {
                 let at = At { number, day };
@@ -129,12 +129,38 @@ proptest! {
     }
 }
 
+/// A name that stands for an expression costs as much as one, wherever and however often it is used.
+#[test]
+fn what_is_shared_is_simplified_once() {
+    let number = |n: i64| Scalar::Value(Value::Number(n, 0));
+    let column = |name: String| Scalar::Column { name, ty: Type::Number { scale: 0 } };
+    let test = |n: i64| Scalar::Compare(Compare::Gt, column(format!("c{n}")).into(), number(n).into());
+    let mut item: Shared<Scalar> = test(0).into();
+    let (mut nodes, levels) = (3, 9);
+    for level in 1..=levels {
+        let inner = || item.clone();
+        let next: Scalar = match level % 3 {
+            // Twice and three times, within lists and outside of them.
+            0 => Scalar::And(inner(), Scalar::Or(inner(), test(level).into()).into()),
+            1 => Scalar::Case { branches: vec![(inner(), inner())], otherwise: Some(inner()) },
+            _ => Scalar::Or(Scalar::Not(inner()).into(), Scalar::And(inner(), test(level).into()).into()),
+        };
+        nodes += 7;
+        item = next.into();
+    }
+    assert!(item.size() > 2_000, "{} written out", item.size());
+    let day = DayRange { first: 1, last: 1 };
+    let spot = Spot::new(Region::De, day);
+    spot.simplify(&item);
+    assert!(spot.steps.get() <= 2 * nodes, "{} steps for about {nodes} nodes", spot.steps.get());
+}
+
 #[test]
 fn times_are_decided_where_a_day_decides_them() {
     let parse = |text: &str| Scalar::Value(Value::Time(shoal_language::calendar::parse_time(text).unwrap()));
     let spot = |day: &str| {
         let day = shoal_language::calendar::parse_day(day).unwrap();
-        Spot { region: Region::De, days: DayRange { first: day, last: day } }
+        Spot::new(Region::De, DayRange { first: day, last: day })
     };
     let from =
         |grain| Scalar::Compare(Compare::GtEq, Scalar::Time(grain).into(), parse("2026-11-18 12:00").into());
