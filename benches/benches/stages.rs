@@ -21,7 +21,7 @@ use shoal_privacy::pseudonym::PseudonymEpoch;
 use shoal_privacy::scrub::Scrubber;
 use shoal_query::{AnalystGrant, Engine, QueryConfig, QueryRequest, Role};
 use shoal_schemas::{IdentifierKind, Programme, Protocol, Region, Registry};
-use shoal_storage::{BudgetLedger, Store};
+use shoal_storage::{BudgetLedger, Met, Seen, Store};
 
 const EVENTS: usize = 100;
 const STAGES: [(&str, Option<Stage>, Stage); 5] = [
@@ -189,6 +189,30 @@ fn bounded(limits: &Limits) -> Totals {
     bounder.finish()
 }
 
+/// What it costs to tell the copies of events apart while files are merged, for a query or by compaction: a set of the event
+/// ids of one subject's day, which most rows are the first of.
+fn copies(c: &mut Criterion) {
+    const ROWS: u64 = 100_000;
+    let mut group = c.benchmark_group("copies among 100,000 rows");
+    group.throughput(Throughput::Elements(ROWS));
+    for events in [1, 4, 20, 200, 5_000_u64] {
+        // Spread as digests are.
+        let rows: Vec<((u128, i32), u128)> = (0..ROWS)
+            .map(|row| {
+                (
+                    (u128::from(row / events), 20_000),
+                    (u128::from(row) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
+                )
+            })
+            .collect();
+        let mut seen = Seen::default();
+        group.bench_function(format!("days of {events} events"), |b| {
+            b.iter(|| rows.iter().filter(|(unit, id)| seen.meet(*unit, *id) == Met::New).count());
+        });
+    }
+    group.finish();
+}
+
 fn query(c: &mut Criterion) {
     let bench = bench();
     let grant = grant();
@@ -227,5 +251,5 @@ fn query(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stages, privacy, flush, query);
+criterion_group!(benches, stages, privacy, flush, copies, query);
 criterion_main!(benches);
