@@ -44,15 +44,14 @@ use crate::metrics::Metrics;
 use crate::release::{LookedUp, Ready, Released, SizeBounds};
 use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
-use crate::scan::{LocalScan, Runner, Scan};
+use crate::scan::{LocalScan, READING_BYTES_MAX, Runner, Scan};
 use crate::schedule::{Latest, Schedule};
 use crate::tables::{TablesAnswer, tables};
 use shoal_postprocess::session;
 use shoal_postprocess::{Limits, PoolConfig, Postprocessor};
 
-/// Memory of open files, and of rows that have to be sorted, of all queries together: far more than the files of a day that
-/// has been merged take, and the same whatever an analyst asks.
-const FILES_BYTES_MAX: usize = 1 << 30;
+/// Memory of what DataFusion may allocate while expressions are made; they are evaluated outside of it.
+const EXPRESSIONS_BYTES_MAX: usize = 16 << 20;
 
 /// The longest time from the end of a query's turn to its answer: its seal, and the postprocessing.
 const AFTERWARDS: Duration = Duration::from_secs(15);
@@ -129,9 +128,9 @@ impl Engine {
 
     /// What scans of this configuration run with.
     pub(crate) fn runner(config: &QueryConfig) -> Runner {
-        let files = session::runtime(FILES_BYTES_MAX)
+        let runtime = session::runtime(EXPRESSIONS_BYTES_MAX)
             .expect("a pool in memory without a disk needs nothing that can be missing");
-        Runner::new(files, config.memory())
+        Runner::new(runtime, config.memory(), READING_BYTES_MAX)
     }
 
     pub(crate) fn over(

@@ -14,7 +14,7 @@ use crate::noise::Entropy;
 const KEYS_LISTED_MAX: usize = 16;
 /// Keys of one unit that are told apart: those that come later are left out. Of at most L0 kept ones, which are chosen
 /// from so many, nobody notices.
-pub const UNIT_KEYS_MAX: usize = 1 << 16;
+pub const UNIT_KEYS_MAX: usize = 1 << 13;
 
 /// Bounds one unit after another and adds them up.
 pub struct Bounder {

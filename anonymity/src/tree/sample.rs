@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use crate::choice::{Choice, mixed};
 use crate::noise::{Entropy, NoiseError};
 
+/// Most leaves of one unit, in all groups together: so many that of the few values that are kept nobody notices.
+const LEAVES_MAX: usize = 1 << 13;
+
 /// Whose values they are: a subject's of one day, or of a range of days. No `Debug`.
 #[derive(Clone, Copy)]
 pub struct Unit<'a> {
@@ -34,7 +37,8 @@ impl SampleKey {
 /// The groups and leaves of one unit's values.
 ///
 /// A unit's identity may be known only when all its values have been seen, so all are kept until [`LeafSample::take`],
-/// as one count for each group and leaf: however many values there are, they take no more room than their leaves.
+/// as one count for each group and leaf: however many values there are, they take no more room than their leaves. Of more than
+/// `LEAVES_MAX` of these the later ones are left out, which depends on the unit's own values alone.
 #[derive(Default)]
 pub struct LeafSample {
     counts: BTreeMap<(u64, u8), u64>,
@@ -43,6 +47,9 @@ pub struct LeafSample {
 impl LeafSample {
     /// One value more.
     pub fn push(&mut self, group: u64, leaf: u8) {
+        if self.counts.len() >= LEAVES_MAX && !self.counts.contains_key(&(group, leaf)) {
+            return;
+        }
         let count = self.counts.entry((group, leaf)).or_insert(0);
         *count = count.saturating_add(1);
     }

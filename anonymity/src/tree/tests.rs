@@ -48,7 +48,35 @@ fn counts_are_in_every_node_of_their_path() {
         grid.path(leaf).for_each(|node| expected[node as usize] += i128::from(values));
     }
     assert_eq!(counts.nodes(4), expected);
-    assert_eq!(counts.nodes(5), vec![0; 510]);
+    assert_eq!((counts.nodes(3), counts.nodes(5)), (vec![0; 510], vec![0; 510]));
+    assert_eq!(counts.cells().collect::<Vec<_>>(), [4]);
+    for (values, sum) in [(65_532, 65_535), (1, 65_536), (65_535, 131_071), (9 << 40, (9 << 40) + 131_071)] {
+        counts.add(4, 0, values);
+        assert_eq!(counts.nodes(4)[254], sum, "of {values} more");
+    }
+}
+
+proptest! {
+    /// What is held is bounded by the number of cells, whatever their values are.
+    #[test]
+    fn a_cell_takes_no_more_than_is_said_whatever_is_in_it(
+        cells in 1..200_u32, values in proptest::collection::vec((0..200_u32, 0..=255_u8, 1..9_u64), 0..300),
+    ) {
+        let grid = log_grid();
+        let most = |cells: u32| cells as usize * LeafCounts::bytes_of_a_cell(&grid);
+        let (mut few, mut full) = (LeafCounts::new(&grid), LeafCounts::new(&grid));
+        for cell in 0..cells {
+            few.add(cell, 7, 1);
+            (0..=255).for_each(|leaf| full.add(cell, leaf, 1));
+            prop_assert_eq!(few.bytes(), full.bytes());
+            // A list begins with four places.
+            prop_assert!(full.bytes() <= most(cell + 4), "{} of {cell}", full.bytes());
+        }
+        for (cell, leaf, count) in values {
+            few.add(cell % cells, leaf, count);
+        }
+        prop_assert_eq!(few.bytes(), full.bytes());
+    }
 }
 
 /// The multisets of at most `most` of `leaves` leaves.

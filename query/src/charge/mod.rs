@@ -28,7 +28,9 @@ use shoal_anonymity::noise::DiscreteGaussian;
 
 pub use self::accuracy::{Accuracy, PRICE_MIN};
 pub(crate) use self::reserve::{GroupRoom, MemoryShare, least_limit};
-use self::reserve::{check_public, room};
+use self::reserve::{GroupSizes, check_public, room};
+#[cfg(test)]
+pub(crate) use self::reserve::{NODE_BYTES, NUMBER_BYTES};
 use self::share::{LIMIT_SHARE, Unaffordable};
 pub(crate) use self::slots::{Slot, shares_tree};
 use crate::budget_epochs::BudgetEpochs;
@@ -87,6 +89,8 @@ pub struct ChargedQuery {
     pub(crate) threshold: Option<Threshold>,
     /// Where each aggregate is, its bounds, and whether each day is a release of its own.
     pub(crate) layout: SensitivityLayout,
+    /// Most groups of private keys that a released part shows: one with more fails.
+    pub(crate) shown_max: u64,
 }
 
 /// When a group with a private key is shown.
@@ -112,6 +116,12 @@ pub(crate) enum Subjects {
 }
 
 impl ChargedQuery {
+    /// The most bytes of so many groups while a span is read: for tests of what they really take.
+    #[cfg(test)]
+    pub(crate) fn group_bytes(&self, groups: u32) -> usize {
+        GroupSizes::of(&self.query, &self.layout, self.shown_max).held * groups as usize
+    }
+
     /// Whether each day is a release of its own; else each bucket of days is.
     pub(crate) fn is_daily(&self) -> bool {
         self.layout.is_daily
@@ -152,12 +162,13 @@ pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<Ch
             charged.price, caps.rho_block_max
         ));
     }
-    let ChargedQuery { query, layout, threshold, .. } = &mut charged;
+    let ChargedQuery { query, layout, threshold, shown_max, .. } = &mut charged;
     match threshold {
         Some(own) => {
-            own.room = room(query, layout, &own.groups, caps.cells_max, caps.memory)?;
+            let sizes = GroupSizes::of(query, layout, *shown_max);
+            own.room = room(&sizes, query, &own.groups, caps.cells_max, caps.memory)?;
         }
-        None => check_public(query, layout, caps.memory)?,
+        None => check_public(&GroupSizes::of(query, layout, *shown_max), query, caps.memory)?,
     }
     Ok(charged)
 }
@@ -198,7 +209,8 @@ fn plan(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<ChargedQ
     for place in &layout.slots {
         noise.push(DiscreteGaussian::new(variance(layout.sensitivity(Some(*place))?, share)?));
     }
-    Ok(ChargedQuery { query, price, noise, threshold, layout })
+    let shown_max = slots::shown_max(&query, &layout);
+    Ok(ChargedQuery { query, price, noise, threshold, layout, shown_max })
 }
 
 /// (region, table, day) triples that queries are about.

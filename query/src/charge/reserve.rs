@@ -10,28 +10,42 @@
 //! have to be below its own noise is refused then. Nothing that is counted while events are read makes a query fail.
 //!
 //! Invariants: everything here follows from the query, its price and the configuration. Sizes are upper bounds of what the
-//! structures take, growth by doubling included, but for the nodes of trees. Public groups, whose number is public, must fit just so.
-//! Not here: drawing the limit (`scan/limit.rs`), open files, which a constant bounds (`scan/source.rs`).
+//! structures take: growth, leaves of trees that no value is in, and the noisy part that is made of them included. Public
+//! groups, whose number is public, must fit just so.
+//! Not here: drawing the limit (`scan/limit.rs`), files and rows at hand, which have a room of their own (`scan/room.rs`).
 
 use shoal_anonymity::noise::DiscreteGaussian;
-use shoal_language::{KeyKind, PrivateQuery, Refusal, Rule};
+use shoal_anonymity::tree::LeafCounts;
+use shoal_language::{KeyKind, PrivateQuery, Refusal, Rule, Scalar, Type, Value};
 
 use crate::sensitivity::SensitivityLayout;
 
 /// Standard deviations of its noise that a limit is above 0: the noise alone passes it once in 10^14 released parts.
 const SDS_MIN: f64 = 8.0;
-/// A value of a key, and its text: as long as a property may be, and what an allocation takes.
-const KEY_BYTES: usize = 32 + 256 + 16;
-/// The group's own entries in maps and lists: its number, a head and an index in two totals; twice as many places as there are
-/// groups.
-const GROUP_BYTES: usize = 208;
+/// How much more a list takes than what is in it: it has at most twice as many places as are used, and while it grows the old
+/// one is there too.
+const LIST_TIMES: usize = 3;
+/// The same of a map: seven of eight places are used at the most.
+const MAP_TIMES: f64 = 24.0 / 7.0;
+/// What an allocation takes besides what is asked for.
+const ALLOCATION: usize = 16;
+/// The text of a key: as long as a dimension may be. Its upper or lower case can be three times as long.
+const TEXT_BYTES: usize = 256 + ALLOCATION;
+const CASE_TIMES: usize = 3;
+/// A group by itself: its number, in a map by its hash, and its values, in a list.
+const GROUP_BYTES: usize = (17.0 * MAP_TIMES) as usize + 1 + LIST_TIMES * 16 + ALLOCATION;
+/// A group in one of the totals: its head, and where it is.
+const TOTAL_BYTES: usize = LIST_TIMES * 24 + (9.0 * MAP_TIMES) as usize + 1 + 8;
 /// A number of a group.
-const NUMBER_BYTES: usize = 32;
-/// A node of a tree: its place in the map of leaves, and its total when the part is finished.
-const NODE_BYTES: usize = 120;
-/// Nodes of a tree that a group has, on average over all groups that the limit lets in. Groups of few values have few; what is
-/// above takes more memory than was planned, which the operator is told (`scan/work.rs`), and fails nothing.
-const NODES: usize = 16;
+const SUM_BYTES: usize = LIST_TIMES * size_of::<i128>();
+/// A number, and a node of a tree, in the noisy part that is made: their bytes, and an eighth of growth. A node is below 2^27,
+/// but for trees of billions of values: the nodes of one level add up to all values of the group.
+pub(crate) const NUMBER_BYTES: usize = 12;
+pub(crate) const NODE_BYTES: usize = 5;
+/// A group in the list of those that are shown.
+const SHOWN_BYTES: usize = LIST_TIMES * 32;
+/// The value of a key in the noisy part, but for its text.
+const SEALED_KEY_BYTES: usize = 14;
 
 /// How much memory queries have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,15 +71,66 @@ impl MemoryShare {
     }
 }
 
-/// Most bytes of a group: of all that grows with their number while a span is read and noised.
-fn group_bytes(query: &PrivateQuery, layout: &SensitivityLayout) -> usize {
-    let keys = query.keys().iter().filter(|key| key.kind != KeyKind::Region).count();
-    // The sessions of several days have heads and an index of their own.
-    let sessions = if layout.sessions.clamps().is_empty() { 0 } else { GROUP_BYTES };
-    let numbers = [&layout.daily, &layout.ranged, &layout.sessions].map(|limits| limits.clamps().len());
-    let numbers = numbers.into_iter().sum::<usize>();
-    let nodes: usize = layout.trees.iter().map(|tree| (tree.grid.nodes() as usize).min(NODES)).sum();
-    GROUP_BYTES + sessions + keys * KEY_BYTES + numbers * NUMBER_BYTES + nodes * NODE_BYTES
+/// Most bytes of a group, of all that grows with their number; and how many groups are shown.
+#[derive(Clone, Copy)]
+pub(crate) struct GroupSizes {
+    /// While a span is read and noised.
+    pub(crate) held: usize,
+    /// Of a group that is shown, in the noisy part.
+    pub(crate) sealed: usize,
+    shown_max: u64,
+}
+
+impl GroupSizes {
+    pub(crate) fn of(query: &PrivateQuery, layout: &SensitivityLayout, shown_max: u64) -> GroupSizes {
+        let keys = query.keys().iter().filter(|key| key.kind != KeyKind::Region);
+        let texts =
+            |(values, texts): (usize, usize), scalar: &Scalar| (values + 1, texts + text_bytes(scalar));
+        let (values, texts) = keys.map(|key| &key.scalar).fold((0, 0), texts);
+        let totals = [&layout.daily, &layout.ranged, &layout.sessions];
+        let numbers = totals.iter().map(|limits| limits.clamps().len()).sum::<usize>();
+        // Subjects are counted in the totals of days or of the range, with or without numbers beside them.
+        let totals = totals.iter().filter(|limits| !limits.clamps().is_empty()).count() + 1;
+        let trees = layout.trees.iter();
+        let leaves = trees.clone().map(|tree| LeafCounts::bytes_of_a_cell(&tree.grid)).sum::<usize>();
+        let nodes = trees.map(|tree| tree.grid.nodes() as usize).sum::<usize>();
+        GroupSizes {
+            held: GROUP_BYTES
+                + values * size_of::<Value>()
+                + texts
+                + totals * TOTAL_BYTES
+                + numbers * SUM_BYTES
+                + leaves,
+            sealed: SHOWN_BYTES
+                + values * SEALED_KEY_BYTES
+                + texts
+                + numbers * NUMBER_BYTES
+                + nodes * NODE_BYTES,
+            // All public groups are shown.
+            shown_max: query.public_cells().unwrap_or(shown_max),
+        }
+    }
+
+    /// How many groups fit in so many bytes.
+    fn fitting(self, bytes: usize) -> u64 {
+        let (bytes, held, sealed) = (bytes as u64, self.held as u64, self.sealed as u64);
+        let all = bytes / (held + sealed);
+        match all <= self.shown_max {
+            true => all,
+            false => bytes.saturating_sub(self.shown_max.saturating_mul(sealed)) / held,
+        }
+    }
+}
+
+/// Most bytes of the text of a key.
+fn text_bytes(key: &Scalar) -> usize {
+    match key.ty() {
+        Some(Type::Text) if key.any(&|part| matches!(part, Scalar::Upper(_) | Scalar::Lower(_))) => {
+            CASE_TIMES * TEXT_BYTES
+        }
+        Some(Type::Text) => TEXT_BYTES,
+        _ => 0,
+    }
 }
 
 /// The least middle of a limit with this noise.
@@ -86,8 +151,8 @@ pub(crate) struct GroupRoom {
 /// # Errors
 /// [`Rule::Budget`] when the noise of the limit alone is more than fits in memory.
 pub(super) fn room(
+    sizes: &GroupSizes,
     query: &PrivateQuery,
-    layout: &SensitivityLayout,
     noise: &DiscreteGaussian,
     cells_max: usize,
     memory: MemoryShare,
@@ -95,7 +160,7 @@ pub(super) fn room(
     // What is drawn is at most as far above the middle as its noise goes, but for one released part in 10^14.
     let least = least_limit(noise);
     for spans in [memory.spans.max(1), 1] {
-        let fitting = (memory.of_a_span(spans) / group_bytes(query, layout)) as u64;
+        let fitting = sizes.fitting(memory.of_a_span(spans));
         let groups_max = fitting.saturating_sub(least).min(cells_max as u64).max(least);
         if groups_max.saturating_add(least) <= fitting {
             return Ok(GroupRoom { groups_max, spans });
@@ -114,11 +179,11 @@ pub(super) fn room(
 /// # Errors
 /// [`Rule::Cells`] when they do not.
 pub(super) fn check_public(
+    sizes: &GroupSizes,
     query: &PrivateQuery,
-    layout: &SensitivityLayout,
     memory: MemoryShare,
 ) -> Result<(), Refusal> {
-    let fitting = (memory.of_a_span(memory.spans) / group_bytes(query, layout)) as u64;
+    let fitting = sizes.fitting(memory.of_a_span(memory.spans));
     match query.public_cells().is_none_or(|cells| cells <= fitting) {
         true => Ok(()),
         false => {
@@ -148,6 +213,10 @@ mod tests {
         charge(prepared.single().query.clone(), accuracy, &Caps { memory, ..Caps::default() })
     }
 
+    fn sizes(charged: &ChargedQuery) -> GroupSizes {
+        GroupSizes::of(&charged.query, &charged.layout, charged.shown_max)
+    }
+
     /// Every precision has room for its own noise with the defaults, with one key and with three.
     #[tokio::test]
     async fn the_defaults_hold_every_precision() {
@@ -161,9 +230,45 @@ mod tests {
                 let charged = charged(&sql, precision.into(), share).await.unwrap();
                 let Threshold { groups, room, .. } = charged.threshold.as_ref().unwrap();
                 assert!(room.groups_max >= 2_000, "{keys} at {precision:?}: {room:?}");
-                let most = (room.groups_max + least_limit(groups)) as usize;
-                let bytes = most * group_bytes(&charged.query, &charged.layout);
-                assert!(bytes <= share.of_a_span(room.spans), "{bytes}");
+                let fitting = sizes(&charged).fitting(share.of_a_span(room.spans));
+                assert!(room.groups_max + least_limit(groups) <= fitting, "{room:?} of {fitting}");
+            }
+        }
+    }
+
+    /// Quantiles by a private key are answered at every precision, though each of their nodes has its place.
+    #[tokio::test]
+    async fn the_defaults_hold_full_trees() {
+        const SEVERAL: &str =
+            "QUANTILE(duration_ms, 0.5), QUANTILE(duration_ms, 0.99), COUNT(*), AVG(duration_ms)";
+        const ONE: &str = "QUANTILE(duration_ms, 0.95)";
+        for precision in [Precision::Low, Precision::Normal, Precision::High] {
+            let several = if precision == Precision::Low { 0 } else { 29 };
+            for (quantiles, days) in [(ONE, 0), (ONE, 29), (SEVERAL, several)] {
+                let sql = format!(
+                    "SELECT endpoint, {quantiles} FROM performance WHERE day >= current_date - {days} GROUP BY endpoint"
+                );
+                let charged = charged(&sql, precision.into(), MemoryShare::default()).await;
+                let charged = charged.unwrap_or_else(|refused| panic!("{sql} at {precision:?}: {refused:?}"));
+                let room = charged.threshold.as_ref().unwrap().room;
+                assert!(room.groups_max >= 1_000, "{sql} at {precision:?}: {room:?}");
+                let bytes = sizes(&charged);
+                assert!(bytes.held > 256 * 2 && bytes.sealed > 510 * 4, "every leaf and node has its place");
+            }
+        }
+    }
+
+    /// As many groups as are said to fit do.
+    #[test]
+    fn what_fits_fits() {
+        for (held, sealed, shown_max) in [(1_600, 2_900, 980), (400, 300, 10_000), (3_000, 10, 1)] {
+            for bytes in [0, 1_000, 1 << 20, 96 << 20, 1 << 30] {
+                let groups = GroupSizes { held, sealed, shown_max }.fitting(bytes);
+                let taken = |groups: u64| groups * held as u64 + groups.min(shown_max) * sealed as u64;
+                assert!(
+                    taken(groups) <= bytes as u64 && taken(groups + 1) > bytes as u64,
+                    "{groups} in {bytes}"
+                );
             }
         }
     }

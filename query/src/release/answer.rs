@@ -187,8 +187,8 @@ impl LookedUp {
             let mut sealed_parts = Vec::with_capacity(wanted.len());
             for one in wanted {
                 let Some(part) = self.chosen(one) else { continue };
-                let sealed = Sealed::decode(self.found.get(&part.id).ok_or(Failure::Internal)?)?;
-                sealed_parts.push(SealedPart { released: part, start: one.start, sealed });
+                let bytes = self.found.get(&part.id).ok_or(Failure::Internal)?;
+                sealed_parts.push(SealedPart { released: part, start: one.start, bytes });
             }
             all.push(assemble(charged, &sealed_parts, rows_max)?);
         }
@@ -313,13 +313,15 @@ async fn make(
         let charged = looked_up.queries.get(query).ok_or(Failure::Internal)?;
         for (days, parts) in runs(parts) {
             let due = Due { charged: Arc::clone(charged), region, days };
+            let shown_max = usize::try_from(charged.shown_max).unwrap_or(usize::MAX);
+            let cells_max = match charged.threshold {
+                Some(_) => asked.rows_max.min(shown_max),
+                None => asked.rows_max,
+            };
             let (mut left, mut noise) = (parts, OsEntropy::new());
             let mut take = |raw: Raw| {
                 let part = part_of(&raw, &mut left).ok_or(Failure::Internal)?;
-                sealed.push((
-                    part.id,
-                    noisy(&Exact { raw: &raw, part }, &mut noise, asked.rows_max)?.encode()?,
-                ));
+                sealed.push((part.id, noisy(&Exact { raw: &raw, part }, &mut noise, cells_max)?));
                 Ok(())
             };
             scan.totals(due, &mut OsEntropy::new(), &mut take).await?;

@@ -30,7 +30,8 @@ use shoal_schemas::calendar::start_of;
 pub(super) struct SealedPart<'a> {
     pub(super) released: &'a ReleasedPart,
     pub(super) start: i32,
-    pub(super) sealed: Sealed,
+    /// As the ledger has it; one part at a time is decoded.
+    pub(super) bytes: &'a [u8],
 }
 
 /// A group while its parts are added up.
@@ -62,8 +63,9 @@ pub(super) fn assemble(
     let mut rows: BTreeMap<Vec<Value>, Group> = BTreeMap::new();
     for part in parts {
         let form = part.released.form.as_ref();
-        let spreads = spreads(charged, form, &part.sealed)?;
-        for cell in &part.sealed.cells {
+        let sealed = Sealed::decode(part.bytes)?;
+        let spreads = spreads(charged, form, &sealed)?;
+        for cell in &sealed.cells {
             let key = key(charged, form, part, cell)?;
             let len = rows.len();
             match rows.entry(key) {

@@ -2,13 +2,15 @@
 //!
 //! Invariants: every number that leaves has fresh discrete Gaussian noise from the operating system's generator, zeros
 //! of public groups too. A group with a private key is in a released part only when it has `k_min` subjects in that
-//! released part and its noisy number of subjects reaches the threshold; nothing says that others were withheld.
+//! released part and its noisy number of subjects reaches the threshold; nothing says that others were withheld. That number
+//! is drawn first, and the others for groups that are shown only: these are made one after the other, so that no more of them
+//! than one is there with all its nodes. So the work follows from what is shown, which is public then.
 //! Not here: bytes (`sealed`), adding released parts up (`assemble`).
 
 use shoal_anonymity::noise::Entropy;
 
-use super::sealed::{Sealed, SealedCell};
-use crate::charge::{Place, Slot, Subjects};
+use super::sealed::{SealedCell, Sealing};
+use crate::charge::{Place, Slot, Subjects, Threshold};
 use crate::failure::Failure;
 use crate::released_parts::ReleasedPart;
 use crate::scan::{Raw, Span};
@@ -21,77 +23,115 @@ pub(super) struct Exact<'a> {
     pub(super) part: &'a ReleasedPart,
 }
 
-/// The noisy part.
+/// A group that is shown.
+struct Shown {
+    cell: u32,
+    /// Its noisy number of subjects, where that decides and where the query asks for it.
+    subjects: i128,
+}
+
+/// The bytes of the noisy part.
 pub(super) fn noisy<E: Entropy>(
     exact: &Exact<'_>,
     entropy: &mut E,
     cells_max: usize,
-) -> Result<Sealed, Failure> {
-    let (slots, form) = (exact.raw.due.charged.slots(), &exact.part.form);
-    let mut cells = Vec::new();
-    for cell in 0..exact.raw.cells.len() {
-        let Some(numbers) = exact.numbers(&slots, cell, entropy)? else {
-            continue;
-        };
-        if cells.len() >= cells_max {
-            return Err(Failure::Limit);
-        }
-        let values = exact.raw.cells.values(cell);
-        let keys = form.keys.iter().map(|at| values.get(*at).cloned().unwrap_or(Value::Null).into());
-        let ordered = form.slots.iter().flat_map(|at| numbers.get(*at).into_iter().flatten().copied());
-        cells.push(SealedCell { keys: keys.collect(), numbers: ordered.collect() });
-    }
-    cells.sort();
+) -> Result<Vec<u8>, Failure> {
+    let (charged, form) = (&exact.raw.due.charged, &exact.part.form);
+    let slots = charged.slots();
     let slot = |at: &usize| {
         let slot = slots.get(*at)?;
         let variance = slot.noise.variance();
         Some((u32::try_from(slot.width).ok()?, variance.numerator(), variance.denominator()))
     };
-    let slots = form.slots.iter().map(slot).collect::<Option<Vec<_>>>().ok_or(Failure::Internal)?;
-    Ok(Sealed { slots, cells })
+    let ordered = form.slots.iter().map(slot).collect::<Option<Vec<_>>>().ok_or(Failure::Internal)?;
+    let asked = charged.threshold.as_ref().map(|threshold| exact.asked(&slots, threshold)).transpose()?;
+    let mut shown = match (&charged.threshold, asked) {
+        (Some(threshold), Some(asked)) => exact.shown(threshold, asked, entropy, cells_max)?,
+        _ => (0..exact.raw.cells.len()).map(|cell| Shown { cell, subjects: 0 }).collect(),
+    };
+    if shown.len() > cells_max {
+        return Err(Failure::Limit);
+    }
+    shown.sort_unstable_by(|a, b| exact.raw.cells.order(a.cell, b.cell, &form.keys));
+    let asked = asked.flatten().and_then(|own| slots.iter().position(|slot| slot.place == own.place));
+    let mut sealing = Sealing::new(ordered);
+    for group in &shown {
+        let numbers = exact.numbers(&slots, asked, group, entropy)?;
+        let values = exact.raw.cells.values(group.cell);
+        let keys = form.keys.iter().map(|at| values.get(*at).cloned().unwrap_or(Value::Null).into());
+        let ordered = form.slots.iter().flat_map(|at| numbers.get(*at).into_iter().flatten().copied());
+        sealing.push(&SealedCell { keys: keys.collect(), numbers: ordered.collect() })?;
+    }
+    sealing.finish()
 }
 
 impl Exact<'_> {
-    /// The noisy numbers of a group, slot by slot; none when it is withheld.
+    /// The slot whose number of subjects decides, when the query asks for it.
+    fn asked(&self, slots: &[Slot], threshold: &Threshold) -> Result<Option<Slot>, Failure> {
+        let Subjects::Asked(aggregate) = &threshold.subjects else { return Ok(None) };
+        let place = self.raw.due.charged.layout.slots.get(*aggregate).ok_or(Failure::Internal)?;
+        slots.iter().find(|slot| slot.place == *place).copied().map(Some).ok_or(Failure::Internal)
+    }
+
+    /// The groups of private keys that are shown. One look at each group, one draw for each that has enough subjects: nothing
+    /// else is drawn for groups that are withheld.
+    fn shown<E: Entropy>(
+        &self,
+        threshold: &Threshold,
+        asked: Option<Slot>,
+        entropy: &mut E,
+        cells_max: usize,
+    ) -> Result<Vec<Shown>, Failure> {
+        let totals = match self.raw.due.charged.is_daily() {
+            true => &self.raw.daily,
+            false => &self.raw.ranged,
+        };
+        let mut shown = Vec::new();
+        for total in totals.cells().filter(|total| total.day == self.day()) {
+            if total.subjects < threshold.k_min {
+                continue;
+            }
+            let subjects = match (&threshold.subjects, &asked) {
+                (Subjects::Own(noise), _) => noise.add(i128::from(total.subjects), entropy)?,
+                (Subjects::Asked(_), Some(slot)) => {
+                    let exact = self.slot(slot, total.key)?;
+                    slot.noise.add(*exact.first().ok_or(Failure::Internal)?, entropy)?
+                }
+                (Subjects::Asked(_), None) => return Err(Failure::Internal),
+            };
+            if subjects < i128::from(threshold.subjects_min) {
+                continue;
+            }
+            if shown.len() >= cells_max {
+                return Err(Failure::Limit);
+            }
+            shown.push(Shown { cell: total.key, subjects });
+        }
+        Ok(shown)
+    }
+
+    /// The noisy numbers of a group, slot by slot. `asked`: the slot whose number has its noise.
     fn numbers<E: Entropy>(
         &self,
         slots: &[Slot],
-        cell: u32,
+        asked: Option<usize>,
+        group: &Shown,
         entropy: &mut E,
-    ) -> Result<Option<Vec<Vec<i128>>>, Failure> {
-        let threshold = self.raw.due.charged.threshold.as_ref();
-        if threshold.is_some_and(|threshold| self.subjects(cell) < threshold.k_min) {
-            return Ok(None);
-        }
+    ) -> Result<Vec<Vec<i128>>, Failure> {
         let mut numbers = Vec::with_capacity(slots.len());
-        for slot in slots {
-            let exact = self.slot(slot, cell)?;
+        for (at, slot) in slots.iter().enumerate() {
+            if asked == Some(at) {
+                numbers.push(vec![group.subjects]);
+                continue;
+            }
+            let exact = self.slot(slot, group.cell)?;
             if exact.len() != slot.width {
                 return Err(Failure::Internal);
             }
             let noisy = exact.into_iter().map(|number| Ok(slot.noise.add(number, entropy)?));
             numbers.push(noisy.collect::<Result<Vec<i128>, Failure>>()?);
         }
-        let Some(threshold) = threshold else {
-            return Ok(Some(numbers));
-        };
-        let subjects = match &threshold.subjects {
-            Subjects::Asked(aggregate) => {
-                let place = self.raw.due.charged.layout.slots.get(*aggregate).ok_or(Failure::Internal)?;
-                let at = slots.iter().position(|slot| slot.place == *place).ok_or(Failure::Internal)?;
-                *numbers.get(at).and_then(|slot| slot.first()).ok_or(Failure::Internal)?
-            }
-            Subjects::Own(noise) => noise.add(i128::from(self.subjects(cell)), entropy)?,
-        };
-        Ok((subjects >= i128::from(threshold.subjects_min)).then_some(numbers))
-    }
-
-    fn subjects(&self, cell: u32) -> u64 {
-        let cell = match self.raw.due.charged.is_daily() {
-            true => self.raw.daily.get(self.day(), cell),
-            false => self.raw.ranged.get(None, cell),
-        };
-        cell.map_or(0, |cell| cell.subjects)
+        Ok(numbers)
     }
 
     /// The day that its totals are kept under; those of a bucket of days are of all of them together.
@@ -109,7 +149,7 @@ impl Exact<'_> {
             Place::Ranged(at) => (self.raw.ranged.get(None, cell), at),
             Place::Sessions(at) => (self.raw.sessions.get(None, cell), at),
             Place::Tree(at) => {
-                return self.raw.trees.get(at).ok_or(Failure::Internal)?.nodes_of(self.day(), cell);
+                return Ok(self.raw.trees.get(at).ok_or(Failure::Internal)?.nodes_of(cell));
             }
         };
         Ok(vec![found.and_then(|cell| cell.sums.get(at).copied()).unwrap_or(0)])

@@ -67,7 +67,7 @@ impl Replay {
         for (query, part) in looked_up.missing() {
             let mut own = self.raws[query].iter();
             let raw = own.find(|raw| raw.days() == Some(part.days)).ok_or(Failure::Internal)?;
-            sealed.push((part.id, noisy(&Exact { raw, part }, entropy, ROWS_MAX)?.encode()?));
+            sealed.push((part.id, noisy(&Exact { raw, part }, entropy, ROWS_MAX)?));
         }
         looked_up.found.extend(sealed);
         let groups = looked_up.groups(ROWS_MAX);

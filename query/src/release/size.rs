@@ -135,6 +135,16 @@ impl<'b> Sizes<'b> {
         }
     }
 
+    /// These sizes: for tests of what follows from them.
+    #[cfg(test)]
+    pub(super) fn all(rows: BTreeMap<Block, i128>, bounds: &'b SizeBounds) -> Result<Sizes<'b>, Failure> {
+        let mut sizes = BTreeMap::new();
+        for (block, rows) in rows {
+            sizes.insert(block, Size { rows, variance: bounds.noise(block.day)?.variance().to_f64() });
+        }
+        Ok(Sizes { bounds, sizes })
+    }
+
     /// Those that the ledger does not have, with what they are there; what it has is taken in.
     async fn missing(
         &mut self,

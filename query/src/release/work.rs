@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! units of a row (its expressions, keys and aggregates) * rows of each block that is read
-//!   + parts * (what opening and closing one takes + files that it may have + numbers that get noise)  = units
+//!   + parts * (what opening and closing one takes + files that it may have + numbers of groups that it may show)  = units
 //! units * query.row_time_ns / 10 = time
 //! ```
 //! Ten units are what a row takes that is only counted. The weights are upper bounds: of texts that are as long as a property
@@ -28,11 +28,14 @@ const ROW: u64 = 10;
 const QUESTION: u64 = 1_000_000 * ROW;
 /// Units of a part: its threads, its templates and its seal.
 const PART: u64 = 20_000 * ROW;
-/// Units of a file that a part opens, and how many files a day may have until they are merged.
+/// Units of a file that a part opens. Of each programme a day has as many as it may have.
 const FILE: u64 = 500 * ROW;
 const FILES: u64 = 64;
 /// Units of a number that gets noise.
-const NOISE: u64 = 80 * ROW;
+const NOISE: u64 = 20 * ROW;
+/// Units of a look at a group that may be withheld. There are no more groups than rows, and a draw that decides is made for no
+/// more of them than have `k_min` subjects.
+const LOOK: u64 = 5;
 
 /// The work of a question, part by part.
 pub(crate) struct Work {
@@ -54,24 +57,29 @@ impl Work {
     ) -> Result<(), Failure> {
         let (units, query) = (row_units(charged)?, &charged.query);
         let numbers: usize = charged.slots().iter().map(|slot| slot.width).sum();
-        let groups = match &charged.threshold {
-            Some(threshold) => threshold.room.groups_max.saturating_add(least_limit(&threshold.groups)),
-            None => query.public_cells().unwrap_or(1),
+        let (groups, look) = match &charged.threshold {
+            Some(threshold) => {
+                let most = threshold.room.groups_max.saturating_add(least_limit(&threshold.groups));
+                (most.min(charged.shown_max), LOOK + NOISE / threshold.k_min.max(1))
+            }
+            None => (query.public_cells().unwrap_or(1), 0),
         };
         let noise = groups.saturating_mul(numbers as u64).saturating_mul(NOISE);
         for part in parts {
-            let mut days = 0;
-            let mut read = |kind, day, each: u64| {
-                days += 1;
+            let mut files = 0;
+            let mut read = |kind, day, programmes: usize, each: u64| {
+                files += FILES * programmes as u64;
                 let block = Block { region: part.region, kind, day };
                 let of_a_row = self.of_a_row.entry(block).or_insert(0);
                 *of_a_row = of_a_row.saturating_add(ROW.saturating_add(each));
             };
-            part.days.days().for_each(|day| read(query.table(), day, units.own));
+            let programmes = query.cutoffs().len();
+            part.days.days().for_each(|day| read(query.table(), day, programmes, units.own + look));
             for (member, each) in query.members().iter().zip(&units.members) {
-                member.days.days().for_each(|day| read(member.table, day, *each));
+                let programmes = member.cutoffs.len();
+                member.days.days().for_each(|day| read(member.table, day, programmes, *each));
             }
-            let own = PART.saturating_add(days * FILES * FILE).saturating_add(noise);
+            let own = PART.saturating_add(files * FILE).saturating_add(noise);
             self.fixed = self.fixed.saturating_add(own);
         }
         Ok(())
@@ -81,5 +89,67 @@ impl Work {
     pub(crate) fn time(&self, sizes: &Sizes<'_>, row_time_ns: u64) -> Duration {
         let units = self.fixed.saturating_add(sizes.total(&self.of_a_row));
         Duration::from_nanos(units.saturating_mul(row_time_ns) / ROW)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use shoal_anonymity::budget::Precision;
+    use shoal_schemas::Region;
+
+    use super::super::size::size_noise;
+    use super::*;
+    use crate::budget_epochs::BudgetEpochs;
+    use crate::charge::{Caps, charge};
+    use crate::config::QueryConfig;
+    use crate::released_parts::wanted;
+    use crate::tests::{engine, grant, now_ms, request};
+
+    /// The time of a question to all regions with the settings that ship, where every block has so many rows.
+    async fn time(sql: &str, precision: Precision, rows: i128) -> Duration {
+        let prepared = engine().prepare(&grant(Region::ALL), &request(sql), now_ms()).await.unwrap();
+        let charged = charge(prepared.single().query.clone(), precision.into(), &Caps::default()).unwrap();
+        let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms());
+        let mut work = Work::new();
+        work.add(&charged, wanted.iter().filter_map(|wanted| wanted.parts.last())).unwrap();
+        let settings = QueryConfig::default();
+        let noise = size_noise(settings.subject_day_events_max).unwrap();
+        let sizes = Sizes::all(work.of_a_row.keys().map(|block| (*block, rows)).collect(), noise);
+        work.time(&sizes, settings.row_time_ns)
+    }
+
+    /// Noise is planned for the groups that may be shown, not for all that memory holds.
+    #[tokio::test]
+    async fn everyday_questions_by_private_keys_are_within_the_longest_time() {
+        let longest = Duration::from_millis(QueryConfig::default().time_ms_max);
+        for (sql, precision, rows) in [
+            (
+                "SELECT app_version, COUNT(*) FROM usage WHERE day > current_date - 30 GROUP BY app_version",
+                Precision::Low,
+                10_000,
+            ),
+            (
+                "SELECT screen, COUNT(*) FROM usage WHERE day > current_date - 30 AND event = 'screen_view' \
+                 GROUP BY screen",
+                Precision::Low,
+                10_000,
+            ),
+            (
+                "SELECT endpoint, QUANTILE(duration_ms, 0.95) FROM performance WHERE day > current_date - 7 \
+                 AND event = 'api_request' GROUP BY endpoint",
+                Precision::Normal,
+                100_000,
+            ),
+            (
+                "SELECT day, endpoint, QUANTILE(duration_ms, 0.95) FROM performance WHERE day > current_date - 7 \
+                 GROUP BY day, endpoint",
+                Precision::High,
+                10_000,
+            ),
+        ] {
+            let takes = time(sql, precision, rows).await;
+            assert!(takes < longest, "{sql}: {takes:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use datafusion::arrow::array::ArrayRef;
 use shoal_anonymity::bound::Totals;
+use shoal_anonymity::tree::LeafCounts;
 
 use super::cells::Cells;
 use crate::failure::Failure;
@@ -59,6 +60,11 @@ pub(super) trait Accumulator: Send {
         0
     }
 
+    /// The most bytes that a row of a batch takes, as long as the batch is in force.
+    fn row_bytes(&self) -> usize {
+        0
+    }
+
     /// There are no more subjects.
     fn finish(self: Box<Self>) -> Result<Accumulated, Failure>;
 }
@@ -76,8 +82,7 @@ pub(super) struct Accumulated {
     pub(super) trees: Vec<Tree>,
 }
 
-/// Numbers of the nodes of a tree: a total's key is `group * nodes + node`.
+/// Exact values of each group, by leaf of a tree. No `Debug`.
 pub(crate) struct Tree {
-    pub(crate) nodes: u32,
-    pub(crate) totals: Totals,
+    pub(super) counts: LeafCounts,
 }

@@ -11,6 +11,7 @@
 //! hash with a chance of 2^-64, and then count as one: never more than one subject's bound. Not here: which groups a
 //! subject keeps (`shoal-anonymity`, `bound`), whether a group is shown (`release`).
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -25,6 +26,9 @@ use shoal_language::calendar::Grain;
 use shoal_language::{KeyKind, PrivateQuery};
 use shoal_language::{Scalar, Value};
 
+/// What an allocation takes besides what is asked for.
+const ALLOCATION: usize = 16;
+
 /// The groups of one region.
 pub(crate) struct Cells {
     columns: Vec<KeyColumn>,
@@ -36,6 +40,8 @@ struct Private {
     key: GroupKey,
     numbers: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
     groups: Vec<Box<[Value]>>,
+    /// Bytes of their values.
+    held: usize,
     /// Of the subject at hand, without a number so far.
     met: HashMap<u64, Box<[Value]>, BuildHasherDefault<Hashed>>,
     /// The keys of the batch that each source is at.
@@ -88,6 +94,7 @@ impl Cells {
                 key: GroupKey::draw(entropy)?,
                 numbers: HashMap::default(),
                 groups: Vec::new(),
+                held: 0,
                 met: HashMap::default(),
                 batches: Vec::new(),
                 groups_max,
@@ -112,23 +119,25 @@ impl Cells {
 
     /// The values of a group by its number, one for each key that is not the region or a bucket of days.
     pub(crate) fn values(&self, cell: u32) -> Vec<Value> {
+        let value = |key: usize| self.value(cell, key).cloned().unwrap_or(Value::Null);
+        (0..self.columns.len()).map(value).collect()
+    }
+
+    /// The order of two groups by the values of these keys.
+    pub(crate) fn order(&self, one: u32, other: u32, keys: &[usize]) -> Ordering {
+        let each = keys.iter().map(|key| self.value(one, *key).cmp(&self.value(other, *key)));
+        each.fold(Ordering::Equal, Ordering::then)
+    }
+
+    /// The value of a key of a group.
+    fn value(&self, cell: u32, key: usize) -> Option<&Value> {
         if let Some(private) = &self.private {
-            return private.groups.get(cell as usize).map(|group| group.to_vec()).unwrap_or_default();
+            return private.groups.get(cell as usize)?.get(key);
         }
-        let mut rest = cell as usize;
-        let mut values: Vec<Value> = self
-            .columns
-            .iter()
-            .rev()
-            .map(|column| {
-                let radix = column.values.len().max(1);
-                let code = rest % radix;
-                rest /= radix;
-                column.values.get(code).cloned().unwrap_or(Value::Null)
-            })
-            .collect();
-        values.reverse();
-        values
+        let radix = |column: &KeyColumn| column.values.len().max(1);
+        let after: usize = self.columns.iter().skip(key + 1).map(radix).product();
+        let column = self.columns.get(key)?;
+        column.values.get(cell as usize / after % radix(column))
     }
 
     /// The group of each row of a batch of this source, [`ABSENT`] for a value that is not in a public domain. Keys have
@@ -219,6 +228,7 @@ impl Cells {
         }
         let number = u32::try_from(private.groups.len()).ok()?;
         private.numbers.insert(group, number);
+        private.held += bytes_of(&values);
         private.groups.push(values);
         Some(number)
     }
@@ -241,13 +251,25 @@ impl Cells {
 
     /// About how much memory it holds.
     pub(super) fn bytes(&self) -> usize {
-        let width = 48 * self.columns.len() + 64;
         let private = self.private.as_ref().map_or(0, |private| {
             let keys: usize = private.batches.iter().flatten().map(|key| key.len() * 8).sum();
-            (private.groups.len() + private.met.len()) * width + keys
+            // Seven of eight places of a map are used at the most, and each has a byte more.
+            let numbers = private.numbers.capacity() * 8 / 7 * (size_of::<(u64, u32)>() + 1);
+            let groups = private.groups.capacity() * size_of::<Box<[Value]>>() + private.held;
+            let met = private.met.len() * (48 * self.columns.len() + 64);
+            numbers + groups + met + keys
         });
         self.columns.iter().map(KeyColumn::bytes).sum::<usize>() + private
     }
+}
+
+/// What the values of a group take.
+fn bytes_of(values: &[Value]) -> usize {
+    let text = |value: &Value| match value {
+        Value::Text(text) => text.capacity() + ALLOCATION,
+        _ => 0,
+    };
+    ALLOCATION + size_of_val(values) + values.iter().map(text).sum::<usize>()
 }
 
 /// The group of a further key, which is public with so many values, or hashed.

@@ -30,6 +30,10 @@ use crate::failure::Failure;
 use shoal_language::Scalar;
 use shoal_schemas::calendar::HOUR_MS;
 
+/// A text in a batch, as long as a property may be; any other value.
+const TEXT_BYTES: usize = 264;
+const NUMBER_BYTES: usize = 24;
+
 /// Expressions that are evaluated together.
 pub(super) struct Graph {
     nodes: Vec<Node>,
@@ -63,6 +67,21 @@ impl Graph {
         counted.add(What::TextNodes, of_texts.len());
         counted.add(What::RowNodes, of_rows.len());
         Ok(Graph { nodes, wanted, counted: counted.clone() })
+    }
+
+    /// How many expressions are kept for each text of a dictionary.
+    pub(super) fn text_nodes(&self) -> usize {
+        self.nodes.iter().filter(|node| node.texts.is_some()).count()
+    }
+
+    /// The most bytes that a row takes while the values of all expressions are made.
+    pub(super) fn row_bytes(&self) -> usize {
+        let of = |node: &Node| match node.ty {
+            Some(DataType::Boolean) => 1,
+            Some(DataType::Utf8) => TEXT_BYTES,
+            _ => NUMBER_BYTES,
+        };
+        self.nodes.iter().map(of).sum()
     }
 
     /// The values of what is wanted, for each of so many rows of these stored columns.

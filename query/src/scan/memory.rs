@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, PrimitiveArray, RecordBatch};
-use datafusion::arrow::compute::{cast, filter_record_batch};
+use datafusion::arrow::compute::{
+    SortColumn, cast, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
+};
 use datafusion::arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use shoal_anonymity::noise::Entropy;
 use shoal_schemas::{Kind, Region, columns};
@@ -13,9 +15,10 @@ use shoal_storage::Block;
 
 use super::due::Due;
 use super::interface::{Scan, Taker};
+use super::rows::Template;
 use super::run::{Runner, Tables};
 use super::runs::digests;
-use super::source::{Reading, Rows, Table};
+use super::source::{OpenFile, Table, TableFile};
 use super::texts::text_type;
 use crate::failure::Failure;
 
@@ -36,19 +39,41 @@ impl Table for MemoryTable {
         Ok(Arc::new(Schema::new(wanted.iter().map(field).collect::<Result<Vec<_>, _>>()?)))
     }
 
-    fn open(&self, days: &[i32], mut reading: Reading<'_>) -> Result<Vec<Rows>, Failure> {
-        let mut streams = Vec::with_capacity(days.len());
+    fn files(&self, days: &[i32], template: &Template) -> Result<Vec<Box<dyn TableFile>>, Failure> {
+        let mut files: Vec<Box<dyn TableFile>> = Vec::with_capacity(days.len());
         for day in days {
-            let kept = self.of_day(*day, &reading.template.names())?;
-            let stream = reading.rows(*day, Box::new(kept.into_iter().map(Ok)));
-            streams.push(reading.sorted(stream)?);
+            files.push(Box::new(DayRows { day: *day, rows: self.of_day(*day, &template.names())? }));
         }
-        Ok(streams)
+        Ok(files)
+    }
+}
+
+/// The rows of a day, sorted.
+struct DayRows {
+    day: i32,
+    rows: RecordBatch,
+}
+
+impl TableFile for DayRows {
+    fn day(&self) -> i32 {
+        self.day
+    }
+
+    fn bytes(&self) -> u64 {
+        self.rows.num_rows() as u64
+    }
+
+    fn open(&self, _: &[&str], batch_rows: usize) -> Result<OpenFile, Failure> {
+        let (rows, count) = (self.rows.clone(), self.rows.num_rows());
+        let starts = (0..count).step_by(batch_rows.max(1));
+        let batches = starts.map(move |at| Ok(rows.slice(at, batch_rows.min(count - at))));
+        Ok(OpenFile { batches: Box::new(batches), bytes_max: 0, dictionary_bytes: 0 })
     }
 }
 
 impl MemoryTable {
-    fn of_day(&self, day: i32, names: &[&str]) -> Result<Vec<RecordBatch>, Failure> {
+    /// Sorted by subject, time and event id, where these are among the columns.
+    fn of_day(&self, day: i32, names: &[&str]) -> Result<RecordBatch, Failure> {
         let mut kept = Vec::with_capacity(self.0.len());
         for batch in self.0.iter() {
             let days = batch.column_by_name(columns::DAY).ok_or(Failure::Internal)?;
@@ -66,7 +91,16 @@ impl MemoryTable {
             let arrays = names.iter().map(column).collect::<Result<Vec<_>, _>>()?;
             kept.push(RecordBatch::try_from_iter(arrays)?);
         }
-        Ok(kept)
+        let all = concat_batches(&kept.first().ok_or(Failure::Internal)?.schema(), &kept)?;
+        let order = [columns::SUBJECT, columns::TIME, columns::EVENT_ID].into_iter();
+        let order: Vec<SortColumn> = order
+            .filter_map(|name| all.column_by_name(name))
+            .map(|values| SortColumn { values: Arc::clone(values), options: None })
+            .collect();
+        match order.is_empty() {
+            true => Ok(all),
+            false => Ok(take_record_batch(&all, &lexsort_to_indices(&order, None)?)?),
+        }
     }
 }
 
@@ -109,10 +143,8 @@ impl Scan for MemoryScan {
     async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
         let Ok(table) = self.rows_of(block.region, block.kind) else { return Ok(0) };
         let mut sums: BTreeMap<u128, u64> = BTreeMap::new();
-        for batch in table.of_day(block.day, &[columns::SUBJECT])? {
-            for subject in digests(batch.column(0))? {
-                *sums.entry(subject).or_default() += 1;
-            }
+        for subject in digests(table.of_day(block.day, &[columns::SUBJECT])?.column(0))? {
+            *sums.entry(subject).or_default() += 1;
         }
         Ok(sums.values().map(|sum| most_of_one.map_or(*sum, |most| most.min(*sum))).sum())
     }

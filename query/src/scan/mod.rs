@@ -11,11 +11,13 @@
 //!
 //! Invariants: each region is read, bounded and totalled by itself. Everything that goes wrong is a
 //! [`Failure`](crate::failure::Failure), which has a class and no reason. What groups may take is reserved before anything
-//! is charged (`charge/reserve.rs`), and no more spans than running ones are in memory; what open files take is bounded by a constant.
+//! is charged (`charge/reserve.rs`), and no more spans than running ones are in memory. Reading has a room that the
+//! configuration fixes (`room`); files that do not fit in it are read in passes, and nothing fails for want of memory.
 //!
 //! - `interface`: the trait [`Scan`]; `due`: what it is given and what it gives
 //! - `local`: tables of this process; `memory`: tables of a test; `run`: what both do with them
-//! - `source`: a table's rows as streams; `rows`: the barrier, the expressions, the filter; `runs`: whose rows they are
+//! - `source`: files, and their rows as streams; `opening`: all of them beside each other; `passes`: where they do not fit;
+//!   `room`: what reading may take; `rows`: the barrier, the expressions, the filter; `runs`: whose rows they are
 //! - `nodes`, `graph`: expressions, each once, and their values (`plan`: as DataFusion has them; `texts`: of dictionaries;
 //!   `patterns`: of LIKE)
 //! - `merge`: streams -> subject by subject, each event once; `least`: which row of one key counts; `accumulator`: what takes
@@ -27,6 +29,8 @@
 mod accumulator;
 mod accumulators;
 mod ahead;
+#[cfg(test)]
+mod bound;
 mod cells;
 mod counted;
 mod due;
@@ -45,8 +49,11 @@ mod local;
 pub(crate) mod memory;
 mod merge;
 mod nodes;
+mod opening;
+mod passes;
 mod patterns;
 pub(crate) mod plan;
+mod room;
 mod rows;
 mod run;
 mod runs;
@@ -69,6 +76,7 @@ pub(crate) use self::interface::Scan;
 #[cfg(test)]
 pub(crate) use self::interface::Taker;
 pub(crate) use self::local::LocalScan;
+pub(crate) use self::room::BYTES_MAX as READING_BYTES_MAX;
 pub(crate) use self::run::Runner;
 pub(crate) use self::span::Span;
 pub(crate) use self::units::row_units;

@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use shoal_language::Scalar;
 
 /// What is read of a table, and what is made of it.
-pub(super) struct Template {
+pub(crate) struct Template {
     /// The stored columns: those of `FIXED`, then whatever is needed.
     names: Vec<String>,
     schema: SchemaRef,
@@ -86,6 +86,16 @@ impl Template {
     /// The stored columns that it needs.
     pub(super) fn names(&self) -> Vec<&str> {
         self.names.iter().map(String::as_str).collect()
+    }
+
+    /// How many expressions are kept for each text of a dictionary.
+    pub(super) fn text_nodes(&self) -> usize {
+        self.graph.text_nodes()
+    }
+
+    /// The most bytes that a row takes while its values are made.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.graph.row_bytes()
     }
 
     /// Whether the files of this programme and day may be read at all.

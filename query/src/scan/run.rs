@@ -1,8 +1,8 @@
 //! Reads and bounds everything that is due, span by span.
 //!
 //! Invariants: no more spans are in memory than run at one time, and each holds no more groups than was reserved for it
-//! before anything was charged (`charge/reserve.rs`). A span whose files turn out not to be sorted is read anew, with every file checked
-//! before. Not here: which tables there are (`local`).
+//! before anything was charged (`charge/reserve.rs`). A span whose files turn out not to be sorted is read anew, in passes.
+//! Not here: which tables there are (`local`).
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use super::grounds::Grounds;
 use super::interface::Taker;
 use super::limit::noisy_limit;
 use super::merge::Stop;
+use super::room::share;
 use super::rows::{RowSelection, Template};
 use super::source::Table;
 use super::span::Span;
@@ -30,10 +31,12 @@ use crate::failure::Failure;
 /// What a scan runs with.
 #[derive(Clone)]
 pub(crate) struct Runner {
-    /// For open files and rows that have to be sorted.
-    pub(crate) files: Arc<RuntimeEnv>,
+    /// Where expressions are made.
+    pub(crate) runtime: Arc<RuntimeEnv>,
     /// For groups.
     pub(crate) memory: MemoryShare,
+    /// For reading, of all queries together, in bytes.
+    pub(crate) reading_bytes_max: usize,
     pub(crate) counted: Counted,
 }
 
@@ -54,8 +57,12 @@ struct Run<'a> {
 
 impl Runner {
     /// With what it may use.
-    pub(crate) fn new(files: Arc<RuntimeEnv>, memory: MemoryShare) -> Runner {
-        Runner { files, memory, counted: Counted::default() }
+    pub(crate) fn new(
+        runtime: Arc<RuntimeEnv>,
+        memory: MemoryShare,
+        reading_bytes_max: usize,
+    ) -> Runner {
+        Runner { runtime, memory, reading_bytes_max, counted: Counted::default() }
     }
 
     /// The exact totals of each span of what is due, as they are finished.
@@ -68,20 +75,21 @@ impl Runner {
     ) -> Result<(), Failure> {
         let spans_max = due.charged.threshold.as_ref().map_or(self.memory.spans, |own| own.room.spans);
         let threads = spans_max.clamp(1, self.memory.spans.max(1));
-        let (session, counted) = (session::empty(&self.files, threads), self.counted.clone());
+        let (session, counted) = (session::empty(&self.runtime, threads), self.counted.clone());
         let run = Run { due: &due, session, counted };
         let (buckets, spans) = (due.buckets(), due.spans());
         let Some(first) = spans.first() else { return Ok(()) };
         let inputs = Arc::new(run.inputs(tables, &*run.accumulator(*first, entropy)?)?);
         let waiting = Waiting::new();
         let ahead = spans.len() < threads;
-        let work = |span: Span, accumulator: Box<dyn Accumulator>, checked: bool| {
-            let memory = Arc::clone(&self.files.memory_pool);
-            let days = due.days_of(&buckets, span);
-            let (inputs, reserved) = (Arc::clone(&inputs), self.memory.of_a_span(threads));
-            let work = Work { accumulator, inputs, days, memory, reserved, checked, ahead };
+        // The spans that run at one time, which are fewer than threads where there are no more.
+        let share = share(self.reading_bytes_max, self.memory.queries, threads.min(spans.len()));
+        let reserved = self.memory.of_a_span(threads);
+        let work = |span: Span, accumulator: Box<dyn Accumulator>, in_passes: bool| {
+            let (days, inputs) = (due.days_of(&buckets, span), Arc::clone(&inputs));
+            let work = Work { accumulator, inputs, days, reserved, share, in_passes, ahead };
             let flag = waiting.flag();
-            async move { (span, work.run(flag).await, checked) }
+            async move { (span, work.run(flag).await, in_passes) }
         };
         let (mut left, mut running) = (spans.iter().copied(), FuturesUnordered::new());
         loop {
@@ -90,10 +98,10 @@ impl Runner {
             {
                 running.push(work(span, run.accumulator(span, entropy)?, false));
             }
-            let Some((span, done, checked)) = running.next().await else { return Ok(()) };
+            let Some((span, done, in_passes)) = running.next().await else { return Ok(()) };
             match done {
                 Ok(accumulated) => take(Raw::of(&due, span, accumulated))?,
-                Err(Stop::Unsorted(_)) if !checked => {
+                Err(Stop::Unsorted(_)) if !in_passes => {
                     running.push(work(span, run.accumulator(span, entropy)?, true));
                 }
                 Err(stop) => return Err(stop.failure()),

@@ -2,10 +2,10 @@
 //!
 //! Invariants: a digest is 16 bytes, and as a number sorts as its bytes do. Not here: whether rows are in order (`merge`).
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
-use datafusion::arrow::compute::{concat, take};
+use datafusion::arrow::compute::{cast, concat, take};
 use datafusion::arrow::datatypes::{DataType, Int32Type};
 
 use crate::failure::Failure;
@@ -123,19 +123,68 @@ impl Loaded {
         self.runs.capacity() * size_of::<Run>() + rows + asked + columns
     }
 
-    /// How many of the first rows of the next batch have the subject and time of its last row.
-    pub(super) fn tied_with(&self, next: &Loaded) -> usize {
-        let (Some(last), Some(time_us)) = (self.runs.last(), self.times_us.last()) else { return 0 };
-        let first = next.runs.first().filter(|first| first.subject == last.subject);
-        let times_us = first.map_or(&[][..], |first| &next.times_us[..first.end]);
-        times_us.iter().take_while(|next_us| *next_us == time_us).count()
+    /// How many rows there are of each subject, as they follow each other.
+    pub(super) fn subject_rows(&self) -> impl Iterator<Item = (u128, usize)> {
+        let starts = std::iter::once(0).chain(self.runs.iter().map(|run| run.end));
+        starts.zip(&self.runs).map(|(start, run)| (run.subject, run.end - start))
     }
 
-    /// The rows before this one, and the others.
-    pub(super) fn split(self, row: usize) -> Result<(Loaded, Loaded), Failure> {
-        let (row, end) = (number(row)?, number(self.rows())?);
-        let all = [self];
-        Ok((arranged(&all, &(0..row).collect::<Vec<_>>())?, arranged(&all, &(row..end).collect::<Vec<_>>())?))
+    /// The rows of these subjects; none when there are none.
+    pub(super) fn of_subjects(self, subjects: RangeInclusive<u128>) -> Result<Option<Loaded>, Failure> {
+        if self.runs.iter().all(|run| subjects.contains(&run.subject)) {
+            return Ok((!self.runs.is_empty()).then_some(self));
+        }
+        let (mut order, mut start) = (Vec::new(), 0);
+        for run in &self.runs {
+            let end = number(run.end)?;
+            if subjects.contains(&run.subject) {
+                order.extend(start..end);
+            }
+            start = end;
+        }
+        if order.is_empty() {
+            return Ok(None);
+        }
+        arranged(&[self], &order).map(Some)
+    }
+
+    /// Some rows that follow each other; their values are not copied.
+    pub(super) fn part(&self, rows: Range<usize>) -> Loaded {
+        let first = self.runs.partition_point(|run| run.end <= rows.start);
+        let is_in = |run: &&Run| run.end < rows.end;
+        let whole = self.runs[first..].iter().take_while(is_in).count();
+        let runs = self.runs[first..].iter().take(whole + 1);
+        let runs = runs.map(|run| Run { subject: run.subject, end: run.end.min(rows.end) - rows.start });
+        let values = self.values_of(rows.clone());
+        let asked = match &self.asked {
+            Asked::All => Asked::All,
+            Asked::Some { before, times_us } => Asked::Some {
+                before: before[rows.start..=rows.end]
+                    .iter()
+                    .map(|count| count - before[rows.start])
+                    .collect(),
+                times_us: times_us[values.clone()].to_vec(),
+            },
+        };
+        Loaded {
+            runs: runs.collect(),
+            times_us: self.times_us[rows.clone()].to_vec(),
+            event_ids: self.event_ids[rows].to_vec(),
+            asked,
+            columns: self.columns.iter().map(|column| column.slice(values.start, values.len())).collect(),
+        }
+    }
+
+    /// The same rows, with texts packed anew where there are more of them than rows.
+    pub(super) fn packed(mut self) -> Result<Loaded, Failure> {
+        for column in &mut self.columns {
+            let texts = column.as_dictionary_opt::<Int32Type>().map(|packed| packed.values());
+            if let Some(texts) = texts.filter(|texts| texts.len() > column.len()) {
+                let plain = cast(column, texts.data_type())?;
+                *column = cast(&plain, column.data_type())?;
+            }
+        }
+        Ok(self)
     }
 
     /// Whether rows of one subject and time are not in the order of their event ids: a file may know no order of those.
@@ -245,4 +294,81 @@ pub(super) fn subject_runs(array: &ArrayRef) -> Result<Vec<Run>, Failure> {
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{DictionaryArray, Int64Array, StringArray};
+    use datafusion::arrow::datatypes::Int64Type;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A subject, a time, an event id, a value, and whether it is asked about.
+    type Row = (u128, i64, u128, i64, bool);
+
+    fn row() -> impl Strategy<Value = Row> {
+        (0..6_u128, 0..4_i64, 0..9_u128, 0..5_i64, any::<bool>())
+    }
+
+    fn loaded(rows: &[Row]) -> Loaded {
+        let times_us: Vec<i64> = rows.iter().map(|row| row.1).collect();
+        let asked_of = || rows.iter().filter(|row| row.4);
+        let numbers = Int64Array::from_iter_values(asked_of().map(|row| row.3));
+        // A dictionary with more texts than are met.
+        let texts = DictionaryArray::<Int32Type>::try_new(
+            asked_of().map(|row| i32::try_from(row.3).unwrap()).collect(),
+            Arc::new(["a", "b", "c", "d", "e", "f", "g"].map(Some).into_iter().collect::<StringArray>()),
+        );
+        Loaded {
+            runs: runs(rows.iter().map(|row| row.0)),
+            asked: Asked::of(rows.iter().map(|row| row.4), &times_us),
+            times_us,
+            event_ids: rows.iter().map(|row| row.2).collect(),
+            columns: vec![Arc::new(numbers), Arc::new(texts.unwrap())],
+        }
+    }
+
+    /// As rows again; of those that are not asked about the value is not known.
+    fn rows(loaded: &Loaded) -> Vec<Row> {
+        let texts = cast(&loaded.columns[1], &DataType::Utf8).unwrap();
+        let numbers = loaded.columns[0].as_primitive::<Int64Type>();
+        let each = loaded.subjects().enumerate().map(|(row, subject)| {
+            let ((time_us, id), at) = (loaded.place(row), loaded.values_of(row..row + 1));
+            let value = at.clone().next().map_or(0, |at| numbers.value(at));
+            if let Some(at) = at.clone().next() {
+                assert_eq!(texts.as_string::<i32>().value(at), &"abcdefg"[value as usize..=value as usize]);
+                assert_eq!(loaded.asked_times_us()[at], time_us);
+            }
+            (subject, time_us, id, value, !at.is_empty())
+        });
+        each.collect()
+    }
+
+    proptest! {
+        #[test]
+        fn parts_and_subjects_are_the_rows_they_say(
+            all in prop::collection::vec(row(), 1..30), ends in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+            (first, last) in (0..6_u128, 0..6_u128),
+        ) {
+            let all: Vec<Row> = all.into_iter().map(|row| (row.0, row.1, row.2, if row.4 { row.3 } else { 0 }, row.4)).collect();
+            let (one, two) = (ends.0.index(all.len() + 1), ends.1.index(all.len() + 1));
+            let (from, to) = (one.min(two), one.max(two));
+            prop_assert_eq!(rows(&loaded(&all).part(from..to)), &all[from..to]);
+            let of: Vec<Row> = all.iter().copied().filter(|row| (first..=last).contains(&row.0)).collect();
+            let found = loaded(&all).of_subjects(first..=last).unwrap();
+            prop_assert_eq!(found.as_ref().map_or(Vec::new(), rows), of.clone());
+            let packed = found.map(|found| found.packed().unwrap());
+            prop_assert_eq!(packed.as_ref().map_or(Vec::new(), rows), of);
+            if let Some(packed) = packed {
+                let texts = packed.columns[1].as_dictionary::<Int32Type>();
+                prop_assert!(texts.values().len() <= texts.len().max(5));
+            }
+            let counted = loaded(&all).subject_rows().map(|(_, rows)| rows).sum::<usize>();
+            prop_assert_eq!(counted, all.len());
+        }
+    }
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use shoal_anonymity::bound::Totals;
 use shoal_schemas::Region;
 
 use super::files::{Disk, batch, without_ids};
@@ -69,17 +68,18 @@ fn numbers(raws: &[Raw]) -> Numbers {
         let values =
             |cell: u32| raw.cells.values(cell).iter().map(|value| format!("{value}|")).collect::<String>();
         let first = raw.days().unwrap().first;
-        let mut add = |of: String, totals: &Totals, nodes: u32| {
+        for (of, totals) in [("days", &raw.daily), ("range", &raw.ranged)] {
             for cell in totals.cells() {
                 let sums = cell.sums.iter().copied().chain([i128::from(cell.subjects)]).collect();
-                let key = (of.clone(), first, values(cell.key / nodes), cell.key % nodes);
+                let key = (of.to_owned(), first, values(cell.key), 0);
                 assert!(all.insert(key, sums).is_none(), "a total comes once");
             }
-        };
-        add("days".to_owned(), &raw.daily, 1);
-        add("range".to_owned(), &raw.ranged, 1);
+        }
         for (at, tree) in raw.trees.iter().enumerate() {
-            add(format!("tree {at}"), &tree.totals, tree.nodes);
+            for (cell, node, count) in tree.nodes() {
+                let key = (format!("tree {at}"), first, values(cell), node);
+                assert!(all.insert(key, vec![count]).is_none(), "a node comes once");
+            }
         }
     }
     all
@@ -92,7 +92,17 @@ async fn charged(sql: &str) -> Arc<ChargedQuery> {
 
 /// With one key the same groups and values of a subject are chosen, however its rows come.
 async fn totals(charged: &Arc<ChargedQuery>, events: Arc<dyn Table>, key: u8) -> Numbers {
-    let files = shoal_postprocess::session::runtime(64 << 20).unwrap();
+    read(charged, events, key, 256 << 20).await
+}
+
+/// The same with so many bytes for reading.
+async fn read(
+    charged: &Arc<ChargedQuery>,
+    events: Arc<dyn Table>,
+    key: u8,
+    reading_bytes_max: usize,
+) -> Numbers {
+    let runtime = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 2 };
     let members = charged.query.members().iter().map(|_| Arc::clone(&events)).collect();
     let due = Due { days: charged.query.days(), region: Region::De, charged: Arc::clone(charged) };
@@ -102,7 +112,8 @@ async fn totals(charged: &Arc<ChargedQuery>, events: Arc<dyn Table>, key: u8) ->
         Ok(())
     };
     let tables = Tables { events, members };
-    let done = Runner::new(files, memory).run(due, tables, &mut Seeded(key.into()), &mut take).await;
+    let runner = Runner::new(runtime, memory, reading_bytes_max);
+    let done = runner.run(due, tables, &mut Seeded(key.into()), &mut take).await;
     done.unwrap_or_else(|_| panic!("{}", charged.query));
     numbers(&raws)
 }
@@ -175,6 +186,9 @@ proptest! {
                 for events in [one.events(), Arc::clone(&apart), other.events()] {
                     prop_assert_eq!(&totals(&charged, events, key).await, &expected, "{}", sql);
                 }
+                // Room for the rows of a few subjects at one time.
+                let in_passes = read(&charged, Arc::clone(&apart), key, 32 << 10).await;
+                prop_assert_eq!(&in_passes, &expected, "{} in passes", sql);
             }
             Ok(())
         })?;

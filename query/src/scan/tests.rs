@@ -97,7 +97,7 @@ async fn run(sql: &str, rows: &[Row], key: u8) -> (Arc<ChargedQuery>, Totals) {
     let query = prepared.single().query.clone();
     let charged = Arc::new(charge(query, Default::default(), &Default::default()).unwrap());
     let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 2 };
-    let files = shoal_postprocess::session::runtime(64 << 20).unwrap();
+    let runtime = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let events = Arc::new(provider(registry().table(Kind::Usage), rows));
     let due = Due { days: charged.query.days(), region: Region::De, charged: Arc::clone(&charged) };
     let mut raws = Vec::new();
@@ -105,7 +105,7 @@ async fn run(sql: &str, rows: &[Row], key: u8) -> (Arc<ChargedQuery>, Totals) {
         raws.push(raw);
         Ok(())
     };
-    Runner::new(files, memory)
+    Runner::new(runtime, memory, 64 << 20)
         .run(due, Tables { events, members: Vec::new() }, &mut Seeded(key.into()), &mut take)
         .await
         .unwrap_or_else(|_| panic!("{sql}"));

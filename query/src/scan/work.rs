@@ -1,7 +1,7 @@
 //! One span of one region: its files, its accumulator, its totals, on a thread that may be busy.
 //!
 //! Invariants: a span runs on a blocking thread and asks between batches whether anybody still waits for it, so that
-//! dropping the future stops it within a batch or two. What its files hold is counted in the pool of open files. What its
+//! dropping the future stops it within a batch or two. Its files have a room (`room`) that they stay in. What its
 //! accumulator holds was reserved before anything was charged: more than that is a fault, which the operator is told of and
 //! which does not make the query fail.
 //! Not here: which spans there are (`due`).
@@ -9,14 +9,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use tokio::runtime::Handle;
 
 use super::accumulator::{Accumulated, Accumulator};
 use super::ahead::ahead;
 use super::merge::{Stop, merge};
+use super::opening::beside;
+use super::passes::Passes;
+use super::room::{Room, RowBytes};
 use super::rows::Template;
-use super::source::{Reading, Table};
+use super::source::{SpanFile, Table, span_files};
 use crate::failure::Failure;
 
 /// Everything that one span needs.
@@ -26,11 +28,12 @@ pub(super) struct Work {
     pub(super) inputs: Arc<Vec<Input>>,
     /// The days of each input, ascending.
     pub(super) days: Vec<Vec<i32>>,
-    pub(super) memory: Arc<dyn MemoryPool>,
-    /// What its accumulator may take, in bytes.
+    /// What its groups may take, in bytes.
     pub(super) reserved: usize,
-    /// See [`Reading`].
-    pub(super) checked: bool,
+    /// What reading may take, in bytes.
+    pub(super) share: usize,
+    /// Whether its files are read in passes, since one was not sorted.
+    pub(super) in_passes: bool,
     /// Whether there is a thread to read ahead.
     pub(super) ahead: bool,
 }
@@ -61,7 +64,7 @@ impl Drop for Waiting {
 }
 
 impl Work {
-    /// Runs on a blocking thread. [`Stop::Unsorted`] asks to do it again, `checked`, with an accumulator of its own.
+    /// Runs on a blocking thread. [`Stop::Unsorted`] asks to do it again, `in_passes`, with an accumulator of its own.
     pub(super) async fn run(self, waiting: Arc<AtomicBool>) -> Result<Accumulated, Stop> {
         let threads = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || self.work(&waiting, &threads)).await;
@@ -69,15 +72,8 @@ impl Work {
     }
 
     fn work(mut self, waiting: &AtomicBool, threads: &Handle) -> Result<Accumulated, Stop> {
-        let mut files = MemoryConsumer::new("open files").register(&self.memory);
-        let mut streams = Vec::new();
-        for (at, (input, days)) in self.inputs.iter().zip(&self.days).enumerate() {
-            let membership = at.checked_sub(1);
-            let reading =
-                Reading { template: &input.template, memory: &mut files, checked: self.checked, membership };
-            streams.append(&mut input.table.open(days, reading)?);
-        }
-        let (reserved, mut is_told) = (self.reserved, false);
+        let (files, room) = (self.files()?, self.room());
+        let (reserved, mut is_told) = (self.reserved.saturating_add(self.share), false);
         let mut pulse = |bytes: usize| -> Result<(), Failure> {
             if bytes > reserved && !is_told {
                 is_told = true;
@@ -88,14 +84,35 @@ impl Work {
                 false => Err(Failure::Internal),
             }
         };
-        if self.ahead {
-            let (streams, worker) = ahead(streams)?;
-            threads.spawn_blocking(move || worker.run());
-            merge(streams, &mut *self.accumulator, &mut pulse)?;
-        } else {
-            merge(streams, &mut *self.accumulator, &mut pulse)?;
+        let streams = if self.in_passes { None } else { beside(&files, room)? };
+        match streams {
+            Some(streams) if self.ahead => {
+                let (streams, worker) = ahead(streams)?;
+                threads.spawn_blocking(move || worker.run());
+                merge(streams, &mut *self.accumulator, &mut pulse)?;
+            }
+            Some(streams) => merge(streams, &mut *self.accumulator, &mut pulse)?,
+            None => {
+                let mut passes = Passes::new(&files, room);
+                while let Some(streams) = passes.next(&mut || pulse(0))? {
+                    merge(streams, &mut *self.accumulator, &mut pulse)?;
+                }
+            }
         }
         Ok(self.accumulator.finish()?)
+    }
+
+    fn files(&self) -> Result<Vec<SpanFile>, Failure> {
+        let mut files = Vec::new();
+        for (at, (input, days)) in self.inputs.iter().zip(&self.days).enumerate() {
+            files.append(&mut span_files(&*input.table, &input.template, days, at.checked_sub(1))?);
+        }
+        Ok(files)
+    }
+
+    fn room(&self) -> Room {
+        let made = self.inputs.iter().map(|input| input.template.row_bytes()).max().unwrap_or(0);
+        Room::of(self.share, RowBytes { kept: self.accumulator.row_bytes(), made })
     }
 }
 
@@ -103,7 +120,6 @@ impl Work {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use datafusion::arrow::array::ArrayRef;
-    use datafusion::execution::memory_pool::UnboundedMemoryPool;
     use shoal_schemas::{Kind, Programme, Region};
 
     use super::super::counted::Counted;
@@ -134,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_that_nobody_waits_for_stops_at_the_next_batch() {
-        for ahead in [false, true] {
+        for (ahead, in_passes) in [(false, false), (true, false), (false, true)] {
             let rows: Vec<Row> = (0..10).map(|at| Row::new(at, today() - at as i32 % 2, "click")).collect();
             let source = provider(registry().table(Kind::Usage), &rows);
             let session =
@@ -151,9 +167,9 @@ mod tests {
                 accumulator: Box::new(Impatient(Some(waiting))),
                 inputs: Arc::new(vec![Input { table: Arc::new(source), template: Arc::new(template) }]),
                 days: vec![vec![today() - 1, today()]],
-                memory: Arc::new(UnboundedMemoryPool::default()),
-                reserved: usize::MAX,
-                checked: false,
+                reserved: 1 << 20,
+                share: 1 << 20,
+                in_passes,
                 ahead,
             };
             assert_eq!(work.run(flag).await.err(), Some(Stop::Failed(Failure::Internal)));

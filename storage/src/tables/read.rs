@@ -36,7 +36,7 @@ pub struct FileRows {
     schema: SchemaRef,
     day: i32,
     rows: u64,
-    bytes_max: usize,
+    size: ReadSize,
     _files: Arc<Vec<LiveFile>>,
 }
 
@@ -84,14 +84,14 @@ impl Snapshot {
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options)?;
         let is_wanted = |at: &usize| wanted.contains(&metadata.schema().field(*at).name().as_str());
         let leaves: Vec<usize> = (0..metadata.schema().fields().len()).filter(is_wanted).collect();
-        let bytes_max = bytes_max(&metadata, &leaves, batch_rows);
+        let size = ReadSize::of(&metadata, &leaves, batch_rows);
         let mask = ProjectionMask::roots(metadata.parquet_schema(), leaves);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
             .with_projection(mask)
             .with_batch_size(batch_rows.max(1))
             .build()?;
         let _files = Arc::clone(&self.files);
-        Ok(FileRows { reader, schema, day: file.day, rows: file.rows, bytes_max, _files })
+        Ok(FileRows { reader, schema, day: file.day, rows: file.rows, size, _files })
     }
 }
 
@@ -118,20 +118,37 @@ fn with_packed_subject(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// About the most memory that reading takes: the dictionaries and pages at hand, and two batches.
-fn bytes_max(metadata: &ArrowReaderMetadata, leaves: &[usize], batch_rows: usize) -> usize {
-    let groups = metadata.metadata().row_groups();
-    let size = |number: i64| usize::try_from(number).unwrap_or(0);
-    let chunk = |group: &RowGroupMetaData, leaf: usize| {
-        let chunk = group.columns().get(leaf)?;
-        let (bytes, rows) = (size(chunk.uncompressed_size()), size(group.num_rows()).max(1));
-        let dictionary = chunk.dictionary_page_offset().map_or(0, |_| bytes.min(PAGE_BYTES_MAX));
-        let page = (bytes / rows + 1).saturating_mul(PAGE_ROWS_MAX).min(bytes).min(PAGE_BYTES_MAX);
-        let batches = 2 * batch_rows.min(rows).saturating_mul(bytes / rows + ROW_BYTES);
-        Some(dictionary + page + batches)
-    };
-    let column = |leaf: &usize| groups.iter().filter_map(|group| chunk(group, *leaf)).max().unwrap_or(0);
-    leaves.iter().map(column).fold(0, usize::saturating_add)
+/// About the most memory that reading takes, in bytes.
+#[derive(Clone, Copy)]
+struct ReadSize {
+    /// The dictionaries at hand.
+    dictionaries: usize,
+    /// The pages at hand, and two batches.
+    others: usize,
+}
+
+impl ReadSize {
+    fn of(metadata: &ArrowReaderMetadata, leaves: &[usize], batch_rows: usize) -> ReadSize {
+        let groups = metadata.metadata().row_groups();
+        let size = |number: i64| usize::try_from(number).unwrap_or(0);
+        let chunk = |group: &RowGroupMetaData, leaf: usize| {
+            let chunk = group.columns().get(leaf)?;
+            let (bytes, rows) = (size(chunk.uncompressed_size()), size(group.num_rows()).max(1));
+            let dictionary = chunk.dictionary_page_offset().map_or(0, |_| bytes.min(PAGE_BYTES_MAX));
+            let page = (bytes / rows + 1).saturating_mul(PAGE_ROWS_MAX).min(bytes).min(PAGE_BYTES_MAX);
+            let batches = 2 * batch_rows.min(rows).saturating_mul(bytes / rows + ROW_BYTES);
+            Some((dictionary, page + batches))
+        };
+        let mut all = ReadSize { dictionaries: 0, others: 0 };
+        for leaf in leaves {
+            let of_groups = || groups.iter().filter_map(|group| chunk(group, *leaf));
+            let dictionary = of_groups().map(|(dictionary, _)| dictionary).max().unwrap_or(0);
+            let others = of_groups().map(|(_, others)| others).max().unwrap_or(0);
+            all.dictionaries = all.dictionaries.saturating_add(dictionary);
+            all.others = all.others.saturating_add(others);
+        }
+        all
+    }
 }
 
 fn read_as(stored: &DataType) -> DataType {
@@ -149,7 +166,12 @@ impl FileRows {
 
     /// About the most memory that reading it takes.
     pub fn bytes_max(&self) -> usize {
-        self.bytes_max
+        self.size.dictionaries.saturating_add(self.size.others)
+    }
+
+    /// How much of it dictionaries take.
+    pub fn dictionary_bytes(&self) -> usize {
+        self.size.dictionaries
     }
 
     /// The columns of its batches.

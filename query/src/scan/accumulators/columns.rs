@@ -8,6 +8,10 @@ use shoal_schemas::columns;
 use crate::failure::Failure;
 use shoal_language::{Scalar, Type, Value};
 
+/// A text, as long as a dimension may be, and where it is; a digest, and where it is.
+const TEXT_BYTES: usize = 256 + 8;
+const DIGEST_BYTES: usize = 16 + 8;
+
 /// The columns of the batch that each source is at. No `Debug`: they are events.
 pub(super) struct Columns {
     kinds: Vec<Kind>,
@@ -63,6 +67,22 @@ impl Columns {
         }
         self.sources[source] = plain;
         Ok(())
+    }
+
+    /// About how much memory it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.sources.iter().flatten().map(|column| column.get_array_memory_size()).sum()
+    }
+
+    /// The most bytes of a row.
+    pub(super) fn row_bytes(&self) -> usize {
+        let of = |kind: &Kind| match kind {
+            Kind::Of(Type::Text) => TEXT_BYTES,
+            Kind::Of(_) => size_of::<i64>() + 1,
+            Kind::Digest => DIGEST_BYTES,
+            Kind::Null => 0,
+        };
+        self.kinds.iter().map(of).sum()
     }
 
     fn array(&self, source: usize, column: usize, row: usize) -> Option<&ArrayRef> {

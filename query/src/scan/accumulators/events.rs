@@ -215,7 +215,7 @@ impl Units {
             note(&mut self.failure, sessions.close_day(day, subject, &mut number));
         }
         if self.trees_are_daily {
-            note(&mut self.failure, self.trees.close(Some(day), under, subject, &mut number));
+            note(&mut self.failure, self.trees.close(Some(day), subject, &mut number));
         }
         match &self.ranged {
             None => cells.close(),
@@ -233,7 +233,7 @@ impl Units {
         match &mut self.ranged {
             Some(ranged) if counts => {
                 note(&mut self.failure, ranged.close(None, None, subject, &mut number));
-                note(&mut self.failure, self.trees.close(None, None, subject, &mut number));
+                note(&mut self.failure, self.trees.close(None, subject, &mut number));
             }
             Some(ranged) => {
                 ranged.forget();
@@ -338,6 +338,16 @@ impl Accumulator for Events {
             + self.sessions.capacity() * 48
     }
 
+    fn row_bytes(&self) -> usize {
+        let of = |term: &Term| match term.place {
+            Slot::Tree(_) => size_of::<Option<i64>>(),
+            _ if term.op == Op::Sessions => size_of::<i64>() + size_of::<Option<u128>>(),
+            _ => size_of::<i64>(),
+        };
+        let group = if self.keys == 0 { 0 } else { size_of::<u64>() };
+        group + self.terms.iter().map(of).sum::<usize>()
+    }
+
     fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
         let totals = |bounder: Option<Bounder>, width| match bounder {
             Some(bounder) => bounder.finish(),
@@ -346,6 +356,6 @@ impl Accumulator for Events {
         let Units { cells, daily, ranged, sessions, trees, .. } = self.units;
         let (daily, ranged) = (totals(daily, self.widths.0), totals(ranged, self.widths.1));
         let sessions = sessions.map_or_else(|| Totals::empty(0), DistinctBounder::finish);
-        Ok(Accumulated { cells, daily, ranged, sessions, trees: trees.finish()? })
+        Ok(Accumulated { cells, daily, ranged, sessions, trees: trees.finish() })
     }
 }

@@ -167,7 +167,7 @@ impl Frame {
         if self.gate.close() {
             let mut number = |group| cells.number(group);
             self.bounder.close(None, None, subject, &mut number)?;
-            self.trees.close(None, None, subject, &mut number)?;
+            self.trees.close(None, subject, &mut number)?;
         } else {
             self.bounder.forget();
             self.trees.forget();
@@ -181,7 +181,7 @@ impl Frame {
     }
 
     pub(super) fn finish(self) -> Result<Accumulated, Failure> {
-        let (ranged, trees) = (self.bounder.finish(), self.trees.finish()?);
+        let (ranged, trees) = (self.bounder.finish(), self.trees.finish());
         let (daily, sessions) = (Totals::empty(0), Totals::empty(0));
         Ok(Accumulated { cells: self.cells, daily, ranged, sessions, trees })
     }

@@ -20,6 +20,9 @@ use shoal_language::Scalar;
 /// More steps than a funnel may have.
 const STEPS_MAX: usize = u32::BITS as usize;
 
+/// Most events of one subject and one time that are looked at: the others are left out.
+const NOW_MAX: usize = 1 << 13;
+
 /// The funnel of the current subject.
 pub(super) struct Funnel {
     steps: Vec<Scalar>,
@@ -107,7 +110,7 @@ impl SubjectState for Funnel {
                 None => steps &= !1,
             }
         }
-        if steps != 0 {
+        if steps != 0 && self.now.len() < NOW_MAX {
             self.now.push(Met { steps, keys });
         }
     }

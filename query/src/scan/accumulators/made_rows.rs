@@ -127,7 +127,11 @@ impl<S: SubjectState> Accumulator for MadeRows<S> {
     }
 
     fn bytes(&self) -> usize {
-        self.frame.bytes()
+        self.frame.bytes() + self.columns.bytes()
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.columns.row_bytes()
     }
 
     fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {

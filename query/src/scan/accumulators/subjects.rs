@@ -2,8 +2,8 @@
 //! rows; which of them count (HAVING) the `frame` decides.
 //!
 //! Invariants: a value is clamped to its bounds before anything is made of it. A subject has at most `GROUPS_MAX` rows (the
-//! groups of its first events; later events of others are left out) and a distinct count ends at `DISTINCT_MAX` or at its
-//! upper bound: both depend on that subject's events alone, and keep a subject's memory bounded.
+//! groups of its first events; later events of others are left out), a distinct count ends at its upper bound, and all of them
+//! together at `DISTINCT_MAX`: both depend on that subject's events alone, and keep a subject's memory bounded.
 //! As in SQL: a subject without events has no row; SUM, MIN and MAX of nothing are null, counts are 0.
 
 use std::collections::{BTreeMap, HashSet};
@@ -19,8 +19,8 @@ use shoal_language::{Scalar, Type, Value};
 
 /// Most rows of one subject in one released part.
 const GROUPS_MAX: usize = 1 << 12;
-/// Most distinct values of one row that are told apart.
-const DISTINCT_MAX: usize = 1 << 16;
+/// Most distinct values of one subject that are told apart, in all its rows together.
+const DISTINCT_MAX: usize = 1 << 14;
 
 /// The rows of the current subject.
 pub(super) struct SubjectRows {
@@ -30,6 +30,8 @@ pub(super) struct SubjectRows {
     scalars: Vec<Scalar>,
     /// By their keys.
     rows: BTreeMap<Vec<Value>, Vec<Total>>,
+    /// Distinct values in them.
+    distinct: usize,
 }
 
 /// A value while its events come.
@@ -52,7 +54,7 @@ impl SubjectRows {
         };
         let values = person.values.iter();
         let places = values.map(|value| (place(argument(&value.op)), place(value.filter.clone()))).collect();
-        SubjectRows { person: person.clone(), places, scalars, rows: BTreeMap::new() }
+        SubjectRows { person: person.clone(), places, scalars, rows: BTreeMap::new(), distinct: 0 }
     }
 }
 
@@ -79,18 +81,24 @@ impl Total {
         }
     }
 
-    /// One event more, whose argument of the value is at this position.
-    fn take(&mut self, event: &Event<'_>, value: &PersonValue, argument: Option<usize>) {
+    /// One event more, whose argument of the value is at this position; so many values are told apart already.
+    fn take(
+        &mut self,
+        event: &Event<'_>,
+        value: &PersonValue,
+        argument: Option<usize>,
+        distinct: &mut usize,
+    ) {
         let number = || argument.and_then(|at| event.number(at));
         let is_present = || argument.is_none_or(|at| event.is_present(at));
         match self {
             Total::Count(count) if is_present() => *count = count.saturating_add(1),
             Total::Count(_) => {}
             Total::Distinct(set) => {
-                let most = usize::try_from(value.max).unwrap_or(0).min(DISTINCT_MAX);
-                if is_present() && set.len() < most {
+                let most = usize::try_from(value.max).unwrap_or(0);
+                if is_present() && set.len() < most && *distinct < DISTINCT_MAX {
                     let item = argument.map_or(Value::Null, |at| event.value(at));
-                    set.insert(item);
+                    *distinct += usize::from(set.insert(item));
                 }
             }
             Total::Sum(sum) => {
@@ -142,12 +150,13 @@ impl SubjectState for SubjectRows {
         let totals = rows.entry(keys).or_insert_with(|| values.iter().map(|v| Total::of(&v.op)).collect());
         for ((total, value), (argument, filter)) in totals.iter_mut().zip(values).zip(&self.places) {
             if filter.is_none_or(|at| event.is_true(at)) {
-                total.take(event, value, *argument);
+                total.take(event, value, *argument, &mut self.distinct);
             }
         }
     }
 
     fn close(&mut self, frame: &mut Frame) -> Result<(), Failure> {
+        self.distinct = 0;
         for (keys, totals) in std::mem::take(&mut self.rows) {
             let values: Vec<Value> =
                 totals.iter().zip(&self.person.values).map(|(total, value)| total.value(value)).collect();

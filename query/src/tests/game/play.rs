@@ -113,7 +113,7 @@ async fn read(charged: Arc<ChargedQuery>, world: &World, entropy: &mut Seeded) -
     let kinds = std::iter::once(charged.query.table()).chain(charged.query.members().iter().map(|m| m.table));
     let tables = kinds.map(|kind| (Region::De, kind, provider(registry().table(kind), world.rows(kind))));
     let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 1 };
-    let runner = Runner::new(session::runtime(64 << 20).unwrap(), memory);
+    let runner = Runner::new(session::runtime(64 << 20).unwrap(), memory, 64 << 20);
     let scan = MemoryScan { tables: tables.collect(), runner };
     let due = Due { days: charged.query.days(), region: Region::De, charged };
     let mut raws = Vec::new();

@@ -8,7 +8,6 @@ mod sensitivity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::execution::memory_pool::MemoryConsumer;
 use shoal_anonymity::bound::Totals;
 use shoal_schemas::{Kind, Programme, Region};
 
@@ -17,8 +16,10 @@ use crate::scan::accumulator::Accumulated;
 use crate::scan::counted::Counted;
 use crate::scan::grounds::Grounds;
 use crate::scan::merge::merge;
+use crate::scan::opening::beside;
+use crate::scan::room::{Room, RowBytes};
 use crate::scan::rows::{RowSelection, Template};
-use crate::scan::source::{Reading, Table};
+use crate::scan::source::{Table, span_files};
 use crate::scan::{Cells, Span};
 use crate::sensitivity::{SensitivityLayout, Slot};
 use crate::tests::{Row, Seeded, now_ms, provider, registry, today};
@@ -129,9 +130,8 @@ fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row]
         accumulator(&grounds, &mut Seeded(key.into())).unwrap_or_else(|_| panic!("{query}"));
     let memory = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let session = shoal_postprocess::session::empty(&memory, 1);
-    let mut reserved = MemoryConsumer::new("test").register(&memory.memory_pool);
     let scalars = accumulator.scalars();
-    let mut streams = Vec::new();
+    let mut files = Vec::new();
     let own = (query.filter(), &scalars[..], part_days, None, rows);
     let others = query.members().iter().enumerate();
     let others = others.map(|(at, member)| (member.filter.as_ref(), &[][..], member.days, Some(at), members));
@@ -142,9 +142,12 @@ fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row]
         let template = Template::new(&session, &|wanted| source.schema(wanted), &selection, &counted);
         let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));
         let days: Vec<i32> = days.days().collect();
-        let reading = Reading { template: &template, memory: &mut reserved, checked: false, membership };
-        streams.append(&mut source.open(&days, reading).unwrap_or_else(|_| panic!("{query}")));
+        files.append(
+            &mut span_files(&source, &template, &days, membership).unwrap_or_else(|_| panic!("{query}")),
+        );
     }
+    let room = Room::of(256 << 20, RowBytes { kept: 100, made: 100 });
+    let streams = beside(&files, room).unwrap_or_else(|_| panic!("{query}")).unwrap();
     merge(streams, &mut *accumulator, &mut |_| Ok(())).unwrap_or_else(|_| panic!("{query}"));
     accumulator.finish().unwrap_or_else(|_| panic!("{query}"))
 }
@@ -172,18 +175,20 @@ fn totals(query: &PrivateQuery, rows: &[Row], members: &[Row], key: u8) -> Numbe
             all.insert(((None, bucket.start), (cell.day, group(cell.key), 0)), i128::from(cell.subjects));
         }
         for (at, slot) in layout.slots.iter().enumerate() {
-            let (totals, sum, width): (&Totals, usize, u32) = match slot {
-                Slot::Daily(sum) => (&accumulated.daily, *sum, 1),
-                Slot::Ranged(sum) => (&accumulated.ranged, *sum, 1),
-                Slot::Sessions(sum) => (&accumulated.sessions, *sum, 1),
+            let (totals, sum): (&Totals, usize) = match slot {
+                Slot::Daily(sum) => (&accumulated.daily, *sum),
+                Slot::Ranged(sum) => (&accumulated.ranged, *sum),
+                Slot::Sessions(sum) => (&accumulated.sessions, *sum),
                 Slot::Tree(tree) => {
-                    assert_eq!(accumulated.trees[*tree].nodes, layout.width(*slot));
-                    (&accumulated.trees[*tree].totals, 0, layout.width(*slot))
+                    for (cell, node, count) in accumulated.trees[*tree].nodes() {
+                        assert!(node < layout.width(*slot));
+                        all.insert(((Some(at), bucket.start), (None, group(cell), node)), count);
+                    }
+                    continue;
                 }
             };
             for cell in totals.cells() {
-                let place = (cell.day, group(cell.key / width), cell.key % width);
-                all.insert(((Some(at), bucket.start), place), cell.sums[sum]);
+                all.insert(((Some(at), bucket.start), (cell.day, group(cell.key), 0)), cell.sums[sum]);
             }
         }
     }
