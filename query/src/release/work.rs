@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use shoal_storage::Block;
+use shoal_storage::{Block, DAY_FILES_MAX};
 
 use super::size::Sizes;
 use crate::charge::{ChargedQuery, least_limit};
@@ -30,7 +30,7 @@ const QUESTION: u64 = 1_000_000 * ROW;
 const PART: u64 = 20_000 * ROW;
 /// Units of a file that a part opens. Of each programme a day has as many as it may have.
 const FILE: u64 = 500 * ROW;
-const FILES: u64 = 64;
+const FILES: u64 = DAY_FILES_MAX as u64;
 /// Units of a number that gets noise.
 const NOISE: u64 = 20 * ROW;
 /// Units of a look at a group that may be withheld. There are no more groups than rows, and a draw that decides is made for no

@@ -1,7 +1,8 @@
 //! Rows become part of a table, exactly once.
 //!
 //! ```text
-//! append: version <= committed? nothing : write files -> fsync -> [committer: look again -> commit] -> live
+//! append: version <= committed? nothing : make room on full days -> write files -> fsync -> [committer: look again -> commit]
+//!         -> live
 //! a commit failed: read the log -> the transaction is in? done : the same files once more
 //! ```
 //! Invariants: a file is registered as in flight before it exists and until its commit is decided, so that a purge leaves it
@@ -10,7 +11,6 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use shoal_files::Objects;
 use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
@@ -68,6 +68,9 @@ impl Inner {
             return Ok(repeated);
         }
         drop(committer);
+        let days = parts.iter().filter(|part| part.batch.num_rows() > 0);
+        let days = days.map(|part| (part.day, part.programme)).collect();
+        Table { inner: Arc::clone(&self) }.make_room(&days).await?;
         let (in_flight, files) = self.write_parts(parts).await?;
         if files.is_empty() {
             return Ok(AppendReport::default());
@@ -104,7 +107,7 @@ impl Inner {
                 match write::write(&*objects, path, &layout, &part.batch) {
                     Ok(file) => files.push(file),
                     Err(e) => {
-                        delete(&*objects, &files);
+                        write::delete(&*objects, &files);
                         return Err(e);
                     }
                 }
@@ -153,13 +156,7 @@ impl Inner {
         let mut committer = self.committer.lock().await;
         let sure = done.is_ok() || self.reload(&mut committer).await.is_ok();
         if sure && !files.iter().any(|f| self.is_live(&f.file.path)) {
-            delete(&*self.objects, files);
+            write::delete(&*self.objects, files);
         }
     }
-}
-
-pub(crate) fn delete(objects: &dyn Objects, files: &[WrittenFile]) {
-    let paths: Vec<&str> = files.iter().map(|written| written.file.path.as_str()).collect();
-    // One that cannot be deleted now is an orphan, which a purge deletes.
-    let _ = objects.remove(&paths);
 }

@@ -4,44 +4,28 @@
 //! plan (tiers) -> merge, on a blocking thread, nobody waits -> [committer: all inputs still live? -> commit] -> next group
 //! ```
 //! The committer is held for the commit alone: appends go on during a merge, and an expiry that takes an input away wins.
-//! Invariants: one compaction of a table at a time (two that overlap would double rows in a log that does not check, so
+//! An append that finds a day full waits for a merge as well ([`Table::make_room`]), between two of a compaction that runs.
+//!
+//! Invariants: one merge of a table at a time (two that overlap would double rows in a log that does not check, so
 //! every input is looked up again under the committer's lock as well); the output is in flight, and the inputs are pinned,
 //! until the commit is decided; rows in = rows out + duplicates before anything is committed. Not here: which files belong
 //! together (`tiers`), their rows (`merge`), the bytes of the inputs afterwards (`purge`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use shoal_schemas::columns;
+use chrono::Utc;
+use shoal_schemas::{Programme, columns};
 
 use crate::error::{Result, StorageError};
-use crate::tables::append;
+use crate::tables::compact_report::CompactReport;
 use crate::tables::log;
 use crate::tables::merge::{Merge, Merged};
 use crate::tables::snapshot::{LiveFile, Snapshot};
-use crate::tables::table::{InFlight, Inner, Table};
-use crate::tables::tiers::CompactPolicy;
+use crate::tables::table::{InFlight, Inner, Table, hold};
+use crate::tables::tiers::{CompactPolicy, DAY_FILES_MAX};
 use crate::tables::write;
-
-/// What a compaction did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CompactReport {
-    /// Merges committed; each has put one file in the place of others.
-    pub groups: u64,
-    /// Files that left the table.
-    pub files: u64,
-    /// Rows rewritten.
-    pub rows: u64,
-    /// Bytes of the files that left; on the disk until the next purge.
-    pub bytes_in: u64,
-    /// Bytes of the files that came.
-    pub bytes_out: u64,
-    /// Rows dropped, because another row had their event id.
-    pub duplicates: u64,
-    /// Merges given up, because an expiry took one of their files or the store is to be left.
-    pub aborted: u64,
-}
 
 /// Tells the merge that nobody waits for it any more.
 struct StopOnDrop(Arc<AtomicBool>);
@@ -53,30 +37,34 @@ impl Drop for StopOnDrop {
 }
 
 impl Table {
-    /// Merges small files of the same programme and day, at most `policy.groups_max` times; does nothing while another
-    /// compaction of this table runs. Appends, queries and expiries go on meanwhile. When the caller stops waiting, the merge
-    /// at hand is given up, and so it is after [`crate::Store::stop_compacting`]. `now_ms` (milliseconds since 1970) is written into the log as the time of the change.
+    /// Merges small files of the same programme and day, and those of a day of too many, at most `policy.groups_max` times;
+    /// does nothing while another compaction of this table runs. The report has what appends had merged before, too. Appends,
+    /// queries and expiries go on meanwhile. When the caller stops waiting, the merge at hand is given up, and so it is after
+    /// [`crate::Store::stop_compacting`]. `now_ms` (milliseconds since 1970) is written into the log as the time of the change.
     ///
     /// # Errors
     /// Of the first merge that failed, after the others were done: its files are still in the table as they were.
     /// [`StorageError::RowCount`] when a file or the log does not hold the rows it should.
     pub async fn compact(&self, now_ms: i64, policy: CompactPolicy) -> Result<CompactReport> {
-        let mut report = CompactReport::default();
-        let sortable = [columns::SUBJECT, columns::TIME, columns::EVENT_ID];
-        let layout = self.inner.layout();
-        let Ok(_only) = self.inner.compacting.try_lock() else { return Ok(report) };
-        if !sortable.iter().all(|name| layout.column(name).is_some()) {
-            return Ok(report);
+        let Ok(first) = self.inner.compacting.try_lock() else { return Ok(CompactReport::default()) };
+        if !self.is_sortable() {
+            return Ok(CompactReport::default());
         }
+        let mut report = std::mem::take(&mut *hold(&self.inner.made_room));
         let mut failed: HashSet<String> = HashSet::new();
-        let mut error = None;
+        let (mut only, mut error) = (Some(first), None);
         for _ in 0..policy.groups_max {
+            let _only = match only.take() {
+                Some(only) => only,
+                None => self.inner.compacting.lock().await,
+            };
             if self.inner.is_stopping() {
                 break;
             }
             let snapshot = self.snapshot().await?;
-            let files = snapshot.files().iter().filter(|f| !failed.contains(&f.path));
-            let Some(group) = policy.next_group(files) else { break };
+            let files = || snapshot.files().iter().filter(|f| !failed.contains(&f.path));
+            let group = policy.next_crowded(files(), DAY_FILES_MAX).or_else(|| policy.next_group(files()));
+            let Some(group) = group else { break };
             match self.compact_group(&snapshot, &group, now_ms).await {
                 Ok(Some(merged)) => report.count(&group, &merged),
                 Ok(None) => report.aborted += 1,
@@ -91,6 +79,47 @@ impl Table {
             self.inner.verify().await?;
         }
         error.map_or(Ok(report), Err)
+    }
+
+    /// Makes room for one file more on each of these days, as long as a programme has as many as it may. What cannot be merged
+    /// stays as it is, which the operator is told: no row waits for it.
+    ///
+    /// # Errors
+    /// None today; reading a shared store will have some.
+    pub(crate) async fn make_room(&self, days: &BTreeSet<(i32, Programme)>) -> Result<()> {
+        let policy = CompactPolicy::default();
+        let full = |snapshot: &Snapshot| {
+            let defective = hold(&self.inner.defective);
+            let files = snapshot.files().iter().filter(|f| days.contains(&(f.day, f.programme)));
+            policy.next_crowded(files.filter(|f| !defective.contains(&f.path)), DAY_FILES_MAX - 1)
+        };
+        while self.is_sortable() && !self.inner.is_stopping() && full(&self.snapshot().await?).is_some() {
+            let _only = self.inner.compacting.lock().await;
+            // Whoever held the lock may have made room.
+            let snapshot = self.snapshot().await?;
+            let Some(group) = full(&snapshot) else { break };
+            match self.compact_group(&snapshot, &group, Utc::now().timestamp_millis()).await {
+                Ok(Some(merged)) => hold(&self.inner.made_room).count(&group, &merged),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        table = self.inner.name,
+                        "files of a full day could not be merged: {error}"
+                    );
+                    if !matches!(error, StorageError::Schema { .. } | StorageError::RowCount { .. }) {
+                        break;
+                    }
+                    hold(&self.inner.defective).extend(group.into_iter().map(|f| f.path));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether rows have what files are sorted by.
+    fn is_sortable(&self) -> bool {
+        let (layout, order) = (self.inner.layout(), [columns::SUBJECT, columns::TIME, columns::EVENT_ID]);
+        order.iter().all(|name| layout.column(name).is_some())
     }
 
     /// None when an input had left the table by the time of the commit.
@@ -156,12 +185,12 @@ impl Inner {
         let mut committer = match self.committer().await {
             Ok(committer) => committer,
             Err(e) => {
-                append::delete(&*self.objects, output);
+                write::delete(&*self.objects, output);
                 return Err(e);
             }
         };
         if !inputs.iter().all(|f| self.is_live(&f.path)) {
-            append::delete(&*self.objects, output);
+            write::delete(&*self.objects, output);
             return Ok(false);
         }
         let actions = log::replacement(inputs, &merged.written, merged.duplicates > 0, now_ms);
@@ -173,7 +202,7 @@ impl Inner {
         // enough for a purge one day, or in the table.
         self.reload(&mut committer).await?;
         if !self.is_live(&merged.written.file.path) {
-            append::delete(&*self.objects, output);
+            write::delete(&*self.objects, output);
             return Err(e);
         }
         self.sync_log()?;

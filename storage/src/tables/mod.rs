@@ -11,7 +11,7 @@
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
 //! - `append`: rows become part of a table, exactly once
-//! - `compact`: many small files become few; `tiers`: which ones, `merge`: their rows in order, each once, `copies`: which
+//! - `compact`: many small files become few (`compact_report`: what it did); `tiers`: which ones, `merge`: their rows in order, each once, `copies`: which
 //!   rows are copies of an event, `heads`: which of many sorted streams comes next
 //! - `snapshot`: the files that are live at one version
 //! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them;
@@ -23,6 +23,7 @@
 mod append;
 mod bounded;
 mod compact;
+mod compact_report;
 mod copies;
 mod durable;
 mod expire;
@@ -45,7 +46,7 @@ mod write;
 mod tests;
 
 pub use append::{AppendReport, Part};
-pub use compact::CompactReport;
+pub use compact_report::CompactReport;
 pub use copies::{EVENTS_MAX, Met, Seen};
 pub use expire::ExpireReport;
 pub use heads::Heads;
@@ -54,4 +55,4 @@ pub use read::FileRows;
 pub use snapshot::{LiveFile, Snapshot};
 pub use store::Store;
 pub use table::Table;
-pub use tiers::CompactPolicy;
+pub use tiers::{CompactPolicy, DAY_FILES_MAX};

@@ -13,6 +13,7 @@ use shoal_files::{Disk, Objects};
 use shoal_schemas::{Kind, Region};
 
 use crate::error::{Result, StorageError};
+use crate::tables::compact_report::CompactReport;
 use crate::tables::lock::RootLock;
 use crate::tables::log::{self, Loaded, Log};
 use crate::tables::snapshot::{LiveFile, Snapshot};
@@ -41,8 +42,12 @@ pub(crate) struct Inner {
     pub(crate) in_flight: Mutex<HashSet<String>>,
     /// Files that left the table and that a purge had to leave on the disk.
     pub(crate) left_behind: Mutex<HashSet<String>>,
-    /// Held by the one compaction that runs.
+    /// Held by the one merge of a compaction that runs, or that an append waits for.
     pub(crate) compacting: tokio::sync::Mutex<()>,
+    /// What appends had merged, to make room, since the last compaction.
+    pub(crate) made_room: Mutex<CompactReport>,
+    /// Files that could not be merged to make room, since they are not what they should be: not tried again until the next start.
+    pub(crate) defective: Mutex<HashSet<String>>,
     pub(crate) lock: Arc<RootLock>,
 }
 
@@ -124,6 +129,8 @@ impl Table {
             in_flight: Mutex::default(),
             left_behind: Mutex::default(),
             compacting: tokio::sync::Mutex::default(),
+            made_room: Mutex::default(),
+            defective: Mutex::default(),
             lock,
         };
         Ok(Table { inner: Arc::new(inner) })

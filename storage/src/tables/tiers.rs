@@ -7,8 +7,12 @@
 //! rewritten once a tier at the most, whatever the number of files: the work grows with rows times the logarithm of the
 //! rows. In tier 0 a file costs what its opening costs, not its rows.
 //!
+//! A day that has too many files all the same, since they are large or come quickly, gets its smallest ones merged, however
+//! large they are: [`DAY_FILES_MAX`] holds for every day.
+//!
 //! Invariants: a group has one programme and one day, at least `files_min` files of its highest tier, and stays within the
-//! bounds of the policy; files of `bytes_small` and more are left alone. Not here: the merge (`merge`), the commit (`compact`).
+//! bounds of the policy; files of `bytes_small` and more are left alone, but on a day of too many. Not here: the merge
+//! (`merge`), the commit (`compact`).
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -22,6 +26,10 @@ const TIER_ROWS: u64 = 64;
 const PAGE_ROWS: u64 = 20_000;
 /// How many rows of all files of a merge may be in memory.
 const OPEN_ROWS_MAX: u64 = 256_000;
+
+/// Most files that one programme has on one day of a table: an append that would bring one more merges some first. What a
+/// query opens, and how long that takes, follows from the days that it reads.
+pub const DAY_FILES_MAX: usize = 64;
 
 /// When files are worth merging, and how many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +74,28 @@ impl CompactPolicy {
             days.entry((Reverse(file.day), file.programme)).or_default().push(file);
         }
         days.into_values().filter(|files| files.len() >= self.enough()).find_map(|files| self.group(files))
+    }
+
+    /// The next files to merge on a day on which a programme has more than so many; of the newest such day.
+    pub(crate) fn next_crowded<'a>(
+        &self,
+        files: impl Iterator<Item = &'a LiveFile>,
+        most: usize,
+    ) -> Option<Vec<LiveFile>> {
+        let mut days: BTreeMap<(Reverse<i32>, Programme), Vec<&LiveFile>> = BTreeMap::new();
+        for file in files {
+            days.entry((Reverse(file.day), file.programme)).or_default().push(file);
+        }
+        days.into_values().filter(|files| files.len() > most).find_map(|mut files| {
+            let small = files.iter().copied().filter(|file| file.bytes < self.bytes_small);
+            self.group(small.collect()).or_else(|| {
+                files.sort_by_key(|file| file.bytes);
+                let policy = CompactPolicy { bytes_max: u64::MAX, ..*self };
+                let mut group = Group { policy: &policy, files: Vec::new(), bytes: 0, open_rows: 0 };
+                group.fill(&files);
+                (group.files.len() > 1).then_some(group.files)
+            })
+        })
     }
 
     /// The highest tier with enough files, and what fits of the lower ones.
@@ -178,6 +208,31 @@ mod tests {
             let large = files.iter().filter(|f| f.bytes >= policy.bytes_small).count();
             assert!(files.len() - large < 40, "{} small files for {rows_per_flush}", files.len() - large);
             assert!(written < rows * 6, "{} times", written / rows);
+        }
+    }
+
+    proptest! {
+        /// However large and however many, the files of a day become few enough, and no merge opens too much.
+        #[test]
+        fn a_crowded_day_becomes_small(
+            rows in prop::collection::vec((0i32..3, 1u64..9_000_000), 0..300), most in 8usize..100,
+        ) {
+            let policy = CompactPolicy::default();
+            let mut files: Vec<_> = rows.iter().enumerate().map(|(n, &(day, rows))| file(n, day, rows)).collect();
+            let count = |files: &[LiveFile], day: i32| files.iter().filter(|file| file.day == day).count();
+            let total = |files: &[LiveFile]| files.iter().map(|file| file.rows).sum::<u64>();
+            let before = total(&files);
+            while let Some(group) = policy.next_crowded(files.iter(), most) {
+                prop_assert!(count(&files, group[0].day) > most && group.len() > 1);
+                prop_assert!(group.iter().all(|file| file.day == group[0].day));
+                let open: u64 = group.iter().map(|f| f.rows.min(PAGE_ROWS)).sum();
+                prop_assert!(open <= OPEN_ROWS_MAX && group.len() <= policy.files_max);
+                files.retain(|f| !group.iter().any(|g| g.path == f.path));
+                let rows = group.iter().map(|f| f.rows).sum();
+                files.push(LiveFile { path: format!("{}+", group[0].path), ..file(0, group[0].day, rows) });
+            }
+            prop_assert!((0..3).all(|day| count(&files, day) <= most));
+            prop_assert_eq!(total(&files), before);
         }
     }
 

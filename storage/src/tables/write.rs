@@ -99,6 +99,13 @@ pub(crate) fn write(
     draft.publish(objects)
 }
 
+/// Deletes files that no table knows.
+pub(crate) fn delete(objects: &dyn Objects, files: &[WrittenFile]) {
+    let paths: Vec<&str> = files.iter().map(|written| written.file.path.as_str()).collect();
+    // One that cannot be deleted now is an orphan, which a purge deletes.
+    let _ = objects.remove(&paths);
+}
+
 /// A file being written, which is gone when it is dropped before it has its name.
 pub(crate) struct Draft {
     file: LiveFile,

@@ -1,6 +1,8 @@
 //! Compaction among everything else that happens to a table: no row is lost or doubled, whatever fails and whoever reads.
 #![allow(clippy::unwrap_used)]
 
+mod full_days;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
