@@ -98,7 +98,7 @@ mod tests {
     use shoal_anonymity::budget::Precision;
     use shoal_schemas::Region;
 
-    use super::super::size::size_noise;
+    use super::super::size_bounds::SizeBounds;
     use super::*;
     use crate::budget_epochs::BudgetEpochs;
     use crate::charge::{Caps, charge};
@@ -114,8 +114,9 @@ mod tests {
         let mut work = Work::new();
         work.add(&charged, wanted.iter().filter_map(|wanted| wanted.parts.last())).unwrap();
         let settings = QueryConfig::default();
-        let noise = size_noise(settings.subject_day_events_max).unwrap();
-        let sizes = Sizes::all(work.of_a_row.keys().map(|block| (*block, rows)).collect(), noise);
+        let bounds = SizeBounds::of(None, settings.subject_day_events_max);
+        let all = work.of_a_row.keys().map(|block| (*block, rows)).collect();
+        let sizes = Sizes::all(all, &bounds).unwrap();
         work.time(&sizes, settings.row_time_ns)
     }
 

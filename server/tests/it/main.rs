@@ -17,6 +17,7 @@
 //! | `problems` | every refusal is a problem document, and repeats nothing of the request |
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
+//! | `defaults` | the largest everyday questions are answered with the settings that ship |
 //! | `ledger` | what was answered is paid once, for ever, and everybody sees it |
 //! | `restore` | nothing that is put back or taken away brings budget back |
 //! | `audit` | every question and every act on a key is written down, unchangeably; a query can be cancelled |
@@ -41,6 +42,7 @@ mod compaction;
 mod configuration;
 mod consent;
 mod day_limit;
+mod defaults;
 mod delta;
 mod durability;
 mod earlier;
