@@ -24,7 +24,6 @@ use super::circumstances::{Circumstances, Timing};
 use super::groups::Groups;
 use super::noisy::{Exact, noisy};
 use super::paid::Paid;
-use super::sealed::Sealed;
 use super::size::{BlockEpoch, Sizes, size_id};
 use super::size_bounds::{SIZE_PRICE, SizeBounds};
 use super::unsealed::Unsealed;

@@ -10,6 +10,7 @@ use shoal_schemas::{Kind, Region};
 
 use super::accumulator::Accumulated;
 use super::accumulators::accumulator;
+use super::counted::Counted;
 use super::grounds::Grounds;
 use super::memory::MemoryTable;
 use super::merge::merge;
@@ -41,13 +42,14 @@ async fn charged(sql: &str) -> ChargedQuery {
 fn accumulated(charged: &ChargedQuery, table: &MemoryTable) -> (usize, Accumulated) {
     let ChargedQuery { query, layout, .. } = charged;
     let span = if layout.is_daily { Span::Day(today()) } else { Span::Bucket(0) };
-    let grounds = Grounds { query, layout, days: query.days(), span, groups_max: None };
+    let counted = Counted::default();
+    let grounds = Grounds { query, layout, days: query.days(), span, groups_max: None, counted: &counted };
     let mut accumulator = accumulator(&grounds, &mut Seeded(1)).unwrap_or_else(|_| panic!("{query}"));
     let runtime = shoal_postprocess::session::runtime(1 << 20).unwrap();
     let session = shoal_postprocess::session::empty(&runtime, 1);
     let (cutoffs, filter, scalars) = (query.cutoffs(), query.filter(), accumulator.scalars());
     let selection = RowSelection { region: Region::De, cutoffs, filter, scalars: &scalars };
-    let template = Template::new(&session, &|wanted| table.schema(wanted), &selection);
+    let template = Template::new(&session, &|wanted| table.schema(wanted), &selection, &counted);
     let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));
     let files = span_files(table, &template, &[today()], None).unwrap_or_else(|_| panic!("{query}"));
     // Few rows at hand, so that what is measured is groups.

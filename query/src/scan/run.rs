@@ -57,11 +57,7 @@ struct Run<'a> {
 
 impl Runner {
     /// With what it may use.
-    pub(crate) fn new(
-        runtime: Arc<RuntimeEnv>,
-        memory: MemoryShare,
-        reading_bytes_max: usize,
-    ) -> Runner {
+    pub(crate) fn new(runtime: Arc<RuntimeEnv>, memory: MemoryShare, reading_bytes_max: usize) -> Runner {
         Runner { runtime, memory, reading_bytes_max, counted: Counted::default() }
     }
 

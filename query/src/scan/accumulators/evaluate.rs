@@ -20,7 +20,6 @@ use shoal_language::{Arithmetic, Compare, Scalar, Value};
 
 use crate::failure::Failure;
 use crate::scan::counted::{Counted, What};
-use crate::scan::parts::parts;
 use crate::scan::patterns::compiled;
 
 /// A row that an accumulator has made; what it does not have is NULL.
@@ -61,7 +60,9 @@ impl Expressions {
         if let Some(node) = self.known.get(scalar) {
             return Ok(*node);
         }
-        let inputs = parts(scalar).into_iter().map(|part| self.add(part)).collect::<Result<_, _>>()?;
+        let mut parts = Vec::new();
+        scalar.each(&mut |part| parts.push(part));
+        let inputs = parts.into_iter().map(|part| self.add(part)).collect::<Result<_, _>>()?;
         let pattern = match scalar {
             Scalar::Like { pattern, any_case, .. } => {
                 self.counted.add(What::Patterns, 1);
