@@ -8,7 +8,7 @@
 //!
 //! - `parse`: text -> one statement, every node of it seen
 //! - `nearest`: which known name a written one is near to
-//! - `work`: what taking a statement apart may cost
+//! - `work`: what taking a statement apart may cost; `zones`: clocks that are not those of UTC
 //! - `walk`: walks over the parser's tree
 //! - `syntax`: readings of the parser's tree that every stage shares
 //! - `question`: a statement -> its private queries and the text that postprocesses their releases
@@ -33,9 +33,10 @@ mod syntax;
 mod tests;
 mod walk;
 mod work;
+mod zones;
 
 pub use bind::aggregate_names::{AGGREGATES, AggregateForm};
-pub use bind::{CELLS_MAX, FUNCTIONS, SETS};
+pub use bind::{Asking, CELLS_MAX, FUNCTIONS, SETS};
 pub use error::{LanguageError, Refusal, Rule, without_values};
 pub use expr::{
     Arithmetic, Compare, EXPANDED_MAX, NODES_DEEP_MAX, NODES_MAX, Scalar, Shared, TimePart, Type, Value,

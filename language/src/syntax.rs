@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use crate::walk::visit_expressions;
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, ObjectNamePart, SelectItem,
+    Ident, ObjectNamePart, SelectItem, Value, ValueWithSpan,
 };
 
 /// An identifier as SQL reads it: in lower case unless quoted.
@@ -47,8 +47,8 @@ pub(crate) fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
     (clauses.is_empty() && within_group.is_empty()).then_some((plain_name(name), args?))
 }
 
-/// The arguments of a call that are expressions.
-pub(crate) fn expressions_in(function: &Function) -> Vec<&Expr> {
+/// The arguments of a call that are expressions without names, whatever else it has.
+pub(crate) fn arguments(function: &Function) -> Vec<&Expr> {
     match &function.args {
         FunctionArguments::List(list) => list
             .args
@@ -59,6 +59,20 @@ pub(crate) fn expressions_in(function: &Function) -> Vec<&Expr> {
             })
             .collect(),
         FunctionArguments::None | FunctionArguments::Subquery(_) => Vec::new(),
+    }
+}
+
+/// The name of a call in lower case, as it is written.
+pub(crate) fn called(function: &Function) -> String {
+    function.name.to_string().to_ascii_lowercase()
+}
+
+/// The text of a literal.
+pub(crate) fn text_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), span: _ }) => Some(text),
+        Expr::Nested(inner) => text_of(inner),
+        _ => None,
     }
 }
 

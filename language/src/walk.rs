@@ -85,17 +85,23 @@ impl VisitorMut for Exprs<'_, dyn FnMut(&mut Expr) -> ControlFlow<()> + '_> {
 }
 
 /// Shows every expression, outermost first, subqueries among them, until there is a break.
-pub(crate) fn visit_expressions(
+pub(crate) fn visit_expressions<B>(
     node: &impl Visit,
-    mut see: impl FnMut(&Expr) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    visit(node, &mut Exprs::<dyn FnMut(&Expr) -> ControlFlow<()>>(&mut see))
+    mut see: impl FnMut(&Expr) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let mut found = None;
+    let mut noting = |expr: &Expr| see(expr).map_break(|of| found = Some(of));
+    let _ = visit(node, &mut Exprs::<dyn FnMut(&Expr) -> ControlFlow<()>>(&mut noting));
+    found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
 }
 
 /// Lets every expression be changed, innermost first, until there is a break.
-pub(crate) fn visit_expressions_mut(
+pub(crate) fn visit_expressions_mut<B>(
     node: &mut impl VisitMut,
-    mut change: impl FnMut(&mut Expr) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    visit_mut(node, &mut Exprs::<dyn FnMut(&mut Expr) -> ControlFlow<()>>(&mut change))
+    mut change: impl FnMut(&mut Expr) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let mut found = None;
+    let mut noting = |expr: &mut Expr| change(expr).map_break(|of| found = Some(of));
+    let _ = visit_mut(node, &mut Exprs::<dyn FnMut(&mut Expr) -> ControlFlow<()>>(&mut noting));
+    found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
 }

@@ -31,7 +31,8 @@ const COUNTED: [&str; 3] = ["events", "subjects", "sessions"];
 pub(super) fn columns(outputs: &[Output], types: &[DataType]) -> Result<Vec<Column>, Refusal> {
     let mut columns = Vec::new();
     for (output, ty) in outputs.iter().zip(types) {
-        let unit = noisy(output).and_then(|noisy| noisy.unit.clone());
+        let of_key = output.unit.as_ref().filter(|_| output.noise.is_none());
+        let unit = noisy(output).map_or(of_key, |noisy| noisy.unit.as_ref()).cloned();
         let mut push = |name: String, kind: ColumnKind, note: Option<String>| {
             columns.push(Column { name, kind, unit: unit.clone(), note });
         };

@@ -53,7 +53,7 @@ use self::evaluate::Evaluator;
 pub use self::evaluate::Limits;
 use self::pool::Pool;
 pub use self::pool::PoolConfig;
-pub use self::released::{NumberColumn, ReleasedSchema, ReleasedTable};
+pub use self::released::{KeyColumn, NumberColumn, ReleasedSchema, ReleasedTable};
 pub use self::worker::{WorkerLimits, run as run_worker};
 
 /// Where postprocessing SQL runs.

@@ -27,12 +27,23 @@ pub(super) const STATED: [&str; 3] = ["sd", "low", "high"];
 pub struct ReleasedSchema {
     /// The table's name in the postprocessing text.
     pub name: String,
-    /// Names and types of the keys.
-    pub keys: Vec<(String, Type)>,
+    /// The keys.
+    pub keys: Vec<KeyColumn>,
     /// The noisy numbers.
     pub numbers: Vec<NumberColumn>,
     /// About how many people a group needs to be shown; none when every group is.
     pub shown_from: Option<u64>,
+}
+
+/// A key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyColumn {
+    /// Its column in the postprocessing text.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// `ms`, `events` .., where its values are numbers of something.
+    pub unit: Option<String>,
 }
 
 /// A noisy number.
@@ -51,7 +62,7 @@ pub struct NumberColumn {
 impl ReleasedSchema {
     /// The columns a text can name: keys and numbers.
     pub(super) fn named(&self) -> Vec<Field> {
-        let keys = self.keys.iter().map(|(name, ty)| Field::new(name, arrow_type(*ty), true));
+        let keys = self.keys.iter().map(|key| Field::new(&key.name, arrow_type(key.ty), true));
         let numbers = self.numbers.iter().map(|n| Field::new(&n.name, DataType::Float64, true));
         keys.chain(numbers).collect()
     }
@@ -87,8 +98,8 @@ impl ReleasedTable {
             return Err(Failure::Internal);
         }
         let mut columns = Vec::with_capacity(keys + (1 + STATED.len()) * numbers);
-        for (at, (_, ty)) in schema.keys.iter().enumerate() {
-            columns.push(key_array(rows.iter().map(|(k, _)| k.get(at)), *ty));
+        for (at, key) in schema.keys.iter().enumerate() {
+            columns.push(key_array(rows.iter().map(|(k, _)| k.get(at)), key.ty));
         }
         let stated: [fn(&Estimate) -> f64; 4] =
             [|e| e.units as f64, |e| e.sd, |e| interval(e).0, |e| interval(e).1];

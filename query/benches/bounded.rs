@@ -26,7 +26,7 @@ use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use shoal_query::{AnalystGrant, Engine, Metrics, QueryConfig, QueryRequest, Role};
 use shoal_schemas::calendar::DAY_MS;
 use shoal_schemas::{Kind, Programme, Region, Registry, columns};
-use shoal_storage::{BudgetLedger, Part, Store};
+use shoal_storage::{BudgetLedger, Part, Store, Table};
 
 /// 2026-11-22.
 const TODAY: i32 = 20_779;
@@ -138,10 +138,10 @@ fn duckdb(root: &Path, sql: &str) {
 fn main() {
     let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let number = |at: usize, otherwise: u64| numbers.get(at).copied().unwrap_or(otherwise);
-    let (events, subjects, days) = (number(0, 4_000_000), number(1, 200_000), number(2, 1));
+    let size = Size { events: number(0, 4_000_000), subjects: number(1, 200_000), days: number(2, 1) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let only = std::env::args().nth(4).unwrap_or_default();
-    runtime.block_on(compare(events, subjects, days, &only));
+    runtime.block_on(compare(size, &only));
 }
 
 /// So many patterns, each of which looks at the whole text.
@@ -150,11 +150,17 @@ fn likes(count: usize) -> String {
     format!("({})", (0..count).map(like).collect::<Vec<_>>().join(" OR "))
 }
 
-async fn compare(events: u64, subjects: u64, days: u64, only: &str) {
-    let root = tempfile::tempdir().unwrap();
-    let registry = Arc::new(Registry::load(None).unwrap());
-    let store = Store::open(&url::Url::from_directory_path(root.path()).unwrap()).await.unwrap();
-    let table = store.table(Region::De, registry.table(Kind::Usage)).await.unwrap();
+/// How large the world is.
+#[derive(Clone, Copy)]
+struct Size {
+    events: u64,
+    subjects: u64,
+    days: u64,
+}
+
+/// Writes the files, and says how many.
+async fn write(table: &Table, registry: &Registry, size: Size) -> i64 {
+    let Size { events, subjects, days } = size;
     let mut version = 0;
     for ago in 0..days {
         let day = TODAY - i32::try_from(ago).unwrap();
@@ -162,10 +168,52 @@ async fn compare(events: u64, subjects: u64, days: u64, only: &str) {
         while from < events / days {
             let to = (from + FILE_ROWS).min(events / days);
             version += 1;
-            table.append(vec![part(&registry, day, from..to, subjects)], "bench", version).await.unwrap();
+            table.append(vec![part(registry, day, from..to, subjects)], "bench", version).await.unwrap();
             from = to;
         }
     }
+    version
+}
+
+fn statements(days: u64) -> Vec<String> {
+    let range = format!("WHERE day >= current_date - {}", days - 1);
+    vec![
+        format!("SELECT COUNT(*) AS n FROM usage {range}"),
+        format!("SELECT SUM(duration_ms) AS n FROM usage {range}"),
+        format!("SELECT COUNT(DISTINCT subject) AS n FROM usage {range}"),
+        format!("SELECT app_version, COUNT(*) AS n FROM usage {range} GROUP BY app_version"),
+        format!("SELECT os, SUM(duration_ms) AS n FROM usage {range} GROUP BY os"),
+        format!("SELECT app_version, COUNT(DISTINCT subject) AS n FROM usage {range} GROUP BY app_version"),
+        format!("SELECT event, COUNT(*) AS n FROM usage {range} GROUP BY event"),
+        format!("SELECT COUNT(*) AS n FROM usage {range} AND event = 'click'"),
+        format!("SELECT COUNT(DISTINCT session) AS n FROM usage {range}"),
+        format!("SELECT QUANTILE(duration_ms, 0.95) AS n FROM usage {range} AND event = 'live_view_start'"),
+        format!("SELECT COUNT(*) AS n FROM usage {range} AND app_version LIKE '%4%.%1%'"),
+        format!("SELECT COUNT(*) AS n FROM usage {range} AND UPPER(app_version) = '4.1.0'"),
+        format!("SELECT EXTRACT(HOUR FROM time) AS h, COUNT(*) AS n FROM usage {range} GROUP BY 1"),
+        format!(
+            "SELECT CASE WHEN app_version LIKE '4.1%' THEN 'old' WHEN app_version LIKE '4.2%' THEN 'new' ELSE 'newest' END AS v, COUNT(*) AS n FROM usage {range} GROUP BY 1"
+        ),
+        format!("SELECT COUNT(*) AS n FROM usage {range} AND {}", likes(40)),
+        format!(
+            "SELECT step, COUNT(DISTINCT subject) AS n FROM funnel(usage, event = 'app_open', event = 'login', event = 'purchase', within => INTERVAL '1 day') {range} GROUP BY step"
+        ),
+        format!(
+            "SELECT AVG(n) AS n FROM (SELECT subject, COUNT(*) AS n FROM usage {range} GROUP BY subject) AS people"
+        ),
+        format!(
+            "SELECT COUNT(DISTINCT subject) AS n FROM usage {range} AND subject IN (SELECT subject FROM usage {range} AND event = 'login')"
+        ),
+    ]
+}
+
+async fn compare(size: Size, only: &str) {
+    let Size { events, subjects, days } = size;
+    let root = tempfile::tempdir().unwrap();
+    let registry = Arc::new(Registry::load(None).unwrap());
+    let store = Store::open(&url::Url::from_directory_path(root.path()).unwrap()).await.unwrap();
+    let table = store.table(Region::De, registry.table(Kind::Usage)).await.unwrap();
+    let version = write(&table, &registry, size).await;
     println!("{events} events of {subjects} subjects on {days} days, {version} files");
     println!("    best   median   ratio  (ms)");
     let (best, base) = plain(root.path(), 2, "SELECT COUNT(DISTINCT subject) FROM usage").await;
@@ -194,36 +242,7 @@ async fn compare(events: u64, subjects: u64, days: u64, only: &str) {
         engine.answer(&grant, asked, NOW_MS).await.unwrap();
         began.elapsed().as_secs_f64() * 1e3
     };
-    let range = format!("WHERE day >= current_date - {}", days - 1);
-    let all = [
-        format!("SELECT COUNT(*) AS n FROM usage {range}"),
-        format!("SELECT SUM(duration_ms) AS n FROM usage {range}"),
-        format!("SELECT COUNT(DISTINCT subject) AS n FROM usage {range}"),
-        format!("SELECT app_version, COUNT(*) AS n FROM usage {range} GROUP BY app_version"),
-        format!("SELECT os, SUM(duration_ms) AS n FROM usage {range} GROUP BY os"),
-        format!("SELECT app_version, COUNT(DISTINCT subject) AS n FROM usage {range} GROUP BY app_version"),
-        format!("SELECT event, COUNT(*) AS n FROM usage {range} GROUP BY event"),
-        format!("SELECT COUNT(*) AS n FROM usage {range} AND event = 'click'"),
-        format!("SELECT COUNT(DISTINCT session) AS n FROM usage {range}"),
-        format!("SELECT QUANTILE(duration_ms, 0.95) AS n FROM usage {range} AND event = 'live_view_start'"),
-        format!("SELECT COUNT(*) AS n FROM usage {range} AND app_version LIKE '%4%.%1%'"),
-        format!("SELECT COUNT(*) AS n FROM usage {range} AND UPPER(app_version) = '4.1.0'"),
-        format!("SELECT EXTRACT(HOUR FROM time) AS h, COUNT(*) AS n FROM usage {range} GROUP BY 1"),
-        format!(
-            "SELECT CASE WHEN app_version LIKE '4.1%' THEN 'old' WHEN app_version LIKE '4.2%' THEN 'new' ELSE 'newest' END AS v, COUNT(*) AS n FROM usage {range} GROUP BY 1"
-        ),
-        format!("SELECT COUNT(*) AS n FROM usage {range} AND {}", likes(40)),
-        format!(
-            "SELECT step, COUNT(DISTINCT subject) AS n FROM funnel(usage, event = 'app_open', event = 'login', event = 'purchase', within => INTERVAL '1 day') {range} GROUP BY step"
-        ),
-        format!(
-            "SELECT AVG(n) AS n FROM (SELECT subject, COUNT(*) AS n FROM usage {range} GROUP BY subject) AS people"
-        ),
-        format!(
-            "SELECT COUNT(DISTINCT subject) AS n FROM usage {range} AND subject IN (SELECT subject FROM usage {range} AND event = 'login')"
-        ),
-    ];
-    for sql in all.into_iter().filter(|sql| sql.contains(only)) {
+    for sql in statements(days).into_iter().filter(|sql| sql.contains(only)) {
         let asked = QueryRequest { sql: sql.clone(), ..QueryRequest::default() };
         let (best, median) = time(|| async {
             let engine = fresh();

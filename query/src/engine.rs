@@ -6,7 +6,7 @@
 //! range is cut by `now_ms`, and a query that reads a day which expires at midnight does not run over midnight.
 //!
 //! - `attempt`: a statement is tried; `prepared`: all that is known before anything is read; `suggested`: what a refusal
-//!   suggests; `job`: the rest
+//!   suggests; `job`: the rest; `threads`: where it runs
 //!
 //! Not here: who may ask (`shoal-server`), the stages themselves.
 
@@ -16,20 +16,23 @@ mod in_tests;
 mod job;
 mod prepared;
 mod suggested;
+mod threads;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shoal_audit::{Act, ActOutcome, Audit, Origin};
-use shoal_schemas::Registry;
+use shoal_schemas::{Region, Registry};
 use shoal_storage::{BudgetLedger, Store};
 use tokio::time::Instant;
 
 use self::attempt::{Asker, Attempts};
 use self::job::{CancelOnDrop, Job, JobTiming};
 use self::prepared::Prepared;
+use self::threads::threads;
 use crate::audit::{self, Entry};
 use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest, Reader};
 use crate::charge::{Accuracy, Caps};
@@ -59,9 +62,6 @@ const AFTERWARDS: Duration = Duration::from_secs(15);
 /// Statements that are read, taken apart and priced at one time: away from the threads that take events.
 const READERS: usize = 2;
 
-/// Niceness of the query threads: ingestion has the processor first.
-const NICE: i32 = 10;
-
 /// Answers questions.
 pub struct Engine {
     scan: Arc<dyn Scan>,
@@ -83,21 +83,6 @@ impl Drop for Engine {
             threads.shutdown_background();
         }
     }
-}
-
-/// Lets the calling thread come after those that take events, where the system allows it.
-fn yield_to_others() {
-    // Elsewhere it would be the priority of the whole process. A system that refuses runs queries as before.
-    if cfg!(target_os = "linux") {
-        let _ = rustix::process::setpriority_process(None, NICE);
-    }
-}
-
-/// Threads of the engine's own. Without them (the system gives none) the caller's take the work.
-fn threads(name: &str, count: usize) -> Option<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(count.max(1)).thread_name(name).on_thread_start(yield_to_others);
-    builder.enable_all().build().ok()
 }
 
 /// The line of a query in the audit, begun.
@@ -155,7 +140,8 @@ impl Engine {
             cells_max: config.cells_max,
             memory: config.memory(),
         };
-        let attempts = Arc::new(Attempts { registry, caps, postprocessor });
+        let first_days = Arc::default();
+        let attempts = Arc::new(Attempts { registry, first_days, caps, postprocessor });
         Engine { scan, budget, attempts, config, metrics, threads, readers, schedule, running, audit }
     }
 
@@ -171,6 +157,13 @@ impl Engine {
     pub fn with_workers(mut self, program: PathBuf) -> Engine {
         let config = PoolConfig { workers_max: self.config.concurrent_max.max(1), ..PoolConfig::of(program) };
         Arc::make_mut(&mut self.attempts).postprocessor = Arc::new(Postprocessor::in_workers(config));
+        self
+    }
+
+    /// With the day on which each region was first served: what names no first day asks of none before it.
+    #[must_use]
+    pub fn with_first_days(mut self, first_days: BTreeMap<Region, i32>) -> Engine {
+        Arc::make_mut(&mut self.attempts).first_days = Arc::new(first_days);
         self
     }
 
@@ -308,7 +301,7 @@ impl Engine {
     ) -> Result<Ready, NoAnswer> {
         let prepared = self.prepare(grant, request, now_ms).await?;
         for charged in &prepared.charged {
-            entry.asks(&charged.query, &charged.price.to_string());
+            entry.asks(&charged.query, &charged.price_of_a_block().to_string());
         }
         let budget = self.budget.noting(entry.receipts());
         let mut looked_up = LookedUp::of(&prepared.charged, &budget, now_ms).await?;
@@ -317,6 +310,7 @@ impl Engine {
             looked_up = looked_up.with_sizes(&sizes, &budget).await?;
         }
         let paid = looked_up.quote(&budget).await?;
+        self.budget.bears(paid.due).map_err(QueryError::from)?;
         let postprocessor = &self.attempts.postprocessor;
         if prepared.explain {
             return prepared.explained(&paid, &budget).map(Ready::free);

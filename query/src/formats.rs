@@ -1,8 +1,7 @@
 //! A released answer as JSON, CSV, an Arrow IPC stream, and as text for a terminal.
 //!
 //! Invariants: the same columns in the same order in every format; an estimate `n` is followed by `n_sd`, `n_low` and
-//! `n_high`. Days are `2026-11-22`, times RFC 3339 in UTC, numbers that are not finite are null. Columns have their units
-//! (JSON, Arrow). In CSV a number has no more decimal places than its noise lets mean something, its interval is rounded
+//! `n_high`. Days are `2026-11-22`, times RFC 3339 in UTC, numbers that are not finite are null. Columns have their units. In CSV a number has no more decimal places than its noise lets mean something, its interval is rounded
 //! outwards, a key without a value is `NULL`, and a text that a spreadsheet would run has an apostrophe in front.
 
 use std::fmt::Write;
@@ -91,7 +90,7 @@ impl Released {
         })
     }
 
-    /// Comma-separated values with a line of names, for machines and for spreadsheets.
+    /// Comma-separated values with a line of names and units (`p50 [ms]`), for machines and for spreadsheets.
     pub fn to_csv(&self) -> String {
         let mut out = String::new();
         let mut line = |cells: &mut dyn Iterator<Item = String>| {
@@ -101,7 +100,11 @@ impl Released {
             }
             out.push('\n');
         };
-        line(&mut self.columns.iter().map(|column| text_cell(&column.name)));
+        let heading = |Column { name, unit, .. }: &Column| match unit {
+            Some(unit) => text_cell(&format!("{name} [{unit}]")),
+            None => text_cell(name),
+        };
+        line(&mut self.columns.iter().map(heading));
         for row in 0..self.batch.num_rows() {
             line(&mut (0..self.columns.len()).map(|at| self.cell(row, at)));
         }

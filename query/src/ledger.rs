@@ -234,6 +234,23 @@ impl Budget {
         Rho::from_nano(cap.saturating_sub(own).min(self.cap.nano().saturating_sub(all)))
     }
 
+    /// Whether a block whose budget nobody has touched could pay so much at once.
+    ///
+    /// # Errors
+    /// [`Rule::Budget`] when it could not: waiting does not help.
+    pub(crate) fn bears(&self, due: Rho) -> Result<(), Refusal> {
+        let most = self.epochs.largest(self.cap);
+        if due <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "A block would pay rho {due} for the parts of this statement together, more than the largest share of its budget, {most} \
+             of {}: ask less at once, or with precision low.",
+            self.cap
+        );
+        Err(Refusal::whole(Rule::Budget, message, "SELECT COUNT(DISTINCT subject) AS people FROM usage"))
+    }
+
     fn refusal(&self, lacking: &[Shortage]) -> Refusal {
         let one = |lack: &Shortage| {
             let Block { region, kind, day } = lack.block;

@@ -100,7 +100,10 @@ impl SensitivityLayout {
         let is_additive = |a: &Aggregate| {
             !matches!(a.op, AggregateOp::Subjects | AggregateOp::Sessions | AggregateOp::Quantile { .. })
         };
-        let is_daily = is_plain && (one_day || query.aggregates().iter().all(is_additive));
+        // Windows that share days have noise of their own each: what is computed of several of them would not know that they
+        // share it.
+        let adds_up = query.overlap() == 1 && query.aggregates().iter().all(is_additive);
+        let is_daily = is_plain && (one_day || adds_up);
         let most = values_of_one(query);
         let (mut slots, mut trees) = (Vec::new(), Vec::<TreeSlot>::new());
         let (mut daily, mut ranged, mut sessions) = (Vec::new(), Vec::new(), Vec::new());

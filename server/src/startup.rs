@@ -54,7 +54,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let peers = build_peers(&config, clock).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
     let ingest = build_ingest(&config, &peers, &mut metrics).await?;
-    let engine = build_engine(&config, &peers, &mut metrics)?;
+    let engine = build_engine(&config, &peers, &mut metrics).await?;
     engine.warm().await;
     let retention = build_retention(&peers.registry, &peers.store, &mut metrics);
     let Peers { audit, clock, .. } = peers;
@@ -195,12 +195,17 @@ fn ingest_config(config: &Config) -> IngestConfig {
     }
 }
 
-fn build_engine(config: &Config, peers: &Peers, metrics: &mut MetricRegistry) -> Result<Arc<Engine>, Error> {
+/// After the tables were opened, because what is asked without a first day does not begin before they were made.
+async fn build_engine(
+    config: &Config,
+    peers: &Peers,
+    metrics: &mut MetricRegistry,
+) -> Result<Arc<Engine>, Error> {
     let metrics = shoal_query::Metrics::register(metrics);
     let ledger = peers.ledger.clone();
     let (store, registry) = (peers.store.clone(), Arc::clone(&peers.registry));
     let engine = Engine::new(store, ledger, registry, query_config(config), metrics);
-    let engine = engine.with_audit(Arc::clone(&peers.audit));
+    let engine = engine.with_audit(Arc::clone(&peers.audit)).with_first_days(peers.store.first_days().await);
     Ok(Arc::new(engine.with_workers(worker_program(config)?)))
 }
 

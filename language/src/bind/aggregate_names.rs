@@ -5,9 +5,9 @@
 //! bound that [`AGGREGATES`] does not tell of; a test asks each of them by each of its names.
 //! Not here: what a call means (`aggregate`), the aggregates of a subject's row (`question/person.rs`).
 
-use sqlparser::ast::{Function, ObjectNamePart};
+use sqlparser::ast::{Expr, Function, ObjectNamePart};
 
-use crate::syntax::plain_name;
+use crate::syntax::{any, plain_name};
 
 /// What an aggregate computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,4 +134,17 @@ pub(crate) fn is_aggregate(function: &Function) -> bool {
         AGGREGATES.iter().any(|form| form.names.contains(&name.as_str())) || REFUSED.contains(&name.as_str())
     };
     function.over.is_none() && name_of(function).is_some_and(known)
+}
+
+/// Whether an aggregate over rows is in an expression.
+pub(crate) fn has_aggregate(expr: &Expr) -> bool {
+    any(expr, &mut |inner| matches!(inner, Expr::Function(function) if is_aggregate(function)))
+}
+
+/// Whether an expression is made of several rows: an aggregate or a window is in it.
+pub(crate) fn is_of_rows(expr: &Expr) -> bool {
+    any(
+        expr,
+        &mut |inner| matches!(inner, Expr::Function(function) if is_aggregate(function) || function.over.is_some()),
+    )
 }

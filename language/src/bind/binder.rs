@@ -3,7 +3,7 @@
 //! Invariants: a bound is a clamp, so a bound that is too small makes an answer biased but never unsafe. It is the registry's
 //! where the registry has one for the number (`bounds`). Not here: names and arguments of calls (`aggregate.rs`).
 
-use shoal_schemas::{ColumnRole, grid};
+use shoal_schemas::grid;
 use sqlparser::ast::{Expr, Spanned};
 use sqlparser::tokenizer::Span;
 
@@ -51,7 +51,10 @@ impl Binder<'_> {
         match (name, measure) {
             ("min" | "max", Some(measure)) if matches!(*measure, Scalar::Column { .. }) => {
                 let (at, word) = if name == "min" { ("0.01", "smallest") } else { ("0.99", "largest") };
-                let message = format!("{} would tell the {word} value of one person.", name.to_uppercase());
+                let message = format!(
+                    "{} would tell the {word} value of one person. A quantile tells about many, which is another question.",
+                    name.to_uppercase()
+                );
                 self.refused(message, format!("SELECT quantile({measure}, {at}) FROM {table}"))
             }
             ("min" | "max", _) => {
@@ -154,34 +157,14 @@ impl Binder<'_> {
             }
             Some(Named::Value(_)) | None => {
                 self.scope.scalar(expr, None)?;
-                let message =
-                    "COUNT(DISTINCT ..) counts subjects or sessions. Values are counted by counting groups.";
+                let message = "COUNT(DISTINCT ..) counts subjects or sessions. How many values there are can only be told of values that \
+                    enough people have, by counting groups, which is another question.";
                 let table = self.scope.table.kind;
                 let suggestion = format!(
                     "SELECT COUNT(*) FROM (SELECT {expr} AS v, COUNT(*) AS n FROM {table} GROUP BY v) AS t"
                 );
                 Err(self.refused(message, suggestion))
             }
-        }
-    }
-
-    /// The unit of a number: that of the measure it is within, or that of the measures it is made of.
-    fn unit(&self, item: &Scalar) -> Option<String> {
-        let mut units: Vec<&str> = Vec::new();
-        for name in item.names() {
-            if let Some((_, column)) = self.scope.table.column(name)
-                && let ColumnRole::Measure(measure) = &column.role
-            {
-                units.push(&measure.unit);
-            }
-        }
-        units.sort_unstable();
-        units.dedup();
-        match units.as_slice() {
-            [one] if !item.any(&|s| matches!(s, Scalar::Arithmetic(Arithmetic::Multiply, ..))) => {
-                Some((*one).to_owned())
-            }
-            _ => None,
         }
     }
 
@@ -241,7 +224,7 @@ impl Binder<'_> {
             let of = self.sum(of.clone(), filter.clone());
             linf = of.map_or(linf, |of| linf.min(of.linf.saturating_mul(by.unsigned_abs())));
         }
-        let (unit, scale) = (self.unit(&item), scale_of(&item));
+        let (unit, scale) = (item.unit(self.scope.table), scale_of(&item));
         Ok(Aggregate { op: AggregateOp::Sum(item.into_node()), filter, linf: linf.max(1), unit, scale })
     }
 
@@ -338,7 +321,7 @@ impl Binder<'_> {
             let suggestion = "SELECT median(duration_ms) FROM performance WHERE event = 'page_load'";
             return Err(self.refused("A quantile takes a measure, or a number made of measures.", suggestion));
         };
-        let (unit, scale, edges) = (self.unit(&measure), scale_of(&measure), grid(low, high));
+        let (unit, scale, edges) = (measure.unit(self.scope.table), scale_of(&measure), grid(low, high));
         Ok(Aggregate {
             op: AggregateOp::Quantile { measure, millionths, edges },
             filter,

@@ -11,10 +11,11 @@ use sqlparser::ast::{Expr, Function, Ident, Spanned};
 use sqlparser::tokenizer::Span;
 
 use super::aggregate_names::is_aggregate;
+use super::unsupported::windows;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Node, Scalar, Shared, Type, normal_of};
-use crate::private_query::PersonValue;
+use crate::expr::{Node, Scalar, Shared, TimePart, Type, normal_of};
+use crate::private_query::{PersonOp, PersonValue};
 use crate::syntax::plain_name;
 use crate::work::Work;
 
@@ -45,7 +46,8 @@ pub(crate) struct Columns<'a> {
     pub(crate) alias: Option<String>,
     pub(crate) names: Names,
     pub(crate) now_ms: i64,
-    /// The values of a subject's row, where the rows are subjects.
+    /// The keys of a subject's row besides the subject, and its values, where the rows are subjects.
+    pub(crate) keys: Vec<Shared<Scalar>>,
     pub(crate) values: Vec<PersonValue>,
     /// What every row of events satisfies.
     pub(crate) filter: Option<Scalar>,
@@ -106,8 +108,8 @@ impl<'a> Columns<'a> {
         now_ms: i64,
     ) -> Columns<'a> {
         let names = Names::Table(Vec::new());
-        let (alias, values) = (None, Vec::new());
-        Columns { registry, work, table, alias, names, now_ms, values, filter: None, person: None }
+        let (alias, keys, values) = (None, Vec::new(), Vec::new());
+        Columns { registry, work, table, alias, names, now_ms, keys, values, filter: None, person: None }
     }
 
     /// An expression, bound and in normal form.
@@ -122,6 +124,16 @@ impl<'a> Columns<'a> {
     /// The key or value of a subject's row that an expression stands for.
     pub(super) fn person(&self, expr: &Expr) -> Result<Option<Scalar>, Refusal> {
         self.person.as_ref().map_or(Ok(None), |person| person.resolve(expr))
+    }
+
+    /// Whether an expression is a day of a subject's row: its first or last one.
+    pub(super) fn is_persons_day(&self, item: &Scalar) -> bool {
+        let Scalar::Person { at, .. } = item else { return false };
+        let is_day = |value: &PersonValue| matches!(&value.op, PersonOp::Min(of) | PersonOp::Max(of) if *of == Scalar::Part(TimePart::DayNumber));
+        match &self.person {
+            Some(person) => person.values.borrow().get(*at).is_some_and(is_day),
+            None => self.values.get(*at).is_some_and(is_day),
+        }
     }
 
     /// Smallest and largest number that an expression can be.
@@ -181,8 +193,16 @@ impl<'a> Columns<'a> {
             None => {
                 let message = "This name does not belong to the table of the query, and a query over events cannot \
                     refer to what stands around it.";
-                let suggestion = "SELECT u.os, COUNT(*) FROM usage AS u GROUP BY u.os";
-                Err(Refusal::new(Rule::Column, span, message, suggestion))
+                // Whoever looks at the day of an outer row usually means a window around it.
+                let is_day = parts
+                    .last()
+                    .map(plain_name)
+                    .is_some_and(|name| name == columns::DAY || name == columns::TIME);
+                let example = match is_day {
+                    true => windows(self.table.kind, 6),
+                    false => "SELECT u.os, COUNT(*) FROM usage AS u GROUP BY u.os".to_owned(),
+                };
+                Err(Refusal::new(Rule::Column, span, message, example))
             }
         }
     }

@@ -65,7 +65,7 @@ pub(crate) fn size(query: &PrivateQuery) -> Result<(), Refusal> {
     }
     let width = |op: &AggregateOp| if matches!(op, AggregateOp::Quantile { .. }) { NODES } else { 1 };
     let numbers = query.aggregates.iter().map(|aggregate| width(&aggregate.op)).sum();
-    let days = query.days.len().saturating_mul(regions);
+    let days = query.days_read().saturating_mul(regions);
     let draws = cells.saturating_mul(days).saturating_mul(numbers);
     if draws > DRAWS_MAX {
         return refuse("The days and groups of this query are too many.".to_owned());

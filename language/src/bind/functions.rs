@@ -7,6 +7,7 @@ use shoal_schemas::grid;
 use sqlparser::ast::{Expr, Function, Spanned};
 use sqlparser::tokenizer::Span;
 
+use super::bounds::Bounds;
 use super::columns::Columns;
 use super::literal::{length_ms, literal};
 use super::numbers::{finer, scale_of};
@@ -254,7 +255,14 @@ impl Columns<'_> {
     /// `floor(measure / 100) * 100`, as a bucket.
     pub(super) fn floored(&self, item: &Expr, width: &Expr, times: Option<&Expr>) -> Option<Scalar> {
         let item = self.number(item, None).ok()?;
-        let (low, high) = self.interval(&item)?;
+        self.interval(&item)?;
+        // Of the events that the filter names.
+        let bounds =
+            Bounds { registry: self.registry, filter: self.filter.as_ref(), by_event: false, rows_max: None };
+        let (low, high) = item.interval(&|leaf| match leaf {
+            Scalar::Column { name, .. } => bounds.values(self.table, name, None),
+            other => self.interval(other),
+        })?;
         let (least, most) = super::scope::between(self.filter.as_ref(), &item);
         let (low, high) = (low.max(least.unwrap_or(low)), high.min(most.unwrap_or(high)));
         let constant = |expr: &Expr| match literal(expr, Some(Type::Number { scale: 0 }), self.now_ms) {

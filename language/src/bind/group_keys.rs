@@ -28,7 +28,7 @@ pub(crate) fn key(
         let name = names.first().copied().unwrap_or("duration_ms");
         let table = columns.table.kind;
         let suggestion = format!("SELECT bucket({name}) AS from_, COUNT(*) FROM {table} GROUP BY from_");
-        return refuse("A measure cannot be a key; its bucket can.", &suggestion);
+        return refuse("A measure cannot be a key; its bucket, which is coarser, can.", &suggestion);
     }
     let kind = match &scalar {
         Scalar::Region => KeyKind::Region,
@@ -87,7 +87,7 @@ pub(crate) fn groups_of_a_day(keys: &[Key], public: &Public<'_>, notes: &mut Vec
     let groups = keys.iter().fold(1_u64, |product, key| {
         let most = match &key.kind {
             KeyKind::Public(values) => (values.len() as u64).min(key.scalar.keys_max(public)),
-            KeyKind::Region => 1,
+            KeyKind::Region | KeyKind::Windows(_) => 1,
             KeyKind::Time(_) | KeyKind::Private => key.scalar.keys_max(public),
         };
         product.saturating_mul(most.max(1))

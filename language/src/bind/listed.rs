@@ -17,6 +17,18 @@ use crate::nearest::nearest_first;
 const SHOWN_MAX: usize = 40;
 
 impl Columns<'_> {
+    /// The expression with each key of a subject's row replaced by what it is of the subject's events.
+    fn of_events(&self, item: &Shared<Scalar>) -> Shared<Scalar> {
+        if !item.any(&|inner| matches!(inner, Scalar::PersonKey { .. })) {
+            return item.clone();
+        }
+        let Scalar::PersonKey { at, .. } = item.as_ref() else {
+            return item.as_ref().clone().map(&mut |inner| self.of_events(&inner)).into();
+        };
+        let inside = self.person.as_ref().and_then(|person| person.keys.get(*at));
+        inside.or_else(|| self.keys.get(*at)).unwrap_or(item).clone()
+    }
+
     /// Refuses a text that the operand, which is bound already, never is.
     pub(crate) fn listed_text(&self, item: &Shared<Scalar>, right: &Expr) -> Result<(), Refusal> {
         if item.ty() != Some(Type::Text) {
@@ -24,6 +36,7 @@ impl Columns<'_> {
         }
         let Ok(Some(Value::Text(text))) = literal(right, None, self.now_ms) else { return Ok(()) };
         self.work.add(item.size());
+        let item = &self.of_events(item);
         let Some(domain) = item.domain(&Public::of(self.registry, self.table.kind)) else { return Ok(()) };
         let texts = domain.iter().filter_map(|value| match value {
             Value::Text(text) => Some(text.as_str()),

@@ -235,6 +235,12 @@ impl Columns<'_> {
             let item = if **item == Scalar::Day { day() } else { item.clone() };
             return Ok(Scalar::test(op, item, Value::Time(ms)));
         }
+        // A subject's first or last day is the number of the day.
+        if self.is_persons_day(item)
+            && let Ok(Some(Value::Day(day))) = literal(right, Some(Type::Day), self.now_ms)
+        {
+            return Ok(Scalar::test(op, item.clone(), Value::Number(day.into(), 0)));
+        }
         let (item, other) = match (item.ty(), literal(right, None, self.now_ms)) {
             // The constant has more decimal places than the column.
             (Some(Type::Number { scale }), Ok(Some(Value::Number(units, finer)))) if finer > scale => {

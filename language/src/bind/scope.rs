@@ -4,9 +4,9 @@
 //! superset of what the condition selects. Retention follows from `now` alone: from the second of its expiry a day is in no
 //! range.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use shoal_schemas::{Kind, Programme, Registry, columns};
+use shoal_schemas::{Kind, Programme, Region, Registry, columns};
 use sqlparser::tokenizer::Span;
 
 use crate::calendar::{Grain, day_text};
@@ -14,6 +14,38 @@ use crate::error::{Refusal, Rule};
 use crate::expr::{Compare, Scalar, Value};
 use crate::private_query::DayRange;
 use shoal_schemas::calendar::day_of;
+
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// The regions that the key may ask.
+    pub regions: &'a [Region],
+    /// The day on which each region was first served, as far as that is known: a statement that names no first day asks of none
+    /// before it.
+    pub first_days: &'a BTreeMap<Region, i32>,
+    /// Milliseconds since 1970, UTC.
+    pub now_ms: i64,
+}
+
+/// The time of a question, and since when the regions are served that it is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct When {
+    pub(crate) now_ms: i64,
+    /// The first day of the first of them; `None` where that is not known of all of them.
+    pub(crate) first_day: Option<i32>,
+}
+
+impl When {
+    /// Of the regions that a condition leaves.
+    pub(crate) fn of(filter: Option<&Scalar>, asking: Asking<'_>) -> When {
+        let pinned = pinned(filter, "region");
+        let is_asked = |region: &&Region| pinned.as_ref().is_none_or(|names| names.contains(region.as_str()));
+        let days =
+            asking.regions.iter().filter(is_asked).map(|region| asking.first_days.get(region).copied());
+        let all: Option<Vec<i32>> = days.collect();
+        When { now_ms: asking.now_ms, first_day: all.and_then(|days| days.into_iter().min()) }
+    }
+}
 
 /// Days of a query that names none.
 const DAYS_DEFAULT: i32 = 30;
@@ -139,6 +171,12 @@ fn bounds(filter: Option<&Scalar>) -> (Option<i32>, Option<i32>, Option<Scalar>)
     (first, last, rest.and_then(crate::expr::filter))
 }
 
+/// Whether a condition says from which day on, and up to which.
+pub(crate) fn has_both_ends(filter: Option<&Scalar>) -> bool {
+    let (first, last, _) = bounds(filter);
+    first.is_some() && last.is_some()
+}
+
 /// The days that are asked, the first readable day of each programme, and what the condition says besides the days.
 pub(crate) struct Readable {
     pub(crate) days: DayRange,
@@ -152,8 +190,8 @@ fn refused(message: String) -> Refusal {
     Refusal::new(Rule::Range, Span::empty(), message, suggestion)
 }
 
-/// Days from the condition, up to today; `usual` when it names none. Days whose events have expired are among them:
-/// answers that were released about them stay.
+/// Days from the condition, up to today; where it names none, `usual`, or the last 30, but none before the regions were served.
+/// Days whose events have expired are among them: answers that were released about them stay.
 ///
 /// # Errors
 /// When no day is left, or there are too many.
@@ -161,10 +199,10 @@ pub(crate) fn readable(
     registry: &Registry,
     kind: Kind,
     filter: Option<&Scalar>,
-    now_ms: i64,
+    when: When,
     usual: Option<DayRange>,
 ) -> Result<Readable, Refusal> {
-    let today = day_of(now_ms);
+    let today = day_of(when.now_ms);
     let asked = pinned(filter, columns::PROGRAMME);
     let cutoffs: Vec<(Programme, i32)> = Programme::ALL
         .iter()
@@ -181,11 +219,17 @@ pub(crate) fn readable(
     let (from, to, rest) = bounds(filter);
     let usual = usual.filter(|_| from.is_none() && to.is_none());
     let last = to.or(usual.map(|days| days.last)).unwrap_or(today).min(today);
-    let mut first =
-        from.or(usual.map(|days| days.first)).unwrap_or_else(|| last.saturating_sub(DAYS_DEFAULT - 1));
+    let earliest = last.saturating_sub(DAYS_DEFAULT - 1);
+    let served = when.first_day.filter(|day| (earliest..=last).contains(day));
+    let mut first = from.or(usual.map(|days| days.first)).unwrap_or(served.unwrap_or(earliest));
     if from.is_none() && usual.is_none() {
         let from = day_text(first);
-        notes.push(format!("No first day was given: {DAYS_DEFAULT} days are read, from {from} on."));
+        notes.push(match served {
+            Some(_) => {
+                format!("No first day was given: days are read from {from} on, the first that was served.")
+            }
+            None => format!("No first day was given: {DAYS_DEFAULT} days are read, from {from} on."),
+        });
     }
     let longest = last.saturating_sub(DAYS_MAX - 1);
     if first < longest && longest <= oldest {

@@ -3,6 +3,7 @@
 //! Invariants: the `match` has no wildcard, so a parser that learns a new node does not compile until somebody has
 //! decided about it. Nodes that are allowed in some form come here when their form is not.
 
+use shoal_schemas::Kind;
 use sqlparser::ast::{Expr, Spanned};
 
 use crate::error::{Refusal, Rule};
@@ -10,6 +11,14 @@ use crate::error::{Refusal, Rule};
 /// A statement that does what ROLLUP would do, with one SELECT for each set of keys.
 pub const SETS: &str =
     "SELECT os, COUNT(*) AS n FROM usage GROUP BY os UNION ALL SELECT 'all' AS os, COUNT(*) AS n FROM usage";
+
+/// A statement that counts the people of windows.
+pub(crate) fn windows(kind: Kind, days: u32) -> String {
+    format!(
+        "SELECT d.day, COUNT(DISTINCT u.subject) AS people FROM generate_series(current_date - 13, current_date, INTERVAL '1 day') \
+         AS d(day) JOIN {kind} AS u ON u.day BETWEEN d.day - {days} AND d.day GROUP BY d.day ORDER BY d.day"
+    )
+}
 
 /// The refusal of an expression that is on no list.
 pub(crate) fn unsupported(expr: &Expr) -> Refusal {
@@ -45,9 +54,12 @@ pub(crate) fn unsupported(expr: &Expr) -> Refusal {
             "SELECT event, COUNT(*) FROM usage GROUP BY event",
         ),
         Expr::AtTimeZone { .. } => (
-            "Days and hours are UTC. Group by the hour, and move the released hours by the distance of the zone.",
-            "SELECT hour + INTERVAL '8 hours' AS hour_in_singapore, n FROM (SELECT date_trunc('hour', time) AS hour, COUNT(*) AS n \
-                FROM usage WHERE day >= current_date - 6 GROUP BY hour) AS hours ORDER BY 1",
+            "Days are UTC. Hours of a zone can be keys (date_trunc('hour', time AT TIME ZONE ..), extract(hour FROM ..)), and times of a \
+                zone can be compared in WHERE. A day of a zone is hours of two UTC days, which are released apart: group events by the \
+                hour and add them up, as in the example; count the people of one such day at a time, with a condition on `time AT TIME \
+                ZONE ..`.",
+            "SELECT date_trunc('day', hour + INTERVAL '8 hours') AS day_in_singapore, SUM(n) AS events FROM (SELECT date_trunc('hour', \
+                time) AS hour, COUNT(*) AS n FROM usage WHERE day >= current_date - 6 GROUP BY hour) AS hours GROUP BY 1 ORDER BY 1",
         ),
         Expr::Interval(_) => (
             "An interval can only be added to or taken from a date literal.",

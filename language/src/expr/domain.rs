@@ -291,6 +291,21 @@ impl Scalar {
         }
     }
 
+    /// The unit of a number that is made of measures of one unit; none for a product, and where units differ.
+    pub(crate) fn unit(&self, table: &TableDef) -> Option<String> {
+        let mut units = BTreeSet::new();
+        for name in self.names() {
+            if let Some((_, column)) = table.column(name)
+                && let ColumnRole::Measure(measure) = &column.role
+            {
+                units.insert(measure.unit.as_str());
+            }
+        }
+        let one = units.pop_first().filter(|_| units.is_empty())?;
+        let is_product = self.any(&|item| matches!(item, Scalar::Arithmetic(Arithmetic::Multiply, ..)));
+        (!is_product).then(|| one.to_owned())
+    }
+
     /// The columns it reads.
     pub(crate) fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();

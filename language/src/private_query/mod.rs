@@ -4,14 +4,17 @@
 //! accessors. Bounds (`l0`, `linf`) come from the registry, never from data. [`PrivateQuery`]'s text form is canonical and
 //! holds no value of an event, only of the statement.
 //!
-//! - `text`: the text form; `by_hand`: with the feature of this name, what tests change
+//! - `text`: the text form; `key_units`: units of keys; `windows`: what is asked of windows of days; `by_hand`: with the feature of this name, what tests
+//!   change
 //!
 //! Not here: prices and noise (`shoal-query`, `charge`), the text that postprocesses a release (`question`).
 
 #[cfg(feature = "by-hand")]
 mod by_hand;
+mod key_units;
 mod sizes;
 mod text;
+mod windows;
 
 use shoal_schemas::{Kind, Programme, Region};
 
@@ -195,6 +198,9 @@ pub enum KeyKind {
     Region,
     /// The bucket of the day, or the hour.
     Time(Grain),
+    /// The day that a window belongs to. A window is days, which other windows may have too: each is released, and paid, by
+    /// itself, and is shown also when it is empty.
+    Windows(Vec<Bucket>),
     /// All values are public: every one is shown, zero-filled.
     Public(Vec<Value>),
     /// A value is shown only when enough subjects have it.
@@ -312,11 +318,6 @@ impl PrivateQuery {
         self.l0
     }
 
-    /// The (region, day) blocks that are read.
-    pub fn blocks(&self) -> u64 {
-        self.days.len().saturating_mul(self.regions.len() as u64)
-    }
-
     /// The grain of the time key that is a day or coarser, or that of the hours' days; none when time is no key.
     pub fn grain(&self) -> Option<Grain> {
         self.keys.iter().find_map(|key| match key.kind {
@@ -330,13 +331,17 @@ impl PrivateQuery {
         self.keys.iter().any(|key| key.kind == KeyKind::Private)
     }
 
-    /// The buckets of its days.
+    /// The buckets of its days, or its windows.
     pub fn buckets(&self) -> Vec<Bucket> {
-        self.buckets_of(self.days)
+        self.windows().map_or_else(|| self.buckets_of(self.days), <[Bucket]>::to_vec)
     }
 
-    /// The buckets of these days of it: their first calendar day, and the days of the range in them.
+    /// The buckets of these days of it: their first calendar day, and the days of the range in them. Of windows, which are
+    /// read one by one, days are those of one window.
     pub fn buckets_of(&self, days: DayRange) -> Vec<Bucket> {
+        if self.windows().is_some() {
+            return vec![Bucket { start: days.first, days }];
+        }
         let mut buckets: Vec<Bucket> = Vec::new();
         for day in days.days() {
             let start = self.grain().map_or(days.first, |grain| grain.bucket(day));
@@ -353,7 +358,7 @@ impl PrivateQuery {
         self.keys.iter().try_fold(1_u64, |cells, key| match &key.kind {
             KeyKind::Region => Some(cells),
             KeyKind::Time(Grain::Hour) => cells.checked_mul(24),
-            KeyKind::Time(_) => Some(cells),
+            KeyKind::Time(_) | KeyKind::Windows(_) => Some(cells),
             KeyKind::Public(values) => cells.checked_mul(values.len() as u64),
             KeyKind::Private => None,
         })
@@ -363,7 +368,7 @@ impl PrivateQuery {
 /// Days that share a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// The first calendar day of the bucket, which may be before the range.
+    /// The first calendar day of the bucket, which may be before the range; of a window, the day that it belongs to.
     pub start: i32,
     /// The days of the range that are in it.
     pub days: DayRange,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::windows::Runs;
 use super::{
     Aggregate, AggregateOp, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue, PrivateQuery, Shape,
 };
@@ -126,6 +127,7 @@ impl PrivateQuery {
         for key in keys {
             let kind = match &key.kind {
                 KeyKind::Region | KeyKind::Time(_) => "public".to_owned(),
+                KeyKind::Windows(all) => format!("windows, {}", Runs(all)),
                 KeyKind::Public(values) => format!("public, {} values", values.len()),
                 KeyKind::Private => "private, above the threshold".to_owned(),
             };

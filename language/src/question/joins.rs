@@ -11,6 +11,7 @@ use sqlparser::ast::{BinaryOperator, Expr, Query, Select, SetExpr, TableFactor, 
 
 use super::rows::keys;
 use super::scope::{Known, Split, kind, table_name};
+use crate::bind::unsupported::windows;
 use crate::syntax::{arms, plain_name};
 
 /// The days that are suggested where the text names none.
@@ -24,6 +25,16 @@ fn by_day(kinds: &[Kind]) -> String {
     format!(
         "WITH a AS (SELECT day, COUNT(*) AS n FROM {first} GROUP BY day), b AS (SELECT day, COUNT(*) AS n FROM {second} \
          GROUP BY day) SELECT a.day, a.n AS {first}_events, b.n AS {second}_events FROM a JOIN b ON a.day = b.day"
+    )
+}
+
+/// For events that are joined with released rows: such as the days of the groups that are largest over all of them.
+fn with_released(kind: Kind) -> String {
+    format!(
+        "SELECT days.day, days.app_version, days.people FROM (SELECT day, app_version, COUNT(DISTINCT subject) AS people FROM {kind} \
+         WHERE day >= current_date - 6 GROUP BY day, app_version) AS days JOIN (SELECT app_version, COUNT(DISTINCT subject) AS people \
+         FROM {kind} WHERE day >= current_date - 6 GROUP BY app_version ORDER BY people DESC LIMIT 5) AS best ON best.app_version = \
+         days.app_version ORDER BY days.day"
     )
 }
 
@@ -77,8 +88,20 @@ impl Split<'_> {
         if select.from.len() > 1 {
             text.extend(select.selection.iter().map(ToString::to_string));
         }
+        let joined = select.from.iter().flat_map(|from| &from.joins).map(|join| &join.relation);
+        let all: Vec<&TableFactor> = select.from.iter().map(|from| &from.relation).chain(joined).collect();
+        let mut events = all.iter().filter(|factor| self.is_protected(factor));
+        if let (Some(one), None, true) = (events.next(), events.next(), all.len() > 1)
+            && let Some(kind) = self.kind_of(one)
+        {
+            return with_released(kind);
+        }
         let Some(first) = kinds.first().filter(|_| text.contains("subject")) else {
-            return by_day(&kinds);
+            let is_one = kinds.iter().all(|kind| kinds.first() == Some(kind));
+            return match (kinds.first(), is_one && text.contains("day")) {
+                (Some(kind), true) => windows(*kind, 6),
+                _ => by_day(&kinds),
+            };
         };
         if let Some(other) = kinds.iter().find(|kind| *kind != first) {
             return format!(

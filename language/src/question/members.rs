@@ -63,7 +63,8 @@ impl Split<'_> {
                 released.push(arm.clone());
                 continue;
             }
-            let condition = self.columns(source).condition(arm)?;
+            let in_utc = super::zoned::in_utc(arm, self.now_ms)?;
+            let condition = self.columns(source).condition(in_utc.as_ref().unwrap_or(arm))?;
             if of_template(&condition) {
                 released.push(arm.clone());
                 continue;
@@ -139,9 +140,21 @@ impl Split<'_> {
         if !is_plain || !source.members.is_empty() || !wheres.released.is_empty() {
             return Err(refused());
         }
-        let days = readable(self.registry, outer.kind, outer.filter.as_ref(), self.now_ms, None);
+        let days = readable(
+            self.registry,
+            outer.kind,
+            outer.filter.as_ref(),
+            self.when(outer.filter.as_ref()),
+            None,
+        );
         let usual: Option<DayRange> = days.ok().map(|readable| readable.days);
-        let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, usual)?;
+        let found = readable(
+            self.registry,
+            source.kind,
+            source.filter.as_ref(),
+            self.when(source.filter.as_ref()),
+            usual,
+        )?;
         let (days, cutoffs) = (found.days, found.cutoffs);
         Ok(Membership { table: source.kind, days, cutoffs, filter: found.filter, negated })
     }

@@ -16,18 +16,25 @@
 //! - `semi`, `sides`, `branches`: joins and keys that are memberships; `joins`: what to write instead of another join
 //! - `origin`, `source`: what a private SELECT reads; `rows`: which SELECTs have rows of events or of subjects
 //! - `person`, `templates`: rows that are not events (`template_names`: their list); `members`: which subjects count
-//! - `items`: items of SELECT that stand for several; `private`: one private SELECT; `release`: its [`PrivateQuery`]
-//! - `spellings`, `formats`: forms that tools write, in the form that everything else knows
+//! - `items`: items of SELECT that stand for several; `key_forms`: which expression a key is; `unlisted`: texts that no key has
+//! - `private`: one private SELECT; `release`: its [`PrivateQuery`]
+//! - `spellings`, `formats`: forms that tools write, in the form that everything else knows; `zoned`: hours of other clocks
 //! - `series`, `catalogue`: relations that are rows of the text; `size`: how large the text is, written out
+//! - `days`: relations whose rows are days; `windows`, `correlated`: events that are read in windows of days; `moving`: windows of
+//!   people that cannot be added up
 //! - `postprocess`, `formula`: expressions over released rows, and numbers made of aggregates
 
 mod branches;
 mod catalogue;
+mod correlated;
+mod days;
 mod formats;
 mod formula;
 mod items;
 mod joins;
+mod key_forms;
 mod members;
+mod moving;
 mod naming;
 mod origin;
 mod person;
@@ -45,6 +52,11 @@ mod spellings;
 mod split;
 mod template_names;
 mod templates;
+mod unlisted;
+mod windows;
+mod zoned;
+
+use std::collections::BTreeMap;
 
 use shoal_schemas::{Kind, Region, Registry};
 use sqlparser::dialect::PostgreSqlDialect;
@@ -52,6 +64,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Span;
 
 use self::scope::Split;
+use crate::bind::Asking;
 use crate::bind::columns::Columns;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::Scalar;
@@ -93,23 +106,24 @@ pub fn ask(
     regions: &[Region],
     now_ms: i64,
 ) -> Result<Question, LanguageError> {
-    ask_within(text, registry, regions, now_ms, &Work::default())
+    let first_days = BTreeMap::new();
+    let asking = Asking { regions, first_days: &first_days, now_ms };
+    ask_within(text, registry, asking, &Work::default())
 }
 
-/// As [`ask`], with steps that are counted together with those of other statements.
+/// As [`ask`], with what is known of the regions, and with steps that are counted together with those of other statements.
 ///
 /// # Errors
 /// Those of [`ask`].
 pub fn ask_within(
     text: &str,
     registry: &Registry,
-    regions: &[Region],
-    now_ms: i64,
+    asking: Asking<'_>,
     work: &Work,
 ) -> Result<Question, LanguageError> {
     let mut parsed = statement(text)?;
     spellings::plain(&mut parsed.query)?;
-    let mut split = Split::new(registry, regions, now_ms, work);
+    let mut split = Split::new(registry, asking, work);
     split.query(&mut parsed.query)?;
     naming::unique(&parsed.query)?;
     let mut notes: Vec<String> = Vec::new();

@@ -10,9 +10,9 @@ use sqlparser::ast::{
     Select, SelectItem, Spanned,
 };
 
+use super::key_forms::key_expression;
 use super::naming::default_name;
 use super::origin::Source;
-use super::private::key_expression;
 use super::release::Places;
 use super::rows::{keys, no_rows};
 use super::scope::Split;
@@ -155,7 +155,13 @@ impl Split<'_> {
         if !wheres.released.is_empty() {
             return Err(refused("Rows of subjects cannot be filtered by another query's answer."));
         }
-        let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, None)?;
+        let found = readable(
+            self.registry,
+            source.kind,
+            source.filter.as_ref(),
+            self.when(source.filter.as_ref()),
+            None,
+        )?;
         let events = self.columns(&source);
         let keys = person_keys(select, &events)?;
         if keys.iter().any(|key| matches!(key.ty(), Some(Type::Day | Type::Time) | None)) {

@@ -4,10 +4,10 @@
 //! Invariants: [`children`] names every node that the parser's walk lets through and refuses all others. Functions are on a
 //! closed list. Not here: whether types fit together, which shows when the text is planned.
 
+use shoal_schemas::Kind;
 use sqlparser::ast::{
-    Array, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, ObjectNamePart, Spanned, TypedString, Value as SqlValue, ValueWithSpan, WindowFrameBound,
-    WindowSpec, WindowType,
+    Array, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
+    Spanned, TypedString, Value as SqlValue, ValueWithSpan, WindowFrameBound, WindowSpec, WindowType,
 };
 use sqlparser::ast::{CastKind, TimezoneInfo};
 
@@ -96,10 +96,6 @@ pub const POSTPROCESS_FUNCTIONS: [&str; 71] = [
     "last_value",
 ];
 
-const WINDOWS: &str = "SELECT DATE '2026-11-14' AS last_day, COUNT(DISTINCT subject) AS people FROM usage WHERE day BETWEEN DATE '2026-11-08' \
-    AND DATE '2026-11-14' UNION ALL SELECT DATE '2026-11-15', COUNT(DISTINCT subject) FROM usage WHERE day BETWEEN DATE '2026-11-09' \
-    AND DATE '2026-11-15'";
-
 fn quote(ident: &mut Ident) {
     *ident = Ident { span: ident.span, ..quoted(plain_name(ident)) };
 }
@@ -178,12 +174,8 @@ impl Split<'_> {
             [ObjectNamePart::Identifier(name)] => plain_name(name),
             _ => String::new(),
         };
-        let is_distinct = matches!(&function.args, FunctionArguments::List(list)
-            if list.duplicate_treatment == Some(DuplicateTreatment::Distinct));
-        if function.over.is_some() && is_distinct {
-            let message = "The people of a moving window are not the sum of its days' people, so each window is counted by itself: \
-                one SELECT of COUNT(DISTINCT subject) for each, or date_trunc for whole weeks and months.";
-            return Err(Refusal::new(Rule::Aggregate, function.span(), message, WINDOWS).into());
+        if super::moving::is_moving(function) {
+            return Err(super::moving::refusal(function, Kind::Usage).into());
         }
         if !POSTPROCESS_FUNCTIONS.contains(&name.as_str()) {
             let message = match nearest(&name, POSTPROCESS_FUNCTIONS.into_iter()) {

@@ -4,28 +4,29 @@
 //! the order of their text, so that the way a statement is written makes no difference.
 
 use sqlparser::ast::{
-    CastKind, DataType, DateTimeField, Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy,
-    OrderByKind, Select, SelectItem, Spanned, Value as SqlValue,
+    Distinct, Expr, Function, GroupByExpr, NamedWindowExpr, OrderBy, OrderByKind, Select, SelectItem,
+    Spanned, Value as SqlValue,
 };
+use sqlparser::tokenizer::Span;
 
-use super::formats::grain_of;
 use super::formula::{MARK, day, rename, sorted, written};
+use super::key_forms::key_expression;
 use super::members::Wheres;
 use super::naming::{aggregate_name, aliases, key_name, named, no_such_position, position, quoted};
-use super::origin::Source;
+use super::origin::{Source, is_window_day};
 use super::release::EventSelection;
-use super::rows::no_rows;
+use super::rows::{is_subject, no_rows};
 use super::scope::Split;
 use crate::bind::AGGREGATES_MAX;
 use crate::bind::aggregate;
-use crate::bind::aggregate_names::is_aggregate;
+use crate::bind::aggregate_names::{is_aggregate, is_of_rows};
 use crate::bind::bounds::Bounds;
 use crate::bind::call::{Call, Formula};
 use crate::bind::columns::{Columns, Named};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Scalar, TimePart};
-use crate::private_query::{Aggregate, AggregateOp, Key, PersonOp, Shape};
-use crate::syntax::{any, expr_of, nodes, plain_call, plain_name};
+use crate::private_query::{Aggregate, AggregateOp, Key, KeyKind, PersonOp, Shape};
+use crate::syntax::{nodes, plain_name};
 use crate::walk::visit_expressions_mut;
 
 /// A private SELECT while its expressions are rewritten.
@@ -47,9 +48,13 @@ impl Private<'_> {
         {
             return self.call(function).map(Some);
         }
+        let is_window = |key: &Key| matches!(key.kind, KeyKind::Windows(_));
+        if let Some(at) = self.keys.iter().position(is_window).filter(|_| is_window_day(expr)) {
+            return Ok(Some(named(key_name(at))));
+        }
         let bound = self.columns.normal(expr);
         if let Ok(scalar) = &bound
-            && let Some(at) = self.keys.iter().position(|key| key.scalar == **scalar)
+            && let Some(at) = self.keys.iter().position(|key| key.scalar == **scalar && !is_window(key))
         {
             let column = named(key_name(at));
             return Ok(Some(if self.is_day(scalar) { day(column) } else { column }));
@@ -130,63 +135,13 @@ impl Private<'_> {
     }
 }
 
-/// The expression of a key of GROUP BY, which may be the position or the name of a SELECT item. A cast to text, or of a week
-/// to its date, the text of a time, and its seconds are left to postprocessing.
-pub(super) fn key_expression<'p>(
-    expr: &'p Expr,
-    items: &'p [SelectItem],
-    columns: &Columns<'_>,
-) -> Result<&'p Expr, Refusal> {
-    let found = match (position(expr), expr) {
-        (Some(at), _) => items.get(at).and_then(expr_of).ok_or_else(|| no_such_position(expr))?,
-        (None, Expr::Identifier(name)) if columns.unit(expr).is_none() && columns.column(name).is_err() => {
-            let plain = plain_name(name);
-            let is_it = |item: &&SelectItem| matches!(item, SelectItem::ExprWithAlias { alias, .. } if plain_name(alias) == plain);
-            items.iter().find(is_it).and_then(expr_of).unwrap_or(expr)
-        }
-        (None, Expr::Nested(inner)) => inner,
-        (None, _) => expr,
-    };
-    let mut found = found;
-    while columns.scalar(found, None).is_err()
-        && let Some(inner) = shown(found, columns)
-    {
-        found = inner;
-    }
-    Ok(found)
-}
-
-/// What an expression shows in another form, one to one, where the form is left to postprocessing.
-fn shown<'e>(expr: &'e Expr, columns: &Columns<'_>) -> Option<&'e Expr> {
-    let grain = |inner: &Expr| match *columns.scalar(inner, None).ok()? {
-        Scalar::Time(grain) => Some(grain.as_str()),
-        Scalar::Day => Some("day"),
-        _ => None,
-    };
-    match expr {
-        Expr::Nested(inner)
-        | Expr::Cast {
-            kind: CastKind::Cast | CastKind::DoubleColon,
-            expr: inner,
-            data_type: DataType::Text | DataType::Varchar(None) | DataType::Date,
-            ..
-        } => Some(inner),
-        // Seconds of the time itself would be finer than the hour that it is known by.
-        Expr::Extract { field: DateTimeField::Epoch, expr: inner, .. } if !matches!(inner.as_ref(), Expr::Identifier(name) if plain_name(name) == "time") => {
-            Some(inner)
-        }
-        Expr::Function(function) => match plain_call(function)? {
-            (name, args) if name == "to_char" => match args.as_slice() {
-                [of, Expr::Value(format)] => {
-                    let format = format.value.clone().into_string()?;
-                    grain_of(&format).filter(|grain_of| grain(of) == Some(*grain_of)).map(|_| *of)
-                }
-                _ => None,
-            },
-            _ => None,
-        },
-        _ => None,
-    }
+/// The refusal of subjects as rows, as they are written for a set operation.
+fn sets(span: Span) -> Refusal {
+    let message = "Subjects cannot be shown, also not to a UNION, INTERSECT or EXCEPT: who is in another set is a condition, \
+        `subject IN (..)` or `subject NOT IN (..)`.";
+    let example = "SELECT COUNT(DISTINCT subject) AS gone FROM usage WHERE day BETWEEN current_date - 59 AND current_date - 30 AND subject \
+        NOT IN (SELECT subject FROM usage WHERE day >= current_date - 29)";
+    Refusal::new(Rule::Aggregate, span, message, example)
 }
 
 fn of_each_session(expr: &Expr) -> Refusal {
@@ -201,13 +156,16 @@ impl Split<'_> {
     pub(super) fn private(
         &mut self,
         select: &mut Select,
-        order: Option<&mut OrderBy>,
+        mut order: Option<&mut OrderBy>,
         mut source: Source,
     ) -> Result<(), LanguageError> {
         super::items::expand(select);
+        super::moving::counted_by_itself(select, source.kind)?;
         let wheres = self.wheres(select, &mut source)?;
-        let asked = self.asked(&source)?;
+        let mut asked = self.asked(&source)?;
+        asked.notes.extend(super::zoned::keys(select, order.as_deref_mut(), asked.days)?);
         let columns = self.columns(&source);
+        super::unlisted::texts(select, &columns)?;
         let (keys, is_listing) = self.keys(select, &source, &asked, &columns)?;
         let is_event = |key: &Key| matches!(&key.scalar, Scalar::Column { name, .. } if name == "event");
         let rows_max = super::release::rows_max(&source, &keys, self.registry);
@@ -226,7 +184,6 @@ impl Split<'_> {
             names: Vec::new(),
             aggregates: Vec::new(),
         };
-        let mut order = order;
         self.rewrite(select, order.as_deref_mut(), wheres, &mut private)?;
         let mut aggregates = std::mem::take(&mut private.aggregates);
         if aggregates.is_empty() {
@@ -258,12 +215,7 @@ impl Split<'_> {
         asked: &EventSelection,
         columns: &Columns<'_>,
     ) -> Result<(Vec<Key>, bool), LanguageError> {
-        let is_free = |expr: &Expr| {
-            !any(
-                expr,
-                &mut |inner| matches!(inner, Expr::Function(function) if is_aggregate(function) || function.over.is_some()),
-            )
-        };
+        let is_free = |expr: &Expr| !is_of_rows(expr);
         let items = || {
             select.projection.iter().map(|item| match item {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Ok(expr),
@@ -280,6 +232,9 @@ impl Split<'_> {
                 is_listing = all.iter().all(|expr| is_free(expr)) && select.having.is_none();
                 match (is_listing, &select.distinct) {
                     (true, Some(Distinct::Distinct)) => all,
+                    (true, _) if all.iter().all(|expr| is_subject(expr)) => {
+                        return Err(sets(select.span()).into());
+                    }
                     (true, _) => return Err(no_rows(select.span()).into()),
                     (false, _) => Vec::new(),
                 }
@@ -298,7 +253,8 @@ impl Split<'_> {
                 return Err(of_each_session(expr).into());
             }
             if let Some(key) = self.key(expr, source, asked, columns)? {
-                keys.push((key.scalar.to_string(), key));
+                let is_window = matches!(key.kind, KeyKind::Windows(_));
+                keys.push((if is_window { String::new() } else { key.scalar.to_string() }, key));
             }
         }
         keys.sort_by(|a, b| a.0.cmp(&b.0));

@@ -10,7 +10,7 @@ use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
 
 use super::naming::quoted;
-use super::origin::Source;
+use super::origin::{Source, is_window_day};
 use super::scope::Split;
 use crate::bind::KEYS_MAX;
 use crate::bind::bounds::Bounds;
@@ -18,10 +18,12 @@ use crate::bind::columns::Columns;
 use crate::bind::extent::{asked_regions, size};
 use crate::bind::group_keys::{groups_of_a_day, key};
 use crate::bind::scope::readable;
-use crate::error::{LanguageError, Refusal, Rule};
+use crate::calendar::Grain;
+use crate::error::{LanguageError, Refusal, Rule, without_values};
 use crate::expr::{EXPANDED_MAX, NODES_MAX, Public, Scalar, Shared, Value};
 use crate::private_query::{
-    Aggregate, AggregateOp, DayRange, Key, KeyKind, L0_MAX, PerSubject, PersonValue, PrivateQuery, Shape,
+    Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, L0_MAX, PerSubject, PersonValue, PrivateQuery,
+    Shape,
 };
 
 /// Most periods of a retention.
@@ -34,7 +36,9 @@ pub(super) struct EventSelection {
     pub(super) cutoffs: Vec<(Programme, i32)>,
     /// The condition without its days.
     pub(super) filter: Option<Scalar>,
-    notes: Vec<String>,
+    /// The windows; none where all days are read at once.
+    pub(super) windows: Vec<Bucket>,
+    pub(super) notes: Vec<String>,
 }
 
 /// The table of a release in the text.
@@ -93,7 +97,19 @@ pub(super) fn fit(keys: &[Key], source: &Source, span: Span) -> Result<(), Refus
         return Err(Refusal::new(Rule::Key, span, message, suggestion));
     }
     let has = |wanted: &Scalar| keys.iter().any(|key| key.scalar == *wanted);
-    let times = keys.iter().filter(|key| matches!(key.kind, KeyKind::Time(_))).count();
+    let times = keys.iter().filter(|key| matches!(key.kind, KeyKind::Time(_) | KeyKind::Windows(_))).count();
+    if let Some(windows) = &source.windows
+        && !keys.iter().any(|key| matches!(key.kind, KeyKind::Windows(_)))
+    {
+        let message = format!("The windows are grouped by the day of the series, `{}`.", windows.days.column);
+        let message = without_values(&message);
+        return Err(Refusal::new(
+            Rule::Key,
+            span,
+            message,
+            crate::bind::unsupported::windows(source.kind, 6),
+        ));
+    }
     match &source.shape {
         Shape::Events if times > 1 => {
             let message = "A query has one key of time.";
@@ -122,11 +138,21 @@ pub(super) fn fit(keys: &[Key], source: &Source, span: Span) -> Result<(), Refus
 impl Split<'_> {
     /// Regions and days of a source.
     pub(super) fn asked(&self, source: &Source) -> Result<EventSelection, LanguageError> {
+        if let Some(windows) = &source.windows {
+            return self.selected(source, windows);
+        }
         let regions = asked_regions(source.filter.as_ref(), self.regions)?;
-        let found = readable(self.registry, source.kind, source.filter.as_ref(), self.now_ms, None)?;
+        let found = readable(
+            self.registry,
+            source.kind,
+            source.filter.as_ref(),
+            self.when(source.filter.as_ref()),
+            None,
+        )?;
         let mut notes = source.notes.clone();
         notes.extend(found.notes);
-        Ok(EventSelection { regions, days: found.days, cutoffs: found.cutoffs, filter: found.filter, notes })
+        let (days, cutoffs, filter, windows) = (found.days, found.cutoffs, found.filter, Vec::new());
+        Ok(EventSelection { regions, days, cutoffs, filter, windows, notes })
     }
 
     /// The key of an expression; `None` for a constant, which makes no groups.
@@ -138,6 +164,10 @@ impl Split<'_> {
         columns: &Columns<'_>,
     ) -> Result<Option<Key>, LanguageError> {
         let public = Public::of(self.registry, source.kind);
+        if let Some(windows) = source.windows.as_ref().filter(|_| is_window_day(expr)) {
+            let scalar = if windows.days.are_times { Scalar::Time(Grain::Day) } else { Scalar::Day };
+            return Ok(Some(Key { scalar, kind: KeyKind::Windows(asked.windows.clone()) }));
+        }
         let numbers = |first: i64, last: i64| (first..=last).map(|n| Value::Number(n, 0)).collect();
         let scalar = columns.normal(expr)?.into_node();
         let kind = match (&scalar, &source.shape) {
@@ -192,7 +222,7 @@ impl Split<'_> {
                 let periods =
                     keys.iter().find(|key| key.scalar == Scalar::Period).map_or(1, |key| match &key.kind {
                         KeyKind::Public(values) => values.len() as u64,
-                        KeyKind::Region | KeyKind::Time(_) | KeyKind::Private => 1,
+                        KeyKind::Region | KeyKind::Time(_) | KeyKind::Windows(_) | KeyKind::Private => 1,
                     });
                 periods.saturating_mul(u64::from(groups_of_a_day(&own, &public, &mut notes)))
             }
@@ -216,7 +246,13 @@ impl Split<'_> {
             l0: u32::try_from(l0).unwrap_or(u32::MAX),
             notes,
         };
-        let query = used(query);
+        let mut query = used(query);
+        if query.overlap() > 1 {
+            query.notes.push(format!(
+                "Each window is released, and paid, by itself: a day pays once for each of the up to {} windows that it is in.",
+                query.overlap()
+            ));
+        }
         size(&query)?;
         let canonical = query.canonical();
         self.work.add(canonical.len() as u64 / 32);

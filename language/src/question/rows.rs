@@ -7,18 +7,12 @@ use sqlparser::ast::{Distinct, Expr, GroupByExpr, Query, Select, SetExpr, TableF
 use super::origin::Source;
 use super::scope::{Known, Split, kind, table_name};
 use super::template_names::Template;
-use crate::bind::aggregate_names::is_aggregate;
+use crate::bind::aggregate_names::is_of_rows;
 use crate::bind::columns::Columns;
 use crate::error::{Refusal, Rule};
+use crate::expr::Shared;
 use crate::private_query::Shape;
-use crate::syntax::{any, expr_of, plain_name};
-
-fn has_aggregate(expr: &Expr) -> bool {
-    any(
-        expr,
-        &mut |inner| matches!(inner, Expr::Function(function) if is_aggregate(function) || function.over.is_some()),
-    )
-}
+use crate::syntax::{expr_of, plain_name};
 
 fn exprs(select: &Select) -> impl Iterator<Item = &Expr> {
     select.projection.iter().filter_map(expr_of)
@@ -59,7 +53,7 @@ pub(super) fn row_of(select: &Select) -> RowOf {
         return RowOf::Subject;
     }
     let is_plain = !is_grouped && !is_distinct && select.distinct.is_none() && select.having.is_none();
-    match is_plain && !exprs(select).any(has_aggregate) {
+    match is_plain && !exprs(select).any(is_of_rows) {
         true => RowOf::Event,
         false => RowOf::Group,
     }
@@ -109,9 +103,11 @@ impl<'a> Split<'a> {
 
     /// The columns of a source.
     pub(super) fn columns(&self, source: &Source) -> Columns<'a> {
-        let values = match &source.shape {
-            Shape::Subjects(person) => person.values.clone(),
-            Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => Vec::new(),
+        let (keys, values) = match &source.shape {
+            Shape::Subjects(person) => {
+                (person.keys.iter().cloned().map(Shared::new).collect(), person.values.clone())
+            }
+            Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => (Vec::new(), Vec::new()),
         };
         Columns {
             registry: self.registry,
@@ -120,6 +116,7 @@ impl<'a> Split<'a> {
             alias: source.alias.clone(),
             names: source.names.clone(),
             now_ms: self.now_ms,
+            keys,
             values,
             filter: source.filter.clone(),
             person: None,

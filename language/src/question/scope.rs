@@ -5,13 +5,15 @@
 //! Not here: the steps (`split` and the others).
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use shoal_schemas::{Kind, Region, Registry};
 use sqlparser::ast::{Cte, ObjectName, ObjectNamePart};
 
-use super::origin::Source;
+use super::origin::{Days, Source};
+use crate::bind::Asking;
+use crate::bind::scope::When;
 use crate::error::LanguageError;
 use crate::expr::{Scalar, Shared};
 use crate::private_query::PrivateQuery;
@@ -27,8 +29,8 @@ pub(super) struct Scope {
 
 /// What a CTE is.
 pub(super) enum Known {
-    /// It has released rows; `name` is its name in the rewritten text.
-    Free { name: String, is_used: Cell<bool> },
+    /// It has released rows; `name` is its name in the rewritten text, and `days` are those that its rows are known to have.
+    Free { name: String, is_used: Cell<bool>, days: Option<Box<Days>> },
     /// It has rows of events or of subjects. It is taken apart once, where it is written.
     Rows { cte: Box<Cte>, source: Box<Result<Source, LanguageError>> },
 }
@@ -37,6 +39,7 @@ pub(super) enum Known {
 pub(super) struct Split<'a> {
     pub(super) registry: &'a Registry,
     pub(super) regions: &'a [Region],
+    pub(super) first_days: &'a BTreeMap<Region, i32>,
     /// Counts the steps of taking apart and binding.
     pub(super) work: &'a Work,
     pub(super) now_ms: i64,
@@ -70,17 +73,13 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
 }
 
 impl<'a> Split<'a> {
-    pub(super) fn new(
-        registry: &'a Registry,
-        regions: &'a [Region],
-        now_ms: i64,
-        work: &'a Work,
-    ) -> Split<'a> {
+    pub(super) fn new(registry: &'a Registry, asking: Asking<'a>, work: &'a Work) -> Split<'a> {
         Split {
             registry,
-            regions,
+            regions: asking.regions,
+            first_days: asking.first_days,
             work,
-            now_ms,
+            now_ms: asking.now_ms,
             releases: Vec::new(),
             canonicals: Vec::new(),
             parts: HashSet::new(),
@@ -89,6 +88,12 @@ impl<'a> Split<'a> {
             rows_of_text: 0,
             scope: None,
         }
+    }
+
+    /// When a condition is asked about, and since when the regions that it leaves are served.
+    pub(super) fn when(&self, filter: Option<&Scalar>) -> When {
+        let (regions, first_days, now_ms) = (self.regions, self.first_days, self.now_ms);
+        When::of(filter, Asking { regions, first_days, now_ms })
     }
 
     /// The CTE of a name.

@@ -7,7 +7,7 @@
 //! Invariants: the rows are worked out here, from the text and the time of the request, and there are at most [`ROWS_MAX`] of
 //! them in a statement; no planner sees the function. Days in steps of days are dates. Not here: other relations (`split`).
 
-use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Spanned};
+use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Interval, Spanned};
 use sqlparser::tokenizer::Span;
 
 use super::scope::Split;
@@ -15,6 +15,7 @@ use crate::bind::literal::{interval, literal, moved};
 use crate::calendar::{day_text, parse_time, time_text};
 use crate::error::{Refusal, Rule};
 use crate::expr::Value;
+use crate::syntax::text_of;
 use shoal_schemas::calendar::{DAY_MS, day_of, start_of};
 
 /// Most rows of all series of a statement. `docs/sql.md` has it.
@@ -33,6 +34,20 @@ enum Rows {
 
 fn refused(message: &str, span: Span) -> Refusal {
     Refusal::new(Rule::Table, span, message, WORKS)
+}
+
+/// The step of a series: an interval, or the text of one.
+fn step_of(by: &Expr) -> Option<Interval> {
+    let of_text = || {
+        text_of(by).map(|_| Interval {
+            value: Box::new(by.clone()),
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        })
+    };
+    interval(by).or_else(of_text)
 }
 
 /// Values from the first to the last; none when there are too many.
@@ -102,7 +117,7 @@ impl Split<'_> {
         let (Some(start), Some(end)) = (ms(&first), ms(&last)) else {
             return Err(refused("A series goes from a date, a time or a whole number to another.", span));
         };
-        let step = by.and_then(interval).ok_or_else(|| {
+        let step = by.and_then(step_of).ok_or_else(|| {
             refused("The step of a series of days or times is an interval, such as INTERVAL '1 day'.", span)
         })?;
         let next = |at: i64| moved(at, &step, 1).ok().filter(|next| *next > at);
@@ -115,6 +130,18 @@ impl Split<'_> {
             true => Rows::Days(rows.into_iter().map(day_of).collect()),
             false => Rows::Times(rows),
         })
+    }
+
+    /// The days of a series of days, or of first moments of days, and whether they are such moments; `None` for every other.
+    pub(super) fn days_of_series(&self, args: &[FunctionArg], span: Span) -> Option<(Vec<i32>, bool)> {
+        match self.rows_of_series(args, span).ok()? {
+            Rows::Days(days) => Some((days, false)),
+            Rows::Times(all) => {
+                let is_first = |ms: &i64| ms.rem_euclid(DAY_MS) == 0;
+                all.iter().all(is_first).then(|| (all.into_iter().map(day_of).collect(), true))
+            }
+            Rows::Numbers(_) => None,
+        }
     }
 
     /// The name of a series in the postprocessing text.

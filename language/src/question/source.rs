@@ -49,6 +49,7 @@ impl Split<'_> {
                         shape: Shape::Events,
                         filter: None,
                         members: Vec::new(),
+                        windows: None,
                         notes: Vec::new(),
                     },
                     (None, None) => return Ok(None),

@@ -9,6 +9,7 @@
 //! time_bucket('1 day', time)                       date_bin(INTERVAL '1 day', time)
 //! SELECT generate_series(a, b, c) AS d             SELECT d FROM generate_series(a, b, c) AS d
 //! version(), current_database()                    texts
+//! time >= (SELECT now() - INTERVAL '7 days')       time >= (now() - INTERVAL '7 days')
 //! ```
 //! Invariants: the new form means the same in PostgreSQL, where times of events are UTC; a form that has none is left as it is
 //! and refused later. Nothing here depends on the schema. Not here: what the new forms mean (`bind`), formats (`formats`).
@@ -23,22 +24,15 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::formats::{Format, grain_of};
+use crate::bind::aggregate_names::is_of_rows;
 use crate::error::{Refusal, Rule};
 use crate::parse::SHAPE;
-use crate::syntax::{expr_of, plain_call, plain_name};
+use crate::syntax::{expr_of, plain_call, plain_name, text_of};
 use crate::walk::visit_mut;
 
 /// Parses an expression.
 fn parsed(text: &str) -> Option<Expr> {
     Parser::new(&PostgreSqlDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
-}
-
-fn text_of(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), span: _ }) => Some(text),
-        Expr::Nested(inner) => text_of(inner),
-        _ => None,
-    }
 }
 
 fn number_of(expr: &Expr) -> Option<&str> {
@@ -221,6 +215,11 @@ impl VisitorMut for Forms {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Subquery(query) = expr
+            && let Some(other) = of_nothing(query)
+        {
+            *expr = other;
+        }
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
         if let Some(other) = called(function) {
             *expr = other;
@@ -233,6 +232,17 @@ impl VisitorMut for Forms {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The one item of a subquery that reads nothing.
+fn of_nothing(query: &Query) -> Option<Expr> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let is_plain = query.with.is_none() && query.limit_clause.is_none() && query.order_by.is_none();
+    let is_plain =
+        is_plain && select.from.is_empty() && select.selection.is_none() && select.having.is_none();
+    let [item] = select.projection.as_slice() else { return None };
+    let item = expr_of(item).filter(|item| is_plain && !is_of_rows(item))?;
+    Some(Expr::Nested(Box::new(item.clone())))
 }
 
 /// Moves a series from the items of a SELECT without FROM into its FROM.

@@ -50,8 +50,9 @@ impl Split<'_> {
                     stem.strip_prefix('r').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
                 let is_ours = is_release || ["series_", "schema_"].iter().any(|own| stem.starts_with(own));
                 let inner = if is_ours { format!("cte_{name}") } else { name.clone() };
+                let days = self.days_of_cte(&cte.query, &cte.alias).map(Box::new);
                 cte.alias.name = quoted(inner.clone());
-                let known = Known::Free { name: inner, is_used: Cell::new(false) };
+                let known = Known::Free { name: inner, is_used: Cell::new(false), days };
                 let scope = Rc::new(Scope { name, cte: known, outer });
                 free.push((cte, Rc::clone(&scope)));
                 scope
@@ -143,9 +144,13 @@ impl Split<'_> {
         {
             return self.private(select, order, source);
         }
-        if let Some(one) = self.semi_join(select) {
+        if let Some(one) = self.semi_join(select).or_else(|| self.correlated(select)) {
             *select = one;
             return self.select(select, order);
+        }
+        let mut order = order;
+        if let Some(source) = self.windowed(select, order.as_deref_mut())? {
+            return self.private(select, order, source);
         }
         // Only a refusal needs it.
         let is_refused = self.is_any_protected(&select.from);
@@ -247,7 +252,7 @@ impl Split<'_> {
             TableFactor::Table { name, alias, args: None, .. } => {
                 let written = table_name(name).ok_or_else(|| no_such_table(span))?;
                 let Some(scope) = self.cte(&written) else { return Err(no_such_table(span).into()) };
-                let Known::Free { name: inner, is_used } = &scope.cte else {
+                let Known::Free { name: inner, is_used, .. } = &scope.cte else {
                     return Err(no_such_table(span).into());
                 };
                 is_used.set(true);

@@ -125,7 +125,7 @@ impl Split<'_> {
             (Shape::Retention { cohort, back, period }, extra)
         };
         let (alias, names) = (Some(form.name.to_owned()), Names::Table(extra));
-        Ok(Source { kind, alias, names, shape, filter: None, members: Vec::new(), notes })
+        Ok(Source { kind, alias, names, shape, filter: None, members: Vec::new(), windows: None, notes })
     }
 
     /// A step: a condition, or the name of an event.

@@ -1,4 +1,5 @@
-//! Writes calls otherwise: aggregates that would tell of one person, and divisions inside aggregates.
+//! Writes calls otherwise: other names of aggregates, divisions inside aggregates, and, for examples, aggregates that would tell
+//! of one person.
 
 use std::ops::ControlFlow;
 
@@ -7,24 +8,11 @@ use sqlparser::ast::{
     VisitorMut,
 };
 
-use super::place::{Place, parsed, replace};
+use super::place::{Place, change_at, parsed, replace};
 use super::statement::Situation;
 use crate::bind::aggregate_names::is_aggregate;
-use crate::syntax::expressions_in;
-use crate::walk::{visit_expressions, visit_mut};
-
-fn name(function: &Function) -> String {
-    function.name.to_string().to_ascii_lowercase()
-}
-
-/// Whether an aggregate is in an expression.
-pub(super) fn has_aggregate(expr: &Expr) -> bool {
-    let found = visit_expressions(expr, |inner| match inner {
-        Expr::Function(function) if is_aggregate(function) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
-}
+use crate::syntax::{arguments, called};
+use crate::walk::{visit_expressions_mut, visit_mut};
 
 fn with_filter(function: &Function, text: &str) -> Option<Expr> {
     match &function.filter {
@@ -33,27 +21,53 @@ fn with_filter(function: &Function, text: &str) -> Option<Expr> {
     }
 }
 
-/// An aggregate that answers the same question about many people.
-fn other(function: &Function) -> Option<Expr> {
-    let args = expressions_in(function);
-    let text = match (name(function).as_str(), args.as_slice()) {
-        ("min", [of]) => format!("quantile({of}, 0.01)"),
-        ("max", [of]) => format!("quantile({of}, 0.99)"),
-        ("approx_distinct", [of]) => format!("COUNT(DISTINCT {of})"),
+/// Another name of an aggregate that means the same.
+fn same(function: &Function) -> Option<Expr> {
+    match (called(function).as_str(), arguments(function).as_slice()) {
+        ("approx_distinct", [of]) => with_filter(function, &format!("COUNT(DISTINCT {of})")),
+        _ => None,
+    }
+}
+
+/// What can be asked of many people's values where the smallest or the largest is asked.
+fn of_many(function: &Function) -> Option<Expr> {
+    let at = match called(function).as_str() {
+        "min" => "0.01",
+        "max" => "0.99",
         _ => return None,
     };
-    with_filter(function, &text)
+    match arguments(function).as_slice() {
+        [of] if function.over.is_none() => with_filter(function, &format!("quantile({of}, {at})")),
+        _ => None,
+    }
 }
 
 fn is_at(function: &Function, place: Place) -> bool {
-    place.starts(function.span()) || expressions_in(function).iter().any(|arg| place.starts(arg.span()))
+    place.starts(function.span()) || arguments(function).iter().any(|arg| place.starts(arg.span()))
 }
 
-/// Writes the aggregate at the place as one that can be answered.
+/// Writes the aggregate at the place by another name.
 pub(super) fn aggregate(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| match expr {
-        Expr::Function(function) if is_at(function, situation.place) => other(function),
+        Expr::Function(function) if is_at(function, situation.place) => same(function),
         _ => None,
+    })
+}
+
+/// Writes the smallest and the largest values of the SELECT at the place as quantiles: another question.
+pub(super) fn extremes(query: &mut Query, situation: &Situation<'_>) -> bool {
+    change_at(query, situation.place, &mut |select| {
+        let mut is_done = false;
+        let _: ControlFlow<()> = visit_expressions_mut(select, |expr| {
+            if let Expr::Function(function) = expr
+                && let Some(other) = of_many(function)
+            {
+                *expr = other;
+                is_done = true;
+            }
+            ControlFlow::Continue(())
+        });
+        is_done
     })
 }
 
@@ -61,14 +75,14 @@ pub(super) fn aggregate(query: &mut Query, situation: &Situation<'_>) -> bool {
 pub(super) fn divided(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         let Expr::Function(function) = expr else { return None };
-        let all = expressions_in(function);
+        let all = arguments(function);
         let [Expr::BinaryOp { left, op, right }] = all.as_slice() else { return None };
         let is_here = all.iter().any(|arg| situation.place.is_in(arg)) && is_aggregate(function);
         if !is_here {
             return None;
         }
         let name = &function.name;
-        let is_linear = matches!(self::name(function).as_str(), "sum" | "avg" | "mean" | "median");
+        let is_linear = matches!(called(function).as_str(), "sum" | "avg" | "mean" | "median");
         match right.as_ref() {
             Expr::Value(_) if is_linear && *op == BinaryOperator::Divide => {
                 with_filter(function, &format!("{name}({left})"))

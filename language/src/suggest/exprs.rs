@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use shoal_schemas::{ColumnRole, Domain, columns};
-use sqlparser::ast::{BinaryOperator, Expr, Query, Spanned, Value, ValueWithSpan};
+use sqlparser::ast::{BinaryOperator, DataType, Expr, Query, Spanned, Value, ValueWithSpan};
 
 use super::place::{parsed, replace};
 use super::statement::Situation;
+use crate::bind::literal::is_wide;
 use crate::nearest::nearest;
-use crate::syntax::plain_name;
+use crate::syntax::{plain_name, text_of};
 
 /// Writes a comparison that divides, or takes a part of a text, as one that does not.
 pub(super) fn compared(query: &mut Query, situation: &Situation<'_>) -> bool {
@@ -26,21 +27,20 @@ pub(super) fn compared(query: &mut Query, situation: &Situation<'_>) -> bool {
                 let (by, to) = (by.to_string().parse::<i64>().ok()?, to.to_string().parse::<i64>().ok()?);
                 parsed(&format!("{of} {op} {}", by.checked_mul(to).filter(|_| by > 0)?))
             }
-            (Expr::Substring { expr: of, substring_from: Some(from), .. }, BinaryOperator::Eq, to) => {
+            (
+                Expr::Substring { expr: of, substring_from: Some(from), substring_for, .. },
+                BinaryOperator::Eq,
+                to,
+            ) => {
                 let text = text_of(to).filter(|_| from.to_string() == "1")?;
-                parsed(&format!("{of} LIKE '{}%'", text.replace('\'', "''")))
+                let is_whole = |length: &Expr| length.to_string() == text.chars().count().to_string();
+                let is_plain =
+                    !text.contains(['%', '_', '\\']) && substring_for.as_deref().is_some_and(is_whole);
+                is_plain.then(|| parsed(&format!("{of} LIKE '{}%'", text.replace('\'', "''"))))?
             }
             _ => None,
         }
     })
-}
-
-/// The text of a literal.
-fn text_of(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text),
-        _ => None,
-    }
 }
 
 /// A pattern with another character before what stands for itself; `None` when it cannot be written.
@@ -117,14 +117,20 @@ pub(super) fn pattern(query: &mut Query, situation: &Situation<'_>) -> bool {
     })
 }
 
-/// Leaves only the operand of a cast or a collation at the place: values are compared as they are.
+/// Leaves only the operand of a cast or a collation at the place, where its values stay what they are: a cast to whole numbers or
+/// days makes others of them.
 pub(super) fn inner(query: &mut Query, situation: &Situation<'_>) -> bool {
     replace(query, &mut |expr| {
         if !situation.place.starts(expr.span()) {
             return None;
         }
         match expr {
-            Expr::Cast { expr: of, .. } | Expr::Collate { expr: of, .. } => Some(of.as_ref().clone()),
+            Expr::Collate { expr: of, .. } => Some(of.as_ref().clone()),
+            Expr::Cast { expr: of, data_type, .. } => {
+                let is_text =
+                    matches!(data_type, DataType::Text | DataType::String(None) | DataType::Varchar(None));
+                (is_text || is_wide(data_type)).then(|| of.as_ref().clone())
+            }
             _ => None,
         }
     })
@@ -156,23 +162,22 @@ pub(super) fn literal(query: &mut Query, situation: &Situation<'_>) -> bool {
         if !situation.place.starts(*span) {
             return None;
         }
+        // The same text, or none: what has escapes may mean another one.
         let plain = |text: &str| {
-            let kept: String =
-                text.chars().filter(|c| !matches!(c, '\'' | '\\') && !c.is_control()).collect();
-            parsed(&format!("'{kept}'"))
+            let is_plain = !text.contains('\\') && !text.chars().any(char::is_control);
+            is_plain.then(|| parsed(&format!("'{}'", text.replace('\'', "''"))))?
         };
         match value {
             Value::SingleQuotedString(text) => match text.to_ascii_lowercase().as_str() {
-                "today" | "now" => parsed("current_date"),
+                "today" => parsed("current_date"),
+                "now" => parsed("now()"),
                 "yesterday" => parsed("current_date - 1"),
-                _ if text.contains(['\'', '\\', '\0']) => plain(text),
                 _ => None,
             },
             Value::DollarQuotedString(text) => plain(&text.value),
             Value::EscapedStringLiteral(text)
             | Value::UnicodeStringLiteral(text)
             | Value::NationalStringLiteral(text)
-            | Value::HexStringLiteral(text)
             | Value::DoubleQuotedString(text) => plain(text),
             _ => None,
         }

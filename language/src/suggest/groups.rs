@@ -3,9 +3,9 @@
 use shoal_schemas::{ColumnRole, columns};
 use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned};
 
-use super::calls::has_aggregate;
 use super::place::{change_at, parsed};
 use super::statement::{Situation, query_of, statements};
+use crate::bind::aggregate_names::has_aggregate;
 use crate::syntax::{any, expr_of, plain_name};
 
 /// The name of a column, with a table's in front or not.

@@ -14,8 +14,9 @@ use sqlparser::ast::{Expr, Select, TableFactor, TableWithJoins, Visitor};
 
 use super::meaning::Meaning;
 use super::statement::only;
+use crate::bind::Asking;
 use crate::bind::columns::Columns;
-use crate::bind::scope::readable;
+use crate::bind::scope::{When, readable};
 use crate::expr::{Scalar, filter};
 use crate::private_query::{DayRange, PrivateQuery};
 use crate::syntax::{any, arms, plain_name};
@@ -28,8 +29,8 @@ pub struct Asked<'a> {
     pub text: &'a str,
     /// The public schema.
     pub registry: &'a Registry,
-    /// The time of the request, in milliseconds since 1970.
-    pub now_ms: i64,
+    /// Who asks, and when.
+    pub asking: Asking<'a>,
 }
 
 /// What a suggestion has lost, in a word; `None` when it asks what was asked.
@@ -101,9 +102,9 @@ fn is_of_time(expr: &Expr) -> bool {
 impl Bound<'_> {
     fn select(&mut self, select: &Select) {
         let Some((kind, alias)) = table(select) else { return };
-        let Asked { registry, now_ms, .. } = *self.asked;
+        let Asked { registry, asking, .. } = *self.asked;
         let work = Work::default();
-        let columns = Columns { alias, ..Columns::of(registry, &work, registry.table(kind), now_ms) };
+        let columns = Columns { alias, ..Columns::of(registry, &work, registry.table(kind), asking.now_ms) };
         let mut whole: Option<Scalar> = None;
         // Without a condition on time the days are the usual ones, or those of the statement around it.
         let (mut is_told, mut has_time) = (true, false);
@@ -120,7 +121,8 @@ impl Bound<'_> {
                 Err(_) => is_told &= !is_of_time(arm),
             }
         }
-        let days = readable(registry, kind, whole.as_ref(), now_ms, None).ok().map(|found| found.days);
+        let when = When::of(whole.as_ref(), asking);
+        let days = readable(registry, kind, whole.as_ref(), when, None).ok().map(|found| found.days);
         self.ranges.push((kind, days.filter(|_| is_told && has_time)));
     }
 }

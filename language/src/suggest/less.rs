@@ -2,9 +2,9 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, OrderByKind, Query};
 
-use super::calls::has_aggregate;
 use super::place::{change_at, each_query};
 use super::statement::Situation;
+use crate::bind::aggregate_names::has_aggregate;
 use crate::syntax::arms;
 
 /// Keeps only some arms of a condition, and returns whether any was left out.

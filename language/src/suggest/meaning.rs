@@ -11,12 +11,11 @@ use std::ops::ControlFlow;
 use shoal_schemas::{ColumnRole, Kind, Registry};
 use sqlparser::ast::{
     DataType, Distinct, DuplicateTreatment, Expr, Function, FunctionArguments, GroupByExpr, JoinConstraint,
-    JoinOperator, LimitClause, Query, Select, SelectItem, TableFactor, TopQuantity, Value, ValueWithSpan,
-    Visitor,
+    JoinOperator, LimitClause, Query, Select, SelectItem, TableFactor, TopQuantity, Visitor,
 };
 
-use crate::bind::aggregate_names::is_aggregate;
-use crate::syntax::{arms, expr_of, expressions_in, plain_name};
+use crate::bind::aggregate_names::{is_aggregate, is_of_rows};
+use crate::syntax::{arguments, arms, called, expr_of, plain_name, text_of};
 use crate::walk::{visit, visit_expressions};
 
 /// Names of columns.
@@ -59,46 +58,35 @@ fn known(registry: &Registry) -> BTreeSet<&str> {
     known
 }
 
-fn text_of(expr: &Expr) -> Option<&str> {
+/// The text of a literal, or of the interval that is one.
+fn text_in(expr: &Expr) -> Option<&str> {
     match expr {
-        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text),
         Expr::Interval(by) => text_of(&by.value),
-        _ => None,
+        other => text_of(other),
     }
 }
 
-/// How coarse the times in an expression are.
+/// How coarse an expression is: the grains of the times in it, and whether its numbers are buckets.
 fn grain(expr: &Expr) -> String {
     let mut grains: BTreeSet<String> = BTreeSet::new();
     let _ = visit_expressions(expr, |inner| {
         match inner {
             Expr::Extract { field, .. } => grains.extend([field.to_string().to_ascii_lowercase()]),
             Expr::Cast { data_type: DataType::Date, .. } => grains.extend(["day".to_owned()]),
-            Expr::Function(function) => {
-                let name = function.name.to_string().to_ascii_lowercase();
-                if matches!(
-                    name.as_str(),
-                    "date_trunc" | "date_bin" | "date_part" | "time_bucket" | "to_char"
-                ) {
-                    let texts = expressions_in(function).into_iter().filter_map(text_of);
+            Expr::Floor { .. } => grains.extend(["floor".to_owned()]),
+            Expr::Function(function) => match called(function).as_str() {
+                "date_trunc" | "date_bin" | "date_part" | "time_bucket" | "to_char" => {
+                    let texts = arguments(function).into_iter().filter_map(text_in);
                     grains.extend(texts.map(str::to_ascii_lowercase));
                 }
-            }
+                bucket @ ("bucket" | "width_bucket" | "histogram") => grains.extend([bucket.to_owned()]),
+                _ => {}
+            },
             _ => {}
         }
         ControlFlow::<()>::Continue(())
     });
     Vec::from_iter(grains).join(", ")
-}
-
-fn has_aggregate(expr: &Expr) -> bool {
-    let found = visit_expressions(expr, |inner| match inner {
-        Expr::Function(function) if is_aggregate(function) || function.over.is_some() => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
 }
 
 impl Reader<'_> {
@@ -125,11 +113,11 @@ impl Reader<'_> {
 
     /// What a call counts, sums or estimates.
     fn unit(&self, function: &Function) -> String {
-        let name = function.name.to_string().to_ascii_lowercase();
+        let name = called(function);
         let is_distinct = matches!(&function.args, FunctionArguments::List(list)
             if list.duplicate_treatment == Some(DuplicateTreatment::Distinct));
         let within = function.within_group.iter().map(|by| &by.expr);
-        let columns = expressions_in(function).into_iter().chain(within).flat_map(|arg| self.columns(arg));
+        let columns = arguments(function).into_iter().chain(within).flat_map(|arg| self.columns(arg));
         let columns = Vec::from_iter(columns.collect::<Columns>()).join(", ");
         let family = match (name.as_str(), is_distinct) {
             ("count", true) | ("approx_distinct", _) => "distinct",
@@ -142,9 +130,7 @@ impl Reader<'_> {
                 | "approx_quantile"
                 | "percentile_cont"
                 | "percentile_disc"
-                | "approx_percentile_cont"
-                | "min"
-                | "max",
+                | "approx_percentile_cont",
                 _,
             ) => "quantile",
             (other, _) => other,
@@ -173,12 +159,12 @@ impl Reader<'_> {
 
     fn keys(&mut self, select: &Select) {
         let items: Vec<&Expr> = select.projection.iter().filter_map(expr_of).collect();
-        let is_key = |expr: &&&Expr| !has_aggregate(expr) && !matches!(expr, Expr::Value(_));
+        let is_key = |expr: &&&Expr| !is_of_rows(expr) && !matches!(expr, Expr::Value(_));
         let (grouped, has_units) = match &select.group_by {
             GroupByExpr::Expressions(keys, _) if !keys.is_empty() => (keys.iter().collect(), true),
             GroupByExpr::All(_) => (items.iter().filter(is_key).copied().collect(), true),
             GroupByExpr::Expressions(..) => {
-                let has_units = items.iter().any(|expr| has_aggregate(expr));
+                let has_units = items.iter().any(|expr| is_of_rows(expr));
                 let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
                 let keys = items.iter().filter(is_key).copied().collect();
                 (if has_units || is_distinct { keys } else { Vec::new() }, has_units || is_distinct)
@@ -200,7 +186,8 @@ impl Visitor for Reader<'_> {
             query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| plain_name(&cte.alias.name)),
         );
         match &query.limit_clause {
-            Some(LimitClause::LimitOffset { limit, offset, .. }) => {
+            Some(LimitClause::LimitOffset { limit, offset, limit_by }) => {
+                self.meaning.limits.extend(limit_by.iter().map(|by| format!("of each {by}")));
                 self.meaning.limits.extend(limit.iter().map(ToString::to_string));
                 self.meaning.limits.extend(offset.iter().map(|offset| format!("after {}", offset.value)));
             }
@@ -209,8 +196,11 @@ impl Visitor for Reader<'_> {
             }
             None => {}
         }
-        let fetched = query.fetch.iter().filter_map(|fetch| fetch.quantity.as_ref());
-        self.meaning.limits.extend(fetched.map(ToString::to_string));
+        if let Some(fetch) = &query.fetch {
+            self.meaning.limits.extend(fetch.quantity.iter().map(ToString::to_string));
+            let odd = [(fetch.percent, "percent"), (fetch.with_ties, "with ties")];
+            self.meaning.limits.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
+        }
         ControlFlow::Continue(())
     }
 
@@ -243,6 +233,8 @@ impl Visitor for Reader<'_> {
                 TopQuantity::Constant(rows) => rows.to_string(),
                 TopQuantity::Expr(rows) => rows.to_string(),
             }));
+            let odd = [(top.percent, "percent"), (top.with_ties, "with ties")];
+            self.meaning.limits.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
         }
         if let Some(Distinct::On(list)) = &select.distinct {
             self.meaning.limits.extend(list.iter().map(|one| format!("first of {one}")));
@@ -297,42 +289,22 @@ impl Meaning {
 
     /// What another statement asks besides or instead, in a word; `None` when it asks the same.
     pub(super) fn lost_in(&self, other: &Meaning) -> Option<&'static str> {
-        let of_groups = self.counted_groups(other);
         if !same_relations(&self.relations, &other.relations) {
             return Some("table");
         }
         if !all_kept(&self.conditions, &other.conditions) {
             return Some("filter");
         }
-        let has_units = self.units.iter().all(|unit| other.units.contains(unit) || of_groups.is_some());
-        let has_others = other.units.iter().any(|unit| !self.units.contains(unit));
-        if !has_units || has_others && of_groups.is_none() {
+        if self.units != other.units {
             return Some("unit");
         }
-        let mut keys: Vec<&Key> = other.keys.iter().filter(|key| !self.keys.contains(key)).collect();
-        keys.retain(|(columns, _)| of_groups.as_ref() != Some(columns));
+        let keys: Vec<&Key> = other.keys.iter().filter(|key| !self.keys.contains(key)).collect();
         // A key whose column is not known is the one that was corrected.
         let lost: Vec<&Key> = self.keys.iter().filter(|key| !other.keys.contains(key)).collect();
         if lost.len() != keys.len() || lost.iter().any(|(columns, _)| !columns.is_empty()) {
             return Some("grain");
         }
-        let [selects, windows, rows] = self.counts;
-        let inside = usize::from(of_groups.is_some());
-        if other.counts != [selects + inside, windows, rows] || self.limits != other.limits {
-            return Some("rows");
-        }
-        None
-    }
-
-    /// The columns of `COUNT(DISTINCT column)` when the other statement counts the column's groups instead.
-    fn counted_groups(&self, other: &Meaning) -> Option<Columns> {
-        let mut units = self.units.iter();
-        let (Some(unit), None) = (units.next(), units.next()) else { return None };
-        let columns: Columns = unit.strip_prefix("distinct: ")?.split(", ").map(str::to_owned).collect();
-        let is_unit = columns.iter().any(|column| column == "subject" || column == "session");
-        let is_counted = other.units.iter().all(|unit| unit.starts_with("count: "));
-        let is_key = other.keys.iter().any(|(key, _)| *key == columns);
-        (!is_unit && is_counted && is_key && self.keys.is_empty()).then_some(columns)
+        (self.counts != other.counts || self.limits != other.limits).then_some("rows")
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a refusal suggests: the asker's own statement, with what was refused written otherwise.
 //!
 //! ```text
-//! SELECT MAX(amount) FROM usage WHERE oss = 'ios'   ->   SELECT quantile(amount, 0.99) FROM usage WHERE os = 'ios'
+//! SELECT SUM(amount / 2) FROM usage WHERE oss = 'ios'   ->   SELECT SUM(amount) / 2 FROM usage WHERE os = 'ios'
 //! ```
 //! Invariants: each proposal is asked as any statement is before it is shown (`shoal-query`, `engine/suggested.rs`), and is shown
 //! only when it asks what was asked ([`lost`]): a proposal that does not help is refused again, and one that means something
-//! else is no suggestion. Proposals depend on the text, the refusal and the public schema.
+//! else is no suggestion. What is near to the statement and yet another question (a quantile instead of a maximum, a bucket
+//! instead of a measure) is an example of what can be asked. Proposals depend on the text, the refusal and the public schema.
 //!
 //! - `statement`: a refused statement as a tree and as text; `place`: where the refusal points in it
 //! - `clauses`: whole clauses, and relations; `groups`: keys and items of SELECT
@@ -60,8 +61,8 @@ fn ways(rule: Rule) -> Vec<Way> {
         Rule::Clause | Rule::Syntax | Rule::Statement => vec![clauses::plain],
         Rule::Table => return vec![names::table],
         Rule::Column => vec![names::column],
-        Rule::Aggregate => vec![groups::distinct, calls::aggregate],
-        Rule::Key => vec![groups::bucketed, groups::keyed],
+        Rule::Aggregate => vec![calls::aggregate],
+        Rule::Key => vec![groups::keyed],
         Rule::Name => vec![names::aliases, names::positions],
         Rule::Type => vec![exprs::typed, exprs::inner],
         Rule::Literal => vec![exprs::listed, exprs::literal],
@@ -73,6 +74,15 @@ fn ways(rule: Rule) -> Vec<Way> {
     };
     all.push(less::order);
     all
+}
+
+/// The ways to write a statement as another one that shows what can be asked in its place.
+fn example_ways(rule: Rule) -> Vec<Way> {
+    match rule {
+        Rule::Aggregate => vec![calls::extremes, groups::distinct],
+        Rule::Key => vec![groups::bucketed],
+        _ => Vec::new(),
+    }
 }
 
 /// Whether the example was chosen for this very question where it was refused, such as a template instead of a join. Then
@@ -88,12 +98,21 @@ pub fn is_chosen(refusal: &Refusal) -> bool {
 
 /// The statement written otherwise, once in each way that changes it, the best first.
 pub fn proposals(text: &str, refused: &Refused<'_>) -> Vec<String> {
+    written_otherwise(text, refused, ways(refused.refusal.rule))
+}
+
+/// The statement with what was refused replaced by what can be asked instead, which is another question: for examples.
+pub fn examples(text: &str, refused: &Refused<'_>) -> Vec<String> {
+    written_otherwise(text, refused, example_ways(refused.refusal.rule))
+}
+
+fn written_otherwise(text: &str, refused: &Refused<'_>, ways: Vec<Way>) -> Vec<String> {
     let Refused { refusal, registry } = refused;
     let Some((explain, query)) = only(text) else { return Vec::new() };
     let place = Place { line: refusal.line, column: refusal.column };
     let situation = Situation { place, registry, kinds: kinds(text) };
     let mut found = Vec::new();
-    for way in ways(refusal.rule) {
+    for way in ways {
         let mut other = query.clone();
         if way(&mut other, &situation) {
             let proposal = written(explain, &other);

@@ -8,7 +8,10 @@ mod conditions;
 mod grammar;
 mod listed;
 mod suggestions;
+mod unlisted;
+mod windows;
 mod work;
+mod zoned;
 
 use std::sync::{Arc, LazyLock};
 

@@ -2,13 +2,16 @@
 //!
 //! Not here: that suggestions are accepted when they are pasted (`query/tests/statements.rs`).
 
+use std::collections::BTreeMap;
+
 use shoal_schemas::Region;
 
 use super::{now_ms, registry};
+use crate::bind::Asking;
 use crate::error::LanguageError;
 use crate::private_query::PrivateQuery;
 use crate::question::ask;
-use crate::suggest::{Asked, Refused, lost, proposals};
+use crate::suggest::{Asked, Refused, examples, lost, proposals};
 
 /// What the second statement, which is accepted, loses of the first one.
 fn lost_of(text: &str, suggestion: &str) -> Option<&'static str> {
@@ -16,7 +19,9 @@ fn lost_of(text: &str, suggestion: &str) -> Option<&'static str> {
     let question =
         ask(suggestion, &registry, Region::ALL, now_ms()).unwrap_or_else(|e| panic!("{suggestion}: {e}"));
     let releases: Vec<&PrivateQuery> = question.releases.iter().collect();
-    lost(&Asked { text, registry: &registry, now_ms: now_ms() }, suggestion, &releases)
+    let first_days = BTreeMap::new();
+    let asking = Asking { regions: Region::ALL, first_days: &first_days, now_ms: now_ms() };
+    lost(&Asked { text, registry: &registry, asking }, suggestion, &releases)
 }
 
 /// Statements, others that ask something else, and what is lost.
@@ -43,14 +48,31 @@ const OTHERS: &[(&str, &str, &str)] = &[
         "filter",
     ),
     (
-        "SELECT MAX(amount) FROM usage WHERE day BETWEEN '2026-11-09' AND '2026-11-15'",
-        "SELECT quantile(amount, 0.99) FROM usage WHERE day BETWEEN '2026-11-09' AND '2026-11-16'",
+        "SELECT SUM(amount) FROM usage WHERE day BETWEEN '2026-11-09' AND '2026-11-15'",
+        "SELECT SUM(amount) FROM usage WHERE day BETWEEN '2026-11-09' AND '2026-11-16'",
         "range",
     ),
     (
-        "SELECT MAX(amount) FROM usage WHERE day BETWEEN '2026-11-09' AND '2026-11-15' AND event = 'purchase'",
-        "SELECT quantile(amount, 0.99) FROM usage WHERE day BETWEEN '2026-11-09' AND '2026-11-15' AND event IS NOT NULL OR TRUE",
+        "SELECT SUM(amount) FROM usage WHERE day BETWEEN '2026-11-09' AND '2026-11-15' AND event = 'purchase'",
+        "SELECT SUM(amount) FROM usage WHERE day BETWEEN '2026-11-09' AND '2026-11-15' AND event IS NOT NULL OR TRUE",
         "filter",
+    ),
+    // What is near is another question all the same.
+    (
+        "SELECT MAX(amount) FROM usage WHERE os = 'ios'",
+        "SELECT quantile(amount, 0.99) FROM usage WHERE os = 'ios'",
+        "unit",
+    ),
+    (
+        "SELECT amount, COUNT(*) FROM usage GROUP BY 1",
+        "SELECT bucket(amount), COUNT(*) FROM usage GROUP BY 1",
+        "grain",
+    ),
+    (
+        "SELECT COUNT(DISTINCT device_model) FROM usage WHERE day = '2026-11-15'",
+        "SELECT COUNT(*) AS number FROM (SELECT device_model, COUNT(*) AS n FROM usage WHERE day = '2026-11-15' GROUP BY \
+         device_model) AS t",
+        "unit",
     ),
     ("SELECT SUM(os) FROM usage", "SELECT COUNT(os) FROM usage", "unit"),
     ("SELECT os, COUNT(*) FROM usagee", "SELECT os, COUNT(*) FROM usage GROUP BY os", "none"),
@@ -94,10 +116,7 @@ fn a_statement_that_asks_something_else_is_no_suggestion() {
 #[test]
 fn a_statement_that_asks_the_same_is_one() {
     for (text, suggestion) in [
-        (
-            "SELECT MAX(amount) FROM usage WHERE oss = 'ios'",
-            "SELECT quantile(amount, 0.99) FROM usage WHERE os = 'ios'",
-        ),
+        ("SELECT SUM(amount) FROM usage WHERE oss = 'ios'", "SELECT SUM(amount) FROM usage WHERE os = 'ios'"),
         ("SELECT os, COUNT(*) FROM usage", "SELECT os, COUNT(*) FROM usage GROUP BY os"),
         ("SELECT os, COUNT(*) FROM usages GROUP BY 1", "SELECT os, COUNT(*) FROM usage GROUP BY 1"),
         (
@@ -107,15 +126,6 @@ fn a_statement_that_asks_the_same_is_one() {
         ("SELECT COUNT(*) FROM usage WHERE os ~ '^i'", "SELECT COUNT(*) FROM usage WHERE os LIKE 'i%'"),
         ("SELECT COUNT(*) FROM usage WHERE os = NULL", "SELECT COUNT(*) FROM usage WHERE os IS NULL"),
         ("SELECT SUM(amount / 100) FROM usage", "SELECT SUM(amount) / 100 FROM usage"),
-        (
-            "SELECT amount, COUNT(*) FROM usage GROUP BY 1",
-            "SELECT bucket(amount), COUNT(*) FROM usage GROUP BY 1",
-        ),
-        (
-            "SELECT COUNT(DISTINCT device_model) FROM usage WHERE day = '2026-11-15'",
-            "SELECT COUNT(*) AS number FROM (SELECT device_model, COUNT(*) AS n FROM usage WHERE day = '2026-11-15' GROUP BY \
-             device_model) AS t",
-        ),
         (
             "SELECT TOP 3 os, COUNT(*) FROM usage GROUP BY os",
             "SELECT os, COUNT(*) FROM usage GROUP BY os LIMIT 3",
@@ -158,7 +168,16 @@ fn slips_of_the_hand_are_corrected_and_nothing_else() {
             "SELECT COUNT(*) FROM usage WHERE os LIKE 'i!%' ESCAPE '!'",
             Some("SELECT COUNT(*) FROM usage WHERE os LIKE 'i\\%'"),
         ),
-        ("SELECT MAX(amount) FROM usage", Some("SELECT quantile(amount, 0.99) FROM usage")),
+        ("SELECT MAX(amount) FROM usage", None),
+        ("SELECT COUNT(DISTINCT device_model) FROM usage", None),
+        ("SELECT amount, COUNT(*) FROM usage GROUP BY amount", None),
+        ("SELECT COUNT(*) FROM usage WHERE amount::bigint = 5", None),
+        ("SELECT COUNT(*) FROM usage WHERE country = X'44'", None),
+        (
+            "SELECT COUNT(*) FROM usage WHERE substring(app_version FROM 1 FOR 2) = '4.'",
+            Some("SELECT COUNT(*) FROM usage WHERE app_version LIKE '4.%'"),
+        ),
+        ("SELECT COUNT(*) FROM usage WHERE substring(app_version FROM 1 FOR 1) = '4.'", None),
         ("SELECT * FROM usage", None),
         ("SELECT subject, COUNT(*) FROM usage GROUP BY subject", None),
         ("SELECT COUNT(*) FROM usage WHERE day > current_date", None),
@@ -171,5 +190,37 @@ fn slips_of_the_hand_are_corrected_and_nothing_else() {
         ("SELECT COUNT(*) FROM events", None),
     ] {
         assert_eq!(suggested(text).as_deref(), wanted, "{text}");
+    }
+}
+
+/// What is shown where nothing asks the same: the statement as another question, with its filters and its range.
+#[test]
+fn another_question_is_an_example_and_the_rule_says_so() {
+    for (text, example, says) in [
+        (
+            "SELECT os, MIN(duration_ms), MAX(duration_ms) AS most FROM performance WHERE country = 'DE' AND day > '2026-11-15' GROUP BY os",
+            "SELECT os, quantile(duration_ms, 0.01), quantile(duration_ms, 0.99) AS most FROM performance WHERE country = 'DE' AND day > \
+             '2026-11-15' GROUP BY os",
+            "another question",
+        ),
+        (
+            "SELECT COUNT(DISTINCT device_model) AS models FROM usage WHERE os = 'ios'",
+            "SELECT COUNT(*) AS number FROM (SELECT device_model, COUNT(*) AS n FROM usage WHERE os = 'ios' GROUP BY device_model) AS t",
+            "another question",
+        ),
+        (
+            "SELECT amount, COUNT(*) FROM usage WHERE os = 'ios' GROUP BY amount",
+            "SELECT bucket(amount), COUNT(*) FROM usage WHERE os = 'ios' GROUP BY bucket(amount)",
+            "coarser",
+        ),
+    ] {
+        let registry = registry();
+        let Err(LanguageError::Refused(refusal)) = ask(text, &registry, Region::ALL, now_ms()) else {
+            panic!("{text}")
+        };
+        assert!(refusal.message.contains(says), "{text}: {}", refusal.message);
+        let found = examples(text, &Refused { refusal: &refusal, registry: &registry });
+        assert_eq!(found.first().map(String::as_str), Some(example), "{text}");
+        assert!(ask(example, &registry, Region::ALL, now_ms()).is_ok(), "{example}");
     }
 }

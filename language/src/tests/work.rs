@@ -2,6 +2,7 @@
 //!
 //! Work is counted and never timed, so that the tests say the same on every machine.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
@@ -9,6 +10,7 @@ use shoal_schemas::Region;
 
 use super::conditions::{Choices, conditions};
 use super::{now_ms, registry};
+use crate::bind::Asking;
 use crate::error::LanguageError;
 use crate::expr::{EXPANDED_MAX, NODES_MAX};
 use crate::question::{POSTPROCESS_BYTES_MAX, Question, ask_within};
@@ -19,7 +21,9 @@ const LAST_STEP_MAX: u64 = 16 * EXPANDED_MAX;
 
 fn asked(sql: &str) -> (Result<Question, LanguageError>, u64) {
     let work = Work::default();
-    let question = ask_within(sql, &registry(), Region::ALL, now_ms(), &work);
+    let first_days = BTreeMap::new();
+    let asking = Asking { regions: Region::ALL, first_days: &first_days, now_ms: now_ms() };
+    let question = ask_within(sql, &registry(), asking, &work);
     (question, work.spent())
 }
 

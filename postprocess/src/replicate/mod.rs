@@ -52,6 +52,8 @@ pub(super) struct Replicated {
 pub(super) struct Output {
     pub(super) name: String,
     pub(super) noise: Option<Noise>,
+    /// The unit of a column that is made of keys.
+    pub(super) unit: Option<String>,
     /// Positions of what is stated, in the order of [`STATED`], and of the companions.
     pub(super) stated: Option<[usize; STATED.len()]>,
     pub(super) moved: Vec<usize>,
@@ -87,9 +89,10 @@ fn with_companions(
     let columns = relation.schema.columns();
     let mut shown: Vec<Column> = columns.clone();
     let mut outputs = Vec::with_capacity(columns.len());
-    for (column, noise) in columns.into_iter().zip(relation.noise) {
+    let units = units::of_keys(plan, releases);
+    for ((column, noise), unit) in columns.into_iter().zip(relation.noise).zip(units) {
         let (moved, worlds) = (Vec::new(), Vec::new());
-        let mut output = Output { name: column.name, noise, stated: None, moved, worlds };
+        let mut output = Output { name: column.name, noise, unit, stated: None, moved, worlds };
         if let Some(Noise::Noisy(noisy)) = &output.noise {
             if let Some(bare) = &noisy.bare {
                 output.stated = Some(bare.stated.each_ref().map(|column| position(&mut shown, column)));

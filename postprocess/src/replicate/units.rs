@@ -1,9 +1,12 @@
-//! The unit of a number that is computed from others.
+//! The unit of a number that is computed from others, and of columns that are made of keys.
 //!
 //! Invariants: no unit is better than a wrong one. What is multiplied or divided by a constant has none: `ms / 1000` are
 //! no milliseconds any more. Not here: units of released numbers (`shoal-language`).
 
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, JoinType, LogicalPlan, Operator};
+
+use crate::released::ReleasedSchema;
+use crate::slot::Slot;
 
 /// Functions whose value has the unit of their arguments.
 const SAME: &[&str] =
@@ -91,6 +94,53 @@ fn of_two(binary: &BinaryExpr, known: &dyn Fn(&Expr) -> Option<Unit>) -> Unit {
         (Operator::Divide, Unit::Of(a), Unit::Of(b)) => Unit::Of(format!("{a} per {}", one_of(&b))),
         _ => Unit::None,
     }
+}
+
+/// The units of a plan's columns that are made of keys; none for every other.
+pub(super) fn of_keys(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Vec<Option<String>> {
+    let columns = plan.schema().fields().len();
+    let inputs = || plan.inputs().into_iter().map(|input| of_keys(input, releases)).collect::<Vec<_>>();
+    let made = |exprs: &[Expr]| -> Vec<Option<String>> {
+        let (all, inputs) = (inputs(), plan.inputs());
+        let (Some(own), Some(input)) = (all.first(), inputs.first()) else { return Vec::new() };
+        let known = |expr: &Expr| match expr {
+            Expr::Column(column) => {
+                let at = input.schema().maybe_index_of_column(column);
+                let unit = at.and_then(|at| own.get(at)?.clone());
+                Some(unit.map_or(Unit::None, Unit::Of))
+            }
+            _ => None,
+        };
+        exprs.iter().map(|expr| unit(expr, &known).named()).collect()
+    };
+    let mut units: Vec<Option<String>> = match plan {
+        LogicalPlan::TableScan(scan) => match Slot::of(scan).and_then(|slot| releases.get(slot.at)) {
+            Some(release) => release.keys.iter().map(|key| key.unit.clone()).collect(),
+            None => Vec::new(),
+        },
+        LogicalPlan::Projection(node) => made(&node.expr),
+        LogicalPlan::Aggregate(node) => made(&node.group_expr),
+        LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Distinct(Distinct::All(_)) => inputs().into_iter().next().unwrap_or_default(),
+        LogicalPlan::Join(node) => match node.join_type {
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => inputs().concat(),
+            JoinType::RightSemi | JoinType::RightAnti => inputs().pop().unwrap_or_default(),
+            _ => inputs().into_iter().next().unwrap_or_default(),
+        },
+        LogicalPlan::Union(_) => {
+            let same = |a: Vec<Option<String>>, b: Vec<Option<String>>| -> Vec<Option<String>> {
+                a.into_iter().zip(b).map(|(a, b)| a.filter(|a| b.as_ref() == Some(a))).collect()
+            };
+            inputs().into_iter().reduce(same).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    units.resize(columns, None);
+    units
 }
 
 /// One of what a unit counts.

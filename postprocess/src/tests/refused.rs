@@ -4,7 +4,7 @@
 
 use shoal_language::{Rule, Type};
 
-use super::{NumberColumn, ReleasedSchema};
+use super::{KeyColumn, NumberColumn, ReleasedSchema};
 
 pub(super) const REFUSED: &[(&str, Rule)] = &[
     ("SELECT * FROM r9", Rule::Table),
@@ -44,6 +44,11 @@ pub(super) const REFUSED: &[(&str, Rule)] = &[
     ("SELECT ARRAY[1, 2] AS x", Rule::Clause),
 ];
 
+/// A key without a unit.
+pub(super) fn key(name: &str, ty: Type) -> KeyColumn {
+    KeyColumn { name: name.to_owned(), ty, unit: None }
+}
+
 /// Days, countries, events (whole, of 20) and a time per event.
 pub(super) fn usage(name: &str) -> ReleasedSchema {
     let number = |name: &str, unit: &str, scale| NumberColumn {
@@ -54,7 +59,7 @@ pub(super) fn usage(name: &str) -> ReleasedSchema {
     };
     ReleasedSchema {
         name: name.to_owned(),
-        keys: vec![("k0".to_owned(), Type::Day), ("k1".to_owned(), Type::Text)],
+        keys: vec![key("k0", Type::Day), key("k1", Type::Text)],
         numbers: vec![number("a0", "events", 0), number("a1", "ms", 3)],
         shown_from: None,
     }

@@ -4,6 +4,7 @@
 use datafusion::arrow::array::ArrayRef;
 
 use super::noise::Normal;
+use super::refused::key;
 use super::*;
 use crate::NumberColumn;
 use shoal_language::Type;
@@ -22,7 +23,7 @@ pub(super) fn versions(name: &str) -> ReleasedSchema {
     };
     ReleasedSchema {
         name: name.to_owned(),
-        keys: vec![("k0".to_owned(), Type::Text)],
+        keys: vec![key("k0", Type::Text)],
         numbers: vec![number("a0", "subjects", (0, MOST)), number("a1", "ms", (-9_000, 9_000))],
         shown_from: Some(SHOWN_FROM as u64),
     }
@@ -172,7 +173,7 @@ fn totals() -> ReleasedSchema {
     };
     ReleasedSchema {
         name: "r0".to_owned(),
-        keys: vec![("k0".to_owned(), Type::Text)],
+        keys: vec![key("k0", Type::Text)],
         numbers: vec![number("a0", "ms"), number("a1", "events")],
         shown_from: None,
     }

@@ -3,7 +3,8 @@
 //! Invariants: a price follows from the text, the accuracy and the registry alone. Only a [`ChargedQuery`] can be
 //! executed, and nothing is given back once it is. The price is shared equally by the slots; a query with a private key
 //! pays one share more, for the number of subjects that decides whether a group is shown, unless it asks for that number
-//! itself; and before that a hundredth, for the limit on its groups. No price is below [`PRICE_MIN`].
+//! itself; and before that a hundredth, for the limit on its groups. No price is below [`PRICE_MIN`]. A block pays the price once
+//! for each released part that reads it, of windows as often as it is in one; what no budget can bear is refused here.
 //!
 //! - `accuracy`: a precision, or a standard deviation that is wanted -> the price
 //! - `reserve`: what groups may take in memory, and so how many there may be
@@ -127,6 +128,11 @@ impl ChargedQuery {
         self.layout.is_daily
     }
 
+    /// The most that a block pays: the price, for each released part that the block may be in.
+    pub(crate) fn price_of_a_block(&self) -> Rho {
+        self.price.checked_mul(self.query.overlap()).unwrap_or(Rho::from_nano(u64::MAX))
+    }
+
     /// The numbers of each group, each noised once: one for each place.
     pub(crate) fn slots(&self) -> Vec<Slot> {
         let mut slots: Vec<Slot> = Vec::new();
@@ -160,6 +166,16 @@ pub fn charge(query: PrivateQuery, accuracy: Accuracy, caps: &Caps) -> Result<Ch
             "The price of rho {} is above the largest share of a block's budget, {most} of {}: ask with precision low, or a \
              larger sd_max.",
             charged.price, caps.rho_block_max
+        ));
+    }
+    if charged.price_of_a_block() > most {
+        return refuse(format!(
+            "A day is in {} windows and would pay a price of rho {} for each, together more than the largest share of a block's \
+             budget, {most} of {}: ask with precision low or a larger sd_max, for shorter windows, or for fewer, such as one in each \
+             week.",
+            charged.query.overlap(),
+            charged.price,
+            caps.rho_block_max
         ));
     }
     let ChargedQuery { query, layout, threshold, shown_max, .. } = &mut charged;
@@ -219,7 +235,8 @@ pub(crate) fn blocks(charged: &[Arc<ChargedQuery>]) -> u64 {
     for charged in charged {
         let query = &charged.query;
         for region in query.regions() {
-            all.extend(query.days().days().map(|day| (*region, query.table(), day)));
+            let days = query.buckets().into_iter().flat_map(|bucket| bucket.days.days());
+            all.extend(days.map(|day| (*region, query.table(), day)));
             for member in query.members() {
                 all.extend(member.days.days().map(|day| (*region, member.table, day)));
             }

@@ -2,9 +2,10 @@
 //!
 //! Not here: which suggestion is shown (`suggested`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use shoal_language::{PrivateQuery, Refusal, Work, ask_within};
+use shoal_language::{Asking, PrivateQuery, Refusal, Work, ask_within};
 use shoal_postprocess::{Postprocessor, ReleasedSchema};
 use shoal_schemas::{Region, Registry};
 use tokio::time::Instant;
@@ -34,11 +35,18 @@ impl Prepared {
 #[derive(Clone)]
 pub(super) struct Attempts {
     pub(super) registry: Arc<Registry>,
+    /// The day on which each region was first served, as far as that is known.
+    pub(super) first_days: Arc<BTreeMap<Region, i32>>,
     pub(super) caps: Caps,
     pub(super) postprocessor: Arc<Postprocessor>,
 }
 
 impl Attempts {
+    /// Who asks, and when.
+    pub(super) fn asking<'a>(&'a self, regions: &'a [Region], now_ms: i64) -> Asking<'a> {
+        Asking { regions, first_days: &self.first_days, now_ms }
+    }
+
     /// Binds, checks and prices.
     ///
     /// # Errors
@@ -58,13 +66,15 @@ impl Attempts {
         work: &Work,
     ) -> Result<Prepared, QueryError> {
         let Asker { regions, accuracy, now_ms, deadline } = asker;
-        let question = ask_within(sql, &self.registry, regions, now_ms, work)?;
+        let asking = self.asking(regions, now_ms);
+        let question = ask_within(sql, &self.registry, asking, work)?;
         // Which groups are withheld, so what the postprocessing must know of them, follows from the price. A text that cannot
         // run is refused before a price that is too high.
         let priced = |query: &PrivateQuery| charge(query.clone(), accuracy, &self.caps).map(Arc::new);
         let charged: Vec<Result<Arc<ChargedQuery>, Refusal>> = question.releases.iter().map(priced).collect();
         let releases = question.releases.iter().zip(&charged).enumerate();
-        let of = releases.map(|(at, (query, charged))| schema(at, query, charged.as_deref().ok()));
+        let of =
+            releases.map(|(at, (query, charged))| schema(at, query, charged.as_deref().ok(), &self.registry));
         let schemas: Vec<ReleasedSchema> = of.collect::<Result<_, _>>()?;
         self.postprocessor.check(&question.postprocess.sql, &schemas, deadline).await?;
         let charged: Vec<Arc<ChargedQuery>> = charged.into_iter().collect::<Result<_, _>>()?;

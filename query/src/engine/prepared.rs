@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use shoal_language::{PostprocessText, PrivateQuery, Refusal, Rule};
-use shoal_postprocess::{Column, ColumnKind, NumberColumn, Postprocessor, ReleasedSchema, ReleasedTable};
+use shoal_postprocess::{
+    Column, ColumnKind, KeyColumn, NumberColumn, Postprocessor, ReleasedSchema, ReleasedTable,
+};
+use shoal_schemas::Registry;
 use shoal_schemas::calendar::{DAY_MS, day_of, start_of};
 use tokio::time::Instant;
 
@@ -36,13 +39,17 @@ pub(super) fn schema(
     at: usize,
     query: &PrivateQuery,
     charged: Option<&ChargedQuery>,
+    registry: &Registry,
 ) -> Result<ReleasedSchema, Refusal> {
     let untyped = || {
         let message = "A key has no type.";
         Refusal::whole(Rule::Key, message, shoal_language::SHAPE)
     };
     let keys = query.keys().iter().enumerate();
-    let keys = keys.map(|(at, key)| Ok((format!("k{at}"), key.scalar.ty().ok_or_else(untyped)?)));
+    let keys = keys.map(|(at, key)| {
+        let (ty, unit) = (key.scalar.ty().ok_or_else(untyped)?, query.unit_of_key(at, registry));
+        Ok(KeyColumn { name: format!("k{at}"), ty, unit })
+    });
     let withheld = charged.and_then(|charged| Some((charged, charged.withheld()?)));
     let numbers = query.aggregates().iter().enumerate().map(|(at, aggregate)| NumberColumn {
         name: format!("a{at}"),
@@ -91,8 +98,14 @@ impl Prepared {
         self.preamble.paid(paid);
         let mut lines: Vec<String> = Vec::new();
         for (at, charged) in self.charged.iter().enumerate() {
-            let parts = if charged.is_daily() { "day by day" } else { "for each range of days at once" };
-            lines.push(format!("r{at}: released {parts}, rho {} of each block", charged.price));
+            let parts = match (charged.is_daily(), charged.query.overlap()) {
+                (true, _) => "day by day".to_owned(),
+                (false, 1) => "for each range of days at once".to_owned(),
+                (false, times) => {
+                    format!("for each window at once, rho {} for each of at most {times}", charged.price)
+                }
+            };
+            lines.push(format!("r{at}: released {parts}, rho {} of each block", charged.price_of_a_block()));
             lines.extend(charged.query.to_string().lines().map(|line| format!("  {line}")));
             if let Some(threshold) = &charged.threshold {
                 lines.push(format!("  SHOWN from about {} subjects on", threshold.subjects_min));

@@ -12,8 +12,10 @@ use tokio::time::Instant;
 
 use super::attempt::{Asker, Attempts};
 use crate::error::QueryError;
-use shoal_language::suggest::{Asked, Refused, instead, is_chosen, lost, on_one_line, proposals, typos};
-use shoal_language::{Refusal, Rule, WORK_MAX, Work};
+use shoal_language::suggest::{
+    Asked, Refused, examples, instead, is_chosen, lost, on_one_line, proposals, typos,
+};
+use shoal_language::{LanguageError, Refusal, Rule, WORK_MAX, Work, ask_within};
 
 /// Most statements that are asked for one suggestion.
 const TRIES_MAX: usize = 24;
@@ -61,9 +63,15 @@ impl Attempts {
                 Err(other) => last = other,
             }
         }
-        // These are always tried.
+        // These are always tried: the statement as another question that can be asked first, then what shows the form.
         let all: Vec<&Refusal> = std::iter::once(&refusal).chain(&last).collect();
-        for example in instead(text, &all) {
+        let near = || {
+            let line = on_one_line(text).filter(|_| !is_chosen(&refusal))?;
+            // Places are those of the text on one line.
+            let on_line = self.refused(&line, asker)?;
+            Some(examples(&line, &Refused { refusal: &on_line, registry: &self.registry }))
+        };
+        for example in near().unwrap_or_default().into_iter().chain(instead(text, &all)) {
             if self.attempt(&example, asker).await.is_ok() {
                 return Refusal { example, ..refusal };
             }
@@ -71,11 +79,20 @@ impl Attempts {
         refusal
     }
 
+    /// The refusal of a text that is refused by what it says alone.
+    fn refused(&self, text: &str, asker: Asker<'_>) -> Option<Refusal> {
+        match ask_within(text, &self.registry, self.asking(asker.regions, asker.now_ms), &Work::default()) {
+            Err(LanguageError::Refused(refusal)) => Some(*refusal),
+            Ok(_) | Err(LanguageError::NotAllowed(_)) => None,
+        }
+    }
+
     /// The own statement, written so that it works and asks the same, or the last refusal on the way.
     async fn own(&self, text: &str, asker: Asker<'_>, tries: &mut Tries) -> Result<String, Option<Refusal>> {
         let Some(mut text) = on_one_line(text) else { return Err(None) };
         let whole = text.clone();
-        let asked = Asked { text: &whole, registry: &self.registry, now_ms: asker.now_ms };
+        let asking = self.asking(asker.regions, asker.now_ms);
+        let asked = Asked { text: &whole, registry: &self.registry, asking };
         let mut refusal = match self.attempt(&text, asker).await {
             // It was not SQL, and a word or a letter of it was corrected.
             Ok(_) => return Ok(text),

@@ -148,28 +148,36 @@ impl LookedUp {
         // A block that several parts read pays for each.
         let mut prices: BTreeMap<Block, Rho> = BTreeMap::new();
         let mut deltas: BTreeMap<Block, u64> = BTreeMap::new();
+        let mut due: BTreeMap<Block, Rho> = BTreeMap::new();
+        let add = |prices: &mut BTreeMap<Block, Rho>, block: Block, more: Rho| {
+            let price = prices.entry(block).or_default();
+            *price = price.checked_add(more).ok_or(Failure::Internal)?;
+            Ok::<(), Failure>(())
+        };
         for wanted in self.wanted.iter().flatten() {
             let Some(part) = self.chosen(wanted) else {
                 paid.expired += 1;
                 continue;
             };
-            if parts.insert(part.id) {
-                for (block, _) in &part.charges {
-                    let price = prices.entry(*block).or_default();
-                    *price = price.checked_add(part.price).ok_or(Failure::Internal)?;
-                    let delta = deltas.entry(*block).or_default();
-                    *delta = delta.saturating_add(budget.delta_atto_of_part(part));
-                }
+            if !parts.insert(part.id) {
+                continue;
             }
-            if missing.contains(&part.id) {
-                blocks.extend(part.charges.iter().map(|(block, _)| *block));
+            for (block, _) in &part.charges {
+                add(&mut prices, *block, part.price)?;
+                let delta = deltas.entry(*block).or_default();
+                *delta = delta.saturating_add(budget.delta_atto_of_part(part));
+                if missing.contains(&part.id) {
+                    add(&mut due, *block, part.price)?;
+                    blocks.insert(*block);
+                }
             }
         }
         for block in self.unsized_blocks.intersection(&blocks) {
-            let price = prices.entry(*block).or_default();
-            *price = price.checked_add(SIZE_PRICE).ok_or(Failure::Internal)?;
+            add(&mut prices, *block, SIZE_PRICE)?;
+            add(&mut due, *block, SIZE_PRICE)?;
         }
         paid.price = prices.into_values().max().unwrap_or_default();
+        paid.due = due.into_values().max().unwrap_or_default();
         paid.blocks = blocks.len() as u64;
         paid.parts = parts.len() as u64;
         paid.parts_found = parts.difference(missing).count() as u64;
@@ -310,7 +318,7 @@ async fn make(
     let mut sealed = Vec::new();
     for ((query, region), parts) in due {
         let charged = looked_up.queries.get(query).ok_or(Failure::Internal)?;
-        for (days, parts) in runs(parts) {
+        for (days, parts) in runs(parts, charged) {
             let due = Due { charged: Arc::clone(charged), region, days };
             let shown_max = usize::try_from(charged.shown_max).unwrap_or(usize::MAX);
             let cells_max = match charged.threshold {
@@ -339,13 +347,17 @@ fn part_of<'p>(raw: &Raw, left: &mut Vec<&'p ReleasedPart>) -> Option<&'p Releas
     Some(left.swap_remove(at))
 }
 
-/// Released parts whose days follow on each other are read at once; a day that is not paid now is not read.
-fn runs(mut parts: Vec<&ReleasedPart>) -> Vec<(DayRange, Vec<&ReleasedPart>)> {
+/// Released parts whose days follow on each other are read at once, but for windows; a day that is not paid now is not read.
+fn runs<'p>(
+    mut parts: Vec<&'p ReleasedPart>,
+    charged: &ChargedQuery,
+) -> Vec<(DayRange, Vec<&'p ReleasedPart>)> {
     parts.sort_by_key(|part| part.days.first);
+    let is_apart = charged.query.windows().is_some() && !charged.is_daily();
     let mut runs: Vec<(DayRange, Vec<&ReleasedPart>)> = Vec::new();
     for part in parts {
         match runs.last_mut() {
-            Some((days, run)) if part.days.first == days.last.saturating_add(1) => {
+            Some((days, run)) if !is_apart && part.days.first == days.last.saturating_add(1) => {
                 days.last = part.days.last;
                 run.push(part);
             }

@@ -157,8 +157,10 @@ fn key(
         match &key.kind {
             KeyKind::Region => *value = Value::Text(part.released.region.as_str().to_owned()),
             KeyKind::Time(Grain::Hour) => *value = hour_of(start_of(part.released.days.first), value),
-            KeyKind::Time(_) if key.scalar == Scalar::Day => *value = Value::Day(part.start),
-            KeyKind::Time(_) => *value = Value::Time(start_of(part.start)),
+            KeyKind::Time(_) | KeyKind::Windows(_) if key.scalar == Scalar::Day => {
+                *value = Value::Day(part.start)
+            }
+            KeyKind::Time(_) | KeyKind::Windows(_) => *value = Value::Time(start_of(part.start)),
             KeyKind::Public(_) | KeyKind::Private => {}
         }
     }

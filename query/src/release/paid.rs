@@ -7,6 +7,8 @@ use shoal_anonymity::budget::Rho;
 pub(crate) struct Paid {
     /// What any one block pays at most, when none of the parts is in the ledger; for its size too, where that is unknown.
     pub(crate) price: Rho,
+    /// What any one block pays at most for those parts that are not in the ledger.
+    pub(crate) due: Rho,
     /// Blocks that are charged now.
     pub(crate) blocks: u64,
     /// Released parts of the answer, and those of them that were in the ledger.

@@ -1,6 +1,6 @@
 //! A query as it reads on certain days of one region: the same text for the same question, however it was put.
 //!
-//! Left out: days, regions, how days are grouped, names, the order of keys and aggregates, notes, and since when each
+//! Left out: days, regions, how days are grouped or windows lie, names, the order of keys and aggregates, notes, and since when each
 //! programme can be read. Kept: everything else that decides what is counted, its bounds among it, and every public value.
 //! Not here: identity (`mod.rs`), the rewriting of expressions (`simplify`).
 
@@ -109,7 +109,7 @@ fn key_text(scalar: &Scalar, kind: &KeyKind) -> String {
             format!("{scalar} OF {}", values.join(", "))
         }
         KeyKind::Private => format!("{scalar} ABOVE THE THRESHOLD"),
-        KeyKind::Region | KeyKind::Time(_) => scalar.to_string(),
+        KeyKind::Region | KeyKind::Time(_) | KeyKind::Windows(_) => scalar.to_string(),
     }
 }
 
@@ -140,10 +140,10 @@ fn aggregate_text(spot: &Spot, aggregate: &Aggregate) -> String {
     format!("{op}{filter} (scale {}, at most {})", aggregate.scale, aggregate.linf)
 }
 
-/// Positions of the keys whose values a released part keeps, in the query's order: all but regions and buckets of days.
+/// Positions of the keys whose values a released part keeps, in the query's order: all but regions, windows and buckets of days.
 pub(crate) fn cell_keys(query: &PrivateQuery) -> Vec<usize> {
     let kept = |kind: &KeyKind| match kind {
-        KeyKind::Region => false,
+        KeyKind::Region | KeyKind::Windows(_) => false,
         KeyKind::Time(grain) => *grain == shoal_language::calendar::Grain::Hour,
         KeyKind::Public(_) | KeyKind::Private => true,
     };

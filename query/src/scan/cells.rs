@@ -80,7 +80,7 @@ impl Cells {
         let mut columns = Vec::new();
         for key in query.keys() {
             let (is_hour, values) = match &key.kind {
-                KeyKind::Region => continue,
+                KeyKind::Region | KeyKind::Windows(_) => continue,
                 KeyKind::Time(Grain::Hour) => (true, (0..24).map(|h| Value::Number(h, 0)).collect()),
                 KeyKind::Time(_) => continue,
                 KeyKind::Public(values) => (false, values.clone()),

@@ -52,7 +52,11 @@ async fn counts_sums_and_averages_are_within_their_noise() {
     assert_eq!(json["columns"][0]["kind"], "estimate");
     assert_eq!(json["columns"][1]["name"], "n_sd");
     assert_eq!(json["columns"][4]["unit"], "subjects");
-    assert!(released.to_csv().starts_with("n,n_sd,n_low,n_high,people,"));
+    assert!(
+        released
+            .to_csv()
+            .starts_with("n [events],n_sd [events],n_low [events],n_high [events],people [subjects],")
+    );
     assert!(released.to_arrow_ipc().unwrap().len() > 500);
 }
 

@@ -16,6 +16,7 @@ mod refused;
 mod shapes;
 mod stored;
 mod unanswered;
+mod windows;
 mod worlds;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +28,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
 use shoal_anonymity::noise::{Entropy, NoiseError};
-use shoal_postprocess::{NumberColumn, ReleasedSchema};
+use shoal_postprocess::{KeyColumn, NumberColumn, ReleasedSchema};
 use shoal_schemas::{ColumnType, Kind, Region, Registry, TableDef, columns};
 
 use crate::config::QueryConfig;

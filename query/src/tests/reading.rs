@@ -154,7 +154,10 @@ async fn an_answer_says_what_is_null_and_what_would_help() {
     assert!(released.notes().iter().any(|note| note.contains("`screen` is NULL in one row")));
     let csv = released.to_csv();
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!(lines[0], "screen,people,people_sd,people_low,people_high");
+    assert_eq!(
+        lines[0],
+        "screen,people [subjects],people_sd [subjects],people_low [subjects],people_high [subjects]"
+    );
     assert!(lines[1].starts_with("NULL,") && lines[2].starts_with("\"'=cmd"), "{csv}");
     assert!(!released.notes().iter().any(|note| note.starts_with("What helps")), "{:?}", released.notes());
     // Four people, by their events.

@@ -68,7 +68,7 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
     let (code, table, errors) = ask(&analyst, &["--precision", "high"]);
     assert!(code == 0 && table.contains("home") && table.contains('±'), "{table}{errors}");
     let (code, csv, _) = ask(&analyst, &["--precision", "high", "--format", "csv"]);
-    assert!(code == 0 && csv.starts_with("screen,people,people_sd,people_low,people_high\n"), "{csv}");
+    assert!(code == 0 && csv.starts_with("screen,people [subjects],people_sd [subjects],"), "{csv}");
     assert_eq!(ask("nobody.nothing", &[]).0, 3, "refused by the service");
     assert_eq!(ask(&app, &[]).0, 3);
 

@@ -7,7 +7,7 @@ use shoal_schemas::Region;
 use shoal_server::access_keys::{Role, Scope};
 
 use crate::http::Answer;
-use crate::stage::{NOON_MS, TODAY, World, batch};
+use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch};
 
 /// The rows of an answer in JSON.
 pub(crate) fn rows(answer: &Value) -> &[Value] {
@@ -230,7 +230,10 @@ fn an_answer_comes_as_json_csv_and_arrow_and_a_dry_run_costs_nothing() {
     let csv = question("csv");
     assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
     let text = csv.text();
-    assert_eq!(text.lines().next(), Some(names.join(",").as_str()));
+    assert_eq!(
+        text.lines().next(),
+        Some("screen,n [subjects],n_sd [subjects],n_low [subjects],n_high [subjects]")
+    );
     assert!(text.lines().nth(1).is_some_and(|l| l.starts_with("home,")), "{text}");
     let arrow = question("arrow");
     let dir = tempfile::tempdir().unwrap();
@@ -287,4 +290,28 @@ fn a_group_that_is_not_shown_is_unknown_and_every_number_has_its_error() {
         world.client().sql(key, &few)["notes"].to_string().contains("What helps: people instead of events")
     });
     assert!(helps);
+}
+
+/// The tables are made by the wall's clock, whatever the clock of the service says.
+#[test]
+fn the_usual_range_begins_when_the_service_did() {
+    let wall = || shoal_server::system_clock()().div_euclid(DAY_MS);
+    let before = wall();
+    let world = empty();
+    let after = wall();
+    let asked = |sql: &str| {
+        ask(&world, &world.keys.analyst, &json!({"sql": sql, "dry_run": true})).expect(200).json()
+    };
+    // A clock that is behind: nothing is known to have been served, and thirty days are read.
+    world.set_now_ms((before - 40) * DAY_MS);
+    assert_eq!(asked("SELECT COUNT(*) AS n FROM usage WHERE region = 'DE'")["cost"]["blocks"], 30);
+    world.set_now_ms((before + 4) * DAY_MS);
+    let dry = asked("SELECT COUNT(*) AS n FROM usage WHERE region = 'DE'");
+    // The wall's day may change while the world is made.
+    let days = dry["cost"]["blocks"].as_i64().unwrap();
+    assert!((5 - (after - before)..=5).contains(&days), "{dry}");
+    assert!(dry["notes"].to_string().contains("the first that was served"), "{dry}");
+    // A day that is named is asked, because events may come late.
+    let named = asked("SELECT COUNT(*) AS n FROM usage WHERE region = 'DE' AND day > current_date - 10");
+    assert_eq!(named["cost"]["blocks"], 10, "{named}");
 }

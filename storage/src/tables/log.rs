@@ -45,6 +45,8 @@ pub(crate) struct Loaded {
     pub(crate) version: u64,
     pub(crate) files: BTreeMap<String, LiveFile>,
     pub(crate) layout: TableLayout,
+    /// When the table was made, in milliseconds since 1970; none where another program made it and did not say.
+    pub(crate) created_ms: Option<i64>,
     delta: DeltaTable,
 }
 
@@ -85,7 +87,8 @@ impl Log {
             let file = self.live_file(&view.path(), view.size(), view.num_records())?;
             files.insert(file.path.clone(), file);
         }
-        Ok(Loaded { version: state.version(), files, layout, delta })
+        let created_ms = created_ms(state.metadata());
+        Ok(Loaded { version: state.version(), files, layout, created_ms, delta })
     }
 
     fn live_file(&self, path: &str, bytes: i64, rows: Option<usize>) -> Result<LiveFile> {
@@ -155,6 +158,11 @@ pub(crate) fn creation(layout: &TableLayout) -> Result<Vec<Action>> {
     let metadata =
         new_metadata(&layout.to_delta()?, [columns::DAY], PROPERTIES).map_err(DeltaTableError::from)?;
     Ok(vec![commit_info("CREATE TABLE"), Action::Protocol(protocol), Action::Metadata(metadata)])
+}
+
+/// When a table was made. What changes its columns keeps it.
+fn created_ms(metadata: &Metadata) -> Option<i64> {
+    serde_json::to_value(metadata).ok()?.get("createdTime")?.as_i64()
 }
 
 /// The actions that give a table more columns.

@@ -8,13 +8,14 @@
 //! Invariants: one [`Table`] for each (region, kind), however often it is asked for, so that it has one committer. Two
 //! regions share no directory but the root. Not here: what a table does (`table`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use object_store::ObjectStore;
 use shoal_files::Disk;
+use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Region, TableDef};
 use tokio::sync::Mutex;
 use url::Url;
@@ -52,6 +53,17 @@ impl Store {
     /// The tables that this process has opened, in no order.
     pub async fn tables(&self) -> Vec<Table> {
         self.inner.tables.lock().await.values().cloned().collect()
+    }
+
+    /// The day, since 1970, on which the first table of each region was made, of the tables that this process has opened.
+    pub async fn first_days(&self) -> BTreeMap<Region, i32> {
+        let mut days: BTreeMap<Region, i32> = BTreeMap::new();
+        for table in self.inner.tables.lock().await.values() {
+            if let Some(day) = table.created_ms().map(day_of) {
+                days.entry(table.region()).and_modify(|first| *first = day.min(*first)).or_insert(day);
+            }
+        }
+        days
     }
 
     /// Ends the compactions that run, between two batches, and begins none any more: for the end of a process, which must

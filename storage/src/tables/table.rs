@@ -33,6 +33,7 @@ pub(crate) struct Inner {
     region: Region,
     kind: Kind,
     pub(crate) name: String,
+    created_ms: Option<i64>,
     pub(crate) dir: PathBuf,
     /// What lies in the directory; names are relative to it.
     pub(crate) objects: Arc<dyn Objects>,
@@ -111,6 +112,7 @@ impl Table {
             region,
             kind,
             name: format!("{region}/{kind}"),
+            created_ms: loaded.created_ms,
             objects: Arc::new(Disk::new(&dir)),
             dir,
             log,
@@ -139,6 +141,12 @@ impl Table {
     /// The table's region.
     pub fn region(&self) -> Region {
         self.inner.region
+    }
+
+    /// When it was made, in milliseconds since 1970: a fact about the service and not about any event. None where another program
+    /// made it and did not say.
+    pub fn created_ms(&self) -> Option<i64> {
+        self.inner.created_ms
     }
 
     /// The kind of its events.

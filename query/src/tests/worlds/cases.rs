@@ -94,6 +94,8 @@ const STATEMENTS: [&str; 30] = [
     "SELECT COUNT(*) AS n FROM usage WHERE {w} AND date_trunc('day', time) IN (TIMESTAMP '2026-11-20 00:00', TIMESTAMP '2026-11-21 00:00')",
     "SELECT AVG(v) AS n FROM (SELECT subject, SUM(items) AS v FROM usage WHERE {d} GROUP BY subject) AS p",
     "SELECT region, COUNT(*) AS n FROM usage WHERE {d} GROUP BY region",
+    "SELECT d.day, COUNT(DISTINCT u.subject) AS n FROM generate_series(current_date - 2, current_date, INTERVAL '1 day') AS d(day) \
+     JOIN usage u ON u.day BETWEEN d.day - 2 AND d.day GROUP BY 1",
     "SELECT day, COUNT(*) AS n FROM usage WHERE {w} GROUP BY day",
     "SELECT os, country, COUNT(*) AS n, SUM(amount) AS paid FROM usage WHERE {d} GROUP BY os, country",
     "SELECT screen, COUNT(DISTINCT subject) AS n FROM usage WHERE {d} GROUP BY screen",

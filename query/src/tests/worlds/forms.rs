@@ -102,6 +102,7 @@ named!(key, KEYS, KeyKind, {
     KeyKind::Time(_) => "time as a key",
     KeyKind::Public(_) => "public key",
     KeyKind::Private => "private key",
+    KeyKind::Windows(_) => "windows of days",
 });
 
 /// Every name.

@@ -1,0 +1,203 @@
+//! Hours on other clocks than those of UTC, and the days that are asked where no first day is named.
+
+use std::collections::BTreeMap;
+
+use shoal_schemas::Region;
+
+use super::{now_ms, registry, today};
+use crate::bind::Asking;
+use crate::error::LanguageError;
+use crate::question::{Question, ask, ask_within};
+use crate::work::Work;
+
+fn asked(sql: &str) -> Question {
+    ask(sql, &registry(), Region::ALL, now_ms()).unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+#[test]
+fn hours_of_a_zone_are_hours_of_utc_that_are_shown_otherwise() {
+    let plain = asked(
+        "SELECT date_trunc('hour', time) AS hour, COUNT(*) AS n FROM usage WHERE day > current_date - 7 GROUP BY 1",
+    );
+    let zone = "time AT TIME ZONE 'Asia/Singapore'";
+    for sql in [
+        format!("SELECT date_trunc('hour', {zone}) AS hour, COUNT(*) AS n FROM usage WHERE day > current_date - 7 GROUP BY 1"),
+        format!(
+            "SELECT date_trunc('hour', {zone}), COUNT(*) AS n FROM usage WHERE day > current_date - 7 GROUP BY date_trunc('hour', \
+             {zone}) ORDER BY date_trunc('hour', {zone})"
+        ),
+        "SELECT date_trunc('hour', u.time AT TIME ZONE 'asia/singapore') AS hour, COUNT(*) AS n FROM usage u WHERE day > \
+         current_date - 7 GROUP BY hour ORDER BY hour"
+            .to_owned(),
+    ] {
+        let question = asked(&sql);
+        assert_eq!(question.releases[0].canonical(), plain.releases[0].canonical(), "{sql}");
+        assert!(question.postprocess.sql.contains("(\"k0\" + INTERVAL '8 hours')"), "{}", question.postprocess.sql);
+        assert!(question.notes.iter().any(|note| note.contains("Asia/Singapore, 8 hours ahead")), "{:?}", question.notes);
+    }
+    let hours = asked(
+        "SELECT extract(hour FROM time) AS h, COUNT(*) FROM usage WHERE day > current_date - 7 GROUP BY 1",
+    );
+    let local = asked(
+        "SELECT extract(hour FROM time AT TIME ZONE 'America/New_York') AS h, COUNT(*) FROM usage WHERE day > current_date - 7 \
+         GROUP BY h",
+    );
+    assert_eq!(local.releases[0].canonical(), hours.releases[0].canonical());
+    assert!(local.postprocess.sql.contains("((\"k0\" + 19) % 24)"), "{}", local.postprocess.sql);
+    let moved = "SELECT date_trunc('week', time) + INTERVAL '6 days' AS ends, COUNT(*) FROM usage GROUP BY 1";
+    assert_eq!(asked(moved).releases[0].keys().len(), 1);
+}
+
+#[test]
+fn a_condition_on_a_zone_is_one_on_utc() {
+    let same = |local: &str, utc: &str| {
+        let of = |condition: &str| {
+            asked(&format!(
+                "SELECT COUNT(DISTINCT subject) FROM usage WHERE {condition} AND day >= '2026-10-01'"
+            ))
+            .releases[0]
+                .canonical()
+        };
+        assert_eq!(of(local), of(utc), "{local}");
+    };
+    same(
+        "time AT TIME ZONE 'Asia/Singapore' >= '2026-11-20' AND time AT TIME ZONE 'Asia/Singapore' < '2026-11-21'",
+        "time >= '2026-11-19 16:00' AND time < '2026-11-20 16:00'",
+    );
+    same(
+        "(time AT TIME ZONE 'Asia/Singapore')::date = '2026-11-20'",
+        "time >= '2026-11-19 16:00' AND time < '2026-11-20 16:00'",
+    );
+    same(
+        "(time AT TIME ZONE 'Europe/Berlin')::date BETWEEN DATE '2026-10-24' AND DATE '2026-10-26'",
+        "time >= '2026-10-23 22:00' AND time < '2026-10-26 23:00'",
+    );
+    same("time AT TIME ZONE 'Europe/Berlin' > '2026-11-20 12:30'", "time > '2026-11-20 11:30'");
+}
+
+#[test]
+fn what_a_zone_cannot_be_is_refused_with_what_can_be_asked() {
+    for (sql, says) in [
+        (
+            "SELECT date_trunc('day', time AT TIME ZONE 'Asia/Singapore') AS d, COUNT(*) FROM usage GROUP BY 1",
+            "hours of two UTC days",
+        ),
+        (
+            "SELECT (time AT TIME ZONE 'Asia/Singapore')::date AS d, COUNT(*) FROM usage GROUP BY 1",
+            "hours of two UTC days",
+        ),
+        (
+            "SELECT extract(dow FROM time AT TIME ZONE 'Asia/Singapore') AS d, COUNT(*) FROM usage GROUP BY 1",
+            "hours of two UTC days",
+        ),
+        (
+            "SELECT date_trunc('hour', time AT TIME ZONE 'Europe/Berlin'), COUNT(*) FROM usage WHERE day >= '2026-10-20' GROUP BY 1",
+            "change on 2026-10-25",
+        ),
+        (
+            "SELECT date_trunc('hour', time AT TIME ZONE 'Asia/Kolkata'), COUNT(*) FROM usage GROUP BY 1",
+            "not whole hours",
+        ),
+        (
+            "SELECT date_trunc('hour', time AT TIME ZONE '+08'), COUNT(*) FROM usage GROUP BY 1",
+            "no such time zone",
+        ),
+        ("SELECT COUNT(*) FROM usage WHERE time AT TIME ZONE 'Europe/Berlin' > '2026-10-25 02:30'", "twice"),
+        (
+            "SELECT hour AT TIME ZONE 'Asia/Singapore', n FROM (SELECT date_trunc('hour', time) AS hour, COUNT(*) AS n FROM usage \
+          GROUP BY 1) t",
+            "hours of two UTC days",
+        ),
+    ] {
+        let Err(LanguageError::Refused(refusal)) = ask(sql, &registry(), Region::ALL, now_ms()) else {
+            panic!("{sql}")
+        };
+        assert!(refusal.message.contains(says), "{sql}: {}", refusal.message);
+        asked(&refusal.example);
+    }
+}
+
+#[test]
+fn what_names_no_first_day_begins_when_the_regions_were_first_served() {
+    let first_days = BTreeMap::from([(Region::De, today() - 3), (Region::Us, today() - 9)]);
+    let days = |sql: &str, regions: &[Region]| {
+        let asking = Asking { regions, first_days: &first_days, now_ms: now_ms() };
+        let question = ask_within(sql, &registry(), asking, &Work::default()).unwrap();
+        let days = question.releases[0].days();
+        (days.first - today(), days.last - today(), question.notes.join(" "))
+    };
+    let sql = "SELECT COUNT(*) FROM usage";
+    let (first, last, notes) = days(sql, &[Region::De]);
+    assert!((first, last) == (-3, 0) && notes.contains("on, the first that was served"), "{notes}");
+    assert_eq!(days(sql, &[Region::De, Region::Us]).0, -9, "the earliest of them");
+    assert_eq!(days("SELECT COUNT(*) FROM usage WHERE region = 'DE'", &[Region::De, Region::Us]).0, -3);
+    assert_eq!(days(sql, &[Region::De, Region::Sg]).0, -29, "not known of one of them");
+    assert_eq!(
+        days("SELECT COUNT(*) FROM usage WHERE day >= current_date - 20", &[Region::De]).0,
+        -20,
+        "named"
+    );
+    // Before the region was served there is nothing to begin with.
+    assert_eq!(days("SELECT COUNT(*) FROM usage WHERE day <= current_date - 7", &[Region::De]).0, -36);
+    let members = "SELECT COUNT(*) FROM usage WHERE subject IN (SELECT subject FROM crash)";
+    assert_eq!(days(members, &[Region::De]).0, -3);
+}
+
+#[test]
+fn a_subquery_that_reads_nothing_is_what_it_says_and_a_persons_day_is_a_day() {
+    let same = |one: &str, other: &str| {
+        let (one, other) = (asked(one), asked(other));
+        assert_eq!(one.releases[0].canonical(), other.releases[0].canonical());
+    };
+    same(
+        "SELECT COUNT(*) FROM usage WHERE time >= ((SELECT (DATE_TRUNC('day', now()) + (-6 || ' day')::INTERVAL)))",
+        "SELECT COUNT(*) FROM usage WHERE day >= current_date - 6",
+    );
+    let firsts = "FROM (SELECT subject, MIN(day) AS first FROM usage WHERE day >= '2026-11-01' GROUP BY subject HAVING MIN(day) < \
+        '2026-11-20') AS p WHERE first BETWEEN DATE '2026-11-10' AND '2026-11-15'";
+    let question = asked(&format!("SELECT COUNT(*) {firsts}"));
+    let text = question.releases[0].canonical();
+    assert!(text.contains("(value_0 <= 20772) AND (value_0 >= 20767)"), "{text}");
+}
+
+#[test]
+fn keys_that_are_numbers_of_something_have_units() {
+    for (sql, unit) in [
+        (
+            "SELECT bucket(duration_ms), COUNT(*) FROM performance WHERE event = 'app_start' GROUP BY 1",
+            Some("ms"),
+        ),
+        (
+            "SELECT floor(duration_ms / 250) * 250, COUNT(*) FROM performance WHERE event = 'app_start' GROUP BY 1",
+            Some("ms"),
+        ),
+        (
+            "SELECT floor(duration_ms / 250), COUNT(*) FROM performance WHERE event = 'app_start' GROUP BY 1",
+            None,
+        ),
+        ("SELECT width_bucket(duration_ms, 0, 5000, 20), COUNT(*) FROM performance GROUP BY 1", None),
+        (
+            "SELECT CASE WHEN duration_ms < 9 THEN 'fast' ELSE 'slow' END, COUNT(*) FROM performance GROUP BY 1",
+            None,
+        ),
+        (
+            "SELECT n, COUNT(*) FROM (SELECT subject, COUNT(*) AS n FROM usage GROUP BY subject) p GROUP BY n",
+            Some("events"),
+        ),
+        (
+            "SELECT n, COUNT(*) FROM (SELECT subject, COUNT(DISTINCT day) AS n FROM usage GROUP BY subject) p GROUP BY n",
+            Some("days"),
+        ),
+        (
+            "SELECT n, COUNT(*) FROM (SELECT subject, MIN(day) AS n FROM usage GROUP BY subject) p GROUP BY n",
+            None,
+        ),
+        (
+            "SELECT n, COUNT(*) FROM (SELECT subject, SUM(duration_ms) AS n FROM usage GROUP BY subject) p GROUP BY n",
+            Some("ms"),
+        ),
+        ("SELECT os, COUNT(*) FROM usage GROUP BY os", None),
+    ] {
+        assert_eq!(asked(sql).releases[0].unit_of_key(0, &registry()).as_deref(), unit, "{sql}");
+    }
+}
