@@ -88,7 +88,7 @@ const CONDITIONS: [&str; 33] = [
 ];
 
 /// Whole statements, for what is no condition.
-const STATEMENTS: [&str; 30] = [
+const STATEMENTS: [&str; 31] = [
     "SELECT date_trunc('day', time) AS t, COUNT(*) AS n FROM usage WHERE {w} GROUP BY 1",
     "SELECT CASE WHEN date_trunc('day', time) <= TIMESTAMP '2026-11-20 07:30' THEN 'before' ELSE 'after' END AS half, COUNT(*) AS n FROM usage WHERE {w} GROUP BY 1",
     "SELECT COUNT(*) AS n FROM usage WHERE {w} AND date_trunc('day', time) IN (TIMESTAMP '2026-11-20 00:00', TIMESTAMP '2026-11-21 00:00')",
