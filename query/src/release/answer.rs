@@ -9,19 +9,17 @@
 //! Not here: sealing (`unsealed`), the ledger (`ledger.rs`), noise (`noisy`), what reads events (`scan`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures::FutureExt as _;
 use shoal_anonymity::budget::Rho;
 use shoal_anonymity::noise::OsEntropy;
 use shoal_schemas::Region;
 use shoal_storage::{Block, Found, PartId};
 
 use super::assemble::{SealedPart, assemble};
-use super::circumstances::{Circumstances, Timing};
+use super::circumstances::Circumstances;
 use super::groups::Groups;
+use super::in_time::in_turn;
 use super::noisy::{Exact, noisy};
 use super::paid::Paid;
 use super::size::{BlockEpoch, Sizes, size_id};
@@ -281,25 +279,6 @@ async fn turn(
     // A question that was refused for what somebody else had just sealed is decided anew: the first time stays in the audit.
     let _ = timing.decided_ms.set(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
     Ok(Some(turn))
-}
-
-/// Works in a turn: begins when it begins, and comes back when it ends, with a failure too, also when the work panics.
-async fn in_turn<T>(
-    turn: &Turn,
-    timing: &Timing<'_>,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let clock = timing.schedule.clock();
-    clock.until(turn.begin).await;
-    let begun = clock.now();
-    let done = tokio::select! {
-        biased;
-        done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or(Err(Failure::Panic)),
-        () = clock.late(turn.end) => Err(Failure::Time),
-    };
-    timing.metrics.turn_used(turn.share_of_work(clock.now().saturating_duration_since(begun)));
-    clock.until(turn.end).await;
-    done
 }
 
 /// Reads what is missing and paid, and noises each part as it is finished.

@@ -17,6 +17,7 @@ mod answer;
 mod assemble;
 mod circumstances;
 mod groups;
+mod in_time;
 mod noisy;
 mod paid;
 mod reading;

@@ -8,8 +8,9 @@
 //! first question about a block in an epoch pays for its size as well, and everybody after it finds that in the ledger.
 //!
 //! Invariants: one subject's day changes the number of rows by no more than `size_bounds` says, so the noise follows from
-//! that number and [`SIZE_PRICE`] alone. The exact number is used for nothing else. When a size is sealed follows from whether
-//! the files say it or rows are counted, which is public, to a step that hides how many there are.
+//! that number and [`SIZE_PRICE`] alone. The exact number is used for nothing else. When sizes are sealed follows from how many
+//! are missing, whatever the files hold and whether or not they can be read; where rows have to be counted, which is public, from a
+//! step that hides how many there are.
 //! Not here: what a row costs (`work`), the order of claims and seals of an answer (`answer`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use shoal_storage::{Block, Charge, Found, PartId, PartOrder};
 use tokio::time::Instant;
 
 use super::circumstances::{Circumstances, Timing};
+use super::in_time::{failing, until_end};
 use super::sealed::{Sealed, SealedCell};
 use super::size_bounds::{SIZE_PRICE, SizeBounds};
 use crate::budget_epochs::{BudgetEpoch, BudgetEpochs};
@@ -32,9 +34,11 @@ use crate::scan::Scan;
 
 /// The encoding's version: another one makes other sizes of everything.
 const VERSION: &[u8] = b"size 1";
-/// Sizes are sealed at whole multiples of this after they were asked for.
-const STEP: Duration = Duration::from_millis(50);
-/// The same when rows of any of them have to be counted.
+/// Sizes are sealed so long after they were paid, and so much later for each: many times what it takes to read what the files
+/// say. What is not read by then has failed.
+const READING: Duration = Duration::from_millis(250);
+const READING_EACH: Duration = Duration::from_millis(5);
+/// When rows of any of them have to be counted, sizes are sealed at whole multiples of this after they were asked for.
 const STEP_OF_COUNTING: Duration = Duration::from_secs(1);
 
 /// A block in one of its epochs.
@@ -91,6 +95,22 @@ fn rows_of(bytes: &[u8]) -> Result<i128, Failure> {
     cell.numbers.first().copied().ok_or(Failure::Internal)
 }
 
+/// The sizes of blocks, with noise, as they are sealed.
+async fn noisy(
+    missing: &[(BlockEpoch, PartId)],
+    bounds: &SizeBounds,
+    scan: &dyn Scan,
+) -> Result<Vec<(PartId, Vec<u8>)>, Failure> {
+    let mut made = Vec::with_capacity(missing.len());
+    for ((block, _), id) in missing {
+        let noise = bounds.noise(block.day)?;
+        let exact = i128::from(scan.rows(*block, bounds.counted_to(block.day)).await?);
+        let rows = noise.add(exact, &mut OsEntropy::new()).map_err(Failure::from)?;
+        made.push((*id, sealed(rows, &noise)?));
+    }
+    Ok(made)
+}
+
 impl<'b> Sizes<'b> {
     /// The sizes of these blocks, from the ledger; those that are not there are paid, read, noised and sealed.
     ///
@@ -119,16 +139,18 @@ impl<'b> Sizes<'b> {
                 Payment::LookAgain => {}
                 Payment::Refused(refusal) => return Err(QueryError::from(refusal).into()),
                 Payment::Paid(reservation) => {
-                    let mut made = Vec::with_capacity(missing.len());
-                    for ((block, _), id) in &missing {
-                        let noise = bounds.noise(block.day)?;
-                        let exact = i128::from(scan.rows(*block, bounds.counted_to(block.day)).await?);
-                        let rows = noise.add(exact, &mut OsEntropy::new()).map_err(Failure::from)?;
-                        made.push((*id, sealed(rows, &noise)?));
-                    }
-                    let is_counted = missing.iter().any(|((b, _), _)| bounds.counted_to(b.day).is_some());
-                    let step = if is_counted { STEP_OF_COUNTING } else { STEP };
-                    clock.until(next_step(begun, clock.now(), step)).await;
+                    let reading = noisy(&missing, bounds, scan);
+                    let made = match missing.iter().any(|((b, _), _)| bounds.counted_to(b.day).is_some()) {
+                        true => {
+                            let made = failing(reading).await;
+                            clock.until(next_step(begun, clock.now())).await;
+                            made?
+                        }
+                        false => {
+                            let each = READING_EACH * u32::try_from(missing.len()).unwrap_or(u32::MAX);
+                            until_end(clock, clock.now() + READING + each, reading).await?
+                        }
+                    };
                     asked.budget.seal(claim, reservation, made).await?;
                 }
             }
@@ -185,8 +207,8 @@ impl<'b> Sizes<'b> {
     }
 }
 
-/// The next whole multiple of a step.
-fn next_step(begun: Instant, now: Instant, step: Duration) -> Instant {
-    let steps = now.saturating_duration_since(begun).as_micros() / step.as_micros().max(1) + 1;
-    begun + step * u32::try_from(steps).unwrap_or(u32::MAX)
+/// The next whole multiple of [`STEP_OF_COUNTING`].
+fn next_step(begun: Instant, now: Instant) -> Instant {
+    let steps = now.saturating_duration_since(begun).as_micros() / STEP_OF_COUNTING.as_micros() + 1;
+    begun + STEP_OF_COUNTING * u32::try_from(steps).unwrap_or(u32::MAX)
 }

@@ -72,9 +72,12 @@ impl Timed {
     }
 }
 
-/// Whether so much time has passed, to the grid on which sizes are sealed.
+/// When the size of one block is sealed.
+const SIZED: Duration = Duration::from_millis(255);
+
+/// Whether so much time has passed, and that of sizes.
 fn is_turns(passed: Duration, turns: u32) -> bool {
-    (TURN * turns..TURN * turns + Duration::from_millis(200)).contains(&passed)
+    (TURN * turns..=TURN * turns + 2 * SIZED).contains(&passed)
 }
 
 #[tokio::test]
@@ -84,7 +87,7 @@ async fn nothing_is_sealed_before_the_end_of_the_turn() {
         let timed = Arc::clone(&timed);
         async move { timed.ask(SQL, &After(|| async { Ok(()) })).await.map(|answered| answered.paid.blocks) }
     });
-    // The size is sealed on its grid; then the end of the turn is all that is waited for.
+    // The size is sealed at its time; then the end of the turn is all that is waited for.
     let sized = timed.clock.next_wait().await;
     timed.clock.move_to(sized);
     let end = timed.clock.next_wait().await;
@@ -187,6 +190,37 @@ async fn the_size_of_a_block_has_the_noise_that_is_paid_for() {
     assert_eq!(world.spent(today()), SIZE_PRICE.nano(), "and paid once");
 }
 
+/// A file that is read slowly, one that cannot be read, and a fault in the code tell nothing by the time either.
+#[tokio::test]
+async fn sizes_that_cannot_be_read_leave_when_they_would_have_been_sealed() {
+    struct Unread(Failure);
+    #[async_trait::async_trait]
+    impl Scan for Unread {
+        async fn totals(
+            &self,
+            _: crate::scan::Due,
+            _: &mut (dyn shoal_anonymity::noise::Entropy + Send),
+            _: &mut crate::scan::Taker<'_>,
+        ) -> Result<(), Failure> {
+            Err(Failure::Internal)
+        }
+        async fn rows(&self, _: Block, _: Option<u64>) -> Result<u64, Failure> {
+            match self.0 {
+                Failure::Time => std::future::pending().await,
+                Failure::Panic => panic!("a fault while a size is read"),
+                other => Err(other),
+            }
+        }
+    }
+    for cause in [Failure::Time, Failure::Storage, Failure::Panic] {
+        let timed = Timed::new(1);
+        let failed = timed.ask(SQL, &Unread(cause)).await.err().unwrap();
+        assert!(matches!(failed, NoAnswer::Failed(found) if found == cause), "{failed:?}");
+        assert_eq!(timed.clock.passed(), SIZED, "{cause:?}");
+        assert_eq!(timed.world.spent(today()), SIZE_PRICE.nano(), "paid and not sealed");
+    }
+}
+
 /// Rows of a block whose subjects may have any number of them, since nobody knows which limit they came in under.
 #[tokio::test]
 async fn rows_of_before_any_limit_are_counted_up_to_it_on_a_coarser_grid() {
@@ -210,8 +244,8 @@ async fn rows_of_before_any_limit_are_counted_up_to_it_on_a_coarser_grid() {
     for (limits, expected, after_ms) in [
         // Nothing was ever noted; a higher limit until five days ago; the same limit for good.
         (vec![], [Some(EVENTS_MAX), Some(EVENTS_MAX)], 1_000),
-        (vec![(80, 1_000), (EVENTS_MAX, 5)], [None, None], 50),
-        (vec![(EVENTS_MAX, 1_000)], [None, None], 50),
+        (vec![(80, 1_000), (EVENTS_MAX, 5)], [None, None], 260),
+        (vec![(EVENTS_MAX, 1_000)], [None, None], 260),
     ] {
         let mut timed = Timed::new(1);
         timed.world = World::new();
