@@ -11,23 +11,28 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr,
+    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
     TableAlias, TableFactor, TableWithJoins,
 };
 
-use super::days::is_column;
+use super::days::{is_column, of_events};
 use super::naming::{default_name, quoted};
 use super::origin::Days;
 use super::rows::keys;
 use super::scope::Split;
 use crate::bind::aggregate_names::has_aggregate;
-use crate::syntax::{any, expr_of, plain_name};
+use crate::syntax::{any, arms, expr_of, plain_name};
 use crate::walk::visit_expressions_mut;
 use shoal_schemas::Kind;
 
-/// The names of the columns of such a join.
-const DAY: &str = "day";
-const NUMBER: &str = "n";
+/// The names of the columns of such a join, which no other relation has.
+fn day_of(window: &str) -> String {
+    format!("{window}_day")
+}
+
+fn number_of(window: &str) -> String {
+    format!("{window}_n")
+}
 
 /// The days of the outer rows.
 struct Outer<'o> {
@@ -62,7 +67,11 @@ impl Split<'_> {
         let outer = Outer { relation, table, days };
         let mut other = select.clone();
         for item in &mut other.projection {
-            if let SelectItem::UnnamedExpr(expr) = item {
+            if let SelectItem::Wildcard(options) = item {
+                let table = ObjectName::from(vec![Ident::with_quote('"', outer.table.clone())]);
+                let table = SelectItemQualifiedWildcardKind::ObjectName(table);
+                *item = SelectItem::QualifiedWildcard(table, options.clone());
+            } else if let SelectItem::UnnamedExpr(expr) = item {
                 let alias = quoted(default_name(expr));
                 if is_subquery(expr) {
                     *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
@@ -71,18 +80,18 @@ impl Split<'_> {
         }
         let mut joined: Vec<Join> = Vec::new();
         let _: ControlFlow<()> = visit_expressions_mut(&mut other.projection, |expr| {
+            let name = format!("window_{}", joined.len());
             if let Expr::Subquery(query) = expr
-                && let Some(subquery) = self.of_window(query, &outer)
+                && let Some(subquery) = self.of_window(query, &outer, &name)
             {
-                let name = format!("window_{}", joined.len());
                 let alias =
                     TableAlias { explicit: true, name: quoted(name.clone()), columns: Vec::new(), at: None };
                 let (subquery, alias) = (Box::new(subquery), Some(alias));
                 let relation = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
-                let (left, right) = (Box::new(column(&name, DAY)), Box::new(outer.day()));
+                let (left, right) = (Box::new(column(&name, &day_of(&name))), Box::new(outer.day()));
                 let on = Expr::BinaryOp { left, op: sqlparser::ast::BinaryOperator::Eq, right };
                 joined.push(join(relation, on));
-                *expr = column(&name, NUMBER);
+                *expr = column(&name, &number_of(&name));
             }
             ControlFlow::Continue(())
         });
@@ -92,7 +101,7 @@ impl Split<'_> {
     }
 
     /// The query of all windows of a subquery; `None` when it is of no window.
-    fn of_window(&self, query: &Query, outer: &Outer<'_>) -> Option<Query> {
+    fn of_window(&self, query: &Query, outer: &Outer<'_>, name: &str) -> Option<Query> {
         let SetExpr::Select(select) = query.body.as_ref() else { return None };
         let [TableWithJoins { relation, joins }] = select.from.as_slice() else { return None };
         let [item] = select.projection.as_slice() else { return None };
@@ -114,7 +123,11 @@ impl Split<'_> {
         if !any(&condition, &mut |inner| is_day(inner)) {
             return None;
         }
-        let items = [(outer.day(), DAY), (number.clone(), NUMBER)];
+        // A condition on the outer day alone would leave its row out of the join, where the subquery is empty.
+        if arms(&condition).into_iter().any(|arm| !any(arm, &mut |inner| of_events(inner, &outer.table, &is_of_events))) {
+            return None;
+        }
+        let items = [(outer.day(), day_of(name)), (number.clone(), number_of(name))];
         let items = items.map(|(expr, name)| SelectItem::ExprWithAlias { expr, alias: quoted(name) });
         let mut own = select.as_ref().clone();
         own.from = vec![TableWithJoins {

@@ -27,6 +27,15 @@ use crate::calendar::Grain;
 use crate::expr::{Scalar, filter};
 use crate::syntax::{arms, expr_of, plain_name};
 
+/// Whether an expression is a column of the events that are joined with days of a table of this name.
+pub(super) fn of_events(expr: &Expr, days: &str, is_of_events: &dyn Fn(&str) -> bool) -> bool {
+    match expr {
+        Expr::Identifier(name) => is_of_events(&plain_name(name)),
+        Expr::CompoundIdentifier(parts) => parts.first().is_some_and(|table| plain_name(table) != days),
+        _ => false,
+    }
+}
+
 /// Whether an expression is this column, with this name of its table in front or none.
 pub(super) fn is_column(expr: &Expr, table: &str, column: &str) -> bool {
     match expr {

@@ -69,6 +69,19 @@ pub(super) fn key_expression<'p>(
     Ok(found)
 }
 
+/// The time that is moved or shown as a text.
+fn told_by(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => told_by(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::Minus, .. } => told_by(left),
+        Expr::Function(function) => match plain_call(function) {
+            Some((name, args)) if name == "to_char" => args.first().map_or(expr, |of| told_by(of)),
+            _ => expr,
+        },
+        _ => expr,
+    }
+}
+
 /// What an expression shows in another form, one to one, where the form is left to postprocessing.
 fn shown<'e>(expr: &'e Expr, columns: &Columns<'_>) -> Option<&'e Expr> {
     let grain = |inner: &Expr| match *columns.scalar(inner, None).ok()? {
@@ -81,9 +94,16 @@ fn shown<'e>(expr: &'e Expr, columns: &Columns<'_>) -> Option<&'e Expr> {
         | Expr::Cast {
             kind: CastKind::Cast | CastKind::DoubleColon,
             expr: inner,
-            data_type: DataType::Text | DataType::Varchar(None) | DataType::Date,
+            data_type: DataType::Text | DataType::Varchar(None),
             ..
         } => Some(inner),
+        // An hour has one date and a date has many hours, which are other groups.
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::DoubleColon,
+            expr: inner,
+            data_type: DataType::Date,
+            ..
+        } => Some(inner.as_ref()).filter(|inner| grain(told_by(inner)) != Some("hour")),
         // Seconds of the time itself would be finer than the hour that it is known by.
         Expr::Extract { field: DateTimeField::Epoch, expr: inner, .. } if !matches!(inner.as_ref(), Expr::Identifier(name) if plain_name(name) == "time") => {
             Some(inner)

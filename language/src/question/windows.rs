@@ -14,14 +14,14 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use shoal_schemas::Kind;
-use sqlparser::ast::{
+use sqlparser::ast::{Ident, 
     BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Join,
     JoinConstraint, JoinOperator, OrderBy, Select, SelectItem, Spanned, TableFactor, TableWithJoins,
     TimezoneInfo, TypedString, Value as SqlValue, ValueWithSpan, VisitMut,
 };
 use sqlparser::tokenizer::Span;
 
-use super::days::is_column;
+use super::days::{is_column, of_events};
 use super::members::and;
 use super::naming::{default_name, quoted};
 use super::origin::{Days, Source, Windows, is_window_day, window_day};
@@ -131,7 +131,8 @@ impl Split<'_> {
         };
         let span = events.span();
         let wheres = select.selection.as_ref().map(arms).unwrap_or_default();
-        let all: Vec<Expr> = on.into_iter().chain(wheres).cloned().collect();
+        let on_arms: Vec<&Expr> = on.into_iter().collect();
+        let all: Vec<Expr> = on_arms.iter().copied().chain(wheres).cloned().collect();
         let Some(mut source) = self.source(&events)? else { return Ok(None) };
         if keeps_events || !matches!(source.shape, Shape::Events) || !source.members.is_empty() {
             let message = "Windows are of the events of a table, each day of the series with its own: write the series first, and JOIN or \
@@ -143,6 +144,15 @@ impl Split<'_> {
             let is_of_events = matches!(expr, Expr::Identifier(name) if columns.column(name).is_ok());
             !matches!(expr, Expr::Nested(_)) && !is_of_events && is_column(expr, &table, &days.column)
         };
+        let is_of_events = |name: &str| columns.column(&Ident::new(name)).is_ok();
+        let is_alone = |arm: &Expr| {
+            any(arm, &mut |inner| is_day(inner)) && !any(arm, &mut |inner| of_events(inner, &table, &is_of_events))
+        };
+        if is_outer && on_arms.iter().any(|arm| is_alone(arm)) {
+            let message = "A LEFT JOIN keeps the days that its ON leaves without events, so a condition on the day of the series alone \
+                belongs into the series, or into WHERE.";
+            return Err(refused(span, message));
+        }
         let (mut conditions, mut rest) = (Vec::new(), None);
         for mut arm in all {
             match replaced(&mut arm, &is_day) {
@@ -290,7 +300,7 @@ fn only_shown(expr: &Expr, is_outer: bool) -> Result<(), LanguageError> {
             return false;
         }
         let is_of_rows = matches!(&function.args, FunctionArguments::List(list)
-            if matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]));
+            if matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard | FunctionArgExpr::Expr(Expr::Value(_)))]));
         if has_window_day(inner) {
             let message = "An aggregate is the same in every window, so it cannot look at the day of the series. Ask for each window as a \
                 subquery of its own, `(SELECT COUNT(DISTINCT subject) FROM .. WHERE day BETWEEN d.day - 6 AND d.day)`, or join them on \

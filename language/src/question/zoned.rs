@@ -1,7 +1,7 @@
 //! `time AT TIME ZONE 'Asia/Singapore'`: hours on other clocks than those of UTC.
 //!
 //! ```text
-//! date_trunc('hour', time AT TIME ZONE z)     to_char(date_trunc('hour', time) + INTERVAL '8 hours', '%Y-%m-%d %H:%M')
+//! date_trunc('hour', time AT TIME ZONE z)     to_char(date_trunc('hour', time) + INTERVAL '8 hours', '%Y-%m-%d %H:%M:%S')
 //! extract(hour FROM time AT TIME ZONE z)      (extract(hour FROM time) + 8) % 24
 //! time AT TIME ZONE z >= '2026-11-01'         time >= TIMESTAMP '2026-10-31 16:00'
 //! (time AT TIME ZONE z)::date = '2026-11-01'  time >= TIMESTAMP '2026-10-31 16:00' AND time < TIMESTAMP '2026-11-01 16:00'
@@ -31,7 +31,7 @@ use crate::zones::{NoHours, Zone};
 use shoal_schemas::calendar::{DAY_MS, start_of};
 
 /// How an hour of a zone is shown.
-const SHOWN: &str = "%Y-%m-%d %H:%M";
+const SHOWN: &str = "%Y-%m-%d %H:%M:%S";
 
 const BY_HOUR: &str = "SELECT date_trunc('hour', time AT TIME ZONE 'Asia/Singapore') AS hour, COUNT(*) AS n FROM usage WHERE day >= \
     current_date - 6 GROUP BY 1 ORDER BY 1";

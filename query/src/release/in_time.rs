@@ -25,6 +25,8 @@ pub(super) async fn until_end<T>(
         done = failing(work) => done,
         () = clock.late(end) => Err(Failure::Time),
     };
+    // Work that held its thread until after the end was seen to be done first.
+    let done = if clock.now() > end { Err(Failure::Time) } else { done };
     clock.until(end).await;
     done
 }
@@ -54,6 +56,6 @@ pub(super) async fn in_turn<T>(
 }
 
 /// A panic is a failure like others.
-pub(super) async fn failing<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+async fn failing<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(Failure::Panic))
 }

@@ -9,8 +9,8 @@
 //!
 //! Invariants: one subject's day changes the number of rows by no more than `size_bounds` says, so the noise follows from
 //! that number and [`SIZE_PRICE`] alone. The exact number is used for nothing else. When sizes are sealed follows from how many
-//! are missing, whatever the files hold and whether or not they can be read; where rows have to be counted, which is public, from a
-//! step that hides how many there are.
+//! are missing, and of how many the rows have to be counted, which is public; whatever the files hold, and whether or not they can
+//! be read.
 //! Not here: what a row costs (`work`), the order of claims and seals of an answer (`answer`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ use shoal_storage::{Block, Charge, Found, PartId, PartOrder};
 use tokio::time::Instant;
 
 use super::circumstances::{Circumstances, Timing};
-use super::in_time::{failing, until_end};
+use super::in_time::until_end;
 use super::sealed::{Sealed, SealedCell};
 use super::size_bounds::{SIZE_PRICE, SizeBounds};
 use crate::budget_epochs::{BudgetEpoch, BudgetEpochs};
@@ -38,8 +38,8 @@ const VERSION: &[u8] = b"size 1";
 /// say. What is not read by then has failed.
 const READING: Duration = Duration::from_millis(250);
 const READING_EACH: Duration = Duration::from_millis(5);
-/// When rows of any of them have to be counted, sizes are sealed at whole multiples of this after they were asked for.
-const STEP_OF_COUNTING: Duration = Duration::from_secs(1);
+/// And so much later for each whose rows have to be counted.
+const COUNTING_EACH: Duration = Duration::from_millis(500);
 
 /// A block in one of its epochs.
 pub(crate) type BlockEpoch = (Block, BudgetEpoch);
@@ -124,7 +124,6 @@ impl<'b> Sizes<'b> {
         scan: &dyn Scan,
     ) -> Result<Sizes<'b>, NoAnswer> {
         let (clock, bounds) = (timing.schedule.clock(), &timing.sizes);
-        let begun = clock.now();
         let mut sizes = Sizes { bounds, sizes: BTreeMap::new() };
         loop {
             let missing = sizes.missing(blocks, asked.budget).await?;
@@ -140,17 +139,10 @@ impl<'b> Sizes<'b> {
                 Payment::Refused(refusal) => return Err(QueryError::from(refusal).into()),
                 Payment::Paid(reservation) => {
                     let reading = noisy(&missing, bounds, scan);
-                    let made = match missing.iter().any(|((b, _), _)| bounds.counted_to(b.day).is_some()) {
-                        true => {
-                            let made = failing(reading).await;
-                            clock.until(next_step(begun, clock.now())).await;
-                            made?
-                        }
-                        false => {
-                            let each = READING_EACH * u32::try_from(missing.len()).unwrap_or(u32::MAX);
-                            until_end(clock, clock.now() + READING + each, reading).await?
-                        }
-                    };
+                    let counted = missing.iter().filter(|((b, _), _)| bounds.counted_to(b.day).is_some());
+                    let times = |each: Duration, count: usize| each * u32::try_from(count).unwrap_or(u32::MAX);
+                    let time = READING + times(READING_EACH, missing.len()) + times(COUNTING_EACH, counted.count());
+                    let made = until_end(clock, clock.now() + time, reading).await?;
                     asked.budget.seal(claim, reservation, made).await?;
                 }
             }
@@ -205,10 +197,4 @@ impl<'b> Sizes<'b> {
         // A cast of a number that is too large or below 0 saturates.
         (sum + spread).ceil() as u64
     }
-}
-
-/// The next whole multiple of [`STEP_OF_COUNTING`].
-fn next_step(begun: Instant, now: Instant) -> Instant {
-    let steps = now.saturating_duration_since(begun).as_micros() / STEP_OF_COUNTING.as_micros() + 1;
-    begun + STEP_OF_COUNTING * u32::try_from(steps).unwrap_or(u32::MAX)
 }

@@ -29,8 +29,6 @@
 mod accumulator;
 mod accumulators;
 mod ahead;
-#[cfg(test)]
-mod bound;
 mod cells;
 mod counted;
 mod due;
