@@ -11,8 +11,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableAlias, TableFactor, TableWithJoins,
+    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
 
 use super::days::{is_column, of_events};
@@ -124,7 +124,10 @@ impl Split<'_> {
             return None;
         }
         // A condition on the outer day alone would leave its row out of the join, where the subquery is empty.
-        if arms(&condition).into_iter().any(|arm| !any(arm, &mut |inner| of_events(inner, &outer.table, &is_of_events))) {
+        if arms(&condition)
+            .into_iter()
+            .any(|arm| !any(arm, &mut |inner| of_events(inner, &outer.table, &is_of_events)))
+        {
             return None;
         }
         let items = [(outer.day(), day_of(name)), (number.clone(), number_of(name))];

@@ -14,9 +14,9 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use shoal_schemas::Kind;
-use sqlparser::ast::{Ident, 
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Join,
-    JoinConstraint, JoinOperator, OrderBy, Select, SelectItem, Spanned, TableFactor, TableWithJoins,
+use sqlparser::ast::{
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    Join, JoinConstraint, JoinOperator, OrderBy, Select, SelectItem, Spanned, TableFactor, TableWithJoins,
     TimezoneInfo, TypedString, Value as SqlValue, ValueWithSpan, VisitMut,
 };
 use sqlparser::tokenizer::Span;
@@ -146,7 +146,8 @@ impl Split<'_> {
         };
         let is_of_events = |name: &str| columns.column(&Ident::new(name)).is_ok();
         let is_alone = |arm: &Expr| {
-            any(arm, &mut |inner| is_day(inner)) && !any(arm, &mut |inner| of_events(inner, &table, &is_of_events))
+            any(arm, &mut |inner| is_day(inner))
+                && !any(arm, &mut |inner| of_events(inner, &table, &is_of_events))
         };
         if is_outer && on_arms.iter().any(|arm| is_alone(arm)) {
             let message = "A LEFT JOIN keeps the days that its ON leaves without events, so a condition on the day of the series alone \

@@ -140,6 +140,16 @@ fn what_is_no_window_is_refused_with_one() {
             "counts a day without events as one",
         ),
         (
+            format!("SELECT d, COUNT(1) FROM {SERIES} AS d LEFT JOIN usage u ON u.day = d GROUP BY d"),
+            "counts a day without events as one",
+        ),
+        (
+            format!(
+                "SELECT d, COUNT(u.event) FROM {SERIES} AS d LEFT JOIN usage u ON u.day = d AND d >= current_date - 2 GROUP BY d"
+            ),
+            "belongs into the series",
+        ),
+        (
             "SELECT d, COUNT(DISTINCT subject) FROM generate_series(DATE '2025-01-01', DATE '2026-11-22', INTERVAL '1 day') d JOIN \
              usage u ON u.day BETWEEN d - 1 AND d GROUP BY d"
                 .to_owned(),

@@ -90,6 +90,19 @@ fn what_a_zone_cannot_be_is_refused_with_what_can_be_asked() {
             "SELECT extract(dow FROM time AT TIME ZONE 'Asia/Singapore') AS d, COUNT(*) FROM usage GROUP BY 1",
             "hours of two UTC days",
         ),
+        // Each row would be an hour under the name of its day.
+        (
+            "SELECT date_trunc('hour', time AT TIME ZONE 'Asia/Singapore')::date AS d, COUNT(*) FROM usage GROUP BY 1",
+            "An interval can only",
+        ),
+        (
+            "SELECT (date_trunc('hour', time) + INTERVAL '8 hours')::date AS d, COUNT(*) FROM usage GROUP BY 1",
+            "An interval can only",
+        ),
+        (
+            "SELECT to_char(date_trunc('hour', time), 'YYYY-MM-DD HH24')::date AS d, COUNT(*) FROM usage GROUP BY 1",
+            "This function cannot be used",
+        ),
         (
             "SELECT date_trunc('hour', time AT TIME ZONE 'Europe/Berlin'), COUNT(*) FROM usage WHERE day >= '2026-10-20' GROUP BY 1",
             "change on 2026-10-25",

@@ -20,7 +20,6 @@ use shoal_anonymity::budget::part_digest;
 use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy};
 use shoal_language::calendar::day_text;
 use shoal_storage::{Block, Charge, Found, PartId, PartOrder};
-use tokio::time::Instant;
 
 use super::circumstances::{Circumstances, Timing};
 use super::in_time::until_end;
@@ -140,8 +139,10 @@ impl<'b> Sizes<'b> {
                 Payment::Paid(reservation) => {
                     let reading = noisy(&missing, bounds, scan);
                     let counted = missing.iter().filter(|((b, _), _)| bounds.counted_to(b.day).is_some());
-                    let times = |each: Duration, count: usize| each * u32::try_from(count).unwrap_or(u32::MAX);
-                    let time = READING + times(READING_EACH, missing.len()) + times(COUNTING_EACH, counted.count());
+                    let times =
+                        |each: Duration, count: usize| each * u32::try_from(count).unwrap_or(u32::MAX);
+                    let time =
+                        READING + times(READING_EACH, missing.len()) + times(COUNTING_EACH, counted.count());
                     let made = until_end(clock, clock.now() + time, reading).await?;
                     asked.budget.seal(claim, reservation, made).await?;
                 }

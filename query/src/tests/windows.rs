@@ -111,6 +111,43 @@ async fn windows_have_keys_sums_and_what_stands_above() {
     assert_eq!(by_day.to_json()["rows"][3]["opened"], daily.to_json()["rows"][3]["opened"]);
 }
 
+/// A subquery of windows has columns that no other relation has, and adds none to a star.
+#[tokio::test]
+async fn subqueries_of_windows_stand_beside_days_of_events() {
+    let week = "(SELECT COUNT(DISTINCT w.subject) FROM usage w WHERE w.day BETWEEN daily.day - 6 AND daily.day) AS week";
+    let daily = "WITH daily AS (SELECT day, COUNT(DISTINCT subject) AS n FROM usage WHERE day >= current_date - 9 GROUP BY day)";
+    let engine = engine();
+    for (sql, columns) in [
+        (format!("{daily} SELECT day, n, {week} FROM daily WHERE day > current_date - 4 ORDER BY day"), 3),
+        (format!("{daily} SELECT *, {week} FROM daily ORDER BY day DESC LIMIT 4"), 3),
+    ] {
+        let released = asked(&engine, &request(&sql)).await.unwrap();
+        let json = released.to_json();
+        assert_eq!(json["rows"].as_array().unwrap().len(), 4, "{json}");
+        let names = json["columns"].as_array().unwrap().iter().filter_map(|column| column["name"].as_str());
+        let shown = names.filter(|name| !["_sd", "_low", "_high"].iter().any(|end| name.ends_with(end)));
+        assert_eq!(shown.count(), columns, "{json}");
+        for row in 0..4 {
+            let near = |name: &str, truth: f64| (number(&released, row, name) - truth).abs() < 250.0;
+            assert!(near("n", 300.0) && near("week", 2_100.0), "{json}");
+        }
+    }
+}
+
+/// Hours of a zone are texts that can be cast to their dates, above the release.
+#[tokio::test]
+async fn hours_of_a_zone_can_be_added_up_by_day() {
+    let sql = "SELECT hour::date AS d, SUM(n) AS n FROM (SELECT date_trunc('hour', time AT TIME ZONE 'Asia/Singapore') AS hour, \
+        COUNT(*) AS n FROM usage WHERE day BETWEEN current_date - 2 AND current_date - 1 GROUP BY 1) t GROUP BY 1 ORDER BY 1";
+    let released = asked(&engine(), &request(sql)).await.unwrap();
+    let json = released.to_json();
+    assert_eq!(
+        json["rows"].as_array().unwrap().len(),
+        3,
+        "two days of UTC are in three of Singapore: {json}"
+    );
+}
+
 /// Windows that follow on each other could be read at once, as days are; each is what it is by itself.
 #[tokio::test]
 async fn weeks_that_follow_on_each_other_are_windows_too() {
