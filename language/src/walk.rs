@@ -1,8 +1,8 @@
 //! Walks over the parser's tree, each compiled once.
 //!
-//! The parser's own walks are generic: each closure and each kind of visitor is compiled into a walk of its own over all of SQL,
-//! of about a megabyte. Thirty of them were a fifth of the service's code. Here one walk reads and one changes, and
-//! both call what they are given through a pointer.
+//! The parser's own walks are generic: each closure and each kind of visitor is compiled into a walk of its own over all of SQL.
+//! Thirty of them made this crate's library six times as large (decision 14). Here one walk reads and one changes, and both call
+//! what they are given through a pointer.
 //!
 //! Invariants: the order is the parser's; whoever walks elsewhere in this crate walks through here.
 

@@ -22,7 +22,6 @@ use super::origin::Days;
 use super::rows::keys;
 use super::scope::{Known, Split, kind, table_name};
 use crate::bind::columns::Columns;
-use crate::bind::scope::readable;
 use crate::calendar::Grain;
 use crate::expr::{Scalar, filter};
 use crate::syntax::{arms, expr_of, plain_name};
@@ -169,7 +168,7 @@ impl Split<'_> {
         for arm in select.selection.as_ref().map(arms).unwrap_or_default() {
             whole = and(whole, filter(columns.condition(arm).ok()?));
         }
-        let found = readable(self.registry, kind, whole.as_ref(), self.when(whole.as_ref()), None).ok()?;
+        let found = self.readable(kind, whole.as_ref(), None).ok()?;
         let days = found.days.days().collect();
         Some(Days { column: name_of(item, expr_of(item)?), at, days, are_times })
     }

@@ -12,7 +12,6 @@ use super::origin::Source;
 use super::rows::{RowOf, row_of};
 use super::scope::Split;
 use crate::bind::columns::Named;
-use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Scalar, filter};
 use crate::private_query::{DayRange, Membership, PerSubject, Shape};
@@ -140,21 +139,9 @@ impl Split<'_> {
         if !is_plain || !source.members.is_empty() || !wheres.released.is_empty() {
             return Err(refused());
         }
-        let days = readable(
-            self.registry,
-            outer.kind,
-            outer.filter.as_ref(),
-            self.when(outer.filter.as_ref()),
-            None,
-        );
+        let days = self.readable(outer.kind, outer.filter.as_ref(), None);
         let usual: Option<DayRange> = days.ok().map(|readable| readable.days);
-        let found = readable(
-            self.registry,
-            source.kind,
-            source.filter.as_ref(),
-            self.when(source.filter.as_ref()),
-            usual,
-        )?;
+        let found = self.readable(source.kind, source.filter.as_ref(), usual)?;
         let (days, cutoffs) = (found.days, found.cutoffs);
         Ok(Membership { table: source.kind, days, cutoffs, filter: found.filter, negated })
     }

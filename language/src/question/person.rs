@@ -22,7 +22,6 @@ use crate::bind::bounds::Bounds;
 use crate::bind::call::{Formula, SESSIONS_DAY_MAX};
 use crate::bind::columns::{Columns, Named, Names, PersonScope};
 use crate::bind::numbers::scale_of;
-use crate::bind::scope::readable;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{INTERVAL_MAX, Public, Scalar, Shared, TimePart, Type, filter};
 use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
@@ -155,13 +154,7 @@ impl Split<'_> {
         if !wheres.released.is_empty() {
             return Err(refused("Rows of subjects cannot be filtered by another query's answer."));
         }
-        let found = readable(
-            self.registry,
-            source.kind,
-            source.filter.as_ref(),
-            self.when(source.filter.as_ref()),
-            None,
-        )?;
+        let found = self.readable(source.kind, source.filter.as_ref(), None)?;
         let events = self.columns(&source);
         let keys = person_keys(select, &events)?;
         if keys.iter().any(|key| matches!(key.ty(), Some(Type::Day | Type::Time) | None)) {

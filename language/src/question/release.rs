@@ -17,7 +17,6 @@ use crate::bind::bounds::Bounds;
 use crate::bind::columns::Columns;
 use crate::bind::extent::{asked_regions, size};
 use crate::bind::group_keys::{groups_of_a_day, key};
-use crate::bind::scope::readable;
 use crate::calendar::Grain;
 use crate::error::{LanguageError, Refusal, Rule, without_values};
 use crate::expr::{EXPANDED_MAX, NODES_MAX, Public, Scalar, Shared, Value};
@@ -142,13 +141,7 @@ impl Split<'_> {
             return self.selected(source, windows);
         }
         let regions = asked_regions(source.filter.as_ref(), self.regions)?;
-        let found = readable(
-            self.registry,
-            source.kind,
-            source.filter.as_ref(),
-            self.when(source.filter.as_ref()),
-            None,
-        )?;
+        let found = self.readable(source.kind, source.filter.as_ref(), None)?;
         let mut notes = source.notes.clone();
         notes.extend(found.notes);
         let (days, cutoffs, filter, windows) = (found.days, found.cutoffs, found.filter, Vec::new());

@@ -13,10 +13,10 @@ use sqlparser::ast::{Cte, ObjectName, ObjectNamePart};
 
 use super::origin::{Days, Source};
 use crate::bind::Asking;
-use crate::bind::scope::When;
-use crate::error::LanguageError;
+use crate::bind::scope::{Readable, When, readable};
+use crate::error::{LanguageError, Refusal};
 use crate::expr::{Scalar, Shared};
-use crate::private_query::PrivateQuery;
+use crate::private_query::{DayRange, PrivateQuery};
 use crate::syntax::plain_name;
 use crate::work::Work;
 
@@ -90,10 +90,16 @@ impl<'a> Split<'a> {
         }
     }
 
-    /// When a condition is asked about, and since when the regions that it leaves are served.
-    pub(super) fn when(&self, filter: Option<&Scalar>) -> When {
+    /// The days that a condition on a table asks for; where it names none, the usual ones.
+    pub(super) fn readable(
+        &self,
+        kind: Kind,
+        filter: Option<&Scalar>,
+        usual: Option<DayRange>,
+    ) -> Result<Readable, Refusal> {
         let (regions, first_days, now_ms) = (self.regions, self.first_days, self.now_ms);
-        When::of(filter, Asking { regions, first_days, now_ms })
+        let when = When::of(filter, Asking { regions, first_days, now_ms });
+        readable(self.registry, kind, filter, when, usual)
     }
 
     /// The CTE of a name.

@@ -29,7 +29,7 @@ use super::release::EventSelection;
 use super::scope::Split;
 use crate::bind::aggregate_names::is_aggregate;
 use crate::bind::extent::asked_regions;
-use crate::bind::scope::{has_both_ends, readable};
+use crate::bind::scope::has_both_ends;
 use crate::bind::unsupported::windows as example;
 use crate::calendar::day_text;
 use crate::error::{LanguageError, Refusal, Rule};
@@ -207,8 +207,7 @@ impl Split<'_> {
                     "A window has a first and a last day, which the conditions name.".to_owned(),
                 ));
             }
-            let found =
-                readable(self.registry, source.kind, whole.as_ref(), self.when(whole.as_ref()), None)?;
+            let found = self.readable(source.kind, whole.as_ref(), None)?;
             if all.iter().any(|window| window.days == found.days) {
                 return Err(refused(
                     "Two days of the series have the same window: ask for it once.".to_owned(),
