@@ -13,7 +13,7 @@
 //!
 //! Invariants: the work of one lane does not overlap; a turn that is given is kept to, also when its asker goes away. Without
 //! configured times nothing is decided: for tests and benches, which want to know how long the work takes.
-//! Not here: how much work a question is, keeping to a turn (`release/answer.rs`).
+//! Not here: how much work a question is, keeping to a turn (`release/in_time.rs`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //!
 //! - `answer`: look up, decide the time, reserve, run, assemble; `circumstances`: what a question is asked with
 //! - `size`: how many rows blocks have, with noise; `size_bounds`: how far one subject can change that; `work`: how long a
-//!   question may take, given that
+//!   question may take, given that; `in_time`: work that comes back when that time is over
 //! - `noisy`: exact totals -> noisy parts; the only place where totals meet noise
 //! - `sealed`: a released part as bytes; `unsealed`: what is made, and is kept when its answer is ready
 //! - `assemble`: released parts -> groups
