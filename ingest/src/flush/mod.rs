@@ -2,29 +2,33 @@
 //!
 //! ```text
 //! seal what is due -> for each sealed segment: run of event ids durable -> ids leave memory
-//! -> several small segments or one large: rows -> columns -> one commit a table, version = last segment's sequence
-//! -> files zeroed -> runs merged or dropped
+//! -> several small segments or one large: rows -> columns -> a day is full? the region waits, room is made without a lock
+//! -> one commit a table, version = last segment's sequence -> files zeroed -> runs merged or dropped
 //! ```
 //! Invariants: a segment's file is emptied only after every table that has rows of it has committed them and its run is
 //! durable; a table never gets rows of a segment that is not above its committed version. So any step may fail or be
 //! cut off, and the next run goes on from there. One flush at a time over all regions: it is work beside the acks.
 //!
-//! - `columns`: rows become Arrow; `sink`: the tables
+//! - `columns`: rows become Arrow; `room`: full days; `sink`: the tables
 //!
 //! Not here: when it is called (`shoal-server`), Parquet and Delta (`shoal-storage`), merging of runs (`dedup/runs.rs`).
 
 mod columns;
+mod room;
 mod sink;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::{io, sync::Arc, time::Instant};
 
-use shoal_schemas::{Kind, Registry};
+use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::Part;
 
 pub(crate) use self::sink::{Sink, Tables};
-use self::{columns::Columns, columns::Translation};
+use self::{
+    columns::{Columns, Translation},
+    room::{Full, Wait},
+};
 use crate::{
     dedup::Runs,
     error::IngestError,
@@ -53,12 +57,22 @@ pub(crate) struct Branch {
     pub(crate) runs: Arc<Runs>,
     /// Held while rows of the region move from the log into the tables. Whoever holds it sees every row in one of them.
     pub(crate) moving: tokio::sync::Mutex<()>,
+    /// Held by the flush that has the turn.
+    wait: tokio::sync::Mutex<Wait>,
 }
 
 impl Branch {
     pub(crate) fn new(log: Log, runs: Arc<Runs>) -> Branch {
-        Branch { log, runs, moving: tokio::sync::Mutex::new(()) }
+        Branch { log, runs, moving: tokio::sync::Mutex::default(), wait: tokio::sync::Mutex::default() }
     }
+}
+
+/// One call of the flush, and what it has done so far.
+struct Run {
+    now_ms: i64,
+    force: bool,
+    report: FlushReport,
+    failure: Option<IngestError>,
 }
 
 /// Moves sealed segments into a sink.
@@ -92,59 +106,110 @@ impl<S: Sink> Flusher<S> {
         }
     }
 
-    /// Seals what is due (everything, when forced) and moves what is sealed. A region that fails does not keep the others.
+    /// Seals what is due (everything, when forced) and moves what is sealed. A region that fails does not keep the others, nor
+    /// does one whose tables have no room: its rows stay in the log for a later call, or, when forced, until the others are done.
     ///
     /// # Errors
     /// The first failure; nothing is lost, the next call goes on from there.
     pub(crate) async fn run_once(&self, now_ms: i64, force: bool) -> Result<FlushReport, IngestError> {
-        let _turn = self.turn.lock().await;
-        let mut report = FlushReport::default();
-        let mut failure = None;
-        for branch in &self.branches {
-            if let Err(error) = self.region(branch, now_ms, force, &mut report).await {
-                let region = branch.log.shared().region();
-                tracing::warn!(%region, %error, "flush failed; it is tried again");
-                failure.get_or_insert(error);
+        let mut run = Run { now_ms, force, report: FlushReport::default(), failure: None };
+        let mut left: Vec<&Arc<Branch>> = self.branches.iter().collect();
+        while !left.is_empty() {
+            left = self.round(left, &mut run).await;
+        }
+        if force {
+            for branch in &self.branches {
+                let begun = branch.wait.lock().await.take();
+                if let Some(making) = begun {
+                    let _ = making.await;
+                }
+            }
+        }
+        run.failure.map_or(Ok(run.report), Err)
+    }
+
+    /// Each of these regions once. Those that could not move all of their rows, when these must move now: there is room for
+    /// them by then.
+    async fn round<'a>(&self, branches: Vec<&'a Arc<Branch>>, run: &mut Run) -> Vec<&'a Arc<Branch>> {
+        let turn = self.turn.lock().await;
+        let (mut left, mut all_full) = (Vec::new(), Vec::new());
+        for branch in branches {
+            match self.region(branch, run).await {
+                Ok(full) if full.is_empty() => {}
+                Ok(full) => {
+                    all_full.extend(full);
+                    left.push(branch);
+                }
+                Err(error) => {
+                    let region = branch.log.shared().region();
+                    tracing::warn!(%region, %error, "flush failed; it is tried again");
+                    run.failure.get_or_insert(error);
+                }
             }
             let waiting = branch.log.shared().sealed().len() as u64;
             self.metrics.set_held(branch.log.shared().region(), waiting, branch.runs.size());
         }
-        failure.map_or(Ok(report), Err)
+        drop(turn);
+        room::make(&self.sink, &all_full).await;
+        left
     }
 
-    async fn region(
-        &self,
-        branch: &Arc<Branch>,
-        now_ms: i64,
-        force: bool,
-        report: &mut FlushReport,
-    ) -> Result<(), IngestError> {
-        let due = if force { i64::MAX } else { now_ms.saturating_sub(self.interval_ms) };
+    /// The full days for which room must be made at once; none when nothing is in the way, or there is time.
+    async fn region(&self, branch: &Arc<Branch>, run: &mut Run) -> Result<Vec<Full>, IngestError> {
+        let now_ms = run.now_ms;
+        let due = if run.force { i64::MAX } else { now_ms.saturating_sub(self.interval_ms) };
         branch.log.seal(due).await;
         let sealed = branch.log.shared().sealed();
         self.remember(branch, &sealed).await?;
-        let mut rest = &sealed[..];
-        while !rest.is_empty() {
-            let began = Instant::now();
-            let (group, later) = rest.split_at(self.group(rest));
-            let moving = branch.moving.lock().await;
-            self.commit(branch, group, report).await?;
-            let (emptied, done) = (Arc::clone(branch), group.to_vec());
-            blocking(branch.log.shared(), move || emptied.log.shared().recycle(&done)).await?;
-            drop(moving);
-            report.segments += group.len() as u64;
-            self.metrics.flush_seconds.observe(began.elapsed().as_secs_f64());
-            rest = later;
-        }
+        let full = self.move_rows(branch, &sealed, run).await?;
         let kept = Arc::clone(branch);
-        report.merges += blocking(branch.log.shared(), move || {
+        run.report.merges += blocking(branch.log.shared(), move || {
             if kept.log.is_running() {
                 kept.log.shared().stock()?;
             }
             kept.runs.maintain(now_ms)
         })
         .await?;
-        Ok(())
+        Ok(full)
+    }
+
+    /// Moves sealed segments into the tables, up to the first rows for which there is no room.
+    async fn move_rows(
+        &self,
+        branch: &Arc<Branch>,
+        sealed: &[Arc<Sealed>],
+        run: &mut Run,
+    ) -> Result<Vec<Full>, IngestError> {
+        let region = branch.log.shared().region();
+        let mut wait = branch.wait.lock().await;
+        if wait.is_making() && !run.force {
+            return Ok(Vec::new());
+        }
+        let mut rest = sealed;
+        while !rest.is_empty() {
+            let began = Instant::now();
+            let (group, later) = rest.split_at(self.group(rest));
+            // Nobody but the flush that has the turn writes into the tables or empties segments.
+            let kinds = self.read(branch, group).await?;
+            let full = room::full_days(&self.sink, region, &kinds).await?;
+            if !full.is_empty() && wait.once_more() {
+                if run.force {
+                    return Ok(full);
+                }
+                wait.begin(&self.sink, full);
+                return Ok(Vec::new());
+            }
+            let moving = branch.moving.lock().await;
+            self.commit(region, kinds, last_version(group), &mut run.report).await?;
+            let (emptied, done) = (Arc::clone(branch), group.to_vec());
+            blocking(branch.log.shared(), move || emptied.log.shared().recycle(&done)).await?;
+            drop(moving);
+            wait.over();
+            run.report.segments += group.len() as u64;
+            self.metrics.flush_seconds.observe(began.elapsed().as_secs_f64());
+            rest = later;
+        }
+        Ok(Vec::new())
     }
 
     /// The event ids of sealed segments go from memory to runs, also when the tables cannot be written at the moment.
@@ -175,23 +240,30 @@ impl<S: Sink> Flusher<S> {
         sealed.iter().take_while(fits).count().max(1)
     }
 
-    async fn commit(
+    /// The rows of these segments that the tables do not have yet.
+    async fn read(
         &self,
         branch: &Arc<Branch>,
         group: &[Arc<Sealed>],
-        report: &mut FlushReport,
-    ) -> Result<(), IngestError> {
+    ) -> Result<Vec<(Kind, Vec<Part>)>, IngestError> {
         let shared = branch.log.shared();
         let region = shared.region();
         let mut committed = Vec::with_capacity(Kind::ALL.len());
         for kind in Kind::ALL {
             committed.push(self.sink.committed(region, *kind).await?);
         }
-        let last = group.last().map_or(0, |segment| segment.extent.sequence);
-        let version = version(last);
         let (registry, log, group) = (Arc::clone(&self.registry), Arc::clone(shared), group.to_vec());
         let build = move || build(&registry, &log, &group, &committed);
-        let kinds = tokio::task::spawn_blocking(build).await.map_err(|_| IngestError::Failed(region))??;
+        tokio::task::spawn_blocking(build).await.map_err(|_| IngestError::Failed(region))?
+    }
+
+    async fn commit(
+        &self,
+        region: Region,
+        kinds: Vec<(Kind, Vec<Part>)>,
+        version: i64,
+        report: &mut FlushReport,
+    ) -> Result<(), IngestError> {
         for (kind, parts) in kinds {
             let done = self.sink.append(region, kind, parts, version).await?;
             report.rows += done.rows;
@@ -202,6 +274,11 @@ impl<S: Sink> Flusher<S> {
         }
         Ok(())
     }
+}
+
+/// The transaction version of several segments together.
+fn last_version(group: &[Arc<Sealed>]) -> i64 {
+    version(group.last().map_or(0, |segment| segment.extent.sequence))
 }
 
 /// The transaction version of a segment.

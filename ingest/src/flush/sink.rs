@@ -3,9 +3,9 @@
 //! Invariants of every sink: an append whose version is not above the committed one changes nothing; the rows of every
 //! version that is committed can be counted.
 
-use std::future::Future;
+use std::{collections::BTreeSet, future::Future};
 
-use shoal_schemas::{Kind, Region};
+use shoal_schemas::{Kind, Programme, Region};
 use shoal_storage::{AppendReport, Part, Table};
 
 use crate::{
@@ -13,14 +13,33 @@ use crate::{
     error::IngestError,
 };
 
-/// Takes rows, exactly once.
-pub(crate) trait Sink: Send + Sync {
+/// Days since 1970, each with the programme whose rows are meant.
+pub(crate) type Days = BTreeSet<(i32, Programme)>;
+
+/// Takes rows, exactly once. Clones are the same sink.
+pub(crate) trait Sink: Clone + Send + Sync + 'static {
     /// The version up to which the log's segments are in the table.
     fn committed(
         &self,
         region: Region,
         kind: Kind,
     ) -> impl Future<Output = Result<Option<i64>, IngestError>> + Send;
+
+    /// Whether any of these days of a table has no room for a file more, and room can be made.
+    fn is_full(
+        &self,
+        region: Region,
+        kind: Kind,
+        days: &Days,
+    ) -> impl Future<Output = Result<bool, IngestError>> + Send;
+
+    /// Makes room on these days, which may take long. Rows may come in meanwhile.
+    fn make_room(
+        &self,
+        region: Region,
+        kind: Kind,
+        days: &Days,
+    ) -> impl Future<Output = Result<(), IngestError>> + Send;
 
     /// Commits all parts as one.
     fn append(
@@ -66,6 +85,14 @@ fn app_id(region: Region) -> String {
 impl Sink for Tables {
     async fn committed(&self, region: Region, kind: Kind) -> Result<Option<i64>, IngestError> {
         Ok(self.table(region, kind)?.committed(&app_id(region)).await?)
+    }
+
+    async fn is_full(&self, region: Region, kind: Kind, days: &Days) -> Result<bool, IngestError> {
+        Ok(self.table(region, kind)?.is_full(days).await?)
+    }
+
+    async fn make_room(&self, region: Region, kind: Kind, days: &Days) -> Result<(), IngestError> {
+        Ok(self.table(region, kind)?.make_room(days).await?)
     }
 
     async fn append(

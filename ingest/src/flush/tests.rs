@@ -11,7 +11,7 @@ use shoal_files::Objects;
 use shoal_schemas::{Kind, Region, Registry, columns as names};
 use shoal_storage::{AppendReport, Part};
 
-use super::{Branch, FlushReport, Flusher, Sink};
+use super::{Branch, FlushReport, Flusher, Sink, sink::Days};
 use crate::{
     config::IngestConfig,
     day_limit::counts::{Counts, short},
@@ -35,11 +35,37 @@ struct Table {
     texts: Vec<(String, String)>,
     appends: u32,
     fail_at: Option<(u32, bool)>,
+    /// So often room must be made before its days are full no more.
+    full: u32,
+    /// Appends to full days.
+    squeezed: u32,
+    /// Called while room is made.
+    while_making: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Has a permit for each time that room may be made; without it, nothing holds that up.
+    gate: Option<Arc<tokio::sync::Semaphore>>,
 }
 
 impl Sink for Memory {
     async fn committed(&self, _: Region, kind: Kind) -> Result<Option<i64>, IngestError> {
         Ok(self.0.lock().unwrap().version.filter(|_| kind == Kind::Usage))
+    }
+
+    async fn is_full(&self, _: Region, kind: Kind, days: &Days) -> Result<bool, IngestError> {
+        assert!(kind == Kind::Usage && !days.is_empty());
+        Ok(self.0.lock().unwrap().full > 0)
+    }
+
+    async fn make_room(&self, _: Region, _: Kind, _: &Days) -> Result<(), IngestError> {
+        let (gate, called) = {
+            let table = self.0.lock().unwrap();
+            (table.gate.clone(), table.while_making.clone())
+        };
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        called.iter().for_each(|called| called());
+        self.0.lock().unwrap().full -= 1;
+        Ok(())
     }
 
     async fn append(
@@ -51,6 +77,7 @@ impl Sink for Memory {
     ) -> Result<AppendReport, IngestError> {
         assert_eq!(kind, Kind::Usage);
         let mut table = self.0.lock().unwrap();
+        table.squeezed += u32::from(table.full > 0);
         assert!(table.version.is_none_or(|v| v < version), "rows that the table has are not offered again");
         table.appends += 1;
         let fails = table.fail_at.filter(|(at, _)| *at == table.appends).map(|(_, taken)| taken);
@@ -208,4 +235,70 @@ async fn a_segment_waits_for_its_time_and_its_file_is_used_again() {
     assert_eq!(branch.log.append(batch([1, 2, 3])).await.unwrap().duplicates, [0, 1, 2]);
     let files = medium.list("").unwrap();
     assert_eq!(files.iter().filter(|file| file.name.ends_with(".spare")).count(), 1, "{files:?}");
+}
+
+/// What was free while room was made: the lock of the region, which whoever opens a day takes, and the turn of the flush.
+fn note_what_is_free(
+    sink: &Memory,
+    branch: &Arc<Branch>,
+    flusher: &Arc<Flusher<Memory>>,
+) -> Arc<Mutex<Vec<[bool; 2]>>> {
+    let free = Arc::new(Mutex::new(Vec::new()));
+    let (noted, branch, flusher) = (Arc::clone(&free), Arc::downgrade(branch), Arc::downgrade(flusher));
+    sink.0.lock().unwrap().while_making = Some(Arc::new(move || {
+        let (branch, flusher) = (branch.upgrade().unwrap(), flusher.upgrade().unwrap());
+        let locks = [branch.moving.try_lock().is_ok(), flusher.turn.try_lock().is_ok()];
+        noted.lock().unwrap().push(locks);
+    }));
+    free
+}
+
+#[tokio::test]
+async fn room_on_full_days_is_made_while_nobody_is_held_and_not_for_ever() {
+    let registry = Arc::new(Registry::load(None).unwrap());
+    for (full, times, squeezed) in [(0, 0, 0), (1, 1, 0), (3, 3, 0), (9, 3, 1)] {
+        let (medium, sink) = (Faulty::default(), Memory::default());
+        let (branch, flusher) = flusher(&medium, &sink, &registry).unwrap();
+        let flusher = Arc::new(flusher);
+        let free = note_what_is_free(&sink, &branch, &flusher);
+        sink.0.lock().unwrap().full = full;
+        branch.log.append(batch([1, 2])).await.unwrap();
+        let report = flusher.run_once(NOW_MS, true).await.unwrap();
+        assert_eq!((report.segments, report.rows), (1, 2), "{full}");
+        assert_eq!(*free.lock().unwrap(), vec![[true, true]; times], "{full}");
+        assert_eq!(sink.0.lock().unwrap().squeezed, squeezed, "{full}");
+        assert!(branch.log.shared().sealed().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_flush_that_is_not_forced_leaves_rows_in_the_log_until_there_is_room() {
+    let registry = Arc::new(Registry::load(None).unwrap());
+    let (medium, sink) = (Faulty::default(), Memory::default());
+    let (branch, flusher) = flusher(&medium, &sink, &registry).unwrap();
+    let flusher = Arc::new(flusher);
+    let free = note_what_is_free(&sink, &branch, &flusher);
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    {
+        let mut table = sink.0.lock().unwrap();
+        (table.full, table.gate) = (1, Some(Arc::clone(&gate)));
+    }
+    branch.log.append(batch([1, 2])).await.unwrap();
+    let due_ms = NOW_MS + 10_000;
+    for _ in 0..9 {
+        assert_eq!(
+            flusher.run_once(due_ms, false).await.unwrap(),
+            FlushReport::default(),
+            "room is being made"
+        );
+    }
+    assert_eq!(branch.log.shared().sealed().len(), 1);
+    assert_eq!(branch.log.append(batch([1, 3])).await.unwrap().duplicates, [0], "events come in meanwhile");
+    gate.add_permits(1);
+    branch.wait.lock().await.take().unwrap().await.unwrap();
+    assert_eq!(*free.lock().unwrap(), [[true, true]], "made once");
+    let moved = flusher.run_once(due_ms, false).await.unwrap().rows;
+    assert!(moved >= 2, "{moved}");
+    assert_eq!(moved + flusher.run_once(NOW_MS, true).await.unwrap().rows, 3);
+    assert_eq!(sink.0.lock().unwrap().squeezed, 0);
 }

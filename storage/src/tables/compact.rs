@@ -81,23 +81,35 @@ impl Table {
         error.map_or(Ok(report), Err)
     }
 
-    /// Makes room for one file more on each of these days, as long as a programme has as many as it may. What cannot be merged
-    /// stays as it is, which the operator is told: no row waits for it.
+    /// Whether a programme has as many files as it may on any of these days (since 1970), and some of them can be merged.
     ///
     /// # Errors
     /// None today; reading a shared store will have some.
-    pub(crate) async fn make_room(&self, days: &BTreeSet<(i32, Programme)>) -> Result<()> {
-        let policy = CompactPolicy::default();
-        let full = |snapshot: &Snapshot| {
-            let defective = hold(&self.inner.defective);
-            let files = snapshot.files().iter().filter(|f| days.contains(&(f.day, f.programme)));
-            policy.next_crowded(files.filter(|f| !defective.contains(&f.path)), DAY_FILES_MAX - 1)
-        };
-        while self.is_sortable() && !self.inner.is_stopping() && full(&self.snapshot().await?).is_some() {
+    pub async fn is_full(&self, days: &BTreeSet<(i32, Programme)>) -> Result<bool> {
+        let may_merge = self.is_sortable() && !self.inner.is_stopping();
+        Ok(may_merge && self.crowded(&self.snapshot().await?, days).is_some())
+    }
+
+    /// Files to merge on the newest of these days that has no room for a file more.
+    fn crowded(&self, snapshot: &Snapshot, days: &BTreeSet<(i32, Programme)>) -> Option<Vec<LiveFile>> {
+        let defective = hold(&self.inner.defective);
+        let files = snapshot.files().iter().filter(|f| days.contains(&(f.day, f.programme)));
+        let sound = files.filter(|f| !defective.contains(&f.path));
+        CompactPolicy::default().next_crowded(sound, DAY_FILES_MAX - 1)
+    }
+
+    /// Makes room for one file more on each of these days, as long as a programme has as many as it may. What cannot be merged
+    /// stays as it is, which the operator is told: no row waits for it. It may take minutes; whoever appends under a lock calls
+    /// it before that, since an append does it as well.
+    ///
+    /// # Errors
+    /// None today; reading a shared store will have some.
+    pub async fn make_room(&self, days: &BTreeSet<(i32, Programme)>) -> Result<()> {
+        while self.is_full(days).await? {
             let _only = self.inner.compacting.lock().await;
             // Whoever held the lock may have made room.
             let snapshot = self.snapshot().await?;
-            let Some(group) = full(&snapshot) else { break };
+            let Some(group) = self.crowded(&snapshot, days) else { break };
             match self.compact_group(&snapshot, &group, Utc::now().timestamp_millis()).await {
                 Ok(Some(merged)) => hold(&self.inner.made_room).count(&group, &merged),
                 Ok(None) => {}

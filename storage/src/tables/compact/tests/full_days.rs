@@ -72,3 +72,25 @@ async fn a_day_of_too_many_files_is_merged_though_they_are_large() {
     assert!(files_of(&table, UX).await <= DAY_FILES_MAX);
     assert_eq!(seen(&table).await, Days::from([((DAY, UX), expected)]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_a_day_is_full_is_known_before_an_append_and_room_can_be_made_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let most = DAY_FILES_MAX as i64;
+    append(&table, UX, 1..=most - 1).await;
+    let (day, others) =
+        (BTreeSet::from([(DAY, UX)]), BTreeSet::from([(DAY, Programme::DeviceExperience), (DAY + 1, UX)]));
+    assert!(!table.is_full(&day).await.unwrap());
+    append(&table, UX, most..=most).await;
+    assert!(table.is_full(&day).await.unwrap() && !table.is_full(&others).await.unwrap());
+    table.make_room(&others).await.unwrap();
+    assert_eq!(files_of(&table, UX).await, DAY_FILES_MAX);
+    table.make_room(&day).await.unwrap();
+    assert!(!table.is_full(&day).await.unwrap() && files_of(&table, UX).await < DAY_FILES_MAX);
+    // At the end of a process nothing is merged, so that nothing waits for it.
+    append(&table, UX, most + 1..=2 * most).await;
+    table.inner.lock.stop_compacting.store(true, Ordering::Relaxed);
+    append(&table, UX, 2 * most + 1..=3 * most).await;
+    assert!(files_of(&table, UX).await > DAY_FILES_MAX && !table.is_full(&day).await.unwrap());
+}
