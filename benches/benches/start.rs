@@ -60,7 +60,7 @@ fn make(dir: &Path, lines: u64) {
     let data_dir = dir.join("data");
     std::fs::create_dir_all(&data_dir).unwrap();
     let files = LedgerFiles::read(&data_dir, &dir.join("data.budget")).unwrap();
-    BudgetLedger::accepting(files, &[], lines).unwrap().settle(None).unwrap();
+    BudgetLedger::accepting(files, &[], lines, 0).unwrap().settle(None).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(write(&data_dir, lines));
 }
 

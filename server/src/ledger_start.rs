@@ -113,7 +113,7 @@ pub(crate) async fn accept(
     let origin = Origin { at_ms: now_ms, act: Act::BudgetAcceptRestore, id: Uuid::new_v4(), actor };
     // Before anything is changed: without its line there is no acceptance.
     audit.begin(origin, fields).end(ActOutcome::Done).await?;
-    let ledger = BudgetLedger::accepting(files, &comparison.possible, next.reservation)?;
+    let ledger = BudgetLedger::accepting(files, &comparison.possible, next.reservation, day_of(now_ms))?;
     ledger.settle(Some(&next))?;
     Ok(Some(Accepted { doubts, numbers_raised, blocks_possibly_spent }))
 }

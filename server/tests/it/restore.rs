@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use shoal_schemas::calendar::day_of;
+use shoal_storage::{BudgetLedger, DayLimits};
 
 use crate::audit::{lines, verify};
 use crate::ledger::{ask, block, sql, world};
 use crate::process::Setup;
 use crate::query::rows;
-use crate::stage::World;
+use crate::stage::{DAY_MS, NOON_MS, World};
 
 /// Copies a directory with everything in it, in place of what is there.
 fn copy(from: &Path, to: &Path) {
@@ -53,6 +55,23 @@ fn accept(world: &World, more: &[&str]) -> (i32, String, String) {
     setup.run(&[&["budget", "accept-restore"], more].concat())
 }
 
+/// Takes a file away from under a stopped service, or puts these bytes of before in its place: it does not start over that.
+fn is_refused_without(world: &mut World, file: &Path, older: Option<&[u8]>) {
+    world.stop();
+    match older {
+        None => fs::remove_file(file).unwrap(),
+        Some(older) => fs::write(file, older).unwrap(),
+    }
+    let refused = world.try_start().unwrap_err();
+    assert!(refused.contains(file.to_str().unwrap()) && refused.contains("accept-restore"), "{refused}");
+}
+
+/// Somebody accepts what became of this file.
+fn is_accepted(world: &World, file: &Path, key: &[&str]) {
+    let (code, out, errors) = accept(world, key);
+    assert!(code == 0 && out.contains(file.to_str().unwrap()), "{out}{errors}");
+}
+
 #[test]
 fn a_data_directory_that_is_put_back_gives_no_fresh_noise_for_an_old_charge() {
     let mut world = world();
@@ -93,24 +112,14 @@ fn a_mark_that_is_gone_or_older_keeps_the_service_from_starting_until_it_is_acce
     let total = spent(&world);
     for (file, older) in [(&beside, &older[0]), (&apart, &older[1])] {
         for is_gone in [true, false] {
-            world.stop();
-            match is_gone {
-                true => fs::remove_file(file).unwrap(),
-                false => fs::write(file, older).unwrap(),
-            }
-            let refused = world.try_start().unwrap_err();
-            assert!(
-                refused.contains(file.to_str().unwrap()) && refused.contains("accept-restore"),
-                "{refused}"
-            );
+            is_refused_without(&mut world, file, (!is_gone).then_some(&older[..]));
             let setup = Setup { dir: world.dir(), variables: &[] };
             let (code, _, errors) = setup.run(&["serve"]);
             assert!(code == 1 && errors.contains("accept-restore"), "{errors}");
             assert_eq!(accept(&world, &["--key", &world.keys.analyst]).0, 2, "an analyst does not accept");
             assert!(world.try_start().is_err());
             let key: &[&str] = if is_gone { &[] } else { &["--key", &world.keys.officer] };
-            let (code, out, errors) = accept(&world, key);
-            assert!(code == 0 && out.contains(file.to_str().unwrap()), "{out}{errors}");
+            is_accepted(&world, file, key);
             let line = lines(&world).pop().unwrap();
             let role = if is_gone { "operator" } else { "officer" };
             assert_eq!(
@@ -138,22 +147,55 @@ fn a_record_of_limits_that_is_gone_or_older_keeps_the_service_from_starting() {
     world.restart(|config| config.ingest.subject_day_events_max = 5);
     for (file, older) in places.iter().zip(&older) {
         for is_gone in [true, false] {
-            world.stop();
-            match is_gone {
-                true => fs::remove_file(file).unwrap(),
-                false => fs::write(file, older).unwrap(),
-            }
-            let refused = world.try_start().unwrap_err();
-            assert!(
-                refused.contains(file.to_str().unwrap()) && refused.contains("accept-restore"),
-                "{refused}"
-            );
-            let (code, out, errors) = accept(&world, &[]);
-            assert!(code == 0 && out.contains(file.to_str().unwrap()), "{out}{errors}");
+            is_refused_without(&mut world, file, (!is_gone).then_some(&older[..]));
+            is_accepted(&world, file, &[]);
             world.try_start().unwrap();
             assert_eq!(fs::read(&places[0]).unwrap(), fs::read(&places[1]).unwrap(), "both say the same");
         }
     }
+}
+
+/// The limits of a subject's day that a stopped service's files know.
+fn limits(world: &World) -> DayLimits {
+    let ledger = BudgetLedger::open(&world.data_dir(), &world.marks_dir()).unwrap();
+    ledger.day_limits().unwrap()
+}
+
+#[test]
+fn a_clock_that_is_behind_at_a_start_leaves_no_stored_day_without_the_limit_of_before() {
+    let mut world = world();
+    world.flush();
+    world.set_now_ms(NOON_MS - 30 * DAY_MS);
+    world.restart(|config| config.ingest.subject_day_events_max = 5);
+    world.stop();
+    let day = day_of(NOON_MS);
+    assert_eq!(limits(&world).most_on(day), 500, "its rows came in under it");
+}
+
+#[test]
+fn what_is_stored_is_counted_once_a_restore_is_accepted_by_which_a_limit_may_be_lost() {
+    let mut world = world();
+    pay(&world, "a");
+    world.stop();
+    let day = day_of(NOON_MS);
+    assert!(!limits(&world).is_counted(day));
+    let records = [world.data_dir(), world.marks_dir()].map(|dir| dir.join("day-limits"));
+    let all = files(&world).into_iter().chain(records);
+    let older: Vec<(PathBuf, Vec<u8>)> = all.map(|file| (file.clone(), fs::read(file).unwrap())).collect();
+    world.restart(|config| config.ingest.subject_day_events_max = 5_000);
+    pay(&world, "b");
+    world.restart(|config| config.ingest.subject_day_events_max = 500);
+    world.stop();
+    assert_eq!(limits(&world).most_on(day), 5_000);
+    older.iter().for_each(|(file, bytes)| fs::write(file, bytes).unwrap());
+    let refused = world.try_start().unwrap_err();
+    assert!(refused.contains("older than the audit"), "{refused}");
+    let (code, out, errors) = accept(&world, &[]);
+    assert!(code == 0, "{out}{errors}");
+    let accepted = limits(&world);
+    assert!(accepted.most_on(day) == 500 && accepted.is_counted(day), "nobody knows how many there may be");
+    world.try_start().unwrap();
+    pay(&world, "b");
 }
 
 #[test]

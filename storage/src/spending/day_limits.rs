@@ -6,7 +6,8 @@
 //! ```
 //! A limit that is lowered leaves behind days that hold more, so each higher one of before is kept with the last day of which
 //! rows can have come in under it. Rows of before the first record came in under a limit that nobody knows, or under none:
-//! whoever wants to know how many rows of one subject such a day has must count them.
+//! whoever wants to know how many rows of one subject such a day has must count them. The same holds for what is stored when
+//! a restore is accepted, since a record that was later than the one put back may be lost.
 //!
 //! Invariants: of two records the one with more changes is the newer one; two different ones of as many changes come from
 //! two histories, and the larger numbers of both count. Earlier limits descend as their days ascend, are above the one in
@@ -28,7 +29,7 @@ const EARLY_DAYS: i32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayLimits {
     changes: u64,
-    /// Days up to this one may hold rows of before the first record.
+    /// Days up to this one may hold rows of before the first record, or of a record that is lost.
     counted_until: i32,
     now: u64,
     /// By day.
@@ -66,13 +67,20 @@ impl DayLimits {
         Some(changed)
     }
 
+    /// The record when a later one may be lost: days up to the last of which rows can have come in by this day may hold any
+    /// number of them.
+    pub(super) fn counted_to(&self, day: i32) -> DayLimits {
+        let counted_until = self.counted_until.max(last_of(day));
+        DayLimits { changes: self.changes.saturating_add(1), counted_until, ..self.clone() }
+    }
+
     /// The most rows of one subject that a day may hold, of those that came in since the first record.
     pub fn most_on(&self, day: i32) -> u64 {
         let earlier = self.earlier.iter().filter(|earlier| earlier.until >= day).map(|earlier| earlier.limit);
         earlier.fold(self.now, u64::max)
     }
 
-    /// Whether a day may hold rows of before the first record.
+    /// Whether a day may hold rows of before the first record, or of a record that is lost.
     pub fn is_counted(&self, day: i32) -> bool {
         day <= self.counted_until
     }

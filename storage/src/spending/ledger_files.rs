@@ -17,8 +17,6 @@
 //! file of this form is a doubt also when the ledger is one of before.
 //! Not here: the audit, which is compared by whoever opens (`shoal-server`).
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +30,7 @@ use super::day_limits::DayLimits;
 use super::high_water_mark::HighWaterMarks;
 use super::mark_form::Form;
 use super::order::Block;
+use super::stored_days::{last_of_logs, last_of_tables};
 use crate::error::{Result, StorageError};
 
 /// The name of the lock of the directory of high-water marks.
@@ -64,8 +63,8 @@ pub(super) struct Joined {
     pub(super) marks: [HighWaterMarks; 2],
     /// None before they were kept.
     pub(super) limits: Option<DayLimits>,
-    /// Whether any event may be stored.
-    pub(super) may_hold_events: bool,
+    /// The last day of which any event may be stored; none when nothing is.
+    pub(super) last_stored: Option<i32>,
     /// Of the directory of their own.
     pub(super) lock: Option<Lock>,
 }
@@ -83,8 +82,8 @@ pub struct LedgerFiles {
     spent: Spent,
     /// The newest record of any of them.
     limits: Option<DayLimits>,
-    /// Whether any event may be stored.
-    may_hold_events: bool,
+    /// The last day of which any event may be stored; none when nothing is.
+    last_stored: Option<i32>,
     /// Numbers of blocks and pools in which the ledger is behind.
     raised: usize,
     /// Whether the ledger has noted that the marks were made.
@@ -123,30 +122,30 @@ impl LedgerFiles {
             false => None,
         };
         let marks = [HighWaterMarks::open(beside)?, HighWaterMarks::open(apart)?];
-        let files = LedgerFiles::compared(book, book_at, marks, has_events(root)?)?;
+        let files = LedgerFiles::compared(book, book_at, marks, last_of_tables(root)?)?;
         // Events that are in no table yet are in a log.
-        let may_hold_events = files.may_hold_events || has_logs(root)?;
-        Ok(LedgerFiles { may_hold_events, ..files })
+        let last_stored = files.last_stored.max(last_of_logs(root)?);
+        Ok(LedgerFiles { last_stored, ..files })
     }
 
     /// What forgets everything at the end.
     pub(super) fn in_memory(syncs: Option<u64>) -> Result<LedgerFiles> {
         let marks = || HighWaterMarks::open(Arc::new(Memory::new()));
-        LedgerFiles::compared(Some(Book::in_memory(syncs)?), PathBuf::new(), [marks()?, marks()?], false)
+        LedgerFiles::compared(Some(Book::in_memory(syncs)?), PathBuf::new(), [marks()?, marks()?], None)
     }
 
     fn compared(
         book: Option<Book>,
         book_at: PathBuf,
         marks: [HighWaterMarks; 2],
-        has_events: bool,
+        last_stored: Option<i32>,
     ) -> Result<LedgerFiles> {
         let known = book.as_ref().map(Book::all_spent).transpose()?.unwrap_or_default();
         let limits = book.as_ref().map(Book::day_limits).transpose()?.flatten();
         let mut files = LedgerFiles {
             spent: known.clone(),
             limits,
-            may_hold_events: has_events,
+            last_stored,
             raised: 0,
             is_marked: false,
             doubts: Vec::new(),
@@ -155,7 +154,7 @@ impl LedgerFiles {
             book_at,
             marks,
         };
-        files.find_doubts(&known, has_events)?;
+        files.find_doubts(&known, last_stored.is_some())?;
         files.find_doubts_of_limits();
         files.find_larger(&known);
         Ok(files)
@@ -303,11 +302,20 @@ impl LedgerFiles {
         self.joined(last)
     }
 
-    /// The same in spite of every doubt, with what was possibly spent besides.
+    /// The same in spite of every doubt, with what was possibly spent besides. A limit of a subject's day of which no file
+    /// knows any more may have been in force, so that what is stored today is counted from now on.
     ///
     /// # Errors
     /// When a file cannot be read or written. It may be repeated.
-    pub(super) fn join_accepting(mut self, possible: &[PossiblySpent], last: u64) -> Result<Joined> {
+    pub(super) fn join_accepting(
+        mut self,
+        possible: &[PossiblySpent],
+        last: u64,
+        today: i32,
+    ) -> Result<Joined> {
+        if let (Some(limits), Some(stored)) = (&self.limits, self.last_stored) {
+            self.limits = Some(limits.counted_to(stored.max(today)));
+        }
         for PossiblySpent { block, nano } in possible {
             let known = self.spent.entry((*block, POOL_UNKNOWN)).or_default();
             let delta_atto = nano.saturating_mul(DELTA_ATTO_PER_NANO_MAX);
@@ -319,11 +327,12 @@ impl LedgerFiles {
 
     /// Makes ledger and marks say the same. The marks come first, and of them those of their own directory.
     fn joined(self, last: u64) -> Result<Joined> {
-        let LedgerFiles { book, book_at, marks, lock, spent, limits, may_hold_events, .. } = self;
+        let LedgerFiles { book, book_at, marks, lock, spent, limits, last_stored, .. } = self;
         let [mut beside, mut apart] = marks;
         for marks in [&mut apart, &mut beside] {
-            marks.complete(&spent, last)?;
+            // First: once the rest is written there may be no doubt any more, and it is not repeated.
             limits.as_ref().map_or(Ok(()), |limits| marks.note_limits(limits))?;
+            marks.complete(&spent, last)?;
         }
         let book = match book {
             Some(book) => book,
@@ -337,7 +346,7 @@ impl LedgerFiles {
         };
         book.raise(&spent, last)?;
         limits.as_ref().map_or(Ok(()), |limits| book.note_day_limits(limits))?;
-        Ok(Joined { book, marks: [beside, apart], limits, may_hold_events, lock })
+        Ok(Joined { book, marks: [beside, apart], limits, last_stored, lock })
     }
 }
 
@@ -345,45 +354,4 @@ impl LedgerFiles {
 fn is_behind(marks: &HighWaterMarks, known: &Spent, region: Region) -> bool {
     let mut own = known.iter().filter(|((block, _), _)| block.region == region);
     own.any(|(at, amount)| !of(marks.spent(), *at).covers(*amount))
-}
-
-/// What a region has in one of its directories.
-fn names(root: &Path, region: Region, dir: &str) -> Result<Vec<PathBuf>> {
-    listed(&root.join(region.as_str().to_ascii_lowercase()).join(dir))
-}
-
-fn listed(dir: &Path) -> Result<Vec<PathBuf>> {
-    match fs::read_dir(dir) {
-        Ok(entries) => {
-            let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-            paths.collect::<std::io::Result<_>>().map_err(StorageError::io(dir))
-        }
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
-        Err(e) => Err(StorageError::io(dir)(e)),
-    }
-}
-
-/// Whether any table below a root has a day.
-fn has_events(root: &Path) -> Result<bool> {
-    for region in Region::ALL {
-        for table in names(root, *region, "tables")? {
-            let is_day = |path: &PathBuf| {
-                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("day="))
-            };
-            if listed(&table)?.iter().any(is_day) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// Whether any region below a root has a write-ahead log.
-fn has_logs(root: &Path) -> Result<bool> {
-    for region in Region::ALL {
-        if !names(root, *region, "log")?.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

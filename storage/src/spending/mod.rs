@@ -33,6 +33,7 @@ mod high_water_mark;
 mod ledger_files;
 mod mark_form;
 mod order;
+mod stored_days;
 mod view;
 
 #[cfg(test)]
@@ -92,8 +93,8 @@ struct Inner {
     /// Beside the tables, and in the directory of their own.
     marks: Mutex<[HighWaterMarks; 2]>,
     limits: Mutex<Option<DayLimits>>,
-    /// Whether any event may have been stored when it was opened.
-    may_hold_events: bool,
+    /// The last day of which any event may have been stored when it was opened; none when nothing was.
+    last_stored: Option<i32>,
     /// Of the directory of their own.
     _lock: Option<Lock>,
 }
@@ -120,12 +121,18 @@ impl BudgetLedger {
     }
 
     /// The ledger of these files in spite of every doubt: the most that any of them says is spent, and so is what was
-    /// possibly spent besides. Numbers of reservations go on after `last`. To be settled, too.
+    /// possibly spent besides. Numbers of reservations go on after `last`. A limit of a subject's day may be lost as well, so
+    /// that how much of one subject the days hold that are stored up to today is counted. To be settled, too.
     ///
     /// # Errors
     /// When a file cannot be read or written. It may be repeated.
-    pub fn accepting(files: LedgerFiles, possible: &[PossiblySpent], last: u64) -> Result<BudgetLedger> {
-        Ok(BudgetLedger::over(files.join_accepting(possible, last)?))
+    pub fn accepting(
+        files: LedgerFiles,
+        possible: &[PossiblySpent],
+        last: u64,
+        today: i32,
+    ) -> Result<BudgetLedger> {
+        Ok(BudgetLedger::over(files.join_accepting(possible, last, today)?))
     }
 
     /// A ledger that forgets everything at the end: for tests and examples.
@@ -145,9 +152,9 @@ impl BudgetLedger {
     }
 
     fn over(files: Joined) -> BudgetLedger {
-        let Joined { book, marks, limits, may_hold_events, lock } = files;
+        let Joined { book, marks, limits, last_stored, lock } = files;
         let (marks, limits) = (Mutex::new(marks), Mutex::new(limits));
-        BudgetLedger { inner: Arc::new(Inner { book, marks, limits, may_hold_events, _lock: lock }) }
+        BudgetLedger { inner: Arc::new(Inner { book, marks, limits, last_stored, _lock: lock }) }
     }
 
     /// Notes that the high-water marks have been made, so that a missing one is known from now on; and how far the audit
@@ -160,16 +167,18 @@ impl BudgetLedger {
     }
 
     /// Notes the limit of a subject's day that is in force from today on. Before it is noted, nothing may come in under it,
-    /// and the first one is noted before anything is stored since the ledger was opened.
+    /// and it is noted before anything is stored since the ledger was opened. Days that are stored and are later than today,
+    /// since a clock was or is wrong, came in under the limits of before as well.
     ///
     /// # Errors
     /// Any error means that it may or may not be noted.
     pub fn note_day_limit(&self, limit: u64, today: i32) -> Result<()> {
         // Held to the end, as by whoever reserves.
         let mut both = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = self.inner.last_stored.map(|stored| stored.max(today));
         let noted = match self.day_limits() {
-            Some(before) => before.changed_to(limit, today),
-            None => Some(DayLimits::beginning(limit, self.inner.may_hold_events.then_some(today))),
+            Some(before) => before.changed_to(limit, stored.unwrap_or(today)),
+            None => Some(DayLimits::beginning(limit, stored)),
         };
         let Some(noted) = noted else { return Ok(()) };
         // Those of the directory of their own come first, and the ledger last.

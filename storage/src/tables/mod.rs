@@ -56,3 +56,4 @@ pub use snapshot::{LiveFile, Snapshot};
 pub use store::Store;
 pub use table::Table;
 pub use tiers::{CompactPolicy, DAY_FILES_MAX};
+pub(crate) use write::parse_day;

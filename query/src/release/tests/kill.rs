@@ -205,7 +205,7 @@ fn harm(dir: &Path, copies: &[Vec<u8>], number: u64) {
     }
     let files = LedgerFiles::read(&dir.join("data"), &dir.join("marks")).unwrap();
     if !files.doubts().is_empty() {
-        BudgetLedger::accepting(files, &[], 0).unwrap().settle(None).unwrap();
+        BudgetLedger::accepting(files, &[], 0, today()).unwrap().settle(None).unwrap();
     }
 }
 

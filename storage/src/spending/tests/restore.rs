@@ -52,7 +52,7 @@ fn doubted(root: &Path) -> Vec<String> {
 }
 
 fn accept(root: &Path, possible: &[PossiblySpent], last: u64) {
-    let ledger = BudgetLedger::accepting(files(root), possible, last).unwrap();
+    let ledger = BudgetLedger::accepting(files(root), possible, last, 0).unwrap();
     ledger.settle(None).unwrap();
 }
 
