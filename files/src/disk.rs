@@ -181,10 +181,8 @@ impl Objects for Disk {
             // Also where nothing is: it may have been removed by a call whose sync failed.
             folders.insert(directory::parent_of(path));
             match std::fs::remove_file(path) {
-                Err(e) if e.kind() != ErrorKind::NotFound => {
-                    outcome = Err(e);
-                    break;
-                }
+                // The others go all the same.
+                Err(e) if e.kind() != ErrorKind::NotFound => outcome = outcome.and(Err(e)),
                 _ => {}
             }
         }

@@ -1,11 +1,12 @@
 //! Keeps tables quick to read: small files are merged, and what the merges left behind is purged.
 //!
 //! Invariants: rows stay as they are, but for copies of one event; appends and queries go on; a table that fails does not
-//! keep the others from being done. Not here: which files are merged and how (`shoal-storage`, `compact.rs`), expiry (`run`).
+//! keep the others from being done, nor a file that cannot be read the other days of its table, and what was merged is purged all the
+//! same. Not here: which files are merged and how (`shoal-storage`, `compact.rs`), expiry (`run`).
 
 use serde::Serialize;
 use shoal_schemas::{Kind, Region};
-use shoal_storage::{CompactPolicy, CompactReport, StorageError, Table};
+use shoal_storage::{CompactPolicy, CompactReport, FailedMerge, StorageError, Table};
 
 use crate::metrics::TableLabel;
 use crate::report::Failure;
@@ -39,7 +40,7 @@ pub struct MaintainReport {
     pub now_ms: i64,
     /// Tables in which files were merged.
     pub compacted: Vec<Compacted>,
-    /// Tables that did not finish. The next round takes them up again.
+    /// Merges and tables that did not finish. The next round takes them up again.
     pub failed: Vec<Failure>,
 }
 
@@ -49,13 +50,13 @@ impl Retention {
         let mut report = MaintainReport { now_ms, compacted: vec![], failed: vec![] };
         for table in self.store.tables().await {
             let (region, kind) = (table.region(), table.kind());
-            match self.maintain_table(&table, now_ms).await {
-                Ok(compacted) => report.compacted.extend(compacted),
-                Err(error) => {
-                    self.metrics.failures.get_or_create(&TableLabel::new(region, kind)).inc();
-                    tracing::error!(%region, %kind, %error, "compaction of a table did not finish");
-                    report.failed.push(Failure { region, kind, reason: error.to_string() });
-                }
+            let before = report.failed.len();
+            if let Err(error) = self.maintain_table(&table, &mut report).await {
+                tracing::error!(%region, %kind, %error, "compaction of a table did not finish");
+                report.failed.push(Failure { region, kind, reason: error.to_string() });
+            }
+            if report.failed.len() > before {
+                self.metrics.failures.get_or_create(&TableLabel::new(region, kind)).inc();
             }
         }
         report
@@ -66,12 +67,16 @@ impl Retention {
         self.store.stop_compacting();
     }
 
-    async fn maintain_table(&self, table: &Table, now_ms: i64) -> Result<Option<Compacted>, StorageError> {
+    async fn maintain_table(&self, table: &Table, report: &mut MaintainReport) -> Result<(), StorageError> {
+        let (region, kind, now_ms) = (table.region(), table.kind(), report.now_ms);
         let merged = table.compact(now_ms, CompactPolicy::default()).await?;
-        if merged.groups == 0 {
-            return Ok(None);
+        for FailedMerge { day, programme, reason } in &merged.failed {
+            tracing::error!(%region, %kind, day, %programme, reason, "files of a day could not be merged");
+            report.failed.push(Failure { region, kind, reason: reason.clone() });
         }
-        let (region, kind) = (table.region(), table.kind());
+        if merged.groups == 0 {
+            return Ok(());
+        }
         let label = TableLabel::new(region, kind);
         let CompactReport { groups, files, rows, duplicates, .. } = merged;
         self.metrics.compacted_files.get_or_create(&label).inc_by(files);
@@ -81,7 +86,7 @@ impl Retention {
         self.metrics.purged_files.get_or_create(&label).inc_by(purged.files);
         self.metrics.purged_bytes.get_or_create(&label).inc_by(purged.bytes);
         tracing::info!(%region, %kind, files, files_new = groups, rows, duplicates, "compacted a table");
-        Ok(Some(Compacted {
+        report.compacted.push(Compacted {
             region,
             kind,
             files,
@@ -90,6 +95,7 @@ impl Retention {
             duplicates,
             purged_files: purged.files,
             pinned: purged.pinned,
-        }))
+        });
+        Ok(())
     }
 }

@@ -37,7 +37,11 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Metrics {
         let m = Metrics::default();
         registry.register("retention_runs", "Retention runs started", m.runs.clone());
-        registry.register("retention_failures", "Tables a run could not finish", m.failures.clone());
+        registry.register(
+            "retention_failures",
+            "Tables that a run or a compaction could not finish",
+            m.failures.clone(),
+        );
         registry.register("retention_expired_rows", "Rows that left their table", m.expired_rows.clone());
         registry.register("retention_purged_files", "Files deleted from the disk", m.purged_files.clone());
         registry.register("retention_purged_bytes", "Bytes deleted from the disk", m.purged_bytes.clone());

@@ -17,6 +17,7 @@ struct World {
     registry: Arc<Registry>,
     store: Store,
     retention: Retention,
+    metrics: prometheus_client::registry::Registry,
 }
 
 async fn world() -> World {
@@ -26,7 +27,7 @@ async fn world() -> World {
     let store = Store::open(&url).await.unwrap();
     let mut metrics = prometheus_client::registry::Registry::default();
     let retention = Retention::new(store.clone(), Arc::clone(&registry), Metrics::register(&mut metrics));
-    World { dir, registry, store, retention }
+    World { dir, registry, store, retention, metrics }
 }
 
 /// Rows of one day whose every text is `marker`, so that the bytes can be searched for.
@@ -237,4 +238,42 @@ async fn small_files_become_one_and_a_resend_that_came_late_is_there_once() {
         table.append(vec![part(def, ux, TODAY, "more")], "log-DE", version).await.unwrap();
     }
     assert!(world.retention.maintain_once(now_ms).await.compacted.is_empty(), "none begins any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_stops_neither_the_other_days_nor_their_purge() {
+    let world = world().await;
+    let (usage, crash) = (world.table(Kind::Usage).await, world.table(Kind::Crash).await);
+    let defs = [Kind::Usage, Kind::Crash].map(|kind| world.registry.table(kind));
+    let ux = Programme::UserExperience;
+    for version in 1..=9 {
+        let marker = format!("flush-{version}");
+        let days = [TODAY, TODAY - 1].map(|day| part(defs[0], ux, day, &marker));
+        usage.append(days.to_vec(), "log-DE", version).await.unwrap();
+        crash.append(vec![part(defs[1], ux, TODAY, &marker)], "log-DE", version).await.unwrap();
+    }
+    let expired = part(defs[0], ux, world.last_kept(ux, Kind::Usage) - 1, "long-ago");
+    usage.append(vec![expired], "log-DE", 10).await.unwrap();
+    let files = usage.snapshot().await.unwrap().files().to_vec();
+    let broken = files.iter().find(|file| file.day == TODAY).unwrap();
+    std::fs::write(world.dir.path().join("de/tables/usage").join(&broken.path), b"no Parquet").unwrap();
+
+    let report = world.retention.maintain_once(start_of(TODAY)).await;
+    let mut compacted: Vec<_> =
+        report.compacted.iter().map(|c| (c.kind.as_str(), c.files, c.purged_files, c.rows)).collect();
+    compacted.sort_unstable();
+    assert_eq!(compacted, [("crash", 9, 9, 45), ("usage", 9, 9, 45)], "also in its own table");
+    let failed: Vec<_> = report.failed.iter().map(|failed| (failed.region, failed.kind)).collect();
+    assert_eq!(failed, [(Region::De, Kind::Usage)]);
+    assert!(!report.failed[0].reason.contains("flush-"), "{report:?}");
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &world.metrics).unwrap();
+    let failures = text.lines().find(|line| line.starts_with("retention_failures_total{"));
+    assert!(failures.is_some_and(|line| line.contains("usage") && line.ends_with(" 1")), "{text}");
+
+    let report = world.run(TODAY, Mode::Real).await;
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert_eq!((report.expired_total().0, report.purged_total().0), (1, 1));
+    assert_eq!(world.mentions("long-ago"), Vec::<PathBuf>::new());
+    assert_eq!(usage.snapshot().await.unwrap().files().len(), 9 + 1);
 }

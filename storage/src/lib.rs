@@ -21,6 +21,6 @@ pub use spending::{
     SpendingItem,
 };
 pub use tables::{
-    AppendReport, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ExpireReport, FileRows, Heads,
-    LiveFile, Met, Part, PurgeReport, Seen, Snapshot, Store, Table,
+    AppendReport, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ExpireReport, FailedMerge,
+    FileRows, Heads, LiveFile, Met, Part, PurgeReport, Seen, Snapshot, Store, Table,
 };

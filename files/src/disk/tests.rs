@@ -43,6 +43,16 @@ fn what_a_private_disk_makes_is_for_its_owner_only() {
 }
 
 #[test]
+fn one_that_cannot_be_removed_keeps_no_other() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = Disk::new(root.path());
+    ["a", "b/is-a-directory", "c"].iter().for_each(|name| disk.put(name, b"x").unwrap());
+    assert!(disk.remove(&["a", "b", "c"]).is_err());
+    let left: Vec<String> = disk.list("").unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(left, ["b/is-a-directory"]);
+}
+
+#[test]
 fn what_a_crash_left_is_hidden_and_swept_when_it_is_old() {
     let root = tempfile::tempdir().unwrap();
     let disk = Disk::new(root.path());

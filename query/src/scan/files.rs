@@ -74,7 +74,7 @@ impl Disk {
 
     /// All files of a day become one.
     pub(super) async fn compact(&mut self) {
-        self.table.compact(0, EAGER).await.unwrap();
+        assert!(self.table.compact(0, EAGER).await.unwrap().failed.is_empty());
         self.snapshot = self.table.snapshot().await.unwrap();
     }
 

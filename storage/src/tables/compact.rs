@@ -19,7 +19,7 @@ use chrono::Utc;
 use shoal_schemas::{Programme, columns};
 
 use crate::error::{Result, StorageError};
-use crate::tables::compact_report::CompactReport;
+use crate::tables::compact_report::{CompactReport, FailedMerge};
 use crate::tables::log;
 use crate::tables::merge::{Merge, Merged};
 use crate::tables::snapshot::{LiveFile, Snapshot};
@@ -42,9 +42,11 @@ impl Table {
     /// queries and expiries go on meanwhile. When the caller stops waiting, the merge at hand is given up, and so it is after
     /// [`crate::Store::stop_compacting`]. `now_ms` (milliseconds since 1970) is written into the log as the time of the change.
     ///
+    /// A merge that fails, since a file cannot be read or does not hold the rows that it should, is in the report and does not keep
+    /// the others from being done: its files are still in the table as they were.
+    ///
     /// # Errors
-    /// Of the first merge that failed, after the others were done: its files are still in the table as they were.
-    /// [`StorageError::RowCount`] when a file or the log does not hold the rows it should.
+    /// [`StorageError::RowCount`] when the log does not hold the files that it should after all of them.
     pub async fn compact(&self, now_ms: i64, policy: CompactPolicy) -> Result<CompactReport> {
         let Ok(first) = self.inner.compacting.try_lock() else { return Ok(CompactReport::default()) };
         if !self.is_sortable() {
@@ -52,7 +54,7 @@ impl Table {
         }
         let mut report = std::mem::take(&mut *hold(&self.inner.made_room));
         let mut failed: HashSet<String> = HashSet::new();
-        let (mut only, mut error) = (Some(first), None);
+        let mut only = Some(first);
         for _ in 0..policy.groups_max {
             let _only = match only.take() {
                 Some(only) => only,
@@ -70,15 +72,19 @@ impl Table {
                 Ok(None) => report.aborted += 1,
                 Err(StorageError::Stopped) if self.inner.is_stopping() => report.aborted += 1,
                 Err(e) => {
+                    report.failed.extend(group.first().map(|file| FailedMerge {
+                        day: file.day,
+                        programme: file.programme,
+                        reason: e.to_string(),
+                    }));
                     failed.extend(group.into_iter().map(|f| f.path));
-                    error = error.or(Some(e));
                 }
             }
         }
         if report.groups > 0 {
             self.inner.verify().await?;
         }
-        error.map_or(Ok(report), Err)
+        Ok(report)
     }
 
     /// Whether a programme has as many files as it may on any of these days (since 1970), and some of them can be merged.

@@ -1,5 +1,18 @@
 //! What a compaction did. Not here: the compaction (`compact`).
 
+use shoal_schemas::Programme;
+
+/// Files of a day that could not be merged. They are in the table as they were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedMerge {
+    /// Days since 1970-01-01, UTC.
+    pub day: i32,
+    /// Whose consent the rows came under.
+    pub programme: Programme,
+    /// Why; no content of any row.
+    pub reason: String,
+}
+
 /// What a compaction did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactReport {
@@ -17,4 +30,6 @@ pub struct CompactReport {
     pub duplicates: u64,
     /// Merges given up, because an expiry took one of their files or the store is to be left.
     pub aborted: u64,
+    /// Merges that failed. The others were done.
+    pub failed: Vec<FailedMerge>,
 }

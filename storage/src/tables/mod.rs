@@ -46,7 +46,7 @@ mod write;
 mod tests;
 
 pub use append::{AppendReport, Part};
-pub use compact_report::CompactReport;
+pub use compact_report::{CompactReport, FailedMerge};
 pub use copies::{EVENTS_MAX, Met, Seen};
 pub use expire::ExpireReport;
 pub use heads::Heads;

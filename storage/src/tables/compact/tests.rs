@@ -181,7 +181,7 @@ proptest! {
                 world.check().await;
             }
             let table = world.table.clone().unwrap();
-            table.compact(0, EAGER).await.unwrap();
+            prop_assert!(table.compact(0, EAGER).await.unwrap().failed.is_empty());
             let merged = seen(&table).await;
             let mut once = world.sent.clone();
             for ids in once.values_mut() {
@@ -213,7 +213,8 @@ async fn a_crash_between_merge_and_commit_leaves_the_table_as_it_was() {
     let table = open(dir.path(), Faulty::new(&faults)).await;
     nine(&table).await;
     let before = seen(&table).await;
-    assert!(table.compact(0, CompactPolicy::default()).await.is_err());
+    let died = table.compact(0, CompactPolicy::default()).await.unwrap();
+    assert_eq!((died.groups, died.failed.len()), (0, 1));
     assert_eq!(data_files(dir.path()), 10, "nobody knows whether the commit landed");
     drop(table);
     let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
@@ -235,8 +236,9 @@ async fn a_refused_commit_leaves_no_file_and_a_lost_answer_is_a_success() {
     let table = open(dir.path(), Faulty::new(&faults)).await;
     nine(&table).await;
     let before = seen(&table).await;
-    let refused = table.compact(0, CompactPolicy::default()).await;
-    assert!(matches!(refused, Err(StorageError::Delta(_))));
+    let refused = table.compact(0, CompactPolicy::default()).await.unwrap();
+    assert_eq!((refused.groups, refused.failed.len()), (0, 1));
+    assert!(refused.failed[0].reason.starts_with("delta log: "), "{refused:?}");
     assert_eq!((data_files(dir.path()), rows(&table).await), (9, 90));
     let report = table.compact(0, CompactPolicy::default()).await.unwrap();
     assert_eq!((report.groups, report.files), (1, 9));
@@ -287,6 +289,30 @@ async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
     let found = merge.run();
     assert!(matches!(found, Err(StorageError::RowCount { expected: 91, found: 90, .. })));
     assert_eq!(data_files(dir.path()), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_keeps_no_other_day_from_being_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    for (version, day) in (1..=27).zip([20_002, 20_001, 20_000].into_iter().cycle()) {
+        let ids: Vec<i64> = (version * 10..version * 10 + 10).collect();
+        table.append(vec![part(UX, day, &ids, 0)], "log-US", version).await.unwrap();
+    }
+    let files = table.snapshot().await.unwrap().files().to_vec();
+    // The newest day comes first.
+    let broken = files.iter().find(|file| file.day == 20_002).unwrap();
+    let path = table.inner.dir.join(&broken.path);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let report = table.compact(0, CompactPolicy::default()).await.unwrap();
+    assert_eq!((report.groups, report.files, report.rows), (2, 18, 180));
+    let failed: Vec<_> = report.failed.iter().map(|failed| (failed.day, failed.programme)).collect();
+    assert_eq!(failed, [(20_002, UX)]);
+    assert_eq!(table.snapshot().await.unwrap().files().len(), 9 + 2);
+    std::fs::write(&path, whole).unwrap();
+    let report = table.compact(0, CompactPolicy::default()).await.unwrap();
+    assert_eq!((report.groups, report.files, report.failed.len()), (1, 9, 0), "and it is taken up again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,10 +374,12 @@ async fn appends_compactions_expiries_and_purges_at_once() {
         let (compacted, expired) = tokio::join!(table.compact(0, EAGER), table.expire(&|f| f.day > 20_000));
         expired.unwrap();
         let again = table.compact(0, EAGER).await.unwrap();
-        merged += compacted.unwrap().groups + again.groups;
+        let compacted = compacted.unwrap();
+        assert!(compacted.failed.is_empty() && again.failed.is_empty());
+        merged += compacted.groups + again.groups;
         table.purge(now_ms).await.unwrap();
     }
-    table.compact(0, EAGER).await.unwrap();
+    assert!(table.compact(0, EAGER).await.unwrap().failed.is_empty());
     table.expire(&|f| f.day > 20_000).await.unwrap();
     table.purge(now_ms).await.unwrap();
     let expected: Vec<i64> = (0..4).flat_map(|app| (5..65).map(move |n| app * 1000 + n)).collect();
