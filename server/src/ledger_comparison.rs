@@ -130,8 +130,9 @@ impl Seen {
     fn line(&mut self, seq: u64, text: &[u8]) {
         // Every whole line is UTF-8.
         let Ok(text) = std::str::from_utf8(text) else { return };
-        let begin = text.as_bytes().get(..ACT_BYTES_MAX).unwrap_or(text.as_bytes());
-        self.tells_of_marks |= begin.windows(OF_THE_LEDGER.len()).any(|at| at == OF_THE_LEDGER.as_bytes());
+        // A search that is made for texts: byte by byte, this was most of the time of reading a long audit.
+        let begin = text.get(..ACT_BYTES_MAX).unwrap_or(text);
+        self.tells_of_marks = self.tells_of_marks || begin.contains(OF_THE_LEDGER);
         let mut is_beyond = false;
         for number in numbers(text) {
             self.largest = self.largest.max(number);

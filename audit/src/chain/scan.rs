@@ -14,6 +14,8 @@ use crate::form::{self, LineHash};
 
 /// Longest line, its hashes included.
 pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
+/// Read at once. A first start reads the whole chain, so that small reads would be most of its time.
+const READ_BYTES: usize = 256 << 10;
 
 /// A line and its place.
 pub struct ChainLine<'a> {
@@ -136,7 +138,7 @@ impl Reader {
         let name = file.name.clone();
         let source = place.medium.open(&name).map_err(place.io(&name))?;
         let bytes = source.length().map_err(place.io(&name))?;
-        let file = BufReader::new(Rest::new(source.into(), 0, bytes));
+        let file = BufReader::with_capacity(READ_BYTES, Rest::new(source.into(), 0, bytes));
         Ok(Reader { name, file, bytes, is_last_file, text: Vec::new(), line: 0, at: 0, end: 0 })
     }
 
