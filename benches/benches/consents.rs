@@ -6,20 +6,19 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod rig;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use shoal_benches::Bodies;
-use shoal_ingest::{
-    Ingest, IngestConfig, IngestGrant, IngestParts, KeyKind, Metrics, Request, Stage, UnitKeyConfig,
-    open_consents,
-};
+use shoal_ingest::{IngestParts, KeyKind, Stage, open_consents};
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
-use shoal_schemas::{IdentifierKind, Programme, Protocol, Region, Registry};
-use shoal_storage::{ConsentChange, Consents, Effect, Store};
+use shoal_schemas::{IdentifierKind, Programme, Region};
+use shoal_storage::{ConsentChange, Consents, Effect};
 
 const SUBJECTS: u64 = 1_000_000;
 const EVENTS: usize = 100;
@@ -82,44 +81,18 @@ fn look_ups(c: &mut Criterion) {
     group.finish();
 }
 
-fn ingest(
-    dir: &Path,
-    keyring: Keyring,
-    consents: Consents<ConsentRecord>,
-) -> (tokio::runtime::Runtime, Ingest) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let store = runtime.block_on(Store::open(&url::Url::from_directory_path(dir).unwrap())).unwrap();
-    let unit_keys = UnitKeyConfig { dir: dir.join("unit-keys"), ..UnitKeyConfig::default() };
-    let config = IngestConfig { data_dir: dir.to_path_buf(), unit_keys, ..IngestConfig::default() };
-    let parts = IngestParts {
-        registry: Arc::new(Registry::load(None).unwrap()),
-        keyring: Arc::new(keyring),
-        consents: Arc::new(consents),
-        store,
-        clock: Arc::new(now_ms),
-        metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
-        geo: None,
-    };
-    let ingest = runtime.block_on(Ingest::open(config, parts)).unwrap();
-    (runtime, ingest)
-}
-
 /// The stage that asks for consents, of events that carry one: four identifiers of an event are looked up at the most.
 fn permit(c: &mut Criterion) {
-    let grant = IngestGrant {
-        key_id: "bench".into(),
-        kind: KeyKind::Shipped,
-        app: "camera".into(),
-        programme: None,
-        asserted_policy: None,
-        regions: Region::ALL.to_vec(),
-    };
+    let grant = rig::grant(KeyKind::Shipped);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut group = c.benchmark_group("permit a batch of 100 events beside a million consents");
     group.throughput(Throughput::Elements(EVENTS as u64));
     for (name, people) in [("people who are recorded", "user"), ("people who are not", "others")] {
         let (dir, keyring) = (tempfile::tempdir().unwrap(), Keyring::ephemeral());
         let consents = recorded(dir.path(), &keyring, people);
-        let (_runtime, ingest) = ingest(dir.path(), keyring, consents);
+        let parts = runtime.block_on(rig::parts(dir.path(), consents, now_ms));
+        let parts = IngestParts { keyring: Arc::new(keyring), ..parts };
+        let ingest = runtime.block_on(rig::open(dir.path(), parts));
         let mut bodies = Bodies::new(1, SUBJECTS, vec!["DE".into()]);
         let mut body = Vec::new();
         group.bench_function(name, |b| {
@@ -127,14 +100,7 @@ fn permit(c: &mut Criterion) {
                 let mut spent = Duration::ZERO;
                 for _ in 0..rounds {
                     bodies.fill(EVENTS, &mut body);
-                    let request = Request {
-                        protocol: Protocol::Native,
-                        content_type: Some("application/json"),
-                        content_encoding: None,
-                        body: &body,
-                        peer: None,
-                        received_ms: now_ms(),
-                    };
+                    let request = rig::request(&body, now_ms());
                     let mut began = Instant::now();
                     let mark = |stage| match stage {
                         Stage::Validate => began = Instant::now(),

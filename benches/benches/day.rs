@@ -5,17 +5,16 @@
 //! column of one file at a time, and has at most 20 MB of counts. Not here: the stages by themselves (`stages.rs`).
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod rig;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use shoal_ingest::{
-    Ingest, IngestConfig, IngestGrant, IngestParts, KeyKind, Metrics, Request, UnitKeyConfig, open_consents,
-};
-use shoal_privacy::keyring::Keyring;
+use shoal_ingest::{Ingest, KeyKind, open_consents};
 use shoal_schemas::calendar::{DAY_MS, day_of};
-use shoal_schemas::{Kind, Programme, Protocol, Region, Registry, columns};
+use shoal_schemas::{Kind, Programme, Region, Registry, columns};
 use shoal_storage::{CompactPolicy, Part, Store};
 use tokio::runtime::Runtime;
 
@@ -70,24 +69,9 @@ async fn write(root: &Path, registry: &Registry, is_merged: bool) -> usize {
             bytes_max: u64::MAX,
             ..CompactPolicy::default()
         };
-        table.compact(NOW_MS, all).await.unwrap();
+        assert!(table.compact(NOW_MS, all).await.unwrap().failed.is_empty());
     }
     table.snapshot().await.unwrap().files().len()
-}
-
-async fn open(root: &Path, registry: &Arc<Registry>) -> Ingest {
-    let unit_keys = UnitKeyConfig { dir: root.join("unit-keys"), ..UnitKeyConfig::default() };
-    let config = IngestConfig { data_dir: root.to_path_buf(), unit_keys, ..IngestConfig::default() };
-    let parts = IngestParts {
-        registry: Arc::clone(registry),
-        keyring: Arc::new(Keyring::ephemeral()),
-        consents: Arc::new(open_consents(root).unwrap()),
-        store: Store::open(&url::Url::from_directory_path(root).unwrap()).await.unwrap(),
-        clock: Arc::new(|| NOW_MS),
-        metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
-        geo: None,
-    };
-    Ingest::open(config, parts).await.unwrap()
 }
 
 /// Sends one event of this day, and answers how long it took, ms.
@@ -96,22 +80,8 @@ async fn send(ingest: &Ingest, id: u32, days_ago: i64) -> f64 {
         r#"{{"id":"{id}","event":"app_open","time":{},"user_id":"u","country":"DE","consent":{{"policy_version":"2026-1"}}}}"#,
         NOW_MS - days_ago * DAY_MS
     );
-    let request = Request {
-        protocol: Protocol::Native,
-        content_type: None,
-        content_encoding: None,
-        body: body.as_bytes(),
-        peer: None,
-        received_ms: NOW_MS,
-    };
-    let grant = IngestGrant {
-        key_id: "k".into(),
-        kind: KeyKind::Server,
-        app: "camera".into(),
-        programme: None,
-        asserted_policy: None,
-        regions: Region::ALL.to_vec(),
-    };
+    let request = rig::request(body.as_bytes(), NOW_MS);
+    let grant = rig::grant(KeyKind::Server);
     let began = Instant::now();
     let answer = ingest.accept(request, &grant).await.unwrap();
     assert_eq!(answer.accepted, 1, "{answer:?}");
@@ -135,11 +105,13 @@ async fn meanwhile(ingest: &Ingest) -> (f64, f64) {
 
 fn main() {
     let runtime = Runtime::new().unwrap();
-    let registry = Arc::new(Registry::load(None).unwrap());
+    let registry = Registry::load(None).unwrap();
     for is_merged in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let files = runtime.block_on(write(dir.path(), &registry, is_merged));
-        let ingest = runtime.block_on(open(dir.path(), &registry));
+        let consents = open_consents(dir.path()).unwrap();
+        let parts = runtime.block_on(rig::parts(dir.path(), consents, || NOW_MS));
+        let ingest = runtime.block_on(rig::open(dir.path(), parts));
         let (first, others) = runtime.block_on(meanwhile(&ingest));
         let second = runtime.block_on(send(&ingest, 3, 0));
         println!(

@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod rig;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,15 +14,12 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use shoal_anonymity::bound::{Bounder, Clamp, Limits, Totals};
 use shoal_anonymity::noise::{DiscreteGaussian, OsEntropy, Variance};
 use shoal_benches::Bodies;
-use shoal_ingest::{
-    Ingest, IngestConfig, IngestGrant, IngestParts, KeyKind, Metrics, Request, Stage, UnitKeyConfig,
-    open_consents,
-};
+use shoal_ingest::{Ingest, KeyKind, Request, Stage, open_consents};
 use shoal_privacy::keyring::Keyring;
 use shoal_privacy::pseudonym::PseudonymEpoch;
 use shoal_privacy::scrub::Scrubber;
 use shoal_query::{AnalystGrant, Engine, QueryConfig, QueryRequest, Role};
-use shoal_schemas::{IdentifierKind, Programme, Protocol, Region, Registry};
+use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
 use shoal_storage::{BudgetLedger, Met, Seen, Store};
 
 const EVENTS: usize = 100;
@@ -36,17 +35,6 @@ fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
-fn grant() -> IngestGrant {
-    IngestGrant {
-        key_id: "bench".into(),
-        kind: KeyKind::Shipped,
-        app: "camera".into(),
-        programme: None,
-        asserted_policy: None,
-        regions: Region::ALL.to_vec(),
-    }
-}
-
 fn body() -> Vec<u8> {
     let mut out = Vec::new();
     Bodies::new(1, 100_000, vec!["DE".into()]).fill(EVENTS, &mut out);
@@ -54,14 +42,7 @@ fn body() -> Vec<u8> {
 }
 
 fn request(body: &[u8]) -> Request<'_> {
-    Request {
-        protocol: Protocol::Native,
-        content_type: Some("application/json"),
-        content_encoding: None,
-        body,
-        peer: None,
-        received_ms: now_ms(),
-    }
+    rig::request(body, now_ms())
 }
 
 struct Bench {
@@ -75,27 +56,16 @@ struct Bench {
 fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let registry = Arc::new(Registry::load(None).unwrap());
-    let url = url::Url::from_directory_path(dir.path()).unwrap();
-    let store = runtime.block_on(Store::open(&url)).unwrap();
-    let unit_keys = UnitKeyConfig { dir: dir.path().join("unit-keys"), ..UnitKeyConfig::default() };
-    let config = IngestConfig { data_dir: dir.path().to_path_buf(), unit_keys, ..IngestConfig::default() };
-    let parts = IngestParts {
-        registry: Arc::clone(&registry),
-        keyring: Arc::new(Keyring::ephemeral()),
-        consents: Arc::new(open_consents(dir.path()).unwrap()),
-        store: store.clone(),
-        clock: Arc::new(now_ms),
-        metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
-        geo: None,
-    };
-    let ingest = runtime.block_on(Ingest::open(config, parts)).unwrap();
+    let consents = open_consents(dir.path()).unwrap();
+    let parts = runtime.block_on(rig::parts(dir.path(), consents, now_ms));
+    let (registry, store) = (Arc::clone(&parts.registry), parts.store.clone());
+    let ingest = runtime.block_on(rig::open(dir.path(), parts));
     Bench { runtime, registry, store, ingest, _dir: dir }
 }
 
 fn stages(c: &mut Criterion) {
     let bench = bench();
-    let (body, grant) = (body(), grant());
+    let (body, grant) = (body(), rig::grant(KeyKind::Shipped));
     let answer = bench.ingest.check(request(&body), &grant).unwrap();
     assert_eq!(answer.accepted, EVENTS as u64, "the bench measures events that are accepted");
     let mut group = c.benchmark_group("ingest");
@@ -126,7 +96,7 @@ fn stages(c: &mut Criterion) {
 /// Log to table: decode rows, build columns, sort, Parquet, fsync, commit.
 fn flush(c: &mut Criterion) {
     let bench = bench();
-    let grant = grant();
+    let grant = rig::grant(KeyKind::Shipped);
     let mut bodies = Bodies::new(2, 100_000, vec!["DE".into()]);
     let mut out = Vec::new();
     let mut group = c.benchmark_group("flush");
@@ -215,7 +185,7 @@ fn copies(c: &mut Criterion) {
 
 fn query(c: &mut Criterion) {
     let bench = bench();
-    let grant = grant();
+    let grant = rig::grant(KeyKind::Shipped);
     let mut bodies = Bodies::new(3, 50_000, vec!["DE".into()]);
     let mut out = Vec::new();
     for _ in 0..2_000 {

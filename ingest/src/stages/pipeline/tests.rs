@@ -1,13 +1,18 @@
 //! The whole chain: the registry's examples, recorded requests of real SDKs, markers that must not come through.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use shoal_privacy::consent::{ConsentDigest, ConsentRecord, UnreadableConsents};
-use shoal_schemas::{Programme, Protocol, Region, calendar::day_of};
+use shoal_privacy::consent::ConsentRecord;
+use shoal_schemas::{IdentifierKind, Programme, Protocol, Region, calendar::day_of};
+use shoal_storage::{ConsentChange, Consents, Effect};
 
 use super::*;
-use crate::{stages::row, wire::time::rfc3339};
+use crate::{
+    consents::{Recorded, open_consents},
+    stages::row,
+    wire::time::rfc3339,
+};
 
 mod fixtures;
 mod gate;
@@ -21,39 +26,54 @@ struct World {
     keyring: Keyring,
     scrubber: &'static Scrubber,
     config: PipelineConfig,
-    records: Records,
+    consents: Arc<Consents<ConsentRecord>>,
+    recorded: Recorded,
     unit_keys: OpenKeys,
-}
-
-#[derive(Default)]
-struct Records(std::sync::Mutex<Vec<(Region, Programme, [u8; 16], ConsentRecord)>>);
-
-impl ConsentIndex for Records {
-    fn lookup(
-        &self,
-        region: Region,
-        programme: Programme,
-        subject: &ConsentDigest,
-    ) -> Result<Option<ConsentRecord>, UnreadableConsents> {
-        let records = self.0.lock().unwrap();
-        let same = |r: &&(Region, Programme, [u8; 16], ConsentRecord)| {
-            (r.0, r.1, r.2) == (region, programme, subject.into_bytes())
-        };
-        Ok(records.iter().find(same).map(|r| r.3.clone()))
-    }
 }
 
 impl World {
     fn new() -> World {
         let registry = Registry::load(None).unwrap();
+        // The files are open as long as the world lives, and have no names any more.
+        let dir = tempfile::tempdir().unwrap();
+        let consents = Arc::new(open_consents(dir.path()).unwrap());
         World {
+            recorded: Recorded::new(Arc::clone(&consents)),
+            consents,
             layout: RowLayout::new(&registry),
             registry,
             keyring: Keyring::ephemeral(),
             scrubber: scrubber(),
             config: PipelineConfig::default(),
-            records: Records::default(),
             unit_keys: OpenKeys::of_one_day(day_of(now())),
+        }
+    }
+
+    /// Records about an identifier in DE that somebody opted in, but for what is edited.
+    fn record(
+        &self,
+        programmes: &[Programme],
+        kind: IdentifierKind,
+        value: &str,
+        edit: impl Fn(&mut ConsentRecord),
+    ) {
+        let after = |_: Option<ConsentRecord>| {
+            let mut record = ConsentRecord {
+                policy_version: "2026-1".into(),
+                granted_at_ms: Some(5),
+                withdrawn_at_ms: None,
+                controller: "c".into(),
+                restricted: false,
+                erased: false,
+            };
+            edit(&mut record);
+            record
+        };
+        let digests = [self.keyring.consent_digester(Region::De).digest(kind, value).into_bytes()];
+        for programme in programmes {
+            let effect = Effect::WhenDurable;
+            let change = ConsentChange { programme: *programme, digests: &digests, effect, after: &after };
+            self.consents.change(Region::De, &[change]).unwrap();
         }
     }
 
@@ -63,7 +83,7 @@ impl World {
             layout: &self.layout,
             keyring: &self.keyring,
             scrubber: self.scrubber,
-            consents: &self.records,
+            consents: &self.recorded,
             config: &self.config,
             geo: None,
             unit_keys: &self.unit_keys,

@@ -1,7 +1,5 @@
 //! Consent, subjects and places, through the whole chain.
 
-use shoal_schemas::IdentifierKind;
-
 use super::*;
 
 fn click(rest: &str) -> String {
@@ -11,19 +9,6 @@ fn click(rest: &str) -> String {
 fn head(piped: &Piped) -> row::RowHead {
     let bytes = row::rows(piped.batches[0].bytes()).next().unwrap().unwrap();
     row::decode(bytes).unwrap().0
-}
-
-fn record(world: &World, kind: IdentifierKind, value: &str, granted: Option<i64>, withdrawn: Option<i64>) {
-    let record = ConsentRecord {
-        policy_version: "2026-1".into(),
-        granted_at_ms: granted,
-        withdrawn_at_ms: withdrawn,
-        controller: "c".into(),
-        restricted: false,
-        erased: false,
-    };
-    let digest = world.keyring.consent_digester(Region::De).digest(kind, value).into_bytes();
-    world.records.0.lock().unwrap().push((Region::De, Programme::UserExperience, digest, record));
 }
 
 #[test]
@@ -38,7 +23,7 @@ fn consent_reaches_the_gate_in_three_ways() {
     assert_eq!(head(&asserted).consent.as_str(), "asserted");
     let carried = click(r#","user_id":"u","country":"DE","consent":{"policy_version":"2026-1"}"#);
     assert_eq!(head(&run(&grant(None), &carried)).consent.as_str(), "carried");
-    record(&world, IdentifierKind::User, "u", Some(5), None);
+    world.record(&[Programme::UserExperience], IdentifierKind::User, "u", |_| {});
     assert_eq!(head(&run(&grant(None), &body)).consent.as_str(), "recorded");
     let elsewhere = click(r#","user_id":"u","country":"SG""#);
     assert_eq!(code(&run(&grant(None), &elsewhere).outcomes[0]), "no_consent");
@@ -47,8 +32,10 @@ fn consent_reaches_the_gate_in_three_ways() {
 #[test]
 fn a_withdrawal_under_any_identifier_withholds() {
     let world = World::new();
-    record(&world, IdentifierKind::User, "u", Some(5), None);
-    record(&world, IdentifierKind::Install, "i", Some(5), Some(now() - 1000));
+    world.record(&[Programme::UserExperience], IdentifierKind::User, "u", |_| {});
+    world.record(&[Programme::UserExperience], IdentifierKind::Install, "i", |record| {
+        record.withdrawn_at_ms = Some(now() - 1000);
+    });
     let run = |body: &str| {
         let grant = grant(Some(Programme::UserExperience));
         code(&world.run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap().outcomes[0])

@@ -1,6 +1,6 @@
 //! What a shipped key is told does not depend on what is recorded, and nothing of a hidden event comes through.
 
-use shoal_schemas::IdentifierKind;
+use shoal_privacy::consent::{ConsentDigest, UnreadableConsents};
 
 use super::*;
 
@@ -26,20 +26,8 @@ fn body() -> String {
     format!("[{}]", list.join(","))
 }
 
-fn record(world: &World, kind: IdentifierKind, edit: impl FnOnce(&mut ConsentRecord)) {
-    let mut record = ConsentRecord {
-        policy_version: "2026-1".into(),
-        granted_at_ms: Some(5),
-        withdrawn_at_ms: None,
-        controller: "c".into(),
-        restricted: false,
-        erased: false,
-    };
-    edit(&mut record);
-    for programme in Programme::ALL {
-        let digest = world.keyring.consent_digester(Region::De).digest(kind, "anna").into_bytes();
-        world.records.0.lock().unwrap().push((Region::De, *programme, digest, record.clone()));
-    }
+fn record(world: &World, kind: IdentifierKind, edit: impl Fn(&mut ConsentRecord)) {
+    world.record(Programme::ALL, kind, "anna", edit);
 }
 
 /// Worlds in which different things are recorded about anna.
