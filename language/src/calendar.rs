@@ -97,6 +97,21 @@ pub fn months_after(day: i32, months: u32) -> Option<i32> {
     date(day).checked_add_months(chrono::Months::new(months)).map(day_of_date)
 }
 
+/// A part of a day as `extract` has it, in any case; `None` for one that a day does not have.
+pub(crate) fn part_of(day: i32, part: &str) -> Option<i64> {
+    let date = date(day);
+    Some(match part.to_ascii_lowercase().as_str() {
+        "dow" => date.weekday().num_days_from_sunday().into(),
+        "isodow" => date.weekday().number_from_monday().into(),
+        "day" => date.day().into(),
+        "week" => date.iso_week().week().into(),
+        "month" => date.month().into(),
+        "quarter" => (date.month0() / 3 + 1).into(),
+        "year" => date.year().into(),
+        _ => return None,
+    })
+}
+
 /// The day `days` days later (earlier when negative); none out of the calendar.
 pub fn days_after(day: i32, days: i32) -> Option<i32> {
     let date = date(day);
@@ -122,6 +137,17 @@ mod tests {
         assert_eq!(day_text(Grain::Month.bucket(sunday)), "2026-11-01");
         assert_eq!(Grain::Hour.bucket(sunday), sunday);
         assert_eq!(Grain::Week.bucket(-1), -3);
+    }
+
+    #[test]
+    fn parts_of_a_day_are_those_of_the_calendar() {
+        let sunday = parse_day("2026-11-22").unwrap();
+        let parts = ["dow", "ISODOW", "day", "week", "month", "quarter", "year", "hour"];
+        let found = parts.map(|part| part_of(sunday, part));
+        let wanted = [0, 7, 22, 47, 11, 4, 2026].map(Some);
+        assert_eq!(found[..7], wanted);
+        assert_eq!(found[7], None);
+        assert_eq!(part_of(parse_day("2027-01-01").unwrap(), "week"), Some(53), "of the year before");
     }
 
     #[test]

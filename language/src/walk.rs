@@ -105,3 +105,40 @@ pub(crate) fn visit_expressions_mut<B>(
     let _ = visit_mut(node, &mut Exprs::<dyn FnMut(&mut Expr) -> ControlFlow<()>>(&mut noting));
     found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
 }
+
+struct Own<'f> {
+    depth: usize,
+    change: &'f mut dyn FnMut(&mut Expr) -> ControlFlow<()>,
+}
+
+impl VisitorMut for Own<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match self.depth {
+            0 => (self.change)(expr),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// As [`visit_expressions_mut`], but for the expressions of subqueries, which stay as they are.
+pub(crate) fn visit_own_expressions_mut<B>(
+    node: &mut impl VisitMut,
+    mut change: impl FnMut(&mut Expr) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let mut found = None;
+    let mut noting = |expr: &mut Expr| change(expr).map_break(|of| found = Some(of));
+    let _ = visit_mut(node, &mut Own { depth: 0, change: &mut noting });
+    found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+}

@@ -12,6 +12,14 @@ use crate::private_query::DayRange;
 
 const HOUR_S: i32 = 3_600;
 
+/// Steps of finding a name among all: one for each 32 names.
+pub(crate) const NAME_STEPS: u64 = chrono_tz::TZ_VARIANTS.len() as u64 / 32;
+
+/// Steps of looking up the hours of these days: one for each hour of each.
+pub(crate) fn hours_steps(days: DayRange) -> u64 {
+    days.len().saturating_mul(24)
+}
+
 /// A zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Zone(Tz);

@@ -9,7 +9,8 @@ use sqlparser::tokenizer::Span;
 
 use super::bounds::Bounds;
 use super::columns::Columns;
-use super::literal::{length_ms, literal};
+use super::interval::length_ms;
+use super::literal::literal;
 use super::numbers::{finer, scale_of};
 use super::scalar::PATTERN_BYTES_MAX;
 use crate::calendar::Grain;

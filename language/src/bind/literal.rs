@@ -4,12 +4,12 @@
 //! for a row.
 
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, FunctionArguments,
-    Interval, ObjectNamePart, Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue,
-    ValueWithSpan,
+    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArguments, ObjectNamePart,
+    Spanned, TimezoneInfo, TypedString, UnaryOperator, Value as SqlValue, ValueWithSpan,
 };
 
-use crate::calendar::{Grain, day_text, days_after, months_after, months_before, parse_day, parse_time};
+use super::interval::{interval, moved};
+use crate::calendar::{Grain, day_text, days_after, months_before, parse_day, parse_time, part_of};
 use crate::error::{Refusal, Rule};
 use crate::expr::{Type, Value};
 use crate::syntax::plain_call;
@@ -103,12 +103,15 @@ fn untyped(expr: &Expr, now_ms: i64) -> Result<Option<Untyped>, &'static str> {
             None => return Ok(None),
         },
         Expr::AtTimeZone { timestamp, time_zone } if is_utc(time_zone) => return untyped(timestamp, now_ms),
+        Expr::Extract { field, expr: inner, .. } => {
+            return Ok(part(&field.to_string(), untyped(inner, now_ms)?));
+        }
         Expr::Function(function) => match clock(function) {
             Some("current_date") => Untyped::Day(day_of(now_ms)),
             Some(_) => Untyped::Time(now_ms),
             None => match called(function, now_ms)? {
                 Some(ms) => Untyped::Time(ms),
-                None => return Ok(None),
+                None => return part_called(function, now_ms),
             },
         },
         Expr::BinaryOp { left, op: op @ (BinaryOperator::Minus | BinaryOperator::Plus), right } => {
@@ -193,22 +196,6 @@ pub(crate) fn is_utc(zone: &Expr) -> bool {
         if ["UTC", "GMT", "Z", "Etc/UTC"].iter().any(|known| known.eq_ignore_ascii_case(zone)))
 }
 
-/// `INTERVAL '7 days'`, or `'7 days'::interval`.
-pub(crate) fn interval(expr: &Expr) -> Option<Interval> {
-    match expr {
-        Expr::Interval(by) => Some(by.clone()),
-        Expr::Nested(inner) => interval(inner),
-        Expr::Cast { expr: inner, data_type: DataType::Interval { .. }, .. } => Some(Interval {
-            value: inner.clone(),
-            leading_field: None,
-            leading_precision: None,
-            last_field: None,
-            fractional_seconds_precision: None,
-        }),
-        _ => None,
-    }
-}
-
 /// The time of `date_trunc('month', current_date)`, `to_date` or `to_timestamp` of a constant, in milliseconds.
 fn called(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static str> {
     const FORM: &str = "A date is written DATE '2026-11-22', a time TIMESTAMP '2026-11-22 10:00' (UTC).";
@@ -236,6 +223,29 @@ fn called(function: &Function, now_ms: i64) -> Result<Option<i64>, &'static str>
         ("date_trunc", Some([Untyped::Text(unit), Untyped::Time(ms)])) => truncated(unit, *ms).map(Some),
         ("date_trunc", _) => Ok(None),
         _ => Err(FORM),
+    }
+}
+
+/// A part of a constant day or time, as `extract` has it.
+fn part(name: &str, of: Option<Untyped>) -> Option<Untyped> {
+    let number = match of? {
+        Untyped::Day(day) => part_of(day, name)?,
+        Untyped::Time(ms) if name.eq_ignore_ascii_case("hour") => ms.rem_euclid(DAY_MS) / HOUR_MS,
+        Untyped::Time(ms) => part_of(day_of(ms), name)?,
+        Untyped::Null | Untyped::Boolean(_) | Untyped::Text(_) | Untyped::Number(_) => return None,
+    };
+    Some(Untyped::Number(number.to_string()))
+}
+
+/// The part that `date_part('dow', ..)` of a constant is.
+fn part_called(function: &Function, now_ms: i64) -> Result<Option<Untyped>, &'static str> {
+    let Some((name, args)) = plain_call(function) else { return Ok(None) };
+    match (name.as_str(), args.as_slice()) {
+        ("date_part", [name, of]) => match untyped(name, now_ms)? {
+            Some(Untyped::Text(name)) => Ok(part(&name, untyped(of, now_ms)?)),
+            _ => Ok(None),
+        },
+        _ => Ok(None),
     }
 }
 
@@ -272,88 +282,6 @@ fn clock(function: &Function) -> Option<&'static str> {
     };
     let names = ["current_date", "current_timestamp", "now"];
     names.into_iter().find(|known| plain && empty && known.eq_ignore_ascii_case(&name.value))
-}
-
-/// `from_ms` and an interval, or less it.
-pub(crate) fn moved(from_ms: i64, by: &Interval, sign: i32) -> Result<i64, &'static str> {
-    const FORM: &str = "An interval is written INTERVAL '7 days' (hours, days, weeks or months).";
-    let Interval {
-        value,
-        leading_field,
-        leading_precision: None,
-        last_field: None,
-        fractional_seconds_precision: None,
-    } = by
-    else {
-        return Err(FORM);
-    };
-    let text = joined(value).ok_or(FORM)?;
-    let text = match leading_field {
-        Some(field) => format!("{text} {}", field_name(field).ok_or(FORM)?),
-        None => text.to_ascii_lowercase(),
-    };
-    let words: Vec<&str> = text.split_whitespace().collect();
-    if words.is_empty() || !words.len().is_multiple_of(2) {
-        return Err(FORM);
-    }
-    words.chunks_exact(2).try_fold(from_ms, |ms, pair| {
-        let [number, unit] = pair else { return Err(FORM) };
-        let number: i16 = number.parse().map_err(|_| FORM)?;
-        step(ms, i64::from(number) * i64::from(sign), unit.trim_end_matches('s')).ok_or(FORM)
-    })
-}
-
-/// A text or a number, or some of them that are joined: `(-6 || ' day')`.
-fn joined(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Nested(inner) => joined(inner),
-        Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
-            Some(format!("{}{}", joined(left)?, joined(right)?))
-        }
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Some(format!("-{}", joined(expr)?)),
-        Expr::Value(ValueWithSpan {
-            value: SqlValue::SingleQuotedString(text) | SqlValue::Number(text, false),
-            span: _,
-        }) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn step(ms: i64, by: i64, unit: &str) -> Option<i64> {
-    let months = |by: i64| {
-        let day = match u32::try_from(by.unsigned_abs()) {
-            Ok(months) if by <= 0 => months_before(day_of(ms), months)?,
-            Ok(months) => months_after(day_of(ms), months)?,
-            Err(_) => return None,
-        };
-        Some(start_of(day) + ms.rem_euclid(DAY_MS))
-    };
-    match unit {
-        "minute" | "min" => Some(ms + by * (HOUR_MS / 60)),
-        "hour" => Some(ms + by * HOUR_MS),
-        "day" => Some(ms + by * DAY_MS),
-        "week" => Some(ms + by * 7 * DAY_MS),
-        "month" | "mon" => months(by),
-        "year" => months(by * 12),
-        _ => None,
-    }
-}
-
-/// The length of an interval of days, hours or minutes, in milliseconds.
-pub(crate) fn length_ms(expr: &Expr) -> Option<i64> {
-    moved(0, &interval(expr)?, 1).ok()
-}
-
-fn field_name(field: &DateTimeField) -> Option<&'static str> {
-    match field {
-        DateTimeField::Hour | DateTimeField::Hours => Some("hour"),
-        DateTimeField::Day | DateTimeField::Days => Some("day"),
-        DateTimeField::Week(None) | DateTimeField::Weeks => Some("week"),
-        DateTimeField::Month | DateTimeField::Months => Some("month"),
-        DateTimeField::Year | DateTimeField::Years => Some("year"),
-        DateTimeField::Minute | DateTimeField::Minutes => Some("minute"),
-        _ => None,
-    }
 }
 
 /// A decimal as units of 10^-scale; none when it has more places, or does not fit.

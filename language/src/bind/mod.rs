@@ -3,7 +3,7 @@
 //! Invariants: everything here depends on the text, the public schema, the key's regions and the time of the request,
 //! never on events. Not here: which part of a statement is private (`question/`), prices (`charge`).
 //!
-//! - `literal`: constants, and dates relative to now; `listed`: texts that a listed column never is
+//! - `literal`: constants, and dates relative to now (`interval`); `listed`: texts that a listed column never is
 //! - `columns`: names; `scalar`, `functions`: total expressions over columns (`unsupported`: all others)
 //! - `numbers`: arithmetic and casts
 //! - `aggregate`, `binder`: aggregate calls and their bounds; `call`: such a call, bound; `aggregate_names`: their names
@@ -21,6 +21,7 @@ pub(crate) mod columns;
 pub(crate) mod extent;
 mod functions;
 pub(crate) mod group_keys;
+pub(crate) mod interval;
 pub(crate) mod listed;
 pub(crate) mod literal;
 pub(crate) mod numbers;

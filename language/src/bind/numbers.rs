@@ -6,7 +6,8 @@
 use sqlparser::ast::{BinaryOperator, DataType, Expr, Spanned};
 
 use super::columns::Columns;
-use super::literal::{interval, is_whole, is_wide, literal};
+use super::interval::interval;
+use super::literal::{is_whole, is_wide, literal};
 use super::unsupported::unsupported;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Compare, Scalar, Shared, Type, Value};

@@ -54,8 +54,8 @@ pub(crate) fn unsupported(expr: &Expr) -> Refusal {
             "SELECT event, COUNT(*) FROM usage GROUP BY event",
         ),
         Expr::AtTimeZone { .. } => (
-            "Days are UTC. Hours of a zone can be keys (date_trunc('hour', time AT TIME ZONE ..), extract(hour FROM ..)), and times of a \
-                zone can be compared in WHERE. A day of a zone is hours of two UTC days, which are released apart: group events by the \
+            "Days are UTC. Hours of a zone can be keys (date_trunc('hour', time AT TIME ZONE ..), extract(hour FROM ..)), and times \
+                and hours of a zone can be compared in WHERE, FILTER and CASE. A day of a zone is hours of two UTC days, which are released apart: group events by the \
                 hour and add them up, as in the example; count the people of one such day at a time, with a condition on `time AT TIME \
                 ZONE ..`.",
             "SELECT date_trunc('day', hour + INTERVAL '8 hours') AS day_in_singapore, SUM(n) AS events FROM (SELECT date_trunc('hour', \

@@ -11,16 +11,19 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
+    BinaryOperator, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
 
 use super::days::{is_column, of_events};
 use super::naming::{default_name, quoted};
-use super::origin::Days;
+use super::origin::{Days, is_window_day};
 use super::rows::keys;
 use super::scope::Split;
+use super::windows::{literal, of_day, replaced};
 use crate::bind::aggregate_names::has_aggregate;
+use crate::bind::columns::Columns;
+use crate::expr::{Scalar, filter};
 use crate::syntax::{any, arms, expr_of, plain_name};
 use crate::walk::visit_expressions_mut;
 use shoal_schemas::Kind;
@@ -28,6 +31,11 @@ use shoal_schemas::Kind;
 /// The names of the columns of such a join, which no other relation has.
 fn day_of(window: &str) -> String {
     format!("{window}_day")
+}
+
+/// The name of such a join.
+fn name_of(at: usize) -> String {
+    format!("window_{at}")
 }
 
 fn number_of(window: &str) -> String {
@@ -65,6 +73,8 @@ impl Split<'_> {
         }
         let (table, days) = self.days_in(relation)?;
         let outer = Outer { relation, table, days };
+        let wheres = select.selection.as_ref().map(arms).unwrap_or_default();
+        let kept: Vec<Expr> = wheres.into_iter().filter_map(|arm| self.on_day(arm, &outer)).collect();
         let mut other = select.clone();
         for item in &mut other.projection {
             if let SelectItem::Wildcard(options) = item {
@@ -79,17 +89,26 @@ impl Split<'_> {
             }
         }
         let mut joined: Vec<Join> = Vec::new();
+        // The texts of the subqueries that are joined: what stands twice is joined once.
+        let mut texts: Vec<String> = Vec::new();
         let _: ControlFlow<()> = visit_expressions_mut(&mut other.projection, |expr| {
-            let name = format!("window_{}", joined.len());
-            if let Expr::Subquery(query) = expr
-                && let Some(subquery) = self.of_window(query, &outer, &name)
-            {
+            let Expr::Subquery(query) = expr else { return ControlFlow::Continue(()) };
+            let text = query.to_string();
+            self.work.add(text.len() as u64 / 32);
+            if let Some(known) = texts.iter().position(|known| *known == text) {
+                let name = name_of(known);
+                *expr = column(&name, &number_of(&name));
+                return ControlFlow::Continue(());
+            }
+            let name = name_of(joined.len());
+            if let Some(subquery) = self.of_window(query, &kept, &outer, &name) {
+                texts.push(text);
                 let alias =
                     TableAlias { explicit: true, name: quoted(name.clone()), columns: Vec::new(), at: None };
                 let (subquery, alias) = (Box::new(subquery), Some(alias));
                 let relation = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
                 let (left, right) = (Box::new(column(&name, &day_of(&name))), Box::new(outer.day()));
-                let on = Expr::BinaryOp { left, op: sqlparser::ast::BinaryOperator::Eq, right };
+                let on = Expr::BinaryOp { left, op: BinaryOperator::Eq, right };
                 joined.push(join(relation, on));
                 *expr = column(&name, &number_of(&name));
             }
@@ -100,8 +119,37 @@ impl Split<'_> {
         Some(other)
     }
 
+    /// An arm of the outer WHERE that is about the outer day alone, and which the text decides for each day: a window of a day
+    /// that it leaves out need not be read, because the outer row is not there.
+    fn on_day(&self, arm: &Expr, outer: &Outer<'_>) -> Option<Expr> {
+        let is_day = |expr: &Expr| {
+            !matches!(expr, Expr::Nested(_)) && is_column(expr, &outer.table, &outer.days.column)
+        };
+        let mut of_windows = arm.clone();
+        if !replaced(&mut of_windows, &is_day) {
+            return None;
+        }
+        let is_other = |expr: &Expr| match expr {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => !is_window_day(expr),
+            Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => true,
+            _ => false,
+        };
+        if any(&of_windows, &mut |inner| is_other(inner)) {
+            return None;
+        }
+        let columns = Columns::of(self.registry, self.work, self.registry.table(Kind::Usage), self.now_ms);
+        let are_decided = outer.days.days.iter().all(|day| {
+            let mut own = of_windows.clone();
+            of_day(&mut own, literal(*day, outer.days.are_times));
+            let bound = columns.condition(&own).map(filter);
+            matches!(bound, Ok(None | Some(Scalar::FALSE)))
+        });
+        of_day(&mut of_windows, outer.day());
+        are_decided.then_some(of_windows)
+    }
+
     /// The query of all windows of a subquery; `None` when it is of no window.
-    fn of_window(&self, query: &Query, outer: &Outer<'_>, name: &str) -> Option<Query> {
+    fn of_window(&self, query: &Query, kept: &[Expr], outer: &Outer<'_>, name: &str) -> Option<Query> {
         let SetExpr::Select(select) = query.body.as_ref() else { return None };
         let [TableWithJoins { relation, joins }] = select.from.as_slice() else { return None };
         let [item] = select.projection.as_slice() else { return None };
@@ -137,7 +185,12 @@ impl Split<'_> {
             relation: outer.relation.clone(),
             joins: vec![join(relation.clone(), condition)],
         }];
-        (own.projection, own.selection) = (items.to_vec(), None);
+        let kept = kept.iter().cloned().reduce(|left, right| Expr::BinaryOp {
+            left: Box::new(left),
+            op: BinaryOperator::And,
+            right: Box::new(Expr::Nested(Box::new(right))),
+        });
+        (own.projection, own.selection) = (items.to_vec(), kept);
         own.group_by = GroupByExpr::Expressions(vec![outer.day()], Vec::new());
         Some(Query { body: Box::new(SetExpr::Select(Box::new(own))), ..query.clone() })
     }

@@ -6,11 +6,12 @@
 use shoal_schemas::calendar::HOUR_MS;
 use sqlparser::ast::{BinaryOperator, CastKind, DataType, DateTimeField, Expr, SelectItem};
 
+use super::clocks::is_whole_number;
 use super::formats::grain_of;
 use super::naming::{no_such_position, position};
 use super::origin::is_window_day;
 use crate::bind::columns::Columns;
-use crate::bind::literal::length_ms;
+use crate::bind::interval::length_ms;
 use crate::error::Refusal;
 use crate::expr::{Scalar, TimePart};
 use crate::syntax::{expr_of, plain_call, plain_name, text_of};
@@ -69,6 +70,15 @@ pub(super) fn key_expression<'p>(
     Ok(found)
 }
 
+/// Whether an expression is an hour that is moved around the clock (`zoned`).
+fn is_turned(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_turned(inner),
+        Expr::BinaryOp { op: BinaryOperator::Modulo, right, .. } => right.to_string() == "24",
+        _ => false,
+    }
+}
+
 /// The time that is moved or shown as a text.
 fn told_by(expr: &Expr) -> &Expr {
     match expr {
@@ -97,6 +107,11 @@ fn shown<'e>(expr: &'e Expr, columns: &Columns<'_>) -> Option<&'e Expr> {
             data_type: DataType::Text | DataType::Varchar(None),
             ..
         } => Some(inner),
+        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, .. }
+            if is_whole_number(data_type) && is_turned(inner) =>
+        {
+            Some(inner)
+        }
         // An hour has one date and a date has many hours, which are other groups.
         Expr::Cast {
             kind: CastKind::Cast | CastKind::DoubleColon,

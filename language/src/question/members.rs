@@ -8,12 +8,13 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
+use super::clocks::{Clocks, has_hours, has_zone, hold, note};
 use super::origin::Source;
 use super::rows::{RowOf, row_of};
 use super::scope::Split;
 use crate::bind::columns::Named;
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::expr::{Scalar, filter};
+use crate::expr::{Scalar, Shared, filter};
 use crate::private_query::{DayRange, Membership, PerSubject, Shape};
 use crate::syntax::{any, arms};
 
@@ -39,6 +40,16 @@ pub(super) fn and(a: Option<Scalar>, b: Option<Scalar>) -> Option<Scalar> {
     }
 }
 
+/// Leaves of a source's rows those that meet a condition.
+fn narrow(source: &mut Source, by: Option<Scalar>) {
+    match &mut source.shape {
+        Shape::Subjects(PerSubject { having, .. }) => *having = and(having.take(), by),
+        Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => {
+            source.filter = and(source.filter.take(), by);
+        }
+    }
+}
+
 fn refused(span: Span) -> Refusal {
     let message = "Subjects are compared with `subject IN (SELECT subject FROM ..)` or its NOT, as one of the conditions of \
         WHERE that are joined by AND.";
@@ -51,6 +62,7 @@ impl Split<'_> {
     pub(super) fn wheres(&mut self, select: &Select, source: &mut Source) -> Result<Wheres, LanguageError> {
         let mut released = Vec::new();
         let mut members = Vec::new();
+        let mut late = Vec::new();
         let mut own: Option<Scalar> = None;
         let all = select.selection.as_ref().map(arms).unwrap_or_default();
         for arm in all {
@@ -62,20 +74,19 @@ impl Split<'_> {
                 released.push(arm.clone());
                 continue;
             }
-            let in_utc = super::zoned::in_utc(arm, self.now_ms)?;
-            let condition = self.columns(source).condition(in_utc.as_ref().unwrap_or(arm))?;
+            if has_hours(arm) {
+                late.push(arm);
+                continue;
+            }
+            let condition = self.on_events(arm, source, &mut Clocks::of(self.work, self.now_ms, None))?;
             if of_template(&condition) {
                 released.push(arm.clone());
                 continue;
             }
             own = and(own, filter(condition));
         }
-        match &mut source.shape {
-            Shape::Subjects(PerSubject { having, .. }) => *having = and(having.take(), own),
-            Shape::Events | Shape::Funnel { .. } | Shape::Retention { .. } => {
-                source.filter = and(source.filter.take(), own);
-            }
-        }
+        narrow(source, own);
+        self.at_hours(late, source)?;
         // Memberships come last, because they take the days of the query when they name none.
         for (arm, (query, negated)) in members {
             if !matches!(source.shape, Shape::Events) {
@@ -85,6 +96,41 @@ impl Split<'_> {
             source.members.push(member);
         }
         Ok(Wheres { released })
+    }
+
+    /// An arm as a condition on rows of a source, with its times of zones in UTC.
+    fn on_events(
+        &self,
+        arm: &Expr,
+        source: &Source,
+        clocks: &mut Clocks<'_>,
+    ) -> Result<Shared<Scalar>, LanguageError> {
+        if !has_zone(arm) {
+            return Ok(self.columns(source).condition(arm)?);
+        }
+        let mut own = arm.clone();
+        clocks.in_utc(&mut own)?;
+        Ok(self.columns(source).condition(&own)?)
+    }
+
+    /// Narrows a source by conditions on hours of zones. Which hours of UTC these are depends on the days that all other
+    /// conditions leave.
+    fn at_hours(&self, late: Vec<&Expr>, source: &mut Source) -> Result<(), LanguageError> {
+        if late.is_empty() {
+            return Ok(());
+        }
+        let days = match &source.windows {
+            Some(windows) => self.selected(source, windows)?.days,
+            None => self.readable(source.kind, source.filter.as_ref(), None)?.days,
+        };
+        let mut clocks = Clocks::of(self.work, self.now_ms, Some(days));
+        for arm in late {
+            let condition = self.on_events(arm, source, &mut clocks)?;
+            narrow(source, filter(condition));
+        }
+        source.notes.extend(clocks.known.iter().map(note));
+        source.clocks.extend(clocks.known);
+        Ok(())
     }
 
     /// The query of `subject [NOT] IN (..)`, or of an EXISTS over the same subject.
@@ -142,6 +188,7 @@ impl Split<'_> {
         let days = self.readable(outer.kind, outer.filter.as_ref(), None);
         let usual: Option<DayRange> = days.ok().map(|readable| readable.days);
         let found = self.readable(source.kind, source.filter.as_ref(), usual)?;
+        hold(&source.clocks, found.days, self.work)?;
         let (days, cutoffs) = (found.days, found.cutoffs);
         Ok(Membership { table: source.kind, days, cutoffs, filter: found.filter, negated })
     }

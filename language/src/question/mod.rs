@@ -18,7 +18,8 @@
 //! - `person`, `templates`: rows that are not events (`template_names`: their list); `members`: which subjects count
 //! - `items`: items of SELECT that stand for several; `key_forms`: which expression a key is; `unlisted`: texts that no key has
 //! - `private`: one private SELECT; `release`: its [`PrivateQuery`]
-//! - `spellings`, `formats`: forms that tools write, in the form that everything else knows; `zoned`: hours of other clocks
+//! - `spellings`, `formats`: forms that tools write, in the form that everything else knows
+//! - `clocks`, `in_utc`, `zoned`: times on clocks of a zone, conditions on them, and hours that are shown
 //! - `series`, `catalogue`: relations that are rows of the text; `size`: how large the text is, written out
 //! - `days`: relations whose rows are days; `windows`, `correlated`: events that are read in windows of days; `moving`: windows of
 //!   people that cannot be added up
@@ -26,6 +27,7 @@
 
 mod branches;
 mod catalogue;
+mod clocks;
 mod correlated;
 mod days;
 mod formats;
@@ -33,6 +35,7 @@ mod formula;
 mod items;
 mod joins;
 mod key_forms;
+mod in_utc;
 mod members;
 mod moving;
 mod naming;

@@ -9,7 +9,7 @@ use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArguments, Select, Spanned, WindowFrameBound, WindowType,
 };
 
-use crate::bind::literal::length_ms;
+use crate::bind::interval::length_ms;
 use crate::bind::unsupported::windows as example;
 use crate::error::{Refusal, Rule};
 use crate::walk::visit_expressions;

@@ -10,6 +10,7 @@ use shoal_schemas::Kind;
 use sqlparser::ast::{Expr, Ident};
 use sqlparser::tokenizer::Span;
 
+use super::clocks::Clock;
 use crate::bind::columns::Names;
 use crate::expr::Scalar;
 use crate::private_query::{Membership, Shape};
@@ -61,5 +62,7 @@ pub(super) struct Source {
     pub(super) members: Vec<Membership>,
     /// The windows in which it is read; none where it is read once.
     pub(super) windows: Option<Rc<Windows>>,
+    /// The zones whose hours its conditions name, and what these were taken for.
+    pub(super) clocks: Vec<Clock>,
     pub(super) notes: Vec<String>,
 }

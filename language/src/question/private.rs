@@ -9,6 +9,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
+use super::clocks::Clocks;
 use super::formula::{MARK, day, rename, sorted, written};
 use super::key_forms::key_expression;
 use super::members::Wheres;
@@ -163,7 +164,8 @@ impl Split<'_> {
         super::moving::counted_by_itself(select, source.kind)?;
         let wheres = self.wheres(select, &mut source)?;
         let mut asked = self.asked(&source)?;
-        asked.notes.extend(super::zoned::keys(select, order.as_deref_mut(), asked.days)?);
+        let clocks = Clocks::of(self.work, self.now_ms, Some(asked.days));
+        asked.notes.extend(clocks.keys(select, order.as_deref_mut())?);
         let columns = self.columns(&source);
         super::unlisted::texts(select, &columns)?;
         let (keys, is_listing) = self.keys(select, &source, &asked, &columns)?;

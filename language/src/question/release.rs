@@ -9,6 +9,7 @@ use shoal_schemas::{Programme, Region, Registry};
 use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
 
+use super::clocks::hold;
 use super::naming::quoted;
 use super::origin::{Source, is_window_day};
 use super::scope::Split;
@@ -138,10 +139,13 @@ impl Split<'_> {
     /// Regions and days of a source.
     pub(super) fn asked(&self, source: &Source) -> Result<EventSelection, LanguageError> {
         if let Some(windows) = &source.windows {
-            return self.selected(source, windows);
+            let found = self.selected(source, windows)?;
+            hold(&source.clocks, found.days, self.work)?;
+            return Ok(found);
         }
         let regions = asked_regions(source.filter.as_ref(), self.regions)?;
         let found = self.readable(source.kind, source.filter.as_ref(), None)?;
+        hold(&source.clocks, found.days, self.work)?;
         let mut notes = source.notes.clone();
         notes.extend(found.notes);
         let (days, cutoffs, filter, windows) = (found.days, found.cutoffs, found.filter, Vec::new());

@@ -11,7 +11,8 @@ use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Interval, Spanned};
 use sqlparser::tokenizer::Span;
 
 use super::scope::Split;
-use crate::bind::literal::{interval, literal, moved};
+use crate::bind::interval::{interval, moved};
+use crate::bind::literal::literal;
 use crate::calendar::{day_text, parse_time, time_text};
 use crate::error::{Refusal, Rule};
 use crate::expr::Value;

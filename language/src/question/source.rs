@@ -50,6 +50,7 @@ impl Split<'_> {
                         filter: None,
                         members: Vec::new(),
                         windows: None,
+                        clocks: Vec::new(),
                         notes: Vec::new(),
                     },
                     (None, None) => return Ok(None),

@@ -15,7 +15,8 @@ use super::origin::Source;
 use super::scope::{Split, kind};
 use super::template_names::Template;
 use crate::bind::columns::{Columns, Names};
-use crate::bind::literal::{length_ms, literal};
+use crate::bind::interval::length_ms;
+use crate::bind::literal::literal;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Compare, Scalar, Shared, Type, Value, filter, normal};
@@ -125,7 +126,8 @@ impl Split<'_> {
             (Shape::Retention { cohort, back, period }, extra)
         };
         let (alias, names) = (Some(form.name.to_owned()), Names::Table(extra));
-        Ok(Source { kind, alias, names, shape, filter: None, members: Vec::new(), windows: None, notes })
+        let (members, clocks) = (Vec::new(), Vec::new());
+        Ok(Source { kind, alias, names, shape, filter: None, members, windows: None, clocks, notes })
     }
 
     /// A step: a condition, or the name of an event.

@@ -17,7 +17,7 @@ use shoal_schemas::Kind;
 use sqlparser::ast::{
     BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
     Join, JoinConstraint, JoinOperator, OrderBy, Select, SelectItem, Spanned, TableFactor, TableWithJoins,
-    TimezoneInfo, TypedString, Value as SqlValue, ValueWithSpan, VisitMut,
+    TimezoneInfo, TypedString, Value as SqlValue, ValueWithSpan, Visit, VisitMut,
 };
 use sqlparser::tokenizer::Span;
 
@@ -35,8 +35,8 @@ use crate::calendar::day_text;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Scalar, filter};
 use crate::private_query::{Bucket, DayRange, Shape};
-use crate::syntax::{any, arms, called, expr_of, plain_name};
-use crate::walk::visit_expressions_mut;
+use crate::syntax::{any, arms, called, plain_name};
+use crate::walk::{visit_expressions, visit_expressions_mut};
 
 /// Most windows of a query. `docs/sql.md` has it.
 const WINDOWS_MAX: usize = 400;
@@ -86,7 +86,7 @@ fn joined(select: &Select) -> Option<Joined<'_>> {
 }
 
 /// Replaces the day of the series wherever it stands, and returns whether it stood there.
-fn replaced<V: VisitMut>(node: &mut V, is_day: &dyn Fn(&Expr) -> bool) -> bool {
+pub(super) fn replaced<V: VisitMut>(node: &mut V, is_day: &dyn Fn(&Expr) -> bool) -> bool {
     let mut is_there = false;
     let _: ControlFlow<()> = visit_expressions_mut(node, |expr| {
         if is_day(expr) {
@@ -98,12 +98,22 @@ fn replaced<V: VisitMut>(node: &mut V, is_day: &dyn Fn(&Expr) -> bool) -> bool {
     is_there
 }
 
+/// Puts a day in the place of the series' day.
+pub(super) fn of_day(condition: &mut Expr, day: Expr) {
+    let _: ControlFlow<()> = visit_expressions_mut(condition, |expr| {
+        if is_window_day(expr) {
+            *expr = day.clone();
+        }
+        ControlFlow::Continue(())
+    });
+}
+
 fn has_window_day(expr: &Expr) -> bool {
     any(expr, &mut is_window_day)
 }
 
 /// The first day of a window as a literal.
-fn literal(day: i32, are_times: bool) -> Expr {
+pub(super) fn literal(day: i32, are_times: bool) -> Expr {
     let (data_type, text) = match are_times {
         true => (DataType::Timestamp(None, TimezoneInfo::None), format!("{} 00:00", day_text(day))),
         false => (DataType::Date, day_text(day)),
@@ -164,9 +174,13 @@ impl Split<'_> {
         if conditions.is_empty() {
             return Ok(None);
         }
-        keyed(select, order, &is_day);
-        let odd = select.projection.iter().filter_map(expr_of).chain(&select.having);
-        odd.map(|expr| only_shown(expr, is_outer)).collect::<Result<Vec<()>, _>>()?;
+        let mut order = order;
+        keyed(select, order.as_deref_mut(), &is_day);
+        only_shown(&select.projection, is_outer)?;
+        only_shown(&select.having, is_outer)?;
+        only_shown(&select.distinct, is_outer)?;
+        only_shown(&select.named_window, is_outer)?;
+        only_shown(&order.as_deref().cloned(), is_outer)?;
         select.from = vec![TableWithJoins { relation: events, joins: Vec::new() }];
         select.selection = rest;
         source.windows = Some(Rc::new(Windows { days, conditions, span }));
@@ -191,12 +205,7 @@ impl Split<'_> {
             let mut whole = source.filter.clone();
             for condition in &windows.conditions {
                 let mut condition = condition.clone();
-                let _: ControlFlow<()> = visit_expressions_mut(&mut condition, |expr| {
-                    if is_window_day(expr) {
-                        *expr = literal(*day, *are_times);
-                    }
-                    ControlFlow::Continue(())
-                });
+                of_day(&mut condition, literal(*day, *are_times));
                 whole = and(whole, filter(columns.condition(&condition)?));
             }
             if whole.as_ref() == Some(&Scalar::FALSE) {
@@ -207,7 +216,11 @@ impl Split<'_> {
                     "A window has a first and a last day, which the conditions name.".to_owned(),
                 ));
             }
-            let found = self.readable(source.kind, whole.as_ref(), None)?;
+            let found = self.readable(source.kind, whole.as_ref(), None).map_err(|refusal| {
+                let message =
+                    format!("{} The last window of a series begins today at the latest.", refusal.message);
+                Refusal { message, example: example(source.kind, 6), ..refusal }
+            })?;
             if all.iter().any(|window| window.days == found.days) {
                 return Err(refused(
                     "Two days of the series have the same window: ask for it once.".to_owned(),
@@ -292,12 +305,11 @@ fn keyed(select: &mut Select, order: Option<&mut OrderBy>, is_day: &dyn Fn(&Expr
 }
 
 /// Refuses the day of the series inside an aggregate, and a count of rows that counts a day without events.
-fn only_shown(expr: &Expr, is_outer: bool) -> Result<(), LanguageError> {
-    let mut found = None;
-    let _ = any(expr, &mut |inner| {
-        let Expr::Function(function) = inner else { return false };
+fn only_shown(clause: &impl Visit, is_outer: bool) -> Result<(), LanguageError> {
+    let found = visit_expressions(clause, |inner| {
+        let Expr::Function(function) = inner else { return ControlFlow::Continue(()) };
         if !is_aggregate(function) {
-            return false;
+            return ControlFlow::Continue(());
         }
         let is_of_rows = matches!(&function.args, FunctionArguments::List(list)
             if matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard | FunctionArgExpr::Expr(Expr::Value(_)))]));
@@ -305,13 +317,14 @@ fn only_shown(expr: &Expr, is_outer: bool) -> Result<(), LanguageError> {
             let message = "An aggregate is the same in every window, so it cannot look at the day of the series. Ask for each window as a \
                 subquery of its own, `(SELECT COUNT(DISTINCT subject) FROM .. WHERE day BETWEEN d.day - 6 AND d.day)`, or join them on \
                 the day.";
-            found = Some(refused(function.span(), message));
-        } else if is_outer && is_of_rows && called(function) == "count" {
+            return ControlFlow::Break(refused(function.span(), message));
+        }
+        if is_outer && is_of_rows && called(function) == "count" {
             let message = "COUNT(*) of a LEFT JOIN counts a day without events as one: count a column of the events, or use JOIN, \
                 which shows such a day too.";
-            found = Some(refused(function.span(), message));
+            return ControlFlow::Break(refused(function.span(), message));
         }
-        found.is_some()
+        ControlFlow::Continue(())
     });
-    found.map_or(Ok(()), Err)
+    found.break_value().map_or(Ok(()), Err)
 }

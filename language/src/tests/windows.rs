@@ -119,6 +119,53 @@ fn two_statements_with_the_same_windows_are_one_release() {
     assert!(question.notes.iter().any(|note| note.contains("7 windows")), "{:?}", question.notes);
 }
 
+/// What is paid is what is shown: a day that the outer WHERE leaves out has no row, so its window is not read.
+#[test]
+fn windows_of_days_that_the_outer_where_leaves_out_are_not_paid() {
+    let week = "(SELECT COUNT(DISTINCT u.subject) FROM usage u WHERE u.day BETWEEN d.day - 6 AND d.day)";
+    let series = format!("{SERIES} AS d(day)");
+    let daily = "(SELECT day, COUNT(*) AS n FROM usage WHERE day >= current_date - 13 GROUP BY day) AS d";
+    let sundays = [today() - 7, today()];
+    let last = [today() - 1, today()];
+    for (from, condition, kept) in [
+        (series.as_str(), "d.day >= current_date - 1", &last[..]),
+        (daily, "day >= current_date - 1 AND n > 10", &last[..]),
+        (daily, "(d.day >= current_date - 1) AND d.day <= current_date", &last[..]),
+        (series.as_str(), "extract(isodow FROM d.day) = 7", &sundays[..]),
+        (series.as_str(), "date_part('dow', d.day) IN (0)", &sundays[..]),
+        (series.as_str(), "date_trunc('week', d.day) <> date_trunc('week', d.day + 1)", &sundays[..]),
+    ] {
+        let sql = format!("SELECT d.day, {week} AS week FROM {from} WHERE {condition}");
+        let question = asked(&sql);
+        let found = question.releases.iter().find_map(PrivateQuery::windows).unwrap();
+        let starts: Vec<i32> = found.iter().map(|window| window.start).collect();
+        assert_eq!(starts, kept, "{sql}");
+        assert!(question.postprocess.sql.contains("WHERE"), "{}", question.postprocess.sql);
+    }
+    // What released rows decide, or a part of an OR, leaves all windows.
+    for condition in ["n > 10", "d.day >= current_date - 1 OR n > 10", "d.day >= current_date - n"] {
+        let sql = format!("SELECT d.day, {week} AS week FROM {daily} WHERE {condition}");
+        let found = asked(&sql);
+        let windows = found.releases.iter().find_map(PrivateQuery::windows).unwrap();
+        assert_eq!(windows.len(), 14, "{sql}");
+    }
+    let joined = format!(
+        "SELECT d.day, COUNT(DISTINCT u.subject) FROM {series} JOIN usage u ON u.day BETWEEN d.day - 6 AND d.day WHERE extract(dow FROM \
+         d.day) = 0 GROUP BY 1"
+    );
+    assert_eq!(one(&joined).windows().unwrap().len(), 2);
+}
+
+#[test]
+fn the_same_subquery_is_joined_once() {
+    let week = "(SELECT COUNT(DISTINCT u.subject) FROM usage u WHERE u.day BETWEEN d.day - 6 AND d.day)";
+    let twenty: Vec<String> = (1..=20).map(|n| format!("{week} * {n} AS n{n}")).collect();
+    let question = asked(&format!("SELECT d.day, {} FROM {SERIES} AS d(day)", twenty.join(", ")));
+    assert_eq!(question.releases.len(), 1);
+    assert_eq!(question.postprocess.sql.matches(" JOIN ").count(), 1, "{}", question.postprocess.sql);
+    assert_eq!(question.postprocess.sql.matches("\"window_0\".\"window_0_n\" * ").count(), 20);
+}
+
 #[test]
 fn what_is_no_window_is_refused_with_one() {
     let joined = |rest: &str| {
@@ -172,6 +219,42 @@ fn what_is_no_window_is_refused_with_one() {
              subject) AS people FROM usage GROUP BY day) t"
                 .to_owned(),
             "generate_series(",
+        ),
+    ] {
+        let found = refused(&sql);
+        assert!(found.contains(says), "{sql}\n{found}");
+    }
+}
+
+/// What may not stand among the items may not stand in an order either.
+#[test]
+fn what_is_no_window_is_none_in_an_order() {
+    for (sql, says) in [
+        (
+            format!(
+                "SELECT d, COUNT(u.event) FROM {SERIES} AS d LEFT JOIN usage u ON u.day = d GROUP BY d ORDER BY COUNT(*) DESC"
+            ),
+            "counts a day without events as one",
+        ),
+        (
+            format!(
+                "SELECT d, COUNT(u.event), rank() OVER w FROM {SERIES} AS d LEFT JOIN usage u ON u.day = d GROUP BY d WINDOW w AS (ORDER \
+                 BY COUNT(*))"
+            ),
+            "counts a day without events as one",
+        ),
+        (
+            format!(
+                "SELECT d.day, COUNT(DISTINCT u.subject) FROM {SERIES} AS d(day) JOIN usage u ON u.day BETWEEN d.day - 6 AND d.day GROUP \
+                 BY 1 ORDER BY COUNT(*) FILTER (WHERE u.day = d.day)"
+            ),
+            "the same in every",
+        ),
+        (
+            "SELECT d, COUNT(DISTINCT subject) FROM generate_series(current_date, current_date + 2, INTERVAL '1 day') d JOIN usage u ON \
+             u.day BETWEEN d AND d + 6 GROUP BY d"
+                .to_owned(),
+            "begins today at the latest",
         ),
     ] {
         let found = refused(&sql);

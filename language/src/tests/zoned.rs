@@ -7,8 +7,10 @@ use shoal_schemas::Region;
 use super::{now_ms, registry, today};
 use crate::bind::Asking;
 use crate::error::LanguageError;
+use crate::private_query::DayRange;
 use crate::question::{Question, ask, ask_within};
 use crate::work::Work;
+use crate::zones::Zone;
 
 fn asked(sql: &str) -> Question {
     ask(sql, &registry(), Region::ALL, now_ms()).unwrap_or_else(|error| panic!("{sql}: {error}"))
@@ -73,6 +75,171 @@ fn a_condition_on_a_zone_is_one_on_utc() {
         "time >= '2026-10-23 22:00' AND time < '2026-10-26 23:00'",
     );
     same("time AT TIME ZONE 'Europe/Berlin' > '2026-11-20 12:30'", "time > '2026-11-20 11:30'");
+}
+
+/// Zones in FILTER, in CASE and in WHERE, as times, days and hours.
+#[test]
+fn conditions_on_zones_may_stand_wherever_conditions_may() {
+    let same = |local: &str, utc: &str| {
+        let of = |sql: &str| {
+            let question = asked(sql);
+            let text: Vec<String> = question.releases.iter().map(|query| query.canonical()).collect();
+            (text, question.notes.join(" "))
+        };
+        let ((local_text, notes), (utc_text, _)) = (of(local), of(utc));
+        assert_eq!(local_text, utc_text, "{local}");
+        let is_of_hours = local.contains("hour FROM") || local.contains("date_part");
+        assert_eq!(notes.contains("8 hours ahead"), is_of_hours, "{local}: {notes}");
+    };
+    let singapore = "time AT TIME ZONE 'Asia/Singapore'";
+    for (local, utc) in [
+        (
+            format!("extract(hour FROM {singapore}) < 12"),
+            "extract(hour FROM time) IN (0, 1, 2, 3, 16, 17, 18, 19, 20, 21, 22, 23)",
+        ),
+        (
+            format!("12 > date_part('hour', {singapore})"),
+            "extract(hour FROM time) IN (0, 1, 2, 3, 16, 17, 18, 19, 20, 21, 22, 23)",
+        ),
+        (format!("CAST(extract(hour FROM {singapore}) AS integer) = 9"), "extract(hour FROM time) IN (1)"),
+        (
+            format!("extract(hour FROM {singapore}) NOT IN (8, 9)"),
+            "NOT (extract(hour FROM time) IN (0) OR extract(hour FROM time) IN (1))",
+        ),
+        (format!("extract(hour FROM {singapore}) = 24"), "extract(hour FROM time) < 0"),
+        (format!("{singapore} >= '2026-11-20'"), "time >= '2026-11-19 16:00'"),
+        (
+            format!("({singapore})::date <> '2026-11-20'"),
+            "(time < '2026-11-19 16:00' OR time >= '2026-11-20 16:00')",
+        ),
+        (
+            format!("date_trunc('day', {singapore}) = '2026-11-20'"),
+            "time >= '2026-11-19 16:00' AND time < '2026-11-20 16:00'",
+        ),
+        (
+            format!("date_trunc('hour', {singapore}) = '2026-11-20 09:00'"),
+            "date_trunc('hour', time) = '2026-11-20 01:00'",
+        ),
+        (
+            "time >= TIMESTAMP '2026-11-20 00:00' AT TIME ZONE 'Asia/Singapore'".to_owned(),
+            "time >= '2026-11-19 16:00'",
+        ),
+    ] {
+        for form in [
+            "SELECT os, COUNT(*) FILTER (WHERE {}) AS n FROM usage WHERE day > current_date - 7 GROUP BY os",
+            "SELECT CASE WHEN {} THEN 'a' ELSE 'b' END AS k, COUNT(*) AS n FROM usage WHERE day > current_date - 7 GROUP BY 1",
+            "SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day > current_date - 7 AND {}",
+            "SELECT COUNT(*) AS n FROM usage WHERE day > current_date - 7 AND subject IN (SELECT subject FROM crash WHERE day > \
+             current_date - 7 AND {})",
+        ] {
+            // Notes of a membership are not told.
+            if !form.contains("subject IN") {
+                same(&form.replace("{}", &local), &form.replace("{}", utc));
+            } else {
+                let of = |condition: &str| asked(&form.replace("{}", condition)).releases[0].canonical();
+                assert_eq!(of(&local), of(utc));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_case_and_a_cast_of_hours_of_a_zone_are_those_of_utc() {
+    let singapore = "time AT TIME ZONE 'Asia/Singapore'";
+    let same = |local: &str, utc: &str| {
+        assert_eq!(asked(local).releases[0].canonical(), asked(utc).releases[0].canonical(), "{local}");
+    };
+    let case = format!(
+        "SELECT CASE extract(hour FROM {singapore}) WHEN 9 THEN 'nine' END AS k, COUNT(*) FROM usage GROUP BY 1"
+    );
+    same(
+        &case,
+        "SELECT CASE WHEN extract(hour FROM time) IN (1) THEN 'nine' END AS k, COUNT(*) FROM usage GROUP BY 1",
+    );
+    let hour = format!("CAST(extract(hour FROM {singapore}) AS integer)");
+    same(
+        &format!("SELECT {hour} AS h, COUNT(*) FROM usage GROUP BY {hour}"),
+        "SELECT extract(hour FROM time) AS h, COUNT(*) FROM usage GROUP BY 1",
+    );
+}
+
+/// Which hours of UTC are meant depends on the days, and those are known in the end only.
+#[test]
+fn hours_of_a_zone_are_those_of_the_days_that_are_read() {
+    let nine = "extract(hour FROM time AT TIME ZONE 'Europe/Berlin') = 9";
+    let filter = |sql: &str| {
+        let question = ask(sql, &registry(), Region::ALL, now_ms());
+        question.map(|question| question.releases[0].canonical())
+    };
+    let summer = filter(&format!(
+        "SELECT COUNT(*) FROM usage WHERE {nine} AND day BETWEEN '2026-10-01' AND '2026-10-10'"
+    ));
+    assert!(summer.unwrap().contains("(extract(hour FROM time) = 7)"));
+    let winter = filter(&format!("SELECT COUNT(*) FROM usage WHERE {nine} AND day >= '2026-11-01'"));
+    assert!(winter.unwrap().contains("(extract(hour FROM time) = 8)"));
+    // The subquery reads its conditions as those of winter, and what is around it asks for summer.
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT * FROM usage WHERE {nine} AND day >= '2026-06-01' AND day <= '2026-11-22') AS t WHERE day < '2026-10-10'"
+    );
+    assert!(filter(&sql).unwrap_err().to_string().contains("change on 2026-10-25"));
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT * FROM usage WHERE {nine} AND day <= '2026-10-10') AS t WHERE day >= '2026-03-01'"
+    );
+    assert!(filter(&sql).unwrap_err().to_string().contains("change on 2026-03-29"));
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT * FROM usage WHERE {nine} AND day >= '2026-11-01') AS t WHERE day >= '2026-11-09'"
+    );
+    assert!(filter(&sql).unwrap().contains("(extract(hour FROM time) = 8)"));
+    // A window of each day: hours of all days that the windows have.
+    let windows = format!(
+        "SELECT d, COUNT(DISTINCT subject) FROM generate_series(DATE '2026-10-20', DATE '2026-10-28', INTERVAL '1 day') AS d JOIN usage u \
+         ON u.day BETWEEN d - 6 AND d AND {nine} GROUP BY d"
+    );
+    assert!(filter(&windows).unwrap_err().to_string().contains("change on 2026-10-25"));
+}
+
+/// A time that the asker moves is a time, also beside hours of a zone.
+#[test]
+fn only_the_hours_of_a_zone_are_shown_as_texts() {
+    let sql = "SELECT date_trunc('hour', time) + INTERVAL '1 hour' AS ends, date_trunc('hour', time AT TIME ZONE 'Asia/Singapore') AS \
+        here, COUNT(*) FROM usage GROUP BY date_trunc('hour', time) ORDER BY extract(hour FROM time AT TIME ZONE 'Asia/Singapore')";
+    let text = asked(sql).postprocess.sql;
+    assert!(text.contains("\"k0\" + INTERVAL '1 hour' AS \"ends\""), "{text}");
+    assert!(text.contains("ORDER BY ((EXTRACT(HOUR FROM \"k0\") + 8) % 24)"), "{text}");
+    assert!(
+        text.contains("to_char((\"k0\" + INTERVAL '8 hours'), '%Y-%m-%d %H:%M:%S') AS \"here\""),
+        "{text}"
+    );
+}
+
+/// Looking up a zone, and its hours, is work like any other.
+#[test]
+fn looking_up_zones_is_counted_and_done_once() {
+    let spent = |zones: &[&str]| {
+        let count = |(at, zone): (usize, &&str)| {
+            format!("COUNT(*) FILTER (WHERE extract(hour FROM time AT TIME ZONE '{zone}') = {at}) AS n{at}")
+        };
+        let counts: Vec<String> = zones.iter().enumerate().map(count).collect();
+        let sql = format!("SELECT {} FROM usage WHERE day >= '2026-11-01'", counts.join(", "));
+        let (work, first_days) = (Work::default(), BTreeMap::new());
+        let asking = Asking { regions: Region::ALL, first_days: &first_days, now_ms: now_ms() };
+        ask_within(&sql, &registry(), asking, &work).unwrap();
+        work.spent()
+    };
+    let (one, two) = (spent(&["Asia/Singapore"]), spent(&["Asia/Singapore", "Asia/Tokyo"]));
+    let again = spent(&["Asia/Singapore", "Asia/Singapore"]);
+    let hours = 22 * 24;
+    assert!(two - one >= hours && again - one < hours, "{one}, {two}, {again}");
+    assert!(again - one >= chrono_tz::TZ_VARIANTS.len() as u64 / 32, "{one}, {again}");
+    // More zones than a statement has steps for.
+    let days = DayRange { first: today() - 390, last: today() };
+    let is_fixed = |name: &&str| Zone::of(name).is_some_and(|zone| zone.hours(days).is_ok());
+    let fixed: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).filter(is_fixed).collect();
+    let arms = fixed.iter().take(60).map(|zone| format!("extract(hour FROM time AT TIME ZONE '{zone}') = 9"));
+    let arms = arms.collect::<Vec<_>>().join(" OR ");
+    let sql = format!("SELECT COUNT(*) FROM usage WHERE day >= current_date - 390 AND ({arms})");
+    let refused = ask(&sql, &registry(), Region::ALL, now_ms()).unwrap_err().to_string();
+    assert!(refused.contains("steps"), "{refused}");
 }
 
 #[test]
