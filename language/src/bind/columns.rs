@@ -14,7 +14,7 @@ use super::aggregate_names::is_aggregate;
 use super::unsupported::windows;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
-use crate::expr::{Node, Scalar, Shared, TimePart, Type, normal_of};
+use crate::expr::{Node, Scalar, Shared, TimePart, Type, Value, normal_of};
 use crate::private_query::{PersonOp, PersonValue};
 use crate::syntax::plain_name;
 use crate::work::Work;
@@ -127,8 +127,19 @@ impl<'a> Columns<'a> {
     }
 
     /// Whether an expression is a day of a subject's row: its first or last one.
-    pub(super) fn is_persons_day(&self, item: &Scalar) -> bool {
-        let Scalar::Person { at, .. } = item else { return false };
+    pub(crate) fn is_persons_day(&self, item: &Scalar) -> bool {
+        let at = match item {
+            Scalar::Person { at, .. } => at,
+            // The first day of its week or month: what follows on a bucket's edge is named by it.
+            Scalar::Bucket { item, edges, labels } => {
+                let named = labels.iter().skip(1).map(|label| match label {
+                    Value::Number(day, 0) => Some(*day),
+                    _ => None,
+                });
+                return self.is_persons_day(item) && named.eq(edges.iter().map(|edge| Some(*edge)));
+            }
+            _ => return false,
+        };
         let is_day = |value: &PersonValue| matches!(&value.op, PersonOp::Min(of) | PersonOp::Max(of) if *of == Scalar::Part(TimePart::DayNumber));
         match &self.person {
             Some(person) => person.values.borrow().get(*at).is_some_and(is_day),

@@ -4,7 +4,7 @@
 //! otherwise depend on a row.
 
 use shoal_schemas::grid;
-use sqlparser::ast::{Expr, Function, Spanned};
+use sqlparser::ast::{BinaryOperator, Expr, Function, Spanned};
 use sqlparser::tokenizer::Span;
 
 use super::bounds::Bounds;
@@ -47,6 +47,28 @@ const BUCKETS_MAX: i64 = 1_000;
 impl Columns<'_> {
     /// The refusal of a call, with the nearest function that can be used.
     fn no_such(&self, name: &str, span: Span) -> Refusal {
+        const OF_TEXTS: [&str; 10] = [
+            "split_part",
+            "left",
+            "right",
+            "substr",
+            "substring",
+            "concat",
+            "trim",
+            "replace",
+            "length",
+            "btrim",
+        ];
+        if OF_TEXTS.contains(&name) {
+            let (message, suggestion) = super::unsupported::CUT;
+            return Refusal::new(Rule::Function, span, message, suggestion);
+        }
+        if name == "to_char" {
+            let message = "A key that to_char shows has a format that names a whole hour, day, week or month, with its year. A part of it \
+                alone is a number: extract(hour FROM time), and dow, isodow, day, week, month, quarter or year.";
+            let suggestion = "SELECT extract(isodow FROM time) AS weekday, COUNT(*) AS n FROM usage GROUP BY weekday ORDER BY weekday";
+            return Refusal::new(Rule::Function, span, message, suggestion);
+        }
         match nearest(name, FUNCTIONS.into_iter()).filter(|known| *known != name) {
             Some(known) => {
                 let Refusal { example, .. } = not_a_function(span);
@@ -146,12 +168,37 @@ impl Columns<'_> {
         Ok(Scalar::Like { item: bound, pattern, any_case: false })
     }
 
+    /// The first day of the week or month that a subject's first or last day is in, as a bucket of days.
+    fn bucket_of_days(&self, grain: Grain, item: Shared<Scalar>) -> Option<Scalar> {
+        let (first, last) = self.interval(&item)?;
+        let (first, last) = (i32::try_from(first).ok()?, i32::try_from(last).ok()?);
+        let starts: Vec<i64> =
+            (first..=last).skip(1).filter(|day| grain.bucket(*day) == *day).map(i64::from).collect();
+        let labels = std::iter::once(i64::from(grain.bucket(first))).chain(starts.iter().copied());
+        let labels = labels.map(|day| Value::Number(day, 0)).collect();
+        Some(Scalar::Bucket { item, edges: starts, labels })
+    }
+
     fn date_trunc(&self, grain: &Expr, item: &Expr, span: Span) -> Result<Scalar, Refusal> {
+        if is_moved(item) {
+            let message = "A time is not moved before it is cut, because weeks, days and hours are those of UTC, and weeks begin on Monday. \
+                Events can be added up to other weeks after their release, as in the example; people of other weeks are windows.";
+            let suggestion = "SELECT date_trunc('week', day + INTERVAL '1 day') - INTERVAL '1 day' AS week_from_sunday, SUM(n) AS events FROM \
+                (SELECT day, COUNT(*) AS n FROM usage WHERE day >= current_date - 27 GROUP BY day) AS days GROUP BY 1 ORDER BY 1";
+            return Err(Refusal::new(Rule::Function, span, message, suggestion));
+        }
         let grain = match literal(grain, Some(Type::Text), self.now_ms)? {
             Some(Value::Text(text)) => Grain::parse(&text),
             _ => None,
         };
-        match (grain, &*self.scalar(item, None)?) {
+        let bound = self.scalar(item, None)?;
+        if let Some(grain @ (Grain::Week | Grain::Month)) = grain
+            && self.is_persons_day(&bound)
+            && let Some(bucket) = self.bucket_of_days(grain, bound.clone())
+        {
+            return Ok(bucket);
+        }
+        match (grain, &*bound) {
             (Some(grain), Scalar::Time(Grain::Hour)) => Ok(Scalar::Time(grain)),
             (
                 Some(grain @ (Grain::Day | Grain::Week | Grain::Month)),
@@ -288,6 +335,17 @@ pub(super) fn alike(items: Vec<Shared<Scalar>>) -> Vec<Shared<Scalar>> {
     let scale = items.iter().map(|item| scale_of(item)).max().unwrap_or(0);
     let is_number = |item: &Shared<Scalar>| matches!(item.ty(), Some(Type::Number { .. }));
     items.into_iter().map(|item| if is_number(&item) { finer(item, scale) } else { item }).collect()
+}
+
+/// Whether an expression is moved by an interval.
+fn is_moved(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_moved(inner),
+        Expr::BinaryOp { op: BinaryOperator::Plus | BinaryOperator::Minus, right, .. } => {
+            matches!(**right, Expr::Interval(_))
+        }
+        _ => false,
+    }
 }
 
 fn no_bounds(span: Span) -> Refusal {

@@ -35,6 +35,8 @@ pub(crate) fn key(
         Scalar::Day => KeyKind::Time(Grain::Day),
         Scalar::Time(grain) => KeyKind::Time(*grain),
         Scalar::Person { at, .. } => person(columns.values.get(*at)),
+        // Every subject has a first and a last day.
+        Scalar::Bucket { labels, .. } if columns.is_persons_day(&scalar) => KeyKind::Public(labels.clone()),
         other => match (other.domain(public), other.ty()) {
             (_, None | Some(Type::Day | Type::Time)) => {
                 return refuse("This cannot be a key.", "SELECT day, COUNT(*) FROM usage GROUP BY day");

@@ -195,6 +195,10 @@ impl Columns<'_> {
                     "SELECT AVG(duration_ms) / 1000 AS seconds FROM performance WHERE event = 'page_load'";
                 return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));
             }
+            BinaryOperator::StringConcat => {
+                let (message, suggestion) = super::unsupported::CUT;
+                return Err(Refusal::new(Rule::Expression, whole.span(), message, suggestion));
+            }
             other => {
                 let message = format!("The operator {other} cannot be used on columns of events.");
                 let suggestion =

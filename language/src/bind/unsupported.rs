@@ -12,6 +12,15 @@ use crate::error::{Refusal, Rule};
 pub const SETS: &str =
     "SELECT os, COUNT(*) AS n FROM usage GROUP BY os UNION ALL SELECT 'all' AS os, COUNT(*) AS n FROM usage";
 
+/// Why a text of events is not cut, and what can be asked instead.
+pub(super) const CUT: (&str, &str) = (
+    "Texts of events cannot be cut or joined. To count events, group by the whole text and cut what is released: SELECT \
+        split_part(app_version, '.', 1), SUM(n) FROM (SELECT app_version, COUNT(*) AS n .. GROUP BY app_version) AS t GROUP BY 1. To count \
+        people, who may have two versions, name the groups with CASE and LIKE, as in the example.",
+    "SELECT CASE WHEN app_version LIKE '4.%' THEN '4' WHEN app_version LIKE '5.%' THEN '5' ELSE 'other' END AS major, COUNT(DISTINCT \
+        subject) AS people FROM usage WHERE day >= current_date - 6 GROUP BY major",
+);
+
 /// A statement that counts the people of windows.
 pub(crate) fn windows(kind: Kind, days: u32) -> String {
     format!(
@@ -61,8 +70,10 @@ pub(crate) fn unsupported(expr: &Expr) -> Refusal {
             "SELECT date_trunc('day', hour + INTERVAL '8 hours') AS day_in_singapore, SUM(n) AS events FROM (SELECT date_trunc('hour', \
                 time) AS hour, COUNT(*) AS n FROM usage WHERE day >= current_date - 6 GROUP BY hour) AS hours GROUP BY 1 ORDER BY 1",
         ),
+        Expr::Substring { .. } | Expr::Trim { .. } | Expr::Overlay { .. } | Expr::Position { .. } => CUT,
         Expr::Interval(_) => (
-            "An interval can only be added to or taken from a date literal.",
+            "An interval can only be added to or taken from a date literal, or a whole bucket of time such as date_trunc('week', time). Weeks \
+                begin on Monday.",
             "SELECT COUNT(*) FROM usage WHERE day >= current_date - INTERVAL '7 days'",
         ),
         other => plain(other),

@@ -92,8 +92,29 @@ impl Scalar {
         }
     }
 
-    /// How many values of it one subject's day usually shows; a larger number is always safe, it only costs noise.
+    /// How many values of it one subject's day usually shows; a larger number is always safe, it only costs noise. It has no more
+    /// than the columns and times that it is made of have together.
     pub(crate) fn keys_max(&self, public: &Public<'_>) -> u64 {
+        let mut leaves: Vec<&Scalar> = Vec::new();
+        self.leaves(&mut leaves);
+        let together = leaves.iter().fold(1_u64, |all, leaf| all.saturating_mul(leaf.keys_of_form(public)));
+        self.keys_of_form(public).min(together)
+    }
+
+    /// The different columns, times and values of subjects that it is made of.
+    fn leaves<'s>(&'s self, found: &mut Vec<&'s Scalar>) {
+        let mut is_leaf = true;
+        self.each(&mut |inner| {
+            is_leaf = false;
+            inner.as_ref().leaves(found);
+        });
+        if is_leaf && !found.contains(&self) {
+            found.push(self);
+        }
+    }
+
+    /// The same, as far as the outermost expression tells.
+    fn keys_of_form(&self, public: &Public<'_>) -> u64 {
         let listed = self.domain(public).map_or(u64::MAX, |d| d.len() as u64);
         let shown = match self {
             Scalar::Column { name, .. } => match public.table.column(name).map(|(_, c)| &c.role) {
@@ -105,17 +126,17 @@ impl Scalar {
             Scalar::Time(_) => 1,
             Scalar::Part(TimePart::Hour) => 24,
             Scalar::Part(_) => 1,
-            Scalar::Upper(item) | Scalar::Lower(item) => item.keys_max(public),
+            Scalar::Upper(item) | Scalar::Lower(item) => item.keys_of_form(public),
             Scalar::Coalesce(items) => {
-                items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.keys_max(public)))
+                items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.keys_of_form(public)))
             }
             Scalar::Least(items) | Scalar::Greatest(items) => {
-                items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.keys_max(public)))
+                items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.keys_of_form(public)))
             }
             // One of the values behind the conditions.
             Scalar::Case { branches, otherwise } => {
-                let then = branches.iter().map(|(_, then)| then.keys_max(public));
-                let otherwise = otherwise.as_ref().map_or(1, |item| item.keys_max(public));
+                let then = branches.iter().map(|(_, then)| then.keys_of_form(public));
+                let otherwise = otherwise.as_ref().map_or(1, |item| item.keys_of_form(public));
                 then.fold(otherwise, u64::saturating_add)
             }
             Scalar::Value(_) => 1,

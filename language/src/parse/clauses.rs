@@ -39,7 +39,8 @@ fn query(query: &Query, walk: Walk) -> Result<(), Refusal> {
     let at = || query.body.span();
     if let Some(Fetch { with_ties, percent, quantity }) = fetch {
         clause(*with_ties || *percent, at(), "FETCH with PERCENT or WITH TIES")?;
-        clause(limit_clause.is_some(), at(), "FETCH beside LIMIT or OFFSET")?;
+        let is_limited = !matches!(limit_clause, None | Some(LimitClause::LimitOffset { limit: None, .. }));
+        clause(is_limited, at(), "FETCH beside LIMIT")?;
         quantity.as_ref().map_or(Ok(()), count)?;
     }
     clause(!locks.is_empty(), at(), "FOR UPDATE or FOR SHARE")?;

@@ -13,7 +13,8 @@
 //! text, the public schema, the key's regions and the time of the request. Not here: prices, the plan of the text.
 //!
 //! - `split`: queries, CTEs and relations; `scope`: what is known of them; `naming`: names of output columns
-//! - `semi`, `sides`, `branches`: joins and keys that are memberships; `joins`: what to write instead of another join
+//! - `semi`, `sides`, `branches`: joins and keys that are memberships; `chosen`: joins that choose among
+//!   values; `joins`: what to write instead of another join
 //! - `origin`, `source`: what a private SELECT reads; `rows`: which SELECTs have rows of events or of subjects
 //! - `person`, `templates`: rows that are not events (`template_names`: their list); `members`: which subjects count
 //! - `items`: items of SELECT that stand for several; `key_forms`: which expression a key is; `unlisted`: texts that no key has
@@ -27,15 +28,16 @@
 
 mod branches;
 mod catalogue;
+mod chosen;
 mod clocks;
 mod correlated;
 mod days;
 mod formats;
 mod formula;
+mod in_utc;
 mod items;
 mod joins;
 mod key_forms;
-mod in_utc;
 mod members;
 mod moving;
 mod naming;

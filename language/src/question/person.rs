@@ -81,8 +81,8 @@ impl Values<'_> {
                     return Err(Refusal::new(Rule::Aggregate, function.span(), message, FUNNEL));
                 }
                 let Some((min, max)) = self.events.interval(&item) else {
-                    let message =
-                        "MIN and MAX of a subject's row take a measure, or a number made of constants.";
+                    let message = "MIN and MAX of a subject's row take `day`, a measure, or a number made of constants; the week of \
+                         a first day is date_trunc('week', MIN(day)).";
                     return Err(refused(message));
                 };
                 let scale = scale_of(&item);

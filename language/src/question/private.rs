@@ -25,8 +25,8 @@ use crate::bind::bounds::Bounds;
 use crate::bind::call::{Call, Formula};
 use crate::bind::columns::{Columns, Named};
 use crate::error::{LanguageError, Refusal, Rule};
-use crate::expr::{Scalar, TimePart};
-use crate::private_query::{Aggregate, AggregateOp, Key, KeyKind, PersonOp, Shape};
+use crate::expr::Scalar;
+use crate::private_query::{Aggregate, AggregateOp, Key, KeyKind, Shape};
 use crate::syntax::{nodes, plain_name};
 use crate::walk::visit_expressions_mut;
 
@@ -83,13 +83,9 @@ impl Private<'_> {
         Err(Refusal::new(Rule::Key, expr.span(), message, suggestion).into())
     }
 
-    /// Whether a key is the number of a day: the first or last day of a subject.
+    /// Whether a key is the number of a day: the first or last day of a subject, or the first of its week or month.
     fn is_day(&self, scalar: &Scalar) -> bool {
-        let Scalar::Person { at, .. } = scalar else { return false };
-        match self.columns.values.get(*at).map(|value| &value.op) {
-            Some(PersonOp::Min(item) | PersonOp::Max(item)) => *item == Scalar::Part(TimePart::DayNumber),
-            _ => false,
-        }
+        self.columns.is_persons_day(scalar)
     }
 
     fn number(&mut self, aggregate: Aggregate) -> String {
@@ -233,10 +229,10 @@ impl Split<'_> {
                 let all = items().collect::<Result<Vec<_>, _>>()?;
                 is_listing = all.iter().all(|expr| is_free(expr)) && select.having.is_none();
                 match (is_listing, &select.distinct) {
-                    (true, Some(Distinct::Distinct)) => all,
                     (true, _) if all.iter().all(|expr| is_subject(expr)) => {
                         return Err(sets(select.span()).into());
                     }
+                    (true, Some(Distinct::Distinct)) => all,
                     (true, _) => return Err(no_rows(select.span()).into()),
                     (false, _) => Vec::new(),
                 }

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! FETCH NEXT 5 ROWS ONLY                           LIMIT 5
+//! OFFSET 10 ROWS FETCH NEXT 5 ROWS ONLY            LIMIT 5 OFFSET 10
 //! to_char(time, 'YYYY-MM') = '2026-11'             date_trunc('month', time) = TIMESTAMP '2026-11-01'
 //! to_char(time, 'YYYY-MM')                         to_char(date_trunc('month', time), '%Y-%m')
 //! floor(extract(epoch FROM time) / 3600) * 3600    extract(epoch FROM date_trunc('hour', time))
 //! extract(epoch FROM time) >= 1763942400           time >= to_timestamp(1763942400)
 //! time_bucket('1 day', time)                       date_bin(INTERVAL '1 day', time)
+//! time_bucket('3600.000s', time)                   date_bin(INTERVAL '1 hour', time)
 //! SELECT generate_series(a, b, c) AS d             SELECT d FROM generate_series(a, b, c) AS d
+//! trunc(extract(year FROM day))                    extract(year FROM day)
 //! version(), current_database()                    texts
 //! time >= (SELECT now() - INTERVAL '7 days')       time >= (now() - INTERVAL '7 days')
 //! ```
@@ -18,7 +21,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, CeilFloorKind, DateTimeField, Expr, Fetch, Function, FunctionArguments, LimitClause,
-    Query, Select, SelectItem, SetExpr, TableWithJoins, Value, ValueWithSpan, VisitorMut,
+    Offset, OffsetRows, Query, Select, SelectItem, SetExpr, TableWithJoins, Value, ValueWithSpan, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -122,6 +125,26 @@ fn time_group(left: &Expr, right: &Expr) -> Option<Expr> {
     parsed(&format!("extract(epoch FROM date_trunc('{grain}', {}))", epoch(epochs)?))
 }
 
+/// The hour or the day that a width such as `3600.000s`, `60m` or `1d` is.
+fn whole_bucket(width: &str) -> Option<&'static str> {
+    let at = width.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = width.split_at_checked(at)?;
+    let (whole, part) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
+    let seconds = match unit {
+        "s" | "second" | "seconds" => 1,
+        "m" | "min" | "minute" | "minutes" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let is_whole = part.chars().all(|c| c == '0');
+    match whole.parse::<u32>().ok().filter(|_| is_whole)?.checked_mul(seconds)? {
+        3_600 => Some("1 hour"),
+        86_400 => Some("1 day"),
+        _ => None,
+    }
+}
+
 /// What a call stands for.
 fn called(function: &Function) -> Option<Expr> {
     let name = function.name.to_string().to_ascii_lowercase();
@@ -138,7 +161,17 @@ fn called(function: &Function) -> Option<Expr> {
     }
     let (name, args) = plain_call(function)?;
     match (name.as_str(), args.as_slice()) {
-        ("time_bucket", [width, of]) => parsed(&format!("date_bin(INTERVAL '{}', {of})", text_of(width)?)),
+        ("time_bucket", [width, of]) => {
+            let width = text_of(width)?;
+            let width = whole_bucket(width).unwrap_or(width);
+            parsed(&format!("date_bin(INTERVAL '{width}', {of})"))
+        }
+        // A part of a time is a whole number.
+        ("trunc" | "floor", [of @ Expr::Extract { field, .. }])
+            if !matches!(field, DateTimeField::Epoch | DateTimeField::Second | DateTimeField::Seconds) =>
+        {
+            Some((*of).clone())
+        }
         ("to_char", [of, format]) => {
             let format = Format::of(text_of(format)?)?;
             let pattern = format.pattern();
@@ -198,7 +231,12 @@ impl VisitorMut for Forms {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let Some(Fetch { quantity, .. }) = query.fetch.take() {
             let limit = quantity.or_else(|| parsed("1"));
-            query.limit_clause = Some(LimitClause::LimitOffset { limit, offset: None, limit_by: Vec::new() });
+            let offset = match query.limit_clause.take() {
+                Some(LimitClause::LimitOffset { offset, .. }) => offset.map(|Offset { value, .. }| value),
+                Some(LimitClause::OffsetCommaLimit { .. }) | None => None,
+            };
+            let offset = offset.map(|value| Offset { value, rows: OffsetRows::None });
+            query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() });
         }
         if let SetExpr::Select(select) = query.body.as_mut() {
             series(select);

@@ -9,9 +9,9 @@ use std::rc::Rc;
 
 use shoal_schemas::Kind;
 use sqlparser::ast::{
-    Cte, JoinConstraint, JoinOperator, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor,
-    TableWithJoins,
+    Cte, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableAliasColumnDef,
+    TableFactor, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
@@ -21,6 +21,23 @@ use super::scope::{Known, Scope, Split, table_name};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::parse::not_a_query;
 use crate::syntax::plain_name;
+
+/// The refusal of a relation that is none; of a catalogue's with what there is of catalogues.
+fn no_such(name: &ObjectName, span: Span) -> Refusal {
+    let text = name.to_string().replace('"', "").to_ascii_lowercase();
+    let is_catalogue = ["information_schema.", "pg_"].iter().any(|start| text.starts_with(start));
+    if !is_catalogue {
+        return no_such_table(span);
+    }
+    let message = "Of the catalogues there are information_schema.tables and information_schema.columns; SHOW TABLES, SHOW COLUMNS FROM \
+        and DESCRIBE tell the same.";
+    Refusal::new(
+        Rule::Table,
+        span,
+        message,
+        "SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY table_name, ordinal_position",
+    )
+}
 
 fn no_such_table(span: Span) -> Refusal {
     let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -148,6 +165,10 @@ impl Split<'_> {
             *select = one;
             return self.select(select, order);
         }
+        if let Some(one) = self.chosen(select, order.as_deref()) {
+            *select = one;
+            return self.select(select, order);
+        }
         let mut order = order;
         if let Some(source) = self.windowed(select, order.as_deref_mut())? {
             return self.private(select, order, source);
@@ -250,8 +271,8 @@ impl Split<'_> {
         }
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
-                let written = table_name(name).ok_or_else(|| no_such_table(span))?;
-                let Some(scope) = self.cte(&written) else { return Err(no_such_table(span).into()) };
+                let written = table_name(name).ok_or_else(|| no_such(name, span))?;
+                let Some(scope) = self.cte(&written) else { return Err(no_such(name, span).into()) };
                 let Known::Free { name: inner, is_used, .. } = &scope.cte else {
                     return Err(no_such_table(span).into());
                 };
@@ -300,12 +321,12 @@ impl Split<'_> {
                 let own = alias.as_ref().map_or_else(|| plain_name(name), |alias| plain_name(&alias.name));
                 (known, own.clone(), vec![own])
             }
-            (None, [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)])
+            (None, [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)])
                 if plain_name(schema) == "information_schema" =>
             {
-                let name = plain_name(name);
-                let (known, query) =
-                    super::catalogue::relation(&name, self.registry).ok_or_else(|| no_such_table(span))?;
+                let found = super::catalogue::relation(&plain_name(table), self.registry);
+                let (known, query) = found.ok_or_else(|| no_such(name, span))?;
+                let name = plain_name(table);
                 if !self.added.iter().any(|(added, _)| added == known) {
                     self.added.push((known.to_owned(), query));
                 }

@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use shoal_schemas::{Kind, Registry, columns};
 use sqlparser::ast::{Expr, Select, TableFactor, TableWithJoins, Visitor};
 
+use super::dialects;
 use super::meaning::Meaning;
 use super::statement::only;
 use crate::bind::Asking;
@@ -35,9 +36,10 @@ pub struct Asked<'a> {
 
 /// What a suggestion has lost, in a word; `None` when it asks what was asked.
 pub fn lost(asked: &Asked<'_>, suggestion: &str, releases: &[&PrivateQuery]) -> Option<&'static str> {
-    let (Some((_, own)), Some((_, other))) = (only(asked.text), only(suggestion)) else {
+    let (Some((_, mut own)), Some((_, other))) = (only(asked.text), only(suggestion)) else {
         return Some("statement");
     };
+    dialects::plain(&mut own);
     let (meaning, others) = (Meaning::of(&own, asked.registry), Meaning::of(&other, asked.registry));
     if let Some(lost) = meaning.lost_in(&others) {
         return Some(lost);

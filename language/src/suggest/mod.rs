@@ -10,7 +10,7 @@
 //!
 //! - `statement`: a refused statement as a tree and as text; `place`: where the refusal points in it
 //! - `clauses`: whole clauses, and relations; `groups`: keys and items of SELECT
-//! - `calls`, `exprs`: calls and other expressions; `names`: columns, tables, functions, names of the answer
+//! - `calls`, `exprs`: calls and other expressions; `dialects`: calls of other dialects; `names`: columns, tables, functions, names of the answer
 //! - `less`: what can be elsewhere, or be left out; `typos`: texts that are not SQL
 //! - `meaning`, `keeps`: whether a suggestion asks what was asked
 //!
@@ -18,6 +18,7 @@
 
 mod calls;
 mod clauses;
+mod dialects;
 mod exprs;
 mod groups;
 mod keeps;
@@ -61,13 +62,15 @@ fn ways(rule: Rule) -> Vec<Way> {
         Rule::Clause | Rule::Syntax | Rule::Statement => vec![clauses::plain],
         Rule::Table => return vec![names::table],
         Rule::Column => vec![names::column],
-        Rule::Aggregate => vec![calls::aggregate],
-        Rule::Key => vec![groups::keyed],
+        Rule::Aggregate => vec![dialects::translated, calls::aggregate],
+        Rule::Key => vec![groups::keyed, dialects::translated],
         Rule::Name => vec![names::aliases, names::positions],
         Rule::Type => vec![exprs::typed, exprs::inner],
         Rule::Literal => vec![exprs::listed, exprs::literal],
-        Rule::Expression => vec![exprs::compared, exprs::pattern, calls::divided, exprs::inner],
-        Rule::Function => vec![less::to_having, names::function],
+        Rule::Expression => {
+            vec![exprs::compared, exprs::pattern, calls::divided, exprs::inner, dialects::translated]
+        }
+        Rule::Function => vec![dialects::translated, less::to_having, names::function],
         Rule::Range => vec![names::region],
         Rule::Cells => Vec::new(),
         Rule::Size | Rule::Budget | Rule::Time => return Vec::new(),

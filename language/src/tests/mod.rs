@@ -8,6 +8,7 @@ mod conditions;
 mod grammar;
 mod listed;
 mod suggestions;
+mod tools;
 mod unlisted;
 mod windows;
 mod work;

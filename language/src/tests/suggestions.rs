@@ -168,6 +168,30 @@ fn slips_of_the_hand_are_corrected_and_nothing_else() {
             "SELECT COUNT(*) FROM usage WHERE os LIKE 'i!%' ESCAPE '!'",
             Some("SELECT COUNT(*) FROM usage WHERE os LIKE 'i\\%'"),
         ),
+        (
+            "SELECT COUNTIF(event = 'login') AS n FROM usage WHERE day >= DATEADD(day, -7, GETDATE())",
+            Some(
+                "SELECT COUNT(*) FILTER (WHERE event = 'login') AS n FROM usage WHERE day >= now() + INTERVAL '-7 day'",
+            ),
+        ),
+        (
+            "SELECT IF(os = 'ios', 'Apple', 'other') AS s, COUNT(*) FROM usage GROUP BY s",
+            Some(
+                "SELECT CASE WHEN os = 'ios' THEN 'Apple' ELSE 'other' END AS s, COUNT(*) FROM usage GROUP BY s",
+            ),
+        ),
+        (
+            "SELECT APPROX_COUNT_DISTINCT(subject) FROM usage WHERE day >= DATE_SUB(CURDATE(), INTERVAL '7' DAY)",
+            Some("SELECT COUNT(DISTINCT subject) FROM usage WHERE day >= current_date - INTERVAL '7' DAY"),
+        ),
+        (
+            "SELECT os, SAFE_DIVIDE(COUNT(*), COUNT(DISTINCT subject)) AS r FROM usage GROUP BY os",
+            Some("SELECT os, COUNT(*) / NULLIF(COUNT(DISTINCT subject), 0) AS r FROM usage GROUP BY os"),
+        ),
+        (
+            "SELECT event, RATIO_TO_REPORT(COUNT(*)) OVER () AS share FROM usage GROUP BY event",
+            Some("SELECT event, COUNT(*) / SUM(COUNT(*)) OVER () AS share FROM usage GROUP BY event"),
+        ),
         ("SELECT MAX(amount) FROM usage", None),
         ("SELECT COUNT(DISTINCT device_model) FROM usage", None),
         ("SELECT amount, COUNT(*) FROM usage GROUP BY amount", None),

@@ -290,8 +290,8 @@ fn what_people_write_instead_of_windows_and_sets_has_an_example_that_says_so() {
             "NOT IN (SELECT subject",
         ),
         (
-            "SELECT day, app_version, COUNT(DISTINCT subject) FROM usage JOIN (SELECT app_version AS v, COUNT(DISTINCT subject) AS n FROM \
-             usage GROUP BY app_version ORDER BY n DESC LIMIT 5) AS best ON app_version = v GROUP BY 1, 2",
+            "SELECT day, app_version, n, COUNT(DISTINCT subject) FROM usage JOIN (SELECT app_version AS v, COUNT(DISTINCT subject) AS n FROM \
+             usage GROUP BY app_version ORDER BY n DESC LIMIT 5) AS best ON app_version = v GROUP BY 1, 2, 3",
             "AS best ON best.app_version = days.app_version",
         ),
     ] {
