@@ -3,6 +3,12 @@
 //! Expressions that are the same are evaluated once, and are counted once. A text is counted as if it were as long as a
 //! property may be, and as if no two rows had the same; and rows as if each were one event of a subject of its own, of which a
 //! row is made.
+//!
+//! At a `query.row_time_ns` of 10 a unit is a nanosecond, and a row that is read, put in order, looked up among its copies and
+//! counted takes about 26 of them on an idle machine (`docs/benchmarks.md`). A pattern looks at each of 256 bytes once, at about
+//! a nanosecond each, so that it takes some 300: the weight of one is right at 25, where counts are in time on a busy machine too. What
+//! a file's dictionary saves, where five texts stand for a million rows, is no part of the weights, because nobody knows before
+//! the scan whether it does.
 //! Not here: how many rows there are, what else a question takes (`release/work.rs`).
 
 use std::collections::HashSet;
@@ -101,6 +107,9 @@ fn of_one(scalar: &Scalar) -> u64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use shoal_language::FUNCTIONS;
     use shoal_schemas::Region;
 
     use super::row_units;
@@ -109,6 +118,99 @@ mod tests {
     async fn units(sql: &str) -> u64 {
         let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
         row_units(&prepared.single()).unwrap().own
+    }
+
+    const BY_DURATION: &str = "CASE WHEN duration_ms > 3 THEN 'a' ELSE 'b' END";
+
+    /// Each function of the grammar in a key, and a key that does without it.
+    const OF_FUNCTIONS: [(&str, &str, &str); 17] = [
+        ("upper", "upper(app_version)", "app_version"),
+        ("lower", "lower(app_version)", "app_version"),
+        ("coalesce", "coalesce(app_version, 'x')", "app_version"),
+        ("ifnull", "ifnull(app_version, 'x')", "app_version"),
+        ("nvl", "nvl(app_version, 'x')", "app_version"),
+        ("nullif", "nullif(app_version, 'x')", "app_version"),
+        ("least", "CASE WHEN least(duration_ms, 10) > 3 THEN 'a' ELSE 'b' END", BY_DURATION),
+        ("greatest", "CASE WHEN greatest(duration_ms, 1) > 3 THEN 'a' ELSE 'b' END", BY_DURATION),
+        ("abs", "CASE WHEN abs(duration_ms) > 3 THEN 'a' ELSE 'b' END", BY_DURATION),
+        ("starts_with", "starts_with(app_version, '4')", "app_version"),
+        ("contains", "contains(app_version, '4')", "app_version"),
+        ("date_trunc", "date_trunc('hour', time)", "day"),
+        ("date_bin", "date_bin(INTERVAL '1 hour', time)", "day"),
+        ("date_part", "date_part('hour', time)", "day"),
+        ("date", "date(time)", "'constant'"),
+        ("bucket", "bucket(duration_ms)", BY_DURATION),
+        ("width_bucket", "width_bucket(duration_ms, 0, 5000, 20)", BY_DURATION),
+    ];
+
+    /// A function that is added to the grammar has no weight until somebody has said what it is.
+    #[tokio::test]
+    async fn every_function_of_the_grammar_has_a_weight() {
+        let listed: BTreeSet<&str> = OF_FUNCTIONS.iter().map(|(name, _, _)| *name).collect();
+        assert_eq!(listed, FUNCTIONS.into_iter().collect());
+        let by = |key: &str| format!("SELECT {key} AS k, COUNT(*) AS n FROM usage GROUP BY 1");
+        for (name, with, without) in OF_FUNCTIONS {
+            let (with, without) = (units(&by(with)).await, units(&by(without)).await);
+            assert!(with > without, "{name}: {with} and {without}");
+        }
+    }
+
+    /// What does more is worth no less.
+    #[tokio::test]
+    async fn weights_are_in_the_order_of_what_is_done() {
+        let filtered = |condition: &str| format!("SELECT COUNT(*) AS n FROM usage WHERE {condition}");
+        let count = |aggregate: &str| format!("SELECT {aggregate} AS n FROM usage");
+        let orders: [Vec<String>; 7] = [
+            vec![
+                count("COUNT(*)"),
+                filtered("duration_ms > 3"),
+                filtered("app_version = '4.1'"),
+                filtered("app_version LIKE '4%'"),
+                filtered("app_version LIKE '%4%.%1%'"),
+                filtered("upper(app_version) LIKE '%4%.%1%'"),
+                filtered("upper(app_version) LIKE '%4%.%1%' OR upper(app_version) LIKE '%4%.%2%'"),
+            ],
+            vec![
+                filtered("app_version = '4.1'"),
+                filtered("app_version IN ('4.1', '4.2')"),
+                filtered("app_version IN ('4.1', '4.2', '4.3', '4.4', '4.5', '4.6')"),
+                filtered("app_version LIKE '4%'"),
+            ],
+            vec![filtered("app_version LIKE '4%'"), filtered("app_version ILIKE '4%'")],
+            vec![
+                filtered("app_version = '4.1'"),
+                filtered("upper(app_version) = '4.1'"),
+                filtered("upper(app_version) = '4.1' AND lower(app_version) = '4.1'"),
+            ],
+            vec![
+                count("COUNT(*) FILTER (WHERE CASE WHEN os = 'ios' THEN TRUE ELSE duration_ms > 3 END)"),
+                count(
+                    "COUNT(*) FILTER (WHERE CASE WHEN os = 'ios' THEN TRUE WHEN os = 'macos' THEN items > 1 ELSE duration_ms > 3 END)",
+                ),
+            ],
+            vec![count("COUNT(*)"), count("SUM(duration_ms)"), count("COUNT(DISTINCT session)")],
+            vec![
+                count("COUNT(DISTINCT subject)"),
+                "SELECT AVG(c) AS n FROM (SELECT subject, COUNT(*) AS c FROM usage GROUP BY subject) AS p"
+                    .to_owned(),
+            ],
+        ];
+        for order in orders {
+            let mut before = 0;
+            for sql in order {
+                let own = units(&sql).await;
+                assert!(own >= before, "{sql}: {own} after {before}");
+                before = own;
+            }
+        }
+    }
+
+    /// A pattern is worth more than all else that is done with a row that is counted: reading, order, copies, the count.
+    #[tokio::test]
+    async fn a_pattern_is_worth_more_than_a_row() {
+        let row = 10 + units("SELECT COUNT(*) AS n FROM usage").await;
+        let pattern = units("SELECT COUNT(*) AS n FROM usage WHERE app_version LIKE '%4%'").await + 10 - row;
+        assert!(pattern >= 2 * row, "{pattern} and {row}");
     }
 
     /// A condition is worth no less when it is asked of what is made of a subject's events than when it is asked of events,
