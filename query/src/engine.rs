@@ -47,7 +47,7 @@ use crate::metrics::Metrics;
 use crate::release::{LookedUp, Ready, Released, SizeBounds};
 use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
-use crate::scan::{LocalScan, READING_BYTES_MAX, Runner, Scan};
+use crate::scan::{LocalScan, READING_BYTES_MAX, Reading, Runner, Scan};
 use crate::schedule::{Latest, Schedule};
 use crate::tables::{TablesAnswer, tables};
 use shoal_postprocess::session;
@@ -339,6 +339,7 @@ impl Engine {
                 schedule: Arc::clone(&self.schedule),
                 row_time_ns: self.config.row_time_ns,
                 sizes,
+                reading: Reading { bytes_max: READING_BYTES_MAX, memory: self.config.memory() },
                 longest,
                 latest,
                 decided_ms: entry.decided_ms(),

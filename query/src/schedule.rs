@@ -11,7 +11,7 @@
 //! the answer, or the failure, leaves at the end, however long the work took. So neither the time of an answer, nor that of
 //! the one behind it, tells anything about events.
 //!
-//! Invariants: the work of one lane does not overlap; a turn that is given is kept to, also when its asker goes away. Without
+//! Invariants: the work of one lane does not overlap; a turn that is paid is kept to, also when its asker goes away. Without
 //! configured times nothing is decided: for tests and benches, which want to know how long the work takes.
 //! Not here: how much work a question is, keeping to a turn (`release/in_time.rs`).
 
@@ -46,6 +46,32 @@ impl Turn {
     /// What share of the work that it was made for a time is.
     pub(crate) fn share_of_work(&self, took: Duration) -> f64 {
         took.as_secs_f64() / self.free_after.saturating_duration_since(self.begin).as_secs_f64().max(1e-9)
+    }
+}
+
+/// A turn that is given back unless it is kept: whatever ends a question before it is paid leaves no lane idle.
+pub(crate) struct Unpaid<'s> {
+    schedule: &'s Schedule,
+    turn: Option<Turn>,
+}
+
+impl<'s> Unpaid<'s> {
+    /// A turn of this schedule.
+    pub(crate) fn of(schedule: &'s Schedule, turn: Turn) -> Unpaid<'s> {
+        Unpaid { schedule, turn: Some(turn) }
+    }
+
+    /// The turn: it is paid.
+    pub(crate) fn keep(mut self) -> Option<Turn> {
+        self.turn.take()
+    }
+}
+
+impl Drop for Unpaid<'_> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.schedule.give_back(turn);
+        }
     }
 }
 
@@ -99,7 +125,7 @@ impl Schedule {
     }
 
     /// Takes back a turn whose question was not paid, unless another one stands behind it already.
-    pub(crate) fn give_back(&self, turn: Turn) {
+    fn give_back(&self, turn: Turn) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(free) = lanes.get_mut(turn.lane).filter(|free| **free == turn.free_after) {
             *free = turn.free;

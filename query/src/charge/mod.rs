@@ -128,6 +128,12 @@ impl ChargedQuery {
         self.layout.is_daily
     }
 
+    /// How many of its spans are read at one time, where so many may be.
+    pub(crate) fn spans_at_one_time(&self, spans: usize) -> usize {
+        let own = self.threshold.as_ref().map_or(spans, |threshold| threshold.room.spans);
+        own.clamp(1, spans.max(1))
+    }
+
     /// The most that a block pays: the price, for each released part that the block may be in.
     pub(crate) fn price_of_a_block(&self) -> Rho {
         self.price.checked_mul(self.query.overlap()).unwrap_or(Rho::from_nano(u64::MAX))

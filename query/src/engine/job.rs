@@ -15,7 +15,7 @@ use crate::error::NoAnswer;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
 use crate::release::{Circumstances, LookedUp, ROWS_MAX, Ready, SizeBounds, Timing, answer, finish};
-use crate::scan::Scan;
+use crate::scan::{Reading, Scan};
 use crate::schedule::{Latest, Schedule};
 
 /// Stops the work when nobody waits for it any more.
@@ -32,6 +32,7 @@ pub(super) struct JobTiming {
     pub(super) schedule: Arc<Schedule>,
     pub(super) row_time_ns: u64,
     pub(super) sizes: SizeBounds,
+    pub(super) reading: Reading,
     pub(super) longest: Duration,
     pub(super) latest: Latest,
     pub(super) decided_ms: Arc<OnceLock<u64>>,
@@ -43,6 +44,7 @@ impl JobTiming {
             schedule: &self.schedule,
             row_time_ns: self.row_time_ns,
             sizes: self.sizes.clone(),
+            reading: self.reading,
             longest: self.longest,
             latest: self.latest,
             decided_ms: &self.decided_ms,

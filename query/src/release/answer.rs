@@ -6,35 +6,33 @@
 //! which are public. Waiting for somebody else's released part costs nothing. What was read in time leaves at the end of its
 //! turn and not before, and what was not is never sealed; a failure leaves then too. So neither the ledger nor anybody who
 //! waits for it shows how long the work took.
-//! Not here: sealing (`unsealed`), the ledger (`ledger.rs`), noise (`noisy`), what reads events (`scan`).
+//! Not here: reading and noise (`make`), sealing (`unsealed`), the ledger (`ledger.rs`), what reads events (`scan`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use shoal_anonymity::budget::Rho;
-use shoal_anonymity::noise::OsEntropy;
-use shoal_schemas::Region;
 use shoal_storage::{Block, Found, PartId};
 
 use super::assemble::{SealedPart, assemble};
 use super::circumstances::Circumstances;
 use super::groups::Groups;
 use super::in_time::in_turn;
-use super::noisy::{Exact, noisy};
+use super::make::make;
 use super::paid::Paid;
 use super::size::{BlockEpoch, Sizes, size_id};
 use super::size_bounds::{SIZE_PRICE, SizeBounds};
 use super::unsealed::Unsealed;
-use super::work::Work;
+use super::work::{Planning, Work};
 use crate::budget_epochs::BudgetEpoch;
 use crate::charge::ChargedQuery;
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::ledger::{Budget, Payment};
 use crate::released_parts::{ReleasedPart, Wanted, wanted};
-use crate::scan::{Due, Raw, Scan};
-use crate::schedule::Turn;
-use shoal_language::{CELLS_MAX, DayRange, Refusal, Rule};
+use crate::scan::Scan;
+use crate::schedule::Unpaid;
+use shoal_language::{CELLS_MAX, Refusal, Rule};
 
 /// Most groups of an answer.
 pub(crate) const ROWS_MAX: usize = CELLS_MAX as usize;
@@ -186,6 +184,11 @@ impl LookedUp {
         Ok(paid)
     }
 
+    /// Takes out what was made, for its seal: it is there once.
+    fn taken_out(&mut self, made: &BTreeSet<PartId>) -> Vec<(PartId, Vec<u8>)> {
+        made.iter().filter_map(|id| self.found.remove_entry(id)).collect()
+    }
+
     pub(super) fn groups(&self, rows_max: usize) -> Result<Vec<Groups>, Failure> {
         let mut all = Vec::with_capacity(self.queries.len());
         for (charged, wanted) in self.queries.iter().zip(&self.wanted) {
@@ -215,51 +218,64 @@ pub(crate) async fn answer(
         }
         let claim = tokio::time::timeout_at(asked.deadline, asked.budget.claim(&ids)).await;
         if let Some(claim) = claim.map_err(|_| QueryError::Busy)? {
-            let turn = turn(&looked_up, asked, scan).await?;
+            // Given back with whatever ends this before it is paid.
+            let planned = planned(&looked_up, asked, scan).await?;
             let missing: Vec<&ReleasedPart> = looked_up.missing().into_iter().map(|(_, part)| part).collect();
             let orders = asked.budget.orders(&missing);
             let payment = asked.budget.pay(&claim, orders, asked.asker, asked.now_ms).await?;
             if let Payment::Paid(reservation) = payment {
-                break Some((claim, reservation, ids, turn));
+                break Some((claim, reservation, ids, planned));
             }
-            if let (Some(timing), Some(turn)) = (&asked.timing, turn) {
-                timing.schedule.give_back(turn);
-            }
+            drop(planned);
             if let Payment::Refused(refusal) = payment {
                 return Err(QueryError::from(refusal).into());
             }
         }
         looked_up.look(asked.budget).await?;
     };
-    let (mut made, mut unsealed) = (BTreeSet::new(), None);
-    if let Some((claim, reservation, ids, turn)) = paid {
-        made.extend(ids);
-        let work = make(&looked_up, asked, scan);
+    let (mut made, mut paying) = (BTreeSet::new(), None);
+    if let Some((claim, reservation, ids, planned)) = paid {
+        let (turn, passes_max) = planned.map_or((None, Vec::new()), |of| (of.turn.keep(), of.passes_max));
+        let work = make(&looked_up, asked, scan, &passes_max);
         let parts = match (&asked.timing, turn) {
             (Some(timing), Some(turn)) => in_turn(&turn, timing, work).await?,
             _ => work.await?,
         };
-        looked_up.found.extend(parts.clone());
-        unsealed = Some(Unsealed { budget: asked.budget.clone(), claim, reservation, parts });
+        made.extend(ids);
+        looked_up.found.extend(parts);
+        paying = Some((claim, reservation));
     }
     let paid = looked_up.paid(asked.budget, &made).await?;
-    Ok(Answered { groups: looked_up.groups(asked.rows_max)?, paid, unsealed })
+    let groups = looked_up.groups(asked.rows_max)?;
+    let unsealed = paying.map(|(claim, reservation)| {
+        let parts = looked_up.taken_out(&made);
+        Unsealed { budget: asked.budget.clone(), claim, reservation, parts }
+    });
+    Ok(Answered { groups, paid, unsealed })
 }
 
-/// The turn in which what is missing is read; none when nothing is timed.
-async fn turn(
+/// What was decided of the reading of what is missing.
+struct Planned<'s> {
+    turn: Unpaid<'s>,
+    /// Of each query: in how many passes the files of a part may be read.
+    passes_max: Vec<u64>,
+}
+
+/// When and how what is missing is read; none when nothing is timed.
+async fn planned<'s>(
     looked_up: &LookedUp,
-    asked: &Circumstances<'_>,
+    asked: &'s Circumstances<'_>,
     scan: &dyn Scan,
-) -> Result<Option<Turn>, NoAnswer> {
+) -> Result<Option<Planned<'s>>, NoAnswer> {
     let Some(timing) = &asked.timing else { return Ok(None) };
     let missing = looked_up.missing();
     let blocks = missing.iter().flat_map(|(_, part)| part.charges.iter().copied()).collect();
     let sizes = Sizes::of(&blocks, timing, asked, scan).await?;
-    let mut work = Work::new();
+    let planning = Planning { sizes: &sizes, reading: timing.reading };
+    let (mut work, mut passes_max) = (Work::new(), Vec::with_capacity(looked_up.queries.len()));
     for (at, charged) in looked_up.queries.iter().enumerate() {
         let own = missing.iter().filter(|(query, _)| *query == at).map(|(_, part)| *part);
-        work.add(charged, own)?;
+        passes_max.push(work.add(charged, &own.collect::<Vec<_>>(), &planning)?);
     }
     let work = work.time(&sizes, timing.row_time_ns);
     let takes = timing.schedule.takes(work);
@@ -276,72 +292,31 @@ async fn turn(
     let now = timing.schedule.clock().now();
     let turn = timing.schedule.turn(work, timing.latest).ok_or(QueryError::Busy)?;
     let after = turn.end.saturating_duration_since(now);
+    let turn = Unpaid::of(timing.schedule, turn);
     // A question that was refused for what somebody else had just sealed is decided anew: the first time stays in the audit.
     let _ = timing.decided_ms.set(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-    Ok(Some(turn))
+    Ok(Some(Planned { turn, passes_max }))
 }
 
-/// Reads what is missing and paid, and noises each part as it is finished.
-async fn make(
-    looked_up: &LookedUp,
-    asked: &Circumstances<'_>,
-    scan: &dyn Scan,
-) -> Result<Vec<(PartId, Vec<u8>)>, Failure> {
-    let mut due: BTreeMap<(usize, Region), Vec<&ReleasedPart>> = BTreeMap::new();
-    let mut blocks = BTreeSet::new();
-    for (query, part) in looked_up.missing() {
-        blocks.extend(part.charges.iter().map(|(block, _)| *block));
-        due.entry((query, part.region)).or_default().push(part);
-    }
-    (asked.charged)(blocks.len() as u64);
-    let mut sealed = Vec::new();
-    for ((query, region), parts) in due {
-        let charged = looked_up.queries.get(query).ok_or(Failure::Internal)?;
-        for (days, parts) in runs(parts, charged) {
-            let due = Due { charged: Arc::clone(charged), region, days };
-            let shown_max = usize::try_from(charged.shown_max).unwrap_or(usize::MAX);
-            let cells_max = match charged.threshold {
-                Some(_) => asked.rows_max.min(shown_max),
-                None => asked.rows_max,
-            };
-            let (mut left, mut noise) = (parts, OsEntropy::new());
-            let mut take = |raw: Raw| {
-                let part = part_of(&raw, &mut left).ok_or(Failure::Internal)?;
-                sealed.push((part.id, noisy(&Exact { raw: &raw, part }, &mut noise, cells_max)?));
-                Ok(())
-            };
-            scan.totals(due, &mut OsEntropy::new(), &mut take).await?;
-            if !left.is_empty() {
-                return Err(Failure::Internal);
-            }
-        }
-    }
-    Ok(sealed)
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::tests::{World, priced};
+    use super::*;
+    use crate::tests::now_ms;
 
-/// The released part that totals are for, which is made once: it is taken out of those that are left.
-fn part_of<'p>(raw: &Raw, left: &mut Vec<&'p ReleasedPart>) -> Option<&'p ReleasedPart> {
-    let days = raw.days()?;
-    let at = left.iter().position(|part| part.days == days)?;
-    Some(left.swap_remove(at))
-}
-
-/// Released parts whose days follow on each other are read at once, but for windows; a day that is not paid now is not read.
-fn runs<'p>(
-    mut parts: Vec<&'p ReleasedPart>,
-    charged: &ChargedQuery,
-) -> Vec<(DayRange, Vec<&'p ReleasedPart>)> {
-    parts.sort_by_key(|part| part.days.first);
-    let is_apart = charged.query.windows().is_some() && !charged.is_daily();
-    let mut runs: Vec<(DayRange, Vec<&ReleasedPart>)> = Vec::new();
-    for part in parts {
-        match runs.last_mut() {
-            Some((days, run)) if !is_apart && part.days.first == days.last.saturating_add(1) => {
-                days.last = part.days.last;
-                run.push(part);
-            }
-            _ => runs.push((part.days, vec![part])),
-        }
+    /// Parts may be as large as memory for groups, so nothing that was made is there twice until it is sealed.
+    #[tokio::test]
+    async fn what_was_made_is_sealed_without_a_copy() {
+        let (world, sql) = (World::new(), "SELECT COUNT(*) FROM usage WHERE day > current_date - 2");
+        let mut looked_up =
+            LookedUp::of(&[priced(sql, now_ms()).await], &world.budget, now_ms()).await.unwrap();
+        let made: BTreeSet<PartId> = looked_up.missing().iter().map(|(_, part)| part.id).collect();
+        let parts: Vec<(PartId, Vec<u8>)> = made.iter().map(|id| (*id, vec![1; 100])).collect();
+        let places: Vec<*const u8> = parts.iter().map(|(_, bytes)| bytes.as_ptr()).collect();
+        looked_up.found.extend(parts);
+        let taken = looked_up.taken_out(&made);
+        assert_eq!(taken.iter().map(|(_, bytes)| bytes.as_ptr()).collect::<Vec<_>>(), places);
+        assert!(taken.len() == 2 && looked_up.found.is_empty());
     }
-    runs
 }

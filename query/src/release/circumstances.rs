@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::size_bounds::SizeBounds;
 use crate::ledger::Budget;
 use crate::metrics::Metrics;
+use crate::scan::Reading;
 use crate::schedule::{Latest, Schedule};
 
 /// The circumstances of a question.
@@ -33,6 +34,8 @@ pub(crate) struct Timing<'a> {
     pub(crate) row_time_ns: u64,
     /// How far one subject can change the sizes of blocks.
     pub(crate) sizes: SizeBounds,
+    /// What reading may take in memory.
+    pub(crate) reading: Reading,
     /// The longest turn.
     pub(crate) longest: Duration,
     /// When a turn is too late.

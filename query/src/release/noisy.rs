@@ -7,12 +7,14 @@
 //! than one is there with all its nodes. So the work follows from what is shown, which is public then.
 //! Not here: bytes (`sealed`), adding released parts up (`assemble`).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use shoal_anonymity::noise::Entropy;
 
 use super::sealed::{SealedCell, Sealing};
 use crate::charge::{Place, Slot, Subjects, Threshold};
 use crate::failure::Failure;
-use crate::released_parts::ReleasedPart;
+use crate::released_parts::Form;
 use crate::scan::{Raw, Span};
 use shoal_language::Value;
 use shoal_schemas::calendar::HOUR_MS;
@@ -20,7 +22,10 @@ use shoal_schemas::calendar::HOUR_MS;
 /// What a released part is made of.
 pub(super) struct Exact<'a> {
     pub(super) raw: &'a Raw,
-    pub(super) part: &'a ReleasedPart,
+    /// The order of its keys and slots.
+    pub(super) form: &'a Form,
+    /// Whether anybody waits for it.
+    pub(super) waiting: &'a AtomicBool,
 }
 
 /// A group that is shown.
@@ -36,7 +41,7 @@ pub(super) fn noisy<E: Entropy>(
     entropy: &mut E,
     cells_max: usize,
 ) -> Result<Vec<u8>, Failure> {
-    let (charged, form) = (&exact.raw.due.charged, &exact.part.form);
+    let (charged, form) = (&exact.raw.due.charged, exact.form);
     let slots = charged.slots();
     let slot = |at: &usize| {
         let slot = slots.get(*at)?;
@@ -56,6 +61,9 @@ pub(super) fn noisy<E: Entropy>(
     let asked = asked.flatten().and_then(|own| slots.iter().position(|slot| slot.place == own.place));
     let mut sealing = Sealing::new(ordered);
     for group in &shown {
+        if !exact.waiting.load(Ordering::Relaxed) {
+            return Err(Failure::Internal);
+        }
         let numbers = exact.numbers(&slots, asked, group, entropy)?;
         let values = exact.raw.cells.values(group.cell);
         let keys = form.keys.iter().map(|at| values.get(*at).cloned().unwrap_or(Value::Null).into());

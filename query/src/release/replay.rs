@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use shoal_anonymity::budget::Rho;
 use shoal_anonymity::noise::Entropy;
@@ -67,7 +68,8 @@ impl Replay {
         for (query, part) in looked_up.missing() {
             let mut own = self.raws[query].iter();
             let raw = own.find(|raw| raw.days() == Some(part.days)).ok_or(Failure::Internal)?;
-            sealed.push((part.id, noisy(&Exact { raw, part }, entropy, ROWS_MAX)?));
+            let exact = Exact { raw, form: &part.form, waiting: &AtomicBool::new(true) };
+            sealed.push((part.id, noisy(&exact, entropy, ROWS_MAX)?));
         }
         looked_up.found.extend(sealed);
         let groups = looked_up.groups(ROWS_MAX);

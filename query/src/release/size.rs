@@ -184,6 +184,18 @@ impl<'b> Sizes<'b> {
         Ok(missing)
     }
 
+    /// An upper bound of the number of rows of these blocks together, each as often as it is among them.
+    pub(crate) fn rows(&self, blocks: impl IntoIterator<Item = Block>) -> u64 {
+        let mut times: BTreeMap<Block, u64> = BTreeMap::new();
+        blocks.into_iter().for_each(|block| *times.entry(block).or_insert(0) += 1);
+        self.total(&times)
+    }
+
+    /// The most rows of one subject in blocks of this day.
+    pub(crate) fn most_of_one(&self, day: i32) -> u64 {
+        self.bounds.most_on(day)
+    }
+
     /// An upper bound of what reading blocks is worth, given what a row of each block is: the noisy rows, and 8 standard
     /// deviations of the noise of all of them together. It is too low once in 10^15 questions.
     pub(crate) fn total(&self, of_a_row: &BTreeMap<Block, u64>) -> u64 {

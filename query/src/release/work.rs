@@ -1,10 +1,14 @@
 //! How much work a question is, from public facts alone: its text, and the released sizes of the blocks that it reads.
 //!
 //! ```text
-//! units of a row (its expressions, keys and aggregates) * rows of each block that is read
+//! units of a row (its expressions, keys and aggregates, its place in memory)
+//!   + (passes - 1) * what reading it again takes, each * rows of each block that is read
 //!   + parts * (what opening and closing one takes + files that it may have + numbers of groups that it may show)  = units
 //! units * query.row_time_ns / 10 = time
 //! ```
+//! How many passes over its files a part may take follows from the same sizes (`scan/planned.rs`); files that do not fit in memory
+//! are opened once more for each.
+//!
 //! Ten units are what a row takes that is only counted. The weights are upper bounds: of texts that are as long as a property
 //! may be and all different, of conditions of which none is decided early.
 //!
@@ -20,7 +24,8 @@ use super::size::Sizes;
 use crate::charge::{ChargedQuery, least_limit};
 use crate::failure::Failure;
 use crate::released_parts::ReleasedPart;
-use crate::scan::row_units;
+use crate::scan::{Reading, again_units, row_units};
+use shoal_language::DayRange;
 
 /// Units of a row that is only counted.
 const ROW: u64 = 10;
@@ -33,6 +38,10 @@ const FILE: u64 = 500 * ROW;
 const FILES: u64 = DAY_FILES_MAX as u64;
 /// Units of a number that gets noise.
 const NOISE: u64 = 20 * ROW;
+/// How often a file is opened, its further passes apart: to be read beside the others, for its subjects alone, and in a pass.
+const OPENED: u64 = 3;
+/// Units of a row of which the subject is counted, and which is held in memory and put in order there.
+const HELD: u64 = 10;
 /// Units of a look at a group that may be withheld. There are no more groups than rows, and a draw that decides is made for no
 /// more of them than have `k_min` subjects.
 const LOOK: u64 = 5;
@@ -44,17 +53,24 @@ pub(crate) struct Work {
     of_a_row: BTreeMap<Block, u64>,
 }
 
+/// What work is planned with.
+pub(crate) struct Planning<'a> {
+    pub(crate) sizes: &'a Sizes<'a>,
+    pub(crate) reading: Reading,
+}
+
 impl Work {
     pub(crate) fn new() -> Work {
         Work { fixed: QUESTION, of_a_row: BTreeMap::new() }
     }
 
-    /// Adds parts of a query.
-    pub(crate) fn add<'p>(
+    /// Adds parts of a query; the most passes that any of them may take over its files.
+    pub(crate) fn add(
         &mut self,
         charged: &ChargedQuery,
-        parts: impl Iterator<Item = &'p ReleasedPart>,
-    ) -> Result<(), Failure> {
+        parts: &[&ReleasedPart],
+        planning: &Planning<'_>,
+    ) -> Result<u64, Failure> {
         let (units, query) = (row_units(charged)?, &charged.query);
         let numbers: usize = charged.slots().iter().map(|slot| slot.width).sum();
         let (groups, look) = match &charged.threshold {
@@ -65,30 +81,75 @@ impl Work {
             None => (query.public_cells().unwrap_or(1), 0),
         };
         let noise = groups.saturating_mul(numbers as u64).saturating_mul(NOISE);
+        let mut passes = 1;
+        let mut reads = Vec::with_capacity(parts.len());
         for part in parts {
-            let mut files = 0;
-            let mut read = |kind, day, programmes: usize, each: u64| {
-                files += FILES * programmes as u64;
-                let block = Block { region: part.region, kind, day };
-                let of_a_row = self.of_a_row.entry(block).or_insert(0);
-                *of_a_row = of_a_row.saturating_add(ROW.saturating_add(each));
+            let blocks = Blocks::of(charged, part);
+            let rows = blocks.rows_of_a_pass(charged, parts.len(), planning)?;
+            passes = planning.sizes.rows(blocks.all()).div_ceil(rows).max(passes);
+            reads.push((blocks, rows));
+        }
+        let again = again_units(charged)?.saturating_mul(passes - 1);
+        for (blocks, rows) in reads {
+            let mut add = |block: &Block, each: u64| {
+                let of_a_row = self.of_a_row.entry(*block).or_insert(0);
+                let opening = (blocks.files * FILE).div_ceil(rows);
+                *of_a_row = of_a_row.saturating_add(ROW + HELD).saturating_add(each).saturating_add(opening);
             };
-            let programmes = query.cutoffs().len();
-            part.days.days().for_each(|day| read(query.table(), day, programmes, units.own + look));
-            for (member, each) in query.members().iter().zip(&units.members) {
-                let programmes = member.cutoffs.len();
-                member.days.days().for_each(|day| read(member.table, day, programmes, *each));
+            let own = units.own.saturating_add(look).saturating_add(again);
+            blocks.own.iter().for_each(|block| add(block, own));
+            for (members, each) in blocks.members.iter().zip(&units.members) {
+                members.iter().for_each(|block| add(block, each.saturating_add(again)));
             }
-            let own = PART.saturating_add(files * FILE).saturating_add(noise);
+            let own = PART.saturating_add(blocks.files * FILE * OPENED).saturating_add(noise);
             self.fixed = self.fixed.saturating_add(own);
         }
-        Ok(())
+        Ok(passes)
     }
 
     /// How long it takes at most, where a row that is only counted takes so many nanoseconds.
     pub(crate) fn time(&self, sizes: &Sizes<'_>, row_time_ns: u64) -> Duration {
         let units = self.fixed.saturating_add(sizes.total(&self.of_a_row));
         Duration::from_nanos(units.saturating_mul(row_time_ns) / ROW)
+    }
+}
+
+/// The blocks that a part reads.
+struct Blocks {
+    own: Vec<Block>,
+    /// Of each membership.
+    members: Vec<Vec<Block>>,
+    /// The most files that they have.
+    files: u64,
+}
+
+impl Blocks {
+    fn of(charged: &ChargedQuery, part: &ReleasedPart) -> Blocks {
+        let (query, region) = (&charged.query, part.region);
+        let of = |kind, days: DayRange| days.days().map(|day| Block { region, kind, day }).collect();
+        let own: Vec<Block> = of(query.table(), part.days);
+        let members: Vec<Vec<Block>> =
+            query.members().iter().map(|member| of(member.table, member.days)).collect();
+        let files = |blocks: &[Block], programmes: usize| FILES * (blocks.len() * programmes) as u64;
+        let of_members = members.iter().zip(query.members());
+        let files = files(&own, query.cutoffs().len())
+            + of_members.map(|(blocks, member)| files(blocks, member.cutoffs.len())).sum::<u64>();
+        Blocks { own, members, files }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Block> {
+        self.own.iter().chain(self.members.iter().flatten()).copied()
+    }
+
+    /// How many rows of them a pass has at least.
+    fn rows_of_a_pass(
+        &self,
+        charged: &ChargedQuery,
+        parts: usize,
+        planning: &Planning<'_>,
+    ) -> Result<u64, Failure> {
+        let most_of_one = self.all().map(|block| planning.sizes.most_of_one(block.day)).sum();
+        planning.reading.rows_of_a_pass(charged, parts, most_of_one)
     }
 }
 
@@ -104,20 +165,44 @@ mod tests {
     use crate::charge::{Caps, charge};
     use crate::config::QueryConfig;
     use crate::released_parts::wanted;
+    use crate::scan::READING_BYTES_MAX;
     use crate::tests::{engine, grant, now_ms, request};
 
     /// The time of a question to all regions with the settings that ship, where every block has so many rows.
     async fn time(sql: &str, precision: Precision, rows: i128) -> Duration {
+        planned(sql, precision, rows, READING_BYTES_MAX).await.0
+    }
+
+    /// The same, and how many passes a part may take, with so many bytes for reading.
+    async fn planned(sql: &str, precision: Precision, rows: i128, bytes_max: usize) -> (Duration, u64) {
         let prepared = engine().prepare(&grant(Region::ALL), &request(sql), now_ms()).await.unwrap();
         let charged = charge(prepared.single().query.clone(), precision.into(), &Caps::default()).unwrap();
         let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms());
-        let mut work = Work::new();
-        work.add(&charged, wanted.iter().filter_map(|wanted| wanted.parts.last())).unwrap();
+        let parts: Vec<&ReleasedPart> = wanted.iter().filter_map(|wanted| wanted.parts.last()).collect();
         let settings = QueryConfig::default();
         let bounds = SizeBounds::of(None, settings.subject_day_events_max);
-        let all = work.of_a_row.keys().map(|block| (*block, rows)).collect();
-        let sizes = Sizes::all(all, &bounds).unwrap();
-        work.time(&sizes, settings.row_time_ns)
+        let blocks = parts.iter().flat_map(|part| Blocks::of(&charged, part).all().collect::<Vec<_>>());
+        let sizes = Sizes::all(blocks.map(|block| (block, rows)).collect(), &bounds).unwrap();
+        let reading = Reading { bytes_max, memory: settings.memory() };
+        let mut work = Work::new();
+        let passes = work.add(&charged, &parts, &Planning { sizes: &sizes, reading }).unwrap();
+        (work.time(&sizes, settings.row_time_ns), passes)
+    }
+
+    /// Of how many passes there may be, each is planned for, and more rows and less memory take more of them.
+    #[tokio::test]
+    async fn passes_over_files_are_planned_for() {
+        let sql = "SELECT app_version, COUNT(*) FROM usage WHERE day = current_date GROUP BY app_version";
+        let all = |rows, bytes_max| planned(sql, Precision::Normal, rows, bytes_max);
+        let (few, once) = all(10_000, 1 << 40).await;
+        assert_eq!(once, 1, "it fits in memory");
+        let (more, passes) = all(10_000, READING_BYTES_MAX / 8).await;
+        assert!(passes > 8, "{passes}");
+        // Each reads half of 1,270,000 rows again, of which a row is seven units of 10 ns.
+        let again = Duration::from_millis(44) * u32::try_from(passes - 1).unwrap();
+        assert!(more > few + again, "{few:?} and {more:?} for {passes} passes");
+        let (many, passes_of_many) = all(5_000_000, READING_BYTES_MAX / 8).await;
+        assert!(passes_of_many > 4 * passes && many > more * 4, "{passes_of_many} passes, {many:?}");
     }
 
     /// Noise is planned for the groups that may be shown, not for all that memory holds.

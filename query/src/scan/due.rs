@@ -20,6 +20,8 @@ pub(crate) struct Due {
     pub(crate) charged: Arc<ChargedQuery>,
     pub(crate) region: Region,
     pub(crate) days: DayRange,
+    /// The most passes over the files of a span that were planned for.
+    pub(crate) passes_max: u64,
 }
 
 impl Due {

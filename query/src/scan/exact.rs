@@ -54,7 +54,7 @@ fn runner(reading_bytes_max: usize) -> Runner {
 
 /// All days of a query.
 fn whole(charged: ChargedQuery) -> Due {
-    Due { days: charged.query.days(), region: Region::De, charged: Arc::new(charged) }
+    Due { days: charged.query.days(), region: Region::De, charged: Arc::new(charged), passes_max: u64::MAX }
 }
 
 async fn run(sql: &str, events: Arc<dyn Table>, memory: usize) -> Result<Vec<Raw>, Failure> {
@@ -286,7 +286,8 @@ async fn only_members_count_and_negated_others_only() {
     }
 }
 
-/// What does not fit is read in passes: nothing fails for want of memory, whatever the files hold. Too many groups do.
+/// What does not fit is read in passes: nothing fails for want of memory, whatever the files hold. Too many groups do, and what
+/// would take more passes than were planned for.
 #[tokio::test]
 async fn little_memory_takes_more_passes_and_too_many_groups_fail() {
     let rows: Vec<Row> =
@@ -295,6 +296,17 @@ async fn little_memory_takes_more_passes_and_too_many_groups_fail() {
     for reading_bytes_max in [64 << 20, 2 << 20] {
         let raw = run("SELECT COUNT(*) FROM usage", disk.events(), reading_bytes_max).await.unwrap();
         assert_eq!(totals(&raw)[""], [20_000]);
+    }
+    for passes_max in 1.. {
+        let due = Due { passes_max, ..whole(unbounded("SELECT COUNT(*) FROM usage").await) };
+        match run_days(due, disk.events(), 2 << 20).await {
+            Ok(raws) => {
+                assert_eq!(totals(&raws)[""], [20_000]);
+                assert!((4..30).contains(&passes_max), "{passes_max} passes");
+                break;
+            }
+            Err(failure) => assert_eq!(failure, Failure::Time, "{passes_max} passes"),
+        }
     }
     let mut charged = unbounded("SELECT app_version, COUNT(*) FROM usage GROUP BY app_version").await;
     charged.threshold.as_mut().unwrap().room.groups_max = 10_000;
@@ -326,6 +338,35 @@ async fn the_limit_on_groups_does_not_tell_one_value() {
     }
     assert!(failed.iter().all(|failed| (30..=70).contains(failed)), "{failed:?} of 100");
     assert!(failed[0].abs_diff(failed[1]) <= 5, "{failed:?} of 100, with the same noise in both worlds");
+}
+
+/// The limit on groups of a part is drawn once, also when its files are read again: with the noise of a first draw, a question
+/// ends as it does where they are read once.
+#[tokio::test]
+async fn a_part_that_is_read_again_keeps_its_limit() {
+    let sql = "SELECT app_version, COUNT(*) FROM usage WHERE day = current_date GROUP BY app_version";
+    let prepared = engine().prepare(&grant(&[Region::De]), &request(sql), now_ms()).await.unwrap();
+    let caps = Caps { cells_max: 1, ..Caps::default() };
+    let charged = charge(prepared.single().query.clone(), Precision::High.into(), &caps).unwrap();
+    let values = charged.threshold.as_ref().unwrap().room.groups_max as u32;
+    let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 1 };
+    let (runner, due) = (Runner { memory, ..runner(64 << 20) }, whole(charged));
+    let row = |at: u32| Row::new(at, today(), "click").text("app_version", format!("v{at}"));
+    let disk = Disk::of(&(0..values).map(row).collect::<Vec<_>>(), 1).await;
+    let ends = |seed: u64| {
+        let tables = Tables { events: disk.events(), members: Vec::new() };
+        let (runner, due) = (&runner, due.clone());
+        async move { all(runner, due, tables, &mut Seeded(seed)).await.is_ok() }
+    };
+    let mut before = Vec::new();
+    for seed in 0..24 {
+        before.push(ends(seed).await);
+    }
+    assert!(before.contains(&true) && before.contains(&false), "{before:?}");
+    disk.rewrite(0, &reversed).await;
+    for (seed, expected) in before.into_iter().enumerate() {
+        assert_eq!(ends(seed as u64).await, expected, "noise {seed}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,23 @@ use super::due::{Due, Raw};
 use crate::failure::Failure;
 
 /// Takes the exact totals of one span after another.
-pub(crate) type Taker<'a> = dyn FnMut(Raw) -> Result<(), Failure> + Send + 'a;
+#[async_trait]
+pub(crate) trait Taker: Send {
+    /// Takes those of a span. No other span is begun until it has.
+    ///
+    /// # Errors
+    /// Whatever goes wrong with them.
+    async fn take(&mut self, raw: Raw) -> Result<(), Failure>;
+}
+
+/// Whatever a test does with totals.
+#[cfg(test)]
+#[async_trait]
+impl<F: FnMut(Raw) -> Result<(), Failure> + Send> Taker for F {
+    async fn take(&mut self, raw: Raw) -> Result<(), Failure> {
+        self(raw)
+    }
+}
 
 /// Where events are read and bounded: in this process (`local`), in memory (`memory`), or one day elsewhere.
 #[async_trait]
@@ -23,7 +39,7 @@ pub(crate) trait Scan: Send + Sync {
         &self,
         due: Due,
         entropy: &mut (dyn Entropy + Send),
-        take: &mut Taker<'_>,
+        take: &mut dyn Taker,
     ) -> Result<(), Failure>;
 
     /// How many rows a block has now: as its files say, or, with a limit, counted subject by subject, each up to the limit.

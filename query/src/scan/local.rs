@@ -41,7 +41,7 @@ impl Scan for LocalScan {
         &self,
         due: Due,
         entropy: &mut (dyn Entropy + Send),
-        take: &mut Taker<'_>,
+        take: &mut dyn Taker,
     ) -> Result<(), Failure> {
         let query = &due.charged.query;
         let events = self.table(due.region, query.table()).await?;

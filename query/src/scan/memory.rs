@@ -63,6 +63,10 @@ impl TableFile for DayRows {
         self.rows.num_rows() as u64
     }
 
+    fn rows(&self) -> u64 {
+        self.rows.num_rows() as u64
+    }
+
     fn open(&self, _: &[&str], batch_rows: usize) -> Result<OpenFile, Failure> {
         let (rows, count) = (self.rows.clone(), self.rows.num_rows());
         let starts = (0..count).step_by(batch_rows.max(1));
@@ -130,7 +134,7 @@ impl Scan for MemoryScan {
         &self,
         due: Due,
         entropy: &mut (dyn Entropy + Send),
-        take: &mut Taker<'_>,
+        take: &mut dyn Taker,
     ) -> Result<(), Failure> {
         let query = &due.charged.query;
         let events = self.table(due.region, query.table())?;

@@ -12,12 +12,13 @@
 //! Invariants: each region is read, bounded and totalled by itself. Everything that goes wrong is a
 //! [`Failure`](crate::failure::Failure), which has a class and no reason. What groups may take is reserved before anything
 //! is charged (`charge/reserve.rs`), and no more spans than running ones are in memory. Reading has a room that the
-//! configuration fixes (`room`); files that do not fit in it are read in passes, and nothing fails for want of memory.
+//! configuration fixes (`room`); files that do not fit in it are read in passes, no more than were planned for, and nothing fails
+//! for want of memory.
 //!
 //! - `interface`: the trait [`Scan`]; `due`: what it is given and what it gives
 //! - `local`: tables of this process; `memory`: tables of a test; `run`: what both do with them
-//! - `source`: files, and their rows as streams; `opening`: all of them beside each other; `passes`: where they do not fit;
-//!   `room`: what reading may take; `rows`: the barrier, the expressions, the filter; `runs`: whose rows they are
+//! - `source`: files, and their rows as streams; `opening`: all of them beside each other; `passes`: where they do not fit
+//!   (`ranges`: of subjects; `held`: rows in memory); `room`: what reading may take; `planned`: how many passes that is at most; `rows`: the barrier, the expressions, the filter; `runs`: whose rows they are
 //! - `nodes`, `graph`: expressions, each once, and their values (`plan`: as DataFusion has them; `texts`: of dictionaries;
 //!   `patterns`: of LIKE)
 //! - `merge`: streams -> subject by subject, each event once; `least`: which row of one key counts; `accumulator`: what takes
@@ -38,6 +39,7 @@ mod exact;
 mod files;
 mod graph;
 mod grounds;
+mod held;
 mod interface;
 mod key_columns;
 mod least;
@@ -51,6 +53,8 @@ mod opening;
 mod passes;
 mod patterns;
 pub(crate) mod plan;
+mod planned;
+mod ranges;
 mod room;
 mod rows;
 mod run;
@@ -70,11 +74,11 @@ pub(crate) use self::cells::Cells;
 #[cfg(test)]
 pub(crate) use self::counted::{Counted, WHATS, What};
 pub(crate) use self::due::{Due, Raw};
-pub(crate) use self::interface::Scan;
-#[cfg(test)]
-pub(crate) use self::interface::Taker;
+pub(crate) use self::interface::{Scan, Taker};
 pub(crate) use self::local::LocalScan;
+pub(crate) use self::planned::{Reading, again_units};
 pub(crate) use self::room::BYTES_MAX as READING_BYTES_MAX;
 pub(crate) use self::run::Runner;
 pub(crate) use self::span::Span;
 pub(crate) use self::units::row_units;
+pub(crate) use self::work::Waiting;

@@ -1,104 +1,47 @@
 //! The files of a span beside each other: the large ones open, the small ones of many in memory.
 //!
 //! Invariants: no more than [`OPEN_MAX`] files are open, and what all of them take, and rows in memory with them, stays
-//! within the room; where it does not, there are no streams, and the span is read in passes (`passes`). Not here: the room
-//! (`room`).
+//! within the room; where it would not, there are no streams, no row has been read, and the span is read in passes (`passes`).
+//! Not here: the room (`room`), rows in memory (`held`).
 
 use std::cmp::Reverse;
 
-use super::merge::{Role, Stream};
+use super::held::Held;
+use super::merge::Stream;
 use super::room::{OPEN_MAX, Room};
-use super::runs::{Loaded, sorted};
 use super::source::{Rows, SpanFile};
 use crate::failure::Failure;
-
-/// Rows in memory.
-#[derive(Default)]
-pub(super) struct Held {
-    rows: Vec<(Role, Vec<Loaded>)>,
-    pub(super) bytes: usize,
-}
-
-impl Held {
-    /// Rows more.
-    pub(super) fn take(&mut self, role: Role, rows: Loaded) -> Result<(), Failure> {
-        if rows.runs.is_empty() {
-            return Ok(());
-        }
-        let rows = rows.packed()?;
-        // They are there twice while they are sorted.
-        self.bytes = self.bytes.saturating_add(2 * rows.bytes());
-        match self.rows.iter_mut().find(|(known, _)| *known == role) {
-            Some((_, all)) => all.push(rows),
-            None => self.rows.push((role, vec![rows])),
-        }
-        Ok(())
-    }
-
-    /// Leaves out about half of the rows, those of the last subjects; the last subject that stays. None, and nothing is left
-    /// out, where all are of one subject.
-    pub(super) fn cut(&mut self) -> Result<Option<u128>, Failure> {
-        let mut subjects: Vec<(u128, usize)> =
-            self.rows.iter().flat_map(|(_, all)| all).flat_map(Loaded::subject_rows).collect();
-        subjects.sort_unstable();
-        let (Some((first, _)), Some((last, _))) = (subjects.first().copied(), subjects.last().copied())
-        else {
-            return Ok(None);
-        };
-        if first == last {
-            return Ok(None);
-        }
-        let half = subjects.iter().map(|(_, rows)| rows).sum::<usize>() / 2;
-        let mut before = 0;
-        let stays = subjects.iter().take_while(|(subject, rows)| {
-            before += rows;
-            before <= half && *subject < last
-        });
-        let stays = stays.last().map_or(first, |(subject, _)| *subject);
-        let held = std::mem::take(self);
-        for (role, all) in held.rows {
-            for rows in all {
-                if let Some(rows) = rows.of_subjects(first..=stays)? {
-                    self.take(role, rows)?;
-                }
-            }
-        }
-        Ok(Some(stays))
-    }
-
-    /// One stream for each role.
-    pub(super) fn streams(self, batch_rows: usize) -> Result<Vec<Rows>, Failure> {
-        let streams = self.rows.into_iter().map(|(role, all)| {
-            let rows = sorted(&all)?;
-            Ok(Rows::in_memory(role, rows, batch_rows))
-        });
-        streams.collect()
-    }
-}
 
 /// A stream for each open file, and one for all rows of a day that are in memory; none when they do not fit.
 pub(super) fn beside(files: &[SpanFile], room: Room) -> Result<Option<Vec<Rows>>, Failure> {
     let mut by_size: Vec<usize> = (0..files.len()).collect();
     by_size.sort_by_key(|at| Reverse(files[*at].bytes()));
+    let (open, small) = by_size.split_at(by_size.len().min(OPEN_MAX));
+    let rows = small.iter().fold(0, |sum: usize, at| sum.saturating_add(files[*at].rows()));
+    let mut bytes = rows.saturating_mul(room.row.in_one());
     let batch_rows = room.batch_rows(files.len());
-    let (mut streams, mut held, mut bytes) = (Vec::new(), Held::default(), 0_usize);
-    for (place, at) in by_size.into_iter().enumerate() {
-        let file = &files[at];
-        let (mut rows, file_bytes) = file.open(batch_rows)?;
-        if place < OPEN_MAX {
-            bytes = bytes.saturating_add(file_bytes);
-            streams.push(rows);
-        } else {
-            while bytes.saturating_add(held.bytes) <= room.files
-                && let Some(batch) = rows.next()?
-            {
-                held.take(file.role, batch)?;
-            }
+    let (mut streams, mut largest) = (Vec::with_capacity(open.len()), 0);
+    for at in open {
+        if bytes > room.files {
+            break;
         }
-        if bytes.saturating_add(held.bytes) > room.files {
-            return Ok(None);
+        let (rows, file_bytes) = files[*at].open(batch_rows)?;
+        bytes = bytes.saturating_add(file_bytes);
+        largest = largest.max(file_bytes);
+        streams.push(rows);
+    }
+    // The small ones are open one after the other.
+    let one = if small.is_empty() { 0 } else { largest };
+    if bytes.saturating_add(one) > room.files {
+        return Ok(None);
+    }
+    let mut held = Held::default();
+    for at in small {
+        let (mut rows, _) = files[*at].open(batch_rows)?;
+        while let Some(batch) = rows.next()? {
+            held.take(files[*at].role, batch)?;
         }
     }
-    streams.append(&mut held.streams(batch_rows)?);
+    streams.append(&mut held.streams(&[u128::MAX], batch_rows));
     Ok(Some(streams))
 }

@@ -11,6 +11,7 @@
 //! (`graph` says why).
 //! Not here: which files (`source`), their order (`merge`).
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
@@ -22,7 +23,7 @@ use shoal_schemas::{Programme, Region, columns};
 use super::counted::Counted;
 use super::graph::{Graph, Memo};
 use super::plan;
-use super::runs::{Asked, Loaded, digests, subject_runs};
+use super::runs::{Asked, Loaded, Run, digests, subject_runs};
 use super::texts::text_type;
 use crate::failure::Failure;
 use shoal_language::Scalar;
@@ -152,14 +153,43 @@ impl Template {
             days.is_valid(row) && key.is_some_and(|cutoff| days.value(row) >= *cutoff)
         };
         let keep: BooleanArray = (0..batch.num_rows()).map(|row| Some(is_readable(row))).collect();
-        let kept = filter_record_batch(batch, &keep)?;
-        let repack = |array: &ArrayRef| match array.data_type() {
-            DataType::Dictionary(..) => cast(&cast(array, &DataType::Utf8)?, &text_type()),
-            _ => Ok(Arc::clone(array)),
-        };
-        let arrays = kept.columns().iter().map(repack).collect::<Result<_, _>>()?;
-        Ok(RecordBatch::try_new(kept.schema(), arrays)?)
+        packed(&filter_record_batch(batch, &keep)?, 0)
     }
+
+    /// The rows of these subjects, of a batch that begins with them; none when there are none. What is evaluated on texts is
+    /// evaluated on no more of them than there are rows.
+    pub(super) fn of_subjects(
+        batch: &RecordBatch,
+        runs: &[Run],
+        subjects: &RangeInclusive<u128>,
+    ) -> Result<Option<RecordBatch>, Failure> {
+        let is_in = |run: &&Run| subjects.contains(&run.subject);
+        let own = match runs.iter().filter(is_in).count() {
+            0 => return Ok(None),
+            all if all == runs.len() => batch.clone(),
+            _ => {
+                let mut start = 0;
+                let keep = runs.iter().flat_map(|run| {
+                    let rows = run.end - std::mem::replace(&mut start, run.end);
+                    std::iter::repeat_n(Some(is_in(&run)), rows)
+                });
+                filter_record_batch(batch, &keep.collect())?
+            }
+        };
+        packed(&own, own.num_rows()).map(Some)
+    }
+}
+
+/// The same rows. Texts of which there are more than so many are packed anew, so that no others are there than those of the rows.
+fn packed(rows: &RecordBatch, texts_max: usize) -> Result<RecordBatch, Failure> {
+    let pack = |array: &ArrayRef| match array.as_dictionary_opt::<Int32Type>() {
+        Some(texts) if texts.values().data_type() == &DataType::Utf8 && texts.values().len() > texts_max => {
+            cast(&cast(array, &DataType::Utf8)?, &text_type())
+        }
+        _ => Ok(Arc::clone(array)),
+    };
+    let arrays = rows.columns().iter().map(pack).collect::<Result<_, _>>()?;
+    Ok(RecordBatch::try_new(rows.schema(), arrays)?)
 }
 
 fn times_us(times: &ArrayRef) -> Result<Vec<i64>, Failure> {

@@ -1,7 +1,8 @@
 //! Reads and bounds everything that is due, span by span.
 //!
 //! Invariants: no more spans are in memory than run at one time, and each holds no more groups than was reserved for it
-//! before anything was charged (`charge/reserve.rs`). A span whose files turn out not to be sorted is read anew, in passes.
+//! before anything was charged (`charge/reserve.rs`). A span whose files turn out not to be sorted is read anew, in passes, with the
+//! limit on groups that was drawn for it at first: one limit is paid for.
 //! Not here: which tables there are (`local`).
 
 use std::sync::Arc;
@@ -48,6 +49,13 @@ pub(crate) struct Tables {
     pub(crate) members: Vec<Arc<dyn Table>>,
 }
 
+/// A span and its limit on groups, where they are not public.
+#[derive(Clone, Copy)]
+struct Limited {
+    span: Span,
+    groups_max: Option<u64>,
+}
+
 /// One run.
 struct Run<'a> {
     due: &'a Due,
@@ -67,38 +75,40 @@ impl Runner {
         due: Due,
         tables: Tables,
         entropy: &mut (dyn Entropy + Send),
-        take: &mut Taker<'_>,
+        take: &mut dyn Taker,
     ) -> Result<(), Failure> {
-        let spans_max = due.charged.threshold.as_ref().map_or(self.memory.spans, |own| own.room.spans);
-        let threads = spans_max.clamp(1, self.memory.spans.max(1));
+        let threads = due.charged.spans_at_one_time(self.memory.spans);
         let (session, counted) = (session::empty(&self.runtime, threads), self.counted.clone());
         let run = Run { due: &due, session, counted };
         let (buckets, spans) = (due.buckets(), due.spans());
         let Some(first) = spans.first() else { return Ok(()) };
-        let inputs = Arc::new(run.inputs(tables, &*run.accumulator(*first, entropy)?)?);
+        let inputs = Arc::new(run.inputs(tables, &*run.accumulator(*first, None, entropy)?)?);
         let waiting = Waiting::new();
         let ahead = spans.len() < threads;
         // The spans that run at one time, which are fewer than threads where there are no more.
         let share = share(self.reading_bytes_max, self.memory.queries, threads.min(spans.len()));
         let reserved = self.memory.of_a_span(threads);
-        let work = |span: Span, accumulator: Box<dyn Accumulator>, in_passes: bool| {
-            let (days, inputs) = (due.days_of(&buckets, span), Arc::clone(&inputs));
-            let work = Work { accumulator, inputs, days, reserved, share, in_passes, ahead };
+        let passes_max = due.passes_max;
+        let work = |limited: Limited, accumulator: Box<dyn Accumulator>, in_passes: bool| {
+            let (days, inputs) = (due.days_of(&buckets, limited.span), Arc::clone(&inputs));
+            let work = Work { accumulator, inputs, days, reserved, share, in_passes, passes_max, ahead };
             let flag = waiting.flag();
-            async move { (span, work.run(flag).await, in_passes) }
+            async move { (limited, work.run(flag).await, in_passes) }
         };
         let (mut left, mut running) = (spans.iter().copied(), FuturesUnordered::new());
         loop {
             while running.len() < threads
                 && let Some(span) = left.next()
             {
-                running.push(work(span, run.accumulator(span, entropy)?, false));
+                let limited = Limited { span, groups_max: run.limit(entropy)? };
+                running.push(work(limited, run.accumulator(span, limited.groups_max, entropy)?, false));
             }
-            let Some((span, done, in_passes)) = running.next().await else { return Ok(()) };
+            let Some((limited, done, in_passes)) = running.next().await else { return Ok(()) };
+            let Limited { span, groups_max } = limited;
             match done {
-                Ok(accumulated) => take(Raw::of(&due, span, accumulated))?,
+                Ok(accumulated) => take.take(Raw::of(&due, span, accumulated)).await?,
                 Err(Stop::Unsorted(_)) if !in_passes => {
-                    running.push(work(span, run.accumulator(span, entropy)?, true));
+                    running.push(work(limited, run.accumulator(span, groups_max, entropy)?, true));
                 }
                 Err(stop) => return Err(stop.failure()),
             }
@@ -107,11 +117,20 @@ impl Runner {
 }
 
 impl Run<'_> {
-    /// The accumulator of a span, with its own limit on groups where they are not public.
-    fn accumulator(&self, span: Span, entropy: &mut dyn Entropy) -> Result<Box<dyn Accumulator>, Failure> {
-        let Due { charged, days, .. } = self.due;
+    /// A limit on groups where they are not public.
+    fn limit(&self, entropy: &mut dyn Entropy) -> Result<Option<u64>, Failure> {
         let limit = |own: &Threshold| noisy_limit(own.room.groups_max, &own.groups, &mut *entropy);
-        let groups_max = charged.threshold.as_ref().map(limit).transpose()?;
+        self.due.charged.threshold.as_ref().map(limit).transpose()
+    }
+
+    /// The accumulator of a span, with its limit on groups.
+    fn accumulator(
+        &self,
+        span: Span,
+        groups_max: Option<u64>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Box<dyn Accumulator>, Failure> {
+        let Due { charged, days, .. } = self.due;
         let (query, layout, counted) = (&charged.query, &charged.layout, &self.counted);
         accumulators::accumulator(&Grounds { query, layout, days: *days, span, groups_max, counted }, entropy)
     }

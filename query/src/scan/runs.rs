@@ -10,6 +10,18 @@ use datafusion::arrow::datatypes::{DataType, Int32Type};
 
 use crate::failure::Failure;
 
+/// The most bytes of a row in memory, but for its values: its run, its time, its event id, how many before it are asked about,
+/// and its time once more if it is.
+pub(super) const ROW_BYTES: usize = size_of::<Run>() + 8 + 16 + 4 + 8;
+/// What a row takes besides while rows are put in order ([`sorted`], [`arranged`]); lists may have grown to twice as much.
+pub(super) const ORDERED_BYTES: usize = 2
+    * (size_of::<Key>()
+        + size_of::<u128>()
+        + size_of::<(i64, u128)>()
+        + size_of::<Option<u32>>()
+        + 2 * size_of::<u32>()
+        + ROW_BYTES);
+
 /// Rows of one subject that follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
@@ -123,29 +135,35 @@ impl Loaded {
         self.runs.capacity() * size_of::<Run>() + rows + asked + columns
     }
 
-    /// How many rows there are of each subject, as they follow each other.
-    pub(super) fn subject_rows(&self) -> impl Iterator<Item = (u128, usize)> {
-        let starts = std::iter::once(0).chain(self.runs.iter().map(|run| run.end));
-        starts.zip(&self.runs).map(|(start, run)| (run.subject, run.end - start))
+    /// The rows of these subjects, of rows that are in order; none when there are none. Their values are not copied.
+    pub(super) fn of_subjects(&self, subjects: &RangeInclusive<u128>) -> Option<Loaded> {
+        let first = self.runs.partition_point(|run| run.subject < *subjects.start());
+        let after = self.runs.partition_point(|run| run.subject <= *subjects.end());
+        let end = |runs: usize| runs.checked_sub(1).map_or(0, |last| self.runs[last].end);
+        (first < after).then(|| self.part(end(first)..end(after)))
     }
 
-    /// The rows of these subjects; none when there are none.
-    pub(super) fn of_subjects(self, subjects: RangeInclusive<u128>) -> Result<Option<Loaded>, Failure> {
-        if self.runs.iter().all(|run| subjects.contains(&run.subject)) {
-            return Ok((!self.runs.is_empty()).then_some(self));
+    /// The same rows, with as little memory as they need.
+    pub(super) fn fitted(mut self) -> Loaded {
+        self.runs.shrink_to_fit();
+        if let Asked::Some { before, times_us } = &mut self.asked {
+            before.shrink_to_fit();
+            times_us.shrink_to_fit();
         }
-        let (mut order, mut start) = (Vec::new(), 0);
-        for run in &self.runs {
-            let end = number(run.end)?;
-            if subjects.contains(&run.subject) {
-                order.extend(start..end);
-            }
-            start = end;
-        }
-        if order.is_empty() {
-            return Ok(None);
-        }
-        arranged(&[self], &order).map(Some)
+        self.columns.iter_mut().for_each(|column| column.shrink_to_fit());
+        self
+    }
+
+    /// Whether the rows are in order.
+    pub(super) fn is_in_order(&self) -> bool {
+        let subjects = self.runs.windows(2).all(|pair| pair[0].subject < pair[1].subject);
+        let mut start = 0;
+        subjects
+            && self.runs.iter().all(|run| {
+                let own = start..run.end;
+                start = run.end;
+                own.clone().zip(own.skip(1)).all(|(one, next)| self.place(one) <= self.place(next))
+            })
     }
 
     /// Some rows that follow each other; their values are not copied.
@@ -358,17 +376,19 @@ mod tests {
             let (one, two) = (ends.0.index(all.len() + 1), ends.1.index(all.len() + 1));
             let (from, to) = (one.min(two), one.max(two));
             prop_assert_eq!(rows(&loaded(&all).part(from..to)), &all[from..to]);
-            let of: Vec<Row> = all.iter().copied().filter(|row| (first..=last).contains(&row.0)).collect();
-            let found = loaded(&all).of_subjects(first..=last).unwrap();
+            let ordered = sorted(&[loaded(&all)]).unwrap();
+            prop_assert!(ordered.is_in_order());
+            prop_assert_eq!(loaded(&all).is_in_order(), all.is_sorted_by_key(|row| (row.0, row.1, row.2)));
+            let of: Vec<Row> =
+                rows(&ordered).into_iter().filter(|row| (first..=last).contains(&row.0)).collect();
+            let found = ordered.of_subjects(&(first..=last));
             prop_assert_eq!(found.as_ref().map_or(Vec::new(), rows), of.clone());
-            let packed = found.map(|found| found.packed().unwrap());
+            let packed = found.map(|found| found.packed().unwrap().fitted());
             prop_assert_eq!(packed.as_ref().map_or(Vec::new(), rows), of);
             if let Some(packed) = packed {
                 let texts = packed.columns[1].as_dictionary::<Int32Type>();
                 prop_assert!(texts.values().len() <= texts.len().max(5));
             }
-            let counted = loaded(&all).subject_rows().map(|(_, rows)| rows).sum::<usize>();
-            prop_assert_eq!(counted, all.len());
         }
     }
 }

@@ -5,16 +5,19 @@
 //! Not here: rows (`rows`), which files are open at one time (`opening`), files that do not fit beside each other or are not
 //! sorted (`passes`), merging (`merge`).
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
+use shoal_schemas::columns;
 use shoal_storage::{LiveFile, Snapshot};
 
 use super::graph::Memo;
+use super::held::InParts;
 use super::merge::{Role, Stream};
 use super::rows::Template;
-use super::runs::{Loaded, sorted};
+use super::runs::{Loaded, Run, sorted, subject_runs};
 use crate::failure::Failure;
 
 /// The events of one table of one region, as they are now.
@@ -33,6 +36,9 @@ pub(crate) trait TableFile: Send {
 
     /// Its size where it is kept, in bytes.
     fn bytes(&self) -> u64;
+
+    /// How many rows it has.
+    fn rows(&self) -> u64;
 
     /// Its rows in its order: these columns, in batches of at most so many rows.
     fn open(&self, names: &[&str], batch_rows: usize) -> Result<OpenFile, Failure>;
@@ -79,6 +85,10 @@ impl TableFile for SnapshotFile {
         self.file.bytes
     }
 
+    fn rows(&self) -> u64 {
+        self.file.rows
+    }
+
     fn open(&self, names: &[&str], batch_rows: usize) -> Result<OpenFile, Failure> {
         let rows = self.snapshot.rows(&self.file, names, batch_rows)?;
         let (bytes_max, dictionary_bytes) = (rows.bytes_max(), rows.dictionary_bytes());
@@ -118,6 +128,32 @@ impl SpanFile {
         self.file.bytes()
     }
 
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> usize {
+        usize::try_from(self.file.rows()).unwrap_or(usize::MAX)
+    }
+
+    /// Whose its rows are, in its order, and nothing else of them.
+    pub(super) fn subjects(
+        &self,
+        batch_rows: usize,
+    ) -> Result<impl Iterator<Item = Result<Vec<Run>, Failure>>, Failure> {
+        let batches = self.file.open(&[columns::SUBJECT], batch_rows)?.batches;
+        Ok(batches.map(|batch| subject_runs(batch?.column(0))))
+    }
+
+    /// Its rows of these subjects. It is read to its end, or, if its subjects ascend, until others come.
+    pub(super) fn of_subjects(
+        &self,
+        batch_rows: usize,
+        subjects: RangeInclusive<u128>,
+        ascends: bool,
+    ) -> Result<OfSubjects, Failure> {
+        let template = Arc::clone(&self.template);
+        let batches = self.file.open(&template.names(), batch_rows)?.batches;
+        Ok(OfSubjects { batches, template, memo: Memo::default(), subjects, ascends, is_over: false })
+    }
+
     /// Its rows, and the most memory that reading them takes.
     pub(super) fn open(&self, batch_rows: usize) -> Result<(Rows, usize), Failure> {
         let template = Arc::clone(&self.template);
@@ -130,6 +166,32 @@ impl SpanFile {
     }
 }
 
+/// The rows of some subjects in one file.
+pub(super) struct OfSubjects {
+    batches: Batches,
+    template: Arc<Template>,
+    memo: Memo,
+    subjects: RangeInclusive<u128>,
+    ascends: bool,
+    is_over: bool,
+}
+
+impl OfSubjects {
+    /// Those of the next batch; there may be none of it. None at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Loaded>, Failure> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let Some(batch) = self.batches.next().transpose()? else { return Ok(None) };
+        let runs = subject_runs(batch.column(0))?;
+        self.is_over = self.ascends && runs.last().is_some_and(|run| run.subject > *self.subjects.end());
+        match Template::of_subjects(&batch, &runs, &self.subjects)? {
+            Some(batch) => self.template.load(&batch, &mut self.memo).map(Some),
+            None => Ok(Some(Loaded::default())),
+        }
+    }
+}
+
 /// The rows of one file, or rows in memory.
 pub(crate) struct Rows {
     role: Role,
@@ -137,23 +199,14 @@ pub(crate) struct Rows {
 }
 
 enum Feed {
-    File {
-        batches: Batches,
-        template: Arc<Template>,
-        memo: Memo,
-    },
-    /// Sorted; the next row, and how many are given at once.
-    Memory {
-        rows: Loaded,
-        next: usize,
-        batch_rows: usize,
-    },
+    File { batches: Batches, template: Arc<Template>, memo: Memo },
+    Memory(InParts),
 }
 
 impl Rows {
-    /// Rows that are sorted, in batches of at most so many.
-    pub(super) fn in_memory(role: Role, rows: Loaded, batch_rows: usize) -> Rows {
-        Rows { role, feed: Feed::Memory { rows, next: 0, batch_rows: batch_rows.max(1) } }
+    /// Rows that are held.
+    pub(super) fn in_memory(role: Role, rows: InParts) -> Rows {
+        Rows { role, feed: Feed::Memory(rows) }
     }
 }
 
@@ -169,11 +222,7 @@ impl Stream for Rows {
                 let Some(batch) = batches.next().transpose()? else { return Ok(None) };
                 template.load(&batch, memo)?
             }
-            Feed::Memory { rows, next, batch_rows } => {
-                let from = *next;
-                *next = (from + *batch_rows).min(rows.rows());
-                return Ok((from < *next).then(|| rows.part(from..*next)));
-            }
+            Feed::Memory(rows) => return rows.next(),
         };
         match loaded.has_loose_ties() {
             true => sorted(&[loaded]).map(Some),

@@ -105,7 +105,12 @@ async fn read(
     let runtime = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 2 };
     let members = charged.query.members().iter().map(|_| Arc::clone(&events)).collect();
-    let due = Due { days: charged.query.days(), region: Region::De, charged: Arc::clone(charged) };
+    let due = Due {
+        days: charged.query.days(),
+        region: Region::De,
+        charged: Arc::clone(charged),
+        passes_max: u64::MAX,
+    };
     let mut raws = Vec::new();
     let mut take = |raw: Raw| {
         raws.push(raw);

@@ -101,7 +101,12 @@ async fn run(sql: &str, rows: &[Row], key: u8) -> (Arc<ChargedQuery>, Totals) {
     let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 2 };
     let runtime = shoal_postprocess::session::runtime(64 << 20).unwrap();
     let events = Arc::new(provider(registry().table(Kind::Usage), rows));
-    let due = Due { days: charged.query.days(), region: Region::De, charged: Arc::clone(&charged) };
+    let due = Due {
+        days: charged.query.days(),
+        region: Region::De,
+        charged: Arc::clone(&charged),
+        passes_max: u64::MAX,
+    };
     let mut raws = Vec::new();
     let mut take = |raw: Raw| {
         raws.push(raw);

@@ -16,7 +16,7 @@ use super::ahead::ahead;
 use super::merge::{Stop, merge};
 use super::opening::beside;
 use super::passes::Passes;
-use super::room::{Room, RowBytes};
+use super::room::{Room, RowBytes, held_bytes};
 use super::rows::Template;
 use super::source::{SpanFile, Table, span_files};
 use crate::failure::Failure;
@@ -34,6 +34,8 @@ pub(super) struct Work {
     pub(super) share: usize,
     /// Whether its files are read in passes, since one was not sorted.
     pub(super) in_passes: bool,
+    /// How many passes there may be at the most.
+    pub(super) passes_max: u64,
     /// Whether there is a thread to read ahead.
     pub(super) ahead: bool,
 }
@@ -45,14 +47,14 @@ pub(super) struct Input {
 }
 
 /// Tells the threads when nobody waits any more.
-pub(super) struct Waiting(Arc<AtomicBool>);
+pub(crate) struct Waiting(Arc<AtomicBool>);
 
 impl Waiting {
-    pub(super) fn new() -> Waiting {
+    pub(crate) fn new() -> Waiting {
         Waiting(Arc::new(AtomicBool::new(true)))
     }
 
-    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 }
@@ -93,8 +95,8 @@ impl Work {
             }
             Some(streams) => merge(streams, &mut *self.accumulator, &mut pulse)?,
             None => {
-                let mut passes = Passes::new(&files, room);
-                while let Some(streams) = passes.next(&mut || pulse(0))? {
+                let mut passes = Passes::new(&files, room, self.passes_max, &mut pulse)?;
+                while let Some(streams) = passes.next(&mut pulse)? {
                     merge(streams, &mut *self.accumulator, &mut pulse)?;
                 }
             }
@@ -112,7 +114,8 @@ impl Work {
 
     fn room(&self) -> Room {
         let made = self.inputs.iter().map(|input| input.template.row_bytes()).max().unwrap_or(0);
-        Room::of(self.share, RowBytes { kept: self.accumulator.row_bytes(), made })
+        let held = held_bytes(&self.accumulator.scalars());
+        Room::of(self.share, RowBytes { kept: self.accumulator.row_bytes(), made, held })
     }
 }
 
@@ -170,6 +173,7 @@ mod tests {
                 reserved: 1 << 20,
                 share: 1 << 20,
                 in_passes,
+                passes_max: u64::MAX,
                 ahead,
             };
             assert_eq!(work.run(flag).await.err(), Some(Stop::Failed(Failure::Internal)));

@@ -1,43 +1,17 @@
 //! A scan that panics is one opaque failure, and touches nothing else: not the next question, not those who write tables.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
-use shoal_anonymity::noise::Entropy;
 use shoal_schemas::{Kind, Programme, Region};
-use shoal_storage::{Block, BudgetLedger, Part, Store};
+use shoal_storage::{BudgetLedger, Part, Store};
 
+use super::faults::{Fault, Faulty};
 use super::{Row, grant, now_ms, provider, registry, request, scan, today};
+use crate::clock::TestClock;
 use crate::config::QueryConfig;
 use crate::engine::Engine;
 use crate::error::QueryError;
-use crate::failure::Failure;
 use crate::metrics::Metrics;
-use crate::scan::{Due, Scan, Taker};
-
-/// Panics once, then reads.
-struct Panicking {
-    has_panicked: AtomicBool,
-    then: Arc<dyn Scan>,
-}
-
-#[async_trait]
-impl Scan for Panicking {
-    async fn totals(
-        &self,
-        due: Due,
-        entropy: &mut (dyn Entropy + Send),
-        take: &mut Taker<'_>,
-    ) -> Result<(), Failure> {
-        assert!(self.has_panicked.swap(true, Ordering::Relaxed), "a fault in a scan");
-        self.then.totals(due, entropy, take).await
-    }
-
-    async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
-        self.then.rows(block, most_of_one).await
-    }
-}
 
 /// Appends a row of a hundred people, as a flush does, so many times.
 async fn append(root: &std::path::Path, times: i64) -> u64 {
@@ -57,7 +31,7 @@ async fn append(root: &std::path::Path, times: i64) -> u64 {
 async fn a_panic_in_a_scan_is_one_opaque_failure_and_touches_nothing_else() {
     let rows: Vec<Row> = (0..500).map(|subject| Row::new(subject, today(), "click")).collect();
     let tables = vec![(Region::De, Kind::Usage, provider(registry().table(Kind::Usage), &rows))];
-    let panicking = Panicking { has_panicked: AtomicBool::new(false), then: scan(tables) };
+    let panicking = Faulty::new(scan(tables), Arc::new(TestClock::new()), Fault::PanicOnce);
     let mut metrics = prometheus_client::registry::Registry::default();
     let config = QueryConfig { answer_times_ms: Vec::new(), ..QueryConfig::default() };
     let ledger = BudgetLedger::in_memory().unwrap();

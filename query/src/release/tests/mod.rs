@@ -105,10 +105,10 @@ impl Scan for World {
         &self,
         due: Due,
         _: &mut (dyn Entropy + Send),
-        take: &mut Taker<'_>,
+        take: &mut dyn Taker,
     ) -> Result<(), Failure> {
         self.runs.lock().unwrap().push((due.region, due.days));
-        if self.fails { Err(Failure::Internal) } else { raws(&due).into_iter().try_for_each(take) }
+        if self.fails { Err(Failure::Internal) } else { give(&due, take).await }
     }
 
     async fn rows(&self, _: Block, _: Option<u64>) -> Result<u64, Failure> {
@@ -129,15 +129,51 @@ where
         &self,
         due: Due,
         _: &mut (dyn Entropy + Send),
-        take: &mut Taker<'_>,
+        take: &mut dyn Taker,
     ) -> Result<(), Failure> {
         (self.0)().await?;
-        raws(&due).into_iter().try_for_each(take)
+        give(&due, take).await
     }
 
     async fn rows(&self, _: Block, _: Option<u64>) -> Result<u64, Failure> {
         Ok(100)
     }
+}
+
+/// A scan that tells how many rows blocks have, and has no totals: it notes in how many passes they may be read.
+pub(super) struct RowsOnly<F> {
+    rows: F,
+    pub(super) passes_max: Mutex<Vec<u64>>,
+}
+
+impl<F> RowsOnly<F> {
+    pub(super) fn of(rows: F) -> RowsOnly<F> {
+        RowsOnly { rows, passes_max: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl<F, R> Scan for RowsOnly<F>
+where
+    F: Fn(Block, Option<u64>) -> R + Send + Sync,
+    R: Future<Output = Result<u64, Failure>> + Send,
+{
+    async fn totals(&self, due: Due, _: &mut (dyn Entropy + Send), _: &mut dyn Taker) -> Result<(), Failure> {
+        self.passes_max.lock().unwrap().push(due.passes_max);
+        Err(Failure::Internal)
+    }
+
+    async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
+        (self.rows)(block, most_of_one).await
+    }
+}
+
+/// Gives them, one span after the other.
+pub(super) async fn give(due: &Due, take: &mut dyn Taker) -> Result<(), Failure> {
+    for raw in raws(due) {
+        take.take(raw).await?;
+    }
+    Ok(())
 }
 
 /// Totals as the scan gives them, of a hundred subjects in every group on every day.

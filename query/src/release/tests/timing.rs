@@ -1,22 +1,23 @@
 //! When answers and failures leave, and what can be seen before: with a clock that only moves when everybody waits for it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use shoal_schemas::{Kind, Region};
-use shoal_storage::Block;
+use shoal_storage::{Block, BudgetLedger};
 
 use super::super::circumstances::{Circumstances, Timing};
 use super::super::size::Sizes;
 use super::super::size_bounds::{SIZE_PRICE, SizeBounds};
 use super::super::{LookedUp, answer};
-use super::{After, World, asked, priced};
+use super::{After, RowsOnly, World, asked, priced};
+use crate::charge::MemoryShare;
 use crate::clock::{Clock, TestClock};
 use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 use crate::release::answer::Answered;
-use crate::scan::Scan;
+use crate::scan::{READING_BYTES_MAX, Reading, Scan};
 use crate::schedule::{Latest, Schedule};
 use crate::tests::{now_ms, today};
 
@@ -55,6 +56,7 @@ impl Timed {
             schedule: &self.schedule,
             row_time_ns: 100,
             sizes: SizeBounds::of(self.world.budget.ledger().day_limits(), EVENTS_MAX),
+            reading: Reading { bytes_max: READING_BYTES_MAX, memory: MemoryShare::default() },
             longest: Duration::from_secs(30),
             latest: Latest { begin: self.clock.now() + Duration::from_secs(30), end: None },
             decided_ms,
@@ -104,7 +106,8 @@ async fn nothing_is_sealed_before_the_end_of_the_turn() {
 
 #[tokio::test]
 async fn who_asks_the_same_meanwhile_is_answered_no_sooner() {
-    let timed = Arc::new(Timed::new(2));
+    let timed = Arc::new(Timed::standing(2));
+    timed.clock.runs();
     let asks = (0..2).map(|_| {
         let timed = Arc::clone(&timed);
         tokio::spawn(async move {
@@ -143,22 +146,8 @@ async fn what_would_take_too_long_is_refused_before_it_is_charged() {
     // Tens of thousands of patterns on every row.
     let conditions = (0..40).map(|at| format!("app_version LIKE '%{at}%'")).collect::<Vec<_>>().join(" OR ");
     let sql = format!("SELECT COUNT(*) FROM usage WHERE day > current_date - 400 AND ({conditions})");
-    struct Large;
-    #[async_trait::async_trait]
-    impl Scan for Large {
-        async fn totals(
-            &self,
-            _: crate::scan::Due,
-            _: &mut (dyn shoal_anonymity::noise::Entropy + Send),
-            _: &mut crate::scan::Taker<'_>,
-        ) -> Result<(), Failure> {
-            Err(Failure::Internal)
-        }
-        async fn rows(&self, _: Block, _: Option<u64>) -> Result<u64, Failure> {
-            Ok(10_000_000)
-        }
-    }
-    let refused = timed.ask(&sql, &Large).await.err().unwrap();
+    let large = RowsOnly::of(|_, _| async { Ok(10_000_000) });
+    let refused = timed.ask(&sql, &large).await.err().unwrap();
     let NoAnswer::Told(QueryError::Refused(refusal)) = refused else { panic!("{refused:?}") };
     assert_eq!(refusal.rule.as_str(), "time", "{}", refusal.message);
     assert_eq!(timed.world.spent(today()), SIZE_PRICE.nano(), "only the size of the block is known now");
@@ -193,28 +182,16 @@ async fn the_size_of_a_block_has_the_noise_that_is_paid_for() {
 /// A file that is read slowly, one that cannot be read, and a fault in the code tell nothing by the time either.
 #[tokio::test]
 async fn sizes_that_cannot_be_read_leave_when_they_would_have_been_sealed() {
-    struct Unread(Failure);
-    #[async_trait::async_trait]
-    impl Scan for Unread {
-        async fn totals(
-            &self,
-            _: crate::scan::Due,
-            _: &mut (dyn shoal_anonymity::noise::Entropy + Send),
-            _: &mut crate::scan::Taker<'_>,
-        ) -> Result<(), Failure> {
-            Err(Failure::Internal)
-        }
-        async fn rows(&self, _: Block, _: Option<u64>) -> Result<u64, Failure> {
-            match self.0 {
+    for cause in [Failure::Time, Failure::Storage, Failure::Panic] {
+        let unread = RowsOnly::of(|_, _| async move {
+            match cause {
                 Failure::Time => std::future::pending().await,
                 Failure::Panic => panic!("a fault while a size is read"),
                 other => Err(other),
             }
-        }
-    }
-    for cause in [Failure::Time, Failure::Storage, Failure::Panic] {
+        });
         let timed = Timed::new(1);
-        let failed = timed.ask(SQL, &Unread(cause)).await.err().unwrap();
+        let failed = timed.ask(SQL, &unread).await.err().unwrap();
         assert!(matches!(failed, NoAnswer::Failed(found) if found == cause), "{failed:?}");
         assert_eq!(timed.clock.passed(), SIZED, "{cause:?}");
         assert_eq!(timed.world.spent(today()), SIZE_PRICE.nano(), "paid and not sealed");
@@ -224,23 +201,6 @@ async fn sizes_that_cannot_be_read_leave_when_they_would_have_been_sealed() {
 /// Rows of a block whose subjects may have any number of them, since nobody knows which limit they came in under.
 #[tokio::test]
 async fn rows_of_before_any_limit_are_counted_up_to_it_and_take_longer() {
-    use std::sync::Mutex;
-    struct Old(Mutex<Vec<(i32, Option<u64>)>>);
-    #[async_trait::async_trait]
-    impl Scan for Old {
-        async fn totals(
-            &self,
-            _: crate::scan::Due,
-            _: &mut (dyn shoal_anonymity::noise::Entropy + Send),
-            _: &mut crate::scan::Taker<'_>,
-        ) -> Result<(), Failure> {
-            Err(Failure::Internal)
-        }
-        async fn rows(&self, block: Block, most_of_one: Option<u64>) -> Result<u64, Failure> {
-            self.0.lock().unwrap().push((today() - block.day, most_of_one));
-            Ok(100)
-        }
-    }
     for (limits, expected, after_ms) in [
         // Nothing was ever noted; a higher limit until five days ago; the same limit for good.
         (vec![], [Some(EVENTS_MAX), Some(EVENTS_MAX)], 1_260),
@@ -252,19 +212,60 @@ async fn rows_of_before_any_limit_are_counted_up_to_it_and_take_longer() {
         for (limit, ago) in &limits {
             timed.world.budget.ledger().note_day_limit(*limit, today() - ago).unwrap();
         }
-        let (world, decided_ms, old) = (&timed.world, OnceLock::new(), Old(Mutex::default()));
+        let (world, decided_ms, counted) = (&timed.world, OnceLock::new(), Mutex::new(Vec::new()));
+        let old = RowsOnly::of(|_, most_of_one| {
+            counted.lock().unwrap().push(most_of_one);
+            async { Ok(100) }
+        });
         let (timing, asked) = (timed.timing(&decided_ms), asked(&world.budget, now_ms()));
         let of = |ago: i32| {
             let block = Block { region: Region::De, kind: Kind::Usage, day: today() - ago };
             (block, world.budget.epochs.at(block.day, now_ms()))
         };
         Sizes::of(&[of(4), of(0)].into(), &timing, &asked, &old).await.unwrap();
-        let counted: Vec<Option<u64>> =
-            old.0.into_inner().unwrap().into_iter().map(|(_, most)| most).collect();
+        let counted: Vec<Option<u64>> = std::mem::take(&mut *counted.lock().unwrap());
         assert_eq!(counted, expected);
         assert_eq!(timed.clock.passed(), Duration::from_millis(after_ms), "however many rows there are");
         // The day on which a higher limit ended, and the one after it, may hold more of one subject.
         let sd = |ago: i32| timing.sizes.noise(today() - ago).unwrap().variance().to_f64();
         assert_eq!(sd(4) > sd(0), limits.len() == 2, "{limits:?}");
+    }
+}
+
+/// A question that could not be paid leaves its lane to the next one, whatever kept it from being paid.
+#[tokio::test]
+async fn what_is_not_paid_gives_its_turn_back() {
+    let (mut unpaid, mut paid) = (0, 0);
+    for syncs in 1..40 {
+        let Ok(ledger) = BudgetLedger::in_memory_until(syncs) else { continue };
+        let mut timed = Timed::standing(1);
+        timed.world = World::over(ledger);
+        timed.clock.runs();
+        let scan = After(|| async { Ok(()) });
+        if timed.ask(SQL, &scan).await.is_ok() {
+            break;
+        }
+        let latest = Latest { begin: timed.clock.now() + 9 * TURN, end: None };
+        let free = timed.schedule.turn(Duration::from_millis(1), latest).unwrap().begin;
+        match timed.clock.passed() < TURN {
+            true => {
+                assert_eq!(free, timed.clock.now(), "after {syncs} syncs the lane is free");
+                unpaid += 1;
+            }
+            false => paid += 1,
+        }
+    }
+    assert!(unpaid > 0 && paid > 0, "{unpaid} unpaid, {paid} paid");
+}
+
+/// A scan makes no more passes over its files than were planned for, which follows from the sizes of its blocks.
+#[tokio::test]
+async fn a_scan_is_told_how_many_passes_were_planned() {
+    for (rows, most) in [(100, 1), (6_000_000, 4)] {
+        let scan = RowsOnly::of(|_, _| async move { Ok(rows) });
+        assert!(Timed::new(1).ask(SQL, &scan).await.is_err());
+        let passes_max = scan.passes_max.into_inner().unwrap();
+        assert!(passes_max.len() == 1 && passes_max[0] <= most, "{passes_max:?}");
+        assert!(most == 1 || passes_max[0] > 1, "{passes_max:?}");
     }
 }

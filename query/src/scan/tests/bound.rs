@@ -53,7 +53,7 @@ fn accumulated(charged: &ChargedQuery, table: &MemoryTable) -> (usize, Accumulat
     let template = Arc::new(template.unwrap_or_else(|_| panic!("{query}")));
     let files = span_files(table, &template, &[today()], None).unwrap_or_else(|_| panic!("{query}"));
     // Few rows at hand, so that what is measured is groups.
-    let row = RowBytes { kept: 1 << 20, made: 1 << 20 };
+    let row = RowBytes { kept: 1 << 20, made: 1 << 20, held: 1 << 10 };
     let streams = beside(&files, Room::of(256 << 20, row)).unwrap_or_else(|_| panic!("{query}")).unwrap();
     let mut most = 0;
     let mut pulse = |bytes: usize| {

@@ -15,7 +15,6 @@ use shoal_schemas::{Kind, Region};
 use shoal_storage::BudgetLedger;
 use tokio::task::JoinHandle;
 
-use super::faults::{Fault, Faulty};
 use crate::budget::BudgetRequest;
 use crate::clock::TestClock;
 use crate::config::QueryConfig;
@@ -24,6 +23,7 @@ use crate::error::QueryError;
 use crate::grant::AnalystGrant;
 use crate::release::Released;
 use crate::request::QueryRequest;
+use crate::tests::faults::{Fault, Faulty};
 use crate::tests::stored::{Flush, Stored, timed};
 use crate::tests::{grant, now_ms, request};
 
@@ -150,7 +150,7 @@ impl Executed {
     async fn trial(&self, stored: &Stored, is_there: bool) -> (Vec<f64>, f64) {
         let (clock, fault) = (Arc::new(TestClock::new()), self.faults[usize::from(!is_there)]);
         let inner = stored.scan(&self.config).0;
-        let scan = Arc::new(Faulty { inner, clock: Arc::clone(&clock), fault });
+        let scan = Arc::new(Faulty::new(inner, Arc::clone(&clock), fault));
         let ledger = BudgetLedger::in_memory().unwrap();
         let engine = Arc::new(timed(&clock, scan, ledger, &self.config));
         let service = Service { engine, clock, is_patient: !self.faults.contains(&Fault::Never) };

@@ -9,12 +9,12 @@ use shoal_language::calendar::day_text;
 use shoal_schemas::{Kind, Region};
 
 use super::execution::{Executed, Order};
-use super::faults::Fault;
 use super::score::accuracy;
 use super::{bound, trials};
 use crate::charge::{Caps, charge};
 use crate::config::QueryConfig;
 use crate::failure::Failure;
+use crate::tests::faults::Fault;
 use crate::tests::stored::Flush;
 use crate::tests::{Row, engine, grant, now_ms, request, today};
 

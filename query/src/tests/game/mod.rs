@@ -20,7 +20,6 @@ mod attacks;
 mod exact;
 mod execution;
 mod executions;
-mod faults;
 mod play;
 mod score;
 mod templates;

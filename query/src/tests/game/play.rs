@@ -115,7 +115,7 @@ async fn read(charged: Arc<ChargedQuery>, world: &World, entropy: &mut Seeded) -
     let memory = MemoryShare { bytes_max: 64 << 20, queries: 1, spans: 1 };
     let runner = Runner::new(session::runtime(64 << 20).unwrap(), memory, 64 << 20);
     let scan = MemoryScan { tables: tables.collect(), runner };
-    let due = Due { days: charged.query.days(), region: Region::De, charged };
+    let due = Due { days: charged.query.days(), region: Region::De, charged, passes_max: u64::MAX };
     let mut raws = Vec::new();
     let mut take = |raw: Raw| {
         raws.push(raw);

@@ -146,7 +146,7 @@ fn part(query: &PrivateQuery, part_days: DayRange, rows: &[Row], members: &[Row]
             &mut span_files(&source, &template, &days, membership).unwrap_or_else(|_| panic!("{query}")),
         );
     }
-    let room = Room::of(256 << 20, RowBytes { kept: 100, made: 100 });
+    let room = Room::of(256 << 20, RowBytes { kept: 100, made: 100, held: 100 });
     let streams = beside(&files, room).unwrap_or_else(|_| panic!("{query}")).unwrap();
     merge(streams, &mut *accumulator, &mut |_| Ok(())).unwrap_or_else(|_| panic!("{query}"));
     accumulator.finish().unwrap_or_else(|_| panic!("{query}"))

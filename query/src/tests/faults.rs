@@ -1,6 +1,7 @@
-//! What goes wrong while events are read, in one world or in both: around a scan that is otherwise the real one.
+//! What goes wrong while events are read, in one world or in both, always or once: around a scan that is otherwise the real one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,8 @@ pub(super) enum Fault {
     Nothing,
     /// Before anything is read.
     Panic,
+    /// The same, of the first question alone.
+    PanicOnce,
     /// When everything has been read.
     PanicAtTheEnd,
     /// The memory is used up, or a file cannot be read, at once.
@@ -31,9 +34,16 @@ pub(super) enum Fault {
 
 /// A scan with a fault.
 pub(super) struct Faulty {
-    pub(super) inner: Arc<dyn Scan>,
-    pub(super) clock: Arc<TestClock>,
-    pub(super) fault: Fault,
+    inner: Arc<dyn Scan>,
+    clock: Arc<TestClock>,
+    fault: Fault,
+    was_asked: AtomicBool,
+}
+
+impl Faulty {
+    pub(super) fn new(inner: Arc<dyn Scan>, clock: Arc<TestClock>, fault: Fault) -> Faulty {
+        Faulty { inner, clock, fault, was_asked: AtomicBool::new(false) }
+    }
 }
 
 #[async_trait]
@@ -42,10 +52,12 @@ impl Scan for Faulty {
         &self,
         due: Due,
         entropy: &mut (dyn Entropy + Send),
-        take: &mut Taker<'_>,
+        take: &mut dyn Taker,
     ) -> Result<(), Failure> {
+        let is_first = !self.was_asked.swap(true, Ordering::Relaxed);
         match self.fault {
             Fault::Panic => panic!("a fault in a scan"),
+            Fault::PanicOnce => assert!(!is_first, "a fault in the first scan"),
             Fault::Fails(failure) => return Err(failure),
             Fault::Never => std::future::pending().await,
             Fault::Slow(by) => self.clock.until(self.clock.now() + by).await,
