@@ -14,8 +14,8 @@ use shoal_language::DayRange;
 use shoal_schemas::Region;
 use shoal_storage::PartId;
 
-use super::answer::LookedUp;
 use super::circumstances::Circumstances;
+use super::looked_up::LookedUp;
 use super::noisy::{Exact, noisy};
 use crate::charge::ChargedQuery;
 use crate::failure::Failure;

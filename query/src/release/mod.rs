@@ -1,7 +1,7 @@
 //! Stage 5: what is asked -> [`Groups`] (from the ledger, or read, noised and sealed) and, after the postprocessing,
 //! [`Released`].
 //!
-//! - `answer`: look up, decide the time, reserve, run, assemble; `make`: read and noise; `circumstances`: what a question is asked with
+//! - `answer`: decide the time, reserve, run, assemble; `looked_up`: what is asked and what the ledger has of it; `make`: read and noise; `circumstances`: what a question is asked with
 //! - `size`: how many rows blocks have, with noise; `size_bounds`: how far one subject can change that; `work`: how long a
 //!   question may take, given that; `in_time`: work that comes back when that time is over
 //! - `noisy`: exact totals -> noisy parts; the only place where totals meet noise
@@ -18,6 +18,7 @@ mod assemble;
 mod circumstances;
 mod groups;
 mod in_time;
+mod looked_up;
 mod make;
 mod noisy;
 mod paid;
@@ -33,10 +34,11 @@ pub(crate) mod tests;
 mod unsealed;
 mod work;
 
-pub(crate) use self::answer::{LookedUp, ROWS_MAX, answer};
+pub(crate) use self::answer::{ROWS_MAX, answer};
 pub(crate) use self::circumstances::{Circumstances, Timing};
 #[cfg(test)]
 pub(crate) use self::groups::Groups;
+pub(crate) use self::looked_up::LookedUp;
 pub(crate) use self::paid::Paid;
 pub use self::reading::NumberNoise;
 pub use self::released::{Cost, Released};

@@ -12,8 +12,8 @@ use shoal_anonymity::budget::Rho;
 use shoal_anonymity::noise::Entropy;
 use shoal_storage::Block;
 
-use super::answer::LookedUp;
 use super::groups::Groups;
+use super::looked_up::LookedUp;
 use super::noisy::{Exact, noisy};
 use crate::budget_epochs::BudgetEpochs;
 use crate::charge::ChargedQuery;

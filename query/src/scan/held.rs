@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 
 use super::merge::Role;
 use super::runs::{Loaded, sorted};
-use super::source::Rows;
 use crate::failure::Failure;
 
 /// Rows in memory, in order within each batch.
@@ -48,9 +47,9 @@ impl Held {
         self.rows.len()
     }
 
-    /// One stream for each role, put in order in parts that end with these subjects, which ascend.
-    pub(super) fn streams(self, parts: &[u128], batch_rows: usize) -> Vec<Rows> {
-        let of = |(role, rows)| Rows::in_memory(role, InParts::new(rows, parts, batch_rows));
+    /// What becomes one stream for each role, put in order in parts that end with these subjects, which ascend.
+    pub(super) fn in_parts(self, parts: &[u128], batch_rows: usize) -> Vec<(Role, InParts)> {
+        let of = |(role, rows)| (role, InParts::new(rows, parts, batch_rows));
         self.rows.into_iter().map(of).collect()
     }
 }
@@ -103,7 +102,6 @@ mod tests {
     use datafusion::arrow::datatypes::Int32Type;
     use shoal_language::{Scalar, Type};
 
-    use super::super::merge::Stream;
     use super::super::ranges::SubjectRows;
     use super::super::room::{RowBytes, held_bytes};
     use super::super::runs::{Asked, ORDERED_BYTES, runs};
@@ -174,9 +172,9 @@ mod tests {
             held.take(ROLE, file(1, 9)).unwrap();
             reversed(file(2, 9)).into_iter().for_each(|rows| held.take(ROLE, rows).unwrap());
             assert_eq!(held.roles(), 1);
-            let mut streams = held.streams(&parts, 4);
+            let mut streams = held.in_parts(&parts, 4);
             let mut found: Vec<u128> = Vec::new();
-            while let Some(batch) = streams[0].next().unwrap() {
+            while let Some(batch) = streams[0].1.next().unwrap() {
                 assert!(batch.rows() <= 4);
                 found.extend(batch.subjects());
             }

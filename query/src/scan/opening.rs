@@ -42,6 +42,6 @@ pub(super) fn beside(files: &[SpanFile], room: Room) -> Result<Option<Vec<Rows>>
             held.take(files[*at].role, batch)?;
         }
     }
-    streams.append(&mut held.streams(&[u128::MAX], batch_rows));
+    streams.append(&mut Rows::in_memory(held, &[u128::MAX], batch_rows));
     Ok(Some(streams))
 }

@@ -11,7 +11,7 @@
 //!
 //! Invariants: all rows of a subject are in one pass, and subjects ascend from pass to pass, so that what an accumulator gets
 //! is the same as without passes. What is in memory is within the room, but for a subject that alone is larger. There are no more
-//! passes than were planned for before anything was charged ([`Reading::passes`](super::planned::Reading::passes)): what would
+//! passes than were planned for before anything was charged (`planned`): what would
 //! take more of them fails as what is late does. Not here: the room (`room`), ranges (`ranges`), merging (`merge`).
 
 use std::vec::IntoIter;
@@ -81,6 +81,6 @@ impl<'a> Passes<'a> {
         }
         self.from = to.saturating_add(1);
         let batch_rows = self.room.batch_rows(held.roles());
-        Ok(Some(held.streams(&parts, batch_rows)))
+        Ok(Some(Rows::in_memory(held, &parts, batch_rows)))
     }
 }

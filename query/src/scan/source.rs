@@ -14,7 +14,7 @@ use shoal_schemas::columns;
 use shoal_storage::{LiveFile, Snapshot};
 
 use super::graph::Memo;
-use super::held::InParts;
+use super::held::{Held, InParts};
 use super::merge::{Role, Stream};
 use super::rows::Template;
 use super::runs::{Loaded, Run, sorted, subject_runs};
@@ -204,9 +204,10 @@ enum Feed {
 }
 
 impl Rows {
-    /// Rows that are held.
-    pub(super) fn in_memory(role: Role, rows: InParts) -> Rows {
-        Rows { role, feed: Feed::Memory(rows) }
+    /// Rows that are held, put in order in parts that end with these subjects: a stream for each role.
+    pub(super) fn in_memory(held: Held, parts: &[u128], batch_rows: usize) -> Vec<Rows> {
+        let of = |(role, rows)| Rows { role, feed: Feed::Memory(rows) };
+        held.in_parts(parts, batch_rows).into_iter().map(of).collect()
     }
 }
 
