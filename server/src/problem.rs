@@ -57,6 +57,8 @@ pub(crate) enum ProblemType {
     Refused,
     /// A day that is asked about has not enough privacy budget left.
     Budget,
+    /// A run of retention would remove what it must not.
+    RetentionRefused,
     /// The request could be taken, and then failed.
     Failed,
 }
@@ -73,7 +75,7 @@ const fn row(status: StatusCode, title: &'static str) -> Row {
 
 impl ProblemType {
     /// The types that are not [`ProblemType::Ingest`].
-    const OWN: [ProblemType; 13] = [
+    const OWN: [ProblemType; 14] = [
         ProblemType::NoKey,
         ProblemType::BadKey,
         ProblemType::WrongKey,
@@ -86,6 +88,7 @@ impl ProblemType {
         ProblemType::Busy,
         ProblemType::Refused,
         ProblemType::Budget,
+        ProblemType::RetentionRefused,
         ProblemType::Failed,
     ];
 
@@ -110,6 +113,7 @@ impl ProblemType {
             ProblemType::Busy => "busy",
             ProblemType::Refused => "refused",
             ProblemType::Budget => "budget",
+            ProblemType::RetentionRefused => "retention_refused",
             ProblemType::Failed => "failed",
         }
     }
@@ -141,6 +145,9 @@ impl ProblemType {
             ProblemType::Busy => row(StatusCode::TOO_MANY_REQUESTS, "Too much at one time"),
             ProblemType::Refused => row(StatusCode::BAD_REQUEST, "The question cannot be answered"),
             ProblemType::Budget => row(StatusCode::TOO_MANY_REQUESTS, "The privacy budget is used up"),
+            ProblemType::RetentionRefused => {
+                row(StatusCode::CONFLICT, "The run of retention would remove what it must not")
+            }
             ProblemType::Failed => row(StatusCode::INTERNAL_SERVER_ERROR, "The request failed"),
         }
     }

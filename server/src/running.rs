@@ -94,7 +94,7 @@ impl Running {
     /// When the flush fails; nothing is lost.
     pub async fn flush(&self) -> Result<(), Error> {
         self.state.keys.refresh();
-        self.state.ingest.flush(self.state.now_ms(), true).await?;
+        self.state.ingest.flush(self.state.look().1, true).await?;
         Ok(())
     }
 
@@ -113,6 +113,8 @@ impl Running {
             let _ = (&mut self.jobs).await;
         }
         self.state.ingest.stop().await?;
+        self.state.look();
+        self.state.served.write()?;
         let Running { state, mut gone, .. } = self;
         drop(state);
         // The directory can be opened again once this is over.

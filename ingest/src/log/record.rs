@@ -49,7 +49,7 @@ pub(crate) struct Segment {
 /// The names that the rows of a segment refer to by position, as of the process that wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Dictionary {
-    /// When the segment was begun, ms since 1970.
+    /// When the segment was begun, in what is served, ms.
     pub(crate) opened_ms: i64,
     /// Names of events.
     pub(crate) events: Vec<String>,

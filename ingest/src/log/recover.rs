@@ -38,7 +38,8 @@ pub(crate) struct LogSetup {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) dictionary: Dictionary,
     pub(crate) config: LogConfig,
-    pub(crate) clock: Clock,
+    /// How long the data were served.
+    pub(crate) served: Clock,
     pub(crate) metrics: Metrics,
     /// Where it says that it has failed.
     pub(crate) failed: Failed,
@@ -91,7 +92,7 @@ impl Log {
             window: Window::new(setup.runs, sets),
             dictionary: setup.dictionary,
             next_sequence: used.map_or(1, |used| used + 1),
-            clock: setup.clock,
+            served: setup.served,
         });
         Ok(Log {
             shared,
@@ -138,7 +139,7 @@ fn recover(
                 repair(medium, &mut found).map_err(IngestError::io(&path))?;
             }
             let set = set.map(Arc::new);
-            let sealed = Sealed::new(found.extent, (setup.clock)(), set.clone());
+            let sealed = Sealed::new(found.extent, (setup.served)(), set.clone());
             Ok(Some((sealed, set)))
         }
         _ => {

@@ -25,7 +25,7 @@ pub(crate) struct Active {
     file: Box<dyn LogFile>,
     of: Segment,
     end: u64,
-    /// When it was begun, ms since 1970.
+    /// When it was begun, in what is served, ms.
     pub(crate) opened_ms: i64,
     /// Rows in it.
     pub(crate) rows: u64,

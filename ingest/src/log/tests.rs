@@ -79,7 +79,7 @@ pub(crate) fn runs(medium: &Faulty) -> Result<Arc<Runs>, IngestError> {
 }
 
 pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>, dictionary: Dictionary) -> Result<Log, IngestError> {
-    let clock: Clock = Arc::new(|| NOW_MS);
+    let served: Clock = Arc::new(|| NOW_MS);
     Log::open(LogSetup {
         region: Region::De,
         medium: Arc::new(medium.clone()),
@@ -87,7 +87,7 @@ pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>, dictionary: Dictionary) -> 
         in_flight: InFlight::new(1 << 20),
         dictionary,
         config: small(),
-        clock,
+        served,
         metrics: metrics(),
         failed: Failed::new(None),
         committed: None,
