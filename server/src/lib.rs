@@ -2,7 +2,7 @@
 //! around this library; [`start`] runs all of it inside a test.
 //!
 //! - `config`: one TOML file and the environment, checked
-//! - `key_file`: the regions' secrets; `access_keys`: access keys
+//! - `key_file`: the regions' secrets; `key_check`: whether the data were made with them; `access_keys`: access keys
 //! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
@@ -24,6 +24,7 @@ mod demo;
 mod error;
 mod http;
 mod jobs;
+mod key_check;
 mod key_file;
 mod key_line;
 mod ledger_comparison;

@@ -16,9 +16,11 @@ use shoal_ingest::{
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
+use shoal_privacy::pseudonym::PseudonymEpoch;
 use shoal_query::{Engine, QueryConfig};
 use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::Registry;
+use shoal_schemas::calendar::day_of;
 use shoal_storage::{BudgetLedger, Consents, Store};
 use tokio::sync::{mpsc, watch};
 
@@ -28,12 +30,12 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::http;
 use crate::jobs::Jobs;
-use crate::key_file;
 use crate::ledger_start;
 use crate::metrics::Metrics;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
+use crate::{key_check, key_file};
 
 /// What more than one part of the service needs.
 struct Peers {
@@ -131,6 +133,8 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
     let keyring = build_keyring(config)?;
     let store = open_store(&config.data_dir).await?;
+    let epoch = PseudonymEpoch::of_day(day_of(now_ms), config.ingest.epoch_days);
+    key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
     close_to_others(&config.data_dir);
     let (consents, audit) = (build_consents(config)?, build_audit(config)?);
     let retention = build_retention(&registry, &store, metrics);
@@ -158,7 +162,7 @@ pub(crate) async fn open_served_time(
 }
 
 fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
-    Ok(Arc::new(key_file::open_or_create(&config.key_file)?))
+    Ok(Arc::new(key_file::open_or_create(&config.key_file, &config.data_dir)?))
 }
 
 fn build_consents(config: &Config) -> Result<Arc<Consents<ConsentRecord>>, Error> {

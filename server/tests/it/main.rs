@@ -8,6 +8,7 @@
 //! | `canary` | no identifier is kept, logged, counted or answered, in no form |
 //! | `consent` | no event without a consent that is in force |
 //! | `opted_in` | whoever holds an app's key learns nothing of who has opted in |
+//! | `key_file` | without the key file that the data were made with nothing starts |
 //! | `closed` | files are for the service's account alone, and its memory is in none |
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
@@ -48,6 +49,7 @@ mod durability;
 mod earlier;
 mod hostile;
 mod http;
+mod key_file;
 mod ledger;
 mod marks;
 mod opted_in;
