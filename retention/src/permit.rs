@@ -213,7 +213,14 @@ mod tests {
         let kept = i32::try_from(registry.retention_days(programme, kind)).unwrap();
         let files = beyond.map(|beyond| {
             let day = day_of(NOW_MS) - kept - beyond;
-            LiveFile { path: format!("day={day}/x.parquet"), day, programme, rows: 10, bytes: 1 }
+            LiveFile {
+                path: format!("day={day}/x.parquet"),
+                day,
+                programme,
+                rows: 10,
+                bytes: 1,
+                digest: None,
+            }
         });
         vec![TableFiles { region: Region::De, kind, files: files.collect() }]
     }

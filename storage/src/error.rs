@@ -54,6 +54,14 @@ pub enum StorageError {
         /// The number this build writes.
         known: u32,
     },
+    /// A file does not hold what was written to it: something other than Shoal changed it. Nothing of it is used.
+    #[error("{} {reason}. Something other than Shoal has changed it: put it back from a copy", path.display())]
+    Damaged {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong: completes a sentence that begins with the file.
+        reason: String,
+    },
     /// The rows after a maintenance commit are not those expected: the table was changed behind Shoal's back.
     #[error("{table}: {found} rows after the commit, expected {expected}")]
     RowCount {

@@ -9,7 +9,7 @@
 //! 16  u64  salt of the segment, random: what a file held before is never taken for new
 //! 24  u32  stored payload bytes | 28 u32 payload bytes before lz4 | 32 u32 rows
 //! 36  u32  CRC-32 of bytes 0..36 and the stored payload
-//! 40  payload: rows (`stages/row.rs`), the dictionary in postcard, or a cover's zeros
+//! 40  payload: rows (`stages/row.rs`), the dictionary and then the length of the file in postcard, or a cover's zeros
 //! ```
 //! A cover says nothing. It is written where rows were not, so that who sends with a shipped key waits as long for an event
 //! that is withheld, or that was there before, as for one that is kept.

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use shoal_files::Medium;
+use shoal_files::{Medium, Source};
 use shoal_schemas::Region;
 
 use super::{
@@ -29,6 +29,9 @@ use crate::{
     metrics::Metrics,
     stages::row,
 };
+
+/// No setting makes the files of segments shorter than this.
+const MADE_BYTES_MIN: u64 = 4 << 20;
 
 /// What a log is made of.
 pub(crate) struct LogSetup {
@@ -63,7 +66,17 @@ impl Log {
         }
         sequences.sort_unstable();
         let committed = setup.committed.and_then(|v| u64::try_from(v).ok());
-        let used = sequences.last().copied().max(setup.runs.last()).max(committed);
+        let known = sequences.last().copied().max(setup.runs.last());
+        // The tables would take the rows that are here for rows that they have.
+        if let Some(committed) = committed
+            && !sequences.is_empty()
+            && known.is_some_and(|known| committed > known)
+        {
+            let reason =
+                "a table has the transaction version of a segment that was never begun: its log is damaged";
+            return Err(IngestError::Damaged { path: setup.medium.path(""), offset: 0, reason });
+        }
+        let used = known.max(committed);
         let mut sealed = VecDeque::new();
         let mut sets = Vec::new();
         for (at, sequence) in sequences.iter().enumerate() {
@@ -124,6 +137,14 @@ fn recover(
         }
         Ok(())
     })?;
+    let is_short =
+        |file: Box<dyn Source>| Ok(file.length()? < setup.config.segment_bytes_max.min(MADE_BYTES_MIN));
+    if found.is_none()
+        && medium.open(&file_name(sequence)).and_then(is_short).map_err(IngestError::io(&path))?
+    {
+        let reason = "the file is shorter than it was made";
+        return Err(IngestError::Damaged { path, offset: 0, reason });
+    }
     let found = match found {
         Some(found) if found.sealed || newest => Some(found),
         None if newest => None,

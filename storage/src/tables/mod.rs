@@ -25,6 +25,7 @@ mod bounded;
 mod compact;
 mod compact_report;
 mod copies;
+mod digest;
 mod durable;
 mod expire;
 mod heads;
@@ -39,6 +40,7 @@ mod store;
 mod subjects;
 mod table;
 mod table_layout;
+mod tally;
 mod tiers;
 mod write;
 

@@ -18,6 +18,7 @@ use crate::tables::lock::RootLock;
 use crate::tables::log::{self, Loaded, Log};
 use crate::tables::snapshot::{LiveFile, Snapshot};
 use crate::tables::table_layout::TableLayout;
+use crate::tables::tally::Tally;
 use crate::tables::write::WrittenFile;
 
 /// Where a table has its log.
@@ -78,6 +79,8 @@ impl Drop for InFlight {
 pub(crate) struct Committer {
     /// The version of the last commit known.
     pub(crate) version: u64,
+    /// What there is, as the next commit has to go on from.
+    pub(crate) tally: Tally,
     /// Transaction versions by application, as far as anyone asked.
     pub(crate) transactions: HashMap<String, Option<i64>>,
     /// Whether all of this is what the log says; not so from the start of a commit until its answer.
@@ -118,6 +121,7 @@ impl Table {
             log,
             committer: tokio::sync::Mutex::new(Committer {
                 version: loaded.version,
+                tally: loaded.tally,
                 transactions: HashMap::new(),
                 known: true,
             }),
@@ -222,6 +226,7 @@ impl Inner {
     pub(crate) async fn reload(&self, committer: &mut Committer) -> Result<Loaded> {
         let mut loaded = self.log.load().await?;
         committer.version = loaded.version;
+        committer.tally = loaded.tally.clone();
         committer.transactions.clear();
         committer.known = true;
         let mut live = hold(&self.live);
@@ -233,12 +238,35 @@ impl Inner {
     }
 
     /// Commits the next version. After an error the committer must be had anew.
-    pub(crate) async fn commit(&self, committer: &mut Committer, actions: Vec<Action>) -> Result<()> {
+    pub(crate) async fn commit(&self, committer: &mut Committer, mut actions: Vec<Action>) -> Result<()> {
+        let tally = self.tally_after(&committer.tally, &actions)?;
+        log::sign(&mut actions, &tally);
         committer.known = false;
         self.log.write(committer.version + 1, actions).await?;
+        committer.tally = tally;
         committer.version += 1;
         committer.known = true;
         Ok(())
+    }
+
+    /// What there is once these actions are committed.
+    fn tally_after(&self, before: &Tally, actions: &[Action]) -> Result<Tally> {
+        let unknown = |path: &str| {
+            self.log.damaged(&format!("is about to change a file that it does not list: {path}"))
+        };
+        let live = hold(&self.live);
+        let mut tally = before.clone();
+        for action in actions {
+            match action {
+                Action::Add(add) => tally.turn(&log::added(add).ok_or_else(|| unknown(&add.path))?),
+                Action::Remove(gone) => {
+                    tally.turn(live.files.get(&gone.path).ok_or_else(|| unknown(&gone.path))?)
+                }
+                Action::Txn(transaction) => tally.note(&transaction.app_id, transaction.version),
+                _ => {}
+            }
+        }
+        Ok(tally)
     }
 
     async fn transaction(&self, committer: &mut Committer, app_id: &str) -> Result<Option<i64>> {
@@ -247,6 +275,13 @@ impl Inner {
         }
         let loaded = self.reload(committer).await?;
         let version = self.log.transaction(&loaded, app_id).await?;
+        if let Some(said) = committer.tally.transaction(app_id)
+            && version != Some(said)
+        {
+            return Err(self
+                .log
+                .damaged("has another version of a transaction than its newest commit tells of"));
+        }
         committer.transactions.insert(app_id.to_owned(), version);
         Ok(version)
     }
