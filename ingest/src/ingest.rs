@@ -217,7 +217,7 @@ impl Ingest {
     }
 
     /// Whether the disk has less room than it needs for what must be written. What cannot be asked is not full.
-    fn is_disk_full(&self) -> bool {
+    pub fn is_disk_full(&self) -> bool {
         let free = self.branches.first().map(|branch| branch.log.shared().medium().free_bytes());
         free.is_some_and(|free| free.is_ok_and(|free| free < self.config.log.free_bytes_min))
     }

@@ -10,6 +10,7 @@ use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Kind, Programme, Region, Registry};
 use shoal_storage::{LiveFile, PurgeReport, Store, Table};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use crate::RetentionError;
 use crate::metrics::{Metrics, TableLabel};
@@ -154,11 +155,14 @@ impl Retention {
 
     /// The files of the tables that can be read. One that cannot is reported by the run itself.
     async fn readable(&self) -> Vec<TableFiles> {
-        let mut tables = Vec::new();
+        // Beside each other: reading the logs of all tables is most of a start.
+        let mut reading = JoinSet::new();
         for (region, kind) in all_tables() {
-            tables.extend(self.files(region, kind).await);
+            let retention = self.clone();
+            reading.spawn(async move { retention.files(region, kind).await });
         }
-        tables
+        let read = reading.join_all().await;
+        read.into_iter().flatten().collect()
     }
 
     async fn open(&self, region: Region, kind: Kind) -> Result<Table, shoal_storage::StorageError> {

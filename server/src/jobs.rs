@@ -29,6 +29,10 @@ const AGAIN_MS: i64 = 60_000;
 const MINUTE_MS: i64 = 60_000;
 /// When the clock was set, no run of retention begins for so long, ms: somebody may set it right again.
 const SET_WAIT_MS: i64 = 60 * MINUTE_MS;
+/// A table is checkpointed so long after the last look at it, from the start on, ms.
+const CHECKPOINT_INTERVAL_MS: i64 = 2 * MINUTE_MS;
+/// With fewer commits after the last checkpoint a start is quick enough.
+pub(crate) const CHECKPOINT_COMMITS_MIN: u64 = 16;
 /// The keys of a day are destroyed at the latest so long after its late window is over, ms.
 const UNIT_KEYS_INTERVAL_MS: i64 = 5 * MINUTE_MS;
 
@@ -47,6 +51,8 @@ pub(crate) struct Jobs {
     unit_keys_due_ms: i64,
     unit_keys: Option<JoinHandle<()>>,
     mark: Option<JoinHandle<()>>,
+    checkpoint_due_ms: i64,
+    checkpoint: Option<JoinHandle<()>>,
 }
 
 impl Jobs {
@@ -69,6 +75,8 @@ impl Jobs {
             unit_keys_due_ms: i64::MIN,
             unit_keys: None,
             mark: None,
+            checkpoint_due_ms: i64::MIN,
+            checkpoint: None,
         };
         jobs.compaction_due_ms = jobs.next_compaction_ms(jobs.state.served.served_ms());
         Ok(jobs)
@@ -97,7 +105,7 @@ impl Jobs {
         if let Some(compaction) = self.compaction.take() {
             let _ = compaction.await;
         }
-        for quick in [self.unit_keys.take(), self.mark.take()].into_iter().flatten() {
+        for quick in [self.unit_keys.take(), self.mark.take(), self.checkpoint.take()].into_iter().flatten() {
             let _ = quick.await;
         }
         if let Some(flush) = self.flush.take() {
@@ -130,6 +138,13 @@ impl Jobs {
         if is_due && self.unit_keys.as_ref().is_none_or(JoinHandle::is_finished) {
             self.unit_keys_due_ms = served_ms.saturating_add(UNIT_KEYS_INTERVAL_MS);
             self.unit_keys = Some(tokio::spawn(renew_unit_keys(self.state.clone(), now_ms)));
+        }
+        let is_due = self.checkpoint_due_ms <= served_ms;
+        if is_due && self.checkpoint.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.checkpoint_due_ms = served_ms.saturating_add(CHECKPOINT_INTERVAL_MS);
+            let retention = self.state.retention.clone();
+            let checkpoint = async move { retention.checkpoint_once(CHECKPOINT_COMMITS_MIN).await };
+            self.checkpoint = Some(tokio::spawn(checkpoint));
         }
         if self.state.served.is_due() && self.mark.as_ref().is_none_or(JoinHandle::is_finished) {
             self.mark = Some(tokio::task::spawn_blocking({

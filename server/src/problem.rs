@@ -59,6 +59,8 @@ pub(crate) enum ProblemType {
     Budget,
     /// A run of retention would remove what it must not.
     RetentionRefused,
+    /// A part of the service does not work.
+    NotReady,
     /// The request could be taken, and then failed.
     Failed,
 }
@@ -75,7 +77,7 @@ const fn row(status: StatusCode, title: &'static str) -> Row {
 
 impl ProblemType {
     /// The types that are not [`ProblemType::Ingest`].
-    const OWN: [ProblemType; 14] = [
+    const OWN: [ProblemType; 15] = [
         ProblemType::NoKey,
         ProblemType::BadKey,
         ProblemType::WrongKey,
@@ -89,6 +91,7 @@ impl ProblemType {
         ProblemType::Refused,
         ProblemType::Budget,
         ProblemType::RetentionRefused,
+        ProblemType::NotReady,
         ProblemType::Failed,
     ];
 
@@ -114,6 +117,7 @@ impl ProblemType {
             ProblemType::Refused => "refused",
             ProblemType::Budget => "budget",
             ProblemType::RetentionRefused => "retention_refused",
+            ProblemType::NotReady => "not_ready",
             ProblemType::Failed => "failed",
         }
     }
@@ -148,6 +152,9 @@ impl ProblemType {
             ProblemType::RetentionRefused => {
                 row(StatusCode::CONFLICT, "The run of retention would remove what it must not")
             }
+            ProblemType::NotReady => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "A part of the service does not work")
+            }
             ProblemType::Failed => row(StatusCode::INTERNAL_SERVER_ERROR, "The request failed"),
         }
     }
@@ -160,6 +167,7 @@ impl ProblemType {
                 Some(Later::Overloaded)
             }
             ProblemType::Ingest(RefusalCode::DiskFull) => Some(Later::DiskFull),
+            ProblemType::NotReady => Some(Later::Unavailable),
             ProblemType::Ingest(RefusalCode::Stopping | RefusalCode::Unavailable) => Some(Later::Unavailable),
             _ => None,
         }

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::http::Bound;
+use crate::jobs::CHECKPOINT_COMMITS_MIN;
 use crate::state::State;
 
 /// A socket that is served.
@@ -84,6 +85,9 @@ impl Running {
                 Ok(Err(error)) => Err(error),
                 _ => Err(Error::Service("the jobs have stopped".into())),
             },
+            what = self.state.broken() => Err(Error::Service(format!(
+                "{what} could not be written, and something of it may be lost: the next start reads what is there"
+            ))),
             region = self.state.ingest.failed() => Err(IngestError::Failed(region).into()),
         }
     }
@@ -113,6 +117,7 @@ impl Running {
             let _ = (&mut self.jobs).await;
         }
         self.state.ingest.stop().await?;
+        self.state.retention.checkpoint_once(CHECKPOINT_COMMITS_MIN).await;
         self.state.look();
         self.state.served.write()?;
         let Running { state, mut gone, .. } = self;

@@ -62,11 +62,13 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     let ingest = build_ingest(&config, &peers, &mut metrics).await?;
     let engine = build_engine(&config, &peers, &mut metrics).await?;
     engine.warm().await;
-    let Peers { audit, retention, served, clocks, .. } = peers;
+    let Peers { audit, retention, served, clocks, consents, ledger, .. } = peers;
     let own = Metrics::register(&mut metrics);
     let (alive, gone) = mpsc::channel(1);
     let services = Services {
         keys,
+        consents,
+        ledger,
         ingest,
         engine,
         retention,

@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use shoal_audit::Audit;
 use shoal_ingest::Ingest;
+use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
 use shoal_retention::{Accepted, Permit, Retention};
+use shoal_schemas::Region;
+use shoal_storage::{BudgetLedger, Consents, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -26,6 +29,9 @@ pub(crate) struct State {
     pub(crate) clocks: Clocks,
     pub(crate) served: Arc<ServedTime>,
     pub(crate) keys: LiveKeys,
+    /// What lies in the data directory is closed before the store lets go of its lock, so it stands before the store's holders.
+    pub(crate) consents: Arc<Consents<ConsentRecord>>,
+    pub(crate) ledger: BudgetLedger,
     pub(crate) engine: Arc<Engine>,
     /// Its last line is written before the store lets go of the data directory's lock, so it stands before the store's holders.
     pub(crate) audit: Arc<Audit>,
@@ -44,6 +50,8 @@ pub(crate) struct State {
 /// The built services, before they serve.
 pub(crate) struct Services {
     pub(crate) keys: LiveKeys,
+    pub(crate) consents: Arc<Consents<ConsentRecord>>,
+    pub(crate) ledger: BudgetLedger,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
@@ -64,6 +72,8 @@ impl State {
             clocks,
             served: services.served,
             keys: services.keys,
+            consents: services.consents,
+            ledger: services.ledger,
             ingest: services.ingest,
             engine: services.engine,
             retention: services.retention,
@@ -102,6 +112,30 @@ impl State {
         let written =
             written.unwrap_or_else(|_| Err(Error::Service("the mark of a run was not written".into())));
         written.inspect_err(|error| tracing::error!(%error, "the mark of a run could not be written"))
+    }
+
+    /// Returns when a file has failed so that something may be lost, and which. The process must end then.
+    pub(crate) async fn broken(&self) -> &'static str {
+        tokio::select! {
+            () = self.consents.broken() => "the file of the consents of a region",
+            () = self.ledger.broken() => "the ledger of budgets or a high-water mark",
+            () = self.audit.broken() => "the audit",
+        }
+    }
+
+    /// What does not work although the service runs; each file that is in trouble is tried first. Blocks.
+    pub(crate) fn not_working(&self) -> Vec<String> {
+        let of = |what: String, trouble: Trouble| match trouble {
+            Trouble::Full => format!("{what}: there is no room on the disk"),
+            Trouble::Broken => format!("{what}: a file has failed, and the service ends"),
+        };
+        let consents = |(region, trouble): (Region, Trouble)| of(format!("consents of {region}"), trouble);
+        let mut all: Vec<String> = self.consents.troubles().into_iter().map(consents).collect();
+        all.extend(self.ledger.trouble().map(|trouble| of("questions".to_owned(), trouble)));
+        if self.ingest.is_disk_full() {
+            all.push("events: the disk has less room than ingest.free_bytes_min".to_owned());
+        }
+        all
     }
 
     /// Whether new events are taken.

@@ -93,6 +93,9 @@ pub enum StorageError {
         /// What is wrong: completes a sentence that begins with the file.
         reason: String,
     },
+    /// A file failed so that something may be lost. It is not used again by this process, which must end.
+    #[error("{} has failed: nothing is written to it before the next start", .0.display())]
+    Broken(PathBuf),
     /// An answer that is not one of its reservation's, or no longer.
     #[error("the reservation of this answer is not in force")]
     Stale,

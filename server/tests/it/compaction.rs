@@ -46,3 +46,24 @@ fn the_files_of_many_flushes_are_merged_by_themselves() {
     assert_eq!(ids(&world), before);
     assert_eq!(data_files(&world), 1);
 }
+
+#[test]
+fn a_start_after_many_commits_reads_few_of_them() {
+    let mut world = World::with(|config| config.storage.compaction_interval_min = None);
+    for flush in 0..20 {
+        let events = vec![click(&format!("c{flush}"), &format!("person-{flush}"), "a")];
+        assert_eq!(world.client().events(&world.keys.app, &batch("DE", events))["accepted"], 1);
+        world.flush();
+    }
+    let log = world.data_dir().join("de/tables/usage/_delta_log");
+    world.stop();
+    let pointer = std::fs::read_to_string(log.join("_last_checkpoint")).unwrap();
+    let pointer: serde_json::Value = serde_json::from_str(&pointer).unwrap();
+    assert!(pointer["version"].as_u64().unwrap() >= 20, "{pointer}");
+    let elsewhere = world.data_dir().join("us/tables/usage/_delta_log/_last_checkpoint");
+    assert!(!elsewhere.exists(), "a table with few commits needs none");
+    world.try_start().unwrap();
+    assert_eq!(Tables::read(&world.data_dir()).count(), 20);
+    let again = batch("DE", vec![click("c7", "person-7", "a")]);
+    assert_eq!(world.client().events(&world.keys.app, &again)["duplicate"], 1);
+}

@@ -151,6 +151,12 @@ impl World {
         }
     }
 
+    /// Stops in order; what keeps it from that, if something does.
+    pub(crate) fn try_stop(&mut self) -> Result<(), String> {
+        let running = self.running.take().unwrap();
+        self.runtime.block_on(running.stop()).map_err(|error| error.to_string())
+    }
+
     /// Where it answers.
     pub(crate) fn client(&self) -> Client {
         Client(self.running.as_ref().unwrap().addr())

@@ -22,6 +22,7 @@
 
 mod append;
 mod bounded;
+mod checkpoint;
 mod compact;
 mod compact_report;
 mod copies;

@@ -178,6 +178,12 @@ impl Inner {
         self.objects.list(folder).map_err(StorageError::io(self.objects.path(folder)))
     }
 
+    /// The version of the newest checkpoint; 0 when there is none.
+    pub(crate) fn last_checkpoint(&self) -> Result<u64> {
+        let checkpoints = self.log_entries()?.into_iter().filter(|entry| !entry.commit);
+        Ok(checkpoints.filter_map(|entry| entry.version).max().unwrap_or(0))
+    }
+
     fn log_entries(&self) -> Result<Vec<LogEntry>> {
         let found = self.list(LOG_FOLDER)?.into_iter().filter_map(|entry| {
             let file = entry.name.strip_prefix(LOG_FOLDER)?.strip_prefix('/').filter(|f| !f.contains('/'))?;

@@ -2,9 +2,10 @@
 //! commit or a checkpoint that was damaged is known when the log is read, whichever of them it is.
 //!
 //! ```text
-//! members of `commitInfo`:   "shoalFiles": 16 hexadecimal digits, XOR of a digest of each live file
-//!                            "shoalTransactions": {"log-DE": 42, ..}
+//! members of `commitInfo`:   "shoalTransactions": {"log-DE": 42, ..}
+//!                            "shoalDigest": 16 hexadecimal digits, XOR of a digest of each live file and each transaction
 //! digest of a file           CRC-32 of "1 <path> <bytes> <rows> <footer>" and of "2 <path> <bytes> <rows> <footer>"
+//! digest of a transaction    CRC-32 of "3 <name> <version>" and of "4 <name> <version>"
 //! ```
 //! A log of before there were tallies has none until its next commit. Only the newest commit is asked.
 //! Not here: the log (`log`), when a commit is made (`table`).
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::tables::snapshot::LiveFile;
 
-const FILES: &str = "shoalFiles";
+const DIGEST: &str = "shoalDigest";
 const TRANSACTIONS: &str = "shoalTransactions";
 
 /// What is live, in two numbers and a list.
@@ -48,11 +49,16 @@ impl Tally {
         self.transactions.get(app_id).copied()
     }
 
+    fn digest(&self) -> String {
+        let of = |(id, version): (&String, &i64)| halves(3, &format!("{id} {version}"));
+        format!("{:016x}", self.transactions.iter().map(of).fold(self.files, |all, one| all ^ one))
+    }
+
     /// The members of a commit's information.
     pub(crate) fn members(&self) -> HashMap<String, Value> {
         let transactions = self.transactions.iter().map(|(id, version)| (id.clone(), Value::from(*version)));
         HashMap::from([
-            (FILES.to_owned(), Value::from(format!("{:016x}", self.files))),
+            (DIGEST.to_owned(), Value::from(self.digest())),
             (TRANSACTIONS.to_owned(), Value::Object(transactions.collect())),
         ])
     }
@@ -60,27 +66,30 @@ impl Tally {
     /// Takes up what the newest commit says about transactions.
     ///
     /// # Errors
-    /// What it says of the files is not so, or cannot be read.
+    /// What it says is not so, or cannot be read.
     pub(crate) fn agree(&mut self, said: &HashMap<String, Value>) -> Result<(), &'static str> {
-        let Some(files) = said.get(FILES) else { return Ok(()) };
-        if files.as_str() != Some(format!("{:016x}", self.files).as_str()) {
-            return Err("does not list the files that its newest commit tells of");
-        }
+        let Some(digest) = said.get(DIGEST) else { return Ok(()) };
         let transactions = said.get(TRANSACTIONS).and_then(Value::as_object);
         for (app_id, version) in transactions.ok_or("has a newest commit that tells of no transactions")? {
             let version = version.as_i64().ok_or("has a newest commit whose transactions cannot be read")?;
             self.transactions.insert(app_id.clone(), version);
         }
-        Ok(())
+        match digest.as_str() == Some(self.digest().as_str()) {
+            true => Ok(()),
+            false => Err("does not list the files and transactions that its newest commit tells of"),
+        }
     }
 }
 
 fn digest_of(file: &LiveFile) -> u64 {
     let LiveFile { path, bytes, rows, digest, .. } = file;
-    let half = |which: u8| {
-        u64::from(crc32fast::hash(format!("{which} {path} {bytes} {rows} {digest:?}").as_bytes()))
-    };
-    half(1) << 32 | half(2)
+    halves(1, &format!("{path} {bytes} {rows} {digest:?}"))
+}
+
+/// Two checksums of a text, told apart by the numbers before it.
+fn halves(first: u8, text: &str) -> u64 {
+    let half = |which: u8| u64::from(crc32fast::hash(format!("{which} {text}").as_bytes()));
+    half(first) << 32 | half(first + 1)
 }
 
 #[cfg(test)]
@@ -123,7 +132,10 @@ mod tests {
         assert!(Tally::of([&a, &b].into_iter()).agree(&said).is_err());
         assert!(Tally::default().agree(&said).is_err());
         assert!(Tally::of([&b].into_iter()).agree(&HashMap::new()).is_ok(), "of before there were tallies");
-        let cut = HashMap::from([(FILES.to_owned(), said[FILES].clone())]);
+        let cut = HashMap::from([(DIGEST.to_owned(), said[DIGEST].clone())]);
+        let mut other = said.clone();
+        other.insert(TRANSACTIONS.to_owned(), serde_json::json!({"log-DE": 43}));
+        assert!(Tally::of([&a].into_iter()).agree(&other).is_err(), "a version that was changed");
         assert!(Tally::of([&a].into_iter()).agree(&cut).is_err());
     }
 }
