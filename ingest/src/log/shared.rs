@@ -145,8 +145,12 @@ impl Shared {
 
     fn make_spare(&self) -> io::Result<String> {
         let name = self.spare_name();
-        self.medium.create(&name, self.config.segment_bytes_max)?;
-        Ok(name)
+        let made = self.medium.create(&name, self.config.segment_bytes_max);
+        if made.is_err() {
+            // On a full disk what was made of it takes the room that others need. A start removes what stays.
+            let _ = self.medium.remove(&[&name]);
+        }
+        made.map(|_| name)
     }
 
     fn spare_name(&self) -> String {

@@ -193,6 +193,12 @@ async fn a_full_disk_refuses_before_anything_is_remembered() {
     medium.set_free_bytes(1000);
     assert_eq!(log.append(batch([1])).await, Err(LogError::DiskFull));
     medium.set_free_bytes(1 << 30);
+    // There was room when it was asked, and there is none for a segment.
+    medium.refuse_writes(Some(std::io::ErrorKind::StorageFull));
+    for _ in 0..2 {
+        assert_eq!(log.append(batch([1])).await, Err(LogError::DiskFull));
+    }
+    medium.refuse_writes(None);
     assert_eq!(log.append(batch([1])).await, Ok(Receipt::default()), "not a duplicate");
 }
 

@@ -171,3 +171,15 @@ fn a_bit_that_flips_in_any_file_is_found_or_changes_nothing() {
     world.try_start().unwrap();
     assert!(found > 0, "none of {flips} was found");
 }
+
+#[test]
+fn readiness_says_what_does_not_work() {
+    let mut world = World::new();
+    assert_eq!(world.client().get("/readyz", "").status, 200);
+    world.restart(|config| config.ingest.free_bytes_min = 1 << 60);
+    let answer = world.client().get("/readyz", "");
+    let told = answer.json();
+    assert_eq!((answer.status, told["code"].as_str()), (503, Some("not_ready")), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("events: the disk has less room"), "{told}");
+    assert_eq!(world.client().get("/healthz", "").status, 200);
+}
