@@ -161,8 +161,11 @@ impl Retention {
             let retention = self.clone();
             reading.spawn(async move { retention.files(region, kind).await });
         }
-        let read = reading.join_all().await;
-        read.into_iter().flatten().collect()
+        let mut tables = Vec::new();
+        while let Some(read) = reading.join_next().await {
+            tables.extend(read.into_iter().flatten());
+        }
+        tables
     }
 
     async fn open(&self, region: Region, kind: Kind) -> Result<Table, shoal_storage::StorageError> {

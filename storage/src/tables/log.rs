@@ -8,6 +8,7 @@
 //! column mapping are never on, so that every Delta reader can read the table. Not here: retries (`table`).
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -17,6 +18,7 @@ use deltalake_core::kernel::{
 };
 use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, StorageConfig, get_actions, logstore_with};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
+use futures::FutureExt;
 use object_store::ObjectStore;
 use shoal_schemas::columns;
 use url::Url;
@@ -75,6 +77,12 @@ impl Log {
     /// # Errors
     /// [`StorageError::Schema`] when a file in it was not written by Shoal, or lacks its row count.
     pub(crate) async fn load(&self) -> Result<Loaded> {
+        // What libraries do not expect of a log that was damaged is an error like any other.
+        let loaded = AssertUnwindSafe(self.read()).catch_unwind().await;
+        loaded.unwrap_or_else(|_| Err(self.damaged("cannot be read")))
+    }
+
+    async fn read(&self) -> Result<Loaded> {
         let mut delta = DeltaTable::new(Arc::clone(&self.store));
         delta.load().await?;
         let state = delta.snapshot()?;
