@@ -186,6 +186,9 @@ pub(crate) fn scan(
                 if decoder.find(sequence, Some(of.salt), at).map_err(IngestError::io(&path))?.is_some() {
                     return Err(damaged(at, "valid records follow after bytes that are none"));
                 }
+                if decoder.is_flipped(at, of).map_err(IngestError::io(&path))? {
+                    return Err(damaged(at, "a record was changed after it was written"));
+                }
                 break;
             }
         }

@@ -1,6 +1,8 @@
 //! The log alone: groups, resends, faults, damage. With the flush: `flush/tests.rs`.
 #![allow(clippy::unwrap_used)]
 
+mod damage;
+
 use std::sync::Arc;
 
 use shoal_files::{Medium, Memory, Objects};
@@ -326,39 +328,6 @@ async fn a_segment_without_its_end_is_an_error_when_a_newer_one_is_there() {
     one_segment_more(&medium).await;
     medium.flip("0000000000000001.log", 4 * BLOCK_BYTES as usize);
     assert!(matches!(simple(&medium).err(), Some(IngestError::Damaged { .. })));
-}
-
-#[tokio::test]
-async fn a_segment_that_was_cut_is_an_error_and_loses_nothing_without_a_word() {
-    let name = "0000000000000001.log";
-    let medium = Faulty::default();
-    let log = simple(&medium).unwrap();
-    for id in 0..3 {
-        log.append(batch([id])).await.unwrap();
-    }
-    // As a kill leaves it: without a seal, and as long as it was made.
-    assert_eq!(held(&simple(&medium.after_power_cut(0)).unwrap()), prints(0..3));
-    for blocks in 0..8 {
-        let cut = medium.after_power_cut(0);
-        cut.edit(name).unwrap().set_length(blocks * BLOCK_BYTES).unwrap();
-        let found = simple(&cut).err();
-        assert!(matches!(found, Some(IngestError::Damaged { .. })), "{blocks}");
-    }
-}
-
-#[tokio::test]
-async fn a_version_above_every_segment_is_an_error() {
-    let medium = Faulty::default();
-    one_segment(&medium).await;
-    let after = |committed| open_after(&medium, runs(&medium).unwrap(), names(), committed);
-    for committed in [None, Some(0), Some(1)] {
-        assert_eq!(held(&after(committed).unwrap()), prints(0..3));
-    }
-    for committed in [2, 3, 1 << 40] {
-        assert!(matches!(after(Some(committed)).err(), Some(IngestError::Damaged { .. })), "{committed}");
-    }
-    // Where no row waits, none can be taken for one that is there.
-    assert!(open_after(&Faulty::default(), runs(&medium).unwrap(), names(), Some(9)).is_ok());
 }
 
 async fn one_segment_more(medium: &Faulty) {
