@@ -11,8 +11,8 @@
 //! never answered for; they are one group at the most, and in the last file. When a start finds such lines whole, they
 //! stay and are counted; from the first byte that is not whole on they are cut off. Anything else that is not whole is
 //! no crash but a change: the start is refused with the place, and nothing is touched. After a failed sync nothing is
-//! appended any more, because nobody knows what the disk holds, and the process must end. Several processes may append, one at a time: a lock says
-//! whose turn it is, and whoever has it reads first what the others have written.
+//! appended any more, because nobody knows what the disk holds, and the process must end. Several processes may append, one at a
+//! time: a lock says whose turn it is, and whoever has it reads first what the others have written.
 //!
 //! - `place`: where it is, and its files; `head`: the count and the last hash; `scan`: reads lines in order; `verify`: whether
 //!   it is whole; `writer`: the thread that appends

@@ -120,8 +120,8 @@ impl<M> Faulty<M> {
         self.faults.hold().syncs_left = Some(syncs);
     }
 
-    /// Until it is told otherwise, whatever makes, writes or grows a file fails with this kind, a write after half of it: a full disk
-    /// (`StorageFull`) or a broken one. Reading, syncs and removals go on.
+    /// Until it is told otherwise, whatever makes, writes or grows a file fails with this kind, a write after half of it: a full
+    /// disk (`StorageFull`) or a broken one. Reading, syncs and removals go on.
     pub fn refuse_writes(&self, kind: Option<io::ErrorKind>) {
         self.faults.hold().refused = kind;
     }

@@ -222,8 +222,8 @@ impl Ingest {
         free.is_some_and(|free| free.is_ok_and(|free| free < self.config.log.free_bytes_min))
     }
 
-    /// Moves what is due, when so much was served, from the logs to the tables; everything, when forced. To be called every second or so: it
-    /// costs nothing when nothing is due.
+    /// Moves what is due, when so much was served, from the logs to the tables; everything, when forced. To be called every
+    /// second or so: it costs nothing when nothing is due.
     ///
     /// # Errors
     /// The first region's failure; nothing is lost, the next call goes on.

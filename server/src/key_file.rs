@@ -1,8 +1,10 @@
 //! The key file: read at the start, or made by the first one, with mode 0600 and outside the data directory.
 //!
-//! Invariants: no key file is made beside data, because they were made with another one; a key file comes to be whole or not at all, and one that exists is never written to; one that others can
-//! read is refused; no error has any of its content; buffers that held it are zeroised.
-//! Not here: what is in it (`shoal-privacy`, `keyring.rs`), whether it is the one that the data were made with (`key_check.rs`), how a file comes to be whole (`shoal-files`).
+//! Invariants: no key file is made beside data, because they were made with another one; a key file comes to be whole or not at
+//! all, and one that exists is never written to; one that others can read is refused; no error has any of its content; buffers
+//! that held it are zeroised.
+//! Not here: what is in it (`shoal-privacy`, `keyring.rs`), whether it is the one that the data were made with (`key_check.rs`),
+//! how a file comes to be whole (`shoal-files`).
 
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@
 //! Each commit is made in two phases: then redb does not take a damaged newest state for one that was never finished, and does
 //! not go back to the one before it without a word.
 //!
-//! A file is made under another name, `<name>.new`, and renamed when it is whole: a first start that is cut off leaves nothing that
-//! the next one could not open. Invariants: after the file was let go of, nothing of it is in memory; a panic of redb over a damaged file is an error.
-//! Blocking calls. Not here: what is in the file (`consents`, `spending`), the disk (`shoal-files`).
+//! A file is made under another name, `<name>.new`, and renamed when it is whole: a first start that is cut off leaves nothing
+//! that the next one could not open. Invariants: after the file was let go of, nothing of it is in memory; a panic of redb over
+//! a damaged file is an error. Blocking calls. Not here: what is in the file (`consents`, `spending`), the disk (`shoal-files`).
 
 use std::fmt;
 use std::io::{self, ErrorKind};

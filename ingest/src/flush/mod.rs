@@ -107,8 +107,9 @@ impl<S: Sink> Flusher<S> {
         }
     }
 
-    /// Seals what is due when so much was served (everything, when forced) and moves what is sealed. A region that fails does not keep the others, nor
-    /// does one whose tables have no room: its rows stay in the log for a later call, or, when forced, until the others are done.
+    /// Seals what is due when so much was served (everything, when forced) and moves what is sealed. A region that fails does
+    /// not keep the others, nor does one whose tables have no room: its rows stay in the log for a later call, or, when forced,
+    /// until the others are done.
     ///
     /// # Errors
     /// The first failure; nothing is lost, the next call goes on from there.

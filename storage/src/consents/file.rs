@@ -8,7 +8,8 @@
 //! A file of format 1 has the records without checksums, in a table `consents`; it becomes one of format 2 when it is opened.
 //! Invariants: what [`ConsentFile::edit`] has put is durable when it returns, all of it or none; any error means that it may
 //! not be, and nothing may be acknowledged. A look-up reads the file as of the last change, through a cache of pages that
-//! is bounded. A record whose checksum does not hold is an error and never no record. Keys are digests, records are opaque here. Blocking calls.
+//! is bounded. A record whose checksum does not hold is an error and never no record. Keys are digests, records are opaque here.
+//! Blocking calls.
 //! Not here: damage and full disks (`redb_file`), what a record says, its bytes and how a digest is made (`shoal-privacy`).
 
 use std::path::{Path, PathBuf};

@@ -16,9 +16,9 @@
 //! state          0 reserved, 1 sealed; 2, which earlier versions made of 0 at a start, says the same as 0
 //! ```
 //! Invariants: each change is one durable transaction. What is reserved and not sealed has no answer: who reserved it may
-//! seal it as long as its process lives. Memory for pages of the file is bounded. A file of format 1 becomes one of format 2 when it is opened: each
-//! of its charges then counts its delta. Not here: the file itself (`ledger_book`), reserving (`booking`), high-water marks, listing
-//! (`view`).
+//! seal it as long as its process lives. Memory for pages of the file is bounded. A file of format 1 becomes one of format 2
+//! when it is opened: each of its charges then counts its delta. Not here: the file itself (`ledger_book`), reserving
+//! (`booking`), high-water marks, listing (`view`).
 
 use std::collections::BTreeMap;
 use std::path::Path;

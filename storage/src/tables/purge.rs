@@ -10,8 +10,8 @@
 //!
 //! A file that a reader may still be reading is left for the next run; after a restart nobody reads, and its age lets it go.
 //!
-//! Invariants: a file that an append or a merge in flight has written is never touched; no commit happens meanwhile; the table reads
-//! the same before and after. Not here: which files are removed (`expire`).
+//! Invariants: a file that an append or a merge in flight has written is never touched; no commit happens meanwhile; the table
+//! reads the same before and after. Not here: which files are removed (`expire`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 //! For readers that go through a file once, from its start to its end, and need that order: [`Snapshot::rows`]. Text
 //! comes as a dictionary, as Parquet stores it, so that each distinct value is looked at once and not once a row.
 //!
-//! Invariants: what is read is what was written, or an error (`digest`); memory is one batch and one page of each column; the file stays on the disk while it is read. A column
-//! that an old file lacks is null. Rows of a file that Shoal wrote are sorted by (subject, time, event id), but nothing
-//! here checks it. Synchronous. Not here: which rows may be read (`shoal-query`).
+//! Invariants: what is read is what was written, or an error (`digest`); memory is one batch and one page of each column; the
+//! file stays on the disk while it is read. A column that an old file lacks is null. Rows of a file that Shoal wrote are sorted
+//! by (subject, time, event id), but nothing here checks it. Synchronous. Not here: which rows may be read (`shoal-query`).
 
 use std::sync::Arc;
 

@@ -2,7 +2,8 @@
 //!
 //! Invariants: one commit at a time; a commit's outcome is never guessed: after any error the log is read again before
 //! anything else is committed. Readers see the last version that is known to be in the log, and the files of a list that one of
-//! them holds stay on the disk. Not here: `append`, `compact`, `expire`, `purge`, the form of the log (`log`) and of the files (`write`).
+//! them holds stay on the disk. Not here: `append`, `compact`, `expire`, `purge`, the form of the log (`log`) and of the files
+//! (`write`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

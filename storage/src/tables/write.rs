@@ -3,8 +3,8 @@
 //! ```text
 //! <table>/day=YYYY-MM-DD/<ux|dx>-<uuid v7>.parquet      ux: user-experience, dx: device-experience
 //! ```
-//! zstd level 1; rows sorted by (subject, time, event id), so that one subject's rows lie together and compress; a Bloom filter on the
-//! event id; no statistics on the digests, in the file or in the log.
+//! zstd level 1; rows sorted by (subject, time, event id), so that one subject's rows lie together and compress; a Bloom filter
+//! on the event id; no statistics on the digests, in the file or in the log.
 //!
 //! Invariants: a file holds one programme and one day, and its name says which. Synchronous: callers run it on a blocking
 //! thread. Not here: making the file part of the table (`append`), many files becoming one (`merge`).
