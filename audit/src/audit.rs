@@ -42,6 +42,21 @@ impl Audit {
         ChainPlace::on_disk(Disk::new(data_dir).private(), FILE_BYTES_MAX)
     }
 
+    /// Returns when a file of it has failed so that something may be lost: nothing is appended any more, and the process must end.
+    pub fn broken(&self) -> impl Future<Output = ()> + Send + use<> {
+        let broken = self.chain.as_ref().map(Chain::broken);
+        async move {
+            let ended = match broken {
+                Some(mut broken) => broken.wait_for(|is_broken| *is_broken).await.map(drop).is_err(),
+                None => true,
+            };
+            if ended {
+                // It is closed, or keeps nothing.
+                std::future::pending().await
+            }
+        }
+    }
+
     pub(crate) fn is_kept(&self) -> bool {
         self.chain.is_some()
     }

@@ -11,8 +11,8 @@
 //! never answered for; they are one group at the most, and in the last file. When a start finds such lines whole, they
 //! stay and are counted; from the first byte that is not whole on they are cut off. Anything else that is not whole is
 //! no crash but a change: the start is refused with the place, and nothing is touched. After a failed sync nothing is
-//! appended any more, because nobody knows what the disk holds. Several processes may append, one at a time: a lock says
-//! whose turn it is, and whoever has it reads first what the others have written.
+//! appended any more, because nobody knows what the disk holds, and the process must end. Several processes may append, one at a
+//! time: a lock says whose turn it is, and whoever has it reads first what the others have written.
 //!
 //! - `place`: where it is, and its files; `head`: the count and the last hash; `scan`: reads lines in order; `verify`: whether
 //!   it is whole; `writer`: the thread that appends
@@ -31,13 +31,13 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::error::{AuditError, Result};
 
 pub use place::ChainPlace;
 pub use scan::ChainLine;
-pub use verify::{Whole, verify, verify_since};
+pub use verify::{Whole, last_at_ms, verify, verify_since};
 use writer::{AppendRequest, Writer};
 
 /// A chain that lines are appended to. Several processes may hold one: each group is appended in its process's turn.
@@ -46,6 +46,7 @@ pub(crate) struct Chain {
     thread: Option<JoinHandle<()>>,
     cut_bytes: u64,
     dir: PathBuf,
+    broken: watch::Receiver<bool>,
 }
 
 impl Chain {
@@ -56,10 +57,16 @@ impl Chain {
     pub(crate) fn open(place: ChainPlace) -> Result<Chain> {
         let dir = place.dir();
         let (writer, cut_bytes) = Writer::open(place)?;
+        let broken = writer.broken();
         let (queue, requests) = mpsc::channel();
         let thread = std::thread::Builder::new().name("audit".to_owned());
         let thread = thread.spawn(move || writer.run(&requests)).map_err(AuditError::io(&dir))?;
-        Ok(Chain { queue: Some(queue), thread: Some(thread), cut_bytes, dir })
+        Ok(Chain { queue: Some(queue), thread: Some(thread), cut_bytes, dir, broken })
+    }
+
+    /// True from when a file failed so that something may be lost.
+    pub(crate) fn broken(&self) -> watch::Receiver<bool> {
+        self.broken.clone()
     }
 
     /// Bytes of unfinished lines that were cut off when the chain was opened.

@@ -30,6 +30,7 @@ struct State {
     crash_at: Option<u64>,
     syncs_left: Option<u64>,
     free_bytes: Option<u64>,
+    refused: Option<io::ErrorKind>,
 }
 
 /// What becomes of an operation.
@@ -60,6 +61,14 @@ impl Faults {
             Some(crash) if number == crash && number.is_multiple_of(2) => Ok(Fate::CrashAfter),
             Some(crash) if number == crash => Ok(Fate::CrashBefore),
             _ => Ok(Fate::Whole),
+        }
+    }
+
+    /// Whether a write may happen.
+    fn may_write(&self) -> io::Result<()> {
+        match self.hold().refused {
+            Some(kind) => Err(io::Error::new(kind, "the write was told to fail")),
+            None => Ok(()),
         }
     }
 
@@ -111,6 +120,12 @@ impl<M> Faulty<M> {
         self.faults.hold().syncs_left = Some(syncs);
     }
 
+    /// Until it is told otherwise, whatever makes, writes or grows a file fails with this kind, a write after half of it: a full
+    /// disk (`StorageFull`) or a broken one. Reading, syncs and removals go on.
+    pub fn refuse_writes(&self, kind: Option<io::ErrorKind>) {
+        self.faults.hold().refused = kind;
+    }
+
     /// What `free_bytes` answers.
     pub fn set_free_bytes(&self, bytes: u64) {
         self.faults.hold().free_bytes = Some(bytes);
@@ -131,14 +146,17 @@ impl Faulty<Memory> {
 
 impl<M: Objects> Objects for Faulty<M> {
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.faults.may_write()?;
         self.faults.synced(|| self.inner.put(name, bytes))
     }
 
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.faults.may_write()?;
         self.faults.synced(|| self.inner.put_if_absent(name, bytes))
     }
 
     fn write(&self, name: &str) -> io::Result<Box<dyn NewObject>> {
+        self.faults.may_write()?;
         let inner = self.faults.atomic(|| self.inner.write(name))?;
         Ok(Box::new(FaultyObject { inner, faults: self.faults.clone() }))
     }
@@ -175,6 +193,7 @@ impl<M: Objects> Objects for Faulty<M> {
 
 impl<M: Medium> Medium for Faulty<M> {
     fn create(&self, name: &str, bytes: u64) -> io::Result<Box<dyn LogFile>> {
+        self.faults.may_write()?;
         let inner = match self.faults.next()? {
             Fate::Whole => self.inner.create(name, bytes)?,
             _ => return self.inner.create(name, bytes / 2).and(Err(crash())),
@@ -214,6 +233,10 @@ impl Source for FaultyFile {
 
 impl LogFile for FaultyFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if let Err(refused) = self.faults.may_write() {
+            self.inner.write_at(offset, &bytes[..bytes.len() / 2])?;
+            return Err(refused);
+        }
         match self.faults.next()? {
             Fate::Whole => self.inner.write_at(offset, bytes),
             _ => self.inner.write_at(offset, bytes).and(Err(crash())),
@@ -221,6 +244,9 @@ impl LogFile for FaultyFile {
     }
 
     fn set_length(&self, bytes: u64) -> io::Result<()> {
+        if bytes > self.inner.length()? {
+            self.faults.may_write()?;
+        }
         self.faults.atomic(|| self.inner.set_length(bytes))
     }
 

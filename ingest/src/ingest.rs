@@ -57,6 +57,7 @@ pub struct Ingest {
     room: Room,
     geo: Option<GeoDb>,
     clock: Clock,
+    served: Clock,
     metrics: Metrics,
     in_flight: Arc<InFlight>,
     branches: Vec<Arc<Branch>>,
@@ -99,6 +100,7 @@ impl Ingest {
             scrubber,
             geo: parts.geo,
             clock: parts.clock,
+            served: parts.served,
             metrics: parts.metrics,
             in_flight,
             branches,
@@ -215,18 +217,18 @@ impl Ingest {
     }
 
     /// Whether the disk has less room than it needs for what must be written. What cannot be asked is not full.
-    fn is_disk_full(&self) -> bool {
+    pub fn is_disk_full(&self) -> bool {
         let free = self.branches.first().map(|branch| branch.log.shared().medium().free_bytes());
         free.is_some_and(|free| free.is_ok_and(|free| free < self.config.log.free_bytes_min))
     }
 
-    /// Moves what is due from the logs to the tables; everything, when forced. To be called every second or so: it
-    /// costs nothing when nothing is due.
+    /// Moves what is due, when so much was served, from the logs to the tables; everything, when forced. To be called every
+    /// second or so: it costs nothing when nothing is due.
     ///
     /// # Errors
     /// The first region's failure; nothing is lost, the next call goes on.
-    pub async fn flush(&self, now_ms: i64, force: bool) -> Result<FlushReport, IngestError> {
-        self.flusher.run_once(now_ms, force).await
+    pub async fn flush(&self, served_ms: i64, force: bool) -> Result<FlushReport, IngestError> {
+        self.flusher.run_once(served_ms, force).await
     }
 
     /// Makes the keys of the units of events that name nobody for the days that are open, and destroys those of days whose
@@ -250,7 +252,7 @@ impl Ingest {
         for branch in &self.branches {
             branch.log.stop().await;
         }
-        self.flusher.run_once((self.clock)(), true).await?;
+        self.flusher.run_once((self.served)(), true).await?;
         match *self.failed.borrow() {
             Some(region) => Err(IngestError::Failed(region)),
             None => Ok(()),

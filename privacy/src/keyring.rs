@@ -30,6 +30,7 @@ mod context {
     pub(super) const SESSION: &str = "Shoal 2026-11-22 digest of a session id, version 1";
     pub(super) const EVENT_ID: &str = "Shoal 2026-11-22 digest of an event id, version 1";
     pub(super) const APP_DAY: &str = "Shoal 2026-11-29 unit of an app's day, version 1";
+    pub(super) const CHECK: &str = "Shoal 2026-11-29 check value of a region's keys, version 1";
     pub(super) const CONSENT: &str = "Shoal 2026-11-22 digest of a consent subject, version 1";
 }
 
@@ -130,6 +131,13 @@ impl Keyring {
     pub fn app_day(&self, region: Region, day: i32, app: &str) -> Pseudonym {
         let digester = Digester::new(self.derive(context::APP_DAY, region, None));
         Pseudonym(digester.digest(&format!("{day}\u{1f}{app}")))
+    }
+
+    /// What tells whether another keyring has the same keys of a region and pseudonym epoch: a keyed digest of a fixed label, of
+    /// which no key can be found. It may lie beside the data.
+    pub fn check_value(&self, region: Region, epoch: PseudonymEpoch) -> [u8; 16] {
+        let scope = Some((Programme::UserExperience, epoch));
+        Digester::new(self.derive(context::CHECK, region, scope)).digest("check value")
     }
 
     /// Key material: root secret, then length-prefixed region, then length-prefixed programme and the epoch's four

@@ -23,7 +23,9 @@ pub enum QueryError {
     #[error("too many queries are running; try again in a moment")]
     Busy,
     /// Anything that goes wrong after the scan has started.
-    #[error("the query failed after it had started; it is charged")]
+    #[error(
+        "the query failed after it had started; what it had paid by then stays charged (GET /v1/budget tells)"
+    )]
     Failed,
 }
 

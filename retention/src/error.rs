@@ -3,6 +3,8 @@
 use shoal_schemas::{Kind, Region};
 use shoal_storage::StorageError;
 
+use crate::permit::Refused;
+
 /// Why nothing could be planned or run.
 #[derive(Debug, thiserror::Error)]
 pub enum RetentionError {
@@ -16,4 +18,7 @@ pub enum RetentionError {
         /// What failed.
         source: StorageError,
     },
+    /// The run would remove what it must not; nothing was changed.
+    #[error("retention does not run: {0}")]
+    Refused(#[from] Refused),
 }

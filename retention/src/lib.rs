@@ -4,7 +4,7 @@
 //! table in one commit (*expire*), then deletes their bytes and every entry of the Delta log that names them (*purge*).
 //! A run may be repeated or killed at any point: what was not finished is finished by the next one.
 //!
-//! - `plan`: which files are past their time; pure
+//! - `plan`: which files are past their time; `permit`: whether they may be removed now; both pure
 //! - `run`: plans and runs over a store
 //! - `maintain`: merges small files, and purges what the merges left
 //! - `report`: what a run did, per region, programme and kind
@@ -16,6 +16,7 @@
 mod error;
 mod maintain;
 mod metrics;
+mod permit;
 mod plan;
 mod report;
 mod run;
@@ -23,6 +24,7 @@ mod run;
 pub use error::RetentionError;
 pub use maintain::{Compacted, MaintainReport};
 pub use metrics::Metrics;
+pub use permit::{Accepted, FAR_MS, KnownTimes, Permit, Refused, plausible};
 pub use plan::{Line, Plan, TableFiles, is_expired, plan};
 pub use report::{Failure, Purged, Report};
 pub use run::{Mode, Progress, Retention};

@@ -67,6 +67,17 @@ impl Retention {
         self.store.stop_compacting();
     }
 
+    /// Writes a checkpoint of every table that has at least so many commits after its last one, so that the next start reads few.
+    /// A table that fails is told in the log, and is read commit by commit then.
+    pub async fn checkpoint_once(&self, commits_min: u64) {
+        for table in self.store.tables().await {
+            if let Err(error) = table.checkpoint(commits_min).await {
+                let (region, kind) = (table.region(), table.kind());
+                tracing::warn!(%region, %kind, %error, "a checkpoint of a table could not be written");
+            }
+        }
+    }
+
     async fn maintain_table(&self, table: &Table, report: &mut MaintainReport) -> Result<(), StorageError> {
         let (region, kind, now_ms) = (table.region(), table.kind(), report.now_ms);
         let merged = table.compact(now_ms, CompactPolicy::default()).await?;

@@ -146,7 +146,14 @@ mod tests {
     use super::*;
 
     fn file(programme: Programme, day: i32, rows: u64) -> LiveFile {
-        LiveFile { path: format!("day={day}/{rows}.parquet"), day, programme, rows, bytes: rows * 10 }
+        LiveFile {
+            path: format!("day={day}/{rows}.parquet"),
+            day,
+            programme,
+            rows,
+            bytes: rows * 10,
+            digest: None,
+        }
     }
 
     #[test]

@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use shoal_schemas::calendar::day_of;
+use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Kind, Programme, Region, Registry};
 use shoal_storage::{LiveFile, PurgeReport, Store, Table};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use crate::RetentionError;
 use crate::metrics::{Metrics, TableLabel};
+use crate::permit::Permit;
 use crate::plan::{Line, Plan, TableFiles, is_expired, plan};
 use crate::report::{Failure, Purged, Report};
 
@@ -21,8 +23,8 @@ use crate::report::{Failure, Purged, Report};
 pub enum Mode {
     /// Reports what a run would do.
     Dry,
-    /// Expires and purges.
-    Real,
+    /// Expires and purges, if that is permitted.
+    Real(Permit),
 }
 
 /// How far a run has come.
@@ -66,7 +68,8 @@ impl Retention {
     /// Makes everything that is past its time at `now_ms` gone, and finishes what an earlier run left.
     ///
     /// # Errors
-    /// A dry run: as [`Self::plan`]. A real run reports a table that fails and goes on with the next.
+    /// A dry run: as [`Self::plan`]. A real run that is not permitted: [`RetentionError::Refused`], and nothing is changed. One
+    /// that is reports a table that fails and goes on with the next.
     pub async fn run_once(
         &self,
         now_ms: i64,
@@ -74,10 +77,14 @@ impl Retention {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Report, RetentionError> {
         let _running = self.running.lock().await;
-        if mode == Mode::Dry {
-            let expired = self.plan(now_ms).await?.lines;
-            return Ok(Report { now_ms, dry_run: true, expired, purged: vec![], failed: vec![] });
-        }
+        let permit = match mode {
+            Mode::Real(permit) => permit,
+            Mode::Dry => {
+                let expired = self.plan(now_ms).await?.lines;
+                return Ok(Report { now_ms, dry_run: true, expired, purged: vec![], failed: vec![] });
+            }
+        };
+        permit.check(&self.registry, &self.readable().await, now_ms)?;
         self.metrics.runs.inc();
         let mut report = Report { now_ms, dry_run: false, expired: vec![], purged: vec![], failed: vec![] };
         let tables = all_tables();
@@ -137,6 +144,28 @@ impl Retention {
                 .count(file, gone);
         }
         lines.into_values().collect()
+    }
+
+    /// The newest time that any event can have, by the newest day that a table has, in milliseconds since 1970.
+    pub async fn newest_event_ms(&self) -> Option<i64> {
+        let tables = self.readable().await;
+        let days = tables.iter().flat_map(|table| &table.files).map(|file| file.day);
+        days.max().map(|day| start_of(day.saturating_add(1)) - 1)
+    }
+
+    /// The files of the tables that can be read. One that cannot is reported by the run itself.
+    async fn readable(&self) -> Vec<TableFiles> {
+        // Beside each other: reading the logs of all tables is most of a start.
+        let mut reading = JoinSet::new();
+        for (region, kind) in all_tables() {
+            let retention = self.clone();
+            reading.spawn(async move { retention.files(region, kind).await });
+        }
+        let mut tables = Vec::new();
+        while let Some(read) = reading.join_next().await {
+            tables.extend(read.into_iter().flatten());
+        }
+        tables
     }
 
     async fn open(&self, region: Region, kind: Kind) -> Result<Table, shoal_storage::StorageError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
-use shoal_retention::{Metrics, Mode, Retention};
+use shoal_retention::{Accepted, KnownTimes, Metrics, Mode, Permit, Refused, Retention, RetentionError};
 use shoal_schemas::calendar::start_of;
 use shoal_schemas::{ColumnType, Kind, Programme, Region, Registry, TableDef};
 use shoal_storage::{Part, Store, Table};
@@ -64,6 +64,11 @@ impl World {
         TODAY - i32::try_from(self.registry.retention_days(programme, kind)).unwrap()
     }
 
+    /// A run that somebody has looked at.
+    async fn run_real(&self, day: i32) -> shoal_retention::Report {
+        self.run(day, Mode::Real(permit(Accepted { clock: true, share: true }))).await
+    }
+
     async fn run(&self, day: i32, mode: Mode) -> shoal_retention::Report {
         let now_ms = start_of(day) + 5_000;
         self.retention.run_once(now_ms, mode, &mut |_| {}).await.unwrap()
@@ -81,6 +86,12 @@ impl World {
         });
         found
     }
+}
+
+/// What is known is the events alone, of which the newest is of `TODAY`.
+fn permit(accepted: Accepted) -> Permit {
+    let known = KnownTimes { event_ms: Some(start_of(TODAY)), ..KnownTimes::default() };
+    Permit { known, percent_max: 50, accepted }
 }
 
 fn visit(dir: &Path, each: &mut dyn FnMut(&Path)) {
@@ -114,7 +125,7 @@ async fn what_is_expired_is_gone_and_what_is_not_is_untouched() {
     assert_eq!(dry.expired_total().0, 3);
     assert_eq!(table.snapshot().await.unwrap().files(), &before[..], "a dry run changes nothing");
 
-    let report = world.run(TODAY, Mode::Real).await;
+    let report = world.run_real(TODAY).await;
     assert!(report.failed.is_empty(), "{report:?}");
     assert_eq!((report.expired_total().0, report.expired_total().1), (3, 15));
     let bytes: u64 =
@@ -158,10 +169,10 @@ async fn a_second_run_finds_nothing_and_the_next_day_finds_the_next() {
         )
         .await
         .unwrap();
-    assert_eq!(world.run(TODAY, Mode::Real).await.expired_total().1, 5);
-    let again = world.run(TODAY, Mode::Real).await;
+    assert_eq!(world.run_real(TODAY).await.expired_total().1, 5);
+    let again = world.run_real(TODAY).await;
     assert_eq!((again.expired_total().0, again.purged_total().0), (0, 0));
-    assert_eq!(world.run(TODAY + 1, Mode::Real).await.expired_total().1, 5);
+    assert_eq!(world.run_real(TODAY + 1).await.expired_total().1, 5);
     assert_eq!(world.mentions("the-second-one"), Vec::<PathBuf>::new());
     // The table goes on, and what was committed stays committed.
     assert_eq!(table.committed("log-DE").await.unwrap(), Some(1));
@@ -179,7 +190,7 @@ async fn a_run_that_died_between_expiry_and_purge_is_finished_by_the_next() {
     table.append(vec![part(def, ux, day, "half-gone")], "log-DE", 1).await.unwrap();
     table.expire(&|file| file.day == day).await.unwrap();
     assert_eq!(world.mentions("half-gone").len(), 1, "expired, not purged");
-    let report = world.run(TODAY, Mode::Real).await;
+    let report = world.run_real(TODAY).await;
     assert_eq!(report.expired_total().0, 0);
     assert_eq!(report.purged_total().0, 1);
     assert_eq!(world.mentions("half-gone"), Vec::<PathBuf>::new());
@@ -194,11 +205,11 @@ async fn a_file_that_is_being_read_goes_with_the_next_run() {
     let day = world.last_kept(ux, Kind::Usage) - 1;
     table.append(vec![part(def, ux, day, "still-read")], "log-DE", 1).await.unwrap();
     let reader = table.snapshot().await.unwrap();
-    let report = world.run(TODAY, Mode::Real).await;
+    let report = world.run_real(TODAY).await;
     assert_eq!((report.expired_total().0, report.purged_total().0, report.pinned_total()), (1, 0, 1));
     assert!(table.snapshot().await.unwrap().files().is_empty(), "nobody new can read it");
     drop(reader);
-    let report = world.run(TODAY, Mode::Real).await;
+    let report = world.run_real(TODAY).await;
     assert_eq!((report.purged_total().0, report.pinned_total()), (1, 0));
     assert_eq!(world.mentions("still-read"), Vec::<PathBuf>::new());
 }
@@ -208,7 +219,7 @@ async fn progress_comes_for_every_table_and_ends_with_all_of_them() {
     let world = world().await;
     let mut seen = Vec::new();
     let mut note = |p: shoal_retention::Progress| seen.push((p.tables_done, p.tables));
-    world.retention.run_once(0, Mode::Real, &mut note).await.unwrap();
+    world.retention.run_once(0, Mode::Real(permit(Accepted::default())), &mut note).await.unwrap();
     let all = Region::ALL.len() * Kind::ALL.len();
     assert_eq!(seen, (0..=all).map(|done| (done, all)).collect::<Vec<_>>());
 }
@@ -271,9 +282,34 @@ async fn a_file_that_cannot_be_read_stops_neither_the_other_days_nor_their_purge
     let failures = text.lines().find(|line| line.starts_with("retention_failures_total{"));
     assert!(failures.is_some_and(|line| line.contains("usage") && line.ends_with(" 1")), "{text}");
 
-    let report = world.run(TODAY, Mode::Real).await;
+    let report = world.run_real(TODAY).await;
     assert!(report.failed.is_empty(), "{report:?}");
     assert_eq!((report.expired_total().0, report.purged_total().0), (1, 1));
     assert_eq!(world.mentions("long-ago"), Vec::<PathBuf>::new());
     assert_eq!(usage.snapshot().await.unwrap().files().len(), 9 + 1);
+}
+
+/// A clock five years ahead, and then one that is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_clock_removes_nothing_until_somebody_accepts_it() {
+    let world = world().await;
+    let table = world.table(Kind::Usage).await;
+    let def = world.registry.table(Kind::Usage);
+    let parts = (0..5).map(|age| part(def, Programme::UserExperience, TODAY - age, "still-wanted")).collect();
+    table.append(parts, "log-DE", 1).await.unwrap();
+    assert_eq!(world.retention.newest_event_ms().await, Some(start_of(TODAY + 1) - 1));
+    let later_ms = start_of(TODAY + 5 * 365);
+    let run =
+        async |accepted| world.retention.run_once(later_ms, Mode::Real(permit(accepted)), &mut |_| {}).await;
+    let none = Accepted::default();
+    let refused = run(none).await.unwrap_err();
+    assert!(matches!(refused, RetentionError::Refused(Refused::Clock { beyond_days: 1825 })), "{refused}");
+    let refused = run(Accepted { clock: true, ..none }).await.unwrap_err();
+    assert!(
+        matches!(refused, RetentionError::Refused(Refused::Share { rows: 25, rows_all: 25, .. })),
+        "{refused}"
+    );
+    assert_eq!(table.snapshot().await.unwrap().files().len(), 5, "nothing is gone");
+    assert_eq!(world.mentions("still-wanted").len(), 5);
+    assert_eq!(run(Accepted { clock: true, share: true }).await.unwrap().expired_total().1, 25);
 }

@@ -167,6 +167,7 @@ mod tests {
             "shoal budget accept-restore --key k --config a.toml",
             "shoal retention plan",
             "shoal retention run --once --dry-run",
+            "shoal retention run --once --accept-clock 2026-11-22 --accept-share",
             "shoal demo --exit",
             "shoal completions bash",
             "shoal man --dir pages",

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     logs::start(&config.log);
     let keys = make_keys(&config)?;
     threads::runtime()?.block_on(async {
-        let running = start(config, system_clock()).await?;
+        let running = start(config, crate::Clocks::system()).await?;
         let url = format!("http://{}", running.addr());
         println!("Shoal serves {url} with everything in {}", dir.display());
         let keys = fill_and_ask(&running, url.clone(), keys, args.seed).await?;

@@ -3,6 +3,9 @@
 //!
 //! Each job is `run_once(now)` of its own crate. A job that is still running is not started again; a job that fails is
 //! counted, logged, and tried at its next time; a log that has failed stops the service, because nothing can be acknowledged.
+//!
+//! Whatever waits for some time to pass counts what is served, which nobody sets; only the schedule of retention goes by the time
+//! of day, and waits when that was set.
 //! Not here: what a job does.
 
 use std::str::FromStr;
@@ -12,7 +15,7 @@ use actix_web::web;
 use chrono::{DateTime, Utc};
 use croner::Cron;
 use shoal_ingest::IngestError;
-use shoal_retention::Mode;
+use shoal_retention::{Accepted, Mode, RetentionError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,6 +27,12 @@ const TICK: Duration = Duration::from_millis(250);
 /// When a run of retention left files that were being read, or a table unfinished, the next one is this much later, ms.
 const AGAIN_MS: i64 = 60_000;
 const MINUTE_MS: i64 = 60_000;
+/// When the clock was set, no run of retention begins for so long, ms: somebody may set it right again.
+const SET_WAIT_MS: i64 = 60 * MINUTE_MS;
+/// A table is checkpointed so long after the last look at it, from the start on, ms.
+const CHECKPOINT_INTERVAL_MS: i64 = 2 * MINUTE_MS;
+/// With fewer commits after the last checkpoint a start is quick enough.
+pub(crate) const CHECKPOINT_COMMITS_MIN: u64 = 16;
 /// The keys of a day are destroyed at the latest so long after its late window is over, ms.
 const UNIT_KEYS_INTERVAL_MS: i64 = 5 * MINUTE_MS;
 
@@ -31,13 +40,19 @@ const UNIT_KEYS_INTERVAL_MS: i64 = 5 * MINUTE_MS;
 pub(crate) struct Jobs {
     state: web::Data<State>,
     cron: Option<Cron>,
+    /// By the time of day; what else is due is so by what is served.
     retention_due_ms: Option<i64>,
+    /// How often the clock had been set when that was decided.
+    steps: u64,
     retention: Option<JoinHandle<bool>>,
     flush: Option<JoinHandle<Result<(), Error>>>,
     compaction_due_ms: Option<i64>,
     compaction: Option<JoinHandle<()>>,
     unit_keys_due_ms: i64,
     unit_keys: Option<JoinHandle<()>>,
+    mark: Option<JoinHandle<()>>,
+    checkpoint_due_ms: i64,
+    checkpoint: Option<JoinHandle<()>>,
 }
 
 impl Jobs {
@@ -52,20 +67,24 @@ impl Jobs {
             state,
             cron,
             retention_due_ms,
+            steps: 0,
             retention: None,
             flush: None,
             compaction_due_ms: None,
             compaction: None,
             unit_keys_due_ms: i64::MIN,
             unit_keys: None,
+            mark: None,
+            checkpoint_due_ms: i64::MIN,
+            checkpoint: None,
         };
-        jobs.compaction_due_ms = jobs.next_compaction_ms(jobs.state.now_ms());
+        jobs.compaction_due_ms = jobs.next_compaction_ms(jobs.state.served.served_ms());
         Ok(jobs)
     }
 
-    fn next_compaction_ms(&self, now_ms: i64) -> Option<i64> {
+    fn next_compaction_ms(&self, served_ms: i64) -> Option<i64> {
         let minutes = self.state.config.storage.compaction_interval_min?;
-        Some(now_ms.saturating_add(i64::from(minutes) * MINUTE_MS))
+        Some(served_ms.saturating_add(i64::from(minutes) * MINUTE_MS))
     }
 
     /// Runs until told to stop, or until the log has failed.
@@ -74,7 +93,10 @@ impl Jobs {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                _ = tick.tick() => self.run_once(self.state.now_ms()).await?,
+                _ = tick.tick() => {
+                    let (now_ms, served_ms) = self.state.look();
+                    self.run_once(now_ms, served_ms).await?;
+                }
                 _ = stopping.changed() => break,
             }
         }
@@ -83,8 +105,8 @@ impl Jobs {
         if let Some(compaction) = self.compaction.take() {
             let _ = compaction.await;
         }
-        if let Some(unit_keys) = self.unit_keys.take() {
-            let _ = unit_keys.await;
+        for quick in [self.unit_keys.take(), self.mark.take(), self.checkpoint.take()].into_iter().flatten() {
+            let _ = quick.await;
         }
         if let Some(flush) = self.flush.take() {
             flush_ended(flush).await?;
@@ -95,13 +117,54 @@ impl Jobs {
         Ok(())
     }
 
-    async fn run_once(&mut self, now_ms: i64) -> Result<(), Error> {
+    async fn run_once(&mut self, now_ms: i64, served_ms: i64) -> Result<(), Error> {
+        if now_ms < 0 {
+            return Err(Error::Service("the clock of this machine says a time before 1970: set it".into()));
+        }
         self.state.keys.refresh();
         if self.flush.as_ref().is_none_or(JoinHandle::is_finished) {
             if let Some(ended) = self.flush.take() {
                 flush_ended(ended).await?;
             }
-            self.flush = Some(tokio::spawn(flush(self.state.clone(), now_ms)));
+            self.flush = Some(tokio::spawn(flush(self.state.clone(), served_ms)));
+        }
+        self.retention_once(now_ms).await;
+        let is_due = self.compaction_due_ms.is_some_and(|due| due <= served_ms);
+        if is_due && self.compaction.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.compaction_due_ms = self.next_compaction_ms(served_ms);
+            self.compaction = Some(tokio::spawn(compact(self.state.clone(), now_ms)));
+        }
+        let is_due = self.unit_keys_due_ms <= served_ms;
+        if is_due && self.unit_keys.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.unit_keys_due_ms = served_ms.saturating_add(UNIT_KEYS_INTERVAL_MS);
+            self.unit_keys = Some(tokio::spawn(renew_unit_keys(self.state.clone(), now_ms)));
+        }
+        let is_due = self.checkpoint_due_ms <= served_ms;
+        if is_due && self.checkpoint.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.checkpoint_due_ms = served_ms.saturating_add(CHECKPOINT_INTERVAL_MS);
+            let retention = self.state.retention.clone();
+            let checkpoint = async move { retention.checkpoint_once(CHECKPOINT_COMMITS_MIN).await };
+            self.checkpoint = Some(tokio::spawn(checkpoint));
+        }
+        if self.state.served.is_due() && self.mark.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.mark = Some(tokio::task::spawn_blocking({
+                let state = self.state.clone();
+                move || mark(&state)
+            }));
+        }
+        Ok(())
+    }
+
+    /// Starts a run of retention when it is due by the time of day.
+    async fn retention_once(&mut self, now_ms: i64) {
+        let steps = self.state.served.steps();
+        if steps != self.steps {
+            self.steps = steps;
+            let due_ms = self.cron.as_ref().and_then(|c| next_ms(c, now_ms.saturating_add(SET_WAIT_MS)));
+            tracing::warn!(
+                "the clock was set, or the machine slept: retention waits for its next time after an hour"
+            );
+            self.retention_due_ms = due_ms;
         }
         if self.retention.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(ended) = self.retention.take()
@@ -115,17 +178,6 @@ impl Jobs {
             self.retention_due_ms = self.cron.as_ref().and_then(|c| next_ms(c, now_ms));
             self.retention = Some(tokio::spawn(retain(self.state.clone(), now_ms)));
         }
-        let is_due = self.compaction_due_ms.is_some_and(|due| due <= now_ms);
-        if is_due && self.compaction.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.compaction_due_ms = self.next_compaction_ms(now_ms);
-            self.compaction = Some(tokio::spawn(compact(self.state.clone(), now_ms)));
-        }
-        let is_due = self.unit_keys_due_ms <= now_ms;
-        if is_due && self.unit_keys.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.unit_keys_due_ms = now_ms.saturating_add(UNIT_KEYS_INTERVAL_MS);
-            self.unit_keys = Some(tokio::spawn(renew_unit_keys(self.state.clone(), now_ms)));
-        }
-        Ok(())
     }
 }
 
@@ -133,6 +185,13 @@ async fn compact(state: web::Data<State>, now_ms: i64) {
     // A table that fails is logged where it does.
     if !state.retention.maintain_once(now_ms).await.failed.is_empty() {
         state.metrics.job_failures.get_or_create(&Job { job: "compaction" }).inc();
+    }
+}
+
+fn mark(state: &State) {
+    if let Err(error) = state.served.write() {
+        tracing::error!(%error, "how long the data were served could not be written; it is tried again in an hour");
+        state.metrics.job_failures.get_or_create(&Job { job: "served_time" }).inc();
     }
 }
 
@@ -162,8 +221,8 @@ async fn flush_ended(task: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
     task.await.unwrap_or_else(|_| Err(Error::Service("the flush has died".into())))
 }
 
-async fn flush(state: web::Data<State>, now_ms: i64) -> Result<(), Error> {
-    match state.ingest.flush(now_ms, false).await {
+async fn flush(state: web::Data<State>, served_ms: i64) -> Result<(), Error> {
+    match state.ingest.flush(served_ms, false).await {
         Ok(_) => Ok(()),
         Err(error @ IngestError::Failed(_)) => Err(error.into()),
         Err(error) => {
@@ -176,19 +235,30 @@ async fn flush(state: web::Data<State>, now_ms: i64) -> Result<(), Error> {
 
 /// Whether it must run again soon.
 async fn retain(state: web::Data<State>, now_ms: i64) -> bool {
-    match state.retention.run_once(now_ms, Mode::Real, &mut |_| {}).await {
+    let mode = Mode::Real(state.permit(Accepted::default()));
+    match state.retention.run_once(now_ms, mode, &mut |_| {}).await {
         Ok(report) if report.failed.is_empty() => {
             let (files, rows, bytes) = report.expired_total();
             let pinned = report.pinned_total();
             tracing::info!(files, rows, bytes, pinned, "retention ran");
+            // A mark that is not written is written within the hour.
+            let _ = state.ran(now_ms, Accepted::default()).await;
             pinned > 0
         }
         ended => {
-            if let Err(error) = ended {
-                tracing::error!(%error, "retention failed");
-            }
             state.metrics.job_failures.get_or_create(&Job { job: "retention" }).inc();
-            true
+            match ended {
+                // Nothing changes by itself within a minute: at the next time of the schedule it is told again.
+                Err(error @ RetentionError::Refused(_)) => {
+                    tracing::error!("{error}");
+                    false
+                }
+                Err(error) => {
+                    tracing::error!(%error, "retention failed");
+                    true
+                }
+                Ok(_) => true,
+            }
         }
     }
 }

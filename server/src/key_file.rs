@@ -1,8 +1,10 @@
 //! The key file: read at the start, or made by the first one, with mode 0600 and outside the data directory.
 //!
-//! Invariants: a key file comes to be whole or not at all, and one that exists is never written to; one that others can
-//! read is refused; no error has any of its content; buffers that held it are zeroised.
-//! Not here: what is in it (`shoal-privacy`, `keyring.rs`), how a file comes to be whole (`shoal-files`).
+//! Invariants: no key file is made beside data, because they were made with another one; a key file comes to be whole or not at
+//! all, and one that exists is never written to; one that others can read is refused; no error has any of its content; buffers
+//! that held it are zeroised.
+//! Not here: what is in it (`shoal-privacy`, `keyring.rs`), whether it is the one that the data were made with (`key_check.rs`),
+//! how a file comes to be whole (`shoal-files`).
 
 #[cfg(test)]
 mod tests;
@@ -12,6 +14,7 @@ use std::path::Path;
 
 use shoal_files::{Disk, DiskFile, Objects, Source};
 use shoal_privacy::keyring::{KeyFormatError, Keyring};
+use shoal_schemas::Region;
 use zeroize::Zeroizing;
 
 /// No key file is longer than this, in bytes.
@@ -36,6 +39,38 @@ pub enum KeyError {
         /// Its mode.
         mode: u32,
     },
+    /// It is missing, and there are data that were made with it.
+    #[error(
+        "key file {path} is missing, and {data_dir} holds data that were made with it. Put it back from its copy: with other keys \
+         nobody is found again, and withdrawals of consent would be forgotten. If there is no copy, begin with an empty data_dir"
+    )]
+    Missing {
+        /// The file.
+        path: String,
+        /// The directory with data.
+        data_dir: String,
+    },
+    /// The data were made with other keys.
+    #[error(
+        "key file {path} has not the keys of {region} that the data were made with, or {check} is damaged. Put the right key file \
+         back: with other keys nobody is found again, and withdrawals of consent would be forgotten"
+    )]
+    Other {
+        /// The file.
+        path: String,
+        /// The region.
+        region: Region,
+        /// The file of the check values.
+        check: String,
+    },
+    /// A file of check values cannot be used.
+    #[error("{path}: {source}")]
+    Check {
+        /// The file.
+        path: String,
+        /// What failed.
+        source: std::io::Error,
+    },
     /// It is not a key file, or lacks a region.
     #[error("key file {path} is not one: {reason}")]
     Format {
@@ -46,11 +81,11 @@ pub enum KeyError {
     },
 }
 
-/// Reads the key file, or makes it when there is none.
+/// Reads the key file, or makes it when there is none and no data either.
 ///
 /// # Errors
-/// When it cannot be read or made, when others can read it, when it is not a key file.
-pub(crate) fn open_or_create(path: &Path) -> Result<Keyring, KeyError> {
+/// When it cannot be read or made, when it is missing beside data, when others can read it, when it is not a key file.
+pub(crate) fn open_or_create(path: &Path, data_dir: &Path) -> Result<Keyring, KeyError> {
     let io = |source| KeyError::Io { path: path.display().to_string(), source };
     let (disk, name) = Disk::of_file(path).map_err(io)?;
     let disk = disk.private();
@@ -59,6 +94,10 @@ pub(crate) fn open_or_create(path: &Path) -> Result<Keyring, KeyError> {
             Ok(file) => return read(path, &file),
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(io(e)),
+        }
+        if has_data(data_dir).map_err(io)? {
+            let (path, data_dir) = (path.display().to_string(), data_dir.display().to_string());
+            return Err(KeyError::Missing { path, data_dir });
         }
         let keyring = Keyring::generate().map_err(|e| io(io::Error::other(e)))?;
         match disk.put_if_absent(&name, keyring.to_text().as_bytes()) {
@@ -69,6 +108,21 @@ pub(crate) fn open_or_create(path: &Path) -> Result<Keyring, KeyError> {
         }
     }
     Err(io(io::Error::other("it comes and goes while it is opened")))
+}
+
+/// Whether a data directory holds what was made with keys: a service has made the directory of a region.
+pub(crate) fn has_data(data_dir: &Path) -> io::Result<bool> {
+    for region in Region::ALL {
+        if data_dir.join(folder(*region)).try_exists()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The directory of a region in a data directory.
+pub(crate) fn folder(region: Region) -> String {
+    region.as_str().to_ascii_lowercase()
 }
 
 fn read(path: &Path, file: &DiskFile) -> Result<Keyring, KeyError> {

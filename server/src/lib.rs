@@ -2,11 +2,13 @@
 //! around this library; [`start`] runs all of it inside a test.
 //!
 //! - `config`: one TOML file and the environment, checked
-//! - `key_file`: the regions' secrets; `access_keys`: access keys
+//! - `key_file`: the regions' secrets; `key_check`: whether the data were made with them; `access_keys`: access keys
 //! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
 //! - `retention_line`, `key_line`: what the audit says of a run of retention, and of an act on an access key
+//! - `clocks`: the time of day, and a clock that nobody sets; `served_time`: how long the data were served, and what is known of
+//!   the time
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `logs`, `metrics`: what an operator sees
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on; `own_process`: modes of files, core files
@@ -16,11 +18,13 @@
 pub mod access_keys;
 pub mod cli;
 mod client;
+mod clocks;
 pub mod config;
 mod demo;
 mod error;
 mod http;
 mod jobs;
+mod key_check;
 mod key_file;
 mod key_line;
 mod ledger_comparison;
@@ -31,25 +35,15 @@ mod own_process;
 mod problem;
 mod retention_line;
 mod running;
+mod served_time;
 mod startup;
 mod state;
 mod threads;
 mod tls;
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-
+pub use clocks::{Clock, Clocks, system_clock};
 pub use config::Config;
 pub use error::Error;
 pub use key_file::KeyError;
 pub use running::Running;
 pub use startup::start;
-pub use state::Clock;
-
-/// The clock of the operating system.
-pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
-}

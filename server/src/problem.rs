@@ -57,6 +57,10 @@ pub(crate) enum ProblemType {
     Refused,
     /// A day that is asked about has not enough privacy budget left.
     Budget,
+    /// A run of retention would remove what it must not.
+    RetentionRefused,
+    /// A part of the service does not work.
+    NotReady,
     /// The request could be taken, and then failed.
     Failed,
 }
@@ -73,7 +77,7 @@ const fn row(status: StatusCode, title: &'static str) -> Row {
 
 impl ProblemType {
     /// The types that are not [`ProblemType::Ingest`].
-    const OWN: [ProblemType; 13] = [
+    const OWN: [ProblemType; 15] = [
         ProblemType::NoKey,
         ProblemType::BadKey,
         ProblemType::WrongKey,
@@ -86,6 +90,8 @@ impl ProblemType {
         ProblemType::Busy,
         ProblemType::Refused,
         ProblemType::Budget,
+        ProblemType::RetentionRefused,
+        ProblemType::NotReady,
         ProblemType::Failed,
     ];
 
@@ -110,6 +116,8 @@ impl ProblemType {
             ProblemType::Busy => "busy",
             ProblemType::Refused => "refused",
             ProblemType::Budget => "budget",
+            ProblemType::RetentionRefused => "retention_refused",
+            ProblemType::NotReady => "not_ready",
             ProblemType::Failed => "failed",
         }
     }
@@ -141,6 +149,12 @@ impl ProblemType {
             ProblemType::Busy => row(StatusCode::TOO_MANY_REQUESTS, "Too much at one time"),
             ProblemType::Refused => row(StatusCode::BAD_REQUEST, "The question cannot be answered"),
             ProblemType::Budget => row(StatusCode::TOO_MANY_REQUESTS, "The privacy budget is used up"),
+            ProblemType::RetentionRefused => {
+                row(StatusCode::CONFLICT, "The run of retention would remove what it must not")
+            }
+            ProblemType::NotReady => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "A part of the service does not work")
+            }
             ProblemType::Failed => row(StatusCode::INTERNAL_SERVER_ERROR, "The request failed"),
         }
     }
@@ -153,6 +167,7 @@ impl ProblemType {
                 Some(Later::Overloaded)
             }
             ProblemType::Ingest(RefusalCode::DiskFull) => Some(Later::DiskFull),
+            ProblemType::NotReady => Some(Later::Unavailable),
             ProblemType::Ingest(RefusalCode::Stopping | RefusalCode::Unavailable) => Some(Later::Unavailable),
             _ => None,
         }

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::http::Bound;
+use crate::jobs::CHECKPOINT_COMMITS_MIN;
 use crate::state::State;
 
 /// A socket that is served.
@@ -84,6 +85,9 @@ impl Running {
                 Ok(Err(error)) => Err(error),
                 _ => Err(Error::Service("the jobs have stopped".into())),
             },
+            what = self.state.broken() => Err(Error::Service(format!(
+                "{what} could not be written, and something of it may be lost: the next start reads what is there"
+            ))),
             region = self.state.ingest.failed() => Err(IngestError::Failed(region).into()),
         }
     }
@@ -94,7 +98,7 @@ impl Running {
     /// When the flush fails; nothing is lost.
     pub async fn flush(&self) -> Result<(), Error> {
         self.state.keys.refresh();
-        self.state.ingest.flush(self.state.now_ms(), true).await?;
+        self.state.ingest.flush(self.state.look().1, true).await?;
         Ok(())
     }
 
@@ -113,6 +117,9 @@ impl Running {
             let _ = (&mut self.jobs).await;
         }
         self.state.ingest.stop().await?;
+        self.state.retention.checkpoint_once(CHECKPOINT_COMMITS_MIN).await;
+        self.state.look();
+        self.state.served.write()?;
         let Running { state, mut gone, .. } = self;
         drop(state);
         // The directory can be opened again once this is over.

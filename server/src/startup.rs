@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use prometheus_client::registry::Registry as MetricRegistry;
-use shoal_audit::Audit;
+use shoal_audit::{Audit, last_at_ms};
 use shoal_files::Disk;
 use shoal_ingest::{
     DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
@@ -16,22 +16,26 @@ use shoal_ingest::{
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
+use shoal_privacy::pseudonym::PseudonymEpoch;
 use shoal_query::{Engine, QueryConfig};
-use shoal_retention::Retention;
+use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::Registry;
+use shoal_schemas::calendar::day_of;
 use shoal_storage::{BudgetLedger, Consents, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::access_keys::{KeyStore, LiveKeys};
+use crate::clocks::{self, Clocks};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http;
 use crate::jobs::Jobs;
-use crate::key_file;
 use crate::ledger_start;
 use crate::metrics::Metrics;
 use crate::running::{Listener, Running};
-use crate::state::{Clock, Services, State};
+use crate::served_time::ServedTime;
+use crate::state::{Services, State};
+use crate::{key_check, key_file};
 
 /// What more than one part of the service needs.
 struct Peers {
@@ -42,36 +46,40 @@ struct Peers {
     ledger: BudgetLedger,
     /// It holds the lock of the data directory, so what else lies there is closed before it.
     store: Store,
-    clock: Clock,
+    retention: Retention,
+    served: Arc<ServedTime>,
+    clocks: Clocks,
 }
 
 /// Starts the service.
 ///
 /// # Errors
 /// Whatever keeps it from serving everything it is configured for.
-pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
+pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     let mut metrics = MetricRegistry::with_prefix("shoal");
-    let peers = build_peers(&config, clock).await?;
+    let peers = build_peers(&config, clocks, &mut metrics).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
     let ingest = build_ingest(&config, &peers, &mut metrics).await?;
     let engine = build_engine(&config, &peers, &mut metrics).await?;
     engine.warm().await;
-    let retention = build_retention(&peers.registry, &peers.store, &mut metrics);
-    let Peers { audit, clock, .. } = peers;
+    let Peers { audit, retention, served, clocks, consents, ledger, .. } = peers;
     let own = Metrics::register(&mut metrics);
     let (alive, gone) = mpsc::channel(1);
     let services = Services {
         keys,
+        consents,
+        ledger,
         ingest,
         engine,
         retention,
+        served,
         audit,
         metrics: own,
         registry: metrics,
         background: tokio::runtime::Handle::current(),
         alive,
     };
-    let state = web::Data::new(State::new(config, clock, services));
+    let state = web::Data::new(State::new(config, clocks, services));
     let jobs = Jobs::new(state.clone())?;
     let metrics = http::bind_metrics(&state)?.map(Listener::of);
     let public = Listener::of(http::bind(state.clone())?);
@@ -122,19 +130,41 @@ fn close_to_others(dir: &Path) {
 }
 
 /// The store comes before what lies in its directory, since it holds the directory's lock.
-async fn build_peers(config: &Config, clock: Clock) -> Result<Peers, Error> {
+async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegistry) -> Result<Peers, Error> {
+    let now_ms = clocks::checked(&clocks.wall)?;
     let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
     let keyring = build_keyring(config)?;
     let store = open_store(&config.data_dir).await?;
+    let epoch = PseudonymEpoch::of_day(day_of(now_ms), config.ingest.epoch_days);
+    key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
     close_to_others(&config.data_dir);
     let (consents, audit) = (build_consents(config)?, build_audit(config)?);
+    let retention = build_retention(&registry, &store, metrics);
+    // Before anything is written under a clock that may be wrong.
+    let served = Arc::new(open_served_time(&config.data_dir, &retention, now_ms).await?);
+    served.look(now_ms, (clocks.ticks)());
     // Before the log: a service over a ledger that is in doubt takes no events either.
-    let ledger = ledger_start::open(config, &audit, clock()).await?;
-    Ok(Peers { registry, keyring, store, consents, ledger, audit, clock })
+    let ledger = ledger_start::open(config, &audit, now_ms).await?;
+    Ok(Peers { registry, keyring, store, retention, served, consents, ledger, audit, clocks })
+}
+
+/// What is known of the time in a data directory, and how long it was served. A clock that cannot be believed is told.
+pub(crate) async fn open_served_time(
+    data_dir: &Path,
+    retention: &Retention,
+    now_ms: i64,
+) -> Result<ServedTime, Error> {
+    let audit_ms = last_at_ms(&Audit::place(data_dir))?;
+    let known = KnownTimes { event_ms: retention.newest_event_ms().await, audit_ms, mark_ms: None };
+    let served = ServedTime::open(data_dir, &known, now_ms)?;
+    if let Err(refused) = plausible(now_ms, &served.known()) {
+        tracing::error!("retention will remove nothing: {refused}");
+    }
+    Ok(served)
 }
 
 fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
-    Ok(Arc::new(key_file::open_or_create(&config.key_file)?))
+    Ok(Arc::new(key_file::open_or_create(&config.key_file, &config.data_dir)?))
 }
 
 fn build_consents(config: &Config) -> Result<Arc<Consents<ConsentRecord>>, Error> {
@@ -156,7 +186,8 @@ async fn build_ingest(
         keyring: Arc::clone(&peers.keyring),
         consents: Arc::clone(&peers.consents),
         store: peers.store.clone(),
-        clock: Arc::clone(&peers.clock),
+        clock: Arc::clone(&peers.clocks.wall),
+        served: peers.served.clock(),
         metrics: shoal_ingest::Metrics::register(metrics),
         geo: config.country_mmdb.as_deref().map(GeoDb::open).transpose()?,
     };

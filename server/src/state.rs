@@ -7,24 +7,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use shoal_audit::Audit;
 use shoal_ingest::Ingest;
+use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
-use shoal_retention::Retention;
+use shoal_retention::{Accepted, Permit, Retention};
+use shoal_schemas::Region;
+use shoal_storage::{BudgetLedger, Consents, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::access_keys::LiveKeys;
+use crate::clocks::Clocks;
 use crate::config::Config;
+use crate::error::Error;
 use crate::http::body::Bodies;
 use crate::metrics::Metrics;
-
-/// Milliseconds since 1970, UTC; tests move it.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+use crate::served_time::ServedTime;
 
 /// The parts of a running service.
 pub(crate) struct State {
     pub(crate) config: Config,
-    pub(crate) clock: Clock,
+    pub(crate) clocks: Clocks,
+    pub(crate) served: Arc<ServedTime>,
     pub(crate) keys: LiveKeys,
+    /// What lies in the data directory is closed before the store lets go of its lock, so it stands before the store's holders.
+    pub(crate) consents: Arc<Consents<ConsentRecord>>,
+    pub(crate) ledger: BudgetLedger,
     pub(crate) engine: Arc<Engine>,
     /// Its last line is written before the store lets go of the data directory's lock, so it stands before the store's holders.
     pub(crate) audit: Arc<Audit>,
@@ -43,9 +50,12 @@ pub(crate) struct State {
 /// The built services, before they serve.
 pub(crate) struct Services {
     pub(crate) keys: LiveKeys,
+    pub(crate) consents: Arc<Consents<ConsentRecord>>,
+    pub(crate) ledger: BudgetLedger,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
+    pub(crate) served: Arc<ServedTime>,
     pub(crate) audit: Arc<Audit>,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
@@ -55,12 +65,15 @@ pub(crate) struct Services {
 }
 
 impl State {
-    pub(crate) fn new(config: Config, clock: Clock, services: Services) -> State {
+    pub(crate) fn new(config: Config, clocks: Clocks, services: Services) -> State {
         State {
             bodies: Bodies::new(&config),
             config,
-            clock,
+            clocks,
+            served: services.served,
             keys: services.keys,
+            consents: services.consents,
+            ledger: services.ledger,
             ingest: services.ingest,
             engine: services.engine,
             retention: services.retention,
@@ -74,7 +87,55 @@ impl State {
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
-        (self.clock)()
+        (self.clocks.wall)()
+    }
+
+    /// Takes note of what the clocks say. Answers the time of day and what is served, both in milliseconds.
+    pub(crate) fn look(&self) -> (i64, i64) {
+        let now_ms = self.now_ms();
+        (now_ms, self.served.look(now_ms, (self.clocks.ticks)()))
+    }
+
+    /// What a run of retention is measured by, when this much was accepted.
+    pub(crate) fn permit(&self, accepted: Accepted) -> Permit {
+        let percent_max = self.config.retention.removed_percent_max;
+        Permit { known: self.served.known(), percent_max, accepted }
+    }
+
+    /// Notes that retention ran at this time, durably: what was accepted is known from now on.
+    pub(crate) async fn ran(&self, now_ms: i64, accepted: Accepted) -> Result<(), Error> {
+        if accepted.clock {
+            self.served.accept(now_ms);
+        }
+        let served = Arc::clone(&self.served);
+        let written = tokio::task::spawn_blocking(move || served.write()).await;
+        let written =
+            written.unwrap_or_else(|_| Err(Error::Service("the mark of a run was not written".into())));
+        written.inspect_err(|error| tracing::error!(%error, "the mark of a run could not be written"))
+    }
+
+    /// Returns when a file has failed so that something may be lost, and which. The process must end then.
+    pub(crate) async fn broken(&self) -> &'static str {
+        tokio::select! {
+            () = self.consents.broken() => "the file of the consents of a region",
+            () = self.ledger.broken() => "the ledger of budgets or a high-water mark",
+            () = self.audit.broken() => "the audit",
+        }
+    }
+
+    /// What does not work although the service runs; each file that is in trouble is tried first. Blocks.
+    pub(crate) fn not_working(&self) -> Vec<String> {
+        let of = |what: String, trouble: Trouble| match trouble {
+            Trouble::Full => format!("{what}: there is no room on the disk"),
+            Trouble::Broken => format!("{what}: a file has failed, and the service ends"),
+        };
+        let consents = |(region, trouble): (Region, Trouble)| of(format!("consents of {region}"), trouble);
+        let mut all: Vec<String> = self.consents.troubles().into_iter().map(consents).collect();
+        all.extend(self.ledger.trouble().map(|trouble| of("questions".to_owned(), trouble)));
+        if self.ingest.is_disk_full() {
+            all.push("events: the disk has less room than ingest.free_bytes_min".to_owned());
+        }
+        all
     }
 
     /// Whether new events are taken.

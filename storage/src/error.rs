@@ -54,6 +54,14 @@ pub enum StorageError {
         /// The number this build writes.
         known: u32,
     },
+    /// A file does not hold what was written to it: something other than Shoal changed it. Nothing of it is used.
+    #[error("{} {reason}. Something other than Shoal has changed it: put it back from a copy", path.display())]
+    Damaged {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong: completes a sentence that begins with the file.
+        reason: String,
+    },
     /// The rows after a maintenance commit are not those expected: the table was changed behind Shoal's back.
     #[error("{table}: {found} rows after the commit, expected {expected}")]
     RowCount {
@@ -85,6 +93,9 @@ pub enum StorageError {
         /// What is wrong: completes a sentence that begins with the file.
         reason: String,
     },
+    /// A file failed so that something may be lost. It is not used again by this process, which must end.
+    #[error("{} has failed: nothing is written to it before the next start", .0.display())]
+    Broken(PathBuf),
     /// An answer that is not one of its reservation's, or no longer.
     #[error("the reservation of this answer is not in force")]
     Stale,

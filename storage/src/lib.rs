@@ -4,17 +4,21 @@
 //! - `consents`: what is recorded about subjects' consents, one file for each region
 //! - `spending`: what was spent of each block's privacy budget, and the answers it bought
 //!
-//! The three modules do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
+//! - `redb_file`: the files of the latter two, compared when they are opened, and opened anew after a full disk
+//!
+//! The first three do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
 //! (`shoal-retention`), the write-ahead log (`shoal-ingest`), the audit (`shoal-audit`), what makes bytes durable
 //! (`shoal-files`).
 
 mod consents;
 mod error;
+mod redb_file;
 mod spending;
 mod tables;
 
 pub use consents::{ConsentChange, Consents, Effect, RecordForm};
 pub use error::StorageError;
+pub use redb_file::Trouble;
 pub use spending::{
     Block, BlockSpending, BudgetLedger, Charge, Checkpoint, DayLimits, Doubt, Found, LedgerFiles, Order,
     PartId, PartOrder, PossiblySpent, Reservation, Reserved, Shortage, SpendingCaps, SpendingFilter,

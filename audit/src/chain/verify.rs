@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use serde::Deserialize;
+
 use super::head::Head;
 use super::place::{ChainPlace, FOLDER, HEAD};
 use super::scan::{ChainLine, Scan, scan};
@@ -60,6 +62,24 @@ pub fn verify_since(
         _ => {}
     })?;
     Ok(is_there.then_some(whole))
+}
+
+/// When the act of the last line was, in milliseconds since 1970; none when there is no line. Only the last file is read.
+///
+/// # Errors
+/// As [`verify`], for that file.
+pub fn last_at_ms(place: &ChainPlace) -> Result<Option<i64>> {
+    #[derive(Deserialize)]
+    struct When {
+        at_ms: i64,
+    }
+    let count = Head::read(place)?.map_or(0, |head| head.count);
+    let mut last = Vec::new();
+    read_from(place, count, &mut |line| {
+        last.clear();
+        last.extend_from_slice(line.text);
+    })?;
+    Ok(serde_json::from_slice::<When>(&last).ok().map(|when| when.at_ms))
 }
 
 /// Reads the lines from the beginning of the file with this one on.

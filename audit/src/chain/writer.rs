@@ -9,7 +9,7 @@
 use std::sync::mpsc;
 
 use shoal_files::LogFile;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::head::{Head, HeadFile};
 use super::place::{ChainFile, ChainPlace, FOLDER};
@@ -40,6 +40,8 @@ pub(super) struct Writer {
     count: u64,
     hash: LineHash,
     is_dead: bool,
+    /// Told when it is.
+    broken: watch::Sender<bool>,
 }
 
 impl Writer {
@@ -79,6 +81,7 @@ impl Writer {
             count: scanned.count,
             hash: scanned.hash,
             is_dead: false,
+            broken: watch::Sender::new(false),
         };
         if writer.count > head.count {
             // A process that was killed may have left them unsynced.
@@ -86,6 +89,11 @@ impl Writer {
             writer.head.write(&writer.place, Head { count: writer.count, hash: writer.hash })?;
         }
         Ok((writer, cut_bytes))
+    }
+
+    /// True from when it appends nothing any more.
+    pub(super) fn broken(&self) -> watch::Receiver<bool> {
+        self.broken.subscribe()
     }
 
     fn sync(&self) -> Result<()> {
@@ -139,7 +147,11 @@ impl Writer {
             text.push('\n');
             numbers.push(Some(next.count));
         }
-        self.write(&text, next)?;
+        let written = self.write(&text, next);
+        if self.is_dead {
+            self.broken.send_replace(true);
+        }
+        written?;
         Ok(numbers)
     }
 
@@ -153,7 +165,7 @@ impl Writer {
         if cut_bytes > 0 {
             tracing::warn!(bytes = cut_bytes, "an unfinished line of another process was cut off the audit");
         }
-        *self = writer;
+        *self = Writer { broken: self.broken.clone(), ..writer };
         Ok(())
     }
 

@@ -20,6 +20,7 @@ pub(crate) async fn parts(dir: &Path, consents: Consents<ConsentRecord>, clock: 
         consents: Arc::new(consents),
         store: Store::open(&url::Url::from_directory_path(dir).unwrap()).await.unwrap(),
         clock: Arc::new(clock),
+        served: Arc::new(clock),
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
         geo: None,
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!  0  8 B  "SHOALRUN"                                          all integers little-endian
 //!  8  u32  version 1 | 12 u32 CRC-32 of the ids | 16 u64 first segment | 24 u64 last segment
-//! 32  i64  when the last of them was sealed, ms since 1970 | 40 u64 number of ids | 48 u32 CRC-32 of bytes 0..48 | zeros
+//! 32  i64  when the last of them was sealed, in what is served, ms | 40 u64 number of ids | 48 u32 CRC-32 of bytes 0..48 | zeros
 //! 64  u64 ids, ascending, no two equal
 //! ```
 //! In memory: the first id of every page of 512 ids, and a binary fuse filter (9 bits an id) for every 512 pages. An id
@@ -32,7 +32,7 @@ pub(crate) struct Span {
     pub(crate) first: u64,
     /// Last segment.
     pub(crate) last: u64,
-    /// When the last was sealed, ms since 1970.
+    /// When the last was sealed, in what is served, ms.
     pub(crate) sealed_ms: i64,
 }
 

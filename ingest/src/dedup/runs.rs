@@ -23,7 +23,7 @@ const MERGE_MIN: usize = 4;
 /// How long and how much to remember.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunLimits {
-    /// A resend within this time is recognised, ms.
+    /// A resend within this time of service is recognised, ms.
     pub(crate) window_ms: i64,
     /// Memory of all filters of the region, bytes. Above it the largest runs go without: slower, as right.
     pub(crate) filter_bytes_max: u64,
@@ -116,8 +116,8 @@ impl Runs {
     }
 
     /// Drops runs whose window is over, and merges while there is something to merge. Answers how many merges.
-    pub(crate) fn maintain(&self, now_ms: i64) -> io::Result<u64> {
-        let oldest = now_ms - self.limits.window_ms;
+    pub(crate) fn maintain(&self, served_ms: i64) -> io::Result<u64> {
+        let oldest = served_ms.saturating_sub(self.limits.window_ms);
         let (gone, kept): (Vec<_>, Vec<_>) =
             Vec::clone(&self.list.load()).into_iter().partition(|run| run.span.sealed_ms < oldest);
         if !gone.is_empty() {
@@ -155,7 +155,7 @@ impl Runs {
         let (mut from, mut keys) = (list.len() - 1, newest.keys.max(1));
         while from > 0 {
             let older = &list[from - 1];
-            let span_ms = newest.span.sealed_ms - older.span.sealed_ms;
+            let span_ms = newest.span.sealed_ms.saturating_sub(older.span.sealed_ms);
             let fits = keys + older.keys <= self.limits.merge_keys_max;
             // An id may outlive the window by what its run spans: a quarter at the most.
             if older.keys > keys || !fits || span_ms > self.limits.window_ms / 4 {

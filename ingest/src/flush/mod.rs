@@ -69,7 +69,8 @@ impl Branch {
 
 /// One call of the flush, and what it has done so far.
 struct Run {
-    now_ms: i64,
+    /// How long the data were served, ms.
+    served_ms: i64,
     force: bool,
     report: FlushReport,
     failure: Option<IngestError>,
@@ -106,13 +107,14 @@ impl<S: Sink> Flusher<S> {
         }
     }
 
-    /// Seals what is due (everything, when forced) and moves what is sealed. A region that fails does not keep the others, nor
-    /// does one whose tables have no room: its rows stay in the log for a later call, or, when forced, until the others are done.
+    /// Seals what is due when so much was served (everything, when forced) and moves what is sealed. A region that fails does
+    /// not keep the others, nor does one whose tables have no room: its rows stay in the log for a later call, or, when forced,
+    /// until the others are done.
     ///
     /// # Errors
     /// The first failure; nothing is lost, the next call goes on from there.
-    pub(crate) async fn run_once(&self, now_ms: i64, force: bool) -> Result<FlushReport, IngestError> {
-        let mut run = Run { now_ms, force, report: FlushReport::default(), failure: None };
+    pub(crate) async fn run_once(&self, served_ms: i64, force: bool) -> Result<FlushReport, IngestError> {
+        let mut run = Run { served_ms, force, report: FlushReport::default(), failure: None };
         let mut left: Vec<&Arc<Branch>> = self.branches.iter().collect();
         while !left.is_empty() {
             left = self.round(left, &mut run).await;
@@ -156,8 +158,8 @@ impl<S: Sink> Flusher<S> {
 
     /// The full days for which room must be made at once; none when nothing is in the way, or there is time.
     async fn region(&self, branch: &Arc<Branch>, run: &mut Run) -> Result<Vec<Full>, IngestError> {
-        let now_ms = run.now_ms;
-        let due = if run.force { i64::MAX } else { now_ms.saturating_sub(self.interval_ms) };
+        let served_ms = run.served_ms;
+        let due = if run.force { i64::MAX } else { served_ms.saturating_sub(self.interval_ms) };
         branch.log.seal(due).await;
         let sealed = branch.log.shared().sealed();
         self.remember(branch, &sealed).await?;
@@ -167,7 +169,7 @@ impl<S: Sink> Flusher<S> {
             if kept.log.is_running() {
                 kept.log.shared().stock()?;
             }
-            kept.runs.maintain(now_ms)
+            kept.runs.maintain(served_ms)
         })
         .await?;
         Ok(full)

@@ -35,6 +35,8 @@ pub struct IngestParts {
     pub store: Store,
     /// The present, ms since 1970.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// How long the data were served, ms since some moment: it only goes forward, and on after a restart where it was.
+    pub served: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Where to count.
     pub metrics: Metrics,
     /// Addresses to countries, if there is a file.
@@ -83,7 +85,7 @@ pub(super) async fn open_branches(
             region: *region,
             registry: Arc::clone(&parts.registry),
             in_flight: Arc::clone(in_flight),
-            clock: Arc::clone(&parts.clock),
+            served: Arc::clone(&parts.served),
             metrics: parts.metrics.clone(),
             failed: failed.clone(),
             committed,
@@ -105,7 +107,7 @@ struct Opening {
     region: Region,
     registry: Arc<Registry>,
     in_flight: Arc<InFlight>,
-    clock: Clock,
+    served: Clock,
     metrics: Metrics,
     failed: Failed,
     committed: Option<i64>,
@@ -127,7 +129,7 @@ impl Opening {
             in_flight: self.in_flight,
             dictionary: Dictionary::of(&self.registry),
             config: self.config.log,
-            clock: self.clock,
+            served: self.served,
             metrics: self.metrics,
             failed: self.failed,
             committed: self.committed,

@@ -20,6 +20,7 @@ async fn open(root: &Path, keyring: &Arc<Keyring>) -> Ingest {
         consents: Arc::new(crate::open_consents(root).unwrap()),
         store,
         clock: Arc::new(|| NOW_MS),
+        served: Arc::new(|| NOW_MS),
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
         geo: None,
     };

@@ -88,7 +88,7 @@ impl Log {
         answer.await.ok()
     }
 
-    /// Seals the active segment if it was begun at or before this time and holds anything.
+    /// Seals the active segment if it was begun when no more than this was served, and holds anything.
     pub(crate) async fn seal(&self, begun_ms_max: i64) {
         if self.started.load(Ordering::Acquire) {
             let (done, sealed) = oneshot::channel();

@@ -9,13 +9,13 @@
 //! 16  u64  salt of the segment, random: what a file held before is never taken for new
 //! 24  u32  stored payload bytes | 28 u32 payload bytes before lz4 | 32 u32 rows
 //! 36  u32  CRC-32 of bytes 0..36 and the stored payload
-//! 40  payload: rows (`stages/row.rs`), the dictionary in postcard, or a cover's zeros
+//! 40  payload: rows (`stages/row.rs`), the dictionary and then the length of the file in postcard, or a cover's zeros
 //! ```
 //! A cover says nothing. It is written where rows were not, so that who sends with a shipped key waits as long for an event
 //! that is withheld, or that was there before, as for one that is kept.
 //!
-//! A record is durable before the next is written. So bytes that are no record are a torn tail when nothing valid
-//! follows (they were never acknowledged), and damage when something does.
+//! A record is durable before the next is written. So bytes that are no record are damage when something valid follows, or when
+//! they are a record but for one bit; else they are a torn tail, which was never acknowledged.
 //!
 //! Not here: who writes (`segment.rs`), the rows' own format (`stages/row.rs`).
 
@@ -29,6 +29,10 @@ use crate::packed::{pack_into, room_for};
 pub(crate) const BLOCK_BYTES: u64 = 4096;
 const MAGIC: [u8; 4] = *b"SHL1";
 const HEAD_BYTES: usize = 40;
+/// A disk writes a sector whole or not at all.
+const SECTOR_BYTES: usize = 512;
+/// Of CRC-32, reflected.
+const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub(crate) struct Segment {
 /// The names that the rows of a segment refer to by position, as of the process that wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Dictionary {
-    /// When the segment was begun, ms since 1970.
+    /// When the segment was begun, in what is served, ms.
     pub(crate) opened_ms: i64,
     /// Names of events.
     pub(crate) events: Vec<String>,
@@ -146,6 +150,24 @@ pub(crate) fn blocks(bytes: u64) -> u64 {
     bytes.next_multiple_of(BLOCK_BYTES)
 }
 
+/// Whether a changed bit in so many bytes at the end of what a checksum is of explains how the checksum differs. CRC-32 is
+/// linear: what a bit changes depends on how many bytes follow it alone.
+fn is_one_bit(bytes: usize, difference: u32) -> bool {
+    let mut effects: [u32; 8] = std::array::from_fn(|bit| after_a_byte(1 << bit));
+    for _ in 0..bytes {
+        if effects.contains(&difference) {
+            return true;
+        }
+        effects = effects.map(after_a_byte);
+    }
+    false
+}
+
+/// What becomes of a difference when the checksum goes on over a byte.
+fn after_a_byte(difference: u32) -> u32 {
+    (0..8).fold(difference, |crc, _| (crc >> 1) ^ (POLYNOMIAL & (crc & 1).wrapping_neg()))
+}
+
 fn checksum(head: &[u8], payload: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(head);
@@ -219,6 +241,42 @@ impl<'f> Decoder<'f> {
             payload,
             next: at + blocks(HEAD_BYTES as u64 + stored),
         }))
+    }
+
+    /// Whether one bit was changed in what was a record of this segment: it had been written whole then, and was acknowledged.
+    /// What a power cut has torn has a sector that was never written, and it takes chance for it to be one bit away from a
+    /// record.
+    pub(crate) fn is_flipped(&mut self, at: u64, of: Segment) -> std::io::Result<bool> {
+        let mut head = [0; HEAD_BYTES];
+        let room = self.length.saturating_sub(at);
+        if room < HEAD_BYTES as u64 {
+            return Ok(false);
+        }
+        self.file.read_at(at, &mut head)?;
+        for bit in 0..HEAD_BYTES * 8 {
+            let mut other = head;
+            other[bit / 8] ^= 1 << (bit % 8);
+            if self.difference(at, &other, of)? == Some(0) {
+                return Ok(true);
+            }
+        }
+        let Some(difference) = self.difference(at, &head, of)? else { return Ok(false) };
+        let is_written = |sector: &[u8]| sector.iter().any(|byte| *byte != 0);
+        Ok(self.stored.chunks(SECTOR_BYTES).all(is_written) && is_one_bit(self.stored.len(), difference))
+    }
+
+    /// How the checksum of a record with this head differs from what the head says; none when it is no head of this segment.
+    fn difference(&mut self, at: u64, head: &[u8; HEAD_BYTES], of: Segment) -> std::io::Result<Option<u32>> {
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let stored = u64::from(word(24));
+        let is_of = head[8..16] == of.sequence.to_le_bytes() && head[16..24] == of.salt.to_le_bytes();
+        let fits = stored <= self.length.saturating_sub(at + HEAD_BYTES as u64);
+        if head[..4] != MAGIC || !(1..=4).contains(&head[4]) || !is_of || !fits {
+            return Ok(None);
+        }
+        self.stored.resize(stored as usize, 0);
+        self.file.read_at(at + HEAD_BYTES as u64, &mut self.stored)?;
+        Ok(Some(checksum(&head[..36], &self.stored) ^ word(36)))
     }
 
     /// Where a valid record of this segment (of any salt, when none is known) starts at or after `at`.

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use shoal_files::Medium;
+use shoal_files::{Medium, Source};
 use shoal_schemas::Region;
 
 use super::{
@@ -30,6 +30,9 @@ use crate::{
     stages::row,
 };
 
+/// No setting makes the files of segments shorter than this.
+const MADE_BYTES_MIN: u64 = 4 << 20;
+
 /// What a log is made of.
 pub(crate) struct LogSetup {
     pub(crate) region: Region,
@@ -38,7 +41,8 @@ pub(crate) struct LogSetup {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) dictionary: Dictionary,
     pub(crate) config: LogConfig,
-    pub(crate) clock: Clock,
+    /// How long the data were served.
+    pub(crate) served: Clock,
     pub(crate) metrics: Metrics,
     /// Where it says that it has failed.
     pub(crate) failed: Failed,
@@ -62,7 +66,17 @@ impl Log {
         }
         sequences.sort_unstable();
         let committed = setup.committed.and_then(|v| u64::try_from(v).ok());
-        let used = sequences.last().copied().max(setup.runs.last()).max(committed);
+        let known = sequences.last().copied().max(setup.runs.last());
+        // The tables would take the rows that are here for rows that they have.
+        if let Some(committed) = committed
+            && !sequences.is_empty()
+            && known.is_some_and(|known| committed > known)
+        {
+            let reason =
+                "a table has the transaction version of a segment that was never begun: its log is damaged";
+            return Err(IngestError::Damaged { path: setup.medium.path(""), offset: 0, reason });
+        }
+        let used = known.max(committed);
         let mut sealed = VecDeque::new();
         let mut sets = Vec::new();
         for (at, sequence) in sequences.iter().enumerate() {
@@ -91,7 +105,7 @@ impl Log {
             window: Window::new(setup.runs, sets),
             dictionary: setup.dictionary,
             next_sequence: used.map_or(1, |used| used + 1),
-            clock: setup.clock,
+            served: setup.served,
         });
         Ok(Log {
             shared,
@@ -123,6 +137,14 @@ fn recover(
         }
         Ok(())
     })?;
+    let is_short =
+        |file: Box<dyn Source>| Ok(file.length()? < setup.config.segment_bytes_max.min(MADE_BYTES_MIN));
+    if found.is_none()
+        && medium.open(&file_name(sequence)).and_then(is_short).map_err(IngestError::io(&path))?
+    {
+        let reason = "the file is shorter than it was made";
+        return Err(IngestError::Damaged { path, offset: 0, reason });
+    }
     let found = match found {
         Some(found) if found.sealed || newest => Some(found),
         None if newest => None,
@@ -138,7 +160,7 @@ fn recover(
                 repair(medium, &mut found).map_err(IngestError::io(&path))?;
             }
             let set = set.map(Arc::new);
-            let sealed = Sealed::new(found.extent, (setup.clock)(), set.clone());
+            let sealed = Sealed::new(found.extent, (setup.served)(), set.clone());
             Ok(Some((sealed, set)))
         }
         _ => {

@@ -2,7 +2,8 @@
 //!
 //! Files: `<sequence, 16 hex digits>.log`; `<number>.spare` is empty (zeros) and waits to become one.
 //! Invariants: a segment is sealed (last record: seal) before the next one takes its first row; only the newest can
-//! lack the seal, after a crash. Not here: bytes of a record (`record.rs`), who decides (`writer.rs`).
+//! lack the seal, after a crash. A file is made as long as it may become, and says so in its first record.
+//! Not here: bytes of a record (`record.rs`), who decides (`writer.rs`).
 
 use shoal_files::{LogFile, Medium};
 
@@ -25,7 +26,7 @@ pub(crate) struct Active {
     file: Box<dyn LogFile>,
     of: Segment,
     end: u64,
-    /// When it was begun, ms since 1970.
+    /// When it was begun, in what is served, ms.
     pub(crate) opened_ms: i64,
     /// Rows in it.
     pub(crate) rows: u64,
@@ -55,7 +56,10 @@ impl Active {
             payload_bytes: 0,
             is_used: false,
         };
-        let names = postcard::to_allocvec(dictionary).map_err(std::io::Error::other)?;
+        let mut names = postcard::to_allocvec(dictionary).map_err(std::io::Error::other)?;
+        // Versions of before read no further than the names.
+        let made = postcard::to_allocvec(&active.file.length()?).map_err(std::io::Error::other)?;
+        names.extend_from_slice(&made);
         active.write(encoder.encode(of, What::Dictionary, &names, 0))?;
         Ok(active)
     }
@@ -147,7 +151,7 @@ pub(crate) fn scan(
     let damaged = |offset, reason| IngestError::Damaged { path: path.clone(), offset, reason };
     let file = medium.open(&name).map_err(IngestError::io(&path))?;
     let mut decoder = Decoder::new(&*file).map_err(IngestError::io(&path))?;
-    let (of, dictionary, mut at) = match decoder.read(0).map_err(IngestError::io(&path))? {
+    let (of, (dictionary, made), mut at) = match decoder.read(0).map_err(IngestError::io(&path))? {
         None => {
             let found = decoder.find(sequence, None, BLOCK_BYTES);
             return match found.map_err(IngestError::io(&path))? {
@@ -156,9 +160,8 @@ pub(crate) fn scan(
             };
         }
         Some(first) if first.what == What::Dictionary && first.of.sequence == sequence => {
-            let dictionary: Dictionary = postcard::from_bytes(first.payload)
-                .map_err(|_| damaged(0, "the dictionary cannot be read"))?;
-            (first.of, dictionary, first.next)
+            let read = beginning(first.payload).ok_or_else(|| damaged(0, "the dictionary cannot be read"))?;
+            (first.of, read, first.next)
         }
         Some(_) => return Err(damaged(0, "the first record is of another segment")),
     };
@@ -183,12 +186,28 @@ pub(crate) fn scan(
                 if decoder.find(sequence, Some(of.salt), at).map_err(IngestError::io(&path))?.is_some() {
                     return Err(damaged(at, "valid records follow after bytes that are none"));
                 }
+                if decoder.is_flipped(at, of).map_err(IngestError::io(&path))? {
+                    return Err(damaged(at, "a record was changed after it was written"));
+                }
                 break;
             }
         }
     }
+    let length = file.length().map_err(IngestError::io(&path))?;
+    if !scan.sealed && made.is_some_and(|made| length < made) {
+        return Err(damaged(length, "the file is shorter than it was made"));
+    }
     scan.extent.end = at;
     Ok(Some(scan))
+}
+
+/// What the first record says: names, and how long the file was made; segments of earlier versions do not say that.
+fn beginning(payload: &[u8]) -> Option<(Dictionary, Option<u64>)> {
+    let (dictionary, rest) = postcard::take_from_bytes::<Dictionary>(payload).ok()?;
+    match rest {
+        [] => Some((dictionary, None)),
+        rest => Some((dictionary, Some(postcard::from_bytes(rest).ok()?))),
+    }
 }
 
 /// Reads the rows of a segment up to where a durable record ends, also while it is written to.

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::segment::{Extent, Tail, file_name};
 use crate::{config::LogConfig, dedup::Fingerprints, metrics::Metrics};
 
-/// The present, ms since 1970.
+/// The present, or how long the data were served, in milliseconds.
 pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The first region whose thread has ended because it had to. The service must exit then: nothing will be acknowledged
@@ -48,7 +48,7 @@ pub(crate) struct Shared {
 /// A sealed segment that is not in the tables yet.
 pub(crate) struct Sealed {
     pub(crate) extent: Extent,
-    /// When it was sealed, ms since 1970.
+    /// When it was sealed, in what is served, ms.
     pub(crate) sealed_ms: i64,
     fingerprints: Mutex<Option<Arc<Fingerprints>>>,
 }
@@ -145,8 +145,12 @@ impl Shared {
 
     fn make_spare(&self) -> io::Result<String> {
         let name = self.spare_name();
-        self.medium.create(&name, self.config.segment_bytes_max)?;
-        Ok(name)
+        let made = self.medium.create(&name, self.config.segment_bytes_max);
+        if made.is_err() {
+            // On a full disk what was made of it takes the room that others need. A start removes what stays.
+            let _ = self.medium.remove(&[&name]);
+        }
+        made.map(|_| name)
     }
 
     fn spare_name(&self) -> String {

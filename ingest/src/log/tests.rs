@@ -1,6 +1,8 @@
 //! The log alone: groups, resends, faults, damage. With the flush: `flush/tests.rs`.
 #![allow(clippy::unwrap_used)]
 
+mod damage;
+
 use std::sync::Arc;
 
 use shoal_files::{Medium, Memory, Objects};
@@ -79,7 +81,17 @@ pub(crate) fn runs(medium: &Faulty) -> Result<Arc<Runs>, IngestError> {
 }
 
 pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>, dictionary: Dictionary) -> Result<Log, IngestError> {
-    let clock: Clock = Arc::new(|| NOW_MS);
+    open_after(medium, runs, dictionary, None)
+}
+
+/// With the highest transaction version that a table has.
+fn open_after(
+    medium: &Faulty,
+    runs: Arc<Runs>,
+    dictionary: Dictionary,
+    committed: Option<i64>,
+) -> Result<Log, IngestError> {
+    let served: Clock = Arc::new(|| NOW_MS);
     Log::open(LogSetup {
         region: Region::De,
         medium: Arc::new(medium.clone()),
@@ -87,10 +99,10 @@ pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>, dictionary: Dictionary) -> 
         in_flight: InFlight::new(1 << 20),
         dictionary,
         config: small(),
-        clock,
+        served,
         metrics: metrics(),
         failed: Failed::new(None),
-        committed: None,
+        committed,
     })
 }
 
@@ -183,6 +195,12 @@ async fn a_full_disk_refuses_before_anything_is_remembered() {
     medium.set_free_bytes(1000);
     assert_eq!(log.append(batch([1])).await, Err(LogError::DiskFull));
     medium.set_free_bytes(1 << 30);
+    // There was room when it was asked, and there is none for a segment.
+    medium.refuse_writes(Some(std::io::ErrorKind::StorageFull));
+    for _ in 0..2 {
+        assert_eq!(log.append(batch([1])).await, Err(LogError::DiskFull));
+    }
+    medium.refuse_writes(None);
     assert_eq!(log.append(batch([1])).await, Ok(Receipt::default()), "not a duplicate");
 }
 

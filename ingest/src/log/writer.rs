@@ -8,7 +8,7 @@
 //! ids are taken for known. Not here: the handle (`mod.rs`), the format (`record.rs`).
 
 use std::{
-    io,
+    io::{self, ErrorKind},
     sync::{
         Arc,
         atomic::{Ordering, fence},
@@ -40,7 +40,7 @@ pub(crate) struct Receipt {
 pub(crate) enum Command {
     /// Keep a batch.
     Append(Pending),
-    /// Seal the active segment, if it was begun at or before this time (ms since 1970) and holds anything.
+    /// Seal the active segment, if it was begun at or before this time (of what is served) and holds anything.
     Seal { begun_ms_max: i64, done: oneshot::Sender<()> },
     /// The run of this segment is published.
     Forget(u64),
@@ -62,7 +62,8 @@ pub(crate) struct Writer {
     pub(super) window: Window,
     pub(super) dictionary: Dictionary,
     pub(super) next_sequence: u64,
-    pub(super) clock: Clock,
+    /// How long the data were served: the age of a segment and of its ids is counted in it.
+    pub(super) served: Clock,
 }
 
 /// The thread's state.
@@ -268,8 +269,12 @@ impl Work {
         if shared.medium.free_bytes()? < shared.config.free_bytes_min {
             return Err(Trouble::DiskFull);
         }
-        let spare = shared.take_spare()?;
-        self.writer.dictionary.opened_ms = (self.writer.clock)();
+        let spare = shared.take_spare().map_err(|error| match error.kind() {
+            // Nothing of a segment was written: what was taken before is safe.
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Trouble::DiskFull,
+            _ => Trouble::Io(error),
+        })?;
+        self.writer.dictionary.opened_ms = (self.writer.served)();
         let of = Segment { sequence: self.writer.next_sequence, salt: uuid::Uuid::new_v4().as_u64_pair().0 };
         self.writer.next_sequence += 1;
         let dictionary = &self.writer.dictionary;
@@ -288,7 +293,7 @@ impl Work {
             return shared.medium.remove(&[&file_name(extent.sequence)]);
         }
         let set = self.writer.window.seal(extent.sequence);
-        shared.push(Sealed::new(extent, (self.writer.clock)(), Some(set)));
+        shared.push(Sealed::new(extent, (self.writer.served)(), Some(set)));
         Ok(())
     }
 }

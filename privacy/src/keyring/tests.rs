@@ -23,6 +23,9 @@ fn digests(keyring: &Keyring) -> Vec<[u8; 16]> {
         for kind in IdentifierKind::ALL {
             all.push(keyring.consent_digester(*region).digest(*kind, "u-1").into_bytes());
         }
+        for epoch in [0, 1, 256].map(PseudonymEpoch) {
+            all.push(keyring.check_value(*region, epoch));
+        }
         for programme in Programme::ALL {
             for epoch in [0, 1, 256].map(PseudonymEpoch) {
                 all.push(keyring.session_digester(*region, *programme, epoch).digest("u-1"));

@@ -192,7 +192,7 @@ proptest! {
         runtime.block_on(async {
             let mut expected = plain(sql, &batch(&rows), keys).await;
             expected.retain(|_, numbers| numbers.iter().any(|n| *n != 0));
-            let disk = Disk::of(&rows, flushes).await;
+            let mut disk = Disk::of(&rows, flushes).await;
             if let Some(which) = turned {
                 disk.rewrite(which, &reversed).await;
             }
@@ -237,7 +237,7 @@ async fn only_the_due_days_and_buckets_are_totalled() {
 
 #[tokio::test]
 async fn a_file_that_is_not_sorted_is_read_all_the_same() {
-    let disk = Disk::of(&some_rows(), 2).await;
+    let mut disk = Disk::of(&some_rows(), 2).await;
     disk.rewrite(0, &reversed).await;
     disk.rewrite(3, &reversed).await;
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";

@@ -177,7 +177,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let memory: Arc<dyn Table> = Arc::new(MemoryTable(Arc::new(vec![batch(&rows)])));
-            let [one, mut other] = [written(&rows, &splits[0]).await, written(&rows, &splits[1]).await];
+            let [mut one, mut other] = [written(&rows, &splits[0]).await, written(&rows, &splits[1]).await];
             if let Some(which) = rewritten {
                 one.rewrite(which, &without_ids).await;
             }
@@ -255,7 +255,7 @@ async fn a_file_without_an_order_of_ids_has_the_same_totals() {
         })
         .collect();
     let expected = Disk::of(&rows, 1).await;
-    let loose = Disk::of(&rows, 1).await;
+    let mut loose = Disk::of(&rows, 1).await;
     loose.rewrite(0, &without_ids).await;
     for sql in [QUERIES[0], QUERIES[2], QUERIES[7], QUERIES[8]] {
         assert_eq!(ask(sql, loose.events()).await, ask(sql, expected.events()).await, "{sql}");

@@ -191,5 +191,8 @@ async fn what_goes_wrong_after_the_start_is_one_opaque_error() {
     let sql = "SELECT COUNT(*) AS n FROM usage";
     let error =
         engine().stages(&grant(&[Region::De]), &request(sql), now_ms(), scan(Vec::new())).await.unwrap_err();
-    assert_eq!(error.to_string(), "the query failed after it had started; it is charged");
+    assert_eq!(
+        error.to_string(),
+        "the query failed after it had started; what it had paid by then stays charged (GET /v1/budget tells)"
+    );
 }

@@ -35,7 +35,7 @@ pub(super) fn run(config: &Config, args: &AcceptRestoreArgs) -> Result<ExitCode,
             opened => opened?,
         };
         let audit = startup::build_audit(config)?;
-        match ledger_start::accept(config, &audit, actor, crate::system_clock()()).await? {
+        match ledger_start::accept(config, &audit, actor, crate::clocks::checked(&crate::system_clock())?).await? {
             None => println!("nothing is missing or older than it was; nothing was changed"),
             Some(accepted) => {
                 accepted.doubts.iter().for_each(|doubt| println!("accepted: {doubt}"));

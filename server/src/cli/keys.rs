@@ -78,7 +78,7 @@ fn programme(text: &str) -> Result<Programme, String> {
 
 pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Error> {
     let store = KeyStore::new(&config.data_dir);
-    let now_ms = crate::system_clock()();
+    let now_ms = crate::clocks::checked(&crate::system_clock())?;
     match command {
         KeysCommand::Create { command } => {
             let scope = match command {

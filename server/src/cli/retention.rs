@@ -10,16 +10,19 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use prometheus_client::registry::Registry as MetricRegistry;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use shoal_audit::{Actor, Role};
-use shoal_retention::{Line, Mode, Plan, Progress, Report, Retention};
+use shoal_language::calendar::parse_day;
+use shoal_retention::{Accepted, Line, Mode, Permit, Plan, Progress, Report, Retention};
+use shoal_schemas::calendar::day_of;
 use shoal_storage::StorageError;
 
 use crate::client::{Client, local_url, problem_text};
 use crate::config::Config;
 use crate::error::Error;
-use crate::retention_line::RetentionLine;
-use crate::startup;
+use crate::retention_line::{Asked, RetentionLine};
+use crate::served_time::ServedTime;
+use crate::{clocks, startup};
 
 #[derive(Subcommand)]
 pub(super) enum RetentionCommand {
@@ -34,8 +37,33 @@ pub(super) enum RetentionCommand {
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
+        accept: Accept,
+        #[command(flatten)]
         access: Access,
     },
+}
+
+/// What a run is told that would be refused without it. The audit has it.
+#[derive(Args)]
+pub(super) struct Accept {
+    /// The day that the clock says, when it is right although it is far beyond everything that is known.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    accept_clock: Option<String>,
+    /// Removes what is expired also when that is most of what there is.
+    #[arg(long)]
+    accept_share: bool,
+}
+
+impl Accept {
+    fn accepted(&self, now_ms: i64) -> Result<Accepted, Error> {
+        match self.accept_clock.as_deref() {
+            Some(day) if parse_day(day) != Some(day_of(now_ms)) => {
+                let told = date(day_of(now_ms));
+                Err(Error::Usage(format!("--accept-clock: the clock of this machine says {told}, not {day}")))
+            }
+            clock => Ok(Accepted { clock: clock.is_some(), share: self.accept_share }),
+        }
+    }
 }
 
 /// How to reach a running service.
@@ -60,7 +88,7 @@ pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCod
         Some(_) => None,
         None => runtime.block_on(open(config))?,
     };
-    let now_ms = crate::system_clock()();
+    let now_ms = clocks::checked(&crate::system_clock())?;
     match (command, direct) {
         (RetentionCommand::Plan(_), Some(retention)) => {
             show_plan(&runtime.block_on(retention.plan(now_ms))?);
@@ -74,37 +102,51 @@ pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCod
             );
             Ok(ExitCode::SUCCESS)
         }
-        (RetentionCommand::Run { dry_run, .. }, Some(retention)) => {
-            let audit = startup::build_audit(config)?;
-            let actor = Actor { key: None, role: Role::Operator };
-            let line = RetentionLine::begin(&audit, actor, now_ms, *dry_run);
-            let report = runtime.block_on(run_direct(&retention, now_ms, *dry_run, line))?;
-            Ok(show_report(&report))
+        (RetentionCommand::Run { dry_run, accept, .. }, Some(retention)) => {
+            let asked = Asked { dry_run: *dry_run, accepted: accept.accepted(now_ms)? };
+            Ok(show_report(&runtime.block_on(run_direct(config, &retention, now_ms, asked))?))
         }
-        (RetentionCommand::Run { dry_run, .. }, None) => {
-            let report = run_remote(&client(config, access)?, *dry_run)?;
-            Ok(show_report(&report))
+        (RetentionCommand::Run { dry_run, accept, .. }, None) => {
+            let Accept { accept_clock, accept_share } = accept;
+            let asked =
+                json!({"dry_run": dry_run, "accept_clock": accept_clock, "accept_share": accept_share});
+            Ok(show_report(&run_remote(&client(config, access)?, &asked)?))
         }
     }
 }
 
 /// Runs on the tables that this process holds.
 async fn run_direct(
+    config: &Config,
     retention: &Retention,
     now_ms: i64,
-    dry_run: bool,
-    line: RetentionLine,
+    asked: Asked,
 ) -> Result<Report, Error> {
-    let mode = if dry_run { Mode::Dry } else { Mode::Real };
+    // What is known of the time, before the audit has a line of now.
+    let served = startup::open_served_time(&config.data_dir, retention, now_ms).await?;
+    let audit = startup::build_audit(config)?;
+    let actor = Actor { key: None, role: Role::Operator };
+    let line = RetentionLine::begin(&audit, actor, now_ms, asked);
+    let mode = if asked.dry_run { Mode::Dry } else { Mode::Real(permit(config, &served, asked.accepted)) };
     let bar = bar();
     let mut progress = |p: Progress| show_progress(&bar, p);
     let report = retention.run_once(now_ms, mode, &mut progress).await;
     bar.finish_and_clear();
     match &report {
         Ok(report) => line.done(report).await?,
-        Err(_) => line.failed().await?,
+        Err(error) => line.failed(error).await?,
     }
-    Ok(report?)
+    let report = report?;
+    if !asked.dry_run {
+        // A clock that was refused came to no report, so this one is known to be right.
+        served.accept(now_ms);
+        served.write()?;
+    }
+    Ok(report)
+}
+
+fn permit(config: &Config, served: &ServedTime, accepted: Accepted) -> Permit {
+    Permit { known: served.known(), percent_max: config.retention.removed_percent_max, accepted }
 }
 
 /// The tables, unless a service holds them.
@@ -127,10 +169,10 @@ fn client(config: &Config, access: &Access) -> Result<Client, Error> {
     Ok(Client::new(&access.url.clone().unwrap_or_else(|| local_url(config)), key))
 }
 
-fn run_remote(client: &Client, dry_run: bool) -> Result<Report, Error> {
+fn run_remote(client: &Client, asked: &Value) -> Result<Report, Error> {
     let bar = bar();
     let mut ended = Err(Error::Remote("the service broke off".into()));
-    client.post_lines("/v1/retention/runs", &json!({"dry_run": dry_run}).to_string(), &mut |mut line| {
+    client.post_lines("/v1/retention/runs", &asked.to_string(), &mut |mut line| {
         if let Some(problem) = line.get("problem") {
             ended = Err(Error::Remote(problem_text("a failed run", problem)));
         } else if let Some(report) = line.get_mut("report") {

@@ -12,7 +12,7 @@ use crate::startup::start;
 pub(super) fn run(config: Config) -> Result<ExitCode, Error> {
     crate::logs::start(&config.log);
     crate::threads::runtime()?.block_on(async {
-        let running = start(config, crate::system_clock()).await?;
+        let running = start(config, crate::Clocks::system()).await?;
         until_told(running).await
     })
 }

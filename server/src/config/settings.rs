@@ -220,6 +220,9 @@ settings! {
             Default("17 3 * * *"),
             "a cron expression of five fields, as `17 3 * * *` (UTC), or empty for never"
         );
+        /// Percent of all rows that one run may remove. More is refused until somebody runs it with --accept-share, unless it
+        /// is no more than two days of each programme and kind.
+        removed_percent_max: u8 = Number(50, 1, 100);
     }
 }
 

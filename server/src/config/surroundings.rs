@@ -24,7 +24,7 @@ pub(super) fn inspect(read: &mut Read) {
         note(read, "budget_marks_dir", directory(&config.marks_dir()));
     }
     note(read, "data_dir", data_dir);
-    note(read, "key_file", key_file_at(&config.key_file));
+    note(read, "key_file", key_file_at(&config.key_file, &config.data_dir));
     // By default it is beside the key file, which is not there yet when its directory was looked at.
     if config.unit_key_dir.is_some() || config.key_file.exists() {
         note(read, "unit_key_dir", directory(&config.unit_key_dir()));
@@ -95,10 +95,11 @@ fn without_links(path: &Path) -> Inspected {
     }
 }
 
-/// A key file that the service would take, or a directory in which it can make one.
-fn key_file_at(path: &Path) -> Inspected {
-    if path.symlink_metadata().is_ok() {
-        return key_file::open_or_create(path).map(drop).map_err(|error| vec![error.to_string()]);
+/// A key file that the service would take, or a directory in which it can make one because there are no data yet.
+fn key_file_at(path: &Path, data_dir: &Path) -> Inspected {
+    // What cannot be looked at is told of data_dir.
+    if path.symlink_metadata().is_ok() || key_file::has_data(data_dir).unwrap_or(false) {
+        return key_file::open_or_create(path, data_dir).map(drop).map_err(|error| vec![error.to_string()]);
     }
     directory(path.parent().unwrap_or(Path::new(".")))
 }

@@ -8,6 +8,9 @@ use shoal_schemas::Region;
 
 use super::*;
 
+/// A data directory that nobody has made.
+const NO_DATA: &str = "/nowhere/data";
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
@@ -31,12 +34,12 @@ fn keys(keyring: &Keyring) -> String {
 fn is_made_once_for_its_owner_alone_and_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a/b/shoal.keys");
-    let made = open_or_create(&path).unwrap();
+    let made = open_or_create(&path, NO_DATA.as_ref()).unwrap();
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else stays");
     let text = fs::read(&path).unwrap();
-    let read = open_or_create(&path).unwrap();
+    let read = open_or_create(&path, NO_DATA.as_ref()).unwrap();
     assert!(keys(&made) == keys(&read));
     assert_eq!(fs::read(&path).unwrap(), text);
 }
@@ -46,7 +49,8 @@ fn two_that_start_at_once_have_the_same_keys() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shoal.keys");
     let all: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| keys(&open_or_create(&path).unwrap()))).collect();
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| keys(&open_or_create(&path, NO_DATA.as_ref()).unwrap()))).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     assert!(all.iter().all(|d| *d == all[0]));
@@ -59,13 +63,13 @@ fn a_file_that_others_can_read_is_refused() {
     let path = directory.path().join("k");
     for bad in [0o640, 0o604, 0o660, 0o644, 0o610] {
         write_file(&path, &good_file(), bad);
-        let error = open_or_create(&path).err().unwrap();
+        let error = open_or_create(&path, NO_DATA.as_ref()).err().unwrap();
         assert!(matches!(error, KeyError::Mode { mode, .. } if mode == bad));
         assert!(error.to_string().contains("chmod 600"));
     }
     for good in [0o600, 0o400] {
         write_file(&path, &good_file(), good);
-        assert!(open_or_create(&path).is_ok());
+        assert!(open_or_create(&path, NO_DATA.as_ref()).is_ok());
     }
 }
 
@@ -91,12 +95,26 @@ fn what_is_no_key_file_is_refused_untouched_and_never_shown() {
     for case in cases {
         assert_ne!(case, good);
         write_file(&path, &case, 0o600);
-        let error = open_or_create(&path).err().unwrap();
+        let error = open_or_create(&path, NO_DATA.as_ref()).err().unwrap();
         assert!(matches!(error, KeyError::Format { .. }));
         assert!(!format!("{error} {error:?}").contains(secret));
         assert_eq!(fs::read_to_string(&path).unwrap(), case);
     }
     fs::write(&path, [0xff, 0xfe]).unwrap();
-    assert!(matches!(open_or_create(&path), Err(KeyError::Format { .. })));
-    assert!(open_or_create(directory.path()).is_err());
+    assert!(matches!(open_or_create(&path, NO_DATA.as_ref()), Err(KeyError::Format { .. })));
+    assert!(open_or_create(directory.path(), NO_DATA.as_ref()).is_err());
+}
+
+#[test]
+fn no_key_file_is_made_beside_data() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, data_dir) = (directory.path().join("shoal.key"), directory.path().join("data"));
+    fs::create_dir_all(data_dir.join("control")).unwrap();
+    let made = open_or_create(&path, &data_dir).unwrap();
+    fs::create_dir(data_dir.join("de")).unwrap();
+    assert!(keys(&open_or_create(&path, &data_dir).unwrap()) == keys(&made));
+    fs::remove_file(&path).unwrap();
+    let told = open_or_create(&path, &data_dir).err().unwrap().to_string();
+    assert!(told.contains("is missing") && told.contains("Put it back from its copy"), "{told}");
+    assert!(!path.exists());
 }

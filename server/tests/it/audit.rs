@@ -241,7 +241,8 @@ fn a_run_of_retention_that_a_person_starts_is_in_the_audit() {
     // Without a service the command does it itself.
     let setup = Setup { dir: world.dir(), variables: &[] };
     assert_eq!(setup.data_dir(), world.data_dir());
-    let (code, _, error) = setup.run(&["retention", "run", "--once"]);
+    let today = crate::stage::real_day();
+    let (code, _, error) = setup.run(&["retention", "run", "--once", "--accept-clock", &today]);
     assert_eq!(code, 0, "{error}");
     let found = lines(&world);
     let told: Vec<_> =

@@ -8,8 +8,10 @@
 //! | `canary` | no identifier is kept, logged, counted or answered, in no form |
 //! | `consent` | no event without a consent that is in force |
 //! | `opted_in` | whoever holds an app's key learns nothing of who has opted in |
+//! | `key_file` | without the key file that the data were made with nothing starts |
 //! | `closed` | files are for the service's account alone, and its memory is in none |
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
+//! | `damage` | a bit that flips in any file is found, or changes nothing |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
 //! | `day_limit` | one subject's day has a limit, which nothing renews |
 //! | `units` | events that name nobody are one person's for each network, app and day |
@@ -41,6 +43,7 @@ mod commands;
 mod compaction;
 mod configuration;
 mod consent;
+mod damage;
 mod day_limit;
 mod defaults;
 mod delta;
@@ -48,6 +51,7 @@ mod durability;
 mod earlier;
 mod hostile;
 mod http;
+mod key_file;
 mod ledger;
 mod marks;
 mod opted_in;

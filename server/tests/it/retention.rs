@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::process::Setup;
 use crate::search::unpacked;
-use crate::stage::{DAY_MS, NOON_MS, TODAY, World, batch, click};
+use crate::stage::{DAY_MS, NOON_MS, POLICY, TODAY, World, batch, click, day_text, real_day};
 use crate::tables::{Tables, cells, files, text};
 
 /// Days that performance events of the user-experience programme are kept after their own.
@@ -84,7 +84,9 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 
 /// Runs retention through its route; the report.
 fn run(world: &World, dry_run: bool) -> Value {
-    let body = json!({"dry_run": dry_run}).to_string();
+    let accepted =
+        json!({"dry_run": dry_run, "accept_clock": day_text(world.now_ms()), "accept_share": true});
+    let body = accepted.to_string();
     let answer = world.client().post("/v1/retention/runs", &world.keys.officer, body).expect(200);
     let lines: Vec<Value> = answer.text().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let report = lines.last().unwrap()["report"].clone();
@@ -164,12 +166,132 @@ fn retention_goes_on_after_a_restart_and_late_events_stay_out() {
 fn the_schedule_runs_by_itself() {
     let mut world = world_with_events();
     world.restart(|config| config.retention.cron = Some("17 3 * * *".to_owned()));
-    world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS + 1) * DAY_MS + 4 * 3_600_000);
-    crate::process::until("the scheduled run", || {
-        let plan = world.client().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
-        (plan["lines"] == json!([])).then_some(())
-    });
+    // Somebody has looked at the clock a day before the first of them expires.
+    world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS - 2) * DAY_MS);
+    assert_eq!(total(&run(&world, false), "expired", "rows"), 0);
+    let rows =
+        |world: &World| total(&plan(world), "lines", "kept_rows") + total(&plan(world), "lines", "rows");
+    for day in 1..=3 {
+        assert!(rows(&world) >= 2 * PEOPLE * (3 - day), "never more than what is due");
+        world.pass_ms(DAY_MS);
+    }
+    world.pass_ms(4 * 3_600_000);
+    crate::process::until("the scheduled run", || (rows(&world) == 0).then_some(()));
     assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+}
+
+fn plan(world: &World) -> Value {
+    world.client().get("/v1/retention/plan", &world.keys.officer).expect(200).json()
+}
+
+/// What a run is told that must not remove anything, over its route.
+fn refused(world: &World, asked: &Value) -> Value {
+    let answer =
+        world.client().post("/v1/retention/runs", &world.keys.officer, asked.to_string()).expect(200);
+    let last: Value = serde_json::from_str(answer.text().lines().last().unwrap()).unwrap();
+    assert_eq!(last["problem"]["code"], "retention_refused", "{last}");
+    last["problem"].clone()
+}
+
+#[test]
+fn a_clock_that_steps_five_years_ahead_empties_no_table() {
+    let mut world = world_with_events();
+    world.restart(|config| {
+        config.retention.cron = Some("* * * * *".to_owned());
+        config.metrics.listen = Some(([127, 0, 0, 1], 0).into());
+    });
+    let all = 3 * 2 * PEOPLE;
+    let wrong_ms = NOON_MS + 5 * 365 * DAY_MS;
+    world.set_now_ms(wrong_ms);
+    let told = refused(&world, &json!({}))["detail"].to_string();
+    assert!(told.contains(" days beyond") && told.contains("Set the clock"), "{told}");
+    let wrong_day = json!({"accept_clock": day_text(NOON_MS)}).to_string();
+    assert_eq!(world.client().post("/v1/retention/runs", &world.keys.officer, wrong_day).status, 422);
+    assert!(
+        refused(&world, &json!({"accept_clock": day_text(wrong_ms)}))["detail"]
+            .to_string()
+            .contains("percent")
+    );
+    // The schedule comes due under the wrong clock, hour after hour, and what is asked and written meanwhile proves nothing.
+    let failures = || {
+        let text = world.metrics().get("/metrics", "").text().to_owned();
+        let line = text.lines().find(|l| l.contains("shoal_server_job_failures_total{job=\"retention\"}"));
+        line.and_then(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    assert_eq!(failures(), 0, "it waits for an hour first");
+    world.pass_ms(3 * 3_600_000);
+    crate::process::until("a refused run of the schedule", || (failures() > 0).then_some(()));
+    people(&world, TODAY, "x");
+    world.restart(|_| {});
+    refused(&world, &json!({}));
+    world.set_now_ms(NOON_MS + 4 * 3_600_000);
+    assert_eq!(Tables::read(&world.data_dir()).count() as u64, all);
+    assert!(people(&world, TODAY, "y").is_some_and(|n| n > 20.0), "and nothing is hidden any more");
+    world.stop();
+    // What was refused, and by whom, is in the audit.
+    let found = crate::audit::lines(&world);
+    let runs = found.iter().filter(|line| line["act"] == "retention_run" && line["outcome"] == "refused");
+    let accepted: Vec<_> = runs.map(|line| line["accepted_clock"].as_bool().unwrap()).collect();
+    assert_eq!(accepted, [false, true, false]);
+}
+
+/// The clock of the test's machine is far beyond the events of the world, which are a year older.
+#[test]
+fn the_command_refuses_a_clock_that_nothing_speaks_for_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let year_ago = shoal_server::system_clock()() - 365 * DAY_MS;
+    let mut world = World::over(dir, year_ago, |_| {});
+    let mut events = Vec::new();
+    for day in 0..3 {
+        let mut event = click(&format!("e{day}"), "u", "a");
+        event["time"] = json!(year_ago - day * DAY_MS);
+        events.push(event);
+    }
+    let consent = json!({"policy_version": POLICY, "granted_at": year_ago - 30 * DAY_MS});
+    let body = json!({"consent": consent, "country": "DE", "events": events});
+    assert_eq!(world.client().events(&world.keys.app, &body)["accepted"], 3);
+    world.flush();
+    world.stop();
+    // As an earlier version left it.
+    fs::remove_file(world.data_dir().join("served-time")).unwrap();
+    let setup = Setup { dir: world.dir(), variables: &[] };
+    let once = ["retention", "run", "--once"];
+    let run = |more: &[&str]| setup.run(&[&once[..], more].concat());
+    for _ in 0..3 {
+        let (code, _, errors) = run(&[]);
+        assert!(code == 1 && errors.contains("days beyond the newest event"), "{errors}");
+    }
+    assert_eq!(run(&["--accept-clock", "2020-01-01"]).0, 2);
+    let (code, _, errors) = run(&["--accept-clock", &real_day()]);
+    assert!(code == 1 && errors.contains("3 of 3 rows") && errors.contains("percent"), "{errors}");
+    assert_eq!(Tables::read(&world.data_dir()).count(), 3);
+    let (code, out, errors) = run(&["--accept-clock", &real_day(), "--accept-share"]);
+    assert!(code == 0 && out.contains("3 rows"), "{out}{errors}");
+    assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+    assert_eq!(run(&[]).0, 0, "what was accepted is known");
+    assert!(setup.run(&["audit", "show"]).1.contains("accepted_share true"));
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_no_flush() {
+    let mut world = World::new();
+    world.restart(|config| config.ingest.flush_interval_ms = 50);
+    world.set_now_ms(NOON_MS - 365 * DAY_MS);
+    let mut event = click("e", "u", "a");
+    event["time"] = json!(world.now_ms());
+    assert_eq!(world.client().events(&world.keys.app, &batch("DE", vec![event]))["accepted"], 1);
+    crate::process::until("the flush", || (Tables::read(&world.data_dir()).count() == 1).then_some(()));
+}
+
+#[test]
+fn a_clock_of_1969_is_an_error_that_says_so_and_no_panic() {
+    let mut world = World::new();
+    world.stop();
+    world.set_now_ms(-20_000_000_000);
+    let told = world.try_start().unwrap_err();
+    assert!(told.contains("the clock of this machine says 1969-05-14") && told.contains("set it"), "{told}");
+    world.set_now_ms(NOON_MS);
+    world.try_start().unwrap();
 }
 
 /// A run that lists a directory would not come to what is behind a link, so there is no such run.
@@ -181,7 +303,8 @@ fn a_linked_day_fails_a_run_and_stops_the_start_until_it_is_in_its_place() {
     fs::rename(&day, &elsewhere).unwrap();
     symlink(&elsewhere, &day).unwrap();
     world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS + 1) * DAY_MS);
-    let answer = world.client().post("/v1/retention/runs", &world.keys.officer, "{}").expect(200);
+    let asked = json!({"accept_clock": day_text(world.now_ms()), "accept_share": true}).to_string();
+    let answer = world.client().post("/v1/retention/runs", &world.keys.officer, asked).expect(200);
     let told = format!("{} is a symbolic link", day.display());
     assert!(answer.text().contains(&told), "{}", answer.text());
     world.stop();

@@ -31,7 +31,8 @@ fn an_event_is_taken_once_answered_about_and_gone_on_time() {
     assert!((people - 400.0).abs() < 6.0 * sd, "{row}");
 
     world.set_now_ms(NOON_MS + 181 * DAY_MS);
-    let ran = world.client().post("/v1/retention/runs", &world.keys.officer, "{}").expect(200);
+    let asked = json!({"accept_clock": crate::stage::day_text(world.now_ms())}).to_string();
+    let ran = world.client().post("/v1/retention/runs", &world.keys.officer, asked).expect(200);
     let last: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
     assert_eq!(last["report"]["expired"][0]["rows"], 400, "{last}");
 }
@@ -130,6 +131,6 @@ fn a_second_service_over_the_same_directory_is_refused() {
     let world = World::new();
     let config = shoal_server::Config::embedded(world.dir()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let error = runtime.block_on(shoal_server::start(config, shoal_server::system_clock())).err().unwrap();
+    let error = runtime.block_on(shoal_server::start(config, shoal_server::Clocks::system())).err().unwrap();
     assert!(error.to_string().contains("locked"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! A whole service inside the test's process: in a directory of its own, on a free port, with a clock that only the test moves.
+//! A whole service inside the test's process: in a directory of its own, on a free port, with clocks that only the test moves.
 //!
 //! Invariants: the tables are written when the test says so ([`World::flush`]), never by time; nothing outlives the value.
 //! Not here: the real binary (`process.rs`), reading tables (`tables.rs`).
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shoal_ingest::KeyKind;
 use shoal_schemas::{Programme, Region};
 use shoal_server::access_keys::{KeyStore, NewKey, Role, Scope};
-use shoal_server::{Clock, Config, Running};
+use shoal_server::{Clock, Clocks, Config, Running};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -78,6 +78,8 @@ pub(crate) struct World {
     running: Option<Running>,
     runtime: Runtime,
     now_ms: Arc<AtomicI64>,
+    /// What the test has let pass beside the real time.
+    passed_ms: Arc<AtomicI64>,
     config: Config,
     pub(crate) keys: Keys,
     dir: TempDir,
@@ -113,7 +115,9 @@ impl World {
         edit(&mut config);
         let keys = Keys::create(&config.data_dir);
         let now_ms = Arc::new(AtomicI64::new(now_ms));
-        let mut world = World { running: None, runtime: Runtime::new().unwrap(), now_ms, config, keys, dir };
+        let passed_ms = Arc::default();
+        let runtime = Runtime::new().unwrap();
+        let mut world = World { running: None, runtime, now_ms, passed_ms, config, keys, dir };
         world.start();
         world
     }
@@ -125,8 +129,10 @@ impl World {
     /// Starts again after a stop; what keeps it from starting, if something does.
     pub(crate) fn try_start(&mut self) -> Result<(), String> {
         let now_ms = Arc::clone(&self.now_ms);
-        let clock: Clock = Arc::new(move || now_ms.load(Ordering::SeqCst));
-        let started = self.runtime.block_on(shoal_server::start(self.config.clone(), clock));
+        let wall: Clock = Arc::new(move || now_ms.load(Ordering::SeqCst));
+        let (passed_ms, real) = (Arc::clone(&self.passed_ms), Clocks::system().ticks);
+        let ticks: Clock = Arc::new(move || real() + passed_ms.load(Ordering::SeqCst));
+        let started = self.runtime.block_on(shoal_server::start(self.config.clone(), Clocks { wall, ticks }));
         self.running = Some(started.map_err(|error| error.to_string())?);
         Ok(())
     }
@@ -143,6 +149,12 @@ impl World {
         if let Some(running) = self.running.take() {
             self.runtime.block_on(running.stop()).unwrap();
         }
+    }
+
+    /// Stops in order; what keeps it from that, if something does.
+    pub(crate) fn try_stop(&mut self) -> Result<(), String> {
+        let running = self.running.take().unwrap();
+        self.runtime.block_on(running.stop()).map_err(|error| error.to_string())
     }
 
     /// Where it answers.
@@ -167,7 +179,20 @@ impl World {
         key
     }
 
-    /// Sets the clock.
+    /// Lets time pass: both clocks go on, by steps that the service looks at.
+    pub(crate) fn pass_ms(&self, ms: i64) {
+        let mut left = ms;
+        while left > 0 {
+            // Whoever looks between the two lines sees a clock that is off by so little that nobody has set it.
+            let step = left.min(240_000);
+            self.passed_ms.fetch_add(step, Ordering::SeqCst);
+            self.now_ms.fetch_add(step, Ordering::SeqCst);
+            self.client().get("/v1/retention/plan", &self.keys.officer).expect(200);
+            left -= step;
+        }
+    }
+
+    /// Sets the clock of the day, which is no time that passes.
     pub(crate) fn set_now_ms(&self, now_ms: i64) {
         self.now_ms.store(now_ms, Ordering::SeqCst);
     }
@@ -202,6 +227,16 @@ impl Drop for World {
             }
         }
     }
+}
+
+/// The day that the clock of the machine says.
+pub(crate) fn real_day() -> String {
+    day_text(shoal_server::system_clock()())
+}
+
+/// The day of a time.
+pub(crate) fn day_text(ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(ms).unwrap().format("%Y-%m-%d").to_string()
 }
 
 /// Consent as a batch carries it.

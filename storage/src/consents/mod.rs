@@ -22,6 +22,7 @@ use shoal_schemas::{Programme, Region};
 use self::file::{ConsentFile, Edit};
 use self::turn::Turns;
 use crate::error::{Result, StorageError};
+use crate::redb_file::{Trouble, broken};
 
 /// A subject's digest.
 type Digest = [u8; 16];
@@ -131,6 +132,21 @@ impl<R: Clone> Consents<R> {
         Ok(())
     }
 
+    /// What keeps the files of regions from being written. Tries to go on with each first.
+    pub fn troubles(&self) -> Vec<(Region, Trouble)> {
+        let trouble = |(region, shelf): &(Region, Shelf<R>)| Some((*region, shelf.file.file().trouble()?));
+        self.regions.iter().filter_map(trouble).collect()
+    }
+
+    /// Returns when a file has failed so that something may be lost. The process must end then.
+    pub fn broken(&self) -> impl Future<Output = ()> + Send + use<R> {
+        let all: Vec<_> =
+            self.regions.iter().map(|(_, shelf)| Box::pin(broken(shelf.file.file().broken()))).collect();
+        async move {
+            futures::future::select_all(all).await;
+        }
+    }
+
     fn shelf(&self, region: Region) -> Result<&Shelf<R>> {
         let found = self.regions.iter().find(|(r, _)| *r == region).map(|(_, shelf)| shelf);
         let nowhere =
@@ -171,7 +187,7 @@ impl<R: Clone> Making<'_, '_, R> {
 
 /// A record of this file has no bytes, or its bytes are no record.
 fn unreadable(file: &ConsentFile) -> impl Fn(String) -> StorageError {
-    let path = file.path().to_path_buf();
+    let path = file.path();
     move |reason| StorageError::Consent { path: path.clone(), reason }
 }
 

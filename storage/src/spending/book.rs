@@ -1,4 +1,4 @@
-//! The redb file of the budget ledger.
+//! What is in the redb file of the budget ledger.
 //!
 //! ```text
 //! meta           "format" -> 2; "marks <region>" -> 1 once the high-water marks of a region have been made
@@ -16,24 +16,22 @@
 //! state          0 reserved, 1 sealed; 2, which earlier versions made of 0 at a start, says the same as 0
 //! ```
 //! Invariants: each change is one durable transaction. What is reserved and not sealed has no answer: who reserved it may
-//! seal it as long as its process lives. Memory for pages of the file is bounded. A file of format 1 becomes one of format 2 when it is opened: each
-//! of its charges then counts its delta. Not here: reserving (`booking`), high-water marks, listing (`view`).
+//! seal it as long as its process lives. Memory for pages of the file is bounded. A file of format 1 becomes one of format 2
+//! when it is opened: each of its charges then counts its delta. Not here: the file itself (`ledger_book`), reserving
+//! (`booking`), high-water marks, listing (`view`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 use shoal_schemas::Region;
 
 use super::amount::{DELTA_ATTO_BEFORE, Spent};
 use super::checkpoint::Checkpoint;
 use super::day_limits::DayLimits;
-use super::faulty::MemoryUntil;
 use super::order::{Block, Found, PartId, kind_byte, kind_of, region_byte, region_of};
 use crate::error::{Result, StorageError};
+use crate::redb_file::{begin_read, begin_write};
 
 const FORMAT: u32 = 2;
 const FORMAT_WITHOUT_DELTA: u32 = 1;
@@ -57,10 +55,11 @@ pub(super) const RESERVED: u8 = 0;
 pub(super) const SEALED: u8 = 1;
 
 /// Memory for pages of the file, bytes.
-const CACHE_BYTES: usize = 16 << 20;
+pub(super) const CACHE_BYTES: usize = 16 << 20;
 
-pub(super) struct Book {
-    pub(super) db: Database,
+/// The file while it is open.
+pub(super) struct Pages<'d> {
+    pub(super) db: &'d Database,
 }
 
 pub(super) fn failed(error: impl Into<redb::Error>) -> StorageError {
@@ -112,56 +111,39 @@ fn marks_key(region: Region) -> String {
     format!("marks {region}")
 }
 
-impl Book {
-    pub(super) fn open(path: &Path) -> Result<Book> {
-        let db = Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|e| match e {
-            DatabaseError::DatabaseAlreadyOpen => StorageError::Locked(path.to_path_buf()),
-            e => failed(e),
-        })?;
-        Book::checked(db, path)
-    }
-
-    pub(super) fn in_memory(syncs: Option<u64>) -> Result<Book> {
-        Book::over(MemoryUntil::new(syncs))
-    }
-
-    fn over(backend: impl StorageBackend) -> Result<Book> {
-        let db = Builder::new().create_with_backend(backend).map_err(failed)?;
-        Book::checked(db, Path::new("memory"))
-    }
-
-    fn checked(db: Database, path: &Path) -> Result<Book> {
-        let write = db.begin_write().map_err(failed)?;
-        let found = {
-            let mut meta = write.open_table(META).map_err(failed)?;
-            write.open_table(COUNTERS).map_err(failed)?;
-            write.open_table(CHECKPOINTS).map_err(failed)?;
-            write.open_table(DAY_LIMITS).map_err(failed)?;
-            write.open_table(SPENT).map_err(failed)?;
-            write.open_table(DELTA).map_err(failed)?;
-            write.open_table(CHARGES).map_err(failed)?;
-            write.open_table(CHARGE_DELTAS).map_err(failed)?;
-            write.open_table(ASKERS).map_err(failed)?;
-            write.open_table(PARTS).map_err(failed)?;
-            write.open_table(ANSWERS).map_err(failed)?;
-            let found = meta.get("format").map_err(failed)?.map(|v| v.value());
-            meta.insert("format", FORMAT).map_err(failed)?;
-            found
-        };
-        match found {
-            None | Some(FORMAT) => {}
-            Some(FORMAT_WITHOUT_DELTA) => count_delta(&write)?,
-            Some(found) => {
-                return Err(StorageError::Format { path: path.to_path_buf(), found, known: FORMAT });
-            }
+/// Makes the tables, and of a file of format 1 one of format 2.
+pub(super) fn prepare(db: &Database, path: &Path) -> Result<()> {
+    let write = begin_write(db)?;
+    let found = {
+        let mut meta = write.open_table(META).map_err(failed)?;
+        write.open_table(COUNTERS).map_err(failed)?;
+        write.open_table(CHECKPOINTS).map_err(failed)?;
+        write.open_table(DAY_LIMITS).map_err(failed)?;
+        write.open_table(SPENT).map_err(failed)?;
+        write.open_table(DELTA).map_err(failed)?;
+        write.open_table(CHARGES).map_err(failed)?;
+        write.open_table(CHARGE_DELTAS).map_err(failed)?;
+        write.open_table(ASKERS).map_err(failed)?;
+        write.open_table(PARTS).map_err(failed)?;
+        write.open_table(ANSWERS).map_err(failed)?;
+        let found = meta.get("format").map_err(failed)?.map(|v| v.value());
+        meta.insert("format", FORMAT).map_err(failed)?;
+        found
+    };
+    match found {
+        None | Some(FORMAT) => {}
+        Some(FORMAT_WITHOUT_DELTA) => count_delta(&write)?,
+        Some(found) => {
+            return Err(StorageError::Format { path: path.to_path_buf(), found, known: FORMAT });
         }
-        write.commit().map_err(failed)?;
-        Ok(Book { db })
     }
+    write.commit().map_err(failed)
+}
 
+impl Pages<'_> {
     /// All that was spent.
     pub(super) fn all_spent(&self) -> Result<Spent> {
-        let read = self.db.begin_read().map_err(failed)?;
+        let read = begin_read(self.db)?;
         let mut all = Spent::new();
         for (of, is_delta) in [(SPENT, false), (DELTA, true)] {
             for entry in read.open_table(of).map_err(failed)?.iter().map_err(failed)? {
@@ -179,14 +161,14 @@ impl Book {
 
     /// The number of the last reservation.
     pub(super) fn last_reservation(&self) -> Result<u64> {
-        let read = self.db.begin_read().map_err(failed)?;
+        let read = begin_read(self.db)?;
         let counters = read.open_table(COUNTERS).map_err(failed)?;
         Ok(counters.get(RESERVATION).map_err(failed)?.map_or(0, |v| v.value()))
     }
 
     /// Raises every number that is below these, and the number of the last reservation.
     pub(super) fn raise(&self, to: &Spent, last_reservation: u64) -> Result<()> {
-        let write = self.db.begin_write().map_err(failed)?;
+        let write = begin_write(self.db)?;
         {
             let mut counters = write.open_table(COUNTERS).map_err(failed)?;
             let last = counters.get(RESERVATION).map_err(failed)?.map_or(0, |v| v.value());
@@ -208,21 +190,21 @@ impl Book {
 
     /// Whether the high-water marks of a region have been made.
     pub(super) fn has_marks(&self, region: Region) -> Result<bool> {
-        let read = self.db.begin_read().map_err(failed)?;
+        let read = begin_read(self.db)?;
         let meta = read.open_table(META).map_err(failed)?;
         Ok(meta.get(marks_key(region).as_str()).map_err(failed)?.is_some())
     }
 
     /// Where the audit was when it was compared last.
     pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>> {
-        let read = self.db.begin_read().map_err(failed)?;
+        let read = begin_read(self.db)?;
         let table = read.open_table(CHECKPOINTS).map_err(failed)?;
         Ok(table.get("audit").map_err(failed)?.map(|bytes| Checkpoint::of_bytes(bytes.value())))
     }
 
     /// Which limits of a subject's day were in force; none before they were kept.
     pub(super) fn day_limits(&self) -> Result<Option<DayLimits>> {
-        let read = self.db.begin_read().map_err(failed)?;
+        let read = begin_read(self.db)?;
         let table = read.open_table(DAY_LIMITS).map_err(failed)?;
         let record = table.get("record").map_err(failed)?;
         let limits = |bytes: &[u8]| DayLimits::of_bytes(bytes).ok_or_else(|| corrupted("limits of a day"));
@@ -230,7 +212,7 @@ impl Book {
     }
 
     pub(super) fn note_day_limits(&self, limits: &DayLimits) -> Result<()> {
-        let write = self.db.begin_write().map_err(failed)?;
+        let write = begin_write(self.db)?;
         {
             let mut table = write.open_table(DAY_LIMITS).map_err(failed)?;
             table.insert("record", limits.to_bytes().as_slice()).map_err(failed)?;
@@ -240,7 +222,7 @@ impl Book {
 
     /// Notes that the high-water marks of all regions have been made, and where the audit is.
     pub(super) fn settle(&self, checkpoint: Option<&Checkpoint>) -> Result<()> {
-        let write = self.db.begin_write().map_err(failed)?;
+        let write = begin_write(self.db)?;
         {
             let mut meta = write.open_table(META).map_err(failed)?;
             for region in Region::ALL {
@@ -255,7 +237,7 @@ impl Book {
     }
 
     pub(super) fn look_up(&self, ids: &[PartId]) -> Result<Vec<Found>> {
-        let read = self.db.begin_read().map_err(failed)?;
+        let read = begin_read(self.db)?;
         let parts = read.open_table(PARTS).map_err(failed)?;
         let answers = read.open_table(ANSWERS).map_err(failed)?;
         let each = ids.iter().map(|id| {
@@ -274,7 +256,7 @@ impl Book {
     }
 
     pub(super) fn seal(&self, number: u64, answers: &[(PartId, Vec<u8>)]) -> Result<()> {
-        let write = self.db.begin_write().map_err(failed)?;
+        let write = begin_write(self.db)?;
         {
             let mut parts = write.open_table(PARTS).map_err(failed)?;
             let mut table = write.open_table(ANSWERS).map_err(failed)?;
@@ -297,7 +279,7 @@ impl Book {
 
     /// What each of these blocks has in a table, by pool.
     pub(super) fn by_pool(&self, of: ByPool, blocks: &[Block]) -> Result<Vec<BTreeMap<u8, u64>>> {
-        let read = self.db.begin_read().map_err(failed)?;
+        let read = begin_read(self.db)?;
         let table = read.open_table(of).map_err(failed)?;
         blocks.iter().map(|block| pools(&table, *block)).collect()
     }

@@ -1,6 +1,6 @@
 //! Reserving: an order becomes charges of a ledger's file, and is durable only when it is committed.
 //!
-//! Invariant: nothing of a [`Booking`] is in the file before [`Booking::commit`], so that its high-water marks can be
+//! Invariant: nothing of a [`Booking`] is in the file before it is committed, so that its high-water marks can be
 //! written first. Not here: the file itself (`book`), the order of the writes (`mod`).
 
 use std::collections::BTreeMap;
@@ -9,11 +9,12 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::amount::{Amount, Spent};
 use super::book::{
-    ASKERS, Book, CHARGE_DELTAS, CHARGES, COUNTERS, DELTA, PARTS, RESERVATION, RESERVED, SEALED, SPENT,
+    ASKERS, CHARGE_DELTAS, CHARGES, COUNTERS, DELTA, PARTS, Pages, RESERVATION, RESERVED, SEALED, SPENT,
     block_bytes, corrupted, failed, part_bytes, part_record, pool_key, pools,
 };
 use super::order::{Block, Order, Shortage, SpendingCaps};
 use crate::error::Result;
+use crate::redb_file::begin_write;
 
 /// What became of an order.
 pub(super) enum Booked {
@@ -27,23 +28,16 @@ pub(super) enum Booked {
 
 /// An order that can be paid, and is not yet.
 pub(super) struct Booking {
-    write: WriteTransaction,
+    pub(super) write: WriteTransaction,
     pub(super) number: u64,
     /// The new numbers of what is charged.
     pub(super) spent: Spent,
 }
 
-impl Booking {
-    /// Charges it, durably.
-    pub(super) fn commit(self) -> Result<()> {
-        self.write.commit().map_err(failed)
-    }
-}
-
-impl Book {
+impl Pages<'_> {
     /// Books an order; nobody else can change the file until the booking is committed or dropped.
     pub(super) fn book(&self, order: &Order) -> Result<Booked> {
-        let write = self.db.begin_write().map_err(failed)?;
+        let write = begin_write(self.db)?;
         match reserve(&write, order)? {
             Outcome::Reserved { number, spent } => {
                 Ok(Booked::Granted(Box::new(Booking { write, number, spent })))

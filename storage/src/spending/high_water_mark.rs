@@ -8,7 +8,8 @@
 //! There are two places: beside the tables that the budget protects, and a directory of its own, which is not put back with
 //! the data. Invariants: appended and synced, one batch for each reservation. A torn write was never answered for, and is
 //! overwritten; nothing opens when a file is damaged. A file that has grown far beyond what it says is written anew, under
-//! another name first, as the limits always are. After a failed write nothing more is written.
+//! another name first, as the limits always are. When there was no room for a write, everything is read again before the next one;
+//! after any other failure nothing more is written.
 //! Not here: bytes (`mark_form`), what a missing or older file means (`ledger_files`).
 
 use std::collections::BTreeMap;
@@ -18,15 +19,19 @@ use std::sync::Arc;
 
 use shoal_files::{LogFile, Medium};
 use shoal_schemas::Region;
+use tokio::sync::watch;
 
 use super::amount::{Amount, Spent, of};
 use super::day_limits::DayLimits;
 use super::mark_form::{ENTRY_BYTES, Form, MarkContent, batch_bytes, content, file_bytes};
 use super::order::Block;
 use crate::error::{Result, StorageError};
+use crate::redb_file::{Trouble, is_full};
 
 /// The file of the limits.
 const LIMITS: &str = "day-limits";
+/// Written after a full disk, to see whether there is room; it says nothing.
+const ROOM: &str = "room";
 /// A file below this size is never written anew.
 const KEPT_BYTES: u64 = 1 << 20;
 
@@ -37,7 +42,11 @@ pub(super) struct HighWaterMarks {
     spent: Spent,
     reservation: u64,
     limits: Option<DayLimits>,
-    is_broken: bool,
+    /// What became of the last write.
+    trouble: Option<Trouble>,
+    /// There was no room, and nothing was written since.
+    was_full: bool,
+    broken: watch::Sender<bool>,
 }
 
 struct HighWaterMark {
@@ -58,7 +67,17 @@ impl HighWaterMarks {
             }
         }
         let limits = limits(&*medium)?;
-        Ok(HighWaterMarks { medium, files, spent, reservation, limits, is_broken: false })
+        let broken = watch::Sender::new(false);
+        Ok(HighWaterMarks {
+            medium,
+            files,
+            spent,
+            reservation,
+            limits,
+            trouble: None,
+            was_full: false,
+            broken,
+        })
     }
 
     /// The limits of a subject's day; none when there is no file.
@@ -77,11 +96,37 @@ impl HighWaterMarks {
         if self.limits.as_ref() == Some(limits) {
             return Ok(());
         }
-        self.is_broken = true;
-        self.medium.put(LIMITS, &limits.to_bytes()).map_err(StorageError::io(self.limits_path()))?;
+        let put = self.medium.put(LIMITS, &limits.to_bytes()).map_err(StorageError::io(self.limits_path()));
+        self.noted(put)?;
         self.limits = Some(limits.clone());
-        self.is_broken = false;
         Ok(())
+    }
+
+    /// Remembers what became of a write.
+    fn noted(&mut self, written: Result<()>) -> Result<()> {
+        if let Err(error) = &written {
+            self.trouble = match error {
+                StorageError::Io { source, .. } if is_full(source) => Some(Trouble::Full),
+                _ => Some(Trouble::Broken),
+            };
+            self.broken.send_replace(self.trouble == Some(Trouble::Broken));
+        }
+        self.was_full = self.trouble == Some(Trouble::Full);
+        written
+    }
+
+    /// What keeps them from being written, if something does. Tries to go on first.
+    pub(super) fn trouble(&mut self) -> Option<Trouble> {
+        let _ = self.check();
+        if self.was_full && self.trouble.is_none() && self.medium.put(ROOM, &[0; 4096]).is_ok() {
+            self.was_full = false;
+        }
+        self.trouble.or(self.was_full.then_some(Trouble::Full))
+    }
+
+    /// True from when something may be lost.
+    pub(super) fn broken(&self) -> watch::Receiver<bool> {
+        self.broken.subscribe()
     }
 
     /// What all of them say. What comes from a file of the first form has no delta.
@@ -104,11 +149,17 @@ impl HighWaterMarks {
         self.medium.path(&name_of(region))
     }
 
-    /// Whether anything can still be written down.
-    pub(super) fn check(&self) -> Result<()> {
-        match self.is_broken {
-            true => Err(StorageError::Stopped),
-            false => Ok(()),
+    /// Whether anything can still be written down. After a full disk all is read again, so that nothing is known but what the
+    /// files say.
+    pub(super) fn check(&mut self) -> Result<()> {
+        match self.trouble {
+            None => Ok(()),
+            Some(Trouble::Broken) => Err(StorageError::Stopped),
+            Some(Trouble::Full) => {
+                let again = HighWaterMarks::open(Arc::clone(&self.medium))?;
+                *self = HighWaterMarks { broken: self.broken.clone(), was_full: true, ..again };
+                Ok(())
+            }
         }
     }
 
@@ -116,7 +167,12 @@ impl HighWaterMarks {
     /// others. Durable when it returns.
     pub(super) fn complete(&mut self, spent: &Spent, reservation: u64) -> Result<()> {
         self.check()?;
-        self.is_broken = true;
+        let made = self.make(spent, reservation);
+        self.noted(made)?;
+        self.raise(spent, reservation)
+    }
+
+    fn make(&mut self, spent: &Spent, reservation: u64) -> Result<()> {
         self.reservation = self.reservation.max(reservation);
         for region in Region::ALL {
             if self.form(*region) == Some(Form::Second) {
@@ -129,13 +185,17 @@ impl HighWaterMarks {
             let mark = self.written(*region)?;
             self.files.insert(*region, mark);
         }
-        self.is_broken = false;
-        self.raise(spent, reservation)
+        Ok(())
     }
 
     /// Writes down every number that is above its high-water mark. Durable when it returns.
     pub(super) fn raise(&mut self, spent: &Spent, reservation: u64) -> Result<()> {
         self.check()?;
+        let raised = self.write(spent, reservation);
+        self.noted(raised)
+    }
+
+    fn write(&mut self, spent: &Spent, reservation: u64) -> Result<()> {
         let mut fresh: BTreeMap<Region, Spent> = BTreeMap::new();
         for (at, amount) in spent {
             let known = of(&self.spent, *at);
@@ -143,7 +203,6 @@ impl HighWaterMarks {
                 fresh.entry(at.0.region).or_default().insert(*at, known.or_more(*amount));
             }
         }
-        self.is_broken = true;
         self.reservation = self.reservation.max(reservation);
         for (region, fresh) in fresh {
             self.spent.extend(fresh.iter().map(|(at, amount)| (*at, *amount)));
@@ -157,7 +216,6 @@ impl HighWaterMarks {
             };
             self.files.insert(region, mark);
         }
-        self.is_broken = false;
         Ok(())
     }
 
@@ -216,8 +274,10 @@ impl HighWaterMark {
 
     /// The same with a batch more.
     fn appended(mut self, medium: &dyn Medium, batch: &[u8]) -> Result<HighWaterMark> {
-        let written = self.file.write_at(self.bytes, batch).and_then(|()| self.file.sync());
-        written.map_err(StorageError::io(medium.path(&self.name)))?;
+        let path = medium.path(&self.name);
+        self.file.write_at(self.bytes, batch).map_err(StorageError::io(&path))?;
+        // Whatever its reason: what was written before may be gone, and a second sync would not tell.
+        self.file.sync().map_err(|_| StorageError::Broken(path))?;
         self.bytes = self.bytes.saturating_add(batch.len() as u64);
         Ok(self)
     }

@@ -24,10 +24,10 @@ use shoal_files::{Disk, Lock, Medium, Memory, Objects};
 use shoal_schemas::Region;
 
 use super::amount::{Amount, DELTA_ATTO_BEFORE, DELTA_ATTO_PER_NANO_MAX, Spent, of};
-use super::book::Book;
 use super::checkpoint::Checkpoint;
 use super::day_limits::DayLimits;
 use super::high_water_mark::HighWaterMarks;
+use super::ledger_book::Book;
 use super::mark_form::Form;
 use super::order::Block;
 use super::stored_days::{last_of_logs, last_of_tables};

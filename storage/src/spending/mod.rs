@@ -18,7 +18,8 @@
 //! - A high-water mark is never behind the ledger. One that is, or that is missing, stops everything until somebody
 //!   accepts it ([`LedgerFiles`]). The same holds for the limits of a subject's day.
 //! - A file that cannot be understood is an error of [`BudgetLedger::open`], never an empty ledger.
-//! - After a high-water mark could not be written, nothing is reserved any more until the next start.
+//! - After a full disk, files are opened anew and gone on with; after any other failure of one nothing is reserved any more
+//!   until the next start, and the process must end ([`BudgetLedger::broken`]).
 //!
 //! Blocking calls: async callers use a blocking thread. Not here: prices, epochs, caps and what an answer says
 //! (`shoal-query`); erasure, late data and compaction, which never touch these files; the audit (`shoal-audit`).
@@ -28,8 +29,8 @@ mod book;
 mod booking;
 mod checkpoint;
 mod day_limits;
-mod faulty;
 mod high_water_mark;
+mod ledger_book;
 mod ledger_files;
 mod mark_form;
 mod order;
@@ -45,11 +46,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shoal_files::Lock;
 
-use self::book::Book;
 use self::booking::Booked;
 use self::high_water_mark::HighWaterMarks;
+use self::ledger_book::Book;
 use self::ledger_files::Joined;
 use crate::error::{Result, StorageError};
+use crate::redb_file::{Trouble, broken};
 
 pub use self::checkpoint::Checkpoint;
 pub use self::day_limits::DayLimits;
@@ -193,6 +195,24 @@ impl BudgetLedger {
         self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What keeps it from being written, if something does. Tries to go on first.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let mut both = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_marks = both.iter_mut().filter_map(HighWaterMarks::trouble);
+        let all: Vec<Trouble> = of_marks.chain(self.inner.book.file().trouble()).collect();
+        all.iter().find(|trouble| **trouble == Trouble::Broken).or(all.first()).copied()
+    }
+
+    /// Returns when a file has failed so that something may be lost. The process must end then.
+    pub fn broken(&self) -> impl Future<Output = ()> + Send + use<> {
+        let both = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = both.iter().map(|marks| Box::pin(broken(marks.broken()))).collect();
+        all.push(Box::pin(broken(self.inner.book.file().broken())));
+        async move {
+            futures::future::select_all(all).await;
+        }
+    }
+
     /// What is known about each of these released parts, in their order.
     ///
     /// # Errors
@@ -208,7 +228,7 @@ impl BudgetLedger {
     pub fn reserve(&self, order: &Order) -> Result<Reserved> {
         // Held to the end: the ledger then never says what a high-water mark does not.
         let mut both = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        both.iter().try_for_each(HighWaterMarks::check)?;
+        both.iter_mut().try_for_each(HighWaterMarks::check)?;
         let booking = match self.inner.book.book(order)? {
             Booked::Granted(booking) => booking,
             Booked::Lacking(lacking) => return Ok(Reserved::Lacking(lacking)),
@@ -218,7 +238,7 @@ impl BudgetLedger {
             marks.raise(&booking.spent, booking.number)?;
         }
         let number = booking.number;
-        booking.commit()?;
+        self.inner.book.commit(*booking)?;
         let parts = order.parts.iter().map(|part| part.id).collect();
         Ok(Reserved::Granted(Reservation { number, parts }))
     }

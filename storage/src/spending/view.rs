@@ -5,16 +5,16 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use redb::ReadableDatabase;
 use shoal_schemas::{Kind, Region};
 
 use super::amount::DELTA_ATTO_BEFORE;
 use super::book::{
-    ASKERS, Book, CHARGE_DELTAS, CHARGES, DELTA, PARTS, SEALED, SPENT, block_bytes, block_of, failed,
+    ASKERS, CHARGE_DELTAS, CHARGES, DELTA, PARTS, Pages, SEALED, SPENT, block_bytes, block_of, failed,
     part_record, pools,
 };
 use super::order::{Block, PartId};
 use crate::error::Result;
+use crate::redb_file::begin_read;
 
 /// Which blocks are listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,9 +61,9 @@ pub struct SpendingItem {
     pub is_sealed: bool,
 }
 
-impl Book {
+impl Pages<'_> {
     pub(super) fn spending(&self, filter: &SpendingFilter) -> Result<Vec<BlockSpending>> {
-        let read = self.db.begin_read().map_err(failed)?;
+        let read = begin_read(self.db)?;
         let spent = read.open_table(SPENT).map_err(failed)?;
         let delta = read.open_table(DELTA).map_err(failed)?;
         let charges = read.open_table(CHARGES).map_err(failed)?;

@@ -8,6 +8,7 @@
 //! column mapping are never on, so that every Delta reader can read the table. Not here: retries (`table`).
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -17,14 +18,17 @@ use deltalake_core::kernel::{
 };
 use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, StorageConfig, get_actions, logstore_with};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
+use futures::FutureExt;
 use object_store::ObjectStore;
 use shoal_schemas::columns;
 use url::Url;
 use uuid::Uuid;
 
 use crate::error::{Result, StorageError};
+use crate::tables::digest;
 use crate::tables::snapshot::LiveFile;
 use crate::tables::table_layout::TableLayout;
+use crate::tables::tally::Tally;
 use crate::tables::write::{WrittenFile, day_text, parse_path};
 
 /// The properties of every table. Tombstones leave with the next checkpoint; nobody else checkpoints or cleans up.
@@ -45,6 +49,8 @@ pub(crate) struct Loaded {
     pub(crate) version: u64,
     pub(crate) files: BTreeMap<String, LiveFile>,
     pub(crate) layout: TableLayout,
+    /// What there is, as the newest commit says, too.
+    pub(crate) tally: Tally,
     /// When the table was made, in milliseconds since 1970; none where another program made it and did not say.
     pub(crate) created_ms: Option<i64>,
     delta: DeltaTable,
@@ -71,6 +77,12 @@ impl Log {
     /// # Errors
     /// [`StorageError::Schema`] when a file in it was not written by Shoal, or lacks its row count.
     pub(crate) async fn load(&self) -> Result<Loaded> {
+        // What libraries do not expect of a log that was damaged is an error like any other.
+        let loaded = AssertUnwindSafe(self.read()).catch_unwind().await;
+        loaded.unwrap_or_else(|_| Err(self.damaged("cannot be read")))
+    }
+
+    async fn read(&self) -> Result<Loaded> {
         let mut delta = DeltaTable::new(Arc::clone(&self.store));
         delta.load().await?;
         let state = delta.snapshot()?;
@@ -84,11 +96,47 @@ impl Log {
         let layout = TableLayout::from_delta(&self.table, state.schema().as_ref())?;
         let mut files = BTreeMap::new();
         for view in state.log_data().iter() {
-            let file = self.live_file(&view.path(), view.size(), view.num_records())?;
+            #[expect(deprecated, reason = "nothing else has the tags of a file")]
+            let tags = view.add_action().tags;
+            let mut file = self.live_file(&view.path(), view.size(), view.num_records())?;
+            file.digest = tags.map_or(Ok(None), |tags| self.digest(&file, &tags))?;
             files.insert(file.path.clone(), file);
         }
         let created_ms = created_ms(state.metadata());
-        Ok(Loaded { version: state.version(), files, layout, created_ms, delta })
+        let mut tally = Tally::of(files.values());
+        let version = state.version();
+        let said = self.said(version).await?;
+        tally.agree(&said).map_err(|reason| self.damaged(reason))?;
+        Ok(Loaded { version, files, layout, tally, created_ms, delta })
+    }
+
+    /// What the commit of this version says besides its actions; nothing when its entry is gone.
+    async fn said(&self, version: u64) -> Result<HashMap<String, serde_json::Value>> {
+        let Some(bytes) = self.store.read_commit_entry(version).await? else {
+            return Ok(HashMap::new());
+        };
+        let told = get_actions(version, &bytes)?.into_iter().find_map(|action| match action {
+            Action::CommitInfo(told) => Some(told.info),
+            _ => None,
+        });
+        Ok(told.unwrap_or_default())
+    }
+
+    /// The log of the table is not as it was written.
+    pub(crate) fn damaged(&self, reason: &str) -> StorageError {
+        StorageError::Damaged {
+            path: format!("the log of the table {}", self.table).into(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// The digest in the tags of a file, if there is one.
+    fn digest(&self, file: &LiveFile, tags: &HashMap<String, Option<String>>) -> Result<Option<u32>> {
+        let Some(text) = tags.get(digest::FOOTER) else { return Ok(None) };
+        match text.as_deref().and_then(digest::parse) {
+            Some(digest) => Ok(Some(digest)),
+            None => Err(self.damaged(&format!("has no digest for the file {}", file.path))),
+        }
     }
 
     fn live_file(&self, path: &str, bytes: i64, rows: Option<usize>) -> Result<LiveFile> {
@@ -103,6 +151,7 @@ impl Log {
             programme,
             rows: rows.ok_or_else(foreign)? as u64,
             bytes: u64::try_from(bytes).map_err(|_| foreign())?,
+            digest: None,
         })
     }
 
@@ -157,7 +206,10 @@ pub(crate) fn creation(layout: &TableLayout) -> Result<Vec<Action>> {
     .map_err(|e| DeltaTableError::generic(e.to_string()))?;
     let metadata =
         new_metadata(&layout.to_delta()?, [columns::DAY], PROPERTIES).map_err(DeltaTableError::from)?;
-    Ok(vec![commit_info("CREATE TABLE"), Action::Protocol(protocol), Action::Metadata(metadata)])
+    let mut actions =
+        vec![commit_info("CREATE TABLE"), Action::Protocol(protocol), Action::Metadata(metadata)];
+    sign(&mut actions, &Tally::default());
+    Ok(actions)
 }
 
 /// When a table was made. What changes its columns keeps it.
@@ -204,6 +256,10 @@ fn add(written: &WrittenFile, data_change: bool, now_ms: i64) -> Action {
         modification_time: now_ms,
         data_change,
         stats: Some(statistics(written)),
+        tags: written
+            .file
+            .digest
+            .map(|digest| HashMap::from([(digest::FOOTER.to_owned(), Some(digest::text_of(digest)))])),
         ..Add::default()
     })
 }
@@ -218,6 +274,25 @@ fn remove(file: &LiveFile, data_change: bool, now_ms: i64) -> Action {
         size: i64::try_from(file.bytes).ok(),
         ..Remove::default()
     })
+}
+
+/// The commit says what there is once it is made.
+pub(crate) fn sign(actions: &mut [Action], tally: &Tally) {
+    for action in actions {
+        if let Action::CommitInfo(told) = action {
+            told.info.extend(tally.members());
+        }
+    }
+}
+
+/// The file that an action brings, as reading the log will find it.
+pub(crate) fn added(add: &Add) -> Option<LiveFile> {
+    let (day, programme) = parse_path(&add.path)?;
+    let stats: serde_json::Value = serde_json::from_str(add.stats.as_deref()?).ok()?;
+    let digest =
+        add.tags.as_ref().and_then(|tags| tags.get(digest::FOOTER)?.as_deref().and_then(digest::parse));
+    let (rows, bytes) = (stats["numRecords"].as_u64()?, u64::try_from(add.size).ok()?);
+    Some(LiveFile { path: add.path.clone(), day, programme, rows, bytes, digest })
 }
 
 /// A commit that changes nothing, so that the one before it need not stay.

@@ -9,7 +9,8 @@
 //! is no first of the two, so dropping one would choose by the order of files. Readers choose by what they read.
 //!
 //! Invariants: memory is one batch and one page of each column for a file, one row group of the output, and a few rows
-//! of one key; every row that the log counts in the inputs is read, and is written or counted as a duplicate. Synchronous.
+//! of one key; nothing damaged is written anew (`digest`); every row that the log counts in the inputs is read, and is written
+//! or counted as a duplicate. Synchronous.
 //! Not here: which rows are copies (`copies`), which files (`tiers`), the commit (`compact`).
 
 use std::sync::Arc;
@@ -129,8 +130,7 @@ struct Cursor {
 
 impl Cursor {
     fn open(merge: &Merge, file: &LiveFile) -> Result<Cursor> {
-        let opened = ParquetObject::open(&*merge.objects, &file.path);
-        let opened = opened.map_err(StorageError::io(merge.objects.path(&file.path)))?;
+        let opened = ParquetObject::of(&*merge.objects, file)?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(opened)?;
         let groups = builder.metadata().row_groups().iter();
         let bytes: u64 = groups.map(|g| u64::try_from(g.total_byte_size()).unwrap_or(0)).sum();

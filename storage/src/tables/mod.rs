@@ -11,8 +11,8 @@
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
 //! - `append`: rows become part of a table, exactly once
-//! - `compact`: many small files become few (`compact_report`: what it did); `tiers`: which ones, `merge`: their rows in order, each once, `copies`: which
-//!   rows are copies of an event, `heads`: which of many sorted streams comes next
+//! - `compact`: many small files become few (`compact_report`: what it did); `tiers`: which ones, `merge`: their rows in order,
+//!   each once, `copies`: which rows are copies of an event, `heads`: which of many sorted streams comes next
 //! - `snapshot`: the files that are live at one version
 //! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them;
 //!   `bounded`: how many there are, of each subject up to a limit
@@ -22,9 +22,11 @@
 
 mod append;
 mod bounded;
+mod checkpoint;
 mod compact;
 mod compact_report;
 mod copies;
+mod digest;
 mod durable;
 mod expire;
 mod heads;
@@ -39,6 +41,7 @@ mod store;
 mod subjects;
 mod table;
 mod table_layout;
+mod tally;
 mod tiers;
 mod write;
 

@@ -1,26 +1,104 @@
 //! An object as Parquet's reader wants it: ranges, by position.
 //!
-//! Invariant: one range is one read of the store; the reader shares no position, so that threads do not disturb each
-//! other. Not here: what is in the file (`read`, `merge`, `write`).
+//! Invariants: one range is one read of the store; the reader shares no position, so that threads do not disturb each
+//! other. Of a file that has digests, a chunk is compared with its own before anything of it is given.
+//! Not here: what is in the file (`read`, `merge`, `write`), how digests come about (`digest`).
 
 use std::io::{self, BufReader};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::reader::{ChunkReader, Length};
 use shoal_files::{Objects, Rest, Source};
+
+use crate::error::StorageError;
+use crate::tables::digest::{self, Chunk, TAIL_BYTES};
+use crate::tables::snapshot::LiveFile;
+
+/// Bytes that are compared at one time.
+const COMPARED_BYTES: usize = 256 * 1024;
 
 /// An open Parquet file.
 pub(crate) struct ParquetObject {
     source: Arc<dyn Source>,
     bytes: u64,
+    /// In ascending order, and whether each was compared with its digest; none of a file without digests.
+    chunks: Vec<(Chunk, AtomicBool)>,
 }
 
 impl ParquetObject {
     pub(crate) fn open(objects: &dyn Objects, name: &str) -> io::Result<ParquetObject> {
         let source: Arc<dyn Source> = Arc::from(objects.open(name)?);
-        Ok(ParquetObject { bytes: source.length()?, source })
+        Ok(ParquetObject { bytes: source.length()?, source, chunks: Vec::new() })
+    }
+
+    /// A file of a table, whose footer is the one that the table's log knows, if it knows one.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] when it is another one, or the file has another length; [`StorageError::Io`] and
+    /// [`StorageError::Parquet`] when it cannot be read.
+    pub(crate) fn of(
+        objects: &dyn Objects,
+        file: &LiveFile,
+    ) -> std::result::Result<ParquetObject, StorageError> {
+        let path = objects.path(&file.path);
+        let mut object = ParquetObject::open(objects, &file.path).map_err(StorageError::io(&path))?;
+        let Some(digest) = file.digest else { return Ok(object) };
+        let damaged = |reason: &str| StorageError::Damaged { path: path.clone(), reason: reason.to_owned() };
+        if object.bytes != file.bytes {
+            return Err(damaged("has another length than it was written with"));
+        }
+        let footer = object.footer().map_err(StorageError::io(&path))?;
+        if footer.map(|footer| crc32fast::hash(&footer)) != Some(digest) {
+            return Err(damaged("has another footer than it was written with"));
+        }
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&object)?;
+        let chunks = digest::chunks(&metadata).ok_or_else(|| damaged("has a footer without its digests"))?;
+        object.chunks = chunks.into_iter().map(|chunk| (chunk, AtomicBool::new(false))).collect();
+        Ok(object)
+    }
+
+    /// The footer with its length and magic; none when the file has no room for it.
+    fn footer(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut tail = [0; TAIL_BYTES];
+        let Some(tail_at) = self.bytes.checked_sub(TAIL_BYTES as u64) else { return Ok(None) };
+        self.source.read_at(tail_at, &mut tail)?;
+        let bytes = digest::metadata_bytes(tail);
+        let Some(start) = tail_at.checked_sub(bytes as u64) else { return Ok(None) };
+        let mut footer = vec![0; bytes + TAIL_BYTES];
+        self.source.read_at(start, &mut footer)?;
+        Ok(Some(footer))
+    }
+
+    /// Compares the chunk that this position is in, unless it was before.
+    fn compare(&self, position: u64) -> Result<()> {
+        let after = self.chunks.partition_point(|(chunk, _)| chunk.start <= position);
+        let Some((chunk, is_right)) = after.checked_sub(1).and_then(|at| self.chunks.get(at)) else {
+            return Ok(());
+        };
+        if position >= chunk.end || is_right.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut crc = crc32fast::Hasher::new();
+        let mut buffer = vec![0; COMPARED_BYTES];
+        let mut at = chunk.start;
+        while at < chunk.end {
+            let bytes = (chunk.end - at).min(COMPARED_BYTES as u64);
+            let part = &mut buffer[..bytes as usize];
+            self.source.read_at(at, part)?;
+            crc.update(part);
+            at += bytes;
+        }
+        if crc.finalize() != chunk.digest {
+            let reason =
+                format!("the bytes from {} to {} are not those that were written", chunk.start, chunk.end);
+            return Err(ParquetError::General(reason));
+        }
+        is_right.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -34,6 +112,7 @@ impl ChunkReader for ParquetObject {
     type T = BufReader<Rest>;
 
     fn get_read(&self, start: u64) -> Result<BufReader<Rest>> {
+        self.compare(start)?;
         Ok(BufReader::new(Rest::new(Arc::clone(&self.source), start, self.bytes)))
     }
 
@@ -42,6 +121,7 @@ impl ChunkReader for ParquetObject {
         if start.checked_add(length as u64).is_none_or(|end| end > self.bytes) {
             return Err(ParquetError::EOF(format!("{length} bytes at {start} of {}", self.bytes)));
         }
+        self.compare(start)?;
         let mut buffer = vec![0; length];
         self.source.read_at(start, &mut buffer)?;
         Ok(buffer.into())

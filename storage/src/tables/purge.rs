@@ -10,8 +10,8 @@
 //!
 //! A file that a reader may still be reading is left for the next run; after a restart nobody reads, and its age lets it go.
 //!
-//! Invariants: a file that an append or a merge in flight has written is never touched; no commit happens meanwhile; the table reads
-//! the same before and after. Not here: which files are removed (`expire`).
+//! Invariants: a file that an append or a merge in flight has written is never touched; no commit happens meanwhile; the table
+//! reads the same before and after. Not here: which files are removed (`expire`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -176,6 +176,12 @@ impl Inner {
 
     fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         self.objects.list(folder).map_err(StorageError::io(self.objects.path(folder)))
+    }
+
+    /// The version of the newest checkpoint; 0 when there is none.
+    pub(crate) fn last_checkpoint(&self) -> Result<u64> {
+        let checkpoints = self.log_entries()?.into_iter().filter(|entry| !entry.commit);
+        Ok(checkpoints.filter_map(|entry| entry.version).max().unwrap_or(0))
     }
 
     fn log_entries(&self) -> Result<Vec<LogEntry>> {

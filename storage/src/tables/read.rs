@@ -3,9 +3,9 @@
 //! For readers that go through a file once, from its start to its end, and need that order: [`Snapshot::rows`]. Text
 //! comes as a dictionary, as Parquet stores it, so that each distinct value is looked at once and not once a row.
 //!
-//! Invariants: memory is one batch and one page of each column; the file stays on the disk while it is read. A column
-//! that an old file lacks is null. Rows of a file that Shoal wrote are sorted by (subject, time, event id), but nothing
-//! here checks it. Synchronous. Not here: which rows may be read (`shoal-query`).
+//! Invariants: what is read is what was written, or an error (`digest`); memory is one batch and one page of each column; the
+//! file stays on the disk while it is read. A column that an old file lacks is null. Rows of a file that Shoal wrote are sorted
+//! by (subject, time, event id), but nothing here checks it. Synchronous. Not here: which rows may be read (`shoal-query`).
 
 use std::sync::Arc;
 
@@ -64,8 +64,7 @@ impl Snapshot {
     /// [`StorageError`] when the file cannot be read or does not fit the table.
     pub fn rows(&self, file: &LiveFile, wanted: &[&str], batch_rows: usize) -> Result<FileRows> {
         let schema = self.rows_schema(wanted)?;
-        let opened = ParquetObject::open(&*self.objects, &file.path);
-        let opened = opened.map_err(StorageError::io(self.objects.path(&file.path)))?;
+        let opened = ParquetObject::of(&*self.objects, file)?;
         let found = ArrowReaderMetadata::load(&opened, ArrowReaderOptions::new())?;
         let schema = match is_packed(&found, columns::SUBJECT) {
             true => with_packed_subject(&schema),

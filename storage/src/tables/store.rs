@@ -17,7 +17,7 @@ use object_store::ObjectStore;
 use shoal_files::Disk;
 use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Region, TableDef};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use crate::error::{Result, StorageError};
@@ -36,7 +36,7 @@ pub struct Store {
 struct Inner {
     root: PathBuf,
     files: Arc<dyn ObjectStore>,
-    tables: Mutex<HashMap<(Region, Kind), Table>>,
+    tables: Mutex<HashMap<(Region, Kind), Arc<OnceCell<Table>>>>,
     lock: Arc<RootLock>,
 }
 
@@ -52,13 +52,13 @@ impl Store {
 
     /// The tables that this process has opened, in no order.
     pub async fn tables(&self) -> Vec<Table> {
-        self.inner.tables.lock().await.values().cloned().collect()
+        self.inner.tables.lock().await.values().filter_map(|slot| slot.get().cloned()).collect()
     }
 
     /// The day, since 1970, on which the first table of each region was made, of the tables that this process has opened.
     pub async fn first_days(&self) -> BTreeMap<Region, i32> {
         let mut days: BTreeMap<Region, i32> = BTreeMap::new();
-        for table in self.inner.tables.lock().await.values() {
+        for table in self.inner.tables.lock().await.values().filter_map(|slot| slot.get()) {
             if let Some(day) = table.created_ms().map(day_of) {
                 days.entry(table.region()).and_modify(|first| *first = day.min(*first)).or_insert(day);
             }
@@ -98,15 +98,10 @@ impl Store {
     }
 
     pub(crate) async fn table_with(&self, region: Region, kind: Kind, wanted: TableLayout) -> Result<Table> {
-        let mut tables = self.inner.tables.lock().await;
-        let table = match tables.get(&(region, kind)) {
-            Some(table) => table.clone(),
-            None => {
-                let table = self.open_table(region, kind, &wanted).await?;
-                tables.insert((region, kind), table.clone());
-                table
-            }
-        };
+        // One lock for each: tables are opened beside each other, and each once.
+        let slot = Arc::clone(self.inner.tables.lock().await.entry((region, kind)).or_default());
+        let open = || self.open_table(region, kind, &wanted);
+        let table = slot.get_or_try_init(open).await?.clone();
         table.grow(&wanted).await?;
         Ok(table)
     }

@@ -2,7 +2,8 @@
 //!
 //! Invariants: one commit at a time; a commit's outcome is never guessed: after any error the log is read again before
 //! anything else is committed. Readers see the last version that is known to be in the log, and the files of a list that one of
-//! them holds stay on the disk. Not here: `append`, `compact`, `expire`, `purge`, the form of the log (`log`) and of the files (`write`).
+//! them holds stay on the disk. Not here: `append`, `compact`, `expire`, `purge`, the form of the log (`log`) and of the files
+//! (`write`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::tables::lock::RootLock;
 use crate::tables::log::{self, Loaded, Log};
 use crate::tables::snapshot::{LiveFile, Snapshot};
 use crate::tables::table_layout::TableLayout;
+use crate::tables::tally::Tally;
 use crate::tables::write::WrittenFile;
 
 /// Where a table has its log.
@@ -78,6 +80,8 @@ impl Drop for InFlight {
 pub(crate) struct Committer {
     /// The version of the last commit known.
     pub(crate) version: u64,
+    /// What there is, as the next commit has to go on from.
+    pub(crate) tally: Tally,
     /// Transaction versions by application, as far as anyone asked.
     pub(crate) transactions: HashMap<String, Option<i64>>,
     /// Whether all of this is what the log says; not so from the start of a commit until its answer.
@@ -118,6 +122,7 @@ impl Table {
             log,
             committer: tokio::sync::Mutex::new(Committer {
                 version: loaded.version,
+                tally: loaded.tally,
                 transactions: HashMap::new(),
                 known: true,
             }),
@@ -222,6 +227,7 @@ impl Inner {
     pub(crate) async fn reload(&self, committer: &mut Committer) -> Result<Loaded> {
         let mut loaded = self.log.load().await?;
         committer.version = loaded.version;
+        committer.tally = loaded.tally.clone();
         committer.transactions.clear();
         committer.known = true;
         let mut live = hold(&self.live);
@@ -233,20 +239,49 @@ impl Inner {
     }
 
     /// Commits the next version. After an error the committer must be had anew.
-    pub(crate) async fn commit(&self, committer: &mut Committer, actions: Vec<Action>) -> Result<()> {
+    pub(crate) async fn commit(&self, committer: &mut Committer, mut actions: Vec<Action>) -> Result<()> {
+        let tally = self.tally_after(&committer.tally, &actions)?;
+        log::sign(&mut actions, &tally);
         committer.known = false;
         self.log.write(committer.version + 1, actions).await?;
+        committer.tally = tally;
         committer.version += 1;
         committer.known = true;
         Ok(())
+    }
+
+    /// What there is once these actions are committed.
+    fn tally_after(&self, before: &Tally, actions: &[Action]) -> Result<Tally> {
+        let unknown = |path: &str| {
+            self.log.damaged(&format!("is about to change a file that it does not list: {path}"))
+        };
+        let live = hold(&self.live);
+        let mut tally = before.clone();
+        for action in actions {
+            match action {
+                Action::Add(add) => tally.turn(&log::added(add).ok_or_else(|| unknown(&add.path))?),
+                Action::Remove(gone) => {
+                    tally.turn(live.files.get(&gone.path).ok_or_else(|| unknown(&gone.path))?)
+                }
+                Action::Txn(transaction) => tally.note(&transaction.app_id, transaction.version),
+                _ => {}
+            }
+        }
+        Ok(tally)
     }
 
     async fn transaction(&self, committer: &mut Committer, app_id: &str) -> Result<Option<i64>> {
         if let Some(version) = committer.transactions.get(app_id) {
             return Ok(*version);
         }
-        let loaded = self.reload(committer).await?;
-        let version = self.log.transaction(&loaded, app_id).await?;
+        // The newest commit tells it. Only a log of before there were tallies is read again for it.
+        let version = match committer.tally.transaction(app_id) {
+            Some(version) => Some(version),
+            None => {
+                let loaded = self.reload(committer).await?;
+                self.log.transaction(&loaded, app_id).await?
+            }
+        };
         committer.transactions.insert(app_id.to_owned(), version);
         Ok(version)
     }

@@ -152,7 +152,8 @@ mod tests {
 
     fn file(n: usize, day: i32, rows: u64) -> LiveFile {
         let programme = Programme::UserExperience;
-        LiveFile { path: format!("day={day}/ux-{n}.parquet"), day, programme, rows, bytes: 4096 + rows * 40 }
+        let (path, bytes) = (format!("day={day}/ux-{n}.parquet"), 4096 + rows * 40);
+        LiveFile { path, day, programme, rows, bytes, digest: None }
     }
 
     /// Merges until nothing is left to merge; answers the files and how many rows were written.

@@ -3,8 +3,8 @@
 //! ```text
 //! <table>/day=YYYY-MM-DD/<ux|dx>-<uuid v7>.parquet      ux: user-experience, dx: device-experience
 //! ```
-//! zstd level 1; rows sorted by (subject, time, event id), so that one subject's rows lie together and compress; a Bloom filter on the
-//! event id; no statistics on the digests, in the file or in the log.
+//! zstd level 1; rows sorted by (subject, time, event id), so that one subject's rows lie together and compress; a Bloom filter
+//! on the event id; no statistics on the digests, in the file or in the log.
 //!
 //! Invariants: a file holds one programme and one day, and its name says which. Synchronous: callers run it on a blocking
 //! thread. Not here: making the file part of the table (`append`), many files becoming one (`merge`).
@@ -17,7 +17,8 @@ use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDate};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use shoal_files::{NewObject, Objects};
@@ -26,6 +27,7 @@ use shoal_schemas::{Programme, columns};
 use uuid::Uuid;
 
 use crate::error::{Result, StorageError};
+use crate::tables::digest::{self, Digesting};
 use crate::tables::object::ParquetObject;
 use crate::tables::snapshot::LiveFile;
 use crate::tables::table_layout::TableLayout;
@@ -111,7 +113,7 @@ pub(crate) fn delete(objects: &dyn Objects, files: &[WrittenFile]) {
 pub(crate) struct Draft {
     file: LiveFile,
     time_us: Option<(i64, i64)>,
-    writer: ArrowWriter<BufWriter<Box<dyn NewObject>>>,
+    writer: ArrowWriter<Digesting<BufWriter<Box<dyn NewObject>>>>,
 }
 
 impl Draft {
@@ -127,9 +129,9 @@ impl Draft {
             reason: "not a path of a data file".to_owned(),
         })?;
         let out = objects.write(&path).map_err(StorageError::io(objects.path(&path)))?;
-        let out = BufWriter::with_capacity(256 * 1024, out);
+        let out = Digesting::new(BufWriter::with_capacity(256 * 1024, out));
         let writer = ArrowWriter::try_new(out, schema, Some(properties(rows_max)?))?;
-        let file = LiveFile { path, day, programme, rows: 0, bytes: 0 };
+        let file = LiveFile { path, day, programme, rows: 0, bytes: 0, digest: None };
         Ok(Draft { file, time_us: None, writer })
     }
 
@@ -139,6 +141,7 @@ impl Draft {
         if self.writer.in_progress_size() >= ROW_GROUP_BYTES_MAX {
             self.writer.flush()?;
         }
+        self.digest()?;
         self.file.rows += rows.num_rows() as u64;
         self.time_us = match (self.time_us, time_range_us(rows)) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
@@ -147,13 +150,36 @@ impl Draft {
         Ok(())
     }
 
+    /// Takes the digests of the row groups that are written.
+    fn digest(&mut self) -> Result<()> {
+        let noted = self.writer.inner().groups();
+        let groups: Vec<Vec<(u64, u64)>> = self
+            .writer
+            .flushed_row_groups()
+            .iter()
+            .skip(noted)
+            .map(|g| digest::ranges(g).collect())
+            .collect();
+        if !groups.is_empty() {
+            self.writer.sync().map_err(ParquetError::from)?;
+        }
+        groups.iter().try_for_each(|group| self.writer.inner_mut().note(group))?;
+        Ok(())
+    }
+
     /// Ends the file, which gets its name, and reads its footer back; a file whose footer is wrong is removed.
-    pub(crate) fn publish(self, objects: &dyn Objects) -> Result<WrittenFile> {
-        let Draft { mut file, time_us, writer } = self;
+    pub(crate) fn publish(mut self, objects: &dyn Objects) -> Result<WrittenFile> {
+        self.writer.flush()?;
+        self.digest()?;
+        let Draft { mut file, time_us, mut writer } = self;
         let path = objects.path(&file.path);
-        let out = writer.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error);
+        let chunks = writer.inner().chunks();
+        writer.append_key_value_metadata(KeyValue::new(digest::CHUNKS.to_owned(), chunks));
+        let (out, footer) = writer.into_inner()?.into_parts()?;
+        file.digest = Some(footer);
+        let out = out.into_inner().map_err(io::IntoInnerError::into_error);
         file.bytes = out.and_then(NewObject::finish).map_err(StorageError::io(&path))?;
-        let found = rows_in(objects, &file.path);
+        let found = rows_in(objects, &file);
         if found.as_ref().is_ok_and(|found| *found == file.rows) {
             return Ok(WrittenFile { file, time_us });
         }
@@ -163,9 +189,9 @@ impl Draft {
     }
 }
 
-/// The rows that the footer of a file counts.
-fn rows_in(objects: &dyn Objects, name: &str) -> Result<u64> {
-    let object = ParquetObject::open(objects, name).map_err(StorageError::io(objects.path(name)))?;
+/// The rows that the footer of a file counts, which must be the one that was written.
+fn rows_in(objects: &dyn Objects, file: &LiveFile) -> Result<u64> {
+    let object = ParquetObject::of(objects, file)?;
     let footer = ParquetMetaDataReader::new().parse_and_finish(&object)?;
     Ok(u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default())
 }

@@ -9,7 +9,7 @@ use crate::state::State;
 
 refusals!(
     /// Why new events are not taken.
-    Ready, Native: &[ProblemType::Ingest(RefusalCode::Stopping)]
+    Ready, Native: &[ProblemType::Ingest(RefusalCode::Stopping), ProblemType::NotReady]
 );
 
 /// The process lives.
@@ -19,15 +19,19 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().body("ok\n")
 }
 
-/// New events are taken.
-#[utoipa::path(get, path = "/readyz", tag = "operation", summary = "Whether new events are taken",
-    responses((status = 200, description = "They are"),
+/// Everything works: events, consents and questions are taken.
+#[utoipa::path(get, path = "/readyz", tag = "operation", summary = "Whether everything works",
+    responses((status = 200, description = "It does"),
         Ready))]
 pub(super) async fn readyz(state: web::Data<State>) -> HttpResponse {
-    if state.is_ready() {
-        HttpResponse::Ok().body("ready\n")
-    } else {
+    if !state.is_ready() {
         let stopping = ProblemType::Ingest(RefusalCode::Stopping);
-        Problem::new(stopping, "the service takes no new events").response()
+        return Problem::new(stopping, "the service takes no new events").response();
+    }
+    let asked = state.clone();
+    let failed = tokio::task::spawn_blocking(move || asked.not_working()).await;
+    match failed.unwrap_or_else(|_| vec!["the service is stopping".to_owned()]) {
+        failed if failed.is_empty() => HttpResponse::Ok().body("ready\n"),
+        failed => Problem::new(ProblemType::NotReady, failed.join("; ")).response(),
     }
 }

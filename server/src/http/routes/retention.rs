@@ -6,13 +6,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use shoal_retention::{Mode, Progress};
+use shoal_language::calendar::parse_day;
+use shoal_retention::{Accepted, Mode, Progress, RetentionError};
+use shoal_schemas::calendar::day_of;
 use tokio::sync::mpsc;
 
 use crate::http::auth::{self, Presented};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
-use crate::retention_line::RetentionLine;
+use crate::retention_line::{Asked, RetentionLine};
 use crate::state::State;
 
 refusals!(
@@ -26,11 +28,26 @@ refusals!(
 );
 
 /// What a run is asked for.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Wanted {
-    #[serde(default)]
     dry_run: bool,
+    /// The day that the clock says, as `YYYY-MM-DD`, by somebody who knows that it is right.
+    accept_clock: Option<String>,
+    /// The run may remove any share of the rows.
+    accept_share: bool,
+}
+
+impl Wanted {
+    fn asked(&self, now_ms: i64) -> Result<Asked, Problem> {
+        let clock = self.accept_clock.as_deref().map(|day| parse_day(day) == Some(day_of(now_ms)));
+        if clock == Some(false) {
+            let reason = "accept_clock must be the day that the clock of the service says, as YYYY-MM-DD";
+            return Err(Problem::new(ProblemType::BadRequest, reason));
+        }
+        let accepted = Accepted { clock: clock.is_some(), share: self.accept_share };
+        Ok(Asked { dry_run: self.dry_run, accepted })
+    }
 }
 
 /// What a run would do.
@@ -44,7 +61,7 @@ pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResp
     if let Err(problem) = auth::officer(&state.keys, Presented::in_header(&http)) {
         return problem.response();
     }
-    match state.retention.plan(state.now_ms()).await {
+    match state.retention.plan(state.look().0).await {
         Ok(plan) => HttpResponse::Ok().json(plan),
         Err(error) => {
             tracing::error!(%error, "retention plan failed");
@@ -55,43 +72,50 @@ pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResp
 
 /// Runs retention now.
 #[utoipa::path(post, path = "/v1/retention/runs", tag = "retention", summary = "Make expired days gone, now",
-    request_body(content = serde_json::Value, example = json!({"dry_run": true})),
+    request_body(content = serde_json::Value,
+        example = json!({"dry_run": false, "accept_clock": "2026-11-22", "accept_share": true})),
     responses(
         (status = 200, description = "One JSON object a line: `{\"progress\"}`, then `{\"report\"}`, or `{\"problem\"}` when the run fails",
             content_type = "application/x-ndjson"),
         Run),
     security(("key" = [])))]
 pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+    let (now_ms, _) = state.look();
     let wanted = async {
         let officer = auth::officer(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;
-        if body.is_empty() {
-            return Ok::<_, Problem>((officer, Wanted { dry_run: false }));
-        }
-        let wanted = serde_json::from_slice::<Wanted>(&body).map_err(|_| {
-            Problem::new(ProblemType::BadRequest, "the body must be {\"dry_run\": true or false}")
-        })?;
-        Ok((officer, wanted))
+        let wanted = match body.is_empty() {
+            true => Wanted::default(),
+            false => serde_json::from_slice::<Wanted>(&body).map_err(|_| {
+                let form = "the body must be {\"dry_run\": true or false}, with accept_clock or accept_share if need be";
+                Problem::new(ProblemType::BadRequest, form)
+            })?,
+        };
+        Ok::<_, Problem>((officer, wanted.asked(now_ms)?))
     };
-    let (officer, Wanted { dry_run }) = match wanted.await {
+    let (officer, asked) = match wanted.await {
         Ok(wanted) => wanted,
         Err(problem) => return problem.response(),
     };
-    let mode = if dry_run { Mode::Dry } else { Mode::Real };
+    let mode = if asked.dry_run { Mode::Dry } else { Mode::Real(state.permit(asked.accepted)) };
     let (lines, receiver) = mpsc::unbounded_channel::<Bytes>();
-    let (retention, now_ms) = (state.retention.clone(), state.now_ms());
-    let line = RetentionLine::begin(&state.audit, officer.actor(), now_ms, dry_run);
+    let line = RetentionLine::begin(&state.audit, officer.actor(), now_ms, asked);
+    let background = state.background.clone();
     // On its own task: a client that goes away does not stop a run half-way.
-    state.background.spawn(async move {
+    background.spawn(async move {
         let send = |value: serde_json::Value| {
             let _ = lines.send(Bytes::from(format!("{value}\n")));
         };
         let mut progress = |p: Progress| {
             send(json!({"progress": {"tables_done": p.tables_done, "tables": p.tables, "files": p.files}}));
         };
-        let failed = |detail: &str| json!({"problem": Problem::new(ProblemType::Failed, detail).document()});
-        match retention.run_once(now_ms, mode, &mut progress).await {
+        let problem = |of, detail: &str| json!({"problem": Problem::new(of, detail).document()});
+        let failed = |detail: &str| problem(ProblemType::Failed, detail);
+        match state.retention.run_once(now_ms, mode, &mut progress).await {
             Ok(report) => match line.done(&report).await {
+                Ok(()) if !asked.dry_run && state.ran(now_ms, asked.accepted).await.is_err() => {
+                    send(failed("the mark of the run could not be written; see the log"));
+                }
                 Ok(()) => send(json!({"report": report})),
                 Err(error) => {
                     tracing::error!(%error, "a run of retention is not in the audit");
@@ -100,10 +124,15 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
             },
             Err(error) => {
                 tracing::error!(%error, "retention failed");
-                if let Err(error) = line.failed().await {
+                if let Err(error) = line.failed(&error).await {
                     tracing::error!(%error, "a run of retention is not in the audit");
                 }
-                send(failed("a table could not be read; see the log"));
+                send(match error {
+                    RetentionError::Refused(refused) => {
+                        problem(ProblemType::RetentionRefused, &refused.to_string())
+                    }
+                    RetentionError::Table { .. } => failed("a table could not be read; see the log"),
+                });
             }
         }
     });

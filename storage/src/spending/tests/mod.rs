@@ -182,7 +182,9 @@ fn a_torn_tail_is_cut_and_damage_before_it_is_refused() {
         fs::write(mark, &good).unwrap();
     }
     fs::write(&file, vec![7; 40_000]).unwrap();
-    assert!(matches!(open(root.path()), Err(StorageError::Database(_))));
+    let told = open(root.path()).err().unwrap();
+    assert!(matches!(told, StorageError::Io { .. } | StorageError::Damaged { .. }), "{told}");
+    assert!(told.to_string().contains("budget.redb"), "{told}");
 }
 
 #[test]
@@ -196,7 +198,7 @@ fn after_a_failed_high_water_mark_nothing_is_granted() {
         let ledger = BudgetLedger::of(files).unwrap();
         granted(&ledger, vec![part(1, 0..1, 0, 1)]);
         media[failing].fail_syncs_after(0);
-        assert!(matches!(ledger.reserve(&order(vec![part(2, 0..1, 0, 1)])), Err(StorageError::Io { .. })));
+        assert!(matches!(ledger.reserve(&order(vec![part(2, 0..1, 0, 1)])), Err(StorageError::Broken(_))));
         assert!(matches!(ledger.reserve(&order(vec![part(3, 5..6, 0, 1)])), Err(StorageError::Stopped)));
         assert_eq!(ledger.look_up(&[[2; 32]]).unwrap(), [Found::Nothing], "the ledger comes last");
         drop(ledger);
@@ -332,4 +334,33 @@ fn threads_that_pay_from_one_block_never_get_more_than_the_cap() {
     });
     assert_eq!(granted, 100 / 7);
     assert_eq!(spent(&ledger, 1), [(0, 7 * (100 / 7))]);
+}
+
+#[test]
+fn after_a_full_disk_the_ledger_and_its_marks_go_on_and_what_was_charged_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let beside = shoal_files::Faulty::new(Disk::new(root.path()));
+    let apart = shoal_files::Faulty::new(Disk::new(root.path().join("apart")));
+    let media = [beside.clone(), apart.clone()];
+    let files = LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart)).unwrap();
+    let ledger = BudgetLedger::of(files).unwrap();
+    granted(&ledger, vec![part(1, 0..1, 0, 1)]);
+    for (which, full) in media.iter().enumerate() {
+        full.refuse_writes(Some(std::io::ErrorKind::StorageFull));
+        for _ in 0..2 {
+            assert!(ledger.reserve(&order(vec![part(2, 0..1, 0, 1)])).is_err());
+            assert_eq!(ledger.trouble(), Some(crate::redb_file::Trouble::Full));
+        }
+        full.refuse_writes(None);
+        assert_eq!(ledger.trouble(), None);
+        granted(&ledger, vec![part(10 + which as u8, 0..1, 0, 1)]);
+        assert!(spent(&ledger, 0) >= vec![(0, 2 + which as u64)]);
+    }
+    let broken = &media[1];
+    broken.refuse_writes(Some(std::io::ErrorKind::Other));
+    assert!(ledger.reserve(&order(vec![part(3, 0..1, 0, 1)])).is_err());
+    broken.refuse_writes(None);
+    assert!(matches!(ledger.reserve(&order(vec![part(3, 0..1, 0, 1)])), Err(StorageError::Stopped)));
+    assert_eq!(ledger.trouble(), Some(crate::redb_file::Trouble::Broken));
+    assert!(futures::FutureExt::now_or_never(ledger.broken()).is_some(), "the process is told to end");
 }
