@@ -11,8 +11,8 @@ use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::Audit;
 use shoal_files::Disk;
 use shoal_ingest::{
-    DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
-    UnitKeyConfig,
+    DayLimitConfig, DedupConfig, Epochs, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig,
+    PipelineConfig, UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
@@ -23,6 +23,7 @@ use shoal_storage::{BudgetLedger, Consents, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::access_keys::{KeyStore, LiveKeys};
+use crate::canonical_day;
 use crate::config::Config;
 use crate::error::Error;
 use crate::http;
@@ -42,6 +43,8 @@ struct Peers {
     ledger: BudgetLedger,
     /// It holds the lock of the data directory, so what else lies there is closed before it.
     store: Store,
+    /// From which day on pseudonyms are of canonical identifiers.
+    canonical_from_day: i32,
     clock: Clock,
 }
 
@@ -125,12 +128,14 @@ fn close_to_others(dir: &Path) {
 async fn build_peers(config: &Config, clock: Clock) -> Result<Peers, Error> {
     let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
     let keyring = build_keyring(config)?;
+    let had_tables = canonical_day::has_tables(&config.data_dir)?;
     let store = open_store(&config.data_dir).await?;
+    let canonical_from_day = canonical_day::open(config, had_tables, clock())?;
     close_to_others(&config.data_dir);
     let (consents, audit) = (build_consents(config)?, build_audit(config)?);
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &audit, clock()).await?;
-    Ok(Peers { registry, keyring, store, consents, ledger, audit, clock })
+    Ok(Peers { registry, keyring, store, consents, ledger, audit, canonical_from_day, clock })
 }
 
 fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
@@ -160,10 +165,10 @@ async fn build_ingest(
         metrics: shoal_ingest::Metrics::register(metrics),
         geo: config.country_mmdb.as_deref().map(GeoDb::open).transpose()?,
     };
-    Ok(Arc::new(Ingest::open(ingest_config(config), parts).await?))
+    Ok(Arc::new(Ingest::open(ingest_config(config, peers.canonical_from_day), parts).await?))
 }
 
-fn ingest_config(config: &Config) -> IngestConfig {
+fn ingest_config(config: &Config, canonical_from_day: i32) -> IngestConfig {
     let settings = &config.ingest;
     IngestConfig {
         data_dir: config.data_dir.clone(),
@@ -179,7 +184,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
                 depth_max: settings.depth_max,
                 values_max: settings.values_max,
             },
-            epoch_days: settings.epoch_days,
+            epochs: Epochs { days: settings.epoch_days, canonical_from_day },
         },
         log: LogConfig {
             segment_bytes_max: settings.segment_bytes_max,
