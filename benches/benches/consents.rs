@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use shoal_benches::Bodies;
 use shoal_ingest::{IngestParts, KeyKind, Stage, open_consents};
-use shoal_privacy::consent::ConsentRecord;
+use shoal_privacy::consent::{ConsentRecord, Grant};
 use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{IdentifierKind, Programme, Region};
 use shoal_storage::{ConsentChange, Consents, Effect};
@@ -35,14 +35,10 @@ fn account(of: &str, number: u64) -> String {
 }
 
 fn record() -> ConsentRecord {
-    ConsentRecord {
-        policy_version: "2026-1".into(),
-        granted_at_ms: Some(1_795_299_999_995),
-        withdrawn_at_ms: None,
-        controller: "Shoal EU".into(),
-        restricted: false,
-        erased: false,
-    }
+    let mut record = ConsentRecord { controller: "Shoal EU".into(), ..ConsentRecord::default() };
+    let grant = Grant { policy_version: "2026-1", claimed_ms: None, received_ms: 1_795_299_999_995 };
+    record.history.grant(&grant);
+    record
 }
 
 /// A file in which a million people have opted in.
@@ -56,6 +52,7 @@ fn recorded(dir: &Path, keyring: &Keyring, people: &str) -> Consents<ConsentReco
         let change = ConsentChange {
             programme: Programme::UserExperience,
             digests: &digests,
+            where_recorded: &[],
             effect: Effect::WhenDurable,
             after: &|_| record(),
         };

@@ -60,6 +60,8 @@ pub enum Code {
     RegionNotAllowed,
     /// A programme that the key is not for.
     ProgrammeNotAllowed,
+    /// A consent that cannot be read.
+    BadConsent,
 }
 
 impl Code {
@@ -85,6 +87,7 @@ impl Code {
             Code::NoRegion => "no_region",
             Code::RegionNotAllowed => "region_not_allowed",
             Code::ProgrammeNotAllowed => "programme_not_allowed",
+            Code::BadConsent => "bad_consent",
         }
     }
 }
@@ -196,6 +199,8 @@ pub struct BatchAnswer {
     pub dropped_properties: u64,
     /// Parts of a Sentry envelope that are no event and were skipped.
     pub skipped_items: u64,
+    /// Identifiers that name nobody, as `undefined` or zeros, and were taken for none.
+    pub placeholder_identifiers: u64,
     /// One for each event, in the order of the request.
     pub events: Vec<Outcome>,
     /// The id under which the client sent the request, where its protocol has one and expects it back.
@@ -214,6 +219,7 @@ impl BatchAnswer {
             rejected: 0,
             dropped_properties: 0,
             skipped_items: 0,
+            placeholder_identifiers: 0,
             events: Vec::new(),
             request_id: None,
         };
@@ -236,7 +242,7 @@ impl BatchAnswer {
 
 impl Serialize for BatchAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("BatchAnswer", 8)?;
+        let mut fields = serializer.serialize_struct("BatchAnswer", 9)?;
         fields.serialize_field("received", &self.received)?;
         match self.kind {
             KeyKind::Shipped => {
@@ -251,6 +257,9 @@ impl Serialize for BatchAnswer {
         fields.serialize_field("rejected", &self.rejected)?;
         fields.serialize_field("dropped_properties", &self.dropped_properties)?;
         fields.serialize_field("skipped_items", &self.skipped_items)?;
+        if self.placeholder_identifiers > 0 {
+            fields.serialize_field("placeholder_identifiers", &self.placeholder_identifiers)?;
+        }
         match self.kind {
             KeyKind::Shipped => fields.serialize_field("events", &ToShipped(&self.events))?,
             KeyKind::Server => fields.serialize_field("events", &self.events)?,

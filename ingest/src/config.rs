@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use shoal_privacy::pseudonym::PseudonymEpoch;
+
 use crate::error::IngestError;
 
 /// All settings of this crate.
@@ -32,8 +34,30 @@ pub struct IngestConfig {
 pub struct PipelineConfig {
     /// What a request may be, at the most.
     pub limits: Limits,
+    /// How long a pseudonym lives.
+    pub epochs: Epochs,
+}
+
+/// How long a pseudonym lives, and from when on spellings of one identifier have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epochs {
     /// Days after which a subject gets another pseudonym.
-    pub epoch_days: u32,
+    pub days: u32,
+    /// A day since 1970-01-01. In pseudonym epochs that begin on it or later, pseudonyms are of the canonical form of an
+    /// identifier; in earlier ones, of the identifier as it is spelled.
+    pub canonical_from_day: i32,
+}
+
+impl Epochs {
+    /// The first day of the epoch after the one of this day.
+    pub fn next_first_day(days: u32, day: i32) -> i32 {
+        let days = i32::try_from(days.max(1)).unwrap_or(i32::MAX);
+        (day.max(0) / days).saturating_add(1).saturating_mul(days)
+    }
+
+    pub(crate) fn is_canonical(self, epoch: PseudonymEpoch) -> bool {
+        i64::from(epoch.0) * i64::from(self.days.max(1)) >= i64::from(self.canonical_from_day)
+    }
 }
 
 /// What a request may be, at the most.
@@ -139,7 +163,8 @@ impl Default for IngestConfig {
 
 impl PipelineConfig {
     /// The defaults.
-    pub const DEFAULT: PipelineConfig = PipelineConfig { limits: Limits::DEFAULT, epoch_days: 90 };
+    pub const DEFAULT: PipelineConfig =
+        PipelineConfig { limits: Limits::DEFAULT, epochs: Epochs { days: 90, canonical_from_day: 0 } };
 }
 
 impl Default for PipelineConfig {
@@ -243,6 +268,19 @@ impl IngestConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_canonical_form_begins_with_an_epoch() {
+        let first = Epochs::next_first_day(90, 20_779);
+        assert_eq!((first % 90, first > 20_779, first - 20_779 <= 90), (0, true, true));
+        let epochs = Epochs { days: 90, canonical_from_day: first };
+        let of_day = |day| epochs.is_canonical(PseudonymEpoch::of_day(day, 90));
+        assert_eq!([first - 91, first - 1, first, first + 90].map(of_day), [false, false, true, true]);
+        // Another length of epochs later: the first one that begins after that day.
+        let epochs = Epochs { days: 30, canonical_from_day: first + 1 };
+        assert!(!epochs.is_canonical(PseudonymEpoch::of_day(first + 2, 30)));
+        assert!(epochs.is_canonical(PseudonymEpoch::of_day(first + 31, 30)));
+    }
 
     #[test]
     fn the_defaults_make_sense_and_nonsense_is_refused() {

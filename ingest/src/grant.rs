@@ -46,6 +46,8 @@ pub struct IngestGrant {
     /// The policy version under which every subject has opted in before the app starts its SDK. Counts only together
     /// with `programme`.
     pub asserted_policy: Option<String>,
+    /// The name of the consent category that stands for the programme in what consent managers send.
+    pub consent_category: Option<String>,
     /// The regions that it may write to.
     pub regions: Vec<Region>,
 }

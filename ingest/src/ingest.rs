@@ -1,7 +1,7 @@
 //! The interface of this crate: everything that the server calls.
 //!
 //! ```text
-//! accept: bytes in flight? -> pipeline (pure) -> each region's log, all at once -> outcomes
+//! accept: bytes in flight? -> decoded -> what people decided is recorded -> pipeline (pure) -> each region's log -> outcomes
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once. With a shipped key the
@@ -27,7 +27,7 @@ use self::parts::{open_branches, open_tables, open_unit_keys};
 use crate::{
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
-    consents::{self, Caller, Change, ConsentAnswer, Nothing, Recorded, Room},
+    consents::{self, Caller, Change, ConsentAnswer, Hearing, Nothing, Recorded, Room},
     day_limit::DayLimit,
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Tables},
@@ -38,11 +38,11 @@ use crate::{
     stages::{
         clean::CleanBatch,
         country::GeoDb,
-        pipeline::{self, Gate},
+        pipeline::{self, Gate, Sent},
         row_layout::RowLayout,
     },
     unit_keys::{UnitKeys, UnitKeysReport, open::OpenKeys},
-    wire::protocol::Request,
+    wire::{self, protocol::Request},
 };
 
 /// Ingestion of all regions.
@@ -137,7 +137,18 @@ impl Ingest {
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let unit_keys = self.unit_keys.current((self.clock)()).await;
         let gate = self.gate(&self.consents, &unit_keys);
-        let mut piped = pipeline::run(request, grant, &gate, (self.clock)())?;
+        let sent = Sent { request, grant, now_ms: (self.clock)() };
+        let body = pipeline::open(request, &self.config.pipeline)?;
+        let decoded = wire::decode(request, &body, &self.registry, &self.config.pipeline.limits)?;
+        let hearing = Hearing {
+            registry: &self.registry,
+            keyring: &self.keyring,
+            locator: gate.locator(request, grant),
+            received_ms: request.received_ms,
+        };
+        // Before the events are decided about, which are by what is recorded then.
+        self.record_decisions(consents::changes(&decoded, &hearing), &sent).await?;
+        let mut piped = pipeline::judge(decoded, &sent, &gate, |_| ())?;
         // From here on the batches count. Were both to count, one large request could wait for itself.
         drop(hold);
         let began = Instant::now();
@@ -195,8 +206,32 @@ impl Ingest {
         }
         let limits = &self.config.pipeline.limits;
         let changes = consents::read(&request, grant, &self.registry, &self.keyring, limits)?;
-        let (now_ms, is_disk_full) = ((self.clock)(), self.is_disk_full());
-        let caller = Caller { grant, peer: request.peer, now_ms, is_disk_full };
+        let sent = Sent { request: &request, grant, now_ms: (self.clock)() };
+        let (recorded, refused) = self.record(changes, &sent).await?;
+        refused.map_or(Ok(recorded), Err)
+    }
+
+    /// Records what consent managers say beside events. Where there is no room for grants the events are decided about without
+    /// them.
+    async fn record_decisions(&self, changes: Vec<Change>, sent: &Sent<'_, '_>) -> Result<(), Refusal> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let are_grants = changes.iter().all(Change::is_grant);
+        match self.record(changes, sent).await {
+            Err(refusal) if !are_grants || refusal.code == RefusalCode::Unavailable => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
+    /// Records changes, or the withdrawals alone and why the grants are refused.
+    async fn record(
+        &self,
+        changes: Vec<Change>,
+        sent: &Sent<'_, '_>,
+    ) -> Result<(ConsentAnswer, Option<Refusal>), Refusal> {
+        let is_disk_full = self.is_disk_full();
+        let caller = Caller { grant: sent.grant, peer: sent.request.peer, now_ms: sent.now_ms, is_disk_full };
         let (seat, changes, refused) = match self.room.enter(&changes, &caller) {
             Ok(seat) => (seat, changes, None),
             Err(refusal) => {
@@ -213,7 +248,7 @@ impl Ingest {
             consents.record(&changes)
         });
         let recorded = recorded.await.unwrap_or_else(|_| Err(refusal(LogError::Stopped)))?;
-        refused.map_or(Ok(recorded), Err)
+        Ok((recorded, refused))
     }
 
     /// Whether the disk has less room than it needs for what must be written. What cannot be asked is not full.

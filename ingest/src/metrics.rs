@@ -16,6 +16,9 @@ use shoal_schemas::{Protocol, Region};
 
 use crate::answer::BatchAnswer;
 
+/// The code of an identifier that names nobody.
+const PLACEHOLDER: &str = "placeholder_identifier";
+
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EventLabels {
@@ -24,7 +27,7 @@ struct EventLabels {
     code: &'static str,
 }
 
-/// Why a request was refused.
+/// Why a request was refused, or an identifier left out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusalLabels {
     protocol: &'static str,
@@ -43,6 +46,7 @@ pub struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     dropped_properties: Counter,
     skipped_items: Counter,
+    identifiers: Family<RefusalLabels, Counter>,
     pub(crate) ack_seconds: Histogram,
     pub(crate) log_sync_seconds: Histogram,
     pub(crate) log_group_bytes: Histogram,
@@ -71,6 +75,7 @@ impl Metrics {
             refusals: Family::default(),
             dropped_properties: Counter::default(),
             skipped_items: Counter::default(),
+            identifiers: Family::default(),
             ack_seconds: latencies(),
             log_sync_seconds: latencies(),
             log_group_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 9)),
@@ -107,6 +112,11 @@ impl Metrics {
             "ingest_skipped_items",
             "Sentry items that are no event",
             self.skipped_items.clone(),
+        );
+        registry.register(
+            "ingest_left_out_identifiers",
+            "Identifiers that were taken for none, by why",
+            self.identifiers.clone(),
         );
         registry.register_with_unit(
             "ingest_ack",
@@ -206,6 +216,10 @@ impl Metrics {
         }
         self.dropped_properties.inc_by(answer.dropped_properties);
         self.skipped_items.inc_by(answer.skipped_items);
+        if answer.placeholder_identifiers > 0 {
+            let labels = RefusalLabels { protocol, code: PLACEHOLDER };
+            self.identifiers.get_or_create(&labels).inc_by(answer.placeholder_identifiers);
+        }
     }
 
     /// Counts a refusal of a whole request.

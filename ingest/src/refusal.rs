@@ -80,6 +80,8 @@ codes! {
     PolicyVersion => "policy_version",
     /// The person is younger than the programme allows.
     Minor => "minor",
+    /// A consent that cannot be read, or contradicts itself.
+    BadConsent => "bad_consent",
     /// A consent is neither granted nor withdrawn.
     UnknownAction => "unknown_action",
     /// A country that no region has.

@@ -3,6 +3,7 @@
 //! Pure but for the key file. Secrets and pseudonyms have no `Debug` and no `Display`.
 //!
 //! - `keyring`: the key file, and one derived key for each purpose; `key`: a key in memory
+//! - `identifier`: which spellings mean the same subject, and which mean nobody
 //! - `pseudonym`: identifiers become 128-bit keyed digests
 //! - `unit_key`: whose an event is that names nobody
 //! - `consent`: may this event be kept? the three ways of consent
@@ -16,6 +17,7 @@
 pub mod consent;
 pub mod crash_group;
 pub mod generalise;
+pub mod identifier;
 mod key;
 pub mod keyring;
 pub mod pseudonym;

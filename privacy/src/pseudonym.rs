@@ -43,7 +43,7 @@ impl Pseudonymiser {
         Pseudonymiser { key }
     }
 
-    /// The pseudonym of an identifier. The value is trimmed; letter case is kept.
+    /// The pseudonym of an identifier in this form of it (`identifier.rs` has the forms), trimmed.
     pub fn pseudonym(&self, kind: IdentifierKind, value: &str) -> Pseudonym {
         Pseudonym(identifier_digest(&self.key, kind, value))
     }

@@ -7,7 +7,8 @@
 //! {"version": 1, "keys": [{"id": "ing0123456789", "hash": "<64 hex>", "created_at_ms": 0, "revoked_at_ms": null,
 //!   "scope": {"ingest": {"kind": "shipped", "app": "camera", "regions": ["DE"], "programme": null, "policy": null}}}]}
 //! ```
-//! A file of before there were kinds of ingest keys says none: such a key is a shipped one.
+//! A file of before there were kinds of ingest keys says none: such a key is a shipped one. `consent_category` is there where
+//! the key names one.
 //! Invariants: the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's
 //! change; no change is made before it is announced; a key that is revoked stays in the file, so that its id is never used again.
 //! Not here: reading a key from a request (`http/auth.rs`), what the audit says of a change (`key_line.rs`), the regions'
@@ -38,6 +39,8 @@ const LOCK: &str = "keys.lock";
 const FILE_BYTES_MAX: u64 = 64 << 20;
 const ID_BYTES: usize = 5;
 const SECRET_BYTES: usize = 24;
+/// Longest name of a consent category.
+const CATEGORY_BYTES_MAX: usize = 128;
 
 /// What a key may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,9 @@ pub enum Scope {
         programme: Option<Programme>,
         /// The policy version under which every subject opted in before the app starts its SDK.
         policy: Option<String>,
+        /// The category of a consent manager that stands for the programme.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consent_category: Option<String>,
     },
     /// Ask questions; as an officer also run retention, and read what others asked.
     Analyst {
@@ -232,8 +238,23 @@ fn check(scope: &Scope) -> Result<(), Error> {
         Scope::Ingest { app, .. } if !is_name(app) => {
             wrong("an app's name has 1 to 64 of a-z, A-Z, 0-9, `.`, `-` and `_`")
         }
+        Scope::Ingest { programme: None, consent_category: Some(_), .. } => {
+            wrong("a consent category stands for one programme: name it with --programme")
+        }
+        Scope::Ingest { consent_category: Some(category), .. }
+            if category.trim().is_empty() || category.len() > CATEGORY_BYTES_MAX =>
+        {
+            wrong("a consent category has 1 to 128 bytes")
+        }
+        Scope::Ingest { regions, .. } | Scope::Analyst { regions, .. } if has_twice(regions) => {
+            wrong("a region is named twice")
+        }
         _ => Ok(()),
     }
+}
+
+fn has_twice(regions: &[Region]) -> bool {
+    regions.iter().enumerate().any(|(at, region)| regions[..at].contains(region))
 }
 
 fn is_name(text: &str) -> bool {

@@ -163,6 +163,7 @@ fn make_keys(config: &Config) -> Result<Keys, Error> {
         regions: regions.clone(),
         programme,
         policy: policy.map(str::to_owned),
+        consent_category: None,
     };
     let lines = KeyLines::of_operator(&config.data_dir)?;
     let make = |scope| lines.act(Act::KeyCreate, now_ms, |announce| store.create(scope, now_ms, announce));

@@ -5,7 +5,7 @@
 //! {"seq":9,"prev":"..","at_ms":1795348800000,"act":"key_create","id":"<uuid>","key":null,"role":"operator",
 //!  "outcome":"done","key_id":"ana0123456789","key_role":"analyst","regions":["DE"],"hash":".."}
 //! ```
-//! The line of an ingest key has its `app` as well, and its `programme` and `policy` where it has them.
+//! The line of an ingest key has its `app` as well, and its `programme`, `policy` and `consent_category` where it has them.
 //!
 //! Invariants: the line is durable before the file of keys changes, so that no key is made or revoked without one, and
 //! without a line nothing is done. An act that fails after its line gets a second line of the same id, which says so; one that
@@ -38,22 +38,33 @@ struct Fields {
     programme: Option<Programme>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent_category: Option<String>,
 }
 
 impl Fields {
     fn of(key: &KeyRecord) -> Fields {
         let key_id = key.id.clone();
         match key.scope.clone() {
-            Scope::Ingest { kind, app, regions, programme, policy } => {
+            Scope::Ingest { kind, app, regions, programme, policy, consent_category } => {
                 let (key_role, key_kind, app) = ("ingest", Some(kind.as_str()), Some(app));
-                Fields { key_id, key_role, key_kind, regions, app, programme, policy }
+                Fields { key_id, key_role, key_kind, regions, app, programme, policy, consent_category }
             }
             Scope::Analyst { role, regions } => {
                 let key_role = match role {
                     Role::Analyst => "analyst",
                     Role::Officer => "officer",
                 };
-                Fields { key_id, key_role, key_kind: None, regions, app: None, programme: None, policy: None }
+                Fields {
+                    key_id,
+                    key_role,
+                    key_kind: None,
+                    regions,
+                    app: None,
+                    programme: None,
+                    policy: None,
+                    consent_category: None,
+                }
             }
         }
     }
@@ -133,7 +144,8 @@ mod tests {
         let programme = Some(Programme::UserExperience);
         let policy = Some("2026-1".to_owned());
         let (kind, regions) = (KeyKind::Shipped, vec![Region::De, Region::Us]);
-        Scope::Ingest { kind, app: "camera".to_owned(), regions, programme, policy }
+        let consent_category = Some("C0002".to_owned());
+        Scope::Ingest { kind, app: "camera".to_owned(), regions, programme, policy, consent_category }
     }
 
     #[test]
@@ -155,7 +167,7 @@ mod tests {
         let expected = json!({"seq": 1, "prev": found[0]["prev"], "at_ms": 7, "act": "key_create", "id": found[0]["id"],
             "key": null, "role": "operator", "outcome": "done", "key_id": key.id, "key_role": "ingest",
             "key_kind": "shipped", "regions": ["DE", "US"], "app": "camera", "programme": "user-experience", "policy": "2026-1",
-            "hash": found[0]["hash"]});
+            "consent_category": "C0002", "hash": found[0]["hash"]});
         assert_eq!(found[0], expected);
         assert_eq!((&found[1]["key_role"], found[1].get("app")), (&json!("officer"), None));
         assert_eq!((&found[2]["act"], &found[2]["key_id"]), (&json!("key_revoke"), &json!(key.id)));

@@ -16,6 +16,7 @@
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
 pub mod access_keys;
+mod canonical_day;
 pub mod cli;
 mod client;
 mod clocks;

@@ -203,6 +203,7 @@ const fn ingest_row(code: RefusalCode) -> Row {
         C::ProgrammeNotAllowed => row(S::FORBIDDEN, "The key is for another programme"),
         C::PolicyVersion => row(S::UNPROCESSABLE_ENTITY, "The policy version is not accepted"),
         C::Minor => row(S::UNPROCESSABLE_ENTITY, "The person is too young for the programme"),
+        C::BadConsent => row(S::UNPROCESSABLE_ENTITY, "The consent cannot be read"),
         C::UnknownAction => row(S::UNPROCESSABLE_ENTITY, "There is no such action"),
         C::UnknownCountry => row(S::UNPROCESSABLE_ENTITY, "The country belongs to no region"),
         C::UnknownRegion => row(S::UNPROCESSABLE_ENTITY, "There is no such region"),

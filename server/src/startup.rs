@@ -11,8 +11,8 @@ use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::{Audit, last_at_ms};
 use shoal_files::Disk;
 use shoal_ingest::{
-    DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
-    UnitKeyConfig,
+    DayLimitConfig, DedupConfig, Epochs, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig,
+    PipelineConfig, UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
@@ -25,6 +25,7 @@ use shoal_storage::{BudgetLedger, Consents, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::access_keys::{KeyStore, LiveKeys};
+use crate::canonical_day;
 use crate::clocks::{self, Clocks};
 use crate::config::Config;
 use crate::error::Error;
@@ -48,6 +49,8 @@ struct Peers {
     store: Store,
     retention: Retention,
     served: Arc<ServedTime>,
+    /// From which day on pseudonyms are of canonical identifiers.
+    canonical_from_day: i32,
     clocks: Clocks,
 }
 
@@ -134,9 +137,11 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let now_ms = clocks::checked(&clocks.wall)?;
     let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
     let keyring = build_keyring(config)?;
+    let had_tables = canonical_day::has_tables(&config.data_dir)?;
     let store = open_store(&config.data_dir).await?;
     let epoch = PseudonymEpoch::of_day(day_of(now_ms), config.ingest.epoch_days);
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
+    let canonical_from_day = canonical_day::open(config, had_tables, now_ms)?;
     close_to_others(&config.data_dir);
     let (consents, audit) = (build_consents(config)?, build_audit(config)?);
     let retention = build_retention(&registry, &store, metrics);
@@ -145,7 +150,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     served.look(now_ms, (clocks.ticks)());
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &audit, now_ms).await?;
-    Ok(Peers { registry, keyring, store, retention, served, consents, ledger, audit, clocks })
+    Ok(Peers { registry, keyring, store, retention, served, consents, ledger, audit, canonical_from_day, clocks })
 }
 
 /// What is known of the time in a data directory, and how long it was served. A clock that cannot be believed is told.
@@ -191,10 +196,10 @@ async fn build_ingest(
         metrics: shoal_ingest::Metrics::register(metrics),
         geo: config.country_mmdb.as_deref().map(GeoDb::open).transpose()?,
     };
-    Ok(Arc::new(Ingest::open(ingest_config(config), parts).await?))
+    Ok(Arc::new(Ingest::open(ingest_config(config, peers.canonical_from_day), parts).await?))
 }
 
-fn ingest_config(config: &Config) -> IngestConfig {
+fn ingest_config(config: &Config, canonical_from_day: i32) -> IngestConfig {
     let settings = &config.ingest;
     IngestConfig {
         data_dir: config.data_dir.clone(),
@@ -210,7 +215,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
                 depth_max: settings.depth_max,
                 values_max: settings.values_max,
             },
-            epoch_days: settings.epoch_days,
+            epochs: Epochs { days: settings.epoch_days, canonical_from_day },
         },
         log: LogConfig {
             segment_bytes_max: settings.segment_bytes_max,

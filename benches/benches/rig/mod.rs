@@ -41,6 +41,7 @@ pub(crate) fn grant(kind: KeyKind) -> IngestGrant {
         app: "camera".into(),
         programme: None,
         asserted_policy: None,
+        consent_category: None,
         regions: Region::ALL.to_vec(),
     }
 }

@@ -1,23 +1,57 @@
 //! One grant or withdrawal, and what it makes of the record before it.
 //!
-//! Invariant: an older act never undoes a newer one, and no act undoes a restriction or an erasure. Not here: the bytes of
-//! a record (`shoal_privacy::consent`).
+//! Invariant: no act undoes a restriction or an erasure. Not here: what an act makes of a history, and the bytes of a record
+//! (`shoal_privacy::consent`).
 
-use shoal_privacy::consent::{ConsentDigest, ConsentRecord};
-use shoal_schemas::{Programme, Region};
+use shoal_privacy::{
+    consent::{ConsentDigester, ConsentDigests, ConsentRecord, Grant},
+    identifier::is_placeholder,
+};
+use shoal_schemas::{IdentifierKind, Programme, Region};
 
 /// One grant or withdrawal, without raw identifiers.
 pub(crate) struct Change {
-    pub(super) region: Region,
     pub(super) programme: Programme,
-    pub(super) controller: String,
-    pub(super) digests: Vec<ConsentDigest>,
     pub(super) act: Act,
+    /// The regions that it is for: one for a grant, and each that the key may write to for a withdrawal.
+    pub(super) places: Vec<Place>,
 }
 
+/// What a change is about in one region.
+pub(super) struct Place {
+    pub(super) region: Region,
+    pub(super) controller: String,
+    pub(super) digests: Vec<ConsentDigests>,
+}
+
+/// Times are in ms since 1970. What is claimed is by a client's clock, and of several readings the earliest. What a consent
+/// manager tells with every message is *told*: a state, and no act of its person.
 pub(super) enum Act {
-    Grant { policy_version: String, at_ms: i64 },
-    Withdraw { at_ms: i64 },
+    Grant { policy_version: String, claimed_ms: Option<i64>, received_ms: i64, is_told: bool },
+    Withdraw { claimed_ms: Option<i64>, received_ms: i64, is_told: bool },
+}
+
+impl Act {
+    /// It is claimed to be from this time as well: of several the earliest counts, and none when one is not told.
+    pub(super) fn is_claimed_at(&mut self, at_ms: Option<i64>) {
+        let (Act::Grant { claimed_ms, .. } | Act::Withdraw { claimed_ms, .. }) = self;
+        *claimed_ms = match (*claimed_ms, at_ms) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+}
+
+/// The identifiers of somebody, as they were sent.
+pub(super) type Named<'i> = [(IdentifierKind, Option<&'i str>); 4];
+
+/// The digests of those that are identifiers.
+pub(super) fn digests(digester: &ConsentDigester, named: &Named<'_>) -> Vec<ConsentDigests> {
+    let known = named.iter().filter_map(|(kind, value)| Some((*kind, (*value)?)));
+    known
+        .filter(|(_, value)| !is_placeholder(value))
+        .map(|(kind, value)| digester.digests(kind, value))
+        .collect()
 }
 
 impl Change {
@@ -26,30 +60,35 @@ impl Change {
         matches!(self.act, Act::Grant { .. })
     }
 
-    /// The record after it.
-    pub(super) fn after(&self, before: Option<ConsentRecord>) -> ConsentRecord {
-        let mut record = before.unwrap_or_else(|| ConsentRecord {
-            policy_version: "".into(),
-            granted_at_ms: None,
-            withdrawn_at_ms: None,
-            controller: "".into(),
-            restricted: false,
-            erased: false,
-        });
+    /// What it is about in a region.
+    pub(super) fn place(&self, region: Region) -> Option<&Place> {
+        self.places.iter().find(|place| place.region == region)
+    }
+
+    /// The record of a place after it.
+    pub(super) fn after(&self, place: &Place, before: Option<ConsentRecord>) -> ConsentRecord {
+        let mut record = before.unwrap_or_default();
+        let had = record.history.clone();
         match &self.act {
-            Act::Grant { policy_version, at_ms }
-                if record.granted_at_ms.is_none_or(|before| before <= *at_ms) =>
-            {
-                record.granted_at_ms = Some(*at_ms);
-                record.policy_version = policy_version.as_str().into();
-                record.controller = self.controller.as_str().into();
+            Act::Grant { policy_version, claimed_ms, received_ms, is_told } => {
+                let (claimed_ms, received_ms) = (*claimed_ms, *received_ms);
+                let grant = Grant { policy_version, claimed_ms, received_ms };
+                match is_told {
+                    true => record.history.tell_grant(&grant),
+                    false => record.history.grant(&grant),
+                }
+                // An old message changes nothing.
+                if record.history != had {
+                    record.controller = place.controller.as_str().into();
+                }
             }
-            Act::Grant { .. } => {}
-            Act::Withdraw { at_ms } => {
-                record.withdrawn_at_ms =
-                    Some(record.withdrawn_at_ms.map_or(*at_ms, |before| before.max(*at_ms)));
+            Act::Withdraw { claimed_ms, received_ms, is_told } => {
+                match is_told {
+                    true => record.history.tell_withdrawal(*claimed_ms, *received_ms),
+                    false => record.history.withdraw(*claimed_ms, *received_ms),
+                }
                 if record.controller.is_empty() {
-                    record.controller = self.controller.as_str().into();
+                    record.controller = place.controller.as_str().into();
                 }
             }
         }

@@ -1,6 +1,8 @@
-//! The recorded consents: written by `POST /v1/consents`, asked by the gate.
+//! The recorded consents: written by `POST /v1/consents` and by what consent managers say, asked by the gate.
 //!
-//! Invariant: what could not be read is never taken for nothing. Not here: the files (`shoal-storage`, `consents`).
+//! Invariants: what could not be read is never taken for nothing; a change is answered as recorded when it is durable in every
+//! region that it is for, and when one region fails the others are written all the same. Not here: the files
+//! (`shoal-storage`, `consents`).
 
 use std::sync::Arc;
 
@@ -9,18 +11,20 @@ use shoal_privacy::consent::{ConsentDigest, ConsentIndex, ConsentRecord, Unreada
 use shoal_schemas::{Programme, Region};
 use shoal_storage::{ConsentChange, Consents, Effect, StorageError};
 
-use super::change::Change;
+use super::change::{Change, Place};
 use crate::refusal::{Refusal, RefusalCode};
 
 /// The recorded consents, as the gate asks for them. No `Debug`.
 #[derive(Clone)]
-pub(crate) struct Recorded(Arc<Consents<ConsentRecord>>);
+pub(crate) struct Recorded(pub(super) Arc<Consents<ConsentRecord>>);
 
 /// What `POST /v1/consents` answers: nothing of what was recorded before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConsentAnswer {
     /// Grants and withdrawals in the request; all are durable.
     pub recorded: u64,
+    /// The regions in which they are: that of a grant, and for a withdrawal every one that the key may write to.
+    pub regions: Vec<Region>,
 }
 
 impl Recorded {
@@ -28,41 +32,68 @@ impl Recorded {
         Recorded(consents)
     }
 
-    /// Records the changes, those of one region together and in their order. Blocks until they are durable.
+    /// Records the changes, those of one region together and in their order. Blocks until they are durable in all regions.
     ///
     /// # Errors
-    /// When the file of consents failed: some may be recorded; sending all again is safe.
+    /// When the file of consents of a region failed: the reason names those in which it is recorded and those in which it is
+    /// not. Sending all again is safe.
     pub(crate) fn record(&self, changes: &[Change]) -> Result<ConsentAnswer, Refusal> {
+        let (mut regions, mut failed) = (Vec::new(), Vec::new());
         for region in Region::ALL {
-            let own: Vec<&Change> = changes.iter().filter(|change| change.region == *region).collect();
-            if !own.is_empty() {
-                self.apply(*region, &own).map_err(|error| {
-                    tracing::error!(%error, "a consent could not be recorded");
-                    let reason = "the consent could not be recorded; send it again";
-                    Refusal { retry_after_s: Some(5), ..Refusal::new(RefusalCode::Unavailable, reason) }
-                })?;
+            let own: Vec<(&Change, &Place)> =
+                changes.iter().filter_map(|change| Some((change, change.place(*region)?))).collect();
+            if own.is_empty() {
+                continue;
+            }
+            match self.apply(*region, &own) {
+                Ok(()) => regions.push(*region),
+                Err(error) => {
+                    tracing::error!(%error, %region, "a consent could not be recorded");
+                    failed.push(*region);
+                }
             }
         }
-        Ok(ConsentAnswer { recorded: changes.len() as u64 })
+        match failed.is_empty() {
+            true => Ok(ConsentAnswer { recorded: changes.len() as u64, regions }),
+            false => Err(incomplete(&regions, &failed)),
+        }
     }
 
-    fn apply(&self, region: Region, changes: &[&Change]) -> Result<(), StorageError> {
-        let digests: Vec<Vec<[u8; 16]>> =
-            changes.iter().map(|change| change.digests.iter().map(|d| d.into_bytes()).collect()).collect();
-        let after: Vec<_> = changes.iter().map(|change| |before| change.after(before)).collect();
+    fn apply(&self, region: Region, changes: &[(&Change, &Place)]) -> Result<(), StorageError> {
+        let canonical: Vec<Vec<[u8; 16]>> = each(changes, |place| {
+            place.digests.iter().map(|digests| digests.canonical.into_bytes()).collect()
+        });
+        let spelled: Vec<Vec<[u8; 16]>> = each(changes, |place| {
+            place.digests.iter().filter_map(|digests| Some(digests.spelled?.into_bytes())).collect()
+        });
+        let after: Vec<_> =
+            changes.iter().map(|(change, place)| move |before| change.after(place, before)).collect();
         let list: Vec<ConsentChange<'_, ConsentRecord>> = changes
             .iter()
-            .zip(&digests)
-            .zip(&after)
-            .map(|((change, digests), after)| ConsentChange {
+            .enumerate()
+            .map(|(at, (change, _))| ConsentChange {
                 programme: change.programme,
-                digests,
+                digests: &canonical[at],
+                where_recorded: &spelled[at],
                 effect: if change.is_grant() { Effect::WhenDurable } else { Effect::AtOnce },
-                after,
+                after: &after[at],
             })
             .collect();
         self.0.change(region, &list)
     }
+}
+
+fn each<T>(changes: &[(&Change, &Place)], of: impl Fn(&Place) -> T) -> Vec<T> {
+    changes.iter().map(|(_, place)| of(place)).collect()
+}
+
+fn incomplete(done: &[Region], failed: &[Region]) -> Refusal {
+    let named = |regions: &[Region]| match regions {
+        [] => "no region".to_owned(),
+        some => some.iter().map(|region| region.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    let reason = format!("recorded in {}, and not in {}; send it again", named(done), named(failed));
+    Refusal { retry_after_s: Some(5), ..Refusal::new(RefusalCode::Unavailable, reason) }
 }
 
 impl ConsentIndex for Recorded {

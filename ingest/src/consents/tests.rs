@@ -9,6 +9,8 @@ use shoal_privacy::{
 };
 use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
 
+use shoal_storage::{ConsentChange, Effect};
+
 use super::*;
 use crate::{
     config::Limits,
@@ -38,6 +40,7 @@ impl Place {
                 app: "camera".into(),
                 programme: None,
                 asserted_policy: None,
+                consent_category: None,
                 regions: vec![Region::De, Region::Sg],
             },
         }
@@ -101,10 +104,11 @@ fn a_grant_is_found_under_every_identifier_and_after_a_restart() {
     let consents = place.open();
     for (kind, value) in [(IdentifierKind::User, "u-1"), (IdentifierKind::Install, "i-1")] {
         let record = place.find(&consents, Region::De, kind, value).unwrap();
-        assert_eq!(record.granted_at_ms, Some(NOW - 5));
-        assert_eq!(*record.policy_version, place.version());
+        let [interval] = record.history.intervals() else { panic!("{:?}", record.history) };
+        assert_eq!((interval.granted_ms, interval.received_ms), (NOW - 5, NOW));
+        assert_eq!(*interval.policy_version, place.version());
         assert!(!record.controller.is_empty());
-        assert!(!record.is_withdrawn());
+        assert!(record.history.is_open());
     }
     assert_eq!(place.find(&consents, Region::Sg, IdentifierKind::User, "u-1"), None);
     assert_eq!(place.find(&consents, Region::De, IdentifierKind::Install, "u-1"), None);
@@ -124,8 +128,130 @@ fn an_old_grant_does_not_undo_a_withdrawal_and_a_new_one_does() {
     ] {
         consents.record(&place.read(&body, at).unwrap()).unwrap();
         let record = place.find(&consents, Region::De, IdentifierKind::User, "u-1").unwrap();
-        assert_eq!(record.is_withdrawn(), withdrawn, "{body}");
+        assert_eq!(record.history.is_withdrawn(), withdrawn, "{body}");
     }
+}
+
+#[test]
+fn a_withdrawal_is_for_every_region_of_the_key_whatever_place_it_names() {
+    let place = Place::new();
+    let consents = place.open();
+    let withdraw = |rest: &str| {
+        format!(r#"{{"action":"withdraw","programme":"user-experience","user_id":"u-1"{rest}}}"#)
+    };
+    for rest in ["", r#","country":"DE""#, r#","country":"nowhere""#, r#","region":"US""#, r#","country":7"#]
+    {
+        let changes = place.read(&withdraw(rest), NOW).unwrap();
+        let answer = consents.record(&changes).unwrap();
+        assert_eq!((answer.recorded, answer.regions), (1, vec![Region::De, Region::Sg]), "{rest}");
+    }
+    for region in [Region::De, Region::Sg] {
+        let record = place.find(&consents, region, IdentifierKind::User, "u-1").unwrap();
+        assert!(record.history.is_withdrawn());
+        assert!(!record.controller.is_empty());
+    }
+    assert_eq!(place.find(&consents, Region::Us, IdentifierKind::User, "u-1"), None);
+}
+
+#[test]
+fn a_withdrawal_that_one_region_cannot_keep_is_kept_by_the_others_and_sent_again() {
+    let place = Place::new();
+    let form = RecordForm {
+        encode: |record: &ConsentRecord| match &*record.controller {
+            "europe" => record.encode().map_err(|e| e.to_string()),
+            _ => Err("the disk is broken".to_owned()),
+        },
+        decode: |bytes| ConsentRecord::decode(bytes).map_err(|e| e.to_string()),
+    };
+    let consents = Recorded::new(Arc::new(Consents::open(place.dir.path(), form).unwrap()));
+    let refusal = consents.record(&place.read(WITHDRAW, NOW).unwrap()).unwrap_err();
+    assert_eq!((refusal.code, refusal.retry_after_s), (RefusalCode::Unavailable, Some(5)));
+    assert_eq!(refusal.reason, "recorded in DE, and not in SG; send it again");
+    // It counts in all of them at once, also where it is not durable yet.
+    for region in [Region::De, Region::Sg] {
+        let record = place.find(&consents, region, IdentifierKind::User, "u-1").unwrap();
+        assert!(record.history.is_withdrawn(), "{region}");
+    }
+}
+
+#[test]
+fn a_claim_counts_by_its_earliest_reading() {
+    let claimed = |granted_at: i64, sent_at: i64| {
+        let place = Place::new();
+        let consents = place.open();
+        let body = place.grant(granted_at).replacen('{', &format!("{{\"sent_at\":{sent_at},"), 1);
+        consents.record(&place.read(&body, NOW).unwrap()).unwrap();
+        let record = place.find(&consents, Region::De, IdentifierKind::User, "u-1").unwrap();
+        record.history.intervals()[0].granted_ms
+    };
+    let hour = 3_600_000;
+    assert_eq!(claimed(NOW - hour, NOW), NOW - hour);
+    assert_eq!(claimed(NOW + hour, NOW + 2 * hour), NOW - hour, "a fast clock is corrected");
+    assert_eq!(claimed(NOW - hour, NOW - hour), NOW - hour, "a body that waited is not from its receipt");
+    assert_eq!(claimed(NOW - hour, 0), NOW - hour);
+}
+
+#[test]
+fn what_is_recorded_is_found_under_every_spelling() {
+    let place = Place::new();
+    let consents = place.open();
+    let withdraw = |id: &str| {
+        let body = format!(r#"{{"action":"withdraw","programme":"user-experience",{id}}}"#);
+        consents.record(&place.read(&body, NOW).unwrap()).unwrap();
+    };
+    withdraw(r#""user_id":395982"#);
+    withdraw(r#""user_id":9223372036854775808"#);
+    withdraw(r#""install_id":"AbC""#);
+    withdraw(r#""user_id":"zoe\u0308""#);
+    let is_withdrawn = |kind, value: &str| {
+        let digests = place.keyring.consent_digester(Region::De).digests(kind, value);
+        let found = consents.lookup(Region::De, Programme::UserExperience, &digests.canonical).unwrap();
+        found.is_some_and(|record| record.history.is_withdrawn())
+    };
+    use IdentifierKind::{Install, User};
+    for (kind, value) in [
+        (User, "395982"),
+        (User, "9223372036854775808"),
+        (Install, "abc"),
+        (Install, "ABC"),
+        (User, "zo\u{eb}"),
+    ] {
+        assert!(is_withdrawn(kind, value), "{value}");
+    }
+    assert!(!is_withdrawn(User, "AbC"));
+}
+
+#[test]
+fn a_record_under_an_older_spelling_is_changed_with_the_canonical_one() {
+    let place = Place::new();
+    let consents = place.open();
+    let digests = place.keyring.consent_digester(Region::De).digests(IdentifierKind::Install, "AbC");
+    let spelled = digests.spelled.unwrap();
+    let of = |digest: &_| consents.lookup(Region::De, Programme::UserExperience, digest).unwrap();
+    let body = |action: &str| {
+        let version = place.version();
+        format!(
+            r#"{{"action":"{action}","programme":"user-experience","policy_version":"{version}","install_id":"AbC","country":"DE"}}"#
+        )
+    };
+    consents.record(&place.read(&body("grant"), NOW).unwrap()).unwrap();
+    assert!(of(&digests.canonical).is_some() && of(&spelled).is_none());
+    let old = ConsentChange {
+        programme: Programme::UserExperience,
+        digests: &[spelled.into_bytes()],
+        where_recorded: &[],
+        effect: Effect::AtOnce,
+        after: &|_| {
+            let mut record = ConsentRecord::default();
+            record.history.withdraw(None, NOW);
+            record
+        },
+    };
+    consents.0.change(Region::De, &[old]).unwrap();
+    consents.record(&place.read(&body("grant"), NOW + 1).unwrap()).unwrap();
+    assert!(of(&spelled).unwrap().history.is_open());
+    consents.record(&place.read(&body("withdraw"), NOW + 2).unwrap()).unwrap();
+    assert!([&spelled, &digests.canonical].iter().all(|digest| of(digest).unwrap().history.is_withdrawn()));
 }
 
 #[test]
@@ -144,6 +270,13 @@ fn what_cannot_count_is_refused_and_never_quoted() {
         (good.replace("\"country\":\"FR\",", ""), "no_region"),
         (good.replace("{\"action", "{\"age\":12,\"action"), "minor"),
         (good.replace(&NOW.to_string(), "\"canary\""), "bad_time"),
+        (good.replace("{\"action", "{\"age\":\"12\",\"action"), "minor"),
+        (good.replace("{\"action", "{\"age\":true,\"action"), "bad_consent"),
+        (good.replace("{\"action", "{\"granted\":false,\"action"), "bad_consent"),
+        (good.replace("\"u-1\"", "18446744073709551616"), "bad_identifier"),
+        (good.replace("u-1", "undefined").replace("i-1", "0"), "no_identifier"),
+        ("7".to_owned(), "bad_json"),
+        (format!("[{good},7]"), "bad_json"),
     ] {
         let refusal = place.read(&body, NOW).err().unwrap();
         assert_eq!(refusal.code.as_str(), code, "{body}");

@@ -41,6 +41,7 @@ fn grant() -> IngestGrant {
         app: "app".into(),
         programme: Some(Programme::UserExperience),
         asserted_policy: programme.policy_versions.last().cloned(),
+        consent_category: None,
         regions: Region::ALL.to_vec(),
     }
 }

@@ -17,11 +17,32 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Small bodies may exceed the ratio up to this size: a few kilobytes of repeated JSON compress a hundredfold.
 const RATIO_FREE_BYTES: usize = 256 * 1024;
 
-/// The body as it was before compression; borrowed when it was not compressed.
+/// The byte order mark of UTF-8, which some clients put before a text.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// The body as it was before compression, without a byte order mark; borrowed when it was not compressed.
 ///
 /// # Errors
 /// When a limit is exceeded, when the encoding is not identity, gzip or zstd, or when the body is damaged.
 pub(crate) fn inflate<'a>(
+    body: &'a [u8],
+    content_encoding: Option<&str>,
+    limits: &Limits,
+) -> Result<Cow<'a, [u8]>, Refusal> {
+    let inflated = decompress(body, content_encoding, limits)?;
+    if !inflated.starts_with(&BYTE_ORDER_MARK) {
+        return Ok(inflated);
+    }
+    Ok(match inflated {
+        Cow::Borrowed(body) => Cow::Borrowed(&body[BYTE_ORDER_MARK.len()..]),
+        Cow::Owned(mut body) => {
+            body.drain(..BYTE_ORDER_MARK.len());
+            Cow::Owned(body)
+        }
+    })
+}
+
+fn decompress<'a>(
     body: &'a [u8],
     content_encoding: Option<&str>,
     limits: &Limits,

@@ -3,7 +3,7 @@
 //! Invariants: no event gets past this without a basis for its programme, but for those that are hidden. A withdrawal, a
 //! restriction or an erasure under any identifier that the event carries withholds it, whatever is recorded under the
 //! others: who shares a phone does not consent for the others. So an app that records consent anew does it with the
-//! identifiers it withdrew. Whether an event is rejected here does not depend on what is recorded.
+//! identifiers it withdrew. An identifier is looked up in both of its forms, for good. Whether an event is rejected here does not depend on what is recorded.
 //!
 //! What a shipped key sends and is withheld is *hidden*: it goes through the remaining stages like any other, because the
 //! time that they take must not tell what is recorded, and nothing but a number of bytes is left of it (`clean.rs`). For
@@ -13,8 +13,8 @@
 use rustc_hash::FxHashMap;
 use shoal_privacy::{
     consent::{
-        Basis, Carried, ConsentDigest, ConsentDigester, ConsentIndex, ConsentRecord, UnreadableConsents,
-        Withheld, decide,
+        Basis, Carried, Claims, ConsentDigest, ConsentDigester, ConsentIndex, ConsentRecord, Moment,
+        UnreadableConsents, Withheld, decide,
     },
     keyring::Keyring,
 };
@@ -107,32 +107,39 @@ struct LookedUp<'x, 'a> {
     records: FxHashMap<(Region, Programme, ConsentDigest), Option<ConsentRecord>>,
 }
 
+/// The records of four identifiers in two forms.
+type Records = [Option<ConsentRecord>; 8];
+
 impl LookedUp<'_, '_> {
     /// The records of all identifiers of an event.
-    fn records_of(
-        &mut self,
-        event: &ValidEvent<'_>,
-    ) -> Result<[Option<ConsentRecord>; 4], UnreadableConsents> {
+    fn records_of(&mut self, event: &ValidEvent<'_>) -> Result<Records, UnreadableConsents> {
         let (region, programme) = (event.place.region, event.def.programme);
         let at = self.digesters.iter().position(|(r, _)| *r == region).unwrap_or_else(|| {
             self.digesters.push((region, self.permission.keyring.consent_digester(region)));
             self.digesters.len() - 1
         });
-        let mut records = [const { None }; 4];
-        for (found, known) in records.iter_mut().zip(known(&event.ids)) {
+        let mut records: Records = [const { None }; 8];
+        for (found, known) in records.chunks_exact_mut(2).zip(known(&event.ids)) {
             let Some((kind, value)) = known else { continue };
-            let digest = self.digesters[at].1.digest(kind, value);
-            let key = (region, programme, digest);
-            *found = match self.records.get(&key) {
-                Some(record) => record.clone(),
-                None => {
-                    let record = self.permission.consents.lookup(region, programme, &digest)?;
-                    self.records.insert(key, record.clone());
-                    record
-                }
-            };
+            let digests = self.digesters[at].1.digests(kind, value);
+            found[0] = self.record((region, programme, digests.canonical))?;
+            if let Some(spelled) = digests.spelled {
+                found[1] = self.record((region, programme, spelled))?;
+            }
         }
         Ok(records)
+    }
+
+    fn record(
+        &mut self,
+        key: (Region, Programme, ConsentDigest),
+    ) -> Result<Option<ConsentRecord>, UnreadableConsents> {
+        if let Some(record) = self.records.get(&key) {
+            return Ok(record.clone());
+        }
+        let record = self.permission.consents.lookup(key.0, key.1, &key.2)?;
+        self.records.insert(key, record.clone());
+        Ok(record)
     }
 }
 
@@ -145,30 +152,16 @@ impl Permission<'_> {
         asserts && programme == Programme::UserExperience && !is_carried
     }
 
-    fn event(&self, event: &ValidEvent<'_>, records: &[Option<ConsentRecord>; 4]) -> Result<Basis, Withheld> {
-        let programme = event.def.programme;
+    fn event(&self, event: &ValidEvent<'_>, records: &Records) -> Result<Basis, Withheld> {
         let carried = event.claim.as_ref().map(|claim| Carried {
             policy_version: &claim.policy_version,
             granted_at_ms: claim.granted_at_ms,
             age: claim.age,
+            is_refusal: claim.is_refusal,
         });
-        let asserted = self.grant.asserted();
-        let mut allowed = None;
-        let mut reason = None;
-        for record in records.iter().flatten() {
-            match decide(self.registry, programme, carried, Some(record), asserted) {
-                Ok(basis) => allowed = allowed.or(Some(basis)),
-                Err(why @ (Withheld::Erased | Withheld::Restricted | Withheld::Withdrawn)) => {
-                    return Err(why);
-                }
-                Err(why) => reason = reason.or(Some(why)),
-            }
-        }
-        match (allowed, reason) {
-            (Some(basis), _) => Ok(basis),
-            (None, Some(why)) => Err(why),
-            (None, None) => decide(self.registry, programme, carried, None, asserted),
-        }
+        let moment = Moment { claimed_ms: event.claimed_ms, corrected_ms: event.time_ms };
+        let claims = Claims { moment, carried, asserted: self.grant.asserted() };
+        decide(self.registry.programme(event.def.programme), &claims, records.iter().flatten())
     }
 }
 

@@ -5,6 +5,8 @@
 //! Not here: the log, which turns `accepted` into `duplicate` where it knows the event, and into `withheld` where its
 //! subject has as many as it may (`ingest.rs`).
 
+use std::borrow::Cow;
+
 use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber, unit_key::Network};
 use shoal_schemas::Registry;
 
@@ -24,7 +26,7 @@ use crate::{
         validate::{Rules, Tally, validate},
     },
     unit_keys::open::{OpenKeys, Units},
-    wire::{self, protocol::Request},
+    wire::{self, batch::DecodedBatch, protocol::Request},
 };
 
 /// Everything that the stages judge by.
@@ -45,6 +47,7 @@ pub(crate) struct Piped {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) dropped_properties: u64,
     pub(crate) skipped_items: u64,
+    pub(crate) placeholder_identifiers: u64,
     pub(crate) request_id: Option<String>,
 }
 
@@ -54,6 +57,7 @@ impl Piped {
         BatchAnswer {
             dropped_properties: self.dropped_properties,
             skipped_items: self.skipped_items,
+            placeholder_identifiers: self.placeholder_identifiers,
             request_id: self.request_id,
             ..BatchAnswer::new(kind, self.outcomes)
         }
@@ -105,15 +109,44 @@ pub(crate) fn run_marked<'a>(
     now_ms: i64,
     mut mark: impl FnMut(Stage),
 ) -> Result<Piped, Refusal> {
-    let body = inflate(request.body, request.content_encoding, &gate.config.limits)?;
-    let body = wire::repair(request.protocol, body);
+    let body = open(request, gate.config)?;
     mark(Stage::Inflate);
     let decoded = wire::decode(request, &body, gate.registry, &gate.config.limits)?;
     mark(Stage::Decode);
+    judge(decoded, &Sent { request, grant, now_ms }, gate, mark)
+}
+
+/// A request, who sent it, and what time it is.
+pub(crate) struct Sent<'r, 'a> {
+    pub(crate) request: &'r Request<'a>,
+    pub(crate) grant: &'a IngestGrant,
+    pub(crate) now_ms: i64,
+}
+
+/// The bytes of a body as they are decoded.
+///
+/// # Errors
+/// When they cannot be decompressed within the limits.
+pub(crate) fn open<'a>(request: &Request<'a>, config: &PipelineConfig) -> Result<Cow<'a, [u8]>, Refusal> {
+    let body = inflate(request.body, request.content_encoding, &config.limits)?;
+    Ok(wire::repair(request.protocol, body))
+}
+
+/// Runs the stages after the decoding, and tells `mark` when each has ended.
+///
+/// # Errors
+/// When the recorded consents cannot be read.
+pub(crate) fn judge<'a>(
+    decoded: DecodedBatch<'a>,
+    sent: &Sent<'_, 'a>,
+    gate: &Gate<'a>,
+    mut mark: impl FnMut(Stage),
+) -> Result<Piped, Refusal> {
+    let Sent { request, grant, now_ms } = *sent;
     let (skipped_items, request_id) = decoded.aside();
     let rules = Rules {
         registry: gate.registry,
-        locator: Locator { registry: gate.registry, grant, geo: gate.geo, peer: request.peer },
+        locator: gate.locator(request, grant),
         layout: gate.layout,
         received_ms: request.received_ms,
         now_ms,
@@ -128,16 +161,24 @@ pub(crate) fn run_marked<'a>(
     // A server key's requests come from a server, which is not where the person is.
     let network = request.peer.filter(|_| grant.kind == KeyKind::Shipped).map(Network::of);
     let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
-    let pseudonymous = pseudonymise(permitted, gate.config.epoch_days, &units);
+    let pseudonymous = pseudonymise(permitted, gate.config.epochs, &units);
     mark(Stage::Pseudonymise);
     let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, grant);
     mark(Stage::Scrub);
-    let Tally { outcomes, dropped_properties } = scrubbed.tally;
+    let Tally { outcomes, dropped_properties, placeholders: placeholder_identifiers } = scrubbed.tally;
     debug_assert_eq!(
         scrubbed.batches.iter().map(|b| b.rows().len()).sum::<usize>(),
         outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
     );
-    Ok(Piped { batches: scrubbed.batches, outcomes, dropped_properties, skipped_items, request_id })
+    let batches = scrubbed.batches;
+    Ok(Piped { batches, outcomes, dropped_properties, skipped_items, placeholder_identifiers, request_id })
+}
+
+impl<'a> Gate<'a> {
+    /// What decides about the place of what is in a request.
+    pub(crate) fn locator(&self, request: &Request<'_>, grant: &'a IngestGrant) -> Locator<'a> {
+        Locator { registry: self.registry, grant, geo: self.geo, peer: request.peer }
+    }
 }
 
 #[cfg(test)]

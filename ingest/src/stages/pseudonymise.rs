@@ -5,19 +5,22 @@
 //! present: user, install, device for the user-experience programme; serial, device, install, user for the other. Where
 //! the key asserts consent for all, an event may name nobody (`permit.rs` lets no other one through): its subject is then
 //! the unit of its sender's network, app and day. A session or an event is never a subject, since one person has many of
-//! them. A hidden event is treated like any other.
+//! them. A hidden event is treated like any other. Identifiers are in their canonical form from the first pseudonym epoch on
+//! that begins after the service knows of one, so that no subject changes its pseudonym within an epoch.
 //! Not here: keys and hashes (`shoal-privacy`), the units (`unit_keys`); free text, which is the scrub stage's.
 
 use std::{borrow::Cow, fmt::Write as _};
 
 use shoal_privacy::{
     consent::Basis,
+    identifier::Forms,
     keyring::Keyring,
     pseudonym::{Digester, PseudonymEpoch, Pseudonymiser},
 };
 use shoal_schemas::{EventDef, Programme, Region, calendar::day_of};
 
 use crate::{
+    config::Epochs,
     stages::{
         country::Place,
         frames::Frame,
@@ -61,6 +64,8 @@ struct Keys {
     region: Region,
     programme: Programme,
     epoch: PseudonymEpoch,
+    /// Whether subjects are known under the canonical forms of their identifiers.
+    is_canonical: bool,
     subjects: Pseudonymiser,
     sessions: Digester,
     events: Digester,
@@ -69,7 +74,7 @@ struct Keys {
 /// Makes digests of the identifiers. The app scopes event ids: two apps may count theirs alike.
 pub(crate) fn pseudonymise<'a>(
     batch: PermittedBatch<'a>,
-    epoch_days: u32,
+    epochs: Epochs,
     units: &Units<'_>,
 ) -> PseudonymousBatch<'a> {
     let (permitted, mut values, mut tally) = batch.into_parts();
@@ -77,8 +82,9 @@ pub(crate) fn pseudonymise<'a>(
     let mut text = String::new();
     let mut events = Vec::with_capacity(permitted.len());
     for (mut event, verdict) in permitted {
-        let epoch = PseudonymEpoch::of_day(day_of(event.time_ms), epoch_days);
-        let keys = keys_of(&mut keys, units.keyring, &event, epoch);
+        let epoch = PseudonymEpoch::of_day(day_of(event.time_ms), epochs.days);
+        let is_canonical = epochs.is_canonical(epoch);
+        let keys = keys_of(&mut keys, units.keyring, &event, epoch, is_canonical);
         id_text(&mut text, units.app, &event, &values);
         let subject = subject(keys, &event, units);
         let (is_hidden, consent) = match verdict {
@@ -118,6 +124,7 @@ fn keys_of<'k>(
     keyring: &Keyring,
     event: &ValidEvent<'_>,
     epoch: PseudonymEpoch,
+    is_canonical: bool,
 ) -> &'k Keys {
     let (region, programme) = (event.place.region, event.def.programme);
     let same = |k: &Keys| k.region == region && k.programme == programme && k.epoch == epoch;
@@ -126,6 +133,7 @@ fn keys_of<'k>(
             region,
             programme,
             epoch,
+            is_canonical,
             subjects: keyring.pseudonymiser(region, programme, epoch),
             sessions: keyring.session_digester(region, programme, epoch),
             events: keyring.event_digester(region),
@@ -137,7 +145,11 @@ fn keys_of<'k>(
 
 fn subject(keys: &Keys, event: &ValidEvent<'_>, units: &Units<'_>) -> [u8; 16] {
     let subject = match event.ids.subject(event.def.programme) {
-        Some((kind, value)) => keys.subjects.pseudonym(kind, value),
+        Some((kind, value)) => {
+            let forms = Forms::of(kind, value);
+            let form = if keys.is_canonical { forms.canonical() } else { forms.spelled() };
+            keys.subjects.pseudonym(kind, form)
+        }
         None => units.unit(event.place.region, day_of(event.time_ms)),
     };
     subject.into_bytes()

@@ -2,17 +2,20 @@
 //!
 //! Invariants: every event of the batch has an outcome or is in the output, at its slot; a rejection names declared
 //! fields only. Undeclared properties are dropped and counted, never kept; so is an invalid optional property of a vendor's
-//! event. A native event with one is rejected. Of a property that is given twice the first counts.
+//! event. A native event with one is rejected. Of a property that is given twice the first counts. A placeholder is no identifier.
 //! Not here: the check of one value (`value.rs`), the place (`country.rs`), consent (`permit.rs`).
 
 use std::{borrow::Cow, ops::Range};
 
+use shoal_privacy::identifier::is_placeholder;
 use shoal_schemas::{
     Class, EventDef, IdentifierKind, Kind, Programme, PropertyDef, Registry, calendar::DAY_MS, columns,
 };
 
 use crate::{
     answer::{Code, Outcome, Rejection},
+    consents::of_programme,
+    grant::IngestGrant,
     stages::{
         country::{Locator, Place},
         frames::{self, Frame},
@@ -20,7 +23,8 @@ use crate::{
         value::{self, Care, Checked},
     },
     wire::{
-        batch::{Claim, Common, DecodedBatch, DecodedEvent, DecodedHead, Property},
+        batch::{Common, DecodedBatch, DecodedEvent, DecodedHead, Property},
+        claim::{Claim, Decision},
         json::Json,
         time::{self, Time},
     },
@@ -33,6 +37,8 @@ pub(crate) const FUTURE_MS: i64 = 10 * 60_000;
 pub(crate) struct Tally {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) dropped_properties: u64,
+    /// Identifiers that name nobody, and were taken for none.
+    pub(crate) placeholders: u64,
 }
 
 /// A batch whose events are what their definitions say. No `Debug`.
@@ -48,6 +54,8 @@ pub(crate) struct ValidEvent<'a> {
     pub(crate) def: &'a EventDef,
     pub(crate) place: Place,
     pub(crate) time_ms: i64,
+    /// The time that the client says, without the correction of its clock; that of receipt when it says none.
+    pub(crate) claimed_ms: i64,
     pub(crate) id: Option<Cow<'a, str>>,
     pub(crate) ids: Identifiers<'a>,
     pub(crate) claim: Option<Claim<'a>>,
@@ -101,12 +109,14 @@ pub(crate) struct Rules<'a> {
 /// Judges every event of a batch.
 pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidBatch<'a> {
     let (head, decoded, mut properties) = batch.into_parts();
-    let tally = Tally { outcomes: Vec::with_capacity(decoded.len()), dropped_properties: 0 };
+    let outcomes = Vec::with_capacity(decoded.len());
+    let tally = Tally { outcomes, dropped_properties: 0, placeholders: 0 };
     let mut stage = Stage {
         rules,
         strict: head.strict,
         values: Vec::with_capacity(properties.len() + 4 * decoded.len()),
         dropped: 0,
+        placeholders: 0,
         frames: Vec::new(),
     };
     let mut out = ValidBatch { events: Vec::with_capacity(decoded.len()), values: Vec::new(), tally };
@@ -125,6 +135,7 @@ pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidB
     }
     out.values = stage.values;
     out.tally.dropped_properties = stage.dropped;
+    out.tally.placeholders = stage.placeholders;
     out
 }
 
@@ -133,6 +144,7 @@ struct Stage<'x, 'a> {
     strict: bool,
     values: Vec<(u16, Checked<'a>)>,
     dropped: u64,
+    placeholders: u64,
     frames: Vec<Frame<'a>>,
 }
 
@@ -160,25 +172,27 @@ impl<'a> Stage<'_, 'a> {
             return Err(Rejection::event(Code::ProgrammeNotAllowed, reason).into());
         }
         let skew_ms = time::skew_ms(event.sent_at.unwrap_or(head.sent_at), rules.received_ms);
-        let time_ms = self.time(event.time.unwrap_or(Time::Missing), skew_ms, def)?;
+        let time = event.time.unwrap_or(Time::Missing);
+        let time_ms = self.time(time, skew_ms, def)?;
         let (own, shared) = (event.common, &head.defaults);
         let country = own.country.as_deref().or(shared.country.as_deref());
         let address = own.address.as_deref().or(shared.address.as_deref());
         let place = rules.locator.locate(country, address)?;
         let start = self.values.len();
         self.context(&own, shared, def.kind)?;
-        let mut ids = identifiers(&own, shared);
+        if own.has_unreadable_identifier || shared.has_unreadable_identifier {
+            let reason = "an identifier is a number whose digits are not known";
+            return Err(Rejection::event(Code::BadIdentifier, reason).into());
+        }
+        let mut ids = self.identifiers(&own, shared);
         self.properties(def, &mut properties[event.properties], &mut ids)?;
-        let claim = own.consent.or_else(|| shared.consent.clone()).map(|mut claim| {
-            // A grant in the future would outlive every withdrawal.
-            claim.granted_at_ms = claim.granted_at_ms.map(|at| (at + skew_ms).min(rules.received_ms));
-            claim
-        });
+        let claim = claim(own, shared, grant, time.at().is_none().then_some(rules.received_ms))?;
         Ok(ValidEvent {
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             def,
             place,
             time_ms,
+            claimed_ms: time.at().unwrap_or(rules.received_ms),
             id: event.id,
             ids,
             claim,
@@ -282,6 +296,26 @@ impl<'a> Stage<'_, 'a> {
         Ok(())
     }
 
+    /// The event's identifiers, or else its batch's. What names nobody is none, so the next kind may be the subject.
+    fn identifiers(&mut self, own: &Common<'a>, shared: &Common<'a>) -> Identifiers<'a> {
+        let mut pick = |own: &Option<Cow<'a, str>>, shared: &Option<Cow<'a, str>>| {
+            let mut said = [own, shared].into_iter().flatten();
+            said.find(|value| {
+                let is_placeholder = is_placeholder(value);
+                self.placeholders += u64::from(is_placeholder);
+                !is_placeholder
+            })
+            .cloned()
+        };
+        Identifiers {
+            user: pick(&own.user, &shared.user),
+            install: pick(&own.install, &shared.install),
+            device: pick(&own.device, &shared.device),
+            serial: pick(&own.serial, &shared.serial),
+            session: pick(&own.session, &shared.session),
+        }
+    }
+
     fn property(
         &mut self,
         def: &'a PropertyDef,
@@ -290,6 +324,10 @@ impl<'a> Stage<'_, 'a> {
     ) -> Result<(), Rejection> {
         match (&def.class, def.column) {
             (Class::Drop, _) => Ok(()),
+            (Class::Identifier(_), _) if value.identifier().is_some_and(|text| is_placeholder(&text)) => {
+                self.placeholders += 1;
+                Ok(())
+            }
             (Class::Identifier(kind), _) => identifier(def, *kind, &value, ids),
             (Class::Location, _) => {
                 self.dropped += 1;
@@ -311,16 +349,26 @@ impl<'a> Stage<'_, 'a> {
     }
 }
 
-fn identifiers<'a>(own: &Common<'a>, shared: &Common<'a>) -> Identifiers<'a> {
-    let pick =
-        |own: &Option<Cow<'a, str>>, shared: &Option<Cow<'a, str>>| own.as_ref().or(shared.as_ref()).cloned();
-    Identifiers {
-        user: pick(&own.user, &shared.user),
-        install: pick(&own.install, &shared.install),
-        device: pick(&own.device, &shared.device),
-        serial: pick(&own.serial, &shared.serial),
-        session: pick(&own.session, &shared.session),
-    }
+/// The consent that an event or its batch carries, and what a consent manager says. Without a time of its own the event is of
+/// its receipt, and what was granted by a clock that is fast was not granted after it.
+fn claim<'a>(
+    own: Common<'a>,
+    shared: &Common<'a>,
+    grant: &IngestGrant,
+    at_most_ms: Option<i64>,
+) -> Result<Option<Claim<'a>>, Rejection> {
+    let preferences = if own.preferences.is_empty() { &shared.preferences } else { &own.preferences };
+    let decision = of_programme(preferences, grant.consent_category.as_deref());
+    let claim = own.consent.or_else(|| shared.consent.clone()).transpose()?;
+    let is_refusal = matches!(decision, Some(Decision::Denied | Decision::Unclear));
+    let claim = match (claim, is_refusal) {
+        (None, true) => Some(Claim::refusal()),
+        (claim, _) => claim.map(|claim| Claim { is_refusal: claim.is_refusal || is_refusal, ..claim }),
+    };
+    Ok(claim.map(|claim| {
+        let granted_at_ms = claim.granted_at_ms.map(|at| at.min(at_most_ms.unwrap_or(at)));
+        Claim { granted_at_ms, ..claim }
+    }))
 }
 
 /// A property that is an identifier: counts where the event itself says none of its kind.

@@ -72,6 +72,7 @@ fn text<'a>(
     let text = match value {
         Json::Text(text) => text,
         Json::Integer(number) if !strict => Cow::Owned(number.to_string()),
+        Json::Unsigned(number) if !strict => Cow::Owned(number.to_string()),
         _ => return Err(wrong_type(def, "must be a string")),
     };
     let care = match &def.class {
@@ -101,6 +102,7 @@ fn number(def: &PropertyDef, value: &Json<'_>, scale: u8, strict: bool) -> Resul
     let unit = 10_i64.checked_pow(u32::from(scale)).unwrap_or(i64::MAX);
     let scaled = match value {
         Json::Integer(number) => number.checked_mul(unit),
+        Json::Unsigned(number) => fixed(def, *number as f64, unit)?,
         Json::Float(number) => fixed(def, *number, unit)?,
         Json::Text(text) if !strict => match text.trim().parse::<f64>() {
             Ok(number) => fixed(def, number, unit)?,

@@ -11,6 +11,7 @@ use crate::{
     answer::{Code, Outcome, Rejection},
     config::Limits,
     wire::{
+        claim::{Preferences, ReadClaim},
         json::{Bounds, Broken, Json},
         time::Time,
     },
@@ -62,6 +63,8 @@ pub(crate) struct DecodedEvent<'a> {
     pub(crate) properties: Range<usize>,
     /// Already decided: no object, a field of a wrong type, not an event.
     pub(crate) decided: Option<Outcome>,
+    /// Whether it tells that its person has decided anew about consent.
+    pub(crate) is_decision: bool,
 }
 
 impl DecodedEvent<'_> {
@@ -90,30 +93,11 @@ pub(crate) struct Common<'a> {
     pub(crate) os: Option<Cow<'a, str>>,
     pub(crate) os_version: Option<Cow<'a, str>>,
     pub(crate) device_model: Option<Cow<'a, str>>,
-    pub(crate) consent: Option<Claim<'a>>,
-}
-
-/// Consent carried in a body.
-#[derive(Clone)]
-pub(crate) struct Claim<'a> {
-    pub(crate) policy_version: Cow<'a, str>,
-    pub(crate) granted_at_ms: Option<i64>,
-    pub(crate) age: Option<u8>,
-}
-
-impl<'a> Claim<'a> {
-    /// `{"policy_version": "..", "granted_at": time, "age": years}`; none without a policy version.
-    pub(in crate::wire) fn read(value: &Json<'a>) -> Option<Claim<'a>> {
-        let age = match value.get("age") {
-            Some(Json::Integer(years)) => Some(u8::try_from((*years).clamp(0, 255)).unwrap_or(0)),
-            _ => None,
-        };
-        Some(Claim {
-            policy_version: value.get("policy_version")?.text()?.clone(),
-            granted_at_ms: value.get("granted_at").and_then(|v| Time::millis(v).at()),
-            age,
-        })
-    }
+    pub(crate) consent: Option<ReadClaim<'a>>,
+    /// What a consent manager says, by category.
+    pub(crate) preferences: Preferences<'a>,
+    /// Whether an identifier is a number that cannot be told from others: nobody knows whose the event is.
+    pub(crate) has_unreadable_identifier: bool,
 }
 
 /// Where decoders put what they find, and what they read by.
@@ -145,6 +129,11 @@ impl<'a> Sink<'_, 'a> {
 }
 
 impl<'a> DecodedBatch<'a> {
+    /// What the body says about all of its events, and its events.
+    pub(crate) fn parts(&self) -> (&DecodedHead<'a>, &[DecodedEvent<'a>]) {
+        (&self.head, &self.events)
+    }
+
     /// What the answer says beside the events: skipped items, and the id that the client expects back.
     pub(crate) fn aside(&self) -> (u64, Option<String>) {
         (self.head.skipped_items, self.head.request_id.clone())
@@ -159,6 +148,11 @@ impl<'a> DecodedBatch<'a> {
 /// An identifier of a vendor's event: left out when it is none.
 pub(in crate::wire) fn identifier<'a>(value: Option<&Json<'a>>) -> Option<Cow<'a, str>> {
     value?.identifier().filter(|id| id.len() <= IDENTIFIER_BYTES_MAX)
+}
+
+/// Whether one of these is in the place of an identifier and does not say which.
+pub(in crate::wire) fn are_unreadable(of: &Json<'_>, paths: &[&str]) -> bool {
+    paths.iter().any(|path| of.path(path).is_some_and(Json::is_unreadable_identifier))
 }
 
 /// A short text of a vendor's event: left out when it is none.
@@ -194,7 +188,9 @@ impl<'a> Common<'a> {
         let text = match value {
             Json::Null => return Ok(true),
             Json::Text(text) => text,
-            Json::Integer(number) if identifier => Cow::Owned(number.to_string()),
+            number if identifier && number.number().is_some() => number.identifier().ok_or_else(|| {
+                Rejection::field(Code::BadIdentifier, field, "a number whose digits are not known")
+            })?,
             _ if identifier => return Err(Rejection::field(Code::BadIdentifier, field, "must be a string")),
             _ => return Err(Rejection::field(Code::WrongType, field, "must be a string")),
         };

@@ -17,6 +17,8 @@ pub(crate) enum Json<'a> {
     Null,
     Boolean(bool),
     Integer(i64),
+    /// A whole number of 2^63 and above.
+    Unsigned(u64),
     Float(f64),
     Text(Cow<'a, str>),
     List(Vec<Json<'a>>),
@@ -48,18 +50,27 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Text, or a whole number in decimal: what clients use as an identifier.
+    /// Text, or a whole number in decimal: what clients use as an identifier. Of a number with a fraction, or one whose digits
+    /// are lost, nobody knows which identifier was meant.
     pub(crate) fn identifier(&self) -> Option<Cow<'a, str>> {
         match self {
             Json::Integer(number) => Some(Cow::Owned(number.to_string())),
+            Json::Unsigned(number) => Some(Cow::Owned(number.to_string())),
+            Json::Float(number) => whole(*number).map(|whole| Cow::Owned(whole.to_string())),
             other => other.text().filter(|t| !t.trim().is_empty()).cloned(),
         }
+    }
+
+    /// Whether it stands in the place of an identifier and says something, but not which.
+    pub(crate) fn is_unreadable_identifier(&self) -> bool {
+        matches!(self, Json::Float(number) if whole(*number).is_none())
     }
 
     /// A number.
     pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Json::Integer(number) => Some(*number as f64),
+            Json::Unsigned(number) => Some(*number as f64),
             Json::Float(number) => Some(*number),
             _ => None,
         }
@@ -80,6 +91,12 @@ impl<'a> Json<'a> {
             _ => &[],
         }
     }
+}
+
+/// The whole number of a float, where all whole numbers of its size have a float of their own.
+fn whole(number: f64) -> Option<i64> {
+    let is_exact = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+    is_exact.then_some(number as i64)
 }
 
 /// What a value may be, at the most, and which limit was broken first.
@@ -176,7 +193,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(i64::try_from(value).map_or(Json::Float(value as f64), Json::Integer))
+        Ok(i64::try_from(value).map_or(Json::Unsigned(value), Json::Integer))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {

@@ -10,6 +10,7 @@
 //! [`wire`].
 
 pub(crate) mod batch;
+pub(crate) mod claim;
 pub(crate) mod json;
 mod native;
 pub(crate) mod protocol;

@@ -59,14 +59,17 @@ impl KeySet {
 
 fn grant(record: &KeyRecord) -> Grant {
     match &record.scope {
-        Scope::Ingest { kind, app, regions, programme, policy } => Grant::Ingest(Arc::new(IngestGrant {
-            key_id: record.id.clone(),
-            kind: *kind,
-            app: app.clone(),
-            programme: *programme,
-            asserted_policy: policy.clone(),
-            regions: regions.clone(),
-        })),
+        Scope::Ingest { kind, app, regions, programme, policy, consent_category } => {
+            Grant::Ingest(Arc::new(IngestGrant {
+                key_id: record.id.clone(),
+                kind: *kind,
+                app: app.clone(),
+                programme: *programme,
+                asserted_policy: policy.clone(),
+                consent_category: consent_category.clone(),
+                regions: regions.clone(),
+            }))
+        }
         Scope::Analyst { role, regions } => Grant::Analyst(Arc::new(AnalystGrant {
             key_id: record.id.clone(),
             role: match role {

@@ -12,7 +12,14 @@ const UNANNOUNCED: Announce<'static> = &|_| Ok(());
 
 fn ingest() -> Scope {
     let kind = KeyKind::Shipped;
-    Scope::Ingest { kind, app: "camera".into(), regions: vec![Region::De], programme: None, policy: None }
+    Scope::Ingest {
+        kind,
+        app: "camera".into(),
+        regions: vec![Region::De],
+        programme: None,
+        policy: None,
+        consent_category: None,
+    }
 }
 
 #[test]
@@ -81,12 +88,29 @@ fn scopes_that_make_no_sense_are_refused() {
         regions,
         programme: None,
         policy: policy.map(str::to_owned),
+        consent_category: None,
     };
     assert!(store.create(scope("camera", vec![], None), 0, UNANNOUNCED).is_err());
     assert!(store.create(scope("", vec![Region::De], None), 0, UNANNOUNCED).is_err());
     assert!(store.create(scope("a b", vec![Region::De], None), 0, UNANNOUNCED).is_err());
     assert!(store.create(scope("camera", vec![Region::De], Some("2026-01")), 0, UNANNOUNCED).is_err());
+    assert!(store.create(scope("camera", vec![Region::De, Region::De], None), 0, UNANNOUNCED).is_err());
+    let category = |programme, name: &str| Scope::Ingest {
+        kind: KeyKind::Shipped,
+        app: "camera".into(),
+        regions: vec![Region::De],
+        programme,
+        policy: None,
+        consent_category: Some(name.to_owned()),
+    };
+    let programme = Some(Programme::UserExperience);
+    assert!(store.create(category(None, "Analytics"), 0, UNANNOUNCED).is_err());
+    assert!(store.create(category(programme, " "), 0, UNANNOUNCED).is_err());
+    assert!(store.create(category(programme, &"x".repeat(129)), 0, UNANNOUNCED).is_err());
     assert!(store.list().unwrap().is_empty());
+    store.create(category(programme, "C0002"), 0, UNANNOUNCED).unwrap();
+    let kept = store.list().unwrap().pop().unwrap().scope;
+    assert!(kept == category(programme, "C0002"));
 }
 
 #[test]

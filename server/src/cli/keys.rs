@@ -52,6 +52,9 @@ pub(super) enum CreateCommand {
         /// Policy version under which every subject has opted in before the app starts its SDK. The key asserts this consent.
         #[arg(long, requires = "programme")]
         policy: Option<String>,
+        /// Category of a consent manager (Segment, RudderStack) that stands for the programme. The default is Analytics.
+        #[arg(long, requires = "programme")]
+        consent_category: Option<String>,
     },
     /// Makes a key with which a person asks questions.
     Analyst {
@@ -69,7 +72,7 @@ fn kind(text: &str) -> Result<KeyKind, String> {
 }
 
 fn region(text: &str) -> Result<Region, String> {
-    Region::parse(text).ok_or_else(|| "regions are US, DE, SG and MY".to_owned())
+    Region::parse(text).ok_or_else(|| "this service serves the regions US, DE, SG and MY".to_owned())
 }
 
 fn programme(text: &str) -> Result<Programme, String> {
@@ -82,9 +85,9 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
     match command {
         KeysCommand::Create { command } => {
             let scope = match command {
-                CreateCommand::Ingest { kind, app, regions, programme, policy } => {
+                CreateCommand::Ingest { kind, app, regions, programme, policy, consent_category } => {
                     check_policy(config, programme, policy.as_deref())?;
-                    Scope::Ingest { kind, app, regions, programme, policy }
+                    Scope::Ingest { kind, app, regions, programme, policy, consent_category }
                 }
                 CreateCommand::Analyst { regions, role } => Scope::Analyst { role, regions },
             };
@@ -136,11 +139,12 @@ fn listing(keys: &[KeyRecord]) -> Table {
     table.set_header(["id", "for", "regions", "scope", "made", "revoked"]);
     for key in keys {
         let (what, regions, scope) = match &key.scope {
-            Scope::Ingest { kind, app, regions, programme, policy } => {
+            Scope::Ingest { kind, app, regions, programme, policy, consent_category } => {
                 let programme = programme.map_or("both programmes".to_owned(), |p| p.to_string());
                 let policy = policy.as_ref().map(|p| format!(", asserts policy {p}")).unwrap_or_default();
-                let kind = kind.as_str();
-                ("ingest", regions, format!("{kind}, app {app}, {programme}{policy}"))
+                let category = consent_category.as_ref().map(|c| format!(", consent category {c}"));
+                let (kind, category) = (kind.as_str(), category.unwrap_or_default());
+                ("ingest", regions, format!("{kind}, app {app}, {programme}{policy}{category}"))
             }
             Scope::Analyst { role: Role::Analyst, regions } => ("analyst", regions, String::new()),
             Scope::Analyst { role: Role::Officer, regions } => ("officer", regions, String::new()),

@@ -138,7 +138,7 @@ settings! {
         /// with Retry-After. Withdrawals have no such limit, nor have server keys.
         grants_per_min: u32 = Number(IngestConfig::GRANTS_PER_MIN as i64, 1, 1_000_000);
         /// After this many days the same person has a new pseudonym, unrelated to the old one.
-        epoch_days: u32 = Number(PipelineConfig::DEFAULT.epoch_days as i64, 1, 3650);
+        epoch_days: u32 = Number(PipelineConfig::DEFAULT.epochs.days as i64, 1, 3650);
         /// Days after a day until the keys of its events without identifiers are destroyed. Such events that come later count as
         /// one person's for each app and day.
         unit_late_days: u32 = Number(UnitKeyConfig::LATE_DAYS as i64, 0, 31);

@@ -76,6 +76,7 @@ pub(crate) const CONSENT: &[ProblemType] = &[
     ProblemType::Ingest(RefusalCode::PolicyVersion),
     ProblemType::Ingest(RefusalCode::Minor),
     ProblemType::Ingest(RefusalCode::BadTime),
+    ProblemType::Ingest(RefusalCode::BadConsent),
     ProblemType::Ingest(RefusalCode::UnknownAction),
     ProblemType::Ingest(RefusalCode::UnknownCountry),
     ProblemType::Ingest(RefusalCode::UnknownRegion),

@@ -142,3 +142,25 @@ fn an_operator_adds_an_event_and_changes_retention_without_a_rebuild() {
     let plan = world.client().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
     assert_eq!(plan["lines"][0]["retention_days"], 3, "{plan}");
 }
+
+/// A process serves every region that there is, and no key says another.
+#[test]
+fn a_key_for_a_region_that_is_not_served_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    for regions in ["XX", "DE,XX", "FR", "DE,DE", ""] {
+        let (code, out, errors) =
+            setup.run(&["keys", "create", "ingest", "--app", "camera", "--regions", regions]);
+        assert!(code != 0 && out.is_empty() && errors.contains("region"), "{regions}: {out}{errors}");
+    }
+    let (code, out, errors) =
+        setup.run(&["keys", "create", "ingest", "--app", "camera", "--regions", "US,DE,SG,MY"]);
+    assert!(code == 0 && !out.is_empty(), "{errors}");
+    let category =
+        ["keys", "create", "ingest", "--app", "shop", "--regions", "DE", "--consent-category", "C0002"];
+    assert_ne!(setup.run(&category).0, 0, "it stands for one programme");
+    let (code, _, errors) = setup.run(&[&category[..], &["--programme", "user-experience"]].concat());
+    assert_eq!(code, 0, "{errors}");
+    let (_, listed, _) = setup.run(&["keys", "list"]);
+    assert!(listed.contains("consent category C0002"), "{listed}");
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
 
 use crate::http::Answer;
-use crate::stage::{NOON_MS, POLICY, World, batch, click, consent, ingest};
+use crate::stage::{NOON_MS, POLICY, World, batch, click, ingest};
 use crate::tables::{Tables, text};
 
 /// What becomes of one native event.
@@ -183,7 +183,7 @@ fn a_client_whose_clock_is_wrong_by_years_is_corrected_by_sent_at() {
         let theirs = NOON_MS + years * 365 * crate::stage::DAY_MS;
         let mut event = click(&format!("skewed-{at}"), "u", "a");
         event["time"] = json!(theirs - 60_000);
-        let mut body = json!({"country": "DE", "consent": consent(), "events": [event]});
+        let mut body = json!({"country": "DE", "consent": {"policy_version": POLICY}, "events": [event]});
         let told = outcome(&world, key, &body);
         assert_eq!(told, if years < 0 { "too_old" } else { "in_future" }, "without sent_at");
         body["sent_at"] = json!(theirs);

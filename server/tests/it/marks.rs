@@ -89,7 +89,7 @@ pub(crate) fn native() -> Value {
         event["id"] = json!(format!("{id}-{EMAIL}-{SERIAL}"));
         event["event"] = json!(name);
         event["properties"] = properties;
-        event["consent"] = json!({"policy_version": POLICY, "who": USER, "age": 40});
+        event["consent"] = json!({"policy_version": POLICY, "age": 40});
         event
     };
     let frames = json!([
@@ -121,6 +121,10 @@ pub(crate) fn native() -> Value {
     ];
     let told = [EMAIL, PHONE, MAC, IP4, IP6, IMEI, SSN, STEUER_ID, NRIC, MYKAD, DEVICE_NAME, INSTALL];
     events.extend(told.iter().enumerate().map(|(at, value)| element(at, value)));
+    // A member that a consent does not have: this event is rejected, and the others are not.
+    let mut unknown = element(told.len(), "add");
+    unknown["consent"]["who"] = json!(USER);
+    events.push(unknown);
     json!({"sent_at": null, "user_id": USER, "context": bag(), "events": events, "batch_note": sentence(), EMAIL: bag()})
 }
 

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
+use shoal_schemas::Region;
+use shoal_server::access_keys::KeyStore;
 
 use crate::http::Answer;
 use crate::process::Setup;
-use crate::stage::{Keys, NOON_MS, POLICY, World, batch, click};
+use crate::stage::{NOON_MS, POLICY, World, batch, click, ingest, shipped};
 use crate::tables::Tables;
 
 fn change(action: &str, user: &str) -> Value {
@@ -240,7 +242,9 @@ fn a_flood_of_grants_keeps_no_withdrawal_out() {
 fn people_who_do_not_exist_fill_no_memory() {
     let dir = tempfile::tempdir().unwrap();
     let setup = Setup { dir: dir.path(), variables: &[] };
-    let keys = Keys::create(&setup.data_dir());
+    // Each region has a file with a bounded memory of its own: one of them shows it.
+    let scope = shipped(ingest(&[Region::De], None, None));
+    let key = KeyStore::new(&setup.data_dir()).create(scope, NOON_MS, &|_| Ok(())).unwrap().reveal();
     let server = setup.serve();
     let make_up = |from: u32| {
         for list in (from..from + 15_000).collect::<Vec<_>>().chunks(1000) {
@@ -254,7 +258,7 @@ fn people_who_do_not_exist_fill_no_memory() {
                     change
                 })
                 .collect();
-            server.client.post("/v1/consents", &keys.shipped, json!(changes).to_string()).expect(200);
+            server.client.post("/v1/consents", &key, json!(changes).to_string()).expect(200);
         }
         server.memory_bytes()
     };

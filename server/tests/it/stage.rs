@@ -60,14 +60,14 @@ impl Keys {
 pub(crate) fn ingest(regions: &[Region], programme: Option<Programme>, policy: Option<&str>) -> Scope {
     let policy = policy.map(str::to_owned);
     let (kind, app) = (KeyKind::Server, "camera".to_owned());
-    Scope::Ingest { kind, app, regions: regions.to_vec(), programme, policy }
+    Scope::Ingest { kind, app, regions: regions.to_vec(), programme, policy, consent_category: None }
 }
 
 /// The same scope for a key that ships in apps.
 pub(crate) fn shipped(scope: Scope) -> Scope {
     match scope {
-        Scope::Ingest { app, regions, programme, policy, .. } => {
-            Scope::Ingest { kind: KeyKind::Shipped, app, regions, programme, policy }
+        Scope::Ingest { app, regions, programme, policy, consent_category, .. } => {
+            Scope::Ingest { kind: KeyKind::Shipped, app, regions, programme, policy, consent_category }
         }
         other => other,
     }

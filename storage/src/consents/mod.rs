@@ -53,6 +53,8 @@ pub struct ConsentChange<'c, R> {
     pub programme: Programme,
     /// The subject's digests; each has a record of its own.
     pub digests: &'c [Digest],
+    /// Further digests, which are changed where they have a record already, and get none otherwise.
+    pub where_recorded: &'c [Digest],
     /// From when on it counts.
     pub effect: Effect,
     /// Makes the record of the one before it.
@@ -122,7 +124,13 @@ impl<R: Clone> Consents<R> {
             let mut making = Making { form: &self.form, shelf, edit, made: Records::default() };
             for change in changes {
                 for digest in change.digests {
-                    making.record(change, *digest)?;
+                    let before = making.before(change, *digest)?;
+                    making.record(change, *digest, before)?;
+                }
+                for digest in change.where_recorded {
+                    if let Some(before) = making.before(change, *digest)? {
+                        making.record(change, *digest, Some(before))?;
+                    }
                 }
             }
             Ok(making.made)
@@ -164,16 +172,23 @@ struct Making<'m, 't, R> {
 }
 
 impl<R: Clone> Making<'_, '_, R> {
-    fn record(&mut self, change: &ConsentChange<'_, R>, digest: Digest) -> Result<()> {
+    /// What there is of a digest before a change.
+    fn before(&self, change: &ConsentChange<'_, R>, digest: Digest) -> Result<Option<R>> {
         let key = (change.programme, digest);
-        let unreadable = unreadable(&self.shelf.file);
-        let before = match self.made.get(&key).cloned().or_else(|| self.shelf.forbidden(&key)) {
-            Some(record) => Some(record),
+        match self.made.get(&key).cloned().or_else(|| self.shelf.forbidden(&key)) {
+            Some(record) => Ok(Some(record)),
             None => {
                 let recorded = self.edit.get(change.programme, digest)?;
-                recorded.map(|bytes| (self.form.decode)(&bytes).map_err(&unreadable)).transpose()?
+                let decode =
+                    |bytes: Vec<u8>| (self.form.decode)(&bytes).map_err(unreadable(&self.shelf.file));
+                recorded.map(decode).transpose()
             }
-        };
+        }
+    }
+
+    fn record(&mut self, change: &ConsentChange<'_, R>, digest: Digest, before: Option<R>) -> Result<()> {
+        let key = (change.programme, digest);
+        let unreadable = unreadable(&self.shelf.file);
         let record = (change.after)(before);
         if change.effect == Effect::AtOnce {
             self.shelf.forbid(key, record.clone());
@@ -230,7 +245,7 @@ mod tests {
         effect: Effect,
         after: impl Fn(Option<u8>) -> u8,
     ) -> Result<()> {
-        let change = ConsentChange { programme: UX, digests, effect, after: &after };
+        let change = ConsentChange { programme: UX, digests, where_recorded: &[], effect, after: &after };
         consents.change(Region::De, &[change])
     }
 
@@ -273,6 +288,7 @@ mod tests {
         let one = |after: &'static dyn Fn(Option<u8>) -> u8, effect| ConsentChange {
             programme: UX,
             digests: &[[1; 16]],
+            where_recorded: &[],
             effect,
             after,
         };
@@ -286,6 +302,24 @@ mod tests {
         let failing = [one(&|_| 100, Effect::WhenDurable), one(&|_| 255, Effect::WhenDurable)];
         assert!(consents.change(Region::De, &failing).is_err());
         assert_eq!(consents.get(Region::De, UX, [1; 16]).unwrap(), Some(7));
+    }
+
+    #[test]
+    fn what_is_changed_where_it_is_recorded_gets_no_record_otherwise() {
+        let root = tempfile::tempdir().unwrap();
+        let consents = Consents::open(root.path(), form()).unwrap();
+        let more = |before: Option<u8>| before.map_or(1, |n| n + 1);
+        change(&consents, &[[2; 16]], Effect::AtOnce, more).unwrap();
+        let both = ConsentChange {
+            programme: UX,
+            digests: &[[1; 16]],
+            where_recorded: &[[2; 16], [3; 16]],
+            effect: Effect::AtOnce,
+            after: &more,
+        };
+        consents.change(Region::De, &[both]).unwrap();
+        let found = |digest| consents.get(Region::De, UX, digest).unwrap();
+        assert_eq!((found([1; 16]), found([2; 16]), found([3; 16])), (Some(1), Some(2), None));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use shoal_privacy::consent::ConsentRecord;
+use shoal_privacy::consent::{ConsentDigest, ConsentRecord, Grant};
 use shoal_schemas::{IdentifierKind, Programme, Protocol, Region, calendar::day_of};
 use shoal_storage::{ConsentChange, Consents, Effect};
 
 use super::*;
 use crate::{
+    config::Epochs,
     consents::{Recorded, open_consents},
     stages::row,
     wire::time::rfc3339,
@@ -57,24 +58,24 @@ impl World {
         value: &str,
         edit: impl Fn(&mut ConsentRecord),
     ) {
+        let digest = self.keyring.consent_digester(Region::De).digest(kind, value);
+        for programme in programmes {
+            self.put(*programme, digest, &edit);
+        }
+    }
+
+    /// The same under a digest.
+    fn put(&self, programme: Programme, digest: ConsentDigest, edit: impl Fn(&mut ConsentRecord)) {
         let after = |_: Option<ConsentRecord>| {
-            let mut record = ConsentRecord {
-                policy_version: "2026-1".into(),
-                granted_at_ms: Some(5),
-                withdrawn_at_ms: None,
-                controller: "c".into(),
-                restricted: false,
-                erased: false,
-            };
+            let mut record = ConsentRecord::default();
+            record.history.grant(&granted("2026-1"));
             edit(&mut record);
             record
         };
-        let digests = [self.keyring.consent_digester(Region::De).digest(kind, value).into_bytes()];
-        for programme in programmes {
-            let effect = Effect::WhenDurable;
-            let change = ConsentChange { programme: *programme, digests: &digests, effect, after: &after };
-            self.consents.change(Region::De, &[change]).unwrap();
-        }
+        let (digests, effect) = ([digest.into_bytes()], Effect::WhenDurable);
+        let change =
+            ConsentChange { programme, digests: &digests, where_recorded: &[], effect, after: &after };
+        self.consents.change(Region::De, &[change]).unwrap();
     }
 
     fn run(&self, request: &Request<'_>, grant: &IngestGrant, now_ms: i64) -> Result<Piped, Refusal> {
@@ -129,6 +130,11 @@ impl World {
     }
 }
 
+/// A grant of long ago.
+fn granted(policy_version: &str) -> Grant<'_> {
+    Grant { policy_version, claimed_ms: None, received_ms: 5 }
+}
+
 /// `2026-11-20T12:00:00Z`, which the registry's examples are judged at.
 fn now() -> i64 {
     rfc3339("2026-11-20T12:00:00Z").unwrap()
@@ -146,6 +152,7 @@ fn grant(programme: Option<Programme>) -> IngestGrant {
         app: "camera".into(),
         programme,
         asserted_policy: programme.map(|_| "2026-1".into()),
+        consent_category: None,
         regions: Region::ALL.to_vec(),
     }
 }

@@ -3,10 +3,11 @@
 //! ```text
 //! {"sent_at": time, "consent": {..}, "context": {..}, <identifiers>, "country": "DE", "events": [event, ..]}
 //! event = {"id": "..", "event": "click", "time": time, "user_id", "install_id", "device_id", "serial_number",
-//!          "session_id", "country", "consent": {"policy_version", "granted_at", "age"},
+//!          "session_id", "country", "consent": {"policy_version", "granted_at", "age", "granted", "status"},
 //!          "context": {"app_version", "os", "os_version", "device_model", "ip", ..}, "properties": {..}}
 //! ```
-//! What the batch says is the default for each event. Unknown fields are ignored, coordinates in a context too. The
+//! What the batch says is the default for each event. Unknown fields are ignored, coordinates in a context too, but for those of
+//! a consent: an event with one is rejected. The
 //! fields of an event are read straight into their slots, without a tree: this is the path that must be fast.
 //! Not here: what a name or a property means (`stages/validate.rs`).
 
@@ -18,7 +19,8 @@ use crate::{
     answer::{Code, Outcome, Rejection},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Claim, DecodedEvent, IDENTIFIER_BYTES_MAX, Property, Sink},
+        batch::{DecodedEvent, IDENTIFIER_BYTES_MAX, Property, Sink},
+        claim::Claim,
         json::{Bounds, Broken, Json, Key, bad_json},
         time::Time,
     },
@@ -192,7 +194,7 @@ fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) {
         },
         "time" => event.time = Some(Time::millis(&value)),
         "sent_at" => event.sent_at = Some(Time::millis(&value)),
-        "consent" => event.common.consent = Claim::read(&value),
+        "consent" => event.common.consent = Claim::read(&value, true),
         _ => {
             if let Err(rejection) = event.common.set(key, value) {
                 event.reject(rejection);

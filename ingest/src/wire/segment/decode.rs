@@ -4,7 +4,8 @@
 //! {"batch": [{"type", "messageId", "timestamp", "userId" | "anonymousId", "event" | "name", "properties", "context"}], "sentAt"}
 //! ```
 //! `track`, `page` and `screen` are events. `identify`, `group` and `alias` are traits and links between identifiers,
-//! which Shoal does not keep: withheld as `not_an_event`. Consent may be carried in `context.consent`, country in
+//! which Shoal does not keep: withheld as `not_an_event`. So is the message by which a consent manager tells a decision. Consent
+//! may be carried in `context.consent`, decisions by category there or in `context.consentManagement`, country in
 //! `context.country` or `context.location.country`, a session in `context.sessionId`.
 //! Not here: the write key (`shoal-server`), names and properties of events (`defs/vendors/segment.toml`).
 
@@ -14,12 +15,16 @@ use crate::{
     answer::{Code, Outcome, Rejection},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Claim, Common, DecodedEvent, NOT_AN_EVENT, Sink, country, identifier, short},
+        batch::{Common, DecodedEvent, NOT_AN_EVENT, Sink, are_unreadable, country, identifier, short},
+        claim::{Claim, preferences},
         json::{self, Json, bad_json},
         time::Time,
         vendor::{self, Sources},
     },
 };
+
+/// The name of the message by which a consent manager tells a decision.
+const DECISION: &str = "Segment Consent Preference Updated";
 
 pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
     let body = json::parse(text, sink.bounds).map_err(|e| bad_json(&e))?;
@@ -48,6 +53,9 @@ fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
     let text = |key| message.get(key).and_then(Json::text);
     let vendor_name = match text("type").map(|t| &**t) {
         Some("track") => match text("event") {
+            Some(name) if name.trim().eq_ignore_ascii_case(DECISION) => {
+                return DecodedEvent { is_decision: true, ..not_an_event(message, registry) };
+            }
             Some(name) => &**name,
             None => {
                 return DecodedEvent::decided(
@@ -57,7 +65,7 @@ fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
         },
         Some(name @ ("page" | "screen")) => name,
         Some("identify" | "group" | "alias") => {
-            return DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT));
+            return not_an_event(message, registry);
         }
         _ => {
             return DecodedEvent::decided(
@@ -71,24 +79,47 @@ fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
                 .into(),
         );
     };
-    let context = message.get("context").unwrap_or(&Json::Null);
     let start = sink.properties.len();
     let properties = message.get("properties").unwrap_or(&Json::Null);
     // `page` and `screen` carry what was seen in `name`, beside the properties.
     let sources = Sources { roots: &[properties, message], computed: Vec::new() };
     mapped.properties(sources, &mut sink.properties);
-    let mut common = common(context, registry);
-    common.user = identifier(message.get("userId"));
-    common.install = identifier(message.get("anonymousId"));
-    let time = ["timestamp", "originalTimestamp"].into_iter().find_map(|key| message.get(key));
     DecodedEvent {
         name: Some((&*mapped.def.name).into()),
         id: identifier(message.get("messageId")),
-        time: time.map(Time::millis),
+        time: time(message),
         sent_at: message.get("sentAt").map(Time::millis),
-        common,
+        common: of_message(message, registry),
         properties: start..sink.properties.len(),
-        decided: None,
+        ..DecodedEvent::default()
+    }
+}
+
+/// A message that is no event; it may say what its person has decided all the same.
+fn not_an_event<'a>(message: &Json<'a>, registry: &Registry) -> DecodedEvent<'a> {
+    DecodedEvent {
+        time: time(message),
+        sent_at: message.get("sentAt").map(Time::millis),
+        common: of_message(message, registry),
+        ..DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT))
+    }
+}
+
+fn time(message: &Json<'_>) -> Option<Time> {
+    let time = ["timestamp", "originalTimestamp"].into_iter().find_map(|key| message.get(key));
+    time.map(Time::millis)
+}
+
+/// What a message says that every event has.
+fn of_message<'a>(message: &Json<'a>, registry: &Registry) -> Common<'a> {
+    let context = message.get("context").unwrap_or(&Json::Null);
+    let common = common(context, registry);
+    Common {
+        user: identifier(message.get("userId")),
+        install: identifier(message.get("anonymousId")),
+        has_unreadable_identifier: common.has_unreadable_identifier
+            || are_unreadable(message, &["userId", "anonymousId"]),
+        ..common
     }
 }
 
@@ -103,7 +134,9 @@ fn common<'a>(context: &Json<'a>, registry: &Registry) -> Common<'a> {
         os: short(at("os.name")),
         os_version: short(at("os.version")),
         device_model: short(at("device.model")),
-        consent: at("consent").and_then(Claim::read),
+        consent: at("consent").and_then(|claim| Claim::read(claim, false)),
+        preferences: preferences(context),
+        has_unreadable_identifier: are_unreadable(context, &["device.id"]),
         ..Common::default()
     }
 }

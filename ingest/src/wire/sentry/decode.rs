@@ -23,7 +23,10 @@ use crate::{
     answer::Outcome,
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Claim, Common, DecodedEvent, FRAMES_MAX, NOT_AN_EVENT, Sink, country, identifier, short},
+        batch::{
+            Common, DecodedEvent, FRAMES_MAX, NOT_AN_EVENT, Sink, are_unreadable, country, identifier, short,
+        },
+        claim::Claim,
         json::{self, Json},
         time::Time,
         vendor::{self, Sources},
@@ -231,6 +234,7 @@ impl<'a> Reader<'_, '_, 'a> {
         let time = session.get("timestamp").or_else(|| session.get("started"));
         let common = Common {
             user: identifier(session.get("did")),
+            has_unreadable_identifier: are_unreadable(session, &["did"]),
             session: sid,
             address: short(session.path("attrs.ip_address")),
             app_version: version(session.path("attrs.release")),
@@ -258,7 +262,8 @@ impl<'a> Reader<'_, '_, 'a> {
             os: short(event.path("contexts.os.name")),
             os_version: short(event.path("contexts.os.version")),
             device_model: short(event.path("contexts.device.model")),
-            consent: event.path("contexts.consent").and_then(Claim::read),
+            consent: event.path("contexts.consent").and_then(|claim| Claim::read(claim, false)),
+            has_unreadable_identifier: are_unreadable(event, &["user.id", "contexts.device.id"]),
             ..Common::default()
         }
     }
@@ -266,6 +271,7 @@ impl<'a> Reader<'_, '_, 'a> {
     fn span_common(&self, data: &Json<'a>) -> Common<'a> {
         Common {
             user: identifier(data.get("user.id")),
+            has_unreadable_identifier: are_unreadable(data, &["user.id"]),
             country: country(data.get("user.geo.country_code"), self.registry),
             address: short(data.get("user.ip_address")),
             app_version: version(data.get("sentry.release")),

@@ -34,7 +34,7 @@ fn a_withdrawal_under_any_identifier_withholds() {
     let world = World::new();
     world.record(&[Programme::UserExperience], IdentifierKind::User, "u", |_| {});
     world.record(&[Programme::UserExperience], IdentifierKind::Install, "i", |record| {
-        record.withdrawn_at_ms = Some(now() - 1000);
+        record.history.withdraw(None, now() - 1000);
     });
     let run = |body: &str| {
         let grant = grant(Some(Programme::UserExperience));
@@ -44,11 +44,127 @@ fn a_withdrawal_under_any_identifier_withholds() {
     assert_eq!(run(&click(r#","user_id":"u","install_id":"i","country":"DE""#)), "withdrawn");
     assert_eq!(run(&click(r#","install_id":"i","country":"DE""#)), "withdrawn");
     assert_eq!(run(&click(r#","device_id":"i","country":"DE""#)), "accepted");
-    // A grant that claims to be from the future counts from its receipt, which is after the withdrawal.
-    let later = r#","install_id":"i","country":"DE","consent":{"policy_version":"2026-1","granted_at":"2026-11-20T12:00:00Z"}"#;
-    assert_eq!(run(&click(later)), "accepted");
-    let before = later.replace("2026-11-20T12", "2026-11-20T11");
-    assert_eq!(run(&click(&before)), "withdrawn");
+    // After a withdrawal nothing that is carried counts: a client's clock is no proof that it was granted later.
+    for at in ["2026-11-20T12:00:00Z", "2026-11-20T11:00:00Z", "2031-01-01T00:00:00Z"] {
+        let carried = format!(
+            r#","install_id":"i","country":"DE","consent":{{"policy_version":"2026-1","granted_at":"{at}"}}"#
+        );
+        assert_eq!(run(&click(&carried)), "withdrawn", "{at}");
+    }
+}
+
+#[test]
+fn what_is_recorded_under_one_spelling_holds_for_all() {
+    let world = World::new();
+    let digests = |kind, value: &str| world.keyring.consent_digester(Region::De).digests(kind, value);
+    let mut withdrawn = ConsentRecord::default();
+    withdrawn.history.withdraw(None, 5);
+    let put = |digest: ConsentDigest| {
+        world.put(Programme::UserExperience, digest, |record| *record = withdrawn.clone());
+    };
+    put(digests(IdentifierKind::Install, "ABCDEF").canonical);
+    put(digests(IdentifierKind::User, "395982").canonical);
+    put(digests(IdentifierKind::User, "9223372036854775808").canonical);
+    // Recorded before there was a canonical form.
+    put(world.keyring.consent_digester(Region::De).digest(IdentifierKind::Device, "OLD-Spelling"));
+    let run = |id: &str| {
+        let grant = grant(Some(Programme::UserExperience));
+        let body = click(&format!(r#","country":"DE",{id}"#));
+        code(&world.run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap().outcomes[0])
+    };
+    for id in [
+        r#""install_id":"abcdef""#,
+        r#""install_id":"AbCdEf""#,
+        r#""install_id":" ＡＢＣＤＥＦ ""#,
+        r#""user_id":395982"#,
+        r#""user_id":395982.0"#,
+        r#""user_id":"395982""#,
+        r#""user_id":9223372036854775808"#,
+        r#""device_id":"OLD-Spelling""#,
+    ] {
+        assert_eq!(run(id), "withdrawn", "{id}");
+    }
+    for id in [r#""user_id":"39598""#, r#""user_id":9223372036854775807"#, r#""device_id":"another""#] {
+        assert_eq!(run(id), "accepted", "{id}");
+    }
+    for id in [r#""user_id":18446744073709551616"#, r#""user_id":1.5"#, r#""user_id":true"#] {
+        assert_eq!(run(id), "bad_identifier", "{id}");
+    }
+}
+
+#[test]
+fn a_placeholder_is_no_identifier_and_is_counted() {
+    let world = World::new();
+    let run = |rest: &str| {
+        let grant = grant(Some(Programme::UserExperience));
+        let body = click(&format!(r#","country":"DE"{rest}"#));
+        world.run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap()
+    };
+    let install = head(&run(r#","install_id":"i-7""#)).subject;
+    for (id, count) in [
+        (r#""user_id":"undefined""#, 1),
+        (r#""user_id":0"#, 1),
+        (r#""user_id":-1"#, 1),
+        (r#""user_id":"[object Object]","session_id":"null""#, 2),
+        (r#""user_id":"00000000-0000-0000-0000-000000000000""#, 1),
+        (r#""user_id":"""#, 0),
+    ] {
+        let piped = run(&format!(r#",{id},"install_id":"i-7""#));
+        assert_eq!((head(&piped).subject, piped.placeholder_identifiers), (install, count), "{id}");
+        assert_eq!(head(&piped).session, None, "{id}");
+    }
+    // Those of one batch are not one person.
+    let nobody = head(&run("")).subject;
+    assert_eq!(head(&run(r#","user_id":"None","install_id":"unknown""#)).subject, nobody);
+    let carried = click(r#","user_id":"NaN","country":"DE","consent":{"policy_version":"2026-1"}"#);
+    let refused = world.run(&request(Protocol::Native, carried.as_bytes()), &grant(None), now()).unwrap();
+    assert_eq!(code(&refused.outcomes[0]), "no_identifier");
+}
+
+#[test]
+fn spellings_of_one_identifier_have_one_pseudonym_from_the_first_canonical_epoch_on() {
+    let mut world = World::new();
+    let today = day_of(now());
+    for (from, is_one) in [(0, true), (Epochs::next_first_day(90, today), false)] {
+        world.config.epochs.canonical_from_day = from;
+        let subject = |id: &str| {
+            let grant = grant(Some(Programme::UserExperience));
+            let body = click(&format!(r#","country":"DE",{id}"#));
+            head(&world.run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap()).subject
+        };
+        assert_eq!(subject(r#""install_id":"ABC""#) == subject(r#""install_id":"abc""#), is_one, "{from}");
+        assert_eq!(subject(r#""user_id":"zoë""#) == subject(r#""user_id":"zoë""#), is_one, "{from}");
+        assert_eq!(subject(r#""user_id":7"#), subject(r#""user_id":"7""#), "{from}");
+    }
+}
+
+#[test]
+fn preferences_of_a_consent_manager_withhold() {
+    let world = World::new();
+    let run = |context: &str, category: Option<&str>| {
+        let grant = IngestGrant {
+            regions: vec![Region::De],
+            consent_category: category.map(str::to_owned),
+            ..grant(Some(Programme::UserExperience))
+        };
+        let body = format!(
+            r#"{{"batch":[{{"type":"track","event":"click","userId":"u","messageId":"m","properties":{{"element":"ok"}},"context":{context}}}]}}"#
+        );
+        code(&world.run(&request(Protocol::Segment, body.as_bytes()), &grant, now()).unwrap().outcomes[0])
+    };
+    let denied = r#"{"consent":{"categoryPreferences":{"Analytics":false,"C0002":true}}}"#;
+    assert_eq!(run(denied, None), "no_consent");
+    assert_eq!(run(denied, Some("C0002")), "accepted");
+    assert_eq!(
+        run(r#"{"consent":{"categoryPreferences":{"Analytics":true,"Ads":false}}}"#, None),
+        "accepted"
+    );
+    assert_eq!(run(r#"{"consent":{"categoryPreferences":{"C0002":false}}}"#, None), "no_consent");
+    assert_eq!(run(r#"{"consentManagement":{"deniedConsentIds":["C0002"]}}"#, Some("C0002")), "no_consent");
+    assert_eq!(run(r#"{"consentManagement":{"allowedConsentIds":["C0002"]}}"#, Some("C0002")), "accepted");
+    assert_eq!(run(r#"{"consent":{"granted":false}}"#, None), "no_consent");
+    assert_eq!(run(r#"{"consent":{"age":"12"}}"#, None), "minor");
+    assert_eq!(run(r#"{"consent":{"age":true}}"#, None), "bad_consent");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a shipped key is told does not depend on what is recorded, and nothing of a hidden event comes through.
 
-use shoal_privacy::consent::{ConsentDigest, UnreadableConsents};
+use shoal_privacy::consent::{History, UnreadableConsents};
 
 use super::*;
 
@@ -35,10 +35,13 @@ fn worlds() -> Vec<World> {
     let edits: [&dyn Fn(&World); 5] = [
         &|_| {},
         &|world| record(world, IdentifierKind::User, |_| {}),
-        &|world| record(world, IdentifierKind::User, |r| r.withdrawn_at_ms = Some(now() - 1)),
+        &|world| record(world, IdentifierKind::User, |r| r.history.withdraw(None, now() - 1)),
         &|world| record(world, IdentifierKind::User, |r| r.erased = true),
         &|world| {
-            record(world, IdentifierKind::User, |r| r.policy_version = "2019-1".into());
+            record(world, IdentifierKind::User, |r| {
+                r.history = History::default();
+                r.history.grant(&granted("2019-1"));
+            });
             record(world, IdentifierKind::Serial, |r| r.restricted = true);
         },
     ];

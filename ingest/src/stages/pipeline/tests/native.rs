@@ -110,6 +110,16 @@ fn what_is_wrong_with_one_event_leaves_the_others() {
         (click(r#","consent":null"#), "no_consent"),
         (click(r#","consent":{"policy_version":"canary"}"#), "policy_version"),
         (click(r#","consent":{"policy_version":"2026-1","age":15}"#), "minor"),
+        (click(r#","consent":{"policy_version":"2026-1","age":"15"}"#), "minor"),
+        (click(r#","consent":{"policy_version":"2026-1","age":[15]}"#), "bad_consent"),
+        (click(r#","consent":{"policy_version":"2026-1","canary":1}"#), "bad_consent"),
+        (click(r#","consent":{"policy_version":"2026-1","granted_at":"canary"}"#), "bad_consent"),
+        (click(r#","consent":"canary""#), "bad_consent"),
+        (click(r#","consent":{"policy_version":"2026-1","granted":false}"#), "no_consent"),
+        (
+            click(r#","consent":{"policy_version":"2026-1","granted_at":"2026-11-20T08:00:01Z"}"#),
+            "no_consent",
+        ),
     ];
     let body = format!("[{}]", events.each_ref().map(|(e, _)| e.as_str()).join(","));
     let outcomes = world().outcomes(&body);
@@ -120,7 +130,33 @@ fn what_is_wrong_with_one_event_leaves_the_others() {
     let answer = world().native(&body).unwrap().into_answer(KeyKind::Server);
     assert_eq!(answer.received, events.len() as u64);
     assert_eq!(answer.received, answer.accepted + answer.duplicate + answer.withheld + answer.rejected);
-    assert_eq!((answer.accepted, answer.withheld), (4, 3));
+    assert_eq!((answer.accepted, answer.withheld), (4, 6));
+}
+
+#[test]
+fn what_is_wrong_with_the_consent_of_a_batch_leaves_the_events_that_have_their_own() {
+    let without = r#"{"id":"2","event":"click","user_id":"u","country":"DE","properties":{"screen":"home","element":"ok"}}"#;
+    let body = format!(
+        r#"{{"consent":{{"policy_version":"2026-1","canary":1}},"events":[{},{without}]}}"#,
+        click("")
+    );
+    let codes: Vec<_> = world().outcomes(&body).iter().map(code).collect();
+    assert_eq!(codes, ["accepted", "bad_consent"]);
+}
+
+#[test]
+fn a_body_with_a_byte_order_mark_is_read() {
+    let body = [&[0xef, 0xbb, 0xbf], click("").as_bytes()].concat();
+    let packed = {
+        use std::io::Write;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&body).unwrap();
+        gzip.finish().unwrap()
+    };
+    for body in [body, packed] {
+        let piped = world().run(&request(Protocol::Native, &body), &grant(None), now()).unwrap();
+        assert_eq!(piped.outcomes, [Outcome::Accepted]);
+    }
 }
 
 #[test]
@@ -152,10 +188,8 @@ fn limits_refuse_the_body_and_never_quote_it() {
 
 #[test]
 fn a_wrong_clock_is_corrected_by_years() {
-    let body = format!(
-        r#"{{"sent_at":"2000-01-02T00:00:00Z","events":[{}]}}"#,
-        click(r#","time":"2000-01-01T23:00:00Z""#)
-    );
+    let undated = click(r#","time":"2000-01-01T23:00:00Z","consent":{"policy_version":"2026-1"}"#);
+    let body = format!(r#"{{"sent_at":"2000-01-02T00:00:00Z","events":[{undated}]}}"#);
     let piped = world().native(&body).unwrap();
     let bytes = row::rows(piped.batches[0].bytes()).next().unwrap().unwrap();
     assert_eq!(row::decode(bytes).unwrap().0.time_ms, now() - 3_600_000);

@@ -1,0 +1,176 @@
+//! What people tell a consent manager, and its SDK tells with every message: decisions about categories, of which the key names
+//! the one that stands for the programme.
+//!
+//! | the category | with the message | recorded |
+//! |---|---|---|
+//! | denied | withheld | a withdrawal, in every region of the key |
+//! | allowed | decided as without it | a grant, where the key asserts a policy version, of that version |
+//! | neither | withheld | nothing |
+//!
+//! What comes with every message is a state: that a category is allowed ends no withdrawal that was made elsewhere. The message
+//! by which a manager tells a new decision is an act, and does.
+//!
+//! A key that names no category means `Analytics`; where preferences do not name that, one that is denied withholds, and nothing
+//! is recorded. Invariant: what is recorded follows from the request and the key, never from what was recorded before, and is
+//! durable before the request's events are decided about. Not here: how preferences are written (`wire/claim.rs`).
+
+use rustc_hash::FxHashMap;
+use shoal_privacy::keyring::Keyring;
+use shoal_schemas::{IdentifierKind, Programme, Registry};
+
+use super::change::{Act, Change, Named, Place, digests};
+use crate::{
+    stages::country::Locator,
+    wire::{
+        batch::{DecodedBatch, DecodedEvent, DecodedHead},
+        claim::{Decision, Preferences},
+        time::{self, Time},
+    },
+};
+
+/// The category of a key that names none.
+const CATEGORY: &str = "Analytics";
+
+/// What preferences say about the programme of a key; none when they do not say.
+pub(crate) fn of_programme(preferences: &Preferences<'_>, category: Option<&str>) -> Option<Decision> {
+    let wanted = category.unwrap_or(CATEGORY);
+    let named = preferences.iter().find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+    let is_all_allowed = || preferences.iter().all(|(_, decision)| *decision == Decision::Allowed);
+    match (named, category) {
+        (Some((_, decision)), _) => Some(*decision),
+        (None, None) if !is_all_allowed() => Some(Decision::Unclear),
+        (None, _) => None,
+    }
+}
+
+/// What decides whose and when.
+pub(crate) struct Hearing<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) locator: Locator<'a>,
+    pub(crate) received_ms: i64,
+}
+
+/// Who decided what: a message says it again and again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Who<'e> {
+    named: Named<'e>,
+    programme: Programme,
+    is_grant: bool,
+    is_decision: bool,
+}
+
+/// The changes that a body asks for.
+pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Change> {
+    let (head, events) = batch.parts();
+    let mut known: FxHashMap<Who<'_>, usize> = FxHashMap::default();
+    let mut changes: Vec<Change> = Vec::new();
+    for event in events {
+        let preferences = match event.common.preferences.is_empty() {
+            true => &head.defaults.preferences,
+            false => &event.common.preferences,
+        };
+        let is_grant = match of_programme(preferences, hearing.locator.grant.consent_category.as_deref()) {
+            Some(Decision::Allowed) => true,
+            Some(Decision::Denied) => false,
+            Some(Decision::Unclear) | None => continue,
+        };
+        let programme = hearing.programme(event);
+        let is_decision = event.is_decision;
+        let who = Who { named: named(event, head), programme, is_grant, is_decision };
+        let claimed_ms = claimed_ms(event, head, hearing.received_ms);
+        if let Some(at) = known.get(&who) {
+            changes[*at].act.is_claimed_at(claimed_ms);
+            continue;
+        }
+        let change = match is_grant {
+            true => hearing.grant(event, head, &who),
+            false => hearing.withdrawal(&who),
+        };
+        if let Some(mut change) = change {
+            change.act.is_claimed_at(claimed_ms);
+            known.insert(who, changes.len());
+            changes.push(change);
+        }
+    }
+    changes
+}
+
+impl Hearing<'_> {
+    /// The key's programme, or else the event's; what is no event is about the use of the app.
+    fn programme(&self, event: &DecodedEvent<'_>) -> Programme {
+        let of_event = || self.registry.event(event.name.as_deref()?).map(|def| def.programme);
+        self.locator.grant.programme.or_else(of_event).unwrap_or(Programme::UserExperience)
+    }
+
+    fn withdrawal(&self, who: &Who<'_>) -> Option<Change> {
+        let places = self.locator.grant.regions.iter().map(|region| Place {
+            region: *region,
+            controller: self.registry.region(*region).controller.clone(),
+            digests: digests(&self.keyring.consent_digester(*region), &who.named),
+        });
+        let places: Vec<Place> = places.filter(|place| !place.digests.is_empty()).collect();
+        let act = Act::Withdraw { claimed_ms: None, received_ms: self.received_ms, is_told: true };
+        (!places.is_empty()).then_some(Change { programme: who.programme, act, places })
+    }
+
+    /// Only for the version that the key itself asserts, and where it is known where the person is.
+    fn grant(&self, event: &DecodedEvent<'_>, head: &DecodedHead<'_>, who: &Who<'_>) -> Option<Change> {
+        let asserted =
+            self.locator.grant.asserted().filter(|asserted| asserted.programme == who.programme)?;
+        let accepted = &self.registry.programme(who.programme).policy_versions;
+        let policy_version = accepted.iter().find(|version| *version == asserted.policy_version)?.clone();
+        let (own, shared) = (&event.common, &head.defaults);
+        let country = own.country.as_deref().or(shared.country.as_deref());
+        let address = own.address.as_deref().or(shared.address.as_deref());
+        let place = self.locator.locate(country, address).ok()?;
+        let of_region = || self.registry.region(place.region).controller.as_str();
+        let of_country = place.country.and_then(|country| self.registry.controller_of(country));
+        let controller = of_country.unwrap_or_else(of_region).to_owned();
+        let digests = digests(&self.keyring.consent_digester(place.region), &who.named);
+        let is_told = !event.is_decision;
+        let act = Act::Grant { policy_version, claimed_ms: None, received_ms: self.received_ms, is_told };
+        let places = vec![Place { region: place.region, controller, digests }];
+        (!places[0].digests.is_empty()).then_some(Change { programme: who.programme, act, places })
+    }
+}
+
+fn named<'e>(event: &'e DecodedEvent<'_>, head: &'e DecodedHead<'_>) -> Named<'e> {
+    let (own, shared) = (&event.common, &head.defaults);
+    [
+        (IdentifierKind::User, own.user.as_deref().or(shared.user.as_deref())),
+        (IdentifierKind::Install, own.install.as_deref().or(shared.install.as_deref())),
+        (IdentifierKind::Device, own.device.as_deref().or(shared.device.as_deref())),
+        (IdentifierKind::Serial, own.serial.as_deref().or(shared.serial.as_deref())),
+    ]
+}
+
+/// The earliest reading of when it was decided: the client's clock may be wrong, and so may be its correction.
+fn claimed_ms(event: &DecodedEvent<'_>, head: &DecodedHead<'_>, received_ms: i64) -> Option<i64> {
+    let at = event.time.unwrap_or(Time::Missing).at()?;
+    let skew_ms = time::skew_ms(event.sent_at.unwrap_or(head.sent_at), received_ms);
+    Some(at.min(at.saturating_add(skew_ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_category_that_the_key_names_decides() {
+        use Decision::{Allowed, Denied, Unclear};
+        let of = |list: &[(&'static str, Decision)], category| {
+            let list: Preferences<'_> = list.iter().map(|(name, d)| ((*name).into(), *d)).collect();
+            of_programme(&list, category)
+        };
+        let both = [("Advertising", Denied), ("analytics ", Allowed)];
+        assert_eq!(of(&both, None), Some(Allowed));
+        assert_eq!(of(&both, Some("Advertising")), Some(Denied));
+        assert_eq!(of(&both, Some("Functional")), None, "it is not told");
+        assert_eq!(of(&[("C0002", Denied)], Some("C0002")), Some(Denied));
+        assert_eq!(of(&[("C0002", Denied)], None), Some(Unclear), "it may be the programme's");
+        assert_eq!(of(&[("C0002", Allowed)], None), None);
+        assert_eq!(of(&[("Analytics", Unclear)], None), Some(Unclear));
+        assert_eq!(of(&[], None), None);
+    }
+}

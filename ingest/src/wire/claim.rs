@@ -1,0 +1,257 @@
+//! Consent as a body carries it: a claim of the native form, and the preferences that consent managers send.
+//!
+//! ```text
+//! native       {"policy_version": "2026-1", "granted_at": time, "age": years, "granted": true, "status": "granted"}
+//! Segment      {"categoryPreferences": {"Analytics": false, ..}}                        context.consent
+//! RudderStack  {"allowedConsentIds": [..], "deniedConsentIds": [..]}                    context.consentManagement
+//! ```
+//! Invariants: what says that there is no consent is a refusal, whatever else it says; what stands in the place of an age, a date or
+//! a decision and cannot be read makes the event a rejected one, and is never taken for absent; in the native form, so does a
+//! member that is not known. Not here: what follows from a claim (`shoal_privacy::consent`), whose preference is the programme's
+//! (`consents/preferences.rs`).
+
+use std::borrow::Cow;
+
+use crate::{
+    answer::{Code, Rejection},
+    wire::{json::Json, time::Time},
+};
+
+/// The oldest age that is one: a year of birth is none.
+const AGE_MAX: f64 = 150.0;
+/// Categories of one message that are read.
+const CATEGORIES_MAX: usize = 64;
+
+/// Consent carried in a body.
+#[derive(Clone)]
+pub(crate) struct Claim<'a> {
+    /// Empty when it names none.
+    pub(crate) policy_version: Cow<'a, str>,
+    pub(crate) granted_at_ms: Option<i64>,
+    pub(crate) age: Option<u8>,
+    /// Whether it says that there is no consent.
+    pub(crate) is_refusal: bool,
+}
+
+/// A claim, or why there is none that can be read.
+pub(crate) type ReadClaim<'a> = Result<Claim<'a>, Rejection>;
+
+impl<'a> Claim<'a> {
+    /// Reads a claim; none where nothing stands. `strict`: members that are not known are refused.
+    pub(crate) fn read(value: &Json<'a>, strict: bool) -> Option<ReadClaim<'a>> {
+        let claim = match value {
+            Json::Null => return None,
+            Json::Boolean(false) => Ok(Claim::refusal()),
+            Json::Map(members) => Claim::of_members(members, strict),
+            _ if strict => Err(bad("consent must be an object")),
+            _ => return None,
+        };
+        Some(claim)
+    }
+
+    /// That there is no consent.
+    pub(crate) fn refusal() -> Claim<'a> {
+        Claim { is_refusal: true, ..Claim::empty() }
+    }
+
+    fn empty() -> Claim<'a> {
+        Claim { policy_version: Cow::Borrowed(""), granted_at_ms: None, age: None, is_refusal: false }
+    }
+
+    fn of_members(members: &[(Cow<'a, str>, Json<'a>)], strict: bool) -> ReadClaim<'a> {
+        let mut claim = Claim::empty();
+        for (name, value) in members.iter().filter(|(_, value)| !matches!(value, Json::Null)) {
+            match &**name {
+                "policy_version" => match value {
+                    Json::Text(version) => claim.policy_version = version.clone(),
+                    _ => return Err(bad("policy_version must be a string")),
+                },
+                "granted_at" => match Time::millis(value).at() {
+                    Some(at) => claim.granted_at_ms = Some(at),
+                    None => return Err(bad("granted_at is neither RFC 3339 nor milliseconds")),
+                },
+                "age" => claim.age = Some(age(value).ok_or_else(|| bad("age must be a number of years"))?),
+                "granted" => {
+                    let granted = boolean(value).ok_or_else(|| bad("granted must be true or false"))?;
+                    claim.is_refusal |= !granted;
+                }
+                "status" => {
+                    let granted = status(value).ok_or_else(|| bad("status must be granted or denied"))?;
+                    claim.is_refusal |= !granted;
+                }
+                _ if strict => return Err(bad("consent has a member that is not known")),
+                _ => {}
+            }
+        }
+        Ok(claim)
+    }
+}
+
+fn bad(reason: &'static str) -> Rejection {
+    Rejection::field(Code::BadConsent, "consent", reason)
+}
+
+/// Whole years of what stands in the place of an age: a number, or a text that is one.
+pub(crate) fn age(value: &Json<'_>) -> Option<u8> {
+    let years = match value {
+        Json::Text(text) => text.trim().parse().ok()?,
+        other => other.number()?,
+    };
+    (0.0..=AGE_MAX).contains(&years).then_some(years as u8)
+}
+
+/// A decision as consent managers and their bridges write it.
+fn boolean(value: &Json<'_>) -> Option<bool> {
+    match value {
+        Json::Boolean(flag) => Some(*flag),
+        Json::Integer(0) => Some(false),
+        Json::Integer(1) => Some(true),
+        Json::Text(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
+        Json::Text(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+fn status(value: &Json<'_>) -> Option<bool> {
+    let word = value.text()?.trim().to_ascii_lowercase();
+    match &*word {
+        "granted" => Some(true),
+        "denied" | "withdrawn" | "revoked" | "refused" => Some(false),
+        _ => None,
+    }
+}
+
+/// What a person has decided about one category of a consent manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Allowed,
+    Denied,
+    /// Something that is neither: it is no consent, and no withdrawal.
+    Unclear,
+}
+
+/// Decisions by the name of their category.
+pub(crate) type Preferences<'a> = Vec<(Cow<'a, str>, Decision)>;
+
+/// What the context of a message says of categories.
+pub(in crate::wire) fn preferences<'a>(context: &Json<'a>) -> Preferences<'a> {
+    let mut found = Vec::new();
+    let categories = context.path("consent.categoryPreferences").map_or(&[][..], Json::members);
+    for (name, value) in categories.iter().take(CATEGORIES_MAX) {
+        let decision = match boolean(value) {
+            Some(true) => Decision::Allowed,
+            Some(false) => Decision::Denied,
+            None => Decision::Unclear,
+        };
+        found.push((name.clone(), decision));
+    }
+    // A refusal comes before an agreement: of an id that is in both lists the first counts.
+    for (list, decision) in [("deniedConsentIds", Decision::Denied), ("allowedConsentIds", Decision::Allowed)]
+    {
+        let ids = context.get("consentManagement").and_then(|of| of.get(list)).map_or(&[][..], Json::items);
+        let named = ids.iter().filter_map(Json::identifier).take(CATEGORIES_MAX);
+        found.extend(named.map(|name| (name, decision)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn object<'a>(members: &[(&'a str, Json<'a>)]) -> Json<'a> {
+        Json::Map(members.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect())
+    }
+
+    fn text(text: &str) -> Json<'_> {
+        Json::Text(Cow::Borrowed(text))
+    }
+
+    #[test]
+    fn an_age_is_read_if_it_can_be_and_never_ignored() {
+        for (value, years) in [
+            (Json::Integer(12), Some(12)),
+            (Json::Float(12.0), Some(12)),
+            (Json::Float(12.9), Some(12)),
+            (text("12"), Some(12)),
+            (text(" 12.5 "), Some(12)),
+            (Json::Integer(0), Some(0)),
+            (Json::Boolean(true), None),
+            (Json::List(vec![Json::Integer(12)]), None),
+            (Json::Integer(-1), None),
+            (Json::Integer(2014), None),
+            (text("twelve"), None),
+            (text(""), None),
+            (text("NaN"), None),
+            (text("inf"), None),
+            (Json::Float(f64::NAN), None),
+        ] {
+            assert_eq!(age(&value), years);
+            for strict in [true, false] {
+                let claim = Claim::read(&object(&[("age", value.clone())]), strict).unwrap();
+                assert_eq!(claim.ok().map(|claim| claim.age), years.map(Some), "never absent");
+            }
+        }
+        let claim = Claim::read(&object(&[("age", Json::Null)]), true).unwrap().ok().unwrap();
+        assert_eq!((claim.age, &*claim.policy_version), (None, ""));
+    }
+
+    #[test]
+    fn what_is_no_consent_is_a_refusal_and_what_is_unclear_is_rejected() {
+        let version = || ("policy_version", text("2026-1"));
+        let read = |member: (&'static str, Json<'static>), strict| {
+            let claim = Claim::read(&object(&[version(), member]), strict).unwrap();
+            claim.ok().map(|claim| claim.is_refusal)
+        };
+        for (name, value, is_refusal) in [
+            ("granted", Json::Boolean(true), Some(false)),
+            ("granted", Json::Boolean(false), Some(true)),
+            ("granted", text("false"), Some(true)),
+            ("granted", Json::Integer(0), Some(true)),
+            ("granted", text("no"), None),
+            ("granted", Json::Null, Some(false)),
+            ("status", text("granted"), Some(false)),
+            ("status", text("Denied"), Some(true)),
+            ("status", text("withdrawn"), Some(true)),
+            ("status", text("pending"), None),
+            ("status", Json::Boolean(true), None),
+            ("policy_version", Json::Integer(2026), None),
+            ("granted_at", text("yesterday"), None),
+        ] {
+            for strict in [true, false] {
+                assert_eq!(read((name, value.clone()), strict), is_refusal, "{name} {strict}");
+            }
+        }
+        assert_eq!(read(("categoryPreferences", Json::Boolean(true)), false), Some(false));
+        assert_eq!(read(("categoryPreferences", Json::Boolean(true)), true), None);
+        assert!(Claim::read(&Json::Null, true).is_none());
+        assert!(Claim::read(&Json::Boolean(false), true).unwrap().ok().unwrap().is_refusal);
+        assert!(Claim::read(&text("yes"), true).unwrap().is_err());
+        assert!(Claim::read(&text("yes"), false).is_none());
+    }
+
+    #[test]
+    fn preferences_of_both_forms_are_read() {
+        let categories = object(&[
+            ("Analytics", Json::Boolean(false)),
+            ("Ads", Json::Boolean(true)),
+            ("X", Json::Float(0.5)),
+        ]);
+        let context = object(&[("consent", object(&[("categoryPreferences", categories)]))]);
+        let found = preferences(&context);
+        let found: Vec<_> = found.iter().map(|(name, decision)| (&**name, *decision)).collect();
+        assert_eq!(
+            found,
+            [("Analytics", Decision::Denied), ("Ads", Decision::Allowed), ("X", Decision::Unclear)]
+        );
+        let of = |list: &'static str, ids: &[&'static str]| {
+            (list, Json::List(ids.iter().map(|id| text(id)).collect()))
+        };
+        let management = object(&[of("allowedConsentIds", &["a", "b"]), of("deniedConsentIds", &["b"])]);
+        let context = object(&[("consentManagement", management)]);
+        let found = preferences(&context);
+        assert_eq!((&*found[0].0, found[0].1, found.len()), ("b", Decision::Denied, 3));
+        assert!(preferences(&Json::Null).is_empty());
+    }
+}
