@@ -1,13 +1,15 @@
 //! The interface of this crate: everything that the server calls.
 //!
 //! ```text
-//! accept: bytes in flight? -> pipeline (pure) -> each region's log, all at once -> outcomes
+//! accept: bytes in flight? -> a judge's turn -> pipeline (pure) -> each region's log, all at once -> outcomes
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once. With a shipped key the
-//! logs are waited for whether anything is kept or not.
+//! logs are waited for whether anything is kept or not. No stage runs on the thread of the caller, who may have others to
+//! serve.
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
+mod judges;
 mod parts;
 
 use std::{
@@ -18,16 +20,16 @@ use std::{
     time::Instant,
 };
 
-use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
-use shoal_schemas::{Region, Registry};
+use shoal_schemas::Region;
 
 pub use self::parts::IngestParts;
 
+use self::judges::{Judge, Judges, OwnRequest};
 use self::parts::{open_branches, open_tables, open_unit_keys};
 use crate::{
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
-    consents::{self, Caller, Change, ConsentAnswer, Nothing, Recorded, Room},
+    consents::{self, Caller, Change, ConsentAnswer, Recorded, Room},
     day_limit::DayLimit,
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Tables},
@@ -35,27 +37,19 @@ use crate::{
     log::{Clock, Failed, InFlight, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
-    stages::{
-        clean::CleanBatch,
-        country::GeoDb,
-        pipeline::{self, Gate},
-        row_layout::RowLayout,
-    },
-    unit_keys::{UnitKeys, UnitKeysReport, open::OpenKeys},
+    stages::{clean::CleanBatch, pipeline},
+    unit_keys::{UnitKeys, UnitKeysReport},
     wire::protocol::Request,
 };
 
 /// Ingestion of all regions.
 pub struct Ingest {
     config: IngestConfig,
-    registry: Arc<Registry>,
-    layout: RowLayout,
-    keyring: Arc<Keyring>,
+    judge: Arc<Judge>,
+    judges: Judges,
     unit_keys: Arc<UnitKeys>,
-    scrubber: Scrubber,
     consents: Recorded,
     room: Room,
-    geo: Option<GeoDb>,
     clock: Clock,
     metrics: Metrics,
     in_flight: Arc<InFlight>,
@@ -74,7 +68,6 @@ impl Ingest {
     /// When a setting makes no sense, a file cannot be read, or is damaged where it was durable.
     pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
         config.check()?;
-        let scrubber = Scrubber::embedded().map_err(IngestError::Config)?;
         let unit_keys = open_unit_keys(&config, (parts.clock)()).await?;
         let tables = open_tables(&parts).await?;
         let failed = Failed::new(None);
@@ -88,18 +81,18 @@ impl Ingest {
             &config,
             parts.metrics.clone(),
         );
+        let judges = Judges::start(config.judges).map_err(IngestError::io(&config.data_dir))?;
+        let (clock, metrics) = (Arc::clone(&parts.clock), parts.metrics.clone());
+        let consents = Recorded::new(Arc::clone(&parts.consents));
         Ok(Ingest {
-            consents: Recorded::new(parts.consents),
+            judge: Arc::new(Judge::new(config.pipeline.clone(), consents.clone(), parts)?),
+            judges,
             room: Room::new(config.grants_per_min),
             config,
-            layout: RowLayout::new(&parts.registry),
-            registry: parts.registry,
-            keyring: parts.keyring,
             unit_keys,
-            scrubber,
-            geo: parts.geo,
-            clock: parts.clock,
-            metrics: parts.metrics,
+            consents,
+            clock,
+            metrics,
             in_flight,
             branches,
             flusher,
@@ -134,8 +127,9 @@ impl Ingest {
         let hold = self.in_flight.reserve(request.body.len() as u64);
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let unit_keys = self.unit_keys.current((self.clock)()).await;
-        let gate = self.gate(&self.consents, &unit_keys);
-        let mut piped = pipeline::run(request, grant, &gate, (self.clock)())?;
+        let (judge, own) = (Arc::clone(&self.judge), OwnRequest::of(request, grant));
+        let mut piped = self.judges.run(move || judge.run(&own, &unit_keys)).await??;
+        self.metrics.count_withheld_texts(&piped.work);
         // From here on the batches count. Were both to count, one large request could wait for itself.
         drop(hold);
         let began = Instant::now();
@@ -155,13 +149,15 @@ impl Ingest {
     ///
     /// # Errors
     /// As [`Ingest::accept`].
-    pub fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
-        let unit_keys = self.unit_keys.open();
-        let piped = pipeline::run(&request, grant, &self.gate(&Nothing, &unit_keys), (self.clock)())?;
+    pub async fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
+        let (unit_keys, judge) = (self.unit_keys.open(), Arc::clone(&self.judge));
+        let own = OwnRequest::of(&request, grant);
+        let piped = self.judges.run(move || judge.check(&own, &unit_keys)).await??;
         Ok(piped.into_answer(grant.kind))
     }
 
-    /// The stages of [`Ingest::accept`] for the benches: tells `mark` when each has ended, and keeps nothing.
+    /// The stages of [`Ingest::accept`] for the benches, on the caller's thread: tells `mark` when each has ended, and keeps
+    /// nothing.
     ///
     /// # Errors
     /// As [`Ingest::accept`].
@@ -173,7 +169,7 @@ impl Ingest {
         mark: impl FnMut(pipeline::Stage),
     ) -> Result<BatchAnswer, Refusal> {
         let unit_keys = self.unit_keys.open();
-        let gate = self.gate(&self.consents, &unit_keys);
+        let gate = self.judge.gate(&self.consents, &unit_keys);
         let piped = pipeline::run_marked(request, grant, &gate, (self.clock)(), mark)?;
         Ok(piped.into_answer(grant.kind))
     }
@@ -192,7 +188,8 @@ impl Ingest {
             return Err(refusal(LogError::Stopped));
         }
         let limits = &self.config.pipeline.limits;
-        let changes = consents::read(&request, grant, &self.registry, &self.keyring, limits)?;
+        let (registry, keyring) = (self.judge.registry(), self.judge.keyring());
+        let changes = consents::read(&request, grant, registry, keyring, limits)?;
         let (now_ms, is_disk_full) = ((self.clock)(), self.is_disk_full());
         let caller = Caller { grant, peer: request.peer, now_ms, is_disk_full };
         let (seat, changes, refused) = match self.room.enter(&changes, &caller) {
@@ -266,19 +263,6 @@ impl Ingest {
             Some(region) => region,
             // The sender lives as long as `self`.
             None => std::future::pending().await,
-        }
-    }
-
-    fn gate<'g>(&'g self, consents: &'g dyn ConsentIndex, unit_keys: &'g OpenKeys) -> Gate<'g> {
-        Gate {
-            registry: &self.registry,
-            layout: &self.layout,
-            keyring: &self.keyring,
-            scrubber: &self.scrubber,
-            consents,
-            config: &self.config.pipeline,
-            geo: self.geo.as_ref(),
-            unit_keys,
         }
     }
 

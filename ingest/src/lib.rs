@@ -31,7 +31,7 @@ mod wire;
 
 pub use answer::{BatchAnswer, Code, Outcome, Rejection};
 pub use config::{
-    DayLimitConfig, DedupConfig, IngestConfig, Limits, LogConfig, PipelineConfig, UnitKeyConfig,
+    DayLimitConfig, DedupConfig, IngestConfig, JudgesConfig, Limits, LogConfig, PipelineConfig, UnitKeyConfig,
 };
 pub use consents::{ConsentAnswer, open_consents};
 pub use error::{IngestError, LogError};

@@ -12,6 +12,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+use shoal_privacy::scrub::Work;
 use shoal_schemas::{Protocol, Region};
 
 use crate::answer::BatchAnswer;
@@ -31,6 +32,12 @@ struct RefusalLabels {
     code: &'static str,
 }
 
+/// Why a text was withheld as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TextLabels {
+    code: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RegionLabels {
     region: &'static str,
@@ -43,6 +50,7 @@ pub struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     dropped_properties: Counter,
     skipped_items: Counter,
+    withheld_texts: Family<TextLabels, Counter>,
     pub(crate) ack_seconds: Histogram,
     pub(crate) log_sync_seconds: Histogram,
     pub(crate) log_group_bytes: Histogram,
@@ -71,6 +79,7 @@ impl Metrics {
             refusals: Family::default(),
             dropped_properties: Counter::default(),
             skipped_items: Counter::default(),
+            withheld_texts: Family::default(),
             ack_seconds: latencies(),
             log_sync_seconds: latencies(),
             log_group_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 9)),
@@ -107,6 +116,11 @@ impl Metrics {
             "ingest_skipped_items",
             "Sentry items that are no event",
             self.skipped_items.clone(),
+        );
+        registry.register(
+            "ingest_withheld_texts",
+            "Texts that were withheld as a whole, because scrubbing them took too much",
+            self.withheld_texts.clone(),
         );
         registry.register_with_unit(
             "ingest_ack",
@@ -206,6 +220,15 @@ impl Metrics {
         }
         self.dropped_properties.inc_by(answer.dropped_properties);
         self.skipped_items.inc_by(answer.skipped_items);
+    }
+
+    /// Counts the texts that scrubbing has withheld as a whole.
+    pub(crate) fn count_withheld_texts(&self, work: &Work) {
+        for (code, texts) in [("scrub_steps", work.unscanned()), ("unsettled", work.unsettled())] {
+            if texts > 0 {
+                self.withheld_texts.get_or_create(&TextLabels { code }).inc_by(texts);
+            }
+        }
     }
 
     /// Counts a refusal of a whole request.

@@ -11,8 +11,8 @@ use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::Audit;
 use shoal_files::Disk;
 use shoal_ingest::{
-    DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
-    UnitKeyConfig,
+    DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, JudgesConfig, Limits, LogConfig,
+    PipelineConfig, UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
@@ -178,6 +178,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
                 string_bytes_max: settings.string_bytes_max,
                 depth_max: settings.depth_max,
                 values_max: settings.values_max,
+                scrub_steps_max: settings.scrub_steps_max,
             },
             epoch_days: settings.epoch_days,
         },
@@ -192,6 +193,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
         unit_keys: UnitKeyConfig { dir: config.unit_key_dir(), late_days: settings.unit_late_days },
         grants_per_min: settings.grants_per_min,
         flush_interval_ms: settings.flush_interval_ms,
+        judges: JudgesConfig { threads: settings.threads, queue_max: settings.queue_max },
     }
 }
 

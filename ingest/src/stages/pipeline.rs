@@ -5,7 +5,12 @@
 //! Not here: the log, which turns `accepted` into `duplicate` where it knows the event, and into `withheld` where its
 //! subject has as many as it may (`ingest.rs`).
 
-use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber, unit_key::Network};
+use shoal_privacy::{
+    consent::ConsentIndex,
+    keyring::Keyring,
+    scrub::{Scrubber, Work},
+    unit_key::Network,
+};
 use shoal_schemas::Registry;
 
 use crate::{
@@ -20,7 +25,7 @@ use crate::{
         permit::{Permission, permit},
         pseudonymise::pseudonymise,
         row_layout::RowLayout,
-        scrub::scrub,
+        scrub::{Scrubbed, scrub},
         validate::{Rules, Tally, validate},
     },
     unit_keys::open::{OpenKeys, Units},
@@ -46,6 +51,8 @@ pub(crate) struct Piped {
     pub(crate) dropped_properties: u64,
     pub(crate) skipped_items: u64,
     pub(crate) request_id: Option<String>,
+    /// What scrubbing has left of its work, and the texts that were withheld for want of it.
+    pub(crate) work: Work,
 }
 
 impl Piped {
@@ -130,14 +137,16 @@ pub(crate) fn run_marked<'a>(
     let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
     let pseudonymous = pseudonymise(permitted, gate.config.epoch_days, &units);
     mark(Stage::Pseudonymise);
-    let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, grant);
+    let scrubbed =
+        scrub(pseudonymous, gate.scrubber, gate.layout, grant, Work::of(gate.config.limits.scrub_steps_max));
     mark(Stage::Scrub);
     let Tally { outcomes, dropped_properties } = scrubbed.tally;
     debug_assert_eq!(
         scrubbed.batches.iter().map(|b| b.rows().len()).sum::<usize>(),
         outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
     );
-    Ok(Piped { batches: scrubbed.batches, outcomes, dropped_properties, skipped_items, request_id })
+    let Scrubbed { batches, work, .. } = scrubbed;
+    Ok(Piped { batches, outcomes, dropped_properties, skipped_items, request_id, work })
 }
 
 #[cfg(test)]
