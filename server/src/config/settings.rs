@@ -135,7 +135,7 @@ settings! {
         /// Most JSON values in a body. This bounds the memory that reading it takes.
         values_max: usize = Number(LIMITS.values_max as i64, 1_000, 10_000_000);
         /// Steps that looking for personal data in a request's texts may take, about one for each byte and pattern. Texts beyond it
-        /// are replaced as a whole. A second of one core is some 200 million.
+        /// are replaced as a whole. A second of one core is some 100 million.
         scrub_steps_max: u64 = Number(LIMITS.scrub_steps_max as i64, 100_000, 100_000_000_000);
         /// Threads that read requests, beside those that serve them (http.workers). 0 takes one for each core.
         #[serde(deserialize_with = "cores_if_zero")]
