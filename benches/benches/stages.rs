@@ -17,7 +17,7 @@ use shoal_benches::Bodies;
 use shoal_ingest::{Ingest, KeyKind, Request, Stage, open_consents};
 use shoal_privacy::keyring::Keyring;
 use shoal_privacy::pseudonym::PseudonymEpoch;
-use shoal_privacy::scrub::Scrubber;
+use shoal_privacy::scrub::{Scrubber, Work};
 use shoal_query::{AnalystGrant, Engine, QueryConfig, QueryRequest, Role};
 use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
 use shoal_storage::{BudgetLedger, Met, Seen, Store};
@@ -66,7 +66,7 @@ fn bench() -> Bench {
 fn stages(c: &mut Criterion) {
     let bench = bench();
     let (body, grant) = (body(), rig::grant(KeyKind::Shipped));
-    let answer = bench.ingest.check(request(&body), &grant).unwrap();
+    let answer = bench.runtime.block_on(bench.ingest.check(request(&body), &grant)).unwrap();
     assert_eq!(answer.accepted, EVENTS as u64, "the bench measures events that are accepted");
     let mut group = c.benchmark_group("ingest");
     group.throughput(Throughput::Elements(EVENTS as u64));
@@ -89,7 +89,9 @@ fn stages(c: &mut Criterion) {
             });
         });
     }
-    group.bench_function("all stages", |b| b.iter(|| bench.ingest.check(request(&body), &grant).unwrap()));
+    group.bench_function("all stages", |b| {
+        b.iter(|| bench.ingest.check_marked(&request(&body), &grant, |_| ()).unwrap());
+    });
     group.finish();
 }
 
@@ -132,9 +134,15 @@ fn privacy(c: &mut Criterion) {
     group.bench_function("pseudonym", |b| {
         b.iter(|| pseudonymiser.pseudonym(IdentifierKind::User, "user-0000012345@example.com"));
     });
-    group.bench_function("scrub clean text, 190 bytes", |b| b.iter(|| scrubber.scrub(clean)));
-    group.bench_function("scrub text with five identifiers", |b| b.iter(|| scrubber.scrub(dirty)));
-    group.bench_function("is_clean of a dimension", |b| b.iter(|| scrubber.is_clean("device_list")));
+    group.bench_function("scrub clean text, 190 bytes", |b| {
+        b.iter(|| scrubber.scrub(clean, &mut Work::unlimited()));
+    });
+    group.bench_function("scrub text with five identifiers", |b| {
+        b.iter(|| scrubber.scrub(dirty, &mut Work::unlimited()));
+    });
+    group.bench_function("is_clean of a dimension", |b| {
+        b.iter(|| scrubber.is_clean("device_list", &mut Work::unlimited()));
+    });
     let gaussian = DiscreteGaussian::new(Variance::new(250, 1).unwrap());
     let mut entropy = OsEntropy::new();
     group.bench_function("discrete Gaussian, sigma 15.8", |b| {

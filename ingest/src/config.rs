@@ -27,6 +27,8 @@ pub struct IngestConfig {
     pub grants_per_min: u32,
     /// Events wait for the tables this long, ms, unless a segment is full before.
     pub flush_interval_ms: u64,
+    /// Who judges requests.
+    pub judges: JudgesConfig,
 }
 
 /// Settings of the pipeline.
@@ -81,6 +83,9 @@ pub struct Limits {
     pub depth_max: usize,
     /// JSON values in a body; bounds the memory that parsing takes.
     pub values_max: usize,
+    /// Steps of scrubbing that a request's texts may take (`shoal_privacy::scrub::Work`). Texts beyond it are withheld as a
+    /// whole.
+    pub scrub_steps_max: u64,
 }
 
 /// The write-ahead log of a region.
@@ -117,6 +122,20 @@ pub struct DayLimitConfig {
     /// Memory of the counts of days, bytes, all regions together. What is beyond it leaves by whole days and is counted
     /// anew when it is needed; days that are being written to stay.
     pub counts_bytes_max: u64,
+}
+
+/// The threads that take requests from their bytes to clean batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JudgesConfig {
+    /// How many there are.
+    pub threads: usize,
+    /// Requests that wait for one of them. Further ones are refused and may be sent again.
+    pub queue_max: usize,
+}
+
+impl JudgesConfig {
+    /// The defaults.
+    pub const DEFAULT: JudgesConfig = JudgesConfig { threads: 2, queue_max: 1_024 };
 }
 
 /// The keys of the units of events that name nobody.
@@ -157,6 +176,7 @@ impl Default for IngestConfig {
             unit_keys: UnitKeyConfig::default(),
             grants_per_min: IngestConfig::GRANTS_PER_MIN,
             flush_interval_ms: IngestConfig::FLUSH_INTERVAL_MS,
+            judges: JudgesConfig::DEFAULT,
         }
     }
 }
@@ -185,6 +205,7 @@ impl Limits {
         string_bytes_max: 64 << 10,
         depth_max: 24,
         values_max: 400_000,
+        scrub_steps_max: 200_000_000,
     };
 }
 
@@ -255,6 +276,10 @@ impl IngestConfig {
             ),
             ((1..=24 * 365).contains(&self.dedup.window_h), "dedup.window_h must be 1 to 8760"),
             (self.day_limit.events_max > 0, "day_limit.events_max must be at least 1"),
+            (
+                self.judges.threads > 0 && self.judges.queue_max > 0,
+                "judges.threads and judges.queue_max must be at least 1",
+            ),
             (self.grants_per_min > 0, "grants_per_min must be at least 1"),
             ((1..=86_400_000).contains(&self.flush_interval_ms), "flush_interval_ms must be 1 to 86400000"),
         ];

@@ -1,13 +1,16 @@
 //! The interface of this crate: everything that the server calls.
 //!
 //! ```text
-//! accept: bytes in flight? -> decoded -> what people decided is recorded -> pipeline (pure) -> each region's log -> outcomes
+//! accept: bytes in flight? -> a judge's turn -> decoded -> what people decided is recorded, and the request judged again
+//!         -> pipeline (pure) -> each region's log, all at once -> outcomes
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once. With a shipped key the
-//! logs are waited for whether anything is kept or not.
+//! logs are waited for whether anything is kept or not. No stage runs on the thread of the caller, who may have others to
+//! serve.
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
+mod judges;
 mod parts;
 
 use std::{
@@ -18,16 +21,16 @@ use std::{
     time::Instant,
 };
 
-use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
-use shoal_schemas::{Region, Registry};
+use shoal_schemas::Region;
 
 pub use self::parts::IngestParts;
 
+use self::judges::{Judge, Judged, Judges, OwnRequest};
 use self::parts::{open_branches, open_tables, open_unit_keys};
 use crate::{
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
-    consents::{self, Caller, Change, ConsentAnswer, Hearing, Nothing, Recorded, Room},
+    consents::{self, Caller, Change, ConsentAnswer, Recorded, Room},
     day_limit::DayLimit,
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Tables},
@@ -35,27 +38,19 @@ use crate::{
     log::{Clock, Failed, InFlight, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
-    stages::{
-        clean::CleanBatch,
-        country::GeoDb,
-        pipeline::{self, Gate, Sent},
-        row_layout::RowLayout,
-    },
-    unit_keys::{UnitKeys, UnitKeysReport, open::OpenKeys},
-    wire::{self, protocol::Request},
+    stages::{clean::CleanBatch, pipeline},
+    unit_keys::{UnitKeys, UnitKeysReport},
+    wire::protocol::Request,
 };
 
 /// Ingestion of all regions.
 pub struct Ingest {
     config: IngestConfig,
-    registry: Arc<Registry>,
-    layout: RowLayout,
-    keyring: Arc<Keyring>,
+    judge: Arc<Judge>,
+    judges: Judges,
     unit_keys: Arc<UnitKeys>,
-    scrubber: Scrubber,
     consents: Recorded,
     room: Room,
-    geo: Option<GeoDb>,
     clock: Clock,
     served: Clock,
     metrics: Metrics,
@@ -75,7 +70,6 @@ impl Ingest {
     /// When a setting makes no sense, a file cannot be read, or is damaged where it was durable.
     pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
         config.check()?;
-        let scrubber = Scrubber::embedded().map_err(IngestError::Config)?;
         let unit_keys = open_unit_keys(&config, (parts.clock)()).await?;
         let tables = open_tables(&parts).await?;
         let failed = Failed::new(None);
@@ -89,19 +83,20 @@ impl Ingest {
             &config,
             parts.metrics.clone(),
         );
+        let judges = Judges::start(config.judges).map_err(IngestError::io(&config.data_dir))?;
+        let (clock, served) = (Arc::clone(&parts.clock), Arc::clone(&parts.served));
+        let metrics = parts.metrics.clone();
+        let consents = Recorded::new(Arc::clone(&parts.consents));
         Ok(Ingest {
-            consents: Recorded::new(parts.consents),
+            judge: Arc::new(Judge::new(config.pipeline.clone(), consents.clone(), parts)?),
+            judges,
             room: Room::new(config.grants_per_min),
             config,
-            layout: RowLayout::new(&parts.registry),
-            registry: parts.registry,
-            keyring: parts.keyring,
             unit_keys,
-            scrubber,
-            geo: parts.geo,
-            clock: parts.clock,
-            served: parts.served,
-            metrics: parts.metrics,
+            consents,
+            clock,
+            served,
+            metrics,
             in_flight,
             branches,
             flusher,
@@ -136,19 +131,17 @@ impl Ingest {
         let hold = self.in_flight.reserve(request.body.len() as u64);
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let unit_keys = self.unit_keys.current((self.clock)()).await;
-        let gate = self.gate(&self.consents, &unit_keys);
-        let sent = Sent { request, grant, now_ms: (self.clock)() };
-        let body = pipeline::open(request, &self.config.pipeline)?;
-        let decoded = wire::decode(request, &body, &self.registry, &self.config.pipeline.limits)?;
-        let hearing = Hearing {
-            registry: &self.registry,
-            keyring: &self.keyring,
-            locator: gate.locator(request, grant),
-            received_ms: request.received_ms,
+        let (judge, own) = (Arc::clone(&self.judge), Arc::new(OwnRequest::of(request, grant)));
+        let (first, keys) = (Arc::clone(&own), Arc::clone(&unit_keys));
+        let mut piped = match self.judges.run(move || judge.run(&first, &keys)).await?? {
+            Judged::Piped(piped) => piped,
+            Judged::Decided(changes) => {
+                self.record_decisions(changes, &self.caller(request, grant)).await?;
+                let judge = Arc::clone(&self.judge);
+                self.judges.run(move || judge.run_after_decisions(&own, &unit_keys)).await??
+            }
         };
-        // Before the events are decided about, which are by what is recorded then.
-        self.record_decisions(consents::changes(&decoded, &hearing), &sent).await?;
-        let mut piped = pipeline::judge(decoded, &sent, &gate, |_| ())?;
+        self.metrics.count_withheld_texts(&piped.work);
         // From here on the batches count. Were both to count, one large request could wait for itself.
         drop(hold);
         let began = Instant::now();
@@ -168,13 +161,15 @@ impl Ingest {
     ///
     /// # Errors
     /// As [`Ingest::accept`].
-    pub fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
-        let unit_keys = self.unit_keys.open();
-        let piped = pipeline::run(&request, grant, &self.gate(&Nothing, &unit_keys), (self.clock)())?;
+    pub async fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
+        let (unit_keys, judge) = (self.unit_keys.open(), Arc::clone(&self.judge));
+        let own = OwnRequest::of(&request, grant);
+        let piped = self.judges.run(move || judge.check(&own, &unit_keys)).await??;
         Ok(piped.into_answer(grant.kind))
     }
 
-    /// The stages of [`Ingest::accept`] for the benches: tells `mark` when each has ended, and keeps nothing.
+    /// The stages of [`Ingest::accept`] for the benches, on the caller's thread: tells `mark` when each has ended, and keeps
+    /// nothing.
     ///
     /// # Errors
     /// As [`Ingest::accept`].
@@ -186,7 +181,7 @@ impl Ingest {
         mark: impl FnMut(pipeline::Stage),
     ) -> Result<BatchAnswer, Refusal> {
         let unit_keys = self.unit_keys.open();
-        let gate = self.gate(&self.consents, &unit_keys);
+        let gate = self.judge.gate(&self.consents, &unit_keys);
         let piped = pipeline::run_marked(request, grant, &gate, (self.clock)(), mark)?;
         Ok(piped.into_answer(grant.kind))
     }
@@ -205,20 +200,21 @@ impl Ingest {
             return Err(refusal(LogError::Stopped));
         }
         let limits = &self.config.pipeline.limits;
-        let changes = consents::read(&request, grant, &self.registry, &self.keyring, limits)?;
-        let sent = Sent { request: &request, grant, now_ms: (self.clock)() };
-        let (recorded, refused) = self.record(changes, &sent).await?;
+        let (registry, keyring) = (self.judge.registry(), self.judge.keyring());
+        let changes = consents::read(&request, grant, registry, keyring, limits)?;
+        let (recorded, refused) = self.record(changes, &self.caller(&request, grant)).await?;
         refused.map_or(Ok(recorded), Err)
+    }
+
+    fn caller<'c>(&self, request: &Request<'_>, grant: &'c IngestGrant) -> Caller<'c> {
+        Caller { grant, peer: request.peer, now_ms: (self.clock)(), is_disk_full: self.is_disk_full() }
     }
 
     /// Records what consent managers say beside events. Where there is no room for grants the events are decided about without
     /// them.
-    async fn record_decisions(&self, changes: Vec<Change>, sent: &Sent<'_, '_>) -> Result<(), Refusal> {
-        if changes.is_empty() {
-            return Ok(());
-        }
+    async fn record_decisions(&self, changes: Vec<Change>, caller: &Caller<'_>) -> Result<(), Refusal> {
         let are_grants = changes.iter().all(Change::is_grant);
-        match self.record(changes, sent).await {
+        match self.record(changes, caller).await {
             Err(refusal) if !are_grants || refusal.code == RefusalCode::Unavailable => Err(refusal),
             _ => Ok(()),
         }
@@ -228,18 +224,16 @@ impl Ingest {
     async fn record(
         &self,
         changes: Vec<Change>,
-        sent: &Sent<'_, '_>,
+        caller: &Caller<'_>,
     ) -> Result<(ConsentAnswer, Option<Refusal>), Refusal> {
-        let is_disk_full = self.is_disk_full();
-        let caller = Caller { grant: sent.grant, peer: sent.request.peer, now_ms: sent.now_ms, is_disk_full };
-        let (seat, changes, refused) = match self.room.enter(&changes, &caller) {
+        let (seat, changes, refused) = match self.room.enter(&changes, caller) {
             Ok(seat) => (seat, changes, None),
             Err(refusal) => {
                 let withdrawals: Vec<Change> = changes.into_iter().filter(|c| !c.is_grant()).collect();
                 if withdrawals.is_empty() {
                     return Err(refusal);
                 }
-                (self.room.enter(&withdrawals, &caller)?, withdrawals, Some(refusal))
+                (self.room.enter(&withdrawals, caller)?, withdrawals, Some(refusal))
             }
         };
         let consents = self.consents.clone();
@@ -303,19 +297,6 @@ impl Ingest {
             Some(region) => region,
             // The sender lives as long as `self`.
             None => std::future::pending().await,
-        }
-    }
-
-    fn gate<'g>(&'g self, consents: &'g dyn ConsentIndex, unit_keys: &'g OpenKeys) -> Gate<'g> {
-        Gate {
-            registry: &self.registry,
-            layout: &self.layout,
-            keyring: &self.keyring,
-            scrubber: &self.scrubber,
-            consents,
-            config: &self.config.pipeline,
-            geo: self.geo.as_ref(),
-            unit_keys,
         }
     }
 

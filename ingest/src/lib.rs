@@ -31,7 +31,8 @@ mod wire;
 
 pub use answer::{BatchAnswer, Code, Outcome, Rejection};
 pub use config::{
-    DayLimitConfig, DedupConfig, Epochs, IngestConfig, Limits, LogConfig, PipelineConfig, UnitKeyConfig,
+    DayLimitConfig, DedupConfig, Epochs, IngestConfig, JudgesConfig, Limits, LogConfig, PipelineConfig,
+    UnitKeyConfig,
 };
 pub use consents::{ConsentAnswer, open_consents};
 pub use error::{IngestError, LogError};

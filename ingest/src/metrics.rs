@@ -12,6 +12,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+use shoal_privacy::scrub::Work;
 use shoal_schemas::{Protocol, Region};
 
 use crate::answer::BatchAnswer;
@@ -34,6 +35,12 @@ struct RefusalLabels {
     code: &'static str,
 }
 
+/// Why a text was withheld as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TextLabels {
+    code: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RegionLabels {
     region: &'static str,
@@ -47,6 +54,7 @@ pub struct Metrics {
     dropped_properties: Counter,
     skipped_items: Counter,
     identifiers: Family<RefusalLabels, Counter>,
+    withheld_texts: Family<TextLabels, Counter>,
     pub(crate) ack_seconds: Histogram,
     pub(crate) log_sync_seconds: Histogram,
     pub(crate) log_group_bytes: Histogram,
@@ -76,6 +84,7 @@ impl Metrics {
             dropped_properties: Counter::default(),
             skipped_items: Counter::default(),
             identifiers: Family::default(),
+            withheld_texts: Family::default(),
             ack_seconds: latencies(),
             log_sync_seconds: latencies(),
             log_group_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 9)),
@@ -117,6 +126,11 @@ impl Metrics {
             "ingest_left_out_identifiers",
             "Identifiers that were taken for none, by why",
             self.identifiers.clone(),
+        );
+        registry.register(
+            "ingest_withheld_texts",
+            "Texts that were withheld as a whole, because scrubbing them took too much",
+            self.withheld_texts.clone(),
         );
         registry.register_with_unit(
             "ingest_ack",
@@ -219,6 +233,15 @@ impl Metrics {
         if answer.placeholder_identifiers > 0 {
             let labels = RefusalLabels { protocol, code: PLACEHOLDER };
             self.identifiers.get_or_create(&labels).inc_by(answer.placeholder_identifiers);
+        }
+    }
+
+    /// Counts the texts that scrubbing has withheld as a whole.
+    pub(crate) fn count_withheld_texts(&self, work: &Work) {
+        for (code, texts) in [("scrub_steps", work.unscanned()), ("unsettled", work.unsettled())] {
+            if texts > 0 {
+                self.withheld_texts.get_or_create(&TextLabels { code }).inc_by(texts);
+            }
         }
     }
 

@@ -8,6 +8,9 @@
 //! - `unit_key`: whose an event is that names nobody
 //! - `consent`: may this event be kept? the three ways of consent
 //! - `scrub`: free text loses what identifies
+//! - `fold`: what a text means rather than how it is written
+//! - `own_identifiers`: the event's own identifiers, found in its texts in any form
+//! - `route`: paths and addresses become templates
 //! - `secret`: hashes of access keys
 //! - `crash_group`: crashes of one cause get one name
 //! - `generalise`: coordinates and addresses lose their precision
@@ -16,11 +19,14 @@
 
 pub mod consent;
 pub mod crash_group;
+mod fold;
 pub mod generalise;
 pub mod identifier;
 mod key;
 pub mod keyring;
+pub mod own_identifiers;
 pub mod pseudonym;
+pub mod route;
 pub mod scrub;
 pub mod secret;
 pub mod unit_key;

@@ -1,28 +1,38 @@
 //! Free text loses what identifies a person. Patterns are data (`patterns/*.toml`) with pass and fail examples.
 //!
 //! One pass over the bytes (`scan.rs`) tells which patterns can match at all; only their regular expressions run, in the
-//! order of their priority, again and again until nothing changes. Regular expressions take linear time; texts are
-//! bounded by the caller.
+//! order of their priority, again and again until nothing changes. Then the text is looked at once more with its escapes
+//! decoded. Regular expressions take linear time, and no byte is tried more often than a pattern is long; beside that what a
+//! request may take is counted (`work.rs`).
 //!
 //! Invariants: scrubbing a scrubbed text changes nothing; a pattern that the scan skips would not have matched; a text that
-//! does not come to rest is withheld as a whole. Where two readings are possible, privacy wins: `1.2.3.4` is an IP address,
-//! never a version.
+//! does not come to rest, or for which no steps are left, is withheld as a whole. Where two readings are possible, privacy
+//! wins: `1.2.3.4` is an IP address, never a version.
 //! Not here: the form of a pattern file (`pattern.rs`), checksums (`validate.rs`), which values are scrubbed
-//! (`shoal-ingest`, `scrub.rs`).
+//! (`shoal-ingest`, `scrub.rs`), paths that become dimensions (`route.rs`), identifiers of the event (`own_identifiers.rs`).
 
 use std::borrow::Cow;
 
+use crate::fold;
+
+mod first;
+mod numbers;
 mod pattern;
 mod scan;
 mod validate;
+mod words;
+mod work;
+
+pub use work::Work;
 
 use pattern::Pattern;
 use scan::Scan;
+use work::Withheld;
 
 /// A text still changes after this many rounds only when it is made to; it is then withheld.
 const ROUNDS_MAX: usize = 8;
-/// What is left of such a text.
-const WITHHELD: &str = "<text>";
+/// What is left of a text that is withheld.
+pub const WITHHELD: &str = "<text>";
 
 /// All patterns, compiled once.
 pub struct Scrubber {
@@ -52,10 +62,11 @@ impl Scrubber {
         }
         patterns.sort_by_key(|p| p.priority);
         let scrubber = Scrubber { patterns, scan: scan.build()? };
+        let mut work = Work::unlimited();
         let broken: Vec<String> = examples
             .iter()
             .filter_map(|(file, (text, wanted))| {
-                let (once, twice) = (scrubber.scrub(text), scrubber.scrub(wanted));
+                let (once, twice) = (scrubber.scrub(text, &mut work), scrubber.scrub(wanted, &mut work));
                 (once != *wanted || twice != *wanted)
                     .then(|| format!("{file}: {text:?} became {once:?}, then {twice:?}, not {wanted:?}"))
             })
@@ -66,33 +77,78 @@ impl Scrubber {
         Ok(scrubber)
     }
 
-    /// The text with every match replaced by `<name of the pattern>`; borrowed when nothing matched.
-    pub fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut current = Cow::Borrowed(text);
-        for _ in 0..ROUNDS_MAX {
-            match self.round(&current) {
-                None => return current,
-                Some(changed) => current = Cow::Owned(changed),
+    /// The text with every match replaced by `<name of the pattern>`; borrowed when nothing matched. What it takes is taken
+    /// from `work`, where a text that is withheld as a whole is noted.
+    pub fn scrub<'t>(&self, text: &'t str, work: &mut Work) -> Cow<'t, str> {
+        match self.try_scrub(text, work) {
+            Ok(None) => Cow::Borrowed(text),
+            Ok(Some(scrubbed)) => Cow::Owned(scrubbed),
+            Err(withheld) => {
+                work.note(&withheld);
+                Cow::Borrowed(WITHHELD)
             }
-        }
-        match self.round(&current) {
-            None => current,
-            Some(_) => Cow::Borrowed(WITHHELD),
         }
     }
 
-    /// Whether anything in the text matches: a dimension's value that does is dropped and counted.
-    pub fn is_clean(&self, text: &str) -> bool {
-        let traits = self.scan.traits(text);
-        self.patterns.iter().filter(|p| p.needs.met(&traits)).all(|p| p.find(text, 0).is_none())
+    /// Whether nothing in the text matches: a dimension's value in which something does is dropped and counted. Not when
+    /// there is no work left to find out.
+    pub fn is_clean(&self, text: &str, work: &mut Work) -> bool {
+        let folded = fold::fold(text);
+        let decoded = fold::decode(&folded);
+        let clean = |text: &str, work: &mut Work| {
+            let traits = self.scan.traits(text);
+            work.pass(text.len())
+                && self
+                    .patterns
+                    .iter()
+                    .filter(|p| p.needs.met(&traits))
+                    .all(|p| p.find(text, 0, work).is_none())
+        };
+        let is_clean = clean(&folded, work) && decoded.is_none_or(|decoded| clean(&decoded, work));
+        if work.is_spent() {
+            work.note(&Withheld::Unscanned);
+        }
+        is_clean && !work.is_spent()
+    }
+
+    /// None when nothing matched.
+    fn try_scrub(&self, text: &str, work: &mut Work) -> Result<Option<String>, Withheld> {
+        let folded = fold::fold(text);
+        let scrubbed = self.settle(&folded, work)?;
+        let current = scrubbed.as_deref().unwrap_or(&folded);
+        if let Some(decoded) = fold::decode(current)
+            && let Some(scrubbed) = self.settle(&decoded, work)?
+        {
+            return Ok(Some(scrubbed));
+        }
+        Ok(scrubbed)
+    }
+
+    /// Rounds until nothing changes; none when nothing did.
+    fn settle(&self, text: &str, work: &mut Work) -> Result<Option<String>, Withheld> {
+        let mut current: Option<String> = None;
+        for _ in 0..=ROUNDS_MAX {
+            let changed = self.round(current.as_deref().unwrap_or(text), work);
+            if work.is_spent() {
+                return Err(Withheld::Unscanned);
+            }
+            match changed {
+                None => return Ok(current),
+                Some(changed) => current = Some(changed),
+            }
+        }
+        Err(Withheld::Unsettled)
     }
 
     /// Every pattern once; none when nothing matched.
-    fn round(&self, text: &str) -> Option<String> {
+    fn round(&self, text: &str, work: &mut Work) -> Option<String> {
         let traits = self.scan.traits(text);
+        if !work.pass(text.len()) {
+            return None;
+        }
         let mut changed: Option<String> = None;
         for pattern in self.patterns.iter().filter(|p| p.needs.met(&traits)) {
-            if let Some(next) = replace(pattern, changed.as_deref().unwrap_or(text)) {
+            if let Some(next) = replace(pattern, changed.as_deref().unwrap_or(text), work) {
                 changed = Some(next);
             }
         }
@@ -101,11 +157,11 @@ impl Scrubber {
 }
 
 /// Replaces every match of one pattern; none when there is none.
-fn replace(pattern: &Pattern, text: &str) -> Option<String> {
+fn replace(pattern: &Pattern, text: &str, work: &mut Work) -> Option<String> {
     let mut out = String::new();
     let mut copied = 0;
     let mut from = 0;
-    while let Some(found) = pattern.find(text, from) {
+    while let Some(found) = pattern.find(text, from, work) {
         out.push_str(&text[copied..found.secret.start]);
         out.push_str(&pattern.placeholder);
         copied = found.secret.end;

@@ -11,8 +11,8 @@ use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::{Audit, last_at_ms};
 use shoal_files::Disk;
 use shoal_ingest::{
-    DayLimitConfig, DedupConfig, Epochs, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig,
-    PipelineConfig, UnitKeyConfig,
+    DayLimitConfig, DedupConfig, Epochs, GeoDb, Ingest, IngestConfig, IngestParts, JudgesConfig, Limits,
+    LogConfig, PipelineConfig, UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
@@ -214,6 +214,7 @@ fn ingest_config(config: &Config, canonical_from_day: i32) -> IngestConfig {
                 string_bytes_max: settings.string_bytes_max,
                 depth_max: settings.depth_max,
                 values_max: settings.values_max,
+                scrub_steps_max: settings.scrub_steps_max,
             },
             epochs: Epochs { days: settings.epoch_days, canonical_from_day },
         },
@@ -228,6 +229,7 @@ fn ingest_config(config: &Config, canonical_from_day: i32) -> IngestConfig {
         unit_keys: UnitKeyConfig { dir: config.unit_key_dir(), late_days: settings.unit_late_days },
         grants_per_min: settings.grants_per_min,
         flush_interval_ms: settings.flush_interval_ms,
+        judges: JudgesConfig { threads: settings.threads, queue_max: settings.queue_max },
     }
 }
 

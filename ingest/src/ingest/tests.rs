@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use shoal_schemas::{Kind, Programme, Protocol};
+use shoal_privacy::keyring::Keyring;
+use shoal_schemas::{Kind, Programme, Protocol, Registry};
 use shoal_storage::Store;
 
 use super::*;
@@ -78,7 +79,11 @@ async fn an_event_is_in_its_regions_table_once_however_often_it_is_sent() {
     let keyring = Arc::new(Keyring::ephemeral());
     let body = events();
     let ingest = open(root.path(), &keyring).await;
-    assert_eq!(counts(&ingest.check(request(&body), &grant()).unwrap()), (10, 0, 0, 1), "checked, not kept");
+    assert_eq!(
+        counts(&ingest.check(request(&body), &grant()).await.unwrap()),
+        (10, 0, 0, 1),
+        "checked, not kept"
+    );
     assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (10, 0, 0, 1));
     assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (0, 10, 0, 1));
     // Not stopped: as after kill -9, the events are in the log only.

@@ -8,7 +8,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use shoal_privacy::{crash_group::crash_group, scrub::Scrubber};
+use shoal_privacy::{
+    crash_group::crash_group,
+    scrub::{Scrubber, Work},
+};
 
 use crate::wire::{batch::FRAMES_MAX, json::Json};
 
@@ -92,11 +95,16 @@ pub(crate) struct Stack {
 }
 
 /// Scrubs the frames and makes text and group of them. `exception_type` is already clean.
-pub(crate) fn stack(exception_type: &str, frames: &[Frame<'_>], scrubber: &Scrubber) -> Stack {
+pub(crate) fn stack(
+    exception_type: &str,
+    frames: &[Frame<'_>],
+    scrubber: &Scrubber,
+    work: &mut Work,
+) -> Stack {
     let mut text = String::new();
     for frame in frames {
         let before = text.len();
-        line(frame, scrubber, &mut text);
+        line(frame, scrubber, &mut text, work);
         if text.len() > STACK_BYTES_MAX {
             text.truncate(before);
             break;
@@ -106,25 +114,25 @@ pub(crate) fn stack(exception_type: &str, frames: &[Frame<'_>], scrubber: &Scrub
     let chosen = frames.iter().rev().filter(|f| f.in_app || !any_in_app).take(GROUP_FRAMES);
     let mut parts = vec![exception_type.to_owned()];
     parts.extend(chosen.map(|f| {
-        let module = normal(&scrubber.scrub(&f.module));
-        let function = normal(&scrubber.scrub(&f.function));
+        let module = normal(&scrubber.scrub(&f.module, work));
+        let function = normal(&scrubber.scrub(&f.function, work));
         format!("{module}.{function}")
     }));
     Stack { text, group: crash_group(&parts) }
 }
 
 /// `module.function (file:line)`
-fn line(frame: &Frame<'_>, scrubber: &Scrubber, out: &mut String) {
+fn line(frame: &Frame<'_>, scrubber: &Scrubber, out: &mut String, work: &mut Work) {
     let mut line = String::new();
     line.push_str(&frame.module);
     if !frame.module.is_empty() && !frame.function.is_empty() {
         line.push('.');
     }
     line.push_str(&frame.function);
-    let mut scrubbed = scrubber.scrub(&line).into_owned();
+    let mut scrubbed = scrubber.scrub(&line, work).into_owned();
     if !frame.file.is_empty() {
         // The line number is added afterwards: a pattern must not take it for a part of something.
-        let _ = write!(scrubbed, " ({}", scrubber.scrub(&frame.file));
+        let _ = write!(scrubbed, " ({}", scrubber.scrub(&frame.file, work));
         if let Some(number) = frame.line {
             let _ = write!(scrubbed, ":{number}");
         }

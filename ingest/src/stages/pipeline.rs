@@ -7,7 +7,12 @@
 
 use std::borrow::Cow;
 
-use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber, unit_key::Network};
+use shoal_privacy::{
+    consent::ConsentIndex,
+    keyring::Keyring,
+    scrub::{Scrubber, Work},
+    unit_key::Network,
+};
 use shoal_schemas::Registry;
 
 use crate::{
@@ -22,7 +27,7 @@ use crate::{
         permit::{Permission, permit},
         pseudonymise::pseudonymise,
         row_layout::RowLayout,
-        scrub::scrub,
+        scrub::{Scrubbed, scrub},
         validate::{Rules, Tally, validate},
     },
     unit_keys::open::{OpenKeys, Units},
@@ -49,6 +54,8 @@ pub(crate) struct Piped {
     pub(crate) skipped_items: u64,
     pub(crate) placeholder_identifiers: u64,
     pub(crate) request_id: Option<String>,
+    /// What scrubbing has left of its work, and the texts that were withheld for want of it.
+    pub(crate) work: Work,
 }
 
 impl Piped {
@@ -163,15 +170,16 @@ pub(crate) fn judge<'a>(
     let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
     let pseudonymous = pseudonymise(permitted, gate.config.epochs, &units);
     mark(Stage::Pseudonymise);
-    let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, grant);
+    let scrubbed =
+        scrub(pseudonymous, gate.scrubber, gate.layout, grant, Work::of(gate.config.limits.scrub_steps_max));
     mark(Stage::Scrub);
     let Tally { outcomes, dropped_properties, placeholders: placeholder_identifiers } = scrubbed.tally;
     debug_assert_eq!(
         scrubbed.batches.iter().map(|b| b.rows().len()).sum::<usize>(),
         outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
     );
-    let batches = scrubbed.batches;
-    Ok(Piped { batches, outcomes, dropped_properties, skipped_items, placeholder_identifiers, request_id })
+    let Scrubbed { batches, work, .. } = scrubbed;
+    Ok(Piped { batches, outcomes, dropped_properties, skipped_items, placeholder_identifiers, request_id, work })
 }
 
 impl<'a> Gate<'a> {

@@ -1,13 +1,13 @@
 //! Identifiers become digests. Fourth stage of the pipeline.
 //!
 //! Invariant: nothing in the output holds a raw identifier, event id or session id; a value that quotes one of the event's
-//! own identifiers loses it here, whatever it looks like: a dimension is dropped and counted, free text has it replaced. The subject is the first identifier
+//! own identifiers in any form loses it here: a dimension is dropped and counted, free text has it replaced. The subject is the first identifier
 //! present: user, install, device for the user-experience programme; serial, device, install, user for the other. Where
 //! the key asserts consent for all, an event may name nobody (`permit.rs` lets no other one through): its subject is then
 //! the unit of its sender's network, app and day. A session or an event is never a subject, since one person has many of
 //! them. A hidden event is treated like any other. Identifiers are in their canonical form from the first pseudonym epoch on
 //! that begins after the service knows of one, so that no subject changes its pseudonym within an epoch.
-//! Not here: keys and hashes (`shoal-privacy`), the units (`unit_keys`); free text, which is the scrub stage's.
+//! Not here: keys, hashes and the forms of identifiers (`shoal-privacy`), the units (`unit_keys`); free text, which is the scrub stage's.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -15,6 +15,7 @@ use shoal_privacy::{
     consent::Basis,
     identifier::Forms,
     keyring::Keyring,
+    own_identifiers::OwnIdentifiers,
     pseudonym::{Digester, PseudonymEpoch, Pseudonymiser},
 };
 use shoal_schemas::{EventDef, Programme, Region, calendar::day_of};
@@ -80,6 +81,7 @@ pub(crate) fn pseudonymise<'a>(
     let (permitted, mut values, mut tally) = batch.into_parts();
     let mut keys: Vec<Keys> = Vec::new();
     let mut text = String::new();
+    let mut identifiers = OwnIdentifiers::default();
     let mut events = Vec::with_capacity(permitted.len());
     for (mut event, verdict) in permitted {
         let epoch = PseudonymEpoch::of_day(day_of(event.time_ms), epochs.days);
@@ -93,7 +95,7 @@ pub(crate) fn pseudonymise<'a>(
             Verdict::Hide => (true, Basis::Carried),
         };
         let own = &mut values[event.values.clone()];
-        tally.dropped_properties += redact(&event.ids, own, &mut event.frames);
+        tally.dropped_properties += redact(&mut identifiers, &event.ids, own, &mut event.frames);
         let head = RowHead {
             event: event.def.index,
             kind: event.def.kind,
@@ -155,38 +157,33 @@ fn subject(keys: &Keys, event: &ValidEvent<'_>, units: &Units<'_>) -> [u8; 16] {
     subject.into_bytes()
 }
 
-/// Shorter identifiers are in every other word.
-const QUOTED_BYTES_MIN: usize = 4;
-/// What is left of an identifier in free text.
-const REPLACEMENT: &str = "<identifier>";
-
-/// Takes the event's own identifiers out of its values; returns how many were dropped.
-fn redact(ids: &Identifiers<'_>, values: &mut [(u16, Checked<'_>)], frames: &mut [Frame<'_>]) -> u64 {
+/// Takes the event's own identifiers out of its values, in whatever form they are there; returns how many were dropped.
+fn redact(
+    own: &mut OwnIdentifiers,
+    ids: &Identifiers<'_>,
+    values: &mut [(u16, Checked<'_>)],
+    frames: &mut [Frame<'_>],
+) -> u64 {
     let mut dropped = 0;
     let all = [&ids.user, &ids.install, &ids.device, &ids.serial, &ids.session];
-    let long = all
-        .into_iter()
-        .filter_map(|id| id.as_deref().map(str::trim))
-        .filter(|id| id.len() >= QUOTED_BYTES_MIN);
-    for id in long {
-        for (column, value) in values.iter_mut() {
-            match value {
-                Checked::Text(text, Care::Dimension) if *column != DROPPED && text.contains(id) => {
-                    *column = DROPPED;
-                    dropped += 1;
-                }
-                Checked::Text(text, Care::Text) => replace(text, id),
-                _ => {}
+    own.prepare(all.into_iter().filter_map(|id| id.as_deref()));
+    for (column, value) in values.iter_mut() {
+        match value {
+            Checked::Text(text, Care::Dimension) if *column != DROPPED && own.are_in(text) => {
+                *column = DROPPED;
+                dropped += 1;
             }
+            Checked::Text(text, Care::Text) => replace(text, own),
+            _ => {}
         }
-        frames.iter_mut().flat_map(Frame::texts).for_each(|text| replace(text, id));
     }
+    frames.iter_mut().flat_map(Frame::texts).for_each(|text| replace(text, own));
     dropped
 }
 
-fn replace(text: &mut Cow<'_, str>, id: &str) {
-    if text.contains(id) {
-        *text = Cow::Owned(text.replace(id, REPLACEMENT));
+fn replace(text: &mut Cow<'_, str>, own: &mut OwnIdentifiers) {
+    if let Some(redacted) = own.redact(text) {
+        *text = Cow::Owned(redacted);
     }
 }
 

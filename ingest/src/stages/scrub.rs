@@ -3,12 +3,13 @@
 //! Invariants: every text of a row is a listed value, a declared name, or has been through the scrubber. A dimension's value
 //! with a match is dropped and counted (replacing a part would make a new value out of each); free text has its matches
 //! replaced. A device's own name is kept only when it is its model's. The row of a hidden event is made and forgotten.
+//! What a request's texts may take is counted; those that are left when nothing is are withheld as a whole.
 //! Not here: the patterns (`shoal-privacy`, `patterns/`), the bytes of a row (`row.rs`).
 
 use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
-use shoal_privacy::scrub::Scrubber;
+use shoal_privacy::scrub::{Scrubber, Work};
 
 use crate::{
     grant::IngestGrant,
@@ -31,17 +32,20 @@ const REMEMBERED_MAX: usize = 4096;
 pub(crate) struct Scrubbed {
     pub(crate) batches: Vec<CleanBatch>,
     pub(crate) tally: Tally,
+    /// What is left of the work, and what was withheld for want of it.
+    pub(crate) work: Work,
 }
 
-/// Scrubs and encodes every event. App and kind are the key's.
+/// Scrubs and encodes every event within this much work. App and kind are the key's.
 pub(crate) fn scrub(
     batch: PseudonymousBatch<'_>,
     scrubber: &Scrubber,
     layout: &RowLayout,
     grant: &IngestGrant,
+    work: Work,
 ) -> Scrubbed {
     let (events, mut values, tally) = batch.into_parts();
-    let mut stage = Stage { scrubber, remembered: FxHashMap::default(), dropped: 0 };
+    let mut stage = Stage { scrubber, remembered: FxHashMap::default(), dropped: 0, work };
     let mut batches: Vec<CleanBatch> = Vec::new();
     for event in &events {
         let columns = layout.kind(event.def.kind);
@@ -57,7 +61,7 @@ pub(crate) fn scrub(
     }
     batches.iter_mut().for_each(CleanBatch::finish);
     let tally = Tally { dropped_properties: tally.dropped_properties + stage.dropped, ..tally };
-    Scrubbed { batches, tally }
+    Scrubbed { batches, tally, work: stage.work }
 }
 
 /// An event whose texts are clean, and what its row is made of.
@@ -101,6 +105,7 @@ struct Stage<'x> {
     /// Values of dimensions that were looked at before: batches repeat versions, models and screens.
     remembered: FxHashMap<String, bool>,
     dropped: u64,
+    work: Work,
 }
 
 impl Stage<'_> {
@@ -123,7 +128,7 @@ impl Stage<'_> {
                 self.dropped += 1;
             }
             if let Checked::Text(text, Care::Text) = &mut values[at].1 {
-                let changed = match self.scrubber.scrub(text) {
+                let changed = match self.scrubber.scrub(text, &mut self.work) {
                     Cow::Owned(scrubbed) => Some(scrubbed),
                     Cow::Borrowed(same) if same != &**text => Some(same.to_owned()),
                     Cow::Borrowed(_) => None,
@@ -138,14 +143,14 @@ impl Stage<'_> {
             return None;
         }
         let exception = columns.exception_type.and_then(|column| text_of(values, column)).unwrap_or_default();
-        Some(frames::stack(exception, &event.frames, self.scrubber))
+        Some(frames::stack(exception, &event.frames, self.scrubber, &mut self.work))
     }
 
     fn is_clean(&mut self, text: &str) -> bool {
         if let Some(known) = self.remembered.get(text) {
             return *known;
         }
-        let clean = !text.contains(char::is_control) && self.scrubber.is_clean(text);
+        let clean = !text.contains(char::is_control) && self.scrubber.is_clean(text, &mut self.work);
         if self.remembered.len() < REMEMBERED_MAX {
             self.remembered.insert(text.to_owned(), clean);
         }

@@ -3,10 +3,12 @@
 //! Invariants: a number comes out as an integer of units of 10^-scale within its bounds; a listed value is the
 //! registry's own text; every text says what the scrub stage owes it. Native events are strict; in vendors' events what can
 //! be read in only one way is read so (numbers as text, letter case of listed values, long free text is cut).
-//! Not here: which properties an event has (`validate.rs`).
+//! A value that is a path or an address, of any protocol, becomes its template here.
+//! Not here: how a template is made (`shoal_privacy::route`), which properties an event has (`validate.rs`).
 
 use std::borrow::Cow;
 
+use shoal_privacy::route;
 use shoal_schemas::{Class, Domain, PropertyDef, ValueType};
 
 use crate::{
@@ -18,6 +20,11 @@ use crate::{
 /// A device's name is given by its owner and often is a person's, which no pattern can tell. Kept only when it is the
 /// model's own name; dropped and counted otherwise.
 const OWN_NAME: &str = "device_name";
+
+/// Properties whose values are paths or addresses whenever they have a slash or a query. Of others only a value that begins
+/// like one is taken for one: `java/lang/Error` is none.
+const PATHS: &[&str] =
+    &["endpoint", "href", "link", "location", "page", "path", "referrer", "route", "screen", "uri", "url"];
 
 /// Marks a value that is dropped: no table has so many columns.
 pub(crate) const DROPPED: u16 = u16::MAX;
@@ -89,6 +96,10 @@ fn text<'a>(
         _ if def.name == OWN_NAME => Care::OwnName,
         _ => Care::Text,
     };
+    let text = match care {
+        Care::Dimension => template(&def.name, text),
+        _ => text,
+    };
     if text.len() <= bytes_max {
         return Ok(Checked::Text(text, care));
     }
@@ -96,6 +107,17 @@ fn text<'a>(
         return Ok(Checked::Text(cut(text, bytes_max), care));
     }
     Err(Rejection::property(Code::TooLong, &def.name, format!("longer than {bytes_max} bytes")))
+}
+
+/// The value of a dimension, without what a path in it names.
+fn template<'a>(name: &str, text: Cow<'a, str>) -> Cow<'a, str> {
+    if !PATHS.contains(&name) && !route::is_path(&text) {
+        return text;
+    }
+    match route::template(&text) {
+        Cow::Owned(template) => Cow::Owned(template),
+        Cow::Borrowed(_) => text,
+    }
 }
 
 fn number(def: &PropertyDef, value: &Json<'_>, scale: u8, strict: bool) -> Result<i64, Rejection> {

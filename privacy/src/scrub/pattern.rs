@@ -7,9 +7,9 @@
 //! regex = '''...'''          # verbose mode, Unicode; the group `secret` is what is replaced, else the whole match
 //! validator = "luhn"         # optional, see `validate.rs`: gives the length that is valid, or refuses the match
 //! edge = "digit"             # optional: the match may not touch another digit; "decimal": nor be the decimals of
-//!                            #   a number; "word": nor touch a letter
+//!                            #   a number; "word": nor touch a letter; "host": nor be a part of a longer name with dots
 //! needs = { digits = 13 }    # what a text must have for the regular expression to run, see `scan.rs`:
-//!                            #   any, digits, run, separators, labels
+//!                            #   any, digits, run, separators, labels, words
 //! pass = [["text", "result"], ...]   # what must be replaced, with all patterns in force
 //! fail = ["text", ...]               # what must stay unchanged
 //! ```
@@ -21,17 +21,17 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::{
+    first::Start,
     scan::{Builder, Needs},
     validate::{self, Validator},
+    work::Work,
 };
 
 /// (file name, text) of every file in `patterns/`.
 pub(super) const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/patterns.rs"));
 
-/// Refused matches may be this many times as long as the text, and so many bytes more, taken together. In a text made to be
-/// refused again and again, what comes after is withheld rather than looked at.
-const REFUSED_RATIO_MAX: usize = 64;
-const REFUSED_BYTES_MIN: usize = 64 * 1024;
+/// How often a match is tried at one place, each time shorter.
+const TRIES_MAX: usize = 3;
 
 /// (text, what must become of it).
 type Example = (String, String);
@@ -41,7 +41,10 @@ pub(super) struct Pattern {
     pub(super) priority: u8,
     pub(super) placeholder: String,
     pub(super) needs: Needs,
+    /// With an edge it matches at the beginning of what it is given only.
     regex: Regex,
+    /// Where a match can begin; none without an edge.
+    start: Option<Start>,
     /// Whether the regular expression has a group `secret`.
     grouped: bool,
     validator: Option<Validator>,
@@ -63,6 +66,8 @@ enum Edge {
     /// As `Digit`, and not the decimals of a number: `3.14159265358979`.
     Decimal,
     Word,
+    /// As `Word`, and not a part of a longer name with dots: `com.example.local.View`.
+    Host,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +98,8 @@ struct NeedsFile {
     separators: u32,
     #[serde(default)]
     labels: Vec<String>,
+    #[serde(default)]
+    words: Vec<String>,
 }
 
 /// Reads a pattern file; gives the pattern and its examples.
@@ -112,10 +119,7 @@ pub(super) fn parse(file: &str, text: &str, scan: &mut Builder) -> Result<(Patte
     if raw.priority > 99 {
         return Err(said("`priority` is 0 to 99".to_owned()));
     }
-    let regex = Regex::new(&format!("(?x){}", raw.regex)).map_err(|e| said(e.to_string()))?;
-    if regex.is_match("") {
-        return Err(said("the pattern matches the empty text".to_owned()));
-    }
+    let (regex, start) = compile(&raw).map_err(said)?;
     let validator = match &raw.validator {
         None => None,
         Some(name) => {
@@ -128,8 +132,10 @@ pub(super) fn parse(file: &str, text: &str, scan: &mut Builder) -> Result<(Patte
         run: raw.needs.run,
         separators: raw.needs.separators,
         labelled: !raw.needs.labels.is_empty(),
+        worded: !raw.needs.words.is_empty(),
     };
     scan.label(&raw.needs.labels);
+    scan.word(&raw.needs.words);
     let mut examples = raw.pass;
     examples.extend(raw.fail.into_iter().map(|same| (same.clone(), same)));
     let pattern = Pattern {
@@ -138,48 +144,105 @@ pub(super) fn parse(file: &str, text: &str, scan: &mut Builder) -> Result<(Patte
         needs,
         grouped: regex.capture_names().flatten().any(|n| n == "secret"),
         regex,
+        start,
         validator,
         edge: raw.edge,
     };
     Ok((pattern, examples))
 }
 
+/// The regular expression, and where it can begin when the pattern has an edge.
+fn compile(raw: &PatternFile) -> Result<(Regex, Option<Start>), String> {
+    let has_edge = !matches!(raw.edge, Edge::None);
+    let begin = if has_edge { "(?x)\\A" } else { "(?x)" };
+    let regex = Regex::new(&format!("{begin}(?:{}\n)", raw.regex)).map_err(|e| e.to_string())?;
+    let start = Start::of(&raw.regex).ok_or("the pattern matches the empty text")?;
+    Ok((regex, has_edge.then_some(start)))
+}
+
 impl Pattern {
-    /// The first valid match at or after a byte.
-    pub(super) fn find(&self, text: &str, from: usize) -> Option<Found> {
+    /// The first valid match at or after a byte; none when no step is left, too.
+    pub(super) fn find(&self, text: &str, from: usize, work: &mut Work) -> Option<Found> {
+        match &self.start {
+            None => self.find_anywhere(text, from, work),
+            Some(start) => self.find_at_starts(text, from, start, work),
+        }
+    }
+
+    /// Without an edge a part of a refused match is no better than the whole, but for its last character, which may be what
+    /// another one begins with.
+    fn find_anywhere(&self, text: &str, from: usize, work: &mut Work) -> Option<Found> {
         let mut at = from;
-        let mut refused_bytes_left = REFUSED_RATIO_MAX * text.len() + REFUSED_BYTES_MIN;
-        while refused_bytes_left > 0 {
-            let whole = self.regex.find_at(text, at)?;
-            if let Some(found) = self.accept(text, whole.range()) {
-                return Some(self.after_escape(text, whole.start()).unwrap_or(found));
+        loop {
+            let found = self.regex.find_at(text, at);
+            let end = found.map_or(text.len(), |whole| whole.end());
+            if !work.search(end - at) {
+                return None;
             }
-            refused_bytes_left = refused_bytes_left.saturating_sub(whole.len());
-            // With an edge, a part of the match may do; without, a part is no better than the whole.
-            at = match self.edge {
-                Edge::None => whole.end(),
-                _ => next_boundary(text, whole.start()),
+            let whole = found?.range();
+            if let Some(found) = self.accept(text, whole.clone(), text.len()) {
+                return Some(found);
+            }
+            let last = text.floor_char_boundary(whole.end - 1);
+            at = if last > whole.start { last } else { whole.end };
+        }
+    }
+
+    /// With an edge a match begins where a run of letters or digits does, or behind an escape. Only there, and where the
+    /// pattern can begin with the byte, it is tried, so that a text of one long run is looked at once.
+    fn find_at_starts(&self, text: &str, from: usize, start: &Start, work: &mut Work) -> Option<Found> {
+        let bytes = text.as_bytes();
+        for at in from..bytes.len() {
+            if !start.begins(bytes[at]) || !self.edge.free_before(bytes, at) || !text.is_char_boundary(at) {
+                continue;
+            }
+            // A match that begins within a percent escape, as `%22` and a number that together have a check digit by
+            // chance, is looked for behind it first.
+            let behind = at + 2;
+            let escape = at.checked_sub(1).and_then(|percent| bytes.get(percent..behind));
+            let inner = match escape.is_some_and(ends_with_escape) {
+                true if start.may_be(&bytes[behind..]) => self.find_here(text, behind, work),
+                _ => None,
             };
+            let found = match inner {
+                None if start.may_be(&bytes[at..]) => self.find_here(text, at, work),
+                inner => inner,
+            };
+            if found.is_some() || work.is_spent() {
+                return found.filter(|_| work.pass(at - from));
+            }
         }
-        (at < text.len()).then_some(Found { secret: at..text.len() })
+        work.pass(bytes.len() - from);
+        None
     }
 
-    /// The match that begins after a percent escape, when the one at `start` begins within it: `%22` and a number that
-    /// together have a check digit by chance.
-    fn after_escape(&self, text: &str, start: usize) -> Option<Found> {
-        let behind = start + 2;
-        let escape = start.checked_sub(1).and_then(|at| text.as_bytes().get(at..behind))?;
-        if matches!(self.edge, Edge::None) || !ends_with_escape(escape) {
-            return None;
+    /// The valid match that begins at a byte. One that touches what follows it is tried once more without its last run.
+    fn find_here(&self, text: &str, at: usize, work: &mut Work) -> Option<Found> {
+        let mut window = text.len();
+        for _ in 0..TRIES_MAX {
+            let found = self.regex.find(text.get(at..window)?);
+            if !work.search(found.map_or(0, |whole| whole.len())) {
+                return None;
+            }
+            let end = at + found?.end();
+            if let Some(found) = self.accept(text, at..end, window) {
+                return Some(found);
+            }
+            window = self.edge.run_start(text.as_bytes(), end)?;
         }
-        let inner = self.regex.find_at(text, behind).filter(|m| m.start() == behind)?;
-        self.accept(text, inner.range())
+        None
     }
 
-    fn accept(&self, text: &str, whole: Range<usize>) -> Option<Found> {
+    /// The match when it is valid. What is behind `window` is not looked at.
+    fn accept(&self, text: &str, whole: Range<usize>, window: usize) -> Option<Found> {
         let mut secret = match self.grouped {
             false => whole.clone(),
-            true => self.regex.captures_at(text, whole.start)?.name("secret")?.range(),
+            true => {
+                let from = if self.start.is_some() { whole.start } else { 0 };
+                let captures = self.regex.captures_at(&text[from..window], whole.start - from)?;
+                let secret = captures.name("secret")?;
+                from + secret.start()..from + secret.end()
+            }
         };
         if let Some(validator) = self.validator {
             let valid = validator(&text[secret.clone()])?;
@@ -192,20 +255,12 @@ impl Pattern {
     }
 }
 
-fn next_boundary(text: &str, at: usize) -> usize {
-    let mut next = at + 1;
-    while next < text.len() && !text.is_char_boundary(next) {
-        next += 1;
-    }
-    next
-}
-
 impl Edge {
     fn touches(self, byte: u8) -> bool {
         match self {
             Edge::None => false,
             Edge::Digit | Edge::Decimal => byte.is_ascii_digit(),
-            Edge::Word => byte.is_ascii_alphanumeric(),
+            Edge::Word | Edge::Host => byte.is_ascii_alphanumeric(),
         }
     }
 
@@ -213,13 +268,28 @@ impl Edge {
         let before = &text[..start];
         match before {
             [.., digit, b'.'] if matches!(self, Edge::Decimal) => !digit.is_ascii_digit(),
+            [.., b'.'] if matches!(self, Edge::Host) => false,
+            // An address in memory, which happens to have no letter.
+            [.., b'0', b'x'] if matches!(self, Edge::Digit | Edge::Decimal) => false,
             [.., byte] if self.touches(*byte) => ends_with_escape(before),
             _ => true,
         }
     }
 
     fn free_after(self, text: &[u8], end: usize) -> bool {
-        text.get(end).is_none_or(|byte| !self.touches(*byte))
+        match &text[end..] {
+            [b'.', next, ..] if matches!(self, Edge::Host) => !self.touches(*next),
+            [byte, ..] => !self.touches(*byte),
+            [] => true,
+        }
+    }
+
+    /// Where the run begins that a match breaks off in; none when it breaks off in none.
+    fn run_start(self, text: &[u8], end: usize) -> Option<usize> {
+        if self.free_after(text, end) {
+            return None;
+        }
+        text[..end].iter().rposition(|byte| !self.touches(*byte)).map(|before| before + 1)
     }
 }
 

@@ -3,21 +3,21 @@
 //! A necessary condition only: whether a pattern matches is for its regular expression to say. The property test
 //! `the_scan_hides_nothing` holds the two together.
 
-use regex::Regex;
+use regex::bytes::Regex;
 
-/// Bits 0 to 15: characters that patterns ask for. The classes below follow.
-const ASKED_MAX: usize = 16;
-const DIGIT: u32 = 1 << 16;
+/// Bits 0 to 23: characters that patterns ask for. The classes below follow.
+const ASKED_MAX: usize = 24;
+const DIGIT: u32 = 1 << 24;
 /// What a written number is made of: digits, and the separators people put between them.
-const NUMBER: u32 = 1 << 17;
+const NUMBER: u32 = 1 << 25;
 /// Letters and digits of tokens, base64 and hexadecimal numbers.
-const TOKEN: u32 = 1 << 18;
+const TOKEN: u32 = 1 << 26;
 /// Hexadecimal digits and the separators of addresses.
-const ADDRESS: u32 = 1 << 19;
+const ADDRESS: u32 = 1 << 27;
 /// The separators of addresses alone.
-const SEPARATOR: u32 = 1 << 20;
+const SEPARATOR: u32 = 1 << 28;
 /// A character that can follow a label.
-const ASSIGN: u32 = 1 << 21;
+const ASSIGN: u32 = 1 << 29;
 
 /// What a text is made of.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(super) struct Traits {
     separators: u32,
     /// Whether a label that some pattern asks for is followed by `=`, `:` or `#`.
     labelled: bool,
+    /// Whether a word that some pattern asks for stands alone.
+    worded: bool,
 }
 
 /// What a pattern needs to match at all.
@@ -42,6 +44,7 @@ pub(super) struct Needs {
     pub(super) run: u32,
     pub(super) separators: u32,
     pub(super) labelled: bool,
+    pub(super) worded: bool,
 }
 
 impl Needs {
@@ -52,6 +55,7 @@ impl Needs {
             && traits.run >= self.run
             && traits.separators >= self.separators
             && (traits.labelled || !self.labelled)
+            && (traits.worded || !self.worded)
     }
 }
 
@@ -59,6 +63,7 @@ impl Needs {
 #[derive(Default)]
 pub(super) struct Builder {
     asked: Vec<u8>,
+    labels: Vec<String>,
     words: Vec<String>,
 }
 
@@ -87,7 +92,12 @@ impl Builder {
     }
 
     /// Adds labels, in the syntax of regular expressions.
-    pub(super) fn label(&mut self, words: &[String]) {
+    pub(super) fn label(&mut self, labels: &[String]) {
+        self.labels.extend_from_slice(labels);
+    }
+
+    /// Adds words that stand alone, in the syntax of regular expressions.
+    pub(super) fn word(&mut self, words: &[String]) {
         self.words.extend_from_slice(words);
     }
 
@@ -101,17 +111,23 @@ impl Builder {
                 }
             }
         }
-        self.words.sort();
-        self.words.dedup();
-        let label = match self.words.is_empty() {
-            true => None,
-            false => {
-                let words = self.words.join("|");
-                let gate = format!(r#"(?i-u)(?:{words})[\\"'\])]{{0,3}}[ \t]*(?:[=:#]|%3[ad]|%2[23])"#);
-                Some(Regex::new(&gate).map_err(|e| format!("labels: {e}"))?)
-            }
-        };
-        Ok(Scan { classes, label })
+        let labels =
+            one_of(&mut self.labels, r#"(?i-u)(?:"#, r#")[\\"'\])]{0,3}[ \t]*(?:[=:#]|%3[ad]|%2[23])"#)?;
+        let words = one_of(&mut self.words, "(?i-u)(?:^|[^a-z0-9])(?:", ")(?:[^a-z0-9]|$)")?;
+        Ok(Scan { classes, labels, words })
+    }
+}
+
+/// A regular expression for any of these between the two texts; none when there are none.
+fn one_of(of: &mut Vec<String>, before: &str, after: &str) -> Result<Option<Regex>, String> {
+    of.sort();
+    of.dedup();
+    match of.is_empty() {
+        true => Ok(None),
+        false => {
+            let gate = Regex::new(&format!("{before}{}{after}", of.join("|")));
+            gate.map(Some).map_err(|e| format!("labels and words: {e}"))
+        }
     }
 }
 
@@ -138,10 +154,11 @@ fn class_of(byte: u8) -> u32 {
     class
 }
 
-/// The classes of all bytes, and the labels.
+/// The classes of all bytes, the labels and the words.
 pub(super) struct Scan {
     classes: Box<[u32; 256]>,
-    label: Option<Regex>,
+    labels: Option<Regex>,
+    words: Option<Regex>,
 }
 
 impl Scan {
@@ -162,8 +179,9 @@ impl Scan {
             traits.run = traits.run.max(run);
             traits.separators = traits.separators.max(separators);
         }
-        traits.labelled =
-            traits.seen & ASSIGN != 0 && self.label.as_ref().is_some_and(|label| label.is_match(text));
+        let holds = |gate: &Option<Regex>| gate.as_ref().is_some_and(|gate| gate.is_match(text.as_bytes()));
+        traits.labelled = traits.seen & ASSIGN != 0 && holds(&self.labels);
+        traits.worded = holds(&self.words);
         traits
     }
 }

@@ -7,26 +7,48 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod effort;
+mod harmless;
+mod kinds;
+
 fn scrubber() -> &'static Scrubber {
     static SCRUBBER: OnceLock<Scrubber> = OnceLock::new();
     SCRUBBER.get_or_init(|| Scrubber::embedded().unwrap())
 }
 
-/// As [`Scrubber::scrub`], with every pattern run on every text.
+fn scrub(text: &str) -> Cow<'_, str> {
+    scrubber().scrub(text, &mut Work::unlimited())
+}
+
+fn is_clean(text: &str) -> bool {
+    scrubber().is_clean(text, &mut Work::unlimited())
+}
+
+/// As [`scrub`], with every pattern run on every text.
 fn scrub_without_scan(text: &str) -> String {
-    let mut current = text.to_owned();
-    for _ in 0..=ROUNDS_MAX {
-        let before = current.clone();
-        for pattern in &scrubber().patterns {
-            if let Some(next) = replace(pattern, &current) {
-                current = next;
+    let settle = |text: &str| {
+        let mut current = text.to_owned();
+        for _ in 0..=ROUNDS_MAX {
+            let before = current.clone();
+            for pattern in &scrubber().patterns {
+                if let Some(next) = replace(pattern, &current, &mut Work::unlimited()) {
+                    current = next;
+                }
+            }
+            if current == before {
+                return current;
             }
         }
-        if current == before {
-            return current;
-        }
+        WITHHELD.to_owned()
+    };
+    let folded = fold::fold(text);
+    let first = settle(&folded);
+    let decoded = fold::decode(&first).filter(|decoded| settle(decoded) != *decoded);
+    match decoded {
+        Some(decoded) => settle(&decoded),
+        None if first == folded => text.to_owned(),
+        None => first,
     }
-    WITHHELD.to_owned()
 }
 
 #[test]
@@ -94,7 +116,7 @@ fn usual_dimension_values_are_clean() {
         "com.example.cam.LiveView",
         "CPH2451",
     ] {
-        assert!(scrubber().is_clean(value), "{value:?} became {:?}", scrubber().scrub(value));
+        assert!(is_clean(value), "{value:?} became {:?}", scrub(value));
     }
 }
 
@@ -110,32 +132,21 @@ fn ordinary_texts_stay() {
         "升级失败，错误码 1004，请稍后再试",
         "on 2026-11-22T10:30:59.123Z and 22.11.2026 10:30:59, week 47/2026",
     ] {
-        assert_eq!(scrubber().scrub(text), text);
-    }
-}
-
-#[test]
-fn a_text_made_to_cost_much_is_withheld() {
-    let text = "acookie:".repeat(2_000);
-    let out = scrubber().scrub(&text).into_owned();
-    assert!(out.ends_with("<token>") && out.len() < text.len() / 10, "{} bytes", out.len());
-    assert!(scrubber().is_clean(&out));
-    for ordinary in ["-".repeat(2_000), "=".repeat(2_000), "LiveView".repeat(250), "0 ".repeat(1_000)] {
-        assert_eq!(scrubber().scrub(&ordinary), ordinary);
+        assert_eq!(scrub(text), text);
     }
 }
 
 #[test]
 fn a_clean_text_is_borrowed() {
-    assert!(matches!(scrubber().scrub("nothing in here"), Cow::Borrowed(_)));
+    assert!(matches!(scrub("nothing in here"), Cow::Borrowed(_)));
 }
 
 #[test]
 fn placeholders_are_clean() {
     for pattern in &scrubber().patterns {
-        assert!(scrubber().is_clean(&pattern.placeholder), "{}", pattern.placeholder);
+        assert!(is_clean(&pattern.placeholder), "{}", pattern.placeholder);
     }
-    assert!(scrubber().is_clean(WITHHELD));
+    assert!(is_clean(WITHHELD));
 }
 
 /// Identifiers, and after a bar the part of each that nobody may find again when it is not the whole.
@@ -227,8 +238,8 @@ const SURROUNDINGS: &[(&str, &str)] = &[
 fn leak(before: &str, identifier: &str, after: &str) -> Option<(String, String)> {
     let (whole, core) = parts_of(identifier);
     let text = format!("{before}{whole}{after}");
-    let out = scrubber().scrub(&text).into_owned();
-    (out.contains(core) || scrubber().is_clean(&text)).then_some((text, out))
+    let out = scrub(&text).into_owned();
+    (out.contains(core) || is_clean(&text)).then_some((text, out))
 }
 
 #[test]
@@ -263,17 +274,17 @@ proptest! {
         ], 0..6),
     ) {
         let text = parts.concat();
-        let once = scrubber().scrub(&text).into_owned();
-        let twice = scrubber().scrub(&once).into_owned();
+        let once = scrub(&text).into_owned();
+        let twice = scrub(&once).into_owned();
         prop_assert_eq!(&once, &twice);
-        prop_assert!(scrubber().is_clean(&once), "{:?}", once);
-        prop_assert_eq!(scrubber().is_clean(&text), once == text);
+        prop_assert!(is_clean(&once), "{:?}", once);
+        prop_assert_eq!(is_clean(&text), once == text);
     }
 
     #[test]
     fn any_text_is_taken(text in "\\PC{0,200}|[\\s\\S]{0,100}") {
-        let once = scrubber().scrub(&text).into_owned();
-        prop_assert_eq!(&scrubber().scrub(&once), &once);
+        let once = scrub(&text).into_owned();
+        prop_assert_eq!(&scrub(&once), &once);
     }
 
     #[test]
@@ -286,6 +297,6 @@ proptest! {
         ], 0..5),
     ) {
         let text = parts.concat();
-        prop_assert_eq!(scrubber().scrub(&text).into_owned(), scrub_without_scan(&text));
+        prop_assert_eq!(scrub(&text).into_owned(), scrub_without_scan(&text));
     }
 }

@@ -4,38 +4,50 @@
 
 use std::net::Ipv6Addr;
 
+use super::{
+    numbers::{self, digits, whole},
+    words,
+};
+
 /// What matched -> how much of it is valid.
 pub(super) type Validator = fn(&str) -> Option<usize>;
 
 /// The validator of this name.
 pub(super) fn named(name: &str) -> Option<Validator> {
     Some(match name {
+        "account" => words::account,
         "authorization" => authorization,
-        "base64" => base64,
+        "base64" => words::base64,
+        "base64_short" => words::base64_short,
         "coordinates" => coordinates,
-        "credential" => credential,
+        "credential" => words::credential,
+        "date" => numbers::date,
         "de_document" => de_document,
         "de_steuer_id" => de_steuer_id,
+        "host" => words::host,
+        "host_name" => words::host_name,
         "iban" => iban,
         "imei" => imei,
         "ipv6" => ipv6,
+        "labelled_id" => numbers::labelled_id,
         "luhn" => luhn,
+        "mac_bare" => numbers::mac_bare,
         "mykad" => mykad,
-        "path_user" => path_user,
+        "path_id" => numbers::path_id,
+        "path_user" => words::path_user,
+        "person" => words::person,
         "phone" => phone,
+        "phone_long" => |text| phone(text).filter(|_| digits(text).len() >= 9),
+        "random" => words::random,
+        "route_value" => words::route_value,
+        "serial" => numbers::serial,
+        "serial_groups" => numbers::serial_groups,
+        "serial_short" => numbers::serial_short,
         "sg_nric" => sg_nric,
+        "social_insurance" => numbers::social_insurance,
         "us_ssn" => us_ssn,
         _ => return None,
     })
-}
-
-fn whole(text: &str, valid: bool) -> Option<usize> {
-    valid.then_some(text.len())
-}
-
-/// The digits of a text, without what separates them.
-fn digits(text: &str) -> Vec<u32> {
-    text.bytes().filter(u8::is_ascii_digit).map(|b| u32::from(b - b'0')).collect()
 }
 
 fn luhn_sum_is_zero(digits: &[u32]) -> bool {
@@ -176,8 +188,11 @@ fn mykad(text: &str) -> Option<usize> {
     whole(text, (1..=days).contains(&day) && given)
 }
 
-/// 7 to 15 digits, not all equal, and not one of the limits of machine integers.
+/// 7 to 15 digits, not all equal, not one of the limits of machine integers, and not a date.
 fn phone(text: &str) -> Option<usize> {
+    if numbers::begins_with_date(text) {
+        return None;
+    }
     let digits = digits(&text.replace("%20", " ").replace("%2D", "-").replace("%2d", "-"));
     let limit = matches!(text, "2147483647" | "2147483648" | "4294967295" | "4294967296");
     let all_equal = digits.iter().all(|d| *d == digits[0]);
@@ -211,68 +226,6 @@ fn coordinates(text: &str) -> Option<usize> {
 fn authorization(text: &str) -> Option<usize> {
     const SCHEMES: &[&str] = &["basic", "bearer", "digest", "negotiate", "token"];
     whole(text, !SCHEMES.iter().any(|s| text.eq_ignore_ascii_case(s)))
-}
-
-/// A secret rather than a word of a sentence: a digit, two cases or another character in it, or 16 characters.
-fn credential(text: &str) -> Option<usize> {
-    let has = |test: fn(&u8) -> bool| text.bytes().any(|b| test(&b));
-    let cases = has(u8::is_ascii_lowercase) && text.bytes().skip(1).any(|b| b.is_ascii_uppercase());
-    let other = text.trim_end_matches(['.', ',', ';', ':']).bytes().any(|b| !b.is_ascii_alphabetic());
-    whole(text, other || cases || text.len() >= 16)
-}
-
-/// A long run of base64 characters that looks random: it changes between small, large and digit more often than names
-/// in programs and paths do.
-fn base64(text: &str) -> Option<usize> {
-    let class = |b: u8| match b {
-        b'a'..=b'z' => 0,
-        b'A'..=b'Z' => 1,
-        b'0'..=b'9' => 2,
-        _ => 3,
-    };
-    let bytes = text.as_bytes();
-    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
-    let changes = bytes.windows(2).filter(|w| class(w[0]) != class(w[1])).count();
-    let per_cent = 100 * changes / bytes.len().max(1);
-    whole(text, (digits >= 2 && per_cent >= 33) || per_cent >= 55)
-}
-
-/// A name of a person in a path, not one that every machine has, nor the next part of a route in an app (`/home/feed`).
-fn path_user(text: &str) -> Option<usize> {
-    const COMMON: &[&str] = &[
-        "all",
-        "all users",
-        "default",
-        "default user",
-        "public",
-        "shared",
-        "guest",
-        "runner",
-        "feed",
-        "index",
-        "main",
-        "list",
-        "page",
-        "tab",
-        "tabs",
-        "view",
-        "screen",
-        "detail",
-        "details",
-        "settings",
-        "dashboard",
-        "overview",
-        "devices",
-        "device",
-        "events",
-        "alarms",
-        "profile",
-        "index.html",
-        "index.htm",
-        "index.php",
-    ];
-    let lower = text.to_ascii_lowercase();
-    whole(text, !COMMON.contains(&lower.as_str()))
 }
 
 #[cfg(test)]

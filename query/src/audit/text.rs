@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use shoal_privacy::scrub::Scrubber;
+use shoal_privacy::scrub::{Scrubber, Work};
 
 /// Longest text of a private query in a line of the audit; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 16 << 10;
@@ -34,15 +34,17 @@ pub(super) fn for_a_line(text: &str) -> String {
 /// around it may hide its form. A literal of many digits that is no time may be a number that no pattern knows (a
 /// device's, an account's) and is not kept at all.
 fn scrubbed(scrubber: &Scrubber, text: &str) -> String {
+    // A statement is short, so what looking at it takes needs no end.
+    let scrub = |part: &str| scrubber.scrub(part, &mut Work::unlimited()).into_owned();
     let literal = |(at, part): (usize, &str)| {
         if at % 2 == 1 && is_numbered(part) {
             return "..".to_owned();
         }
-        let whole = scrubber.scrub(part);
-        whole.split('%').map(|part| scrubber.scrub(part)).collect::<Vec<_>>().join("%")
+        let whole = scrub(part);
+        whole.split('%').map(scrub).collect::<Vec<_>>().join("%")
     };
     let joined = text.split('\'').enumerate().map(literal).collect::<Vec<_>>().join("'");
-    joined.split('\n').map(|line| scrubber.scrub(line).into_owned()).collect::<Vec<_>>().join("\n")
+    joined.split('\n').map(scrub).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a literal has so many digits that it may number one person or device, and is no day or time.

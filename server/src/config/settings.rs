@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use shoal_anonymity::budget::{Precision, Preset};
-use shoal_ingest::{DayLimitConfig, DedupConfig, IngestConfig, Limits, PipelineConfig, UnitKeyConfig};
+use shoal_ingest::{
+    DayLimitConfig, DedupConfig, IngestConfig, JudgesConfig, Limits, PipelineConfig, UnitKeyConfig,
+};
 use shoal_query::BudgetEpochs;
 
 use super::declare::Kind::{List, Number, Numbers, Optional, Switch, Text};
@@ -132,6 +134,14 @@ settings! {
         depth_max: usize = Number(LIMITS.depth_max as i64, 4, 128);
         /// Most JSON values in a body. This bounds the memory that reading it takes.
         values_max: usize = Number(LIMITS.values_max as i64, 1_000, 10_000_000);
+        /// Steps that looking for personal data in a request's texts may take, about one for each byte and pattern. Texts beyond it
+        /// are replaced as a whole. A second of one core is some 200 million.
+        scrub_steps_max: u64 = Number(LIMITS.scrub_steps_max as i64, 100_000, 100_000_000_000);
+        /// Threads that read requests, beside those that serve them (http.workers). 0 takes one for each core.
+        #[serde(deserialize_with = "cores_if_zero")]
+        threads: usize = Number(0, 0, 1024);
+        /// Most requests that wait for one of these threads. Beyond it requests are answered 429 with Retry-After.
+        queue_max: usize = Number(JudgesConfig::DEFAULT.queue_max as i64, 1, 1_000_000);
         /// Most bytes that may wait for the disk. Beyond it requests are answered 429 with Retry-After.
         in_flight_bytes_max: u64 = Number(WRITE_AHEAD.in_flight_bytes_max as i64, MIB, 4 * GIB);
         /// Most grants of consent that one address may send in a minute with one shipped key. Beyond it they are answered 429

@@ -15,6 +15,7 @@
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
 //! | `day_limit` | one subject's day has a limit, which nothing renews |
 //! | `units` | events that name nobody are one person's for each network, app and day |
+//! | `texts` | what identifies is in no text and no path, and looking for it keeps nobody waiting |
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `problems` | every refusal is a problem document, and repeats nothing of the request |
 //! | `attacks` | two services that differ in one subject answer alike |
@@ -68,6 +69,7 @@ mod search;
 mod smoke;
 mod stage;
 mod tables;
+mod texts;
 mod units;
 mod withdrawal;
 mod worker;

@@ -19,6 +19,7 @@ mod fixtures;
 mod gate;
 mod hidden;
 mod native;
+mod texts;
 
 /// A world to run requests in.
 struct World {

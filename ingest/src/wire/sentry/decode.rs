@@ -15,6 +15,7 @@
 
 use std::borrow::Cow;
 
+use shoal_privacy::route;
 use shoal_schemas::{Protocol, Registry};
 
 use super::envelope;
@@ -119,7 +120,7 @@ impl<'a> Reader<'_, '_, 'a> {
         let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "event") else {
             return self.not_an_event();
         };
-        let computed = vec![
+        let mut computed = vec![
             ("exception_type", exception.get("type").cloned().unwrap_or(Json::Null)),
             ("message", exception.get("value").cloned().unwrap_or(Json::Null)),
             ("frames", frames(exception)),
@@ -129,6 +130,8 @@ impl<'a> Reader<'_, '_, 'a> {
         ];
         let start = self.sink.properties.len();
         let tags = event.get("tags").unwrap_or(&Json::Null);
+        let names = [tags.get("transaction"), event.get("transaction")];
+        computed.push(("screen", names.into_iter().flatten().map(screen).next().unwrap_or(Json::Null)));
         mapped.properties(Sources { roots: &[tags, event], computed }, &mut self.sink.properties);
         let event = DecodedEvent {
             name: Some((&*mapped.def.name).into()),
@@ -189,11 +192,17 @@ impl<'a> Reader<'_, '_, 'a> {
             (Some(start), Some(end)) => Json::Integer(end - start),
             _ => Json::Null,
         };
+        let operation = timed.vendor_name.split_once(':').map_or("", |(_, operation)| operation);
+        let is_request = operation.starts_with("http");
         let computed = vec![
             ("duration_ms", duration),
             ("status_code", timed.status.cloned().unwrap_or(Json::Null)),
-            ("screen", timed.name.clone()),
-            ("endpoint", timed.name.text().map_or(Json::Null, |name| Json::Text(endpoint(name).into()))),
+            // A request has an endpoint and is shown on no screen.
+            ("screen", if is_request { Json::Null } else { screen(timed.name) }),
+            (
+                "endpoint",
+                timed.name.text().map_or(Json::Null, |name| Json::Text(route::endpoint(name).into())),
+            ),
         ];
         let start = self.sink.properties.len();
         // The data of a span is a bag of everything: only what a rule names is taken from it.
@@ -292,23 +301,12 @@ struct Timed<'x, 'a> {
     of: &'x Json<'a>,
 }
 
-/// The route in a name such as `GET https://host/v1/users/4711?token=..`: without method, host and query, and with `{}` for
-/// every part that may be a value.
-fn endpoint(name: &str) -> String {
-    let place = name.split_whitespace().find(|word| word.contains('/')).unwrap_or(name);
-    let path = match place.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
-        None => place,
-    };
-    let path = path.split(['?', '#', ';']).next().unwrap_or_default();
-    let part = |part: &str| {
-        let is_version =
-            part.strip_prefix('v').is_some_and(|v| v.len() <= 2 && v.bytes().all(|b| b.is_ascii_digit()));
-        let is_name =
-            part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphabetic() || b"-_.{}:<>".contains(&b));
-        if is_version || is_name { part.to_owned() } else { "{}".to_owned() }
-    };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
+/// What a name says as a screen: nothing when it is a request.
+fn screen<'a>(name: &Json<'a>) -> Json<'a> {
+    match name.text() {
+        Some(text) if !route::is_request(text) => name.clone(),
+        _ => Json::Null,
+    }
 }
 
 fn status_code<'x, 'a>(data: &'x Json<'a>) -> Option<&'x Json<'a>> {

@@ -34,7 +34,7 @@ pub(super) async fn validate(
     let checked = async {
         let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;
-        Ok(state.ingest.check(incoming(&http, &state, Protocol::Native, &body), &grant)?)
+        Ok(state.ingest.check(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
     };
     answers::answer(&http, Protocol::Native, checked.await)
 }

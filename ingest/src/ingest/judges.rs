@@ -1,0 +1,259 @@
+//! The threads that take requests from their bytes to clean batches, and what they judge by.
+//!
+//! ```text
+//! caller -> queue (bounded) -> a thread: inflate .. scrub (pure) -> caller
+//! ```
+//! Invariants: the caller's thread, which has others to serve, never waits for a stage; there are no more stages at one time
+//! than threads, so that the memory of bodies that are decompressed is bounded; a request that finds no room in the queue is
+//! refused at once; one whose caller has gone is not looked at.
+//! Not here: the stages (`stages`), how much a request may take (`config.rs`).
+
+use std::{
+    io,
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+};
+
+use crossbeam_channel::{Sender, bounded};
+use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
+use shoal_schemas::{Protocol, Registry};
+use tokio::sync::oneshot;
+
+use super::parts::IngestParts;
+use crate::{
+    config::{JudgesConfig, PipelineConfig},
+    consents::{self, Change, Hearing, Nothing, Recorded},
+    error::IngestError,
+    grant::IngestGrant,
+    log::Clock,
+    refusal::{Refusal, RefusalCode},
+    stages::{
+        country::GeoDb,
+        pipeline::{self, Gate, Piped, Sent},
+        row_layout::RowLayout,
+    },
+    unit_keys::open::OpenKeys,
+    wire::{self, protocol::Request},
+};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads. They end when this is dropped.
+pub(super) struct Judges {
+    queue: Sender<Job>,
+}
+
+impl Judges {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub(super) fn start(config: JudgesConfig) -> io::Result<Judges> {
+        let (queue, jobs) = bounded::<Job>(config.queue_max);
+        for _ in 0..config.threads {
+            let jobs = jobs.clone();
+            let work = move || jobs.iter().for_each(|job| job());
+            thread::Builder::new().name("shoal-judge".to_owned()).spawn(work)?;
+        }
+        Ok(Judges { queue })
+    }
+
+    /// Runs something on one of the threads.
+    ///
+    /// # Errors
+    /// When the queue is full: it may be sent again. When it panics, likewise.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (reply, done) = oneshot::channel();
+        let job = move || {
+            if !reply.is_closed()
+                && let Ok(result) = catch_unwind(AssertUnwindSafe(work))
+            {
+                // The caller may have gone meanwhile.
+                let _ = reply.send(result);
+            }
+        };
+        self.queue.try_send(Box::new(job)).map_err(|_| {
+            let reason = "too many requests are waiting to be read; send it again";
+            Refusal { retry_after_s: Some(1), ..Refusal::new(RefusalCode::Overloaded, reason) }
+        })?;
+        done.await.map_err(|_| {
+            let reason = "the request could not be read; send it again";
+            Refusal { retry_after_s: Some(5), ..Refusal::new(RefusalCode::Unavailable, reason) }
+        })
+    }
+}
+
+/// A request and its grant, which outlive the call that brought them. No `Debug`: it holds the body.
+pub(super) struct OwnRequest {
+    protocol: Protocol,
+    content_type: Option<String>,
+    content_encoding: Option<String>,
+    body: Vec<u8>,
+    peer: Option<IpAddr>,
+    received_ms: i64,
+    grant: IngestGrant,
+}
+
+impl OwnRequest {
+    pub(super) fn of(request: &Request<'_>, grant: &IngestGrant) -> OwnRequest {
+        OwnRequest {
+            protocol: request.protocol,
+            content_type: request.content_type.map(str::to_owned),
+            content_encoding: request.content_encoding.map(str::to_owned),
+            body: request.body.to_vec(),
+            peer: request.peer,
+            received_ms: request.received_ms,
+            grant: grant.clone(),
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            protocol: self.protocol,
+            content_type: self.content_type.as_deref(),
+            content_encoding: self.content_encoding.as_deref(),
+            body: &self.body,
+            peer: self.peer,
+            received_ms: self.received_ms,
+        }
+    }
+}
+
+/// What judging a request comes to.
+pub(super) enum Judged {
+    /// Rows and outcomes.
+    Piped(Piped),
+    /// What people decided, as the request tells it. It is to be recorded before the request's events are judged by what is recorded.
+    Decided(Vec<Change>),
+}
+
+/// Everything that the stages judge by.
+pub(super) struct Judge {
+    registry: Arc<Registry>,
+    layout: RowLayout,
+    keyring: Arc<Keyring>,
+    scrubber: Scrubber,
+    consents: Recorded,
+    config: PipelineConfig,
+    geo: Option<GeoDb>,
+    clock: Clock,
+}
+
+impl Judge {
+    /// What there is to judge by.
+    ///
+    /// # Errors
+    /// When a pattern of the scrubber is broken.
+    pub(super) fn new(
+        config: PipelineConfig,
+        consents: Recorded,
+        parts: IngestParts,
+    ) -> Result<Judge, IngestError> {
+        Ok(Judge {
+            layout: RowLayout::new(&parts.registry),
+            registry: parts.registry,
+            keyring: parts.keyring,
+            scrubber: Scrubber::embedded().map_err(IngestError::Config)?,
+            consents,
+            config,
+            geo: parts.geo,
+            clock: parts.clock,
+        })
+    }
+
+    /// Judges a request by what is recorded, if it tells no decision that is to be recorded first.
+    pub(super) fn run(&self, own: &OwnRequest, unit_keys: &OpenKeys) -> Result<Judged, Refusal> {
+        let (request, grant) = (own.request(), &own.grant);
+        let gate = self.gate(&self.consents, unit_keys);
+        let body = pipeline::open(&request, &self.config)?;
+        let decoded = wire::decode(&request, &body, &self.registry, &self.config.limits)?;
+        let hearing = Hearing {
+            registry: &self.registry,
+            keyring: &self.keyring,
+            locator: gate.locator(&request, grant),
+            received_ms: request.received_ms,
+        };
+        let changes = consents::changes(&decoded, &hearing);
+        if !changes.is_empty() {
+            return Ok(Judged::Decided(changes));
+        }
+        let sent = Sent { request: &request, grant, now_ms: (self.clock)() };
+        pipeline::judge(decoded, &sent, &gate, |_| ()).map(Judged::Piped)
+    }
+
+    /// Judges a request whose decisions are recorded, by what is recorded.
+    pub(super) fn run_after_decisions(
+        &self,
+        own: &OwnRequest,
+        unit_keys: &OpenKeys,
+    ) -> Result<Piped, Refusal> {
+        self.judge(own, &self.gate(&self.consents, unit_keys))
+    }
+
+    /// Judges a request as if nothing were recorded about anybody.
+    pub(super) fn check(&self, own: &OwnRequest, unit_keys: &OpenKeys) -> Result<Piped, Refusal> {
+        self.judge(own, &self.gate(&Nothing, unit_keys))
+    }
+
+    fn judge(&self, own: &OwnRequest, gate: &Gate<'_>) -> Result<Piped, Refusal> {
+        pipeline::run(&own.request(), &own.grant, gate, (self.clock)())
+    }
+
+    pub(super) fn gate<'g>(&'g self, consents: &'g dyn ConsentIndex, unit_keys: &'g OpenKeys) -> Gate<'g> {
+        Gate {
+            registry: &self.registry,
+            layout: &self.layout,
+            keyring: &self.keyring,
+            scrubber: &self.scrubber,
+            consents,
+            config: &self.config,
+            geo: self.geo.as_ref(),
+            unit_keys,
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::{pin::pin, sync::mpsc};
+
+    use futures::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_refused_at_once_and_a_panic_ends_no_thread() {
+        let judges = Judges::start(JudgesConfig { threads: 1, queue_max: 1 }).unwrap();
+        let panicked = judges.run(|| panic!("as a stage might")).await;
+        assert_eq!(panicked.map(|(): ()| ()).unwrap_err().code, RefusalCode::Unavailable);
+        let (started, has_started) = mpsc::channel::<()>();
+        let (finish, may_finish) = mpsc::channel::<()>();
+        let mut busy = pin!(judges.run(move || {
+            started.send(()).unwrap();
+            may_finish.recv().unwrap();
+            1
+        }));
+        assert!(poll!(busy.as_mut()).is_pending());
+        has_started.recv().unwrap();
+        let mut waiting = pin!(judges.run(|| 2));
+        assert!(poll!(waiting.as_mut()).is_pending());
+        let refused = judges.run(|| 3).await.unwrap_err();
+        assert_eq!((refused.code, refused.retry_after_s), (RefusalCode::Overloaded, Some(1)));
+        finish.send(()).unwrap();
+        assert_eq!((busy.await.unwrap(), waiting.await.unwrap()), (1, 2));
+    }
+}

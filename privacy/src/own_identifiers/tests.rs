@@ -1,0 +1,130 @@
+//! Tests of how identifiers are found: every form of one, and texts that only look like one.
+#![allow(clippy::unwrap_used)]
+
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+
+use super::*;
+
+fn redacted(identifiers: &[&str], text: &str) -> String {
+    let mut own = OwnIdentifiers::default();
+    own.prepare(identifiers.iter().copied());
+    let out = own.redact(text);
+    assert_eq!(out.is_some(), own.are_in(text), "{text}");
+    out.unwrap_or_else(|| text.to_owned())
+}
+
+/// Ways to write an identifier, the same in all of them.
+fn forms(identifier: &str) -> Vec<String> {
+    let spaced = |separator: &str| {
+        let parts: Vec<String> =
+            identifier.as_bytes().chunks(4).map(|c| String::from_utf8_lossy(c).into_owned()).collect();
+        parts.join(separator)
+    };
+    let wide = |c: char| char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
+    vec![
+        identifier.to_owned(),
+        identifier.to_lowercase(),
+        identifier.to_uppercase(),
+        spaced("-"),
+        spaced(" "),
+        spaced(":"),
+        spaced("\u{200b}"),
+        identifier.chars().map(wide).collect(),
+        identifier.bytes().map(|b| format!("%{b:02x}")).collect(),
+        identifier.bytes().map(|b| format!("%25{b:02X}")).collect(),
+        identifier.bytes().map(|b| format!("\\u{b:04x}")).collect(),
+        hex::encode(identifier),
+        hex::encode_upper(identifier),
+        hex::encode(identifier.to_lowercase()),
+        BASE64_STANDARD.encode(identifier),
+        BASE64_URL_SAFE_NO_PAD.encode(identifier.to_lowercase()),
+        BASE64_STANDARD.encode(format!("d:{identifier}!")),
+        BASE64_STANDARD.encode(format!("id={identifier}")),
+    ]
+}
+
+#[test]
+fn an_identifier_is_found_in_every_form() {
+    for identifier in ["7J0A123PAZ00001", "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "anna.schmidt@example.com"]
+    {
+        for form in forms(identifier) {
+            let out = redacted(&[identifier], &format!("lost {form}, asked"));
+            assert!(
+                out.starts_with("lost ") && out.contains(REPLACEMENT) && out.ends_with(", asked"),
+                "{form}: {out}"
+            );
+        }
+    }
+    let uuid = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
+    let bytes = hex::decode(uuid.replace('-', "")).unwrap();
+    let encoded = BASE64_STANDARD.encode(bytes);
+    // The last character has bits of the padding, too: it stays.
+    assert_eq!(redacted(&[uuid], &format!("id {encoded}")), format!("id <identifier>{}", &encoded[21..]));
+}
+
+#[test]
+fn short_ones_are_found_as_whole_words() {
+    for (identifier, text, wanted) in [
+        ("4711", "user 4711 lost", "user <identifier> lost"),
+        ("4711", "user4711 lost", "user<identifier> lost"),
+        ("4711", "took 14711 ms, 47.11 s", "took 14711 ms, 47.11 s"),
+        ("anna", "Hello Anna, annaLogin", "Hello <identifier>, <identifier>Login"),
+        ("anna", "Susanna, Hannah, an name", "Susanna, Hannah, an name"),
+        ("u-1001", "u-1001 U_1001 u1001 u10.01", "<identifier> <identifier> <identifier> u10.01"),
+        ("annaschmidt", "Anna Schmidt, anna.schmidt", "<identifier>, <identifier>"),
+        ("anna@example.com", "by anna", "by <identifier>"),
+        ("Jörg", "jo\u{308}rg, JÖRG", "<identifier>, <identifier>"),
+        ("81723456", "at 1817234567890 and 81723456", "at 1817234567890 and <identifier>"),
+    ] {
+        assert_eq!(redacted(&[identifier], text), wanted, "{identifier}");
+    }
+}
+
+#[test]
+fn what_everybody_has_is_not_looked_for() {
+    let text = "guest opened camera live view on android 1111 1111 abc 12";
+    assert_eq!(
+        redacted(&["guest", "camera", "live-view", "android", "11111111", "abc", "12", ""], text),
+        text
+    );
+}
+
+#[test]
+fn several_are_found_and_new_ones_take_their_place() {
+    let mut own = OwnIdentifiers::default();
+    own.prepare(["kermit-1", "E48291034"].into_iter());
+    assert_eq!(own.redact("kermit-1 e48291034").unwrap(), "<identifier> <identifier>");
+    own.prepare(["piggy-22"].into_iter());
+    assert!(own.redact("kermit-1 e48291034").is_none() && own.are_in("Piggy 22"));
+    own.prepare(std::iter::empty());
+    assert!(!own.are_in("Piggy 22"));
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_left_of_an_identifier(
+        identifier in "[A-Za-z0-9]{7,20}[0-9]|[a-z]{3}-[0-9]{6}|[0-9A-F]{12}",
+        which in 0usize..18,
+        before in "[a-z ,.]{0,9}",
+        after in "[a-z ,.]{0,9}",
+    ) {
+        let mut own = OwnIdentifiers::default();
+        own.prepare([identifier.as_str()].into_iter());
+        let text = format!("{before} {} {after}", forms(&identifier)[which]);
+        let all_equal = identifier.bytes().all(|b| b == identifier.as_bytes()[0]);
+        prop_assume!(!all_equal && !route::is_named(&identifier));
+        let out = own.redact(&text);
+        prop_assert!(out.is_some(), "{} in {}", identifier, text);
+        prop_assert!(!own.are_in(&out.unwrap()));
+    }
+
+    #[test]
+    fn any_text_is_taken(identifier in "\\PC{0,20}", text in "\\PC{0,60}") {
+        let mut own = OwnIdentifiers::default();
+        own.prepare([identifier.as_str()].into_iter());
+        if let Some(out) = own.redact(&text) {
+            prop_assert!(out.contains(REPLACEMENT));
+        }
+    }
+}

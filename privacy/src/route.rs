@@ -1,0 +1,236 @@
+//! Paths and addresses become templates: `/account/4711?tab=2` is `/account/{}`, whoever sends it and however it is written.
+//!
+//! ```text
+//! GET https://anna@host:8080/v1/users/anna-1/alarms;v=1?token=..#top     ->  GET /v1/users/{}/alarms
+//! myapp://account/4711    /device/7J0A123PAZ00001    %2Faccount%2F4711   ->  /account/{}  /device/{}  /account/{}
+//! ```
+//! Invariants: of a path only parts are kept that name a route: words that programs use, a plain word in small letters that
+//! does not follow the name of a collection (`users`, `devices`), a version, a placeholder. Everything else (digits, capitals,
+//! hyphens and dots with an unknown word, other scripts, long or random words) is `{}`. A template's template is itself.
+//! What no rule can know: a name in small letters where a route's word may stand (`/foo/anna`).
+//! Not here: which properties are paths (`shoal-ingest`, `value.rs`), paths in free text (`patterns/path_*.toml`).
+
+use std::borrow::Cow;
+
+use crate::fold::{decode, fold};
+
+mod vocabulary;
+
+use vocabulary::{COLLECTIONS, WORDS};
+
+/// What stands for a value.
+const PLACEHOLDER: &str = "{}";
+/// Parts of a path that are looked at. What is deeper is one value.
+const PARTS_MAX: usize = 24;
+/// Longest plain word of a route, in bytes.
+const WORD_BYTES_MAX: usize = 24;
+/// Words with this many letters are looked at for whether they can be spoken.
+const SPOKEN_BYTES_MIN: usize = 8;
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+/// Schemes whose addresses have a host before their path. Of others, which apps make up, the host is a part of the path.
+const HOSTED: &[&str] =
+    &["http", "https", "ws", "wss", "rtsp", "rtsps", "rtmp", "ftp", "sftp", "smb", "file", "mqtt"];
+
+/// Whether a text has the form of a path or an address, whatever it is said to be.
+pub fn is_path(text: &str) -> bool {
+    let (method, place) = split_method(text.trim());
+    let begins = |with: &str| place.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
+    let is_begun = ["/", "./", "../", "~/", "%2f", "www.", "\u{ff0f}"].into_iter().any(begins);
+    is_begun || place.contains("://") || (method.is_some() && place.contains('/'))
+}
+
+/// Whether a text is a request: a method and a path, or an address of the web.
+pub fn is_request(text: &str) -> bool {
+    let (method, place) = split_method(text.trim());
+    let scheme = place.split_once("://").map(|(scheme, _)| scheme);
+    method.is_some()
+        || scheme.is_some_and(|scheme| HOSTED.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+}
+
+/// The template of a path or an address, with its method when it has one; a text that is neither stays.
+pub fn template(text: &str) -> Cow<'_, str> {
+    let (method, place) = split_method(text.trim());
+    let meant = meaning(place);
+    let has_query = meant.split_once('?').is_some_and(|(_, query)| query.contains('='));
+    if !meant.contains('/') && !has_query {
+        return Cow::Borrowed(text);
+    }
+    let path = parts(path_of(&meant));
+    let template = match method {
+        Some(method) => format!("{method} {path}"),
+        None => path,
+    };
+    if template == text { Cow::Borrowed(text) } else { Cow::Owned(template) }
+}
+
+/// The template of the path in the name of a span or a transaction, without its method and whatever else is beside it. A name
+/// without a path stays when it is made of words, and is a placeholder otherwise.
+pub fn endpoint(name: &str) -> String {
+    let meant = meaning(name);
+    match meant.split_whitespace().find(|word| word.contains('/')) {
+        Some(place) => parts(path_of(place)),
+        None => {
+            let is_name = meant.len() <= 64
+                && meant.bytes().all(|b| b.is_ascii_alphabetic() || b"-_.{}:<>".contains(&b));
+            if is_name { meant.into_owned() } else { PLACEHOLDER.to_owned() }
+        }
+    }
+}
+
+/// Whether a part of a path is made of words that programs use, and nothing else.
+pub(crate) fn is_named(part: &str) -> bool {
+    let mut any = false;
+    let mut word = String::new();
+    let mut is_known = |word: &mut String| {
+        any |= !word.is_empty();
+        let known = word.is_empty() || is_word(word);
+        word.clear();
+        known
+    };
+    let mut before = ' ';
+    let mut rest = part.chars().peekable();
+    while let Some(c) = rest.next() {
+        let ends = match c {
+            '-' | '_' | '.' | '~' => true,
+            // `LiveView` is two words, and so is `RTSPView`.
+            'A'..='Z' => before.is_ascii_lowercase() || rest.peek().is_some_and(char::is_ascii_lowercase),
+            'a'..='z' | '0'..='9' => false,
+            _ => return false,
+        };
+        if ends && !is_known(&mut word) {
+            return false;
+        }
+        if c.is_ascii_alphanumeric() {
+            word.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    is_known(&mut word) && any
+}
+
+/// A known word, also with one digit behind it: `step2`.
+fn is_word(word: &str) -> bool {
+    let known = |word: &str| WORDS.binary_search(&word).is_ok() || COLLECTIONS.binary_search(&word).is_ok();
+    known(word) || word.strip_suffix(|c: char| c.is_ascii_digit()).is_some_and(known)
+}
+
+/// The method in front of a path, and the rest without the protocol's version.
+fn split_method(text: &str) -> (Option<&str>, &str) {
+    let (method, place) = match text.split_once(char::is_whitespace) {
+        Some((method, place)) if METHODS.contains(&method) => (Some(method), place.trim()),
+        _ => (None, text),
+    };
+    let place = match place.rsplit_once(" HTTP/") {
+        Some((place, _)) => place,
+        None => place,
+    };
+    (method, place)
+}
+
+fn meaning(text: &str) -> Cow<'_, str> {
+    let folded = fold(text);
+    match decode(&folded) {
+        Some(decoded) => Cow::Owned(fold(&decoded).into_owned()),
+        None => folded,
+    }
+}
+
+/// The path of an address: without scheme, user, host, port, query and fragment.
+fn path_of(place: &str) -> &str {
+    let path = match place.split_once("://") {
+        Some((scheme, rest)) if HOSTED.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
+            after_host(rest)
+        }
+        Some((_, rest)) => rest,
+        None => match place.strip_prefix("//") {
+            Some(rest) => after_host(rest),
+            None if place.starts_with("www.") => after_host(place),
+            None => place,
+        },
+    };
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn after_host(rest: &str) -> &str {
+    match rest.find(['/', '?', '#']) {
+        Some(at) => &rest[at..],
+        None => "/",
+    }
+}
+
+/// The parts of a path, each as it is kept.
+fn parts(path: &str) -> String {
+    if path.is_empty() {
+        return "/".to_owned();
+    }
+    let mut out = String::with_capacity(path.len());
+    let mut before = "";
+    for (count, part) in path.split('/').enumerate() {
+        if count > 0 {
+            out.push('/');
+        }
+        if count == PARTS_MAX {
+            out.push_str(PLACEHOLDER);
+            break;
+        }
+        // Parameters of a part, as in `/list;jsessionid=..`.
+        let part = part.split(';').next().unwrap_or_default();
+        out.push_str(if is_kept(part, before) { part } else { PLACEHOLDER });
+        before = part;
+    }
+    // Two slashes at the beginning would be a host's.
+    let doubled = out.bytes().take_while(|b| *b == b'/').count().saturating_sub(1);
+    out.drain(..doubled);
+    out
+}
+
+fn is_kept(part: &str, before: &str) -> bool {
+    let is_empty = matches!(part, "" | "." | ".." | "*" | "**" | PLACEHOLDER);
+    if is_empty || is_version(part) || is_placeholder(part) || is_named(part) {
+        return true;
+    }
+    let collection = before.to_ascii_lowercase();
+    let names_one = COLLECTIONS.binary_search(&collection.as_str()).is_ok();
+    !names_one && is_plain_word(part)
+}
+
+/// `v1`, `v12`, `v1.2`.
+fn is_version(part: &str) -> bool {
+    part.strip_prefix(['v', 'V']).is_some_and(|number| {
+        (1..=4).contains(&number.len())
+            && number.starts_with(|c: char| c.is_ascii_digit())
+            && number.split('.').all(|n| (1..=2).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// `{id}`, `:id`, `<id>`, `[id]`, also with a type.
+fn is_placeholder(part: &str) -> bool {
+    let is_made_of = |name: &str, others: &[u8]| {
+        (1..=WORD_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphabetic() || others.contains(&b))
+    };
+    let inner = part
+        .strip_prefix('{')
+        .and_then(|part| part.strip_suffix('}'))
+        .or_else(|| part.strip_prefix('<')?.strip_suffix('>'))
+        .or_else(|| part.strip_prefix('[')?.strip_suffix(']'));
+    inner.is_some_and(|name| is_made_of(name, b"_-:.*"))
+        || part.strip_prefix(':').is_some_and(|name| is_made_of(name, b"_-"))
+}
+
+/// A word in small letters that can be spoken: neither a run of hexadecimal digits nor one of consonants.
+fn is_plain_word(part: &str) -> bool {
+    if part.len() > WORD_BYTES_MAX || !part.bytes().all(|b| b.is_ascii_lowercase()) {
+        return false;
+    }
+    if part.len() < SPOKEN_BYTES_MIN {
+        return true;
+    }
+    let is_hex = part.bytes().all(|b| b.is_ascii_hexdigit());
+    let vowels = part.bytes().filter(|b| b"aeiouy".contains(b)).count();
+    let consonants = part.split(|c| "aeiouy".contains(c)).map(str::len).max().unwrap_or(0);
+    !is_hex && vowels * 5 >= part.len() && consonants < 7
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! Checks of what is made of digits and letters and has no check digit: serial numbers, hardware addresses, dates.
+//!
+//! Not here: numbers with check digits (`validate.rs`), words (`words.rs`).
+
+pub(super) fn whole(text: &str, valid: bool) -> Option<usize> {
+    valid.then_some(text.len())
+}
+
+/// The digits of a text, without what separates them.
+pub(super) fn digits(text: &str) -> Vec<u32> {
+    text.bytes().filter(u8::is_ascii_digit).map(|b| u32::from(b - b'0')).collect()
+}
+
+/// Digits, small letters, capitals, and how often one kind follows another, of the letters and digits of a text.
+pub(super) struct Makeup {
+    pub(super) digits: usize,
+    pub(super) small: usize,
+    pub(super) capitals: usize,
+    /// How often a letter follows a digit, or a digit a letter.
+    pub(super) turns: usize,
+}
+
+impl Makeup {
+    pub(super) fn of(text: &str) -> Makeup {
+        let mut makeup = Makeup { digits: 0, small: 0, capitals: 0, turns: 0 };
+        let mut before: Option<bool> = None;
+        for byte in text.bytes().filter(u8::is_ascii_alphanumeric) {
+            let is_digit = byte.is_ascii_digit();
+            makeup.digits += usize::from(is_digit);
+            makeup.small += usize::from(byte.is_ascii_lowercase());
+            makeup.capitals += usize::from(byte.is_ascii_uppercase());
+            makeup.turns += usize::from(before.is_some_and(|before| before != is_digit));
+            before = Some(is_digit);
+        }
+        makeup
+    }
+
+    pub(super) fn letters(&self) -> usize {
+        self.small + self.capitals
+    }
+}
+
+/// Letters of one case and digits that take turns, as in serial numbers, and seldom in names: at least four digits, two
+/// letters and three turns. Builds of Samsung's (`S918BXXU3BWK5`) are none.
+pub(super) fn serial(text: &str) -> Option<usize> {
+    let makeup = Makeup::of(text);
+    let one_case = makeup.small == 0 || makeup.capitals == 0;
+    let is_build = text.contains("XXU") || text.contains("XXS");
+    let mixed = makeup.digits >= 4 && makeup.letters() >= 2 && makeup.turns >= 3;
+    whole(text, one_case && mixed && !is_build)
+}
+
+/// A serial number in groups: at least two of them have letters and digits, and none has more than two letters alone.
+pub(super) fn serial_groups(text: &str) -> Option<usize> {
+    let kinds = text.split('-').map(Makeup::of);
+    let mut mixed = 0;
+    for group in kinds {
+        if group.digits == 0 && group.letters() > 2 {
+            return None;
+        }
+        mixed += usize::from(group.digits > 0 && group.letters() > 0);
+    }
+    serial(text).filter(|_| mixed >= 2)
+}
+
+/// A letter and eight digits, which are no date.
+pub(super) fn serial_short(text: &str) -> Option<usize> {
+    let digits = digits(text);
+    whole(text, !is_date(&digits) && digits.iter().any(|d| *d != digits[0]))
+}
+
+/// Twelve or sixteen hexadecimal digits in one case, with a letter and two digits among them: an address of hardware without
+/// separators. A part of a hash looks the same, and goes as well.
+pub(super) fn mac_bare(text: &str) -> Option<usize> {
+    let makeup = Makeup::of(text);
+    let one_case = makeup.small == 0 || makeup.capitals == 0;
+    whole(text, one_case && makeup.digits >= 2 && makeup.letters() >= 1)
+}
+
+/// What follows a label of a national id: at least five digits.
+pub(super) fn labelled_id(text: &str) -> Option<usize> {
+    whole(text, Makeup::of(text).digits >= 5)
+}
+
+/// A part of a path that names one of many: four and more digits that are no year, or eight and more characters in which
+/// letters and digits take turns.
+pub(super) fn path_id(text: &str) -> Option<usize> {
+    let makeup = Makeup::of(text);
+    if makeup.letters() == 0 {
+        let is_year = text.len() == 4 && (text.starts_with("19") || text.starts_with("20"));
+        return whole(text, text.len() >= 4 && !is_year);
+    }
+    let one_case = makeup.small == 0 || makeup.capitals == 0;
+    whole(text, text.len() >= 8 && one_case && makeup.digits >= 3 && makeup.turns >= 2)
+}
+
+/// Germany's social insurance number: area, date of birth, initial, serial number.
+pub(super) fn social_insurance(text: &str) -> Option<usize> {
+    let digits = digits(text);
+    if digits.len() != 11 {
+        return None;
+    }
+    let pair = |at: usize| digits[at] * 10 + digits[at + 1];
+    whole(text, (1..=31).contains(&pair(2)) && (1..=12).contains(&pair(4)))
+}
+
+/// A date in digits, in any usual order.
+pub(super) fn date(text: &str) -> Option<usize> {
+    whole(text, is_date(&digits(text)) || digits(text).len() == 6)
+}
+
+/// Whether a text begins like `05-01-2024` or `2024.11.22`, where a number follows another with the same separator.
+pub(super) fn begins_with_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let shape: String =
+        bytes.iter().take(10).map(|b| if b.is_ascii_digit() { '0' } else { char::from(*b) }).collect();
+    let like = |form: &str| ["-", "/", "."].iter().any(|s| shape == form.replace('s', s));
+    let ends = bytes.get(10).is_none_or(|b| !b.is_ascii_digit());
+    ends && (like("00s00s0000") || like("0000s00s00")) && is_date(&digits(&text[..10]))
+}
+
+/// Eight digits: a year from 1900 to 2099 with a month and a day, before or after them.
+fn is_date(digits: &[u32]) -> bool {
+    if digits.len() != 8 {
+        return false;
+    }
+    let pair = |at: usize| digits[at] * 10 + digits[at + 1];
+    let day = |at: usize| (1..=31).contains(&pair(at));
+    let month = |at: usize| (1..=12).contains(&pair(at));
+    let year = |at: usize| matches!(pair(at), 19 | 20);
+    (year(0) && month(4) && day(6)) || (year(4) && ((month(0) && day(2)) || (day(0) && month(2))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_numbers_are_told_from_models_and_builds() {
+        for yes in [
+            "7J0A123PAZ00001",
+            "6K04C35PAG1A2B3",
+            "4c03a2dpaj12345",
+            "WVWZZZ1JZXW000001",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        ] {
+            assert!(serial(yes).is_some(), "{yes}");
+        }
+        for no in ["S918BXXU3BWK5", "SHA256WITHRSA", "IPCHFW5842EZE", "Http2Client3V4", "21081111RG"] {
+            assert!(serial(no).is_none(), "{no}");
+        }
+        assert!(serial_groups("7J0A-123P-AZ00-001").is_some());
+        assert!(serial_groups("ECDHE-RSA-AES128-GCM-SHA256").is_none());
+        assert!(serial_short("E48291034").is_some());
+        assert!(serial_short("V20241122").is_none() && serial_short("R22112024").is_none());
+    }
+
+    #[test]
+    fn dates_are_told_from_telephone_numbers() {
+        for yes in ["05-01-2024", "2024.11.22", "22/11/2024 10"] {
+            assert!(begins_with_date(yes), "{yes}");
+        }
+        for no in ["05-13-1234", "0151-12345678", "030.901820", "2024.11.221"] {
+            assert!(!begins_with_date(no), "{no}");
+        }
+        assert!(
+            social_insurance("65 070649 M 003").is_some() && social_insurance("65 074949 M 003").is_none()
+        );
+    }
+
+    #[test]
+    fn parts_of_paths_that_name_one_of_many() {
+        for yes in ["4711", "81723", "7f3a9c21", "7J0A123PAZ00001"] {
+            assert!(path_id(yes).is_some(), "{yes}");
+        }
+        for no in ["2024", "471", "aarch64", "Http2Client", "armv7", "x8664"] {
+            assert!(path_id(no).is_none(), "{no}");
+        }
+        assert!(mac_bare("001a2b3c4d5e").is_some() && mac_bare("001A2b3c4d5e").is_none());
+        assert!(mac_bare("deadbeefcafe").is_none() && mac_bare("001122334455").is_none());
+        assert!(labelled_id("219099999").is_some() && labelled_id("version 12").is_none());
+    }
+}

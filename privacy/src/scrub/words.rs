@@ -1,0 +1,316 @@
+//! Checks of words: is it a name, a secret, or a word that programs and sentences have?
+//!
+//! Invariant: a word that is not known is taken for a value where a value can stand.
+//! Not here: what programs call parts of paths (`route/vocabulary.rs`), numbers (`numbers.rs`).
+
+use super::numbers::{Makeup, whole};
+use crate::route;
+
+/// A secret rather than a word of a sentence: a digit, two cases or another character in it, or 16 characters.
+pub(super) fn credential(text: &str) -> Option<usize> {
+    let has = |test: fn(&u8) -> bool| text.bytes().any(|b| test(&b));
+    let cases = has(u8::is_ascii_lowercase) && text.bytes().skip(1).any(|b| b.is_ascii_uppercase());
+    let other = text.trim_end_matches(['.', ',', ';', ':']).bytes().any(|b| !b.is_ascii_alphabetic());
+    whole(text, other || cases || text.len() >= 16)
+}
+
+/// What follows a label of a secret with nothing but a blank between: letters and digits, which take turns twice, or
+/// both cases as well.
+pub(super) fn random(text: &str) -> Option<usize> {
+    let makeup = Makeup::of(text);
+    let mixed = makeup.digits >= 1 && makeup.letters() >= 1 && text.len() >= 6;
+    let cases = makeup.small > 0 && makeup.capitals > 0;
+    let is_version = text.bytes().next().is_some_and(|b| b.is_ascii_digit()) && text.contains('.');
+    whole(text, mixed && !is_version && (makeup.turns >= 2 || cases || makeup.digits >= 2))
+}
+
+/// A long run of base64 characters that looks random: it changes between small, large and digit more often than names
+/// in programs and paths do. Names that compilers make, and those of constants, are none.
+pub(super) fn base64(text: &str) -> Option<usize> {
+    if is_mangled(text) {
+        return None;
+    }
+    let changes = Changes::of(text);
+    let often = (changes.digits >= 2 && changes.per_cent >= 33) || changes.per_cent >= 55;
+    let short_words = changes.digits >= 1 && changes.per_cent >= 38 && changes.small_run_max <= 6;
+    whole(text, often || short_words)
+}
+
+/// As [`base64`], for runs that are too short to be told by their length: all three kinds, three digits, and every second
+/// character of another kind than the one before it.
+pub(super) fn base64_short(text: &str) -> Option<usize> {
+    let makeup = Makeup::of(text);
+    let changes = Changes::of(text);
+    let kinds = makeup.digits >= 3 && makeup.small >= 3 && makeup.capitals >= 3;
+    whole(text, kinds && changes.per_cent >= 50 && !is_mangled(text))
+}
+
+/// A name that a compiler made, or one of a constant: `TLS_RSA_WITH_AES_128_GCM_SHA256`.
+fn is_mangled(text: &str) -> bool {
+    let is_constant = text.contains('_') && !text.bytes().any(|b| b.is_ascii_lowercase());
+    is_constant || ["_Z", "__Z", "___Z", "_R", "_T0", "$s"].iter().any(|begin| text.starts_with(begin))
+}
+
+struct Changes {
+    digits: usize,
+    per_cent: usize,
+    /// Longest run of small letters.
+    small_run_max: usize,
+}
+
+impl Changes {
+    fn of(text: &str) -> Changes {
+        let class = |b: u8| match b {
+            b'a'..=b'z' => 0,
+            b'A'..=b'Z' => 1,
+            b'0'..=b'9' => 2,
+            _ => 3,
+        };
+        let bytes = text.as_bytes();
+        let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
+        let changes = bytes.windows(2).filter(|w| class(w[0]) != class(w[1])).count();
+        let runs = bytes.split(|b| !b.is_ascii_lowercase()).map(<[u8]>::len);
+        Changes {
+            digits,
+            per_cent: 100 * changes / bytes.len().max(1),
+            small_run_max: runs.max().unwrap_or(0),
+        }
+    }
+}
+
+/// Folders of users that every machine has, and the next parts of routes in apps (`/home/feed`).
+const COMMON: &[&str] = &[
+    "all",
+    "all users",
+    "default",
+    "default user",
+    "public",
+    "shared",
+    "guest",
+    "runner",
+    "feed",
+    "index",
+    "main",
+    "list",
+    "page",
+    "tab",
+    "tabs",
+    "view",
+    "screen",
+    "detail",
+    "details",
+    "settings",
+    "dashboard",
+    "overview",
+    "devices",
+    "device",
+    "events",
+    "alarms",
+    "profile",
+    "index.html",
+    "index.htm",
+    "index.php",
+];
+
+/// A name of a person in a path, not one that every machine has, nor the next part of a route in an app (`/home/feed`).
+pub(super) fn path_user(text: &str) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    whole(text, !COMMON.contains(&lower.as_str()))
+}
+
+/// What follows the name of a collection of people in a path: not a word of routes or programs, nor a file of code.
+pub(super) fn route_value(text: &str) -> Option<usize> {
+    let is_profile_number = text.len() <= 2 && text.bytes().all(|b| b.is_ascii_digit());
+    path_user(text).filter(|_| !is_profile_number && !route::is_named(text) && !is_code_file(text))
+}
+
+/// `UserView.kt`, `index.html`.
+fn is_code_file(text: &str) -> bool {
+    const ENDINGS: &[&str] = &[
+        "c", "cc", "cpp", "cs", "css", "dart", "go", "h", "html", "java", "jpg", "js", "json", "jsx", "kt",
+        "m", "mjs", "mm", "php", "png", "py", "rb", "rs", "scala", "svg", "swift", "ts", "tsx", "vue", "xml",
+    ];
+    text.rsplit_once('.').is_some_and(|(name, ending)| !name.contains('@') && ENDINGS.contains(&ending))
+}
+
+/// Words that follow a label of a person in a sentence without naming one.
+const NOBODY: &[&str] = &[
+    "a",
+    "account",
+    "accounts",
+    "action",
+    "agent",
+    "already",
+    "an",
+    "and",
+    "anonymous",
+    "are",
+    "as",
+    "at",
+    "but",
+    "by",
+    "can",
+    "cancelled",
+    "canceled",
+    "cannot",
+    "chose",
+    "clicked",
+    "closed",
+    "could",
+    "data",
+    "defined",
+    "denied",
+    "did",
+    "does",
+    "empty",
+    "error",
+    "exists",
+    "expired",
+    "failed",
+    "false",
+    "field",
+    "file",
+    "for",
+    "found",
+    "from",
+    "guest",
+    "had",
+    "has",
+    "id",
+    "in",
+    "info",
+    "input",
+    "interaction",
+    "invalid",
+    "is",
+    "it",
+    "list",
+    "locked",
+    "logged",
+    "login",
+    "logout",
+    "may",
+    "me",
+    "missing",
+    "model",
+    "must",
+    "name",
+    "never",
+    "nil",
+    "no",
+    "none",
+    "not",
+    "null",
+    "object",
+    "of",
+    "off",
+    "on",
+    "or",
+    "password",
+    "pressed",
+    "profile",
+    "required",
+    "returned",
+    "root",
+    "selected",
+    "service",
+    "session",
+    "settings",
+    "should",
+    "signed",
+    "space",
+    "string",
+    "system",
+    "taken",
+    "tapped",
+    "that",
+    "the",
+    "this",
+    "to",
+    "token",
+    "too",
+    "true",
+    "type",
+    "undefined",
+    "unknown",
+    "value",
+    "was",
+    "were",
+    "who",
+    "will",
+    "with",
+    "without",
+    "wrong",
+    "you",
+];
+
+/// What a person's name can be, behind a label that says so: no word that tells something else about whoever is meant.
+pub(super) fn person(text: &str) -> Option<usize> {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let lower = word.trim_end_matches(['.', ',', ';', ':', '!']).to_lowercase();
+    whole(text, !lower.is_empty() && !NOBODY.contains(&lower.as_str()))
+}
+
+/// The name of a computer: one that Windows makes up has a digit behind the hyphen; `gms.internal` may be a package, and is a
+/// host only with a digit or a hyphen in it. `.env.local` is a file.
+pub(super) fn host(text: &str) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    let has_digit = lower.bytes().any(|b| b.is_ascii_digit());
+    let is_made_up = !lower.contains('.');
+    let may_be_package = lower.ends_with(".internal") || lower.ends_with(".corp");
+    let is_host = match (is_made_up, may_be_package) {
+        (true, _) => has_digit,
+        (_, true) => has_digit || lower.contains('-'),
+        _ => !lower.ends_with("env.local"),
+    };
+    whole(text, is_host)
+}
+
+/// What follows a label of a computer's name: a name without dots, which has a digit or a hyphen beside its letters.
+pub(super) fn host_name(text: &str) -> Option<usize> {
+    let has_letter = text.bytes().any(|b| b.is_ascii_alphabetic());
+    let is_joined = text.bytes().any(|b| b.is_ascii_digit() || b == b'-' || b == b'_');
+    let is_public = text.trim_end_matches('.').contains('.');
+    person(text).filter(|_| has_letter && is_joined && !is_public && !route::is_named(text))
+}
+
+/// The name of an account behind `user:`: a person's, with a sign, a digit or a dot within it.
+pub(super) fn account(text: &str) -> Option<usize> {
+    let inner = text.trim_end_matches(['.', ',', ';']);
+    person(text).filter(|_| inner.bytes().any(|b| !b.is_ascii_alphabetic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_text_is_told_from_names_in_programs() {
+        assert!(base64("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY").is_some());
+        for no in [
+            "com/example/camera/live/LiveViewControllerDelegateImplementation",
+            "_ZNSt6vectorIiSaIiEE9push_backERKiZZ4mainE3fooNSt6stringE",
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            "getUserProfileHttp2ConnectionManagerFactory",
+        ] {
+            assert!(base64(no).is_none(), "{no}");
+        }
+        assert!(
+            base64_short("q0Xk2vT9bLr8Zm3YpW5s").is_some() && base64_short("getUtf8ViewForHttp2").is_none()
+        );
+        assert!(random("8f3a9c1d").is_some() && random("expired").is_none() && random("2.14.1b3").is_none());
+    }
+
+    #[test]
+    fn people_are_told_from_words() {
+        for yes in ["anna", "Anna.Schmidt", "u4711", "schmidt@x"] {
+            assert!(person(yes).is_some() && route_value(yes).is_some(), "{yes}");
+        }
+        for no in ["not", "is", "unknown.", "", "Was"] {
+            assert!(person(no).is_none(), "{no}");
+        }
+        for no in ["settings", "list", "0", "UserRepository", "view.kt", "Public", "index.html"] {
+            assert!(route_value(no).is_none(), "{no}");
+        }
+    }
+}
