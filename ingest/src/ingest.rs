@@ -241,6 +241,15 @@ impl Ingest {
         done.map_err(IngestError::io(&self.config.unit_keys.dir))
     }
 
+    /// From now on this file says which country an address is of. False when there was none at the start: then nothing is
+    /// changed.
+    pub fn replace_geo(&self, geo: &GeoDb) -> bool {
+        self.geo.as_ref().is_some_and(|known| {
+            known.replace_with(geo);
+            true
+        })
+    }
+
     /// Takes nothing more, makes what is queued durable and moves all of it to the tables.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod declare;
 #[cfg(test)]
 mod example;
 pub(crate) mod faults;
+mod loaded;
 mod nearest;
 mod read;
 mod settings;
@@ -21,9 +22,11 @@ mod values;
 use std::ffi::OsString;
 use std::path::Path;
 
+use loaded::read;
 use read::{Read, Reader};
 
 pub use faults::ConfigError;
+pub(crate) use loaded::Loaded;
 pub use settings::{
     Config, HttpConfig, IngestSettings, LogConfig, MetricsConfig, QuerySettings, RetentionSettings,
     StorageSettings,
@@ -51,9 +54,7 @@ impl Config {
         file: Option<&Path>,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Config, ConfigError> {
-        let mut read = read(file, environment)?;
-        surroundings::inspect(&mut read);
-        read.faults.into_result().map(|()| read.config)
+        Loaded::for_service(file, environment).map(|loaded| loaded.config)
     }
 
     /// The defaults, with everything below `dir`: for the demo and for tests.
@@ -66,20 +67,4 @@ impl Config {
         config.key_file = dir.join("shoal.key");
         Ok(config)
     }
-}
-
-fn read(
-    file: Option<&Path>,
-    environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Read, ConfigError> {
-    let mut reader = Reader::defaults();
-    if let Some(path) = file {
-        let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError(vec![format!("{shown}: {e}")]))?;
-        reader.overlay_file(&shown, &text);
-    }
-    reader.overlay_variables(environment);
-    let mut read = reader.finish()?;
-    check::contradictions(&mut read);
-    Ok(read)
 }

@@ -201,6 +201,11 @@ const fn ingest_row(code: RefusalCode) -> Row {
     }
 }
 
+/// Whether an answer of this status says that no valid key has come.
+pub(crate) fn says_that_the_key_is_wrong(status: StatusCode) -> bool {
+    status == ProblemType::BadKey.status()
+}
+
 /// The status that says this to an SDK.
 pub(crate) const fn status_of(later: Later) -> StatusCode {
     match later {
@@ -282,8 +287,11 @@ impl Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        // A body that was not read to its end must not be taken for the next request.
-        if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+        // A body that was not read to its end must not be taken for the next request, and a stranger does not stay.
+        if matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNAUTHORIZED
+        ) {
             response.force_close();
         }
         response

@@ -11,8 +11,8 @@ use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::Audit;
 use shoal_files::Disk;
 use shoal_ingest::{
-    DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits, LogConfig, PipelineConfig,
-    UnitKeyConfig,
+    DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits,
+    LogConfig, PipelineConfig, UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
@@ -32,6 +32,7 @@ use crate::ledger_start;
 use crate::metrics::Metrics;
 use crate::running::{Listener, Running};
 use crate::state::{Clock, Services, State};
+use crate::tls;
 
 /// What more than one part of the service needs.
 struct Peers {
@@ -53,6 +54,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
     let mut metrics = MetricRegistry::with_prefix("shoal");
     let peers = build_peers(&config, clock).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
+    let tls = tls::open(config.http.tls())?;
     let ingest = build_ingest(&config, &peers, &mut metrics).await?;
     let engine = build_engine(&config, &peers, &mut metrics).await?;
     engine.warm().await;
@@ -66,6 +68,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, Error> {
         engine,
         retention,
         audit,
+        tls,
         metrics: own,
         registry: metrics,
         background: tokio::runtime::Handle::current(),

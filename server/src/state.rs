@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use shoal_audit::Audit;
 use shoal_ingest::Ingest;
 use shoal_query::Engine;
@@ -15,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::access_keys::LiveKeys;
 use crate::config::Config;
 use crate::http::body::Bodies;
+use crate::http::connections::FailingKeys;
 use crate::metrics::Metrics;
 
 /// Milliseconds since 1970, UTC; tests move it.
@@ -30,7 +33,10 @@ pub(crate) struct State {
     pub(crate) audit: Arc<Audit>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) retention: Retention,
+    /// What is shown to the next client, and can be another certificate later; `None` is plain text.
+    pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) bodies: Bodies,
+    pub(crate) failing_keys: FailingKeys,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
     /// Where work goes on that a client's going away must not stop; not a worker's own thread.
@@ -47,6 +53,7 @@ pub(crate) struct Services {
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
     pub(crate) audit: Arc<Audit>,
+    pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
     pub(crate) background: Handle,
@@ -58,6 +65,8 @@ impl State {
     pub(crate) fn new(config: Config, clock: Clock, services: Services) -> State {
         State {
             bodies: Bodies::new(&config),
+            failing_keys: FailingKeys::default(),
+            tls: services.tls,
             config,
             clock,
             keys: services.keys,

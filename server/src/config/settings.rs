@@ -82,9 +82,13 @@ settings! {
         /// Threads that serve requests. 0 takes one for each core.
         #[serde(deserialize_with = "cores_if_zero")]
         workers: usize = Number(0, 0, 1024);
-        /// Most connections at one time.
+        /// Most connections at one time. When there are more, the oldest one on which no valid key has come is closed.
         connections_max: usize = Number(4096, 1, 1_000_000);
-        /// Time that a client has to send the head of a request, in milliseconds.
+        /// Most connections of one address (of one /64 of IPv6) on which no valid key has come. A further one closes the oldest
+        /// of them.
+        strangers_per_address_max: usize = Number(256, 1, 1_000_000);
+        /// Time that a client has to send the head of a request, in milliseconds. A connection on which no valid key has come may
+        /// be quiet for as long.
         header_timeout_ms: u64 = Number(5_000, 100, 600_000);
         /// Time that a client has to send a body, in milliseconds.
         body_timeout_ms: u64 = Number(20_000, 100, 600_000);

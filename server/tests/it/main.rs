@@ -14,6 +14,8 @@
 //! | `day_limit` | one subject's day has a limit, which nothing renews |
 //! | `units` | events that name nobody are one person's for each network, app and day |
 //! | `hostile` | nothing that is sent breaks the service |
+//! | `signals` | a changed configuration is taken over while it runs, and a start can be ended |
+//! | `strangers` | whoever has no key holds nothing |
 //! | `problems` | every refusal is a problem document, and repeats nothing of the request |
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
@@ -60,8 +62,10 @@ mod restore;
 mod retention;
 mod sdk;
 mod search;
+mod signals;
 mod smoke;
 mod stage;
+mod strangers;
 mod tables;
 mod units;
 mod worker;
