@@ -2,7 +2,7 @@
 //!
 //! Not here: where they are read from (`shoal-server`, `config/`; it takes the defaults from here), what may be collected (`shoal-schemas`).
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::error::IngestError;
 
@@ -13,6 +13,8 @@ pub struct IngestConfig {
     pub data_dir: PathBuf,
     /// What a request may be, and how long a pseudonym lives.
     pub pipeline: PipelineConfig,
+    /// How many requests are judged at one time, and how long the others wait.
+    pub admission: AdmissionConfig,
     /// The write-ahead log.
     pub log: LogConfig,
     /// How resends are recognised.
@@ -57,6 +59,19 @@ pub struct Limits {
     pub depth_max: usize,
     /// JSON values in a body; bounds the memory that parsing takes.
     pub values_max: usize,
+}
+
+/// How many are judged at one time, and how long the others wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdmissionConfig {
+    /// Requests that are judged at one time.
+    pub turns: usize,
+    /// Requests that wait, at the most.
+    pub waiting_max: usize,
+    /// The longest wait, when a turn was free within such a time.
+    pub wait: Duration,
+    /// The longest wait when none was.
+    pub standing_wait: Duration,
 }
 
 /// The write-ahead log of a region.
@@ -127,6 +142,7 @@ impl Default for IngestConfig {
         IngestConfig {
             data_dir: PathBuf::from("data"),
             pipeline: PipelineConfig::default(),
+            admission: AdmissionConfig::DEFAULT,
             log: LogConfig::default(),
             dedup: DedupConfig::default(),
             day_limit: DayLimitConfig::default(),
@@ -135,6 +151,17 @@ impl Default for IngestConfig {
             flush_interval_ms: IngestConfig::FLUSH_INTERVAL_MS,
         }
     }
+}
+
+impl AdmissionConfig {
+    /// The defaults. A wait of a fiftieth of a second keeps two turns taken, and leaves most of half a second for judging and for
+    /// the disk.
+    pub const DEFAULT: AdmissionConfig = AdmissionConfig {
+        turns: 2,
+        waiting_max: 512,
+        wait: Duration::from_millis(100),
+        standing_wait: Duration::from_millis(20),
+    };
 }
 
 impl PipelineConfig {
@@ -230,6 +257,7 @@ impl IngestConfig {
             ),
             ((1..=24 * 365).contains(&self.dedup.window_h), "dedup.window_h must be 1 to 8760"),
             (self.day_limit.events_max > 0, "day_limit.events_max must be at least 1"),
+            (self.admission.turns > 0, "admission.turns must be at least 1"),
             (self.grants_per_min > 0, "grants_per_min must be at least 1"),
             ((1..=86_400_000).contains(&self.flush_interval_ms), "flush_interval_ms must be 1 to 86400000"),
         ];

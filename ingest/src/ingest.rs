@@ -1,7 +1,7 @@
 //! The interface of this crate: everything that the server calls.
 //!
 //! ```text
-//! accept: bytes in flight? -> pipeline (pure) -> each region's log, all at once -> outcomes
+//! accept: bytes in flight? -> a turn, soon or not at all -> pipeline (pure) -> each region's log, all at once -> outcomes
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once. With a shipped key the
@@ -25,6 +25,7 @@ pub use self::parts::IngestParts;
 
 use self::parts::{open_branches, open_tables, open_unit_keys};
 use crate::{
+    admission::{Admission, Overloaded},
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
     consents::{self, Caller, Change, ConsentAnswer, Nothing, Recorded, Room},
@@ -58,6 +59,7 @@ pub struct Ingest {
     geo: Option<GeoDb>,
     clock: Clock,
     metrics: Metrics,
+    admission: Arc<Admission>,
     in_flight: Arc<InFlight>,
     branches: Vec<Arc<Branch>>,
     flusher: Flusher<Tables>,
@@ -89,6 +91,7 @@ impl Ingest {
             parts.metrics.clone(),
         );
         Ok(Ingest {
+            admission: Admission::new(config.admission),
             consents: Recorded::new(parts.consents),
             room: Room::new(config.grants_per_min),
             config,
@@ -134,8 +137,12 @@ impl Ingest {
         let hold = self.in_flight.reserve(request.body.len() as u64);
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let unit_keys = self.unit_keys.current((self.clock)()).await;
+        let waits = Instant::now();
+        let turn = self.admission.enter().await.map_err(busy)?;
+        self.metrics.turn_seconds.observe(waits.elapsed().as_secs_f64());
         let gate = self.gate(&self.consents, &unit_keys);
         let mut piped = pipeline::run(request, grant, &gate, (self.clock)())?;
+        drop(turn);
         // From here on the batches count. Were both to count, one large request could wait for itself.
         drop(hold);
         let began = Instant::now();
@@ -306,6 +313,11 @@ impl Ingest {
         }
         refusal(error)
     }
+}
+
+fn busy(overloaded: Overloaded) -> Refusal {
+    let refusal = Refusal::new(RefusalCode::Overloaded, "too much is under way; send it again");
+    Refusal { retry_after_s: Some(overloaded.retry_after_s), ..refusal }
 }
 
 fn refusal(error: LogError) -> Refusal {

@@ -43,6 +43,7 @@ pub struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     dropped_properties: Counter,
     skipped_items: Counter,
+    pub(crate) turn_seconds: Histogram,
     pub(crate) ack_seconds: Histogram,
     pub(crate) log_sync_seconds: Histogram,
     pub(crate) log_group_bytes: Histogram,
@@ -71,6 +72,7 @@ impl Metrics {
             refusals: Family::default(),
             dropped_properties: Counter::default(),
             skipped_items: Counter::default(),
+            turn_seconds: latencies(),
             ack_seconds: latencies(),
             log_sync_seconds: latencies(),
             log_group_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 9)),
@@ -107,6 +109,12 @@ impl Metrics {
             "ingest_skipped_items",
             "Sentry items that are no event",
             self.skipped_items.clone(),
+        );
+        registry.register_with_unit(
+            "ingest_turn",
+            "From the body of a request to its turn",
+            Unit::Seconds,
+            self.turn_seconds.clone(),
         );
         registry.register_with_unit(
             "ingest_ack",

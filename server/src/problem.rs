@@ -194,7 +194,7 @@ const fn ingest_row(code: RefusalCode) -> Row {
         C::NoRegion => row(S::UNPROCESSABLE_ENTITY, "The region is not known"),
         C::RegionNotAllowed => row(S::FORBIDDEN, "The key may not write to the region"),
         C::TooManyGrants => row(S::TOO_MANY_REQUESTS, "Too many grants of consent in a minute"),
-        C::Overloaded => row(S::TOO_MANY_REQUESTS, "Too much waits for the disk"),
+        C::Overloaded => row(S::TOO_MANY_REQUESTS, "Too much is under way"),
         C::DiskFull => row(S::INSUFFICIENT_STORAGE, "The disk is nearly full"),
         C::Stopping => row(S::SERVICE_UNAVAILABLE, "The service is stopping"),
         C::Unavailable => row(S::SERVICE_UNAVAILABLE, "A file cannot be read or written"),

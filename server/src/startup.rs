@@ -5,13 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::Audit;
 use shoal_files::Disk;
 use shoal_ingest::{
-    DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits,
+    AdmissionConfig, DayLimitConfig, DedupConfig, GeoDb, Ingest, IngestConfig, IngestParts, Limits,
     LogConfig, PipelineConfig, UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
@@ -184,6 +185,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
             },
             epoch_days: settings.epoch_days,
         },
+        admission: admission_config(config),
         log: LogConfig {
             segment_bytes_max: settings.segment_bytes_max,
             in_flight_bytes_max: settings.in_flight_bytes_max,
@@ -196,6 +198,11 @@ fn ingest_config(config: &Config) -> IngestConfig {
         grants_per_min: settings.grants_per_min,
         flush_interval_ms: settings.flush_interval_ms,
     }
+}
+
+fn admission_config(config: &Config) -> AdmissionConfig {
+    let wait = Duration::from_millis(config.ingest.wait_ms_max);
+    AdmissionConfig { turns: config.http.workers, wait, standing_wait: wait / 5, ..AdmissionConfig::DEFAULT }
 }
 
 /// After the tables were opened, because what is asked without a first day does not begin before they were made.

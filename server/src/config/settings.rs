@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use shoal_anonymity::budget::{Precision, Preset};
-use shoal_ingest::{DayLimitConfig, DedupConfig, IngestConfig, Limits, PipelineConfig, UnitKeyConfig};
+use shoal_ingest::{
+    AdmissionConfig, DayLimitConfig, DedupConfig, IngestConfig, Limits, PipelineConfig, UnitKeyConfig,
+};
 use shoal_query::BudgetEpochs;
 
 use super::declare::Kind::{List, Number, Numbers, Optional, Switch, Text};
@@ -138,6 +140,9 @@ settings! {
         values_max: usize = Number(LIMITS.values_max as i64, 1_000, 10_000_000);
         /// Most bytes that may wait for the disk. Beyond it requests are answered 429 with Retry-After.
         in_flight_bytes_max: u64 = Number(WRITE_AHEAD.in_flight_bytes_max as i64, MIB, 4 * GIB);
+        /// Longest time that a request may wait for its turn, in milliseconds; a fifth of it when no turn was free for so long.
+        /// A request that would wait longer is answered 429 with Retry-After at once.
+        wait_ms_max: u64 = Number(AdmissionConfig::DEFAULT.wait.as_millis() as i64, 1, 60_000);
         /// Most grants of consent that one address may send in a minute with one shipped key. Beyond it they are answered 429
         /// with Retry-After. Withdrawals have no such limit, nor have server keys.
         grants_per_min: u32 = Number(IngestConfig::GRANTS_PER_MIN as i64, 1, 1_000_000);
