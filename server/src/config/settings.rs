@@ -89,6 +89,8 @@ settings! {
         /// Most connections of one address (of one /64 of IPv6) on which no valid key has come. A further one closes the oldest
         /// of them.
         strangers_per_address_max: usize = Number(256, 1, 1_000_000);
+        /// Longest wait of the answer to a wrong key, in milliseconds, after many from that address. Valid keys do not wait.
+        wrong_key_wait_ms_max: u64 = Number(2_000, 0, 30_000);
         /// Time that a client has to send the head of a request, in milliseconds. A connection on which no valid key has come may
         /// be quiet for as long.
         header_timeout_ms: u64 = Number(5_000, 100, 600_000);

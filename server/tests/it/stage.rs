@@ -99,6 +99,8 @@ impl World {
         let mut config = Config::embedded(dir.path()).unwrap();
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.http.workers = 2;
+        // Tests present many wrong keys.
+        config.http.wrong_key_wait_ms_max = 0;
         config.ingest.flush_interval_ms = 300_000;
         config.ingest.segment_bytes_max = 4 << 20;
         config.ingest.free_bytes_min = 0;
