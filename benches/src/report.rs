@@ -11,7 +11,10 @@ pub(crate) struct Report {
     pub(crate) overload: u64,
     pub(crate) failed: u64,
     pub(crate) first_failure: Option<String>,
+    /// Of requests that were taken.
     pub(crate) latency: Histogram<u64>,
+    /// Of requests that were refused for overload.
+    pub(crate) refused: Histogram<u64>,
     pub(crate) server_cpu_s: Option<f64>,
     pub(crate) server_peak_mib: Option<f64>,
 }
@@ -19,7 +22,8 @@ pub(crate) struct Report {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let accepted = self.accepted as f64;
-        let ms = |q: f64| self.latency.value_at_quantile(q) as f64 / 1000.0;
+        let of = |latency: &Histogram<u64>, q: f64| latency.value_at_quantile(q) as f64 / 1000.0;
+        let ms = |q: f64| of(&self.latency, q);
         writeln!(
             f,
             "events/s     {:>12.0}   ({} accepted in {:.1} s)",
@@ -41,6 +45,10 @@ impl std::fmt::Display for Report {
             "requests     {:>12}   overload {}   failed {}",
             self.requests, self.overload, self.failed
         )?;
+        if self.overload > 0 {
+            let ms = |q: f64| of(&self.refused, q);
+            writeln!(f, "refused ms   p50 {:.2}   p99 {:.2}   max {:.2}", ms(0.5), ms(0.99), ms(1.0))?;
+        }
         if let Some(cpu) = self.server_cpu_s {
             writeln!(
                 f,

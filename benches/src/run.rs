@@ -21,7 +21,10 @@ struct Lane {
     overload: u64,
     failed: u64,
     first_failure: Option<String>,
+    /// Of requests that were taken.
     latency: Histogram<u64>,
+    /// Of requests that were refused for overload.
+    refused: Histogram<u64>,
 }
 
 /// Sends for the stated time and returns the figures.
@@ -60,6 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report, String> {
         failed: 0,
         first_failure: None,
         latency: histogram()?,
+        refused: histogram()?,
         server_cpu_s: before.zip(after).map(|(b, a)| a.cpu_s - b.cpu_s),
         server_peak_mib: after.map(|a| a.peak_mib),
     };
@@ -71,6 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report, String> {
         report.failed += lane.failed;
         report.first_failure = report.first_failure.or(lane.first_failure);
         report.latency.add(&lane.latency).map_err(|e| e.to_string())?;
+        report.refused.add(&lane.refused).map_err(|e| e.to_string())?;
     }
     Ok(report)
 }
@@ -94,6 +99,7 @@ fn drive(
         failed: 0,
         first_failure: None,
         latency: histogram()?,
+        refused: histogram()?,
     };
     let mut bodies = Bodies::new(number, arguments.subjects, arguments.countries.clone());
     let mut connection = Connection::new(&arguments.address, &arguments.key);
@@ -117,10 +123,10 @@ fn drive(
         }
         lane.requests += 1;
         lane.bytes += body.len() as u64;
-        let took = u64::try_from(due.elapsed().as_micros()).unwrap_or(LATENCY_MAX_US);
-        lane.latency.saturating_record(took.max(1));
+        let took = u64::try_from(due.elapsed().as_micros()).unwrap_or(LATENCY_MAX_US).max(1);
         match answer {
             Ok(Answer::Accepted(events)) => {
+                lane.latency.saturating_record(took);
                 lane.accepted += events;
                 if events < arguments.batch as u64 && lane.first_failure.is_none() {
                     lane.first_failure = Some(format!(
@@ -130,7 +136,10 @@ fn drive(
                     ));
                 }
             }
-            Ok(Answer::Overload) => lane.overload += 1,
+            Ok(Answer::Overload) => {
+                lane.refused.saturating_record(took);
+                lane.overload += 1;
+            }
             Ok(Answer::Failed(status)) => {
                 lane.failed += 1;
                 lane.first_failure

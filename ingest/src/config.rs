@@ -2,7 +2,7 @@
 //!
 //! Not here: where they are read from (`shoal-server`, `config/`; it takes the defaults from here), what may be collected (`shoal-schemas`).
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use shoal_privacy::pseudonym::PseudonymEpoch;
 
@@ -15,6 +15,8 @@ pub struct IngestConfig {
     pub data_dir: PathBuf,
     /// What a request may be, and how long a pseudonym lives.
     pub pipeline: PipelineConfig,
+    /// How many requests are judged at one time, and how long the others wait.
+    pub admission: AdmissionConfig,
     /// The write-ahead log.
     pub log: LogConfig,
     /// How resends are recognised.
@@ -27,8 +29,6 @@ pub struct IngestConfig {
     pub grants_per_min: u32,
     /// Events wait for the tables this long, ms, unless a segment is full before.
     pub flush_interval_ms: u64,
-    /// Who judges requests.
-    pub judges: JudgesConfig,
 }
 
 /// Settings of the pipeline.
@@ -88,6 +88,19 @@ pub struct Limits {
     pub scrub_steps_max: u64,
 }
 
+/// How many are judged at one time, and how long the others wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdmissionConfig {
+    /// Requests that are judged at one time, each on a thread of its own.
+    pub turns: usize,
+    /// Requests that wait, at the most.
+    pub waiting_max: usize,
+    /// The longest wait, when a turn was free within such a time.
+    pub wait: Duration,
+    /// The longest wait when none was.
+    pub standing_wait: Duration,
+}
+
 /// The write-ahead log of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -124,20 +137,6 @@ pub struct DayLimitConfig {
     pub counts_bytes_max: u64,
 }
 
-/// The threads that take requests from their bytes to clean batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JudgesConfig {
-    /// How many there are.
-    pub threads: usize,
-    /// Requests that wait for one of them. Further ones are refused and may be sent again.
-    pub queue_max: usize,
-}
-
-impl JudgesConfig {
-    /// The defaults.
-    pub const DEFAULT: JudgesConfig = JudgesConfig { threads: 2, queue_max: 1_024 };
-}
-
 /// The keys of the units of events that name nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitKeyConfig {
@@ -170,15 +169,26 @@ impl Default for IngestConfig {
         IngestConfig {
             data_dir: PathBuf::from("data"),
             pipeline: PipelineConfig::default(),
+            admission: AdmissionConfig::DEFAULT,
             log: LogConfig::default(),
             dedup: DedupConfig::default(),
             day_limit: DayLimitConfig::default(),
             unit_keys: UnitKeyConfig::default(),
             grants_per_min: IngestConfig::GRANTS_PER_MIN,
             flush_interval_ms: IngestConfig::FLUSH_INTERVAL_MS,
-            judges: JudgesConfig::DEFAULT,
         }
     }
+}
+
+impl AdmissionConfig {
+    /// The defaults. A wait of a fiftieth of a second keeps two turns taken, and leaves most of half a second for judging and for
+    /// the disk.
+    pub const DEFAULT: AdmissionConfig = AdmissionConfig {
+        turns: 2,
+        waiting_max: 512,
+        wait: Duration::from_millis(100),
+        standing_wait: Duration::from_millis(20),
+    };
 }
 
 impl PipelineConfig {
@@ -276,10 +286,7 @@ impl IngestConfig {
             ),
             ((1..=24 * 365).contains(&self.dedup.window_h), "dedup.window_h must be 1 to 8760"),
             (self.day_limit.events_max > 0, "day_limit.events_max must be at least 1"),
-            (
-                self.judges.threads > 0 && self.judges.queue_max > 0,
-                "judges.threads and judges.queue_max must be at least 1",
-            ),
+            (self.admission.turns > 0, "admission.turns must be at least 1"),
             (self.grants_per_min > 0, "grants_per_min must be at least 1"),
             ((1..=86_400_000).contains(&self.flush_interval_ms), "flush_interval_ms must be 1 to 86400000"),
         ];

@@ -1,7 +1,7 @@
 //! The interface of this crate: everything that the server calls.
 //!
 //! ```text
-//! accept: bytes in flight? -> a judge's turn -> decoded -> what people decided is recorded, and the request judged again
+//! accept: bytes in flight? -> a turn, soon or not at all -> decoded -> what people decided is recorded, and it is judged again
 //!         -> pipeline (pure) -> each region's log, all at once -> outcomes
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
@@ -28,6 +28,7 @@ pub use self::parts::IngestParts;
 use self::judges::{Judge, Judged, Judges, OwnRequest};
 use self::parts::{open_branches, open_tables, open_unit_keys};
 use crate::{
+    admission::Turn,
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
     consents::{self, Caller, Change, ConsentAnswer, Recorded, Room},
@@ -38,7 +39,7 @@ use crate::{
     log::{Clock, Failed, InFlight, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
-    stages::{clean::CleanBatch, pipeline},
+    stages::{clean::CleanBatch, country::GeoDb, pipeline},
     unit_keys::{UnitKeys, UnitKeysReport},
     wire::protocol::Request,
 };
@@ -83,7 +84,7 @@ impl Ingest {
             &config,
             parts.metrics.clone(),
         );
-        let judges = Judges::start(config.judges).map_err(IngestError::io(&config.data_dir))?;
+        let judges = Judges::start(config.admission).map_err(IngestError::io(&config.data_dir))?;
         let (clock, served) = (Arc::clone(&parts.clock), Arc::clone(&parts.served));
         let metrics = parts.metrics.clone();
         let consents = Recorded::new(Arc::clone(&parts.consents));
@@ -133,12 +134,13 @@ impl Ingest {
         let unit_keys = self.unit_keys.current((self.clock)()).await;
         let (judge, own) = (Arc::clone(&self.judge), Arc::new(OwnRequest::of(request, grant)));
         let (first, keys) = (Arc::clone(&own), Arc::clone(&unit_keys));
-        let mut piped = match self.judges.run(move || judge.run(&first, &keys)).await?? {
+        let turn = self.turn().await?;
+        let mut piped = match self.judges.run(turn, move || judge.run(&first, &keys)).await?? {
             Judged::Piped(piped) => piped,
             Judged::Decided(changes) => {
                 self.record_decisions(changes, &self.caller(request, grant)).await?;
-                let judge = Arc::clone(&self.judge);
-                self.judges.run(move || judge.run_after_decisions(&own, &unit_keys)).await??
+                let (judge, turn) = (Arc::clone(&self.judge), self.turn().await?);
+                self.judges.run(turn, move || judge.run_after_decisions(&own, &unit_keys)).await??
             }
         };
         self.metrics.count_withheld_texts(&piped.work);
@@ -164,7 +166,8 @@ impl Ingest {
     pub async fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
         let (unit_keys, judge) = (self.unit_keys.open(), Arc::clone(&self.judge));
         let own = OwnRequest::of(&request, grant);
-        let piped = self.judges.run(move || judge.check(&own, &unit_keys)).await??;
+        let turn = self.turn().await?;
+        let piped = self.judges.run(turn, move || judge.check(&own, &unit_keys)).await??;
         Ok(piped.into_answer(grant.kind))
     }
 
@@ -184,6 +187,13 @@ impl Ingest {
         let gate = self.judge.gate(&self.consents, &unit_keys);
         let piped = pipeline::run_marked(request, grant, &gate, (self.clock)(), mark)?;
         Ok(piped.into_answer(grant.kind))
+    }
+
+    async fn turn(&self) -> Result<Turn, Refusal> {
+        let waits = Instant::now();
+        let turn = self.judges.turn().await?;
+        self.metrics.turn_seconds.observe(waits.elapsed().as_secs_f64());
+        Ok(turn)
     }
 
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
@@ -270,6 +280,15 @@ impl Ingest {
         let done = tokio::task::spawn_blocking(move || keys.run_once(now_ms)).await;
         let done = done.map_err(|e| std::io::Error::other(e.to_string())).and_then(|done| done);
         done.map_err(IngestError::io(&self.config.unit_keys.dir))
+    }
+
+    /// From now on this file says which country an address is of. False when there was none at the start: then nothing is
+    /// changed.
+    pub fn replace_geo(&self, geo: &GeoDb) -> bool {
+        self.judge.geo().is_some_and(|known| {
+            known.replace_with(geo);
+            true
+        })
     }
 
     /// Takes nothing more, makes what is queued durable and moves all of it to the tables.

@@ -7,11 +7,13 @@
 //! ```
 //! The interface of the crate is [`Ingest`] (all of it, for the server) and what its calls take and answer.
 //!
+//! How many requests are judged at one time, and which are refused early, is decided in front of all that: admission.
 //! Whose events are that name nobody is decided by keys that are made and destroyed by the day: unit_keys.
 //!
 //! Not here: routes and status codes (`shoal-server`), Parquet and Delta (`shoal-storage`), keys, consent rules and
 //! patterns (`shoal-privacy`), what may be collected (`shoal-schemas`).
 
+mod admission;
 mod answer;
 mod config;
 mod consents;
@@ -31,7 +33,7 @@ mod wire;
 
 pub use answer::{BatchAnswer, Code, Outcome, Rejection};
 pub use config::{
-    DayLimitConfig, DedupConfig, Epochs, IngestConfig, JudgesConfig, Limits, LogConfig, PipelineConfig,
+    AdmissionConfig, DayLimitConfig, DedupConfig, Epochs, IngestConfig, Limits, LogConfig, PipelineConfig,
     UnitKeyConfig,
 };
 pub use consents::{ConsentAnswer, open_consents};

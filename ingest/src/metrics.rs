@@ -55,6 +55,7 @@ pub struct Metrics {
     skipped_items: Counter,
     identifiers: Family<RefusalLabels, Counter>,
     withheld_texts: Family<TextLabels, Counter>,
+    pub(crate) turn_seconds: Histogram,
     pub(crate) ack_seconds: Histogram,
     pub(crate) log_sync_seconds: Histogram,
     pub(crate) log_group_bytes: Histogram,
@@ -85,6 +86,7 @@ impl Metrics {
             skipped_items: Counter::default(),
             identifiers: Family::default(),
             withheld_texts: Family::default(),
+            turn_seconds: latencies(),
             ack_seconds: latencies(),
             log_sync_seconds: latencies(),
             log_group_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 9)),
@@ -131,6 +133,12 @@ impl Metrics {
             "ingest_withheld_texts",
             "Texts that were withheld as a whole, because scrubbing them took too much",
             self.withheld_texts.clone(),
+        );
+        registry.register_with_unit(
+            "ingest_turn",
+            "From the body of a request to its turn",
+            Unit::Seconds,
+            self.turn_seconds.clone(),
         );
         registry.register_with_unit(
             "ingest_ack",

@@ -94,7 +94,7 @@ codes! {
     RegionNotAllowed => "region_not_allowed",
     /// More grants of consent in a minute than one address may send with a shipped key.
     TooManyGrants => "too_many_grants",
-    /// Too many bytes wait for the disk.
+    /// Too much is under way: requests that wait for their turn, or bytes that wait for the disk.
     Overloaded => "overloaded",
     /// The disk is nearly full.
     DiskFull => "disk_full",

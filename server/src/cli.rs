@@ -113,7 +113,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     let file = cli.config.as_deref();
     let config = || Config::load(file, std::env::vars_os());
     match cli.command {
-        Command::Serve => serve::run(Config::load_for_service(file, std::env::vars_os())?),
+        Command::Serve => serve::run(file),
         Command::Config { command: ConfigCommand::Check } => {
             Config::load_for_service(file, std::env::vars_os())?;
             println!("the configuration is right");

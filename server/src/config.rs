@@ -10,6 +10,7 @@ mod declare;
 #[cfg(test)]
 mod example;
 pub(crate) mod faults;
+mod loaded;
 mod nearest;
 mod read;
 mod settings;
@@ -24,6 +25,7 @@ use std::path::Path;
 use read::{Read, Reader};
 
 pub use faults::ConfigError;
+pub(crate) use loaded::Loaded;
 pub use settings::{
     Config, HttpConfig, IngestSettings, LogConfig, MetricsConfig, QuerySettings, RetentionSettings,
     StorageSettings,
@@ -51,9 +53,7 @@ impl Config {
         file: Option<&Path>,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Config, ConfigError> {
-        let mut read = read(file, environment)?;
-        surroundings::inspect(&mut read);
-        read.faults.into_result().map(|()| read.config)
+        Loaded::for_service(file, environment).map(|loaded| loaded.config)
     }
 
     /// The defaults, with everything below `dir`: for the demo and for tests.

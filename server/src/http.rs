@@ -3,6 +3,7 @@
 //! Invariant: a request is logged as route pattern, method, status and time; never its path, query, headers, address or key.
 //! Not here: what a refusal says (`problem.rs`).
 //!
+//! - `connections`: how many there may be, and how long each may take for what
 //! - `bound`: a server that waits to be served; `routes`: what each path does; `auth`: what a request's key grants; `body`: reading a body within its limits
 //! - `answers`: the answer in the form that a protocol's clients expect; `refusals`: the same in the OpenAPI description
 //! - `library_refusals`: what the HTTP library refuses by itself; `cors`: which web pages may send events
@@ -12,6 +13,7 @@ pub(crate) mod answers;
 pub(crate) mod auth;
 pub(crate) mod body;
 mod bound;
+pub(crate) mod connections;
 mod cors;
 mod for_operators;
 mod library_refusals;
@@ -19,64 +21,70 @@ mod refusals;
 mod routes;
 
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use actix_server::Server;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 
-use crate::config::Config;
+use crate::config::{Config, HttpConfig};
 use crate::error::Error;
 use crate::metrics::{Route, RouteStatus};
+use crate::own_process;
 use crate::state::State;
-use crate::tls;
 
 pub(crate) use bound::Bound;
+use connections::{Bounds, Door, Gate, limits};
 pub(crate) use for_operators::bind_metrics;
+
+/// Open files that are no connections of clients, at the most: tables, logs, ledgers, pipes.
+const OTHER_FILES: u64 = 512;
 
 /// Binds the address and makes the server.
 ///
 /// # Errors
-/// When the address cannot be bound, or a TLS file does not work.
+/// When the address cannot be bound.
 pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
     let config: &Config = &state.config;
-    let tls = match config.http.tls() {
-        Some((cert, key)) => Some(tls::server_config(cert, key)?),
-        None => None,
-    };
-    let listen = config.http.listen;
+    let http = &config.http;
+    let bounds = bounds(http, own_process::open_files_max());
+    let listen = http.listen;
     let bound = |e: std::io::Error| Error::Service(format!("cannot listen on {listen}: {e}"));
     let listener = TcpListener::bind(listen).map_err(bound)?;
     let addr = listener.local_addr().map_err(bound)?;
-    let limits = config.http.clone();
-    let shared = state.clone();
-    let server = HttpServer::new(move || {
-        let cors = shared.clone();
-        let log = shared.clone();
+    let builder = Server::build()
+        .workers(http.workers)
+        // The gate decides, before any worker is full.
+        .max_concurrent_connections(bounds.most() + 1)
+        .shutdown_timeout(http.stop_timeout_s)
+        .disable_signals();
+    let door = Door { gate: Gate::new(bounds), limits: limits(config), tls: state.tls.clone() };
+    let server = connections::serve(builder, listener, door, move || {
+        let (cors, log, requests) = (state.clone(), state.clone(), state.clone());
         App::new()
-            .app_data(shared.clone())
+            .app_data(state.clone())
             // The first is the innermost: the others see what it makes of a refusal.
             .wrap(from_fn(library_refusals::around))
             .wrap(from_fn(move |request, next| cors::around(cors.clone(), request, next)))
             .wrap(from_fn(move |request, next| around(log.clone(), request, next)))
+            .wrap(from_fn(move |request, next| connections::around(requests.clone(), request, next)))
             .configure(routes::configure)
-    })
-    .workers(limits.workers)
-    .max_connections(limits.connections_max.div_ceil(limits.workers))
-    .client_request_timeout(Duration::from_millis(limits.header_timeout_ms))
-    .client_disconnect_timeout(Duration::from_secs(2))
-    // A client that hangs up ends its query. Without this it would go on until its time is over.
-    .h1_allow_half_closed(false)
-    .keep_alive(Duration::from_secs(75))
-    .shutdown_timeout(limits.stop_timeout_s)
-    .disable_signals();
-    let server = match tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls),
-        None => server.listen(listener),
-    };
-    let server = server.map_err(bound)?.run();
+    });
+    let server = server.map_err(bound)?;
     Ok(Bound { addr, handle: server.handle(), server })
+}
+
+/// How many connections there may be. Each is an open file, so the operating system's limit counts too.
+fn bounds(http: &HttpConfig, files_max: u64) -> Bounds {
+    let room = files_max.saturating_sub(OTHER_FILES + Bounds::BEYOND as u64).max(64);
+    let all = http.connections_max.min(usize::try_from(room).unwrap_or(usize::MAX));
+    if all < http.connections_max {
+        let wanted = http.connections_max;
+        tracing::warn!(wanted, all, "fewer connections than configured: the limit of open files is too low");
+    }
+    Bounds { all, of_network: http.strangers_per_address_max }
 }
 
 /// Counts, times and logs a request.

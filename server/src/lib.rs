@@ -3,7 +3,7 @@
 //!
 //! - `config`: one TOML file and the environment, checked
 //! - `key_file`: the regions' secrets; `key_check`: whether the data were made with them; `access_keys`: access keys
-//! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping
+//! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping; `reload`: a changed configuration
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
 //! - `retention_line`, `key_line`: what the audit says of a run of retention, and of an act on an access key
@@ -34,6 +34,7 @@ pub mod logs;
 mod metrics;
 mod own_process;
 mod problem;
+mod reload;
 mod retention_line;
 mod running;
 mod served_time;

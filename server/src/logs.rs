@@ -7,6 +7,7 @@
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::{Registry, reload};
 
 use crate::config::{LogConfig, LogFormat};
 
@@ -21,9 +22,21 @@ fn filter(level: tracing::Level) -> Targets {
         .with_targets(quiet)
 }
 
-/// Sends all lines of this process to standard error. A second call does nothing.
-pub fn start(config: &LogConfig) {
-    let registry = tracing_subscriber::registry().with(filter(config.level));
+/// The level of the lines, which can be changed while the process runs.
+pub struct Level(reload::Handle<Targets, Registry>);
+
+impl Level {
+    /// From now on lines of this level are written.
+    pub(crate) fn set(&self, level: tracing::Level) {
+        // It fails when the lines of this process go elsewhere: then their level is somebody else's.
+        let _ = self.0.reload(filter(level));
+    }
+}
+
+/// Sends all lines of this process to standard error. A second call changes nothing.
+pub fn start(config: &LogConfig) -> Level {
+    let (filter, handle) = reload::Layer::new(filter(config.level));
+    let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let _ = match config.format {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
@@ -33,6 +46,7 @@ pub fn start(config: &LogConfig) {
         let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         tracing::error!(place, "defect: a task has panicked");
     }));
+    Level(handle)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! Not here: files that are there already (`shoal-files`, `modes`), workers (`shoal-postprocess`).
 
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
 use crate::error::Error;
 
@@ -33,11 +33,23 @@ pub(crate) fn leave_no_core() -> Result<(), Error> {
     Ok(())
 }
 
+/// Lets this process open as many files as the system allows it, where the usual limit is lower: each connection is one.
+pub(crate) fn allow_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Whoever may not stays with the usual limit, which `open_files_max` tells.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// How many files this process may have open.
+pub(crate) fn open_files_max() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use rustix::process::{DumpableBehavior, dumpable_behavior, getrlimit};
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
 
     #[test]
     fn the_memory_of_this_process_goes_nowhere_and_its_workers_program_is_still_found() {

@@ -210,11 +210,16 @@ const fn ingest_row(code: RefusalCode) -> Row {
         C::NoRegion => row(S::UNPROCESSABLE_ENTITY, "The region is not known"),
         C::RegionNotAllowed => row(S::FORBIDDEN, "The key may not write to the region"),
         C::TooManyGrants => row(S::TOO_MANY_REQUESTS, "Too many grants of consent in a minute"),
-        C::Overloaded => row(S::TOO_MANY_REQUESTS, "Too much waits for the disk"),
+        C::Overloaded => row(S::TOO_MANY_REQUESTS, "Too much is under way"),
         C::DiskFull => row(S::INSUFFICIENT_STORAGE, "The disk is nearly full"),
         C::Stopping => row(S::SERVICE_UNAVAILABLE, "The service is stopping"),
         C::Unavailable => row(S::SERVICE_UNAVAILABLE, "A file cannot be read or written"),
     }
+}
+
+/// Whether an answer of this status says that no valid key has come.
+pub(crate) fn says_that_the_key_is_wrong(status: StatusCode) -> bool {
+    status == ProblemType::BadKey.status()
 }
 
 /// The status that says this to an SDK.
@@ -298,8 +303,11 @@ impl Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        // A body that was not read to its end must not be taken for the next request.
-        if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+        // A body that was not read to its end must not be taken for the next request, and a stranger does not stay.
+        if matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNAUTHORIZED
+        ) {
             response.force_close();
         }
         response

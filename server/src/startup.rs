@@ -5,13 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::{Audit, last_at_ms};
 use shoal_files::Disk;
 use shoal_ingest::{
-    DayLimitConfig, DedupConfig, Epochs, GeoDb, Ingest, IngestConfig, IngestParts, JudgesConfig, Limits,
+    AdmissionConfig, DayLimitConfig, DedupConfig, Epochs, GeoDb, Ingest, IngestConfig, IngestParts, Limits,
     LogConfig, PipelineConfig, UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
@@ -36,6 +37,7 @@ use crate::metrics::Metrics;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
+use crate::tls;
 use crate::{key_check, key_file};
 
 /// What more than one part of the service needs.
@@ -62,6 +64,7 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     let mut metrics = MetricRegistry::with_prefix("shoal");
     let peers = build_peers(&config, clocks, &mut metrics).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
+    let tls = tls::open(config.http.tls())?;
     let ingest = build_ingest(&config, &peers, &mut metrics).await?;
     let engine = build_engine(&config, &peers, &mut metrics).await?;
     engine.warm().await;
@@ -77,6 +80,7 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
         retention,
         served,
         audit,
+        tls,
         metrics: own,
         registry: metrics,
         background: tokio::runtime::Handle::current(),
@@ -218,6 +222,7 @@ fn ingest_config(config: &Config, canonical_from_day: i32) -> IngestConfig {
             },
             epochs: Epochs { days: settings.epoch_days, canonical_from_day },
         },
+        admission: admission_config(config),
         log: LogConfig {
             segment_bytes_max: settings.segment_bytes_max,
             in_flight_bytes_max: settings.in_flight_bytes_max,
@@ -229,8 +234,12 @@ fn ingest_config(config: &Config, canonical_from_day: i32) -> IngestConfig {
         unit_keys: UnitKeyConfig { dir: config.unit_key_dir(), late_days: settings.unit_late_days },
         grants_per_min: settings.grants_per_min,
         flush_interval_ms: settings.flush_interval_ms,
-        judges: JudgesConfig { threads: settings.threads, queue_max: settings.queue_max },
     }
+}
+
+fn admission_config(config: &Config) -> AdmissionConfig {
+    let wait = Duration::from_millis(config.ingest.wait_ms_max);
+    AdmissionConfig { turns: config.ingest.threads, wait, standing_wait: wait / 5, ..AdmissionConfig::DEFAULT }
 }
 
 /// After the tables were opened, because what is asked without a first day does not begin before they were made.

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use shoal_audit::Audit;
 use shoal_ingest::Ingest;
 use shoal_privacy::consent::ConsentRecord;
@@ -20,6 +22,7 @@ use crate::clocks::Clocks;
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::body::Bodies;
+use crate::http::connections::FailingKeys;
 use crate::metrics::Metrics;
 use crate::served_time::ServedTime;
 
@@ -37,7 +40,10 @@ pub(crate) struct State {
     pub(crate) audit: Arc<Audit>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) retention: Retention,
+    /// What is shown to the next client, and can be another certificate later; `None` is plain text.
+    pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) bodies: Bodies,
+    pub(crate) failing_keys: FailingKeys,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
     /// Where work goes on that a client's going away must not stop; not a worker's own thread.
@@ -57,6 +63,7 @@ pub(crate) struct Services {
     pub(crate) retention: Retention,
     pub(crate) served: Arc<ServedTime>,
     pub(crate) audit: Arc<Audit>,
+    pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
     pub(crate) background: Handle,
@@ -68,6 +75,8 @@ impl State {
     pub(crate) fn new(config: Config, clocks: Clocks, services: Services) -> State {
         State {
             bodies: Bodies::new(&config),
+            failing_keys: FailingKeys::default(),
+            tls: services.tls,
             config,
             clocks,
             served: services.served,

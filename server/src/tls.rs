@@ -3,12 +3,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::error::Error;
+
+/// What is shown to clients, and can be another certificate later; `None` where no files are configured.
+///
+/// # Errors
+/// As [`server_config`].
+pub(crate) fn open(files: Option<(&Path, &Path)>) -> Result<Option<Arc<ArcSwap<ServerConfig>>>, Error> {
+    let config = files.map(|(cert, key)| server_config(cert, key)).transpose()?;
+    Ok(config.map(|config| Arc::new(ArcSwap::from_pointee(config))))
+}
 
 /// The server's side of TLS 1.2 and 1.3, from a PEM chain and its private key.
 ///

@@ -33,7 +33,7 @@ pub enum StorageError {
         source: std::io::Error,
     },
     /// The Delta log could not be read or written. An append that answers this may be repeated with the same version.
-    #[error("delta log: {0}")]
+    #[error("delta log: {}", without_backtrace(.0))]
     Delta(#[from] deltalake_core::DeltaTableError),
     /// A Parquet file could not be written or read.
     #[error("parquet: {0}")]
@@ -111,4 +111,27 @@ impl StorageError {
     }
 }
 
+/// The text of an error without the calls that led to it, which the Delta library appends when `RUST_BACKTRACE` is set.
+fn without_backtrace(error: &deltalake_core::DeltaTableError) -> String {
+    let text = error.to_string();
+    let first_call = text.lines().position(|line| line.trim_start().starts_with("0: "));
+    text.lines().take(first_call.unwrap_or(usize::MAX)).collect::<Vec<_>>().join("\n")
+}
+
 pub(crate) type Result<T> = std::result::Result<T, StorageError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_carries_the_calls_that_led_to_it() {
+        let told =
+            "broken\n   0: deltalake_core::kernel::snapshot\n             at /src/x.rs:7:1\n   1: main";
+        let error = StorageError::Delta(deltalake_core::DeltaTableError::Generic(told.to_owned()));
+        let text = error.to_string();
+        assert!(text.ends_with("broken") && !text.contains(".rs"), "{text}");
+        let plain = StorageError::Delta(deltalake_core::DeltaTableError::Generic("two\nlines".to_owned()));
+        assert!(plain.to_string().ends_with("two\nlines"));
+    }
+}

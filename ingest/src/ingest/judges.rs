@@ -1,12 +1,12 @@
 //! The threads that take requests from their bytes to clean batches, and what they judge by.
 //!
 //! ```text
-//! caller -> queue (bounded) -> a thread: inflate .. scrub (pure) -> caller
+//! caller -> a turn (`admission`) -> a thread: inflate .. scrub (pure) -> caller
 //! ```
 //! Invariants: the caller's thread, which has others to serve, never waits for a stage; there are no more stages at one time
-//! than threads, so that the memory of bodies that are decompressed is bounded; a request that finds no room in the queue is
-//! refused at once; one whose caller has gone is not looked at.
-//! Not here: the stages (`stages`), how much a request may take (`config.rs`).
+//! than threads, so that the memory of bodies that are decompressed is bounded; a turn ends with its work, whatever becomes of
+//! the caller; a request whose caller has gone is not looked at.
+//! Not here: the stages (`stages`), who has a turn and who waits (`admission`), how much a request may take (`config.rs`).
 
 use std::{
     io,
@@ -23,7 +23,8 @@ use tokio::sync::oneshot;
 
 use super::parts::IngestParts;
 use crate::{
-    config::{JudgesConfig, PipelineConfig},
+    admission::{Admission, Turn},
+    config::{AdmissionConfig, PipelineConfig},
     consents::{self, Change, Hearing, Nothing, Recorded},
     error::IngestError,
     grant::IngestGrant,
@@ -40,8 +41,9 @@ use crate::{
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads. They end when this is dropped.
+/// The threads, one for each turn. They end when this is dropped.
 pub(super) struct Judges {
+    admission: Arc<Admission>,
     queue: Sender<Job>,
 }
 
@@ -50,41 +52,54 @@ impl Judges {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub(super) fn start(config: JudgesConfig) -> io::Result<Judges> {
-        let (queue, jobs) = bounded::<Job>(config.queue_max);
-        for _ in 0..config.threads {
+    pub(super) fn start(config: AdmissionConfig) -> io::Result<Judges> {
+        let (queue, jobs) = bounded::<Job>(config.turns);
+        for _ in 0..config.turns {
             let jobs = jobs.clone();
             let work = move || jobs.iter().for_each(|job| job());
             thread::Builder::new().name("shoal-judge".to_owned()).spawn(work)?;
         }
-        Ok(Judges { queue })
+        Ok(Judges { admission: Admission::new(config), queue })
     }
 
-    /// Runs something on one of the threads.
+    /// Waits for a turn, not for longer than patience.
     ///
     /// # Errors
-    /// When the queue is full: it may be sent again. When it panics, likewise.
+    /// When too much waits, or has waited for too long: it may be sent again.
+    pub(super) async fn turn(&self) -> Result<Turn, Refusal> {
+        self.admission.enter().await.map_err(|overloaded| {
+            let refusal = Refusal::new(RefusalCode::Overloaded, "too much is under way; send it again");
+            Refusal { retry_after_s: Some(overloaded.retry_after_s), ..refusal }
+        })
+    }
+
+    /// Runs something on one of the threads. Whoever has a turn finds one.
+    ///
+    /// # Errors
+    /// When it panics: it may be sent again.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        turn: Turn,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let (reply, done) = oneshot::channel();
         let job = move || {
-            if !reply.is_closed()
-                && let Ok(result) = catch_unwind(AssertUnwindSafe(work))
-            {
+            let result = match reply.is_closed() {
+                true => None,
+                false => catch_unwind(AssertUnwindSafe(work)).ok(),
+            };
+            drop(turn);
+            if let Some(result) = result {
                 // The caller may have gone meanwhile.
                 let _ = reply.send(result);
             }
         };
-        self.queue.try_send(Box::new(job)).map_err(|_| {
-            let reason = "too many requests are waiting to be read; send it again";
-            Refusal { retry_after_s: Some(1), ..Refusal::new(RefusalCode::Overloaded, reason) }
-        })?;
-        done.await.map_err(|_| {
+        let unread = || {
             let reason = "the request could not be read; send it again";
             Refusal { retry_after_s: Some(5), ..Refusal::new(RefusalCode::Unavailable, reason) }
-        })
+        };
+        self.queue.try_send(Box::new(job)).map_err(|_| unread())?;
+        done.await.map_err(|_| unread())
     }
 }
 
@@ -217,6 +232,10 @@ impl Judge {
         }
     }
 
+    pub(super) fn geo(&self) -> Option<&GeoDb> {
+        self.geo.as_ref()
+    }
+
     pub(super) fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -229,31 +248,63 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::{pin::pin, sync::mpsc};
+    use std::{pin::pin, sync::mpsc, time::Duration};
 
     use futures::poll;
 
     use super::*;
 
+    async fn run<T: Send + 'static>(
+        judges: &Judges,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let turn = judges.turn().await?;
+        judges.run(turn, work).await
+    }
+
     #[tokio::test]
     async fn what_finds_no_room_is_refused_at_once_and_a_panic_ends_no_thread() {
-        let judges = Judges::start(JudgesConfig { threads: 1, queue_max: 1 }).unwrap();
-        let panicked = judges.run(|| panic!("as a stage might")).await;
+        let wait = Duration::from_secs(3600);
+        let config = AdmissionConfig { turns: 1, waiting_max: 1, wait, standing_wait: wait };
+        let judges = Judges::start(config).unwrap();
+        let panicked = run(&judges, || panic!("as a stage might")).await;
         assert_eq!(panicked.map(|(): ()| ()).unwrap_err().code, RefusalCode::Unavailable);
         let (started, has_started) = mpsc::channel::<()>();
         let (finish, may_finish) = mpsc::channel::<()>();
-        let mut busy = pin!(judges.run(move || {
+        let mut busy = pin!(run(&judges, move || {
             started.send(()).unwrap();
             may_finish.recv().unwrap();
             1
         }));
         assert!(poll!(busy.as_mut()).is_pending());
         has_started.recv().unwrap();
-        let mut waiting = pin!(judges.run(|| 2));
+        let mut waiting = pin!(run(&judges, || 2));
         assert!(poll!(waiting.as_mut()).is_pending());
-        let refused = judges.run(|| 3).await.unwrap_err();
-        assert_eq!((refused.code, refused.retry_after_s), (RefusalCode::Overloaded, Some(1)));
+        let refused = run(&judges, || 3).await.unwrap_err();
+        assert_eq!(refused.code, RefusalCode::Overloaded);
+        assert!(refused.retry_after_s.is_some());
         finish.send(()).unwrap();
         assert_eq!((busy.await.unwrap(), waiting.await.unwrap()), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_keeps_the_turn_until_the_work_has_ended() {
+        let wait = Duration::from_secs(3600);
+        let config = AdmissionConfig { turns: 1, waiting_max: 1, wait, standing_wait: wait };
+        let judges = Judges::start(config).unwrap();
+        let (started, has_started) = mpsc::channel::<()>();
+        let (finish, may_finish) = mpsc::channel::<()>();
+        {
+            let mut gone = pin!(run(&judges, move || {
+                started.send(()).unwrap();
+                may_finish.recv().unwrap();
+            }));
+            assert!(poll!(gone.as_mut()).is_pending());
+            has_started.recv().unwrap();
+        }
+        let mut next = pin!(run(&judges, || 2));
+        assert!(poll!(next.as_mut()).is_pending());
+        finish.send(()).unwrap();
+        assert_eq!(next.await.unwrap(), 2);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::{net::IpAddr, path::Path};
 
+use arc_swap::ArcSwap;
 use shoal_schemas::{Country, Region, Registry};
 
 use crate::{
@@ -19,7 +20,7 @@ pub(crate) const UNKNOWN: &str = "ZZ";
 
 /// Addresses to countries, from an MMDB file (GeoLite2-Country and its like). No `Debug`: it is large.
 pub struct GeoDb {
-    reader: maxminddb::Reader<Vec<u8>>,
+    reader: ArcSwap<maxminddb::Reader<Vec<u8>>>,
 }
 
 impl GeoDb {
@@ -30,12 +31,18 @@ impl GeoDb {
     pub fn open(path: &Path) -> Result<GeoDb, IngestError> {
         let reader = maxminddb::Reader::open_readfile(path)
             .map_err(|e| IngestError::Config(format!("geo file {}: {e}", path.display())))?;
-        Ok(GeoDb { reader })
+        Ok(GeoDb { reader: ArcSwap::from_pointee(reader) })
+    }
+
+    /// From now on the other's file is asked, by requests that come after this.
+    pub fn replace_with(&self, other: &GeoDb) {
+        self.reader.store(other.reader.load_full());
     }
 
     /// The country of an address.
     fn country(&self, address: IpAddr) -> Option<Country> {
-        let found = self.reader.lookup(address).ok()?;
+        let reader = self.reader.load();
+        let found = reader.lookup(address).ok()?;
         let path = [maxminddb::PathElement::Key("country"), maxminddb::PathElement::Key("iso_code")];
         Country::parse(found.decode_path::<&str>(&path).ok()??)
     }

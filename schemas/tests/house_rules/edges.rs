@@ -35,8 +35,9 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Heavy dependency, and the crates that may name it in `[dependencies]`.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("actix-web", &["server"]),
+    ("actix-http", &["server"]),
     ("deltalake-core", &["storage"]),
     ("object_store", &["storage"]),
     ("parquet", &["storage"]),

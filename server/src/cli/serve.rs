@@ -1,19 +1,36 @@
-//! `shoal serve`: until SIGTERM or Ctrl-C, or until a part has died.
+//! `shoal serve`: until SIGTERM or Ctrl-C, or until a part has died. SIGHUP reads the configuration again.
+//!
+//! The signals are listened for before anything is read or made, so one that comes while the service starts ends the start in
+//! order: what was being made is let go of as at a crash, which the next start knows how to go on from.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::Loaded;
 use crate::error::Error;
+use crate::own_process;
+use crate::reload::Reload;
 use crate::running::Running;
 use crate::startup::start;
 
-pub(super) fn run(config: Config) -> Result<ExitCode, Error> {
-    crate::logs::start(&config.log);
+pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
     crate::threads::runtime()?.block_on(async {
-        let running = start(config, crate::Clocks::system()).await?;
-        until_told(running).await
+        let mut signals = Signals::listen()?;
+        let started_with = Loaded::for_service(file, std::env::vars_os())?;
+        let level = crate::logs::start(&started_with.config.log);
+        own_process::allow_files();
+        tracing::info!("starting");
+        let started = tokio::select! {
+            started = start(started_with.config.clone(), crate::Clocks::system()) => started?,
+            () = signals.told_to_stop() => {
+                tracing::info!("stopped before the service had started");
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        let reload = Reload { file: file.map(Path::to_path_buf), started_with, level };
+        serve(started, signals, Some(&reload)).await
     })
 }
 
@@ -21,13 +38,26 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Error> {
 ///
 /// # Errors
 /// When a part of the service has died, or the last flush failed.
-pub(crate) async fn until_told(mut running: Running) -> Result<ExitCode, Error> {
-    let listen = |kind| signal(kind).map_err(|e| Error::Service(format!("signals: {e}")));
-    let (mut term, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let died = tokio::select! {
-        _ = term.recv() => None,
-        _ = interrupt.recv() => None,
-        died = running.failed() => died.err(),
+pub(crate) async fn until_told(running: Running) -> Result<ExitCode, Error> {
+    serve(running, Signals::listen()?, None).await
+}
+
+async fn serve(
+    mut running: Running,
+    mut signals: Signals,
+    reload: Option<&Reload>,
+) -> Result<ExitCode, Error> {
+    let died = loop {
+        let Signals { terminate, interrupt, hangup } = &mut signals;
+        tokio::select! {
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
+            died = running.failed() => break died.err(),
+            _ = hangup.recv() => {}
+        }
+        if let Some(reload) = reload {
+            reload.run(&running.state);
+        }
     };
     if let Some(error) = died {
         tracing::error!(%error, "stopping: nothing more can be acknowledged");
@@ -37,4 +67,29 @@ pub(crate) async fn until_told(mut running: Running) -> Result<ExitCode, Error> 
     running.stop().await?;
     tracing::info!("stopped; everything acknowledged is in the tables");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The signals that this process is sent.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Error> {
+        let listen = |kind| signal(kind).map_err(|e| Error::Service(format!("signals: {e}")));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn told_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -28,6 +28,7 @@ pub(super) struct Reader {
 /// A configuration whose values are good each by itself.
 pub(super) struct Read {
     pub(super) config: Config,
+    pub(super) values: Table,
     places: BTreeMap<&'static str, Place>,
     pub(super) faults: Faults,
 }
@@ -129,8 +130,9 @@ impl Reader {
     /// # Errors
     /// When the values do not fit their types, which they were judged to do.
     pub(super) fn finish(self) -> Result<Read, ConfigError> {
-        let config = typed(self.values).map_err(|error| ConfigError(vec![error.to_string()]))?;
-        Ok(Read { config, places: self.places, faults: self.faults })
+        let values = self.values;
+        let config = typed(values.clone()).map_err(|error| ConfigError(vec![error.to_string()]))?;
+        Ok(Read { config, values, places: self.places, faults: self.faults })
     }
 }
 

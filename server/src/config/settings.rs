@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use shoal_anonymity::budget::{Precision, Preset};
 use shoal_ingest::{
-    DayLimitConfig, DedupConfig, IngestConfig, JudgesConfig, Limits, PipelineConfig, UnitKeyConfig,
+    AdmissionConfig, DayLimitConfig, DedupConfig, IngestConfig, Limits, PipelineConfig, UnitKeyConfig,
 };
 use shoal_query::BudgetEpochs;
 
@@ -84,9 +84,13 @@ settings! {
         /// Threads that serve requests. 0 takes one for each core.
         #[serde(deserialize_with = "cores_if_zero")]
         workers: usize = Number(0, 0, 1024);
-        /// Most connections at one time.
+        /// Most connections at one time. When there are more, the oldest one on which no valid key has come is closed.
         connections_max: usize = Number(4096, 1, 1_000_000);
-        /// Time that a client has to send the head of a request, in milliseconds.
+        /// Most connections of one address (of one /64 of IPv6) on which no valid key has come. A further one closes the oldest
+        /// of them.
+        strangers_per_address_max: usize = Number(256, 1, 1_000_000);
+        /// Time that a client has to send the head of a request, in milliseconds. A connection on which no valid key has come may
+        /// be quiet for as long.
         header_timeout_ms: u64 = Number(5_000, 100, 600_000);
         /// Time that a client has to send a body, in milliseconds.
         body_timeout_ms: u64 = Number(20_000, 100, 600_000);
@@ -137,13 +141,15 @@ settings! {
         /// Steps that looking for personal data in a request's texts may take, about one for each byte and pattern. Texts beyond it
         /// are replaced as a whole. A second of one core is some 200 million.
         scrub_steps_max: u64 = Number(LIMITS.scrub_steps_max as i64, 100_000, 100_000_000_000);
-        /// Threads that read requests, beside those that serve them (http.workers). 0 takes one for each core.
+        /// Threads that judge requests, beside those that serve them (http.workers): so many are judged at one time, and the others
+        /// wait for their turn. 0 takes one for each core.
         #[serde(deserialize_with = "cores_if_zero")]
         threads: usize = Number(0, 0, 1024);
-        /// Most requests that wait for one of these threads. Beyond it requests are answered 429 with Retry-After.
-        queue_max: usize = Number(JudgesConfig::DEFAULT.queue_max as i64, 1, 1_000_000);
         /// Most bytes that may wait for the disk. Beyond it requests are answered 429 with Retry-After.
         in_flight_bytes_max: u64 = Number(WRITE_AHEAD.in_flight_bytes_max as i64, MIB, 4 * GIB);
+        /// Longest time that a request may wait for its turn, in milliseconds; a fifth of it when no turn was free for so long.
+        /// A request that would wait longer is answered 429 with Retry-After at once.
+        wait_ms_max: u64 = Number(AdmissionConfig::DEFAULT.wait.as_millis() as i64, 1, 60_000);
         /// Most grants of consent that one address may send in a minute with one shipped key. Beyond it they are answered 429
         /// with Retry-After. Withdrawals have no such limit, nor have server keys.
         grants_per_min: u32 = Number(IngestConfig::GRANTS_PER_MIN as i64, 1, 1_000_000);

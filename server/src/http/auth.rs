@@ -110,6 +110,12 @@ pub(crate) fn officer(keys: &LiveKeys, presented: Option<Presented>) -> Result<A
     }
 }
 
+/// Whether the head of a request has a valid key, of whatever kind. A key in a body is not looked for.
+pub(crate) fn has_valid_key(keys: &LiveKeys, request: &HttpRequest) -> bool {
+    let places = [Presented::in_header(request), Presented::in_sentry_request(request)];
+    places.into_iter().flatten().any(|Presented(key)| keys.current().grant(&key).is_some())
+}
+
 fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Grant, Problem> {
     let Some(Presented(key)) = presented else {
         return Err(Problem::new(ProblemType::NoKey, "no key; send `Authorization: Bearer <id>.<secret>`"));

@@ -5,18 +5,20 @@
 //! nothing else is on theirs. Not here: what is counted (each crate's `metrics.rs`).
 
 use std::net::TcpListener;
-use std::time::Duration;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_server::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpResponse, web};
 
 use crate::error::Error;
 use crate::http::bound::Bound;
+use crate::http::connections::{self, Bounds, Door, Gate, limits};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// More than anybody needs who reads metrics.
-const CONNECTIONS_MAX: usize = 64;
+const BOUNDS: Bounds = Bounds { all: 64, of_network: 64 };
 
 /// Binds the address and makes the server; none where no address is configured.
 ///
@@ -27,22 +29,23 @@ pub(crate) fn bind_metrics(state: &web::Data<State>) -> Result<Option<Bound>, Er
     let bound = |e: std::io::Error| Error::Service(format!("cannot listen on {listen} for metrics: {e}"));
     let listener = TcpListener::bind(listen).map_err(bound)?;
     let addr = listener.local_addr().map_err(bound)?;
-    let limits = &state.config.http;
+    let http = &state.config.http;
+    let builder = Server::build()
+        .workers(1)
+        .max_concurrent_connections(BOUNDS.most() + 1)
+        .shutdown_timeout(http.stop_timeout_s)
+        .disable_signals();
+    let door = Door { gate: Gate::new(BOUNDS), limits: limits(&state.config), tls: None };
     let shared = state.clone();
-    let server = HttpServer::new(move || {
+    let server = connections::serve(builder, listener, door, move || {
+        let requests = shared.clone();
         App::new()
             .app_data(shared.clone())
+            .wrap(from_fn(move |request, next| connections::around(requests.clone(), request, next)))
             .route("/metrics", web::get().to(metrics))
             .default_service(web::to(unknown))
-    })
-    .workers(1)
-    .max_connections(CONNECTIONS_MAX)
-    .client_request_timeout(Duration::from_millis(limits.header_timeout_ms))
-    .shutdown_timeout(limits.stop_timeout_s)
-    .disable_signals()
-    .listen(listener)
-    .map_err(bound)?
-    .run();
+    });
+    let server = server.map_err(bound)?;
     Ok(Some(Bound { addr, handle: server.handle(), server }))
 }
 

@@ -19,6 +19,8 @@ use actix_web::{HttpResponse, web};
 
 use crate::problem::Problem;
 
+pub(super) use incoming::peer;
+
 /// Registers every route.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config

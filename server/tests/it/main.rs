@@ -17,6 +17,8 @@
 //! | `units` | events that name nobody are one person's for each network, app and day |
 //! | `texts` | what identifies is in no text and no path, and looking for it keeps nobody waiting |
 //! | `hostile` | nothing that is sent breaks the service |
+//! | `signals` | a changed configuration is taken over while it runs, and a start can be ended |
+//! | `strangers` | whoever has no key holds nothing |
 //! | `problems` | every refusal is a problem document, and repeats nothing of the request |
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
@@ -66,8 +68,10 @@ mod restore;
 mod retention;
 mod sdk;
 mod search;
+mod signals;
 mod smoke;
 mod stage;
+mod strangers;
 mod tables;
 mod texts;
 mod units;

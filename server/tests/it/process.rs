@@ -75,17 +75,27 @@ impl Setup<'_> {
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     }
 
-    /// Starts the service; its log lines go to the end of `shoal.log`.
-    pub(crate) fn serve(&self) -> Process {
+    /// Begins to start the service and waits for a word in its log lines, which go to the end of `shoal.log`.
+    pub(crate) fn begin(&self, word: &str) -> Child {
+        let (child, log, before) = self.spawn();
+        until("the service to log", || log_since(&log, before).contains(word).then_some(()));
+        child
+    }
+
+    fn spawn(&self) -> (Child, PathBuf, usize) {
         let log = self.dir.join("shoal.log");
         let before = std::fs::metadata(&log).map_or(0, |m| m.len()) as usize;
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = self.command();
         command.arg("serve").stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        let mut child = command.spawn().unwrap();
+        (command.spawn().unwrap(), log, before)
+    }
+
+    /// Starts the service; its log lines go to the end of `shoal.log`.
+    pub(crate) fn serve(&self) -> Process {
+        let (mut child, log, before) = self.spawn();
         let [addr, metrics] = until("the service to listen", || {
-            let text = std::fs::read(&log).unwrap();
-            let text = String::from_utf8_lossy(&text[before..]).into_owned();
+            let text = log_since(&log, before);
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the service ended ({status}):\n{text}");
             }
@@ -97,6 +107,16 @@ impl Setup<'_> {
         });
         Process { child, log, client: Client(addr), metrics: Client(metrics) }
     }
+}
+
+fn log_since(log: &Path, before: usize) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap()[before..]).into_owned()
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(name: &str, id: u32) {
+    let signal = format!("kill -{name} {id}");
+    assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
 }
 
 impl Process {
@@ -113,8 +133,7 @@ impl Process {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        let signal = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
+        signal("TERM", self.child.id());
         until("the service to stop", || self.child.try_wait().unwrap())
     }
 

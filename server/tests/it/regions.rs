@@ -42,9 +42,10 @@ fn every_file_belongs_to_one_region() {
     for file in files(&root) {
         let inside = file.strip_prefix(&root).unwrap();
         let top = inside.iter().next().unwrap().to_str().unwrap().to_owned();
-        // The lock of the whole directory is empty; the record of limits has a few numbers of settings.
+        // The lock of the whole directory is empty; the record of limits has a few numbers of settings, and the mark of the time
+        // four of times.
         if inside.iter().count() == 1 {
-            let most = BTreeMap::from([(".lock", 0), ("day-limits", 64)]);
+            let most = BTreeMap::from([(".lock", 0), ("day-limits", 64), ("served-time", 128)]);
             let size = std::fs::metadata(&file).unwrap().len();
             assert!(most.get(top.as_str()).is_some_and(|most| size <= *most), "{top} of {size} bytes");
             continue;

@@ -21,14 +21,18 @@ pub(super) fn incoming<'a>(
         content_type: text("content-type"),
         content_encoding: text("content-encoding"),
         body,
-        peer: peer(http, state.config.http.trust_forwarded_for),
+        peer: peer(http, state),
         received_ms: state.now_ms(),
     }
 }
 
 /// The client's address, for its country and for the unit of events that name nobody. The proxy's own entry is the last
 /// one of the last header: whatever is before it, a client may have written.
-fn peer(http: &HttpRequest, trust_forwarded_for: bool) -> Option<IpAddr> {
+pub(in crate::http) fn peer(http: &HttpRequest, state: &State) -> Option<IpAddr> {
+    client(http, state.config.http.trust_forwarded_for)
+}
+
+fn client(http: &HttpRequest, trust_forwarded_for: bool) -> Option<IpAddr> {
     if trust_forwarded_for && let Some(forwarded) = http.headers().get_all("x-forwarded-for").next_back() {
         return address(forwarded.to_str().ok()?.rsplit(',').next()?);
     }
@@ -57,7 +61,7 @@ mod tests {
             for value in headers {
                 request = request.append_header(("x-forwarded-for", *value));
             }
-            peer(&request.to_http_request(), is_trusted).map(|address| address.to_string())
+            client(&request.to_http_request(), is_trusted).map(|address| address.to_string())
         };
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(of(&["198.51.100.7"], false), some("192.0.2.1"));
