@@ -1,6 +1,6 @@
 //! The counters of this crate. All of them, and only here.
 //!
-//! Invariants: labels come from closed sets (protocol, outcome, code, region); received = the sum over outcomes.
+//! Invariants: labels come from closed sets (protocol, outcome, code, region, reason); received = the sum over outcomes.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -31,6 +31,13 @@ struct RefusalLabels {
     code: &'static str,
 }
 
+/// What clients have lost.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LossLabels {
+    reason: &'static str,
+    category: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RegionLabels {
     region: &'static str,
@@ -43,6 +50,7 @@ pub struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     dropped_properties: Counter,
     skipped_items: Counter,
+    client_losses: Family<LossLabels, Counter>,
     pub(crate) ack_seconds: Histogram,
     pub(crate) log_sync_seconds: Histogram,
     pub(crate) log_group_bytes: Histogram,
@@ -71,6 +79,7 @@ impl Metrics {
             refusals: Family::default(),
             dropped_properties: Counter::default(),
             skipped_items: Counter::default(),
+            client_losses: Family::default(),
             ack_seconds: latencies(),
             log_sync_seconds: latencies(),
             log_group_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 9)),
@@ -107,6 +116,11 @@ impl Metrics {
             "ingest_skipped_items",
             "Sentry items that are no event",
             self.skipped_items.clone(),
+        );
+        registry.register(
+            "ingest_client_losses",
+            "What Sentry SDKs say that they have discarded",
+            self.client_losses.clone(),
         );
         registry.register_with_unit(
             "ingest_ack",
@@ -206,6 +220,10 @@ impl Metrics {
         }
         self.dropped_properties.inc_by(answer.dropped_properties);
         self.skipped_items.inc_by(answer.skipped_items);
+        for loss in &answer.client_losses {
+            let labels = LossLabels { reason: loss.reason, category: loss.category };
+            self.client_losses.get_or_create(&labels).inc_by(loss.quantity);
+        }
     }
 
     /// Counts a refusal of a whole request.

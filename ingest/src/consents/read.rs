@@ -12,7 +12,7 @@ use crate::{
     config::Limits,
     grant::IngestGrant,
     refusal::{Refusal, RefusalCode},
-    stages::inflate::inflate,
+    stages::inflate::{inflate, without_mark},
     wire::{batch::IDENTIFIER_BYTES_MAX, json::Json, protocol::Request, time::Time},
 };
 
@@ -54,7 +54,9 @@ pub(crate) fn read(
     limits: &Limits,
 ) -> Result<Vec<Change>, Refusal> {
     let body = inflate(request.body, request.content_encoding, limits)?;
-    let raws = match serde_json::from_slice(&body) {
+    // By way of a value, so that of a key that stands twice the last counts, as everywhere.
+    let value = serde_json::from_slice::<serde_json::Value>(without_mark(&body));
+    let raws = match value.and_then(serde_json::from_value) {
         Ok(Body::Many(raws)) => raws,
         Ok(Body::One(raw)) => vec![*raw],
         Err(_) => {

@@ -7,6 +7,7 @@
 
 pub(crate) mod clean;
 pub(crate) mod country;
+mod event_id;
 mod frames;
 pub(crate) mod inflate;
 mod permit;

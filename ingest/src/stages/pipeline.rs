@@ -16,7 +16,8 @@ use crate::{
     stages::{
         clean::CleanBatch,
         country::{GeoDb, Locator},
-        inflate::inflate,
+        event_id::EventIds,
+        inflate::{inflate, without_mark},
         permit::{Permission, permit},
         pseudonymise::pseudonymise,
         row_layout::RowLayout,
@@ -24,7 +25,7 @@ use crate::{
         validate::{Rules, Tally, validate},
     },
     unit_keys::open::{OpenKeys, Units},
-    wire::{self, protocol::Request},
+    wire::{self, batch::Aside, protocol::Request},
 };
 
 /// Everything that the stages judge by.
@@ -44,8 +45,7 @@ pub(crate) struct Piped {
     pub(crate) batches: Vec<CleanBatch>,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) dropped_properties: u64,
-    pub(crate) skipped_items: u64,
-    pub(crate) request_id: Option<String>,
+    pub(crate) aside: Aside,
 }
 
 impl Piped {
@@ -53,8 +53,9 @@ impl Piped {
     pub(crate) fn into_answer(self, kind: KeyKind) -> BatchAnswer {
         BatchAnswer {
             dropped_properties: self.dropped_properties,
-            skipped_items: self.skipped_items,
-            request_id: self.request_id,
+            skipped_items: self.aside.skipped_items,
+            request_id: self.aside.request_id,
+            client_losses: self.aside.client_losses,
             ..BatchAnswer::new(kind, self.outcomes)
         }
     }
@@ -106,14 +107,27 @@ pub(crate) fn run_marked<'a>(
     mut mark: impl FnMut(Stage),
 ) -> Result<Piped, Refusal> {
     let body = inflate(request.body, request.content_encoding, &gate.config.limits)?;
-    let body = wire::repair(request.protocol, body);
+    let body = without_mark(&body);
     mark(Stage::Inflate);
-    let decoded = wire::decode(request, &body, gate.registry, &gate.config.limits)?;
+    let repaired;
+    let mut decoded = wire::decode(request, body, gate.registry, &gate.config.limits);
+    let is_damaged = match &decoded {
+        Ok(batch) => batch.is_damaged(),
+        Err(refusal) => refusal.code.is_of_form(),
+    };
+    // Only what could not be read is repaired, so that what is valid costs nothing more.
+    if is_damaged && let Some(bytes) = wire::repaired(request.protocol, body, &gate.config.limits) {
+        repaired = bytes;
+        decoded = wire::decode(request, &repaired, gate.registry, &gate.config.limits);
+    }
+    let mut decoded = decoded?;
     mark(Stage::Decode);
-    let (skipped_items, request_id) = decoded.aside();
+    let aside = decoded.aside();
+    // A server key's requests come from a server, which is not where the person is.
+    let peer = request.peer.filter(|_| grant.kind == KeyKind::Shipped);
     let rules = Rules {
         registry: gate.registry,
-        locator: Locator { registry: gate.registry, grant, geo: gate.geo, peer: request.peer },
+        locator: Locator { registry: gate.registry, grant, geo: gate.geo, peer },
         layout: gate.layout,
         received_ms: request.received_ms,
         now_ms,
@@ -125,10 +139,10 @@ pub(crate) fn run_marked<'a>(
     let permitted = permit(valid, &permission)?;
     mark(Stage::Permit);
     // Where the request came from, and not an address that an event states: an app can state any.
-    // A server key's requests come from a server, which is not where the person is.
-    let network = request.peer.filter(|_| grant.kind == KeyKind::Shipped).map(Network::of);
+    let network = peer.map(Network::of);
     let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
-    let pseudonymous = pseudonymise(permitted, gate.config.epoch_days, &units);
+    let event_ids = EventIds::new(&grant.app, request.received_ms);
+    let pseudonymous = pseudonymise(permitted, gate.config.epoch_days, &units, event_ids);
     mark(Stage::Pseudonymise);
     let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, grant);
     mark(Stage::Scrub);
@@ -137,7 +151,7 @@ pub(crate) fn run_marked<'a>(
         scrubbed.batches.iter().map(|b| b.rows().len()).sum::<usize>(),
         outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
     );
-    Ok(Piped { batches: scrubbed.batches, outcomes, dropped_properties, skipped_items, request_id })
+    Ok(Piped { batches: scrubbed.batches, outcomes, dropped_properties, aside })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Invariants: every event of the batch has an outcome or is in the output, at its slot; a rejection names declared
 //! fields only. Undeclared properties are dropped and counted, never kept; so is an invalid optional property of a vendor's
-//! event. A native event with one is rejected. Of a property that is given twice the first counts.
+//! event. A native event with one is rejected. Of a property that is given twice the last counts that is not null.
 //! Not here: the check of one value (`value.rs`), the place (`country.rs`), consent (`permit.rs`).
 
 use std::{borrow::Cow, ops::Range};
@@ -48,6 +48,8 @@ pub(crate) struct ValidEvent<'a> {
     pub(crate) def: &'a EventDef,
     pub(crate) place: Place,
     pub(crate) time_ms: i64,
+    /// The same by the client's clock, or when the client sent it, if it says either.
+    pub(crate) client_ms: Option<i64>,
     pub(crate) id: Option<Cow<'a, str>>,
     pub(crate) ids: Identifiers<'a>,
     pub(crate) claim: Option<Claim<'a>>,
@@ -106,7 +108,7 @@ pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidB
         rules,
         strict: head.strict,
         values: Vec::with_capacity(properties.len() + 4 * decoded.len()),
-        dropped: 0,
+        dropped: head.dropped,
         frames: Vec::new(),
     };
     let mut out = ValidBatch { events: Vec::with_capacity(decoded.len()), values: Vec::new(), tally };
@@ -159,8 +161,10 @@ impl<'a> Stage<'_, 'a> {
             let reason = "the key is for another programme than the event's";
             return Err(Rejection::event(Code::ProgrammeNotAllowed, reason).into());
         }
-        let skew_ms = time::skew_ms(event.sent_at.unwrap_or(head.sent_at), rules.received_ms);
-        let time_ms = self.time(event.time.unwrap_or(Time::Missing), skew_ms, def)?;
+        let sent_at = event.sent_at.unwrap_or(head.sent_at);
+        let skew_ms = time::skew_ms(sent_at, rules.received_ms);
+        let time = event.time.unwrap_or(Time::Missing);
+        let time_ms = self.time(time, sent_at, def)?;
         let (own, shared) = (event.common, &head.defaults);
         let country = own.country.as_deref().or(shared.country.as_deref());
         let address = own.address.as_deref().or(shared.address.as_deref());
@@ -179,6 +183,7 @@ impl<'a> Stage<'_, 'a> {
             def,
             place,
             time_ms,
+            client_ms: time.at().or(sent_at.at()),
             id: event.id,
             ids,
             claim,
@@ -188,20 +193,24 @@ impl<'a> Stage<'_, 'a> {
     }
 
     /// The corrected time; the time of receipt when the event has none.
-    fn time(&self, time: Time, skew_ms: i64, def: &EventDef) -> Result<i64, Rejection> {
+    fn time(&self, time: Time, sent_at: Time, def: &EventDef) -> Result<i64, Rejection> {
         let rules = self.rules;
         let at = match time {
             Time::Bad => {
-                return Err(Rejection::field(Code::BadTime, "time", "neither RFC 3339 nor a number"));
+                return Err(Rejection::field(
+                    Code::BadTime,
+                    "time",
+                    "neither RFC 3339 nor a number of seconds, milliseconds, microseconds or nanoseconds since 1970",
+                ));
             }
             Time::Missing => return Ok(rules.received_ms),
-            Time::At(ms) => ms.saturating_add(skew_ms),
+            Time::At(ms) => time::corrected_ms(ms, sent_at, rules.received_ms),
         };
         if at > rules.now_ms + FUTURE_MS {
             return Err(Rejection::field(
                 Code::InFuture,
                 "time",
-                "more than ten minutes in the future; send sent_at, so that a wrong clock can be corrected",
+                "more than ten minutes in the future; send sent_at, so that a clock that is wrong by up to a week can be corrected",
             ));
         }
         let kept_days = i64::from(rules.registry.retention_days(def.programme, def.kind));
@@ -248,8 +257,8 @@ impl<'a> Stage<'_, 'a> {
         ids: &mut Identifiers<'a>,
     ) -> Result<(), Rejection> {
         // One bit a property: a definition has at most 64.
-        let mut seen = 0u64;
-        for (name, value) in properties {
+        let (mut seen, mut kept) = (0u64, 0u64);
+        for (name, value) in properties.iter_mut().rev() {
             let Ok(at) = def.properties.binary_search_by(|p| p.name.as_str().cmp(name)) else {
                 self.dropped += 1;
                 continue;
@@ -263,15 +272,16 @@ impl<'a> Stage<'_, 'a> {
                 self.dropped += 1;
                 continue;
             }
+            seen |= bit;
             let property = &def.properties[at];
             match self.property(property, value, ids) {
-                Ok(()) => seen |= bit,
+                Ok(()) => kept |= bit,
                 Err(rejection) if self.strict || property.required => return Err(rejection),
                 Err(_) => self.dropped += 1,
             }
         }
         for (at, property) in def.properties.iter().enumerate() {
-            if property.required && seen & 1u64.checked_shl(at as u32).unwrap_or(0) == 0 {
+            if property.required && kept & 1u64.checked_shl(at as u32).unwrap_or(0) == 0 {
                 return Err(Rejection::property(
                     Code::MissingProperty,
                     &property.name,

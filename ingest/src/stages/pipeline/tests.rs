@@ -14,9 +14,11 @@ use crate::{
     wire::time::rfc3339,
 };
 
+mod event_ids;
 mod fixtures;
 mod gate;
 mod hidden;
+mod lenient;
 mod native;
 
 /// A world to run requests in.
