@@ -5,7 +5,7 @@
 //!
 //! - `bound`: a server that waits to be served; `routes`: what each path does; `auth`: what a request's key grants; `body`: reading a body within its limits
 //! - `answers`: the answer in the form that a protocol's clients expect; `refusals`: the same in the OpenAPI description
-//! - `library_refusals`: what the HTTP library refuses by itself; `cors`: which web pages may send events
+//! - `library_refusals`: what the HTTP library refuses by itself; `cors`: which web pages may send events, for the routes of apps
 //! - `for_operators`: the metrics, on a socket of their own
 
 pub(crate) mod answers;
@@ -52,13 +52,11 @@ pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
     let limits = config.http.clone();
     let shared = state.clone();
     let server = HttpServer::new(move || {
-        let cors = shared.clone();
         let log = shared.clone();
         App::new()
             .app_data(shared.clone())
             // The first is the innermost: the others see what it makes of a refusal.
             .wrap(from_fn(library_refusals::around))
-            .wrap(from_fn(move |request, next| cors::around(cors.clone(), request, next)))
             .wrap(from_fn(move |request, next| around(log.clone(), request, next)))
             .configure(routes::configure)
     })
