@@ -180,6 +180,14 @@ impl Serialize for Outcome {
     }
 }
 
+/// So many items of a category that a client did not send, for one reason. Both are constants: a client may make up any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientLoss {
+    pub(crate) reason: &'static str,
+    pub(crate) category: &'static str,
+    pub(crate) quantity: u64,
+}
+
 /// The answer to a batch. `received = accepted + duplicate + withheld + rejected`. As JSON it says what the kind of its key
 /// is told.
 #[derive(Clone, Debug)]
@@ -205,6 +213,8 @@ pub struct BatchAnswer {
     pub events: Vec<Outcome>,
     /// The id under which the client sent the request, where its protocol has one and expects it back.
     pub request_id: Option<String>,
+    /// What the client says that it has lost.
+    pub(crate) client_losses: Vec<ClientLoss>,
 }
 
 impl BatchAnswer {
@@ -222,6 +232,7 @@ impl BatchAnswer {
             placeholder_identifiers: 0,
             events: Vec::new(),
             request_id: None,
+            client_losses: Vec::new(),
         };
         for outcome in &events {
             match outcome {

@@ -215,7 +215,7 @@ impl Limits {
         string_bytes_max: 64 << 10,
         depth_max: 24,
         values_max: 400_000,
-        scrub_steps_max: 200_000_000,
+        scrub_steps_max: 100_000_000,
     };
 }
 

@@ -44,9 +44,9 @@ pub use ingest::{Ingest, IngestParts};
 pub use metrics::Metrics;
 pub use refusal::{Refusal, RefusalCode};
 pub use stages::clean::CleanBatch;
-pub use stages::country::GeoDb;
+pub use stages::country::{GeoDb, written_address};
 #[doc(hidden)]
 pub use stages::pipeline::Stage;
 pub use unit_keys::UnitKeysReport;
-pub use wire::answer;
 pub use wire::protocol::{Later, Refused, Reply, Request, Told};
+pub use wire::{answer, segment_write_key};

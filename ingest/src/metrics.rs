@@ -1,6 +1,6 @@
 //! The counters of this crate. All of them, and only here.
 //!
-//! Invariants: labels come from closed sets (protocol, outcome, code, region); received = the sum over outcomes.
+//! Invariants: labels come from closed sets (protocol, outcome, code, region, reason); received = the sum over outcomes.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -41,6 +41,13 @@ struct TextLabels {
     code: &'static str,
 }
 
+/// What clients have lost.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LossLabels {
+    reason: &'static str,
+    category: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RegionLabels {
     region: &'static str,
@@ -56,6 +63,7 @@ pub struct Metrics {
     identifiers: Family<RefusalLabels, Counter>,
     withheld_texts: Family<TextLabels, Counter>,
     pub(crate) turn_seconds: Histogram,
+    client_losses: Family<LossLabels, Counter>,
     pub(crate) ack_seconds: Histogram,
     pub(crate) log_sync_seconds: Histogram,
     pub(crate) log_group_bytes: Histogram,
@@ -87,6 +95,7 @@ impl Metrics {
             identifiers: Family::default(),
             withheld_texts: Family::default(),
             turn_seconds: latencies(),
+            client_losses: Family::default(),
             ack_seconds: latencies(),
             log_sync_seconds: latencies(),
             log_group_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 9)),
@@ -133,6 +142,11 @@ impl Metrics {
             "ingest_withheld_texts",
             "Texts that were withheld as a whole, because scrubbing them took too much",
             self.withheld_texts.clone(),
+        );
+        registry.register(
+            "ingest_client_losses",
+            "What Sentry SDKs say that they have discarded",
+            self.client_losses.clone(),
         );
         registry.register_with_unit(
             "ingest_turn",
@@ -241,6 +255,10 @@ impl Metrics {
         if answer.placeholder_identifiers > 0 {
             let labels = RefusalLabels { protocol, code: PLACEHOLDER };
             self.identifiers.get_or_create(&labels).inc_by(answer.placeholder_identifiers);
+        }
+        for loss in &answer.client_losses {
+            let labels = LossLabels { reason: loss.reason, category: loss.category };
+            self.client_losses.get_or_create(&labels).inc_by(loss.quantity);
         }
     }
 

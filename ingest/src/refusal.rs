@@ -54,10 +54,6 @@ codes! {
     TooManyValues => "too_many_values",
     /// A request has more changes of consent than allowed.
     TooManyChanges => "too_many_changes",
-    /// Values nest deeper than allowed.
-    TooDeep => "too_deep",
-    /// A string is longer than allowed.
-    StringTooLong => "string_too_long",
     /// A field that a batch sets for all of its events has a wrong type.
     WrongType => "wrong_type",
     /// A field that a batch sets for all of its events is too long.
@@ -105,6 +101,11 @@ codes! {
 }
 
 impl RefusalCode {
+    /// Whether the body has another form than its protocol's, so that it can be read when it is repaired.
+    pub(crate) fn is_of_form(self) -> bool {
+        matches!(self, RefusalCode::BadJson | RefusalCode::NotUtf8 | RefusalCode::BadEnvelope)
+    }
+
     /// The code of a batch whose own field is wrong in the way that `code` says of an event.
     pub(crate) fn of_batch(code: Code) -> RefusalCode {
         match code {

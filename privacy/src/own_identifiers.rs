@@ -6,7 +6,8 @@
 //! Both sides are brought into one form: wide and other forms of characters are folded (Unicode's NFKC for what folds to
 //! ASCII), accents and case dropped, escapes decoded, and everything that is neither letter nor digit left out. Base64 (at
 //! each of its three positions in a longer text, both alphabets) and hexadecimal numbers of an identifier, as it is and in
-//! either case, and base64 of the bytes that a hexadecimal identifier stands for, are looked for as well.
+//! either case, and base64 of the bytes that a hexadecimal identifier stands for, are looked for as well, in
+//! texts that have a run of eight letters and digits at least; these forms are made when the first such text comes.
 //!
 //! How an identifier is looked for follows from what is left of it in that form:
 //!
@@ -20,13 +21,12 @@
 //! Invariant: what [`OwnIdentifiers::redact`] returns has none of them any more.
 //! Not here: patterns that know no identifier (`scrub.rs`), which values are looked at (`shoal-ingest`, `pseudonymise.rs`).
 
+use crate::{fold::decode, route};
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
-use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
-use crate::{
-    fold::{decode, fold_char},
-    route,
-};
+mod view;
+
+use view::{Found, View};
 
 /// What is left of an identifier in a text.
 const REPLACEMENT: &str = "<identifier>";
@@ -38,28 +38,12 @@ const LONG_MIN: usize = 8;
 const LONG_WORD_MIN: usize = 12;
 /// Bytes of an identifier whose encodings are looked for.
 const ENCODED_BYTES_MIN: usize = 6;
-/// Bytes that may stand between two letters or digits of a long identifier.
-const GAP_MAX: u32 = 4;
 /// Longest identifier that is looked for, in bytes.
 const BYTES_MAX: usize = 256;
 /// Bits of the table of beginnings.
 const TABLE_BITS: u32 = 16;
 /// Identifiers that say nothing about whose they are, beside words of routes.
 const COMMON: &[&str] = &["android", "anonymous", "exception", "iphone", "tester", "undefined", "windows"];
-
-/// How a needle is found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// As a whole word. The bits say before which of its bytes a separator may stand.
-    Word {
-        breaks: u32,
-    },
-    /// Not within a longer number.
-    Number,
-    Anywhere,
-    /// As `Anywhere`, and letters keep their case.
-    Cased,
-}
 
 /// A form of an identifier, as a range of the arena.
 #[derive(Clone, Copy)]
@@ -73,6 +57,10 @@ struct Needle {
 pub struct OwnIdentifiers {
     /// What they were prepared from.
     of: Vec<String>,
+    /// Which of these are looked for.
+    are_sought: Vec<bool>,
+    /// Whether their encodings are among the needles.
+    is_encoded: bool,
     arena: Vec<u8>,
     needles: Vec<Needle>,
     /// One bit for each hash of the first four bytes of a needle.
@@ -80,19 +68,12 @@ pub struct OwnIdentifiers {
     view: View,
 }
 
-/// A text in the form that is searched, with the place of each byte in the text.
-#[derive(Default)]
-struct View {
-    small: Vec<u8>,
-    cased: Vec<u8>,
-    starts: Vec<u32>,
-    ends: Vec<u32>,
-}
-
 impl Default for OwnIdentifiers {
     fn default() -> OwnIdentifiers {
         OwnIdentifiers {
             of: Vec::new(),
+            are_sought: Vec::new(),
+            is_encoded: false,
             arena: Vec::new(),
             needles: Vec::new(),
             table: vec![0; 1 << (TABLE_BITS - 6)],
@@ -111,19 +92,19 @@ impl OwnIdentifiers {
         self.of.extend(identifiers.map(str::to_owned));
         self.arena.clear();
         self.needles.clear();
+        self.are_sought.clear();
+        self.is_encoded = false;
         let of = std::mem::take(&mut self.of);
-        for identifier in of.iter().map(|id| id.trim()).filter(|id| id.len() <= BYTES_MAX) {
-            self.add(identifier);
-            if let Some((local, _)) = identifier.split_once('@') {
+        for identifier in of.iter().map(|id| id.trim()) {
+            let is_sought = identifier.len() <= BYTES_MAX && self.add_plain(identifier);
+            self.are_sought.push(is_sought);
+            if let Some((local, _)) = identifier.split_once('@').filter(|_| is_sought) {
                 self.add_plain(local);
             }
         }
         self.of = of;
         self.table.fill(0);
-        for needle in &self.needles {
-            let hash = hash(window(&self.arena[needle.start..needle.end]));
-            self.table[hash >> 6] |= 1 << (hash & 63);
-        }
+        self.note_beginnings(0);
     }
 
     /// Whether a text holds one of them, in any form.
@@ -138,41 +119,72 @@ impl OwnIdentifiers {
         decode(current).and_then(|decoded| self.replace(&decoded)).or(redacted)
     }
 
-    fn add(&mut self, identifier: &str) {
-        if !self.add_plain(identifier) {
+    /// Makes the encodings of the identifiers, once.
+    fn encode(&mut self) {
+        if self.is_encoded {
             return;
         }
-        let (small, large) = (identifier.to_lowercase(), identifier.to_uppercase());
-        let mut forms = vec![identifier.as_bytes()];
-        for form in [small.as_bytes(), large.as_bytes()] {
-            if !forms.contains(&form) {
-                forms.push(form);
+        self.is_encoded = true;
+        let (of, are_sought) = (std::mem::take(&mut self.of), std::mem::take(&mut self.are_sought));
+        let known = self.needles.len();
+        for (identifier, _) in of.iter().zip(&are_sought).filter(|(_, is_sought)| **is_sought) {
+            self.add_encodings(identifier.trim());
+        }
+        (self.of, self.are_sought) = (of, are_sought);
+        self.note_beginnings(known);
+    }
+
+    fn add_encodings(&mut self, identifier: &str) {
+        let mut form = identifier.as_bytes().to_vec();
+        if form.len() >= ENCODED_BYTES_MIN {
+            self.add_encoded(&form);
+            form.make_ascii_lowercase();
+            if form != identifier.as_bytes() {
+                self.add_encoded(&form);
+            }
+            form.make_ascii_uppercase();
+            if form != identifier.as_bytes() {
+                self.add_encoded(&form);
             }
         }
-        for form in forms.into_iter().filter(|form| form.len() >= ENCODED_BYTES_MIN) {
-            self.add_base64(form);
-            let start = self.arena.len();
-            self.arena.extend(hex::encode(form).bytes());
-            self.push(start, Found::Anywhere);
-        }
-        let digits: String = identifier.chars().filter(char::is_ascii_alphanumeric).collect();
-        if let Ok(bytes) = hex::decode(digits)
+        form.retain(u8::is_ascii_alphanumeric);
+        if let Ok(bytes) = hex::decode(form)
             && bytes.len() >= ENCODED_BYTES_MIN
         {
             self.add_base64(&bytes);
         }
     }
 
+    fn add_encoded(&mut self, bytes: &[u8]) {
+        self.add_base64(bytes);
+        let start = self.arena.len();
+        self.arena.resize(start + 2 * bytes.len(), 0);
+        // The room is as long as is asked for.
+        let _ = hex::encode_to_slice(bytes, &mut self.arena[start..]);
+        self.push(start, Found::Anywhere);
+    }
+
+    /// Notes how needles from this one on begin.
+    fn note_beginnings(&mut self, from: usize) {
+        for needle in &self.needles[from..] {
+            let hash = hash(window(&self.arena[needle.start..needle.end]));
+            self.table[hash >> 6] |= 1 << (hash & 63);
+        }
+    }
+
     /// Adds the identifier itself; false when it is not looked for.
     fn add_plain(&mut self, identifier: &str) -> bool {
-        let view = View::of(identifier);
-        let form = &view.small;
+        self.view.fill(identifier);
+        let (view, form) = (&self.view, &self.view.small);
         let all_equal = form.iter().all(|b| Some(b) == form.first());
-        let lower = identifier.to_lowercase();
-        if form.len() < LENGTH_MIN || all_equal || route::is_named(identifier) || COMMON.contains(&&*lower) {
+        let digits = form.iter().filter(|b| b.is_ascii_digit()).count();
+        let is_common = || COMMON.iter().any(|word| identifier.eq_ignore_ascii_case(word));
+        if form.len() < LENGTH_MIN
+            || all_equal
+            || (digits < 2 && (is_common() || route::is_named(identifier)))
+        {
             return false;
         }
-        let digits = form.iter().filter(|b| b.is_ascii_digit()).count();
         let is_long = form.len() >= LONG_WORD_MIN || (digits > 0 && form.len() >= LONG_MIN);
         let found = match is_long {
             true if digits == form.len() => Found::Number,
@@ -191,15 +203,16 @@ impl OwnIdentifiers {
 
     /// Adds what base64 makes of these bytes wherever they begin in a longer text, without what depends on their neighbours.
     fn add_base64(&mut self, bytes: &[u8]) {
-        let mut shifted = Vec::with_capacity(bytes.len() + 2);
+        let mut shifted = [0; BYTES_MAX + 2];
+        let mut encoded = [0; 2 * BYTES_MAX];
+        shifted[2..2 + bytes.len()].copy_from_slice(bytes);
         for (shift, begin) in [(0, 0), (1, 2), (2, 3)] {
-            shifted.clear();
-            shifted.resize(shift, 0);
-            shifted.extend_from_slice(bytes);
-            let encoded = BASE64_STANDARD_NO_PAD.encode(&shifted);
+            let shifted = &shifted[2 - shift..2 + bytes.len()];
+            // Four thirds of so many bytes have room.
+            let _ = BASE64_STANDARD_NO_PAD.encode_slice(shifted, &mut encoded);
             let end = shifted.len() * 8 / 6;
             let start = self.arena.len();
-            self.arena.extend(encoded.as_bytes()[begin..end].iter().filter(|b| b.is_ascii_alphanumeric()));
+            self.arena.extend(encoded[begin..end].iter().filter(|b| b.is_ascii_alphanumeric()));
             if self.arena.len() - start >= LONG_MIN {
                 self.push(start, Found::Cased);
             } else {
@@ -213,6 +226,9 @@ impl OwnIdentifiers {
     }
 
     fn first_in(&mut self, text: &str) -> bool {
+        if has_long_run(text) {
+            self.encode();
+        }
         self.may_hold(text) && {
             self.view.fill(text);
             (0..self.view.small.len()).any(|at| self.here(text, at).is_some())
@@ -220,6 +236,9 @@ impl OwnIdentifiers {
     }
 
     fn replace(&mut self, text: &str) -> Option<String> {
+        if has_long_run(text) {
+            self.encode();
+        }
         if !self.may_hold(text) {
             return None;
         }
@@ -287,98 +306,21 @@ impl OwnIdentifiers {
     }
 }
 
+/// Whether a text has a run of letters and digits that is long enough for an encoding of an identifier.
+fn has_long_run(text: &str) -> bool {
+    let mut run = 0;
+    text.bytes().any(|byte| {
+        run = if byte.is_ascii_alphanumeric() || byte >= 0x80 { run + 1 } else { 0 };
+        run >= LONG_MIN
+    })
+}
+
 fn window(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).fold(0, |window, byte| window << 8 | u32::from(*byte))
 }
 
 fn hash(window: u32) -> usize {
     (window.wrapping_mul(0x9e37_79b1) >> (32 - TABLE_BITS)) as usize
-}
-
-impl View {
-    fn of(text: &str) -> View {
-        let mut view = View::default();
-        view.fill(text);
-        view
-    }
-
-    fn fill(&mut self, text: &str) {
-        self.small.clear();
-        self.cased.clear();
-        self.starts.clear();
-        self.ends.clear();
-        let mut folded = String::new();
-        for (start, c) in text.char_indices() {
-            let end = start + c.len_utf8();
-            if c.is_ascii() {
-                if c.is_ascii_alphanumeric() {
-                    self.push(c, start, end);
-                }
-                continue;
-            }
-            folded.clear();
-            fold_char(c, &mut folded);
-            // What takes no room belongs to the character before it.
-            if (folded.is_empty() || is_combining_mark(c))
-                && let Some(before) = self.ends.last_mut().filter(|before| **before == start as u32)
-            {
-                *before = end as u32;
-                continue;
-            }
-            for c in folded.chars() {
-                decompose_canonical(c, |part| {
-                    if part.is_alphanumeric() && !is_combining_mark(part) {
-                        self.push(part, start, end);
-                    }
-                });
-            }
-        }
-    }
-
-    fn push(&mut self, c: char, start: usize, end: usize) {
-        let before = self.small.len();
-        if c.is_ascii() {
-            self.small.push((c as u8).to_ascii_lowercase());
-            self.cased.push(c as u8);
-        } else {
-            for small in c.to_lowercase() {
-                self.small.extend_from_slice(small.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-            self.cased.extend_from_slice(&self.small[before..]);
-        }
-        self.starts.resize(self.small.len(), start as u32);
-        self.ends.resize(self.small.len(), end as u32);
-    }
-
-    /// Whether bytes of the view stand in the text as the kind of their needle asks.
-    fn is_valid(&self, text: &str, at: usize, length: usize, found: Found) -> bool {
-        let gaps_hold = (1..length).all(|n| {
-            let gap = self.starts[at + n].saturating_sub(self.ends[at + n - 1]);
-            match found {
-                Found::Word { breaks } => gap <= breaks >> n.min(31) & 1,
-                _ => gap <= GAP_MAX,
-            }
-        });
-        let (start, end) = (self.starts[at] as usize, self.ends[at + length - 1] as usize);
-        let (before, after) = (text[..start].chars().next_back(), text[end..].chars().next());
-        gaps_hold
-            && match found {
-                Found::Anywhere | Found::Cased => true,
-                Found::Number => ![before, after].into_iter().flatten().any(|c| c.is_ascii_digit()),
-                Found::Word { .. } => {
-                    let (first, last) = (text[start..].chars().next(), text[..end].chars().next_back());
-                    !joins(before, first) && !joins(last, after)
-                }
-            }
-    }
-}
-
-/// Whether two characters are of one word: both letters or both digits, and no capital begins another word.
-fn joins(left: Option<char>, right: Option<char>) -> bool {
-    let (Some(left), Some(right)) = (left, right) else { return false };
-    let letters =
-        left.is_alphabetic() && right.is_alphabetic() && !(left.is_lowercase() && right.is_uppercase());
-    letters || (left.is_numeric() && right.is_numeric())
 }
 
 #[cfg(test)]

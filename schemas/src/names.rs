@@ -103,13 +103,13 @@ closed_set! {
 pub struct Country([u8; 2]);
 
 impl Country {
-    /// Two ASCII letters, in either case.
+    /// Two ASCII letters, in either case. `UK` and `EL`, which ISO 3166 keeps free for them, are `GB` and `GR`.
     pub fn parse(text: &str) -> Option<Country> {
-        match text.as_bytes() {
-            [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
-                Some(Country([a.to_ascii_uppercase(), b.to_ascii_uppercase()]))
-            }
-            _ => None,
+        let [a, b] = text.as_bytes() else { return None };
+        match [a.to_ascii_uppercase(), b.to_ascii_uppercase()] {
+            [b'U', b'K'] => Some(Country(*b"GB")),
+            [b'E', b'L'] => Some(Country(*b"GR")),
+            letters => letters.iter().all(u8::is_ascii_uppercase).then_some(Country(letters)),
         }
     }
 

@@ -22,6 +22,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::Path;
 
+use loaded::read;
 use read::{Read, Reader};
 
 pub use faults::ConfigError;
@@ -66,20 +67,4 @@ impl Config {
         config.key_file = dir.join("shoal.key");
         Ok(config)
     }
-}
-
-fn read(
-    file: Option<&Path>,
-    environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Read, ConfigError> {
-    let mut reader = Reader::defaults();
-    if let Some(path) = file {
-        let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError(vec![format!("{shown}: {e}")]))?;
-        reader.overlay_file(&shown, &text);
-    }
-    reader.overlay_variables(environment);
-    let mut read = reader.finish()?;
-    check::contradictions(&mut read);
-    Ok(read)
 }

@@ -6,7 +6,7 @@
 //! - `connections`: how many there may be, and how long each may take for what
 //! - `bound`: a server that waits to be served; `routes`: what each path does; `auth`: what a request's key grants; `body`: reading a body within its limits
 //! - `answers`: the answer in the form that a protocol's clients expect; `refusals`: the same in the OpenAPI description
-//! - `library_refusals`: what the HTTP library refuses by itself; `cors`: which web pages may send events
+//! - `library_refusals`: what the HTTP library refuses by itself; `cors`: which web pages may send events, for the routes of apps
 //! - `for_operators`: the metrics, on a socket of their own
 
 pub(crate) mod answers;
@@ -62,12 +62,11 @@ pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
         .disable_signals();
     let door = Door { gate: Gate::new(bounds), limits: limits(config), tls: state.tls.clone() };
     let server = connections::serve(builder, listener, door, move || {
-        let (cors, log, requests) = (state.clone(), state.clone(), state.clone());
+        let (log, requests) = (state.clone(), state.clone());
         App::new()
             .app_data(state.clone())
             // The first is the innermost: the others see what it makes of a refusal.
             .wrap(from_fn(library_refusals::around))
-            .wrap(from_fn(move |request, next| cors::around(cors.clone(), request, next)))
             .wrap(from_fn(move |request, next| around(log.clone(), request, next)))
             .wrap(from_fn(move |request, next| connections::around(requests.clone(), request, next)))
             .configure(routes::configure)

@@ -14,8 +14,10 @@ use crate::config::{LogConfig, LogFormat};
 /// Lines of which target are written at which level.
 fn filter(level: tracing::Level) -> Targets {
     let foreign = LevelFilter::WARN.min(LevelFilter::from_level(level));
-    // A library that quotes its input in warnings is silent.
-    let quiet = ["actix_http", "h2", "rustls", "datafusion", "sqlparser"].map(|t| (t, LevelFilter::OFF));
+    // A library that quotes its input in warnings, or logs the calls that led to its errors, is silent. The errors themselves
+    // come to us all the same.
+    let quiet = ["actix_http", "buoyant_kernel", "h2", "rustls", "datafusion", "sqlparser"]
+        .map(|t| (t, LevelFilter::OFF));
     Targets::new()
         .with_default(foreign)
         .with_target("shoal", LevelFilter::from_level(level))
@@ -63,7 +65,13 @@ mod tests {
             assert!(!filter.would_enable(target, &Level::INFO), "{target}");
             assert!(filter.would_enable(target, &Level::WARN), "{target}");
         }
-        for target in ["h2::codec", "actix_http::h1::decoder", "datafusion_sql", "sqlparser::parser"] {
+        for target in [
+            "buoyant_kernel::log_segment",
+            "h2::codec",
+            "actix_http::h1::decoder",
+            "datafusion_sql",
+            "sqlparser::parser",
+        ] {
             assert!(!filter.would_enable(target, &Level::DEBUG), "{target}");
         }
         assert!(!super::filter(Level::ERROR).would_enable("mio", &Level::WARN));

@@ -41,8 +41,12 @@ pub(crate) enum ProblemType {
     WrongKey,
     /// The key does not reach a region that the question names.
     NotAllowed,
-    /// No route has this path and method.
+    /// No route has this path.
     UnknownPath,
+    /// The path is one of a route, and the method none of its own.
+    WrongMethod,
+    /// What comes to this path must not be lost, and cannot be taken yet.
+    NotYet,
     /// No running query has this id, or not one that the key may cancel.
     NoSuchQuery,
     /// The request has not the form of this route.
@@ -77,12 +81,14 @@ const fn row(status: StatusCode, title: &'static str) -> Row {
 
 impl ProblemType {
     /// The types that are not [`ProblemType::Ingest`].
-    const OWN: [ProblemType; 15] = [
+    const OWN: [ProblemType; 17] = [
         ProblemType::NoKey,
         ProblemType::BadKey,
         ProblemType::WrongKey,
         ProblemType::NotAllowed,
         ProblemType::UnknownPath,
+        ProblemType::WrongMethod,
+        ProblemType::NotYet,
         ProblemType::NoSuchQuery,
         ProblemType::BadRequest,
         ProblemType::BrokenBody,
@@ -109,6 +115,8 @@ impl ProblemType {
             ProblemType::WrongKey => "wrong_key",
             ProblemType::NotAllowed => "not_allowed",
             ProblemType::UnknownPath => "unknown_path",
+            ProblemType::WrongMethod => "wrong_method",
+            ProblemType::NotYet => "not_yet",
             ProblemType::NoSuchQuery => "no_such_query",
             ProblemType::BadRequest => "bad_request",
             ProblemType::BrokenBody => "broken_body",
@@ -139,7 +147,9 @@ impl ProblemType {
             ProblemType::BadKey => row(StatusCode::UNAUTHORIZED, "The key is not valid"),
             ProblemType::WrongKey => row(StatusCode::FORBIDDEN, "The key is for something else"),
             ProblemType::NotAllowed => row(StatusCode::FORBIDDEN, "The key does not reach the region"),
-            ProblemType::UnknownPath => row(StatusCode::NOT_FOUND, "There is no such path or method"),
+            ProblemType::UnknownPath => row(StatusCode::NOT_FOUND, "There is no such path"),
+            ProblemType::WrongMethod => row(StatusCode::METHOD_NOT_ALLOWED, "The path has no such method"),
+            ProblemType::NotYet => row(StatusCode::SERVICE_UNAVAILABLE, "The path is not served yet"),
             ProblemType::NoSuchQuery => row(StatusCode::NOT_FOUND, "There is no such query"),
             ProblemType::BadRequest => {
                 row(StatusCode::UNPROCESSABLE_ENTITY, "The request has another form than expected")
@@ -167,8 +177,11 @@ impl ProblemType {
                 Some(Later::Overloaded)
             }
             ProblemType::Ingest(RefusalCode::DiskFull) => Some(Later::DiskFull),
-            ProblemType::NotReady => Some(Later::Unavailable),
-            ProblemType::Ingest(RefusalCode::Stopping | RefusalCode::Unavailable) => Some(Later::Unavailable),
+            ProblemType::NotReady
+            | ProblemType::NotYet
+            | ProblemType::Ingest(RefusalCode::Stopping | RefusalCode::Unavailable) => {
+                Some(Later::Unavailable)
+            }
             _ => None,
         }
     }
@@ -190,8 +203,6 @@ const fn ingest_row(code: RefusalCode) -> Row {
         C::TooManyEvents => row(S::PAYLOAD_TOO_LARGE, "The body has too many events"),
         C::TooManyValues => row(S::PAYLOAD_TOO_LARGE, "The body has too many values"),
         C::TooManyChanges => row(S::PAYLOAD_TOO_LARGE, "The request has too many changes of consent"),
-        C::TooDeep => row(S::UNPROCESSABLE_ENTITY, "The values nest too deep"),
-        C::StringTooLong => row(S::UNPROCESSABLE_ENTITY, "A string is too long"),
         C::WrongType => row(S::UNPROCESSABLE_ENTITY, "A field of the batch has a wrong type"),
         C::TooLong => row(S::UNPROCESSABLE_ENTITY, "A field of the batch is too long"),
         C::TooManyProperties => row(S::UNPROCESSABLE_ENTITY, "The batch has too many properties"),
@@ -262,15 +273,21 @@ impl Problem {
         Problem { of, detail: detail.into(), retry_after_s, more: Map::new() }
     }
 
-    /// No route has the path and the method.
+    /// No route has the path.
     pub(crate) fn unknown_path() -> Problem {
-        Problem::new(ProblemType::UnknownPath, "no such path or method; see /docs/")
+        Problem::new(ProblemType::UnknownPath, "no such path; see /docs/")
+    }
+
+    /// The path has other methods.
+    pub(crate) fn wrong_method() -> Problem {
+        Problem::new(ProblemType::WrongMethod, "the path has other methods, which the header Allow lists")
     }
 
     /// What the HTTP library has refused by itself, with this status. Its own words may quote the request.
     pub(crate) fn of_library(status: StatusCode) -> Problem {
         match status {
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Problem::unknown_path(),
+            StatusCode::NOT_FOUND => Problem::unknown_path(),
+            StatusCode::METHOD_NOT_ALLOWED => Problem::wrong_method(),
             StatusCode::REQUEST_TIMEOUT => Problem::new(ProblemType::TooSlow, "the request came too slowly"),
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Problem::new(ProblemType::Ingest(RefusalCode::TooLarge), "the body is longer than it may be")

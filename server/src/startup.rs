@@ -154,7 +154,18 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     served.look(now_ms, (clocks.ticks)());
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &audit, now_ms).await?;
-    Ok(Peers { registry, keyring, store, retention, served, consents, ledger, audit, canonical_from_day, clocks })
+    Ok(Peers {
+        registry,
+        keyring,
+        store,
+        retention,
+        served,
+        consents,
+        ledger,
+        audit,
+        canonical_from_day,
+        clocks,
+    })
 }
 
 /// What is known of the time in a data directory, and how long it was served. A clock that cannot be believed is told.
@@ -239,7 +250,12 @@ fn ingest_config(config: &Config, canonical_from_day: i32) -> IngestConfig {
 
 fn admission_config(config: &Config) -> AdmissionConfig {
     let wait = Duration::from_millis(config.ingest.wait_ms_max);
-    AdmissionConfig { turns: config.ingest.threads, wait, standing_wait: wait / 5, ..AdmissionConfig::DEFAULT }
+    AdmissionConfig {
+        turns: config.ingest.threads,
+        wait,
+        standing_wait: wait / 5,
+        ..AdmissionConfig::DEFAULT
+    }
 }
 
 /// After the tables were opened, because what is asked without a first day does not begin before they were made.

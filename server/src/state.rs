@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -75,7 +76,7 @@ impl State {
     pub(crate) fn new(config: Config, clocks: Clocks, services: Services) -> State {
         State {
             bodies: Bodies::new(&config),
-            failing_keys: FailingKeys::default(),
+            failing_keys: FailingKeys::new(Duration::from_millis(config.http.wrong_key_wait_ms_max)),
             tls: services.tls,
             config,
             clocks,

@@ -11,7 +11,7 @@ use std::sync::{
 use shoal_schemas::Region;
 
 use super::counts::Counts;
-use crate::stages::clean::{CleanBatch, Probe, RowSpan};
+use crate::stages::clean::{CleanBatch, OtherIds, Probe, RowSpan};
 
 /// The counts of one day of one table, shared by the batches that have events of it. Only the writer thread changes them.
 pub(crate) struct OpenDay {
@@ -76,6 +76,10 @@ impl OpenBatch {
 
     pub(crate) fn probes(&self) -> &[Probe] {
         self.batch.probes()
+    }
+
+    pub(crate) fn others(&self, of: OtherIds) -> &[u64] {
+        self.batch.others(of)
     }
 
     pub(crate) fn is_covered(&self) -> bool {

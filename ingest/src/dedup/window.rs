@@ -34,6 +34,19 @@ impl Window {
             || self.runs.contains(fingerprint)?)
     }
 
+    /// Whether the event is known under its id, or under another that it may have had.
+    ///
+    /// # Errors
+    /// When a run cannot be read.
+    pub(crate) fn is_known_under(&self, fingerprint: u64, others: &[u64]) -> io::Result<bool> {
+        for id in std::iter::once(&fingerprint).chain(others) {
+            if self.is_known(*id)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The id is known from now on.
     pub(crate) fn insert(&mut self, fingerprint: u64) {
         self.active.insert(fingerprint);
@@ -44,8 +57,8 @@ impl Window {
     ///
     /// # Errors
     /// When a run cannot be read.
-    pub(crate) fn probe(&mut self, fingerprint: u64) -> io::Result<()> {
-        if !self.is_known(fingerprint)? {
+    pub(crate) fn probe(&mut self, fingerprint: u64, others: &[u64]) -> io::Result<()> {
+        if !self.is_known_under(fingerprint, others)? {
             self.probed.insert(fingerprint);
         }
         if self.probed.len() >= PROBED_MAX {

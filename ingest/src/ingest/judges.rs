@@ -9,6 +9,7 @@
 //! Not here: the stages (`stages`), who has a turn and who waits (`admission`), how much a request may take (`config.rs`).
 
 use std::{
+    cell::OnceCell,
     io,
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -36,7 +37,7 @@ use crate::{
         row_layout::RowLayout,
     },
     unit_keys::open::OpenKeys,
-    wire::{self, protocol::Request},
+    wire::protocol::Request,
 };
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -185,8 +186,8 @@ impl Judge {
     pub(super) fn run(&self, own: &OwnRequest, unit_keys: &OpenKeys) -> Result<Judged, Refusal> {
         let (request, grant) = (own.request(), &own.grant);
         let gate = self.gate(&self.consents, unit_keys);
-        let body = pipeline::open(&request, &self.config)?;
-        let decoded = wire::decode(&request, &body, &self.registry, &self.config.limits)?;
+        let (body, repaired) = (pipeline::open(&request, &self.config)?, OnceCell::new());
+        let decoded = pipeline::decode(&request, &body, &repaired, &self.registry, &self.config.limits)?;
         let hearing = Hearing {
             registry: &self.registry,
             keyring: &self.keyring,

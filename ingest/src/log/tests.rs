@@ -56,7 +56,7 @@ pub(crate) fn clean(heads: impl IntoIterator<Item = RowHead>) -> CleanBatch {
     let mut batch = CleanBatch::new(Region::De, KeyKind::Server);
     for (slot, head) in heads.into_iter().enumerate() {
         let country = (5, Value::Text("DE"));
-        batch.push(slot as u32, &head, std::iter::once(country));
+        batch.push(slot as u32, &head, &[], std::iter::once(country));
     }
     batch
 }
@@ -218,10 +218,10 @@ async fn too_many_bytes_in_flight_are_refused() {
 fn covered(ids: impl IntoIterator<Item = u64>, hidden: impl IntoIterator<Item = u64>) -> OpenBatch {
     let mut batch = CleanBatch::new(Region::De, KeyKind::Shipped);
     for (slot, id) in ids.into_iter().enumerate() {
-        batch.push(slot as u32, &head(id), std::iter::once((5, Value::Text("DE"))));
+        batch.push(slot as u32, &head(id), &[], std::iter::once((5, Value::Text("DE"))));
     }
     for id in hidden {
-        batch.hide(&head(id), std::iter::once((5, Value::Text("DE"))));
+        batch.hide(&head(id), &[], std::iter::once((5, Value::Text("DE"))));
     }
     batch.finish();
     OpenBatch::unlimited(batch)
@@ -347,4 +347,29 @@ async fn what_a_file_held_before_is_never_taken_for_new() {
     active.append(batch([50]).bytes(), 1, 0, &mut encoder).unwrap();
     let found = scan(&medium, 1, &mut |_, _| Ok(())).unwrap().unwrap();
     assert_eq!((found.extent.rows, found.sealed), (1, false));
+}
+
+#[tokio::test]
+async fn an_event_is_known_under_the_other_ids_that_it_may_have_had() {
+    let log = simple(&Faulty::default()).unwrap();
+    let known = |id: u64| head(id).fingerprint();
+    let with = |id: u64, others: &[u64], is_hidden: bool| {
+        let mut batch = CleanBatch::new(Region::De, KeyKind::Server);
+        let values = || std::iter::once((5, Value::Text("DE")));
+        // One before it, so that the ranges of two events are told apart.
+        batch.push(0, &head(id + 100), &[known(77)], values());
+        match is_hidden {
+            true => batch.hide(&head(id), others, values()),
+            false => batch.push(1, &head(id), others, values()),
+        }
+        batch.finish();
+        OpenBatch::unlimited(batch)
+    };
+    assert_eq!(log.append(batch([1])).await.unwrap(), Receipt::default());
+    let receipt = log.append(with(2, &[known(50), known(1)], false)).await.unwrap();
+    assert_eq!(receipt.duplicates, [1]);
+    assert_eq!(log.append(with(3, &[known(50)], false)).await.unwrap().duplicates, Vec::<u32>::new());
+    // Nothing is remembered under an id that an event only may have had, and nothing of what is hidden.
+    assert_eq!(log.append(with(4, &[known(5)], true)).await.unwrap(), Receipt::default());
+    assert_eq!(log.append(batch([50, 77, 4, 5])).await.unwrap(), Receipt::default());
 }

@@ -205,12 +205,13 @@ impl Work {
             let mut start = 0;
             cover_bytes += pending.batch.cover_bytes();
             for probe in pending.batch.probes() {
-                self.writer.window.probe(probe.fingerprint)?;
+                self.writer.window.probe(probe.fingerprint, pending.batch.others(probe.others))?;
                 pending.batch.probe(probe);
             }
             for span in pending.batch.rows() {
                 let end = span.end as usize;
-                let is_kept = if self.writer.window.is_known(span.fingerprint)? {
+                let others = pending.batch.others(span.others);
+                let is_kept = if self.writer.window.is_known_under(span.fingerprint, others)? {
                     receipt.duplicates.push(span.slot);
                     false
                 } else if !pending.batch.admit(span) {

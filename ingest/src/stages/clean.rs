@@ -34,6 +34,8 @@ pub struct CleanBatch {
     kind: KeyKind,
     bytes: Vec<u8>,
     rows: Vec<RowSpan>,
+    /// What its events may be known under beside their fingerprints.
+    other_ids: Vec<u64>,
     days: Vec<(Kind, i32)>,
     /// Rows of hidden events, until [`CleanBatch::finish`].
     hidden: Vec<u8>,
@@ -57,12 +59,22 @@ pub(crate) struct RowSpan {
     pub(crate) end: u32,
     /// Position of the event in the received batch.
     pub(crate) slot: u32,
+    /// What else it may be known under.
+    pub(crate) others: OtherIds,
+}
+
+/// A range of what a batch's events may be known under beside their fingerprints.
+#[derive(Clone, Copy)]
+pub(crate) struct OtherIds {
+    start: u32,
+    end: u32,
 }
 
 /// What the log looks for of a hidden event.
 #[derive(Clone, Copy)]
 pub(crate) struct Probe {
     pub(crate) fingerprint: u64,
+    pub(crate) others: OtherIds,
     pub(crate) subject: u64,
     pub(crate) day: u32,
 }
@@ -75,6 +87,7 @@ impl CleanBatch {
             kind,
             bytes: Vec::new(),
             rows: Vec::new(),
+            other_ids: Vec::new(),
             days: Vec::new(),
             hidden: Vec::new(),
             probes: Vec::new(),
@@ -88,25 +101,38 @@ impl CleanBatch {
         &mut self,
         slot: u32,
         head: &RowHead,
+        other_ids: &[u64],
         values: impl Iterator<Item = (u16, Value<'v>)>,
     ) {
         row::encode(head, values, &mut self.bytes);
-        let day = self.day_of(head);
+        let (day, others) = (self.day_of(head), self.note(other_ids));
         self.rows.push(RowSpan {
             fingerprint: head.fingerprint(),
             subject: counts::short(&head.subject),
             day,
             end: self.bytes.len() as u32,
             slot,
+            others,
         });
     }
 
     /// Counts an event that may not be kept.
-    pub(crate) fn hide<'v>(&mut self, head: &RowHead, values: impl Iterator<Item = (u16, Value<'v>)>) {
+    pub(crate) fn hide<'v>(
+        &mut self,
+        head: &RowHead,
+        other_ids: &[u64],
+        values: impl Iterator<Item = (u16, Value<'v>)>,
+    ) {
         row::encode(head, values, &mut self.hidden);
         let (fingerprint, subject) = (head.fingerprint(), counts::short(&head.subject));
-        let day = self.day_of(head);
-        self.probes.push(Probe { fingerprint, subject, day });
+        let (day, others) = (self.day_of(head), self.note(other_ids));
+        self.probes.push(Probe { fingerprint, others, subject, day });
+    }
+
+    fn note(&mut self, other_ids: &[u64]) -> OtherIds {
+        let start = self.other_ids.len() as u32;
+        self.other_ids.extend_from_slice(other_ids);
+        OtherIds { start, end: self.other_ids.len() as u32 }
     }
 
     /// The position of an event's table and day among those of the batch.
@@ -158,6 +184,11 @@ impl CleanBatch {
     /// The tables' days that its events are of, each once.
     pub(crate) fn days(&self) -> &[(Kind, i32)] {
         &self.days
+    }
+
+    /// What an event may be known under beside its fingerprint.
+    pub(crate) fn others(&self, of: OtherIds) -> &[u64] {
+        self.other_ids.get(of.start as usize..of.end as usize).unwrap_or_default()
     }
 
     /// The rows, one after the other.

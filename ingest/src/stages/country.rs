@@ -1,7 +1,8 @@
 //! Which country, and so which region, an event belongs to.
 //!
-//! Order: the event's country, the batch's, the address (with an optional MMDB file), the key's only region. The
-//! address goes no further than this and the unit of an event that names nobody. A locale is not asked: `de-DE` is spoken anywhere.
+//! Order: the event's country, the batch's, the key's only region, the address (with an optional MMDB file). So an address
+//! tells the country within a key's only region, and never another region. Of what a server sends only an address that the
+//! event states is a person's. The address goes no further than this and the unit of an event that names nobody. A locale is not asked: `de-DE` is spoken anywhere.
 //! Not here: the table of countries (`shoal-schemas`).
 
 use std::{net::IpAddr, path::Path};
@@ -48,6 +49,22 @@ impl GeoDb {
     }
 }
 
+/// An address as clients and proxies write it: some with the port, in brackets or quotes, or with the zone of a network card.
+pub fn written_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let without_port = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0,
+        None => match text.rsplit_once(':') {
+            Some((address, port)) if !address.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
+                address
+            }
+            _ => text,
+        },
+    };
+    let address = without_port.split('%').next()?;
+    address.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
 /// Where an event belongs. The country is none when only the key said which region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -60,7 +77,7 @@ pub(crate) struct Locator<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) grant: &'a IngestGrant,
     pub(crate) geo: Option<&'a GeoDb>,
-    /// The address that the request came from, behind trusted proxies.
+    /// The address of the person's device, behind trusted proxies; none when a server has sent the request.
     pub(crate) peer: Option<IpAddr>,
 }
 
@@ -70,18 +87,17 @@ impl Locator<'_> {
     /// # Errors
     /// A country that is in no region, no region at all, or one that the key may not write to.
     pub(crate) fn locate(&self, country: Option<&str>, address: Option<&str>) -> Result<Place, Rejection> {
-        let place = match country {
-            Some(text) => Some(self.named(text)?),
-            None => self.by_address(address),
-        };
-        let place = match (place, self.grant.regions.as_slice()) {
+        let named = country.map(|text| self.named(text)).transpose()?;
+        let place = match (named, self.grant.regions.as_slice()) {
             (Some(place), _) => place,
-            (None, [only]) => Place { region: *only, country: None },
+            (None, [only]) => {
+                let found = self.by_address(address).filter(|place| place.region == *only);
+                found.unwrap_or(Place { region: *only, country: None })
+            }
             (None, _) => {
-                return Err(Rejection::event(
-                    Code::NoRegion,
-                    "neither a country nor an address that tells it, and the key is for several regions",
-                ));
+                let reason =
+                    "neither a country nor an address that tells it, and the key is for several regions";
+                self.by_address(address).ok_or_else(|| Rejection::event(Code::NoRegion, reason))?
             }
         };
         if self.grant.allows(place.region) {
@@ -109,8 +125,36 @@ impl Locator<'_> {
 
     fn by_address(&self, address: Option<&str>) -> Option<Place> {
         let geo = self.geo?;
-        let address = address.and_then(|a| a.trim().parse().ok()).or(self.peer)?;
+        let address = address.and_then(written_address).or(self.peer)?;
         let country = geo.country(address)?;
         Some(Place { region: self.registry.region_of(country)?, country: Some(country) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_however_it_is_written() {
+        for (text, wanted) in [
+            ("198.51.100.7", "198.51.100.7"),
+            (" 198.51.100.7:51234", "198.51.100.7"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("\"[2001:db8::1]:443\"", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("::ffff:198.51.100.7", "198.51.100.7"),
+            ("[::ffff:198.51.100.7]:80", "198.51.100.7"),
+        ] {
+            assert_eq!(written_address(text), Some(wanted.parse().unwrap()), "{text}");
+        }
+        for text in
+            ["", "unknown", "_hidden", "198.51.100.7:http", "[2001:db8::1", "{{auto}}", "1.2.3", ":80"]
+        {
+            assert_eq!(written_address(text), None, "{text}");
+        }
     }
 }

@@ -36,6 +36,14 @@ impl<'a> Frame<'a> {
     pub(crate) fn texts(&mut self) -> [&mut Cow<'a, str>; 3] {
         [&mut self.module, &mut self.function, &mut self.file]
     }
+
+    /// Writes all of it, so that no two frames have one text.
+    pub(crate) fn put_into(&self, out: &mut String) {
+        for text in [&self.module, &self.function, &self.file] {
+            let _ = write!(out, "\u{1f}{}:{text}", text.len());
+        }
+        let _ = write!(out, "\u{1f}{:?}{}", self.line, self.in_app);
+    }
 }
 
 /// Reads a list of frames: objects, or texts that name the function. None when it is no list.

@@ -25,7 +25,8 @@ use crate::{
     grant::{IngestGrant, KeyKind},
     refusal::{Refusal, RefusalCode},
     stages::{
-        validate::{Identifiers, Tally, ValidBatch, ValidEvent},
+        identifiers::Identifiers,
+        validate::{Tally, ValidBatch, ValidEvent},
         value::Checked,
     },
 };

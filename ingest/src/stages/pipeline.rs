@@ -5,7 +5,7 @@
 //! Not here: the log, which turns `accepted` into `duplicate` where it knows the event, and into `withheld` where its
 //! subject has as many as it may (`ingest.rs`).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
 
 use shoal_privacy::{
     consent::ConsentIndex,
@@ -17,12 +17,13 @@ use shoal_schemas::Registry;
 
 use crate::{
     answer::{BatchAnswer, Outcome},
-    config::PipelineConfig,
+    config::{Limits, PipelineConfig},
     grant::{IngestGrant, KeyKind},
     refusal::Refusal,
     stages::{
         clean::CleanBatch,
         country::{GeoDb, Locator},
+        event_id::EventIds,
         inflate::inflate,
         permit::{Permission, permit},
         pseudonymise::pseudonymise,
@@ -31,7 +32,11 @@ use crate::{
         validate::{Rules, Tally, validate},
     },
     unit_keys::open::{OpenKeys, Units},
-    wire::{self, batch::DecodedBatch, protocol::Request},
+    wire::{
+        self,
+        batch::{Aside, DecodedBatch},
+        protocol::Request,
+    },
 };
 
 /// Everything that the stages judge by.
@@ -51,9 +56,8 @@ pub(crate) struct Piped {
     pub(crate) batches: Vec<CleanBatch>,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) dropped_properties: u64,
-    pub(crate) skipped_items: u64,
     pub(crate) placeholder_identifiers: u64,
-    pub(crate) request_id: Option<String>,
+    pub(crate) aside: Aside,
     /// What scrubbing has left of its work, and the texts that were withheld for want of it.
     pub(crate) work: Work,
 }
@@ -63,9 +67,10 @@ impl Piped {
     pub(crate) fn into_answer(self, kind: KeyKind) -> BatchAnswer {
         BatchAnswer {
             dropped_properties: self.dropped_properties,
-            skipped_items: self.skipped_items,
+            skipped_items: self.aside.skipped_items,
             placeholder_identifiers: self.placeholder_identifiers,
-            request_id: self.request_id,
+            request_id: self.aside.request_id,
+            client_losses: self.aside.client_losses,
             ..BatchAnswer::new(kind, self.outcomes)
         }
     }
@@ -116,9 +121,9 @@ pub(crate) fn run_marked<'a>(
     now_ms: i64,
     mut mark: impl FnMut(Stage),
 ) -> Result<Piped, Refusal> {
-    let body = open(request, gate.config)?;
+    let (body, repaired) = (open(request, gate.config)?, OnceCell::new());
     mark(Stage::Inflate);
-    let decoded = wire::decode(request, &body, gate.registry, &gate.config.limits)?;
+    let decoded = decode(request, &body, &repaired, gate.registry, &gate.config.limits)?;
     mark(Stage::Decode);
     judge(decoded, &Sent { request, grant, now_ms }, gate, mark)
 }
@@ -130,13 +135,38 @@ pub(crate) struct Sent<'r, 'a> {
     pub(crate) now_ms: i64,
 }
 
-/// The bytes of a body as they are decoded.
+/// The bytes of a body as they were before compression.
 ///
 /// # Errors
 /// When they cannot be decompressed within the limits.
 pub(crate) fn open<'a>(request: &Request<'a>, config: &PipelineConfig) -> Result<Cow<'a, [u8]>, Refusal> {
-    let body = inflate(request.body, request.content_encoding, &config.limits)?;
-    Ok(wire::repair(request.protocol, body))
+    inflate(request.body, request.content_encoding, &config.limits)
+}
+
+/// Reads a body. Only one that cannot be read as it is is repaired, into `repaired`, and read again, so that what is valid costs
+/// nothing more.
+///
+/// # Errors
+/// When the body as a whole is not what the protocol says, or exceeds a limit.
+pub(crate) fn decode<'a>(
+    request: &Request<'a>,
+    body: &'a [u8],
+    repaired: &'a OnceCell<Vec<u8>>,
+    registry: &'a Registry,
+    limits: &Limits,
+) -> Result<DecodedBatch<'a>, Refusal> {
+    let decoded = wire::decode(request, body, registry, limits);
+    let is_damaged = match &decoded {
+        Ok(batch) => batch.is_damaged(),
+        Err(refusal) => refusal.code.is_of_form(),
+    };
+    if !is_damaged {
+        return decoded;
+    }
+    match wire::repaired(request.protocol, body, limits) {
+        Some(bytes) => wire::decode(request, repaired.get_or_init(|| bytes), registry, limits),
+        None => decoded,
+    }
 }
 
 /// Runs the stages after the decoding, and tells `mark` when each has ended.
@@ -144,16 +174,19 @@ pub(crate) fn open<'a>(request: &Request<'a>, config: &PipelineConfig) -> Result
 /// # Errors
 /// When the recorded consents cannot be read.
 pub(crate) fn judge<'a>(
-    decoded: DecodedBatch<'a>,
+    mut decoded: DecodedBatch<'a>,
     sent: &Sent<'_, 'a>,
     gate: &Gate<'a>,
     mut mark: impl FnMut(Stage),
 ) -> Result<Piped, Refusal> {
     let Sent { request, grant, now_ms } = *sent;
-    let (skipped_items, request_id) = decoded.aside();
+    let aside = decoded.aside();
+    let locator = gate.locator(request, grant);
+    // Where the request came from, and not an address that an event states: an app can state any.
+    let network = locator.peer.map(Network::of);
     let rules = Rules {
         registry: gate.registry,
-        locator: gate.locator(request, grant),
+        locator,
         layout: gate.layout,
         received_ms: request.received_ms,
         now_ms,
@@ -164,11 +197,9 @@ pub(crate) fn judge<'a>(
     mark(Stage::Validate);
     let permitted = permit(valid, &permission)?;
     mark(Stage::Permit);
-    // Where the request came from, and not an address that an event states: an app can state any.
-    // A server key's requests come from a server, which is not where the person is.
-    let network = request.peer.filter(|_| grant.kind == KeyKind::Shipped).map(Network::of);
     let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
-    let pseudonymous = pseudonymise(permitted, gate.config.epochs, &units);
+    let event_ids = EventIds::new(&grant.app, request.received_ms);
+    let pseudonymous = pseudonymise(permitted, gate.config.epochs, &units, event_ids);
     mark(Stage::Pseudonymise);
     let scrubbed =
         scrub(pseudonymous, gate.scrubber, gate.layout, grant, Work::of(gate.config.limits.scrub_steps_max));
@@ -179,13 +210,15 @@ pub(crate) fn judge<'a>(
         outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
     );
     let Scrubbed { batches, work, .. } = scrubbed;
-    Ok(Piped { batches, outcomes, dropped_properties, skipped_items, placeholder_identifiers, request_id, work })
+    Ok(Piped { batches, outcomes, dropped_properties, placeholder_identifiers, aside, work })
 }
 
 impl<'a> Gate<'a> {
-    /// What decides about the place of what is in a request.
+    /// What decides about the place of what is in a request. A server key's requests come from a server, which is not where the
+    /// person is.
     pub(crate) fn locator(&self, request: &Request<'_>, grant: &'a IngestGrant) -> Locator<'a> {
-        Locator { registry: self.registry, grant, geo: self.geo, peer: request.peer }
+        let peer = request.peer.filter(|_| grant.kind == KeyKind::Shipped);
+        Locator { registry: self.registry, grant, geo: self.geo, peer }
     }
 }
 

@@ -7,9 +7,10 @@
 //! the unit of its sender's network, app and day. A session or an event is never a subject, since one person has many of
 //! them. A hidden event is treated like any other. Identifiers are in their canonical form from the first pseudonym epoch on
 //! that begins after the service knows of one, so that no subject changes its pseudonym within an epoch.
-//! Not here: keys, hashes and the forms of identifiers (`shoal-privacy`), the units (`unit_keys`); free text, which is the scrub stage's.
+//! Not here: keys, hashes and the forms of identifiers (`shoal-privacy`), what an event id is a digest of (`event_id.rs`), the units
+//! (`unit_keys`); free text, which is the scrub stage's.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::borrow::Cow;
 
 use shoal_privacy::{
     consent::Basis,
@@ -24,10 +25,12 @@ use crate::{
     config::Epochs,
     stages::{
         country::Place,
+        event_id::{Content, EventIds},
         frames::Frame,
+        identifiers::Identifiers,
         permit::{PermittedBatch, Verdict},
         row::RowHead,
-        validate::{Identifiers, Tally, ValidEvent},
+        validate::{Tally, ValidEvent},
         value::{Care, Checked, DROPPED},
     },
     unit_keys::open::Units,
@@ -48,6 +51,8 @@ pub(crate) struct PseudonymousEvent<'a> {
     pub(crate) def: &'a EventDef,
     pub(crate) place: Place,
     pub(crate) head: RowHead,
+    /// What else the event may be known under.
+    pub(crate) other_ids: Vec<u64>,
     pub(crate) values: std::ops::Range<usize>,
     pub(crate) frames: Vec<Frame<'a>>,
 }
@@ -72,22 +77,23 @@ struct Keys {
     events: Digester,
 }
 
-/// Makes digests of the identifiers. The app scopes event ids: two apps may count theirs alike.
+/// Makes digests of the identifiers.
 pub(crate) fn pseudonymise<'a>(
     batch: PermittedBatch<'a>,
     epochs: Epochs,
     units: &Units<'_>,
+    mut event_ids: EventIds<'_>,
 ) -> PseudonymousBatch<'a> {
     let (permitted, mut values, mut tally) = batch.into_parts();
     let mut keys: Vec<Keys> = Vec::new();
-    let mut text = String::new();
     let mut identifiers = OwnIdentifiers::default();
     let mut events = Vec::with_capacity(permitted.len());
     for (mut event, verdict) in permitted {
         let epoch = PseudonymEpoch::of_day(day_of(event.time_ms), epochs.days);
         let is_canonical = epochs.is_canonical(epoch);
         let keys = keys_of(&mut keys, units.keyring, &event, epoch, is_canonical);
-        id_text(&mut text, units.app, &event, &values);
+        let content = Content { event: &event, values: &values[event.values.clone()] };
+        let event_id = event_ids.of(&keys.events, content);
         let subject = subject(keys, &event, units);
         let (is_hidden, consent) = match verdict {
             Verdict::Keep(basis) => (false, basis),
@@ -101,7 +107,7 @@ pub(crate) fn pseudonymise<'a>(
             kind: event.def.kind,
             programme: event.def.programme,
             time_ms: event.time_ms,
-            event_id: keys.events.digest(&text),
+            event_id: event_id.digest,
             subject,
             session: event.ids.session.as_deref().map(|s| keys.sessions.digest(s.trim())),
             consent,
@@ -113,6 +119,7 @@ pub(crate) fn pseudonymise<'a>(
             def: event.def,
             place: event.place,
             head,
+            other_ids: event_id.others,
             values: event.values,
             frames: event.frames,
         });
@@ -184,38 +191,5 @@ fn redact(
 fn replace(text: &mut Cow<'_, str>, own: &mut OwnIdentifiers) {
     if let Some(redacted) = own.redact(text) {
         *text = Cow::Owned(redacted);
-    }
-}
-
-/// What a resend of the event has in common with it: app and event id. Without an id: everything the event says.
-fn id_text(out: &mut String, app: &str, event: &ValidEvent<'_>, values: &[(u16, Checked<'_>)]) {
-    out.clear();
-    out.push_str(app);
-    if let Some(id) = &event.id {
-        out.push_str("\u{1f}id\u{1f}");
-        out.push_str(id);
-        return;
-    }
-    out.push_str("\u{1f}content");
-    let ids = &event.ids;
-    let parts = [
-        Some(event.def.name.as_str().into()),
-        ids.user.clone(),
-        ids.install.clone(),
-        ids.device.clone(),
-        ids.serial.clone(),
-        ids.session.clone(),
-    ];
-    for part in parts {
-        let part = part.unwrap_or_default();
-        let _ = write!(out, "\u{1f}{}:{part}", part.len());
-    }
-    let _ = write!(out, "\u{1f}{}", event.time_ms);
-    for (column, value) in &values[event.values.clone()] {
-        let _ = match value {
-            Checked::Text(text, _) => write!(out, "\u{1f}{column}={}:{text}", text.len()),
-            Checked::Integer(number) => write!(out, "\u{1f}{column}={number}"),
-            Checked::Boolean(flag) => write!(out, "\u{1f}{column}={flag}"),
-        };
     }
 }

@@ -49,10 +49,15 @@ pub(crate) struct RowHead {
 impl RowHead {
     /// What a resend is recognised by: 64 bits of a keyed digest, so nobody outside can aim at a collision.
     pub(crate) fn fingerprint(&self) -> u64 {
-        let mut first = [0; 8];
-        first.copy_from_slice(&self.event_id[..8]);
-        u64::from_le_bytes(first)
+        fingerprint(&self.event_id)
     }
+}
+
+/// What a digest of an event id is known by.
+pub(crate) fn fingerprint(event_id: &[u8; 16]) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&event_id[..8]);
+    u64::from_le_bytes(first)
 }
 
 /// Why bytes are not a row.

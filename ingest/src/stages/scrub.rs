@@ -94,8 +94,8 @@ impl Row<'_, '_> {
         ];
         let all = system.into_iter().chain(own).chain(derived.into_iter().flatten());
         match self.event.is_hidden {
-            true => batch.hide(&self.event.head, all),
-            false => batch.push(self.event.slot, &self.event.head, all),
+            true => batch.hide(&self.event.head, &self.event.other_ids, all),
+            false => batch.push(self.event.slot, &self.event.head, &self.event.other_ids, all),
         }
     }
 }

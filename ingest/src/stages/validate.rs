@@ -2,15 +2,14 @@
 //!
 //! Invariants: every event of the batch has an outcome or is in the output, at its slot; a rejection names declared
 //! fields only. Undeclared properties are dropped and counted, never kept; so is an invalid optional property of a vendor's
-//! event. A native event with one is rejected. Of a property that is given twice the first counts. A placeholder is no identifier.
+//! event. A native event with one is rejected. Of a property that is given twice the last counts that is not null. A placeholder is no
+//! identifier.
 //! Not here: the check of one value (`value.rs`), the place (`country.rs`), consent (`permit.rs`).
 
 use std::{borrow::Cow, ops::Range};
 
 use shoal_privacy::identifier::is_placeholder;
-use shoal_schemas::{
-    Class, EventDef, IdentifierKind, Kind, Programme, PropertyDef, Registry, calendar::DAY_MS, columns,
-};
+use shoal_schemas::{Class, EventDef, Kind, PropertyDef, Registry, calendar::DAY_MS, columns};
 
 use crate::{
     answer::{Code, Outcome, Rejection},
@@ -19,6 +18,7 @@ use crate::{
     stages::{
         country::{Locator, Place},
         frames::{self, Frame},
+        identifiers::Identifiers,
         row_layout::RowLayout,
         value::{self, Care, Checked},
     },
@@ -56,37 +56,14 @@ pub(crate) struct ValidEvent<'a> {
     pub(crate) time_ms: i64,
     /// The time that the client says, without the correction of its clock; that of receipt when it says none.
     pub(crate) claimed_ms: i64,
+    /// The time by the client's clock, or when the client sent it, if it says either.
+    pub(crate) client_ms: Option<i64>,
     pub(crate) id: Option<Cow<'a, str>>,
     pub(crate) ids: Identifiers<'a>,
     pub(crate) claim: Option<Claim<'a>>,
     /// Its range in the batch's values.
     pub(crate) values: Range<usize>,
     pub(crate) frames: Vec<Frame<'a>>,
-}
-
-/// The identifiers of an event.
-#[derive(Default)]
-pub(crate) struct Identifiers<'a> {
-    pub(crate) user: Option<Cow<'a, str>>,
-    pub(crate) install: Option<Cow<'a, str>>,
-    pub(crate) device: Option<Cow<'a, str>>,
-    pub(crate) serial: Option<Cow<'a, str>>,
-    pub(crate) session: Option<Cow<'a, str>>,
-}
-
-impl Identifiers<'_> {
-    /// What may be the subject of an event of this programme: the first identifier that there is.
-    pub(crate) fn subject(&self, programme: Programme) -> Option<(IdentifierKind, &str)> {
-        use IdentifierKind::{Device, Install, Serial, User};
-        let Identifiers { user, install, device, serial, .. } = self;
-        let named: &[(IdentifierKind, &Option<Cow<'_, str>>)] = match programme {
-            Programme::UserExperience => &[(User, user), (Install, install), (Device, device)],
-            Programme::DeviceExperience => {
-                &[(Serial, serial), (Device, device), (Install, install), (User, user)]
-            }
-        };
-        named.iter().find_map(|(kind, value)| Some((*kind, value.as_deref()?)))
-    }
 }
 
 impl<'a> ValidBatch<'a> {
@@ -115,7 +92,7 @@ pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidB
         rules,
         strict: head.strict,
         values: Vec::with_capacity(properties.len() + 4 * decoded.len()),
-        dropped: 0,
+        dropped: head.dropped,
         placeholders: 0,
         frames: Vec::new(),
     };
@@ -171,9 +148,9 @@ impl<'a> Stage<'_, 'a> {
             let reason = "the key is for another programme than the event's";
             return Err(Rejection::event(Code::ProgrammeNotAllowed, reason).into());
         }
-        let skew_ms = time::skew_ms(event.sent_at.unwrap_or(head.sent_at), rules.received_ms);
+        let sent_at = event.sent_at.unwrap_or(head.sent_at);
         let time = event.time.unwrap_or(Time::Missing);
-        let time_ms = self.time(time, skew_ms, def)?;
+        let time_ms = self.time(time, sent_at, def)?;
         let (own, shared) = (event.common, &head.defaults);
         let country = own.country.as_deref().or(shared.country.as_deref());
         let address = own.address.as_deref().or(shared.address.as_deref());
@@ -193,6 +170,7 @@ impl<'a> Stage<'_, 'a> {
             place,
             time_ms,
             claimed_ms: time.at().unwrap_or(rules.received_ms),
+            client_ms: time.at().or(sent_at.at()),
             id: event.id,
             ids,
             claim,
@@ -202,20 +180,24 @@ impl<'a> Stage<'_, 'a> {
     }
 
     /// The corrected time; the time of receipt when the event has none.
-    fn time(&self, time: Time, skew_ms: i64, def: &EventDef) -> Result<i64, Rejection> {
+    fn time(&self, time: Time, sent_at: Time, def: &EventDef) -> Result<i64, Rejection> {
         let rules = self.rules;
         let at = match time {
             Time::Bad => {
-                return Err(Rejection::field(Code::BadTime, "time", "neither RFC 3339 nor a number"));
+                return Err(Rejection::field(
+                    Code::BadTime,
+                    "time",
+                    "neither RFC 3339 nor a number of seconds, milliseconds, microseconds or nanoseconds since 1970",
+                ));
             }
             Time::Missing => return Ok(rules.received_ms),
-            Time::At(ms) => ms.saturating_add(skew_ms),
+            Time::At(ms) => time::corrected_ms(ms, sent_at, rules.received_ms),
         };
         if at > rules.now_ms + FUTURE_MS {
             return Err(Rejection::field(
                 Code::InFuture,
                 "time",
-                "more than ten minutes in the future; send sent_at, so that a wrong clock can be corrected",
+                "more than ten minutes in the future; send sent_at, so that a clock that is wrong by up to a week can be corrected",
             ));
         }
         let kept_days = i64::from(rules.registry.retention_days(def.programme, def.kind));
@@ -262,8 +244,8 @@ impl<'a> Stage<'_, 'a> {
         ids: &mut Identifiers<'a>,
     ) -> Result<(), Rejection> {
         // One bit a property: a definition has at most 64.
-        let mut seen = 0u64;
-        for (name, value) in properties {
+        let (mut seen, mut kept) = (0u64, 0u64);
+        for (name, value) in properties.iter_mut().rev() {
             let Ok(at) = def.properties.binary_search_by(|p| p.name.as_str().cmp(name)) else {
                 self.dropped += 1;
                 continue;
@@ -277,15 +259,16 @@ impl<'a> Stage<'_, 'a> {
                 self.dropped += 1;
                 continue;
             }
+            seen |= bit;
             let property = &def.properties[at];
             match self.property(property, value, ids) {
-                Ok(()) => seen |= bit,
+                Ok(()) => kept |= bit,
                 Err(rejection) if self.strict || property.required => return Err(rejection),
                 Err(_) => self.dropped += 1,
             }
         }
         for (at, property) in def.properties.iter().enumerate() {
-            if property.required && seen & 1u64.checked_shl(at as u32).unwrap_or(0) == 0 {
+            if property.required && kept & 1u64.checked_shl(at as u32).unwrap_or(0) == 0 {
                 return Err(Rejection::property(
                     Code::MissingProperty,
                     &property.name,
@@ -328,7 +311,7 @@ impl<'a> Stage<'_, 'a> {
                 self.placeholders += 1;
                 Ok(())
             }
-            (Class::Identifier(kind), _) => identifier(def, *kind, &value, ids),
+            (Class::Identifier(kind), _) => ids.take(def, *kind, &value),
             (Class::Location, _) => {
                 self.dropped += 1;
                 Ok(())
@@ -369,30 +352,4 @@ fn claim<'a>(
         let granted_at_ms = claim.granted_at_ms.map(|at| at.min(at_most_ms.unwrap_or(at)));
         Claim { granted_at_ms, ..claim }
     }))
-}
-
-/// A property that is an identifier: counts where the event itself says none of its kind.
-fn identifier<'a>(
-    def: &PropertyDef,
-    kind: IdentifierKind,
-    value: &Json<'a>,
-    ids: &mut Identifiers<'a>,
-) -> Result<(), Rejection> {
-    let Some(text) = value.identifier() else {
-        return Err(Rejection::property(Code::WrongType, &def.name, "must be a string"));
-    };
-    if let shoal_schemas::ValueType::Text { bytes_max } = def.ty
-        && text.len() > bytes_max as usize
-    {
-        return Err(Rejection::property(Code::TooLong, &def.name, format!("longer than {bytes_max} bytes")));
-    }
-    let slot = match kind {
-        IdentifierKind::User => &mut ids.user,
-        IdentifierKind::Install => &mut ids.install,
-        IdentifierKind::Device => &mut ids.device,
-        IdentifierKind::Serial => &mut ids.serial,
-        IdentifierKind::Session => &mut ids.session,
-    };
-    slot.get_or_insert(text);
-    Ok(())
 }

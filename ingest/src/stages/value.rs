@@ -55,6 +55,9 @@ pub(crate) fn check<'a>(
     value: Json<'a>,
     strict: bool,
 ) -> Result<Checked<'a>, Rejection> {
+    if matches!(value, Json::Beyond) {
+        return Err(Rejection::property(Code::TooLong, &def.name, "longer or deeper than any value may be"));
+    }
     match def.ty {
         ValueType::Text { bytes_max } => text(def, value, bytes_max as usize, strict),
         ValueType::Number { scale } => number(def, &value, scale, strict).map(Checked::Integer),

@@ -8,11 +8,11 @@ use std::{borrow::Cow, ops::Range};
 use shoal_schemas::Registry;
 
 use crate::{
-    answer::{Code, Outcome, Rejection},
+    answer::{ClientLoss, Code, Outcome, Rejection},
     config::Limits,
     wire::{
         claim::{Preferences, ReadClaim},
-        json::{Bounds, Broken, Json},
+        json::{Bounds, Broken, Json, is_damaged},
         time::Time,
     },
 };
@@ -46,6 +46,12 @@ pub(crate) struct DecodedHead<'a> {
     pub(crate) defaults: Common<'a>,
     /// Sentry items that are no event.
     pub(crate) skipped_items: u64,
+    /// Parts that are not of the protocol's form; repaired they might be.
+    pub(crate) unreadable: u64,
+    /// Fields that were left out: longer or deeper than a value may be, or identifiers of which a part is lost.
+    pub(crate) dropped: u64,
+    /// What the client has lost itself, as it says.
+    pub(crate) client_losses: Vec<ClientLoss>,
     /// The id under which the client sent the request, if its protocol has one.
     pub(crate) request_id: Option<String>,
 }
@@ -100,6 +106,14 @@ pub(crate) struct Common<'a> {
     pub(crate) has_unreadable_identifier: bool,
 }
 
+/// What an answer says beside the events.
+#[derive(Default)]
+pub(crate) struct Aside {
+    pub(crate) skipped_items: u64,
+    pub(crate) request_id: Option<String>,
+    pub(crate) client_losses: Vec<ClientLoss>,
+}
+
 /// Where decoders put what they find, and what they read by.
 pub(crate) struct Sink<'s, 'a> {
     pub(in crate::wire) registry: &'a Registry,
@@ -135,8 +149,17 @@ impl<'a> DecodedBatch<'a> {
     }
 
     /// What the answer says beside the events: skipped items, and the id that the client expects back.
-    pub(crate) fn aside(&self) -> (u64, Option<String>) {
-        (self.head.skipped_items, self.head.request_id.clone())
+    pub(crate) fn aside(&mut self) -> Aside {
+        Aside {
+            skipped_items: self.head.skipped_items,
+            request_id: self.head.request_id.take(),
+            client_losses: std::mem::take(&mut self.head.client_losses),
+        }
+    }
+
+    /// Whether a part of it could not be read at all.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.head.unreadable > 0
     }
 
     /// What the next stage takes.
@@ -202,5 +225,14 @@ impl<'a> Common<'a> {
             *slot = Some(text);
         }
         Ok(true)
+    }
+
+    /// Whether the value of a field was lost on its way: it is left out, and whoever it names is not who was meant.
+    pub(in crate::wire) fn is_lost(key: &str, value: &Json<'_>) -> bool {
+        match value {
+            Json::Beyond => true,
+            Json::Text(text) => (key == "serial_number" || key.ends_with("_id")) && is_damaged(text),
+            _ => false,
+        }
     }
 }

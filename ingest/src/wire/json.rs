@@ -1,20 +1,24 @@
 //! One JSON value, borrowed from the body, read within limits.
 //!
-//! Invariants: a value never nests deeper than the limit and never holds a longer string; in lenient mode (vendors'
-//! SDKs) what breaks a limit becomes [`Json::Null`], in strict mode (native) it refuses the whole body. An error keeps
-//! no content: serde's own messages quote the input and are never shown.
-//! Not here: what the fields mean (`native`, `segment`, `sentry`).
+//! Invariants: a value never nests deeper than the limit and never holds a longer string: what does becomes [`Json::Null`]
+//! in lenient mode (vendors' SDKs) and [`Json::Beyond`] in strict mode (native), where its property or field is at fault and
+//! not the body. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
+//! serde's own messages quote the input and are never shown.
+//! Not here: what the fields mean (`native`, `segment`, `sentry`), what is no JSON (`repair.rs`).
 
 use std::{borrow::Cow, cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::repair::REPLACEMENT;
 use crate::refusal::{Refusal, RefusalCode};
 
 /// A JSON value. No `Debug`: it is what somebody sent.
 #[derive(Clone)]
 pub(crate) enum Json<'a> {
     Null,
+    /// Longer or deeper than a value may be; read strictly.
+    Beyond,
     Boolean(bool),
     Integer(i64),
     /// A whole number of 2^63 and above.
@@ -26,10 +30,12 @@ pub(crate) enum Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// The member of a map.
+    /// The member of a map that is not null; the last of those with this key.
     pub(crate) fn get(&self, key: &str) -> Option<&Json<'a>> {
         match self {
-            Json::Map(members) => members.iter().find(|(k, _)| k == key).map(|(_, v)| v),
+            Json::Map(members) => {
+                members.iter().rev().find(|(k, v)| k == key && !matches!(v, Json::Null)).map(|(_, v)| v)
+            }
             _ => None,
         }
     }
@@ -57,7 +63,7 @@ impl<'a> Json<'a> {
             Json::Integer(number) => Some(Cow::Owned(number.to_string())),
             Json::Unsigned(number) => Some(Cow::Owned(number.to_string())),
             Json::Float(number) => whole(*number).map(|whole| Cow::Owned(whole.to_string())),
-            other => other.text().filter(|t| !t.trim().is_empty()).cloned(),
+            other => other.text().filter(|t| !t.trim().is_empty() && !is_damaged(t)).cloned(),
         }
     }
 
@@ -99,11 +105,17 @@ fn whole(number: f64) -> Option<i64> {
     is_exact.then_some(number as i64)
 }
 
+/// Whether a part of a text was lost before it came here. Two damaged identifiers may look the same, so none is one.
+pub(crate) fn is_damaged(text: &str) -> bool {
+    // Most identifiers are ASCII, and that is told faster.
+    !text.is_ascii() && text.contains(REPLACEMENT)
+}
+
 /// What a value may be, at the most, and which limit was broken first.
 pub(crate) struct Bounds {
     pub(crate) depth_max: usize,
     pub(crate) string_bytes_max: usize,
-    /// Beyond a limit: refuse (native) or read as null (vendors).
+    /// Beyond a limit: a fault (native), or read as null (vendors).
     pub(crate) strict: bool,
     pub(crate) broken: Cell<Option<Broken>>,
     /// Values that may still be made; bounds the memory of one body.
@@ -113,8 +125,6 @@ pub(crate) struct Bounds {
 /// A broken limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
-    Depth,
-    StringLength,
     Values,
     Events,
 }
@@ -138,14 +148,12 @@ impl Bounds {
         left.is_some()
     }
 
-    fn text<'a, E: serde::de::Error>(&self, text: Cow<'a, str>) -> Result<Json<'a>, E> {
-        if text.len() <= self.string_bytes_max {
-            Ok(Json::Text(text))
-        } else if self.strict {
-            Err(self.stop(Broken::StringLength))
-        } else {
-            Ok(Json::Null)
-        }
+    fn text<'a>(&self, text: Cow<'a, str>) -> Json<'a> {
+        if text.len() <= self.string_bytes_max { Json::Text(text) } else { self.beyond() }
+    }
+
+    fn beyond<'a>(&self) -> Json<'a> {
+        if self.strict { Json::Beyond } else { Json::Null }
     }
 }
 
@@ -157,11 +165,8 @@ pub(crate) struct Seed<'s> {
 }
 
 impl Seed<'_> {
-    fn deeper<E: serde::de::Error>(self) -> Result<Option<Self>, E> {
-        if self.depth < self.bounds.depth_max {
-            return Ok(Some(Seed { bounds: self.bounds, depth: self.depth + 1 }));
-        }
-        if self.bounds.strict { Err(self.bounds.stop(Broken::Depth)) } else { Ok(None) }
+    fn deeper(self) -> Option<Self> {
+        (self.depth < self.bounds.depth_max).then_some(Seed { bounds: self.bounds, depth: self.depth + 1 })
     }
 
     fn count<E: serde::de::Error>(self) -> Result<(), E> {
@@ -200,12 +205,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Json::Float(value))
     }
 
-    fn visit_borrowed_str<E: serde::de::Error>(self, value: &'de str) -> Result<Json<'de>, E> {
-        self.bounds.text(Cow::Borrowed(value))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(self.bounds.text(Cow::Borrowed(value)))
     }
 
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Json<'de>, E> {
-        self.bounds.text(Cow::Owned(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(self.bounds.text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_unit<E>(self) -> Result<Json<'de>, E> {
@@ -213,9 +218,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
-        let Some(deeper) = self.deeper()? else {
+        let Some(deeper) = self.deeper() else {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Json::Null);
+            return Ok(self.bounds.beyond());
         };
         let mut items = Vec::new();
         while let Some(item) = seq.next_element_seed(deeper)? {
@@ -226,9 +231,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
-        let Some(deeper) = self.deeper()? else {
+        let Some(deeper) = self.deeper() else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(Json::Null);
+            return Ok(self.bounds.beyond());
         };
         let mut members = Vec::new();
         while let Some(key) = map.next_key_seed(Key)? {

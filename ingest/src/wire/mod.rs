@@ -14,13 +14,13 @@ pub(crate) mod claim;
 pub(crate) mod json;
 mod native;
 pub(crate) mod protocol;
+mod repair;
 mod segment;
 mod sentry;
-mod surrogate;
 pub(crate) mod time;
 mod vendor;
 
-use std::{borrow::Cow, cell::Cell};
+use std::cell::Cell;
 
 use batch::{DecodedBatch, DecodedHead, Sink};
 use json::{Bounds, Broken};
@@ -46,12 +46,19 @@ pub fn answer(protocol: Protocol, told: &Told<'_>) -> Option<Reply> {
     wire(protocol).answer(told)
 }
 
-/// The decompressed bytes of a body, repaired where the protocol asks for that.
-pub(crate) fn repair(protocol: Protocol, bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    wire(protocol).repair(bytes)
+/// Bytes that [`decode`] could not read, as far as something can be made of them: one bad value then costs itself or its
+/// event, and not all the others.
+pub(crate) fn repaired(protocol: Protocol, bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+    wire(protocol).repair(bytes, limits.inflated_bytes_max)
 }
 
-/// Reads the decompressed and repaired bytes of a request's body.
+/// The ingest key that a Segment SDK without a header puts into its body, if it is there. No more than 64 KiB are
+/// decompressed for it, because nobody knows yet whose they are.
+pub fn segment_write_key(body: &[u8], content_encoding: Option<&str>) -> Option<String> {
+    segment::write_key(body, content_encoding)
+}
+
+/// Reads the decompressed bytes of a request's body.
 ///
 /// # Errors
 /// When they are not what the protocol says, or a limit is exceeded.
@@ -82,10 +89,6 @@ pub(crate) fn decode<'a>(
 
 fn over_limit(broken: Broken, limits: &Limits) -> Refusal {
     let (code, reason) = match broken {
-        Broken::Depth => (RefusalCode::TooDeep, format!("values nest deeper than {}", limits.depth_max)),
-        Broken::StringLength => {
-            (RefusalCode::StringTooLong, format!("a string is longer than {} bytes", limits.string_bytes_max))
-        }
         Broken::Values => {
             (RefusalCode::TooManyValues, format!("more than {} values in a body", limits.values_max))
         }

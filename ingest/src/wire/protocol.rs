@@ -4,7 +4,7 @@
 //! under which its client sent it.
 //! Not here: the protocols (`<protocol>/`), the table of them (`mod.rs`), HTTP status codes (`shoal-server`, `problem.rs`).
 
-use std::{borrow::Cow, net::IpAddr};
+use std::net::IpAddr;
 
 use serde::Serialize;
 use shoal_schemas::Protocol;
@@ -88,12 +88,11 @@ pub(crate) trait Wire: Sync {
         false
     }
 
-    /// The bytes as they are decoded. A protocol of text may repair them here; the bytes of any other stay as they are.
-    fn repair<'b>(&self, bytes: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
-        bytes
-    }
+    /// Bytes that could not be decoded, as far as they can be, and no more than so many; `None` when nothing can be made of
+    /// them.
+    fn repair(&self, bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>>;
 
-    /// Reads events from the bytes of a body, which are decompressed and repaired.
+    /// Reads events from the bytes of a body, which are decompressed.
     ///
     /// # Errors
     /// When the bytes are not what the protocol says. A limit that is exceeded is noted in the sink.

@@ -49,10 +49,14 @@ fn each_protocol_says_why_in_a_form_after_which_its_client_comes_back() {
 }
 
 #[test]
-fn only_protocols_of_text_that_cannot_be_told_are_repaired() {
-    let lone = br#""\ud83d""#;
-    let repaired = |protocol| repair(protocol, Cow::Borrowed(&lone[..])).into_owned();
-    assert_eq!(repaired(Protocol::Native), lone);
-    assert_eq!(repaired(Protocol::Segment), br#""\ufffd""#);
-    assert_eq!(repaired(Protocol::Sentry), br#""\ufffd""#);
+fn every_protocol_repairs_what_it_can() {
+    let limits = Limits::default();
+    for protocol in [Protocol::Native, Protocol::Segment] {
+        let made = repaired(protocol, br#"{"a":"\ud83d","b":NaN}"#, &limits).unwrap();
+        assert_eq!(made, "{\"a\":\"\u{fffd}\",\"b\":null}\n".as_bytes());
+        assert_eq!(repaired(protocol, b"canary", &limits), None);
+    }
+    let envelope =
+        repaired(Protocol::Sentry, b"{}\n{\"type\":\"event\",\"length\":9}\n{\"a\":NaN}\n", &limits);
+    assert_eq!(envelope.unwrap(), b"{}\n{\"length\":10,\"type\":\"event\"}\n{\"a\":null}\n");
 }

@@ -1,13 +1,26 @@
 //! Times as clients send them, and the correction of their clocks.
 //!
-//! A time is RFC 3339 text, milliseconds since 1970 (native) or seconds since 1970 with a fraction (Sentry). A text
-//! without a zone is taken as UTC: SDKs send such. Invariant: what is returned is within the years 1970 to 9999.
+//! A time is RFC 3339 text, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970: for the years 2001
+//! to 2286 the number itself tells which. Other numbers are in the unit of the protocol: milliseconds (native, Segment) or
+//! seconds (Sentry). A text without a zone is taken as UTC, and one of digits as a number: SDKs send such.
+//!
+//! A clock is corrected by `sent_at` when that differs from the receipt by no more than a week. A larger difference says that
+//! `sent_at` is wrong (a zero, a text of another moment, a body that waited), and corrects a time only when that cannot be
+//! true itself: of a device whose clock was never set, or runs ahead.
+//!
+//! Invariant: what is returned is within the years 1970 to 9999.
 //! Not here: how old an event may be (`stages/validate.rs`).
+
+use shoal_schemas::calendar::DAY_MS;
 
 use crate::wire::json::Json;
 
 /// Clocks that differ by less are left alone: the difference is the network's.
 const SKEW_MIN_MS: i64 = 60_000;
+/// No clock that was ever set, and no network, is further off.
+const SKEW_MAX_MS: i64 = 7 * DAY_MS;
+/// 2015-01-01T00:00:00Z: no app is older.
+const EARLIEST_TRUE_MS: i64 = 1_420_070_400_000;
 /// 9999-12-31T23:59:59.999Z
 const LATEST_MS: i64 = 253_402_300_799_999;
 
@@ -23,12 +36,12 @@ pub(crate) enum Time {
 }
 
 impl Time {
-    /// Of text, or of a number of milliseconds.
+    /// Of text, or of a number that is milliseconds when it does not say otherwise.
     pub(crate) fn millis(value: &Json<'_>) -> Time {
         Time::of(value, 1.0)
     }
 
-    /// Of text, or of a number of seconds.
+    /// Of text, or of a number that is seconds when it does not say otherwise.
     pub(crate) fn seconds(value: &Json<'_>) -> Time {
         Time::of(value, 1000.0)
     }
@@ -36,10 +49,8 @@ impl Time {
     fn of(value: &Json<'_>, unit_ms: f64) -> Time {
         let at = match value {
             Json::Null => return Time::Missing,
-            Json::Text(text) => rfc3339(text),
-            Json::Integer(number) if unit_ms == 1.0 => Some(*number),
-            // `as` saturates; the bounds below refuse what is out of range.
-            other => other.number().map(|n| (n * unit_ms).round() as i64),
+            Json::Text(text) => rfc3339(text).or_else(|| of_number(digits_only(text)?, unit_ms)),
+            other => other.number().and_then(|number| of_number(number, unit_ms)),
         };
         at.filter(|ms| (0..=LATEST_MS).contains(ms)).map_or(Time::Bad, Time::At)
     }
@@ -53,11 +64,49 @@ impl Time {
     }
 }
 
+/// Milliseconds of a number in the unit that it is in by its size, or else in this one.
+fn of_number(number: f64, unit_ms: f64) -> Option<i64> {
+    let unit_ms = match number {
+        1e9..1e10 => 1000.0,
+        1e12..1e13 => 1.0,
+        1e15..1e16 => 1e-3,
+        1e18..1e19 => 1e-6,
+        _ => unit_ms,
+    };
+    // `as` saturates; what is out of range is refused by the caller. No number that a client means is lost in a float: one
+    // of milliseconds has fewer digits, and of the smaller units the last digits are not kept.
+    number.is_finite().then_some((number * unit_ms).round() as i64)
+}
+
+/// The number in a text of digits, with a fraction or without.
+fn digits_only(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let is_number = text.len() <= 24 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    text.parse().ok().filter(|_| is_number)
+}
+
 /// What to add to a client's times: its clock was wrong by this much when it sent the batch.
 pub(crate) fn skew_ms(sent_at: Time, received_ms: i64) -> i64 {
     match sent_at.at() {
-        Some(sent) if (received_ms - sent).abs() > SKEW_MIN_MS => received_ms - sent,
+        Some(sent) if (SKEW_MIN_MS + 1..=SKEW_MAX_MS).contains(&(received_ms - sent).abs()) => {
+            received_ms - sent
+        }
         _ => 0,
+    }
+}
+
+/// The time of an event by the clock of the service.
+pub(crate) fn corrected_ms(own_ms: i64, sent_at: Time, received_ms: i64) -> i64 {
+    let skew_ms = skew_ms(sent_at, received_ms);
+    let is_impossible = own_ms < EARLIEST_TRUE_MS || own_ms > received_ms + SKEW_MAX_MS;
+    match sent_at.at() {
+        // By one clock, which shows a time that never was: how long before it was sent is true all the same.
+        Some(sent)
+            if skew_ms == 0 && is_impossible && (-SKEW_MIN_MS..=SKEW_MAX_MS).contains(&(sent - own_ms)) =>
+        {
+            received_ms - (sent - own_ms)
+        }
+        _ => own_ms.saturating_add(skew_ms),
     }
 }
 
@@ -157,6 +206,22 @@ mod tests {
         }
         assert_eq!(Time::seconds(&Json::Float(1_795_317_552.512_3)), Time::At(want));
         assert_eq!(Time::millis(&Json::Integer(want)), Time::At(want));
+        for unit in [Time::millis, Time::seconds] {
+            for value in [
+                Json::Float(1_795_317_552.512),
+                Json::Integer(1_795_317_552_512),
+                Json::Float(1_795_317_552_512.0),
+                Json::Integer(1_795_317_552_512_345),
+                Json::Integer(1_795_317_552_512_345_678),
+                Json::Text("1795317552512".into()),
+                Json::Text(" 1795317552.512".into()),
+            ] {
+                assert_eq!(unit(&value), Time::At(want));
+            }
+            assert_eq!(unit(&Json::Integer(1_795_317_552)), Time::At(want - 512));
+        }
+        assert_eq!(Time::millis(&Json::Integer(300_000)), Time::At(300_000), "a clock that was never set");
+        assert_eq!(Time::seconds(&Json::Integer(300)), Time::At(300_000));
         assert_eq!(Time::millis(&Json::Null), Time::Missing);
     }
 
@@ -175,9 +240,13 @@ mod tests {
         ] {
             assert_eq!(rfc3339(text), None, "{text}");
         }
-        for value in
-            [Json::Boolean(true), Json::Integer(-1), Json::Float(f64::NAN.max(1e300)), Json::List(vec![])]
-        {
+        for value in [
+            Json::Boolean(true),
+            Json::Integer(-1),
+            Json::Float(1e300),
+            Json::Float(f64::NAN),
+            Json::List(vec![]),
+        ] {
             assert_eq!(Time::millis(&value), Time::Bad);
         }
         assert_eq!(Time::seconds(&Json::Float(-5.0)), Time::Bad);
@@ -189,6 +258,25 @@ mod tests {
         assert_eq!(skew_ms(Time::At(1_000_000), 1_060_001), 60_001);
         assert_eq!(skew_ms(Time::At(2_000_000), 1_000_000), -1_000_000);
         assert_eq!(skew_ms(Time::Missing, 1_000_000), 0);
+    }
+
+    #[test]
+    fn a_sent_at_that_cannot_be_true_corrects_only_what_cannot_be_true_either() {
+        let now = 1_795_348_800_000;
+        let hour = 3_600_000;
+        let corrected = |own, sent| corrected_ms(own, Time::At(sent), now);
+        assert_eq!(corrected(now - hour, now), now - hour);
+        assert_eq!(corrected(now + 9 * hour, now + 10 * hour), now - hour);
+        // A zero, another moment, and a body that waited for a month.
+        for sent in [0, now - 400 * DAY_MS, now + 400 * DAY_MS] {
+            assert_eq!(corrected(now - hour, sent), now - hour, "{sent}");
+        }
+        assert_eq!(corrected(now - 30 * DAY_MS - hour, now - 30 * DAY_MS), now - 30 * DAY_MS - hour);
+        // A clock that was never set, and one that is years ahead.
+        assert_eq!(corrected(300_000, 300_000 + hour), now - hour);
+        assert_eq!(corrected(now + 1000 * DAY_MS, now + 1000 * DAY_MS + hour), now - hour);
+        assert_eq!(corrected(now + 1000 * DAY_MS, now - 1000 * DAY_MS), now + 1000 * DAY_MS);
+        assert_eq!(corrected_ms(300_000, Time::Missing, now), 300_000);
     }
 
     proptest! {

@@ -57,7 +57,8 @@ impl<'a> Mapped<'a> {
             }
         }
         let own = sources.roots.first().map_or(&[][..], |root| root.members());
-        for (name, value) in own {
+        // Of a name that stands twice the last counts that is not null.
+        for (name, value) in own.iter().rev() {
             match self.def.property(name) {
                 Some(property) => put(out, start, &property.name, value.clone()),
                 None if used.contains(&&**name) => {}

@@ -59,7 +59,11 @@ fn add_first(hir: &Hir, bytes: &mut [bool; 256]) -> bool {
         HirKind::Capture(group) => add_first(&group.sub, bytes),
         HirKind::Concat(parts) => parts.iter().all(|part| add_first(part, bytes)),
         HirKind::Alternation(parts) => {
-            parts.iter().fold(false, |empty, part| add_first(part, bytes) || empty)
+            let mut can_be_empty = false;
+            for part in parts {
+                can_be_empty |= add_first(part, bytes);
+            }
+            can_be_empty
         }
     }
 }

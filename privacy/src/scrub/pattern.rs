@@ -9,7 +9,7 @@
 //! edge = "digit"             # optional: the match may not touch another digit; "decimal": nor be the decimals of
 //!                            #   a number; "word": nor touch a letter; "host": nor be a part of a longer name with dots
 //! needs = { digits = 13 }    # what a text must have for the regular expression to run, see `scan.rs`:
-//!                            #   any, digits, run, separators, labels, words
+//!                            #   any, digits, run, separators, labels, words, marks
 //! pass = [["text", "result"], ...]   # what must be replaced, with all patterns in force
 //! fail = ["text", ...]               # what must stay unchanged
 //! ```
@@ -100,6 +100,8 @@ struct NeedsFile {
     labels: Vec<String>,
     #[serde(default)]
     words: Vec<String>,
+    #[serde(default)]
+    marks: Vec<String>,
 }
 
 /// Reads a pattern file; gives the pattern and its examples.
@@ -133,9 +135,11 @@ pub(super) fn parse(file: &str, text: &str, scan: &mut Builder) -> Result<(Patte
         separators: raw.needs.separators,
         labelled: !raw.needs.labels.is_empty(),
         worded: !raw.needs.words.is_empty(),
+        marked: !raw.needs.marks.is_empty(),
     };
     scan.label(&raw.needs.labels);
     scan.word(&raw.needs.words);
+    scan.mark(&raw.needs.marks);
     let mut examples = raw.pass;
     examples.extend(raw.fail.into_iter().map(|same| (same.clone(), same)));
     let pattern = Pattern {

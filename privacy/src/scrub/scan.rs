@@ -34,6 +34,8 @@ pub(super) struct Traits {
     labelled: bool,
     /// Whether a word that some pattern asks for stands alone.
     worded: bool,
+    /// Whether it has signs that some pattern asks for.
+    marked: bool,
 }
 
 /// What a pattern needs to match at all.
@@ -45,6 +47,7 @@ pub(super) struct Needs {
     pub(super) separators: u32,
     pub(super) labelled: bool,
     pub(super) worded: bool,
+    pub(super) marked: bool,
 }
 
 impl Needs {
@@ -56,6 +59,7 @@ impl Needs {
             && traits.separators >= self.separators
             && (traits.labelled || !self.labelled)
             && (traits.worded || !self.worded)
+            && (traits.marked || !self.marked)
     }
 }
 
@@ -65,6 +69,7 @@ pub(super) struct Builder {
     asked: Vec<u8>,
     labels: Vec<String>,
     words: Vec<String>,
+    marks: Vec<String>,
 }
 
 impl Builder {
@@ -101,6 +106,11 @@ impl Builder {
         self.words.extend_from_slice(words);
     }
 
+    /// Adds signs, in the syntax of regular expressions.
+    pub(super) fn mark(&mut self, marks: &[String]) {
+        self.marks.extend_from_slice(marks);
+    }
+
     pub(super) fn build(mut self) -> Result<Scan, String> {
         let mut classes = Box::new([0u32; 256]);
         for (byte, class) in (0..=u8::MAX).zip(classes.iter_mut()) {
@@ -114,7 +124,8 @@ impl Builder {
         let labels =
             one_of(&mut self.labels, r#"(?i-u)(?:"#, r#")[\\"'\])]{0,3}[ \t]*(?:[=:#]|%3[ad]|%2[23])"#)?;
         let words = one_of(&mut self.words, "(?i-u)(?:^|[^a-z0-9])(?:", ")(?:[^a-z0-9]|$)")?;
-        Ok(Scan { classes, labels, words })
+        let marks = one_of(&mut self.marks, "(?i-u)(?:", ")")?;
+        Ok(Scan { classes, labels, words, marks })
     }
 }
 
@@ -159,6 +170,7 @@ pub(super) struct Scan {
     classes: Box<[u32; 256]>,
     labels: Option<Regex>,
     words: Option<Regex>,
+    marks: Option<Regex>,
 }
 
 impl Scan {
@@ -182,6 +194,7 @@ impl Scan {
         let holds = |gate: &Option<Regex>| gate.as_ref().is_some_and(|gate| gate.is_match(text.as_bytes()));
         traits.labelled = traits.seen & ASSIGN != 0 && holds(&self.labels);
         traits.worded = holds(&self.words);
+        traits.marked = holds(&self.marks);
         traits
     }
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::check;
 use super::faults::ConfigError;
-use super::read::Read;
+use super::read::{Read, Reader};
 use super::settings::{Config, all};
 use super::surroundings;
 
@@ -27,7 +28,7 @@ impl Loaded {
         file: Option<&Path>,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Loaded, ConfigError> {
-        let mut read = super::read(file, environment)?;
+        let mut read = read(file, environment)?;
         surroundings::inspect(&mut read);
         let Read { config, values, faults, .. } = read;
         faults.into_result().map(|()| Loaded { config, values })
@@ -38,6 +39,26 @@ impl Loaded {
         let differs = |name: &&str| value(&self.values, name) != value(&other.values, name);
         all().map(|setting| setting.name).filter(differs).collect()
     }
+}
+
+/// Reads the file (when one is given) and the variables, and checks the values.
+///
+/// # Errors
+/// When the file cannot be read. What is wrong with the values is noted.
+pub(super) fn read(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Read, ConfigError> {
+    let mut reader = Reader::defaults();
+    if let Some(path) = file {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError(vec![format!("{shown}: {e}")]))?;
+        reader.overlay_file(&shown, &text);
+    }
+    reader.overlay_variables(environment);
+    let mut read = reader.finish()?;
+    check::contradictions(&mut read);
+    Ok(read)
 }
 
 fn value<'v>(values: &'v Table, name: &str) -> Option<&'v Value> {

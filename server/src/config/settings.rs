@@ -89,6 +89,8 @@ settings! {
         /// Most connections of one address (of one /64 of IPv6) on which no valid key has come. A further one closes the oldest
         /// of them.
         strangers_per_address_max: usize = Number(256, 1, 1_000_000);
+        /// Longest wait of the answer to a wrong key, in milliseconds, after many from that address. Valid keys do not wait.
+        wrong_key_wait_ms_max: u64 = Number(2_000, 0, 30_000);
         /// Time that a client has to send the head of a request, in milliseconds. A connection on which no valid key has come may
         /// be quiet for as long.
         header_timeout_ms: u64 = Number(5_000, 100, 600_000);
@@ -104,6 +106,9 @@ settings! {
         cors_origins: Vec<String> = List(&["*"], "a list of texts");
         /// Whether the client's address is the last entry of X-Forwarded-For. Set it only behind a proxy that writes that header.
         trust_forwarded_for: bool = Switch(false);
+        /// Which entry of X-Forwarded-For that is, counted from the right over all of its lines: as many as there are trusted
+        /// proxies in front of each other, each of which adds one.
+        forwarded_for_hops: usize = Number(1, 1, 16);
     }
 }
 
@@ -126,20 +131,20 @@ settings! {
         inflated_bytes_max: usize = Number(LIMITS.inflated_bytes_max as i64, KIB, 256 * MIB);
         /// Largest ratio of decompressed bytes to sent bytes.
         ratio_max: usize = Number(LIMITS.ratio_max as i64, 2, 10_000);
-        /// Largest window of a zstd body, as a power of 2 in bytes.
+        /// Largest window of a zstd or brotli body, as a power of 2 in bytes.
         zstd_window_log_max: u32 = Number(LIMITS.zstd_window_log_max as i64, 10, 27);
         /// Most events in a request.
         events_max: usize = Number(LIMITS.events_max as i64, 1, 100_000);
         /// Most properties of an event.
         properties_max: usize = Number(LIMITS.properties_max as i64, 1, 1_000);
-        /// Longest text anywhere in an event, in bytes.
+        /// Longest text anywhere in an event, in bytes. A longer one is left out, or its event rejected.
         string_bytes_max: usize = Number(LIMITS.string_bytes_max as i64, 64, MIB);
-        /// Deepest nesting of JSON.
+        /// Deepest nesting of a value. A deeper one is left out, or its event rejected.
         depth_max: usize = Number(LIMITS.depth_max as i64, 4, 128);
         /// Most JSON values in a body. This bounds the memory that reading it takes.
         values_max: usize = Number(LIMITS.values_max as i64, 1_000, 10_000_000);
         /// Steps that looking for personal data in a request's texts may take, about one for each byte and pattern. Texts beyond it
-        /// are replaced as a whole. A second of one core is some 200 million.
+        /// are replaced as a whole. A second of one core is some 100 million.
         scrub_steps_max: u64 = Number(LIMITS.scrub_steps_max as i64, 100_000, 100_000_000_000);
         /// Threads that judge requests, beside those that serve them (http.workers): so many are judged at one time, and the others
         /// wait for their turn. 0 takes one for each core.

@@ -2,6 +2,9 @@
 //!
 //! Shoal's own API and Segment's: `Authorization: Bearer <key>`, or Basic with the key as user. A Segment SDK that has no
 //! such header puts `writeKey` into the body. Sentry's: `X-Sentry-Auth: Sentry sentry_key=<key>, ..`, or `?sentry_key=<key>`.
+//! Where apps send to, and only there, the key may also be in the path, `/k/<key>/..`, or in the query, `?key=<key>`: beacons of
+//! browsers set no header. It counts before all others then, because whoever put it there meant it, and an SDK puts
+//! something into its own place in any case.
 //! Invariant: a presented key is compared in constant time and is in no answer, log line or metric.
 //! Not here: keys themselves (`access_keys.rs`).
 
@@ -11,7 +14,6 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::Deserialize;
 use shoal_ingest::IngestGrant;
 use shoal_query::{AnalystGrant, Role};
 
@@ -38,31 +40,39 @@ impl Presented {
         None
     }
 
-    /// From `writeKey` of a plain JSON body.
-    pub(crate) fn in_segment_body(body: &[u8]) -> Option<Presented> {
-        #[derive(Deserialize)]
-        struct Keyed {
-            #[serde(rename = "writeKey")]
-            write_key: String,
-        }
-        serde_json::from_slice::<Keyed>(body).ok().map(|k| Presented(k.write_key))
+    /// From a request of an app: from its path, its query, or `Authorization`.
+    pub(crate) fn by_app(request: &HttpRequest) -> Option<Presented> {
+        Presented::in_address(request).or_else(|| Presented::in_header(request))
+    }
+
+    /// From the path or the query.
+    fn in_address(request: &HttpRequest) -> Option<Presented> {
+        let in_path = request.match_info().get("key").map(str::to_owned);
+        in_path.or_else(|| in_query(request, "key")).map(Presented)
+    }
+
+    /// From `writeKey` of a JSON body.
+    pub(crate) fn in_segment_body(request: &HttpRequest, body: &[u8]) -> Option<Presented> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+        shoal_ingest::segment_write_key(body, encoding).map(Presented)
     }
 
     /// From what a Sentry SDK sends.
     pub(crate) fn in_sentry_request(request: &HttpRequest) -> Option<Presented> {
+        if let Some(presented) = Presented::in_address(request) {
+            return Some(presented);
+        }
         let headers = request.headers();
         let named = headers.get("x-sentry-auth").or_else(|| headers.get(header::AUTHORIZATION));
         let from_header = named.and_then(|v| v.to_str().ok()).and_then(sentry_key);
-        from_header
-            .or_else(|| {
-                request
-                    .query_string()
-                    .split('&')
-                    .find_map(|pair| pair.strip_prefix("sentry_key="))
-                    .map(str::to_owned)
-            })
-            .map(Presented)
+        from_header.or_else(|| in_query(request, "sentry_key")).map(Presented)
     }
+}
+
+/// The value of a name in the query that is not empty.
+fn in_query(request: &HttpRequest, name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+    pairs.find(|(found, value)| found == name && !value.is_empty()).map(|(_, value)| value.into_owned())
 }
 
 /// The key in `Sentry sentry_key=.., sentry_version=7`.
@@ -147,8 +157,28 @@ mod tests {
         assert!(with("Digest x").is_none());
         assert!(presented(TestRequest::default()).is_none());
         let body = br#"{"batch":[],"writeKey":"a.b","sentAt":"x"}"#;
-        assert_eq!(Presented::in_segment_body(body).unwrap().0, "a.b");
-        assert!(Presented::in_segment_body(b"{").is_none());
+        let request = TestRequest::default().to_http_request();
+        assert_eq!(Presented::in_segment_body(&request, body).unwrap().0, "a.b");
+        assert!(Presented::in_segment_body(&request, b"{").is_none());
+    }
+
+    #[test]
+    fn a_key_in_the_address_counts_before_all_others() {
+        let query = || TestRequest::with_uri("/v1/events?x=1&key=&key=a%2Eb&key=c");
+        let path = || TestRequest::with_uri("/k/p_q/v1/events?key=a.b").param("key", "p_q");
+        let header = ("authorization", "Bearer h.h");
+        let by_app =
+            |r: TestRequest| Presented::by_app(&r.insert_header(header).to_http_request()).unwrap().0;
+        let by_sentry = |r: TestRequest| {
+            Presented::in_sentry_request(&r.insert_header(header).to_http_request()).unwrap().0
+        };
+        assert_eq!((by_app(query()), by_sentry(query())), ("a.b".to_owned(), "a.b".to_owned()));
+        assert_eq!((by_app(path()), by_sentry(path())), ("p_q".to_owned(), "p_q".to_owned()));
+        assert_eq!(by_app(TestRequest::with_uri("/v1/events?keys=a.b")), "h.h");
+        assert!(
+            Presented::in_header(&query().to_http_request()).is_none(),
+            "analysts send theirs in a header"
+        );
     }
 
     #[test]

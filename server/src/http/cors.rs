@@ -1,16 +1,14 @@
-//! Which web pages may send events. Only the endpoints of SDKs answer browsers of other origins; nothing can be read
+//! Which web pages may send events. Only the routes that apps send to are wrapped in this (`routes.rs`); nothing can be read
 //! this way.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, header};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 
 use crate::state::State;
-
-const HEADERS: &str =
-    "authorization, content-type, content-encoding, x-sentry-auth, x-retry-count, sentry-trace, baggage";
 
 /// Answers a browser's question beforehand, and lets it see the answer of an SDK's request.
 pub(super) async fn around<B: MessageBody>(
@@ -18,34 +16,37 @@ pub(super) async fn around<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let allowed =
-        is_sdk_endpoint(request.path()).then(|| allowed(&state.config.http.cors_origins, &request)).flatten();
+    let allowed = allowed(&state.config.http.cors_origins, &request);
     if request.method() == Method::OPTIONS
         && let Some(origin) = &allowed
     {
-        let answer = HttpResponse::NoContent()
+        let mut answer = HttpResponse::NoContent()
             .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.as_str()))
             .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "POST"))
-            .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS))
             .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
-            .insert_header((header::VARY, "Origin"))
+            .insert_header((header::VARY, "Origin, Access-Control-Request-Headers"))
             .finish();
+        // SDKs and apps set headers of their own: whichever are asked for may be sent, since none of them is trusted.
+        if let Some(asked) = asked(request.headers()) {
+            answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+        }
         return Ok(request.into_response(answer).map_into_right_body());
     }
     let mut response = next.call(request).await?.map_into_left_body();
-    if let Some(origin) = allowed.and_then(|o| header::HeaderValue::from_str(&o).ok()) {
+    if let Some(origin) = allowed.and_then(|o| HeaderValue::from_str(&o).ok()) {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers
-            .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, header::HeaderValue::from_static("retry-after"));
-        headers.insert(header::VARY, header::HeaderValue::from_static("Origin"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     }
     Ok(response)
 }
 
-fn is_sdk_endpoint(path: &str) -> bool {
-    matches!(path, "/v1/events" | "/v1/batch" | "/v1/consents")
-        || (path.starts_with("/api/") && path.trim_end_matches('/').ends_with("/envelope"))
+/// The headers that a page asks to send, when they are a list of names.
+fn asked(headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS)?;
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || b"-_, ".contains(b);
+    (asked.len() <= 1024 && asked.as_bytes().iter().all(is_name)).then(|| asked.clone())
 }
 
 /// What `Access-Control-Allow-Origin` says: any, or the request's own origin when it is listed.
@@ -63,13 +64,18 @@ mod tests {
     use actix_web::test::TestRequest;
 
     #[test]
-    fn only_the_endpoints_of_sdks_and_only_listed_origins() {
-        assert!(is_sdk_endpoint("/v1/events") && is_sdk_endpoint("/api/7/envelope/"));
-        assert!(
-            !is_sdk_endpoint("/v1/sql")
-                && !is_sdk_endpoint("/v1/retention/runs")
-                && !is_sdk_endpoint("/metrics")
-        );
+    fn the_headers_that_a_page_asks_for_are_those_it_may_send() {
+        let asked_for = |value: &'static str| {
+            let request = TestRequest::default().insert_header(("access-control-request-headers", value));
+            asked(request.to_srv_request().headers()).map(|v| v.to_str().unwrap_or_default().to_owned())
+        };
+        assert_eq!(asked_for("x-mcs-appkey, content-type").as_deref(), Some("x-mcs-appkey, content-type"));
+        assert_eq!(asked_for("<script>"), None);
+        assert_eq!(asked(TestRequest::default().to_srv_request().headers()), None);
+    }
+
+    #[test]
+    fn only_listed_origins() {
         let from =
             |origin: &'static str| TestRequest::default().insert_header(("origin", origin)).to_srv_request();
         let listed = ["https://shop.example".to_owned()];

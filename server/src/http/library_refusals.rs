@@ -21,8 +21,11 @@ pub(super) async fn around<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     match next.call(request).await {
         Ok(response) if is_the_librarys(response.response()) => {
-            let problem = Problem::of_library(response.status());
-            Ok(response.into_response(problem.response()).map_into_right_body())
+            let mut refusal = Problem::of_library(response.status()).response();
+            if let Some(allowed) = response.headers().get(header::ALLOW) {
+                refusal.headers_mut().insert(header::ALLOW, allowed.clone());
+            }
+            Ok(response.into_response(refusal).map_into_right_body())
         }
         Ok(response) => Ok(response.map_into_left_body()),
         Err(error) => {
@@ -70,7 +73,7 @@ mod tests {
             for (request, status, code) in [
                 (TestRequest::get().uri("/path/anna@example.org"), 404, "unknown_path"),
                 (TestRequest::get().uri("/nothing/anna@example.org"), 404, "unknown_path"),
-                (TestRequest::post().uri("/method"), 404, "unknown_path"),
+                (TestRequest::post().uri("/method"), 405, "wrong_method"),
                 (TestRequest::get().uri("/query?a=anna@example.org"), 422, "bad_request"),
                 (TestRequest::post().uri("/json").set_payload("anna"), 422, "bad_request"),
                 (TestRequest::post().uri("/json").set_json(long), 413, "too_large"),

@@ -48,8 +48,6 @@ pub(crate) const JSON: &[ProblemType] = &[
 /// What is the matter with a batch that is read strictly.
 pub(crate) const STRICT: &[ProblemType] = &[
     ProblemType::Ingest(RefusalCode::EmptyBody),
-    ProblemType::Ingest(RefusalCode::TooDeep),
-    ProblemType::Ingest(RefusalCode::StringTooLong),
     ProblemType::Ingest(RefusalCode::WrongType),
     ProblemType::Ingest(RefusalCode::TooLong),
     ProblemType::Ingest(RefusalCode::TooManyProperties),

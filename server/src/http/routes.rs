@@ -1,6 +1,9 @@
 //! All routes. Each file of this folder is one endpoint: it reads the request, asks one part of the service, and
 //! answers.
 //!
+//! Invariants: a path is the same with a slash at its end; another method than its own is answered 405 with `Allow`. What apps
+//! send to is also found under `/k/{key}`, where the key of an app that can set no header stands, and answers
+//! pages of other origins (`cors.rs`).
 //! Not here: how a request is refused (`problem.rs`), the forms of answers to events (`answers.rs`), keys (`auth.rs`),
 //! limits on bodies (`body.rs`).
 
@@ -8,6 +11,7 @@ mod budget;
 mod consents;
 mod events;
 mod incoming;
+mod not_yet;
 mod openapi;
 mod operation;
 mod retention;
@@ -15,33 +19,100 @@ mod sentry;
 mod sql;
 mod validate;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::header;
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, Resource, Route, web};
 
+use crate::http::cors;
 use crate::problem::Problem;
 
 pub(super) use incoming::peer;
 
+/// Where Segment's SDKs send one message, by its kind, and where those for phones send batches.
+const SEGMENT_ALIASES: [&str; 14] = [
+    "/v1/b",
+    "/v1/import",
+    "/v1/track",
+    "/v1/identify",
+    "/v1/page",
+    "/v1/screen",
+    "/v1/group",
+    "/v1/alias",
+    "/v1/t",
+    "/v1/i",
+    "/v1/p",
+    "/v1/s",
+    "/v1/g",
+    "/v1/a",
+];
+
 /// Registers every route.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    let mut routes = Routes(config);
+    routes
+        .app_endpoint("/v1/events", web::post().to(events::native))
+        .app_endpoint("/v1/batch", web::post().to(events::segment))
+        .app_endpoint("/api/{project}/envelope/", web::post().to(sentry::envelope))
+        .app_endpoint("/v1/consents", web::post().to(consents::record))
+        .app_endpoint("/v1/validate", web::post().to(validate::validate))
+        .route("/v1/sql", [("POST", web::post().to(sql::answer)), ("GET", web::get().to(sql::running))])
+        .route("/v1/sql/{id}", [("DELETE", web::delete().to(sql::cancel))])
+        .route("/v1/tables", [("GET", web::get().to(sql::tables))])
+        .route("/v1/budget", [("GET", web::get().to(budget::list))])
+        .route("/v1/retention/plan", [("GET", web::get().to(retention::plan))])
+        .route("/v1/retention/runs", [("POST", web::post().to(retention::run))])
+        .route("/healthz", both(|| web::to(operation::healthz)))
+        .route("/readyz", both(|| web::to(operation::readyz)));
+    for alias in SEGMENT_ALIASES {
+        routes.app_endpoint(alias, web::post().to(events::segment));
+    }
+    routes.app_endpoint("/submit/{ping:.*}", web::route().to(not_yet::submit));
     config
-        .route("/v1/events", web::post().to(events::native))
-        .route("/v1/batch", web::post().to(events::segment))
-        .route("/api/{project}/envelope/", web::post().to(sentry::envelope))
-        .route("/api/{project}/envelope", web::post().to(sentry::envelope))
-        .route("/v1/consents", web::post().to(consents::record))
-        .route("/v1/validate", web::post().to(validate::validate))
-        .route("/v1/sql", web::post().to(sql::answer))
-        .route("/v1/sql", web::get().to(sql::running))
-        .route("/v1/sql/{id}", web::delete().to(sql::cancel))
-        .route("/v1/tables", web::get().to(sql::tables))
-        .route("/v1/budget", web::get().to(budget::list))
-        .route("/v1/retention/plan", web::get().to(retention::plan))
-        .route("/v1/retention/runs", web::post().to(retention::run))
-        .route("/healthz", web::get().to(operation::healthz))
-        .route("/readyz", web::get().to(operation::readyz))
         .service(web::redirect("/docs", "/docs/"))
         .service(openapi::pages())
         .default_service(web::to(unknown));
+}
+
+/// What a monitor may ask with either method.
+fn both(route: impl Fn() -> Route) -> [(&'static str, Route); 2] {
+    let of = |method| route().method(method);
+    [("GET", of(actix_web::http::Method::GET)), ("HEAD", of(actix_web::http::Method::HEAD))]
+}
+
+struct Routes<'c>(&'c mut web::ServiceConfig);
+
+impl Routes<'_> {
+    /// What apps send to, with POST.
+    fn app_endpoint(&mut self, path: &str, route: Route) -> &mut Self {
+        let under_keys = format!("/k/{{key}}{path}");
+        let paths = with_and_without_slash(path).into_iter().chain(with_and_without_slash(&under_keys));
+        self.0.service(resource(paths.collect(), vec![("POST", route)]).wrap(from_fn(cors::around)));
+        self
+    }
+
+    /// What people and operators ask.
+    fn route<const N: usize>(&mut self, path: &str, routes: [(&'static str, Route); N]) -> &mut Self {
+        self.0.service(resource(with_and_without_slash(path).to_vec(), routes.into()));
+        self
+    }
+}
+
+fn with_and_without_slash(path: &str) -> [String; 2] {
+    let path = path.trim_end_matches('/');
+    [path.to_owned(), format!("{path}/")]
+}
+
+fn resource(paths: Vec<String>, routes: Vec<(&'static str, Route)>) -> Resource {
+    let methods: Vec<&str> = routes.iter().map(|(method, _)| *method).collect();
+    let allowed = methods.join(", ");
+    let resource = routes.into_iter().fold(web::resource(paths), |all, (_, route)| all.route(route));
+    resource.default_service(web::to(move || {
+        let mut response = Problem::wrong_method().response();
+        if let Ok(allowed) = header::HeaderValue::from_str(&allowed) {
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
+        async move { response }
+    }))
 }
 
 async fn unknown() -> HttpResponse {

@@ -162,17 +162,9 @@ fn what_is_too_much_is_refused_with_its_reason() {
     );
     assert_eq!(target.refusal(&packed(&packed(valid.as_bytes())), "gzip").0, 400, "packed twice");
     assert_eq!(target.refusal(" ".repeat(262_145).as_bytes(), "identity"), (413, "too_large".to_owned()));
-    let deep = format!(
-        "{{\"events\":[{{\"event\":\"click\",\"properties\":{{\"a\":{}{}}}}}]}}",
-        "[".repeat(200),
-        "]".repeat(200)
-    );
-    assert_eq!(target.refusal(deep.as_bytes(), "identity"), (422, "too_deep".to_owned()));
-    let long = json!({"events": [{"event": "click", "user_id": "x".repeat(70_000)}]}).to_string();
-    assert_eq!(target.refusal(long.as_bytes(), "identity"), (422, "string_too_long".to_owned()));
     let many = json!(vec![json!({"event": "a"}); 501]).to_string();
     assert_eq!(target.refusal(many.as_bytes(), "identity"), (413, "too_many_events".to_owned()));
-    assert_eq!(target.refusal(valid.as_bytes(), "br").0, 415);
+    assert_eq!(target.refusal(valid.as_bytes(), "compress").0, 415);
     assert_eq!(target.refusal(b"", "identity").0, 400);
     assert_eq!(target.refusal(b"\xff\xfe", "identity").0, 400);
     assert_eq!(target.refusal(&vec![b'['; 250_000], "identity").0 / 100, 4, "no stack overflow");

@@ -32,6 +32,8 @@
 //! | `configuration` | everything that is wrong with a configuration is told at once, and nothing starts with it |
 //! | `earlier` | a data directory of an earlier version is served like this version's own |
 //! | `commands` | the command line and the definitions of an operator's own |
+//! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
+//! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
@@ -52,13 +54,16 @@ mod defaults;
 mod delta;
 mod durability;
 mod earlier;
+mod endpoints;
 mod hostile;
 mod http;
+mod kept_once;
 mod key_file;
 mod ledger;
 mod marks;
 mod meant;
 mod opted_in;
+mod overload;
 mod problems;
 mod process;
 mod protocols;

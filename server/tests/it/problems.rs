@@ -181,9 +181,18 @@ fn every_refusal_is_a_problem_that_is_listed_and_repeats_nothing() {
             }
         }
     }
-    for code in ["no_key", "bad_key", "wrong_key", "unknown_path", "bad_request", "no_such_query", "refused"]
-        .into_iter()
-        .chain(["too_large", "bad_json", "empty_body", "bad_encoding", "unsupported_encoding", "not_utf8"])
+    for code in [
+        "no_key",
+        "bad_key",
+        "wrong_key",
+        "unknown_path",
+        "wrong_method",
+        "bad_request",
+        "no_such_query",
+        "refused",
+    ]
+    .into_iter()
+    .chain(["too_large", "bad_json", "empty_body", "bad_encoding", "unsupported_encoding", "not_utf8"])
     {
         assert!(walk.seen.contains_key(code), "{code} is not in {:?}", walk.seen);
     }

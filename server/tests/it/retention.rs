@@ -279,7 +279,10 @@ fn a_clock_that_is_set_back_stops_no_flush() {
     world.set_now_ms(NOON_MS - 365 * DAY_MS);
     let mut event = click("e", "u", "a");
     event["time"] = json!(world.now_ms());
-    assert_eq!(world.client().events(&world.keys.app, &batch("DE", vec![event]))["accepted"], 1);
+    let mut body = batch("DE", vec![event]);
+    // One that says no date of its own, which would be after the event.
+    body["consent"] = json!({"policy_version": POLICY});
+    assert_eq!(world.client().events(&world.keys.app, &body)["accepted"], 1);
     crate::process::until("the flush", || (Tables::read(&world.data_dir()).count() == 1).then_some(()));
 }
 

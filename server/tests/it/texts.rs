@@ -1,7 +1,6 @@
 //! What is kept of texts and paths, through the real port: templates, no identifier of the event, and no request that others
 //! have to wait for.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -11,12 +10,6 @@ use crate::tables::{Tables, text};
 
 fn crash(install: &str, message: &str) -> Value {
     json!({"event": "app_crash", "install_id": install, "properties": {"exception_type": "E", "message": message}})
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 #[test]
@@ -78,14 +71,13 @@ fn nothing_that_identifies_is_kept_of_free_text() {
     }
 }
 
-/// The body is small, and what is in it was made to be looked at again and again.
+/// What is in the body was made to be looked at again and again.
 #[test]
 fn one_request_that_is_made_to_cost_much_stops_nobody() {
     let world = World::with(|config| config.http.workers = 1);
     let message = "0030 11 ".repeat(1023);
     let events = (0..200).map(|_| crash("in-1", &message)).collect();
-    let body = gzip(batch("DE", events).to_string().as_bytes());
-    assert!(body.len() < 214_000);
+    let body = batch("DE", events).to_string();
     let done = AtomicBool::new(false);
     let mut answered_meanwhile = 0;
     std::thread::scope(|scope| {
@@ -106,7 +98,10 @@ fn one_request_that_is_made_to_cost_much_stops_nobody() {
 
 #[test]
 fn texts_for_which_there_is_no_work_left_are_withheld_and_counted() {
-    let world = World::with(|config| config.ingest.scrub_steps_max = 100_000);
+    let world = World::with(|config| {
+        config.ingest.scrub_steps_max = 100_000;
+        config.metrics.listen = Some(([127, 0, 0, 1], 0).into());
+    });
     let message = "0030 11 ".repeat(1023);
     let events = vec![crash("in-1", "all is well"), crash("in-2", &message), crash("in-3", "call me")];
     assert_eq!(world.client().events(&world.keys.app, &batch("DE", events))["accepted"], 3);

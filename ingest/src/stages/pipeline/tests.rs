@@ -15,9 +15,11 @@ use crate::{
     wire::time::rfc3339,
 };
 
+mod event_ids;
 mod fixtures;
 mod gate;
 mod hidden;
+mod lenient;
 mod native;
 mod texts;
 

@@ -7,7 +7,8 @@
 //!          "context": {"app_version", "os", "os_version", "device_model", "ip", ..}, "properties": {..}}
 //! ```
 //! What the batch says is the default for each event. Unknown fields are ignored, coordinates in a context too, but for those of
-//! a consent: an event with one is rejected. The
+//! a consent: an event with one is rejected. Of what is said twice the last counts that is not null. A field that is longer or
+//! deeper than a value may be is left out and counted. The
 //! fields of an event are read straight into their slots, without a tree: this is the path that must be fast.
 //! Not here: what a name or a property means (`stages/validate.rs`).
 
@@ -19,7 +20,7 @@ use crate::{
     answer::{Code, Outcome, Rejection},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{DecodedEvent, IDENTIFIER_BYTES_MAX, Property, Sink},
+        batch::{Common, DecodedEvent, IDENTIFIER_BYTES_MAX, Property, Sink},
         claim::Claim,
         json::{Bounds, Broken, Json, Key, bad_json},
         time::Time,
@@ -145,6 +146,7 @@ impl<'a> Item<'_, '_, 'a> {
             }
             "context" => self.context(event, map)?,
             "events" if self.top == Top::First => {
+                self.sink.events.clear();
                 let found = map.next_value_seed(Events { sink: self.sink })?;
                 if !found {
                     event.reject(Rejection::field(Code::WrongType, "events", "must be a list"));
@@ -153,7 +155,11 @@ impl<'a> Item<'_, '_, 'a> {
             }
             _ => {
                 let value = map.next_value_seed(bounds.value())?;
-                scalar_field(key, value, event);
+                if Common::is_lost(key, &value) {
+                    self.sink.head.dropped += 1;
+                } else {
+                    scalar_field(key, value, event);
+                }
             }
         }
         Ok(false)
@@ -172,7 +178,9 @@ impl<'a> Item<'_, '_, 'a> {
             event.reject(Rejection::field(Code::WrongType, "context", "must be an object"));
         }
         for (key, value) in self.sink.properties.drain(start..) {
-            if let Err(rejection) = event.common.set(&key, value) {
+            if Common::is_lost(&key, &value) {
+                self.sink.head.dropped += 1;
+            } else if let Err(rejection) = event.common.set(&key, value) {
                 event.reject(rejection);
             }
         }
@@ -188,6 +196,7 @@ fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) {
             Json::Null => {}
             _ => event.reject(Rejection::field(Code::WrongType, "event", "must be a string")),
         },
+        "id" | "time" | "sent_at" if matches!(value, Json::Null) => {}
         "id" => match value.identifier() {
             Some(id) if id.len() <= IDENTIFIER_BYTES_MAX => event.id = Some(id),
             _ => event.reject(Rejection::field(Code::BadId, "id", "must be a string of 1 to 256 bytes")),

@@ -9,6 +9,7 @@ use crate::{
         batch::Sink,
         json,
         protocol::{Reply, Request, Told, Wire},
+        repair,
     },
 };
 
@@ -18,6 +19,10 @@ pub(super) struct Native;
 impl Wire for Native {
     fn is_strict(&self) -> bool {
         true
+    }
+
+    fn repair(&self, bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+        repair::lines(bytes, bytes_max)
     }
 
     fn decode<'a>(

@@ -2,8 +2,9 @@
 
 mod answer;
 mod decode;
+mod key;
 
-use std::borrow::Cow;
+pub(super) use key::write_key;
 
 use crate::{
     refusal::Refusal,
@@ -11,7 +12,7 @@ use crate::{
         batch::Sink,
         json,
         protocol::{Reply, Request, Told, Wire},
-        surrogate,
+        repair,
     },
 };
 
@@ -19,8 +20,8 @@ use crate::{
 pub(super) struct Segment;
 
 impl Wire for Segment {
-    fn repair<'b>(&self, bytes: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
-        surrogate::repair(bytes)
+    fn repair(&self, bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+        repair::json(bytes, bytes_max)
     }
 
     fn decode<'a>(

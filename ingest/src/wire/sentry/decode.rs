@@ -5,7 +5,8 @@
 //! | `event` with an exception, level error or fatal | a crash | `event` |
 //! | `transaction`, and each of its spans that has a rule | performance | `transaction:<op>`, `span:<op>` |
 //! | `span`, one or a container (`item_count`) | performance | `span:<op>` |
-//! | `session` | usage, `result` = status; one event a status of a session | `session` |
+//! | `session` | usage, `result` = status; one event a status of a session, and one more when it counts errors | `session` |
+//! | `client_report` | no event: what the SDK has lost, by reason | |
 //! | anything else, unreadable items | skipped and counted | |
 //!
 //! Other `event`s (messages) and operations without a rule are withheld as `not_an_event`. Never read: code context,
@@ -18,7 +19,7 @@ use std::borrow::Cow;
 use shoal_privacy::route;
 use shoal_schemas::{Protocol, Registry};
 
-use super::envelope;
+use super::{client_report, envelope};
 
 use crate::{
     answer::Outcome,
@@ -51,6 +52,7 @@ pub(super) fn read<'a>(body: &'a [u8], sink: &mut Sink<'_, 'a>) -> Result<(), Re
         }
     }
     reader.sink.head.skipped_items += items.broken;
+    reader.sink.head.unreadable += items.broken;
     Ok(())
 }
 
@@ -69,12 +71,13 @@ impl<'a> Reader<'_, '_, 'a> {
     /// Reads an item; false when it is none that Shoal reads.
     fn item(&mut self, item: &envelope::Item<'a>) -> bool {
         let kind = item.header.get("type").and_then(Json::text).map(|t| &**t);
-        if !matches!(kind, Some("event" | "transaction" | "span" | "session")) {
+        if !kind.is_some_and(|kind| envelope::READ.contains(&kind)) {
             return false;
         }
         let Some(value) =
             std::str::from_utf8(item.payload).ok().and_then(|t| json::parse(t, self.sink.bounds).ok())
         else {
+            self.sink.head.unreadable += 1;
             return false;
         };
         match kind {
@@ -87,6 +90,7 @@ impl<'a> Reader<'_, '_, 'a> {
                 self.transaction(&value);
             }
             Some("session") => self.session(&value),
+            Some("client_report") => client_report::read(&value, &mut self.sink.head.client_losses),
             _ => match value.get("items") {
                 Some(list) => list.items().iter().for_each(|span| self.span(span, None)),
                 None => self.span(&value, None),
@@ -222,21 +226,29 @@ impl<'a> Reader<'_, '_, 'a> {
         self.push(event);
     }
 
+    /// An event for the status. SDKs count errors on a session that goes on as `ok` or has `exited`: an event with the status
+    /// `errored` keeps them, once a session.
     fn session(&mut self, session: &Json<'a>) {
+        let status = session.get("status").cloned().unwrap_or(Json::Text(Cow::Borrowed("ok")));
+        let seconds = session.get("duration").and_then(Json::number);
+        let duration = seconds.map_or(Json::Null, |s| Json::Float((s * 1000.0).round()));
+        let is_well = matches!(&status, Json::Text(status) if matches!(&**status, "ok" | "exited"));
+        self.session_event(session, status, duration);
+        if is_well && session.get("errors").and_then(Json::number).is_some_and(|errors| errors > 0.0) {
+            self.session_event(session, Json::Text(Cow::Borrowed("errored")), Json::Null);
+        }
+    }
+
+    fn session_event(&mut self, session: &Json<'a>, status: Json<'a>, duration: Json<'a>) {
         let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "session") else {
             return self.not_an_event();
         };
-        let status = session.get("status").cloned().unwrap_or(Json::Text(Cow::Borrowed("ok")));
         let sid = identifier(session.get("sid"));
         let id = sid.as_ref().map(|sid| {
             let status = status.text().map_or("", |s| &**s);
             Cow::Owned(format!("{sid}/{}", status.get(..16).unwrap_or(status)))
         });
-        let seconds = session.get("duration").and_then(Json::number);
-        let computed = vec![
-            ("result", status),
-            ("duration_ms", seconds.map_or(Json::Null, |s| Json::Float((s * 1000.0).round()))),
-        ];
+        let computed = vec![("result", status), ("duration_ms", duration)];
         let start = self.sink.properties.len();
         let none = Json::Null;
         mapped.properties(Sources { roots: &[&none, session], computed }, &mut self.sink.properties);

@@ -10,7 +10,13 @@
 
 use std::cell::Cell;
 
-use crate::wire::json::{self, Bounds, Json};
+use crate::wire::{
+    json::{self, Bounds, Json},
+    repair,
+};
+
+/// Items whose payload is JSON that is read.
+pub(super) const READ: [&str; 5] = ["event", "transaction", "span", "session", "client_report"];
 
 /// One item.
 pub(super) struct Item<'a> {
@@ -78,6 +84,56 @@ impl<'a> Items<'a> {
     }
 }
 
+/// The same envelope with its headers, and the payloads of items that are read, repaired; `None` when nothing is left of it.
+pub(super) fn repaired(body: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    let (line, mut rest) = split_line(body);
+    let mut out = whole(line, bytes_max)?;
+    out.push(b'\n');
+    loop {
+        while let Some(after) = rest.strip_prefix(b"\n") {
+            rest = after;
+        }
+        let (line, after) = split_line(rest);
+        let Some(line) = whole(line, bytes_max).filter(|line| !line.is_empty()) else { break };
+        let Some(header) = header(&line).filter(|h| matches!(h, Json::Map(_))) else { break };
+        let length = match header.get("length") {
+            Some(Json::Integer(length)) => usize::try_from(*length).ok(),
+            _ => Some(split_line(after).0.len()),
+        };
+        let Some((payload, after)) = length.and_then(|length| after.split_at_checked(length)) else { break };
+        put(&mut out, &header, payload, bytes_max);
+        if out.len() > bytes_max {
+            return None;
+        }
+        rest = after;
+    }
+    // What cannot be told apart is counted as one part that is broken.
+    out.extend_from_slice(rest);
+    (out.len() <= bytes_max).then_some(out)
+}
+
+/// Adds an item, with its payload repaired when it is one that is read.
+fn put(out: &mut Vec<u8>, header: &Json<'_>, payload: &[u8], bytes_max: usize) {
+    let kind = header.get("type").and_then(Json::text).map_or("", |kind| &**kind);
+    let repaired = if READ.contains(&kind) { repair::json(payload, bytes_max) } else { None };
+    let payload = repaired.as_deref().map_or(payload, <[u8]>::trim_ascii_end);
+    let header = serde_json::json!({"length": payload.len(), "type": kind});
+    out.extend_from_slice(header.to_string().as_bytes());
+    out.push(b'\n');
+    out.extend_from_slice(payload);
+    out.push(b'\n');
+}
+
+/// A line of a header, repaired when it must be.
+fn whole(line: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    if line.trim_ascii().is_empty() || header(line).is_some() {
+        return Some(line.to_vec());
+    }
+    let mut repaired = repair::json(line, bytes_max)?;
+    repaired.truncate(repaired.trim_ascii_end().len());
+    Some(repaired)
+}
+
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     match bytes.iter().position(|b| *b == b'\n') {
         Some(at) => (&bytes[..at], &bytes[at + 1..]),
@@ -134,6 +190,19 @@ mod tests {
         assert_eq!(payloads(b"{}\n{\"length\":-5}\n{}").1, 1);
     }
 
+    #[test]
+    fn what_is_broken_in_an_item_leaves_the_others_and_their_lengths() {
+        let body = b"{\"sent_at\":NaN}\n{\"type\":\"event\",\"length\":14}\n{\"a\":\"\\ud83d\"}\n{\"type\":\"attachment\",\"length\":3}\n\xff\n\x00\n{\"type\":\"session\"}\n{\"sid\":1e400}\n{\"type\":\"event\",\"x\":NaN}\n{}";
+        let repaired = super::repaired(body, 1 << 20).unwrap();
+        let (payloads, broken) = payloads(&repaired);
+        assert_eq!(broken, 0);
+        assert_eq!(payloads.len(), 4);
+        assert_eq!(payloads[0], "{\"a\":\"\u{fffd}\"}".as_bytes());
+        assert_eq!(payloads[2..], [b"{\"sid\":null}".to_vec(), b"{}".to_vec()]);
+        assert_eq!(super::repaired(b"\xff\xff\n{}", 1 << 20), None);
+        assert_eq!(super::repaired(body, 20), None, "more than there is room for");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_come_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
@@ -141,6 +210,7 @@ mod tests {
             body.extend(bytes);
             let (_, mut items) = open(&body).unwrap();
             prop_assert!(items.by_ref().count() <= body.len());
+            let _ = super::repaired(&body, 1 << 20);
         }
     }
 }

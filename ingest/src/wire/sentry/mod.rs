@@ -1,17 +1,15 @@
 //! The protocol of Sentry's SDKs.
 
 mod answer;
+mod client_report;
 mod decode;
 mod envelope;
-
-use std::borrow::Cow;
 
 use crate::{
     refusal::Refusal,
     wire::{
         batch::Sink,
         protocol::{Reply, Request, Told, Wire},
-        surrogate,
     },
 };
 
@@ -19,10 +17,8 @@ use crate::{
 pub(super) struct Sentry;
 
 impl Wire for Sentry {
-    /// The payloads that are read are JSON. Those that are binary may be changed by this; none is read, and their lengths
-    /// stay.
-    fn repair<'b>(&self, bytes: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
-        surrogate::repair(bytes)
+    fn repair(&self, bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+        envelope::repaired(bytes, bytes_max)
     }
 
     fn decode<'a>(

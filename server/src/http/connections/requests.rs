@@ -52,7 +52,7 @@ pub(in crate::http) async fn around<B: MessageBody + 'static>(
     {
         line.known();
     }
-    let client = Network::of(peer(request.request(), &state));
+    let client = Network::of(peer(request.request(), &state.config.http));
     let is_post = request.method() == Method::POST;
     let response = next.call(request).await?;
     if is_post

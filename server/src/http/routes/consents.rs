@@ -36,7 +36,7 @@ pub(super) async fn record(
     state: web::Data<State>,
 ) -> HttpResponse {
     let recorded = async {
-        let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
+        let grant = auth::ingest(&state.keys, Presented::by_app(&http))?;
         let body = state.bodies.read_consents(payload).await?;
         Ok(state.ingest.record_consent(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
     };

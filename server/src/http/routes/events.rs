@@ -26,7 +26,8 @@ refusals!(
 #[utoipa::path(
     post, path = "/v1/events", tag = "ingest",
     summary = "Send events",
-    description = "JSON (`{\"consent\", \"context\", \"events\": [..]}` or an array) or NDJSON; identity, gzip or zstd. With a \
+    description = "JSON (`{\"consent\", \"context\", \"events\": [..]}` or an array) or NDJSON; identity, gzip, deflate, br or zstd. An event \
+        without an id is told from a resend by its content and its time. With a \
         server key the answer says for each event whether it was accepted (it is on the disk), a duplicate, withheld for lack \
         of consent, or rejected, and counts each. With a shipped key, which anybody can read out of an app, the first three \
         are one word, `taken`, so that no answer tells who has opted in.",
@@ -47,7 +48,7 @@ pub(super) async fn native(
     state: web::Data<State>,
 ) -> HttpResponse {
     let taken = async {
-        let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
+        let grant = auth::ingest(&state.keys, Presented::by_app(&http))?;
         let body = state.bodies.read(payload).await?;
         Ok(state.ingest.accept(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
     };
@@ -71,14 +72,14 @@ pub(super) async fn segment(
     state: web::Data<State>,
 ) -> HttpResponse {
     let taken = async {
-        let mut presented = Presented::in_header(&http);
+        let mut presented = Presented::by_app(&http);
         if presented.is_some() {
             // Before the body is read: a stranger costs nothing.
             auth::ingest(&state.keys, presented)?;
-            presented = Presented::in_header(&http);
+            presented = Presented::by_app(&http);
         }
         let body = state.bodies.read(payload).await?;
-        let presented = presented.or_else(|| Presented::in_segment_body(&body));
+        let presented = presented.or_else(|| Presented::in_segment_body(&http, &body));
         let grant = auth::ingest(&state.keys, presented)?;
         Ok(state.ingest.accept(incoming(&http, &state, Protocol::Segment, &body), &grant).await?)
     };

@@ -32,7 +32,7 @@ pub(super) async fn validate(
     state: web::Data<State>,
 ) -> HttpResponse {
     let checked = async {
-        let grant = auth::ingest(&state.keys, Presented::in_header(&http))?;
+        let grant = auth::ingest(&state.keys, Presented::by_app(&http))?;
         let body = state.bodies.read(payload).await?;
         Ok(state.ingest.check(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
     };

@@ -105,7 +105,7 @@ fn sentry_crashes_have_a_group_and_a_clean_stack() {
     {
         let piped = replay(name);
         assert_eq!(codes(&piped), ["accepted"], "{name}");
-        assert_eq!(piped.request_id.as_ref().unwrap().len(), 32);
+        assert_eq!(piped.aside.request_id.as_ref().unwrap().len(), 32);
         let rows = world().rows(&piped);
         assert_eq!(rows[0].0, "app_crash");
         assert_eq!(column(&rows[0], "exception_type"), Some(exception));
@@ -115,7 +115,7 @@ fn sentry_crashes_have_a_group_and_a_clean_stack() {
         assert!(stack.lines().last().unwrap().contains("load"), "{stack}");
         assert!(!stack.contains("raise") && !stack.contains("throw"), "{stack}");
     }
-    assert_eq!(replay("sentry-python-3").skipped_items, 1);
+    assert_eq!(replay("sentry-python-3").aside.skipped_items, 1);
     assert_eq!(codes(&replay("sentry-python-2")), ["not_an_event"]);
 }
 

@@ -110,7 +110,12 @@ fn an_event_s_identifiers_are_found_however_they_are_written() {
     }
     // What every event may have says nothing.
     let rows = world().rows(
-        &world().native(&crash(r#""user_id":"guest","session_id":"00000000""#, "guest at 00000000")).unwrap(),
+        &world()
+            .native(&crash(
+                r#""install_id":"in-1","user_id":"guest","session_id":"00000000""#,
+                "guest at 00000000",
+            ))
+            .unwrap(),
     );
     assert_eq!(column(&rows[0], "message"), Some("guest at 00000000"));
 }
