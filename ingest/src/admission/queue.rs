@@ -1,4 +1,4 @@
-//! The queue for turns, as a pure function of times: controlled delay in the form that requests need (ADR 28).
+//! The queue for turns, as a pure function of times: controlled delay in the form that requests need (ADR 26).
 //!
 //! While a turn is free now and then, the queue only evens out bursts, and a request may wait for `wait`. When no turn was free for
 //! longer than that, the queue will not get shorter by waiting: then a request may wait for `standing_wait` only, which is enough to
