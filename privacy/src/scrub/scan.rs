@@ -19,6 +19,9 @@ const SEPARATOR: u32 = 1 << 28;
 /// A character that can follow a label.
 const ASSIGN: u32 = 1 << 29;
 
+/// What is before a word that stands alone: an escape, too, as the edges of patterns have it.
+const ALONE: &str = r"^|[^a-z0-9]|%[0-9a-f]{2}|\\[nrtbf0]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}";
+
 /// What a text is made of.
 #[derive(Debug, Default)]
 pub(super) struct Traits {
@@ -123,7 +126,7 @@ impl Builder {
         }
         let labels =
             one_of(&mut self.labels, r#"(?i-u)(?:"#, r#")[\\"'\])]{0,3}[ \t]*(?:[=:#]|%3[ad]|%2[23])"#)?;
-        let words = one_of(&mut self.words, "(?i-u)(?:^|[^a-z0-9])(?:", ")(?:[^a-z0-9]|$)")?;
+        let words = one_of(&mut self.words, &format!("(?i-u)(?:{ALONE})(?:"), ")(?:[^a-z0-9]|$)")?;
         let marks = one_of(&mut self.marks, "(?i-u)(?:", ")")?;
         Ok(Scan { classes, labels, words, marks })
     }

@@ -249,6 +249,15 @@ fn every_identifier_goes_from_all_surroundings() {
     assert!(leaks.is_empty(), "{leaks:#?}");
 }
 
+#[test]
+fn a_word_behind_an_escape_stands_alone() {
+    for escape in ["%22", "\\n", "\\x22", "\\u0022", " "] {
+        let text = format!("{escape}{escape}token \"=AaA00");
+        let out = scrub(&text).into_owned();
+        assert!(out.contains("<secret>") && out == scrub_without_scan(&text), "{text}: {out}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
