@@ -34,10 +34,14 @@ const CATEGORY: &str = "Analytics";
 /// What preferences say about the programme of a key; none when they do not say.
 pub(crate) fn of_programme(preferences: &Preferences<'_>, category: Option<&str>) -> Option<Decision> {
     let wanted = category.unwrap_or(CATEGORY);
-    let named = preferences.iter().find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+    let named = || preferences.iter().filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+    // What is said twice of one category is as strict as the strictest.
+    let says = |sought: Decision| named().any(|(_, decision)| *decision == sought).then_some(sought);
+    let named =
+        says(Decision::Denied).or_else(|| says(Decision::Unclear)).or_else(|| says(Decision::Allowed));
     let is_all_allowed = || preferences.iter().all(|(_, decision)| *decision == Decision::Allowed);
     match (named, category) {
-        (Some((_, decision)), _) => Some(*decision),
+        (Some(decision), _) => Some(decision),
         (None, None) if !is_all_allowed() => Some(Decision::Unclear),
         (None, _) => None,
     }
@@ -89,6 +93,10 @@ pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Ch
         };
         if let Some(mut change) = change {
             change.act.is_claimed_at(claimed_ms);
+            // What comes after the opposite is no repetition of what was before it.
+            for is_decision in [false, true] {
+                known.remove(&Who { is_grant: !is_grant, is_decision, ..who });
+            }
             known.insert(who, changes.len());
             changes.push(change);
         }
@@ -110,7 +118,8 @@ impl Hearing<'_> {
             digests: digests(&self.keyring.consent_digester(*region), &who.named),
         });
         let places: Vec<Place> = places.filter(|place| !place.digests.is_empty()).collect();
-        let act = Act::Withdraw { claimed_ms: None, received_ms: self.received_ms, is_told: true };
+        let is_told = !who.is_decision;
+        let act = Act::Withdraw { claimed_ms: None, received_ms: self.received_ms, is_told };
         (!places.is_empty()).then_some(Change { programme: who.programme, act, places })
     }
 
@@ -168,6 +177,11 @@ mod tests {
         assert_eq!(of(&both, Some("Advertising")), Some(Denied));
         assert_eq!(of(&both, Some("Functional")), None, "it is not told");
         assert_eq!(of(&[("C0002", Denied)], Some("C0002")), Some(Denied));
+        for twice in
+            [[("analytics", Allowed), ("Analytics", Denied)], [("Analytics", Denied), ("Analytics", Allowed)]]
+        {
+            assert_eq!(of(&twice, None), Some(Denied), "the strictest");
+        }
         assert_eq!(of(&[("C0002", Denied)], None), Some(Unclear), "it may be the programme's");
         assert_eq!(of(&[("C0002", Allowed)], None), None);
         assert_eq!(of(&[("Analytics", Unclear)], None), Some(Unclear));

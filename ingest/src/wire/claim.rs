@@ -19,8 +19,6 @@ use crate::{
 
 /// The oldest age that is one: a year of birth is none.
 const AGE_MAX: f64 = 150.0;
-/// Categories of one message that are read.
-const CATEGORIES_MAX: usize = 64;
 
 /// Consent carried in a body.
 #[derive(Clone)]
@@ -137,7 +135,7 @@ pub(crate) type Preferences<'a> = Vec<(Cow<'a, str>, Decision)>;
 pub(in crate::wire) fn preferences<'a>(context: &Json<'a>) -> Preferences<'a> {
     let mut found = Vec::new();
     let categories = context.path("consent.categoryPreferences").map_or(&[][..], Json::members);
-    for (name, value) in categories.iter().take(CATEGORIES_MAX) {
+    for (name, value) in categories {
         let decision = match boolean(value) {
             Some(true) => Decision::Allowed,
             Some(false) => Decision::Denied,
@@ -149,7 +147,7 @@ pub(in crate::wire) fn preferences<'a>(context: &Json<'a>) -> Preferences<'a> {
     for (list, decision) in [("deniedConsentIds", Decision::Denied), ("allowedConsentIds", Decision::Allowed)]
     {
         let ids = context.get("consentManagement").and_then(|of| of.get(list)).map_or(&[][..], Json::items);
-        let named = ids.iter().filter_map(Json::identifier).take(CATEGORIES_MAX);
+        let named = ids.iter().filter_map(Json::identifier);
         found.extend(named.map(|name| (name, decision)));
     }
     found

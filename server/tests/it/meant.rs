@@ -299,6 +299,38 @@ fn what_a_consent_manager_tells_with_every_message_ends_no_withdrawal_made_elsew
 }
 
 #[test]
+fn the_last_decision_of_a_batch_counts_and_no_state_ends_a_decision() {
+    let name = "Segment Consent Preference Updated";
+    let said = |allowed: bool| json!({"consent": {"categoryPreferences": {"C0002": allowed}}});
+    for kind in [name, "app_open"] {
+        let world = World::new();
+        let key = world.key(of_category("C0002", Some(POLICY))).reveal();
+        let told = [false, true, false].map(|allowed| {
+            let mut message = message(&format!("{allowed}"), kind, 0, &said(allowed));
+            message.as_object_mut().unwrap().remove("timestamp");
+            message
+        });
+        post(&world, &key, &told);
+        world.set_now_ms(NOON_MS + 10 * MINUTE_MS);
+        assert_eq!(of_phone(&world, &key, 10), "withdrawn", "{kind}");
+    }
+    let world = World::new();
+    let key = world.key(of_category("C0002", Some(POLICY))).reveal();
+    post(&world, &key, &[message("d", name, 0, &said(false))]);
+    world.set_now_ms(NOON_MS + 10 * MINUTE_MS);
+    post(&world, &key, &[message("s", "app_open", 10, &said(true))]);
+    assert_eq!(of_phone(&world, &key, 10), "withdrawn", "a message that waited says what was before");
+    let many: serde_json::Map<String, Value> = (0..80)
+        .map(|at| (format!("c{at}"), json!(true)))
+        .chain([("C0002".to_owned(), json!(false))])
+        .collect();
+    let world = World::new();
+    let key = world.key(of_category("C0002", Some(POLICY))).reveal();
+    post(&world, &key, &[message("m", "app_open", 0, &json!({"consent": {"categoryPreferences": many}}))]);
+    assert_eq!(of_phone(&world, &key, 0), "withdrawn", "however many categories there are");
+}
+
+#[test]
 fn a_consent_manager_grants_for_the_version_of_the_key_alone() {
     let world = World::new();
     let allowed = json!({"country": "DE", "consent": {"categoryPreferences": {"C0002": true}}});
