@@ -4,7 +4,8 @@
 //! order: what was being made is let go of as at a crash, which the next start knows how to go on from.
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::pin::pin;
+use std::process::{ExitCode, exit};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -22,11 +23,14 @@ pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
         let level = crate::logs::start(&started_with.config.log);
         own_process::allow_files();
         tracing::info!("starting");
+        let mut starting = pin!(start(started_with.config.clone(), crate::Clocks::system()));
         let started = tokio::select! {
-            started = start(started_with.config.clone(), crate::Clocks::system()) => started?,
+            started = &mut starting => started?,
             () = signals.told_to_stop() => {
                 tracing::info!("stopped before the service had started");
-                return Ok(ExitCode::SUCCESS);
+                // What a start is in the middle of is left as it is, like at a crash. Taking it apart piece by piece would
+                // make libraries panic that wait for another piece.
+                exit(0);
             }
         };
         let reload = Reload { file: file.map(Path::to_path_buf), started_with, level };

@@ -151,10 +151,7 @@ fn a_signal_while_it_starts_ends_it_in_order() {
     let keys = Keys::create(&setup.data_dir());
     let server = setup.serve();
     assert_eq!(server.client.events(&keys.app, &batch("DE", vec![click("1", "u", "a")]))["accepted"], 1);
-    // A task of the Delta library that finds its runtime gone says so, in a process that is ending.
-    let log = server.log();
-    let mut panics = log.lines().filter(|line| line.contains("panicked"));
-    assert!(panics.all(|line| line.contains("buoyant_kernel_engine")), "{log}");
+    assert!(!server.log().contains("panicked"), "{}", server.log());
     assert!(server.terminate().success());
 }
 
