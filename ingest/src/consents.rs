@@ -31,8 +31,8 @@ use shoal_privacy::consent::ConsentRecord;
 use shoal_storage::{Consents, RecordForm, StorageError};
 
 pub(crate) use change::Change;
-pub(crate) use decisions::{Hearing, changes, of_programme};
-pub(crate) use read::read;
+pub(crate) use decisions::{Hearing, changes, of_event};
+pub(crate) use read::{Body, read};
 pub use recorded::ConsentAnswer;
 pub(crate) use recorded::{Nothing, Recorded};
 pub(crate) use room::{Caller, Room};

@@ -199,8 +199,8 @@ impl Ingest {
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
     ///
     /// # Errors
-    /// The whole request is refused. When there is no room for its grants its withdrawals are recorded, and when a file of
-    /// consents fails part of it may be; sending all again is safe.
+    /// The whole request is refused. When a change in it is wrong, or there is no room for its grants, its withdrawals are recorded,
+    /// and when a file of consents fails part of it may be; sending all again is safe.
     pub async fn record_consent(
         &self,
         request: Request<'_>,
@@ -211,9 +211,16 @@ impl Ingest {
         }
         let limits = &self.config.pipeline.limits;
         let (registry, keyring) = (self.judge.registry(), self.judge.keyring());
-        let changes = consents::read(&request, grant, registry, keyring, limits)?;
-        let (recorded, refused) = self.record(changes, &self.caller(&request, grant)).await?;
-        refused.map_or(Ok(recorded), Err)
+        let consents::Body { mut changes, refused } =
+            consents::read(&request, grant, registry, keyring, limits)?;
+        if let Some(refused) = &refused {
+            changes.retain(|change| !change.is_grant());
+            if changes.is_empty() {
+                return Err(refused.clone());
+            }
+        }
+        let (recorded, no_room) = self.record(changes, &self.caller(&request, grant)).await?;
+        refused.or(no_room).map_or(Ok(recorded), Err)
     }
 
     fn caller<'c>(&self, request: &Request<'_>, grant: &'c IngestGrant) -> Caller<'c> {

@@ -23,7 +23,7 @@ use crate::{
     stages::country::Locator,
     wire::{
         batch::{DecodedBatch, DecodedEvent, DecodedHead},
-        claim::{Decision, Preferences},
+        claim::{Decision, EVERY_CATEGORY, Preferences},
         time::{self, Time},
     },
 };
@@ -31,10 +31,20 @@ use crate::{
 /// The category of a key that names none.
 const CATEGORY: &str = "Analytics";
 
+/// What an event says about the programme of a key, or else its batch; none when neither does.
+pub(crate) fn of_event(
+    own: &Preferences<'_>,
+    shared: &Preferences<'_>,
+    category: Option<&str>,
+) -> Option<Decision> {
+    of_programme(own, category).or_else(|| of_programme(shared, category))
+}
+
 /// What preferences say about the programme of a key; none when they do not say.
-pub(crate) fn of_programme(preferences: &Preferences<'_>, category: Option<&str>) -> Option<Decision> {
+fn of_programme(preferences: &Preferences<'_>, category: Option<&str>) -> Option<Decision> {
     let wanted = category.unwrap_or(CATEGORY);
-    let named = || preferences.iter().filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+    let is_meant = |name: &str| name == EVERY_CATEGORY || name.trim().eq_ignore_ascii_case(wanted);
+    let named = || preferences.iter().filter(|(name, _)| is_meant(name));
     // What is said twice of one category is as strict as the strictest.
     let says = |sought: Decision| named().any(|(_, decision)| *decision == sought).then_some(sought);
     let named =
@@ -70,11 +80,8 @@ pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Ch
     let mut known: FxHashMap<Who<'_>, usize> = FxHashMap::default();
     let mut changes: Vec<Change> = Vec::new();
     for event in events {
-        let preferences = match event.common.preferences.is_empty() {
-            true => &head.defaults.preferences,
-            false => &event.common.preferences,
-        };
-        let is_grant = match of_programme(preferences, hearing.locator.grant.consent_category.as_deref()) {
+        let (own, shared) = (&event.common.preferences, &head.defaults.preferences);
+        let is_grant = match of_event(own, shared, hearing.locator.grant.consent_category.as_deref()) {
             Some(Decision::Allowed) => true,
             Some(Decision::Denied) => false,
             Some(Decision::Unclear) | None => continue,
@@ -154,11 +161,9 @@ fn named<'e>(event: &'e DecodedEvent<'_>, head: &'e DecodedHead<'_>) -> Named<'e
     ]
 }
 
-/// The earliest reading of when it was decided: the client's clock may be wrong, and so may be its correction.
 fn claimed_ms(event: &DecodedEvent<'_>, head: &DecodedHead<'_>, received_ms: i64) -> Option<i64> {
     let at = event.time.unwrap_or(Time::Missing).at()?;
-    let skew_ms = time::skew_ms(event.sent_at.unwrap_or(head.sent_at), received_ms);
-    Some(at.min(at.saturating_add(skew_ms)))
+    Some(time::decided_ms(at, event.sent_at.unwrap_or(head.sent_at), received_ms))
 }
 
 #[cfg(test)]
@@ -186,5 +191,18 @@ mod tests {
         assert_eq!(of(&[("C0002", Allowed)], None), None);
         assert_eq!(of(&[("Analytics", Unclear)], None), Some(Unclear));
         assert_eq!(of(&[], None), None);
+        let unread = [("C0002", Allowed), (EVERY_CATEGORY, Unclear)];
+        assert_eq!(of(&unread, Some("C0002")), Some(Unclear), "what cannot be read may be about it");
+        let of_both = |own: &[(&'static str, Decision)]| {
+            let list =
+                |of: &[(&'static str, Decision)]| of.iter().map(|(name, d)| ((*name).into(), *d)).collect();
+            of_event(&list(own), &list(&[("Analytics", Denied)]), None)
+        };
+        assert_eq!(
+            of_both(&[("Functional", Allowed)]),
+            Some(Denied),
+            "the event does not say, its batch does"
+        );
+        assert_eq!(of_both(&[("Analytics", Allowed)]), Some(Allowed));
     }
 }

@@ -1,13 +1,13 @@
 //! The body of `POST /v1/consents`: what it may say, and the changes that it asks for.
 //!
 //! Invariants: a refusal never holds content of the body, and does not depend on what is recorded; a withdrawal is never refused
-//! for its place, because it is for every region that the key may write to. Not here: what becomes of the changes
+//! for its place, because it is for every region that the key may write to, nor for what stands beside it in the body. Not here: what becomes of the changes
 //! (`recorded.rs`).
 
-use std::cell::Cell;
+use std::{borrow::Cow, cell::Cell};
 
 use shoal_privacy::keyring::Keyring;
-use shoal_schemas::{Country, IdentifierKind, Programme, Region, Registry};
+use shoal_schemas::{Country, IdentifierKind, Programme, Protocol, Region, Registry};
 
 use super::change::{Act, Change, Named, Place, digests};
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     stages::inflate::inflate,
     wire::{
+        self,
         batch::IDENTIFIER_BYTES_MAX,
         claim::{self, Claim},
         json::{self, Bounds, Json},
@@ -35,27 +36,36 @@ struct Reader<'r> {
     received_ms: i64,
 }
 
-/// Reads the body of `POST /v1/consents`.
+/// What a body asks for.
+pub(crate) struct Body {
+    /// What can be read.
+    pub(crate) changes: Vec<Change>,
+    /// Why the rest is refused, if there is a rest.
+    pub(crate) refused: Option<Refusal>,
+}
+
+/// Reads the body of `POST /v1/consents`. A change that cannot be read, or may not be made, is refused by itself; of a
+/// withdrawal that names one good identifier the others are refused by themselves.
 ///
 /// # Errors
-/// When it is not as drawn above, is too large, or cannot count, and when the key may not say it.
+/// When it is not JSON as drawn above, even when it is repaired, or too large.
 pub(crate) fn read(
     request: &Request<'_>,
     grant: &IngestGrant,
     registry: &Registry,
     keyring: &Keyring,
     limits: &Limits,
-) -> Result<Vec<Change>, Refusal> {
+) -> Result<Body, Refusal> {
     let body = inflate(request.body, request.content_encoding, limits)?;
-    let bounds = Bounds {
-        depth_max: limits.depth_max,
-        string_bytes_max: limits.string_bytes_max,
-        strict: false,
-        broken: Cell::new(None),
-        values_left: Cell::new(limits.values_max),
+    let repaired;
+    let body = match parse(&body, limits) {
+        Some(body) => body,
+        // One bad value costs itself, as in a body of events.
+        None => {
+            repaired = wire::repaired(Protocol::Native, &body, limits).ok_or_else(bad_json)?;
+            parse(&repaired, limits).ok_or_else(bad_json)?
+        }
     };
-    let text = std::str::from_utf8(&body).map_err(|_| bad_json())?;
-    let body = json::parse(text, &bounds).map_err(|_| bad_json())?;
     let changes = match &body {
         Json::List(changes) => changes.as_slice(),
         one => std::slice::from_ref(one),
@@ -65,7 +75,27 @@ pub(crate) fn read(
         return Err(Refusal::new(RefusalCode::TooManyChanges, reason));
     }
     let reader = Reader { grant, registry, keyring, received_ms: request.received_ms };
-    changes.iter().map(|change| reader.change(change)).collect()
+    let mut read = Body { changes: Vec::with_capacity(changes.len()), refused: None };
+    for raw in changes {
+        match reader.change(raw, &mut read.refused) {
+            Ok(change) => read.changes.push(change),
+            Err(refusal) => {
+                read.refused.get_or_insert(refusal);
+            }
+        }
+    }
+    Ok(read)
+}
+
+fn parse<'b>(body: &'b [u8], limits: &Limits) -> Option<Json<'b>> {
+    let bounds = Bounds {
+        depth_max: limits.depth_max,
+        string_bytes_max: limits.string_bytes_max,
+        strict: false,
+        broken: Cell::new(None),
+        values_left: Cell::new(limits.values_max),
+    };
+    json::parse(std::str::from_utf8(body).ok()?, &bounds).ok()
 }
 
 fn bad_json() -> Refusal {
@@ -79,7 +109,8 @@ fn text<'j>(of: &'j Json<'_>, name: &str) -> Option<&'j str> {
 }
 
 impl Reader<'_> {
-    fn change(&self, raw: &Json<'_>) -> Result<Change, Refusal> {
+    /// One change. What is refused of a withdrawal that is made all the same is noted.
+    fn change(&self, raw: &Json<'_>, refused: &mut Option<Refusal>) -> Result<Change, Refusal> {
         if !matches!(raw, Json::Map(_)) {
             return Err(bad_json());
         }
@@ -100,7 +131,14 @@ impl Reader<'_> {
                 self.grant.regions.iter().map(|region| (*region, self.controller(raw, *region))).collect()
             }
         };
-        let named = identifiers(raw)?;
+        let (named, bad) = identifiers(raw);
+        match bad {
+            Some(bad) if is_grant || named.iter().all(|(_, value)| value.is_none()) => return Err(bad),
+            Some(bad) => {
+                refused.get_or_insert(bad);
+            }
+            None => {}
+        }
         let named = named.each_ref().map(|(kind, value)| (*kind, value.as_deref()));
         let places = self.places(regions, &named)?;
         let act = match is_grant {
@@ -147,16 +185,14 @@ impl Reader<'_> {
         Ok(Act::Grant { policy_version, claimed_ms, received_ms: self.received_ms, is_told: false })
     }
 
-    /// Of what the client says and its correction the earlier: neither is proof of a later time.
     fn claimed_ms(&self, raw: &Json<'_>) -> Result<Option<i64>, Refusal> {
-        let time = |name| raw.get(name).map_or(Time::Missing, Time::millis);
-        let granted = time("granted_at");
+        let [granted, sent_at] =
+            ["granted_at", "sent_at"].map(|name| raw.get(name).map_or(Time::Missing, Time::millis));
         if granted == Time::Bad {
             let reason = "granted_at is neither RFC 3339 nor milliseconds";
             return Err(Refusal::new(RefusalCode::BadTime, reason));
         }
-        let skew_ms = time::skew_ms(time("sent_at"), self.received_ms);
-        Ok(granted.at().map(|at| at.min(at.saturating_add(skew_ms))))
+        Ok(granted.at().map(|at| time::decided_ms(at, sent_at, self.received_ms)))
     }
 
     /// The region of a grant, and the controller that is recorded.
@@ -197,30 +233,38 @@ impl Reader<'_> {
     }
 }
 
-/// The identifiers that it names; a number is one in its decimal form.
-fn identifiers<'j>(
-    raw: &Json<'j>,
-) -> Result<[(IdentifierKind, Option<std::borrow::Cow<'j, str>>); 4], Refusal> {
-    let bad = |reason: String| Refusal::new(RefusalCode::BadIdentifier, reason);
-    let mut named = [
-        (IdentifierKind::User, None),
-        (IdentifierKind::Install, None),
-        (IdentifierKind::Device, None),
-        (IdentifierKind::Serial, None),
+/// The identifiers that it names, and why one of them is none; a number is one in its decimal form.
+fn identifiers<'j>(raw: &Json<'j>) -> ([(IdentifierKind, Option<Cow<'j, str>>); 4], Option<Refusal>) {
+    let mut refused = None;
+    let fields = [
+        (IdentifierKind::User, "user_id"),
+        (IdentifierKind::Install, "install_id"),
+        (IdentifierKind::Device, "device_id"),
+        (IdentifierKind::Serial, "serial_number"),
     ];
-    let fields = ["user_id", "install_id", "device_id", "serial_number"];
-    for ((_, slot), field) in named.iter_mut().zip(fields) {
-        let value = match raw.get(field) {
-            None | Some(Json::Null) => continue,
-            Some(Json::Text(text)) => text.clone(),
-            Some(number) => number.identifier().ok_or_else(|| {
-                bad("an identifier must be a string, or a whole number of less than 2^64".to_owned())
-            })?,
-        };
-        if value.len() > IDENTIFIER_BYTES_MAX {
-            return Err(bad(format!("an identifier is longer than {IDENTIFIER_BYTES_MAX} bytes")));
-        }
-        *slot = Some(value);
+    let named = fields.map(|(kind, field)| {
+        let value = identifier(raw.get(field)).unwrap_or_else(|bad| {
+            refused.get_or_insert(bad);
+            None
+        });
+        (kind, value)
+    });
+    (named, refused)
+}
+
+fn identifier<'j>(value: Option<&Json<'j>>) -> Result<Option<Cow<'j, str>>, Refusal> {
+    let is_blank = |text: &Cow<'_, str>| text.trim().is_empty();
+    let value = match value {
+        None | Some(Json::Null) => return Ok(None),
+        Some(value) if value.text().is_some_and(is_blank) => return Ok(None),
+        Some(value) => value,
+    };
+    let bad = |reason: String| Refusal::new(RefusalCode::BadIdentifier, reason);
+    let named = value.identifier().ok_or_else(|| {
+        bad("an identifier must be a string, or a whole number of less than 2^64".to_owned())
+    })?;
+    if named.len() > IDENTIFIER_BYTES_MAX {
+        return Err(bad(format!("an identifier is longer than {IDENTIFIER_BYTES_MAX} bytes")));
     }
-    Ok(named)
+    Ok(Some(named))
 }

@@ -59,7 +59,9 @@ impl Place {
             peer: None,
             received_ms,
         };
-        read(&request, &self.grant, &self.registry, &self.keyring, &Limits::default())
+        let Body { changes, refused } =
+            read(&request, &self.grant, &self.registry, &self.keyring, &Limits::default())?;
+        refused.map_or(Ok(changes), Err)
     }
 
     fn version(&self) -> String {

@@ -14,7 +14,8 @@
 
 use std::fmt::Write as _;
 
-use shoal_privacy::pseudonym::Digester;
+use shoal_privacy::{identifier::Forms, pseudonym::Digester};
+use shoal_schemas::IdentifierKind;
 
 use crate::stages::{
     frames::Frame,
@@ -83,16 +84,19 @@ impl<'x> EventIds<'x> {
     fn scoped(&mut self, id: &str, content: Content<'_, '_>) {
         let ids = &content.event.ids;
         let scopes = [
-            ("install", &ids.install),
-            ("device", &ids.device),
-            ("serial", &ids.serial),
-            ("user", &ids.user),
+            ("install", IdentifierKind::Install, &ids.install),
+            ("device", IdentifierKind::Device, &ids.device),
+            ("serial", IdentifierKind::Serial, &ids.serial),
+            ("user", IdentifierKind::User, &ids.user),
         ];
-        let scope = scopes.into_iter().find_map(|(kind, value)| Some((kind, value.as_deref()?.trim())));
+        let scope = scopes
+            .into_iter()
+            .find_map(|(name, kind, value)| Some((name, Forms::of(kind, value.as_deref()?))));
         self.begin("scoped");
         match scope {
-            Some((kind, value)) => {
-                let _ = write!(self.text, "\u{1f}{kind}\u{1f}{}:{value}", value.len());
+            Some((name, forms)) => {
+                let value = forms.canonical();
+                let _ = write!(self.text, "\u{1f}{name}\u{1f}{}:{value}", value.len());
             }
             // Nobody is named: what the event says tells two senders apart.
             None => {

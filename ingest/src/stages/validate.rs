@@ -13,7 +13,7 @@ use shoal_schemas::{Class, EventDef, Kind, PropertyDef, Registry, calendar::DAY_
 
 use crate::{
     answer::{Code, Outcome, Rejection},
-    consents::of_programme,
+    consents::of_event,
     grant::IngestGrant,
     stages::{
         country::{Locator, Place},
@@ -54,7 +54,7 @@ pub(crate) struct ValidEvent<'a> {
     pub(crate) def: &'a EventDef,
     pub(crate) place: Place,
     pub(crate) time_ms: i64,
-    /// The time that the client says, without the correction of its clock; that of receipt when it says none.
+    /// The time that the client says, without the correction of its clock; when it says none, that of the sending.
     pub(crate) claimed_ms: i64,
     /// The time by the client's clock, or when the client sent it, if it says either.
     pub(crate) client_ms: Option<i64>,
@@ -169,9 +169,9 @@ impl<'a> Stage<'_, 'a> {
             def,
             place,
             time_ms,
-            claimed_ms: time.at().unwrap_or(rules.received_ms),
+            claimed_ms: time.at().unwrap_or_else(|| time::sent_ms(sent_at, rules.received_ms)),
             client_ms: time.at().or(sent_at.at()),
-            id: event.id,
+            id: event.id.filter(|id| !is_placeholder(id)),
             ids,
             claim,
             values: start..self.values.len(),
@@ -340,8 +340,7 @@ fn claim<'a>(
     grant: &IngestGrant,
     at_most_ms: Option<i64>,
 ) -> Result<Option<Claim<'a>>, Rejection> {
-    let preferences = if own.preferences.is_empty() { &shared.preferences } else { &own.preferences };
-    let decision = of_programme(preferences, grant.consent_category.as_deref());
+    let decision = of_event(&own.preferences, &shared.preferences, grant.consent_category.as_deref());
     let claim = own.consent.or_else(|| shared.consent.clone()).transpose()?;
     let is_refusal = matches!(decision, Some(Decision::Denied | Decision::Unclear));
     let claim = match (claim, is_refusal) {

@@ -42,6 +42,7 @@ impl<'a> Claim<'a> {
             Json::Boolean(false) => Ok(Claim::refusal()),
             Json::Map(members) => Claim::of_members(members, strict),
             _ if strict => Err(bad("consent must be an object")),
+            other if boolean(other) == Some(false) || status(other) == Some(false) => Ok(Claim::refusal()),
             _ => return None,
         };
         Some(claim)
@@ -128,27 +129,39 @@ pub(crate) enum Decision {
     Unclear,
 }
 
+/// In the place of a name: what stands there cannot be read, and may be about any category.
+pub(crate) const EVERY_CATEGORY: &str = "";
+
 /// Decisions by the name of their category.
 pub(crate) type Preferences<'a> = Vec<(Cow<'a, str>, Decision)>;
 
 /// What the context of a message says of categories.
 pub(in crate::wire) fn preferences<'a>(context: &Json<'a>) -> Preferences<'a> {
     let mut found = Vec::new();
-    let categories = context.path("consent.categoryPreferences").map_or(&[][..], Json::members);
-    for (name, value) in categories {
-        let decision = match boolean(value) {
-            Some(true) => Decision::Allowed,
-            Some(false) => Decision::Denied,
-            None => Decision::Unclear,
-        };
-        found.push((name.clone(), decision));
+    let unreadable = || (Cow::Borrowed(EVERY_CATEGORY), Decision::Unclear);
+    match context.path("consent.categoryPreferences") {
+        Some(Json::Map(categories)) => {
+            found.extend(categories.iter().map(|(name, value)| match boolean(value) {
+                _ if name.is_empty() => unreadable(),
+                Some(true) => (name.clone(), Decision::Allowed),
+                Some(false) => (name.clone(), Decision::Denied),
+                None => (name.clone(), Decision::Unclear),
+            }));
+        }
+        None | Some(Json::Null) => {}
+        Some(_) => found.push(unreadable()),
     }
     // A refusal comes before an agreement: of an id that is in both lists the first counts.
     for (list, decision) in [("deniedConsentIds", Decision::Denied), ("allowedConsentIds", Decision::Allowed)]
     {
-        let ids = context.get("consentManagement").and_then(|of| of.get(list)).map_or(&[][..], Json::items);
-        let named = ids.iter().filter_map(Json::identifier);
-        found.extend(named.map(|name| (name, decision)));
+        match context.get("consentManagement").and_then(|of| of.get(list)) {
+            Some(Json::List(ids)) => found.extend(ids.iter().map(|id| match id.identifier() {
+                Some(name) => (name, decision),
+                None => unreadable(),
+            })),
+            None | Some(Json::Null) => {}
+            Some(_) => found.push(unreadable()),
+        }
     }
     found
 }
@@ -227,6 +240,9 @@ mod tests {
         assert!(Claim::read(&Json::Boolean(false), true).unwrap().ok().unwrap().is_refusal);
         assert!(Claim::read(&text("yes"), true).unwrap().is_err());
         assert!(Claim::read(&text("yes"), false).is_none());
+        for refusal in [text("denied"), text("false"), Json::Integer(0)] {
+            assert!(Claim::read(&refusal, false).unwrap().ok().unwrap().is_refusal);
+        }
     }
 
     #[test]
@@ -251,5 +267,14 @@ mod tests {
         let found = preferences(&context);
         assert_eq!((&*found[0].0, found[0].1, found.len()), ("b", Decision::Denied, 3));
         assert!(preferences(&Json::Null).is_empty());
+        let unreadable = |member: &'static str, value: Json<'static>| {
+            let context = object(&[("consentManagement", object(&[(member, value.clone())]))]);
+            let categories = object(&[("consent", object(&[("categoryPreferences", value)]))]);
+            [preferences(&context), preferences(&categories)].map(|found| found[0].clone())
+        };
+        for value in [text("C0002"), Json::Integer(0)] {
+            let found = unreadable("deniedConsentIds", value);
+            assert_eq!(found, [(); 2].map(|()| (Cow::Borrowed(EVERY_CATEGORY), Decision::Unclear)));
+        }
     }
 }

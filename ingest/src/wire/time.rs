@@ -110,6 +110,20 @@ pub(crate) fn corrected_ms(own_ms: i64, sent_at: Time, received_ms: i64) -> i64 
     }
 }
 
+/// When a body was sent, which may have waited since: by a clock that can be believed, and never after its receipt.
+pub(crate) fn sent_ms(sent_at: Time, received_ms: i64) -> i64 {
+    let plausible = |sent: &i64| received_ms.saturating_sub(*sent).saturating_abs() <= SKEW_MAX_MS;
+    sent_at.at().filter(plausible).map_or(received_ms, |sent| sent.min(received_ms))
+}
+
+/// When a client says that something was decided: the earlier of what its clock says, and of how long before it sent the body,
+/// which one clock tells and needs no other. Neither proves a later time, so no difference of the clocks is too small or too
+/// large to count.
+pub(crate) fn decided_ms(own_ms: i64, sent_at: Time, received_ms: i64) -> i64 {
+    let by_age = |sent: i64| received_ms.saturating_sub(sent.saturating_sub(own_ms));
+    sent_at.at().map_or(own_ms, |sent| own_ms.min(by_age(sent)))
+}
+
 /// Milliseconds since 1970 of `2026-11-22T03:19:12.512Z`, `+01:00` for `Z`, or without a zone.
 pub(crate) fn rfc3339(text: &str) -> Option<i64> {
     let b = text.trim().as_bytes();

@@ -45,8 +45,18 @@ fn one_short_id_of_two_people_is_two_events_and_a_login_makes_no_third() {
     let uuid = "5f0c6f0e-6f0a-4b62-8f0c-0d4a0f7f9a11";
     assert_eq!(one(&world, click(uuid, "anna", "a")), "accepted");
     assert_eq!(one(&world, of(Some("ben"), "phone-3", uuid)), "duplicate");
+    // Whoever counts is one however it is spelled, and what a program sends in the place of an id is none.
+    assert_eq!(one(&world, of(None, "PHONE-1", "7")), "duplicate");
+    for (id, element) in
+        [("undefined", "b"), ("undefined", "c"), ("00000000-0000-0000-0000-000000000000", "d")]
+    {
+        let mut event = of(None, "phone-1", id);
+        event["properties"]["element"] = json!(element);
+        assert_eq!(one(&world, event.clone()), "accepted", "{id} {element}");
+        assert_eq!(one(&world, event), "duplicate", "{id} {element}");
+    }
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 5);
+    assert_eq!(Tables::read(&world.data_dir()).count(), 8);
 }
 
 #[test]

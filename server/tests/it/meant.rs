@@ -320,14 +320,15 @@ fn the_last_decision_of_a_batch_counts_and_no_state_ends_a_decision() {
     world.set_now_ms(NOON_MS + 10 * MINUTE_MS);
     post(&world, &key, &[message("s", "app_open", 10, &said(true))]);
     assert_eq!(of_phone(&world, &key, 10), "withdrawn", "a message that waited says what was before");
-    let many: serde_json::Map<String, Value> = (0..80)
-        .map(|at| (format!("c{at}"), json!(true)))
-        .chain([("C0002".to_owned(), json!(false))])
-        .collect();
-    let world = World::new();
-    let key = world.key(of_category("C0002", Some(POLICY))).reveal();
-    post(&world, &key, &[message("m", "app_open", 0, &json!({"consent": {"categoryPreferences": many}}))]);
-    assert_eq!(of_phone(&world, &key, 0), "withdrawn", "however many categories there are");
+    let mut many: Value = (0..80).map(|at| (format!("c{at}"), true)).collect();
+    many["C0002"] = json!(false);
+    let many = json!({"consent": {"categoryPreferences": many}});
+    for (event, context) in [("app_open", many), ("Nobody Knows", said(false))] {
+        let world = World::new();
+        let key = world.key(of_category("C0002", Some(POLICY))).reveal();
+        post(&world, &key, &[message("m", event, 0, &context)]);
+        assert_eq!(of_phone(&world, &key, 0), "withdrawn", "{event}");
+    }
 }
 
 #[test]

@@ -193,3 +193,86 @@ fn a_withdrawal_ends_a_grant_whatever_the_services_clock_did() {
         assert_eq!(outcome(&world, &event(&format!("back-{minute}"), "back", minute)), "withdrawn");
     }
 }
+
+#[test]
+fn a_grant_that_waited_ends_no_withdrawal_by_a_clock_that_is_fast() {
+    let world = World::new();
+    let made = NOON_MS + 5 * MINUTE_MS;
+    for (at, fast_ms) in [1_000, 30_000, 59_000, 90_000, 8 * crate::stage::DAY_MS].into_iter().enumerate() {
+        let user = format!("fast-{at}");
+        act(&world, 10, "withdraw", &user);
+        world.set_now_ms(NOON_MS + 10 * MINUTE_MS + 500);
+        let mut grant = change("grant", &user);
+        // Made five minutes before the withdrawal, and sent now, by one clock.
+        grant["granted_at"] = json!(made + fast_ms);
+        grant["sent_at"] = json!(NOON_MS + 10 * MINUTE_MS + 500 + fast_ms);
+        record(&world, &grant).expect(200);
+        assert_eq!(outcome(&world, &event(&format!("f-{at}"), &user, 10)), "withdrawn", "{fast_ms} ms");
+    }
+    act(&world, 20, "withdraw", "u");
+    act(&world, 30, "grant", "u");
+    // An event without a time of its own, in a body that waited since before the grant.
+    let mut waited = json!({"sent_at": NOON_MS + 25 * MINUTE_MS, "country": "DE",
+        "events": [{"id": "w", "event": "app_open", "user_id": "u"}]});
+    assert_eq!(outcome(&world, &waited), "withdrawn");
+    waited["sent_at"] = json!(0);
+    assert_eq!(outcome(&world, &waited), "accepted", "a clock that cannot be believed says nothing");
+}
+
+#[test]
+fn nothing_that_stands_beside_a_withdrawal_keeps_it_out() {
+    let world = World::new();
+    world.set_now_ms(NOON_MS + 10 * MINUTE_MS);
+    let withdrawal =
+        |user: &str| format!(r#""action":"withdraw","programme":"user-experience","user_id":"{user}""#);
+    let grant = |rest: Value| {
+        let mut grant = change("grant", "somebody");
+        grant.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        grant.to_string()
+    };
+    let beside = [
+        (
+            "placeholder",
+            r#"{"action":"withdraw","programme":"user-experience","user_id":"undefined"}"#.to_owned(),
+        ),
+        ("programme", r#"{"action":"withdraw","programme":"foo","user_id":"x"}"#.to_owned()),
+        ("act", r#"{"action":"revoke","programme":"user-experience","user_id":"x"}"#.to_owned()),
+        ("policy", grant(json!({"policy_version": "1999"}))),
+        ("age", grant(json!({"age": 12}))),
+        ("number", "7".to_owned()),
+        ("half", r#"{"action":"withdraw","programme":"user-experience","user_id":"\ud800"}"#.to_owned()),
+    ];
+    for (user, other) in &beside {
+        for body in [
+            format!("[{{{}}},{other}]", withdrawal(user)),
+            format!("[{other},{{{}}}]", withdrawal(&format!("{user}-2"))),
+        ] {
+            let answer = world.client().post("/v1/consents", &world.keys.app, body.clone());
+            assert!((400..500).contains(&answer.status), "{body}: {}", answer.text());
+        }
+        for user in [(*user).to_owned(), format!("{user}-2")] {
+            let body = carried(&user, &user, NOON_MS, None);
+            assert_eq!(outcome(&world, &body), "withdrawn", "{other}");
+        }
+    }
+    // One bad value of the withdrawal itself, or one bad identifier beside a good one.
+    let bad = [
+        (200, r#","note":"\ud83d""#),
+        (200, r#","sent_at":NaN"#),
+        (200, r#","x":1e400"#),
+        (200, ","),
+        (422, r#","install_id":12.5"#),
+        (422, r#","install_id":true"#),
+    ];
+    for (at, (status, rest)) in bad.into_iter().enumerate() {
+        let (user, body) = (format!("bad-{at}"), format!("{{{}{rest}}}", withdrawal(&format!("bad-{at}"))));
+        world.client().post("/v1/consents", &world.keys.app, body).expect(status);
+        assert_eq!(outcome(&world, &carried(&user, &user, NOON_MS, None)), "withdrawn", "{rest}");
+    }
+    let bytes =
+        [br#"{"x":""#.as_slice(), b"\xff", format!("\",{}}}", withdrawal("bytes")).as_bytes()].concat();
+    world.client().post("/v1/consents", &world.keys.app, bytes).expect(200);
+    assert_eq!(outcome(&world, &carried("bytes", "bytes", NOON_MS, None)), "withdrawn");
+    // No grant of such a list is recorded: whoever sent it is told that it was refused.
+    assert_eq!(outcome(&world, &event("none", "somebody", 10)), "no_consent");
+}

@@ -58,8 +58,11 @@ fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
             }
             Some(name) => &**name,
             None => {
-                return DecodedEvent::decided(
-                    Rejection::field(Code::MissingEvent, "event", "a track without a name").into(),
+                let reason = "a track without a name";
+                return decided(
+                    message,
+                    registry,
+                    Rejection::field(Code::MissingEvent, "event", reason).into(),
                 );
             }
         },
@@ -68,16 +71,13 @@ fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
             return not_an_event(message, registry);
         }
         _ => {
-            return DecodedEvent::decided(
-                Rejection::field(Code::BadEvent, "type", "not a message type of Segment").into(),
-            );
+            let reason = "not a message type of Segment";
+            return decided(message, registry, Rejection::field(Code::BadEvent, "type", reason).into());
         }
     };
     let Some(mapped) = vendor::find(registry, Protocol::Segment, vendor_name) else {
-        return DecodedEvent::decided(
-            Rejection::field(Code::UnknownEvent, "event", "neither declared nor mapped to a declared event")
-                .into(),
-        );
+        let reason = "neither declared nor mapped to a declared event";
+        return decided(message, registry, Rejection::field(Code::UnknownEvent, "event", reason).into());
     };
     let start = sink.properties.len();
     let properties = message.get("properties").unwrap_or(&Json::Null);
@@ -95,13 +95,17 @@ fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
     }
 }
 
-/// A message that is no event; it may say what its person has decided all the same.
 fn not_an_event<'a>(message: &Json<'a>, registry: &Registry) -> DecodedEvent<'a> {
+    decided(message, registry, Outcome::Withheld(NOT_AN_EVENT))
+}
+
+/// A message of which no event comes; it may say what its person has decided all the same.
+fn decided<'a>(message: &Json<'a>, registry: &Registry, outcome: Outcome) -> DecodedEvent<'a> {
     DecodedEvent {
         time: time(message),
         sent_at: message.get("sentAt").map(Time::millis),
         common: of_message(message, registry),
-        ..DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT))
+        ..DecodedEvent::decided(outcome)
     }
 }
 
