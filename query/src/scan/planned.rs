@@ -12,15 +12,10 @@
 
 use std::collections::HashSet;
 
-use shoal_anonymity::noise::OsEntropy;
 use shoal_language::Scalar;
 
-use super::accumulator::Accumulator;
 use super::accumulators;
-use super::counted::Counted;
-use super::grounds::Grounds;
 use super::room::{RowBytes, held_bytes, held_rows, share};
-use super::span::Span;
 use crate::charge::{ChargedQuery, MemoryShare};
 use crate::failure::Failure;
 
@@ -50,7 +45,7 @@ impl Reading {
     ) -> Result<u64, Failure> {
         let spans = charged.spans_at_one_time(self.memory.spans).min(parts.max(1));
         let share = share(self.bytes_max, self.memory.queries, spans);
-        let accumulator = accumulator_of(charged)?;
+        let accumulator = accumulators::unfilled(charged)?;
         let row =
             RowBytes { kept: accumulator.row_bytes(), made: 0, held: held_bytes(&accumulator.scalars()) };
         let rows = held_rows(share, row) as u64;
@@ -62,7 +57,7 @@ impl Reading {
 /// The units of a row of the query's table for each pass after the first: files are read as far as the range of the pass goes, so
 /// that all further passes together read half of the rows each, on average.
 pub(crate) fn again_units(charged: &ChargedQuery) -> Result<u64, Failure> {
-    let scalars = accumulator_of(charged)?.scalars();
+    let scalars = accumulators::unfilled(charged)?.scalars();
     let mut left: Vec<&Scalar> = charged.query.filter().into_iter().chain(&scalars).collect();
     let mut seen: HashSet<&Scalar> = HashSet::new();
     let mut columns: HashSet<&str> = HashSet::new();
@@ -75,18 +70,6 @@ pub(crate) fn again_units(charged: &ChargedQuery) -> Result<u64, Failure> {
         }
     }
     Ok((ROW_AGAIN + COLUMN_AGAIN * (FIXED + columns.len() as u64)).div_ceil(2))
-}
-
-/// What a query's rows would be added to: nothing is.
-fn accumulator_of(charged: &ChargedQuery) -> Result<Box<dyn Accumulator>, Failure> {
-    let ChargedQuery { query, layout, .. } = charged;
-    let span = match charged.is_daily() {
-        true => Span::Day(query.days().first),
-        false => Span::Bucket(0),
-    };
-    let (days, counted) = (query.days(), &Counted::default());
-    let grounds = Grounds { query, layout, days, span, groups_max: None, counted };
-    accumulators::accumulator(&grounds, &mut OsEntropy::new())
 }
 
 #[cfg(test)]
@@ -108,7 +91,7 @@ mod tests {
         let memory = MemoryShare::default();
         for bytes_max in [BYTES_MAX, 4 << 20] {
             let reading = Reading { bytes_max, memory };
-            let accumulator = accumulator_of(&charged).unwrap();
+            let accumulator = accumulators::unfilled(&charged).unwrap();
             let held = held_bytes(&accumulator.scalars());
             let row = RowBytes { kept: accumulator.row_bytes(), made: 9_000, held };
             let room = held_rows(share(bytes_max, memory.queries, memory.spans), row);

@@ -13,13 +13,9 @@
 
 use std::collections::HashSet;
 
-use shoal_anonymity::noise::OsEntropy;
 use shoal_language::{AggregateOp, Scalar, Shape, Type};
 
 use super::accumulators;
-use super::counted::Counted;
-use super::grounds::Grounds;
-use super::span::Span;
 use crate::charge::ChargedQuery;
 use crate::failure::Failure;
 
@@ -39,14 +35,8 @@ const MADE: u64 = 5;
 
 /// The units of a row of each table that a query reads.
 pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
-    let ChargedQuery { query, layout, .. } = charged;
-    let span = match charged.is_daily() {
-        true => Span::Day(query.days().first),
-        false => Span::Bucket(0),
-    };
-    let (days, counted) = (query.days(), &Counted::default());
-    let grounds = Grounds { query, layout, days, span, groups_max: None, counted };
-    let accumulator = accumulators::accumulator(&grounds, &mut OsEntropy::new())?;
+    let query = &charged.query;
+    let accumulator = accumulators::unfilled(charged)?;
     let scalars = accumulator.scalars();
     let aggregates: u64 = query.aggregates().iter().map(|aggregate| of_aggregate(&aggregate.op)).sum();
     let shape = match query.shape() {

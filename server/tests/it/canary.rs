@@ -5,11 +5,9 @@
 //! the disk, the log nor the metrics may.
 //! Not here: the identifiers and bodies (`marks.rs`), the forms that are looked for (`search.rs`).
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
-use crate::http::{Client, request};
+use crate::http::{Client, gzip, request};
 use crate::marks::{self, ALL, EMAIL, IMEI, IP4, IP6, NAME, PHONE, SERIAL, TOKEN, USER};
 use crate::process::{Process, Setup};
 use crate::search::Searcher;
@@ -174,12 +172,6 @@ fn send_events(sender: &mut Sender<'_>) {
     assert_eq!(sender.segment(&gzip(&segment)), 200);
     assert_eq!(sender.sentry(&marks::sentry()), 200);
     assert_eq!(sender.sentry(&gzip(&marks::sentry())), 200);
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 /// Bodies that are refused as a whole, and events that are rejected; both with identifiers where the fault is.

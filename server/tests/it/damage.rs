@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::stage::{NOON_MS, POLICY, TODAY, World, batch, click};
-use crate::tables::files;
+use crate::tables::{copy, files};
 
 const FLIPS: usize = 24;
 const PEOPLE: usize = 60;
@@ -73,18 +73,6 @@ fn told(world: &World) -> Option<Vec<Value>> {
     all.push(json!((people - 2.0 * PEOPLE as f64).abs() < 60.0));
     all.extend([plan.json()["lines"].clone(), budget.json(), ask(world)?]);
     Some(all)
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => drop(fs::copy(&path, &target).unwrap()),
-        }
-    }
 }
 
 /// The directory as it was.

@@ -8,16 +8,10 @@ use std::io::{Read, Write};
 use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
 
-use crate::http::Answer;
+use crate::http::{Answer, gzip};
 use crate::process::Setup;
 use crate::stage::{Keys, POLICY, World, batch, click, consent, ingest, shipped};
 use crate::tables::{Tables, text};
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn segment(id: &str, key: Option<&str>) -> Value {
     let track = json!({"type": "track", "event": "click", "messageId": id, "userId": "u", "properties": {"element": id}});

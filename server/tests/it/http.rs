@@ -167,3 +167,10 @@ fn joined(mut rest: &[u8]) -> Option<Vec<u8>> {
         rest = rest.get(length + 2..)?;
     }
 }
+
+/// The bytes compressed with gzip.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}

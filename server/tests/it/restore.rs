@@ -13,21 +13,7 @@ use crate::ledger::{ask, block, sql, world};
 use crate::process::Setup;
 use crate::query::rows;
 use crate::stage::{DAY_MS, NOON_MS, World};
-
-/// Copies a directory with everything in it, in place of what is there.
-fn copy(from: &Path, to: &Path) {
-    let _ = fs::remove_dir_all(to);
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        match from.is_dir() {
-            true => copy(&from, &to),
-            false => {
-                fs::copy(&from, &to).unwrap();
-            }
-        }
-    }
-}
+use crate::tables::copy;
 
 fn pay(world: &World, mark: &str) -> serde_json::Value {
     ask(world, &json!({"sql": sql(mark)})).expect(200).json()

@@ -3,6 +3,7 @@
 //! Invariant: nothing of Shoal's own code reads here. Needs `SHOAL_TEST_PYTHON`, which `./test` sets.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -67,6 +68,21 @@ pub(crate) fn script(name: &str, arguments: &[&str]) -> Output {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {errors}");
     output
+}
+
+/// Copies a directory with everything in it, in place of what is there.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        match from.is_dir() {
+            true => copy(&from, &to),
+            false => {
+                fs::copy(&from, &to).unwrap();
+            }
+        }
+    }
 }
 
 /// Every file under a directory.

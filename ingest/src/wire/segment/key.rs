@@ -63,15 +63,8 @@ impl<'de> Visitor<'de> for Members {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::io::Write;
-
     use super::*;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
+    use crate::stages::inflate::gzip;
 
     #[test]
     fn it_is_found_in_any_encoding_beside_anything() {

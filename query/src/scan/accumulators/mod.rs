@@ -30,7 +30,7 @@ mod terms;
 mod tests;
 mod trees;
 
-use shoal_anonymity::noise::Entropy;
+use shoal_anonymity::noise::{Entropy, OsEntropy};
 use shoal_language::Shape;
 
 use self::funnel::Funnel;
@@ -39,8 +39,10 @@ use self::retention::Retention;
 use self::subjects::SubjectRows;
 pub(crate) use self::trees::quantile_of;
 use super::accumulator::Accumulator;
+use super::counted::Counted;
 use super::grounds::Grounds;
 use super::span::Span;
+use crate::charge::ChargedQuery;
 use crate::failure::Failure;
 
 /// The accumulator of a query's shape, for a day of it or a bucket of days.
@@ -63,4 +65,16 @@ pub(super) fn accumulator(
             Box::new(MadeRows::new(state, grounds, entropy)?)
         }
     })
+}
+
+/// An accumulator to which nothing is added: what a query asks of each of its rows is planned with it, before there are any.
+pub(super) fn unfilled(charged: &ChargedQuery) -> Result<Box<dyn Accumulator>, Failure> {
+    let ChargedQuery { query, layout, .. } = charged;
+    let span = match charged.is_daily() {
+        true => Span::Day(query.days().first),
+        false => Span::Bucket(0),
+    };
+    let (days, counted) = (query.days(), &Counted::default());
+    let grounds = Grounds { query, layout, days, span, groups_max: None, counted };
+    accumulator(&grounds, &mut OsEntropy::new())
 }
