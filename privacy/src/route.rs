@@ -108,10 +108,11 @@ pub(crate) fn is_named(part: &str) -> bool {
     is_known(&mut word) && any
 }
 
-/// A known word, also with one digit behind it: `step2`.
+/// A known word, also one that ends in a letter with one digit behind it: `step2`, but not `4010` for the known `401`.
 fn is_word(word: &str) -> bool {
     let known = |word: &str| WORDS.binary_search(&word).is_ok() || COLLECTIONS.binary_search(&word).is_ok();
-    known(word) || word.strip_suffix(|c: char| c.is_ascii_digit()).is_some_and(known)
+    let counted = |word: &str| word.ends_with(|c: char| c.is_ascii_lowercase()) && known(word);
+    known(word) || word.strip_suffix(|c: char| c.is_ascii_digit()).is_some_and(counted)
 }
 
 /// The method in front of a path, and the rest without the protocol's version.
