@@ -31,6 +31,8 @@ pub enum Act {
     BudgetStart,
     /// Accepted that files of the ledger of budgets are missing or older than they were.
     BudgetAcceptRestore,
+    /// Accepted that files of consents are lost.
+    ConsentsAcceptLoss,
 }
 
 impl Act {

@@ -3,21 +3,22 @@
 //! ```text
 //! {"action": "grant" | "withdraw", "programme": "user-experience", "policy_version": "2026-1" (grant),
 //!  "user_id", "install_id", "device_id", "serial_number": at least one, "country": "DE" or "region": "DE" (grant),
-//!  "granted_at": time, "sent_at": time, "age": years (grant, optional)}         or a list of such
+//!  "granted_at": time, "sent_at": time, "age": years (grant, optional)}         or a list of such, also in {"consents": ..}, or one a line
 //! ```
 //! Invariants: a grant counts only once it is durable; a withdrawal counts at once, is for every region that the key may write
 //! to, and is answered when it is durable in all of them; grants and withdrawals of one region are applied one after the other;
 //! no identifier is kept, only digests under a key that no event is under. What is recorded is under the canonical form of an
-//! identifier; what was recorded before there was one, and is under another spelling, is changed with it. A list is read as a whole or refused as a whole, before anything is written. Where there is
-//! no room for its grants its withdrawals are recorded all the same. No answer tells what was recorded before.
+//! identifier; what was recorded before there was one, and is under another spelling, is changed with it. The grants of a list are recorded together or not at
+//! all; where something in it is wrong, or is missing because it was cut, or there is no room, its withdrawals are recorded all the same. No answer tells what was recorded before.
 //!
-//! - `read`: the body; `decisions`: what consent managers say beside the events; `change`: what a grant or a withdrawal makes
+//! - `read`: the body; `forms`: in which forms a change is understood; `decisions`: what consent managers say beside the events; `change`: what a grant or a withdrawal makes
 //!   of a record; `room`: how many may come (`rates`: from whom); `recorded`: the files, and what the gate sees of them
 //!
 //! Not here: the rules of consent (`shoal_privacy::consent`), the files themselves (`shoal-storage`, `consents`).
 
 mod change;
 mod decisions;
+mod forms;
 mod rates;
 mod read;
 mod recorded;
@@ -32,7 +33,7 @@ use shoal_storage::{Consents, RecordForm, StorageError};
 
 pub(crate) use change::Change;
 pub(crate) use decisions::{Hearing, changes, of_event};
-pub(crate) use read::{Body, read};
+pub(crate) use read::{Body, Reader, read};
 pub use recorded::ConsentAnswer;
 pub(crate) use recorded::{Nothing, Recorded};
 pub(crate) use room::{Caller, Room};

@@ -142,6 +142,10 @@ impl Ingest {
                 let (judge, turn) = (Arc::clone(&self.judge), self.turn().await?);
                 self.judges.run(turn, move || judge.run_after_decisions(&own, &unit_keys)).await??
             }
+            Judged::Refused(withdrawals, refusal) => {
+                self.record_decisions(withdrawals, &self.caller(request, grant)).await?;
+                return Err(refusal);
+            }
         };
         self.metrics.count_withheld_texts(&piped.work);
         // From here on the batches count. Were both to count, one large request could wait for itself.
@@ -199,8 +203,8 @@ impl Ingest {
     /// `POST /v1/consents`: grants and withdrawals, durable when it answers.
     ///
     /// # Errors
-    /// The whole request is refused. When a change in it is wrong, or there is no room for its grants, its withdrawals are recorded,
-    /// and when a file of consents fails part of it may be; sending all again is safe.
+    /// The whole request is refused. When a change in it is wrong or cut, or there is no room for its grants, its withdrawals are
+    /// recorded, which the refusal says; when a file of consents fails part of it may be. Sending all again is safe.
     pub async fn record_consent(
         &self,
         request: Request<'_>,
@@ -209,10 +213,10 @@ impl Ingest {
         if self.stopping.load(Ordering::Acquire) {
             return Err(refusal(LogError::Stopped));
         }
-        let limits = &self.config.pipeline.limits;
         let (registry, keyring) = (self.judge.registry(), self.judge.keyring());
-        let consents::Body { mut changes, refused } =
-            consents::read(&request, grant, registry, keyring, limits)?;
+        let limits = &self.config.pipeline.limits;
+        let reader = consents::Reader { grant, registry, keyring, limits };
+        let consents::Body { mut changes, refused } = consents::read(&request, &reader)?;
         if let Some(refused) = &refused {
             changes.retain(|change| !change.is_grant());
             if changes.is_empty() {
@@ -220,7 +224,10 @@ impl Ingest {
             }
         }
         let (recorded, no_room) = self.record(changes, &self.caller(&request, grant)).await?;
-        refused.or(no_room).map_or(Ok(recorded), Err)
+        match refused.or(no_room) {
+            None => Ok(recorded),
+            Some(refusal) => Err(refusal.beside(recorded.recorded)),
+        }
     }
 
     fn caller<'c>(&self, request: &Request<'_>, grant: &'c IngestGrant) -> Caller<'c> {

@@ -135,4 +135,10 @@ impl Refusal {
     pub(crate) fn new(code: RefusalCode, reason: impl Into<String>) -> Refusal {
         Refusal { code, reason: reason.into(), retry_after_s: None }
     }
+
+    /// The same, which says how many withdrawals were recorded all the same.
+    pub(crate) fn beside(self, recorded: u64) -> Refusal {
+        let reason = format!("{}; withdrawals that are recorded all the same: {recorded}", self.reason);
+        Refusal { reason, ..self }
+    }
 }

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! spelled     as it was sent, trimmed; what was known before there was a canonical form is under it
-//! canonical   NFKC, trimmed; without letter case for installs, devices and serials, and for a UUID of any kind
+//! canonical   without characters that nobody sees (U+FEFF, U+200B, soft hyphens, ..), NFKC, trimmed; without letter case for
+//!             installs, devices and serials, and for a UUID of any kind
 //! ```
-//! Invariants: the canonical form of a canonical form is itself; two spellings that differ in Unicode's form alone, or in
-//! letter case where it does not count, have one canonical form. A placeholder is what programs send when they know no
+//! Invariants: the canonical form of a canonical form is itself; two spellings that look the same because they differ in Unicode's
+//! form alone or in what takes no room, or that differ in letter case where it does not count, have one canonical form. A placeholder is what programs send when they know no
 //! identifier: it names nobody, and taking it for a person would make one of thousands.
 //! Not here: digests (`pseudonym.rs`, `consent.rs`), which numbers are identifiers (`shoal-ingest`, `wire`).
 
@@ -61,15 +62,33 @@ fn fold(text: &str) -> String {
     large.flat_map(char::to_lowercase).collect()
 }
 
-/// Unicode's form NFKC, trimmed: some of its spaces are other characters before.
+/// Unicode's form NFKC of what is seen of a text, trimmed: some of its spaces are other characters before.
 fn nfkc(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
+    if text.contains(takes_no_room) {
+        let seen: String = text.chars().filter(|c| !takes_no_room(*c)).collect();
+        return Cow::Owned(composed(&seen).into_owned());
+    }
+    composed(text)
+}
+
+fn composed(text: &str) -> Cow<'_, str> {
     match ComposingNormalizerBorrowed::new_nfkc().normalize(text) {
         Cow::Borrowed(same) => Cow::Borrowed(same.trim()),
         Cow::Owned(normal) => Cow::Owned(normal.trim().to_owned()),
     }
+}
+
+/// Whether a character is one that Unicode wants shown as nothing (`Default_Ignorable_Code_Point`): joiners, marks of direction and
+/// of byte order, soft hyphens, variation selectors, fillers, tags. Files, clipboards and libraries leave them in identifiers.
+fn takes_no_room(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Whether it is 32 hexadecimal digits, with hyphens at the places of a UUID or without any, perhaps in braces.
@@ -155,6 +174,32 @@ mod tests {
                 assert_eq!(canonical_of(kind, one), canonical_of(kind, other), "{one} {kind:?}");
             }
         }
+        for c in [
+            '\u{feff}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{2060}',
+            '\u{ad}',
+            '\u{fe0f}',
+            '\u{34f}',
+            '\u{3164}',
+            '\u{e0041}',
+        ] {
+            for one in [
+                format!("an{c}na"),
+                format!("{c}anna"),
+                format!(" anna{c} "),
+                format!("{c} anna {c}"),
+                format!("a{c}nn{c}a"),
+            ] {
+                for kind in [User, Install, Device, Serial, Session] {
+                    assert_eq!(canonical_of(kind, &one), "anna", "{c:?} {kind:?}");
+                    assert_eq!(Forms::of(kind, &one).spelled(), one.trim(), "records of before are under it");
+                }
+            }
+            assert_eq!(canonical_of(User, &format!("zoe{c}\u{308}")), "zo\u{eb}");
+            assert!(is_placeholder(&c.to_string()) && is_placeholder(&format!("un{c}defined")));
+        }
         for kind in [Install, Device, Serial] {
             for (one, other) in
                 [("7J0A123PAZ", "7j0a123paz"), ("ΟΔΟΣ", "οδος"), ("Ｃ６Ｎ", "c6n"), ("STRAẞE", "strasse")]
@@ -169,7 +214,7 @@ mod tests {
 
     #[test]
     fn every_character_has_a_form_that_stays() {
-        for c in (0..0x2_0000).filter_map(char::from_u32) {
+        for c in (0..0x2_0000).chain(0xe_0000..0xe_1000).filter_map(char::from_u32) {
             let text = format!("a{c}b");
             for kind in [User, Install] {
                 let once = canonical_of(kind, &text);

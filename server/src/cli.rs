@@ -9,6 +9,7 @@
 mod accept_restore;
 mod audit;
 pub(crate) mod budget;
+mod consents;
 mod keys;
 mod manual;
 mod query;
@@ -64,6 +65,11 @@ enum Command {
     Query(query::QueryArgs),
     /// Shows what is left of each day's privacy budget, and what spent it; accepts a ledger that was restored.
     Budget(budget::BudgetArgs),
+    /// Accepts that files of consents are lost.
+    Consents {
+        #[command(subcommand)]
+        command: consents::ConsentsCommand,
+    },
     /// Plans and runs the removal of expired days.
     Retention {
         #[command(subcommand)]
@@ -123,6 +129,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Schemas { command } => schemas::run(&command),
         Command::Query(args) => query::run(&config()?, &args),
         Command::Budget(args) => budget::run(&config()?, &args),
+        Command::Consents { command } => consents::run(&config()?, &command),
         Command::Retention { command } => retention::run(&config()?, &command),
         Command::Audit { command } => audit::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
@@ -165,6 +172,8 @@ mod tests {
             "shoal budget --key k --region DE --first 2026-11-01 --questions",
             "shoal budget accept-restore",
             "shoal budget accept-restore --key k --config a.toml",
+            "shoal consents accept-loss",
+            "shoal consents accept-loss --key k --config a.toml",
             "shoal retention plan",
             "shoal retention run --once --dry-run",
             "shoal retention run --once --accept-clock 2026-11-22 --accept-share",

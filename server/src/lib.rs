@@ -6,6 +6,7 @@
 //! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping; `reload`: a changed configuration
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
+//! - `consent_files`: the files of consents are opened, or missed
 //! - `retention_line`, `key_line`: what the audit says of a run of retention, and of an act on an access key
 //! - `clocks`: the time of day, and a clock that nobody sets; `served_time`: how long the data were served, and what is known of
 //!   the time
@@ -21,6 +22,7 @@ pub mod cli;
 mod client;
 mod clocks;
 pub mod config;
+mod consent_files;
 mod demo;
 mod error;
 mod http;

@@ -29,6 +29,7 @@ use crate::access_keys::{KeyStore, LiveKeys};
 use crate::canonical_day;
 use crate::clocks::{self, Clocks};
 use crate::config::Config;
+use crate::consent_files;
 use crate::error::Error;
 use crate::http;
 use crate::jobs::Jobs;
@@ -147,7 +148,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
     let canonical_from_day = canonical_day::open(config, had_tables, now_ms)?;
     close_to_others(&config.data_dir);
-    let (consents, audit) = (build_consents(config)?, build_audit(config)?);
+    let (consents, audit) = (consent_files::open(&config.data_dir)?, build_audit(config)?);
     let retention = build_retention(&registry, &store, metrics);
     // Before anything is written under a clock that may be wrong.
     let served = Arc::new(open_served_time(&config.data_dir, &retention, now_ms).await?);
@@ -185,10 +186,6 @@ pub(crate) async fn open_served_time(
 
 fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
     Ok(Arc::new(key_file::open_or_create(&config.key_file, &config.data_dir)?))
-}
-
-fn build_consents(config: &Config) -> Result<Arc<Consents<ConsentRecord>>, Error> {
-    Ok(Arc::new(shoal_ingest::open_consents(&config.data_dir)?))
 }
 
 /// The audit of the data directory, whose lock the caller holds.

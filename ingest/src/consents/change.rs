@@ -43,7 +43,7 @@ impl Act {
 }
 
 /// The identifiers of somebody, as they were sent.
-pub(super) type Named<'i> = [(IdentifierKind, Option<&'i str>); 4];
+pub(super) type Named<'i> = [(IdentifierKind, Option<&'i str>)];
 
 /// The digests of those that are identifiers.
 pub(super) fn digests(digester: &ConsentDigester, named: &Named<'_>) -> Vec<ConsentDigests> {

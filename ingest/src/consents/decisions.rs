@@ -12,18 +12,18 @@
 //!
 //! A key that names no category means `Analytics`; where preferences do not name that, one that is denied withholds, and nothing
 //! is recorded. Invariant: what is recorded follows from the request and the key, never from what was recorded before, and is
-//! durable before the request's events are decided about. Not here: how preferences are written (`wire/claim.rs`).
+//! durable before the request's events are decided about. Not here: how preferences are written (`wire/preferences.rs`).
 
 use rustc_hash::FxHashMap;
 use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{IdentifierKind, Programme, Registry};
 
-use super::change::{Act, Change, Named, Place, digests};
+use super::change::{Act, Change, Place, digests};
 use crate::{
     stages::country::Locator,
     wire::{
         batch::{DecodedBatch, DecodedEvent, DecodedHead},
-        claim::{Decision, EVERY_CATEGORY, Preferences},
+        preferences::{Decision, EVERY_CATEGORY, Preferences},
         time::{self, Time},
     },
 };
@@ -43,7 +43,7 @@ pub(crate) fn of_event(
 /// What preferences say about the programme of a key; none when they do not say.
 fn of_programme(preferences: &Preferences<'_>, category: Option<&str>) -> Option<Decision> {
     let wanted = category.unwrap_or(CATEGORY);
-    let is_meant = |name: &str| name == EVERY_CATEGORY || name.trim().eq_ignore_ascii_case(wanted);
+    let is_meant = |name: &str| name == EVERY_CATEGORY || is_same(name.trim(), wanted.trim());
     let named = || preferences.iter().filter(|(name, _)| is_meant(name));
     // What is said twice of one category is as strict as the strictest.
     let says = |sought: Decision| named().any(|(_, decision)| *decision == sought).then_some(sought);
@@ -57,6 +57,11 @@ fn of_programme(preferences: &Preferences<'_>, category: Option<&str>) -> Option
     }
 }
 
+/// Whether two names are the same but for letter case.
+fn is_same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || (!one.is_ascii() && one.to_lowercase() == other.to_lowercase())
+}
+
 /// What decides whose and when.
 pub(crate) struct Hearing<'a> {
     pub(crate) registry: &'a Registry,
@@ -64,6 +69,9 @@ pub(crate) struct Hearing<'a> {
     pub(crate) locator: Locator<'a>,
     pub(crate) received_ms: i64,
 }
+
+/// The identifiers of a message.
+type Named<'e> = [(IdentifierKind, Option<&'e str>); 4];
 
 /// Who decided what: a message says it again and again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,42 +1,54 @@
 //! The body of `POST /v1/consents`: what it may say, and the changes that it asks for.
 //!
+//! ```text
+//! a change | a list of them | {"consents": [..]} | one a line       as a whole, with one bad value, or as far as it is whole
+//! ```
 //! Invariants: a refusal never holds content of the body, and does not depend on what is recorded; a withdrawal is never refused
-//! for its place, because it is for every region that the key may write to, nor for what stands beside it in the body. Not here: what becomes of the changes
-//! (`recorded.rs`).
+//! for its place, because it is for every region that the key may write to, nor for what stands beside it in the body, nor
+//! because the body is cut or has too many changes. Not here: in which forms a change is understood (`forms.rs`), what becomes of
+//! the changes (`recorded.rs`).
 
-use std::{borrow::Cow, cell::Cell};
+use std::cell::Cell;
 
 use shoal_privacy::keyring::Keyring;
-use shoal_schemas::{Country, IdentifierKind, Programme, Protocol, Region, Registry};
+use shoal_schemas::{Country, Programme, Protocol, Region, Registry};
 
-use super::change::{Act, Change, Named, Place, digests};
+use super::{
+    change::{Act, Change, Named, Place, digests},
+    forms::{self, text},
+};
 use crate::{
     config::Limits,
     grant::IngestGrant,
     refusal::{Refusal, RefusalCode},
-    stages::inflate::inflate,
+    stages::inflate::{beginning, inflate, without_mark},
     wire::{
         self,
-        batch::IDENTIFIER_BYTES_MAX,
         claim::{self, Claim},
         json::{self, Bounds, Json},
         protocol::Request,
         time::{self, Time},
+        whole::{Within, objects},
     },
 };
 
-/// Changes in one request, at the most.
-const CHANGES_MAX: usize = 1000;
+/// Changes in one request in which there is a grant, at the most; they are also recorded so many at a time.
+pub(super) const CHANGES_MAX: usize = 1000;
+/// Withdrawals in one request, at the most.
+const WITHDRAWALS_MAX: usize = 10_000;
+/// Bytes that are decompressed of a body whose compression breaks off.
+const BEGINNING_BYTES_MAX: usize = 1 << 20;
 
 /// What changes are read by.
-struct Reader<'r> {
-    grant: &'r IngestGrant,
-    registry: &'r Registry,
-    keyring: &'r Keyring,
-    received_ms: i64,
+pub(crate) struct Reader<'r> {
+    pub(crate) grant: &'r IngestGrant,
+    pub(crate) registry: &'r Registry,
+    pub(crate) keyring: &'r Keyring,
+    pub(crate) limits: &'r Limits,
 }
 
 /// What a body asks for.
+#[derive(Default)]
 pub(crate) struct Body {
     /// What can be read.
     pub(crate) changes: Vec<Change>,
@@ -44,58 +56,59 @@ pub(crate) struct Body {
     pub(crate) refused: Option<Refusal>,
 }
 
-/// Reads the body of `POST /v1/consents`. A change that cannot be read, or may not be made, is refused by itself; of a
-/// withdrawal that names one good identifier the others are refused by themselves.
-///
-/// # Errors
-/// When it is not JSON as drawn above, even when it is repaired, or too large.
-pub(crate) fn read(
-    request: &Request<'_>,
-    grant: &IngestGrant,
-    registry: &Registry,
-    keyring: &Keyring,
-    limits: &Limits,
-) -> Result<Body, Refusal> {
-    let body = inflate(request.body, request.content_encoding, limits)?;
-    let repaired;
-    let body = match parse(&body, limits) {
-        Some(body) => body,
-        // One bad value costs itself, as in a body of events.
-        None => {
-            repaired = wire::repaired(Protocol::Native, &body, limits).ok_or_else(bad_json)?;
-            parse(&repaired, limits).ok_or_else(bad_json)?
-        }
-    };
-    let changes = match &body {
-        Json::List(changes) => changes.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    if changes.len() > CHANGES_MAX {
-        let reason = format!("more than {CHANGES_MAX} changes in a request");
-        return Err(Refusal::new(RefusalCode::TooManyChanges, reason));
+impl Body {
+    /// Keeps the first reason.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.refused.get_or_insert(refusal);
     }
-    let reader = Reader { grant, registry, keyring, received_ms: request.received_ms };
-    let mut read = Body { changes: Vec::with_capacity(changes.len()), refused: None };
-    for raw in changes {
-        match reader.change(raw, &mut read.refused) {
-            Ok(change) => read.changes.push(change),
-            Err(refusal) => {
-                read.refused.get_or_insert(refusal);
-            }
+
+    /// Whether one more may come.
+    fn room(&self, is_grant: bool) -> Result<(), Refusal> {
+        let (most, what) = match is_grant {
+            true => (CHANGES_MAX, "changes in a request that has grants"),
+            false => (WITHDRAWALS_MAX, "withdrawals in a request"),
+        };
+        let reason = || format!("more than {most} {what}; send the others in a list of their own");
+        match self.changes.len() < most {
+            true => Ok(()),
+            false => Err(Refusal::new(RefusalCode::TooManyChanges, reason())),
         }
     }
-    Ok(read)
 }
 
-fn parse<'b>(body: &'b [u8], limits: &Limits) -> Option<Json<'b>> {
-    let bounds = Bounds {
+/// Reads the body of `POST /v1/consents`. A change that cannot be read, or may not be made, is refused by itself; of a
+/// withdrawal that names one good identifier the others are refused by themselves. Of a body that is no JSON as a whole the changes that
+/// are whole are read, and the rest is refused.
+///
+/// # Errors
+/// When nothing in it is a change, or it is too large.
+pub(crate) fn read(request: &Request<'_>, reader: &Reader<'_>) -> Result<Body, Refusal> {
+    let of = Receipt { reader, received_ms: request.received_ms };
+    match inflate(request.body, request.content_encoding, reader.limits) {
+        Ok(body) => of.body(&body),
+        Err(refusal) if refusal.code == RefusalCode::BadEncoding => {
+            let begun = beginning(request.body, request.content_encoding, BEGINNING_BYTES_MAX);
+            let Some((begun, _)) = begun else { return Err(refusal) };
+            of.whole_objects(without_mark(&begun), refusal)
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn bounds(limits: &Limits) -> Bounds {
+    Bounds {
         depth_max: limits.depth_max,
         string_bytes_max: limits.string_bytes_max,
         strict: false,
         broken: Cell::new(None),
         values_left: Cell::new(limits.values_max),
-    };
-    json::parse(std::str::from_utf8(body).ok()?, &bounds).ok()
+    }
+}
+
+/// The values of a body; none when it is no JSON, or empty.
+fn parse<'b>(body: &'b [u8], bounds: &Bounds) -> Option<Vec<Json<'b>>> {
+    let values = json::parse_all(std::str::from_utf8(body).ok()?, bounds).ok()?;
+    (!values.is_empty()).then_some(values)
 }
 
 fn bad_json() -> Refusal {
@@ -104,42 +117,97 @@ fn bad_json() -> Refusal {
     Refusal::new(RefusalCode::BadJson, reason)
 }
 
-fn text<'j>(of: &'j Json<'_>, name: &str) -> Option<&'j str> {
-    of.get(name).and_then(Json::text).map(|text| &**text)
+/// A body, and when it came.
+struct Receipt<'r> {
+    reader: &'r Reader<'r>,
+    received_ms: i64,
 }
 
-impl Reader<'_> {
+impl Receipt<'_> {
+    fn body(&self, body: &[u8]) -> Result<Body, Refusal> {
+        let limits = self.reader.limits;
+        if let Some(values) = parse(body, &bounds(limits)) {
+            return Ok(self.changes(&values));
+        }
+        // One bad value costs itself, as in a body of events.
+        let repaired = wire::repaired(Protocol::Native, body, limits);
+        if let Some(values) = repaired.as_ref().and_then(|body| parse(body, &bounds(limits))) {
+            return Ok(self.changes(&values));
+        }
+        self.whole_objects(body, bad_json())
+    }
+
+    fn changes(&self, values: &[Json<'_>]) -> Body {
+        let mut read = Body::default();
+        for value in values {
+            let changes = match value {
+                Json::List(changes) => changes.as_slice(),
+                one => forms::listed(one).unwrap_or(std::slice::from_ref(one)),
+            };
+            changes.iter().for_each(|change| self.take(change, &mut read));
+        }
+        // Whoever is granted something is granted it with the whole list, or not.
+        if read.changes.len() > CHANGES_MAX
+            && read.changes.iter().any(Change::is_grant)
+            && let Err(refusal) = read.room(true)
+        {
+            read.refuse(refusal);
+        }
+        read
+    }
+
+    /// What is whole in a body that is refused for this as a whole.
+    fn whole_objects(&self, body: &[u8], refusal: Refusal) -> Result<Body, Refusal> {
+        let limits = self.reader.limits;
+        let bounds = bounds(limits);
+        let mut read = Body { refused: Some(refusal.clone()), ..Body::default() };
+        for object in [Within::List, Within::Batch].into_iter().flat_map(|within| objects(body, within)) {
+            if let Some(values) = parse(object, &bounds) {
+                values.iter().for_each(|change| self.take(change, &mut read));
+            } else if let Some(repaired) = wire::repaired(Protocol::Native, object, limits)
+                && let Some(values) = parse(&repaired, &bounds)
+            {
+                values.iter().for_each(|change| self.take(change, &mut read));
+            }
+        }
+        if read.changes.is_empty() { Err(refusal) } else { Ok(read) }
+    }
+
+    /// Takes one change, or why it is none.
+    fn take(&self, raw: &Json<'_>, read: &mut Body) {
+        match self.change(raw, read) {
+            Ok(change) => read.changes.push(change),
+            Err(refusal) => read.refuse(refusal),
+        }
+    }
+
     /// One change. What is refused of a withdrawal that is made all the same is noted.
-    fn change(&self, raw: &Json<'_>, refused: &mut Option<Refusal>) -> Result<Change, Refusal> {
+    fn change(&self, raw: &Json<'_>, read: &mut Body) -> Result<Change, Refusal> {
         if !matches!(raw, Json::Map(_)) {
             return Err(bad_json());
         }
-        let programme = text(raw, "programme").and_then(Programme::parse).ok_or_else(|| {
-            Refusal::new(RefusalCode::UnknownProgramme, "programme is user-experience or device-experience")
-        })?;
-        if self.grant.programme.is_some_and(|p| p != programme) {
+        let grant = self.reader.grant;
+        let is_grant = forms::is_grant(raw)?;
+        read.room(is_grant)?;
+        let programme = forms::programme(raw, is_grant, grant.programme)?;
+        if grant.programme.is_some_and(|p| p != programme) {
             return Err(Refusal::new(RefusalCode::ProgrammeNotAllowed, "the key is for another programme"));
         }
-        let is_grant = match text(raw, "action") {
-            Some("grant") => true,
-            Some("withdraw") => false,
-            _ => return Err(Refusal::new(RefusalCode::UnknownAction, "action is grant or withdraw")),
-        };
         let regions = match is_grant {
             true => vec![self.place(raw)?],
-            false => {
-                self.grant.regions.iter().map(|region| (*region, self.controller(raw, *region))).collect()
-            }
+            false => grant.regions.iter().map(|region| (*region, self.controller(raw, *region))).collect(),
         };
-        let (named, bad) = identifiers(raw);
+        let (named, bad) = forms::identifiers(raw);
         match bad {
-            Some(bad) if is_grant || named.iter().all(|(_, value)| value.is_none()) => return Err(bad),
-            Some(bad) => {
-                refused.get_or_insert(bad);
+            Some(bad) if is_grant || named.is_empty() => return Err(bad),
+            Some(bad) => read.refuse(bad),
+            None if is_grant && forms::names_two(&named) => {
+                let reason = "a grant names two identifiers of one kind";
+                return Err(Refusal::new(RefusalCode::BadIdentifier, reason));
             }
             None => {}
         }
-        let named = named.each_ref().map(|(kind, value)| (*kind, value.as_deref()));
+        let named: Vec<_> = named.iter().map(|(kind, value)| (*kind, Some(&**value))).collect();
         let places = self.places(regions, &named)?;
         let act = match is_grant {
             true => self.grant(raw, programme)?,
@@ -152,25 +220,25 @@ impl Reader<'_> {
         let places: Vec<Place> = regions
             .into_iter()
             .map(|(region, controller)| {
-                let digests = digests(&self.keyring.consent_digester(region), named);
+                let digests = digests(&self.reader.keyring.consent_digester(region), named);
                 Place { region, controller, digests }
             })
             .collect();
         if places.iter().any(|place| place.digests.is_empty()) {
-            let reason = "none of user_id, install_id, device_id, serial_number";
+            let reason = "none of user_id, install_id, device_id, serial_number beside action and programme, or in subject";
             return Err(Refusal::new(RefusalCode::NoIdentifier, reason));
         }
         Ok(places)
     }
 
     fn grant(&self, raw: &Json<'_>, programme: Programme) -> Result<Act, Refusal> {
-        let def = self.registry.programme(programme);
-        let version = text(raw, "policy_version").unwrap_or_default();
-        if !def.policy_versions.iter().any(|v| v == version) {
+        let def = self.reader.registry.programme(programme);
+        let version = raw.get("policy_version").and_then(Json::text).map(|version| &**version);
+        let Some(version) = version.filter(|version| def.policy_versions.iter().any(|v| v == version)) else {
             let reason = "not an accepted version of the programme's policy";
             return Err(Refusal::new(RefusalCode::PolicyVersion, reason));
-        }
-        if let Some(age) = raw.get("age").filter(|age| !matches!(age, Json::Null)) {
+        };
+        if let Some(age) = forms::value(raw, "age") {
             let unreadable = || Refusal::new(RefusalCode::BadConsent, "age must be a number of years");
             if claim::age(age).ok_or_else(unreadable)? < def.age_min {
                 let reason = format!("the programme is not for people under {}", def.age_min);
@@ -178,7 +246,8 @@ impl Reader<'_> {
             }
         }
         let claimed_ms = self.claimed_ms(raw)?;
-        if !matches!(Claim::read(raw, false), Some(Ok(claim)) if !claim.is_refusal) {
+        if forms::is_refusal(raw) || !matches!(Claim::read(raw, false), Some(Ok(claim)) if !claim.is_refusal)
+        {
             return Err(Refusal::new(RefusalCode::BadConsent, "a grant that says that it is none"));
         }
         let policy_version = version.to_owned();
@@ -187,7 +256,7 @@ impl Reader<'_> {
 
     fn claimed_ms(&self, raw: &Json<'_>) -> Result<Option<i64>, Refusal> {
         let [granted, sent_at] =
-            ["granted_at", "sent_at"].map(|name| raw.get(name).map_or(Time::Missing, Time::millis));
+            ["granted_at", "sent_at"].map(|name| forms::value(raw, name).map_or(Time::Missing, Time::millis));
         if granted == Time::Bad {
             let reason = "granted_at is neither RFC 3339 nor milliseconds";
             return Err(Refusal::new(RefusalCode::BadTime, reason));
@@ -201,8 +270,8 @@ impl Reader<'_> {
             let reason = "not an ISO 3166-1 alpha-2 code that belongs to a region";
             Refusal::new(RefusalCode::UnknownCountry, reason)
         };
-        let is_there = |name| raw.get(name).is_some_and(|value| !matches!(value, Json::Null));
-        let region = match (is_there("country"), is_there("region"), self.grant.regions.as_slice()) {
+        let is_there = |name| forms::value(raw, name).is_some();
+        let region = match (is_there("country"), is_there("region"), self.reader.grant.regions.as_slice()) {
             (true, ..) => self.country(raw).ok_or_else(unknown)?.1,
             (false, true, _) => text(raw, "region")
                 .and_then(Region::parse)
@@ -212,7 +281,7 @@ impl Reader<'_> {
                 return Err(Refusal::new(RefusalCode::NoRegion, "neither country nor region"));
             }
         };
-        if !self.grant.allows(region) {
+        if !self.reader.grant.allows(region) {
             let reason = "the key may not write to this region";
             return Err(Refusal::new(RefusalCode::RegionNotAllowed, reason));
         }
@@ -222,49 +291,13 @@ impl Reader<'_> {
     /// The country that is named, and its region.
     fn country(&self, raw: &Json<'_>) -> Option<(Country, Region)> {
         let country = Country::parse(text(raw, "country")?.trim())?;
-        Some((country, self.registry.region_of(country)?))
+        Some((country, self.reader.registry.region_of(country)?))
     }
 
     /// Who controls the data of this person in a region.
     fn controller(&self, raw: &Json<'_>, region: Region) -> String {
         let country = self.country(raw).filter(|(_, of)| *of == region);
-        let of_country = country.and_then(|(country, _)| self.registry.controller_of(country));
-        of_country.unwrap_or(&self.registry.region(region).controller).to_owned()
+        let of_country = country.and_then(|(country, _)| self.reader.registry.controller_of(country));
+        of_country.unwrap_or(&self.reader.registry.region(region).controller).to_owned()
     }
-}
-
-/// The identifiers that it names, and why one of them is none; a number is one in its decimal form.
-fn identifiers<'j>(raw: &Json<'j>) -> ([(IdentifierKind, Option<Cow<'j, str>>); 4], Option<Refusal>) {
-    let mut refused = None;
-    let fields = [
-        (IdentifierKind::User, "user_id"),
-        (IdentifierKind::Install, "install_id"),
-        (IdentifierKind::Device, "device_id"),
-        (IdentifierKind::Serial, "serial_number"),
-    ];
-    let named = fields.map(|(kind, field)| {
-        let value = identifier(raw.get(field)).unwrap_or_else(|bad| {
-            refused.get_or_insert(bad);
-            None
-        });
-        (kind, value)
-    });
-    (named, refused)
-}
-
-fn identifier<'j>(value: Option<&Json<'j>>) -> Result<Option<Cow<'j, str>>, Refusal> {
-    let is_blank = |text: &Cow<'_, str>| text.trim().is_empty();
-    let value = match value {
-        None | Some(Json::Null) => return Ok(None),
-        Some(value) if value.text().is_some_and(is_blank) => return Ok(None),
-        Some(value) => value,
-    };
-    let bad = |reason: String| Refusal::new(RefusalCode::BadIdentifier, reason);
-    let named = value.identifier().ok_or_else(|| {
-        bad("an identifier must be a string, or a whole number of less than 2^64".to_owned())
-    })?;
-    if named.len() > IDENTIFIER_BYTES_MAX {
-        return Err(bad(format!("an identifier is longer than {IDENTIFIER_BYTES_MAX} bytes")));
-    }
-    Ok(Some(named))
 }

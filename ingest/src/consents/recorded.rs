@@ -11,7 +11,10 @@ use shoal_privacy::consent::{ConsentDigest, ConsentIndex, ConsentRecord, Unreada
 use shoal_schemas::{Programme, Region};
 use shoal_storage::{ConsentChange, Consents, Effect, StorageError};
 
-use super::change::{Change, Place};
+use super::{
+    change::{Change, Place},
+    read::CHANGES_MAX,
+};
 use crate::refusal::{Refusal, RefusalCode};
 
 /// The recorded consents, as the gate asks for them. No `Debug`.
@@ -45,7 +48,8 @@ impl Recorded {
             if own.is_empty() {
                 continue;
             }
-            match self.apply(*region, &own) {
+            // Others have their turn between the parts of a long list.
+            match own.chunks(CHANGES_MAX).try_for_each(|part| self.apply(*region, part)) {
                 Ok(()) => regions.push(*region),
                 Err(error) => {
                     tracing::error!(%error, %region, "a consent could not be recorded");

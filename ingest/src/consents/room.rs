@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{change::Change, rates::Rates};
+use super::{change::Change, rates::Rates, read::CHANGES_MAX};
 use crate::{
     grant::{IngestGrant, KeyKind},
     refusal::{Refusal, RefusalCode},
@@ -22,6 +22,8 @@ use crate::{
 const GRANTING_MAX: usize = 32;
 /// Requests with withdrawals alone that are under way at one time.
 const WITHDRAWING_MAX: usize = 256;
+/// Requests with more withdrawals than there may be changes otherwise: their memory is bounded as well.
+const LONG_MAX: usize = 16;
 /// After how many seconds a request without a seat may come again.
 const SEAT_AFTER_S: u32 = 1;
 /// After how many seconds a grant may come again when the disk is nearly full.
@@ -47,6 +49,7 @@ pub(crate) struct Room {
     per_min: u32,
     granting: Arc<Semaphore>,
     withdrawing: Arc<Semaphore>,
+    long: Arc<Semaphore>,
 }
 
 impl Room {
@@ -57,6 +60,7 @@ impl Room {
             per_min,
             granting: Arc::new(Semaphore::new(GRANTING_MAX)),
             withdrawing: Arc::new(Semaphore::new(WITHDRAWING_MAX)),
+            long: Arc::new(Semaphore::new(LONG_MAX)),
         }
     }
 
@@ -67,7 +71,7 @@ impl Room {
     pub(crate) fn enter(&self, changes: &[Change], caller: &Caller<'_>) -> Result<Seat, Refusal> {
         let grants = changes.iter().filter(|change| change.is_grant()).count();
         if grants == 0 {
-            return seat(&self.withdrawing);
+            return seat(if changes.len() > CHANGES_MAX { &self.long } else { &self.withdrawing });
         }
         if caller.is_disk_full {
             let reason = "there is no room for a grant; send it again later";

@@ -19,6 +19,10 @@ use crate::{
     wire::protocol::Request,
 };
 
+mod lists;
+
+use lists::withdrawal;
+
 const NOW: i64 = 1_795_300_000_000;
 
 struct Place {
@@ -59,9 +63,12 @@ impl Place {
             peer: None,
             received_ms,
         };
-        let Body { changes, refused } =
-            read(&request, &self.grant, &self.registry, &self.keyring, &Limits::default())?;
+        let Body { changes, refused } = read(&request, &self.reader(&Limits::default()))?;
         refused.map_or(Ok(changes), Err)
+    }
+
+    fn reader<'r>(&'r self, limits: &'r Limits) -> Reader<'r> {
+        Reader { grant: &self.grant, registry: &self.registry, keyring: &self.keyring, limits }
     }
 
     fn version(&self) -> String {
@@ -318,7 +325,7 @@ fn a_grant_takes_no_room_from_a_withdrawal() {
     let mut place = Place::new();
     place.grant.kind = KeyKind::Server;
     let room = Room::new(1);
-    let (grant, withdrawal) =
+    let (grant, withdrawal_of_one) =
         (place.read(&place.grant(NOW), NOW).unwrap(), place.read(WITHDRAW, NOW).unwrap());
     let caller = place.caller("192.0.2.1", false);
     let mut seats = Vec::new();
@@ -329,10 +336,21 @@ fn a_grant_takes_no_room_from_a_withdrawal() {
         }
     };
     assert_eq!((refused.code, refused.retry_after_s), (RefusalCode::Overloaded, Some(1)));
-    assert!(room.enter(&withdrawal, &caller).is_ok());
+    assert!(room.enter(&withdrawal_of_one, &caller).is_ok());
     drop(seats);
     assert!(room.enter(&grant, &caller).is_ok());
+    // A longer list takes none from those who withdraw for themselves, and there are fewer of them at a time.
+    let long = place.read(&format!("[{}]", vec![withdrawal("a"); 1001].join(",")), NOW).unwrap();
+    let mut seats = Vec::new();
+    let refused = loop {
+        match room.enter(&long, &caller) {
+            Ok(seat) => seats.push(seat),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!((refused.code, seats.len()), (RefusalCode::Overloaded, 16));
+    assert!(room.enter(&withdrawal_of_one, &caller).is_ok());
     let full = place.caller("192.0.2.1", true);
     assert_eq!(room.enter(&grant, &full).err().map(|r| r.code), Some(RefusalCode::DiskFull));
-    assert!(room.enter(&withdrawal, &full).is_ok());
+    assert!(room.enter(&withdrawal_of_one, &full).is_ok());
 }

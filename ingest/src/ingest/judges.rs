@@ -33,11 +33,12 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     stages::{
         country::GeoDb,
+        inflate::beginning,
         pipeline::{self, Gate, Piped, Sent},
         row_layout::RowLayout,
     },
     unit_keys::open::OpenKeys,
-    wire::protocol::Request,
+    wire::{self, protocol::Request},
 };
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -146,6 +147,8 @@ pub(super) enum Judged {
     Piped(Piped),
     /// What people decided, as the request tells it. It is to be recorded before the request's events are judged by what is recorded.
     Decided(Vec<Change>),
+    /// The request is refused as a whole, and who withdraws in what is whole of it is recorded before it is.
+    Refused(Vec<Change>, Refusal),
 }
 
 /// Everything that the stages judge by.
@@ -186,20 +189,53 @@ impl Judge {
     pub(super) fn run(&self, own: &OwnRequest, unit_keys: &OpenKeys) -> Result<Judged, Refusal> {
         let (request, grant) = (own.request(), &own.grant);
         let gate = self.gate(&self.consents, unit_keys);
-        let (body, repaired) = (pipeline::open(&request, &self.config)?, OnceCell::new());
-        let decoded = pipeline::decode(&request, &body, &repaired, &self.registry, &self.config.limits)?;
-        let hearing = Hearing {
-            registry: &self.registry,
-            keyring: &self.keyring,
-            locator: gate.locator(&request, grant),
-            received_ms: request.received_ms,
+        let body = match pipeline::open(&request, &self.config) {
+            Ok(body) => body,
+            Err(refusal) => return self.withdrawals(own, &gate, refusal),
         };
-        let changes = consents::changes(&decoded, &hearing);
+        let (limits, repaired) = (&self.config.limits, OnceCell::new());
+        let decoded = match pipeline::decode(&request, &body, &repaired, &self.registry, limits) {
+            Ok(decoded) => decoded,
+            Err(refusal) => return self.withdrawals(own, &gate, refusal),
+        };
+        let changes = consents::changes(&decoded, &self.hearing(&request, grant, &gate));
         if !changes.is_empty() {
             return Ok(Judged::Decided(changes));
         }
         let sent = Sent { request: &request, grant, now_ms: (self.clock)() };
         pipeline::judge(decoded, &sent, &gate, |_| ()).map(Judged::Piped)
+    }
+
+    fn hearing<'h>(&'h self, request: &Request<'_>, grant: &'h IngestGrant, gate: &Gate<'h>) -> Hearing<'h> {
+        Hearing {
+            registry: &self.registry,
+            keyring: &self.keyring,
+            locator: gate.locator(request, grant),
+            received_ms: request.received_ms,
+        }
+    }
+
+    /// Who withdraws in the messages that are whole in a body which is cut or has too many. Their events are refused with the others:
+    /// what the body says of all of them may be missing.
+    ///
+    /// # Errors
+    /// The refusal itself, when nobody does.
+    fn withdrawals(&self, own: &OwnRequest, gate: &Gate<'_>, refusal: Refusal) -> Result<Judged, Refusal> {
+        let is_cut = refusal.code.is_of_form()
+            || matches!(refusal.code, RefusalCode::BadEncoding | RefusalCode::TooManyEvents);
+        let (request, limits) = (own.request(), &self.config.limits);
+        let begun = is_cut
+            .then(|| beginning(request.body, request.content_encoding, limits.inflated_bytes_max))
+            .flatten();
+        let whole = begun.and_then(|(bytes, _)| wire::whole_messages(request.protocol, &bytes, limits));
+        let Some(whole) = whole else { return Err(refusal) };
+        let repaired = OnceCell::new();
+        let Ok(decoded) = pipeline::decode(&request, &whole, &repaired, &self.registry, limits) else {
+            return Err(refusal);
+        };
+        let mut changes = consents::changes(&decoded, &self.hearing(&request, &own.grant, gate));
+        changes.retain(|change| !change.is_grant());
+        if changes.is_empty() { Err(refusal) } else { Ok(Judged::Refused(changes, refusal)) }
     }
 
     /// Judges a request whose decisions are recorded, by what is recorded.

@@ -24,8 +24,9 @@ use crate::{
     },
     wire::{
         batch::{Common, DecodedBatch, DecodedEvent, DecodedHead, Property},
-        claim::{Claim, Decision},
+        claim::Claim,
         json::Json,
+        preferences::Decision,
         time::{self, Time},
     },
 };

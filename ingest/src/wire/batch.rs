@@ -11,8 +11,9 @@ use crate::{
     answer::{ClientLoss, Code, Outcome, Rejection},
     config::Limits,
     wire::{
-        claim::{Preferences, ReadClaim},
+        claim::ReadClaim,
         json::{Bounds, Broken, Json, is_damaged},
+        preferences::Preferences,
         time::Time,
     },
 };
@@ -230,7 +231,8 @@ impl<'a> Common<'a> {
     /// Whether the value of a field was lost on its way: it is left out, and whoever it names is not who was meant.
     pub(in crate::wire) fn is_lost(key: &str, value: &Json<'_>) -> bool {
         match value {
-            Json::Beyond => true,
+            // What is too long to be a consent is one that cannot be read.
+            Json::Beyond => key != "consent",
             Json::Text(text) => (key == "serial_number" || key.ends_with("_id")) && is_damaged(text),
             _ => false,
         }

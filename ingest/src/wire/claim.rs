@@ -1,20 +1,23 @@
-//! Consent as a body carries it: a claim of the native form, and the preferences that consent managers send.
+//! Consent as a body carries it: a claim of the native form, which vendors' messages may carry too.
 //!
 //! ```text
 //! native       {"policy_version": "2026-1", "granted_at": time, "age": years, "granted": true, "status": "granted"}
-//! Segment      {"categoryPreferences": {"Analytics": false, ..}}                        context.consent
-//! RudderStack  {"allowedConsentIds": [..], "deniedConsentIds": [..]}                    context.consentManagement
 //! ```
 //! Invariants: what says that there is no consent is a refusal, whatever else it says; what stands in the place of an age, a date or
 //! a decision and cannot be read makes the event a rejected one, and is never taken for absent; in the native form, so does a
-//! member that is not known. Not here: what follows from a claim (`shoal_privacy::consent`), whose preference is the programme's
-//! (`consents/preferences.rs`).
+//! member that is not known. What refuses is read in every spelling (`spelled.rs`) and, in a vendor's message, beside the context too; what
+//! agrees is read where it is documented, and there alone. Not here: what follows from a claim (`shoal_privacy::consent`), what consent managers
+//! say by category (`preferences.rs`).
 
 use std::borrow::Cow;
 
 use crate::{
     answer::{Code, Rejection},
-    wire::{json::Json, time::Time},
+    wire::{
+        json::Json,
+        spelled::{self, is_spelled},
+        time::Time,
+    },
 };
 
 /// The oldest age that is one: a year of birth is none.
@@ -100,7 +103,7 @@ pub(crate) fn age(value: &Json<'_>) -> Option<u8> {
 }
 
 /// A decision as consent managers and their bridges write it.
-fn boolean(value: &Json<'_>) -> Option<bool> {
+pub(super) fn boolean(value: &Json<'_>) -> Option<bool> {
     match value {
         Json::Boolean(flag) => Some(*flag),
         Json::Integer(0) => Some(false),
@@ -111,59 +114,55 @@ fn boolean(value: &Json<'_>) -> Option<bool> {
     }
 }
 
-fn status(value: &Json<'_>) -> Option<bool> {
-    let word = value.text()?.trim().to_ascii_lowercase();
-    match &*word {
-        "granted" => Some(true),
-        "denied" | "withdrawn" | "revoked" | "refused" => Some(false),
-        _ => None,
+pub(super) fn status(value: &Json<'_>) -> Option<bool> {
+    let word = value.text()?;
+    match word.trim().eq_ignore_ascii_case("granted") {
+        true => Some(true),
+        false => denies(word).then_some(false),
     }
 }
 
-/// What a person has decided about one category of a consent manager.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Allowed,
-    Denied,
-    /// Something that is neither: it is no consent, and no withdrawal.
-    Unclear,
+/// Whether a word says that somebody does not agree, or does not agree any more.
+pub(crate) fn denies(word: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "withdraw",
+        "withdrawn",
+        "withdrawal",
+        "revoke",
+        "revoked",
+        "deny",
+        "denied",
+        "refuse",
+        "refused",
+        "reject",
+        "rejected",
+        "declined",
+        "opt_out",
+        "opted_out",
+    ];
+    WORDS.into_iter().any(|known| is_spelled(word, &[known]))
 }
 
-/// In the place of a name: what stands there cannot be read, and may be about any category.
-pub(crate) const EVERY_CATEGORY: &str = "";
+/// Where a vendor's message carries a consent, and where it should.
+pub(super) const PLACES: [&[&str]; 2] = [&["context", "consent"], &["consent"]];
 
-/// Decisions by the name of their category.
-pub(crate) type Preferences<'a> = Vec<(Cow<'a, str>, Decision)>;
+/// Whether a message, or a body for all of its messages, says anywhere that there is no consent.
+pub(in crate::wire) fn refuses(root: &Json<'_>) -> bool {
+    let mut claims = PLACES.into_iter().flat_map(|place| spelled::at(root, place));
+    claims.any(|claim| matches!(Claim::read(claim, false), Some(Ok(claim)) if claim.is_refusal))
+}
 
-/// What the context of a message says of categories.
-pub(in crate::wire) fn preferences<'a>(context: &Json<'a>) -> Preferences<'a> {
-    let mut found = Vec::new();
-    let unreadable = || (Cow::Borrowed(EVERY_CATEGORY), Decision::Unclear);
-    match context.path("consent.categoryPreferences") {
-        Some(Json::Map(categories)) => {
-            found.extend(categories.iter().map(|(name, value)| match boolean(value) {
-                _ if name.is_empty() => unreadable(),
-                Some(true) => (name.clone(), Decision::Allowed),
-                Some(false) => (name.clone(), Decision::Denied),
-                None => (name.clone(), Decision::Unclear),
-            }));
-        }
-        None | Some(Json::Null) => {}
-        Some(_) => found.push(unreadable()),
-    }
-    // A refusal comes before an agreement: of an id that is in both lists the first counts.
-    for (list, decision) in [("deniedConsentIds", Decision::Denied), ("allowedConsentIds", Decision::Allowed)]
-    {
-        match context.get("consentManagement").and_then(|of| of.get(list)) {
-            Some(Json::List(ids)) => found.extend(ids.iter().map(|id| match id.identifier() {
-                Some(name) => (name, decision),
-                None => unreadable(),
-            })),
-            None | Some(Json::Null) => {}
-            Some(_) => found.push(unreadable()),
-        }
-    }
-    found
+/// Whether a name is that of a native consent, or of a part of one, which is not spelled as it should be.
+pub(in crate::wire) fn is_misspelled(name: &str) -> bool {
+    // Most names begin with another letter, and this is asked of every field of an event.
+    matches!(name.trim_start().bytes().next(), Some(b'c' | b'C'))
+        && name.split('.').next().is_some_and(|first| is_spelled(first, &["consent"]))
+        && name != "consent"
+}
+
+/// The claim of such a member: it says nothing that can be relied on.
+pub(in crate::wire) fn misspelled<'a>() -> ReadClaim<'a> {
+    Err(bad("a consent is an object with the name consent"))
 }
 
 #[cfg(test)]
@@ -242,39 +241,6 @@ mod tests {
         assert!(Claim::read(&text("yes"), false).is_none());
         for refusal in [text("denied"), text("false"), Json::Integer(0)] {
             assert!(Claim::read(&refusal, false).unwrap().ok().unwrap().is_refusal);
-        }
-    }
-
-    #[test]
-    fn preferences_of_both_forms_are_read() {
-        let categories = object(&[
-            ("Analytics", Json::Boolean(false)),
-            ("Ads", Json::Boolean(true)),
-            ("X", Json::Float(0.5)),
-        ]);
-        let context = object(&[("consent", object(&[("categoryPreferences", categories)]))]);
-        let found = preferences(&context);
-        let found: Vec<_> = found.iter().map(|(name, decision)| (&**name, *decision)).collect();
-        assert_eq!(
-            found,
-            [("Analytics", Decision::Denied), ("Ads", Decision::Allowed), ("X", Decision::Unclear)]
-        );
-        let of = |list: &'static str, ids: &[&'static str]| {
-            (list, Json::List(ids.iter().map(|id| text(id)).collect()))
-        };
-        let management = object(&[of("allowedConsentIds", &["a", "b"]), of("deniedConsentIds", &["b"])]);
-        let context = object(&[("consentManagement", management)]);
-        let found = preferences(&context);
-        assert_eq!((&*found[0].0, found[0].1, found.len()), ("b", Decision::Denied, 3));
-        assert!(preferences(&Json::Null).is_empty());
-        let unreadable = |member: &'static str, value: Json<'static>| {
-            let context = object(&[("consentManagement", object(&[(member, value.clone())]))]);
-            let categories = object(&[("consent", object(&[("categoryPreferences", value)]))]);
-            [preferences(&context), preferences(&categories)].map(|found| found[0].clone())
-        };
-        for value in [text("C0002"), Json::Integer(0)] {
-            let found = unreadable("deniedConsentIds", value);
-            assert_eq!(found, [(); 2].map(|()| (Cow::Borrowed(EVERY_CATEGORY), Decision::Unclear)));
         }
     }
 }

@@ -282,6 +282,22 @@ pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Json<'a>, serd
     Ok(value)
 }
 
+/// Reads the values of a text that stand after each other, as one a line.
+///
+/// # Errors
+/// Where it stops being JSON. The limit that was broken, if it was one, is in `bounds`.
+pub(crate) fn parse_all<'a>(text: &'a str, bounds: &Bounds) -> Result<Vec<Json<'a>>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut values = Vec::new();
+    while deserializer.end().is_err() {
+        if !bounds.spend(1) {
+            return Err(bounds.stop(Broken::Values));
+        }
+        values.push(bounds.value().deserialize(&mut deserializer)?);
+    }
+    Ok(values)
+}
+
 /// The body of a protocol that is text.
 ///
 /// # Errors

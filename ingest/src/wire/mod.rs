@@ -13,12 +13,15 @@ pub(crate) mod batch;
 pub(crate) mod claim;
 pub(crate) mod json;
 mod native;
+pub(crate) mod preferences;
 pub(crate) mod protocol;
 mod repair;
 mod segment;
 mod sentry;
+pub(crate) mod spelled;
 pub(crate) mod time;
 mod vendor;
+pub(crate) mod whole;
 
 use std::cell::Cell;
 
@@ -50,6 +53,12 @@ pub fn answer(protocol: Protocol, told: &Told<'_>) -> Option<Reply> {
 /// event, and not all the others.
 pub(crate) fn repaired(protocol: Protocol, bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     wire(protocol).repair(bytes, limits.inflated_bytes_max)
+}
+
+/// A body of the messages that are whole in one that could not be read or has too many; none where there is none. What they allow does
+/// not count, because nobody knows what is missing.
+pub(crate) fn whole_messages(protocol: Protocol, bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+    wire(protocol).whole_messages(bytes, limits)
 }
 
 /// The ingest key that a Segment SDK without a header puts into its body, if it is there. No more than 64 KiB are

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use shoal_schemas::Protocol;
 
-use crate::{answer::BatchAnswer, refusal::Refusal, wire::batch::Sink};
+use crate::{answer::BatchAnswer, config::Limits, refusal::Refusal, wire::batch::Sink};
 
 /// A request, as the server took it from the wire. No `Debug`: it holds the body.
 #[derive(Clone, Copy)]
@@ -102,6 +102,12 @@ pub(crate) trait Wire: Sync {
         bytes: &'a [u8],
         sink: &mut Sink<'_, 'a>,
     ) -> Result<(), Refusal>;
+
+    /// A body of the messages that are whole in bytes which could not be decoded as a whole; `None` where a protocol's messages tell no
+    /// decisions about consent, so that there is nothing to be saved.
+    fn whole_messages(&self, _bytes: &[u8], _limits: &Limits) -> Option<Vec<u8>> {
+        None
+    }
 
     /// The answer that its clients expect; `None` when they expect a refusal as a problem document, as everywhere in
     /// Shoal's own API.

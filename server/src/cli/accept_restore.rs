@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use shoal_audit::{Actor, Role};
-use shoal_storage::StorageError;
+use shoal_storage::{StorageError, Store};
 
 use crate::access_keys::{KeyStore, LiveKeys};
 use crate::config::Config;
@@ -22,18 +22,9 @@ pub(super) struct AcceptRestoreArgs {
 }
 
 pub(super) fn run(config: &Config, args: &AcceptRestoreArgs) -> Result<ExitCode, Error> {
-    if !config.data_dir.is_dir() {
-        return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
-    }
-    let actor = actor(config, args)?;
+    let actor = actor(config, args.key.as_deref())?;
     crate::threads::runtime()?.block_on(async {
-        let _store = match startup::open_store(&config.data_dir).await {
-            Err(Error::Storage(StorageError::Locked(_))) => {
-                let running = "a service is running here: it would not run if anything had to be accepted";
-                return Err(Error::Usage(running.into()));
-            }
-            opened => opened?,
-        };
+        let _store = stopped(config).await?;
         let audit = startup::build_audit(config)?;
         match ledger_start::accept(config, &audit, actor, crate::clocks::checked(&crate::system_clock())?).await? {
             None => println!("nothing is missing or older than it was; nothing was changed"),
@@ -50,9 +41,23 @@ pub(super) fn run(config: &Config, args: &AcceptRestoreArgs) -> Result<ExitCode,
     })
 }
 
+/// The data directory of a service that does not run; nobody else has it while the value lives.
+pub(super) async fn stopped(config: &Config) -> Result<Store, Error> {
+    if !config.data_dir.is_dir() {
+        return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
+    }
+    match startup::open_store(&config.data_dir).await {
+        Err(Error::Storage(StorageError::Locked(_))) => {
+            let running = "a service is running here: it would not run if anything had to be accepted";
+            Err(Error::Usage(running.into()))
+        }
+        opened => opened,
+    }
+}
+
 /// Who accepts: the officer whose key it is, or whoever has a shell here.
-fn actor(config: &Config, args: &AcceptRestoreArgs) -> Result<Actor, Error> {
-    let Some(key) = &args.key else {
+pub(super) fn actor(config: &Config, key: Option<&str>) -> Result<Actor, Error> {
+    let Some(key) = key else {
         return Ok(Actor { key: None, role: Role::Operator });
     };
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;

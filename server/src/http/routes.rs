@@ -1,7 +1,8 @@
 //! All routes. Each file of this folder is one endpoint: it reads the request, asks one part of the service, and
 //! answers.
 //!
-//! Invariants: a path is the same with a slash at its end; another method than its own is answered 405 with `Allow`. What apps
+//! Invariants: a path is the same with a slash at its end; another method than its own is answered 405 with `Allow`, and a path that
+//! there is not with 404, but for what must not be lost (`not_yet.rs`). What apps
 //! send to is also found under `/k/{key}`, where the key of an app that can set no header stands, and answers
 //! pages of other origins (`cors.rs`).
 //! Not here: how a request is refused (`problem.rs`), the forms of answers to events (`answers.rs`), keys (`auth.rs`),
@@ -19,9 +20,10 @@ mod sentry;
 mod sql;
 mod validate;
 
+use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::header;
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Resource, Route, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 
 use crate::http::cors;
 use crate::problem::Problem;
@@ -66,10 +68,14 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for alias in SEGMENT_ALIASES {
         routes.app_endpoint(alias, web::post().to(events::segment));
     }
-    routes.app_endpoint("/submit/{ping:.*}", web::route().to(not_yet::submit));
+    let must_not_be_lost = |request: &GuardContext<'_>| {
+        not_yet::must_not_be_lost(&request.head().method, request.head().uri.path())
+    };
+    let kept = web::resource("/{path:.*}").guard(fn_guard(must_not_be_lost));
     config
         .service(web::redirect("/docs", "/docs/"))
         .service(openapi::pages())
+        .service(kept.to(|| async { not_yet::keep() }).wrap(from_fn(cors::around)))
         .default_service(web::to(unknown));
 }
 
@@ -106,8 +112,11 @@ fn resource(paths: Vec<String>, routes: Vec<(&'static str, Route)>) -> Resource 
     let methods: Vec<&str> = routes.iter().map(|(method, _)| *method).collect();
     let allowed = methods.join(", ");
     let resource = routes.into_iter().fold(web::resource(paths), |all, (_, route)| all.route(route));
-    resource.default_service(web::to(move || {
-        let mut response = Problem::wrong_method().response();
+    resource.default_service(web::to(move |request: HttpRequest| {
+        let mut response = match not_yet::is_of_another_method(request.method(), request.path()) {
+            true => not_yet::keep(),
+            false => Problem::wrong_method().response(),
+        };
         if let Ok(allowed) = header::HeaderValue::from_str(&allowed) {
             response.headers_mut().insert(header::ALLOW, allowed);
         }

@@ -253,6 +253,34 @@ fn no_sdk_deletes_a_request_for_deletion_that_cannot_be_taken_yet() {
         }
     }
     assert_eq!(world.client().ask("POST", "/submit/app/baseline/1/x", &[], b"{}").unwrap().status, 404);
+    // By one rule, wherever SDKs of whichever vendor send theirs.
+    for (method, path) in [
+        ("DELETE", "/v1/users/u-1"),
+        ("DELETE", "/v1/consents/u-1"),
+        ("DELETE", "/v1/consents"),
+        ("PUT", "/v1/consents/"),
+        ("PATCH", "/k/x_y/v1/consents"),
+        ("POST", "/v1/consents/withdraw"),
+        ("POST", "/v2/consents"),
+        ("POST", "/consent"),
+        ("POST", "/v1/deletions"),
+        ("POST", "/v1/erase/"),
+        ("POST", "/v1/regulations"),
+        ("POST", "/v1/users/u-1/delete?now=1"),
+        ("GET", "/opt-out"),
+    ] {
+        let answer = world.client().ask(method, path, &[], b"{}").unwrap().expect(503);
+        assert_eq!(
+            (answer.json()["code"].as_str(), answer.header("retry-after")),
+            (Some("not_yet"), Some("3600")),
+            "{method} {path}"
+        );
+    }
+    for (method, path, status) in
+        [("GET", "/v1/consents", 405), ("DELETE", "/v1/sql", 405), ("POST", "/v1/users/u-1", 404)]
+    {
+        assert_eq!(world.client().ask(method, path, &[], b"").unwrap().status, status, "{method} {path}");
+    }
 }
 
 /// A MaxMind database in which every IPv4 address is in one country: one node, both of whose records are that country.

@@ -7,6 +7,7 @@
 //! | `protocols`, `sdk` | each event of each protocol is found once, in the right region and kind |
 //! | `canary` | no identifier is kept, logged, counted or answered, in no form |
 //! | `consent` | no event without a consent that is in force |
+//! | `withdrawal_forms` | a withdrawal is understood in whatever list, form and spelling it comes, and no file of them is forgotten |
 //! | `opted_in` | whoever holds an app's key learns nothing of who has opted in |
 //! | `key_file` | without the key file that the data were made with nothing starts |
 //! | `closed` | files are for the service's account alone, and its memory is in none |
@@ -81,4 +82,5 @@ mod tables;
 mod texts;
 mod units;
 mod withdrawal;
+mod withdrawal_forms;
 mod worker;

@@ -236,7 +236,7 @@ fn nothing_that_stands_beside_a_withdrawal_keeps_it_out() {
             r#"{"action":"withdraw","programme":"user-experience","user_id":"undefined"}"#.to_owned(),
         ),
         ("programme", r#"{"action":"withdraw","programme":"foo","user_id":"x"}"#.to_owned()),
-        ("act", r#"{"action":"revoke","programme":"user-experience","user_id":"x"}"#.to_owned()),
+        ("act", r#"{"action":"forget","programme":"user-experience","user_id":"x"}"#.to_owned()),
         ("policy", grant(json!({"policy_version": "1999"}))),
         ("age", grant(json!({"age": 12}))),
         ("number", "7".to_owned()),

@@ -7,7 +7,7 @@
 //!          "context": {"app_version", "os", "os_version", "device_model", "ip", ..}, "properties": {..}}
 //! ```
 //! What the batch says is the default for each event. Unknown fields are ignored, coordinates in a context too, but for those of
-//! a consent: an event with one is rejected. Of what is said twice the last counts that is not null. A field that is longer or
+//! a consent, and a consent under another spelling of its name: an event that has no other consent is rejected. Of what is said twice the last counts that is not null. A field that is longer or
 //! deeper than a value may be is left out and counted. The
 //! fields of an event are read straight into their slots, without a tree: this is the path that must be fast.
 //! Not here: what a name or a property means (`stages/validate.rs`).
@@ -21,7 +21,7 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     wire::{
         batch::{Common, DecodedEvent, IDENTIFIER_BYTES_MAX, Property, Sink},
-        claim::Claim,
+        claim::{self, Claim},
         json::{Bounds, Broken, Json, Key, bad_json},
         time::Time,
     },
@@ -203,7 +203,14 @@ fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) {
         },
         "time" => event.time = Some(Time::millis(&value)),
         "sent_at" => event.sent_at = Some(Time::millis(&value)),
-        "consent" => event.common.consent = Claim::read(&value, true),
+        "consent" => {
+            if let Some(claim) = Claim::read(&value, true) {
+                event.common.consent = Some(claim);
+            }
+        }
+        _ if claim::is_misspelled(key) && !matches!(value, Json::Null) => {
+            event.common.consent = Some(claim::misspelled());
+        }
         _ => {
             if let Err(rejection) = event.common.set(key, value) {
                 event.reject(rejection);

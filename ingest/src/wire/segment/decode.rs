@@ -16,8 +16,9 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     wire::{
         batch::{Common, DecodedEvent, NOT_AN_EVENT, Sink, are_unreadable, country, identifier, short},
-        claim::{Claim, preferences},
+        claim::{Claim, refuses},
         json::{self, Json, bad_json},
+        preferences::{denials, preferences},
         time::Time,
         vendor::{self, Sources},
     },
@@ -29,8 +30,7 @@ const DECISION: &str = "Segment Consent Preference Updated";
 pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
     let body = json::parse(text, sink.bounds).map_err(|e| bad_json(&e))?;
     sink.head.sent_at = body.get("sentAt").map_or(Time::Missing, Time::millis);
-    let context = body.get("context").unwrap_or(&Json::Null);
-    sink.head.defaults = common(context, sink.registry);
+    sink.head.defaults = common(&body, sink.registry);
     let one = std::slice::from_ref(&body);
     let messages = match body.get("batch") {
         Some(Json::List(messages)) => messages.as_slice(),
@@ -116,8 +116,7 @@ fn time(message: &Json<'_>) -> Option<Time> {
 
 /// What a message says that every event has.
 fn of_message<'a>(message: &Json<'a>, registry: &Registry) -> Common<'a> {
-    let context = message.get("context").unwrap_or(&Json::Null);
-    let common = common(context, registry);
+    let common = common(message, registry);
     Common {
         user: identifier(message.get("userId")),
         install: identifier(message.get("anonymousId")),
@@ -127,8 +126,16 @@ fn of_message<'a>(message: &Json<'a>, registry: &Registry) -> Common<'a> {
     }
 }
 
-fn common<'a>(context: &Json<'a>, registry: &Registry) -> Common<'a> {
+/// What the context of a message, or of a body, says. Whoever refuses is understood wherever it stands.
+fn common<'a>(root: &Json<'a>, registry: &Registry) -> Common<'a> {
+    let context = root.get("context").unwrap_or(&Json::Null);
     let at = |path: &str| context.path(path);
+    let mut preferences = preferences(context);
+    preferences.extend(denials(root));
+    let consent = match refuses(root) {
+        true => Some(Ok(Claim::refusal())),
+        false => at("consent").and_then(|claim| Claim::read(claim, false)),
+    };
     Common {
         device: identifier(at("device.id")),
         session: identifier(at("sessionId")),
@@ -138,8 +145,8 @@ fn common<'a>(context: &Json<'a>, registry: &Registry) -> Common<'a> {
         os: short(at("os.name")),
         os_version: short(at("os.version")),
         device_model: short(at("device.model")),
-        consent: at("consent").and_then(|claim| Claim::read(claim, false)),
-        preferences: preferences(context),
+        consent,
+        preferences,
         has_unreadable_identifier: are_unreadable(context, &["device.id"]),
         ..Common::default()
     }

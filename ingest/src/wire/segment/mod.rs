@@ -7,12 +7,14 @@ mod key;
 pub(super) use key::write_key;
 
 use crate::{
+    config::Limits,
     refusal::Refusal,
     wire::{
         batch::Sink,
         json,
         protocol::{Reply, Request, Told, Wire},
         repair,
+        whole::{Within, objects},
     },
 };
 
@@ -31,6 +33,13 @@ impl Wire for Segment {
         sink: &mut Sink<'_, 'a>,
     ) -> Result<(), Refusal> {
         decode::read(json::text(bytes)?, sink)
+    }
+
+    fn whole_messages(&self, bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+        let messages = objects(bytes, Within::Batch);
+        let messages = &messages[..messages.len().min(limits.events_max)];
+        let body = [br#"{"batch":["#.as_slice(), &messages.join(&b','), b"]}"].concat();
+        (!messages.is_empty()).then_some(body)
     }
 
     fn answer(&self, told: &Told<'_>) -> Option<Reply> {

@@ -1,0 +1,105 @@
+//! Bodies of several changes: in which forms they come, how long they are, and where they are cut.
+
+use shoal_schemas::{IdentifierKind, Protocol, Region};
+
+use super::{NOW, Place};
+use crate::{
+    config::Limits,
+    consents::{Body, read},
+    stages::inflate::gzip,
+    wire::protocol::Request,
+};
+
+impl Place {
+    /// How many withdrawals and grants are read of a body, and why the rest is refused.
+    fn read_beside(
+        &self,
+        body: &[u8],
+        content_encoding: Option<&str>,
+    ) -> (usize, usize, Option<&'static str>) {
+        let request = Request {
+            protocol: Protocol::Native,
+            content_type: None,
+            content_encoding,
+            body,
+            peer: None,
+            received_ms: NOW,
+        };
+        match read(&request, &self.reader(&Limits::default())) {
+            Ok(Body { changes, refused }) => {
+                let grants = changes.iter().filter(|change| change.is_grant()).count();
+                (changes.len() - grants, grants, refused.map(|refusal| refusal.code.as_str()))
+            }
+            Err(refusal) => (0, 0, Some(refusal.code.as_str())),
+        }
+    }
+}
+
+/// A withdrawal of somebody, and nothing else.
+pub(super) fn withdrawal(user: &str) -> String {
+    format!(r#"{{"action":"withdraw","programme":"user-experience","user_id":"{user}"}}"#)
+}
+
+#[test]
+fn no_list_is_too_long_or_too_broken_for_the_withdrawals_in_it() {
+    let place = Place::new();
+    let read = |body: &str| place.read_beside(body.as_bytes(), None);
+    let (one, two, grant) = (withdrawal("a"), withdrawal("b"), place.grant(NOW));
+    for (body, wanted) in [
+        (format!("{one}\n{two}\n"), (2, 0, None)),
+        (format!("{one}\r\n\r\n{grant}"), (1, 1, None)),
+        (format!("{one}{two}"), (2, 0, None)),
+        (format!("[{one}]\n[{two},{one}]"), (3, 0, None)),
+        (format!("{one}\n{{\"action\":\n{two}\n"), (2, 0, Some("bad_json"))),
+        (format!("{one}\n{two}\n{{\"action\":\"with"), (2, 0, Some("bad_json"))),
+        (format!("[{one},{two},{{\"action\":\"withdraw\",\"user_id\":\"an"), (2, 0, Some("bad_json"))),
+        (format!("[{one},{two}"), (2, 0, Some("bad_json"))),
+        (format!("[{one},{two}] and more"), (2, 0, Some("bad_json"))),
+        (format!("[{one},{{\"a\" \"b\"}},{two}]"), (2, 0, Some("bad_json"))),
+        (format!("[{grant},{one},"), (1, 1, Some("bad_json"))),
+        (one[..one.len() - 1].to_owned(), (0, 0, Some("bad_json"))),
+        (format!("{{\"consents\":[{one},{grant}]}}"), (1, 1, None)),
+        (format!("{{\"consents\":[{one},{two},{{\"ac"), (2, 0, Some("bad_json"))),
+        (String::new(), (0, 0, Some("bad_json"))),
+        ("[]".to_owned(), (0, 0, None)),
+    ] {
+        assert_eq!(read(&body), wanted, "{body}");
+    }
+    let many = |count: usize, with: &str| format!("[{with}{}]", vec![one.as_str(); count].join(","));
+    assert_eq!(read(&many(1000, "")), (1000, 0, None));
+    assert_eq!(read(&many(1001, "")), (1001, 0, None));
+    assert_eq!(read(&many(999, &format!("{grant},"))), (999, 1, None));
+    assert_eq!(read(&many(1000, &format!("{grant},"))), (1000, 1, Some("too_many_changes")));
+    assert_eq!(read(&many(10_001, "")), (10_000, 0, Some("too_many_changes")));
+    let list = format!("[{one},{two},{one}]");
+    let packed = gzip(list.as_bytes());
+    assert_eq!(place.read_beside(&packed, Some("gzip")), (3, 0, None));
+    // The checksum at its end is missing.
+    assert_eq!(place.read_beside(&packed[..packed.len() - 6], Some("gzip")), (3, 0, Some("bad_encoding")));
+    assert_eq!(place.read_beside(&packed[..12], Some("gzip")), (0, 0, Some("bad_encoding")));
+}
+
+#[test]
+fn a_withdrawal_is_under_every_identifier_that_it_names_and_a_grant_names_one() {
+    let place = Place::new();
+    let consents = place.open();
+    let body = r#"{"Action":"WITHDRAW","programme":"User_Experience","user_id":"u-1","subject":{"user_id":"u-2","install_id":"i-2"}}"#;
+    assert_eq!(consents.record(&place.read(body, NOW).unwrap()).unwrap().recorded, 1);
+    for (kind, value) in
+        [(IdentifierKind::User, "u-1"), (IdentifierKind::User, "u-2"), (IdentifierKind::Install, "i-2")]
+    {
+        assert!(place.find(&consents, Region::Sg, kind, value).unwrap().history.is_withdrawn(), "{value}");
+    }
+    let grant = place.grant(NOW);
+    let nested = grant.replace(r#""user_id":"u-1""#, r#""subject":{"user_id":"u-9"}"#);
+    assert_eq!(place.read(&nested, NOW).unwrap().len(), 1);
+    for (body, code) in [
+        (grant.replace(r#""user_id":"u-1""#, r#""user_id":"u-1","user":{"id":"u-9"}"#), "bad_identifier"),
+        (grant.replace("policy_version", "policyVersion"), "policy_version"),
+        (grant.replace("{\"action", "{\"Age\":12,\"action"), "minor"),
+        (grant.replace("{\"action", "{\"Granted\":false,\"action"), "bad_consent"),
+        (grant.replace(r#""action":"grant""#, r#""status":"granted""#), "unknown_action"),
+    ] {
+        assert_eq!(place.read(&body, NOW).err().unwrap().code.as_str(), code, "{body}");
+    }
+}
