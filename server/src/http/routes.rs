@@ -1,7 +1,7 @@
 //! All routes. Each file of this folder is one endpoint: it reads the request, asks one part of the service, and
 //! answers.
 //!
-//! Invariants: a path is the same with a slash at its end; another method than its own is answered 405 with `Allow`. What apps
+//! Invariants: a path is the same with slashes at its end, and with several where it has one (`http.rs`); another method than its own is answered 405 with `Allow`. What apps
 //! send to is also found under `/k/{key}`, where the key of an app that can set no header stands, and answers
 //! pages of other origins (`cors.rs`).
 //! Not here: how a request is refused (`problem.rs`), the forms of answers to events (`answers.rs`), keys (`auth.rs`),
@@ -21,10 +21,11 @@ mod validate;
 
 use actix_web::http::header;
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Resource, Route, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 
 use crate::http::cors;
 use crate::problem::Problem;
+use crate::state::State;
 
 pub(super) use incoming::peer;
 
@@ -115,6 +116,6 @@ fn resource(paths: Vec<String>, routes: Vec<(&'static str, Route)>) -> Resource 
     }))
 }
 
-async fn unknown() -> HttpResponse {
-    Problem::unknown_path().response()
+async fn unknown(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    cors::of_no_route(&state, &http, Problem::unknown_path().response())
 }

@@ -26,11 +26,11 @@ impl Wire for Segment {
 
     fn decode<'a>(
         &self,
-        _request: &Request<'a>,
+        request: &Request<'a>,
         bytes: &'a [u8],
         sink: &mut Sink<'_, 'a>,
     ) -> Result<(), Refusal> {
-        decode::read(json::text(bytes)?, sink)
+        decode::read(json::text(bytes)?, request.message_type, sink)
     }
 
     fn answer(&self, told: &Told<'_>) -> Option<Reply> {
