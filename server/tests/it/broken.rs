@@ -124,6 +124,12 @@ fn a_body_that_is_cut_keeps_the_events_before_the_cut() {
         assert_eq!(answer, json!({"success": true}));
     }
     assert_eq!(world.client().post("/v1/events", &world.keys.app, "[{\"a").status, 400);
+    // Of a list of decisions that is cut the withdrawals are recorded.
+    let withdrawal = json!({"action": "withdraw", "programme": "user-experience", "user_id": "carol"});
+    let answer = world.client().post("/v1/consents", &world.keys.app, format!("[{withdrawal},{{\"act"));
+    assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("bad_json")));
+    let answer = world.client().events(&world.keys.app, &batch("DE", vec![click("c", "carol", "c")]));
+    assert_eq!(codes(&answer), ["withdrawn"]);
     world.flush();
     let tables = Tables::read(&world.data_dir());
     assert_eq!(tables.rows("de/usage").iter().filter(|row| text(row, "element") == "s").count(), 2);
