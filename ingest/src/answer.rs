@@ -123,6 +123,18 @@ impl Rejection {
     }
 }
 
+impl Serialize for Rejection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Rejection", 3)?;
+        fields.serialize_field("code", self.code.as_str())?;
+        if let Some(field) = &self.field {
+            fields.serialize_field("field", field)?;
+        }
+        fields.serialize_field("reason", &self.reason)?;
+        fields.end()
+    }
+}
+
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -209,6 +221,8 @@ pub struct BatchAnswer {
     pub skipped_items: u64,
     /// Identifiers that name nobody, as `undefined` or zeros, and were taken for none.
     pub placeholder_identifiers: u64,
+    /// What is wrong with fields that the batch sets for all of its events. They were left out.
+    pub batch_faults: Vec<Rejection>,
     /// One for each event, in the order of the request.
     pub events: Vec<Outcome>,
     /// The id under which the client sent the request, where its protocol has one and expects it back.
@@ -230,6 +244,7 @@ impl BatchAnswer {
             dropped_properties: 0,
             skipped_items: 0,
             placeholder_identifiers: 0,
+            batch_faults: Vec::new(),
             events: Vec::new(),
             request_id: None,
             client_losses: Vec::new(),
@@ -253,7 +268,7 @@ impl BatchAnswer {
 
 impl Serialize for BatchAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("BatchAnswer", 9)?;
+        let mut fields = serializer.serialize_struct("BatchAnswer", 10)?;
         fields.serialize_field("received", &self.received)?;
         match self.kind {
             KeyKind::Shipped => {
@@ -270,6 +285,9 @@ impl Serialize for BatchAnswer {
         fields.serialize_field("skipped_items", &self.skipped_items)?;
         if self.placeholder_identifiers > 0 {
             fields.serialize_field("placeholder_identifiers", &self.placeholder_identifiers)?;
+        }
+        if !self.batch_faults.is_empty() {
+            fields.serialize_field("batch_faults", &self.batch_faults)?;
         }
         match self.kind {
             KeyKind::Shipped => fields.serialize_field("events", &ToShipped(&self.events))?,

@@ -4,8 +4,6 @@
 //! regions, or a list of consents, may be kept in part, so that sending all of it again is safe.
 //! Not here: which HTTP status a code has (`shoal-server`, `problem.rs`), the form that a vendor's SDK expects (`wire`).
 
-use crate::answer::Code;
-
 /// Declares the codes, their texts and the list of all of them in one place.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident => $text:literal,)+) => {
@@ -36,7 +34,7 @@ codes! {
     NotUtf8 => "not_utf8",
     /// The body is not JSON of the expected form.
     BadJson => "bad_json",
-    /// The batch has no list of messages, or a field of the batch is wrong.
+    /// The batch has no list of messages.
     BadBatch => "bad_batch",
     /// The first line of a Sentry envelope is not its header.
     BadEnvelope => "bad_envelope",
@@ -54,14 +52,8 @@ codes! {
     TooManyValues => "too_many_values",
     /// A request has more changes of consent than allowed.
     TooManyChanges => "too_many_changes",
-    /// A field that a batch sets for all of its events has a wrong type.
+    /// What stands in the place of a batch's events is no list.
     WrongType => "wrong_type",
-    /// A field that a batch sets for all of its events is too long.
-    TooLong => "too_long",
-    /// A batch sets more properties than an event may have.
-    TooManyProperties => "too_many_properties",
-    /// An event id that is empty or too long.
-    BadId => "bad_id",
     /// An identifier that is too long or not a text.
     BadIdentifier => "bad_identifier",
     /// A consent names no identifier.
@@ -104,18 +96,6 @@ impl RefusalCode {
     /// Whether the body has another form than its protocol's, so that it can be read when it is repaired.
     pub(crate) fn is_of_form(self) -> bool {
         matches!(self, RefusalCode::BadJson | RefusalCode::NotUtf8 | RefusalCode::BadEnvelope)
-    }
-
-    /// The code of a batch whose own field is wrong in the way that `code` says of an event.
-    pub(crate) fn of_batch(code: Code) -> RefusalCode {
-        match code {
-            Code::WrongType => RefusalCode::WrongType,
-            Code::TooLong => RefusalCode::TooLong,
-            Code::TooManyProperties => RefusalCode::TooManyProperties,
-            Code::BadId => RefusalCode::BadId,
-            Code::BadIdentifier => RefusalCode::BadIdentifier,
-            _ => RefusalCode::BadBatch,
-        }
     }
 }
 

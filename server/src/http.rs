@@ -26,7 +26,7 @@ use std::time::Instant;
 use actix_server::Server;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::middleware::{Next, NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App, web};
 
 use crate::config::{Config, HttpConfig};
@@ -69,6 +69,8 @@ pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
             .wrap(from_fn(library_refusals::around))
             .wrap(from_fn(move |request, next| around(log.clone(), request, next)))
             .wrap(from_fn(move |request, next| connections::around(requests.clone(), request, next)))
+            // Addresses that are put together of parts have slashes too many: `https://host/` and `/v1/events`.
+            .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
             .configure(routes::configure)
     });
     let server = server.map_err(bound)?;

@@ -52,6 +52,7 @@ pub(crate) fn request(body: &[u8], received_ms: i64) -> Request<'_> {
         protocol: Protocol::Native,
         content_type: Some("application/json"),
         content_encoding: None,
+        message_type: None,
         body,
         peer: None,
         received_ms,

@@ -59,6 +59,7 @@ impl Place {
             protocol: shoal_schemas::Protocol::Native,
             content_type: None,
             content_encoding: None,
+            message_type: None,
             body: body.as_bytes(),
             peer: None,
             received_ms,

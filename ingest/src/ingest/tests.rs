@@ -52,6 +52,7 @@ fn request(body: &str) -> Request<'_> {
         protocol: Protocol::Native,
         content_type: None,
         content_encoding: None,
+        message_type: None,
         body: body.as_bytes(),
         peer: None,
         received_ms: NOW_MS,

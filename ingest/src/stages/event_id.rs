@@ -3,13 +3,16 @@
 //! | the event has | its text is made of | so that |
 //! |---|---|---|
 //! | an id with at least 64 random bits | app and id | a login between two sends makes no second event |
-//! | a shorter id | app, id, and the first of install, device, serial and user; when none is there, session and content | two phones that both count from 1 lose nothing |
-//! | no id, and a time by the client's clock | app and content with that time, uncorrected | a resend counts once however much later it comes |
-//! | neither | app, content, and the ten seconds of its receipt | a resend counts once within a minute |
+//! | a shorter id, and somebody who counts | app, id, and the first of install, device, serial and user | two phones that both count from 1 lose nothing |
+//! | none of these, and a time of its own by the client's clock | app and content with that time, uncorrected | a resend counts once however much later it comes |
+//! | no time either | app, content, and the five seconds of its receipt | a resend counts once within a minute |
 //!
-//! Invariants: the country and the corrected time are in no text; the subject, which a login changes, is not either. The
+//! Content is all that the event says: its names, its values, its session, and a short id of nobody's.
+//!
+//! Invariants: nothing that a client's library stamps anew at each sending (`sent_at`) is in a text, so that a retry is known;
+//! neither are the country, the corrected time, and the subject, which a login changes. The
 //! other digests of an event are those under which the same event may be known already: the form of before there were
-//! scopes, and the ten seconds before those of its receipt. Nothing is ever remembered under these.
+//! scopes, and the five seconds before those of its receipt. Nothing is ever remembered under these.
 //! Not here: where ids are remembered (`dedup`), the key (`shoal_privacy::keyring`).
 
 use std::fmt::Write as _;
@@ -25,9 +28,9 @@ use crate::stages::{
 };
 
 /// Without an id and a time of the client, what comes in so many ms is told apart by nothing.
-const RECEIPT_MS: i64 = 10_000;
-/// Spans of receipt that are looked at before an event's own: a minute with it.
-const RECEIPTS_BEFORE: i64 = 5;
+const RECEIPT_MS: i64 = 5_000;
+/// Spans of receipt that are looked at before an event's own: whatever came within a minute before it is in one of them.
+const RECEIPTS_BEFORE: i64 = 12;
 
 /// What an event is remembered under, and what else it may be known under.
 pub(crate) struct EventId {
@@ -63,10 +66,13 @@ impl<'x> EventIds<'x> {
         match &event.id {
             Some(id) if has_random_bits(id) => self.unscoped(digester, id),
             Some(id) => {
-                self.scoped(id, content);
-                let digest = digester.digest(&self.text);
+                let mut event_id = match self.scoped(digester, id, event) {
+                    Some(scoped) => scoped,
+                    None => self.of_content(digester, content),
+                };
                 let before = self.unscoped(digester, id);
-                EventId { digest, others: vec![row::fingerprint(&before.digest)] }
+                event_id.others.push(row::fingerprint(&before.digest));
+                event_id
             }
             None => self.of_content(digester, content),
         }
@@ -80,32 +86,22 @@ impl<'x> EventIds<'x> {
         EventId { digest: digester.digest(&self.text), others: Vec::new() }
     }
 
-    /// App, whoever counts ids, and the id.
-    fn scoped(&mut self, id: &str, content: Content<'_, '_>) {
-        let ids = &content.event.ids;
+    /// App, whoever counts ids, and the id; none when nobody is named.
+    fn scoped(&mut self, digester: &Digester, id: &str, event: &ValidEvent<'_>) -> Option<EventId> {
+        let ids = &event.ids;
         let scopes = [
             ("install", IdentifierKind::Install, &ids.install),
             ("device", IdentifierKind::Device, &ids.device),
             ("serial", IdentifierKind::Serial, &ids.serial),
             ("user", IdentifierKind::User, &ids.user),
         ];
-        let scope = scopes
+        let (name, forms) = scopes
             .into_iter()
-            .find_map(|(name, kind, value)| Some((name, Forms::of(kind, value.as_deref()?))));
+            .find_map(|(name, kind, value)| Some((name, Forms::of(kind, value.as_deref()?))))?;
+        let value = forms.canonical();
         self.begin("scoped");
-        match scope {
-            Some((name, forms)) => {
-                let value = forms.canonical();
-                let _ = write!(self.text, "\u{1f}{name}\u{1f}{}:{value}", value.len());
-            }
-            // Nobody is named: what the event says tells two senders apart.
-            None => {
-                self.text.push_str("\u{1f}nobody");
-                self.put_content(content, content.event.client_ms);
-            }
-        }
-        self.text.push('\u{1f}');
-        self.text.push_str(id);
+        let _ = write!(self.text, "\u{1f}{name}\u{1f}{}:{value}\u{1f}{id}", value.len());
+        Some(EventId { digest: digester.digest(&self.text), others: Vec::new() })
     }
 
     fn of_content(&mut self, digester: &Digester, content: Content<'_, '_>) -> EventId {
@@ -113,6 +109,9 @@ impl<'x> EventIds<'x> {
             self.begin("content of client time");
             self.put_content(content, Some(client_ms));
             let digest = digester.digest(&self.text);
+            if content.event.id.is_some() {
+                return EventId { digest, others: Vec::new() };
+            }
             self.put_former_content(content);
             return EventId { digest, others: vec![row::fingerprint(&digester.digest(&self.text))] };
         }
@@ -140,6 +139,9 @@ impl<'x> EventIds<'x> {
     /// Everything that the event says, in an order of its own, and the time.
     fn put_content(&mut self, content: Content<'_, '_>, time_ms: Option<i64>) {
         self.put_names(content.event);
+        if let Some(id) = &content.event.id {
+            let _ = write!(self.text, "\u{1f}id={}:{id}", id.len());
+        }
         if let Some(time_ms) = time_ms {
             let _ = write!(self.text, "\u{1f}{time_ms}");
         }

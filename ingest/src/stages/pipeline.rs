@@ -68,6 +68,7 @@ impl Piped {
         BatchAnswer {
             dropped_properties: self.dropped_properties,
             skipped_items: self.aside.skipped_items,
+            batch_faults: self.aside.batch_faults,
             placeholder_identifiers: self.placeholder_identifiers,
             request_id: self.aside.request_id,
             client_losses: self.aside.client_losses,

@@ -57,7 +57,7 @@ pub(crate) struct ValidEvent<'a> {
     pub(crate) time_ms: i64,
     /// The time that the client says, without the correction of its clock; when it says none, that of the sending.
     pub(crate) claimed_ms: i64,
-    /// The time by the client's clock, or when the client sent it, if it says either.
+    /// The event's time by the client's clock, if it says one. When it was sent is another at each sending.
     pub(crate) client_ms: Option<i64>,
     pub(crate) id: Option<Cow<'a, str>>,
     pub(crate) ids: Identifiers<'a>,
@@ -158,7 +158,7 @@ impl<'a> Stage<'_, 'a> {
         let place = rules.locator.locate(country, address)?;
         let start = self.values.len();
         self.context(&own, shared, def.kind)?;
-        if own.has_unreadable_identifier || shared.has_unreadable_identifier {
+        if own.has_unreadable_identifier {
             let reason = "an identifier is a number whose digits are not known";
             return Err(Rejection::event(Code::BadIdentifier, reason).into());
         }
@@ -171,7 +171,7 @@ impl<'a> Stage<'_, 'a> {
             place,
             time_ms,
             claimed_ms: time.at().unwrap_or_else(|| time::sent_ms(sent_at, rules.received_ms)),
-            client_ms: time.at().or(sent_at.at()),
+            client_ms: time.at(),
             id: event.id.filter(|id| !is_placeholder(id)),
             ids,
             claim,

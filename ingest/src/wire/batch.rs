@@ -24,6 +24,8 @@ pub(crate) const IDENTIFIER_BYTES_MAX: usize = 256;
 const CONTEXT_BYTES_MAX: usize = 64;
 /// Frames that are kept of one stack: the innermost ones.
 pub(crate) const FRAMES_MAX: usize = 64;
+/// Faults of a batch that its answer names, at the most.
+const FAULTS_MAX: usize = 16;
 /// The code of what vendors' SDKs send and Shoal does not keep: `identify`, messages, logs.
 pub(in crate::wire) const NOT_AN_EVENT: &str = "not_an_event";
 
@@ -51,10 +53,28 @@ pub(crate) struct DecodedHead<'a> {
     pub(crate) unreadable: u64,
     /// Fields that were left out: longer or deeper than a value may be, or identifiers of which a part is lost.
     pub(crate) dropped: u64,
+    /// What is wrong with fields that the batch sets for all of its events. They are left out.
+    pub(crate) faults: Vec<Rejection>,
     /// What the client has lost itself, as it says.
     pub(crate) client_losses: Vec<ClientLoss>,
     /// The id under which the client sent the request, if its protocol has one.
     pub(crate) request_id: Option<String>,
+}
+
+impl DecodedHead<'_> {
+    /// A field that the batch sets for all of its events is left out, and the answer says why.
+    pub(in crate::wire) fn fault(&mut self, fault: Rejection) {
+        self.dropped += 1;
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        }
+    }
+
+    /// What was taken for a batch is an event: its faults are its own.
+    pub(in crate::wire) fn no_batch(&mut self) {
+        self.dropped = self.dropped.saturating_sub(self.faults.len() as u64);
+        self.faults.clear();
+    }
 }
 
 /// One event, decoded.
@@ -111,6 +131,7 @@ pub(crate) struct Common<'a> {
 #[derive(Default)]
 pub(crate) struct Aside {
     pub(crate) skipped_items: u64,
+    pub(crate) batch_faults: Vec<Rejection>,
     pub(crate) request_id: Option<String>,
     pub(crate) client_losses: Vec<ClientLoss>,
 }
@@ -149,10 +170,11 @@ impl<'a> DecodedBatch<'a> {
         (&self.head, &self.events)
     }
 
-    /// What the answer says beside the events: skipped items, and the id that the client expects back.
+    /// What the answer says beside the events: skipped items, faults of the batch, and the id that the client expects back.
     pub(crate) fn aside(&mut self) -> Aside {
         Aside {
             skipped_items: self.head.skipped_items,
+            batch_faults: std::mem::take(&mut self.head.faults),
             request_id: self.head.request_id.take(),
             client_losses: std::mem::take(&mut self.head.client_losses),
         }

@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub content_type: Option<&'a str>,
     /// The header `content-encoding`. The first bytes of the body count more.
     pub content_encoding: Option<&'a str>,
+    /// The kind of message that the path names, for a body that is one message and does not say it (Segment).
+    pub message_type: Option<&'static str>,
     /// The body as it came.
     pub body: &'a [u8],
     /// Where the person's device is, behind trusted proxies. Used for the country and for the unit of events that name

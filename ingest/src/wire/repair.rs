@@ -8,8 +8,11 @@
 //! | a control character in a text | a space |
 //! | a comma too many or too few | one |
 //! | a value that nests too deep | `null` |
-//! | a line of NDJSON that is cut or broken otherwise | `0`, which is no event |
+//! | a line of NDJSON, or an event of a list, that is cut or broken otherwise | `0`, which is no event |
+//! | a list of events that has no end, or cannot be told apart from some event on | what is whole of it, and one `0` for the rest |
+//! | members behind the events that are cut | those that are whole |
 //!
+//! The list of events is the body itself, or its member `events` (native) or `batch` (Segment).
 //! A body is read as it came first, and is repaired only when that fails: one that is valid costs nothing. What is left of an
 //! identifier with U+FFFD in it is no identifier (`json.rs`), since two of them could have become one.
 //! Not here: an envelope's framing (`sentry/envelope.rs`), strings and nesting within limits (`json.rs`).
@@ -18,6 +21,8 @@
 const DEPTH_MAX: usize = 100;
 /// What stands for bytes that are no text.
 pub(in crate::wire) const REPLACEMENT: &str = "\u{fffd}";
+/// The members of a body that are lists of events, as they are written.
+const LISTS: [&[u8]; 2] = [b"\"events\"", b"\"batch\""];
 
 /// The body of a protocol that is JSON, one or more values after each other; none when it cannot be repaired.
 pub(in crate::wire) fn json(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
@@ -36,6 +41,12 @@ pub(in crate::wire) fn lines(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> 
     let (all, events) = (lines().count(), lines().filter(is_event).count());
     if all < 2 || events * 2 < all {
         return json(bytes, bytes_max);
+    }
+    // A list with an event on each line, of which the end is missing.
+    if lines().next().is_some_and(|line| line.ends_with(b"["))
+        && let Some(list) = json(bytes, bytes_max)
+    {
+        return Some(list);
     }
     let mut out = Vec::with_capacity(bytes.len());
     let mut read = 0;
@@ -68,11 +79,22 @@ struct Repairer<'b> {
     bytes_max: usize,
     /// Whether the end is where somebody stopped reading, so that what is open there is closed.
     is_cut: bool,
+    /// Where the body could end, had it nothing that is broken behind that.
+    whole: Option<Whole>,
+    /// Whether a list of this value has an event that is whole.
+    has_events: bool,
+}
+
+/// So much of what is written is whole, with this behind it.
+struct Whole {
+    length: usize,
+    end: &'static [u8],
 }
 
 impl<'b> Repairer<'b> {
     fn new(bytes: &'b [u8], bytes_max: usize) -> Repairer<'b> {
-        Repairer { bytes, at: 0, out: Vec::with_capacity(bytes.len()), bytes_max, is_cut: false }
+        let out = Vec::with_capacity(bytes.len());
+        Repairer { bytes, at: 0, out, bytes_max, is_cut: false, whole: None, has_events: false }
     }
 
     fn document(mut self) -> Option<Vec<u8>> {
@@ -81,10 +103,29 @@ impl<'b> Repairer<'b> {
             if !matches!(first, b'{' | b'[') {
                 return None;
             }
-            self.value(first, 0)?;
+            self.has_events = false;
+            if self.value(first, 0).is_none() {
+                return self.until_broken();
+            }
             self.out.push(b'\n');
+            if first == b'{' {
+                self.is_whole_with(b"0\n");
+            }
         }
         (!self.out.is_empty()).then_some(self.out)
+    }
+
+    /// What is whole before the place from which on nothing can be told apart.
+    fn until_broken(mut self) -> Option<Vec<u8>> {
+        let is_full = self.out.len() > self.bytes_max;
+        let Whole { length, end } = self.whole.take().filter(|_| !is_full)?;
+        self.out.truncate(length);
+        self.out.extend_from_slice(end);
+        Some(self.out)
+    }
+
+    fn is_whole_with(&mut self, end: &'static [u8]) {
+        self.whole = Some(Whole { length: self.out.len(), end });
     }
 
     /// The first byte of what comes next, which is left there.
@@ -100,8 +141,9 @@ impl<'b> Repairer<'b> {
             return None;
         }
         match first {
-            b'{' | b'[' if depth >= DEPTH_MAX => self.leave_out(),
+            b'{' | b'[' if depth >= DEPTH_MAX => self.leave_out(b"null"),
             b'{' => self.members(depth),
+            b'[' if depth == 0 => self.events(b",0]\n"),
             b'[' => self.items(depth),
             b'"' => self.text(),
             b':' => None,
@@ -128,8 +170,13 @@ impl<'b> Repairer<'b> {
                     if !std::mem::take(&mut is_first) {
                         self.out.push(b',');
                     }
+                    let key = self.out.len();
                     self.text()?;
-                    self.member_value(depth)?;
+                    let is_list = depth == 0 && LISTS.contains(&&self.out[key..]);
+                    self.member_value(depth, is_list)?;
+                    if depth == 0 && self.has_events {
+                        self.is_whole_with(b"}\n");
+                    }
                 }
                 None if self.is_cut => return self.close(b'}'),
                 _ => return None,
@@ -138,7 +185,7 @@ impl<'b> Repairer<'b> {
     }
 
     /// The colon and what follows it.
-    fn member_value(&mut self, depth: usize) -> Option<()> {
+    fn member_value(&mut self, depth: usize, is_list: bool) -> Option<()> {
         match self.next_token() {
             Some(b':') => self.at += 1,
             None if self.is_cut => {}
@@ -146,6 +193,7 @@ impl<'b> Repairer<'b> {
         }
         self.out.push(b':');
         match self.next_token() {
+            Some(b'[') if is_list => self.events(b",0]}\n"),
             Some(first) => self.value(first, depth + 1),
             None if self.is_cut => {
                 self.out.extend_from_slice(b"null");
@@ -156,6 +204,33 @@ impl<'b> Repairer<'b> {
     }
 
     fn items(&mut self, depth: usize) -> Option<()> {
+        self.list(|of, first| of.value(first, depth + 1))
+    }
+
+    /// A list of events, with what ends the body after one of them.
+    fn events(&mut self, end: &'static [u8]) -> Option<()> {
+        self.list(|of, first| of.event(first, end))
+    }
+
+    /// An event of a list. What cannot be repaired of it is left out, and the next one is read.
+    fn event(&mut self, first: u8, end: &'static [u8]) -> Option<()> {
+        let (at, length) = (self.at, self.out.len());
+        if self.value(first, 1).is_some() {
+            if first == b'{' {
+                self.has_events = true;
+                self.is_whole_with(end);
+            }
+            return Some(());
+        }
+        if self.at >= self.bytes.len() || self.out.len() > self.bytes_max {
+            return None;
+        }
+        self.at = at;
+        self.out.truncate(length);
+        self.leave_out(b"0")
+    }
+
+    fn list(&mut self, mut item: impl FnMut(&mut Self, u8) -> Option<()>) -> Option<()> {
         self.open(b'[');
         let mut is_first = true;
         loop {
@@ -167,7 +242,7 @@ impl<'b> Repairer<'b> {
                     if !std::mem::take(&mut is_first) {
                         self.out.push(b',');
                     }
-                    self.value(first, depth + 1)?;
+                    item(self, first)?;
                 }
                 None if self.is_cut => return self.close(b']'),
                 None => return None,
@@ -262,8 +337,8 @@ impl<'b> Repairer<'b> {
         }
     }
 
-    /// Goes over a list or a map, and writes `null`.
-    fn leave_out(&mut self) -> Option<()> {
+    /// Goes over a list or a map, and writes something else.
+    fn leave_out(&mut self, instead: &[u8]) -> Option<()> {
         let (mut open, mut is_text) = (0usize, false);
         loop {
             let byte = self.bytes.get(self.at).copied();
@@ -277,7 +352,7 @@ impl<'b> Repairer<'b> {
                 _ => {}
             }
             if open == 0 || byte.is_none() {
-                self.out.extend_from_slice(b"null");
+                self.out.extend_from_slice(instead);
                 return Some(());
             }
         }
@@ -293,101 +368,4 @@ fn unit(bytes: &[u8]) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-    use serde_json::Value;
-
-    use super::*;
-
-    const ROOM: usize = 1 << 20;
-
-    fn repaired(body: &[u8]) -> Option<String> {
-        json(body, ROOM).map(|bytes| String::from_utf8(bytes).unwrap().trim_end().to_owned())
-    }
-
-    #[test]
-    fn one_bad_value_costs_itself() {
-        for (body, wanted) in [
-            (
-                r#"{"a":NaN,"b":-Infinity,"c":1e400,"d":01,"e":1}"#,
-                r#"{"a":null,"b":null,"c":null,"d":null,"e":1}"#,
-            ),
-            (r#"[1,undefined,None,True,true, "x"]"#, r#"[1,null,null,null,true,"x"]"#),
-            (r#"{"a":,"b":}"#, r#"{"a":null,"b":null}"#),
-            (r#"[1,,2,]"#, "[1,2]"),
-            (r#"{"a":1,,"b":2,}"#, r#"{"a":1,"b":2}"#),
-            (r#"{"a":1 "b":[1 2]}"#, r#"{"a":1,"b":[1,2]}"#),
-            (r#"["\ud83d\ude00 \\ud83d"]"#, r#"["\ud83d\ude00 \\ud83d"]"#),
-            (r#"["a\ud83d","\ude00\ud83dx\uD83D\n"]"#, "[\"a\u{fffd}\",\"\u{fffd}\u{fffd}x\u{fffd}\\n\"]"),
-            (r#"["\ud83d\ud83d\ude00","\x41\u12g4"]"#, "[\"\u{fffd}\\ud83d\\ude00\",\"\\\\x41\\\\u12g4\"]"),
-            ("[\"a\nb\tc\u{1}d\"]", r#"["a b c d"]"#),
-            ("{}\n{\"a\":NaN}", "{}\n{\"a\":null}"),
-        ] {
-            assert_eq!(repaired(body.as_bytes()).as_deref(), Some(wanted), "{body}");
-        }
-        assert_eq!(
-            repaired(b"[\"a\xffb\xe2\x82\",\"\xe2\x82\xac\"]").unwrap(),
-            "[\"a\u{fffd}b\u{fffd}\u{fffd}\",\"\u{20ac}\"]"
-        );
-        let deep = format!("{{\"a\":{}\"]\"{},\"b\":1}}", "[".repeat(5000), "]".repeat(5000));
-        let read: Value = serde_json::from_str(&repaired(deep.as_bytes()).unwrap()).unwrap();
-        assert_eq!(read["b"], 1);
-    }
-
-    #[test]
-    fn what_has_no_form_is_not_repaired() {
-        for body in
-            ["", "canary", "NaN", "{", "[1", r#"{"a"}"#, r#"{"a":1]"#, "[1}", r#"{a:1}"#, r#"["a"#, "{}x"]
-        {
-            assert_eq!(repaired(body.as_bytes()), None, "{body}");
-        }
-        assert_eq!(
-            json(&[&b"[\""[..], &[0xff; 100], b"\"]"].concat(), 200),
-            None,
-            "more than there is room for"
-        );
-    }
-
-    #[test]
-    fn a_line_that_is_cut_costs_itself() {
-        let read = |body: &str| lines(body.as_bytes(), ROOM).map(|bytes| String::from_utf8(bytes).unwrap());
-        assert_eq!(read("{\"a\":1}\n{\"b\":\n{\"c\":3}\n").unwrap(), "{\"a\":1}\n0\n{\"c\":3}\n");
-        assert_eq!(read("{\"a\":1}\r\n\u{feff}{\"b\":NaN}\r\n").unwrap(), "{\"a\":1}\n{\"b\":null}\n");
-        assert_eq!(read("\"b\":1}\n{\"c\":3}").unwrap(), "0\n{\"c\":3}\n");
-        assert_eq!(
-            read("{\"events\":[\n{\"a\":NaN},\n{\"b\":1}\n]}").unwrap(),
-            "{\"events\":[{\"a\":null},{\"b\":1}]}\n"
-        );
-        assert_eq!(read("{\"a\":\n{\"b\":"), None);
-    }
-
-    #[test]
-    fn a_beginning_is_closed_wherever_it_ends() {
-        let whole = r#"{"writeKey":"k","batch":[{"a":"\u00e9\n","b":[1,true,{"c":null}]}]}"#;
-        for end in 1..=whole.len() {
-            let closed = beginning(&whole.as_bytes()[..end], ROOM).unwrap();
-            let read: Value = serde_json::from_slice(&closed).unwrap_or_else(|e| panic!("{end}: {e}"));
-            assert!(end < 16 || read["writeKey"] == "k", "{end}: {read}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_repaired_is_json_and_any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            for body in [bytes.clone(), [b"[\"", &bytes[..], b"\"]"].concat(), [b"[", &bytes[..], b"]"].concat()] {
-                for made in [json(&body, ROOM), lines(&body, ROOM), beginning(&body, ROOM)].into_iter().flatten() {
-                    let mut values = serde_json::Deserializer::from_slice(&made).into_iter::<Value>();
-                    prop_assert!(values.all(|value| value.is_ok()), "{:?}", String::from_utf8_lossy(&made));
-                }
-            }
-        }
-
-        #[test]
-        fn what_is_valid_keeps_its_meaning(text in ".{0,20}", number in any::<i32>(), flag in any::<bool>()) {
-            let value = serde_json::json!({"a": text, "b": [number, flag, null, {"c": text}]});
-            let made = json(value.to_string().as_bytes(), ROOM).unwrap();
-            prop_assert_eq!(serde_json::from_slice::<Value>(&made).unwrap(), value);
-        }
-    }
-}
+mod tests;

@@ -1,12 +1,12 @@
-//! Which web pages may send events. Only the routes that apps send to are wrapped in this (`routes.rs`); nothing can be read
-//! this way.
+//! Which web pages may send events. Only the routes that apps send to are wrapped in this (`routes.rs`), and a page may read that
+//! a path is none; nothing else can be read this way.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::state::State;
 
@@ -16,30 +16,52 @@ pub(super) async fn around<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let allowed = allowed(&state.config.http.cors_origins, &request);
+    let allowed = allowed(&state.config.http.cors_origins, request.headers());
     if request.method() == Method::OPTIONS
         && let Some(origin) = &allowed
     {
-        let mut answer = HttpResponse::NoContent()
-            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.as_str()))
-            .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "POST"))
-            .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
-            .insert_header((header::VARY, "Origin, Access-Control-Request-Headers"))
-            .finish();
-        // SDKs and apps set headers of their own: whichever are asked for may be sent, since none of them is trusted.
-        if let Some(asked) = asked(request.headers()) {
-            answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
-        }
+        let answer = beforehand(origin, request.headers());
         return Ok(request.into_response(answer).map_into_right_body());
     }
     let mut response = next.call(request).await?.map_into_left_body();
-    if let Some(origin) = allowed.and_then(|o| HeaderValue::from_str(&o).ok()) {
-        let headers = response.headers_mut();
+    if let Some(origin) = &allowed {
+        show(response.headers_mut(), origin);
+    }
+    Ok(response)
+}
+
+/// The answer where nothing is served. A page whose SDK has a wrong path can only tell so when it may read that.
+pub(super) fn of_no_route(state: &State, request: &HttpRequest, mut answer: HttpResponse) -> HttpResponse {
+    let Some(origin) = allowed(&state.config.http.cors_origins, request.headers()) else { return answer };
+    if request.method() == Method::OPTIONS {
+        return beforehand(&origin, request.headers());
+    }
+    show(answer.headers_mut(), &origin);
+    answer
+}
+
+/// The answer to a browser's question beforehand.
+fn beforehand(origin: &str, headers: &HeaderMap) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent()
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "POST"))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
+        .insert_header((header::VARY, "Origin, Access-Control-Request-Headers"))
+        .finish();
+    // SDKs and apps set headers of their own: whichever are asked for may be sent, since none of them is trusted.
+    if let Some(asked) = asked(headers) {
+        answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+    }
+    answer
+}
+
+/// Lets a page of this origin read the answer.
+fn show(headers: &mut HeaderMap, origin: &str) {
+    if let Ok(origin) = HeaderValue::from_str(origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     }
-    Ok(response)
 }
 
 /// The headers that a page asks to send, when they are a list of names.
@@ -50,8 +72,8 @@ fn asked(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// What `Access-Control-Allow-Origin` says: any, or the request's own origin when it is listed.
-fn allowed(origins: &[String], request: &ServiceRequest) -> Option<String> {
-    let origin = request.headers().get(header::ORIGIN)?.to_str().ok()?;
+fn allowed(origins: &[String], headers: &HeaderMap) -> Option<String> {
+    let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
     if origins.iter().any(|o| o == "*") {
         return Some("*".to_owned());
     }
@@ -78,6 +100,7 @@ mod tests {
     fn only_listed_origins() {
         let from =
             |origin: &'static str| TestRequest::default().insert_header(("origin", origin)).to_srv_request();
+        let allowed = |origins: &[String], request: &ServiceRequest| allowed(origins, request.headers());
         let listed = ["https://shop.example".to_owned()];
         assert_eq!(allowed(&listed, &from("https://shop.example")).as_deref(), Some("https://shop.example"));
         assert_eq!(allowed(&listed, &from("https://shop.example.evil")), None);

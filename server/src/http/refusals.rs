@@ -46,14 +46,8 @@ pub(crate) const JSON: &[ProblemType] = &[
 ];
 
 /// What is the matter with a batch that is read strictly.
-pub(crate) const STRICT: &[ProblemType] = &[
-    ProblemType::Ingest(RefusalCode::EmptyBody),
-    ProblemType::Ingest(RefusalCode::WrongType),
-    ProblemType::Ingest(RefusalCode::TooLong),
-    ProblemType::Ingest(RefusalCode::TooManyProperties),
-    ProblemType::Ingest(RefusalCode::BadId),
-    ProblemType::Ingest(RefusalCode::BadIdentifier),
-];
+pub(crate) const STRICT: &[ProblemType] =
+    &[ProblemType::Ingest(RefusalCode::EmptyBody), ProblemType::Ingest(RefusalCode::WrongType)];
 
 /// What is the matter with keeping events.
 pub(crate) const KEEPING: &[ProblemType] = &[

@@ -1,8 +1,8 @@
 //! All routes. Each file of this folder is one endpoint: it reads the request, asks one part of the service, and
 //! answers.
 //!
-//! Invariants: a path is the same with a slash at its end; another method than its own is answered 405 with `Allow`, and a path that
-//! there is not with 404, but for what must not be lost (`not_yet.rs`). What apps
+//! Invariants: a path is the same with slashes at its end, and with several where it has one (`http.rs`); another method than its own
+//! is answered 405 with `Allow`, and a path that there is not with 404, but for what must not be lost (`not_yet.rs`). What apps
 //! send to is also found under `/k/{key}`, where the key of an app that can set no header stands, and answers
 //! pages of other origins (`cors.rs`).
 //! Not here: how a request is refused (`problem.rs`), the forms of answers to events (`answers.rs`), keys (`auth.rs`),
@@ -27,6 +27,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 
 use crate::http::cors;
 use crate::problem::Problem;
+use crate::state::State;
 
 pub(super) use incoming::peer;
 
@@ -124,6 +125,6 @@ fn resource(paths: Vec<String>, routes: Vec<(&'static str, Route)>) -> Resource 
     }))
 }
 
-async fn unknown() -> HttpResponse {
-    Problem::unknown_path().response()
+async fn unknown(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    cors::of_no_route(&state, &http, Problem::unknown_path().response())
 }

@@ -141,18 +141,21 @@ fn a_slash_at_the_end_is_the_same_path_and_another_method_is_told_which_there_ar
         world.client().ask(method, path, &[("authorization", key)], body.as_bytes()).unwrap()
     };
     let body = batch("DE", vec![click("1", "u", "a")]).to_string();
-    for path in ["/v1/events/", "/v1/events"] {
+    for path in ["/v1/events/", "/v1/events", "//v1/events", "/v1//events", "///v1///events///"] {
         ask("POST", path, &key, &body).expect(200);
     }
-    for path in ["/v1/batch/", "/v1/b", "/v1/t", "/v1/track/", "/v1/import"] {
+    for path in ["/v1/batch/", "/v1/b", "/v1/t", "/v1/track/", "/v1/import", "//v1/batch", "/v1//t//"] {
         ask("POST", path, &key, &segment("m", None).to_string()).expect(200);
     }
-    for path in ["/v1/tables", "/v1/tables/", "/v1/budget/", "/healthz/", "/readyz"] {
+    for path in
+        ["/v1/tables", "/v1/tables/", "/v1/budget/", "/healthz/", "/readyz", "//v1//tables", "//healthz"]
+    {
         ask("GET", path, &analyst, "").expect(200);
     }
     for (method, path, allowed) in [
         ("GET", "/v1/events", "POST"),
         ("PUT", "/k/x_y/v1/batch/", "POST"),
+        ("PUT", "//v1//batch", "POST"),
         ("DELETE", "/api/7/envelope/", "POST"),
         ("DELETE", "/v1/sql", "POST, GET"),
         ("POST", "/v1/sql/7", "DELETE"),
@@ -201,10 +204,35 @@ fn pages_of_other_origins_may_send_whatever_headers_they_ask_for_to_what_apps_se
         assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
         assert_eq!(ask(path, "https://evil.example").header("access-control-allow-origin"), None, "{path}");
     }
-    for path in ["/v1/sql", "/v1/tables", "/v1/retention/runs", "/healthz", "/v1/nothing"] {
+    for path in ["/v1/sql", "/v1/tables", "/v1/retention/runs", "/healthz"] {
         let answer = ask(path, "https://shop.example");
         assert_eq!((answer.status / 100, answer.header("access-control-allow-origin")), (4, None), "{path}");
     }
+    // A page can read that its SDK has a wrong path or method, and nothing of what people ask.
+    let refused = |method: &str, path: &str, origin: &str| {
+        let answer = world.client().ask(method, path, &[("origin", origin)], b"{}").unwrap();
+        let shown = answer.header("access-control-allow-origin").map(str::to_owned);
+        (answer.status, answer.json()["code"].as_str().unwrap().to_owned(), shown)
+    };
+    let shop = "https://shop.example";
+    for (method, path, status, code) in [
+        ("POST", "/v1/event", 404, "unknown_path"),
+        ("POST", "/v2/events", 404, "unknown_path"),
+        ("POST", "/api/1/store/", 404, "unknown_path"),
+        ("POST", "/k/a_b/v1/nothing", 404, "unknown_path"),
+        ("POST", "/submit/app/baseline/1/x", 404, "unknown_path"),
+        ("GET", "/v1/events", 405, "wrong_method"),
+        ("PUT", "/v1//batch/", 405, "wrong_method"),
+        ("GET", "/api/1/envelope/", 405, "wrong_method"),
+        ("DELETE", "/k/a_b/v1/t", 405, "wrong_method"),
+    ] {
+        let told = (status, code.to_owned());
+        assert_eq!(refused(method, path, shop), (told.0, told.1.clone(), Some(shop.to_owned())), "{path}");
+        assert_eq!(refused(method, path, "https://evil.example"), (told.0, told.1, None), "{path}");
+    }
+    assert_eq!(ask("/v1/event", shop).expect(204).header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(ask("/v1/event", "https://evil.example").status, 404);
+    assert_eq!(refused("PUT", "/v1/tables", shop).2, None);
 }
 
 #[test]

@@ -34,6 +34,7 @@
 //! | `earlier` | a data directory of an earlier version is served like this version's own |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
+//! | `broken` | what is wrong with a batch costs what is wrong, and a retry is known whatever is stamped on it |
 //! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
@@ -43,6 +44,7 @@
 
 mod attacks;
 mod audit;
+mod broken;
 mod canary;
 mod closed;
 mod commands;

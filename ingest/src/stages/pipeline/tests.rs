@@ -15,6 +15,7 @@ use crate::{
     wire::time::rfc3339,
 };
 
+mod broken_batches;
 mod event_ids;
 mod fixtures;
 mod gate;
@@ -144,7 +145,15 @@ fn now() -> i64 {
 }
 
 fn request(protocol: Protocol, body: &[u8]) -> Request<'_> {
-    Request { protocol, content_type: None, content_encoding: None, body, peer: None, received_ms: now() }
+    Request {
+        protocol,
+        content_type: None,
+        content_encoding: None,
+        message_type: None,
+        body,
+        peer: None,
+        received_ms: now(),
+    }
 }
 
 /// A server's key for all regions; it asserts consent when it is for one programme.

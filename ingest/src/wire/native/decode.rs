@@ -6,8 +6,9 @@
 //!          "session_id", "country", "consent": {"policy_version", "granted_at", "age", "granted", "status"},
 //!          "context": {"app_version", "os", "os_version", "device_model", "ip", ..}, "properties": {..}}
 //! ```
-//! What the batch says is the default for each event. Unknown fields are ignored, coordinates in a context too, but for those of
-//! a consent, and a consent under another spelling of its name: an event that has no other consent is rejected. Of what is said twice the last counts that is not null. A field that is longer or
+//! What the batch says is the default for each event; of that, what cannot be read is left out, and named in the answer. Unknown
+//! fields are ignored, coordinates in a context too, but for those of a consent, and a consent under another spelling of its name:
+//! an event that has no other consent is rejected. Of what is said twice the last counts that is not null. A field that is longer or
 //! deeper than a value may be is left out and counted. The
 //! fields of an event are read straight into their slots, without a tree: this is the path that must be fast.
 //! Not here: what a name or a property means (`stages/validate.rs`).
@@ -17,10 +18,10 @@ use std::{borrow::Cow, fmt};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::{
-    answer::{Code, Outcome, Rejection},
+    answer::{Code, Rejection},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Common, DecodedEvent, IDENTIFIER_BYTES_MAX, Property, Sink},
+        batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Property, Sink},
         claim::{self, Claim},
         json::{Bounds, Broken, Json, Key, bad_json},
         time::Time,
@@ -36,13 +37,17 @@ pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Ref
         match found {
             Found::Batch(batch) => {
                 sink.head.sent_at = batch.sent_at.unwrap_or(Time::Missing);
-                if let Some(outcome) = batch.decided {
-                    return Err(bad_batch(&outcome));
+                if sink.head.sent_at == Time::Bad {
+                    sink.head.fault(Rejection::field(Code::BadTime, "sent_at", "not a time"));
+                }
+                if let Some(Err(rejection)) = &batch.common.consent {
+                    sink.head.fault(rejection.clone());
                 }
                 sink.head.defaults = batch.common;
                 return deserializer.end().map_err(|e| bad_json(&e));
             }
             Found::List => return deserializer.end().map_err(|e| bad_json(&e)),
+            Found::NoList => return Err(Refusal::new(RefusalCode::WrongType, "events must be a list")),
             Found::Event => {}
         }
         first = false;
@@ -50,19 +55,12 @@ pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Ref
     if first { Err(Refusal::new(RefusalCode::EmptyBody, "the body has no event")) } else { Ok(()) }
 }
 
-fn bad_batch(outcome: &Outcome) -> Refusal {
-    let code = match outcome {
-        Outcome::Rejected(rejection) => RefusalCode::of_batch(rejection.code),
-        _ => RefusalCode::BadBatch,
-    };
-    let reason = "a field that the batch sets for all of its events has a wrong type or length";
-    Refusal::new(code, reason)
-}
-
 /// What stood at the place of an event or a batch.
 enum Found<'a> {
     Batch(Box<DecodedEvent<'a>>),
     List,
+    /// A batch in which something else stands in the place of the events.
+    NoList,
     Event,
 }
 
@@ -120,13 +118,19 @@ impl<'a> Item<'_, '_, 'a> {
         if self.sink.push(event) { Ok(Found::Event) } else { Err(self.sink.bounds.stop(Broken::Events)) }
     }
 
-    /// Reads the value of one key into the event; true when it was a batch's `events`.
+    /// What is wrong with a field. It rejects an event; of a batch the field is left out.
+    fn fault(&mut self, event: &mut DecodedEvent<'a>, fault: Rejection) {
+        let may_be_batch = self.top == Top::First;
+        note(&mut self.sink.head, may_be_batch, event, fault);
+    }
+
+    /// Reads the value of one key into the event; says what stood there when the key was a batch's `events`.
     fn field<A: MapAccess<'a>>(
         &mut self,
         key: &str,
         event: &mut DecodedEvent<'a>,
         map: &mut A,
-    ) -> Result<bool, A::Error> {
+    ) -> Result<Option<Listed>, A::Error> {
         let bounds = self.sink.bounds;
         match key {
             "properties" => {
@@ -136,33 +140,29 @@ impl<'a> Item<'_, '_, 'a> {
                 match map.next_value_seed(members)? {
                     Object::Whole => {}
                     Object::TooMany => {
-                        event.reject(Rejection::event(Code::TooManyProperties, "too many properties"))
+                        self.fault(event, Rejection::event(Code::TooManyProperties, "too many properties"));
                     }
                     Object::Not => {
-                        event.reject(Rejection::field(Code::WrongType, "properties", "must be an object"));
+                        let fault = Rejection::field(Code::WrongType, "properties", "must be an object");
+                        self.fault(event, fault);
                     }
                 }
                 event.properties = start..self.sink.properties.len();
             }
             "context" => self.context(event, map)?,
             "events" if self.top == Top::First => {
-                self.sink.events.clear();
-                let found = map.next_value_seed(Events { sink: self.sink })?;
-                if !found {
-                    event.reject(Rejection::field(Code::WrongType, "events", "must be a list"));
-                }
-                return Ok(true);
+                return map.next_value_seed(Events { sink: self.sink }).map(Some);
             }
             _ => {
                 let value = map.next_value_seed(bounds.value())?;
                 if Common::is_lost(key, &value) {
                     self.sink.head.dropped += 1;
-                } else {
-                    scalar_field(key, value, event);
+                } else if let Err(fault) = scalar_field(key, value, event) {
+                    self.fault(event, fault);
                 }
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn context<A: MapAccess<'a>>(
@@ -175,31 +175,40 @@ impl<'a> Item<'_, '_, 'a> {
         let bounds = self.sink.bounds;
         let members = Members { bounds, out: &mut self.sink.properties, max: usize::MAX };
         if map.next_value_seed(members)? == Object::Not {
-            event.reject(Rejection::field(Code::WrongType, "context", "must be an object"));
+            self.fault(event, Rejection::field(Code::WrongType, "context", "must be an object"));
         }
+        let may_be_batch = self.top == Top::First;
         for (key, value) in self.sink.properties.drain(start..) {
             if Common::is_lost(&key, &value) {
                 self.sink.head.dropped += 1;
-            } else if let Err(rejection) = event.common.set(&key, value) {
-                event.reject(rejection);
+            } else if let Err(fault) = event.common.set(&key, value) {
+                note(&mut self.sink.head, may_be_batch, event, fault);
             }
         }
         Ok(())
     }
 }
 
+/// Notes what is wrong with a field of what may be a batch; that is not known before its end.
+fn note(head: &mut DecodedHead<'_>, may_be_batch: bool, event: &mut DecodedEvent<'_>, fault: Rejection) {
+    if may_be_batch {
+        head.fault(fault.clone());
+    }
+    event.reject(fault);
+}
+
 /// A field of an event that is neither `properties`, `context` nor `events`.
-fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) {
+fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) -> Result<(), Rejection> {
     match key {
         "event" => match value {
             Json::Text(name) => event.name = Some(name),
             Json::Null => {}
-            _ => event.reject(Rejection::field(Code::WrongType, "event", "must be a string")),
+            _ => return Err(Rejection::field(Code::WrongType, "event", "must be a string")),
         },
         "id" | "time" | "sent_at" if matches!(value, Json::Null) => {}
         "id" => match value.identifier() {
             Some(id) if id.len() <= IDENTIFIER_BYTES_MAX => event.id = Some(id),
-            _ => event.reject(Rejection::field(Code::BadId, "id", "must be a string of 1 to 256 bytes")),
+            _ => return Err(Rejection::field(Code::BadId, "id", "must be a string of 1 to 256 bytes")),
         },
         "time" => event.time = Some(Time::millis(&value)),
         "sent_at" => event.sent_at = Some(Time::millis(&value)),
@@ -211,12 +220,9 @@ fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) {
         _ if claim::is_misspelled(key) && !matches!(value, Json::Null) => {
             event.common.consent = Some(claim::misspelled());
         }
-        _ => {
-            if let Err(rejection) = event.common.set(key, value) {
-                event.reject(rejection);
-            }
-        }
+        _ => return event.common.set(key, value).map(|_| ()),
     }
+    Ok(())
 }
 
 impl<'a> Visitor<'a> for Item<'_, '_, 'a> {
@@ -243,38 +249,58 @@ impl<'a> Visitor<'a> for Item<'_, '_, 'a> {
 
     fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<Found<'a>, A::Error> {
         let mut event = DecodedEvent::default();
-        let mut batch = false;
+        let mut events = None;
         while let Some(key) = map.next_key_seed(Key)? {
-            batch |= self.field(&key, &mut event, &mut map)?;
+            events = events.max(self.field(&key, &mut event, &mut map)?);
         }
-        if batch {
-            return Ok(Found::Batch(Box::new(event)));
+        match events {
+            Some(Listed::Events) => Ok(Found::Batch(Box::new(event))),
+            Some(Listed::Other) if event.name.is_none() => Ok(Found::NoList),
+            // Null is as if it were not there, but what has no name is no event either.
+            Some(Listed::Null) if event.name.is_none() => {
+                self.fault(&mut event, Rejection::field(Code::WrongType, "events", "must be a list"));
+                Ok(Found::Batch(Box::new(event)))
+            }
+            _ => {
+                if self.top == Top::First {
+                    self.sink.head.no_batch();
+                }
+                self.push(event)
+            }
         }
-        self.push(event)
     }
 }
 
-/// Reads the list `events`; false when it is none.
+/// What stood in the place of a batch's events. Of several the greatest counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Listed {
+    Null,
+    Other,
+    Events,
+}
+
+/// Reads the list `events`. Only a list takes the place of one that stood before it.
 struct Events<'x, 's, 'a> {
     sink: &'x mut Sink<'s, 'a>,
 }
 
 impl<'a> DeserializeSeed<'a> for Events<'_, '_, 'a> {
-    type Value = bool;
+    type Value = Listed;
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Listed, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl Events<'_, '_, '_> {
-    fn other<E: serde::de::Error>(self) -> Result<bool, E> {
-        Ok(false)
+    fn other<E: serde::de::Error>(self) -> Result<Listed, E> {
+        self.sink.head.fault(Rejection::field(Code::WrongType, "events", "must be a list"));
+        Ok(Listed::Other)
     }
 }
 
 impl<'a> Visitor<'a> for Events<'_, '_, 'a> {
-    type Value = bool;
+    type Value = Listed;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of events")
@@ -282,18 +308,19 @@ impl<'a> Visitor<'a> for Events<'_, '_, 'a> {
 
     scalars!();
 
-    fn visit_unit<E: serde::de::Error>(self) -> Result<bool, E> {
-        self.other()
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Listed, E> {
+        Ok(Listed::Null)
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<bool, A::Error> {
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Listed, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         self.other()
     }
 
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<bool, A::Error> {
+    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Listed, A::Error> {
+        self.sink.events.clear();
         while seq.next_element_seed(Item { sink: self.sink, top: Top::Inside })?.is_some() {}
-        Ok(true)
+        Ok(Listed::Events)
     }
 }
 

@@ -8,10 +8,11 @@ use serde_json::json;
 
 use crate::wire::protocol::{Later, Reply, Told};
 
-/// Success for every batch that was read; code and message otherwise.
+/// Success for every batch that was read, with what was wrong with its own fields; code and message otherwise.
 pub(super) fn answer(told: &Told<'_>) -> Reply {
     match told.outcome {
-        Ok(_) => Reply::json(None, &json!({"success": true})),
+        Ok(answer) if answer.batch_faults.is_empty() => Reply::json(None, &json!({"success": true})),
+        Ok(answer) => Reply::json(None, &json!({"success": true, "batch_faults": answer.batch_faults})),
         Err(refused) => {
             let later = refused.later.map(|later| match later {
                 Later::DiskFull => Later::Unavailable,

@@ -1,4 +1,4 @@
-//! What Segment's SDKs (and RudderStack's) send to `POST /v1/batch`.
+//! What Segment's SDKs (and RudderStack's) send to `POST /v1/batch`, or one message to a path that may name its type.
 //!
 //! ```text
 //! {"batch": [{"type", "messageId", "timestamp", "userId" | "anonymousId", "event" | "name", "properties", "context"}], "sentAt"}
@@ -7,7 +7,10 @@
 //! which Shoal does not keep: withheld as `not_an_event`. So is the message by which a consent manager tells a decision. Consent
 //! may be carried in `context.consent`, decisions by category there or in `context.consentManagement`, country in
 //! `context.country` or `context.location.country`, a session in `context.sessionId`.
+//! What a batch says for all messages and cannot be read is left out, and counted.
 //! Not here: the write key (`shoal-server`), names and properties of events (`defs/vendors/segment.toml`).
+
+use std::borrow::Cow;
 
 use shoal_schemas::{Protocol, Registry};
 
@@ -27,31 +30,80 @@ use crate::{
 /// The name of the message by which a consent manager tells a decision.
 const DECISION: &str = "Segment Consent Preference Updated";
 
-pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
+pub(super) fn read<'a>(
+    text: &'a str,
+    message_type: Option<&'static str>,
+    sink: &mut Sink<'_, 'a>,
+) -> Result<(), Refusal> {
     let body = json::parse(text, sink.bounds).map_err(|e| bad_json(&e))?;
     sink.head.sent_at = body.get("sentAt").map_or(Time::Missing, Time::millis);
     sink.head.defaults = common(&body, sink.registry);
-    let one = std::slice::from_ref(&body);
-    let messages = match body.get("batch") {
-        Some(Json::List(messages)) => messages.as_slice(),
-        Some(_) => return Err(Refusal::new(RefusalCode::BadBatch, "batch must be a list")),
-        // The single-message endpoints send the message itself.
-        None if body.get("type").is_some() => one,
-        None => return Err(Refusal::new(RefusalCode::BadBatch, "there is no batch")),
-    };
-    for message in messages {
-        let event = event(message, sink);
-        if !sink.push(event) {
-            break;
+    let batches = || body.members().iter().rev().filter(|(name, _)| name == "batch").map(|(_, value)| value);
+    let lists = batches().find_map(|value| match value {
+        Json::List(messages) => Some(messages),
+        _ => None,
+    });
+    if let Some(messages) = lists {
+        faults(&body, sink);
+        for message in messages {
+            let event = event(message, None, sink);
+            if !sink.push(event) {
+                break;
+            }
         }
+        return Ok(());
     }
-    Ok(())
+    // The single-message endpoints send the message itself.
+    let is_message = body.get("type").is_some() || message_type.is_some();
+    if is_message && matches!(body, Json::Map(_)) {
+        let event = event(&body, message_type, sink);
+        sink.push(event);
+        return Ok(());
+    }
+    match batches().find(|value| !matches!(value, Json::Null)) {
+        Some(_) => Err(Refusal::new(RefusalCode::BadBatch, "batch must be a list")),
+        None if batches().next().is_some() => {
+            sink.head.fault(Rejection::field(Code::WrongType, "batch", "must be a list"));
+            Ok(())
+        }
+        None => Err(Refusal::new(RefusalCode::BadBatch, "there is no batch")),
+    }
 }
 
-fn event<'a>(message: &Json<'a>, sink: &mut Sink<'_, 'a>) -> DecodedEvent<'a> {
+/// What is wrong with what a batch says for all of its messages.
+fn faults(body: &Json<'_>, sink: &mut Sink<'_, '_>) {
+    let head = &mut sink.head;
+    if head.sent_at == Time::Bad {
+        head.fault(Rejection::field(Code::BadTime, "sentAt", "not a time"));
+    }
+    if body.get("context").is_some_and(|context| !matches!(context, Json::Map(_))) {
+        head.fault(Rejection::field(Code::WrongType, "context", "must be an object"));
+    }
+    if head.defaults.has_unreadable_identifier {
+        let reason = "a number whose digits are not known";
+        head.fault(Rejection::field(Code::BadIdentifier, "context.device.id", reason));
+    }
+    if let Some(Err(rejection)) = &head.defaults.consent {
+        let rejection = rejection.clone();
+        head.fault(rejection);
+    }
+    let is_list = |(name, value): &(Cow<'_, str>, Json<'_>)| {
+        name != "batch" || matches!(value, Json::List(_) | Json::Null)
+    };
+    if !body.members().iter().all(is_list) {
+        head.fault(Rejection::field(Code::WrongType, "batch", "must be a list"));
+    }
+}
+
+/// A message, which is of the type that its path names when it says none itself.
+fn event<'a>(
+    message: &Json<'a>,
+    message_type: Option<&'static str>,
+    sink: &mut Sink<'_, 'a>,
+) -> DecodedEvent<'a> {
     let registry = sink.registry;
     let text = |key| message.get(key).and_then(Json::text);
-    let vendor_name = match text("type").map(|t| &**t) {
+    let vendor_name = match text("type").map(|t| &**t).or(message_type) {
         Some("track") => match text("event") {
             Some(name) if name.trim().eq_ignore_ascii_case(DECISION) => {
                 return DecodedEvent { is_decision: true, ..not_an_event(message, registry) };

@@ -28,11 +28,11 @@ impl Wire for Segment {
 
     fn decode<'a>(
         &self,
-        _request: &Request<'a>,
+        request: &Request<'a>,
         bytes: &'a [u8],
         sink: &mut Sink<'_, 'a>,
     ) -> Result<(), Refusal> {
-        decode::read(json::text(bytes)?, sink)
+        decode::read(json::text(bytes)?, request.message_type, sink)
     }
 
     fn whole_messages(&self, bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {

@@ -70,8 +70,7 @@ struct Reader<'x, 's, 'a> {
 impl<'a> Reader<'_, '_, 'a> {
     /// Reads an item; false when it is none that Shoal reads.
     fn item(&mut self, item: &envelope::Item<'a>) -> bool {
-        let kind = item.header.get("type").and_then(Json::text).map(|t| &**t);
-        if !kind.is_some_and(|kind| envelope::READ.contains(&kind)) {
+        if !envelope::READ.contains(&&*item.kind) {
             return false;
         }
         let Some(value) =
@@ -80,17 +79,17 @@ impl<'a> Reader<'_, '_, 'a> {
             self.sink.head.unreadable += 1;
             return false;
         };
-        match kind {
-            Some("event") => {
+        match &*item.kind {
+            "event" => {
                 self.note_id(&value);
                 self.crash(&value);
             }
-            Some("transaction") => {
+            "transaction" => {
                 self.note_id(&value);
                 self.transaction(&value);
             }
-            Some("session") => self.session(&value),
-            Some("client_report") => client_report::read(&value, &mut self.sink.head.client_losses),
+            "session" => self.session(&value),
+            "client_report" => client_report::read(&value, &mut self.sink.head.client_losses),
             _ => match value.get("items") {
                 Some(list) => list.items().iter().for_each(|span| self.span(span, None)),
                 None => self.span(&value, None),

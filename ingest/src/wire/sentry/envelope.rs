@@ -5,8 +5,13 @@
 //! item header line (JSON: type, length?, item_count?) \n payload (length bytes, or up to the next newline) \n
 //! .. more items
 //! ```
-//! Payloads may be binary. What is whole before the body is cut, or an item header is unreadable, is kept; the rest is
-//! counted as one skipped item. Not here: what is in a payload (`decode.rs`).
+//! Payloads may be binary, and lines may end in CR LF. A `length` is believed when a line or the body ends with it, or when the
+//! header of another item follows at once; where it is not, a payload that is read is its line when that is JSON. What is broken
+//! otherwise costs its item: the next one begins with the first line that is certainly a header, because it has the type and
+//! the members of one, and with it a payload that fits. What no such line follows is one part that is broken.
+//!
+//! Invariants: parts that are broken are counted; the work is bounded by the size of the body, whatever the lengths say.
+//! Not here: what is in a payload (`decode.rs`).
 
 use std::cell::Cell;
 
@@ -17,107 +22,251 @@ use crate::wire::{
 
 /// Items whose payload is JSON that is read.
 pub(super) const READ: [&str; 5] = ["event", "transaction", "span", "session", "client_report"];
+/// Other types of items that SDKs send.
+const OTHER: [&str; 20] = [
+    "attachment",
+    "check_in",
+    "feedback",
+    "form_data",
+    "log",
+    "metric_buckets",
+    "metric_meta",
+    "nel",
+    "otel_log",
+    "profile",
+    "profile_chunk",
+    "raw_security",
+    "replay_event",
+    "replay_recording",
+    "replay_video",
+    "security",
+    "sessions",
+    "statsd",
+    "trace_metric",
+    "user_report",
+];
+/// What the header of an item says.
+const HEADER_MEMBERS: [&str; 7] =
+    ["type", "length", "item_count", "content_type", "filename", "attachment_type", "platform"];
+/// What only payloads say, some of which have a `type` too.
+const PAYLOAD_MEMBERS: [&str; 7] =
+    ["contexts", "discarded_events", "event_id", "exception", "sid", "spans", "timestamp"];
 
 /// One item.
 pub(super) struct Item<'a> {
-    pub(super) header: Json<'a>,
+    pub(super) kind: String,
     pub(super) payload: &'a [u8],
 }
 
 /// A header may be no larger than this.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// An item in the place of a part that is broken. Nothing reads it.
+const BROKEN: &[u8] = b"{\"length\":0,\"type\":\"broken\"}\n\n";
 
 /// The items of an envelope.
 pub(super) struct Items<'a> {
     rest: &'a [u8],
     /// Parts that could not be read.
     pub(super) broken: u64,
+    /// Bytes that may still be looked at for the sake of lengths that are wrong.
+    looks_left: usize,
 }
 
-/// The envelope's header and its items; none when the first line is no header.
+/// The envelope's header and its items; none when the first line is no header and no item follows.
 pub(super) fn open(body: &[u8]) -> Option<(Json<'_>, Items<'_>)> {
     let (line, rest) = split_line(body);
-    let header = if line.trim_ascii().is_empty() { Json::Null } else { header(line)? };
-    Some((header, Items { rest, broken: 0 }))
+    let mut items = Items::new(rest);
+    if line.trim_ascii().is_empty() {
+        return Some((Json::Null, items));
+    }
+    if let Some(header) = header(line) {
+        return Some((header, items));
+    }
+    items.broken += 1;
+    items.seek();
+    (!items.rest.is_empty()).then_some((Json::Null, items))
+}
+
+/// The header of an item.
+struct Header {
+    kind: String,
+    length: Length,
+    /// Whether nothing else can look like it.
+    is_certain: bool,
+}
+
+enum Length {
+    /// Up to the end of the line.
+    Line,
+    Bytes(usize),
+    /// Less than nothing.
+    Wrong,
+}
+
+impl Header {
+    /// Of a line, repaired when it must be.
+    fn read(line: &[u8]) -> Option<Header> {
+        if line.len() > HEADER_BYTES_MAX || !line.trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
+        if let Some(read) = header(line) {
+            return Header::of(&read);
+        }
+        let repaired = repair::json(line, HEADER_BYTES_MAX)?;
+        Header::of(&header(&repaired)?)
+    }
+
+    fn of(read: &Json<'_>) -> Option<Header> {
+        let kind = read.get("type").and_then(Json::text)?;
+        let has = |names: &[&str], name: &str| names.contains(&name);
+        if read.members().iter().any(|(name, _)| has(&PAYLOAD_MEMBERS, name)) {
+            return None;
+        }
+        let length = match read.get("length") {
+            Some(Json::Integer(length)) => usize::try_from(*length).map_or(Length::Wrong, Length::Bytes),
+            _ => Length::Line,
+        };
+        let is_known = has(&READ, kind) || has(&OTHER, kind);
+        let is_certain = is_known && read.members().iter().all(|(name, _)| has(&HEADER_MEMBERS, name));
+        Some(Header { kind: kind.to_string(), length, is_certain })
+    }
+
+    fn is_read(&self) -> bool {
+        READ.contains(&&*self.kind)
+    }
+}
+
+/// A payload, and what is behind it.
+struct Framed<'a> {
+    payload: &'a [u8],
+    behind: &'a [u8],
 }
 
 impl<'a> Iterator for Items<'a> {
     type Item = Item<'a>;
 
     fn next(&mut self) -> Option<Item<'a>> {
-        while let Some(rest) = self.rest.strip_prefix(b"\n") {
-            self.rest = rest;
-        }
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (line, rest) = split_line(self.rest);
-        let Some(header) = header(line).filter(|h| matches!(h, Json::Map(_))) else {
-            return self.stop();
-        };
-        let payload = match header.get("length") {
-            Some(Json::Integer(length)) => {
-                let Some((payload, rest)) =
-                    usize::try_from(*length).ok().and_then(|l| rest.split_at_checked(l))
-                else {
-                    return self.stop();
-                };
-                self.rest = rest;
-                payload
+        loop {
+            let is_line_end = |rest: &&[u8]| rest.starts_with(b"\n") || rest.starts_with(b"\r\n");
+            while let Some(rest) = Some(self.rest).filter(is_line_end) {
+                self.rest = split_line(rest).1;
             }
-            _ => {
-                let (payload, rest) = split_line(rest);
-                self.rest = rest;
-                payload
+            if self.rest.is_empty() {
+                return None;
             }
-        };
-        Some(Item { header, payload })
+            let (line, behind) = split_line(self.rest);
+            if let Some(header) = Header::read(line)
+                && let Some(framed) = self.frame(&header, behind)
+            {
+                self.rest = framed.behind;
+                return Some(Item { kind: header.kind, payload: framed.payload });
+            }
+            self.broken += 1;
+            self.rest = behind;
+            self.seek();
+        }
     }
 }
 
 impl<'a> Items<'a> {
-    /// Nothing after this can be told apart.
-    fn stop(&mut self) -> Option<Item<'a>> {
-        self.rest = &[];
-        self.broken += 1;
-        None
+    fn new(rest: &'a [u8]) -> Items<'a> {
+        Items { rest, broken: 0, looks_left: rest.len().saturating_mul(4) }
+    }
+
+    /// Where the payload of an item ends; none when nothing tells.
+    fn frame(&mut self, header: &Header, rest: &'a [u8]) -> Option<Framed<'a>> {
+        let (payload, behind) = split_line(rest);
+        let line = Framed { payload, behind };
+        let stated = match header.length {
+            Length::Line => return Some(line),
+            Length::Bytes(length) => rest.split_at_checked(length),
+            Length::Wrong => None,
+        };
+        let stated = stated.map(|(payload, behind)| Framed { payload, behind });
+        if let Some(stated) = stated {
+            let is_end = stated.behind.is_empty()
+                || stated.behind.starts_with(b"\n")
+                || stated.behind.starts_with(b"\r\n");
+            let is_believed = match (is_end, header.is_read()) {
+                (true, false) => true,
+                // On one line it is the only thing that it can be.
+                (true, true) => !stated.payload.contains(&b'\n') || self.is_value(stated.payload),
+                (false, false) => self.is_header(stated.behind),
+                (false, true) => self.is_header(stated.behind) && self.is_value(stated.payload),
+            };
+            if is_believed || (is_end && !self.is_value(line.payload)) {
+                return Some(stated);
+            }
+        }
+        (header.is_read() && self.is_value(line.payload)).then_some(line)
+    }
+
+    /// Goes to the next line that is certainly the header of an item, or to the end.
+    fn seek(&mut self) {
+        while !self.rest.is_empty() {
+            let (line, behind) = split_line(self.rest);
+            if let Some(header) = Header::read(line).filter(|header| header.is_certain)
+                && let Some(framed) = self.frame(&header, behind)
+                && (!header.is_read() || self.is_value(framed.payload))
+            {
+                return;
+            }
+            self.rest = behind;
+        }
+    }
+
+    /// Whether an item begins here.
+    fn is_header(&mut self, bytes: &[u8]) -> bool {
+        let line = split_line(bytes).0;
+        self.spend(line.len().min(HEADER_BYTES_MAX))
+            && Header::read(line).is_some_and(|header| header.is_certain)
+    }
+
+    /// Whether it is one value in JSON, as far as it can be repaired.
+    fn is_value(&mut self, payload: &[u8]) -> bool {
+        let bytes_max = 64 + payload.len().saturating_mul(4);
+        self.spend(payload.len())
+            && payload.trim_ascii_start().starts_with(b"{")
+            // Repaired, each value ends its line.
+            && repair::json(payload, bytes_max).is_some_and(|made| made.iter().filter(|b| **b == b'\n').count() == 1)
+    }
+
+    fn spend(&mut self, bytes: usize) -> bool {
+        let left = self.looks_left.checked_sub(bytes);
+        self.looks_left = left.unwrap_or(0);
+        left.is_some()
     }
 }
 
 /// The same envelope with its headers, and the payloads of items that are read, repaired; `None` when nothing is left of it.
 pub(super) fn repaired(body: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
-    let (line, mut rest) = split_line(body);
-    let mut out = whole(line, bytes_max)?;
+    let (line, rest) = split_line(body);
+    let (mut out, mut items) = match whole(line, bytes_max) {
+        Some(line) => (line, Items::new(rest)),
+        None => (b"{}".to_vec(), open(body)?.1),
+    };
     out.push(b'\n');
-    loop {
-        while let Some(after) = rest.strip_prefix(b"\n") {
-            rest = after;
-        }
-        let (line, after) = split_line(rest);
-        let Some(line) = whole(line, bytes_max).filter(|line| !line.is_empty()) else { break };
-        let Some(header) = header(&line).filter(|h| matches!(h, Json::Map(_))) else { break };
-        let length = match header.get("length") {
-            Some(Json::Integer(length)) => usize::try_from(*length).ok(),
-            _ => Some(split_line(after).0.len()),
-        };
-        let Some((payload, after)) = length.and_then(|length| after.split_at_checked(length)) else { break };
-        put(&mut out, &header, payload, bytes_max);
+    for item in items.by_ref() {
+        put(&mut out, &item, bytes_max);
         if out.len() > bytes_max {
             return None;
         }
-        rest = after;
     }
-    // What cannot be told apart is counted as one part that is broken.
-    out.extend_from_slice(rest);
-    (out.len() <= bytes_max).then_some(out)
+    for _ in 0..items.broken {
+        out.extend_from_slice(BROKEN);
+        if out.len() > bytes_max {
+            return None;
+        }
+    }
+    Some(out)
 }
 
 /// Adds an item, with its payload repaired when it is one that is read.
-fn put(out: &mut Vec<u8>, header: &Json<'_>, payload: &[u8], bytes_max: usize) {
-    let kind = header.get("type").and_then(Json::text).map_or("", |kind| &**kind);
-    let repaired = if READ.contains(&kind) { repair::json(payload, bytes_max) } else { None };
-    let payload = repaired.as_deref().map_or(payload, <[u8]>::trim_ascii_end);
-    let header = serde_json::json!({"length": payload.len(), "type": kind});
+fn put(out: &mut Vec<u8>, item: &Item<'_>, bytes_max: usize) {
+    let is_read = READ.contains(&&*item.kind);
+    let repaired = if is_read { repair::json(item.payload, bytes_max) } else { None };
+    let payload = repaired.as_deref().map_or(item.payload, <[u8]>::trim_ascii_end);
+    let header = serde_json::json!({"length": payload.len(), "type": item.kind});
     out.extend_from_slice(header.to_string().as_bytes());
     out.push(b'\n');
     out.extend_from_slice(payload);
@@ -156,61 +305,4 @@ fn header(line: &[u8]) -> Option<Json<'_>> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn payloads(body: &[u8]) -> (Vec<Vec<u8>>, u64) {
-        let (_, mut items) = open(body).unwrap();
-        let found = items.by_ref().map(|i| i.payload.to_vec()).collect();
-        (found, items.broken)
-    }
-
-    #[test]
-    fn lengths_are_optional_and_payloads_binary() {
-        let body = b"{}\n{\"type\":\"session\"}\n{\"sid\":1}\n\n{\"type\":\"attachment\",\"length\":4}\n\n\x00\xff\n\n{\"type\":\"event\",\"length\":2}\n{}";
-        assert_eq!(
-            payloads(body),
-            (vec![b"{\"sid\":1}".to_vec(), b"\n\x00\xff\n".to_vec(), b"{}".to_vec()], 0)
-        );
-        assert_eq!(payloads(b"\n{\"type\":\"event\"}\n{}").0.len(), 1);
-        assert_eq!(payloads(b"{}").0.len(), 0);
-    }
-
-    #[test]
-    fn what_is_whole_before_the_cut_is_kept() {
-        let body = b"{}\n{\"type\":\"event\",\"length\":2}\n{}\n{\"type\":\"event\",\"length\":900}\n{";
-        assert_eq!(payloads(body), (vec![b"{}".to_vec()], 1));
-        assert_eq!(
-            payloads(b"{}\n{\"type\":\"event\",\"length\":2}\n{}\nnonsense\n{}"),
-            (vec![b"{}".to_vec()], 1)
-        );
-        assert_eq!(payloads(b"{}\n{\"length\":-5}\n{}").1, 1);
-    }
-
-    #[test]
-    fn what_is_broken_in_an_item_leaves_the_others_and_their_lengths() {
-        let body = b"{\"sent_at\":NaN}\n{\"type\":\"event\",\"length\":14}\n{\"a\":\"\\ud83d\"}\n{\"type\":\"attachment\",\"length\":3}\n\xff\n\x00\n{\"type\":\"session\"}\n{\"sid\":1e400}\n{\"type\":\"event\",\"x\":NaN}\n{}";
-        let repaired = super::repaired(body, 1 << 20).unwrap();
-        let (payloads, broken) = payloads(&repaired);
-        assert_eq!(broken, 0);
-        assert_eq!(payloads.len(), 4);
-        assert_eq!(payloads[0], "{\"a\":\"\u{fffd}\"}".as_bytes());
-        assert_eq!(payloads[2..], [b"{\"sid\":null}".to_vec(), b"{}".to_vec()]);
-        assert_eq!(super::repaired(b"\xff\xff\n{}", 1 << 20), None);
-        assert_eq!(super::repaired(body, 20), None, "more than there is room for");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_come_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut body = b"{}\n{\"type\":\"event\",\"length\":3}\n".to_vec();
-            body.extend(bytes);
-            let (_, mut items) = open(&body).unwrap();
-            prop_assert!(items.by_ref().count() <= body.len());
-            let _ = super::repaired(&body, 1 << 20);
-        }
-    }
-}
+mod tests;

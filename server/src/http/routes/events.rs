@@ -1,6 +1,7 @@
 //! `POST /v1/events` (native) and `POST /v1/batch` (what Segment SDKs send).
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use shoal_ingest::Request;
 use shoal_schemas::Protocol;
 
 use super::incoming::incoming;
@@ -27,7 +28,8 @@ refusals!(
     post, path = "/v1/events", tag = "ingest",
     summary = "Send events",
     description = "JSON (`{\"consent\", \"context\", \"events\": [..]}` or an array) or NDJSON; identity, gzip, deflate, br or zstd. An event \
-        without an id is told from a resend by its content and its time. With a \
+        without an id is told from a resend by its content and its time. What a batch sets for all events and cannot be read is \
+        left out and named in `batch_faults`; of a body that is cut the whole events count, and the rest is one that is rejected. With a \
         server key the answer says for each event whether it was accepted (it is on the disk), a duplicate, withheld for lack \
         of consent, or rejected, and counts each. With a shipped key, which anybody can read out of an app, the first three \
         are one word, `taken`, so that no answer tells who has opted in.",
@@ -60,7 +62,8 @@ pub(super) async fn native(
     post, path = "/v1/batch", tag = "ingest",
     summary = "Send events with a Segment SDK",
     description = "The write key is an ingest key. Bad events and events without consent are counted, and the answer is still \
-        success, so that the SDK does not send them for ever.",
+        success, so that the SDK does not send them for ever. One message goes to `/v1/track`, `/v1/page` and so on, which say \
+        its type when it does not.",
     request_body(content = serde_json::Value, description = "A batch as Segment SDKs send it"),
     responses(
         (status = 200, description = "Taken", body = serde_json::Value, example = json!({"success": true})),
@@ -81,7 +84,43 @@ pub(super) async fn segment(
         let body = state.bodies.read(payload).await?;
         let presented = presented.or_else(|| Presented::in_segment_body(&http, &body));
         let grant = auth::ingest(&state.keys, presented)?;
-        Ok(state.ingest.accept(incoming(&http, &state, Protocol::Segment, &body), &grant).await?)
+        let request = incoming(&http, &state, Protocol::Segment, &body);
+        let request = Request { message_type: message_type(http.path()), ..request };
+        Ok(state.ingest.accept(request, &grant).await?)
     };
     answers::answer(&http, Protocol::Segment, taken.await)
+}
+
+/// The type of a message that says none itself, by where it was sent; none where batches are.
+fn message_type(path: &str) -> Option<&'static str> {
+    match path.trim_end_matches('/').rsplit('/').next()? {
+        "track" | "t" => Some("track"),
+        "identify" | "i" => Some("identify"),
+        "page" | "p" => Some("page"),
+        "screen" | "s" => Some("screen"),
+        "group" | "g" => Some("group"),
+        "alias" | "a" => Some("alias"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_one_message_names_its_type() {
+        for (path, named) in [
+            ("/v1/track", Some("track")),
+            ("/v1/t/", Some("track")),
+            ("/k/page/v1/screen", Some("screen")),
+            ("/v1/alias", Some("alias")),
+            ("/v1/g", Some("group")),
+            ("/v1/batch", None),
+            ("/v1/b", None),
+            ("/v1/import/", None),
+        ] {
+            assert_eq!(message_type(path), named, "{path}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub(super) fn incoming<'a>(
         protocol,
         content_type: text("content-type"),
         content_encoding: text("content-encoding"),
+        message_type: None,
         body,
         peer: peer(http, &state.config.http),
         received_ms: state.now_ms(),

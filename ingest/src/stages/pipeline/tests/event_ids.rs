@@ -78,9 +78,6 @@ fn content_without_an_id_is_told_by_the_clients_time() {
     // The same in another order, and the time in another unit.
     let reordered = r#"{"time":1795161600000,"user_id":"u","properties":{"screen":"home","element":"ok"},"country":"DE","event":"click"}"#;
     assert_eq!(of_body(reordered, 0).0, timed(TIME));
-    // When it was sent says as much.
-    let sent = r#""sent_at":"2026-11-20T11:59:00Z""#;
-    assert_eq!(timed(sent), known_as(&format!("{user},{sent}"), 3_600_000).0);
     let crash = |function: &str| {
         let body = format!(
             r#"{{"event":"app_crash","country":"DE","user_id":"u",{TIME},"properties":{{"exception_type":"E","frames":["{function}"]}}}}"#
@@ -94,10 +91,47 @@ fn content_without_an_id_is_told_by_the_clients_time() {
 fn without_any_time_a_resend_is_known_for_a_minute() {
     let body = r#""user_id":"u""#;
     let (first, _) = known_as(body, 0);
-    for (later_ms, is_known) in [(0, true), (5_000, true), (50_000, true), (60_000, false), (70_000, false)] {
-        let (id, others) = known_as(body, later_ms);
-        assert_eq!(id == first || others.contains(&first), is_known, "{later_ms}");
+    for began_ms in [0, 1, 4_999, 9_900] {
+        let (first, _) = known_as(body, began_ms);
+        for (later_ms, is_known) in
+            [(0, true), (5_000, true), (50_000, true), (60_000, true), (65_000, false), (70_000, false)]
+        {
+            let (id, others) = known_as(body, began_ms + later_ms);
+            assert_eq!(id == first || others.contains(&first), is_known, "{began_ms} {later_ms}");
+        }
     }
+    assert_ne!(known_as(r#""user_id":"v""#, 0).0, first, "another sender's");
+}
+
+#[test]
+fn what_is_stamped_at_each_sending_makes_no_second_event() {
+    let body = |time: &str, id: &str, sent_at: &str| {
+        format!(
+            r#"{{"sent_at":{sent_at},"events":[{{{id}"event":"click",{time}"country":"DE","sent_at":{sent_at},"properties":{{"element":"ok"}}}}]}}"#
+        )
+    };
+    let known = |body: &str, after_ms| {
+        let (id, others) = of_body(body, after_ms);
+        [vec![id], others].concat()
+    };
+    let time = format!("{TIME},");
+    for id in ["", r#""id":"7","#, r#""id":"undefined","#, r#""id":7,"#] {
+        let first = of_body(&body(&time, id, r#""2026-11-20T12:00:00Z""#), 0).0;
+        for (sent_at, after_ms) in [
+            (r#""2026-11-20T12:00:30Z""#, 30_000),
+            (r#""2026-11-20T13:00:00Z""#, 3_600_000),
+            ("{}", 86_400_000),
+        ] {
+            assert_eq!(of_body(&body(&time, id, sent_at), after_ms).0, first, "{id} {sent_at}");
+        }
+        // Without a time of its own it is known for a minute.
+        let first = of_body(&body("", id, r#""2026-11-20T12:00:00Z""#), 0).0;
+        assert!(known(&body("", id, r#""2026-11-20T12:00:55Z""#), 55_000).contains(&first), "{id}");
+        assert!(!known(&body("", id, r#""2026-11-20T12:01:10Z""#), 70_000).contains(&first), "{id}");
+    }
+    let of_id = |id: &str| of_body(&body(&time, id, "0"), 0).0;
+    assert_ne!(of_id(r#""id":"7","#), of_id(r#""id":"8","#), "two short ids of one moment are two events");
+    assert_ne!(of_id(r#""id":"7","#), of_id(""));
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn replay(name: &str) -> Piped {
         protocol,
         content_type: header("content-type"),
         content_encoding: header("content-encoding"),
+        message_type: None,
         body: &bytes[end + 4..],
         peer: None,
         received_ms: recorded_ms,
@@ -95,6 +96,37 @@ fn a_recorded_request_has_the_same_fingerprints_each_time() {
         unique.sort_unstable();
         unique.dedup();
         assert_eq!(unique.len(), first.len());
+    }
+}
+
+#[test]
+fn a_retry_of_an_sdk_that_stamps_anew_when_it_sends_is_known() {
+    let bytes = file("segment-python-0");
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let recorded: serde_json::Value = serde_json::from_slice(&bytes[end..]).unwrap();
+    let grant = IngestGrant { regions: vec![Region::De], ..grant(Some(Programme::UserExperience)) };
+    let fingerprints = |message_id: &serde_json::Value, sent_at: &str, later_ms: i64| {
+        let mut body = recorded.clone();
+        body["sentAt"] = sent_at.into();
+        for message in body["batch"].as_array_mut().unwrap() {
+            // Nobody is named who could count: neither in the message nor beside it.
+            message["messageId"] = message_id.clone();
+            message["userId"] = serde_json::Value::Null;
+            message["context"]["device"] = serde_json::Value::Null;
+            message["sentAt"] = sent_at.into();
+        }
+        let received_ms = rfc3339("2026-11-22T03:19:30Z").unwrap() + later_ms;
+        let body = body.to_string();
+        let request = Request { received_ms, ..request(Protocol::Segment, body.as_bytes()) };
+        let piped = world().run(&request, &grant, received_ms).unwrap();
+        piped.batches[0].rows().iter().map(|r| r.fingerprint).collect::<Vec<_>>()
+    };
+    for message_id in [serde_json::Value::Null, "7".into(), "undefined".into()] {
+        let first = fingerprints(&message_id, "2026-11-22T03:19:30Z", 0);
+        assert_eq!(first.len(), 4, "{message_id}");
+        for (sent_at, later_ms) in [("2026-11-22T03:20:15Z", 45_000), ("2026-11-22T05:19:30Z", 7_200_000)] {
+            assert_eq!(fingerprints(&message_id, sent_at, later_ms), first, "{message_id} {sent_at}");
+        }
     }
 }
 
