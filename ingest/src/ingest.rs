@@ -40,7 +40,7 @@ use crate::{
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
     stages::{clean::CleanBatch, country::GeoDb, pipeline},
-    unit_keys::{UnitKeys, UnitKeysReport},
+    unit_keys::{Times, UnitKeys, UnitKeysReport},
     wire::protocol::Request,
 };
 
@@ -54,6 +54,7 @@ pub struct Ingest {
     room: Room,
     clock: Clock,
     served: Clock,
+    settled: Clock,
     metrics: Metrics,
     in_flight: Arc<InFlight>,
     branches: Vec<Arc<Branch>>,
@@ -71,7 +72,8 @@ impl Ingest {
     /// When a setting makes no sense, a file cannot be read, or is damaged where it was durable.
     pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
         config.check()?;
-        let unit_keys = open_unit_keys(&config, (parts.clock)()).await?;
+        let times = Times { now_ms: (parts.clock)(), settled_ms: (parts.settled)() };
+        let unit_keys = open_unit_keys(&config, times).await?;
         let tables = open_tables(&parts).await?;
         let failed = Failed::new(None);
         let in_flight = InFlight::new(config.log.in_flight_bytes_max);
@@ -86,6 +88,7 @@ impl Ingest {
         );
         let judges = Judges::start(config.admission).map_err(IngestError::io(&config.data_dir))?;
         let (clock, served) = (Arc::clone(&parts.clock), Arc::clone(&parts.served));
+        let settled = Arc::clone(&parts.settled);
         let metrics = parts.metrics.clone();
         let consents = Recorded::new(Arc::clone(&parts.consents));
         Ok(Ingest {
@@ -97,6 +100,7 @@ impl Ingest {
             consents,
             clock,
             served,
+            settled,
             metrics,
             in_flight,
             branches,
@@ -131,7 +135,7 @@ impl Ingest {
         }
         let hold = self.in_flight.reserve(request.body.len() as u64);
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
-        let unit_keys = self.unit_keys.current((self.clock)()).await;
+        let unit_keys = self.unit_keys.current(self.times()).await;
         let (judge, own) = (Arc::clone(&self.judge), Arc::new(OwnRequest::of(request, grant)));
         let (first, keys) = (Arc::clone(&own), Arc::clone(&unit_keys));
         let turn = self.turn().await?;
@@ -284,14 +288,18 @@ impl Ingest {
         self.flusher.run_once(served_ms, force).await
     }
 
+    fn times(&self) -> Times {
+        Times { now_ms: (self.clock)(), settled_ms: (self.settled)() }
+    }
+
     /// Makes the keys of the units of events that name nobody for the days that are open, and destroys those of days whose
     /// late window is over. To be called every few minutes.
     ///
     /// # Errors
     /// When a file cannot be read, made or destroyed. What is not done is tried again by the next call.
-    pub async fn renew_unit_keys(&self, now_ms: i64) -> Result<UnitKeysReport, IngestError> {
-        let keys = Arc::clone(&self.unit_keys);
-        let done = tokio::task::spawn_blocking(move || keys.run_once(now_ms)).await;
+    pub async fn renew_unit_keys(&self) -> Result<UnitKeysReport, IngestError> {
+        let (keys, times) = (Arc::clone(&self.unit_keys), self.times());
+        let done = tokio::task::spawn_blocking(move || keys.run_once(times)).await;
         let done = done.map_err(|e| std::io::Error::other(e.to_string())).and_then(|done| done);
         done.map_err(IngestError::io(&self.config.unit_keys.dir))
     }

@@ -4,14 +4,14 @@
 //! shown once, when the key is made.
 //!
 //! ```json
-//! {"version": 1, "keys": [{"id": "ing0123456789", "hash": "<64 hex>", "created_at_ms": 0, "revoked_at_ms": null,
+//! {"crc32":"<8 hex>", "version": 1, "keys": [{"id": "ing0123456789", "hash": "<64 hex>", "created_at_ms": 0, "revoked_at_ms": null,
 //!   "scope": {"ingest": {"kind": "shipped", "app": "camera", "regions": ["DE"], "programme": null, "policy": null}}}]}
 //! ```
 //! A file of before there were kinds of ingest keys says none: such a key is a shipped one. `consent_category` is there where
-//! the key names one.
-//! Invariants: the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's
+//! the key names one. A file of before there were digests has no `crc32`, and gets it at the next change.
+//! Invariants: nothing of a file that does not have its digest is used; the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's
 //! change; no change is made before it is announced; a key that is revoked stays in the file, so that its id is never used again.
-//! Not here: reading a key from a request (`http/auth.rs`), what the audit says of a change (`key_line.rs`), the regions'
+//! Not here: the digest (`checked_json.rs`), reading a key from a request (`http/auth.rs`), what the audit says of a change (`key_line.rs`), the regions'
 //! secrets (`shoal-privacy`, `keyring.rs`).
 
 mod live;
@@ -27,6 +27,7 @@ use shoal_ingest::KeyKind;
 use shoal_privacy::secret::SecretHash;
 use shoal_schemas::{Programme, Region};
 
+use crate::checked_json;
 use crate::error::Error;
 
 pub(crate) use live::Grant;
@@ -41,6 +42,8 @@ const ID_BYTES: usize = 5;
 const SECRET_BYTES: usize = 24;
 /// Longest name of a consent category.
 const CATEGORY_BYTES_MAX: usize = 128;
+const WHAT_TO_DO: &str =
+    "put it back from a copy; if there is none, move it away and make new keys with `shoal keys create`";
 
 /// What a key may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +150,7 @@ impl KeyStore {
     /// All keys, revoked ones too.
     ///
     /// # Errors
-    /// When the file cannot be read or is not one. No file is no error.
+    /// When the file cannot be read, is damaged or is not one. No file is no error.
     pub fn list(&self) -> Result<Vec<KeyRecord>, Error> {
         let path = self.path();
         let file = match self.control.open(FILE) {
@@ -160,8 +163,11 @@ impl KeyStore {
         }
         let mut text = vec![0; usize::try_from(length).unwrap_or_default()];
         file.read_at(0, &mut text).map_err(|e| Error::io(&path, e))?;
-        let file: KeyFile = serde_json::from_slice(&text)
-            .map_err(|e| Error::Keys(format!("{}: line {}: not a file of keys", path.display(), e.line())))?;
+        let damaged = |what: String| Error::Keys(format!("{}: {what}: {WHAT_TO_DO}", path.display()));
+        let content = checked_json::read(&text)
+            .ok_or_else(|| damaged("something other than Shoal has changed the file".to_owned()))?;
+        let file: KeyFile = serde_json::from_slice(&content.json)
+            .map_err(|e| damaged(format!("line {}: not a file of keys", e.line())))?;
         if file.version != VERSION {
             return Err(Error::Keys(format!(
                 "{}: the file has version {}, which this Shoal does not know",
@@ -218,7 +224,7 @@ impl KeyStore {
         let _lock = self.control.lock(LOCK).map_err(|e| Error::io(self.control.path(LOCK), e))?;
         let mut keys = self.list()?;
         announce(&edit(&mut keys)?)?;
-        let text = serde_json::to_vec_pretty(&KeyFile { version: VERSION, keys })
+        let text = checked_json::write(&KeyFile { version: VERSION, keys })
             .map_err(|e| Error::Keys(e.to_string()))?;
         // Whatever is unfinished here was left by a command that was killed: others wait for the lock.
         let swept = self.control.sweep("", i64::MAX);

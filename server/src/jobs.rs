@@ -33,7 +33,7 @@ const SET_WAIT_MS: i64 = 60 * MINUTE_MS;
 const CHECKPOINT_INTERVAL_MS: i64 = 2 * MINUTE_MS;
 /// With fewer commits after the last checkpoint a start is quick enough.
 pub(crate) const CHECKPOINT_COMMITS_MIN: u64 = 16;
-/// The keys of a day are destroyed at the latest so long after its late window is over, ms.
+/// The keys of a day are destroyed at the latest so long after its late window is over by the settled time, ms.
 const UNIT_KEYS_INTERVAL_MS: i64 = 5 * MINUTE_MS;
 
 /// The jobs and when each is due.
@@ -137,7 +137,7 @@ impl Jobs {
         let is_due = self.unit_keys_due_ms <= served_ms;
         if is_due && self.unit_keys.as_ref().is_none_or(JoinHandle::is_finished) {
             self.unit_keys_due_ms = served_ms.saturating_add(UNIT_KEYS_INTERVAL_MS);
-            self.unit_keys = Some(tokio::spawn(renew_unit_keys(self.state.clone(), now_ms)));
+            self.unit_keys = Some(tokio::spawn(renew_unit_keys(self.state.clone())));
         }
         let is_due = self.checkpoint_due_ms <= served_ms;
         if is_due && self.checkpoint.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -195,8 +195,8 @@ fn mark(state: &State) {
     }
 }
 
-async fn renew_unit_keys(state: web::Data<State>, now_ms: i64) {
-    match state.ingest.renew_unit_keys(now_ms).await {
+async fn renew_unit_keys(state: web::Data<State>) {
+    match state.ingest.renew_unit_keys().await {
         Ok(report) => {
             if report.destroyed > 0 {
                 tracing::info!(destroyed = report.destroyed, "unit keys of days whose late window is over");

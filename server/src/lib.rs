@@ -3,6 +3,7 @@
 //!
 //! - `config`: one TOML file and the environment, checked
 //! - `key_file`: the regions' secrets; `key_check`: whether the data were made with them; `access_keys`: access keys
+//! - `canonical_day`: from when on pseudonyms are canonical; `checked_json`: small files with a digest
 //! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping; `reload`: a changed configuration
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
@@ -18,6 +19,7 @@
 
 pub mod access_keys;
 mod canonical_day;
+mod checked_json;
 pub mod cli;
 mod client;
 mod clocks;

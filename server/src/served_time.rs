@@ -1,14 +1,17 @@
 //! How long a data directory has been served, and the newest time that is known to have been: both survive a restart.
 //!
 //! ```text
-//! <data_dir>/served-time      "<known ms> <served ms> <known ms> <served ms>\n"      decimal digits; all of it twice
+//! <data_dir>/served-time      "<known ms> <served ms> <settled ms> <known ms> <served ms> <settled ms>\n"     all of it twice
 //! served: milliseconds, counted by ticks while a service runs. Their beginning is arbitrary: it is about 1970, so that times
 //!         of earlier versions, which were of the clock, are on the same scale
 //! known:  the newest time of day that was believed. It goes on with what is served, and up to the clock, but never to a
 //!         clock that is more than seven days beyond it
+//! settled: the time of day by which something may be destroyed. It is the clock, but where that is ahead of what is expected, only
+//!         after an hour, and only if it is believed. A mark of before has none: it is what is known
 //! ```
 //! What must wait counts what is served: a clock that is set back stops nothing, and one that is set ahead ends nothing
-//! early. Whether a run of retention may believe the clock is asked of `known`.
+//! early. Whether a run of retention may believe the clock is asked of `known`. The destruction of unit keys goes
+//! by `settled`.
 //!
 //! Invariants: what is served never goes back while the service runs, and by no more than an hour in a crash; one look adds an
 //! hour at the most, whatever the clocks do. The mark is written each hour, at the end, and by each run of retention.
@@ -31,34 +34,49 @@ const FILE: &str = "served-time";
 const LOOK_MS_MAX: i64 = HOUR_MS;
 /// A clock that goes otherwise than the ticks by more than this was set, or the machine slept.
 const STEP_MS: i64 = 5 * 60_000;
+/// So long a clock must have stood ahead of what is expected before anything is destroyed by it: somebody may set it right again.
+const SETTLE_MS: i64 = HOUR_MS;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     known_ms: i64,
     served_ms: i64,
+    settled_ms: i64,
+}
+
+/// The bytes of a mark.
+fn twice(numbers: &[i64]) -> String {
+    let once = numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ");
+    format!("{once} {once}\n")
 }
 
 impl Mark {
     /// The mark of a directory that has none.
     fn begin(known: &KnownTimes, now_ms: i64) -> Mark {
+        let newest = known.newest_ms();
         let known_ms = match plausible(now_ms, known) {
-            Ok(()) => known.newest_ms().map_or(now_ms, |newest| newest.max(now_ms)),
-            Err(_) => known.newest_ms().unwrap_or(now_ms),
+            Ok(()) => newest.map_or(now_ms, |newest| newest.max(now_ms)),
+            Err(_) => newest.unwrap_or(now_ms),
         };
-        Mark { known_ms, served_ms: known_ms }
+        Mark { known_ms, served_ms: known_ms, settled_ms: newest.unwrap_or(now_ms) }
     }
 
     fn text(&self) -> String {
-        let Mark { known_ms, served_ms } = self;
-        format!("{known_ms} {served_ms} {known_ms} {served_ms}\n")
+        twice(&[self.known_ms, self.served_ms, self.settled_ms])
     }
 
     fn parse(text: &[u8]) -> Option<Mark> {
-        let found = std::str::from_utf8(text).ok()?;
-        let mut parts = found.split(' ');
-        let mark = Mark { known_ms: parts.next()?.parse().ok()?, served_ms: parts.next()?.parse().ok()? };
-        (mark.text().as_bytes() == text).then_some(mark)
+        let text = std::str::from_utf8(text).ok()?;
+        let numbers = text.strip_suffix('\n')?.split(' ').map(|number| number.parse().ok());
+        let numbers = numbers.collect::<Option<Vec<i64>>>()?;
+        let (once, again) = numbers.split_at(numbers.len() / 2);
+        let mark = match *once {
+            [known_ms, served_ms] => Mark { known_ms, served_ms, settled_ms: known_ms },
+            [known_ms, served_ms, settled_ms] => Mark { known_ms, served_ms, settled_ms },
+            _ => return None,
+        };
+        (once == again && twice(once) == text).then_some(mark)
     }
 
     /// So much was served, and the clock says this now.
@@ -68,6 +86,15 @@ impl Mark {
         let expected = self.known_ms.saturating_add(passed_ms);
         let is_believed = now_ms <= expected.saturating_add(FAR_MS);
         self.known_ms = if is_believed { expected.max(now_ms) } else { expected };
+    }
+
+    /// The same for what is settled, when that much was served since the clock was set. Whether the clock is settled now.
+    fn settle(&mut self, passed_ms: i64, stood_ms: i64, now_ms: i64) -> bool {
+        let expected = self.settled_ms.saturating_add(passed_ms.clamp(0, LOOK_MS_MAX));
+        // Whoever waits for longer destroys nothing too early, so a clock that is set back is believed at once.
+        let is_settled = now_ms <= expected || (stood_ms >= SETTLE_MS && now_ms <= self.known_ms);
+        self.settled_ms = if is_settled { now_ms } else { expected };
+        is_settled
     }
 }
 
@@ -80,6 +107,8 @@ struct Look {
 
 struct State {
     mark: Mark,
+    /// What was served since the clock was set, or since it was settled.
+    stood_ms: i64,
     last: Option<Look>,
     steps: u64,
     /// What was served when the mark was written last.
@@ -91,6 +120,7 @@ pub(crate) struct ServedTime {
     disk: Disk,
     state: Mutex<State>,
     served_ms: Arc<AtomicI64>,
+    settled_ms: Arc<AtomicI64>,
 }
 
 impl ServedTime {
@@ -101,7 +131,7 @@ impl ServedTime {
     pub(crate) fn open(data_dir: &Path, others: &KnownTimes, now_ms: i64) -> Result<ServedTime, Error> {
         let disk = Disk::new(data_dir).private();
         let io = |error| Error::io(data_dir.join(FILE), error);
-        let mark = match read(&disk)? {
+        let mut mark = match read(&disk)? {
             Some(mark) => {
                 let known = KnownTimes { mark_ms: Some(mark.known_ms), ..*others };
                 Mark { known_ms: known.newest_ms().unwrap_or(mark.known_ms), ..mark }
@@ -113,8 +143,14 @@ impl ServedTime {
                 mark
             }
         };
-        let state = State { mark, last: None, steps: 0, marked_ms: mark.served_ms };
-        Ok(ServedTime { disk, state: Mutex::new(state), served_ms: Arc::new(AtomicI64::new(mark.served_ms)) })
+        mark.settled_ms = mark.settled_ms.min(now_ms);
+        let state = State { mark, stood_ms: 0, last: None, steps: 0, marked_ms: mark.served_ms };
+        Ok(ServedTime {
+            disk,
+            state: Mutex::new(state),
+            served_ms: Arc::new(AtomicI64::new(mark.served_ms)),
+            settled_ms: Arc::new(AtomicI64::new(mark.settled_ms)),
+        })
     }
 
     /// Takes note of what both clocks say. Answers what is served, in milliseconds.
@@ -123,9 +159,15 @@ impl ServedTime {
         let last = state.last.replace(Look { now_ms, ticks_ms }).unwrap_or(Look { now_ms, ticks_ms });
         let passed_ms = ticks_ms.saturating_sub(last.ticks_ms);
         let step = now_ms.saturating_sub(last.now_ms).saturating_sub(passed_ms);
-        state.steps += u64::from(step.saturating_abs() > STEP_MS);
+        let is_set = step.saturating_abs() > STEP_MS;
+        state.steps += u64::from(is_set);
         state.mark.pass(passed_ms, now_ms);
+        let stood_ms =
+            if is_set { 0 } else { state.stood_ms.saturating_add(passed_ms.clamp(0, LOOK_MS_MAX)) };
+        let is_settled = state.mark.settle(passed_ms, stood_ms, now_ms);
+        state.stood_ms = if is_settled { 0 } else { stood_ms };
         self.served_ms.store(state.mark.served_ms, Ordering::Relaxed);
+        self.settled_ms.store(state.mark.settled_ms, Ordering::Relaxed);
         state.mark.served_ms
     }
 
@@ -138,6 +180,12 @@ impl ServedTime {
     pub(crate) fn clock(&self) -> Clock {
         let served_ms = Arc::clone(&self.served_ms);
         Arc::new(move || served_ms.load(Ordering::Relaxed))
+    }
+
+    /// The time of day by which something may be destroyed, as of the last look, as a clock.
+    pub(crate) fn settled_clock(&self) -> Clock {
+        let settled_ms = Arc::clone(&self.settled_ms);
+        Arc::new(move || settled_ms.load(Ordering::Relaxed))
     }
 
     /// How often the clock was set since the start.

@@ -205,6 +205,7 @@ async fn build_ingest(
         store: peers.store.clone(),
         clock: Arc::clone(&peers.clocks.wall),
         served: peers.served.clock(),
+        settled: peers.served.settled_clock(),
         metrics: shoal_ingest::Metrics::register(metrics),
         geo: config.country_mmdb.as_deref().map(GeoDb::open).transpose()?,
     };

@@ -21,6 +21,7 @@ pub(crate) async fn parts(dir: &Path, consents: Consents<ConsentRecord>, clock: 
         store: Store::open(&url::Url::from_directory_path(dir).unwrap()).await.unwrap(),
         clock: Arc::new(clock),
         served: Arc::new(clock),
+        settled: Arc::new(clock),
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
         geo: None,
     }

@@ -17,7 +17,7 @@ use crate::{
     log::{Clock, Dictionary, Failed, InFlight, Log, LogSetup},
     metrics::Metrics,
     stages::country::GeoDb,
-    unit_keys::UnitKeys,
+    unit_keys::{Times, UnitKeys},
 };
 
 /// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
@@ -37,6 +37,8 @@ pub struct IngestParts {
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// How long the data were served, ms since some moment: it only goes forward, and on after a restart where it was.
     pub served: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// The time by which something may be destroyed for good, ms since 1970: it does not go with a clock that was set ahead.
+    pub settled: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Where to count.
     pub metrics: Metrics,
     /// Addresses to countries, if there is a file.
@@ -44,14 +46,17 @@ pub struct IngestParts {
 }
 
 /// The keys of the units of events that name nobody, as they are needed now.
-pub(super) async fn open_unit_keys(config: &IngestConfig, now_ms: i64) -> Result<Arc<UnitKeys>, IngestError> {
+pub(super) async fn open_unit_keys(
+    config: &IngestConfig,
+    times: Times,
+) -> Result<Arc<UnitKeys>, IngestError> {
     let keys = Arc::new(Disk::new(&config.unit_keys.dir).private());
     let checks = Region::ALL
         .iter()
         .map(|region| Arc::new(Disk::new(directory(config, *region).join("unit-days"))) as Arc<dyn Objects>);
     let unit_keys = Arc::new(UnitKeys::new(keys, checks.collect(), config.unit_keys.late_days));
     let opened = Arc::clone(&unit_keys);
-    let made = tokio::task::spawn_blocking(move || opened.run_once(now_ms)).await;
+    let made = tokio::task::spawn_blocking(move || opened.run_once(times)).await;
     let made = made.map_err(|e| std::io::Error::other(e.to_string())).and_then(|made| made);
     made.map_err(IngestError::io(&config.unit_keys.dir))?;
     Ok(unit_keys)

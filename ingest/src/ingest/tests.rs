@@ -22,6 +22,7 @@ async fn open(root: &Path, keyring: &Arc<Keyring>) -> Ingest {
         store,
         clock: Arc::new(|| NOW_MS),
         served: Arc::new(|| NOW_MS),
+        settled: Arc::new(|| NOW_MS),
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
         geo: None,
     };

@@ -4,8 +4,8 @@
 //! <unit_key_dir>/<region>/<day>.key        the key of a region's day, mode 0600, outside of the data and of its backups
 //! <data_dir>/<region>/unit-days/<day>      what the key is recognised by; tells nothing about it
 //! ```
-//! A key is there from the day before its day until the day's late window is over. Then it is overwritten and removed, and
-//! from that moment nobody can find out any more from which address an event came. An event of that day that comes later,
+//! A key is there from the day before its day until the day's late window is over, by the clock and by a time that no clock which
+//! was set ahead brings forward. Then it is overwritten and removed, and from that moment nobody can find out any more from which address an event came. An event of that day that comes later,
 //! and one whose address is not known, belongs to the one unit that its app has on that day.
 //!
 //! Invariants: a day never has two keys. A key that has been used has its check value beside the data, so that one that is
@@ -21,5 +21,5 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use store::UnitKeys;
 pub use store::UnitKeysReport;
+pub(crate) use store::{Times, UnitKeys};

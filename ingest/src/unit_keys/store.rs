@@ -5,8 +5,14 @@
 //! neither            a new key: file, then check value, then in use
 //! ```
 //! The order makes a crash harmless: a key without its check value has been used by nobody. Of several processes that
-//! share a directory one makes the key, and the others read it.
-//! Not here: what is done without a key (`open.rs`), when this runs (`shoal-server`, `jobs.rs`).
+//! share a directory one makes the key, and the others read it. A bit that flips in either makes the two differ: a check value
+//! needs none of its own.
+//!
+//! What is destroyed is gone, so two times are asked: the clock, and the settled time, which does not go with a clock that was set
+//! ahead. A day is over when both say so. Its check value stays for [`CHECK_DAYS`] more, so that a clock that is set back
+//! makes no second key for it.
+//! Not here: what is done without a key (`open.rs`), when this runs (`shoal-server`, `jobs.rs`), the settled time
+//! (`shoal-server`, `served_time.rs`).
 
 use std::{
     io::{self, ErrorKind},
@@ -30,6 +36,17 @@ const DAYS_BEFORE_1970: i32 = 719_163;
 /// No file of a key is longer than this, bytes.
 const FILE_BYTES_MAX: u64 = 4096;
 const SUFFIX: &str = ".key";
+/// Days for which the check value of a key outlives it: so far a clock may be set back.
+pub(super) const CHECK_DAYS: i32 = 60;
+
+/// What is known of the present, ms since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// By the clock: which days have keys that are open.
+    pub(crate) now_ms: i64,
+    /// By which keys may be destroyed, unless the clock says less.
+    pub(crate) settled_ms: i64,
+}
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,11 +86,11 @@ impl UnitKeys {
         self.open.load_full()
     }
 
-    /// The keys as they are needed at this time. A new day has its keys before its first event is judged.
-    pub(crate) async fn current(self: &Arc<Self>, now_ms: i64) -> Arc<OpenKeys> {
-        if !self.open().are_current(day_of(now_ms)) {
+    /// The keys as they are needed now. A new day has its keys before its first event is judged.
+    pub(crate) async fn current(self: &Arc<Self>, times: Times) -> Arc<OpenKeys> {
+        if !self.open().are_current(day_of(times.now_ms)) {
             let keys = Arc::clone(self);
-            let renewed = tokio::task::spawn_blocking(move || keys.run_once(now_ms)).await;
+            let renewed = tokio::task::spawn_blocking(move || keys.run_once(times)).await;
             if let Ok(Err(error)) = renewed {
                 tracing::error!(%error, "unit keys; events that name nobody count as one unit for each app");
             }
@@ -85,9 +102,9 @@ impl UnitKeys {
     ///
     /// # Errors
     /// The first failure. The other keys are in use, or destroyed, all the same; it can be repeated.
-    pub(crate) fn run_once(&self, now_ms: i64) -> io::Result<UnitKeysReport> {
+    pub(crate) fn run_once(&self, times: Times) -> io::Result<UnitKeysReport> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let today = day_of(now_ms);
+        let today = day_of(times.now_ms);
         let first = today.saturating_sub(self.late_days);
         let (before, mut after) = (self.open(), OpenKeys::as_of(today));
         let mut report = UnitKeysReport::default();
@@ -108,7 +125,7 @@ impl UnitKeys {
             }
         }
         self.open.store(Arc::new(after));
-        if let Err(error) = self.destroy(first, now_ms, &mut report) {
+        if let Err(error) = self.destroy(times.now_ms.min(times.settled_ms), &mut report) {
             failure.get_or_insert(error);
         }
         failure.map_or(Ok(report), Err)
@@ -164,8 +181,9 @@ impl UnitKeys {
         Ok(std::str::from_utf8(&bytes).ok().and_then(|text| UnitKey::parse(text).ok()))
     }
 
-    /// Destroys the keys of the days before `first`, and what unfinished files left.
-    fn destroy(&self, first: i32, now_ms: i64, report: &mut UnitKeysReport) -> io::Result<()> {
+    /// Destroys the keys of the days whose late window is over by this time, and what unfinished files left.
+    fn destroy(&self, by_ms: i64, report: &mut UnitKeysReport) -> io::Result<()> {
+        let first = day_of(by_ms).saturating_sub(self.late_days);
         for entry in self.keys.list("")? {
             let file = entry.name.rsplit_once('/').map(|(_, file)| file);
             if file.and_then(|file| day_in(file.strip_suffix(SUFFIX)?)).is_some_and(|day| day < first) {
@@ -178,10 +196,11 @@ impl UnitKeys {
                 report.destroyed += 1;
             }
         }
-        self.keys.sweep("", now_ms.saturating_sub(HOUR_MS))?;
+        self.keys.sweep("", by_ms.saturating_sub(HOUR_MS))?;
         for checks in &self.checks {
             let all = checks.list("")?;
-            let is_over = |name: &&str| day_in(name).is_some_and(|day| day < first);
+            let oldest = first.saturating_sub(CHECK_DAYS);
+            let is_over = |name: &&str| day_in(name).is_some_and(|day| day < oldest);
             let over: Vec<&str> = all.iter().map(|entry| entry.name.as_str()).filter(is_over).collect();
             checks.remove(&over)?;
         }

@@ -11,7 +11,8 @@ use shoal_schemas::{
     calendar::{DAY_MS, day_of},
 };
 
-use super::{UnitKeys, UnitKeysReport, open::OpenKeys, open::Units};
+use super::store::CHECK_DAYS;
+use super::{Times, UnitKeys, UnitKeysReport, open::OpenKeys, open::Units};
 use crate::log::tests::{Faulty, NOW_MS};
 
 const LATE_DAYS: u32 = 3;
@@ -46,6 +47,11 @@ impl Places {
     }
 }
 
+/// A clock that is as it always was.
+fn at(now_ms: i64) -> Times {
+    Times { now_ms, settled_ms: now_ms }
+}
+
 /// The unit of an event from an address, under the one keyring of all tests.
 fn unit(keys: &OpenKeys, keyring: &Keyring, address: Option<&str>, day: i32) -> [u8; 16] {
     let network = address.map(|text| Network::of(text.parse::<IpAddr>().unwrap()));
@@ -60,7 +66,7 @@ fn a_day_has_one_key_from_before_its_beginning_to_the_end_of_its_late_window() {
     let keys = places.open();
     let today = day_of(NOW_MS);
     assert_eq!(
-        keys.run_once(NOW_MS).unwrap(),
+        keys.run_once(at(NOW_MS)).unwrap(),
         UnitKeysReport { made: OPEN * REGIONS, lost: 0, destroyed: 0 }
     );
     let of_phone = |keys: &UnitKeys, day| unit(&keys.open(), &keyring, PHONE, day);
@@ -73,16 +79,53 @@ fn a_day_has_one_key_from_before_its_beginning_to_the_end_of_its_late_window() {
     for days in 1..=3 {
         // Another process each day: the key is the same.
         let keys = places.open();
-        let report = keys.run_once(NOW_MS + days * DAY_MS).unwrap();
+        let report = keys.run_once(at(NOW_MS + days * DAY_MS)).unwrap();
         assert_eq!(report, UnitKeysReport { made: REGIONS, lost: 0, destroyed: REGIONS });
         assert!(of_phone(&keys, today) == first, "after {days} days");
     }
-    assert_eq!(keys.run_once(NOW_MS + 4 * DAY_MS).unwrap().destroyed, REGIONS);
+    assert_eq!(keys.run_once(at(NOW_MS + 4 * DAY_MS)).unwrap().destroyed, REGIONS);
     assert!(of_phone(&keys, today) == of_app(today), "destroyed, in memory too");
     let named = format!("de/{}", super::store::date(today).unwrap());
     assert!(!places.key_files().iter().any(|name| name.starts_with(&named)), "{:?}", places.key_files());
     assert_eq!(places.key_files().len() as u64, OPEN * REGIONS);
-    assert!(places.checks.iter().all(|place| place.list("").unwrap().len() as u64 == OPEN));
+    assert!(places.checks.iter().all(|place| place.list("").unwrap().len() as u64 == OPEN + 4));
+    keys.run_once(at(NOW_MS + (5 + i64::from(CHECK_DAYS)) * DAY_MS)).unwrap();
+    let named = super::store::date(today).unwrap();
+    let is_left = |place: &Faulty| place.list("").unwrap().iter().any(|entry| entry.name <= named);
+    assert!(!places.checks.iter().any(is_left), "check values do not stay for good");
+}
+
+#[test]
+fn a_clock_that_steps_ahead_destroys_no_key_and_one_that_is_set_back_makes_no_second_one() {
+    let (places, keyring) = (Places::new(), Keyring::ephemeral());
+    let keys = places.open();
+    let today = day_of(NOW_MS);
+    let of_phone = |keys: &UnitKeys, day| unit(&keys.open(), &keyring, PHONE, day);
+    let of_app = |day| unit(&OpenKeys::default(), &keyring, None, day);
+    keys.run_once(at(NOW_MS)).unwrap();
+    let before: Vec<_> = (today - 3..=today + 1).map(|day| of_phone(&keys, day)).collect();
+    for ahead in [DAY_MS, 4 * DAY_MS, 40 * DAY_MS, 2000 * DAY_MS] {
+        let report = keys.run_once(Times { now_ms: NOW_MS + ahead, settled_ms: NOW_MS }).unwrap();
+        assert_eq!((report.destroyed, report.lost), (0, 0));
+        // Another process, or the same one, under a clock that is right again.
+        for keys in [&keys, &places.open()] {
+            assert_eq!(keys.run_once(at(NOW_MS)).unwrap(), UnitKeysReport::default());
+            let after: Vec<_> = (today - 3..=today + 1).map(|day| of_phone(keys, day)).collect();
+            assert!(before == after, "{ahead} ms ahead");
+        }
+    }
+    // Destroyed in time, and then the clock is set back: the day has had its key.
+    assert!(keys.run_once(at(NOW_MS + 4 * DAY_MS)).unwrap().destroyed >= REGIONS);
+    for settled_ms in [NOW_MS, NOW_MS + 4 * DAY_MS] {
+        let report = keys.run_once(Times { now_ms: NOW_MS, settled_ms }).unwrap();
+        assert_eq!((report.made, report.destroyed, report.lost), (0, 0, 4 * REGIONS));
+        assert!((today - 3..=today).all(|day| of_phone(&keys, day) == of_app(day)));
+        assert!(of_phone(&keys, today + 1) == before[4], "its late window is open");
+    }
+    let back = NOW_MS - i64::from(CHECK_DAYS - 10) * DAY_MS;
+    assert_eq!(keys.run_once(at(back)).unwrap().destroyed, 0);
+    keys.run_once(at(NOW_MS + 4 * DAY_MS)).unwrap();
+    assert!(of_phone(&keys, today + 1) == before[4]);
 }
 
 #[test]
@@ -90,8 +133,8 @@ fn processes_that_share_the_keys_have_the_same_units() {
     let (places, keyring) = (Places::new(), Keyring::ephemeral());
     let other = Places { keys: places.keys.clone(), ..Places::new() };
     let (one, two) = (places.open(), other.open());
-    assert_eq!(one.run_once(NOW_MS).unwrap().made, OPEN * REGIONS);
-    assert_eq!(two.run_once(NOW_MS).unwrap(), UnitKeysReport::default());
+    assert_eq!(one.run_once(at(NOW_MS)).unwrap().made, OPEN * REGIONS);
+    assert_eq!(two.run_once(at(NOW_MS)).unwrap(), UnitKeysReport::default());
     let of = |keys: &UnitKeys| unit(&keys.open(), &keyring, PHONE, day_of(NOW_MS));
     assert!(of(&one) == of(&two));
 }
@@ -100,17 +143,17 @@ fn processes_that_share_the_keys_have_the_same_units() {
 fn a_day_whose_key_is_lost_gets_no_other_one() {
     let (places, keyring) = (Places::new(), Keyring::ephemeral());
     let keys = places.open();
-    keys.run_once(NOW_MS).unwrap();
+    keys.run_once(at(NOW_MS)).unwrap();
     let today = day_of(NOW_MS);
     let of_app = |day| unit(&OpenKeys::default(), &keyring, None, day);
     // Restored without the keys: the data knows which days have begun.
     let restored = Places { keys: Faulty::default(), ..places.clone() };
     let keys = restored.open();
-    let report = keys.run_once(NOW_MS).unwrap();
+    let report = keys.run_once(at(NOW_MS)).unwrap();
     assert_eq!(report, UnitKeysReport { made: 0, lost: OPEN * REGIONS, destroyed: 0 });
     assert!(unit(&keys.open(), &keyring, PHONE, today) == of_app(today));
     // The days that come have keys.
-    assert_eq!(keys.run_once(NOW_MS + DAY_MS).unwrap().made, REGIONS);
+    assert_eq!(keys.run_once(at(NOW_MS + DAY_MS)).unwrap().made, REGIONS);
     let later = today + 2;
     assert!(unit(&keys.open(), &keyring, PHONE, later) != of_app(later));
     // A file that holds another key, or none any more, is as one that is lost.
@@ -118,7 +161,7 @@ fn a_day_whose_key_is_lost_gets_no_other_one() {
         let places = places.after_power_cut(1);
         let name = format!("my/{}.key", super::store::date(today).unwrap());
         places.keys.put(&name, text.as_bytes()).unwrap();
-        assert_eq!(places.open().run_once(NOW_MS).unwrap().lost, 1);
+        assert_eq!(places.open().run_once(at(NOW_MS)).unwrap().lost, 1);
     }
 }
 
@@ -128,12 +171,12 @@ fn a_power_cut_at_any_point_splits_no_unit() {
     let today = day_of(NOW_MS);
     let run = |places: &Places, at_ms| {
         let keys = places.open();
-        let done = keys.run_once(at_ms);
+        let done = keys.run_once(at(at_ms));
         (done, unit(&keys.open(), &keyring, PHONE, today))
     };
     let prepare = || {
         let places = Places::new();
-        places.open().run_once(NOW_MS - DAY_MS).unwrap();
+        places.open().run_once(at(NOW_MS - DAY_MS)).unwrap();
         places
     };
     let places = prepare();
@@ -161,11 +204,11 @@ fn a_disk_that_fails_leaves_the_app_s_unit_and_is_tried_again() {
     let today = day_of(NOW_MS);
     places.keys.fail_syncs_after(0);
     let keys = places.open();
-    assert!(keys.run_once(NOW_MS).is_err());
+    assert!(keys.run_once(at(NOW_MS)).is_err());
     let of_app = unit(&OpenKeys::default(), &keyring, None, today);
     assert!(unit(&keys.open(), &keyring, PHONE, today) == of_app);
     places.keys.fail_syncs_after(1_000_000);
-    keys.run_once(NOW_MS).unwrap();
+    keys.run_once(at(NOW_MS)).unwrap();
     assert!(unit(&keys.open(), &keyring, PHONE, today) != of_app);
 }
 
@@ -176,7 +219,7 @@ fn keys_are_readable_by_their_owner_only_and_are_overwritten_before_they_go() {
     let disk = Disk::new(dir.path().join("keys")).private();
     let checks = Region::ALL.iter().map(|_| Arc::new(Memory::new()) as Arc<dyn Objects>);
     let keys = UnitKeys::new(Arc::new(disk.clone()), checks.collect(), LATE_DAYS);
-    keys.run_once(NOW_MS).unwrap();
+    keys.run_once(at(NOW_MS)).unwrap();
     for entry in disk.list("").unwrap() {
         let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(disk.path(&entry.name)), 0o600);
@@ -185,7 +228,7 @@ fn keys_are_readable_by_their_owner_only_and_are_overwritten_before_they_go() {
     let oldest = format!("de/{}.key", super::store::date(day_of(NOW_MS) - 3).unwrap());
     // An open file keeps its bytes when its name goes.
     let open = disk.open(&oldest).unwrap();
-    keys.run_once(NOW_MS + DAY_MS).unwrap();
+    keys.run_once(at(NOW_MS + DAY_MS)).unwrap();
     let mut bytes = vec![1; open.length().unwrap() as usize];
     open.read_at(0, &mut bytes).unwrap();
     assert!(bytes.iter().all(|byte| *byte == 0) && !bytes.is_empty());
@@ -198,7 +241,7 @@ async fn the_first_event_of_a_new_day_finds_its_key() {
     let keys = places.open();
     for days in [0, 1, 40] {
         let now_ms = NOW_MS + days * DAY_MS;
-        let current = keys.current(now_ms).await;
+        let current = keys.current(at(now_ms)).await;
         let of_app = unit(&OpenKeys::default(), &keyring, None, day_of(now_ms));
         assert!(unit(&current, &keyring, PHONE, day_of(now_ms)) != of_app, "after {days} days");
         assert!(

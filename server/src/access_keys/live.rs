@@ -1,6 +1,7 @@
 //! The keys a running service knows: replaced as a whole when the file changes, so that a request never sees half a change.
 //!
-//! Invariant: a file that cannot be read changes nothing; the keys known before stay as they are, and the log says so once.
+//! Invariant: a file that cannot be read, or is damaged, changes nothing; the keys known before stay as they are, and the log
+//! says so once. What could not be read is tried again; what is damaged stays so until the file changes.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -93,7 +94,15 @@ struct Stamp {
 pub struct LiveKeys {
     store: KeyStore,
     current: ArcSwap<KeySet>,
-    stamp: Mutex<Option<Stamp>>,
+    stamps: Mutex<Stamps>,
+}
+
+/// Which states of the file are known; none is no file.
+struct Stamps {
+    /// The state that need not be looked at again.
+    seen: Option<Stamp>,
+    /// The state of which the log has said that it cannot be used.
+    refused: Option<Option<Stamp>>,
 }
 
 impl LiveKeys {
@@ -104,7 +113,8 @@ impl LiveKeys {
     pub fn open(store: KeyStore) -> Result<LiveKeys, Error> {
         let stamp = stamp(&store);
         let current = ArcSwap::from_pointee(KeySet::new(store.list()?));
-        Ok(LiveKeys { store, current, stamp: Mutex::new(stamp) })
+        let stamps = Mutex::new(Stamps { seen: stamp, refused: None });
+        Ok(LiveKeys { store, current, stamps })
     }
 
     /// The keys now.
@@ -114,19 +124,27 @@ impl LiveKeys {
 
     /// Reads the file again when it has changed.
     pub fn refresh(&self) {
-        let mut known = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
         let found = stamp(&self.store);
-        if *known == found {
+        if stamps.seen == found {
             return;
         }
-        *known = found;
         match self.store.list() {
             Ok(records) => {
                 let keys = KeySet::new(records);
                 tracing::info!(active = keys.len(), "access keys changed");
                 self.current.store(Arc::new(keys));
+                *stamps = Stamps { seen: found, refused: None };
             }
-            Err(error) => tracing::error!(%error, "access keys could not be read; those known before stay"),
+            Err(error) => {
+                if stamps.refused != Some(found) {
+                    tracing::error!(%error, "access keys could not be read; those known before stay");
+                    stamps.refused = Some(found);
+                }
+                if !matches!(error, Error::Io(..)) {
+                    stamps.seen = found;
+                }
+            }
         }
     }
 }

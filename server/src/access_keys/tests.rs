@@ -79,6 +79,50 @@ fn a_broken_file_changes_nothing() {
 }
 
 #[test]
+fn a_bit_that_flips_in_the_file_of_keys_is_found_and_a_running_service_goes_on_with_its_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
+    let live = LiveKeys::open(store.clone()).unwrap();
+    let whole = fs::read(store.path()).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(store.path(), &bytes).unwrap();
+        let told = store.list().err().unwrap().to_string();
+        assert!(told.contains("keys.json") && told.contains("put it back"), "bit {bit}: {told}");
+        // Commands wait for the disk, so they try some of them.
+        if bit % 64 == 7 {
+            assert!(store.create(ingest(), 8, UNANNOUNCED).is_err());
+            assert!(store.revoke(&key.id, 8, UNANNOUNCED).is_err());
+        }
+        assert_eq!(fs::read(store.path()).unwrap(), bytes, "nothing is written over it");
+        live.refresh();
+        assert!(live.current().grant(&key.reveal()).is_some(), "bit {bit}");
+    }
+    fs::write(store.path(), &whole).unwrap();
+    store.revoke(&key.id, 9, UNANNOUNCED).unwrap();
+    live.refresh();
+    assert!(live.current().grant(&key.reveal()).is_none(), "it goes on with the file that is right again");
+}
+
+#[test]
+fn a_file_of_before_there_were_digests_is_read_and_gets_one_at_the_next_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
+    let text = fs::read_to_string(store.path()).unwrap();
+    let (digest, members) = text.split_once(',').unwrap();
+    assert!(digest.starts_with("{\"crc32\":\""));
+    fs::write(store.path(), format!("{{{members}")).unwrap();
+    let live = LiveKeys::open(store.clone()).unwrap();
+    assert!(live.current().grant(&key.reveal()).is_some());
+    store.create(ingest(), 8, UNANNOUNCED).unwrap();
+    assert!(fs::read_to_string(store.path()).unwrap().starts_with("{\"crc32\":\""));
+    assert_eq!(store.list().unwrap().len(), 2);
+}
+
+#[test]
 fn scopes_that_make_no_sense_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = KeyStore::new(dir.path());

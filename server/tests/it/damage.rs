@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::stage::{NOON_MS, POLICY, TODAY, World, batch, click};
+use crate::process::{Setup, until};
+use crate::stage::{Keys, NOON_MS, POLICY, TODAY, World, batch, click};
 use crate::tables::{copy, files};
 
 const FLIPS: usize = 24;
@@ -158,6 +159,105 @@ fn a_bit_that_flips_in_any_file_is_found_or_changes_nothing() {
     restore(kept.path(), &dir);
     world.try_start().unwrap();
     assert!(found > 0, "none of {flips} was found");
+}
+
+/// The files of a service that are small and read as a whole.
+const SMALL: [&str; 5] = [
+    "data/control/keys.json",
+    "data/control/canonical_day.json",
+    "data/served-time",
+    "data/day-limits",
+    "data/de/key-check",
+];
+
+#[test]
+fn a_bit_that_flips_in_a_small_file_stops_the_start_which_names_the_file_and_what_to_do() {
+    let mut world = World::new();
+    world.stop();
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    for name in SMALL {
+        let path = world.dir().join(name);
+        let whole = fs::read(&path).unwrap();
+        for _ in 0..3 {
+            let mut bytes = whole.clone();
+            let bit = next(&mut state) % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, bytes).unwrap();
+            let told = world.try_start().err().unwrap_or_else(|| panic!("bit {bit} of {name} was not found"));
+            let file = name.rsplit('/').next().unwrap();
+            assert!(told.contains(file) && told.contains("back"), "bit {bit} of {name}: {told}");
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    world.try_start().unwrap();
+}
+
+#[test]
+fn a_bit_that_flips_in_a_unit_key_or_its_check_value_makes_no_second_unit_of_a_phone() {
+    let mut world = World::with(|config| config.http.trust_forwarded_for = true);
+    let crash = |id: &str| {
+        json!({"events": [{"id": id, "event": "app_crash", "time": NOON_MS, "country": "DE",
+            "properties": {"exception_type": "E", "message": "m"}}]})
+    };
+    let post = |world: &World, id: &str| {
+        let key = format!("Bearer {}", world.keys.asserting.reveal());
+        let headers = [("authorization", key.as_str()), ("x-forwarded-for", "198.51.100.77")];
+        let body = crash(id).to_string();
+        world.client().ask("POST", "/v1/events", &headers, body.as_bytes()).unwrap().expect(200);
+    };
+    post(&world, "first");
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    for name in [format!("data/de/unit-days/{TODAY}"), format!("shoal.key.units/de/{TODAY}.key")] {
+        let path = world.dir().join(&name);
+        let whole = fs::read(&path).unwrap();
+        for flip in 0..3 {
+            let mut bytes = whole.clone();
+            let bit = next(&mut state) % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &bytes).unwrap();
+            world.restart(|_| {});
+            post(&world, &format!("{name} {flip}"));
+            assert_eq!(fs::read(&path).unwrap(), bytes, "it is left as it is");
+        }
+        fs::write(&path, whole).unwrap();
+        world.restart(|_| {});
+        post(&world, &name);
+    }
+    world.flush();
+    let tables = crate::tables::Tables::read(&world.data_dir());
+    let subjects: std::collections::BTreeSet<_> =
+        tables.rows("de/crash").iter().map(|row| crate::tables::text(row, "subject")).collect();
+    assert_eq!(
+        (tables.rows("de/crash").len(), subjects.len()),
+        (9, 2),
+        "the phone, and the app of those without a key"
+    );
+}
+
+#[test]
+fn a_running_service_goes_on_with_its_keys_when_their_file_is_damaged_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    let keys = Keys::create(&setup.data_dir());
+    let server = setup.serve();
+    let path = setup.data_dir().join("control/keys.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    // A key that would lose a region without anybody's knowing.
+    let unlike = dir.path().join("unlike.json");
+    fs::write(&unlike, whole.replacen("\"DE\"", "\"DG\"", 1)).unwrap();
+    fs::rename(&unlike, &path).unwrap();
+    until("a line of the log", || server.log().contains("access keys could not be read").then_some(()));
+    assert!(server.log().contains("put it back from a copy"), "{}", server.log());
+    server.client.events(&keys.app, &batch("DE", vec![click("1", "u", "a")]));
+    let (code, _, told) = setup.run(&["keys", "create", "analyst", "--regions", "DE"]);
+    assert!(code != 0 && told.contains("put it back from a copy"), "{code}: {told}");
+    fs::write(&unlike, whole).unwrap();
+    fs::rename(&unlike, &path).unwrap();
+    let (code, made, told) = setup.run(&["keys", "create", "analyst", "--regions", "DE"]);
+    assert_eq!(code, 0, "{told}");
+    let made = made.trim();
+    until("the new key", || (server.client.get("/v1/tables", made).status == 200).then_some(()));
+    assert!(server.terminate().success());
 }
 
 #[test]

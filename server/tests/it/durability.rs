@@ -15,18 +15,18 @@ use crate::process::Setup;
 use crate::stage::{Keys, World, batch, click, consent, letters};
 use crate::tables::{Tables, files, text};
 
-const SENDERS: usize = 4;
-const BATCH_EVENTS: usize = 20;
+pub(crate) const SENDERS: usize = 4;
+pub(crate) const BATCH_EVENTS: usize = 20;
 
 /// Variables that make flushes frequent, so that kills hit them too.
-const BUSY: [(&str, &str); 1] = [("SHOAL_INGEST_FLUSH_INTERVAL_MS", "50")];
+pub(crate) const BUSY: [(&str, &str); 1] = [("SHOAL_INGEST_FLUSH_INTERVAL_MS", "50")];
 
 fn rounds() -> usize {
     std::env::var("SHOAL_FAULT_ROUNDS").map_or(3, |text| text.parse().unwrap())
 }
 
 /// A batch of one sender; each event is told from all others by its element.
-fn batch_of(number: usize) -> Value {
+pub(crate) fn batch_of(number: usize) -> Value {
     let country = ["DE", "US", "SG", "MY"][number % 4];
     let events = (0..BATCH_EVENTS).map(|at| {
         let unique = (number * BATCH_EVENTS + at) as u64;
@@ -38,9 +38,9 @@ fn batch_of(number: usize) -> Value {
 
 /// Batches by what became of them.
 #[derive(Default)]
-struct Sent {
-    acknowledged: Vec<usize>,
-    unknown: Vec<usize>,
+pub(crate) struct Sent {
+    pub(crate) acknowledged: Vec<usize>,
+    pub(crate) unknown: Vec<usize>,
 }
 
 /// Sends batches from several threads until told to stop, or until the server is gone.
@@ -84,7 +84,7 @@ fn load(client: Client, key: &str, next: &AtomicUsize, enough: usize, kill: impl
 }
 
 /// How often each element is in the tables.
-fn elements(tables: &Tables) -> BTreeMap<String, usize> {
+pub(crate) fn elements(tables: &Tables) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for (_, row) in tables.events("click") {
         *found.entry(text(row, "element").to_owned()).or_insert(0) += 1;
@@ -92,7 +92,7 @@ fn elements(tables: &Tables) -> BTreeMap<String, usize> {
     found
 }
 
-fn expected(batches: &[usize]) -> BTreeMap<String, usize> {
+pub(crate) fn expected(batches: &[usize]) -> BTreeMap<String, usize> {
     let numbers = batches.iter().flat_map(|b| (0..BATCH_EVENTS).map(move |at| b * BATCH_EVENTS + at));
     numbers.map(|number| (letters(number as u64), 1)).collect()
 }
@@ -112,15 +112,21 @@ fn what_was_acknowledged_survives_kills_and_is_there_once() {
         all.acknowledged.extend(sent.acknowledged);
         all.unknown.extend(sent.unknown);
     }
+    is_there_once(&setup, &keys.app, &all);
+}
+
+/// Starts the service, and looks whether every batch that was acknowledged is in the tables once, and every other one as a whole or
+/// not at all; then whether it stops in order.
+pub(crate) fn is_there_once(setup: &Setup<'_>, key: &str, all: &Sent) {
     let server = setup.serve();
     for number in &all.acknowledged {
-        let answer = server.client.events(&keys.app, &batch_of(*number));
+        let answer = server.client.events(key, &batch_of(*number));
         assert_eq!(answer["duplicate"], BATCH_EVENTS, "batch {number} was acknowledged: {answer}");
     }
     let mut wanted = expected(&all.acknowledged);
     for number in &all.unknown {
         // A batch without an answer is there as a whole or not at all; its client sends it again.
-        let answer = server.client.events(&keys.app, &batch_of(*number));
+        let answer = server.client.events(key, &batch_of(*number));
         let known = answer["duplicate"].as_u64().unwrap();
         assert!(known == 0 || known == BATCH_EVENTS as u64, "half a batch: {answer}");
         assert_eq!(known + answer["accepted"].as_u64().unwrap(), BATCH_EVENTS as u64);

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use shoal_schemas::Region;
+use shoal_schemas::{Kind, Region, Registry};
+use shoal_storage::{CompactPolicy, Snapshot, StorageError, Store};
 
 use crate::audit::{lines, verify};
 use crate::stage::{World, batch, ingest};
@@ -207,4 +208,58 @@ fn what_was_answered_goes_on(name: &str) {
     assert_eq!(spent(), before, "for nothing");
     let (good, text) = verify(&world, &["--since", &head(&told)]);
     assert!(good, "{text}");
+}
+
+/// Merges whatever there is two of.
+const EAGER: CompactPolicy = CompactPolicy {
+    files_min: 2,
+    files_max: 64,
+    bytes_small: 32 << 20,
+    bytes_max: 256 << 20,
+    groups_max: 64,
+};
+
+#[test]
+fn the_files_of_an_earlier_version_get_their_digests_at_the_next_merge() {
+    ALL.into_iter().for_each(files_get_digests);
+}
+
+fn files_get_digests(name: &str) {
+    let (_, mut world) = earlier(name);
+    // What was in the log only becomes a file of this version, beside one of before on the same day.
+    world.flush();
+    world.stop();
+    let root = world.data_dir().canonicalize().unwrap();
+    let registry = Registry::load(None).unwrap();
+    let def = registry.table(Kind::Usage);
+    let names: Vec<&str> = def.columns.iter().map(|column| column.name.as_str()).collect();
+    let work = async {
+        let store = Store::open(&url::Url::from_directory_path(&root).unwrap()).await.unwrap();
+        let table = store.table(Region::De, def).await.unwrap();
+        let before = table.snapshot().await.unwrap();
+        let have = before.files().iter().map(|file| file.digest.is_some()).collect::<BTreeSet<_>>();
+        assert_eq!(have, BTreeSet::from([false, true]), "{name}");
+        let report = table.compact(world.now_ms(), EAGER).await.unwrap();
+        assert!(report.groups > 0 && report.failed.is_empty());
+        let after = table.snapshot().await.unwrap();
+        assert!(after.files().iter().all(|file| file.digest.is_some()), "{name}");
+        let rows = |snapshot: &Snapshot| snapshot.files().iter().map(|file| file.rows).sum::<u64>();
+        assert_eq!(rows(&before), rows(&after));
+        // From now on a bit that flips is found.
+        let file = after.files()[0].clone();
+        let read = || -> Result<u64, StorageError> {
+            let mut rows = 0;
+            for batch in after.rows(&file, &names, 1024)? {
+                rows += batch?.num_rows() as u64;
+            }
+            Ok(rows)
+        };
+        assert_eq!(read().unwrap(), file.rows);
+        let path = root.join("de/tables/usage").join(&file.path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[40] ^= 4;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(read().is_err(), "{name}");
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(work);
 }

@@ -14,6 +14,7 @@
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `damage` | a bit that flips in any file is found, or changes nothing |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
+//! | `faults` | a disk that fails ends the service, and one that is full does not; neither loses anything |
 //! | `day_limit` | one subject's day has a limit, which nothing renews |
 //! | `units` | events that name nobody are one person's for each network, app and day |
 //! | `texts` | what identifies is in no text and no path, and looking for it keeps nobody waiting |
@@ -58,6 +59,7 @@ mod delta;
 mod durability;
 mod earlier;
 mod endpoints;
+mod faults;
 mod hostile;
 mod http;
 mod kept_once;

@@ -43,7 +43,7 @@ fn every_file_belongs_to_one_region() {
         let inside = file.strip_prefix(&root).unwrap();
         let top = inside.iter().next().unwrap().to_str().unwrap().to_owned();
         // The lock of the whole directory is empty; the record of limits has a few numbers of settings, and the mark of the time
-        // four of times.
+        // six of times.
         if inside.iter().count() == 1 {
             let most = BTreeMap::from([(".lock", 0), ("day-limits", 64), ("served-time", 128)]);
             let size = std::fs::metadata(&file).unwrap().len();

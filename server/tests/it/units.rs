@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use shoal_anonymity::budget::Preset;
 
 use crate::http::Answer;
+use crate::process::until;
 use crate::query::rows;
 use crate::search::Searcher;
 use crate::stage::{DAY_MS, NOON_MS, TODAY, World};
 use crate::tables::{Tables, cells, files, text};
 
+const HOUR_MS: i64 = 3_600_000;
 const PHONE: &str = "198.51.100.77";
 
 /// A service behind a proxy that tells where requests come from.
@@ -95,13 +97,34 @@ fn without_a_persons_address_an_app_has_one_unit_a_day() {
     assert!(!exceptions_shown(&world).contains(&"E".to_owned()));
 }
 
+/// Files of the key of the day in a region.
+fn key_files(world: &World) -> usize {
+    let all = files(&world.dir().join("shoal.key.units")).into_iter();
+    all.filter(|path| path.to_str().unwrap().contains(&format!("/de/{TODAY}"))).count()
+}
+
+#[test]
+fn no_clock_that_was_set_destroys_a_unit_key_or_makes_a_second_one() {
+    let mut world = world();
+    let post_one = |world: &World, id: &str| drop(post(world, PHONE, &[crash(id, "E")]));
+    post_one(&world, "right");
+    for (at, ahead) in [4 * DAY_MS, 6 * DAY_MS, 5 * 365 * DAY_MS, -30 * DAY_MS].into_iter().enumerate() {
+        world.set_now_ms(NOON_MS + ahead);
+        post_one(&world, &format!("wrong-{at}"));
+        // Long enough for the job that destroys keys, and under the clock of five years for whatever waits for an hour.
+        world.pass_ms(if ahead > 7 * DAY_MS { 2 * HOUR_MS } else { 900_000 });
+        world.restart(|_| {});
+        assert_eq!(key_files(&world), 1, "{ahead} ms ahead");
+        world.set_now_ms(NOON_MS);
+        post_one(&world, &format!("again-{at}"));
+    }
+    // The phone's, and the one of the app to which events belonged while the clock was wrong.
+    assert_eq!(subjects(&world, "E").len(), 2);
+}
+
 #[test]
 fn a_restart_splits_no_unit_and_after_the_late_window_its_key_is_gone() {
     let mut world = world();
-    let key_files = |world: &World| {
-        let all = files(&world.dir().join("shoal.key.units")).into_iter();
-        all.filter(|path| path.to_str().unwrap().contains(&format!("/de/{TODAY}"))).count()
-    };
     post(&world, PHONE, &[crash("1", "E")]);
     world.restart(|_| {});
     post(&world, PHONE, &[crash("2", "E")]);
@@ -109,9 +132,11 @@ fn a_restart_splits_no_unit_and_after_the_late_window_its_key_is_gone() {
     post(&world, PHONE, &[crash("3", "E")]);
     assert_eq!((subjects(&world, "E").len(), key_files(&world)), (1, 1));
     world.set_now_ms(NOON_MS + 4 * DAY_MS);
-    // The request of the new day destroys it, were the job not there yet.
     post(&world, PHONE, &[crash("4", "E")]);
-    assert_eq!((subjects(&world, "E").len(), key_files(&world)), (2, 0));
+    assert_eq!(subjects(&world, "E").len(), 2);
+    // A clock that was set is believed after an hour.
+    world.pass_ms(HOUR_MS + 600_000);
+    until("the key to be destroyed", || (key_files(&world) == 0).then_some(()));
     post(&world, "198.51.100.78", &[crash("5", "E")]);
     assert_eq!(subjects(&world, "E").len(), 2, "late ones are the app's");
     // No address, of all of this, is on the disk in any form.
