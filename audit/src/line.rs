@@ -31,6 +31,8 @@ pub enum Act {
     BudgetStart,
     /// Accepted that files of the ledger of budgets are missing or older than they were.
     BudgetAcceptRestore,
+    /// Started a service whose records of consent lacked what the journal of withdrawals has, or whose journal was lost.
+    WithdrawalsReplay,
 }
 
 impl Act {

@@ -36,7 +36,7 @@ pub use config::{
     AdmissionConfig, DayLimitConfig, DedupConfig, Epochs, IngestConfig, Limits, LogConfig, PipelineConfig,
     UnitKeyConfig,
 };
-pub use consents::{ConsentAnswer, open_consents};
+pub use consents::{ConsentAnswer, open_consents, open_consents_with_journal};
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;
 pub use grant::{IngestGrant, KeyKind};

@@ -10,6 +10,7 @@
 //! - `clocks`: the time of day, and a clock that nobody sets; `served_time`: how long the data were served, and what is known of
 //!   the time
 //! - `jobs`: the loop that drives flush, retention and changed keys
+//! - `withdrawals_start`: withdrawals that an older copy of the records lacks come back from their journal
 //! - `logs`, `metrics`: what an operator sees
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on; `own_process`: modes of files, core files
 //!
@@ -42,6 +43,7 @@ mod startup;
 mod state;
 mod threads;
 mod tls;
+mod withdrawals_start;
 
 pub use clocks::{Clock, Clocks, system_clock};
 pub use config::Config;

@@ -22,7 +22,7 @@ use shoal_query::{Engine, QueryConfig};
 use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::Registry;
 use shoal_schemas::calendar::day_of;
-use shoal_storage::{BudgetLedger, Consents, Store};
+use shoal_storage::{BudgetLedger, Consents, Opened, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::access_keys::{KeyStore, LiveKeys};
@@ -38,7 +38,7 @@ use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
 use crate::tls;
-use crate::{key_check, key_file};
+use crate::{key_check, key_file, withdrawals_start};
 
 /// What more than one part of the service needs.
 struct Peers {
@@ -147,11 +147,13 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
     let canonical_from_day = canonical_day::open(config, had_tables, now_ms)?;
     close_to_others(&config.data_dir);
-    let (consents, audit) = (build_consents(config)?, build_audit(config)?);
+    let Opened { consents, journals } = withdrawals_start::open(config)?;
+    let (consents, audit) = (Arc::new(consents), build_audit(config)?);
     let retention = build_retention(&registry, &store, metrics);
     // Before anything is written under a clock that may be wrong.
     let served = Arc::new(open_served_time(&config.data_dir, &retention, now_ms).await?);
     served.look(now_ms, (clocks.ticks)());
+    withdrawals_start::note(&audit, &journals, now_ms).await?;
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &audit, now_ms).await?;
     Ok(Peers {
@@ -185,10 +187,6 @@ pub(crate) async fn open_served_time(
 
 fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
     Ok(Arc::new(key_file::open_or_create(&config.key_file, &config.data_dir)?))
-}
-
-fn build_consents(config: &Config) -> Result<Arc<Consents<ConsentRecord>>, Error> {
-    Ok(Arc::new(shoal_ingest::open_consents(&config.data_dir)?))
 }
 
 /// The audit of the data directory, whose lock the caller holds.

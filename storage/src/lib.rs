@@ -16,7 +16,7 @@ mod redb_file;
 mod spending;
 mod tables;
 
-pub use consents::{ConsentChange, Consents, Effect, RecordForm};
+pub use consents::{ConsentChange, Consents, Effect, JournalForm, JournalStart, Opened, RecordForm};
 pub use error::StorageError;
 pub use redb_file::Trouble;
 pub use spending::{
