@@ -37,7 +37,7 @@ use crate::error::{AuditError, Result};
 
 pub use place::ChainPlace;
 pub use scan::ChainLine;
-pub use verify::{Whole, last_at_ms, verify, verify_since};
+pub use verify::{Whole, last_at_ms, verify, verify_last, verify_since};
 use writer::{AppendRequest, Writer};
 
 /// A chain that lines are appended to. Several processes may hold one: each group is appended in its process's turn.

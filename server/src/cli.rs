@@ -9,12 +9,14 @@
 mod accept_restore;
 mod audit;
 pub(crate) mod budget;
+mod doctor;
 mod keys;
 mod manual;
 mod query;
 mod retention;
 mod schemas;
 pub(crate) mod serve;
+mod status;
 pub(crate) mod table;
 mod worker;
 
@@ -45,6 +47,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong use, configurati
 enum Command {
     /// Runs the service until SIGTERM or Ctrl-C.
     Serve,
+    /// Shows on one page what comes in, what waits, how old the rows are, what ran last, room and budget.
+    Status(status::StatusArgs),
+    /// Looks at settings, files, clock, disk and the running service, and says what to do. Exits with 1 when something fails.
+    Doctor(doctor::DoctorArgs),
     /// Works with the configuration.
     Config {
         #[command(subcommand)]
@@ -119,6 +125,8 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             println!("the configuration is right");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Status(args) => status::run(&config()?, &args),
+        Command::Doctor(args) => doctor::run(file, &args),
         Command::Keys { command } => keys::run(&config()?, command),
         Command::Schemas { command } => schemas::run(&command),
         Command::Query(args) => query::run(&config()?, &args),
@@ -155,6 +163,9 @@ mod tests {
         for line in [
             "shoal serve --config a.toml",
             "shoal config check",
+            "shoal status",
+            "shoal status --json",
+            "shoal doctor --json",
             "shoal keys create ingest --app camera --regions DE,US --programme user-experience --policy 2026-1",
             "shoal keys create ingest --kind server --app backend --regions DE",
             "shoal keys create analyst --regions de --role officer",

@@ -11,18 +11,21 @@
 //!   the time
 //! - `jobs`: the loop that drives flush, retention and changed keys
 //! - `withdrawals_start`: withdrawals that an older copy of the records lacks come back from their journal
-//! - `logs`, `metrics`: what an operator sees
+//! - `logs`, `metrics`, `parts`, `status`, `doctor`: what an operator sees; `operator_socket`: how commands ask for it;
+//!   `audit_check`: when the audit was checked last
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on; `own_process`: modes of files, core files
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
 pub mod access_keys;
+mod audit_check;
 mod canonical_day;
 pub mod cli;
 mod client;
 mod clocks;
 pub mod config;
 mod demo;
+mod doctor;
 mod error;
 mod http;
 mod jobs;
@@ -33,7 +36,9 @@ mod ledger_comparison;
 mod ledger_start;
 pub mod logs;
 mod metrics;
+mod operator_socket;
 mod own_process;
+mod parts;
 mod problem;
 mod reload;
 mod retention_line;
@@ -41,6 +46,7 @@ mod running;
 mod served_time;
 mod startup;
 mod state;
+mod status;
 mod threads;
 mod tls;
 mod withdrawals_start;

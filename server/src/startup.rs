@@ -34,6 +34,7 @@ use crate::http;
 use crate::jobs::Jobs;
 use crate::ledger_start;
 use crate::metrics::Metrics;
+use crate::operator_socket::OperatorSocket;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
@@ -94,8 +95,9 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     if let Some(metrics) = &metrics {
         tracing::info!(addr = %metrics.addr, "metrics for whoever can connect");
     }
+    let operators = OperatorSocket::listen(&state);
     tracing::info!(addr = %public.addr, tls = state.config.http.tls().is_some(), "serving");
-    Ok(Running { public, metrics, state, jobs: tokio::spawn(jobs.run(stopping)), stop_jobs, gone })
+    Ok(Running { public, metrics, operators, state, jobs: tokio::spawn(jobs.run(stopping)), stop_jobs, gone })
 }
 
 /// The definitions, embedded and overlaid.

@@ -34,6 +34,7 @@
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
 //! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
+//! | `operators` | an operator sees what a service does and what is wrong with a machine; nobody else does |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
@@ -62,6 +63,7 @@ mod key_file;
 mod ledger;
 mod marks;
 mod meant;
+mod operators;
 mod opted_in;
 mod overload;
 mod problems;
