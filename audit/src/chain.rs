@@ -35,7 +35,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::{AuditError, Result};
 
-pub use place::ChainPlace;
+pub use place::{ChainPlace, in_turn};
 pub use scan::ChainLine;
 pub use verify::{Whole, last_at_ms, verify, verify_last, verify_since};
 use writer::{AppendRequest, Writer};

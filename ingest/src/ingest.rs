@@ -26,7 +26,7 @@ use shoal_schemas::Region;
 
 pub use self::{
     parts::IngestParts,
-    waiting::{Kept, Waiting},
+    waiting::{Kept, Paused, Waiting},
 };
 
 use self::judges::{Judge, Judged, Judges, OwnRequest};

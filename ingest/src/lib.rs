@@ -40,7 +40,7 @@ pub use consents::{ConsentAnswer, open_consents, open_consents_with_journal};
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;
 pub use grant::{IngestGrant, KeyKind};
-pub use ingest::{Ingest, IngestParts, Kept, Waiting};
+pub use ingest::{Ingest, IngestParts, Kept, Paused, Waiting};
 pub use metrics::Metrics;
 pub use refusal::{Refusal, RefusalCode};
 pub use stages::clean::CleanBatch;

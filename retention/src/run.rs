@@ -53,6 +53,11 @@ impl Retention {
         Retention { store, registry, metrics, running: Arc::new(Mutex::new(())) }
     }
 
+    /// The store of the tables.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// What a run at `now_ms` would do.
     ///
     /// # Errors

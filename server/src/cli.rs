@@ -8,6 +8,7 @@
 
 mod accept_restore;
 mod audit;
+mod backup;
 pub(crate) mod budget;
 mod doctor;
 mod keys;
@@ -80,6 +81,11 @@ enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
+    /// Makes backups of a data directory, also while a service runs; checks them and puts them back.
+    Backup {
+        #[command(subcommand)]
+        command: backup::BackupCommand,
+    },
     /// Starts a service of its own with a day of example traffic, and asks it questions.
     Demo(crate::demo::DemoArgs),
     /// Runs the postprocessing of questions for the service that starts it.
@@ -133,6 +139,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Budget(args) => budget::run(&config()?, &args),
         Command::Retention { command } => retention::run(&config()?, &command),
         Command::Audit { command } => audit::run(&config()?, &command),
+        Command::Backup { command } => backup::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Worker(args) => worker::run(&args),
         Command::Completions(args) => manual::completions(&Cli::command(), &args),
@@ -179,6 +186,9 @@ mod tests {
             "shoal retention plan",
             "shoal retention run --once --dry-run",
             "shoal retention run --once --accept-clock 2026-11-22 --accept-share",
+            "shoal backup create /backup/shoal",
+            "shoal backup verify /backup/shoal",
+            "shoal backup restore /backup/shoal --to /var/lib/shoal/data",
             "shoal demo --exit",
             "shoal completions bash",
             "shoal man --dir pages",
@@ -192,6 +202,7 @@ mod tests {
             "shoal",
             "shoal budget",
             "shoal budget accept-restore --region DE",
+            "shoal backup restore dir",
             "shoal completions",
             "shoal keys create ingest --app a --regions FR",
             "shoal keys create ingest --app a --regions DE --kind public",

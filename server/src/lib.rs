@@ -13,12 +13,14 @@
 //! - `withdrawals_start`: withdrawals that an older copy of the records lacks come back from their journal
 //! - `logs`, `metrics`, `parts`, `status`, `doctor`: what an operator sees; `operator_socket`: how commands ask for it;
 //!   `audit_check`: when the audit was checked last
+//! - `backup`: copies of a data directory, checked and put back
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on; `own_process`: modes of files, core files
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
 pub mod access_keys;
 mod audit_check;
+mod backup;
 mod canonical_day;
 pub mod cli;
 mod client;

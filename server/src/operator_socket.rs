@@ -4,10 +4,11 @@
 //! ```text
 //! <data_dir>/control/operator.sock       one line of JSON each way, and then it is closed
 //! "status"                               -> {"ok": {..}}
+//! {"backup": "<absolute directory>"}     -> {"ok": {..}} or {"error": ".."}
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
 //! there are so many connections at one time, each has so long for its line, and a line is so long at the most; the socket goes with
-//! the service. Not here: what is told (`status.rs`).
+//! the service. Not here: what is told (`status.rs`), making a backup (`backup`).
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,6 +23,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::backup::running;
 use crate::error::Error;
 use crate::state::State;
 use crate::status::Status;
@@ -40,6 +42,8 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 pub(crate) enum Asked {
     /// What `shoal status` shows.
     Status,
+    /// A backup in this directory, which has its path from the root.
+    Backup(PathBuf),
 }
 
 /// The socket while it is served.
@@ -121,6 +125,16 @@ async fn answer(state: web::Data<State>, stream: UnixStream) {
 async fn told(state: &web::Data<State>, asked: Asked) -> Result<Value, String> {
     let told = match asked {
         Asked::Status => serde_json::to_value(Status::of_running(state).await),
+        Asked::Backup(dir) if dir.is_absolute() => {
+            let made = running::make(state, &dir).await;
+            serde_json::to_value(made.map_err(|error| {
+                tracing::error!(%error, "a backup could not be made");
+                error.to_string()
+            })?)
+        }
+        Asked::Backup(_) => {
+            return Err("the directory of a backup must have its path from the root".to_owned());
+        }
     };
     told.map_err(|e| e.to_string())
 }
@@ -138,6 +152,8 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
     };
     let timeout = match asked {
         Asked::Status => Some(ANSWER_TIMEOUT),
+        // It takes as long as the data are large.
+        Asked::Backup(_) => None,
     };
     stream.set_read_timeout(timeout).map_err(remote)?;
     let line = serde_json::to_string(asked).map_err(|e| Error::Usage(e.to_string()))?;

@@ -26,6 +26,7 @@ use shoal_storage::{BudgetLedger, Consents, Opened, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::access_keys::{KeyStore, LiveKeys};
+use crate::backup::names::UNFINISHED;
 use crate::canonical_day;
 use crate::clocks::{self, Clocks};
 use crate::config::Config;
@@ -113,6 +114,11 @@ pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
     disk.make().map_err(|e| Error::io(data_dir, e))?;
     if let Some(link) = disk.links().map_err(|e| Error::io(data_dir, e))?.into_iter().next() {
         return Err(Error::io(data_dir, link.into()));
+    }
+    if data_dir.join(UNFINISHED).exists() {
+        let told =
+            format!("a restore into {} was not finished: empty it, and restore again", data_dir.display());
+        return Err(Error::Service(told));
     }
     let root = data_dir.canonicalize().map_err(|e| Error::io(data_dir, e))?;
     let url = url::Url::from_directory_path(&root)

@@ -1,4 +1,4 @@
-//! What operators ask of ingestion: what was kept, and what waits in the logs.
+//! What operators ask of ingestion: what was kept, what waits in the logs; and that nothing moves for a moment, for a backup.
 //!
 //! Not here: the counters themselves (`metrics.rs`), moving rows (`flush`).
 
@@ -28,6 +28,12 @@ pub struct Waiting {
     pub oldest_ms: Option<i64>,
 }
 
+/// While it lives, no row moves from a log into a table, and no run of event ids changes. Events come in.
+#[must_use]
+pub struct Paused<'i> {
+    _turn: tokio::sync::MutexGuard<'i, ()>,
+}
+
 impl Ingest {
     /// What was kept since the start, by region and protocol; all of them, in order.
     pub fn kept(&self) -> Vec<Kept> {
@@ -50,5 +56,10 @@ impl Ingest {
             Waiting { region: shared.region(), segments: begun.len(), oldest_ms }
         };
         self.branches.iter().map(of).collect()
+    }
+
+    /// Waits for the flush that runs, and lets none begin while the answer lives.
+    pub async fn pause(&self) -> Paused<'_> {
+        Paused { _turn: self.flusher.pause().await }
     }
 }

@@ -35,6 +35,7 @@
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
 //! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
 //! | `operators` | an operator sees what a service does and what is wrong with a machine; nobody else does |
+//! | `backup` | a backup holds what was in at its moment, and brings back neither budget nor consent |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
@@ -43,6 +44,7 @@
 
 mod attacks;
 mod audit;
+mod backup;
 mod canary;
 mod closed;
 mod commands;

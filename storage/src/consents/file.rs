@@ -15,13 +15,14 @@
 //! Not here: damage and full disks (`redb_file`), what a record says, its bytes and how a digest is made (`shoal-privacy`).
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction};
+use shoal_files::{Disk, Objects as _};
 use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
-use crate::redb_file::{RedbFile, begin_read, begin_write};
+use crate::redb_file::{RedbFile, begin_read, begin_write, copy_table};
 
 const FORMAT: u32 = 2;
 const FORMAT_WITHOUT_CHECKSUMS: u32 = 1;
@@ -141,6 +142,25 @@ impl ConsentFile {
                 Err(error)
             }
         }
+    }
+
+    /// Makes a copy of the file as it is now, under this name on a disk where no other process looks. Changes go on meanwhile.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub(super) fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
+        self.file.with(|db| {
+            let from = begin_read(db)?;
+            let path = disk.path(name);
+            let prepare = Box::new(move |db: &Database| check_format(db, &path));
+            let to = RedbFile::over(Arc::new(disk.clone()), name.to_owned(), CACHE_BYTES, prepare)?;
+            to.with(|db| {
+                let write = begin_write(db)?;
+                copy_table(&from, &write, RECORDS)?;
+                copy_table(&from, &write, JOURNAL)?;
+                Ok(write.commit().map_err(redb::Error::from)?)
+            })
+        })
     }
 
     /// What the file notes of the journal; none before there was one.

@@ -195,6 +195,15 @@ impl<R: Clone> Consents<R> {
         Ok(())
     }
 
+    /// Makes a copy of the file of a region as it is now, under this name on a disk where no other process looks. Changes go on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn copy_to(&self, region: Region, disk: &Disk, name: &str) -> Result<()> {
+        self.shelf(region)?.file.copy_to(disk, name)
+    }
+
     /// What keeps the files of regions from being written. Tries to go on with each first.
     pub fn troubles(&self) -> Vec<(Region, Trouble)> {
         let trouble = |(region, shelf): &(Region, Shelf<R>)| Some((*region, shelf.trouble()?));
