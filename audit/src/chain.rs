@@ -35,9 +35,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::{AuditError, Result};
 
-pub use place::ChainPlace;
+pub use place::{ChainPlace, in_turn};
 pub use scan::ChainLine;
-pub use verify::{Whole, last_at_ms, verify, verify_since};
+pub use verify::{Whole, last_at_ms, verify, verify_last, verify_since};
 use writer::{AppendRequest, Writer};
 
 /// A chain that lines are appended to. Several processes may hold one: each group is appended in its process's turn.

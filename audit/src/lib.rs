@@ -24,7 +24,7 @@ mod line;
 mod tests;
 
 pub use audit::Audit;
-pub use chain::{ChainLine, ChainPlace, Whole, last_at_ms, verify, verify_since};
+pub use chain::{ChainLine, ChainPlace, Whole, in_turn, last_at_ms, verify, verify_last, verify_since};
 pub use entry::Entry;
 pub use error::AuditError;
 pub use form::LineHash;

@@ -33,6 +33,12 @@ pub enum Act {
     BudgetAcceptRestore,
     /// Accepted that files of consents are lost.
     ConsentsAcceptLoss,
+    /// Started a service whose records of consent lacked what the journal of withdrawals has, or whose journal was lost.
+    WithdrawalsReplay,
+    /// Made a backup.
+    BackupCreate,
+    /// Put a backup into an empty data directory.
+    BackupRestore,
 }
 
 impl Act {

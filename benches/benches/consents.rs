@@ -54,6 +54,7 @@ fn recorded(dir: &Path, keyring: &Keyring, people: &str) -> Consents<ConsentReco
             digests: &digests,
             where_recorded: &[],
             effect: Effect::WhenDurable,
+            act: None,
             after: &|_| record(),
         };
         consents.change(Region::De, &[change]).unwrap();

@@ -14,6 +14,7 @@
 //! - `disk`: the local disk; `disk/draft`: how an object comes to be whole or not at all; `disk/directory`: entries that
 //!   survive; `disk/link`: symbolic links, which are refused; `disk/shared`: what clones have in common; `disk/lock`: one
 //!   process at a time
+//! - `digest`: what tells whether a copy is what it was copied from
 //! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream; `modes`: closes what lies there to others
 //!
 //! Every call blocks: async callers use a blocking thread. Errors are [`std::io::Error`]; their kinds mean the same
@@ -21,6 +22,7 @@
 
 #[doc(hidden)]
 pub mod conformance;
+mod digest;
 mod disk;
 mod faulty;
 mod medium;
@@ -30,6 +32,7 @@ mod name;
 mod objects;
 mod rest;
 
+pub use digest::{Digest, copy, digest};
 pub use disk::{Disk, DiskFile, Link, Lock};
 pub use faulty::Faulty;
 pub use medium::{LogFile, Medium};

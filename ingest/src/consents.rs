@@ -28,8 +28,8 @@ mod tests;
 
 use std::path::Path;
 
-use shoal_privacy::consent::ConsentRecord;
-use shoal_storage::{Consents, RecordForm, StorageError};
+use shoal_privacy::consent::{ConsentRecord, Withdrawal};
+use shoal_storage::{Consents, JournalForm, Opened, RecordForm, StorageError};
 
 pub(crate) use change::Change;
 pub(crate) use decisions::{Hearing, changes, of_event};
@@ -38,14 +38,40 @@ pub use recorded::ConsentAnswer;
 pub(crate) use recorded::{Nothing, Recorded};
 pub(crate) use room::{Caller, Room};
 
-/// Opens the recorded consents of all regions below a data directory. Whoever changes or asks them shares the one value.
+/// Opens the recorded consents of all regions below a data directory, without a journal: for tests and benches of other things.
 ///
 /// # Errors
 /// When a file is open elsewhere, or cannot be read, or holds a record that this version cannot read.
 pub fn open_consents(data_dir: &Path) -> Result<Consents<ConsentRecord>, StorageError> {
-    let form = RecordForm {
+    Consents::open(data_dir, record_form())
+}
+
+/// Opens the recorded consents of all regions below a data directory, and the journal of withdrawals outside of it: what an older
+/// file of consents lacks is in force again then. Whoever changes or asks them shares the one value.
+///
+/// # Errors
+/// As [`open_consents`], and when the journal is open elsewhere, or damaged.
+pub fn open_consents_with_journal(
+    data_dir: &Path,
+    journal_dir: &Path,
+) -> Result<Opened<ConsentRecord>, StorageError> {
+    let acts = JournalForm {
+        replay: |act, before: Option<ConsentRecord>, is_missing| {
+            Ok(withdrawal(act)?.replayed(before, is_missing))
+        },
+        merge: |older, newer| Ok(Withdrawal::merged(withdrawal(older)?, withdrawal(newer)?).encode()),
+        of_record: |record| Withdrawal::of_record(record).map(|withdrawal| withdrawal.encode()),
+    };
+    Consents::open_with_journal(data_dir, journal_dir, record_form(), acts)
+}
+
+fn withdrawal(act: &[u8]) -> Result<Withdrawal, String> {
+    Withdrawal::decode(act).map_err(|e| e.to_string())
+}
+
+fn record_form() -> RecordForm<ConsentRecord> {
+    RecordForm {
         encode: |record: &ConsentRecord| record.encode().map_err(|e| e.to_string()),
         decode: |bytes| ConsentRecord::decode(bytes).map_err(|e| e.to_string()),
-    };
-    Consents::open(data_dir, form)
+    }
 }

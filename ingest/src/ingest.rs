@@ -12,6 +12,7 @@
 
 mod judges;
 mod parts;
+mod waiting;
 
 use std::{
     sync::{
@@ -23,7 +24,10 @@ use std::{
 
 use shoal_schemas::Region;
 
-pub use self::parts::IngestParts;
+pub use self::{
+    parts::IngestParts,
+    waiting::{Kept, Paused, Waiting},
+};
 
 use self::judges::{Judge, Judged, Judges, OwnRequest};
 use self::parts::{open_branches, open_tables, open_unit_keys};
@@ -155,9 +159,13 @@ impl Ingest {
         // From here on the batches count. Were both to count, one large request could wait for itself.
         drop(hold);
         let began = Instant::now();
-        let appends = std::mem::take(&mut piped.batches).into_iter().map(|batch| self.append(batch));
-        for receipt in futures::future::join_all(appends).await {
+        let batches = std::mem::take(&mut piped.batches);
+        let sent: Vec<(Region, usize)> = batches.iter().map(|b| (b.region(), b.rows().len())).collect();
+        let appends = batches.into_iter().map(|batch| self.append(batch));
+        for (receipt, (region, rows)) in futures::future::join_all(appends).await.into_iter().zip(sent) {
             let receipt = receipt.map_err(|error| self.refuse(error))?;
+            let left_out = receipt.duplicates.len() + receipt.over_limit.len();
+            self.metrics.count_kept(region, request.protocol, rows.saturating_sub(left_out) as u64);
             receipt.duplicates.into_iter().for_each(|slot| piped.decide(slot, Outcome::Duplicate));
             let withheld = Outcome::Withheld(SUBJECT_DAY_LIMIT);
             receipt.over_limit.into_iter().for_each(|slot| piped.decide(slot, withheld.clone()));

@@ -36,11 +36,11 @@ pub use config::{
     AdmissionConfig, DayLimitConfig, DedupConfig, Epochs, IngestConfig, Limits, LogConfig, PipelineConfig,
     UnitKeyConfig,
 };
-pub use consents::{ConsentAnswer, open_consents};
+pub use consents::{ConsentAnswer, open_consents, open_consents_with_journal};
 pub use error::{IngestError, LogError};
 pub use flush::FlushReport;
 pub use grant::{IngestGrant, KeyKind};
-pub use ingest::{Ingest, IngestParts};
+pub use ingest::{Ingest, IngestParts, Kept, Paused, Waiting};
 pub use metrics::Metrics;
 pub use refusal::{Refusal, RefusalCode};
 pub use stages::clean::CleanBatch;

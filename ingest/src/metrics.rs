@@ -53,10 +53,18 @@ struct RegionLabels {
     region: &'static str,
 }
 
+/// Where events are kept, and how they came.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeptLabels {
+    region: &'static str,
+    protocol: &'static str,
+}
+
 /// What is counted and measured; clones count into the same.
 #[derive(Clone)]
 pub struct Metrics {
     events: Family<EventLabels, Counter>,
+    kept: Family<KeptLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     dropped_properties: Counter,
     skipped_items: Counter,
@@ -89,6 +97,7 @@ impl Metrics {
         let latencies = || Histogram::new(exponential_buckets(0.000_1, 2.0, 18));
         let metrics = Metrics {
             events: Family::default(),
+            kept: Family::default(),
             refusals: Family::default(),
             dropped_properties: Counter::default(),
             skipped_items: Counter::default(),
@@ -122,6 +131,8 @@ impl Metrics {
 
     fn declare_requests(&self, registry: &mut Registry) {
         registry.register("ingest_events", "Events by what became of them", self.events.clone());
+        let help = "Events that were kept, by region and protocol";
+        registry.register("ingest_kept_events", help, self.kept.clone());
         registry.register("ingest_refusals", "Requests refused as a whole", self.refusals.clone());
         registry.register(
             "ingest_dropped_properties",
@@ -260,6 +271,20 @@ impl Metrics {
             let labels = LossLabels { reason: loss.reason, category: loss.category };
             self.client_losses.get_or_create(&labels).inc_by(loss.quantity);
         }
+    }
+
+    /// Counts events that are kept in a region.
+    pub(crate) fn count_kept(&self, region: Region, protocol: Protocol, events: u64) {
+        if events > 0 {
+            let (region, protocol) = (region.as_str(), protocol.as_str());
+            self.kept.get_or_create(&KeptLabels { region, protocol }).inc_by(events);
+        }
+    }
+
+    /// How many events were kept in a region by this protocol since the start.
+    pub(crate) fn kept(&self, region: Region, protocol: Protocol) -> u64 {
+        let (region, protocol) = (region.as_str(), protocol.as_str());
+        self.kept.get(&KeptLabels { region, protocol }).map_or(0, |kept| kept.get())
     }
 
     /// Counts the texts that scrubbing has withheld as a whole.

@@ -3,6 +3,7 @@
 //! - `decision`: the decision about one event, and the table of its cases
 //! - `history`: since when and until when a subject takes part, as it was recorded
 //! - `record`: what is recorded about a subject, and its bytes
+//! - `withdrawal`: what is kept of a withdrawal outside of the data
 //!
 //! Pure: the time is in the arguments. Not here: where consents are kept (`shoal-storage`, `consents`), `POST /v1/consents`
 //! (`shoal-ingest`, `consents.rs`).
@@ -10,6 +11,7 @@
 mod decision;
 mod history;
 mod record;
+mod withdrawal;
 
 use shoal_schemas::{IdentifierKind, Programme, Region};
 
@@ -17,6 +19,7 @@ pub use self::{
     decision::{Asserted, Basis, Carried, Claims, Withheld, decide},
     history::{FIRST_GRANT_MS, Grant, History, Interval, Moment, Standing},
     record::{ConsentRecord, UnreadableRecord},
+    withdrawal::Withdrawal,
 };
 use crate::{identifier::Forms, key::Secret, pseudonym::identifier_digest};
 

@@ -7,6 +7,7 @@
 //! - `plan`: which files are past their time; `permit`: whether they may be removed now; both pure
 //! - `run`: plans and runs over a store
 //! - `maintain`: merges small files, and purges what the merges left
+//! - `holdings`: what the tables hold, for operators
 //! - `report`: what a run did, per region, programme and kind
 //! - `metrics`, `error`
 //!
@@ -14,6 +15,7 @@
 //! (`shoal-schemas`, `defs/`), when a run starts (`shoal-server`, `jobs.rs`).
 
 mod error;
+mod holdings;
 mod maintain;
 mod metrics;
 mod permit;
@@ -22,6 +24,7 @@ mod report;
 mod run;
 
 pub use error::RetentionError;
+pub use holdings::Holding;
 pub use maintain::{Compacted, MaintainReport};
 pub use metrics::Metrics;
 pub use permit::{Accepted, FAR_MS, KnownTimes, Permit, Refused, plausible};

@@ -59,6 +59,9 @@ impl Retention {
                 self.metrics.failures.get_or_create(&TableLabel::new(region, kind)).inc();
             }
         }
+        if report.failed.is_empty() {
+            self.metrics.last_compaction_seconds.set(now_ms / 1000);
+        }
         report
     }
 

@@ -30,6 +30,7 @@ pub struct Metrics {
     pub(crate) compacted_rows: Family<TableLabel, Counter>,
     pub(crate) duplicate_rows: Family<TableLabel, Counter>,
     pub(crate) last_success_seconds: Gauge,
+    pub(crate) last_compaction_seconds: Gauge,
 }
 
 impl Metrics {
@@ -56,6 +57,11 @@ impl Metrics {
             "retention_last_success_seconds",
             "When the last run without failures ran, seconds since 1970",
             m.last_success_seconds.clone(),
+        );
+        registry.register(
+            "retention_last_compaction_seconds",
+            "When the last compaction without failures ran, seconds since 1970",
+            m.last_compaction_seconds.clone(),
         );
         m
     }

@@ -42,7 +42,7 @@ pub struct Progress {
 #[derive(Clone)]
 pub struct Retention {
     pub(crate) store: Store,
-    registry: Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) metrics: Metrics,
     running: Arc<Mutex<()>>,
 }
@@ -51,6 +51,11 @@ impl Retention {
     /// Retention over all tables of a store.
     pub fn new(store: Store, registry: Arc<Registry>, metrics: Metrics) -> Retention {
         Retention { store, registry, metrics, running: Arc::new(Mutex::new(())) }
+    }
+
+    /// The store of the tables.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// What a run at `now_ms` would do.
@@ -154,7 +159,7 @@ impl Retention {
     }
 
     /// The files of the tables that can be read. One that cannot is reported by the run itself.
-    async fn readable(&self) -> Vec<TableFiles> {
+    pub(crate) async fn readable(&self) -> Vec<TableFiles> {
         // Beside each other: reading the logs of all tables is most of a start.
         let mut reading = JoinSet::new();
         for (region, kind) in all_tables() {

@@ -8,14 +8,17 @@
 
 mod accept_restore;
 mod audit;
+mod backup;
 pub(crate) mod budget;
 mod consents;
+mod doctor;
 mod keys;
 mod manual;
 mod query;
 mod retention;
 mod schemas;
 pub(crate) mod serve;
+mod status;
 pub(crate) mod table;
 mod worker;
 
@@ -46,6 +49,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong use, configurati
 enum Command {
     /// Runs the service until SIGTERM or Ctrl-C.
     Serve,
+    /// Shows on one page what comes in, what waits, how old the rows are, what ran last, room and budget.
+    Status(status::StatusArgs),
+    /// Looks at settings, files, clock, disk and the running service, and says what to do. Exits with 1 when something fails.
+    Doctor(doctor::DoctorArgs),
     /// Works with the configuration.
     Config {
         #[command(subcommand)]
@@ -79,6 +86,11 @@ enum Command {
     Audit {
         #[command(subcommand)]
         command: audit::AuditCommand,
+    },
+    /// Makes backups of a data directory, also while a service runs; checks them and puts them back.
+    Backup {
+        #[command(subcommand)]
+        command: backup::BackupCommand,
     },
     /// Starts a service of its own with a day of example traffic, and asks it questions.
     Demo(crate::demo::DemoArgs),
@@ -125,6 +137,8 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             println!("the configuration is right");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Status(args) => status::run(&config()?, &args),
+        Command::Doctor(args) => doctor::run(file, &args),
         Command::Keys { command } => keys::run(&config()?, command),
         Command::Schemas { command } => schemas::run(&command),
         Command::Query(args) => query::run(&config()?, &args),
@@ -132,6 +146,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Consents { command } => consents::run(&config()?, &command),
         Command::Retention { command } => retention::run(&config()?, &command),
         Command::Audit { command } => audit::run(&config()?, &command),
+        Command::Backup { command } => backup::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Worker(args) => worker::run(&args),
         Command::Completions(args) => manual::completions(&Cli::command(), &args),
@@ -162,6 +177,9 @@ mod tests {
         for line in [
             "shoal serve --config a.toml",
             "shoal config check",
+            "shoal status",
+            "shoal status --json",
+            "shoal doctor --json",
             "shoal keys create ingest --app camera --regions DE,US --programme user-experience --policy 2026-1",
             "shoal keys create ingest --kind server --app backend --regions DE",
             "shoal keys create analyst --regions de --role officer",
@@ -177,6 +195,9 @@ mod tests {
             "shoal retention plan",
             "shoal retention run --once --dry-run",
             "shoal retention run --once --accept-clock 2026-11-22 --accept-share",
+            "shoal backup create /backup/shoal",
+            "shoal backup verify /backup/shoal",
+            "shoal backup restore /backup/shoal --to /var/lib/shoal/data",
             "shoal demo --exit",
             "shoal completions bash",
             "shoal man --dir pages",
@@ -190,6 +211,7 @@ mod tests {
             "shoal",
             "shoal budget",
             "shoal budget accept-restore --region DE",
+            "shoal backup restore dir",
             "shoal completions",
             "shoal keys create ingest --app a --regions FR",
             "shoal keys create ingest --app a --regions DE --kind public",

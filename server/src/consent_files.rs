@@ -18,9 +18,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin};
-use shoal_privacy::consent::ConsentRecord;
 use shoal_schemas::Region;
-use shoal_storage::Consents;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -34,21 +32,21 @@ struct AcceptFields {
     regions: Vec<Region>,
 }
 
-/// Opens the files of a data directory for a service, and makes them in a new one.
+/// Makes sure that none is missing beside data. A service may open them then, and make them in a new directory.
 ///
 /// # Errors
 /// When one is missing beside data; the error says what to do.
-pub(crate) fn open(data_dir: &Path) -> Result<Arc<Consents<ConsentRecord>>, Error> {
+pub(crate) fn check(data_dir: &Path) -> Result<(), Error> {
     let missing = missing(data_dir)?;
     if missing.is_empty() {
-        return Ok(Arc::new(shoal_ingest::open_consents(data_dir)?));
+        return Ok(());
     }
     let files: Vec<String> =
         missing.iter().map(|region| path(data_dir, *region).display().to_string()).collect();
     Err(Error::Service(format!(
         "the consents of {} are missing, and {} holds events that were taken with them. Put back {} from a copy, as new as there is: \
-         without it every withdrawal of consent in that region is forgotten, and people who have withdrawn are counted again. If there \
-         is no copy, `shoal consents accept-loss` begins with an empty file, and the audit has a line of it",
+         without it the grants of that region are forgotten, and every withdrawal that the journal of withdrawals does not know. If \
+         there is no copy, `shoal consents accept-loss` begins with an empty file, and the audit has a line of it",
         names(&missing),
         data_dir.display(),
         files.join(", ")
@@ -137,7 +135,8 @@ mod tests {
     use super::*;
 
     fn refused(dir: &Path) -> Option<String> {
-        open(dir).err().map(|error| error.to_string())
+        let opened = check(dir).and_then(|()| Ok(shoal_ingest::open_consents(dir)?));
+        opened.err().map(|error| error.to_string())
     }
 
     #[test]

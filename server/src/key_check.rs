@@ -24,6 +24,9 @@ const HEAD: &str = "shoal-key-check 1";
 /// The newest epochs that are kept: each is one line, and each alone tells other keys from these.
 const EPOCHS_MAX: usize = 64;
 
+/// A region's check values, by epoch, and where they are.
+type Values = (Region, Disk, BTreeMap<u32, String>);
+
 /// Compares the keys with the check values of every region, and then adds those of this epoch where they are missing. The caller
 /// holds the lock of the directory.
 ///
@@ -35,19 +38,7 @@ pub(crate) fn check(
     keyring: &Keyring,
     epoch: PseudonymEpoch,
 ) -> Result<(), KeyError> {
-    let mut found = Vec::new();
-    for region in Region::ALL {
-        let disk = Disk::new(data_dir.join(folder(*region))).private();
-        let values = read(&disk)?;
-        let is_right = |(epoch, value): (&u32, &String)| {
-            *value == hex::encode(keyring.check_value(*region, PseudonymEpoch(*epoch)))
-        };
-        if !values.iter().all(is_right) {
-            let (path, check) = (key_file.display().to_string(), disk.path(FILE).display().to_string());
-            return Err(KeyError::Other { path, region: *region, check });
-        }
-        found.push((*region, disk, values));
-    }
+    let found = compared(data_dir, key_file, keyring)?;
     // All are compared before any is written.
     for (region, disk, mut values) in found {
         if values.contains_key(&epoch.0) {
@@ -62,6 +53,32 @@ pub(crate) fn check(
         put.map_err(|source| unusable(&disk, source))?;
     }
     Ok(())
+}
+
+/// The same without adding any. Answers how many values there are.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn compare(data_dir: &Path, key_file: &Path, keyring: &Keyring) -> Result<usize, KeyError> {
+    Ok(compared(data_dir, key_file, keyring)?.iter().map(|(.., values)| values.len()).sum())
+}
+
+/// The check values of every region, which are right.
+fn compared(data_dir: &Path, key_file: &Path, keyring: &Keyring) -> Result<Vec<Values>, KeyError> {
+    let mut found = Vec::new();
+    for region in Region::ALL {
+        let disk = Disk::new(data_dir.join(folder(*region))).private();
+        let values = read(&disk)?;
+        let is_right = |(epoch, value): (&u32, &String)| {
+            *value == hex::encode(keyring.check_value(*region, PseudonymEpoch(*epoch)))
+        };
+        if !values.iter().all(is_right) {
+            let (path, check) = (key_file.display().to_string(), disk.path(FILE).display().to_string());
+            return Err(KeyError::Other { path, region: *region, check });
+        }
+        found.push((*region, disk, values));
+    }
+    Ok(found)
 }
 
 fn unusable(disk: &Disk, source: io::Error) -> KeyError {

@@ -7,17 +7,22 @@
 //! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping; `reload`: a changed configuration
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
-//! - `consent_files`: the files of consents are opened, or missed
+//! - `consent_files`: no file of consents is missing beside data
 //! - `retention_line`, `key_line`: what the audit says of a run of retention, and of an act on an access key
 //! - `clocks`: the time of day, and a clock that nobody sets; `served_time`: how long the data were served, and what is known of
 //!   the time
 //! - `jobs`: the loop that drives flush, retention and changed keys
-//! - `logs`, `metrics`: what an operator sees
+//! - `withdrawals_start`: withdrawals that an older copy of the records lacks come back from their journal
+//! - `logs`, `metrics`, `parts`, `status`, `doctor`: what an operator sees; `operator_socket`: how commands ask for it;
+//!   `audit_check`: when the audit was checked last
+//! - `backup`: copies of a data directory, checked and put back
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on; `own_process`: modes of files, core files
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
 pub mod access_keys;
+mod audit_check;
+mod backup;
 mod canonical_day;
 mod checked_json;
 pub mod cli;
@@ -26,6 +31,7 @@ mod clocks;
 pub mod config;
 mod consent_files;
 mod demo;
+mod doctor;
 mod error;
 mod http;
 mod jobs;
@@ -36,7 +42,9 @@ mod ledger_comparison;
 mod ledger_start;
 pub mod logs;
 mod metrics;
+mod operator_socket;
 mod own_process;
+mod parts;
 mod problem;
 mod reload;
 mod retention_line;
@@ -44,8 +52,10 @@ mod running;
 mod served_time;
 mod startup;
 mod state;
+mod status;
 mod threads;
 mod tls;
+mod withdrawals_start;
 
 pub use clocks::{Clock, Clocks, system_clock};
 pub use config::Config;

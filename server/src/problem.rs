@@ -6,7 +6,7 @@
 //! ```
 //! `code` is the stable word that clients compare. `type` is the same word as a URI, which the RFC asks for: a URN, because
 //! services run under many addresses and the type of a problem must be the same in all of them; it names and leads nowhere.
-//! Other members are there where they help: `retry_after_s`; `rule`, `line`, `column`, and `suggestion` or `example` of a
+//! Other members are there where they help: `retry_after_s`; `parts` of a service; `rule`, `line`, `column`, and `suggestion` or `example` of a
 //! question.
 //! `docs/problems.md` lists all types, and a test compares it with this file.
 //!
@@ -303,7 +303,7 @@ impl Problem {
     }
 
     /// With another member in its document.
-    fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
         self.more.insert(name.to_owned(), value.into());
         self
     }

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use crate::error::Error;
 use crate::http::Bound;
 use crate::jobs::CHECKPOINT_COMMITS_MIN;
+use crate::operator_socket::OperatorSocket;
 use crate::state::State;
 
 /// A socket that is served.
@@ -46,6 +47,8 @@ pub struct Running {
     pub(crate) public: Listener,
     /// For operators, where there is one.
     pub(crate) metrics: Option<Listener>,
+    /// For the commands of an operator on this machine; none where it cannot be.
+    pub(crate) operators: Option<OperatorSocket>,
     pub(crate) state: web::Data<State>,
     pub(crate) jobs: JoinHandle<Result<(), Error>>,
     pub(crate) stop_jobs: watch::Sender<bool>,
@@ -111,6 +114,9 @@ impl Running {
         self.public.handle.stop(true).await;
         if let Some(metrics) = &self.metrics {
             metrics.handle.stop(true).await;
+        }
+        if let Some(operators) = self.operators.take() {
+            operators.close().await;
         }
         let _ = self.stop_jobs.send(true);
         if !self.jobs.is_finished() {

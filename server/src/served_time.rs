@@ -231,6 +231,14 @@ impl ServedTime {
     }
 }
 
+/// The newest time that the mark of a data directory knows, ms since 1970; none where there is no mark.
+///
+/// # Errors
+/// When it cannot be read, or is damaged.
+pub(crate) fn known_ms(data_dir: &Path) -> Result<Option<i64>, Error> {
+    Ok(read(&Disk::new(data_dir))?.map(|mark| mark.known_ms))
+}
+
 /// The mark of a directory, if it has one.
 fn read(disk: &Disk) -> Result<Option<Mark>, Error> {
     let path: PathBuf = disk.path(FILE);

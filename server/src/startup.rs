@@ -22,10 +22,11 @@ use shoal_query::{Engine, QueryConfig};
 use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::Registry;
 use shoal_schemas::calendar::day_of;
-use shoal_storage::{BudgetLedger, Consents, Store};
+use shoal_storage::{BudgetLedger, Consents, Opened, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::access_keys::{KeyStore, LiveKeys};
+use crate::backup::names::UNFINISHED;
 use crate::canonical_day;
 use crate::clocks::{self, Clocks};
 use crate::config::Config;
@@ -35,11 +36,12 @@ use crate::http;
 use crate::jobs::Jobs;
 use crate::ledger_start;
 use crate::metrics::Metrics;
+use crate::operator_socket::OperatorSocket;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
 use crate::tls;
-use crate::{key_check, key_file};
+use crate::{key_check, key_file, withdrawals_start};
 
 /// What more than one part of the service needs.
 struct Peers {
@@ -95,8 +97,9 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     if let Some(metrics) = &metrics {
         tracing::info!(addr = %metrics.addr, "metrics for whoever can connect");
     }
+    let operators = OperatorSocket::listen(&state);
     tracing::info!(addr = %public.addr, tls = state.config.http.tls().is_some(), "serving");
-    Ok(Running { public, metrics, state, jobs: tokio::spawn(jobs.run(stopping)), stop_jobs, gone })
+    Ok(Running { public, metrics, operators, state, jobs: tokio::spawn(jobs.run(stopping)), stop_jobs, gone })
 }
 
 /// The definitions, embedded and overlaid.
@@ -112,6 +115,11 @@ pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
     disk.make().map_err(|e| Error::io(data_dir, e))?;
     if let Some(link) = disk.links().map_err(|e| Error::io(data_dir, e))?.into_iter().next() {
         return Err(Error::io(data_dir, link.into()));
+    }
+    if data_dir.join(UNFINISHED).exists() {
+        let told =
+            format!("a restore into {} was not finished: empty it, and restore again", data_dir.display());
+        return Err(Error::Service(told));
     }
     let root = data_dir.canonicalize().map_err(|e| Error::io(data_dir, e))?;
     let url = url::Url::from_directory_path(&root)
@@ -148,11 +156,14 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
     let canonical_from_day = canonical_day::open(config, had_tables, now_ms)?;
     close_to_others(&config.data_dir);
-    let (consents, audit) = (consent_files::open(&config.data_dir)?, build_audit(config)?);
+    consent_files::check(&config.data_dir)?;
+    let Opened { consents, journals } = withdrawals_start::open(config)?;
+    let (consents, audit) = (Arc::new(consents), build_audit(config)?);
     let retention = build_retention(&registry, &store, metrics);
     // Before anything is written under a clock that may be wrong.
     let served = Arc::new(open_served_time(&config.data_dir, &retention, now_ms).await?);
     served.look(now_ms, (clocks.ticks)());
+    withdrawals_start::note(&audit, &journals, now_ms).await?;
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &audit, now_ms).await?;
     Ok(Peers {

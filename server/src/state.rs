@@ -14,7 +14,7 @@ use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
 use shoal_retention::{Accepted, Permit, Retention};
 use shoal_schemas::Region;
-use shoal_storage::{BudgetLedger, Consents, Trouble};
+use shoal_storage::{BudgetLedger, Consents};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::http::body::Bodies;
 use crate::http::connections::FailingKeys;
 use crate::metrics::Metrics;
+use crate::parts::Part;
 use crate::served_time::ServedTime;
 
 /// The parts of a running service.
@@ -50,6 +51,8 @@ pub(crate) struct State {
     /// Where work goes on that a client's going away must not stop; not a worker's own thread.
     pub(crate) background: Handle,
     ready: AtomicBool,
+    /// When it began to serve, by the time of day, ms since 1970.
+    pub(crate) since_ms: i64,
     /// Closes when everything above is gone, so it stays last.
     _alive: mpsc::Sender<()>,
 }
@@ -79,7 +82,6 @@ impl State {
             failing_keys: FailingKeys::new(Duration::from_millis(config.http.wrong_key_wait_ms_max)),
             tls: services.tls,
             config,
-            clocks,
             served: services.served,
             keys: services.keys,
             consents: services.consents,
@@ -92,6 +94,8 @@ impl State {
             registry: services.registry,
             background: services.background,
             ready: AtomicBool::new(true),
+            since_ms: (clocks.wall)(),
+            clocks,
             _alive: services.alive,
         }
     }
@@ -133,19 +137,14 @@ impl State {
         }
     }
 
-    /// What does not work although the service runs; each file that is in trouble is tried first. Blocks.
-    pub(crate) fn not_working(&self) -> Vec<String> {
-        let of = |what: String, trouble: Trouble| match trouble {
-            Trouble::Full => format!("{what}: there is no room on the disk"),
-            Trouble::Broken => format!("{what}: a file has failed, and the service ends"),
-        };
-        let consents = |(region, trouble): (Region, Trouble)| of(format!("consents of {region}"), trouble);
-        let mut all: Vec<String> = self.consents.troubles().into_iter().map(consents).collect();
-        all.extend(self.ledger.trouble().map(|trouble| of("questions".to_owned(), trouble)));
-        if self.ingest.is_disk_full() {
-            all.push("events: the disk has less room than ingest.free_bytes_min".to_owned());
-        }
-        all
+    /// The parts of the service, and which of them does not work; each file that is in trouble is tried first. Blocks.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let troubles = self.consents.troubles();
+        let of = |region: Region| troubles.iter().find(|(of, _)| *of == region).map(|(_, trouble)| *trouble);
+        let mut parts = vec![Part::events(self.ingest.is_disk_full())];
+        parts.extend(Region::ALL.iter().map(|region| Part::consents(*region, of(*region))));
+        parts.push(Part::questions(self.ledger.trouble()));
+        parts
     }
 
     /// Whether new events are taken.

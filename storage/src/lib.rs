@@ -16,7 +16,7 @@ mod redb_file;
 mod spending;
 mod tables;
 
-pub use consents::{ConsentChange, Consents, Effect, RecordForm};
+pub use consents::{ConsentChange, Consents, Effect, JournalForm, JournalStart, Opened, RecordForm};
 pub use error::StorageError;
 pub use redb_file::Trouble;
 pub use spending::{
@@ -25,6 +25,7 @@ pub use spending::{
     SpendingItem,
 };
 pub use tables::{
-    AppendReport, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ExpireReport, FailedMerge,
-    FileRows, Heads, LiveFile, Met, Part, PurgeReport, Seen, Snapshot, Store, Table,
+    AppendReport, Captured, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ExpireReport,
+    FailedMerge, FileRows, Heads, LiveFile, LogFile, Met, Part, PurgeReport, Seen, Snapshot, Store, Table,
+    read_log,
 };

@@ -21,7 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
+    Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
+    TableDefinition, Value, WriteTransaction,
 };
 use shoal_files::{Disk, Lock, LogFile, Medium, Objects};
 use tokio::sync::watch;
@@ -310,6 +311,24 @@ pub(crate) fn begin_write(db: &Database) -> Result<WriteTransaction> {
 /// A transaction that reads.
 pub(crate) fn begin_read(db: &Database) -> Result<ReadTransaction> {
     db.begin_read().map_err(|error| StorageError::Database(error.into()))
+}
+
+/// Copies a table as a transaction sees it into another file; one that is not there is left out.
+pub(crate) fn copy_table<K: Key + 'static, V: Value + 'static>(
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<()> {
+    let from = match from.open_table(table) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        opened => opened.map_err(redb::Error::from)?,
+    };
+    let mut to = to.open_table(table).map_err(redb::Error::from)?;
+    for entry in from.iter().map_err(redb::Error::from)? {
+        let (key, value) = entry.map_err(redb::Error::from)?;
+        to.insert(key.value(), value.value()).map_err(redb::Error::from)?;
+    }
+    Ok(())
 }
 
 /// Writes something small, to see whether there is room.

@@ -50,6 +50,15 @@ impl ChainFile {
     }
 }
 
+/// Does something while nobody appends, such as to copy the files. Whoever appends waits meanwhile.
+///
+/// # Errors
+/// When it cannot be this caller's turn.
+pub fn in_turn<T>(place: &ChainPlace, work: impl FnOnce() -> T) -> Result<T> {
+    let _turn = place.turn()?;
+    Ok(work())
+}
+
 impl ChainPlace {
     /// A chain on this disk, whose files are followed by a new one when they have so many bytes.
     pub(crate) fn on_disk(disk: Disk, file_bytes_max: u64) -> ChainPlace {

@@ -64,6 +64,15 @@ pub fn verify_since(
     Ok(is_there.then_some(whole))
 }
 
+/// Reads the last file alone, and gives each of its lines.
+///
+/// # Errors
+/// As [`verify`], for that file.
+pub fn verify_last(place: &ChainPlace, each: &mut dyn FnMut(&ChainLine<'_>)) -> Result<Whole> {
+    let count = Head::read(place)?.map_or(0, |head| head.count);
+    read_from(place, count, each)
+}
+
 /// When the act of the last line was, in milliseconds since 1970; none when there is no line. Only the last file is read.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! (`shoal_privacy::consent`).
 
 use shoal_privacy::{
-    consent::{ConsentDigester, ConsentDigests, ConsentRecord, Grant},
+    consent::{ConsentDigester, ConsentDigests, ConsentRecord, Grant, Withdrawal},
     identifier::is_placeholder,
 };
 use shoal_schemas::{IdentifierKind, Programme, Region};
@@ -58,6 +58,16 @@ impl Change {
     /// Whether it allows something.
     pub(crate) fn is_grant(&self) -> bool {
         matches!(self.act, Act::Grant { .. })
+    }
+
+    /// What the journal keeps of it: of a withdrawal only.
+    pub(super) fn noted(&self) -> Option<Vec<u8>> {
+        match self.act {
+            Act::Grant { .. } => None,
+            Act::Withdraw { claimed_ms, received_ms, is_told } => {
+                Some(Withdrawal::new(claimed_ms, received_ms, is_told).encode())
+            }
+        }
     }
 
     /// What it is about in a region.

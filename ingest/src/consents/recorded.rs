@@ -72,6 +72,7 @@ impl Recorded {
         });
         let after: Vec<_> =
             changes.iter().map(|(change, place)| move |before| change.after(place, before)).collect();
+        let noted: Vec<Option<Vec<u8>>> = changes.iter().map(|(change, _)| change.noted()).collect();
         let list: Vec<ConsentChange<'_, ConsentRecord>> = changes
             .iter()
             .enumerate()
@@ -80,6 +81,7 @@ impl Recorded {
                 digests: &canonical[at],
                 where_recorded: &spelled[at],
                 effect: if change.is_grant() { Effect::WhenDurable } else { Effect::AtOnce },
+                act: noted[at].as_deref(),
                 after: &after[at],
             })
             .collect();

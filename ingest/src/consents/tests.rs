@@ -251,6 +251,7 @@ fn a_record_under_an_older_spelling_is_changed_with_the_canonical_one() {
         digests: &[spelled.into_bytes()],
         where_recorded: &[],
         effect: Effect::AtOnce,
+        act: None,
         after: &|_| {
             let mut record = ConsentRecord::default();
             record.history.withdraw(None, NOW);

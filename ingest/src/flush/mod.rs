@@ -130,6 +130,11 @@ impl<S: Sink> Flusher<S> {
         run.failure.map_or(Ok(run.report), Err)
     }
 
+    /// The turn of a flush: while it is held, nothing moves.
+    pub(crate) async fn pause(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Each of these regions once. Those that could not move all of their rows, when these must move now: there is room for
     /// them by then.
     async fn round<'a>(&self, branches: Vec<&'a Arc<Branch>>, run: &mut Run) -> Vec<&'a Arc<Branch>> {

@@ -82,7 +82,8 @@ impl Active {
 
     /// What of it is durable.
     pub(crate) fn tail(&self) -> Tail {
-        Tail { sequence: self.of.sequence, end: self.end }
+        let begun_ms = (self.rows > 0).then_some(self.opened_ms);
+        Tail { sequence: self.of.sequence, end: self.end, begun_ms }
     }
 
     /// Writes the seal; nothing can be appended after.
@@ -116,6 +117,8 @@ pub(crate) struct Tail {
     pub(crate) sequence: u64,
     /// Where the last durable record ends.
     pub(crate) end: u64,
+    /// When it was begun, in what is served, ms; none as long as no row is in it.
+    pub(crate) begun_ms: Option<i64>,
 }
 
 /// What is in a sealed segment.

@@ -93,8 +93,11 @@ impl Shared {
     pub(crate) fn extents(&self) -> Vec<Tail> {
         let tail = *lock(&self.tail);
         let sealed = self.sealed();
-        let mut all: Vec<Tail> =
-            sealed.iter().map(|s| Tail { sequence: s.extent.sequence, end: s.extent.end }).collect();
+        let tail_of = |extent: &Extent| {
+            let begun_ms = Some(extent.opened_ms);
+            Tail { sequence: extent.sequence, end: extent.end, begun_ms }
+        };
+        let mut all: Vec<Tail> = sealed.iter().map(|s| tail_of(&s.extent)).collect();
         all.extend(tail.filter(|tail| all.iter().all(|other| other.sequence != tail.sequence)));
         all
     }

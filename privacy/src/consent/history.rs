@@ -117,6 +117,28 @@ impl History {
         self.withdrawn_ms.is_some()
     }
 
+    /// Receipt of the latest withdrawal, ms since 1970; none when there never was one.
+    pub fn withdrawn_ms(&self) -> Option<i64> {
+        self.withdrawn_ms
+    }
+
+    /// The first end of an interval that no other one follows at once; none when there is none.
+    pub fn first_end_ms(&self) -> Option<i64> {
+        let goes_on =
+            |at: usize, until: i64| self.intervals.get(at + 1).is_some_and(|next| next.from_ms == until);
+        let ends = self
+            .intervals
+            .iter()
+            .enumerate()
+            .filter_map(|(at, i)| i.until_ms.filter(|until| !goes_on(at, *until)));
+        ends.min()
+    }
+
+    /// Whether the latest withdrawal was told by a consent manager.
+    pub fn is_told(&self) -> bool {
+        self.is_told
+    }
+
     /// Whether consent is in force.
     pub fn is_open(&self) -> bool {
         self.intervals.last().is_some_and(|last| last.until_ms.is_none())

@@ -1,4 +1,5 @@
-//! `shoal audit`: is the audit whole, and what does it say. Reads files only, also while a service appends to them.
+//! `shoal audit`: is the audit whole, and what does it say. Reads files only, also while a service appends to them; a check of all
+//! of it leaves a mark for `shoal status` (`audit_check.rs`).
 //!
 //! Not here: what a line of a query holds (`shoal-query`, `audit.rs`), what is checked (`shoal-audit`).
 
@@ -11,6 +12,7 @@ use comfy_table::Table;
 use serde_json::Value;
 use shoal_audit::{Audit, ChainLine, Whole, verify};
 
+use crate::audit_check::{self, Check};
 use crate::config::Config;
 use crate::error::Error;
 
@@ -59,6 +61,8 @@ pub(super) fn run(config: &Config, command: &AuditCommand) -> Result<ExitCode, E
             if !found {
                 return Err(Error::Service("the audit is whole, but not the one of that head".into()));
             }
+            let (at_ms, lines) = (crate::clocks::checked(&crate::system_clock())?, whole.count);
+            audit_check::note(dir, Check { at_ms, lines });
         }
         AuditCommand::Show { last, json, .. } => {
             let mut lines: VecDeque<Vec<u8>> = VecDeque::new();

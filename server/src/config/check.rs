@@ -53,6 +53,9 @@ pub(super) fn contradictions(read: &mut Read) {
     if let Some((with, reason)) = marks_lie_with(&read.config) {
         found.push(("budget_marks_dir", ["budget_marks_dir", with], reason));
     }
+    if let Some((with, reason)) = journal_lies_with(&read.config) {
+        found.push(("withdrawals_dir", ["withdrawals_dir", with], reason));
+    }
     for (at, between, reason) in found {
         if !read.faults.refused(&between) {
             // An operator has not written the default, so the fault is told at the other setting.
@@ -71,15 +74,36 @@ fn marks_lie_with(config: &Config) -> Option<(&'static str, &'static str)> {
              must not put back with it how much of their budget was spent";
         return Some(("data_dir", reason));
     }
-    let key_dir = key.parent().unwrap_or(&key);
-    // A directory that holds the data too is not one of the key's own.
-    let is_keys_own = !data.starts_with(key_dir);
-    if key.starts_with(&marks) || (is_keys_own && marks.starts_with(key_dir)) {
+    if lies_with_the_key(&marks, &key, &data) {
         let reason = "`budget_marks_dir` must be outside the directory of `key_file`: a copy of the keys that is put back must not \
              put back with it how much of the budget was spent";
         return Some(("key_file", reason));
     }
     None
+}
+
+/// The same for the journal of withdrawals.
+fn journal_lies_with(config: &Config) -> Option<(&'static str, &'static str)> {
+    let [journal, data, key] =
+        [&config.journal_dir(), &config.data_dir, &config.key_file].map(|path| resolved(path));
+    if journal.starts_with(&data) || data.starts_with(&journal) {
+        let reason = "`withdrawals_dir` must be outside `data_dir`, and not hold it: whoever puts back an older copy of the data \
+             must not put back with it who had withdrawn by then";
+        return Some(("data_dir", reason));
+    }
+    if lies_with_the_key(&journal, &key, &data) {
+        let reason = "`withdrawals_dir` must be outside the directory of `key_file`: a copy of the keys that is put back must not \
+             put back with it who had withdrawn by then";
+        return Some(("key_file", reason));
+    }
+    None
+}
+
+fn lies_with_the_key(dir: &Path, key: &Path, data: &Path) -> bool {
+    let key_dir = key.parent().unwrap_or(key);
+    // A directory that holds the data too is not one of the key's own.
+    let is_keys_own = !data.starts_with(key_dir);
+    key.starts_with(dir) || (is_keys_own && dir.starts_with(key_dir))
 }
 
 /// Absolute, without `.` and `..`, and with links followed as far as the path exists.

@@ -48,6 +48,10 @@ settings! {
         /// nothing of it back. It must be outside data_dir and outside the directory of key_file, and is never put back with
         /// the data. By default it is beside data_dir, with `.budget` at the end of its name.
         budget_marks_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-budget"), A_DIRECTORY);
+        /// Directory of the journal of withdrawals, so that an older copy of data_dir brings no consent back. It has digests and no
+        /// identifiers. It must be outside data_dir and outside the directory of key_file, and is never put back with the data.
+        /// By default it is beside data_dir, with `.withdrawals` at the end of its name.
+        withdrawals_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-withdrawals"), A_DIRECTORY);
         /// Directory of definitions (events, vendors, retention, countries) that overlay the embedded ones; see
         /// `shoal schemas check DIR`.
         schemas_dir: Option<PathBuf> = Optional(Example("/etc/shoal/schemas"), A_DIRECTORY);
@@ -284,16 +288,22 @@ impl Config {
 
     /// The directory of the high-water marks: the one that is set, or the one beside the data directory.
     pub fn marks_dir(&self) -> PathBuf {
-        if let Some(dir) = &self.budget_marks_dir {
-            return dir.clone();
-        }
+        self.budget_marks_dir.clone().unwrap_or_else(|| self.beside_the_data(".budget"))
+    }
+
+    /// The directory of the journal of withdrawals: the one that is set, or the one beside the data directory.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.withdrawals_dir.clone().unwrap_or_else(|| self.beside_the_data(".withdrawals"))
+    }
+
+    fn beside_the_data(&self, end: &str) -> PathBuf {
         // A name that ends in `.` or `..` has no end to add to.
         let data_dir = match self.data_dir.file_name() {
             Some(_) => self.data_dir.clone(),
             None => self.data_dir.canonicalize().unwrap_or_else(|_| self.data_dir.clone()),
         };
         let mut name = data_dir.file_name().unwrap_or_default().to_owned();
-        name.push(".budget");
+        name.push(end);
         data_dir.with_file_name(name)
     }
 }

@@ -23,6 +23,9 @@ pub(super) fn inspect(read: &mut Read) {
     if config.budget_marks_dir.is_some() || data_dir.is_ok() {
         note(read, "budget_marks_dir", directory(&config.marks_dir()));
     }
+    if config.withdrawals_dir.is_some() || data_dir.is_ok() {
+        note(read, "withdrawals_dir", directory(&config.journal_dir()));
+    }
     note(read, "data_dir", data_dir);
     note(read, "key_file", key_file_at(&config.key_file, &config.data_dir));
     // By default it is beside the key file, which is not there yet when its directory was looked at.

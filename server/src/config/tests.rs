@@ -222,6 +222,24 @@ fn the_high_water_marks_never_lie_with_the_data_or_the_keys() {
 }
 
 #[test]
+fn the_journal_of_withdrawals_never_lies_with_the_data_or_the_keys() {
+    let with =
+        |dir: &str| load(&format!("data_dir = \"v/d\"\nkey_file = \"k/key\"\nwithdrawals_dir = \"{dir}\""));
+    for (wrong, outside_of) in
+        [("v/d", "data_dir"), ("v/d/w", "data_dir"), ("v", "data_dir"), ("k/w", "the directory")]
+    {
+        let ConfigError(lines) = with(wrong).unwrap_err();
+        let told = format!(
+            "a.toml:3:1: `withdrawals_dir` must be outside {}",
+            outside_of.replace("data_dir", "`data_dir`")
+        );
+        assert!(lines.len() == 1 && lines[0].starts_with(&told), "{lines:?}");
+    }
+    assert_eq!(with("w").unwrap().journal_dir(), Path::new("w"));
+    assert_eq!(load("data_dir = \"/srv/shoal\"").unwrap().journal_dir(), Path::new("/srv/shoal.withdrawals"));
+}
+
+#[test]
 fn every_mistake_is_named_at_once() {
     let text =
         "[http]\nlisten = \"here\"\ntls_cert = \"c\"\n[retention]\ncron = \"often\"\n[log]\nlevel = \"loud\"";

@@ -37,6 +37,8 @@
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
 //! | `broken` | what is wrong with a batch costs what is wrong, and a retry is known whatever is stamped on it |
 //! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
+//! | `operators` | an operator sees what a service does and what is wrong with a machine; nobody else does |
+//! | `backup` | a backup holds what was in at its moment, and brings back neither budget nor consent |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
@@ -45,6 +47,7 @@
 
 mod attacks;
 mod audit;
+mod backup;
 mod broken;
 mod canary;
 mod closed;
@@ -67,6 +70,7 @@ mod key_file;
 mod ledger;
 mod marks;
 mod meant;
+mod operators;
 mod opted_in;
 mod overload;
 mod problems;

@@ -87,7 +87,8 @@ fn an_operator_finds_health_metrics_and_the_description() {
     let world = World::with(|config| config.metrics.listen = Some(([127, 0, 0, 1], 0).into()));
     let get = |path: &str| world.client().ask("GET", path, &[], b"").unwrap().expect(200);
     assert_eq!(get("/healthz").text(), "ok\n");
-    assert_eq!(get("/readyz").text(), "ready\n");
+    let ready = get("/readyz").json();
+    assert_eq!((&ready["ready"], &ready["parts"][0]["state"]), (&json!(true), &json!("ready")), "{ready}");
     assert_eq!(world.client().events(&world.keys.app, &views(3))["accepted"], 3);
     let metrics = world.metrics().ask("GET", "/metrics", &[], b"").unwrap().expect(200).text();
     assert!(metrics.contains("server_requests_total{route=\"/healthz\",status=\"200\"} 1"), "{metrics}");

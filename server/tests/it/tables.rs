@@ -70,29 +70,32 @@ pub(crate) fn script(name: &str, arguments: &[&str]) -> Output {
     output
 }
 
-/// Copies a directory with everything in it, in place of what is there.
+/// Copies a directory with every file in it, in place of what is there.
 pub(crate) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        match from.is_dir() {
-            true => copy(&from, &to),
-            false => {
-                fs::copy(&from, &to).unwrap();
-            }
+        if from.is_dir() {
+            copy(&from, &to);
+        } else if from.is_file() {
+            fs::copy(&from, &to).unwrap();
         }
     }
 }
 
-/// Every file under a directory.
+/// Every file under a directory: not the socket of a service that runs.
 pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![dir.to_path_buf()];
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { open.push(path) } else { found.push(path) }
+            if path.is_dir() {
+                open.push(path);
+            } else if path.is_file() {
+                found.push(path);
+            }
         }
     }
     found

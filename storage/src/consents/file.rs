@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! redb file   meta      "format" -> 2
+//!             journal   "id" -> id of the journal, u128; "number" -> that of the last act of it that is in here, u128. A file of
+//!                       before there were journals has none
 //!             records   programme (1 byte: 0 user-experience, 1 device-experience) | digest (16 bytes)
 //!                       -> record | CRC-32 of the key and the record, LE
 //! ```
@@ -13,18 +15,20 @@
 //! Not here: damage and full disks (`redb_file`), what a record says, its bytes and how a digest is made (`shoal-privacy`).
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction};
+use shoal_files::{Disk, Objects as _};
 use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
-use crate::redb_file::{RedbFile, begin_read, begin_write};
+use crate::redb_file::{RedbFile, begin_read, begin_write, copy_table};
 
 const FORMAT: u32 = 2;
 const FORMAT_WITHOUT_CHECKSUMS: u32 = 1;
 const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<&[u8; 17], &[u8]> = TableDefinition::new("records");
+const JOURNAL: TableDefinition<&str, u128> = TableDefinition::new("journal");
 /// The records of a file of format 1.
 const CONSENTS: TableDefinition<&[u8; 17], &[u8]> = TableDefinition::new("consents");
 
@@ -41,21 +45,38 @@ pub(super) struct ConsentFile {
     file: RedbFile,
 }
 
+/// What a file notes of the journal: which one, and the number of the last act of it that is in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct JournalNote {
+    pub(super) id: u128,
+    pub(super) number: u64,
+}
+
 /// A change of the file that is not durable yet.
-pub(super) struct Edit<'t>(Table<'t, &'static [u8; 17], &'static [u8]>);
+pub(super) struct Edit<'t> {
+    records: Table<'t, &'static [u8; 17], &'static [u8]>,
+    journal: Table<'t, &'static str, u128>,
+}
 
 impl Edit<'_> {
     /// The bytes of a record, with what was put before.
     pub(super) fn get(&self, programme: Programme, digest: [u8; 16]) -> Result<Option<Vec<u8>>> {
         let key = key_of(programme, digest);
-        let found = self.0.get(&key).map_err(redb::Error::from)?;
+        let found = self.records.get(&key).map_err(redb::Error::from)?;
         found.map(|bytes| unsealed(&key, bytes.value()).map(<[u8]>::to_vec)).transpose()
     }
 
     /// Puts a record in the place of an earlier one under the same digest.
     pub(super) fn put(&mut self, programme: Programme, digest: [u8; 16], record: &[u8]) -> Result<()> {
         let key = key_of(programme, digest);
-        self.0.insert(&key, sealed(&key, record).as_slice()).map_err(redb::Error::from)?;
+        self.records.insert(&key, sealed(&key, record).as_slice()).map_err(redb::Error::from)?;
+        Ok(())
+    }
+
+    /// Notes what is in the file of the journal, once this change is durable.
+    pub(super) fn note(&mut self, note: JournalNote) -> Result<()> {
+        self.journal.insert("id", note.id).map_err(redb::Error::from)?;
+        self.journal.insert("number", u128::from(note.number)).map_err(redb::Error::from)?;
         Ok(())
     }
 }
@@ -103,7 +124,9 @@ impl ConsentFile {
     pub(super) fn edit<T>(&self, edit: impl FnOnce(Edit<'_>) -> Result<T>) -> Result<T> {
         let done = self.file.with(|db| {
             let write = begin_write(db)?;
-            let done = edit(Edit(write.open_table(RECORDS).map_err(redb::Error::from)?))?;
+            let records = write.open_table(RECORDS).map_err(redb::Error::from)?;
+            let journal = write.open_table(JOURNAL).map_err(redb::Error::from)?;
+            let done = edit(Edit { records, journal })?;
             write.commit().map_err(redb::Error::from)?;
             Ok((done, view(db)?))
         });
@@ -119,6 +142,43 @@ impl ConsentFile {
                 Err(error)
             }
         }
+    }
+
+    /// Makes a copy of the file as it is now, under this name on a disk where no other process looks. Changes go on meanwhile.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub(super) fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
+        self.file.with(|db| {
+            let from = begin_read(db)?;
+            let path = disk.path(name);
+            let prepare = Box::new(move |db: &Database| check_format(db, &path));
+            let to = RedbFile::over(Arc::new(disk.clone()), name.to_owned(), CACHE_BYTES, prepare)?;
+            to.with(|db| {
+                let write = begin_write(db)?;
+                copy_table(&from, &write, RECORDS)?;
+                copy_table(&from, &write, JOURNAL)?;
+                Ok(write.commit().map_err(redb::Error::from)?)
+            })
+        })
+    }
+
+    /// What the file notes of the journal; none before there was one.
+    ///
+    /// # Errors
+    /// [`StorageError::Database`] when the file cannot be read.
+    pub(super) fn journal_note(&self) -> Result<Option<JournalNote>> {
+        self.file.with(|db| {
+            let table = match begin_read(db)?.open_table(JOURNAL) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                opened => opened.map_err(redb::Error::from)?,
+            };
+            let number = |name: &str| -> Result<Option<u128>> {
+                Ok(table.get(name).map_err(redb::Error::from)?.map(|number| number.value()))
+            };
+            let (id, last) = (number("id")?, number("number")?);
+            Ok(id.zip(last).map(|(id, last)| JournalNote { id, number: u64::try_from(last).unwrap_or(0) }))
+        })
     }
 
     /// Calls `look` with the table as it was after the last change.
@@ -232,137 +292,17 @@ fn seal_all(write: &WriteTransaction) -> Result<()> {
     Ok(())
 }
 
-fn programme_byte(programme: Programme) -> u8 {
+pub(super) fn programme_byte(programme: Programme) -> u8 {
     match programme {
         Programme::UserExperience => 0,
         Programme::DeviceExperience => 1,
     }
 }
 
-fn programme_of(byte: u8) -> Option<Programme> {
+pub(super) fn programme_of(byte: u8) -> Option<Programme> {
     let mut all = Programme::ALL.iter().copied();
     all.find(|p| programme_byte(*p) == byte)
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn put(file: &ConsentFile, programme: Programme, record: &[u8]) {
-        file.edit(|mut edit| edit.put(programme, [1; 16], record)).unwrap();
-    }
-
-    #[test]
-    fn consents_survive_and_the_last_one_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("de/ledger.redb");
-        let ux = Programme::UserExperience;
-        let dx = Programme::DeviceExperience;
-        {
-            let file = ConsentFile::open(&path).unwrap();
-            put(&file, ux, b"granted");
-            put(&file, dx, b"other");
-            put(&file, ux, b"withdrawn");
-            assert!(matches!(ConsentFile::open(&path), Err(StorageError::Locked(_))));
-        }
-        let file = ConsentFile::open(&path).unwrap();
-        let mut found = Vec::new();
-        file.each(|programme, digest, record| {
-            found.push((programme, digest, record.to_vec()));
-            Ok(())
-        })
-        .unwrap();
-        let expected = vec![(ux, [1; 16], b"withdrawn".to_vec()), (dx, [1; 16], b"other".to_vec())];
-        assert_eq!(found, expected);
-        assert_eq!(file.get(ux, [1; 16]).unwrap().as_deref(), Some(&b"withdrawn"[..]));
-        assert_eq!(file.get(ux, [2; 16]).unwrap(), None);
-    }
-
-    #[test]
-    fn a_change_that_fails_half_way_leaves_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = ConsentFile::open(&dir.path().join("ledger.redb")).unwrap();
-        let ux = Programme::UserExperience;
-        let failed: Result<()> = file.edit(|mut edit| {
-            edit.put(ux, [1; 16], b"granted")?;
-            assert_eq!(edit.get(ux, [1; 16])?.as_deref(), Some(&b"granted"[..]));
-            Err(StorageError::Stale)
-        });
-        assert!(matches!(failed, Err(StorageError::Stale)));
-        assert_eq!(file.get(ux, [1; 16]).unwrap(), None);
-    }
-
-    #[test]
-    fn an_unknown_format_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ledger.redb");
-        let file = ConsentFile::open(&path).unwrap();
-        let change = |db: &Database| {
-            let write = begin_write(db)?;
-            write.open_table(META).unwrap().insert("format", 7).unwrap();
-            write.commit().unwrap();
-            Ok(())
-        };
-        file.file.with(change).unwrap();
-        drop(file);
-        let again = ConsentFile::open(&path);
-        assert!(matches!(again, Err(StorageError::Format { found: 7, known: 2, .. })));
-    }
-
-    #[test]
-    fn a_file_of_before_there_were_checksums_gets_them_and_loses_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ledger.redb");
-        let ux = Programme::UserExperience;
-        {
-            let db = redb::Database::create(&path).unwrap();
-            let write = db.begin_write().unwrap();
-            write.open_table(META).unwrap().insert("format", 1).unwrap();
-            let mut table = write.open_table(CONSENTS).unwrap();
-            for digest in 0..100 {
-                table.insert(&key_of(ux, [digest; 16]), &[digest][..]).unwrap();
-            }
-            drop(table);
-            write.commit().unwrap();
-        }
-        for _ in 0..2 {
-            let file = ConsentFile::open(&path).unwrap();
-            for digest in 0..100 {
-                assert_eq!(file.get(ux, [digest; 16]).unwrap(), Some(vec![digest]));
-            }
-        }
-    }
-
-    #[test]
-    fn a_record_that_was_changed_is_an_error_and_never_no_record() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = ConsentFile::open(&dir.path().join("ledger.redb")).unwrap();
-        let ux = Programme::UserExperience;
-        put(&file, ux, b"withdrawn");
-        let change = |key: [u8; 17], bytes: Vec<u8>| {
-            let changed = file.file.with(|db| {
-                let write = begin_write(db)?;
-                write.open_table(RECORDS).unwrap().insert(&key, bytes.as_slice()).unwrap();
-                write.commit().unwrap();
-                Ok(())
-            });
-            changed.unwrap();
-            *file.view.write().unwrap() = None;
-        };
-        let key = key_of(ux, [1; 16]);
-        let whole = sealed(&key, b"withdrawn");
-        for bit in 0..whole.len() * 8 {
-            let mut bytes = whole.clone();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            change(key, bytes);
-            assert!(matches!(file.get(ux, [1; 16]), Err(StorageError::Damaged { .. })), "{bit}");
-            assert!(matches!(file.each(|_, _, _| Ok(())), Err(StorageError::Damaged { .. })), "{bit}");
-        }
-        // A whole record under another key.
-        change(key, whole.clone());
-        change(key_of(ux, [2; 16]), whole);
-        assert_eq!(file.get(ux, [1; 16]).unwrap().as_deref(), Some(&b"withdrawn"[..]));
-        assert!(file.get(ux, [2; 16]).is_err() && file.each(|_, _, _| Ok(())).is_err());
-    }
-}
+mod tests;

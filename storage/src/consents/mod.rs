@@ -8,35 +8,44 @@
 //! record is kept in memory, so neither many records nor made-up ones fill it: only pages of the files are, within a bound,
 //! and what forbids something and could not be made durable. A look-up of a digest without a record costs what one with a
 //! record costs.
-//! Not here: what a record says, its bytes and how a digest is made (`shoal-privacy`), who may change it (`shoal-ingest`).
+//! What forbids something is in the journal first (`journal`), which lies outside of the data: an older file that is put back gets
+//! from it what it lacks (`journal_start`).
+//!
+//! Not here: what a record says, its bytes and how a digest is made (`shoal-privacy`; `form` has them as functions), who may change
+//! it (`shoal-ingest`).
 
 mod file;
+mod form;
+mod journal;
+mod journal_form;
+mod journal_start;
 mod turn;
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
+use shoal_files::{Disk, Lock, Medium};
 use shoal_schemas::{Programme, Region};
 
 use self::file::{ConsentFile, Edit};
+use self::journal::{Act, Journal};
+use self::journal_start::Start;
 use self::turn::Turns;
 use crate::error::{Result, StorageError};
 use crate::redb_file::{Trouble, broken};
+
+pub use self::form::{JournalForm, RecordForm};
+pub use self::journal_start::JournalStart;
+
+/// The name of the lock of the directory of journals.
+const JOURNAL_LOCK: &str = "withdrawals.lock";
 
 /// A subject's digest.
 type Digest = [u8; 16];
 
 /// Records that forbid something and are not durable, at the most, for each region. One more counts when it is durable.
 const FORBIDDEN_MAX: usize = 1 << 14;
-
-/// How a record becomes bytes and back. What a record says is not known in this crate.
-pub struct RecordForm<R> {
-    /// The bytes of a record, or why there are none.
-    pub encode: fn(&R) -> std::result::Result<Vec<u8>, String>,
-    /// The record of these bytes, or why they are none.
-    pub decode: fn(&[u8]) -> std::result::Result<R, String>,
-}
 
 /// From when on a change is seen by [`Consents::get`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +66,8 @@ pub struct ConsentChange<'c, R> {
     pub where_recorded: &'c [Digest],
     /// From when on it counts.
     pub effect: Effect,
+    /// What the journal keeps of it, outside of the data: for what forbids something. A start does it again on an older file.
+    pub act: Option<&'c [u8]>,
     /// Makes the record of the one before it.
     pub after: &'c dyn Fn(Option<R>) -> R,
 }
@@ -65,11 +76,23 @@ pub struct ConsentChange<'c, R> {
 pub struct Consents<R> {
     form: RecordForm<R>,
     regions: Vec<(Region, Shelf<R>)>,
+    /// Of the directory of journals.
+    _lock: Option<Lock>,
+}
+
+/// The consents recorded in all regions, with their journals.
+pub struct Opened<R> {
+    /// The consents.
+    pub consents: Consents<R>,
+    /// What was done about the journal of each region.
+    pub journals: Vec<JournalStart>,
 }
 
 /// One region's.
 struct Shelf<R> {
     file: ConsentFile,
+    /// None for tests and benches of other things.
+    journal: Option<Mutex<Journal>>,
     /// What forbids something and is not durable yet, or could not be made so.
     forbidden: RwLock<Records<R>>,
     turns: Turns,
@@ -90,10 +113,39 @@ impl<R: Clone> Consents<R> {
             let path = root.join(region.as_str().to_ascii_lowercase()).join("ledger.redb");
             let file = ConsentFile::open(&path)?;
             file.each(|_, _, bytes| (form.decode)(bytes).map(drop).map_err(unreadable(&file)))?;
-            let shelf = Shelf { file, forbidden: RwLock::default(), turns: Turns::default() };
-            regions.push((*region, shelf));
+            let (forbidden, turns) = (RwLock::default(), Turns::default());
+            regions.push((*region, Shelf { file, journal: None, forbidden, turns }));
         }
-        Ok(Consents { form, regions })
+        Ok(Consents { form, regions, _lock: None })
+    }
+
+    /// The same with the journals of a directory outside of the root, compared with the files: what an older file lacks is in
+    /// force again when this returns.
+    ///
+    /// # Errors
+    /// As [`Consents::open`], and [`StorageError::Damaged`] for a journal that is.
+    pub fn open_with_journal(
+        root: &Path,
+        journal_dir: &Path,
+        form: RecordForm<R>,
+        acts: JournalForm<R>,
+    ) -> Result<Opened<R>> {
+        let disk = Disk::new(journal_dir).private();
+        let locked = disk.make().and_then(|()| disk.try_lock(JOURNAL_LOCK));
+        let lock = locked.map_err(StorageError::io(journal_dir))?;
+        let lock = Some(lock.ok_or_else(|| StorageError::Locked(journal_dir.to_path_buf()))?);
+        let medium: Arc<dyn Medium> = Arc::new(disk);
+        let opened = Consents::open(root, form)?;
+        let Consents { form, mut regions, .. } = opened;
+        let mut journals = Vec::with_capacity(regions.len());
+        for (region, shelf) in &mut regions {
+            let start =
+                Start { region: *region, medium: &medium, file: &shelf.file, record: &form, form: &acts };
+            let (journal, done) = start.run()?;
+            shelf.journal = Some(Mutex::new(journal));
+            journals.push(done);
+        }
+        Ok(Opened { consents: Consents { form, regions, _lock: lock }, journals })
     }
 
     /// What is recorded about a subject, if anything.
@@ -121,7 +173,9 @@ impl<R: Clone> Consents<R> {
         let shelf = self.shelf(region)?;
         let _turn = shelf.turns.take(changes.iter().any(|change| change.effect == Effect::AtOnce));
         let made = shelf.file.edit(|edit| {
-            let mut making = Making { form: &self.form, shelf, edit, made: Records::default() };
+            let (made, acts) = (Records::default(), Vec::new());
+            let mut making = Making { form: &self.form, shelf, edit, made, acts };
+            making.carry_over()?;
             for change in changes {
                 for digest in change.digests {
                     let before = making.before(change, *digest)?;
@@ -133,6 +187,7 @@ impl<R: Clone> Consents<R> {
                     }
                 }
             }
+            making.note()?;
             Ok(making.made)
         })?;
         let mut forbidden = shelf.forbidden.write().unwrap_or_else(PoisonError::into_inner);
@@ -140,16 +195,26 @@ impl<R: Clone> Consents<R> {
         Ok(())
     }
 
+    /// Makes a copy of the file of a region as it is now, under this name on a disk where no other process looks. Changes go on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn copy_to(&self, region: Region, disk: &Disk, name: &str) -> Result<()> {
+        self.shelf(region)?.file.copy_to(disk, name)
+    }
+
     /// What keeps the files of regions from being written. Tries to go on with each first.
     pub fn troubles(&self) -> Vec<(Region, Trouble)> {
-        let trouble = |(region, shelf): &(Region, Shelf<R>)| Some((*region, shelf.file.file().trouble()?));
+        let trouble = |(region, shelf): &(Region, Shelf<R>)| Some((*region, shelf.trouble()?));
         self.regions.iter().filter_map(trouble).collect()
     }
 
     /// Returns when a file has failed so that something may be lost. The process must end then.
     pub fn broken(&self) -> impl Future<Output = ()> + Send + use<R> {
-        let all: Vec<_> =
-            self.regions.iter().map(|(_, shelf)| Box::pin(broken(shelf.file.file().broken()))).collect();
+        let files = self.regions.iter().map(|(_, shelf)| shelf.file.file().broken());
+        let journals = self.regions.iter().filter_map(|(_, shelf)| Some(shelf.journal()?.broken()));
+        let all: Vec<_> = files.chain(journals).map(|watched| Box::pin(broken(watched))).collect();
         async move {
             futures::future::select_all(all).await;
         }
@@ -169,6 +234,8 @@ struct Making<'m, 't, R> {
     shelf: &'m Shelf<R>,
     edit: Edit<'t>,
     made: Records<R>,
+    /// What the journal is to keep.
+    acts: Vec<Act>,
 }
 
 impl<R: Clone> Making<'_, '_, R> {
@@ -186,6 +253,31 @@ impl<R: Clone> Making<'_, '_, R> {
         }
     }
 
+    /// What forbids something and could not be made durable before is made so with this change: the journal may have it, and
+    /// what the file notes of the journal is that it has everything.
+    fn carry_over(&mut self) -> Result<()> {
+        let all: Vec<_> = {
+            let forbidden = self.shelf.forbidden.read().unwrap_or_else(PoisonError::into_inner);
+            forbidden.iter().map(|(key, record)| (*key, record.clone())).collect()
+        };
+        for ((programme, digest), record) in all {
+            // One that has no bytes was not noted either.
+            if let Ok(bytes) = (self.form.encode)(&record) {
+                self.edit.put(programme, digest, &bytes)?;
+                self.made.insert((programme, digest), record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what forbids something durable in the journal, before it is in the file.
+    fn note(&mut self) -> Result<()> {
+        match self.shelf.journal() {
+            Some(mut journal) if !self.acts.is_empty() => self.edit.note(journal.append(&self.acts)?),
+            _ => Ok(()),
+        }
+    }
+
     fn record(&mut self, change: &ConsentChange<'_, R>, digest: Digest, before: Option<R>) -> Result<()> {
         let key = (change.programme, digest);
         let unreadable = unreadable(&self.shelf.file);
@@ -196,6 +288,8 @@ impl<R: Clone> Making<'_, '_, R> {
         let bytes = (self.form.encode)(&record).map_err(&unreadable)?;
         self.edit.put(change.programme, digest, &bytes)?;
         self.made.insert(key, record);
+        let act = change.act.map(|act| Act { programme: change.programme, digest, act: act.to_vec() });
+        self.acts.extend(act);
         Ok(())
     }
 }
@@ -204,6 +298,21 @@ impl<R: Clone> Making<'_, '_, R> {
 fn unreadable(file: &ConsentFile) -> impl Fn(String) -> StorageError {
     let path = file.path();
     move |reason| StorageError::Consent { path: path.clone(), reason }
+}
+
+impl<R> Shelf<R> {
+    /// What it says is whole after every call, so a panic elsewhere does not matter.
+    fn journal(&self) -> Option<MutexGuard<'_, Journal>> {
+        Some(self.journal.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        let of_journal = self.journal().and_then(|mut journal| journal.trouble());
+        match (self.file.file().trouble(), of_journal) {
+            (Some(Trouble::Broken), _) | (_, Some(Trouble::Broken)) => Some(Trouble::Broken),
+            (of_file, of_journal) => of_file.or(of_journal),
+        }
+    }
 }
 
 impl<R: Clone> Shelf<R> {
@@ -220,126 +329,4 @@ impl<R: Clone> Shelf<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    const UX: Programme = Programme::UserExperience;
-
-    fn form() -> RecordForm<u8> {
-        RecordForm {
-            encode: |record| match record {
-                255 => Err("too large".to_owned()),
-                record => Ok(vec![*record]),
-            },
-            decode: |bytes| match bytes {
-                [record] => Ok(*record),
-                _ => Err("no number".to_owned()),
-            },
-        }
-    }
-
-    fn change(
-        consents: &Consents<u8>,
-        digests: &[Digest],
-        effect: Effect,
-        after: impl Fn(Option<u8>) -> u8,
-    ) -> Result<()> {
-        let change = ConsentChange { programme: UX, digests, where_recorded: &[], effect, after: &after };
-        consents.change(Region::De, &[change])
-    }
-
-    #[test]
-    fn a_change_starts_from_what_is_there_and_survives() {
-        let root = tempfile::tempdir().unwrap();
-        let consents = Consents::open(root.path(), form()).unwrap();
-        let more = |before: Option<u8>| before.map_or(1, |n| n + 1);
-        change(&consents, &[[1; 16], [2; 16]], Effect::WhenDurable, more).unwrap();
-        change(&consents, &[[1; 16]], Effect::AtOnce, more).unwrap();
-        assert!(matches!(Consents::open(root.path(), form()), Err(StorageError::Locked(_))));
-        drop(consents);
-        let consents = Consents::open(root.path(), form()).unwrap();
-        let found = |region, digest| consents.get(region, UX, digest).unwrap();
-        assert_eq!((found(Region::De, [1; 16]), found(Region::De, [2; 16])), (Some(2), Some(1)));
-        assert_eq!((found(Region::Us, [1; 16]), found(Region::De, [3; 16])), (None, None));
-        assert_eq!(consents.get(Region::De, Programme::DeviceExperience, [1; 16]).unwrap(), None);
-        assert!(root.path().join("sg/ledger.redb").exists(), "every region has its own file");
-    }
-
-    #[test]
-    fn what_is_not_durable_counts_only_if_it_forbids() {
-        let root = tempfile::tempdir().unwrap();
-        let consents = Consents::open(root.path(), form()).unwrap();
-        for (effect, seen) in [(Effect::WhenDurable, None), (Effect::AtOnce, Some(255))] {
-            let failed = change(&consents, &[[1; 16]], effect, |_| 255);
-            assert!(matches!(failed, Err(StorageError::Consent { .. })));
-            assert_eq!(consents.get(Region::De, UX, [1; 16]).unwrap(), seen);
-        }
-        // Whatever comes next starts from it, and takes its place once it is durable.
-        change(&consents, &[[1; 16]], Effect::WhenDurable, |before| before.unwrap() - 1).unwrap();
-        assert_eq!(consents.get(Region::De, UX, [1; 16]).unwrap(), Some(254));
-        assert!(consents.shelf(Region::De).unwrap().forbidden.read().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_list_is_recorded_in_its_order_and_as_a_whole() {
-        let root = tempfile::tempdir().unwrap();
-        let consents = Consents::open(root.path(), form()).unwrap();
-        let one = |after: &'static dyn Fn(Option<u8>) -> u8, effect| ConsentChange {
-            programme: UX,
-            digests: &[[1; 16]],
-            where_recorded: &[],
-            effect,
-            after,
-        };
-        let list = [
-            one(&|_| 3, Effect::WhenDurable),
-            one(&|before| before.unwrap() * 2, Effect::AtOnce),
-            one(&|before| before.unwrap() + 1, Effect::WhenDurable),
-        ];
-        consents.change(Region::De, &list).unwrap();
-        assert_eq!(consents.get(Region::De, UX, [1; 16]).unwrap(), Some(7));
-        let failing = [one(&|_| 100, Effect::WhenDurable), one(&|_| 255, Effect::WhenDurable)];
-        assert!(consents.change(Region::De, &failing).is_err());
-        assert_eq!(consents.get(Region::De, UX, [1; 16]).unwrap(), Some(7));
-    }
-
-    #[test]
-    fn what_is_changed_where_it_is_recorded_gets_no_record_otherwise() {
-        let root = tempfile::tempdir().unwrap();
-        let consents = Consents::open(root.path(), form()).unwrap();
-        let more = |before: Option<u8>| before.map_or(1, |n| n + 1);
-        change(&consents, &[[2; 16]], Effect::AtOnce, more).unwrap();
-        let both = ConsentChange {
-            programme: UX,
-            digests: &[[1; 16]],
-            where_recorded: &[[2; 16], [3; 16]],
-            effect: Effect::AtOnce,
-            after: &more,
-        };
-        consents.change(Region::De, &[both]).unwrap();
-        let found = |digest| consents.get(Region::De, UX, digest).unwrap();
-        assert_eq!((found([1; 16]), found([2; 16]), found([3; 16])), (Some(1), Some(2), None));
-    }
-
-    #[test]
-    fn what_could_not_be_made_durable_is_bounded() {
-        let root = tempfile::tempdir().unwrap();
-        let consents = Consents::open(root.path(), form()).unwrap();
-        let digests: Vec<Digest> = (0..=FORBIDDEN_MAX as u128).map(u128::to_le_bytes).collect();
-        for digest in &digests {
-            consents.shelf(Region::De).unwrap().forbid((UX, *digest), 1);
-        }
-        let held = |digest: &Digest| consents.get(Region::De, UX, *digest).unwrap();
-        assert_eq!((held(&digests[0]), held(&digests[FORBIDDEN_MAX])), (Some(1), None));
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_read_stops_the_start_and_names_the_file() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("de").join("ledger.redb");
-        ConsentFile::open(&path).unwrap().edit(|mut edit| edit.put(UX, [1; 16], b"longer")).unwrap();
-        let refused = Consents::open(root.path(), form()).err().unwrap().to_string();
-        assert_eq!(refused, format!("{}: no number", path.display()));
-    }
-}
+mod tests;

@@ -31,7 +31,7 @@ use super::checkpoint::Checkpoint;
 use super::day_limits::DayLimits;
 use super::order::{Block, Found, PartId, kind_byte, kind_of, region_byte, region_of};
 use crate::error::{Result, StorageError};
-use crate::redb_file::{begin_read, begin_write};
+use crate::redb_file::{begin_read, begin_write, copy_table};
 
 const FORMAT: u32 = 2;
 const FORMAT_WITHOUT_DELTA: u32 = 1;
@@ -298,6 +298,23 @@ pub(super) fn pools(
         pools.insert(pool, number.value());
     }
     Ok(pools)
+}
+
+/// Copies everything, as one transaction sees it, into a file that is prepared.
+pub(super) fn copy(from: &Database, to: &Database) -> Result<()> {
+    let (read, write) = (begin_read(from)?, begin_write(to)?);
+    copy_table(&read, &write, META)?;
+    copy_table(&read, &write, COUNTERS)?;
+    copy_table(&read, &write, CHECKPOINTS)?;
+    copy_table(&read, &write, DAY_LIMITS)?;
+    copy_table(&read, &write, SPENT)?;
+    copy_table(&read, &write, DELTA)?;
+    copy_table(&read, &write, CHARGES)?;
+    copy_table(&read, &write, CHARGE_DELTAS)?;
+    copy_table(&read, &write, ASKERS)?;
+    copy_table(&read, &write, PARTS)?;
+    copy_table(&read, &write, ANSWERS)?;
+    write.commit().map_err(failed)
 }
 
 /// Counts the delta of every charge of a file that did not keep it.

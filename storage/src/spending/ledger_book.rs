@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use shoal_files::{Faulty, Medium, Memory};
+use shoal_files::{Disk, Faulty, Medium, Memory, Objects as _};
 use shoal_schemas::Region;
 
 use super::amount::Spent;
@@ -102,6 +102,16 @@ impl Book {
 
     pub(super) fn spending(&self, filter: &SpendingFilter) -> Result<Vec<BlockSpending>> {
         self.with(|pages| pages.spending(filter))
+    }
+
+    /// Makes a copy as of now, under this name on a disk where no other process looks. Charges go on meanwhile.
+    pub(super) fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
+        self.file.with(|from| {
+            let at = disk.path(name);
+            let prepare = Box::new(move |db: &redb::Database| book::prepare(db, &at));
+            let to = RedbFile::over(Arc::new(disk.clone()), name.to_owned(), CACHE_BYTES, prepare)?;
+            to.with(|to| book::copy(from, to))
+        })
     }
 
     /// Books an order; nobody else can change the file until the booking is committed or dropped.

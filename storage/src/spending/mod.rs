@@ -44,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shoal_files::Lock;
+use shoal_files::{Disk, Lock};
 
 use self::booking::Booked;
 use self::high_water_mark::HighWaterMarks;
@@ -193,6 +193,14 @@ impl BudgetLedger {
     /// Which limits of a subject's day were in force; none when none was ever noted.
     pub fn day_limits(&self) -> Option<DayLimits> {
         self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes a copy of the file as it is now, under this name on a disk where no other process looks. Charges go on meanwhile.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
+        self.inner.book.copy_to(disk, name)
     }
 
     /// What keeps it from being written, if something does. Tries to go on first.

@@ -16,12 +16,14 @@
 //! - `snapshot`: the files that are live at one version
 //! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them;
 //!   `bounded`: how many there are, of each subject up to a limit
+//! - `capture`: a table at one version, for a backup
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
 //!
 //! Not here: what makes bytes durable (`shoal-files`).
 
 mod append;
 mod bounded;
+mod capture;
 mod checkpoint;
 mod compact;
 mod compact_report;
@@ -49,6 +51,7 @@ mod write;
 mod tests;
 
 pub use append::{AppendReport, Part};
+pub use capture::{Captured, LogFile, read_log};
 pub use compact_report::{CompactReport, FailedMerge};
 pub use copies::{EVENTS_MAX, Met, Seen};
 pub use expire::ExpireReport;

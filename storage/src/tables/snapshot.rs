@@ -1,8 +1,9 @@
 //! The files that are live at one version of a table. Not here: how they are read (`read`), how they came (`table`).
 
+use std::io;
 use std::sync::Arc;
 
-use shoal_files::Objects;
+use shoal_files::{Objects, Source};
 use shoal_schemas::Programme;
 
 use crate::tables::table_layout::TableLayout;
@@ -46,6 +47,14 @@ impl Snapshot {
     pub fn without_digests(&self) -> Snapshot {
         let files = self.files.iter().map(|file| LiveFile { digest: None, ..file.clone() });
         Snapshot { files: Arc::new(files.collect()), ..self.clone() }
+    }
+
+    /// The bytes of one of its files, to copy them: nothing is compared.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn source(&self, file: &LiveFile) -> io::Result<Box<dyn Source>> {
+        self.objects.open(&file.path)
     }
 
     /// The Delta version.

@@ -77,8 +77,14 @@ impl World {
             record
         };
         let (digests, effect) = ([digest.into_bytes()], Effect::WhenDurable);
-        let change =
-            ConsentChange { programme, digests: &digests, where_recorded: &[], effect, after: &after };
+        let change = ConsentChange {
+            programme,
+            digests: &digests,
+            where_recorded: &[],
+            effect,
+            act: None,
+            after: &after,
+        };
         self.consents.change(Region::De, &[change]).unwrap();
     }
 

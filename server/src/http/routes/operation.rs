@@ -1,9 +1,11 @@
 //! `/healthz` and `/readyz`. Not here: `/metrics`, which has a socket of its own (`http/for_operators.rs`).
 
 use actix_web::{HttpResponse, web};
+use serde_json::json;
 use shoal_ingest::RefusalCode;
 
 use crate::http::refusals::refusals;
+use crate::parts::Part;
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
 
@@ -20,8 +22,10 @@ pub(super) async fn healthz() -> HttpResponse {
 }
 
 /// Everything works: events, consents and questions are taken.
-#[utoipa::path(get, path = "/readyz", tag = "operation", summary = "Whether everything works",
-    responses((status = 200, description = "It does"),
+#[utoipa::path(get, path = "/readyz", tag = "operation", summary = "Whether everything works, and each part of it",
+    responses((status = 200, description = "It does", body = serde_json::Value,
+            example = json!({"ready": true, "parts": [{"part": "events", "state": "ready"},
+                {"part": "consents", "region": "DE", "state": "ready"}, {"part": "questions", "state": "ready"}]})),
         Ready))]
 pub(super) async fn readyz(state: web::Data<State>) -> HttpResponse {
     if !state.is_ready() {
@@ -29,9 +33,14 @@ pub(super) async fn readyz(state: web::Data<State>) -> HttpResponse {
         return Problem::new(stopping, "the service takes no new events").response();
     }
     let asked = state.clone();
-    let failed = tokio::task::spawn_blocking(move || asked.not_working()).await;
-    match failed.unwrap_or_else(|_| vec!["the service is stopping".to_owned()]) {
-        failed if failed.is_empty() => HttpResponse::Ok().body("ready\n"),
-        failed => Problem::new(ProblemType::NotReady, failed.join("; ")).response(),
+    let Ok(parts) = tokio::task::spawn_blocking(move || asked.parts()).await else {
+        return Problem::new(ProblemType::NotReady, "the service is stopping").response();
+    };
+    let troubles: Vec<String> = parts.iter().filter_map(Part::trouble).collect();
+    match troubles.is_empty() {
+        true => HttpResponse::Ok().json(json!({"ready": true, "parts": parts})),
+        false => {
+            Problem::new(ProblemType::NotReady, troubles.join("; ")).with("parts", json!(parts)).response()
+        }
     }
 }

@@ -1,0 +1,197 @@
+//! A backup that is being made: what it has so far, and what the one before had.
+//!
+//! Invariant: a file that never changes, and that the backup before had with the same length, is not read again. Not here: the
+//! directory (`place`), which files there are (`running`, `stopped`).
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use shoal_files::{Disk, Memory, Objects as _, Source};
+use shoal_language::calendar::day_text;
+use shoal_retention::Retention;
+use shoal_storage::{Captured, Table};
+
+use super::manifest::{FileThen, Manifest, TableThen};
+use super::place::Place;
+use crate::config::Config;
+use crate::error::Error;
+use crate::key_file::folder;
+
+/// What was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    /// The moment whose state it holds, ms since 1970.
+    pub(crate) made_at_ms: i64,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    /// Events in its tables.
+    pub(crate) rows: u64,
+    /// What of it was not there from the backup before.
+    pub(crate) copied_files: u64,
+    pub(crate) copied_bytes: u64,
+}
+
+/// A backup that is being made.
+pub(super) struct Making<'p> {
+    place: &'p Place,
+    before: HashMap<String, FileThen>,
+    manifest: Manifest,
+    copied_files: u64,
+    copied_bytes: u64,
+}
+
+/// A table and its directory in the data directory.
+pub(super) struct CapturedTable {
+    folder: String,
+    then: TableThen,
+    captured: Captured,
+}
+
+/// All tables as they are now.
+///
+/// # Errors
+/// When a table cannot be read, or its checkpoint not be written.
+pub(super) async fn capture(retention: &Retention) -> Result<Vec<CapturedTable>, Error> {
+    let mut all = Vec::new();
+    for table in retention.store().tables().await {
+        all.push(captured(&table).await?);
+    }
+    Ok(all)
+}
+
+async fn captured(table: &Table) -> Result<CapturedTable, Error> {
+    let captured = table.capture().await?;
+    let files = captured.snapshot.files();
+    let (region, kind) = (table.region(), table.kind());
+    let then = TableThen {
+        region,
+        kind,
+        version: captured.snapshot.version(),
+        rows: files.iter().map(|file| file.rows).sum(),
+        newest_day: files.iter().map(|file| file.day).max().map(day_text),
+    };
+    let folder = format!("{}/tables/{}", folder(region), kind.as_str());
+    Ok(CapturedTable { folder, then, captured })
+}
+
+impl<'p> Making<'p> {
+    pub(super) fn begin(place: &'p Place, made_at_ms: i64) -> Result<Making<'p>, Error> {
+        let before = place.manifest()?.unwrap_or_default();
+        let before = before.files.into_iter().map(|file| (file.path.clone(), file)).collect();
+        let manifest =
+            Manifest { shoal: env!("CARGO_PKG_VERSION").to_owned(), made_at_ms, ..Manifest::default() };
+        Ok(Making { place, before, manifest, copied_files: 0, copied_bytes: 0 })
+    }
+
+    /// Adds a file that never changes once it has its name.
+    pub(super) fn fixed(
+        &mut self,
+        path: &str,
+        bytes: u64,
+        open: impl FnOnce() -> std::io::Result<Box<dyn Source>>,
+    ) -> Result<(), Error> {
+        if let Some(known) = self.before.get(path)
+            && known.bytes == bytes
+            && self.place.has(&known.digest, bytes)
+        {
+            self.manifest.files.push(known.clone());
+            return Ok(());
+        }
+        let source = open().map_err(|e| Error::io(path, e))?;
+        self.source(path, &*source)
+    }
+
+    /// Adds bytes that do not change meanwhile.
+    pub(super) fn source(&mut self, path: &str, source: &dyn Source) -> Result<(), Error> {
+        let bytes = source.length().map_err(|e| Error::io(path, e))?;
+        let (digest, is_copied) = self.place.put(source)?;
+        self.note(path, FileThen { path: path.to_owned(), bytes, digest }, is_copied);
+        Ok(())
+    }
+
+    /// Adds a file that is replaced or appended to: as it is read now.
+    pub(super) fn small(&mut self, disk: &Disk, path: &str) -> Result<(), Error> {
+        let bytes = disk.read(path).map_err(|e| Error::io(disk.path(path), e))?;
+        self.bytes(path, &bytes)
+    }
+
+    pub(super) fn bytes(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
+        let memory = Memory::new();
+        let source = memory.put("bytes", bytes).and_then(|()| memory.open("bytes"));
+        self.source(path, &*source.map_err(|e| Error::io(path, e))?)
+    }
+
+    /// Adds a file that was made as scratch.
+    pub(super) fn scratch(&mut self, path: &str, name: &str) -> Result<(), Error> {
+        let (digest, bytes) = self.place.adopt(name)?;
+        self.note(path, FileThen { path: path.to_owned(), bytes, digest }, true);
+        Ok(())
+    }
+
+    /// Adds a table.
+    pub(super) fn table(&mut self, table: CapturedTable) -> Result<(), Error> {
+        let CapturedTable { folder, then, captured } = table;
+        for file in captured.snapshot.files() {
+            let open = || captured.snapshot.source(file);
+            self.fixed(&format!("{folder}/{}", file.path), file.bytes, open)?;
+        }
+        for file in &captured.log {
+            self.bytes(&format!("{folder}/{}", file.path), &file.bytes)?;
+        }
+        self.manifest.tables.push(then);
+        Ok(())
+    }
+
+    fn note(&mut self, path: &str, file: FileThen, is_copied: bool) {
+        let is_known = self.before.get(path).is_some_and(|known| known.digest == file.digest);
+        if is_copied && !is_known {
+            self.copied_files += 1;
+            self.copied_bytes += file.bytes;
+        }
+        self.manifest.files.push(file);
+    }
+
+    /// Writes the manifest: from now on this is the backup.
+    pub(super) fn finish(mut self) -> Result<Made, Error> {
+        self.manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.manifest.tables.sort_by_key(|table| (table.region, table.kind));
+        self.place.finish(&self.manifest)?;
+        let Manifest { made_at_ms, tables, files, .. } = &self.manifest;
+        Ok(Made {
+            made_at_ms: *made_at_ms,
+            files: files.len() as u64,
+            bytes: self.manifest.bytes(),
+            rows: tables.iter().map(|table| table.rows).sum(),
+            copied_files: self.copied_files,
+            copied_bytes: self.copied_bytes,
+        })
+    }
+}
+
+/// Refuses a directory that lies where the data, or what must not be with them, are.
+///
+/// # Errors
+/// Which.
+pub(super) fn check_outside(dir: &Path, config: &Config) -> Result<(), Error> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    // A directory that is not there yet is where the one above it leads.
+    let above = dir.ancestors().find(|above| above.exists()).unwrap_or(dir);
+    let own = real(above).join(dir.strip_prefix(above).unwrap_or(Path::new("")));
+    let others = [
+        ("data_dir", config.data_dir.clone()),
+        ("budget_marks_dir", config.marks_dir()),
+        ("withdrawals_dir", config.journal_dir()),
+        ("unit_key_dir", config.unit_key_dir()),
+    ];
+    for (setting, other) in others {
+        let other = real(&other);
+        if own.starts_with(&other) || other.starts_with(&own) {
+            return Err(Error::Usage(format!(
+                "a backup must lie outside of {setting} ({})",
+                other.display()
+            )));
+        }
+    }
+    Ok(())
+}

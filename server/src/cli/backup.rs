@@ -1,0 +1,133 @@
+//! `shoal backup`: makes, checks and puts back backups. While a service runs, it makes the backup itself, because it alone may read
+//! its stores.
+//!
+//! Not here: what is in a backup (`backup.rs`).
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use chrono::DateTime;
+use clap::Subcommand;
+use serde::Deserialize as _;
+use shoal_language::calendar::day_text;
+use shoal_schemas::calendar::day_of;
+
+use super::status::bytes;
+use crate::backup::making::Made;
+use crate::backup::restore::{Restored, restore};
+use crate::backup::stopped;
+use crate::backup::verify::verify;
+use crate::config::Config;
+use crate::error::Error;
+use crate::operator_socket::{self, Asked};
+
+#[derive(Subcommand)]
+pub(super) enum BackupCommand {
+    /// Makes a backup in a directory, or brings the one that is there up to date: what has not changed is not copied again.
+    Create {
+        /// Directory of the backup, outside of the data directory. The account of the service must be able to write it.
+        dir: PathBuf,
+    },
+    /// Compares every file of a backup with its digest, and reads the log of every table. Exits with 1 when something is missing
+    /// or changed.
+    Verify {
+        /// Directory of the backup.
+        dir: PathBuf,
+    },
+    /// Puts a backup into an empty data directory, while no service runs.
+    Restore {
+        /// Directory of the backup.
+        dir: PathBuf,
+        /// Empty directory that becomes the data directory.
+        #[arg(long, value_name = "DATA_DIR")]
+        to: PathBuf,
+    },
+}
+
+pub(super) fn run(config: &Config, command: &BackupCommand) -> Result<ExitCode, Error> {
+    let now_ms = crate::clocks::checked(&crate::system_clock())?;
+    let runtime = crate::threads::runtime()?;
+    match command {
+        BackupCommand::Create { dir } => {
+            if !config.data_dir.is_dir() {
+                return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
+            }
+            let dir = std::path::absolute(dir).map_err(|e| Error::io(dir, e))?;
+            let made = match operator_socket::ask(&config.data_dir, &Asked::Backup(dir.clone()))? {
+                Some(told) => Made::deserialize(told)
+                    .map_err(|e| Error::Remote(format!("this is no report of a backup: {e}")))?,
+                None => runtime.block_on(stopped::make(config, &dir, now_ms))?.ok_or_else(|| {
+                    Error::Remote(
+                        "a service runs here that has no socket for operators: it is starting".into(),
+                    )
+                })?,
+            };
+            show_made(&made, &dir);
+            Ok(ExitCode::SUCCESS)
+        }
+        BackupCommand::Verify { dir } => {
+            let verified = runtime.block_on(verify(dir))?;
+            let manifest = &verified.manifest;
+            verified.faults.iter().for_each(|fault| println!("{fault}"));
+            if !verified.faults.is_empty() {
+                return Err(Error::Service(format!(
+                    "the backup is not whole: {} faults",
+                    verified.faults.len()
+                )));
+            }
+            let (files, size, at) =
+                (manifest.files.len(), bytes(manifest.bytes()), time(manifest.made_at_ms));
+            println!("the backup is whole: {files} files, {size}, as of {at}");
+            Ok(ExitCode::SUCCESS)
+        }
+        BackupCommand::Restore { dir, to } => {
+            let config = Config { data_dir: to.clone(), ..with_its_directories(config) };
+            let restored = runtime.block_on(restore(&config, dir, now_ms))?;
+            show_restored(&config, &restored, now_ms);
+            Ok(if restored.doubt.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+/// The directories that follow from the data directory are those of the configuration, wherever the backup is put.
+fn with_its_directories(config: &Config) -> Config {
+    let (marks, journal) = (config.marks_dir(), config.journal_dir());
+    Config { budget_marks_dir: Some(marks), withdrawals_dir: Some(journal), ..config.clone() }
+}
+
+fn show_made(made: &Made, dir: &Path) {
+    let Made { made_at_ms, files, bytes: all, rows, copied_files, copied_bytes } = *made;
+    println!("{}: as of {}, {rows} events", dir.display(), time(made_at_ms));
+    println!("{files} files, {}; {copied_files} of them, {}, are new", bytes(all), bytes(copied_bytes));
+}
+
+fn show_restored(config: &Config, restored: &Restored, now_ms: i64) {
+    let Restored { manifest, replayed, doubt } = restored;
+    let (first, last) = (day_of(manifest.made_at_ms), day_of(now_ms));
+    println!("{} holds the state of {}", config.data_dir.display(), time(manifest.made_at_ms));
+    println!("lost: the events, consents, answers and access keys that came after that");
+    for day in (first..=last).take(31) {
+        println!("  {} has what came until then, and may lack the rest", day_text(day));
+    }
+    for table in manifest.tables.iter().filter(|table| table.rows > 0) {
+        let newest = table.newest_day.as_deref().unwrap_or_default();
+        println!("  {} {}: {} events, the last ones of {newest}", table.region, table.kind, table.rows);
+    }
+    println!(
+        "withdrawals: {replayed} that came after that are in force again, from {}",
+        config.journal_dir().display()
+    );
+    println!("access keys: what was revoked after that is valid again; look at `shoal keys list`");
+    match doubt {
+        None => println!(
+            "privacy budget: what was spent after that stays spent, by {}",
+            config.marks_dir().display()
+        ),
+        Some(doubt) => eprintln!("shoal: a start will be refused: {doubt}"),
+    }
+}
+
+fn time(at_ms: i64) -> String {
+    let at = DateTime::from_timestamp_millis(at_ms).map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+    at.unwrap_or_else(|| "no time".to_owned())
+}

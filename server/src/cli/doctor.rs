@@ -1,0 +1,88 @@
+//! `shoal doctor`: looks at settings, files, clock, disk and the running service, and says of each what to do. Exit code 1 when a
+//! check fails.
+//!
+//! Not here: the checks (`doctor.rs`).
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::clocks;
+use crate::config::Config;
+use crate::doctor::{self, Check, Outcome};
+use crate::error::Error;
+use crate::operator_socket::{self, Asked};
+use crate::status::Status;
+
+#[derive(Args)]
+pub(super) struct DoctorArgs {
+    /// Prints a JSON list of the checks.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(file: Option<&Path>, args: &DoctorArgs) -> Result<ExitCode, Error> {
+    let checks = checks(file)?;
+    match args.json {
+        true => println!("{}", serde_json::to_string(&checks).map_err(|e| Error::Service(e.to_string()))?),
+        false => checks.iter().for_each(|check| println!("{}", shown(check))),
+    }
+    let worst = checks.iter().map(|check| check.outcome).max();
+    Ok(if worst == Some(Outcome::Fail) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn checks(file: Option<&Path>) -> Result<Vec<Check>, Error> {
+    let settings = match Config::load_for_service(file, std::env::vars_os()) {
+        Ok(_) => Check::ok("settings", "they are right"),
+        Err(error) => Check::fail(
+            "settings",
+            error.to_string(),
+            "`shoal config check` tells each fault with its place.",
+        ),
+    };
+    // Without a configuration nothing else can be looked at.
+    let Ok(config) = Config::load(file, std::env::vars_os()) else { return Ok(vec![settings]) };
+    let now_ms = match clocks::checked(&crate::system_clock()) {
+        Ok(now_ms) => now_ms,
+        Err(error) => return Ok(vec![settings, Check::fail("clock", error.to_string(), "Set the clock.")]),
+    };
+    let serving = operator_socket::ask(&config.data_dir, &Asked::Status);
+    let serving = serving.map(|told| told.and_then(|told| serde_json::from_value::<Status>(told).ok()));
+    let mut all = vec![settings];
+    let serving = match serving {
+        Ok(serving) => serving,
+        Err(error) => {
+            let advice = "Run as the account of the service. If it hangs, its log says where.";
+            all.push(Check::warn("service", error.to_string(), advice));
+            None
+        }
+    };
+    all.extend(doctor::checks(&config, serving.as_ref(), now_ms));
+    Ok(all)
+}
+
+fn shown(check: &Check) -> String {
+    let Check { check, outcome, found, advice } = check;
+    let word = match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Warn => "warn",
+        Outcome::Fail => "fail",
+    };
+    match advice.is_empty() {
+        true => format!("{word:<5}{check}: {found}"),
+        false => format!("{word:<5}{check}: {found}\n     {advice}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_says_what_was_found_and_what_to_do() {
+        assert_eq!(shown(&Check::ok("disk", "9 MiB are free")), "ok   disk: 9 MiB are free");
+        let failed = Check::fail("disk", "0 MiB are free", "Free some space.");
+        assert_eq!(shown(&failed), "fail disk: 0 MiB are free\n     Free some space.");
+    }
+}

@@ -1,0 +1,107 @@
+//! The clock, the disk, the versions, and what the process may leave behind.
+
+use shoal_audit::{Audit, last_at_ms};
+use shoal_files::{Disk, Medium as _};
+use shoal_retention::{KnownTimes, plausible};
+
+use super::check::Check;
+use crate::config::Config;
+use crate::parts::Part;
+use crate::served_time;
+use crate::status::Status;
+
+/// Whether the clock fits what is known of the time.
+pub(super) fn clock(config: &Config, now_ms: i64) -> Check {
+    let audit_ms = last_at_ms(&Audit::place(&config.data_dir)).ok().flatten();
+    let mark_ms = match served_time::known_ms(&config.data_dir) {
+        Ok(mark_ms) => mark_ms,
+        Err(error) => return Check::fail("clock", error.to_string(), "Put the file back as it was last."),
+    };
+    let known = KnownTimes { event_ms: None, audit_ms, mark_ms };
+    let Some(newest_ms) = known.newest_ms() else {
+        return Check::warn(
+            "clock",
+            "nothing is known of the time yet",
+            "The first start makes the mark of it.",
+        );
+    };
+    match plausible(now_ms, &known) {
+        Err(refused) => {
+            let advice = "Look at the clock. If it is right, run retention once with --accept-clock DAY.";
+            Check::fail("clock", refused.to_string(), advice)
+        }
+        Ok(()) if now_ms + 300_000 < newest_ms => {
+            let behind = (newest_ms - now_ms) / 60_000;
+            let found = format!("the clock is {behind} minutes behind the newest time that is known");
+            Check::warn("clock", found, "Set the clock, with a time server.")
+        }
+        Ok(()) => Check::ok("clock", "it fits the newest time that is known"),
+    }
+}
+
+/// Whether there is room.
+pub(super) fn disk(config: &Config) -> Check {
+    let min = config.ingest.free_bytes_min;
+    let mib = |bytes: u64| bytes >> 20;
+    match Disk::new(&config.data_dir).free_bytes() {
+        Err(error) => Check::fail("disk", error.to_string(), "Look at the disk of data_dir."),
+        Ok(free) if free < min => {
+            let found = format!("{} MiB are free, and events are refused below {}", mib(free), mib(min));
+            Check::fail("disk", found, "Free some space, or run retention; nothing has to be restarted.")
+        }
+        Ok(free) if free < min.saturating_mul(4) => {
+            let found = format!("{} MiB are free, and events are refused below {}", mib(free), mib(min));
+            Check::warn("disk", found, "Free some space before it is full.")
+        }
+        Ok(free) => Check::ok("disk", format!("{} MiB are free", mib(free))),
+    }
+}
+
+/// Whether the service that runs is this program.
+pub(super) fn versions(serving: Option<&Status>) -> Check {
+    let own = env!("CARGO_PKG_VERSION");
+    match serving {
+        None => Check::ok("versions", format!("this program is {own}; no service runs")),
+        Some(status) if status.version == own => {
+            Check::ok("versions", format!("this program and the service are {own}"))
+        }
+        Some(status) => {
+            let found = format!("this program is {own}, and the service that runs is {}", status.version);
+            Check::warn("versions", found, "Restart the service with this program, or use the service's own.")
+        }
+    }
+}
+
+/// Whether the memory of the process that holds the keys could go to a file.
+pub(super) fn core_files(serving: Option<&Status>) -> Check {
+    let Some(serving) = serving.and_then(|status| status.running.as_ref()) else {
+        return Check::ok("core files", "a service turns them off at its start");
+    };
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.pid)).unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size"));
+    match line.map(|line| line.split_whitespace().nth(4) == Some("0")) {
+        Some(true) => Check::ok("core files", "the service leaves none"),
+        Some(false) => {
+            let advice = "Restart it with this program, which turns them off.";
+            Check::fail("core files", "the service may leave one, with the keys in it", advice)
+        }
+        None => Check::warn(
+            "core files",
+            "the limits of the service cannot be read here",
+            "Look at /proc/PID/limits.",
+        ),
+    }
+}
+
+/// Whether every part of the service works.
+pub(super) fn parts(status: &Status) -> Check {
+    let troubles: Vec<String> = status.parts.iter().filter_map(Part::trouble).collect();
+    match troubles.is_empty() {
+        true => Check::ok("parts", "events, consents and questions are ready"),
+        false => Check::fail(
+            "parts",
+            troubles.join("; "),
+            "docs/operations.md, section A full disk, and the log say more.",
+        ),
+    }
+}

@@ -1,0 +1,169 @@
+//! How a command of an operator asks the running service: a socket of this machine, in the data directory, which nobody but the
+//! account of the service and root can open.
+//!
+//! ```text
+//! <data_dir>/control/operator.sock       one line of JSON each way, and then it is closed
+//! "status"                               -> {"ok": {..}}
+//! {"backup": "<absolute directory>"}     -> {"ok": {..}} or {"error": ".."}
+//! ```
+//! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
+//! there are so many connections at one time, each has so long for its line, and a line is so long at the most; the socket goes with
+//! the service. Not here: what is told (`status.rs`), making a backup (`backup`).
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream as Blocking;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::backup::running;
+use crate::error::Error;
+use crate::state::State;
+use crate::status::Status;
+
+/// Connections at one time. A further one waits.
+const CONNECTIONS_MAX: usize = 4;
+const LINE_BYTES_MAX: u64 = 64 << 10;
+const LINE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a command waits for an answer that must come soon.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Asked {
+    /// What `shoal status` shows.
+    Status,
+    /// A backup in this directory, which has its path from the root.
+    Backup(PathBuf),
+}
+
+/// The socket while it is served.
+pub(crate) struct OperatorSocket {
+    path: PathBuf,
+    served: JoinHandle<()>,
+}
+
+fn path_of(data_dir: &Path) -> PathBuf {
+    data_dir.join("control").join("operator.sock")
+}
+
+impl OperatorSocket {
+    /// Serves it; none, with a warning, where it cannot be made: a path of more than about a hundred bytes is too long for one.
+    pub(crate) fn listen(state: &web::Data<State>) -> Option<OperatorSocket> {
+        let path = path_of(&state.config.data_dir);
+        // The lock of the directory is held, so this is one that a crash left.
+        let _ = std::fs::remove_file(&path);
+        let bound = UnixListener::bind(&path).and_then(|listener| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        });
+        match bound {
+            Ok(listener) => {
+                let served = tokio::spawn(serve(state.clone(), listener));
+                Some(OperatorSocket { path, served })
+            }
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "no socket for commands of operators");
+                None
+            }
+        }
+    }
+
+    /// Ends what is asked, and takes the socket away.
+    pub(crate) async fn close(self) {
+        self.served.abort();
+        let _ = self.served.await;
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn serve(state: web::Data<State>, listener: UnixListener) {
+    let mut open = JoinSet::new();
+    loop {
+        while open.len() >= CONNECTIONS_MAX {
+            open.join_next().await;
+        }
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                open.spawn(answer(state.clone(), stream));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a command of an operator could not be heard");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        while open.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(state: web::Data<State>, stream: UnixStream) {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = BufReader::new(read.take(LINE_BYTES_MAX));
+    let heard = tokio::time::timeout(LINE_TIMEOUT, reader.read_line(&mut line)).await;
+    let answered = match heard {
+        Ok(Ok(_)) => match serde_json::from_str::<Asked>(&line) {
+            Ok(asked) => told(&state, asked).await,
+            Err(_) => Err("this version of the service does not know what was asked".to_owned()),
+        },
+        _ => return,
+    };
+    let told = answered.map_or_else(|error| json!({"error": error}), |ok| json!({"ok": ok}));
+    // Who went away meanwhile does not need it.
+    let _ = write.write_all(format!("{told}\n").as_bytes()).await;
+}
+
+async fn told(state: &web::Data<State>, asked: Asked) -> Result<Value, String> {
+    let told = match asked {
+        Asked::Status => serde_json::to_value(Status::of_running(state).await),
+        Asked::Backup(dir) if dir.is_absolute() => {
+            let made = running::make(state, &dir).await;
+            serde_json::to_value(made.map_err(|error| {
+                tracing::error!(%error, "a backup could not be made");
+                error.to_string()
+            })?)
+        }
+        Asked::Backup(_) => {
+            return Err("the directory of a backup must have its path from the root".to_owned());
+        }
+    };
+    told.map_err(|e| e.to_string())
+}
+
+/// Asks the service that serves a data directory; none when none does.
+///
+/// # Errors
+/// When it refuses, breaks off or does not answer.
+pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error> {
+    let path = path_of(data_dir);
+    let remote = |e: std::io::Error| Error::Remote(format!("{}: {e}", path.display()));
+    let mut stream = match Blocking::connect(&path) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
+        connected => connected.map_err(remote)?,
+    };
+    let timeout = match asked {
+        Asked::Status => Some(ANSWER_TIMEOUT),
+        // It takes as long as the data are large.
+        Asked::Backup(_) => None,
+    };
+    stream.set_read_timeout(timeout).map_err(remote)?;
+    let line = serde_json::to_string(asked).map_err(|e| Error::Usage(e.to_string()))?;
+    stream.write_all(format!("{line}\n").as_bytes()).map_err(remote)?;
+    let mut told = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut told).map_err(remote)?;
+    let mut told: Value =
+        serde_json::from_str(&told).map_err(|_| Error::Remote("the service broke off".into()))?;
+    match told["error"].as_str() {
+        Some(error) => Err(Error::Remote(error.to_owned())),
+        None => Ok(Some(told["ok"].take())),
+    }
+}

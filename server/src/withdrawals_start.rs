@@ -1,0 +1,65 @@
+//! The records of consent and the journal of withdrawals at a start, and the lines of the audit about them.
+//!
+//! ```json
+//! {"seq":9,"prev":"..","at_ms":1795348800000,"act":"withdrawals_replay","id":"<uuid>","key":null,"role":"operator",
+//!  "outcome":"done","region":"DE","replayed":3,"journal_lost":false,"hash":".."}
+//! ```
+//! A start has a line for a region only when withdrawals came back from the journal or the journal was lost. Invariant: by then
+//! they are in force. Not here: the files (`shoal-storage`, `consents`).
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
+use shoal_privacy::consent::ConsentRecord;
+use shoal_schemas::Region;
+use shoal_storage::{JournalStart, Opened};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// The fields of a line.
+#[derive(Serialize)]
+struct Fields {
+    region: Region,
+    /// Withdrawals that the records of consent lacked.
+    replayed: u64,
+    /// The journal was missing or older than the records, and is written anew from them.
+    journal_lost: bool,
+}
+
+/// Opens the records of consent of a data directory, with the journal.
+///
+/// # Errors
+/// When a file is open elsewhere, cannot be read or is damaged.
+pub(crate) fn open(config: &Config) -> Result<Opened<ConsentRecord>, Error> {
+    Ok(shoal_ingest::open_consents_with_journal(&config.data_dir, &config.journal_dir())?)
+}
+
+/// Writes the lines of what was done. Answers how many withdrawals came back.
+///
+/// # Errors
+/// When a line cannot be written.
+pub(crate) async fn note(audit: &Arc<Audit>, journals: &[JournalStart], now_ms: i64) -> Result<u64, Error> {
+    let mut all = 0;
+    for JournalStart { region, replayed, was_lost } in journals.iter().copied() {
+        if replayed == 0 && !was_lost {
+            continue;
+        }
+        match was_lost {
+            true => {
+                tracing::warn!(%region, "the journal of withdrawals was lost, and is written anew from the records")
+            }
+            false => {
+                tracing::warn!(%region, replayed, "withdrawals that the records lacked are in force again")
+            }
+        }
+        let actor = Actor { key: None, role: Role::Operator };
+        let origin = Origin { at_ms: now_ms, act: Act::WithdrawalsReplay, id: Uuid::new_v4(), actor };
+        let fields = Fields { region, replayed, journal_lost: was_lost };
+        audit.begin(origin, fields).end(ActOutcome::Done).await?;
+        all += replayed;
+    }
+    Ok(all)
+}

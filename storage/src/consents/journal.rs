@@ -1,0 +1,271 @@
+//! The journal of what forbids something, outside of the data: so that an older copy of a file of consents that is put back
+//! brings no consent back that was withdrawn since.
+//!
+//! ```text
+//! <journal dir>/<region>/withdrawals      the acts of a region, under the digests of its file of consents (`journal_form`)
+//!
+//! change: records made -> acts appended, synced -> file of consents, with the number of the last act -> answered
+//! ```
+//! The file of consents notes the journal's id and the number of the last act that is in it. So a start knows, whatever clocks
+//! said, which acts an older file lacks. Invariants: an act is durable here before it is in the file of consents, so that a
+//! journal is behind the file only when somebody has put back an older one or lost it. Of a subject, programme and kind of act
+//! one record stays when the file is written anew, which happens when it has grown to twice of what it was then; that takes
+//! bounded memory. After a write that failed for want of room the file is as before; after any other failure nothing is
+//! written to it any more, and the process must end. Blocking calls.
+//! Not here: what a start does about acts that are missing (`journal_start`), what an act says (`shoal-privacy`).
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use shoal_files::{LogFile, Medium, Source};
+use shoal_schemas::{Programme, Region};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::file::{JournalNote, programme_byte};
+use super::journal_form::{ACT_BYTES_MAX, Found, Noted, WRITE_BYTES_MAX, head_bytes, read, record_bytes};
+use crate::error::{Result, StorageError};
+use crate::redb_file::{Trouble, is_full};
+
+/// A file below this size is never written anew by itself.
+const KEPT_BYTES: u64 = 1 << 20;
+/// So many bytes of records are looked at in one pass when a file is written anew: each becomes about twice as much memory.
+const PASS_BYTES: u64 = 64 << 20;
+
+/// Makes one act of two of one subject, programme and kind, the older one first.
+pub(super) type Merge = fn(&[u8], &[u8]) -> std::result::Result<Vec<u8>, String>;
+
+/// An act that is to be noted.
+pub(super) struct Act {
+    pub(super) programme: Programme,
+    pub(super) digest: [u8; 16],
+    pub(super) act: Vec<u8>,
+}
+
+/// The journal of one region.
+pub(super) struct Journal {
+    medium: Arc<dyn Medium>,
+    name: String,
+    file: Box<dyn LogFile>,
+    id: u128,
+    last: u64,
+    bytes: u64,
+    /// What it had when it was written anew last, or was opened.
+    bytes_then: u64,
+    merge: Merge,
+    trouble: Option<Trouble>,
+    broken: watch::Sender<bool>,
+}
+
+/// The name of a region's file.
+pub(super) fn name_of(region: Region) -> String {
+    format!("{}/withdrawals", region.as_str().to_ascii_lowercase())
+}
+
+impl Journal {
+    /// Opens the file of a region; none when there is none. What a torn write left is cut off.
+    pub(super) fn open(medium: &Arc<dyn Medium>, region: Region, merge: Merge) -> Result<Option<Journal>> {
+        let name = name_of(region);
+        let path = medium.path(&name);
+        let source: Arc<dyn Source> = match medium.open(&name) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => Arc::from(opened.map_err(StorageError::io(&path))?),
+        };
+        let found = read(source, &mut |_| Ok(())).map_err(StorageError::io(&path))?;
+        let Some(Found { id, last, end }) = found else { return Err(damaged(path)) };
+        let file = medium.edit(&name).map_err(StorageError::io(&path))?;
+        file.set_length(end).and_then(|()| file.sync()).map_err(StorageError::io(&path))?;
+        let (trouble, broken) = (None, watch::Sender::new(false));
+        let medium = Arc::clone(medium);
+        Ok(Some(Journal {
+            medium,
+            name,
+            file,
+            id,
+            last,
+            bytes: end,
+            bytes_then: end,
+            merge,
+            trouble,
+            broken,
+        }))
+    }
+
+    /// Makes an empty one.
+    pub(super) fn create(medium: &Arc<dyn Medium>, region: Region, merge: Merge) -> Result<Journal> {
+        let (name, id) = (name_of(region), Uuid::new_v4().as_u128());
+        let put = medium.put_if_absent(&name, &head_bytes(id));
+        put.map_err(StorageError::io(medium.path(&name)))?;
+        Journal::open(medium, region, merge)?.ok_or(StorageError::Stopped)
+    }
+
+    /// What the file of consents notes once it has everything that is in here.
+    pub(super) fn note(&self) -> JournalNote {
+        JournalNote { id: self.id, number: self.last }
+    }
+
+    /// Whether a file that notes this has its acts up to there, and lacks the later ones.
+    pub(super) fn knows(&self, note: JournalNote) -> bool {
+        self.id == note.id && note.number <= self.last
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.medium.path(&self.name)
+    }
+
+    /// Appends acts. Durable when it returns, with what the file of consents is to note.
+    ///
+    /// # Errors
+    /// Nothing may be acknowledged.
+    pub(super) fn append(&mut self, acts: &[Act]) -> Result<JournalNote> {
+        if self.trouble == Some(Trouble::Broken) {
+            return Err(StorageError::Broken(self.path()));
+        }
+        let mut bytes = Vec::new();
+        let mut last = self.last;
+        for Act { programme, digest, act } in acts {
+            if act.is_empty() || act.len() > ACT_BYTES_MAX {
+                let reason = "an act has no bytes, or too many for the journal".to_owned();
+                return Err(StorageError::Consent { path: self.path(), reason });
+            }
+            last += 1;
+            let noted = Noted { number: last, programme: *programme, digest: *digest, act: act.clone() };
+            bytes.extend(record_bytes(self.id, &noted));
+        }
+        if bytes.len() as u64 > WRITE_BYTES_MAX {
+            let reason = "there are too many acts for one write of the journal".to_owned();
+            return Err(StorageError::Consent { path: self.path(), reason });
+        }
+        self.write(&bytes)?;
+        self.last = last;
+        self.trouble = None;
+        if self.bytes > KEPT_BYTES.max(self.bytes_then.saturating_mul(2))
+            && let Err(error) = self.write_anew(self.id)
+        {
+            if self.trouble == Some(Trouble::Broken) {
+                return Err(error);
+            }
+            // What was appended is there. It is tried again when the file has grown as much again.
+            tracing::warn!(%error, "the journal of withdrawals could not be written anew");
+            self.bytes_then = self.bytes;
+        }
+        Ok(self.note())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let path = self.path();
+        if let Err(error) = self.file.write_at(self.bytes, bytes) {
+            // What was written of it would stand behind the next record.
+            let is_as_before = self.file.set_length(self.bytes).is_ok();
+            self.fail(if is_full(&error) && is_as_before { Trouble::Full } else { Trouble::Broken });
+            return Err(StorageError::io(path)(error));
+        }
+        if self.file.sync().is_err() {
+            // Whatever its reason: a second sync would not tell whether what was written before is there.
+            self.fail(Trouble::Broken);
+            return Err(StorageError::Broken(path));
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn fail(&mut self, trouble: Trouble) {
+        self.trouble = Some(trouble);
+        self.broken.send_replace(trouble == Trouble::Broken);
+    }
+
+    /// Shows every record to `visit`, in the order in which they were appended.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(Noted) -> Result<()>) -> Result<()> {
+        let path = self.path();
+        let source = self.medium.open(&self.name).map_err(StorageError::io(&path))?;
+        let mut refused = None;
+        let found = read(Arc::from(source), &mut |noted| {
+            visit(noted).map_err(|error| {
+                refused = Some(error);
+                std::io::Error::other("refused")
+            })
+        });
+        match (refused, found) {
+            (Some(error), _) => Err(error),
+            (None, Ok(Some(_))) => Ok(()),
+            (None, Ok(None)) => Err(damaged(path)),
+            (None, Err(error)) => Err(StorageError::io(path)(error)),
+        }
+    }
+
+    /// Writes the file anew, under this id: of a subject, programme and kind of act one record stays. Its place is taken when it
+    /// is whole.
+    pub(super) fn write_anew(&mut self, id: u128) -> Result<()> {
+        let path = self.path();
+        let io = |error| StorageError::io(&path)(error);
+        let passes = u16::try_from(self.bytes / PASS_BYTES + 1).unwrap_or(u16::MAX).min(256);
+        let mut new = self.medium.write(&self.name).map_err(io)?;
+        let mut waiting = head_bytes(id);
+        for pass in 0..passes {
+            for noted in self.merged(pass, passes)? {
+                waiting.extend(record_bytes(id, &noted));
+                if waiting.len() as u64 >= WRITE_BYTES_MAX {
+                    new.write_all(&waiting).map_err(io)?;
+                    waiting.clear();
+                }
+            }
+        }
+        new.write_all(&waiting).map_err(io)?;
+        // From here on it is not known which of the two has the name.
+        let replaced = new.finish().and_then(|bytes| Ok((bytes, self.medium.edit(&self.name)?)));
+        let Ok((bytes, file)) = replaced else {
+            self.fail(Trouble::Broken);
+            return Err(StorageError::Broken(path));
+        };
+        self.file = file;
+        (self.id, self.bytes, self.bytes_then) = (id, bytes, bytes);
+        Ok(())
+    }
+
+    /// Of the records whose digest falls into a pass, the ones that stay.
+    fn merged(&self, pass: u16, passes: u16) -> Result<Vec<Noted>> {
+        let mut kept: BTreeMap<(u8, [u8; 16], u8), Noted> = BTreeMap::new();
+        self.each(&mut |noted| {
+            if u16::from(noted.digest[0]) * passes / 256 != pass {
+                return Ok(());
+            }
+            let kind = noted.act.first().copied().unwrap_or_default();
+            let key = (programme_byte(noted.programme), noted.digest, kind);
+            let merged = match kept.get(&key) {
+                None => noted,
+                Some(older) => {
+                    let unreadable = |reason| StorageError::Consent { path: self.path(), reason };
+                    Noted { act: (self.merge)(&older.act, &noted.act).map_err(unreadable)?, ..noted }
+                }
+            };
+            kept.insert(key, merged);
+            Ok(())
+        })?;
+        Ok(kept.into_values().collect())
+    }
+
+    /// What keeps it from being written, if something does. Tries whether there is room first.
+    pub(super) fn trouble(&mut self) -> Option<Trouble> {
+        if self.trouble == Some(Trouble::Full) && self.medium.put("room", &[0; 4096]).is_ok() {
+            self.trouble = None;
+        }
+        self.trouble
+    }
+
+    /// True from when something may be lost.
+    pub(super) fn broken(&self) -> watch::Receiver<bool> {
+        self.broken.subscribe()
+    }
+}
+
+fn damaged(path: PathBuf) -> StorageError {
+    let reason = "is damaged, so that withdrawals would not be known after a restore. Without a copy, move it away: it is written \
+                  anew from the records of consent"
+        .to_owned();
+    StorageError::Damaged { path, reason }
+}
+
+#[cfg(test)]
+mod tests;
