@@ -9,6 +9,7 @@
 mod accept_restore;
 mod audit;
 pub(crate) mod budget;
+mod health;
 mod keys;
 mod manual;
 mod query;
@@ -45,6 +46,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong use, configurati
 enum Command {
     /// Runs the service until SIGTERM or Ctrl-C.
     Serve,
+    /// Asks a running service whether it lives, or whether it is ready. Needs no key.
+    Health(health::HealthArgs),
     /// Works with the configuration.
     Config {
         #[command(subcommand)]
@@ -114,6 +117,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     let config = || Config::load(file, std::env::vars_os());
     match cli.command {
         Command::Serve => serve::run(file),
+        Command::Health(args) => health::run(&config()?, &args),
         Command::Config { command: ConfigCommand::Check } => {
             Config::load_for_service(file, std::env::vars_os())?;
             println!("the configuration is right");
@@ -155,6 +159,8 @@ mod tests {
         for line in [
             "shoal serve --config a.toml",
             "shoal config check",
+            "shoal health",
+            "shoal health --ready --timeout 2 --url http://127.0.0.1:8750",
             "shoal keys create ingest --app camera --regions DE,US --programme user-experience --policy 2026-1",
             "shoal keys create ingest --kind server --app backend --regions DE",
             "shoal keys create analyst --regions de --role officer",
@@ -179,6 +185,7 @@ mod tests {
         }
         for line in [
             "shoal",
+            "shoal health --timeout 0",
             "shoal budget",
             "shoal budget accept-restore --region DE",
             "shoal completions",
