@@ -34,6 +34,7 @@
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
 //! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
+//! | `deploy` | dashboards and alerts name what is shown, and the binary tells its own health |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
@@ -52,6 +53,7 @@ mod damage;
 mod day_limit;
 mod defaults;
 mod delta;
+mod deploy;
 mod durability;
 mod earlier;
 mod endpoints;
