@@ -20,6 +20,10 @@ use crate::answer::BatchAnswer;
 /// The code of an identifier that names nobody.
 const PLACEHOLDER: &str = "placeholder_identifier";
 
+/// Why a text was withheld as a whole: there were no steps left for it, or scrubbing it came to no end.
+const SCRUB_STEPS: &str = "scrub_steps";
+const UNSETTLED: &str = "unsettled";
+
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EventLabels {
@@ -123,6 +127,10 @@ impl Metrics {
             day_counts_bytes: Gauge::default(),
             day_open_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
         };
+        // A counter that comes to be with its first text has grown by nothing in the eyes of an alert.
+        for code in [SCRUB_STEPS, UNSETTLED] {
+            metrics.withheld_texts.get_or_create(&TextLabels { code }).inc_by(0);
+        }
         metrics.declare_requests(registry);
         metrics.declare_log(registry);
         metrics.declare_days(registry);
@@ -289,7 +297,7 @@ impl Metrics {
 
     /// Counts the texts that scrubbing has withheld as a whole.
     pub(crate) fn count_withheld_texts(&self, work: &Work) {
-        for (code, texts) in [("scrub_steps", work.unscanned()), ("unsettled", work.unsettled())] {
+        for (code, texts) in [(SCRUB_STEPS, work.unscanned()), (UNSETTLED, work.unsettled())] {
             if texts > 0 {
                 self.withheld_texts.get_or_create(&TextLabels { code }).inc_by(texts);
             }

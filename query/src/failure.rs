@@ -29,6 +29,17 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Every class.
+    pub(crate) const ALL: [Failure; 7] = [
+        Failure::Storage,
+        Failure::Memory,
+        Failure::Time,
+        Failure::Limit,
+        Failure::Worker,
+        Failure::Panic,
+        Failure::Internal,
+    ];
+
     /// Its name in the log and in the metric.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -50,6 +50,10 @@ impl Metrics {
         registry.register("query_queries", "Queries by outcome", metrics.queries.clone());
         let help = "Queries that failed after they had started, by the class of the cause";
         registry.register("query_failures", help, metrics.failures.clone());
+        // A counter that comes to be with its first failure has grown by nothing in the eyes of an alert.
+        for failure in Failure::ALL {
+            metrics.failures.get_or_create(&Cause { cause: failure.as_str() }).inc_by(0);
+        }
         registry.register("query_blocks", "Charged blocks (region, day)", metrics.blocks.clone());
         registry.register("query_running_queries", "Queries that run now", metrics.running.clone());
         let help = "Time of executed queries, until their answer leaves";

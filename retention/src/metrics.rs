@@ -63,6 +63,20 @@ impl Metrics {
             "When the last compaction without failures ran, seconds since 1970",
             m.last_compaction_seconds.clone(),
         );
+        m.begin();
         m
+    }
+
+    /// A counter that comes to be with its first failure has grown by nothing in the eyes of an alert, so what runs of
+    /// retention count is there from the start.
+    fn begin(&self) {
+        for region in Region::ALL {
+            for kind in Kind::ALL {
+                let label = TableLabel::new(*region, *kind);
+                for family in [&self.failures, &self.expired_rows, &self.purged_files, &self.purged_bytes] {
+                    family.get_or_create(&label).inc_by(0);
+                }
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ mod backup;
 pub(crate) mod budget;
 mod consents;
 mod doctor;
+mod health;
 mod keys;
 mod manual;
 mod query;
@@ -53,6 +54,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Looks at settings, files, clock, disk and the running service, and says what to do. Exits with 1 when something fails.
     Doctor(doctor::DoctorArgs),
+    /// Asks a running service whether it lives, or whether it is ready. Needs no key.
+    Health(health::HealthArgs),
     /// Works with the configuration.
     Config {
         #[command(subcommand)]
@@ -132,6 +135,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     let config = || Config::load(file, std::env::vars_os());
     match cli.command {
         Command::Serve => serve::run(file),
+        Command::Health(args) => health::run(&config()?, &args),
         Command::Config { command: ConfigCommand::Check } => {
             Config::load_for_service(file, std::env::vars_os())?;
             println!("the configuration is right");
@@ -180,6 +184,8 @@ mod tests {
             "shoal status",
             "shoal status --json",
             "shoal doctor --json",
+            "shoal health",
+            "shoal health --ready --timeout 2 --url http://127.0.0.1:8750",
             "shoal keys create ingest --app camera --regions DE,US --programme user-experience --policy 2026-1",
             "shoal keys create ingest --kind server --app backend --regions DE",
             "shoal keys create analyst --regions de --role officer",
@@ -209,6 +215,7 @@ mod tests {
         }
         for line in [
             "shoal",
+            "shoal health --timeout 0",
             "shoal budget",
             "shoal budget accept-restore --region DE",
             "shoal backup restore dir",

@@ -35,7 +35,7 @@ use crate::error::Error;
 use crate::http;
 use crate::jobs::Jobs;
 use crate::ledger_start;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, process};
 use crate::operator_socket::OperatorSocket;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
@@ -64,15 +64,17 @@ struct Peers {
 /// # Errors
 /// Whatever keeps it from serving everything it is configured for.
 pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
-    let mut metrics = MetricRegistry::with_prefix("shoal");
-    let peers = build_peers(&config, clocks, &mut metrics).await?;
+    let mut registry = MetricRegistry::default();
+    let metrics = registry.sub_registry_with_prefix("shoal");
+    let peers = build_peers(&config, clocks, metrics).await?;
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
     let tls = tls::open(config.http.tls())?;
-    let ingest = build_ingest(&config, &peers, &mut metrics).await?;
-    let engine = build_engine(&config, &peers, &mut metrics).await?;
+    let ingest = build_ingest(&config, &peers, metrics).await?;
+    let engine = build_engine(&config, &peers, metrics).await?;
     engine.warm().await;
     let Peers { audit, retention, served, clocks, consents, ledger, .. } = peers;
-    let own = Metrics::register(&mut metrics);
+    let own = Metrics::register(metrics);
+    process::register(&mut registry);
     let (alive, gone) = mpsc::channel(1);
     let services = Services {
         keys,
@@ -85,7 +87,7 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
         audit,
         tls,
         metrics: own,
-        registry: metrics,
+        registry,
         background: tokio::runtime::Handle::current(),
         alive,
     };

@@ -19,6 +19,8 @@ const METRIC_SUFFIXES: [&str; 9] = [
     "_seconds_sum",
     "_bucket",
 ];
+/// The one metric that is of the whole binary and of no crate; `server/src/metrics.rs` registers it.
+const METRIC_OF_THE_BUILD: &str = "build_info";
 
 /// The pages of the root and of `docs/`. Decisions (`docs/adr/`) and `CHANGELOG.md` may name what is not there any more.
 fn pages() -> Vec<PathBuf> {
@@ -45,7 +47,7 @@ fn quoted() -> Vec<(String, String)> {
     found
 }
 
-/// A path from the root names a crate, `docs` or `scripts` first; a Rust file may be named by the end of its path. What
+/// A path from the root names a crate, `docs`, `scripts` or `deploy` first; a Rust file may be named by the end of its path. What
 /// stands in angle brackets is for the reader to fill in.
 #[test]
 fn every_path_that_the_documents_name_exists() {
@@ -55,7 +57,7 @@ fn every_path_that_the_documents_name_exists() {
         let known = path.split('/').take_while(|part| !part.contains('<')).collect::<Vec<_>>().join("/");
         let first = path.split('/').next().unwrap();
         let is_rooted =
-            path.contains('/') && (CRATES.contains(&first) || ["docs", "scripts"].contains(&first));
+            path.contains('/') && (CRATES.contains(&first) || ["docs", "scripts", "deploy"].contains(&first));
         let is_there = match is_rooted {
             true => root().join(&known).exists(),
             false => !path.ends_with(".rs") || files.iter().any(|file| file.ends_with(&path)),
@@ -99,8 +101,13 @@ fn every_metric_that_the_documents_name_is_registered() {
     assert!(startup.contains(&format!("with_prefix(\"{METRICS_PREFIX}\")")), "the prefix of all metrics");
     let registered = registered();
     assert!(registered.len() > 20, "the names must be readable: {registered:?}");
+    let own = std::fs::read_to_string(root().join("server/src/metrics.rs")).unwrap();
+    assert!(own.contains("registry.register(\"build\", "), "the metric of the build");
     let is_metric = |name: &str| {
-        METRIC_SUFFIXES.iter().any(|s| name.strip_suffix(s).is_some_and(|name| registered.contains(name)))
+        name == METRIC_OF_THE_BUILD
+            || METRIC_SUFFIXES
+                .iter()
+                .any(|s| name.strip_suffix(s).is_some_and(|name| registered.contains(name)))
     };
     let mut named = 0;
     for (page, name) in quoted() {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::process::{ExitCode, exit};
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Loaded;
@@ -33,9 +34,17 @@ pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
                 exit(0);
             }
         };
+        tell_supervisor(NotifyState::Ready);
         let reload = Reload { file: file.map(Path::to_path_buf), started_with, level };
         serve(started, signals, Some(&reload)).await
     })
+}
+
+/// Tells systemd, where it has asked for it (`Type=notify`): a unit is started when the service serves, and not before.
+fn tell_supervisor(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "what supervises this process could not be told how it is");
+    }
 }
 
 /// Serves until a signal, then stops in order.
@@ -68,6 +77,7 @@ async fn serve(
         return Err(error);
     }
     tracing::info!("stopping");
+    tell_supervisor(NotifyState::Stopping);
     running.stop().await?;
     tracing::info!("stopped; everything acknowledged is in the tables");
     Ok(ExitCode::SUCCESS)

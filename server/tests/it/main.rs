@@ -39,6 +39,7 @@
 //! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
 //! | `operators` | an operator sees what a service does and what is wrong with a machine; nobody else does |
 //! | `backup` | a backup holds what was in at its moment, and brings back neither budget nor consent |
+//! | `deploy` | dashboards and alerts name what is shown, and the binary tells its own health |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
@@ -59,6 +60,7 @@ mod damage;
 mod day_limit;
 mod defaults;
 mod delta;
+mod deploy;
 mod durability;
 mod earlier;
 mod endpoints;

@@ -1,0 +1,58 @@
+//! `shoal health`: asks a running service whether it lives, or whether it is ready, for what supervises it and has no curl.
+//!
+//! No key is sent, and nothing but the status is read on success. Not here: what ready means (`state.rs`).
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+use ureq::Agent;
+use ureq::tls::TlsConfig;
+
+use crate::client::{local_url, problem_text};
+use crate::config::Config;
+use crate::error::Error;
+
+#[derive(Args)]
+pub(super) struct HealthArgs {
+    /// Asks whether everything works (`/readyz`), and not only whether the process lives (`/healthz`).
+    #[arg(long)]
+    ready: bool,
+    /// Longest time to wait for the answer, in seconds.
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
+    /// URL of the service. The default is the address at which this configuration starts it, and then the name in its
+    /// certificate does not matter.
+    #[arg(long, env = "SHOAL_URL")]
+    url: Option<String>,
+}
+
+pub(super) fn run(config: &Config, args: &HealthArgs) -> Result<ExitCode, Error> {
+    let url = args.url.clone().unwrap_or_else(|| local_url(config));
+    let path = if args.ready { "/readyz" } else { "/healthz" };
+    let asked = format!("{}{path}", url.trim_end_matches('/'));
+    let mut response = agent(args).get(&asked).call().map_err(|error| {
+        let text = format!("{url} cannot be reached: {error}");
+        Error::Remote(text)
+    })?;
+    if !response.status().is_success() {
+        let told: Value = response.body_mut().read_json().unwrap_or(Value::Null);
+        return Err(Error::Remote(problem_text(response.status().as_str(), &told)));
+    }
+    println!("the service {}", if args.ready { "is ready" } else { "lives" });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A service of this machine is reached through no proxy, and has a certificate for another name than the loopback address.
+fn agent(args: &HealthArgs) -> Agent {
+    let wait = Some(Duration::from_secs(args.timeout));
+    let config = Agent::config_builder().http_status_as_error(false).timeout_global(wait);
+    match args.url {
+        Some(_) => config.build().new_agent(),
+        None => {
+            let tls = TlsConfig::builder().disable_verification(true).build();
+            config.proxy(None).tls_config(tls).build().new_agent()
+        }
+    }
+}
