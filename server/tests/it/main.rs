@@ -31,6 +31,7 @@
 //! | `worker` | the process of postprocessing SQL is ready at once and ends with its parent |
 //! | `configuration` | everything that is wrong with a configuration is told at once, and nothing starts with it |
 //! | `earlier` | a data directory of an earlier version is served like this version's own |
+//! | `first_minutes` | the demo's lines and the README's work as they are printed |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
 //! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
@@ -55,6 +56,7 @@ mod delta;
 mod durability;
 mod earlier;
 mod endpoints;
+mod first_minutes;
 mod hostile;
 mod http;
 mod kept_once;
