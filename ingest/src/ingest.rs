@@ -6,7 +6,7 @@
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once. With a shipped key the
-//! logs are waited for whether anything is kept or not. No stage runs on the thread of the caller, who may have others to
+//! logs are waited for whether anything is kept or not. Nothing of a body is read on the thread of the caller, who may have others to
 //! serve.
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
@@ -23,6 +23,7 @@ use std::{
 };
 
 use shoal_schemas::Region;
+use tokio::sync::Semaphore;
 
 pub use self::{
     parts::IngestParts,
@@ -48,6 +49,9 @@ use crate::{
     wire::protocol::Request,
 };
 
+/// Bodies of consents that are read at one time, each decompressed to its limit at the most.
+const CONSENT_READERS: usize = 2;
+
 /// Ingestion of all regions.
 pub struct Ingest {
     config: IngestConfig,
@@ -56,6 +60,8 @@ pub struct Ingest {
     unit_keys: Arc<UnitKeys>,
     consents: Recorded,
     room: Room,
+    /// As many bodies of consents are read at one time.
+    consent_readers: Semaphore,
     clock: Clock,
     served: Clock,
     settled: Clock,
@@ -99,6 +105,7 @@ impl Ingest {
             judge: Arc::new(Judge::new(config.pipeline.clone(), consents.clone(), parts)?),
             judges,
             room: Room::new(config.grants_per_min),
+            consent_readers: Semaphore::new(CONSENT_READERS),
             config,
             unit_keys,
             consents,
@@ -225,10 +232,7 @@ impl Ingest {
         if self.stopping.load(Ordering::Acquire) {
             return Err(refusal(LogError::Stopped));
         }
-        let (registry, keyring) = (self.judge.registry(), self.judge.keyring());
-        let limits = &self.config.pipeline.limits;
-        let reader = consents::Reader { grant, registry, keyring, limits };
-        let consents::Body { mut changes, refused } = consents::read(&request, &reader)?;
+        let consents::Body { mut changes, refused } = self.read_changes(&request, grant).await?;
         if let Some(refused) = &refused {
             changes.retain(|change| !change.is_grant());
             if changes.is_empty() {
@@ -240,6 +244,19 @@ impl Ingest {
             None => Ok(recorded),
             Some(refusal) => Err(refusal.beside(recorded.recorded)),
         }
+    }
+
+    /// Reads away from the thread of the caller, and few bodies at one time, which bounds the memory of what is decompressed. It needs
+    /// no turn: a withdrawal is not refused for the number of events.
+    async fn read_changes(
+        &self,
+        request: &Request<'_>,
+        grant: &IngestGrant,
+    ) -> Result<consents::Body, Refusal> {
+        let stopped = || refusal(LogError::Stopped);
+        let _place = self.consent_readers.acquire().await.map_err(|_| stopped())?;
+        let (judge, own) = (Arc::clone(&self.judge), OwnRequest::of(request, grant));
+        tokio::task::spawn_blocking(move || judge.changes(&own)).await.map_err(|_| stopped())?
     }
 
     fn caller<'c>(&self, request: &Request<'_>, grant: &'c IngestGrant) -> Caller<'c> {

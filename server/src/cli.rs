@@ -11,10 +11,12 @@ mod audit;
 mod backup;
 pub(crate) mod budget;
 mod consents;
+mod data_dir;
 mod doctor;
 mod health;
 mod keys;
 mod manual;
+pub(crate) mod output;
 mod query;
 mod retention;
 mod schemas;
@@ -26,15 +28,17 @@ mod worker;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use serde_json::json;
 
 use crate::config::Config;
 use crate::error::Error;
 use crate::own_process;
 
-/// Shoal takes in opt-in events and answers questions about them with anonymous aggregates.
+use output::print_either;
+
 #[derive(Parser)]
-#[command(name = "shoal", version, about, after_help = EXIT_CODES)]
+#[command(name = "shoal", version, about = ABOUT, after_help = AFTER)]
 struct Cli {
     /// Configuration file. Every setting with its default is in shoal.example.toml.
     #[arg(long, global = true, env = "SHOAL_CONFIG", value_name = "FILE")]
@@ -43,8 +47,17 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong use, configuration or definitions; \
-    3 the running service refused or cannot be reached; 4 retention ran but a table did not finish.";
+const ABOUT: &str = "Shoal is a telemetry service for user and device experience programmes. Apps post opt-in usage, crash and \
+    performance events; identifiers become keyed pseudonyms before anything touches a disk; analysts ask SQL and get anonymous \
+    aggregates with error bars; days expire on schedule.";
+
+const AFTER: &str = "First steps:
+  shoal demo                                              a service with a day of example traffic, and answers
+  shoal keys create ingest --app camera --regions DE      a key for an app, in ./data
+  shoal serve                                             the service, on http://127.0.0.1:8750
+
+Exit codes: 0 done; 1 failed; 2 wrong use, configuration or definitions; 3 the running service refused or cannot be reached; \
+4 retention ran but a table did not finish.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -105,13 +118,20 @@ enum Command {
     /// Prints the manual page, or writes one page for each command.
     Man(manual::ManArgs),
     /// Prints the version.
-    Version,
+    Version(AsJson),
+}
+
+#[derive(Args)]
+struct AsJson {
+    /// Prints the result as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Checks the configuration, the variables, and the files that they name, and lists everything that is wrong.
-    Check,
+    Check(AsJson),
 }
 
 /// Runs the command of this process's arguments.
@@ -136,10 +156,9 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Serve => serve::run(file),
         Command::Health(args) => health::run(&config()?, &args),
-        Command::Config { command: ConfigCommand::Check } => {
+        Command::Config { command: ConfigCommand::Check(AsJson { json }) } => {
             Config::load_for_service(file, std::env::vars_os())?;
-            println!("the configuration is right");
-            Ok(ExitCode::SUCCESS)
+            print_either(json, || json!({"right": true}), || "the configuration is right".to_owned())
         }
         Command::Status(args) => status::run(&config()?, &args),
         Command::Doctor(args) => doctor::run(file, &args),
@@ -155,9 +174,9 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Worker(args) => worker::run(&args),
         Command::Completions(args) => manual::completions(&Cli::command(), &args),
         Command::Man(args) => manual::man(Cli::command(), &args),
-        Command::Version => {
-            println!("shoal {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
+        Command::Version(AsJson { json }) => {
+            let version = env!("CARGO_PKG_VERSION");
+            print_either(json, || json!({"version": version}), || format!("shoal {version}"))
         }
     }
 }
@@ -193,6 +212,8 @@ mod tests {
             "shoal keys revoke ing00",
             "shoal schemas check dir",
             "shoal query --key k --precision high --format csv SELECT",
+            "shoal query --key k --file people.sql --json",
+            "shoal query --key k",
             "shoal budget --key k --region DE --first 2026-11-01 --questions",
             "shoal budget accept-restore",
             "shoal budget accept-restore --key k --config a.toml",
@@ -208,6 +229,12 @@ mod tests {
             "shoal completions bash",
             "shoal man --dir pages",
             "shoal version",
+            "shoal version --json",
+            "shoal retention plan --json",
+            "shoal audit verify --json",
+            "shoal config check --json",
+            "shoal schemas check dir --json",
+            "shoal demo --all",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");
@@ -223,6 +250,7 @@ mod tests {
             "shoal keys create ingest --app a --regions FR",
             "shoal keys create ingest --app a --regions DE --kind public",
             "shoal retention run",
+            "shoal query --key k --file people.sql SELECT",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -94,6 +94,12 @@ impl Client {
     }
 }
 
+/// Whether a service answers at this URL.
+pub(crate) fn answers(url: &str) -> bool {
+    let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(1))).build();
+    config.new_agent().get(format!("{url}/healthz")).call().is_ok()
+}
+
 /// A problem (RFC 9457) for people: the title, what is wrong this time and where, and what to do instead. `status` is shown
 /// when it is none.
 pub(crate) fn problem_text(status: &str, told: &Value) -> String {

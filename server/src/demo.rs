@@ -1,21 +1,21 @@
 //! `shoal demo`: a service of its own in a fresh directory, a day of traffic through the real HTTP interface, and
 //! questions whose answers are compared with the truth.
 //!
-//! Not here: the traffic (`demo/traffic.rs`), the questions and their truth (`demo/questions.rs`).
+//! Not here: the traffic (`demo/traffic.rs`) and how it is sent (`demo/send.rs`), the questions (`demo/questions.rs`), how
+//! answers are shown beside the truth (`demo/truth.rs`).
 
-mod compare;
 mod questions;
 mod random;
+mod send;
 mod traffic;
+mod truth;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use shoal_audit::Act;
 use shoal_ingest::KeyKind;
@@ -23,9 +23,7 @@ use shoal_schemas::calendar::{day_of, start_of};
 use shoal_schemas::{Programme, Region};
 
 use crate::access_keys::{KeyStore, Role, Scope};
-use crate::cli::budget::budget_table;
 use crate::cli::serve::until_told;
-use crate::cli::table::answer_table;
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
@@ -34,15 +32,19 @@ use crate::running::Running;
 use crate::startup::start;
 use crate::{logs, system_clock, threads};
 
-use questions::{QUESTIONS, Question};
+use questions::{Exactness, QUESTIONS, Question, TOUR};
 use traffic::Event;
 
-const BATCH_EVENTS: usize = 250;
 const POLICY: &str = "2026-1";
+/// Where the people live whose events the SDK's lines send: the only region of their key, so they need not name a country.
+const SDK_REGION: Region = Region::De;
 
 /// The demo's arguments.
 #[derive(Args)]
 pub(crate) struct DemoArgs {
+    /// Asks all the questions that there are, instead of a few that fit on a screen.
+    #[arg(long)]
+    all: bool,
     /// Empty or new directory for everything that the demo writes. The default is a new one below the temporary directory.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -60,8 +62,9 @@ pub(crate) struct DemoArgs {
 /// The keys of the demo, as they are presented.
 struct Keys {
     app: String,
-    app_dsn: String,
     devices: String,
+    sdk: String,
+    sdk_for_dsn: String,
     officer: String,
 }
 
@@ -85,36 +88,32 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     threads::runtime()?.block_on(async {
         let running = start(config, crate::Clocks::system()).await?;
         let url = format!("http://{}", running.addr());
-        println!("Shoal serves {url} with everything in {}", dir.display());
-        let keys = fill_and_ask(&running, url.clone(), keys, args.seed).await?;
-        print_how_to_go_on(&url, &dir, &keys);
-        if let Some(addr) = running.metrics_addr() {
-            println!("Metrics, for operators only: http://{addr}/metrics");
-        }
+        println!("Shoal serves {url}, with everything in {}", dir.display());
+        let keys = fill_and_ask(&running, url.clone(), keys, args).await?;
+        print_how_to_go_on(&url, &dir, &keys, running.metrics_addr());
         if args.exit {
             running.stop().await?;
             return Ok(ExitCode::SUCCESS);
         }
-        println!("\nServing on; Ctrl-C stops.");
+        println!("Serving on; Ctrl-C stops.");
         until_told(running).await
     })
 }
 
-async fn fill_and_ask(running: &Running, url: String, keys: Keys, seed: u64) -> Result<Keys, Error> {
+async fn fill_and_ask(running: &Running, url: String, keys: Keys, args: &DemoArgs) -> Result<Keys, Error> {
     let now_ms = system_clock()();
     let day_start_ms = start_of(day_of(now_ms) - 1);
-    let events = traffic::day(seed, day_start_ms);
+    let events = traffic::day(args.seed, day_start_ms);
     let (address, sender) = (url.clone(), keys);
     let (events, keys) = blocking(move || {
-        send_all(&address, &sender, &events)?;
+        println!("{}", send::send_all(&address, &sender, &events)?);
         Ok((events, sender))
     })
     .await?;
-    let start = Instant::now();
     running.flush().await?;
-    println!("written to the Delta tables in {} ms", start.elapsed().as_millis());
+    let asked = if args.all { QUESTIONS.len() } else { TOUR };
     blocking(move || {
-        ask_all(&url, &keys.officer, &events, day_start_ms)?;
+        ask_all(&url, &keys.officer, &QUESTIONS[..asked], &events, day_start_ms)?;
         Ok(keys)
     })
     .await
@@ -169,113 +168,48 @@ fn make_keys(config: &Config) -> Result<Keys, Error> {
     let make = |scope| lines.act(Act::KeyCreate, now_ms, |announce| store.create(scope, now_ms, announce));
     let app = make(ingest("camera", None, None))?;
     let devices = make(ingest("firmware", Some(Programme::DeviceExperience), Some(POLICY)))?;
+    // SDKs carry neither consent nor country, so their key asserts the one and has a single region for the other.
+    let sdk = make(Scope::Ingest {
+        kind: KeyKind::Server,
+        app: "camera".to_owned(),
+        regions: vec![SDK_REGION],
+        programme: Some(Programme::UserExperience),
+        policy: Some(POLICY.to_owned()),
+        consent_category: None,
+    })?;
     let officer = make(Scope::Analyst { role: Role::Officer, regions: regions.clone() })?;
     Ok(Keys {
         app: app.reveal(),
-        app_dsn: app.reveal_for_dsn(),
         devices: devices.reveal(),
+        sdk: sdk.reveal(),
+        sdk_for_dsn: sdk.reveal_for_dsn(),
         officer: officer.reveal(),
     })
 }
 
-/// What the service answered to all batches together.
-#[derive(Default)]
-struct Sent {
-    received: u64,
-    accepted: u64,
-    duplicate: u64,
-    withheld: u64,
-    rejected: u64,
-}
-
-fn send_all(url: &str, keys: &Keys, events: &[Event]) -> Result<(), Error> {
-    let start = Instant::now();
-    let bar = ProgressBar::new(events.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events sent") {
-        bar.set_style(style);
-    }
-    let mut sent = Sent::default();
-    for (programme, key) in
-        [(Programme::UserExperience, &keys.app), (Programme::DeviceExperience, &keys.devices)]
-    {
-        let client = Client::new(url, key);
-        let of_programme: Vec<&Event> = events.iter().filter(|e| e.programme == programme).collect();
-        for (number, batch) in of_programme.chunks(BATCH_EVENTS).enumerate() {
-            let consented = programme == Programme::UserExperience;
-            let body = body(batch, consented);
-            sent.add(&client, &body)?;
-            // A network that loses answers: the app sends the same batch again.
-            if number % 20 == 0 {
-                sent.add(&client, &body)?;
-            }
-            bar.inc(batch.len() as u64);
-        }
-        // An app that sends without consent.
-        if let Some(batch) = of_programme.chunks(40).next().filter(|_| programme == Programme::UserExperience)
-        {
-            sent.add(&client, &body(batch, false))?;
-        }
-    }
-    bar.finish_and_clear();
-    let Sent { received, accepted, duplicate, withheld, rejected } = sent;
-    println!(
-        "{received} events received in {} ms: {accepted} accepted and on the disk, {duplicate} duplicates of resent \
-         batches, {withheld} withheld for want of consent, {rejected} rejected",
-        start.elapsed().as_millis()
-    );
-    Ok(())
-}
-
-fn body(batch: &[&Event], consented: bool) -> String {
-    let events: Vec<&Value> = batch.iter().map(|e| &e.json).collect();
-    let now = DateTime::from_timestamp_millis(system_clock()()).unwrap_or_default();
-    let mut body = json!({"sent_at": now.to_rfc3339_opts(SecondsFormat::Millis, true), "events": events});
-    if consented {
-        body["consent"] = json!({"policy_version": POLICY, "granted_at": "2026-01-15T09:00:00Z"});
-    }
-    body.to_string()
-}
-
-impl Sent {
-    fn add(&mut self, client: &Client, body: &str) -> Result<(), Error> {
-        let answer = client.post("/v1/events", body, "application/json")?;
-        let answer: Value = serde_json::from_slice(&answer).map_err(|e| Error::Remote(e.to_string()))?;
-        let count = |name: &str| answer[name].as_u64().unwrap_or(0);
-        self.received += count("received");
-        self.accepted += count("accepted");
-        self.duplicate += count("duplicate");
-        self.withheld += count("withheld");
-        self.rejected += count("rejected");
-        Ok(())
-    }
-}
-
-fn ask_all(url: &str, key: &str, events: &[Event], day_start_ms: i64) -> Result<(), Error> {
+fn ask_all(
+    url: &str,
+    key: &str,
+    questions: &[Question],
+    events: &[Event],
+    day_start_ms: i64,
+) -> Result<(), Error> {
     let client = Client::new(url, key);
-    let day =
-        DateTime::from_timestamp_millis(day_start_ms).unwrap_or_default().format("%Y-%m-%d").to_string();
-    let mut score = compare::Score::default();
-    for question in QUESTIONS {
-        println!("\n{}\n  {}", question.title, question.sql.replace("{day}", &day));
-        let answer = ask(&client, question, &day)?;
-        print!("{}", answer_table(&answer));
-        score.add(question, &answer, events);
+    let day = DateTime::from_timestamp_millis(day_start_ms).unwrap_or_default().format("%Y-%m-%d");
+    let mut score = truth::Score::default();
+    for question in questions {
+        let sql = question.sql.replace("{day}", &day.to_string());
+        let mut asked = json!({"sql": sql});
+        match question.exactness {
+            Exactness::Precision(name) => asked["precision"] = json!(name),
+            Exactness::SdMax(sd) => asked["sd_max"] = json!(sd),
+        }
+        let answer = client.post("/v1/sql", &asked.to_string(), "application/json")?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|e| Error::Remote(e.to_string()))?;
+        print!("{}", score.shown(question, &sql, &answer, events));
     }
-    println!("\n{score}");
-    if let Some(first) = QUESTIONS.first() {
-        println!("\nThe first question again, by anybody: the same answer, and nothing more is paid.");
-        print!("{}", answer_table(&ask(&client, first, &day)?));
-    }
-    println!("\nWhat is left of the day's privacy budget:");
-    let blocks = client.get(&format!("/v1/budget?first={day}&last={day}"))?;
-    print!("{}", budget_table(&blocks, false));
+    println!("\n± is the 95 % interval. {score}");
     Ok(())
-}
-
-fn ask(client: &Client, question: &Question, day: &str) -> Result<Value, Error> {
-    let asked = json!({"sql": question.sql.replace("{day}", day), "precision": question.precision});
-    let answer = client.post("/v1/sql", &asked.to_string(), "application/json")?;
-    serde_json::from_slice(&answer).map_err(|e| Error::Remote(e.to_string()))
 }
 
 /// The line that makes `shoal` this very program in a shell: nothing has put it on the PATH.
@@ -288,26 +222,28 @@ fn alias_line() -> String {
     format!("alias shoal={word}")
 }
 
-fn print_how_to_go_on(url: &str, dir: &Path, keys: &Keys) {
-    let Keys { app, app_dsn, devices: _, officer } = keys;
-    let dsn = url.replacen("://", &format!("://{app_dsn}@"), 1);
+fn print_how_to_go_on(url: &str, dir: &Path, keys: &Keys, metrics: Option<SocketAddr>) {
+    let Keys { sdk, sdk_for_dsn, officer, .. } = keys;
+    let dsn = url.replacen("://", &format!("://{sdk_for_dsn}@"), 1);
     println!(
         r#"
-Go on by hand, in another terminal:
+Ask yourself, in another terminal:
   {alias}
   export SHOAL_URL={url} SHOAL_KEY={officer}
-  shoal query "SELECT country, COUNT(DISTINCT subject) AS people FROM usage GROUP BY country ORDER BY people DESC"
-  shoal query --dry-run "SELECT AVG(duration_ms) AS ms FROM performance WHERE event = 'app_start'"
-  shoal budget --questions
-  shoal retention plan
-  curl -s {url}/v1/tables -H "Authorization: Bearer $SHOAL_KEY"
-  curl -s {url}/v1/events -H "Authorization: Bearer {app}" -H 'Content-Type: application/json' -d \
-    '{{"consent": {{"policy_version": "{POLICY}"}}, "events": [{{"id": "1", "event": "app_open", "user_id": "me", "country": "DE"}}]}}'
-Segment SDK: host {url}, write key {app}
-Sentry DSN:  {dsn}/1
-API page:    {url}/docs/
-Delta tables, readable with DuckDB or Python's deltalake: {tables}"#,
+  shoal query "SELECT country, COUNT(DISTINCT subject) AS people FROM usage GROUP BY country"
+  shoal budget
+
+Send events of your own. This key is for people in {region} who have opted in before the SDK starts:
+  curl -s {url}/v1/events -H "Authorization: Bearer {sdk}"     -d '{{"events": [{{"event": "app_open", "user_id": "me"}}]}}'
+  Segment SDK: host {url}, write key {sdk}
+  Sentry DSN:  {dsn}/1
+
+HTTP interface: {url}/docs/   Delta tables: {tables}"#,
         alias = alias_line(),
+        region = SDK_REGION,
         tables = dir.join("data/de/tables/usage").display()
     );
+    if let Some(addr) = metrics {
+        println!("Metrics, for operators only: http://{addr}/metrics");
+    }
 }

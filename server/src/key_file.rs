@@ -101,7 +101,15 @@ pub(crate) fn open_or_create(path: &Path, data_dir: &Path) -> Result<Keyring, Ke
         }
         let keyring = Keyring::generate().map_err(|e| io(io::Error::other(e)))?;
         match disk.put_if_absent(&name, keyring.to_text().as_bytes()) {
-            Ok(()) => return Ok(keyring),
+            Ok(()) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+                tracing::warn!(
+                    path = %path.display(),
+                    "the key file was made. Keep a copy of it in another place: without it nobody is found again in the data, and \
+                     withdrawals of consent are forgotten"
+                );
+                return Ok(keyring);
+            }
             // Another process was faster: its keys are the keys.
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) => return Err(io(e)),

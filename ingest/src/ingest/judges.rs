@@ -255,6 +255,13 @@ impl Judge {
         self.judge(own, &self.gate(&Nothing, unit_keys))
     }
 
+    /// What a request to record consents asks.
+    pub(super) fn changes(&self, own: &OwnRequest) -> Result<consents::Body, Refusal> {
+        let (registry, keyring, limits) = (&*self.registry, &*self.keyring, &self.config.limits);
+        let reader = consents::Reader { grant: &own.grant, registry, keyring, limits };
+        consents::read(&own.request(), &reader)
+    }
+
     fn judge(&self, own: &OwnRequest, gate: &Gate<'_>) -> Result<Piped, Refusal> {
         pipeline::run(&own.request(), &own.grant, gate, (self.clock)())
     }
@@ -274,14 +281,6 @@ impl Judge {
 
     pub(super) fn geo(&self) -> Option<&GeoDb> {
         self.geo.as_ref()
-    }
-
-    pub(super) fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    pub(super) fn keyring(&self) -> &Keyring {
-        &self.keyring
     }
 }
 

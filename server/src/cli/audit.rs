@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use chrono::DateTime;
 use clap::Subcommand;
 use comfy_table::Table;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shoal_audit::{Audit, ChainLine, Whole, verify};
 
+use super::output::{framed, print, print_either};
 use crate::audit_check::{self, Check};
 use crate::config::Config;
 use crate::error::Error;
@@ -26,6 +27,9 @@ pub(super) enum AuditCommand {
         /// Head that was printed before and kept elsewhere. The lines up to it must still be the same.
         #[arg(long, value_name = "COUNT:HASH")]
         since: Option<String>,
+        /// Prints the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Shows the last lines of the audit.
     Show {
@@ -49,7 +53,7 @@ pub(super) fn run(config: &Config, command: &AuditCommand) -> Result<ExitCode, E
     }
     let place = Audit::place(dir);
     match command {
-        AuditCommand::Verify { since, .. } => {
+        AuditCommand::Verify { since, json, .. } => {
             let since = since.as_deref().map(head).transpose()?;
             let mut found = since.as_ref().is_none_or(|(count, _)| *count == 0);
             let whole = verify(&place, &mut |line| {
@@ -57,7 +61,7 @@ pub(super) fn run(config: &Config, command: &AuditCommand) -> Result<ExitCode, E
                     .as_ref()
                     .is_some_and(|(seq, hash)| line.seq == *seq && hex::encode(line.hash) == *hash);
             })?;
-            print_whole(&whole);
+            print_either(*json, || whole_json(&whole), || whole_text(&whole))?;
             if !found {
                 return Err(Error::Service("the audit is whole, but not the one of that head".into()));
             }
@@ -73,25 +77,35 @@ pub(super) fn run(config: &Config, command: &AuditCommand) -> Result<ExitCode, E
                 }
             };
             let whole = verify(&place, &mut keep);
-            match json {
-                true => lines.iter().for_each(|line| println!("{}", String::from_utf8_lossy(line))),
-                false => println!("{}", table(&lines)),
-            }
+            let shown = match json {
+                true => lines.iter().flat_map(|line| [&line[..], b"\n"].concat()).collect(),
+                false => format!("{}\n", table(&lines)).into_bytes(),
+            };
+            print(&shown)?;
             whole?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_whole(whole: &Whole) {
-    println!("the audit is whole: {} lines", whole.count);
-    println!("head {}:{}", whole.count, hex::encode(whole.hash));
+fn whole_text(whole: &Whole) -> String {
+    let mut text = format!("the audit is whole: {} lines\nhead {}\n", whole.count, head_text(whole));
     if whole.uncounted > 0 || whole.unfinished_bytes > 0 {
-        println!(
-            "{} lines and {} bytes after what was answered for: a service is writing, or a crash came between",
+        text.push_str(&format!(
+            "{} lines and {} bytes after what was answered for: a service is writing, or a crash came between\n",
             whole.uncounted, whole.unfinished_bytes
-        );
+        ));
     }
+    text
+}
+
+fn whole_json(whole: &Whole) -> Value {
+    json!({"lines": whole.count, "head": head_text(whole), "lines_uncounted": whole.uncounted,
+        "bytes_unfinished": whole.unfinished_bytes})
+}
+
+fn head_text(whole: &Whole) -> String {
+    format!("{}:{}", whole.count, hex::encode(whole.hash))
 }
 
 /// A head as it is printed.
@@ -101,9 +115,7 @@ fn head(text: &str) -> Result<(u64, String), Error> {
 }
 
 fn table(lines: &VecDeque<Vec<u8>>) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-    table.set_header(["line", "when", "key", "outcome", "price", "from", "time ms", "what"]);
+    let mut table = framed(["line", "when", "key", "outcome", "price", "from", "time ms", "what"]);
     for line in lines {
         let line: Value = serde_json::from_slice(line).unwrap_or(Value::Null);
         let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();

@@ -5,11 +5,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
 
 use super::accept_restore::{self, AcceptRestoreArgs};
+use super::output::{framed, print_either};
 use crate::client::{Client, local_url};
 use crate::config::Config;
 use crate::error::Error;
@@ -67,30 +66,15 @@ pub(super) fn run(config: &Config, args: &BudgetArgs) -> Result<ExitCode, Error>
         }
     }
     let answer = Client::new(&url, key).get(&format!("/v1/budget?{}", query.finish()))?;
-    match args.json {
-        true => println!("{answer:#}"),
-        false => print!("{}", budget_table(&answer, args.questions)),
-    }
-    Ok(ExitCode::SUCCESS)
+    print_either(args.json, || answer.clone(), || budget_table(&answer, args.questions))
 }
 
 /// Blocks of which something was spent, and what the others have left.
 pub(crate) fn budget_table(answer: &Value, questions: bool) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header([
-        "table",
-        "region",
-        "day",
-        "epoch",
-        "spent",
-        "left",
-        "delta left",
-        "questions",
-        "more on",
-    ]);
+    let mut table =
+        framed(["table", "region", "day", "epoch", "spent", "left", "delta left", "questions", "more on"]);
     let mut asked = String::new();
     let mut untouched = 0;
     for block in list(&answer["blocks"]) {

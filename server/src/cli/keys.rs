@@ -10,6 +10,7 @@ use shoal_audit::Act;
 use shoal_ingest::KeyKind;
 use shoal_schemas::{Programme, Region};
 
+use super::data_dir;
 use crate::access_keys::{KeyRecord, KeyStore, Role, Scope};
 use crate::client::local_url;
 use crate::config::Config;
@@ -84,6 +85,7 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
     let now_ms = crate::clocks::checked(&crate::system_clock())?;
     match command {
         KeysCommand::Create { command } => {
+            data_dir::made_here(config)?;
             let scope = match command {
                 CreateCommand::Ingest { kind, app, regions, programme, policy, consent_category } => {
                     check_policy(config, programme, policy.as_deref())?;

@@ -1,13 +1,13 @@
 //! `shoal completions` and `shoal man`: what a shell and `man` need to know of this command line, written by clap from the
 //! commands themselves.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
 
+use super::output::print;
 use crate::error::Error;
 
 #[derive(Args)]
@@ -50,12 +50,4 @@ fn write_pages(command: Command, dir: &Path) -> Result<ExitCode, Error> {
     made.map_err(|e| Error::io(dir, e))?;
     println!("The manual pages are in {0}; `man -l {0}/shoal.1` shows the first one.", dir.display());
     Ok(ExitCode::SUCCESS)
-}
-
-/// A reader that has seen enough (`| head`) is no failure.
-fn print(text: &[u8]) -> Result<ExitCode, Error> {
-    match std::io::stdout().lock().write_all(text) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output", e)),
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

@@ -17,6 +17,7 @@ use shoal_retention::{Accepted, Line, Mode, Permit, Plan, Progress, Report, Rete
 use shoal_schemas::calendar::day_of;
 use shoal_storage::StorageError;
 
+use super::output::{framed, print_either};
 use crate::client::{Client, local_url, problem_text};
 use crate::config::Config;
 use crate::error::Error;
@@ -75,6 +76,9 @@ pub(super) struct Access {
     /// URL of the service. The default is the address at which this configuration starts it.
     #[arg(long, env = "SHOAL_URL")]
     url: Option<String>,
+    /// Prints the plan or the report as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 const TABLE_UNFINISHED: u8 = 4;
@@ -91,26 +95,23 @@ pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCod
     let now_ms = clocks::checked(&crate::system_clock())?;
     match (command, direct) {
         (RetentionCommand::Plan(_), Some(retention)) => {
-            show_plan(&runtime.block_on(retention.plan(now_ms))?);
-            Ok(ExitCode::SUCCESS)
+            show_plan(&runtime.block_on(retention.plan(now_ms))?, access.json)
         }
         (RetentionCommand::Plan(_), None) => {
             let plan = client(config, access)?.get("/v1/retention/plan")?;
-            show_plan(
-                &Plan::deserialize(plan)
-                    .map_err(|e| Error::Remote(format!("this is not a plan of retention: {e}")))?,
-            );
-            Ok(ExitCode::SUCCESS)
+            let plan = Plan::deserialize(plan)
+                .map_err(|e| Error::Remote(format!("this is not a plan of retention: {e}")))?;
+            show_plan(&plan, access.json)
         }
         (RetentionCommand::Run { dry_run, accept, .. }, Some(retention)) => {
             let asked = Asked { dry_run: *dry_run, accepted: accept.accepted(now_ms)? };
-            Ok(show_report(&runtime.block_on(run_direct(config, &retention, now_ms, asked))?))
+            show_report(&runtime.block_on(run_direct(config, &retention, now_ms, asked))?, access.json)
         }
         (RetentionCommand::Run { dry_run, accept, .. }, None) => {
             let Accept { accept_clock, accept_share } = accept;
             let asked =
                 json!({"dry_run": dry_run, "accept_clock": accept_clock, "accept_share": accept_share});
-            Ok(show_report(&run_remote(&client(config, access)?, &asked)?))
+            show_report(&run_remote(&client(config, access)?, &asked)?, access.json)
         }
     }
 }
@@ -203,34 +204,42 @@ fn show_progress(bar: &ProgressBar, progress: Progress) {
     bar.set_message(format!("{} files gone", progress.files));
 }
 
-fn show_plan(plan: &Plan) {
-    println!("{}", lines_table(&plan.lines));
-    println!("a run now would remove {} files, {} rows, {} bytes", plan.files(), plan.rows(), plan.bytes());
+fn show_plan(plan: &Plan, json: bool) -> Result<ExitCode, Error> {
+    let text = || {
+        let (files, rows, bytes) = (plan.files(), plan.rows(), plan.bytes());
+        let table = lines_table(&plan.lines);
+        format!("{table}\na run now would remove {files} files, {rows} rows, {bytes} bytes\n")
+    };
+    print_either(json, || json!(plan), text)
 }
 
-fn show_report(report: &Report) -> ExitCode {
-    println!("{}", lines_table(&report.expired));
-    let (files, rows, bytes) = report.expired_total();
-    if report.dry_run {
-        println!("dry run: {files} files, {rows} rows, {bytes} bytes would go");
-    } else {
-        let (purged, purged_bytes) = report.purged_total();
-        println!("{files} files, {rows} rows, {bytes} bytes left their tables");
-        println!("{purged} files, {purged_bytes} bytes are gone from the disk");
-        if report.pinned_total() > 0 {
-            println!("{} files are being read by queries; run again to delete them", report.pinned_total());
-        }
-    }
+fn show_report(report: &Report, json: bool) -> Result<ExitCode, Error> {
+    print_either(json, || json!(report), || report_text(report))?;
     for failure in &report.failed {
         eprintln!("shoal: {}/{} did not finish: {}", failure.region, failure.kind, failure.reason);
     }
-    if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(TABLE_UNFINISHED) }
+    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(TABLE_UNFINISHED) })
+}
+
+fn report_text(report: &Report) -> String {
+    let mut text = format!("{}\n", lines_table(&report.expired));
+    let (files, rows, bytes) = report.expired_total();
+    if report.dry_run {
+        text.push_str(&format!("dry run: {files} files, {rows} rows, {bytes} bytes would go\n"));
+        return text;
+    }
+    let (purged, purged_bytes) = report.purged_total();
+    text.push_str(&format!("{files} files, {rows} rows, {bytes} bytes left their tables\n"));
+    text.push_str(&format!("{purged} files, {purged_bytes} bytes are gone from the disk\n"));
+    if report.pinned_total() > 0 {
+        let pinned = report.pinned_total();
+        text.push_str(&format!("{pinned} files are being read by queries; run again to delete them\n"));
+    }
+    text
 }
 
 fn lines_table(lines: &[Line]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-    table.set_header([
+    let mut table = framed([
         "region",
         "programme",
         "kind",

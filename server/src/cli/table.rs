@@ -2,26 +2,22 @@
 //!
 //! Not here: how an answer comes about (`shoal-query`).
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde_json::Value;
+
+use super::output::framed;
 
 /// The text of an answer's JSON: the table, then what it cost and what is to be noted.
 pub(crate) fn answer_table(answer: &Value) -> String {
     let mut text = String::new();
     let columns: Vec<Shown> = shown_columns(answer);
     if !columns.is_empty() && answer["dry_run"] != true {
-        let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(columns.iter().map(|c| c.title.clone()));
+        let mut table = framed(columns.iter().map(|c| c.title.clone()));
         for row in rows(answer) {
             table.add_row(columns.iter().map(|c| c.cell(row)));
         }
-        for (at, column) in columns.iter().enumerate() {
-            if let (true, Some(shown)) = (column.is_estimate(), table.column_mut(at)) {
-                shown.set_cell_alignment(CellAlignment::Right);
-            }
-        }
+        align_estimates(&mut table, &columns);
         text = match is_explained(answer) {
             true => format!("{table}\n"),
             false => format!("{table}\n{} rows; ± and (to) are the 95 % interval\n", rows(answer).len()),
@@ -47,6 +43,39 @@ pub(crate) fn answer_table(answer: &Value) -> String {
         text.push_str(&format!("note: {note}\n"));
     }
     text
+}
+
+/// These rows of an answer without lines and set in, each estimate with what belongs `beside` it: its row, and the name of its
+/// column.
+pub(crate) fn plain_table(
+    answer: &Value,
+    of: &[&Value],
+    beside: &mut dyn FnMut(&Value, &str) -> Option<String>,
+) -> String {
+    let columns = shown_columns(answer);
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(columns.iter().map(|c| match c.is_estimate() {
+        true => format!("{} (truth)", c.title),
+        false => c.title.clone(),
+    }));
+    for row in of {
+        let cells = columns.iter().map(|c| match beside(row, &c.name) {
+            Some(beside) => format!("{} ({beside})", c.cell(row)),
+            None => c.cell(row),
+        });
+        table.add_row(cells.collect::<Vec<_>>());
+    }
+    align_estimates(&mut table, &columns);
+    table.lines().map(|line| format!("   {}\n", line.trim_end())).collect()
+}
+
+fn align_estimates(table: &mut Table, columns: &[Shown]) {
+    for (at, column) in columns.iter().enumerate() {
+        if let (true, Some(shown)) = (column.is_estimate(), table.column_mut(at)) {
+            shown.set_cell_alignment(CellAlignment::Right);
+        }
+    }
 }
 
 /// What thresholds take of delta; none when there are none, as of a service of before there was this.

@@ -10,12 +10,23 @@ use super::traffic::Event;
 pub(super) struct Question {
     pub(super) title: &'static str,
     pub(super) sql: &'static str,
-    pub(super) precision: &'static str,
+    pub(super) exactness: Exactness,
     /// Column that says which group a row is; none: the answer has one row.
     pub(super) key: Option<&'static str>,
     /// Columns that are compared, each with its truth.
     pub(super) columns: &'static [(&'static str, Truth)],
 }
+
+/// How exact an answer is wanted, and so what it costs.
+pub(super) enum Exactness {
+    /// A precision by its name.
+    Precision(&'static str),
+    /// The largest standard deviation of a number.
+    SdMax(f64),
+}
+
+/// How many of the questions the demo asks when it is not told to ask all: those that come first.
+pub(super) const TOUR: usize = 4;
 
 /// The truth of a column for each group.
 pub(super) type Truth = fn(&[Event]) -> BTreeMap<String, f64>;
@@ -25,30 +36,47 @@ pub(super) const QUESTIONS: &[Question] = &[
     Question {
         title: "How many people used the app, in each region?",
         sql: "SELECT region, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{day}' GROUP BY region ORDER BY region",
-        precision: "normal",
+        exactness: Exactness::SdMax(8.0),
         key: Some("region"),
         columns: &[("people", |e| people(e, |e| is(e, "usage", ""), |e| e.region.into()))],
     },
     Question {
-        title: "What do people do?",
-        sql: "SELECT event, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{day}' GROUP BY event ORDER BY people DESC",
-        precision: "high",
-        key: Some("event"),
-        columns: &[("people", |e| people(e, |e| is(e, "usage", ""), |e| e.name.into()))],
-    },
-    Question {
         title: "Adding a camera: where do people get stuck?",
         sql: "SELECT step, COUNT(DISTINCT subject) AS passed FROM usage WHERE event = 'device_add' AND result = 'ok' AND day = DATE '{day}' GROUP BY step ORDER BY passed DESC",
-        precision: "high",
+        exactness: Exactness::SdMax(15.0),
         key: Some("step"),
         columns: &[("passed", |e| {
             people(e, |e| is(e, "usage", "device_add") && e.properties["result"] == "ok", step)
         })],
     },
     Question {
+        title: "How many people did the new release crash on?",
+        sql: "SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS crashed_new, COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.1.0') AS crashed_old FROM crash WHERE day = DATE '{day}'",
+        exactness: Exactness::SdMax(10.0),
+        key: None,
+        columns: &[
+            ("crashed_new", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.2.0", whole)),
+            ("crashed_old", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.1.0", whole)),
+        ],
+    },
+    Question {
+        title: "How long does the app take to start for half of the people, and for nine in ten?",
+        sql: "SELECT approx_percentile_cont(duration_ms, 0.5) AS p50_ms, approx_percentile_cont(duration_ms, 0.9) AS p90_ms FROM performance WHERE event = 'app_start' AND day = DATE '{day}'",
+        exactness: Exactness::Precision("high"),
+        key: None,
+        columns: &[("p50_ms", |e| start_ms(e, 0.5)), ("p90_ms", |e| start_ms(e, 0.9))],
+    },
+    Question {
+        title: "What do people do?",
+        sql: "SELECT event, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '{day}' GROUP BY event ORDER BY people DESC",
+        exactness: Exactness::Precision("high"),
+        key: Some("event"),
+        columns: &[("people", |e| people(e, |e| is(e, "usage", ""), |e| e.name.into()))],
+    },
+    Question {
         title: "Live view got slow for some (more than half a second): was it the release?",
         sql: "SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS slow_new, COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.1.0') AS slow_old FROM performance WHERE event = 'api_request' AND endpoint = '/v1/cameras/{id}/live' AND duration_ms > 500 AND day = DATE '{day}'",
-        precision: "high",
+        exactness: Exactness::Precision("high"),
         key: None,
         columns: &[
             ("slow_new", |e| people(e, |e| is_slow(e) && e.app_version == "5.2.0", whole)),
@@ -58,45 +86,28 @@ pub(super) const QUESTIONS: &[Question] = &[
     Question {
         title: "How long does the app take to start? (a mean costs more than a count: see its interval)",
         sql: "SELECT AVG(duration_ms) AS mean_ms FROM performance WHERE event = 'app_start' AND day = DATE '{day}'",
-        precision: "high",
+        exactness: Exactness::Precision("high"),
         key: None,
         columns: &[("mean_ms", mean_start_ms)],
     },
     Question {
-        title: "And how long for half of the people, and for nine in ten? (of each person, one start counts)",
-        sql: "SELECT approx_percentile_cont(duration_ms, 0.5) AS p50_ms, approx_percentile_cont(duration_ms, 0.9) AS p90_ms FROM performance WHERE event = 'app_start' AND day = DATE '{day}'",
-        precision: "high",
-        key: None,
-        columns: &[("p50_ms", |e| start_ms(e, 0.5)), ("p90_ms", |e| start_ms(e, 0.9))],
-    },
-    Question {
         title: "How many of those who open the app log in, and watch a camera after that?",
         sql: "SELECT step, COUNT(DISTINCT subject) AS people FROM funnel(usage, 'app_open', 'login', 'live_view_start', within => INTERVAL '1 day') WHERE day = DATE '{day}' GROUP BY step ORDER BY step",
-        precision: "high",
+        exactness: Exactness::Precision("high"),
         key: Some("step"),
         columns: &[("people", |e| funnel(e, &["app_open", "login", "live_view_start"]))],
     },
     Question {
-        title: "How many people did the new release crash on?",
-        sql: "SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS crashed_new, COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.1.0') AS crashed_old FROM crash WHERE day = DATE '{day}'",
-        precision: "high",
-        key: None,
-        columns: &[
-            ("crashed_new", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.2.0", whole)),
-            ("crashed_old", |e| people(e, |e| is(e, "crash", "") && e.app_version == "5.1.0", whole)),
-        ],
-    },
-    Question {
-        title: "And how many of a hundred people who used it? (a release that is named in a FILTER is counted in every region)",
+        title: "On how many of a hundred people who used it did the new release crash? (a release that is named in a FILTER is counted in every region)",
         sql: "WITH used AS (SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS people FROM usage WHERE day = DATE '{day}'), crashed AS (SELECT COUNT(DISTINCT subject) FILTER (WHERE app_version = '5.2.0') AS people FROM crash WHERE day = DATE '{day}') SELECT 100.0 * crashed.people / used.people AS crashed_percent FROM used CROSS JOIN crashed",
-        precision: "high",
+        exactness: Exactness::Precision("high"),
         key: None,
         columns: &[("crashed_percent", crashed_percent)],
     },
     Question {
         title: "How far has the new firmware spread?",
         sql: "SELECT firmware, COUNT(DISTINCT subject) AS devices FROM device WHERE day = DATE '{day}' GROUP BY firmware ORDER BY firmware",
-        precision: "high",
+        exactness: Exactness::Precision("high"),
         key: Some("firmware"),
         columns: &[("devices", |e| people(e, |e| is(e, "device", ""), |e| e.firmware.into()))],
     },

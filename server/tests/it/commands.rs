@@ -69,6 +69,18 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
     assert!(code == 0 && table.contains("home") && table.contains('±'), "{table}{errors}");
     let (code, csv, _) = ask(&analyst, &["--precision", "high", "--format", "csv"]);
     assert!(code == 0 && csv.starts_with("screen,people [subjects],people_sd [subjects],"), "{csv}");
+    // A question of a file and of a pipe is the same question.
+    let question = dir.path().join("people.sql");
+    fs::write(&question, format!("{sql}\n")).unwrap();
+    let of = |more: &[&str]| {
+        let usual = ["query", "--url", &url, "--key", &analyst, "--precision", "high"];
+        setup.run_with(sql, &[&usual[..], more].concat())
+    };
+    let same = ["--format", "csv"];
+    assert_eq!(of(&[&["--file", question.to_str().unwrap()], &same[..]].concat()).1, csv);
+    assert_eq!((of(&same).1, of(&[&["-"], &same[..]].concat()).1), (csv.clone(), csv));
+    let (code, json, _) = of(&["--json"]);
+    assert!(code == 0 && serde_json::from_str::<serde_json::Value>(&json).unwrap()["rows"].is_array());
     assert_eq!(ask("nobody.nothing", &[]).0, 3, "refused by the service");
     assert_eq!(ask(&app, &[]).0, 3);
 
@@ -85,6 +97,17 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
     // Without a service the command opens the tables itself.
     let (code, plan, errors) = setup.run(&["retention", "plan"]);
     assert!(code == 0 && plan.contains("a run now would remove 0 files"), "{plan}{errors}");
+    for command in [
+        &["retention", "plan", "--json"][..],
+        &["retention", "run", "--once", "--dry-run", "--json"],
+        &["audit", "verify", "--json"],
+        &["config", "check", "--json"],
+        &["version", "--json"],
+    ] {
+        let (code, out, errors) = setup.run(command);
+        let printed: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert!(code == 0 && printed.is_object(), "{command:?}: {out}{errors}");
+    }
 }
 
 #[test]

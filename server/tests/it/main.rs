@@ -33,6 +33,7 @@
 //! | `worker` | the process of postprocessing SQL is ready at once and ends with its parent |
 //! | `configuration` | everything that is wrong with a configuration is told at once, and nothing starts with it |
 //! | `earlier` | a data directory of an earlier version is served like this version's own |
+//! | `first_minutes` | the demo's lines and the README's work as they are printed |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
 //! | `broken` | what is wrong with a batch costs what is wrong, and a retry is known whatever is stamped on it |
@@ -65,6 +66,7 @@ mod durability;
 mod earlier;
 mod endpoints;
 mod faults;
+mod first_minutes;
 mod hostile;
 mod http;
 mod kept_once;

@@ -3,8 +3,9 @@
 //! Invariants: configured by variables only, on a free port; killed when the value is dropped. What another process does
 //! is waited for by polling with a deadline.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::http::Client;
@@ -64,15 +65,23 @@ impl Setup<'_> {
         self.run_without(&[], arguments)
     }
 
+    /// The same, with a text on standard input.
+    pub(crate) fn run_with(&self, input: &str, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that reads nothing has closed it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        ended(child.wait_with_output().unwrap())
+    }
+
     /// The same, without these of the usual variables.
     pub(crate) fn run_without(&self, unset: &[&str], arguments: &[&str]) -> (i32, String, String) {
         let mut command = self.command();
         unset.iter().for_each(|name| {
             command.env_remove(name);
         });
-        let output = command.args(arguments).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+        ended(command.args(arguments).output().unwrap())
     }
 
     /// Begins to start the service and waits for a word in its log lines, which go to the end of `shoal.log`.
@@ -107,6 +116,11 @@ impl Setup<'_> {
         });
         Process { child, log, client: Client(addr), metrics: Client(metrics) }
     }
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
 fn log_since(log: &Path, before: usize) -> String {

@@ -19,6 +19,7 @@ impl Place {
     ) -> (usize, usize, Option<&'static str>) {
         let request = Request {
             protocol: Protocol::Native,
+            message_type: None,
             content_type: None,
             content_encoding,
             body,

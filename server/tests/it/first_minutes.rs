@@ -1,0 +1,160 @@
+//! The first five minutes: what the demo prints fits on a screen, and its lines for SDKs keep what the SDKs send; what the README
+//! says works when it is pasted; a command run in the wrong directory makes no second data directory.
+//!
+//! Not here: the commands one by one (`commands.rs`), SDKs at length (`sdk.rs`).
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::http::Client;
+use crate::process::{Setup, signal, until};
+use crate::tables::script;
+
+const README: &str = include_str!("../../../README.md");
+/// A screen of a terminal that was made a little larger than the usual 80 columns.
+const SCREEN_COLUMNS: usize = 100;
+/// Lines from the first one to the last answer.
+const TOUR_LINES: usize = 46;
+
+/// A child that is ended with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn accepted(metrics: Client, protocol: &str) -> u64 {
+    let text = metrics.ask("GET", "/metrics", &[], b"").unwrap().expect(200).text();
+    let line = |line: &&str| {
+        line.starts_with("shoal_ingest_events_total{")
+            && line.contains(&format!("protocol=\"{protocol}\""))
+            && line.contains("outcome=\"accepted\"")
+    };
+    let count = |line: &str| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+    text.lines().filter(line).map(count).sum()
+}
+
+#[test]
+fn the_demo_fits_a_screen_and_what_its_sdk_lines_send_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("printed");
+    let out = File::create(&path).unwrap();
+    let place = dir.path().join("demo");
+    let demo = Command::new(env!("CARGO_BIN_EXE_shoal"))
+        .args(["demo", "--listen", "127.0.0.1:0", "--dir", place.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stderr(out.try_clone().unwrap())
+        .stdout(out)
+        .spawn()
+        .unwrap();
+    let mut demo = Ended(demo);
+    let printed = until("the demo to have asked", || {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(demo.0.try_wait().unwrap().is_none(), "the demo ended:\n{text}");
+        text.contains("Serving on").then_some(text)
+    });
+    let (tour, go_on) = printed.split_once("Ask yourself").unwrap();
+    assert!(tour.lines().count() <= TOUR_LINES, "{} lines:\n{tour}", tour.lines().count());
+    for line in tour.lines().skip(1) {
+        assert!(line.chars().count() <= SCREEN_COLUMNS, "{line}");
+    }
+    assert!(tour.contains("intervals hold the truth") && tour.contains('±'), "{tour}");
+
+    let line = |begin: &str| {
+        let line = go_on.lines().find_map(|line| line.trim().strip_prefix(begin));
+        line.unwrap_or_else(|| panic!("no line {begin}:\n{go_on}")).trim().to_owned()
+    };
+    let metrics = line("Metrics, for operators only: http://");
+    let metrics = || Client(metrics.trim_end_matches("/metrics").parse().unwrap());
+    let segment = line("Segment SDK: host ");
+    let (host, key) = segment.split_once(", write key ").unwrap();
+    script("segment_client.py", &[host, key, "anna", "m"]);
+    assert_eq!(accepted(metrics(), "segment"), 3, "{segment}");
+    let dsn = line("Sentry DSN: ");
+    script("sentry_client.py", &[&dsn, "anna"]);
+    assert_eq!(accepted(metrics(), "sentry"), 4, "{dsn}");
+
+    // The line for curl, in a shell.
+    let curl: String =
+        go_on.lines().skip_while(|line| !line.contains("curl")).take(2).collect::<Vec<_>>().join("\n");
+    let before = accepted(metrics(), "native");
+    let ran = Command::new("bash").args(["-c", &curl]).output().unwrap();
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("accepted"), "{ran:?}");
+    assert_eq!(accepted(metrics(), "native"), before + 1);
+    signal("TERM", demo.0.id());
+    assert!(until("the demo to end", || demo.0.try_wait().unwrap()).success());
+}
+
+/// The texts of the README's code of this language, in their order.
+fn readme(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    README.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// The lines are pasted into one shell, as a reader does; only the port is a free one. What is in Python runs where it stands.
+#[test]
+fn what_the_readme_says_works_when_it_is_pasted() {
+    let dir = tempfile::tempdir().unwrap();
+    let bin = dir.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_shoal"), bin.join("shoal")).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let python = std::env::var("SHOAL_TEST_PYTHON").unwrap();
+    let mut pasted =
+        String::from("set -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\nset -x\n");
+    // The first block is `./start` and `./test`.
+    let (shell, scripts) = (&readme("sh")[1..], readme("python"));
+    assert!(shell.len() >= 3 && !scripts.is_empty());
+    let mut text = README;
+    for block in shell {
+        let (before, after) = text.split_once(*block).unwrap();
+        for script in scripts.iter().filter(|script| before.contains(**script)) {
+            pasted.push_str(&format!("\"$PYTHON\" - <<'END'\n{script}END\n"));
+        }
+        pasted.push_str(block);
+        text = after;
+    }
+    let pasted = pasted.replace("8750", &port);
+    let ran = Command::new("bash")
+        .args(["-c", &pasted])
+        .current_dir(dir.path())
+        .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
+        .env("HOME", dir.path())
+        .env("PYTHON", python)
+        .env("SHOAL_HTTP_LISTEN", format!("127.0.0.1:{port}"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (out, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{out}\n{errors}");
+    assert!(out.contains("\"taken\"") && out.contains("people"), "{out}\n{errors}");
+    assert!(!errors.contains("withheld") && !errors.contains("Traceback"), "{errors}");
+    assert!(Path::new(&dir.path().join("shoal.key")).exists());
+    assert!(errors.contains("Keep a copy of it"), "the key file's first creation is told: {errors}");
+}
+
+#[test]
+fn a_key_made_beside_a_service_of_another_directory_makes_no_second_one() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let serving = Setup { dir: first.path(), variables: &[] };
+    let server = serving.serve();
+    let address = server.client.0.to_string();
+    let variables = [("SHOAL_HTTP_LISTEN", address.as_str())];
+    let create = ["keys", "create", "ingest", "--app", "camera", "--regions", "DE"];
+    let elsewhere = Setup { dir: second.path(), variables: &variables };
+    let (code, out, errors) = elsewhere.run(&create);
+    assert_eq!((code, out.as_str()), (2, ""), "{errors}");
+    assert!(errors.contains("SHOAL_DATA_DIR") && errors.contains(&address), "{errors}");
+    assert!(!elsewhere.data_dir().exists());
+    let (code, out, errors) = Setup { dir: first.path(), variables: &variables }.run(&create);
+    assert!(code == 0 && !out.is_empty() && !errors.contains("Makes the data directory"), "{errors}");
+    assert!(server.terminate().success());
+    // Nobody answers any more: this may be the first command of a service here.
+    let (code, _, errors) = elsewhere.run(&create);
+    assert!(code == 0 && errors.contains("Makes the data directory"), "{errors}");
+    assert!(elsewhere.data_dir().is_dir());
+}
