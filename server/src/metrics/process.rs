@@ -3,15 +3,16 @@
 //! Read whenever somebody asks for the metrics; what cannot be read is left out. Not here: what the service counts itself
 //! (`metrics.rs` of each crate).
 
-use std::fmt;
+use std::{fmt, fs};
 
-use procfs::process::{LimitValue, Process};
-use procfs::{ProcResult, boot_time_secs, page_size, ticks_per_second};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
+
+/// Ticks of the kernel's clock in a second, as `/proc` shows them (USER_HZ): 100 on every architecture that Shoal is built for.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Lets the registry show this process; its prefix is none.
 pub(crate) fn register(registry: &mut Registry) {
@@ -27,34 +28,42 @@ struct Seen {
     start_time_seconds: Option<f64>,
     resident_bytes: u64,
     virtual_bytes: u64,
-    threads: i64,
+    threads: u64,
     open_files: u64,
     open_files_max: Option<u64>,
 }
 
-fn look() -> ProcResult<Seen> {
-    let process = Process::myself()?;
-    let stat = process.stat()?;
-    let ticks = ticks_per_second() as f64;
-    let open_files_max = match process.limits()?.max_open_files.soft_limit {
-        LimitValue::Value(most) => Some(most),
-        LimitValue::Unlimited => None,
-    };
-    Ok(Seen {
-        cpu_seconds: (stat.utime + stat.stime) as f64 / ticks,
+/// Reads `/proc`, whose form is in proc(5).
+fn look() -> Option<Seen> {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let (stat, status) = (read("/proc/self/stat")?, read("/proc/self/status")?);
+    // The fields behind the name, which may hold blanks and brackets; the first of them is the third field.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let seconds = |field: usize| Some(fields.get(field - 3)?.parse::<f64>().ok()? / TICKS_PER_SECOND);
+    let number = |name: &str| named(&status, name);
+    let booted = || named(&read("/proc/stat")?, "btime");
+    Some(Seen {
+        cpu_seconds: seconds(14)? + seconds(15)?,
         // A sandbox may hide when the machine was booted.
-        start_time_seconds: boot_time_secs().ok().map(|boot| boot as f64 + stat.starttime as f64 / ticks),
-        resident_bytes: stat.rss * page_size(),
-        virtual_bytes: stat.vsize,
-        threads: stat.num_threads,
-        open_files: process.fd_count()? as u64,
-        open_files_max,
+        start_time_seconds: booted().and_then(|booted| Some(booted as f64 + seconds(22)?)),
+        resident_bytes: number("VmRSS:")? * 1024,
+        virtual_bytes: number("VmSize:")? * 1024,
+        threads: number("Threads:")?,
+        // Without the one of this directory itself.
+        open_files: fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1) as u64,
+        open_files_max: named(&read("/proc/self/limits")?, "Max open files"),
     })
+}
+
+/// The number behind a name at the beginning of a line.
+fn named(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 impl Collector for ThisProcess {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let Ok(seen) = look() else { return Ok(()) };
+        let Some(seen) = look() else { return Ok(()) };
         let cpu = ConstCounter::new(seen.cpu_seconds);
         let help = "Processor time of the process";
         let place =
@@ -80,7 +89,7 @@ impl Collector for ThisProcess {
             gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)?;
         }
         for (name, help, number) in [
-            ("process_threads", "Threads of the process", u64::try_from(seen.threads).ok()),
+            ("process_threads", "Threads of the process", Some(seen.threads)),
             ("process_open_fds", "Open file descriptors", Some(seen.open_files)),
             ("process_max_fds", "Most open file descriptors that the system allows", seen.open_files_max),
         ] {
