@@ -21,6 +21,7 @@ impl Place {
             protocol: Protocol::Native,
             content_type: None,
             content_encoding,
+            message_type: None,
             body,
             peer: None,
             received_ms: NOW,
