@@ -317,7 +317,7 @@ fn a_file_of_consents_that_is_missing_beside_data_stops_the_start_until_its_loss
         "{line}"
     );
     world.try_start().unwrap();
-    assert_eq!(outcome(&world, "anna"), "accepted", "its withdrawals are forgotten, as was accepted");
+    assert_eq!(outcome(&world, "anna"), "withdrawn", "the journal of withdrawals knows it");
     let of_us =
         json!({"consent": {"policy_version": POLICY}, "country": "US", "events": [click("u", "anna", "a")]});
     assert_eq!(

@@ -22,6 +22,7 @@ impl Place {
             message_type: None,
             content_type: None,
             content_encoding,
+            message_type: None,
             body,
             peer: None,
             received_ms: NOW,
