@@ -19,10 +19,13 @@ COPY --from=build --chown=0:0 --chmod=0755 /out/shoal /usr/local/bin/shoal
 COPY --from=build --chown=65532:65532 --chmod=0700 /out/state /var/lib/shoal
 COPY --from=build --chown=65532:65532 --chmod=0700 /out/state /var/lib/shoal-keys
 COPY --from=build --chown=65532:65532 --chmod=0700 /out/state /var/lib/shoal-budget
+# A place for backups, where a volume is put there.
+COPY --from=build --chown=65532:65532 --chmod=0700 /out/state /var/lib/shoal-backup
 VOLUME ["/var/lib/shoal", "/var/lib/shoal-keys", "/var/lib/shoal-budget"]
 ENV SHOAL_DATA_DIR=/var/lib/shoal/data \
     SHOAL_KEY_FILE=/var/lib/shoal-keys/shoal.key \
     SHOAL_BUDGET_MARKS_DIR=/var/lib/shoal-budget/marks \
+    SHOAL_WITHDRAWALS_DIR=/var/lib/shoal-budget/withdrawals \
     SHOAL_HTTP_LISTEN=0.0.0.0:8750 \
     SHOAL_METRICS_LISTEN=0.0.0.0:8751 \
     SHOAL_LOG_FORMAT=json

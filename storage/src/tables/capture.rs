@@ -87,7 +87,7 @@ pub async fn read_log(region: Region, kind: Kind, files: Vec<LogFile>) -> Result
         location: "a copy of a table's log".to_owned(),
         reason: e.to_string(),
     };
-    let url = Url::parse("file:///table/").map_err(unusable)?;
+    let url = Url::parse("memory:///table/").map_err(unusable)?;
     let copy: Arc<dyn ObjectStore> = Arc::new(copy);
     let log = Log::open(&format!("{region}/{kind}"), &url, copy)?;
     if !log.exists().await? {
