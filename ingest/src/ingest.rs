@@ -127,15 +127,10 @@ impl Ingest {
         let answer = self.accept_uncounted(&request, grant).await;
         let came = Came { protocol: request.protocol, grant, peer: request.peer, now_ms: (self.clock)() };
         match &answer {
-            Ok(answer) => {
-                self.metrics.count_answer(request.protocol, answer);
-                self.senders.count(&came, answer);
-            }
-            Err(refusal) => {
-                self.metrics.count_refusal(request.protocol, refusal.code.as_str());
-                self.senders.count_refusal(&came, refusal.code);
-            }
+            Ok(answer) => self.metrics.count_answer(request.protocol, answer),
+            Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code.as_str()),
         }
+        self.senders.count_request(&came, &answer);
         self.metrics.in_flight_bytes.set(i64::try_from(self.in_flight.held()).unwrap_or(i64::MAX));
         answer
     }

@@ -34,7 +34,7 @@ use tally::{Batch, Names, Room, Tally, groups};
 use crate::{
     answer::BatchAnswer,
     grant::{IngestGrant, KeyKind},
-    refusal::RefusalCode,
+    refusal::{Refusal, RefusalCode},
 };
 
 /// Networks that are counted at one time, of all shipped keys together.
@@ -78,8 +78,16 @@ impl Senders {
         Senders { digests: RandomState::new(), begun_ms: now_ms, held: Mutex::default() }
     }
 
+    /// Counts what a request came to.
+    pub(crate) fn count_request(&self, came: &Came<'_>, answer: &Result<BatchAnswer, Refusal>) {
+        match answer {
+            Ok(answer) => self.count(came, answer),
+            Err(refusal) => self.count_refusal(came, refusal.code),
+        }
+    }
+
     /// Counts an answer that was given.
-    pub(crate) fn count(&self, came: &Came<'_>, answer: &BatchAnswer) {
+    fn count(&self, came: &Came<'_>, answer: &BatchAnswer) {
         let batch = |kind| Batch {
             protocol: came.protocol,
             at_ms: came.now_ms,
@@ -97,7 +105,7 @@ impl Senders {
     }
 
     /// Counts a request that was refused as a whole. What follows from the state of the service is the owner's to know.
-    pub(crate) fn count_refusal(&self, came: &Came<'_>, code: RefusalCode) {
+    fn count_refusal(&self, came: &Came<'_>, code: RefusalCode) {
         let sender = self.sender(came).filter(|_| code.is_of_request());
         let Held { keys, networks, .. } = &mut *self.held();
         of_key(keys, &came.grant.key_id).add_refusal(came.protocol, code.as_str());

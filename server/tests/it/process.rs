@@ -75,6 +75,13 @@ impl Setup<'_> {
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     }
 
+    /// Starts a command of the binary that goes on, with its output to be read.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     /// Begins to start the service and waits for a word in its log lines, which go to the end of `shoal.log`.
     pub(crate) fn begin(&self, word: &str) -> Child {
         let (child, log, before) = self.spawn();
@@ -106,6 +113,16 @@ impl Setup<'_> {
             Some([addr("serving")?, addr("metrics for")?])
         });
         Process { child, log, client: Client(addr), metrics: Client(metrics) }
+    }
+}
+
+/// A command that goes on, ended when the value is dropped.
+pub(crate) struct Going(pub(crate) Child);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
