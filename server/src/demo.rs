@@ -60,7 +60,9 @@ pub(crate) struct DemoArgs {
 /// The keys of the demo, as they are presented.
 struct Keys {
     app: String,
-    app_dsn: String,
+    /// Ships in an app whose SDK starts after the person has opted in: SDKs send neither consent nor country.
+    sdk: String,
+    sdk_dsn: String,
     devices: String,
     officer: String,
 }
@@ -168,11 +170,20 @@ fn make_keys(config: &Config) -> Result<Keys, Error> {
     let lines = KeyLines::of_operator(&config.data_dir)?;
     let make = |scope| lines.act(Act::KeyCreate, now_ms, |announce| store.create(scope, now_ms, announce));
     let app = make(ingest("camera", None, None))?;
+    let sdk = make(Scope::Ingest {
+        kind: KeyKind::Shipped,
+        app: "camera".to_owned(),
+        regions: vec![Region::De],
+        programme: Some(Programme::UserExperience),
+        policy: Some(POLICY.to_owned()),
+        consent_category: None,
+    })?;
     let devices = make(ingest("firmware", Some(Programme::DeviceExperience), Some(POLICY)))?;
     let officer = make(Scope::Analyst { role: Role::Officer, regions: regions.clone() })?;
     Ok(Keys {
         app: app.reveal(),
-        app_dsn: app.reveal_for_dsn(),
+        sdk: sdk.reveal(),
+        sdk_dsn: sdk.reveal_for_dsn(),
         devices: devices.reveal(),
         officer: officer.reveal(),
     })
@@ -289,8 +300,8 @@ fn alias_line() -> String {
 }
 
 fn print_how_to_go_on(url: &str, dir: &Path, keys: &Keys) {
-    let Keys { app, app_dsn, devices: _, officer } = keys;
-    let dsn = url.replacen("://", &format!("://{app_dsn}@"), 1);
+    let Keys { app, sdk, sdk_dsn, devices: _, officer } = keys;
+    let dsn = url.replacen("://", &format!("://{sdk_dsn}@"), 1);
     println!(
         r#"
 Go on by hand, in another terminal:
@@ -303,11 +314,15 @@ Go on by hand, in another terminal:
   curl -s {url}/v1/tables -H "Authorization: Bearer $SHOAL_KEY"
   curl -s {url}/v1/events -H "Authorization: Bearer {app}" -H 'Content-Type: application/json' -d \
     '{{"consent": {{"policy_version": "{POLICY}"}}, "events": [{{"id": "1", "event": "app_open", "user_id": "me", "country": "DE"}}]}}'
-Segment SDK: host {url}, write key {app}
+See each event as it comes, while you send:
+  SHOAL_DATA_DIR={data} shoal watch
+For an app that starts its SDK after the person has opted in (this key asserts that, for the region DE):
+Segment SDK: host {url}, write key {sdk}
 Sentry DSN:  {dsn}/1
 API page:    {url}/docs/
 Delta tables, readable with DuckDB or Python's deltalake: {tables}"#,
         alias = alias_line(),
+        data = dir.join("data").display(),
         tables = dir.join("data/de/tables/usage").display()
     );
 }

@@ -3,9 +3,12 @@
 //! Not here: recorded requests of more SDKs (`protocols.rs`).
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 
+use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
 
+use crate::process::{Going, Setup};
 use crate::search::Searcher;
 use crate::stage::{POLICY, World, ingest, shipped};
 use crate::tables::{Tables, cells, script, text};
@@ -75,4 +78,28 @@ fn the_sentry_sdk_for_python_delivers_crash_transaction_and_session() {
     assert_eq!(states, ["errored", "exited"], "the session has ended, and it counts an error");
     assert_eq!(tables.count(), 4);
     assert_none_is_kept(&world);
+}
+
+/// What the demo prints is pasted into an app as it stands.
+#[test]
+fn the_demos_lines_for_sdks_keep_what_sdks_send_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let (demo, listen) = (dir.path().join("demo"), "127.0.0.1:0");
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    let mut going = Going(setup.start(&["demo", "--dir", demo.to_str().unwrap(), "--listen", listen]));
+    let lines = BufReader::new(going.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let told: Vec<String> = lines.take_while(|line| !line.starts_with("Serving on")).collect();
+    let after = |word: &str| told.iter().find_map(|line| line.strip_prefix(word)).unwrap().trim();
+    let (host, key) = after("Segment SDK: host ").split_once(", write key ").unwrap();
+    script("plain_clients.py", &[host, key, after("Sentry DSN:")]);
+    let data_dir = demo.join("data");
+    let here = Setup { dir: dir.path(), variables: &[("SHOAL_DATA_DIR", data_dir.to_str().unwrap())] };
+    let (code, shown, errors) = here.run(&["keys", "show", key.split('.').next().unwrap(), "--json"]);
+    assert_eq!(code, 0, "{errors}");
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&shown["counters"]["received"], &shown["counters"]["accepted"]),
+        (&json!(3), &json!(3)),
+        "{shown}"
+    );
 }
