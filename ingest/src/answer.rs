@@ -17,7 +17,7 @@ use serde::{
     ser::{SerializeSeq, SerializeStruct},
 };
 
-use crate::grant::KeyKind;
+use crate::{declared::Declared, grant::KeyKind};
 
 /// Why an event is rejected. Stable: clients and dashboards depend on the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -169,6 +169,33 @@ impl Outcome {
     }
 }
 
+/// The one word for all that is not rejected, where no word may tell what is recorded.
+const TAKEN: &str = "taken";
+
+/// An outcome as whoever holds a key of some kind is told it, in answers and in counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ToldOutcome {
+    pub(crate) status: &'static str,
+    pub(crate) code: Option<&'static str>,
+}
+
+impl ToldOutcome {
+    /// What the holder of a key of this kind is told of an outcome.
+    pub(crate) fn of(outcome: &Outcome, kind: KeyKind) -> ToldOutcome {
+        match (kind, outcome) {
+            (KeyKind::Shipped, Outcome::Accepted | Outcome::Duplicate | Outcome::Withheld(_)) => {
+                ToldOutcome { status: TAKEN, code: None }
+            }
+            (_, outcome) => ToldOutcome { status: outcome.status(), code: outcome.code() },
+        }
+    }
+
+    /// Whether it hides what became of the event.
+    pub(crate) fn is_taken(self) -> bool {
+        self.status == TAKEN
+    }
+}
+
 impl From<Rejection> for Outcome {
     fn from(rejection: Rejection) -> Outcome {
         Outcome::Rejected(Box::new(rejection))
@@ -229,6 +256,8 @@ pub struct BatchAnswer {
     pub request_id: Option<String>,
     /// What the client says that it has lost.
     pub(crate) client_losses: Vec<ClientLoss>,
+    /// The declared names of the events; no answer says them.
+    pub(crate) declared: Declared,
 }
 
 impl BatchAnswer {
@@ -248,6 +277,7 @@ impl BatchAnswer {
             events: Vec::new(),
             request_id: None,
             client_losses: Vec::new(),
+            declared: Declared::default(),
         };
         for outcome in &events {
             match outcome {
@@ -310,11 +340,10 @@ impl Serialize for ToShipped<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
         for outcome in self.0 {
-            match outcome {
-                Outcome::Rejected(_) => list.serialize_element(outcome)?,
-                Outcome::Accepted | Outcome::Duplicate | Outcome::Withheld(_) => {
-                    list.serialize_element(&Taken { status: "taken" })?;
-                }
+            let told = ToldOutcome::of(outcome, KeyKind::Shipped);
+            match told.is_taken() {
+                true => list.serialize_element(&Taken { status: told.status })?,
+                false => list.serialize_element(outcome)?,
             }
         }
         list.end()

@@ -15,6 +15,7 @@ mod parts;
 mod waiting;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -44,6 +45,7 @@ use crate::{
     log::{Clock, Failed, InFlight, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
+    senders::{Came, Counters, Senders},
     stages::{clean::CleanBatch, country::GeoDb, pipeline},
     unit_keys::{Times, UnitKeys, UnitKeysReport},
     wire::protocol::Request,
@@ -66,6 +68,7 @@ pub struct Ingest {
     served: Clock,
     settled: Clock,
     metrics: Metrics,
+    senders: Senders,
     in_flight: Arc<InFlight>,
     branches: Vec<Arc<Branch>>,
     flusher: Flusher<Tables>,
@@ -109,6 +112,7 @@ impl Ingest {
             config,
             unit_keys,
             consents,
+            senders: Senders::new((clock)()),
             clock,
             served,
             settled,
@@ -128,10 +132,12 @@ impl Ingest {
     /// The whole request is refused; it may be sent again when it says when.
     pub async fn accept(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
         let answer = self.accept_uncounted(&request, grant).await;
+        let came = Came { protocol: request.protocol, grant, peer: request.peer, now_ms: (self.clock)() };
         match &answer {
             Ok(answer) => self.metrics.count_answer(request.protocol, answer),
             Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code.as_str()),
         }
+        self.senders.count_request(&came, &answer);
         self.metrics.in_flight_bytes.set(i64::try_from(self.in_flight.held()).unwrap_or(i64::MAX));
         answer
     }
@@ -179,6 +185,16 @@ impl Ingest {
         }
         self.metrics.ack_seconds.observe(began.elapsed().as_secs_f64());
         Ok(piped.into_answer(grant.kind))
+    }
+
+    /// What became of all that has come with a key since the start: for its owner, and for whoever may know what is recorded.
+    pub fn counters_of_key(&self, key_id: &str) -> Counters {
+        self.senders.of_key(key_id, (self.clock)())
+    }
+
+    /// What became of what came with a shipped key from the network of this address, as its answers have told it there.
+    pub fn counters_of_sender(&self, key_id: &str, peer: IpAddr) -> Counters {
+        self.senders.of_sender(key_id, peer, (self.clock)())
     }
 
     /// What [`Ingest::accept`] would answer if nothing were recorded about anybody: no consent, no withdrawal, no event.

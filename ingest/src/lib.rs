@@ -9,6 +9,7 @@
 //!
 //! How many requests are judged at one time, and which are refused early, is decided in front of all that: admission.
 //! Whose events are that name nobody is decided by keys that are made and destroyed by the day: unit_keys.
+//! What became of what came with each key is counted in memory, for its owner and for who sent it: senders.
 //!
 //! Not here: routes and status codes (`shoal-server`), Parquet and Delta (`shoal-storage`), keys, consent rules and
 //! patterns (`shoal-privacy`), what may be collected (`shoal-schemas`).
@@ -18,6 +19,7 @@ mod answer;
 mod config;
 mod consents;
 mod day_limit;
+mod declared;
 mod dedup;
 mod error;
 mod flush;
@@ -27,6 +29,7 @@ mod log;
 mod metrics;
 mod packed;
 mod refusal;
+mod senders;
 mod stages;
 mod unit_keys;
 mod wire;
@@ -43,6 +46,7 @@ pub use grant::{IngestGrant, KeyKind};
 pub use ingest::{Ingest, IngestParts, Kept, Paused, Waiting};
 pub use metrics::Metrics;
 pub use refusal::{Refusal, RefusalCode};
+pub use senders::Counters;
 pub use stages::clean::CleanBatch;
 pub use stages::country::{GeoDb, written_address};
 #[doc(hidden)]

@@ -97,6 +97,12 @@ impl RefusalCode {
     pub(crate) fn is_of_form(self) -> bool {
         matches!(self, RefusalCode::BadJson | RefusalCode::NotUtf8 | RefusalCode::BadEnvelope)
     }
+
+    /// Whether it follows from the request alone, so that the same request is refused again.
+    pub(crate) fn is_of_request(self) -> bool {
+        use RefusalCode as C;
+        !matches!(self, C::TooManyGrants | C::Overloaded | C::DiskFull | C::Stopping | C::Unavailable)
+    }
 }
 
 /// The whole request is refused.

@@ -7,31 +7,43 @@
 //! {"crc32":"<8 hex>", "version": 1, "keys": [{"id": "ing0123456789", "hash": "<64 hex>", "created_at_ms": 0, "revoked_at_ms": null,
 //!   "scope": {"ingest": {"kind": "shipped", "app": "camera", "regions": ["DE"], "programme": null, "policy": null}}}]}
 //! ```
-//! A file of before there were kinds of ingest keys says none: such a key is a shipped one. `consent_category` is there where
-//! the key names one. A file of before there were digests has no `crc32`, and gets it at the next change.
-//! Invariants: nothing of a file that does not have its digest is used; the file is replaced as a whole, with mode 0600, under a lock, so that two commands never lose each other's
-//! change; no change is made before it is announced; a key that is revoked stays in the file, so that its id is never used again.
-//! Not here: the digest (`checked_json.rs`), reading a key from a request (`http/auth.rs`), what the audit says of a change (`key_line.rs`), the regions'
+//! A file of before there were kinds of ingest keys says none: such a key is a shipped one. `consent_category`, `name`, `owner` and
+//! `expires_at_ms` are there where the key has them; one without a name is called by what it is for. A file of before there were
+//! digests has no `crc32`, and gets it at the next change.
+//! Invariants: nothing of a file that does not have its digest is used; the file is replaced as a whole, with mode 0600, under a
+//! lock, so that two commands never lose each other's change; no change is made before it is announced; a key that is revoked
+//! stays in the file, so that its id is never used again.
+//! Not here: the digest (`checked_json.rs`), what a key may do (`access_keys/scope.rs`), the keys of a running service (`live.rs`),
+//! when each was used (`uses.rs`), reading a key from a request (`http/auth.rs`), what the audit says of a change (`key_line.rs`), the regions'
 //! secrets (`shoal-privacy`, `keyring.rs`).
 
 mod live;
+mod scope;
+mod shown;
+mod takes;
 #[cfg(test)]
 mod tests;
+mod uses;
+mod wanted;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use shoal_files::{Disk, Objects};
-use shoal_ingest::KeyKind;
 use shoal_privacy::secret::SecretHash;
-use shoal_schemas::{Programme, Region};
 
 use crate::checked_json;
 use crate::error::Error;
 
-pub(crate) use live::Grant;
+pub(crate) use live::{Found, Grant};
 pub use live::{KeySet, LiveKeys};
+pub use scope::{Role, Scope};
+pub(crate) use shown::{described, shown};
+pub(crate) use takes::{Facts, Takes};
+pub(crate) use uses::{Uses, last_uses};
+pub(crate) use wanted::Expiry;
+pub use wanted::Wanted;
 
 const VERSION: u32 = 1;
 const FILE: &str = "keys.json";
@@ -40,50 +52,8 @@ const LOCK: &str = "keys.lock";
 const FILE_BYTES_MAX: u64 = 64 << 20;
 const ID_BYTES: usize = 5;
 const SECRET_BYTES: usize = 24;
-/// Longest name of a consent category.
-const CATEGORY_BYTES_MAX: usize = 128;
 const WHAT_TO_DO: &str =
     "put it back from a copy; if there is none, move it away and make new keys with `shoal keys create`";
-
-/// What a key may do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Scope {
-    /// Send events and consents, nothing else.
-    Ingest {
-        /// Where it is kept, and so what it is told.
-        #[serde(default)]
-        kind: KeyKind,
-        /// The app, which becomes the column `app`.
-        app: String,
-        /// The regions it may write to.
-        regions: Vec<Region>,
-        /// The one programme it may send; none: both.
-        programme: Option<Programme>,
-        /// The policy version under which every subject opted in before the app starts its SDK.
-        policy: Option<String>,
-        /// The category of a consent manager that stands for the programme.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        consent_category: Option<String>,
-    },
-    /// Ask questions; as an officer also run retention, and read what others asked.
-    Analyst {
-        /// `analyst` or `officer`.
-        role: Role,
-        /// The regions it may ask about.
-        regions: Vec<Region>,
-    },
-}
-
-/// What a person may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Ask questions.
-    Analyst,
-    /// Ask questions, run retention, read what others asked.
-    Officer,
-}
 
 /// A key without its secret. No `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -99,6 +69,27 @@ pub struct KeyRecord {
     pub revoked_at_ms: Option<i64>,
     /// What it may do.
     pub scope: Scope,
+    /// What people call it, when somebody has named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whose it is, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// From when on it is refused, ms since 1970; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<i64>,
+}
+
+impl KeyRecord {
+    /// What people call it, or what it is for.
+    pub fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.scope.usual_name())
+    }
+
+    /// Whether it is refused at this time because it has expired.
+    pub(crate) fn is_expired(&self, now_ms: i64) -> bool {
+        self.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms)
+    }
 }
 
 /// A new key: the only moment its secret is known. No `Debug`, no `Display`.
@@ -181,19 +172,28 @@ impl KeyStore {
     /// Makes a key.
     ///
     /// # Errors
-    /// When the scope makes no sense, the announcement fails, or the file cannot be read or replaced.
-    pub fn create(&self, scope: Scope, now_ms: i64, announce: Announce<'_>) -> Result<NewKey, Error> {
-        check(&scope)?;
-        let prefix = match &scope {
-            Scope::Ingest { kind: KeyKind::Shipped, .. } => "ing",
-            Scope::Ingest { kind: KeyKind::Server, .. } => "srv",
-            Scope::Analyst { role: Role::Analyst, .. } => "ana",
-            Scope::Analyst { role: Role::Officer, .. } => "off",
-        };
+    /// When what is wanted makes no sense, the announcement fails, or the file cannot be read or replaced.
+    pub fn create(
+        &self,
+        wanted: impl Into<Wanted>,
+        now_ms: i64,
+        announce: Announce<'_>,
+    ) -> Result<NewKey, Error> {
+        let wanted: Wanted = wanted.into();
+        wanted.check(now_ms)?;
+        let prefix = wanted.scope.id_prefix();
         let new =
             NewKey { id: format!("{prefix}{}", random_hex(ID_BYTES)?), secret: random_hex(SECRET_BYTES)? };
-        let (id, hash) = (new.id.clone(), SecretHash::of(&new.secret));
-        let record = KeyRecord { id, hash, created_at_ms: now_ms, revoked_at_ms: None, scope };
+        let record = KeyRecord {
+            id: new.id.clone(),
+            hash: SecretHash::of(&new.secret),
+            created_at_ms: now_ms,
+            revoked_at_ms: None,
+            name: Some(wanted.name.unwrap_or_else(|| wanted.scope.usual_name())),
+            scope: wanted.scope,
+            owner: wanted.owner,
+            expires_at_ms: wanted.expires_at_ms,
+        };
         self.change(announce, |keys| {
             keys.push(record.clone());
             Ok(record)
@@ -230,42 +230,6 @@ impl KeyStore {
         let swept = self.control.sweep("", i64::MAX);
         swept.and_then(|_| self.control.put(FILE, &text)).map_err(|e| Error::io(self.path(), e))
     }
-}
-
-fn check(scope: &Scope) -> Result<(), Error> {
-    let wrong = |reason: &str| Err(Error::Keys(reason.into()));
-    match scope {
-        Scope::Ingest { regions, .. } | Scope::Analyst { regions, .. } if regions.is_empty() => {
-            wrong("a key needs at least one region")
-        }
-        Scope::Ingest { programme: None, policy: Some(_), .. } => {
-            wrong("a policy can be asserted for one programme only: name it with --programme")
-        }
-        Scope::Ingest { app, .. } if !is_name(app) => {
-            wrong("an app's name has 1 to 64 of a-z, A-Z, 0-9, `.`, `-` and `_`")
-        }
-        Scope::Ingest { programme: None, consent_category: Some(_), .. } => {
-            wrong("a consent category stands for one programme: name it with --programme")
-        }
-        Scope::Ingest { consent_category: Some(category), .. }
-            if category.trim().is_empty() || category.len() > CATEGORY_BYTES_MAX =>
-        {
-            wrong("a consent category has 1 to 128 bytes")
-        }
-        Scope::Ingest { regions, .. } | Scope::Analyst { regions, .. } if has_twice(regions) => {
-            wrong("a region is named twice")
-        }
-        _ => Ok(()),
-    }
-}
-
-fn has_twice(regions: &[Region]) -> bool {
-    regions.iter().enumerate().any(|(at, region)| regions[..at].contains(region))
-}
-
-fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
 fn random_hex(bytes: usize) -> Result<String, Error> {

@@ -15,6 +15,7 @@ mod data_dir;
 mod doctor;
 mod health;
 mod keys;
+mod keys_shown;
 mod manual;
 pub(crate) mod output;
 mod query;
@@ -23,6 +24,7 @@ mod schemas;
 pub(crate) mod serve;
 mod status;
 pub(crate) mod table;
+mod watch;
 mod worker;
 
 use std::path::PathBuf;
@@ -74,11 +76,13 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Makes, lists and revokes the access keys of apps, analysts and officers.
+    /// Makes, lists, shows and revokes the access keys of apps, analysts and officers.
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// Follows what becomes of what apps send, a line for each change.
+    Watch(watch::WatchArgs),
     /// Works with the definitions of events, programmes, regions and retention.
     Schemas {
         #[command(subcommand)]
@@ -163,6 +167,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Status(args) => status::run(&config()?, &args),
         Command::Doctor(args) => doctor::run(file, &args),
         Command::Keys { command } => keys::run(&config()?, command),
+        Command::Watch(args) => watch::run(&config()?, &args),
         Command::Schemas { command } => schemas::run(&command),
         Command::Query(args) => query::run(&config()?, &args),
         Command::Budget(args) => budget::run(&config()?, &args),
@@ -208,7 +213,14 @@ mod tests {
             "shoal keys create ingest --app camera --regions DE,US --programme user-experience --policy 2026-1",
             "shoal keys create ingest --kind server --app backend --regions DE",
             "shoal keys create analyst --regions de --role officer",
-            "shoal keys list",
+            "shoal keys create ingest --app camera --regions DE,US --yes --name lobby --owner mobile --expires 90d --json",
+            "shoal keys create analyst --regions DE --expires 2027-01-31",
+            "shoal keys list --json",
+            "shoal keys show ing00 --json",
+            "shoal keys show --key k",
+            "shoal watch",
+            "shoal watch ing00 --json",
+            "shoal watch --key k",
             "shoal keys revoke ing00",
             "shoal schemas check dir",
             "shoal query --key k --precision high --format csv SELECT",
@@ -249,6 +261,9 @@ mod tests {
             "shoal completions",
             "shoal keys create ingest --app a --regions FR",
             "shoal keys create ingest --app a --regions DE --kind public",
+            "shoal keys create ingest --app a --regions DE --expires soon",
+            "shoal keys show",
+            "shoal keys show ing00 --key k",
             "shoal retention run",
             "shoal query --key k --file people.sql SELECT",
         ] {

@@ -234,13 +234,17 @@ Ask yourself, in another terminal:
   shoal budget
 
 Send events of your own. This key is for people in {region} who have opted in before the SDK starts:
-  curl -s {url}/v1/events -H "Authorization: Bearer {sdk}"     -d '{{"events": [{{"event": "app_open", "user_id": "me"}}]}}'
+  curl -s {url}/v1/events -H "Authorization: Bearer {sdk}" \
+    -d '{{"events": [{{"event": "app_open", "user_id": "me"}}]}}'
   Segment SDK: host {url}, write key {sdk}
   Sentry DSN:  {dsn}/1
+See what becomes of them:
+  SHOAL_DATA_DIR={data} shoal watch
 
 HTTP interface: {url}/docs/   Delta tables: {tables}"#,
         alias = alias_line(),
         region = SDK_REGION,
+        data = dir.join("data").display(),
         tables = dir.join("data/de/tables/usage").display()
     );
     if let Some(addr) = metrics {

@@ -193,6 +193,10 @@ fn mark(state: &State) {
         tracing::error!(%error, "how long the data were served could not be written; it is tried again in an hour");
         state.metrics.job_failures.get_or_create(&Job { job: "served_time" }).inc();
     }
+    if let Err(error) = state.keys.write_uses() {
+        tracing::error!(%error, "on which days keys were used last could not be written; it is tried again in an hour");
+        state.metrics.job_failures.get_or_create(&Job { job: "key_uses" }).inc();
+    }
 }
 
 async fn renew_unit_keys(state: web::Data<State>) {

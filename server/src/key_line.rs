@@ -5,7 +5,8 @@
 //! {"seq":9,"prev":"..","at_ms":1795348800000,"act":"key_create","id":"<uuid>","key":null,"role":"operator",
 //!  "outcome":"done","key_id":"ana0123456789","key_role":"analyst","regions":["DE"],"hash":".."}
 //! ```
-//! The line of an ingest key has its `app` as well, and its `programme`, `policy` and `consent_category` where it has them.
+//! The line of an ingest key has its `app` as well, and its `programme`, `policy` and `consent_category` where it has them; that of
+//! any key its `key_name`, and its `key_owner` and `expires_at_ms` where it has them.
 //!
 //! Invariants: the line is durable before the file of keys changes, so that no key is made or revoked without one, and
 //! without a line nothing is done. An act that fails after its line gets a second line of the same id, which says so; one that
@@ -21,7 +22,7 @@ use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin};
 use shoal_schemas::{Programme, Region};
 use uuid::Uuid;
 
-use crate::access_keys::{Announce, KeyRecord, Role, Scope};
+use crate::access_keys::{Announce, KeyRecord, Scope};
 use crate::error::Error;
 
 /// The fields that an act on a key has beside those of every act.
@@ -31,6 +32,11 @@ struct Fields {
     key_role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_kind: Option<&'static str>,
+    key_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at_ms: Option<i64>,
     regions: Vec<Region>,
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<String>,
@@ -44,28 +50,25 @@ struct Fields {
 
 impl Fields {
     fn of(key: &KeyRecord) -> Fields {
-        let key_id = key.id.clone();
+        let fields = Fields {
+            key_id: key.id.clone(),
+            key_role: key.scope.role(),
+            key_kind: None,
+            key_name: key.name(),
+            key_owner: key.owner.clone(),
+            expires_at_ms: key.expires_at_ms,
+            regions: key.scope.regions().to_vec(),
+            app: None,
+            programme: None,
+            policy: None,
+            consent_category: None,
+        };
         match key.scope.clone() {
-            Scope::Ingest { kind, app, regions, programme, policy, consent_category } => {
-                let (key_role, key_kind, app) = ("ingest", Some(kind.as_str()), Some(app));
-                Fields { key_id, key_role, key_kind, regions, app, programme, policy, consent_category }
+            Scope::Ingest { kind, app, programme, policy, consent_category, .. } => {
+                let (key_kind, app) = (Some(kind.as_str()), Some(app));
+                Fields { key_kind, app, programme, policy, consent_category, ..fields }
             }
-            Scope::Analyst { role, regions } => {
-                let key_role = match role {
-                    Role::Analyst => "analyst",
-                    Role::Officer => "officer",
-                };
-                Fields {
-                    key_id,
-                    key_role,
-                    key_kind: None,
-                    regions,
-                    app: None,
-                    programme: None,
-                    policy: None,
-                    consent_category: None,
-                }
-            }
+            Scope::Analyst { .. } => fields,
         }
     }
 }
@@ -128,7 +131,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::access_keys::KeyStore;
+    use crate::access_keys::{KeyStore, Role, Wanted};
     use shoal_ingest::KeyKind;
 
     fn lines(dir: &Path) -> Vec<Value> {
@@ -153,7 +156,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (store, own) = (KeyStore::new(dir.path()), KeyLines::of_operator(dir.path()).unwrap());
         let key = own.act(Act::KeyCreate, 7, |announce| {
-            store.create(ingest(), 7, &|key| {
+            let owner = Some("mobile team".to_owned());
+            let wanted = Wanted { owner, expires_at_ms: Some(99), ..Wanted::from(ingest()) };
+            store.create(wanted, 7, &|key| {
                 announce(key)?;
                 assert_eq!((lines(dir.path()).len(), store.list()?.len()), (1, 0));
                 Ok(())
@@ -166,10 +171,12 @@ mod tests {
         let found = lines(dir.path());
         let expected = json!({"seq": 1, "prev": found[0]["prev"], "at_ms": 7, "act": "key_create", "id": found[0]["id"],
             "key": null, "role": "operator", "outcome": "done", "key_id": key.id, "key_role": "ingest",
-            "key_kind": "shipped", "regions": ["DE", "US"], "app": "camera", "programme": "user-experience", "policy": "2026-1",
+            "key_kind": "shipped", "key_name": "camera shipped", "key_owner": "mobile team", "expires_at_ms": 99,
+            "regions": ["DE", "US"], "app": "camera", "programme": "user-experience", "policy": "2026-1",
             "consent_category": "C0002", "hash": found[0]["hash"]});
         assert_eq!(found[0], expected);
-        assert_eq!((&found[1]["key_role"], found[1].get("app")), (&json!("officer"), None));
+        assert_eq!((&found[1]["key_role"], &found[1]["key_name"]), (&json!("officer"), &json!("officer")));
+        assert!(["app", "key_owner", "expires_at_ms"].iter().all(|absent| found[1].get(absent).is_none()));
         assert_eq!((&found[2]["act"], &found[2]["key_id"]), (&json!("key_revoke"), &json!(key.id)));
         let secret = key.reveal().split_once('.').unwrap().1.to_owned();
         assert!(found.iter().all(|line| !line.to_string().contains(&secret)));

@@ -2,7 +2,7 @@
 //! around this library; [`start`] runs all of it inside a test.
 //!
 //! - `config`: one TOML file and the environment, checked
-//! - `key_file`: the regions' secrets; `key_check`: whether the data were made with them; `access_keys`: access keys
+//! - `key_file`: the regions' secrets; `key_check`: whether the data were made with them; `access_keys`: access keys and their uses
 //! - `canonical_day`: from when on pseudonyms are canonical; `checked_json`: small files with a digest
 //! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping; `reload`: a changed configuration
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
@@ -38,6 +38,7 @@ mod jobs;
 mod key_check;
 mod key_file;
 mod key_line;
+mod keys_told;
 mod ledger_comparison;
 mod ledger_start;
 pub mod logs;

@@ -5,10 +5,11 @@
 //! <data_dir>/control/operator.sock       one line of JSON each way, and then it is closed
 //! "status"                               -> {"ok": {..}}
 //! {"backup": "<absolute directory>"}     -> {"ok": {..}} or {"error": ".."}
+//! "keys", {"key": "<id>"}                -> {"ok": [{..}, ..]} or {"error": ".."}
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
 //! there are so many connections at one time, each has so long for its line, and a line is so long at the most; the socket goes with
-//! the service. Not here: what is told (`status.rs`), making a backup (`backup`).
+//! the service. Not here: what is told (`status.rs`, `keys_told.rs`), making a backup (`backup`).
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,6 +26,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::backup::running;
 use crate::error::Error;
+use crate::keys_told;
 use crate::state::State;
 use crate::status::Status;
 
@@ -44,6 +46,10 @@ pub(crate) enum Asked {
     Status,
     /// A backup in this directory, which has its path from the root.
     Backup(PathBuf),
+    /// All active keys, and what became of what came with each.
+    Keys,
+    /// The same of the key of this id.
+    Key(String),
 }
 
 /// The socket while it is served.
@@ -124,6 +130,8 @@ async fn answer(state: web::Data<State>, stream: UnixStream) {
 
 async fn told(state: &web::Data<State>, asked: Asked) -> Result<Value, String> {
     let told = match asked {
+        Asked::Keys => Ok(keys_told::all(state)),
+        Asked::Key(id) => Ok(keys_told::one(state, &id)?),
         Asked::Status => serde_json::to_value(Status::of_running(state).await),
         Asked::Backup(dir) if dir.is_absolute() => {
             let made = running::make(state, &dir).await;
@@ -151,7 +159,7 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
         connected => connected.map_err(remote)?,
     };
     let timeout = match asked {
-        Asked::Status => Some(ANSWER_TIMEOUT),
+        Asked::Status | Asked::Keys | Asked::Key(_) => Some(ANSWER_TIMEOUT),
         // It takes as long as the data are large.
         Asked::Backup(_) => None,
     };

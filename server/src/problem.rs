@@ -37,6 +37,8 @@ pub(crate) enum ProblemType {
     NoKey,
     /// The key is not valid.
     BadKey,
+    /// The key is right and has expired.
+    ExpiredKey,
     /// The key is valid, and for something else.
     WrongKey,
     /// The key does not reach a region that the question names.
@@ -81,9 +83,10 @@ const fn row(status: StatusCode, title: &'static str) -> Row {
 
 impl ProblemType {
     /// The types that are not [`ProblemType::Ingest`].
-    const OWN: [ProblemType; 17] = [
+    const OWN: [ProblemType; 18] = [
         ProblemType::NoKey,
         ProblemType::BadKey,
+        ProblemType::ExpiredKey,
         ProblemType::WrongKey,
         ProblemType::NotAllowed,
         ProblemType::UnknownPath,
@@ -112,6 +115,7 @@ impl ProblemType {
             ProblemType::Ingest(code) => code.as_str(),
             ProblemType::NoKey => "no_key",
             ProblemType::BadKey => "bad_key",
+            ProblemType::ExpiredKey => "expired_key",
             ProblemType::WrongKey => "wrong_key",
             ProblemType::NotAllowed => "not_allowed",
             ProblemType::UnknownPath => "unknown_path",
@@ -145,6 +149,7 @@ impl ProblemType {
             ProblemType::Ingest(code) => ingest_row(code),
             ProblemType::NoKey => row(StatusCode::UNAUTHORIZED, "The request has no key"),
             ProblemType::BadKey => row(StatusCode::UNAUTHORIZED, "The key is not valid"),
+            ProblemType::ExpiredKey => row(StatusCode::UNAUTHORIZED, "The key has expired"),
             ProblemType::WrongKey => row(StatusCode::FORBIDDEN, "The key is for something else"),
             ProblemType::NotAllowed => row(StatusCode::FORBIDDEN, "The key does not reach the region"),
             ProblemType::UnknownPath => row(StatusCode::NOT_FOUND, "There is no such path"),

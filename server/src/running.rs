@@ -126,6 +126,7 @@ impl Running {
         self.state.retention.checkpoint_once(CHECKPOINT_COMMITS_MIN).await;
         self.state.look();
         self.state.served.write()?;
+        self.state.keys.end();
         let Running { state, mut gone, .. } = self;
         drop(state);
         // The directory can be opened again once this is over.

@@ -25,7 +25,7 @@ use shoal_schemas::calendar::day_of;
 use shoal_storage::{BudgetLedger, Consents, Opened, Store};
 use tokio::sync::{mpsc, watch};
 
-use crate::access_keys::{KeyStore, LiveKeys};
+use crate::access_keys::{KeyStore, LiveKeys, Uses};
 use crate::backup::names::UNFINISHED;
 use crate::canonical_day;
 use crate::clocks::{self, Clocks};
@@ -67,7 +67,7 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     let mut registry = MetricRegistry::default();
     let metrics = registry.sub_registry_with_prefix("shoal");
     let peers = build_peers(&config, clocks, metrics).await?;
-    let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
+    let keys = build_keys(&config, &peers)?;
     let tls = tls::open(config.http.tls())?;
     let ingest = build_ingest(&config, &peers, metrics).await?;
     let engine = build_engine(&config, &peers, metrics).await?;
@@ -199,6 +199,12 @@ pub(crate) async fn open_served_time(
 
 fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
     Ok(Arc::new(key_file::open_or_create(&config.key_file, &config.data_dir)?))
+}
+
+/// The access keys, of the data directory whose lock the caller holds.
+fn build_keys(config: &Config, peers: &Peers) -> Result<LiveKeys, Error> {
+    let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
+    Ok(keys.serving(Arc::clone(&peers.clocks.wall), Uses::open(&config.data_dir)))
 }
 
 /// The audit of the data directory, whose lock the caller holds.

@@ -18,6 +18,7 @@ use shoal_schemas::Registry;
 use crate::{
     answer::{BatchAnswer, Outcome},
     config::{Limits, PipelineConfig},
+    declared::Declared,
     grant::{IngestGrant, KeyKind},
     refusal::Refusal,
     stages::{
@@ -58,6 +59,8 @@ pub(crate) struct Piped {
     pub(crate) dropped_properties: u64,
     pub(crate) placeholder_identifiers: u64,
     pub(crate) aside: Aside,
+    /// The declared names of the events.
+    pub(crate) declared: Declared,
     /// What scrubbing has left of its work, and the texts that were withheld for want of it.
     pub(crate) work: Work,
 }
@@ -72,6 +75,7 @@ impl Piped {
             placeholder_identifiers: self.placeholder_identifiers,
             request_id: self.aside.request_id,
             client_losses: self.aside.client_losses,
+            declared: self.declared,
             ..BatchAnswer::new(kind, self.outcomes)
         }
     }
@@ -181,7 +185,7 @@ pub(crate) fn judge<'a>(
     mut mark: impl FnMut(Stage),
 ) -> Result<Piped, Refusal> {
     let Sent { request, grant, now_ms } = *sent;
-    let aside = decoded.aside();
+    let (aside, declared) = (decoded.aside(), declared(&decoded, gate.registry));
     let locator = gate.locator(request, grant);
     // Where the request came from, and not an address that an event states: an app can state any.
     let network = locator.peer.map(Network::of);
@@ -211,7 +215,14 @@ pub(crate) fn judge<'a>(
         outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
     );
     let Scrubbed { batches, work, .. } = scrubbed;
-    Ok(Piped { batches, outcomes, dropped_properties, placeholder_identifiers, aside, work })
+    Ok(Piped { batches, outcomes, dropped_properties, placeholder_identifiers, aside, declared, work })
+}
+
+/// The declared names of a batch's events.
+fn declared(batch: &DecodedBatch<'_>, registry: &Registry) -> Declared {
+    let (_, events) = batch.parts();
+    let is_declared = |name: &str| registry.event(name).is_some();
+    Declared::of(events.iter().map(|event| event.name.as_deref()), is_declared)
 }
 
 impl<'a> Gate<'a> {

@@ -1,4 +1,5 @@
 //! The keys a running service knows: replaced as a whole when the file changes, so that a request never sees half a change.
+//! Beside them on which day each key was used last.
 //!
 //! Invariant: a file that cannot be read, or is damaged, changes nothing; the keys known before stay as they are, and the log
 //! says so once. What could not be read is tried again; what is damaged stays so until the file changes.
@@ -10,8 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use shoal_ingest::IngestGrant;
 use shoal_query::AnalystGrant;
+use shoal_schemas::calendar::day_of;
 
+use super::uses::Uses;
 use super::{KeyRecord, KeyStore, Role, Scope};
+use crate::clocks::{Clock, system_clock};
 use crate::error::Error;
 
 /// What a key grants.
@@ -19,6 +23,26 @@ use crate::error::Error;
 pub(crate) enum Grant {
     Ingest(Arc<IngestGrant>),
     Analyst(Arc<AnalystGrant>),
+}
+
+impl Grant {
+    /// The id of the key.
+    pub(crate) fn key_id(&self) -> &str {
+        match self {
+            Grant::Ingest(grant) => &grant.key_id,
+            Grant::Analyst(grant) => &grant.key_id,
+        }
+    }
+}
+
+/// What became of looking for a key.
+pub(crate) enum Found {
+    /// It is valid.
+    Granted(Grant),
+    /// It is right and has expired at this time, ms since 1970.
+    Expired(i64),
+    /// There is none like it.
+    Unknown,
 }
 
 /// All keys at one moment.
@@ -32,19 +56,28 @@ impl KeySet {
         KeySet { by_id: active.map(|r| (r.id.clone(), (r.clone(), grant(&r)))).collect() }
     }
 
-    /// What this key, as it was presented, grants.
-    pub(crate) fn grant(&self, presented: &str) -> Option<&Grant> {
+    /// The key that was presented, whether it has expired or not.
+    fn presented(&self, presented: &str) -> Option<&(KeyRecord, Grant)> {
         let (id, secret) = presented.split_once(['.', '_'])?;
-        let (record, grant) = self.by_id.get(id)?;
-        record.hash.verify(secret).then_some(grant)
+        self.by_id.get(id).filter(|(record, _)| record.hash.verify(secret))
     }
 
-    /// Who acts with this key, as it was presented, if it is an officer's.
-    pub(crate) fn officer(&self, presented: &str) -> Option<shoal_audit::Actor> {
-        match self.grant(presented)? {
-            Grant::Analyst(grant) if grant.role == shoal_query::Role::Officer => Some(grant.actor()),
-            _ => None,
-        }
+    /// What this key, as it was presented, grants while it is valid.
+    #[cfg(test)]
+    pub(crate) fn grant(&self, presented: &str) -> Option<&Grant> {
+        self.presented(presented).map(|(_, grant)| grant)
+    }
+
+    /// The active key of this id.
+    pub(crate) fn record(&self, id: &str) -> Option<&KeyRecord> {
+        self.by_id.get(id).map(|(record, _)| record)
+    }
+
+    /// All active keys, in the order of their ids.
+    pub(crate) fn records(&self) -> Vec<&KeyRecord> {
+        let mut records: Vec<&KeyRecord> = self.by_id.values().map(|(record, _)| record).collect();
+        records.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        records
     }
 
     /// Active keys.
@@ -95,6 +128,8 @@ pub struct LiveKeys {
     store: KeyStore,
     current: ArcSwap<KeySet>,
     stamps: Mutex<Stamps>,
+    clock: Clock,
+    uses: Uses,
 }
 
 /// Which states of the file are known; none is no file.
@@ -114,7 +149,59 @@ impl LiveKeys {
         let stamp = stamp(&store);
         let current = ArcSwap::from_pointee(KeySet::new(store.list()?));
         let stamps = Mutex::new(Stamps { seen: stamp, refused: None });
-        Ok(LiveKeys { store, current, stamps })
+        let (clock, uses) = (system_clock(), Uses::of_nobody());
+        Ok(LiveKeys { store, current, stamps, clock, uses })
+    }
+
+    /// The same for a service: with its clock, and with the last uses of its data directory.
+    pub(crate) fn serving(self, clock: Clock, uses: Uses) -> LiveKeys {
+        LiveKeys { clock, uses, ..self }
+    }
+
+    /// What this key, as it was presented, grants now.
+    pub(crate) fn find(&self, presented: &str) -> Found {
+        match self.current().presented(presented) {
+            None => Found::Unknown,
+            Some((record, grant)) => match record.expires_at_ms {
+                Some(at_ms) if record.is_expired((self.clock)()) => Found::Expired(at_ms),
+                _ => Found::Granted(grant.clone()),
+            },
+        }
+    }
+
+    /// Takes note that a key was used today.
+    pub(crate) fn note_use(&self, id: &str) {
+        self.uses.note(id, day_of((self.clock)()));
+    }
+
+    /// The day on which a key was used last.
+    pub(crate) fn last_day(&self, id: &str) -> Option<i32> {
+        self.uses.last_day(id)
+    }
+
+    /// Writes on which days keys were used, when that has changed. Blocks until it is durable.
+    ///
+    /// # Errors
+    /// When it cannot be written; it is tried again the next time.
+    pub(crate) fn write_uses(&self) -> Result<(), Error> {
+        self.uses.write()
+    }
+
+    /// Who acts with this key, as it was presented, if it is an officer's.
+    pub(crate) fn officer(&self, presented: &str) -> Option<shoal_audit::Actor> {
+        match self.find(presented) {
+            Found::Granted(Grant::Analyst(grant)) if grant.role == shoal_query::Role::Officer => {
+                Some(grant.actor())
+            }
+            _ => None,
+        }
+    }
+
+    /// The service ends: the last uses are written, and that they are not keeps it from nothing.
+    pub(crate) fn end(&self) {
+        if let Err(error) = self.write_uses() {
+            tracing::warn!(%error, "on which days keys were used last could not be written");
+        }
     }
 
     /// The keys now.

@@ -4,7 +4,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::live::Grant;
+use shoal_ingest::KeyKind;
+use shoal_schemas::calendar::DAY_MS;
+use shoal_schemas::{Programme, Region};
+
+use super::live::{Found, Grant};
 use super::*;
 
 /// An announcement that lets everything pass and writes nothing down.
@@ -178,4 +182,72 @@ fn nothing_happens_when_its_announcement_fails() {
     assert!(store.create(ingest(), 8, refuse).is_err() && store.revoke(&key.id, 8, refuse).is_err());
     let keys = store.list().unwrap();
     assert_eq!((keys.len(), keys[0].revoked_at_ms), (1, None));
+}
+
+fn is_granted(found: &Found) -> bool {
+    matches!(found, Found::Granted(_))
+}
+
+#[test]
+fn a_key_is_refused_from_its_expiry_on_and_whoever_has_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let now_ms = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(7));
+    let clock = now_ms.clone();
+    let wanted = Wanted { expires_at_ms: Some(7 + DAY_MS), ..Wanted::from(ingest()) };
+    let key = store.create(wanted, 7, UNANNOUNCED).unwrap();
+    let live = LiveKeys::open(store.clone()).unwrap().serving(
+        std::sync::Arc::new(move || clock.load(std::sync::atomic::Ordering::SeqCst)),
+        Uses::open(dir.path()),
+    );
+    assert!(is_granted(&live.find(&key.reveal())));
+    now_ms.store(7 + DAY_MS - 1, std::sync::atomic::Ordering::SeqCst);
+    assert!(is_granted(&live.find(&key.reveal())));
+    now_ms.store(7 + DAY_MS, std::sync::atomic::Ordering::SeqCst);
+    for presented in [key.reveal(), key.reveal_for_dsn()] {
+        assert!(matches!(live.find(&presented), Found::Expired(at_ms) if at_ms == 7 + DAY_MS));
+    }
+    assert!(matches!(live.find(&format!("{}.wrong", key.id)), Found::Unknown), "others are not told");
+    let late = Wanted { expires_at_ms: Some(7), ..Wanted::from(ingest()) };
+    assert!(store.create(late, 7, UNANNOUNCED).is_err(), "it would have expired already");
+}
+
+#[test]
+fn a_key_has_a_name_and_an_owner_and_one_of_before_is_called_by_what_it_is_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let text = |text: &str| Some(text.to_owned());
+    let wanted = |name, owner| Wanted { name, owner, ..Wanted::from(ingest()) };
+    for (name, owner) in
+        [(text(""), None), (text("a\nb"), None), (None, text(" ")), (None, Some("x".repeat(129)))]
+    {
+        assert!(store.create(wanted(name, owner), 7, UNANNOUNCED).is_err());
+    }
+    store.create(wanted(text("Lobby camera"), text("mobile team")), 7, UNANNOUNCED).unwrap();
+    store.create(ingest(), 8, UNANNOUNCED).unwrap();
+    let keys = store.list().unwrap();
+    assert_eq!((keys[0].name(), keys[0].owner.as_deref()), ("Lobby camera".to_owned(), Some("mobile team")));
+    assert_eq!((keys[1].name.as_deref(), keys[1].owner.is_none()), (Some("camera shipped"), true));
+    let before = r#"{"version": 1, "keys": [{"id": "off0", "hash": "HASH", "created_at_ms": 0, "revoked_at_ms": null,
+        "scope": {"analyst": {"role": "officer", "regions": ["DE"]}}}]}"#;
+    fs::write(store.path(), before.replace("HASH", &"ab".repeat(32))).unwrap();
+    let keys = store.list().unwrap();
+    assert_eq!((keys[0].name(), keys[0].expires_at_ms), ("officer".to_owned(), None));
+}
+
+#[test]
+fn the_day_of_the_last_use_is_kept_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
+    let serving = || {
+        let live = LiveKeys::open(store.clone()).unwrap();
+        live.serving(crate::system_clock(), Uses::open(dir.path()))
+    };
+    let first = serving();
+    first.note_use(&key.id);
+    assert_eq!(serving().last_day(&key.id), None, "not before it is written");
+    first.end();
+    assert!(serving().last_day(&key.id).is_some());
+    assert!(LiveKeys::open(store).unwrap().last_day(&key.id).is_none(), "a command notes and shows none");
 }

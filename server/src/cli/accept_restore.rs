@@ -61,6 +61,6 @@ pub(super) fn actor(config: &Config, key: Option<&str>) -> Result<Actor, Error> 
         return Ok(Actor { key: None, role: Role::Operator });
     };
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
-    let officer = keys.current().officer(key);
+    let officer = keys.officer(key);
     officer.ok_or_else(|| Error::Usage("the key is not that of an officer".into()))
 }

@@ -1,21 +1,24 @@
-//! `shoal keys`: makes, lists and revokes access keys. A running service knows within a second, and the audit has a line of each
-//! change before it is made.
+//! `shoal keys`: makes, lists, shows and revokes access keys. A running service knows within a second, and the audit has a line of
+//! each change before it is made.
+//!
+//! Not here: how keys are shown (`keys_shown.rs`), what a key takes, in words (`access_keys/takes.rs`).
 
 use std::process::ExitCode;
 
-use chrono::DateTime;
-use clap::Subcommand;
-use comfy_table::Table;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use shoal_audit::Act;
 use shoal_ingest::KeyKind;
-use shoal_schemas::{Programme, Region};
+use shoal_schemas::{Programme, Region, Registry};
 
 use super::data_dir;
-use crate::access_keys::{KeyRecord, KeyStore, Role, Scope};
+use super::keys_shown::{self, ListArgs, ShowArgs};
+use crate::access_keys::{Expiry, Facts, KeyStore, NewKey, Role, Scope, Takes, Wanted};
 use crate::client::local_url;
 use crate::config::Config;
 use crate::error::Error;
 use crate::key_line::KeyLines;
+use crate::startup::build_schemas;
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -24,8 +27,10 @@ pub(super) enum KeysCommand {
         #[command(subcommand)]
         command: CreateCommand,
     },
-    /// Lists the ids and the scopes of all keys. Secrets are not kept.
-    List,
+    /// Lists all keys: names, owners, scopes, when they expire and when they were used last. Secrets are not kept.
+    List(ListArgs),
+    /// Shows a key: what it takes, and what became of what came with it since the service started.
+    Show(ShowArgs),
     /// Revokes a key. A running service refuses it within a second.
     Revoke {
         /// Id of the key, as `shoal keys list` shows it.
@@ -35,28 +40,8 @@ pub(super) enum KeysCommand {
 
 #[derive(Subcommand)]
 pub(super) enum CreateCommand {
-    /// Makes a key with which an app or a server sends events and does nothing else.
-    Ingest {
-        /// Where the key will be kept: shipped (in apps and devices, where anybody can read it; answers do not tell who has
-        /// opted in) or server (on servers only; answers tell what became of each event).
-        #[arg(long, default_value = "shipped", value_parser = kind)]
-        kind: KeyKind,
-        /// Name of the app, as it will be in the column `app`.
-        #[arg(long)]
-        app: String,
-        /// Regions that the key may write to, separated by commas, as DE,US.
-        #[arg(long, value_delimiter = ',', required = true, value_parser = region)]
-        regions: Vec<Region>,
-        /// The only programme that the key may send: user-experience or device-experience. The default is both.
-        #[arg(long, value_parser = programme)]
-        programme: Option<Programme>,
-        /// Policy version under which every subject has opted in before the app starts its SDK. The key asserts this consent.
-        #[arg(long, requires = "programme")]
-        policy: Option<String>,
-        /// Category of a consent manager (Segment, RudderStack) that stands for the programme. The default is Analytics.
-        #[arg(long, requires = "programme")]
-        consent_category: Option<String>,
-    },
+    /// Makes a key with which an app or a server sends events and does nothing else, and says what it takes.
+    Ingest(IngestArgs),
     /// Makes a key with which a person asks questions.
     Analyst {
         /// Regions that the key may ask about, separated by commas, as DE,US.
@@ -65,7 +50,54 @@ pub(super) enum CreateCommand {
         /// Role of the person. An officer may also run retention, cancel queries and read what others asked.
         #[arg(long, value_enum, default_value = "analyst")]
         role: Role,
+        #[command(flatten)]
+        about: About,
     },
+}
+
+#[derive(Args)]
+pub(super) struct IngestArgs {
+    /// Where the key will be kept: shipped (in apps and devices, where anybody can read it; answers do not tell who has
+    /// opted in) or server (on servers only; answers tell what became of each event).
+    #[arg(long, default_value = "shipped", value_parser = kind)]
+    kind: KeyKind,
+    /// Name of the app, as it will be in the column `app`.
+    #[arg(long)]
+    app: String,
+    /// Regions that the key may write to, separated by commas, as DE,US.
+    #[arg(long, value_delimiter = ',', required = true, value_parser = region)]
+    regions: Vec<Region>,
+    /// The only programme that the key may send: user-experience or device-experience. The default is both.
+    #[arg(long, value_parser = programme)]
+    programme: Option<Programme>,
+    /// Policy version under which every subject has opted in before the app starts its SDK. The key asserts this consent.
+    #[arg(long, requires = "programme")]
+    policy: Option<String>,
+    /// Category of a consent manager (Segment, RudderStack) that stands for the programme. The default is Analytics.
+    #[arg(long, requires = "programme")]
+    consent_category: Option<String>,
+    /// Makes the key although a Segment or Sentry SDK would keep nothing with it.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    about: About,
+}
+
+/// What people call a key, whose it is, and how long it is valid.
+#[derive(Args)]
+pub(super) struct About {
+    /// Name of the key, for people. The default says the app and the kind, or the role.
+    #[arg(long)]
+    name: Option<String>,
+    /// Owner of the key in your words, as the name of a team.
+    #[arg(long)]
+    owner: Option<String>,
+    /// When the key expires: never, after days as 90d, or at the end of a day (UTC) as 2027-01-31.
+    #[arg(long, default_value = "never", value_parser = Expiry::parse)]
+    expires: Expiry,
+    /// Prints the key and what is known of it as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 fn kind(text: &str) -> Result<KeyKind, String> {
@@ -84,36 +116,13 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
     let store = KeyStore::new(&config.data_dir);
     let now_ms = crate::clocks::checked(&crate::system_clock())?;
     match command {
-        KeysCommand::Create { command } => {
-            data_dir::made_here(config)?;
-            let scope = match command {
-                CreateCommand::Ingest { kind, app, regions, programme, policy, consent_category } => {
-                    check_policy(config, programme, policy.as_deref())?;
-                    Scope::Ingest { kind, app, regions, programme, policy, consent_category }
-                }
-                CreateCommand::Analyst { regions, role } => Scope::Analyst { role, regions },
-            };
-            let kind = match &scope {
-                Scope::Ingest { kind, .. } => Some(*kind),
-                Scope::Analyst { .. } => None,
-            };
-            let lines = KeyLines::of_operator(&config.data_dir)?;
-            let key = lines.act(Act::KeyCreate, now_ms, |announce| store.create(scope, now_ms, announce))?;
-            println!("{}", key.reveal());
-            eprintln!("This is shown once; only a hash of it is kept.");
-            if kind == Some(KeyKind::Server) {
-                eprintln!("Whoever holds it learns who has opted in: keep it on servers, never in an app.");
-            }
-            if kind.is_some() {
-                let url = local_url(config);
-                eprintln!("Segment: host {url}, write key as above.");
-                eprintln!(
-                    "Sentry:  {}",
-                    url.replacen("://", &format!("://{}@", key.reveal_for_dsn()), 1) + "/1"
-                );
-            }
+        KeysCommand::Create { command } => create(config, &store, command, now_ms)?,
+        KeysCommand::List(args) => keys_shown::list(config, &args, &store.list()?)?,
+        KeysCommand::Show(args) => {
+            let registry = build_schemas(config.schemas_dir.as_deref())?;
+            let takes = |scope: &Scope| Takes::of(scope, &facts(config, &registry));
+            keys_shown::show(config, &args, &store.list()?, &takes)?;
         }
-        KeysCommand::List => println!("{}", listing(&store.list()?)),
         KeysCommand::Revoke { id } => {
             let lines = KeyLines::of_operator(&config.data_dir)?;
             lines.act(Act::KeyRevoke, now_ms, |announce| store.revoke(&id, now_ms, announce))?;
@@ -123,44 +132,91 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
     Ok(ExitCode::SUCCESS)
 }
 
+/// What decides, beside a key, what it takes.
+fn facts<'r>(config: &Config, registry: &'r Registry) -> Facts<'r> {
+    let versions = &registry.programme(Programme::UserExperience).policy_versions;
+    let policy = versions.last().map_or("VERSION", String::as_str);
+    Facts { has_country_file: config.country_mmdb.is_some(), policy }
+}
+
+fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64) -> Result<(), Error> {
+    data_dir::made_here(config)?;
+    let registry = build_schemas(config.schemas_dir.as_deref())?;
+    let (scope, about, yes) = match command {
+        CreateCommand::Ingest(args) => {
+            let IngestArgs { kind, app, regions, programme, policy, consent_category, yes, about } = args;
+            check_policy(&registry, programme, policy.as_deref())?;
+            (Scope::Ingest { kind, app, regions, programme, policy, consent_category }, about, yes)
+        }
+        CreateCommand::Analyst { regions, role, about } => (Scope::Analyst { role, regions }, about, true),
+    };
+    let takes = Takes::of(&scope, &facts(config, &registry));
+    if let Some(reason) = takes.as_ref().and_then(|takes| takes.keeps_nothing.as_ref()).filter(|_| !yes) {
+        return Err(Error::Usage(format!("no key was made: {reason}")));
+    }
+    let About { name, owner, expires, json } = about;
+    let wanted = Wanted { scope, name, owner, expires_at_ms: expires.at_ms(now_ms) };
+    let lines = KeyLines::of_operator(&config.data_dir)?;
+    let key = lines.act(Act::KeyCreate, now_ms, |announce| store.create(wanted, now_ms, announce))?;
+    let made = store.list()?.into_iter().find(|made| made.id == key.id);
+    let made =
+        made.ok_or_else(|| Error::Keys("the key that was made is not in the file of keys".to_owned()))?;
+    let lines = takes.map(|takes| takes.lines).unwrap_or_default();
+    let told = Told { name: made.name(), is_ingest: matches!(made.scope, Scope::Ingest { .. }), lines };
+    if json {
+        let mut members = made.shown_to_operators(None);
+        members.insert("key".to_owned(), json!(key.reveal()));
+        if told.is_ingest {
+            members.insert("dsn".to_owned(), json!(dsn(config, &key)));
+            members.insert("takes".to_owned(), json!(told.lines));
+        }
+        println!("{:#}", Value::Object(members));
+        return Ok(());
+    }
+    println!("{}", key.reveal());
+    eprintln!("This is shown once; only a hash of it is kept.");
+    if let Some(expires_at) = made.shown_to_operators(None)["expires_at"].as_str() {
+        eprintln!("It expires at {expires_at}.");
+        if told.is_ingest {
+            eprintln!("An app that still has it then can send nothing, not even a withdrawal of consent.");
+        }
+    }
+    tell(config, &key, &told);
+    Ok(())
+}
+
+/// What is told of a key that was made.
+struct Told {
+    name: String,
+    is_ingest: bool,
+    lines: Vec<String>,
+}
+
+fn tell(config: &Config, key: &NewKey, told: &Told) {
+    told.lines.iter().for_each(|line| eprintln!("{line}"));
+    if told.is_ingest {
+        eprintln!("Segment: host {}, write key as above.", local_url(config));
+        eprintln!("Sentry:  {}", dsn(config, key));
+        eprintln!("See what comes with {}: shoal watch {}", told.name, key.id);
+    }
+}
+
+/// Where a Sentry SDK sends with this key.
+fn dsn(config: &Config, key: &NewKey) -> String {
+    local_url(config).replacen("://", &format!("://{}@", key.reveal_for_dsn()), 1) + "/1"
+}
+
 /// A policy version that is not accepted would withhold every event of the key.
-fn check_policy(config: &Config, programme: Option<Programme>, policy: Option<&str>) -> Result<(), Error> {
+fn check_policy(
+    registry: &Registry,
+    programme: Option<Programme>,
+    policy: Option<&str>,
+) -> Result<(), Error> {
     let (Some(programme), Some(policy)) = (programme, policy) else { return Ok(()) };
-    let registry = crate::startup::build_schemas(config.schemas_dir.as_deref())?;
     let accepted = &registry.programme(programme).policy_versions;
     if accepted.iter().any(|v| v == policy) {
         return Ok(());
     }
     let accepted = accepted.join(", ");
     Err(Error::Usage(format!("`{policy}` is not an accepted policy version of {programme}: {accepted}")))
-}
-
-fn listing(keys: &[KeyRecord]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-    table.set_header(["id", "for", "regions", "scope", "made", "revoked"]);
-    for key in keys {
-        let (what, regions, scope) = match &key.scope {
-            Scope::Ingest { kind, app, regions, programme, policy, consent_category } => {
-                let programme = programme.map_or("both programmes".to_owned(), |p| p.to_string());
-                let policy = policy.as_ref().map(|p| format!(", asserts policy {p}")).unwrap_or_default();
-                let category = consent_category.as_ref().map(|c| format!(", consent category {c}"));
-                let (kind, category) = (kind.as_str(), category.unwrap_or_default());
-                ("ingest", regions, format!("{kind}, app {app}, {programme}{policy}{category}"))
-            }
-            Scope::Analyst { role: Role::Analyst, regions } => ("analyst", regions, String::new()),
-            Scope::Analyst { role: Role::Officer, regions } => ("officer", regions, String::new()),
-        };
-        let regions: Vec<&str> = regions.iter().map(|r| r.as_str()).collect();
-        let revoked = key.revoked_at_ms.map(day).unwrap_or_default();
-        let made = day(key.created_at_ms);
-        table.add_row([key.id.clone(), what.to_owned(), regions.join(","), scope, made, revoked]);
-    }
-    table
-}
-
-fn day(time_ms: i64) -> String {
-    DateTime::from_timestamp_millis(time_ms)
-        .map(|t| t.format("%Y-%m-%d %H:%M").to_string())
-        .unwrap_or_default()
 }

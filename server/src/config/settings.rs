@@ -95,6 +95,9 @@ settings! {
         strangers_per_address_max: usize = Number(256, 1, 1_000_000);
         /// Longest wait of the answer to a wrong key, in milliseconds, after many from that address. Valid keys do not wait.
         wrong_key_wait_ms_max: u64 = Number(2_000, 0, 30_000);
+        /// Whether a key that ships in apps is told what became of what came with it from the address of whoever asks
+        /// (GET /v1/keys/self). Unset it where clients share an address, as behind a proxy or in a cluster that hides theirs.
+        shipped_key_counters: bool = Switch(true);
         /// Time that a client has to send the head of a request, in milliseconds. A connection on which no valid key has come may
         /// be quiet for as long.
         header_timeout_ms: u64 = Number(5_000, 100, 600_000);

@@ -14,10 +14,11 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, SecondsFormat};
 use shoal_ingest::IngestGrant;
 use shoal_query::{AnalystGrant, Role};
 
-use crate::access_keys::{Grant, LiveKeys};
+use crate::access_keys::{Found, Grant, LiveKeys};
 use crate::problem::{Problem, ProblemType};
 
 /// A key as presented. No `Debug`.
@@ -123,17 +124,34 @@ pub(crate) fn officer(keys: &LiveKeys, presented: Option<Presented>) -> Result<A
 /// Whether the head of a request has a valid key, of whatever kind. A key in a body is not looked for.
 pub(crate) fn has_valid_key(keys: &LiveKeys, request: &HttpRequest) -> bool {
     let places = [Presented::in_header(request), Presented::in_sentry_request(request)];
-    places.into_iter().flatten().any(|Presented(key)| keys.current().grant(&key).is_some())
+    places.into_iter().flatten().any(|Presented(key)| matches!(keys.find(&key), Found::Granted(_)))
 }
 
-fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Grant, Problem> {
+/// What a key grants, whatever it is for.
+///
+/// # Errors
+/// When there is no valid key.
+pub(crate) fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Grant, Problem> {
     let Some(Presented(key)) = presented else {
         return Err(Problem::new(ProblemType::NoKey, "no key; send `Authorization: Bearer <id>.<secret>`"));
     };
-    match keys.current().grant(&key) {
-        Some(grant) => Ok(grant.clone()),
-        None => Err(Problem::new(ProblemType::BadKey, "the key is not valid, or it was revoked")),
+    match keys.find(&key) {
+        Found::Granted(grant) => {
+            keys.note_use(grant.key_id());
+            Ok(grant)
+        }
+        Found::Expired(at_ms) => Err(expired(at_ms)),
+        Found::Unknown => Err(Problem::new(ProblemType::BadKey, "the key is not valid, or it was revoked")),
     }
+}
+
+fn expired(at_ms: i64) -> Problem {
+    let at = DateTime::from_timestamp_millis(at_ms).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let at = at.unwrap_or_else(|| "a time that has passed".to_owned());
+    Problem::new(
+        ProblemType::ExpiredKey,
+        format!("the key has expired at {at}; ask whoever made it for another"),
+    )
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ use crate::problem::{MEDIA_TYPE, ProblemType};
 pub(crate) const SCHEMA: &str = "Problem";
 
 /// What is the matter with a key.
-pub(crate) const KEY: &[ProblemType] = &[ProblemType::NoKey, ProblemType::BadKey, ProblemType::WrongKey];
+pub(crate) const KEY: &[ProblemType] =
+    &[ProblemType::NoKey, ProblemType::BadKey, ProblemType::ExpiredKey, ProblemType::WrongKey];
 
 /// What is the matter with reading a body.
 pub(crate) const BODY: &[ProblemType] = &[

@@ -32,7 +32,7 @@ impl Site {
             assert_eq!(code, 0, "{errors}");
             out.trim().to_owned()
         };
-        let app = made(&["ingest", "--kind", "server", "--app", "camera", "--regions", "DE,US"]);
+        let app = made(&["ingest", "--kind", "server", "--app", "camera", "--regions", "DE,US", "--yes"]);
         let analyst = made(&["analyst", "--regions", "DE,US"]);
         Site { dir, app, analyst }
     }

@@ -41,8 +41,8 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
         assert_eq!(code, 0, "{errors}");
         out.trim().to_owned()
     };
-    let app = made(&["ingest", "--app", "camera", "--regions", "DE,US"]);
-    let backend = made(&["ingest", "--kind", "server", "--app", "camera", "--regions", "DE,US"]);
+    let app = made(&["ingest", "--app", "camera", "--regions", "DE,US", "--yes"]);
+    let backend = made(&["ingest", "--kind", "server", "--app", "camera", "--regions", "DE,US", "--yes"]);
     let analyst = made(&["analyst", "--regions", "DE"]);
     let officer = made(&["analyst", "--regions", "DE", "--role", "officer"]);
     let (_, listed, _) = setup.run(&["keys", "list"]);
@@ -177,7 +177,7 @@ fn a_key_for_a_region_that_is_not_served_is_not_made() {
         assert!(code != 0 && out.is_empty() && errors.contains("region"), "{regions}: {out}{errors}");
     }
     let (code, out, errors) =
-        setup.run(&["keys", "create", "ingest", "--app", "camera", "--regions", "US,DE,SG,MY"]);
+        setup.run(&["keys", "create", "ingest", "--app", "camera", "--regions", "US,DE,SG,MY", "--yes"]);
     assert!(code == 0 && !out.is_empty(), "{errors}");
     let category =
         ["keys", "create", "ingest", "--app", "shop", "--regions", "DE", "--consent-category", "C0002"];

@@ -5,10 +5,11 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::http::Client;
-use crate::process::{Setup, signal, until};
+use serde_json::Value;
+
+use crate::process::{Going, Setup, signal, until};
 use crate::tables::script;
 
 const README: &str = include_str!("../../../README.md");
@@ -16,27 +17,6 @@ const README: &str = include_str!("../../../README.md");
 const SCREEN_COLUMNS: usize = 100;
 /// Lines from the first one to the last answer.
 const TOUR_LINES: usize = 46;
-
-/// A child that is ended with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn accepted(metrics: Client, protocol: &str) -> u64 {
-    let text = metrics.ask("GET", "/metrics", &[], b"").unwrap().expect(200).text();
-    let line = |line: &&str| {
-        line.starts_with("shoal_ingest_events_total{")
-            && line.contains(&format!("protocol=\"{protocol}\""))
-            && line.contains("outcome=\"accepted\"")
-    };
-    let count = |line: &str| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
-    text.lines().filter(line).map(count).sum()
-}
 
 #[test]
 fn the_demo_fits_a_screen_and_what_its_sdk_lines_send_is_kept() {
@@ -51,7 +31,7 @@ fn the_demo_fits_a_screen_and_what_its_sdk_lines_send_is_kept() {
         .stdout(out)
         .spawn()
         .unwrap();
-    let mut demo = Ended(demo);
+    let mut demo = Going(demo);
     let printed = until("the demo to have asked", || {
         let text = fs::read_to_string(&path).unwrap();
         assert!(demo.0.try_wait().unwrap().is_none(), "the demo ended:\n{text}");
@@ -68,23 +48,26 @@ fn the_demo_fits_a_screen_and_what_its_sdk_lines_send_is_kept() {
         let line = go_on.lines().find_map(|line| line.trim().strip_prefix(begin));
         line.unwrap_or_else(|| panic!("no line {begin}:\n{go_on}")).trim().to_owned()
     };
-    let metrics = line("Metrics, for operators only: http://");
-    let metrics = || Client(metrics.trim_end_matches("/metrics").parse().unwrap());
     let segment = line("Segment SDK: host ");
     let (host, key) = segment.split_once(", write key ").unwrap();
-    script("segment_client.py", &[host, key, "anna", "m"]);
-    assert_eq!(accepted(metrics(), "segment"), 3, "{segment}");
-    let dsn = line("Sentry DSN: ");
-    script("sentry_client.py", &[&dsn, "anna"]);
-    assert_eq!(accepted(metrics(), "sentry"), 4, "{dsn}");
+    script("plain_clients.py", &[host, key, &line("Sentry DSN: ")]);
+    let data_dir = place.join("data");
+    let here = Setup { dir: dir.path(), variables: &[("SHOAL_DATA_DIR", data_dir.to_str().unwrap())] };
+    let accepted = || {
+        let (code, shown, errors) = here.run(&["keys", "show", key.split('.').next().unwrap(), "--json"]);
+        assert_eq!(code, 0, "{errors}");
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["counters"]["received"], shown["counters"]["accepted"], "{shown}");
+        shown["counters"]["accepted"].as_u64().unwrap()
+    };
+    assert_eq!(accepted(), 3, "two of Segment's and one of Sentry's, as the SDKs send them");
 
     // The line for curl, in a shell.
     let curl: String =
         go_on.lines().skip_while(|line| !line.contains("curl")).take(2).collect::<Vec<_>>().join("\n");
-    let before = accepted(metrics(), "native");
     let ran = Command::new("bash").args(["-c", &curl]).output().unwrap();
     assert!(String::from_utf8_lossy(&ran.stdout).contains("accepted"), "{ran:?}");
-    assert_eq!(accepted(metrics(), "native"), before + 1);
+    assert_eq!(accepted(), 4);
     signal("TERM", demo.0.id());
     assert!(until("the demo to end", || demo.0.try_wait().unwrap()).success());
 }

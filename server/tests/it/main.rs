@@ -18,6 +18,7 @@
 //! | `day_limit` | one subject's day has a limit, which nothing renews |
 //! | `units` | events that name nobody are one person's for each network, app and day |
 //! | `texts` | what identifies is in no text and no path, and looking for it keeps nobody waiting |
+//! | `senders` | what was sent is visible to who sent it and to the key's owner, and to nobody else |
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `signals` | a changed configuration is taken over while it runs, and a start can be ended |
 //! | `strangers` | whoever has no key holds nothing |
@@ -86,6 +87,7 @@ mod restore;
 mod retention;
 mod sdk;
 mod search;
+mod senders;
 mod signals;
 mod smoke;
 mod stage;

@@ -26,8 +26,18 @@ fn an_operator_sees_on_one_page_what_a_service_does() {
     let dir = tempfile::tempdir().unwrap();
     let setup = Setup { dir: dir.path(), variables: &[("SHOAL_INGEST_FLUSH_INTERVAL_MS", "50")] };
     assert_eq!(setup.run(&["status"]).0, 2, "there is nothing here");
-    let (_, key, _) =
-        setup.run(&["keys", "create", "ingest", "--kind", "server", "--app", "a", "--regions", "DE,US"]);
+    let (_, key, _) = setup.run(&[
+        "keys",
+        "create",
+        "ingest",
+        "--kind",
+        "server",
+        "--app",
+        "a",
+        "--regions",
+        "DE,US",
+        "--yes",
+    ]);
     let server = setup.serve();
     let events = (0..7).map(|n| {
         let mut event = click(&format!("c-{n}"), &format!("u-{n}"), "add");

@@ -61,6 +61,11 @@ fn seen(answer: Answer) -> String {
 fn asked(world: &World) -> Vec<String> {
     let (client, key) = (world.client(), world.keys.shipped.as_str());
     let asserting = world.keys.asserting.reveal();
+    // What has come with a key until now; each world has its own ids.
+    let counted = |key: &str| {
+        let (id, _) = key.split_once('.').unwrap();
+        seen(client.get("/v1/keys/self", key)).replace(id, "ID")
+    };
     let old = json!({"policy_version": "2019-1"});
     let early = json!({"policy_version": POLICY, "granted_at": "2026-01-02T03:04:05Z"});
     let mut told = Vec::new();
@@ -80,6 +85,7 @@ fn asked(world: &World) -> Vec<String> {
         for path in ["/v1/validate", "/v1/events", "/v1/events"] {
             told.push(seen(client.post(path, key, body.to_string())));
             told.push(seen(client.post(path, &asserting, body.to_string())));
+            told.push(counted(key));
         }
     }
     let segment = json!({"batch": [{"type": "track", "messageId": "m", "userId": "anna", "event": "click",
@@ -94,6 +100,8 @@ fn asked(world: &World) -> Vec<String> {
     for act in ["grant", "withdraw", "grant"] {
         told.push(seen(consents(world, key, &change(act, "anna"))));
     }
+    told.push(counted(key));
+    told.push(counted(&asserting));
     told
 }
 

@@ -84,6 +84,13 @@ impl Setup<'_> {
         ended(command.args(arguments).output().unwrap())
     }
 
+    /// Starts a command of the binary that goes on, with its output to be read.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     /// Begins to start the service and waits for a word in its log lines, which go to the end of `shoal.log`.
     pub(crate) fn begin(&self, word: &str) -> Child {
         let (child, log, before) = self.spawn();
@@ -121,6 +128,16 @@ impl Setup<'_> {
 fn ended(output: Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// A command that goes on, ended when the value is dropped.
+pub(crate) struct Going(pub(crate) Child);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn log_since(log: &Path, before: usize) -> String {

@@ -22,7 +22,6 @@ impl Place {
             message_type: None,
             content_type: None,
             content_encoding,
-            message_type: None,
             body,
             peer: None,
             received_ms: NOW,

@@ -6,7 +6,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::http::refusals;
 
-use super::{budget, consents, events, operation, retention, sentry, sql, validate};
+use super::{budget, consents, events, keys, operation, retention, sentry, sql, validate};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -14,7 +14,8 @@ use super::{budget, consents, events, operation, retention, sentry, sql, validat
         license(name = "Apache-2.0")),
     paths(
         events::native, events::segment, sentry::envelope, consents::record, validate::validate,
-        sql::answer, sql::running, sql::cancel, sql::tables, budget::list, retention::plan, retention::run,
+        sql::answer, sql::running, sql::cancel, sql::tables, budget::list, keys::own,
+        retention::plan, retention::run,
         operation::healthz, operation::readyz,
     ),
     modifiers(&Shared),

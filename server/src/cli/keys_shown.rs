@@ -1,0 +1,264 @@
+//! `shoal keys list` and `shoal keys show`: what is known of keys, from the file of keys and from the service that runs over it.
+//!
+//! Not here: making them (`keys.rs`), following what comes with them (`watch.rs`).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use chrono::DateTime;
+use clap::Args;
+use comfy_table::Table;
+use serde_json::{Value, json};
+
+use super::output::framed;
+use crate::access_keys::{KeyRecord, Scope, Takes, described, last_uses};
+use crate::client::{Client, local_url};
+use crate::config::Config;
+use crate::error::Error;
+use crate::operator_socket::{self, Asked};
+
+#[derive(Args)]
+pub(super) struct ListArgs {
+    /// Prints the keys as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct ShowArgs {
+    /// Id of the key, as `shoal keys list` shows it.
+    #[arg(required_unless_present = "key")]
+    id: Option<String>,
+    /// The ingest key itself, for whoever has no access to the data directory. The service shows it what its holder may know.
+    #[arg(long, conflicts_with = "id")]
+    key: Option<String>,
+    /// Prints the key as JSON.
+    #[arg(long)]
+    json: bool,
+    /// URL of the service, with --key. The default is the address at which this configuration starts it.
+    #[arg(long, env = "SHOAL_URL")]
+    url: Option<String>,
+}
+
+/// Prints all keys.
+pub(super) fn list(config: &Config, args: &ListArgs, keys: &[KeyRecord]) -> Result<(), Error> {
+    let days = last_days(config)?;
+    match args.json {
+        true => {
+            let shown =
+                keys.iter().map(|key| Value::Object(key.shown_to_operators(days.get(&key.id).copied())));
+            println!("{:#}", Value::Array(shown.collect()));
+        }
+        false => println!("{}", listing(keys, &days)),
+    }
+    Ok(())
+}
+
+/// On which day each key was used last: as it was written, and as a running service knows it. A service that does not answer is no
+/// failure, because what was written is at most an hour old.
+fn last_days(config: &Config) -> Result<BTreeMap<String, i32>, Error> {
+    let mut days = last_uses(&config.data_dir)?;
+    if let Ok(Some(told)) = operator_socket::ask(&config.data_dir, &Asked::Keys) {
+        for key in told.as_array().into_iter().flatten() {
+            let day = key["last_used_on"].as_str().and_then(shoal_language::calendar::parse_day);
+            if let (Some(id), Some(day)) = (key["id"].as_str(), day) {
+                days.insert(id.to_owned(), day);
+            }
+        }
+    }
+    Ok(days)
+}
+
+fn listing(keys: &[KeyRecord], days: &BTreeMap<String, i32>) -> Table {
+    let mut table =
+        framed(["id", "name", "owner", "for", "regions", "scope", "made", "last used", "expires", "revoked"]);
+    for key in keys {
+        let regions: Vec<&str> = key.scope.regions().iter().map(|region| region.as_str()).collect();
+        let members = key.shown_to_operators(days.get(&key.id).copied());
+        let text = |name: &str| members[name].as_str().unwrap_or_default().to_owned();
+        table.add_row([
+            key.id.clone(),
+            key.name(),
+            text("owner"),
+            text("role"),
+            regions.join(","),
+            described(&key.scope),
+            minute(key.created_at_ms),
+            text("last_used_on"),
+            key.expires_at_ms.map_or_else(|| "never".to_owned(), minute),
+            key.revoked_at_ms.map(minute).unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn minute(time_ms: i64) -> String {
+    let time = DateTime::from_timestamp_millis(time_ms);
+    time.map(|at| at.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
+}
+
+/// Prints a key. What it takes is told of one whose record is at hand.
+pub(super) fn show(
+    config: &Config,
+    args: &ShowArgs,
+    keys: &[KeyRecord],
+    takes: &dyn Fn(&Scope) -> Option<Takes>,
+) -> Result<(), Error> {
+    let shown = match (&args.key, &args.id) {
+        (Some(key), _) => {
+            let url = args.url.clone().unwrap_or_else(|| local_url(config));
+            Client::new(&url, key).get("/v1/keys/self")?
+        }
+        (None, id) => {
+            let key = keys.iter().find(|key| Some(&key.id) == id.as_ref());
+            let key =
+                key.ok_or_else(|| Error::Keys("no key has this id; see `shoal keys list`".to_owned()))?;
+            let mut shown = of_running(config, key)?;
+            let lines = takes(&key.scope).map(|takes| takes.lines);
+            shown["takes"] = json!(lines.unwrap_or_default());
+            shown
+        }
+    };
+    match args.json {
+        true => println!("{shown:#}"),
+        false => print!("{}", text(&shown)),
+    }
+    Ok(())
+}
+
+/// A key with what the service that runs here knows of it; as it is in the file of keys where none does.
+fn of_running(config: &Config, key: &KeyRecord) -> Result<Value, Error> {
+    let days = last_uses(&config.data_dir)?;
+    let mut shown = Value::Object(key.shown_to_operators(days.get(&key.id).copied()));
+    let asked = Asked::Key(key.id.clone());
+    let missing = match (key.revoked_at_ms, operator_socket::ask(&config.data_dir, &asked)) {
+        (Some(_), _) => "the key was revoked".to_owned(),
+        (None, Ok(Some(mut told))) => return Ok(told[0].take()),
+        (None, Ok(None)) => "no service runs over this data directory".to_owned(),
+        (None, Err(error)) => error.to_string(),
+    };
+    shown["counters"] = Value::Null;
+    shown["counters_missing"] = json!(missing);
+    Ok(shown)
+}
+
+/// A key for people.
+fn text(key: &Value) -> String {
+    let of = |name: &str| key[name].as_str().unwrap_or_default();
+    let list = |name: &str| key[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut text = format!("{}  {}\n", of("id"), of("name"));
+    let regions: Vec<&str> = list("regions").iter().filter_map(Value::as_str).collect();
+    let regions = regions.join(", ");
+    let lines = [
+        ("for", of("role")),
+        ("kind", of("kind")),
+        ("app", of("app")),
+        ("programme", of("programme")),
+        ("policy", of("policy")),
+        ("regions", regions.as_str()),
+        ("owner", of("owner")),
+        ("made", of("created_at")),
+        ("last used", of("last_used_on")),
+        ("expires", key["expires_at"].as_str().unwrap_or("never")),
+        ("revoked", of("revoked_at")),
+    ];
+    for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = writeln!(text, "  {name:<10} {value}");
+    }
+    for line in list("takes").iter().filter_map(Value::as_str) {
+        let _ = writeln!(text, "  {line}");
+    }
+    match (key["counters"].is_object(), key["counters_missing"].as_str()) {
+        (true, _) => text.push_str(&counters(&key["counters"], of("counters_of"))),
+        (false, Some(missing)) => {
+            let _ = writeln!(text, "\nwhat came with it is not shown: {missing}");
+        }
+        (false, None) => {}
+    }
+    text
+}
+
+/// The outcomes that counters tell, in one line.
+pub(super) fn totals(counters: &Value) -> String {
+    let told = ["taken", "accepted", "duplicate", "withheld", "rejected"].into_iter();
+    let told = told.filter_map(|name| counters[name].as_u64().map(|events| format!("{events} {name}")));
+    format!(
+        "{} received: {}",
+        counters["received"].as_u64().unwrap_or(0),
+        told.collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn counters(counters: &Value, of: &str) -> String {
+    let since = counters["since"].as_str().unwrap_or_default();
+    let from = if of == "network" { ", from your network" } else { "" };
+    let mut text = format!("\nsince {since}{from}: {}\n", totals(counters));
+    for (name, what) in
+        [("dropped_properties", "properties left out"), ("skipped_items", "Sentry items skipped")]
+    {
+        if let Some(number) = counters[name].as_u64().filter(|number| *number > 0) {
+            let _ = writeln!(text, "{number} {what}");
+        }
+    }
+    let mut table = |header: &[&str], rows: &Value, names: &[&str]| {
+        let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+        if rows.is_empty() {
+            return;
+        }
+        let mut table = framed(header.to_vec());
+        for row in rows {
+            table.add_row(names.iter().map(|name| match &row[*name] {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => String::new(),
+            }));
+        }
+        let _ = writeln!(text, "{table}");
+    };
+    let events = ["protocol", "event", "outcome", "code", "events"];
+    table(&events, &counters["events"], &events);
+    let refused = ["protocol", "code", "requests"];
+    table(&["protocol", "refused", "requests"], &counters["refused"], &refused);
+    let reasons = ["at", "protocol", "event", "outcome", "code", "field", "events"];
+    table(
+        &["last reasons", "protocol", "event", "outcome", "code", "field", "events"],
+        &counters["reasons"],
+        &reasons,
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_with_what_came_with_it() {
+        let shown = text(
+            &json!({"id": "srv1", "name": "backend server", "role": "ingest", "kind": "server", "app": "backend",
+            "programme": null, "regions": ["DE", "US"], "expires_at": null, "takes": ["Takes events."], "counters_of": "key",
+            "counters": {"since": "2026-11-22T12:00:00Z", "received": 3, "accepted": 1, "duplicate": 0, "withheld": 1,
+                "rejected": 1, "dropped_properties": 2, "skipped_items": 0,
+                "events": [{"protocol": "native", "event": "click", "outcome": "accepted", "code": null, "events": 1}],
+                "refused": [], "reasons": [{"at": "2026-11-22T12:00:01Z", "protocol": "native", "event": "click",
+                    "outcome": "rejected", "code": "missing_property", "field": "element", "events": 1}]}}),
+        );
+        for part in [
+            "srv1  backend server\n",
+            "  regions    DE, US\n",
+            "  expires    never\n",
+            "  Takes events.\n",
+            "since 2026-11-22T12:00:00Z: 3 received: 1 accepted, 0 duplicate, 1 withheld, 1 rejected\n",
+            "2 properties left out\n",
+            "missing_property",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert!(
+            !shown.contains("programme") && !shown.contains("skipped") && !shown.contains("refused"),
+            "{shown}"
+        );
+        let shown = text(&json!({"id": "ing1", "counters": null, "counters_missing": "no service runs"}));
+        assert!(shown.contains("not shown: no service runs"), "{shown}");
+    }
+}

@@ -1,0 +1,395 @@
+//! What was sent is visible to who sent it and to the key's owner, and to nobody else: counters over HTTP and on the command line,
+//! names, owners, expiry and last use of keys.
+//!
+//! Not here: that nothing of it depends on what is recorded (`opted_in.rs`, and the property in `shoal-ingest`).
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use shoal_schemas::{Programme, Region};
+use shoal_server::access_keys::{KeyStore, Wanted};
+
+use crate::http::{Answer, Client};
+use crate::process::{Going, Setup, signal};
+use crate::stage::{DAY_MS, NOON_MS, POLICY, TODAY, World, batch, click, ingest, shipped};
+use crate::tables::script;
+
+/// What is sent and must be in no counter.
+const MARKS: [&str; 4] = ["anna@example.com", "no_such_event", "no_such_property", "secret-value"];
+
+/// Four events that are kept or withheld, and three that are rejected.
+fn sent() -> Value {
+    let mut body = batch(
+        "DE",
+        vec![
+            click("1", "anna@example.com", "secret-value"),
+            click("1", "anna@example.com", "secret-value"),
+            json!({"id": "2", "event": "app_open", "user_id": "anna@example.com", "time": NOON_MS}),
+            json!({"id": "3", "event": "click", "user_id": "anna@example.com", "time": NOON_MS, "properties": {}}),
+            json!({"id": "4", "event": "no_such_event", "user_id": "anna@example.com", "time": NOON_MS}),
+            json!({"id": "5", "event": "app_open", "user_id": "anna@example.com", "time": NOON_MS,
+            "properties": {"no_such_property": "secret-value"}}),
+        ],
+    );
+    let refusing = json!({"id": "6", "event": "click", "user_id": "anna@example.com", "time": NOON_MS,
+        "consent": {"granted": false}, "properties": {"element": "tile"}});
+    body["events"].as_array_mut().unwrap().push(refusing);
+    body
+}
+
+/// What an operator's command is told by the service that runs over a data directory.
+fn told_to_operator(data_dir: &Path, asked: &Value) -> Value {
+    let mut stream = UnixStream::connect(data_dir.join("control/operator.sock")).unwrap();
+    stream.write_all(format!("{asked}\n").as_bytes()).unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    assert!(MARKS.iter().all(|mark| !told.contains(mark)), "{told}");
+    serde_json::from_str(&told).unwrap()
+}
+
+/// The same of one key.
+fn key_of_operator(world: &World, id: &str) -> Value {
+    told_to_operator(&world.data_dir(), &json!({"key": id}))["ok"][0].clone()
+}
+
+fn own(world: &World, key: &str) -> Value {
+    let answer = world.client().get("/v1/keys/self", key).expect(200);
+    assert!(MARKS.iter().all(|mark| !answer.text().contains(mark)), "{}", answer.text());
+    answer.json()
+}
+
+/// Each row of counters as text.
+fn rows(counters: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let row = |row: &Value| {
+        let [protocol, event, outcome, code] =
+            ["protocol", "event", "outcome", "code"].map(|name| text(&row[name]));
+        format!("{protocol} {event} {outcome} {code} {}", row["events"])
+    };
+    counters["events"].as_array().unwrap().iter().map(row).collect()
+}
+
+#[test]
+fn a_shipped_key_sees_what_was_taken_and_which_forms_are_wrong() {
+    let world = World::new();
+    let key = &world.keys.shipped;
+    let before = own(&world, key);
+    assert_eq!(
+        (&before["counters"]["received"], &before["counters"]["since"]),
+        (&json!(0), &json!("2026-11-22T12:00:00Z"))
+    );
+    world.client().events(key, &sent());
+    world.client().post("/v1/events", key, "{").expect(400);
+    let told = own(&world, key);
+    let members: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        members,
+        [
+            "app",
+            "consent_category",
+            "counters",
+            "counters_of",
+            "expires_at",
+            "id",
+            "kind",
+            "name",
+            "policy",
+            "programme",
+            "regions",
+            "role"
+        ]
+    );
+    assert_eq!(
+        (&told["name"], &told["kind"], &told["counters_of"]),
+        (&json!("camera shipped"), &json!("shipped"), &json!("network"))
+    );
+    let counters = &told["counters"];
+    let totals =
+        ["received", "taken", "rejected", "dropped_properties"].map(|name| counters[name].as_u64().unwrap());
+    assert_eq!(totals, [7, 5, 2, 1]);
+    for hidden in ["accepted", "duplicate", "withheld"] {
+        assert!(!told.to_string().contains(hidden), "{told}");
+    }
+    assert_eq!(
+        rows(counters),
+        [
+            "native - rejected unknown_event 1",
+            "native - taken - 5",
+            "native click rejected missing_property 1",
+        ]
+    );
+    assert_eq!(counters["refused"], json!([{"protocol": "native", "code": "bad_json", "requests": 1}]));
+    let reasons = counters["reasons"].as_array().unwrap();
+    assert_eq!((reasons.len(), &reasons[1]["field"]), (2, &json!("element")), "{reasons:?}");
+    let other = own(&world, &world.keys.asserting.reveal());
+    assert_eq!(other["counters"]["received"], 0, "another key");
+    assert_eq!(other["policy"], POLICY);
+}
+
+#[test]
+fn a_server_key_and_the_operator_see_what_became_of_each_event() {
+    let mut world = World::new();
+    let all = [
+        "native - rejected unknown_event 1",
+        "native app_open accepted - 2",
+        "native click accepted - 1",
+        "native click duplicate - 1",
+        "native click rejected missing_property 1",
+        "native click withheld no_consent 1",
+    ];
+    world.client().events(&world.keys.app, &sent());
+    let server = own(&world, &world.keys.app);
+    assert_eq!(
+        (&server["counters_of"], rows(&server["counters"])),
+        (&json!("key"), all.map(str::to_owned).to_vec())
+    );
+    let totals = ["received", "accepted", "duplicate", "withheld", "rejected"];
+    assert_eq!(totals.map(|name| server["counters"][name].as_u64().unwrap()), [7, 3, 1, 1, 2]);
+    // Under another key each event is known already.
+    world.client().events(&world.keys.shipped, &sent());
+    let id = world.keys.shipped.split('.').next().unwrap().to_owned();
+    let shown = key_of_operator(&world, &id);
+    assert_eq!(totals.map(|name| shown["counters"][name].as_u64().unwrap()), [7, 0, 4, 1, 2], "{shown}");
+    assert_eq!((&shown["last_used_on"], &shown["owner"]), (&json!(TODAY), &Value::Null));
+    let listed = told_to_operator(&world.data_dir(), &json!("keys"))["ok"].as_array().unwrap().clone();
+    assert_eq!(listed.len(), 5);
+    assert!(listed.iter().all(|key| key["counters"].is_object() == (key["role"] == "ingest")), "{listed:?}");
+    let unknown = told_to_operator(&world.data_dir(), &json!({"key": "nobody"}));
+    assert!(unknown["error"].as_str().unwrap().contains("no active key"), "{unknown}");
+    world.restart(|_| {});
+    let shown = key_of_operator(&world, &id);
+    assert_eq!((&shown["counters"]["received"], &shown["last_used_on"]), (&json!(0), &json!(TODAY)));
+}
+
+#[test]
+fn keys_that_ask_questions_are_told_nothing_of_events_and_no_key_shows_another() {
+    let world = World::new();
+    world.client().events(&world.keys.app, &sent());
+    let (id, _) = world.keys.app.split_once('.').unwrap();
+    for key in [&world.keys.app, &world.keys.shipped, &world.keys.analyst, &world.keys.officer] {
+        for path in ["/v1/keys".to_owned(), format!("/v1/keys/{id}")] {
+            assert_eq!(world.client().get(&path, key).status, 404, "{path}");
+        }
+    }
+    for (key, role) in [(&world.keys.analyst, "analyst"), (&world.keys.officer, "officer")] {
+        let told = own(&world, key);
+        assert_eq!(
+            (&told["role"], told.get("counters"), told.get("last_used_on")),
+            (&json!(role), None, None)
+        );
+    }
+    for wrong in ["", "nobody", "nobody.nothing", id] {
+        assert_eq!(world.client().get("/v1/keys/self", wrong).status, 401, "{wrong}");
+    }
+}
+
+/// Asks with a shipped key from behind a proxy.
+fn from(client: Client, method: &str, path: &str, key: &str, forwarded: (&str, &str), body: &str) -> Answer {
+    let key = format!("Bearer {key}");
+    client.ask(method, path, &[("authorization", key.as_str()), forwarded], body.as_bytes()).unwrap()
+}
+
+#[test]
+fn who_holds_an_apps_key_sees_only_what_came_from_their_own_network() {
+    let world = World::with(|config| config.http.trust_forwarded_for = true);
+    let key = &world.keys.shipped;
+    let ask = |address: &str| {
+        from(world.client(), "GET", "/v1/keys/self", key, ("x-forwarded-for", address), "").expect(200).json()
+    };
+    let send = |address: &str| {
+        let body = batch("DE", vec![click("1", "anna", "a")]).to_string();
+        from(world.client(), "POST", "/v1/events", key, ("x-forwarded-for", address), &body).expect(200)
+    };
+    send("198.51.100.7");
+    send("2001:db8:1:2::7");
+    for (address, received) in
+        [("198.51.100.7:51234", 1), ("198.51.100.8", 0), ("2001:db8:1:2:ffff::1", 1), ("2001:db8:1:3::7", 0)]
+    {
+        assert_eq!(ask(address)["counters"]["received"], received, "{address}");
+    }
+    let hidden = ask("unknown");
+    assert!(
+        hidden["counters"].is_null() && hidden["counters_missing"].as_str().unwrap().contains("proxy"),
+        "{hidden}"
+    );
+}
+
+#[test]
+fn behind_a_proxy_that_is_not_trusted_an_apps_key_sees_nothing() {
+    let mut world = World::new();
+    let key = world.keys.shipped.clone();
+    world.client().events(&key, &sent());
+    for header in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
+        let told = from(world.client(), "GET", "/v1/keys/self", &key, (header, "198.51.100.7"), "")
+            .expect(200)
+            .json();
+        assert!(told["counters"].is_null() && told["counters_missing"].is_string(), "{header}: {told}");
+        let server = from(world.client(), "GET", "/v1/keys/self", &world.keys.app, (header, "a"), "")
+            .expect(200)
+            .json();
+        assert!(server["counters"].is_object(), "who has a server's key may see all of it");
+    }
+    assert_eq!(own(&world, &key)["counters"]["received"], 7);
+    world.restart(|config| config.http.shipped_key_counters = false);
+    world.client().events(&key, &sent());
+    let told = own(&world, &key);
+    assert!(
+        told["counters"].is_null()
+            && told["counters_missing"].as_str().unwrap().contains("shipped_key_counters")
+    );
+}
+
+#[test]
+fn an_expired_key_is_refused_in_every_form_and_says_so() {
+    let world = World::new();
+    let wanted = |expires_at_ms| Wanted { expires_at_ms, ..Wanted::from(ingest(&[Region::De], None, None)) };
+    let store = KeyStore::new(&world.data_dir());
+    let key = store.create(wanted(Some(NOON_MS + DAY_MS)), NOON_MS, &|_| Ok(())).unwrap();
+    world.flush();
+    assert_eq!(own(&world, &key.reveal())["expires_at"], "2026-11-23T12:00:00Z");
+    let post = |path: &str, body: &str| world.client().post(path, &key.reveal(), body);
+    assert_eq!(post("/v1/events", &sent().to_string()).status, 200);
+    world.set_now_ms(NOON_MS + DAY_MS);
+    let refused = post("/v1/events", &sent().to_string()).expect(401);
+    assert_eq!(
+        (&refused.json()["code"], refused.header("www-authenticate")),
+        (&json!("expired_key"), Some("Bearer"))
+    );
+    assert!(refused.text().contains("2026-11-23T12:00:00Z"), "{}", refused.text());
+    for path in ["/v1/consents", "/v1/validate", "/v1/batch"] {
+        let refused = post(path, "{}").expect(401);
+        assert!(refused.text().contains("expired_key"), "{path}: {}", refused.text());
+    }
+    assert_eq!(world.client().get("/v1/keys/self", &key.reveal()).expect(401).json()["code"], "expired_key");
+    let path = format!("/api/1/envelope/?sentry_key={}", key.reveal_for_dsn());
+    assert_eq!(world.client().ask("POST", &path, &[], b"{}\n").unwrap().status, 401);
+    let wrong = world.client().get("/v1/keys/self", &format!("{}.wrong", key.id)).expect(401).json();
+    assert_eq!(wrong["code"], "bad_key", "whoever has not the secret is not told");
+}
+
+/// The key of an app that starts its SDK after the person has opted in.
+fn asserting(world: &World) -> shoal_server::access_keys::NewKey {
+    world.key(shipped(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY))))
+}
+
+#[test]
+fn what_real_sdks_send_is_seen_by_its_sender_and_by_its_owner() {
+    let world = World::new();
+    world.set_now_ms(shoal_server::system_clock()());
+    let (key, address) = (asserting(&world), world.client().0);
+    let dsn = format!("http://{}@{address}/1", key.reveal_for_dsn());
+    script("plain_clients.py", &[&format!("http://{address}"), &key.reveal(), &dsn]);
+    let sender = own(&world, &key.reveal());
+    assert_eq!(sender["counters"]["rejected"], 0, "{sender}");
+    assert_eq!(rows(&sender["counters"]), ["segment - taken - 2", "sentry - taken - 1"]);
+    let owner = key_of_operator(&world, &key.id);
+    assert_eq!(
+        rows(&owner["counters"]),
+        [
+            "segment app_open accepted - 1",
+            "segment screen_view accepted - 1",
+            "sentry app_crash accepted - 1"
+        ],
+        "SDKs as they are, with a key that asserts consent and has one region"
+    );
+    // The same SDKs with a key that asserts nothing for several regions: they report success, and the sender sees why nothing is kept.
+    let key = world.key(shipped(ingest(Region::ALL, None, None)));
+    let dsn = format!("http://{}@{address}/1", key.reveal_for_dsn());
+    script("plain_clients.py", &[&format!("http://{address}"), &key.reveal(), &dsn]);
+    let sender = own(&world, &key.reveal());
+    assert_eq!(
+        (&sender["counters"]["taken"], &sender["counters"]["rejected"]),
+        (&json!(0), &json!(3)),
+        "{sender}"
+    );
+    assert!(rows(&sender["counters"]).iter().all(|row| row.contains("no_region")), "{sender}");
+}
+
+#[test]
+fn an_operator_makes_a_key_that_works_watches_what_comes_and_sees_when_it_was_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    let create = |more: &[&str]| setup.run(&[&["keys", "create", "ingest", "--app", "shop"], more].concat());
+    let (code, out, errors) = create(&["--regions", "DE,US"]);
+    assert!(code == 2 && out.is_empty() && errors.contains("would keep nothing"), "{code} {out} {errors}");
+    assert!(!setup.data_dir().join("control/keys.json").exists(), "no key was made");
+    let (code, _, errors) = create(&["--regions", "DE,US", "--yes"]);
+    assert!(code == 0 && errors.contains("they keep nothing") && errors.contains("no_region"), "{errors}");
+    let consent = ["--programme", "user-experience", "--policy", POLICY];
+    let (code, out, errors) = create(
+        &[
+            &["--regions", "DE", "--name", "Shop app", "--owner", "web team", "--expires", "90d", "--json"],
+            &consent[..],
+        ]
+        .concat(),
+    );
+    assert!(code == 0 && errors.is_empty(), "{errors}");
+    let made: Value = serde_json::from_str(&out).unwrap();
+    let (key, id) = (made["key"].as_str().unwrap(), made["id"].as_str().unwrap());
+    assert_eq!((&made["name"], &made["owner"]), (&json!("Shop app"), &json!("web team")));
+    assert!(made["expires_at"].is_string() && made["dsn"].as_str().unwrap().ends_with("/1"), "{made}");
+    assert!(made["takes"].to_string().contains("work as they are"), "{made}");
+    let (code, analyst, _) = setup.run(&["keys", "create", "analyst", "--regions", "DE"]);
+    assert_eq!(code, 0);
+
+    let server = setup.serve();
+    let url = format!("http://{}", server.client.0);
+    let watch = |more: &[&str]| {
+        let mut child = Going(setup.start(&[&["watch", "--json"], more].concat()));
+        let (out, errors) = (child.0.stdout.take().unwrap(), child.0.stderr.take().unwrap());
+        let mut errors = BufReader::new(errors).lines().map(Result::unwrap);
+        assert!(errors.any(|line| line.contains("Following")), "it has looked once");
+        (
+            child,
+            BufReader::new(out).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()),
+        )
+    };
+    let (mut owner, mut all) = watch(&[]);
+    let (sender, mut own) = watch(&["--key", key, "--url", &url]);
+    let open = json!([{"event": "app_open", "user_id": "u"}, {"event": "click", "user_id": "u"}]).to_string();
+    server.client.post("/v1/events", key, &open).expect(200);
+    let lines = [all.next().unwrap(), all.next().unwrap()];
+    assert_eq!(
+        (&lines[0]["name"], &lines[0]["event"], &lines[0]["outcome"]),
+        (&json!("Shop app"), &json!("app_open"), &json!("accepted"))
+    );
+    assert_eq!(
+        (&lines[1]["code"], &lines[1]["field"], &lines[1]["events"]),
+        (&json!("missing_property"), &json!("element"), &json!(1))
+    );
+    let lines = [own.next().unwrap(), own.next().unwrap()];
+    assert_eq!((&lines[0]["outcome"], &lines[0]["event"]), (&json!("taken"), &Value::Null));
+    assert_eq!((&lines[1]["event"], &lines[1]["code"]), (&json!("click"), &json!("missing_property")));
+    // Ctrl-C ends it.
+    signal("INT", owner.0.id());
+    owner.0.wait().unwrap();
+    drop(sender);
+
+    let (code, shown, errors) = setup.run(&["keys", "show", id]);
+    assert!(
+        code == 0 && shown.contains("Shop app") && shown.contains("2 received: 1 accepted"),
+        "{shown}{errors}"
+    );
+    assert!(shown.contains("web team") && shown.contains("work as they are"), "{shown}");
+    let (_, shown, _) = setup.run(&["keys", "show", "--key", key, "--json", "--url", &url]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["counters"]["taken"], shown.get("owner")), (&json!(1), None));
+    assert_eq!(
+        setup.run(&["watch", "--key", analyst.trim(), "--url", &url]).0,
+        3,
+        "a key that sends nothing"
+    );
+    assert!(server.terminate().success());
+
+    let (code, shown, _) = setup.run(&["keys", "show", id]);
+    assert!(code == 0 && shown.contains("no service runs over this data directory"), "{shown}");
+    let (_, listed, _) = setup.run(&["keys", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let used = listed.as_array().unwrap().iter().filter(|key| key["last_used_on"].is_string());
+    assert_eq!(used.map(|key| &key["id"]).collect::<Vec<_>>(), [id, analyst.split('.').next().unwrap()]);
+    let (_, listed, _) = setup.run(&["keys", "list"]);
+    assert!(listed.contains("Shop app") && listed.contains("never"), "{listed}");
+    assert_eq!(setup.run(&["watch"]).0, 3, "no service runs here");
+}
