@@ -4,6 +4,7 @@
 //! directory (`place`), which files there are (`running`, `stopped`).
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -110,10 +111,12 @@ impl<'p> Making<'p> {
         Ok(())
     }
 
-    /// Adds a file that is replaced or appended to: as it is read now.
+    /// Adds a file that is replaced or appended to, as it is read now. One that goes meanwhile was not needed any more.
     pub(super) fn small(&mut self, disk: &Disk, path: &str) -> Result<(), Error> {
-        let bytes = disk.read(path).map_err(|e| Error::io(disk.path(path), e))?;
-        self.bytes(path, &bytes)
+        match disk.read(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            read => self.bytes(path, &read.map_err(|e| Error::io(disk.path(path), e))?),
+        }
     }
 
     pub(super) fn bytes(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
