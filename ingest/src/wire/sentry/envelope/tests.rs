@@ -133,4 +133,13 @@ proptest! {
         prop_assert!(items.by_ref().count() <= body.len());
         let _ = super::repaired(&body, 1 << 20);
     }
+
+    #[test]
+    fn whatever_length_an_item_states_the_next_one_is_found(length in -20i64..200, text in "[a-z {}:,]{0,40}") {
+        let (payload, two) = (serde_json::json!({"a": text}).to_string(), "{\"sid\":\"two\"}");
+        let first = item(&format!("{{\"type\":\"event\",\"length\":{length}}}"), &payload, "\n");
+        let body = format!("{{}}\n{first}{{\"type\":\"session\"}}\n{two}\n");
+        let (found, _) = payloads(body.as_bytes());
+        prop_assert!(found.iter().any(|found| found.trim_ascii_end() == two.as_bytes()), "{}", body);
+    }
 }
