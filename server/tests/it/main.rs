@@ -19,6 +19,7 @@
 //! | `units` | events that name nobody are one person's for each network, app and day |
 //! | `texts` | what identifies is in no text and no path, and looking for it keeps nobody waiting |
 //! | `senders` | what was sent is visible to who sent it and to the key's owner, and to nobody else |
+//! | `key_commands` | the commands for keys say what a key takes, what comes with it and when it was used |
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `signals` | a changed configuration is taken over while it runs, and a start can be ended |
 //! | `strangers` | whoever has no key holds nothing |
@@ -71,6 +72,7 @@ mod first_minutes;
 mod hostile;
 mod http;
 mod kept_once;
+mod key_commands;
 mod key_file;
 mod ledger;
 mod marks;

@@ -1,9 +1,8 @@
-//! What was sent is visible to who sent it and to the key's owner, and to nobody else: counters over HTTP and on the command line,
-//! names, owners, expiry and last use of keys.
+//! What was sent is visible to who sent it and to the key's owner, and to nobody else; keys that have expired.
 //!
-//! Not here: that nothing of it depends on what is recorded (`opted_in.rs`, and the property in `shoal-ingest`).
+//! Not here: the commands that show it (`key_commands.rs`), that nothing of it depends on what is recorded (`opted_in.rs`, and the property in `shoal-ingest`).
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -11,8 +10,7 @@ use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
 use shoal_server::access_keys::{KeyStore, Wanted};
 
-use crate::http::{Answer, Client};
-use crate::process::{Going, Setup, signal};
+use crate::http::Client;
 use crate::stage::{DAY_MS, NOON_MS, POLICY, TODAY, World, batch, click, ingest, shipped};
 use crate::tables::script;
 
@@ -185,22 +183,22 @@ fn keys_that_ask_questions_are_told_nothing_of_events_and_no_key_shows_another()
     }
 }
 
-/// Asks with a shipped key from behind a proxy.
-fn from(client: Client, method: &str, path: &str, key: &str, forwarded: (&str, &str), body: &str) -> Answer {
+/// Asks with a shipped key what came with it, with a header of a proxy.
+fn asked_through(client: Client, key: &str, header: (&str, &str)) -> Value {
     let key = format!("Bearer {key}");
-    client.ask(method, path, &[("authorization", key.as_str()), forwarded], body.as_bytes()).unwrap()
+    let headers = [("authorization", key.as_str()), header];
+    client.ask("GET", "/v1/keys/self", &headers, b"").unwrap().expect(200).json()
 }
 
 #[test]
 fn who_holds_an_apps_key_sees_only_what_came_from_their_own_network() {
     let world = World::with(|config| config.http.trust_forwarded_for = true);
     let key = &world.keys.shipped;
-    let ask = |address: &str| {
-        from(world.client(), "GET", "/v1/keys/self", key, ("x-forwarded-for", address), "").expect(200).json()
-    };
+    let ask = |address: &str| asked_through(world.client(), key, ("x-forwarded-for", address));
     let send = |address: &str| {
-        let body = batch("DE", vec![click("1", "anna", "a")]).to_string();
-        from(world.client(), "POST", "/v1/events", key, ("x-forwarded-for", address), &body).expect(200)
+        let (body, key) = (batch("DE", vec![click("1", "anna", "a")]).to_string(), format!("Bearer {key}"));
+        let headers = [("authorization", key.as_str()), ("x-forwarded-for", address)];
+        world.client().ask("POST", "/v1/events", &headers, body.as_bytes()).unwrap().expect(200)
     };
     send("198.51.100.7");
     send("2001:db8:1:2::7");
@@ -222,13 +220,9 @@ fn behind_a_proxy_that_is_not_trusted_an_apps_key_sees_nothing() {
     let key = world.keys.shipped.clone();
     world.client().events(&key, &sent());
     for header in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
-        let told = from(world.client(), "GET", "/v1/keys/self", &key, (header, "198.51.100.7"), "")
-            .expect(200)
-            .json();
+        let told = asked_through(world.client(), &key, (header, "198.51.100.7"));
         assert!(told["counters"].is_null() && told["counters_missing"].is_string(), "{header}: {told}");
-        let server = from(world.client(), "GET", "/v1/keys/self", &world.keys.app, (header, "a"), "")
-            .expect(200)
-            .json();
+        let server = asked_through(world.client(), &world.keys.app, (header, "a"));
         assert!(server["counters"].is_object(), "who has a server's key may see all of it");
     }
     assert_eq!(own(&world, &key)["counters"]["received"], 7);
@@ -305,91 +299,4 @@ fn what_real_sdks_send_is_seen_by_its_sender_and_by_its_owner() {
         "{sender}"
     );
     assert!(rows(&sender["counters"]).iter().all(|row| row.contains("no_region")), "{sender}");
-}
-
-#[test]
-fn an_operator_makes_a_key_that_works_watches_what_comes_and_sees_when_it_was_used() {
-    let dir = tempfile::tempdir().unwrap();
-    let setup = Setup { dir: dir.path(), variables: &[] };
-    let create = |more: &[&str]| setup.run(&[&["keys", "create", "ingest", "--app", "shop"], more].concat());
-    let (code, out, errors) = create(&["--regions", "DE,US"]);
-    assert!(code == 2 && out.is_empty() && errors.contains("would keep nothing"), "{code} {out} {errors}");
-    assert!(!setup.data_dir().join("control/keys.json").exists(), "no key was made");
-    let (code, _, errors) = create(&["--regions", "DE,US", "--yes"]);
-    assert!(code == 0 && errors.contains("they keep nothing") && errors.contains("no_region"), "{errors}");
-    let consent = ["--programme", "user-experience", "--policy", POLICY];
-    let (code, out, errors) = create(
-        &[
-            &["--regions", "DE", "--name", "Shop app", "--owner", "web team", "--expires", "90d", "--json"],
-            &consent[..],
-        ]
-        .concat(),
-    );
-    assert!(code == 0 && errors.is_empty(), "{errors}");
-    let made: Value = serde_json::from_str(&out).unwrap();
-    let (key, id) = (made["key"].as_str().unwrap(), made["id"].as_str().unwrap());
-    assert_eq!((&made["name"], &made["owner"]), (&json!("Shop app"), &json!("web team")));
-    assert!(made["expires_at"].is_string() && made["dsn"].as_str().unwrap().ends_with("/1"), "{made}");
-    assert!(made["takes"].to_string().contains("work as they are"), "{made}");
-    let (code, analyst, _) = setup.run(&["keys", "create", "analyst", "--regions", "DE"]);
-    assert_eq!(code, 0);
-
-    let server = setup.serve();
-    let url = format!("http://{}", server.client.0);
-    let watch = |more: &[&str]| {
-        let mut child = Going(setup.start(&[&["watch", "--json"], more].concat()));
-        let (out, errors) = (child.0.stdout.take().unwrap(), child.0.stderr.take().unwrap());
-        let mut errors = BufReader::new(errors).lines().map(Result::unwrap);
-        assert!(errors.any(|line| line.contains("Following")), "it has looked once");
-        (
-            child,
-            BufReader::new(out).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()),
-        )
-    };
-    let (mut owner, mut all) = watch(&[]);
-    let (sender, mut own) = watch(&["--key", key, "--url", &url]);
-    let open = json!([{"event": "app_open", "user_id": "u"}, {"event": "click", "user_id": "u"}]).to_string();
-    server.client.post("/v1/events", key, &open).expect(200);
-    let lines = [all.next().unwrap(), all.next().unwrap()];
-    assert_eq!(
-        (&lines[0]["name"], &lines[0]["event"], &lines[0]["outcome"]),
-        (&json!("Shop app"), &json!("app_open"), &json!("accepted"))
-    );
-    assert_eq!(
-        (&lines[1]["code"], &lines[1]["field"], &lines[1]["events"]),
-        (&json!("missing_property"), &json!("element"), &json!(1))
-    );
-    let lines = [own.next().unwrap(), own.next().unwrap()];
-    assert_eq!((&lines[0]["outcome"], &lines[0]["event"]), (&json!("taken"), &Value::Null));
-    assert_eq!((&lines[1]["event"], &lines[1]["code"]), (&json!("click"), &json!("missing_property")));
-    // Ctrl-C ends it.
-    signal("INT", owner.0.id());
-    owner.0.wait().unwrap();
-    drop(sender);
-
-    let (code, shown, errors) = setup.run(&["keys", "show", id]);
-    assert!(
-        code == 0 && shown.contains("Shop app") && shown.contains("2 received: 1 accepted"),
-        "{shown}{errors}"
-    );
-    assert!(shown.contains("web team") && shown.contains("work as they are"), "{shown}");
-    let (_, shown, _) = setup.run(&["keys", "show", "--key", key, "--json", "--url", &url]);
-    let shown: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!((&shown["counters"]["taken"], shown.get("owner")), (&json!(1), None));
-    assert_eq!(
-        setup.run(&["watch", "--key", analyst.trim(), "--url", &url]).0,
-        3,
-        "a key that sends nothing"
-    );
-    assert!(server.terminate().success());
-
-    let (code, shown, _) = setup.run(&["keys", "show", id]);
-    assert!(code == 0 && shown.contains("no service runs over this data directory"), "{shown}");
-    let (_, listed, _) = setup.run(&["keys", "list", "--json"]);
-    let listed: Value = serde_json::from_str(&listed).unwrap();
-    let used = listed.as_array().unwrap().iter().filter(|key| key["last_used_on"].is_string());
-    assert_eq!(used.map(|key| &key["id"]).collect::<Vec<_>>(), [id, analyst.split('.').next().unwrap()]);
-    let (_, listed, _) = setup.run(&["keys", "list"]);
-    assert!(listed.contains("Shop app") && listed.contains("never"), "{listed}");
-    assert_eq!(setup.run(&["watch"]).0, 3, "no service runs here");
 }
