@@ -10,12 +10,12 @@
 //! serve.
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
+mod aside;
 mod judges;
 mod parts;
 mod waiting;
 
 use std::{
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -45,8 +45,8 @@ use crate::{
     log::{Clock, Failed, InFlight, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
-    senders::{Came, Counters, Senders},
-    stages::{clean::CleanBatch, country::GeoDb, pipeline},
+    senders::{Came, Senders},
+    stages::{clean::CleanBatch, country::GeoDb},
     unit_keys::{Times, UnitKeys, UnitKeysReport},
     wire::protocol::Request,
 };
@@ -187,16 +187,6 @@ impl Ingest {
         Ok(piped.into_answer(grant.kind))
     }
 
-    /// What became of all that has come with a key since the start: for its owner, and for whoever may know what is recorded.
-    pub fn counters_of_key(&self, key_id: &str) -> Counters {
-        self.senders.of_key(key_id, (self.clock)())
-    }
-
-    /// What became of what came with a shipped key from the network of this address, as its answers have told it there.
-    pub fn counters_of_sender(&self, key_id: &str, peer: IpAddr) -> Counters {
-        self.senders.of_sender(key_id, peer, (self.clock)())
-    }
-
     /// What [`Ingest::accept`] would answer if nothing were recorded about anybody: no consent, no withdrawal, no event.
     /// Keeps nothing.
     ///
@@ -207,24 +197,6 @@ impl Ingest {
         let own = OwnRequest::of(&request, grant);
         let turn = self.turn().await?;
         let piped = self.judges.run(turn, move || judge.check(&own, &unit_keys)).await??;
-        Ok(piped.into_answer(grant.kind))
-    }
-
-    /// The stages of [`Ingest::accept`] for the benches, on the caller's thread: tells `mark` when each has ended, and keeps
-    /// nothing.
-    ///
-    /// # Errors
-    /// As [`Ingest::accept`].
-    #[doc(hidden)]
-    pub fn check_marked(
-        &self,
-        request: &Request<'_>,
-        grant: &IngestGrant,
-        mark: impl FnMut(pipeline::Stage),
-    ) -> Result<BatchAnswer, Refusal> {
-        let unit_keys = self.unit_keys.open();
-        let gate = self.judge.gate(&self.consents, &unit_keys);
-        let piped = pipeline::run_marked(request, grant, &gate, (self.clock)(), mark)?;
         Ok(piped.into_answer(grant.kind))
     }
 
