@@ -4,28 +4,41 @@
 //! 7J0A123PAZ00001   also as   7j0a123paz00001, 7J0A-123P-AZ00-001, ７Ｊ０Ａ.., %37J0A.., 374a3041.., N0owQTEyM1BBWjAwMDAx
 //! ```
 //! Both sides are brought into one form: wide and other forms of characters are folded (Unicode's NFKC for what folds to
-//! ASCII), accents and case dropped, escapes decoded, and everything that is neither letter nor digit left out. Base64 (at
-//! each of its three positions in a longer text, both alphabets) and hexadecimal numbers of an identifier, as it is and in
-//! either case, and base64 of the bytes that a hexadecimal identifier stands for, are looked for as well, in
-//! texts that have a run of eight letters and digits at least; these forms are made when the first such text comes.
+//! ASCII), accents and case dropped, what takes no room and everything that is neither letter nor digit left out. An identifier
+//! whose parts stand in the reverse order, and a long one from its end to its beginning, are looked for as well. So are hexadecimal
+//! numbers of it, as it is and in either case, base64 (at each of its three positions in a longer text, both alphabets), and
+//! base64 of the bytes that a hexadecimal identifier stands for, in texts that have a run of eight letters and digits or of
+//! numbers; these forms are made when the first such text comes.
+//!
+//! A text in which nothing is found is read in other ways, each only when a look at its bytes says that it can be:
+//!
+//! | read | when the text has |
+//! |---|---|
+//! | letters of other alphabets as those of ASCII that they look like (`fold/lookalikes.rs`) | such letters |
+//! | escapes decoded, without colours of terminals (`fold.rs`) | `%`, `\`, `&`, `=`, an escape character |
+//! | the rest of quoted-printable, tags of Unicode, colours without their escape (`spelled.rs`) | `=`, `[`, a tag |
+//! | numbers as the characters that they are: hexadecimal, decimal, octal, binary (`spelled.rs`) | numbers in a row |
 //!
 //! How an identifier is looked for follows from what is left of it in that form:
 //!
 //! | letters and digits | found |
 //! |---|---|
 //! | fewer than 4, one character repeated, or words that programs use (`guest`, `camera`) | never: it would be in every text |
-//! | 4 to 7; 8 to 11 without a digit | as a whole word; of the short ones separators only where the identifier has them |
+//! | 4 to 7; 8 to 11 without a digit | as a whole word; of the short ones separators only where the identifier has them, or the same between any two |
 //! | digits only, 8 or more | not within a longer number |
 //! | 8 or more with a digit, 12 or more | anywhere, also within words, with up to 4 bytes between any two |
 //!
-//! Invariant: what [`OwnIdentifiers::redact`] returns has none of them any more.
+//! Invariants: what [`OwnIdentifiers::redact`] returns has none of them any more; the time that it takes grows with the text and no
+//! faster, since there are so many readings and rounds at the most.
 //! Not here: patterns that know no identifier (`scrub.rs`), which values are looked at (`shoal-ingest`, `pseudonymise.rs`).
 
-use crate::{fold::decode, route};
+use crate::{fold::lookalikes, route};
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 
+mod spelled;
 mod view;
 
+use spelled::{first_found, has_long_run, has_numbers};
 use view::{Found, View};
 
 /// What is left of an identifier in a text.
@@ -36,14 +49,17 @@ const LENGTH_MIN: usize = 4;
 const LONG_MIN: usize = 8;
 /// Without a digit: from here on an identifier is found within words.
 const LONG_WORD_MIN: usize = 12;
-/// Bytes of an identifier whose encodings are looked for.
+/// Bytes of an identifier of which base64 is looked for.
 const ENCODED_BYTES_MIN: usize = 6;
 /// Longest identifier that is looked for, in bytes.
 const BYTES_MAX: usize = 256;
+/// A text in which one is still found after so many rounds was made for that. Nothing of it is kept.
+const ROUNDS_MAX: usize = 8;
 /// Bits of the table of beginnings.
 const TABLE_BITS: u32 = 16;
 /// Identifiers that say nothing about whose they are, beside words of routes.
-const COMMON: &[&str] = &["android", "anonymous", "exception", "iphone", "tester", "undefined", "windows"];
+const COMMON: &[&str] =
+    &["android", "anonymous", "exception", "identifier", "iphone", "tester", "undefined", "windows"];
 
 /// A form of an identifier, as a range of the arena.
 #[derive(Clone, Copy)]
@@ -109,14 +125,26 @@ impl OwnIdentifiers {
 
     /// Whether a text holds one of them, in any form.
     pub fn are_in(&mut self, text: &str) -> bool {
-        self.first_in(text) || decode(text).is_some_and(|decoded| self.first_in(&decoded))
+        self.may_search(text) && first_found(text, |reading| self.first_in(reading).then_some(())).is_some()
     }
 
-    /// The text without them; none when it holds none. A text in which one is found only behind escapes comes back decoded.
+    /// The text without them; none when it holds none. A text in which one is found only in another reading comes back in that.
     pub fn redact(&mut self, text: &str) -> Option<String> {
-        let redacted = self.replace(text);
-        let current = redacted.as_deref().unwrap_or(text);
-        decode(current).and_then(|decoded| self.replace(&decoded)).or(redacted)
+        if !self.may_search(text) {
+            return None;
+        }
+        let mut current: Option<String> = None;
+        for _ in 0..ROUNDS_MAX {
+            match first_found(current.as_deref().unwrap_or(text), |reading| self.replace(reading)) {
+                Some(next) => current = Some(next),
+                None => return current,
+            }
+        }
+        Some(REPLACEMENT.to_owned())
+    }
+
+    fn may_search(&self, text: &str) -> bool {
+        !self.needles.is_empty() && text.len() >= LENGTH_MIN
     }
 
     /// Makes the encodings of the identifiers, once.
@@ -135,18 +163,13 @@ impl OwnIdentifiers {
     }
 
     fn add_encodings(&mut self, identifier: &str) {
-        let mut form = identifier.as_bytes().to_vec();
-        if form.len() >= ENCODED_BYTES_MIN {
-            self.add_encoded(&form);
-            form.make_ascii_lowercase();
-            if form != identifier.as_bytes() {
-                self.add_encoded(&form);
-            }
-            form.make_ascii_uppercase();
-            if form != identifier.as_bytes() {
-                self.add_encoded(&form);
+        self.add_encoded(identifier.as_bytes());
+        for form in [identifier.to_ascii_lowercase(), identifier.to_ascii_uppercase()] {
+            if form != identifier {
+                self.add_encoded(form.as_bytes());
             }
         }
+        let mut form = identifier.as_bytes().to_vec();
         form.retain(u8::is_ascii_alphanumeric);
         if let Ok(bytes) = hex::decode(form)
             && bytes.len() >= ENCODED_BYTES_MIN
@@ -156,12 +179,15 @@ impl OwnIdentifiers {
     }
 
     fn add_encoded(&mut self, bytes: &[u8]) {
-        self.add_base64(bytes);
+        if bytes.len() >= ENCODED_BYTES_MIN {
+            self.add_base64(bytes);
+        }
         let start = self.arena.len();
         self.arena.resize(start + 2 * bytes.len(), 0);
         // The room is as long as is asked for.
         let _ = hex::encode_to_slice(bytes, &mut self.arena[start..]);
-        self.push(start, Found::Anywhere);
+        let is_number = self.arena[start..].iter().all(u8::is_ascii_digit);
+        self.push(start, if is_number { Found::Number } else { Found::Anywhere });
     }
 
     /// Notes how needles from this one on begin.
@@ -172,10 +198,15 @@ impl OwnIdentifiers {
         }
     }
 
-    /// Adds the identifier itself; false when it is not looked for.
+    /// Adds the identifier itself, also as what it looks like; false when it is not looked for.
     fn add_plain(&mut self, identifier: &str) -> bool {
-        self.view.fill(identifier);
-        let (view, form) = (&self.view, &self.view.small);
+        let is_sought = self.add_read(identifier, false);
+        (lookalikes::are_in(identifier) && self.add_read(identifier, true)) || is_sought
+    }
+
+    fn add_read(&mut self, identifier: &str, is_looked_at: bool) -> bool {
+        self.view.fill(identifier, is_looked_at);
+        let form = &self.view.small;
         let all_equal = form.iter().all(|b| Some(b) == form.first());
         let digits = form.iter().filter(|b| b.is_ascii_digit()).count();
         let is_common = || COMMON.iter().any(|word| identifier.eq_ignore_ascii_case(word));
@@ -185,20 +216,43 @@ impl OwnIdentifiers {
         {
             return false;
         }
-        let is_long = form.len() >= LONG_WORD_MIN || (digits > 0 && form.len() >= LONG_MIN);
-        let found = match is_long {
-            true if digits == form.len() => Found::Number,
-            true => Found::Anywhere,
-            false if form.len() >= LONG_MIN => Found::Word { breaks: u32::MAX },
-            false => {
-                let gaps = (1..form.len()).filter(|at| view.starts[*at] > view.ends[at - 1]);
-                Found::Word { breaks: gaps.fold(0, |bits, at| bits | 1 << at) }
+        let breaks: Vec<usize> = (1..form.len()).filter(|at| self.view.gaps[*at] > 0).collect();
+        let found = |breaks: &mut dyn Iterator<Item = usize>| {
+            let is_long = form.len() >= LONG_WORD_MIN || (digits > 0 && form.len() >= LONG_MIN);
+            match is_long {
+                true if digits == form.len() => Found::Number,
+                true => Found::Anywhere,
+                false if form.len() >= LONG_MIN => Found::Word { breaks: u32::MAX },
+                false => Found::Word { breaks: breaks.fold(0, |bits, at| bits | 1 << at) },
             }
         };
+        let (own, length) = (found(&mut breaks.iter().copied()), form.len());
+        let reversed = found(&mut breaks.iter().map(|at| length - at));
         let start = self.arena.len();
         self.arena.extend_from_slice(form);
-        self.push(start, found);
+        self.push(start, own);
+        if !breaks.is_empty() {
+            self.add_reversed(start, length, &breaks, reversed);
+        }
+        if !matches!(own, Found::Word { .. }) {
+            let each: Vec<usize> = (1..length).collect();
+            self.add_reversed(start, length, &each, own);
+        }
         true
+    }
+
+    /// Adds a form of the arena with its parts in the reverse order.
+    fn add_reversed(&mut self, form: usize, length: usize, breaks: &[usize], found: Found) {
+        let start = self.arena.len();
+        let mut end = length;
+        for begin in breaks.iter().rev().chain([&0]) {
+            self.arena.extend_from_within(form + begin..form + end);
+            end = *begin;
+        }
+        match self.arena[form..form + length] == self.arena[start..] {
+            true => self.arena.truncate(start),
+            false => self.push(start, found),
+        }
     }
 
     /// Adds what base64 makes of these bytes wherever they begin in a longer text, without what depends on their neighbours.
@@ -226,23 +280,22 @@ impl OwnIdentifiers {
     }
 
     fn first_in(&mut self, text: &str) -> bool {
-        if has_long_run(text) {
-            self.encode();
-        }
-        self.may_hold(text) && {
-            self.view.fill(text);
-            (0..self.view.small.len()).any(|at| self.here(text, at).is_some())
-        }
+        self.may_hold(text)
+            && view::looks(text).any(|is_looked_at| {
+                self.view.fill(text, is_looked_at);
+                (0..self.view.small.len()).any(|at| self.here(text, at).is_some())
+            })
     }
 
     fn replace(&mut self, text: &str) -> Option<String> {
-        if has_long_run(text) {
-            self.encode();
-        }
         if !self.may_hold(text) {
             return None;
         }
-        self.view.fill(text);
+        view::looks(text).find_map(|is_looked_at| self.replace_read(text, is_looked_at))
+    }
+
+    fn replace_read(&mut self, text: &str, is_looked_at: bool) -> Option<String> {
+        self.view.fill(text, is_looked_at);
         let mut out = String::new();
         let (mut copied, mut at) = (0, 0);
         while at < self.view.small.len() {
@@ -251,7 +304,8 @@ impl OwnIdentifiers {
                 continue;
             };
             let (start, end) = (self.view.starts[at] as usize, self.view.ends[at + length - 1] as usize);
-            out.push_str(&text[copied..start]);
+            // One character may be the end of an identifier and the beginning of the next: the `ﬁ` is two letters.
+            out.push_str(text.get(copied..start).unwrap_or_default());
             out.push_str(REPLACEMENT);
             copied = end;
             at += length;
@@ -264,9 +318,9 @@ impl OwnIdentifiers {
     }
 
     /// One pass without memory, which tells most texts that hold none.
-    fn may_hold(&self, text: &str) -> bool {
-        if self.needles.is_empty() || text.len() < LENGTH_MIN {
-            return false;
+    fn may_hold(&mut self, text: &str) -> bool {
+        if has_long_run(text) || has_numbers(text) {
+            self.encode();
         }
         let (mut small, mut cased, mut count) = (0u32, 0u32, 0usize);
         for byte in text.bytes() {
@@ -304,15 +358,6 @@ impl OwnIdentifiers {
         };
         self.needles.iter().filter(is_here).map(|needle| needle.end - needle.start).max()
     }
-}
-
-/// Whether a text has a run of letters and digits that is long enough for an encoding of an identifier.
-fn has_long_run(text: &str) -> bool {
-    let mut run = 0;
-    text.bytes().any(|byte| {
-        run = if byte.is_ascii_alphanumeric() || byte >= 0x80 { run + 1 } else { 0 };
-        run >= LONG_MIN
-    })
 }
 
 fn window(bytes: &[u8]) -> u32 {

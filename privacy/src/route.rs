@@ -7,6 +7,8 @@
 //! Invariants: of a path only parts are kept that name a route: words that programs use, a plain word in small letters that
 //! does not follow the name of a collection (`users`, `devices`), a version, a placeholder. Everything else (digits, capitals,
 //! hyphens and dots with an unknown word, other scripts, long or random words) is `{}`. A template's template is itself.
+//! A text without a slash is a name (`route/name.rs`): of it numbers of two digits and more go, with what looks like one of many,
+//! `user-4711` and `profile:anna`, unless they are a known word, a version, or a small number beside a word that counts.
 //! What no rule can know: a name in small letters where a route's word may stand (`/foo/anna`).
 //! Not here: which properties are paths (`shoal-ingest`, `value.rs`), paths in free text (`patterns/path_*.toml`).
 
@@ -14,6 +16,7 @@ use std::borrow::Cow;
 
 use crate::fold::{decode, fold};
 
+mod name;
 mod vocabulary;
 
 use vocabulary::{COLLECTIONS, WORDS};
@@ -47,18 +50,21 @@ pub fn is_request(text: &str) -> bool {
         || scheme.is_some_and(|scheme| HOSTED.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
-/// The template of a path or an address, with its method when it has one; a text that is neither stays.
+/// The template of a path or an address, with its method when it has one; of a text that is neither, that of a name.
 pub fn template(text: &str) -> Cow<'_, str> {
     let (method, place) = split_method(text.trim());
     let meant = meaning(place);
     let has_query = meant.split_once('?').is_some_and(|(_, query)| query.contains('='));
-    if !meant.contains('/') && !has_query {
-        return Cow::Borrowed(text);
-    }
-    let path = parts(path_of(&meant));
+    let place = match meant.contains('/') || has_query {
+        true => parts(path_of(&meant)),
+        false => match name::template(&meant) {
+            Some(template) => template,
+            None => return Cow::Borrowed(text),
+        },
+    };
     let template = match method {
-        Some(method) => format!("{method} {path}"),
-        None => path,
+        Some(method) => format!("{method} {place}"),
+        None => place,
     };
     if template == text { Cow::Borrowed(text) } else { Cow::Owned(template) }
 }

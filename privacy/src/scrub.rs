@@ -142,13 +142,20 @@ impl Scrubber {
 
     /// Every pattern once; none when nothing matched.
     fn round(&self, text: &str, work: &mut Work) -> Option<String> {
-        let traits = self.scan.traits(text);
+        let mut traits = self.scan.traits(text);
         if !work.pass(text.len()) {
             return None;
         }
         let mut changed: Option<String> = None;
-        for pattern in self.patterns.iter().filter(|p| p.needs.met(&traits)) {
-            if let Some(next) = replace(pattern, changed.as_deref().unwrap_or(text), work) {
+        for pattern in &self.patterns {
+            if pattern.needs.met(&traits)
+                && let Some(next) = replace(pattern, changed.as_deref().unwrap_or(text), work)
+            {
+                // A label that touched what is gone now stands alone.
+                traits = self.scan.traits(&next);
+                if !work.pass(next.len()) {
+                    return None;
+                }
                 changed = Some(next);
             }
         }

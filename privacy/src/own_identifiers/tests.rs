@@ -42,12 +42,78 @@ fn forms(identifier: &str) -> Vec<String> {
         BASE64_STANDARD.encode(format!("d:{identifier}!")),
         BASE64_STANDARD.encode(format!("id={identifier}")),
     ]
+    .into_iter()
+    .chain(odd_forms(identifier))
+    .collect()
+}
+
+/// How many forms there are.
+const FORMS: usize = 43;
+
+/// Ways that no program has, and people do.
+fn odd_forms(identifier: &str) -> Vec<String> {
+    let between = |separator: &str| -> String {
+        let parts: Vec<String> = identifier.chars().map(String::from).collect();
+        parts.join(separator)
+    };
+    let numbers = |separator: &str, number: fn(u8) -> String| -> String {
+        let parts: Vec<String> = identifier.bytes().map(number).collect();
+        parts.join(separator)
+    };
+    let alike = |c: char| match c {
+        'a' => 'а',
+        'A' => 'Α',
+        'c' => 'с',
+        'e' => 'е',
+        'i' => 'і',
+        'n' => 'η',
+        'o' => 'ο',
+        'p' => 'р',
+        'P' => 'Р',
+        'Z' => 'Ζ',
+        's' => 'ѕ',
+        _ => c,
+    };
+    let tag = |c: char| char::from_u32(u32::from(c) + 0xe0000).unwrap_or(c);
+    vec![
+        numbers(" ", |b| format!("{b:02x}")),
+        numbers(":", |b| format!("{b:02X}")),
+        numbers("-", |b| format!("{b:02x}")),
+        numbers(", ", |b| format!("0x{b:02x}")),
+        numbers(" ", |b| format!("U+{b:04X}")),
+        numbers("", |b| format!("={b:02X}")),
+        numbers("", |b| if b % 2 == 0 { format!("={b:02x}") } else { char::from(b).to_string() }),
+        numbers(",", |b| b.to_string()),
+        numbers(" ", |b| b.to_string()),
+        numbers("-", |b| format!("{b:03}")),
+        numbers("", |b| format!("\\{b:03o}")),
+        numbers(" ", |b| format!("{b:08b}")),
+        numbers("%2C", |b| b.to_string()),
+        numbers("", |b| format!("\\u{{{b:x}}}")),
+        numbers("", |b| format!("&#{b}")),
+        between("\u{e0041}"),
+        between("\u{34f}\u{2064}"),
+        between("\u{1b}[31m"),
+        between("\\u001b[0;1m"),
+        between("[0m"),
+        between("-"),
+        between("=\r\n"),
+        identifier.chars().map(alike).collect(),
+        identifier.chars().map(tag).collect(),
+        identifier.split_inclusive(|c: char| !c.is_alphanumeric()).rev().collect(),
+    ]
 }
 
 #[test]
 fn an_identifier_is_found_in_every_form() {
-    for identifier in ["7J0A123PAZ00001", "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "anna.schmidt@example.com"]
-    {
+    for identifier in [
+        "7J0A123PAZ00001",
+        "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+        "anna.schmidt@example.com",
+        "E48291034",
+        "8172345678",
+    ] {
+        assert_eq!(forms(identifier).len(), FORMS);
         for form in forms(identifier) {
             let out = redacted(&[identifier], &format!("lost {form}, asked"));
             assert!(
@@ -76,9 +142,47 @@ fn short_ones_are_found_as_whole_words() {
         ("anna@example.com", "by anna", "by <identifier>"),
         ("Jörg", "jo\u{308}rg, JÖRG", "<identifier>, <identifier>"),
         ("81723456", "at 1817234567890 and 81723456", "at 1817234567890 and <identifier>"),
+        ("4711", "by 1174, 7411 and 4-7-1-1, 4 7-1 1", "by 1174, 7411 and <identifier>, 4 7-1 1"),
+        ("u-1001", "1001-u, 1001 u, 1001u", "<identifier>, <identifier>, <identifier>"),
+        ("anna.schmidt", "Schmidt, Anna; schmidtanna", "<identifier>; <identifier>"),
+        ("вова", "ВОВА, вовa, Вoва", "<identifier>, <identifier>, <identifier>"),
     ] {
         assert_eq!(redacted(&[identifier], text), wanted, "{identifier}");
     }
+}
+
+#[test]
+fn short_ones_are_found_in_odd_forms() {
+    for form in odd_forms("anna").into_iter().chain([hex::encode("anna"), "616e:6e61".to_owned()]) {
+        let out = redacted(&["anna"], &format!("lost {form}, asked"));
+        assert!(out.contains(REPLACEMENT), "{form}: {out}");
+    }
+    // What stands around it stays as it was written.
+    assert_eq!(redacted(&["anna"], "Привет, аnna!"), "Привет, <identifier>!");
+    assert_eq!(redacted(&["anna"], "was [97,110,110,97] in 12 ms"), "was [<identifier>] in 12 ms");
+}
+
+#[test]
+fn numbers_and_signs_that_are_no_identifier_stay() {
+    for text in [
+        "00 01 02 61 6e 6e 62 ff",
+        "sizes 97, 110, 110, 98 and 12, 34, 56, 78",
+        "a=61&b=6E&c=6E",
+        "list[0] of mode[31m",
+        "took 97 ms, 110 ms, 110 ms, 97 ms",
+        "Сообщение не доставлено: анна",
+        "\u{1b}[31mred\u{1b}[0m",
+        "at 2026-11-22T10:30:59.123Z",
+    ] {
+        assert_eq!(redacted(&["anna", "7J0A123PAZ00001", "8172345678"], text), text);
+    }
+}
+
+#[test]
+fn one_character_may_be_of_two_words() {
+    let mut own = OwnIdentifiers::default();
+    own.prepare(["ab12cf", "i34xyz"].into_iter());
+    assert_eq!(own.redact("ab12cﬁ34xyz").unwrap(), "<identifier>34xyz");
 }
 
 #[test]
@@ -105,7 +209,7 @@ proptest! {
     #[test]
     fn nothing_is_left_of_an_identifier(
         identifier in "[A-Za-z0-9]{7,20}[0-9]|[a-z]{3}-[0-9]{6}|[0-9A-F]{12}",
-        which in 0usize..18,
+        which in 0usize..FORMS,
         before in "[a-z ,.]{0,9}",
         after in "[a-z ,.]{0,9}",
     ) {
@@ -117,6 +221,22 @@ proptest! {
         let out = own.redact(&text);
         prop_assert!(out.is_some(), "{} in {}", identifier, text);
         prop_assert!(!own.are_in(&out.unwrap()));
+    }
+
+    #[test]
+    fn what_is_redacted_has_none_and_is_bounded(
+        identifiers in prop::collection::vec("[a-cα0-9ﬁ.-]{3,9}|[0-9]{4,9}|identifier|(anna|аnna)", 1..4),
+        parts in prop::collection::vec("[a-c0-9ﬁα%=\\[ .-]{0,9}|6[123]|%6[123]|=6[123]|9[789],|identifier|anna|<", 0..20),
+    ) {
+        let mut own = OwnIdentifiers::default();
+        own.prepare(identifiers.iter().map(String::as_str));
+        let text = format!("{}{}", parts.concat(), identifiers.concat());
+        let out = own.redact(&text);
+        prop_assert_eq!(out.is_some(), own.are_in(&text));
+        if let Some(out) = out {
+            prop_assert!(!own.are_in(&out), "{:?} in {} became {}", identifiers, text, out);
+            prop_assert!(out.len() <= REPLACEMENT.len() * (1 + text.len()));
+        }
     }
 
     #[test]

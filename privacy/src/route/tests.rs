@@ -52,6 +52,73 @@ fn values_in_paths_become_placeholders() {
 }
 
 #[test]
+fn values_in_names_become_placeholders() {
+    for (name, wanted) in [
+        ("users.4711.edit", "users.{}.edit"),
+        ("user-4711", "user-{}"),
+        ("User 4711", "User {}"),
+        ("user_4711", "user_{}"),
+        ("user4711", "user{}"),
+        ("UserDetail4711", "UserDetail{}"),
+        ("order#4711", "order#{}"),
+        ("profile:anna", "profile:{}"),
+        ("profile: anna.schmidt", "profile: {}"),
+        ("profile:anna:edit", "profile:{}:edit"),
+        ("user=anna", "user={}"),
+        ("chat @anna", "chat @{}"),
+        ("Room 12", "Room {}"),
+        ("detail-3f2504e0-4f89-41d3-9a0c-0305e82c3301", "detail-{}"),
+        ("device 7f3a9c21 live", "device {} live"),
+        ("anna77", "{}"),
+        ("7J0A123PAZ00001", "{}"),
+        ("user-４７１１", "user-{}"),
+        ("user%2D4711", "user-{}"),
+        ("用户4711", "用户{}"),
+        ("report-2024-11-22", "report-{}"),
+        ("LiveView/4711", "LiveView/{}"),
+    ] {
+        assert_eq!(template(name), wanted, "{name}");
+        assert_eq!(template(wanted), wanted);
+    }
+}
+
+#[test]
+fn names_stay() {
+    for name in [
+        "step2",
+        "Page 2",
+        "Page 12",
+        "page_12",
+        "last 30 days",
+        "30 days",
+        "LiveView2",
+        "Grid16",
+        "com.example.View",
+        "com.example.cam.LiveView$onCreate$1",
+        "Error 404",
+        "H264Settings",
+        "Home v2.14.1",
+        "Update 2.14.1",
+        "v12",
+        "UserProfile",
+        "user list",
+        "device:list",
+        "camera:settings",
+        "add_device:scan_qr",
+        "Live view: 2 of 4",
+        "设备列表",
+        "Über uns",
+        "What? No!",
+        "user-{id}",
+        "users.{}.edit",
+        "2fa",
+        "",
+    ] {
+        assert!(matches!(template(name), Cow::Borrowed(_)), "{name} became {}", template(name));
+    }
+}
+
+#[test]
 fn routes_stay() {
     for path in [
         "/device/list",
@@ -114,6 +181,20 @@ proptest! {
         prop_assert_eq!(template(&once), once.as_str());
         let encoded: String = text.bytes().map(|b| format!("%{b:02X}")).collect();
         prop_assert!(!template(&encoded).contains(&value));
+    }
+
+    #[test]
+    fn no_number_comes_through_in_a_name(
+        words in prop::collection::vec("[a-z]{1,6}|[A-Z][a-z]{2,6}", 1..4),
+        separator in prop::sample::select(&[" ", "-", "_", ".", "#", ":", "", "@"]),
+        value in "[0-9]{4,12}",
+        at in 0usize..4,
+    ) {
+        let mut parts = words.clone();
+        parts.insert(at.min(words.len()), value.clone());
+        let once = template(&parts.join(separator)).into_owned();
+        prop_assert!(!once.contains(&value), "{} became {}", parts.join(separator), once);
+        prop_assert_eq!(template(&once), once.as_str());
     }
 
     #[test]

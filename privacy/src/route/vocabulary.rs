@@ -1,6 +1,6 @@
 //! The words that routes of apps and services are made of. What is not here may be a value.
 //!
-//! Invariant: both lists are sorted, and a test sees to it.
+//! Invariant: all lists are sorted, and a test sees to it.
 //! Not here: how a part of a path is taken apart (`route.rs`).
 
 /// Words that stand for themselves wherever they are.
@@ -132,13 +132,24 @@ pub(super) const COLLECTIONS: &[&str] = &[
     "workspaces",
 ];
 
+/// Words beside which a number of two digits counts something, or says which of a few it is.
+#[rustfmt::skip]
+pub(super) const COUNTED: &[&str] = &[
+    "android", "ansicht", "bildschirm", "channel", "chapter", "day", "days", "fps", "galaxy", "hour",
+    "hours", "ios", "iphone", "kanal", "kapitel", "last", "lesson", "level", "mac", "max", "min", "minutes",
+    "month", "months", "next", "of", "older", "page", "pages", "part", "percent", "phase", "pixel",
+    "question", "round", "s", "schritt", "sec", "seconds", "section", "seite", "slide", "slot", "stage",
+    "step", "steps", "tab", "tag", "tage", "teil", "tier", "top", "version", "view", "week", "weeks",
+    "windows", "year", "years", "zone",
+];
+
 #[cfg(test)]
 mod tests {
-    use super::{COLLECTIONS, WORDS};
+    use super::{COLLECTIONS, COUNTED, WORDS};
 
     #[test]
     fn the_lists_are_sorted() {
-        for list in [WORDS, COLLECTIONS] {
+        for list in [WORDS, COLLECTIONS, COUNTED] {
             assert!(list.is_sorted_by(|a, b| a < b));
             assert!(list.iter().all(|w| w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())));
         }

@@ -77,6 +77,19 @@ pub(super) fn mac_bare(text: &str) -> Option<usize> {
     whole(text, one_case && makeup.digits >= 2 && makeup.letters() >= 1)
 }
 
+/// A hardware address behind its label. In groups of four it has a letter: others are telephone numbers and cards.
+pub(super) fn mac_labelled(text: &str) -> Option<usize> {
+    let has_groups = text.as_bytes().get(2).is_some_and(u8::is_ascii_hexdigit) && text.len() > 12;
+    whole(text, !has_groups || Makeup::of(text).letters() > 0)
+}
+
+/// Six pairs, or three groups of four, in one case with a letter and two digits. More or fewer are a part of some data.
+pub(super) fn mac_pairs(text: &str) -> Option<usize> {
+    let is_whole =
+        matches!(text.len(), 17 | 14) && Makeup::of(text).letters() + Makeup::of(text).digits == 12;
+    mac_bare(text).filter(|_| is_whole)
+}
+
 /// What follows a label of a national id: at least five digits.
 pub(super) fn labelled_id(text: &str) -> Option<usize> {
     whole(text, Makeup::of(text).digits >= 5)
@@ -178,6 +191,9 @@ mod tests {
         }
         assert!(mac_bare("001a2b3c4d5e").is_some() && mac_bare("001A2b3c4d5e").is_none());
         assert!(mac_bare("deadbeefcafe").is_none() && mac_bare("001122334455").is_none());
+        assert!(mac_pairs("00 1a 2b 3c 4d 5e").is_some() && mac_pairs("001A-2B3C-4D5E").is_some());
+        assert!(mac_pairs("00 1a 2b 3c 4d").is_none() && mac_pairs("00 1a 2b 3c 4d 5e 6f 70").is_none());
+        assert!(mac_labelled("00 11 22 33 44 55").is_some() && mac_labelled("4111 1111 1111").is_none());
         assert!(labelled_id("219099999").is_some() && labelled_id("version 12").is_none());
     }
 }

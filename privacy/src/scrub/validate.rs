@@ -32,6 +32,8 @@ pub(super) fn named(name: &str) -> Option<Validator> {
         "labelled_id" => numbers::labelled_id,
         "luhn" => luhn,
         "mac_bare" => numbers::mac_bare,
+        "mac_labelled" => numbers::mac_labelled,
+        "mac_pairs" => numbers::mac_pairs,
         "mykad" => mykad,
         "path_id" => numbers::path_id,
         "path_user" => words::path_user,

@@ -58,6 +58,21 @@ const PARTS: &[&str] = &[
     "ssn ",
     "Street ",
     "Jalan A ",
+    "-----BEGIN A KEY-----",
+    "-----BEGIN A KEY-----a\n",
+    "eyJaaaaaa\n",
+    "eyJaaaaaa.\n",
+    "00 1a ",
+    "00.1a.",
+    "001a-2b3c-",
+    "ssh-rsa AAAAaaaa ",
+    "sn: 0151 12 ",
+    "pin 123 4 ",
+    "\u{1b}[31m",
+    "\\u001b[",
+    "=61",
+    "аa",
+    "\u{e0041}",
 ];
 
 #[test]
@@ -96,7 +111,7 @@ fn what_no_steps_are_left_for_is_withheld_as_a_whole() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(cases(60))]
 
     #[test]
     fn no_text_takes_more_than_its_length_allows(

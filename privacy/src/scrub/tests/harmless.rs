@@ -60,6 +60,43 @@ const HARMLESS: &[&str] = &[
     "Gerät nicht gefunden, Fehler 1004, bitte später erneut versuchen",
     "Peranti tidak dijumpai, ralat 1004",
     "🐟 done in 12 ms — all good…",
+    // Versions, builds, frames, files and their lines.
+    "version 2.14.1-rc.3+build.5114, schema v12, api 34, r8 3.3.28",
+    "#12 0x00007fff2a1b3c4d in start_thread () from /lib64/libpthread.so.0",
+    "0   CameraKit   0x0000000104a3b2c8 0x104a30000 + 45768",
+    "at Object.<anonymous> (/app/dist/main.bundle.js:2:104233)",
+    "File \"player/decoder.py\", line 214, in decode_frame",
+    "E/AndroidRuntime( 2871): FATAL EXCEPTION: main, PID: 2871",
+    "app-release.apk, libplayer.so.1.2.3, IMG_0042.jpg, part-00003.parquet",
+    "commit 9e107d9, tag v2.14.1, branch feature/live-view-2, PR #4711",
+    // Times.
+    "2026-11-22T10:30:59+08:00, 10:30:59.123456, 2026-W47-7, PT15M30S",
+    "[22/Nov/2026:10:30:59 +0000] GET /v1/devices 200 5123",
+    // Codes and states.
+    "ERR_CERT_AUTHORITY_INVALID (-202), NSURLErrorDomain -1009, errno 104, 0x80004005, HRESULT 0x8007000E",
+    "HTTP/1.1 503 Service Unavailable; Retry-After: 120; Content-Length: 20481",
+    "exit status 139 (SIGSEGV), signal 9, code=killed, rc=-1",
+    "SQLSTATE 23505, ORA-00001, KB5034441, RFC 9457, CVE-2026-12345",
+    // Colours, sizes, numbers.
+    "theme #1A2B3C on #FFFFFFFF, rgb(26, 43, 60), rgba(0,0,0,0.54), #abc",
+    "heap 512/1024 MB, 1,048,576 bytes, 3840x2160@60, 16:9, 1/250 s, f/1.8, ISO 400",
+    "took 97 ms, 110 ms, 110 ms and 97 ms; p50 12, p95 240, p99 1800",
+    "progress 12 of 34, step 3/7, retry 2, attempt 10, queue 0",
+    "battery 87 %, rssi -67 dBm, 25 fps, 4096 kbps, 21.5 C, gain +3.5 dB",
+    "magic bytes 89 50 4E 47 0D 0A, got header 00 1A 2B 3C 4D 5E",
+    "00 00 01 67 4d 00 1f 9a 64 02 80 2d d8 0a",
+    "mask 255 255 255 0, rect 0 0 1920 1080, matrix 1 0 0 1 0 0",
+    // Names of programs and protocols.
+    "ssh-ed25519 not allowed by policy; host key algorithms: ssh-rsa, ecdsa-sha2-nistp256",
+    "x509: certificate signed by unknown authority; BEGIN CERTIFICATE marker missing",
+    "-----BEGIN of report-----",
+    "uuid missing, jwt expired, pem not found, mac filter on, bluetooth off",
+    "codec avc1.64001f, hvc1.1.6.L93.B0, mp4a.40.2, opus 48000 Hz",
+    "kernel 5.10.101-android13-4-00001-g8a1b, SDK 34, NDK r26b, AGP 8.1.2",
+    "UA okhttp/4.12.0 Dalvik/2.1.0 (Linux; U; Android 14; Pixel 8 Build/UD1A.230803.041)",
+    "user-agent parsed, order by date, profile loaded, account settings opened",
+    "\u{1b}[31merror\u{1b}[0m in \u{1b}[1m12\u{1b}[0m files",
+    "Ошибка сети: сервер недоступен, код 504",
 ];
 
 /// Texts that no pattern can tell from what identifies, and what they lose.
@@ -70,6 +107,7 @@ const LOST: &[(&str, &str)] = &[
     ("dll 1.2.3.4 loaded", "<ip>"),
     ("chunk main.9e107d9d372b.js", "<mac>"),
     ("build R12345678", "<serial>"),
+    ("at 20261122T103059Z", "<serial>"),
 ];
 
 #[test]
