@@ -14,17 +14,20 @@
 //! - `question`: a statement -> its private queries and the text that postprocesses their releases
 //! - `bind`: names, types, bounds and retention of expressions over events
 //! - `expr`: total expressions; [`calendar`]: days and hours
-//! - `private_query`: what may touch events, as a closed value
+//! - `private_query`: what may touch events, as a closed value; `pattern`: what patterns of LIKE match;
+//!   `casing`: upper and lower case
 //! - [`suggest`]: what a refusal suggests: the refused statement, written otherwise
 //!
 //! Not here: prices, noise and what reads events (`shoal-query`), what runs on released rows (`shoal-postprocess`).
 
 mod bind;
 pub mod calendar;
+mod casing;
 mod error;
 mod expr;
 mod nearest;
 mod parse;
+mod pattern;
 mod private_query;
 mod question;
 pub mod suggest;
@@ -37,12 +40,14 @@ mod zones;
 
 pub use bind::aggregate_names::{AGGREGATES, AggregateForm};
 pub use bind::{Asking, CELLS_MAX, FUNCTIONS, SETS};
+pub use casing::Casing;
 pub use error::{LanguageError, Refusal, Rule, without_values};
 pub use expr::{
     Arithmetic, Compare, EXPANDED_MAX, NODES_DEEP_MAX, NODES_MAX, Scalar, Shared, TimePart, Type, Value,
     filter, normal,
 };
 pub use parse::SHAPE;
+pub use pattern::Pattern;
 pub use private_query::{
     Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue,
     PrivateQuery, Shape, Sizes,

@@ -6,7 +6,8 @@
 //! What runs on events is built by fixed templates from a `PrivateQuery` that `shoal-language` made. The
 //! postprocessing (arithmetic, HAVING, ORDER BY, LIMIT) runs on released rows, in `shoal-postprocess`.
 //!
-//! - `charge`: price and noise; `sensitivity`: how far one unit changes each number
+//! - `charge`: price and noise; `sensitivity`: how far one unit changes each number; `text_bytes`: how
+//!   long a text can be
 //! - `budget_epochs`: when a day is answered, and with which share of its budget
 //! - `released_parts`: what is paid for and found again; `ledger`: the budget of a running service;
 //!   `budget`: what is left of it, for everyone; `literals`: statements without what only their asker may see
@@ -46,6 +47,7 @@ mod sensitivity;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod text_bytes;
 
 pub use budget::{BlockAnswer, BudgetAnswer, BudgetError, BudgetRequest, EpochAnswer, SpentAnswer};
 pub use budget_epochs::BudgetEpochs;

@@ -12,7 +12,6 @@ use super::columns::Columns;
 use super::interval::length_ms;
 use super::literal::literal;
 use super::numbers::{finer, scale_of};
-use super::scalar::PATTERN_BYTES_MAX;
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Compare, Scalar, Shared, TimePart, Type, Value};
@@ -155,7 +154,7 @@ impl Columns<'_> {
             return Err(not_a_function(text.span()));
         };
         let mut pattern = String::new();
-        for c in text.chars().take(PATTERN_BYTES_MAX) {
+        for c in text.chars() {
             if matches!(c, '%' | '_' | '\\') {
                 pattern.push('\\');
             }

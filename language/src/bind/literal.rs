@@ -1,7 +1,7 @@
 //! Literals: constants that are typed by what they are compared with, and dates relative to now.
 //!
 //! Invariants: everything is worked out here, at bind time, from the text and `now`; nothing that could fail is left
-//! for a row.
+//! for a row. A text is no longer than one of an event, so that no value of an expression is, but for its case.
 
 use sqlparser::ast::{
     BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArguments, ObjectNamePart,
@@ -17,8 +17,12 @@ use shoal_schemas::calendar::{DAY_MS, HOUR_MS, day_of, start_of};
 
 const SINCE: &str = "SELECT COUNT(*) FROM usage WHERE day >= current_date - INTERVAL '7 days'";
 const SINCE_HOUR: &str = "SELECT COUNT(*) FROM usage WHERE time >= now() - INTERVAL '24 hours'";
+const PATTERN: &str = "SELECT COUNT(*) FROM usage WHERE app_version LIKE '4.%'";
 const ABOVE: &str =
     "SELECT COUNT(*) FROM usage WHERE duration_ms > 1000 AND os = 'ios' AND day >= DATE '2026-11-01'";
+
+/// Most bytes of a text: as many as a property of an event may have.
+pub(super) const TEXT_BYTES_MAX: usize = 256;
 
 /// The value of a literal, typed as `expected` where that is known; none when the expression is not a literal.
 pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Result<Option<Value>, Refusal> {
@@ -35,6 +39,12 @@ pub(crate) fn literal(expr: &Expr, expected: Option<Type>, now_ms: i64) -> Resul
     let value = match (untyped, expected) {
         (Untyped::Null, _) => Value::Null,
         (Untyped::Boolean(b), None | Some(Type::Boolean)) => Value::Boolean(b),
+        (Untyped::Text(text), None | Some(Type::Text)) if text.len() > TEXT_BYTES_MAX => {
+            let message = format!(
+                "Texts of events have at most {TEXT_BYTES_MAX} bytes, and no literal beside them has more."
+            );
+            return Err(Refusal::new(Rule::Literal, expr.span(), message, PATTERN));
+        }
         (Untyped::Text(text), None | Some(Type::Text)) => Value::Text(text),
         (Untyped::Text(text), Some(Type::Day)) => {
             Value::Day(parse_day(&text).ok_or_else(|| wrong("date", SINCE))?)

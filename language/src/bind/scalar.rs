@@ -8,14 +8,11 @@ use sqlparser::ast::{
 };
 
 use super::columns::Columns;
-use super::literal::{is_utc, literal};
+use super::literal::{TEXT_BYTES_MAX, is_utc, literal};
 use super::numbers::{aligned, between_units, scale_of};
 use super::unsupported::unsupported;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Compare, EXPANDED_MAX, NODES_DEEP_MAX, Scalar, Shared, Type, Value};
-
-/// Longest LIKE pattern, in bytes.
-pub(super) const PATTERN_BYTES_MAX: usize = 256;
 
 /// FLOOR of a number, as opposed to FLOOR to a part of a time.
 fn is_floor(field: &DateTimeField) -> bool {
@@ -312,11 +309,9 @@ impl Columns<'_> {
         let item = self.scalar(expr, None)?;
         let item = self.expect(item, Type::Text, expr)?;
         match literal(pattern, Some(Type::Text), self.now_ms)? {
-            Some(Value::Text(pattern)) if pattern.len() <= PATTERN_BYTES_MAX => {
-                Ok(Scalar::Like { item, pattern, any_case })
-            }
+            Some(Value::Text(pattern)) => Ok(Scalar::Like { item, pattern, any_case }),
             _ => {
-                let message = format!("LIKE takes a literal of at most {PATTERN_BYTES_MAX} bytes.");
+                let message = format!("LIKE takes a literal of at most {TEXT_BYTES_MAX} bytes.");
                 let suggestion =
                     format!("SELECT COUNT(*) FROM {} WHERE app_version LIKE '4.%'", self.table.kind);
                 Err(Refusal::new(Rule::Expression, pattern.span(), message, suggestion))

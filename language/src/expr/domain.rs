@@ -9,6 +9,7 @@ use shoal_schemas::{ColumnRole, Domain, Kind, Region, Registry, TableDef, column
 
 use super::{Arithmetic, Scalar, TimePart, Type, Value};
 use crate::calendar::Grain;
+use crate::casing::Casing;
 
 /// Largest number that an expression may reach, in units.
 pub(crate) const INTERVAL_MAX: i64 = 1 << 52;
@@ -74,8 +75,8 @@ impl Scalar {
                 }
                 Some(all)
             }
-            Scalar::Upper(item) => Some(mapped(item.domain(public)?, str::to_uppercase)),
-            Scalar::Lower(item) => Some(mapped(item.domain(public)?, str::to_lowercase)),
+            Scalar::Upper(item) => Some(mapped(item.domain(public)?, |text| Casing::Upper.of(text))),
+            Scalar::Lower(item) => Some(mapped(item.domain(public)?, |text| Casing::Lower.of(text))),
             Scalar::Bucket { labels, .. } => Some(labels.iter().cloned().chain([Value::Null]).collect()),
             Scalar::Part(part) => {
                 let (first, last) = part.range()?;

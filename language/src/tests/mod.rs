@@ -7,6 +7,7 @@ mod canonical;
 mod conditions;
 mod grammar;
 mod listed;
+mod patterns;
 mod suggestions;
 mod tools;
 mod unlisted;

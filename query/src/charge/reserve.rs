@@ -19,6 +19,7 @@ use shoal_anonymity::tree::LeafCounts;
 use shoal_language::{KeyKind, PrivateQuery, Refusal, Rule, Scalar, Type, Value};
 
 use crate::sensitivity::SensitivityLayout;
+use crate::text_bytes::Texts;
 
 /// Standard deviations of its noise that a limit is above 0: the noise alone passes it once in 10^14 released parts.
 const SDS_MIN: f64 = 8.0;
@@ -29,9 +30,6 @@ const LIST_TIMES: usize = 3;
 const MAP_TIMES: f64 = 24.0 / 7.0;
 /// What an allocation takes besides what is asked for.
 const ALLOCATION: usize = 16;
-/// The text of a key: as long as a dimension may be. Its upper or lower case can be three times as long.
-const TEXT_BYTES: usize = 256 + ALLOCATION;
-const CASE_TIMES: usize = 3;
 /// A group by itself: its number, in a map by its hash, and its values, in a list.
 const GROUP_BYTES: usize = (17.0 * MAP_TIMES) as usize + 1 + LIST_TIMES * 16 + ALLOCATION;
 /// A group in one of the totals: its head, and where it is.
@@ -84,8 +82,9 @@ pub(crate) struct GroupSizes {
 impl GroupSizes {
     pub(crate) fn of(query: &PrivateQuery, layout: &SensitivityLayout, shown_max: u64) -> GroupSizes {
         let keys = query.keys().iter().filter(|key| key.kind != KeyKind::Region);
+        let all = Texts::of(query);
         let texts =
-            |(values, texts): (usize, usize), scalar: &Scalar| (values + 1, texts + text_bytes(scalar));
+            |(values, texts): (usize, usize), scalar: &Scalar| (values + 1, texts + text_bytes(all, scalar));
         let (values, texts) = keys.map(|key| &key.scalar).fold((0, 0), texts);
         let totals = [&layout.daily, &layout.ranged, &layout.sessions];
         let numbers = totals.iter().map(|limits| limits.clamps().len()).sum::<usize>();
@@ -123,12 +122,9 @@ impl GroupSizes {
 }
 
 /// Most bytes of the text of a key.
-fn text_bytes(key: &Scalar) -> usize {
+fn text_bytes(texts: Texts<'_>, key: &Scalar) -> usize {
     match key.ty() {
-        Some(Type::Text) if key.any(&|part| matches!(part, Scalar::Upper(_) | Scalar::Lower(_))) => {
-            CASE_TIMES * TEXT_BYTES
-        }
-        Some(Type::Text) => TEXT_BYTES,
+        Some(Type::Text) => texts.bytes(key) + ALLOCATION,
         _ => 0,
     }
 }

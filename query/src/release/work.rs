@@ -21,7 +21,7 @@ use std::time::Duration;
 use shoal_storage::{Block, DAY_FILES_MAX};
 
 use super::size::Sizes;
-use crate::charge::{ChargedQuery, least_limit};
+use crate::charge::{ChargedQuery, Threshold, least_limit};
 use crate::failure::Failure;
 use crate::released_parts::ReleasedPart;
 use crate::scan::{Reading, again_units, row_units};
@@ -42,8 +42,7 @@ const NOISE: u64 = 20 * ROW;
 const OPENED: u64 = 3;
 /// Units of a row of which the subject is counted, and which is held in memory and put in order there.
 const HELD: u64 = 10;
-/// Units of a look at a group that may be withheld. There are no more groups than rows, and a draw that decides is made for no
-/// more of them than have `k_min` subjects.
+/// Units of a look at a group that may be withheld.
 const LOOK: u64 = 5;
 
 /// The work of a question, part by part.
@@ -73,12 +72,9 @@ impl Work {
     ) -> Result<u64, Failure> {
         let (units, query) = (row_units(charged)?, &charged.query);
         let numbers: usize = charged.slots().iter().map(|slot| slot.width).sum();
-        let (groups, look) = match &charged.threshold {
-            Some(threshold) => {
-                let most = threshold.room.groups_max.saturating_add(least_limit(&threshold.groups));
-                (most.min(charged.shown_max), LOOK + NOISE / threshold.k_min.max(1))
-            }
-            None => (query.public_cells().unwrap_or(1), 0),
+        let groups = match &charged.threshold {
+            Some(threshold) => groups_of_a_part(threshold).min(charged.shown_max),
+            None => query.public_cells().unwrap_or(1),
         };
         let noise = groups.saturating_mul(numbers as u64).saturating_mul(NOISE);
         let mut passes = 1;
@@ -86,22 +82,25 @@ impl Work {
         for part in parts {
             let blocks = Blocks::of(charged, part);
             let rows = blocks.rows_of_a_pass(charged, parts.len(), planning)?;
-            passes = planning.sizes.rows(blocks.all()).div_ceil(rows).max(passes);
-            reads.push((blocks, rows));
+            let all = planning.sizes.rows(blocks.all());
+            passes = all.div_ceil(rows).max(passes);
+            let looks = charged.threshold.as_ref().map(|own| Looks::of(own, all)).unwrap_or_default();
+            reads.push((blocks, rows, looks));
         }
         let again = again_units(charged)?.saturating_mul(passes - 1);
-        for (blocks, rows) in reads {
+        for (blocks, rows, looks) in reads {
             let mut add = |block: &Block, each: u64| {
                 let of_a_row = self.of_a_row.entry(*block).or_insert(0);
                 let opening = (blocks.files * FILE).div_ceil(rows);
                 *of_a_row = of_a_row.saturating_add(ROW + HELD).saturating_add(each).saturating_add(opening);
             };
-            let own = units.own.saturating_add(look).saturating_add(again);
+            let own = units.own.saturating_add(looks.of_a_row).saturating_add(again);
             blocks.own.iter().for_each(|block| add(block, own));
             for (members, each) in blocks.members.iter().zip(&units.members) {
                 members.iter().for_each(|block| add(block, each.saturating_add(again)));
             }
             let own = PART.saturating_add(blocks.files * FILE * OPENED).saturating_add(noise);
+            let own = own.saturating_add(looks.of_a_part);
             self.fixed = self.fixed.saturating_add(own);
         }
         Ok(passes)
@@ -111,6 +110,31 @@ impl Work {
     pub(crate) fn time(&self, sizes: &Sizes<'_>, row_time_ns: u64) -> Duration {
         let units = self.fixed.saturating_add(sizes.total(&self.of_a_row));
         Duration::from_nanos(units.saturating_mul(row_time_ns) / ROW)
+    }
+}
+
+/// The most groups of private keys that a part may find.
+fn groups_of_a_part(threshold: &Threshold) -> u64 {
+    threshold.room.groups_max.saturating_add(least_limit(&threshold.groups))
+}
+
+/// Looks at the groups of a part that may be withheld, and the draws that decide. There are no more groups than rows, and no more
+/// draws than groups that have `k_min` subjects; and no more of either than groups that a part may find.
+#[derive(Clone, Copy, Default)]
+struct Looks {
+    /// Units of each row, or of the part: which of the two is less.
+    of_a_row: u64,
+    of_a_part: u64,
+}
+
+impl Looks {
+    fn of(threshold: &Threshold, rows: u64) -> Looks {
+        let of_a_row = LOOK + NOISE / threshold.k_min.max(1);
+        let of_a_part = groups_of_a_part(threshold).saturating_mul(LOOK + NOISE);
+        match of_a_part < rows.saturating_mul(of_a_row) {
+            true => Looks { of_a_row: 0, of_a_part },
+            false => Looks { of_a_row, of_a_part: 0 },
+        }
     }
 }
 
@@ -203,6 +227,22 @@ mod tests {
         assert!(more > few + again, "{few:?} and {more:?} for {passes} passes");
         let (many, passes_of_many) = all(5_000_000, READING_BYTES_MAX / 8).await;
         assert!(passes_of_many > 4 * passes && many > more * 4, "{passes_of_many} passes, {many:?}");
+    }
+
+    /// There is no more than one look at each row, and one at each group that may be found.
+    #[tokio::test]
+    async fn looks_are_planned_for_no_more_than_rows_and_groups() {
+        let sql = "SELECT app_version, COUNT(*) FROM usage WHERE day = current_date GROUP BY app_version";
+        let prepared = engine().prepare(&grant(Region::ALL), &request(sql), now_ms()).await.unwrap();
+        let charged =
+            charge(prepared.single().query.clone(), Precision::Normal.into(), &Caps::default()).unwrap();
+        let threshold = charged.threshold.as_ref().unwrap();
+        let most = groups_of_a_part(threshold) * (LOOK + NOISE);
+        for rows in [0, 1, 10_000, 1_000_000, 1 << 40] {
+            let looks = Looks::of(threshold, rows);
+            let of_rows = rows * (LOOK + NOISE / threshold.k_min);
+            assert_eq!(looks.of_a_row * rows + looks.of_a_part, of_rows.min(most), "{rows}");
+        }
     }
 
     /// Noise is planned for the groups that may be shown, not for all that memory holds.

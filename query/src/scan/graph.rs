@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, RecordBatchOptions, StringArray,
-    TimestampMicrosecondArray, new_null_array,
+    StringBuilder, TimestampMicrosecondArray, new_null_array,
 };
 use datafusion::arrow::compute::{cast, concat};
 use datafusion::arrow::datatypes::{DataType, Int32Type, SchemaRef, TimestampMicrosecondType};
@@ -27,11 +27,11 @@ use super::counted::{Counted, What};
 use super::nodes::{Builder, Node, Step, wanted};
 use super::texts::{is_same, looked_up};
 use crate::failure::Failure;
-use shoal_language::Scalar;
+use shoal_language::{Casing, Scalar};
 use shoal_schemas::calendar::HOUR_MS;
 
-/// A text in a batch, as long as a property may be; any other value.
-const TEXT_BYTES: usize = 264;
+/// What a text in a batch takes besides its bytes; any other value.
+const TEXT_BYTES: usize = 8;
 const NUMBER_BYTES: usize = 24;
 
 /// Expressions that are evaluated together.
@@ -78,7 +78,7 @@ impl Graph {
     pub(super) fn row_bytes(&self) -> usize {
         let of = |node: &Node| match node.ty {
             Some(DataType::Boolean) => 1,
-            Some(DataType::Utf8) => TEXT_BYTES,
+            Some(DataType::Utf8) => node.text_bytes + TEXT_BYTES,
             _ => NUMBER_BYTES,
         };
         self.nodes.iter().map(of).sum()
@@ -204,18 +204,32 @@ fn evaluated(step: &Step, inputs: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef
         Step::Stored(_) => Err(Failure::Internal),
         Step::Hour => hours(inputs.first().ok_or(Failure::Internal)?),
         Step::Matches(pattern) => {
-            let texts =
-                inputs.first().and_then(|texts| texts.as_string_opt::<i32>()).ok_or(Failure::Internal)?;
             let matches: BooleanArray =
-                texts.iter().map(|text| text.map(|text| pattern.is_match(text))).collect();
+                texts_of(&inputs)?.iter().map(|text| text.map(|text| pattern.matches(text))).collect();
             Ok(Arc::new(matches))
         }
+        Step::Cased(casing) => Ok(Arc::new(cased(texts_of(&inputs)?, *casing))),
         Step::Any(schema, expr) => {
             let options = RecordBatchOptions::new().with_row_count(Some(rows));
             let batch = RecordBatch::try_new_with_options(Arc::clone(schema), inputs, &options)?;
             Ok(expr.evaluate(&batch)?.into_array(rows)?)
         }
     }
+}
+
+fn texts_of(inputs: &[ArrayRef]) -> Result<&StringArray, Failure> {
+    inputs.first().and_then(|texts| texts.as_string_opt::<i32>()).ok_or(Failure::Internal)
+}
+
+fn cased(texts: &StringArray, casing: Casing) -> StringArray {
+    let (mut made, mut own) =
+        (StringBuilder::with_capacity(texts.len(), texts.value_data().len()), String::new());
+    for text in texts {
+        own.clear();
+        text.iter().for_each(|text| casing.write(text, &mut own));
+        made.append_option(text.map(|_| own.as_str()));
+    }
+    made.finish()
 }
 
 fn conformed(value: ArrayRef, ty: Option<&DataType>) -> Result<ArrayRef, Failure> {

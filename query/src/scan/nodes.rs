@@ -11,7 +11,6 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{Expr, SessionContext};
-use regex::Regex;
 use shoal_schemas::{Region, columns};
 
 use super::counted::{Counted, What};
@@ -19,8 +18,9 @@ use super::patterns::compiled;
 use super::plan;
 use super::texts::text_type;
 use crate::failure::Failure;
+use crate::text_bytes::{CASED_BYTES_MAX, TEXT_BYTES_MAX};
 use shoal_language::calendar::Grain;
-use shoal_language::{Scalar, Shared, Type, Value};
+use shoal_language::{Casing, Pattern, Scalar, Shared, Type, Value};
 
 /// One expression over the values of other nodes.
 pub(super) struct Node {
@@ -30,6 +30,8 @@ pub(super) struct Node {
     pub(super) texts: Option<usize>,
     /// What its values are given to other nodes as.
     pub(super) ty: Option<DataType>,
+    /// The most bytes of it, if it is a text.
+    pub(super) text_bytes: usize,
 }
 
 /// How a node is made of its inputs.
@@ -39,7 +41,9 @@ pub(super) enum Step {
     /// The hour of its input.
     Hour,
     /// Whether its input, a text, matches.
-    Matches(Regex),
+    Matches(Pattern),
+    /// Its input, a text, in this case.
+    Cased(Casing),
     /// Of its inputs, in this schema.
     Any(SchemaRef, Arc<dyn PhysicalExpr>),
 }
@@ -149,9 +153,16 @@ impl<'a> Builder<'a> {
             inputs: Vec::new(),
             texts: is_text.then_some(at),
             ty: Some(if is_text { DataType::Utf8 } else { ty }),
+            text_bytes: TEXT_BYTES_MAX,
         });
         self.known.insert(own, self.nodes.len() - 1);
         Ok(self.nodes.len() - 1)
+    }
+
+    /// The most bytes of a text that is one of these nodes or a constant.
+    fn longest_of(&self, inputs: &[usize]) -> usize {
+        let bytes = inputs.iter().filter_map(|input| self.nodes.get(*input)).map(|node| node.text_bytes);
+        bytes.fold(TEXT_BYTES_MAX, usize::max)
     }
 
     /// The node of an expression whose parts are columns named by the positions of its inputs, or constants.
@@ -162,7 +173,8 @@ impl<'a> Builder<'a> {
                 let at = self.schema.index_of(name).map_err(|_| Failure::Internal)?;
                 let is_text = matches!(self.schema.field(at).data_type(), DataType::Dictionary(..));
                 let ty = ty.filter(|_| !is_digest(name));
-                return Ok(Node { step: Step::Stored(at), inputs, texts: is_text.then_some(at), ty });
+                let texts = is_text.then_some(at);
+                return Ok(Node { step: Step::Stored(at), inputs, texts, ty, text_bytes: TEXT_BYTES_MAX });
             }
             Scalar::Time(Grain::Hour) => {
                 inputs.push(self.stored(columns::TIME)?);
@@ -172,6 +184,8 @@ impl<'a> Builder<'a> {
                 self.counted.add(What::Patterns, 1);
                 Step::Matches(compiled(pattern, *any_case)?)
             }
+            Scalar::Upper(item) if matches!(&**item, Scalar::Column { .. }) => Step::Cased(Casing::Upper),
+            Scalar::Lower(item) if matches!(&**item, Scalar::Column { .. }) => Step::Cased(Casing::Lower),
             _ => {
                 let plan = plan::plan(own, self.region);
                 let mut fields = Vec::new();
@@ -198,7 +212,11 @@ impl<'a> Builder<'a> {
         let mut columns = inputs.iter().map(|input| self.nodes.get(*input).and_then(|node| node.texts));
         let first = columns.next().flatten();
         let texts = first.filter(|first| columns.all(|other| other == Some(*first)));
-        Ok(Node { step, inputs, texts, ty })
+        let text_bytes = match own {
+            Scalar::Upper(_) | Scalar::Lower(_) => CASED_BYTES_MAX,
+            _ => self.longest_of(&inputs),
+        };
+        Ok(Node { step, inputs, texts, ty, text_bytes })
     }
 }
 

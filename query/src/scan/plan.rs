@@ -9,7 +9,7 @@ use datafusion::logical_expr::{self as df, expr::Like};
 use datafusion::prelude::{Expr, col, lit};
 use shoal_schemas::{Region, columns};
 
-use shoal_language::{Arithmetic, Compare, Scalar, TimePart, Value};
+use shoal_language::{Arithmetic, Casing, Compare, Scalar, TimePart, Value};
 
 const fn comparison(op: Compare) -> df::Operator {
     match op {
@@ -62,8 +62,14 @@ pub(crate) fn plan(scalar: &Scalar, region: Region) -> Expr {
         Scalar::Coalesce(items) => {
             datafusion::functions::core::expr_fn::coalesce(items.iter().map(|item| of(item)).collect())
         }
-        Scalar::Upper(item) => datafusion::functions::string::expr_fn::upper(of(item)),
-        Scalar::Lower(item) => datafusion::functions::string::expr_fn::lower(of(item)),
+        Scalar::Upper(item) => match &**item {
+            Scalar::Value(Value::Text(text)) => lit(Casing::Upper.of(text)),
+            _ => datafusion::functions::string::expr_fn::upper(of(item)),
+        },
+        Scalar::Lower(item) => match &**item {
+            Scalar::Value(Value::Text(text)) => lit(Casing::Lower.of(text)),
+            _ => datafusion::functions::string::expr_fn::lower(of(item)),
+        },
         Scalar::Arithmetic(op, left, right) => df::binary_expr(of(left), arithmetic(*op), of(right)),
         Scalar::Least(items) => {
             datafusion::functions::core::expr_fn::least(items.iter().map(|item| of(item)).collect())

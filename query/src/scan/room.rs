@@ -13,6 +13,7 @@
 use shoal_language::{Scalar, Type};
 
 use super::runs::{ORDERED_BYTES, ROW_BYTES};
+use crate::text_bytes::Texts;
 
 /// Memory for reading, of all queries together.
 pub(crate) const BYTES_MAX: usize = 1 << 30;
@@ -29,8 +30,8 @@ pub(super) const OPEN_MAX: usize = 256;
 
 /// Rows that are held are put in order in parts of so many of them.
 pub(super) const CHUNKS: usize = 64;
-/// A text that is held: as long as a dimension may be, where it is, and which one it is.
-const TEXT_BYTES: usize = 256 + 4 + 4 + 1;
+/// What a text that is held takes besides its bytes: where it is, and which one it is.
+const TEXT_BYTES: usize = 4 + 4 + 1;
 const DIGEST_BYTES: usize = 16 + 4 + 1;
 
 /// What one row takes, in bytes.
@@ -60,7 +61,7 @@ impl RowBytes {
 /// The most bytes of a row that is held with the values of these expressions.
 pub(super) fn held_bytes(scalars: &[Scalar]) -> usize {
     let of = |scalar: &Scalar| match scalar.ty() {
-        Some(Type::Text) => TEXT_BYTES,
+        Some(Type::Text) => Texts::default().bytes(scalar) + TEXT_BYTES,
         Some(Type::Boolean) => 1,
         Some(Type::Number { .. } | Type::Time | Type::Day) => size_of::<i64>() + 1,
         None => DIGEST_BYTES,

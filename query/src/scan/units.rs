@@ -6,18 +6,20 @@
 //!
 //! At a `query.row_time_ns` of 10 a unit is a nanosecond, and a row that is read, put in order, looked up among its copies and
 //! counted takes about 26 of them on an idle machine (`docs/benchmarks.md`). A pattern looks at each of 256 bytes once, at about
-//! a nanosecond each, so that it takes some 300: the weight of one is right at 25, where counts are in time on a busy machine too. What
+//! a nanosecond for each word of its states, so that it takes some 300: the weight of one is right at 25, where counts are in time
+//! on a busy machine too. Upper and lower case can make a text three times as long, and what looks at it takes three times as much. What
 //! a file's dictionary saves, where five texts stand for a million rows, is no part of the weights, because nobody knows before
 //! the scan whether it does.
 //! Not here: how many rows there are, what else a question takes (`release/work.rs`).
 
 use std::collections::HashSet;
 
-use shoal_language::{AggregateOp, Scalar, Shape, Type};
+use shoal_language::{AggregateOp, Pattern, Scalar, Shape, Type};
 
 use super::accumulators;
 use crate::charge::ChargedQuery;
 use crate::failure::Failure;
+use crate::text_bytes::Texts;
 
 /// Units of a row of the query's table, and of the table of each membership, beyond the ten of each row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,13 @@ pub(crate) struct RowUnits {
 const ORDER: u64 = 20;
 /// A key of a group.
 const KEY: u64 = 20;
+/// A pattern: for each word of its states; in any case, where the bytes of a letter are looked up one after the other; and before
+/// the first byte.
+const PATTERN: u64 = 100;
+const ANY_CASE: u64 = 120;
+const PATTERN_START: u64 = 10;
+/// Upper or lower case, letter by letter: of a text whose letters and their other cases have different lengths.
+const CASE: u64 = 700;
 /// What each expression over a made row takes beside its own units: its value is a value of its own.
 const MADE: u64 = 5;
 
@@ -37,7 +46,7 @@ const MADE: u64 = 5;
 pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
     let query = &charged.query;
     let accumulator = accumulators::unfilled(charged)?;
-    let scalars = accumulator.scalars();
+    let (scalars, texts) = (accumulator.scalars(), Texts::of(query));
     let aggregates: u64 = query.aggregates().iter().map(|aggregate| of_aggregate(&aggregate.op)).sum();
     let shape = match query.shape() {
         Shape::Events => 0,
@@ -46,9 +55,9 @@ pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
         Shape::Retention { .. } => 40,
     };
     let made = accumulator.made();
-    let own = of_scalars(query.filter().into_iter().chain(&scalars)) + KEY * query.keys().len() as u64;
-    let own = own.saturating_add(of_scalars(&made)).saturating_add(MADE * made.len() as u64);
-    let members = query.members().iter().map(|member| of_scalars(&member.filter) + ORDER).collect();
+    let own = of_scalars(query.filter().into_iter().chain(&scalars), texts) + KEY * query.keys().len() as u64;
+    let own = own.saturating_add(of_scalars(&made, texts)).saturating_add(MADE * made.len() as u64);
+    let members = query.members().iter().map(|member| of_scalars(&member.filter, texts) + ORDER).collect();
     Ok(RowUnits { own: own + ORDER + aggregates + shape, members })
 }
 
@@ -61,13 +70,13 @@ fn of_aggregate(op: &AggregateOp) -> u64 {
 }
 
 /// Of expressions over the same rows.
-fn of_scalars<'s>(scalars: impl IntoIterator<Item = &'s Scalar>) -> u64 {
+fn of_scalars<'s>(scalars: impl IntoIterator<Item = &'s Scalar>, texts: Texts<'_>) -> u64 {
     let mut seen: HashSet<&Scalar> = HashSet::new();
     let mut left: Vec<&Scalar> = scalars.into_iter().collect();
     let mut units = 0_u64;
     while let Some(scalar) = left.pop() {
         if seen.insert(scalar) {
-            units = units.saturating_add(of_one(scalar));
+            units = units.saturating_add(of_one(scalar, texts));
             scalar.each(&mut |part| left.push(part));
         }
     }
@@ -75,21 +84,26 @@ fn of_scalars<'s>(scalars: impl IntoIterator<Item = &'s Scalar>) -> u64 {
 }
 
 /// Of an expression whose parts are there.
-fn of_one(scalar: &Scalar) -> u64 {
+fn of_one(scalar: &Scalar, texts: Texts<'_>) -> u64 {
     let each = |units: u64, of: usize| units.saturating_mul(of as u64);
+    // As many times as what looks at a text has the bytes of a property before it.
+    let looked_at = |item: &Scalar, units: u64| each(units, texts.times(item));
     match scalar {
         Scalar::Value(_) | Scalar::Region | Scalar::Step | Scalar::Cohort | Scalar::Period => 0,
         Scalar::Person { .. } | Scalar::PersonKey { .. } => 5,
         Scalar::Column { .. } | Scalar::Day => 10,
         Scalar::Time(_) | Scalar::Part(_) => 30,
-        Scalar::Compare(_, left, _) if left.ty() == Some(Type::Text) => 15,
+        Scalar::Compare(_, left, _) if left.ty() == Some(Type::Text) => looked_at(left, 15),
         Scalar::Compare(..) | Scalar::And(..) | Scalar::Or(..) | Scalar::Not(_) | Scalar::IsNull(_) => 3,
         Scalar::Arithmetic(..) => 3,
-        Scalar::In(_, list) => 20 + each(1, list.len()),
-        Scalar::Like { pattern, .. } => 100 + each(4, pattern.len()),
+        Scalar::In(item, list) => looked_at(item, 20) + each(1, list.len()),
+        Scalar::Like { item, pattern, any_case } => {
+            let letters = if *any_case { ANY_CASE } else { 0 };
+            PATTERN_START + looked_at(item, letters + each(PATTERN, Pattern::words(pattern, *any_case)))
+        }
         Scalar::Case { branches, .. } => 10 + each(10, branches.len()),
         Scalar::Coalesce(items) | Scalar::Least(items) | Scalar::Greatest(items) => each(10, items.len()),
-        Scalar::Upper(_) | Scalar::Lower(_) => 80,
+        Scalar::Upper(item) | Scalar::Lower(item) => looked_at(item, CASE),
         Scalar::Bucket { edges, .. } => 10 + each(5, edges.len()),
     }
 }
@@ -102,7 +116,7 @@ mod tests {
     use shoal_language::FUNCTIONS;
     use shoal_schemas::Region;
 
-    use super::row_units;
+    use super::{CASE, PATTERN, row_units};
     use crate::tests::{engine, grant, now_ms, request};
 
     async fn units(sql: &str) -> u64 {
@@ -201,6 +215,34 @@ mod tests {
         let row = 10 + units("SELECT COUNT(*) AS n FROM usage").await;
         let pattern = units("SELECT COUNT(*) AS n FROM usage WHERE app_version LIKE '%4%'").await + 10 - row;
         assert!(pattern >= 2 * row, "{pattern} and {row}");
+    }
+
+    /// A pattern is worth its words, and three times as many on a text that upper or lower case may have made three times as long.
+    #[tokio::test]
+    async fn patterns_are_worth_their_words_and_the_bytes_of_their_texts() {
+        let of = |condition: String| async move {
+            let all = units(&format!("SELECT COUNT(*) AS n FROM usage WHERE {condition}")).await;
+            all - units("SELECT COUNT(*) AS n FROM usage WHERE app_version IS NULL").await
+        };
+        let hostile = |letters: usize| format!("'%a{}b%'", "_".repeat(letters));
+        let one = of("app_version LIKE '%4%'".to_owned()).await;
+        assert_eq!(of(format!("app_version LIKE {}", hostile(50))).await, one);
+        for (letters, words) in [(100, 2), (150, 3), (200, 4), (252, 4)] {
+            let more = of(format!("app_version LIKE {}", hostile(letters))).await - one;
+            assert_eq!(more, (words - 1) * PATTERN, "{letters}");
+        }
+        let cased = of("upper(app_version) LIKE '%4%'".to_owned()).await;
+        assert_eq!(cased, one + 2 * PATTERN + CASE);
+        let by = |key: &str, condition: &str| {
+            format!(
+                "SELECT COUNT(*) AS n FROM (SELECT subject, {key} AS k, COUNT(*) AS c FROM usage GROUP BY subject, k) AS p \
+                 WHERE {condition}"
+            )
+        };
+        for (key, times) in [("screen", 1), ("lower(screen)", 3)] {
+            let like = units(&by(key, "k LIKE '%4%'")).await - units(&by(key, "k IS NULL")).await;
+            assert!(like > times * PATTERN - 10 && like <= times * PATTERN + 20, "{key}: {like}");
+        }
     }
 
     /// A condition is worth no less when it is asked of what is made of a subject's events than when it is asked of events,

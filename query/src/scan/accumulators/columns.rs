@@ -6,15 +6,17 @@ use datafusion::arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit};
 use shoal_schemas::columns;
 
 use crate::failure::Failure;
+use crate::text_bytes::Texts;
 use shoal_language::{Scalar, Type, Value};
 
-/// A text, as long as a dimension may be, and where it is; a digest, and where it is.
-const TEXT_BYTES: usize = 256 + 8;
+/// Where a text is; a digest, and where it is.
+const TEXT_BYTES: usize = 8;
 const DIGEST_BYTES: usize = 16 + 8;
 
 /// The columns of the batch that each source is at. No `Debug`: they are events.
 pub(super) struct Columns {
     kinds: Vec<Kind>,
+    row_bytes: usize,
     sources: Vec<Vec<ArrayRef>>,
 }
 
@@ -35,7 +37,15 @@ impl Columns {
             Scalar::Column { name, .. } if name == columns::SESSION => Kind::Digest,
             other => other.ty().map_or(Kind::Null, Kind::Of),
         };
-        Columns { kinds: scalars.iter().map(kind).collect(), sources: Vec::new() }
+        let kinds: Vec<Kind> = scalars.iter().map(kind).collect();
+        let bytes = |(kind, scalar): (&Kind, &Scalar)| match kind {
+            Kind::Of(Type::Text) => Texts::default().bytes(scalar) + TEXT_BYTES,
+            Kind::Of(_) => size_of::<i64>() + 1,
+            Kind::Digest => DIGEST_BYTES,
+            Kind::Null => 0,
+        };
+        let row_bytes = kinds.iter().zip(scalars).map(bytes).sum();
+        Columns { kinds, row_bytes, sources: Vec::new() }
     }
 
     pub(super) fn load(&mut self, source: usize, columns: &[ArrayRef]) -> Result<(), Failure> {
@@ -76,13 +86,7 @@ impl Columns {
 
     /// The most bytes of a row.
     pub(super) fn row_bytes(&self) -> usize {
-        let of = |kind: &Kind| match kind {
-            Kind::Of(Type::Text) => TEXT_BYTES,
-            Kind::Of(_) => size_of::<i64>() + 1,
-            Kind::Digest => DIGEST_BYTES,
-            Kind::Null => 0,
-        };
-        self.kinds.iter().map(of).sum()
+        self.row_bytes
     }
 
     fn array(&self, source: usize, column: usize, row: usize) -> Option<&ArrayRef> {

@@ -8,15 +8,14 @@
 //! neither true nor false is NULL, and values of two types are neither equal nor different. Arithmetic is done in 128
 //! bits and kept within 64 (`bind` has made sure that nothing is cut).
 //! An expression that is used in several places is one node, and every node is evaluated once for every made row: no branch
-//! is skipped and no condition is decided early. Patterns are compiled when they are added, and match in time that is linear
-//! in the text. So the work of a made row follows from the query (`units`), not from what the subject did.
+//! is skipped and no condition is decided early. Patterns are compiled when they are added, and match in work that their words and
+//! the text's bytes decide. So the work of a made row follows from the query (`units`), not from what the subject did.
 //! Not here: expressions over events, which run as DataFusion's own (`graph`).
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use regex::Regex;
-use shoal_language::{Arithmetic, Compare, Scalar, Value};
+use shoal_language::{Arithmetic, Casing, Compare, Pattern, Scalar, Value};
 
 use crate::failure::Failure;
 use crate::scan::counted::{Counted, What};
@@ -47,7 +46,7 @@ struct Node {
     /// Its parts, in their order.
     inputs: Vec<usize>,
     /// Of a LIKE.
-    pattern: Option<Regex>,
+    pattern: Option<Pattern>,
 }
 
 impl Expressions {
@@ -121,7 +120,7 @@ impl Node {
             Scalar::In(_, list) => is_in(part(0), list),
             Scalar::IsNull(_) => Value::Boolean(*part(0) == Value::Null),
             Scalar::Like { .. } => match (part(0), &self.pattern) {
-                (Value::Text(text), Some(pattern)) => Value::Boolean(pattern.is_match(text)),
+                (Value::Text(text), Some(pattern)) => Value::Boolean(pattern.matches(text)),
                 _ => Value::Null,
             },
             Scalar::Case { branches, .. } => {
@@ -132,8 +131,8 @@ impl Node {
             Scalar::Coalesce(_) => {
                 self.given(values).find(|v| **v != Value::Null).cloned().unwrap_or(Value::Null)
             }
-            Scalar::Upper(_) => mapped(part(0), str::to_uppercase),
-            Scalar::Lower(_) => mapped(part(0), str::to_lowercase),
+            Scalar::Upper(_) => mapped(part(0), |text| Casing::Upper.of(text)),
+            Scalar::Lower(_) => mapped(part(0), |text| Casing::Lower.of(text)),
             Scalar::Arithmetic(op, ..) => arithmetic(*op, part(0), part(1)),
             Scalar::Least(_) => extreme(self.given(values), Ordering::Less),
             Scalar::Greatest(_) => extreme(self.given(values), Ordering::Greater),

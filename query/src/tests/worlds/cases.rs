@@ -51,7 +51,7 @@ fn function(name: &str) -> Option<&'static str> {
 }
 
 /// Operators, each in a condition.
-const CONDITIONS: [&str; 33] = [
+const CONDITIONS: [&str; 34] = [
     "screen = 'zebrafinch'",
     "screen <> 'zebrafinch'",
     "screen < 'm'",
@@ -75,6 +75,8 @@ const CONDITIONS: [&str; 33] = [
     "screen LIKE 'z%b_a%'",
     "screen NOT LIKE '%finch'",
     "screen ILIKE 'ZEBRA%'",
+    // A hundred letters of which each may be any: where a regular expression would have followed them one by one.
+    "screen LIKE '%a____________________________________________________________________________________________________b%'",
     "screen IS DISTINCT FROM app_version",
     "screen IS NOT DISTINCT FROM 'zebrafinch'",
     "screen = ANY(ARRAY['home', 'zebrafinch'])",
