@@ -19,10 +19,9 @@ use crate::fold::{decode, fold};
 mod name;
 mod vocabulary;
 
-use vocabulary::{COLLECTIONS, WORDS};
+pub(crate) use vocabulary::is_named;
+use vocabulary::{COLLECTIONS, PLACEHOLDER, is_version};
 
-/// What stands for a value.
-const PLACEHOLDER: &str = "{}";
 /// Parts of a path that are looked at. What is deeper is one value.
 const PARTS_MAX: usize = 24;
 /// Longest plain word of a route, in bytes.
@@ -81,44 +80,6 @@ pub fn endpoint(name: &str) -> String {
             if is_name { meant.into_owned() } else { PLACEHOLDER.to_owned() }
         }
     }
-}
-
-/// Whether a part of a path is made of words that programs use, and nothing else.
-pub(crate) fn is_named(part: &str) -> bool {
-    let mut any = false;
-    let mut word = String::new();
-    let mut is_known = |word: &mut String| {
-        any |= !word.is_empty();
-        let known = word.is_empty() || is_word(word);
-        word.clear();
-        known
-    };
-    let mut before = ' ';
-    let mut rest = part.chars().peekable();
-    while let Some(c) = rest.next() {
-        let ends = match c {
-            '-' | '_' | '.' | '~' => true,
-            // `LiveView` is two words, and so is `RTSPView`.
-            'A'..='Z' => before.is_ascii_lowercase() || rest.peek().is_some_and(char::is_ascii_lowercase),
-            'a'..='z' | '0'..='9' => false,
-            _ => return false,
-        };
-        if ends && !is_known(&mut word) {
-            return false;
-        }
-        if c.is_ascii_alphanumeric() {
-            word.push(c.to_ascii_lowercase());
-        }
-        before = c;
-    }
-    is_known(&mut word) && any
-}
-
-/// A known word, also one that ends in a letter with one digit behind it: `step2`, but not `4010` for the known `401`.
-fn is_word(word: &str) -> bool {
-    let known = |word: &str| WORDS.binary_search(&word).is_ok() || COLLECTIONS.binary_search(&word).is_ok();
-    let counted = |word: &str| word.ends_with(|c: char| c.is_ascii_lowercase()) && known(word);
-    known(word) || word.strip_suffix(|c: char| c.is_ascii_digit()).is_some_and(counted)
 }
 
 /// The method in front of a path, and the rest without the protocol's version.
@@ -199,15 +160,6 @@ fn is_kept(part: &str, before: &str) -> bool {
     let collection = before.to_ascii_lowercase();
     let names_one = COLLECTIONS.binary_search(&collection.as_str()).is_ok();
     !names_one && is_plain_word(part)
-}
-
-/// `v1`, `v12`, `v1.2`.
-fn is_version(part: &str) -> bool {
-    part.strip_prefix(['v', 'V']).is_some_and(|number| {
-        (1..=4).contains(&number.len())
-            && number.starts_with(|c: char| c.is_ascii_digit())
-            && number.split('.').all(|n| (1..=2).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
-    })
 }
 
 /// `{id}`, `:id`, `<id>`, `[id]`, also with a type.

@@ -4,6 +4,7 @@
 //! Not here: the traffic (`demo/traffic.rs`) and how it is sent (`demo/send.rs`), the questions (`demo/questions.rs`), how
 //! answers are shown beside the truth (`demo/truth.rs`).
 
+mod keys;
 mod questions;
 mod random;
 mod send;
@@ -17,27 +18,19 @@ use std::process::ExitCode;
 use chrono::DateTime;
 use clap::Args;
 use serde_json::{Value, json};
-use shoal_audit::Act;
-use shoal_ingest::KeyKind;
 use shoal_schemas::calendar::{day_of, start_of};
-use shoal_schemas::{Programme, Region};
 
-use crate::access_keys::{KeyStore, Role, Scope};
 use crate::cli::serve::until_told;
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
-use crate::key_line::KeyLines;
 use crate::running::Running;
 use crate::startup::start;
 use crate::{logs, system_clock, threads};
 
+use keys::{Keys, SDK_REGION};
 use questions::{Exactness, QUESTIONS, Question, TOUR};
 use traffic::Event;
-
-const POLICY: &str = "2026-1";
-/// Where the people live whose events the SDK's lines send: the only region of their key, so they need not name a country.
-const SDK_REGION: Region = Region::De;
 
 /// The demo's arguments.
 #[derive(Args)]
@@ -59,15 +52,6 @@ pub(crate) struct DemoArgs {
     seed: u64,
 }
 
-/// The keys of the demo, as they are presented.
-struct Keys {
-    app: String,
-    devices: String,
-    sdk: String,
-    sdk_for_dsn: String,
-    officer: String,
-}
-
 /// Runs the demo.
 ///
 /// # Errors
@@ -84,7 +68,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     config.query.row_time_ns = 300;
     config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
     logs::start(&config.log);
-    let keys = make_keys(&config)?;
+    let keys = Keys::make(&config)?;
     threads::runtime()?.block_on(async {
         let running = start(config, crate::Clocks::system()).await?;
         let url = format!("http://{}", running.addr());
@@ -149,42 +133,6 @@ fn free_address(wanted: SocketAddr) -> SocketAddr {
         Ok(_) => wanted,
         Err(_) => SocketAddr::new(wanted.ip(), 0),
     }
-}
-
-fn make_keys(config: &Config) -> Result<Keys, Error> {
-    let store = KeyStore::new(&config.data_dir);
-    let now_ms = system_clock()();
-    let regions = Region::ALL.to_vec();
-    // The keys of servers: the demo counts what became of its events.
-    let ingest = |app: &str, programme, policy: Option<&str>| Scope::Ingest {
-        kind: KeyKind::Server,
-        app: app.to_owned(),
-        regions: regions.clone(),
-        programme,
-        policy: policy.map(str::to_owned),
-        consent_category: None,
-    };
-    let lines = KeyLines::of_operator(&config.data_dir)?;
-    let make = |scope| lines.act(Act::KeyCreate, now_ms, |announce| store.create(scope, now_ms, announce));
-    let app = make(ingest("camera", None, None))?;
-    let devices = make(ingest("firmware", Some(Programme::DeviceExperience), Some(POLICY)))?;
-    // SDKs carry neither consent nor country, so their key asserts the one and has a single region for the other.
-    let sdk = make(Scope::Ingest {
-        kind: KeyKind::Server,
-        app: "camera".to_owned(),
-        regions: vec![SDK_REGION],
-        programme: Some(Programme::UserExperience),
-        policy: Some(POLICY.to_owned()),
-        consent_category: None,
-    })?;
-    let officer = make(Scope::Analyst { role: Role::Officer, regions: regions.clone() })?;
-    Ok(Keys {
-        app: app.reveal(),
-        devices: devices.reveal(),
-        sdk: sdk.reveal(),
-        sdk_for_dsn: sdk.reveal_for_dsn(),
-        officer: officer.reveal(),
-    })
 }
 
 fn ask_all(

@@ -15,10 +15,7 @@
 //! Invariant: the template of a template is itself.
 //! Not here: paths (`route.rs`), words that name somebody and stand alone, which no rule can know.
 
-use crate::route::{
-    PLACEHOLDER, is_named, is_version,
-    vocabulary::{COLLECTIONS, COUNTED},
-};
+use super::vocabulary::{COLLECTIONS, COUNTED, PLACEHOLDER, is_named, is_version};
 
 /// A run of letters and digits.
 #[derive(Clone, Copy)]

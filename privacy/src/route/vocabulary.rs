@@ -1,11 +1,13 @@
-//! The words that routes of apps and services are made of. What is not here may be a value.
+//! The words that routes of apps and services are made of, and whether a text is made of them. What is not here may be a value.
 //!
 //! Invariant: all lists are sorted, and a test sees to it.
 //! Not here: how a part of a path is taken apart (`route.rs`).
 
+/// What stands for a value.
+pub(super) const PLACEHOLDER: &str = "{}";
 /// Words that stand for themselves wherever they are.
 #[rustfmt::skip]
-pub(super) const WORDS: &[&str] = &[
+const WORDS: &[&str] = &[
     "2fa", "3d", "401", "403", "404", "4g", "4k", "500", "5g", "aac", "about", "accept", "access",
     "accessory", "account", "action", "actions", "activate", "activation", "active", "activities",
     "activity", "activityresult", "add", "adddevice", "address", "admin", "advanced", "agreement", "ai",
@@ -142,6 +144,53 @@ pub(super) const COUNTED: &[&str] = &[
     "step", "steps", "tab", "tag", "tage", "teil", "tier", "top", "version", "view", "week", "weeks",
     "windows", "year", "years", "zone",
 ];
+
+/// Whether a part of a path is made of words that programs use, and nothing else.
+pub(crate) fn is_named(part: &str) -> bool {
+    let mut any = false;
+    let mut word = String::new();
+    let mut is_known = |word: &mut String| {
+        any |= !word.is_empty();
+        let known = word.is_empty() || is_word(word);
+        word.clear();
+        known
+    };
+    let mut before = ' ';
+    let mut rest = part.chars().peekable();
+    while let Some(c) = rest.next() {
+        let ends = match c {
+            '-' | '_' | '.' | '~' => true,
+            // `LiveView` is two words, and so is `RTSPView`.
+            'A'..='Z' => before.is_ascii_lowercase() || rest.peek().is_some_and(char::is_ascii_lowercase),
+            'a'..='z' | '0'..='9' => false,
+            _ => return false,
+        };
+        if ends && !is_known(&mut word) {
+            return false;
+        }
+        if c.is_ascii_alphanumeric() {
+            word.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    is_known(&mut word) && any
+}
+
+/// A known word, also one that ends in a letter with one digit behind it: `step2`, but not `4010` for the known `401`.
+fn is_word(word: &str) -> bool {
+    let known = |word: &str| WORDS.binary_search(&word).is_ok() || COLLECTIONS.binary_search(&word).is_ok();
+    let counted = |word: &str| word.ends_with(|c: char| c.is_ascii_lowercase()) && known(word);
+    known(word) || word.strip_suffix(|c: char| c.is_ascii_digit()).is_some_and(counted)
+}
+
+/// `v1`, `v12`, `v1.2`.
+pub(super) fn is_version(part: &str) -> bool {
+    part.strip_prefix(['v', 'V']).is_some_and(|number| {
+        (1..=4).contains(&number.len())
+            && number.starts_with(|c: char| c.is_ascii_digit())
+            && number.split('.').all(|n| (1..=2).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use chrono::DateTime;
 use clap::Subcommand;
 use serde::Deserialize as _;
+use serde_json::json;
 use shoal_language::calendar::day_text;
 use shoal_schemas::calendar::day_of;
 
+use super::output::print_either;
 use super::status::bytes;
 use crate::backup::making::Made;
 use crate::backup::restore::{Restored, restore};
@@ -27,12 +29,18 @@ pub(super) enum BackupCommand {
     Create {
         /// Directory of the backup, outside of the data directory. The account of the service must be able to write it.
         dir: PathBuf,
+        /// Prints what was made as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Compares every file of a backup with its digest, and reads the log of every table. Exits with 1 when something is missing
     /// or changed.
     Verify {
         /// Directory of the backup.
         dir: PathBuf,
+        /// Prints the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Puts a backup into an empty data directory, while no service runs.
     Restore {
@@ -48,7 +56,7 @@ pub(super) fn run(config: &Config, command: &BackupCommand) -> Result<ExitCode, 
     let now_ms = crate::clocks::checked(&crate::system_clock())?;
     let runtime = crate::threads::runtime()?;
     match command {
-        BackupCommand::Create { dir } => {
+        BackupCommand::Create { dir, json } => {
             if !config.data_dir.is_dir() {
                 return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
             }
@@ -62,23 +70,27 @@ pub(super) fn run(config: &Config, command: &BackupCommand) -> Result<ExitCode, 
                     )
                 })?,
             };
-            show_made(&made, &dir);
-            Ok(ExitCode::SUCCESS)
+            print_either(*json, || json!(made), || made_text(&made, &dir))
         }
-        BackupCommand::Verify { dir } => {
+        BackupCommand::Verify { dir, json } => {
             let verified = runtime.block_on(verify(dir))?;
             let manifest = &verified.manifest;
-            verified.faults.iter().for_each(|fault| println!("{fault}"));
-            if !verified.faults.is_empty() {
-                return Err(Error::Service(format!(
-                    "the backup is not whole: {} faults",
-                    verified.faults.len()
-                )));
+            let faults = &verified.faults;
+            let (files, size) = (manifest.files.len(), manifest.bytes());
+            let value = || json!({"made_at_ms": manifest.made_at_ms, "files": files, "bytes": size, "faults": faults});
+            let text = || match faults.is_empty() {
+                true => format!(
+                    "the backup is whole: {files} files, {}, as of {}",
+                    bytes(size),
+                    time(manifest.made_at_ms)
+                ),
+                false => faults.join("\n"),
+            };
+            print_either(*json, value, text)?;
+            match faults.len() {
+                0 => Ok(ExitCode::SUCCESS),
+                count => Err(Error::Service(format!("the backup is not whole: {count} faults"))),
             }
-            let (files, size, at) =
-                (manifest.files.len(), bytes(manifest.bytes()), time(manifest.made_at_ms));
-            println!("the backup is whole: {files} files, {size}, as of {at}");
-            Ok(ExitCode::SUCCESS)
         }
         BackupCommand::Restore { dir, to } => {
             let config = Config { data_dir: to.clone(), ..with_its_directories(config) };
@@ -95,10 +107,11 @@ fn with_its_directories(config: &Config) -> Config {
     Config { budget_marks_dir: Some(marks), withdrawals_dir: Some(journal), ..config.clone() }
 }
 
-fn show_made(made: &Made, dir: &Path) {
+fn made_text(made: &Made, dir: &Path) -> String {
     let Made { made_at_ms, files, bytes: all, rows, copied_files, copied_bytes } = *made;
-    println!("{}: as of {}, {rows} events", dir.display(), time(made_at_ms));
-    println!("{files} files, {}; {copied_files} of them, {}, are new", bytes(all), bytes(copied_bytes));
+    let (size, copied) = (bytes(all), bytes(copied_bytes));
+    let head = format!("{}: as of {}, {rows} events", dir.display(), time(made_at_ms));
+    format!("{head}\n{files} files, {size}; {copied_files} of them, {copied}, are new\n")
 }
 
 fn show_restored(config: &Config, restored: &Restored, now_ms: i64) {

@@ -36,7 +36,8 @@ pub(super) fn run(config: &Config, command: &ConsentsCommand) -> Result<ExitCode
         match regions.as_slice() {
             [] => println!("no file of consents is missing; nothing was changed"),
             lost => println!(
-                "accepted: the consents of {} are lost, and begin anew; record again whatever withdrawals are known elsewhere",
+                "accepted: the consents of {} are lost, and begin anew. The next start takes the withdrawals from their journal; record \
+                 again whatever it does not know",
                 consent_files::names(lost)
             ),
         }

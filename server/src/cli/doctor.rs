@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::json;
 
+use super::output::print_either;
 use crate::clocks;
 use crate::config::Config;
 use crate::doctor::{self, Check, Outcome};
@@ -24,10 +26,8 @@ pub(super) struct DoctorArgs {
 
 pub(super) fn run(file: Option<&Path>, args: &DoctorArgs) -> Result<ExitCode, Error> {
     let checks = checks(file)?;
-    match args.json {
-        true => println!("{}", serde_json::to_string(&checks).map_err(|e| Error::Service(e.to_string()))?),
-        false => checks.iter().for_each(|check| println!("{}", shown(check))),
-    }
+    let text = || checks.iter().map(|check| shown(check) + "\n").collect();
+    print_either(args.json, || json!(checks), text)?;
     let worst = checks.iter().map(|check| check.outcome).max();
     Ok(if worst == Some(Outcome::Fail) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use comfy_table::Table;
 use serde_json::{Value, json};
 
-use super::output::framed;
+use super::output::{framed, print_either};
 use crate::access_keys::{KeyRecord, Scope, Takes, described, last_uses};
 use crate::client::{Client, local_url};
 use crate::config::Config;
@@ -43,15 +43,8 @@ pub(super) struct ShowArgs {
 /// Prints all keys.
 pub(super) fn list(config: &Config, args: &ListArgs, keys: &[KeyRecord]) -> Result<(), Error> {
     let days = last_days(config)?;
-    match args.json {
-        true => {
-            let shown =
-                keys.iter().map(|key| Value::Object(key.shown_to_operators(days.get(&key.id).copied())));
-            println!("{:#}", Value::Array(shown.collect()));
-        }
-        false => println!("{}", listing(keys, &days)),
-    }
-    Ok(())
+    let shown = keys.iter().map(|key| Value::Object(key.shown_to_operators(days.get(&key.id).copied())));
+    print_either(args.json, || Value::Array(shown.collect()), || listing(keys, &days).to_string()).map(|_| ())
 }
 
 /// On which day each key was used last: as it was written, and as a running service knows it. A service that does not answer is no
@@ -119,11 +112,7 @@ pub(super) fn show(
             shown
         }
     };
-    match args.json {
-        true => println!("{shown:#}"),
-        false => print!("{}", text(&shown)),
-    }
-    Ok(())
+    print_either(args.json, || shown.clone(), || text(&shown)).map(|_| ())
 }
 
 /// A key with what the service that runs here knows of it; as it is in the file of keys where none does.

@@ -10,8 +10,10 @@ use chrono::DateTime;
 use clap::Args;
 use prometheus_client::registry::Registry as MetricRegistry;
 use serde::Deserialize as _;
+use serde_json::json;
 use shoal_storage::StorageError;
 
+use super::output::print_either;
 use crate::config::Config;
 use crate::error::Error;
 use crate::operator_socket::{self, Asked};
@@ -31,11 +33,7 @@ pub(super) fn run(config: &Config, args: &StatusArgs) -> Result<ExitCode, Error>
         return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
     }
     let status = of(config)?;
-    match args.json {
-        true => println!("{}", serde_json::to_string(&status).map_err(|e| Error::Service(e.to_string()))?),
-        false => print!("{}", page(&status)),
-    }
-    Ok(ExitCode::SUCCESS)
+    print_either(args.json, || json!(status), || page(&status))
 }
 
 /// The status of what is served here, or lies here.

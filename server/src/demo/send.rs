@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use shoal_schemas::Programme;
 
+use super::keys::{Keys, POLICY};
 use super::traffic::Event;
-use super::{Keys, POLICY};
 use crate::client::Client;
 use crate::error::Error;
 use crate::system_clock;

@@ -136,7 +136,11 @@ fn a_backup_under_load_holds_what_was_in_at_its_moment_and_is_restored_elsewhere
 
     let elsewhere = tempfile::tempdir().unwrap();
     let at = |name: &str| site.dir.path().join(name).to_str().unwrap().to_owned();
-    let (key, marks, withdrawn) = (at("shoal.key"), at("data.budget"), at("data.withdrawals"));
+    let (marks, withdrawn) = (at("data.budget"), at("data.withdrawals"));
+    // The key file comes by another way, and lies in no directory of what is restored.
+    let key_dir = tempfile::tempdir().unwrap();
+    let key = key_dir.path().join("shoal.key").to_str().unwrap().to_owned();
+    fs::copy(at("shoal.key"), &key).unwrap();
     let variables = [
         OFTEN,
         ("SHOAL_KEY_FILE", key.as_str()),
