@@ -69,18 +69,6 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
     assert!(code == 0 && table.contains("home") && table.contains('±'), "{table}{errors}");
     let (code, csv, _) = ask(&analyst, &["--precision", "high", "--format", "csv"]);
     assert!(code == 0 && csv.starts_with("screen,people [subjects],people_sd [subjects],"), "{csv}");
-    // A question of a file and of a pipe is the same question.
-    let question = dir.path().join("people.sql");
-    fs::write(&question, format!("{sql}\n")).unwrap();
-    let of = |more: &[&str]| {
-        let usual = ["query", "--url", &url, "--key", &analyst, "--precision", "high"];
-        setup.run_with(sql, &[&usual[..], more].concat())
-    };
-    let same = ["--format", "csv"];
-    assert_eq!(of(&[&["--file", question.to_str().unwrap()], &same[..]].concat()).1, csv);
-    assert_eq!((of(&same).1, of(&[&["-"], &same[..]].concat()).1), (csv.clone(), csv));
-    let (code, json, _) = of(&["--json"]);
-    assert!(code == 0 && serde_json::from_str::<serde_json::Value>(&json).unwrap()["rows"].is_array());
     assert_eq!(ask("nobody.nothing", &[]).0, 3, "refused by the service");
     assert_eq!(ask(&app, &[]).0, 3);
 
@@ -97,6 +85,28 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
     // Without a service the command opens the tables itself.
     let (code, plan, errors) = setup.run(&["retention", "plan"]);
     assert!(code == 0 && plan.contains("a run now would remove 0 files"), "{plan}{errors}");
+}
+
+#[test]
+fn a_question_comes_from_a_file_or_a_pipe_and_commands_print_for_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    let (code, key, errors) = setup.run(&["keys", "create", "analyst", "--regions", "DE"]);
+    assert_eq!(code, 0, "{errors}");
+    let server = setup.serve();
+    let url = format!("http://{}", server.client.0);
+    let sql = "SELECT COUNT(*) AS events FROM usage";
+    let usual = ["query", "--url", &url, "--key", key.trim(), "--format", "csv"];
+    let (code, csv, errors) = setup.run(&[&usual[..], &[sql]].concat());
+    assert!(code == 0 && csv.starts_with("events"), "{csv}{errors}");
+    let question = dir.path().join("events.sql");
+    fs::write(&question, format!("{sql}\n")).unwrap();
+    let of = |more: &[&str]| setup.run_with(sql, &[&usual[..], more].concat()).1;
+    assert_eq!(of(&["--file", question.to_str().unwrap()]), csv);
+    assert_eq!((of(&[]), of(&["-"])), (csv.clone(), csv));
+    let (code, json, _) = setup.run(&["query", "--url", &url, "--key", key.trim(), "--json", sql]);
+    assert!(code == 0 && serde_json::from_str::<serde_json::Value>(&json).unwrap()["rows"].is_array());
+    assert!(server.terminate().success());
     for command in [
         &["retention", "plan", "--json"][..],
         &["retention", "run", "--once", "--dry-run", "--json"],
