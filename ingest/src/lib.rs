@@ -52,5 +52,6 @@ pub use stages::country::{GeoDb, written_address};
 #[doc(hidden)]
 pub use stages::pipeline::Stage;
 pub use unit_keys::UnitKeysReport;
+pub use wire::native::fields::{NATIVE_FIELDS, NativeField};
 pub use wire::protocol::{Later, Refused, Reply, Request, Told};
 pub use wire::{answer, segment_write_key};

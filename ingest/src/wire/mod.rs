@@ -12,7 +12,7 @@
 pub(crate) mod batch;
 pub(crate) mod claim;
 pub(crate) mod json;
-mod native;
+pub(crate) mod native;
 pub(crate) mod preferences;
 pub(crate) mod protocol;
 mod repair;

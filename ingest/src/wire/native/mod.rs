@@ -2,6 +2,7 @@
 
 mod answer;
 mod decode;
+pub(crate) mod fields;
 
 use crate::{
     refusal::Refusal,
