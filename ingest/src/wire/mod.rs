@@ -21,6 +21,7 @@ mod sentry;
 pub(crate) mod spelled;
 pub(crate) mod time;
 mod vendor;
+pub(crate) mod which;
 pub(crate) mod whole;
 
 use std::cell::Cell;

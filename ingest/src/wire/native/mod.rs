@@ -3,6 +3,8 @@
 mod answer;
 mod decode;
 pub(crate) mod fields;
+mod members;
+mod unknown;
 
 use crate::{
     refusal::Refusal,
