@@ -17,7 +17,7 @@ use serde::{
     ser::{SerializeSeq, SerializeStruct},
 };
 
-use crate::{declared::Declared, grant::KeyKind};
+use crate::{declared::Declared, grant::KeyKind, near::Meant};
 
 /// Why an event is rejected. Stable: clients and dashboards depend on the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,22 +104,30 @@ pub struct Rejection {
     pub field: Option<Cow<'static, str>>,
     /// One sentence; never content of the body.
     pub reason: Cow<'static, str>,
+    /// The declared name that was probably meant.
+    pub did_you_mean: Option<Cow<'static, str>>,
 }
 
 impl Rejection {
     /// About the event as a whole.
     pub(crate) fn event(code: Code, reason: &'static str) -> Rejection {
-        Rejection { code, field: None, reason: Cow::Borrowed(reason) }
+        Rejection { code, field: None, reason: Cow::Borrowed(reason), did_you_mean: None }
     }
 
     /// About a field of the protocol.
     pub(crate) fn field(code: Code, field: &'static str, reason: &'static str) -> Rejection {
-        Rejection { code, field: Some(Cow::Borrowed(field)), reason: Cow::Borrowed(reason) }
+        Rejection { field: Some(Cow::Borrowed(field)), ..Rejection::event(code, reason) }
     }
 
     /// About a declared property.
     pub(crate) fn property(code: Code, name: &str, reason: impl Into<Cow<'static, str>>) -> Rejection {
-        Rejection { code, field: Some(Cow::Owned(name.to_owned())), reason: reason.into() }
+        let field = Some(Cow::Owned(name.to_owned()));
+        Rejection { code, field, reason: reason.into(), did_you_mean: None }
+    }
+
+    /// With the declared name that was probably meant, if there is one.
+    pub(crate) fn meant(self, name: Option<&str>) -> Rejection {
+        Rejection { did_you_mean: name.map(|name| Cow::Owned(name.to_owned())), ..self }
     }
 }
 
@@ -131,6 +139,9 @@ impl Serialize for Rejection {
             fields.serialize_field("field", field)?;
         }
         fields.serialize_field("reason", &self.reason)?;
+        if let Some(name) = &self.did_you_mean {
+            fields.serialize_field("did_you_mean", name)?;
+        }
         fields.end()
     }
 }
@@ -214,6 +225,9 @@ impl Serialize for Outcome {
                 fields.serialize_field("field", field)?;
             }
             fields.serialize_field("reason", &rejection.reason)?;
+            if let Some(name) = &rejection.did_you_mean {
+                fields.serialize_field("did_you_mean", name)?;
+            }
         }
         fields.end()
     }
@@ -250,6 +264,8 @@ pub struct BatchAnswer {
     pub placeholder_identifiers: u64,
     /// What is wrong with fields that the batch sets for all of its events. They were left out.
     pub batch_faults: Vec<Rejection>,
+    /// Declared names that were probably meant by names that were left out.
+    pub did_you_mean: Vec<Meant>,
     /// One for each event, in the order of the request.
     pub events: Vec<Outcome>,
     /// The id under which the client sent the request, where its protocol has one and expects it back.
@@ -274,6 +290,7 @@ impl BatchAnswer {
             skipped_items: 0,
             placeholder_identifiers: 0,
             batch_faults: Vec::new(),
+            did_you_mean: Vec::new(),
             events: Vec::new(),
             request_id: None,
             client_losses: Vec::new(),
@@ -318,6 +335,9 @@ impl Serialize for BatchAnswer {
         }
         if !self.batch_faults.is_empty() {
             fields.serialize_field("batch_faults", &self.batch_faults)?;
+        }
+        if !self.did_you_mean.is_empty() {
+            fields.serialize_field("did_you_mean", &self.did_you_mean)?;
         }
         match self.kind {
             KeyKind::Shipped => fields.serialize_field("events", &ToShipped(&self.events))?,

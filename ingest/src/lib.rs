@@ -9,6 +9,7 @@
 //!
 //! How many requests are judged at one time, and which are refused early, is decided in front of all that: admission.
 //! Whose events are that name nobody is decided by keys that are made and destroyed by the day: unit_keys.
+//! What was probably meant by names that nothing has is told with the answer: near.
 //! What became of what came with each key is counted in memory, for its owner and for who sent it: senders.
 //!
 //! Not here: routes and status codes (`shoal-server`), Parquet and Delta (`shoal-storage`), keys, consent rules and
@@ -27,6 +28,7 @@ mod grant;
 mod ingest;
 mod log;
 mod metrics;
+mod near;
 mod packed;
 mod refusal;
 mod senders;
@@ -45,6 +47,7 @@ pub use flush::FlushReport;
 pub use grant::{IngestGrant, KeyKind};
 pub use ingest::{Ingest, IngestParts, Kept, Paused, Waiting};
 pub use metrics::Metrics;
+pub use near::Meant;
 pub use refusal::{Refusal, RefusalCode};
 pub use senders::Counters;
 pub use stages::clean::CleanBatch;
@@ -52,5 +55,7 @@ pub use stages::country::{GeoDb, written_address};
 #[doc(hidden)]
 pub use stages::pipeline::Stage;
 pub use unit_keys::UnitKeysReport;
+pub use wire::native::fields::{NATIVE_FIELDS, NativeField};
 pub use wire::protocol::{Later, Refused, Reply, Request, Told};
+pub use wire::which::protocol_of;
 pub use wire::{answer, segment_write_key};

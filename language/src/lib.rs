@@ -7,7 +7,6 @@
 //! never on an event. Only this crate makes a [`PrivateQuery`], and no other can change one.
 //!
 //! - `parse`: text -> one statement, every node of it seen
-//! - `nearest`: which known name a written one is near to
 //! - `work`: what taking a statement apart may cost; `zones`: clocks that are not those of UTC
 //! - `walk`: walks over the parser's tree
 //! - `syntax`: readings of the parser's tree that every stage shares
@@ -25,7 +24,6 @@ pub mod calendar;
 mod casing;
 mod error;
 mod expr;
-mod nearest;
 mod parse;
 mod pattern;
 mod private_query;

@@ -8,7 +8,7 @@
 //! - `table`: the columns of the table of a kind, and its Arrow schema
 //! - `policy`: programmes with their accepted policy versions, regions, retention
 //! - `vendor`: how a vendor's event names and properties become Shoal's
-//! - `calendar`: days and hours
+//! - `calendar`: days and hours; [`nearest`]: which known name a written one is near to
 //! - `registry`: all of it, loaded and checked; `error`: why it was refused
 //! - `load`: reading, checking and laying out
 //!
@@ -20,6 +20,7 @@ mod error;
 mod event;
 mod load;
 mod names;
+pub mod nearest;
 mod policy;
 mod registry;
 mod table;

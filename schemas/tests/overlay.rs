@@ -217,3 +217,76 @@ fn a_directory_that_is_not_one_of_definitions_is_refused() {
     fs::write(dir.path().join("common.toml"), b"# a\n\xff\n").unwrap();
     assert!(Registry::load(Some(dir.path())).unwrap_err()[0].reason.contains("line 2 is not UTF-8"));
 }
+
+const HAND: &str = r#"extends = "click"
+
+[properties.hand]
+doc = "Which hand."
+type = "boolean"
+class = "dimension"
+keys_max = 2
+
+[[pass]]
+json = '{"event": "click", "properties": {"element": "tile", "hand": true}}'
+"#;
+
+#[test]
+fn a_small_file_adds_a_property_to_a_known_event_and_changes_nothing_else() {
+    let registry = load(&[("events/click.toml", HAND)]).unwrap();
+    let plain = Registry::load(None).unwrap();
+    let (grown, known) = (registry.event("click").unwrap(), plain.event("click").unwrap());
+    let names = |event: &shoal_schemas::EventDef| {
+        event.properties.iter().map(|property| property.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(known), ["element", "screen"]);
+    assert_eq!(names(grown), ["element", "hand", "screen"]);
+    assert_eq!(
+        (grown.day_max, &grown.doc, grown.pass.len()),
+        (known.day_max, &known.doc, known.pass.len() + 1)
+    );
+    let (_, hand) = registry.table(Kind::Usage).column("hand").unwrap();
+    assert!(matches!(&hand.role, ColumnRole::Dimension { domain: Domain::Listed(_), keys_max: 2 }));
+    let known = plain.table(Kind::Usage).columns.len();
+    assert_eq!(registry.table(Kind::Usage).columns.len(), known + 1);
+}
+
+#[test]
+fn what_is_wrong_with_an_addition_is_told_with_its_line() {
+    for (file, from, to, line, reason) in [
+        ("click", "\"click\"", "\"clik\"", 1, "no embedded event; did you mean `click`?"),
+        ("tap", "", "", 1, "belongs in events/click.toml"),
+        ("click", "keys_max = 2", "keys_max = 2\nrequired = true", 3, "cannot be required"),
+        ("click", "[properties.hand]", "[properties.screen]", 3, "is declared already"),
+        ("click", "\"boolean\"", "\"bool\"", 6, "does not go with type"),
+        ("click", "[properties.hand]", "day_max = 5\n[properties.hand]", 3, "unknown field"),
+        ("click", "\"hand\": true", "\"foot\": true", 10, "`foot` is not declared"),
+    ] {
+        let text = HAND.replacen(from, to, 1);
+        let name = format!("events/{file}.toml");
+        let errors = load(&[(&name, &text)]).unwrap_err();
+        let named = errors.iter().any(|e| (&e.file, e.line) == (&name, line) && e.reason.contains(reason));
+        assert!(named, "no `{reason}` in line {line}: {errors:#?}");
+    }
+}
+
+/// A file that does not parse hides no fault of another one, and makes none.
+#[test]
+fn one_run_tells_the_faults_of_all_files_of_an_overlay() {
+    let errors = load(&[
+        ("events/doorbell.toml", "name = = 1\n"),
+        ("events/click.toml", &HAND.replace("boolean", "bool")),
+        ("retention.toml", "[[retention]]\nprogramme = \"user-experience\"\nkind = \"usage\"\ndays = 0\n"),
+        ("common.toml", "columns = 1\n"),
+        ("vendors/segment.toml", "protocol = \"segment\"\n[[rules]]\nfrom = \"Rang\"\nto = \"doorbell\"\n"),
+        ("notes.txt", ""),
+    ])
+    .unwrap_err();
+    let mut files: Vec<&str> = errors.iter().map(|error| error.file.as_str()).collect();
+    files.sort_unstable();
+    files.dedup();
+    assert_eq!(
+        files,
+        ["common.toml", "events/click.toml", "events/doorbell.toml", "notes.txt", "retention.toml"],
+        "{errors:#?}"
+    );
+}

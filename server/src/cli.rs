@@ -83,7 +83,7 @@ enum Command {
     },
     /// Follows what becomes of what apps send, a line for each change.
     Watch(watch::WatchArgs),
-    /// Works with the definitions of events, programmes, regions and retention.
+    /// Shows what can be sent, and checks definitions of events, programmes, regions and retention.
     Schemas {
         #[command(subcommand)]
         command: schemas::SchemasCommand,
@@ -168,7 +168,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Doctor(args) => doctor::run(file, &args),
         Command::Keys { command } => keys::run(&config()?, command),
         Command::Watch(args) => watch::run(&config()?, &args),
-        Command::Schemas { command } => schemas::run(&command),
+        Command::Schemas { command } => schemas::run(config, &command),
         Command::Query(args) => query::run(&config()?, &args),
         Command::Budget(args) => budget::run(&config()?, &args),
         Command::Consents { command } => consents::run(&config()?, &command),
@@ -270,6 +270,19 @@ mod tests {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }
+
+    #[test]
+    fn the_catalogue_is_asked_for_as_the_docs_show() {
+        for line in [
+            "shoal schemas list",
+            "shoal schemas list --programme user-experience --dir dir --json",
+            "shoal schemas show click --dir dir --json",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Cli::try_parse_from("shoal schemas show".split(' ')).is_err());
+    }
+
     /// `./start --help` is written by hand, because it is read before anything is built.
     #[test]
     fn the_help_of_the_start_script_names_every_option_of_the_demo() {

@@ -9,6 +9,7 @@
 //! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
 //! - `consent_files`: no file of consents is missing beside data
 //! - `retention_line`, `key_line`: what the audit says of a run of retention, and of an act on an access key
+//! - `catalogue`: what can be sent, for people who want to
 //! - `clocks`: the time of day, and a clock that nobody sets; `served_time`: how long the data were served, and what is known of
 //!   the time
 //! - `jobs`: the loop that drives flush, retention and changed keys
@@ -24,6 +25,7 @@ pub mod access_keys;
 mod audit_check;
 mod backup;
 mod canonical_day;
+mod catalogue;
 mod checked_json;
 pub mod cli;
 mod client;

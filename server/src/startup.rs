@@ -72,11 +72,12 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     let ingest = build_ingest(&config, &peers, metrics).await?;
     let engine = build_engine(&config, &peers, metrics).await?;
     engine.warm().await;
-    let Peers { audit, retention, served, clocks, consents, ledger, .. } = peers;
+    let Peers { registry: definitions, audit, retention, served, clocks, consents, ledger, .. } = peers;
     let own = Metrics::register(metrics);
     process::register(&mut registry);
     let (alive, gone) = mpsc::channel(1);
     let services = Services {
+        definitions,
         keys,
         consents,
         ledger,

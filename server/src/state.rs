@@ -13,7 +13,7 @@ use shoal_ingest::Ingest;
 use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
 use shoal_retention::{Accepted, Permit, Retention};
-use shoal_schemas::Region;
+use shoal_schemas::{Region, Registry};
 use shoal_storage::{BudgetLedger, Consents};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) clocks: Clocks,
     pub(crate) served: Arc<ServedTime>,
+    /// What may be sent.
+    pub(crate) definitions: Arc<Registry>,
     pub(crate) keys: LiveKeys,
     /// What lies in the data directory is closed before the store lets go of its lock, so it stands before the store's holders.
     pub(crate) consents: Arc<Consents<ConsentRecord>>,
@@ -59,6 +61,7 @@ pub(crate) struct State {
 
 /// The built services, before they serve.
 pub(crate) struct Services {
+    pub(crate) definitions: Arc<Registry>,
     pub(crate) keys: LiveKeys,
     pub(crate) consents: Arc<Consents<ConsentRecord>>,
     pub(crate) ledger: BudgetLedger,
@@ -83,6 +86,7 @@ impl State {
             tls: services.tls,
             config,
             served: services.served,
+            definitions: services.definitions,
             keys: services.keys,
             consents: services.consents,
             ledger: services.ledger,

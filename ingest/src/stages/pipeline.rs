@@ -20,6 +20,7 @@ use crate::{
     config::{Limits, PipelineConfig},
     declared::Declared,
     grant::{IngestGrant, KeyKind},
+    near::Near,
     refusal::Refusal,
     stages::{
         clean::CleanBatch,
@@ -58,6 +59,7 @@ pub(crate) struct Piped {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) dropped_properties: u64,
     pub(crate) placeholder_identifiers: u64,
+    pub(crate) near: Near,
     pub(crate) aside: Aside,
     /// The declared names of the events.
     pub(crate) declared: Declared,
@@ -72,6 +74,7 @@ impl Piped {
             dropped_properties: self.dropped_properties,
             skipped_items: self.aside.skipped_items,
             batch_faults: self.aside.batch_faults,
+            did_you_mean: self.near.into_found(),
             placeholder_identifiers: self.placeholder_identifiers,
             request_id: self.aside.request_id,
             client_losses: self.aside.client_losses,
@@ -209,13 +212,13 @@ pub(crate) fn judge<'a>(
     let scrubbed =
         scrub(pseudonymous, gate.scrubber, gate.layout, grant, Work::of(gate.config.limits.scrub_steps_max));
     mark(Stage::Scrub);
-    let Tally { outcomes, dropped_properties, placeholders: placeholder_identifiers } = scrubbed.tally;
+    let Tally { outcomes, dropped_properties, placeholders: placeholder_identifiers, near } = scrubbed.tally;
     debug_assert_eq!(
         scrubbed.batches.iter().map(|b| b.rows().len()).sum::<usize>(),
         outcomes.iter().filter(|o| **o == Outcome::Accepted).count(),
     );
     let Scrubbed { batches, work, .. } = scrubbed;
-    Ok(Piped { batches, outcomes, dropped_properties, placeholder_identifiers, aside, declared, work })
+    Ok(Piped { batches, outcomes, dropped_properties, placeholder_identifiers, near, aside, declared, work })
 }
 
 /// The declared names of a batch's events.

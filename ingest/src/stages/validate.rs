@@ -9,12 +9,15 @@
 use std::{borrow::Cow, ops::Range};
 
 use shoal_privacy::identifier::is_placeholder;
-use shoal_schemas::{Class, EventDef, Kind, PropertyDef, Registry, calendar::DAY_MS, columns};
+use shoal_schemas::{
+    Class, EventDef, Kind, PropertyDef, Registry, calendar::DAY_MS, columns, nearest::nearest,
+};
 
 use crate::{
     answer::{Code, Outcome, Rejection},
     consents::of_event,
     grant::IngestGrant,
+    near::Near,
     stages::{
         country::{Locator, Place},
         frames::{self, Frame},
@@ -40,6 +43,8 @@ pub(crate) struct Tally {
     pub(crate) dropped_properties: u64,
     /// Identifiers that name nobody, and were taken for none.
     pub(crate) placeholders: u64,
+    /// What was probably meant by names that nothing has.
+    pub(crate) near: Near,
 }
 
 /// A batch whose events are what their definitions say. No `Debug`.
@@ -86,15 +91,16 @@ pub(crate) struct Rules<'a> {
 
 /// Judges every event of a batch.
 pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidBatch<'a> {
-    let (head, decoded, mut properties) = batch.into_parts();
+    let (mut head, decoded, mut properties) = batch.into_parts();
     let outcomes = Vec::with_capacity(decoded.len());
-    let tally = Tally { outcomes, dropped_properties: 0, placeholders: 0 };
+    let tally = Tally { outcomes, dropped_properties: 0, placeholders: 0, near: Near::default() };
     let mut stage = Stage {
         rules,
         strict: head.strict,
         values: Vec::with_capacity(properties.len() + 4 * decoded.len()),
         dropped: head.dropped,
         placeholders: 0,
+        near: std::mem::take(&mut head.near),
         frames: Vec::new(),
     };
     let mut out = ValidBatch { events: Vec::with_capacity(decoded.len()), values: Vec::new(), tally };
@@ -114,6 +120,7 @@ pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidB
     out.values = stage.values;
     out.tally.dropped_properties = stage.dropped;
     out.tally.placeholders = stage.placeholders;
+    out.tally.near = stage.near;
     out
 }
 
@@ -123,6 +130,7 @@ struct Stage<'x, 'a> {
     values: Vec<(u16, Checked<'a>)>,
     dropped: u64,
     placeholders: u64,
+    near: Near,
     frames: Vec<Frame<'a>>,
 }
 
@@ -142,7 +150,7 @@ impl<'a> Stage<'_, 'a> {
             .name
             .ok_or_else(|| Rejection::field(Code::MissingEvent, "event", "the event has no name"))?;
         let Some(def) = rules.registry.event(&name) else {
-            return Err(Rejection::field(Code::UnknownEvent, "event", "no definition has this name").into());
+            return Err(self.unknown(&name).into());
         };
         let grant = rules.locator.grant;
         if grant.programme.is_some_and(|p| p != def.programme) {
@@ -178,6 +186,15 @@ impl<'a> Stage<'_, 'a> {
             values: start..self.values.len(),
             frames: std::mem::take(&mut self.frames),
         })
+    }
+
+    /// Why an event whose name no definition has is rejected.
+    fn unknown(&mut self, name: &str) -> Rejection {
+        let Rules { registry, locator, .. } = self.rules;
+        let may_be_sent = |event: &&EventDef| locator.grant.programme.is_none_or(|of| of == event.programme);
+        let names = registry.events().iter().filter(may_be_sent).map(|event| event.name.as_str());
+        let near = if self.near.may_compare() { nearest(name, names) } else { None };
+        Rejection::field(Code::UnknownEvent, "event", "no definition has this name").meant(near)
     }
 
     /// The corrected time; the time of receipt when the event has none.
@@ -245,10 +262,11 @@ impl<'a> Stage<'_, 'a> {
         ids: &mut Identifiers<'a>,
     ) -> Result<(), Rejection> {
         // One bit a property: a definition has at most 64.
-        let (mut seen, mut kept) = (0u64, 0u64);
+        let (mut seen, mut kept, mut meant) = (0u64, 0u64, 0u64);
         for (name, value) in properties.iter_mut().rev() {
             let Ok(at) = def.properties.binary_search_by(|p| p.name.as_str().cmp(name)) else {
                 self.dropped += 1;
+                meant |= if self.near.may_compare() { near(def, name) } else { 0 };
                 continue;
             };
             let bit = 1u64.checked_shl(at as u32).unwrap_or(0);
@@ -268,13 +286,19 @@ impl<'a> Stage<'_, 'a> {
                 Err(_) => self.dropped += 1,
             }
         }
+        let has = |bits: u64, at: usize| bits & 1u64.checked_shl(at as u32).unwrap_or(0) != 0;
         for (at, property) in def.properties.iter().enumerate() {
-            if property.required && kept & 1u64.checked_shl(at as u32).unwrap_or(0) == 0 {
-                return Err(Rejection::property(
-                    Code::MissingProperty,
-                    &property.name,
-                    "required and absent",
-                ));
+            if property.required && !has(kept, at) {
+                let name = property.name.as_str();
+                let meant = has(meant & !seen, at).then_some(name);
+                return Err(
+                    Rejection::property(Code::MissingProperty, name, "required and absent").meant(meant)
+                );
+            }
+        }
+        for (at, property) in def.properties.iter().enumerate() {
+            if has(meant & !seen, at) {
+                self.near.property(&def.name, &property.name);
             }
         }
         Ok(())
@@ -331,6 +355,13 @@ impl<'a> Stage<'_, 'a> {
             }
         }
     }
+}
+
+/// The bit of the property to whose name this one is near.
+fn near(def: &EventDef, name: &str) -> u64 {
+    let found = nearest(name, def.properties.iter().map(|property| property.name.as_str()));
+    let at = found.and_then(|found| def.properties.iter().position(|property| property.name == found));
+    at.and_then(|at| 1u64.checked_shl(at as u32)).unwrap_or(0)
 }
 
 /// The consent that an event or its batch carries, and what a consent manager says. Without a time of its own the event is of

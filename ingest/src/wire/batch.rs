@@ -10,6 +10,7 @@ use shoal_schemas::Registry;
 use crate::{
     answer::{ClientLoss, Code, Outcome, Rejection},
     config::Limits,
+    near::Near,
     wire::{
         claim::ReadClaim,
         json::{Bounds, Broken, Json, is_damaged},
@@ -57,6 +58,8 @@ pub(crate) struct DecodedHead<'a> {
     pub(crate) faults: Vec<Rejection>,
     /// What the client has lost itself, as it says.
     pub(crate) client_losses: Vec<ClientLoss>,
+    /// Fields that were probably meant by names that the protocol does not have.
+    pub(crate) near: Near,
     /// The id under which the client sent the request, if its protocol has one.
     pub(crate) request_id: Option<String>,
 }
@@ -92,6 +95,14 @@ pub(crate) struct DecodedEvent<'a> {
     pub(crate) decided: Option<Outcome>,
     /// Whether it tells that its person has decided anew about consent.
     pub(crate) is_decision: bool,
+    /// Fields that were probably meant by names that the protocol does not have.
+    pub(in crate::wire) others: Vec<Other<'a>>,
+}
+
+/// A field that was probably meant, and what stood there when nobody can have meant another.
+pub(in crate::wire) struct Other<'a> {
+    pub(in crate::wire) field: &'static str,
+    pub(in crate::wire) value: Option<Json<'a>>,
 }
 
 impl DecodedEvent<'_> {
@@ -214,8 +225,8 @@ pub(in crate::wire) fn country<'a>(value: Option<&Json<'a>>, registry: &Registry
 }
 
 impl<'a> Common<'a> {
-    /// Takes a field of a native event or batch; false when there is no such field.
-    pub(in crate::wire) fn set(&mut self, key: &str, value: Json<'a>) -> Result<bool, Rejection> {
+    /// Takes a field of a native event or batch; gives the value back when there is no such field.
+    pub(in crate::wire) fn set(&mut self, key: &str, value: Json<'a>) -> Result<Option<Json<'a>>, Rejection> {
         let (slot, field, bytes_max): (_, &'static str, _) = match key {
             "user_id" => (&mut self.user, "user_id", IDENTIFIER_BYTES_MAX),
             "install_id" => (&mut self.install, "install_id", IDENTIFIER_BYTES_MAX),
@@ -228,11 +239,11 @@ impl<'a> Common<'a> {
             "os" => (&mut self.os, "os", CONTEXT_BYTES_MAX),
             "os_version" => (&mut self.os_version, "os_version", CONTEXT_BYTES_MAX),
             "device_model" => (&mut self.device_model, "device_model", CONTEXT_BYTES_MAX),
-            _ => return Ok(false),
+            _ => return Ok(Some(value)),
         };
         let identifier = bytes_max == IDENTIFIER_BYTES_MAX;
         let text = match value {
-            Json::Null => return Ok(true),
+            Json::Null => return Ok(None),
             Json::Text(text) => text,
             number if identifier && number.number().is_some() => number.identifier().ok_or_else(|| {
                 Rejection::field(Code::BadIdentifier, field, "a number whose digits are not known")
@@ -247,7 +258,27 @@ impl<'a> Common<'a> {
         if !text.trim().is_empty() {
             *slot = Some(text);
         }
-        Ok(true)
+        Ok(None)
+    }
+
+    /// Whether it says this field.
+    pub(in crate::wire) fn says(&self, field: &str) -> bool {
+        let slot = match field {
+            "user_id" => &self.user,
+            "install_id" => &self.install,
+            "device_id" => &self.device,
+            "serial_number" => &self.serial,
+            "session_id" => &self.session,
+            "country" => &self.country,
+            "ip" => &self.address,
+            "app_version" => &self.app_version,
+            "os" => &self.os,
+            "os_version" => &self.os_version,
+            "device_model" => &self.device_model,
+            "consent" => return self.consent.is_some(),
+            _ => return false,
+        };
+        slot.is_some()
     }
 
     /// Whether the value of a field was lost on its way: it is left out, and whoever it names is not who was meant.

@@ -12,7 +12,7 @@
 pub(crate) mod batch;
 pub(crate) mod claim;
 pub(crate) mod json;
-mod native;
+pub(crate) mod native;
 pub(crate) mod preferences;
 pub(crate) mod protocol;
 mod repair;
@@ -21,6 +21,7 @@ mod sentry;
 pub(crate) mod spelled;
 pub(crate) mod time;
 mod vendor;
+pub(crate) mod which;
 pub(crate) mod whole;
 
 use std::cell::Cell;

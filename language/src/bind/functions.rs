@@ -15,9 +15,9 @@ use super::numbers::{finer, scale_of};
 use crate::calendar::Grain;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Arithmetic, Compare, Scalar, Shared, TimePart, Type, Value};
-use crate::nearest::nearest;
 use crate::syntax::plain_call;
 use shoal_schemas::calendar::{DAY_MS, HOUR_MS};
+use shoal_schemas::nearest::nearest;
 
 /// The functions that can be used on columns of events. No other name is bound.
 pub const FUNCTIONS: [&str; 17] = [

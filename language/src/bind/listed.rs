@@ -11,7 +11,7 @@ use super::columns::Columns;
 use super::literal::literal;
 use crate::error::{Refusal, Rule};
 use crate::expr::{Public, Scalar, Shared, Type, Value};
-use crate::nearest::nearest_first;
+use shoal_schemas::nearest::nearest_first;
 
 /// Most values that a message lists.
 const SHOWN_MAX: usize = 40;

@@ -18,8 +18,8 @@ use crate::bind::unsupported::unsupported;
 use crate::calendar::{day_text, time_text};
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::Value;
-use crate::nearest::nearest;
 use crate::syntax::plain_name;
+use shoal_schemas::nearest::nearest;
 
 /// The functions that postprocessing can use: plain ones, aggregates and windows.
 pub const POSTPROCESS_FUNCTIONS: [&str; 71] = [

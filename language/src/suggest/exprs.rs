@@ -8,8 +8,8 @@ use sqlparser::ast::{BinaryOperator, DataType, Expr, Query, Spanned, Value, Valu
 use super::place::{parsed, replace};
 use super::statement::Situation;
 use crate::bind::literal::is_wide;
-use crate::nearest::nearest;
 use crate::syntax::{plain_name, text_of};
+use shoal_schemas::nearest::nearest;
 
 /// Writes a comparison that divides, or takes a part of a text, as one that does not.
 pub(super) fn compared(query: &mut Query, situation: &Situation<'_>) -> bool {

@@ -13,10 +13,10 @@ use sqlparser::ast::{
 use super::place::{change, each_query, parsed, replace};
 use super::statement::Situation;
 use crate::bind::FUNCTIONS;
-use crate::nearest::nearest;
 use crate::question::POSTPROCESS_FUNCTIONS;
 use crate::syntax::plain_name;
 use crate::walk::visit_mut;
+use shoal_schemas::nearest::nearest;
 
 /// Writes an unknown column as the one of the nearest name.
 pub(super) fn column(query: &mut Query, situation: &Situation<'_>) -> bool {

@@ -3,7 +3,7 @@
 //! Not here: statements that can be read (`clauses` and the others).
 
 use crate::error::Refusal;
-use crate::nearest::nearest;
+use shoal_schemas::nearest::nearest;
 
 /// Words of SQL that are easily mistyped.
 const WORDS: [&str; 22] = [

@@ -27,6 +27,16 @@ impl Faults {
         self.push(file.to_owned(), 1, reason.into());
     }
 
+    /// Whether one is of a file whose name begins so.
+    pub(super) fn are_of(&self, beginning: &str) -> bool {
+        self.list.iter().any(|fault| fault.file.starts_with(beginning))
+    }
+
+    /// Adds those of another list.
+    pub(super) fn take(&mut self, others: Faults) {
+        others.list.into_iter().for_each(|fault| self.push(fault.file, fault.line, fault.reason));
+    }
+
     /// Ok when there is no fault; takes them out otherwise.
     pub(super) fn done(&mut self) -> Result<(), Vec<SchemaError>> {
         if self.list.is_empty() { Ok(()) } else { Err(std::mem::take(&mut self.list)) }

@@ -1,20 +1,21 @@
 //! From files to a checked registry: read the files, parse each, check them together, lay out the tables.
 //!
 //! Invariants: no content of a file makes it panic; a fault names file and line; all files are parsed before any
-//! check, and every check runs, so one run reports everything that can be known. A file that does not parse stops
-//! after parsing, because what would follow are faults of the missing file, not of the others.
+//! check, and every check runs, so one run reports everything that can be known. Where a file of an event does not parse, the
+//! mappings of vendors are not checked, because what would follow are faults of the missing event, not of theirs.
 //!
 //! - `read`: the embedded files and the overlay directory; `source`: one of them
 //! - `parse`: from text to shape; `raw`: the shape of each file
 //! - `fault`: the list of faults
 //! - `event`, `property`, `policy`, `country`, `vendor`: what a file may say
-//! - `overlay`: what an overlaid file may change
+//! - `overlay`: what an overlaid file may change; `extension`: a file that adds to an event and repeats nothing
 //! - `table_columns`: from properties to the tables' columns; `system`: the columns that every table has
 //! - `definitions`: what all of it makes
 
 mod country;
 mod definitions;
 mod event;
+mod extension;
 mod fault;
 mod overlay;
 mod parse;
@@ -50,13 +51,12 @@ pub(crate) fn load(overlay: Option<&Path>) -> Result<Definitions, Vec<SchemaErro
 /// Parses and checks the files.
 fn check(sources: Vec<Source>, mut faults: Faults) -> Result<Definitions, Vec<SchemaError>> {
     let files = parse::parse(sources, &mut faults);
-    faults.done()?;
-    build(files)
+    build(files, faults)
 }
 
 /// Checks the parsed files together. Cheapest and most basic first.
-fn build(files: raw::Files) -> Result<Definitions, Vec<SchemaError>> {
-    let mut faults = Faults::default();
+fn build(files: raw::Files, mut faults: Faults) -> Result<Definitions, Vec<SchemaError>> {
+    let are_events_whole = !faults.are_of("events/");
     let common = table_columns::common(&files.common, &mut faults);
     let mut events = event::events(&files.events, &mut faults);
     let tables = table_columns::tables(&mut events, &files.events, &common, &mut faults);
@@ -64,7 +64,11 @@ fn build(files: raw::Files) -> Result<Definitions, Vec<SchemaError>> {
     let regions = policy::regions(&files.regions, &mut faults);
     let retention = policy::retention(&files.retention, &mut faults);
     let countries = country::countries(&files.countries, &regions, &mut faults);
-    let vendors = vendor::vendors(&files.vendors, &events, &mut faults);
+    let mut of_vendors = Faults::default();
+    let vendors = vendor::vendors(&files.vendors, &events, &mut of_vendors);
+    if are_events_whole {
+        faults.take(of_vendors);
+    }
     faults.done()?;
     // Each of these lists is complete when no fault was found; the fault is for a mistake in this crate.
     let incomplete = |what: &str| {

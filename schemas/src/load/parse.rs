@@ -4,6 +4,7 @@
 
 use serde::de::DeserializeOwned;
 
+use super::extension;
 use super::fault::Faults;
 use super::overlay;
 use super::raw::{File, Files};
@@ -15,6 +16,11 @@ pub(super) fn parse(sources: Vec<Source>, faults: &mut Faults) -> Files {
     for source in sources {
         let folder = source.name.split_once('/').map_or("", |(folder, _)| folder);
         match (folder, source.stem()) {
+            ("events", _) if extension::is_one(&source) => {
+                if let Some(file) = toml_file(source, faults) {
+                    extension::add(&mut files.events, file, faults);
+                }
+            }
             ("events", _) => replace(&mut files.events, source, faults, overlay::event),
             ("programmes", _) => replace(&mut files.programmes, source, faults, overlay::programme),
             ("regions", _) => replace(&mut files.regions, source, faults, overlay::region),

@@ -64,6 +64,19 @@ pub(super) struct Event {
     pub(super) fail: Vec<FailExample>,
 }
 
+/// `events/*.toml` of an overlay that adds to a known event and repeats nothing of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Extension {
+    pub(super) extends: Spanned<String>,
+    #[serde(default)]
+    pub(super) properties: BTreeMap<Spanned<String>, Spanned<Property>>,
+    #[serde(default)]
+    pub(super) pass: Vec<Example>,
+    #[serde(default)]
+    pub(super) fail: Vec<FailExample>,
+}
+
 /// One property; which keys go with which class is for `property` to say.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

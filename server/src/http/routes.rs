@@ -17,6 +17,7 @@ mod not_yet;
 mod openapi;
 mod operation;
 mod retention;
+mod schema;
 mod sentry;
 mod sql;
 mod validate;
@@ -63,6 +64,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/v1/sql/{id}", [("DELETE", web::delete().to(sql::cancel))])
         .route("/v1/tables", [("GET", web::get().to(sql::tables))])
         .route("/v1/budget", [("GET", web::get().to(budget::list))])
+        .route("/v1/schema", [("GET", web::get().to(schema::show))])
         .route("/v1/keys/self", [("GET", web::get().to(keys::own))])
         .route("/v1/retention/plan", [("GET", web::get().to(retention::plan))])
         .route("/v1/retention/runs", [("POST", web::post().to(retention::run))])

@@ -21,6 +21,7 @@ mod fixtures;
 mod gate;
 mod hidden;
 mod lenient;
+mod meant;
 mod native;
 mod texts;
 

@@ -6,24 +6,28 @@
 //!          "session_id", "country", "consent": {"policy_version", "granted_at", "age", "granted", "status"},
 //!          "context": {"app_version", "os", "os_version", "device_model", "ip", ..}, "properties": {..}}
 //! ```
-//! What the batch says is the default for each event; of that, what cannot be read is left out, and named in the answer. Unknown
-//! fields are ignored, coordinates in a context too, but for those of a consent, and a consent under another spelling of its name:
+//! What the batch says is the default for each event; of that, what cannot be read is left out, and named in the answer. Fields
+//! that the protocol does not have are ignored where they cannot be another name of one (`unknown.rs`), coordinates in a context too, but for those of a consent, and a consent under another spelling of its name:
 //! an event that has no other consent is rejected. Of what is said twice the last counts that is not null. A field that is longer or
 //! deeper than a value may be is left out and counted. The
 //! fields of an event are read straight into their slots, without a tree: this is the path that must be fast.
 //! Not here: what a name or a property means (`stages/validate.rs`).
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::{
+    members::{Members, Object, scalars},
+    unknown,
+};
 use crate::{
     answer::{Code, Rejection},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Property, Sink},
+        batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Sink},
         claim::{self, Claim},
-        json::{Bounds, Broken, Json, Key, bad_json},
+        json::{Broken, Json, Key, bad_json},
         time::Time,
     },
 };
@@ -78,27 +82,6 @@ struct Item<'x, 's, 'a> {
     top: Top,
 }
 
-/// Everything that is not an object is one answer.
-macro_rules! scalars {
-    () => {
-        fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Self::Value, E> {
-            self.other()
-        }
-        fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Self::Value, E> {
-            self.other()
-        }
-        fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Self::Value, E> {
-            self.other()
-        }
-        fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Self::Value, E> {
-            self.other()
-        }
-        fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Self::Value, E> {
-            self.other()
-        }
-    };
-}
-
 impl<'a> DeserializeSeed<'a> for Item<'_, '_, 'a> {
     type Value = Found<'a>;
 
@@ -133,7 +116,7 @@ impl<'a> Item<'_, '_, 'a> {
     ) -> Result<Option<Listed>, A::Error> {
         let bounds = self.sink.bounds;
         match key {
-            "properties" => {
+            "properties" | "props" if key == "properties" || event.properties.is_empty() => {
                 let start = self.sink.properties.len();
                 let members =
                     Members { bounds, out: &mut self.sink.properties, max: self.sink.limits.properties_max };
@@ -157,8 +140,12 @@ impl<'a> Item<'_, '_, 'a> {
                 let value = map.next_value_seed(bounds.value())?;
                 if Common::is_lost(key, &value) {
                     self.sink.head.dropped += 1;
-                } else if let Err(fault) = scalar_field(key, value, event) {
-                    self.fault(event, fault);
+                } else {
+                    match scalar_field(key, value, event) {
+                        Ok(Some(value)) => unknown::note(key, value, event, &mut self.sink.head),
+                        Ok(None) => {}
+                        Err(fault) => self.fault(event, fault),
+                    }
                 }
             }
         }
@@ -197,8 +184,12 @@ fn note(head: &mut DecodedHead<'_>, may_be_batch: bool, event: &mut DecodedEvent
     event.reject(fault);
 }
 
-/// A field of an event that is neither `properties`, `context` nor `events`.
-fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) -> Result<(), Rejection> {
+/// A field of an event that is neither `properties`, `context` nor `events`; its value, when there is no such field.
+fn scalar_field<'a>(
+    key: &str,
+    value: Json<'a>,
+    event: &mut DecodedEvent<'a>,
+) -> Result<Option<Json<'a>>, Rejection> {
     match key {
         "event" => match value {
             Json::Text(name) => event.name = Some(name),
@@ -220,9 +211,9 @@ fn scalar_field<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>) ->
         _ if claim::is_misspelled(key) && !matches!(value, Json::Null) => {
             event.common.consent = Some(claim::misspelled());
         }
-        _ => return event.common.set(key, value).map(|_| ()),
+        _ => return event.common.set(key, value),
     }
-    Ok(())
+    Ok(None)
 }
 
 impl<'a> Visitor<'a> for Item<'_, '_, 'a> {
@@ -253,11 +244,13 @@ impl<'a> Visitor<'a> for Item<'_, '_, 'a> {
         while let Some(key) = map.next_key_seed(Key)? {
             events = events.max(self.field(&key, &mut event, &mut map)?);
         }
+        let (is_batch, is_unnamed) = (events == Some(Listed::Events), event.name.is_none());
+        unknown::settle(&mut event, is_batch, &mut self.sink.head.near, self.sink.registry);
         match events {
             Some(Listed::Events) => Ok(Found::Batch(Box::new(event))),
-            Some(Listed::Other) if event.name.is_none() => Ok(Found::NoList),
+            Some(Listed::Other) if is_unnamed => Ok(Found::NoList),
             // Null is as if it were not there, but what has no name is no event either.
-            Some(Listed::Null) if event.name.is_none() => {
+            Some(Listed::Null) if is_unnamed => {
                 self.fault(&mut event, Rejection::field(Code::WrongType, "events", "must be a list"));
                 Ok(Found::Batch(Box::new(event)))
             }
@@ -321,72 +314,5 @@ impl<'a> Visitor<'a> for Events<'_, '_, 'a> {
         self.sink.events.clear();
         while seq.next_element_seed(Item { sink: self.sink, top: Top::Inside })?.is_some() {}
         Ok(Listed::Events)
-    }
-}
-
-/// Reads the members of an object onto the end of a vector.
-struct Members<'x, 'a> {
-    bounds: &'x Bounds,
-    out: &'x mut Vec<Property<'a>>,
-    max: usize,
-}
-
-/// What stood where an object should.
-#[derive(PartialEq)]
-enum Object {
-    Whole,
-    TooMany,
-    Not,
-}
-
-impl<'a> DeserializeSeed<'a> for Members<'_, 'a> {
-    type Value = Object;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Object, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Members<'_, '_> {
-    fn other<E: serde::de::Error>(self) -> Result<Object, E> {
-        Ok(Object::Not)
-    }
-}
-
-impl<'a> Visitor<'a> for Members<'_, 'a> {
-    type Value = Object;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    scalars!();
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Object, E> {
-        Ok(Object::Whole)
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Object, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        self.other()
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Object, A::Error> {
-        let start = self.out.len();
-        let mut object = Object::Whole;
-        while let Some(key) = map.next_key_seed::<Key>(Key)? {
-            if self.out.len() - start >= self.max {
-                map.next_value::<IgnoredAny>()?;
-                object = Object::TooMany;
-                continue;
-            }
-            let value: Json<'a> = map.next_value_seed(self.bounds.value())?;
-            let key: Cow<'a, str> = key;
-            self.out.push((key, value));
-        }
-        if self.bounds.spend(self.out.len() - start) {
-            return Ok(object);
-        }
-        Err(self.bounds.stop(Broken::Values))
     }
 }

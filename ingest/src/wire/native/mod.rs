@@ -2,6 +2,9 @@
 
 mod answer;
 mod decode;
+pub(crate) mod fields;
+mod members;
+mod unknown;
 
 use crate::{
     refusal::Refusal,

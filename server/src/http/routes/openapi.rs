@@ -6,14 +6,14 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::http::refusals;
 
-use super::{budget, consents, events, keys, operation, retention, sentry, sql, validate};
+use super::{budget, consents, events, keys, operation, retention, schema, sentry, sql, validate};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Shoal", description = "You see the shoal, never the fish: opt-in events in, anonymous aggregates out.",
         license(name = "Apache-2.0")),
     paths(
-        events::native, events::segment, sentry::envelope, consents::record, validate::validate,
+        events::native, events::segment, sentry::envelope, consents::record, validate::validate, schema::show,
         sql::answer, sql::running, sql::cancel, sql::tables, budget::list, keys::own,
         retention::plan, retention::run,
         operation::healthz, operation::readyz,

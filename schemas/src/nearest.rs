@@ -1,11 +1,19 @@
 //! Which known name a written one is near to.
 //!
-//! Invariants: the only edit distance of the crate, so that messages and suggestions agree.
+//! Invariants: events, properties, columns and tables are compared here alone, so that messages and suggestions agree; what is longer
+//! than a name may be is near to none, so that a comparison costs little whatever was written.
+//! Not here: names of settings (`shoal-server`, `config/nearest.rs`).
 
 use strsim::levenshtein;
 
+/// Longest text that is compared, in bytes: no declared name is longer.
+const BYTES_MAX: usize = 64;
+
 /// The nearest of some names; `None` when none of them is near.
-pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    if name.len() > BYTES_MAX {
+        return None;
+    }
     let name = name.to_ascii_lowercase();
     let one = name.strip_suffix('s').unwrap_or(&name);
     let most = (name.chars().count() / 3).clamp(1, 3);
@@ -26,10 +34,26 @@ pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> O
 }
 
 /// Texts, the nearest to this one first.
-pub(crate) fn nearest_first<'t>(text: &str, all: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
+pub fn nearest_first<'t>(text: &str, all: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
     let wanted = text.to_lowercase();
     let mut ranked: Vec<(usize, &str)> =
         all.map(|one| (levenshtein(&wanted, &one.to_lowercase()), one)).collect();
     ranked.sort_unstable();
     ranked.into_iter().map(|(_, one)| one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_near_and_another_or_an_endless_one_is_not() {
+        let names = ["app_open", "click", "screen_view"];
+        let near = |name: &str| nearest(name, names.into_iter());
+        assert_eq!(near("clik"), Some("click"));
+        assert_eq!(near("AppOpen"), Some("app_open"));
+        assert_eq!(near("screen"), Some("screen_view"));
+        assert_eq!(near("purchase"), None);
+        assert_eq!(near(&format!("click{}", " ".repeat(60))), None);
+    }
 }
