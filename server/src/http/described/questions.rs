@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
 
-use super::{KindWord, RegionWord, Scalar};
+use super::{KindWord, RegionWord, Scalar, TextOrNumber};
 
 /// An anonymous answer. Every number is followed by its standard deviation (`<name>_sd`) and its 95 % interval (`<name>_low`,
 /// `<name>_high`).
@@ -109,14 +109,14 @@ pub(in crate::http) struct Tables {
     /// Regions that the key reaches
     regions: Vec<RegionWord>,
     tables: Vec<Table>,
-    /// Aggregates over events: how each is written, and what it tells
-    aggregates: Vec<(String, String)>,
-    /// Tables that are made of another one: how each is written, and what it tells
-    templates: Vec<(String, String)>,
+    /// Aggregates over events: pairs of how each is written, and what it tells
+    aggregates: Vec<Vec<String>>,
+    /// Tables that are made of another one: pairs of how each is written, and what it tells
+    templates: Vec<Vec<String>>,
     /// Functions over released values
     functions: Vec<String>,
-    /// Precisions, and the rho per block that each costs
-    precisions: Vec<(String, String)>,
+    /// Pairs of a precision, and the rho per block that it costs
+    precisions: Vec<Vec<String>>,
     rho_block_max: String,
     /// Fewest people of a group whose values are not listed
     k_min: u32,
@@ -126,11 +126,11 @@ pub(in crate::http) struct Tables {
 #[derive(ToSchema)]
 struct Table {
     name: KindWord,
-    /// Days before today that can be read, by programme
-    readable_days: Vec<(String, u32)>,
+    /// Pairs of a programme, and the number of days before today that can be read of it
+    readable_days: Vec<Vec<TextOrNumber>>,
     columns: Vec<TableColumn>,
-    /// Its events, and what they mean
-    events: Vec<(String, String)>,
+    /// Pairs of an event, and what it means
+    events: Vec<Vec<String>>,
     /// Statements that work
     examples: Vec<String>,
 }
