@@ -99,7 +99,9 @@ impl Walk {
         let answer = self.world.client().ask(method, path, headers, body).unwrap();
         let asked =
             format!("{method} {path} {headers:?} {}", String::from_utf8_lossy(&body[..body.len().min(200)]));
-        assert!(answer.status < 500, "{asked}: {}", answer.text());
+        // What must not be lost is kept with its sender.
+        let is_kept = answer.status == 503 && answer.json()["code"] == "not_yet";
+        assert!(answer.status < 500 || is_kept, "{asked}: {}", answer.text());
         let plain = path.split('?').next().unwrap();
         if let Some(statuses) = self.routes.get(plain).and_then(|methods| methods.get(method)) {
             assert!(statuses.contains(&answer.status), "{asked}: {} is not described", answer.status);
