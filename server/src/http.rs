@@ -5,7 +5,7 @@
 //!
 //! - `connections`: how many there may be, and how long each may take for what
 //! - `bound`: a server that waits to be served; `routes`: what each path does; `auth`: what a request's key grants; `body`: reading a body within its limits
-//! - `answers`: the answer in the form that a protocol's clients expect; `refusals`: the same in the OpenAPI description
+//! - `answers`: the answer in the form that a protocol's clients expect; `refusals`: the same in the OpenAPI description; `described`: bodies and answers in it
 //! - `library_refusals`: what the HTTP library refuses by itself; `cors`: which web pages may send events, for the routes of apps
 //! - `for_operators`: the metrics, on a socket of their own
 
@@ -15,6 +15,7 @@ pub(crate) mod body;
 mod bound;
 pub(crate) mod connections;
 mod cors;
+mod described;
 mod for_operators;
 mod library_refusals;
 mod refusals;

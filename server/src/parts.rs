@@ -6,14 +6,16 @@
 use serde::{Deserialize, Serialize};
 use shoal_schemas::Region;
 use shoal_storage::Trouble;
+use utoipa::ToSchema;
 
 /// One part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Part {
     /// `events`, `consents` or `questions`.
     pub(crate) part: String,
     /// The region, of a part that each has.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub(crate) region: Option<Region>,
     /// `ready`, `full` or `failed`.
     pub(crate) state: String,

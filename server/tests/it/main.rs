@@ -23,6 +23,7 @@
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `signals` | a changed configuration is taken over while it runs, and a start can be ended |
 //! | `strangers` | whoever has no key holds nothing |
+//! | `described` | every answer is one that the OpenAPI description has, with its schema |
 //! | `problems` | every refusal is a problem document, and repeats nothing of the request |
 //! | `attacks` | two services that differ in one subject answer alike |
 //! | `query` | answers are aggregates with error bars; small groups are not shown |
@@ -66,6 +67,7 @@ mod day_limit;
 mod defaults;
 mod delta;
 mod deploy;
+mod described;
 mod durability;
 mod earlier;
 mod endpoints;

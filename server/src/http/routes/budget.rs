@@ -4,8 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use shoal_query::{BudgetError, BudgetRequest, QueryError};
 use shoal_schemas::{Kind, Region};
+use utoipa::IntoParams;
 
 use crate::http::auth::{self, Presented};
+use crate::http::described::{KindWord, RegionWord, questions::Budgets};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
@@ -16,30 +18,36 @@ refusals!(
 );
 
 /// Which blocks.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BudgetQuery {
+    /// One table
+    #[param(value_type = KindWord, required = false)]
     table: Option<String>,
+    /// One region
+    #[param(value_type = RegionWord, required = false)]
     region: Option<String>,
+    /// First day, as 2026-11-22
+    #[param(value_type = String, format = Date, required = false)]
     first: Option<String>,
+    /// Last day
+    #[param(value_type = String, format = Date, required = false)]
     last: Option<String>,
 }
 
 /// Lists budgets.
 #[utoipa::path(get, path = "/v1/budget", tag = "query", summary = "What is left of each day's privacy budget, and what spent it",
+    operation_id = "list_budgets",
     description = "By table, region and day. Without `first` and `last`: the last seven days. `rho_*` is the budget; `delta_*` is \
         what thresholds of keys whose values are not listed take of each block's `delta_block_max`. `state` is `sealed` when an \
         answer is kept, and `reserved` when there is none, for whatever reason.",
-    params(
-        ("table" = Option<String>, Query, description = "One table"),
-        ("region" = Option<String>, Query, description = "One region"),
-        ("first" = Option<String>, Query, description = "First day, as 2026-11-22"),
-        ("last" = Option<String>, Query, description = "Last day")),
+    params(BudgetQuery),
     responses(
         (status = 200, description = "Caps, epochs, and for each block what was spent, on what, and what is left",
-            body = serde_json::Value),
+            body = Budgets),
         Budget),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn list(
     http: HttpRequest,
     state: web::Data<State>,

@@ -5,6 +5,7 @@ use shoal_schemas::Protocol;
 
 use super::incoming::incoming;
 use crate::http::auth::{self, Presented};
+use crate::http::described::{answered::ConsentAnswer, sent::Consents};
 use crate::http::refusals::{self, refusals};
 use crate::problem::Problem;
 use crate::state::State;
@@ -18,19 +19,21 @@ refusals!(
 #[utoipa::path(
     post, path = "/v1/consents", tag = "ingest",
     summary = "Grant or withdraw consent",
+    operation_id = "record_consents",
     description = "Kept under a keyed digest of the identifier that cannot be joined with events. A withdrawal beats every \
         consent that is not recorded after it. It is for every region that the key may write to, needs no country, and is \
         answered with 200 when it is durable in all of them; otherwise with 503. A grant that says that it is older than a \
         recorded withdrawal changes nothing, and is answered as any other. Grants with a shipped key have a rate; withdrawals have none. A \
         list may have a thousand changes, one of withdrawals alone ten thousand; changes may also come one a line. Of a list in which a \
         change is wrong, which is cut, or whose grants must come later, the withdrawals are recorded, and the refusal says how many. The answer does not tell what was recorded before.",
-    request_body(content = serde_json::Value, example = json!({
+    request_body(content((Consents = "application/json", example = json!({
         "programme": "user-experience", "action": "grant", "policy_version": "2026-1", "user_id": "u-1", "country": "DE"})),
+        (String = "application/x-ndjson"))),
     responses(
-        (status = 200, description = "Recorded, in these regions", body = serde_json::Value,
+        (status = 200, description = "Recorded, in these regions", body = ConsentAnswer,
             example = json!({"recorded": 1, "regions": ["DE"]})),
         Consent),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = []), ("key_in_query" = [])))]
 pub(super) async fn record(
     http: HttpRequest,
     payload: web::Payload,

@@ -7,6 +7,8 @@ use shoal_schemas::Protocol;
 use super::incoming::incoming;
 use crate::http::answers;
 use crate::http::auth::{self, Presented};
+use crate::http::described::vendors::{SegmentAnswer, SegmentBody};
+use crate::http::described::{answered::BatchAnswer, sent::Events};
 use crate::http::refusals::{self, refusals};
 use crate::state::State;
 
@@ -27,23 +29,25 @@ refusals!(
 #[utoipa::path(
     post, path = "/v1/events", tag = "ingest",
     summary = "Send events",
+    operation_id = "send_events",
     description = "JSON (`{\"consent\", \"context\", \"events\": [..]}` or an array) or NDJSON; identity, gzip, deflate, br or zstd. An event \
         without an id is told from a resend by its content and its time. What a batch sets for all events and cannot be read is \
         left out and named in `batch_faults`; of a body that is cut the whole events count, and the rest is one that is rejected. With a \
         server key the answer says for each event whether it was accepted (it is on the disk), a duplicate, withheld for lack \
         of consent, or rejected, and counts each. With a shipped key, which anybody can read out of an app, the first three \
         are one word, `taken`, so that no answer tells who has opted in.",
-    request_body(content = serde_json::Value, description = "Events", example = json!({
+    request_body(description = "Events", content((Events = "application/json", example = json!({
         "sent_at": "2026-11-22T10:00:01Z",
         "consent": {"policy_version": "2026-1", "granted_at": "2026-11-01T09:00:00Z"},
         "events": [{"id": "5f0c6f0e-6f0a-4b62-8f0c-0d4a0f7f9a11", "event": "screen_view", "time": "2026-11-22T10:00:00Z",
             "user_id": "u-1", "country": "DE", "properties": {"screen": "home"}}]})),
+        (String = "application/x-ndjson"))),
     responses(
-        (status = 200, description = "What became of each event", body = serde_json::Value, example = json!({
+        (status = 200, description = "What became of each event", body = BatchAnswer, example = json!({
             "received": 1, "taken": 1, "rejected": 0, "dropped_properties": 0, "skipped_items": 0,
             "events": [{"status": "taken"}]})),
         Native),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = []), ("key_in_query" = [])))]
 pub(super) async fn native(
     http: HttpRequest,
     payload: web::Payload,
@@ -61,14 +65,15 @@ pub(super) async fn native(
 #[utoipa::path(
     post, path = "/v1/batch", tag = "ingest",
     summary = "Send events with a Segment SDK",
-    description = "The write key is an ingest key. Bad events and events without consent are counted, and the answer is still \
+    operation_id = "send_segment_batch",
+    description = "The write key is an ingest key, in a header, the address, or `writeKey` of the body. Bad events and events without consent are counted, and the answer is still \
         success, so that the SDK does not send them for ever. One message goes to `/v1/track`, `/v1/page` and so on, which say \
         its type when it does not.",
-    request_body(content = serde_json::Value, description = "A batch as Segment SDKs send it"),
+    request_body(content = SegmentBody, description = "A batch as Segment SDKs send it"),
     responses(
-        (status = 200, description = "Taken", body = serde_json::Value, example = json!({"success": true})),
+        (status = 200, description = "Taken", body = SegmentAnswer, example = json!({"success": true})),
         Segment),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = []), ("key_in_query" = []), ()))]
 pub(super) async fn segment(
     http: HttpRequest,
     payload: web::Payload,

@@ -18,6 +18,7 @@ use shoal_ingest::{Counters, IngestGrant, KeyKind};
 use super::incoming::peer;
 use crate::access_keys::{Grant, shown};
 use crate::http::auth::{self, Presented};
+use crate::http::described::keys::OwnKey;
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
@@ -33,12 +34,13 @@ const OF_PROXIES: [&str; 4] = ["x-forwarded-for", "forwarded", "via", "x-real-ip
 /// Tells a key what it is.
 #[utoipa::path(get, path = "/v1/keys/self", tag = "ingest",
     summary = "What a key is, and what became of what came with it",
+    operation_id = "own_key",
     description = "With any key. To an ingest key `counters` says what became of its events, by protocol, declared event, outcome and \
         code, and the last reasons as codes and declared names, since the service started. A server key sees every outcome. A \
         shipped key, which anybody can read out of an app, sees `received`, `taken` and `rejected` of what came from the asker's own \
         network in the last hour, and no name of what was taken.",
     responses(
-        (status = 200, description = "The key", body = serde_json::Value, example = json!({
+        (status = 200, description = "The key", body = OwnKey, example = json!({
             "id": "ing0123456789", "name": "camera shipped", "role": "ingest", "kind": "shipped", "app": "camera",
             "programme": "user-experience", "policy": "2026-1", "consent_category": null, "regions": ["DE"],
             "expires_at": null, "counters_of": "network", "counters": {"since": "2026-11-22T10:00:00Z",
@@ -46,7 +48,7 @@ const OF_PROXIES: [&str; 4] = ["x-forwarded-for", "forwarded", "via", "x-real-ip
                 "skipped_items": 0, "events": [{"protocol": "native", "event": null, "outcome": "taken", "code": null,
                     "events": 1}], "refused": [], "reasons": []}})),
         Own),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn own(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     let grant = match auth::find(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => grant,

@@ -10,8 +10,10 @@ use shoal_language::calendar::parse_day;
 use shoal_retention::{Accepted, Mode, Progress, RetentionError};
 use shoal_schemas::calendar::day_of;
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
 use crate::http::auth::{self, Presented};
+use crate::http::described::retention::RetentionPlan;
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
 use crate::retention_line::{Asked, RetentionLine};
@@ -28,11 +30,13 @@ refusals!(
 );
 
 /// What a run is asked for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = RetentionRun)]
 struct Wanted {
     dry_run: bool,
     /// The day that the clock says, as `YYYY-MM-DD`, by somebody who knows that it is right.
+    #[schema(format = Date)]
     accept_clock: Option<String>,
     /// The run may remove any share of the rows.
     accept_share: bool,
@@ -52,11 +56,12 @@ impl Wanted {
 
 /// What a run would do.
 #[utoipa::path(get, path = "/v1/retention/plan", tag = "retention", summary = "What a run would do",
+    operation_id = "plan_retention",
     responses(
         (status = 200, description = "Files, rows, bytes and the oldest day per region, programme and kind",
-            body = serde_json::Value),
+            body = RetentionPlan),
         Plan),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     if let Err(problem) = auth::officer(&state.keys, Presented::in_header(&http)) {
         return problem.response();
@@ -72,13 +77,14 @@ pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResp
 
 /// Runs retention now.
 #[utoipa::path(post, path = "/v1/retention/runs", tag = "retention", summary = "Make expired days gone, now",
-    request_body(content = serde_json::Value,
+    operation_id = "run_retention",
+    request_body(content = Option<Wanted>,
         example = json!({"dry_run": false, "accept_clock": "2026-11-22", "accept_share": true})),
     responses(
-        (status = 200, description = "One JSON object a line: `{\"progress\"}`, then `{\"report\"}`, or `{\"problem\"}` when the run fails",
-            content_type = "application/x-ndjson"),
+        (status = 200, description = "One `RetentionRunLine` a line: `{\"progress\"}`, then `{\"report\"}`, or `{\"problem\"}` when the run fails",
+            body = String, content_type = "application/x-ndjson"),
         Run),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let (now_ms, _) = state.look();
     let wanted = async {

@@ -7,6 +7,7 @@ use shoal_schemas::Protocol;
 use super::incoming::incoming;
 use crate::http::answers;
 use crate::http::auth::{self, Presented};
+use crate::http::described::vendors::SentryAnswer;
 use crate::http::refusals::{self, refusals};
 use crate::problem::ProblemType;
 use crate::state::State;
@@ -14,7 +15,7 @@ use crate::state::State;
 refusals!(
     /// Why what a Sentry SDK sends is refused.
     Sentry, Sentry:
-        refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::BATCH, refusals::KEEPING,
+        refusals::PLACE, refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::BATCH, refusals::KEEPING,
         &[ProblemType::Ingest(RefusalCode::BadEnvelope)],
 );
 
@@ -22,14 +23,15 @@ refusals!(
 #[utoipa::path(
     post, path = "/api/{project}/envelope/", tag = "ingest",
     summary = "Send crashes, transactions and sessions with a Sentry SDK",
-    description = "The DSN is `http://<id>_<secret>@host:port/1`. Items that Shoal does not keep are skipped and counted.",
+    operation_id = "send_sentry_envelope",
+    description = "The DSN is `http://<id>_<secret>@host:port/1`. `Authorization` takes what `X-Sentry-Auth` does. Items that Shoal does not keep are skipped and counted.",
     params(("project" = String, Path, description = "Any number; the key says which app it is")),
     request_body(content = String, content_type = "application/x-sentry-envelope"),
     responses(
-        (status = 200, description = "Taken", body = serde_json::Value,
+        (status = 200, description = "Taken", body = SentryAnswer,
             example = json!({"id": "fc6d8c0c43fc4630ad850ee518f1b9d0"})),
         Sentry),
-    security(("key" = [])))]
+    security(("sentry_header" = []), ("sentry_query" = []), ("key_in_query" = [])))]
 pub(super) async fn envelope(
     http: HttpRequest,
     payload: web::Payload,

@@ -13,8 +13,10 @@ use serde_json::json;
 use shoal_anonymity::budget::Precision;
 use shoal_ingest::RefusalCode;
 use shoal_query::{AnalystGrant, QueryError, QueryId, QueryRequest, Released};
+use utoipa::ToSchema;
 
 use crate::http::auth::{self, Presented};
+use crate::http::described::{PrecisionWord, questions};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
@@ -33,7 +35,7 @@ refusals!(
 
 refusals!(
     /// Why a query is not cancelled.
-    Cancel, Native: refusals::KEY, &[ProblemType::NoSuchQuery]
+    Cancel, Native: refusals::PLACE, refusals::KEY, &[ProblemType::NoSuchQuery]
 );
 
 refusals!(
@@ -45,8 +47,9 @@ const ARROW: &str = "application/vnd.apache.arrow.stream";
 const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
 
 /// The form of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AnswerFormat)]
 enum Format {
     Json,
     Csv,
@@ -54,13 +57,21 @@ enum Format {
 }
 
 /// A question.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Question {
+    /// The statement
     sql: String,
+    /// By which it can be cancelled
+    #[schema(format = "uuid")]
     id: Option<String>,
+    /// How exact the numbers are; not with `sd_max`
+    #[schema(value_type = Option<PrecisionWord>)]
     precision: Option<String>,
+    /// The largest standard deviation that is wanted
+    #[schema(exclusive_minimum = 0)]
     sd_max: Option<f64>,
+    /// Only the price and the noise are asked for
     #[serde(default)]
     dry_run: bool,
     format: Option<Format>,
@@ -70,21 +81,24 @@ struct Question {
 #[utoipa::path(
     post, path = "/v1/sql", tag = "query",
     summary = "Ask in SQL",
+    operation_id = "ask",
     description = "Every number comes with its standard deviation (`<name>_sd`) and its 95 % interval (`<name>_low`, \
         `<name>_high`). The form follows `format` or `Accept`: JSON, CSV or an Arrow IPC stream. How exact the numbers are \
         follows `precision` (low, normal or high), or `sd_max`: the largest standard deviation that is wanted. Exactness \
         costs privacy budget; `dry_run` tells the price and the noise of each number. `id` (a UUID, also as header `x-query-id`) is for cancelling; \
         the header `x-query-id` of every answer says it. An answer that read events leaves at one of a few fixed times \
         after its question. A question that is refused is told the rule, the place in the text, and what to write instead.",
-    request_body(content = serde_json::Value, example = json!({
+    request_body(content((Question = "application/json", example = json!({
         "sql": "SELECT event, COUNT(DISTINCT subject) AS people FROM usage WHERE day = DATE '2026-11-21' GROUP BY event",
         "precision": "normal", "dry_run": false, "format": "json", "id": "1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10"})),
+        (String = "text/plain"))),
+    params(("x-query-id" = Option<String>, Header, description = "As `id` of the body", format = "uuid", nullable = false)),
     responses(
-        (status = 200, description = "The answer", content(
-            (serde_json::Value = "application/json"), (String = "text/csv"),
-            (String = "application/vnd.apache.arrow.stream"))),
+        (status = 200, description = "The answer", headers(("x-query-id" = String, description = "The query's id")), content(
+            (questions::Answer = "application/json"), (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"))),
         Answer),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn answer(
     http: HttpRequest,
     payload: web::Payload,
@@ -107,10 +121,11 @@ pub(super) async fn answer(
 
 /// The key's queries that are not answered yet.
 #[utoipa::path(get, path = "/v1/sql", tag = "query", summary = "Your queries that are not answered yet",
+    operation_id = "list_running_queries",
     responses((status = 200, description = "`{\"queries\": [{\"id\", \"since_ms\"}]}`, oldest first",
-        body = serde_json::Value),
+        body = questions::RunningQueries),
         Running),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn running(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     match auth::analyst(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => HttpResponse::Ok().json(json!({"queries": state.engine.running(&grant)})),
@@ -120,11 +135,12 @@ pub(super) async fn running(http: HttpRequest, state: web::Data<State>) -> HttpR
 
 /// Cancels a query.
 #[utoipa::path(delete, path = "/v1/sql/{id}", tag = "query", summary = "Cancel a query",
+    operation_id = "cancel_query",
     description = "Its asker is told that it failed. What it was charged stays charged.",
-    params(("id" = String, Path, description = "The query's id")),
+    params(("id" = String, Path, description = "The query's id", format = "uuid")),
     responses((status = 204, description = "Cancelled"),
         Cancel),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn cancel(
     http: HttpRequest,
     path: web::Path<String>,
@@ -142,9 +158,10 @@ pub(super) async fn cancel(
 
 /// What can be asked.
 #[utoipa::path(get, path = "/v1/tables", tag = "query", summary = "Tables, columns, and what can be asked about them",
-    responses((status = 200, description = "The public schema", body = serde_json::Value),
+    operation_id = "list_tables",
+    responses((status = 200, description = "The public schema", body = questions::Tables),
         Tables),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn tables(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     match auth::analyst(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => HttpResponse::Ok().json(state.engine.tables(&grant)),

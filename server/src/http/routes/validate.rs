@@ -11,6 +11,7 @@ use shoal_schemas::Protocol;
 use super::incoming::incoming;
 use crate::http::answers;
 use crate::http::auth::{self, Presented};
+use crate::http::described::{answered::BatchAnswer, sent::Events};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
@@ -19,7 +20,7 @@ refusals!(
     /// Why events cannot be checked.
     Check, Native:
         refusals::KEY, refusals::BODY, refusals::ENCODING, refusals::JSON, refusals::STRICT, refusals::BATCH,
-        &[ProblemType::BadRequest, ProblemType::Ingest(RefusalCode::BadEnvelope)],
+        refusals::JUDGING, &[ProblemType::BadRequest, ProblemType::Ingest(RefusalCode::BadEnvelope)],
 );
 
 /// Which protocol the body is of.
@@ -32,15 +33,17 @@ pub(super) struct ValidateQuery {
 #[utoipa::path(
     post, path = "/v1/validate", tag = "ingest",
     summary = "Check events without keeping them",
+    operation_id = "validate_events",
     description = "Consents that were recorded and events that were sent before do not count: only what the events themselves \
         and the key say. The body is one of `/v1/events`, of `/v1/batch` (or one message with its `type`) or an envelope of Sentry; which \
         one is seen by its content, or said by `protocol`. The form of the answer is that of `/v1/events` for the same key.",
     params(("protocol" = Option<String>, Query, description = "`native`, `segment` or `sentry`")),
-    request_body(content = serde_json::Value, description = "As for /v1/events, /v1/batch or /api/{project}/envelope/"),
+    request_body(description = "As for /v1/events, /v1/batch or /api/{project}/envelope/",
+        content((Events = "application/json"), (String = "application/x-ndjson"), (String = "application/x-sentry-envelope"))),
     responses(
-        (status = 200, description = "What would become of each event", body = serde_json::Value),
+        (status = 200, description = "What would become of each event", body = BatchAnswer),
         Check),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = []), ("key_in_query" = [])))]
 pub(super) async fn validate(
     http: HttpRequest,
     payload: web::Payload,
