@@ -36,6 +36,7 @@
 //! | `configuration` | everything that is wrong with a configuration is told at once, and nothing starts with it |
 //! | `earlier` | a data directory of an earlier version is served like this version's own |
 //! | `first_minutes` | the demo's lines and the README's work as they are printed |
+//! | `documents` | every command of the documents runs as it stands, or parses where it builds |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
 //! | `broken` | what is wrong with a batch costs what is wrong, and a retry is known whatever is stamped on it |
@@ -64,6 +65,7 @@ mod day_limit;
 mod defaults;
 mod delta;
 mod deploy;
+mod documents;
 mod durability;
 mod earlier;
 mod endpoints;
