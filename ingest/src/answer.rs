@@ -95,6 +95,9 @@ impl Code {
 /// The code of an event that is withheld because its subject has as many of that day in that table as it may.
 pub(crate) const SUBJECT_DAY_LIMIT: &str = "subject_day_limit";
 
+/// The code of what vendors' SDKs send and Shoal does not keep: `identify`, messages, logs.
+pub(crate) const NOT_AN_EVENT: &str = "not_an_event";
+
 /// A rejected event: code, the declared name it is about, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {

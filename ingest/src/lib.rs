@@ -23,6 +23,7 @@ mod day_limit;
 mod declared;
 mod dedup;
 mod error;
+mod explained;
 mod flush;
 mod grant;
 mod ingest;
@@ -43,6 +44,7 @@ pub use config::{
 };
 pub use consents::{ConsentAnswer, open_consents, open_consents_with_journal};
 pub use error::{IngestError, LogError};
+pub use explained::{Explained, refusals, rejections, withheld};
 pub use flush::FlushReport;
 pub use grant::{IngestGrant, KeyKind};
 pub use ingest::{Ingest, IngestParts, Kept, Paused, Waiting};

@@ -1,5 +1,4 @@
-//! The command line. Exit codes: 0 done; 1 failed; 2 wrong use, configuration or definitions; 3 the running service refused or
-//! cannot be reached; 4 retention ran but a table did not finish.
+//! The command line. `cli/exit.rs` has the exit codes.
 //!
 //! Every command but `serve` and `config check` needs only values that are right: the files that the service uses may be
 //! elsewhere.
@@ -13,6 +12,8 @@ pub(crate) mod budget;
 mod consents;
 mod data_dir;
 mod doctor;
+mod exit;
+mod explain;
 mod health;
 mod keys;
 mod keys_shown;
@@ -37,6 +38,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::own_process;
 
+use exit::Exit;
 use output::print_either;
 
 #[derive(Parser)]
@@ -121,6 +123,8 @@ enum Command {
     Completions(manual::CompletionsArgs),
     /// Prints the manual page, or writes one page for each command.
     Man(manual::ManArgs),
+    /// Explains a code of an answer or of a command: why it comes, and what to do.
+    Explain(explain::ExplainArgs),
     /// Prints the version.
     Version(AsJson),
 }
@@ -149,7 +153,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("shoal: {error}");
-            ExitCode::from(exit_code(&error))
+            Exit::after(&error).into()
         }
     }
 }
@@ -179,18 +183,11 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Worker(args) => worker::run(&args),
         Command::Completions(args) => manual::completions(&Cli::command(), &args),
         Command::Man(args) => manual::man(Cli::command(), &args),
+        Command::Explain(args) => explain::run(&args),
         Command::Version(AsJson { json }) => {
             let version = env!("CARGO_PKG_VERSION");
             print_either(json, || json!({"version": version}), || format!("shoal {version}"))
         }
-    }
-}
-
-fn exit_code(error: &Error) -> u8 {
-    match error {
-        Error::Config(_) | Error::Schemas(_) | Error::Usage(_) => 2,
-        Error::Remote(_) => 3,
-        _ => 1,
     }
 }
 

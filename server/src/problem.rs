@@ -8,7 +8,7 @@
 //! services run under many addresses and the type of a problem must be the same in all of them; it names and leads nowhere.
 //! Other members are there where they help: `retry_after_s`; `parts` of a service; `rule`, `line`, `column`, and `suggestion` or `example` of a
 //! question.
-//! `docs/problems.md` lists all types, and a test compares it with this file.
+//! `docs/problems.md` lists all types, and a test compares it with this file. Causes and remedies: `problem/explained.rs`.
 //!
 //! Invariants: nothing of a body, a header or an address is ever in a problem; a problem that the same request would not
 //! meet at another time invites nobody to come back.
@@ -384,5 +384,6 @@ impl From<QueryError> for Problem {
     }
 }
 
+mod explained;
 #[cfg(test)]
 mod tests;

@@ -27,8 +27,6 @@ const CONTEXT_BYTES_MAX: usize = 64;
 pub(crate) const FRAMES_MAX: usize = 64;
 /// Faults of a batch that its answer names, at the most.
 const FAULTS_MAX: usize = 16;
-/// The code of what vendors' SDKs send and Shoal does not keep: `identify`, messages, logs.
-pub(in crate::wire) const NOT_AN_EVENT: &str = "not_an_event";
 
 /// A property as it came: name and value.
 pub(crate) type Property<'a> = (Cow<'a, str>, Json<'a>);

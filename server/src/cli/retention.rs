@@ -17,6 +17,7 @@ use shoal_retention::{Accepted, Line, Mode, Permit, Plan, Progress, Report, Rete
 use shoal_schemas::calendar::day_of;
 use shoal_storage::StorageError;
 
+use super::exit::Exit;
 use super::output::{framed, print_either};
 use crate::client::{Client, local_url, problem_text};
 use crate::config::Config;
@@ -80,8 +81,6 @@ pub(super) struct Access {
     #[arg(long)]
     json: bool,
 }
-
-const TABLE_UNFINISHED: u8 = 4;
 
 pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCode, Error> {
     let runtime = crate::threads::runtime()?;
@@ -218,7 +217,7 @@ fn show_report(report: &Report, json: bool) -> Result<ExitCode, Error> {
     for failure in &report.failed {
         eprintln!("shoal: {}/{} did not finish: {}", failure.region, failure.kind, failure.reason);
     }
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(TABLE_UNFINISHED) })
+    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { Exit::TableUnfinished.into() })
 }
 
 fn report_text(report: &Report) -> String {

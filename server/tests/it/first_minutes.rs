@@ -1,7 +1,8 @@
 //! The first five minutes: what the demo prints fits on a screen, and its lines for SDKs keep what the SDKs send; what the README
 //! says works when it is pasted; a command run in the wrong directory makes no second data directory.
 //!
-//! Not here: the commands one by one (`commands.rs`), SDKs at length (`sdk.rs`).
+//! Not here: how a page is pasted, and the other pages (`documents.rs`), the commands one by one (`commands.rs`), SDKs at length
+//! (`sdk.rs`).
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::documents::{Pasted, paste};
 use crate::process::{Going, Setup, signal, until};
 use crate::tables::script;
 
@@ -72,48 +74,11 @@ fn the_demo_fits_a_screen_and_what_its_sdk_lines_send_is_kept() {
     assert!(until("the demo to end", || demo.0.try_wait().unwrap()).success());
 }
 
-/// The texts of the README's code of this language, in their order.
-fn readme(language: &str) -> Vec<&'static str> {
-    let fence = format!("```{language}\n");
-    README.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
-}
-
-/// The lines are pasted into one shell, as a reader does; only the port is a free one. What is in Python runs where it stands.
+/// The lines are pasted into one shell, as a reader does; what is in Python runs where it stands.
 #[test]
 fn what_the_readme_says_works_when_it_is_pasted() {
     let dir = tempfile::tempdir().unwrap();
-    let bin = dir.path().join("bin");
-    fs::create_dir(&bin).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_shoal"), bin.join("shoal")).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let python = std::env::var("SHOAL_TEST_PYTHON").unwrap();
-    let mut pasted =
-        String::from("set -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\nset -x\n");
-    // The first block is `./start` and `./test`.
-    let (shell, scripts) = (&readme("sh")[1..], readme("python"));
-    assert!(shell.len() >= 3 && !scripts.is_empty());
-    let mut text = README;
-    for block in shell {
-        let (before, after) = text.split_once(*block).unwrap();
-        for script in scripts.iter().filter(|script| before.contains(**script)) {
-            pasted.push_str(&format!("\"$PYTHON\" - <<'END'\n{script}END\n"));
-        }
-        pasted.push_str(block);
-        text = after;
-    }
-    let pasted = pasted.replace("8750", &port);
-    let ran = Command::new("bash")
-        .args(["-c", &pasted])
-        .current_dir(dir.path())
-        .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
-        .env("HOME", dir.path())
-        .env("PYTHON", python)
-        .env("SHOAL_HTTP_LISTEN", format!("127.0.0.1:{port}"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let (out, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{out}\n{errors}");
+    let Pasted { out, errors } = paste(README, dir.path());
     assert!(out.contains("\"taken\"") && out.contains("people"), "{out}\n{errors}");
     assert!(!errors.contains("withheld") && !errors.contains("Traceback"), "{errors}");
     assert!(Path::new(&dir.path().join("shoal.key")).exists());

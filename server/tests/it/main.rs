@@ -38,6 +38,7 @@
 //! | `earlier` | a data directory of an earlier version is served like this version's own |
 //! | `first_minutes` | the demo's lines and the README's work as they are printed |
 //! | `catalogue` | whoever wants to send events finds what can be sent, and what was misspelt |
+//! | `documents` | every command of the documents runs as it stands, or parses where it builds |
 //! | `commands` | the command line and the definitions of an operator's own |
 //! | `kept_once` | nothing is lost or doubled for the sake of an id, a clock or one bad value |
 //! | `broken` | what is wrong with a batch costs what is wrong, and a retry is known whatever is stamped on it |
@@ -68,6 +69,7 @@ mod defaults;
 mod delta;
 mod deploy;
 mod described;
+mod documents;
 mod durability;
 mod earlier;
 mod endpoints;

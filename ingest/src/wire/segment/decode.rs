@@ -15,10 +15,10 @@ use std::borrow::Cow;
 use shoal_schemas::{Protocol, Registry};
 
 use crate::{
-    answer::{Code, Outcome, Rejection},
+    answer::{Code, NOT_AN_EVENT, Outcome, Rejection},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Common, DecodedEvent, NOT_AN_EVENT, Sink, are_unreadable, country, identifier, short},
+        batch::{Common, DecodedEvent, Sink, are_unreadable, country, identifier, short},
         claim::{Claim, refuses},
         json::{self, Json, bad_json},
         preferences::{denials, preferences},

@@ -22,12 +22,10 @@ use shoal_schemas::{Protocol, Registry};
 use super::{client_report, envelope};
 
 use crate::{
-    answer::Outcome,
+    answer::{NOT_AN_EVENT, Outcome},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{
-            Common, DecodedEvent, FRAMES_MAX, NOT_AN_EVENT, Sink, are_unreadable, country, identifier, short,
-        },
+        batch::{Common, DecodedEvent, FRAMES_MAX, Sink, are_unreadable, country, identifier, short},
         claim::Claim,
         json::{self, Json},
         time::Time,
