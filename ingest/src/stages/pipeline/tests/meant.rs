@@ -108,7 +108,7 @@ fn the_work_for_unknown_names_has_an_end_and_understanding_has_none() {
     let meant =
         outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Rejected(r) if r.did_you_mean.is_some()));
     assert!((1..=32).contains(&meant.count()));
-    let named = (0..500).map(|at| format!(r#"{{"name":"app_open","userId":"{at}"}}"#)).collect::<Vec<_>>();
+    let named = (0..500).map(|at| format!(r#"{{"name":"app_open","userId":"u-{at}"}}"#)).collect::<Vec<_>>();
     let body = event(&format!(r#""events":[{}]"#, named.join(",")));
     assert!(world().outcomes(&body).iter().all(|outcome| code(outcome) == "accepted"));
 }
