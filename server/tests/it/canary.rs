@@ -314,7 +314,7 @@ fn force_errors(sender: &mut Sender<'_>) {
         format!("/v1/{IP6}"),
     ] {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", NAME] {
-            assert!(matches!(sender.method(method, &path, &[], b""), 400..=405 | 501 | 204));
+            assert!(matches!(sender.method(method, &path, &[], b""), 400..=405 | 501 | 503 | 204));
         }
     }
     sender.raw(format!("{EMAIL} /{USER} HTTP/9.9\r\n{PHONE}\r\n\r\n").as_bytes());
