@@ -4,7 +4,7 @@
 //! - `consents`: what is recorded about subjects' consents, one file for each region
 //! - `spending`: what was spent of each block's privacy budget, and the answers it bought
 //!
-//! - `redb_file`: the files of the latter two, compared when they are opened, and opened anew after a full disk
+//! - `redb_file`: the files of the latter two, compared when they are opened, and opened anew after a full disk; `room`: whether there is room again
 //!
 //! The first three do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
 //! (`shoal-retention`), the write-ahead log (`shoal-ingest`), the audit (`shoal-audit`), what makes bytes durable
@@ -13,6 +13,7 @@
 mod consents;
 mod error;
 mod redb_file;
+mod room;
 mod spending;
 mod tables;
 

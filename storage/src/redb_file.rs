@@ -28,6 +28,7 @@ use shoal_files::{Disk, Lock, LogFile, Medium, Objects};
 use tokio::sync::watch;
 
 use crate::error::{Result, StorageError};
+use crate::room::has_room;
 
 const PROBE: TableDefinition<&str, u64> = TableDefinition::new("probe");
 const WELL: u8 = 0;
@@ -202,7 +203,8 @@ impl RedbFile {
 
     /// What keeps it from being written, if something does. Tries to go on first.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
-        if self.was_full.load(Ordering::Acquire) && self.with(probe).is_ok() {
+        let was_full = self.was_full.load(Ordering::Acquire);
+        if was_full && has_room(&*self.medium, &self.name) && self.with(probe).is_ok() {
             self.was_full.store(false, Ordering::Release);
         }
         match self.troubles.now.load(Ordering::Acquire) {

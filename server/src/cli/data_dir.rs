@@ -6,11 +6,11 @@ use crate::client::{answers, local_url};
 use crate::config::Config;
 use crate::error::Error;
 
-/// Makes sure that a data directory that does not exist is meant to be made, and says where it will be.
+/// Makes sure that a data directory that does not exist is meant to be made, and says where it will be where a person reads it.
 ///
 /// # Errors
 /// When a service answers at the address of this configuration: it has a data directory, and this is another one.
-pub(super) fn made_here(config: &Config) -> Result<(), Error> {
+pub(super) fn made_here(config: &Config, is_told: bool) -> Result<(), Error> {
     if config.data_dir.is_dir() {
         return Ok(());
     }
@@ -22,7 +22,11 @@ pub(super) fn made_here(config: &Config) -> Result<(), Error> {
              which the service was started, or name its data directory in SHOAL_DATA_DIR or with --config"
         )));
     }
-    eprintln!("Makes the data directory {dir}. Start the service with `shoal serve` in this same directory.");
+    if is_told {
+        eprintln!(
+            "Makes the data directory {dir}. Start the service with `shoal serve` in this same directory."
+        );
+    }
     Ok(())
 }
 

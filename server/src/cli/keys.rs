@@ -140,7 +140,8 @@ fn facts<'r>(config: &Config, registry: &'r Registry) -> Facts<'r> {
 }
 
 fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64) -> Result<(), Error> {
-    data_dir::made_here(config)?;
+    let (CreateCommand::Ingest(IngestArgs { about, .. }) | CreateCommand::Analyst { about, .. }) = &command;
+    data_dir::made_here(config, !about.json)?;
     let registry = build_schemas(config.schemas_dir.as_deref())?;
     let (scope, about, yes) = match command {
         CreateCommand::Ingest(args) => {

@@ -80,7 +80,7 @@ fn what_the_readme_says_works_when_it_is_pasted() {
     let dir = tempfile::tempdir().unwrap();
     let Pasted { out, errors } = paste(README, dir.path());
     assert!(out.contains("\"taken\"") && out.contains("people"), "{out}\n{errors}");
-    assert!(!errors.contains("withheld") && !errors.contains("Traceback"), "{errors}");
+    assert!(!out.contains("withheld") && !errors.contains("Traceback"), "{out}\n{errors}");
     assert!(Path::new(&dir.path().join("shoal.key")).exists());
     assert!(errors.contains("Keep a copy of it"), "the key file's first creation is told: {errors}");
 }

@@ -28,12 +28,10 @@ use super::file::{JournalNote, programme_byte};
 use super::journal_form::{ACT_BYTES_MAX, Found, Noted, WRITE_BYTES_MAX, head_bytes, read, record_bytes};
 use crate::error::{Result, StorageError};
 use crate::redb_file::{Trouble, is_full};
+use crate::room::has_room;
 
 /// A file below this size is never written anew by itself.
 const KEPT_BYTES: u64 = 1 << 20;
-/// A file that is made and removed again, to see whether there is room.
-const ROOM: &str = "room";
-const ROOM_BYTES: usize = 256 << 10;
 /// So many bytes of records are looked at in one pass when a file is written anew: each becomes about twice as much memory.
 const PASS_BYTES: u64 = 64 << 20;
 
@@ -251,18 +249,10 @@ impl Journal {
 
     /// What keeps it from being written, if something does. Tries whether there is room first.
     pub(super) fn trouble(&mut self) -> Option<Trouble> {
-        if self.trouble == Some(Trouble::Full) && self.has_room() {
+        if self.trouble == Some(Trouble::Full) && has_room(&*self.medium, &self.name) {
             self.trouble = None;
         }
         self.trouble
-    }
-
-    /// Whether there is room again for many acts: the last free page of a disk is none, since the next act but one would fail.
-    fn has_room(&self) -> bool {
-        let has_room = self.medium.put(ROOM, &vec![0; ROOM_BYTES]).is_ok();
-        // What cannot be removed now is replaced the next time.
-        let _ = self.medium.remove(&[ROOM]);
-        has_room
     }
 
     /// True from when something may be lost.

@@ -16,7 +16,14 @@ forms! {
     /// The body of `POST /v1/consents`.
     Consents: "Consents", "A change of consent, or a list of them",
         AnyOfBuilder [ConsentBatch, ConsentList, ConsentChange];
+    /// The value of a property.
+    PropertyValue: "PropertyValue", "A value, or the frames of a stack",
+        AnyOfBuilder [Scalar, FrameList];
 }
+
+/// The frames of a stack, each with what is known of it.
+#[derive(ToSchema)]
+struct FrameList(Vec<BTreeMap<String, Scalar>>);
 
 /// A batch. What it says is the default for each of its events; `GET /v1/tables` lists events and properties.
 #[derive(ToSchema)]
@@ -60,7 +67,7 @@ pub(super) struct Event {
     context: Option<EventContext>,
     /// Declared properties
     #[schema(nullable = false)]
-    properties: Option<BTreeMap<String, Scalar>>,
+    properties: Option<BTreeMap<String, PropertyValue>>,
 }
 
 /// The consent under which an event is sent.
