@@ -4,7 +4,7 @@
 //! | the category | with the message | recorded |
 //! |---|---|---|
 //! | denied | withheld | a withdrawal, in every region of the key |
-//! | allowed | decided as without it | a grant, where the key asserts a policy version, of that version |
+//! | allowed | decided as without it | a grant, where the key asserts a policy version, of that version, and the body is whole |
 //! | neither | withheld | nothing |
 //!
 //! What comes with every message is a state: that a category is allowed ends no withdrawal that was made elsewhere. The message
@@ -20,6 +20,7 @@ use shoal_schemas::{IdentifierKind, Programme, Registry};
 
 use super::change::{Act, Change, Place, digests};
 use crate::{
+    answer::{Code, Outcome},
     stages::country::Locator,
     wire::{
         batch::{DecodedBatch, DecodedEvent, DecodedHead},
@@ -87,12 +88,14 @@ pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Ch
     let (head, events) = batch.parts();
     let mut known: FxHashMap<Who<'_>, usize> = FxHashMap::default();
     let mut changes: Vec<Change> = Vec::new();
+    // A part that cannot be read may say otherwise, so that nobody agrees in such a body.
+    let is_whole = !events.iter().any(is_unreadable);
     for event in events {
         let (own, shared) = (&event.common.preferences, &head.defaults.preferences);
         let is_grant = match of_event(own, shared, hearing.locator.grant.consent_category.as_deref()) {
-            Some(Decision::Allowed) => true,
+            Some(Decision::Allowed) if is_whole => true,
             Some(Decision::Denied) => false,
-            Some(Decision::Unclear) | None => continue,
+            Some(Decision::Allowed | Decision::Unclear) | None => continue,
         };
         let programme = hearing.programme(event);
         let is_decision = event.is_decision;
@@ -117,6 +120,11 @@ pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Ch
         }
     }
     changes
+}
+
+/// Whether it is no event at all, as what is left of one that was cut.
+fn is_unreadable(event: &DecodedEvent<'_>) -> bool {
+    matches!(&event.decided, Some(Outcome::Rejected(rejection)) if rejection.code == Code::BadEvent)
 }
 
 impl Hearing<'_> {
