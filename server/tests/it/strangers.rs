@@ -125,6 +125,15 @@ fn a_refusal_ends_the_connection_whatever_goes_on_being_sent() {
     target.serves("after");
 }
 
+/// Stops whoever holds on, also when the test fails: its scope would wait for them for ever.
+struct Stops<'s>(&'s AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Sockets that a hostile client keeps open, feeding each, and opening another for each that is closed.
 fn hold(client: Client, head: &str, many: usize, stop: &AtomicBool, closed: &AtomicUsize) {
     let open = || {
@@ -167,6 +176,7 @@ fn strangers_who_hold_on_keep_nobody_with_a_key_out() {
         for _ in 0..4 {
             scope.spawn(|| hold(target.client(), head, 150, &stop, &closed));
         }
+        let _stops = Stops(&stop);
         until("connections that are closed", || (closed.load(Ordering::SeqCst) > 600).then_some(()));
         let slowest = (0..20).map(|number| target.serves(&format!("n{number}"))).max().unwrap();
         kept.write_all(&request).unwrap();
