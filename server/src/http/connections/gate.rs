@@ -1,8 +1,9 @@
 //! Seats: how many connections there may be, of whom.
 //!
 //! Invariants: there are never more seats than `Bounds::most`; a network never has more strangers than `of_network` that were not
-//! told to leave; somebody with a valid key is never told to leave. When there is no room for a newcomer the oldest stranger
-//! makes it, so whoever connects and shows a key is served, however many others hold on to what they have.
+//! told to leave; somebody with a valid key is never told to leave. When there is no room for a newcomer a stranger makes it: the
+//! oldest of those who were answered without a valid key, and only where there is none the oldest whose first request is still
+//! on its way. So whoever connects and shows a key is served, however many others hold on to what they have.
 //! Not here: how a connection leaves when it is told (`line.rs`), what its times are (`times.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -55,46 +56,76 @@ struct Stranger {
     leave: Arc<Notify>,
 }
 
-/// The strangers of one kind of seat, oldest first.
+/// In which order strangers make room: those who were answered first, and of these the oldest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// An answer was given, and no valid key had come with what it answers.
+    Answered(u64),
+    /// Nothing was answered yet: a valid key may be on its way.
+    New(u64),
+}
+
+impl Rank {
+    fn number(self) -> u64 {
+        match self {
+            Rank::Answered(number) | Rank::New(number) => number,
+        }
+    }
+}
+
+/// The strangers of one kind of seat.
 #[derive(Default)]
 struct Strangers {
-    by_age: BTreeMap<u64, Stranger>,
-    by_network: HashMap<Network, BTreeSet<u64>>,
+    by_rank: BTreeMap<Rank, Stranger>,
+    by_network: HashMap<Network, BTreeSet<Rank>>,
 }
 
 impl Strangers {
-    fn add(&mut self, number: u64, network: Network, leave: Arc<Notify>) {
-        self.by_network.entry(network).or_default().insert(number);
-        self.by_age.insert(number, Stranger { network, leave });
+    fn add(&mut self, rank: Rank, stranger: Stranger) {
+        self.by_network.entry(stranger.network).or_default().insert(rank);
+        self.by_rank.insert(rank, stranger);
     }
 
-    fn remove(&mut self, number: u64) -> Option<Stranger> {
-        let stranger = self.by_age.remove(&number)?;
-        if let Some(numbers) = self.by_network.get_mut(&stranger.network) {
-            numbers.remove(&number);
-            if numbers.is_empty() {
+    fn remove(&mut self, rank: Rank) -> Option<Stranger> {
+        let stranger = self.by_rank.remove(&rank)?;
+        if let Some(ranks) = self.by_network.get_mut(&stranger.network) {
+            ranks.remove(&rank);
+            if ranks.is_empty() {
                 self.by_network.remove(&stranger.network);
             }
         }
         Some(stranger)
     }
 
-    /// Tells the oldest to leave; which it was.
-    fn dismiss_oldest(&mut self) -> Option<u64> {
-        let oldest = self.by_age.keys().next().copied()?;
-        self.dismiss(oldest)
+    /// Whoever it is, answered or not.
+    fn leaves(&mut self, number: u64) {
+        if self.remove(Rank::New(number)).is_none() {
+            self.remove(Rank::Answered(number));
+        }
     }
 
-    /// Tells the oldest of a network to leave, when it has so many.
-    fn dismiss_oldest_of(&mut self, network: Network, many: usize) -> Option<u64> {
-        let numbers = self.by_network.get(&network).filter(|numbers| numbers.len() >= many)?;
-        let oldest = numbers.first().copied()?;
-        self.dismiss(oldest)
+    fn answered(&mut self, number: u64) {
+        if let Some(stranger) = self.remove(Rank::New(number)) {
+            self.add(Rank::Answered(number), stranger);
+        }
     }
 
-    fn dismiss(&mut self, number: u64) -> Option<u64> {
-        self.remove(number)?.leave.notify_one();
-        Some(number)
+    /// Tells the first to leave; which it was.
+    fn dismiss_first(&mut self) -> Option<u64> {
+        let first = self.by_rank.keys().next().copied()?;
+        self.dismiss(first)
+    }
+
+    /// Tells the first of a network to leave, when it has so many.
+    fn dismiss_first_of(&mut self, network: Network, many: usize) -> Option<u64> {
+        let ranks = self.by_network.get(&network).filter(|ranks| ranks.len() >= many)?;
+        let first = ranks.first().copied()?;
+        self.dismiss(first)
+    }
+
+    fn dismiss(&mut self, rank: Rank) -> Option<u64> {
+        self.remove(rank)?.leave.notify_one();
+        Some(rank.number())
     }
 }
 
@@ -113,21 +144,21 @@ struct Crowd {
 impl Crowd {
     /// Makes room for a newcomer; whether it is a reserved seat.
     fn make_room(&mut self, network: Network, bounds: &Bounds) -> bool {
-        if let Some(oldest) = self.strangers.dismiss_oldest_of(network, bounds.of_network) {
-            self.leaving.insert(oldest);
+        if let Some(first) = self.strangers.dismiss_first_of(network, bounds.of_network) {
+            self.leaving.insert(first);
             return false;
         }
         if self.open - self.leaving.len() - self.reserved < bounds.all {
             return false;
         }
-        if let Some(oldest) = self.strangers.dismiss_oldest() {
-            self.leaving.insert(oldest);
+        if let Some(first) = self.strangers.dismiss_first() {
+            self.leaving.insert(first);
             return false;
         }
         if self.reserved >= RESERVE
-            && let Some(oldest) = self.reserve.dismiss_oldest()
+            && let Some(first) = self.reserve.dismiss_first()
         {
-            self.leaving.insert(oldest);
+            self.leaving.insert(first);
             self.reserved -= 1;
         }
         true
@@ -149,11 +180,12 @@ impl Gate {
         let (number, leave) = (crowd.next, Arc::new(Notify::new()));
         crowd.next += 1;
         crowd.open += 1;
+        let stranger = Stranger { network, leave: Arc::clone(&leave) };
         if is_reserve {
             crowd.reserved += 1;
-            crowd.reserve.add(number, network, Arc::clone(&leave));
+            crowd.reserve.add(Rank::New(number), stranger);
         } else {
-            crowd.strangers.add(number, network, Arc::clone(&leave));
+            crowd.strangers.add(Rank::New(number), stranger);
         }
         drop(crowd);
         Some(Seat { gate: Arc::clone(self), number, is_reserve, leave })
@@ -174,8 +206,15 @@ impl Seat {
     /// A valid key has come: it is no stranger's any more. A reserved seat stays what it is.
     pub(super) fn known(&self) {
         if !self.is_reserve {
-            self.gate.crowd().strangers.remove(self.number);
+            self.gate.crowd().strangers.leaves(self.number);
         }
+    }
+
+    /// It was answered without a valid key: it makes room before those who were not answered yet.
+    pub(super) fn answered(&self) {
+        let mut crowd = self.gate.crowd();
+        let strangers = if self.is_reserve { &mut crowd.reserve } else { &mut crowd.strangers };
+        strangers.answered(self.number);
     }
 
     /// Whether it is for health checks alone.
@@ -198,9 +237,9 @@ impl Drop for Seat {
         }
         if self.is_reserve {
             crowd.reserved -= 1;
-            crowd.reserve.remove(self.number);
+            crowd.reserve.leaves(self.number);
         } else {
-            crowd.strangers.remove(self.number);
+            crowd.strangers.leaves(self.number);
         }
     }
 }
@@ -236,7 +275,32 @@ mod tests {
         assert_eq!(gate.open(), 1);
         drop(newcomer);
         let crowd = gate.crowd();
-        assert!(crowd.leaving.is_empty() && crowd.strangers.by_age.is_empty() && crowd.reserved == 0);
+        assert!(crowd.leaving.is_empty() && crowd.strangers.by_rank.is_empty() && crowd.reserved == 0);
+    }
+
+    /// A burst of many between a client's connection and the arrival of its key does not close it.
+    #[test]
+    fn whoever_was_answered_without_a_key_makes_room_before_whoever_was_not_heard_yet() {
+        let gate = gate(10, 8);
+        let client = gate.enter(network(2)).unwrap();
+        let other = gate.enter(network(3)).unwrap();
+        let burst = |network: Network| {
+            let seat = gate.enter(network).unwrap();
+            seat.answered();
+            seat
+        };
+        let of_one: Vec<Seat> = (0..50).map(|_| burst(network(2))).collect();
+        assert!(!must_leave(&client), "the limit of a network");
+        let of_all: Vec<Seat> = (0..50).map(|number| burst(network(100 + number))).collect();
+        assert!(!must_leave(&client) && !must_leave(&other), "the limit of all");
+        assert_eq!(of_one.iter().chain(&of_all).filter(|seat| !must_leave(seat)).count(), 8);
+        drop((of_one, of_all));
+        // Where nobody was answered it is the oldest all the same.
+        let silent: Vec<Seat> = (0..10).map(|number| gate.enter(network(200 + number)).unwrap()).collect();
+        assert!(must_leave(&client) && must_leave(&other) && !silent.iter().any(must_leave));
+        drop((client, other, silent));
+        let crowd = gate.crowd();
+        assert!(crowd.leaving.is_empty() && crowd.strangers.by_rank.is_empty() && crowd.open == 0);
     }
 
     #[test]
@@ -265,7 +329,7 @@ mod tests {
         assert!(!gate.enter(network(3)).unwrap().is_reserve());
     }
 
-    /// Any order of coming, showing a key and going.
+    /// Any order of coming, being answered, showing a key and going.
     #[test]
     fn there_are_never_more_than_the_bounds_and_nobody_with_a_key_is_told_to_leave() {
         let mut seed = 11_u64;
@@ -277,7 +341,8 @@ mod tests {
         let gate = Gate::new(bounds);
         let mut seats: Vec<(Seat, bool, bool)> = Vec::new();
         for _ in 0..20_000 {
-            match next(4) {
+            match next(5) {
+                2 if !seats.is_empty() => seats[next(seats.len())].0.answered(),
                 0 if !seats.is_empty() => drop(seats.swap_remove(next(seats.len()))),
                 1 if !seats.is_empty() => {
                     let at = next(seats.len());

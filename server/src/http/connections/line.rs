@@ -47,6 +47,13 @@ impl Line {
         }
     }
 
+    /// A request was answered. Without a valid key on the connection it makes room before others do.
+    pub(super) fn answered(&self) {
+        if !self.is_known() {
+            self.seat.answered();
+        }
+    }
+
     /// Whether it is for health checks alone.
     pub(super) fn is_reserve(&self) -> bool {
         self.seat.is_reserve()

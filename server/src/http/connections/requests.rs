@@ -55,12 +55,12 @@ pub(in crate::http) async fn around<B: MessageBody + 'static>(
     let client = Network::of(peer(request.request(), &state.config.http));
     let is_post = request.method() == Method::POST;
     let response = next.call(request).await?;
-    if is_post
-        && response.status().is_success()
-        && let Some(line) = &line
-    {
-        // Nothing is posted without a key. Some have it in the body, where nobody has looked before the route did.
-        line.known();
+    if let Some(line) = &line {
+        if is_post && response.status().is_success() {
+            // Nothing is posted without a key. Some have it in the body, where nobody has looked before the route did.
+            line.known();
+        }
+        line.answered();
     }
     if says_that_the_key_is_wrong(response.status()) {
         // Whoever has a valid key never comes here, whatever others send from the same address.
