@@ -4,9 +4,10 @@
 //! {"crc32":"<8 hexadecimal digits>", "version": 1, "first_day": "2027-01-31"}
 //! ```
 //! A new data directory begins with the canonical form. In one that an earlier version left, it begins with the next pseudonym
-//! epoch, when every subject gets another pseudonym anyway, so that nobody becomes two subjects in between. Invariant: once
-//! written the day never changes; a file of before there were digests gets its own at the next start. Not here: the forms
-//! (`shoal-privacy`, `identifier.rs`), the digest (`checked_json.rs`).
+//! epoch, when every subject gets another pseudonym anyway, so that nobody becomes two subjects in between. Invariants: once
+//! written the day never changes; it is after the epoch of every event that is kept, and a clock that cannot be believed decides
+//! nothing for good; a file of before there were digests gets its own at the next start. Not here: the forms (`shoal-privacy`,
+//! `identifier.rs`), the digest (`checked_json.rs`).
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,6 +16,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use shoal_files::{Disk, Objects};
 use shoal_ingest::Epochs;
+use shoal_retention::{KnownTimes, plausible};
 use shoal_schemas::Region;
 use shoal_schemas::calendar::day_of;
 
@@ -43,22 +45,31 @@ pub(crate) fn has_tables(data_dir: &Path) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// The day that is kept, or that is kept from now on. The caller holds the lock of the data directory.
-pub(crate) fn open(config: &Config, had_tables: bool, now_ms: i64) -> Result<i32, Error> {
+/// The day that is kept, or that is kept from now on: by the clock, or by what is known of the time where that is later. Where the
+/// clock is far beyond what is known the day counts for this run alone. The caller holds the lock of the data directory.
+pub(crate) fn open(
+    config: &Config,
+    had_tables: bool,
+    known: &KnownTimes,
+    now_ms: i64,
+) -> Result<i32, Error> {
     let control = Disk::new(config.data_dir.join("control")).private();
     let path = control.path(FILE);
-    let (first_day, is_checked) = match control.read(FILE) {
+    let is_sure = !had_tables || plausible(now_ms, known).is_ok();
+    let (first_day, is_written) = match control.read(FILE) {
         Ok(text) => read(&path, &text)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
+            let newest_ms = known.newest_ms().unwrap_or(now_ms);
+            let until_ms = if is_sure { newest_ms.max(now_ms) } else { newest_ms };
             let day = match had_tables {
-                true => Epochs::next_first_day(config.ingest.epoch_days, day_of(now_ms)),
+                true => Epochs::next_first_day(config.ingest.epoch_days, day_of(until_ms)),
                 false => 0,
             };
-            (NaiveDate::from_epoch_days(day).unwrap_or(NaiveDate::MAX), false)
+            (NaiveDate::from_epoch_days(day).unwrap_or(NaiveDate::MAX), !is_sure)
         }
         Err(error) => return Err(Error::io(&path, error)),
     };
-    if !is_checked {
+    if !is_written {
         let text = checked_json::write(&Kept { version: VERSION, first_day })
             .map_err(|e| Error::Service(e.to_string()))?;
         control.put(FILE, &text).map_err(|e| Error::io(&path, e))?;
@@ -89,6 +100,25 @@ mod tests {
     use super::*;
 
     const NOW_MS: i64 = 1_795_348_800_000;
+
+    fn open(config: &Config, had_tables: bool, now_ms: i64) -> Result<i32, Error> {
+        super::open(config, had_tables, &KnownTimes::default(), now_ms)
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_decides_no_day_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::embedded(dir.path()).unwrap();
+        let path = config.data_dir.join("control").join(FILE);
+        let known = KnownTimes { event_ms: Some(NOW_MS), audit_ms: None, mark_ms: Some(NOW_MS) };
+        let years = 5 * 365 * 86_400_000;
+        let next = Epochs::next_first_day(config.ingest.epoch_days, day_of(NOW_MS));
+        assert_eq!(super::open(&config, true, &known, NOW_MS + years).unwrap(), next, "ahead");
+        assert!(!path.exists(), "the next start decides");
+        assert_eq!(super::open(&config, true, &known, NOW_MS - years).unwrap(), next, "behind");
+        assert!(path.exists());
+        assert_eq!(super::open(&config, true, &known, NOW_MS + 86_400_000).unwrap(), next, "it never changes");
+    }
 
     #[test]
     fn a_day_that_is_damaged_is_an_error_and_one_without_a_digest_gets_it() {

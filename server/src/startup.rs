@@ -157,15 +157,15 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let store = open_store(&config.data_dir).await?;
     let epoch = PseudonymEpoch::of_day(day_of(now_ms), config.ingest.epoch_days);
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
-    let canonical_from_day = canonical_day::open(config, had_tables, now_ms)?;
     close_to_others(&config.data_dir);
     consent_files::check(&config.data_dir)?;
     let Opened { consents, journals } = withdrawals_start::open(config)?;
     let (consents, audit) = (Arc::new(consents), build_audit(config)?);
     let retention = build_retention(&registry, &store, metrics);
-    // Before anything is written under a clock that may be wrong.
+    // Before anything else is written by the clock, which may be wrong.
     let served = Arc::new(open_served_time(&config.data_dir, &retention, now_ms).await?);
     served.look(now_ms, (clocks.ticks)());
+    let canonical_from_day = canonical_day::open(config, had_tables, &served.known(), now_ms)?;
     withdrawals_start::note(&audit, &journals, now_ms).await?;
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &audit, now_ms).await?;

@@ -2,8 +2,8 @@
 //!
 //! Not here: building them (`startup.rs`), serving (`http.rs`).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -27,6 +27,9 @@ use crate::http::connections::FailingKeys;
 use crate::metrics::Metrics;
 use crate::parts::Part;
 use crate::served_time::ServedTime;
+
+/// How long what was seen of the parts counts.
+const LOOK_MS: i64 = 1_000;
 
 /// The parts of a running service.
 pub(crate) struct State {
@@ -53,6 +56,8 @@ pub(crate) struct State {
     /// Where work goes on that a client's going away must not stop; not a worker's own thread.
     pub(crate) background: Handle,
     ready: AtomicBool,
+    /// The parts as they were seen last, and when by the clock that nobody can set, in milliseconds.
+    looked: Mutex<Option<(i64, Vec<Part>)>>,
     /// When it began to serve, by the time of day, ms since 1970.
     pub(crate) since_ms: i64,
     /// Closes when everything above is gone, so it stays last.
@@ -98,6 +103,7 @@ impl State {
             registry: services.registry,
             background: services.background,
             ready: AtomicBool::new(true),
+            looked: Mutex::default(),
             since_ms: (clocks.wall)(),
             clocks,
             _alive: services.alive,
@@ -141,8 +147,19 @@ impl State {
         }
     }
 
-    /// The parts of the service, and which of them does not work; each file that is in trouble is tried first. Blocks.
+    /// The parts of the service, and which of them does not work. Looked at once a second at the most, by one who asks, because
+    /// anybody may ask, and looking can write. Blocks.
     pub(crate) fn parts(&self) -> Vec<Part> {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.clocks.ticks)();
+        match &*looked {
+            Some((at, parts)) if now.saturating_sub(*at) < LOOK_MS => parts.clone(),
+            _ => looked.insert((now, self.look_at_parts())).1.clone(),
+        }
+    }
+
+    /// Each file that is in trouble is tried first.
+    fn look_at_parts(&self) -> Vec<Part> {
         let troubles = self.consents.troubles();
         let of = |region: Region| troubles.iter().find(|(of, _)| *of == region).map(|(_, trouble)| *trouble);
         let mut parts = vec![Part::events(self.ingest.is_disk_full())];

@@ -88,15 +88,17 @@ settings! {
         /// Threads that serve requests. 0 takes one for each core.
         #[serde(deserialize_with = "cores_if_zero")]
         workers: usize = Number(0, 0, 1024);
-        /// Most connections at one time. When there are more, the oldest one on which no valid key has come is closed.
+        /// Most connections at one time. When there are more, one on which no valid key has come is closed: the oldest that was
+        /// answered, else the oldest.
         connections_max: usize = Number(4096, 1, 1_000_000);
-        /// Most connections of one address (of one /64 of IPv6) on which no valid key has come. A further one closes the oldest
-        /// of them.
+        /// Most connections of one address (of one /64 of IPv6) on which no valid key has come. A further one closes one of them
+        /// likewise.
         strangers_per_address_max: usize = Number(256, 1, 1_000_000);
         /// Longest wait of the answer to a wrong key, in milliseconds, after many from that address. Valid keys do not wait.
         wrong_key_wait_ms_max: u64 = Number(2_000, 0, 30_000);
         /// Whether a key that ships in apps is told what became of what came with it from the address of whoever asks
-        /// (GET /v1/keys/self). Unset it where clients share an address, as behind a proxy or in a cluster that hides theirs.
+        /// (GET /v1/keys/self). Set it to false where clients share an address that the service cannot tell apart, as in a
+        /// cluster that hides theirs.
         shipped_key_counters: bool = Switch(true);
         /// Time that a client has to send the head of a request, in milliseconds. A connection on which no valid key has come may
         /// be quiet for as long.

@@ -5,38 +5,54 @@
 //! Where apps send to, and only there, the key may also be in the path, `/k/<key>/..`, or in the query, `?key=<key>`: beacons of
 //! browsers set no header. It counts before all others then, because whoever put it there meant it, and an SDK puts
 //! something into its own place in any case.
-//! Invariant: a presented key is compared in constant time and is in no answer, log line or metric.
+//! Invariants: a presented key is compared in constant time and is in no answer, log line or metric; the connection on which a
+//! valid key came knows of it before anything else is done for the request.
 //! Not here: keys themselves (`access_keys.rs`).
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use shoal_ingest::IngestGrant;
 use shoal_query::{AnalystGrant, Role};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use crate::access_keys::{Found, Grant, LiveKeys};
+use crate::http::connections::Line;
 use crate::problem::{Problem, ProblemType};
 
-/// A key as presented. No `Debug`.
-pub(crate) struct Presented(String);
+/// Bodies that are searched for a key at one time.
+static BODY_READERS: Semaphore = Semaphore::const_new(2);
+
+/// A key as presented, and the connection on which it came. No `Debug`.
+pub(crate) struct Presented {
+    key: String,
+    line: Option<Rc<Line>>,
+}
 
 impl Presented {
+    fn on(request: &HttpRequest, key: String) -> Presented {
+        Presented { key, line: request.conn_data::<Rc<Line>>().cloned() }
+    }
+
     /// From `Authorization`.
     pub(crate) fn in_header(request: &HttpRequest) -> Option<Presented> {
         let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, rest) = value.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("bearer") {
-            return Some(Presented(rest.trim().to_owned()));
+            return Some(Presented::on(request, rest.trim().to_owned()));
         }
         if scheme.eq_ignore_ascii_case("basic") {
             let plain = BASE64_STANDARD.decode(rest.trim()).ok()?;
             let plain = String::from_utf8(plain).ok()?;
             let user = plain.split_once(':').map_or(plain.as_str(), |(user, _)| user);
-            return Some(Presented(user.to_owned()));
+            return Some(Presented::on(request, user.to_owned()));
         }
         None
     }
@@ -49,13 +65,18 @@ impl Presented {
     /// From the path or the query.
     fn in_address(request: &HttpRequest) -> Option<Presented> {
         let in_path = request.match_info().get("key").map(str::to_owned);
-        in_path.or_else(|| in_query(request, "key")).map(Presented)
+        let found = in_path.or_else(|| in_query(request, "key"))?;
+        Some(Presented::on(request, found))
     }
 
-    /// From `writeKey` of a JSON body.
-    pub(crate) fn in_segment_body(request: &HttpRequest, body: &[u8]) -> Option<Presented> {
-        let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-        shoal_ingest::segment_write_key(body, encoding).map(Presented)
+    /// From `writeKey` of a JSON body. It is read away from the threads that serve connections, few bodies at one time, because
+    /// nobody knows yet whose it is.
+    pub(crate) async fn in_segment_body(request: &HttpRequest, body: Bytes) -> Option<Presented> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        let encoding = encoding.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let _place = BODY_READERS.acquire().await.ok()?;
+        let found = spawn_blocking(move || shoal_ingest::segment_write_key(&body, encoding.as_deref())).await;
+        Some(Presented::on(request, found.ok()??))
     }
 
     /// From what a Sentry SDK sends.
@@ -66,7 +87,8 @@ impl Presented {
         let headers = request.headers();
         let named = headers.get("x-sentry-auth").or_else(|| headers.get(header::AUTHORIZATION));
         let from_header = named.and_then(|v| v.to_str().ok()).and_then(sentry_key);
-        from_header.or_else(|| in_query(request, "sentry_key")).map(Presented)
+        let found = from_header.or_else(|| in_query(request, "sentry_key"))?;
+        Some(Presented::on(request, found))
     }
 }
 
@@ -104,7 +126,7 @@ pub(crate) fn analyst(keys: &LiveKeys, presented: Option<Presented>) -> Result<A
     match find(keys, presented)? {
         Grant::Analyst(grant) => Ok(grant),
         Grant::Ingest(_) => {
-            Err(Problem::new(ProblemType::WrongKey, "an ingest key can send events and nothing else"))
+            Err(Problem::new(ProblemType::WrongKey, "this is an ingest key, which asks no questions; use an analyst's key"))
         }
     }
 }
@@ -121,22 +143,17 @@ pub(crate) fn officer(keys: &LiveKeys, presented: Option<Presented>) -> Result<A
     }
 }
 
-/// Whether the head of a request has a valid key, of whatever kind. A key in a body is not looked for.
-pub(crate) fn has_valid_key(keys: &LiveKeys, request: &HttpRequest) -> bool {
-    let places = [Presented::in_header(request), Presented::in_sentry_request(request)];
-    places.into_iter().flatten().any(|Presented(key)| matches!(keys.find(&key), Found::Granted(_)))
-}
-
 /// What a key grants, whatever it is for.
 ///
 /// # Errors
 /// When there is no valid key.
 pub(crate) fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Grant, Problem> {
-    let Some(Presented(key)) = presented else {
+    let Some(presented) = presented else {
         return Err(Problem::new(ProblemType::NoKey, "no key; send `Authorization: Bearer <id>.<secret>`"));
     };
-    match keys.find(&key) {
+    match keys.find(&presented.key) {
         Found::Granted(grant) => {
+            presented.line.iter().for_each(|line| line.known());
             keys.note_use(grant.key_id());
             Ok(grant)
         }
@@ -161,7 +178,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     fn presented(request: TestRequest) -> Option<String> {
-        Presented::in_header(&request.to_http_request()).map(|p| p.0)
+        Presented::in_header(&request.to_http_request()).map(|p| p.key)
     }
 
     #[test]
@@ -174,10 +191,14 @@ mod tests {
         assert!(with("Basic %%%").is_none());
         assert!(with("Digest x").is_none());
         assert!(presented(TestRequest::default()).is_none());
-        let body = br#"{"batch":[],"writeKey":"a.b","sentAt":"x"}"#;
+    }
+
+    #[tokio::test]
+    async fn a_write_key_is_found_in_a_body() {
         let request = TestRequest::default().to_http_request();
-        assert_eq!(Presented::in_segment_body(&request, body).unwrap().0, "a.b");
-        assert!(Presented::in_segment_body(&request, b"{").is_none());
+        let body = Bytes::from_static(br#"{"batch":[],"writeKey":"a.b","sentAt":"x"}"#);
+        assert_eq!(Presented::in_segment_body(&request, body).await.unwrap().key, "a.b");
+        assert!(Presented::in_segment_body(&request, Bytes::from_static(b"{")).await.is_none());
     }
 
     #[test]
@@ -186,9 +207,9 @@ mod tests {
         let path = || TestRequest::with_uri("/k/p_q/v1/events?key=a.b").param("key", "p_q");
         let header = ("authorization", "Bearer h.h");
         let by_app =
-            |r: TestRequest| Presented::by_app(&r.insert_header(header).to_http_request()).unwrap().0;
+            |r: TestRequest| Presented::by_app(&r.insert_header(header).to_http_request()).unwrap().key;
         let by_sentry = |r: TestRequest| {
-            Presented::in_sentry_request(&r.insert_header(header).to_http_request()).unwrap().0
+            Presented::in_sentry_request(&r.insert_header(header).to_http_request()).unwrap().key
         };
         assert_eq!((by_app(query()), by_sentry(query())), ("a.b".to_owned(), "a.b".to_owned()));
         assert_eq!((by_app(path()), by_sentry(path())), ("p_q".to_owned(), "p_q".to_owned()));
@@ -201,7 +222,7 @@ mod tests {
 
     #[test]
     fn sentry_sdks_send_it_in_a_header_or_in_the_query() {
-        let found = |r: TestRequest| Presented::in_sentry_request(&r.to_http_request()).map(|p| p.0);
+        let found = |r: TestRequest| Presented::in_sentry_request(&r.to_http_request()).map(|p| p.key);
         let header = "Sentry sentry_key=a_b, sentry_version=7, sentry_client=sentry.python/2.75.0";
         assert_eq!(found(TestRequest::default().insert_header(("x-sentry-auth", header))).unwrap(), "a_b");
         let uri = "/api/1/envelope/?sentry_version=7&sentry_key=a_b&sentry_client=x";

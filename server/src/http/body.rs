@@ -46,6 +46,13 @@ impl std::ops::Deref for Body {
     }
 }
 
+impl Body {
+    /// The same bytes, for whoever reads them on another thread.
+    pub(crate) fn shared(&self) -> Bytes {
+        self.bytes.clone()
+    }
+}
+
 struct Share {
     held: Arc<AtomicUsize>,
     bytes: usize,

@@ -189,6 +189,33 @@ fn strangers_who_hold_on_keep_nobody_with_a_key_out() {
     assert!(target.server.terminate().success());
 }
 
+/// A client whose key comes late, and asks before as browsers do, while others come and are answered without one.
+#[test]
+fn a_client_whose_key_is_on_its_way_keeps_its_seat() {
+    let target = Target::start(&[
+        ("SHOAL_HTTP_CONNECTIONS_MAX", "8"),
+        ("SHOAL_HTTP_STRANGERS_PER_ADDRESS_MAX", "10000"),
+        ("SHOAL_HTTP_HEADER_TIMEOUT_MS", "60000"),
+    ]);
+    let ask = |head: &str, status: u16| {
+        let mut stream = target.client().connect().unwrap();
+        stream.write_all(format!("{head} HTTP/1.1\r\nhost: x\r\norigin: https://app.test\r\naccess-control-request-method: POST\r\n\r\n").as_bytes()).unwrap();
+        read_answer(&mut stream).unwrap().expect(status);
+        stream
+    };
+    let may_i = || ask("OPTIONS /v1/events", 204);
+    let _before = (may_i(), may_i(), may_i());
+    let mut client = may_i();
+    // More than there are seats, each answered without a key, and then some who are not answered.
+    let answered: Vec<TcpStream> = (0..20).map(|_| ask("GET /healthz", 200)).collect();
+    let silent = (may_i(), may_i(), may_i(), may_i());
+    let request = keep_alive(&target.keys.app, &batch("DE", vec![click("1", "u", "a")]).to_string());
+    client.write_all(&request).unwrap();
+    read_answer(&mut client).unwrap().expect(200);
+    drop((answered, silent));
+    assert!(target.server.terminate().success());
+}
+
 /// A request after which the connection stays.
 fn keep_alive(key: &str, body: &str) -> Vec<u8> {
     let length = body.len();

@@ -2,8 +2,8 @@
 //!
 //! Invariants: there are never more seats than `Bounds::most`; a network never has more strangers than `of_network` that were not
 //! told to leave; somebody with a valid key is never told to leave. When there is no room for a newcomer a stranger makes it: the
-//! oldest of those who were answered without a valid key, and only where there is none the oldest whose first request is still
-//! on its way. So whoever connects and shows a key is served, however many others hold on to what they have.
+//! oldest of those who were answered without a valid key, or else of those to whom a refusal is on its way, and only where there
+//! is none the oldest who was not heard yet. So whoever connects and shows a key is served, however many others hold on.
 //! Not here: how a connection leaves when it is told (`line.rs`), what its times are (`times.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -56,22 +56,23 @@ struct Stranger {
     leave: Arc<Notify>,
 }
 
-/// In which order strangers make room: those who were answered first, and of these the oldest.
+/// What is known of a stranger. Those who come first here make room first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    /// An answer was given, and no valid key had come with what it answers.
-    Answered(u64),
-    /// Nothing was answered yet: a valid key may be on its way.
-    New(u64),
+pub(super) enum Standing {
+    /// A request was answered to the end, and no valid key had come with it.
+    Answered,
+    /// No valid key came, and the answer that says so is on its way.
+    Refused,
+    /// A valid key may be on its way.
+    New,
 }
 
-impl Rank {
-    fn number(self) -> u64 {
-        match self {
-            Rank::Answered(number) | Rank::New(number) => number,
-        }
-    }
+impl Standing {
+    const ALL: [Standing; 3] = [Standing::Answered, Standing::Refused, Standing::New];
 }
+
+/// In which order strangers make room: by what is known of them, and then the oldest.
+type Rank = (Standing, u64);
 
 /// The strangers of one kind of seat.
 #[derive(Default)]
@@ -97,16 +98,18 @@ impl Strangers {
         Some(stranger)
     }
 
-    /// Whoever it is, answered or not.
+    /// It is none of them any more.
     fn leaves(&mut self, number: u64) {
-        if self.remove(Rank::New(number)).is_none() {
-            self.remove(Rank::Answered(number));
+        for standing in Standing::ALL {
+            self.remove((standing, number));
         }
     }
 
-    fn answered(&mut self, number: u64) {
-        if let Some(stranger) = self.remove(Rank::New(number)) {
-            self.add(Rank::Answered(number), stranger);
+    /// This is known of it now. What was known before and lets it make room earlier stays known.
+    fn stands(&mut self, number: u64, standing: Standing) {
+        let better = Standing::ALL.into_iter().filter(|before| *before > standing);
+        if let Some(stranger) = better.into_iter().find_map(|before| self.remove((before, number))) {
+            self.add((standing, number), stranger);
         }
     }
 
@@ -125,7 +128,7 @@ impl Strangers {
 
     fn dismiss(&mut self, rank: Rank) -> Option<u64> {
         self.remove(rank)?.leave.notify_one();
-        Some(rank.number())
+        Some(rank.1)
     }
 }
 
@@ -183,9 +186,9 @@ impl Gate {
         let stranger = Stranger { network, leave: Arc::clone(&leave) };
         if is_reserve {
             crowd.reserved += 1;
-            crowd.reserve.add(Rank::New(number), stranger);
+            crowd.reserve.add((Standing::New, number), stranger);
         } else {
-            crowd.strangers.add(Rank::New(number), stranger);
+            crowd.strangers.add((Standing::New, number), stranger);
         }
         drop(crowd);
         Some(Seat { gate: Arc::clone(self), number, is_reserve, leave })
@@ -210,11 +213,11 @@ impl Seat {
         }
     }
 
-    /// It was answered without a valid key: it makes room before those who were not answered yet.
-    pub(super) fn answered(&self) {
+    /// What is known of its stranger, if it is one's.
+    pub(super) fn stands(&self, standing: Standing) {
         let mut crowd = self.gate.crowd();
         let strangers = if self.is_reserve { &mut crowd.reserve } else { &mut crowd.strangers };
-        strangers.answered(self.number);
+        strangers.stands(self.number, standing);
     }
 
     /// Whether it is for health checks alone.
@@ -286,7 +289,7 @@ mod tests {
         let other = gate.enter(network(3)).unwrap();
         let burst = |network: Network| {
             let seat = gate.enter(network).unwrap();
-            seat.answered();
+            seat.stands(Standing::Answered);
             seat
         };
         let of_one: Vec<Seat> = (0..50).map(|_| burst(network(2))).collect();
@@ -295,6 +298,18 @@ mod tests {
         assert!(!must_leave(&client) && !must_leave(&other), "the limit of all");
         assert_eq!(of_one.iter().chain(&of_all).filter(|seat| !must_leave(seat)).count(), 8);
         drop((of_one, of_all));
+        // Whoever waits for a refusal goes before whoever was not heard, and after whoever was answered.
+        client.stands(Standing::Refused);
+        let answered = burst(network(4));
+        let new: Vec<Seat> = (0..8).map(|number| gate.enter(network(300 + number)).unwrap()).collect();
+        assert!(must_leave(&answered) && !must_leave(&client));
+        new[7].stands(Standing::Answered);
+        client.stands(Standing::New);
+        drop(gate.enter(network(5)).unwrap());
+        assert!(must_leave(&new[7]) && !must_leave(&client));
+        drop(gate.enter(network(6)).unwrap());
+        drop(gate.enter(network(7)).unwrap());
+        drop((answered, new));
         // Where nobody was answered it is the oldest all the same.
         let silent: Vec<Seat> = (0..10).map(|number| gate.enter(network(200 + number)).unwrap()).collect();
         assert!(must_leave(&client) && must_leave(&other) && !silent.iter().any(must_leave));
@@ -342,7 +357,10 @@ mod tests {
         let mut seats: Vec<(Seat, bool, bool)> = Vec::new();
         for _ in 0..20_000 {
             match next(5) {
-                2 if !seats.is_empty() => seats[next(seats.len())].0.answered(),
+                2 if !seats.is_empty() => {
+                    let standing = Standing::ALL[next(3)];
+                    seats[next(seats.len())].0.stands(standing);
+                }
                 0 if !seats.is_empty() => drop(seats.swap_remove(next(seats.len()))),
                 1 if !seats.is_empty() => {
                     let at = next(seats.len());

@@ -5,14 +5,14 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use super::gate::Seat;
+use super::gate::{Seat, Standing};
 use super::times::{Limits, Times};
 
 /// How often a connection is looked at. Every limit is longer.
 const TICK: Duration = Duration::from_millis(500);
 
 /// One connection.
-pub(super) struct Line {
+pub(in crate::http) struct Line {
     seat: Seat,
     times: RefCell<Times>,
     limits: Limits,
@@ -40,17 +40,17 @@ impl Line {
     }
 
     /// A valid key has come.
-    pub(super) fn known(&self) {
+    pub(in crate::http) fn known(&self) {
         if !self.is_known.replace(true) {
             self.seat.known();
             self.note(Times::known);
         }
     }
 
-    /// A request was answered. Without a valid key on the connection it makes room before others do.
-    pub(super) fn answered(&self) {
+    /// What is known of it while no valid key has come.
+    pub(super) fn stands(&self, standing: Standing) {
         if !self.is_known() {
-            self.seat.answered();
+            self.seat.stands(standing);
         }
     }
 

@@ -1,9 +1,10 @@
-//! What happens around every request for the sake of its connection: when it begins and ends, whether a valid key has come,
-//! whether its body was read to the end, and the wait of whoever presents wrong keys.
+//! What happens around every request for the sake of its connection: when it begins and ends, whether its body was read to the
+//! end, what its answer says of a stranger, and the wait of whoever presents wrong keys.
 //!
 //! A body that a route did not read to its end is kept until the answer is written. The HTTP library closes the connection then;
 //! were the body dropped before, it would read a body without a stated length to its end, which may never come.
-//! Not here: logging and counting (`http.rs`), refusals for overload (`shoal-ingest`, `admission`).
+//! Not here: logging and counting (`http.rs`), whether a valid key has come (`auth.rs`), refusals for overload (`shoal-ingest`,
+//! `admission`).
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -22,9 +23,9 @@ use actix_web::web;
 use bytes::Bytes;
 use futures::Stream;
 
+use super::gate::Standing;
 use super::line::Line;
 use super::network::Network;
-use crate::http::auth;
 use crate::http::routes::peer;
 use crate::problem::{Problem, ProblemType, says_that_the_key_is_wrong};
 use crate::state::State;
@@ -39,7 +40,7 @@ pub(in crate::http) async fn around<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<Answer<B>, actix_web::Error> {
     let line = request.conn_data::<Rc<Line>>().cloned();
-    let open = Open::begin(line.clone());
+    let open = Open::begin(line.clone(), request.method());
     let body = Body::tap(&mut request);
     if line.as_ref().is_some_and(|line| line.is_reserve()) && !is_health(request.path()) {
         let problem = Problem::new(ProblemType::Busy, "too many connections; send again in a second");
@@ -47,22 +48,12 @@ pub(in crate::http) async fn around<B: MessageBody + 'static>(
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         return Ok(response.map_body(|_, answer| Tracked::new(EitherBody::right(answer), body, open)));
     }
-    if let Some(line) = line.as_ref().filter(|line| !line.is_known())
-        && auth::has_valid_key(&state.keys, request.request())
-    {
-        line.known();
-    }
     let client = Network::of(peer(request.request(), &state.config.http));
-    let is_post = request.method() == Method::POST;
     let response = next.call(request).await?;
-    if let Some(line) = &line {
-        if is_post && response.status().is_success() {
-            // Nothing is posted without a key. Some have it in the body, where nobody has looked before the route did.
-            line.known();
-        }
-        line.answered();
-    }
     if says_that_the_key_is_wrong(response.status()) {
+        if let Some(line) = &line {
+            line.stands(Standing::Refused);
+        }
         // Whoever has a valid key never comes here, whatever others send from the same address.
         tokio::time::sleep(state.failing_keys.failed(client, Instant::now())).await;
     }
@@ -77,15 +68,17 @@ fn is_health(path: &str) -> bool {
 /// A request that is not answered to its last byte yet.
 struct Open {
     line: Option<Rc<Line>>,
+    /// Before a browser sends a key it asks, without one, whether it may.
+    could_show_a_key: bool,
     is_unread: bool,
 }
 
 impl Open {
-    fn begin(line: Option<Rc<Line>>) -> Open {
+    fn begin(line: Option<Rc<Line>>, method: &Method) -> Open {
         if let Some(line) = &line {
             line.note(super::times::Times::began);
         }
-        Open { line, is_unread: false }
+        Open { line, could_show_a_key: method != Method::OPTIONS, is_unread: false }
     }
 }
 
@@ -93,6 +86,9 @@ impl Drop for Open {
     fn drop(&mut self) {
         if let Some(line) = &self.line {
             line.note(|times| times.answered(self.is_unread, Instant::now()));
+            if self.could_show_a_key {
+                line.stands(Standing::Answered);
+            }
         }
     }
 }

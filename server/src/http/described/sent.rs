@@ -25,7 +25,7 @@ forms! {
 #[derive(ToSchema)]
 struct FrameList(Vec<BTreeMap<String, Scalar>>);
 
-/// A batch. What it says is the default for each of its events; `GET /v1/tables` lists events and properties.
+/// A batch. What it says is the default for each of its events; `GET /v1/schema` lists events and properties.
 #[derive(ToSchema)]
 struct EventBatch {
     /// When the batch was sent, by the clock of whoever sends it

@@ -67,8 +67,9 @@ pub(super) async fn native(
     summary = "Send events with a Segment SDK",
     operation_id = "send_segment_batch",
     description = "The write key is an ingest key, in a header, the address, or `writeKey` of the body. Bad events and events without consent are counted, and the answer is still \
-        success, so that the SDK does not send them for ever. One message goes to `/v1/track`, `/v1/page` and so on, which say \
-        its type when it does not.",
+        success, so that the SDK does not send them for ever. The same is served at `/v1/import` and `/v1/b`, and for one message at \
+        `/v1/track`, `/v1/identify`, `/v1/page`, `/v1/screen`, `/v1/group`, `/v1/alias`, `/v1/t`, `/v1/i`, `/v1/p`, `/v1/s`, `/v1/g` \
+        and `/v1/a`, which say its type when it does not.",
     request_body(content = SegmentBody, description = "A batch as Segment SDKs send it"),
     responses(
         (status = 200, description = "Taken", body = SegmentAnswer, example = json!({"success": true})),
@@ -80,15 +81,19 @@ pub(super) async fn segment(
     state: web::Data<State>,
 ) -> HttpResponse {
     let taken = async {
-        let mut presented = Presented::by_app(&http);
-        if presented.is_some() {
-            // Before the body is read: a stranger costs nothing.
-            auth::ingest(&state.keys, presented)?;
-            presented = Presented::by_app(&http);
-        }
+        // Before the body is read: a stranger costs nothing.
+        let known = match Presented::by_app(&http) {
+            None => None,
+            presented => Some(auth::ingest(&state.keys, presented)?),
+        };
         let body = state.bodies.read(payload).await?;
-        let presented = presented.or_else(|| Presented::in_segment_body(&http, &body));
-        let grant = auth::ingest(&state.keys, presented)?;
+        let grant = match known {
+            Some(grant) => grant,
+            None => {
+                let presented = Presented::in_segment_body(&http, body.shared()).await;
+                auth::ingest(&state.keys, presented)?
+            }
+        };
         let request = incoming(&http, &state, Protocol::Segment, &body);
         let request = Request { message_type: message_type(http.path()), ..request };
         Ok(state.ingest.accept(request, &grant).await?)

@@ -28,8 +28,10 @@ refusals!(
     Own, Native: refusals::KEY
 );
 
-/// What a proxy adds to a request.
-const OF_PROXIES: [&str; 4] = ["x-forwarded-for", "forwarded", "via", "x-real-ip"];
+/// Where a proxy that is trusted writes whose request it passes on.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// What else a proxy adds to a request.
+const OTHERS_OF_PROXIES: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 
 /// Tells a key what it is.
 #[utoipa::path(get, path = "/v1/keys/self", tag = "ingest",
@@ -83,12 +85,17 @@ fn of_sender(http: &HttpRequest, state: &State, grant: &IngestGrant) -> Result<C
     if !config.shipped_key_counters {
         return Err("http.shipped_key_counters is false: ask whoever runs the service");
     }
-    // A proxy that is not trusted has everybody's address, and whoever asked through it would see what everybody sends.
-    let is_hidden = OF_PROXIES.iter().any(|name| http.headers().contains_key(*name));
-    match peer(http, config).filter(|_| config.trust_forwarded_for || !is_hidden) {
+    // A proxy that is not trusted, or does not tell, has everybody's address: whoever asked through it would see what everybody sends.
+    let has = |name: &&str| http.headers().contains_key(*name);
+    let is_told = match config.trust_forwarded_for {
+        true => has(&FORWARDED_FOR),
+        false => !has(&FORWARDED_FOR) && !OTHERS_OF_PROXIES.iter().any(has),
+    };
+    match peer(http, config).filter(|_| is_told) {
         Some(peer) => Ok(state.ingest.counters_of_sender(&grant.key_id, peer)),
         None => Err(
-            "the address of whoever asks is not known: the service is behind a proxy, and http.trust_forwarded_for is not set for it",
+            "the address of whoever asks is not known: a proxy hides it, or does not write X-Forwarded-For; see \
+             http.trust_forwarded_for and http.forwarded_for_hops",
         ),
     }
 }

@@ -104,6 +104,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::http::routes::SEGMENT_ALIASES;
     use crate::problem::ProblemType;
 
     fn description() -> Value {
@@ -136,6 +137,15 @@ mod tests {
             seen.insert(path);
         }
         assert_eq!(seen.len(), api.paths.paths.len());
+    }
+
+    #[test]
+    fn the_other_paths_of_segment_are_named_where_batches_go() {
+        let description = description();
+        let told = description["paths"]["/v1/batch"]["post"]["description"].as_str().unwrap();
+        for alias in SEGMENT_ALIASES {
+            assert!(told.contains(&format!("`{alias}`")), "{alias}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ refusals!(
                     "doc": "Name of the control, as the app's code calls it."}],
                 "example": {"event": "click", "properties": {"element": "camera_tile"}}}]})),
         Show),
-    security(("key" = [])))]
+    security(("key" = []), ("basic" = [])))]
 pub(super) async fn show(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     match auth::ingest(&state.keys, Presented::in_header(&http)) {
         Ok(grant) => HttpResponse::Ok().json(catalogue::whole(&state.definitions, grant.programme)),
