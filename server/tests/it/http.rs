@@ -144,7 +144,10 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
         answer.body = joined(rest)?;
         return Some(answer);
     }
+    // Such an answer has no body, and no length.
+    let is_empty = status == 204;
     let length = answer.header("content-length").and_then(|v| v.parse::<usize>().ok());
+    let length = length.or(is_empty.then_some(0));
     match length {
         Some(length) if rest.len() >= length => answer.body = rest[..length].to_vec(),
         None if ended => answer.body = rest.to_vec(),
