@@ -14,6 +14,7 @@
 //! - `disk`: the local disk; `disk/draft`: how an object comes to be whole or not at all; `disk/directory`: entries that
 //!   survive; `disk/link`: symbolic links, which are refused; `disk/shared`: what clones have in common; `disk/lock`: one
 //!   process at a time
+//! - `full`: which failures are a want of room, after which nothing is lost
 //! - `digest`: what tells whether a copy is what it was copied from
 //! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream; `modes`: closes what lies there to others
 //!
@@ -25,6 +26,7 @@ pub mod conformance;
 mod digest;
 mod disk;
 mod faulty;
+mod full;
 mod medium;
 mod memory;
 mod modes;
@@ -35,6 +37,7 @@ mod rest;
 pub use digest::{Digest, copy, digest};
 pub use disk::{Disk, DiskFile, Link, Lock};
 pub use faulty::Faulty;
+pub use full::is_full;
 pub use medium::{LogFile, Medium};
 pub use memory::Memory;
 pub use modes::{Tightened, tighten};

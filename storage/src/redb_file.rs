@@ -24,7 +24,7 @@ use redb::{
     Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
     TableDefinition, Value, WriteTransaction,
 };
-use shoal_files::{Disk, Lock, LogFile, Medium, Objects};
+use shoal_files::{Disk, Lock, LogFile, Medium, Objects, is_full};
 use tokio::sync::watch;
 
 use crate::error::{Result, StorageError};
@@ -69,11 +69,6 @@ impl Troubles {
     }
 }
 
-/// Whether an operation failed for want of room, so that nothing is lost.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
-}
-
 /// A file that redb reads and writes.
 struct Backend {
     file: Box<dyn LogFile>,
@@ -110,7 +105,7 @@ impl StorageBackend for Backend {
 }
 
 /// Prepares a file that was just opened; called again when it is opened anew.
-type Prepare = Box<dyn Fn(&Database) -> Result<()> + Send + Sync>;
+pub(crate) type Prepare = Box<dyn Fn(&Database) -> Result<()> + Send + Sync>;
 
 /// A redb file. One process has it open.
 pub(crate) struct RedbFile {
@@ -199,6 +194,28 @@ impl RedbFile {
             self.let_go();
         }
         done
+    }
+
+    /// Makes a copy as of now, under this name of a medium where no other process looks: of all that `copy` puts from one into the
+    /// other. Changes go on meanwhile.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, also because this one was let go of meanwhile; those of `copy`.
+    pub(crate) fn copy_to(
+        &self,
+        medium: Arc<dyn Medium>,
+        name: &str,
+        prepare: Prepare,
+        copy: impl FnOnce(&ReadTransaction, &WriteTransaction) -> Result<()>,
+    ) -> Result<()> {
+        // The file is not held: whoever lets go of it would wait for the whole copy, and with them all who look something up.
+        let from = self.with(begin_read)?;
+        let to = RedbFile::over(medium, name.to_owned(), self.cache_bytes, prepare)?;
+        to.with(|db| {
+            let write = begin_write(db)?;
+            copy(&from, &write)?;
+            Ok(write.commit().map_err(redb::Error::from)?)
+        })
     }
 
     /// What keeps it from being written, if something does. Tries to go on first.

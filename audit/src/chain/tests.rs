@@ -14,6 +14,7 @@ use super::verify::GROUP_MAX;
 use super::*;
 use crate::form;
 
+mod disk;
 mod turns;
 
 fn place(dir: &TempDir, file_bytes_max: u64) -> ChainPlace {

@@ -1,14 +1,14 @@
 //! The thread that appends: takes what waits, writes it, syncs once, writes the head, answers all of it.
 //!
-//! Invariants: the number and the hash go on only with a group that is written; a group that could not be written leaves the
-//! file as it was; after a failed sync, or when the file cannot be set back, everything is refused until the next start. A
-//! group is written while it is this process's turn, after what others have appended; a chain that does not hold what this
-//! process appended before is not gone on with.
+//! Invariants: the number and the hash go on only with a group that is written; a group for which there was no room leaves the
+//! file as it was; after any other failed write, a failed sync, or when the file cannot be set back, everything is refused until
+//! the next start. A group is written while it is this process's turn, after what others have appended; a chain that does not
+//! hold what this process appended before is not gone on with.
 //! Not here: who asks (`chain.rs`).
 
 use std::sync::mpsc;
 
-use shoal_files::LogFile;
+use shoal_files::{LogFile, is_full};
 use tokio::sync::{oneshot, watch};
 
 use super::head::{Head, HeadFile};
@@ -192,8 +192,9 @@ impl Writer {
             return Err(place.broken(FOLDER, 0, "there is no file to write to"));
         };
         if let Err(error) = file.write_at(*bytes, text.as_bytes()) {
-            // A full disk: what was written of the group goes again, and the next group may have more luck.
-            self.is_dead = file.set_length(*bytes).and_then(|()| file.sync()).is_err();
+            // A full disk: what was written of the group goes again, and the next group may have more luck. On any other,
+            // nothing more is done, and the next start cuts it off.
+            self.is_dead = !is_full(&error) || file.set_length(*bytes).and_then(|()| file.sync()).is_err();
             return Err(place.io(name)(error));
         }
         let synced = file.sync().map_err(place.io(name));

@@ -8,7 +8,7 @@
 //! ids are taken for known. Not here: the handle (`mod.rs`), the format (`record.rs`).
 
 use std::{
-    io::{self, ErrorKind},
+    io,
     sync::{
         Arc,
         atomic::{Ordering, fence},
@@ -270,10 +270,10 @@ impl Work {
         if shared.medium.free_bytes()? < shared.config.free_bytes_min {
             return Err(Trouble::DiskFull);
         }
-        let spare = shared.take_spare().map_err(|error| match error.kind() {
+        let spare = shared.take_spare().map_err(|error| match shoal_files::is_full(&error) {
             // Nothing of a segment was written: what was taken before is safe.
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Trouble::DiskFull,
-            _ => Trouble::Io(error),
+            true => Trouble::DiskFull,
+            false => Trouble::Io(error),
         })?;
         self.writer.dictionary.opened_ms = (self.writer.served)();
         let of = Segment { sequence: self.writer.next_sequence, salt: uuid::Uuid::new_v4().as_u64_pair().0 };

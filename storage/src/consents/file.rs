@@ -18,11 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction};
+#[cfg(test)]
+use shoal_files::Medium;
 use shoal_files::{Disk, Objects as _};
 use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
-use crate::redb_file::{RedbFile, begin_read, begin_write, copy_table};
+use crate::redb_file::{Prepare, RedbFile, begin_read, begin_write, copy_table};
 
 const FORMAT: u32 = 2;
 const FORMAT_WITHOUT_CHECKSUMS: u32 = 1;
@@ -75,6 +77,9 @@ impl Edit<'_> {
 
     /// Notes what is in the file of the journal, once this change is durable.
     pub(super) fn note(&mut self, note: JournalNote) -> Result<()> {
+        if noted(&self.journal)? == Some(note) {
+            return Ok(());
+        }
         self.journal.insert("id", note.id).map_err(redb::Error::from)?;
         self.journal.insert("number", u128::from(note.number)).map_err(redb::Error::from)?;
         Ok(())
@@ -88,11 +93,16 @@ impl ConsentFile {
     /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] when another version of Shoal
     /// wrote it, [`StorageError::Damaged`] when it is not as it was written, [`StorageError::Database`] when it cannot be read.
     pub(super) fn open(path: &Path) -> Result<ConsentFile> {
-        let prepare = {
-            let path = path.to_path_buf();
-            Box::new(move |db: &Database| check_format(db, &path))
-        };
-        Ok(ConsentFile { view: RwLock::default(), file: RedbFile::open(path, CACHE_BYTES, prepare)? })
+        let file = RedbFile::open(path, CACHE_BYTES, prepare(path.to_path_buf()))?;
+        Ok(ConsentFile { view: RwLock::default(), file })
+    }
+
+    /// A file of a medium that no other process knows.
+    #[cfg(test)]
+    pub(super) fn over(medium: Arc<dyn Medium>) -> Result<ConsentFile> {
+        let name = "ledger.redb".to_owned();
+        let file = RedbFile::over(medium, name, CACHE_BYTES, prepare("memory".into()))?;
+        Ok(ConsentFile { view: RwLock::default(), file })
     }
 
     /// Where the file is.
@@ -149,17 +159,9 @@ impl ConsentFile {
     /// # Errors
     /// When a file cannot be read or written.
     pub(super) fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
-        self.file.with(|db| {
-            let from = begin_read(db)?;
-            let path = disk.path(name);
-            let prepare = Box::new(move |db: &Database| check_format(db, &path));
-            let to = RedbFile::over(Arc::new(disk.clone()), name.to_owned(), CACHE_BYTES, prepare)?;
-            to.with(|db| {
-                let write = begin_write(db)?;
-                copy_table(&from, &write, RECORDS)?;
-                copy_table(&from, &write, JOURNAL)?;
-                Ok(write.commit().map_err(redb::Error::from)?)
-            })
+        self.file.copy_to(Arc::new(disk.clone()), name, prepare(disk.path(name)), |from, to| {
+            copy_table(from, to, RECORDS)?;
+            copy_table(from, to, JOURNAL)
         })
     }
 
@@ -173,11 +175,7 @@ impl ConsentFile {
                 Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
                 opened => opened.map_err(redb::Error::from)?,
             };
-            let number = |name: &str| -> Result<Option<u128>> {
-                Ok(table.get(name).map_err(redb::Error::from)?.map(|number| number.value()))
-            };
-            let (id, last) = (number("id")?, number("number")?);
-            Ok(id.zip(last).map(|(id, last)| JournalNote { id, number: u64::try_from(last).unwrap_or(0) }))
+            noted(&table)
         })
     }
 
@@ -185,15 +183,16 @@ impl ConsentFile {
     fn viewed<T>(&self, look: impl Fn(&View) -> Result<T>) -> Result<T> {
         {
             let seen = self.view.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(view) = &*seen {
-                return self.file.with(|_| look(view));
+            // One that fails may be of a file that was let go of meanwhile, by whoever tried whether there is room.
+            if let Some(view) = &*seen
+                && let Ok(found) = self.file.with(|_| look(view))
+            {
+                return Ok(found);
             }
         }
         let mut seen = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        let view = match seen.take() {
-            Some(view) => view,
-            None => self.file.with(view)?,
-        };
+        *seen = None;
+        let view = self.file.with(view)?;
         let looked = self.file.with(|_| look(&view));
         *seen = looked.is_ok().then_some(view);
         looked
@@ -224,6 +223,19 @@ impl ConsentFile {
             Ok(())
         })
     }
+}
+
+fn prepare(path: PathBuf) -> Prepare {
+    Box::new(move |db: &Database| check_format(db, &path))
+}
+
+/// What a file notes of the journal; none before there was one.
+fn noted(table: &impl ReadableTable<&'static str, u128>) -> Result<Option<JournalNote>> {
+    let number = |name: &str| -> Result<Option<u128>> {
+        Ok(table.get(name).map_err(redb::Error::from)?.map(|number| number.value()))
+    };
+    let (id, last) = (number("id")?, number("number")?);
+    Ok(id.zip(last).map(|(id, last)| JournalNote { id, number: u64::try_from(last).unwrap_or(0) }))
 }
 
 fn view(db: &Database) -> Result<View> {

@@ -19,7 +19,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::{LogFile, Medium, Source};
+use shoal_files::{LogFile, Medium, Source, is_full};
 use shoal_schemas::{Programme, Region};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::file::{JournalNote, programme_byte};
 use super::journal_form::{ACT_BYTES_MAX, Found, Noted, WRITE_BYTES_MAX, head_bytes, read, record_bytes};
 use crate::error::{Result, StorageError};
-use crate::redb_file::{Trouble, is_full};
+use crate::redb_file::Trouble;
 use crate::room::has_room;
 
 /// A file below this size is never written anew by itself.

@@ -1,5 +1,8 @@
 //! Full disks, broken ones, changed bytes, and first starts that are cut off.
 #![allow(clippy::unwrap_used)]
+use std::sync::mpsc;
+use std::time::Duration;
+
 use shoal_files::{Faulty, Memory};
 
 use super::*;
@@ -55,6 +58,40 @@ fn after_a_full_disk_it_is_opened_anew_and_goes_on_with_all_that_was_durable() {
         })
         .unwrap();
     }
+}
+
+/// In another thread, because a copy that held the file would make it wait for itself.
+#[test]
+fn a_copy_holds_up_nobody_while_the_file_is_let_go_of_for_want_of_room() {
+    let medium = Faulty::<Memory>::default();
+    let file = Arc::new(open(&medium).unwrap());
+    (0..20).for_each(|key| put(&file, key).unwrap());
+    let copies = Faulty::<Memory>::default();
+    let (done, told) = mpsc::channel();
+    let (of_thread, to) = (Arc::clone(&file), Arc::new(copies.clone()));
+    std::thread::spawn(move || {
+        let file = of_thread;
+        let mut seen = None;
+        let copied = file.copy_to(
+            Arc::clone(&to) as Arc<dyn Medium>,
+            "cut",
+            Box::new(|_: &Database| Ok(())),
+            |from, to| {
+                medium.refuse_writes(Some(ErrorKind::StorageFull));
+                let refused = put(&file, 100).is_err();
+                medium.refuse_writes(None);
+                seen = Some((refused, has(&file, 3)));
+                copy_table(from, to, TABLE)
+            },
+        );
+        let again =
+            file.copy_to(to, "f", Box::new(|_: &Database| Ok(())), |from, to| copy_table(from, to, TABLE));
+        done.send((seen, copied.is_ok(), again.is_ok())).unwrap();
+    });
+    let (seen, _, again) = told.recv_timeout(Duration::from_secs(60)).expect("somebody waits for the copy");
+    assert_eq!((seen, again), (Some((true, true)), true));
+    let copy = open(&copies).unwrap();
+    assert!((0..20).all(|key| has(&copy, key)) && !has(&copy, 100));
 }
 
 #[test]

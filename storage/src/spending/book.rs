@@ -23,7 +23,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use shoal_schemas::Region;
 
 use super::amount::{DELTA_ATTO_BEFORE, Spent};
@@ -301,20 +301,18 @@ pub(super) fn pools(
 }
 
 /// Copies everything, as one transaction sees it, into a file that is prepared.
-pub(super) fn copy(from: &Database, to: &Database) -> Result<()> {
-    let (read, write) = (begin_read(from)?, begin_write(to)?);
-    copy_table(&read, &write, META)?;
-    copy_table(&read, &write, COUNTERS)?;
-    copy_table(&read, &write, CHECKPOINTS)?;
-    copy_table(&read, &write, DAY_LIMITS)?;
-    copy_table(&read, &write, SPENT)?;
-    copy_table(&read, &write, DELTA)?;
-    copy_table(&read, &write, CHARGES)?;
-    copy_table(&read, &write, CHARGE_DELTAS)?;
-    copy_table(&read, &write, ASKERS)?;
-    copy_table(&read, &write, PARTS)?;
-    copy_table(&read, &write, ANSWERS)?;
-    write.commit().map_err(failed)
+pub(super) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
+    copy_table(from, to, META)?;
+    copy_table(from, to, COUNTERS)?;
+    copy_table(from, to, CHECKPOINTS)?;
+    copy_table(from, to, DAY_LIMITS)?;
+    copy_table(from, to, SPENT)?;
+    copy_table(from, to, DELTA)?;
+    copy_table(from, to, CHARGES)?;
+    copy_table(from, to, CHARGE_DELTAS)?;
+    copy_table(from, to, ASKERS)?;
+    copy_table(from, to, PARTS)?;
+    copy_table(from, to, ANSWERS)
 }
 
 /// Counts the delta of every charge of a file that did not keep it.

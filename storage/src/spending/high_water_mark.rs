@@ -17,7 +17,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::{LogFile, Medium};
+use shoal_files::{LogFile, Medium, is_full};
 use shoal_schemas::Region;
 use tokio::sync::watch;
 
@@ -26,12 +26,11 @@ use super::day_limits::DayLimits;
 use super::mark_form::{ENTRY_BYTES, Form, MarkContent, batch_bytes, content, file_bytes};
 use super::order::Block;
 use crate::error::{Result, StorageError};
-use crate::redb_file::{Trouble, is_full};
+use crate::redb_file::Trouble;
+use crate::room::has_room;
 
 /// The file of the limits.
 const LIMITS: &str = "day-limits";
-/// Written after a full disk, to see whether there is room; it says nothing.
-const ROOM: &str = "room";
 /// A file below this size is never written anew.
 const KEPT_BYTES: u64 = 1 << 20;
 
@@ -118,7 +117,7 @@ impl HighWaterMarks {
     /// What keeps them from being written, if something does. Tries to go on first.
     pub(super) fn trouble(&mut self) -> Option<Trouble> {
         let _ = self.check();
-        if self.was_full && self.trouble.is_none() && self.medium.put(ROOM, &[0; 4096]).is_ok() {
+        if self.was_full && self.trouble.is_none() && has_room(&*self.medium, "budget") {
             self.was_full = false;
         }
         self.trouble.or(self.was_full.then_some(Trouble::Full))

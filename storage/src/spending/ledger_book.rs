@@ -106,12 +106,9 @@ impl Book {
 
     /// Makes a copy as of now, under this name on a disk where no other process looks. Charges go on meanwhile.
     pub(super) fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
-        self.file.with(|from| {
-            let at = disk.path(name);
-            let prepare = Box::new(move |db: &redb::Database| book::prepare(db, &at));
-            let to = RedbFile::over(Arc::new(disk.clone()), name.to_owned(), CACHE_BYTES, prepare)?;
-            to.with(|to| book::copy(from, to))
-        })
+        let at = disk.path(name);
+        let prepare = Box::new(move |db: &redb::Database| book::prepare(db, &at));
+        self.file.copy_to(Arc::new(disk.clone()), name, prepare, book::copy)
     }
 
     /// Books an order; nobody else can change the file until the booking is committed or dropped.

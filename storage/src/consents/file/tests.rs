@@ -1,6 +1,8 @@
 //! Tests of the file of consents. Not here: who writes to it (`turn`), and the journal (`journal`).
 #![allow(clippy::unwrap_used)]
 
+use shoal_files::{Faulty, Memory};
+
 use super::*;
 
 fn put(file: &ConsentFile, programme: Programme, record: &[u8]) {
@@ -118,4 +120,28 @@ fn a_record_that_was_changed_is_an_error_and_never_no_record() {
     change(key_of(ux, [2; 16]), whole);
     assert_eq!(file.get(ux, [1; 16]).unwrap().as_deref(), Some(&b"withdrawn"[..]));
     assert!(file.get(ux, [2; 16]).is_err() && file.each(|_, _, _| Ok(())).is_err());
+}
+
+#[test]
+fn look_ups_go_on_after_the_file_was_let_go_of_by_whoever_tried_whether_there_is_room() {
+    let medium = Faulty::<Memory>::default();
+    let file = ConsentFile::over(Arc::new(medium.clone())).unwrap();
+    let ux = Programme::UserExperience;
+    // More than are in memory of a file that is closed.
+    let digest = |number: u128| number.to_le_bytes();
+    file.edit(|mut edit| (0..500).try_for_each(|number| edit.put(ux, digest(number), &[7; 100]))).unwrap();
+    assert!((0..500).all(|number| file.get(ux, digest(number)).unwrap().is_some()));
+    medium.refuse_writes(Some(std::io::ErrorKind::StorageFull));
+    // As the trial does: without a change of records.
+    let tried: Result<()> = file.file.with(|db| {
+        let write = begin_write(db)?;
+        write.open_table(META).unwrap().insert("trial", 1).map_err(redb::Error::from)?;
+        Ok(write.commit().map_err(redb::Error::from)?)
+    });
+    assert!(tried.is_err());
+    medium.refuse_writes(None);
+    assert_eq!(file.file.trouble(), None);
+    for number in 0..501 {
+        assert_eq!(file.get(ux, digest(number)).unwrap().is_some(), number < 500, "{number}");
+    }
 }
