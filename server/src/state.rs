@@ -141,7 +141,7 @@ impl State {
     /// Returns when a file has failed so that something may be lost, and which. The process must end then.
     pub(crate) async fn broken(&self) -> &'static str {
         tokio::select! {
-            () = self.consents.broken() => "the file of the consents of a region",
+            () = self.consents.broken() => "the consents of a region, or its journal of withdrawals",
             () = self.ledger.broken() => "the ledger of budgets or a high-water mark",
             () = self.audit.broken() => "the audit",
         }

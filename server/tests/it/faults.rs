@@ -152,20 +152,23 @@ fn after_a_failed_sync_of_consents_no_withdrawal_is_acknowledged_and_those_of_be
     let variables = faulty.variables();
     let setup = Setup { dir: faulty.dir.path(), variables: &variables };
     let keys = Keys::create(&setup.data_dir());
-    let server = setup.serve();
-    for number in 0..5 {
-        let told = withdraw(server.client, &keys.app, &format!("before-{number}")).unwrap();
-        told.expect(200);
+    let mut withdrawn = Vec::new();
+    for (call, part) in [("sync", "/ledger.redb"), ("sync", "/withdrawals"), ("write", "/withdrawals")] {
+        let server = setup.serve();
+        for number in 0..3 {
+            let user = format!("before-{}-{number}", withdrawn.len());
+            withdraw(server.client, &keys.app, &user).unwrap().expect(200);
+            withdrawn.push(user);
+        }
+        faulty.fail(call, part);
+        let told = withdraw(server.client, &keys.app, "after");
+        assert!(told.is_none_or(|answer| answer.status >= 500), "{call} {part}");
+        ends(server, part);
+        assert!(!faulty.end().is_empty(), "{call} {part}");
     }
-    faulty.fail("sync", "/ledger.redb");
-    let told = withdraw(server.client, &keys.app, "after");
-    assert!(told.is_none_or(|answer| answer.status >= 500));
-    ends(server, "consents");
-    assert!(!faulty.end().is_empty());
     let server = setup.serve();
-    for number in 0..5 {
-        let user = format!("before-{number}");
-        let told = server.client.events(&keys.app, &one(&user));
+    for user in &withdrawn {
+        let told = server.client.events(&keys.app, &one(user));
         assert_eq!(told["events"][0]["code"], "withdrawn", "{user}: {told}");
     }
     withdraw(server.client, &keys.app, "after").unwrap().expect(200);
@@ -191,15 +194,19 @@ fn after_a_failed_sync_of_the_budget_or_the_audit_no_answer_leaves_and_those_of_
             "precision": "low"})
     };
     let mut first = None;
-    for (number, part) in ["/budget.redb", "/budget.witness", "/audit/"].into_iter().enumerate() {
+    let faults =
+        [("sync", "/budget.redb"), ("sync", "/budget.witness"), ("sync", "/audit/"), ("write", "/audit/")];
+    for (number, (call, part)) in faults.into_iter().enumerate() {
         let server = setup.serve();
         let told = ask(server.client, "/v1/sql", &keys.analyst, &question(0)).unwrap().expect(200).json();
         assert_eq!(&told["rows"], first.get_or_insert(told["rows"].clone()), "before {part}");
-        faulty.fail("sync", part);
+        faulty.fail(call, part);
         let told = ask(server.client, "/v1/sql", &keys.analyst, &question(number + 1));
-        assert!(told.is_none_or(|answer| answer.status >= 500), "{part}");
+        assert!(told.is_none_or(|answer| answer.status >= 500), "{call} {part}");
         ends(server, part);
-        assert!(!faulty.end().is_empty(), "{part}");
+        let failed = faulty.end();
+        assert!(!failed.is_empty(), "{call} {part}");
+        assert!(call == "sync" || failed.len() == 1, "a {call} that has failed was tried again: {failed:?}");
     }
     let server = setup.serve();
     let told = ask(server.client, "/v1/sql", &keys.analyst, &question(0)).unwrap().expect(200).json();

@@ -25,18 +25,25 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::file::{JournalNote, programme_byte};
-use super::journal_form::{ACT_BYTES_MAX, Found, Noted, WRITE_BYTES_MAX, head_bytes, read, record_bytes};
+use super::journal_form::{
+    ACT_BYTES_MAX, Found, Noted, WRITE_BYTES_MAX, head_bytes, read, record_bytes, write_bytes,
+};
 use crate::error::{Result, StorageError};
 use crate::redb_file::Trouble;
 use crate::room::has_room;
 
 /// A file below this size is never written anew by itself.
 const KEPT_BYTES: u64 = 1 << 20;
-/// So many bytes of records are looked at in one pass when a file is written anew: each becomes about twice as much memory.
-const PASS_BYTES: u64 = 64 << 20;
+/// So many bytes of a file are looked at in one pass when it is written anew: they become about four times as much memory.
+const PASS_BYTES: u64 = 16 << 20;
+/// Bytes of records that are written together when a file is written anew.
+const TOGETHER_BYTES: usize = 256 << 10;
 
 /// Makes one act of two of one subject, programme and kind, the older one first.
 pub(super) type Merge = fn(&[u8], &[u8]) -> std::result::Result<Vec<u8>, String>;
+
+/// Programme, digest, and kind of act.
+type SubjectKind = (u8, [u8; 16], u8);
 
 /// An act that is to be noted.
 pub(super) struct Act {
@@ -53,7 +60,7 @@ pub(super) struct Journal {
     id: u128,
     last: u64,
     bytes: u64,
-    /// What it had when it was written anew last, or was opened.
+    /// What it had when it was written anew last, also by an earlier process.
     bytes_then: u64,
     merge: Merge,
     trouble: Option<Trouble>,
@@ -66,7 +73,8 @@ pub(super) fn name_of(region: Region) -> String {
 }
 
 impl Journal {
-    /// Opens the file of a region; none when there is none. What a torn write left is cut off.
+    /// Opens the file of a region; none when there is none. What a torn write left is cut off, and a file of the first form is
+    /// written anew.
     pub(super) fn open(medium: &Arc<dyn Medium>, region: Region, merge: Merge) -> Result<Option<Journal>> {
         let name = name_of(region);
         let path = medium.path(&name);
@@ -75,29 +83,31 @@ impl Journal {
             opened => Arc::from(opened.map_err(StorageError::io(&path))?),
         };
         let found = read(source, &mut |_| Ok(())).map_err(StorageError::io(&path))?;
-        let Some(Found { id, last, end }) = found else { return Err(damaged(path)) };
+        let Some(Found { id, last, made, end }) = found else { return Err(damaged(path)) };
         let file = medium.edit(&name).map_err(StorageError::io(&path))?;
         file.set_length(end).and_then(|()| file.sync()).map_err(StorageError::io(&path))?;
-        let (trouble, broken) = (None, watch::Sender::new(false));
-        let medium = Arc::clone(medium);
-        Ok(Some(Journal {
-            medium,
+        let mut journal = Journal {
+            medium: Arc::clone(medium),
             name,
             file,
             id,
             last,
             bytes: end,
-            bytes_then: end,
+            bytes_then: made.unwrap_or(end),
             merge,
-            trouble,
-            broken,
-        }))
+            trouble: None,
+            broken: watch::Sender::new(false),
+        };
+        if made.is_none() {
+            journal.write_anew(id)?;
+        }
+        Ok(Some(journal))
     }
 
     /// Makes an empty one.
     pub(super) fn create(medium: &Arc<dyn Medium>, region: Region, merge: Merge) -> Result<Journal> {
         let (name, id) = (name_of(region), Uuid::new_v4().as_u128());
-        let put = medium.put_if_absent(&name, &head_bytes(id));
+        let put = medium.put_if_absent(&name, &[head_bytes(id), write_bytes(id, &[])].concat());
         put.map_err(StorageError::io(medium.path(&name)))?;
         Journal::open(medium, region, merge)?.ok_or(StorageError::Stopped)
     }
@@ -116,15 +126,18 @@ impl Journal {
         self.medium.path(&self.name)
     }
 
-    /// Appends acts. Durable when it returns, with what the file of consents is to note.
+    /// Appends acts, if there are any. Durable when it returns, with what the file of consents is to note.
     ///
     /// # Errors
-    /// Nothing may be acknowledged.
+    /// Nothing may be acknowledged: also without acts, since what a write that failed has left is not known.
     pub(super) fn append(&mut self, acts: &[Act]) -> Result<JournalNote> {
         if self.trouble == Some(Trouble::Broken) {
             return Err(StorageError::Broken(self.path()));
         }
-        let mut bytes = Vec::new();
+        if acts.is_empty() {
+            return Ok(self.note());
+        }
+        let mut records = Vec::new();
         let mut last = self.last;
         for Act { programme, digest, act } in acts {
             if act.is_empty() || act.len() > ACT_BYTES_MAX {
@@ -133,8 +146,9 @@ impl Journal {
             }
             last += 1;
             let noted = Noted { number: last, programme: *programme, digest: *digest, act: act.clone() };
-            bytes.extend(record_bytes(self.id, &noted));
+            records.extend(record_bytes(&noted));
         }
+        let bytes = write_bytes(self.id, &records);
         if bytes.len() as u64 > WRITE_BYTES_MAX {
             let reason = "there are too many acts for one write of the journal".to_owned();
             return Err(StorageError::Consent { path: self.path(), reason });
@@ -203,17 +217,22 @@ impl Journal {
         let io = |error| StorageError::io(&path)(error);
         let passes = u16::try_from(self.bytes / PASS_BYTES + 1).unwrap_or(u16::MAX).min(256);
         let mut new = self.medium.write(&self.name).map_err(io)?;
-        let mut waiting = head_bytes(id);
+        new.write_all(&head_bytes(id)).map_err(io)?;
+        let mut records = Vec::new();
         for pass in 0..passes {
-            for noted in self.merged(pass, passes)? {
-                waiting.extend(record_bytes(id, &noted));
-                if waiting.len() as u64 >= WRITE_BYTES_MAX {
-                    new.write_all(&waiting).map_err(io)?;
-                    waiting.clear();
+            for noted in self.merged(pass, passes)?.into_values() {
+                records.extend(record_bytes(&noted));
+                if records.len() >= TOGETHER_BYTES {
+                    new.write_all(&write_bytes(id, &records)).map_err(io)?;
+                    records.clear();
                 }
             }
         }
-        new.write_all(&waiting).map_err(io)?;
+        if !records.is_empty() {
+            new.write_all(&write_bytes(id, &records)).map_err(io)?;
+        }
+        // The end of what the file is made with: from now on it is known when anything before it is missing.
+        new.write_all(&write_bytes(id, &[])).map_err(io)?;
         // From here on it is not known which of the two has the name.
         let replaced = new.finish().and_then(|bytes| Ok((bytes, self.medium.edit(&self.name)?)));
         let Ok((bytes, file)) = replaced else {
@@ -226,8 +245,8 @@ impl Journal {
     }
 
     /// Of the records whose digest falls into a pass, the ones that stay.
-    fn merged(&self, pass: u16, passes: u16) -> Result<Vec<Noted>> {
-        let mut kept: BTreeMap<(u8, [u8; 16], u8), Noted> = BTreeMap::new();
+    fn merged(&self, pass: u16, passes: u16) -> Result<BTreeMap<SubjectKind, Noted>> {
+        let mut kept: BTreeMap<SubjectKind, Noted> = BTreeMap::new();
         self.each(&mut |noted| {
             if u16::from(noted.digest[0]) * passes / 256 != pass {
                 return Ok(());
@@ -244,7 +263,7 @@ impl Journal {
             kept.insert(key, merged);
             Ok(())
         })?;
-        Ok(kept.into_values().collect())
+        Ok(kept)
     }
 
     /// What keeps it from being written, if something does. Tries whether there is room first.

@@ -1,12 +1,19 @@
 //! The bytes of a journal's file.
 //!
 //! ```text
-//! file      "SHOALWJ1" | id of the file (16) | CRC-32 of both, u32 LE | record | record | ..
-//! record    "WJr1" | length of the body, u16 LE | body | CRC-32 of id, length and body, u32 LE
+//! file      "SHOALWJ2" | id of the file (16) | CRC-32 of both, u32 LE | write | .. | empty write | write | ..
+//! write     "WJw2" | length of the records, u32 LE | record | .. | CRC-32 of id, length and records, u32 LE
+//! record    length of the body, u16 LE | body
 //! body      number, u64 LE | programme (1) | digest (16) | act, opaque here; its first byte is its kind
 //! ```
-//! Invariants: what follows the last whole record is a torn write if no whole record is in it, and damage otherwise; a torn write
-//! is shorter than the longest write. A file is read a record at a time, however long it is.
+//! A file is made up to its empty write before it has its name, so nothing before that can be torn: what is not whole there is
+//! damage. After it, what follows the last whole write is a torn write if no whole one is in it, and damage otherwise, because a
+//! write begins when the one before it is synced. The records of a write have one checksum: a power cut may keep any of its
+//! sectors, and then none of them is there. A torn write is no longer than the longest write. A file is read a write at a time,
+//! however long it is.
+//!
+//! A file of the first form begins with "SHOALWJ1", and has no writes but "WJr1" | record | CRC-32 of id and record. What follows
+//! its last whole record is damage: it cannot be told from a torn end. It is written anew in the second form when it is opened.
 //! Not here: files (`journal`), what an act says (`shoal-privacy`, `consent/withdrawal.rs`).
 
 use std::io::{self, BufReader, Read};
@@ -17,12 +24,12 @@ use shoal_schemas::Programme;
 
 use super::file::{programme_byte, programme_of};
 
-const HEAD: &[u8; 8] = b"SHOALWJ1";
-const RECORD: &[u8; 4] = b"WJr1";
+const HEAD: &[u8; 8] = b"SHOALWJ2";
+const WRITE: &[u8; 4] = b"WJw2";
+const FIRST_HEAD: &[u8; 8] = b"SHOALWJ1";
+const FIRST_RECORD: &[u8; 4] = b"WJr1";
 /// Bytes of the head of a file.
 pub(super) const HEAD_BYTES: usize = 8 + 16 + 4;
-/// Bytes of a body before its act.
-const BODY_MIN: usize = 8 + 1 + 16;
 /// The longest act.
 pub(super) const ACT_BYTES_MAX: usize = 1024;
 /// The longest write, and so the longest torn one.
@@ -43,8 +50,23 @@ pub(super) struct Found {
     pub(super) id: u128,
     /// The largest number of a record; 0 without any.
     pub(super) last: u64,
-    /// Where the last whole record ends.
+    /// Where the part ends that was there when the file got its name. None in a file of the first form.
+    pub(super) made: Option<u64>,
+    /// Where the last whole write ends.
     pub(super) end: u64,
+}
+
+/// What the head of a file says.
+#[derive(Clone, Copy)]
+struct Head {
+    id: u128,
+    is_first_form: bool,
+}
+
+/// A write that is whole.
+struct Write {
+    records: Vec<Noted>,
+    bytes: u64,
 }
 
 /// The head of a file with this id.
@@ -55,23 +77,27 @@ pub(super) fn head_bytes(id: u128) -> Vec<u8> {
     bytes
 }
 
-/// The bytes of a record in the file with this id.
-pub(super) fn record_bytes(id: u128, noted: &Noted) -> Vec<u8> {
-    let mut body = Vec::with_capacity(BODY_MIN + noted.act.len());
-    body.extend(noted.number.to_le_bytes());
+/// The bytes of a write of these records into the file with this id. Without any it ends the part with which a file is made.
+pub(super) fn write_bytes(id: u128, records: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(records.len()).unwrap_or(u32::MAX).to_le_bytes();
+    [WRITE.as_slice(), &length, records, &crc_of(id, &length, records)].concat()
+}
+
+/// The bytes of a record.
+pub(super) fn record_bytes(noted: &Noted) -> Vec<u8> {
+    let mut body = noted.number.to_le_bytes().to_vec();
     body.push(programme_byte(noted.programme));
     body.extend(noted.digest);
     body.extend(&noted.act);
     let length = u16::try_from(body.len()).unwrap_or(u16::MAX).to_le_bytes();
-    let crc = crc_of(id, length, &body);
-    [RECORD.as_slice(), &length, &body, &crc].concat()
+    [length.as_slice(), &body].concat()
 }
 
-fn crc_of(id: u128, length: [u8; 2], body: &[u8]) -> [u8; 4] {
+fn crc_of(id: u128, length: &[u8], said: &[u8]) -> [u8; 4] {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&id.to_le_bytes());
-    crc.update(&length);
-    crc.update(body);
+    crc.update(length);
+    crc.update(said);
     crc.finalize().to_le_bytes()
 }
 
@@ -84,61 +110,95 @@ pub(super) fn read(
     visit: &mut dyn FnMut(Noted) -> io::Result<()>,
 ) -> io::Result<Option<Found>> {
     let length = source.length()?;
-    let mut head = [0; HEAD_BYTES];
+    let mut bytes = [0; HEAD_BYTES];
     if length < HEAD_BYTES as u64 {
         return Ok(None);
     }
-    source.read_at(0, &mut head)?;
-    let Some(id) = id_of(&head) else { return Ok(None) };
-    let mut found = Found { id, last: 0, end: HEAD_BYTES as u64 };
+    source.read_at(0, &mut bytes)?;
+    let Some(head) = head_of(&bytes) else { return Ok(None) };
+    let mut found = Found { id: head.id, last: 0, made: None, end: HEAD_BYTES as u64 };
     let mut reader =
         BufReader::with_capacity(256 << 10, Rest::new(Arc::clone(&source), HEAD_BYTES as u64, length));
-    while let Some((noted, bytes)) = next(id, &mut reader)? {
-        found.last = found.last.max(noted.number);
-        found.end += bytes;
-        visit(noted)?;
+    while let Some(write) = next(head, &mut reader)? {
+        found.end += write.bytes;
+        if write.records.is_empty() && found.made.is_none() {
+            found.made = Some(found.end);
+        }
+        for noted in write.records {
+            found.last = found.last.max(noted.number);
+            visit(noted)?;
+        }
     }
-    let rest = length - found.end;
+    let is_whole = match (head.is_first_form, found.made) {
+        (true, _) => found.end == length,
+        (false, Some(_)) => is_torn(head, &*source, found.end)?,
+        (false, None) => false,
+    };
+    Ok(is_whole.then_some(found))
+}
+
+/// Whether what follows the last whole write, if anything, can be one that was torn.
+fn is_torn(head: Head, source: &dyn Source, end: u64) -> io::Result<bool> {
+    let rest = source.length()?.saturating_sub(end);
     if rest > WRITE_BYTES_MAX {
-        return Ok(None);
+        return Ok(false);
     }
     let mut tail = vec![0; usize::try_from(rest).unwrap_or(0)];
-    source.read_at(found.end, &mut tail)?;
+    source.read_at(end, &mut tail)?;
     let hidden = |at: usize| {
         let mut from = &tail[at..];
-        matches!(next(id, &mut from), Ok(Some(_)))
+        matches!(next(head, &mut from), Ok(Some(_)))
     };
-    let is_torn = !(1..tail.len()).any(hidden);
-    Ok(is_torn.then_some(found))
+    Ok(!(1..tail.len()).any(hidden))
 }
 
-fn id_of(head: &[u8; HEAD_BYTES]) -> Option<u128> {
-    let (said, crc) = head.split_last_chunk::<4>()?;
-    let id = said.strip_prefix(HEAD)?.first_chunk::<16>()?;
-    (u32::from_le_bytes(*crc) == crc32fast::hash(said)).then(|| u128::from_le_bytes(*id))
+fn head_of(bytes: &[u8; HEAD_BYTES]) -> Option<Head> {
+    let (said, crc) = bytes.split_last_chunk::<4>()?;
+    let (form, id) = said.split_first_chunk::<8>()?;
+    let is_first_form = form == FIRST_HEAD;
+    let is_known = is_first_form || form == HEAD;
+    let id = u128::from_le_bytes(*id.first_chunk::<16>()?);
+    (is_known && u32::from_le_bytes(*crc) == crc32fast::hash(said)).then_some(Head { id, is_first_form })
 }
 
-/// The record that comes next, and its bytes; none when what comes is no whole record.
-fn next(id: u128, reader: &mut dyn Read) -> io::Result<Option<(Noted, u64)>> {
-    let mut head = [0; 6];
-    if !filled(reader, &mut head)? {
+/// The write that comes next; none when what comes is no whole one. A record is one in a file of the first form.
+fn next(head: Head, reader: &mut dyn Read) -> io::Result<Option<Write>> {
+    let (tag, width) = if head.is_first_form { (FIRST_RECORD, 2) } else { (WRITE, 4) };
+    let mut begin = [0; 8];
+    let begin = &mut begin[..tag.len() + width];
+    if !filled(reader, begin)? {
         return Ok(None);
     }
-    let [a, b, c, d, length @ ..] = head;
-    let bytes = usize::from(u16::from_le_bytes(length));
-    if [a, b, c, d] != *RECORD || !(BODY_MIN + 1..=BODY_MIN + ACT_BYTES_MAX).contains(&bytes) {
+    let (found_tag, said_length) = begin.split_at(tag.len());
+    let mut length = [0; 4];
+    length[..width].copy_from_slice(said_length);
+    let length = u32::from_le_bytes(length);
+    if found_tag != tag || u64::from(length) > WRITE_BYTES_MAX {
         return Ok(None);
     }
-    let mut body = vec![0; bytes + 4];
-    if !filled(reader, &mut body)? {
+    let length = length as usize;
+    let mut said = vec![0; length + 4];
+    if !filled(reader, &mut said)? {
         return Ok(None);
     }
-    let crc = body.split_off(bytes);
-    if crc != crc_of(id, length, &body) {
+    let crc = said.split_off(length);
+    if crc != crc_of(head.id, said_length, &said) {
         return Ok(None);
     }
-    let noted = noted_of(&body);
-    Ok(noted.map(|noted| (noted, (head.len() + bytes + 4) as u64)))
+    let records = if head.is_first_form { noted_of(&said).map(|noted| vec![noted]) } else { all_of(&said) };
+    Ok(records.map(|records| Write { records, bytes: (begin.len() + length + crc.len()) as u64 }))
+}
+
+/// The records of a write.
+fn all_of(mut bytes: &[u8]) -> Option<Vec<Noted>> {
+    let mut records = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<2>()?;
+        let (body, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        records.push(noted_of(body)?);
+        bytes = rest;
+    }
+    Some(records)
 }
 
 fn noted_of(body: &[u8]) -> Option<Noted> {

@@ -22,10 +22,10 @@ mod journal_start;
 mod turn;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use rustc_hash::FxHashMap;
-use shoal_files::{Disk, Lock, Medium};
+use shoal_files::{Disk, Lock, Medium, Objects as _};
 use shoal_schemas::{Programme, Region};
 
 use self::file::{ConsentFile, Edit};
@@ -134,18 +134,23 @@ impl<R: Clone> Consents<R> {
         let locked = disk.make().and_then(|()| disk.try_lock(JOURNAL_LOCK));
         let lock = locked.map_err(StorageError::io(journal_dir))?;
         let lock = Some(lock.ok_or_else(|| StorageError::Locked(journal_dir.to_path_buf()))?);
-        let medium: Arc<dyn Medium> = Arc::new(disk);
-        let opened = Consents::open(root, form)?;
-        let Consents { form, mut regions, .. } = opened;
-        let mut journals = Vec::with_capacity(regions.len());
-        for (region, shelf) in &mut regions {
-            let start =
-                Start { region: *region, medium: &medium, file: &shelf.file, record: &form, form: &acts };
+        // What a crash left of a journal that was being written anew. Nobody else writes one.
+        disk.sweep("", i64::MAX).map_err(StorageError::io(journal_dir))?;
+        let opened =
+            Consents::open(root, form)?.with_journals(&(Arc::new(disk) as Arc<dyn Medium>), &acts)?;
+        Ok(Opened { consents: Consents { _lock: lock, ..opened.consents }, ..opened })
+    }
+
+    /// The same with the journals of a medium that no other process knows.
+    fn with_journals(mut self, medium: &Arc<dyn Medium>, acts: &JournalForm<R>) -> Result<Opened<R>> {
+        let mut journals = Vec::with_capacity(self.regions.len());
+        for (region, shelf) in &mut self.regions {
+            let start = Start { region: *region, medium, file: &shelf.file, record: &self.form, form: acts };
             let (journal, done) = start.run()?;
             shelf.journal = Some(Mutex::new(journal));
             journals.push(done);
         }
-        Ok(Opened { consents: Consents { form, regions, _lock: lock }, journals })
+        Ok(Opened { consents: self, journals })
     }
 
     /// What is recorded about a subject, if anything.
@@ -270,12 +275,13 @@ impl<R: Clone> Making<'_, '_, R> {
         Ok(())
     }
 
-    /// Makes what forbids something durable in the journal, before it is in the file.
+    /// Makes what forbids something durable in the journal, before it is in the file. The file notes the last act in any case: the
+    /// journal may have one of a change that failed after it, and which has been carried over. A start that did it again would take
+    /// back what is allowed now.
     fn note(&mut self) -> Result<()> {
-        match self.shelf.journal() {
-            Some(mut journal) if !self.acts.is_empty() => self.edit.note(journal.append(&self.acts)?),
-            _ => Ok(()),
-        }
+        let Some(mut journal) = self.shelf.journal() else { return Ok(()) };
+        let note = journal.append(&self.acts)?;
+        self.edit.note(note)
     }
 
     fn record(&mut self, change: &ConsentChange<'_, R>, digest: Digest, before: Option<R>) -> Result<()> {
@@ -307,7 +313,12 @@ impl<R> Shelf<R> {
     }
 
     fn trouble(&self) -> Option<Trouble> {
-        let of_journal = self.journal().and_then(|mut journal| journal.trouble());
+        let of_journal = match self.journal.as_ref().map(Mutex::try_lock) {
+            Some(Ok(mut journal)) => journal.trouble(),
+            Some(Err(TryLockError::Poisoned(journal))) => journal.into_inner().trouble(),
+            // Somebody is writing to it, which may take long when it is written anew. Whoever asks does not wait for that.
+            Some(Err(TryLockError::WouldBlock)) | None => None,
+        };
         match (self.file.file().trouble(), of_journal) {
             (Some(Trouble::Broken), _) | (_, Some(Trouble::Broken)) => Some(Trouble::Broken),
             (of_file, of_journal) => of_file.or(of_journal),

@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod failing;
+
 const UX: Programme = Programme::UserExperience;
 
 fn form() -> RecordForm<u8> {

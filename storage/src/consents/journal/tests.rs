@@ -1,8 +1,10 @@
 //! Tests of the journal's file: torn tails, changed bits, full disks, and writing it anew.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
-use shoal_files::Memory;
+use shoal_files::{Faulty, Memory};
 
 use super::super::journal_form::HEAD_BYTES;
 use super::*;
@@ -64,26 +66,132 @@ fn what_is_appended_is_there_in_its_order_and_is_counted() {
     assert_eq!(said(&journal).len(), 3, "nothing of it is there");
 }
 
+/// Flips every bit of the file, and cuts it everywhere. Each flip must be found, but for those in the last write: it is missing
+/// then, and what the file of consents notes tells. So it is with cuts, but for those of what the file was made with: they are found.
+fn damage_all(place: &Arc<dyn Medium>, made: usize, last_write: usize) {
+    let note = open(place).unwrap().unwrap().note();
+    let whole = place.read(NAME).unwrap();
+    let is_found = |bytes: &[u8]| {
+        place.put(NAME, bytes).unwrap();
+        match open(place) {
+            Err(StorageError::Damaged { path, .. }) => {
+                assert!(path.ends_with(NAME));
+                true
+            }
+            Ok(Some(journal)) => {
+                assert!(journal.note().number < note.number && !journal.knows(note));
+                false
+            }
+            other => panic!("{:?}", other.err()),
+        }
+    };
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(is_found(&bytes), bit / 8 < last_write, "bit {bit}");
+    }
+    for length in 0..whole.len() {
+        assert_eq!(is_found(&whole[..length]), length < made, "{length} bytes");
+    }
+    place.put(NAME, &whole).unwrap();
+}
+
 #[test]
 fn every_bit_that_flips_is_found_or_makes_the_last_record_missing() {
     let place = place();
     let mut journal = Journal::create(&place, Region::De, merge).unwrap();
-    for digest in 1..=3 {
+    let mut begins = Vec::new();
+    // By digests they are in another order than by numbers.
+    for digest in [250, 3, 2] {
+        begins.push(journal.bytes as usize);
         journal.append(&[act(UX, digest, &[1, digest, 0])]).unwrap();
     }
-    let note = journal.note();
-    let whole = place.read(NAME).unwrap();
-    for bit in 0..whole.len() * 8 {
+    damage_all(&place, begins[0], begins[2]);
+    // Written anew, nothing of it can be torn, whichever record is its last one.
+    let mut journal = open(&place).unwrap().unwrap();
+    journal.write_anew(9).unwrap();
+    let made = journal.bytes as usize;
+    assert_eq!(said(&journal).iter().map(|(number, ..)| *number).collect::<Vec<_>>(), [3, 2, 1]);
+    damage_all(&place, made, made);
+    // Several acts of one write are missing together.
+    let mut journal = open(&place).unwrap().unwrap();
+    journal.append(&[act(UX, 9, &[1, 1, 1]), act(DX, 8, &[1, 1, 1])]).unwrap();
+    damage_all(&place, made, made);
+}
+
+#[test]
+fn a_power_cut_in_a_write_leaves_all_of_it_or_nothing_and_stops_no_start() {
+    let mut seen = BTreeSet::new();
+    for (seed, many) in (0..40).flat_map(|seed| [1, 3, 10, 40, 200].map(|many| (seed, many))) {
+        let medium = Faulty::<Memory>::default();
+        let place: Arc<dyn Medium> = Arc::new(medium.clone());
+        let mut journal = Journal::create(&place, Region::De, merge).unwrap();
+        for digest in 1..=3 {
+            journal.append(&[act(UX, digest, &[1, digest, 0])]).unwrap();
+        }
+        let before = said(&journal);
+        medium.fail_syncs_after(0);
+        let acts: Vec<Act> = (0..many).map(|digest| act(UX, digest, &[1, 7, 7])).collect();
+        assert!(matches!(journal.append(&acts), Err(StorageError::Broken(_))));
+        assert!(journal.append(&[]).is_err() && *journal.broken().borrow());
+        let next: Arc<dyn Medium> = Arc::new(medium.after_power_cut(seed));
+        let mut journal = open(&next).unwrap().unwrap();
+        let found = said(&journal);
+        assert_eq!(found[..3], before);
+        seen.insert((many, found.len() - 3));
+        journal.append(&[act(UX, 7, &[1, 1, 1])]).unwrap();
+        assert_eq!(said(&open(&next).unwrap().unwrap()).len(), found.len() + 1);
+    }
+    assert!(seen.iter().all(|(many, found)| [0, usize::from(*many)].contains(found)), "{seen:?}");
+    assert!(seen.contains(&(1, 0)) && seen.contains(&(1, 1)) && seen.contains(&(200, 0)), "{seen:?}");
+}
+
+/// A file of the first form, as earlier versions wrote it: number, digest and act of each record.
+fn first_form(id: u128, records: &[(u64, u8, &[u8])]) -> Vec<u8> {
+    let mut file = [b"SHOALWJ1".as_slice(), &id.to_le_bytes()].concat();
+    file.extend(crc32fast::hash(&file).to_le_bytes());
+    for (number, digest, act) in records {
+        let body = [&number.to_le_bytes()[..], &[0], &[*digest; 16], act].concat();
+        let record = [&u16::try_from(body.len()).unwrap().to_le_bytes()[..], &body].concat();
+        let crc = crc32fast::hash(&[&id.to_le_bytes()[..], &record].concat());
+        file.extend([b"WJr1".as_slice(), &record, &crc.to_le_bytes()].concat());
+    }
+    file
+}
+
+#[test]
+fn a_file_of_the_first_form_is_read_and_becomes_one_of_the_second_unless_its_end_is_not_whole() {
+    let place = place();
+    let whole = first_form(77, &[(3, 9, &[1, 5, 0]), (1, 200, &[1, 6, 0]), (4, 9, &[1, 7, 2])]);
+    for bit in HEAD_BYTES * 8..whole.len() * 8 {
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         place.put(NAME, &bytes).unwrap();
-        match open(&place) {
-            Err(StorageError::Damaged { path, .. }) => assert!(path.ends_with(NAME)),
-            // What it lacks is known by what the file of consents notes.
-            Ok(Some(journal)) => assert!(journal.note().number == 2 && !journal.knows(note), "bit {bit}"),
-            other => panic!("bit {bit}: {:?}", other.err()),
-        }
+        assert!(matches!(open(&place), Err(StorageError::Damaged { .. })), "bit {bit}");
     }
+    place.put(NAME, &whole).unwrap();
+    for _ in 0..2 {
+        let journal = open(&place).unwrap().unwrap();
+        assert_eq!(journal.note(), JournalNote { id: 77, number: 4 });
+        assert_eq!(said(&journal), [(4, 9, vec![1, 5, 2]), (1, 200, vec![1, 6, 0])]);
+        assert!(place.read(NAME).unwrap().starts_with(b"SHOALWJ2"));
+    }
+    let made = place.read(NAME).unwrap().len();
+    damage_all(&place, made, made);
+}
+
+#[test]
+fn a_service_that_restarts_often_writes_its_journal_anew_as_one_that_does_not() {
+    let place = place();
+    drop(Journal::create(&place, Region::De, merge).unwrap());
+    for start in 0..50 {
+        let mut journal = open(&place).unwrap().unwrap();
+        let acts: Vec<Act> = (0..1000).map(|n| act(UX, n as u8, &[1, 1, start])).collect();
+        journal.append(&acts).unwrap();
+    }
+    let bytes = place.list("de").unwrap()[0].bytes;
+    assert!(bytes < KEPT_BYTES, "{bytes}");
+    assert_eq!(open(&place).unwrap().unwrap().note().number, 50_000);
 }
 
 #[test]
@@ -120,14 +228,15 @@ proptest! {
     ) {
         let place = place();
         let mut journal = Journal::create(&place, Region::De, merge).unwrap();
-        let mut ends = vec![HEAD_BYTES];
+        let made = journal.bytes as usize;
+        let mut ends = vec![made];
         for (is_ux, digest, bytes) in &acts {
             journal.append(&[act(if *is_ux { UX } else { DX }, *digest, bytes)]).unwrap();
             ends.push(journal.bytes as usize);
         }
         let all = said(&journal);
         let whole = place.read(NAME).unwrap();
-        let cut = HEAD_BYTES + cut % (whole.len() - HEAD_BYTES + 1);
+        let cut = made + cut % (whole.len() - made + 1);
         let kept = ends.iter().filter(|end| **end <= cut).count() - 1;
         let junk = if cut == ends[kept] { &junk[..] } else { &[] };
         place.put(NAME, &[&whole[..cut], junk].concat()).unwrap();

@@ -145,6 +145,15 @@ fn a_journal_that_is_damaged_stops_the_start_and_one_process_has_it() {
 }
 
 #[test]
+fn what_a_crash_left_of_a_journal_that_was_being_written_anew_goes_with_the_next_start() {
+    let dir = begun();
+    let left = dir.path().join(format!("{JOURNAL}#17"));
+    fs::write(&left, "with withdrawals in it").unwrap();
+    assert_eq!(start(dir.path()), (0, false));
+    assert!(!left.exists() && dir.path().join(JOURNAL).exists());
+}
+
+#[test]
 fn what_forbids_is_in_the_journal_before_it_is_acknowledged() {
     let dir = begun();
     let opened = open(dir.path()).unwrap();
