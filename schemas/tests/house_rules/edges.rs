@@ -44,7 +44,7 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("redb", &["storage"]),
     ("datafusion", &["query", "postprocess"]),
     ("sqlparser", &["language"]),
-    ("blake3", &["files", "privacy", "anonymity", "audit"]),
+    ("blake3", &["files", "privacy", "anonymity", "storage", "audit"]),
     ("rustls", &["server"]),
     ("xorf", &["ingest"]),
 ];

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! members of `commitInfo`:   "shoalTransactions": {"log-DE": 42, ..}
-//!                            "shoalDigest": 16 hexadecimal digits, XOR of a digest of each live file and each transaction
-//! digest of a file           CRC-32 of "1 <path> <bytes> <rows> <footer>" and of "2 <path> <bytes> <rows> <footer>"
-//! digest of a transaction    CRC-32 of "3 <name> <version>" and of "4 <name> <version>"
+//!                            "shoalTally": 16 hexadecimal digits, XOR of a digest of each live file and each transaction
+//! digest of a file           the first 8 bytes of BLAKE3 of "file <path> <bytes> <rows> <footer>", LE
+//! digest of a transaction    the first 8 bytes of BLAKE3 of "transaction <name> <version>", LE
 //! ```
-//! A log of before there were tallies has none until its next commit. Only the newest commit is asked.
+//! They are no checksums, because those of texts that swap a part cancel each other. A log of before there were tallies has none
+//! until its next commit; so has one whose newest commit has a tally of checksums, "shoalDigest". Only the newest commit is asked.
 //! Not here: the log (`log`), when a commit is made (`table`).
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +17,7 @@ use serde_json::Value;
 
 use crate::tables::snapshot::LiveFile;
 
-const DIGEST: &str = "shoalDigest";
+const DIGEST: &str = "shoalTally";
 const TRANSACTIONS: &str = "shoalTransactions";
 
 /// What is live, in two numbers and a list.
@@ -36,7 +37,8 @@ impl Tally {
 
     /// A file comes, or goes: both are the same.
     pub(crate) fn turn(&mut self, file: &LiveFile) {
-        self.files ^= digest_of(file);
+        let LiveFile { path, bytes, rows, digest, .. } = file;
+        self.files ^= digest_of(&format!("file {path} {bytes} {rows} {digest:?}"));
     }
 
     /// A transaction has this version now.
@@ -50,7 +52,7 @@ impl Tally {
     }
 
     fn digest(&self) -> String {
-        let of = |(id, version): (&String, &i64)| halves(3, &format!("{id} {version}"));
+        let of = |(id, version): (&String, &i64)| digest_of(&format!("transaction {id} {version}"));
         format!("{:016x}", self.transactions.iter().map(of).fold(self.files, |all, one| all ^ one))
     }
 
@@ -81,15 +83,10 @@ impl Tally {
     }
 }
 
-fn digest_of(file: &LiveFile) -> u64 {
-    let LiveFile { path, bytes, rows, digest, .. } = file;
-    halves(1, &format!("{path} {bytes} {rows} {digest:?}"))
-}
-
-/// Two checksums of a text, told apart by the numbers before it.
-fn halves(first: u8, text: &str) -> u64 {
-    let half = |which: u8| u64::from(crc32fast::hash(format!("{which} {text}").as_bytes()));
-    half(first) << 32 | half(first + 1)
+/// The digest of a text that says what it is of.
+fn digest_of(text: &str) -> u64 {
+    let digest = blake3::hash(text.as_bytes());
+    digest.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
 }
 
 #[cfg(test)]
@@ -119,6 +116,12 @@ mod tests {
         ] {
             assert_ne!(Tally::of([&other].into_iter()), Tally::of([&b].into_iter()));
         }
+        // Two that have swapped what is said of them.
+        for (one, other) in [(file("a", 2), file("b", 1)), (file("a", 1_000_000), file("b", 2_000_000))] {
+            let swapped =
+                [LiveFile { rows: other.rows, ..one.clone() }, LiveFile { rows: one.rows, ..other.clone() }];
+            assert_ne!(Tally::of(swapped.iter()), Tally::of([&one, &other].into_iter()));
+        }
     }
 
     #[test]
@@ -136,6 +139,11 @@ mod tests {
         let mut other = said.clone();
         other.insert(TRANSACTIONS.to_owned(), serde_json::json!({"log-DE": 43}));
         assert!(Tally::of([&a].into_iter()).agree(&other).is_err(), "a version that was changed");
+        let mut earlier = said.clone();
+        earlier.remove(DIGEST);
+        earlier.insert("shoalDigest".to_owned(), "0123456789abcdef".into());
+        let mut read = Tally::of([&b].into_iter());
+        assert_eq!((read.agree(&earlier), read.transaction("log-DE")), (Ok(()), None), "of checksums");
         assert!(Tally::of([&a].into_iter()).agree(&cut).is_err());
     }
 }
