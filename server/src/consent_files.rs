@@ -84,12 +84,16 @@ fn path(data_dir: &Path, region: Region) -> PathBuf {
     data_dir.join(folder(region)).join(FILE)
 }
 
-/// The regions whose files are missing beside data.
+/// The regions whose files are missing beside data. One without any bytes is missing, too: it would be made as one that is not there.
 fn missing(data_dir: &Path) -> Result<Vec<Region>, Error> {
     let mut missing = Vec::new();
     for region in Region::ALL {
         let path = path(data_dir, *region);
-        if !path.try_exists().map_err(|e| Error::io(&path, e))? {
+        let bytes = match fs::metadata(&path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => 0,
+            found => found.map_err(|e| Error::io(&path, e))?.len(),
+        };
+        if bytes == 0 {
             missing.push(*region);
         }
     }
@@ -162,6 +166,8 @@ mod tests {
                     assert!(told.contains("accept-loss") && told.contains(&names(missing)), "{told}");
                 }
                 assert!(missing.iter().all(|region| !path(dir.path(), *region).exists()), "none is made");
+                missing.iter().for_each(|region| fs::write(path(dir.path(), *region), "").unwrap());
+                assert!(refused(dir.path()).unwrap().contains(&names(missing)), "an empty one is missing");
                 for (region, bytes) in missing.iter().zip(kept) {
                     fs::write(path(dir.path(), *region), bytes).unwrap();
                 }
