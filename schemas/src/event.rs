@@ -34,7 +34,7 @@ impl EventDef {
 }
 
 /// One declared property of an event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PropertyDef {
     /// The property's name; also its column's.
     pub name: String,

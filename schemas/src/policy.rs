@@ -3,7 +3,7 @@
 use crate::{Country, Kind, Programme, Region};
 
 /// A programme and the versions of its policy under which consent counts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgrammeDef {
     /// Which one.
     pub programme: Programme,
@@ -16,7 +16,7 @@ pub struct ProgrammeDef {
 }
 
 /// A storage region.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionDef {
     /// Which one.
     pub region: Region,
@@ -27,7 +27,7 @@ pub struct RegionDef {
 }
 
 /// A country, and where its people's data lives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountryDef {
     /// Its code.
     pub country: Country,

@@ -109,7 +109,7 @@ impl TableDef {
 }
 
 /// One column.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnDef {
     /// Its name.
     pub name: String,

@@ -1,14 +1,14 @@
 //! How a vendor's event names and property names become Shoal's. One file for each protocol, in `defs/vendors/`.
 
 /// The mapping of one protocol.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VendorMap {
     /// Rules by the vendor's event name (compared without regard to letter case).
     pub events: Vec<EventRule>,
 }
 
 /// One vendor event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRule {
     /// The vendor's name of the event: Segment's track name, `page`, `screen`; Sentry's `event`, `transaction:<op>`, `span:<op>`, `session`.
     /// `*` at the end matches any rest.
