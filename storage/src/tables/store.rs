@@ -97,6 +97,19 @@ impl Store {
         self.table_with(region, def.kind, wanted).await
     }
 
+    /// Whether [`Store::table`] would take this definition. Looks at a table that this process has opened, and changes nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::Schema`] with every reason why not.
+    pub async fn fits(&self, region: Region, def: &TableDef) -> Result<()> {
+        let wanted = TableLayout::from_def(&format!("{region}/{}", def.kind), def)?;
+        let slot = self.inner.tables.lock().await.get(&(region, def.kind)).cloned();
+        match slot.as_ref().and_then(|slot| slot.get()) {
+            Some(table) => table.fits(&wanted),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) async fn table_with(&self, region: Region, kind: Kind, wanted: TableLayout) -> Result<Table> {
         // One lock for each: tables are opened beside each other, and each once.
         let slot = Arc::clone(self.inner.tables.lock().await.entry((region, kind)).or_default());

@@ -192,6 +192,11 @@ impl Table {
         })
     }
 
+    /// Whether it can grow to this.
+    pub(crate) fn fits(&self, wanted: &TableLayout) -> Result<()> {
+        self.inner.layout().grown(wanted).map(drop)
+    }
+
     pub(crate) async fn grow(&self, wanted: &TableLayout) -> Result<()> {
         // The usual case must not wait behind a commit or a purge.
         if self.inner.layout().grown(wanted)?.is_none() {

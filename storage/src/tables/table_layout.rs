@@ -86,27 +86,26 @@ impl TableLayout {
     /// What `self`, as stored, becomes so that rows of `wanted` fit; none when they fit already.
     ///
     /// # Errors
-    /// [`StorageError::Schema`] when a column changed its type, or a new one is not nullable.
+    /// [`StorageError::Schema`] when columns changed their types, or new ones are not nullable: with all of them.
     pub(crate) fn grown(&self, wanted: &TableLayout) -> Result<Option<TableLayout>> {
-        let mut columns = Vec::with_capacity(wanted.columns.len());
+        let (mut columns, mut reasons) = (Vec::with_capacity(wanted.columns.len()), Vec::new());
         for want in &wanted.columns {
             match self.column(&want.name) {
                 Some(have) if have.ty != want.ty => {
-                    let reason = format!(
+                    reasons.push(format!(
                         "column {} is stored as {:?}, the definition says {:?}",
                         want.name, have.ty, want.ty
-                    );
-                    return Err(schema_error(&self.table, &reason));
+                    ));
                 }
                 Some(have) => {
                     columns.push(Column { nullable: have.nullable || want.nullable, ..want.clone() })
                 }
                 None if want.nullable => columns.push(want.clone()),
-                None => {
-                    let reason = format!("the new column {} must be nullable", want.name);
-                    return Err(schema_error(&self.table, &reason));
-                }
+                None => reasons.push(format!("the new column {} must be nullable", want.name)),
             }
+        }
+        if !reasons.is_empty() {
+            return Err(schema_error(&self.table, &reasons.join("; ")));
         }
         for have in &self.columns {
             if wanted.column(&have.name).is_none() {

@@ -324,7 +324,9 @@ fn a_layout_grows_by_nullable_columns_only() {
     let refused = stored.grown(&layout(more.clone()));
     assert!(matches!(refused, Err(StorageError::Schema { .. })));
     more[1] = column("n", ColumnType::Text, true);
-    assert!(matches!(stored.grown(&layout(more)), Err(StorageError::Schema { .. })));
+    more.push(column("late", ColumnType::Text, false));
+    let refused = stored.grown(&layout(more)).unwrap_err().to_string();
+    assert!(refused.contains("column n is stored as") && refused.contains("column late must"), "{refused}");
 }
 
 #[test]
