@@ -39,6 +39,8 @@ pub enum Act {
     BackupCreate,
     /// Put a backup into an empty data directory.
     BackupRestore,
+    /// Had a running service read its configuration and its definitions again.
+    Reload,
 }
 
 impl Act {

@@ -58,7 +58,7 @@ fn bench() -> Bench {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let consents = open_consents(dir.path()).unwrap();
     let parts = runtime.block_on(rig::parts(dir.path(), consents, now_ms));
-    let (registry, store) = (Arc::clone(&parts.registry), parts.store.clone());
+    let (registry, store) = (parts.definitions.current(), parts.store.clone());
     let ingest = runtime.block_on(rig::open(dir.path(), parts));
     Bench { runtime, registry, store, ingest, _dir: dir }
 }

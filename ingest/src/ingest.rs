@@ -6,11 +6,12 @@
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once. With a shipped key the
-//! logs are waited for whether anything is kept or not. Nothing of a body is read on the thread of the caller, who may have others to
+//! logs are waited for whether anything is kept or not. A request sees one version of the definitions in all of it. Nothing of a body is read on the thread of the caller, who may have others to
 //! serve.
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
 mod aside;
+mod definitions;
 mod judges;
 mod parts;
 mod waiting;
@@ -92,13 +93,8 @@ impl Ingest {
         let in_flight = InFlight::new(config.log.in_flight_bytes_max);
         let branches = open_branches(&config, &parts, &tables, &failed, &in_flight).await?;
         let day_limit = DayLimit::new(tables.clone(), config.day_limit, parts.metrics.clone());
-        let flusher = Flusher::new(
-            Arc::clone(&parts.registry),
-            tables,
-            branches.clone(),
-            &config,
-            parts.metrics.clone(),
-        );
+        let flusher =
+            Flusher::new(parts.definitions.clone(), tables, branches.clone(), &config, parts.metrics.clone());
         let judges = Judges::start(config.admission).map_err(IngestError::io(&config.data_dir))?;
         let (clock, served) = (Arc::clone(&parts.clock), Arc::clone(&parts.served));
         let settled = Arc::clone(&parts.settled);
@@ -153,9 +149,9 @@ impl Ingest {
         let hold = self.in_flight.reserve(request.body.len() as u64);
         let hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let unit_keys = self.unit_keys.current(self.times()).await;
-        let (judge, own) = (Arc::clone(&self.judge), Arc::new(OwnRequest::of(request, grant)));
+        let (judge, turn) = (Arc::clone(&self.judge), self.turn().await?);
+        let own = Arc::new(OwnRequest::of(request, grant, judge.definitions()));
         let (first, keys) = (Arc::clone(&own), Arc::clone(&unit_keys));
-        let turn = self.turn().await?;
         let mut piped = match self.judges.run(turn, move || judge.run(&first, &keys)).await?? {
             Judged::Piped(piped) => piped,
             Judged::Decided(changes) => {
@@ -194,7 +190,7 @@ impl Ingest {
     /// As [`Ingest::accept`].
     pub async fn check(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
         let (unit_keys, judge) = (self.unit_keys.open(), Arc::clone(&self.judge));
-        let own = OwnRequest::of(&request, grant);
+        let own = OwnRequest::of(&request, grant, self.judge.definitions());
         let turn = self.turn().await?;
         let piped = self.judges.run(turn, move || judge.check(&own, &unit_keys)).await??;
         Ok(piped.into_answer(grant.kind))
@@ -243,7 +239,8 @@ impl Ingest {
     ) -> Result<consents::Body, Refusal> {
         let stopped = || refusal(LogError::Stopped);
         let _place = self.consent_readers.acquire().await.map_err(|_| stopped())?;
-        let (judge, own) = (Arc::clone(&self.judge), OwnRequest::of(request, grant));
+        let judge = Arc::clone(&self.judge);
+        let own = OwnRequest::of(request, grant, judge.definitions());
         tokio::task::spawn_blocking(move || judge.changes(&own)).await.map_err(|_| stopped())?
     }
 

@@ -22,6 +22,7 @@ mod consents;
 mod day_limit;
 mod declared;
 mod dedup;
+mod dictionary;
 mod error;
 mod explained;
 mod flush;

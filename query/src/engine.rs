@@ -3,7 +3,8 @@
 //! Invariants: refusals come before anything is read and cost nothing; once something is paid, every failure is the same
 //! opaque one. Queries run on threads and memory of their own. An answer that is made of events leaves at a time that is
 //! decided before they are read, and no answer leaves before its line of the audit is durable. An expired day is not read: the
-//! range is cut by `now_ms`, and a query that reads a day which expires at midnight does not run over midnight.
+//! range is cut by `now_ms`, and a query that reads a day which expires at midnight does not run over midnight. A question goes by the
+//! definitions that are in force when it comes.
 //!
 //! - `attempt`: a statement is tried; `prepared`: all that is known before anything is read; `suggested`: what a refusal
 //!   suggests; `job`: the rest; `threads`: where it runs
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shoal_audit::{Act, ActOutcome, Audit, Origin};
-use shoal_schemas::{Region, Registry};
+use shoal_schemas::{InForce, Region};
 use shoal_storage::{BudgetLedger, Store};
 use tokio::time::Instant;
 
@@ -66,6 +67,7 @@ const READERS: usize = 2;
 pub struct Engine {
     scan: Arc<dyn Scan>,
     budget: Budget,
+    definitions: InForce,
     attempts: Arc<Attempts>,
     config: QueryConfig,
     metrics: Metrics,
@@ -103,12 +105,13 @@ impl Engine {
     pub fn new(
         store: Store,
         ledger: BudgetLedger,
-        registry: Arc<Registry>,
+        definitions: impl Into<InForce>,
         config: QueryConfig,
         metrics: Metrics,
     ) -> Engine {
-        let scan = LocalScan::new(store, Arc::clone(&registry), Engine::runner(&config));
-        Engine::over(Arc::new(scan), ledger, registry, config, metrics)
+        let definitions = definitions.into();
+        let scan = LocalScan::new(store, definitions.clone(), Engine::runner(&config));
+        Engine::over(Arc::new(scan), ledger, definitions, config, metrics)
     }
 
     /// What scans of this configuration run with.
@@ -121,10 +124,11 @@ impl Engine {
     pub(crate) fn over(
         scan: Arc<dyn Scan>,
         ledger: BudgetLedger,
-        registry: Arc<Registry>,
+        definitions: impl Into<InForce>,
         config: QueryConfig,
         metrics: Metrics,
     ) -> Engine {
+        let definitions = definitions.into();
         let (readers, threads) = (threads("read", READERS), threads("query", config.threads));
         let schedule =
             Arc::new(Schedule::new(Arc::new(SystemClock), config.concurrent_max, &config.answer_times_ms));
@@ -140,9 +144,21 @@ impl Engine {
             cells_max: config.cells_max,
             memory: config.memory(),
         };
-        let first_days = Arc::default();
+        let (registry, first_days) = (definitions.current(), Arc::default());
         let attempts = Arc::new(Attempts { registry, first_days, caps, postprocessor });
-        Engine { scan, budget, attempts, config, metrics, threads, readers, schedule, running, audit }
+        Engine {
+            scan,
+            budget,
+            definitions,
+            attempts,
+            config,
+            metrics,
+            threads,
+            readers,
+            schedule,
+            running,
+            audit,
+        }
     }
 
     /// With an audit, without which nothing is kept of who asked what.
@@ -187,7 +203,7 @@ impl Engine {
 
     /// What can be asked with a key.
     pub fn tables(&self, grant: &AnalystGrant) -> TablesAnswer {
-        tables(&self.attempts.registry, &grant.regions, &self.config)
+        tables(&self.definitions.current(), &grant.regions, &self.config)
     }
 
     /// What the blocks of the key's regions have left at `now_ms`, and what spent it.
@@ -200,7 +216,8 @@ impl Engine {
         request: &BudgetRequest,
         now_ms: i64,
     ) -> Result<BudgetAnswer, BudgetError> {
-        let reader = Reader { grant, words: PublicWords::of(&self.attempts.registry) };
+        let registry = self.definitions.current();
+        let reader = Reader { grant, words: PublicWords::of(&registry) };
         self.budget.list(&reader, request, now_ms).await
     }
 
@@ -264,7 +281,7 @@ impl Engine {
     ) -> Result<Prepared, QueryError> {
         let deadline = Instant::now() + Duration::from_millis(self.config.time_ms_max);
         let accuracy = request.sd_max.map_or_else(|| request.precision.into(), Accuracy::SdMax);
-        let (attempts, sql) = (Arc::clone(&self.attempts), request.sql.clone());
+        let (attempts, sql) = (self.attempts.by(self.definitions.current()), request.sql.clone());
         let regions = grant.regions.clone();
         let work = async move {
             let asker = Asker { regions: &regions, accuracy, now_ms, deadline };

@@ -35,7 +35,8 @@ impl Retention {
     /// What the tables that can be read hold, in the order of region, kind and programme.
     pub async fn holdings(&self) -> Vec<Holding> {
         let mut found: BTreeMap<(Region, Kind, Programme), Holding> = BTreeMap::new();
-        for table in self.readable().await {
+        let registry = self.definitions.current();
+        for table in self.readable(&registry).await {
             let (region, kind) = (table.region, table.kind);
             for file in &table.files {
                 let programme = file.programme;
@@ -48,7 +49,7 @@ impl Retention {
                     bytes: 0,
                     oldest_day: file.day,
                     newest_day: file.day,
-                    retention_days: self.registry.retention_days(programme, kind),
+                    retention_days: registry.retention_days(programme, kind),
                 });
                 holding.files += 1;
                 holding.rows += file.rows;

@@ -1,13 +1,14 @@
 //! Plans and runs over a store: expire, then purge, table by table.
 //!
 //! Invariants: rows leave only through a commit of their table; a file's bytes go only after the commit that removed it; a
-//! table that fails does not keep the others from being done; two runs of one process never overlap.
+//! table that fails does not keep the others from being done; two runs of one process never overlap; a run goes by the definitions
+//! that were in force when it began.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shoal_schemas::calendar::{day_of, start_of};
-use shoal_schemas::{Kind, Programme, Region, Registry};
+use shoal_schemas::{InForce, Kind, Programme, Region, Registry};
 use shoal_storage::{LiveFile, PurgeReport, Store, Table};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -42,15 +43,15 @@ pub struct Progress {
 #[derive(Clone)]
 pub struct Retention {
     pub(crate) store: Store,
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) definitions: InForce,
     pub(crate) metrics: Metrics,
     running: Arc<Mutex<()>>,
 }
 
 impl Retention {
     /// Retention over all tables of a store.
-    pub fn new(store: Store, registry: Arc<Registry>, metrics: Metrics) -> Retention {
-        Retention { store, registry, metrics, running: Arc::new(Mutex::new(())) }
+    pub fn new(store: Store, definitions: impl Into<InForce>, metrics: Metrics) -> Retention {
+        Retention { store, definitions: definitions.into(), metrics, running: Arc::new(Mutex::new(())) }
     }
 
     /// The store of the tables.
@@ -63,11 +64,11 @@ impl Retention {
     /// # Errors
     /// When a table cannot be read.
     pub async fn plan(&self, now_ms: i64) -> Result<Plan, RetentionError> {
-        let mut tables = Vec::new();
+        let (mut tables, registry) = (Vec::new(), self.definitions.current());
         for (region, kind) in all_tables() {
-            tables.push(self.files(region, kind).await?);
+            tables.push(self.files(&registry, region, kind).await?);
         }
-        Ok(plan(&self.registry, &tables, now_ms))
+        Ok(plan(&registry, &tables, now_ms))
     }
 
     /// Makes everything that is past its time at `now_ms` gone, and finishes what an earlier run left.
@@ -89,13 +90,14 @@ impl Retention {
                 return Ok(Report { now_ms, dry_run: true, expired, purged: vec![], failed: vec![] });
             }
         };
-        permit.check(&self.registry, &self.readable().await, now_ms)?;
+        let registry = self.definitions.current();
+        permit.check(&registry, &self.readable(&registry).await, now_ms)?;
         self.metrics.runs.inc();
         let mut report = Report { now_ms, dry_run: false, expired: vec![], purged: vec![], failed: vec![] };
         let tables = all_tables();
         for (done, (region, kind)) in tables.iter().copied().enumerate() {
             progress(self.progress(done, tables.len(), &report));
-            if let Err(error) = self.run_table(region, kind, &mut report).await {
+            if let Err(error) = self.run_table(&registry, region, kind, &mut report).await {
                 self.metrics.failures.get_or_create(&TableLabel::new(region, kind)).inc();
                 tracing::error!(%region, %kind, %error, "retention of a table did not finish");
                 report.failed.push(Failure { region, kind, reason: error.to_string() });
@@ -115,19 +117,19 @@ impl Retention {
 
     async fn run_table(
         &self,
+        registry: &Registry,
         region: Region,
         kind: Kind,
         report: &mut Report,
     ) -> Result<(), shoal_storage::StorageError> {
         let today = day_of(report.now_ms);
-        let table = self.open(region, kind).await?;
-        let registry = Arc::clone(&self.registry);
-        let expired = move |file: &LiveFile| is_expired(&registry, file.programme, kind, file.day, today);
+        let table = self.open(registry, region, kind).await?;
+        let expired = |file: &LiveFile| is_expired(registry, file.programme, kind, file.day, today);
         let removed = table.expire(&expired).await?;
         let kept = table.snapshot().await?;
         let label = TableLabel::new(region, kind);
         self.metrics.expired_rows.get_or_create(&label).inc_by(removed.rows);
-        report.expired.extend(self.lines(&table, &removed.removed, kept.files()));
+        report.expired.extend(lines(registry, &table, &removed.removed, kept.files()));
         let purged = table.purge(report.now_ms).await?;
         self.metrics.purged_files.get_or_create(&label).inc_by(purged.files);
         self.metrics.purged_bytes.get_or_create(&label).inc_by(purged.bytes);
@@ -139,32 +141,20 @@ impl Retention {
         Ok(())
     }
 
-    /// The report's lines of one table, from the files that the commit removed and those that stay.
-    fn lines(&self, table: &Table, removed: &[LiveFile], kept: &[LiveFile]) -> Vec<Line> {
-        let mut lines: BTreeMap<Programme, Line> = BTreeMap::new();
-        for (file, gone) in removed.iter().map(|f| (f, true)).chain(kept.iter().map(|f| (f, false))) {
-            lines
-                .entry(file.programme)
-                .or_insert_with(|| Line::empty(&self.registry, table.region(), file.programme, table.kind()))
-                .count(file, gone);
-        }
-        lines.into_values().collect()
-    }
-
     /// The newest time that any event can have, by the newest day that a table has, in milliseconds since 1970.
     pub async fn newest_event_ms(&self) -> Option<i64> {
-        let tables = self.readable().await;
+        let tables = self.readable(&self.definitions.current()).await;
         let days = tables.iter().flat_map(|table| &table.files).map(|file| file.day);
         days.max().map(|day| start_of(day.saturating_add(1)) - 1)
     }
 
     /// The files of the tables that can be read. One that cannot is reported by the run itself.
-    pub(crate) async fn readable(&self) -> Vec<TableFiles> {
+    pub(crate) async fn readable(&self, registry: &Arc<Registry>) -> Vec<TableFiles> {
         // Beside each other: reading the logs of all tables is most of a start.
         let mut reading = JoinSet::new();
         for (region, kind) in all_tables() {
-            let retention = self.clone();
-            reading.spawn(async move { retention.files(region, kind).await });
+            let (retention, registry) = (self.clone(), Arc::clone(registry));
+            reading.spawn(async move { retention.files(&registry, region, kind).await });
         }
         let mut tables = Vec::new();
         while let Some(read) = reading.join_next().await {
@@ -173,17 +163,39 @@ impl Retention {
         tables
     }
 
-    async fn open(&self, region: Region, kind: Kind) -> Result<Table, shoal_storage::StorageError> {
-        self.store.table(region, self.registry.table(kind)).await
+    async fn open(
+        &self,
+        registry: &Registry,
+        region: Region,
+        kind: Kind,
+    ) -> Result<Table, shoal_storage::StorageError> {
+        self.store.table(region, registry.table(kind)).await
     }
 
-    async fn files(&self, region: Region, kind: Kind) -> Result<TableFiles, RetentionError> {
+    async fn files(
+        &self,
+        registry: &Registry,
+        region: Region,
+        kind: Kind,
+    ) -> Result<TableFiles, RetentionError> {
         let read = async {
-            let snapshot = self.open(region, kind).await?.snapshot().await?;
+            let snapshot = self.open(registry, region, kind).await?.snapshot().await?;
             Ok(TableFiles { region, kind, files: snapshot.files().to_vec() })
         };
         read.await.map_err(|source| RetentionError::Table { region, kind, source })
     }
+}
+
+/// The report's lines of one table, from the files that the commit removed and those that stay.
+fn lines(registry: &Registry, table: &Table, removed: &[LiveFile], kept: &[LiveFile]) -> Vec<Line> {
+    let mut lines: BTreeMap<Programme, Line> = BTreeMap::new();
+    for (file, gone) in removed.iter().map(|f| (f, true)).chain(kept.iter().map(|f| (f, false))) {
+        lines
+            .entry(file.programme)
+            .or_insert_with(|| Line::empty(registry, table.region(), file.programme, table.kind()))
+            .count(file, gone);
+    }
+    lines.into_values().collect()
 }
 
 fn all_tables() -> Vec<(Region, Kind)> {

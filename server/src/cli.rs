@@ -20,6 +20,7 @@ mod keys_shown;
 mod manual;
 pub(crate) mod output;
 mod query;
+mod reload;
 mod retention;
 mod schemas;
 pub(crate) mod serve;
@@ -67,6 +68,8 @@ Exit codes: 0 done; 1 failed; 2 wrong use, configuration or definitions; 3 the r
 enum Command {
     /// Runs the service until SIGTERM or Ctrl-C.
     Serve,
+    /// Lets the running service read its configuration and its definitions again, and says what has changed.
+    Reload(reload::ReloadArgs),
     /// Shows on one page what comes in, what waits, how old the rows are, what ran last, room and budget.
     Status(status::StatusArgs),
     /// Looks at settings, files, clock, disk and the running service, and says what to do. Exits with 1 when something fails.
@@ -163,6 +166,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     let config = || Config::load(file, std::env::vars_os());
     match cli.command {
         Command::Serve => serve::run(file),
+        Command::Reload(args) => reload::run(file, &args),
         Command::Health(args) => health::run(&config()?, &args),
         Command::Config { command: ConfigCommand::Check(AsJson { json }) } => {
             Config::load_for_service(file, std::env::vars_os())?;
@@ -278,6 +282,13 @@ mod tests {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
         assert!(Cli::try_parse_from("shoal schemas show".split(' ')).is_err());
+    }
+
+    #[test]
+    fn a_reload_is_asked_for_as_the_docs_show() {
+        for line in ["shoal reload", "shoal reload --json --config a.toml"] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
     }
 
     /// `./start --help` is written by hand, because it is read before anything is built.

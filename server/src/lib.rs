@@ -4,7 +4,8 @@
 //! - `config`: one TOML file and the environment, checked
 //! - `key_file`: the regions' secrets; `key_check`: whether the data were made with them; `access_keys`: access keys and their uses
 //! - `canonical_day`: from when on pseudonyms are canonical; `checked_json`: small files with a digest
-//! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping; `reload`: a changed configuration
+//! - `startup`: the composition root; `state`: what it built; `running`: failing and stopping; `reload`: a changed configuration;
+//!   `definitions`: reading them, and taking them over
 //! - `http`, `tls`: the routes, and what happens around every request; `problem`: how a request is refused
 //! - `ledger_start`: the ledger of budgets is opened or doubted; `ledger_comparison`: the audit beside it
 //! - `consent_files`: no file of consents is missing beside data
@@ -32,6 +33,7 @@ mod client;
 mod clocks;
 pub mod config;
 mod consent_files;
+mod definitions;
 mod demo;
 mod doctor;
 mod error;

@@ -6,15 +6,18 @@
 //! "status"                               -> {"ok": {..}}
 //! {"backup": "<absolute directory>"}     -> {"ok": {..}} or {"error": ".."}
 //! "keys", {"key": "<id>"}                -> {"ok": [{..}, ..]} or {"error": ".."}
+//! "reload"                               -> {"ok": {..}} or {"error": ".."}
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
 //! there are so many connections at one time, each has so long for its line, and a line is so long at the most; the socket goes with
-//! the service. Not here: what is told (`status.rs`, `keys_told.rs`), making a backup (`backup`).
+//! the service. Not here: what is told (`status.rs`, `keys_told.rs`), making a backup (`backup`), reading the
+//! configuration again (`reload.rs`).
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
@@ -27,6 +30,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::backup::running;
 use crate::error::Error;
 use crate::keys_told;
+use crate::reload::{By, Reload};
 use crate::state::State;
 use crate::status::Status;
 
@@ -50,6 +54,16 @@ pub(crate) enum Asked {
     Keys,
     /// The same of the key of this id.
     Key(String),
+    /// To read the configuration and the definitions again, and take over what can be.
+    Reload,
+}
+
+/// What answers.
+#[derive(Clone)]
+struct Service {
+    state: web::Data<State>,
+    /// None where there is nothing to read again.
+    reload: Option<Arc<Reload>>,
 }
 
 /// The socket while it is served.
@@ -64,7 +78,7 @@ fn path_of(data_dir: &Path) -> PathBuf {
 
 impl OperatorSocket {
     /// Serves it; none, with a warning, where it cannot be made: a path of more than about a hundred bytes is too long for one.
-    pub(crate) fn listen(state: &web::Data<State>) -> Option<OperatorSocket> {
+    pub(crate) fn listen(state: &web::Data<State>, reload: Option<Arc<Reload>>) -> Option<OperatorSocket> {
         let path = path_of(&state.config.data_dir);
         // The lock of the directory is held, so this is one that a crash left.
         let _ = std::fs::remove_file(&path);
@@ -74,7 +88,8 @@ impl OperatorSocket {
         });
         match bound {
             Ok(listener) => {
-                let served = tokio::spawn(serve(state.clone(), listener));
+                let service = Service { state: state.clone(), reload };
+                let served = tokio::spawn(serve(service, listener));
                 Some(OperatorSocket { path, served })
             }
             Err(error) => {
@@ -92,7 +107,7 @@ impl OperatorSocket {
     }
 }
 
-async fn serve(state: web::Data<State>, listener: UnixListener) {
+async fn serve(service: Service, listener: UnixListener) {
     let mut open = JoinSet::new();
     loop {
         while open.len() >= CONNECTIONS_MAX {
@@ -100,7 +115,7 @@ async fn serve(state: web::Data<State>, listener: UnixListener) {
         }
         match listener.accept().await {
             Ok((stream, _)) => {
-                open.spawn(answer(state.clone(), stream));
+                open.spawn(answer(service.clone(), stream));
             }
             Err(error) => {
                 tracing::warn!(%error, "a command of an operator could not be heard");
@@ -111,14 +126,14 @@ async fn serve(state: web::Data<State>, listener: UnixListener) {
     }
 }
 
-async fn answer(state: web::Data<State>, stream: UnixStream) {
+async fn answer(service: Service, stream: UnixStream) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut reader = BufReader::new(read.take(LINE_BYTES_MAX));
     let heard = tokio::time::timeout(LINE_TIMEOUT, reader.read_line(&mut line)).await;
     let answered = match heard {
         Ok(Ok(_)) => match serde_json::from_str::<Asked>(&line) {
-            Ok(asked) => told(&state, asked).await,
+            Ok(asked) => told(&service, asked).await,
             Err(_) => Err("this version of the service does not know what was asked".to_owned()),
         },
         _ => return,
@@ -128,7 +143,8 @@ async fn answer(state: web::Data<State>, stream: UnixStream) {
     let _ = write.write_all(format!("{told}\n").as_bytes()).await;
 }
 
-async fn told(state: &web::Data<State>, asked: Asked) -> Result<Value, String> {
+async fn told(service: &Service, asked: Asked) -> Result<Value, String> {
+    let Service { state, reload } = service;
     let told = match asked {
         Asked::Keys => Ok(keys_told::all(state)),
         Asked::Key(id) => Ok(keys_told::one(state, &id)?),
@@ -140,6 +156,13 @@ async fn told(state: &web::Data<State>, asked: Asked) -> Result<Value, String> {
                 error.to_string()
             })?)
         }
+        Asked::Reload => match reload {
+            Some(reload) => {
+                let reloaded = reload.run(state, By::Command).await;
+                serde_json::to_value(reloaded.map_err(|error| error.to_string())?)
+            }
+            None => return Err("this service has no configuration that it could read again".to_owned()),
+        },
         Asked::Backup(_) => {
             return Err("the directory of a backup must have its path from the root".to_owned());
         }
@@ -160,8 +183,8 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
     };
     let timeout = match asked {
         Asked::Status | Asked::Keys | Asked::Key(_) => Some(ANSWER_TIMEOUT),
-        // It takes as long as the data are large.
-        Asked::Backup(_) => None,
+        // One takes as long as the data are large, the other may wait for commits of tables.
+        Asked::Backup(_) | Asked::Reload => None,
     };
     stream.set_read_timeout(timeout).map_err(remote)?;
     let line = serde_json::to_string(asked).map_err(|e| Error::Usage(e.to_string()))?;

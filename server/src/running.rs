@@ -1,21 +1,23 @@
-//! A service that runs: how it is told that a part of it has died, and how it stops.
+//! A service that runs: how it is told that a part of it has died, that it shall read its configuration again, and how it stops.
 //!
 //! The end: refuse new connections, let open requests end, stop the jobs, flush the log, wait until the directory is
 //! released. Nothing acknowledged is lost by it. Not here: the start (`startup.rs`).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web;
 use shoal_ingest::IngestError;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::error::Error;
 use crate::http::Bound;
 use crate::jobs::CHECKPOINT_COMMITS_MIN;
 use crate::operator_socket::OperatorSocket;
+use crate::reload::{By, Reload};
 use crate::state::State;
 
 /// A socket that is served.
@@ -49,6 +51,10 @@ pub struct Running {
     pub(crate) metrics: Option<Listener>,
     /// For the commands of an operator on this machine; none where it cannot be.
     pub(crate) operators: Option<OperatorSocket>,
+    /// How its configuration is read again; none where it was not read from a file or variables.
+    pub(crate) reload: Option<Arc<Reload>>,
+    /// Reloads by signal that are under way or wait.
+    pub(crate) reloading: JoinSet<()>,
     pub(crate) state: web::Data<State>,
     pub(crate) jobs: JoinHandle<Result<(), Error>>,
     pub(crate) stop_jobs: watch::Sender<bool>,
@@ -58,6 +64,9 @@ pub struct Running {
 
 /// How long the end waits for a worker that does not let go.
 const LET_GO: Duration = Duration::from_secs(10);
+
+/// One that is under way, and one that reads what is there after it.
+const RELOADS_MAX: usize = 2;
 
 impl Running {
     /// The address it listens on, with the port that was taken.
@@ -95,6 +104,17 @@ impl Running {
         }
     }
 
+    /// Begins to read the configuration again. How that ends is in the log.
+    pub(crate) fn reload(&mut self) {
+        while self.reloading.try_join_next().is_some() {}
+        if let Some(reload) = &self.reload
+            && self.reloading.len() < RELOADS_MAX
+        {
+            let (reload, state) = (Arc::clone(reload), self.state.clone());
+            self.reloading.spawn(async move { drop(reload.run(&state, By::Signal).await) });
+        }
+    }
+
     /// Writes everything that is in the log into the tables now, and picks up changed access keys: for tests and the demo.
     ///
     /// # Errors
@@ -118,6 +138,7 @@ impl Running {
         if let Some(operators) = self.operators.take() {
             operators.close().await;
         }
+        self.reloading.shutdown().await;
         let _ = self.stop_jobs.send(true);
         if !self.jobs.is_finished() {
             let _ = (&mut self.jobs).await;

@@ -20,10 +20,11 @@ use shoal_privacy::keyring::Keyring;
 use shoal_privacy::pseudonym::PseudonymEpoch;
 use shoal_query::{Engine, QueryConfig};
 use shoal_retention::{KnownTimes, Retention, plausible};
-use shoal_schemas::Registry;
+use shoal_schemas::InForce;
 use shoal_schemas::calendar::day_of;
 use shoal_storage::{BudgetLedger, Consents, Opened, Store};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::access_keys::{KeyStore, LiveKeys, Uses};
 use crate::backup::names::UNFINISHED;
@@ -31,12 +32,14 @@ use crate::canonical_day;
 use crate::clocks::{self, Clocks};
 use crate::config::Config;
 use crate::consent_files;
+use crate::definitions;
 use crate::error::Error;
 use crate::http;
 use crate::jobs::Jobs;
 use crate::ledger_start;
 use crate::metrics::{Metrics, process};
 use crate::operator_socket::OperatorSocket;
+use crate::reload::Reload;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
@@ -45,7 +48,7 @@ use crate::{key_check, key_file, withdrawals_start};
 
 /// What more than one part of the service needs.
 struct Peers {
-    registry: Arc<Registry>,
+    definitions: InForce,
     keyring: Arc<Keyring>,
     audit: Arc<Audit>,
     consents: Arc<Consents<ConsentRecord>>,
@@ -64,6 +67,15 @@ struct Peers {
 /// # Errors
 /// Whatever keeps it from serving everything it is configured for.
 pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
+    start_with(config, clocks, None).await
+}
+
+/// The same, with the way in which its configuration is read again.
+pub(crate) async fn start_with(
+    config: Config,
+    clocks: Clocks,
+    reload: Option<Reload>,
+) -> Result<Running, Error> {
     let mut registry = MetricRegistry::default();
     let metrics = registry.sub_registry_with_prefix("shoal");
     let peers = build_peers(&config, clocks, metrics).await?;
@@ -72,7 +84,7 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     let ingest = build_ingest(&config, &peers, metrics).await?;
     let engine = build_engine(&config, &peers, metrics).await?;
     engine.warm().await;
-    let Peers { registry: definitions, audit, retention, served, clocks, consents, ledger, .. } = peers;
+    let Peers { definitions, audit, retention, served, clocks, consents, ledger, .. } = peers;
     let own = Metrics::register(metrics);
     process::register(&mut registry);
     let (alive, gone) = mpsc::channel(1);
@@ -100,16 +112,17 @@ pub async fn start(config: Config, clocks: Clocks) -> Result<Running, Error> {
     if let Some(metrics) = &metrics {
         tracing::info!(addr = %metrics.addr, "metrics for whoever can connect");
     }
-    let operators = OperatorSocket::listen(&state);
+    let reload = reload.map(Arc::new);
+    let operators = OperatorSocket::listen(&state, reload.clone());
     tracing::info!(addr = %public.addr, tls = state.config.http.tls().is_some(), "serving");
-    Ok(Running { public, metrics, operators, state, jobs: tokio::spawn(jobs.run(stopping)), stop_jobs, gone })
+    let jobs = tokio::spawn(jobs.run(stopping));
+    let reloading = JoinSet::new();
+    Ok(Running { public, metrics, operators, reload, reloading, state, jobs, stop_jobs, gone })
 }
 
-/// The definitions, embedded and overlaid.
-pub(crate) fn build_schemas(overlay: Option<&Path>) -> Result<Registry, Error> {
-    Registry::load(overlay).map_err(|errors| {
-        Error::Schemas(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })
+/// The definitions, embedded and overlaid, for as long as nothing replaces them.
+pub(crate) fn build_definitions(config: &Config) -> Result<InForce, Error> {
+    Ok(InForce::new(Arc::new(definitions::read(config.schemas_dir.as_deref())?)))
 }
 
 /// The tables of a data directory, which is made when there is none. Symbolic links below it are refused.
@@ -151,7 +164,7 @@ fn close_to_others(dir: &Path) {
 /// The store comes before what lies in its directory, since it holds the directory's lock.
 async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegistry) -> Result<Peers, Error> {
     let now_ms = clocks::checked(&clocks.wall)?;
-    let registry = Arc::new(build_schemas(config.schemas_dir.as_deref())?);
+    let definitions = build_definitions(config)?;
     let keyring = build_keyring(config)?;
     let had_tables = canonical_day::has_tables(&config.data_dir)?;
     let store = open_store(&config.data_dir).await?;
@@ -161,7 +174,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     consent_files::check(&config.data_dir)?;
     let Opened { consents, journals } = withdrawals_start::open(config)?;
     let (consents, audit) = (Arc::new(consents), build_audit(config)?);
-    let retention = build_retention(&registry, &store, metrics);
+    let retention = build_retention(&definitions, &store, metrics);
     // Before anything else is written by the clock, which may be wrong.
     let served = Arc::new(open_served_time(&config.data_dir, &retention, now_ms).await?);
     served.look(now_ms, (clocks.ticks)());
@@ -170,7 +183,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &audit, now_ms).await?;
     Ok(Peers {
-        registry,
+        definitions,
         keyring,
         store,
         retention,
@@ -219,7 +232,7 @@ async fn build_ingest(
     metrics: &mut MetricRegistry,
 ) -> Result<Arc<Ingest>, Error> {
     let parts = IngestParts {
-        registry: Arc::clone(&peers.registry),
+        definitions: peers.definitions.clone(),
         keyring: Arc::clone(&peers.keyring),
         consents: Arc::clone(&peers.consents),
         store: peers.store.clone(),
@@ -284,8 +297,8 @@ async fn build_engine(
 ) -> Result<Arc<Engine>, Error> {
     let metrics = shoal_query::Metrics::register(metrics);
     let ledger = peers.ledger.clone();
-    let (store, registry) = (peers.store.clone(), Arc::clone(&peers.registry));
-    let engine = Engine::new(store, ledger, registry, query_config(config), metrics);
+    let (store, definitions) = (peers.store.clone(), peers.definitions.clone());
+    let engine = Engine::new(store, ledger, definitions, query_config(config), metrics);
     let engine = engine.with_audit(Arc::clone(&peers.audit)).with_first_days(peers.store.first_days().await);
     Ok(Arc::new(engine.with_workers(worker_program(config)?)))
 }
@@ -319,9 +332,9 @@ fn query_config(config: &Config) -> QueryConfig {
 }
 
 pub(crate) fn build_retention(
-    registry: &Arc<Registry>,
+    definitions: &InForce,
     store: &Store,
     metrics: &mut MetricRegistry,
 ) -> Retention {
-    Retention::new(store.clone(), Arc::clone(registry), shoal_retention::Metrics::register(metrics))
+    Retention::new(store.clone(), definitions.clone(), shoal_retention::Metrics::register(metrics))
 }

@@ -13,7 +13,7 @@ use shoal_ingest::Ingest;
 use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
 use shoal_retention::{Accepted, Permit, Retention};
-use shoal_schemas::{Region, Registry};
+use shoal_schemas::{InForce, Region};
 use shoal_storage::{BudgetLedger, Consents};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -37,7 +37,7 @@ pub(crate) struct State {
     pub(crate) clocks: Clocks,
     pub(crate) served: Arc<ServedTime>,
     /// What may be sent.
-    pub(crate) definitions: Arc<Registry>,
+    pub(crate) definitions: InForce,
     pub(crate) keys: LiveKeys,
     /// What lies in the data directory is closed before the store lets go of its lock, so it stands before the store's holders.
     pub(crate) consents: Arc<Consents<ConsentRecord>>,
@@ -66,7 +66,7 @@ pub(crate) struct State {
 
 /// The built services, before they serve.
 pub(crate) struct Services {
-    pub(crate) definitions: Arc<Registry>,
+    pub(crate) definitions: InForce,
     pub(crate) keys: LiveKeys,
     pub(crate) consents: Arc<Consents<ConsentRecord>>,
     pub(crate) ledger: BudgetLedger,

@@ -15,7 +15,7 @@ use shoal_storage::{Consents, Store};
 /// The parts over a directory, with keys that nobody knows.
 pub(crate) async fn parts(dir: &Path, consents: Consents<ConsentRecord>, clock: fn() -> i64) -> IngestParts {
     IngestParts {
-        registry: Arc::new(Registry::load(None).unwrap()),
+        definitions: Arc::new(Registry::load(None).unwrap()).into(),
         keyring: Arc::new(Keyring::ephemeral()),
         consents: Arc::new(consents),
         store: Store::open(&url::Url::from_directory_path(dir).unwrap()).await.unwrap(),

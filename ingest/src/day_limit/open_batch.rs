@@ -11,7 +11,10 @@ use std::sync::{
 use shoal_schemas::Region;
 
 use super::counts::Counts;
-use crate::stages::clean::{CleanBatch, OtherIds, Probe, RowSpan};
+use crate::{
+    dictionary::Dictionary,
+    stages::clean::{CleanBatch, OtherIds, Probe, RowSpan},
+};
 
 /// The counts of one day of one table, shared by the batches that have events of it. Only the writer thread changes them.
 pub(crate) struct OpenDay {
@@ -80,6 +83,10 @@ impl OpenBatch {
 
     pub(crate) fn others(&self, of: OtherIds) -> &[u64] {
         self.batch.others(of)
+    }
+
+    pub(crate) fn names(&self) -> &Arc<Dictionary> {
+        self.batch.names()
     }
 
     pub(crate) fn is_covered(&self) -> bool {

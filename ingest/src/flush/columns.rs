@@ -1,6 +1,6 @@
 //! Rows of the log become Arrow columns, one set for each (kind, programme, day).
 //!
-//! The rows name events and columns by position as of the process that wrote them; the segment's dictionary has the
+//! The rows name events and columns by position as of the definitions that they were made by; the segment's dictionary has the
 //! names, so a registry that has grown since reads them right.
 //! Invariants: every row ends up in exactly one part; columns that a row lacks are null.
 //! Not here: reading segments (`log/segment.rs`), what happens to the parts (`mod.rs`), Parquet (`shoal-storage`).
@@ -18,8 +18,8 @@ use shoal_schemas::{ColumnType, Kind, Programme, Region, Registry, TableDef, cal
 use shoal_storage::Part;
 
 use crate::{
+    dictionary::Dictionary,
     error::IngestError,
-    log::Dictionary,
     stages::row::{self, RowHead, Value},
 };
 

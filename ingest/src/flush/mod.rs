@@ -21,7 +21,7 @@ pub(crate) mod tests;
 
 use std::{io, sync::Arc, time::Instant};
 
-use shoal_schemas::{Kind, Region, Registry};
+use shoal_schemas::{InForce, Kind, Region, Registry};
 use shoal_storage::Part;
 
 pub(crate) use self::sink::{Sink, Tables};
@@ -78,7 +78,7 @@ struct Run {
 
 /// Moves sealed segments into a sink.
 pub(crate) struct Flusher<S> {
-    registry: Arc<Registry>,
+    definitions: InForce,
     sink: S,
     branches: Vec<Arc<Branch>>,
     interval_ms: i64,
@@ -90,14 +90,14 @@ pub(crate) struct Flusher<S> {
 
 impl<S: Sink> Flusher<S> {
     pub(crate) fn new(
-        registry: Arc<Registry>,
+        definitions: InForce,
         sink: S,
         branches: Vec<Arc<Branch>>,
         config: &crate::config::IngestConfig,
         metrics: Metrics,
     ) -> Flusher<S> {
         Flusher {
-            registry,
+            definitions,
             sink,
             branches,
             interval_ms: i64::try_from(config.flush_interval_ms).unwrap_or(i64::MAX),
@@ -259,7 +259,8 @@ impl<S: Sink> Flusher<S> {
         for kind in Kind::ALL {
             committed.push(self.sink.committed(region, *kind).await?);
         }
-        let (registry, log, group) = (Arc::clone(&self.registry), Arc::clone(shared), group.to_vec());
+        // These know every name of the group: it was sealed before, and so what its rows were made by was in force before.
+        let (registry, log, group) = (self.definitions.current(), Arc::clone(shared), group.to_vec());
         let build = move || build(&registry, &log, &group, &committed);
         tokio::task::spawn_blocking(build).await.map_err(|_| IngestError::Failed(region))?
     }

@@ -1,26 +1,32 @@
 //! Log, event ids and flush together: whatever fails wherever, what was acknowledged is in the table once.
 #![allow(clippy::unwrap_used)]
 
+mod definitions;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use shoal_files::Objects;
-use shoal_schemas::{Kind, Region, Registry, columns as names};
+use shoal_schemas::{InForce, Kind, Region, Registry, columns as names};
 use shoal_storage::{AppendReport, Part};
 
 use super::{Branch, FlushReport, Flusher, Sink, sink::Days};
 use crate::{
     config::IngestConfig,
-    day_limit::counts::{Counts, short},
-    error::IngestError,
-    log::{
-        Dictionary,
-        tests::{Faulty, NOW_MS, batch, head, metrics, open, runs, small},
+    day_limit::{
+        OpenBatch,
+        counts::{Counts, short},
     },
+    error::IngestError,
+    log::tests::{Faulty, NOW_MS, clean, head, metrics, open, runs, small},
 };
+
+fn batch(ids: impl IntoIterator<Item = u64>) -> OpenBatch {
+    OpenBatch::unlimited(clean(ids.into_iter().map(head)))
+}
 
 /// A table in memory. Fails at one append, before or after it has taken the rows.
 #[derive(Clone, Default)]
@@ -33,6 +39,7 @@ struct Table {
     /// Rows by day and subject.
     subjects: BTreeMap<(i32, [u8; 16]), u64>,
     texts: Vec<(String, String)>,
+    batches: Vec<RecordBatch>,
     appends: u32,
     fail_at: Option<(u32, bool)>,
     /// So often room must be made before its days are full no more.
@@ -101,6 +108,7 @@ impl Sink for Memory {
                 *table.rows.entry(id).or_default() += 1;
                 table.texts.push((events.value(at).to_owned(), countries.value(at).to_owned()));
             }
+            table.batches.push(batch);
         }
         if fails == Some(true) { failure() } else { Ok(AppendReport { rows, ..AppendReport::default() }) }
     }
@@ -138,12 +146,20 @@ pub(crate) fn flusher(
     sink: &Memory,
     registry: &Arc<Registry>,
 ) -> Result<(Arc<Branch>, Flusher<Memory>), IngestError> {
+    flusher_of(medium, sink, Arc::clone(registry).into())
+}
+
+fn flusher_of(
+    medium: &Faulty,
+    sink: &Memory,
+    definitions: InForce,
+) -> Result<(Arc<Branch>, Flusher<Memory>), IngestError> {
     let runs = runs(medium)?;
-    let log = open(medium, Arc::clone(&runs), Dictionary::of(registry))?;
+    let log = open(medium, Arc::clone(&runs))?;
     let branch = Arc::new(Branch::new(log, runs));
     let config = IngestConfig { log: small(), ..IngestConfig::default() };
     let branches = vec![Arc::clone(&branch)];
-    Ok((branch, Flusher::new(Arc::clone(registry), sink.clone(), branches, &config, metrics())))
+    Ok((branch, Flusher::new(definitions, sink.clone(), branches, &config, metrics())))
 }
 
 /// Appends, flushes now and then, and stops at the first trouble. Answers the ids that were acknowledged.

@@ -34,7 +34,8 @@ impl Ingest {
         mark: impl FnMut(pipeline::Stage),
     ) -> Result<BatchAnswer, Refusal> {
         let unit_keys = self.unit_keys.open();
-        let gate = self.judge.gate(&self.consents, &unit_keys);
+        let definitions = self.judge.definitions();
+        let gate = self.judge.gate(&definitions, &self.consents, &unit_keys);
         let piped = pipeline::run_marked(request, grant, &gate, (self.clock)(), mark)?;
         Ok(piped.into_answer(grant.kind))
     }

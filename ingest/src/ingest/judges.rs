@@ -19,10 +19,13 @@ use std::{
 
 use crossbeam_channel::{Sender, bounded};
 use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
-use shoal_schemas::{Protocol, Registry};
+use shoal_schemas::Protocol;
 use tokio::sync::oneshot;
 
-use super::parts::IngestParts;
+use super::{
+    definitions::{Definitions, Version},
+    parts::IngestParts,
+};
 use crate::{
     admission::{Admission, Turn},
     config::{AdmissionConfig, PipelineConfig},
@@ -35,7 +38,6 @@ use crate::{
         country::GeoDb,
         inflate::beginning,
         pipeline::{self, Gate, Piped, Sent},
-        row_layout::RowLayout,
     },
     unit_keys::open::OpenKeys,
     wire::{self, protocol::Request},
@@ -105,7 +107,8 @@ impl Judges {
     }
 }
 
-/// A request and its grant, which outlive the call that brought them. No `Debug`: it holds the body.
+/// A request, its grant and the definitions by which it is judged, which outlive the call that brought them. No `Debug`: it holds
+/// the body.
 pub(super) struct OwnRequest {
     protocol: Protocol,
     content_type: Option<String>,
@@ -115,10 +118,11 @@ pub(super) struct OwnRequest {
     peer: Option<IpAddr>,
     received_ms: i64,
     grant: IngestGrant,
+    definitions: Arc<Version>,
 }
 
 impl OwnRequest {
-    pub(super) fn of(request: &Request<'_>, grant: &IngestGrant) -> OwnRequest {
+    pub(super) fn of(request: &Request<'_>, grant: &IngestGrant, definitions: Arc<Version>) -> OwnRequest {
         OwnRequest {
             protocol: request.protocol,
             content_type: request.content_type.map(str::to_owned),
@@ -128,6 +132,7 @@ impl OwnRequest {
             peer: request.peer,
             received_ms: request.received_ms,
             grant: grant.clone(),
+            definitions,
         }
     }
 
@@ -156,8 +161,7 @@ pub(super) enum Judged {
 
 /// Everything that the stages judge by.
 pub(super) struct Judge {
-    registry: Arc<Registry>,
-    layout: RowLayout,
+    definitions: Definitions,
     keyring: Arc<Keyring>,
     scrubber: Scrubber,
     consents: Recorded,
@@ -177,8 +181,7 @@ impl Judge {
         parts: IngestParts,
     ) -> Result<Judge, IngestError> {
         Ok(Judge {
-            layout: RowLayout::new(&parts.registry),
-            registry: parts.registry,
+            definitions: Definitions::new(parts.definitions),
             keyring: parts.keyring,
             scrubber: Scrubber::embedded().map_err(IngestError::Config)?,
             consents,
@@ -191,13 +194,13 @@ impl Judge {
     /// Judges a request by what is recorded, if it tells no decision that is to be recorded first.
     pub(super) fn run(&self, own: &OwnRequest, unit_keys: &OpenKeys) -> Result<Judged, Refusal> {
         let (request, grant) = (own.request(), &own.grant);
-        let gate = self.gate(&self.consents, unit_keys);
+        let gate = self.gate(&own.definitions, &self.consents, unit_keys);
         let body = match pipeline::open(&request, &self.config) {
             Ok(body) => body,
             Err(refusal) => return self.withdrawals(own, &gate, refusal),
         };
         let (limits, repaired) = (&self.config.limits, OnceCell::new());
-        let decoded = match pipeline::decode(&request, &body, &repaired, &self.registry, limits) {
+        let decoded = match pipeline::decode(&request, &body, &repaired, gate.registry, limits) {
             Ok(decoded) => decoded,
             Err(refusal) => return self.withdrawals(own, &gate, refusal),
         };
@@ -211,7 +214,7 @@ impl Judge {
 
     fn hearing<'h>(&'h self, request: &Request<'_>, grant: &'h IngestGrant, gate: &Gate<'h>) -> Hearing<'h> {
         Hearing {
-            registry: &self.registry,
+            registry: gate.registry,
             keyring: &self.keyring,
             locator: gate.locator(request, grant),
             received_ms: request.received_ms,
@@ -233,7 +236,7 @@ impl Judge {
         let whole = begun.and_then(|(bytes, _)| wire::whole_messages(request.protocol, &bytes, limits));
         let Some(whole) = whole else { return Err(refusal) };
         let repaired = OnceCell::new();
-        let Ok(decoded) = pipeline::decode(&request, &whole, &repaired, &self.registry, limits) else {
+        let Ok(decoded) = pipeline::decode(&request, &whole, &repaired, gate.registry, limits) else {
             return Err(refusal);
         };
         let mut changes = consents::changes(&decoded, &self.hearing(&request, &own.grant, gate));
@@ -247,17 +250,17 @@ impl Judge {
         own: &OwnRequest,
         unit_keys: &OpenKeys,
     ) -> Result<Piped, Refusal> {
-        self.judge(own, &self.gate(&self.consents, unit_keys))
+        self.judge(own, &self.gate(&own.definitions, &self.consents, unit_keys))
     }
 
     /// Judges a request as if nothing were recorded about anybody.
     pub(super) fn check(&self, own: &OwnRequest, unit_keys: &OpenKeys) -> Result<Piped, Refusal> {
-        self.judge(own, &self.gate(&Nothing, unit_keys))
+        self.judge(own, &self.gate(&own.definitions, &Nothing, unit_keys))
     }
 
     /// What a request to record consents asks.
     pub(super) fn changes(&self, own: &OwnRequest) -> Result<consents::Body, Refusal> {
-        let (registry, keyring, limits) = (&*self.registry, &*self.keyring, &self.config.limits);
+        let (registry, keyring, limits) = (&*own.definitions.registry, &*self.keyring, &self.config.limits);
         let reader = consents::Reader { grant: &own.grant, registry, keyring, limits };
         consents::read(&own.request(), &reader)
     }
@@ -266,10 +269,20 @@ impl Judge {
         pipeline::run(&own.request(), &own.grant, gate, (self.clock)())
     }
 
-    pub(super) fn gate<'g>(&'g self, consents: &'g dyn ConsentIndex, unit_keys: &'g OpenKeys) -> Gate<'g> {
+    /// The definitions of now, by which a request that comes now is judged to its end.
+    pub(super) fn definitions(&self) -> Arc<Version> {
+        self.definitions.current()
+    }
+
+    pub(super) fn gate<'g>(
+        &'g self,
+        definitions: &'g Version,
+        consents: &'g dyn ConsentIndex,
+        unit_keys: &'g OpenKeys,
+    ) -> Gate<'g> {
         Gate {
-            registry: &self.registry,
-            layout: &self.layout,
+            registry: &definitions.registry,
+            layout: &definitions.layout,
             keyring: &self.keyring,
             scrubber: &self.scrubber,
             consents,

@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use shoal_files::{Disk, Objects};
 use shoal_privacy::{consent::ConsentRecord, keyring::Keyring};
-use shoal_schemas::{Kind, Region, Registry, calendar::HOUR_MS};
+use shoal_schemas::{InForce, Kind, Region, calendar::HOUR_MS};
 use shoal_storage::{Consents, Store};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     dedup::{RunLimits, Runs},
     error::IngestError,
     flush::{Branch, Sink, Tables},
-    log::{Clock, Dictionary, Failed, InFlight, Log, LogSetup},
+    log::{Clock, Failed, InFlight, Log, LogSetup},
     metrics::Metrics,
     stages::country::GeoDb,
     unit_keys::{Times, UnitKeys},
@@ -25,8 +25,8 @@ const MERGE_KEYS_MAX: u64 = 16 << 20;
 
 /// What ingestion needs from others.
 pub struct IngestParts {
-    /// What may be collected.
-    pub registry: Arc<Registry>,
+    /// What may be collected, and can be replaced while it runs once the tables have the columns.
+    pub definitions: InForce,
     /// The keys of all regions.
     pub keyring: Arc<Keyring>,
     /// The consents recorded in all regions.
@@ -63,10 +63,10 @@ pub(super) async fn open_unit_keys(
 }
 
 pub(super) async fn open_tables(parts: &IngestParts) -> Result<Tables, IngestError> {
-    let mut tables = Vec::new();
+    let (mut tables, registry) = (Vec::new(), parts.definitions.current());
     for region in Region::ALL {
         for kind in Kind::ALL {
-            tables.push(parts.store.table(*region, parts.registry.table(*kind)).await?);
+            tables.push(parts.store.table(*region, registry.table(*kind)).await?);
         }
     }
     Ok(Tables::new(tables))
@@ -88,7 +88,6 @@ pub(super) async fn open_branches(
         let opening = Opening {
             config: config.clone(),
             region: *region,
-            registry: Arc::clone(&parts.registry),
             in_flight: Arc::clone(in_flight),
             served: Arc::clone(&parts.served),
             metrics: parts.metrics.clone(),
@@ -110,7 +109,6 @@ fn directory(config: &IngestConfig, region: Region) -> PathBuf {
 struct Opening {
     config: IngestConfig,
     region: Region,
-    registry: Arc<Registry>,
     in_flight: Arc<InFlight>,
     served: Clock,
     metrics: Metrics,
@@ -132,7 +130,6 @@ impl Opening {
             medium: Arc::new(Disk::new(directory.join("log"))),
             runs: Arc::clone(&runs),
             in_flight: self.in_flight,
-            dictionary: Dictionary::of(&self.registry),
             config: self.config.log,
             served: self.served,
             metrics: self.metrics,

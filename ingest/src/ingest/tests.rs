@@ -16,7 +16,7 @@ const NOW_MS: i64 = 1_790_000_000_000;
 async fn open(root: &Path, keyring: &Arc<Keyring>) -> Ingest {
     let store = Store::open(&url::Url::from_directory_path(root).unwrap()).await.unwrap();
     let parts = IngestParts {
-        registry: Arc::new(Registry::load(None).unwrap()),
+        definitions: Arc::new(Registry::load(None).unwrap()).into(),
         keyring: Arc::clone(keyring),
         consents: Arc::new(crate::open_consents(root).unwrap()),
         store,

@@ -34,7 +34,6 @@ use tokio::sync::oneshot;
 use crate::{day_limit::OpenBatch, error::LogError};
 
 pub(crate) use in_flight::InFlight;
-pub(crate) use record::Dictionary;
 pub(crate) use recover::LogSetup;
 pub(crate) use segment::{scan, scan_to};
 use shared::lock;

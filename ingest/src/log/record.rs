@@ -17,11 +17,9 @@
 //! A record is durable before the next is written. So bytes that are no record are damage when something valid follows, or when
 //! they are a record but for one bit; else they are a torn tail, which was never acknowledged.
 //!
-//! Not here: who writes (`segment.rs`), the rows' own format (`stages/row.rs`).
+//! Not here: who writes (`segment.rs`), the rows' own format (`stages/row.rs`), the dictionary (`dictionary.rs`).
 
-use serde::{Deserialize, Serialize};
 use shoal_files::Source;
-use shoal_schemas::{Kind, Registry};
 
 use crate::packed::{pack_into, room_for};
 
@@ -48,32 +46,6 @@ pub(crate) enum What {
 pub(crate) struct Segment {
     pub(crate) sequence: u64,
     pub(crate) salt: u64,
-}
-
-/// The names that the rows of a segment refer to by position, as of the process that wrote them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Dictionary {
-    /// When the segment was begun, in what is served, ms.
-    pub(crate) opened_ms: i64,
-    /// Names of events.
-    pub(crate) events: Vec<String>,
-    /// Names of columns, for each kind in `Kind::ALL`.
-    pub(crate) columns: Vec<Vec<String>>,
-}
-
-impl Dictionary {
-    /// The registry's names.
-    pub(crate) fn of(registry: &Registry) -> Dictionary {
-        let columns = |kind: &Kind| {
-            let table = registry.table(*kind);
-            table.columns.iter().map(|c| c.name.clone()).collect()
-        };
-        Dictionary {
-            opened_ms: 0,
-            events: registry.events().iter().map(|e| e.name.clone()).collect(),
-            columns: Kind::ALL.iter().map(columns).collect(),
-        }
-    }
 }
 
 /// Makes records, in a buffer that is used again and again.

@@ -18,7 +18,6 @@ use shoal_schemas::Region;
 
 use super::{
     Clock, Failed, InFlight, Log, Sealed, Shared, Thread,
-    record::Dictionary,
     segment::{Scan, file_name, repair, scan, sequence_of},
     writer::Writer,
 };
@@ -39,7 +38,6 @@ pub(crate) struct LogSetup {
     pub(crate) medium: Arc<dyn Medium>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) in_flight: Arc<InFlight>,
-    pub(crate) dictionary: Dictionary,
     pub(crate) config: LogConfig,
     /// How long the data were served.
     pub(crate) served: Clock,
@@ -103,7 +101,6 @@ impl Log {
             queue: commands,
             shared: Arc::clone(&shared),
             window: Window::new(setup.runs, sets),
-            dictionary: setup.dictionary,
             next_sequence: used.map_or(1, |used| used + 1),
             served: setup.served,
         });

@@ -2,13 +2,14 @@
 //!
 //! Files: `<sequence, 16 hex digits>.log`; `<number>.spare` is empty (zeros) and waits to become one.
 //! Invariants: a segment is sealed (last record: seal) before the next one takes its first row; only the newest can
-//! lack the seal, after a crash. A file is made as long as it may become, and says so in its first record.
+//! lack the seal, after a crash. A file is made as long as it may become, and says so in its first record. Rows of a segment have the
+//! names of its dictionary.
 //! Not here: bytes of a record (`record.rs`), who decides (`writer.rs`).
 
 use shoal_files::{LogFile, Medium};
 
-use super::record::{BLOCK_BYTES, Decoder, Dictionary, Encoder, Segment, What, blocks};
-use crate::error::IngestError;
+use super::record::{BLOCK_BYTES, Decoder, Encoder, Segment, What, blocks};
+use crate::{dictionary::Dictionary, error::IngestError};
 
 /// The name of a segment's file.
 pub(crate) fn file_name(sequence: u64) -> String {

@@ -3,21 +3,22 @@
 
 mod damage;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use shoal_files::{Medium, Memory, Objects};
 use shoal_privacy::consent::Basis;
-use shoal_schemas::{Kind, Programme, Region};
+use shoal_schemas::{Kind, Programme, Region, Registry};
 
 use super::{
     Clock, Failed, InFlight, Log, LogSetup, Receipt,
-    record::{BLOCK_BYTES, Dictionary, Encoder, Segment},
+    record::{BLOCK_BYTES, Encoder, Segment},
     segment::{Active, scan},
 };
 use crate::{
     config::LogConfig,
     day_limit::OpenBatch,
     dedup::{RunLimits, Runs},
+    dictionary::Dictionary,
     error::{IngestError, LogError},
     grant::KeyKind,
     metrics::Metrics,
@@ -52,8 +53,15 @@ pub(crate) fn head(id: u64) -> RowHead {
     }
 }
 
+/// Of the embedded definitions, whose column 5 is the country.
 pub(crate) fn clean(heads: impl IntoIterator<Item = RowHead>) -> CleanBatch {
-    let mut batch = CleanBatch::new(Region::De, KeyKind::Server);
+    static EMBEDDED: LazyLock<Arc<Dictionary>> =
+        LazyLock::new(|| Arc::new(Dictionary::of(&Registry::load(None).unwrap())));
+    of_names(&EMBEDDED, heads)
+}
+
+fn of_names(names: &Arc<Dictionary>, heads: impl IntoIterator<Item = RowHead>) -> CleanBatch {
+    let mut batch = CleanBatch::new(Region::De, KeyKind::Server, names);
     for (slot, head) in heads.into_iter().enumerate() {
         let country = (5, Value::Text("DE"));
         batch.push(slot as u32, &head, &[], std::iter::once(country));
@@ -61,8 +69,9 @@ pub(crate) fn clean(heads: impl IntoIterator<Item = RowHead>) -> CleanBatch {
     batch
 }
 
-pub(crate) fn batch(ids: impl IntoIterator<Item = u64>) -> OpenBatch {
-    OpenBatch::unlimited(clean(ids.into_iter().map(head)))
+/// Of names that take little room.
+fn batch(ids: impl IntoIterator<Item = u64>) -> OpenBatch {
+    OpenBatch::unlimited(of_names(&Arc::new(names()), ids.into_iter().map(head)))
 }
 
 pub(crate) fn small() -> LogConfig {
@@ -80,24 +89,18 @@ pub(crate) fn runs(medium: &Faulty) -> Result<Arc<Runs>, IngestError> {
     Ok(Arc::new(Runs::open(Arc::new(medium.clone()), limits)?))
 }
 
-pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>, dictionary: Dictionary) -> Result<Log, IngestError> {
-    open_after(medium, runs, dictionary, None)
+pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>) -> Result<Log, IngestError> {
+    open_after(medium, runs, None)
 }
 
 /// With the highest transaction version that a table has.
-fn open_after(
-    medium: &Faulty,
-    runs: Arc<Runs>,
-    dictionary: Dictionary,
-    committed: Option<i64>,
-) -> Result<Log, IngestError> {
+fn open_after(medium: &Faulty, runs: Arc<Runs>, committed: Option<i64>) -> Result<Log, IngestError> {
     let served: Clock = Arc::new(|| NOW_MS);
     Log::open(LogSetup {
         region: Region::De,
         medium: Arc::new(medium.clone()),
         runs,
         in_flight: InFlight::new(1 << 20),
-        dictionary,
         config: small(),
         served,
         metrics: metrics(),
@@ -111,7 +114,7 @@ fn names() -> Dictionary {
 }
 
 fn simple(medium: &Faulty) -> Result<Log, IngestError> {
-    open(medium, runs(medium)?, names())
+    open(medium, runs(medium)?)
 }
 
 /// Sequences and rows of everything that waits for the tables.
@@ -216,7 +219,7 @@ async fn too_many_bytes_in_flight_are_refused() {
 
 /// A batch of a shipped key: these are kept, those are hidden.
 fn covered(ids: impl IntoIterator<Item = u64>, hidden: impl IntoIterator<Item = u64>) -> OpenBatch {
-    let mut batch = CleanBatch::new(Region::De, KeyKind::Shipped);
+    let mut batch = CleanBatch::new(Region::De, KeyKind::Shipped, &Arc::new(names()));
     for (slot, id) in ids.into_iter().enumerate() {
         batch.push(slot as u32, &head(id), &[], std::iter::once((5, Value::Text("DE"))));
     }
@@ -354,7 +357,7 @@ async fn an_event_is_known_under_the_other_ids_that_it_may_have_had() {
     let log = simple(&Faulty::default()).unwrap();
     let known = |id: u64| head(id).fingerprint();
     let with = |id: u64, others: &[u64], is_hidden: bool| {
-        let mut batch = CleanBatch::new(Region::De, KeyKind::Server);
+        let mut batch = CleanBatch::new(Region::De, KeyKind::Server, &Arc::new(names()));
         let values = || std::iter::once((5, Value::Text("DE")));
         // One before it, so that the ranges of two events are told apart.
         batch.push(0, &head(id + 100), &[known(77)], values());

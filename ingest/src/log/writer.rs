@@ -5,7 +5,8 @@
 //!
 //! Invariants: an answer is given after the fdatasync that covers it, or the one that covered the first copy; after an
 //! I/O error nothing is answered but `Stopped`, and the thread ends for good. Room for a whole group is made before its
-//! ids are taken for known. Not here: the handle (`mod.rs`), the format (`record.rs`).
+//! ids are taken for known. A group, and the segment that it is written to, have the names of one set of definitions: where
+//! others are in force, a segment ends. Not here: the handle (`mod.rs`), the format (`record.rs`).
 
 use std::{
     io,
@@ -21,11 +22,13 @@ use tokio::sync::oneshot;
 
 use super::{
     in_flight::Hold,
-    record::{BLOCK_BYTES, Dictionary, Encoder, Segment},
+    record::{BLOCK_BYTES, Encoder, Segment},
     segment::{Active, file_name},
     shared::{Clock, Sealed, Shared},
 };
-use crate::{day_limit::OpenBatch, dedup::Window, error::LogError, packed::packed_bytes};
+use crate::{
+    day_limit::OpenBatch, dedup::Window, dictionary::Dictionary, error::LogError, packed::packed_bytes,
+};
 
 /// What became of a batch. Rows that are not listed are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,12 +58,18 @@ pub(crate) struct Pending {
     pub(crate) hold: Hold,
 }
 
+impl Pending {
+    /// Whether the positions in the rows of both mean the same.
+    fn has_names_of(&self, other: &Pending) -> bool {
+        self.batch.names().means_the_same(other.batch.names())
+    }
+}
+
 /// What the writer thread owns.
 pub(crate) struct Writer {
     pub(super) queue: Receiver<Command>,
     pub(super) shared: Arc<Shared>,
     pub(super) window: Window,
-    pub(super) dictionary: Dictionary,
     pub(super) next_sequence: u64,
     /// How long the data were served: the age of a segment and of its ids is counted in it.
     pub(super) served: Clock,
@@ -70,6 +79,8 @@ pub(crate) struct Writer {
 struct Work {
     writer: Writer,
     active: Option<Active>,
+    /// What the rows of the active segment, or of the last one, refer to.
+    names: Option<Arc<Dictionary>>,
     encoder: Encoder,
     /// The rows of a group that are new, one after the other. They are copied here, because the compressor reads one slice
     /// and a group is several batches with their duplicates taken out.
@@ -96,7 +107,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut ending = Ending { shared, queue: self.queue.clone(), clean: false };
         let (encoder, payload, unkept) = (Encoder::default(), Vec::new(), Vec::new());
-        let mut work = Work { writer: self, active: None, encoder, payload, unkept };
+        let mut work = Work { writer: self, active: None, names: None, encoder, payload, unkept };
         match work.serve() {
             Ok(()) => ending.clean = true,
             Err(error) => {
@@ -127,11 +138,17 @@ impl Drop for Ending {
 
 impl Work {
     fn serve(&mut self) -> io::Result<()> {
-        while let Ok(command) = self.writer.queue.recv() {
+        // The first batch with other names than those of the group before it.
+        let mut others = None;
+        while let Some(command) = others.take().or_else(|| self.writer.queue.recv().ok()) {
             let mut next = Some(command);
             let mut group: Vec<Pending> = Vec::new();
             let mut bytes = 0;
             while let Some(Command::Append(pending)) = next {
+                if group.last().is_some_and(|before| !before.has_names_of(&pending)) {
+                    next = Some(Command::Append(pending));
+                    break;
+                }
                 bytes += pending.batch.weight();
                 group.push(pending);
                 let full = bytes >= self.writer.shared.config.group_bytes_max as u64;
@@ -154,7 +171,8 @@ impl Work {
                     let _ = done.send(());
                     return Ok(());
                 }
-                Some(Command::Append(_)) | None => {}
+                Some(Command::Append(pending)) => others = Some(Command::Append(pending)),
+                None => {}
             }
         }
         self.seal()
@@ -162,7 +180,9 @@ impl Work {
 
     /// One group: at most one write and one fdatasync.
     fn commit(&mut self, group: Vec<Pending>, bytes: u64) -> io::Result<()> {
-        let outcome = self.make_room(bytes).and_then(|()| Ok(self.write(&group)?));
+        let names = group.first().map(|pending| Arc::clone(pending.batch.names()));
+        let room = names.map_or(Ok(()), |names| self.make_room(names, bytes));
+        let outcome = room.and_then(|()| Ok(self.write(&group)?));
         let shared = Arc::clone(&self.writer.shared);
         match outcome {
             Ok(receipts) => {
@@ -256,11 +276,12 @@ impl Work {
         Ok(receipts)
     }
 
-    /// An active segment that has room for so many bytes of rows and covers, each in a record of its own.
-    fn make_room(&mut self, bytes: u64) -> Result<(), Trouble> {
+    /// An active segment of these names that has room for so many bytes of rows and covers, each in a record of its own.
+    fn make_room(&mut self, names: Arc<Dictionary>, bytes: u64) -> Result<(), Trouble> {
         let bytes_max = self.writer.shared.config.segment_bytes_max;
+        let has_others = self.names.as_ref().is_none_or(|own| !own.means_the_same(&names));
         let is_full = |a: &Active| a.is_used && !a.fits(bytes + BLOCK_BYTES, bytes_max);
-        if self.active.as_ref().is_some_and(is_full) {
+        if self.active.as_ref().is_some_and(|active| has_others || is_full(active)) {
             self.seal()?;
         }
         if self.active.is_some() {
@@ -275,12 +296,11 @@ impl Work {
             true => Trouble::DiskFull,
             false => Trouble::Io(error),
         })?;
-        self.writer.dictionary.opened_ms = (self.writer.served)();
+        let dictionary = names.opened((self.writer.served)());
         let of = Segment { sequence: self.writer.next_sequence, salt: uuid::Uuid::new_v4().as_u64_pair().0 };
         self.writer.next_sequence += 1;
-        let dictionary = &self.writer.dictionary;
-        let active = Active::begin(&*shared.medium, &spare, of, dictionary, &mut self.encoder)?;
-        self.active = Some(active);
+        let active = Active::begin(&*shared.medium, &spare, of, &dictionary, &mut self.encoder)?;
+        (self.active, self.names) = (Some(active), Some(names));
         Ok(())
     }
 

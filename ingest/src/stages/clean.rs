@@ -6,10 +6,13 @@
 //! whether an event was kept.
 //! Not here: the bytes of a row (`row.rs`), who may call (`scrub.rs`).
 
+use std::sync::Arc;
+
 use shoal_schemas::{Kind, Region, calendar::day_of};
 
 use crate::{
     day_limit::counts,
+    dictionary::Dictionary,
     grant::KeyKind,
     packed::packed_bytes,
     stages::row::{self, RowHead, Value},
@@ -24,7 +27,7 @@ use crate::{
 /// name(None);
 /// ```
 /// ```compile_fail,E0624
-/// let batch = shoal_ingest::CleanBatch::new(shoal_schemas::Region::De, shoal_ingest::KeyKind::Server);
+/// let batch = shoal_ingest::CleanBatch::new(shoal_schemas::Region::De, shoal_ingest::KeyKind::Server, panic!());
 /// ```
 /// ```compile_fail,E0451
 /// let batch = shoal_ingest::CleanBatch { region: shoal_schemas::Region::De };
@@ -32,6 +35,8 @@ use crate::{
 pub struct CleanBatch {
     region: Region,
     kind: KeyKind,
+    /// What the positions in its rows mean.
+    names: Arc<Dictionary>,
     bytes: Vec<u8>,
     rows: Vec<RowSpan>,
     /// What its events may be known under beside their fingerprints.
@@ -80,11 +85,12 @@ pub(crate) struct Probe {
 }
 
 impl CleanBatch {
-    /// An empty batch that came with a key of this kind.
-    pub(crate) fn new(region: Region, kind: KeyKind) -> CleanBatch {
+    /// An empty batch that came with a key of this kind; the rows that it gets refer to these names.
+    pub(crate) fn new(region: Region, kind: KeyKind, names: &Arc<Dictionary>) -> CleanBatch {
         CleanBatch {
             region,
             kind,
+            names: Arc::clone(names),
             bytes: Vec::new(),
             rows: Vec::new(),
             other_ids: Vec::new(),
@@ -153,6 +159,11 @@ impl CleanBatch {
             self.hidden_bytes += hidden.len() as u64;
             self.cover_bytes += packed_bytes(&hidden);
         }
+    }
+
+    /// What the positions in its rows mean.
+    pub(crate) fn names(&self) -> &Arc<Dictionary> {
+        &self.names
     }
 
     /// Whether nobody may learn which of its events are written.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0  u32  length of the row in bytes, these four included       all integers little-endian
-//!  4  u16  event: position in the registry of the process that wrote it (the segment's dictionary has the name)
+//!  4  u16  event: position in the registry that it was made by (the segment's dictionary has the name)
 //!  6  u8   kind: `Kind::index`
 //!  7  u8   bit 0 programme: `Programme::index` | bit 1 has a session | bits 2-3 consent: 0 carried, 1 recorded, 2 asserted
 //!  8  i64  time, ms since 1970

@@ -1,8 +1,12 @@
-//! Where the columns are that the pipeline fills itself, and the names of operating systems.
+//! Where the columns are that the pipeline fills itself, the names of all columns, and the names of operating systems.
 //!
 //! Not here: the columns of declared properties (`PropertyDef::column`).
 
+use std::sync::Arc;
+
 use shoal_schemas::{ColumnRole, Domain, Kind, Registry, columns};
+
+use crate::dictionary::Dictionary;
 
 /// Column positions of one table.
 #[derive(Clone, Copy, Default)]
@@ -22,6 +26,7 @@ pub(crate) struct Columns {
 /// The positions in all tables.
 pub(crate) struct RowLayout {
     kinds: [Columns; Kind::ALL.len()],
+    names: Arc<Dictionary>,
     systems: Vec<String>,
 }
 
@@ -62,7 +67,12 @@ impl RowLayout {
             Some(ColumnRole::Dimension { domain: Domain::Listed(values), .. }) => values.clone(),
             _ => Vec::new(),
         };
-        RowLayout { kinds, systems }
+        RowLayout { kinds, names: Arc::new(Dictionary::of(registry)), systems }
+    }
+
+    /// What the positions of events and columns are called.
+    pub(crate) fn names(&self) -> &Arc<Dictionary> {
+        &self.names
     }
 
     /// The positions in the table of a kind.

@@ -53,7 +53,7 @@ pub(crate) fn scrub(
         let stack = stage.event(event, own, columns);
         let region = event.place.region;
         let at = batches.iter().position(|b| b.region() == region).unwrap_or_else(|| {
-            batches.push(CleanBatch::new(region, grant.kind));
+            batches.push(CleanBatch::new(region, grant.kind, layout.names()));
             batches.len() - 1
         });
         let row = Row { event, values: own, columns, app: &grant.app, stack: stack.as_ref() };

@@ -42,6 +42,14 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    /// The same by these definitions.
+    pub(super) fn by(self: &Arc<Self>, registry: Arc<Registry>) -> Arc<Attempts> {
+        match Arc::ptr_eq(&self.registry, &registry) {
+            true => Arc::clone(self),
+            false => Arc::new(Attempts { registry, ..(**self).clone() }),
+        }
+    }
+
     /// Who asks, and when.
     pub(super) fn asking<'a>(&'a self, regions: &'a [Region], now_ms: i64) -> Asking<'a> {
         Asking { regions, first_days: &self.first_days, now_ms }

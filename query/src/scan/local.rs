@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shoal_anonymity::noise::Entropy;
-use shoal_schemas::{Kind, Region, Registry};
+use shoal_schemas::{InForce, Kind, Region};
 use shoal_storage::{Block, Snapshot, Store};
 
 use super::due::Due;
@@ -13,20 +13,21 @@ use super::run::{Runner, Tables};
 use super::source::Table;
 use crate::failure::Failure;
 
-/// Reads a store of this process. Every scan sees the tables as they are when it begins.
+/// Reads a store of this process. Every scan sees the tables as they are when it begins; definitions are for opening them, and what a
+/// question was bound by has no column that those which came after it lack.
 pub(crate) struct LocalScan {
     store: Store,
-    registry: Arc<Registry>,
+    definitions: InForce,
     runner: Runner,
 }
 
 impl LocalScan {
-    pub(crate) fn new(store: Store, registry: Arc<Registry>, runner: Runner) -> LocalScan {
-        LocalScan { store, registry, runner }
+    pub(crate) fn new(store: Store, definitions: impl Into<InForce>, runner: Runner) -> LocalScan {
+        LocalScan { store, definitions: definitions.into(), runner }
     }
 
     async fn snapshot(&self, region: Region, kind: Kind) -> Result<Snapshot, Failure> {
-        let table = self.store.table(region, self.registry.table(kind)).await?;
+        let table = self.store.table(region, self.definitions.current().table(kind)).await?;
         Ok(table.snapshot().await?)
     }
 

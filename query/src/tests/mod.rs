@@ -7,6 +7,7 @@ mod canonical;
 #[path = "../../../language/src/tests/conditions.rs"]
 mod conditions;
 mod defences;
+mod definitions;
 mod faults;
 mod game;
 mod grammar;

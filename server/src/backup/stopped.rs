@@ -4,7 +4,6 @@
 //! service that runs (`running`).
 
 use std::path::Path;
-use std::sync::Arc;
 
 use prometheus_client::registry::Registry as MetricRegistry;
 use shoal_audit::Act;
@@ -30,8 +29,8 @@ pub(crate) async fn make(config: &Config, dir: &Path, now_ms: i64) -> Result<Opt
         Err(Error::Storage(StorageError::Locked(_))) => return Ok(None),
         opened => opened?,
     };
-    let registry = Arc::new(startup::build_schemas(config.schemas_dir.as_deref())?);
-    let retention = startup::build_retention(&registry, &store, &mut MetricRegistry::default());
+    let definitions = startup::build_definitions(config)?;
+    let retention = startup::build_retention(&definitions, &store, &mut MetricRegistry::default());
     // Opens all tables; one that cannot be read is an error.
     retention.plan(now_ms).await?;
     let of_audit = startup::build_audit(config)?;

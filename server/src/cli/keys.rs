@@ -16,9 +16,9 @@ use super::keys_shown::{self, ListArgs, ShowArgs};
 use crate::access_keys::{Expiry, Facts, KeyStore, NewKey, Role, Scope, Takes, Wanted};
 use crate::client::local_url;
 use crate::config::Config;
+use crate::definitions;
 use crate::error::Error;
 use crate::key_line::KeyLines;
-use crate::startup::build_schemas;
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -119,7 +119,7 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
         KeysCommand::Create { command } => create(config, &store, command, now_ms)?,
         KeysCommand::List(args) => keys_shown::list(config, &args, &store.list()?)?,
         KeysCommand::Show(args) => {
-            let registry = build_schemas(config.schemas_dir.as_deref())?;
+            let registry = definitions::read(config.schemas_dir.as_deref())?;
             let takes = |scope: &Scope| Takes::of(scope, &facts(config, &registry));
             keys_shown::show(config, &args, &store.list()?, &takes)?;
         }
@@ -142,7 +142,7 @@ fn facts<'r>(config: &Config, registry: &'r Registry) -> Facts<'r> {
 fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64) -> Result<(), Error> {
     let (CreateCommand::Ingest(IngestArgs { about, .. }) | CreateCommand::Analyst { about, .. }) = &command;
     data_dir::made_here(config, !about.json)?;
-    let registry = build_schemas(config.schemas_dir.as_deref())?;
+    let registry = definitions::read(config.schemas_dir.as_deref())?;
     let (scope, about, yes) = match command {
         CreateCommand::Ingest(args) => {
             let IngestArgs { kind, app, regions, programme, policy, consent_category, yes, about } = args;

@@ -2,7 +2,6 @@
 //! (with an officer's key), otherwise it opens the directory itself.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use chrono::{Days, NaiveDate};
 use clap::{Args, Subcommand};
@@ -154,9 +153,9 @@ async fn open(config: &Config) -> Result<Option<Retention>, Error> {
     if !config.data_dir.is_dir() {
         return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
     }
-    let registry = Arc::new(startup::build_schemas(config.schemas_dir.as_deref())?);
+    let definitions = startup::build_definitions(config)?;
     match startup::open_store(&config.data_dir).await {
-        Ok(store) => Ok(Some(startup::build_retention(&registry, &store, &mut MetricRegistry::default()))),
+        Ok(store) => Ok(Some(startup::build_retention(&definitions, &store, &mut MetricRegistry::default()))),
         Err(Error::Storage(StorageError::Locked(_))) => Ok(None),
         Err(error) => Err(error),
     }

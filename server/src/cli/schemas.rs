@@ -14,8 +14,8 @@ use shoal_schemas::{Kind, Programme, Registry};
 use super::output::{framed, print_either};
 use crate::catalogue;
 use crate::config::{Config, ConfigError};
+use crate::definitions;
 use crate::error::Error;
-use crate::startup::build_schemas;
 
 #[derive(Subcommand)]
 pub(super) enum SchemasCommand {
@@ -58,7 +58,7 @@ impl From {
     fn registry(&self, config: impl FnOnce() -> Result<Config, ConfigError>) -> Result<Registry, Error> {
         match &self.dir {
             Some(dir) => overlaid(dir),
-            None => build_schemas(config()?.schemas_dir.as_deref()),
+            None => definitions::read(config()?.schemas_dir.as_deref()),
         }
     }
 }
@@ -71,7 +71,7 @@ fn overlaid(dir: &Path) -> Result<Registry, Error> {
     if !dir.is_dir() {
         return Err(Error::Usage(format!("{} is not a directory", dir.display())));
     }
-    build_schemas(Some(dir))
+    definitions::read(Some(dir))
 }
 
 pub(super) fn run(

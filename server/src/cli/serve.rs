@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::own_process;
 use crate::reload::Reload;
 use crate::running::Running;
-use crate::startup::start;
+use crate::startup::start_with;
 
 pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
     crate::threads::runtime()?.block_on(async {
@@ -24,7 +24,9 @@ pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
         let level = crate::logs::start(&started_with.config.log);
         own_process::allow_files();
         tracing::info!("starting");
-        let mut starting = pin!(start(started_with.config.clone(), crate::Clocks::system()));
+        let config = started_with.config.clone();
+        let reload = Reload::new(file.map(Path::to_path_buf), started_with, level);
+        let mut starting = pin!(start_with(config, crate::Clocks::system(), Some(reload)));
         let started = tokio::select! {
             started = &mut starting => started?,
             () = signals.told_to_stop() => {
@@ -35,8 +37,7 @@ pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
             }
         };
         tell_supervisor(NotifyState::Ready);
-        let reload = Reload { file: file.map(Path::to_path_buf), started_with, level };
-        serve(started, signals, Some(&reload)).await
+        serve(started, signals).await
     })
 }
 
@@ -52,14 +53,10 @@ fn tell_supervisor(state: NotifyState<'_>) {
 /// # Errors
 /// When a part of the service has died, or the last flush failed.
 pub(crate) async fn until_told(running: Running) -> Result<ExitCode, Error> {
-    serve(running, Signals::listen()?, None).await
+    serve(running, Signals::listen()?).await
 }
 
-async fn serve(
-    mut running: Running,
-    mut signals: Signals,
-    reload: Option<&Reload>,
-) -> Result<ExitCode, Error> {
+async fn serve(mut running: Running, mut signals: Signals) -> Result<ExitCode, Error> {
     let died = loop {
         let Signals { terminate, interrupt, hangup } = &mut signals;
         tokio::select! {
@@ -68,9 +65,7 @@ async fn serve(
             died = running.failed() => break died.err(),
             _ = hangup.recv() => {}
         }
-        if let Some(reload) = reload {
-            reload.run(&running.state);
-        }
+        running.reload();
     };
     if let Some(error) = died {
         tracing::error!(%error, "stopping: nothing more can be acknowledged");

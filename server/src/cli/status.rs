@@ -4,7 +4,6 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use chrono::DateTime;
 use clap::Args;
@@ -44,10 +43,10 @@ pub(super) fn of(config: &Config) -> Result<Status, Error> {
     }
     let now_ms = clocks::checked(&crate::system_clock())?;
     crate::threads::runtime()?.block_on(async {
-        let registry = Arc::new(startup::build_schemas(config.schemas_dir.as_deref())?);
+        let definitions = startup::build_definitions(config)?;
         let rows = match startup::open_store(&config.data_dir).await {
             Ok(store) => {
-                let retention = startup::build_retention(&registry, &store, &mut MetricRegistry::default());
+                let retention = startup::build_retention(&definitions, &store, &mut MetricRegistry::default());
                 retention.holdings().await
             }
             Err(Error::Storage(StorageError::Locked(_))) => {

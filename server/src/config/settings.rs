@@ -53,7 +53,7 @@ settings! {
         /// By default it is beside data_dir, with `.withdrawals` at the end of its name.
         withdrawals_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-withdrawals"), A_DIRECTORY);
         /// Directory of definitions (events, vendors, retention, countries) that overlay the embedded ones; see
-        /// `shoal schemas check DIR`.
+        /// `shoal schemas check DIR`. `shoal reload` takes changes over.
         schemas_dir: Option<PathBuf> = Optional(Example("/etc/shoal/schemas"), A_DIRECTORY);
         /// MaxMind database of countries (.mmdb), for events that name no country. The address is forgotten at once.
         country_mmdb: Option<PathBuf> = Optional(Example("/etc/shoal/country.mmdb"), A_FILE);

@@ -22,6 +22,7 @@
 //! | `key_commands` | the commands for keys say what a key takes, what comes with it and when it was used |
 //! | `hostile` | nothing that is sent breaks the service |
 //! | `signals` | a changed configuration is taken over while it runs, and a start can be ended |
+//! | `reload` | definitions are read again under load, and nothing is lost, refused or half taken over |
 //! | `strangers` | whoever has no key holds nothing |
 //! | `described` | every answer is one that the OpenAPI description has, with its schema |
 //! | `problems` | every refusal is a problem document, and repeats nothing of the request |
@@ -91,6 +92,7 @@ mod process;
 mod protocols;
 mod query;
 mod regions;
+mod reload;
 mod restore;
 mod retention;
 mod sdk;

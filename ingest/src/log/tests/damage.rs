@@ -47,7 +47,7 @@ async fn a_segment_that_was_cut_is_an_error_and_loses_nothing_without_a_word() {
 async fn a_version_above_every_segment_is_an_error() {
     let medium = Faulty::default();
     one_segment(&medium).await;
-    let after = |committed| open_after(&medium, runs(&medium).unwrap(), names(), committed);
+    let after = |committed| open_after(&medium, runs(&medium).unwrap(), committed);
     for committed in [None, Some(0), Some(1)] {
         assert_eq!(held(&after(committed).unwrap()), prints(0..3));
     }
@@ -55,5 +55,5 @@ async fn a_version_above_every_segment_is_an_error() {
         assert!(matches!(after(Some(committed)).err(), Some(IngestError::Damaged { .. })), "{committed}");
     }
     // Where no row waits, none can be taken for one that is there.
-    assert!(open_after(&Faulty::default(), runs(&medium).unwrap(), names(), Some(9)).is_ok());
+    assert!(open_after(&Faulty::default(), runs(&medium).unwrap(), Some(9)).is_ok());
 }

@@ -1,6 +1,6 @@
 //! `GET /v1/schema`: what an app can send with its key.
 //!
-//! Invariant: it depends on the key's programme and the definitions alone. Not here: its form (`catalogue.rs`).
+//! Invariant: it depends on the key's programme and the definitions in force alone. Not here: its form (`catalogue.rs`).
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -32,7 +32,7 @@ refusals!(
     security(("key" = []), ("basic" = [])))]
 pub(super) async fn show(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
     match auth::ingest(&state.keys, Presented::in_header(&http)) {
-        Ok(grant) => HttpResponse::Ok().json(catalogue::whole(&state.definitions, grant.programme)),
+        Ok(grant) => HttpResponse::Ok().json(catalogue::whole(&state.definitions.current(), grant.programme)),
         Err(problem) => problem.response(),
     }
 }
