@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The image of Shoal: the binary and the C library, no shell, nobody's rights. docs/operations.md, section Docker, says how
-# it is run. A binary that is built already is taken instead of the first stage with
+# it is run; scripts/image-check runs one and measures it. A binary that is built already is taken instead of the first stage with
 #   docker buildx build --build-context build=DIR .     where DIR/out/shoal is the binary and DIR/out/state is empty.
 
 FROM rust:1.95.0-slim-bookworm AS build
