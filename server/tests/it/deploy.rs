@@ -12,8 +12,16 @@ use crate::stage::{World, batch, click};
 
 const RULES: &str = include_str!("../../../deploy/prometheus/rules.yaml");
 const DASHBOARD: &str = include_str!("../../../deploy/grafana/dashboard.json");
-const CERT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/cert.pem");
-const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/key.pem");
+/// When each alert goes off, as promtool tries it.
+const RULES_TESTS: [&str; 2] = [
+    include_str!("../../../deploy/prometheus/rules.test.yaml"),
+    include_str!("../../../deploy/prometheus/days.test.yaml"),
+];
+const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+/// The head of the table of alerts.
+const ALERT_WHEN: &str = "\n| alert when | it means |\n|---|---|\n";
+pub(crate) const CERT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/cert.pem");
+pub(crate) const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/key.pem");
 
 /// Labels that Prometheus gives, and those of its functions. A label `job` of a metric's own is `exported_job` there.
 const OF_PROMETHEUS: [&str; 4] = ["job", "instance", "le", "exported_job"];
@@ -118,6 +126,39 @@ fn alerts_and_dashboard_name_what_the_service_shows() {
         };
         let missing: Vec<_> = asked.labels.iter().filter(|label| !known(label)).collect();
         assert!(missing.is_empty(), "{file} names labels that are not shown: {missing:?}");
+    }
+}
+
+/// What operators are told to alert on is in an alert and in a panel, and what an alert asks for is told.
+#[test]
+fn what_operators_are_told_to_alert_on_is_an_alert_and_a_panel() {
+    let (_, table) = OPERATIONS.split_once(ALERT_WHEN).unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let told: Vec<&str> = rows.map(|row| row.split('|').nth(1).unwrap()).collect();
+    assert!(told.len() > 15, "the table must be readable: {told:?}");
+    for named in told.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+        assert!(RULES.contains(named), "no alert asks for {named}");
+        assert!(DASHBOARD.contains(named), "no panel shows {named}");
+    }
+    let mut alerts = Named::default();
+    alerts.ask(RULES);
+    for metric in &alerts.metrics {
+        let name = format!("`{}`", metric.strip_suffix("_bucket").unwrap_or(metric));
+        assert!(told.iter().any(|cell| cell.contains(&name)), "the table does not say what {name} means");
+    }
+}
+
+#[test]
+fn a_test_says_when_each_alert_goes_off() {
+    let alerts: Vec<&str> = RULES.split("- alert: ").skip(1).filter_map(|rest| rest.lines().next()).collect();
+    assert!(alerts.len() > 15, "the rules must be readable: {alerts:?}");
+    for alert in alerts {
+        let mut tried = RULES_TESTS.iter().flat_map(|text| text.split("alertname: "));
+        let goes_off = tried.any(|rest| {
+            let mut lines = rest.lines();
+            lines.next() == Some(alert) && lines.next().is_some_and(|line| line.trim() == "exp_alerts:")
+        });
+        assert!(goes_off, "no test says when {alert} goes off");
     }
 }
 
