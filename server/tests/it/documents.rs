@@ -2,18 +2,22 @@
 //! directory, with the binary of this build. Only the port is a free one.
 //!
 //! ```text
-//! sh             runs                        python   runs where it stands
-//! sh build       builds, or checks sources   is only parsed
+//! sh             runs
+//! sh packages    makes an environment of Python and installs packages into it: the one that ./test has made is put there, if it has them
+//! sh build       builds, or checks sources; is only parsed
 //! sh elsewhere   needs what a machine of tests lacks: containers, systemd, a cluster, other people's data; is only parsed
 //! ```
+//! What is in Python stands in a block of the shell, so that whoever pastes it has what the tests run.
 //! Not here: what the demo prints (`first_minutes.rs`), links and names in the pages (the house rules of `shoal-schemas`).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// How a block is tagged that runs, and how one that is only parsed.
 const RUNS: &str = "sh";
+const INSTALLS: &str = "sh packages";
 const PARSED: [&str; 2] = ["sh build", "sh elsewhere"];
 
 /// When a page has taken too long, in seconds.
@@ -49,7 +53,7 @@ pub(crate) fn paste(page: &str, dir: &Path) -> Pasted {
     for block in blocks(page) {
         match block.tag {
             RUNS => pasted.push_str(block.text),
-            "python" => pasted.push_str(&format!("\"$PYTHON\" - <<'END'\n{}END\n", block.text)),
+            INSTALLS => pasted.push_str(&with_the_environment_of_tests(block.text, Path::new(&python))),
             _ => {}
         }
     }
@@ -59,7 +63,6 @@ pub(crate) fn paste(page: &str, dir: &Path) -> Pasted {
         .current_dir(dir)
         .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
         .env("HOME", dir)
-        .env("PYTHON", python)
         .env("SHOAL_HTTP_LISTEN", format!("127.0.0.1:{port}"))
         .stdin(Stdio::null())
         .output()
@@ -67,6 +70,18 @@ pub(crate) fn paste(page: &str, dir: &Path) -> Pasted {
     let (out, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{out}\n{errors}");
     Pasted { out: out.into_owned(), errors: errors.into_owned() }
+}
+
+/// The lines that stand for `python3 -m venv DIR && DIR/bin/pip install PACKAGE..`: the environment with this Python is put there, and
+/// must have each package.
+fn with_the_environment_of_tests(block: &str, python: &Path) -> String {
+    let read = block.strip_prefix("python3 -m venv ").and_then(|rest| rest.trim_end().split_once(" && "));
+    let (dir, install) = read.unwrap_or_else(|| panic!("makes no environment: {block}"));
+    let packages = install.strip_prefix(&format!("{dir}/bin/pip install --quiet "));
+    let packages = packages.unwrap_or_else(|| panic!("installs nothing into {dir}: {block}"));
+    let environment = python.ancestors().nth(2).unwrap().display();
+    let versions = "import sys, importlib.metadata as m; print([m.version(name) for name in sys.argv[1:]])";
+    format!("ln -s '{environment}' {dir}\n{dir}/bin/python -c '{versions}' {packages}\n")
 }
 
 /// The pages of `docs/`.
@@ -78,9 +93,12 @@ fn pages() -> Vec<PathBuf> {
 
 /// Pastes a page of `docs/` into a shell in a directory of its own.
 fn pasted(page: &str) -> Pasted {
+    pasted_in(page, tempfile::tempdir().unwrap().path())
+}
+
+fn pasted_in(page: &str, dir: &Path) -> Pasted {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
-    let dir = tempfile::tempdir().unwrap();
-    let pasted = paste(&fs::read_to_string(path).unwrap(), dir.path());
+    let pasted = paste(&fs::read_to_string(path).unwrap(), dir);
     assert!(!pasted.errors.contains("Traceback"), "{}", pasted.errors);
     pasted
 }
@@ -98,14 +116,12 @@ fn every_command_of_the_documents_parses_and_none_is_left_out() {
         let name = path.file_name().unwrap().to_str().unwrap();
         assert!(page.matches("```").count() % 2 == 0, "{name}: a block has no end");
         for block in blocks(&page) {
-            let is_shell = block.tag == RUNS || PARSED.contains(&block.tag);
-            let shells = ["sh", "bash", "shell", "console"];
+            let runs = [RUNS, INSTALLS].contains(&block.tag);
+            let is_shell = runs || PARSED.contains(&block.tag);
+            let shells = ["sh", "bash", "shell", "console", "python"];
             let begins = block.tag.split(' ').next().unwrap();
             assert!(is_shell || !shells.contains(&begins), "{name}: no such tag: {}", block.tag);
-            assert!(
-                block.tag != RUNS || name == "README.md" || RUN.contains(&name),
-                "{name}: nothing runs it"
-            );
+            assert!(!runs || name == "README.md" || RUN.contains(&name), "{name}: nothing runs it");
             if is_shell {
                 let ran = Command::new("bash").args(["-n", "-c", block.text]).output().unwrap();
                 assert!(ran.status.success(), "{name}: {}\n{ran:?}", block.text);
@@ -118,10 +134,17 @@ fn every_command_of_the_documents_parses_and_none_is_left_out() {
 
 #[test]
 fn the_tutorial_leads_to_a_funnel() {
-    let pasted = pasted("tutorial.md");
+    let dir = tempfile::tempdir().unwrap();
+    let pasted = pasted_in("tutorial.md", dir.path());
     for told in ["'withheld': 0, 'rejected': 0", "step", "people [subjects]", "±"] {
         assert!(pasted.out.contains(told), "{told}:\n{}\n{}", pasted.out, pasted.errors);
     }
+    // What the service has made there is what the page says, and `sdks` and `shoal.log` are the page's own lines'.
+    let entries = fs::read_dir(dir.path().join("first-day")).unwrap().map(|entry| entry.unwrap().file_name());
+    let made: BTreeSet<String> = entries.map(|name| name.into_string().unwrap()).collect();
+    let told =
+        ["data", "data.budget", "data.withdrawals", "sdks", "shoal.key", "shoal.key.units", "shoal.log"];
+    assert!(made.iter().eq(told), "{made:?}");
 }
 
 #[test]
