@@ -1,13 +1,15 @@
-//! A blocking client of a running service, for the command line and the demo.
+//! A blocking client of a running service, for the command line and the demo. Nothing else opens a connection, and a service none.
 //!
-//! Invariant: the key is in no error.
+//! Invariants: the key is in no error; what does not look at certificates sends none.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
+use ureq::tls::TlsConfig;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -94,10 +96,27 @@ impl Client {
     }
 }
 
-/// Whether a service answers at this URL.
-pub(crate) fn answers(url: &str) -> bool {
-    let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(1))).build();
-    config.new_agent().get(format!("{url}/healthz")).call().is_ok()
+/// What asks any service without a key.
+pub(crate) fn agent(wait: Duration) -> Agent {
+    Agent::config_builder().http_status_as_error(false).timeout_global(Some(wait)).build().new_agent()
+}
+
+/// What asks the service of this machine without a key. It is reached through no proxy, and has a certificate for another name than the
+/// loopback address, which is not looked at.
+pub(crate) fn local_agent(wait: Duration) -> Agent {
+    let tls = TlsConfig::builder().disable_verification(true).build();
+    let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(wait));
+    config.proxy(None).tls_config(tls).build().new_agent()
+}
+
+/// The URL of the service that answers at the address of this configuration, if there is one: with TLS too, also when this
+/// configuration has none.
+pub(crate) fn answering(config: &Config) -> Option<String> {
+    let (addr, agent) = (local_address(config), local_agent(Duration::from_secs(1)));
+    let mut urls = ["http", "https"].into_iter().map(|scheme| format!("{scheme}://{addr}"));
+    urls.find(|url| {
+        agent.get(format!("{url}/healthz")).call().is_ok_and(|answer| answer.status().is_success())
+    })
 }
 
 /// A problem (RFC 9457) for people: the title, what is wrong this time and where, and what to do instead. `status` is shown
@@ -123,8 +142,13 @@ pub(crate) fn problem_text(status: &str, told: &Value) -> String {
     shown
 }
 
-/// The address of the service that this configuration starts.
+/// The URL of the service that this configuration starts.
 pub(crate) fn local_url(config: &Config) -> String {
+    let scheme = if config.http.tls().is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", local_address(config))
+}
+
+fn local_address(config: &Config) -> SocketAddr {
     let mut addr = config.http.listen;
     if addr.ip().is_unspecified() {
         addr.set_ip(if addr.is_ipv4() {
@@ -133,7 +157,7 @@ pub(crate) fn local_url(config: &Config) -> String {
             std::net::Ipv6Addr::LOCALHOST.into()
         });
     }
-    format!("{}://{addr}", if config.http.tls().is_some() { "https" } else { "http" })
+    addr
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, absolute};
 
-use crate::client::{answers, local_url};
+use crate::client::answering;
 use crate::config::Config;
 use crate::error::Error;
 
@@ -15,8 +15,7 @@ pub(super) fn made_here(config: &Config, is_told: bool) -> Result<(), Error> {
         return Ok(());
     }
     let dir = whole(&config.data_dir);
-    let url = local_url(config);
-    if answers(&url) {
+    if let Some(url) = answering(config) {
         return Err(Error::Usage(format!(
             "there is no data directory {dir}, and the service that answers at {url} has another one. Run this in the directory in \
              which the service was started, or name its data directory in SHOAL_DATA_DIR or with --config"

@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use ureq::Agent;
-use ureq::tls::TlsConfig;
 
-use crate::client::{local_url, problem_text};
+use crate::client::{agent, local_agent, local_url, problem_text};
 use crate::config::Config;
 use crate::error::Error;
 
@@ -32,7 +30,10 @@ pub(super) fn run(config: &Config, args: &HealthArgs) -> Result<ExitCode, Error>
     let url = args.url.clone().unwrap_or_else(|| local_url(config));
     let path = if args.ready { "/readyz" } else { "/healthz" };
     let asked = format!("{}{path}", url.trim_end_matches('/'));
-    let mut response = agent(args).get(&asked).call().map_err(|error| {
+    let wait = Duration::from_secs(args.timeout);
+    // The certificate of a service of this machine is for the name that clients use.
+    let agent = if args.url.is_some() { agent(wait) } else { local_agent(wait) };
+    let mut response = agent.get(&asked).call().map_err(|error| {
         let text = format!("{url} cannot be reached: {error}");
         Error::Remote(text)
     })?;
@@ -42,17 +43,4 @@ pub(super) fn run(config: &Config, args: &HealthArgs) -> Result<ExitCode, Error>
     }
     println!("the service {}", if args.ready { "is ready" } else { "lives" });
     Ok(ExitCode::SUCCESS)
-}
-
-/// A service of this machine is reached through no proxy, and has a certificate for another name than the loopback address.
-fn agent(args: &HealthArgs) -> Agent {
-    let wait = Some(Duration::from_secs(args.timeout));
-    let config = Agent::config_builder().http_status_as_error(false).timeout_global(wait);
-    match args.url {
-        Some(_) => config.build().new_agent(),
-        None => {
-            let tls = TlsConfig::builder().disable_verification(true).build();
-            config.proxy(None).tls_config(tls).build().new_agent()
-        }
-    }
 }

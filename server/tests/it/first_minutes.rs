@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::deploy::{CERT, KEY};
 use crate::documents::{Pasted, paste};
 use crate::process::{Going, Setup, signal, until};
 use crate::tables::script;
@@ -74,7 +75,7 @@ fn the_demo_fits_a_screen_and_what_its_sdk_lines_send_is_kept() {
     assert!(until("the demo to end", || demo.0.try_wait().unwrap()).success());
 }
 
-/// The lines are pasted into one shell, as a reader does; what is in Python runs where it stands.
+/// The lines are pasted into one shell, as a reader does.
 #[test]
 fn what_the_readme_says_works_when_it_is_pasted() {
     let dir = tempfile::tempdir().unwrap();
@@ -100,6 +101,19 @@ fn a_key_made_beside_a_service_of_another_directory_makes_no_second_one() {
     assert!(!elsewhere.data_dir().exists());
     let (code, out, errors) = Setup { dir: first.path(), variables: &variables }.run(&create);
     assert!(code == 0 && !out.is_empty() && !errors.contains("Makes the data directory"), "{errors}");
+    assert!(server.terminate().success());
+    // A service with TLS is seen too, whatever name its certificate is for, and whether or not it is known that it has one.
+    let tls = [("SHOAL_HTTP_TLS_CERT", CERT), ("SHOAL_HTTP_TLS_KEY", KEY)];
+    let server = Setup { dir: first.path(), variables: &tls }.serve();
+    let address = server.client.0.to_string();
+    let variables = [("SHOAL_HTTP_LISTEN", address.as_str()), tls[0], tls[1]];
+    for known in [&variables[..], &variables[..1]] {
+        let elsewhere = Setup { dir: second.path(), variables: known };
+        let (code, out, errors) = elsewhere.run(&create);
+        assert_eq!((code, out.as_str()), (2, ""), "{errors}");
+        assert!(errors.contains(&format!("https://{address}")), "{errors}");
+        assert!(!elsewhere.data_dir().exists());
+    }
     assert!(server.terminate().success());
     // Nobody answers any more: this may be the first command of a service here.
     let (code, _, errors) = elsewhere.run(&create);
