@@ -6,6 +6,7 @@
 //! - `edges`: crates and their dependencies
 //! - `circles`: files of one crate, and the share of a crate in the whole; `modules` reads which files there are and what they refer to
 //! - `durable`: durable bytes are made in one crate
+//! - `network`: connections are opened in one file; `names` reads for both what production code names
 //! - `docs`: what the documents name
 
 #![allow(clippy::unwrap_used)]
@@ -15,6 +16,8 @@ mod docs;
 mod durable;
 mod edges;
 mod modules;
+mod names;
+mod network;
 mod sizes;
 
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@
 //! | `withdrawal_forms` | a withdrawal is understood in whatever list, form and spelling it comes, and no file of them is forgotten |
 //! | `opted_in` | whoever holds an app's key learns nothing of who has opted in |
 //! | `key_file` | without the key file that the data were made with nothing starts |
+//! | `alone` | the service opens no connection to another machine |
 //! | `closed` | files are for the service's account alone, and its memory is in none |
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `damage` | a bit that flips in any file is found, or changes nothing |
@@ -53,6 +54,7 @@
 //! both; `tables` reads what they wrote with other programs; `search` and `marks` are for the canary.
 #![allow(clippy::unwrap_used)]
 
+mod alone;
 mod attacks;
 mod audit;
 mod backup;

@@ -125,6 +125,15 @@ impl Setup<'_> {
     }
 }
 
+/// Makes a library of a file of `tests/data` in a directory, for a service to be started with (LD_PRELOAD).
+pub(crate) fn library(dir: &Path, source: &str) -> String {
+    let library = dir.join(source).with_extension("so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(source);
+    let compiler = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
+    assert!(compiler.expect("a C compiler is needed, as for the build").success());
+    library.to_str().unwrap().to_owned()
+}
+
 fn ended(output: Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
