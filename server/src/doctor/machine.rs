@@ -1,5 +1,7 @@
 //! The clock, the disk, the versions, and what the process may leave behind.
 
+use std::path::Path;
+
 use shoal_audit::{Audit, last_at_ms};
 use shoal_files::{Disk, Medium as _};
 use shoal_retention::{KnownTimes, plausible};
@@ -53,8 +55,22 @@ pub(super) fn disk(config: &Config) -> Check {
             let found = format!("{} MiB are free, and events are refused below {}", mib(free), mib(min));
             Check::warn("disk", found, "Free some space before it is full.")
         }
-        Ok(free) => Check::ok("disk", format!("{} MiB are free", mib(free))),
+        Ok(free) => match full_beside(config) {
+            Some(found) => Check::fail("disk", found, "Free some space there; nothing has to be restarted."),
+            None => Check::ok("disk", format!("{} MiB are free", mib(free))),
+        },
     }
+}
+
+/// Least room where the high-water marks and the journal of withdrawals are, which may be on disks of their own: without it no
+/// question is paid and no withdrawal is recorded.
+const BESIDE_BYTES_MIN: u64 = 16 << 20;
+
+fn full_beside(config: &Config) -> Option<String> {
+    let is_full = |dir: &Path| Disk::new(dir).free_bytes().is_ok_and(|free| free < BESIDE_BYTES_MIN);
+    let mut dirs = [config.marks_dir(), config.journal_dir()].into_iter();
+    let full = dirs.find(|dir| dir.is_dir() && is_full(dir))?;
+    Some(format!("less than {} MiB are free at {}", BESIDE_BYTES_MIN >> 20, full.display()))
 }
 
 /// Whether the service that runs is this program.

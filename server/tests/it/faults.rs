@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::durability::{BATCH_EVENTS, BUSY, SENDERS, Sent, batch_of, is_there_once};
 use crate::http::{Answer, Client};
-use crate::process::{Process, Setup, until};
+use crate::process::{Process, Setup, library, until};
 use crate::stage::{Keys, POLICY, click, real_day};
 
 /// The error number of a device that cannot read or write.
@@ -31,12 +31,9 @@ struct Faulty {
 impl Faulty {
     fn new() -> Faulty {
         let dir = tempfile::tempdir().unwrap();
-        let library = dir.path().join("failing_disk.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/failing_disk.c");
-        let compiler = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
-        assert!(compiler.expect("a C compiler is needed, as for the build").success());
+        let library = library(dir.path(), "failing_disk.c");
         let rule = dir.path().join("rule");
-        Faulty { library: library.to_str().unwrap().to_owned(), rule, dir }
+        Faulty { library, rule, dir }
     }
 
     fn variables(&self) -> [(&str, &str); 3] {
@@ -297,4 +294,21 @@ fn a_disk_that_is_full_ends_nothing_and_loses_nothing_and_all_goes_on_when_there
     }
     assert!(server.terminate().success());
     is_there_once(&setup, &keys.app, &all);
+}
+
+/// The journal of withdrawals may be on a small volume of its own.
+#[test]
+fn a_doctor_looks_at_the_disk_of_the_withdrawals_too() {
+    let Some(disk) = SmallDisk::mount("8m") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let journal = disk.0.path().join("withdrawals");
+    let setup = Setup { dir: dir.path(), variables: &[("SHOAL_WITHDRAWALS_DIR", journal.to_str().unwrap())] };
+    Keys::create(&setup.data_dir());
+    let disk_of = |told: &str| told.lines().find(|line| line.contains(" disk: ")).unwrap().to_owned();
+    let (_, told, _) = setup.run(&["doctor"]);
+    assert!(disk_of(&told).starts_with("ok"), "there is no journal yet: {told}");
+    fs::create_dir(&journal).unwrap();
+    let (code, told, _) = setup.run(&["doctor"]);
+    let line = disk_of(&told);
+    assert!(code == 1 && line.starts_with("fail") && line.contains(journal.to_str().unwrap()), "{told}");
 }
