@@ -68,7 +68,7 @@ impl Log {
         let hold = self.in_flight.reserve(batch.weight()).map_err(LogError::Full)?;
         self.start();
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { batch, reply, hold };
+        let pending = Box::new(Pending { batch, reply, hold });
         match self.queue.try_send(Command::Append(pending)) {
             Ok(()) => self.answer(answer).await.unwrap_or(Err(LogError::Stopped)),
             Err(TrySendError::Full(_)) => Err(LogError::Full(self.in_flight.held())),

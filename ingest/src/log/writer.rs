@@ -42,7 +42,7 @@ pub(crate) struct Receipt {
 /// What the writer is asked.
 pub(crate) enum Command {
     /// Keep a batch.
-    Append(Pending),
+    Append(Box<Pending>),
     /// Seal the active segment, if it was begun at or before this time (of what is served) and holds anything.
     Seal { begun_ms_max: i64, done: oneshot::Sender<()> },
     /// The run of this segment is published.
@@ -150,7 +150,7 @@ impl Work {
                     break;
                 }
                 bytes += pending.batch.weight();
-                group.push(pending);
+                group.push(*pending);
                 let full = bytes >= self.writer.shared.config.group_bytes_max as u64;
                 next = if full { None } else { self.writer.queue.try_recv().ok() };
             }
