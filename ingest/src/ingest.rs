@@ -128,7 +128,7 @@ impl Ingest {
     /// The whole request is refused; it may be sent again when it says when.
     pub async fn accept(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
         let answer = self.accept_uncounted(&request, grant).await;
-        let came = Came { protocol: request.protocol, grant, peer: request.peer, now_ms: (self.clock)() };
+        let came = Came { protocol: request.protocol, grant, peer: request.peer, now: self.now() };
         match &answer {
             Ok(answer) => self.metrics.count_answer(request.protocol, answer),
             Err(refusal) => self.metrics.count_refusal(request.protocol, refusal.code.as_str()),

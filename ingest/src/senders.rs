@@ -10,7 +10,8 @@
 //!
 //! Invariants: nothing that is recorded about anybody is in a sender's tally, because told outcomes are all that it is made of; counts
 //! have codes, protocols and declared names, never a value of a request; memory is bounded; a network is known by a digest whose key no
-//! other process has, and what came from it is shown to nobody once it has not been heard of for an hour.
+//! other process has, and what came from it is shown to nobody once it has not been heard of for an hour of service, however the clock
+//! is set.
 //! Not here: who may ask (`shoal-server`), one tally and its form (`senders/tally.rs`), counts of all keys together (`metrics.rs`).
 
 mod tally;
@@ -39,17 +40,24 @@ use crate::{
 
 /// Networks that are counted at one time, of all shipped keys together.
 const NETWORKS_MAX: usize = 1024;
-/// So long a network is remembered after its last request, ms.
+/// So long a network is remembered after its last request, ms of service.
 const NETWORK_MS: i64 = HOUR_MS;
 const OF_KEY: Room = Room { rows: 2048, reasons: 100 };
 const OF_NETWORK: Room = Room { rows: 64, reasons: 16 };
+
+/// What time it is: by the clock, which is shown, and by what was served, which is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) clock_ms: i64,
+    pub(crate) served_ms: i64,
+}
 
 /// Where a request came from, with what, and when.
 pub(crate) struct Came<'a> {
     pub(crate) protocol: Protocol,
     pub(crate) grant: &'a IngestGrant,
     pub(crate) peer: Option<IpAddr>,
-    pub(crate) now_ms: i64,
+    pub(crate) now: Now,
 }
 
 /// The counts of all keys since the start of the process.
@@ -65,12 +73,16 @@ struct Held {
     names: Names,
     keys: FxHashMap<String, Tally>,
     networks: FxHashMap<u64, OfNetwork>,
+    /// Requests from networks so far.
+    requests: u64,
 }
 
 struct OfNetwork {
     tally: Tally,
     since_ms: i64,
-    last_ms: i64,
+    last_served_ms: i64,
+    /// Which of all requests its last one was.
+    last_request: u64,
 }
 
 impl Senders {
@@ -90,27 +102,30 @@ impl Senders {
     fn count(&self, came: &Came<'_>, answer: &BatchAnswer) {
         let batch = |kind| Batch {
             protocol: came.protocol,
-            at_ms: came.now_ms,
+            at_ms: came.now.clock_ms,
             groups: groups(answer, kind),
             dropped_properties: answer.dropped_properties,
             skipped_items: answer.skipped_items,
         };
         let (for_owner, sender) = (batch(KeyKind::Server), self.sender(came));
         let for_sender = sender.map(|sender| (sender, batch(KeyKind::Shipped)));
-        let Held { names, keys, networks } = &mut *self.held();
-        of_key(keys, &came.grant.key_id).add(&for_owner, names);
+        let held = &mut *self.held();
+        of_key(&mut held.keys, &came.grant.key_id).add(&for_owner, &mut held.names);
         if let Some((sender, batch)) = for_sender {
-            of_network(networks, sender, came.now_ms).add(&batch, names);
+            held.requests += 1;
+            of_network(&mut held.networks, sender, came.now, held.requests).add(&batch, &mut held.names);
         }
     }
 
     /// Counts a request that was refused as a whole. What follows from the state of the service is the owner's to know.
     fn count_refusal(&self, came: &Came<'_>, code: RefusalCode) {
         let sender = self.sender(came).filter(|_| code.is_of_request());
-        let Held { keys, networks, .. } = &mut *self.held();
-        of_key(keys, &came.grant.key_id).add_refusal(came.protocol, code.as_str());
+        let held = &mut *self.held();
+        of_key(&mut held.keys, &came.grant.key_id).add_refusal(came.protocol, code.as_str());
         if let Some(sender) = sender {
-            of_network(networks, sender, came.now_ms).add_refusal(came.protocol, code.as_str());
+            held.requests += 1;
+            let tally = of_network(&mut held.networks, sender, came.now, held.requests);
+            tally.add_refusal(came.protocol, code.as_str());
         }
     }
 
@@ -123,16 +138,15 @@ impl Senders {
     }
 
     /// What has come with a shipped key from the network of an address.
-    pub(crate) fn of_sender(&self, key_id: &str, peer: IpAddr, now_ms: i64) -> Counters {
+    pub(crate) fn of_sender(&self, key_id: &str, peer: IpAddr, now: Now) -> Counters {
         let sender = self.digest(key_id, peer);
         let held = self.held();
         let (empty, known) = (Tally::new(OF_NETWORK), held.networks.get(&sender));
-        match known.filter(|network| network.is_remembered(now_ms)) {
-            Some(network) => {
-                network.tally.counters(KeyKind::Shipped, &held.names).between(network.since_ms, now_ms)
-            }
-            None => empty.counters(KeyKind::Shipped, &held.names).between(self.begun_ms, now_ms),
-        }
+        let (tally, since_ms) = match known.filter(|network| network.is_remembered(now)) {
+            Some(network) => (&network.tally, network.since_ms),
+            None => (&empty, self.begun_ms),
+        };
+        tally.counters(KeyKind::Shipped, &held.names).between(since_ms, now.clock_ms)
     }
 
     /// Whose request it is, when it came with a shipped key and from a network that is known.
@@ -155,12 +169,13 @@ impl Senders {
 }
 
 impl OfNetwork {
-    fn new(now_ms: i64) -> OfNetwork {
-        OfNetwork { tally: Tally::new(OF_NETWORK), since_ms: now_ms, last_ms: now_ms }
+    fn new(now: Now) -> OfNetwork {
+        let tally = Tally::new(OF_NETWORK);
+        OfNetwork { tally, since_ms: now.clock_ms, last_served_ms: now.served_ms, last_request: 0 }
     }
 
-    fn is_remembered(&self, now_ms: i64) -> bool {
-        now_ms.saturating_sub(self.last_ms) < NETWORK_MS
+    fn is_remembered(&self, now: Now) -> bool {
+        now.served_ms.saturating_sub(self.last_served_ms) < NETWORK_MS
     }
 }
 
@@ -169,21 +184,24 @@ fn of_key<'k>(keys: &'k mut FxHashMap<String, Tally>, key_id: &str) -> &'k mut T
     keys.entry(key_id.to_owned()).or_insert_with(|| Tally::new(OF_KEY))
 }
 
-/// The tally of a sender, from which a request has come now. When there are too many, the half that was not heard of for longest goes.
-fn of_network(networks: &mut FxHashMap<u64, OfNetwork>, sender: u64, now_ms: i64) -> &mut Tally {
+/// The tally of a sender, from which this request of all has come now. When there are too many, the half that was not heard of for
+/// longest goes.
+fn of_network(networks: &mut FxHashMap<u64, OfNetwork>, sender: u64, now: Now, request: u64) -> &mut Tally {
     if networks.len() >= NETWORKS_MAX && !networks.contains_key(&sender) {
-        networks.retain(|_, network| network.is_remembered(now_ms));
+        networks.retain(|_, network| network.is_remembered(now));
         if networks.len() >= NETWORKS_MAX {
-            let mut last: Vec<i64> = networks.values().map(|network| network.last_ms).collect();
+            let mut last: Vec<u64> = networks.values().map(|network| network.last_request).collect();
             let (_, middle, _) = last.select_nth_unstable(NETWORKS_MAX / 2);
             let middle = *middle;
-            networks.retain(|_, network| network.last_ms > middle);
+            networks.retain(|_, network| network.last_request > middle);
         }
     }
-    let network = networks.entry(sender).or_insert_with(|| OfNetwork::new(now_ms));
-    if !network.is_remembered(now_ms) {
-        *network = OfNetwork::new(now_ms);
+    let network = networks.entry(sender).or_insert_with(|| OfNetwork::new(now));
+    if !network.is_remembered(now) {
+        *network = OfNetwork::new(now);
     }
-    network.last_ms = now_ms;
+    // Another thread's request may have come later and be counted already.
+    network.last_served_ms = network.last_served_ms.max(now.served_ms);
+    network.last_request = request;
     &mut network.tally
 }

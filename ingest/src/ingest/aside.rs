@@ -6,7 +6,11 @@ use std::net::IpAddr;
 
 use super::Ingest;
 use crate::{
-    answer::BatchAnswer, grant::IngestGrant, refusal::Refusal, senders::Counters, stages::pipeline,
+    answer::BatchAnswer,
+    grant::IngestGrant,
+    refusal::Refusal,
+    senders::{Counters, Now},
+    stages::pipeline,
     wire::protocol::Request,
 };
 
@@ -18,7 +22,11 @@ impl Ingest {
 
     /// What became of what came with a shipped key from the network of this address, as its answers have told it there.
     pub fn counters_of_sender(&self, key_id: &str, peer: IpAddr) -> Counters {
-        self.senders.of_sender(key_id, peer, (self.clock)())
+        self.senders.of_sender(key_id, peer, self.now())
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { clock_ms: (self.clock)(), served_ms: (self.served)() }
     }
 
     /// The stages of [`Ingest::accept`] for the benches, on the caller's thread: tells `mark` when each has ended, and keeps

@@ -38,8 +38,13 @@ fn answer(events: Vec<(Option<&str>, Outcome)>) -> BatchAnswer {
     BatchAnswer { declared, ..BatchAnswer::new(KeyKind::Shipped, outcomes) }
 }
 
+/// The clock and what is served go together.
+fn at(ms: i64) -> Now {
+    Now { clock_ms: ms, served_ms: ms }
+}
+
 fn came(grant: &IngestGrant, peer: IpAddr, now_ms: i64) -> Came<'_> {
-    Came { protocol: Protocol::Native, grant, peer: Some(peer), now_ms }
+    Came { protocol: Protocol::Native, grant, peer: Some(peer), now: at(now_ms) }
 }
 
 fn shown(counters: Counters) -> Value {
@@ -82,16 +87,17 @@ fn the_owner_sees_every_outcome_and_a_sender_what_its_answers_told() {
                 reason(Value::Null, "rejected", "unknown_event", json!("event")),
                 reason(json!("click"), "rejected", "missing_property", json!("element"))]})
     );
-    let sender = shown(senders.of_sender(&shipped.key_id, HOME, NOW_MS + 2000));
+    let sender = shown(senders.of_sender(&shipped.key_id, HOME, at(NOW_MS + 2000)));
     assert_eq!(
         (&sender["received"], &sender["taken"], &sender["rejected"]),
         (&json!(5), &json!(3), &json!(2))
     );
     assert_eq!(sender["events"], json!([unknown, row(Value::Null, "taken", Value::Null, 3), missing]));
     assert_eq!((&sender["refused"], sender["reasons"].as_array().unwrap().len()), (&json!([bad_form]), 2));
-    for other in
-        [senders.of_sender(&shipped.key_id, ELSEWHERE, NOW_MS), senders.of_sender("other", HOME, NOW_MS)]
-    {
+    for other in [
+        senders.of_sender(&shipped.key_id, ELSEWHERE, at(NOW_MS)),
+        senders.of_sender("other", HOME, at(NOW_MS)),
+    ] {
         assert_eq!((&shown(other.clone())["received"], &shown(other)["events"]), (&json!(0), &json!([])));
     }
 }
@@ -108,7 +114,8 @@ fn a_server_key_is_counted_for_its_owner_alone() {
 fn a_network_is_forgotten_an_hour_after_its_last_request() {
     let (senders, shipped) = (Senders::new(NOW_MS), grant(KeyKind::Shipped));
     let one = || answer(vec![(Some("click"), Outcome::Accepted)]);
-    let taken = |now_ms| shown(senders.of_sender(&shipped.key_id, HOME, now_ms))["taken"].as_u64().unwrap();
+    let taken =
+        |now_ms| shown(senders.of_sender(&shipped.key_id, HOME, at(now_ms)))["taken"].as_u64().unwrap();
     senders.count(&came(&shipped, HOME, NOW_MS), &one());
     senders.count(&came(&shipped, HOME, NOW_MS + HOUR_MS - 1), &one());
     assert_eq!((taken(NOW_MS + 2 * HOUR_MS - 2), taken(NOW_MS + 2 * HOUR_MS - 1)), (2, 0));
@@ -122,6 +129,27 @@ fn a_network_is_forgotten_an_hour_after_its_last_request() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_shows_no_network_for_longer_and_forgets_none_sooner() {
+    let (senders, shipped) = (Senders::new(NOW_MS), grant(KeyKind::Shipped));
+    let now = |clock_ms, served_ms| Now { clock_ms: NOW_MS + clock_ms, served_ms };
+    let count = |now| {
+        let came = Came { now, ..came(&shipped, HOME, NOW_MS) };
+        senders.count(&came, &answer(vec![(Some("click"), Outcome::Accepted)]));
+    };
+    let taken = |now| shown(senders.of_sender(&shipped.key_id, HOME, now))["taken"].as_u64().unwrap();
+    for set_ms in [-24 * HOUR_MS, -1, 24 * HOUR_MS] {
+        count(now(0, 2 * HOUR_MS));
+        count(now(set_ms, 2 * HOUR_MS));
+        assert_eq!(taken(now(set_ms, 2 * HOUR_MS)), 2, "{set_ms}: it is the same moment");
+        // A request that came before and is counted after another.
+        count(now(set_ms, 2 * HOUR_MS - 1));
+        assert_eq!(taken(now(set_ms, 3 * HOUR_MS - 1)), 3, "{set_ms}");
+        assert_eq!(taken(now(set_ms, 3 * HOUR_MS)), 0, "{set_ms}");
+        senders.held().networks.clear();
+    }
+}
+
+#[test]
 fn many_networks_reasons_and_rows_take_no_more_than_their_room() {
     let (senders, shipped) = (Senders::new(NOW_MS), grant(KeyKind::Shipped));
     for at in 0..3 * NETWORKS_MAX as u32 {
@@ -130,7 +158,7 @@ fn many_networks_reasons_and_rows_take_no_more_than_their_room() {
         assert!(senders.held().networks.len() <= NETWORKS_MAX);
     }
     let last = IpAddr::V4((3 * NETWORKS_MAX as u32 - 1).into());
-    assert_eq!(shown(senders.of_sender(&shipped.key_id, last, NOW_MS + 4000))["rejected"], 1);
+    assert_eq!(shown(senders.of_sender(&shipped.key_id, last, at(NOW_MS + 4000)))["rejected"], 1);
     let names: Vec<String> = (0..9000).map(|at| format!("event_{at}")).collect();
     let events = || names.iter().map(|name| (Some(name.as_str()), bad()));
     senders.count(&came(&shipped, HOME, NOW_MS), &answer(events().collect()));
@@ -142,7 +170,7 @@ fn many_networks_reasons_and_rows_take_no_more_than_their_room() {
     );
     assert!(owner["events"].as_array().unwrap().len() <= OF_KEY.rows + 1);
     assert_eq!(owner["reasons"].as_array().unwrap().len(), OF_KEY.reasons);
-    let sender = shown(senders.of_sender(&shipped.key_id, HOME, NOW_MS));
+    let sender = shown(senders.of_sender(&shipped.key_id, HOME, at(NOW_MS)));
     assert_eq!(sender["rejected"], names.len());
     assert!(sender["events"].as_array().unwrap().len() <= OF_NETWORK.rows + 1);
     assert_eq!(sender["reasons"].as_array().unwrap().len(), OF_NETWORK.reasons);
@@ -205,7 +233,7 @@ proptest! {
                 senders.count(&came(&shipped, HOME, NOW_MS), &answer(events(at)));
             }
         }
-        let seen = worlds.each_ref().map(|senders| shown(senders.of_sender(&shipped.key_id, HOME, NOW_MS)));
+        let seen = worlds.each_ref().map(|senders| shown(senders.of_sender(&shipped.key_id, HOME, at(NOW_MS))));
         prop_assert_eq!(&seen[0], &seen[1]);
         let number = |of: &Value, name: &str| of[name].as_u64().unwrap();
         prop_assert_eq!(number(&seen[0], "received"), received as u64);
