@@ -32,8 +32,8 @@ use shoal_privacy::consent::{ConsentRecord, Withdrawal};
 use shoal_storage::{Consents, JournalForm, Opened, RecordForm, StorageError};
 
 pub(crate) use change::Change;
-pub(crate) use decisions::{Hearing, changes, of_event};
-pub(crate) use read::{Body, Reader, read};
+pub(crate) use decisions::{Hearing, changes, of_event, of_programme};
+pub(crate) use read::{Body, Reader, WITHDRAWALS_MAX, read};
 pub use recorded::ConsentAnswer;
 pub(crate) use recorded::{Nothing, Recorded};
 pub(crate) use room::{Caller, Room};

@@ -21,7 +21,7 @@ use shoal_schemas::{IdentifierKind, Programme, Registry};
 use super::change::{Act, Change, Place, digests};
 use crate::{
     answer::{Code, Outcome},
-    stages::country::Locator,
+    stages::{country::Locator, identifiers::Identifiers},
     wire::{
         batch::{DecodedBatch, DecodedEvent, DecodedHead},
         preferences::{Decision, EVERY_CATEGORY, Preferences},
@@ -32,28 +32,30 @@ use crate::{
 /// The category of a key that names none.
 const CATEGORY: &str = "Analytics";
 
-/// What an event says about the programme of a key, or else its batch; none when neither does.
+/// What an event says about the programme of a key, or else its batch; none when neither does. What the batch says is read once
+/// ([`of_programme`]) and not for each event: it may be as long as the body.
 pub(crate) fn of_event(
     own: &Preferences<'_>,
-    shared: &Preferences<'_>,
+    of_batch: Option<Decision>,
     category: Option<&str>,
 ) -> Option<Decision> {
-    of_programme(own, category).or_else(|| of_programme(shared, category))
+    of_programme(own, category).or(of_batch)
 }
 
 /// What preferences say about the programme of a key; none when they do not say.
-fn of_programme(preferences: &Preferences<'_>, category: Option<&str>) -> Option<Decision> {
-    let wanted = category.unwrap_or(CATEGORY);
-    let is_meant = |name: &str| name == EVERY_CATEGORY || is_same(name.trim(), wanted.trim());
-    let named = || preferences.iter().filter(|(name, _)| is_meant(name));
-    // What is said twice of one category is as strict as the strictest.
-    let says = |sought: Decision| named().any(|(_, decision)| *decision == sought).then_some(sought);
-    let named =
-        says(Decision::Denied).or_else(|| says(Decision::Unclear)).or_else(|| says(Decision::Allowed));
-    let is_all_allowed = || preferences.iter().all(|(_, decision)| *decision == Decision::Allowed);
+pub(crate) fn of_programme(preferences: &Preferences<'_>, category: Option<&str>) -> Option<Decision> {
+    let wanted = category.unwrap_or(CATEGORY).trim();
+    let (mut named, mut is_all_allowed) = (None::<Decision>, true);
+    for (name, decision) in preferences {
+        is_all_allowed &= *decision == Decision::Allowed;
+        if name == EVERY_CATEGORY || is_same(name.trim(), wanted) {
+            // What is said twice of one category is as strict as the strictest.
+            named = named.max(Some(*decision));
+        }
+    }
     match (named, category) {
         (Some(decision), _) => Some(decision),
-        (None, None) if !is_all_allowed() => Some(Decision::Unclear),
+        (None, None) if !is_all_allowed => Some(Decision::Unclear),
         (None, _) => None,
     }
 }
@@ -71,13 +73,18 @@ pub(crate) struct Hearing<'a> {
     pub(crate) received_ms: i64,
 }
 
-/// The identifiers of a message.
-type Named<'e> = [(IdentifierKind, Option<&'e str>); 4];
+/// A decision of an event's person.
+struct Said<'e, 'a> {
+    event: &'e DecodedEvent<'a>,
+    /// Whose the event is, as the stages judge it.
+    ids: Identifiers<'a>,
+    is_grant: bool,
+}
 
 /// Who decided what: a message says it again and again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Who<'e> {
-    named: Named<'e>,
+    named: [(IdentifierKind, Option<&'e str>); 4],
     programme: Programme,
     is_grant: bool,
     is_decision: bool,
@@ -85,21 +92,13 @@ struct Who<'e> {
 
 /// The changes that a body asks for.
 pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Change> {
-    let (head, events) = batch.parts();
+    let (head, _) = batch.parts();
+    let said = hearing.said(batch);
     let mut known: FxHashMap<Who<'_>, usize> = FxHashMap::default();
     let mut changes: Vec<Change> = Vec::new();
-    // A part that cannot be read may say otherwise, so that nobody agrees in such a body.
-    let is_whole = !events.iter().any(is_unreadable);
-    for event in events {
-        let (own, shared) = (&event.common.preferences, &head.defaults.preferences);
-        let is_grant = match of_event(own, shared, hearing.locator.grant.consent_category.as_deref()) {
-            Some(Decision::Allowed) if is_whole => true,
-            Some(Decision::Denied) => false,
-            Some(Decision::Allowed | Decision::Unclear) | None => continue,
-        };
-        let programme = hearing.programme(event);
-        let is_decision = event.is_decision;
-        let who = Who { named: named(event, head), programme, is_grant, is_decision };
+    for Said { event, ids, is_grant } in &said {
+        let (is_grant, is_decision) = (*is_grant, event.is_decision);
+        let who = Who { named: ids.named(), programme: hearing.programme(event), is_grant, is_decision };
         let claimed_ms = claimed_ms(event, head, hearing.received_ms);
         if let Some(at) = known.get(&who) {
             changes[*at].act.is_claimed_at(claimed_ms);
@@ -128,6 +127,28 @@ fn is_unreadable(event: &DecodedEvent<'_>) -> bool {
 }
 
 impl Hearing<'_> {
+    /// The decisions of a body, in its order.
+    fn said<'e, 'a>(&self, batch: &'e DecodedBatch<'a>) -> Vec<Said<'e, 'a>> {
+        let (head, events) = batch.parts();
+        let category = self.locator.grant.consent_category.as_deref();
+        let of_batch = of_programme(&head.defaults.preferences, category);
+        // A part that cannot be read may say otherwise, so that nobody agrees in such a body.
+        let is_whole = !events.iter().any(is_unreadable);
+        let said = events.iter().filter_map(|event| {
+            let is_grant = match of_event(&event.common.preferences, of_batch, category)? {
+                Decision::Allowed if is_whole => true,
+                Decision::Denied => false,
+                Decision::Allowed | Decision::Unclear => return None,
+            };
+            let mut ids = Identifiers::of(&event.common, &head.defaults);
+            if let Some(def) = event.name.as_deref().and_then(|name| self.registry.event(name)) {
+                ids.take_all(def, batch.properties_of(event));
+            }
+            Some(Said { event, ids, is_grant })
+        });
+        said.collect()
+    }
+
     /// The key's programme, or else the event's; what is no event is about the use of the app.
     fn programme(&self, event: &DecodedEvent<'_>) -> Programme {
         let of_event = || self.registry.event(event.name.as_deref()?).map(|def| def.programme);
@@ -167,16 +188,6 @@ impl Hearing<'_> {
     }
 }
 
-fn named<'e>(event: &'e DecodedEvent<'_>, head: &'e DecodedHead<'_>) -> Named<'e> {
-    let (own, shared) = (&event.common, &head.defaults);
-    [
-        (IdentifierKind::User, own.user.as_deref().or(shared.user.as_deref())),
-        (IdentifierKind::Install, own.install.as_deref().or(shared.install.as_deref())),
-        (IdentifierKind::Device, own.device.as_deref().or(shared.device.as_deref())),
-        (IdentifierKind::Serial, own.serial.as_deref().or(shared.serial.as_deref())),
-    ]
-}
-
 fn claimed_ms(event: &DecodedEvent<'_>, head: &DecodedHead<'_>, received_ms: i64) -> Option<i64> {
     let at = event.time.unwrap_or(Time::Missing).at()?;
     Some(time::decided_ms(at, event.sent_at.unwrap_or(head.sent_at), received_ms))
@@ -212,7 +223,7 @@ mod tests {
         let of_both = |own: &[(&'static str, Decision)]| {
             let list =
                 |of: &[(&'static str, Decision)]| of.iter().map(|(name, d)| ((*name).into(), *d)).collect();
-            of_event(&list(own), &list(&[("Analytics", Denied)]), None)
+            of_event(&list(own), of_programme(&list(&[("Analytics", Denied)]), None), None)
         };
         assert_eq!(
             of_both(&[("Functional", Allowed)]),

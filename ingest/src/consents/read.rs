@@ -35,7 +35,9 @@ use crate::{
 /// Changes in one request in which there is a grant, at the most; they are also recorded so many at a time.
 pub(super) const CHANGES_MAX: usize = 1000;
 /// Withdrawals in one request, at the most.
-const WITHDRAWALS_MAX: usize = 10_000;
+pub(crate) const WITHDRAWALS_MAX: usize = 10_000;
+/// No withdrawal has fewer bytes: `{"granted":0,"user":1}` has 22.
+const WITHDRAWAL_BYTES_MIN: usize = 20;
 /// Bytes that are decompressed of a body whose compression breaks off.
 const BEGINNING_BYTES_MAX: usize = 1 << 20;
 
@@ -156,16 +158,17 @@ impl Receipt<'_> {
         read
     }
 
-    /// What is whole in a body that is refused for this as a whole.
+    /// What is whole in a body that is refused for this as a whole. Each object has bounds of its own: what is too much in one takes
+    /// nothing from the others.
     fn whole_objects(&self, body: &[u8], refusal: Refusal) -> Result<Body, Refusal> {
         let limits = self.reader.limits;
-        let bounds = bounds(limits);
         let mut read = Body { refused: Some(refusal.clone()), ..Body::default() };
-        for object in [Within::List, Within::Batch].into_iter().flat_map(|within| objects(body, within)) {
-            if let Some(values) = parse(object, &bounds) {
+        let all = [Within::List, Within::Batch].into_iter().flat_map(|within| objects(body, within));
+        for object in all.filter(|object| object.len() >= WITHDRAWAL_BYTES_MIN) {
+            if let Some(values) = parse(object, &bounds(limits)) {
                 values.iter().for_each(|change| self.take(change, &mut read));
             } else if let Some(repaired) = wire::repaired(Protocol::Native, object, limits)
-                && let Some(values) = parse(&repaired, &bounds)
+                && let Some(values) = parse(&repaired, &bounds(limits))
             {
                 values.iter().for_each(|change| self.take(change, &mut read));
             }

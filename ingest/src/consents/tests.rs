@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod lists;
+mod managers;
 
 use lists::withdrawal;
 

@@ -45,6 +45,9 @@ use crate::{
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// Messages of a batch that is refused are read so many at a time, at the most.
+const PART_MESSAGES: usize = 256;
+
 /// The threads, one for each turn. They end when this is dropped.
 pub(super) struct Judges {
     admission: Arc<Admission>,
@@ -221,27 +224,44 @@ impl Judge {
         }
     }
 
-    /// Who withdraws in the messages that are whole in a body which is cut or has too many. Their events are refused with the others:
-    /// what the body says of all of them may be missing.
+    /// Who withdraws in the messages that are whole in a body which is cut or has too much. Their events are refused with the others:
+    /// what the body says of all of them may be missing. They are read in parts, because no limit that the body has broken may be one
+    /// for them, and what is too much in a message costs that one alone.
     ///
     /// # Errors
     /// The refusal itself, when nobody does.
     fn withdrawals(&self, own: &OwnRequest, gate: &Gate<'_>, refusal: Refusal) -> Result<Judged, Refusal> {
-        let is_cut = refusal.code.is_of_form()
-            || matches!(refusal.code, RefusalCode::BadEncoding | RefusalCode::TooManyEvents);
         let (request, limits) = (own.request(), &self.config.limits);
-        let begun = is_cut
+        let begun = leaves_whole_messages(refusal.code)
             .then(|| beginning(request.body, request.content_encoding, limits.inflated_bytes_max))
             .flatten();
-        let whole = begun.and_then(|(bytes, _)| wire::whole_messages(request.protocol, &bytes, limits));
-        let Some(whole) = whole else { return Err(refusal) };
-        let repaired = OnceCell::new();
-        let Ok(decoded) = pipeline::decode(&request, &whole, &repaired, gate.registry, limits) else {
-            return Err(refusal);
-        };
-        let mut changes = consents::changes(&decoded, &self.hearing(&request, &own.grant, gate));
-        changes.retain(|change| !change.is_grant());
+        let Some((bytes, _)) = begun else { return Err(refusal) };
+        let hearing = self.hearing(&request, &own.grant, gate);
+        let of_body = |body: &[u8]| self.denials(&request, body, &hearing);
+        let mut changes = Vec::new();
+        for part in wire::whole_messages(request.protocol, &bytes, PART_MESSAGES.min(limits.events_max)) {
+            match of_body(&part) {
+                Some(denials) => changes.extend(denials),
+                None => {
+                    let each = wire::whole_messages(request.protocol, &part, 1);
+                    changes.extend(each.filter_map(|message| of_body(&message)).flatten());
+                }
+            }
+            if changes.len() >= consents::WITHDRAWALS_MAX {
+                changes.truncate(consents::WITHDRAWALS_MAX);
+                break;
+            }
+        }
         if changes.is_empty() { Err(refusal) } else { Ok(Judged::Refused(changes, refusal)) }
+    }
+
+    /// Who withdraws in a body; none when it cannot be read.
+    fn denials(&self, request: &Request<'_>, body: &[u8], hearing: &Hearing<'_>) -> Option<Vec<Change>> {
+        let (repaired, limits) = (OnceCell::new(), &self.config.limits);
+        let decoded = pipeline::decode(request, body, &repaired, hearing.registry, limits).ok()?;
+        let mut changes = consents::changes(&decoded, hearing);
+        changes.retain(|change| !change.is_grant());
+        Some(changes)
     }
 
     /// Judges a request whose decisions are recorded, by what is recorded.
@@ -295,6 +315,13 @@ impl Judge {
     pub(super) fn geo(&self) -> Option<&GeoDb> {
         self.geo.as_ref()
     }
+}
+
+/// Whether a body that is refused for this may have messages that are whole. SDKs delete what is refused so.
+fn leaves_whole_messages(code: RefusalCode) -> bool {
+    use RefusalCode as C;
+    code.is_of_form()
+        || matches!(code, C::BadEncoding | C::CompressionRatio | C::TooManyEvents | C::TooManyValues)
 }
 
 #[cfg(test)]

@@ -125,6 +125,43 @@ async fn too_much_in_flight_is_refused_with_a_time_to_come_back() {
     ingest.stop().await.unwrap();
 }
 
+/// Wherever in the body the denial stands, and whatever is too much of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_denies_last_in_a_batch_that_is_refused_is_recorded() {
+    let root = tempfile::tempdir().unwrap();
+    let ingest = open(root.path(), &Arc::new(Keyring::ephemeral())).await;
+    let track = |user: &str, properties: &str| {
+        format!(r#"{{"type":"track","event":"app_open","userId":"{user}","properties":{{{properties}}}}}"#)
+    };
+    let denial = |user: &str| {
+        let context = r#"{"consent":{"categoryPreferences":{"Analytics":false}}}"#;
+        format!(r#"{{"type":"identify","userId":"{user}","context":{context}}}"#)
+    };
+    let heavy = track("u", &format!(r#""list":[{}]"#, vec!["0"; 400_000].join(",")));
+    let dull = vec![track("u", &format!(r#""text":"{}""#, "a".repeat(10_000))); 300];
+    for (name, code, messages) in [
+        ("many", RefusalCode::TooManyEvents, vec![track("u", ""); 5_000]),
+        ("heavy", RefusalCode::TooManyValues, vec![denial("first"), heavy]),
+        ("dull", RefusalCode::CompressionRatio, dull),
+    ] {
+        let body = format!(r#"{{"batch":[{},{}]}}"#, messages.join(","), denial(name));
+        let packed = zstd::encode_all(body.as_bytes(), 1).unwrap();
+        let sent = if name == "dull" { packed.as_slice() } else { body.as_bytes() };
+        let refused = Request { protocol: Protocol::Segment, body: sent, ..request("") };
+        assert_eq!(
+            ingest.accept(refused, &grant()).await.err().map(|refusal| refusal.code),
+            Some(code),
+            "{name}"
+        );
+    }
+    for (user, wanted) in [("many", 1), ("heavy", 1), ("first", 1), ("dull", 1), ("u", 0)] {
+        let event = format!(r#"{{"id":"{user}","event":"app_open","user_id":"{user}","country":"DE"}}"#);
+        let answer = ingest.accept(request(&event), &grant()).await.unwrap();
+        assert_eq!((answer.withheld, answer.accepted), (wanted, 1 - wanted), "{user}");
+    }
+    ingest.stop().await.unwrap();
+}
+
 /// Files below a directory that hold these bytes.
 fn files_with(directory: &Path, bytes: &[u8]) -> u64 {
     let mut found = 0;

@@ -1,17 +1,22 @@
 //! The identifiers of an event, and which of them its subject may be.
 //!
+//! Invariant: there is one answer to whose an event is: whom it is kept or withheld for is whom its decisions are recorded for.
 //! Not here: their canonical forms, and which of them name nobody (`shoal-privacy`, `identifier.rs`).
 
 use std::borrow::Cow;
 
-use shoal_schemas::{IdentifierKind, Programme, PropertyDef, ValueType};
+use shoal_privacy::identifier::is_placeholder;
+use shoal_schemas::{Class, EventDef, IdentifierKind, Programme, PropertyDef, ValueType};
 
 use crate::{
     answer::{Code, Rejection},
-    wire::json::Json,
+    wire::{
+        batch::{Common, Property},
+        json::Json,
+    },
 };
 
-/// The identifiers of an event.
+/// The identifiers of an event. What names nobody is none, so that the next one may be the subject.
 #[derive(Default)]
 pub(crate) struct Identifiers<'a> {
     pub(crate) user: Option<Cow<'a, str>>,
@@ -19,9 +24,54 @@ pub(crate) struct Identifiers<'a> {
     pub(crate) device: Option<Cow<'a, str>>,
     pub(crate) serial: Option<Cow<'a, str>>,
     pub(crate) session: Option<Cow<'a, str>>,
+    /// So many named nobody.
+    pub(crate) placeholders: u64,
 }
 
 impl<'a> Identifiers<'a> {
+    /// Those that an event says, or else its batch.
+    pub(crate) fn of(own: &Common<'a>, shared: &Common<'a>) -> Identifiers<'a> {
+        let mut placeholders = 0;
+        let mut pick = |own: &Option<Cow<'a, str>>, shared: &Option<Cow<'a, str>>| {
+            let mut said = [own, shared].into_iter().flatten();
+            said.find(|value| {
+                let is_placeholder = is_placeholder(value);
+                placeholders += u64::from(is_placeholder);
+                !is_placeholder
+            })
+            .cloned()
+        };
+        Identifiers {
+            user: pick(&own.user, &shared.user),
+            install: pick(&own.install, &shared.install),
+            device: pick(&own.device, &shared.device),
+            serial: pick(&own.serial, &shared.serial),
+            session: pick(&own.session, &shared.session),
+            placeholders,
+        }
+    }
+
+    /// Those under which consent may be recorded.
+    pub(crate) fn named(&self) -> [(IdentifierKind, Option<&str>); 4] {
+        [
+            (IdentifierKind::User, self.user.as_deref()),
+            (IdentifierKind::Install, self.install.as_deref()),
+            (IdentifierKind::Device, self.device.as_deref()),
+            (IdentifierKind::Serial, self.serial.as_deref()),
+        ]
+    }
+
+    /// Takes the properties of an event that are identifiers, as [`Identifiers::take`] does, and leaves out what is none.
+    pub(crate) fn take_all(&mut self, def: &EventDef, properties: &[Property<'a>]) {
+        for (name, value) in properties.iter().rev().filter(|(_, value)| !matches!(value, Json::Null)) {
+            if let Some(property) = def.property(name)
+                && let Class::Identifier(kind) = property.class
+            {
+                let _ = self.take(property, kind, value);
+            }
+        }
+    }
+
     /// What may be the subject of an event of this programme: the first identifier that there is.
     pub(crate) fn subject(&self, programme: Programme) -> Option<(IdentifierKind, &str)> {
         use IdentifierKind::{Device, Install, Serial, User};
@@ -35,7 +85,7 @@ impl<'a> Identifiers<'a> {
         named.iter().find_map(|(kind, value)| Some((*kind, value.as_deref()?)))
     }
 
-    /// Takes a property that is an identifier: it counts where the event itself says none of its kind.
+    /// Takes a property that is an identifier: it counts where the event itself, or its batch, says none of its kind.
     ///
     /// # Errors
     /// When it is no text or number, or too long.
@@ -48,6 +98,10 @@ impl<'a> Identifiers<'a> {
         let Some(text) = value.identifier() else {
             return Err(Rejection::property(Code::WrongType, &def.name, "must be a string"));
         };
+        if is_placeholder(&text) {
+            self.placeholders += 1;
+            return Ok(());
+        }
         if let ValueType::Text { bytes_max } = def.ty
             && text.len() > bytes_max as usize
         {

@@ -9,7 +9,7 @@ pub(crate) mod clean;
 pub(crate) mod country;
 mod event_id;
 mod frames;
-mod identifiers;
+pub(crate) mod identifiers;
 pub(crate) mod inflate;
 mod permit;
 pub(crate) mod pipeline;

@@ -18,14 +18,13 @@ use shoal_privacy::{
     },
     keyring::Keyring,
 };
-use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
+use shoal_schemas::{Programme, Region, Registry};
 
 use crate::{
     answer::{Code, Outcome, Rejection},
     grant::{IngestGrant, KeyKind},
     refusal::{Refusal, RefusalCode},
     stages::{
-        identifiers::Identifiers,
         validate::{Tally, ValidBatch, ValidEvent},
         value::Checked,
     },
@@ -120,8 +119,8 @@ impl LookedUp<'_, '_> {
             self.digesters.len() - 1
         });
         let mut records: Records = [const { None }; 8];
-        for (found, known) in records.chunks_exact_mut(2).zip(known(&event.ids)) {
-            let Some((kind, value)) = known else { continue };
+        for (found, named) in records.chunks_exact_mut(2).zip(event.ids.named()) {
+            let (kind, Some(value)) = named else { continue };
             let digests = self.digesters[at].1.digests(kind, value);
             found[0] = self.record((region, programme, digests.canonical))?;
             if let Some(spelled) = digests.spelled {
@@ -164,14 +163,4 @@ impl Permission<'_> {
         let claims = Claims { moment, carried, asserted: self.grant.asserted() };
         decide(self.registry.programme(event.def.programme), &claims, records.iter().flatten())
     }
-}
-
-/// The identifiers under which consent may be recorded.
-fn known<'i>(ids: &'i Identifiers<'_>) -> [Option<(IdentifierKind, &'i str)>; 4] {
-    [
-        ids.user.as_deref().map(|v| (IdentifierKind::User, v)),
-        ids.install.as_deref().map(|v| (IdentifierKind::Install, v)),
-        ids.device.as_deref().map(|v| (IdentifierKind::Device, v)),
-        ids.serial.as_deref().map(|v| (IdentifierKind::Serial, v)),
-    ]
 }

@@ -15,8 +15,7 @@ use shoal_schemas::{
 
 use crate::{
     answer::{Code, Outcome, Rejection},
-    consents::of_event,
-    grant::IngestGrant,
+    consents::{of_event, of_programme},
     near::Near,
     stages::{
         country::{Locator, Place},
@@ -102,6 +101,7 @@ pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidB
         placeholders: 0,
         near: std::mem::take(&mut head.near),
         frames: Vec::new(),
+        of_batch: of_programme(&head.defaults.preferences, rules.locator.grant.consent_category.as_deref()),
     };
     let mut out = ValidBatch { events: Vec::with_capacity(decoded.len()), values: Vec::new(), tally };
     for (slot, event) in decoded.into_iter().enumerate() {
@@ -132,6 +132,8 @@ struct Stage<'x, 'a> {
     placeholders: u64,
     near: Near,
     frames: Vec<Frame<'a>>,
+    /// What a consent manager says for all events.
+    of_batch: Option<Decision>,
 }
 
 impl<'a> Stage<'_, 'a> {
@@ -170,9 +172,12 @@ impl<'a> Stage<'_, 'a> {
             let reason = "an identifier is a number whose digits are not known";
             return Err(Rejection::event(Code::BadIdentifier, reason).into());
         }
-        let mut ids = self.identifiers(&own, shared);
-        self.properties(def, &mut properties[event.properties], &mut ids)?;
-        let claim = claim(own, shared, grant, time.at().is_none().then_some(rules.received_ms))?;
+        let mut ids = Identifiers::of(&own, shared);
+        let properties = self.properties(def, &mut properties[event.properties], &mut ids);
+        self.placeholders += ids.placeholders;
+        properties?;
+        let decision = of_event(&own.preferences, self.of_batch, grant.consent_category.as_deref());
+        let claim = claim(own, shared, decision, time.at().is_none().then_some(rules.received_ms))?;
         Ok(ValidEvent {
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             def,
@@ -263,6 +268,7 @@ impl<'a> Stage<'_, 'a> {
     ) -> Result<(), Rejection> {
         // One bit a property: a definition has at most 64.
         let (mut seen, mut kept, mut meant) = (0u64, 0u64, 0u64);
+        let first = self.values.len();
         for (name, value) in properties.iter_mut().rev() {
             let Ok(at) = def.properties.binary_search_by(|p| p.name.as_str().cmp(name)) else {
                 self.dropped += 1;
@@ -286,6 +292,8 @@ impl<'a> Stage<'_, 'a> {
                 Err(_) => self.dropped += 1,
             }
         }
+        // In the order of the event, in which earlier versions made ids of them.
+        self.values[first..].reverse();
         let has = |bits: u64, at: usize| bits & 1u64.checked_shl(at as u32).unwrap_or(0) != 0;
         for (at, property) in def.properties.iter().enumerate() {
             if property.required && !has(kept, at) {
@@ -304,26 +312,6 @@ impl<'a> Stage<'_, 'a> {
         Ok(())
     }
 
-    /// The event's identifiers, or else its batch's. What names nobody is none, so the next kind may be the subject.
-    fn identifiers(&mut self, own: &Common<'a>, shared: &Common<'a>) -> Identifiers<'a> {
-        let mut pick = |own: &Option<Cow<'a, str>>, shared: &Option<Cow<'a, str>>| {
-            let mut said = [own, shared].into_iter().flatten();
-            said.find(|value| {
-                let is_placeholder = is_placeholder(value);
-                self.placeholders += u64::from(is_placeholder);
-                !is_placeholder
-            })
-            .cloned()
-        };
-        Identifiers {
-            user: pick(&own.user, &shared.user),
-            install: pick(&own.install, &shared.install),
-            device: pick(&own.device, &shared.device),
-            serial: pick(&own.serial, &shared.serial),
-            session: pick(&own.session, &shared.session),
-        }
-    }
-
     fn property(
         &mut self,
         def: &'a PropertyDef,
@@ -332,10 +320,6 @@ impl<'a> Stage<'_, 'a> {
     ) -> Result<(), Rejection> {
         match (&def.class, def.column) {
             (Class::Drop, _) => Ok(()),
-            (Class::Identifier(_), _) if value.identifier().is_some_and(|text| is_placeholder(&text)) => {
-                self.placeholders += 1;
-                Ok(())
-            }
             (Class::Identifier(kind), _) => ids.take(def, *kind, &value),
             (Class::Location, _) => {
                 self.dropped += 1;
@@ -369,10 +353,9 @@ fn near(def: &EventDef, name: &str) -> u64 {
 fn claim<'a>(
     own: Common<'a>,
     shared: &Common<'a>,
-    grant: &IngestGrant,
+    decision: Option<Decision>,
     at_most_ms: Option<i64>,
 ) -> Result<Option<Claim<'a>>, Rejection> {
-    let decision = of_event(&own.preferences, &shared.preferences, grant.consent_category.as_deref());
     let claim = own.consent.or_else(|| shared.consent.clone()).transpose()?;
     let is_refusal = matches!(decision, Some(Decision::Denied | Decision::Unclear));
     let claim = match (claim, is_refusal) {

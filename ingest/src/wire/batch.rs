@@ -12,7 +12,7 @@ use crate::{
     config::Limits,
     near::Near,
     wire::{
-        claim::ReadClaim,
+        claim::{ReadClaim, is_misspelled},
         json::{Bounds, Broken, Json, is_damaged},
         preferences::Preferences,
         time::Time,
@@ -115,8 +115,8 @@ impl DecodedEvent<'_> {
     }
 }
 
-/// What an event says, or its batch for all of them.
-#[derive(Default)]
+/// What an event says, or its batch for all of them. Each of its texts is short, so that many events may have it.
+#[derive(Clone, Default)]
 pub(crate) struct Common<'a> {
     pub(crate) user: Option<Cow<'a, str>>,
     pub(crate) install: Option<Cow<'a, str>>,
@@ -167,6 +167,11 @@ impl<'a> Sink<'_, 'a> {
         room
     }
 
+    /// Whether a limit is broken, so that whatever is read from now on is read in vain.
+    pub(in crate::wire) fn is_over(&self) -> bool {
+        self.bounds.broken.get().is_some()
+    }
+
     /// What was found.
     pub(in crate::wire) fn into_batch(self) -> DecodedBatch<'a> {
         DecodedBatch { head: self.head, events: self.events, properties: self.properties }
@@ -177,6 +182,11 @@ impl<'a> DecodedBatch<'a> {
     /// What the body says about all of its events, and its events.
     pub(crate) fn parts(&self) -> (&DecodedHead<'a>, &[DecodedEvent<'a>]) {
         (&self.head, &self.events)
+    }
+
+    /// The properties of one of its events.
+    pub(crate) fn properties_of(&self, event: &DecodedEvent<'a>) -> &[Property<'a>] {
+        self.properties.get(event.properties.clone()).unwrap_or_default()
     }
 
     /// What the answer says beside the events: skipped items, faults of the batch, and the id that the client expects back.
@@ -283,7 +293,7 @@ impl<'a> Common<'a> {
     pub(in crate::wire) fn is_lost(key: &str, value: &Json<'_>) -> bool {
         match value {
             // What is too long to be a consent is one that cannot be read.
-            Json::Beyond => key != "consent",
+            Json::Beyond => key != "consent" && !is_misspelled(key),
             Json::Text(text) => (key == "serial_number" || key.ends_with("_id")) && is_damaged(text),
             _ => false,
         }

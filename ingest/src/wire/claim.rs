@@ -20,6 +20,10 @@ use crate::{
     },
 };
 
+/// Longest policy version, in bytes: no definition has a longer one. A claim of a batch is copied for each of its events.
+const VERSION_BYTES_MAX: usize = 64;
+/// In the place of a longer one: it is not empty, and none that a definition can have.
+const NO_VERSION: &str = " ";
 /// The oldest age that is one: a year of birth is none.
 const AGE_MAX: f64 = 150.0;
 
@@ -65,6 +69,9 @@ impl<'a> Claim<'a> {
         for (name, value) in members.iter().filter(|(_, value)| !matches!(value, Json::Null)) {
             match &**name {
                 "policy_version" => match value {
+                    Json::Text(version) if version.len() > VERSION_BYTES_MAX => {
+                        claim.policy_version = Cow::Borrowed(NO_VERSION);
+                    }
                     Json::Text(version) => claim.policy_version = version.clone(),
                     _ => return Err(bad("policy_version must be a string")),
                 },
@@ -205,6 +212,17 @@ mod tests {
         }
         let claim = Claim::read(&object(&[("age", Json::Null)]), true).unwrap().ok().unwrap();
         assert_eq!((claim.age, &*claim.policy_version), (None, ""));
+    }
+
+    #[test]
+    fn a_policy_version_that_is_too_long_is_none_and_is_not_kept() {
+        for (length, kept) in
+            [(64, "v".repeat(64)), (65, NO_VERSION.to_owned()), (70_000, NO_VERSION.to_owned())]
+        {
+            let version = Json::Text(Cow::Owned("v".repeat(length)));
+            let claim = Claim::read(&object(&[("policy_version", version)]), true).unwrap().ok().unwrap();
+            assert_eq!((&*claim.policy_version, claim.is_refusal), (&*kept, false), "{length}");
+        }
     }
 
     #[test]

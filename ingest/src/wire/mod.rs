@@ -28,7 +28,7 @@ use std::cell::Cell;
 
 use batch::{DecodedBatch, DecodedHead, Sink};
 use json::{Bounds, Broken};
-use protocol::{Reply, Request, Told, Wire};
+use protocol::{Bodies, Reply, Request, Told, Wire};
 use shoal_schemas::{Protocol, Registry};
 
 use crate::{
@@ -56,10 +56,10 @@ pub(crate) fn repaired(protocol: Protocol, bytes: &[u8], limits: &Limits) -> Opt
     wire(protocol).repair(bytes, limits.inflated_bytes_max)
 }
 
-/// A body of the messages that are whole in one that could not be read or has too many; none where there is none. What they allow does
-/// not count, because nobody knows what is missing.
-pub(crate) fn whole_messages(protocol: Protocol, bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
-    wire(protocol).whole_messages(bytes, limits)
+/// Bodies of the messages that are whole in one that could not be read or has too much, of so many messages at the most. What they allow
+/// does not count, because nobody knows what is missing.
+pub(crate) fn whole_messages(protocol: Protocol, bytes: &[u8], messages_max: usize) -> Bodies<'_> {
+    wire(protocol).whole_messages(bytes, messages_max)
 }
 
 /// The ingest key that a Segment SDK without a header puts into its body, if it is there. No more than 64 KiB are

@@ -16,13 +16,13 @@ use crate::wire::{
     spelled,
 };
 
-/// What a person has decided about one category of a consent manager.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a person has decided about one category of a consent manager; the strictest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Decision {
     Allowed,
-    Denied,
     /// Something that is neither: it is no consent, and no withdrawal.
     Unclear,
+    Denied,
 }
 
 /// In the place of a name: what stands there cannot be read, and may be about any category.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use shoal_schemas::Protocol;
 
-use crate::{answer::BatchAnswer, config::Limits, refusal::Refusal, wire::batch::Sink};
+use crate::{answer::BatchAnswer, refusal::Refusal, wire::batch::Sink};
 
 /// A request, as the server took it from the wire. No `Debug`: it holds the body.
 #[derive(Clone, Copy)]
@@ -82,6 +82,9 @@ impl Reply {
     }
 }
 
+/// Bodies that are made one after the other.
+pub(crate) type Bodies<'b> = Box<dyn Iterator<Item = Vec<u8>> + 'b>;
+
 /// A protocol: two operations, and how strictly its bytes are read.
 pub(crate) trait Wire: Sync {
     /// Whether what breaks a limit or a declared type is refused. SDKs of vendors cannot act on that: what they send is
@@ -105,10 +108,10 @@ pub(crate) trait Wire: Sync {
         sink: &mut Sink<'_, 'a>,
     ) -> Result<(), Refusal>;
 
-    /// A body of the messages that are whole in bytes which could not be decoded as a whole; `None` where a protocol's messages tell no
-    /// decisions about consent, so that there is nothing to be saved.
-    fn whole_messages(&self, _bytes: &[u8], _limits: &Limits) -> Option<Vec<u8>> {
-        None
+    /// The messages that are whole in bytes which could not be decoded as a whole, and may be the denial of somebody: as bodies of so many
+    /// messages at the most. None where a protocol's messages tell no decisions about consent, so that there is nothing to be saved.
+    fn whole_messages<'b>(&self, _bytes: &'b [u8], _messages_max: usize) -> Bodies<'b> {
+        Box::new(std::iter::empty())
     }
 
     /// The answer that its clients expect; `None` when they expect a refusal as a problem document, as everywhere in

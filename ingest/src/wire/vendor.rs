@@ -57,18 +57,24 @@ impl<'a> Mapped<'a> {
             }
         }
         let own = sources.roots.first().map_or(&[][..], |root| root.members());
-        // Of a name that stands twice the last counts that is not null.
+        let first = out.len();
+        // Of a name that stands twice the last counts that is not null; they stay in the order of the event. Those that are not
+        // declared come behind them: there may be any number of these, and none is compared with another.
         for (name, value) in own.iter().rev() {
-            match self.def.property(name) {
-                Some(property) => put(out, start, &property.name, value.clone()),
-                None if used.contains(&&**name) => {}
-                None => out.push((name.clone(), Json::Null)),
+            if let Some(property) = self.def.property(name) {
+                put(out, start, &property.name, value.clone());
+            }
+        }
+        out[first..].reverse();
+        for (name, _) in own.iter().rev() {
+            if self.def.property(name).is_none() && !used.contains(&&**name) {
+                out.push((name.clone(), Json::Null));
             }
         }
     }
 }
 
-/// Adds a declared property, unless it is there already.
+/// Adds a declared property, unless it is there already. So far there are only declared ones, each once.
 fn put<'a>(out: &mut Vec<Property<'a>>, start: usize, name: &'a str, value: Json<'a>) {
     let is_new = out[start..].iter().all(|(present, _)| present != name);
     if is_new && !matches!(value, Json::Null) {

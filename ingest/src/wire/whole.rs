@@ -28,30 +28,47 @@ impl Within {
 }
 
 /// The whole objects of a body, in their order.
-pub(crate) fn objects(bytes: &[u8], within: Within) -> Vec<&[u8]> {
-    let (mut found, mut open) = (Vec::new(), Vec::new());
-    let (mut at, mut start, mut is_text) = (0, 0, false);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' if is_text => at += 1,
-            b'"' => is_text = !is_text,
-            b'{' | b'[' if !is_text => {
-                if within.is_there(&open) {
-                    start = at;
+pub(crate) fn objects(bytes: &[u8], within: Within) -> Objects<'_> {
+    Objects { bytes, within, at: 0, open: Vec::new() }
+}
+
+/// Iterator of [`objects`]: there may be millions of them.
+pub(crate) struct Objects<'b> {
+    bytes: &'b [u8],
+    within: Within,
+    at: usize,
+    /// The brackets that are open.
+    open: Vec<u8>,
+}
+
+impl<'b> Iterator for Objects<'b> {
+    type Item = &'b [u8];
+
+    fn next(&mut self) -> Option<&'b [u8]> {
+        let (mut start, mut is_text) = (self.at, false);
+        while let Some(byte) = self.bytes.get(self.at) {
+            let here = self.at;
+            self.at += 1;
+            match byte {
+                b'\\' if is_text => self.at += 1,
+                b'"' => is_text = !is_text,
+                b'{' | b'[' if !is_text => {
+                    if self.within.is_there(&self.open) {
+                        start = here;
+                    }
+                    self.open.push(*byte);
                 }
-                open.push(*byte);
-            }
-            b'}' | b']' if !is_text => {
-                let opened = open.pop();
-                if (opened, *byte) == (Some(b'{'), b'}') && within.is_there(&open) {
-                    found.push(&bytes[start..=at]);
+                b'}' | b']' if !is_text => {
+                    let opened = self.open.pop();
+                    if (opened, *byte) == (Some(b'{'), b'}') && self.within.is_there(&self.open) {
+                        return Some(&self.bytes[start..=here]);
+                    }
                 }
+                _ => {}
             }
-            _ => {}
         }
-        at += 1;
+        None
     }
-    found
 }
 
 #[cfg(test)]
@@ -62,10 +79,7 @@ mod tests {
     use super::*;
 
     fn found(body: &str, within: Within) -> Vec<&str> {
-        objects(body.as_bytes(), within)
-            .into_iter()
-            .map(|bytes| std::str::from_utf8(bytes).unwrap())
-            .collect()
+        objects(body.as_bytes(), within).map(|bytes| std::str::from_utf8(bytes).unwrap()).collect()
     }
 
     #[test]
@@ -96,13 +110,13 @@ mod tests {
                 length <= end
             });
             let wanted: Vec<&[u8]> = whole.map(|item| item.as_bytes()).collect();
-            prop_assert_eq!(objects(&body.as_bytes()[..end], Within::List), wanted);
+            prop_assert_eq!(objects(&body.as_bytes()[..end], Within::List).collect::<Vec<_>>(), wanted);
         }
 
         #[test]
         fn any_bytes_have_objects(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            objects(&bytes, Within::List);
-            objects(&bytes, Within::Batch);
+            objects(&bytes, Within::List).count();
+            objects(&bytes, Within::Batch).count();
         }
     }
 }

@@ -183,19 +183,27 @@ fn who_withdraws_in_a_whole_message_of_a_batch_that_is_refused_is_recorded() {
     let denied = json!({"context": {"consent": {"categoryPreferences": {"Analytics": false}}}});
     let silent = |id: &str| message(id, &json!({}));
     let cut = format!("{{\"batch\":[{},{},{{\"type\":\"tra", silent("kept"), message("cut", &denied));
-    let many: Vec<Value> = vec![message("many", &denied), silent("1"), silent("2"), silent("3"), silent("4")];
-    let packed = {
+    let many: Vec<Value> = vec![silent("1"), silent("2"), silent("3"), silent("4"), message("many", &denied)];
+    let heavy = message("5", &json!({"properties": {"list": vec![0; 400_000]}}));
+    let values = json!({"batch": [heavy, message("values", &denied)]}).to_string();
+    let dull = vec![message("6", &json!({"properties": {"text": "a".repeat(60_000)}})); 100];
+    let dull = [dull, vec![message("dull", &denied)]].concat();
+    let pack = |body: &str| {
         use std::io::Write;
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(json!({"batch": [message("packed", &denied)]}).to_string().as_bytes()).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(body.as_bytes()).unwrap();
         gzip.finish().unwrap()
     };
+    let dull = pack(&json!({"batch": dull}).to_string());
+    let packed = pack(&json!({"batch": [message("packed", &denied)]}).to_string());
     let packed = &packed[..packed.len() - 6];
     let bearer = format!("Bearer {key}");
     let headers = [("authorization", bearer.as_str())];
     for (install, status, body) in [
         ("cut", 200, cut.as_bytes()),
         ("many", 413, json!({"batch": many}).to_string().as_bytes()),
+        ("values", 413, values.as_bytes()),
+        ("dull", 413, dull.as_slice()),
         ("packed", 400, packed),
     ] {
         world.client().ask("POST", "/v1/batch", &headers, body).unwrap().expect(status);
@@ -213,6 +221,25 @@ fn who_withdraws_in_a_whole_message_of_a_batch_that_is_refused_is_recorded() {
     decision["event"] = json!("Segment Consent Preference Updated");
     world.client().post("/v1/batch", &key, format!("{{\"batch\":[{decision},{{")).expect(200);
     assert_eq!(of_install(&world, &key, "cut"), "withdrawn");
+}
+
+#[test]
+fn a_denial_holds_for_the_device_whose_serial_number_is_a_property() {
+    let world = World::new();
+    let key = world.key(ingest(&[Region::De], Some(Programme::DeviceExperience), Some(POLICY))).reveal();
+    let profile = |event: Value| {
+        let mut event = event;
+        event["event"] = json!("device_profile");
+        event["time"] = json!(world.now_ms());
+        codes(&world.client().events(&key, &json!([event]))).remove(0)
+    };
+    assert_eq!(profile(json!({"id": "1", "serial_number": "S-1"})), "accepted");
+    let denied = json!({"event": "device_profile", "anonymousId": null, "properties": {"serial_number": "S-1"},
+        "context": {"consent": {"categoryPreferences": {"Analytics": false}}}});
+    world.client().post("/v1/batch", &key, json!({"batch": [message("2", &denied)]}).to_string()).expect(200);
+    assert_eq!(profile(json!({"id": "3", "serial_number": "S-1"})), "withdrawn");
+    assert_eq!(profile(json!({"id": "4", "properties": {"serial_number": "s-1"}})), "withdrawn");
+    assert_eq!(profile(json!({"id": "5", "serial_number": "S-2"})), "accepted");
 }
 
 #[test]

@@ -7,16 +7,19 @@ mod key;
 pub(super) use key::write_key;
 
 use crate::{
-    config::Limits,
     refusal::Refusal,
     wire::{
         batch::Sink,
         json,
-        protocol::{Reply, Request, Told, Wire},
+        protocol::{Bodies, Reply, Request, Told, Wire},
         repair,
         whole::{Within, objects},
     },
 };
+
+/// No message that tells whose it is and what is denied has fewer bytes:
+/// `{"userId":1,"consent.categoryPreferences":{"A":0}}` has 50.
+const DENIAL_BYTES_MIN: usize = 48;
 
 /// The protocol of Segment's SDKs.
 pub(super) struct Segment;
@@ -35,11 +38,14 @@ impl Wire for Segment {
         decode::read(json::text(bytes)?, request.message_type, sink)
     }
 
-    fn whole_messages(&self, bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
-        let messages = objects(bytes, Within::Batch);
-        let messages = &messages[..messages.len().min(limits.events_max)];
-        let body = [br#"{"batch":["#.as_slice(), &messages.join(&b','), b"]}"].concat();
-        (!messages.is_empty()).then_some(body)
+    fn whole_messages<'b>(&self, bytes: &'b [u8], messages_max: usize) -> Bodies<'b> {
+        let may_deny = |message: &&[u8]| message.len() >= DENIAL_BYTES_MIN;
+        let mut messages = objects(bytes, Within::Batch).filter(may_deny);
+        Box::new(std::iter::from_fn(move || {
+            let some: Vec<&[u8]> = messages.by_ref().take(messages_max).collect();
+            let body = || [br#"{"batch":["#.as_slice(), &some.join(&b','), b"]}"].concat();
+            (!some.is_empty()).then(body)
+        }))
     }
 
     fn answer(&self, told: &Told<'_>) -> Option<Reply> {

@@ -43,6 +43,8 @@ pub(super) fn read<'a>(body: &'a [u8], sink: &mut Sink<'_, 'a>) -> Result<(), Re
     for (count, item) in items.by_ref().enumerate() {
         if count >= reader.sink.limits.events_max {
             reader.sink.bounds.broken.set(Some(json::Broken::Events));
+        }
+        if reader.sink.is_over() {
             return Ok(());
         }
         if !reader.item(&item) {
@@ -89,7 +91,7 @@ impl<'a> Reader<'_, '_, 'a> {
             "session" => self.session(&value),
             "client_report" => client_report::read(&value, &mut self.sink.head.client_losses),
             _ => match value.get("items") {
-                Some(list) => list.items().iter().for_each(|span| self.span(span, None)),
+                Some(list) => self.spans(list, None),
                 None => self.span(&value, None),
             },
         }
@@ -154,14 +156,24 @@ impl<'a> Reader<'_, '_, 'a> {
         let timed = Timed { vendor_name: format!("transaction:{op}"), name, data, status, of: event };
         let id = identifier(event.get("event_id"));
         let common = self.common(event);
-        self.timed(timed, id, common, true);
-        for span in event.get("spans").map_or(&[][..], Json::items) {
-            self.span(span, Some(event));
+        self.timed(timed, id, common.clone(), true);
+        if let Some(list) = event.get("spans") {
+            self.spans(list, Some(&common));
         }
     }
 
-    /// A span by itself, or (with its transaction) as a part. A part without a rule is not an event of its own.
-    fn span(&mut self, span: &Json<'a>, transaction: Option<&Json<'a>>) {
+    /// The spans of a list. What their transaction says of all of them was read once: it may have as many members as there are spans.
+    fn spans(&mut self, list: &Json<'a>, of_transaction: Option<&Common<'a>>) {
+        for span in list.items() {
+            if self.sink.is_over() {
+                return;
+            }
+            self.span(span, of_transaction);
+        }
+    }
+
+    /// A span by itself, or as a part of a transaction, which says this of it. A part without a rule is not an event of its own.
+    fn span(&mut self, span: &Json<'a>, of_transaction: Option<&Common<'a>>) {
         let values = attributes(span);
         let data = values.as_ref().or_else(|| span.get("data")).unwrap_or(&Json::Null);
         let op = span.get("op").or_else(|| data.get("sentry.op")).and_then(Json::text).map_or("", |op| &**op);
@@ -172,11 +184,8 @@ impl<'a> Reader<'_, '_, 'a> {
             (trace, Some(span)) => Some(Cow::Owned(format!("{}/{span}", trace.unwrap_or_default()))),
             (_, None) => None,
         };
-        let common = match transaction {
-            Some(transaction) => self.common(transaction),
-            None => self.span_common(data),
-        };
-        self.timed(timed, id, common, transaction.is_none());
+        let common = of_transaction.cloned().unwrap_or_else(|| self.span_common(data));
+        self.timed(timed, id, common, of_transaction.is_none());
     }
 
     fn timed(&mut self, timed: Timed<'_, 'a>, id: Option<Cow<'a, str>>, common: Common<'a>, is_item: bool) {

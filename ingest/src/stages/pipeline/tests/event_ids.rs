@@ -1,5 +1,7 @@
 //! What a resend is recognised by: whose event ids are, and what stands for one that an event has not.
 
+use shoal_schemas::Kind;
+
 use super::*;
 
 const UUID: &str = "5f0c6f0e-6f0a-4b62-8f0c-0d4a0f7f9a11";
@@ -14,8 +16,12 @@ fn known_as(members: &str, after_ms: i64) -> (u64, Vec<u64>) {
 }
 
 fn of_body(body: &str, after_ms: i64) -> (u64, Vec<u64>) {
+    of_request(Protocol::Native, body, after_ms)
+}
+
+fn of_request(protocol: Protocol, body: &str, after_ms: i64) -> (u64, Vec<u64>) {
     let received_ms = now() + after_ms;
-    let request = Request { received_ms, ..request(Protocol::Native, body.as_bytes()) };
+    let request = Request { received_ms, ..request(protocol, body.as_bytes()) };
     let piped = world().run(&request, &grant(Some(Programme::UserExperience)), received_ms).unwrap();
     assert_eq!(code(&piped.outcomes[0]), "accepted", "{body}: {:?}", piped.outcomes);
     let row = piped.batches[0].rows()[0];
@@ -148,4 +154,54 @@ fn events_of_before_there_were_scopes_are_known() {
     let (_, others) = known_as(&format!(r#"{TIME},"user_id":"u""#), 0);
     assert_eq!(others.len(), 1);
     assert_eq!(others, known_as(&format!(r#"{TIME},"user_id":"u""#), 70_000).1);
+}
+
+#[test]
+fn content_of_before_there_were_scopes_is_in_the_order_of_the_event() {
+    let digester = world().keyring.event_digester(Region::De);
+    let of = |name: &str, members: &[(&str, &str)]| {
+        let time_ms = rfc3339("2026-11-20T08:00:00Z").unwrap();
+        let mut text = format!("camera\u{1f}content\u{1f}{}:{name}\u{1f}1:u", name.len());
+        text.push_str(&"\u{1f}0:".repeat(4));
+        text.push_str(&format!("\u{1f}{time_ms}"));
+        for (name, value) in members {
+            let columns = &world().registry.table(Kind::Usage).columns;
+            let column = columns.iter().position(|column| column.name == *name).unwrap();
+            text.push_str(&format!("\u{1f}{column}={}:{value}", value.len()));
+        }
+        vec![row::fingerprint(&digester.digest(&text))]
+    };
+    let native =
+        |members: &str| of_body(&format!(r#"{{"country":"DE","user_id":"u",{TIME},{members}}}"#), 0).1;
+    let (element, screen) = (("element", "ok"), ("screen", "home"));
+    // The context comes first, and then each property where it stands.
+    let context = r#""context":{"app_version":"4.2","os_version":"18"}"#;
+    for (properties, wanted) in [
+        (r#"{"element":"ok","screen":"home"}"#, [element, screen]),
+        (r#"{"screen":"home","a":1,"element":"ok"}"#, [screen, element]),
+    ] {
+        let members = format!(r#""event":"click",{context},"properties":{properties}"#);
+        let wanted = [&[("app_version", "4.2"), ("os_version", "18")][..], &wanted].concat();
+        assert_eq!(native(&members), of("click", &wanted), "{properties}");
+    }
+    let segment = |name: &str, properties: &str| {
+        let track = format!(
+            r#"{{"type":"track","event":"{name}","userId":"u","timestamp":"2026-11-20T08:00:00Z","context":{{"country":"DE"}},"properties":{properties}}}"#
+        );
+        of_request(Protocol::Segment, &format!(r#"{{"batch":[{track}]}}"#), 0).1
+    };
+    assert_eq!(
+        segment("click", r#"{"screen":"home","a":1,"element":"ok"}"#),
+        of("click", &[screen, element])
+    );
+    assert_eq!(segment("click", r#"{"element":"ok","screen":"home"}"#), of("click", &[element, screen]));
+    // What the rule of a vendor's name says comes before what is named as it is declared.
+    assert_eq!(
+        segment("Signed In", r#"{"method":"code"}"#),
+        of("login", &[("result", "ok"), ("method", "code")])
+    );
+    assert_eq!(
+        segment("Button Clicked", r#"{"screen":"home","button_id":"ok"}"#),
+        of("click", &[element, screen])
+    );
 }
