@@ -8,7 +8,7 @@
 //! ```
 //! What the batch says is the default for each event; of that, what cannot be read is left out, and named in the answer. Fields
 //! that the protocol does not have are ignored where they cannot be another name of one (`unknown.rs`), coordinates in a context too, but for those of a consent, and a consent under another spelling of its name:
-//! an event that has no other consent is rejected. Of what is said twice the last counts that is not null. A field that is longer or
+//! that makes the consent beside which it stands one that cannot be read, in whichever order they are. Of what is said twice the last counts that is not null. A field that is longer or
 //! deeper than a value may be is left out and counted. The
 //! fields of an event are read straight into their slots, without a tree: this is the path that must be fast.
 //! Not here: what a name or a property means (`stages/validate.rs`).
@@ -25,7 +25,7 @@ use crate::{
     answer::{Code, Rejection},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Sink},
+        batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other, Sink},
         claim::{self, Claim},
         json::{Broken, Json, Key, bad_json},
         time::Time,
@@ -209,7 +209,7 @@ fn scalar_field<'a>(
             }
         }
         _ if claim::is_misspelled(key) && !matches!(value, Json::Null) => {
-            event.common.consent = Some(claim::misspelled());
+            event.others.push(Other { field: unknown::CONSENT, value: Some(value) });
         }
         _ => return event.common.set(key, value),
     }

@@ -7,8 +7,9 @@
 //! Where the event does not say the field itself, and the value is one that the field may have, another name is understood: nobody
 //! can have meant anything else. Otherwise it is left out, and the answer names the field that was probably meant.
 //!
-//! Invariants: what is understood rejects nothing that would be taken without it, except by its time; a batch's own `name` is no event's.
-//! Not here: fields under their own names (`decode.rs`), other spellings of a consent (`wire/claim.rs`).
+//! Invariants: what is understood rejects nothing that would be taken without it, except by its time, or by a country in whose region the
+//! key may not write; a batch's own `name` is no event's; a consent under another spelling rejects, whatever stands before or behind it.
+//! Not here: fields under their own names (`decode.rs`), what is another spelling of a consent (`wire/claim.rs`).
 
 use shoal_schemas::{Registry, nearest::nearest};
 
@@ -17,12 +18,15 @@ use crate::{
     answer::{Code, Rejection},
     near::Near,
     wire::{
-        batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other},
+        batch::{self, Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other},
+        claim,
         json::Json,
         time::Time,
     },
 };
 
+/// The field of a consent.
+pub(super) const CONSENT: &str = "consent";
 /// Longest name that is looked for, in letters and digits.
 const LETTERS_MAX: usize = 16;
 
@@ -52,6 +56,11 @@ pub(super) fn note<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>,
 /// Decides about what was noted, when everything that an event or a batch says is known.
 pub(super) fn settle(event: &mut DecodedEvent<'_>, is_batch: bool, near: &mut Near, registry: &Registry) {
     for Other { field, value } in std::mem::take(&mut event.others) {
+        // What is only near to one has no value here.
+        if field == CONSENT && value.is_some() {
+            event.common.consent = Some(claim::misspelled());
+            continue;
+        }
         let is_of_event = matches!(field, "event" | "id" | "time");
         if is_batch && is_of_event {
             continue;
@@ -130,6 +139,10 @@ fn is_taken<'a>(field: &str, value: Json<'a>, event: &mut DecodedEvent<'a>, regi
         "sent_at" => {
             event.sent_at = time();
             event.sent_at.is_some()
+        }
+        "country" => {
+            event.common.country = batch::country(Some(&value), registry);
+            event.common.country.is_some()
         }
         _ => matches!(event.common.set(field, value), Ok(None)),
     }

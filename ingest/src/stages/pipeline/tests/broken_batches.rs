@@ -92,6 +92,32 @@ fn a_bad_value_of_a_native_batch_is_missing_for_each_event_and_named() {
 }
 
 #[test]
+fn a_consent_under_another_spelling_counts_wherever_it_stands() {
+    let long = format!(r#""Consent":"{}""#, "x".repeat(70_000));
+    for other in
+        [r#""consent.granted":false"#, r#""Consent":{"granted":false}"#, r#""CONSENT":true"#, long.as_str()]
+    {
+        for both in [format!("{CONSENT},{other}"), format!("{other},{CONSENT}")] {
+            let event = click("1", &format!(r#","user_id":"u","country":"DE",{both}"#));
+            expect(Protocol::Native, &event, &["bad_consent"], &[]);
+            // Of a batch it is the fault of those that have none of their own.
+            let events =
+                [click("1", r#","user_id":"u""#), click("2", &format!(r#","user_id":"u",{CONSENT}"#))];
+            let body = format!(r#"{{"country":"DE",{both},"events":[{}]}}"#, events.join(","));
+            expect(Protocol::Native, &body, &["bad_consent", "accepted"], &["bad_consent consent"]);
+        }
+    }
+    // One that is only near to it says nothing, and of what is said twice the last counts.
+    for both in [
+        format!(r#""consents":false,{CONSENT},"Consent":null"#),
+        format!(r#""consent":{{"policy_version":7}},{CONSENT}"#),
+    ] {
+        let event = click("1", &format!(r#","user_id":"u","country":"DE",{both}"#));
+        expect(Protocol::Native, &event, &["accepted"], &[]);
+    }
+}
+
+#[test]
 fn null_in_the_place_of_events_is_nothing() {
     let whole = click("1", &format!(r#","user_id":"u","country":"DE",{CONSENT}"#));
     for body in [

@@ -59,6 +59,29 @@ fn another_name_that_can_mean_one_field_only_is_understood() {
 }
 
 #[test]
+fn what_is_understood_rejects_nothing_that_would_be_taken_without_it() {
+    let run = |members: &str| {
+        let consent = r#""consent":{"policy_version":"2026-1"}"#;
+        let body = format!(r#"{{"event":"app_open","user_id":"u",{consent},{members}}}"#);
+        let grant = IngestGrant { regions: vec![Region::De], ..grant(None) };
+        let piped = world().run(&request(Protocol::Native, body.as_bytes()), &grant, now()).unwrap();
+        (code(&piped.outcomes[0]), suggested(piped))
+    };
+    for (members, told, meant) in [
+        (r#""countryCode":"FR""#, "accepted", vec![]),
+        (r#""countryCode":"DEU""#, "accepted", vec!["- country 1"]),
+        (r#""countryCode":276"#, "accepted", vec!["- country 1"]),
+        (r#""country":"DEU""#, "unknown_country", vec![]),
+        (r#""OS":"iPadOS""#, "accepted", vec![]),
+        // Every system has a listed name.
+        (r#""OS":"Solaris""#, "accepted", vec![]),
+    ] {
+        let meant: Vec<String> = meant.into_iter().map(str::to_owned).collect();
+        assert_eq!(run(members), (told, meant), "{members}");
+    }
+}
+
+#[test]
 fn what_was_probably_meant_is_named_and_nothing_else_changes() {
     let open = r#""event":"app_open","user_id":"u""#;
     for (members, wanted) in [
