@@ -40,9 +40,9 @@ pub enum Code {
     NotListed,
     /// More properties than an event may have.
     TooManyProperties,
-    /// An event id that is empty or too long.
+    /// An event id that is empty, too long, or neither a text nor a whole number.
     BadId,
-    /// An identifier that is empty, too long, or not a text.
+    /// An identifier that is too long, neither a text nor a number, or a number whose digits are not known.
     BadIdentifier,
     /// A time that cannot be read.
     BadTime,

@@ -102,13 +102,15 @@ explained! { REFUSALS, RefusalCode, as_str:
         "Send fewer events in a request, and leave out properties that are not declared.";
     TooManyChanges =>
         "The request has more changes of consent than one may have.",
-        "Send lists with a grant by the thousand, and lists of withdrawals alone by ten thousand.";
+        "Send lists with a grant by the thousand (with a shipped key by `ingest.grants_per_min`), and lists of withdrawals alone by ten \
+            thousand.";
     WrongType =>
         "What stands in the place of the events is no list.",
         "Send `{\"events\": [..]}`, or one event a line.";
     BadIdentifier =>
-        "An identifier of a consent is too long, empty, or not a text.",
-        "Send the identifier that the events have, as a text.";
+        "An identifier of a consent is too long or neither a text nor a whole number, a grant names two of one kind, or a change names \
+            more than 16.",
+        "Send the identifiers that the events have, as texts, one of each kind.";
     NoIdentifier =>
         "A consent names nobody, or only a placeholder such as `undefined`.",
         "Name `user_id`, `install_id`, `device_id` or `serial_number`, and send it once the app knows it.";
@@ -191,10 +193,10 @@ explained! { REJECTIONS, Code, as_str:
         "The event has more properties than one may have (`ingest.properties_max`).",
         "Leave out what no definition declares: it is not kept anyway.";
     BadId =>
-        "The event's `id` is empty, too long, or not a text.",
+        "The event's `id` is empty, too long, or neither a text nor a whole number.",
         "Send a random UUID as a text, the same one when the event is sent again.";
     BadIdentifier =>
-        "An identifier is too long, not a text, or a number whose digits are not known.",
+        "An identifier is too long, neither a text nor a number, or a number whose digits are not known.",
         "Send identifiers as texts.";
     BadTime =>
         "The time of the event cannot be read.",

@@ -54,7 +54,7 @@ codes! {
     TooManyChanges => "too_many_changes",
     /// What stands in the place of a batch's events is no list.
     WrongType => "wrong_type",
-    /// An identifier that is too long or not a text.
+    /// An identifier that is too long or neither a text nor a whole number, two of one kind in a grant, or too many.
     BadIdentifier => "bad_identifier",
     /// A consent names no identifier.
     NoIdentifier => "no_identifier",

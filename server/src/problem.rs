@@ -209,7 +209,7 @@ const fn ingest_row(code: RefusalCode) -> Row {
         C::TooManyValues => row(S::PAYLOAD_TOO_LARGE, "The body has too many values"),
         C::TooManyChanges => row(S::PAYLOAD_TOO_LARGE, "The request has too many changes of consent"),
         C::WrongType => row(S::UNPROCESSABLE_ENTITY, "The events are no list"),
-        C::BadIdentifier => row(S::UNPROCESSABLE_ENTITY, "An identifier is too long or not a text"),
+        C::BadIdentifier => row(S::UNPROCESSABLE_ENTITY, "An identifier of a consent cannot be taken"),
         C::NoIdentifier => row(S::UNPROCESSABLE_ENTITY, "There is no identifier"),
         C::BadTime => row(S::UNPROCESSABLE_ENTITY, "A time cannot be read"),
         C::UnknownProgramme => row(S::UNPROCESSABLE_ENTITY, "There is no such programme"),

@@ -6,8 +6,8 @@
 //! | programme | any letter case, `_` for `-`; the key's own, where a withdrawal names none |
 //! | identifiers | `userId`, `user.id`, `subject.user_id`, `device.id` and the like |
 //!
-//! Whoever withdraws is understood wherever that is possible, and is meant under every identifier that is named; whoever grants says
-//! so with the word and names nobody twice. Not here: what a change may say beside (`read.rs`).
+//! Whoever withdraws is understood wherever that is possible, and is meant under every identifier that is named, of which there are
+//! so many at the most; whoever grants says so with the word and names nobody twice. Not here: what a change may say beside (`read.rs`).
 
 use std::borrow::Cow;
 
@@ -22,6 +22,9 @@ use crate::{
         spelled,
     },
 };
+
+/// Identifiers of one change, at the most: nobody has more, and each is a record in every region.
+const IDENTIFIERS_MAX: usize = 16;
 
 /// Where identifiers of each kind stand.
 const PLACES: [(IdentifierKind, &[&[&str]]); 4] = [
@@ -119,7 +122,7 @@ pub(super) fn programme(
     named.ok_or_else(|| Refusal::new(RefusalCode::UnknownProgramme, reason))
 }
 
-/// The identifiers that it names, and why one of them is none; a number is one in its decimal form.
+/// The identifiers that it names, and why one of them is none or is left out; a number is one in its decimal form.
 pub(super) fn identifiers<'j>(raw: &'j Json<'_>) -> (Identifiers<'j>, Option<Refusal>) {
     let (mut named, mut refused) = (Identifiers::new(), None);
     for (kind, places) in PLACES {
@@ -128,9 +131,15 @@ pub(super) fn identifiers<'j>(raw: &'j Json<'_>) -> (Identifiers<'j>, Option<Ref
             if matches!(value, Json::Map(_)) {
                 continue;
             }
+            let is_known =
+                |value: &Cow<'_, str>| named.iter().any(|(of, known)| *of == kind && known == value);
             match identifier(value) {
-                Ok(Some(value)) if !named.contains(&(kind, value.clone())) => named.push((kind, value)),
-                Ok(_) => {}
+                Ok(None) => {}
+                Ok(Some(value)) if is_known(&value) => {}
+                Ok(Some(value)) if named.len() < IDENTIFIERS_MAX => named.push((kind, value)),
+                Ok(Some(_)) => {
+                    refused.get_or_insert_with(too_many);
+                }
                 Err(bad) => {
                     refused.get_or_insert(bad);
                 }
@@ -143,6 +152,12 @@ pub(super) fn identifiers<'j>(raw: &'j Json<'_>) -> (Identifiers<'j>, Option<Ref
 /// Whether two of these are of one kind.
 pub(super) fn names_two(named: &Identifiers<'_>) -> bool {
     named.windows(2).any(|two| two[0].0 == two[1].0)
+}
+
+fn too_many() -> Refusal {
+    let reason =
+        format!("a change names more than {IDENTIFIERS_MAX} identifiers; send the others in another one");
+    Refusal::new(RefusalCode::BadIdentifier, reason)
 }
 
 fn identifier<'j>(value: &'j Json<'_>) -> Result<Option<Cow<'j, str>>, Refusal> {
@@ -263,5 +278,15 @@ mod tests {
         assert_eq!(found(r#"{"user_id":"u","subject":{"user_id":"v"}}"#).0.len(), 2);
         assert_eq!(found(r#"{"subject":"u","id":"u"}"#), (vec![], false), "of which kind is not said");
         assert_eq!(found(r#"{"user_id":12.5,"install_id":"i"}"#), (vec![(Install, "i".to_owned())], true));
+        // As many as there may be, each once, and that there are more.
+        let list = |count: usize| {
+            let members: Vec<String> =
+                (0..count).map(|at| format!(r#""user_id":"u{at}","user_id":"u0""#)).collect();
+            found(&format!("{{{}}}", members.join(",")))
+        };
+        for (count, wanted) in [(16, (16, false)), (17, (16, true)), (400, (16, true))] {
+            let (named, is_refused) = list(count);
+            assert_eq!((named.len(), is_refused), wanted, "{count}");
+        }
     }
 }

@@ -72,6 +72,9 @@ fn no_list_is_too_long_or_too_broken_for_the_withdrawals_in_it() {
     assert_eq!(read(&many(999, &format!("{grant},"))), (999, 1, None));
     assert_eq!(read(&many(1000, &format!("{grant},"))), (1000, 1, Some("too_many_changes")));
     assert_eq!(read(&many(10_001, "")), (10_000, 0, Some("too_many_changes")));
+    // What is too much in one takes nothing from those beside it.
+    let heavy = format!(r#"{{"x":[{}]}}"#, vec!["0"; 400_000].join(","));
+    assert_eq!(read(&format!("[{one},{heavy},{two}]")), (2, 0, Some("bad_json")));
     let list = format!("[{one},{two},{one}]");
     let packed = gzip(list.as_bytes());
     assert_eq!(place.read_beside(&packed, Some("gzip")), (3, 0, None));
@@ -91,6 +94,10 @@ fn a_withdrawal_is_under_every_identifier_that_it_names_and_a_grant_names_one() 
     {
         assert!(place.find(&consents, Region::Sg, kind, value).unwrap().history.is_withdrawn(), "{value}");
     }
+    // As many as there may be, and the answer says that there are more.
+    let many: Vec<String> = (0..40).map(|at| format!(r#""user_id":"m-{at}""#)).collect();
+    let body = format!(r#"{{"action":"withdraw","programme":"user-experience",{}}}"#, many.join(","));
+    assert_eq!(place.read_beside(body.as_bytes(), None), (1, 0, Some("bad_identifier")));
     let grant = place.grant(NOW);
     let nested = grant.replace(r#""user_id":"u-1""#, r#""subject":{"user_id":"u-9"}"#);
     assert_eq!(place.read(&nested, NOW).unwrap().len(), 1);
