@@ -47,12 +47,7 @@ pub(crate) fn has_tables(data_dir: &Path) -> Result<bool, Error> {
 
 /// The day that is kept, or that is kept from now on: by the clock, or by what is known of the time where that is later. Where the
 /// clock is far beyond what is known the day counts for this run alone. The caller holds the lock of the data directory.
-pub(crate) fn open(
-    config: &Config,
-    had_tables: bool,
-    known: &KnownTimes,
-    now_ms: i64,
-) -> Result<i32, Error> {
+pub(crate) fn open(config: &Config, had_tables: bool, known: &KnownTimes, now_ms: i64) -> Result<i32, Error> {
     let control = Disk::new(config.data_dir.join("control")).private();
     let path = control.path(FILE);
     let is_sure = !had_tables || plausible(now_ms, known).is_ok();
@@ -117,7 +112,11 @@ mod tests {
         assert!(!path.exists(), "the next start decides");
         assert_eq!(super::open(&config, true, &known, NOW_MS - years).unwrap(), next, "behind");
         assert!(path.exists());
-        assert_eq!(super::open(&config, true, &known, NOW_MS + 86_400_000).unwrap(), next, "it never changes");
+        assert_eq!(
+            super::open(&config, true, &known, NOW_MS + 86_400_000).unwrap(),
+            next,
+            "it never changes"
+        );
     }
 
     #[test]

@@ -125,9 +125,10 @@ pub(crate) fn ingest(keys: &LiveKeys, presented: Option<Presented>) -> Result<Ar
 pub(crate) fn analyst(keys: &LiveKeys, presented: Option<Presented>) -> Result<Arc<AnalystGrant>, Problem> {
     match find(keys, presented)? {
         Grant::Analyst(grant) => Ok(grant),
-        Grant::Ingest(_) => {
-            Err(Problem::new(ProblemType::WrongKey, "this is an ingest key, which asks no questions; use an analyst's key"))
-        }
+        Grant::Ingest(_) => Err(Problem::new(
+            ProblemType::WrongKey,
+            "this is an ingest key, which asks no questions; use an analyst's key",
+        )),
     }
 }
 
