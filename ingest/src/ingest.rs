@@ -6,8 +6,8 @@
 //! ```
 //! Invariants: what is answered as accepted or duplicate is durable; when any region's log refuses, the whole request is
 //! refused and may be sent again (what was kept is a duplicate then); a request is counted once. With a shipped key the
-//! logs are waited for whether anything is kept or not. A request sees one version of the definitions in all of it. Nothing of a body is read on the thread of the caller, who may have others to
-//! serve.
+//! logs are waited for whether anything is kept or not. A request sees one version of the definitions in all of it. Nothing of a
+//! body is read on the thread of the caller, who may have others to serve.
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
 mod aside;

@@ -5,8 +5,8 @@
 //! ```
 //! A new data directory begins with the canonical form. In one that an earlier version left, it begins with the next pseudonym
 //! epoch, when every subject gets another pseudonym anyway, so that nobody becomes two subjects in between. Invariants: once
-//! written the day never changes; it is after the epoch of every event that is kept, and a clock that cannot be believed decides
-//! nothing for good; a file of before there were digests gets its own at the next start. Not here: the forms (`shoal-privacy`,
+//! written the day never changes; it is after the epoch of every event that is kept, and a clock that is far beyond all that is known
+//! of the time has no part in it; a file of before there were digests gets its own at the next start. Not here: the forms (`shoal-privacy`,
 //! `identifier.rs`), the digest (`checked_json.rs`).
 
 use std::io::ErrorKind;
@@ -45,26 +45,25 @@ pub(crate) fn has_tables(data_dir: &Path) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// The day that is kept, or that is kept from now on: by the clock, or by what is known of the time where that is later. Where the
-/// clock is far beyond what is known the day counts for this run alone. The caller holds the lock of the data directory.
+/// The day that is kept, or that is kept from now on: after the epoch of the newest that is known, and of the clock where that can be
+/// right. The caller holds the lock of the data directory.
 pub(crate) fn open(config: &Config, had_tables: bool, known: &KnownTimes, now_ms: i64) -> Result<i32, Error> {
     let control = Disk::new(config.data_dir.join("control")).private();
     let path = control.path(FILE);
-    let is_sure = !had_tables || plausible(now_ms, known).is_ok();
-    let (first_day, is_written) = match control.read(FILE) {
+    let (first_day, is_checked) = match control.read(FILE) {
         Ok(text) => read(&path, &text)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let newest_ms = known.newest_ms().unwrap_or(now_ms);
-            let until_ms = if is_sure { newest_ms.max(now_ms) } else { newest_ms };
+            let until_ms = if plausible(now_ms, known).is_ok() { newest_ms.max(now_ms) } else { newest_ms };
             let day = match had_tables {
                 true => Epochs::next_first_day(config.ingest.epoch_days, day_of(until_ms)),
                 false => 0,
             };
-            (NaiveDate::from_epoch_days(day).unwrap_or(NaiveDate::MAX), !is_sure)
+            (NaiveDate::from_epoch_days(day).unwrap_or(NaiveDate::MAX), false)
         }
         Err(error) => return Err(Error::io(&path, error)),
     };
-    if !is_written {
+    if !is_checked {
         let text = checked_json::write(&Kept { version: VERSION, first_day })
             .map_err(|e| Error::Service(e.to_string()))?;
         control.put(FILE, &text).map_err(|e| Error::io(&path, e))?;
@@ -101,22 +100,19 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_wrong_decides_no_day_for_good() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config::embedded(dir.path()).unwrap();
-        let path = config.data_dir.join("control").join(FILE);
-        let known = KnownTimes { event_ms: Some(NOW_MS), audit_ms: None, mark_ms: Some(NOW_MS) };
+    fn a_clock_that_is_wrong_changes_nothing_about_the_day_and_no_later_start_does() {
+        let known =
+            |newest_ms| KnownTimes { event_ms: Some(newest_ms), audit_ms: None, mark_ms: Some(newest_ms) };
         let years = 5 * 365 * 86_400_000;
-        let next = Epochs::next_first_day(config.ingest.epoch_days, day_of(NOW_MS));
-        assert_eq!(super::open(&config, true, &known, NOW_MS + years).unwrap(), next, "ahead");
-        assert!(!path.exists(), "the next start decides");
-        assert_eq!(super::open(&config, true, &known, NOW_MS - years).unwrap(), next, "behind");
-        assert!(path.exists());
-        assert_eq!(
-            super::open(&config, true, &known, NOW_MS + 86_400_000).unwrap(),
-            next,
-            "it never changes"
-        );
+        for clock_ms in [NOW_MS + years, NOW_MS - years, NOW_MS] {
+            let dir = tempfile::tempdir().unwrap();
+            let config = Config::embedded(dir.path()).unwrap();
+            let day_at = |now_ms, newest_ms| super::open(&config, true, &known(newest_ms), now_ms).unwrap();
+            let next = Epochs::next_first_day(config.ingest.epoch_days, day_of(NOW_MS));
+            assert_eq!(day_at(clock_ms, NOW_MS), next, "{clock_ms}");
+            // Also where the clock was right and the service had stood for years: rows have come under that day by now.
+            assert_eq!(day_at(clock_ms, clock_ms.max(NOW_MS)), next, "{clock_ms}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! socket -> gate (a seat, or none) -> TLS -> line (what it does since when) -> HTTP library -> requests (around each) -> routes
 //! ```
 //! A connection is a *stranger's* until a valid key has come on it. Strangers are many and may be hostile: their number is bounded
-//! for each network, and when there is no room it is a stranger who goes: the oldest who was answered, else the oldest. Whoever has a valid key is never closed for
-//! want of room. Some seats beyond all others are for health checks and nothing else.
+//! for each network, and when there is no room it is a stranger who goes: the oldest who was answered, else the oldest. Whoever has a
+//! valid key is never closed for want of room. Some seats beyond all others are for health checks and nothing else.
 //!
 //! Invariants: no connection is open without a limit of time, whatever its client sends or does not; a refusal before the end of a
 //! body ends the connection; no address is in a log line or a metric.

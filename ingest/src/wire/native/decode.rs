@@ -7,10 +7,11 @@
 //!          "context": {"app_version", "os", "os_version", "device_model", "ip", ..}, "properties": {..}}
 //! ```
 //! What the batch says is the default for each event; of that, what cannot be read is left out, and named in the answer. Fields
-//! that the protocol does not have are ignored where they cannot be another name of one (`unknown.rs`), coordinates in a context too, but for those of a consent, and a consent under another spelling of its name:
-//! that makes the consent beside which it stands one that cannot be read, in whichever order they are. Of what is said twice the last counts that is not null. A field that is longer or
-//! deeper than a value may be is left out and counted. The
-//! fields of an event are read straight into their slots, without a tree: this is the path that must be fast.
+//! that the protocol does not have are ignored where they cannot be another name of one (`unknown.rs`), coordinates in a context
+//! too. Unknown fields of a consent, and a consent under another spelling of its name, are not ignored: such a consent, and the one
+//! beside which it stands, cannot be read, in whichever order they are. Of what is said twice the last counts that is not null. A
+//! field that is longer or deeper than a value may be is left out and counted. The fields of an event are read straight into their
+//! slots, without a tree: this is the path that must be fast.
 //! Not here: what a name or a property means (`stages/validate.rs`).
 
 use std::fmt;
