@@ -249,7 +249,8 @@ fn a_flood_of_grants_keeps_no_withdrawal_out() {
 #[test]
 fn people_who_do_not_exist_fill_no_memory() {
     let dir = tempfile::tempdir().unwrap();
-    let setup = Setup { dir: dir.path(), variables: &[] };
+    // What the allocator keeps for each thread that has ever read a body is another thing, and would hide what records take.
+    let setup = Setup { dir: dir.path(), variables: &[("MALLOC_ARENA_MAX", "1")] };
     // Each region has a file with a bounded memory of its own: one of them shows it.
     let scope = shipped(ingest(&[Region::De], None, None));
     let key = KeyStore::new(&setup.data_dir()).create(scope, NOON_MS, &|_| Ok(())).unwrap().reveal();
@@ -272,6 +273,6 @@ fn people_who_do_not_exist_fill_no_memory() {
     };
     let before = make_up(0);
     let grown = make_up(15_000).saturating_sub(before);
-    assert!(grown < 8 << 20, "memory has grown by {grown} bytes with 60,000 records");
+    assert!(grown < 4 << 20, "memory has grown by {grown} bytes with 60,000 records");
     assert!(server.terminate().success());
 }

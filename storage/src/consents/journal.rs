@@ -24,7 +24,7 @@ use shoal_schemas::{Programme, Region};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::file::{JournalNote, programme_byte};
+use super::file::{JournalNote, programme_byte, programme_of};
 use super::journal_form::{
     ACT_BYTES_MAX, Found, Noted, WRITE_BYTES_MAX, head_bytes, read, record_bytes, write_bytes,
 };
@@ -34,8 +34,8 @@ use crate::room::has_room;
 
 /// A file below this size is never written anew by itself.
 const KEPT_BYTES: u64 = 1 << 20;
-/// So many bytes of a file are looked at in one pass when it is written anew: they become about four times as much memory.
-const PASS_BYTES: u64 = 16 << 20;
+/// So many bytes of a file are looked at in one pass when it is written anew: they become some two times as much memory.
+const PASS_BYTES: u64 = 2 << 20;
 /// Bytes of records that are written together when a file is written anew.
 const TOGETHER_BYTES: usize = 256 << 10;
 
@@ -44,6 +44,9 @@ pub(super) type Merge = fn(&[u8], &[u8]) -> std::result::Result<Vec<u8>, String>
 
 /// Programme, digest, and kind of act.
 type SubjectKind = (u8, [u8; 16], u8);
+
+/// The act that stays of each, with its number.
+type Kept = BTreeMap<SubjectKind, (u64, Box<[u8]>)>;
 
 /// An act that is to be noted.
 pub(super) struct Act {
@@ -145,8 +148,12 @@ impl Journal {
                 return Err(StorageError::Consent { path: self.path(), reason });
             }
             last += 1;
-            let noted = Noted { number: last, programme: *programme, digest: *digest, act: act.clone() };
-            records.extend(record_bytes(&noted));
+            records.extend(record_bytes(&Noted {
+                number: last,
+                programme: *programme,
+                digest: *digest,
+                act,
+            }));
         }
         let bytes = write_bytes(self.id, &records);
         if bytes.len() as u64 > WRITE_BYTES_MAX {
@@ -192,7 +199,7 @@ impl Journal {
     }
 
     /// Shows every record to `visit`, in the order in which they were appended.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(Noted) -> Result<()>) -> Result<()> {
+    pub(super) fn each(&self, visit: &mut dyn FnMut(Noted<'_>) -> Result<()>) -> Result<()> {
         let path = self.path();
         let source = self.medium.open(&self.name).map_err(StorageError::io(&path))?;
         let mut refused = None;
@@ -220,8 +227,9 @@ impl Journal {
         new.write_all(&head_bytes(id)).map_err(io)?;
         let mut records = Vec::new();
         for pass in 0..passes {
-            for noted in self.merged(pass, passes)?.into_values() {
-                records.extend(record_bytes(&noted));
+            for ((programme, digest, _), (number, act)) in &self.merged(pass, passes)? {
+                let programme = programme_of(*programme).ok_or_else(|| damaged(path.clone()))?;
+                records.extend(record_bytes(&Noted { number: *number, programme, digest: *digest, act }));
                 if records.len() >= TOGETHER_BYTES {
                     new.write_all(&write_bytes(id, &records)).map_err(io)?;
                     records.clear();
@@ -245,22 +253,22 @@ impl Journal {
     }
 
     /// Of the records whose digest falls into a pass, the ones that stay.
-    fn merged(&self, pass: u16, passes: u16) -> Result<BTreeMap<SubjectKind, Noted>> {
-        let mut kept: BTreeMap<SubjectKind, Noted> = BTreeMap::new();
+    fn merged(&self, pass: u16, passes: u16) -> Result<Kept> {
+        let mut kept = Kept::new();
         self.each(&mut |noted| {
             if u16::from(noted.digest[0]) * passes / 256 != pass {
                 return Ok(());
             }
             let kind = noted.act.first().copied().unwrap_or_default();
             let key = (programme_byte(noted.programme), noted.digest, kind);
-            let merged = match kept.get(&key) {
-                None => noted,
-                Some(older) => {
+            let act = match kept.get(&key) {
+                None => noted.act.into(),
+                Some((_, older)) => {
                     let unreadable = |reason| StorageError::Consent { path: self.path(), reason };
-                    Noted { act: (self.merge)(&older.act, &noted.act).map_err(unreadable)?, ..noted }
+                    (self.merge)(older, noted.act).map_err(unreadable)?.into()
                 }
             };
-            kept.insert(key, merged);
+            kept.insert(key, (noted.number, act));
             Ok(())
         })?;
         Ok(kept)

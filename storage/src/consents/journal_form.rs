@@ -30,19 +30,22 @@ const FIRST_HEAD: &[u8; 8] = b"SHOALWJ1";
 const FIRST_RECORD: &[u8; 4] = b"WJr1";
 /// Bytes of the head of a file.
 pub(super) const HEAD_BYTES: usize = 8 + 16 + 4;
+/// Bytes of a checksum.
+const CRC_BYTES: usize = 4;
 /// The longest act.
 pub(super) const ACT_BYTES_MAX: usize = 1024;
 /// The longest write, and so the longest torn one.
 pub(super) const WRITE_BYTES_MAX: u64 = 1 << 20;
 
-/// One act of one subject, as it stands in a journal. No `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Noted {
+/// One act of one subject, as it stands in a journal. It borrows the act, because a journal is read many times for few of its
+/// records. No `Debug`.
+#[derive(Clone, Copy)]
+pub(super) struct Noted<'b> {
     /// Which record of the journal it is.
     pub(super) number: u64,
     pub(super) programme: Programme,
     pub(super) digest: [u8; 16],
-    pub(super) act: Vec<u8>,
+    pub(super) act: &'b [u8],
 }
 
 /// What was found in a file.
@@ -65,7 +68,9 @@ struct Head {
 
 /// A write that is whole.
 struct Write {
-    records: Vec<Noted>,
+    /// The bytes of its records, each of which can be read.
+    records: Vec<u8>,
+    /// How long the write is in the file.
     bytes: u64,
 }
 
@@ -84,11 +89,11 @@ pub(super) fn write_bytes(id: u128, records: &[u8]) -> Vec<u8> {
 }
 
 /// The bytes of a record.
-pub(super) fn record_bytes(noted: &Noted) -> Vec<u8> {
+pub(super) fn record_bytes(noted: &Noted<'_>) -> Vec<u8> {
     let mut body = noted.number.to_le_bytes().to_vec();
     body.push(programme_byte(noted.programme));
     body.extend(noted.digest);
-    body.extend(&noted.act);
+    body.extend(noted.act);
     let length = u16::try_from(body.len()).unwrap_or(u16::MAX).to_le_bytes();
     [length.as_slice(), &body].concat()
 }
@@ -107,7 +112,7 @@ fn crc_of(id: u128, length: &[u8], said: &[u8]) -> [u8; 4] {
 /// When it cannot be read, and those of `visit`.
 pub(super) fn read(
     source: Arc<dyn Source>,
-    visit: &mut dyn FnMut(Noted) -> io::Result<()>,
+    visit: &mut dyn FnMut(Noted<'_>) -> io::Result<()>,
 ) -> io::Result<Option<Found>> {
     let length = source.length()?;
     let mut bytes = [0; HEAD_BYTES];
@@ -124,7 +129,7 @@ pub(super) fn read(
         if write.records.is_empty() && found.made.is_none() {
             found.made = Some(found.end);
         }
-        for noted in write.records {
+        for noted in noted_in(&write.records).flatten() {
             found.last = found.last.max(noted.number);
             visit(noted)?;
         }
@@ -176,37 +181,44 @@ fn next(head: Head, reader: &mut dyn Read) -> io::Result<Option<Write>> {
     if found_tag != tag || u64::from(length) > WRITE_BYTES_MAX {
         return Ok(None);
     }
-    let length = length as usize;
-    let mut said = vec![0; length + 4];
-    if !filled(reader, &mut said)? {
+    // In the first form what is told is the length of the one record, which stands before it there as in a write.
+    let own_length: &[u8] = if head.is_first_form { said_length } else { &[] };
+    let mut records = own_length.to_vec();
+    let (lead, length) = (own_length.len(), length as usize);
+    records.resize(lead + length + CRC_BYTES, 0);
+    if !filled(reader, &mut records[lead..])? {
         return Ok(None);
     }
-    let crc = said.split_off(length);
-    if crc != crc_of(head.id, said_length, &said) {
+    let crc = records.split_off(lead + length);
+    if crc != crc_of(head.id, said_length, &records[lead..])
+        || noted_in(&records).any(|noted| noted.is_none())
+    {
         return Ok(None);
     }
-    let records = if head.is_first_form { noted_of(&said).map(|noted| vec![noted]) } else { all_of(&said) };
-    Ok(records.map(|records| Write { records, bytes: (begin.len() + length + crc.len()) as u64 }))
+    Ok(Some(Write { records, bytes: (begin.len() + length + CRC_BYTES) as u64 }))
 }
 
-/// The records of a write.
-fn all_of(mut bytes: &[u8]) -> Option<Vec<Noted>> {
-    let mut records = Vec::new();
-    while !bytes.is_empty() {
-        let (length, rest) = bytes.split_first_chunk::<2>()?;
-        let (body, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
-        records.push(noted_of(body)?);
-        bytes = rest;
-    }
-    Some(records)
+/// The records of a write; none, and nothing after it, in the place of one that cannot be read.
+fn noted_in(mut bytes: &[u8]) -> impl Iterator<Item = Option<Noted<'_>>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let (noted, rest) = first_of(bytes).unzip();
+        bytes = rest.unwrap_or_default();
+        Some(noted)
+    })
 }
 
-fn noted_of(body: &[u8]) -> Option<Noted> {
+/// The first record, and what follows it.
+fn first_of(bytes: &[u8]) -> Option<(Noted<'_>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let (body, after) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
     let (number, rest) = body.split_first_chunk::<8>()?;
     let (programme, rest) = rest.split_first()?;
     let (digest, act) = rest.split_first_chunk::<16>()?;
     let programme = programme_of(*programme)?;
-    Some(Noted { number: u64::from_le_bytes(*number), programme, digest: *digest, act: act.to_vec() })
+    Some((Noted { number: u64::from_le_bytes(*number), programme, digest: *digest, act }, after))
 }
 
 /// Fills the buffer; false when the bytes end before.

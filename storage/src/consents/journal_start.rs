@@ -74,8 +74,8 @@ impl<R> Start<'_, R> {
     /// lacks by their times. Answers how many changed something.
     fn replay(&self, journal: &Journal, after: Option<u64>) -> Result<u64> {
         let mut replayed = 0;
-        let mut waiting: Vec<Noted> = Vec::with_capacity(TOGETHER);
-        let mut put = |waiting: &mut Vec<Noted>, note: Option<JournalNote>| {
+        let mut waiting: Vec<Act> = Vec::with_capacity(TOGETHER);
+        let mut put = |waiting: &mut Vec<Act>, note: Option<JournalNote>| {
             let changed = self.file.edit(|edit| self.put(edit, waiting, after.is_some(), note))?;
             replayed += changed;
             waiting.clear();
@@ -83,7 +83,8 @@ impl<R> Start<'_, R> {
         };
         journal.each(&mut |noted| {
             if after.is_none_or(|after| noted.number > after) {
-                waiting.push(noted);
+                let Noted { programme, digest, act, .. } = noted;
+                waiting.push(Act { programme, digest, act: act.to_vec() });
             }
             if waiting.len() < TOGETHER { Ok(()) } else { put(&mut waiting, None) }
         })?;
@@ -95,13 +96,13 @@ impl<R> Start<'_, R> {
     fn put(
         &self,
         mut edit: Edit<'_>,
-        acts: &[Noted],
+        acts: &[Act],
         is_missing: bool,
         note: Option<JournalNote>,
     ) -> Result<u64> {
         let unreadable = |reason| StorageError::Consent { path: self.file.path(), reason };
         let mut changed = 0;
-        for Noted { programme, digest, act, .. } in acts {
+        for Act { programme, digest, act } in acts {
             let before = edit.get(*programme, *digest)?;
             let before = before.map(|bytes| (self.record.decode)(&bytes)).transpose().map_err(unreadable)?;
             if let Some(after) = (self.form.replay)(act, before, is_missing).map_err(unreadable)? {

@@ -34,7 +34,7 @@ fn said(journal: &Journal) -> Vec<(u64, u8, Vec<u8>)> {
     let mut found = Vec::new();
     journal
         .each(&mut |noted| {
-            found.push((noted.number, noted.digest[0], noted.act));
+            found.push((noted.number, noted.digest[0], noted.act.to_vec()));
             Ok(())
         })
         .unwrap();
