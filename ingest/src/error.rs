@@ -67,6 +67,9 @@ pub enum IngestError {
     /// The writer of a region has stopped after an I/O error; the service must exit.
     #[error("the log of {0} has stopped after an I/O error")]
     Failed(Region),
+    /// Rows do not leave a log as fast as they come, so there is no moment for a copy.
+    #[error("rows wait in a log for tables that have no room for them: try again later")]
+    Behind,
 }
 
 impl IngestError {

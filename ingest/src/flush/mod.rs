@@ -36,6 +36,9 @@ use crate::{
     metrics::Metrics,
 };
 
+/// So often rows are moved for a pause before it is given up. Between two times a flush of its own may leave others behind.
+const PAUSE_TRIES_MAX: usize = 8;
+
 /// What a flush did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlushReport {
@@ -62,6 +65,11 @@ pub(crate) struct Branch {
 }
 
 impl Branch {
+    /// Whether ids are in a run while their rows may be in the log only.
+    fn has_ids_without_rows(&self) -> bool {
+        self.log.shared().sealed().iter().any(|segment| self.runs.covers(segment.extent.sequence))
+    }
+
     pub(crate) fn new(log: Log, runs: Arc<Runs>) -> Branch {
         Branch { log, runs, moving: tokio::sync::Mutex::default(), wait: tokio::sync::Mutex::default() }
     }
@@ -130,9 +138,21 @@ impl<S: Sink> Flusher<S> {
         run.failure.map_or(Ok(run.report), Err)
     }
 
-    /// The turn of a flush: while it is held, nothing moves.
-    pub(crate) async fn pause(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.turn.lock().await
+    /// The turn of a flush, when no region has event ids in a run whose rows are in its log only: while it is held, nothing moves.
+    /// Rows may stay behind their run for want of room on a full day, or when a table failed; they are moved first.
+    ///
+    /// # Errors
+    /// When they cannot be moved; nothing is lost.
+    pub(crate) async fn pause(&self, served_ms: i64) -> Result<tokio::sync::MutexGuard<'_, ()>, IngestError> {
+        for _ in 0..PAUSE_TRIES_MAX {
+            let turn = self.turn.lock().await;
+            if !self.branches.iter().any(|branch| branch.has_ids_without_rows()) {
+                return Ok(turn);
+            }
+            drop(turn);
+            self.run_once(served_ms, true).await?;
+        }
+        Err(IngestError::Behind)
     }
 
     /// Each of these regions once. Those that could not move all of their rows, when these must move now: there is room for

@@ -318,3 +318,41 @@ async fn a_flush_that_is_not_forced_leaves_rows_in_the_log_until_there_is_room()
     assert_eq!(moved + flusher.run_once(NOW_MS, true).await.unwrap().rows, 3);
     assert_eq!(sink.0.lock().unwrap().squeezed, 0);
 }
+
+/// Rows that a flush has left in the log, with their ids in a run: of ids 1 and 2.
+async fn left_behind(medium: &Faulty, sink: &Memory, registry: &Arc<Registry>, why: &str) -> Flusher<Memory> {
+    let (branch, flusher) = flusher(medium, sink, registry).unwrap();
+    branch.log.append(batch([1, 2])).await.unwrap();
+    match why {
+        "a full day" => sink.0.lock().unwrap().full = 1,
+        why => sink.fail_next(why == "an append that failed after its commit"),
+    }
+    let flushed = flusher.run_once(NOW_MS + 10_000, false).await;
+    assert_eq!(flushed.is_err(), why != "a full day", "{why}");
+    assert!(branch.has_ids_without_rows() && branch.log.shared().sealed().len() == 1, "{why}");
+    flusher
+}
+
+#[tokio::test]
+async fn while_nothing_moves_no_run_has_ids_of_rows_that_are_in_no_table() {
+    let registry = Arc::new(Registry::load(None).unwrap());
+    for why in ["a full day", "an append that failed", "an append that failed after its commit"] {
+        let (medium, sink) = (Faulty::default(), Memory::default());
+        let flusher = left_behind(&medium, &sink, &registry, why).await;
+        let paused = flusher.pause(NOW_MS + 10_000).await.unwrap();
+        assert!(flusher.turn.try_lock().is_err(), "{why}");
+        assert_eq!(sink.0.lock().unwrap().rows.len(), 2, "{why}");
+        // What comes meanwhile is in no run, and so does not keep anybody.
+        let branch = Arc::clone(&flusher.branches[0]);
+        branch.log.append(batch([3])).await.unwrap();
+        assert!(!branch.has_ids_without_rows() && !branch.runs.contains(head(3).fingerprint()).unwrap());
+        drop(paused);
+        assert!(flusher.pause(NOW_MS + 10_000).await.is_ok());
+    }
+    // As long as the table fails there is no such moment, and that is said.
+    let (medium, sink) = (Faulty::default(), Memory::default());
+    let flusher = left_behind(&medium, &sink, &registry, "an append that failed").await;
+    sink.fail_next(false);
+    assert!(flusher.pause(NOW_MS + 10_000).await.is_err());
+    assert!(flusher.pause(NOW_MS + 10_000).await.is_ok());
+}

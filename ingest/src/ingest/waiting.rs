@@ -5,6 +5,7 @@
 use shoal_schemas::{Protocol, Region};
 
 use super::Ingest;
+use crate::error::IngestError;
 
 /// Events that were kept since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,8 @@ pub struct Waiting {
     pub oldest_ms: Option<i64>,
 }
 
-/// While it lives, no row moves from a log into a table, and no run of event ids changes. Events come in.
+/// While it lives, no row moves from a log into a table, and no run of event ids changes; and each id in a run is that of a row
+/// in a table. Events come in.
 #[must_use]
 pub struct Paused<'i> {
     _turn: tokio::sync::MutexGuard<'i, ()>,
@@ -58,8 +60,12 @@ impl Ingest {
         self.branches.iter().map(of).collect()
     }
 
-    /// Waits for the flush that runs, and lets none begin while the answer lives.
-    pub async fn pause(&self) -> Paused<'_> {
-        Paused { _turn: self.flusher.pause().await }
+    /// Waits for the flush that runs, and lets none begin while the answer lives. Rows that a flush has left in a log, after it had
+    /// made a run of their ids, are moved first.
+    ///
+    /// # Errors
+    /// When they cannot be moved; nothing is lost.
+    pub async fn pause(&self) -> Result<Paused<'_>, IngestError> {
+        Ok(Paused { _turn: self.flusher.pause((self.served)()).await? })
     }
 }

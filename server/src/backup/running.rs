@@ -5,7 +5,7 @@
 //!       -> files of tables, marks beside the tables, other files, then the audit in its turn -> manifest
 //! ```
 //! The order makes the copy one that a start takes: what is copied later may know more, and a start expects that of the marks and
-//! the audit. Events that came in after the flush are not in it; their ids are not either, so that they may be sent again.
+//! the audit. Events that are in no table are not in it; their ids are not either, so that they may be sent again.
 //! Not here: the directory (`place`), a directory that nobody serves (`stopped`).
 
 use std::collections::HashSet;
@@ -49,7 +49,7 @@ async fn made(state: &web::Data<State>, dir: &Path) -> Result<Made, Error> {
     let (asked, to) = (state.clone(), Arc::clone(&place));
     blocking(move || copy_stores(&asked, &to)).await?;
     let (made_at_ms, tables, runs) = {
-        let _paused = state.ingest.pause().await;
+        let _paused = state.ingest.pause().await?;
         let tables = capture(&state.retention).await?;
         let disk = Disk::new(&state.config.data_dir);
         (state.now_ms(), tables, blocking(move || runs(&disk)).await?)
