@@ -1,7 +1,7 @@
 //! What the settings must hold together. Each value is good by itself by now.
 //!
 //! Not here: files and directories (`surroundings.rs`), but for the rules of what does not lie together: the keys and the data,
-//! the data and the high-water marks of their budgets.
+//! either of them and what no copy of it may bring back.
 
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
@@ -50,64 +50,82 @@ pub(super) fn contradictions(read: &mut Read) {
         let reason = "`unit_key_dir` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("unit_key_dir", ["unit_key_dir", "data_dir"], reason));
     }
-    if let Some((with, reason)) = marks_lie_with(&read.config) {
-        found.push(("budget_marks_dir", ["budget_marks_dir", with], reason));
-    }
-    if let Some((with, reason)) = journal_lies_with(&read.config) {
-        found.push(("withdrawals_dir", ["withdrawals_dir", with], reason));
+    let tls_key = http.tls_key.as_deref();
+    if tls_key.is_some_and(|key| resolved(key).starts_with(resolved(&read.config.data_dir))) {
+        let reason = "`http.tls_key` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
+        found.push(("http.tls_key", ["http.tls_key", "data_dir"], reason));
     }
     for (at, between, reason) in found {
-        if !read.faults.refused(&between) {
-            // An operator has not written the default, so the fault is told at the other setting.
-            let place = [at].iter().chain(&between).map(|name| read.place(name)).max();
-            read.faults.push(place.unwrap_or_default(), reason);
+        note(read, at, between, reason);
+    }
+    for apart in [Apart::marks(&read.config), Apart::journal(&read.config)] {
+        if let Some((with, reason)) = apart.lies_with(&read.config) {
+            note(read, apart.setting, [apart.setting, with], &reason);
         }
     }
 }
 
-/// With which other setting's place the high-water marks lie together, and why they must not.
-fn marks_lie_with(config: &Config) -> Option<(&'static str, &'static str)> {
-    let [marks, data, key] =
-        [&config.marks_dir(), &config.data_dir, &config.key_file].map(|path| resolved(path));
-    if marks.starts_with(&data) || data.starts_with(&marks) {
-        let reason = "`budget_marks_dir` must be outside `data_dir`, and not hold it: whoever puts back an older copy of the data \
-             must not put back with it how much of their budget was spent";
-        return Some(("data_dir", reason));
+/// Notes a contradiction between two settings, unless the value of one is refused anyhow.
+fn note(read: &mut Read, at: &'static str, between: [&'static str; 2], reason: &str) {
+    if !read.faults.refused(&between) {
+        // An operator has not written the default, so the fault is told at the other setting.
+        let place = [at].iter().chain(&between).map(|name| read.place(name)).max();
+        read.faults.push(place.unwrap_or_default(), reason);
     }
-    if lies_with_the_key(&marks, &key, &data) {
-        let reason = "`budget_marks_dir` must be outside the directory of `key_file`: a copy of the keys that is put back must not \
-             put back with it how much of the budget was spent";
-        return Some(("key_file", reason));
-    }
-    None
 }
 
-/// The same for the journal of withdrawals.
-fn journal_lies_with(config: &Config) -> Option<(&'static str, &'static str)> {
-    let [journal, data, key] =
-        [&config.journal_dir(), &config.data_dir, &config.key_file].map(|path| resolved(path));
-    if journal.starts_with(&data) || data.starts_with(&journal) {
-        let reason = "`withdrawals_dir` must be outside `data_dir`, and not hold it: whoever puts back an older copy of the data \
-             must not put back with it who had withdrawn by then";
-        return Some(("data_dir", reason));
-    }
-    if lies_with_the_key(&journal, &key, &data) {
-        let reason = "`withdrawals_dir` must be outside the directory of `key_file`: a copy of the keys that is put back must not \
-             put back with it who had withdrawn by then";
-        return Some(("key_file", reason));
-    }
-    None
+/// A directory that must not be put back with the data or with the keys.
+struct Apart {
+    setting: &'static str,
+    dir: PathBuf,
+    /// What would be put back with it.
+    kept: &'static str,
 }
 
-fn lies_with_the_key(dir: &Path, key: &Path, data: &Path) -> bool {
+impl Apart {
+    /// The high-water marks.
+    fn marks(config: &Config) -> Apart {
+        let kept = "how much of the budget was spent";
+        Apart { setting: "budget_marks_dir", dir: resolved(&config.marks_dir()), kept }
+    }
+
+    /// The journal of withdrawals.
+    fn journal(config: &Config) -> Apart {
+        let kept = "who had withdrawn by then";
+        Apart { setting: "withdrawals_dir", dir: resolved(&config.journal_dir()), kept }
+    }
+
+    /// With which other setting's place it lies together, and why it must not.
+    fn lies_with(&self, config: &Config) -> Option<(&'static str, String)> {
+        let Apart { setting, dir, kept } = self;
+        let [data, key] = [&config.data_dir, &config.key_file].map(|path| resolved(path));
+        if dir.starts_with(&data) || data.starts_with(dir) {
+            let reason = format!(
+                "`{setting}` must be outside `data_dir`, and not hold it: whoever puts back an older copy of the data must not put back \
+                 with it {kept}"
+            );
+            return Some(("data_dir", reason));
+        }
+        lies_with_the_key(dir, &key, &data).then(|| {
+            let reason = format!(
+                "`{setting}` must be outside the directory of `key_file`: a copy of the keys that is put back must not put back with it \
+                 {kept}"
+            );
+            ("key_file", reason)
+        })
+    }
+}
+
+/// Whether a directory lies with the key file: around it, or in a directory of its own.
+pub(crate) fn lies_with_the_key(dir: &Path, key: &Path, data: &Path) -> bool {
     let key_dir = key.parent().unwrap_or(key);
     // A directory that holds the data too is not one of the key's own.
     let is_keys_own = !data.starts_with(key_dir);
     key.starts_with(dir) || (is_keys_own && dir.starts_with(key_dir))
 }
 
-/// Absolute, without `.` and `..`, and with links followed as far as the path exists.
-fn resolved(path: &Path) -> PathBuf {
+/// A path: absolute, without `.` and `..`, and with links followed as far as the path exists.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut plain = PathBuf::new();
     for part in absolute.components() {

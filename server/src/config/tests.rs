@@ -182,6 +182,12 @@ fn the_keys_never_lie_with_the_data() {
     assert!(load("data_dir = \"d\"\nkey_file = \"dk\"").is_ok());
     assert!(error("data_dir = \"d\"\nunit_key_dir = \"d/../d/units\"").contains("outside"));
     assert!(load("data_dir = \"d\"\nunit_key_dir = \"du\"").is_ok());
+    let tls_key = |path: &str| {
+        load(&format!("data_dir = \"d\"\n[http]\ntls_cert = \"d/chain.pem\"\ntls_key = \"{path}\""))
+    };
+    let told = tls_key("d/tls/key.pem").unwrap_err().to_string();
+    assert!(told.starts_with("a.toml:4:1: `http.tls_key` must be outside `data_dir`"), "{told}");
+    assert!(tls_key("tls/key.pem").is_ok());
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("data")).unwrap();
     std::os::unix::fs::symlink(dir.path().join("data"), dir.path().join("link")).unwrap();
