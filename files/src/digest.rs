@@ -57,6 +57,8 @@ mod tests {
             let told = copy(&*source, &mut copied).unwrap();
             assert!(copied == bytes && told == *blake3::hash(&bytes).as_bytes());
             assert_eq!(digest(&*source).unwrap(), told);
+            assert_eq!(digest(&bytes.as_slice()).unwrap(), told, "bytes in memory are a source, too");
+            assert!(bytes.as_slice().read_at(1, &mut vec![0; length]).is_err(), "it ends where they end");
         }
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! Not here: files that are changed in place (`medium`).
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 /// Bytes that can be read from any position, by many threads at once.
@@ -33,6 +33,20 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `UnexpectedEof` when the bytes end before the buffer is full.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+}
+
+/// Bytes in memory.
+impl Source for &[u8] {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..));
+        let found = rest.and_then(|rest| rest.get(..buffer.len())).ok_or(ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(found);
+        Ok(())
+    }
 }
 
 /// An object that is being written, in order. It gets its name with [`NewObject::finish`]; dropped before, it is gone.

@@ -25,6 +25,7 @@ use std::path::Path;
 use loaded::read;
 use read::{Read, Reader};
 
+pub(crate) use check::{lies_with_the_key, resolved};
 pub use faults::ConfigError;
 pub(crate) use loaded::Loaded;
 pub use settings::{

@@ -8,24 +8,26 @@ mod check;
 mod files;
 mod ledger;
 mod machine;
+mod served;
 
 use crate::config::Config;
-use crate::status::Status;
 
 pub(crate) use check::{Check, Outcome};
+pub(crate) use served::Served;
 
-/// All checks but that of the settings, which is made before there is a configuration. `serving` is what the service says that
-/// runs here.
-pub(crate) fn checks(config: &Config, serving: Option<&Status>, now_ms: i64) -> Vec<Check> {
+/// All checks but that of the settings, which is made before there is a configuration.
+pub(crate) fn checks(config: &Config, served: &Served, now_ms: i64) -> Vec<Check> {
+    let is_serving = served.status().is_some();
     let mut all = files::checks(config);
     all.push(machine::clock(config, now_ms));
     all.push(machine::disk(config));
-    all.push(machine::versions(serving));
-    all.push(machine::core_files(serving));
+    all.push(machine::versions(served));
+    all.push(machine::core_files(served));
+    all.push(files::whole(config));
     all.push(files::keys(config));
     all.push(files::audit(config));
-    all.push(ledger::marks(config, serving.is_some()));
-    all.push(ledger::withdrawals(config, serving.is_some()));
-    all.extend(serving.map(machine::parts));
+    all.push(ledger::marks(config, is_serving));
+    all.push(ledger::withdrawals(config, is_serving));
+    all.extend(served.status().map(machine::parts));
     all
 }

@@ -10,8 +10,8 @@
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
 //! there are so many connections at one time, each has so long for its line, and a line is so long at the most; the socket goes with
-//! the service. Not here: what is told (`status.rs`, `keys_told.rs`), making a backup (`backup`), reading the
-//! configuration again (`reload.rs`).
+//! the service; a backup ends with the command that has asked for it. Not here: what is told (`status.rs`, `keys_told.rs`), making
+//! a backup (`backup`), reading the configuration again (`reload.rs`).
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -133,6 +133,11 @@ async fn answer(service: Service, stream: UnixStream) {
     let heard = tokio::time::timeout(LINE_TIMEOUT, reader.read_line(&mut line)).await;
     let answered = match heard {
         Ok(Ok(_)) => match serde_json::from_str::<Asked>(&line) {
+            Ok(asked @ Asked::Backup(_)) => tokio::select! {
+                told = told(&service, asked) => told,
+                // It takes long, and nobody waits for it any more.
+                () = gone(&mut reader) => return,
+            },
             Ok(asked) => told(&service, asked).await,
             Err(_) => Err("this version of the service does not know what was asked".to_owned()),
         },
@@ -141,6 +146,12 @@ async fn answer(service: Service, stream: UnixStream) {
     let told = answered.map_or_else(|error| json!({"error": error}), |ok| json!({"ok": ok}));
     // Who went away meanwhile does not need it.
     let _ = write.write_all(format!("{told}\n").as_bytes()).await;
+}
+
+/// Returns when the command at the other end is gone. It says nothing after its line.
+async fn gone(reader: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = [0; 64];
+    while matches!(reader.read(&mut rest).await, Ok(bytes) if bytes > 0) {}
 }
 
 async fn told(service: &Service, asked: Asked) -> Result<Value, String> {

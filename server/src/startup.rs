@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::access_keys::{KeyStore, LiveKeys, Uses};
-use crate::backup::names::UNFINISHED;
+use crate::backup::names::check_finished;
 use crate::canonical_day;
 use crate::clocks::{self, Clocks};
 use crate::config::Config;
@@ -125,17 +125,19 @@ pub(crate) fn build_definitions(config: &Config) -> Result<InForce, Error> {
     Ok(InForce::new(Arc::new(definitions::read(config.schemas_dir.as_deref())?)))
 }
 
-/// The tables of a data directory, which is made when there is none. Symbolic links below it are refused.
+/// The tables of a data directory, which is made when there is none. Symbolic links below it are refused, and so is one into which a
+/// restore was not finished.
 pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
+    check_finished(data_dir)?;
+    open_store_of_restore(data_dir).await
+}
+
+/// The same for the restore itself.
+pub(crate) async fn open_store_of_restore(data_dir: &Path) -> Result<Store, Error> {
     let disk = Disk::new(data_dir);
     disk.make().map_err(|e| Error::io(data_dir, e))?;
     if let Some(link) = disk.links().map_err(|e| Error::io(data_dir, e))?.into_iter().next() {
         return Err(Error::io(data_dir, link.into()));
-    }
-    if data_dir.join(UNFINISHED).exists() {
-        let told =
-            format!("a restore into {} was not finished: empty it, and restore again", data_dir.display());
-        return Err(Error::Service(told));
     }
     let root = data_dir.canonicalize().map_err(|e| Error::io(data_dir, e))?;
     let url = url::Url::from_directory_path(&root)

@@ -17,7 +17,9 @@ mod room;
 mod spending;
 mod tables;
 
-pub use consents::{ConsentChange, Consents, Effect, JournalForm, JournalStart, Opened, RecordForm};
+pub use consents::{
+    ConsentChange, Consents, Effect, JournalForm, JournalStart, Opened, RecordForm, hold_journals,
+};
 pub use error::StorageError;
 pub use redb_file::Trouble;
 pub use spending::{

@@ -1,23 +1,28 @@
 //! A backup that is being made: what it has so far, and what the one before had.
 //!
-//! Invariant: a file that never changes, and that the backup before had with the same length, is not read again. Not here: the
-//! directory (`place`), which files there are (`running`, `stopped`).
+//! Invariants: a file of a table that the backup before had with the same length is not read again: no two have one name. All other
+//! files are, because a data directory that was put back makes others under the names of before. Not here: the directory (`place`),
+//! which files there are (`running`, `stopped`).
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use shoal_files::{Disk, Memory, Objects as _, Source};
+use shoal_files::{Disk, Objects as _, Source};
 use shoal_language::calendar::day_text;
 use shoal_retention::Retention;
 use shoal_storage::{Captured, Table};
 
 use super::manifest::{FileThen, Manifest, TableThen};
 use super::place::Place;
-use crate::config::Config;
+use super::stopping::{Stopping, Watched};
+use crate::config::{Config, lies_with_the_key, resolved};
 use crate::error::Error;
 use crate::key_file::folder;
+
+/// A file that is not larger is read at once, so that it is of one moment.
+const SMALL_BYTES_MAX: u64 = 64 << 20;
 
 /// What was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +43,7 @@ pub(super) struct Making<'p> {
     place: &'p Place,
     before: HashMap<String, FileThen>,
     manifest: Manifest,
+    stopping: Stopping,
     copied_files: u64,
     copied_bytes: u64,
 }
@@ -82,16 +88,23 @@ impl<'p> Making<'p> {
         let before = before.files.into_iter().map(|file| (file.path.clone(), file)).collect();
         let manifest =
             Manifest { shoal: env!("CARGO_PKG_VERSION").to_owned(), made_at_ms, ..Manifest::default() };
-        Ok(Making { place, before, manifest, copied_files: 0, copied_bytes: 0 })
+        let stopping = Stopping::default();
+        Ok(Making { place, before, manifest, stopping, copied_files: 0, copied_bytes: 0 })
     }
 
-    /// Adds a file that never changes once it has its name.
-    pub(super) fn fixed(
+    /// The same, but it stops when it is told to.
+    pub(super) fn until(self, stopping: Stopping) -> Making<'p> {
+        Making { stopping, ..self }
+    }
+
+    /// Adds a file whose name no other file ever has.
+    fn fixed(
         &mut self,
         path: &str,
         bytes: u64,
         open: impl FnOnce() -> std::io::Result<Box<dyn Source>>,
     ) -> Result<(), Error> {
+        self.stopping.look()?;
         if let Some(known) = self.before.get(path)
             && known.bytes == bytes
             && self.place.has(&known.digest, bytes)
@@ -105,31 +118,41 @@ impl<'p> Making<'p> {
 
     /// Adds bytes that do not change meanwhile.
     pub(super) fn source(&mut self, path: &str, source: &dyn Source) -> Result<(), Error> {
+        self.stopping.look()?;
         let bytes = source.length().map_err(|e| Error::io(path, e))?;
-        let (digest, is_copied) = self.place.put(source)?;
-        self.note(path, FileThen { path: path.to_owned(), bytes, digest }, is_copied);
+        let put = self.place.put(&Watched { source, stopping: &self.stopping });
+        // Why it could not be read is told first, if it is that.
+        let (digest, is_copied) = put.or_else(|error| self.stopping.look().and(Err(error)))?;
+        if is_copied {
+            self.copied_files += 1;
+            self.copied_bytes += bytes;
+        }
+        self.manifest.files.push(FileThen { path: path.to_owned(), bytes, digest });
         Ok(())
     }
 
-    /// Adds a file that is replaced or appended to, as it is read now. One that goes meanwhile was not needed any more.
+    /// Adds a file that is replaced or appended to, as it is read now. One that goes meanwhile was not needed any more. One that is
+    /// too large for that must not change meanwhile.
     pub(super) fn small(&mut self, disk: &Disk, path: &str) -> Result<(), Error> {
-        match disk.read(path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-            read => self.bytes(path, &read.map_err(|e| Error::io(disk.path(path), e))?),
+        let io = |e| Error::io(disk.path(path), e);
+        let source = match disk.open(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(io)?,
+        };
+        let length = source.length().map_err(io)?;
+        if length > SMALL_BYTES_MAX {
+            return self.source(path, &*source);
         }
-    }
-
-    pub(super) fn bytes(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        let memory = Memory::new();
-        let source = memory.put("bytes", bytes).and_then(|()| memory.open("bytes"));
-        self.source(path, &*source.map_err(|e| Error::io(path, e))?)
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        source.read_at(0, &mut bytes).map_err(io)?;
+        self.source(path, &bytes.as_slice())
     }
 
     /// Adds a file that was made as scratch.
     pub(super) fn scratch(&mut self, path: &str, name: &str) -> Result<(), Error> {
-        let (digest, bytes) = self.place.adopt(name)?;
-        self.note(path, FileThen { path: path.to_owned(), bytes, digest }, true);
-        Ok(())
+        let made = self.place.open_scratch(name)?;
+        self.source(path, &*made)?;
+        self.place.remove_scratch(name)
     }
 
     /// Adds a table.
@@ -140,23 +163,15 @@ impl<'p> Making<'p> {
             self.fixed(&format!("{folder}/{}", file.path), file.bytes, open)?;
         }
         for file in &captured.log {
-            self.bytes(&format!("{folder}/{}", file.path), &file.bytes)?;
+            self.source(&format!("{folder}/{}", file.path), &file.bytes.as_slice())?;
         }
         self.manifest.tables.push(then);
         Ok(())
     }
 
-    fn note(&mut self, path: &str, file: FileThen, is_copied: bool) {
-        let is_known = self.before.get(path).is_some_and(|known| known.digest == file.digest);
-        if is_copied && !is_known {
-            self.copied_files += 1;
-            self.copied_bytes += file.bytes;
-        }
-        self.manifest.files.push(file);
-    }
-
     /// Writes the manifest: from now on this is the backup.
     pub(super) fn finish(mut self) -> Result<Made, Error> {
+        self.stopping.look()?;
         self.manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
         self.manifest.tables.sort_by_key(|table| (table.region, table.kind));
         self.place.finish(&self.manifest)?;
@@ -177,10 +192,7 @@ impl<'p> Making<'p> {
 /// # Errors
 /// Which.
 pub(super) fn check_outside(dir: &Path, config: &Config) -> Result<(), Error> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    // A directory that is not there yet is where the one above it leads.
-    let above = dir.ancestors().find(|above| above.exists()).unwrap_or(dir);
-    let own = real(above).join(dir.strip_prefix(above).unwrap_or(Path::new("")));
+    let (own, data) = (resolved(dir), resolved(&config.data_dir));
     let others = [
         ("data_dir", config.data_dir.clone()),
         ("budget_marks_dir", config.marks_dir()),
@@ -188,13 +200,18 @@ pub(super) fn check_outside(dir: &Path, config: &Config) -> Result<(), Error> {
         ("unit_key_dir", config.unit_key_dir()),
     ];
     for (setting, other) in others {
-        let other = real(&other);
+        let other = resolved(&other);
         if own.starts_with(&other) || other.starts_with(&own) {
-            return Err(Error::Usage(format!(
-                "a backup must lie outside of {setting} ({})",
-                other.display()
-            )));
+            let told = format!("a backup must lie outside of {setting} ({})", other.display());
+            return Err(Error::Usage(told));
         }
     }
-    Ok(())
+    let key = resolved(&config.key_file);
+    match lies_with_the_key(&own, &key, &data) {
+        true => {
+            let told = format!("a backup must lie outside of the directory of key_file ({})", key.display());
+            Err(Error::Usage(told))
+        }
+        false => Ok(()),
+    }
 }

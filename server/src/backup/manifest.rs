@@ -10,7 +10,7 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use shoal_files::{Digest, Memory, Objects as _, digest};
+use shoal_files::{Digest, digest};
 use shoal_schemas::{Kind, Region};
 
 /// The name of the manifest.
@@ -57,7 +57,7 @@ impl Manifest {
     /// Its bytes.
     pub(crate) fn encode(&self) -> io::Result<Vec<u8>> {
         let json = serde_json::to_vec(self)?;
-        let head = format!("{HEAD} {}\n", hex::encode(of_bytes(&json)?));
+        let head = format!("{HEAD} {}\n", hex::encode(digest(&json.as_slice())?));
         Ok([head.as_bytes(), &json].concat())
     }
 
@@ -74,7 +74,7 @@ impl Manifest {
         if form != HEAD {
             return Err("it is of another version of Shoal, or no manifest of a backup");
         }
-        if of_bytes(json).map(hex::encode).ok().as_deref() != Some(told) {
+        if digest(&json).map(hex::encode).ok().as_deref() != Some(told) {
             return Err(changed);
         }
         let manifest: Manifest =
@@ -108,12 +108,6 @@ mod digits {
         hex::decode_to_slice(digits, &mut digest).map_err(|_| D::Error::custom("no digest"))?;
         Ok(digest)
     }
-}
-
-fn of_bytes(bytes: &[u8]) -> io::Result<Digest> {
-    let memory = Memory::new();
-    memory.put("bytes", bytes)?;
-    digest(&*memory.open("bytes")?)
 }
 
 #[cfg(test)]

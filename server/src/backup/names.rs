@@ -2,12 +2,33 @@
 //!
 //! Invariant: a name that is not known is copied as it is. Not here: copying.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use shoal_schemas::Region;
 
+use crate::error::Error;
 use crate::key_file::folder;
 
 /// A file that says that a restore was not finished; a start is refused while it is there.
-pub(crate) const UNFINISHED: &str = "restore-unfinished";
+pub(super) const UNFINISHED: &str = "restore-unfinished";
+/// It only says when the audit was looked at, and is root's where root has looked.
+const AUDIT_CHECKED: &str = "ledger/audit.checked";
+
+/// Refuses a directory into which a restore was not finished.
+///
+/// # Errors
+/// What to do about it.
+pub(crate) fn check_finished(data_dir: &Path) -> Result<(), Error> {
+    match data_dir.join(UNFINISHED).symlink_metadata() {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io(data_dir, e)),
+        Ok(_) => Err(Error::Service(format!(
+            "a restore into {} was not finished: empty it, and restore again",
+            data_dir.display()
+        ))),
+    }
+}
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +54,7 @@ pub(super) enum What {
 /// What a file of this name is.
 pub(super) fn what(name: &str) -> What {
     let is_lock = name == ".lock" || name.ends_with(".lock") || name.ends_with("/room");
-    if is_lock || name == UNFINISHED {
+    if is_lock || name == UNFINISHED || name == AUDIT_CHECKED {
         return What::Nothing;
     }
     let region = Region::ALL
@@ -77,6 +98,7 @@ mod tests {
             ("ledger/budget.redb", What::Ledger),
             ("ledger/audit.head", What::Audit),
             ("ledger/audit.lock", What::Nothing),
+            ("ledger/audit.checked", What::Nothing),
             ("audit/00000000000000000001.jsonl", What::Audit),
             ("control/keys.json", What::Other),
             ("day-limits", What::Other),

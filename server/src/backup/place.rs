@@ -1,13 +1,15 @@
 //! The directory of a backup: objects under their digests, and the manifest that names them.
 //!
 //! Invariants: an object has its name when it is whole and durable, and what has a name never changes; the manifest is replaced in
-//! one step. Not here: what is put there.
+//! one step; an object that the manifest names is never removed. What a backup that broke off has left goes when the next one
+//! begins, so that those which fail each night do not fill the disk. Not here: what is put there.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use shoal_files::{Digest, Disk, Lock, Objects as _, Source, copy, digest};
+use shoal_files::{Digest, Disk, Lock, Medium, Source, copy, digest};
 
 use super::manifest::{FileThen, MANIFEST, Manifest};
 use crate::error::Error;
@@ -18,8 +20,7 @@ const LOCK: &str = "lock";
 
 /// The directory of a backup.
 pub(super) struct Place {
-    disk: Disk,
-    root: PathBuf,
+    medium: Arc<dyn Medium>,
     _lock: Option<Lock>,
 }
 
@@ -27,6 +28,13 @@ pub(super) struct Place {
 fn object(digest: &Digest) -> String {
     let digits = hex::encode(digest);
     format!("{OBJECTS}/{}/{digits}", &digits[..2])
+}
+
+/// Whether a name is that of an object, whatever is in it.
+fn is_object(name: &str) -> bool {
+    let mut digest = [0; 32];
+    name.rsplit('/').next().is_some_and(|digits| hex::decode_to_slice(digits, &mut digest).is_ok())
+        && name == object(&digest)
 }
 
 impl Place {
@@ -37,32 +45,44 @@ impl Place {
     pub(super) fn to_write(root: &Path) -> Result<Place, Error> {
         let disk = Disk::new(root).private();
         disk.make().map_err(|e| Error::io(root, e))?;
-        let place = Place { disk: disk.clone(), root: root.to_path_buf(), _lock: None };
-        if place.manifest()?.is_none() {
-            let entries = std::fs::read_dir(root).map_err(|e| Error::io(root, e))?;
-            let own = [OBJECTS, SCRATCH, LOCK];
-            let is_other = |name: &str| !own.contains(&name) && !name.starts_with(MANIFEST);
-            if entries.flatten().any(|entry| entry.file_name().to_str().is_none_or(is_other)) {
-                let told =
-                    format!("{} holds something that is no backup: name an empty directory", root.display());
-                return Err(Error::Usage(told));
-            }
+        let place = Place::over(Arc::new(disk.clone()));
+        if place.manifest()?.is_none() && place.has_others(root)? {
+            let told =
+                format!("{} holds something that is no backup: name an empty directory", root.display());
+            return Err(Error::Usage(told));
         }
         let lock = disk.try_lock(LOCK).map_err(|e| Error::io(root, e))?;
         let busy = || Error::Service(format!("another backup is being made in {}", root.display()));
         let place = Place { _lock: Some(lock.ok_or_else(busy)?), ..place };
-        place.clear_scratch()?;
+        place.clear()?;
         Ok(place)
     }
 
     /// A directory that holds a backup.
     pub(super) fn to_read(root: &Path) -> Place {
-        Place { disk: Disk::new(root), root: root.to_path_buf(), _lock: None }
+        Place::over(Arc::new(Disk::new(root)))
+    }
+
+    /// A place that nobody else uses.
+    pub(super) fn over(medium: Arc<dyn Medium>) -> Place {
+        Place { medium, _lock: None }
+    }
+
+    /// Whether there is something that no backup has made.
+    fn has_others(&self, root: &Path) -> Result<bool, Error> {
+        let own = [OBJECTS, SCRATCH, LOCK];
+        let is_other = |name: &str| !own.contains(&name) && !name.starts_with(MANIFEST);
+        let mut entries = std::fs::read_dir(root).map_err(|e| Error::io(root, e))?.flatten();
+        if entries.any(|entry| entry.file_name().to_str().is_none_or(is_other)) {
+            return Ok(true);
+        }
+        let objects = self.medium.list(OBJECTS).map_err(self.io(OBJECTS))?;
+        Ok(!objects.iter().all(|entry| is_object(&entry.name)))
     }
 
     /// The error of an operation on something in it.
     pub(super) fn io(&self, name: &str) -> impl FnOnce(std::io::Error) -> Error + use<> {
-        let path = self.disk.path(name);
+        let path = self.medium.path(name);
         move |error| Error::io(path, error)
     }
 
@@ -71,33 +91,40 @@ impl Place {
     /// # Errors
     /// When it cannot be read, or is none.
     pub(super) fn manifest(&self) -> Result<Option<Manifest>, Error> {
-        match self.disk.read(MANIFEST) {
+        match self.medium.read(MANIFEST) {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(self.io(MANIFEST)(e)),
             Ok(bytes) => Manifest::decode(&bytes).map(Some).map_err(|reason| {
-                Error::Service(format!("{}: {reason}", self.root.join(MANIFEST).display()))
+                Error::Service(format!("{}: {reason}", self.medium.path(MANIFEST).display()))
             }),
         }
     }
 
     /// Where a file may be made before it is an object, and its name there.
-    pub(super) fn scratch(&self, name: &str) -> (Disk, String) {
-        (self.disk.clone(), format!("{SCRATCH}/{name}"))
+    pub(super) fn scratch(&self, name: &str) -> (&Arc<dyn Medium>, String) {
+        (&self.medium, format!("{SCRATCH}/{name}"))
     }
 
-    /// Makes an object of a file that was made as scratch.
-    pub(super) fn adopt(&self, name: &str) -> Result<(Digest, u64), Error> {
-        let name = format!("{SCRATCH}/{name}");
-        let source = self.disk.open(&name).map_err(self.io(&name))?;
-        let bytes = source.length().map_err(self.io(&name))?;
-        let (digest, _) = self.put(&*source)?;
-        self.disk.remove(&[&name]).map_err(self.io(&name))?;
-        Ok((digest, bytes))
+    /// Opens a file that was made as scratch.
+    pub(super) fn open_scratch(&self, name: &str) -> Result<Box<dyn Source>, Error> {
+        let (_, name) = self.scratch(name);
+        self.medium.open(&name).map_err(self.io(&name))
     }
 
-    /// Whether there is an object of so many bytes with this digest.
+    /// Removes a file that was made as scratch.
+    pub(super) fn remove_scratch(&self, name: &str) -> Result<(), Error> {
+        let (_, name) = self.scratch(name);
+        self.medium.remove(&[&name]).map_err(self.io(&name))
+    }
+
+    /// Whether there is an object of so many bytes with this digest. Its bytes are not read: `shoal backup verify` does that.
     pub(super) fn has(&self, digest: &Digest, bytes: u64) -> bool {
-        self.disk.open(&object(digest)).and_then(|found| found.length()).is_ok_and(|found| found == bytes)
+        self.medium.open(&object(digest)).and_then(|found| found.length()).is_ok_and(|found| found == bytes)
+    }
+
+    /// Where an object lies, for messages.
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
+        self.medium.path(&object(digest))
     }
 
     /// Copies bytes that do not change meanwhile, unless they are there. Whether they were copied.
@@ -109,7 +136,7 @@ impl Place {
             return Ok((told, false));
         }
         let name = object(&told);
-        let mut new = self.disk.write(&name).map_err(self.io(&name))?;
+        let mut new = self.medium.write(&name).map_err(self.io(&name))?;
         if copy(source, &mut *new).map_err(self.io(&name))? != told {
             return Err(Error::Service("a file of the data changed while it was copied".into()));
         }
@@ -119,26 +146,47 @@ impl Place {
 
     /// Opens an object.
     pub(super) fn open(&self, file: &FileThen) -> std::io::Result<Box<dyn Source>> {
-        self.disk.open(&object(&file.digest))
+        self.medium.open(&object(&file.digest))
     }
 
     /// Puts a manifest in the place of the one before, and then removes what only that one named.
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Error> {
         let bytes = manifest.encode().map_err(self.io(MANIFEST))?;
-        self.disk.put(MANIFEST, &bytes).map_err(self.io(MANIFEST))?;
-        let named: HashSet<String> = manifest.files.iter().map(|file| object(&file.digest)).collect();
-        let listed = self.disk.list(OBJECTS).map_err(self.io(OBJECTS))?;
-        let old: Vec<&str> =
-            listed.iter().map(|e| e.name.as_str()).filter(|name| !named.contains(*name)).collect();
-        self.disk.remove(&old).map_err(self.io(OBJECTS))?;
-        self.disk.sweep(OBJECTS, i64::MAX).map(drop).map_err(self.io(OBJECTS))?;
-        self.clear_scratch()
+        self.medium.put(MANIFEST, &bytes).map_err(self.io(MANIFEST))?;
+        self.keep(manifest)
     }
 
-    /// Removes what a backup that was cut off has left.
-    fn clear_scratch(&self) -> Result<(), Error> {
-        let listed = self.disk.list(SCRATCH).map_err(self.io(SCRATCH))?;
-        let names: Vec<&str> = listed.iter().map(|entry| entry.name.as_str()).collect();
-        self.disk.remove(&names).map_err(self.io(SCRATCH))
+    /// Removes what a backup that broke off has left. The caller holds the lock, so that no backup is being made.
+    pub(super) fn clear(&self) -> Result<(), Error> {
+        self.keep(&self.manifest()?.unwrap_or_default())
+    }
+
+    /// Removes everything but the manifest, which is this one, and what it names.
+    fn keep(&self, manifest: &Manifest) -> Result<(), Error> {
+        let named: HashSet<String> = manifest.files.iter().map(|file| object(&file.digest)).collect();
+        for folder in [OBJECTS, SCRATCH] {
+            let listed = self.medium.list(folder).map_err(self.io(folder))?;
+            let names = listed.iter().map(|entry| entry.name.as_str());
+            let old: Vec<&str> = names.filter(|name| !named.contains(*name)).collect();
+            self.medium.remove(&old).map_err(self.io(folder))?;
+        }
+        self.medium.sweep("", i64::MAX).map(drop).map_err(self.io(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_named_by_its_digest_is_taken_for_an_object() {
+        let digits = "ab".repeat(32);
+        assert!(is_object(&format!("objects/ab/{digits}")));
+        let others = ["objects/ac/", "objects/", "other/ab/", "objects/ab/ab/"];
+        assert!(others.iter().all(|folder| !is_object(&format!("{folder}{digits}"))));
+        assert!(
+            !is_object("objects/ab/letter.txt")
+                && !is_object(&format!("objects/AB/{}", digits.to_uppercase()))
+        );
     }
 }

@@ -6,9 +6,11 @@
 //! ```
 //! The order makes the copy one that a start takes: what is copied later may know more, and a start expects that of the marks and
 //! the audit. Events that are in no table are not in it; their ids are not either, so that they may be sent again.
-//! Not here: the directory (`place`), a directory that nobody serves (`stopped`).
+//! Invariant: it ends soon when the service ends, or when whoever has asked for it is gone. Not here: the directory (`place`), a
+//! directory that nobody serves (`stopped`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use super::line::{BackupLine, Fields};
 use super::making::{Made, Making, capture, check_outside};
 use super::names::{What, what};
 use super::place::Place;
+use super::stopping::Stopping;
 use crate::error::Error;
 use crate::key_file::folder;
 use crate::state::State;
@@ -32,8 +35,12 @@ const LEDGER: &str = "ledger/budget.redb";
 /// # Errors
 /// When something cannot be read or written: the backup before is whole then.
 pub(crate) async fn make(state: &web::Data<State>, dir: &Path) -> Result<Made, Error> {
-    let line = BackupLine::begin(&state.audit, Act::BackupCreate, state.now_ms());
-    let made = made(state, dir).await;
+    // Before anything is copied: what came later may be lacking.
+    let now_ms = state.now_ms();
+    let line = BackupLine::begin(&state.audit, Act::BackupCreate, now_ms);
+    let stopping = Stopping::default();
+    let _wanted = stopping.unless_wanted();
+    let made = made(state, dir, now_ms, stopping).await;
     line.end(made, fields).await
 }
 
@@ -42,21 +49,21 @@ pub(super) fn fields(made: &Made) -> Fields {
     Fields { made_at_ms: Some(made_at_ms), files, bytes, rows }
 }
 
-async fn made(state: &web::Data<State>, dir: &Path) -> Result<Made, Error> {
+async fn made(state: &web::Data<State>, dir: &Path, now_ms: i64, stopping: Stopping) -> Result<Made, Error> {
     let (asked, dir) = (state.clone(), dir.to_path_buf());
     let place = blocking(move || place(&asked, &dir)).await?;
     state.ingest.flush(state.look().1, true).await?;
-    let (asked, to) = (state.clone(), Arc::clone(&place));
-    blocking(move || copy_stores(&asked, &to)).await?;
-    let (made_at_ms, tables, runs) = {
+    let (asked, to, looking) = (state.clone(), Arc::clone(&place), stopping.clone());
+    blocking(move || copy_stores(&asked, &to, &looking)).await?;
+    let (tables, runs) = {
         let _paused = state.ingest.pause().await?;
         let tables = capture(&state.retention).await?;
         let disk = Disk::new(&state.config.data_dir);
-        (state.now_ms(), tables, blocking(move || runs(&disk)).await?)
+        (tables, blocking(move || runs(&disk)).await?)
     };
     let asked = state.clone();
     blocking(move || {
-        let mut making = Making::begin(&place, made_at_ms)?;
+        let mut making = Making::begin(&place, now_ms)?.until(stopping);
         making.scratch(LEDGER, "budget.redb")?;
         for region in Region::ALL {
             let name = folder(*region);
@@ -64,8 +71,7 @@ async fn made(state: &web::Data<State>, dir: &Path) -> Result<Made, Error> {
         }
         tables.into_iter().try_for_each(|table| making.table(table))?;
         for Run { path, source } in runs {
-            let bytes = source.length().map_err(|e| Error::io(&path, e))?;
-            making.fixed(&path, bytes, || Ok(source))?;
+            making.source(&path, &*source)?;
         }
         let disk = Disk::new(&asked.config.data_dir);
         for path in listed(&disk)? {
@@ -84,13 +90,14 @@ fn place(state: &State, dir: &Path) -> Result<Arc<Place>, Error> {
     Ok(Arc::new(Place::to_write(dir)?))
 }
 
-fn copy_stores(state: &State, place: &Place) -> Result<(), Error> {
-    let (disk, name) = place.scratch("budget.redb");
+fn copy_stores(state: &State, place: &Place, stopping: &Stopping) -> Result<(), Error> {
+    let (medium, name) = place.scratch("budget.redb");
     // First: high-water marks and audit, which are copied later, may know more than it and never less.
-    state.ledger.copy_to(&disk, &name)?;
+    state.ledger.copy_to(medium, &name)?;
     for region in Region::ALL {
-        let (disk, name) = place.scratch(&folder(*region));
-        state.consents.copy_to(*region, &disk, &name)?;
+        stopping.look()?;
+        let (medium, name) = place.scratch(&folder(*region));
+        state.consents.copy_to(*region, medium, &name)?;
     }
     Ok(())
 }
@@ -118,7 +125,8 @@ pub(super) fn listed(disk: &Disk) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// Adds the audit. All files but the last never change; that one and the head are read while nobody appends.
+/// Adds the audit. All files but the last never change; that one and the head are read while nobody appends, and written after that:
+/// the disk of the backup may be slow, and every act waits for its line.
 pub(super) fn audit(making: &mut Making<'_>, disk: &Disk) -> Result<(), Error> {
     const HEAD: &str = "ledger/audit.head";
     let lines = || -> Result<Vec<String>, Error> {
@@ -128,19 +136,22 @@ pub(super) fn audit(making: &mut Making<'_>, disk: &Disk) -> Result<(), Error> {
     let mut older = lines()?;
     older.pop();
     for path in older {
-        let bytes = disk.open(&path).and_then(|source| source.length());
-        making.fixed(&path, bytes.map_err(|e| Error::io(disk.path(&path), e))?, || disk.open(&path))?;
+        let source = disk.open(&path).map_err(|e| Error::io(disk.path(&path), e))?;
+        making.source(&path, &*source)?;
         done.insert(path);
     }
-    in_turn(&Audit::place(disk.path("").as_path()), || {
-        for path in lines()?.into_iter().filter(|path| !done.contains(path)) {
-            making.small(disk, &path)?;
+    let newest = in_turn(&Audit::place(disk.path("").as_path()), || -> Result<_, Error> {
+        let mut read = BTreeMap::new();
+        for path in lines()?.into_iter().filter(|path| !done.contains(path)).chain([HEAD.to_owned()]) {
+            match disk.read(&path) {
+                // An audit without lines has none.
+                Err(e) if path == HEAD && e.kind() == ErrorKind::NotFound => {}
+                found => drop(read.insert(path.clone(), found.map_err(|e| Error::io(disk.path(&path), e))?)),
+            }
         }
-        match disk.open(HEAD) {
-            Ok(_) => making.small(disk, HEAD),
-            Err(_) => Ok(()),
-        }
-    })?
+        Ok(read)
+    })??;
+    newest.iter().try_for_each(|(path, bytes)| making.source(path, &bytes.as_slice()))
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

@@ -52,8 +52,9 @@ async fn made(config: &Config, retention: &Retention, dir: &Path, now_ms: i64) -
         let io = |e| Error::io(disk.path(&path), e);
         match what(&path) {
             What::Nothing | What::Table | What::Audit => {}
-            What::Run => making.fixed(&path, open().and_then(|run| run.length()).map_err(io)?, open)?,
-            What::Log | What::Consents(_) | What::Ledger => making.source(&path, &*open().map_err(io)?)?,
+            What::Run | What::Log | What::Consents(_) | What::Ledger => {
+                making.source(&path, &*open().map_err(io)?)?;
+            }
             What::Other => making.small(&disk, &path)?,
         }
     }

@@ -29,13 +29,17 @@ pub(crate) struct Verified {
 pub(crate) async fn verify(dir: &Path) -> Result<Verified, Error> {
     let place = Place::to_read(dir);
     let manifest = manifest_of(&place, dir)?;
-    let mut faults: Vec<String> = manifest.files.iter().filter_map(|file| fault(&place, file)).collect();
+    Ok(verified(&place, manifest).await)
+}
+
+pub(super) async fn verified(place: &Place, manifest: Manifest) -> Verified {
+    let mut faults: Vec<String> = manifest.files.iter().filter_map(|file| fault(place, file)).collect();
     for table in &manifest.tables {
-        if let Err(reason) = table_fault(&place, &manifest, table.region, table.kind).await {
+        if let Err(reason) = table_fault(place, &manifest, table.region, table.kind).await {
             faults.push(format!("the table {}/{}: {reason}", table.region, table.kind));
         }
     }
-    Ok(Verified { manifest, faults })
+    Verified { manifest, faults }
 }
 
 /// The manifest of a directory that should hold a backup.
@@ -54,7 +58,11 @@ fn fault(place: &Place, file: &FileThen) -> Option<String> {
     match looked {
         Ok((_, true)) => None,
         Ok((length, _)) if length != *bytes => Some(format!("{path} has {length} bytes, and had {bytes}")),
-        Ok(_) => Some(format!("{path} was changed")),
+        // Its name is that of the right bytes, so no backup writes it again while it is there.
+        Ok(_) => {
+            let object = place.path(told);
+            Some(format!("{path} was changed: remove {}, and make the backup again", object.display()))
+        }
         Err(e) if e.kind() == ErrorKind::NotFound => Some(format!("{path} is missing")),
         Err(e) => Some(format!("{path} cannot be read: {e}")),
     }

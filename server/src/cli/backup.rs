@@ -16,10 +16,11 @@ use shoal_schemas::calendar::day_of;
 use super::output::print_either;
 use super::status::bytes;
 use crate::backup::making::Made;
-use crate::backup::restore::{Restored, restore};
+use crate::backup::restore::{Restored, Since, restore};
 use crate::backup::stopped;
 use crate::backup::verify::verify;
 use crate::config::Config;
+use crate::consent_files::names;
 use crate::error::Error;
 use crate::operator_socket::{self, Asked};
 
@@ -96,7 +97,8 @@ pub(super) fn run(config: &Config, command: &BackupCommand) -> Result<ExitCode, 
             let config = Config { data_dir: to.clone(), ..with_its_directories(config) };
             let restored = runtime.block_on(restore(&config, dir, now_ms))?;
             show_restored(&config, &restored, now_ms);
-            Ok(if restored.doubt.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            let is_well = restored.since.doubt.is_none() && restored.since.lost.is_empty();
+            Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }
@@ -115,23 +117,17 @@ fn made_text(made: &Made, dir: &Path) -> String {
 }
 
 fn show_restored(config: &Config, restored: &Restored, now_ms: i64) {
-    let Restored { manifest, replayed, doubt } = restored;
-    let (first, last) = (day_of(manifest.made_at_ms), day_of(now_ms));
+    let Restored { manifest, since } = restored;
     println!("{} holds the state of {}", config.data_dir.display(), time(manifest.made_at_ms));
     println!("lost: the events, consents, answers and access keys that came after that");
-    for day in (first..=last).take(31) {
-        println!("  {} has what came until then, and may lack the rest", day_text(day));
-    }
+    println!("  {}", days_text(day_of(manifest.made_at_ms), day_of(now_ms)));
     for table in manifest.tables.iter().filter(|table| table.rows > 0) {
         let newest = table.newest_day.as_deref().unwrap_or_default();
         println!("  {} {}: {} events, the last ones of {newest}", table.region, table.kind, table.rows);
     }
-    println!(
-        "withdrawals: {replayed} that came after that are in force again, from {}",
-        config.journal_dir().display()
-    );
+    show_withdrawals(config, since);
     println!("access keys: what was revoked after that is valid again; look at `shoal keys list`");
-    match doubt {
+    match &since.doubt {
         None => println!(
             "privacy budget: what was spent after that stays spent, by {}",
             config.marks_dir().display()
@@ -140,7 +136,52 @@ fn show_restored(config: &Config, restored: &Restored, now_ms: i64) {
     }
 }
 
+/// Which days have how much, when the first of them is that of the backup and the last one today.
+fn days_text(first: i32, last: i32) -> String {
+    let after = match last.saturating_sub(first) {
+        ..=0 => String::new(),
+        1 => format!("; {} has nothing", day_text(last)),
+        _ => format!("; the days after it, up to {}, have nothing", day_text(last)),
+    };
+    let first = day_text(first);
+    format!("{first} has what came until then{after}; earlier days may lack what came late")
+}
+
+fn show_withdrawals(config: &Config, since: &Since) {
+    let journal = config.journal_dir();
+    let (Since { replayed, lost, .. }, journal) = (since, journal.display());
+    println!("withdrawals: {replayed} that came after that are in force again, from {journal}");
+    if !lost.is_empty() {
+        eprintln!(
+            "shoal: the journal of withdrawals of {} was not in {journal}: whoever withdrew after that counts as taking part again. If it \
+             lies elsewhere, set withdrawals_dir, empty {}, and restore again",
+            names(lost),
+            config.data_dir.display()
+        );
+    }
+}
+
 fn time(at_ms: i64) -> String {
     let at = DateTime::from_timestamp_millis(at_ms).map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
     at.unwrap_or_else(|| "no time".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_days_that_lack_something_are_told_in_one_line_however_many_they_are() {
+        let late = "; earlier days may lack what came late";
+        assert_eq!(days_text(0, 0), format!("1970-01-01 has what came until then{late}"));
+        let next = format!("1970-01-01 has what came until then; 1970-01-02 has nothing{late}");
+        assert_eq!(days_text(0, 1), next);
+        let many = "1970-01-01 has what came until then; the days after it, up to 1970-03-02, have nothing";
+        assert_eq!(days_text(0, 60), format!("{many}{late}"));
+        assert_eq!(
+            days_text(9, 0),
+            format!("1970-01-10 has what came until then{late}"),
+            "the clock is behind"
+        );
+    }
 }

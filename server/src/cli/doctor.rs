@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 
 use super::output::print_either;
 use crate::clocks;
 use crate::config::Config;
-use crate::doctor::{self, Check, Outcome};
+use crate::doctor::{self, Check, Outcome, Served};
 use crate::error::Error;
 use crate::operator_socket::{self, Asked};
 use crate::status::Status;
@@ -47,19 +48,23 @@ fn checks(file: Option<&Path>) -> Result<Vec<Check>, Error> {
         Ok(now_ms) => now_ms,
         Err(error) => return Ok(vec![settings, Check::fail("clock", error.to_string(), "Set the clock.")]),
     };
-    let serving = operator_socket::ask(&config.data_dir, &Asked::Status);
-    let serving = serving.map(|told| told.and_then(|told| serde_json::from_value::<Status>(told).ok()));
     let mut all = vec![settings];
-    let serving = match serving {
-        Ok(serving) => serving,
+    let served = match operator_socket::ask(&config.data_dir, &Asked::Status) {
+        Ok(None) => Served::Not,
+        Ok(Some(told)) => served(told),
         Err(error) => {
             let advice = "Run as the account of the service. If it hangs, its log says where.";
             all.push(Check::warn("service", error.to_string(), advice));
-            None
+            Served::Unknown
         }
     };
-    all.extend(doctor::checks(&config, serving.as_ref(), now_ms));
+    all.extend(doctor::checks(&config, &served, now_ms));
     Ok(all)
+}
+
+/// What a service says of itself; that of another version may say it in another form.
+fn served(told: Value) -> Served {
+    Status::deserialize(told).map_or(Served::Unknown, |status| Served::By(Box::new(status)))
 }
 
 fn shown(check: &Check) -> String {
@@ -78,6 +83,12 @@ fn shown(check: &Check) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_that_answers_in_another_form_is_not_taken_for_none() {
+        assert!(matches!(served(json!({"version": "9.0.0"})), Served::Unknown));
+        assert!(matches!(served(json!(Status::default())), Served::By(_)));
+    }
 
     #[test]
     fn a_check_says_what_was_found_and_what_to_do() {

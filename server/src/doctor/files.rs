@@ -8,8 +8,9 @@ use rustix::process::geteuid;
 use shoal_audit::{Audit, verify_last};
 
 use super::check::Check;
+use crate::backup::names::check_finished;
 use crate::config::Config;
-use crate::{key_check, key_file};
+use crate::{consent_files, key_check, key_file};
 
 /// Bits that others than the owner may not have.
 const OTHERS: u32 = 0o077;
@@ -79,6 +80,21 @@ fn look(path: &Path, depth: usize, seen: &mut Seen) {
         match fs::read_dir(path) {
             Ok(entries) => entries.flatten().for_each(|entry| look(&entry.path(), depth - 1, seen)),
             Err(_) => seen.unreadable += 1,
+        }
+    }
+}
+
+/// Whether everything is there that a start wants to find.
+pub(super) fn whole(config: &Config) -> Check {
+    let check = "data";
+    if let Err(error) = check_finished(&config.data_dir) {
+        return Check::fail(check, error.to_string(), "docs/operations.md, section Backups, says how.");
+    }
+    match consent_files::check(&config.data_dir) {
+        Ok(()) => Check::ok(check, "no restore is unfinished, and no file of consents is missing"),
+        Err(error) => {
+            let advice = "docs/operations.md, section Ledger, backup and restore, says more.";
+            Check::fail(check, error.to_string(), advice)
         }
     }
 }

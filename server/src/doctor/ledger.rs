@@ -7,6 +7,7 @@ use shoal_schemas::Region;
 
 use super::check::Check;
 use crate::config::Config;
+use crate::consent_files;
 use crate::key_file::folder;
 
 /// Whether the high-water marks are in both places.
@@ -26,7 +27,10 @@ pub(super) fn marks(config: &Config, is_serving: bool) -> Check {
 /// Whether the journal of withdrawals is there.
 pub(super) fn withdrawals(config: &Config, is_serving: bool) -> Check {
     let check = "withdrawals";
-    if !config.data_dir.join(folder(Region::De)).join("ledger.redb").exists() {
+    // Where they are missing beside data, that is told by a check of its own, and the journal is all there is.
+    let is_new = missing(&config.data_dir, "ledger.redb").len() == Region::ALL.len()
+        && consent_files::check(&config.data_dir).is_ok();
+    if is_new {
         return Check::ok(check, "there are no records of consent yet");
     }
     let advice =

@@ -7,6 +7,7 @@ use shoal_files::{Disk, Medium as _};
 use shoal_retention::{KnownTimes, plausible};
 
 use super::check::Check;
+use super::served::Served;
 use crate::config::Config;
 use crate::parts::Part;
 use crate::served_time;
@@ -74,26 +75,33 @@ fn full_beside(config: &Config) -> Option<String> {
 }
 
 /// Whether the service that runs is this program.
-pub(super) fn versions(serving: Option<&Status>) -> Check {
+pub(super) fn versions(served: &Served) -> Check {
     let own = env!("CARGO_PKG_VERSION");
-    match serving {
-        None => Check::ok("versions", format!("this program is {own}; no service runs")),
-        Some(status) if status.version == own => {
+    let other = |running: &str| {
+        let found = format!("this program is {own}, and the service that runs {running}");
+        Check::warn("versions", found, "Restart the service with this program, or use the service's own.")
+    };
+    match served {
+        Served::Not => Check::ok("versions", format!("this program is {own}; no service runs")),
+        Served::Unknown => other("does not say in a form that this program reads which it is"),
+        Served::By(status) if status.version == own => {
             Check::ok("versions", format!("this program and the service are {own}"))
         }
-        Some(status) => {
-            let found = format!("this program is {own}, and the service that runs is {}", status.version);
-            Check::warn("versions", found, "Restart the service with this program, or use the service's own.")
-        }
+        Served::By(status) => other(&format!("is {}", status.version)),
     }
 }
 
 /// Whether the memory of the process that holds the keys could go to a file.
-pub(super) fn core_files(serving: Option<&Status>) -> Check {
-    let Some(serving) = serving.and_then(|status| status.running.as_ref()) else {
-        return Check::ok("core files", "a service turns them off at its start");
+pub(super) fn core_files(served: &Served) -> Check {
+    let limits = match served {
+        Served::Unknown => String::new(),
+        served => match served.status().and_then(|status| status.running.as_ref()) {
+            None => return Check::ok("core files", "a service turns them off at its start"),
+            Some(serving) => {
+                std::fs::read_to_string(format!("/proc/{}/limits", serving.pid)).unwrap_or_default()
+            }
+        },
     };
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.pid)).unwrap_or_default();
     let line = limits.lines().find(|line| line.starts_with("Max core file size"));
     match line.map(|line| line.split_whitespace().nth(4) == Some("0")) {
         Some(true) => Check::ok("core files", "the service leaves none"),

@@ -22,33 +22,33 @@ use crate::stage::{Keys, POLICY, click, real_day};
 const EIO: i32 = 5;
 
 /// A directory with the library of the failing disk in it.
-struct Faulty {
-    dir: tempfile::TempDir,
+pub(crate) struct Faulty {
+    pub(crate) dir: tempfile::TempDir,
     library: String,
     rule: PathBuf,
 }
 
 impl Faulty {
-    fn new() -> Faulty {
+    pub(crate) fn new() -> Faulty {
         let dir = tempfile::tempdir().unwrap();
         let library = library(dir.path(), "failing_disk.c");
         let rule = dir.path().join("rule");
         Faulty { library, rule, dir }
     }
 
-    fn variables(&self) -> [(&str, &str); 3] {
+    pub(crate) fn variables(&self) -> [(&str, &str); 3] {
         [("LD_PRELOAD", self.library.as_str()), ("FAIL_WHEN", self.rule.to_str().unwrap()), BUSY[0]]
     }
 
     /// From now on this call fails on files whose paths have this part.
-    fn fail(&self, call: &str, part: &str) {
+    pub(crate) fn fail(&self, call: &str, part: &str) {
         let unfinished = self.dir.path().join("unfinished");
         fs::write(&unfinished, format!("{call} {EIO} {part}\n")).unwrap();
         fs::rename(unfinished, &self.rule).unwrap();
     }
 
     /// From now on nothing fails. The paths on which something did, one for each time.
-    fn end(&self) -> Vec<String> {
+    pub(crate) fn end(&self) -> Vec<String> {
         fs::remove_file(&self.rule).unwrap();
         let failed = fs::read_to_string(self.rule.with_extension("failed")).unwrap_or_default();
         fs::remove_file(self.rule.with_extension("failed")).unwrap();
@@ -137,7 +137,7 @@ fn ask(client: Client, path: &str, key: &str, body: &Value) -> Option<Answer> {
     client.ask("POST", path, &headers, body.to_string().as_bytes()).ok()
 }
 
-fn withdraw(client: Client, key: &str, user: &str) -> Option<Answer> {
+pub(crate) fn withdraw(client: Client, key: &str, user: &str) -> Option<Answer> {
     let change = json!({"action": "withdraw", "programme": "user-experience", "policy_version": POLICY,
         "user_id": user, "country": "DE"});
     ask(client, "/v1/consents", key, &change)
@@ -173,7 +173,7 @@ fn after_a_failed_sync_of_consents_no_withdrawal_is_acknowledged_and_those_of_be
 }
 
 /// An event of now of a person.
-fn one(user: &str) -> Value {
+pub(crate) fn one(user: &str) -> Value {
     let mut event = click(&format!("of-{user}"), user, "a");
     event.as_object_mut().unwrap().remove("time");
     json!({"consent": {"policy_version": POLICY}, "country": "DE", "events": [event]})

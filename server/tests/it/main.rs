@@ -47,6 +47,7 @@
 //! | `endpoints` | apps get in with a key in the address, in any encoding, and past proxies |
 //! | `operators` | an operator sees what a service does and what is wrong with a machine; nobody else does |
 //! | `backup` | a backup holds what was in at its moment, and brings back neither budget nor consent |
+//! | `backup_broken` | a backup or a restore that breaks off anywhere leaves what was there before, and can be begun again |
 //! | `deploy` | dashboards and alerts name what is shown, and the binary tells its own health |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
@@ -58,6 +59,7 @@ mod alone;
 mod attacks;
 mod audit;
 mod backup;
+mod backup_broken;
 mod broken;
 mod canary;
 mod catalogue;

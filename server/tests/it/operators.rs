@@ -85,7 +85,12 @@ fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let setup = Setup { dir: dir.path(), variables: &[] };
     setup.run(&["keys", "create", "analyst", "--regions", "DE"]);
+    let key = ["keys", "create", "ingest", "--kind", "server", "--app", "a", "--regions", "DE", "--yes"];
+    let (_, key, _) = setup.run(&key);
     let server = setup.serve();
+    let mut event = click("d-1", "u-1", "add");
+    event.as_object_mut().unwrap().remove("time");
+    assert_eq!(server.client.events(key.trim(), &batch("DE", vec![event]))["accepted"], 1);
     let (code, found) = unwell(&setup);
     assert_eq!((code, found), (0, vec![]), "all is well while it runs");
     assert!(server.terminate().success());
@@ -112,6 +117,7 @@ fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
         ("data.budget/de/budget.witness", "fail budget marks"),
         ("data.withdrawals/de/withdrawals", "fail withdrawals"),
         ("data/ledger/audit.head", "fail audit"),
+        ("data/de/ledger.redb", "fail data"),
     ] {
         let path = dir.path().join(file);
         let whole = fs::read(&path).unwrap();
@@ -121,6 +127,11 @@ fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
         fs::write(&path, whole).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
+    let unfinished = dir.path().join("data/restore-unfinished");
+    fs::write(&unfinished, "").unwrap();
+    fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(unwell(&setup), (1, vec!["fail data".to_owned()]));
+    fs::remove_file(&unfinished).unwrap();
     let (_, told, _) = setup.run(&["doctor"]);
     assert!(told.lines().all(|line| line.starts_with("ok   ")), "{told}");
     let full = Setup { dir: dir.path(), variables: &[("SHOAL_INGEST_FREE_BYTES_MIN", "1099511627776")] };

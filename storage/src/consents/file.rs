@@ -18,9 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction};
-#[cfg(test)]
 use shoal_files::Medium;
-use shoal_files::{Disk, Objects as _};
 use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
@@ -154,12 +152,12 @@ impl ConsentFile {
         }
     }
 
-    /// Makes a copy of the file as it is now, under this name on a disk where no other process looks. Changes go on meanwhile.
+    /// Makes a copy of the file as it is now, under this name in a place where no other process looks. Changes go on meanwhile.
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub(super) fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
-        self.file.copy_to(Arc::new(disk.clone()), name, prepare(disk.path(name)), |from, to| {
+    pub(super) fn copy_to(&self, medium: &Arc<dyn Medium>, name: &str) -> Result<()> {
+        self.file.copy_to(Arc::clone(medium), name, prepare(medium.path(name)), |from, to| {
             copy_table(from, to, RECORDS)?;
             copy_table(from, to, JOURNAL)
         })

@@ -88,6 +88,20 @@ pub struct Opened<R> {
     pub journals: Vec<JournalStart>,
 }
 
+/// Holds a directory of journals, so that no service writes there; none when there is no such directory.
+///
+/// # Errors
+/// [`StorageError::Locked`] when another process has it.
+pub fn hold_journals(journal_dir: &Path) -> Result<Option<Lock>> {
+    let is_there = journal_dir.try_exists().map_err(StorageError::io(journal_dir))?;
+    is_there.then(|| lock_journals(&Disk::new(journal_dir).private(), journal_dir)).transpose()
+}
+
+fn lock_journals(disk: &Disk, journal_dir: &Path) -> Result<Lock> {
+    let lock = disk.try_lock(JOURNAL_LOCK).map_err(StorageError::io(journal_dir))?;
+    lock.ok_or_else(|| StorageError::Locked(journal_dir.to_path_buf()))
+}
+
 /// One region's.
 struct Shelf<R> {
     file: ConsentFile,
@@ -131,9 +145,8 @@ impl<R: Clone> Consents<R> {
         acts: JournalForm<R>,
     ) -> Result<Opened<R>> {
         let disk = Disk::new(journal_dir).private();
-        let locked = disk.make().and_then(|()| disk.try_lock(JOURNAL_LOCK));
-        let lock = locked.map_err(StorageError::io(journal_dir))?;
-        let lock = Some(lock.ok_or_else(|| StorageError::Locked(journal_dir.to_path_buf()))?);
+        disk.make().map_err(StorageError::io(journal_dir))?;
+        let lock = Some(lock_journals(&disk, journal_dir)?);
         // What a crash left of a journal that was being written anew. Nobody else writes one.
         disk.sweep("", i64::MAX).map_err(StorageError::io(journal_dir))?;
         let opened =
@@ -200,13 +213,13 @@ impl<R: Clone> Consents<R> {
         Ok(())
     }
 
-    /// Makes a copy of the file of a region as it is now, under this name on a disk where no other process looks. Changes go on
+    /// Makes a copy of the file of a region as it is now, under this name in a place where no other process looks. Changes go on
     /// meanwhile.
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub fn copy_to(&self, region: Region, disk: &Disk, name: &str) -> Result<()> {
-        self.shelf(region)?.file.copy_to(disk, name)
+    pub fn copy_to(&self, region: Region, medium: &Arc<dyn Medium>, name: &str) -> Result<()> {
+        self.shelf(region)?.file.copy_to(medium, name)
     }
 
     /// What keeps the files of regions from being written. Tries to go on with each first.

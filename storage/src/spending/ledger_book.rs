@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use shoal_files::{Disk, Faulty, Medium, Memory, Objects as _};
+use shoal_files::{Faulty, Medium, Memory};
 use shoal_schemas::Region;
 
 use super::amount::Spent;
@@ -104,11 +104,11 @@ impl Book {
         self.with(|pages| pages.spending(filter))
     }
 
-    /// Makes a copy as of now, under this name on a disk where no other process looks. Charges go on meanwhile.
-    pub(super) fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
-        let at = disk.path(name);
+    /// Makes a copy as of now, under this name in a place where no other process looks. Charges go on meanwhile.
+    pub(super) fn copy_to(&self, medium: &Arc<dyn Medium>, name: &str) -> Result<()> {
+        let at = medium.path(name);
         let prepare = Box::new(move |db: &redb::Database| book::prepare(db, &at));
-        self.file.copy_to(Arc::new(disk.clone()), name, prepare, book::copy)
+        self.file.copy_to(Arc::clone(medium), name, prepare, book::copy)
     }
 
     /// Books an order; nobody else can change the file until the booking is committed or dropped.

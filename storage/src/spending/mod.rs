@@ -44,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shoal_files::{Disk, Lock};
+use shoal_files::{Lock, Medium};
 
 use self::booking::Booked;
 use self::high_water_mark::HighWaterMarks;
@@ -195,12 +195,12 @@ impl BudgetLedger {
         self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes a copy of the file as it is now, under this name on a disk where no other process looks. Charges go on meanwhile.
+    /// Makes a copy of the file as it is now, under this name in a place where no other process looks. Charges go on meanwhile.
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub fn copy_to(&self, disk: &Disk, name: &str) -> Result<()> {
-        self.inner.book.copy_to(disk, name)
+    pub fn copy_to(&self, medium: &Arc<dyn Medium>, name: &str) -> Result<()> {
+        self.inner.book.copy_to(medium, name)
     }
 
     /// What keeps it from being written, if something does. Tries to go on first.
