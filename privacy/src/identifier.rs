@@ -15,6 +15,8 @@ use std::borrow::Cow;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use shoal_schemas::IdentifierKind;
 
+use crate::fold::takes_no_room;
+
 /// The two forms of an identifier. No `Debug`: it names somebody.
 pub struct Forms<'a> {
     spelled: &'a str,
@@ -79,16 +81,6 @@ fn composed(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(same) => Cow::Borrowed(same.trim()),
         Cow::Owned(normal) => Cow::Owned(normal.trim().to_owned()),
     }
-}
-
-/// Whether a character is one that Unicode wants shown as nothing (`Default_Ignorable_Code_Point`): joiners, marks of direction and
-/// of byte order, soft hyphens, variation selectors, fillers, tags. Files, clipboards and libraries leave them in identifiers.
-fn takes_no_room(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Whether it is 32 hexadecimal digits, with hyphens at the places of a UUID or without any, perhaps in braces.

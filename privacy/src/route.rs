@@ -98,7 +98,7 @@ fn split_method(text: &str) -> (Option<&str>, &str) {
 fn meaning(text: &str) -> Cow<'_, str> {
     let folded = fold(text);
     match decode(&folded) {
-        Some(decoded) => Cow::Owned(fold(&decoded).into_owned()),
+        Some(decoded) => Cow::Owned(decoded),
         None => folded,
     }
 }

@@ -18,6 +18,7 @@ use crate::fold;
 mod first;
 mod numbers;
 mod pattern;
+mod rest;
 mod scan;
 mod validate;
 mod words;

@@ -5,8 +5,8 @@
 //! -----------[----------------)--------------[-------------[--------------->      intervals [from, until)
 //! ```
 //! Invariants: the order is that in which the service was told, whatever the clocks said; only the last interval can be open,
-//! and while none is, and there was a withdrawal, nothing counts. A grant that claims to be from before a recorded withdrawal
-//! is an old message and changes nothing. What a consent manager tells with every message is a state and no act: it ends no
+//! and while none is, and there was a withdrawal, nothing counts; no two intervals hold the same moment. A grant that claims to be
+//! from before a recorded withdrawal is an old message and changes nothing. What a consent manager tells with every message is a state and no act: it ends no
 //! withdrawal that was made elsewhere. An interval after a withdrawal never begins before its receipt; a first one begins a
 //! little before the grant. The number of intervals is bounded: the oldest one goes, and with it what would lie in it.
 //! Not here: what is decided by it (`decision.rs`), its bytes (`record.rs`).
@@ -166,11 +166,13 @@ impl History {
             from_ms,
             until_ms: None,
         };
+        // What an interval before the open one holds stays its own.
+        let least_ms = self.intervals.iter().rev().find_map(|i| i.until_ms).unwrap_or(i64::MIN);
         match self.intervals.last_mut().filter(|last| last.until_ms.is_none()) {
             None => self.intervals.push(new),
             // The same again: it may be known to have begun earlier.
             Some(open) if open.policy_version == new.policy_version => {
-                open.from_ms = open.from_ms.min(from_ms);
+                open.from_ms = open.from_ms.min(from_ms.max(least_ms));
                 open.granted_ms = open.granted_ms.min(granted_ms);
             }
             // An old message about another version.
@@ -206,6 +208,11 @@ impl History {
         if let Some(open) = self.intervals.last_mut().filter(|last| last.until_ms.is_none()) {
             open.until_ms = Some(claimed_ms.map_or(received_ms, |at| at.min(received_ms)));
         }
+        // An interval that ended later than this was told under a clock that has gone back since.
+        self.intervals
+            .iter_mut()
+            .filter_map(|i| i.until_ms.as_mut())
+            .for_each(|until| *until = received_ms.min(*until));
         self.withdrawn_ms = self.withdrawn_ms.max(Some(received_ms));
         self.tidy();
     }

@@ -213,6 +213,14 @@ fn a_withdrawal_ends_what_was_granted_whatever_the_clocks_said() {
 }
 
 #[test]
+fn an_older_claim_moves_no_interval_over_another_one() {
+    // Version 0 was in force until minute 200. That version 1 claims to be from minute 50 changes nothing of that.
+    let history = record(&[G("v0", None, 100), G("v1", None, 200), G("v1", Some(50), 300)]).history;
+    assert_eq!(history.standing(at(150, 150)), Standing::Given(["v0", "v0"]));
+    assert_eq!(history.standing(at(200, 200)), Standing::Given(["v1", "v1"]));
+}
+
+#[test]
 fn what_a_consent_manager_tells_again_and_again_ends_no_withdrawal_made_elsewhere() {
     let tell = |history: &mut History, minute: i64| {
         history.tell_grant(&Grant { policy_version: "v1", claimed_ms: None, received_ms: minute * MIN });
@@ -331,6 +339,8 @@ proptest! {
             prop_assert!(intervals.iter().all(|i| i.until_ms.is_none_or(|until| i.from_ms < until)));
             let closed = intervals.iter().take(intervals.len().saturating_sub(1));
             prop_assert!(closed.clone().all(|i| i.until_ms.is_some()), "only the last is open");
+            let is_apart = |pair: &[Interval]| pair[0].until_ms.is_some_and(|until| until <= pair[1].from_ms);
+            prop_assert!(intervals.windows(2).all(is_apart), "no moment is in two of them: {:?}", intervals);
             if let X(_, received) = acts[end - 1] {
                 prop_assert!(history.is_withdrawn());
                 withdrawn = withdrawn.max(received * MIN);

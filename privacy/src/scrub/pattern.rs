@@ -7,7 +7,9 @@
 //! regex = '''...'''          # verbose mode, Unicode; the group `secret` is what is replaced, else the whole match
 //! validator = "luhn"         # optional, see `validate.rs`: gives the length that is valid, or refuses the match
 //! edge = "digit"             # optional: the match may not touch another digit; "decimal": nor be the decimals of
-//!                            #   a number; "word": nor touch a letter; "host": nor be a part of a longer name with dots
+//!                            #   a number; "word": nor touch a letter; "host": nor be a part of a longer name with dots;
+//!                            #   "number": as "word", nor go on with a number before it, as the day of a date does
+//! rest = true                # optional: what belongs to the secret behind a blank goes with it, see `rest.rs`
 //! needs = { digits = 13 }    # what a text must have for the regular expression to run, see `scan.rs`:
 //!                            #   any, digits, run, separators, labels, words, marks
 //! pass = [["text", "result"], ...]   # what must be replaced, with all patterns in force
@@ -22,6 +24,7 @@ use serde::Deserialize;
 
 use super::{
     first::Start,
+    rest,
     scan::{Builder, Needs},
     validate::{self, Validator},
     work::Work,
@@ -49,6 +52,8 @@ pub(super) struct Pattern {
     grouped: bool,
     validator: Option<Validator>,
     edge: Edge,
+    /// Whether what belongs to the secret behind a blank goes with it.
+    takes_rest: bool,
 }
 
 /// Where a pattern matched.
@@ -68,6 +73,8 @@ enum Edge {
     Word,
     /// As `Word`, and not a part of a longer name with dots: `com.example.local.View`.
     Host,
+    /// As `Word`, and not behind a number and a hyphen or a slash: `2024-01-05 10:30`.
+    Number,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +87,8 @@ struct PatternFile {
     validator: Option<String>,
     #[serde(default)]
     edge: Edge,
+    #[serde(default)]
+    rest: bool,
     needs: NeedsFile,
     pass: Vec<Example>,
     fail: Vec<String>,
@@ -151,6 +160,7 @@ pub(super) fn parse(file: &str, text: &str, scan: &mut Builder) -> Result<(Patte
         start,
         validator,
         edge: raw.edge,
+        takes_rest: raw.rest,
     };
     Ok((pattern, examples))
 }
@@ -220,7 +230,8 @@ impl Pattern {
         None
     }
 
-    /// The valid match that begins at a byte. One that touches what follows it is tried once more without its last run.
+    /// The valid match that begins at a byte. One that is refused is tried again without its last run: it touches what
+    /// follows it, or it has taken another number behind a blank for a part of its own.
     fn find_here(&self, text: &str, at: usize, work: &mut Work) -> Option<Found> {
         let mut window = text.len();
         for _ in 0..TRIES_MAX {
@@ -232,7 +243,7 @@ impl Pattern {
             if let Some(found) = self.accept(text, at..end, window) {
                 return Some(found);
             }
-            window = self.edge.run_start(text.as_bytes(), end)?;
+            window = self.edge.last_run_start(&text.as_bytes()[..end]).filter(|cut| *cut < window)?;
         }
         None
     }
@@ -255,7 +266,13 @@ impl Pattern {
         let end = if self.validator.is_some() && !self.grouped { secret.end } else { whole.end };
         let free =
             self.edge.free_before(text.as_bytes(), whole.start) && self.edge.free_after(text.as_bytes(), end);
-        (free && !secret.is_empty()).then_some(Found { secret })
+        if !free || secret.is_empty() {
+            return None;
+        }
+        if self.takes_rest {
+            secret.end = rest::end(text, &secret);
+        }
+        Some(Found { secret })
     }
 }
 
@@ -264,7 +281,7 @@ impl Edge {
         match self {
             Edge::None => false,
             Edge::Digit | Edge::Decimal => byte.is_ascii_digit(),
-            Edge::Word | Edge::Host => byte.is_ascii_alphanumeric(),
+            Edge::Word | Edge::Host | Edge::Number => byte.is_ascii_alphanumeric(),
         }
     }
 
@@ -273,6 +290,7 @@ impl Edge {
         match before {
             [.., digit, b'.'] if matches!(self, Edge::Decimal) => !digit.is_ascii_digit(),
             [.., b'.'] if matches!(self, Edge::Host) => false,
+            [.., digit, b'-' | b'/'] if matches!(self, Edge::Number) => !digit.is_ascii_digit(),
             // An address in memory, which happens to have no letter.
             [.., b'0', b'x'] if matches!(self, Edge::Digit | Edge::Decimal) => false,
             [.., byte] if self.touches(*byte) => ends_with_escape(before),
@@ -288,12 +306,10 @@ impl Edge {
         }
     }
 
-    /// Where the run begins that a match breaks off in; none when it breaks off in none.
-    fn run_start(self, text: &[u8], end: usize) -> Option<usize> {
-        if self.free_after(text, end) {
-            return None;
-        }
-        text[..end].iter().rposition(|byte| !self.touches(*byte)).map(|before| before + 1)
+    /// Where the last run of characters that may not be touched begins; none when that is at the beginning of the text.
+    fn last_run_start(self, text: &[u8]) -> Option<usize> {
+        let last = text.iter().rposition(|byte| self.touches(*byte))?;
+        text[..last].iter().rposition(|byte| !self.touches(*byte)).map(|before| before + 1)
     }
 }
 

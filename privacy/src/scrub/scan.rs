@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 /// Bits 0 to 23: characters that patterns ask for. The classes below follow.
 const ASKED_MAX: usize = 24;
 const DIGIT: u32 = 1 << 24;
-/// What a written number is made of: digits, and the separators people put between them.
+/// What a written number is made of: digits, and the separators people put between them, also as `%20` and `%2D`.
 const NUMBER: u32 = 1 << 25;
 /// Letters and digits of tokens, base64 and hexadecimal numbers.
 const TOKEN: u32 = 1 << 26;
@@ -35,7 +35,7 @@ pub(super) struct Traits {
     separators: u32,
     /// Whether a label that some pattern asks for is followed by `=`, `:` or `#`.
     labelled: bool,
-    /// Whether a word that some pattern asks for stands alone.
+    /// Whether a word that some pattern asks for stands alone, or with digits behind it.
     worded: bool,
     /// Whether it has signs that some pattern asks for.
     marked: bool,
@@ -125,8 +125,8 @@ impl Builder {
             }
         }
         let labels =
-            one_of(&mut self.labels, r#"(?i-u)(?:"#, r#")[\\"'\])]{0,3}[ \t]*(?:[=:#]|%3[ad]|%2[23])"#)?;
-        let words = one_of(&mut self.words, &format!("(?i-u)(?:{ALONE})(?:"), ")(?:[^a-z0-9]|$)")?;
+            one_of(&mut self.labels, r#"(?i-u)(?:"#, r#")[\\"'\])]{0,3}[ \t]*(?:[=:#]|%3[ad]|%2[237])"#)?;
+        let words = one_of(&mut self.words, &format!("(?i-u)(?:{ALONE})(?:"), ")(?:[^a-z]|$)")?;
         let marks = one_of(&mut self.marks, "(?i-u)(?:", ")")?;
         Ok(Scan { classes, labels, words, marks })
     }
@@ -150,7 +150,7 @@ fn class_of(byte: u8) -> u32 {
     if byte.is_ascii_digit() {
         class |= DIGIT;
     }
-    if byte.is_ascii_digit() || b" .-()/+_,%\t".contains(&byte) || byte >= 0x80 {
+    if byte.is_ascii_digit() || b" .-()/+_,%\tDd".contains(&byte) || byte >= 0x80 {
         class |= NUMBER;
     }
     if byte.is_ascii_alphanumeric() || b"+/_=-".contains(&byte) {

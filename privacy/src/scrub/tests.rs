@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod drawn;
 mod effort;
 mod harmless;
 mod kinds;
@@ -182,6 +183,7 @@ const IDENTIFIERS: &[&str] = &[
     "219-09-9999|9999",
     "86095742719|95742",
     "86 095 742 719|742",
+    "GB82 WEST 1234 5698 7654 32|5698",
     "L01X00T471|X00T",
     "S1234567D|23456",
     "G1234567X|23456",
@@ -258,16 +260,60 @@ fn every_identifier_goes_from_all_surroundings() {
 
 /// Short words that are labels of something else, and that random words are now and then.
 const LABELS: &[&str] = &[
-    "hw", "bt", "mac", "pin", "otp", "tan", "cvv", "ic", "fin", "ein", "sin", "tel", "hp", "fax", "sn",
-    "vin", "key", "id", "lat", "gps", "host", "sid", "sig", "auth", "pass", "ssn",
+    "hw",
+    "bt",
+    "mac",
+    "pin",
+    "otp",
+    "tan",
+    "cvv",
+    "ic",
+    "fin",
+    "ein",
+    "sin",
+    "tel",
+    "hp",
+    "fax",
+    "sn",
+    "vin",
+    "key",
+    "id",
+    "lat",
+    "gps",
+    "host",
+    "sid",
+    "sig",
+    "auth",
+    "pass",
+    "ssn",
+    "uid",
+    "user",
+    "login",
+    "account",
+    "customer",
+    "owner",
+    "member",
+    "email",
+    "dob",
+    "born",
+    "password",
+    "token",
+    "secret",
+    "authorization",
+    "serial",
+    "imei",
+    "user_id",
 ];
 
 #[test]
 fn no_label_takes_a_part_of_a_number_and_leaves_the_rest() {
-    let heads = || LABELS.iter().flat_map(|l| [" ", ": ", "="].map(|sign| format!("{l}{sign}")));
+    let signs = [(" ", " now"), (": ", " now"), ("=", " now"), (": \"", "\" now"), ("\":\"", "\",\"n\":1")];
+    let around = || LABELS.iter().flat_map(move |l| signs.map(|(sign, after)| (format!("{l}{sign}"), after)));
     let others = |i: &&&str| !i.contains(',') && !i.contains('=') && !i.contains(": ");
-    let leaks: Vec<_> = heads()
-        .flat_map(|head| IDENTIFIERS.iter().filter(others).filter_map(move |i| leak(&head, i, " now")))
+    let leaks: Vec<_> = around()
+        .flat_map(|(head, after)| {
+            IDENTIFIERS.iter().filter(others).filter_map(move |i| leak(&head, i, after))
+        })
         .collect();
     assert!(leaks.is_empty(), "{} of them: {leaks:#?}", leaks.len());
 }

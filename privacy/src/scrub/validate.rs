@@ -24,6 +24,7 @@ pub(super) fn named(name: &str) -> Option<Validator> {
         "date" => numbers::date,
         "de_document" => de_document,
         "de_steuer_id" => de_steuer_id,
+        "has_digit" => |text| whole(text, text.bytes().any(|b| b.is_ascii_digit())),
         "host" => words::host,
         "host_name" => words::host_name,
         "iban" => iban,
@@ -47,6 +48,7 @@ pub(super) fn named(name: &str) -> Option<Validator> {
         "serial_short" => numbers::serial_short,
         "sg_nric" => sg_nric,
         "social_insurance" => numbers::social_insurance,
+        "street" => words::street,
         "us_ssn" => us_ssn,
         _ => return None,
     })
@@ -84,10 +86,12 @@ fn imei(text: &str) -> Option<usize> {
     whole(text, digits.len() == 15 && !card && !phone && !all_equal && luhn_sum_is_zero(&digits))
 }
 
-/// ISO 13616: the first four characters moved to the end, letters as 10 to 35, is 1 modulo 97.
-fn iban(text: &str) -> Option<usize> {
+/// ISO 13616: the first four characters moved to the end, letters as 10 to 35, is 1 modulo 97. The numbers of all countries have
+/// six digits in a row.
+pub(super) fn iban(text: &str) -> Option<usize> {
     let compact: Vec<u8> = text.bytes().filter(u8::is_ascii_alphanumeric).collect();
-    if !(15..=34).contains(&compact.len()) {
+    let digits = compact.split(|b| !b.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
+    if !(15..=34).contains(&compact.len()) || digits < 6 {
         return None;
     }
     let remainder = compact[4..].iter().chain(&compact[..4]).fold(0u32, |sum, byte| {
@@ -201,8 +205,10 @@ fn phone(text: &str) -> Option<usize> {
     whole(text, (7..=15).contains(&digits.len()) && !all_equal && !limit)
 }
 
-/// What `std` takes for an IPv6 address, unless it may as well be a path in a program (`a::b`).
+/// What `std` takes for an IPv6 address, unless it may as well be a path in a program (`a::b`). A colon behind it is the
+/// sentence's.
 fn ipv6(text: &str) -> Option<usize> {
+    let text = text.strip_suffix(':').filter(|own| !own.ends_with(':')).unwrap_or(text);
     let plain = text.replace("%3a", ":").replace("%3A", ":");
     plain.parse::<Ipv6Addr>().ok()?;
     let groups: Vec<&str> = plain.split(':').filter(|g| !g.is_empty()).collect();

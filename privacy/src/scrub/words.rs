@@ -244,6 +244,22 @@ const NOBODY: &[&str] = &[
     "you",
 ];
 
+/// A street with a house's number: not a word of computers that ends as streets do.
+pub(super) fn street(text: &str) -> Option<usize> {
+    const PLACES: &[&str] =
+        &["speicherplatz", "steckplatz", "arbeitsplatz", "sitzplatz", "stellplatz", "ladeplatz", "signalweg"];
+    const DRIVES: &[&str] = &[
+        "google", "flash", "hard", "disk", "thumb", "cloud", "network", "shared", "usb", "tape", "one",
+        "state",
+    ];
+    let lower = text.to_lowercase();
+    let is_drive = lower
+        .strip_suffix(" drive")
+        .and_then(|before| before.split_whitespace().next_back())
+        .is_some_and(|kind| DRIVES.contains(&kind));
+    whole(text, !is_drive && !PLACES.iter().any(|place| lower.starts_with(place)))
+}
+
 /// What a person's name can be, behind a label that says so: no word that tells something else about whoever is meant.
 pub(super) fn person(text: &str) -> Option<usize> {
     let word = text.split_whitespace().next().unwrap_or_default();

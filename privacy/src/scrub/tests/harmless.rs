@@ -86,6 +86,10 @@ const HARMLESS: &[&str] = &[
     "magic bytes 89 50 4E 47 0D 0A, got header 00 1A 2B 3C 4D 5E",
     "00 00 01 67 4d 00 1f 9a 64 02 80 2d d8 0a",
     "mask 255 255 255 0, rect 0 0 1920 1080, matrix 1 0 0 1 0 0",
+    "[05-01-2024 10:30:59] started, 05/01/2024 10:30:59, 01/05/2024 10:30 AM, on 2024-01-05 10:30",
+    // Values of JSON that are no secrets.
+    "{\"user\":null,\"token\":true,\"password\":false,\"account\":{\"n\":1}}, user: 7, client: v2.14.1",
+    "Speicherplatz 512 MB frei, Steckplatz 12 belegt, HTTP 403 Google Drive API, 100 Flash Drive",
     // Names of programs and protocols.
     "ssh-ed25519 not allowed by policy; host key algorithms: ssh-rsa, ecdsa-sha2-nistp256",
     "x509: certificate signed by unknown authority; BEGIN CERTIFICATE marker missing",

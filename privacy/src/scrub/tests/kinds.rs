@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Among other texts, none of what must go was written in a form that a pattern of before knew.
+/// What must go is written in forms that the first patterns did not know.
 const TEXTS: &str = include_str!("kinds.txt");
 
 #[test]
