@@ -1,4 +1,4 @@
-//! What patterns of LIKE and ILIKE match, in work that the pattern and the length of the text decide.
+//! What patterns of LIKE and ILIKE match, in no more work than the pattern and the length of the text decide.
 //!
 //! ```text
 //! pattern -> places: what must come one after the other (a byte, a letter in any case, any letter), and gaps (%) between them

@@ -78,7 +78,7 @@ fn digit(c: char) -> Option<char> {
 
 /// The text with its escapes decoded and what they stand for folded, as `%40`, `%2540`, `\x40`, `\u0040`, `\u{40}`, `&#64;` and `=40` are an at sign, and
 /// without what tells a terminal its colours; none when it has none. Escapes of control characters stay. Of quoted-printable
-/// only an at sign and three in a row are read: `a=2E` may be anything else.
+/// only an at sign before a letter and three in a row are read: `a=2E` may be anything else.
 pub(crate) fn decode(text: &str) -> Option<String> {
     let mut current = fold(&layer(text)?).into_owned();
     for _ in 1..LAYERS_MAX {
@@ -184,7 +184,10 @@ fn escape(bytes: &[u8], is_quoted: bool) -> Option<(usize, Escaped)> {
             char_of(end + 4, number(&rest[..end], 16)?)
         }
         [b'\\', b'u' | b'U', ..] => char_of(6, hex(2..6)?),
-        [b'=', b'4', b'0', ..] => Some((3, Escaped::Byte(b'@'))),
+        // `status=404.html` has none.
+        [b'=', b'4', b'0', next, ..] if next.is_ascii_alphabetic() || matches!(next, b'[' | 0x80..) => {
+            Some((3, Escaped::Byte(b'@')))
+        }
         [b'=', ..] if is_quoted => Some((3, Escaped::Byte(quoted(bytes)?))),
         [b'&', b'#', rest @ ..] => {
             let end = rest.iter().take(8).position(|b| *b == b';')?;
@@ -279,7 +282,18 @@ mod tests {
         for same in ["100 %", "a%0Ab", "%zz", "C:\\users\\anna", "a && b", "x == y", "&#;", "\\u00"] {
             assert_eq!(decode(same), None, "{same}");
         }
-        for same in ["a=2E", "x=10=20", "\u{1b}", "\u{1b}[31", "C:\\e[1", "\\u{zz}", "\\u{}"] {
+        for same in [
+            "status=404.html",
+            "v=4096.mp4",
+            "a=40",
+            "a=2E",
+            "x=10=20",
+            "\u{1b}",
+            "\u{1b}[31",
+            "C:\\e[1",
+            "\\u{zz}",
+            "\\u{}",
+        ] {
             assert_eq!(decode(same), None, "{same}");
         }
     }

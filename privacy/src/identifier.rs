@@ -94,7 +94,7 @@ fn is_uuid(text: &str) -> bool {
         })
 }
 
-/// The longest text that is looked at for a placeholder, in bytes: the zero UUID in quotes and braces.
+/// The longest text that is looked at for a placeholder other than zeros, in bytes: the zero UUID in quotes and braces.
 const PLACEHOLDER_BYTES_MAX: usize = 48;
 
 /// What stands around a word that means nothing: `(null)`, `"undefined"`.
@@ -130,14 +130,20 @@ const NOBODY: [&str; 20] = [
 /// Whether this names nobody: a word that programs send where they have no identifier, or an identifier of zeros.
 pub fn is_placeholder(value: &str) -> bool {
     let value = value.trim();
+    if is_zero(value.trim_matches(AROUND)) {
+        return true;
+    }
     if value.len() > PLACEHOLDER_BYTES_MAX {
         return false;
     }
     let folded = canonical(IdentifierKind::Install, value);
     let word = folded.trim_matches(AROUND);
-    let is_zero = word.bytes().all(|b| matches!(b, b'0' | b'-' | b':' | b'.' | b'_'));
     let is_all_ones = is_uuid(word) && word.bytes().all(|b| matches!(b, b'f' | b'-'));
-    is_zero || is_all_ones || NOBODY.contains(&word)
+    is_zero(word) || is_all_ones || NOBODY.contains(&word)
+}
+
+fn is_zero(word: &str) -> bool {
+    word.bytes().all(|b| matches!(b, b'0' | b'-' | b':' | b'.' | b'_'))
 }
 
 #[cfg(test)]
@@ -249,6 +255,7 @@ mod tests {
         ] {
             assert!(is_placeholder(value), "{value}");
         }
+        assert!(is_placeholder(&"0".repeat(64)), "the digest of nobody");
         for value in [
             "1",
             "10",

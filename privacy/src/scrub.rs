@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use crate::fold;
 
 mod first;
+mod hosts;
 mod numbers;
 mod pattern;
 mod rest;

@@ -1,6 +1,6 @@
 //! Where a regular expression need not be tried: what each match of it begins with, is made of, and how long it is at least.
 //!
-//! All of it follows from the expression. A necessary condition only, like the scan (`scan.rs`), but for one place.
+//! All of it follows from the expression. A necessary condition only, like the scan (`scan.rs`).
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 

@@ -47,7 +47,13 @@ pub(super) fn serial(text: &str) -> Option<usize> {
     let one_case = makeup.small == 0 || makeup.capitals == 0;
     let is_build = text.contains("XXU") || text.contains("XXS");
     let mixed = makeup.digits >= 4 && makeup.letters() >= 2 && makeup.turns >= 3;
-    whole(text, one_case && mixed && !is_build)
+    whole(text, one_case && mixed && !is_build && !is_pointer(text))
+}
+
+/// An address in memory as Windows writes it in frames: `00007FF6A1B2C3D4`.
+fn is_pointer(text: &str) -> bool {
+    let is_hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hex && (text.starts_with("00007F") || text.starts_with("00000"))
 }
 
 /// A serial number in groups: at least two of them have letters and digits, and none has more than two letters alone.
@@ -90,9 +96,13 @@ pub(super) fn mac_pairs(text: &str) -> Option<usize> {
     mac_bare(text).filter(|_| is_whole)
 }
 
-/// What follows a label of a national id: at least five digits.
+/// What follows a label of a number that names somebody or something: at least five digits, and no decimal number as `123.456`.
 pub(super) fn labelled_id(text: &str) -> Option<usize> {
-    whole(text, Makeup::of(text).digits >= 5)
+    let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let is_decimal = text.split_once('.').is_some_and(|(integer, decimals)| {
+        (1..=3).contains(&integer.len()) && is_number(integer) && is_number(decimals)
+    });
+    whole(text, Makeup::of(text).digits >= 5 && !is_decimal)
 }
 
 /// A part of a path that names one of many: four and more digits that are no year, or eight and more characters in which
@@ -195,5 +205,7 @@ mod tests {
         assert!(mac_pairs("00 1a 2b 3c 4d").is_none() && mac_pairs("00 1a 2b 3c 4d 5e 6f 70").is_none());
         assert!(mac_labelled("00 11 22 33 44 55").is_some() && mac_labelled("4111 1111 1111").is_none());
         assert!(labelled_id("219099999").is_some() && labelled_id("version 12").is_none());
+        assert!(labelled_id("0.707107").is_none() && labelled_id("900101.145678").is_some());
+        assert!(serial("00007FF6A1B2C3D4").is_none() && serial("00A07FF6A1B2C3D4").is_some());
     }
 }

@@ -5,6 +5,7 @@
 use std::net::Ipv6Addr;
 
 use super::{
+    hosts,
     numbers::{self, digits, whole},
     words,
 };
@@ -25,8 +26,10 @@ pub(super) fn named(name: &str) -> Option<Validator> {
         "de_document" => de_document,
         "de_steuer_id" => de_steuer_id,
         "has_digit" => |text| whole(text, text.bytes().any(|b| b.is_ascii_digit())),
-        "host" => words::host,
-        "host_name" => words::host_name,
+        "email" => hosts::email,
+        "host" => hosts::host,
+        "host_name" => hosts::host_name,
+        "host_plain" => hosts::host_plain,
         "iban" => iban,
         "imei" => imei,
         "ipv6" => ipv6,
@@ -36,9 +39,11 @@ pub(super) fn named(name: &str) -> Option<Validator> {
         "mac_labelled" => numbers::mac_labelled,
         "mac_pairs" => numbers::mac_pairs,
         "mykad" => mykad,
+        "owner" => words::owner,
         "path_id" => numbers::path_id,
         "path_user" => words::path_user,
         "person" => words::person,
+        "person_named" => words::person_named,
         "phone" => phone,
         "phone_long" => |text| phone(text).filter(|_| digits(text).len() >= 9),
         "random" => words::random,

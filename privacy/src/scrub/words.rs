@@ -1,7 +1,8 @@
 //! Checks of words: is it a name, a secret, or a word that programs and sentences have?
 //!
 //! Invariant: a word that is not known is taken for a value where a value can stand.
-//! Not here: what programs call parts of paths (`route/vocabulary.rs`), numbers (`numbers.rs`).
+//! Not here: what programs call parts of paths (`route/vocabulary.rs`), numbers (`numbers.rs`), names of
+//! computers (`hosts.rs`).
 
 use super::numbers::{Makeup, whole};
 use crate::route;
@@ -14,6 +15,13 @@ pub(super) fn credential(text: &str) -> Option<usize> {
     whole(text, other || cases || text.len() >= 16)
 }
 
+/// Methods and forms that are said of secrets: `token base64 decode failed`.
+#[rustfmt::skip]
+const METHODS: &[&str] = &[
+    "aes128", "aes256", "argon2id", "base64", "base64url", "ed25519", "es256", "hs256", "oauth2", "pbkdf2",
+    "rs256", "secp256k1", "secp256r1", "sha224", "sha256", "sha384", "sha512", "utf8mb4", "v1beta1", "x25519",
+];
+
 /// What follows a label of a secret with nothing but a blank between: letters and digits, which take turns twice, or
 /// both cases as well.
 pub(super) fn random(text: &str) -> Option<usize> {
@@ -21,7 +29,8 @@ pub(super) fn random(text: &str) -> Option<usize> {
     let mixed = makeup.digits >= 1 && makeup.letters() >= 1 && text.len() >= 6;
     let cases = makeup.small > 0 && makeup.capitals > 0;
     let is_version = text.bytes().next().is_some_and(|b| b.is_ascii_digit()) && text.contains('.');
-    whole(text, mixed && !is_version && (makeup.turns >= 2 || cases || makeup.digits >= 2))
+    let is_method = METHODS.contains(&text.trim_end_matches('.').to_ascii_lowercase().as_str());
+    whole(text, mixed && !is_version && !is_method && (makeup.turns >= 2 || cases || makeup.digits >= 2))
 }
 
 /// A long run of base64 characters that looks random: it changes between small, large and digit more often than names
@@ -79,49 +88,33 @@ impl Changes {
 }
 
 /// Folders of users that every machine has, and the next parts of routes in apps (`/home/feed`).
+#[rustfmt::skip]
 const COMMON: &[&str] = &[
-    "all",
-    "all users",
-    "default",
-    "default user",
-    "public",
-    "shared",
-    "guest",
-    "runner",
-    "feed",
-    "index",
-    "main",
-    "list",
-    "page",
-    "tab",
-    "tabs",
-    "view",
-    "screen",
-    "detail",
-    "details",
-    "settings",
-    "dashboard",
-    "overview",
-    "devices",
-    "device",
-    "events",
-    "alarms",
-    "profile",
-    "index.html",
-    "index.htm",
-    "index.php",
+    "all", "all users", "default", "default user", "public", "shared", "guest", "runner", "feed",
+    "index", "main", "list", "page", "tab", "tabs", "view", "screen", "detail", "details", "settings",
+    "dashboard", "overview", "devices", "device", "events", "alarms", "profile", "index.html",
+    "index.htm", "index.php",
 ];
+
+/// Names of people among the words of programs.
+const NAMES: &[&str] = &["alexa", "bell", "bill", "skip"];
+
+/// Whether a text is made of words that programs use, and not of names that are among them.
+pub(super) fn is_thing(text: &str) -> bool {
+    let is_name = |part: &str| NAMES.contains(&part.to_ascii_lowercase().as_str());
+    route::is_named(text) && !text.split(['-', '_', '.']).all(is_name)
+}
 
 /// A name of a person in a path, not one that every machine has, nor the next part of a route in an app (`/home/feed`).
 pub(super) fn path_user(text: &str) -> Option<usize> {
     let lower = text.to_ascii_lowercase();
-    whole(text, !COMMON.contains(&lower.as_str()))
+    whole(text, !COMMON.contains(&lower.as_str()) && !is_thing(text))
 }
 
 /// What follows the name of a collection of people in a path: not a word of routes or programs, nor a file of code.
 pub(super) fn route_value(text: &str) -> Option<usize> {
     let is_profile_number = text.len() <= 2 && text.bytes().all(|b| b.is_ascii_digit());
-    path_user(text).filter(|_| !is_profile_number && !route::is_named(text) && !is_code_file(text))
+    path_user(text).filter(|_| !is_profile_number && !is_code_file(text))
 }
 
 /// `UserView.kt`, `index.html`.
@@ -134,114 +127,20 @@ fn is_code_file(text: &str) -> bool {
 }
 
 /// Words that follow a label of a person in a sentence without naming one.
+#[rustfmt::skip]
 const NOBODY: &[&str] = &[
-    "a",
-    "account",
-    "accounts",
-    "action",
-    "agent",
-    "already",
-    "an",
-    "and",
-    "anonymous",
-    "are",
-    "as",
-    "at",
-    "but",
-    "by",
-    "can",
-    "cancelled",
-    "canceled",
-    "cannot",
-    "chose",
-    "clicked",
-    "closed",
-    "could",
-    "data",
-    "defined",
-    "denied",
-    "did",
-    "does",
-    "empty",
-    "error",
-    "exists",
-    "expired",
-    "failed",
-    "false",
-    "field",
-    "file",
-    "for",
-    "found",
-    "from",
-    "guest",
-    "had",
-    "has",
-    "id",
-    "in",
-    "info",
-    "input",
-    "interaction",
-    "invalid",
-    "is",
-    "it",
-    "list",
-    "locked",
-    "logged",
-    "login",
-    "logout",
-    "may",
-    "me",
-    "missing",
-    "model",
-    "must",
-    "name",
-    "never",
-    "nil",
-    "no",
-    "none",
-    "not",
-    "null",
-    "object",
-    "of",
-    "off",
-    "on",
-    "or",
-    "password",
-    "pressed",
-    "profile",
-    "required",
-    "returned",
-    "root",
-    "selected",
-    "service",
-    "session",
-    "settings",
-    "should",
-    "signed",
-    "space",
-    "string",
-    "system",
-    "taken",
-    "tapped",
-    "that",
-    "the",
-    "this",
-    "to",
-    "token",
-    "too",
-    "true",
-    "type",
-    "undefined",
-    "unknown",
-    "value",
-    "was",
-    "were",
-    "who",
-    "will",
-    "with",
-    "without",
-    "wrong",
-    "you",
+    "a", "account", "accounts", "action", "after", "agent", "already", "an", "and", "anonymous", "are",
+    "as", "at", "because", "before", "but", "by", "can", "canceled", "cancelled", "cannot", "chose",
+    "clicked", "closed", "could", "data", "defined", "denied", "did", "does", "during", "empty",
+    "error", "exists", "expected", "expired", "failed", "false", "field", "file", "for", "found",
+    "from", "gesture", "guest", "had", "has", "id", "if", "in", "info", "input", "interaction",
+    "invalid", "is", "it", "list", "locked", "logged", "login", "logout", "may", "me", "missing",
+    "model", "must", "name", "never", "nil", "no", "none", "not", "not-found", "null", "object", "of",
+    "off", "on", "or", "password", "pressed", "profile", "request", "required", "returned", "root",
+    "selected", "service", "session", "settings", "should", "signed", "since", "space", "string",
+    "system", "taken", "tapped", "that", "the", "then", "this", "to", "token", "too", "true", "type",
+    "undefined", "unknown", "until", "value", "via", "was", "were", "when", "while", "who", "will",
+    "with", "without", "wrong", "you",
 ];
 
 /// A street with a house's number: not a word of computers that ends as streets do.
@@ -267,27 +166,25 @@ pub(super) fn person(text: &str) -> Option<usize> {
     whole(text, !lower.is_empty() && !NOBODY.contains(&lower.as_str()))
 }
 
-/// The name of a computer: one that Windows makes up has a digit behind the hyphen; `gms.internal` may be a package, and is a
-/// host only with a digit or a hyphen in it. `.env.local` is a file.
-pub(super) fn host(text: &str) -> Option<usize> {
-    let lower = text.to_ascii_lowercase();
-    let has_digit = lower.bytes().any(|b| b.is_ascii_digit());
-    let is_made_up = !lower.contains('.');
-    let may_be_package = lower.ends_with(".internal") || lower.ends_with(".corp");
-    let is_host = match (is_made_up, may_be_package) {
-        (true, _) => has_digit,
-        (_, true) => has_digit || lower.contains('-'),
-        _ => !lower.ends_with("env.local"),
-    };
-    whole(text, is_host)
+/// As [`person`], and no word that programs use: `user preferences not found`.
+pub(super) fn person_named(text: &str) -> Option<usize> {
+    person(text).filter(|_| !is_thing(text))
 }
 
-/// What follows a label of a computer's name: a name without dots, which has a digit or a hyphen beside its letters.
-pub(super) fn host_name(text: &str) -> Option<usize> {
-    let has_letter = text.bytes().any(|b| b.is_ascii_alphabetic());
-    let is_joined = text.bytes().any(|b| b.is_ascii_digit() || b == b'-' || b == b'_');
-    let is_public = text.trim_end_matches('.').contains('.');
-    person(text).filter(|_| has_letter && is_joined && !is_public && !route::is_named(text))
+/// Words before and behind the name of a device that are not its owner's.
+#[rustfmt::skip]
+const NO_OWNERS: &[&str] = &[
+    "adds", "androids", "apples", "connects", "detects", "finds", "googles", "here", "hinten", "includes", "it",
+    "let", "lets", "needs", "nobody", "oben", "opens", "requires", "samsungs", "selects", "shows", "somebody",
+    "someone", "starts", "supports", "there", "today", "unten", "uses", "vorne", "what", "works",
+];
+
+/// Whom a device belongs to: `Anna's`, `Annas`, `Anna`; not `the user's`.
+pub(super) fn owner(text: &str) -> Option<usize> {
+    let last = text.split_whitespace().next_back().unwrap_or_default();
+    let word = last.split(['\'', '\u{2019}', '\u{2bc}', '%']).next().unwrap_or_default().to_lowercase();
+    let is_word = |word: &str| NOBODY.contains(&word) || NO_OWNERS.contains(&word) || is_thing(word);
+    whole(text, !is_word(&word) && !word.strip_suffix('s').is_some_and(is_word))
 }
 
 /// The name of an account behind `user:`: a person's, with a sign, a digit or a dot within it.
@@ -315,6 +212,7 @@ mod tests {
             base64_short("q0Xk2vT9bLr8Zm3YpW5s").is_some() && base64_short("getUtf8ViewForHttp2").is_none()
         );
         assert!(random("8f3a9c1d").is_some() && random("expired").is_none() && random("2.14.1b3").is_none());
+        assert!(random("sha256").is_none() && random("Camera1").is_some());
     }
 
     #[test]
@@ -325,8 +223,21 @@ mod tests {
         for no in ["not", "is", "unknown.", "", "Was"] {
             assert!(person(no).is_none(), "{no}");
         }
-        for no in ["settings", "list", "0", "UserRepository", "view.kt", "Public", "index.html"] {
+        for no in ["settings", "list", "0", "UserRepository", "view.kt", "Public", "index.html", "live-view"]
+        {
             assert!(route_value(no).is_none(), "{no}");
         }
+        for yes in ["bill", "Bill-Bell", "anna-camera"] {
+            assert!(path_user(yes).is_some() && route_value(yes).is_some(), "{yes}");
+        }
+        assert!(person_named("preferences").is_none() && person_named("bill").is_some());
+        for yes in ["Anna's", "Annas", "Anna Schmidt's", "Jonas", "Alexa", "T\u{fc}rkans"] {
+            assert!(owner(yes).is_some(), "{yes}");
+        }
+        for no in ["the user's", "your phone\u{2019}s", "Requires", "the", "Cameras", "Let's"] {
+            assert!(owner(no).is_none(), "{no}");
+        }
+        assert!(street("Musterstra\u{df}e 12").is_some() && street("12 Oak Drive").is_some());
+        assert!(street("Steckplatz 12").is_none() && street("403 Google Drive").is_none());
     }
 }

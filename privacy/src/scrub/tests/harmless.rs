@@ -90,6 +90,17 @@ const HARMLESS: &[&str] = &[
     // Values of JSON that are no secrets.
     "{\"user\":null,\"token\":true,\"password\":false,\"account\":{\"n\":1}}, user: 7, client: v2.14.1",
     "Speicherplatz 512 MB frei, Steckplatz 12 belegt, HTTP 403 Google Drive API, 100 Flash Drive",
+    // Screens, files, packages and their versions.
+    "/home/cameras, /home/alerts, /home/live, /home/living-room; /users/me/cameras, /account/verify-email, /profile/avatar",
+    "failed to load icon@2x.png, AppIcon60x60@2x.png, react@18.3.0-canary.rc, status=404.html, v=4096.mp4",
+    "MyApp/3301 CFNetwork/1498.700.2 Darwin/23.6.0, Firefox/132.0 Gecko/20100101, TCP/8080 refused",
+    "package:app/profile/bloc/profile_bloc.dart 88:12, com/example/user/domain/GetUser.kt, src/account/hooks/useAccount.ts",
+    "https://unpkg.com/@babel/standalone/babel.min.js, win-amd64, host arm64-v8a, frame 00007FF6A1B2C3D4",
+    // What is said of users and devices.
+    "Download cancelled by user after 30 s, closed by the user while loading, by user request, signed in as expected",
+    "user preferences not found, account details not found, hostname: api.example.com, pan: 123.456, tilt: 45.678",
+    "the user's phone is offline, the device's camera, Requires iPhone 12, Kamera di ruang tamu, Supports iPad",
+    "token base64 decode failed, password sha256 mismatch",
     // Names of programs and protocols.
     "ssh-ed25519 not allowed by policy; host key algorithms: ssh-rsa, ecdsa-sha2-nistp256",
     "x509: certificate signed by unknown authority; BEGIN CERTIFICATE marker missing",
