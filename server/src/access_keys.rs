@@ -201,7 +201,7 @@ impl KeyStore {
         Ok(new)
     }
 
-    /// Revokes a key; a running service knows within a second.
+    /// Revokes a key; a running service looks every second.
     ///
     /// # Errors
     /// When there is no such key, the announcement fails, or the file cannot be read or replaced.

@@ -7,6 +7,7 @@
 //! {"backup": "<absolute directory>"}     -> {"ok": {..}} or {"error": ".."}
 //! "keys", {"key": "<id>"}                -> {"ok": [{..}, ..]} or {"error": ".."}
 //! "reload"                               -> {"ok": {..}} or {"error": ".."}
+//! "access_keys_changed"                  -> {"ok": null}, once they are in force
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
 //! there are so many connections at one time, each has so long for its line, and a line is so long at the most; the socket goes with
@@ -56,6 +57,8 @@ pub(crate) enum Asked {
     Key(String),
     /// To read the configuration and the definitions again, and take over what can be.
     Reload,
+    /// To read the access keys again, since one was made or revoked.
+    AccessKeysChanged,
 }
 
 /// What answers.
@@ -174,6 +177,10 @@ async fn told(service: &Service, asked: Asked) -> Result<Value, String> {
             }
             None => return Err("this service has no configuration that it could read again".to_owned()),
         },
+        Asked::AccessKeysChanged => {
+            state.keys.refresh();
+            Ok(Value::Null)
+        }
         Asked::Backup(_) => {
             return Err("the directory of a backup must have its path from the root".to_owned());
         }
@@ -193,7 +200,7 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
         connected => connected.map_err(remote)?,
     };
     let timeout = match asked {
-        Asked::Status | Asked::Keys | Asked::Key(_) => Some(ANSWER_TIMEOUT),
+        Asked::Status | Asked::Keys | Asked::Key(_) | Asked::AccessKeysChanged => Some(ANSWER_TIMEOUT),
         // One takes as long as the data are large, the other may wait for commits of tables.
         Asked::Backup(_) | Asked::Reload => None,
     };

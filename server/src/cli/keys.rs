@@ -1,5 +1,5 @@
-//! `shoal keys`: makes, lists, shows and revokes access keys. A running service knows within a second, and the audit has a line of
-//! each change before it is made.
+//! `shoal keys`: makes, lists, shows and revokes access keys. A running service knows when the command ends, and the audit has a
+//! line of each change before it is made.
 //!
 //! Not here: how keys are shown (`keys_shown.rs`), what a key takes, in words (`access_keys/takes.rs`).
 
@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::definitions;
 use crate::error::Error;
 use crate::key_line::KeyLines;
+use crate::operator_socket::{self, Asked};
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -31,7 +32,7 @@ pub(super) enum KeysCommand {
     List(ListArgs),
     /// Shows a key: what it takes, and what became of what came with it since the service started.
     Show(ShowArgs),
-    /// Revokes a key. A running service refuses it within a second.
+    /// Revokes a key. A running service refuses it from then on.
     Revoke {
         /// Id of the key, as `shoal keys list` shows it.
         id: String,
@@ -126,6 +127,7 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
         KeysCommand::Revoke { id } => {
             let lines = KeyLines::of_operator(&config.data_dir)?;
             lines.act(Act::KeyRevoke, now_ms, |announce| store.revoke(&id, now_ms, announce))?;
+            put_in_force(config);
             println!("revoked {id}");
         }
     }
@@ -159,6 +161,7 @@ fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64
     let wanted = Wanted { scope, name, owner, expires_at_ms: expires.at_ms(now_ms) };
     let lines = KeyLines::of_operator(&config.data_dir)?;
     let key = lines.act(Act::KeyCreate, now_ms, |announce| store.create(wanted, now_ms, announce))?;
+    put_in_force(config);
     let made = store.list()?.into_iter().find(|made| made.id == key.id);
     let made =
         made.ok_or_else(|| Error::Keys("the key that was made is not in the file of keys".to_owned()))?;
@@ -184,6 +187,12 @@ fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64
     }
     tell(config, &key, &told);
     Ok(())
+}
+
+/// Tells the service, where one runs, that keys have changed. It also looks by itself every second, so what hinders this is of no
+/// account.
+fn put_in_force(config: &Config) {
+    let _ = operator_socket::ask(&config.data_dir, &Asked::AccessKeysChanged);
 }
 
 /// What is told of a key that was made.

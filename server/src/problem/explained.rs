@@ -59,7 +59,7 @@ impl ProblemType {
                 "Send `Authorization: Bearer ID.SECRET`; set `SHOAL_KEY` for the command line."
             }
             ProblemType::BadKey => {
-                "Compare the id with `shoal keys list`. A running service knows a new key within a second."
+                "Compare the id with `shoal keys list`. A service over another data directory has other keys."
             }
             ProblemType::ExpiredKey => "Make another key with `shoal keys create`.",
             ProblemType::WrongKey => {

@@ -120,3 +120,19 @@ fn who_sends_watches_what_comes_and_who_owns_the_key_sees_when_it_was_used() {
     assert!(listed.contains("Shop app") && listed.contains("never"), "{listed}");
     assert_eq!(setup.run(&["watch"]).0, 3, "no service runs here");
 }
+
+#[test]
+fn a_key_is_in_force_and_a_revoked_one_is_not_when_the_command_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    let server = setup.serve();
+    let open = json!([{"event": "app_open", "user_id": "u"}]).to_string();
+    // More often than the look of each second could make it come out well.
+    for _ in 0..5 {
+        let (_, key, _) = create(&setup, &["--regions", "DE"]);
+        server.client.post("/v1/events", key.trim(), &open).expect(200);
+        assert_eq!(setup.run(&["keys", "revoke", key.split('.').next().unwrap()]).0, 0);
+        server.client.post("/v1/events", key.trim(), &open).expect(401);
+    }
+    assert!(server.terminate().success());
+}
