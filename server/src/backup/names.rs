@@ -53,8 +53,9 @@ pub(super) enum What {
 
 /// What a file of this name is.
 pub(super) fn what(name: &str) -> What {
-    let is_lock = name == ".lock" || name.ends_with(".lock") || name.ends_with("/room");
-    if is_lock || name == UNFINISHED || name == AUDIT_CHECKED {
+    let is_lock = name == ".lock" || name.ends_with(".lock");
+    let holds_room = name.ends_with(".room");
+    if is_lock || holds_room || name == UNFINISHED || name == AUDIT_CHECKED {
         return What::Nothing;
     }
     let region = Region::ALL
@@ -102,7 +103,8 @@ mod tests {
             ("audit/00000000000000000001.jsonl", What::Audit),
             ("control/keys.json", What::Other),
             ("day-limits", What::Other),
-            ("room", What::Other),
+            ("ledger/budget.redb.room", What::Nothing),
+            ("de/ledger.redb.room", What::Nothing),
             (".lock", What::Nothing),
         ] {
             assert_eq!(what(name), expected, "{name}");
