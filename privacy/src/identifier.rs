@@ -136,10 +136,17 @@ pub fn is_placeholder(value: &str) -> bool {
     if value.len() > PLACEHOLDER_BYTES_MAX {
         return false;
     }
+    if value.is_ascii() {
+        return is_nobody(value);
+    }
     let folded = canonical(IdentifierKind::Install, value);
-    let word = folded.trim_matches(AROUND);
-    let is_all_ones = is_uuid(word) && word.bytes().all(|b| matches!(b, b'f' | b'-'));
-    is_zero(word) || is_all_ones || NOBODY.contains(&word)
+    is_nobody(&folded)
+}
+
+fn is_nobody(text: &str) -> bool {
+    let word = text.trim_matches(AROUND);
+    let is_all_ones = || is_uuid(word) && word.bytes().all(|b| matches!(b, b'f' | b'F' | b'-'));
+    is_zero(word) || is_all_ones() || NOBODY.iter().any(|nobody| word.eq_ignore_ascii_case(nobody))
 }
 
 fn is_zero(word: &str) -> bool {

@@ -17,20 +17,31 @@ pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&
     let name = name.to_ascii_lowercase();
     let one = name.strip_suffix('s').unwrap_or(&name);
     let most = (name.chars().count() / 3).clamp(1, 3);
-    let letters = |text: &str| {
-        let mut letters: Vec<char> = text.chars().collect();
-        letters.sort_unstable();
-        letters
-    };
-    let ranked = names.map(|known| {
+    let sorted = sorted_letters(&name);
+    let ranked = names.filter_map(|known| {
         // `version` is near to `app_version`, and `form` to `from`.
-        let is_part =
-            one.len() > 2 && (known.ends_with(&format!("_{one}")) || known.starts_with(&format!("{one}_")));
-        let is_swapped = letters(known) == letters(&name);
+        let is_part = one.len() > 2 && is_part(one, known);
+        // Each change is of one letter. `one` has at most one letter less than the name.
+        if !is_part && known.chars().count().abs_diff(sorted.len()) > most + 1 {
+            return None;
+        }
+        let is_swapped = known.len() == name.len() && sorted_letters(known) == sorted;
         let far = levenshtein(&name, known).min(levenshtein(one, known));
-        (if is_part || is_swapped { far.min(1) } else { far }, known)
+        Some((if is_part || is_swapped { far.min(1) } else { far }, known))
     });
     ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
+}
+
+fn sorted_letters(text: &str) -> Vec<char> {
+    let mut letters: Vec<char> = text.chars().collect();
+    letters.sort_unstable();
+    letters
+}
+
+/// Whether a name ends with `_` and this word, or begins with the word and `_`.
+fn is_part(word: &str, name: &str) -> bool {
+    name.strip_suffix(word).is_some_and(|rest| rest.ends_with('_'))
+        || name.strip_prefix(word).is_some_and(|rest| rest.starts_with('_'))
 }
 
 /// Texts, the nearest to this one first.
@@ -54,6 +65,11 @@ mod tests {
         assert_eq!(near("AppOpen"), Some("app_open"));
         assert_eq!(near("screen"), Some("screen_view"));
         assert_eq!(near("purchase"), None);
+        assert_eq!(
+            (near("clicks"), near("view"), near("xclicky")),
+            (Some("click"), Some("screen_view"), Some("click"))
+        );
+        assert_eq!(near("pen_appo"), Some("app_open"));
         assert_eq!(near(&format!("click{}", " ".repeat(60))), None);
     }
 }

@@ -1,10 +1,12 @@
 //! Tests of how identifiers are found: every form of one, and texts that only look like one.
 #![allow(clippy::unwrap_used)]
 
+use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 
 use super::*;
+use crate::route;
 
 fn redacted(identifiers: &[&str], text: &str) -> String {
     let mut own = OwnIdentifiers::default();

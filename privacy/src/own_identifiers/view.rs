@@ -30,12 +30,18 @@ pub(super) struct View {
     pub(super) small: Vec<u8>,
     /// With letters as they are.
     pub(super) cased: Vec<u8>,
-    pub(super) starts: Vec<u32>,
-    pub(super) ends: Vec<u32>,
-    /// Bytes between each of them and the one before it, without characters that take no room.
-    pub(super) gaps: Vec<u8>,
-    /// Bytes of such characters since the last of them.
+    places: Vec<Place>,
+    /// Bytes of characters that take no room since the last of them.
     hidden: u32,
+}
+
+/// Where a byte of the view is in the text.
+#[derive(Clone, Copy)]
+struct Place {
+    start: u32,
+    end: u32,
+    /// Bytes between it and the one before it, without characters that take no room.
+    gap: u8,
 }
 
 impl View {
@@ -44,16 +50,20 @@ impl View {
         let read = |c: char| if is_looked_at { lookalikes::ascii_of(c).unwrap_or(c) } else { c };
         self.small.clear();
         self.cased.clear();
-        self.starts.clear();
-        self.ends.clear();
-        self.gaps.clear();
+        self.places.clear();
         self.hidden = 0;
+        if text.is_ascii() {
+            self.fill_ascii(text.as_bytes());
+            return;
+        }
         let mut folded = String::new();
         for (start, c) in text.char_indices() {
             let end = start + c.len_utf8();
             if c.is_ascii() {
                 if c.is_ascii_alphanumeric() {
-                    self.push(c, start, end);
+                    self.small.push((c as u8).to_ascii_lowercase());
+                    self.cased.push(c as u8);
+                    self.place(start, end);
                 }
                 continue;
             }
@@ -61,8 +71,8 @@ impl View {
             fold_char(c, &mut folded);
             // What takes no room belongs to the character before it.
             if folded.is_empty() || is_combining_mark(c) {
-                match self.ends.last_mut().filter(|before| **before == start as u32) {
-                    Some(before) => *before = end as u32,
+                match self.places.last_mut().filter(|before| before.end == start as u32) {
+                    Some(before) => before.end = end as u32,
                     None => self.hidden += c.len_utf8() as u32,
                 }
                 continue;
@@ -78,10 +88,23 @@ impl View {
         }
     }
 
+    /// The same as for other texts, and the quickest way for most.
+    fn fill_ascii(&mut self, text: &[u8]) {
+        self.small.reserve(text.len());
+        self.cased.reserve(text.len());
+        self.places.reserve(text.len());
+        let mut last = None;
+        for (start, byte) in (0u32..).zip(text).filter(|(_, byte)| byte.is_ascii_alphanumeric()) {
+            let gap = start - last.unwrap_or(start);
+            self.small.push(byte.to_ascii_lowercase());
+            self.cased.push(*byte);
+            self.places.push(Place { start, end: start + 1, gap: u8::try_from(gap).unwrap_or(u8::MAX) });
+            last = Some(start + 1);
+        }
+    }
+
     fn push(&mut self, c: char, start: usize, end: usize) {
         let before = self.small.len();
-        let last = self.ends.last().map_or(start as u32, |last| last + self.hidden);
-        let gap = (start as u32).saturating_sub(last);
         if c.is_ascii() {
             self.small.push((c as u8).to_ascii_lowercase());
             self.cased.push(c as u8);
@@ -91,23 +114,39 @@ impl View {
             }
             self.cased.extend_from_slice(&self.small[before..]);
         }
-        self.starts.resize(self.small.len(), start as u32);
-        self.ends.resize(self.small.len(), end as u32);
-        self.gaps.push(u8::try_from(gap).unwrap_or(u8::MAX));
-        self.gaps.resize(self.small.len(), 0);
+        self.place(start, end);
+    }
+
+    /// Says where the bytes are that were added since the last time.
+    fn place(&mut self, start: usize, end: usize) {
+        let (start, end) = (start as u32, end as u32);
+        let last = self.places.last().map_or(start, |last| last.end + self.hidden);
+        let gap = u8::try_from(start.saturating_sub(last)).unwrap_or(u8::MAX);
+        self.places.push(Place { start, end, gap });
+        self.places.resize(self.small.len(), Place { start, end, gap: 0 });
         self.hidden = 0;
+    }
+
+    /// Bytes of the text between a byte of the view and the one before it, without characters that take no room.
+    pub(super) fn gap(&self, at: usize) -> u8 {
+        self.places[at].gap
+    }
+
+    /// Where bytes of the view begin and end in the text.
+    pub(super) fn range(&self, at: usize, length: usize) -> (usize, usize) {
+        (self.places[at].start as usize, self.places[at + length - 1].end as usize)
     }
 
     /// Whether bytes of the view stand in the text as the kind of their needle asks.
     pub(super) fn is_valid(&self, text: &str, at: usize, length: usize, found: Found) -> bool {
-        let gap = |n: usize| self.gaps[at + n];
+        let gap = |n: usize| self.gap(at + n);
         let may_break = |n: usize| match found {
             Found::Word { breaks } => breaks >> n.min(31) & 1 == 1,
             _ => true,
         };
         let gaps_hold = (1..length).all(|n| gap(n) == 0 || (gap(n) <= GAP_MAX && may_break(n)))
             || self.is_spaced(text, at, length);
-        let (start, end) = (self.starts[at] as usize, self.ends[at + length - 1] as usize);
+        let (start, end) = self.range(at, length);
         let (before, after) = (text[..start].chars().next_back(), text[end..].chars().next());
         gaps_hold
             && match found {
@@ -122,9 +161,9 @@ impl View {
 
     /// Whether the same separator stands between any two, as in `a-n-n-a`.
     fn is_spaced(&self, text: &str, at: usize, length: usize) -> bool {
-        let separator = |n: usize| text.as_bytes().get(self.ends[at + n - 1] as usize);
-        (1..=GAP_MAX).contains(&self.gaps[at + 1])
-            && (2..length).all(|n| self.gaps[at + n] == self.gaps[at + 1] && separator(n) == separator(1))
+        let separator = |n: usize| text.as_bytes().get(self.range(at + n - 1, 1).1);
+        (1..=GAP_MAX).contains(&self.gap(at + 1))
+            && (2..length).all(|n| self.gap(at + n) == self.gap(at + 1) && separator(n) == separator(1))
     }
 }
 
