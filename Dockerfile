@@ -4,6 +4,9 @@
 #   docker buildx build --build-context build=DIR .     where DIR/out/shoal is the binary and DIR/out/state is empty.
 
 FROM rust:1.95.0-slim-bookworm AS build
+# The allocator is built by make.
+# hadolint ignore=DL3008
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 ARG SHOAL_REVISION=unknown
