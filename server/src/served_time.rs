@@ -32,7 +32,8 @@ use crate::error::Error;
 const FILE: &str = "served-time";
 /// The most that one look adds to what is served: more has not passed between two looks, but the clocks were changed.
 const LOOK_MS_MAX: i64 = HOUR_MS;
-/// A clock that goes otherwise than the ticks by more than this was set, or the machine slept.
+/// A clock that goes otherwise than the ticks by more than this was set, or the machine slept. Of the ticks no more counts than
+/// [`LOOK_MS_MAX`], so this finds also what moves both.
 const STEP_MS: i64 = 5 * 60_000;
 /// So long a clock must have stood ahead of what is expected before anything is destroyed by it: somebody may set it right again.
 const SETTLE_MS: i64 = HOUR_MS;
@@ -157,13 +158,13 @@ impl ServedTime {
     pub(crate) fn look(&self, now_ms: i64, ticks_ms: i64) -> i64 {
         let mut state = self.state();
         let last = state.last.replace(Look { now_ms, ticks_ms }).unwrap_or(Look { now_ms, ticks_ms });
-        let passed_ms = ticks_ms.saturating_sub(last.ticks_ms);
+        // Two looks are never further apart. What moved the ticks further has moved both clocks, and that was no time that passed.
+        let passed_ms = ticks_ms.saturating_sub(last.ticks_ms).clamp(0, LOOK_MS_MAX);
         let step = now_ms.saturating_sub(last.now_ms).saturating_sub(passed_ms);
         let is_set = step.saturating_abs() > STEP_MS;
         state.steps += u64::from(is_set);
         state.mark.pass(passed_ms, now_ms);
-        let stood_ms =
-            if is_set { 0 } else { state.stood_ms.saturating_add(passed_ms.clamp(0, LOOK_MS_MAX)) };
+        let stood_ms = if is_set { 0 } else { state.stood_ms.saturating_add(passed_ms) };
         let is_settled = state.mark.settle(passed_ms, stood_ms, now_ms);
         state.stood_ms = if is_settled { 0 } else { stood_ms };
         self.served_ms.store(state.mark.served_ms, Ordering::Relaxed);

@@ -41,6 +41,25 @@ fn an_idle_service_believes_its_clock_for_years_and_never_one_that_was_set_far_a
 }
 
 #[test]
+fn what_moves_both_clocks_has_set_them() {
+    for ahead_ms in [3 * HOUR_MS, 400 * HOUR_MS, 5 * YEAR_MS] {
+        let dir = tempfile::tempdir().unwrap();
+        let time = open(dir.path(), NOW_MS);
+        time.look(NOW_MS, 0);
+        time.look(NOW_MS + 250, 250);
+        assert_eq!((time.steps(), time.served_ms()), (0, NOW_MS + 250));
+        time.look(NOW_MS + 500 + ahead_ms, 500 + ahead_ms);
+        assert_eq!((time.steps(), time.served_ms()), (1, NOW_MS + 250 + LOOK_MS_MAX));
+        assert!(time.settled_clock()() <= NOW_MS + 250 + LOOK_MS_MAX, "nothing is destroyed by it");
+        assert_eq!(is_plausible(&time, NOW_MS + 500 + ahead_ms), ahead_ms < FAR_MS);
+        time.look(NOW_MS + 750, 750);
+        assert_eq!(time.steps(), 2, "and both are set back");
+        time.look(NOW_MS + 1_000, 1_000);
+        assert_eq!((time.steps(), time.served_ms()), (2, NOW_MS + 500 + LOOK_MS_MAX));
+    }
+}
+
+#[test]
 fn a_mark_survives_and_what_a_wrong_clock_wrote_beside_it_does_not_count() {
     let dir = tempfile::tempdir().unwrap();
     let time = open(dir.path(), NOW_MS);

@@ -218,6 +218,10 @@ fn a_clock_that_steps_five_years_ahead_empties_no_table() {
         let line = text.lines().find(|l| l.contains("shoal_server_job_failures_total{job=\"retention\"}"));
         line.and_then(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
     };
+    // Ten runs of the schedule come due within the hour, and none begins.
+    world.jobs_ran(2);
+    world.pass_ms(10 * 60_000);
+    world.jobs_ran(3);
     assert_eq!(failures(), 0, "it waits for an hour first");
     world.pass_ms(3 * 3_600_000);
     crate::process::until("a refused run of the schedule", || (failures() > 0).then_some(()));
@@ -233,6 +237,27 @@ fn a_clock_that_steps_five_years_ahead_empties_no_table() {
     let runs = found.iter().filter(|line| line["act"] == "retention_run" && line["outcome"] == "refused");
     let accepted: Vec<_> = runs.map(|line| line["accepted_clock"].as_bool().unwrap()).collect();
     assert_eq!(accepted, [false, true, false]);
+}
+
+/// One day of events is past its time by the clock that was moved, which is what a run on schedule usually finds.
+#[test]
+fn the_schedule_waits_when_both_clocks_were_moved() {
+    let mut world = world_with_events();
+    world.restart(|config| config.retention.cron = Some("* * * * *".to_owned()));
+    world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS - 2) * DAY_MS);
+    assert_eq!(total(&run(&world, false), "expired", "rows"), 0);
+    world.pass_ms(2 * 3_600_000);
+    world.jobs_ran(2);
+    world.move_both_ms(DAY_MS);
+    world.jobs_ran(2);
+    world.pass_ms(10 * 60_000);
+    world.jobs_ran(3);
+    assert_eq!(total(&plan(&world), "lines", "rows"), 2 * PEOPLE, "runs were due, and none began");
+    world.pass_ms(2 * 3_600_000);
+    crate::process::until("a run of the schedule", || {
+        (total(&plan(&world), "lines", "rows") == 0).then_some(())
+    });
+    assert_eq!(Tables::read(&world.data_dir()).count() as u64, 2 * 2 * PEOPLE);
 }
 
 /// The clock of the test's machine is far beyond the events of the world, which are a year older.

@@ -196,6 +196,24 @@ impl World {
         }
     }
 
+    /// Waits until the loop of the jobs has gone round so often since it was called.
+    pub(crate) fn jobs_ran(&self, times: usize) {
+        let store = KeyStore::new(&self.config.data_dir);
+        for _ in 0..times {
+            // A round begins by looking whether there are other keys.
+            let scope = Scope::Analyst { role: Role::Analyst, regions: Region::ALL.to_vec() };
+            let key = store.create(scope, NOON_MS, &|_| Ok(())).unwrap().reveal();
+            let is_known = || (self.client().get("/v1/tables", &key).status == 200).then_some(());
+            crate::process::until("a round of the jobs", is_known);
+        }
+    }
+
+    /// Both clocks are moved, as a library does that stands between the machine and the service: no time passes.
+    pub(crate) fn move_both_ms(&self, ms: i64) {
+        self.passed_ms.fetch_add(ms, Ordering::SeqCst);
+        self.now_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
     /// Sets the clock of the day, which is no time that passes.
     pub(crate) fn set_now_ms(&self, now_ms: i64) {
         self.now_ms.store(now_ms, Ordering::SeqCst);
