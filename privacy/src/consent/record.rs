@@ -9,8 +9,8 @@
 //! bytes are the length of a text of 4 GiB in form 1, so no record of it begins with them, and a version that knows only form 1
 //! refuses what does.
 //!
-//! To add a member: give it `#[serde(default)]`, so that older records are read, and raise [`FORM`]. Invariant: a reader refuses
-//! a form or a member that it does not know. It never ignores one, because a member may say that somebody objected, and
+//! To add a member: give it `#[serde(default)]`, so that older records are read, and raise [`FORM`]; every form from
+//! [`FORM_MIN`] on stays readable. Invariant: a reader refuses a form or a member that it does not know. It never ignores one, because a member may say that somebody objected, and
 //! because the next change would write the record without it.
 //! Not here: what follows from a record (`decision.rs`), the file (`shoal-storage`, `consents`).
 
@@ -23,6 +23,8 @@ use super::history::History;
 const MARK: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x0f];
 /// The form that is written.
 const FORM: u8 = 3;
+/// The first form with the members of today's, some of which it may lack. It never changes.
+const FORM_MIN: u8 = 3;
 
 /// What is recorded about a subject and a programme.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +77,7 @@ impl ConsentRecord {
                 let times: Times = serde_json::from_slice(members).map_err(|_| UnreadableRecord::Content)?;
                 Ok(times.into_record())
             }
-            Some([FORM, members @ ..]) => {
+            Some([form, members @ ..]) if (FORM_MIN..=FORM).contains(form) => {
                 serde_json::from_slice(members).map_err(|_| UnreadableRecord::Content)
             }
             Some([found, ..]) => Err(UnreadableRecord::Form { found: *found }),
@@ -207,6 +209,18 @@ mod tests {
         assert!(postcard::from_bytes::<Times>(&bytes).is_err());
     }
 
+    /// They are on the disks of those who run this version. This test stays as it is when the form that is written is another.
+    #[test]
+    fn records_of_the_third_form_are_read_for_good() {
+        let [(.., granted), _, (.., withdrawn), _] = written_by_earlier_versions();
+        let granted_json = r#"{"history":{"intervals":[{"policy_version":"2026-1","granted_ms":1795299999995,"received_ms":1795299999995,"from_ms":1795299699995,"until_ms":null}],"withdrawn_ms":null,"is_told":false},"controller":"Shoal EU","restricted":false,"erased":false}"#;
+        let withdrawn_json = r#"{"history":{"intervals":[{"policy_version":"2026-1","granted_ms":1795299999995,"received_ms":1795299999995,"from_ms":1795299699995,"until_ms":1795300000000}],"withdrawn_ms":1795300000000,"is_told":false},"controller":"Shoal EU","restricted":false,"erased":true}"#;
+        for (json, record) in [(granted_json, granted), (withdrawn_json, withdrawn)] {
+            let bytes = [&[0xff, 0xff, 0xff, 0xff, 0x0f, 3], json.as_bytes()].concat();
+            assert_eq!(ConsentRecord::decode(&bytes), Ok(record));
+        }
+    }
+
     /// What a later version will read: the same members and one more.
     #[derive(Deserialize)]
     struct Later {
@@ -227,11 +241,13 @@ mod tests {
     fn a_record_of_a_later_version_is_refused_with_what_is_known() {
         let (.., record) = &written_by_earlier_versions()[0];
         let mut bytes = record.encode().unwrap();
-        bytes[MARK.len()] = 4;
+        bytes[MARK.len()] = FORM + 1;
         let refused = ConsentRecord::decode(&bytes).unwrap_err();
-        assert_eq!(refused, UnreadableRecord::Form { found: 4 });
-        assert_eq!(refused.to_string(), "a consent is in form 4, and this version knows the forms up to 3");
-        bytes[MARK.len()] = 3;
+        assert_eq!(refused, UnreadableRecord::Form { found: FORM + 1 });
+        let told =
+            format!("a consent is in form {}, and this version knows the forms up to {FORM}", FORM + 1);
+        assert_eq!(refused.to_string(), told);
+        bytes[MARK.len()] = FORM;
         for (member, more) in [
             ("\"erased\":false", "\"erased\":false,\"objected_at_ms\":7"),
             ("\"withdrawn_ms\":null", "\"withdrawn_ms\":null,\"objected_at_ms\":7"),
