@@ -248,13 +248,14 @@ impl<'a> Stage<'_, 'a> {
             }
         }
         let texts = [
-            (at.app_version, own.app_version.as_ref().or(shared.app_version.as_ref())),
-            (at.os_version, own.os_version.as_ref().or(shared.os_version.as_ref())),
-            (at.device_model, own.device_model.as_ref().or(shared.device_model.as_ref())),
+            (at.app_version, columns::APP_VERSION, &own.app_version, &shared.app_version),
+            (at.os_version, columns::OS_VERSION, &own.os_version, &shared.os_version),
+            (at.device_model, columns::DEVICE_MODEL, &own.device_model, &shared.device_model),
         ];
-        for (column, text) in texts {
-            if let Some(text) = text {
-                self.values.push((column, Checked::Text(text.clone(), Care::Dimension)));
+        for (column, name, own, shared) in texts {
+            if let Some(text) = own.as_ref().or(shared.as_ref()) {
+                let text = value::template(name, text.clone());
+                self.values.push((column, Checked::Text(text, Care::Dimension)));
             }
         }
         Ok(())
@@ -348,7 +349,8 @@ fn near(def: &EventDef, name: &str) -> u64 {
     at.and_then(|at| 1u64.checked_shl(at as u32)).unwrap_or(0)
 }
 
-/// The consent that an event or its batch carries, and what a consent manager says. Without a time of its own the event is of
+/// The consent that an event or its batch carries, and what a consent manager says. What refuses in the consent of the batch counts
+/// for an event with a consent of its own, too; what is wrong with it does not. Without a time of its own the event is of
 /// its receipt, and what was granted by a clock that is fast was not granted after it.
 fn claim<'a>(
     own: Common<'a>,
@@ -356,7 +358,11 @@ fn claim<'a>(
     decision: Option<Decision>,
     at_most_ms: Option<i64>,
 ) -> Result<Option<Claim<'a>>, Rejection> {
-    let claim = own.consent.or_else(|| shared.consent.clone()).transpose()?;
+    let claim = match (own.consent, &shared.consent) {
+        (Some(own), Some(of_batch)) => Some(own?.with_refusals_of(of_batch)),
+        (Some(own), None) => Some(own?),
+        (None, of_batch) => of_batch.clone().transpose()?,
+    };
     let is_refusal = matches!(decision, Some(Decision::Denied | Decision::Unclear));
     let claim = match (claim, is_refusal) {
         (None, true) => Some(Claim::refusal()),

@@ -113,7 +113,7 @@ fn text<'a>(
 }
 
 /// The value of a dimension, without what a path in it names.
-fn template<'a>(name: &str, text: Cow<'a, str>) -> Cow<'a, str> {
+pub(crate) fn template<'a>(name: &str, text: Cow<'a, str>) -> Cow<'a, str> {
     if !PATHS.contains(&name) && !route::is_path(&text) {
         return text;
     }

@@ -39,7 +39,45 @@ pub(crate) struct Claim<'a> {
 }
 
 /// A claim, or why there is none that can be read.
-pub(crate) type ReadClaim<'a> = Result<Claim<'a>, Rejection>;
+pub(crate) type ReadClaim<'a> = Result<Claim<'a>, BadClaim>;
+
+/// What stands in the place of a claim and cannot be read as a whole.
+#[derive(Clone)]
+pub(crate) struct BadClaim {
+    pub(crate) rejection: Rejection,
+    refusals: Refusals,
+}
+
+impl From<BadClaim> for Rejection {
+    fn from(bad: BadClaim) -> Rejection {
+        bad.rejection
+    }
+}
+
+/// What of a claim may refuse, whatever else it says.
+#[derive(Clone, Copy, Default)]
+struct Refusals {
+    age: Option<u8>,
+    is_refusal: bool,
+}
+
+impl Refusals {
+    fn of(claim: &ReadClaim<'_>) -> Refusals {
+        match claim {
+            Ok(claim) => Refusals { age: claim.age, is_refusal: claim.is_refusal },
+            Err(bad) => bad.refusals,
+        }
+    }
+
+    /// Those of two claims: either refuses, and the lesser age counts.
+    fn and(self, other: Refusals) -> Refusals {
+        let age = match (self.age, other.age) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Refusals { age, is_refusal: self.is_refusal || other.is_refusal }
+    }
+}
 
 impl<'a> Claim<'a> {
     /// Reads a claim; none where nothing stands. `strict`: members that are not known are refused.
@@ -48,7 +86,11 @@ impl<'a> Claim<'a> {
             Json::Null => return None,
             Json::Boolean(false) => Ok(Claim::refusal()),
             Json::Map(members) => Claim::of_members(members, strict),
-            _ if strict => Err(bad("consent must be an object")),
+            other if strict => {
+                let is_refusal = boolean(other) == Some(false) || status(other) == Some(false);
+                let refusals = Refusals { is_refusal, ..Refusals::default() };
+                Err(BadClaim { rejection: bad("consent must be an object"), refusals })
+            }
             other if boolean(other) == Some(false) || status(other) == Some(false) => Ok(Claim::refusal()),
             _ => return None,
         };
@@ -60,39 +102,57 @@ impl<'a> Claim<'a> {
         Claim { is_refusal: true, ..Claim::empty() }
     }
 
+    /// The claim of an event beside that of its batch, which refuses for all events: no claim of one of them is an answer to that.
+    pub(crate) fn with_refusals_of(self, of_batch: &ReadClaim<'_>) -> Claim<'a> {
+        let own = Refusals { age: self.age, is_refusal: self.is_refusal };
+        let Refusals { age, is_refusal } = own.and(Refusals::of(of_batch));
+        Claim { age, is_refusal, ..self }
+    }
+
     fn empty() -> Claim<'a> {
         Claim { policy_version: Cow::Borrowed(""), granted_at_ms: None, age: None, is_refusal: false }
     }
 
     fn of_members(members: &[(Cow<'a, str>, Json<'a>)], strict: bool) -> ReadClaim<'a> {
         let mut claim = Claim::empty();
+        let mut fault = None;
         for (name, value) in members.iter().filter(|(_, value)| !matches!(value, Json::Null)) {
-            match &**name {
-                "policy_version" => match value {
-                    Json::Text(version) if version.len() > VERSION_BYTES_MAX => {
-                        claim.policy_version = Cow::Borrowed(NO_VERSION);
-                    }
-                    Json::Text(version) => claim.policy_version = version.clone(),
-                    _ => return Err(bad("policy_version must be a string")),
-                },
-                "granted_at" => match Time::millis(value).at() {
-                    Some(at) => claim.granted_at_ms = Some(at),
-                    None => return Err(bad("granted_at is neither RFC 3339 nor milliseconds")),
-                },
-                "age" => claim.age = Some(age(value).ok_or_else(|| bad("age must be a number of years"))?),
-                "granted" => {
-                    let granted = boolean(value).ok_or_else(|| bad("granted must be true or false"))?;
-                    claim.is_refusal |= !granted;
-                }
-                "status" => {
-                    let granted = status(value).ok_or_else(|| bad("status must be granted or denied"))?;
-                    claim.is_refusal |= !granted;
-                }
-                _ if strict => return Err(bad("consent has a member that is not known")),
-                _ => {}
+            if let Err(rejection) = claim.member(name, value, strict) {
+                fault.get_or_insert(rejection);
             }
         }
-        Ok(claim)
+        match fault {
+            None => Ok(claim),
+            Some(rejection) => Err(BadClaim { rejection, refusals: Refusals::of(&Ok(claim)) }),
+        }
+    }
+
+    fn member(&mut self, name: &str, value: &Json<'a>, strict: bool) -> Result<(), Rejection> {
+        match name {
+            "policy_version" => match value {
+                Json::Text(version) if version.len() > VERSION_BYTES_MAX => {
+                    self.policy_version = Cow::Borrowed(NO_VERSION);
+                }
+                Json::Text(version) => self.policy_version = version.clone(),
+                _ => return Err(bad("policy_version must be a string")),
+            },
+            "granted_at" => match Time::millis(value).at() {
+                Some(at) => self.granted_at_ms = Some(at),
+                None => return Err(bad("granted_at is neither RFC 3339 nor milliseconds")),
+            },
+            "age" => self.age = Some(age(value).ok_or_else(|| bad("age must be a number of years"))?),
+            "granted" => {
+                let granted = boolean(value).ok_or_else(|| bad("granted must be true or false"))?;
+                self.is_refusal |= !granted;
+            }
+            "status" => {
+                let granted = status(value).ok_or_else(|| bad("status must be granted or denied"))?;
+                self.is_refusal |= !granted;
+            }
+            _ if strict => return Err(bad("consent has a member that is not known")),
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -167,9 +227,12 @@ pub(in crate::wire) fn is_misspelled(name: &str) -> bool {
         && name != "consent"
 }
 
-/// The claim of such a member: it says nothing that can be relied on.
-pub(in crate::wire) fn misspelled<'a>() -> ReadClaim<'a> {
-    Err(bad("a consent is an object with the name consent"))
+/// The claim of such a member, beside what is known already: nothing that it says can be relied on, but what refuses.
+pub(in crate::wire) fn misspelled<'a>(value: &Json<'a>, known: Option<&ReadClaim<'a>>) -> ReadClaim<'a> {
+    let said = Claim::read(value, false);
+    let both = [said.as_ref(), known].into_iter().flatten();
+    let refusals = both.fold(Refusals::default(), |all, claim| all.and(Refusals::of(claim)));
+    Err(BadClaim { rejection: bad("a consent is an object with the name consent"), refusals })
 }
 
 #[cfg(test)]
@@ -222,6 +285,38 @@ mod tests {
             let version = Json::Text(Cow::Owned("v".repeat(length)));
             let claim = Claim::read(&object(&[("policy_version", version)]), true).unwrap().ok().unwrap();
             assert_eq!((&*claim.policy_version, claim.is_refusal), (&*kept, false), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_refuses_in_one_of_two_claims_refuses_in_both_and_the_lesser_age_counts() {
+        let ages = [Json::Null, Json::Integer(12), Json::Integer(40)];
+        let granted = [Json::Null, Json::Boolean(true), Json::Boolean(false)];
+        let mut all = Vec::new();
+        for (age, granted) in ages.iter().flat_map(|age| granted.iter().map(move |granted| (age, granted))) {
+            for more in [("policy_version", text("2026-1")), ("granted_at", text("yesterday"))] {
+                let members = object(&[("age", age.clone()), more, ("granted", granted.clone())]);
+                all.push((age.number(), matches!(granted, Json::Boolean(false)), members));
+            }
+        }
+        for (own_age, own_refuses, own) in &all {
+            let Some(Ok(own)) = Claim::read(own, true) else { continue };
+            for (age, refuses, of_batch) in &all {
+                let refuses = *own_refuses || *refuses;
+                let least = [*own_age, *age].into_iter().flatten().min_by(f64::total_cmp);
+                let misspelled = misspelled(of_batch, None);
+                for of_batch in [Claim::read(of_batch, true).unwrap(), misspelled] {
+                    let both = own.clone().with_refusals_of(&of_batch);
+                    assert_eq!((both.age.map(f64::from), both.is_refusal), (least, refuses));
+                    assert_eq!(&*both.policy_version, "2026-1");
+                }
+            }
+        }
+        let known = Claim::read(&Json::Boolean(false), true).unwrap();
+        for (said, known, refuses) in
+            [(text("denied"), None, true), (text("yes"), None, false), (text("yes"), Some(&known), true)]
+        {
+            assert_eq!(Refusals::of(&misspelled(&said, known)).is_refusal, refuses);
         }
     }
 

@@ -254,25 +254,34 @@ fn what_is_wrong_with_the_consent_of_a_batch_is_no_fault_of_events_that_have_the
         }
         event
     };
-    for (at, (name, of_batch, without)) in [
-        ("consent", json!({"policy_version": POLICY, "scope": "all"}), "bad_consent"),
-        ("consent", json!({"policy_version": 7}), "bad_consent"),
-        ("consent", json!({"policy_version": POLICY, "age": true}), "bad_consent"),
-        ("consent", json!("yes"), "bad_consent"),
-        ("consent", json!([POLICY]), "bad_consent"),
-        ("consent", json!("x".repeat(70_000)), "bad_consent"),
-        ("consent", json!({"policy_version": POLICY, "granted": false}), "no_consent"),
-        ("consent", json!({"policy_version": POLICY, "age": 12}), "minor"),
-        ("Consent", json!({"granted": false}), "bad_consent"),
-        ("consent.granted", json!(false), "bad_consent"),
+    // What becomes of an event with a consent of its own, and of one without.
+    for (at, (name, of_batch, wanted)) in [
+        ("consent", json!({"policy_version": POLICY, "scope": "all"}), ["accepted", "bad_consent"]),
+        ("consent", json!({"policy_version": 7}), ["accepted", "bad_consent"]),
+        ("consent", json!({"policy_version": POLICY, "age": true}), ["accepted", "bad_consent"]),
+        ("consent", json!("yes"), ["accepted", "bad_consent"]),
+        ("consent", json!([POLICY]), ["accepted", "bad_consent"]),
+        ("consent", json!("x".repeat(70_000)), ["accepted", "bad_consent"]),
+        ("consent", json!({"policy_version": POLICY, "age": 40}), ["accepted", "accepted"]),
+        // What refuses is for all events of the batch, also where something else is wrong with it.
+        ("consent", json!(false), ["no_consent", "no_consent"]),
+        ("consent", json!("denied"), ["no_consent", "bad_consent"]),
+        ("consent", json!({"policy_version": POLICY, "granted": false}), ["no_consent", "no_consent"]),
+        ("consent", json!({"policy_version": POLICY, "status": "denied"}), ["no_consent", "no_consent"]),
+        ("consent", json!({"policy_version": 7, "granted": false}), ["no_consent", "bad_consent"]),
+        ("consent", json!({"policy_version": POLICY, "age": 12}), ["minor", "minor"]),
+        ("consent", json!({"scope": "all", "age": "12"}), ["minor", "bad_consent"]),
+        ("Consent", json!({"granted": false}), ["no_consent", "bad_consent"]),
+        ("consent.granted", json!(false), ["no_consent", "bad_consent"]),
     ]
     .into_iter()
     .enumerate()
     {
         for (kind, key) in [("carried", &world.keys.app), ("asserted", &asserting)] {
             let own = event(format!("{at}-{kind}"), Some(json!({"policy_version": POLICY})));
-            let body = json!({name: of_batch, "events": [own, event(at.to_string(), None)]});
-            assert_eq!(codes(&world.client().events(key, &body)), ["accepted", without], "{name} {at}");
+            let without = event(format!("{at}-{kind}-without"), None);
+            let body = json!({name: of_batch, "events": [own, without]});
+            assert_eq!(codes(&world.client().events(key, &body)), wanted, "{name} {at}");
         }
     }
     // Of what is said twice the last counts that is not null.
@@ -280,6 +289,21 @@ fn what_is_wrong_with_the_consent_of_a_batch_is_no_fault_of_events_that_have_the
         r#"{"consent":{"granted":false},"consent":null,"events":[{"event":"app_open","user_id":"u"}]}"#;
     let answer = world.client().post("/v1/events", &asserting, twice).expect(200).json();
     assert_eq!(codes(&answer), ["no_consent"]);
+}
+
+#[test]
+fn a_refusal_of_a_batch_counts_for_a_message_of_segment_with_a_consent_of_its_own() {
+    let world = World::new();
+    let own = json!({"country": "DE", "consent": {"policy_version": POLICY, "age": 40}});
+    for (at, of_batch) in
+        [json!({"granted": false}), json!({"age": 12}), json!({"age": 40})].iter().enumerate()
+    {
+        let said = json!({"type": "screen", "messageId": format!("m-{at}"), "anonymousId": "a", "name": "Home", "context": own});
+        let body = json!({"context": {"consent": of_batch}, "batch": [said]});
+        world.client().post("/v1/batch", &world.keys.app, body.to_string()).expect(200);
+    }
+    world.flush();
+    assert_eq!(Tables::read(&world.data_dir()).count(), 1, "of the last batch, which refuses nothing");
 }
 
 #[test]

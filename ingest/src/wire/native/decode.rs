@@ -45,8 +45,8 @@ pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Ref
                 if sink.head.sent_at == Time::Bad {
                     sink.head.fault(Rejection::field(Code::BadTime, "sent_at", "not a time"));
                 }
-                if let Some(Err(rejection)) = &batch.common.consent {
-                    sink.head.fault(rejection.clone());
+                if let Some(Err(bad)) = &batch.common.consent {
+                    sink.head.fault(bad.rejection.clone());
                 }
                 sink.head.defaults = batch.common;
                 return deserializer.end().map_err(|e| bad_json(&e));

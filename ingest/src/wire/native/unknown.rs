@@ -57,8 +57,11 @@ pub(super) fn note<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>,
 pub(super) fn settle(event: &mut DecodedEvent<'_>, is_batch: bool, near: &mut Near, registry: &Registry) {
     for Other { field, value } in std::mem::take(&mut event.others) {
         // What is only near to one has no value here.
-        if field == CONSENT && value.is_some() {
-            event.common.consent = Some(claim::misspelled());
+        if field == CONSENT
+            && let Some(value) = &value
+        {
+            let claim = claim::misspelled(value, event.common.consent.as_ref());
+            event.common.consent = Some(claim);
             continue;
         }
         let is_of_event = matches!(field, "event" | "id" | "time");

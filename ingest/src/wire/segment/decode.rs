@@ -83,8 +83,8 @@ fn faults(body: &Json<'_>, sink: &mut Sink<'_, '_>) {
         let reason = "a number whose digits are not known";
         head.fault(Rejection::field(Code::BadIdentifier, "context.device.id", reason));
     }
-    if let Some(Err(rejection)) = &head.defaults.consent {
-        let rejection = rejection.clone();
+    if let Some(Err(bad)) = &head.defaults.consent {
+        let rejection = bad.rejection.clone();
         head.fault(rejection);
     }
     let is_list = |(name, value): &(Cow<'_, str>, Json<'_>)| {

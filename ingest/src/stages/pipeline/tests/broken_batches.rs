@@ -94,9 +94,14 @@ fn a_bad_value_of_a_native_batch_is_missing_for_each_event_and_named() {
 #[test]
 fn a_consent_under_another_spelling_counts_wherever_it_stands() {
     let long = format!(r#""Consent":"{}""#, "x".repeat(70_000));
-    for other in
-        [r#""consent.granted":false"#, r#""Consent":{"granted":false}"#, r#""CONSENT":true"#, long.as_str()]
-    {
+    // What becomes of an event of the batch with a consent of its own: what refuses counts for it, too.
+    for (other, beside) in [
+        (r#""consent.granted":false"#, "no_consent"),
+        (r#""Consent":{"granted":false}"#, "no_consent"),
+        (r#""Consent":{"age":12}"#, "minor"),
+        (r#""CONSENT":true"#, "accepted"),
+        (long.as_str(), "accepted"),
+    ] {
         for both in [format!("{CONSENT},{other}"), format!("{other},{CONSENT}")] {
             let event = click("1", &format!(r#","user_id":"u","country":"DE",{both}"#));
             expect(Protocol::Native, &event, &["bad_consent"], &[]);
@@ -104,7 +109,7 @@ fn a_consent_under_another_spelling_counts_wherever_it_stands() {
             let events =
                 [click("1", r#","user_id":"u""#), click("2", &format!(r#","user_id":"u",{CONSENT}"#))];
             let body = format!(r#"{{"country":"DE",{both},"events":[{}]}}"#, events.join(","));
-            expect(Protocol::Native, &body, &["bad_consent", "accepted"], &["bad_consent consent"]);
+            expect(Protocol::Native, &body, &["bad_consent", beside], &["bad_consent consent"]);
         }
     }
     // One that is only near to it says nothing, and of what is said twice the last counts.

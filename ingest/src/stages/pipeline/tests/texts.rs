@@ -58,6 +58,32 @@ fn a_path_is_a_template_whoever_sends_it() {
 }
 
 #[test]
+fn a_path_in_what_every_table_has_is_a_template_too() {
+    for (said, wanted) in [
+        ("/foo/anna.schmidt", "/foo/{}"),
+        ("file:///home/anna-s/app/4711", "/home/{}/app/{}"),
+        ("https://anna:pw@x.test/build/4711?of=anna", "/build/{}"),
+        ("4.2.0 (17)", "4.2.0 (17)"),
+        ("4.2.0+build/17", "4.2.0+build/17"),
+        ("SM-G991B/DS", "SM-G991B/DS"),
+        ("iPad13,4", "iPad13,4"),
+    ] {
+        let native = format!(
+            r#"{{"context":{{"app_version":"{said}","os_version":"{said}","device_model":"{said}"}},"user_id":"u","country":"DE",{CONSENT},"events":[{{"event":"app_open","time":"2026-11-20T08:00:00Z"}}]}}"#
+        );
+        let segment = format!(
+            r#"{{"batch":[{{"type":"screen","messageId":"1","anonymousId":"a-1","name":"Home","context":{{"app":{{"version":"{said}"}},"os":{{"version":"{said}"}},"device":{{"model":"{said}"}}}}}}]}}"#
+        );
+        for (protocol, body) in [(Protocol::Native, native), (Protocol::Segment, segment)] {
+            let rows = rows_of(protocol, &body);
+            for name in ["app_version", "os_version", "device_model"] {
+                assert_eq!(column(&rows[0], name), Some(wanted), "{name} of {said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_request_of_sentry_has_an_endpoint_and_is_on_no_screen() {
     let of = |kind: &str, event: &str| {
         let item = format!(r#"{{"type":"{kind}"}}"#);
