@@ -57,6 +57,16 @@ impl Audit {
         }
     }
 
+    /// Whether that has happened.
+    pub fn is_broken(&self) -> bool {
+        self.chain.as_ref().is_some_and(|chain| *chain.broken().borrow())
+    }
+
+    /// Whether there was no room for the last line, and there is none yet. Tries it, so it blocks.
+    pub fn is_full(&self) -> bool {
+        self.chain.as_ref().is_some_and(Chain::is_full)
+    }
+
     pub(crate) fn is_kept(&self) -> bool {
         self.chain.is_some()
     }

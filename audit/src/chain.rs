@@ -28,7 +28,8 @@ mod verify;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
@@ -47,6 +48,8 @@ pub(crate) struct Chain {
     cut_bytes: u64,
     dir: PathBuf,
     broken: watch::Receiver<bool>,
+    full: Arc<AtomicBool>,
+    place: ChainPlace,
 }
 
 impl Chain {
@@ -56,17 +59,26 @@ impl Chain {
     /// [`AuditError::Chain`] with the place when lines that the head counts are missing or changed.
     pub(crate) fn open(place: ChainPlace) -> Result<Chain> {
         let dir = place.dir();
-        let (writer, cut_bytes) = Writer::open(place)?;
-        let broken = writer.broken();
+        let (writer, cut_bytes) = Writer::open(place.clone())?;
+        let (broken, full) = (writer.broken(), writer.full());
         let (queue, requests) = mpsc::channel();
         let thread = std::thread::Builder::new().name("audit".to_owned());
         let thread = thread.spawn(move || writer.run(&requests)).map_err(AuditError::io(&dir))?;
-        Ok(Chain { queue: Some(queue), thread: Some(thread), cut_bytes, dir, broken })
+        Ok(Chain { queue: Some(queue), thread: Some(thread), cut_bytes, dir, broken, full, place })
     }
 
     /// True from when a file failed so that something may be lost.
     pub(crate) fn broken(&self) -> watch::Receiver<bool> {
         self.broken.clone()
+    }
+
+    /// Whether there was no room for the last line, and there is none yet. Tries it, so it blocks.
+    pub(crate) fn is_full(&self) -> bool {
+        let is_full = self.full.load(Ordering::Acquire) && !self.place.has_room();
+        if !is_full {
+            self.full.store(false, Ordering::Release);
+        }
+        is_full
     }
 
     /// Bytes of unfinished lines that were cut off when the chain was opened.

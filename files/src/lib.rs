@@ -37,7 +37,7 @@ mod rest;
 pub use digest::{Digest, copy, digest};
 pub use disk::{Disk, DiskFile, Link, Lock};
 pub use faulty::Faulty;
-pub use full::is_full;
+pub use full::{is_full, is_in_doubt};
 pub use medium::{LogFile, Medium};
 pub use memory::Memory;
 pub use modes::{Tightened, tighten};

@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use croner::Cron;
 use shoal_ingest::IngestError;
 use shoal_retention::{Accepted, Mode, RetentionError};
+use shoal_storage::StorageError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -227,10 +228,17 @@ async fn flush_ended(task: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
 
 async fn flush(state: web::Data<State>, served_ms: i64) -> Result<(), Error> {
     match state.ingest.flush(served_ms, false).await {
-        Ok(_) => Ok(()),
-        Err(error @ IngestError::Failed(_)) => Err(error.into()),
+        Ok(_) => {
+            state.flushes.succeeded();
+            Ok(())
+        }
+        // Nothing is tried again: the next process reads what is there.
+        Err(error @ (IngestError::Failed(_) | IngestError::Storage(StorageError::Broken(_)))) => {
+            Err(error.into())
+        }
         Err(error) => {
             tracing::error!(%error, "flush failed; the events stay in the log and it is tried again");
+            state.flushes.failed(&error);
             state.metrics.job_failures.get_or_create(&Job { job: "flush" }).inc();
             Ok(())
         }

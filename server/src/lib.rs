@@ -13,7 +13,7 @@
 //! - `catalogue`: what can be sent, for people who want to
 //! - `clocks`: the time of day, and a clock that nobody sets; `served_time`: how long the data were served, and what is known of
 //!   the time
-//! - `jobs`: the loop that drives flush, retention and changed keys
+//! - `jobs`: the loop that drives flush, retention and changed keys; `flushes`: how the flushes go
 //! - `withdrawals_start`: withdrawals that an older copy of the records lacks come back from their journal
 //! - `logs`, `metrics`, `parts`, `status`, `doctor`: what an operator sees; `operator_socket`: how commands ask for it;
 //!   `audit_check`: when the audit was checked last
@@ -37,6 +37,7 @@ mod definitions;
 mod demo;
 mod doctor;
 mod error;
+mod flushes;
 mod http;
 mod jobs;
 mod key_check;

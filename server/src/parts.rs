@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 /// One part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Part {
-    /// `events`, `consents` or `questions`.
+    /// `events`, `consents`, `questions`, `tables` or `audit`.
     pub(crate) part: String,
     /// The region, of a part that each has.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,6 +40,16 @@ impl Part {
         Part { part: "questions".to_owned(), region: None, state: state(trouble) }
     }
 
+    /// What the log is flushed into.
+    pub(crate) fn tables(trouble: Option<Trouble>) -> Part {
+        Part { part: "tables".to_owned(), region: None, state: state(trouble) }
+    }
+
+    /// The lines that acts leave.
+    pub(crate) fn audit(trouble: Option<Trouble>) -> Part {
+        Part { part: "audit".to_owned(), region: None, state: state(trouble) }
+    }
+
     /// What it is called.
     pub(crate) fn name(&self) -> String {
         self.region.map_or_else(|| self.part.clone(), |region| format!("{} of {region}", self.part))
@@ -51,6 +61,9 @@ impl Part {
             (_, READY) => return None,
             ("events", _) => "the disk has less room than ingest.free_bytes_min",
             (_, "full") => "there is no room on the disk",
+            ("tables", _) => {
+                "events are not moved into them, and stay in the log; the log of the service says why"
+            }
             _ => "a file has failed, and the service ends",
         };
         Some(format!("{}: {reason}", self.name()))
@@ -77,12 +90,20 @@ mod tests {
             Part::events(true),
             Part::consents(Region::De, Some(Trouble::Full)),
             Part::questions(Some(Trouble::Broken)),
+            Part::tables(Some(Trouble::Full)),
+            Part::tables(Some(Trouble::Broken)),
+            Part::audit(Some(Trouble::Full)),
         ];
         let told: Vec<Option<String>> = parts.iter().map(Part::trouble).collect();
         assert_eq!(told[0], None);
         assert_eq!(told[1].as_deref(), Some("events: the disk has less room than ingest.free_bytes_min"));
         assert_eq!(told[2].as_deref(), Some("consents of DE: there is no room on the disk"));
         assert_eq!(told[3].as_deref(), Some("questions: a file has failed, and the service ends"));
+        assert_eq!(told[4].as_deref(), Some("tables: there is no room on the disk"));
+        assert!(
+            told[5].as_deref().is_some_and(|told| told.starts_with("tables: events are not moved into them"))
+        );
+        assert_eq!(told[6].as_deref(), Some("audit: there is no room on the disk"));
         let json = serde_json::to_value(&parts[..3]).unwrap_or_default();
         assert_eq!(
             json,

@@ -14,7 +14,7 @@ use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
 use shoal_retention::{Accepted, Permit, Retention};
 use shoal_schemas::{InForce, Region};
-use shoal_storage::{BudgetLedger, Consents};
+use shoal_storage::{BudgetLedger, Consents, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -22,6 +22,7 @@ use crate::access_keys::LiveKeys;
 use crate::clocks::Clocks;
 use crate::config::Config;
 use crate::error::Error;
+use crate::flushes::Flushes;
 use crate::http::body::Bodies;
 use crate::http::connections::FailingKeys;
 use crate::metrics::Metrics;
@@ -51,6 +52,8 @@ pub(crate) struct State {
     pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) bodies: Bodies,
     pub(crate) failing_keys: FailingKeys,
+    /// How the last flushes went.
+    pub(crate) flushes: Flushes,
     pub(crate) metrics: Metrics,
     pub(crate) registry: prometheus_client::registry::Registry,
     /// Where work goes on that a client's going away must not stop; not a worker's own thread.
@@ -87,6 +90,7 @@ impl State {
     pub(crate) fn new(config: Config, clocks: Clocks, services: Services) -> State {
         State {
             bodies: Bodies::new(&config),
+            flushes: Flushes::default(),
             failing_keys: FailingKeys::new(Duration::from_millis(config.http.wrong_key_wait_ms_max)),
             tls: services.tls,
             config,
@@ -144,6 +148,7 @@ impl State {
             () = self.consents.broken() => "the consents of a region, or its journal of withdrawals",
             () = self.ledger.broken() => "the ledger of budgets or a high-water mark",
             () = self.audit.broken() => "the audit",
+            () = self.retention.store().broken() => "a table",
         }
     }
 
@@ -165,6 +170,9 @@ impl State {
         let mut parts = vec![Part::events(self.ingest.is_disk_full())];
         parts.extend(Region::ALL.iter().map(|region| Part::consents(*region, of(*region))));
         parts.push(Part::questions(self.ledger.trouble()));
+        parts.push(Part::tables(self.flushes.trouble(self.retention.store().is_broken())));
+        let of_audit = self.audit.is_full().then_some(Trouble::Full);
+        parts.push(Part::audit(self.audit.is_broken().then_some(Trouble::Broken).or(of_audit)));
         parts
     }
 

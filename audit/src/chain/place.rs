@@ -16,6 +16,9 @@ pub(super) const FOLDER: &str = "audit";
 pub(super) const HEAD: &str = "ledger/audit.head";
 /// The file of the lock that whoever appends waits for.
 const LOCK: &str = "ledger/audit.lock";
+/// A file that is made and removed to see whether there is room.
+const ROOM: &str = "audit/room";
+const ROOM_BYTES: usize = 256 << 10;
 const SUFFIX: &str = ".jsonl";
 const DIGITS: usize = 20;
 
@@ -98,6 +101,14 @@ impl ChainPlace {
             listed.into_iter().filter_map(|entry| ChainFile::of(entry.name)).collect();
         files.sort_by_key(|file| file.first);
         Ok(files)
+    }
+
+    /// Whether a file can be made in the folder that has a little room for lines. It is removed again.
+    pub(super) fn has_room(&self) -> bool {
+        let has_room = self.medium.put(ROOM, &vec![0; ROOM_BYTES]).is_ok();
+        // What cannot be removed now is replaced the next time.
+        let _ = self.medium.remove(&[ROOM]);
+        has_room
     }
 
     /// Removes what a crash left of a file that was being made. The caller is the only one who makes any.

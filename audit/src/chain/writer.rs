@@ -6,7 +6,8 @@
 //! hold what this process appended before is not gone on with.
 //! Not here: who asks (`chain.rs`).
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use shoal_files::{LogFile, is_full};
 use tokio::sync::{oneshot, watch};
@@ -15,7 +16,7 @@ use super::head::{Head, HeadFile};
 use super::place::{ChainFile, ChainPlace, FOLDER};
 use super::scan::{LINE_BYTES_MAX, Scan, scan};
 use super::verify::{GROUP_MAX, counted, within_a_group};
-use crate::error::Result;
+use crate::error::{AuditError, Result};
 use crate::form::{self, LineHash};
 
 /// A request to append a line.
@@ -42,6 +43,8 @@ pub(super) struct Writer {
     is_dead: bool,
     /// Told when it is.
     broken: watch::Sender<bool>,
+    /// Whether the last line was not written for want of room.
+    full: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -82,6 +85,7 @@ impl Writer {
             hash: scanned.hash,
             is_dead: false,
             broken: watch::Sender::new(false),
+            full: Arc::default(),
         };
         if writer.count > head.count {
             // A process that was killed may have left them unsynced.
@@ -94,6 +98,11 @@ impl Writer {
     /// True from when it appends nothing any more.
     pub(super) fn broken(&self) -> watch::Receiver<bool> {
         self.broken.subscribe()
+    }
+
+    /// Whether the last line was not written for want of room.
+    pub(super) fn full(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.full)
     }
 
     fn sync(&self) -> Result<()> {
@@ -124,7 +133,13 @@ impl Writer {
 
     /// The numbers of the lines; none for a line that was not written.
     fn append(&mut self, group: &[AppendRequest]) -> Vec<Option<u64>> {
-        self.append_in_turn(group).unwrap_or_else(|error| {
+        let appended = self.append_in_turn(group);
+        match &appended {
+            Ok(_) => self.full.store(false, Ordering::Release),
+            Err(AuditError::Io { source, .. }) if is_full(source) => self.full.store(true, Ordering::Release),
+            Err(_) => {}
+        }
+        appended.unwrap_or_else(|error| {
             tracing::error!(%error, "the audit cannot be written; what needs a line in it fails");
             vec![None; group.len()]
         })
@@ -165,7 +180,7 @@ impl Writer {
         if cut_bytes > 0 {
             tracing::warn!(bytes = cut_bytes, "an unfinished line of another process was cut off the audit");
         }
-        *self = Writer { broken: self.broken.clone(), ..writer };
+        *self = Writer { broken: self.broken.clone(), full: Arc::clone(&self.full), ..writer };
         Ok(())
     }
 

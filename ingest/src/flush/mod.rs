@@ -120,7 +120,8 @@ impl<S: Sink> Flusher<S> {
     /// until the others are done.
     ///
     /// # Errors
-    /// The first failure; nothing is lost, the next call goes on from there.
+    /// The first failure; nothing is lost, the next call goes on from there. [`IngestError::Failed`] once a log has failed: the
+    /// next process goes on then.
     pub(crate) async fn run_once(&self, served_ms: i64, force: bool) -> Result<FlushReport, IngestError> {
         let mut run = Run { served_ms, force, report: FlushReport::default(), failure: None };
         let mut left: Vec<&Arc<Branch>> = self.branches.iter().collect();
@@ -161,7 +162,11 @@ impl<S: Sink> Flusher<S> {
         let turn = self.turn.lock().await;
         let (mut left, mut all_full) = (Vec::new(), Vec::new());
         for branch in branches {
-            match self.region(branch, run).await {
+            let done = match branch.log.shared().has_failed() {
+                Some(region) => Err(IngestError::Failed(region)),
+                None => self.region(branch, run).await,
+            };
+            match done {
                 Ok(full) if full.is_empty() => {}
                 Ok(full) => {
                     all_full.extend(full);
@@ -169,7 +174,7 @@ impl<S: Sink> Flusher<S> {
                 }
                 Err(error) => {
                     let region = branch.log.shared().region();
-                    tracing::warn!(%region, %error, "flush failed; it is tried again");
+                    tracing::warn!(%region, %error, "flush failed");
                     run.failure.get_or_insert(error);
                 }
             }
@@ -243,12 +248,13 @@ impl<S: Sink> Flusher<S> {
     async fn remember(&self, branch: &Arc<Branch>, sealed: &[Arc<Sealed>]) -> Result<(), IngestError> {
         for segment in sealed {
             if let Some(set) = segment.fingerprints() {
-                let (runs, of) = (Arc::clone(&branch.runs), Arc::clone(segment));
+                let (kept, of) = (Arc::clone(branch), Arc::clone(segment));
                 blocking(branch.log.shared(), move || {
-                    if runs.covers(of.extent.sequence) {
+                    if kept.runs.covers(of.extent.sequence) {
                         return Ok(());
                     }
-                    runs.add(of.extent.sequence, &set, of.sealed_ms)
+                    let added = kept.runs.add(of.extent.sequence, &set, of.sealed_ms);
+                    added.inspect_err(|error| kept.log.shared().note(error))
                 })
                 .await?;
                 branch.log.forget(segment).await;

@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use shoal_files::Medium;
+use shoal_files::{Medium, is_full, is_in_doubt};
 use shoal_schemas::Region;
 use tokio::sync::watch;
 
@@ -103,31 +103,77 @@ impl Shared {
     }
 
     /// The segments are in the tables and their ids in runs, durably: their files are emptied and wait to be used again.
-    /// Renamed first: a segment with a name is never half empty.
+    /// Renamed first: a segment with a name is never half empty; and no longer listed then, since whatever is listed has its file.
+    ///
+    /// # Errors
+    /// When a file fails. For want of room nothing is lost, and the next call goes on; after anything else the log has failed.
     pub(crate) fn recycle(&self, done: &[Arc<Sealed>]) -> io::Result<()> {
-        for sealed in done {
-            let name = file_name(sealed.extent.sequence);
-            if lock(&self.spares).len() >= SPARES || sealed.extent.end > self.config.segment_bytes_max {
-                self.medium.remove(&[&name])?;
-            } else {
-                let spare = self.spare_name();
-                self.medium.rename(&name, &spare)?;
-                let file = self.medium.edit(&spare)?;
-                let zeros = vec![0; 1 << 18];
-                for at in (0..sealed.extent.end).step_by(zeros.len()) {
-                    let length = (sealed.extent.end - at).min(zeros.len() as u64);
-                    file.write_at(at, &zeros[..length as usize])?;
-                }
-                file.sync()?;
-                lock(&self.spares).push(spare);
-            }
-            lock(&self.sealed).retain(|other| other.extent.sequence != sealed.extent.sequence);
+        let recycled = done.iter().try_for_each(|sealed| self.recycle_one(&sealed.extent));
+        recycled.inspect_err(|error| self.note(error))
+    }
+
+    fn recycle_one(&self, extent: &Extent) -> io::Result<()> {
+        let name = file_name(extent.sequence);
+        let is_kept = lock(&self.spares).len() < SPARES && extent.end <= self.config.segment_bytes_max;
+        let spare = is_kept.then(|| self.spare_name());
+        let taken = match &spare {
+            Some(spare) => self.medium.rename(&name, spare),
+            None => self.medium.remove(&[&name]),
+        };
+        let spare = match taken {
+            Ok(()) => spare,
+            // An earlier call that was told that there is no room has come so far.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        lock(&self.sealed).retain(|other| other.extent.sequence != extent.sequence);
+        let Some(spare) = spare else { return Ok(()) };
+        match self.zero(&spare, extent.end) {
+            Ok(()) => lock(&self.spares).push(spare),
+            // A disk on which zeros need new room: another one is made when there is some.
+            Err(error) if is_full(&error) => self.medium.remove(&[&spare])?,
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
+    /// Writes zeros over so much of a file, durably.
+    fn zero(&self, name: &str, end: u64) -> io::Result<()> {
+        let file = self.medium.edit(name)?;
+        let zeros = vec![0; 1 << 18];
+        for at in (0..end).step_by(zeros.len()) {
+            let length = (end - at).min(zeros.len() as u64);
+            file.write_at(at, &zeros[..length as usize])?;
+        }
+        file.sync()
+    }
+
+    /// A segment that could not be begun for want of room is given up: nothing in it was ever acknowledged.
+    pub(super) fn give_up(&self, spare: &str, sequence: u64) -> io::Result<()> {
+        self.medium.remove(&[spare, &file_name(sequence)])
+    }
+
+    /// A write or a sync beside the writer thread has failed. When nobody knows what is on the disk, the log has.
+    pub(crate) fn note(&self, error: &io::Error) {
+        if is_in_doubt(error) {
+            self.fail();
+        }
+    }
+
+    /// Whether a log has failed, of this region or another: the process must end.
+    pub(crate) fn has_failed(&self) -> Option<Region> {
+        *self.failed.borrow()
+    }
+
     /// Makes spares ahead of need, away from the writer thread.
+    ///
+    /// # Errors
+    /// When a file fails. After anything but a want of room the log has failed.
     pub(crate) fn stock(&self) -> io::Result<()> {
+        self.stock_up().inspect_err(|error| self.note(error))
+    }
+
+    fn stock_up(&self) -> io::Result<()> {
         while lock(&self.spares).len() < SPARES
             && self.medium.free_bytes()? > self.config.free_bytes_min + self.config.segment_bytes_max
         {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod room;
 
 use std::sync::{Arc, LazyLock};
 

@@ -299,9 +299,17 @@ impl Work {
         let dictionary = names.opened((self.writer.served)());
         let of = Segment { sequence: self.writer.next_sequence, salt: uuid::Uuid::new_v4().as_u64_pair().0 };
         self.writer.next_sequence += 1;
-        let active = Active::begin(&*shared.medium, &spare, of, &dictionary, &mut self.encoder)?;
-        (self.active, self.names) = (Some(active), Some(names));
-        Ok(())
+        match Active::begin(&*shared.medium, &spare, of, &dictionary, &mut self.encoder) {
+            Ok(active) => {
+                (self.active, self.names) = (Some(active), Some(names));
+                Ok(())
+            }
+            Err(error) if shoal_files::is_full(&error) => {
+                shared.give_up(&spare, of.sequence)?;
+                Err(Trouble::DiskFull)
+            }
+            Err(error) => Err(Trouble::Io(error)),
+        }
     }
 
     fn seal(&mut self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 /* A disk that fails when a test says so: loaded into the service with LD_PRELOAD, in the place of the calls of the C library.
  *
  * The file that FAIL_WHEN names holds "<sync or write> <error number> <part of a path>". While it is there, that call fails on
- * files whose paths have that part, and a line with the path is added to the file of the same name with ".failed". */
+ * files whose paths have that part (end with it, where a $ follows), and a line with the path is added to the file of the same name with ".failed". */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@ static int fails(const char *call, int fd) {
     const char *when = getenv("FAIL_WHEN");
     int code, file, before = errno;
     ssize_t length;
+    size_t end;
     if (when == NULL || (file = syscall(SYS_openat, AT_FDCWD, when, O_RDONLY | O_CLOEXEC)) < 0) {
         errno = before;
         return 0;
@@ -32,7 +33,12 @@ static int fails(const char *call, int fd) {
     if (length < 0)
         return 0;
     path[length] = 0;
-    if (strstr(path, part) == NULL)
+    end = strlen(part);
+    if (end > 0 && part[end - 1] == '$') {
+        part[--end] = 0;
+        if (strlen(path) < end || strcmp(path + strlen(path) - end, part) != 0)
+            return 0;
+    } else if (strstr(path, part) == NULL)
         return 0;
     snprintf(note, sizeof note, "%s.failed", when);
     if ((file = syscall(SYS_openat, AT_FDCWD, note, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) >= 0) {

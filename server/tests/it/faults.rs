@@ -20,6 +20,17 @@ use crate::stage::{Keys, POLICY, click, real_day};
 
 /// The error number of a device that cannot read or write.
 const EIO: i32 = 5;
+/// That of one that is full.
+pub(crate) const ENOSPC: i32 = 28;
+
+/// What a failure of the disk means for what is sent after it.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Then {
+    /// Nothing is acknowledged any more.
+    Nothing,
+    /// It is, until the process has ended.
+    SomeMore,
+}
 
 /// A directory with the library of the failing disk in it.
 pub(crate) struct Faulty {
@@ -40,10 +51,15 @@ impl Faulty {
         [("LD_PRELOAD", self.library.as_str()), ("FAIL_WHEN", self.rule.to_str().unwrap()), BUSY[0]]
     }
 
-    /// From now on this call fails on files whose paths have this part.
+    /// From now on this call fails on files whose paths have this part, or end with it where a `$` follows.
     pub(crate) fn fail(&self, call: &str, part: &str) {
+        self.fail_with(call, EIO, part);
+    }
+
+    /// The same with another error.
+    pub(crate) fn fail_with(&self, call: &str, error: i32, part: &str) {
         let unfinished = self.dir.path().join("unfinished");
-        fs::write(&unfinished, format!("{call} {EIO} {part}\n")).unwrap();
+        fs::write(&unfinished, format!("{call} {error} {part}\n")).unwrap();
         fs::rename(unfinished, &self.rule).unwrap();
     }
 
@@ -57,14 +73,14 @@ impl Faulty {
 }
 
 /// The process ends with an error, and says why.
-fn ends(server: Process, what: &str) {
+pub(crate) fn ends(server: Process, what: &str) {
     let log = server.log();
     let status = server.wait();
     assert!(matches!(status.code(), Some(code) if code != 0), "{what}: {status}\n{log}");
 }
 
 /// Sends batches from several threads until the server is gone, and lets the disk fail when some are acknowledged.
-fn load(client: Client, key: &str, next: &AtomicUsize, fail: impl FnOnce()) -> Sent {
+pub(crate) fn load(client: Client, key: &str, next: &AtomicUsize, then: Then, fail: impl FnOnce()) -> Sent {
     let sent = Mutex::new(Sent::default());
     let (count, is_failing) = (AtomicUsize::new(0), AtomicBool::new(false));
     let bearer = format!("Bearer {key}");
@@ -101,7 +117,7 @@ fn load(client: Client, key: &str, next: &AtomicUsize, fail: impl FnOnce()) -> S
             std::thread::yield_now();
         }
         fail();
-        is_failing.store(true, Ordering::SeqCst);
+        is_failing.store(then == Then::Nothing, Ordering::SeqCst);
     });
     sent.into_inner().unwrap()
 }
@@ -116,7 +132,7 @@ fn after_a_failed_sync_or_write_of_the_log_nothing_is_acknowledged_and_all_of_be
     let mut all = Sent::default();
     for call in ["sync", "write"] {
         let server = setup.serve();
-        let sent = load(server.client, &keys.app, &next, || faulty.fail(call, "/log/"));
+        let sent = load(server.client, &keys.app, &next, Then::Nothing, || faulty.fail(call, "/log/"));
         ends(server, call);
         let mut failed = faulty.end();
         let times = failed.len();
@@ -131,7 +147,7 @@ fn after_a_failed_sync_or_write_of_the_log_nothing_is_acknowledged_and_all_of_be
 }
 
 /// What came of a request; none when the connection ended without an answer.
-fn ask(client: Client, path: &str, key: &str, body: &Value) -> Option<Answer> {
+pub(crate) fn ask(client: Client, path: &str, key: &str, body: &Value) -> Option<Answer> {
     let bearer = format!("Bearer {key}");
     let headers = [("content-type", "application/json"), ("authorization", bearer.as_str())];
     client.ask("POST", path, &headers, body.to_string().as_bytes()).ok()

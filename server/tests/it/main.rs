@@ -15,7 +15,7 @@
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
 //! | `damage` | a bit that flips in any file is found, or changes nothing |
 //! | `durability` | what was acknowledged is there once, whatever happens to the process |
-//! | `faults` | a disk that fails ends the service, and one that is full does not; neither loses anything |
+//! | `faults`, `table_faults` | a disk that fails ends the service, and one that is full does not; neither loses anything |
 //! | `day_limit` | one subject's day has a limit, which nothing renews |
 //! | `units` | events that name nobody are one person's for each network, app and day |
 //! | `texts` | what identifies is in no text and no path, and looking for it keeps nobody waiting |
@@ -106,6 +106,7 @@ mod signals;
 mod smoke;
 mod stage;
 mod strangers;
+mod table_faults;
 mod tables;
 mod texts;
 mod units;

@@ -23,6 +23,8 @@ use object_store::{
 };
 use shoal_files::{Disk, NewObject, Objects};
 
+use crate::tables::watched::{Health, Watched};
+
 fn generic(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Generic { store: "SyncedFiles", source: e.into() }
 }
@@ -31,12 +33,14 @@ fn generic(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
 #[derive(Debug, Clone)]
 pub(crate) struct SyncedFiles {
     files: Arc<LocalFileSystem>,
-    disk: Disk,
+    disk: Watched<Disk>,
 }
 
 impl SyncedFiles {
-    pub(crate) fn new() -> SyncedFiles {
-        SyncedFiles { files: Arc::new(LocalFileSystem::new()), disk: Disk::new("/") }
+    /// Which writes as long as all is well.
+    pub(crate) fn new(health: &Health) -> SyncedFiles {
+        let disk = Watched::new(Disk::new("/"), health);
+        SyncedFiles { files: Arc::new(LocalFileSystem::new()), disk }
     }
 
     /// What the disk calls an object: its path below the root of the file system.
@@ -49,7 +53,7 @@ impl SyncedFiles {
     async fn write<T: Send + 'static>(
         &self,
         location: &ObjectPath,
-        work: impl FnOnce(&Disk, &str) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&Watched<Disk>, &str) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
         let (disk, name, path) = (self.disk.clone(), self.name(location)?, location.to_string());
         blocking(move || work(&disk, &name)).await.map_err(|e| match e.kind() {
@@ -92,7 +96,7 @@ impl ObjectStore for SyncedFiles {
             }
         };
         let bytes = Bytes::from(payload);
-        let put = move |disk: &Disk, name: &str| match replace {
+        let put = move |disk: &Watched<Disk>, name: &str| match replace {
             true => disk.put(name, &bytes),
             false => disk.put_if_absent(name, &bytes),
         };
@@ -242,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn create_refuses_a_name_that_exists_and_keeps_its_bytes() {
         let dir = tempfile::tempdir().unwrap();
-        let store = SyncedFiles::new();
+        let store = SyncedFiles::new(&Health::new());
         let at = ObjectPath::from_absolute_path(dir.path().join("new/0.json")).unwrap();
         let create = || PutOptions::from(PutMode::Create);
         store.put_opts(&at, "first".into(), create()).await.unwrap();
@@ -260,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn an_upload_in_parts_is_whole_or_not_there() {
         let dir = tempfile::tempdir().unwrap();
-        let store = SyncedFiles::new();
+        let store = SyncedFiles::new(&Health::new());
         let at = ObjectPath::from_absolute_path(dir.path().join("new/0.parquet")).unwrap();
         let mut upload = store.put_multipart(&at).await.unwrap();
         let (first, second) = (upload.put_part("first, ".into()), upload.put_part("second".into()));

@@ -5,7 +5,7 @@
 //!
 //! - `store`: one root, locked by one process (`lock`); opens, creates and evolves tables
 //! - `table_layout`: the columns of a table in Arrow and in Delta
-//! - `durable`: the Delta log's object store, whose puts are durable
+//! - `durable`: the Delta log's object store, whose puts are durable; `watched`: nothing is written after a failure
 //! - `object`: an object as Parquet reads it
 //! - `log`: the Delta log of a table
 //! - `write`: a batch becomes a Parquet file
@@ -45,6 +45,7 @@ mod table;
 mod table_layout;
 mod tally;
 mod tiers;
+mod watched;
 mod write;
 
 #[cfg(test)]

@@ -14,18 +14,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use object_store::ObjectStore;
-use shoal_files::Disk;
+use shoal_files::{Disk, Objects};
 use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Region, TableDef};
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use crate::error::{Result, StorageError};
+use crate::redb_file::broken;
 use crate::tables::durable::SyncedFiles;
 use crate::tables::lock::{RootLock, lock};
 use crate::tables::log::Log;
-use crate::tables::table::Table;
+use crate::tables::table::{LOG_FOLDER, Table};
 use crate::tables::table_layout::TableLayout;
+use crate::tables::watched::Health;
 
 /// One root with the tables of every region and kind. Clones share everything.
 #[derive(Clone)]
@@ -47,7 +49,19 @@ impl Store {
     /// [`StorageError::Location`] for anything but an absolute `file://` URL, [`StorageError::Locked`] when another process
     /// (or this one) has it open.
     pub async fn open(root: &Url) -> Result<Store> {
-        Store::open_with(root, Arc::new(SyncedFiles::new())).await
+        let health = Health::new();
+        Store::open_on(root, Arc::new(SyncedFiles::new(&health)), health).await
+    }
+
+    /// Returns when a file of a table has failed so that something may be lost; never, while all is well. Nothing is written to any
+    /// table from then on, and the process must end.
+    pub fn broken(&self) -> impl Future<Output = ()> + Send + use<> {
+        broken(self.inner.lock.health.watch())
+    }
+
+    /// Whether that has happened.
+    pub fn is_broken(&self) -> bool {
+        self.inner.lock.health.is_broken()
     }
 
     /// The tables that this process has opened, in no order.
@@ -73,14 +87,19 @@ impl Store {
     }
 
     /// [`Store::open`] with another object store beneath the Delta logs, for fault injection.
+    #[cfg(test)]
     pub(crate) async fn open_with(root: &Url, files: Arc<dyn ObjectStore>) -> Result<Store> {
+        Store::open_on(root, files, Health::new()).await
+    }
+
+    async fn open_on(root: &Url, files: Arc<dyn ObjectStore>, health: Health) -> Result<Store> {
         let location =
             |reason: &str| StorageError::Location { location: root.to_string(), reason: reason.to_owned() };
         if root.scheme() != "file" {
             return Err(location("only file:// is supported by this build"));
         }
         let root = root.to_file_path().map_err(|()| location("not an absolute path of this machine"))?;
-        let held = tokio::task::spawn_blocking(move || lock(root)).await;
+        let held = tokio::task::spawn_blocking(move || lock(root, health)).await;
         let (root, lock) = held.map_err(|_| StorageError::Stopped)??;
         let inner = Inner { root, files, tables: Mutex::default(), lock: Arc::new(lock) };
         Ok(Store { inner: Arc::new(inner) })
@@ -122,7 +141,8 @@ impl Store {
     async fn open_table(&self, region: Region, kind: Kind, wanted: &TableLayout) -> Result<Table> {
         let dir =
             self.inner.root.join(region.as_str().to_ascii_lowercase()).join("tables").join(kind.as_str());
-        Disk::new(dir.join("_delta_log")).make().map_err(StorageError::io(&dir))?;
+        let dir_of_log = dir.join(LOG_FOLDER);
+        Disk::new(&dir_of_log).make().map_err(StorageError::io(&dir))?;
         let url = Url::from_directory_path(&dir).map_err(|()| StorageError::Location {
             location: dir.display().to_string(),
             reason: "not an absolute path".to_owned(),
@@ -131,6 +151,10 @@ impl Store {
         if !log.exists().await? {
             log.write(0, crate::tables::log::creation(wanted)?).await?;
         }
+        // What a process has committed that was killed, or whose sync failed, is seen; what it is the end of is let go of only
+        // when it is durable.
+        let synced = tokio::task::spawn_blocking(move || Disk::new(dir_of_log).sync("")).await;
+        synced.map_err(|_| StorageError::Stopped)?.map_err(StorageError::io(&dir))?;
         Table::open(region, kind, dir, log, Arc::clone(&self.inner.lock)).await
     }
 }

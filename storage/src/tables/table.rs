@@ -20,6 +20,7 @@ use crate::tables::log::{self, Loaded, Log};
 use crate::tables::snapshot::{LiveFile, Snapshot};
 use crate::tables::table_layout::TableLayout;
 use crate::tables::tally::Tally;
+use crate::tables::watched::Watched;
 use crate::tables::write::WrittenFile;
 
 /// Where a table has its log.
@@ -117,7 +118,7 @@ impl Table {
             kind,
             name: format!("{region}/{kind}"),
             created_ms: loaded.created_ms,
-            objects: Arc::new(Disk::new(&dir)),
+            objects: Arc::new(Watched::new(Disk::new(&dir), &lock.health)),
             dir,
             log,
             committer: tokio::sync::Mutex::new(Committer {
@@ -219,9 +220,21 @@ impl Inner {
         Arc::clone(&hold(&self.live).layout)
     }
 
+    /// Whether anything may be written.
+    fn well(&self) -> Result<()> {
+        match self.lock.health.is_broken() {
+            true => Err(StorageError::Broken(self.dir.clone())),
+            false => Ok(()),
+        }
+    }
+
     /// The committer, knowing what the log says.
+    ///
+    /// # Errors
+    /// [`StorageError::Broken`] after a failure of a file: nobody knows then what of the log is durable.
     pub(crate) async fn committer(&self) -> Result<tokio::sync::MutexGuard<'_, Committer>> {
         let mut committer = self.committer.lock().await;
+        self.well()?;
         if !committer.known {
             self.reload(&mut committer).await?;
         }
@@ -229,7 +242,11 @@ impl Inner {
     }
 
     /// Reads the log again and shows readers what it says.
+    ///
+    /// # Errors
+    /// When it cannot be read; [`StorageError::Broken`] where what it says may not be durable, and is not believed.
     pub(crate) async fn reload(&self, committer: &mut Committer) -> Result<Loaded> {
+        self.well()?;
         let mut loaded = self.log.load().await?;
         committer.version = loaded.version;
         committer.tally = loaded.tally.clone();

@@ -23,6 +23,7 @@ use url::Url;
 
 use crate::tables::durable::SyncedFiles;
 use crate::tables::table_layout::{Column, TableLayout};
+use crate::tables::watched::Health;
 use crate::{Part, StorageError, Store, Table};
 
 /// What happens to the commits to come, in this order; then all is well.
@@ -59,7 +60,7 @@ fn broken() -> Error {
 impl Faulty {
     pub(crate) fn new(faults: &[Fault]) -> Arc<Faulty> {
         Arc::new(Faulty {
-            inner: SyncedFiles::new(),
+            inner: SyncedFiles::new(&Health::new()),
             faults: faults.to_vec(),
             next: AtomicUsize::new(0),
             dead: false.into(),
@@ -222,7 +223,7 @@ async fn append_through(root: &Path, faults: &[Fault]) {
     let expected: u64 = (1..=4).map(|v| 5 + v + 3).sum();
     assert_eq!(rows(&table).await, expected, "{faults:?}");
     drop(table);
-    let table = open(root, Arc::new(SyncedFiles::new())).await;
+    let table = open(root, Arc::new(SyncedFiles::new(&Health::new()))).await;
     assert_eq!(rows(&table).await, expected, "after a reopen, {faults:?}");
     assert_eq!(table.committed("log-US").await.unwrap(), Some(4));
     let again = table.append(vec![part(20_000, 9)], "log-US", 4).await.unwrap();
@@ -274,7 +275,7 @@ async fn files_written_before_a_crash_are_left_until_they_are_old() {
     assert!(table.append(vec![part(20_000, 4)], "log-US", 1).await.is_err());
     assert_eq!(data_files(dir.path()), 1, "nobody knows whether the commit landed");
     drop(table);
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     let now_ms = chrono::Utc::now().timestamp_millis();
     assert_eq!(table.purge(now_ms).await.unwrap().files, 0);
     table.append(vec![part(20_000, 6)], "log-US", 1).await.unwrap();

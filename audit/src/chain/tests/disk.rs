@@ -15,7 +15,9 @@ fn a_full_disk_refuses_a_line_and_a_broken_one_every_line_until_the_next_start()
         medium.refuse_writes(Some(kind));
         let operations = medium.operations();
         assert!(runtime().block_on(chain.append("a-2".to_owned())).is_err());
+        assert_eq!(chain.is_full(), goes_on, "{kind}");
         medium.refuse_writes(None);
+        assert!(!chain.is_full(), "there is room again, or it is broken");
         let again = runtime().block_on(chain.append("a-3".to_owned()));
         assert_eq!((again.is_ok(), *chain.broken().borrow()), (goes_on, !goes_on), "{kind}");
         assert!(goes_on || medium.operations() == operations, "nothing is tried again");

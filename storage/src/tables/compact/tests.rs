@@ -18,6 +18,7 @@ use shoal_schemas::calendar::{HOUR_MS, start_of};
 use super::*;
 use crate::tables::durable::SyncedFiles;
 use crate::tables::tests::{Fault, Faulty, block_on, data_files, open, rows};
+use crate::tables::watched::Health;
 use crate::{Part, StorageError};
 
 const UX: Programme = Programme::UserExperience;
@@ -113,7 +114,7 @@ struct World {
 impl World {
     async fn new() -> World {
         let root = tempfile::tempdir().unwrap();
-        let table = open(root.path(), Arc::new(SyncedFiles::new())).await;
+        let table = open(root.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
         World { root, table: Some(table), sent: Days::new(), version: 0 }
     }
 
@@ -217,7 +218,7 @@ async fn a_crash_between_merge_and_commit_leaves_the_table_as_it_was() {
     assert_eq!((died.groups, died.failed.len()), (0, 1));
     assert_eq!(data_files(dir.path()), 10, "nobody knows whether the commit landed");
     drop(table);
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     assert_eq!(seen(&table).await, before);
     let report = table.compact(0, CompactPolicy::default()).await.unwrap();
     assert_eq!((report.groups, report.files, report.rows, report.duplicates), (1, 9, 90, 0));
@@ -248,7 +249,7 @@ async fn a_refused_commit_leaves_no_file_and_a_lost_answer_is_a_success() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expiry_during_a_merge_wins() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     nine(&table).await;
     let snapshot = table.snapshot().await.unwrap();
     let merge = Merge {
@@ -273,7 +274,7 @@ async fn an_expiry_during_a_merge_wins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     nine(&table).await;
     let snapshot = table.snapshot().await.unwrap();
     let mut files = snapshot.files().to_vec();
@@ -294,7 +295,7 @@ async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_read_keeps_no_other_day_from_being_merged() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     for (version, day) in (1..=27).zip([20_002, 20_001, 20_000].into_iter().cycle()) {
         let ids: Vec<i64> = (version * 10..version * 10 + 10).collect();
         table.append(vec![part(UX, day, &ids, 0)], "log-US", version).await.unwrap();
@@ -318,19 +319,19 @@ async fn a_file_that_cannot_be_read_keeps_no_other_day_from_being_merged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_to_be_left_compacts_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     nine(&table).await;
     table.inner.lock.stop_compacting.store(true, Ordering::Relaxed);
     assert_eq!(table.compact(0, EAGER).await.unwrap(), CompactReport::default());
     drop(table);
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     assert_eq!(table.compact(0, EAGER).await.unwrap().files, 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_reader_holds_stays_until_it_lets_go() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     nine(&table).await;
     let held = table.snapshot().await.unwrap();
     table.compact(0, CompactPolicy::default()).await.unwrap();
@@ -351,7 +352,7 @@ async fn what_a_reader_holds_stays_until_it_lets_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn appends_compactions_expiries_and_purges_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new())).await;
+    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
     let appends: Vec<_> = (0..4i64)
         .map(|app| {
             let table = table.clone();
