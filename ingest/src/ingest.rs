@@ -15,6 +15,7 @@ mod definitions;
 mod judges;
 mod parts;
 mod waiting;
+mod withdrawals;
 
 use std::{
     sync::{
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 pub use self::{
     parts::IngestParts,
     waiting::{Kept, Paused, Waiting},
+    withdrawals::Withdrawn,
 };
 
 use self::judges::{Judge, Judged, Judges, OwnRequest};

@@ -48,7 +48,7 @@ pub use error::{IngestError, LogError};
 pub use explained::{Explained, refusals, rejections, withheld};
 pub use flush::FlushReport;
 pub use grant::{IngestGrant, KeyKind};
-pub use ingest::{Ingest, IngestParts, Kept, Paused, Waiting};
+pub use ingest::{Ingest, IngestParts, Kept, Paused, Waiting, Withdrawn};
 pub use metrics::Metrics;
 pub use near::Meant;
 pub use refusal::{Refusal, RefusalCode};

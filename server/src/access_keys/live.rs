@@ -39,8 +39,8 @@ impl Grant {
 pub(crate) enum Found {
     /// It is valid.
     Granted(Grant),
-    /// It is right and has expired at this time, ms since 1970.
-    Expired(i64),
+    /// It is right and has expired at this time, ms since 1970; what it granted.
+    Expired(i64, Grant),
     /// There is none like it.
     Unknown,
 }
@@ -163,7 +163,7 @@ impl LiveKeys {
         match self.current().presented(presented) {
             None => Found::Unknown,
             Some((record, grant)) => match record.expires_at_ms {
-                Some(at_ms) if record.is_expired((self.clock)()) => Found::Expired(at_ms),
+                Some(at_ms) if record.is_expired((self.clock)()) => Found::Expired(at_ms, grant.clone()),
                 _ => Found::Granted(grant.clone()),
             },
         }

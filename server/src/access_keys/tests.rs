@@ -205,7 +205,7 @@ fn a_key_is_refused_from_its_expiry_on_and_whoever_has_it_is_told() {
     assert!(is_granted(&live.find(&key.reveal())));
     now_ms.store(7 + DAY_MS, std::sync::atomic::Ordering::SeqCst);
     for presented in [key.reveal(), key.reveal_for_dsn()] {
-        assert!(matches!(live.find(&presented), Found::Expired(at_ms) if at_ms == 7 + DAY_MS));
+        assert!(matches!(live.find(&presented), Found::Expired(at_ms, _) if at_ms == 7 + DAY_MS));
     }
     assert!(matches!(live.find(&format!("{}.wrong", key.id)), Found::Unknown), "others are not told");
     let late = Wanted { expires_at_ms: Some(7), ..Wanted::from(ingest()) };

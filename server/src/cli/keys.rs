@@ -182,7 +182,7 @@ fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64
     if let Some(expires_at) = made.shown_to_operators(None)["expires_at"].as_str() {
         eprintln!("It expires at {expires_at}.");
         if told.is_ingest {
-            eprintln!("An app that still has it then can send nothing, not even a withdrawal of consent.");
+            eprintln!("An app that still has it then can send nothing any more but withdrawals of consent.");
         }
     }
     tell(config, &key, &told);

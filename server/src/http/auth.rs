@@ -118,6 +118,29 @@ pub(crate) fn ingest(keys: &LiveKeys, presented: Option<Presented>) -> Result<Ar
     }
 }
 
+/// Whoever sends what an ingest key is for.
+pub(crate) struct Sender {
+    pub(crate) grant: Arc<IngestGrant>,
+    /// Why nothing of it is taken but withdrawals, when the key has expired.
+    pub(crate) expired: Option<Problem>,
+}
+
+/// Whoever presents an ingest key, also one that has expired: it says whose app is meant, and who withdraws there is recorded.
+///
+/// # Errors
+/// When there is no key that is or was valid, or it is for something else.
+pub(crate) fn sender(keys: &LiveKeys, presented: Option<Presented>) -> Result<Sender, Problem> {
+    let line = presented.as_ref().and_then(|presented| presented.line.clone());
+    match look_up(keys, presented)? {
+        (Grant::Ingest(grant), expired) => {
+            line.iter().for_each(|line| line.known());
+            Ok(Sender { grant, expired })
+        }
+        (Grant::Analyst(_), Some(expired)) => Err(expired),
+        (Grant::Analyst(_), None) => Err(Problem::new(ProblemType::WrongKey, "this is not an ingest key")),
+    }
+}
+
 /// The grant of an analyst's or officer's key.
 ///
 /// # Errors
@@ -149,6 +172,14 @@ pub(crate) fn officer(keys: &LiveKeys, presented: Option<Presented>) -> Result<A
 /// # Errors
 /// When there is no valid key.
 pub(crate) fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Grant, Problem> {
+    match look_up(keys, presented)? {
+        (grant, None) => Ok(grant),
+        (_, Some(expired)) => Err(expired),
+    }
+}
+
+/// What a key grants, and why it does so no more, when it has expired.
+fn look_up(keys: &LiveKeys, presented: Option<Presented>) -> Result<(Grant, Option<Problem>), Problem> {
     let Some(presented) = presented else {
         return Err(Problem::new(ProblemType::NoKey, "no key; send `Authorization: Bearer <id>.<secret>`"));
     };
@@ -156,9 +187,9 @@ pub(crate) fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Gran
         Found::Granted(grant) => {
             presented.line.iter().for_each(|line| line.known());
             keys.note_use(grant.key_id());
-            Ok(grant)
+            Ok((grant, None))
         }
-        Found::Expired(at_ms) => Err(expired(at_ms)),
+        Found::Expired(at_ms, grant) => Ok((grant, Some(expired(at_ms)))),
         Found::Unknown => Err(Problem::new(ProblemType::BadKey, "the key is not valid, or it was revoked")),
     }
 }

@@ -265,6 +265,54 @@ fn an_expired_key_is_refused_in_every_form_and_says_so() {
     assert_eq!(wrong["code"], "bad_key", "whoever has not the secret is not told");
 }
 
+#[test]
+fn with_a_key_that_has_expired_who_withdraws_is_recorded_and_nothing_else_is() {
+    let world = World::new();
+    let scope = shipped(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY)));
+    let wanted = Wanted { expires_at_ms: Some(NOON_MS + DAY_MS), ..Wanted::from(scope) };
+    let key = KeyStore::new(&world.data_dir()).create(wanted, NOON_MS, &|_| Ok(())).unwrap();
+    world.flush();
+    world.set_now_ms(NOON_MS + DAY_MS);
+    let post = |path: &str, body: Value| world.client().post(path, &key.reveal(), body.to_string());
+    let change = |action: &str, user: &str| json!({"action": action, "programme": "user-experience", "policy_version": POLICY, "user_id": user, "country": "DE"});
+    let told = post("/v1/consents", change("withdraw", "anna")).expect(200).json();
+    assert_eq!(told, json!({"recorded": 1, "regions": ["DE"]}));
+    let both = json!([change("grant", "berta"), change("withdraw", "carla")]);
+    let told = post("/v1/consents", both).expect(401).json();
+    assert!(
+        told["code"] == "expired_key"
+            && told["detail"].as_str().unwrap().ends_with("recorded all the same: 1"),
+        "{told}"
+    );
+    for body in [change("grant", "berta"), json!([]), json!("{")] {
+        assert_eq!(post("/v1/consents", body).expect(401).json()["code"], "expired_key");
+    }
+    let denied = json!({"consent": {"categoryPreferences": {"Analytics": false}}});
+    let message = |who: &str, context: &Value| json!({"type": "screen", "messageId": who, "anonymousId": who, "name": "Home", "context": context});
+    let batch = json!({"batch": [message("dora", &denied), message("emma", &json!({}))]});
+    post("/v1/batch", batch.clone()).expect(401);
+    let cut = batch.to_string().replace("dora", "fanny").replace("emma", "gina");
+    world.client().post("/v1/batch", &key.reveal(), &cut[..cut.len() - 20]).expect(401);
+    // What was recorded is in force under the app's next key.
+    let code = |field: &str, who: &str| {
+        let event =
+            json!({"event": "app_open", field: who, "consent": {"policy_version": POLICY}, "country": "DE"});
+        let told = world.client().events(&world.keys.app, &json!([event]));
+        told["events"][0]["code"].as_str().or(told["events"][0]["status"].as_str()).unwrap().to_owned()
+    };
+    for (field, who, wanted) in [
+        ("user_id", "anna", "withdrawn"),
+        ("user_id", "berta", "accepted"),
+        ("user_id", "carla", "withdrawn"),
+        ("install_id", "dora", "withdrawn"),
+        ("install_id", "emma", "accepted"),
+        ("install_id", "fanny", "withdrawn"),
+        ("install_id", "gina", "accepted"),
+    ] {
+        assert_eq!(code(field, who), wanted, "{who}");
+    }
+}
+
 /// The key of an app that starts its SDK after the person has opted in.
 fn asserting(world: &World) -> shoal_server::access_keys::NewKey {
     world.key(shipped(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY))))

@@ -1,10 +1,11 @@
 //! `POST /v1/consents`: a consent is granted or withdrawn. Durable when it is answered.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use shoal_ingest::{ConsentAnswer as ConsentRecorded, Refusal, Withdrawn};
 use shoal_schemas::Protocol;
 
 use super::incoming::incoming;
-use crate::http::auth::{self, Presented};
+use crate::http::auth::{self, Presented, Sender};
 use crate::http::described::{answered::ConsentAnswer, sent::Consents};
 use crate::http::refusals::{self, refusals};
 use crate::problem::Problem;
@@ -25,7 +26,8 @@ refusals!(
         answered with 200 when it is durable in all of them; otherwise with 503. A grant that says that it is older than a \
         recorded withdrawal changes nothing, and is answered as any other. Grants with a shipped key have a rate; withdrawals have none. A \
         list may have a thousand changes, one of withdrawals alone ten thousand; changes may also come one a line. Of a list in which a \
-        change is wrong, which is cut, or whose grants must come later, the withdrawals are recorded, and the refusal says how many. The answer does not tell what was recorded before.",
+        change is wrong, which is cut, or whose grants must come later, the withdrawals are recorded, and the refusal says how many. A key that \
+        has expired still withdraws, and is refused for grants. The answer does not tell what was recorded before.",
     request_body(content((Consents = "application/json", example = json!({
         "programme": "user-experience", "action": "grant", "policy_version": "2026-1", "user_id": "u-1", "country": "DE"})),
         (String = "application/x-ndjson"))),
@@ -40,13 +42,30 @@ pub(super) async fn record(
     state: web::Data<State>,
 ) -> HttpResponse {
     let recorded = async {
-        let grant = auth::ingest(&state.keys, Presented::by_app(&http))?;
+        let Sender { grant, expired } = auth::sender(&state.keys, Presented::by_app(&http))?;
         let body = state.bodies.read_consents(payload).await?;
-        Ok(state.ingest.record_consent(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
+        let request = incoming(&http, &state, Protocol::Native, &body);
+        match expired {
+            None => Ok(state.ingest.record_consent(request, &grant).await?),
+            Some(expired) => with_expired(state.ingest.record_withdrawals(request, &grant).await, expired),
+        }
     };
     let recorded: Result<_, Problem> = recorded.await;
     match recorded {
         Ok(answer) => HttpResponse::Ok().json(answer),
         Err(problem) => problem.response(),
+    }
+}
+
+/// The answer where the key has expired: whoever withdraws is told so, and for all else the key is refused.
+fn with_expired(withdrawn: Result<Withdrawn, Refusal>, expired: Problem) -> Result<ConsentRecorded, Problem> {
+    match withdrawn.map_err(Problem::from) {
+        Ok(Withdrawn { recorded: Some(recorded), is_all: true }) => Ok(recorded),
+        Ok(Withdrawn { recorded: Some(recorded), .. }) => {
+            let told = format!("; withdrawals that are recorded all the same: {}", recorded.recorded);
+            Err(Problem::new(expired.of, expired.detail + &told))
+        }
+        Err(problem) if problem.of.later().is_some() => Err(problem),
+        Ok(_) | Err(_) => Err(expired),
     }
 }

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use shoal_ingest::Request;
 use shoal_schemas::Protocol;
 
-use super::incoming::incoming;
+use super::incoming::{incoming, take};
 use crate::http::answers;
 use crate::http::auth::{self, Presented};
 use crate::http::described::vendors::{SegmentAnswer, SegmentBody};
@@ -54,9 +54,9 @@ pub(super) async fn native(
     state: web::Data<State>,
 ) -> HttpResponse {
     let taken = async {
-        let grant = auth::ingest(&state.keys, Presented::by_app(&http))?;
+        let sender = auth::sender(&state.keys, Presented::by_app(&http))?;
         let body = state.bodies.read(payload).await?;
-        Ok(state.ingest.accept(incoming(&http, &state, Protocol::Native, &body), &grant).await?)
+        take(&state, incoming(&http, &state, Protocol::Native, &body), sender).await
     };
     answers::answer(&http, Protocol::Native, taken.await)
 }
@@ -84,19 +84,19 @@ pub(super) async fn segment(
         // Before the body is read: a stranger costs nothing.
         let known = match Presented::by_app(&http) {
             None => None,
-            presented => Some(auth::ingest(&state.keys, presented)?),
+            presented => Some(auth::sender(&state.keys, presented)?),
         };
         let body = state.bodies.read(payload).await?;
-        let grant = match known {
-            Some(grant) => grant,
+        let sender = match known {
+            Some(sender) => sender,
             None => {
                 let presented = Presented::in_segment_body(&http, body.shared()).await;
-                auth::ingest(&state.keys, presented)?
+                auth::sender(&state.keys, presented)?
             }
         };
         let request = incoming(&http, &state, Protocol::Segment, &body);
         let request = Request { message_type: message_type(http.path()), ..request };
-        Ok(state.ingest.accept(request, &grant).await?)
+        take(&state, request, sender).await
     };
     answers::answer(&http, Protocol::Segment, taken.await)
 }

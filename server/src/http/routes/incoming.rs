@@ -3,11 +3,28 @@
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use shoal_ingest::{Request, written_address};
+use shoal_ingest::{BatchAnswer, Request, written_address};
 use shoal_schemas::Protocol;
 
 use crate::config::HttpConfig;
+use crate::http::auth::Sender;
+use crate::problem::Problem;
 use crate::state::State;
+
+/// What becomes of events. With a key that has expired who withdraws in them is recorded, and the request is refused.
+pub(super) async fn take(
+    state: &State,
+    request: Request<'_>,
+    sender: Sender,
+) -> Result<BatchAnswer, Problem> {
+    match sender.expired {
+        None => Ok(state.ingest.accept(request, &sender.grant).await?),
+        Some(expired) => {
+            state.ingest.record_denials(request, &sender.grant).await?;
+            Err(expired)
+        }
+    }
+}
 
 /// What the pipeline is given: the body and what the head of the request says about it.
 pub(super) fn incoming<'a>(

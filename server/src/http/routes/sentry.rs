@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use shoal_ingest::RefusalCode;
 use shoal_schemas::Protocol;
 
-use super::incoming::incoming;
+use super::incoming::{incoming, take};
 use crate::http::answers;
 use crate::http::auth::{self, Presented};
 use crate::http::described::vendors::SentryAnswer;
@@ -38,9 +38,9 @@ pub(super) async fn envelope(
     state: web::Data<State>,
 ) -> HttpResponse {
     let taken = async {
-        let grant = auth::ingest(&state.keys, Presented::in_sentry_request(&http))?;
+        let sender = auth::sender(&state.keys, Presented::in_sentry_request(&http))?;
         let body = state.bodies.read(payload).await?;
-        Ok(state.ingest.accept(incoming(&http, &state, Protocol::Sentry, &body), &grant).await?)
+        take(&state, incoming(&http, &state, Protocol::Sentry, &body), sender).await
     };
     answers::answer(&http, Protocol::Sentry, taken.await)
 }
