@@ -193,7 +193,8 @@ impl Receipt<'_> {
         let is_grant = forms::is_grant(raw)?;
         read.room(is_grant)?;
         let programme = forms::programme(raw, is_grant, grant.programme)?;
-        if grant.programme.is_some_and(|p| p != programme) {
+        // Whoever withdraws does so for the programme that is named. A key of another one says whose app that is, too.
+        if is_grant && grant.programme.is_some_and(|p| p != programme) {
             return Err(Refusal::new(RefusalCode::ProgrammeNotAllowed, "the key is for another programme"));
         }
         let regions = match is_grant {

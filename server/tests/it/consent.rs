@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
 
 use crate::http::Answer;
-use crate::stage::{NOON_MS, POLICY, World, batch, click, ingest};
+use crate::stage::{NOON_MS, POLICY, World, batch, click, ingest, shipped};
 use crate::tables::{Tables, text};
 
 /// What becomes of one native event.
@@ -24,6 +24,25 @@ fn record(world: &World, body: &Value) -> Answer {
 
 fn change(action: &str, user: &str) -> Value {
     json!({"action": action, "programme": "user-experience", "policy_version": POLICY, "user_id": user, "country": "DE"})
+}
+
+#[test]
+fn a_withdrawal_is_recorded_for_the_programme_that_it_names_whatever_that_of_its_key() {
+    let world = World::new();
+    let key = world.key(shipped(ingest(&[Region::De], Some(Programme::UserExperience), None))).reveal();
+    let change = |action: &str| {
+        let change = json!({"action": action, "programme": "device-experience", "policy_version": POLICY,
+            "device_id": "camera-7", "country": "DE"});
+        world.client().post("/v1/consents", &key, change.to_string())
+    };
+    assert_eq!(change("grant").expect(403).json()["code"], "programme_not_allowed");
+    let told = change("withdraw").expect(200).json();
+    assert_eq!((&told["recorded"], &told["regions"]), (&json!(1), &json!(["DE"])));
+    for (device, wanted) in [("camera-7", "withdrawn"), ("camera-8", "accepted")] {
+        let event = json!({"event": "device_fault", "device_id": device, "country": "DE",
+            "consent": {"policy_version": POLICY}, "properties": {"fault_code": "SD_WRITE"}});
+        assert_eq!(outcome(&world, &world.keys.app, &json!([event])), wanted, "{device}");
+    }
 }
 
 #[test]
