@@ -190,6 +190,7 @@ mod tests {
             strict: false,
             broken: Cell::new(None),
             values_left: Cell::new(1000),
+            held: Cell::new(0),
         };
         of(&json::parse(text, &bounds).unwrap())
     }

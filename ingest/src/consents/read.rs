@@ -104,6 +104,7 @@ fn bounds(limits: &Limits) -> Bounds {
         strict: false,
         broken: Cell::new(None),
         values_left: Cell::new(limits.values_max),
+        held: Cell::new(0),
     }
 }
 

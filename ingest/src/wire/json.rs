@@ -2,7 +2,7 @@
 //!
 //! Invariants: a value never nests deeper than the limit and never holds a longer string: what does becomes [`Json::Null`]
 //! in lenient mode (vendors' SDKs) and [`Json::Beyond`] in strict mode (native), where its property or field is at fault and
-//! not the body. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
+//! not the body; so does a list or map of more than [`MEMBERS_MAX`] values, with all that is in them, but nothing of a vendor's consent. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
 //! serde's own messages quote the input and are never shown.
 //! Not here: what the fields mean (`native`, `segment`, `sentry`), what is no JSON (`repair.rs`).
 
@@ -12,6 +12,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use super::repair::REPLACEMENT;
 use crate::refusal::{Refusal, RefusalCode};
+
+/// Values in one list or map, those in its values included. No event needs so many; one that has more loses them, and not the
+/// events beside it.
+pub(crate) const MEMBERS_MAX: usize = 10_000;
+/// A body is a map with a list of events, each of which is a map: what these have together is a question of the body.
+const DOCUMENT_DEPTH: usize = 3;
 
 /// A JSON value. No `Debug`: it is what somebody sent.
 #[derive(Clone)]
@@ -118,8 +124,10 @@ pub(crate) struct Bounds {
     /// Beyond a limit: a fault (native), or read as null (vendors).
     pub(crate) strict: bool,
     pub(crate) broken: Cell<Option<Broken>>,
-    /// Values that may still be made; bounds the memory of one body.
+    /// Values that may still be made; bounds the work and the memory of one body.
     pub(crate) values_left: Cell<usize>,
+    /// Values that were made and are not given up.
+    pub(crate) held: Cell<usize>,
 }
 
 /// A broken limit.
@@ -138,7 +146,12 @@ impl Bounds {
 
     /// A seed for a value.
     pub(crate) fn value(&self) -> Seed<'_> {
-        Seed { bounds: self, depth: 0 }
+        Seed { bounds: self, depth: 0, document_depth: 0 }
+    }
+
+    /// A seed for a body, or an item of one, that holds several events or what belongs to one.
+    fn document(&self) -> Seed<'_> {
+        Seed { bounds: self, depth: 0, document_depth: DOCUMENT_DEPTH }
     }
 
     /// Takes room for this many values; false when there is not enough left.
@@ -162,15 +175,42 @@ impl Bounds {
 pub(crate) struct Seed<'s> {
     bounds: &'s Bounds,
     depth: usize,
+    /// What is less deep belongs to several events.
+    document_depth: usize,
 }
 
 impl Seed<'_> {
     fn deeper(self) -> Option<Self> {
-        (self.depth < self.bounds.depth_max).then_some(Seed { bounds: self.bounds, depth: self.depth + 1 })
+        (self.depth < self.bounds.depth_max).then_some(Seed { depth: self.depth + 1, ..self })
     }
 
     fn count<E: serde::de::Error>(self) -> Result<(), E> {
+        self.bounds.held.set(self.bounds.held.get() + 1);
         if self.bounds.spend(1) { Ok(()) } else { Err(self.bounds.stop(Broken::Values)) }
+    }
+
+    /// Whether a list or map is too much that has so many members, before which so many values were held. An event as a whole is
+    /// only so for what it has itself: what is too much in it goes before.
+    fn is_too_much(self, members: usize, held_before: usize) -> bool {
+        let held = self.bounds.held.get() - held_before;
+        match self.depth {
+            depth if depth >= self.document_depth => held > MEMBERS_MAX,
+            depth => depth + 1 == self.document_depth && members > MEMBERS_MAX,
+        }
+    }
+
+    /// A value of which nothing is given up, and which is not counted for what it stands in.
+    fn whole<'de, A: MapAccess<'de>>(self, deeper: Self, map: &mut A) -> Result<Json<'de>, A::Error> {
+        let held_before = self.bounds.held.get();
+        let value = map.next_value_seed(Seed { document_depth: usize::MAX, ..deeper })?;
+        self.bounds.held.set(held_before);
+        Ok(value)
+    }
+
+    /// What stands in the place of a list or map that is too much.
+    fn given_up<'a>(self, held_before: usize) -> Json<'a> {
+        self.bounds.held.set(held_before);
+        self.bounds.beyond()
     }
 }
 
@@ -222,10 +262,14 @@ impl<'de> Visitor<'de> for Seed<'_> {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(self.bounds.beyond());
         };
-        let mut items = Vec::new();
+        let (mut items, held_before) = (Vec::new(), self.bounds.held.get());
         while let Some(item) = seq.next_element_seed(deeper)? {
             self.count()?;
             items.push(item);
+            if self.is_too_much(items.len(), held_before) {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(self.given_up(held_before));
+            }
         }
         Ok(Json::List(items))
     }
@@ -235,13 +279,27 @@ impl<'de> Visitor<'de> for Seed<'_> {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(self.bounds.beyond());
         };
-        let mut members = Vec::new();
+        let (mut members, held_before) = (Vec::new(), self.bounds.held.get());
         while let Some(key) = map.next_key_seed(Key)? {
             self.count()?;
-            members.push((key, map.next_value_seed(deeper)?));
+            let value = match is_about_consent(&key) {
+                true => self.whole(deeper, &mut map)?,
+                false => map.next_value_seed(deeper)?,
+            };
+            members.push((key, value));
+            if self.is_too_much(members.len(), held_before) {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                return Ok(self.given_up(held_before));
+            }
         }
         Ok(Json::Map(members))
     }
+}
+
+/// Whether a member says what somebody has agreed to or not, in whichever spelling. However much that is, it is not lost.
+fn is_about_consent(key: &str) -> bool {
+    const WORD: &[u8] = b"consent";
+    key.len() >= WORD.len() && key.as_bytes().windows(WORD.len()).any(|part| part.eq_ignore_ascii_case(WORD))
 }
 
 /// Reads a key of a map, borrowed when it has no escapes.
@@ -277,7 +335,7 @@ impl<'de> Visitor<'de> for Key {
 /// Where it stops being JSON. The limit that was broken, if it was one, is in `bounds`.
 pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Json<'a>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = bounds.value().deserialize(&mut deserializer)?;
+    let value = bounds.document().deserialize(&mut deserializer)?;
     deserializer.end().map_err(|e| serde_json::Error::custom(e.line()))?;
     Ok(value)
 }
@@ -293,7 +351,7 @@ pub(crate) fn parse_all<'a>(text: &'a str, bounds: &Bounds) -> Result<Vec<Json<'
         if !bounds.spend(1) {
             return Err(bounds.stop(Broken::Values));
         }
-        values.push(bounds.value().deserialize(&mut deserializer)?);
+        values.push(bounds.document().deserialize(&mut deserializer)?);
     }
     Ok(values)
 }

@@ -85,6 +85,7 @@ pub(crate) fn decode<'a>(
         strict: wire.is_strict(),
         broken: Cell::new(None),
         values_left: Cell::new(limits.values_max),
+        held: Cell::new(0),
     };
     let head = DecodedHead { strict: wire.is_strict(), ..DecodedHead::default() };
     let mut sink =

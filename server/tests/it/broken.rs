@@ -249,3 +249,56 @@ fn a_retry_that_is_stamped_anew_counts_once() {
     // What has no id or `null` says the same; what is numbered 7 is another.
     assert_eq!((kept("n"), kept("s")), (timed.len() + 3 * timeless.len(), 2));
 }
+
+#[test]
+fn one_value_with_too_many_members_costs_itself_or_its_event_on_every_protocol() {
+    let world = World::new();
+    let heaps = [
+        json!(vec![0; 100_000]),
+        json!(vec![vec![0; 4_000]; 10]),
+        Value::Object((0..10_001).map(|at| (at.to_string(), json!(at))).collect()),
+    ];
+    for (at, heap) in heaps.iter().enumerate() {
+        let event = |name: &str, element: Value| {
+            let mut event = click(&format!("{name}-{at}"), "anna", "a");
+            event["properties"]["element"] = element;
+            event
+        };
+        let mut beside = event("beside", json!("a"));
+        beside["no_such_field"] = heap.clone();
+        let mut undeclared = event("undeclared", json!("a"));
+        undeclared["properties"]["no_such_property"] = heap.clone();
+        let whole = event("whole", json!("a"));
+        let heavy = event("heavy", heap.clone());
+        let body = batch("DE", vec![heavy, beside, undeclared, whole]);
+        let answer = world.client().events(&world.keys.app, &body);
+        assert_eq!(codes(&answer), ["too_long", "accepted", "accepted", "accepted"], "{answer}");
+
+        let message = |id: String, properties: Value, context: Value| {
+            json!({"type": "screen", "messageId": id, "anonymousId": "a-1", "name": "Home", "properties": properties,
+                "context": context})
+        };
+        let messages = [
+            message(format!("p-{at}"), json!({"list": heap}), json!({})),
+            message(format!("c-{at}"), json!({}), json!({"traits": {"list": heap}})),
+            message(format!("w-{at}"), json!({}), json!({})),
+        ];
+        let body = json!({"batch": messages}).to_string();
+        world.client().post("/v1/batch", &world.keys.asserting.reveal(), body).expect(200);
+
+        let crash = |number: usize, extra: Value| {
+            let id = format!("{:032x}", 0xab6d_8c0c_43fc_4630_u128 + (10 * at + number) as u128);
+            let event = json!({"event_id": id, "level": "error", "user": {"id": "u-1"}, "timestamp": NOON_MS / 1000,
+                "extra": extra, "exception": {"values": [{"type": "E", "value": "v"}]}});
+            format!("{{\"type\":\"event\"}}\n{event}\n")
+        };
+        let key = format!("Sentry sentry_key={}", world.keys.asserting.reveal_for_dsn());
+        let envelope = format!("{{}}\n{}{}", crash(1, json!({"list": heap})), crash(2, json!({})));
+        let headers = [("x-sentry-auth", key.as_str())];
+        world.client().ask("POST", "/api/1/envelope/", &headers, envelope.as_bytes()).unwrap().expect(200);
+    }
+    world.flush();
+    let tables = Tables::read(&world.data_dir());
+    let count = |event: &str| tables.events(event).len();
+    assert_eq!((count("click"), count("screen_view"), count("app_crash")), (9, 9, 6));
+}

@@ -73,7 +73,11 @@ fn no_list_is_too_long_or_too_broken_for_the_withdrawals_in_it() {
     assert_eq!(read(&many(1000, &format!("{grant},"))), (1000, 1, Some("too_many_changes")));
     assert_eq!(read(&many(10_001, "")), (10_000, 0, Some("too_many_changes")));
     // What is too much in one takes nothing from those beside it.
-    let heavy = format!(r#"{{"x":[{}]}}"#, vec!["0"; 400_000].join(","));
+    let zeros = |count: usize| vec!["0"; count].join(",");
+    let heavy = format!(r#"{{"x":[{}]}}"#, zeros(400_000));
+    assert_eq!(read(&format!("[{one},{heavy},{two}]")), (2, 0, Some("unknown_action")));
+    let lists: Vec<String> = (0..45).map(|at| format!(r#""x{at}":[{}]"#, zeros(9_000))).collect();
+    let heavy = format!("{{{}}}", lists.join(","));
     assert_eq!(read(&format!("[{one},{heavy},{two}]")), (2, 0, Some("bad_json")));
     let list = format!("[{one},{two},{one}]");
     let packed = gzip(list.as_bytes());

@@ -97,6 +97,7 @@ mod tests {
             strict: false,
             broken: Cell::new(None),
             values_left: Cell::new(99),
+            held: Cell::new(0),
         };
         let mut losses = Vec::new();
         read(&parse(text, &bounds).unwrap(), &mut losses);

@@ -300,6 +300,7 @@ fn header(line: &[u8]) -> Option<Json<'_>> {
         strict: false,
         broken: Cell::new(None),
         values_left: Cell::new(1000),
+        held: Cell::new(0),
     };
     json::parse(std::str::from_utf8(line).ok()?, &bounds).ok()
 }

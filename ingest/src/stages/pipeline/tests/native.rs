@@ -171,7 +171,13 @@ fn limits_refuse_the_body_and_never_quote_it() {
         (format!("{}canary", click("")), "bad_json"),
         (format!(r#"{{"events":5,"x":{}}}"#, 1), "wrong_type"),
         (format!("[{}0]", "0,".repeat(limits.events_max)), "too_many_events"),
-        (format!("{{\"a\":[{}0]}}", "0,".repeat(limits.values_max)), "too_many_values"),
+        (
+            format!(
+                "[{}{{}}]",
+                format!("{{\"a\":[{}0]}},", "0,".repeat(9_000)).repeat(limits.values_max / 9_000 + 1)
+            ),
+            "too_many_values",
+        ),
     ] {
         let refusal =
             world().native(&body).err().unwrap_or_else(|| panic!("{}", &body[..body.len().min(80)]));

@@ -66,12 +66,18 @@ fn preferences_of_a_batch_are_read_once_however_many_messages_it_has() {
 
 #[test]
 fn properties_of_a_vendors_event_are_compared_with_declared_ones_alone() {
-    let properties =
-        format!(r#"{},{},"element":"ok""#, many(r#""screen":null"#, 70_000), many(r#""a":1"#, 150_000));
-    let track = format!(
-        r#"{{"batch":[{{"type":"track","event":"click","userId":"u","messageId":"m","properties":{{{properties}}}}}]}}"#
-    );
-    assert_eq!(codes_of(Protocol::Segment, &track), Ok(vec!["accepted"]));
+    let track = |at: usize, nulls: usize, others: usize| {
+        let (nulls, others) = (many(r#""screen":null"#, nulls), many(r#""a":1"#, others));
+        format!(
+            r#"{{"type":"track","event":"click","userId":"u","messageId":"m{at}","properties":{{{nulls},{others},"element":"ok"}}}}"#
+        )
+    };
+    let batch = |messages: Vec<String>| format!(r#"{{"batch":[{}]}}"#, messages.join(","));
+    let tracks = batch((0..22).map(|at| track(at, 3_000, 6_900)).collect());
+    assert_eq!(codes_of(Protocol::Segment, &tracks), Ok(vec!["accepted"; 22]));
+    // More members than any value may have are that event's own loss.
+    let tracks = batch(vec![track(0, 70_000, 150_000), track(1, 1, 1)]);
+    assert_eq!(codes_of(Protocol::Segment, &tracks), Ok(vec!["missing_property", "accepted"]));
     let crash = format!(
         r#"{{"user":{{"id":"u"}},"exception":{{"values":[{{"type":"E"}}]}},"tags":{{{}}}}}"#,
         many(r#""a":1,"message":null"#, 80_000)
