@@ -173,7 +173,7 @@ impl History {
             // The same again: it may be known to have begun earlier.
             Some(open) if open.policy_version == new.policy_version => {
                 open.from_ms = open.from_ms.min(from_ms.max(least_ms));
-                open.granted_ms = open.granted_ms.min(granted_ms);
+                open.granted_ms = open.granted_ms.min(granted_ms.max(least_ms));
             }
             // An old message about another version.
             Some(open) if granted_ms < open.granted_ms => {}

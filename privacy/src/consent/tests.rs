@@ -218,6 +218,12 @@ fn an_older_claim_moves_no_interval_over_another_one() {
     let history = record(&[G("v0", None, 100), G("v1", None, 200), G("v1", Some(50), 300)]).history;
     assert_eq!(history.standing(at(150, 150)), Standing::Given(["v0", "v0"]));
     assert_eq!(history.standing(at(200, 200)), Standing::Given(["v1", "v1"]));
+    // Nor does it make version 1 so old that an old message about version 0 ends it.
+    let mut history = history;
+    history.grant(&Grant { policy_version: "v0", claimed_ms: Some(150 * MIN), received_ms: 400 * MIN });
+    assert_eq!(history.standing(at(150, 150)), Standing::Given(["v0", "v0"]));
+    assert_eq!(history.standing(at(250, 250)), Standing::Given(["v1", "v1"]));
+    assert_eq!(history.intervals().len(), 2);
 }
 
 #[test]
