@@ -16,6 +16,21 @@ const ZEROS: &[u32] = &[
     0x1040, 0x17e0, 0x1810,
 ];
 
+/// Signs that HTML and XML have names for.
+const NAMED: &[(&str, char)] = &[
+    ("&commat;", '@'),
+    ("&period;", '.'),
+    ("&nbsp;", ' '),
+    ("&colon;", ':'),
+    ("&quot;", '"'),
+    ("&apos;", '\''),
+    ("&amp;", '&'),
+    ("&sol;", '/'),
+    ("&equals;", '='),
+    ("&lt;", '<'),
+    ("&gt;", '>'),
+];
+
 /// How often escapes are decoded within each other: `%252540` is an at sign. What is deeper stays.
 const LAYERS_MAX: usize = 8;
 
@@ -76,9 +91,10 @@ fn digit(c: char) -> Option<char> {
     char::from_digit(value, 10)
 }
 
-/// The text with its escapes decoded and what they stand for folded, as `%40`, `%2540`, `\x40`, `\u0040`, `\u{40}`, `&#64;` and `=40` are an at sign, and
-/// without what tells a terminal its colours; none when it has none. Escapes of control characters stay. Of quoted-printable
-/// only an at sign before a letter and three in a row are read: `a=2E` may be anything else.
+/// The text as it is meant: each escape is decoded, what it stands for is folded, and what tells a terminal its colours is taken
+/// out. None when there is no escape. `%40`, `%2540`, `\x40`, `\u0040`, `\u{40}`, `&#64;`, `&commat;` and `=40` are an at sign, `\/`
+/// is a slash. Escapes of control characters stay. Of quoted-printable only an at sign before a domain and three in a row are
+/// read: `a=2E` may be anything else.
 pub(crate) fn decode(text: &str) -> Option<String> {
     let mut current = fold(&layer(text)?).into_owned();
     for _ in 1..LAYERS_MAX {
@@ -184,10 +200,13 @@ fn escape(bytes: &[u8], is_quoted: bool) -> Option<(usize, Escaped)> {
             char_of(end + 4, number(&rest[..end], 16)?)
         }
         [b'\\', b'u' | b'U', ..] => char_of(6, hex(2..6)?),
+        // As JSON in JSON has them, and paths and addresses in the JSON of some libraries.
+        [b'\\', sign @ (b'/' | b'"'), ..] => Some((2, Escaped::Byte(*sign))),
         // `status=404.html` has none.
         [b'=', b'4', b'0', next, ..] if next.is_ascii_alphabetic() || matches!(next, b'[' | 0x80..) => {
             Some((3, Escaped::Byte(b'@')))
         }
+        [b'=', b'4', b'0', domain @ ..] if is_domain_of_digits(domain) => Some((3, Escaped::Byte(b'@'))),
         [b'=', ..] if is_quoted => Some((3, Escaped::Byte(quoted(bytes)?))),
         [b'&', b'#', rest @ ..] => {
             let end = rest.iter().take(8).position(|b| *b == b';')?;
@@ -198,12 +217,23 @@ fn escape(bytes: &[u8], is_quoted: bool) -> Option<(usize, Escaped)> {
             char_of(end + 3, value)
         }
         [b'&', ..] => {
-            let named = [(&b"&commat;"[..], '@'), (b"&period;", '.'), (b"&nbsp;", ' '), (b"&colon;", ':')];
-            let (name, c) = named.into_iter().find(|(name, _)| bytes.starts_with(name))?;
-            Some((name.len(), Escaped::Char(c)))
+            let (name, c) = NAMED.iter().find(|(name, _)| bytes.starts_with(name.as_bytes()))?;
+            Some((name.len(), Escaped::Char(*c)))
         }
         _ => None,
     }
+}
+
+/// A domain that begins with a digit, `163.com`, and is no file: `404.html`.
+fn is_domain_of_digits(bytes: &[u8]) -> bool {
+    const ENDINGS: &[&[u8]] = &[
+        b"at", b"ch", b"cn", b"co", b"com", b"de", b"edu", b"eu", b"fr", b"hk", b"in", b"info", b"it", b"jp",
+        b"kr", b"my", b"net", b"nl", b"org", b"ru", b"sg", b"tw", b"uk", b"us", b"vn",
+    ];
+    let name = bytes.iter().take(63).take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
+    let Some([b'.', ending @ ..]) = bytes.get(name..) else { return false };
+    let length = ending.iter().take(8).take_while(|b| b.is_ascii_alphanumeric()).count();
+    name > 0 && bytes[0].is_ascii_digit() && ENDINGS.contains(&&ending[..length])
 }
 
 fn byte(length: usize, value: u32) -> Option<(usize, Escaped)> {
@@ -260,10 +290,18 @@ mod tests {
             "a&#x40;b",
             "a=40b",
             "a&commat;b",
+            "a&amp;#64;b",
         ] {
             assert_eq!(decode(written).unwrap(), "a@b", "{written}");
         }
         assert_eq!(decode("%C3%A4").unwrap(), "ä");
+        assert_eq!(
+            decode(r#"rtsp:\/\/cam \\\"a\\\" &quot;&apos;&amp;&sol;&equals;&lt;&gt;"#).unwrap(),
+            r#"rtsp://cam "a" "'&/=<>"#
+        );
+        for domain in ["163.com", "126.com.cn", "1and1.de"] {
+            assert_eq!(decode(&format!("anna=40{domain}")).unwrap(), format!("anna@{domain}"));
+        }
         for written in ["a\\uff20b", "a&#160;b", "a%C2%A0b", "a%EF%BC%A0b", "a&#x2011;b", "%EF%BC%8540"] {
             let decoded = decode(written).unwrap();
             assert!(decoded.is_ascii() && !decoded.contains(['%', '&', '\\']), "{written}: {decoded}");

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use crate::fold;
 
+mod edge;
 mod first;
 mod hosts;
 mod numbers;

@@ -45,16 +45,52 @@ pub(super) fn host_name(text: &str) -> Option<usize> {
 /// Names of phones that their maker gave them: `Pixel 8 Pro`.
 #[rustfmt::skip]
 const MODELS: &[&str] = &[
-    "galaxy", "honor", "huawei", "ipad", "iphone", "macbook", "nokia", "oneplus", "oppo", "pixel", "redmi",
-    "samsung", "sony", "vivo", "xiaomi",
+    "galaxy", "google", "honor", "huawei", "ipad", "iphone", "macbook", "nokia", "oneplus", "oppo", "pixel",
+    "redmi", "samsung", "sony", "vivo", "xiaomi",
 ];
+
+/// What follows the name of a model, beside numbers.
+#[rustfmt::skip]
+const VARIANTS: &[&str] = &[
+    "air", "edge", "fe", "flip", "fold", "lite", "max", "mini", "note", "plus", "pro", "se", "tab", "ultra",
+];
+
+/// Whether all words are of the name of a model. `iPhone Anna` is somebody's.
+fn is_model(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let mut words = lower.split_whitespace();
+    let is_part = |word: &str| {
+        MODELS.contains(&word) || VARIANTS.contains(&word) || word.bytes().any(|b| b.is_ascii_digit())
+    };
+    words.next().is_some_and(|first| MODELS.contains(&first)) && words.all(is_part)
+}
+
+/// Endings of domains and of names within clusters, beside those of two letters.
+#[rustfmt::skip]
+const ENDINGS: &[&str] = &[
+    "app", "arpa", "biz", "cloud", "com", "dev", "edu", "gov", "info", "int", "live", "mil", "mobi", "name", "net",
+    "online", "org", "page", "pro", "run", "shop", "site", "store", "svc", "tech", "test", "top", "travel", "web",
+    "xyz", "zone",
+];
+
+/// A public domain. `anna.schmidt` is none.
+fn is_public(host: &str) -> bool {
+    let ending = host.trim_end_matches('.').rsplit_once('.').map(|(_, ending)| ending);
+    ending.is_some_and(|ending| ending.len() == 2 || ENDINGS.contains(&ending))
+}
 
 /// The name of a computer behind a label that says so, whatever it is made of. A public domain is none.
 pub(super) fn host_plain(text: &str) -> Option<usize> {
     let first = text.split_whitespace().next().unwrap_or_default().trim_end_matches('.').to_lowercase();
-    let is_public = first.contains('.');
-    let is_model = MODELS.contains(&first.as_str()) || first == "localhost";
-    person(text).filter(|_| !is_public && !is_model && !is_thing(&first) && !is_platform(&first))
+    let is_known = first == "localhost" || is_thing(&first) || is_platform(&first);
+    person(text).filter(|_| !is_public(&first) && !is_model(text) && !is_known)
+}
+
+/// Who is at a computer without a domain, `anna@annas-mbp`: neither of them made of words that programs use.
+pub(super) fn email_host(text: &str) -> Option<usize> {
+    let (who, host) = text.split_once('@').unwrap_or_default();
+    let is_class = who.contains('.') && who.bytes().any(|b| b.is_ascii_uppercase());
+    whole(text, !is_class && !is_thing(host) && !is_platform(host))
 }
 
 /// An address of mail: its domain is not the scale of a picture (`icon@2x.png`), a version (`react@18.3.0-canary.rc`), nor an
@@ -86,14 +122,31 @@ mod tests {
 
     #[test]
     fn names_of_computers_are_told_from_platforms_and_domains() {
-        for yes in ["anna", "ANNA-PC", "arm64-anna", "annasnas"] {
+        for yes in
+            ["anna", "ANNA-PC", "arm64-anna", "annasnas", "iPhone Anna", "anna.schmidt", "Galaxy Anna Ng"]
+        {
             assert!(host_plain(yes).is_some(), "{yes}");
         }
-        for no in ["api.example.com", "Pixel 8", "localhost", "unknown", "x86_64-linux-gnu"] {
+        for no in [
+            "api.example.com",
+            "example.dev.",
+            "Pixel 8",
+            "Pixel Pro",
+            "Samsung Galaxy",
+            "localhost",
+            "unknown",
+            "x86_64-linux-gnu",
+        ] {
             assert!(host_plain(no).is_none(), "{no}");
         }
         assert!(host_name("arm64-anna").is_some() && host_name("arm64-v8a").is_none());
         assert!(host("win-4F7K2LM").is_some() && host("win-amd64").is_none());
+    }
+
+    #[test]
+    fn who_is_at_a_computer_is_told_from_objects_and_versions() {
+        assert!(email_host("anna@annas-mbp").is_some() && email_host("anna@arm64-v8a").is_none());
+        assert!(email_host("com.example.View@x-y").is_none() && email_host("player@live-view").is_none());
     }
 
     #[test]

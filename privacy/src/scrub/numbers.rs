@@ -2,6 +2,13 @@
 //!
 //! Not here: numbers with check digits (`validate.rs`), words (`words.rs`).
 
+use std::ops::Range;
+
+/// Fewest digits of a telephone number.
+const PHONE_DIGITS_MIN: usize = 7;
+/// How far a second number is looked at, in bytes.
+const SECOND_BYTES_MAX: usize = 24;
+
 pub(super) fn whole(text: &str, valid: bool) -> Option<usize> {
     valid.then_some(text.len())
 }
@@ -9,6 +16,29 @@ pub(super) fn whole(text: &str, valid: bool) -> Option<usize> {
 /// The digits of a text, without what separates them.
 pub(super) fn digits(text: &str) -> Vec<u32> {
     text.bytes().filter(u8::is_ascii_digit).map(|b| u32::from(b - b'0')).collect()
+}
+
+/// Where the first of two telephone numbers ends that were taken for one: the second one begins with the zero of an area behind
+/// a separator, and each of them has seven digits.
+pub(super) fn first_of_two(text: &str, both: &Range<usize>) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut seen = 0;
+    for at in both.clone() {
+        let is_area = bytes[at] == b'0' && at > both.start && b" /(".contains(&bytes[at - 1]);
+        if is_area && seen >= PHONE_DIGITS_MIN && digits_ahead(&bytes[at..]) >= PHONE_DIGITS_MIN {
+            let last = bytes[both.start..at].iter().rposition(u8::is_ascii_digit)?;
+            return Some(both.start + last + 1);
+        }
+        seen += usize::from(bytes[at].is_ascii_digit());
+    }
+    None
+}
+
+/// The digits of a number in groups at the beginning of some bytes.
+fn digits_ahead(bytes: &[u8]) -> usize {
+    let number =
+        bytes.iter().take(SECOND_BYTES_MAX).take_while(|b| b.is_ascii_digit() || b" ./()-".contains(b));
+    number.filter(|b| b.is_ascii_digit()).count()
 }
 
 /// Digits, small letters, capitals, and how often one kind follows another, of the letters and digits of a text.
@@ -127,9 +157,21 @@ pub(super) fn social_insurance(text: &str) -> Option<usize> {
     whole(text, (1..=31).contains(&pair(2)) && (1..=12).contains(&pair(4)))
 }
 
-/// A date in digits, in any usual order.
+/// A date of birth in any usual order, perhaps with the name of the month, or with a time behind it.
 pub(super) fn date(text: &str) -> Option<usize> {
-    whole(text, is_date(&digits(text)) || digits(text).len() == 6)
+    let is_named = text.bytes().take(8).any(|b| b.is_ascii_alphabetic() || b >= 0x80);
+    let date = digits(text.split_once('T').map_or(text, |(date, _)| date));
+    whole(text, is_named || is_date(&date) || date.len() == 6)
+}
+
+/// A number with decimals or a unit: `0.35s`, `120ms`, `12%`.
+pub(super) fn is_measure(text: &str) -> bool {
+    const UNITS: &[&str] =
+        &["", "b", "fps", "gb", "h", "k", "kb", "m", "mb", "min", "ms", "ns", "s", "us", "x"];
+    let number = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    let unit = text[number..].to_ascii_lowercase();
+    let has_decimals = text[..number].contains('.');
+    number > 0 && (has_decimals || !unit.is_empty()) && UNITS.contains(&unit.as_str())
 }
 
 /// Whether a text begins like `05-01-2024` or `2024.11.22`, where a number follows another with the same separator.
@@ -186,9 +228,32 @@ mod tests {
         for no in ["05-13-1234", "0151-12345678", "030.901820", "2024.11.221"] {
             assert!(!begins_with_date(no), "{no}");
         }
+        for yes in ["1990-01-31", "31.01.90", "1990-01-31T00:00:00Z", "31 Jan 1990", "M\u{e4}rz 1990"] {
+            assert!(date(yes).is_some(), "{yes}");
+        }
+        assert!(date("12345").is_none() && date("1990-13-41").is_none());
+        assert!(is_measure("0.35s") && is_measure("120ms") && is_measure("1.5"));
+        assert!(!is_measure("4711") && !is_measure("12abc") && !is_measure("anna"));
         assert!(
             social_insurance("65 070649 M 003").is_some() && social_insurance("65 074949 M 003").is_none()
         );
+    }
+
+    #[test]
+    fn the_second_of_two_telephone_numbers_begins_with_its_area() {
+        for (both, first) in [
+            ("030 901820 0151 12345678", "030 901820"),
+            ("030 901820 / (0151) 12345678", "030 901820"),
+            ("0151 12345678 030 901820", "0151 12345678"),
+            ("030 901820 05.01.2024", "030 901820"),
+        ] {
+            assert_eq!(first_of_two(both, &(0..both.len())), Some(first.len()), "{both}");
+        }
+        for one in ["+1 415 555 0123", "+49 (0)151 12345678", "+49 151 1234 0567", "0151 12345678 01:02:03"] {
+            assert_eq!(first_of_two(one, &(0..one.len())), None, "{one}");
+        }
+        let text = "0151 12345678 030 901820";
+        assert_eq!(first_of_two(text, &(0..17)), Some(13), "what is behind the match counts");
     }
 
     #[test]

@@ -7,15 +7,18 @@
 //! regex = '''...'''          # verbose mode, Unicode; the group `secret` is what is replaced, else the whole match
 //! validator = "luhn"         # optional, see `validate.rs`: gives the length that is valid, or refuses the match
 //! edge = "digit"             # optional: the match may not touch another digit; "decimal": nor be the decimals of
-//!                            #   a number; "word": nor touch a letter; "host": nor be a part of a longer name with dots;
-//!                            #   "number": as "word", nor go on with a number before it, as the day of a date does
-//! rest = true                # optional: what belongs to the secret behind a blank goes with it, see `rest.rs`
+//!                            #   a number; "word": nor touch a letter; "label": as "word", but it may end a name in camel
+//!                            #   case; "host": as "word", nor be a part of a longer name with dots; "number": as "word", nor
+//!                            #   go on with a date or a time before it; see `edge.rs`
+//! rest = "value"             # optional: what belongs to the secret behind a blank or an escape goes with it; "secret":
+//!                            #   behind a comma and the like as well; see `rest.rs`
+//! splits = true              # optional: a second telephone number behind the first one is no part of it
 //! needs = { digits = 13 }    # what a text must have for the regular expression to run, see `scan.rs`:
 //!                            #   any, digits, run, separators, labels, words, marks
 //! pass = [["text", "result"], ...]   # what must be replaced, with all patterns in force
 //! fail = ["text", ...]               # what must stay unchanged
 //! ```
-//! An edge is not disturbed by an escape before the match: the `2` of `%22192.168.0.1` is part of `%22`.
+//! Not here: what a match may not touch (`edge.rs`), what belongs to it (`rest.rs`).
 
 use std::ops::Range;
 
@@ -23,8 +26,10 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::{
+    edge::{Edge, ends_with_escape},
     first::Start,
-    rest,
+    numbers,
+    rest::{self, Rest},
     scan::{Builder, Needs},
     validate::{self, Validator},
     work::Work,
@@ -52,29 +57,16 @@ pub(super) struct Pattern {
     grouped: bool,
     validator: Option<Validator>,
     edge: Edge,
-    /// Whether what belongs to the secret behind a blank goes with it.
-    takes_rest: bool,
+    /// What goes with the secret behind it.
+    rest: Rest,
+    /// Whether the second of two telephone numbers is no part of the match.
+    splits: bool,
 }
 
 /// Where a pattern matched.
 pub(super) struct Found {
     /// What is replaced, in bytes; never empty.
     pub(super) secret: Range<usize>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Edge {
-    #[default]
-    None,
-    Digit,
-    /// As `Digit`, and not the decimals of a number: `3.14159265358979`.
-    Decimal,
-    Word,
-    /// As `Word`, and not a part of a longer name with dots: `com.example.local.View`.
-    Host,
-    /// As `Word`, and not behind a number and a hyphen or a slash: `2024-01-05 10:30`.
-    Number,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +80,9 @@ struct PatternFile {
     #[serde(default)]
     edge: Edge,
     #[serde(default)]
-    rest: bool,
+    rest: Rest,
+    #[serde(default)]
+    splits: bool,
     needs: NeedsFile,
     pass: Vec<Example>,
     fail: Vec<String>,
@@ -160,7 +154,8 @@ pub(super) fn parse(file: &str, text: &str, scan: &mut Builder) -> Result<(Patte
         start,
         validator,
         edge: raw.edge,
-        takes_rest: raw.rest,
+        rest: raw.rest,
+        splits: raw.splits,
     };
     Ok((pattern, examples))
 }
@@ -259,66 +254,23 @@ impl Pattern {
                 from + secret.start()..from + secret.end()
             }
         };
+        let is_last = secret.end == whole.end;
+        if self.splits
+            && let Some(end) = numbers::first_of_two(text, &secret)
+        {
+            secret.end = end;
+        }
         if let Some(validator) = self.validator {
             let valid = validator(&text[secret.clone()])?;
             secret.end = secret.start + valid;
         }
-        let end = if self.validator.is_some() && !self.grouped { secret.end } else { whole.end };
+        let end = if is_last { secret.end } else { whole.end };
         let free =
             self.edge.free_before(text.as_bytes(), whole.start) && self.edge.free_after(text.as_bytes(), end);
         if !free || secret.is_empty() {
             return None;
         }
-        if self.takes_rest {
-            secret.end = rest::end(text, &secret);
-        }
+        secret.end = rest::end(text, &secret, self.rest);
         Some(Found { secret })
     }
-}
-
-impl Edge {
-    fn touches(self, byte: u8) -> bool {
-        match self {
-            Edge::None => false,
-            Edge::Digit | Edge::Decimal => byte.is_ascii_digit(),
-            Edge::Word | Edge::Host | Edge::Number => byte.is_ascii_alphanumeric(),
-        }
-    }
-
-    fn free_before(self, text: &[u8], start: usize) -> bool {
-        let before = &text[..start];
-        match before {
-            [.., digit, b'.'] if matches!(self, Edge::Decimal) => !digit.is_ascii_digit(),
-            [.., b'.'] if matches!(self, Edge::Host) => false,
-            [.., digit, b'-' | b'/'] if matches!(self, Edge::Number) => !digit.is_ascii_digit(),
-            // An address in memory, which happens to have no letter.
-            [.., b'0', b'x'] if matches!(self, Edge::Digit | Edge::Decimal) => false,
-            [.., byte] if self.touches(*byte) => ends_with_escape(before),
-            _ => true,
-        }
-    }
-
-    fn free_after(self, text: &[u8], end: usize) -> bool {
-        match &text[end..] {
-            [b'.', next, ..] if matches!(self, Edge::Host) => !self.touches(*next),
-            [byte, ..] => !self.touches(*byte),
-            [] => true,
-        }
-    }
-
-    /// Where the last run of characters that may not be touched begins; none when that is at the beginning of the text.
-    fn last_run_start(self, text: &[u8]) -> Option<usize> {
-        let last = text.iter().rposition(|byte| self.touches(*byte))?;
-        text[..last].iter().rposition(|byte| !self.touches(*byte)).map(|before| before + 1)
-    }
-}
-
-/// `%22`, `\u0022`, `\x22`, `\n`.
-fn ends_with_escape(text: &[u8]) -> bool {
-    let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
-    let tail = |n: usize| text.len().checked_sub(n).map(|at| &text[at..]);
-    tail(3).is_some_and(|t| t[0] == b'%' && hex(&t[1..]))
-        || tail(2).is_some_and(|t| t[0] == b'\\' && b"nrtbf0".contains(&t[1]))
-        || tail(4).is_some_and(|t| t.starts_with(b"\\x") && hex(&t[2..]))
-        || tail(6).is_some_and(|t| t.starts_with(b"\\u") && hex(&t[2..]))
 }

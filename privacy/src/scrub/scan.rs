@@ -124,8 +124,11 @@ impl Builder {
                 }
             }
         }
-        let labels =
-            one_of(&mut self.labels, r#"(?i-u)(?:"#, r#")[\\"'\])]{0,3}[ \t]*(?:[=:#]|%3[ad]|%2[237])"#)?;
+        let labels = one_of(
+            &mut self.labels,
+            r#"(?i-u)(?:"#,
+            r#")[\\"'\[\])]{0,3}[ \t]*(?:[=:#]|%3[ad]|%2[237]|%5b%5d)"#,
+        )?;
         let words = one_of(&mut self.words, &format!("(?i-u)(?:{ALONE})(?:"), ")(?:[^a-z]|$)")?;
         let marks = one_of(&mut self.marks, "(?i-u)(?:", ")")?;
         Ok(Scan { classes, labels, words, marks })

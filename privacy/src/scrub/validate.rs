@@ -17,6 +17,9 @@ pub(super) type Validator = fn(&str) -> Option<usize>;
 pub(super) fn named(name: &str) -> Option<Validator> {
     Some(match name {
         "account" => words::account,
+        "account_number" => words::account_number,
+        "account_name" => words::account_name,
+        "assigned" => words::assigned,
         "authorization" => authorization,
         "base64" => words::base64,
         "base64_short" => words::base64_short,
@@ -27,6 +30,7 @@ pub(super) fn named(name: &str) -> Option<Validator> {
         "de_steuer_id" => de_steuer_id,
         "has_digit" => |text| whole(text, text.bytes().any(|b| b.is_ascii_digit())),
         "email" => hosts::email,
+        "email_host" => hosts::email_host,
         "host" => hosts::host,
         "host_name" => hosts::host_name,
         "host_plain" => hosts::host_plain,
@@ -41,11 +45,16 @@ pub(super) fn named(name: &str) -> Option<Validator> {
         "mykad" => mykad,
         "owner" => words::owner,
         "path_id" => numbers::path_id,
+        "password" => words::password,
+        "path_home" => words::path_home,
         "path_user" => words::path_user,
+        "path_user_spaced" => words::path_user_spaced,
         "person" => words::person,
+        "person_acting" => words::person_acting,
         "person_named" => words::person_named,
         "phone" => phone,
         "phone_long" => |text| phone(text).filter(|_| digits(text).len() >= 9),
+        "quoted" => words::quoted,
         "random" => words::random,
         "route_value" => words::route_value,
         "serial" => numbers::serial,
@@ -235,10 +244,15 @@ fn coordinates(text: &str) -> Option<usize> {
     whole(text, in_range && (first.abs() <= 90.0 || second.abs() <= 90.0))
 }
 
-/// The value of a header: not the scheme alone, whose credential is gone already.
+/// The value of a header: not the scheme alone, whose credential is gone already, and of a sentence the first word only.
 fn authorization(text: &str) -> Option<usize> {
     const SCHEMES: &[&str] = &["basic", "bearer", "digest", "negotiate", "token"];
-    whole(text, !SCHEMES.iter().any(|s| text.eq_ignore_ascii_case(s)))
+    let is_scheme = |word: &str| SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
+    let (first, credential) = text.split_once(' ').unwrap_or((text, ""));
+    match is_scheme(first) || words::credential(credential).is_some() {
+        true => whole(text, !credential.is_empty()),
+        false => Some(first.len()),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Not here: what programs call parts of paths (`route/vocabulary.rs`), numbers (`numbers.rs`), names of
 //! computers (`hosts.rs`).
 
-use super::numbers::{Makeup, whole};
+use super::numbers::{Makeup, is_measure, whole};
 use crate::route;
 
 /// A secret rather than a word of a sentence: a digit, two cases or another character in it, or 16 characters.
@@ -90,31 +90,56 @@ impl Changes {
 /// Folders of users that every machine has, and the next parts of routes in apps (`/home/feed`).
 #[rustfmt::skip]
 const COMMON: &[&str] = &[
-    "all", "all users", "default", "default user", "public", "shared", "guest", "runner", "feed",
-    "index", "main", "list", "page", "tab", "tabs", "view", "screen", "detail", "details", "settings",
-    "dashboard", "overview", "devices", "device", "events", "alarms", "profile", "index.html",
-    "index.htm", "index.php",
+    "alarms", "all", "all users", "cdrom", "dashboard", "default", "default user", "detail", "details",
+    "device", "devices", "events", "feed", "floppy", "guest", "index", "index.htm", "index.html",
+    "index.php", "list", "main", "overview", "profile", "public", "runner", "screen", "settings", "shared",
+    "tab", "tabs", "usb", "view",
 ];
 
 /// Names of people among the words of programs.
 const NAMES: &[&str] = &["alexa", "bell", "bill", "skip"];
+/// Names among those words that few screens have, so that who follows `/home/` is a person.
+const SURNAMES: &[&str] = &["dev", "di", "lan", "low", "pan", "ping"];
+/// Names among those words, where only a person can be meant: who has logged in.
+#[rustfmt::skip]
+const ACTING: &[&str] = &[
+    "best", "block", "brand", "day", "gift", "mine", "page", "post", "price", "small", "story",
+];
 
 /// Whether a text is made of words that programs use, and not of names that are among them.
 pub(super) fn is_thing(text: &str) -> bool {
-    let is_name = |part: &str| NAMES.contains(&part.to_ascii_lowercase().as_str());
+    is_thing_but(text, &[NAMES])
+}
+
+/// Whether a text is made of words that programs use, and not of these names alone.
+fn is_thing_but(text: &str, names: &[&[&str]]) -> bool {
+    let is_name = |part: &str| names.iter().any(|names| names.contains(&part.to_ascii_lowercase().as_str()));
     route::is_named(text) && !text.split(['-', '_', '.']).all(is_name)
 }
 
-/// A name of a person in a path, not one that every machine has, nor the next part of a route in an app (`/home/feed`).
+/// A name of a person in a path, not one that every machine has.
 pub(super) fn path_user(text: &str) -> Option<usize> {
-    let lower = text.to_ascii_lowercase();
-    whole(text, !COMMON.contains(&lower.as_str()) && !is_thing(text))
+    let lower = text.to_ascii_lowercase().replace("%20", " ");
+    let first = lower.split(' ').next().unwrap_or_default();
+    whole(text, !COMMON.contains(&lower.as_str()) && !COMMON.contains(&first))
+}
+
+/// As [`path_user`], where a route of an app can stand as well: `/home/feed`.
+pub(super) fn path_home(text: &str) -> Option<usize> {
+    path_user(text).filter(|_| !is_thing_but(text, &[NAMES, SURNAMES]))
+}
+
+/// As [`path_user`], for several words. After `GET /home/live` another word follows, too.
+pub(super) fn path_user_spaced(text: &str) -> Option<usize> {
+    let first = text.split([' ', '%']).next().unwrap_or_default();
+    let is_route = first.starts_with(|c: char| c.is_ascii_lowercase()) && path_home(first).is_none();
+    path_user(text).filter(|_| !is_route)
 }
 
 /// What follows the name of a collection of people in a path: not a word of routes or programs, nor a file of code.
 pub(super) fn route_value(text: &str) -> Option<usize> {
     let is_profile_number = text.len() <= 2 && text.bytes().all(|b| b.is_ascii_digit());
-    path_user(text).filter(|_| !is_profile_number && !is_code_file(text))
+    path_home(text).filter(|_| !is_profile_number && !is_code_file(text))
 }
 
 /// `UserView.kt`, `index.html`.
@@ -159,11 +184,33 @@ pub(super) fn street(text: &str) -> Option<usize> {
     whole(text, !is_drive && !PLACES.iter().any(|place| lower.starts_with(place)))
 }
 
+/// Words of [`NOBODY`] that are names when they begin with a capital.
+const NAMES_IN_CAPITALS: &[&str] = &["An", "Can", "In", "May", "On", "Will"];
+
 /// What a person's name can be, behind a label that says so: no word that tells something else about whoever is meant.
 pub(super) fn person(text: &str) -> Option<usize> {
     let word = text.split_whitespace().next().unwrap_or_default();
-    let lower = word.trim_end_matches(['.', ',', ';', ':', '!']).to_lowercase();
-    whole(text, !lower.is_empty() && !NOBODY.contains(&lower.as_str()))
+    let word = word.trim_end_matches(['.', ',', ';', ':', '!']);
+    let is_nobody = NOBODY.contains(&word.to_lowercase().as_str()) && !NAMES_IN_CAPITALS.contains(&word);
+    whole(text, !word.is_empty() && !is_nobody)
+}
+
+/// What is assigned to a name: not how a program's language begins a text, `Optional("` or `b'`.
+pub(super) fn assigned(text: &str) -> Option<usize> {
+    let is_beginning = text.len() == 1 && text.bytes().all(|b| b"bBuUrR".contains(&b));
+    whole(text, !is_beginning && text != "Optional(" && text != "Some(")
+}
+
+/// A password rather than a word of a sentence.
+pub(super) fn password(text: &str) -> Option<usize> {
+    credential(text).and(assigned(text))
+}
+
+/// What begins with a sign within quotes: not what stands for something that is gone already.
+pub(super) fn quoted(text: &str) -> Option<usize> {
+    let name = text.strip_prefix('<').and_then(|name| name.split_once('>')).map(|(name, _)| name);
+    let is_placeholder = name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    whole(text, !is_placeholder)
 }
 
 /// As [`person`], and no word that programs use: `user preferences not found`.
@@ -171,26 +218,63 @@ pub(super) fn person_named(text: &str) -> Option<usize> {
     person(text).filter(|_| !is_thing(text))
 }
 
-/// Words before and behind the name of a device that are not its owner's.
-#[rustfmt::skip]
-const NO_OWNERS: &[&str] = &[
-    "adds", "androids", "apples", "connects", "detects", "finds", "googles", "here", "hinten", "includes", "it",
-    "let", "lets", "needs", "nobody", "oben", "opens", "requires", "samsungs", "selects", "shows", "somebody",
-    "someone", "starts", "supports", "there", "today", "unten", "uses", "vorne", "what", "works",
-];
-
-/// Whom a device belongs to: `Anna's`, `Annas`, `Anna`; not `the user's`.
-pub(super) fn owner(text: &str) -> Option<usize> {
-    let last = text.split_whitespace().next_back().unwrap_or_default();
-    let word = last.split(['\'', '\u{2019}', '\u{2bc}', '%']).next().unwrap_or_default().to_lowercase();
-    let is_word = |word: &str| NOBODY.contains(&word) || NO_OWNERS.contains(&word) || is_thing(word);
-    whole(text, !is_word(&word) && !word.strip_suffix('s').is_some_and(is_word))
+/// As [`person_named`], who does something that only a person does.
+pub(super) fn person_acting(text: &str) -> Option<usize> {
+    person(text).filter(|_| !is_thing_but(text, &[NAMES, SURNAMES, ACTING]))
 }
 
-/// The name of an account behind `user:`: a person's, with a sign, a digit or a dot within it.
+/// Words before and behind the name of a device that are not its owner's, in whatever case.
+#[rustfmt::skip]
+const NO_OWNERS: &[&str] = &[
+    "account", "adds", "android", "androids", "anybody", "anyone", "app", "apple", "apples", "application", "apps",
+    "browser", "camera", "child", "client", "company", "connects", "customer", "detects", "device", "everybody",
+    "everyone", "finds", "google", "googles", "guest", "he", "here", "hinten", "home", "host", "house", "how",
+    "includes", "it", "let", "lets", "manufacturer", "member", "needs", "nobody", "oben", "opens", "owner", "phone",
+    "platform", "requires", "samsung", "samsungs", "selects", "server", "service", "she", "shows", "somebody",
+    "someone", "starts", "store", "supports", "system", "tablet", "that", "the", "there", "they", "this", "today",
+    "tomorrow", "unten", "user", "users", "uses", "vendor", "vorne", "what", "when", "where", "who", "works",
+    "yesterday", "you",
+];
+
+/// Whom a device belongs to: `Anna's`, `Annas`, `Will's`, `Mei Ping's`; not `the user's` or `Settings`.
+pub(super) fn owner(text: &str) -> Option<usize> {
+    let last = text.split_whitespace().next_back().unwrap_or_default();
+    let name = last.split(['\'', '\u{2019}', '\u{2bc}', '%']).next().unwrap_or_default();
+    let word = name.to_lowercase();
+    let stem = word.strip_suffix('s').unwrap_or(&word);
+    let is_word = |word: &str| NOBODY.contains(&word) || is_thing(word);
+    if [word.as_str(), stem].iter().any(|word| NO_OWNERS.contains(word)) {
+        return None;
+    }
+    let first = text.split_whitespace().next().filter(|first| *first != last).map(str::to_lowercase);
+    let is_known = is_word(&word) || is_word(stem);
+    // `Mays` is May's, `Settings` are nobody's.
+    let is_plural = name == last && word.ends_with('s') && is_word(&word);
+    let is_capital = name.starts_with(char::is_uppercase) && !is_plural;
+    let is_nobody = match first {
+        Some(first) => is_known && (is_word(&first) || NO_OWNERS.contains(&first.as_str())),
+        None => is_known && !is_capital,
+    };
+    whole(text, !word.is_empty() && !is_nobody)
+}
+
+/// The name or the number of an account behind `user_id:`: with a sign, a digit or a dot within it.
 pub(super) fn account(text: &str) -> Option<usize> {
     let inner = text.trim_end_matches(['.', ',', ';']);
     person(text).filter(|_| inner.bytes().any(|b| !b.is_ascii_alphabetic()))
+}
+
+/// As [`account`] behind `user:`, where a number counts something or says how long it took: `{"user":38579}`, `user: 0.35s`.
+pub(super) fn account_name(text: &str) -> Option<usize> {
+    let inner = text.trim_end_matches(['.', ',', ';']);
+    let is_number = inner.bytes().all(|b| b.is_ascii_digit());
+    account(text).filter(|_| !is_number && !is_measure(inner))
+}
+
+/// As [`account`] behind `account:`, where up to three digits count something.
+pub(super) fn account_number(text: &str) -> Option<usize> {
+    let is_count = text.len() < 4 && text.bytes().all(|b| b.is_ascii_digit());
+    account(text).filter(|_| !is_count && !is_measure(text))
 }
 
 #[cfg(test)]
@@ -227,16 +311,64 @@ mod tests {
         {
             assert!(route_value(no).is_none(), "{no}");
         }
-        for yes in ["bill", "Bill-Bell", "anna-camera"] {
-            assert!(path_user(yes).is_some() && route_value(yes).is_some(), "{yes}");
+        for yes in ["bill", "Bill-Bell", "anna-camera", "low", "ping", "dev"] {
+            assert!(path_home(yes).is_some() && route_value(yes).is_some(), "{yes}");
         }
+        assert!(path_user("page").is_some() && path_home("page").is_none());
+        for no in ["All Users", "All%20Users", "Public Desktop", "default user"] {
+            assert!(path_user_spaced(no).is_none(), "{no}");
+        }
+        assert!(path_user_spaced("Ping Pan").is_some() && path_user_spaced("live HTTP").is_none());
         assert!(person_named("preferences").is_none() && person_named("bill").is_some());
-        for yes in ["Anna's", "Annas", "Anna Schmidt's", "Jonas", "Alexa", "T\u{fc}rkans"] {
+        assert!(person_acting("ping").is_some() && person_acting("page").is_some());
+        assert!(person_acting("session").is_none() && person_named("page").is_none());
+        for yes in ["May", "Will Smith", "Can"] {
+            assert!(person(yes).is_some() && person(&yes.to_lowercase()).is_none(), "{yes}");
+        }
+        assert!(account("395982").is_some() && account_name("395982").is_none());
+        assert!(account_name("u395982").is_some() && account_name("0.35s").is_none());
+    }
+
+    #[test]
+    fn owners_are_told_from_words() {
+        for yes in [
+            "Anna's",
+            "Annas",
+            "Anna Schmidt's",
+            "Jonas",
+            "Alexa",
+            "T\u{fc}rkans",
+            "Will's",
+            "Mays",
+            "Mei Ping's",
+            "Adrian Low's",
+            "Jimmy Page's",
+        ] {
             assert!(owner(yes).is_some(), "{yes}");
         }
-        for no in ["the user's", "your phone\u{2019}s", "Requires", "the", "Cameras", "Let's"] {
+        for no in [
+            "the user's",
+            "The user's",
+            "Update user's",
+            "your phone\u{2019}s",
+            "Requires",
+            "Settings",
+            "the",
+            "Cameras",
+            "Let's",
+            "It's",
+            "will's",
+            "add page's",
+        ] {
             assert!(owner(no).is_none(), "{no}");
         }
+    }
+
+    #[test]
+    fn values_are_told_from_what_stands_for_them() {
+        assert!(quoted("&k9#Lm2x").is_some() && quoted("<k9>x").is_some() && quoted("<secret>").is_none());
+        assert!(assigned("b").is_none() && assigned("Optional(").is_none() && assigned("bob").is_some());
+        assert!(password("Some(").is_none() && password("hunter2").is_some() && password("wrong").is_none());
         assert!(street("Musterstra\u{df}e 12").is_some() && street("12 Oak Drive").is_some());
         assert!(street("Steckplatz 12").is_none() && street("403 Google Drive").is_none());
     }

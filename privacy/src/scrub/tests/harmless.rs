@@ -87,6 +87,13 @@ const HARMLESS: &[&str] = &[
     "00 00 01 67 4d 00 1f 9a 64 02 80 2d d8 0a",
     "mask 255 255 255 0, rect 0 0 1920 1080, matrix 1 0 0 1 0 0",
     "[05-01-2024 10:30:59] started, 05/01/2024 10:30:59, 01/05/2024 10:30 AM, on 2024-01-05 10:30",
+    "10:30:05 2024-01-05 started, 10:30:05 14023456 INFO up, 2024-01-05 10:30:05,012 1402345 INFO, 10:30:09.004 1402345 D/Cam",
+    // Measures behind words for people.
+    "cpu {\"user\":38579,\"system\":6986}, {\"login\":250,\"sync\":1200}, user: 0.35s, sys: 0.12s, {\"account\":3}",
+    // Elements and arrows.
+    "<div class=\"a\"><p>token expired</p></div>, List<User> to Map<String, Token>, login -> home, user => user.role, <init>",
+    "Settings iPad, the browser's camera, isOwner=true, lastLogin=2024-01-05, autoLogin: false, iMac: 24-inch",
+    "GET /home/live HTTP/1.1, /media/video/1, C:\\Users\\All Users\\x, {\"error\":\"bad \\\"quote\\\"\"}",
     // Values of JSON that are no secrets.
     "{\"user\":null,\"token\":true,\"password\":false,\"account\":{\"n\":1}}, user: 7, client: v2.14.1",
     "Speicherplatz 512 MB frei, Steckplatz 12 belegt, HTTP 403 Google Drive API, 100 Flash Drive",
