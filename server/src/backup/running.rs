@@ -6,8 +6,9 @@
 //! ```
 //! The order makes the copy one that a start takes: what is copied later may know more, and a start expects that of the marks and
 //! the audit. Events that are in no table are not in it; their ids are not either, so that they may be sent again.
-//! Invariant: it ends soon when the service ends, or when whoever has asked for it is gone. Not here: the directory (`place`), a
-//! directory that nobody serves (`stopped`).
+//! Invariants: it ends soon when the service ends, or when whoever has asked for it is gone; but a flush or a move of rows that has
+//! begun by then goes on to its end, because the next one may not begin before. Not here: the directory (`place`), a directory that
+//! nobody serves (`stopped`).
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
@@ -52,15 +53,18 @@ pub(super) fn fields(made: &Made) -> Fields {
 async fn made(state: &web::Data<State>, dir: &Path, now_ms: i64, stopping: Stopping) -> Result<Made, Error> {
     let (asked, dir) = (state.clone(), dir.to_path_buf());
     let place = blocking(move || place(&asked, &dir)).await?;
-    state.ingest.flush(state.look().1, true).await?;
+    let flushing = state.clone();
+    to_its_end(async move { Ok(flushing.ingest.flush(flushing.look().1, true).await?) }).await?;
     let (asked, to, looking) = (state.clone(), Arc::clone(&place), stopping.clone());
     blocking(move || copy_stores(&asked, &to, &looking)).await?;
-    let (tables, runs) = {
-        let _paused = state.ingest.pause().await?;
-        let tables = capture(&state.retention).await?;
-        let disk = Disk::new(&state.config.data_dir);
-        (tables, blocking(move || runs(&disk)).await?)
-    };
+    let moving = state.clone();
+    let (tables, runs) = to_its_end(async move {
+        let _paused = moving.ingest.pause().await?;
+        let tables = capture(&moving.retention).await?;
+        let disk = Disk::new(&moving.config.data_dir);
+        Ok((tables, blocking(move || runs(&disk)).await?))
+    })
+    .await?;
     let asked = state.clone();
     blocking(move || {
         let mut making = Making::begin(&place, now_ms)?.until(stopping);
@@ -158,5 +162,42 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Error::Service("the backup broke off".into())))
+    done.unwrap_or_else(|_| Err(broke_off()))
+}
+
+/// Runs something that goes on to its end also when nobody waits for it any more. A flush that is dropped half-way gives its turn back
+/// while a thread still merges runs of event ids: the next flush would add a run of which that merge knows nothing.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|_| Err(broke_off()))
+}
+
+fn broke_off() -> Error {
+    Error::Service("the backup broke off".into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures::FutureExt as _;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flush_that_has_begun_ends_though_nobody_waits_for_the_backup_any_more() {
+        let (go_on, may_go_on) = oneshot::channel();
+        let (ended, has_ended) = oneshot::channel();
+        let mut flush = Box::pin(to_its_end(async move {
+            may_go_on.await.unwrap();
+            ended.send(()).unwrap();
+            Ok(())
+        }));
+        assert!(flush.as_mut().now_or_never().is_none());
+        drop(flush);
+        go_on.send(()).unwrap();
+        has_ended.await.unwrap();
+    }
 }
