@@ -13,7 +13,7 @@ use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
 use shoal_privacy::consent::ConsentRecord;
 use shoal_schemas::Region;
-use shoal_storage::{JournalStart, Opened};
+use shoal_storage::{JournalFound, JournalStart, Opened};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -25,7 +25,7 @@ struct Fields {
     region: Region,
     /// Withdrawals that the records of consent lacked.
     replayed: u64,
-    /// The journal was missing or older than the records, and is written anew from them.
+    /// The journal was missing, older than the records or another one, and is written anew with what they say.
     journal_lost: bool,
 }
 
@@ -43,21 +43,28 @@ pub(crate) fn open(config: &Config) -> Result<Opened<ConsentRecord>, Error> {
 /// When a line cannot be written.
 pub(crate) async fn note(audit: &Arc<Audit>, journals: &[JournalStart], now_ms: i64) -> Result<u64, Error> {
     let mut all = 0;
-    for JournalStart { region, replayed, was_lost } in journals.iter().copied() {
-        if replayed == 0 && !was_lost {
+    for JournalStart { region, replayed, found } in journals.iter().copied() {
+        if replayed == 0 && found == JournalFound::Whole {
             continue;
         }
-        match was_lost {
-            true => {
+        match found {
+            JournalFound::Whole => {
+                tracing::warn!(%region, replayed, "withdrawals that the records lacked are in force again")
+            }
+            JournalFound::Missing | JournalFound::Older => {
                 tracing::warn!(%region, "the journal of withdrawals was lost, and is written anew from the records")
             }
-            false => {
-                tracing::warn!(%region, replayed, "withdrawals that the records lacked are in force again")
+            JournalFound::Another => {
+                tracing::warn!(
+                    %region,
+                    replayed,
+                    "the journal of withdrawals was written anew since the records: what they lacked of it is in force again"
+                )
             }
         }
         let actor = Actor { key: None, role: Role::Operator };
         let origin = Origin { at_ms: now_ms, act: Act::WithdrawalsReplay, id: Uuid::new_v4(), actor };
-        let fields = Fields { region, replayed, journal_lost: was_lost };
+        let fields = Fields { region, replayed, journal_lost: found != JournalFound::Whole };
         audit.begin(origin, fields).end(ActOutcome::Done).await?;
         all += replayed;
     }

@@ -18,7 +18,8 @@ mod spending;
 mod tables;
 
 pub use consents::{
-    ConsentChange, Consents, Effect, JournalForm, JournalStart, Opened, RecordForm, hold_journals,
+    ConsentChange, Consents, Effect, JournalForm, JournalFound, JournalStart, Opened, RecordForm,
+    hold_journals, look_at_journals,
 };
 pub use error::StorageError;
 pub use redb_file::Trouble;

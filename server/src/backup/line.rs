@@ -4,6 +4,7 @@
 //! {"seq":8,"prev":"..","at_ms":1795348800000,"act":"backup_create","id":"<uuid>","key":null,"role":"operator",
 //!  "outcome":"done","made_at_ms":1795348800000,"files":60,"bytes":4711,"rows":60,"hash":".."}
 //! ```
+//! The line of a restore over which the loss of journals of withdrawals was accepted has their regions as `accepted_lost`.
 //! A backup has no line of itself in it: the line comes when it is whole. Invariant: a backup whose line cannot be written is not
 //! reported as done. Not here: the audit (`shoal-audit`).
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Entry, Origin, Role};
+use shoal_schemas::Region;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -22,6 +24,8 @@ pub(super) struct Fields {
     pub(super) files: u64,
     pub(super) bytes: u64,
     pub(super) rows: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) accepted_lost: Vec<Region>,
 }
 
 /// The line of one backup, until it is written.

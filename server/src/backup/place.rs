@@ -1,8 +1,9 @@
 //! The directory of a backup: objects under their digests, and the manifest that names them.
 //!
 //! Invariants: an object has its name when it is whole and durable, and what has a name never changes; the manifest is replaced in
-//! one step; an object that the manifest names is never removed. What a backup that broke off has left goes when the next one
-//! begins, so that those which fail each night do not fill the disk. Not here: what is put there.
+//! one step; an object that the manifest names is never removed; in a directory that has no manifest, nothing is removed of which a
+//! backup could not be the origin. What a backup that broke off has left goes when the next one begins, so that those which fail each
+//! night do not fill the disk. Not here: what is put there.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -10,13 +11,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shoal_files::{Digest, Disk, Lock, Medium, Source, copy, digest};
+use shoal_schemas::Region;
 
 use super::manifest::{FileThen, MANIFEST, Manifest};
 use crate::error::Error;
+use crate::key_file::folder;
 
 const OBJECTS: &str = "objects";
 const SCRATCH: &str = "scratch";
 const LOCK: &str = "lock";
+/// The copy of the ledger of budgets while it is scratch. That of the records of consent of a region has the region's name.
+pub(super) const LEDGER_COPY: &str = "budget.redb";
+/// What the root of a file system has.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// The directory of a backup.
 pub(super) struct Place {
@@ -37,6 +44,19 @@ fn is_object(name: &str) -> bool {
         && name == object(&digest)
 }
 
+/// Whether a name is one under which a backup makes a copy of a store, or looks whether there is room for it.
+fn is_scratch(name: &str) -> bool {
+    let name = name.strip_prefix(SCRATCH).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let name = name.strip_suffix(".room").unwrap_or(name);
+    name == LEDGER_COPY || Region::ALL.iter().any(|region| name == folder(*region))
+}
+
+/// Whether a file at the root of the directory is a manifest that was being written.
+fn is_unfinished_manifest(name: &str) -> bool {
+    let digits = name.strip_prefix(MANIFEST).and_then(|rest| rest.strip_prefix('#'));
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
 impl Place {
     /// A directory that a backup is made in. It is made when it is not there.
     ///
@@ -55,6 +75,11 @@ impl Place {
         let busy = || Error::Service(format!("another backup is being made in {}", root.display()));
         let place = Place { _lock: Some(lock.ok_or_else(busy)?), ..place };
         place.clear()?;
+        for entry in std::fs::read_dir(root).map_err(|e| Error::io(root, e))?.flatten() {
+            if entry.file_name().to_str().is_some_and(is_unfinished_manifest) {
+                std::fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
+            }
+        }
         Ok(place)
     }
 
@@ -70,14 +95,22 @@ impl Place {
 
     /// Whether there is something that no backup has made.
     fn has_others(&self, root: &Path) -> Result<bool, Error> {
-        let own = [OBJECTS, SCRATCH, LOCK];
-        let is_other = |name: &str| !own.contains(&name) && !name.starts_with(MANIFEST);
-        let mut entries = std::fs::read_dir(root).map_err(|e| Error::io(root, e))?.flatten();
-        if entries.any(|entry| entry.file_name().to_str().is_none_or(is_other)) {
-            return Ok(true);
+        for entry in std::fs::read_dir(root).map_err(|e| Error::io(root, e))? {
+            let entry = entry.map_err(|e| Error::io(root, e))?;
+            let is_dir = entry.file_type().map_err(|e| Error::io(entry.path(), e))?.is_dir();
+            let is_own = match entry.file_name().to_str() {
+                Some(OBJECTS | SCRATCH | LOST_AND_FOUND) => is_dir,
+                Some(LOCK | MANIFEST) => !is_dir,
+                name => !is_dir && name.is_some_and(is_unfinished_manifest),
+            };
+            if !is_own {
+                return Ok(true);
+            }
         }
         let objects = self.medium.list(OBJECTS).map_err(self.io(OBJECTS))?;
-        Ok(!objects.iter().all(|entry| is_object(&entry.name)))
+        let scratch = self.medium.list(SCRATCH).map_err(self.io(SCRATCH))?;
+        let are_own = objects.iter().all(|entry| is_object(&entry.name));
+        Ok(!are_own || !scratch.iter().all(|entry| is_scratch(&entry.name)))
     }
 
     /// The error of an operation on something in it.
@@ -169,8 +202,9 @@ impl Place {
             let names = listed.iter().map(|entry| entry.name.as_str());
             let old: Vec<&str> = names.filter(|name| !named.contains(*name)).collect();
             self.medium.remove(&old).map_err(self.io(folder))?;
+            self.medium.sweep(folder, i64::MAX).map_err(self.io(folder))?;
         }
-        self.medium.sweep("", i64::MAX).map(drop).map_err(self.io(""))
+        Ok(())
     }
 }
 
@@ -187,6 +221,19 @@ mod tests {
         assert!(
             !is_object("objects/ab/letter.txt")
                 && !is_object(&format!("objects/AB/{}", digits.to_uppercase()))
+        );
+        for name in ["budget.redb", "de", "us", "de.room", "budget.redb.room"] {
+            assert!(is_scratch(&format!("scratch/{name}")), "{name}");
+        }
+        for name in ["scratch/thesis", "scratch/de/thesis", "scratch/de.txt", "scratch/", "de", "budget.redb"]
+        {
+            assert!(!is_scratch(name), "{name}");
+        }
+        assert!(is_unfinished_manifest("manifest#17"));
+        assert!(
+            ["manifest", "manifest#", "manifest#a", "manifest.txt"]
+                .iter()
+                .all(|n| !is_unfinished_manifest(n))
         );
     }
 }

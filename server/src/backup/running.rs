@@ -23,7 +23,7 @@ use shoal_schemas::Region;
 use super::line::{BackupLine, Fields};
 use super::making::{Made, Making, capture, check_outside};
 use super::names::{What, what};
-use super::place::Place;
+use super::place::{LEDGER_COPY, Place};
 use super::stopping::Stopping;
 use crate::error::Error;
 use crate::key_file::folder;
@@ -47,7 +47,7 @@ pub(crate) async fn make(state: &web::Data<State>, dir: &Path) -> Result<Made, E
 
 pub(super) fn fields(made: &Made) -> Fields {
     let Made { made_at_ms, files, bytes, rows, .. } = *made;
-    Fields { made_at_ms: Some(made_at_ms), files, bytes, rows }
+    Fields { made_at_ms: Some(made_at_ms), files, bytes, rows, accepted_lost: Vec::new() }
 }
 
 async fn made(state: &web::Data<State>, dir: &Path, now_ms: i64, stopping: Stopping) -> Result<Made, Error> {
@@ -68,7 +68,7 @@ async fn made(state: &web::Data<State>, dir: &Path, now_ms: i64, stopping: Stopp
     let asked = state.clone();
     blocking(move || {
         let mut making = Making::begin(&place, now_ms)?.until(stopping);
-        making.scratch(LEDGER, "budget.redb")?;
+        making.scratch(LEDGER, LEDGER_COPY)?;
         for region in Region::ALL {
             let name = folder(*region);
             making.scratch(&format!("{name}/ledger.redb"), &name)?;
@@ -95,7 +95,7 @@ fn place(state: &State, dir: &Path) -> Result<Arc<Place>, Error> {
 }
 
 fn copy_stores(state: &State, place: &Place, stopping: &Stopping) -> Result<(), Error> {
-    let (medium, name) = place.scratch("budget.redb");
+    let (medium, name) = place.scratch(LEDGER_COPY);
     // First: high-water marks and audit, which are copied later, may know more than it and never less.
     state.ledger.copy_to(medium, &name)?;
     for region in Region::ALL {

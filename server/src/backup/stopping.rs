@@ -19,7 +19,7 @@ pub(super) struct Stopping(Arc<AtomicBool>);
 pub(super) struct Wanted(Stopping);
 
 impl Stopping {
-    /// Says so from when the answer is dropped on.
+    /// The backup must stop as soon as the returned value is dropped.
     pub(super) fn unless_wanted(&self) -> Wanted {
         Wanted(self.clone())
     }

@@ -62,7 +62,7 @@ async fn found(medium: &Medium, what: &str) -> Option<i64> {
     let verified = verified(&place, manifest).await;
     assert_eq!(verified.faults, Vec::<String>::new(), "{what}");
     let to = Memory::new();
-    fill(&place, &verified.manifest, &to).unwrap();
+    fill(&place, &verified.manifest, &to, &mut || Ok(())).unwrap();
     for (path, bytes) in files(moment) {
         assert_eq!(to.read(&path).unwrap(), bytes, "{what}: {path}");
     }
@@ -122,7 +122,7 @@ async fn backups_that_fail_each_night_do_not_fill_the_disk_and_leave_the_one_bef
     let whole = medium.after_power_cut(0);
     make(&whole, 2).unwrap();
     // Before the manifest, after which only what is old is removed.
-    let late = whole.operations() - 5;
+    let late = whole.operations() - 6;
     let mut left = BTreeSet::new();
     for night in 2..8 {
         medium.crash_at(late);
@@ -164,7 +164,7 @@ async fn an_object_that_was_changed_is_named_and_made_again_once_it_is_removed()
     assert_eq!(faults.len(), 1, "{faults:?}");
     let told = format!("was changed: remove {}, and make the backup again", object.display());
     assert!(faults[0].contains(&told), "{faults:?}");
-    assert!(fill(&place, &manifest, &Memory::new()).is_err(), "it is not put back");
+    assert!(fill(&place, &manifest, &Memory::new(), &mut || Ok(())).is_err(), "it is not put back");
     medium.remove(&[&name]).unwrap();
     make(&medium, 2).unwrap();
     assert_eq!(found(&medium, "made again").await, Some(2));
@@ -176,27 +176,44 @@ fn a_restore_that_stops_at_any_step_leaves_nothing_or_what_says_that_it_is_not_f
     let place = place(&medium);
     let manifest = place.manifest().unwrap().unwrap();
     let whole = Medium::default();
-    fill(&place, &manifest, &whole).unwrap();
+    let fill = |to: &Medium| fill(&place, &manifest, to, &mut || Ok(()));
+    fill(&whole).unwrap();
     assert!(whole.read(UNFINISHED).is_ok(), "the copying is not all of it");
     let mut nothing = 0;
     for at in 0..whole.operations() {
         let to = Medium::default();
         to.crash_at(at);
-        assert!(fill(&place, &manifest, &to).is_err());
+        assert!(fill(&to).is_err());
         let left = to.after_power_cut(at);
         match names(&left, "").is_empty() {
             true => nothing += 1,
             false => assert!(left.read(UNFINISHED).is_ok(), "{at}"),
         }
         // A second one over it is refused, and goes well in another place.
-        assert!(names(&left, "").is_empty() || fill(&place, &manifest, &left).is_err(), "{at}");
+        assert!(names(&left, "").is_empty() || fill(&left).is_err(), "{at}");
     }
     assert!(nothing <= 1, "{nothing}");
     for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::Other] {
         let to = Medium::default();
         to.refuse_writes(Some(kind));
-        assert!(fill(&place, &manifest, &to).is_err() && names(&to, "").is_empty());
+        assert!(fill(&to).is_err() && names(&to, "").is_empty());
     }
+}
+
+#[test]
+fn what_may_stop_a_restore_is_asked_when_the_records_of_consent_are_there_and_nothing_else() {
+    let medium = Medium::default();
+    let place = place(&medium);
+    let mut making = Making::begin(&place, 1).unwrap();
+    for path in ["control/keys.json", "de/ledger.redb", "us/tables/usage/a.parquet"] {
+        making.source(path, &path.as_bytes()).unwrap();
+    }
+    making.finish().unwrap();
+    let manifest = place.manifest().unwrap().unwrap();
+    let to = Medium::default();
+    let refused = fill(&place, &manifest, &to, &mut || Err(Error::Service("lost".into())));
+    assert!(refused.is_err());
+    assert_eq!(names(&to, ""), BTreeSet::from(["de/ledger.redb".to_owned(), UNFINISHED.to_owned()]));
 }
 
 /// A file that is so long that it is read in three parts. After the first one nobody wants the backup any more.

@@ -3,16 +3,19 @@
 //!
 //! Not here: what is in a backup (`backup.rs`).
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::DateTime;
 use clap::Subcommand;
 use serde::Deserialize as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use shoal_language::calendar::day_text;
+use shoal_schemas::Region;
 use shoal_schemas::calendar::day_of;
 
+use super::keys::region;
 use super::output::print_either;
 use super::status::bytes;
 use crate::backup::making::Made;
@@ -50,6 +53,13 @@ pub(super) enum BackupCommand {
         /// Empty directory that becomes the data directory.
         #[arg(long, value_name = "DATA_DIR")]
         to: PathBuf,
+        /// Regions whose journal of withdrawals is lost, separated by commas, as DE,US. Whoever withdrew consent there after the
+        /// backup counts as taking part again. The audit has a line of it.
+        #[arg(long, value_name = "REGIONS", value_delimiter = ',', value_parser = region)]
+        accept_lost_withdrawals: Vec<Region>,
+        /// Prints what was put back as JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -93,12 +103,15 @@ pub(super) fn run(config: &Config, command: &BackupCommand) -> Result<ExitCode, 
                 count => Err(Error::Service(format!("the backup is not whole: {count} faults"))),
             }
         }
-        BackupCommand::Restore { dir, to } => {
+        BackupCommand::Restore { dir, to, accept_lost_withdrawals: accepted, json } => {
             let config = Config { data_dir: to.clone(), ..with_its_directories(config) };
-            let restored = runtime.block_on(restore(&config, dir, now_ms))?;
-            show_restored(&config, &restored, now_ms);
-            let is_well = restored.since.doubt.is_none() && restored.since.lost.is_empty();
-            Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            let restored = runtime.block_on(restore(&config, dir, accepted, now_ms))?;
+            let value = || restored_value(&config, &restored);
+            print_either(*json, value, || restored_text(&config, &restored, now_ms))?;
+            match &restored.since.doubt {
+                None => Ok(ExitCode::SUCCESS),
+                Some(doubt) => Err(Error::Service(format!("a start will be refused: {doubt}"))),
+            }
         }
     }
 }
@@ -116,24 +129,35 @@ fn made_text(made: &Made, dir: &Path) -> String {
     format!("{head}\n{files} files, {size}; {copied_files} of them, {copied}, are new\n")
 }
 
-fn show_restored(config: &Config, restored: &Restored, now_ms: i64) {
+fn restored_value(config: &Config, restored: &Restored) -> Value {
     let Restored { manifest, since } = restored;
-    println!("{} holds the state of {}", config.data_dir.display(), time(manifest.made_at_ms));
-    println!("lost: the events, consents, answers and access keys that came after that");
-    println!("  {}", days_text(day_of(manifest.made_at_ms), day_of(now_ms)));
+    let Since { replayed, lost, written_anew, doubt } = since;
+    let tables = manifest.tables.iter().map(|table| {
+        json!({"region": table.region, "kind": table.kind, "events": table.rows, "newest_day": table.newest_day})
+    });
+    json!({"data_dir": config.data_dir, "made_at_ms": manifest.made_at_ms, "tables": tables.collect::<Vec<_>>(),
+        "withdrawals_in_force_again": replayed, "withdrawals_lost": lost, "withdrawals_written_anew": written_anew, "doubt": doubt})
+}
+
+fn restored_text(config: &Config, restored: &Restored, now_ms: i64) -> String {
+    let Restored { manifest, since } = restored;
+    let mut text =
+        format!("{} holds the state of {}\n", config.data_dir.display(), time(manifest.made_at_ms));
+    text.push_str("lost: the events, consents, answers and access keys that came after that\n");
+    let _ = writeln!(text, "  {}", days_text(day_of(manifest.made_at_ms), day_of(now_ms)));
     for table in manifest.tables.iter().filter(|table| table.rows > 0) {
         let newest = table.newest_day.as_deref().unwrap_or_default();
-        println!("  {} {}: {} events, the last ones of {newest}", table.region, table.kind, table.rows);
+        let (region, kind, rows) = (table.region, table.kind, table.rows);
+        let _ = writeln!(text, "  {region} {kind}: {rows} events, the last ones of {newest}");
     }
-    show_withdrawals(config, since);
-    println!("access keys: what was revoked after that is valid again; look at `shoal keys list`");
-    match &since.doubt {
-        None => println!(
-            "privacy budget: what was spent after that stays spent, by {}",
-            config.marks_dir().display()
-        ),
-        Some(doubt) => eprintln!("shoal: a start will be refused: {doubt}"),
+    text.push_str(&withdrawals_text(config, since));
+    text.push_str("access keys: what was revoked after that is valid again; look at `shoal keys list`\n");
+    if since.doubt.is_none() {
+        let marks = config.marks_dir();
+        let _ =
+            writeln!(text, "privacy budget: what was spent after that stays spent, by {}", marks.display());
     }
+    text
 }
 
 /// Which days have how much, when the first of them is that of the backup and the last one today.
@@ -147,18 +171,24 @@ fn days_text(first: i32, last: i32) -> String {
     format!("{first} has what came until then{after}; earlier days may lack what came late")
 }
 
-fn show_withdrawals(config: &Config, since: &Since) {
+fn withdrawals_text(config: &Config, since: &Since) -> String {
     let journal = config.journal_dir();
-    let (Since { replayed, lost, .. }, journal) = (since, journal.display());
-    println!("withdrawals: {replayed} that came after that are in force again, from {journal}");
-    if !lost.is_empty() {
-        eprintln!(
-            "shoal: the journal of withdrawals of {} was not in {journal}: whoever withdrew after that counts as taking part again. If it \
-             lies elsewhere, set withdrawals_dir, empty {}, and restore again",
-            names(lost),
-            config.data_dir.display()
+    let (Since { replayed, lost, written_anew, .. }, journal) = (since, journal.display());
+    let mut text =
+        format!("withdrawals: {replayed} that came after that are in force again, from {journal}\n");
+    if !written_anew.is_empty() {
+        let regions = names(written_anew);
+        let _ = writeln!(
+            text,
+            "  the journal of {regions} was written anew since: it has what was known then and what came after, and that counts by its times"
         );
     }
+    if !lost.is_empty() {
+        let regions = names(lost);
+        let _ =
+            writeln!(text, "  accepted: of {regions} the others are lost, and who withdrew takes part again");
+    }
+    text
 }
 
 fn time(at_ms: i64) -> String {

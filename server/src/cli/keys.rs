@@ -105,7 +105,7 @@ fn kind(text: &str) -> Result<KeyKind, String> {
     KeyKind::parse(text).ok_or_else(|| "kinds are shipped and server".to_owned())
 }
 
-fn region(text: &str) -> Result<Region, String> {
+pub(super) fn region(text: &str) -> Result<Region, String> {
     Region::parse(text).ok_or_else(|| "this service serves the regions US, DE, SG and MY".to_owned())
 }
 

@@ -318,10 +318,27 @@ fn a_backup_lies_where_it_harms_nothing_and_has_no_key() {
     }
     let other = site.dir.path().join("other");
     fs::create_dir(&other).unwrap();
-    fs::write(other.join("letter.txt"), "mine").unwrap();
-    let (code, _, errors) = site.setup().run(&["backup", "create", other.to_str().unwrap()]);
-    assert!(code != 0 && errors.contains("no backup"), "{errors}");
-    assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+    for mine in ["letter.txt", "scratch/thesis", "manifest.txt", "objects/ab/thesis", "lock/thesis"] {
+        let file = other.join(mine);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "mine").unwrap();
+        let (code, _, errors) = site.setup().run(&["backup", "create", other.to_str().unwrap()]);
+        assert!(code != 0 && errors.contains("no backup"), "{mine}: {errors}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+        fs::remove_file(&file).unwrap();
+        if file.parent() != Some(&other) {
+            fs::remove_dir(file.parent().unwrap()).unwrap();
+        }
+    }
+    // What a first backup that broke off has left, at the root of a file system of its own.
+    fs::create_dir_all(other.join("lost+found")).unwrap();
+    fs::create_dir_all(other.join("scratch")).unwrap();
+    for own in ["lost+found/#17", "scratch/de", "manifest#17"] {
+        fs::write(other.join(own), "half").unwrap();
+    }
+    site.run(&["backup", "create", other.to_str().unwrap()]);
+    let left = ["scratch/de", "manifest#17"].map(|own| other.join(own).exists());
+    assert!(left == [false, false] && other.join("lost+found/#17").exists(), "{left:?}");
     site.create();
     assert!(server.terminate().success());
     let keys = fs::read_to_string(site.dir.path().join("shoal.key")).unwrap();

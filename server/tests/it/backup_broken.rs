@@ -27,8 +27,13 @@ fn verify(setup: &Setup<'_>) -> (i32, String, String) {
 }
 
 fn restore(setup: &Setup<'_>) -> (i32, String, String) {
+    restore_with(setup, &[])
+}
+
+fn restore_with(setup: &Setup<'_>, more: &[&str]) -> (i32, String, String) {
     let (backup, data) = (at(setup, "backup"), setup.data_dir());
-    setup.run(&["backup", "restore", backup.to_str().unwrap(), "--to", data.to_str().unwrap()])
+    let usual = ["backup", "restore", backup.to_str().unwrap(), "--to", data.to_str().unwrap()];
+    setup.run(&[&usual[..], more].concat())
 }
 
 /// What is well.
@@ -175,7 +180,8 @@ fn a_restore_that_breaks_off_at_any_step_lets_nothing_start_and_can_be_begun_aga
 }
 
 #[test]
-fn a_restore_beside_a_service_over_the_same_journal_copies_nothing_and_a_journal_that_is_lost_is_told() {
+fn a_restore_beside_a_service_over_the_same_journal_copies_nothing_and_a_journal_that_is_lost_must_be_accepted()
+ {
     let dir = tempfile::tempdir().unwrap();
     let setup = Setup { dir: dir.path(), variables: &[] };
     let keys = Keys::create(&setup.data_dir());
@@ -192,18 +198,53 @@ fn a_restore_beside_a_service_over_the_same_journal_copies_nothing_and_a_journal
 
     let (journal, aside) = (at(&setup, "data.withdrawals"), at(&setup, "aside"));
     fs::rename(&journal, &aside).unwrap();
-    fs::remove_dir_all(setup.data_dir()).unwrap();
-    let (code, out, errors) = restore(&setup);
-    assert_eq!(code, 1, "nobody is to believe that all is well: {out}{errors}");
-    assert!(errors.contains("the journal of withdrawals of US, DE, SG, MY was not in"), "{errors}");
-    assert!(errors.contains("counts as taking part again"), "{errors}");
+    // The second time it is as the first time: what is refused has begun no new one.
+    for accepted in [&[][..], &[], &["--accept-lost-withdrawals", "DE,US"]] {
+        fs::remove_dir_all(setup.data_dir()).unwrap();
+        let (code, out, errors) = restore_with(&setup, accepted);
+        assert_eq!((code, out.as_str()), (1, ""), "nobody is to believe that all is well: {errors}");
+        let regions = if accepted.is_empty() { "US, DE, SG, MY" } else { "SG, MY" };
+        assert!(errors.contains(&format!("the journal of withdrawals of {regions} is not in")), "{errors}");
+        assert!(errors.contains("--accept-lost-withdrawals US,DE,SG,MY"), "{errors}");
+        assert!(!journal.exists());
+        is_unfinished(&setup, "the journal is lost");
+    }
     // It was only mislaid.
-    fs::remove_dir_all(&journal).unwrap();
     fs::rename(&aside, &journal).unwrap();
     fs::remove_dir_all(setup.data_dir()).unwrap();
     done(restore(&setup));
     let server = setup.serve();
     let told = server.client.events(&keys.app, &one("after"));
+    assert_eq!(told["events"][0]["code"], "withdrawn", "{told}");
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn the_loss_of_a_journal_is_accepted_by_name_and_one_that_was_written_anew_since_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { dir: dir.path(), variables: &[] };
+    let keys = Keys::create(&setup.data_dir());
+    let server = setup.serve();
+    send(&server, &keys, 0);
+    done(create(&setup));
+    assert!(server.terminate().success());
+    fs::remove_dir_all(at(&setup, "data.withdrawals")).unwrap();
+    fs::remove_dir_all(setup.data_dir()).unwrap();
+    let told = done(restore_with(&setup, &["--accept-lost-withdrawals", "US,DE,SG,MY"]));
+    assert!(told.contains("accepted: of US, DE, SG, MY the others are lost"), "{told}");
+    let lines = done(setup.run(&["audit", "show", "--last", "10", "--json"]));
+    assert!(lines.contains(r#""accepted_lost":["US","DE","SG","MY"]"#), "{lines}");
+    let server = setup.serve();
+    withdraw(server.client, &keys.app, "since").unwrap().expect(200);
+    assert!(server.terminate().success());
+    // The backup notes the journal of before; the one that is there has all that was withdrawn since it was begun.
+    fs::remove_dir_all(setup.data_dir()).unwrap();
+    let told = done(restore_with(&setup, &["--json"]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["withdrawals_written_anew"], json!(["US", "DE", "SG", "MY"]), "{told}");
+    assert_eq!((&told["withdrawals_in_force_again"], &told["withdrawals_lost"]), (&json!(4), &json!([])));
+    let server = setup.serve();
+    let told = server.client.events(&keys.app, &one("since"));
     assert_eq!(told["events"][0]["code"], "withdrawn", "{told}");
     assert!(server.terminate().success());
 }

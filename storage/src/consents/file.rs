@@ -52,6 +52,13 @@ pub(super) struct JournalNote {
     pub(super) number: u64,
 }
 
+impl JournalNote {
+    /// Whether a journal that has come this far has everything that a file notes.
+    pub(super) fn has(self, noted: JournalNote) -> bool {
+        self.id == noted.id && noted.number <= self.number
+    }
+}
+
 /// A change of the file that is not durable yet.
 pub(super) struct Edit<'t> {
     records: Table<'t, &'static [u8; 17], &'static [u8]>,

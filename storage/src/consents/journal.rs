@@ -107,6 +107,24 @@ impl Journal {
         Ok(Some(journal))
     }
 
+    /// Whether a file that notes this has its acts up to there, and lacks the later ones.
+    pub(super) fn knows(&self, note: JournalNote) -> bool {
+        self.note().has(note)
+    }
+
+    /// How far the file of a region has come; none when there is none. Nothing is changed.
+    pub(super) fn look(medium: &dyn Medium, region: Region) -> Result<Option<JournalNote>> {
+        let name = name_of(region);
+        let path = medium.path(&name);
+        let source: Arc<dyn Source> = match medium.open(&name) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => Arc::from(opened.map_err(StorageError::io(&path))?),
+        };
+        let found = read(source, &mut |_| Ok(())).map_err(StorageError::io(&path))?;
+        let Found { id, last, .. } = found.ok_or_else(|| damaged(path))?;
+        Ok(Some(JournalNote { id, number: last }))
+    }
+
     /// Makes an empty one.
     pub(super) fn create(medium: &Arc<dyn Medium>, region: Region, merge: Merge) -> Result<Journal> {
         let (name, id) = (name_of(region), Uuid::new_v4().as_u128());
@@ -118,11 +136,6 @@ impl Journal {
     /// What the file of consents notes once it has everything that is in here.
     pub(super) fn note(&self) -> JournalNote {
         JournalNote { id: self.id, number: self.last }
-    }
-
-    /// Whether a file that notes this has its acts up to there, and lacks the later ones.
-    pub(super) fn knows(&self, note: JournalNote) -> bool {
-        self.id == note.id && note.number <= self.last
     }
 
     pub(super) fn path(&self) -> PathBuf {

@@ -31,8 +31,39 @@ pub struct JournalStart {
     pub region: Region,
     /// Acts of the journal that the file of consents lacked, and that are in force again.
     pub replayed: u64,
-    /// The journal was missing, older than the file of consents or another one, though the file had noted one: it is written anew.
-    pub was_lost: bool,
+    /// How the journal was found. It was written anew unless it was the one that the file noted.
+    pub found: JournalFound,
+}
+
+/// How the journal of a region is found beside its file of consents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalFound {
+    /// It has every act that the file notes, or the file notes none.
+    Whole,
+    /// There is none, though the file notes one.
+    Missing,
+    /// It lacks acts that the file notes: it is an older copy.
+    Older,
+    /// It has another id than the file notes: it was written anew since, and has what was known then and what came after.
+    Another,
+}
+
+impl JournalFound {
+    /// What is found when the journal has come this far, and the file notes this of it.
+    pub(super) fn of(journal: Option<JournalNote>, noted: Option<JournalNote>) -> JournalFound {
+        match (journal, noted) {
+            (_, None) => JournalFound::Whole,
+            (None, Some(_)) => JournalFound::Missing,
+            (Some(journal), Some(noted)) if journal.has(noted) => JournalFound::Whole,
+            (Some(journal), Some(noted)) if journal.id == noted.id => JournalFound::Older,
+            (Some(_), Some(_)) => JournalFound::Another,
+        }
+    }
+
+    /// Whether acts may be lost that came after what the file knows.
+    pub fn is_lost(self) -> bool {
+        matches!(self, JournalFound::Missing | JournalFound::Older)
+    }
 }
 
 /// The journal and the file of one region, while they are compared.
@@ -49,7 +80,8 @@ impl<R> Start<'_, R> {
     pub(super) fn run(&self) -> Result<(Journal, JournalStart)> {
         let note = self.file.journal_note()?;
         let opened = Journal::open(self.medium, self.region, self.form.merge)?;
-        let mut start = JournalStart { region: self.region, replayed: 0, was_lost: false };
+        let found = JournalFound::of(opened.as_ref().map(Journal::note), note);
+        let mut start = JournalStart { region: self.region, replayed: 0, found };
         let journal = match (opened, note) {
             (Some(journal), Some(note)) if journal.knows(note) => {
                 if journal.note().number > note.number {
@@ -57,15 +89,11 @@ impl<R> Start<'_, R> {
                 }
                 journal
             }
-            (Some(journal), note) => {
-                start.was_lost = note.is_some();
+            (Some(journal), _) => {
                 start.replayed = self.replay(&journal, None)?;
                 self.join(journal)?
             }
-            (None, note) => {
-                start.was_lost = note.is_some();
-                self.join(Journal::create(self.medium, self.region, self.form.merge)?)?
-            }
+            (None, _) => self.join(Journal::create(self.medium, self.region, self.form.merge)?)?,
         };
         Ok((journal, start))
     }

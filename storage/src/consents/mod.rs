@@ -36,7 +36,7 @@ use crate::error::{Result, StorageError};
 use crate::redb_file::{Trouble, broken};
 
 pub use self::form::{JournalForm, RecordForm};
-pub use self::journal_start::JournalStart;
+pub use self::journal_start::{JournalFound, JournalStart};
 
 /// The name of the lock of the directory of journals.
 const JOURNAL_LOCK: &str = "withdrawals.lock";
@@ -97,6 +97,26 @@ pub fn hold_journals(journal_dir: &Path) -> Result<Option<Lock>> {
     is_there.then(|| lock_journals(&Disk::new(journal_dir).private(), journal_dir)).transpose()
 }
 
+/// How a start would find the journal of each region beside the files of a root, which nobody else has open. The journals are not
+/// changed.
+///
+/// # Errors
+/// [`StorageError::Damaged`] when one is, and when a file cannot be read.
+pub fn look_at_journals(root: &Path, journal_dir: &Path) -> Result<Vec<(Region, JournalFound)>> {
+    let disk = Disk::new(journal_dir).private();
+    let look = |region: &Region| {
+        let path = path_in(root, *region);
+        let noted = if path.exists() { ConsentFile::open(&path)?.journal_note()? } else { None };
+        Ok((*region, JournalFound::of(Journal::look(&disk, *region)?, noted)))
+    };
+    Region::ALL.iter().map(look).collect()
+}
+
+/// The file of a region below a root.
+fn path_in(root: &Path, region: Region) -> PathBuf {
+    root.join(region.as_str().to_ascii_lowercase()).join("ledger.redb")
+}
+
 fn lock_journals(disk: &Disk, journal_dir: &Path) -> Result<Lock> {
     let lock = disk.try_lock(JOURNAL_LOCK).map_err(StorageError::io(journal_dir))?;
     lock.ok_or_else(|| StorageError::Locked(journal_dir.to_path_buf()))
@@ -124,8 +144,7 @@ impl<R: Clone> Consents<R> {
     pub fn open(root: &Path, form: RecordForm<R>) -> Result<Consents<R>> {
         let mut regions = Vec::with_capacity(Region::ALL.len());
         for region in Region::ALL {
-            let path = root.join(region.as_str().to_ascii_lowercase()).join("ledger.redb");
-            let file = ConsentFile::open(&path)?;
+            let file = ConsentFile::open(&path_in(root, *region))?;
             file.each(|_, _, bytes| (form.decode)(bytes).map(drop).map_err(unreadable(&file)))?;
             let (forbidden, turns) = (RwLock::default(), Turns::default());
             regions.push((*region, Shelf { file, journal: None, forbidden, turns }));

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use shoal_schemas::{Programme, Region};
 
-use super::super::{ConsentChange, Consents, Effect, JournalForm, Opened, RecordForm};
+use super::super::{
+    ConsentChange, Consents, Effect, JournalForm, JournalFound, Opened, RecordForm, look_at_journals,
+};
 use crate::error::StorageError;
 
 const UX: Programme = Programme::UserExperience;
@@ -31,11 +33,13 @@ fn open(dir: &Path) -> Result<Opened<u8>, StorageError> {
     Consents::open_with_journal(&dir.join("data"), &dir.join("apart"), record, acts)
 }
 
-/// What a start did about the journal of DE: how many acts, and whether it was lost.
-fn start(dir: &Path) -> (u64, bool) {
+/// What a start did about the journal of DE: how many acts, and how it was found. Whoever only looks finds the same.
+fn start(dir: &Path) -> (u64, JournalFound) {
+    let looked = look_at_journals(&dir.join("data"), &dir.join("apart")).unwrap();
     let opened = open(dir).unwrap();
     let done = opened.journals.iter().find(|start| start.region == Region::De).unwrap();
-    (done.replayed, done.was_lost)
+    assert!(looked.contains(&(Region::De, done.found)), "{looked:?}");
+    (done.replayed, done.found)
 }
 
 fn record(consents: &Consents<u8>, digest: u8, made: u8) {
@@ -80,17 +84,22 @@ fn an_older_file_of_consents_gets_what_was_withdrawn_since_and_nothing_else() {
         record(&consents, digest, made);
     }
     drop(consents);
-    assert_eq!(start(dir.path()), (0, false));
+    assert_eq!(start(dir.path()), (0, JournalFound::Whole));
     fs::write(dir.path().join(FILE), older).unwrap();
-    assert_eq!(start(dir.path()), (3, false));
+    assert_eq!(start(dir.path()), (3, JournalFound::Whole));
     let found: Vec<Option<u8>> = (1..=5).map(|digest| recorded(dir.path(), digest)).collect();
     assert_eq!(found, [Some(11), Some(7), Some(5), Some(1), None], "what was granted since is lost");
-    assert_eq!(start(dir.path()), (0, false), "once");
+    assert_eq!(start(dir.path()), (0, JournalFound::Whole), "once");
 }
 
 #[test]
 fn a_journal_that_is_lost_older_or_another_one_is_written_anew_from_the_records() {
-    for what in ["lost", "older", "another", "torn"] {
+    for (what, found) in [
+        ("lost", JournalFound::Missing),
+        ("older", JournalFound::Older),
+        ("another", JournalFound::Another),
+        ("torn", JournalFound::Older),
+    ] {
         let dir = begun();
         let path = dir.path().join(JOURNAL);
         let older = fs::read(&path).unwrap();
@@ -104,12 +113,13 @@ fn a_journal_that_is_lost_older_or_another_one_is_written_anew_from_the_records(
                 fs::write(&path, &whole[..whole.len() - 3]).unwrap();
             }
         }
-        assert_eq!(start(dir.path()), (0, true), "{what}");
-        assert_eq!(start(dir.path()), (0, false), "{what}");
+        assert_eq!(start(dir.path()), (0, found), "{what}");
+        assert_eq!(found.is_lost(), what != "another", "{what}");
+        assert_eq!(start(dir.path()), (0, JournalFound::Whole), "{what}");
         // It knows what the records know: an empty file of consents gets all of it.
         fs::remove_file(dir.path().join(FILE)).unwrap();
-        let (replayed, was_lost) = start(dir.path());
-        assert!(replayed >= 2 && !was_lost, "{what}");
+        let (replayed, found) = start(dir.path());
+        assert!(replayed >= 2 && found == JournalFound::Whole, "{what}");
         assert_eq!((recorded(dir.path(), 1), recorded(dir.path(), 4)), (Some(11), Some(41)), "{what}");
     }
 }
@@ -124,7 +134,7 @@ fn a_file_of_before_there_were_journals_gets_what_it_lacks_by_times() {
         record(&before, digest, made);
     }
     drop(before);
-    assert_eq!(start(dir.path()), (1, false));
+    assert_eq!(start(dir.path()), (1, JournalFound::Whole));
     assert_eq!((recorded(dir.path(), 1), recorded(dir.path(), 3)), (Some(11), Some(90)));
 }
 
@@ -141,7 +151,7 @@ fn a_journal_that_is_damaged_stops_the_start_and_one_process_has_it() {
     let told = open(dir.path()).err().unwrap().to_string();
     assert!(told.contains(JOURNAL) && told.contains("move it away"), "{told}");
     fs::remove_file(&path).unwrap();
-    assert_eq!(start(dir.path()), (0, true));
+    assert_eq!(start(dir.path()), (0, JournalFound::Missing));
 }
 
 #[test]
@@ -149,7 +159,7 @@ fn what_a_crash_left_of_a_journal_that_was_being_written_anew_goes_with_the_next
     let dir = begun();
     let left = dir.path().join(format!("{JOURNAL}#17"));
     fs::write(&left, "with withdrawals in it").unwrap();
-    assert_eq!(start(dir.path()), (0, false));
+    assert_eq!(start(dir.path()), (0, JournalFound::Whole));
     assert!(!left.exists() && dir.path().join(JOURNAL).exists());
 }
 
