@@ -17,7 +17,6 @@ pub(crate) use served::Served;
 
 /// All checks but that of the settings, which is made before there is a configuration.
 pub(crate) fn checks(config: &Config, served: &Served, now_ms: i64) -> Vec<Check> {
-    let is_serving = served.status().is_some();
     let mut all = files::checks(config);
     all.push(machine::clock(config, now_ms));
     all.push(machine::disk(config));
@@ -26,8 +25,8 @@ pub(crate) fn checks(config: &Config, served: &Served, now_ms: i64) -> Vec<Check
     all.push(files::whole(config));
     all.push(files::keys(config));
     all.push(files::audit(config));
-    all.push(ledger::marks(config, is_serving));
-    all.push(ledger::withdrawals(config, is_serving));
+    all.push(ledger::marks(config, served));
+    all.push(ledger::withdrawals(config, served));
     all.extend(served.status().map(machine::parts));
     all
 }

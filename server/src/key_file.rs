@@ -81,6 +81,16 @@ pub enum KeyError {
     },
 }
 
+/// Reads the key file, for whoever only looks: none is made.
+///
+/// # Errors
+/// When it cannot be read, when others can read it, when it is not a key file.
+pub(crate) fn open(path: &Path) -> Result<Keyring, KeyError> {
+    let io = |source| KeyError::Io { path: path.display().to_string(), source };
+    let (disk, name) = Disk::of_file(path).map_err(io)?;
+    read(path, &disk.open_file(&name).map_err(io)?)
+}
+
 /// Reads the key file, or makes it when there is none and no data either.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use shoal_files::Disk;
 use shoal_ingest::GeoDb;
 use shoal_schemas::Registry;
 
-use crate::key_file;
+use crate::key_file::{self, KeyError};
 
 use super::read::Read;
 
@@ -101,8 +101,13 @@ fn without_links(path: &Path) -> Inspected {
 /// A key file that the service would take, or a directory in which it can make one because there are no data yet.
 fn key_file_at(path: &Path, data_dir: &Path) -> Inspected {
     // What cannot be looked at is told of data_dir.
-    if path.symlink_metadata().is_ok() || key_file::has_data(data_dir).unwrap_or(false) {
-        return key_file::open_or_create(path, data_dir).map(drop).map_err(|error| vec![error.to_string()]);
+    let is_there = path.symlink_metadata().is_ok();
+    if !is_there && key_file::has_data(data_dir).unwrap_or(false) {
+        let (path, data_dir) = (path.display().to_string(), data_dir.display().to_string());
+        return Err(vec![KeyError::Missing { path, data_dir }.to_string()]);
+    }
+    if is_there {
+        return key_file::open(path).map(drop).map_err(|error| vec![error.to_string()]);
     }
     directory(path.parent().unwrap_or(Path::new(".")))
 }

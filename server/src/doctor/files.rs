@@ -113,8 +113,8 @@ pub(super) fn keys(config: &Config) -> Check {
         }
         _ => {}
     }
-    let compared = key_file::open_or_create(path, &config.data_dir)
-        .and_then(|keyring| key_check::compare(&config.data_dir, path, &keyring));
+    let compared =
+        key_file::open(path).and_then(|keyring| key_check::compare(&config.data_dir, path, &keyring));
     match compared {
         Ok(values) if values > 0 => {
             Check::ok(check, format!("{}: the data were made with it", path.display()))

@@ -83,7 +83,7 @@ pub(super) fn versions(served: &Served) -> Check {
     };
     match served {
         Served::Not => Check::ok("versions", format!("this program is {own}; no service runs")),
-        Served::Unknown => other("does not say in a form that this program reads which it is"),
+        Served::Unknown => other("does not tell its version in a form that this program can read"),
         Served::By(status) if status.version == own => {
             Check::ok("versions", format!("this program and the service are {own}"))
         }
@@ -125,7 +125,7 @@ pub(super) fn parts(status: &Status) -> Check {
         false => Check::fail(
             "parts",
             troubles.join("; "),
-            "docs/operations.md, section A full disk, and the log say more.",
+            "docs/operations.md, section Stop, crash, downgrade, and the log say more.",
         ),
     }
 }

@@ -6,7 +6,7 @@ use crate::status::Status;
 pub(crate) enum Served {
     /// None does.
     Not,
-    /// One seems to, and does not say what it does in a form that this program reads.
+    /// One seems to run, but what it says of itself cannot be read by this program.
     Unknown,
     /// It says this of itself.
     By(Box<Status>),

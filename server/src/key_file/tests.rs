@@ -45,6 +45,15 @@ fn is_made_once_for_its_owner_alone_and_read_again() {
 }
 
 #[test]
+fn whoever_only_looks_makes_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a/shoal.keys");
+    assert!(open(&path).is_err() && !path.parent().unwrap().exists());
+    let made = open_or_create(&path, NO_DATA.as_ref()).unwrap();
+    assert!(keys(&open(&path).unwrap()) == keys(&made));
+}
+
+#[test]
 fn two_that_start_at_once_have_the_same_keys() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shoal.keys");
