@@ -30,10 +30,9 @@ ENV SHOAL_DATA_DIR=/var/lib/shoal/data \
     SHOAL_BUDGET_MARKS_DIR=/var/lib/shoal-budget/marks \
     SHOAL_WITHDRAWALS_DIR=/var/lib/shoal-budget/withdrawals \
     SHOAL_HTTP_LISTEN=0.0.0.0:8750 \
-    SHOAL_METRICS_LISTEN=0.0.0.0:8751 \
     SHOAL_LOG_FORMAT=json
 USER 65532:65532
-EXPOSE 8750 8751
+EXPOSE 8750
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=6s --start-period=120s --start-interval=2s --retries=3 \
     CMD ["/usr/local/bin/shoal", "health"]
