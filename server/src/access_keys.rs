@@ -169,6 +169,14 @@ impl KeyStore {
         Ok(file.keys)
     }
 
+    /// The key of this id, a revoked one too.
+    ///
+    /// # Errors
+    /// When there is none, and those of [`KeyStore::list`].
+    pub(crate) fn find(&self, id: &str) -> Result<KeyRecord, Error> {
+        self.list()?.into_iter().find(|key| key.id == id).ok_or_else(unknown)
+    }
+
     /// Makes a key.
     ///
     /// # Errors
@@ -211,7 +219,7 @@ impl KeyStore {
                 key.revoked_at_ms.get_or_insert(now_ms);
                 Ok(key.clone())
             }
-            None => Err(Error::Keys("no key has this id; see `shoal keys list`".into())),
+            None => Err(unknown()),
         })
     }
 
@@ -230,6 +238,10 @@ impl KeyStore {
         let swept = self.control.sweep("", i64::MAX);
         swept.and_then(|_| self.control.put(FILE, &text)).map_err(|e| Error::io(self.path(), e))
     }
+}
+
+fn unknown() -> Error {
+    Error::Keys("no key has this id; see `shoal keys list`".into())
 }
 
 fn random_hex(bytes: usize) -> Result<String, Error> {

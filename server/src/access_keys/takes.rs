@@ -28,6 +28,7 @@ pub(crate) struct Takes {
 
 /// Where the consent of a key's events comes from, and where their country does.
 struct Sources<'a> {
+    kind: KeyKind,
     programme: Option<Programme>,
     asserted: Option<&'a str>,
     only_region: Option<Region>,
@@ -41,6 +42,7 @@ impl Takes {
             return None;
         };
         let sources = Sources {
+            kind: *kind,
             programme: *programme,
             asserted: policy.as_deref(),
             only_region: if let [only] = regions.as_slice() { Some(*only) } else { None },
@@ -50,7 +52,7 @@ impl Takes {
         let mut lines = vec![
             sources.programmes(&names.join(", ")),
             sources.consent(consent_category.as_deref()),
-            sources.country(*kind),
+            sources.country(),
             sources.sdks(facts),
         ];
         if *kind == KeyKind::Server {
@@ -91,8 +93,8 @@ impl Sources<'_> {
         }
     }
 
-    fn country(&self, kind: KeyKind) -> String {
-        match (self.only_region, self.is_by_address, kind) {
+    fn country(&self) -> String {
+        match (self.only_region, self.is_by_address, self.kind) {
             (Some(only), ..) => {
                 format!("Country: none is needed, because {only} is the only region. An event that names one of another region is rejected (region_not_allowed).")
             }
@@ -109,8 +111,9 @@ impl Sources<'_> {
         }
     }
 
+    /// Whether the country of an event is known although an SDK says none. The address of a server is not that of the person.
     fn has_country(&self) -> bool {
-        self.only_region.is_some() || self.is_by_address
+        self.only_region.is_some() || (self.is_by_address && self.kind == KeyKind::Shipped)
     }
 
     fn sdks(&self, facts: &Facts<'_>) -> String {
@@ -167,12 +170,17 @@ mod tests {
     fn only_what_has_neither_consent_nor_country_keeps_nothing() {
         let (one, two) = (&[Region::De][..], &[Region::De, Region::Us][..]);
         for kind in [KeyKind::Shipped, KeyKind::Server] {
+            // An address tells the country of whoever has an app, and of no one behind a server.
+            let is_app = kind == KeyKind::Shipped;
+            let by_address = if is_app { "work as they are" } else { "rejected unless the app adds it" };
+            let unasked =
+                if is_app { "withheld until the person's consent is recorded" } else { "they keep nothing" };
             for (regions, policy, has_country_file, keeps, word) in [
                 (one, Some("2026-1"), false, true, "work as they are"),
-                (two, Some("2026-1"), true, true, "work as they are"),
+                (two, Some("2026-1"), true, true, by_address),
                 (two, Some("2026-1"), false, true, "rejected unless the app adds it"),
                 (one, None, false, true, "withheld until the person's consent is recorded"),
-                (two, None, true, true, "withheld until the person's consent is recorded"),
+                (two, None, true, is_app, unasked),
                 (two, None, false, false, "they keep nothing"),
             ] {
                 let takes = takes(kind, regions, policy, has_country_file);

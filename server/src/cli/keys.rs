@@ -13,6 +13,7 @@ use shoal_schemas::{Programme, Region, Registry};
 
 use super::data_dir;
 use super::keys_shown::{self, ListArgs, ShowArgs};
+use super::output::print_either;
 use crate::access_keys::{Expiry, Facts, KeyStore, NewKey, Role, Scope, Takes, Wanted};
 use crate::client::local_url;
 use crate::config::Config;
@@ -36,6 +37,9 @@ pub(super) enum KeysCommand {
     Revoke {
         /// Id of the key, as `shoal keys list` shows it.
         id: String,
+        /// Prints the key as it is known from then on, as JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -118,20 +122,30 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
     let now_ms = crate::clocks::checked(&crate::system_clock())?;
     match command {
         KeysCommand::Create { command } => create(config, &store, command, now_ms)?,
-        KeysCommand::List(args) => keys_shown::list(config, &args, &store.list()?)?,
+        KeysCommand::List(args) => {
+            data_dir::is_there(config)?;
+            keys_shown::list(config, &args, &store.list()?)?;
+        }
         KeysCommand::Show(args) => {
             let registry = definitions::read(config.schemas_dir.as_deref())?;
             let takes = |scope: &Scope| Takes::of(scope, &facts(config, &registry));
-            keys_shown::show(config, &args, &store.list()?, &takes)?;
+            keys_shown::show(config, &args, &store, &takes)?;
         }
-        KeysCommand::Revoke { id } => {
-            let lines = KeyLines::of_operator(&config.data_dir)?;
-            lines.act(Act::KeyRevoke, now_ms, |announce| store.revoke(&id, now_ms, announce))?;
-            put_in_force(config);
-            println!("revoked {id}");
-        }
+        KeysCommand::Revoke { id, json } => revoke(config, &store, &id, json, now_ms)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn revoke(config: &Config, store: &KeyStore, id: &str, json: bool, now_ms: i64) -> Result<(), Error> {
+    data_dir::is_there(config)?;
+    // Before the audit is opened, which makes its files where there are none.
+    store.find(id)?;
+    let lines = KeyLines::of_operator(&config.data_dir)?;
+    lines.act(Act::KeyRevoke, now_ms, |announce| store.revoke(id, now_ms, announce))?;
+    put_in_force(config);
+    let revoked = store.find(id)?;
+    let value = || Value::Object(revoked.shown_to_operators(None));
+    print_either(json, value, || format!("revoked {id}")).map(drop)
 }
 
 /// What decides, beside a key, what it takes.
@@ -143,7 +157,7 @@ fn facts<'r>(config: &Config, registry: &'r Registry) -> Facts<'r> {
 
 fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64) -> Result<(), Error> {
     let (CreateCommand::Ingest(IngestArgs { about, .. }) | CreateCommand::Analyst { about, .. }) = &command;
-    data_dir::made_here(config, !about.json)?;
+    let makes = data_dir::made_here(config)?.filter(|_| !about.json);
     let registry = definitions::read(config.schemas_dir.as_deref())?;
     let (scope, about, yes) = match command {
         CreateCommand::Ingest(args) => {
@@ -159,12 +173,11 @@ fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64
     }
     let About { name, owner, expires, json } = about;
     let wanted = Wanted { scope, name, owner, expires_at_ms: expires.at_ms(now_ms) };
+    makes.into_iter().for_each(|makes| eprintln!("{makes}"));
     let lines = KeyLines::of_operator(&config.data_dir)?;
     let key = lines.act(Act::KeyCreate, now_ms, |announce| store.create(wanted, now_ms, announce))?;
     put_in_force(config);
-    let made = store.list()?.into_iter().find(|made| made.id == key.id);
-    let made =
-        made.ok_or_else(|| Error::Keys("the key that was made is not in the file of keys".to_owned()))?;
+    let made = store.find(&key.id)?;
     let lines = takes.map(|takes| takes.lines).unwrap_or_default();
     let told = Told { name: made.name(), is_ingest: matches!(made.scope, Scope::Ingest { .. }), lines };
     if json {
@@ -189,8 +202,8 @@ fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64
     Ok(())
 }
 
-/// Tells the service, where one runs, that keys have changed. It also looks by itself every second, so what hinders this is of no
-/// account.
+/// Tells the service, where one runs, that keys have changed. Where it cannot be told (its socket could not be made, or is busy with
+/// backups, or it is of an earlier version) it finds out within a second: it looks by itself.
 fn put_in_force(config: &Config) {
     let _ = operator_socket::ask(&config.data_dir, &Asked::AccessKeysChanged);
 }

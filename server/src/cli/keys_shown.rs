@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use chrono::DateTime;
 use clap::Args;
-use comfy_table::Table;
+use comfy_table::{ColumnConstraint, Table};
 use serde_json::{Value, json};
+use shoal_language::calendar::day_text;
+use shoal_schemas::calendar::day_of;
 
+use super::data_dir;
 use super::output::{framed, print_either};
-use crate::access_keys::{KeyRecord, Scope, Takes, described, last_uses};
+use crate::access_keys::{KeyRecord, KeyStore, Scope, Takes, described, last_uses};
 use crate::client::{Client, local_url};
 use crate::config::Config;
 use crate::error::Error;
@@ -62,39 +64,44 @@ fn last_days(config: &Config) -> Result<BTreeMap<String, i32>, Error> {
     Ok(days)
 }
 
+/// A table that 80 columns are enough for: ids can be copied and days can be read, because they are never broken.
 fn listing(keys: &[KeyRecord], days: &BTreeMap<String, i32>) -> Table {
-    let mut table =
-        framed(["id", "name", "owner", "for", "regions", "scope", "made", "last used", "expires", "revoked"]);
+    let mut table = framed(["id", "key", "regions", "last used", "expires"]);
     for key in keys {
         let regions: Vec<&str> = key.scope.regions().iter().map(|region| region.as_str()).collect();
-        let members = key.shown_to_operators(days.get(&key.id).copied());
-        let text = |name: &str| members[name].as_str().unwrap_or_default().to_owned();
-        table.add_row([
-            key.id.clone(),
-            key.name(),
-            text("owner"),
-            text("role"),
-            regions.join(","),
-            described(&key.scope),
-            minute(key.created_at_ms),
-            text("last_used_on"),
-            key.expires_at_ms.map_or_else(|| "never".to_owned(), minute),
-            key.revoked_at_ms.map(minute).unwrap_or_default(),
-        ]);
+        let last_used = days.get(&key.id).copied().map(day_text).unwrap_or_default();
+        let expires = key.expires_at_ms.map_or_else(|| "never".to_owned(), day);
+        table.add_row([key.id.clone(), about(key), regions.join(","), last_used, expires]);
+    }
+    for at in [0, 2, 3, 4] {
+        if let Some(column) = table.column_mut(at) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table
 }
 
-fn minute(time_ms: i64) -> String {
-    let time = DateTime::from_timestamp_millis(time_ms);
-    time.map(|at| at.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
+/// What a key is called, what it is for, whose it is, and when it was made and revoked, a line for each.
+fn about(key: &KeyRecord) -> String {
+    let mut lines = vec![key.name()];
+    let role = key.scope.role();
+    let scope = described(&key.scope);
+    lines.push(if scope.is_empty() { role.to_owned() } else { format!("{role}, {scope}") });
+    lines.extend(key.owner.as_ref().map(|owner| format!("owner: {owner}")));
+    lines.push(format!("made {}", day(key.created_at_ms)));
+    lines.extend(key.revoked_at_ms.map(|at_ms| format!("revoked {}", day(at_ms))));
+    lines.join("\n")
+}
+
+fn day(time_ms: i64) -> String {
+    day_text(day_of(time_ms))
 }
 
 /// Prints a key. What it takes is told of one whose record is at hand.
 pub(super) fn show(
     config: &Config,
     args: &ShowArgs,
-    keys: &[KeyRecord],
+    store: &KeyStore,
     takes: &dyn Fn(&Scope) -> Option<Takes>,
 ) -> Result<(), Error> {
     let shown = match (&args.key, &args.id) {
@@ -103,9 +110,8 @@ pub(super) fn show(
             Client::new(&url, key).get("/v1/keys/self")?
         }
         (None, id) => {
-            let key = keys.iter().find(|key| Some(&key.id) == id.as_ref());
-            let key =
-                key.ok_or_else(|| Error::Keys("no key has this id; see `shoal keys list`".to_owned()))?;
+            data_dir::is_there(config)?;
+            let key = &store.find(id.as_deref().unwrap_or_default())?;
             let mut shown = of_running(config, key)?;
             let lines = takes(&key.scope).map(|takes| takes.lines);
             shown["takes"] = json!(lines.unwrap_or_default());
@@ -219,7 +225,40 @@ fn counters(counters: &Value, of: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use shoal_schemas::{Programme, Region};
+
+    use super::super::output::fit;
     use super::*;
+    use crate::access_keys::Wanted;
+
+    #[test]
+    fn eighty_columns_are_enough_for_a_list_of_keys_whose_ids_can_be_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path());
+        let scope = Scope::Ingest {
+            kind: shoal_ingest::KeyKind::Shipped,
+            app: "camera".to_owned(),
+            regions: Region::ALL.to_vec(),
+            programme: Some(Programme::UserExperience),
+            policy: Some("2026-1".to_owned()),
+            consent_category: Some("C0002".to_owned()),
+        };
+        let day_ms = shoal_schemas::calendar::DAY_MS;
+        let owner = Some("a team with a long name".to_owned());
+        let wanted = Wanted { owner, expires_at_ms: Some(20_500 * day_ms), ..Wanted::from(scope) };
+        let made = store.create(wanted, 20_000 * day_ms, &|_| Ok(())).unwrap();
+        store.revoke(&made.id, 20_100 * day_ms, &|_| Ok(())).unwrap();
+        let mut table = listing(&store.list().unwrap(), &BTreeMap::from([(made.id.clone(), 20_050)]));
+        fit(&mut table, 80);
+        let text = table.to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let days = [20_000, 20_050, 20_100, 20_500].map(day_text);
+        for whole in days.iter().map(String::as_str).chain([made.id.as_str(), "US,DE,SG,MY", "camera"]) {
+            assert!(text.contains(whole), "{whole}: {text}");
+        }
+        assert!(text.lines().count() < 18, "{text}");
+    }
 
     #[test]
     fn a_key_is_shown_with_what_came_with_it() {

@@ -43,7 +43,8 @@ pub(crate) fn framed(header: impl Into<Row>) -> Table {
     table
 }
 
-fn fit(table: &mut Table, width: u16) {
+/// From now on a table is at most so wide: long cells are broken.
+pub(super) fn fit(table: &mut Table, width: u16) {
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width);
 }

@@ -115,6 +115,23 @@ fn a_key_made_beside_a_service_of_another_directory_makes_no_second_one() {
         assert!(!elsewhere.data_dir().exists());
     }
     assert!(server.terminate().success());
+    // Commands that are about keys which are there make nothing either, and one that is refused says nothing of a directory.
+    for command in [&["keys", "list"][..], &["keys", "show", "ing00"], &["keys", "revoke", "ing00"]] {
+        let (code, out, errors) = elsewhere.run(command);
+        assert_eq!((code, out.as_str()), (2, ""), "{errors}");
+        assert!(
+            errors.contains("there is no data directory") && errors.contains("SHOAL_DATA_DIR"),
+            "{errors}"
+        );
+        assert!(!elsewhere.data_dir().exists());
+    }
+    let several = ["keys", "create", "ingest", "--app", "camera", "--regions", "DE,US"];
+    let (code, _, errors) = elsewhere.run(&several);
+    assert!(code == 2 && !errors.contains("Makes the data directory"), "{errors}");
+    // One that is another program's.
+    std::fs::create_dir(elsewhere.data_dir()).unwrap();
+    assert_eq!(elsewhere.run(&["keys", "revoke", "ing00"]).0, 1);
+    std::fs::remove_dir(elsewhere.data_dir()).expect("nothing was made in it");
     // Nobody answers any more: this may be the first command of a service here.
     let (code, _, errors) = elsewhere.run(&create);
     assert!(code == 0 && errors.contains("Makes the data directory"), "{errors}");
