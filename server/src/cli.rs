@@ -242,11 +242,6 @@ mod tests {
             "shoal completions bash",
             "shoal man --dir pages",
             "shoal version",
-            "shoal version --json",
-            "shoal retention plan --json",
-            "shoal audit verify --json",
-            "shoal config check --json",
-            "shoal schemas check dir --json",
             "shoal demo --all",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
@@ -268,6 +263,28 @@ mod tests {
             "shoal retention run",
             "shoal query --key k --file people.sql SELECT",
         ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_programs_read_is_asked_for_as_the_docs_show() {
+        for line in [
+            "shoal consents accept-loss --json",
+            "shoal budget accept-restore --json",
+            "shoal health --json",
+            "shoal keys revoke ing00 --json",
+            "shoal man --dir pages --json",
+            "shoal backup restore /backup/shoal --to data --accept-lost-withdrawals US,DE --json",
+            "shoal version --json",
+            "shoal retention plan --json",
+            "shoal audit verify --json",
+            "shoal config check --json",
+            "shoal schemas check dir --json",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in ["shoal backup restore dir --to data --accept-lost-withdrawals FR", "shoal man --json"] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }
@@ -311,6 +328,29 @@ mod tests {
             seen(&format!("{name} {}", argument.get_id()), &help);
         }
         command.get_subcommands().for_each(|inner| walk(inner, seen));
+    }
+
+    /// A service and its worker print nothing, the demo is a tour for people, and a shell reads its script.
+    const FOR_NO_PROGRAM: [&str; 4] = ["serve", "worker", "demo", "completions"];
+
+    fn without_json(command: &clap::Command, found: &mut Vec<String>) {
+        let mut own = command.get_arguments().filter_map(|argument| argument.get_long()).peekable();
+        // A command that only leads to others prints nothing.
+        let prints = own.peek().is_some() || !command.has_subcommands();
+        if prints && !own.any(|name| name == "json") && !FOR_NO_PROGRAM.contains(&command.get_name()) {
+            found.push(command.get_name().to_owned());
+        }
+        command.get_subcommands().for_each(|inner| without_json(inner, found));
+    }
+
+    #[test]
+    fn every_command_that_prints_does_so_for_programs_too() {
+        let mut found = Vec::new();
+        Cli::command().get_subcommands().for_each(|command| without_json(command, &mut found));
+        assert!(found.is_empty(), "these have no --json: {found:?}");
+        let silent = clap::Command::new("all").subcommand(clap::Command::new("one"));
+        without_json(&silent, &mut found);
+        assert_eq!(found, ["one"], "one without it is seen");
     }
 
     #[test]

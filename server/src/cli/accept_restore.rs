@@ -6,12 +6,15 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::json;
 use shoal_audit::{Actor, Role};
 use shoal_storage::{StorageError, Store};
 
+use super::output::print_either;
 use crate::access_keys::{KeyStore, LiveKeys};
 use crate::config::Config;
 use crate::error::Error;
+use crate::ledger_start::Accepted;
 use crate::{ledger_start, startup};
 
 #[derive(Args)]
@@ -19,6 +22,9 @@ pub(super) struct AcceptRestoreArgs {
     /// Access key of the officer who accepts, for the line of the audit. Without it, the line names the operator.
     #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// Prints what was accepted as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(config: &Config, args: &AcceptRestoreArgs) -> Result<ExitCode, Error> {
@@ -26,19 +32,27 @@ pub(super) fn run(config: &Config, args: &AcceptRestoreArgs) -> Result<ExitCode,
     crate::threads::runtime()?.block_on(async {
         let _store = stopped(config).await?;
         let audit = startup::build_audit(config)?;
-        match ledger_start::accept(config, &audit, actor, crate::clocks::checked(&crate::system_clock())?).await? {
-            None => println!("nothing is missing or older than it was; nothing was changed"),
-            Some(accepted) => {
-                accepted.doubts.iter().for_each(|doubt| println!("accepted: {doubt}"));
-                println!(
-                    "the most that any file says counts as spent ({} numbers raised), and so does what only the audit knows \
-                     ({} blocks)",
-                    accepted.numbers_raised, accepted.blocks_possibly_spent
-                );
-            }
-        }
-        Ok(ExitCode::SUCCESS)
+        let now_ms = crate::clocks::checked(&crate::system_clock())?;
+        let accepted = ledger_start::accept(config, &audit, actor, now_ms).await?;
+        let value = || match &accepted {
+            None => json!({"doubts": []}),
+            Some(Accepted { doubts, numbers_raised, blocks_possibly_spent }) => json!({"doubts": doubts,
+                "numbers_raised": numbers_raised, "blocks_possibly_spent": blocks_possibly_spent}),
+        };
+        print_either(args.json, value, || match &accepted {
+            None => "nothing is missing or older than it was; nothing was changed".to_owned(),
+            Some(accepted) => text(accepted),
+        })
     })
+}
+
+fn text(accepted: &Accepted) -> String {
+    let Accepted { doubts, numbers_raised, blocks_possibly_spent } = accepted;
+    let doubts: String = doubts.iter().map(|doubt| format!("accepted: {doubt}\n")).collect();
+    format!(
+        "{doubts}the most that any file says counts as spent ({numbers_raised} numbers raised), and so does what only the audit knows \
+         ({blocks_possibly_spent} blocks)"
+    )
 }
 
 /// The data directory of a service that does not run; nobody else has it while the value lives.

@@ -5,8 +5,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::accept_restore::{actor, stopped};
+use super::output::print_either;
 use crate::config::Config;
 use crate::error::Error;
 use crate::{consent_files, startup};
@@ -23,6 +25,9 @@ pub(super) struct AcceptLossArgs {
     /// Access key of the officer who accepts, for the line of the audit. Without it, the line names the operator.
     #[arg(long, env = "SHOAL_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// Prints the regions as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(config: &Config, command: &ConsentsCommand) -> Result<ExitCode, Error> {
@@ -33,14 +38,13 @@ pub(super) fn run(config: &Config, command: &ConsentsCommand) -> Result<ExitCode
         let audit = startup::build_audit(config)?;
         let now_ms = crate::clocks::checked(&crate::system_clock())?;
         let regions = consent_files::accept(&config.data_dir, &audit, actor, now_ms).await?;
-        match regions.as_slice() {
-            [] => println!("no file of consents is missing; nothing was changed"),
-            lost => println!(
+        print_either(args.json, || json!({"regions": regions}), || match regions.as_slice() {
+            [] => "no file of consents is missing; nothing was changed".to_owned(),
+            lost => format!(
                 "accepted: the consents of {} are lost, and begin anew. The next start takes the withdrawals from their journal; record \
                  again whatever it does not know",
                 consent_files::names(lost)
             ),
-        }
-        Ok(ExitCode::SUCCESS)
+        })
     })
 }

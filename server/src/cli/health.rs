@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::output::print_either;
 use crate::client::{agent, local_agent, local_url, problem_text};
 use crate::config::Config;
 use crate::error::Error;
@@ -24,6 +25,9 @@ pub(super) struct HealthArgs {
     /// certificate does not matter.
     #[arg(long, env = "SHOAL_URL")]
     url: Option<String>,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(config: &Config, args: &HealthArgs) -> Result<ExitCode, Error> {
@@ -41,6 +45,13 @@ pub(super) fn run(config: &Config, args: &HealthArgs) -> Result<ExitCode, Error>
         let told: Value = response.body_mut().read_json().unwrap_or(Value::Null);
         return Err(Error::Remote(problem_text(response.status().as_str(), &told)));
     }
-    println!("the service {}", if args.ready { "is ready" } else { "lives" });
-    Ok(ExitCode::SUCCESS)
+    let asked = if args.ready { "ready" } else { "lives" };
+    print_either(
+        args.json,
+        || json!({asked: true}),
+        || match args.ready {
+            true => "the service is ready".to_owned(),
+            false => "the service lives".to_owned(),
+        },
+    )
 }

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
+use serde_json::json;
 
-use super::output::print;
+use super::output::{print, print_either};
 use crate::error::Error;
 
 #[derive(Args)]
@@ -22,6 +23,9 @@ pub(super) struct ManArgs {
     /// page of `shoal` itself goes to standard output.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Prints where the pages are as JSON.
+    #[arg(long, requires = "dir")]
+    json: bool,
 }
 
 pub(super) fn completions(command: &Command, args: &CompletionsArgs) -> Result<ExitCode, Error> {
@@ -35,7 +39,7 @@ pub(super) fn completions(command: &Command, args: &CompletionsArgs) -> Result<E
 
 pub(super) fn man(command: Command, args: &ManArgs) -> Result<ExitCode, Error> {
     match &args.dir {
-        Some(dir) => write_pages(command, dir),
+        Some(dir) => write_pages(command, dir, args.json),
         None => {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(command.disable_help_subcommand(true)).render(&mut page);
@@ -45,9 +49,12 @@ pub(super) fn man(command: Command, args: &ManArgs) -> Result<ExitCode, Error> {
     }
 }
 
-fn write_pages(command: Command, dir: &Path) -> Result<ExitCode, Error> {
+fn write_pages(command: Command, dir: &Path, json: bool) -> Result<ExitCode, Error> {
     let made = std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(command, dir));
     made.map_err(|e| Error::io(dir, e))?;
-    println!("The manual pages are in {0}; `man -l {0}/shoal.1` shows the first one.", dir.display());
-    Ok(ExitCode::SUCCESS)
+    print_either(
+        json,
+        || json!({"dir": dir}),
+        || format!("The manual pages are in {0}; `man -l {0}/shoal.1` shows the first one.", dir.display()),
+    )
 }

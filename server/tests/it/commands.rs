@@ -106,9 +106,17 @@ fn a_question_comes_from_a_file_or_a_pipe_and_commands_print_for_programs() {
     assert_eq!((of(&[]), of(&["-"])), (csv.clone(), csv));
     let (code, json, _) = setup.run(&["query", "--url", &url, "--key", key.trim(), "--json", sql]);
     assert!(code == 0 && serde_json::from_str::<serde_json::Value>(&json).unwrap()["rows"].is_array());
+    let (code, json, _) = setup.run(&["health", "--ready", "--json", "--url", &url]);
+    assert_eq!((code, serde_json::from_str(&json).unwrap()), (0, json!({"ready": true})));
+    let id = key.trim().split('.').next().unwrap();
     assert!(server.terminate().success());
+    let pages = dir.path().join("pages");
     for command in [
-        &["retention", "plan", "--json"][..],
+        &["keys", "revoke", id, "--json"][..],
+        &["budget", "accept-restore", "--json"],
+        &["consents", "accept-loss", "--json"],
+        &["man", "--dir", pages.to_str().unwrap(), "--json"],
+        &["retention", "plan", "--json"],
         &["retention", "run", "--once", "--dry-run", "--json"],
         &["audit", "verify", "--json"],
         &["config", "check", "--json"],
