@@ -1,7 +1,8 @@
 //! What a service answers is what its OpenAPI description says, so that a client that is made of the description works.
 //!
 //! `tests/sdk/description.py` asks what a person would, and compares each answer with its schema, member by member; then schemathesis
-//! (from PyPI) sends what it makes of the description itself, good and bad, with few examples and a fixed seed.
+//! (from PyPI) sends what it makes of the description itself, good and bad, with few examples and a fixed seed. `typed_client.py` makes a
+//! client of the description with another generator, and asks with it.
 //! Not here: which refusal is right (`problems.rs`), that every route and problem is described (`http/routes/openapi.rs`).
 
 use serde_json::json;
@@ -23,4 +24,15 @@ fn every_answer_is_one_that_the_description_has() {
         "analyst": world.keys.analyst, "officer": world.keys.officer,
     });
     script("description.py", &[&host, &keys.to_string(), TODAY, EXAMPLES]);
+}
+
+#[test]
+fn a_typed_client_is_made_of_the_description_and_works() {
+    let world = World::new();
+    let host = format!("http://{}", world.client().0);
+    let server = world.key(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY)));
+    let keys = json!({
+        "server": server.reveal(), "shipped": world.keys.shipped, "analyst": world.keys.analyst,
+    });
+    script("typed_client.py", &[&host, &keys.to_string(), TODAY]);
 }

@@ -15,6 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::tables::Tables;
+
 /// How a block is tagged that runs, and how one that is only parsed.
 const RUNS: &str = "sh";
 const INSTALLS: &str = "sh packages";
@@ -106,22 +108,32 @@ fn pasted_in(page: &str, dir: &Path) -> Pasted {
 /// Pages whose commands run; each has a test below.
 const RUN: [&str; 4] = ["operations.md", "sql.md", "troubleshooting.md", "tutorial.md"];
 
+/// Pages that lie elsewhere.
+const OTHER_PAGES: [&str; 5] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "schemas/defs/README.md",
+    "server/tests/fixtures/README.md",
+];
+
 #[test]
 fn every_command_of_the_documents_parses_and_none_is_left_out() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let all = pages().into_iter().chain(["README.md", "CONTRIBUTING.md"].map(|page| docs.join(page)));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let of_docs = pages().into_iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let of_docs: Vec<String> = of_docs.map(|name| format!("docs/{name}")).collect();
     let mut parsed = 0;
-    for path in all {
-        let page = fs::read_to_string(&path).unwrap();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(page.matches("```").count() % 2 == 0, "{name}: a block has no end");
+    for name in of_docs.iter().map(String::as_str).chain(OTHER_PAGES) {
+        let page = fs::read_to_string(root.join(name)).unwrap();
+        assert!(page.matches("```").count().is_multiple_of(2), "{name}: a block has no end");
         for block in blocks(&page) {
             let runs = [RUNS, INSTALLS].contains(&block.tag);
             let is_shell = runs || PARSED.contains(&block.tag);
             let shells = ["sh", "bash", "shell", "console", "python"];
             let begins = block.tag.split(' ').next().unwrap();
             assert!(is_shell || !shells.contains(&begins), "{name}: no such tag: {}", block.tag);
-            assert!(!runs || name == "README.md" || RUN.contains(&name), "{name}: nothing runs it");
+            let is_run = name.strip_prefix("docs/").is_some_and(|page| RUN.contains(&page));
+            assert!(!runs || name == "README.md" || is_run, "{name}: nothing runs it");
             if is_shell {
                 let ran = Command::new("bash").args(["-n", "-c", block.text]).output().unwrap();
                 assert!(ran.status.success(), "{name}: {}\n{ran:?}", block.text);
@@ -139,6 +151,10 @@ fn the_tutorial_leads_to_a_funnel() {
     for told in ["'withheld': 0, 'rejected': 0", "step", "people [subjects]", "±"] {
         assert!(pasted.out.contains(told), "{told}:\n{}\n{}", pasted.out, pasted.errors);
     }
+    // What the SDK sent is kept, beside curl's event and the day of two thousand people.
+    let tables = Tables::read(&dir.path().join("first-day/data"));
+    let kept = ["app_open", "screen_view"].map(|event| tables.events(event).len());
+    assert_eq!(kept, [2002, 1], "{}\n{}", pasted.out, pasted.errors);
     // What the service has made there is what the page says, and `sdks` and `shoal.log` are the page's own lines'.
     let entries = fs::read_dir(dir.path().join("first-day")).unwrap().map(|entry| entry.unwrap().file_name());
     let made: BTreeSet<String> = entries.map(|name| name.into_string().unwrap()).collect();
