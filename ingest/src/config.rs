@@ -11,7 +11,7 @@ use crate::error::IngestError;
 /// All settings of this crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestConfig {
-    /// Root of the logs, the event-id runs and the files of consents; each region has a directory of its own below it.
+    /// Root of the logs and the event-id runs; each region has a directory of its own below it.
     pub data_dir: PathBuf,
     /// What a request may be, and how long a pseudonym lives.
     pub pipeline: PipelineConfig,

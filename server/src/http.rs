@@ -37,7 +37,7 @@ use crate::own_process;
 use crate::state::State;
 
 pub(crate) use bound::Bound;
-use connections::{Bounds, Door, Gate, limits};
+use connections::{Bounds, Entrance, Gate, limits};
 pub(crate) use for_operators::bind_metrics;
 
 /// Open files that are no connections of clients, at the most: tables, logs, ledgers, pipes.
@@ -61,8 +61,8 @@ pub(crate) fn bind(state: web::Data<State>) -> Result<Bound, Error> {
         .max_concurrent_connections(bounds.most() + 1)
         .shutdown_timeout(http.stop_timeout_s)
         .disable_signals();
-    let door = Door { gate: Gate::new(bounds), limits: limits(config), tls: state.tls.clone() };
-    let server = connections::serve(builder, listener, door, move || {
+    let entrance = Entrance { gate: Gate::new(bounds), limits: limits(config), tls: state.tls.clone() };
+    let server = connections::serve(builder, listener, entrance, move || {
         let (log, requests) = (state.clone(), state.clone());
         App::new()
             .app_data(state.clone())

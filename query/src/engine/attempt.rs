@@ -99,7 +99,7 @@ impl Attempts {
 
 #[cfg(test)]
 impl super::Engine {
-    /// With other limits of what stands above a release.
+    /// With other limits of the postprocessing.
     pub(crate) fn with_limits(mut self, limits: shoal_postprocess::Limits) -> super::Engine {
         Arc::make_mut(&mut self.attempts).postprocessor = Arc::new(Postprocessor::in_process(limits));
         self

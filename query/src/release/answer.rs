@@ -1,5 +1,5 @@
 //! The order in which an answer comes about: look up -> decide the time -> reserve (durable) -> run -> noise -> wait for the
-//! time -> assemble; what stands above follows, and then the seal (durable).
+//! time -> assemble; the postprocessing follows, and then the seal (durable).
 //!
 //! Invariants: nothing is read before everything that is missing is paid, all of it or nothing; once paid, whatever goes
 //! wrong is charged. What is in the ledger is not made again. A refusal depends on the text, the registry and what was spent,

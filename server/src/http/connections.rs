@@ -28,4 +28,4 @@ pub(crate) use failing::FailingKeys;
 pub(super) use gate::{Bounds, Gate};
 pub(super) use line::Line;
 pub(super) use requests::around;
-pub(super) use serve::{Door, limits, serve};
+pub(super) use serve::{Entrance, limits, serve};

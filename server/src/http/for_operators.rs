@@ -12,7 +12,7 @@ use actix_web::{App, HttpResponse, web};
 
 use crate::error::Error;
 use crate::http::bound::Bound;
-use crate::http::connections::{self, Bounds, Door, Gate, limits};
+use crate::http::connections::{self, Bounds, Entrance, Gate, limits};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
 
@@ -35,9 +35,9 @@ pub(crate) fn bind_metrics(state: &web::Data<State>) -> Result<Option<Bound>, Er
         .max_concurrent_connections(BOUNDS.most() + 1)
         .shutdown_timeout(http.stop_timeout_s)
         .disable_signals();
-    let door = Door { gate: Gate::new(BOUNDS), limits: limits(&state.config), tls: None };
+    let entrance = Entrance { gate: Gate::new(BOUNDS), limits: limits(&state.config), tls: None };
     let shared = state.clone();
-    let server = connections::serve(builder, listener, door, move || {
+    let server = connections::serve(builder, listener, entrance, move || {
         let requests = shared.clone();
         App::new()
             .app_data(shared.clone())

@@ -40,7 +40,7 @@ const WINDOWS_BYTES: u32 = 256 << 10;
 
 /// What every connection passes.
 #[derive(Clone)]
-pub(in crate::http) struct Door {
+pub(in crate::http) struct Entrance {
     pub(in crate::http) gate: Arc<Gate>,
     pub(in crate::http) limits: Limits,
     /// The certificate that is shown to the next client; `None` is plain text.
@@ -65,7 +65,7 @@ pub(in crate::http) fn limits(config: &Config) -> Limits {
 pub(in crate::http) fn serve<F, I, S, B>(
     builder: ServerBuilder,
     listener: TcpListener,
-    door: Door,
+    entrance: Entrance,
     app: F,
 ) -> io::Result<Server>
 where
@@ -81,7 +81,7 @@ where
 {
     let stopping = builder.graceful_shutdown_signal();
     let factory = move || {
-        let (app, door, stopping) = (app.clone(), door.clone(), stopping.clone());
+        let (app, entrance, stopping) = (app.clone(), entrance.clone(), stopping.clone());
         fn_factory(move || {
             let stopping = stopping.clone();
             let routes = app().into_factory().map_err(|error| error.into().error_response());
@@ -91,8 +91,8 @@ where
                     async move { stopping.notified().await }
                 })
                 .keep_alive(QUIET)
-                .client_request_timeout(door.limits.head)
-                .client_disconnect_timeout(door.limits.closing)
+                .client_request_timeout(entrance.limits.head)
+                .client_disconnect_timeout(entrance.limits.closing)
                 // A client that hangs up ends its query. Without this it would go on until its time is over.
                 .h1_allow_half_closed(false)
                 .h2_initial_window_size(WINDOW_BYTES)
@@ -101,11 +101,11 @@ where
                     data.insert(Rc::clone(stream.line()));
                 })
                 .finish::<_, B>(map_config(routes, |()| AppConfig::default()));
-            let (http, door) = (http.new_service(()), door.clone());
+            let (http, entrance) = (http.new_service(()), entrance.clone());
             async move {
                 let http = Rc::new(http.await?);
                 Ok::<_, ()>(fn_service(move |socket: TcpStream| {
-                    serve_one(door.clone(), Rc::clone(&http), socket)
+                    serve_one(entrance.clone(), Rc::clone(&http), socket)
                 }))
             }
         })
@@ -114,15 +114,15 @@ where
 }
 
 /// One connection, from the gate to its end.
-async fn serve_one<H>(door: Door, http: Rc<H>, socket: TcpStream) -> Result<(), ()>
+async fn serve_one<H>(entrance: Entrance, http: Rc<H>, socket: TcpStream) -> Result<(), ()>
 where
     H: Service<(Stream, Protocol, Option<SocketAddr>)>,
 {
     let peer = socket.peer_addr().ok();
-    let Some(seat) = door.gate.enter(Network::of(peer.map(|peer| peer.ip()))) else { return Ok(()) };
-    let line = Rc::new(Line::new(seat, door.limits));
+    let Some(seat) = entrance.gate.enter(Network::of(peer.map(|peer| peer.ip()))) else { return Ok(()) };
+    let line = Rc::new(Line::new(seat, entrance.limits));
     let served = async {
-        let (stream, protocol) = open(&door, &line, socket).await?;
+        let (stream, protocol) = open(&entrance, &line, socket).await?;
         http.call((stream, protocol, peer)).await.map(drop).ok()
     };
     tokio::select! {
@@ -133,8 +133,8 @@ where
 }
 
 /// The stream that the HTTP library reads, after a handshake where there is one.
-async fn open(door: &Door, line: &Rc<Line>, socket: TcpStream) -> Option<(Stream, Protocol)> {
-    let Some(tls) = &door.tls else {
+async fn open(entrance: &Entrance, line: &Rc<Line>, socket: TcpStream) -> Option<(Stream, Protocol)> {
+    let Some(tls) = &entrance.tls else {
         return Some((Stream::new(Inner::Plain(socket), Rc::clone(line)), Protocol::Http1));
     };
     let tls = TlsAcceptor::from(tls.load_full()).accept(socket).await.ok()?;
