@@ -340,3 +340,16 @@ pub(crate) fn build_retention(
 ) -> Retention {
     Retention::new(store.clone(), definitions.clone(), shoal_retention::Metrics::register(metrics))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// The benches and the trial of answers take the defaults of the query crate: they measure what people run.
+    #[test]
+    fn the_settings_of_queries_have_the_defaults_of_the_query_crate() {
+        let config = Config::embedded(Path::new("/nowhere")).unwrap();
+        assert_eq!(format!("{:?}", query_config(&config)), format!("{:?}", QueryConfig::default()));
+    }
+}

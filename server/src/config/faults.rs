@@ -43,6 +43,8 @@ pub(super) struct Faults {
     found: Vec<(Place, String)>,
     /// Settings whose value was refused: what follows from their defaults would be no fault of the operator.
     refused: BTreeSet<&'static str>,
+    /// The file could not be read, so that what it says is not known.
+    is_file_unread: bool,
 }
 
 impl Faults {
@@ -55,6 +57,17 @@ impl Faults {
     pub(super) fn refuse(&mut self, name: &'static str, place: Place, reason: impl Into<String>) {
         self.refused.insert(name);
         self.push(place, reason);
+    }
+
+    /// Notes that the file cannot be read.
+    pub(super) fn file_unread(&mut self, reason: String) {
+        self.is_file_unread = true;
+        self.push(Place::Default, reason);
+    }
+
+    /// Whether the file could not be read: what follows from defaults in its place would be no fault of the operator.
+    pub(super) fn is_file_unread(&self) -> bool {
+        self.is_file_unread
     }
 
     /// Whether one of these settings has a value that was refused.

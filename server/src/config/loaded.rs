@@ -29,7 +29,9 @@ impl Loaded {
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Loaded, ConfigError> {
         let mut read = read(file, environment)?;
-        surroundings::inspect(&mut read);
+        if !read.faults.is_file_unread() {
+            surroundings::inspect(&mut read);
+        }
         let Read { config, values, faults, .. } = read;
         faults.into_result().map(|()| Loaded { config, values })
     }
@@ -44,7 +46,7 @@ impl Loaded {
 /// Reads the file (when one is given) and the variables, and checks the values.
 ///
 /// # Errors
-/// When the file cannot be read. What is wrong with the values is noted.
+/// When the values do not fit their types, which they were judged to do. What is wrong with them, or with the file, is noted.
 pub(super) fn read(
     file: Option<&Path>,
     environment: impl Iterator<Item = (OsString, OsString)>,
@@ -52,12 +54,16 @@ pub(super) fn read(
     let mut reader = Reader::defaults();
     if let Some(path) = file {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError(vec![format!("{shown}: {e}")]))?;
-        reader.overlay_file(&shown, &text);
+        match std::fs::read_to_string(path) {
+            Ok(text) => reader.overlay_file(&shown, &text),
+            Err(error) => reader.file_unread(format!("{shown}: {error}")),
+        }
     }
     reader.overlay_variables(environment);
     let mut read = reader.finish()?;
-    check::contradictions(&mut read);
+    if !read.faults.is_file_unread() {
+        check::contradictions(&mut read);
+    }
     Ok(read)
 }
 

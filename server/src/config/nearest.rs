@@ -1,6 +1,6 @@
 //! The setting that a misspelt name may have meant.
 
-use super::declare::Setting;
+use super::declare::{Setting, VARIABLE_PREFIX};
 use super::settings::{all, sections};
 
 /// The declared name nearest to an unknown one, when it is near enough to be what was meant. A name without its section, or
@@ -21,9 +21,14 @@ pub(super) fn nearest_section(name: &str) -> Option<&'static str> {
     (steps <= name.len() / 3 + 1).then_some(found)
 }
 
-/// The setting whose variable is nearest to an unknown one, and the steps between the two.
+/// The setting whose variable is nearest to an unknown one, and the steps between the two. One without its section counts as one step.
 pub(super) fn nearest_variable(variable: &str) -> Option<(usize, &'static Setting)> {
-    all()
-        .map(|setting| (strsim::osa_distance(variable, &setting.variable()), setting))
-        .min_by_key(|(steps, _)| *steps)
+    let steps = |setting: &Setting| {
+        let key = setting.name.split_once('.').map(|(_, key)| key.to_ascii_uppercase());
+        match key.is_some_and(|key| variable.strip_prefix(VARIABLE_PREFIX) == Some(&key)) {
+            true => 1,
+            false => strsim::osa_distance(variable, &setting.variable()),
+        }
+    };
+    all().map(|setting| (steps(setting), setting)).min_by_key(|(steps, _)| *steps)
 }

@@ -112,6 +112,11 @@ impl Reader {
         }
     }
 
+    /// Notes that the file cannot be read. The variables are looked at all the same.
+    pub(super) fn file_unread(&mut self, reason: String) {
+        self.faults.file_unread(reason);
+    }
+
     fn set(&mut self, setting: &'static Setting, value: Option<Value>, place: Place) {
         match value.filter(|value| is_good(setting, value)) {
             Some(value) => {

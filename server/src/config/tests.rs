@@ -122,6 +122,10 @@ fn a_mistyped_variable_is_refused_and_those_of_others_are_not() {
         ("SHOAL_DATADIR", "SHOAL_DATA_DIR` (`data_dir`)"),
         ("SHOAL_KEYFILE", "SHOAL_KEY_FILE` (`key_file`)"),
         ("SHOAL_SCHEMA_DIR", "SHOAL_SCHEMAS_DIR` (`schemas_dir`)"),
+        // Without its section.
+        ("SHOAL_LISTEN", "SHOAL_HTTP_LISTEN` (`http.listen`)"),
+        ("SHOAL_K_MIN", "SHOAL_QUERY_K_MIN` (`query.k_min`)"),
+        ("SHOAL_CRON", "SHOAL_RETENTION_CRON` (`retention.cron`)"),
     ] {
         let told = format!("{wrong}: unknown variable `{wrong}`: did you mean `{meant}?");
         assert_eq!(variable_error(wrong, "x"), told);
@@ -268,4 +272,18 @@ fn embedded_is_the_default_below_one_directory() {
     assert_eq!(config.unit_key_dir(), Path::new("/x/shoal.key.units"));
     assert!(config.http.workers >= 1);
     assert!(config.http.listen.ip().is_loopback());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_hides_no_fault_of_a_variable_and_makes_none_of_its_own() {
+    let none = Path::new("/nowhere/shoal.toml");
+    let variables = [("SHOAL_HTTP_LISTN", "x"), ("SHOAL_LOG_LEVEL", "loud")];
+    let environment = || variables.iter().map(|(name, value)| (name.into(), value.into()));
+    for told in [Config::load(Some(none), environment()), Config::load_for_service(Some(none), environment())]
+    {
+        let told = told.unwrap_err();
+        assert_eq!(told.0.len(), 3, "{told}");
+        assert!(told.0[0].starts_with("/nowhere/shoal.toml: "), "{told}");
+        assert!(told.to_string().contains("did you mean `SHOAL_HTTP_LISTEN`"), "{told}");
+    }
 }
