@@ -199,6 +199,81 @@ mod tests {
         );
     }
 
+    /// Where the part of the page ends that is made of the definitions.
+    const END: &str = "<!-- end -->";
+
+    /// A text in the cell of a table.
+    fn cell(text: &str) -> String {
+        text.replace('|', "\\|").replace('\n', " ")
+    }
+
+    /// A table of fields or properties, a row for each.
+    fn table_of(of: &[Value], second: impl Fn(&Value) -> String) -> String {
+        let row = |one: &Value| {
+            let [name, ty, doc] = ["name", "type", "doc"].map(|name| cell(word(one, name)));
+            format!("| `{name}` | {ty} | {} | {doc} |\n", cell(&second(one)))
+        };
+        of.iter().map(row).collect()
+    }
+
+    /// An event with its properties and its example.
+    fn section(event: &Value) -> String {
+        let [name, doc, kind, programme] = ["name", "doc", "kind", "programme"].map(|name| word(event, name));
+        let mut text =
+            format!("### {name}\n\n{doc} Of the kind `{kind}`, in the programme `{programme}`.\n\n");
+        let properties = list(event, "properties");
+        if !properties.is_empty() {
+            text.push_str("| property | type | what it may hold | what it is |\n|---|---|---|---|\n");
+            text.push_str(&table_of(properties, limits));
+            text.push('\n');
+        }
+        let _ = write!(text, "```json\n{}\n```\n\n", event["example"]);
+        text
+    }
+
+    /// `SHOAL_WRITE_DOCS=1` writes what the page has of the definitions anew.
+    #[test]
+    fn the_page_of_events_is_what_the_definitions_say() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
+        let page = std::fs::read_to_string(&file).unwrap();
+        let catalogue = catalogue::whole(&Registry::load(None).unwrap(), None);
+        let events = list(&catalogue, "events");
+        let fields = table_of(list(&catalogue, "fields"), |field| {
+            let of = word(field, "of").to_owned();
+            field["bytes_max"].as_u64().map_or(of.clone(), |bytes| format!("{of}; at most {bytes} bytes"))
+        });
+        let row = |event: &Value| {
+            let [name, doc, kind, programme] =
+                ["name", "doc", "kind", "programme"].map(|name| cell(word(event, name)));
+            format!("| [{name}](#{name}) | {kind} | {programme} | {doc} |\n")
+        };
+        let mut wanted = page.clone();
+        for (mark, made) in [
+            (
+                "events",
+                format!(
+                    "| event | kind | programme | what it is |\n|---|---|---|---|\n{}",
+                    events.iter().map(row).collect::<String>()
+                ),
+            ),
+            ("each event", format!("\n{}", events.iter().map(section).collect::<String>())),
+            ("fields", format!("| field | type | of | what it is |\n|---|---|---|---|\n{fields}")),
+        ] {
+            let mark = format!("<!-- {mark} -->\n");
+            let (before, rest) = wanted.split_once(&mark).expect("the page has each part");
+            let (_, after) = rest.split_once(END).expect("each part has an end");
+            wanted = format!("{before}{mark}{made}{END}{after}");
+        }
+        if std::env::var_os("SHOAL_WRITE_DOCS").is_some() {
+            std::fs::write(&file, &wanted).unwrap();
+            return;
+        }
+        assert!(
+            page == wanted,
+            "docs/events.md is not what the definitions say: run this test with SHOAL_WRITE_DOCS=1"
+        );
+    }
+
     #[test]
     fn bounds_and_listed_values_are_told_in_their_unit() {
         let number = json!({"class": "measure", "type": "number", "min": 0, "max": 120, "unit": "ms"});
