@@ -1,8 +1,8 @@
-//! Who is meant, and may it be kept: keyring, pseudonym, consent, scrub, generalise.
+//! Who is meant, and may it be kept: keyring, pseudonym, consent, scrub.
 //!
-//! Pure but for the key file. Secrets and pseudonyms have no `Debug` and no `Display`.
+//! Pure: the key file is read and written by whoever has it. Secrets and pseudonyms have no `Debug` and no `Display`.
 //!
-//! - `keyring`: the key file, and one derived key for each purpose; `key`: a key in memory
+//! - `keyring`: what is in the key file, and one derived key for each purpose; `key`: a key in memory
 //! - `identifier`: which spellings mean the same subject, and which mean nobody
 //! - `pseudonym`: identifiers become 128-bit keyed digests
 //! - `unit_key`: whose an event is that names nobody
@@ -13,14 +13,12 @@
 //! - `route`: paths and addresses become templates
 //! - `secret`: hashes of access keys
 //! - `crash_group`: crashes of one cause get one name
-//! - `generalise`: coordinates and addresses lose their precision
 //!
 //! Not here: where consents are kept (`shoal-storage`, `consents`), how many there are (`shoal-anonymity`).
 
 pub mod consent;
 pub mod crash_group;
 mod fold;
-pub mod generalise;
 pub mod identifier;
 mod key;
 pub mod keyring;

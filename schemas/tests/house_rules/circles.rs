@@ -123,14 +123,35 @@ fn a_circle_of_modules_is_seen() {
 
 /// Counted are the lines of production code: what `#[cfg(test)]` leaves out, `tests/` and `benches/` are not part of a
 /// crate that somebody reads to change it, and the tests of a whole service stand in one crate by their nature.
-#[test]
-fn no_crate_is_over_a_quarter_of_the_whole() {
+fn production_lines() -> Vec<(&'static str, usize)> {
     let lines = |name: &&str| -> usize {
         let files: BTreeMap<PathBuf, usize> =
             Tree::of_crate(name).into_iter().flat_map(|tree| tree.lines).collect();
         files.values().sum()
     };
-    let all: Vec<(&str, usize)> = CRATES.iter().map(|name| (*name, lines(name))).collect();
+    CRATES.iter().map(|name| (*name, lines(name))).collect()
+}
+
+/// Rounded, so that not every change is one of the page: the page may be a tenth off.
+#[test]
+fn the_page_on_architecture_says_how_large_each_crate_is() {
+    let text = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let rows: Vec<Vec<&str>> =
+        text.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>()).collect();
+    let mut wrong = String::new();
+    for (name, lines) in production_lines() {
+        let row = rows.iter().find(|row| row.len() == 6 && row[1] == format!("`{name}`")).unwrap();
+        let told: usize = row[4].replace(',', "").parse().unwrap();
+        if told.abs_diff(lines) * 10 > lines {
+            writeln!(wrong, "{name} has {lines} lines, not {told}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "docs/architecture.md:\n{wrong}");
+}
+
+#[test]
+fn no_crate_is_over_a_quarter_of_the_whole() {
+    let all = production_lines();
     let whole: usize = all.iter().map(|(_, lines)| lines).sum();
     let shares = all.iter().map(|(name, lines)| format!("{name} {lines}")).collect::<Vec<_>>().join(", ");
     for (name, lines) in &all {

@@ -1,8 +1,10 @@
 //! Edges between crates point one way, and each heavy dependency has one home.
 
-use crate::{CRATES, root};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Crate, and the crates of this workspace that it may use.
+use crate::{CRATES, root, rust_files};
+
+/// Crate, and the crates of this workspace that it uses, its tests and benches too.
 const EDGES: [(&str, &[&str]); 13] = [
     ("schemas", &[]),
     ("files", &[]),
@@ -12,9 +14,9 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("storage", &["schemas", "files"]),
     ("audit", &["files"]),
     ("ingest", &["schemas", "files", "privacy", "storage"]),
-    ("postprocess", &["schemas", "anonymity", "language"]),
+    ("postprocess", &["anonymity", "language"]),
     ("query", &["schemas", "privacy", "anonymity", "language", "postprocess", "storage", "audit"]),
-    ("retention", &["schemas", "privacy", "storage"]),
+    ("retention", &["schemas", "storage"]),
     (
         "server",
         &[
@@ -31,7 +33,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "retention",
         ],
     ),
-    ("benches", &["schemas", "privacy", "anonymity", "storage", "ingest", "query"]),
+    ("benches", &["schemas", "privacy", "anonymity", "storage", "audit", "ingest", "query"]),
 ];
 
 /// Heavy dependency, and the crates that may name it in `[dependencies]`.
@@ -55,17 +57,16 @@ fn dependencies(name: &str, table: &str) -> Vec<String> {
     manifest.get(table).and_then(|d| d.as_table()).map(|d| d.keys().cloned().collect()).unwrap_or_default()
 }
 
+/// An edge that nobody uses any more would let another one come back without a decision.
 #[test]
 fn crates_depend_one_way() {
-    for (name, allowed) in EDGES {
-        for dependency in dependencies(name, "dependencies") {
-            if let Some(other) = dependency.strip_prefix("shoal-") {
-                assert!(
-                    allowed.contains(&other),
-                    "{name} must not depend on {other}: see docs/architecture.md"
-                );
-            }
-        }
+    for (name, listed) in EDGES {
+        let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
+        let all = tables.iter().flat_map(|table| dependencies(name, table));
+        let used: BTreeSet<String> =
+            all.filter_map(|dependency| Some(dependency.strip_prefix("shoal-")?.to_owned())).collect();
+        let listed: BTreeSet<String> = listed.iter().map(|other| (*other).to_owned()).collect();
+        assert_eq!(used, listed, "{name} uses the first, and may use the second: see docs/architecture.md");
     }
 }
 
@@ -92,6 +93,67 @@ fn heavy_dependencies_have_one_home() {
             }
         }
     }
+}
+
+/// Every package that one of the workspace is built of, tests and features of the whole workspace included, by the lock.
+fn locked_below(name: &str) -> BTreeSet<String> {
+    let lock: toml::Table = std::fs::read_to_string(root().join("Cargo.lock")).unwrap().parse().unwrap();
+    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for package in lock["package"].as_array().unwrap() {
+        let (name, version) = (package["name"].as_str().unwrap(), package["version"].as_str().unwrap());
+        let list = package.get("dependencies").and_then(|list| list.as_array());
+        let list: Vec<String> =
+            list.into_iter().flatten().map(|one| one.as_str().unwrap().to_owned()).collect();
+        // A dependency has its version where there are several of the name.
+        known.entry(name.to_owned()).or_default().extend(list.clone());
+        known.insert(format!("{name} {version}"), list);
+    }
+    let (mut found, mut next) = (BTreeSet::new(), vec![name.to_owned()]);
+    while let Some(package) = next.pop() {
+        let found_first = found.insert(package.clone());
+        if found_first {
+            next.extend(
+                known.get(&package).unwrap_or_else(|| panic!("{package} is not in the lock")).clone(),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn what_needs_no_datafusion_is_built_without_it() {
+    let is_datafusion = |package: &String| package.starts_with("datafusion");
+    assert!(locked_below("shoal-query").iter().any(is_datafusion), "the lock must be readable");
+    for name in ["language", "storage", "ingest", "retention"] {
+        let found: Vec<String> =
+            locked_below(&format!("shoal-{name}")).into_iter().filter(is_datafusion).collect();
+        assert!(found.is_empty(), "{name} must not need {found:?}");
+    }
+}
+
+/// `cargo machete` looks at `[dependencies]` only.
+#[test]
+fn every_dependency_of_tests_is_named_in_them() {
+    for name in CRATES {
+        let mut files = Vec::new();
+        rust_files(&root().join(name), &mut files);
+        let text: String = files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        for dependency in dependencies(name, "dev-dependencies") {
+            // One has another name in the code.
+            let word = if dependency == "md-5" { "md5".to_owned() } else { dependency.replace('-', "_") };
+            assert!(text.contains(&word), "{name} does not use {dependency}");
+        }
+    }
+}
+
+/// A panic in a scan is one failed question: with `abort` it would end the service, and no test of another profile would see it.
+#[test]
+fn what_people_run_is_optimised_and_survives_a_panic_of_a_question() {
+    let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let release = manifest["profile"]["release"].as_table().unwrap();
+    assert_eq!(release["panic"].as_str(), Some("unwind"));
+    assert_eq!((release["opt-level"].as_integer(), release["lto"].as_str()), (Some(3), Some("thin")));
+    assert!(!release.contains_key("package"), "no crate has a level of its own");
 }
 
 /// What a test may do to a private query, nothing that is built for use can do.

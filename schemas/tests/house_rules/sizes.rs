@@ -28,14 +28,20 @@ impl Functions {
     }
 }
 
-/// How many arguments it is: a tuple that is taken apart is as many as it has parts.
+/// How many arguments it is: a tuple is as many as it has parts, whether it is taken apart in the signature or has a name.
 fn arguments(input: &syn::FnArg) -> usize {
     match input {
         syn::FnArg::Receiver(_) => 0,
-        syn::FnArg::Typed(typed) => match typed.pat.as_ref() {
-            syn::Pat::Tuple(tuple) => tuple.elems.len(),
-            _ => 1,
-        },
+        syn::FnArg::Typed(typed) => parts(&typed.ty),
+    }
+}
+
+fn parts(of: &syn::Type) -> usize {
+    match of {
+        syn::Type::Tuple(tuple) => tuple.elems.iter().map(parts).sum::<usize>().max(1),
+        syn::Type::Reference(reference) => parts(&reference.elem),
+        syn::Type::Paren(inner) => parts(&inner.elem),
+        _ => 1,
     }
 }
 
@@ -78,6 +84,19 @@ fn files_and_functions_keep_their_size_and_open_with_their_purpose() {
         }
     }
     assert!(broken.is_empty(), "\n{broken}");
+}
+
+#[test]
+fn a_tuple_is_as_many_arguments_as_it_has_parts() {
+    for (signature, expected) in [
+        ("fn f(&self, a: u8)", 1),
+        ("fn f((a, b): (u8, u8), c: u8)", 3),
+        ("fn f(key: &(u8, (u8, u8)), c: &[(u8, u8)])", 4),
+        ("fn f(nothing: ())", 1),
+    ] {
+        let signature: syn::Signature = syn::parse_str(signature).unwrap();
+        assert_eq!(signature.inputs.iter().map(arguments).sum::<usize>(), expected);
+    }
 }
 
 #[test]
