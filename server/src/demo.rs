@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::running::Running;
 use crate::startup::start;
-use crate::{logs, system_clock, threads};
+use crate::{key_file, logs, system_clock, threads};
 
 use keys::{Keys, SDK_REGION};
 use questions::{Exactness, QUESTIONS, Question, TOUR};
@@ -67,6 +67,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     // The quick build is not optimised.
     config.query.row_time_ns = 300;
     config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+    // Before there is a log, which would advise to keep a copy of it: nobody needs what a demo has made.
+    key_file::open_or_create(&config.key_file, &config.data_dir)?;
     logs::start(&config.log);
     let keys = Keys::make(&config)?;
     threads::runtime()?.block_on(async {
@@ -175,21 +177,19 @@ fn print_how_to_go_on(url: &str, dir: &Path, keys: &Keys, metrics: Option<Socket
     let dsn = url.replacen("://", &format!("://{sdk_for_dsn}@"), 1);
     println!(
         r#"
-Ask yourself, in another terminal:
+Ask yourself, in another terminal ({url}/docs/ describes the HTTP interface):
   {alias}
-  export SHOAL_URL={url} SHOAL_KEY={officer}
+  export SHOAL_URL={url}
+  export SHOAL_KEY={officer}
   shoal query "SELECT country, COUNT(DISTINCT subject) AS people FROM usage GROUP BY country"
-  shoal budget
-
-Send events of your own. This key is for people in {region} who have opted in before the SDK starts:
-  curl -s {url}/v1/events -H "Authorization: Bearer {sdk}" \
+Send events of your own, as somebody in {region} who has opted in before the SDK starts:
+  KEY={sdk}
+  curl -s $SHOAL_URL/v1/events -H "Authorization: Bearer $KEY" \
     -d '{{"events": [{{"event": "app_open", "user_id": "me"}}]}}'
-  Segment SDK: host {url}, write key {sdk}
-  Sentry DSN:  {dsn}/1
-See what becomes of them:
+  Segment: host {url}, write key as KEY above
+  Sentry:  {dsn}/1
   SHOAL_DATA_DIR={data} shoal watch
-
-HTTP interface: {url}/docs/   Delta tables: {tables}"#,
+Delta tables: {tables}"#,
         alias = alias_line(),
         region = SDK_REGION,
         data = dir.join("data").display(),

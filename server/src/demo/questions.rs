@@ -26,7 +26,7 @@ pub(super) enum Exactness {
 }
 
 /// How many of the questions the demo asks when it is not told to ask all: those that come first.
-pub(super) const TOUR: usize = 4;
+pub(super) const TOUR: usize = 3;
 
 /// The truth of a column for each group.
 pub(super) type Truth = fn(&[Event]) -> BTreeMap<String, f64>;
