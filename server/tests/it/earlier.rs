@@ -18,15 +18,22 @@ use crate::tables::{Tables, text};
 /// The directories that are kept, each with what it is the first to have.
 const BEFORE_MARKS: &str = "data-2026-11";
 const WITH_MARKS: &str = "data-2026-11-29";
-const ALL: [&str; 2] = [BEFORE_MARKS, WITH_MARKS];
+const WITH_JOURNAL: &str = "data-2026-11-30";
+const ALL: [&str; 3] = [BEFORE_MARKS, WITH_MARKS, WITH_JOURNAL];
 
 /// What is known of a directory, and a world over a copy of it.
 fn earlier(name: &str) -> (Value, World) {
+    earlier_but(name, |_| {})
+}
+
+/// The same, when something was done to the copy first.
+fn earlier_but(name: &str, change: impl FnOnce(&Path)) -> (Value, World) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     let facts: Value = serde_json::from_slice(&std::fs::read(fixture.join("facts.json")).unwrap()).unwrap();
     let packed = std::fs::File::open(fixture.join("files.tar.zst")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     tar::Archive::new(zstd::Decoder::new(packed).unwrap()).unpack(dir.path()).unwrap();
+    change(dir.path());
     let world = World::over(dir, facts["now_ms"].as_i64().unwrap() + 1, |_| {});
     (facts, world)
 }
@@ -82,7 +89,11 @@ fn events_are_there_once(name: &str) {
 
 #[test]
 fn the_unit_key_of_an_earlier_versions_day_goes_on() {
-    let (facts, world) = earlier(WITH_MARKS);
+    [WITH_MARKS, WITH_JOURNAL].into_iter().for_each(a_unit_key_goes_on);
+}
+
+fn a_unit_key_goes_on(name: &str) {
+    let (facts, world) = earlier(name);
     let mut later = facts["nobodys"].clone();
     later["events"][0]["id"] = json!("de-nobody-later");
     later["events"][0]["time"] = json!(world.now_ms());
@@ -97,13 +108,34 @@ fn the_unit_key_of_an_earlier_versions_day_goes_on() {
 
 #[test]
 fn a_server_key_of_an_earlier_version_is_told_the_codes_and_a_shipped_one_is_not() {
-    let (facts, world) = earlier(WITH_MARKS);
+    [WITH_MARKS, WITH_JOURNAL].into_iter().for_each(kinds_of_keys_are_kept);
+}
+
+fn kinds_of_keys_are_kept(name: &str) {
+    let (facts, world) = earlier(name);
     let told = |name: &str| {
         let answer =
             world.client().events(key(&facts, name), &click(&world, "DE", &format!("of-{name}"), "carla"));
         answer["events"][0]["code"].as_str().map(str::to_owned)
     };
     assert_eq!((told("server").as_deref(), told("app")), (Some("withdrawn"), None));
+}
+
+/// A withdrawal that was recorded by an earlier version is in its journal, which outlives an older copy of the records.
+#[test]
+fn an_older_copy_of_an_earlier_versions_consents_gets_what_its_journal_knows() {
+    let put_back = |dir: &Path| {
+        std::fs::copy(dir.join("older.redb"), dir.join("data/de/ledger.redb")).unwrap();
+    };
+    let (facts, world) = earlier_but(WITH_JOURNAL, put_back);
+    let answer = world.client().events(key(&facts, "server"), &click(&world, "DE", "of-carla", "carla"));
+    assert_eq!(answer["events"][0]["code"], "withdrawn", "{answer}");
+    let last = lines(&world).pop().unwrap();
+    assert_eq!(
+        (&last["act"], &last["journal_lost"]),
+        (&json!("withdrawals_replay"), &json!(false)),
+        "{last}"
+    );
 }
 
 #[test]
@@ -238,7 +270,9 @@ fn files_get_digests(name: &str) {
         let table = store.table(Region::De, def).await.unwrap();
         let before = table.snapshot().await.unwrap();
         let have = before.files().iter().map(|file| file.digest.is_some()).collect::<BTreeSet<_>>();
-        assert_eq!(have, BTreeSet::from([false, true]), "{name}");
+        let is_known = BTreeSet::from([true]);
+        let expected = if name == WITH_JOURNAL { is_known } else { BTreeSet::from([false, true]) };
+        assert_eq!(have, expected, "{name}");
         let report = table.compact(world.now_ms(), EAGER).await.unwrap();
         assert!(report.groups > 0 && report.failed.is_empty());
         let after = table.snapshot().await.unwrap();
