@@ -13,6 +13,7 @@ pub(crate) mod answers;
 pub(crate) mod auth;
 pub(crate) mod body;
 mod bound;
+mod coarse;
 pub(crate) mod connections;
 mod cors;
 mod described;

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use serde_json::{Value, json};
+use shoal_schemas::Region;
+use shoal_server::access_keys::{Role, Scope};
 
 use crate::process::{Setup, until};
 use crate::stage::{batch, click, real_day};
@@ -137,4 +139,32 @@ fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
     let full = Setup { dir: dir.path(), variables: &[("SHOAL_INGEST_FREE_BYTES_MIN", "1099511627776")] };
     let (code, told, _) = full.run(&["doctor"]);
     assert!(code == 1 && told.contains("fail disk: ") && told.contains("Free some space"), "{told}");
+}
+
+/// A key that asks questions is told no exact number, of retention neither.
+#[test]
+fn an_officer_is_told_of_the_regions_of_the_key_and_in_round_numbers() {
+    let world = crate::ledger::world();
+    world.client().events(&world.keys.app, &batch("US", vec![click("u-1", "person-u", "tile")]));
+    world.flush();
+    let german = world.key(Scope::Analyst { role: Role::Officer, regions: vec![Region::De] }).reveal();
+    let plan = world.client().get("/v1/retention/plan", &german).expect(200).json();
+    let lines = plan["lines"].as_array().unwrap();
+    assert!(lines.iter().all(|line| line["region"] == "DE"), "{plan}");
+    let usage = lines.iter().find(|line| line["kind"] == "usage").unwrap();
+    let told =
+        ["rows", "bytes", "files", "kept_rows", "kept_files"].map(|name| usage[name].as_u64().unwrap());
+    assert_eq!(told, [0, 0, 0, 10_000, 10], "60 rows in a file: {usage}");
+    let both = world.client().get("/v1/retention/plan", &world.keys.officer).expect(200).json();
+    assert!(both["lines"].as_array().unwrap().iter().any(|line| line["region"] == "US"), "{both}");
+
+    world.set_now_ms(world.now_ms() + 181 * 86_400_000);
+    let asked = json!({"dry_run": true}).to_string();
+    let ran = world.client().post("/v1/retention/runs", &german, asked).expect(200);
+    let last: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+    let expired = last["report"]["expired"].as_array().unwrap();
+    assert!(expired.iter().all(|line| line["region"] == "DE"), "{last}");
+    let usage = expired.iter().find(|line| line["kind"] == "usage").unwrap();
+    let told = ["rows", "bytes", "files"].map(|name| usage[name].as_u64().unwrap());
+    assert_eq!(told, [10_000, 10_000_000, 10], "{usage}");
 }

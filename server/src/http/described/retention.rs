@@ -22,9 +22,11 @@ struct RetentionLine {
     kind: KindWord,
     /// Days kept after the event's own day
     retention_days: u32,
-    /// Expired files
+    /// Expired files; this and the other numbers of files are rounded up to a multiple of 10
     files: u64,
+    /// Rounded up to a multiple of 10,000, as `kept_rows`
     rows: u64,
+    /// Rounded up to a multiple of 10,000,000
     bytes: u64,
     /// The oldest expired day
     #[schema(required = true, format = Date)]

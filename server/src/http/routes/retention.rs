@@ -1,6 +1,6 @@
 //! `GET /v1/retention/plan` and `POST /v1/retention/runs`: for officers. A run answers with one JSON object a line:
 //! `{"progress": ..}` as it goes on, then `{"report": ..}`, or `{"problem": ..}` with the members of a problem document: its
-//! status cannot be the answer's any more, which has begun.
+//! status cannot be the answer's any more, which has begun. Whatever is told is of the key's regions, and coarse (`coarse.rs`).
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use crate::http::auth::{self, Presented};
+use crate::http::coarse;
 use crate::http::described::retention::RetentionPlan;
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
@@ -58,16 +59,17 @@ impl Wanted {
 #[utoipa::path(get, path = "/v1/retention/plan", tag = "retention", summary = "What a run would do",
     operation_id = "plan_retention",
     responses(
-        (status = 200, description = "Files, rows, bytes and the oldest day per region, programme and kind",
+        (status = 200, description = "Files, rows and bytes, each rounded up, and the oldest day per region of the key, programme and kind",
             body = RetentionPlan),
         Plan),
     security(("key" = []), ("basic" = [])))]
 pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    if let Err(problem) = auth::officer(&state.keys, Presented::in_header(&http)) {
-        return problem.response();
-    }
+    let officer = match auth::officer(&state.keys, Presented::in_header(&http)) {
+        Ok(officer) => officer,
+        Err(problem) => return problem.response(),
+    };
     match state.retention.plan(state.look().0).await {
-        Ok(plan) => HttpResponse::Ok().json(plan),
+        Ok(plan) => HttpResponse::Ok().json(coarse::plan(plan, &officer.regions)),
         Err(error) => {
             tracing::error!(%error, "retention plan failed");
             Problem::new(ProblemType::Failed, "a table could not be read; see the log").response()
@@ -113,7 +115,7 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
             let _ = lines.send(Bytes::from(format!("{value}\n")));
         };
         let mut progress = |p: Progress| {
-            send(json!({"progress": {"tables_done": p.tables_done, "tables": p.tables, "files": p.files}}));
+            send(json!({"progress": {"tables_done": p.tables_done, "tables": p.tables, "files": coarse::files(p.files)}}));
         };
         let problem = |of, detail: &str| json!({"problem": Problem::new(of, detail).document()});
         let failed = |detail: &str| problem(ProblemType::Failed, detail);
@@ -122,7 +124,7 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
                 Ok(()) if !asked.dry_run && state.ran(now_ms, asked.accepted).await.is_err() => {
                     send(failed("the mark of the run could not be written; see the log"));
                 }
-                Ok(()) => send(json!({"report": report})),
+                Ok(()) => send(json!({"report": coarse::report(report, &officer.regions)})),
                 Err(error) => {
                     tracing::error!(%error, "a run of retention is not in the audit");
                     send(failed("the audit could not be written; see the log"));
@@ -135,7 +137,7 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
                 }
                 send(match error {
                     RetentionError::Refused(refused) => {
-                        problem(ProblemType::RetentionRefused, &refused.to_string())
+                        problem(ProblemType::RetentionRefused, &coarse::refused(&refused))
                     }
                     RetentionError::Table { .. } => failed("a table could not be read; see the log"),
                 });
