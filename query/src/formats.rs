@@ -23,8 +23,29 @@ use shoal_postprocess::{Column, ColumnKind};
 const NULL: &str = "NULL";
 /// With these a text begins that a spreadsheet takes for a formula; the last four are the wide forms of the first.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+/// Most bytes of the notes in a header.
+const HEADER_BYTES_MAX: usize = 6_000;
+/// In a header, what stands for the notes that do not fit.
+const MORE_NOTES: &str = "There are more notes: ask for JSON to read them.";
 /// Most decimal places of a number in CSV.
 const PLACES_MAX: i32 = 9;
+
+/// JSON in which every letter beyond ASCII is escaped.
+fn ascii_json(value: &impl serde::Serialize) -> String {
+    // What an answer is told with can always be written.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let mut ascii = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            c if c.is_ascii() => ascii.push(c),
+            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                // Writing to a text cannot fail.
+                let _ = write!(ascii, "\\u{unit:04x}");
+            }),
+        }
+    }
+    ascii
+}
 
 impl Released {
     /// The columns, in the order of every format.
@@ -109,6 +130,25 @@ impl Released {
             line(&mut (0..self.columns.len()).map(|at| self.cell(row, at)));
         }
         out
+    }
+
+    /// The notes as JSON in ASCII, for a header beside a CSV, which has no place for them. There are as many as fit into a header.
+    pub fn notes_header(&self) -> String {
+        let (mut shown, mut bytes) = (Vec::new(), 0);
+        for note in &self.notes {
+            bytes += ascii_json(note).len() + 1;
+            if bytes > HEADER_BYTES_MAX {
+                shown.push(MORE_NOTES);
+                break;
+            }
+            shown.push(note);
+        }
+        ascii_json(&shown)
+    }
+
+    /// What it cost, as JSON in ASCII, for a header.
+    pub fn cost_header(&self) -> String {
+        ascii_json(&self.cost)
     }
 
     /// One cell of the CSV.

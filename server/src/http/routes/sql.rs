@@ -45,6 +45,9 @@ refusals!(
 
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
+/// Beside a CSV: the notes, and what the answer cost, as JSON.
+const NOTES: HeaderName = HeaderName::from_static("x-shoal-notes");
+const COST: HeaderName = HeaderName::from_static("x-shoal-cost");
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
@@ -83,7 +86,7 @@ struct Question {
     summary = "Ask in SQL",
     operation_id = "ask",
     description = "Every number comes with its standard deviation (`<name>_sd`) and its 95 % interval (`<name>_low`, \
-        `<name>_high`). The form follows `format` or `Accept`: JSON, CSV or an Arrow IPC stream. How exact the numbers are \
+        `<name>_high`). The form follows `format` or `Accept`: JSON, CSV (with notes and cost in headers) or an Arrow IPC stream. How exact the numbers are \
         follows `precision` (low, normal or high), or `sd_max`: the largest standard deviation that is wanted. Exactness \
         costs privacy budget; `dry_run` tells the price and the noise of each number. `id` (a UUID, also as header `x-query-id`) is for cancelling; \
         the header `x-query-id` of every answer says it. An answer that read events leaves at one of a few fixed times \
@@ -94,7 +97,9 @@ struct Question {
         (String = "text/plain"))),
     params(("x-query-id" = Option<String>, Header, description = "As `id` of the body", format = "uuid", nullable = false)),
     responses(
-        (status = 200, description = "The answer", headers(("x-query-id" = String, description = "The query's id")), content(
+        (status = 200, description = "The answer", headers(("x-query-id" = String, description = "The query's id"),
+            ("x-shoal-notes" = String, description = "With CSV only: the notes, as a JSON list"),
+            ("x-shoal-cost" = String, description = "With CSV only: what the answer cost, as a JSON object")), content(
             (questions::Answer = "application/json"), (String = "text/csv"),
             (Vec<u8> = "application/vnd.apache.arrow.stream"))),
         Answer),
@@ -244,7 +249,11 @@ fn request(http: &HttpRequest, question: Question, state: &State) -> Result<(Que
 fn released_as(format: Format, released: &Released) -> HttpResponse {
     match format {
         Format::Json => HttpResponse::Ok().json(released.to_json()),
-        Format::Csv => HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(released.to_csv()),
+        Format::Csv => HttpResponse::Ok()
+            .content_type("text/csv; charset=utf-8")
+            .insert_header((NOTES, released.notes_header()))
+            .insert_header((COST, released.cost_header()))
+            .body(released.to_csv()),
         Format::Arrow => match released.to_arrow_ipc() {
             Ok(bytes) => HttpResponse::Ok().content_type(ARROW).body(bytes),
             Err(_) => Problem::from(QueryError::Failed).response(),
