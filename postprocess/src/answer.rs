@@ -3,8 +3,8 @@
 //! Invariants: a released number keeps its own deviation and its unit, and a count stays a whole number. A number is shown
 //! with its interval, which holds it, or not at all: where the error is not known (a division by a count whose companion is
 //! zero) the number is null too. Where a group was withheld the number is null and the interval has the ends between which it is.
-//! A number without companions that depends on noise is a value, never a key, and its column has a note. Names of columns
-//! are all different. Not here: the intervals themselves (`intervals`), how companions come to be (`replicate`).
+//! What depends on noise and has no companions is a value, never a key, and its column has a note. Names of columns are all
+//! different. Not here: the intervals themselves (`intervals`), how companions come to be (`replicate`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::intervals::{Cell, Companions, computed, stated};
 use super::refuse;
-use super::replicate::{Caveat, Noise, Noisy, Output};
+use super::replicate::{Caveat, Missing, Noise, Noisy, Output};
 use crate::column::{Column, ColumnKind};
 use crate::error::Failure;
 use shoal_language::{Refusal, Rule, without_values};
@@ -95,9 +95,10 @@ fn noisy(output: &Output) -> Option<&Noisy> {
     }
 }
 
-/// What holds for every number of a column.
+/// What holds for every value of a column, and in that of the first one for the rows of the answer.
 fn note(output: &Output, ty: &DataType) -> Option<String> {
-    let of = |caveat: &Caveat| match caveat {
+    let of = |caveat: &Caveat| {
+        match caveat {
         Caveat::Partial(most) => {
             format!("Groups that are not shown, of fewer than about {most} people, are not in it.")
         }
@@ -105,19 +106,42 @@ fn note(output: &Output, ty: &DataType) -> Option<String> {
             "Where a group is not shown because fewer than about {most} people are in it, its number is not zero but unknown; \
              the interval has the ends between which it can be."
         ),
-    };
-    match (&output.noise, noisy(output)) {
-        (None, _) => None,
-        (_, Some(noisy)) => {
-            let texts: Vec<String> = noisy.caveats.iter().map(of).collect();
-            (!texts.is_empty()).then(|| texts.join(" "))
+        Caveat::LeftOut => {
+            "Days that have expired and were never asked for are left out: there its number is not zero but unknown.".to_owned()
         }
-        (_, None) if ty.is_numeric() => Some(
+    }
+    };
+    let mut texts: Vec<String> = Vec::new();
+    match &output.noise {
+        None => {}
+        Some(Noise::Noisy(noisy)) => texts.extend(noisy.caveats.iter().map(of)),
+        Some(Noise::Absent(absent)) => texts.push(format!("It is NULL also where {}.", why(absent.missing))),
+        Some(_) if ty.is_numeric() => texts.push(
             "It follows from noisy numbers and from which groups are shown, and has no error of its own."
                 .to_owned(),
         ),
-        (_, None) => None,
+        Some(_) => texts.push(
+            "It follows from noisy numbers and from which groups are shown, and can be wrong: a group that is not shown because few \
+             people are in it is not one of nobody."
+                .to_owned(),
+        ),
     }
+    if output.absence != Missing::default() {
+        let why = why(output.absence);
+        texts.push(format!(
+            "Which rows there are was decided by which groups are shown: also where {why}, a group counts as one that is not there."
+        ));
+    }
+    (!texts.is_empty()).then(|| texts.join(" "))
+}
+
+/// Why a group is not there.
+fn why(missing: Missing) -> String {
+    let small = missing
+        .shown_from
+        .map(|most| format!("a group is not shown because fewer than about {most} people are in it"));
+    let left_out = missing.left_out.then(|| "days have expired and are left out".to_owned());
+    small.into_iter().chain(left_out).collect::<Vec<_>>().join(", or ")
 }
 
 /// The types that answers have.

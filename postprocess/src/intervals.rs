@@ -91,13 +91,21 @@ fn deviation(x: f64, moved: &[Option<f64>]) -> Option<f64> {
     Some((squares / moved.len() as f64).sqrt())
 }
 
-/// How far the worlds reach: from the first, what each other one adds below and above.
+/// How far the worlds reach: from the first, what those of each side, which are two, add below and above.
 fn reach(value: Option<f64>, worlds: &[Option<f64>]) -> Option<(f64, f64)> {
     let Some((first, others)) = worlds.split_first() else { return value.map(|x| (x, x)) };
     let first = (*first)?;
-    others.iter().try_fold((first, first), |(low, high), other| {
-        let step = other.as_ref()? - first;
-        Some((low + step.min(0.0), high + step.max(0.0)))
+    others.chunks(2).try_fold((first, first), |(low, high), of_side| {
+        let (mut down, mut up) = (0.0_f64, 0.0_f64);
+        for other in of_side {
+            let step = other.as_ref()? - first;
+            // A number that is not known makes the ends unknown, which `min` and `max` would pass over.
+            if step.is_nan() {
+                return None;
+            }
+            (down, up) = (down.min(step), up.max(step));
+        }
+        Some((low + down, high + up))
     })
 }
 
@@ -144,8 +152,9 @@ mod tests {
         // Without COALESCE there is no number, only what it is between.
         let cell = computed(None, &of(1.0));
         assert_eq!((cell.value, ends(cell)), (None, (Some(high), Some(1.0))));
-        // Two sides of a difference go apart.
-        let both = Companions { moved: vec![Some(0.0)], worlds: vec![Some(0.0), Some(9.0), Some(-5.0)] };
+        // Two sides of a difference go apart; the worlds of one side do not add up.
+        let worlds = vec![Some(0.0), Some(9.0), Some(2.0), Some(-5.0), Some(-1.0)];
+        let both = Companions { moved: vec![Some(0.0)], worlds };
         assert_eq!(ends(computed(Some(0.0), &both)), (Some(-5.0), Some(9.0)));
     }
 

@@ -33,6 +33,9 @@ pub struct ReleasedSchema {
     pub numbers: Vec<NumberColumn>,
     /// About how many people a group needs to be shown; none when every group is.
     pub shown_from: Option<u64>,
+    /// Whether days of it are left out because they have expired and were never asked for.
+    #[serde(default)]
+    pub left_out: bool,
 }
 
 /// A key.

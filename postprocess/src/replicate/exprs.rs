@@ -12,7 +12,7 @@ use datafusion::logical_expr::logical_plan::{Join, Projection};
 use datafusion::logical_expr::{BinaryExpr, Expr, JoinConstraint, JoinType, LogicalPlan, Operator, lit};
 
 use super::linear::total_of_mean;
-use super::relation::{Noise, Noisy, Relation, Replication, Side};
+use super::relation::{Absent, Noise, Noisy, Relation, Replication, Side};
 use super::units::{self, Unit};
 use crate::refuse::{JOINED, Stop, stop};
 use crate::slot::Slot;
@@ -26,6 +26,14 @@ pub(super) fn has_subquery(expr: &Expr) -> bool {
     let found =
         expr.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))));
     found.unwrap_or(true)
+}
+
+/// An expression without its aliases.
+pub(super) fn without_alias(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => without_alias(&alias.expr),
+        _ => expr,
+    }
 }
 
 /// An expression without its aliases, and without a cast of a number to what it is.
@@ -49,7 +57,14 @@ impl Relation {
     /// How an expression of a type depends on noise. [`Noise::Noisy`] is without companions, unless it is a bare column.
     pub(super) fn noise(&self, expr: &Expr, ty: &DataType) -> Option<Noise> {
         if let Expr::Column(column) = plain(expr) {
-            return self.noise_of(column).cloned();
+            let noise = self.noise_of(column).cloned();
+            let is_itself = matches!(without_alias(expr), Expr::Column(_));
+            if is_itself || !matches!(noise, Some(Noise::Absent(_))) {
+                return noise;
+            }
+        }
+        if self.is_key_of_either_side(expr) {
+            return None;
         }
         let (mut is_noisy, mut is_decided, mut is_lost) = (false, has_subquery(expr), false);
         let mut caveats = BTreeSet::new();
@@ -63,6 +78,12 @@ impl Relation {
                     Some(Noise::Noisy(noisy)) => {
                         is_noisy = true;
                         caveats.extend(noisy.caveats.iter().copied());
+                    }
+                    // What is computed with it is another number where the group is there.
+                    Some(Noise::Absent(absent)) => {
+                        is_noisy = true;
+                        is_lost |= is_number(ty) && absent.instead.is_none();
+                        caveats.extend(absent.missing.unknown());
                     }
                 }
             }
@@ -79,6 +100,18 @@ impl Relation {
             true => Some(Noise::Decided),
             false => is_decided.then_some(Noise::Decided),
         }
+    }
+
+    /// Whether an expression is a key that one side of a join has at least, and that is the same in both: `coalesce(a.k, b.k)`.
+    fn is_key_of_either_side(&self, expr: &Expr) -> bool {
+        let Expr::ScalarFunction(call) = without_alias(expr) else { return false };
+        let columns: Option<Vec<&Column>> = call.args.iter().map(Expr::try_as_col).collect();
+        let Some(columns) = columns.filter(|_| call.func.name() == "coalesce") else { return false };
+        columns.iter().all(|column| match self.noise_of(column) {
+            None => true,
+            Some(Noise::Absent(Absent { partner: Some(partner), .. })) => columns.contains(&partner),
+            Some(_) => false,
+        })
     }
 
     /// Whether noise decides what an expression of a filter, a partition or an order says.
@@ -131,8 +164,12 @@ impl Relation {
     pub(super) fn moved(&self, expr: &Expr, replicate: usize) -> Result<Expr, Stop> {
         let moved = expr.clone().transform_up(|e| {
             let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
-            let Some(Noise::Noisy(noisy)) = self.noise_of(column) else { return Ok(Transformed::no(e)) };
-            Ok(match noisy.moved.get(replicate) {
+            let companion = match self.noise_of(column) {
+                Some(Noise::Noisy(noisy)) => noisy.moved.get(replicate),
+                Some(Noise::Absent(absent)) if absent.worlds.contains(&replicate) => absent.instead.as_ref(),
+                _ => None,
+            };
+            Ok(match companion {
                 Some(companion) => Transformed::yes(Expr::Column(companion.clone())),
                 None => Transformed::no(e),
             })
@@ -208,7 +245,9 @@ impl Replication<'_> {
             }
             other => other,
         };
-        let side = inner.shown_from.map(|shown_from| Side { mark: self.fresh_column(), shown_from });
+        let missing = inner.missing;
+        let side =
+            (!missing.is_nothing()).then(|| Side { mark: self.fresh_column(), missing, keys: Vec::new() });
         exprs.extend(side.iter().map(|side| lit(true).alias(&side.mark.name)));
         let right = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(inner.plan))?);
         input.plan = LogicalPlan::Join(Join::try_new(

@@ -35,7 +35,7 @@ use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
 use self::relation::Replication;
-pub(super) use self::relation::{Caveat, Noise, Noisy, PREFIX};
+pub(super) use self::relation::{Caveat, Missing, Noise, Noisy, PREFIX};
 use super::refuse::Stop;
 use super::released::{ReleasedSchema, STATED};
 use super::signs::{Companions, Signs};
@@ -59,6 +59,8 @@ pub(super) struct Output {
     pub(super) moved: Vec<usize>,
     /// Positions of the companions of worlds.
     pub(super) worlds: Vec<usize>,
+    /// What may be missing from what the answer's rows were chosen by; in the first column's.
+    pub(super) absence: Missing,
 }
 
 /// Rewrites a plan that has passed the gate.
@@ -92,7 +94,8 @@ fn with_companions(
     let units = units::of_keys(plan, releases);
     for ((column, noise), unit) in columns.into_iter().zip(relation.noise).zip(units) {
         let (moved, worlds) = (Vec::new(), Vec::new());
-        let mut output = Output { name: column.name, noise, unit, stated: None, moved, worlds };
+        let absence = std::mem::take(&mut replication.absence);
+        let mut output = Output { name: column.name, noise, unit, stated: None, moved, worlds, absence };
         if let Some(Noise::Noisy(noisy)) = &output.noise {
             if let Some(bare) = &noisy.bare {
                 output.stated = Some(bare.stated.each_ref().map(|column| position(&mut shown, column)));

@@ -12,7 +12,7 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr, lit};
 
 use super::super::released::STATED;
-use super::relation::{Bare, Noise, Noisy, Relation, Replication, Wide};
+use super::relation::{Absent, Bare, Missing, Noise, Noisy, Relation, Replication, Wide};
 use crate::refuse::{PLAIN, Stop, stop};
 use crate::slot::Slot;
 use shoal_language::Rule;
@@ -26,6 +26,7 @@ impl Replication<'_> {
             LogicalPlan::Filter(node) => {
                 let mut input = self.relation(&node.input)?;
                 input.is_decided |= input.decides(&node.predicate);
+                self.chooses(&node.predicate, &input)?;
                 input.plan =
                     LogicalPlan::Filter(Filter::try_new(node.predicate.clone(), Arc::new(input.plan))?);
                 Ok(input)
@@ -59,7 +60,9 @@ impl Replication<'_> {
             let bare = Some(Bare { stated: Box::new(stated), is_whole: of.scale == 0 });
             let units = 10_f64.powi(i32::from(of.scale));
             let end = |end: i64| lit(end as f64 / units);
-            let ends = of.withheld.map(|(low, high)| Box::new([end(low), end(high)]));
+            // A group of days that were left out may have had any number.
+            let withheld = of.withheld.filter(|_| !release.left_out);
+            let ends = withheld.map(|(low, high)| Box::new([end(low), end(high)]));
             let (unit, caveats) = (of.unit.clone(), BTreeSet::new());
             noise.push(Some(Noise::Noisy(Noisy { bare, moved, unit, caveats, ends })));
         }
@@ -72,7 +75,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: Some(column(format!("{name}.row"))),
             is_decided: release.shown_from.is_some(),
-            shown_from: release.shown_from,
+            missing: release.missing(),
         })
     }
 
@@ -108,6 +111,9 @@ impl Replication<'_> {
                     self.state(expr, &input, noisy, &mut stated)?;
                 }
             }
+            if let Some(Noise::Absent(Absent { instead: Some(instead), .. })) = &of {
+                carry(instead, &mut extra);
+            }
             noise.push(of);
         }
         if let Some(row) = &input.row {
@@ -121,7 +127,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: input.row,
             is_decided: input.is_decided,
-            shown_from: input.shown_from,
+            missing: input.missing,
         })
     }
 
@@ -153,6 +159,11 @@ impl Replication<'_> {
         let mut input = self.relation(&node.input)?;
         let alias = &node.alias;
         for noise in input.noise.iter_mut().flatten() {
+            if let Noise::Absent(absent) = noise {
+                absent.instead.iter_mut().for_each(|column| requalify(column, alias));
+                // It may have another name out there.
+                absent.partner = None;
+            }
             if let Noise::Noisy(noisy) = noise {
                 noisy.moved.iter_mut().for_each(|moved| requalify(moved, alias));
                 if let Some(bare) = &mut noisy.bare {
@@ -175,7 +186,7 @@ fn clean(plan: &LogicalPlan) -> Relation {
         subqueries: Vec::new(),
         row: None,
         is_decided: false,
-        shown_from: None,
+        missing: Missing::default(),
     }
 }
 

@@ -25,6 +25,50 @@ pub(crate) enum Noise {
     Decided,
     /// A number with companions.
     Noisy(Noisy),
+    /// A key or a constant of a side of a join: null where the join found no partner, which may be because it is not shown.
+    Absent(Absent),
+}
+
+/// What is known of a key or a constant that may be null because its group is not shown.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Absent {
+    /// A column with what it would be if its group were there; none when that is not known.
+    pub(crate) instead: Option<Column>,
+    /// The companions in whose worlds the group is there.
+    pub(crate) worlds: [usize; 2],
+    pub(crate) missing: Missing,
+    /// The column of the other side that it is equal to where there is a partner.
+    pub(crate) partner: Option<Column>,
+}
+
+/// Why rows may be missing from a relation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// About how many people a group needs for its row to be here; none when no row is missing for that.
+    pub(crate) shown_from: Option<u64>,
+    /// Whether days that have expired are left out.
+    pub(crate) left_out: bool,
+}
+
+impl Missing {
+    /// Whether none is.
+    pub(super) fn is_nothing(self) -> bool {
+        self == Missing::default()
+    }
+
+    /// For either reason.
+    pub(super) fn or(self, other: Missing) -> Missing {
+        Missing {
+            shown_from: self.shown_from.max(other.shown_from),
+            left_out: self.left_out || other.left_out,
+        }
+    }
+
+    /// What a reader must know of a number that may stand for what is missing.
+    pub(super) fn unknown(self) -> impl Iterator<Item = Caveat> {
+        let left_out = self.left_out.then_some(Caveat::LeftOut);
+        self.shown_from.map(Caveat::Unknown).into_iter().chain(left_out)
+    }
 }
 
 /// A number's companions.
@@ -47,6 +91,8 @@ pub(crate) enum Caveat {
     Partial(u64),
     /// It may stand for a group that is not shown, of fewer than about so many people.
     Unknown(u64),
+    /// It may stand for days that have expired and are left out.
+    LeftOut,
 }
 
 /// A number whose interval is known: a released one as it is, a mean of two, or one that is linear in such a number.
@@ -71,16 +117,29 @@ pub(super) struct Relation {
     pub(super) row: Option<Column>,
     /// Whether noise decided which rows there are.
     pub(super) is_decided: bool,
-    /// About how many people a group needs for its row to be here; none when no row is missing for that.
-    pub(super) shown_from: Option<u64>,
+    /// Why rows may not be here.
+    pub(super) missing: Missing,
 }
 
 /// A side of a join, of which rows may be missing because their groups are not shown.
 pub(super) struct Side {
     /// A column that is null where there is no partner.
     pub(super) mark: Column,
-    /// About how many people a group of it needs to be shown.
-    pub(super) shown_from: u64,
+    pub(super) missing: Missing,
+    /// Its keys and constants.
+    pub(super) keys: Vec<SideKey>,
+}
+
+/// A key or a constant of such a side.
+pub(super) struct SideKey {
+    /// Its position in the side.
+    pub(super) at: usize,
+    /// Its column in the join.
+    pub(super) column: Column,
+    /// What it would be if its group were there, if that is known.
+    pub(super) present: Option<Expr>,
+    /// The column of the other side that it is equal to where there is a partner.
+    pub(super) partner: Option<Column>,
 }
 
 /// The state of a rewriting.
@@ -90,12 +149,14 @@ pub(super) struct Replication<'a> {
     next: usize,
     /// The world of the next side of a join whose rows may be withheld.
     world: usize,
+    /// What may be missing from a relation by whose rows others were chosen.
+    pub(super) absence: Missing,
 }
 
 impl<'a> Replication<'a> {
     /// The state at the beginning.
     pub(super) fn of(releases: &'a [ReleasedSchema], companions: Companions) -> Replication<'a> {
-        Replication { releases, companions, next: 0, world: 0 }
+        Replication { releases, companions, next: 0, world: 0, absence: Missing::default() }
     }
 
     /// A name that no other column has.
@@ -115,11 +176,14 @@ impl<'a> Replication<'a> {
         (0..self.companions.count()).map(|w| Column::new_unqualified(format!("{name}.{w}"))).collect()
     }
 
-    /// The number of the companion in whose world the withheld rows of this side are at their upper end. Sides beyond the
-    /// number of worlds share the last one.
-    pub(super) fn next_world(&mut self) -> usize {
+    /// The numbers of the companions in whose worlds the withheld rows of this side are there: at their upper end, and at their
+    /// lower one. Sides beyond the number of worlds share the last two.
+    pub(super) fn next_worlds(&mut self) -> [usize; 2] {
+        let sides = self.companions.worlds / 2;
+        let Some(last) = sides.checked_sub(1) else { return [usize::MAX; 2] };
+        let first = self.companions.signs.replicates() + 1 + 2 * self.world.min(last);
         self.world += 1;
-        self.companions.signs.replicates() + self.world.min(self.companions.worlds.saturating_sub(1))
+        [first, first + 1]
     }
 }
 

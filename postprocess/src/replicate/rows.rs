@@ -10,7 +10,7 @@ use datafusion::logical_expr::logical_plan::{Aggregate, Window};
 use datafusion::logical_expr::{Expr, LogicalPlan, WindowFunctionDefinition};
 
 use super::exprs::is_number;
-use super::relation::{Caveat, Noise, Noisy, Relation, Replication};
+use super::relation::{Caveat, Missing, Noise, Noisy, Relation, Replication};
 use super::units::SAME_OVER_ROWS;
 use crate::functions::is_aggregate;
 use crate::refuse::Stop;
@@ -70,7 +70,7 @@ impl Replication<'_> {
             row: None,
             is_decided: is_decided && is_grouped,
             // Without a key there is a row whatever the groups are.
-            shown_from: input.shown_from.filter(|_| is_grouped),
+            missing: if is_grouped { input.missing } else { Missing::default() },
         })
     }
 
@@ -124,7 +124,7 @@ impl Relation {
                     is_noisy = true;
                     caveats.extend(noisy.caveats);
                 }
-                Some(Noise::Noisy(_) | Noise::Decided) => of = Some(Noise::Decided),
+                Some(Noise::Noisy(_) | Noise::Absent(_) | Noise::Decided) => of = Some(Noise::Decided),
                 None => (),
             }
         }
@@ -132,7 +132,7 @@ impl Relation {
             return of;
         }
         // What is added up misses the groups that are not shown.
-        caveats.extend(self.shown_from.filter(|_| is_aggregate(call.name)).map(Caveat::Partial));
+        caveats.extend(self.missing.shown_from.filter(|_| is_aggregate(call.name)).map(Caveat::Partial));
         let unit =
             call.args.first().filter(|_| SAME_OVER_ROWS.contains(&call.name)).and_then(|arg| self.unit(arg));
         Some(Noise::Noisy(Noisy { unit, caveats, ..Noisy::default() }))
@@ -149,7 +149,7 @@ fn name_of(function: &WindowFunctionDefinition) -> &str {
 /// What is left of a column's noise when equal values become one row.
 pub(super) fn without_companions(noise: &Noise, ty: &DataType) -> Noise {
     match noise {
-        Noise::Decided => Noise::Decided,
+        Noise::Decided | Noise::Absent(_) => Noise::Decided,
         Noise::Lost | Noise::Noisy(_) if is_number(ty) => Noise::Lost,
         Noise::Lost | Noise::Noisy(_) => Noise::Decided,
     }

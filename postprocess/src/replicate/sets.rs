@@ -9,8 +9,9 @@ use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, cast, lit}
 
 use super::super::released::STATED;
 use super::exprs::is_number;
-use super::relation::{Bare, Noise, Noisy, Relation, Replication};
+use super::relation::{Bare, Missing, Noise, Noisy, Relation, Replication};
 use super::rows::without_companions;
+use super::worlds::keys;
 use crate::refuse::{JOINED, Stop, stop};
 use shoal_language::Rule;
 
@@ -23,9 +24,17 @@ impl Replication<'_> {
             JoinType::Full => (true, true),
             _ => (false, false),
         };
-        let of_left = if may_left { self.marked(&mut left)? } else { None };
-        let of_right = if may_right { self.marked(&mut right)? } else { None };
-        let shown_from = shown_from(node.join_type, &left, &right);
+        let mut of_left = if may_left { self.marked(&mut left)? } else { None };
+        let mut of_right = if may_right { self.marked(&mut right)? } else { None };
+        of_left.iter_mut().for_each(|side| side.keys = keys(node, &node.left, 0));
+        let from = left.noise.len();
+        of_right.iter_mut().for_each(|side| side.keys = keys(node, &node.right, from));
+        let missing = missing(node.join_type, &left, &right);
+        match node.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti => self.is_chosen_by(right.missing),
+            JoinType::RightSemi | JoinType::RightAnti => self.is_chosen_by(left.missing),
+            _ => {}
+        }
         let decides = |(l, r): &(Expr, Expr)| left.decides(l) || right.decides(r);
         let mut is_decided = left.is_decided || right.is_decided || node.on.iter().any(decides);
         let (left_plan, right_plan) = (Arc::new(left.plan.clone()), Arc::new(right.plan.clone()));
@@ -63,7 +72,7 @@ impl Replication<'_> {
         if let Some(side) = of_right {
             plan = self.unmatched(plan, &side, others)?;
         }
-        Ok(Relation { plan, schema, noise, subqueries: Vec::new(), row: None, is_decided, shown_from })
+        Ok(Relation { plan, schema, noise, subqueries: Vec::new(), row: None, is_decided, missing })
     }
 
     pub(super) fn distinct(&mut self, input: &LogicalPlan) -> Result<Relation, Stop> {
@@ -85,7 +94,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: None,
             is_decided,
-            shown_from: input.shown_from,
+            missing: input.missing,
         })
     }
 
@@ -95,7 +104,7 @@ impl Replication<'_> {
             inputs.push(self.relation(input)?);
         }
         let is_decided = inputs.iter().any(|input| input.is_decided);
-        let shown_from = inputs.iter().filter_map(|input| input.shown_from).max();
+        let missing = inputs.iter().fold(Missing::default(), |all, input| all.or(input.missing));
         let columns: Vec<Column> = node.schema.columns();
         let mut noise = Vec::with_capacity(columns.len());
         for at in 0..columns.len() {
@@ -131,7 +140,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: None,
             is_decided,
-            shown_from,
+            missing,
         })
     }
 
@@ -172,11 +181,11 @@ impl Replication<'_> {
     }
 }
 
-/// About how many people a group of either side needs for the join's rows to be there.
-fn shown_from(join: JoinType, left: &Relation, right: &Relation) -> Option<u64> {
+/// Why rows may be missing from a join.
+fn missing(join: JoinType, left: &Relation, right: &Relation) -> Missing {
     match join {
-        JoinType::Left => left.shown_from,
-        JoinType::Right => right.shown_from,
-        _ => left.shown_from.max(right.shown_from),
+        JoinType::Left => left.missing,
+        JoinType::Right => right.missing,
+        _ => left.missing.or(right.missing),
     }
 }

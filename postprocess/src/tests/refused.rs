@@ -62,6 +62,7 @@ pub(super) fn usage(name: &str) -> ReleasedSchema {
         keys: vec![key("k0", Type::Day), key("k1", Type::Text)],
         numbers: vec![number("a0", "events", 0), number("a1", "ms", 3)],
         shown_from: None,
+        left_out: false,
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn versions(name: &str) -> ReleasedSchema {
         keys: vec![key("k0", Type::Text)],
         numbers: vec![number("a0", "subjects", (0, MOST)), number("a1", "ms", (-9_000, 9_000))],
         shown_from: Some(SHOWN_FROM as u64),
+        left_out: false,
     }
 }
 
@@ -85,6 +86,20 @@ const FORMS: &[Form] = &[
     }),
     ("coalesce(b.a0, 0)", "r1 b RIGHT JOIN r0 a ON a.k0 = b.k0", |(_, some)| some),
     ("coalesce(b.a0, 0) + coalesce(a.a0, 0)", "r1 b FULL JOIN r0 a ON a.k0 = b.k0", |(all, some)| all + some),
+    // By the key, or by a constant of the side that is withheld.
+    ("CASE WHEN b.k0 IS NULL THEN 1.0 ELSE 1 - b.a0 / a.a0 END", JOINED, |(all, some)| 1.0 - some / all),
+    ("CASE WHEN b.k0 IS NULL THEN 0 ELSE 1 END", JOINED, |_| 1.0),
+    ("coalesce(b.one, 0)", "r0 a LEFT JOIN (SELECT k0, a0 AS n, 1 AS one FROM r1) b ON a.k0 = b.k0", |_| 1.0),
+    (
+        "CASE WHEN b.v IS NULL THEN 500 ELSE b.n END",
+        "r0 a LEFT JOIN (SELECT k0 AS v, a0 AS n FROM r1) b ON a.k0 = b.v",
+        |(_, some)| some,
+    ),
+    (
+        "1 - x.s / x.t",
+        "(SELECT a.k0, a.a0 AS t, CASE WHEN b.k0 IS NULL THEN 0 ELSE b.a0 END AS s FROM r0 a LEFT JOIN r1 b ON a.k0 = b.k0) x",
+        |(all, some)| 1.0 - some / all,
+    ),
     (
         "x.n",
         "(SELECT a.k0, coalesce(b.a0, 0) AS n FROM r0 a LEFT JOIN r1 b ON a.k0 = b.k0) x",
@@ -163,6 +178,75 @@ async fn sums_of_shown_groups_say_what_is_not_in_them() {
     assert!(columns.iter().all(|column| column.note.is_none()), "a shown group is as it is");
 }
 
+#[tokio::test]
+async fn texts_and_rows_that_follow_from_which_groups_are_shown_say_so() {
+    let postprocessor = Postprocessor::in_process(Limits::default());
+    for (sql, column, kind) in [
+        (format!("SELECT a.k0, b.k0 AS x FROM {JOINED}"), "x", ColumnKind::Value),
+        (
+            format!("SELECT a.k0, CASE WHEN b.a0 IS NULL THEN 'none' ELSE 'some' END AS x FROM {JOINED}"),
+            "x",
+            ColumnKind::Value,
+        ),
+        (
+            format!("SELECT a.k0, CASE WHEN b.k0 IS NULL THEN 'none' ELSE 'some' END AS x FROM {JOINED}"),
+            "x",
+            ColumnKind::Value,
+        ),
+        (format!("SELECT a.k0, b.k0 IS NULL AS x FROM {JOINED}"), "x", ColumnKind::Value),
+        (format!("SELECT a.k0 AS x FROM {JOINED} WHERE b.k0 IS NULL"), "x", ColumnKind::Key),
+        ("SELECT k0 AS x FROM r0 WHERE k0 NOT IN (SELECT k0 FROM r1)".to_owned(), "x", ColumnKind::Key),
+        (
+            "SELECT k0 AS x FROM r0 WHERE NOT EXISTS (SELECT 1 FROM r1 WHERE r1.k0 = r0.k0)".to_owned(),
+            "x",
+            ColumnKind::Key,
+        ),
+        ("SELECT k0 AS x FROM r0 EXCEPT SELECT k0 FROM r1".to_owned(), "x", ColumnKind::Key),
+    ] {
+        let (columns, batch) = postprocessor.run(&sql, world(&mut Normal(7)), in_seconds(60)).await.unwrap();
+        let found = columns.iter().find(|found| found.name == column).unwrap();
+        assert_eq!(found.kind, kind, "{sql}");
+        assert!(found.note.is_some() && batch.num_rows() > 0, "{sql}");
+    }
+    // A key that one side has at least is exact, and so is what is shown of shown groups.
+    for sql in [
+        "SELECT coalesce(a.k0, b.k0) AS x FROM r0 a FULL JOIN r1 b ON a.k0 = b.k0",
+        "SELECT coalesce(b.k0, a.k0) AS x FROM r0 a LEFT JOIN r1 b ON a.k0 = b.k0",
+        "SELECT a.k0 AS x FROM r0 a JOIN r1 b ON a.k0 = b.k0",
+    ] {
+        let (columns, _) = postprocessor.run(sql, world(&mut Normal(7)), in_seconds(60)).await.unwrap();
+        assert_eq!((columns[0].kind, &columns[0].note), (ColumnKind::Key, &None), "{sql}");
+    }
+}
+
+/// A number with a key of which nothing is known where it is withheld is not shown there.
+#[tokio::test]
+async fn a_number_that_depends_on_a_key_that_is_not_known_is_not_stated_as_exact() {
+    let postprocessor = Postprocessor::in_process(Limits::default());
+    let sql = "SELECT a.k0, CASE WHEN b.late IS NULL THEN 1.0 ELSE 1 - b.a0 / a.a0 END AS x FROM r0 a LEFT JOIN \
+        (SELECT k0, k0 > 'v1' AS late, a0 FROM r1) b ON a.k0 = b.k0";
+    let (columns, _) = postprocessor.run(sql, world(&mut Normal(7)), in_seconds(60)).await.unwrap();
+    let x = columns.iter().find(|column| column.name == "x").unwrap();
+    assert!(x.kind == ColumnKind::Value && x.note.is_some(), "{columns:?}");
+}
+
+#[tokio::test]
+async fn days_that_were_left_out_are_no_days_of_zero() {
+    let postprocessor = Postprocessor::in_process(Limits::default());
+    let sql = "SELECT s.v, coalesce(u.a1, 0) AS n FROM (VALUES ('v0'), ('v1')) AS s(v) LEFT JOIN r0 u ON u.k0 = s.v ORDER BY 1";
+    for left_out in [false, true] {
+        let schema = ReleasedSchema { left_out, ..totals() };
+        let rows = vec![("v1".to_owned(), vec![(900.0, 3.0), (30.0, 2.0)])];
+        let (columns, batch) =
+            postprocessor.run(sql, vec![released(schema, &rows)], in_seconds(60)).await.unwrap();
+        let n = |name| numbers(&batch, name)[0];
+        let zero = if left_out { None } else { Some(0.0) };
+        assert_eq!([n("n"), n("n_low"), n("n_high")], [zero; 3], "a day of nobody, or one that is not known");
+        assert_eq!(numbers(&batch, "n")[1], Some(30.0));
+        assert_eq!(columns[1].note.as_ref().is_some_and(|note| note.contains("have expired")), left_out);
+    }
+}
+
 /// Totals and counts, as AVG has them.
 fn totals() -> ReleasedSchema {
     let number = |name: &str, unit: &str| NumberColumn {
@@ -176,6 +260,7 @@ fn totals() -> ReleasedSchema {
         keys: vec![key("k0", Type::Text)],
         numbers: vec![number("a0", "ms"), number("a1", "events")],
         shown_from: None,
+        left_out: false,
     }
 }
 

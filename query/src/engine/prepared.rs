@@ -62,6 +62,7 @@ pub(super) fn schema(
         keys: keys.collect::<Result<_, Refusal>>()?,
         numbers: numbers.collect(),
         shown_from: withheld.map(|(_, of)| of.shown_from()),
+        left_out: false,
     })
 }
 
