@@ -5,9 +5,12 @@
 //!  "rule":null,"line":null,"column":null,"precision":"normal","sd_max":null,"source":"events","answer_time_ms":1000,
 //!  "queries":[{"text":"FROM usage IN DE ..","rho_per_block":"0.002",
 //!              "blocks":[{"table":"usage","regions":["DE"],"first_day":"2026-11-20","last_day":"2026-11-22"}]}],
+//!  "charged":[{"table":"usage","region":"DE","first_day":"2026-11-20","last_day":"2026-11-22","rho":"0.0025","delta":"0"}],
 //!  "reservations":[4711],"hash":".."}
 //! ```
-//! `reservations` are the numbers under which the ledger has what was charged; it is the last field of its line.
+//! `rho_per_block` is the most that a block pays for a private query when none of its parts is in the ledger. `charged` is what each
+//! block of these days was charged, for its size too: nothing where everything is in the ledger. `reservations` are the numbers
+//! under which the ledger has it; it is the last field of its line.
 //! Invariants: a line holds no value of an event and never the SQL; the text of a private query is scrubbed before it is
 //! handed over (`text`). Of a refusal only the rule and the place are kept. The time is the one that was
 //! decided (`schedule.rs`), not how long the work took. A query whose line cannot be written is not answered.
@@ -18,6 +21,7 @@ mod text;
 use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
+use shoal_anonymity::budget::Rho;
 use shoal_audit::{ActOutcome, Audit, Origin};
 use shoal_language::calendar::day_text;
 use shoal_language::{DayRange, PrivateQuery, Refusal};
@@ -25,7 +29,7 @@ use shoal_language::{DayRange, PrivateQuery, Refusal};
 pub(crate) use self::text::without_identifiers;
 use crate::error::QueryError;
 use crate::failure::Failure;
-use crate::receipts::Receipts;
+use crate::receipts::{Charged, Receipts};
 
 /// Where the numbers of an answer come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,12 +54,14 @@ struct Fields {
     source: Source,
     answer_time_ms: Option<u64>,
     queries: Vec<AuditedQuery>,
+    charged: Charged,
     /// The last field, which a comparison of ledger and audit looks for at the end of a line.
     reservations: Receipts,
 }
 
+/// A private query, as a line has it.
 #[derive(Serialize)]
-struct AuditedQuery {
+pub(crate) struct AuditedQuery {
     text: String,
     rho_per_block: String,
     blocks: Vec<AuditedBlocks>,
@@ -84,6 +90,7 @@ impl Entry {
         precision: &'static str,
         sd_max: Option<f64>,
     ) -> Entry {
+        let reservations = Receipts::default();
         let fields = Fields {
             rule: None,
             line: None,
@@ -93,7 +100,8 @@ impl Entry {
             source: Source::Nothing,
             answer_time_ms: None,
             queries: Vec::new(),
-            reservations: Receipts::default(),
+            charged: reservations.charged(),
+            reservations,
         };
         Entry { line: audit.begin(origin, fields), decided_ms: Arc::default() }
     }
@@ -103,23 +111,14 @@ impl Entry {
         self.line.fields().reservations.clone()
     }
 
-    /// Notes a private query and its price, for each block.
-    pub(crate) fn asks(&mut self, query: &PrivateQuery, rho_per_block: &str) {
-        if !self.line.is_kept() {
-            return;
-        }
-        let regions = || query.regions().iter().map(|region| region.as_str()).collect();
-        let blocks = |table: &'static str, days: DayRange| AuditedBlocks {
-            table,
-            regions: regions(),
-            first_day: day_text(days.first),
-            last_day: day_text(days.last),
-        };
-        let mut all = vec![blocks(query.table().as_str(), query.days())];
-        all.extend(query.members().iter().map(|member| blocks(member.table.as_str(), member.days)));
-        let text = text::for_a_line(&query.to_string());
-        let asked = AuditedQuery { text, rho_per_block: rho_per_block.to_owned(), blocks: all };
-        self.line.fields_mut().queries.push(asked);
+    /// Whether the line is kept anywhere.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.line.is_kept()
+    }
+
+    /// Notes the private queries.
+    pub(crate) fn asks(&mut self, queries: Vec<AuditedQuery>) {
+        self.line.fields_mut().queries = queries;
     }
 
     /// Notes where the numbers come from; to be called before events are read.
@@ -143,6 +142,23 @@ impl Entry {
     pub(crate) async fn end(mut self, outcome: ActOutcome) -> Result<(), Failure> {
         self.line.fields_mut().answer_time_ms = self.decided_ms.get().copied();
         self.line.end(outcome).await.map_err(|_| Failure::Storage)
+    }
+}
+
+impl AuditedQuery {
+    /// A private query of this text, of which a block pays so much at the most.
+    pub(crate) fn of(query: &PrivateQuery, text: &str, rho_per_block: Rho) -> AuditedQuery {
+        let regions = || query.regions().iter().map(|region| region.as_str()).collect();
+        let blocks = |table: &'static str, days: DayRange| AuditedBlocks {
+            table,
+            regions: regions(),
+            first_day: day_text(days.first),
+            last_day: day_text(days.last),
+        };
+        let mut all = vec![blocks(query.table().as_str(), query.days())];
+        all.extend(query.members().iter().map(|member| blocks(member.table.as_str(), member.days)));
+        let text = without_identifiers(text);
+        AuditedQuery { text, rho_per_block: rho_per_block.to_string(), blocks: all }
     }
 }
 

@@ -1,4 +1,5 @@
-//! What blocks may spend, have spent and have left, and what spent it: for everyone with an analyst's key.
+//! What blocks may spend, have spent and have left, and what spent it: for everyone with an analyst's key. Of the charges of all
+//! blocks that are asked about, the newest are listed, and each statement once.
 //!
 //! Invariants: public facts only: caps, epochs, prices, and the form of the statements that were asked. Their literals are for
 //! the key that asked and for officers. Only regions that the key reaches. What has no answer has one state, whether it is
@@ -11,10 +12,11 @@ use shoal_anonymity::budget::Rho;
 use shoal_schemas::{Kind, Region};
 use shoal_storage::{Block, BlockSpending, SpendingFilter, SpendingItem};
 
+use crate::delta::delta_text;
 use crate::error::QueryError;
 use crate::failure::Failure;
 use crate::grant::{AnalystGrant, Role};
-use crate::ledger::{Budget, DELTA_ATTO_BLOCK_MAX, blocking, delta_left_of, delta_text};
+use crate::ledger::{Budget, blocking};
 use crate::literals::PublicWords;
 use shoal_language::calendar::{day_text, parse_day, time_text};
 use shoal_schemas::calendar::day_of;
@@ -23,6 +25,12 @@ use shoal_schemas::calendar::day_of;
 const DAYS_DEFAULT: i32 = 7;
 /// Most days that are listed.
 const DAYS_MAX: i64 = 400;
+/// Most charges that are listed, of all blocks together.
+const CHARGES_MAX: usize = 1_000;
+/// Longest statement of a list; longer ones are cut.
+const STATEMENT_BYTES_MAX: usize = 4 << 10;
+/// How many lines at the beginning of what the ledger keeps of a released part say where and when.
+const HEAD_LINES: usize = 2;
 
 /// Which blocks are asked about; what is not named is all of it, and the last seven days.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +85,11 @@ pub struct BudgetAnswer {
     pub epochs: Vec<EpochAnswer>,
     /// Tables, regions and days, in this order.
     pub blocks: Vec<BlockAnswer>,
+    /// What was asked, in its canonical form, to which `spent_by` points; for everybody but its asker and officers with a `?`
+    /// for each literal.
+    pub queries: Vec<String>,
+    /// Whether there are older charges of these blocks, which are not listed: fewer days show them.
+    pub more: bool,
 }
 
 /// One epoch.
@@ -111,6 +124,8 @@ pub struct BlockAnswer {
     pub next_epoch: Option<String>,
     /// What spent it, oldest first.
     pub spent_by: Vec<SpentAnswer>,
+    /// Whether there are older charges of it, which are not listed.
+    pub more: bool,
 }
 
 /// One charge.
@@ -127,8 +142,10 @@ pub struct SpentAnswer {
     /// `sealed`: its answer is kept; `reserved`: it is charged and has none, because its question is being answered, failed
     /// at whatever step, or was cancelled.
     pub state: &'static str,
-    /// What was asked, in its canonical form; for everybody but its asker and officers with a `?` for each literal.
-    pub query: String,
+    /// Which released part it paid for: the table and region that are asked about, and the days or the epoch of the day.
+    pub part: String,
+    /// What was asked: which one of `queries`.
+    pub query: usize,
 }
 
 /// Who reads a list.
@@ -137,15 +154,50 @@ pub(crate) struct Reader<'a> {
     pub(crate) words: PublicWords<'a>,
 }
 
-impl Reader<'_> {
-    /// What was asked, as this reader may see it.
-    fn statement(&self, item: &SpendingItem) -> String {
-        let is_own = item.asker.as_ref() == Some(&self.grant.key_id);
-        match is_own || self.grant.role == Role::Officer {
-            true => item.text.clone(),
-            false => self.words.without_literals(&item.text),
-        }
+/// The statements of a list, each once.
+struct Statements<'r> {
+    reader: &'r Reader<'r>,
+    /// By whether its literals are shown, and what the ledger has of it.
+    places: HashMap<(bool, String), usize>,
+    shown: Vec<String>,
+}
+
+impl Statements<'_> {
+    /// Where and when, and which of the statements, as this reader may see it.
+    fn of(&mut self, item: &SpendingItem) -> (String, usize) {
+        let end = item.text.match_indices('\n').nth(HEAD_LINES - 1).map_or(item.text.len(), |(at, _)| at);
+        let (head, asked) = item.text.split_at(end);
+        let asked = asked.trim_start_matches('\n');
+        // What has nothing below its head is the number of rows of a block.
+        let (part, asked) = if asked.is_empty() { ("", head) } else { (head, asked) };
+        let Reader { grant, words } = self.reader;
+        let is_own = item.asker.as_ref() == Some(&grant.key_id);
+        let is_whole = is_own || grant.role == Role::Officer;
+        let key = (is_whole, asked.to_owned());
+        let at = match self.places.get(&key) {
+            Some(at) => *at,
+            None => {
+                let shown = match is_whole {
+                    true => asked.to_owned(),
+                    false => words.without_literals(asked),
+                };
+                self.shown.push(cut(shown));
+                self.places.insert(key, self.shown.len() - 1);
+                self.shown.len() - 1
+            }
+        };
+        (part.replace('\n', ", "), at)
     }
+}
+
+/// The statement, not longer than a list has it.
+fn cut(mut statement: String) -> String {
+    if statement.len() > STATEMENT_BYTES_MAX {
+        let end = (0..=STATEMENT_BYTES_MAX).rev().find(|at| statement.is_char_boundary(*at)).unwrap_or(0);
+        statement.truncate(end);
+        statement.push_str(" ..");
+    }
+    statement
 }
 
 impl Budget {
@@ -164,16 +216,18 @@ impl Budget {
             regions: asked.region.map_or_else(|| regions.clone(), |region| vec![region]),
             kinds: asked.table.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind]),
             days: days(asked, now_ms)?,
+            charges_max: CHARGES_MAX,
         };
         let (ledger, wanted) = (self.ledger().clone(), filter.clone());
         let spent = blocking(move || ledger.spending(&wanted)).await?;
         let spent: HashMap<Block, BlockSpending> = spent.into_iter().map(|one| (one.block, one)).collect();
-        let mut blocks = Vec::new();
+        let mut statements = Statements { reader, places: HashMap::new(), shown: Vec::new() };
+        let mut blocks: Vec<BlockAnswer> = Vec::new();
         for kind in &filter.kinds {
             for region in &filter.regions {
                 for day in filter.days.clone() {
                     let block = Block { region: *region, kind: *kind, day };
-                    blocks.push(self.block(block, spent.get(&block), reader, now_ms));
+                    blocks.push(self.block(block, spent.get(&block), &mut statements, now_ms));
                 }
             }
         }
@@ -184,8 +238,10 @@ impl Budget {
         });
         Ok(BudgetAnswer {
             rho_block_max: self.cap.to_string(),
-            delta_block_max: delta_text(DELTA_ATTO_BLOCK_MAX),
+            delta_block_max: delta_text(self.delta_atto_max),
             epochs: epochs.collect(),
+            more: blocks.iter().any(|block| block.more),
+            queries: statements.shown,
             blocks,
         })
     }
@@ -194,22 +250,26 @@ impl Budget {
         &self,
         block: Block,
         spending: Option<&BlockSpending>,
-        reader: &Reader<'_>,
+        statements: &mut Statements<'_>,
         now_ms: i64,
     ) -> BlockAnswer {
         let epoch = self.epochs.at(block.day, now_ms);
         let pools = spending.map(|one| one.pools.clone()).unwrap_or_default();
-        let delta_left = spending.map_or(DELTA_ATTO_BLOCK_MAX, |one| delta_left_of(&one.deltas));
+        let delta_left = spending.map_or(self.delta_atto_max, |one| self.delta_left_of(&one.deltas));
         let delta_spent =
             spending.map_or(0, |one| one.deltas.values().fold(0, |sum: u64, n| sum.saturating_add(*n)));
         let items = spending.map(|one| one.items.as_slice()).unwrap_or_default();
-        let spent_by = items.iter().map(|item| SpentAnswer {
-            at: time_text(item.at_ms),
-            epoch: self.epochs.pool_text(item.pool),
-            rho: Rho::from_nano(item.nano).to_string(),
-            delta: delta_text(item.delta_atto),
-            state: if item.is_sealed { "sealed" } else { "reserved" },
-            query: reader.statement(item),
+        let spent_by = items.iter().map(|item| {
+            let (part, query) = statements.of(item);
+            SpentAnswer {
+                at: time_text(item.at_ms),
+                epoch: self.epochs.pool_text(item.pool),
+                rho: Rho::from_nano(item.nano).to_string(),
+                delta: delta_text(item.delta_atto),
+                state: if item.is_sealed { "sealed" } else { "reserved" },
+                part,
+                query,
+            }
         });
         BlockAnswer {
             table: block.kind,
@@ -223,6 +283,7 @@ impl Budget {
             delta_left: delta_text(delta_left),
             next_epoch: self.epochs.next_text(block.day, epoch.pool),
             spent_by: spent_by.collect(),
+            more: spending.is_some_and(|one| one.has_more),
         }
     }
 }
@@ -239,99 +300,4 @@ fn days(asked: &BudgetRequest, now_ms: i64) -> Result<std::ops::RangeInclusive<i
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::release::tests::World;
-    use crate::tests::{grant, now_ms, registry};
-
-    async fn list(
-        world: &World,
-        grant: &AnalystGrant,
-        asked: &BudgetRequest,
-    ) -> Result<BudgetAnswer, BudgetError> {
-        let registry = registry();
-        let reader = Reader { grant, words: PublicWords::of(&registry) };
-        world.budget.list(&reader, asked, now_ms()).await
-    }
-
-    #[tokio::test]
-    async fn literals_are_for_the_asker_and_for_officers() {
-        let world = World::new();
-        let sql = "SELECT COUNT(*) FROM usage WHERE day = current_date AND screen = 'anna'";
-        world.ask(sql, now_ms()).await.unwrap();
-        let asked = BudgetRequest { table: Some(Kind::Usage), ..BudgetRequest::default() };
-        let seen_by = async |key_id: &str, role: Role| {
-            let grant = AnalystGrant { key_id: key_id.to_owned(), role, regions: vec![Region::De] };
-            list(&world, &grant, &asked).await.unwrap().blocks[6].spent_by[0].query.clone()
-        };
-        let own = seen_by(crate::release::tests::ASKER, Role::Analyst).await;
-        assert!(own.contains("(screen = 'anna')"), "{own}");
-        assert_eq!(seen_by("off1", Role::Officer).await, own);
-        let other = seen_by("ana2", Role::Analyst).await;
-        assert!(other.contains("(screen = ?)") && !other.contains("anna"), "{other}");
-    }
-
-    #[tokio::test]
-    async fn what_was_spent_is_listed_with_what_spent_it() {
-        let world = World::new();
-        world.ask("SELECT COUNT(*) FROM usage WHERE day > current_date - 2", now_ms()).await.unwrap();
-        let asked = BudgetRequest { table: Some(Kind::Usage), ..BudgetRequest::default() };
-        let list = list(&world, &grant(&[Region::De, Region::Us]), &asked).await.unwrap();
-        assert_eq!((list.blocks.len(), list.rho_block_max.as_str()), (14, "0.5"));
-        assert_eq!((list.epochs[1].name.as_str(), list.epochs[1].rho_max.as_str()), ("after 1 day", "0.2"));
-        let today = &list.blocks[6];
-        assert_eq!(
-            (today.day.as_str(), today.epoch.as_str(), today.region),
-            ("2026-11-22", "open", Region::De)
-        );
-        assert_eq!((today.rho_spent.as_str(), today.rho_left.as_str()), ("0.002", "0.098"));
-        assert_eq!(today.next_epoch.as_deref(), Some("2026-11-23"));
-        assert_eq!((today.spent_by.len(), today.spent_by[0].state), (1, "sealed"));
-        assert!(today.spent_by[0].query.contains("AGGREGATE count(*)"));
-        assert_eq!(list.blocks[5].rho_left, "0.198");
-        assert_eq!((today.delta_spent.as_str(), today.delta_left.as_str()), ("0", "1e-6"));
-        assert!(list.blocks[13].spent_by.is_empty(), "another region");
-    }
-
-    #[tokio::test]
-    async fn what_thresholds_take_of_delta_is_listed_with_what_is_left() {
-        let world = World::new();
-        let of_today = "FROM usage WHERE day = current_date";
-        for sql in [
-            format!("SELECT screen, COUNT(*) {of_today} GROUP BY screen"),
-            format!("SELECT COUNT(*) {of_today}"),
-        ] {
-            world.ask(&sql, now_ms()).await.unwrap();
-        }
-        let asked = BudgetRequest { table: Some(Kind::Usage), ..BudgetRequest::default() };
-        let list = list(&world, &grant(&[Region::De]), &asked).await.unwrap();
-        assert_eq!(list.delta_block_max, "1e-6");
-        let today = &list.blocks[6];
-        // rho 0.002 of 0.5, so as much of 10^-6.
-        let deltas: Vec<&str> = today.spent_by.iter().map(|spent| spent.delta.as_str()).collect();
-        assert_eq!(deltas, ["4e-9", "0"]);
-        assert_eq!((today.delta_spent.as_str(), today.delta_left.as_str()), ("4e-9", "9.96e-7"));
-    }
-
-    #[tokio::test]
-    async fn only_days_and_regions_of_the_key_are_listed() {
-        let world = World::new();
-        let with = |region, first: &str, last: &str| BudgetRequest {
-            table: None,
-            region,
-            first: Some(first.to_owned()),
-            last: Some(last.to_owned()),
-        };
-        let list = async |asked| list(&world, &grant(&[Region::De]), &asked).await;
-        let one = list(with(None, "2026-11-22", "2026-11-22")).await.unwrap();
-        assert_eq!(one.blocks.len(), Kind::ALL.len());
-        let error = list(with(Some(Region::Us), "2026-11-22", "2026-11-22")).await.err();
-        assert_eq!(error, Some(BudgetError::NotAllowed(Region::Us)));
-        for (first, last) in
-            [("2026-11-22", "2026-11-21"), ("2020-01-01", "2026-11-21"), ("now", "2026-11-21")]
-        {
-            assert_eq!(list(with(None, first, last)).await.err(), Some(BudgetError::Days), "{first}");
-        }
-    }
-}
+mod tests;

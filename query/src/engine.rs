@@ -6,8 +6,8 @@
 //! range is cut by `now_ms`, and a query that reads a day which expires at midnight does not run over midnight. A question goes by the
 //! definitions that are in force when it comes.
 //!
-//! - `attempt`: a statement is tried; `prepared`: all that is known before anything is read; `suggested`: what a refusal
-//!   suggests; `job`: the rest; `threads`: where it runs
+//! - `priced`: the first half, away from where requests come in; `attempt`: a statement is tried; `prepared`: all that is known
+//!   before anything is read; `suggested`: what a refusal suggests; `job`: the rest; `threads`: where it runs
 //!
 //! Not here: who may ask (`shoal-server`), the stages themselves.
 
@@ -16,11 +16,11 @@ mod attempt;
 mod in_tests;
 mod job;
 mod prepared;
+mod priced;
 mod suggested;
 mod threads;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,22 +30,21 @@ use shoal_schemas::{InForce, Region};
 use shoal_storage::{BudgetLedger, Store};
 use tokio::time::Instant;
 
-use self::attempt::{Asker, Attempts};
-use self::job::{CancelOnDrop, Job, JobTiming};
-use self::prepared::Prepared;
-use self::threads::threads;
+use self::attempt::Attempts;
+use self::job::{Job, JobTiming};
+use self::priced::{Next, Priced, ToAnswer, ToPrice};
+use self::threads::{on_queries, on_readers, threads};
 use crate::audit::{self, Entry};
 use crate::budget::{BudgetAnswer, BudgetError, BudgetRequest, Reader};
-use crate::charge::{Accuracy, Caps};
+use crate::charge::Caps;
 use crate::clock::SystemClock;
 use crate::config::QueryConfig;
 use crate::error::{NoAnswer, QueryError};
-use crate::failure::Failure;
 use crate::grant::AnalystGrant;
 use crate::ledger::Budget;
 use crate::literals::PublicWords;
 use crate::metrics::Metrics;
-use crate::release::{LookedUp, Ready, Released, SizeBounds};
+use crate::release::{Ready, Released, SizeBounds};
 use crate::request::QueryRequest;
 use crate::running::{QueryId, Running, RunningQuery};
 use crate::scan::{LocalScan, READING_BYTES_MAX, Reading, Runner, Scan};
@@ -135,7 +134,7 @@ impl Engine {
         let running = Running::new(config.concurrent_max);
         let audit = Arc::new(Audit::none());
         let postprocessor = Arc::new(Postprocessor::in_process(Limits::default()));
-        let budget = Budget::new(ledger, config.epochs.clone(), config.preset.cap());
+        let budget = Budget::new(ledger, config.epochs.clone(), config.preset.cap(), config.threshold_delta);
         let caps = Caps {
             rho_block_max: config.preset.cap(),
             epochs: config.epochs.clone(),
@@ -145,7 +144,14 @@ impl Engine {
             memory: config.memory(),
         };
         let (registry, first_days) = (definitions.current(), Arc::default());
-        let attempts = Arc::new(Attempts { registry, first_days, caps, postprocessor });
+        let attempts = Arc::new(Attempts {
+            registry,
+            first_days,
+            caps,
+            postprocessor,
+            #[cfg(test)]
+            panics: false,
+        });
         Engine {
             scan,
             budget,
@@ -216,9 +222,21 @@ impl Engine {
         request: &BudgetRequest,
         now_ms: i64,
     ) -> Result<BudgetAnswer, BudgetError> {
-        let registry = self.definitions.current();
-        let reader = Reader { grant, words: PublicWords::of(&registry) };
-        self.budget.list(&reader, request, now_ms).await
+        let (registry, budget) = (self.definitions.current(), self.budget.clone());
+        let (grant, request) = (grant.clone(), request.clone());
+        let list = async move {
+            let reader = Reader { grant: &grant, words: PublicWords::of(&registry) };
+            budget.list(&reader, &request, now_ms).await
+        };
+        match on_readers(self.readers.as_ref(), list, self.reading_deadline()).await {
+            Ok(list) => list,
+            Err(no) => {
+                if let NoAnswer::Failed(failure) = no {
+                    tracing::error!(cause = failure.as_str(), "a list of budgets failed");
+                }
+                Err(BudgetError::Failed)
+            }
+        }
     }
 
     /// Answers a question at `now_ms` (milliseconds since 1970, UTC).
@@ -269,42 +287,32 @@ impl Engine {
         }
     }
 
-    /// Binds, checks and prices; what a refusal suggests has been tried.
-    ///
-    /// # Errors
-    /// Refusals; nothing is charged.
-    pub(crate) async fn prepare(
-        &self,
-        grant: &AnalystGrant,
-        request: &QueryRequest,
-        now_ms: i64,
-    ) -> Result<Prepared, QueryError> {
-        let deadline = Instant::now() + Duration::from_millis(self.config.time_ms_max);
-        let accuracy = request.sd_max.map_or_else(|| request.precision.into(), Accuracy::SdMax);
-        let (attempts, sql) = (self.attempts.by(self.definitions.current()), request.sql.clone());
-        let regions = grant.regions.clone();
-        let work = async move {
-            let asker = Asker { regions: &regions, accuracy, now_ms, deadline };
-            match attempts.attempt(&sql, asker).await {
-                Err(QueryError::Refused(refusal)) => {
-                    Err(QueryError::from(attempts.suggested(&sql, *refusal, asker).await))
-                }
-                done => done,
-            }
-        };
-        let handle = match &self.readers {
-            Some(readers) => readers.spawn(work),
-            None => tokio::spawn(work),
-        };
-        let cancel = CancelOnDrop(handle.abort_handle());
-        let done = tokio::time::timeout_at(deadline, handle).await;
-        drop(cancel);
-        match done {
-            Ok(Ok(prepared)) => prepared,
-            // A panic is the request's, as it would be on its own thread; nothing is charged.
-            Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Ok(Err(_)) | Err(_) => Err(QueryError::Busy),
+    /// Until when a statement must be read and priced.
+    fn reading_deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.config.time_ms_max)
+    }
+
+    /// What a question is priced with.
+    fn to_price(&self, grant: &AnalystGrant, request: &QueryRequest, now_ms: i64, entry: &Entry) -> ToPrice {
+        let budget = self.budget.noting(entry.receipts());
+        let is_timed = self.schedule.is_timed();
+        let sizes = || SizeBounds::of(budget.ledger().day_limits(), self.config.subject_day_events_max);
+        ToPrice {
+            attempts: self.attempts.by(self.definitions.current()),
+            sizes: is_timed.then(sizes),
+            budget,
+            is_audited: entry.is_kept(),
+            regions: grant.regions.clone(),
+            request: request.clone(),
+            now_ms,
+            deadline: self.reading_deadline(),
         }
+    }
+
+    /// Prices a question on the readers' threads.
+    async fn priced(&self, to_price: ToPrice) -> Result<Priced, NoAnswer> {
+        let deadline = to_price.deadline;
+        on_readers(self.readers.as_ref(), to_price.priced(), deadline).await
     }
 
     /// ask -> check -> charge -> look up -> (reserve -> scan -> release) -> postprocess.
@@ -316,25 +324,16 @@ impl Engine {
         scan: &Arc<dyn Scan>,
         entry: &mut Entry,
     ) -> Result<Ready, NoAnswer> {
-        let prepared = self.prepare(grant, request, now_ms).await?;
-        for charged in &prepared.charged {
-            entry.asks(&charged.query, &charged.price_of_a_block().to_string());
-        }
-        let budget = self.budget.noting(entry.receipts());
-        let mut looked_up = LookedUp::of(&prepared.charged, &budget, now_ms).await?;
+        let to_price = self.to_price(grant, request, now_ms, entry);
+        let budget = to_price.budget.clone();
+        let Priced { asked, next } = self.priced(to_price).await?;
+        entry.asks(asked);
+        let ToAnswer { prepared, looked_up, paid } = match next? {
+            Next::Free(released) => return Ok(Ready::free(*released)),
+            Next::Answer(to_answer) => *to_answer,
+        };
         let sizes = SizeBounds::of(budget.ledger().day_limits(), self.config.subject_day_events_max);
-        if self.schedule.is_timed() {
-            looked_up = looked_up.with_sizes(&sizes, &budget).await?;
-        }
-        let paid = looked_up.quote(&budget).await?;
-        self.budget.bears(paid.due).map_err(QueryError::from)?;
         let postprocessor = &self.attempts.postprocessor;
-        if prepared.explain {
-            return prepared.explained(&paid, &budget).map(Ready::free);
-        }
-        if request.dry_run {
-            return prepared.priced(&paid, postprocessor).await.map(Ready::free);
-        }
         let (since, longest) = (self.schedule.clock().now(), Duration::from_millis(self.config.time_ms_max));
         let expiry = prepared.until_expiry(now_ms);
         let latest = Latest { begin: since + longest, end: expiry.map(|until| since + until) };
@@ -370,26 +369,6 @@ impl Engine {
             let _until_the_end = running;
             job.run().await
         };
-        self.elsewhere(work, deadline).await
-    }
-
-    /// Runs on the threads of queries until the deadline; whoever stops waiting stops it.
-    async fn elsewhere(
-        &self,
-        work: impl Future<Output = Result<Ready, NoAnswer>> + Send + 'static,
-        deadline: Instant,
-    ) -> Result<Ready, NoAnswer> {
-        let handle = match &self.threads {
-            Some(threads) => threads.spawn(work),
-            None => tokio::spawn(work),
-        };
-        let cancel = CancelOnDrop(handle.abort_handle());
-        let done = tokio::time::timeout_at(deadline, handle).await;
-        drop(cancel);
-        match done {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Err(Failure::of_task(&error).into()),
-            Err(_) => Err(Failure::Time.into()),
-        }
+        on_queries(self.threads.as_ref(), work, deadline).await
     }
 }

@@ -6,7 +6,7 @@
 //! public.
 //! Not here: the file (`shoal-storage`), prices (`charge`), the order of look-up, reservation and seal (`release/answer.rs`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shoal_anonymity::budget::Rho;
@@ -16,8 +16,8 @@ use shoal_storage::{
 };
 use tokio::sync::Notify;
 
-use crate::audit::without_identifiers;
 use crate::budget_epochs::{BudgetEpoch, BudgetEpochs};
+use crate::delta::{delta_atto, delta_text};
 use crate::failure::Failure;
 use crate::receipts::Receipts;
 use crate::released_parts::ReleasedPart;
@@ -26,23 +26,6 @@ use shoal_language::{Refusal, Rule};
 
 /// Most blocks that a refusal names.
 const NAMED_MAX: usize = 5;
-/// What the thresholds of all released parts about a block may spend of delta together: 10^-6, in units of 10^-18.
-pub(crate) const DELTA_ATTO_BLOCK_MAX: u64 = 1_000_000_000_000;
-/// Units of the ledger's deltas in one.
-const ATTO: f64 = 1e18;
-
-/// An amount of delta for people and programs, as 4e-9.
-pub(crate) fn delta_text(atto: u64) -> String {
-    match atto {
-        0 => "0".to_owned(),
-        atto => format!("{:e}", atto as f64 / ATTO),
-    }
-}
-
-/// What is left of a block's delta, given what was spent of it from every pool.
-pub(crate) fn delta_left_of(spent: &BTreeMap<u8, u64>) -> u64 {
-    spent.values().fold(DELTA_ATTO_BLOCK_MAX, |left, atto| left.saturating_sub(*atto))
-}
 
 /// The budget of a service.
 #[derive(Clone)]
@@ -51,6 +34,8 @@ pub(crate) struct Budget {
     flights: Arc<Flights>,
     pub(crate) epochs: BudgetEpochs,
     pub(crate) cap: Rho,
+    /// What the thresholds of all released parts about a block may spend of delta together, in units of 10^-18.
+    pub(crate) delta_atto_max: u64,
     receipts: Receipts,
 }
 
@@ -92,8 +77,15 @@ pub(crate) enum Payment {
 }
 
 impl Budget {
-    pub(crate) fn new(ledger: BudgetLedger, epochs: BudgetEpochs, cap: Rho) -> Budget {
-        Budget { ledger, flights: Arc::default(), epochs, cap, receipts: Receipts::default() }
+    /// Blocks may spend `cap` of rho, and `threshold_delta` for thresholds.
+    pub(crate) fn new(ledger: BudgetLedger, epochs: BudgetEpochs, cap: Rho, threshold_delta: f64) -> Budget {
+        let (flights, receipts) = (Arc::default(), Receipts::default());
+        Budget { ledger, flights, epochs, cap, delta_atto_max: delta_atto(threshold_delta), receipts }
+    }
+
+    /// What is left of a block's delta, given what was spent of it from every pool.
+    pub(crate) fn delta_left_of(&self, spent: &BTreeMap<u8, u64>) -> u64 {
+        spent.values().fold(self.delta_atto_max, |left, atto| left.saturating_sub(*atto))
     }
 
     /// The same budget, which notes what is reserved through it.
@@ -144,13 +136,14 @@ impl Budget {
         asker: &str,
         now_ms: i64,
     ) -> Result<Payment, Failure> {
+        let charges = Receipts::charges(&parts);
         let order = Order {
             parts,
             asker: asker.to_owned(),
             caps: SpendingCaps {
                 pools: self.epochs.pools(self.cap).into_iter().map(Rho::nano).collect(),
                 block: self.cap.nano(),
-                delta_atto: DELTA_ATTO_BLOCK_MAX,
+                delta_atto: self.delta_atto_max,
             },
             now_ms,
         };
@@ -158,7 +151,7 @@ impl Budget {
         let reserved = blocking(move || {
             let reserved = ledger.reserve(&order);
             if let Ok(Reserved::Granted(reservation)) = &reserved {
-                receipts.note(reservation.number());
+                receipts.note(reservation.number(), &charges);
             }
             drop(claim);
             reserved
@@ -173,14 +166,7 @@ impl Budget {
     /// The orders of released parts. Others than the asker see the form of what was paid, and officers all of it, so the text is
     /// kept without what identifies a person.
     pub(crate) fn orders(&self, parts: &[&ReleasedPart]) -> Vec<PartOrder> {
-        // Released parts of one question have few texts.
-        let mut clean: HashMap<&str, String> = HashMap::new();
-        let mut orders = Vec::with_capacity(parts.len());
-        for &part in parts {
-            let text = clean.entry(&part.text).or_insert_with(|| without_identifiers(&part.text));
-            orders.push(order(part, text.clone(), self.delta_atto_of_part(part)));
-        }
-        orders
+        parts.iter().map(|part| order(part, self.delta_atto_of_part(part))).collect()
     }
 
     /// What a released part takes of the delta of each of its blocks.
@@ -190,9 +176,9 @@ impl Budget {
 
     /// The part of a block's delta that a threshold takes: as much as the price is of the cap.
     pub(crate) fn delta_atto_of(&self, price: Rho) -> u64 {
-        let all = u128::from(price.nano()) * u128::from(DELTA_ATTO_BLOCK_MAX);
+        let all = u128::from(price.nano()) * u128::from(self.delta_atto_max);
         let share = all.div_ceil(u128::from(self.cap.nano().max(1)));
-        u64::try_from(share).unwrap_or(u64::MAX).min(DELTA_ATTO_BLOCK_MAX)
+        u64::try_from(share).unwrap_or(u64::MAX).min(self.delta_atto_max)
     }
 
     /// Keeps answers. Durable when it returns; on any error they must not be used.
@@ -223,7 +209,7 @@ impl Budget {
     pub(crate) async fn delta_left(&self, charges: &[(Block, BudgetEpoch)]) -> Result<Option<u64>, Failure> {
         let (ledger, blocks) = (self.ledger.clone(), charges.iter().map(|(b, _)| *b).collect::<Vec<_>>());
         let spent = blocking(move || ledger.delta_spent(&blocks)).await?;
-        Ok(spent.iter().map(delta_left_of).min())
+        Ok(spent.iter().map(|spent| self.delta_left_of(spent)).min())
     }
 
     /// What is left of a pool, given what was spent of every pool of the block.
@@ -289,14 +275,14 @@ fn beside(lacking: &[Shortage]) -> String {
 }
 
 /// The order of a released part that spends so much delta of each block.
-fn order(part: &ReleasedPart, text: String, delta_atto: u64) -> PartOrder {
+fn order(part: &ReleasedPart, delta_atto: u64) -> PartOrder {
     let charge = |(block, epoch): &(Block, BudgetEpoch)| Charge {
         block: *block,
         pool: epoch.pool,
         nano: part.price.nano(),
         delta_atto,
     };
-    PartOrder { id: part.id, text, charges: part.charges.iter().map(charge).collect() }
+    PartOrder { id: part.id, text: part.kept_text(), charges: part.charges.iter().map(charge).collect() }
 }
 
 /// Runs a blocking call of the ledger. Its error is for the operator's log: it names a file, never a row.

@@ -17,7 +17,7 @@
 //! - `audit`: a line for every query; `receipts`: what it says of the ledger;
 //!   `running`: queries that can be cancelled; `schedule`, `clock`: when an answer leaves
 //! - `formats`: JSON, CSV, Arrow; `tables`: what can be asked; `config`, `metrics`
-//! - `error`, `failure`: what the asker is told, and what the operator is told besides
+//! - `error`, `failure`: what the asker is told, and what the operator is told besides; `delta`: amounts of delta
 //!
 //! Not here: the language (`shoal-language`), SQL over released rows (`shoal-postprocess`), bounding, sampling and the
 //! arithmetic of budgets (`shoal-anonymity`), files (`shoal-storage`), HTTP (`shoal-server`).
@@ -28,6 +28,7 @@ mod budget_epochs;
 mod charge;
 mod clock;
 mod config;
+mod delta;
 mod engine;
 mod error;
 mod failure;

@@ -147,10 +147,21 @@ impl Seen {
         }
     }
 
-    /// Adds what a line was about, at its price and that of the blocks' sizes, which the line does not have; a block of a
-    /// membership once for each day that is asked about.
+    /// Adds what a line says was charged. A line of before lines said it: what it was about, at its price and that of the blocks'
+    /// sizes, which it does not have; a block of a membership once for each day that is asked about.
     fn add(&mut self, text: &str) -> Option<()> {
         let line: Charged = serde_json::from_str(text).ok()?;
+        if let Some(charged) = &line.charged {
+            for days in charged {
+                let (region, kind) = (Region::parse(&days.region)?, Kind::parse(&days.table)?);
+                let nano = days.rho.parse::<Rho>().ok()?.nano();
+                for day in parse_day(&days.first_day)?..=parse_day(&days.last_day)? {
+                    let sum = self.possible.entry(Block { region, kind, day }).or_insert(0);
+                    *sum = sum.saturating_add(nano);
+                }
+            }
+            return Some(());
+        }
         for query in &line.queries {
             let price = query.rho_per_block.parse::<Rho>().ok()?;
             let nano = price.checked_add(SIZE_PRICE)?.nano();
@@ -186,6 +197,16 @@ fn numbers(text: &str) -> impl Iterator<Item = u64> {
 #[derive(Deserialize)]
 struct Charged {
     queries: Vec<Asked>,
+    charged: Option<Vec<ChargedDays>>,
+}
+
+#[derive(Deserialize)]
+struct ChargedDays {
+    table: String,
+    region: String,
+    first_day: String,
+    last_day: String,
+    rho: String,
 }
 
 #[derive(Deserialize)]

@@ -21,7 +21,7 @@ mod sigma;
 mod spread;
 
 pub use epsilon::{epsilon, epsilon_simple};
-pub use part::part_digest;
+pub use part::{PartDigest, part_digest};
 pub use price::share_for;
 pub use rho::{Precision, Preset, Rho};
 pub use sigma::{normal_upper_quantile, squared_sensitivity, threshold, variance};

@@ -6,14 +6,36 @@
 /// Keeps these digests apart from every other use of the hash.
 const CONTEXT: &str = "shoal 2026-11-22 identity of a piece of a release v1";
 
-/// The digest of fields, each with its length before it, so that no two lists of fields read the same.
-pub fn part_digest(fields: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
-    for field in fields {
-        hasher.update(&(field.len() as u64).to_le_bytes());
-        hasher.update(field);
+/// A digest of fields that come one after the other, each with its length before it, so that no two lists of fields read the
+/// same. What many lists begin with is digested once: a copy goes on from there.
+#[derive(Clone)]
+pub struct PartDigest(blake3::Hasher);
+
+impl Default for PartDigest {
+    /// Of no fields.
+    fn default() -> PartDigest {
+        PartDigest(blake3::Hasher::new_derive_key(CONTEXT))
     }
-    *hasher.finalize().as_bytes()
+}
+
+impl PartDigest {
+    /// Adds a field.
+    pub fn field(&mut self, field: &[u8]) {
+        self.0.update(&(field.len() as u64).to_le_bytes());
+        self.0.update(field);
+    }
+
+    /// The digest of what was added.
+    pub fn finish(&self) -> [u8; 32] {
+        *self.0.finalize().as_bytes()
+    }
+}
+
+/// The digest of these fields.
+pub fn part_digest(fields: &[&[u8]]) -> [u8; 32] {
+    let mut digest = PartDigest::default();
+    fields.iter().for_each(|field| digest.field(field));
+    digest.finish()
 }
 
 #[cfg(test)]
@@ -33,6 +55,17 @@ mod tests {
             assert!(!digests[..at].contains(digest), "{at}");
         }
         assert_eq!(part_digest(&[b"ab", b"c"]), digests[0]);
+    }
+
+    #[test]
+    fn a_copy_goes_on_from_where_it_was_made() {
+        let mut begun = PartDigest::default();
+        begun.field(b"ab");
+        let mut other = begun.clone();
+        begun.field(b"c");
+        other.field(b"d");
+        assert_eq!(begun.finish(), part_digest(&[b"ab", b"c"]));
+        assert_eq!(other.finish(), part_digest(&[b"ab", b"d"]));
     }
 
     #[test]

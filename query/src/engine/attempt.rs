@@ -39,6 +39,9 @@ pub(super) struct Attempts {
     pub(super) first_days: Arc<BTreeMap<Region, i32>>,
     pub(super) caps: Caps,
     pub(super) postprocessor: Arc<Postprocessor>,
+    /// Whether every attempt panics.
+    #[cfg(test)]
+    pub(super) panics: bool,
 }
 
 impl Attempts {
@@ -74,6 +77,8 @@ impl Attempts {
         work: &Work,
     ) -> Result<Prepared, QueryError> {
         let Asker { regions, accuracy, now_ms, deadline } = asker;
+        #[cfg(test)]
+        assert!(!self.panics, "a statement panics while it is read");
         let asking = self.asking(regions, now_ms);
         let question = ask_within(sql, &self.registry, asking, work)?;
         // Which groups are withheld, so what the postprocessing must know of them, follows from the price. A text that cannot
@@ -86,11 +91,14 @@ impl Attempts {
         let schemas: Vec<ReleasedSchema> = of.collect::<Result<_, _>>()?;
         self.postprocessor.check(&question.postprocess.sql, &schemas, deadline).await?;
         let charged: Vec<Arc<ChargedQuery>> = charged.into_iter().collect::<Result<_, _>>()?;
-        let preamble = Preamble::of(&charged, accuracy, &question.notes, self.caps.rho_block_max);
+        let texts: Vec<Arc<str>> = charged.iter().map(|charged| charged.query.to_string().into()).collect();
+        let notes = question.notes.as_slice();
+        let preamble = Preamble::of(&charged, &texts, notes, accuracy).within(self.caps.rho_block_max);
         Ok(Prepared {
             explain: question.explain,
             postprocess: question.postprocess,
             charged,
+            texts,
             schemas,
             preamble,
         })

@@ -1,9 +1,12 @@
 //! What tests do with an engine beside asking it: another clock, another scan for one question.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use shoal_audit::Audit;
 
+use super::prepared::Prepared;
+use super::priced::Next;
 use super::{Engine, entry};
 use crate::clock::Clock;
 use crate::config::QueryConfig;
@@ -20,6 +23,39 @@ impl Engine {
     pub(crate) fn with_clock(mut self, clock: Arc<dyn Clock>) -> Engine {
         let QueryConfig { concurrent_max, answer_times_ms, .. } = &self.config;
         self.schedule = Arc::new(Schedule::new(clock, *concurrent_max, answer_times_ms));
+        self
+    }
+
+    /// Binds, checks and prices; what a refusal suggests has been tried.
+    pub(crate) async fn prepare(
+        &self,
+        grant: &AnalystGrant,
+        request: &QueryRequest,
+        now_ms: i64,
+    ) -> Result<Prepared, QueryError> {
+        let entry = entry(&Arc::new(Audit::none()), QueryId::random(), grant, request, now_ms);
+        self.to_price(grant, request, now_ms, &entry).prepared().await
+    }
+
+    /// The threads on which the released parts of a question that is to be answered were written down.
+    pub(crate) async fn written_on(
+        &self,
+        grant: &AnalystGrant,
+        request: &QueryRequest,
+        now_ms: i64,
+    ) -> BTreeSet<String> {
+        let entry = entry(&Arc::new(Audit::none()), QueryId::random(), grant, request, now_ms);
+        let to_price = self.to_price(grant, request, now_ms, &entry);
+        let Ok(priced) = self.priced(to_price).await else { return BTreeSet::new() };
+        match priced.next {
+            Ok(Next::Answer(to_answer)) => to_answer.looked_up.written_on(),
+            Ok(Next::Free(_)) | Err(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Whose reading of statements panics.
+    pub(crate) fn panicking(mut self) -> Engine {
+        Arc::make_mut(&mut self.attempts).panics = true;
         self
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use shoal_anonymity::budget::Rho;
 use shoal_language::{PostprocessText, PrivateQuery, Refusal, Rule};
 use shoal_postprocess::{
     Column, ColumnKind, KeyColumn, NumberColumn, Postprocessor, ReleasedSchema, ReleasedTable,
@@ -15,11 +16,13 @@ use shoal_schemas::Registry;
 use shoal_schemas::calendar::{DAY_MS, day_of, start_of};
 use tokio::time::Instant;
 
+use crate::audit::AuditedQuery;
 use crate::charge::ChargedQuery;
+use crate::delta::delta_text;
 use crate::error::NoAnswer;
 use crate::failure::Failure;
-use crate::ledger::{Budget, DELTA_ATTO_BLOCK_MAX, delta_text};
-use crate::release::{Paid, Preamble, Released, finish};
+use crate::ledger::Budget;
+use crate::release::{LookedUp, Paid, Preamble, Released, SIZE_PRICE, finish};
 
 /// A question that is bound, checked and priced; nothing has been read.
 pub(crate) struct Prepared {
@@ -29,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) postprocess: PostprocessText,
     /// One for each release.
     pub(crate) charged: Vec<Arc<ChargedQuery>>,
+    /// One for each release: its private query as a text.
+    pub(super) texts: Vec<Arc<str>>,
     /// One for each release: the table that stands for it in the postprocessing text.
     pub(crate) schemas: Vec<ReleasedSchema>,
     pub(crate) preamble: Preamble,
@@ -66,6 +71,14 @@ pub(super) fn schema(
     })
 }
 
+/// What a block pays for a release: the price, and where it is in several parts, what that comes to.
+fn rho_of_each(charged: &ChargedQuery, price: Rho) -> String {
+    match price > charged.price {
+        true => format!("rho {} for each of them that reads it, so up to rho {price}", charged.price),
+        false => format!("rho {price}"),
+    }
+}
+
 impl Prepared {
     /// How long it may take because it reads a day that expires at midnight; none when it does not.
     pub(super) fn until_expiry(&self, now_ms: i64) -> Option<Duration> {
@@ -94,11 +107,30 @@ impl Prepared {
         Ok(finish(self.preamble, columns, batch.slice(0, 0), true))
     }
 
+    /// Notes of which releases days are left out: then a row that is missing is no row of zero.
+    pub(super) fn leave_out(&mut self, looked_up: &LookedUp) {
+        for (schema, left_out) in self.schemas.iter_mut().zip(looked_up.left_out()) {
+            schema.left_out = left_out;
+        }
+    }
+
+    /// What the line of the audit says of it.
+    pub(super) fn audited(&self, looked_up: &LookedUp) -> Vec<AuditedQuery> {
+        let all = self.charged.iter().zip(&self.texts).zip(looked_up.prices());
+        all.map(|((charged, text), price)| AuditedQuery::of(&charged.query, text, price)).collect()
+    }
+
     /// The answer to EXPLAIN: what is private, what it costs, what is free.
-    pub(super) fn explained(mut self, paid: &Paid, budget: &Budget) -> Result<Released, NoAnswer> {
+    pub(super) fn explained(
+        mut self,
+        looked_up: &LookedUp,
+        paid: &Paid,
+        budget: &Budget,
+    ) -> Result<Released, NoAnswer> {
         self.preamble.paid(paid);
         let mut lines: Vec<String> = Vec::new();
-        for (at, charged) in self.charged.iter().enumerate() {
+        let all = self.charged.iter().zip(&self.texts).zip(looked_up.prices());
+        for (at, ((charged, text), price)) in all.enumerate() {
             let parts = match (charged.is_daily(), charged.query.overlap()) {
                 (true, _) => "day by day".to_owned(),
                 (false, 1) => "for each range of days at once".to_owned(),
@@ -106,13 +138,19 @@ impl Prepared {
                     format!("for each window at once, rho {} for each of at most {times}", charged.price)
                 }
             };
-            lines.push(format!("r{at}: released {parts}, rho {} of each block", charged.price_of_a_block()));
-            lines.extend(charged.query.to_string().lines().map(|line| format!("  {line}")));
+            lines.push(format!("r{at}: released {parts}, {} of each block", rho_of_each(charged, price)));
+            lines.extend(text.lines().map(|line| format!("  {line}")));
             if let Some(threshold) = &charged.threshold {
                 lines.push(format!("  SHOWN from about {} subjects on", threshold.subjects_min));
-                let (own, all) = (budget.delta_atto_of(charged.price), DELTA_ATTO_BLOCK_MAX);
+                let (own, all) = (budget.delta_atto_of(charged.price), budget.delta_atto_max);
                 lines.push(format!("  DELTA {} of each block's {}", delta_text(own), delta_text(all)));
             }
+        }
+        if looked_up.pays_for_sizes() {
+            lines.push(format!(
+                "and once rho {SIZE_PRICE} of each block whose number of rows is not in the ledger, by which the time of the answer \
+                 is decided"
+            ));
         }
         lines.push("Free, on the released rows:".to_owned());
         lines.push(format!("  {}", self.postprocess.sql));

@@ -53,10 +53,11 @@ pub(crate) async fn answer(
         }
         let claim = tokio::time::timeout_at(asked.deadline, asked.budget.claim(&ids)).await;
         if let Some(claim) = claim.map_err(|_| QueryError::Busy)? {
-            // Given back with whatever ends this before it is paid.
-            let planned = planned(&looked_up, asked, scan).await?;
+            // Before the turn is taken: how long writing them takes follows from the text.
             let missing: Vec<&ReleasedPart> = looked_up.missing().into_iter().map(|(_, part)| part).collect();
             let orders = asked.budget.orders(&missing);
+            // Given back with whatever ends this before it is paid.
+            let planned = planned(&looked_up, asked, scan).await?;
             let payment = asked.budget.pay(&claim, orders, asked.asker, asked.now_ms).await?;
             if let Payment::Paid(reservation) = payment {
                 break Some((claim, reservation, ids, planned));

@@ -17,9 +17,11 @@ use super::size::{BlockEpoch, size_id};
 use super::size_bounds::{SIZE_PRICE, SizeBounds};
 use crate::budget_epochs::BudgetEpoch;
 use crate::charge::ChargedQuery;
+use crate::error::{NoAnswer, QueryError};
 use crate::failure::Failure;
 use crate::ledger::Budget;
-use crate::released_parts::{ReleasedPart, Wanted, wanted};
+use crate::released_parts::{FormWork, ReleasedPart, Wanted, wanted};
+use shoal_language::Refusal;
 
 /// All released parts that queries want, and what the ledger has of them.
 pub(crate) struct LookedUp {
@@ -32,13 +34,17 @@ pub(crate) struct LookedUp {
 
 impl LookedUp {
     /// What these queries want, looked up in the ledger.
+    ///
+    /// # Errors
+    /// A refusal of what is too much to be written down; otherwise what goes wrong.
     pub(crate) async fn of(
         queries: &[Arc<ChargedQuery>],
         budget: &Budget,
         now_ms: i64,
-    ) -> Result<LookedUp, Failure> {
-        let of = |charged: &Arc<ChargedQuery>| wanted(charged, &budget.epochs, now_ms);
-        let wanted = queries.iter().map(of).collect();
+    ) -> Result<LookedUp, NoAnswer> {
+        let mut work = FormWork::default();
+        let of = |charged: &Arc<ChargedQuery>| wanted(charged, &budget.epochs, now_ms, &mut work);
+        let wanted = queries.iter().map(of).collect::<Result<_, Refusal>>().map_err(QueryError::from)?;
         let mut looked_up = LookedUp {
             queries: queries.to_vec(),
             wanted,
@@ -105,6 +111,43 @@ impl LookedUp {
         let all = self.wanted.iter().flatten().filter_map(|wanted| self.chosen(wanted));
         let charges: BTreeSet<(Block, BudgetEpoch)> = all.flat_map(|part| part.charges.clone()).collect();
         charges.into_iter().collect()
+    }
+
+    /// The most that any one block pays for each query when none of its parts is in the ledger, without its size: a block that
+    /// several parts of the query read pays for each.
+    pub(crate) fn prices(&self) -> Vec<Rho> {
+        let of = |wanted: &Vec<Wanted>| {
+            let (mut seen, mut prices) = (BTreeSet::new(), BTreeMap::<Block, u64>::new());
+            for part in wanted.iter().filter_map(|wanted| wanted.parts.last()) {
+                if !seen.insert(part.id) {
+                    continue;
+                }
+                for (block, _) in &part.charges {
+                    let nano = prices.entry(*block).or_default();
+                    *nano = nano.saturating_add(part.price.nano());
+                }
+            }
+            Rho::from_nano(prices.into_values().max().unwrap_or(0))
+        };
+        self.wanted.iter().map(of).collect()
+    }
+
+    /// The threads on which its forms were written down.
+    #[cfg(test)]
+    pub(crate) fn written_on(&self) -> BTreeSet<String> {
+        let parts = self.wanted.iter().flatten().flat_map(|wanted| &wanted.parts);
+        parts.map(|part| part.form.written_on.clone()).collect()
+    }
+
+    /// Of each query, whether days of it have expired and are not in the ledger: they are left out.
+    pub(crate) fn left_out(&self) -> Vec<bool> {
+        let is_left_out = |wanted: &Wanted| self.chosen(wanted).is_none();
+        self.wanted.iter().map(|wanted| wanted.iter().any(is_left_out)).collect()
+    }
+
+    /// Whether a block pays for its size as well.
+    pub(crate) fn pays_for_sizes(&self) -> bool {
+        !self.unsized_blocks.is_empty()
     }
 
     /// What an answer would cost now. Nothing is reserved.

@@ -118,7 +118,7 @@ mod tests {
     use super::super::tests::{priced, raws};
     use super::*;
     use crate::budget_epochs::BudgetEpochs;
-    use crate::released_parts::wanted;
+    use crate::released_parts::{FormWork, wanted};
     use crate::tests::now_ms;
 
     /// The totals of many groups, and what they are to be released as.
@@ -126,7 +126,9 @@ mod tests {
         let sql = "SELECT os, result, event, COUNT(*), SUM(amount) FROM usage WHERE day = current_date \
                    GROUP BY os, result, event";
         let charged = priced(sql, now_ms()).await;
-        let part = wanted(&charged, &BudgetEpochs::default(), now_ms()).remove(0).parts.pop().unwrap();
+        let mut part =
+            wanted(&charged, &BudgetEpochs::default(), now_ms(), &mut FormWork::default()).unwrap();
+        let part = part.remove(0).parts.pop().unwrap();
         let due = Due { region: part.region, days: part.days, charged, passes_max: 1 };
         (raws(&due), part)
     }

@@ -12,7 +12,7 @@ use shoal_postprocess::Column;
 use super::paid::Paid;
 use super::reading::{self, NumberNoise};
 use crate::charge::{Accuracy, ChargedQuery, blocks};
-use crate::ledger::delta_text;
+use crate::delta::delta_text;
 
 /// What an answer cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,11 +79,12 @@ pub(crate) struct Preamble {
 }
 
 impl Preamble {
+    /// Of queries and their texts; `notes` are those of the question.
     pub(crate) fn of(
         charged: &[Arc<ChargedQuery>],
-        accuracy: Accuracy,
+        texts: &[Arc<str>],
         notes: &[String],
-        rho_block_max: Rho,
+        accuracy: Accuracy,
     ) -> Preamble {
         let mut notes = notes.to_vec();
         let shown = charged.iter().filter_map(|charged| charged.threshold.as_ref());
@@ -100,12 +101,11 @@ impl Preamble {
                     .to_owned(),
             );
         }
-        let texts: Vec<String> = charged.iter().map(|charged| charged.query.to_string()).collect();
         Preamble {
             cost: Cost {
                 rho_per_block: String::new(),
                 blocks: blocks(charged),
-                rho_block_max: rho_block_max.to_string(),
+                rho_block_max: String::new(),
                 blocks_charged: 0,
                 parts: 0,
                 parts_from_ledger: 0,
@@ -123,6 +123,12 @@ impl Preamble {
 }
 
 impl Preamble {
+    /// With the most that all queries together may learn about a block.
+    pub(crate) fn within(mut self, rho_block_max: Rho) -> Preamble {
+        self.cost.rho_block_max = rho_block_max.to_string();
+        self
+    }
+
     /// Adds what was paid, or would be.
     pub(crate) fn paid(&mut self, paid: &Paid) {
         self.cost.rho_per_block = paid.price.to_string();

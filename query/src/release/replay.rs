@@ -18,7 +18,7 @@ use super::noisy::{Exact, noisy};
 use crate::budget_epochs::BudgetEpochs;
 use crate::charge::ChargedQuery;
 use crate::failure::Failure;
-use crate::released_parts::{Wanted, wanted};
+use crate::released_parts::{FormWork, Wanted, wanted};
 use crate::scan::Raw;
 
 const ROWS_MAX: usize = 10_000;
@@ -34,7 +34,10 @@ pub(crate) struct Replay {
 impl Replay {
     /// Of queries and the exact totals of each.
     pub(crate) fn new(queries: Vec<Arc<ChargedQuery>>, raws: Vec<Vec<Raw>>, now_ms: i64) -> Replay {
-        let of = |charged: &Arc<ChargedQuery>| wanted(charged, &BudgetEpochs::default(), now_ms);
+        let mut work = FormWork::default();
+        let of = |charged: &Arc<ChargedQuery>| {
+            wanted(charged, &BudgetEpochs::default(), now_ms, &mut work).expect("it is little work")
+        };
         let wanted = queries.iter().map(of).collect();
         Replay { queries, raws, wanted }
     }

@@ -188,7 +188,7 @@ mod tests {
     use crate::budget_epochs::BudgetEpochs;
     use crate::charge::{Caps, charge};
     use crate::config::QueryConfig;
-    use crate::released_parts::wanted;
+    use crate::released_parts::{FormWork, wanted};
     use crate::scan::READING_BYTES_MAX;
     use crate::tests::{engine, grant, now_ms, request};
 
@@ -201,7 +201,7 @@ mod tests {
     async fn planned(sql: &str, precision: Precision, rows: i128, bytes_max: usize) -> (Duration, u64) {
         let prepared = engine().prepare(&grant(Region::ALL), &request(sql), now_ms()).await.unwrap();
         let charged = charge(prepared.single().query.clone(), precision.into(), &Caps::default()).unwrap();
-        let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms());
+        let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms(), &mut FormWork::default()).unwrap();
         let parts: Vec<&ReleasedPart> = wanted.iter().filter_map(|wanted| wanted.parts.last()).collect();
         let settings = QueryConfig::default();
         let bounds = SizeBounds::of(None, settings.subject_day_events_max);

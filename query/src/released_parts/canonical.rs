@@ -5,10 +5,12 @@
 //! Not here: identity (`mod.rs`), the rewriting of expressions (`simplify`).
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use shoal_schemas::Region;
 
 use super::simplify::Spot;
+use crate::audit::without_identifiers;
 use crate::charge::shares_tree;
 use shoal_language::{Aggregate, AggregateOp, DayRange, KeyKind, PrivateQuery, Shape};
 use shoal_language::{Scalar, Value};
@@ -22,12 +24,28 @@ pub(crate) struct Form {
     pub(crate) keys: Vec<usize>,
     /// Positions in the query's slots, in canonical order.
     pub(crate) slots: Vec<usize>,
+    /// Parts of expressions that were looked at or written for it, and more for a long text.
+    pub(super) work: u64,
+    kept: OnceLock<String>,
+    /// The name of the thread.
+    #[cfg(test)]
+    pub(crate) written_on: String,
+}
+
+/// Bytes of a text that are worth as much as a part of an expression.
+const BYTES_OF_WORK: u64 = 8;
+
+impl Form {
+    /// The text as it may be kept: worked out once, however many released parts have the form.
+    pub(crate) fn kept_text(&self) -> &str {
+        self.kept.get_or_init(|| without_identifiers(&self.text))
+    }
 }
 
 /// The form of a query on these days of a region.
 pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form {
     let spot = Spot::new(region, days);
-    let mut text = shape(query.shape());
+    let (mut text, mut work) = (shape(query.shape()), 0);
     for (programme, _) in query.cutoffs() {
         line(&mut text, format_args!("PROGRAMME {programme}"));
     }
@@ -43,6 +61,7 @@ pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form
             let over = Spot::new(region, other.days);
             let filter = other.filter.as_ref().and_then(|f| condition(&over, f));
             let filter = filter.unwrap_or_else(|| "TRUE".to_owned());
+            work += over.work();
             let word = if other.negated { "NOT IN" } else { "IN" };
             let span = (other.days.first, other.days.last);
             let programmes: Vec<&str> = other.cutoffs.iter().map(|(p, _)| p.as_str()).collect();
@@ -57,7 +76,7 @@ pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form
         .iter()
         .enumerate()
         .filter_map(|(position, at)| query.keys().get(*at).map(|key| (position, key)))
-        .map(|(position, key)| (key_text(&spot.simplify(&key.scalar), &key.kind), position))
+        .map(|(position, key)| (key_text(&spot.written(&key.scalar), &key.kind), position))
         .collect();
     keys.sort();
     keys.iter().for_each(|(key, _)| line(&mut text, format_args!("KEY {key}")));
@@ -70,6 +89,10 @@ pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form
     slots.iter().for_each(|(slot, _)| line(&mut text, format_args!("AGGREGATE {slot}")));
     let _ = write!(text, "GROUPS OF ONE SUBJECT'S DAY {}", query.l0());
     Form {
+        work: work + spot.work() + text.len() as u64 / BYTES_OF_WORK,
+        kept: OnceLock::new(),
+        #[cfg(test)]
+        written_on: std::thread::current().name().unwrap_or_default().to_owned(),
         text,
         is_nothing,
         keys: keys.into_iter().map(|(_, at)| at).collect(),
@@ -84,7 +107,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 /// A condition as it reads here; none when it always holds.
 fn condition(spot: &Spot, filter: &Scalar) -> Option<String> {
-    match spot.simplify(filter) {
+    match spot.written(filter) {
         Scalar::Value(Value::Boolean(true)) => None,
         other => Some(other.to_string()),
     }
@@ -127,12 +150,12 @@ fn slot_aggregates(query: &PrivateQuery) -> Vec<&Aggregate> {
 fn aggregate_text(spot: &Spot, aggregate: &Aggregate) -> String {
     let op = match &aggregate.op {
         AggregateOp::Rows => "count(*)".to_owned(),
-        AggregateOp::Present(item) => format!("count({})", spot.simplify(item)),
-        AggregateOp::Sum(measure) => format!("sum({})", spot.simplify(measure)),
+        AggregateOp::Present(item) => format!("count({})", spot.written(item)),
+        AggregateOp::Sum(measure) => format!("sum({})", spot.written(measure)),
         AggregateOp::Subjects => "count(DISTINCT subject)".to_owned(),
         AggregateOp::Sessions => "count(DISTINCT session)".to_owned(),
         AggregateOp::Quantile { measure, edges, .. } => {
-            format!("tree({}, {edges:?})", spot.simplify(measure))
+            format!("tree({}, {edges:?})", spot.written(measure))
         }
     };
     let filter = aggregate.filter.as_ref().and_then(|filter| condition(spot, filter));

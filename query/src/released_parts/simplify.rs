@@ -6,7 +6,7 @@
 //! Invariants: the expression has the same value for every row of these days and this region (three-valued: null stays
 //! null); expressions that are not known here are left as they are. What several expressions share is simplified once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use shoal_schemas::Region;
@@ -21,9 +21,10 @@ pub(super) struct Spot {
     region: Region,
     days: DayRange,
     known: RefCell<HashMap<Shared<Scalar>, Shared<Scalar>>>,
-    /// Expressions that were looked at: for tests of what that depends on.
-    #[cfg(test)]
-    pub(super) steps: std::cell::Cell<usize>,
+    /// Expressions that were looked at.
+    steps: Cell<u64>,
+    /// Parts of expressions that were written as texts, everything that is shared at each use.
+    written: Cell<u64>,
 }
 
 /// The arms of a list of AND (or OR), each once.
@@ -41,25 +42,39 @@ const FALSE: Scalar = Scalar::Value(Value::Boolean(false));
 impl Spot {
     /// On these days of a region.
     pub(super) fn new(region: Region, days: DayRange) -> Spot {
-        Spot {
-            region,
-            days,
-            known: RefCell::default(),
-            #[cfg(test)]
-            steps: std::cell::Cell::default(),
-        }
+        Spot { region, days, known: RefCell::default(), steps: Cell::default(), written: Cell::default() }
     }
 
-    #[cfg(test)]
     fn count(&self) {
         self.steps.set(self.steps.get() + 1);
     }
 
-    #[cfg(not(test))]
-    fn count(&self) {}
+    /// Expressions that were looked at.
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> u64 {
+        self.steps.get()
+    }
+
+    /// How much work it has been: expressions that were looked at, and parts of expressions that were written.
+    pub(super) fn work(&self) -> u64 {
+        self.steps.get().saturating_add(self.written.get())
+    }
+
+    /// An expression as a text, to be put in order by.
+    fn text(&self, item: &Shared<Scalar>) -> String {
+        self.written.set(self.written.get().saturating_add(item.size()));
+        item.to_string()
+    }
+
+    /// The expression as it reads here, for a text that is made of it.
+    pub(super) fn written(&self, scalar: &Scalar) -> Scalar {
+        let item = Shared::new(self.simplify(scalar));
+        self.written.set(self.written.get().saturating_add(item.size()));
+        item.into_node()
+    }
 
     /// The smallest and the largest value of a region, day or time here; times are steps of their grain.
-    fn range(&self, item: &Scalar) -> Option<(Value, Value)> {
+    pub(super) fn range(&self, item: &Scalar) -> Option<(Value, Value)> {
         let DayRange { first, last } = self.days;
         match item {
             Scalar::Region => {
@@ -142,7 +157,7 @@ impl Spot {
         let flip = match (is_literal(&left), is_literal(&right)) {
             (true, false) => true,
             (false, true) => false,
-            _ => left.to_string() > right.to_string(),
+            _ => self.text(&left) > self.text(&right),
         };
         let (op, left, right) = if flip { (op.flipped(), right, left) } else { (op, left, right) };
         if let Scalar::Value(literal) = right.as_ref()
@@ -185,7 +200,7 @@ impl Spot {
         }
         arms.retain(|arm| **arm != neutral);
         let mut sorted: Vec<(String, Shared<Scalar>)> =
-            arms.into_iter().map(|arm| (arm.to_string(), arm)).collect();
+            arms.into_iter().map(|arm| (self.text(&arm), arm)).collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         sorted.dedup_by(|a, b| a.0 == b.0);
         let join = |left: Shared<Scalar>, right: Shared<Scalar>| -> Shared<Scalar> {

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 use shoal_schemas::Region;
 
+use super::canonical::form;
 use super::simplify::Spot;
 use super::*;
 use crate::release::tests::priced;
@@ -152,7 +153,7 @@ fn what_is_shared_is_simplified_once() {
     let day = DayRange { first: 1, last: 1 };
     let spot = Spot::new(Region::De, day);
     spot.simplify(&item);
-    assert!(spot.steps.get() <= 2 * nodes, "{} steps for about {nodes} nodes", spot.steps.get());
+    assert!(spot.steps() <= 2 * nodes, "{} steps for about {nodes} nodes", spot.steps());
 }
 
 #[test]
@@ -174,9 +175,13 @@ fn times_are_decided_where_a_day_decides_them() {
     assert_eq!(simplify(Grain::Week, "2026-11-23"), "true");
 }
 
+fn all_wanted(charged: &ChargedQuery) -> Vec<Wanted> {
+    wanted(charged, &BudgetEpochs::default(), now_ms(), &mut FormWork::default()).unwrap()
+}
+
 async fn ids(sql: &str) -> Vec<PartId> {
     let charged = priced(sql, now_ms()).await;
-    let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms());
+    let wanted = all_wanted(&charged);
     wanted.iter().flat_map(|wanted| &wanted.parts).map(|part| part.id).collect()
 }
 
@@ -201,7 +206,7 @@ async fn what_decides_the_content_decides_the_identity() {
     let priced = priced("SELECT COUNT(*) FROM usage WHERE day = current_date", now_ms()).await;
     let mut dear = ChargedQuery::clone(&priced);
     dear.price = Rho::from_nano(dear.price.nano() + 1);
-    let dear = wanted(&dear, &BudgetEpochs::default(), now_ms());
+    let dear = all_wanted(&dear);
     assert_ne!(dear[0].parts[0].id, base[0]);
 }
 
@@ -209,8 +214,8 @@ async fn what_decides_the_content_decides_the_identity() {
 async fn a_part_says_what_it_is_and_names_its_epoch() {
     let sql = "SELECT COUNT(*) FROM usage WHERE day >= current_date - 1 AND event = 'click'";
     let charged = priced(sql, now_ms()).await;
-    let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms());
-    let texts: Vec<&str> = wanted.iter().map(|wanted| wanted.parts[0].text.as_str()).collect();
+    let wanted = all_wanted(&charged);
+    let texts: Vec<String> = wanted.iter().map(|wanted| wanted.parts[0].text()).collect();
     assert!(texts[0].starts_with("FROM usage IN DE\nDAY 2026-11-21 (after 1 day)\n"), "{}", texts[0]);
     assert!(texts[1].starts_with("FROM usage IN DE\nDAY 2026-11-22 (open, hour 10)\n"), "{}", texts[1]);
     assert!(
@@ -219,4 +224,102 @@ async fn a_part_says_what_it_is_and_names_its_epoch() {
         texts[0]
     );
     assert_eq!(wanted[0].parts[0].charges[0].0.day, today() - 1);
+}
+
+/// Conditions of some 14 kB, which nest and name neither a day nor a region.
+pub(crate) fn nested() -> String {
+    let test = |arm: usize, level: usize| {
+        let column = if level.is_multiple_of(2) { "screen" } else { "element" };
+        format!("{column} <> 'a-rather-long-name-{arm}-{level}'")
+    };
+    let arm = |arm: usize| {
+        (1..8).fold(test(arm, 0), |text, level| {
+            let word = if level % 2 == 0 { "AND" } else { "OR" };
+            format!("({} {word} {text})", test(arm, level))
+        })
+    };
+    (0..40).map(arm).collect::<Vec<_>>().join(" AND ")
+}
+
+async fn of_all_regions(sql: &str) -> Arc<ChargedQuery> {
+    let prepared = crate::tests::engine()
+        .prepare(&crate::tests::grant(Region::ALL), &crate::tests::request(sql), now_ms())
+        .await;
+    prepared.unwrap().single()
+}
+
+fn forms_of(wanted: &[Wanted]) -> usize {
+    let parts = wanted.iter().flat_map(|wanted| &wanted.parts);
+    parts.map(|part| Arc::as_ptr(&part.form)).collect::<std::collections::HashSet<_>>().len()
+}
+
+#[tokio::test]
+async fn a_long_condition_over_many_days_and_regions_is_written_once() {
+    let condition = nested();
+    let of_days = async |days: i32| {
+        let sql = format!("SELECT COUNT(*) FROM usage WHERE day >= current_date - {days} AND {condition}");
+        let (charged, mut work) = (of_all_regions(&sql).await, FormWork::default());
+        let wanted = wanted(&charged, &BudgetEpochs::default(), now_ms(), &mut work).unwrap();
+        (wanted, work.spent())
+    };
+    let (one, of_one) = of_days(0).await;
+    let (all, of_all) = of_days(399).await;
+    assert_eq!((one.len(), all.len()), (4, 1_600));
+    let parts: usize = all.iter().map(|wanted| wanted.parts.len()).sum();
+    assert!(parts > 20_000, "{parts}");
+    let forms = (forms_of(&one), forms_of(&all));
+    assert_eq!(forms, (1, 1));
+    let of_parts = 16 * parts as u64;
+    println!("{of_one} for one day, {of_all} for all, {parts} parts, {} bytes", condition.len());
+    let texts: std::collections::HashSet<*const u8> =
+        all.iter().flat_map(|wanted| &wanted.parts).map(|part| part.form.kept_text().as_ptr()).collect();
+    assert_eq!(texts.len(), forms.1, "what is kept of the text is worked out once for each form");
+    assert!(of_all <= 2 * of_one + of_parts, "{of_one} for one day, {of_all} for all");
+    assert!(of_all < FORM_WORK_MAX / 2, "{of_all}");
+}
+
+#[tokio::test]
+async fn forms_that_are_too_much_work_together_are_refused() {
+    // On each side of each of these days, in each region, the condition reads differently.
+    let days: Vec<String> = (1..20).map(|day| format!("current_date - {}", 10 * day)).collect();
+    let sql = format!(
+        "SELECT COUNT(*) FROM usage WHERE day >= current_date - 399 AND (day IN ({}) OR region = 'US' OR screen = 's') AND {}",
+        days.join(", "),
+        &nested()[..10_000].rsplit_once(" AND (").unwrap().0
+    );
+    let (charged, mut work) = (of_all_regions(&sql).await, FormWork::default());
+    let all = wanted(&charged, &BudgetEpochs::default(), now_ms(), &mut work).unwrap();
+    assert!((100..=200).contains(&forms_of(&all)), "{}", forms_of(&all));
+    // A statement of many such releases.
+    for _ in 0..1_000 {
+        if let Err(refusal) = wanted(&charged, &BudgetEpochs::default(), now_ms(), &mut work) {
+            assert_eq!(refusal.rule, shoal_language::Rule::Size);
+            let of_one_form = u64::try_from(all.len()).unwrap();
+            assert!(work.spent() > FORM_WORK_MAX && work.spent() < 2 * FORM_WORK_MAX + of_one_form);
+            return;
+        }
+    }
+    panic!("{} of work is never too much", work.spent());
+}
+
+#[tokio::test]
+async fn the_form_that_days_share_is_the_one_that_each_has() {
+    for sql in [
+        "SELECT COUNT(*) FROM usage WHERE day >= current_date - 40 AND (day <> current_date - 7 OR os = 'ios')",
+        "SELECT COUNT(*) FROM usage WHERE day >= current_date - 40 AND time >= TIMESTAMP '2026-11-18 12:00' AND region <> 'US'",
+        "SELECT date_trunc('week', day) AS w, COUNT(DISTINCT subject) FROM usage WHERE day BETWEEN current_date - 40 AND \
+         current_date - 2 AND (date_trunc('week', day) > DATE '2026-11-09' OR os = 'ios') GROUP BY 1",
+        "SELECT SUM(CASE WHEN day IN (current_date - 3, current_date - 9) THEN amount ELSE 0 END), \
+         COUNT(*) FILTER (WHERE extract(hour FROM time) < 9 AND time < TIMESTAMP '2026-11-19 00:00') FROM usage \
+         WHERE day >= current_date - 12",
+        "SELECT region, COUNT(DISTINCT subject) FROM usage WHERE day > current_date - 5 AND subject IN (SELECT subject FROM crash \
+         WHERE day > current_date - 9 AND (region = 'DE' OR os = 'ios')) GROUP BY region",
+    ] {
+        let charged = of_all_regions(sql).await;
+        for part in all_wanted(&charged).iter().flat_map(|wanted| &wanted.parts) {
+            let own = form(&charged.query, part.region, part.days);
+            assert_eq!(part.form.text, own.text, "{sql}");
+            assert_eq!((&part.form.keys, &part.form.slots), (&own.keys, &own.slots));
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod canonical;
 mod conditions;
 mod defences;
 mod definitions;
+mod dry_runs;
 mod faults;
 mod game;
 mod grammar;

@@ -7,11 +7,13 @@ use shoal_storage::{BudgetLedger, Part, Store};
 
 use super::faults::{Fault, Faulty};
 use super::{Row, grant, now_ms, provider, registry, request, scan, today};
+use crate::budget::BudgetRequest;
 use crate::clock::TestClock;
 use crate::config::QueryConfig;
 use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::metrics::Metrics;
+use crate::request::QueryRequest;
 
 /// Appends a row of a hundred people, as a flush does, so many times.
 async fn append(root: &std::path::Path, times: i64) -> u64 {
@@ -54,4 +56,32 @@ async fn a_panic_in_a_scan_is_one_opaque_failure_and_touches_nothing_else() {
     let people = super::number(&other.unwrap(), 0, "people");
     assert!((people - 500.0).abs() < 200.0, "{people}");
     assert_eq!(writer.await.unwrap(), 2_000);
+}
+
+/// A panic before anything is paid is the same to the asker, and charges nothing; the connection that it came by is not its.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_while_a_statement_is_read_is_one_opaque_failure_and_free() {
+    let mut metrics = prometheus_client::registry::Registry::default();
+    let ledger = BudgetLedger::in_memory().unwrap();
+    let engine = Engine::over(
+        scan(Vec::new()),
+        ledger,
+        registry(),
+        QueryConfig::default(),
+        Metrics::register(&mut metrics),
+    )
+    .panicking();
+    let sql = "SELECT COUNT(*) FROM usage WHERE day = current_date";
+    for dry_run in [true, false] {
+        let asked = QueryRequest { dry_run, ..request(sql) };
+        let answer = engine.answer(&grant(&[Region::De]), &asked, now_ms()).await;
+        assert_eq!(answer.err(), Some(QueryError::Failed));
+    }
+    assert!(engine.running(&grant(&[Region::De])).is_empty(), "it has left its seat");
+    let list = engine.budget(&grant(&[Region::De]), &BudgetRequest::default(), now_ms()).await.unwrap();
+    assert!(list.blocks.iter().all(|block| block.rho_spent == "0"));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &metrics).unwrap();
+    assert!(text.contains("query_failures_total{cause=\"panic\"} 2"), "{text}");
+    assert!(text.contains("queries_total{outcome=\"failed\"} 2"), "{text}");
 }

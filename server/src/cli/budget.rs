@@ -75,6 +75,7 @@ pub(crate) fn budget_table(answer: &Value, questions: bool) -> String {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut table =
         framed(["table", "region", "day", "epoch", "spent", "left", "delta left", "questions", "more on"]);
+    let queries = list(&answer["queries"]);
     let mut asked = String::new();
     let mut untouched = 0;
     for block in list(&answer["blocks"]) {
@@ -85,18 +86,24 @@ pub(crate) fn budget_table(answer: &Value, questions: bool) -> String {
         }
         let names = ["table", "region", "day", "epoch", "rho_spent", "rho_left", "delta_left"];
         let mut row: Vec<String> = names.map(|name| text(&block[name])).to_vec();
-        row.push(spent_by.len().to_string());
+        let and_more = if block["more"] == true { " or more" } else { "" };
+        row.push(format!("{}{and_more}", spent_by.len()));
         row.push(text(&block["next_epoch"]));
         table.add_row(row);
         for one in spent_by {
-            let [at, rho, delta, state, query] =
-                ["at", "rho", "delta", "state", "query"].map(|name| text(&one[name]));
-            asked.push_str(&format!("\n{at}  rho {rho}  delta {delta}  {state}\n{query}\n"));
+            let [at, rho, delta, state, part] =
+                ["at", "rho", "delta", "state", "part"].map(|name| text(&one[name]));
+            let query = one["query"].as_u64().and_then(|at| queries.get(usize::try_from(at).ok()?));
+            let query = query.map(text).unwrap_or_default();
+            asked.push_str(&format!("\n{at}  rho {rho}  delta {delta}  {state}  {part}\n{query}\n"));
         }
     }
     let (rho, delta) = (text(&answer["rho_block_max"]), text(&answer["delta_block_max"]));
     let mut shown =
         format!("{table}\nof rho {rho} and delta {delta} for each day; {untouched} blocks are untouched\n");
+    if answer["more"] == true {
+        shown.push_str("older charges are not listed; ask for fewer days to see them\n");
+    }
     if questions {
         shown.push_str(&asked);
     }
@@ -110,21 +117,26 @@ mod tests {
 
     #[test]
     fn blocks_and_questions_are_shown() {
-        let spent = json!([{"at": "2026-11-22T10:00:00Z", "rho": "0.002", "delta": "4e-9", "state": "sealed", "query": "FROM usage"}]);
+        let spent = json!([{"at": "2026-11-22T10:00:00Z", "rho": "0.002", "delta": "4e-9", "state": "sealed",
+            "part": "FROM usage IN DE", "query": 0}]);
         let block = json!({"table": "usage", "region": "DE", "day": "2026-11-22", "epoch": "open",
-            "rho_spent": "0.002", "rho_left": "0.098", "delta_left": "9.96e-7", "next_epoch": "2026-11-23", "spent_by": spent});
+            "rho_spent": "0.002", "rho_left": "0.098", "delta_left": "9.96e-7", "next_epoch": "2026-11-23", "spent_by": spent, "more": true});
         let free =
             json!({"table": "usage", "region": "DE", "day": "2026-11-21", "rho_spent": "0", "spent_by": []});
-        let answer = json!({"rho_block_max": "0.5", "delta_block_max": "1e-6", "blocks": [block, free]});
+        let answer = json!({"rho_block_max": "0.5", "delta_block_max": "1e-6", "blocks": [block, free],
+            "queries": ["AGGREGATE count(*)"], "more": true});
         let text = budget_table(&answer, true);
         assert!(
-            text.contains("0.098") && text.contains("FROM usage") && text.contains("1 blocks are untouched")
+            text.contains("0.098")
+                && text.contains("FROM usage IN DE\nAGGREGATE count(*)")
+                && text.contains("1 blocks are untouched")
         );
         assert!(
             text.contains("9.96e-7")
                 && text.contains("delta 4e-9  sealed")
                 && text.contains("and delta 1e-6")
         );
+        assert!(text.contains("1 or more") && text.contains("older charges are not listed"));
         assert!(!budget_table(&answer, false).contains("FROM usage") && !text.contains("2026-11-21"));
         budget_table(&json!(null), true);
     }

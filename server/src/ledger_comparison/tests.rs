@@ -93,6 +93,19 @@ fn an_older_ledger_is_known_by_numbers_that_it_lacks_or_gives_again() {
 }
 
 #[test]
+fn what_a_line_says_was_charged_is_taken_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut line = query(&[5]);
+    let days = json!({"table": "crash", "region": "SG", "first_day": "2026-11-20", "last_day": "2026-11-21", "rho": "0.014", "delta": "0"});
+    line["charged"] = json!([days]);
+    append(dir.path(), Act::Query, &[line]);
+    let possible = compared(dir.path(), None, 4).possible;
+    let days: Vec<(Region, Kind, u64)> =
+        possible.iter().map(|one| (one.block.region, one.block.kind, one.nano)).collect();
+    assert_eq!(days, [(Region::Sg, Kind::Crash, 14_000_000); 2]);
+}
+
+#[test]
 fn an_older_or_another_audit_is_known_by_the_line_that_it_lacks() {
     let dir = tempfile::tempdir().unwrap();
     append(dir.path(), Act::Query, &[query(&[1]), query(&[2])]);

@@ -221,7 +221,14 @@ fn what_was_answered_goes_on(name: &str) {
 
     let spent = || {
         let budget = world.client().get(facts["budget_path"].as_str().unwrap(), analyst).expect(200).json();
-        budget["blocks"].as_array().unwrap().clone()
+        let mut blocks = budget["blocks"].as_array().unwrap().clone();
+        // That version had each statement where it was charged.
+        for spent in blocks.iter_mut().flat_map(|block| block["spent_by"].as_array_mut().unwrap()) {
+            let at = usize::try_from(spent["query"].as_u64().unwrap()).unwrap();
+            let head = spent["part"].as_str().unwrap().replacen(", ", "\n", 1);
+            spent["query"] = json!(format!("{head}\n{}", budget["queries"][at].as_str().unwrap()));
+        }
+        blocks
     };
     let before: Vec<_> = spent();
     let then = facts["budget"]["blocks"].as_array().unwrap();

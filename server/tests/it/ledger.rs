@@ -1,11 +1,13 @@
 //! What was answered once is answered the same for ever, and is paid once; everybody sees what was paid, and nothing brings
 //! it back: no restart, no older file. The processes that do the free part end with the service.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use shoal_anonymity::budget::Preset;
+use shoal_language::calendar::{day_text, parse_day};
 use shoal_schemas::Region;
 use shoal_server::access_keys::{Role, Scope};
 use tempfile::tempdir;
@@ -35,13 +37,22 @@ pub(crate) fn ask(world: &World, question: &Value) -> Answer {
     world.client().post("/v1/sql", &world.keys.analyst, question.to_string())
 }
 
-/// What the budget says of today's usage in DE.
+/// What the budget says of today's usage in DE, with each statement where it is pointed to.
 pub(crate) fn block(world: &World) -> Value {
     let path = format!("/v1/budget?table=usage&region=DE&first={TODAY}&last={TODAY}");
     let list = world.client().get(&path, &world.keys.analyst).expect(200).json();
-    let blocks = list["blocks"].as_array().unwrap();
-    assert_eq!(blocks.len(), 1, "{list}");
-    blocks[0].clone()
+    only_block(&list)
+}
+
+/// The one block of a list, with each statement where it is pointed to.
+pub(crate) fn only_block(list: &Value) -> Value {
+    assert_eq!((list["blocks"].as_array().unwrap().len(), &list["more"]), (1, &json!(false)), "{list}");
+    let mut block = list["blocks"][0].clone();
+    for spent in block["spent_by"].as_array_mut().unwrap() {
+        let at = usize::try_from(spent["query"].as_u64().unwrap()).unwrap();
+        spent["query"] = list["queries"][at].clone();
+    }
+    block
 }
 
 #[test]
@@ -61,6 +72,7 @@ fn a_question_is_paid_once_by_whoever_asks_first_and_everybody_sees_it() {
         rows(&explained).iter().any(|row| row["plan"].as_str().unwrap().contains("0.002")),
         "{explained}"
     );
+    assert!(explained.to_string().contains("and once rho 0.0005 of each block whose number"), "{explained}");
     let told = rows(&explained).last().unwrap()["plan"].as_str().unwrap();
     assert!(told.starts_with("Nothing is paid") && told.contains("would pay 1 blocks"), "{told}");
     assert_eq!((&explained["explained"], &explained["dry_run"]), (&json!(true), &json!(false)));
@@ -117,8 +129,10 @@ fn literals_of_a_question_are_for_its_asker_and_officers() {
     let path = format!("/v1/budget?table=usage&region=DE&first={TODAY}&last={TODAY}");
     let seen_by = |key: &str| {
         let list = world.client().get(&path, key).expect(200).json();
-        let spent_by = list["blocks"][0]["spent_by"].as_array().unwrap().clone();
-        let texts = spent_by.iter().map(|spent| spent["query"].as_str().unwrap());
+        let spent_by = only_block(&list)["spent_by"].as_array().unwrap().clone();
+        let texts = spent_by.iter().map(|spent| {
+            format!("{}\n{}", spent["part"].as_str().unwrap(), spent["query"].as_str().unwrap())
+        });
         texts.filter(|text| text.contains("AGGREGATE")).collect::<Vec<_>>().join("\n")
     };
     let own = seen_by(&world.keys.analyst);
@@ -252,4 +266,65 @@ fn workers_end_with_the_service_however_it_ends() {
         };
         until("the workers to end", || workers.iter().all(is_gone).then_some(()));
     }
+}
+
+/// Adds what a line of the audit, or the budget, says of rho and delta.
+fn add(sum: &mut (u64, u64), rho: &Value, delta: &Value) {
+    let units = |text: &Value, of_one: f64| {
+        let amount: f64 = text.as_str().unwrap().parse().unwrap();
+        (amount * of_one).round() as u64
+    };
+    (sum.0, sum.1) = (sum.0 + units(rho, 1e9), sum.1 + units(delta, 1e18));
+}
+
+/// Whoever has the audit alone can count again what was spent, to the last digit.
+#[test]
+fn what_the_audit_says_was_charged_is_what_each_block_has_spent() {
+    let world = world();
+    let day = |back: i32| day_text(parse_day(TODAY).unwrap() - back);
+    for sql in [
+        format!("SELECT COUNT(*) AS n FROM usage WHERE day >= DATE '{}'", day(3)),
+        format!(
+            "SELECT screen, COUNT(*) AS n FROM usage WHERE day >= DATE '{}' AND region = 'DE' GROUP BY screen",
+            day(1)
+        ),
+        // Each day asks for people of all days, which pay each time.
+        format!(
+            "SELECT day, COUNT(DISTINCT subject) AS n FROM usage WHERE day >= DATE '{0}' AND subject IN (SELECT subject FROM crash \
+             WHERE day >= DATE '{0}') GROUP BY day",
+            day(2)
+        ),
+    ] {
+        // Asked again it is there, and what is not asked in earnest is charged nothing.
+        for question in [json!({"sql": sql, "dry_run": true}), json!({"sql": sql}), json!({"sql": sql})] {
+            ask(&world, &question).expect(200);
+        }
+        ask(&world, &json!({"sql": format!("EXPLAIN {sql}")})).expect(200);
+    }
+    let mut charged: BTreeMap<(String, String, i32), (u64, u64)> = BTreeMap::new();
+    let (mut lines, mut free) = (0, 0);
+    for line in crate::audit::lines(&world).iter().filter(|line| line["queries"].is_array()) {
+        let all = line["charged"].as_array().unwrap();
+        (lines, free) = (lines + 1, free + usize::from(all.is_empty()));
+        for one in all {
+            let text = |name: &str| one[name].as_str().unwrap().to_owned();
+            for day in parse_day(&text("first_day")).unwrap()..=parse_day(&text("last_day")).unwrap() {
+                let sum = charged.entry((text("table"), text("region"), day)).or_default();
+                add(sum, &one["rho"], &one["delta"]);
+            }
+        }
+    }
+    assert_eq!((lines, free), (12, 9), "three were charged");
+    let list = world.client().get("/v1/budget", &world.keys.analyst).expect(200).json();
+    let mut spent = 0;
+    for block in list["blocks"].as_array().unwrap() {
+        let text = |name: &str| block[name].as_str().unwrap().to_owned();
+        let key = (text("table"), text("region"), parse_day(&text("day")).unwrap());
+        let mut of_block = (0, 0);
+        add(&mut of_block, &block["rho_spent"], &block["delta_spent"]);
+        assert_eq!(charged.remove(&key).unwrap_or_default(), of_block, "{key:?}");
+        spent += usize::from(of_block.0 > 0);
+    }
+    assert!(charged.is_empty(), "the last seven days are all that was asked about: {charged:?}");
+    assert_eq!(spent, 16 + 12, "four days of usage and three of crashes, in four regions");
 }

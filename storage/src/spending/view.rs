@@ -2,7 +2,8 @@
 //!
 //! Not here: what is left, which depends on caps and epochs (`shoal-query`).
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::RangeInclusive;
 
 use shoal_schemas::{Kind, Region};
@@ -25,6 +26,8 @@ pub struct SpendingFilter {
     pub kinds: Vec<Kind>,
     /// Days since 1970-01-01.
     pub days: RangeInclusive<i32>,
+    /// How many charges of all these blocks together are listed: the newest.
+    pub charges_max: usize,
 }
 
 /// What was spent on one block.
@@ -36,8 +39,11 @@ pub struct BlockSpending {
     pub pools: BTreeMap<u8, u64>,
     /// Quintillionths (10^-18) of delta, by pool.
     pub deltas: BTreeMap<u8, u64>,
-    /// What spent it, oldest first. An older copy of the ledger that was put back does not know all of it.
+    /// What spent it, oldest first, as far as it is among the newest. An older copy of the ledger that was put back does not
+    /// know all of it.
     pub items: Vec<SpendingItem>,
+    /// Whether older charges of it are not listed.
+    pub has_more: bool,
 }
 
 /// One charge.
@@ -85,35 +91,93 @@ impl Pages<'_> {
                 }
             }
         }
+        // Days that are newest have most of the newest charges: with them first, little is kept only to be left out again.
+        let mut newest = Newest::of(filter.charges_max);
+        let mut blocks: Vec<Block> = found.keys().copied().collect();
+        blocks.sort_unstable_by_key(|block| Reverse(block.day));
+        for block in blocks {
+            let (mut first, mut last) = ([0; 14], [u8::MAX; 14]);
+            first[..6].copy_from_slice(&block_bytes(block));
+            last[..6].copy_from_slice(&block_bytes(block));
+            for entry in charges.range::<&[u8; 14]>(&first..=&last).map_err(failed)?.rev() {
+                let (key, value) = entry.map_err(failed)?;
+                if !newest.takes(block, *key.value(), *value.value()) {
+                    break;
+                }
+            }
+        }
         for spending in found.values_mut() {
             spending.deltas = pools(&delta, spending.block)?;
-            let (mut first, mut last) = ([0; 14], [u8::MAX; 14]);
-            first[..6].copy_from_slice(&block_bytes(spending.block));
-            last[..6].copy_from_slice(&block_bytes(spending.block));
-            for entry in charges.range::<&[u8; 14]>(&first..=&last).map_err(failed)? {
-                let (key, value) = entry.map_err(failed)?;
-                let asker = askers.get(key.value()).map_err(failed)?.map(|asker| asker.value().to_owned());
-                let (pool, nano, at_ms, part) = charge_of(value.value());
-                let delta_atto = charge_deltas.get(key.value()).map_err(failed)?;
-                let delta_atto = delta_atto.map_or(DELTA_ATTO_BEFORE, |delta| delta.value());
-                let record = parts.get(&part).map_err(failed)?;
-                let (is_sealed, text) = match &record {
-                    Some(record) => {
-                        let (state, _, _, text) = part_record(record.value())?;
-                        (state == SEALED, text.to_owned())
-                    }
-                    None => (false, String::new()),
-                };
-                let item = SpendingItem { part, text, asker, pool, nano, delta_atto, at_ms, is_sealed };
-                spending.items.push(item);
-            }
+            spending.has_more = newest.left_out.contains(&spending.block);
+        }
+        let mut charged: Vec<Charged> = newest.kept.into_iter().map(|Reverse(charged)| charged).collect();
+        charged.sort_unstable_by_key(|charged| charged.number);
+        for Charged { block, key, value, .. } in charged {
+            let Some(spending) = found.get_mut(&block) else { continue };
+            let asker = askers.get(&key).map_err(failed)?.map(|asker| asker.value().to_owned());
+            let (pool, nano, at_ms, part) = charge_of(&value);
+            let delta_atto = charge_deltas.get(&key).map_err(failed)?;
+            let delta_atto = delta_atto.map_or(DELTA_ATTO_BEFORE, |delta| delta.value());
+            let record = parts.get(&part).map_err(failed)?;
+            let (is_sealed, text) = match &record {
+                Some(record) => {
+                    let (state, _, _, text) = part_record(record.value())?;
+                    (state == SEALED, text.to_owned())
+                }
+                None => (false, String::new()),
+            };
+            let item = SpendingItem { part, text, asker, pool, nano, delta_atto, at_ms, is_sealed };
+            spending.items.push(item);
         }
         Ok(found.into_values().collect())
     }
 }
 
+/// A charge as the file has it, by its number: a later charge has a larger one.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Charged {
+    number: [u8; 8],
+    block: Block,
+    key: [u8; 14],
+    value: [u8; 49],
+}
+
+/// The newest charges of those that were looked at.
+struct Newest {
+    most: usize,
+    /// The oldest of them is at the top.
+    kept: BinaryHeap<Reverse<Charged>>,
+    /// Blocks of which a charge is not among them.
+    left_out: BTreeSet<Block>,
+}
+
+impl Newest {
+    fn of(most: usize) -> Newest {
+        Newest { most, kept: BinaryHeap::new(), left_out: BTreeSet::new() }
+    }
+
+    /// Takes a charge if it is among the newest; whether an older one of its block can be.
+    fn takes(&mut self, block: Block, key: [u8; 14], value: [u8; 49]) -> bool {
+        let mut number = [0; 8];
+        number.copy_from_slice(&key[6..]);
+        let oldest = self.kept.peek().filter(|_| self.kept.len() >= self.most);
+        if self.most == 0 || oldest.is_some_and(|Reverse(oldest)| oldest.number >= number) {
+            self.left_out.insert(block);
+            return false;
+        }
+        self.kept.push(Reverse(Charged { number, block, key, value }));
+        if self.kept.len() > self.most
+            && let Some(Reverse(oldest)) = self.kept.pop()
+        {
+            self.left_out.insert(oldest.block);
+        }
+        true
+    }
+}
+
 fn nothing(block: Block) -> BlockSpending {
-    BlockSpending { block, pools: BTreeMap::new(), deltas: BTreeMap::new(), items: Vec::new() }
+    let (pools, deltas) = (BTreeMap::new(), BTreeMap::new());
+    BlockSpending { block, pools, deltas, items: Vec::new(), has_more: false }
 }
 
 fn charge_of(value: &[u8; 49]) -> (u8, u64, i64, PartId) {

@@ -263,6 +263,7 @@ async fn several_queries_are_paid_together_and_the_same_part_once() {
         regions: shoal_schemas::Region::ALL.to_vec(),
         kinds: shoal_schemas::Kind::ALL.to_vec(),
         days: i32::MIN..=i32::MAX,
+        charges_max: usize::MAX,
     };
     let listed = world.budget.ledger().spending(&all).unwrap();
     assert!(listed[1].items[0].text.starts_with("FROM usage IN DE\nDAY 2026-11-22 (open, hour 10)\n"));

@@ -38,7 +38,10 @@ pub(crate) struct World {
 
 impl World {
     pub(super) fn over(ledger: BudgetLedger) -> World {
-        let budget = Budget::new(ledger, BudgetEpochs::default(), Preset::Standard.cap());
+        World::with(Budget::new(ledger, BudgetEpochs::default(), Preset::Standard.cap(), 1e-6))
+    }
+
+    pub(crate) fn with(budget: Budget) -> World {
         World { budget, runs: Mutex::default(), fails: false }
     }
 

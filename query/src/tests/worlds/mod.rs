@@ -72,7 +72,8 @@ impl World {
         let asker = grant(&[Region::De]);
         let list = self.engine.budget(&asker, &BudgetRequest::default(), now_ms()).await.unwrap();
         let blocks = list.blocks.iter().map(|block| {
-            let last = block.spent_by.last().map(|spent| (spent.state, &spent.rho, &spent.query));
+            let last = block.spent_by.last();
+            let last = last.map(|spent| (spent.state, &spent.rho, &spent.part, &list.queries[spent.query]));
             let of = (block.table, &block.day, &block.rho_spent, &block.rho_left);
             format!("{of:?} {} {last:?}", block.spent_by.len())
         });

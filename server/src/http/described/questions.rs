@@ -172,6 +172,10 @@ pub(in crate::http) struct Budgets {
     epochs: Vec<Epoch>,
     /// By table, region and day
     blocks: Vec<Block>,
+    /// What was asked, each once, in its canonical form; of others' questions without their literals
+    queries: Vec<String>,
+    /// Whether there are older charges of these blocks, which are not listed
+    more: bool,
 }
 
 /// One of the times at which a day is answered.
@@ -197,8 +201,10 @@ struct Block {
     /// The day on which the next epoch begins
     #[schema(required = true, format = Date)]
     next_epoch: Option<String>,
-    /// What spent it, oldest first
+    /// What spent it, oldest first, as far as it is among the newest 1,000 charges of all these blocks
     spent_by: Vec<Charge>,
+    /// Whether there are older charges of it
+    more: bool,
 }
 
 /// One charge.
@@ -209,8 +215,10 @@ struct Charge {
     rho: String,
     delta: String,
     state: ChargeState,
-    /// What was asked, in its canonical form
-    query: String,
+    /// The table, region and days of the question's part that it paid for
+    part: String,
+    /// What was asked: which one of `queries`, from 0
+    query: u64,
 }
 
 /// Whether an answer is kept

@@ -41,7 +41,8 @@ pub(super) struct BudgetQuery {
     operation_id = "list_budgets",
     description = "By table, region and day. Without `first` and `last`: the last seven days. `rho_*` is the budget; `delta_*` is \
         what thresholds of keys whose values are not listed take of each block's `delta_block_max`. `state` is `sealed` when an \
-        answer is kept, and `reserved` when there is none, for whatever reason.",
+        answer is kept, and `reserved` when there is none, for whatever reason. The newest 1,000 charges are listed; `more` says \
+        whether there are older ones.",
     params(BudgetQuery),
     responses(
         (status = 200, description = "Caps, epochs, and for each block what was spent, on what, and what is left",

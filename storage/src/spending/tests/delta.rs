@@ -69,7 +69,12 @@ fn a_block_spends_no_more_delta_than_its_cap_and_goes_on_without() {
     granted(&ledger, vec![part(7, 0..1, 0, 10)]);
     assert!(matches!(ledger.reserve(&order(vec![costly(8, 0, 0, 1)])).unwrap(), Reserved::Lacking(_)));
     assert_eq!(delta(&ledger, 0), [(0, 700), (1, 300)]);
-    let filter = SpendingFilter { regions: vec![Region::De], kinds: vec![Kind::Usage], days: 0..=0 };
+    let filter = SpendingFilter {
+        regions: vec![Region::De],
+        kinds: vec![Kind::Usage],
+        days: 0..=0,
+        charges_max: usize::MAX,
+    };
     let listed = ledger.spending(&filter).unwrap();
     assert_eq!(listed[0].deltas, [(0, 700), (1, 300)].into());
     let items: Vec<u64> = listed[0].items.iter().map(|item| item.delta_atto).collect();
@@ -95,7 +100,12 @@ fn charges_of_before_count_ten_to_the_minus_eight_each() {
     }
     as_before(root.path());
     let older = fs::read(root.path().join("ledger/budget.redb")).unwrap();
-    let filter = SpendingFilter { regions: vec![Region::De], kinds: vec![Kind::Usage], days: 0..=1 };
+    let filter = SpendingFilter {
+        regions: vec![Region::De],
+        kinds: vec![Kind::Usage],
+        days: 0..=1,
+        charges_max: usize::MAX,
+    };
     for _ in 0..2 {
         let ledger = open(root.path()).unwrap();
         assert_eq!(delta(&ledger, 0), [(0, DELTA_ATTO_BEFORE), (1, 2 * DELTA_ATTO_BEFORE)]);

@@ -4,6 +4,7 @@
 
 mod delta;
 mod limits;
+mod newest;
 mod restore;
 
 use std::fs;
@@ -104,8 +105,12 @@ fn everything_survives_a_restart_and_what_was_not_sealed_is_lost_but_charged() {
     let found = ledger.look_up(&[[1; 32], [2; 32], [3; 32]]).unwrap();
     assert_eq!(found, [Found::Sealed(b"answer".to_vec()), Found::Reserved, Found::Nothing]);
     assert_eq!(spent(&ledger, 0), [(0, 10), (1, 30)]);
-    let filter =
-        SpendingFilter { regions: vec![Region::De], kinds: vec![Kind::Usage], days: i32::MIN..=i32::MAX };
+    let filter = SpendingFilter {
+        regions: vec![Region::De],
+        kinds: vec![Kind::Usage],
+        days: i32::MIN..=i32::MAX,
+        charges_max: usize::MAX,
+    };
     let all = ledger.spending(&filter).unwrap();
     assert_eq!(all.iter().map(|b| b.block.day).collect::<Vec<_>>(), [0, 1, 2]);
     let items: Vec<_> =
