@@ -1,19 +1,16 @@
 //! Limits of the query side. Durations in milliseconds, sizes in bytes.
 
-use serde::{Deserialize, Serialize};
 use shoal_anonymity::budget::Preset;
 
 use crate::budget_epochs::BudgetEpochs;
 use crate::charge::MemoryShare;
 
 /// How much analysts' queries may use, and what they may learn.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QueryConfig {
     /// The cap of a block: `strict`, `standard` or `internal`.
     pub preset: Preset,
     /// When a day is answered, and with which shares of the cap.
-    #[serde(skip)]
     pub epochs: BudgetEpochs,
     /// Fewest subjects of a group with a private key.
     pub k_min: u32,

@@ -11,6 +11,7 @@ use super::{Engine, entry};
 use crate::clock::Clock;
 use crate::config::QueryConfig;
 use crate::error::QueryError;
+use crate::failure::Failure;
 use crate::grant::AnalystGrant;
 use crate::release::{Ready, Released};
 use crate::request::QueryRequest;
@@ -51,6 +52,11 @@ impl Engine {
             Ok(Next::Answer(to_answer)) => to_answer.looked_up.written_on(),
             Ok(Next::Free(_)) | Err(_) => BTreeSet::new(),
         }
+    }
+
+    /// What the asker is told of a failure.
+    pub(crate) fn told_of(&self, failure: Failure) -> QueryError {
+        self.told(failure.into(), QueryId::random())
     }
 
     /// Whose reading of statements panics.
