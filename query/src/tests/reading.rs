@@ -199,3 +199,21 @@ async fn a_dry_run_says_the_noise_of_each_number_and_how_many_people_a_group_nee
     );
     assert!(notes.contains("shown from about"), "{notes}");
 }
+
+/// A series fills gaps with 0 where nobody did anything, and not where nobody knows any more.
+#[tokio::test]
+async fn days_that_have_expired_are_no_days_of_zero_in_a_series() {
+    let rows: Vec<Row> = (0..3_000).map(|subject| Row::new(subject, today(), "click")).collect();
+    let sql = "SELECT d.day, coalesce(u.n, 0) AS n FROM generate_series(current_date - 390, current_date, INTERVAL '1 day') AS d(day) \
+        LEFT JOIN (SELECT day, COUNT(*) AS n FROM usage WHERE day >= current_date - 390 GROUP BY day) u ON u.day = d.day ORDER BY 1";
+    let released = ask(Kind::Usage, &rows, sql, now_ms()).await.unwrap();
+    let json = released.to_json();
+    let all = json["rows"].as_array().unwrap();
+    assert_eq!(all.len(), 391);
+    for name in ["n", "n_sd", "n_low", "n_high"] {
+        assert!(all[0][name].is_null(), "the first day has expired: {}", all[0]);
+        assert!(all[380][name].is_number(), "a day of nobody, with its noise: {}", all[380]);
+    }
+    let told = released.notes().iter().any(|note| note.starts_with("`n`: ") && note.contains("have expired"));
+    assert!(told, "{:?}", released.notes());
+}
