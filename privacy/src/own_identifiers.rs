@@ -38,16 +38,13 @@ mod forms;
 mod spelled;
 mod view;
 
-use forms::Forms;
+use encodings::BYTES_MAX;
+use forms::{Forms, LENGTH_MIN};
 use spelled::{first_found, has_long_run, has_numbers};
 use view::View;
 
 /// What is left of an identifier in a text.
 const REPLACEMENT: &str = "<identifier>";
-/// An identifier with fewer letters and digits is in every other word.
-const LENGTH_MIN: usize = 4;
-/// Longest identifier that is looked for, in bytes.
-const BYTES_MAX: usize = 256;
 /// A text in which one is still found after so many rounds was made for that. Nothing of it is kept.
 const ROUNDS_MAX: usize = 8;
 

@@ -17,7 +17,7 @@ pub(super) const HEAD: &str = "ledger/audit.head";
 /// The file of the lock that whoever appends waits for.
 const LOCK: &str = "ledger/audit.lock";
 /// A file that is made and removed to see whether there is room.
-const ROOM: &str = "audit/room";
+const ROOM: &str = "audit/audit.room";
 const ROOM_BYTES: usize = 256 << 10;
 const SUFFIX: &str = ".jsonl";
 const DIGITS: usize = 20;

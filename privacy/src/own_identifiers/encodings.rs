@@ -4,8 +4,8 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 
-use super::BYTES_MAX;
-
+/// Longest identifier that is looked for, in bytes.
+pub(super) const BYTES_MAX: usize = 256;
 /// Bytes of an identifier of which base64 is looked for, at the least.
 const BYTES_MIN: usize = 6;
 /// Bytes that tell with which letters base64 of them begins, almost always.

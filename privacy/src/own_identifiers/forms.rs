@@ -6,12 +6,13 @@
 
 use std::ops::Range;
 
-use super::LENGTH_MIN;
 use super::beginnings::Beginnings;
 use super::encodings::{self, Encoding};
 use super::view::{Found, View};
 use crate::route;
 
+/// An identifier with fewer letters and digits is in every other word.
+pub(super) const LENGTH_MIN: usize = 4;
 /// With a digit: from here on an identifier is found within words.
 const LONG_MIN: usize = 8;
 /// Without a digit: from here on an identifier is found within words.
