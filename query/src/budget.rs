@@ -29,6 +29,9 @@ const DAYS_MAX: i64 = 400;
 const CHARGES_MAX: usize = 1_000;
 /// Longest statement of a list; longer ones are cut.
 const STATEMENT_BYTES_MAX: usize = 4 << 10;
+/// How the text of the size of a block begins, which has nothing below its head, and how it is listed.
+const SIZE_OF: &str = "NUMBER OF ROWS OF ";
+const SIZE: &str = "NUMBER OF ROWS";
 /// How many lines at the beginning of what the ledger keeps of a released part say where and when.
 const HEAD_LINES: usize = 2;
 
@@ -168,8 +171,13 @@ impl Statements<'_> {
         let end = item.text.match_indices('\n').nth(HEAD_LINES - 1).map_or(item.text.len(), |(at, _)| at);
         let (head, asked) = item.text.split_at(end);
         let asked = asked.trim_start_matches('\n');
-        // What has nothing below its head is the number of rows of a block.
-        let (part, asked) = if asked.is_empty() { ("", head) } else { (head, asked) };
+        let of_rows = head.strip_prefix(SIZE_OF).filter(|_| asked.is_empty());
+        let (part, asked) = match of_rows {
+            Some(block) => (format!("FROM {block}"), SIZE),
+            // What the ledger has lost the form of.
+            None if asked.is_empty() => (String::new(), head),
+            None => (head.to_owned(), asked),
+        };
         let Reader { grant, words } = self.reader;
         let is_own = item.asker.as_ref() == Some(&grant.key_id);
         let is_whole = is_own || grant.role == Role::Officer;

@@ -12,7 +12,7 @@ use shoal_schemas::{Kind, Registry};
 /// The words of the canonical form, and of the shapes of rows in it.
 const WORDS: &str = "\
     A ABOVE AGGREGATE AND BY CASE COHORT DATE DAY DAYS DISTINCT EACH ELSE END FILTER FOR FROM FUNNEL GROUPS HAVING ILIKE IN \
-    IS KEY LIKE NOT NULL OF ONE OR PROGRAMME RETENTION ROW S SUBJECT SUBJECTS THE THEN THRESHOLD TIMESTAMP TO TRUE WHEN WHERE \
+    IS KEY LIKE NOT NULL NUMBER OF ONE OR PROGRAMME RETENTION ROW ROWS S SUBJECT SUBJECTS THE THEN THRESHOLD TIMESTAMP TO TRUE WHEN WHERE \
     WITH WITHIN \
     at bucket coalesce cohort count date_trunc day device experience extract greatest least lower most period quantile \
     region scale session step subject sum time tree upper user within \

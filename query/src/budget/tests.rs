@@ -111,6 +111,27 @@ async fn the_delta_of_a_block_is_the_one_that_is_configured() {
     assert_eq!(world.budget.delta_atto_of(Rho::from_nano(2_000_000)), 8_000_000_000);
 }
 
+#[tokio::test]
+async fn the_size_of_a_block_is_told_to_everybody_and_once() {
+    let world = World::new();
+    for (number, day) in [(1, "2026-11-21"), (2, "2026-11-22")] {
+        let day_number = shoal_language::calendar::parse_day(day).unwrap();
+        let block = Block { region: Region::De, kind: Kind::Usage, day: day_number };
+        let part = shoal_storage::PartOrder {
+            id: id_of(number),
+            text: format!("NUMBER OF ROWS OF usage IN DE\nDAY {day} (open, hour 10)"),
+            charges: vec![shoal_storage::Charge { block, pool: 0, nano: 1, delta_atto: 0 }],
+        };
+        let claim = world.budget.claim(&[part.id]).await.unwrap();
+        world.budget.pay(&claim, vec![part], "ana1", 1_000).await.unwrap();
+    }
+    let asked = BudgetRequest { table: Some(Kind::Usage), ..BudgetRequest::default() };
+    let list = list(&world, &grant(&[Region::De]), &asked).await.unwrap();
+    assert_eq!(list.queries, ["NUMBER OF ROWS"]);
+    assert_eq!(list.blocks[5].spent_by[0].part, "FROM usage IN DE, DAY 2026-11-21 (open, hour 10)");
+    assert_eq!((list.blocks[5].spent_by[0].query, list.blocks[6].spent_by[0].query), (0, 0));
+}
+
 /// A number as the identity of a part.
 fn id_of(number: u32) -> shoal_storage::PartId {
     let mut id = [0; 32];

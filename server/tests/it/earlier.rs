@@ -226,7 +226,10 @@ fn what_was_answered_goes_on(name: &str) {
         for spent in blocks.iter_mut().flat_map(|block| block["spent_by"].as_array_mut().unwrap()) {
             let at = usize::try_from(spent["query"].as_u64().unwrap()).unwrap();
             let head = spent["part"].as_str().unwrap().replacen(", ", "\n", 1);
-            spent["query"] = json!(format!("{head}\n{}", budget["queries"][at].as_str().unwrap()));
+            spent["query"] = match budget["queries"][at].as_str().unwrap() {
+                "NUMBER OF ROWS" => json!(head.replacen("FROM", "NUMBER OF ROWS OF", 1)),
+                asked => json!(format!("{head}\n{asked}")),
+            };
         }
         blocks
     };
