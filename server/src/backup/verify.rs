@@ -57,11 +57,14 @@ fn fault(place: &Place, file: &FileThen) -> Option<String> {
     });
     match looked {
         Ok((_, true)) => None,
-        Ok((length, _)) if length != *bytes => Some(format!("{path} has {length} bytes, and had {bytes}")),
         // Its name is that of the right bytes, so no backup writes it again while it is there.
-        Ok(_) => {
+        Ok((length, _)) => {
+            let what = match length == *bytes {
+                true => "was changed".to_owned(),
+                false => format!("has {length} bytes, and had {bytes}"),
+            };
             let object = place.path(told);
-            Some(format!("{path} was changed: remove {}, and make the backup again", object.display()))
+            Some(format!("{path} {what}: remove {}, and make the backup again", object.display()))
         }
         Err(e) if e.kind() == ErrorKind::NotFound => Some(format!("{path} is missing")),
         Err(e) => Some(format!("{path} cannot be read: {e}")),

@@ -41,7 +41,8 @@ pub(super) fn run(config: &Config, args: &WatchArgs) -> Result<ExitCode, Error> 
     let watched = Watched::of(config, args);
     let mut seen = Seen::default();
     let first = watched.ask()?;
-    if first.is_empty() && (args.key.is_some() || args.id.is_some()) {
+    let is_one = args.key.is_some() || args.id.is_some();
+    if first.is_empty() && is_one {
         return Err(Error::Remote("this key sends no events: only ingest keys can be followed".to_owned()));
     }
     for key in &first {
@@ -51,7 +52,10 @@ pub(super) fn run(config: &Config, args: &WatchArgs) -> Result<ExitCode, Error> 
         eprintln!("{}  {}  {}", text(&key["id"]), text(&key["name"]), totals(&key["counters"]));
         seen.new_lines(key);
     }
-    eprintln!("Following {}; Ctrl-C ends.", if first.len() == 1 { "one key" } else { "these keys" });
+    eprintln!(
+        "Following {}; Ctrl-C ends.",
+        if is_one { "this key" } else { "all ingest keys, also new ones" }
+    );
     let mut gone = 0;
     loop {
         std::thread::sleep(INTERVAL);
