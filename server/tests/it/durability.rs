@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -19,7 +20,9 @@ pub(crate) const SENDERS: usize = 4;
 pub(crate) const BATCH_EVENTS: usize = 20;
 
 /// Variables that make flushes frequent, so that kills hit them too.
-pub(crate) const BUSY: [(&str, &str); 1] = [("SHOAL_INGEST_FLUSH_INTERVAL_MS", "50")];
+pub(crate) const BUSY: [(&str, &str); 2] = [("SHOAL_INGEST_FLUSH_INTERVAL_MS", "50"), PATIENT];
+/// On a busy machine nothing is refused for having waited.
+const PATIENT: (&str, &str) = ("SHOAL_INGEST_WAIT_MS_MAX", "60000");
 
 fn rounds() -> usize {
     std::env::var("SHOAL_FAULT_ROUNDS").map_or(3, |text| text.parse().unwrap())
@@ -74,13 +77,26 @@ fn load(client: Client, key: &str, next: &AtomicUsize, enough: usize, kill: impl
                 }
             });
         }
-        while count.load(Ordering::SeqCst) < enough {
-            std::thread::yield_now();
+        let came = came(&count, enough, &sent);
+        if came {
+            kill();
         }
-        kill();
         is_over.store(true, Ordering::SeqCst);
+        assert!(came, "a sender has failed, or nothing is acknowledged");
     });
     sent.into_inner().unwrap()
+}
+
+/// Waits until so many batches are acknowledged; false when a sender has failed or none can be.
+pub(crate) fn came(count: &AtomicUsize, enough: usize, sent: &Mutex<Sent>) -> bool {
+    let end = Instant::now() + Duration::from_secs(120);
+    while count.load(Ordering::SeqCst) < enough {
+        if sent.is_poisoned() || Instant::now() > end {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
 }
 
 /// How often each element is in the tables.
@@ -139,7 +155,8 @@ pub(crate) fn is_there_once(setup: &Setup<'_>, key: &str, all: &Sent) {
 #[test]
 fn a_stop_under_load_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let setup = Setup { dir: dir.path(), variables: &[("SHOAL_INGEST_FLUSH_INTERVAL_MS", "300000")] };
+    let setup =
+        Setup { dir: dir.path(), variables: &[("SHOAL_INGEST_FLUSH_INTERVAL_MS", "300000"), PATIENT] };
     let keys = Keys::create(&setup.data_dir());
     let server = setup.serve();
     let sent = load(server.client, &keys.app, &AtomicUsize::new(0), 25, || {

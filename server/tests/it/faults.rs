@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::durability::{BATCH_EVENTS, BUSY, SENDERS, Sent, batch_of, is_there_once};
+use crate::durability::{BATCH_EVENTS, BUSY, SENDERS, Sent, batch_of, came, is_there_once};
 use crate::http::{Answer, Client};
 use crate::process::{Process, Setup, library, until};
 use crate::stage::{Keys, POLICY, click, real_day};
@@ -47,8 +47,8 @@ impl Faulty {
         Faulty { library, rule, dir }
     }
 
-    pub(crate) fn variables(&self) -> [(&str, &str); 3] {
-        [("LD_PRELOAD", self.library.as_str()), ("FAIL_WHEN", self.rule.to_str().unwrap()), BUSY[0]]
+    pub(crate) fn variables(&self) -> [(&str, &str); 4] {
+        [("LD_PRELOAD", self.library.as_str()), ("FAIL_WHEN", self.rule.to_str().unwrap()), BUSY[0], BUSY[1]]
     }
 
     /// From now on this call fails on files whose paths have this part, or end with it where a `$` follows.
@@ -82,12 +82,12 @@ pub(crate) fn ends(server: Process, what: &str) {
 /// Sends batches from several threads until the server is gone, and lets the disk fail when some are acknowledged.
 pub(crate) fn load(client: Client, key: &str, next: &AtomicUsize, then: Then, fail: impl FnOnce()) -> Sent {
     let sent = Mutex::new(Sent::default());
-    let (count, is_failing) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (count, is_failing, is_over) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
     let bearer = format!("Bearer {key}");
     std::thread::scope(|scope| {
         for _ in 0..SENDERS {
             scope.spawn(|| {
-                loop {
+                while !is_over.load(Ordering::SeqCst) {
                     let number = next.fetch_add(1, Ordering::SeqCst);
                     let body = batch_of(number).to_string();
                     let began_failing = is_failing.load(Ordering::SeqCst);
@@ -113,9 +113,9 @@ pub(crate) fn load(client: Client, key: &str, next: &AtomicUsize, then: Then, fa
                 }
             });
         }
-        while count.load(Ordering::SeqCst) < 30 {
-            std::thread::yield_now();
-        }
+        let came = came(&count, 30, &sent);
+        is_over.store(!came, Ordering::SeqCst);
+        assert!(came, "a sender has failed, or nothing is acknowledged");
         fail();
         is_failing.store(then == Then::Nothing, Ordering::SeqCst);
     });
