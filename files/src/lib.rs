@@ -33,6 +33,7 @@ mod modes;
 mod name;
 mod objects;
 mod rest;
+mod room;
 
 pub use digest::{Digest, copy, digest};
 pub use disk::{Disk, DiskFile, Link, Lock};
@@ -43,3 +44,4 @@ pub use memory::Memory;
 pub use modes::{Tightened, tighten};
 pub use objects::{Entry, NewObject, Objects, Source};
 pub use rest::Rest;
+pub use room::has_room;

@@ -8,7 +8,7 @@
 //! whose parts stand in the reverse order, and a long one from its end to its beginning, are looked for as well. So are hexadecimal
 //! numbers of it, as it is and in either case, base64 (at each of its three positions in a longer text, both alphabets), and
 //! base64 of the bytes that a hexadecimal identifier stands for, in texts that have a run of eight letters and digits or of
-//! numbers. Most texts begin like none of these forms, which are only made when one does (`forms.rs`).
+//! numbers. Most texts hold the beginning of none of these forms, so they are made only for a text that does (`forms.rs`).
 //!
 //! A text in which nothing is found is read in other ways, each only when a look at its bytes says that it can be:
 //!
@@ -73,17 +73,18 @@ impl OwnIdentifiers {
                 }
                 None => self.of.push(identifier.to_owned()),
             }
+            self.add(count, identifier.trim());
             count += 1;
-            self.add(identifier.trim());
         }
         self.of.truncate(count);
     }
 
-    fn add(&mut self, identifier: &str) {
+    /// Adds the identifier with this number.
+    fn add(&mut self, at: usize, identifier: &str) {
         if identifier.len() > BYTES_MAX || !self.add_plain(identifier) {
             return;
         }
-        self.forms.add_encodable(identifier);
+        self.forms.add_encodable(at);
         if let Some((local, _)) = identifier.split_once('@') {
             self.add_plain(local);
         }
@@ -164,11 +165,11 @@ impl OwnIdentifiers {
     /// One pass without memory, which tells most texts that hold none. For the others the forms are made.
     fn may_hold(&mut self, text: &str) -> bool {
         if has_long_run(text) || has_numbers(text) {
-            self.forms.note_encodings();
+            self.forms.note_encodings(&self.of);
         }
         let may_hold = self.forms.may_begin_in(text);
         if may_hold {
-            self.forms.make();
+            self.forms.make(&self.of);
         }
         may_hold
     }

@@ -13,7 +13,6 @@
 mod consents;
 mod error;
 mod redb_file;
-mod room;
 mod spending;
 mod tables;
 

@@ -24,11 +24,10 @@ use redb::{
     Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
     TableDefinition, Value, WriteTransaction,
 };
-use shoal_files::{Disk, Lock, LogFile, Medium, Objects, is_full};
+use shoal_files::{Disk, Lock, LogFile, Medium, Objects, has_room, is_full};
 use tokio::sync::watch;
 
 use crate::error::{Result, StorageError};
-use crate::room::has_room;
 
 const PROBE: TableDefinition<&str, u64> = TableDefinition::new("probe");
 const WELL: u8 = 0;

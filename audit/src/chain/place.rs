@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::{Disk, Lock, Medium};
+use shoal_files::{Disk, Lock, Medium, has_room};
 
 use crate::error::{AuditError, Result};
 
@@ -16,9 +16,6 @@ pub(super) const FOLDER: &str = "audit";
 pub(super) const HEAD: &str = "ledger/audit.head";
 /// The file of the lock that whoever appends waits for.
 const LOCK: &str = "ledger/audit.lock";
-/// A file that is made and removed to see whether there is room.
-const ROOM: &str = "audit/audit.room";
-const ROOM_BYTES: usize = 256 << 10;
 const SUFFIX: &str = ".jsonl";
 const DIGITS: usize = 20;
 
@@ -103,12 +100,9 @@ impl ChainPlace {
         Ok(files)
     }
 
-    /// Whether a file can be made in the folder that has a little room for lines. It is removed again.
+    /// Whether there is room for lines in the folder.
     pub(super) fn has_room(&self) -> bool {
-        let has_room = self.medium.put(ROOM, &vec![0; ROOM_BYTES]).is_ok();
-        // What cannot be removed now is replaced the next time.
-        let _ = self.medium.remove(&[ROOM]);
-        has_room
+        has_room(&*self.medium, &format!("{FOLDER}/lines"))
     }
 
     /// Removes what a crash left of a file that was being made. The caller is the only one who makes any.

@@ -47,9 +47,8 @@ pub(super) struct Forms {
     /// The other ones, as far as they were made.
     others: Vec<Form>,
     beginnings: Beginnings,
-    /// Identifiers whose encodings are looked for, one after the other, and where each is.
-    texts: String,
-    encodable: Vec<Range<usize>>,
+    /// Which of the identifiers have encodings that are looked for.
+    encodable: Vec<usize>,
     are_reversed_made: bool,
     encodings: Encodings,
 }
@@ -71,7 +70,6 @@ impl Forms {
         self.plain.clear();
         self.others.clear();
         self.beginnings.clear();
-        self.texts.clear();
         self.encodable.clear();
         self.are_reversed_made = false;
         self.encodings = Encodings::Unknown;
@@ -111,19 +109,17 @@ impl Forms {
         true
     }
 
-    /// Encodings of this identifier are looked for, too.
-    pub(super) fn add_encodable(&mut self, identifier: &str) {
-        let start = self.texts.len();
-        self.texts.push_str(identifier);
-        self.encodable.push(start..self.texts.len());
+    /// Encodings of the identifier with this number are looked for, too.
+    pub(super) fn add_encodable(&mut self, identifier: usize) {
+        self.encodable.push(identifier);
     }
 
-    /// From now on texts may hold encodings.
-    pub(super) fn note_encodings(&mut self) {
+    /// From now on texts may hold encodings of these identifiers.
+    pub(super) fn note_encodings(&mut self, identifiers: &[String]) {
         if self.encodings == Encodings::Unknown {
             self.encodings = Encodings::Noted;
-            for identifier in &self.encodable {
-                encodings::each_beginning(&self.texts[identifier.clone()], &mut |bytes| {
+            for at in &self.encodable {
+                encodings::each_beginning(identifiers[*at].trim(), &mut |bytes| {
                     self.beginnings.note(bytes.iter().copied());
                 });
             }
@@ -136,14 +132,14 @@ impl Forms {
     }
 
     /// Makes the forms whose beginnings were noted.
-    pub(super) fn make(&mut self) {
+    pub(super) fn make(&mut self, identifiers: &[String]) {
         if !self.are_reversed_made {
             self.are_reversed_made = true;
             self.make_reversed();
         }
         if self.encodings == Encodings::Noted {
             self.encodings = Encodings::Made;
-            self.make_encodings();
+            self.make_encodings(identifiers);
         }
     }
 
@@ -163,9 +159,9 @@ impl Forms {
         }
     }
 
-    fn make_encodings(&mut self) {
-        for identifier in &self.encodable {
-            encodings::each(&self.texts[identifier.clone()], &mut |encoding, bytes| {
+    fn make_encodings(&mut self, identifiers: &[String]) {
+        for at in &self.encodable {
+            encodings::each(identifiers[*at].trim(), &mut |encoding, bytes| {
                 let found = match encoding {
                     Encoding::Hexadecimal if bytes.iter().all(u8::is_ascii_digit) => Found::Number,
                     Encoding::Hexadecimal => Found::Anywhere,
@@ -228,12 +224,13 @@ mod tests {
             let (mut forms, mut view) = (Forms::default(), View::default());
             view.fill(&identifier, false);
             forms.add_plain(&identifier, &view);
-            forms.add_encodable(&identifier);
-            forms.note_encodings();
-            forms.make();
+            let identifiers = [identifier];
+            forms.add_encodable(0);
+            forms.note_encodings(&identifiers);
+            forms.make(&identifiers);
             for form in forms.plain.iter().map(|plain| &plain.form).chain(&forms.others) {
                 let bytes = &forms.arena[form.bytes.clone()];
-                prop_assert!(forms.beginnings.has(bytes), "{:?} of {}", String::from_utf8_lossy(bytes), identifier);
+                prop_assert!(forms.beginnings.has(bytes), "{:?} of {}", String::from_utf8_lossy(bytes), identifiers[0]);
             }
         }
     }

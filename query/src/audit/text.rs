@@ -11,7 +11,7 @@ use shoal_privacy::scrub::{Scrubber, Work};
 
 /// Longest text of a private query that is kept; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 16 << 10;
-/// Most steps of looking at such a text, whatever is in it: some ten times what the longest takes. What is left then is withheld.
+/// Most steps of looking at such a text, whatever is in it; the longest ordinary one takes less. What is left then is withheld.
 const SCRUB_STEPS_MAX: u64 = 50_000_000;
 
 /// The text without what identifies a person, and cut to the length that is kept.

@@ -19,7 +19,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::{LogFile, Medium, Source, is_full};
+use shoal_files::{LogFile, Medium, Source, has_room, is_full};
 use shoal_schemas::{Programme, Region};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -30,7 +30,6 @@ use super::journal_form::{
 };
 use crate::error::{Result, StorageError};
 use crate::redb_file::Trouble;
-use crate::room::has_room;
 
 /// A file below this size is never written anew by itself.
 const KEPT_BYTES: u64 = 1 << 20;
@@ -75,18 +74,24 @@ pub(super) fn name_of(region: Region) -> String {
     format!("{}/withdrawals", region.as_str().to_ascii_lowercase())
 }
 
+/// What a whole look at a file finds; none when there is no file.
+fn found(medium: &dyn Medium, name: &str) -> Result<Option<Found>> {
+    let path = medium.path(name);
+    let source: Arc<dyn Source> = match medium.open(name) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => Arc::from(opened.map_err(StorageError::io(&path))?),
+    };
+    let found = read(source, &mut |_| Ok(())).map_err(StorageError::io(&path))?;
+    found.ok_or_else(|| damaged(path)).map(Some)
+}
+
 impl Journal {
     /// Opens the file of a region; none when there is none. What a torn write left is cut off, and a file of the first form is
     /// written anew.
     pub(super) fn open(medium: &Arc<dyn Medium>, region: Region, merge: Merge) -> Result<Option<Journal>> {
         let name = name_of(region);
         let path = medium.path(&name);
-        let source: Arc<dyn Source> = match medium.open(&name) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => Arc::from(opened.map_err(StorageError::io(&path))?),
-        };
-        let found = read(source, &mut |_| Ok(())).map_err(StorageError::io(&path))?;
-        let Some(Found { id, last, made, end }) = found else { return Err(damaged(path)) };
+        let Some(Found { id, last, made, end }) = found(&**medium, &name)? else { return Ok(None) };
         let file = medium.edit(&name).map_err(StorageError::io(&path))?;
         file.set_length(end).and_then(|()| file.sync()).map_err(StorageError::io(&path))?;
         let mut journal = Journal {
@@ -114,15 +119,8 @@ impl Journal {
 
     /// How far the file of a region has come; none when there is none. Nothing is changed.
     pub(super) fn look(medium: &dyn Medium, region: Region) -> Result<Option<JournalNote>> {
-        let name = name_of(region);
-        let path = medium.path(&name);
-        let source: Arc<dyn Source> = match medium.open(&name) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => Arc::from(opened.map_err(StorageError::io(&path))?),
-        };
-        let found = read(source, &mut |_| Ok(())).map_err(StorageError::io(&path))?;
-        let Found { id, last, .. } = found.ok_or_else(|| damaged(path))?;
-        Ok(Some(JournalNote { id, number: last }))
+        let found = found(medium, &name_of(region))?;
+        Ok(found.map(|Found { id, last, .. }| JournalNote { id, number: last }))
     }
 
     /// Makes an empty one.

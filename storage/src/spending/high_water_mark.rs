@@ -17,7 +17,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::{LogFile, Medium, is_full};
+use shoal_files::{LogFile, Medium, has_room, is_full};
 use shoal_schemas::Region;
 use tokio::sync::watch;
 
@@ -27,7 +27,6 @@ use super::mark_form::{ENTRY_BYTES, Form, MarkContent, batch_bytes, content, fil
 use super::order::Block;
 use crate::error::{Result, StorageError};
 use crate::redb_file::Trouble;
-use crate::room::has_room;
 
 /// The file of the limits.
 const LIMITS: &str = "day-limits";
