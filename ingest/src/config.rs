@@ -83,7 +83,7 @@ pub struct Limits {
     pub depth_max: usize,
     /// JSON values in a body; bounds the memory that parsing takes.
     pub values_max: usize,
-    /// Steps of scrubbing that a request's texts may take (`shoal_privacy::scrub::Work`). Texts beyond it are withheld as a
+    /// Steps that looking at a request's texts may take (`shoal_privacy::work::Work`). Texts beyond it are withheld as a
     /// whole.
     pub scrub_steps_max: u64,
 }

@@ -12,7 +12,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use shoal_privacy::scrub::Work;
+use shoal_privacy::work::Work;
 use shoal_schemas::{Protocol, Region};
 
 use crate::answer::BatchAnswer;

@@ -11,6 +11,7 @@
 //! - `fold`: what a text means rather than how it is written
 //! - `own_identifiers`: the event's own identifiers, found in its texts in any form
 //! - `route`: paths and addresses become templates
+//! - `work`: how much looking at the texts of one request may take
 //! - `secret`: hashes of access keys
 //! - `crash_group`: crashes of one cause get one name
 //!
@@ -28,3 +29,4 @@ pub mod route;
 pub mod scrub;
 pub mod secret;
 pub mod unit_key;
+pub mod work;

@@ -29,7 +29,8 @@
 //! | 8 or more with a digit, 12 or more | anywhere, also within words, with up to 4 bytes between any two |
 //!
 //! Invariants: what [`OwnIdentifiers::redact`] returns has none of them any more; the time that it takes grows with the text and no
-//! faster, since there are so many readings and rounds at the most.
+//! faster, since there are so many readings and rounds at the most; and what the texts of a request take together is counted
+//! (`work.rs`). Where no steps are left a text is taken to hold one, and is withheld as a whole.
 //! Not here: patterns that know no identifier (`scrub.rs`), which values are looked at (`shoal-ingest`, `pseudonymise.rs`).
 
 mod beginnings;
@@ -42,6 +43,8 @@ use encodings::BYTES_MAX;
 use forms::{Forms, LENGTH_MIN};
 use spelled::{first_found, has_long_run, has_numbers};
 use view::View;
+
+use crate::work::{WITHHELD, Work};
 
 /// What is left of an identifier in a text.
 const REPLACEMENT: &str = "<identifier>";
@@ -59,7 +62,7 @@ pub struct OwnIdentifiers {
 
 impl OwnIdentifiers {
     /// Looks for these from now on. Events of one batch often have the same: then nothing is done.
-    pub fn prepare<'i>(&mut self, identifiers: impl Iterator<Item = &'i str> + Clone) {
+    pub fn prepare<'i>(&mut self, identifiers: impl Iterator<Item = &'i str> + Clone, work: &mut Work) {
         if identifiers.clone().eq(self.of.iter().map(String::as_str)) {
             return;
         }
@@ -73,6 +76,7 @@ impl OwnIdentifiers {
                 }
                 None => self.of.push(identifier.to_owned()),
             }
+            work.search(identifier.len().min(BYTES_MAX));
             self.add(count, identifier.trim());
             count += 1;
         }
@@ -100,19 +104,28 @@ impl OwnIdentifiers {
         is_sought
     }
 
-    /// Whether a text holds one of them, in any form.
-    pub fn are_in(&mut self, text: &str) -> bool {
-        self.may_search(text) && first_found(text, |reading| self.first_in(reading).then_some(())).is_some()
+    /// Whether a text holds one of them, in any form. One for which no work is left is taken to hold one.
+    pub fn are_in(&mut self, text: &str, work: &mut Work) -> bool {
+        self.may_search(text)
+            && (first_found(text, work, |reading, work| self.first_in(reading, work).then_some(())).is_some()
+                || work.is_spent())
     }
 
-    /// The text without them; none when it holds none. A text in which one is found only in another reading comes back in that.
-    pub fn redact(&mut self, text: &str) -> Option<String> {
+    /// The text without them; none when it holds none. A text in which one is found only in another reading comes back in that,
+    /// and of one for which no work is left nothing does. That is noted by the scrubber, which looks at all texts after this.
+    pub fn redact(&mut self, text: &str, work: &mut Work) -> Option<String> {
         if !self.may_search(text) {
             return None;
         }
         let mut current: Option<String> = None;
         for _ in 0..ROUNDS_MAX {
-            match first_found(current.as_deref().unwrap_or(text), |reading| self.replace(reading)) {
+            let next = first_found(current.as_deref().unwrap_or(text), work, |reading, work| {
+                self.replace(reading, work)
+            });
+            if work.is_spent() {
+                return Some(WITHHELD.to_owned());
+            }
+            match next {
                 Some(next) => current = Some(next),
                 None => return current,
             }
@@ -124,27 +137,32 @@ impl OwnIdentifiers {
         !self.forms.is_empty() && text.len() >= LENGTH_MIN
     }
 
-    fn first_in(&mut self, text: &str) -> bool {
-        self.may_hold(text)
+    fn first_in(&mut self, text: &str, work: &mut Work) -> bool {
+        self.may_hold(text, work)
             && view::looks(text).any(|is_looked_at| {
                 self.view.fill(text, is_looked_at);
-                (0..self.view.small.len()).any(|at| self.forms.longest_at(&self.view, text, at).is_some())
+                work.search(text.len())
+                    && (0..self.view.small.len())
+                        .any(|at| self.forms.longest_at(&self.view, text, at, work).is_some())
             })
     }
 
-    fn replace(&mut self, text: &str) -> Option<String> {
-        if !self.may_hold(text) {
+    fn replace(&mut self, text: &str, work: &mut Work) -> Option<String> {
+        if !self.may_hold(text, work) {
             return None;
         }
-        view::looks(text).find_map(|is_looked_at| self.replace_read(text, is_looked_at))
+        view::looks(text).find_map(|is_looked_at| self.replace_read(text, is_looked_at, work))
     }
 
-    fn replace_read(&mut self, text: &str, is_looked_at: bool) -> Option<String> {
+    fn replace_read(&mut self, text: &str, is_looked_at: bool, work: &mut Work) -> Option<String> {
         self.view.fill(text, is_looked_at);
+        if !work.search(text.len()) {
+            return None;
+        }
         let mut out = String::new();
         let (mut copied, mut at) = (0, 0);
         while at < self.view.small.len() {
-            let Some(length) = self.forms.longest_at(&self.view, text, at) else {
+            let Some(length) = self.forms.longest_at(&self.view, text, at, work) else {
                 at += 1;
                 continue;
             };
@@ -163,15 +181,17 @@ impl OwnIdentifiers {
     }
 
     /// One pass without memory, which tells most texts that hold none. For the others the forms are made.
-    fn may_hold(&mut self, text: &str) -> bool {
+    fn may_hold(&mut self, text: &str, work: &mut Work) -> bool {
+        if !work.pass(text.len()) {
+            return false;
+        }
         if has_long_run(text) || has_numbers(text) {
             self.forms.note_encodings(&self.of);
         }
-        let may_hold = self.forms.may_begin_in(text);
-        if may_hold {
-            self.forms.make(&self.of);
+        self.forms.may_begin_in(text) && {
+            let made = self.forms.make(&self.of);
+            work.pass(made)
         }
-        may_hold
     }
 }
 

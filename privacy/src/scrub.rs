@@ -3,7 +3,7 @@
 //! One pass over the bytes (`scan.rs`) tells which patterns can match at all; only their regular expressions run, in the
 //! order of their priority, again and again until nothing changes. Then the text is looked at once more with its escapes
 //! decoded. Regular expressions take linear time, and no byte is tried more often than a pattern is long; beside that what a
-//! request may take is counted (`work.rs`).
+//! request may take is counted (`crate::work`).
 //!
 //! Invariants: scrubbing a scrubbed text changes nothing; a pattern that the scan skips would not have matched; a text that
 //! does not come to rest, or for which no steps are left, is withheld as a whole. Where two readings are possible, privacy
@@ -13,7 +13,10 @@
 
 use std::borrow::Cow;
 
-use crate::fold;
+use crate::{
+    fold,
+    work::{WITHHELD, Withheld, Work},
+};
 
 mod edge;
 mod first;
@@ -24,18 +27,12 @@ mod rest;
 mod scan;
 mod validate;
 mod words;
-mod work;
-
-pub use work::Work;
 
 use pattern::Pattern;
 use scan::Scan;
-use work::Withheld;
 
 /// A text still changes after this many rounds only when it is made to; it is then withheld.
 const ROUNDS_MAX: usize = 8;
-/// What is left of a text that is withheld.
-pub const WITHHELD: &str = "<text>";
 
 /// All patterns, compiled once.
 pub struct Scrubber {

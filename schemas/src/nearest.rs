@@ -2,12 +2,17 @@
 //!
 //! Invariants: events, properties, columns and tables are compared here alone, so that messages and suggestions agree; what is longer
 //! than a name may be is near to none, so that a comparison costs little whatever was written.
-//! Not here: names of settings (`shoal-server`, `config/nearest.rs`).
+//! Not here: how near the name of a setting must be (`shoal-server`, `config/nearest.rs`).
 
-use strsim::levenshtein;
+use strsim::osa_distance;
 
 /// Longest text that is compared, in bytes: no declared name is longer.
 const BYTES_MAX: usize = 64;
+
+/// How many letters are to be written, left out, changed, or swapped with their neighbour to make one text of another.
+pub fn steps(from: &str, to: &str) -> usize {
+    osa_distance(from, to)
+}
 
 /// The nearest of some names; `None` when none of them is near.
 pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
@@ -26,7 +31,7 @@ pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&
             return None;
         }
         let is_swapped = known.len() == name.len() && sorted_letters(known) == sorted;
-        let far = levenshtein(&name, known).min(levenshtein(one, known));
+        let far = steps(&name, known).min(steps(one, known));
         Some((if is_part || is_swapped { far.min(1) } else { far }, known))
     });
     ranked.filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
@@ -47,8 +52,7 @@ fn is_part(word: &str, name: &str) -> bool {
 /// Texts, the nearest to this one first.
 pub fn nearest_first<'t>(text: &str, all: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
     let wanted = text.to_lowercase();
-    let mut ranked: Vec<(usize, &str)> =
-        all.map(|one| (levenshtein(&wanted, &one.to_lowercase()), one)).collect();
+    let mut ranked: Vec<(usize, &str)> = all.map(|one| (steps(&wanted, &one.to_lowercase()), one)).collect();
     ranked.sort_unstable();
     ranked.into_iter().map(|(_, one)| one).collect()
 }

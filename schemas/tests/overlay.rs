@@ -257,7 +257,8 @@ fn what_is_wrong_with_an_addition_is_told_with_its_line() {
         ("tap", "", "", 1, "belongs in events/click.toml"),
         ("click", "keys_max = 2", "keys_max = 2\nrequired = true", 3, "cannot be required"),
         ("click", "[properties.hand]", "[properties.screen]", 3, "is declared already"),
-        ("click", "\"boolean\"", "\"bool\"", 6, "does not go with type"),
+        ("click", "\"boolean\"", "\"bolean\"", 5, "did you mean `boolean`?"),
+        ("click", "\"boolean\"", "\"bool\"", 5, "expected one of text, number, boolean, frames"),
         ("click", "[properties.hand]", "day_max = 5\n[properties.hand]", 3, "unknown field"),
         ("click", "\"hand\": true", "\"foot\": true", 10, "`foot` is not declared"),
     ] {

@@ -8,10 +8,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use shoal_privacy::{
-    crash_group::crash_group,
-    scrub::{Scrubber, Work},
-};
+use shoal_privacy::{crash_group::crash_group, scrub::Scrubber, work::Work};
 
 use crate::wire::{batch::FRAMES_MAX, json::Json};
 

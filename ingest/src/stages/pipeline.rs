@@ -8,10 +8,7 @@
 use std::{borrow::Cow, cell::OnceCell};
 
 use shoal_privacy::{
-    consent::ConsentIndex,
-    keyring::Keyring,
-    scrub::{Scrubber, Work},
-    unit_key::Network,
+    consent::ConsentIndex, keyring::Keyring, scrub::Scrubber, unit_key::Network, work::Work,
 };
 use shoal_schemas::Registry;
 
@@ -207,10 +204,10 @@ pub(crate) fn judge<'a>(
     mark(Stage::Permit);
     let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
     let event_ids = EventIds::new(&grant.app, request.received_ms);
-    let pseudonymous = pseudonymise(permitted, gate.config.epochs, &units, event_ids);
+    let mut work = Work::of(gate.config.limits.scrub_steps_max);
+    let pseudonymous = pseudonymise(permitted, gate.config.epochs, &units, event_ids, &mut work);
     mark(Stage::Pseudonymise);
-    let scrubbed =
-        scrub(pseudonymous, gate.scrubber, gate.layout, grant, Work::of(gate.config.limits.scrub_steps_max));
+    let scrubbed = scrub(pseudonymous, gate.scrubber, gate.layout, grant, work);
     mark(Stage::Scrub);
     let Tally { outcomes, dropped_properties, placeholders: placeholder_identifiers, near } = scrubbed.tally;
     debug_assert_eq!(

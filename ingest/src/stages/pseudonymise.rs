@@ -18,6 +18,7 @@ use shoal_privacy::{
     keyring::Keyring,
     own_identifiers::OwnIdentifiers,
     pseudonym::{Digester, PseudonymEpoch, Pseudonymiser},
+    work::Work,
 };
 use shoal_schemas::{EventDef, Programme, Region, calendar::day_of};
 
@@ -77,12 +78,13 @@ struct Keys {
     events: Digester,
 }
 
-/// Makes digests of the identifiers.
+/// Makes digests of the identifiers, and takes them out of the texts within this much work.
 pub(crate) fn pseudonymise<'a>(
     batch: PermittedBatch<'a>,
     epochs: Epochs,
     units: &Units<'_>,
     mut event_ids: EventIds<'_>,
+    work: &mut Work,
 ) -> PseudonymousBatch<'a> {
     let (permitted, mut values, mut tally) = batch.into_parts();
     let mut keys: Vec<Keys> = Vec::new();
@@ -101,7 +103,7 @@ pub(crate) fn pseudonymise<'a>(
             Verdict::Hide => (true, Basis::Carried),
         };
         let own = &mut values[event.values.clone()];
-        tally.dropped_properties += redact(&mut identifiers, &event.ids, own, &mut event.frames);
+        tally.dropped_properties += redact(&mut identifiers, &event.ids, own, &mut event.frames, work);
         let head = RowHead {
             event: event.def.index,
             kind: event.def.kind,
@@ -170,26 +172,27 @@ fn redact(
     ids: &Identifiers<'_>,
     values: &mut [(u16, Checked<'_>)],
     frames: &mut [Frame<'_>],
+    work: &mut Work,
 ) -> u64 {
     let mut dropped = 0;
     let all = [&ids.user, &ids.install, &ids.device, &ids.serial, &ids.session];
-    own.prepare(all.into_iter().filter_map(|id| id.as_deref()));
+    own.prepare(all.into_iter().filter_map(|id| id.as_deref()), work);
     for (column, value) in values.iter_mut() {
         match value {
-            Checked::Text(text, Care::Dimension) if *column != DROPPED && own.are_in(text) => {
+            Checked::Text(text, Care::Dimension) if *column != DROPPED && own.are_in(text, work) => {
                 *column = DROPPED;
                 dropped += 1;
             }
-            Checked::Text(text, Care::Text) => replace(text, own),
+            Checked::Text(text, Care::Text) => replace(text, own, work),
             _ => {}
         }
     }
-    frames.iter_mut().flat_map(Frame::texts).for_each(|text| replace(text, own));
+    frames.iter_mut().flat_map(Frame::texts).for_each(|text| replace(text, own, work));
     dropped
 }
 
-fn replace(text: &mut Cow<'_, str>, own: &mut OwnIdentifiers) {
-    if let Some(redacted) = own.redact(text) {
+fn replace(text: &mut Cow<'_, str>, own: &mut OwnIdentifiers, work: &mut Work) {
+    if let Some(redacted) = own.redact(text, work) {
         *text = Cow::Owned(redacted);
     }
 }

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
-use shoal_privacy::scrub::{Scrubber, Work};
+use shoal_privacy::{scrub::Scrubber, work::Work};
 
 use crate::{
     grant::IngestGrant,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::beginnings::Beginnings;
 use super::encodings::{self, Encoding};
 use super::view::{Found, View};
-use crate::route;
+use crate::{route, work::Work};
 
 /// An identifier with fewer letters and digits is in every other word.
 pub(super) const LENGTH_MIN: usize = 4;
@@ -131,8 +131,9 @@ impl Forms {
         self.beginnings.may_be_in(text)
     }
 
-    /// Makes the forms whose beginnings were noted.
-    pub(super) fn make(&mut self, identifiers: &[String]) {
+    /// Makes the forms whose beginnings were noted; returns how many bytes were made.
+    pub(super) fn make(&mut self, identifiers: &[String]) -> usize {
+        let before = self.arena.len();
         if !self.are_reversed_made {
             self.are_reversed_made = true;
             self.make_reversed();
@@ -141,6 +142,7 @@ impl Forms {
             self.encodings = Encodings::Made;
             self.make_encodings(identifiers);
         }
+        self.arena.len() - before
     }
 
     fn make_reversed(&mut self) {
@@ -173,16 +175,22 @@ impl Forms {
         }
     }
 
-    /// The length of the longest form that begins at a byte of the view of a text.
-    pub(super) fn longest_at(&self, view: &View, text: &str, at: usize) -> Option<usize> {
+    /// The length of the longest form that begins at a byte of the view of a text. Comparing takes a step for each form, and one
+    /// for each byte of a form that is there.
+    pub(super) fn longest_at(&self, view: &View, text: &str, at: usize, work: &mut Work) -> Option<usize> {
         let (small, cased) = (view.small.get(at..at + LENGTH_MIN)?, view.cased.get(at..at + LENGTH_MIN)?);
         if !self.beginnings.has(small) && !self.beginnings.has(cased) {
+            return None;
+        }
+        if !work.spend((self.plain.len() + self.others.len()) as u64) {
             return None;
         }
         let is_here = |form: &&Form| {
             let bytes = &self.arena[form.bytes.clone()];
             let of = if form.found == Found::Cased { &view.cased } else { &view.small };
-            of[at..].starts_with(bytes) && view.is_valid(text, at, bytes.len(), form.found)
+            of[at..].starts_with(bytes)
+                && work.spend(bytes.len() as u64)
+                && view.is_valid(text, at, bytes.len(), form.found)
         };
         let forms = self.plain.iter().map(|plain| &plain.form).chain(&self.others);
         forms.filter(is_here).map(|form| form.bytes.len()).max()

@@ -9,7 +9,10 @@
 //! Invariant: a reading is never longer than the text by more than the numbers in it, and takes one pass.
 //! Not here: escapes (`fold.rs`), contiguous hexadecimal numbers and base64 (`own_identifiers.rs`).
 
-use crate::fold::{decode, quoted};
+use crate::{
+    fold::{decode, quoted},
+    work::Work,
+};
 
 /// Characters of a run of numbers, at the least.
 const CHARACTERS_MIN: usize = 4;
@@ -38,22 +41,41 @@ const SPELLINGS: [Spelling; 4] = [
 ];
 
 /// What a search finds in the first reading of a text in which it finds something, the text itself before all others.
-pub(super) fn first_found<T>(text: &str, mut search: impl FnMut(&str) -> Option<T>) -> Option<T> {
-    if let Some(found) = search(text) {
+/// Making a reading is work as searching it is, and there are no more when none is left.
+pub(super) fn first_found<T>(
+    text: &str,
+    work: &mut Work,
+    mut search: impl FnMut(&str, &mut Work) -> Option<T>,
+) -> Option<T> {
+    if let Some(found) = search(text, work) {
         return Some(found);
     }
     let decoded = decode(text);
-    if let Some(found) = decoded.as_deref().and_then(&mut search) {
-        return Some(found);
-    }
-    for base in [Some(text), decoded.as_deref()].into_iter().flatten() {
-        if let Some(found) = loosely(base).and_then(|read| search(&read)) {
+    if let Some(decoded) = &decoded {
+        if !work.search(text.len()) {
+            return None;
+        }
+        if let Some(found) = search(decoded, work) {
             return Some(found);
         }
-        if has_numbers(base) {
-            let mut readings = SPELLINGS.iter().filter_map(|spelling| spelled(base, *spelling));
-            if let Some(found) = readings.find_map(|read| search(&read)) {
+    }
+    for base in [Some(text), decoded.as_deref()].into_iter().flatten() {
+        if let Some(read) = loosely(base) {
+            if !work.search(base.len()) {
+                return None;
+            }
+            if let Some(found) = search(&read, work) {
                 return Some(found);
+            }
+        }
+        if has_numbers(base) {
+            for spelling in SPELLINGS {
+                if !work.search(base.len()) {
+                    return None;
+                }
+                if let Some(found) = spelled(base, spelling).and_then(|read| search(&read, work)) {
+                    return Some(found);
+                }
             }
         }
     }

@@ -8,8 +8,26 @@ use proptest::prelude::*;
 use super::*;
 use crate::route;
 
+/// Identifiers that are looked for with as much work as any text needs.
+#[derive(Default)]
+struct Sought(OwnIdentifiers);
+
+impl Sought {
+    fn prepare<'i>(&mut self, identifiers: impl Iterator<Item = &'i str> + Clone) {
+        self.0.prepare(identifiers, &mut Work::unlimited());
+    }
+
+    fn are_in(&mut self, text: &str) -> bool {
+        self.0.are_in(text, &mut Work::unlimited())
+    }
+
+    fn redact(&mut self, text: &str) -> Option<String> {
+        self.0.redact(text, &mut Work::unlimited())
+    }
+}
+
 fn redacted(identifiers: &[&str], text: &str) -> String {
-    let mut own = OwnIdentifiers::default();
+    let mut own = Sought::default();
     own.prepare(identifiers.iter().copied());
     let out = own.redact(text);
     assert_eq!(out.is_some(), own.are_in(text), "{text}");
@@ -182,7 +200,7 @@ fn numbers_and_signs_that_are_no_identifier_stay() {
 
 #[test]
 fn one_character_may_be_of_two_words() {
-    let mut own = OwnIdentifiers::default();
+    let mut own = Sought::default();
     own.prepare(["ab12cf", "i34xyz"].into_iter());
     assert_eq!(own.redact("ab12cﬁ34xyz").unwrap(), "<identifier>34xyz");
 }
@@ -198,7 +216,7 @@ fn what_everybody_has_is_not_looked_for() {
 
 #[test]
 fn several_are_found_and_new_ones_take_their_place() {
-    let mut own = OwnIdentifiers::default();
+    let mut own = Sought::default();
     own.prepare(["kermit-1", "E48291034"].into_iter());
     assert_eq!(own.redact("kermit-1 e48291034").unwrap(), "<identifier> <identifier>");
     own.prepare(["piggy-22"].into_iter());
@@ -215,7 +233,7 @@ proptest! {
         before in "[a-z ,.]{0,9}",
         after in "[a-z ,.]{0,9}",
     ) {
-        let mut own = OwnIdentifiers::default();
+        let mut own = Sought::default();
         own.prepare([identifier.as_str()].into_iter());
         let text = format!("{before} {} {after}", forms(&identifier)[which]);
         let all_equal = identifier.bytes().all(|b| b == identifier.as_bytes()[0]);
@@ -230,7 +248,7 @@ proptest! {
         identifiers in prop::collection::vec("[a-cα0-9ﬁ.-]{3,9}|[0-9]{4,9}|identifier|(anna|аnna)", 1..4),
         parts in prop::collection::vec("[a-c0-9ﬁα%=\\[ .-]{0,9}|6[123]|%6[123]|=6[123]|9[789],|identifier|anna|<", 0..20),
     ) {
-        let mut own = OwnIdentifiers::default();
+        let mut own = Sought::default();
         own.prepare(identifiers.iter().map(String::as_str));
         let text = format!("{}{}", parts.concat(), identifiers.concat());
         let out = own.redact(&text);
@@ -243,10 +261,42 @@ proptest! {
 
     #[test]
     fn any_text_is_taken(identifier in "\\PC{0,20}", text in "\\PC{0,60}") {
-        let mut own = OwnIdentifiers::default();
+        let mut own = Sought::default();
         own.prepare([identifier.as_str()].into_iter());
         if let Some(out) = own.redact(&text) {
             prop_assert!(out.contains(REPLACEMENT));
         }
+    }
+}
+
+/// Identifiers that begin alike, and a text in which each of its bytes may begin one of them or their encodings, in many readings.
+fn dearest(bytes: usize) -> (Vec<String>, String) {
+    let identifiers = (0..5).map(|at| format!("{}{at}1234567", "ab".repeat(60 + at))).collect();
+    let text = format!("{}%61=61 [1m 97 98 97 98 97 98", "abab%61b=6".repeat(bytes / 10));
+    (identifiers, text)
+}
+
+#[test]
+fn the_work_of_a_text_grows_with_it_and_no_faster() {
+    let steps = |bytes: usize| {
+        let (identifiers, text) = dearest(bytes);
+        let (mut own, mut work) = (OwnIdentifiers::default(), Work::unlimited());
+        own.prepare(identifiers.iter().map(String::as_str), &mut work);
+        own.redact(&text, &mut work);
+        u64::MAX - work.left()
+    };
+    let (small, large) = (steps(4_000), steps(64_000));
+    assert!(large > 64_000 && large <= 17 * small, "{small} steps for 4 kB and {large} for 64 kB");
+}
+
+#[test]
+fn a_text_for_which_no_work_is_left_is_withheld() {
+    let (identifiers, text) = dearest(8_000);
+    for (steps, is_enough) in [(0, false), (200_000, false), (u64::MAX, true)] {
+        let (mut own, mut work) = (OwnIdentifiers::default(), Work::of(steps));
+        own.prepare(identifiers.iter().map(String::as_str), &mut work);
+        let redacted = own.redact(&text, &mut work);
+        assert_eq!(redacted.as_deref() == Some(WITHHELD), !is_enough, "{steps}");
+        assert_eq!(own.are_in("a text without any", &mut work), !is_enough, "{steps}");
     }
 }

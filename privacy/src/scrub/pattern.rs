@@ -32,8 +32,8 @@ use super::{
     rest::{self, Rest},
     scan::{Builder, Needs},
     validate::{self, Validator},
-    work::Work,
 };
+use crate::work::Work;
 
 /// (file name, text) of every file in `patterns/`.
 pub(super) const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/patterns.rs"));

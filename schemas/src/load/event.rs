@@ -26,8 +26,7 @@ macro_rules! member {
         let found = <$set>::parse(text.get_ref());
         if found.is_none() {
             let names: Vec<&str> = <$set>::ALL.iter().map(|m| m.as_str()).collect();
-            let reason =
-                format!("unknown `{}`: expected one of {}", text.get_ref().escape_debug(), names.join(", "));
+            let reason = $crate::load::fault::unknown("name", text.get_ref(), &names);
             $faults.at($source, text.span(), reason);
         }
         found

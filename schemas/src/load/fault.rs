@@ -5,10 +5,17 @@
 use std::ops::Range;
 
 use super::source::Source;
-use crate::SchemaError;
+use crate::{SchemaError, nearest::nearest};
 
 /// More than this are not listed: the first ones explain the rest.
 const FAULTS_MAX: usize = 200;
+
+/// Why a word is none of those that there are, and which of them it may have meant.
+pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
+    let meant = nearest(word, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+    let (word, meant) = (word.escape_debug(), meant.unwrap_or_default());
+    format!("unknown {what} `{word}`: expected one of {}{meant}", known.join(", "))
+}
 
 /// Faults in the order they were found.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::fault::Faults;
+use super::fault::{Faults, unknown};
 use super::raw;
 use super::source::Source;
 use crate::{Class, Domain, IdentifierKind, Measure, PropertyDef, ValueType};
@@ -23,6 +23,26 @@ const BOUND_MAX: i64 = 1_000_000_000_000;
 const VALUES_MAX: usize = 512;
 /// Most keys of one subject's day.
 const KEYS_MAX: i64 = 1_000;
+/// What a type, a class and a domain are called.
+const TYPES: &[&str] = &["text", "number", "boolean", "frames"];
+const CLASSES: &[&str] = &["identifier", "dimension", "measure", "text", "location", "drop"];
+const DOMAINS: &[&str] = &["listed", "private"];
+
+/// Whether a word is one of those that there are; a fault that names them when it is none.
+fn is_one_of(
+    source: &Source,
+    word: &Spanned<String>,
+    what: &str,
+    known: &[&str],
+    faults: &mut Faults,
+) -> bool {
+    let found = word.get_ref().as_str();
+    let is_known = known.contains(&found);
+    if !is_known {
+        faults.at(source, word.span(), unknown(what, found, known));
+    }
+    is_known
+}
 
 /// A name of an event, a property or a column: `[a-z][a-z0-9_]{0,63}`.
 pub(super) fn is_name(text: &str) -> bool {
@@ -100,6 +120,10 @@ pub(super) fn property(
         faults.at(source, name.span(), reason);
     }
     let doc = sentence(source, &check.raw.doc, faults);
+    let is_type = is_one_of(source, &check.raw.ty, "type", TYPES, faults);
+    if !is_one_of(source, &check.raw.class, "class", CLASSES, faults) || !is_type {
+        return None;
+    }
     check.keys(faults);
     let (class, bounds) = check.class(faults)?;
     let ty = check.ty(&class, faults)?;
@@ -182,16 +206,8 @@ impl Check<'_> {
             ("text", "text" | "frames") => Some((Class::Text, None)),
             ("location", "text") => Some((Class::Location, None)),
             ("drop", "text" | "number" | "boolean") => Some((Class::Drop, None)),
-            ("identifier" | "dimension" | "measure" | "text" | "location" | "drop", _) => {
-                let reason = format!("class `{class}` does not go with type `{ty}`");
-                faults.at(self.source, self.raw.class.span(), reason);
-                None
-            }
             _ => {
-                let reason = format!(
-                    "unknown class `{}`: expected identifier, dimension, measure, text, location or drop",
-                    class.escape_debug()
-                );
+                let reason = format!("class `{class}` does not go with type `{ty}`");
                 faults.at(self.source, self.raw.class.span(), reason);
                 None
             }
@@ -200,13 +216,9 @@ impl Check<'_> {
 
     fn identifier(&self, faults: &mut Faults) -> Option<Class> {
         let text = self.need(self.raw.identifier.as_ref(), "identifier", faults)?;
-        let kind = IdentifierKind::parse(text.get_ref());
-        if kind.is_none() {
-            let names: Vec<_> = IdentifierKind::ALL.iter().map(|k| k.as_str()).collect();
-            let reason = format!("unknown identifier kind: expected one of {}", names.join(", "));
-            faults.at(self.source, text.span(), reason);
-        }
-        kind.map(Class::Identifier)
+        let names: Vec<_> = IdentifierKind::ALL.iter().map(|k| k.as_str()).collect();
+        is_one_of(self.source, text, "kind of identifier", &names, faults);
+        IdentifierKind::parse(text.get_ref()).map(Class::Identifier)
     }
 
     fn dimension(&self, faults: &mut Faults) -> Option<Class> {
@@ -270,15 +282,7 @@ impl Check<'_> {
             "text" => Some(ValueType::Text { bytes_max: self.bytes_max(class, faults)? }),
             "number" => Some(ValueType::Number { scale: self.scale(faults).0 }),
             "boolean" => Some(ValueType::Boolean),
-            "frames" => Some(ValueType::Frames),
-            other => {
-                let reason = format!(
-                    "unknown type `{}`: expected text, number, boolean or frames",
-                    other.escape_debug()
-                );
-                faults.at(self.source, self.raw.ty.span(), reason);
-                None
-            }
+            _ => Some(ValueType::Frames),
         }
     }
 
@@ -317,7 +321,7 @@ pub(super) fn domain_of(
             None
         }
         _ => {
-            faults.at(source, domain.span(), "unknown domain: expected listed or private");
+            is_one_of(source, domain, "domain", DOMAINS, faults);
             None
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fault::Faults;
+use super::fault::{Faults, unknown};
 use super::property::{cap_keys, domain_of, sentence, within};
 use super::raw::{self, File};
 use super::system::{CommonRoles, day_column, system_columns};
@@ -44,7 +44,7 @@ pub(super) fn common(files: &[File<raw::Common>], faults: &mut Faults) -> Common
     for (name, column) in &file.body.columns {
         let column = column.get_ref();
         if !COMMON.contains(&name.get_ref().as_str()) {
-            let reason = format!("unknown column: expected {}", COMMON.join(", "));
+            let reason = unknown("column", name.get_ref(), &COMMON);
             faults.at(source, name.span(), reason);
             continue;
         }

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use shoal_ingest::IngestGrant;
+use shoal_ingest::{IngestGrant, KeyKind};
 use shoal_query::AnalystGrant;
 use shoal_schemas::calendar::day_of;
 
@@ -41,6 +41,8 @@ pub(crate) enum Found {
     Granted(Grant),
     /// It is right and has expired at this time, ms since 1970; what it granted.
     Expired(i64, Grant),
+    /// It is the right one of an app's keys, and was revoked; what it granted.
+    Revoked(Grant),
     /// There is none like it.
     Unknown,
 }
@@ -48,18 +50,34 @@ pub(crate) enum Found {
 /// All keys at one moment.
 pub struct KeySet {
     by_id: HashMap<String, (KeyRecord, Grant)>,
+    /// Keys that ship in apps and were revoked: apps that are out there still have them.
+    revoked: HashMap<String, (KeyRecord, Grant)>,
 }
 
 impl KeySet {
     fn new(records: Vec<KeyRecord>) -> KeySet {
-        let active = records.into_iter().filter(|r| r.revoked_at_ms.is_none());
-        KeySet { by_id: active.map(|r| (r.id.clone(), (r.clone(), grant(&r)))).collect() }
+        let (mut by_id, mut revoked) = (HashMap::new(), HashMap::new());
+        for record in records {
+            let grant = grant(&record);
+            let is_shipped = matches!(&grant, Grant::Ingest(grant) if grant.kind == KeyKind::Shipped);
+            let of = match record.revoked_at_ms {
+                None => &mut by_id,
+                Some(_) if is_shipped => &mut revoked,
+                Some(_) => continue,
+            };
+            of.insert(record.id.clone(), (record, grant));
+        }
+        KeySet { by_id, revoked }
     }
 
     /// The key that was presented, whether it has expired or not.
     fn presented(&self, presented: &str) -> Option<&(KeyRecord, Grant)> {
-        let (id, secret) = presented.split_once(['.', '_'])?;
-        self.by_id.get(id).filter(|(record, _)| record.hash.verify(secret))
+        right(&self.by_id, presented)
+    }
+
+    /// What the key that was presented granted before it was revoked, if it ships in apps.
+    fn revoked(&self, presented: &str) -> Option<&Grant> {
+        right(&self.revoked, presented).map(|(_, grant)| grant)
     }
 
     /// What this key, as it was presented, grants while it is valid.
@@ -89,6 +107,15 @@ impl KeySet {
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
+}
+
+/// The one of these keys that was presented.
+fn right<'k>(
+    keys: &'k HashMap<String, (KeyRecord, Grant)>,
+    presented: &str,
+) -> Option<&'k (KeyRecord, Grant)> {
+    let (id, secret) = presented.split_once(['.', '_'])?;
+    keys.get(id).filter(|(record, _)| record.hash.verify(secret))
 }
 
 fn grant(record: &KeyRecord) -> Grant {
@@ -160,8 +187,9 @@ impl LiveKeys {
 
     /// What this key, as it was presented, grants now.
     pub(crate) fn find(&self, presented: &str) -> Found {
-        match self.current().presented(presented) {
-            None => Found::Unknown,
+        let keys = self.current();
+        match keys.presented(presented) {
+            None => keys.revoked(presented).cloned().map_or(Found::Unknown, Found::Revoked),
             Some((record, grant)) => match record.expires_at_ms {
                 Some(at_ms) if record.is_expired((self.clock)()) => Found::Expired(at_ms, grant.clone()),
                 _ => Found::Granted(grant.clone()),

@@ -121,22 +121,26 @@ pub(crate) fn ingest(keys: &LiveKeys, presented: Option<Presented>) -> Result<Ar
 /// Whoever sends what an ingest key is for.
 pub(crate) struct Sender {
     pub(crate) grant: Arc<IngestGrant>,
-    /// Why nothing of it is taken but withdrawals, when the key has expired.
-    pub(crate) expired: Option<Problem>,
+    /// Why nothing of it is taken but withdrawals, when the key has expired or, if it ships in apps, was revoked.
+    pub(crate) ended: Option<Problem>,
 }
 
-/// Whoever presents an ingest key, also one that has expired: it says whose app is meant, and who withdraws there is recorded.
+/// Whoever presents an ingest key, also one that has expired, or that ships in apps and was revoked: it says whose app is meant, and
+/// who withdraws there is recorded. A key that was revoked makes no connection known, since it may have been revoked for what came
+/// with it.
 ///
 /// # Errors
 /// When there is no key that is or was valid, or it is for something else.
 pub(crate) fn sender(keys: &LiveKeys, presented: Option<Presented>) -> Result<Sender, Problem> {
     let line = presented.as_ref().and_then(|presented| presented.line.clone());
     match look_up(keys, presented)? {
-        (Grant::Ingest(grant), expired) => {
-            line.iter().for_each(|line| line.known());
-            Ok(Sender { grant, expired })
+        (Grant::Ingest(grant), ended) => {
+            if ended.as_ref().is_none_or(|ended| ended.of == ProblemType::ExpiredKey) {
+                line.iter().for_each(|line| line.known());
+            }
+            Ok(Sender { grant, ended })
         }
-        (Grant::Analyst(_), Some(expired)) => Err(expired),
+        (Grant::Analyst(_), Some(ended)) => Err(ended),
         (Grant::Analyst(_), None) => Err(Problem::new(ProblemType::WrongKey, "this is not an ingest key")),
     }
 }
@@ -174,11 +178,11 @@ pub(crate) fn officer(keys: &LiveKeys, presented: Option<Presented>) -> Result<A
 pub(crate) fn find(keys: &LiveKeys, presented: Option<Presented>) -> Result<Grant, Problem> {
     match look_up(keys, presented)? {
         (grant, None) => Ok(grant),
-        (_, Some(expired)) => Err(expired),
+        (_, Some(ended)) => Err(ended),
     }
 }
 
-/// What a key grants, and why it does so no more, when it has expired.
+/// What a key grants, and why it does so no more, when it has expired or was revoked.
 fn look_up(keys: &LiveKeys, presented: Option<Presented>) -> Result<(Grant, Option<Problem>), Problem> {
     let Some(presented) = presented else {
         return Err(Problem::new(ProblemType::NoKey, "no key; send `Authorization: Bearer <id>.<secret>`"));
@@ -190,6 +194,10 @@ fn look_up(keys: &LiveKeys, presented: Option<Presented>) -> Result<(Grant, Opti
             Ok((grant, None))
         }
         Found::Expired(at_ms, grant) => Ok((grant, Some(expired(at_ms)))),
+        Found::Revoked(grant) => {
+            let revoked = "the key was revoked; ask whoever made it for another";
+            Ok((grant, Some(Problem::new(ProblemType::BadKey, revoked))))
+        }
         Found::Unknown => Err(Problem::new(ProblemType::BadKey, "the key is not valid, or it was revoked")),
     }
 }

@@ -1,4 +1,4 @@
-//! What was sent is visible to who sent it and to the key's owner, and to nobody else; keys that have expired.
+//! What was sent is visible to who sent it and to the key's owner, and to nobody else; keys that have ended.
 //!
 //! Not here: the commands that show it (`key_commands.rs`), that nothing of it depends on what is recorded (`opted_in.rs`, and the property in `shoal-ingest`).
 
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
-use shoal_server::access_keys::{KeyStore, Wanted};
+use shoal_server::access_keys::{KeyStore, NewKey, Scope, Wanted};
 
 use crate::http::Client;
 use crate::stage::{DAY_MS, NOON_MS, POLICY, TODAY, World, batch, click, ingest, shipped};
@@ -266,13 +266,45 @@ fn an_expired_key_is_refused_in_every_form_and_says_so() {
 }
 
 #[test]
-fn with_a_key_that_has_expired_who_withdraws_is_recorded_and_nothing_else_is() {
-    let world = World::new();
+fn with_a_key_that_has_ended_who_withdraws_is_recorded_and_nothing_else_is() {
     let scope = shipped(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY)));
-    let wanted = Wanted { expires_at_ms: Some(NOON_MS + DAY_MS), ..Wanted::from(scope) };
+    let world = World::new();
+    let wanted = Wanted { expires_at_ms: Some(NOON_MS + DAY_MS), ..Wanted::from(scope.clone()) };
     let key = KeyStore::new(&world.data_dir()).create(wanted, NOON_MS, &|_| Ok(())).unwrap();
     world.flush();
     world.set_now_ms(NOON_MS + DAY_MS);
+    only_withdrawals_are_recorded(&world, &key, "expired_key");
+    let world = World::new();
+    let key = revoked(&world, scope);
+    only_withdrawals_are_recorded(&world, &key, "bad_key");
+    let wrong = format!("{}.wrong", key.id);
+    let anna = json!({"action": "withdraw", "programme": "user-experience", "policy_version": POLICY, "user_id": "anna"});
+    let told = world.client().post("/v1/consents", &wrong, anna.to_string()).expect(401);
+    assert!(!told.text().contains("was revoked;"), "whoever has not the secret is not told: {}", told.text());
+}
+
+#[test]
+fn with_a_server_key_that_was_revoked_nobody_withdraws() {
+    let world = World::new();
+    let key = revoked(&world, ingest(&[Region::De], Some(Programme::UserExperience), None));
+    let withdrawal = json!({"action": "withdraw", "programme": "user-experience", "policy_version": POLICY, "user_id": "anna"});
+    world.client().post("/v1/consents", &key.reveal(), withdrawal.to_string()).expect(401);
+    let event = json!({"event": "app_open", "user_id": "anna", "consent": {"policy_version": POLICY}, "country": "DE"});
+    let told = world.client().events(&world.keys.app, &json!([event]));
+    assert_eq!(told["accepted"], 1, "{told}");
+}
+
+/// A key that was revoked after it had been in force.
+fn revoked(world: &World, scope: Scope) -> NewKey {
+    let key = world.key(scope);
+    let store = KeyStore::new(&world.data_dir());
+    store.revoke(&key.id, NOON_MS, &|_| Ok(())).unwrap();
+    world.flush();
+    key
+}
+
+/// With this key, which is refused with this code.
+fn only_withdrawals_are_recorded(world: &World, key: &NewKey, refused_with: &str) {
     let post = |path: &str, body: Value| world.client().post(path, &key.reveal(), body.to_string());
     let change = |action: &str, user: &str| json!({"action": action, "programme": "user-experience", "policy_version": POLICY, "user_id": user, "country": "DE"});
     let told = post("/v1/consents", change("withdraw", "anna")).expect(200).json();
@@ -280,12 +312,12 @@ fn with_a_key_that_has_expired_who_withdraws_is_recorded_and_nothing_else_is() {
     let both = json!([change("grant", "berta"), change("withdraw", "carla")]);
     let told = post("/v1/consents", both).expect(401).json();
     assert!(
-        told["code"] == "expired_key"
+        told["code"] == refused_with
             && told["detail"].as_str().unwrap().ends_with("recorded all the same: 1"),
         "{told}"
     );
     for body in [change("grant", "berta"), json!([]), json!("{")] {
-        assert_eq!(post("/v1/consents", body).expect(401).json()["code"], "expired_key");
+        assert_eq!(post("/v1/consents", body).expect(401).json()["code"], refused_with);
     }
     let denied = json!({"consent": {"categoryPreferences": {"Analytics": false}}});
     let message = |who: &str, context: &Value| json!({"type": "screen", "messageId": who, "anonymousId": who, "name": "Home", "context": context});
@@ -314,7 +346,7 @@ fn with_a_key_that_has_expired_who_withdraws_is_recorded_and_nothing_else_is() {
 }
 
 /// The key of an app that starts its SDK after the person has opted in.
-fn asserting(world: &World) -> shoal_server::access_keys::NewKey {
+fn asserting(world: &World) -> NewKey {
     world.key(shipped(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY))))
 }
 

@@ -27,7 +27,7 @@ refusals!(
         recorded withdrawal changes nothing, and is answered as any other. Grants with a shipped key have a rate; withdrawals have none. A \
         list may have a thousand changes, one of withdrawals alone ten thousand; changes may also come one a line. Of a list in which a \
         change is wrong, which is cut, or whose grants must come later, the withdrawals are recorded, and the refusal says how many. A key that \
-        has expired still withdraws, and is refused for grants. The answer does not tell what was recorded before.",
+        has expired still withdraws, and is refused for grants; so does one that ships in apps and was revoked. The answer does not tell what was recorded before.",
     request_body(content((Consents = "application/json", example = json!({
         "programme": "user-experience", "action": "grant", "policy_version": "2026-1", "user_id": "u-1", "country": "DE"})),
         (String = "application/x-ndjson"))),
@@ -42,12 +42,12 @@ pub(super) async fn record(
     state: web::Data<State>,
 ) -> HttpResponse {
     let recorded = async {
-        let Sender { grant, expired } = auth::sender(&state.keys, Presented::by_app(&http))?;
+        let Sender { grant, ended } = auth::sender(&state.keys, Presented::by_app(&http))?;
         let body = state.bodies.read_consents(payload).await?;
         let request = incoming(&http, &state, Protocol::Native, &body);
-        match expired {
+        match ended {
             None => Ok(state.ingest.record_consent(request, &grant).await?),
-            Some(expired) => with_expired(state.ingest.record_withdrawals(request, &grant).await, expired),
+            Some(ended) => with_ended(state.ingest.record_withdrawals(request, &grant).await, ended),
         }
     };
     let recorded: Result<_, Problem> = recorded.await;
@@ -57,15 +57,15 @@ pub(super) async fn record(
     }
 }
 
-/// The answer where the key has expired: whoever withdraws is told so, and for all else the key is refused.
-fn with_expired(withdrawn: Result<Withdrawn, Refusal>, expired: Problem) -> Result<ConsentRecorded, Problem> {
+/// The answer where the key has ended: whoever withdraws is told so, and for all else the key is refused.
+fn with_ended(withdrawn: Result<Withdrawn, Refusal>, ended: Problem) -> Result<ConsentRecorded, Problem> {
     match withdrawn.map_err(Problem::from) {
         Ok(Withdrawn { recorded: Some(recorded), is_all: true }) => Ok(recorded),
         Ok(Withdrawn { recorded: Some(recorded), .. }) => {
             let told = format!("; withdrawals that are recorded all the same: {}", recorded.recorded);
-            Err(Problem::new(expired.of, expired.detail + &told))
+            Err(Problem::new(ended.of, ended.detail + &told))
         }
         Err(problem) if problem.of.later().is_some() => Err(problem),
-        Ok(_) | Err(_) => Err(expired),
+        Ok(_) | Err(_) => Err(ended),
     }
 }

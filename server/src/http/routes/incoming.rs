@@ -11,17 +11,17 @@ use crate::http::auth::Sender;
 use crate::problem::Problem;
 use crate::state::State;
 
-/// What becomes of events. With a key that has expired who withdraws in them is recorded, and the request is refused.
+/// What becomes of events. With a key that has ended who withdraws in them is recorded, and the request is refused.
 pub(super) async fn take(
     state: &State,
     request: Request<'_>,
     sender: Sender,
 ) -> Result<BatchAnswer, Problem> {
-    match sender.expired {
+    match sender.ended {
         None => Ok(state.ingest.accept(request, &sender.grant).await?),
-        Some(expired) => {
+        Some(ended) => {
             state.ingest.record_denials(request, &sender.grant).await?;
-            Err(expired)
+            Err(ended)
         }
     }
 }

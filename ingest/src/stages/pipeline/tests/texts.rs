@@ -150,13 +150,21 @@ fn an_event_s_identifiers_are_found_however_they_are_written() {
 fn texts_beyond_the_work_of_a_request_are_withheld_as_a_whole() {
     let limits = Limits { scrub_steps_max: 100_000, ..Limits::DEFAULT };
     let world = World { config: PipelineConfig { limits, ..PipelineConfig::DEFAULT }, ..World::new() };
-    let costly = crash(r#""install_id":"in-1""#, &"0030 11 ".repeat(1023));
     let cheap = crash(r#""install_id":"in-1""#, "all is well");
-    let piped = world.native(&format!("[{cheap},{costly},{cheap}]")).unwrap();
-    let rows = world.rows(&piped);
-    let kept: Vec<_> = rows.iter().map(|row| column(row, "message").unwrap()).collect();
-    assert_eq!(kept, ["all is well", "<text>", "<text>"]);
-    assert!(piped.work.is_spent() && piped.work.unscanned() >= 2);
-    let again = world.native(&format!("[{cheap},{costly},{cheap}]")).unwrap();
-    assert_eq!(world.rows(&again), rows, "the same request has the same result");
+    let begins_alike = |at: usize| format!("{}{at}", "ab".repeat(100));
+    let ids = format!(r#""install_id":"{}","user_id":"{}""#, begins_alike(1), begins_alike(2));
+    for (costly, kept) in [
+        // For the patterns: what comes after it is withheld.
+        (crash(r#""install_id":"in-1""#, &"0030 11 ".repeat(1023)), ["all is well", "<text>", "<text>"]),
+        // For the search for its own identifiers, which looks at all events before the patterns do.
+        (crash(&ids, &"ababababab%61b=6".repeat(500)), ["<text>"; 3]),
+    ] {
+        let piped = world.native(&format!("[{cheap},{costly},{cheap}]")).unwrap();
+        let rows = world.rows(&piped);
+        let messages: Vec<_> = rows.iter().map(|row| column(row, "message").unwrap()).collect();
+        assert_eq!(messages, kept);
+        assert!(piped.work.is_spent() && piped.work.unscanned() >= 2);
+        let again = world.native(&format!("[{cheap},{costly},{cheap}]")).unwrap();
+        assert_eq!(world.rows(&again), rows, "the same request has the same result");
+    }
 }

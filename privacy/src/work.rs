@@ -1,14 +1,16 @@
-//! How much scanning the texts of one request may take, in steps that are counted and never timed, so that the same request
+//! How much looking at the texts of one request may take, in steps that are counted and never timed, so that the same request
 //! always has the same result.
 //!
-//! A step is about a byte that a regular expression looks at. Not here: how many a request may take (`shoal-ingest`,
-//! `config.rs`).
+//! A step is about a byte that a regular expression looks at. The search for an event's own identifiers and the scrubber take
+//! from the same steps. Not here: how many a request may take (`shoal-ingest`, `config.rs`).
 
+/// What is left of a text that is withheld.
+pub const WITHHELD: &str = "<text>";
 /// Steps that beginning a search takes, whatever it looks at.
 const SEARCH_STEPS: u64 = 16;
 
 /// Why a text is withheld as a whole.
-pub(super) enum Withheld {
+pub(crate) enum Withheld {
     /// No steps were left.
     Unscanned,
     /// It did not come to rest.
@@ -55,21 +57,22 @@ impl Work {
     }
 
     /// Takes the steps of a search over so many bytes; false when nothing is left.
-    pub(super) fn search(&mut self, bytes: usize) -> bool {
+    pub(crate) fn search(&mut self, bytes: usize) -> bool {
         self.spend(SEARCH_STEPS.saturating_add(bytes as u64))
     }
 
     /// Takes the steps of a pass that reads so many bytes one by one, which is cheaper than a search.
-    pub(super) fn pass(&mut self, bytes: usize) -> bool {
+    pub(crate) fn pass(&mut self, bytes: usize) -> bool {
         self.spend(1 + bytes as u64 / 8)
     }
 
-    fn spend(&mut self, steps: u64) -> bool {
+    /// Takes so many steps; false when nothing is left.
+    pub(crate) fn spend(&mut self, steps: u64) -> bool {
         self.left = self.left.saturating_sub(steps);
         self.left > 0
     }
 
-    pub(super) fn note(&mut self, withheld: &Withheld) {
+    pub(crate) fn note(&mut self, withheld: &Withheld) {
         match withheld {
             Withheld::Unscanned => self.unscanned += 1,
             Withheld::Unsettled => self.unsettled += 1,
