@@ -13,13 +13,13 @@ pub(crate) mod answers;
 pub(crate) mod auth;
 pub(crate) mod body;
 mod bound;
-mod coarse;
 pub(crate) mod connections;
 mod cors;
 mod described;
 mod for_operators;
 mod library_refusals;
 mod refusals;
+pub(crate) mod retention_told;
 mod routes;
 
 use std::net::TcpListener;

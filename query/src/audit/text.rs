@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use shoal_privacy::scrub::{Scrubber, Work};
+use shoal_privacy::{scrub::Scrubber, work::Work};
 
 /// Longest text of a private query that is kept; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 16 << 10;

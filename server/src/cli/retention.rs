@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shoal_audit::{Actor, Role};
 use shoal_language::calendar::parse_day;
-use shoal_retention::{Accepted, Line, Mode, Permit, Plan, Progress, Report, Retention};
+use shoal_retention::{Accepted, Failure, Line, Mode, Permit, Plan, Progress, Report, Retention};
 use shoal_schemas::calendar::day_of;
 use shoal_storage::StorageError;
 
@@ -21,13 +21,18 @@ use super::output::{framed, print_either};
 use crate::client::{Client, local_url, problem_text};
 use crate::config::Config;
 use crate::error::Error;
+use crate::http::retention_told::{KeptDays, PlanTold, ReportTold};
 use crate::retention_line::{Asked, RetentionLine};
 use crate::served_time::ServedTime;
 use crate::{clocks, startup};
 
+/// Why a running service tells no numbers, and where they are.
+const WITHOUT_NUMBERS: &str = "No key is told how many files and rows that is: `shoal status` counts the rows that there are, and the \
+    audit has a line of each run.\n";
+
 #[derive(Subcommand)]
 pub(super) enum RetentionCommand {
-    /// Shows which files a run would remove, and changes nothing.
+    /// Shows what a run would remove, and changes nothing. Through a running service it shows days, and no number of files or rows.
     Plan(Access),
     /// Removes the expired days from the tables and from the disk.
     Run {
@@ -97,9 +102,10 @@ pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCod
         }
         (RetentionCommand::Plan(_), None) => {
             let plan = client(config, access)?.get("/v1/retention/plan")?;
-            let plan = Plan::deserialize(plan)
+            let plan = PlanTold::deserialize(plan)
                 .map_err(|e| Error::Remote(format!("this is not a plan of retention: {e}")))?;
-            show_plan(&plan, access.json)
+            let text = || format!("{}\n{WITHOUT_NUMBERS}", days_table(&plan.lines));
+            print_either(access.json, || json!(plan), text)
         }
         (RetentionCommand::Run { dry_run, accept, .. }, Some(retention)) => {
             let asked = Asked { dry_run: *dry_run, accepted: accept.accepted(now_ms)? };
@@ -109,7 +115,7 @@ pub(super) fn run(config: &Config, command: &RetentionCommand) -> Result<ExitCod
             let Accept { accept_clock, accept_share } = accept;
             let asked =
                 json!({"dry_run": dry_run, "accept_clock": accept_clock, "accept_share": accept_share});
-            show_report(&run_remote(&client(config, access)?, &asked)?, access.json)
+            show_told(&run_remote(&client(config, access)?, &asked)?, access.json)
         }
     }
 }
@@ -168,20 +174,19 @@ fn client(config: &Config, access: &Access) -> Result<Client, Error> {
     Ok(Client::new(&access.url.clone().unwrap_or_else(|| local_url(config)), key))
 }
 
-fn run_remote(client: &Client, asked: &Value) -> Result<Report, Error> {
+fn run_remote(client: &Client, asked: &Value) -> Result<ReportTold, Error> {
     let bar = bar();
     let mut ended = Err(Error::Remote("the service broke off".into()));
     client.post_lines("/v1/retention/runs", &asked.to_string(), &mut |mut line| {
         if let Some(problem) = line.get("problem") {
             ended = Err(Error::Remote(problem_text("a failed run", problem)));
         } else if let Some(report) = line.get_mut("report") {
-            ended = Report::deserialize(report.take())
+            ended = ReportTold::deserialize(report.take())
                 .map_err(|e| Error::Remote(format!("this is not a report of retention: {e}")));
         } else {
             let number = |name: &str| line["progress"][name].as_u64().unwrap_or(0);
-            let tables = |name: &str| usize::try_from(number(name)).unwrap_or(0);
-            let (tables_done, tables) = (tables("tables_done"), tables("tables"));
-            show_progress(&bar, Progress { tables_done, tables, files: number("files") });
+            bar.set_length(number("tables"));
+            bar.set_position(number("tables_done"));
         }
     })?;
     bar.finish_and_clear();
@@ -213,10 +218,25 @@ fn show_plan(plan: &Plan, json: bool) -> Result<ExitCode, Error> {
 
 fn show_report(report: &Report, json: bool) -> Result<ExitCode, Error> {
     print_either(json, || json!(report), || report_text(report))?;
-    for failure in &report.failed {
+    Ok(ended(&report.failed))
+}
+
+/// What a service has told of its run.
+fn show_told(told: &ReportTold, json: bool) -> Result<ExitCode, Error> {
+    let text = || {
+        let done =
+            if told.dry_run { "dry run: nothing was changed" } else { "what is before these days is gone" };
+        format!("{}\n{done}\n{WITHOUT_NUMBERS}", days_table(&told.lines))
+    };
+    print_either(json, || json!(told), text)?;
+    Ok(ended(&told.failed))
+}
+
+fn ended(failed: &[Failure]) -> ExitCode {
+    for failure in failed {
         eprintln!("shoal: {}/{} did not finish: {}", failure.region, failure.kind, failure.reason);
     }
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { Exit::TableUnfinished.into() })
+    if failed.is_empty() { ExitCode::SUCCESS } else { Exit::TableUnfinished.into() }
 }
 
 fn report_text(report: &Report) -> String {
@@ -234,6 +254,20 @@ fn report_text(report: &Report) -> String {
         text.push_str(&format!("{pinned} files are being read by queries; run again to delete them\n"));
     }
     text
+}
+
+fn days_table(lines: &[KeptDays]) -> Table {
+    let mut table = framed(["region", "programme", "kind", "kept days", "first day kept"]);
+    for line in lines {
+        table.add_row([
+            line.region.to_string(),
+            line.programme.to_string(),
+            line.kind.to_string(),
+            line.retention_days.to_string(),
+            line.first_day.clone(),
+        ]);
+    }
+    table
 }
 
 fn lines_table(lines: &[Line]) -> Table {

@@ -11,28 +11,20 @@ use crate::http::refusals;
 pub(in crate::http) struct RetentionPlan {
     /// For when it was made, in milliseconds since 1970
     now_ms: i64,
-    lines: Vec<RetentionLine>,
+    lines: Vec<KeptDays>,
 }
 
-/// What a run does to one programme's events of one kind in a region.
+/// Which days of one programme's events of one kind are kept in a region.
 #[derive(ToSchema)]
-struct RetentionLine {
+struct KeptDays {
     region: RegionWord,
     programme: ProgrammeWord,
     kind: KindWord,
     /// Days kept after the event's own day
     retention_days: u32,
-    /// Expired files; this and the other numbers of files are rounded up to a multiple of 10
-    files: u64,
-    /// Rounded up to a multiple of 10,000, as `kept_rows`
-    rows: u64,
-    /// Rounded up to a multiple of 10,000,000
-    bytes: u64,
-    /// The oldest expired day
-    #[schema(required = true, format = Date)]
-    oldest_day: Option<String>,
-    kept_files: u64,
-    kept_rows: u64,
+    /// The first day that is kept: a run removes what is before it
+    #[schema(format = Date)]
+    first_day: String,
 }
 
 /// One line of the answer to a run, which has one of the members: `progress` as it goes on, and `report` or `problem` at its end.
@@ -51,7 +43,6 @@ pub(in crate::http) struct RetentionRunLine {
 struct RetentionProgress {
     tables_done: u64,
     tables: u64,
-    files: u64,
 }
 
 /// What a run did.
@@ -61,24 +52,10 @@ struct RetentionReport {
     now_ms: i64,
     /// Nothing was changed
     dry_run: bool,
-    /// What left its table; in a dry run, what would
-    expired: Vec<RetentionLine>,
-    /// What left the disk
-    purged: Vec<Purged>,
+    /// What is before the first day of each is gone; after a dry run, it would be
+    lines: Vec<KeptDays>,
     /// Tables that did not finish
     failed: Vec<FailedTable>,
-}
-
-/// What left the disk in one table.
-#[derive(ToSchema)]
-struct Purged {
-    region: RegionWord,
-    kind: KindWord,
-    files: u64,
-    bytes: u64,
-    log_entries: u64,
-    /// Files that a query was still reading
-    pinned: u64,
 }
 
 /// A table that did not finish.

@@ -1,6 +1,6 @@
 //! `GET /v1/retention/plan` and `POST /v1/retention/runs`: for officers. A run answers with one JSON object a line:
 //! `{"progress": ..}` as it goes on, then `{"report": ..}`, or `{"problem": ..}` with the members of a problem document: its
-//! status cannot be the answer's any more, which has begun. Whatever is told is of the key's regions, and coarse (`coarse.rs`).
+//! status cannot be the answer's any more, which has begun. What is told depends on no event (`retention_told.rs`).
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -13,16 +13,16 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use crate::http::auth::{self, Presented};
-use crate::http::coarse;
 use crate::http::described::retention::RetentionPlan;
 use crate::http::refusals::{self, refusals};
+use crate::http::retention_told;
 use crate::problem::{Problem, ProblemType};
 use crate::retention_line::{Asked, RetentionLine};
 use crate::state::State;
 
 refusals!(
     /// Why a plan is not told.
-    Plan, Native: refusals::KEY, &[ProblemType::Failed]
+    Plan, Native: refusals::KEY
 );
 
 refusals!(
@@ -59,8 +59,8 @@ impl Wanted {
 #[utoipa::path(get, path = "/v1/retention/plan", tag = "retention", summary = "What a run would do",
     operation_id = "plan_retention",
     responses(
-        (status = 200, description = "Files, rows and bytes, each rounded up, and the oldest day per region of the key, programme and kind",
-            body = RetentionPlan),
+        (status = 200, description = "The first day that is kept, per region of the key, programme and kind: a run removes what is before it. \
+            How much that is nobody is told who may ask questions", body = RetentionPlan),
         Plan),
     security(("key" = []), ("basic" = [])))]
 pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
@@ -68,13 +68,8 @@ pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResp
         Ok(officer) => officer,
         Err(problem) => return problem.response(),
     };
-    match state.retention.plan(state.look().0).await {
-        Ok(plan) => HttpResponse::Ok().json(coarse::plan(plan, &officer.regions)),
-        Err(error) => {
-            tracing::error!(%error, "retention plan failed");
-            Problem::new(ProblemType::Failed, "a table could not be read; see the log").response()
-        }
-    }
+    let plan = retention_told::plan(&state.definitions.current(), state.look().0, &officer.regions);
+    HttpResponse::Ok().json(plan)
 }
 
 /// Runs retention now.
@@ -115,7 +110,7 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
             let _ = lines.send(Bytes::from(format!("{value}\n")));
         };
         let mut progress = |p: Progress| {
-            send(json!({"progress": {"tables_done": p.tables_done, "tables": p.tables, "files": coarse::files(p.files)}}));
+            send(json!({"progress": {"tables_done": p.tables_done, "tables": p.tables}}));
         };
         let problem = |of, detail: &str| json!({"problem": Problem::new(of, detail).document()});
         let failed = |detail: &str| problem(ProblemType::Failed, detail);
@@ -124,7 +119,10 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
                 Ok(()) if !asked.dry_run && state.ran(now_ms, asked.accepted).await.is_err() => {
                     send(failed("the mark of the run could not be written; see the log"));
                 }
-                Ok(()) => send(json!({"report": coarse::report(report, &officer.regions)})),
+                Ok(()) => {
+                    let registry = state.definitions.current();
+                    send(json!({"report": retention_told::report(&registry, report, &officer.regions)}));
+                }
                 Err(error) => {
                     tracing::error!(%error, "a run of retention is not in the audit");
                     send(failed("the audit could not be written; see the log"));
@@ -137,7 +135,7 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
                 }
                 send(match error {
                     RetentionError::Refused(refused) => {
-                        problem(ProblemType::RetentionRefused, &coarse::refused(&refused))
+                        problem(ProblemType::RetentionRefused, &retention_told::refused(&refused))
                     }
                     RetentionError::Table { .. } => failed("a table could not be read; see the log"),
                 });
