@@ -98,7 +98,7 @@ fn noisy(output: &Output) -> Option<&Noisy> {
 /// What holds for every value of a column, and in that of the first one for the rows of the answer.
 fn note(output: &Output, ty: &DataType) -> Option<String> {
     let of = |caveat: &Caveat| {
-        match caveat {
+        let text = match caveat {
         Caveat::Partial(most) => {
             format!("Groups that are not shown, of fewer than about {most} people, are not in it.")
         }
@@ -109,12 +109,15 @@ fn note(output: &Output, ty: &DataType) -> Option<String> {
         Caveat::LeftOut => {
             "Days that have expired and were never asked for are left out: there its number is not zero but unknown.".to_owned()
         }
-    }
+        // Each row is exact or an estimate by itself.
+        Caveat::BesideExact => return None,
+    };
+        Some(text)
     };
     let mut texts: Vec<String> = Vec::new();
     match &output.noise {
         None => {}
-        Some(Noise::Noisy(noisy)) => texts.extend(noisy.caveats.iter().map(of)),
+        Some(Noise::Noisy(noisy)) => texts.extend(noisy.caveats.iter().filter_map(of)),
         Some(Noise::Absent(absent)) => texts.push(format!("It is NULL also where {}.", why(absent.missing))),
         Some(_) if ty.is_numeric() => texts.push(
             "It follows from noisy numbers and from which groups are shown, and has no error of its own."

@@ -22,6 +22,9 @@ pub(super) const JOINED: &str = "SELECT a.os, a.n, b.people FROM (SELECT os, COU
 /// A statement with rows of VALUES beside a released table.
 pub(super) const VALUES: &str = "SELECT os, n FROM (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) AS t WHERE os IN (SELECT v.os FROM \
     (VALUES ('ios'), ('android')) AS v (os))";
+/// A statement with a row for each of some keys, whether its group is shown or not.
+pub(super) const FILLED: &str = "SELECT v.version, coalesce(c.n, 0) AS n FROM (VALUES ('1.0'), ('2.0')) AS v (version) LEFT JOIN (SELECT app_version, \
+    COUNT(*) AS n FROM crash GROUP BY app_version) AS c ON c.app_version = v.version";
 /// A statement with a window over released rows.
 pub(super) const RUNNING: &str = "SELECT day, n, SUM(n) OVER (ORDER BY day) AS so_far FROM (SELECT day, COUNT(*) AS n FROM usage \
     GROUP BY day) AS days ORDER BY day";

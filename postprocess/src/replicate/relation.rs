@@ -93,6 +93,8 @@ pub(crate) enum Caveat {
     Unknown(u64),
     /// It may stand for days that have expired and are left out.
     LeftOut,
+    /// A UNION put exact numbers beside it, and groups that are not shown would be beside those.
+    BesideExact,
 }
 
 /// A number whose interval is known: a released one as it is, a mean of two, or one that is linear in such a number.

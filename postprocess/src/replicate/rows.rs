@@ -13,7 +13,8 @@ use super::exprs::is_number;
 use super::relation::{Caveat, Missing, Noise, Noisy, Relation, Replication};
 use super::units::SAME_OVER_ROWS;
 use crate::functions::is_aggregate;
-use crate::refuse::Stop;
+use crate::refuse::{FILLED, Stop, stop};
+use shoal_language::Rule;
 
 /// A function of several rows.
 struct Call<'a> {
@@ -46,6 +47,7 @@ impl Replication<'_> {
             let is_chosen =
                 is_decided || params.filter.as_deref().is_some_and(|filter| input.decides(filter));
             let (name, args, ty) = (function.func.name(), params.args.as_slice(), field.data_type());
+            input.adds_up_what_is_whole(args)?;
             noise.push(match input.over_rows(&Call { name, args, ty, is_chosen }) {
                 Some(Noise::Noisy(_)) if params.distinct => Some(Noise::Lost),
                 Some(Noise::Noisy(noisy)) => {
@@ -90,6 +92,7 @@ impl Replication<'_> {
             is_chosen |= params.partition_by.iter().any(|e| input.decides(e));
             is_chosen |= params.order_by.iter().any(|sort| input.decides(&sort.expr));
             let (name, args, ty) = (name_of(&function.fun), params.args.as_slice(), field.data_type());
+            input.adds_up_what_is_whole(args)?;
             noise.push(match input.over_rows(&Call { name, args, ty, is_chosen }) {
                 Some(Noise::Noisy(_)) if params.distinct => Some(Noise::Lost),
                 Some(Noise::Noisy(noisy)) => {
@@ -112,6 +115,21 @@ impl Replication<'_> {
 }
 
 impl Relation {
+    /// Refuses what several rows of a UNION of exact numbers and released ones are made into: where a group is not shown, only the
+    /// exact number is left, and would look as if it were the truth.
+    fn adds_up_what_is_whole(&self, args: &[Expr]) -> Result<(), Stop> {
+        let is_beside_exact = |arg: &Expr| match self.noise(arg, &DataType::Float64) {
+            Some(Noise::Noisy(noisy)) => noisy.caveats.contains(&Caveat::BesideExact),
+            _ => false,
+        };
+        if !args.iter().any(is_beside_exact) {
+            return Ok(());
+        }
+        let message = "Exact numbers of a UNION cannot be added to those of groups of which some may not be shown: their number is \
+                       not zero, but unknown. Join the groups to what they are wanted for instead.";
+        Err(stop(Rule::Clause, message, FILLED))
+    }
+
     /// How a function of several rows depends on noise; a number is without companions.
     fn over_rows(&self, call: &Call<'_>) -> Option<Noise> {
         let mut of = call.is_chosen.then_some(Noise::Decided);

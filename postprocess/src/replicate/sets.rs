@@ -1,5 +1,6 @@
 //! Rewrites joins, DISTINCT and UNION.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
@@ -9,7 +10,7 @@ use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, cast, lit}
 
 use super::super::released::STATED;
 use super::exprs::is_number;
-use super::relation::{Bare, Missing, Noise, Noisy, Relation, Replication};
+use super::relation::{Bare, Caveat, Missing, Noise, Noisy, Relation, Replication};
 use super::rows::without_companions;
 use super::worlds::keys;
 use crate::refuse::{JOINED, Stop, stop};
@@ -169,13 +170,20 @@ impl Replication<'_> {
         let is_same = |noisy: &Noisy| is_whole(noisy) == is_whole(first);
         let has_unit = all.iter().all(|noisy| noisy.unit == first.unit);
         let whole = is_whole(first).filter(|_| has_unit && all.iter().all(is_same));
+        let mut caveats: BTreeSet<Caveat> =
+            all.iter().flat_map(|noisy| noisy.caveats.iter().copied()).collect();
+        let misses_groups =
+            |(input, of): (&Relation, &Option<&Noise>)| of.is_some() && !input.missing.is_nothing();
+        if of.iter().any(Option::is_none) && inputs.iter().zip(&of).any(misses_groups) {
+            caveats.insert(Caveat::BesideExact);
+        }
         let bare =
             whole.map(|is_whole| Bare { stated: Box::new(STATED.map(|_| self.fresh_column())), is_whole });
         Some(Noise::Noisy(Noisy {
             bare,
             moved: self.fresh_moved(),
             unit: first.unit.clone().filter(|_| has_unit),
-            caveats: all.iter().flat_map(|noisy| noisy.caveats.iter().copied()).collect(),
+            caveats,
             ends: None,
         }))
     }

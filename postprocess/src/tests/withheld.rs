@@ -179,6 +179,44 @@ async fn sums_of_shown_groups_say_what_is_not_in_them() {
 }
 
 #[tokio::test]
+async fn exact_numbers_are_not_added_to_those_of_groups_that_may_be_withheld() {
+    let postprocessor = Postprocessor::in_process(Limits::default());
+    let run = async |sql: String, tables| postprocessor.run(&sql, tables, in_seconds(60)).await;
+    let union = "(SELECT k0 AS k, 0 AS n FROM r0 UNION ALL SELECT k0, a0 FROM r1) u";
+    for sql in [
+        format!("SELECT k, sum(n) AS n FROM {union} GROUP BY k"),
+        format!("SELECT k, max(n + 1) AS n FROM (SELECT k, 2 * n AS n FROM {union}) v GROUP BY k"),
+        format!("SELECT k, sum(n) OVER (PARTITION BY k) AS n FROM {union}"),
+    ] {
+        let schemas: Vec<_> = world(&mut Normal(7)).into_iter().map(|table| table.schema).collect();
+        let told = postprocessor.check(&sql, &schemas, in_seconds(60)).await.unwrap_err();
+        assert!(
+            matches!(&told, PostprocessError::Refused(_)) && told.to_string().contains("unknown"),
+            "{told}"
+        );
+        // Where every group is shown, a group that is not there is one of nobody.
+        let shown = world(&mut Normal(7)).into_iter().map(|mut table| {
+            table.schema.shown_from = None;
+            table.schema.numbers.iter_mut().for_each(|number| number.withheld = None);
+            table
+        });
+        assert!(run(sql.clone(), shown.collect()).await.is_ok(), "{sql}");
+    }
+    let (columns, batch) =
+        run(format!("SELECT k, n FROM {union} ORDER BY n"), world(&mut Normal(7))).await.unwrap();
+    let of_exact = (numbers(&batch, "n")[0], numbers(&batch, "n_low")[0], numbers(&batch, "n_high")[0]);
+    assert_eq!(
+        (of_exact, &columns[1].note),
+        ((Some(0.0), Some(0.0), Some(0.0)), &None),
+        "each row by itself"
+    );
+    let both = "(SELECT k0 AS k, a0 AS n FROM r0 UNION ALL SELECT k0, a0 FROM r1) u";
+    assert!(
+        run(format!("SELECT k, sum(n) AS n FROM {both} GROUP BY k"), world(&mut Normal(7))).await.is_ok()
+    );
+}
+
+#[tokio::test]
 async fn texts_and_rows_that_follow_from_which_groups_are_shown_say_so() {
     let postprocessor = Postprocessor::in_process(Limits::default());
     for (sql, column, kind) in [
