@@ -4,7 +4,7 @@
 //! Not here: how long the data have been served, and whether the time of day can be right (`served_time.rs`).
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
 
@@ -34,9 +34,47 @@ impl Clocks {
     }
 }
 
+/// How often ticks are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Ends the process when ticks go back. No kernel lets them, but a library that is put before the C library can (libfaketime does,
+/// unless told otherwise), and a machine that is restored in the middle of its work. Whatever waits for a time then waits for
+/// ever, or not at all, so the service would answer and do nothing. Its next start goes on from what is durable.
+///
+/// # Errors
+/// When there can be no thread for it.
+pub(crate) fn end_when_ticks_go_back(ticks: Clock) -> Result<(), Error> {
+    let end = || {
+        tracing::error!(
+            "the monotonic clock has gone back, so that nothing can wait any more: the service must be started again"
+        );
+        std::process::exit(1)
+    };
+    let thread = std::thread::Builder::new().name("ticks".to_owned());
+    let spawned = thread.spawn(move || {
+        until_back(&ticks, LOOK);
+        end()
+    });
+    spawned.map(drop).map_err(|error| Error::Service(format!("a thread for the clock: {error}")))
+}
+
+/// Returns when ticks have gone back between two looks.
+fn until_back(ticks: &Clock, look: Duration) {
+    let mut last = ticks();
+    loop {
+        // The thread is the system's own, since the runtime's timers are what would fail.
+        std::thread::sleep(look);
+        let now = ticks();
+        if now < last {
+            return;
+        }
+        last = now;
+    }
+}
+
 /// The time of day of the operating system.
 pub fn system_clock() -> Clock {
-    let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     Arc::new(move || match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => ms(since),
         Err(before) => -ms(before.duration()),
@@ -71,6 +109,17 @@ mod tests {
         assert!(refused.contains("1969-12-20") && refused.contains("set it"), "{refused}");
         assert!(at(0).is_err() && at(i64::MIN).is_err());
         assert!(checked(&system_clock()).is_ok());
+    }
+
+    #[test]
+    fn ticks_that_go_back_are_seen_and_those_that_jump_ahead_are_none() {
+        let steps = [5, 5, 6, 1_440_000_006, 1_440_000_006, 1_440_000_005, i64::MAX];
+        let looks = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = Arc::clone(&looks);
+        let ticks: Clock =
+            Arc::new(move || steps[counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed)]);
+        until_back(&ticks, Duration::ZERO);
+        assert_eq!(looks.load(std::sync::atomic::Ordering::Relaxed), 6);
     }
 
     #[test]

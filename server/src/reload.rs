@@ -28,8 +28,11 @@ use crate::tls;
 
 pub(crate) use self::line::By;
 
-/// Settings whose changes are taken over.
-const TAKEN: [&str; 5] = ["http.tls_cert", "http.tls_key", "country_mmdb", "log.level", "schemas_dir"];
+/// Settings whose changes are taken over whatever the service was started with.
+const ALWAYS_TAKEN: [&str; 2] = ["log.level", "schemas_dir"];
+/// Settings of files that are read again if the service was started with such files.
+const TLS: [&str; 2] = ["http.tls_cert", "http.tls_key"];
+const COUNTRIES: &str = "country_mmdb";
 
 /// What the service was started with.
 pub(crate) struct Reload {
@@ -45,6 +48,10 @@ pub(crate) struct Reloaded {
     /// About the definitions.
     #[serde(flatten)]
     pub(crate) definitions: Changes,
+    /// Settings that have changed since the start and are in force.
+    pub(crate) settings_taken: Vec<String>,
+    /// Settings whose files were read again.
+    pub(crate) files_read: Vec<String>,
     /// Settings that have changed since the start and need a restart.
     pub(crate) settings_need_restart: Vec<String>,
 }
@@ -114,26 +121,33 @@ impl Reload {
     /// Nothing here fails. What was there at the start cannot come or go, but for an overlay.
     fn take(&self, state: &State, checked: Checked) -> Reloaded {
         let Checked { new, tls, geo, successor } = checked;
-        let mut waiting = self.started_with.changed(&new);
-        let mut is_taken = TAKEN.to_vec();
-        match (&state.tls, tls) {
-            (Some(shown), Some(tls)) => shown.store(tls.into()),
-            _ => is_taken.retain(|name| !name.starts_with("http.tls")),
+        let mut files_read = Vec::new();
+        if let (Some(shown), Some(tls)) = (&state.tls, tls) {
+            shown.store(tls.into());
+            files_read.extend(TLS);
         }
-        if !geo.is_some_and(|geo| state.ingest.replace_geo(&geo)) {
-            is_taken.retain(|name| *name != "country_mmdb");
+        if geo.is_some_and(|geo| state.ingest.replace_geo(&geo)) {
+            files_read.push(COUNTRIES);
         }
         let definitions = successor.take_over(&state.definitions);
         self.level.set(new.config.log.level);
         state.keys.refresh();
-        waiting.retain(|name| !is_taken.contains(name));
-        Reloaded { definitions, settings_need_restart: waiting.into_iter().map(str::to_owned).collect() }
+        let is_taken = |name: &&str| files_read.contains(name) || ALWAYS_TAKEN.contains(name);
+        let (taken, waiting): (Vec<_>, Vec<_>) =
+            self.started_with.changed(&new).into_iter().partition(is_taken);
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        Reloaded {
+            definitions,
+            settings_taken: owned(taken),
+            settings_need_restart: owned(waiting),
+            files_read: owned(files_read),
+        }
     }
 }
 
 /// Tells the log how a reload has ended.
 fn note(reloaded: &Result<Reloaded, Error>) {
-    let Reloaded { definitions, settings_need_restart } = match reloaded {
+    let Reloaded { definitions, settings_taken, files_read, settings_need_restart } = match reloaded {
         Ok(reloaded) => reloaded,
         Err(error) => {
             let error = error.to_string().replace('\n', "; ");
@@ -150,11 +164,10 @@ fn note(reloaded: &Result<Reloaded, Error>) {
         let files = files_changed.join(", ");
         tracing::info!(events, properties, files, "other definitions are in force");
     }
-    match settings_need_restart.is_empty() {
-        true => tracing::info!("the configuration was read again"),
-        false => {
-            let settings = settings_need_restart.join(", ");
-            tracing::warn!(settings, "the configuration was read again; these settings need a restart");
-        }
+    let (taken, files) = (settings_taken.join(", "), files_read.join(", "));
+    tracing::info!(taken, files, "the configuration was read again");
+    if !settings_need_restart.is_empty() {
+        let settings = settings_need_restart.join(", ");
+        tracing::warn!(settings, "these settings need a restart");
     }
 }

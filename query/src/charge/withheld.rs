@@ -2,7 +2,9 @@
 //!
 //! A group is withheld from a released part when it has fewer than `k_min` subjects there, or when their noisy number does not
 //! reach the threshold. So with the chance of an interval it has at most `subjects_min + z sd` of them, and each adds no more
-//! than its clamp. Invariants: from the text and the registry alone. Not here: who uses it (`release`, and the postprocessing).
+//! than its clamp.
+//! Invariant: the ends follow from the text and the registry alone.
+//! Not here: who uses them (`release`, and the postprocessing).
 
 use shoal_anonymity::budget::Z_95;
 
@@ -17,7 +19,7 @@ pub(crate) struct Withheld {
 }
 
 impl ChargedQuery {
-    /// None when every group is shown.
+    /// Says from how many subjects on groups are shown. It is `None` when every group is.
     pub(crate) fn withheld(&self) -> Option<Withheld> {
         let threshold = self.threshold.as_ref()?;
         let noise = match &threshold.subjects {
@@ -28,7 +30,7 @@ impl ChargedQuery {
         Some(Withheld { subjects_min: threshold.subjects_min as f64, sd })
     }
 
-    /// The most released parts whose numbers are added up in one group.
+    /// Returns how many released parts are added up in one group, at the most.
     pub(crate) fn parts_of_a_group(&self) -> u64 {
         let regions = match self.query.keys().iter().any(|key| key.kind == KeyKind::Region) {
             true => 1,
@@ -42,7 +44,8 @@ impl ChargedQuery {
         self.query.buckets().iter().map(|bucket| bucket.days.len()).max().unwrap_or(1).max(1)
     }
 
-    /// What one subject of a released part adds to an aggregate at the most, in units; none for a quantile.
+    /// Returns what one subject of a released part adds to an aggregate at the most, in units of the aggregate. A quantile has no such
+    /// number.
     fn of_one_subject(&self, aggregate: usize) -> Option<f64> {
         let days = match self.layout.slots.get(aggregate)? {
             Place::Daily(_) | Place::Sessions(_) if !self.is_daily() => self.days_of_a_bucket(),
@@ -56,12 +59,13 @@ impl ChargedQuery {
 }
 
 impl Withheld {
-    /// About how many people a group needs to be shown.
+    /// Returns about how many people a group needs to be shown.
     pub(crate) fn shown_from(self) -> u64 {
         self.subjects_min.max(0.0) as u64
     }
 
-    /// Between what an aggregate is, in units, of a group that is missing from so many released parts.
+    /// Returns the lowest and the highest value, in units, that an aggregate can have in a group that is missing from so many
+    /// released parts.
     pub(crate) fn ends(self, charged: &ChargedQuery, aggregate: usize, parts: u64) -> Option<(i64, i64)> {
         let asked = charged.query.aggregates().get(aggregate)?;
         if let AggregateOp::Quantile { edges, .. } = &asked.op {

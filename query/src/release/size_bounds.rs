@@ -2,7 +2,8 @@
 //!
 //! A block's rows came in under the limits of a subject's day that were in force since its day began, of which the largest
 //! counts ([`DayLimits`]). Where rows may be older than the first limit that is known, each subject's rows are counted up to
-//! that number and no further. Invariants: no subject changes the size of a block by more than [`SizeBounds::most_on`],
+//! that number and no further.
+//! Invariants: no subject changes the size of a block by more than [`SizeBounds::most_on`],
 //! whatever is stored. Everything here follows from settings, records of settings, and the day.
 //! Not here: what is done with sizes (`size`), the limit itself (`shoal-ingest`).
 
@@ -12,7 +13,7 @@ use shoal_storage::DayLimits;
 
 use crate::failure::Failure;
 
-/// What the size of a block costs it, in each of its epochs in which it is asked about.
+/// The price of a block's size. The block pays it once in each of its epochs in which somebody asks about it.
 pub const SIZE_PRICE: Rho = Rho::from_nano(500_000);
 
 /// The bounds of sizes, by day.
@@ -24,23 +25,24 @@ pub(crate) struct SizeBounds {
 }
 
 impl SizeBounds {
-    /// From the limits that were recorded, and the one in force.
+    /// Makes the bounds of the limits that were recorded and of the one that is in force now.
     pub(crate) fn of(limits: Option<DayLimits>, now: u64) -> SizeBounds {
         SizeBounds { limits, now: now.max(1) }
     }
 
-    /// The most rows of one subject that count in the size of a block of this day.
+    /// Returns how many rows of one subject count in the size of a block of this day, at the most.
     pub(super) fn most_on(&self, day: i32) -> u64 {
         self.limits.as_ref().map_or(self.now, |limits| limits.most_on(day).max(self.now))
     }
 
-    /// Up to which number each subject's rows are counted; none when no subject can have more.
+    /// Returns the number up to which the rows of each subject are counted. It is `None` when no subject can have more rows than
+    /// [`SizeBounds::most_on`] says, so that counting them all gives the same.
     pub(super) fn counted_to(&self, day: i32) -> Option<u64> {
         let may_hold_more = self.limits.as_ref().is_none_or(|limits| limits.is_counted(day));
         may_hold_more.then(|| self.most_on(day))
     }
 
-    /// The noise of the sizes of this day's blocks.
+    /// Returns the noise that the sizes of this day's blocks have.
     pub(super) fn noise(&self, day: i32) -> Result<DiscreteGaussian, Failure> {
         let most = u128::from(self.most_on(day));
         let squared = most.checked_mul(most).ok_or(Failure::Internal)?;

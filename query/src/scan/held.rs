@@ -1,11 +1,11 @@
-//! Rows in memory, which become one stream for each day and table: put in order part by part.
+//! Rows that are held in memory. They become one stream for each day and table, which is put in order part by part.
 //!
 //! ```text
 //! rows of a file, in order |
 //! rows of a file, in order | -the next part of the subjects-> sorted -> batch, batch, ..
 //! ```
-//! Invariants: what is held is there once, and of one part, which is a small one, there is as much more as
-//! [`RowBytes::in_chunks`](super::room::RowBytes::in_chunks) says. Not here: how many rows may be held (`room`), which
+//! Invariants: each row is held once; the part that is being put in order takes as much memory again as
+//! [`RowBytes::in_chunks`](super::room::RowBytes::in_chunks) says, and it is a small part. Not here: how many rows may be held (`room`), which
 //! subjects a part has (`ranges`).
 
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Rows more.
+    /// Adds rows of a file.
     pub(super) fn take(&mut self, role: Role, rows: Loaded) -> Result<(), Failure> {
         if rows.runs.is_empty() {
             return Ok(());
@@ -37,17 +37,17 @@ impl Held {
         Ok(())
     }
 
-    /// What it takes in memory.
+    /// Bytes of memory that the rows take.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many streams they become.
+    /// The number of streams that the rows become.
     pub(super) fn roles(&self) -> usize {
         self.rows.len()
     }
 
-    /// What becomes one stream for each role, put in order in parts that end with these subjects, which ascend.
+    /// Makes one stream for each role. The rows are put in order in parts that end with these subjects, which must ascend.
     pub(super) fn in_parts(self, parts: &[u128], batch_rows: usize) -> Vec<(Role, InParts)> {
         let of = |(role, rows)| (role, InParts::new(rows, parts, batch_rows));
         self.rows.into_iter().map(of).collect()
@@ -57,11 +57,13 @@ impl Held {
 /// The rows of one role that are held.
 pub(super) struct InParts {
     rows: Vec<Loaded>,
-    /// The first subject of the next part, and the last one of each that is left.
+    /// The first subject of the next part.
     from: u128,
+    /// The last subject of each part that is left.
     ends: VecDeque<u128>,
-    /// The part at hand, in order; the next row of it.
+    /// The part that is being read, in order.
     part: Loaded,
+    /// Its row that is read next.
     next: usize,
     batch_rows: usize,
 }
@@ -72,7 +74,7 @@ impl InParts {
         InParts { rows, from: 0, ends, part: Loaded::default(), next: 0, batch_rows: batch_rows.max(1) }
     }
 
-    /// The next rows; none at the end.
+    /// Returns the next rows, and `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Loaded>, Failure> {
         while self.next == self.part.rows() {
             self.part = Loaded::default();

@@ -40,19 +40,21 @@ pub(super) fn run(file: Option<&Path>, args: &ReloadArgs) -> Result<ExitCode, Er
 }
 
 fn text(reloaded: &Reloaded) -> String {
-    let Reloaded { definitions: Changes { events_added, properties_added, files_changed }, .. } = reloaded;
-    let waiting = &reloaded.settings_need_restart;
+    let Reloaded { definitions, settings_taken, files_read, settings_need_restart } = reloaded;
+    let Changes { events_added, properties_added, files_changed } = definitions;
     let lines: Vec<String> = [
         ("new events", events_added),
         ("new properties", properties_added),
         ("changed", files_changed),
-        ("settings that need a restart", waiting),
+        ("settings that were taken over", settings_taken),
+        ("files that were read again", files_read),
+        ("settings that need a restart", settings_need_restart),
     ]
     .into_iter()
     .filter(|(_, names)| !names.is_empty())
     .map(|(what, names)| format!("{what}: {}", names.join(", ")))
     .collect();
-    let head = match reloaded.definitions.is_none() {
+    let head = match definitions.is_none() {
         true => "read again; the definitions say what they said before",
         false => "read again; other definitions are in force",
     };
@@ -71,11 +73,22 @@ mod tests {
             properties_added: names(&["click.hand", "click.side"]),
             files_changed: Vec::new(),
         };
-        let reloaded = Reloaded { definitions, settings_need_restart: names(&["http.workers"]) };
+        let reloaded = Reloaded {
+            definitions,
+            settings_taken: names(&["log.level"]),
+            files_read: names(&["http.tls_cert", "http.tls_key"]),
+            settings_need_restart: names(&["http.workers"]),
+        };
         let expected = "read again; other definitions are in force\nnew events: door_open\n\
-            new properties: click.hand, click.side\nsettings that need a restart: http.workers";
+            new properties: click.hand, click.side\nsettings that were taken over: log.level\n\
+            files that were read again: http.tls_cert, http.tls_key\nsettings that need a restart: http.workers";
         assert_eq!(text(&reloaded), expected);
-        let reloaded = Reloaded { definitions: Changes::default(), settings_need_restart: Vec::new() };
+        let reloaded = Reloaded {
+            definitions: Changes::default(),
+            settings_taken: Vec::new(),
+            files_read: Vec::new(),
+            settings_need_restart: Vec::new(),
+        };
         assert_eq!(text(&reloaded), "read again; the definitions say what they said before");
     }
 }

@@ -6,10 +6,12 @@
 use std::path::Path;
 use std::pin::pin;
 use std::process::{ExitCode, exit};
+use std::sync::Arc;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::clocks::end_when_ticks_go_back;
 use crate::config::Loaded;
 use crate::error::Error;
 use crate::own_process;
@@ -26,7 +28,9 @@ pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
         tracing::info!("starting");
         let config = started_with.config.clone();
         let reload = Reload::new(file.map(Path::to_path_buf), started_with, level);
-        let mut starting = pin!(start_with(config, crate::Clocks::system(), Some(reload)));
+        let clocks = crate::Clocks::system();
+        end_when_ticks_go_back(Arc::clone(&clocks.ticks))?;
+        let mut starting = pin!(start_with(config, clocks, Some(reload)));
         let started = tokio::select! {
             started = &mut starting => started?,
             () = signals.told_to_stop() => {

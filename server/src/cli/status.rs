@@ -139,11 +139,16 @@ fn rows(rows: &[Rows]) -> Vec<String> {
 }
 
 fn last_runs(runs: &LastRuns) -> Vec<String> {
-    let told =
-        |what: &str, at: Option<i64>| format!("{what} {}", at.map_or_else(|| "unknown".to_owned(), time));
+    // Where each is known from: lines of the audit, whose older files are not read for this, a mark, and the service itself.
+    let told = |what: &str, at: Option<i64>, none: &str| {
+        format!("{what} {}", at.map_or_else(|| none.to_owned(), time))
+    };
+    let (in_audit, since_start) = ("none in the newest file of the audit", "none since the service started");
     vec![
-        format!("{}, {}", told("retention", runs.retention_ms), told("compaction", runs.compaction_ms)),
-        format!("{}, {}", told("audit check", runs.audit_check_ms), told("backup", runs.backup_ms)),
+        told("retention", runs.retention_ms, in_audit),
+        told("compaction", runs.compaction_ms, since_start),
+        told("audit check", runs.audit_check_ms, "none"),
+        told("backup", runs.backup_ms, in_audit),
     ]
 }
 

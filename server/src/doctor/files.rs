@@ -20,10 +20,10 @@ const DEPTH_MAX: usize = 16;
 /// Whose the files are, and who may read them.
 pub(super) fn checks(config: &Config) -> Vec<Check> {
     vec![
-        permissions("data directory", &config.data_dir),
-        permissions("high-water marks", &config.marks_dir()),
-        permissions("withdrawals", &config.journal_dir()),
-        permissions("unit keys", &config.unit_key_dir()),
+        permissions("permissions of data", &config.data_dir),
+        permissions("permissions of budget marks", &config.marks_dir()),
+        permissions("permissions of withdrawals", &config.journal_dir()),
+        permissions("permissions of unit keys", &config.unit_key_dir()),
     ]
 }
 

@@ -166,7 +166,7 @@ fn reload_again_and_again(site: &Site<'_>) {
     site.properties(&["hand", "thumb"]);
     let (code, told, errors) = site.reload();
     assert_eq!(code, 0, "{errors}");
-    let expected = json!({"events_added": [], "properties_added": ["click.thumb"], "files_changed": [], "settings_need_restart": []});
+    let expected = json!({"events_added": [], "properties_added": ["click.thumb"], "files_changed": [], "settings_taken": [], "files_read": [], "settings_need_restart": []});
     assert_eq!(told, expected);
     assert_eq!(site.click("thumb", 400..440), 0);
     assert_eq!(site.reload().1["properties_added"], json!([]), "and nothing more the second time");

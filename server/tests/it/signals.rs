@@ -36,6 +36,7 @@ fn a_changed_configuration_is_taken_over_and_a_wrong_one_changes_nothing() {
         until(word, || (count(word) > before).then_some(()));
     };
     reread("[log]\nlevel = \"debug\"\n", "was read again");
+    assert!(server.log().contains("taken=\"log.level\""), "{}", server.log());
     ask();
     until("a line of a request", || (count("/healthz") > 0).then_some(()));
     // Wrong in several places: nothing of it is taken over, and one line tells all that is wrong.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::body::MessageBody;
-use actix_http::{Extensions, HttpService, Protocol, Request, Response};
+use actix_http::{Extensions, HttpService, KeepAlive, Protocol, Request, Response};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service, map_config,
@@ -90,8 +90,10 @@ where
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }
                 })
-                .keep_alive(QUIET)
-                .client_request_timeout(entrance.limits.head)
+                // A connection's own limits end it (`times.rs`). Those of the library go by a time that it keeps by itself, which is late
+                // for a while after a clock has jumped: then every request would be refused with 408.
+                .keep_alive(KeepAlive::Os)
+                .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(entrance.limits.closing)
                 // A client that hangs up ends its query. Without this it would go on until its time is over.
                 .h1_allow_half_closed(false)
