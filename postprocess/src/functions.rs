@@ -138,12 +138,12 @@ impl Functions {
             planners: SessionStateDefaults::default_expr_planners(),
             options,
         };
-        for one in datafusion::functions::all_default_functions() {
+        for one in scalars() {
             for name in names(one.name(), one.aliases(), is_scalar) {
                 known.scalars.insert(name, Arc::clone(&one));
             }
         }
-        for one in datafusion::functions_aggregate::all_default_aggregate_functions() {
+        for one in aggregates() {
             for name in names(one.name(), one.aliases(), is_aggregate) {
                 known.aggregates.insert(name, Arc::clone(&one));
             }
@@ -159,6 +159,88 @@ impl Functions {
         }
         known
     }
+}
+
+/// The functions of [`SCALARS`]. Each is taken by itself, since what is not taken is not in the program either.
+fn scalars() -> Vec<Arc<ScalarUDF>> {
+    use datafusion::functions::{core, datetime, math, string, unicode};
+    vec![
+        math::abs(),
+        math::acos(),
+        math::asin(),
+        math::atan(),
+        math::atan2(),
+        math::cbrt(),
+        math::ceil(),
+        math::cos(),
+        math::degrees(),
+        math::exp(),
+        math::floor(),
+        math::ln(),
+        math::log(),
+        math::log10(),
+        math::log2(),
+        math::pi(),
+        math::power(),
+        math::radians(),
+        math::round(),
+        math::signum(),
+        math::sin(),
+        math::sqrt(),
+        math::tan(),
+        math::tanh(),
+        math::trunc(),
+        core::coalesce(),
+        core::greatest(),
+        core::least(),
+        core::nullif(),
+        core::nvl(),
+        string::btrim(),
+        string::concat(),
+        string::contains(),
+        string::ends_with(),
+        string::lower(),
+        string::ltrim(),
+        string::rtrim(),
+        string::split_part(),
+        string::starts_with(),
+        string::upper(),
+        unicode::character_length(),
+        unicode::initcap(),
+        unicode::left(),
+        unicode::right(),
+        unicode::strpos(),
+        unicode::substr(),
+        datetime::date_bin(),
+        datetime::date_part(),
+        datetime::date_trunc(),
+        datetime::to_char(),
+    ]
+}
+
+/// The same for [`AGGREGATES`].
+fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    use datafusion::functions_aggregate::{
+        average, bool_and_or, correlation, count, covariance, median, min_max, regr, stddev, sum, variance,
+    };
+    vec![
+        average::avg_udaf(),
+        bool_and_or::bool_and_udaf(),
+        bool_and_or::bool_or_udaf(),
+        correlation::corr_udaf(),
+        count::count_udaf(),
+        covariance::covar_pop_udaf(),
+        covariance::covar_samp_udaf(),
+        min_max::max_udaf(),
+        median::median_udaf(),
+        min_max::min_udaf(),
+        regr::regr_slope_udaf(),
+        stddev::stddev_udaf(),
+        stddev::stddev_pop_udaf(),
+        sum::sum_udaf(),
+        variance::var_samp_udaf(),
+        variance::var_pop_udaf(),
+    ]
 }
 
 fn names(name: &str, aliases: &[String], is_listed: impl Fn(&str) -> bool) -> Vec<String> {
@@ -226,5 +308,28 @@ impl ContextProvider for Scope<'_> {
 
     fn udwf_names(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// By all names that the library has for what is on the lists.
+    #[test]
+    fn every_function_of_the_lists_is_there_and_no_other() {
+        let known = Functions::new(Arc::new(ConfigOptions::default()));
+        let all = datafusion::functions::all_default_functions();
+        let all = all.iter().flat_map(|one| names(one.name(), one.aliases(), is_scalar));
+        let listed: BTreeSet<String> = all.chain(["sign".to_owned()]).collect();
+        assert_eq!(known.scalars.keys().cloned().collect::<BTreeSet<_>>(), listed);
+        assert!(SCALARS.iter().all(|name| known.scalars.contains_key(*name)));
+        let all = datafusion::functions_aggregate::all_default_aggregate_functions();
+        let all = all.iter().flat_map(|one| names(one.name(), one.aliases(), is_aggregate));
+        assert_eq!(known.aggregates.keys().cloned().collect::<BTreeSet<_>>(), all.collect());
+        assert!(AGGREGATES.iter().all(|name| known.aggregates.contains_key(*name)));
+        assert!(WINDOWS.iter().all(|name| known.windows.contains_key(*name)));
     }
 }
