@@ -1,4 +1,4 @@
-//! What the dearest requests take: 15 MB of text, which is close to `ingest.inflated_bytes_max`, in bodies of a quarter of a megabyte.
+//! What the dearest requests take: 15 MB of text, which is close to `ingest.inflated_bytes_max`, in bodies of some 200 kB.
 //!
 //! `cargo bench -p shoal-benches --bench dearest`. Each text is made for one search: for identifiers that all begin alike, in
 //! the readings that there are, for the patterns of the scrubber, for templates of paths. Beyond `ingest.scrub_steps_max`
@@ -63,7 +63,7 @@ fn body(event: impl Fn(usize) -> String) -> Vec<u8> {
 
 /// A crash of somebody with five identifiers that begin alike, in the words of a text.
 fn crash(text: &str, at: usize) -> String {
-    let names = ["install_id", "user_id", "device_id", "serial", "session_id"];
+    let names = ["install_id", "user_id", "device_id", "serial_number", "session_id"];
     let mut identifiers = String::new();
     for (more, name) in names.iter().enumerate() {
         identifiers += &format!(r#""{name}":"{}{at}","#, "ab".repeat(20 + more));

@@ -109,8 +109,11 @@ fn note(output: &Output, ty: &DataType) -> Option<String> {
         Caveat::LeftOut => {
             "Days that have expired and were never asked for are left out: there its number is not zero but unknown.".to_owned()
         }
-        // Each row is exact or an estimate by itself.
-        Caveat::BesideExact => return None,
+        Caveat::WithExact => return None,
+        Caveat::BesideExact => {
+            "Some of its rows have exact numbers. Where such a row stands for a group that is not shown, its number is not zero but unknown."
+                .to_owned()
+        }
     };
         Some(text)
     };

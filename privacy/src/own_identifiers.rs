@@ -107,7 +107,9 @@ impl OwnIdentifiers {
     /// Whether a text holds one of them, in any form. One for which no work is left is taken to hold one.
     pub fn are_in(&mut self, text: &str, work: &mut Work) -> bool {
         self.may_search(text)
-            && (first_found(text, work, |reading, work| self.first_in(reading, work).then_some(())).is_some()
+            && (work.is_spent()
+                || first_found(text, work, |reading, work| self.first_in(reading, work).then_some(()))
+                    .is_some()
                 || work.is_spent())
     }
 
@@ -116,6 +118,9 @@ impl OwnIdentifiers {
     pub fn redact(&mut self, text: &str, work: &mut Work) -> Option<String> {
         if !self.may_search(text) {
             return None;
+        }
+        if work.is_spent() {
+            return Some(WITHHELD.to_owned());
         }
         let mut current: Option<String> = None;
         for _ in 0..ROUNDS_MAX {

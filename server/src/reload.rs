@@ -48,9 +48,11 @@ pub(crate) struct Reloaded {
     /// About the definitions.
     #[serde(flatten)]
     pub(crate) definitions: Changes,
-    /// Settings that have changed since the start and are in force.
+    /// Settings that are in force and that the service was not started with.
+    #[serde(default)]
     pub(crate) settings_taken: Vec<String>,
     /// Settings whose files were read again.
+    #[serde(default)]
     pub(crate) files_read: Vec<String>,
     /// Settings that have changed since the start and need a restart.
     pub(crate) settings_need_restart: Vec<String>,

@@ -122,6 +122,8 @@ pub(super) struct OwnRequest {
     received_ms: i64,
     grant: IngestGrant,
     definitions: Arc<Version>,
+    /// Whether nothing is wanted of it but what people decided.
+    is_for_decisions: bool,
 }
 
 impl OwnRequest {
@@ -136,7 +138,13 @@ impl OwnRequest {
             received_ms: request.received_ms,
             grant: grant.clone(),
             definitions,
+            is_for_decisions: false,
         }
+    }
+
+    /// The same, of which nothing is wanted but what people decided.
+    pub(super) fn for_decisions(self) -> OwnRequest {
+        OwnRequest { is_for_decisions: true, ..self }
     }
 
     fn request(&self) -> Request<'_> {
@@ -208,7 +216,7 @@ impl Judge {
             Err(refusal) => return self.withdrawals(own, &gate, refusal),
         };
         let changes = consents::changes(&decoded, &self.hearing(&request, grant, &gate));
-        if !changes.is_empty() {
+        if !changes.is_empty() || own.is_for_decisions {
             return Ok(Judged::Decided(changes));
         }
         let sent = Sent { request: &request, grant, now_ms: (self.clock)() };

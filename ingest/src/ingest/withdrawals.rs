@@ -62,7 +62,7 @@ impl Ingest {
         let _hold = hold.map_err(|held| self.refuse(LogError::Full(held)))?;
         let (unit_keys, judge) = (self.unit_keys.open(), Arc::clone(&self.judge));
         let turn = self.turn().await?;
-        let own = OwnRequest::of(&request, grant, judge.definitions());
+        let own = OwnRequest::of(&request, grant, judge.definitions()).for_decisions();
         let mut changes = match self.judges.run(turn, move || judge.run(&own, &unit_keys)).await? {
             Ok(Judged::Decided(changes) | Judged::Refused(changes, _)) => changes,
             Err(refusal) if refusal.code == RefusalCode::Unavailable => return Err(refusal),

@@ -151,7 +151,7 @@ impl Stage<'_> {
             return *known;
         }
         let clean = !text.contains(char::is_control) && self.scrubber.is_clean(text, &mut self.work);
-        if self.remembered.len() < REMEMBERED_MAX {
+        if self.remembered.len() < REMEMBERED_MAX && !self.work.is_spent() {
             self.remembered.insert(text.to_owned(), clean);
         }
         clean

@@ -93,7 +93,9 @@ pub(crate) enum Caveat {
     Unknown(u64),
     /// It may stand for days that have expired and are left out.
     LeftOut,
-    /// A UNION put exact numbers beside it, and groups that are not shown would be beside those.
+    /// A UNION put exact numbers into its column.
+    WithExact,
+    /// A UNION put exact numbers and those of groups that may not be shown into its column.
     BesideExact,
 }
 

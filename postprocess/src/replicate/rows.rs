@@ -47,7 +47,10 @@ impl Replication<'_> {
             let is_chosen =
                 is_decided || params.filter.as_deref().is_some_and(|filter| input.decides(filter));
             let (name, args, ty) = (function.func.name(), params.args.as_slice(), field.data_type());
-            input.adds_up_what_is_whole(args)?;
+            // Without a key there is one row, in which it is said what is missing.
+            if !node.group_expr.is_empty() {
+                input.may_be_put_together(name, args)?;
+            }
             noise.push(match input.over_rows(&Call { name, args, ty, is_chosen }) {
                 Some(Noise::Noisy(_)) if params.distinct => Some(Noise::Lost),
                 Some(Noise::Noisy(noisy)) => {
@@ -92,7 +95,7 @@ impl Replication<'_> {
             is_chosen |= params.partition_by.iter().any(|e| input.decides(e));
             is_chosen |= params.order_by.iter().any(|sort| input.decides(&sort.expr));
             let (name, args, ty) = (name_of(&function.fun), params.args.as_slice(), field.data_type());
-            input.adds_up_what_is_whole(args)?;
+            input.may_be_put_together(name, args)?;
             noise.push(match input.over_rows(&Call { name, args, ty, is_chosen }) {
                 Some(Noise::Noisy(_)) if params.distinct => Some(Noise::Lost),
                 Some(Noise::Noisy(noisy)) => {
@@ -115,18 +118,18 @@ impl Replication<'_> {
 }
 
 impl Relation {
-    /// Refuses what several rows of a UNION of exact numbers and released ones are made into: where a group is not shown, only the
+    /// Refuses to make one number of several rows of a UNION of exact numbers and released ones: where a group is not shown, only the
     /// exact number is left, and would look as if it were the truth.
-    fn adds_up_what_is_whole(&self, args: &[Expr]) -> Result<(), Stop> {
+    fn may_be_put_together(&self, name: &str, args: &[Expr]) -> Result<(), Stop> {
         let is_beside_exact = |arg: &Expr| match self.noise(arg, &DataType::Float64) {
             Some(Noise::Noisy(noisy)) => noisy.caveats.contains(&Caveat::BesideExact),
             _ => false,
         };
-        if !args.iter().any(is_beside_exact) {
+        if name == "count" || !args.iter().any(is_beside_exact) {
             return Ok(());
         }
-        let message = "Exact numbers of a UNION cannot be added to those of groups of which some may not be shown: their number is \
-                       not zero, but unknown. Join the groups to what they are wanted for instead.";
+        let message = "Exact numbers of a UNION cannot be put together with those of groups of which some may not be shown: the number \
+                       of such a group is not zero, but unknown. LEFT JOIN the groups to a list of their keys instead.";
         Err(stop(Rule::Clause, message, FILLED))
     }
 

@@ -12,7 +12,7 @@ use super::super::released::STATED;
 use super::exprs::is_number;
 use super::relation::{Bare, Caveat, Missing, Noise, Noisy, Relation, Replication};
 use super::rows::without_companions;
-use super::worlds::keys;
+use super::worlds::{constant, keys};
 use crate::refuse::{JOINED, Stop, stop};
 use shoal_language::Rule;
 
@@ -109,7 +109,7 @@ impl Replication<'_> {
         let columns: Vec<Column> = node.schema.columns();
         let mut noise = Vec::with_capacity(columns.len());
         for at in 0..columns.len() {
-            noise.push(self.united(&inputs, at));
+            noise.push(self.united(node, &inputs, at));
         }
         let mut projected = Vec::with_capacity(inputs.len());
         for input in inputs {
@@ -146,7 +146,7 @@ impl Replication<'_> {
     }
 
     /// The noise of one column of a union.
-    fn united(&mut self, inputs: &[Relation], at: usize) -> Option<Noise> {
+    fn united(&mut self, node: &Union, inputs: &[Relation], at: usize) -> Option<Noise> {
         let of: Vec<Option<&Noise>> =
             inputs.iter().map(|i| i.noise.get(at).and_then(Option::as_ref)).collect();
         if of.iter().all(Option::is_none) {
@@ -172,9 +172,15 @@ impl Replication<'_> {
         let whole = is_whole(first).filter(|_| has_unit && all.iter().all(is_same));
         let mut caveats: BTreeSet<Caveat> =
             all.iter().flat_map(|noisy| noisy.caveats.iter().copied()).collect();
+        // A NULL is no number.
+        let is_null = |plan: &LogicalPlan| matches!(constant(plan, at), Some(Expr::Literal(value, _)) if value.is_null());
+        let is_exact = |(plan, of): (&Arc<LogicalPlan>, &Option<&Noise>)| of.is_none() && !is_null(plan);
+        if node.inputs.iter().zip(&of).any(is_exact) {
+            caveats.insert(Caveat::WithExact);
+        }
         let misses_groups =
-            |(input, of): (&Relation, &Option<&Noise>)| of.is_some() && !input.missing.is_nothing();
-        if of.iter().any(Option::is_none) && inputs.iter().zip(&of).any(misses_groups) {
+            |(input, of): (&Relation, &Option<&Noise>)| of.is_some() && input.missing.shown_from.is_some();
+        if caveats.contains(&Caveat::WithExact) && inputs.iter().zip(&of).any(misses_groups) {
             caveats.insert(Caveat::BesideExact);
         }
         let bare =

@@ -192,10 +192,11 @@ fn partner(join: &Join, column: &Column) -> Option<Column> {
 }
 
 /// The constant that a column of a plan is.
-fn constant(plan: &LogicalPlan, at: usize) -> Option<Expr> {
+pub(super) fn constant(plan: &LogicalPlan, at: usize) -> Option<Expr> {
     match plan {
         LogicalPlan::Projection(node) => match without_alias(node.expr.get(at)?) {
             literal @ Expr::Literal(..) => Some(literal.clone()),
+            Expr::Cast(of) => Some(&*of.expr).filter(|of| matches!(of, Expr::Literal(..))).cloned(),
             Expr::Column(column) => constant(&node.input, node.input.schema().maybe_index_of_column(column)?),
             _ => None,
         },

@@ -50,6 +50,9 @@ pub(super) fn first_found<T>(
     if let Some(found) = search(text, work) {
         return Some(found);
     }
+    if !work.pass(text.len()) {
+        return None;
+    }
     let decoded = decode(text);
     if let Some(decoded) = &decoded {
         if !work.search(text.len()) {

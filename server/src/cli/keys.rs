@@ -33,7 +33,7 @@ pub(super) enum KeysCommand {
     List(ListArgs),
     /// Shows a key: what it takes, and what became of what came with it since the service started.
     Show(ShowArgs),
-    /// Revokes a key. A running service refuses it from then on.
+    /// Revokes a key. A running service refuses it from then on, but for withdrawals with a key that ships in apps.
     Revoke {
         /// Id of the key, as `shoal keys list` shows it.
         id: String,

@@ -46,7 +46,7 @@ fn text(reloaded: &Reloaded) -> String {
         ("new events", events_added),
         ("new properties", properties_added),
         ("changed", files_changed),
-        ("settings that were taken over", settings_taken),
+        ("settings in force that differ from the start", settings_taken),
         ("files that were read again", files_read),
         ("settings that need a restart", settings_need_restart),
     ]
@@ -80,7 +80,7 @@ mod tests {
             settings_need_restart: names(&["http.workers"]),
         };
         let expected = "read again; other definitions are in force\nnew events: door_open\n\
-            new properties: click.hand, click.side\nsettings that were taken over: log.level\n\
+            new properties: click.hand, click.side\nsettings in force that differ from the start: log.level\n\
             files that were read again: http.tls_cert, http.tls_key\nsettings that need a restart: http.workers";
         assert_eq!(text(&reloaded), expected);
         let reloaded = Reloaded {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shoal_audit::{Actor, Role};
 use shoal_language::calendar::parse_day;
-use shoal_retention::{Accepted, Failure, Line, Mode, Permit, Plan, Progress, Report, Retention};
+use shoal_retention::{Accepted, Line, Mode, Permit, Plan, Progress, Report, Retention};
 use shoal_schemas::calendar::day_of;
 use shoal_storage::StorageError;
 
@@ -28,7 +28,7 @@ use crate::{clocks, startup};
 
 /// Why a running service tells no numbers, and where they are.
 const WITHOUT_NUMBERS: &str = "No key is told how many files and rows that is: `shoal status` counts the rows that there are, and the \
-    audit has a line of each run.\n";
+    audit has a line of each run that a person started.\n";
 
 #[derive(Subcommand)]
 pub(super) enum RetentionCommand {
@@ -195,7 +195,7 @@ fn run_remote(client: &Client, asked: &Value) -> Result<ReportTold, Error> {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} tables, {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} tables{msg}") {
         bar.set_style(style);
     }
     bar
@@ -204,7 +204,7 @@ fn bar() -> ProgressBar {
 fn show_progress(bar: &ProgressBar, progress: Progress) {
     bar.set_length(progress.tables as u64);
     bar.set_position(progress.tables_done as u64);
-    bar.set_message(format!("{} files gone", progress.files));
+    bar.set_message(format!(", {} files gone", progress.files));
 }
 
 fn show_plan(plan: &Plan, json: bool) -> Result<ExitCode, Error> {
@@ -218,25 +218,35 @@ fn show_plan(plan: &Plan, json: bool) -> Result<ExitCode, Error> {
 
 fn show_report(report: &Report, json: bool) -> Result<ExitCode, Error> {
     print_either(json, || json!(report), || report_text(report))?;
-    Ok(ended(&report.failed))
+    for failure in &report.failed {
+        eprintln!("shoal: {}/{} did not finish: {}", failure.region, failure.kind, failure.reason);
+    }
+    Ok(ended(report.failed.is_empty()))
 }
 
 /// What a service has told of its run.
 fn show_told(told: &ReportTold, json: bool) -> Result<ExitCode, Error> {
     let text = || {
-        let done =
-            if told.dry_run { "dry run: nothing was changed" } else { "what is before these days is gone" };
+        let done = match (told.dry_run, told.failed.is_empty()) {
+            (true, _) => "dry run: nothing was changed",
+            (false, true) => {
+                "what is before these days has left its tables, and the disk but for files that a question was reading"
+            }
+            (false, false) => {
+                "what is before these days has left the tables that finished; run again for the others"
+            }
+        };
         format!("{}\n{done}\n{WITHOUT_NUMBERS}", days_table(&told.lines))
     };
     print_either(json, || json!(told), text)?;
-    Ok(ended(&told.failed))
+    for table in &told.failed {
+        eprintln!("shoal: {}/{} did not finish; see the log of the service", table.region, table.kind);
+    }
+    Ok(ended(told.failed.is_empty()))
 }
 
-fn ended(failed: &[Failure]) -> ExitCode {
-    for failure in failed {
-        eprintln!("shoal: {}/{} did not finish: {}", failure.region, failure.kind, failure.reason);
-    }
-    if failed.is_empty() { ExitCode::SUCCESS } else { Exit::TableUnfinished.into() }
+fn ended(is_finished: bool) -> ExitCode {
+    if is_finished { ExitCode::SUCCESS } else { Exit::TableUnfinished.into() }
 }
 
 fn report_text(report: &Report) -> String {

@@ -145,7 +145,11 @@ fn last_runs(runs: &LastRuns) -> Vec<String> {
     };
     let (in_audit, since_start) = ("none in the newest file of the audit", "none since the service started");
     vec![
-        told("retention", runs.retention_ms, in_audit),
+        told(
+            "retention",
+            runs.retention_ms,
+            "none since the service started, nor by a person in the newest file of the audit",
+        ),
         told("compaction", runs.compaction_ms, since_start),
         told("audit check", runs.audit_check_ms, "none"),
         told("backup", runs.backup_ms, in_audit),

@@ -2,12 +2,12 @@
 //!
 //! How many rows, bytes and files there are is exact, and a difference of two such numbers is what one person did, however they are
 //! rounded. Whoever asks questions must not have them. So an officer is told which days are kept, and that a run is done, for the
-//! regions of the key; how much it was is for people on the machine (the command line while no service runs, `shoal status`, the
-//! audit). Not here: plans and runs (`shoal-retention`), the routes.
+//! regions of the key. Only people on the machine are told how much that is: by the command line while no service runs, by
+//! `shoal status`, and by the audit. Not here: plans and runs (`shoal-retention`), the routes.
 
 use serde::{Deserialize, Serialize};
 use shoal_language::calendar::day_text;
-use shoal_retention::{Failure, Refused, Report};
+use shoal_retention::{Refused, Report};
 use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Programme, Region, Registry};
 
@@ -38,7 +38,14 @@ pub(crate) struct ReportTold {
     /// What is before the first day of each is gone; after a dry run, would be.
     pub(crate) lines: Vec<KeptDays>,
     /// Tables that did not finish.
-    pub(crate) failed: Vec<Failure>,
+    pub(crate) failed: Vec<Unfinished>,
+}
+
+/// A table that did not finish. Why is in the log of the service: an error can name files and numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unfinished {
+    pub(crate) region: Region,
+    pub(crate) kind: Kind,
 }
 
 /// The days that are kept at this time in some regions: what the definitions say, whatever there is.
@@ -68,9 +75,10 @@ pub(super) fn plan(registry: &Registry, now_ms: i64, regions: &[Region]) -> Plan
 }
 
 /// A report, for a key of these regions.
-pub(super) fn report(registry: &Registry, report: Report, regions: &[Region]) -> ReportTold {
+pub(super) fn report(registry: &Registry, report: &Report, regions: &[Region]) -> ReportTold {
     let lines = kept_days(registry, report.now_ms, regions);
-    let failed = report.failed.into_iter().filter(|of| regions.contains(&of.region)).collect();
+    let failed = report.failed.iter().filter(|of| regions.contains(&of.region));
+    let failed = failed.map(|of| Unfinished { region: of.region, kind: of.kind }).collect();
     ReportTold { now_ms: report.now_ms, dry_run: report.dry_run, lines, failed }
 }
 
@@ -81,7 +89,9 @@ pub(super) fn refused(refused: &Refused) -> String {
             "the run would remove more than {percent_max} percent of all rows. Look at the plan, the clock and the periods of \
              retention; if they are right, run retention once and accept the share"
         ),
-        Refused::Clock { .. } => refused.to_string(),
+        Refused::Clock { .. } => "the clock of this machine is more than 7 days beyond everything that is known of the time. Set the clock; or, \
+             if it is right, run retention once and accept the clock"
+            .to_owned(),
     }
 }
 
@@ -89,7 +99,7 @@ pub(super) fn refused(refused: &Refused) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use shoal_retention::Line;
+    use shoal_retention::{Failure, Line};
 
     #[test]
     fn what_is_told_depends_on_no_event_and_is_of_the_regions_of_the_key() {
@@ -114,13 +124,17 @@ mod tests {
                 kept_rows: rows,
             };
             let expired = std::iter::repeat_n(expired, rows as usize).collect();
-            let failed = vec![Failure { region: Region::De, kind: Kind::Usage, reason: "disk".to_owned() }];
+            let of = |region| Failure { region, kind: Kind::Usage, reason: format!("{rows} rows") };
+            let failed = vec![of(Region::De), of(Region::Us)];
             let done = Report { now_ms, dry_run: false, expired, purged: Vec::new(), failed };
-            report(&registry, done, &[Region::Us])
+            report(&registry, &done, &[Region::Us])
         };
         assert_eq!(report_of(4), report_of(0));
-        assert!(report_of(4).failed.is_empty() && !report_of(4).lines.is_empty());
+        assert_eq!(report_of(4).failed, [Unfinished { region: Region::Us, kind: Kind::Usage }]);
+        assert!(!report_of(4).lines.is_empty());
         let told = refused(&Refused::Share { rows: 4_711, rows_all: 4_712, percent_max: 50 });
         assert!(told.contains("50 percent") && !told.contains("471"), "{told}");
+        let clock = |beyond_days| refused(&Refused::Clock { beyond_days });
+        assert_eq!(clock(8), clock(4_711));
     }
 }

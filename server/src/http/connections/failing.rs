@@ -1,4 +1,4 @@
-//! Wrong keys are answered later and later, for each network: guessing is slow, and an app with a revoked key costs little.
+//! Wrong keys are answered later and later, for each network: guessing is slow, and an app whose key was revoked sends seldom.
 //!
 //! ```text
 //! debt of a network: + COST for each wrong key, - 1 s each second; free up to FREE, then the answer waits, `most` at the longest

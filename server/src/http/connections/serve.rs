@@ -91,7 +91,8 @@ where
                     async move { stopping.notified().await }
                 })
                 // A connection's own limits end it (`times.rs`). Those of the library go by a time that it keeps by itself, which is late
-                // for a while after a clock has jumped: then every request would be refused with 408.
+                // for a while after a clock has jumped: then every request would be refused with 408. The one that is left waits for a
+                // client that was answered early to read that.
                 .keep_alive(KeepAlive::Os)
                 .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(entrance.limits.closing)

@@ -63,5 +63,4 @@ struct RetentionReport {
 struct FailedTable {
     region: RegionWord,
     kind: KindWord,
-    reason: String,
 }

@@ -81,7 +81,7 @@ pub(super) async fn segment(
     state: web::Data<State>,
 ) -> HttpResponse {
     let taken = async {
-        // Before the body is read: a stranger costs nothing.
+        // Before the body is read: a key that never was costs nothing.
         let known = match Presented::by_app(&http) {
             None => None,
             presented => Some(auth::sender(&state.keys, presented)?),

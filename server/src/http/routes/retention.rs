@@ -60,7 +60,7 @@ impl Wanted {
     operation_id = "plan_retention",
     responses(
         (status = 200, description = "The first day that is kept, per region of the key, programme and kind: a run removes what is before it. \
-            How much that is nobody is told who may ask questions", body = RetentionPlan),
+            Keys that may ask questions are not told how much that is", body = RetentionPlan),
         Plan),
     security(("key" = []), ("basic" = [])))]
 pub(super) async fn plan(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
@@ -114,14 +114,14 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
         };
         let problem = |of, detail: &str| json!({"problem": Problem::new(of, detail).document()});
         let failed = |detail: &str| problem(ProblemType::Failed, detail);
+        let registry = state.definitions.current();
         match state.retention.run_once(now_ms, mode, &mut progress).await {
             Ok(report) => match line.done(&report).await {
                 Ok(()) if !asked.dry_run && state.ran(now_ms, asked.accepted).await.is_err() => {
                     send(failed("the mark of the run could not be written; see the log"));
                 }
                 Ok(()) => {
-                    let registry = state.definitions.current();
-                    send(json!({"report": retention_told::report(&registry, report, &officer.regions)}));
+                    send(json!({"report": retention_told::report(&registry, &report, &officer.regions)}));
                 }
                 Err(error) => {
                     tracing::error!(%error, "a run of retention is not in the audit");
