@@ -153,7 +153,24 @@ fn what_people_run_is_optimised_and_survives_a_panic_of_a_question() {
     let release = manifest["profile"]["release"].as_table().unwrap();
     assert_eq!(release["panic"].as_str(), Some("unwind"));
     assert_eq!((release["opt-level"].as_integer(), release["lto"].as_str()), (Some(3), Some("thin")));
-    assert!(!release.contains_key("package"), "no crate has a level of its own");
+    assert_eq!(release["codegen-units"].as_integer(), Some(1));
+    let quick = manifest["profile"]["quick"].as_table().unwrap();
+    assert_eq!(quick["inherits"].as_str(), Some("dev"), "it would inherit the sizes of the others");
+    let sees_events =
+        ["anonymity", "files", "ingest", "privacy", "query", "retention", "schemas", "server", "storage"];
+    for (name, of) in release["package"].as_table().unwrap() {
+        assert_eq!(
+            of["opt-level"].as_str(),
+            Some("s"),
+            "{name}: a new dependency is fast, and what is listed is small"
+        );
+        let own = name.strip_prefix("shoal-").is_some_and(|name| sees_events.contains(&name));
+        let reads = ["arrow", "parquet", "datafusion-physical-expr", "tokio", "actix", "serde"];
+        assert!(
+            !own && !reads.iter().any(|of| name == of || name.starts_with(&format!("{of}-"))),
+            "{name} sees events"
+        );
+    }
 }
 
 /// What a test may do to a private query, nothing that is built for use can do.
