@@ -76,7 +76,12 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
     assert_eq!(setup.run(&run).0, 2, "a service runs here, so an officer's key is needed");
     let with_key = |key: &str| setup.run(&[&run[..], &["--url", &url, "--key", key]].concat());
     let (code, out, errors) = with_key(&officer);
-    assert!(code == 0 && out.contains("dry run: 0 files"), "{out}{errors}");
+    assert!(
+        code == 0 && out.contains("dry run: nothing was changed") && out.contains("No key is told"),
+        "{out}{errors}"
+    );
+    let (code, out, errors) = setup.run(&["retention", "plan", "--url", &url, "--key", &officer]);
+    assert!(code == 0 && out.contains("first day kept") && !out.contains("files that stay"), "{out}{errors}");
     assert_eq!(with_key(&analyst).0, 3);
     let (_, revoked, _) = setup.run(&["keys", "revoke", analyst.split('.').next().unwrap()]);
     assert!(revoked.contains("revoked"));
