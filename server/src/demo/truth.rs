@@ -54,7 +54,8 @@ impl Score {
         let mut shown = format!("\n{}\n{}\n{table}", question.title, wrapped(sql));
         let unknown = rows(answer).len() - known.len();
         if unknown > 0 {
-            shown.push_str(&format!("  and {unknown} more rows of nobody, each with noise around 0\n"));
+            let rows = if unknown == 1 { "row" } else { "rows" };
+            shown.push_str(&format!("  and {unknown} more {rows} of nobody, with noise around 0\n"));
         }
         shown
     }
