@@ -140,9 +140,12 @@ impl Sources<'_> {
         }
     }
 
+    /// Why nothing would be kept of what usually comes with such a key: SDKs come with those that ship in apps, and events that carry
+    /// consent and country themselves with those of servers.
     fn keeps_nothing(&self, facts: &Facts<'_>) -> Option<String> {
         let policy = facts.policy;
-        (self.asserted.is_none() && !self.has_country()).then(|| {
+        let is_for_sdks = self.kind == KeyKind::Shipped;
+        (is_for_sdks && self.asserted.is_none() && !self.has_country()).then(|| {
             format!(
                 "a Segment or Sentry SDK would keep nothing with this key: it has several regions and SDKs send no country, and \
                  nothing asserts the consent that SDKs do not send either.\n\
@@ -180,8 +183,9 @@ mod tests {
                 (two, Some("2026-1"), true, true, by_address),
                 (two, Some("2026-1"), false, true, "rejected unless the app adds it"),
                 (one, None, false, true, "withheld until the person's consent is recorded"),
-                (two, None, true, is_app, unasked),
-                (two, None, false, false, "they keep nothing"),
+                (two, None, true, true, unasked),
+                // A server has its own words for consent and country, and is told that SDKs have none.
+                (two, None, false, !is_app, "they keep nothing"),
             ] {
                 let takes = takes(kind, regions, policy, has_country_file);
                 let text = takes.lines.join("\n");

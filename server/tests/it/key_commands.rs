@@ -27,14 +27,12 @@ fn shop(setup: &Setup<'_>) -> Value {
 fn a_key_says_what_it_takes_and_one_with_which_sdks_keep_nothing_needs_a_yes() {
     let dir = tempfile::tempdir().unwrap();
     let setup = Setup { dir: dir.path(), variables: &[] };
-    for kind in ["shipped", "server"] {
-        let (code, out, errors) = create(&setup, &["--regions", "DE,US", "--kind", kind]);
-        assert!(
-            code == 2 && out.is_empty() && errors.contains("would keep nothing"),
-            "{code} {out} {errors}"
-        );
-    }
+    let (code, out, errors) = create(&setup, &["--regions", "DE,US"]);
+    assert!(code == 2 && out.is_empty() && errors.contains("would keep nothing"), "{code} {out} {errors}");
     assert!(!setup.data_dir().join("control/keys.json").exists(), "no key was made");
+    // What comes from servers carries consent and country itself.
+    let (code, _, errors) = create(&setup, &["--regions", "DE,US", "--kind", "server"]);
+    assert!(code == 0 && errors.contains("they keep nothing"), "{errors}");
     let (code, _, errors) = create(&setup, &["--regions", "DE,US", "--yes"]);
     assert!(code == 0 && errors.contains("they keep nothing") && errors.contains("no_region"), "{errors}");
     let (code, _, errors) = create(&setup, &["--regions", "DE"]);
