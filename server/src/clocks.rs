@@ -44,16 +44,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// When there can be no thread for it.
 pub(crate) fn end_when_ticks_go_back(ticks: Clock) -> Result<(), Error> {
-    let end = || {
-        tracing::error!(
-            "the monotonic clock has gone back, so that nothing can wait any more: the service must be started again"
-        );
-        std::process::exit(1)
-    };
     let thread = std::thread::Builder::new().name("ticks".to_owned());
     let spawned = thread.spawn(move || {
         until_back(&ticks, LOOK);
-        end()
+        tracing::error!("the monotonic clock has gone back, so that nothing can wait any more: the service must be started again");
+        std::process::exit(1);
     });
     spawned.map(drop).map_err(|error| Error::Service(format!("a thread for the clock: {error}")))
 }

@@ -14,6 +14,7 @@ use shoal_audit::{Actor, Role};
 use shoal_language::calendar::parse_day;
 use shoal_retention::{Accepted, Line, Mode, Permit, Plan, Progress, Report, Retention};
 use shoal_schemas::calendar::day_of;
+use shoal_schemas::{Kind, Programme, Region};
 use shoal_storage::StorageError;
 
 use super::exit::Exit;
@@ -269,15 +270,15 @@ fn report_text(report: &Report) -> String {
 fn days_table(lines: &[KeptDays]) -> Table {
     let mut table = framed(["region", "programme", "kind", "kept days", "first day kept"]);
     for line in lines {
-        table.add_row([
-            line.region.to_string(),
-            line.programme.to_string(),
-            line.kind.to_string(),
-            line.retention_days.to_string(),
-            line.first_day.clone(),
-        ]);
+        let class = class(line.region, line.programme, line.kind, line.retention_days);
+        table.add_row(class.into_iter().chain([line.first_day.clone()]));
     }
     table
+}
+
+/// The first cells of a line: whose days it is about, and how many are kept.
+fn class(region: Region, programme: Programme, kind: Kind, retention_days: u32) -> [String; 4] {
+    [region.to_string(), programme.to_string(), kind.to_string(), retention_days.to_string()]
 }
 
 fn lines_table(lines: &[Line]) -> Table {
@@ -293,17 +294,10 @@ fn lines_table(lines: &[Line]) -> Table {
         "files that stay",
     ]);
     for line in lines {
-        table.add_row([
-            line.region.to_string(),
-            line.programme.to_string(),
-            line.kind.to_string(),
-            line.retention_days.to_string(),
-            line.files.to_string(),
-            line.rows.to_string(),
-            line.bytes.to_string(),
-            line.oldest_day.map(date).unwrap_or_default(),
-            line.kept_files.to_string(),
-        ]);
+        let class = class(line.region, line.programme, line.kind, line.retention_days);
+        let numbers = [line.files, line.rows, line.bytes].map(|number| number.to_string());
+        let rest = [line.oldest_day.map(date).unwrap_or_default(), line.kept_files.to_string()];
+        table.add_row(class.into_iter().chain(numbers).chain(rest));
     }
     table
 }
