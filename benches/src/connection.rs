@@ -57,7 +57,7 @@ impl Connection {
         self.answer.clear();
         let mut chunk = [0_u8; 16 << 10];
         let (status, start, length) = loop {
-            let read = stream.read(&mut chunk)?;
+            let read = read_some(&mut stream, &mut chunk)?;
             if read == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
@@ -67,7 +67,7 @@ impl Connection {
             }
         };
         while self.answer.len() < start + length {
-            let read = stream.read(&mut chunk)?;
+            let read = read_some(&mut stream, &mut chunk)?;
             if read == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
@@ -84,6 +84,16 @@ impl Connection {
     /// The last answer's text, for an error message about our own synthetic traffic.
     pub(crate) fn last_answer(&self) -> String {
         String::from_utf8_lossy(&self.answer).chars().take(600).collect()
+    }
+}
+
+/// Reads what there is; a process that was stopped and goes on reads again (signal(7): a socket with a timeout does not).
+fn read_some(stream: &mut TcpStream, chunk: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match stream.read(chunk) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
     }
 }
 

@@ -125,6 +125,8 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
         match stream.read(&mut chunk) {
             Ok(0) => break,
             Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+            // What a process that was stopped and goes on gets from a socket with a timeout (signal(7)).
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             // A server that has answered may reset a connection on which more was sent.
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset && !bytes.is_empty() => break,
             Err(e) => return Err(e),
