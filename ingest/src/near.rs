@@ -8,9 +8,10 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use shoal_schemas::nearest::{BYTES_MAX, nearest};
 
-/// Unknown names of one request that are compared, at the most: so many of fields, and so many of events and properties.
-const COMPARED_MAX: u32 = 32;
+/// Different unknown names of one request that are compared, at the most: so many of fields, and so many of events and properties.
+const COMPARED_MAX: usize = 32;
 /// Names that an answer suggests, at the most.
 const SUGGESTED_MAX: usize = 16;
 
@@ -26,23 +27,57 @@ pub struct Meant {
     pub count: u64,
 }
 
-/// What was probably meant in one request.
-#[derive(Clone, Debug, Default)]
+/// What an unknown name is compared with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Among {
+    /// The fields of the protocol.
+    Fields,
+    /// The events that the key may send.
+    Events,
+    /// The properties of the event with this index.
+    Properties(u16),
+}
+
+/// A name that was compared, and the position of what it is near to. No `Debug`: it is a word of the body.
+#[derive(Clone)]
+struct Compared {
+    among: Among,
+    name: Box<str>,
+    at: Option<usize>,
+}
+
+/// What was probably meant in one request. No `Debug`: it holds words of the body.
+#[derive(Clone, Default)]
 pub(crate) struct Near {
-    compared: u32,
-    compared_fields: u32,
+    /// The same name is in each event of its kind, and is compared once.
+    compared: Vec<Compared>,
     found: Vec<Meant>,
 }
 
 impl Near {
-    /// Whether one more name of an event or a property may be compared with all declared ones.
-    pub(crate) fn may_compare(&mut self) -> bool {
-        one_more(&mut self.compared)
-    }
-
-    /// Whether one more name of a field may be compared with all fields of the protocol.
-    pub(crate) fn may_compare_field(&mut self) -> bool {
-        one_more(&mut self.compared_fields)
+    /// The position of the declared name that an unknown one is near to; none as well when too many were compared.
+    pub(crate) fn find<'n>(
+        &mut self,
+        among: Among,
+        name: &str,
+        declared: impl Iterator<Item = &'n str> + Clone,
+    ) -> Option<usize> {
+        if name.len() > BYTES_MAX {
+            return None;
+        }
+        let is_same = |before: &&Compared| before.among == among && *before.name == *name;
+        if let Some(before) = self.compared.iter().find(is_same) {
+            return before.at;
+        }
+        let are_fields = among == Among::Fields;
+        let alike = self.compared.iter().filter(|before| (before.among == Among::Fields) == are_fields);
+        if alike.count() >= COMPARED_MAX {
+            return None;
+        }
+        let found = nearest(name, declared.clone());
+        let at = found.and_then(|found| declared.into_iter().position(|one| one == found));
+        self.compared.push(Compared { among, name: name.into(), at });
+        at
     }
 
     /// A field of the protocol was probably meant.
@@ -70,12 +105,6 @@ impl Near {
     }
 }
 
-fn one_more(compared: &mut u32) -> bool {
-    let may = *compared < COMPARED_MAX;
-    *compared += u32::from(may);
-    may
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +112,18 @@ mod tests {
     #[test]
     fn comparing_and_suggesting_have_an_end() {
         let mut near = Near::default();
-        assert_eq!((0..100).filter(|_| near.may_compare()).count(), COMPARED_MAX as usize);
+        let mut find = |among, name: &str| near.find(among, name, ["screen", "click"].into_iter());
+        // The same name is compared once, and with each event's properties.
+        for _ in 0..100 {
+            assert_eq!(find(Among::Properties(1), "clik"), Some(1));
+        }
+        assert_eq!(find(Among::Properties(2), "clik"), Some(1));
+        let names = (0..100).map(|at| format!("screen{at}"));
+        let compared = names.filter(|name| find(Among::Events, name).is_some()).count();
+        assert_eq!(compared, COMPARED_MAX - 2);
+        assert_eq!(find(Among::Properties(1), "clik"), Some(1), "what was compared stays known");
+        assert_eq!(find(Among::Fields, "scren"), Some(0), "fields have room of their own");
+        assert_eq!(find(Among::Fields, &"scren".repeat(20)), None);
         for event in 0..100 {
             near.property(&event.to_string(), "screen");
             near.field("time");

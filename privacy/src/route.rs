@@ -35,6 +35,10 @@ const HOSTED: &[&str] =
 
 /// Whether a text has the form of a path or an address, whatever it is said to be.
 pub fn is_path(text: &str) -> bool {
+    // Most texts have nothing of what makes a path one, and that is told at one look.
+    if !text.bytes().any(|byte| matches!(byte, b'/' | b'%' | b'W' | b'w') || !byte.is_ascii()) {
+        return false;
+    }
     let (method, place) = split_method(text.trim());
     let begins = |with: &str| place.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
     let is_begun = ["/", "./", "../", "~/", "%2f", "www.", "\u{ff0f}"].into_iter().any(begins);

@@ -7,7 +7,7 @@
 use strsim::osa_distance;
 
 /// Longest text that is compared, in bytes: no declared name is longer.
-const BYTES_MAX: usize = 64;
+pub const BYTES_MAX: usize = 64;
 
 /// How many letters are to be written, left out, changed, or swapped with their neighbour to make one text of another.
 pub fn steps(from: &str, to: &str) -> usize {

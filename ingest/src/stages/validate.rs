@@ -9,14 +9,12 @@
 use std::{borrow::Cow, ops::Range};
 
 use shoal_privacy::identifier::is_placeholder;
-use shoal_schemas::{
-    Class, EventDef, Kind, PropertyDef, Registry, calendar::DAY_MS, columns, nearest::nearest,
-};
+use shoal_schemas::{Class, EventDef, Kind, PropertyDef, Registry, calendar::DAY_MS, columns};
 
 use crate::{
     answer::{Code, Outcome, Rejection},
     consents::{of_event, of_programme},
-    near::Near,
+    near::{Among, Near},
     stages::{
         country::{Locator, Place},
         frames::{self, Frame},
@@ -197,8 +195,8 @@ impl<'a> Stage<'_, 'a> {
     fn unknown(&mut self, name: &str) -> Rejection {
         let Rules { registry, locator, .. } = self.rules;
         let may_be_sent = |event: &&EventDef| locator.grant.programme.is_none_or(|of| of == event.programme);
-        let names = registry.events().iter().filter(may_be_sent).map(|event| event.name.as_str());
-        let near = if self.near.may_compare() { nearest(name, names) } else { None };
+        let mut names = registry.events().iter().filter(may_be_sent).map(|event| event.name.as_str());
+        let near = self.near.find(Among::Events, name, names.clone()).and_then(|at| names.nth(at));
         Rejection::field(Code::UnknownEvent, "event", "no definition has this name").meant(near)
     }
 
@@ -273,7 +271,9 @@ impl<'a> Stage<'_, 'a> {
         for (name, value) in properties.iter_mut().rev() {
             let Ok(at) = def.properties.binary_search_by(|p| p.name.as_str().cmp(name)) else {
                 self.dropped += 1;
-                meant |= if self.near.may_compare() { near(def, name) } else { 0 };
+                let declared = def.properties.iter().map(|property| property.name.as_str());
+                let near = self.near.find(Among::Properties(def.index), name, declared);
+                meant |= near.and_then(|at| 1u64.checked_shl(at as u32)).unwrap_or(0);
                 continue;
             };
             let bit = 1u64.checked_shl(at as u32).unwrap_or(0);
@@ -340,13 +340,6 @@ impl<'a> Stage<'_, 'a> {
             }
         }
     }
-}
-
-/// The bit of the property to whose name this one is near.
-fn near(def: &EventDef, name: &str) -> u64 {
-    let found = nearest(name, def.properties.iter().map(|property| property.name.as_str()));
-    let at = found.and_then(|found| def.properties.iter().position(|property| property.name == found));
-    at.and_then(|at| 1u64.checked_shl(at as u32)).unwrap_or(0)
 }
 
 /// The consent that an event or its batch carries, and what a consent manager says. What refuses in the consent of the batch counts

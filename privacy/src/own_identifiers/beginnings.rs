@@ -6,23 +6,28 @@
 const TABLE_BITS: u32 = 16;
 
 /// One bit for each hash of the first four bytes of a form.
-pub(super) struct Beginnings(Vec<u64>);
+pub(super) struct Beginnings {
+    words: Vec<u64>,
+    /// Which words have a bit: a batch of many people clears the table for each of its events.
+    set: Vec<usize>,
+}
 
 impl Default for Beginnings {
     fn default() -> Beginnings {
-        Beginnings(vec![0; 1 << (TABLE_BITS - 6)])
+        Beginnings { words: vec![0; 1 << (TABLE_BITS - 6)], set: Vec::new() }
     }
 }
 
 impl Beginnings {
     pub(super) fn clear(&mut self) {
-        self.0.fill(0);
+        self.set.drain(..).for_each(|at| self.words[at] = 0);
     }
 
     /// Notes that a form begins with the first four of these bytes.
     pub(super) fn note(&mut self, bytes: impl Iterator<Item = u8>) {
         let hash = hash(window(bytes));
-        self.0[hash >> 6] |= 1 << (hash & 63);
+        self.words[hash >> 6] |= 1 << (hash & 63);
+        self.set.push(hash >> 6);
     }
 
     /// Whether a form may begin with the first four of these bytes.
@@ -51,7 +56,7 @@ impl Beginnings {
 
     fn holds(&self, window: u32) -> bool {
         let hash = hash(window);
-        self.0[hash >> 6] >> (hash & 63) & 1 == 1
+        self.words[hash >> 6] >> (hash & 63) & 1 == 1
     }
 }
 

@@ -11,12 +11,12 @@
 //! key may not write; a batch's own `name` is no event's; a consent under another spelling rejects, whatever stands before or behind it.
 //! Not here: fields under their own names (`decode.rs`), what is another spelling of a consent (`wire/claim.rs`).
 
-use shoal_schemas::{Registry, nearest::nearest};
+use shoal_schemas::Registry;
 
 use super::fields::NATIVE_FIELDS;
 use crate::{
     answer::{Code, Rejection},
-    near::Near,
+    near::{Among, Near},
     wire::{
         batch::{self, Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other},
         claim,
@@ -42,14 +42,15 @@ pub(super) fn note<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>,
             event.others.push(Other { field: "id", value: None })
         }
         Some(field) => event.others.push(Other { field, value: Some(value) }),
-        None if head.near.may_compare_field() => {
+        None => {
             let all = NATIVE_FIELDS.iter().flat_map(|fields| fields.iter().map(|field| field.name));
             // A member of a consent is no field of an event.
-            if let Some(field) = nearest(key, all.filter(|name| !name.contains('.'))) {
+            let mut fields = all.filter(|name| !name.contains('.'));
+            let near = head.near.find(Among::Fields, key, fields.clone());
+            if let Some(field) = near.and_then(|at| fields.nth(at)) {
                 event.others.push(Other { field, value: None });
             }
         }
-        None => {}
     }
 }
 
