@@ -7,24 +7,24 @@
 //! | none of these, and a time of its own by the client's clock | app and content with that time, uncorrected | a resend counts once however much later it comes |
 //! | no time either | app, content, and the five seconds of its receipt | a resend counts once within a minute |
 //!
-//! Content is all that the event says: its names, its values, its session, and a short id of nobody's.
+//! Content is all that the event says: its names, its values by the names of their columns, its session, and a short id of nobody's.
+//! A definition that has gained a property since, by which columns have other positions, makes no second event of a resend.
 //!
 //! Invariants: nothing that a client's library stamps anew at each sending (`sent_at`) is in a text, so that a retry is known;
 //! neither are the country, the corrected time, and the subject, which a login changes. The
-//! other digests of an event are those under which the same event may be known already: the form of before there were
-//! scopes, and the five seconds before those of its receipt. Nothing is ever remembered under these.
+//! other digests of an event are those under which the same event may be known already: the forms of before there were
+//! scopes and of when values went by the positions of their columns, and the five seconds before those of its receipt. Nothing is ever
+//! remembered under these.
 //! Not here: where ids are remembered (`dedup`), the key (`shoal_privacy::keyring`).
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use shoal_privacy::{identifier::Forms, pseudonym::Digester};
 use shoal_schemas::IdentifierKind;
 
-use crate::stages::{
-    frames::Frame,
-    row,
-    validate::ValidEvent,
-    value::{Checked, DROPPED},
+use crate::{
+    dictionary::Dictionary,
+    stages::{frames::Frame, row, validate::ValidEvent, value::Checked},
 };
 
 /// Without an id and a time of the client, what comes in so many ms is told apart by nothing.
@@ -39,11 +39,22 @@ pub(crate) struct EventId {
     pub(crate) others: Vec<u64>,
 }
 
+/// What a value of the content goes by.
+#[derive(Clone, Copy)]
+enum Columns {
+    /// The name of its column.
+    Named,
+    /// Its position, which is another one when a table gains columns: as events were known before.
+    Numbered,
+}
+
 /// Makes the digests of one app's events. Its buffers are used again for each event.
 pub(crate) struct EventIds<'x> {
     app: &'x str,
     /// When the request came, ms since 1970.
     received_ms: i64,
+    /// The names of columns, by table.
+    names: &'x Dictionary,
     text: String,
     order: Vec<usize>,
 }
@@ -56,8 +67,8 @@ pub(crate) struct Content<'x, 'a> {
 }
 
 impl<'x> EventIds<'x> {
-    pub(crate) fn new(app: &'x str, received_ms: i64) -> EventIds<'x> {
-        EventIds { app, received_ms, text: String::new(), order: Vec::new() }
+    pub(crate) fn new(app: &'x str, received_ms: i64, names: &'x Dictionary) -> EventIds<'x> {
+        EventIds { app, received_ms, names, text: String::new(), order: Vec::new() }
     }
 
     /// The digests of one event.
@@ -106,17 +117,20 @@ impl<'x> EventIds<'x> {
 
     fn of_content(&mut self, digester: &Digester, content: Content<'_, '_>) -> EventId {
         if let Some(client_ms) = content.event.client_ms {
-            self.begin("content of client time");
-            self.put_content(content, Some(client_ms));
+            self.begin("named content of client time");
+            self.put_content(content, Some(client_ms), Columns::Named);
             let digest = digester.digest(&self.text);
-            if content.event.id.is_some() {
-                return EventId { digest, others: Vec::new() };
+            self.begin("content of client time");
+            self.put_content(content, Some(client_ms), Columns::Numbered);
+            let mut others = vec![row::fingerprint(&digester.digest(&self.text))];
+            if content.event.id.is_none() {
+                self.put_former_content(content);
+                others.push(row::fingerprint(&digester.digest(&self.text)));
             }
-            self.put_former_content(content);
-            return EventId { digest, others: vec![row::fingerprint(&digester.digest(&self.text))] };
+            return EventId { digest, others };
         }
-        self.begin("content of receipt");
-        self.put_content(content, None);
+        self.begin("named content of receipt");
+        self.put_content(content, None, Columns::Named);
         let end = self.text.len();
         let receipt = self.received_ms.div_euclid(RECEIPT_MS);
         let mut digest_of = |receipt: i64| {
@@ -137,7 +151,7 @@ impl<'x> EventIds<'x> {
     }
 
     /// Everything that the event says, in an order of its own, and the time.
-    fn put_content(&mut self, content: Content<'_, '_>, time_ms: Option<i64>) {
+    fn put_content(&mut self, content: Content<'_, '_>, time_ms: Option<i64>, columns: Columns) {
         self.put_names(content.event);
         if let Some(id) = &content.event.id {
             let _ = write!(self.text, "\u{1f}id={}:{id}", id.len());
@@ -147,10 +161,18 @@ impl<'x> EventIds<'x> {
         }
         self.order.clear();
         self.order.extend(0..content.values.len());
-        self.order.sort_by_key(|at| content.values[*at].0);
+        let of_table = self.names.columns.get(content.event.def.kind.index()).map_or(&[][..], Vec::as_slice);
+        let name = |column: u16| of_table.get(usize::from(column)).map_or("", String::as_str);
+        match columns {
+            Columns::Named => self.order.sort_by_key(|at| name(content.values[*at].0)),
+            Columns::Numbered => self.order.sort_by_key(|at| content.values[*at].0),
+        }
         for at in &self.order {
             let (column, value) = &content.values[*at];
-            put_value(&mut self.text, *column, value);
+            match columns {
+                Columns::Named => put_value(&mut self.text, name(*column), value),
+                Columns::Numbered => put_value(&mut self.text, column, value),
+            }
         }
         content.event.frames.iter().for_each(|frame: &Frame<'_>| frame.put_into(&mut self.text));
     }
@@ -161,7 +183,7 @@ impl<'x> EventIds<'x> {
         self.put_names(content.event);
         let _ = write!(self.text, "\u{1f}{}", content.event.time_ms);
         for (column, value) in content.values {
-            put_value(&mut self.text, *column, value);
+            put_value(&mut self.text, column, value);
         }
     }
 
@@ -182,8 +204,7 @@ impl<'x> EventIds<'x> {
     }
 }
 
-fn put_value(out: &mut String, column: u16, value: &Checked<'_>) {
-    debug_assert_ne!(column, DROPPED, "an id is made before anything is dropped");
+fn put_value(out: &mut String, column: impl fmt::Display, value: &Checked<'_>) {
     let _ = match value {
         Checked::Text(text, _) => write!(out, "\u{1f}{column}={}:{text}", text.len()),
         Checked::Integer(number) => write!(out, "\u{1f}{column}={number}"),

@@ -7,9 +7,12 @@
 //! body is a JSON text.
 //! Not here: what the bytes mean (`wire`), how slow a body may come (`shoal-server`).
 
-use std::{borrow::Cow, io::Read};
+use std::{
+    borrow::Cow,
+    io::{self, Read},
+};
 
-use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 use crate::{
     config::Limits,
@@ -92,6 +95,22 @@ pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
+/// The members of a gzip body, one after the other. What is behind a whole member and does not begin one is padding.
+struct Members<'b>(GzDecoder<&'b [u8]>);
+
+impl Read for Members<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.0.read(buffer)?;
+            let rest = *self.0.get_ref();
+            if read > 0 || buffer.is_empty() || !rest.starts_with(&GZIP_MAGIC) {
+                return Ok(read);
+            }
+            self.0 = GzDecoder::new(rest);
+        }
+    }
+}
+
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
@@ -156,7 +175,7 @@ fn is_json_text(body: &[u8]) -> bool {
 fn decoder<'a>(encoding: Encoding, body: &'a [u8], limits: &Limits) -> Result<Box<dyn Read + 'a>, Refusal> {
     Ok(match encoding {
         Encoding::Identity => Box::new(body),
-        Encoding::Gzip => Box::new(MultiGzDecoder::new(body)),
+        Encoding::Gzip => Box::new(Members(GzDecoder::new(body))),
         Encoding::Zlib => Box::new(ZlibDecoder::new(body)),
         Encoding::Deflate => Box::new(DeflateDecoder::new(body)),
         Encoding::Brotli => {
@@ -296,6 +315,24 @@ mod tests {
         }
         assert_eq!(refusal(&brotli(long.as_bytes(), 24), Some("br"), &limits), "bad_encoding", "its window");
         assert_eq!(refusal(&[0x11, 0x1e, 0, 0], Some("br"), &limits), "bad_encoding", "a large window");
+    }
+
+    #[test]
+    fn what_is_behind_a_whole_member_of_gzip_and_begins_none_is_padding() {
+        let limits = Limits::default();
+        let (one, two) = (gzip(b"{\"events\":"), gzip(b"[]}"));
+        for padding in [&b""[..], b"\0", b"\n", b"\0\0\0\0\0\0", b"x", b"\x1f"] {
+            let body = [&one[..], &two, padding].concat();
+            assert_eq!(&*inflate(&body, Some("gzip"), &limits).unwrap(), b"{\"events\":[]}", "{padding:?}");
+            let (bytes, is_whole) = beginning(&body, None, 100).unwrap();
+            assert!(is_whole && *bytes == *b"{\"events\":[]}");
+        }
+        assert_eq!(
+            refusal(&[&one[..], &two[..two.len() - 1]].concat(), None, &limits),
+            "bad_encoding",
+            "cut"
+        );
+        assert_eq!(refusal(&[&one[..], b"\x1f\x8bx"].concat(), None, &limits), "bad_encoding");
     }
 
     #[test]

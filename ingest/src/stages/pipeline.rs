@@ -203,7 +203,7 @@ pub(crate) fn judge<'a>(
     let permitted = permit(valid, &permission)?;
     mark(Stage::Permit);
     let units = Units { keys: gate.unit_keys, keyring: gate.keyring, network, app: &grant.app };
-    let event_ids = EventIds::new(&grant.app, request.received_ms);
+    let event_ids = EventIds::new(&grant.app, request.received_ms, gate.layout.names());
     let mut work = Work::of(gate.config.limits.scrub_steps_max);
     let pseudonymous = pseudonymise(permitted, gate.config.epochs, &units, event_ids, &mut work);
     mark(Stage::Pseudonymise);

@@ -11,6 +11,7 @@
 //! | a line of NDJSON, or an event of a list, that is cut or broken otherwise | `0`, which is no event |
 //! | a list of events that has no end, or cannot be told apart from some event on | what is whole of it, and one `0` for the rest |
 //! | members behind the events that are cut | those that are whole |
+//! | something else behind a whole body: a NUL of C, a bracket too many, another body | the body |
 //!
 //! The list of events is the body itself, or its member `events` (native) or `batch` (Segment).
 //! A body is read as it came first, and is repaired only when that fails: one that is valid costs nothing. What is left of an
@@ -24,7 +25,12 @@ pub(in crate::wire) const REPLACEMENT: &str = "\u{fffd}";
 /// The members of a body that are lists of events, as they are written.
 const LISTS: [&[u8]; 2] = [b"\"events\"", b"\"batch\""];
 
-/// The body of a protocol that is JSON, one or more values after each other; none when it cannot be repaired.
+/// The body of a protocol that is JSON: the first value in it; none when it cannot be repaired.
+pub(in crate::wire) fn body(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    Repairer { is_one_body: true, ..Repairer::new(bytes, bytes_max) }.document()
+}
+
+/// JSON, one or more values after each other; none when it cannot be repaired.
 pub(in crate::wire) fn json(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     Repairer::new(bytes, bytes_max).document()
 }
@@ -40,13 +46,11 @@ pub(in crate::wire) fn lines(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> 
     let is_event = |line: &&[u8]| line.starts_with(b"{") && line.ends_with(b"}");
     let (all, events) = (lines().count(), lines().filter(is_event).count());
     if all < 2 || events * 2 < all {
-        return json(bytes, bytes_max);
+        return body(bytes, bytes_max);
     }
-    // A list with an event on each line, of which the end is missing.
-    if lines().next().is_some_and(|line| line.ends_with(b"["))
-        && let Some(list) = json(bytes, bytes_max)
-    {
-        return Some(list);
+    // One body over several lines, of which the end is missing, or with something behind it.
+    if let Some(batch) = Repairer::new(bytes, bytes_max).batch() {
+        return Some(batch);
     }
     let mut out = Vec::with_capacity(bytes.len());
     let mut read = 0;
@@ -65,10 +69,13 @@ pub(in crate::wire) fn lines(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> 
     (read > 0).then_some(out)
 }
 
-/// The line without white space around it, and without the byte order mark that joined files leave inside.
+/// The line without white space around it, without the byte order mark that joined files leave inside, and without the NULs with which
+/// texts end in C.
 fn without_mark(line: &[u8]) -> &[u8] {
     let line = line.trim_ascii();
-    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii()
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let end = line.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+    line[..end].trim_ascii()
 }
 
 /// Reads what may be broken and writes what is not. Every function is none where nothing can be made of it.
@@ -79,6 +86,8 @@ struct Repairer<'b> {
     bytes_max: usize,
     /// Whether the end is where somebody stopped reading, so that what is open there is closed.
     is_cut: bool,
+    /// Whether what stands behind a list of events, and what is nothing behind an event, is left out.
+    is_one_body: bool,
     /// Where the body could end, had it nothing that is broken behind that.
     whole: Option<Whole>,
     /// Whether a list of this value has an event that is whole.
@@ -94,25 +103,59 @@ struct Whole {
 impl<'b> Repairer<'b> {
     fn new(bytes: &'b [u8], bytes_max: usize) -> Repairer<'b> {
         let out = Vec::with_capacity(bytes.len());
-        Repairer { bytes, at: 0, out, bytes_max, is_cut: false, whole: None, has_events: false }
+        Repairer {
+            bytes,
+            at: 0,
+            out,
+            bytes_max,
+            is_cut: false,
+            is_one_body: false,
+            whole: None,
+            has_events: false,
+        }
     }
 
     fn document(mut self) -> Option<Vec<u8>> {
         while let Some(first) = self.next_token() {
             // A bare word here is no value that is bad, but no JSON at all.
             if !matches!(first, b'{' | b'[') {
-                return None;
+                let is_over = self.is_one_body && self.is_over();
+                return Some(self.out).filter(|out| is_over && !out.is_empty());
             }
             self.has_events = false;
             if self.value(first, 0).is_none() {
                 return self.until_broken();
             }
             self.out.push(b'\n');
+            if self.is_one_body && self.is_batch(first) {
+                break;
+            }
             if first == b'{' {
                 self.is_whole_with(b"0\n");
             }
         }
         (!self.out.is_empty()).then_some(self.out)
+    }
+
+    /// The list of events, or the batch, with which the body begins; none when it begins with something else.
+    fn batch(mut self) -> Option<Vec<u8>> {
+        let first = self.next_token().filter(|first| matches!(first, b'{' | b'['))?;
+        if self.value(first, 0).is_none() {
+            return self.until_broken();
+        }
+        self.out.push(b'\n');
+        self.is_batch(first).then_some(self.out)
+    }
+
+    /// Whether what was read is a list of events or a batch, behind which nothing is meant that is no body.
+    fn is_batch(&mut self, first: u8) -> bool {
+        let is_list = first == b'[' || self.has_events;
+        is_list && (matches!(self.next_token(), Some(b'{' | b'[')) || self.is_over())
+    }
+
+    /// Whether nothing comes but NULs and brackets and commas that nobody opened or needs.
+    fn is_over(&self) -> bool {
+        self.bytes[self.at..].iter().all(|b| b.is_ascii_whitespace() || b"\0}],;".contains(b))
     }
 
     /// What is whole before the place from which on nothing can be told apart.

@@ -50,6 +50,28 @@ fn what_has_no_form_is_not_repaired() {
 }
 
 #[test]
+fn what_stands_behind_a_body_costs_nothing_of_it() {
+    let read = |bytes: &[u8]| body(bytes, ROOM).map(|bytes| String::from_utf8(bytes).unwrap());
+    for whole in [r#"{"events":[{"a":1}]}"#, r#"{"batch":[{"a":1},{"b":2}],"x":{}}"#, r#"[{"a":1}]"#] {
+        for behind in ["\0", "\0\0\0", "}", "]", ",", ";", " \n}", r#"{"events":[{"c":3}]}"#, "{", "\n{}"] {
+            let made = read(format!("{whole}{behind}").as_bytes());
+            assert_eq!(made.as_deref().map(str::trim_end), Some(whole), "{behind:?}");
+        }
+    }
+    assert_eq!(
+        read(br#"{"a":1}{"b":NaN}"#).unwrap(),
+        "{\"a\":1}\n{\"b\":null}\n",
+        "events one after the other"
+    );
+    for none in ["\0", "x{}", "NaN", "", r#"[{"a":1}] and more"#] {
+        assert_eq!(read(none.as_bytes()), None, "{none:?}");
+    }
+    let read = |bytes: &[u8]| lines(bytes, ROOM).map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(read(b"{\"a\":1}\0\n{\"b\":NaN}\0\n\0").unwrap(), "{\"a\":1}\n{\"b\":null}\n");
+    assert_eq!(read(b"[{\"a\":1}]\n{}").unwrap(), "[{\"a\":1}]\n");
+}
+
+#[test]
 fn a_line_that_is_cut_costs_itself() {
     let read = |body: &str| lines(body.as_bytes(), ROOM).map(|bytes| String::from_utf8(bytes).unwrap());
     assert_eq!(read("{\"a\":1}\n{\"b\":\n{\"c\":3}\n").unwrap(), "{\"a\":1}\n0\n{\"c\":3}\n");

@@ -26,7 +26,7 @@ pub(in crate::wire) fn write_key(body: &[u8], content_encoding: Option<&str>) ->
     }
     let bytes_max = 2 * bytes.len().max(SEARCHED_BYTES);
     let repaired =
-        if is_whole { repair::json(bytes, bytes_max) } else { repair::beginning(bytes, bytes_max) };
+        if is_whole { repair::body(bytes, bytes_max) } else { repair::beginning(bytes, bytes_max) };
     serde_json::from_slice::<Found>(&repaired?).ok()?.0
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Segment;
 
 impl Wire for Segment {
     fn repair(&self, bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
-        repair::json(bytes, bytes_max)
+        repair::body(bytes, bytes_max)
     }
 
     fn decode<'a>(

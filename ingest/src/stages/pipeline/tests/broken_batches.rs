@@ -231,6 +231,22 @@ fn what_is_whole_before_the_cut_is_kept() {
 }
 
 #[test]
+fn what_stands_behind_a_body_costs_nothing_of_it() {
+    let whole = |id: &str| click(id, &format!(r#","user_id":"u","country":"DE",{CONSENT}"#));
+    let track =
+        r#"{"type":"track","event":"click","messageId":"1","userId":"u","properties":{"element":"ok"}}"#;
+    for behind in ["\0", "\0\0", "}", "]", ",", ";", "\n}", r#"{"batch":[]}"#, "\n{}"] {
+        for body in [format!("[{}]{behind}", whole("1")), format!(r#"{{"events":[{}]}}{behind}"#, whole("1"))]
+        {
+            expect(Protocol::Native, &body, &["accepted"], &[]);
+        }
+        expect(Protocol::Segment, &format!(r#"{{"batch":[{track}]}}{behind}"#), &["accepted"], &[]);
+    }
+    let line = format!("{}\0\n{}\0\n\0", whole("1"), whole("2"));
+    expect(Protocol::Native, &line, &["accepted", "accepted"], &[]);
+}
+
+#[test]
 fn an_event_that_cannot_be_repaired_costs_itself() {
     let whole = |id: &str| click(id, &format!(r#","user_id":"u","country":"DE",{CONSENT}"#));
     for bad in [r#"{"id"}"#, r#"{"id":"2":3}"#, "{id:2}", r#"{"a":{"b"}}"#, "{{}}", ":"] {
