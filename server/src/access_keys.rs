@@ -143,9 +143,14 @@ impl KeyStore {
     /// # Errors
     /// When the file cannot be read, is damaged or is not one. No file is no error.
     pub fn list(&self) -> Result<Vec<KeyRecord>, Error> {
+        Ok(self.list_there()?.unwrap_or_default())
+    }
+
+    /// The same; none where there is no file.
+    fn list_there(&self) -> Result<Option<Vec<KeyRecord>>, Error> {
         let path = self.path();
         let file = match self.control.open(FILE) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|e| Error::io(&path, e))?,
         };
         let length = file.length().map_err(|e| Error::io(&path, e))?;
@@ -166,7 +171,7 @@ impl KeyStore {
                 file.version
             )));
         }
-        Ok(file.keys)
+        Ok(Some(file.keys))
     }
 
     /// The key of this id, a revoked one too.

@@ -220,7 +220,7 @@ fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
 /// The access keys, of the data directory whose lock the caller holds.
 fn build_keys(config: &Config, peers: &Peers) -> Result<LiveKeys, Error> {
     let keys = LiveKeys::open(KeyStore::new(&config.data_dir))?;
-    Ok(keys.serving(Arc::clone(&peers.clocks.wall), Uses::open(&config.data_dir)))
+    keys.serving(Arc::clone(&peers.clocks.wall), Uses::open(&config.data_dir))
 }
 
 /// The audit of the data directory, whose lock the caller holds.

@@ -1,7 +1,7 @@
 //! The keys a running service knows: replaced as a whole when the file changes, so that a request never sees half a change.
 //! Beside them on which day each key was used last.
 //!
-//! Invariant: a file that cannot be read, or is damaged, changes nothing; the keys known before stay as they are, and the log
+//! Invariant: a file that cannot be read, is damaged, or is gone, changes nothing; the keys known before stay as they are, and the log
 //! says so once. What could not be read is tried again; what is damaged stays so until the file changes.
 
 use std::collections::HashMap;
@@ -150,6 +150,10 @@ struct Stamp {
     modified: (i64, i64),
 }
 
+/// What is wrong with a file of keys that is gone: completes a sentence that begins with the file.
+const LOST: &str = "is gone, and keys were in use. Put it back from a copy; if there is none, `shoal keys create` begins a new one, and \
+    no key of before is valid any more";
+
 /// The keys of a running service.
 pub struct LiveKeys {
     store: KeyStore,
@@ -181,8 +185,14 @@ impl LiveKeys {
     }
 
     /// The same for a service: with its clock, and with the last uses of its data directory.
-    pub(crate) fn serving(self, clock: Clock, uses: Uses) -> LiveKeys {
-        LiveKeys { clock, uses, ..self }
+    ///
+    /// # Errors
+    /// When keys were used there, and the file of keys is gone: every app would be refused for ever, and would delete what it has.
+    pub(crate) fn serving(self, clock: Clock, uses: Uses) -> Result<LiveKeys, Error> {
+        if uses.is_any() && self.store.list_there()?.is_none() {
+            return Err(Error::Keys(format!("{} {LOST}", self.store.path().display())));
+        }
+        Ok(LiveKeys { clock, uses, ..self })
     }
 
     /// What this key, as it was presented, grants now.
@@ -244,7 +254,13 @@ impl LiveKeys {
         if stamps.seen == found {
             return;
         }
-        match self.store.list() {
+        let lost = || Error::Keys(format!("{} {LOST}", self.store.path().display()));
+        let is_known = !self.current().is_empty();
+        let listed = self.store.list_there().and_then(|listed| match listed {
+            None if is_known => Err(lost()),
+            listed => Ok(listed.unwrap_or_default()),
+        });
+        match listed {
             Ok(records) => {
                 let keys = KeySet::new(records);
                 tracing::info!(active = keys.len(), "access keys changed");

@@ -200,6 +200,7 @@ fn a_key_is_refused_from_its_expiry_on_and_whoever_has_it_is_told() {
         std::sync::Arc::new(move || clock.load(std::sync::atomic::Ordering::SeqCst)),
         Uses::open(dir.path()),
     );
+    let live = live.unwrap();
     assert!(is_granted(&live.find(&key.reveal())));
     now_ms.store(7 + DAY_MS - 1, std::sync::atomic::Ordering::SeqCst);
     assert!(is_granted(&live.find(&key.reveal())));
@@ -242,7 +243,7 @@ fn the_day_of_the_last_use_is_kept_over_a_restart() {
     let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
     let serving = || {
         let live = LiveKeys::open(store.clone()).unwrap();
-        live.serving(crate::system_clock(), Uses::open(dir.path()))
+        live.serving(crate::system_clock(), Uses::open(dir.path())).unwrap()
     };
     let first = serving();
     first.note_use(&key.id);
@@ -250,4 +251,34 @@ fn the_day_of_the_last_use_is_kept_over_a_restart() {
     first.end();
     assert!(serving().last_day(&key.id).is_some());
     assert!(LiveKeys::open(store).unwrap().last_day(&key.id).is_none(), "a command notes and shows none");
+}
+
+#[test]
+fn keys_whose_file_is_gone_stay_valid_and_no_service_begins_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(dir.path());
+    let serving = || {
+        LiveKeys::open(store.clone()).unwrap().serving(crate::system_clock(), Uses::open(dir.path()))
+    };
+    // A service begins before its first key.
+    let live = serving().unwrap();
+    let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();
+    live.refresh();
+    let (file, away) = (store.path(), dir.path().join("away"));
+    fs::rename(&file, &away).unwrap();
+    live.refresh();
+    assert!(is_granted(&live.find(&key.reveal())), "an app whose key is refused deletes what it has");
+    fs::rename(&away, &file).unwrap();
+    live.refresh();
+    assert!(is_granted(&live.find(&key.reveal())));
+    store.revoke(&key.id, 8, UNANNOUNCED).unwrap();
+    live.refresh();
+    assert!(!is_granted(&live.find(&key.reveal())), "the file that is back counts");
+    live.note_use(&key.id);
+    live.end();
+    fs::rename(&file, &away).unwrap();
+    let told = serving().err().unwrap().to_string();
+    assert!(told.contains("keys.json") && told.contains("Put it back"), "{told}");
+    store.create(ingest(), 9, UNANNOUNCED).unwrap();
+    assert!(serving().is_ok(), "a new file was begun on purpose");
 }

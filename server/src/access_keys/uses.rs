@@ -70,6 +70,11 @@ impl Uses {
         self.days.read().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 
+    /// Whether any key is known to have been used.
+    pub(super) fn is_any(&self) -> bool {
+        !self.days.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Writes what has changed. Blocks until it is durable.
     ///
     /// # Errors

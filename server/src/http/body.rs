@@ -1,7 +1,9 @@
 //! Reading a body: never more than allowed, never more at one time than fits, never slower than the minimum.
 //!
-//! Invariant: the bytes of all bodies in memory are counted before they are read on, but for small changes of consent, whose
-//! number the connections bound; what is counted is given back when the body is dropped.
+//! Invariants: the bytes of all bodies in memory are counted before they are read on, but for small changes of consent, whose
+//! number the connections bound; what is counted is given back when the body is dropped. A body whose key is not known before it is read
+//! counts in a room of its own, which is small, and is given up when nothing of it has come for two seconds: whoever has no key takes
+//! nothing from those who have one.
 //! Not here: decompression and its caps (`shoal-ingest`, `inflate.rs`).
 
 use std::sync::Arc;
@@ -17,8 +19,11 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::Config;
 use crate::problem::{Problem, ProblemType};
 
-/// A body may be slow for this long.
+/// A body may be slow for this long, and one of a stranger quiet.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// The share of the room for bodies that those of strangers have, on top of it: one such part.
+const STRANGERS_PART: usize = 8;
 
 /// A body of a few changes of consent. As many of them as there may be connections are a small part of the memory.
 const SMALL_BYTES: usize = 4 << 10;
@@ -26,8 +31,10 @@ const SMALL_BYTES: usize = 4 << 10;
 /// The bodies in memory.
 #[derive(Clone)]
 pub(crate) struct Bodies {
-    held: Arc<AtomicUsize>,
-    held_max: usize,
+    /// For whoever has shown a key.
+    room: Room,
+    /// For whose key may be in the body.
+    strangers: Room,
     body_max: usize,
     time: Duration,
     rate_min: u64,
@@ -53,16 +60,34 @@ impl Body {
     }
 }
 
-struct Share {
+/// Room for so many bytes of bodies at one time.
+#[derive(Clone)]
+struct Room {
     held: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Room {
+    fn of(max: usize) -> Room {
+        Room { held: Arc::default(), max }
+    }
+
+    /// A share of it, of nothing yet.
+    fn share(&self) -> Share {
+        Share { room: self.clone(), bytes: 0 }
+    }
+}
+
+struct Share {
+    room: Room,
     bytes: usize,
 }
 
 impl Share {
-    fn grow(&mut self, bytes: usize, max: usize) -> Result<(), Problem> {
-        let before = self.held.fetch_add(bytes, Ordering::AcqRel);
+    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let before = self.room.held.fetch_add(bytes, Ordering::AcqRel);
         self.bytes += bytes;
-        if before + bytes > max {
+        if before + bytes > self.room.max {
             let detail = "too many bodies at one time; send again in a second";
             return Err(Problem::new(ProblemType::Busy, detail).retry_after(1));
         }
@@ -72,15 +97,17 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.room.held.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
 impl Bodies {
     pub(crate) fn new(config: &Config) -> Bodies {
         Bodies {
-            held: Arc::default(),
-            held_max: config.http.bodies_bytes_max,
+            room: Room::of(config.http.bodies_bytes_max),
+            strangers: Room::of(
+                (config.http.bodies_bytes_max / STRANGERS_PART).max(config.ingest.body_bytes_max),
+            ),
             body_max: config.ingest.body_bytes_max,
             time: Duration::from_millis(config.http.body_timeout_ms),
             rate_min: config.http.body_rate_min_bytes_per_s,
@@ -92,7 +119,25 @@ impl Bodies {
     /// # Errors
     /// When it breaks off, is too slow or too long, or when there are too many.
     pub(crate) async fn read(&self, payload: web::Payload) -> Result<Body, Problem> {
-        self.read_beyond(payload, 0).await
+        self.read_beyond(payload, 0, &self.room).await
+    }
+
+    /// The same when nobody knows yet who sends it, since the key may be in the body.
+    ///
+    /// # Errors
+    /// As [`Bodies::read`].
+    pub(crate) async fn read_of_stranger(&self, payload: web::Payload) -> Result<Body, Problem> {
+        self.read_beyond(payload, 0, &self.strangers).await
+    }
+
+    /// The body of whoever is known by now, which leaves the room of strangers.
+    ///
+    /// # Errors
+    /// When there are too many of those who are known.
+    pub(crate) fn known(&self, body: Body) -> Result<Body, Problem> {
+        let mut share = self.room.share();
+        share.grow(body.len())?;
+        Ok(Body { _share: share, ..body })
     }
 
     /// The same for changes of consent. A small body needs no share of the room for bodies, so that nothing that others send
@@ -101,17 +146,24 @@ impl Bodies {
     /// # Errors
     /// As [`Bodies::read`].
     pub(crate) async fn read_consents(&self, payload: web::Payload) -> Result<Body, Problem> {
-        self.read_beyond(payload, SMALL_BYTES).await
+        self.read_beyond(payload, SMALL_BYTES, &self.room).await
     }
 
     /// Reads a body; only what it has beyond so many bytes is counted.
-    async fn read_beyond(&self, mut payload: web::Payload, uncounted: usize) -> Result<Body, Problem> {
+    async fn read_beyond(
+        &self,
+        mut payload: web::Payload,
+        uncounted: usize,
+        room: &Room,
+    ) -> Result<Body, Problem> {
         let start = Instant::now();
-        let mut share = Share { held: Arc::clone(&self.held), bytes: 0 };
+        let is_of_stranger = Arc::ptr_eq(&room.held, &self.strangers.held);
+        let mut share = room.share();
         let mut whole = BytesMut::new();
         loop {
-            let patience = self.patience(whole.len() as u64);
-            let chunk = match timeout_at(start + patience, payload.next()).await {
+            let by_rate = start + self.patience(whole.len() as u64);
+            let end = if is_of_stranger { by_rate.min(Instant::now() + GRACE) } else { by_rate };
+            let chunk = match timeout_at(end, payload.next()).await {
                 Err(_) => return Err(Problem::new(ProblemType::TooSlow, "the body came too slowly")),
                 Ok(None) => break,
                 Ok(Some(Err(_))) => return Err(Problem::new(ProblemType::BrokenBody, "the body broke off")),
@@ -123,7 +175,7 @@ impl Bodies {
             }
             whole.extend_from_slice(&chunk);
             let counted = whole.len().saturating_sub(uncounted);
-            share.grow(counted - share.bytes, self.held_max)?;
+            share.grow(counted - share.bytes)?;
         }
         Ok(Body { bytes: whole.freeze(), _share: share })
     }
@@ -142,8 +194,8 @@ mod tests {
 
     fn bodies() -> Bodies {
         Bodies {
-            held: Arc::default(),
-            held_max: 100,
+            room: Room::of(100),
+            strangers: Room::of(50),
             body_max: 80,
             time: Duration::from_secs(10),
             rate_min: 1000,
@@ -161,13 +213,37 @@ mod tests {
     #[test]
     fn what_is_held_is_given_back() {
         let bodies = bodies();
-        let mut first = Share { held: Arc::clone(&bodies.held), bytes: 0 };
-        first.grow(60, bodies.held_max).unwrap();
-        let mut second = Share { held: Arc::clone(&bodies.held), bytes: 0 };
-        assert_eq!(second.grow(60, bodies.held_max).unwrap_err().of, ProblemType::Busy);
+        let held = |room: &Room| room.held.load(Ordering::Acquire);
+        let mut first = bodies.room.share();
+        first.grow(60).unwrap();
+        let mut second = bodies.room.share();
+        assert_eq!(second.grow(60).unwrap_err().of, ProblemType::Busy);
         drop(second);
-        assert_eq!(bodies.held.load(Ordering::Acquire), 60);
+        assert_eq!(held(&bodies.room), 60);
         drop(first);
-        assert_eq!(bodies.held.load(Ordering::Acquire), 0);
+        assert_eq!(held(&bodies.room), 0);
+    }
+
+    #[test]
+    fn strangers_take_no_room_from_who_is_known_and_leave_their_own_when_they_are() {
+        let bodies = bodies();
+        let held = |room: &Room| room.held.load(Ordering::Acquire);
+        let body = |bytes: usize| {
+            let mut share = bodies.strangers.share();
+            share.grow(bytes).map(|()| Body { bytes: Bytes::from(vec![0; bytes]), _share: share })
+        };
+        let first = body(40).ok().unwrap();
+        assert_eq!(body(40).err().unwrap().of, ProblemType::Busy, "their room is full");
+        bodies.room.share().grow(100).unwrap();
+        let first = bodies.known(first).ok().unwrap();
+        assert_eq!((held(&bodies.strangers), held(&bodies.room)), (0, 40));
+        drop(first);
+        assert_eq!(held(&bodies.room), 0);
+        let (whole, second) = (bodies.known(body(50).ok().unwrap()).ok().unwrap(), body(50).ok().unwrap());
+        let mut third = bodies.room.share();
+        third.grow(30).unwrap();
+        assert_eq!(bodies.known(second).err().unwrap().of, ProblemType::Busy);
+        drop((whole, third));
+        assert_eq!((held(&bodies.strangers), held(&bodies.room)), (0, 0));
     }
 }

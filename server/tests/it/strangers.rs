@@ -281,6 +281,35 @@ fn three_hundred_slow_clients_are_let_go_and_keep_nobody_waiting() {
 }
 
 #[test]
+fn bodies_of_strangers_keep_no_body_of_anybody_with_a_key_out() {
+    // A Segment SDK may have its key in the body, so that the body is read before anybody knows whose it is.
+    let target = Target::start(&[("SHOAL_HTTP_BODIES_BYTES_MAX", "8000000"), ("SHOAL_INGEST_BODY_BYTES_MAX", "1000000")]);
+    let head = "POST /v1/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 900060\r\n\r\n";
+    let part = [head.as_bytes(), &[b'x'; 900_000]].concat();
+    let mut held: Vec<TcpStream> = Vec::new();
+    for _ in 0..40 {
+        let mut stream = target.client().connect().unwrap();
+        // Whoever finds no room is refused in the middle of it.
+        let _ = stream.write_all(&part);
+        held.push(stream);
+    }
+    let many = (0..300).map(|at| click(&format!("k{at}"), "u", "a")).collect();
+    let taken = target.client().events(&target.keys.app, &batch("DE", many));
+    assert_eq!(taken["rejected"], 0, "{taken}");
+    // Quiet bodies go, and then there is room for whoever has the key in the body.
+    let start = Instant::now();
+    for mut stream in held {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+    }
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    let track = r#"{"type":"track","event":"app_open","userId":"u","messageId":"1"}"#;
+    let body = format!(r#"{{"writeKey":"{}","batch":[{track}]}}"#, target.keys.app);
+    let json = [("content-type", "application/json")];
+    target.client().ask("POST", "/v1/batch", &json, body.as_bytes()).unwrap().expect(200);
+}
+
+#[test]
 fn a_client_that_does_not_read_its_answers_is_let_go() {
     let target = Target::start(&[]);
     let mut stream = target.client().connect().unwrap();

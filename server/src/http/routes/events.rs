@@ -86,12 +86,12 @@ pub(super) async fn segment(
             None => None,
             presented => Some(auth::sender(&state.keys, presented)?),
         };
-        let body = state.bodies.read(payload).await?;
-        let sender = match known {
-            Some(sender) => sender,
+        let (sender, body) = match known {
+            Some(sender) => (sender, state.bodies.read(payload).await?),
             None => {
+                let body = state.bodies.read_of_stranger(payload).await?;
                 let presented = Presented::in_segment_body(&http, body.shared()).await;
-                auth::sender(&state.keys, presented)?
+                (auth::sender(&state.keys, presented)?, state.bodies.known(body)?)
             }
         };
         let request = incoming(&http, &state, Protocol::Segment, &body);
