@@ -108,6 +108,23 @@ const HARMLESS: &[&str] = &[
     "user preferences not found, account details not found, hostname: api.example.com, pan: 123.456, tilt: 45.678",
     "the user's phone is offline, the device's camera, Requires iPhone 12, Kamera di ruang tamu, Supports iPad",
     "token base64 decode failed, password sha256 mismatch",
+    // What is said of people, and lists that hold none.
+    "owner: will be told; owner: changed; owner: none set; ownerName: unknown; display name: settings; nickname: required",
+    "full name: could not be read; display name: too long; displayName is missing; name of owner is not set; full name: required",
+    "account holder: not verified, customer name: empty, contact name: invalid, contact: support, billing name: required field",
+    "display name: updated by the server, owner: deleted, holder: LiveViewHolder, viewHolder=12, placeholder: text",
+    "recipient: not found, patient: please wait, person: detected, face match: true, member: locked, visitor: none",
+    "Thread name: main, class name: LiveView, event name: button_click, file name: report final.pdf, table name: events",
+    "{\"name\":\"Front Door\"}, {\"name\":\"Samsung Galaxy\"}, {\"name\":\"Mobile Safari\",\"version\":\"17.5\"}, name: camera_1",
+    "{\"names\":[\"on\",\"off\"]}, {\"names\":[\"Front Door\"]}, {\"columnNames\":[\"id\",\"name\"]}, {\"fileNames\":[\"a.txt\"]}",
+    "{\"users\":[]}, {\"users\":[1,2,3]}, {\"userNames\":[]}, {\"tokens\":[\"null\"]}, {\"emails\":[null]}, users: [3 of 5], phones: [ 1, 2 ]",
+    "screen_name=home, profileName: high, clientName: android, created_by=system, updatedBy: scheduler, sorted by: date",
+    "shared with others, shared with Google Home, Customer Support Team, Owner Account Settings, Mr and Mrs",
+    // Labels of numbers without one.
+    "plate: not recognised, license plate missing, plate: 12 mm, vehicle no 12 of 15, account number missing, konto 12",
+    "code 1004, code: 1004, error code: 482913, verification code: FAILED, caller id: none, contact no: 5, cameraId=12",
+    "wifi password: incorrect, network key: undefined, psk: invalid, born 12 ms ago, Datum: 22.11.2026, Adresse: 0x7f3a",
+    "Windows-PC, linux-pc, smart-nas, my-laptop, Works AirPods, zip: 12345 bytes, ip address: 10, street: unknown",
     // Names of programs and protocols.
     "ssh-ed25519 not allowed by policy; host key algorithms: ssh-rsa, ecdsa-sha2-nistp256",
     "x509: certificate signed by unknown authority; BEGIN CERTIFICATE marker missing",
