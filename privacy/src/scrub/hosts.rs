@@ -45,7 +45,7 @@ pub(super) fn host_name(text: &str) -> Option<usize> {
 
 /// The name of a computer that ends with what it is: `Anna-PC`. `Windows-PC` and `my-laptop` are nobody's.
 pub(super) fn host_owned(text: &str) -> Option<usize> {
-    let whose = text.split(['-', '_']).next().unwrap_or_default();
+    let whose = text.split('-').next().unwrap_or_default();
     whole(text, !is_thing(whose) && !is_platform(whose))
 }
 

@@ -50,6 +50,8 @@ const PARTICLES: &[&str] = &[
     "al", "da", "das", "de", "del", "den", "der", "di", "dos", "du", "el", "la", "ten", "ter", "van", "vom", "von",
     "zu", "zum", "zur",
 ];
+/// What is before a name and none itself.
+const TITLES: &[&str] = &["cik", "dr", "encik", "frau", "herr", "herrn", "mr", "mrs", "prof", "puan"];
 /// Parts of a name that begin with a capital, behind the first one.
 const CAPITALS_MAX: usize = 4;
 /// Letters of what has a dot behind it and ends no sentence: `Anna M. Schmidt`.
@@ -76,11 +78,38 @@ pub(super) fn capital_names(text: &str) -> Option<usize> {
     let is_part = |word: &&str| {
         let is_word = is_known(word) && !NAMES_IN_CAPITALS.contains(word);
         let is_capital = word.starts_with(char::is_uppercase) && is_name(word);
-        is_joint(word) || (is_capital && !is_word && !MAKERS.contains(&word.to_lowercase().as_str()))
+        let lower = word.trim_end_matches('.').to_lowercase();
+        let is_other = is_word || MAKERS.contains(&lower.as_str()) || TITLES.contains(&lower.as_str());
+        is_joint(word) || (is_capital && !is_other)
     };
     let parts: Vec<&str> = text.split(' ').take_while(is_part).collect();
     let joints = parts.iter().rev().take_while(|part| is_joint(part)).count();
     Some(parts[..parts.len() - joints].join(" ").len()).filter(|end| *end > 0)
+}
+
+/// The name beside an address of mail, in quotes or not: `"Schmidt, Anna"`.
+pub(super) fn mail_name(text: &str) -> Option<usize> {
+    let name = text.trim_matches('"').replace(", ", " ");
+    capital_name(&name).and(Some(text.len()))
+}
+
+/// How much of a text is names with commas between, two at the least.
+pub(super) fn people(text: &str) -> Option<usize> {
+    let mut count = 0;
+    let mut end = 0;
+    let mut at = 0;
+    for member in text.split_inclusive([',', ';']) {
+        let name = member.trim_end_matches([',', ';', ' ']);
+        let own = name.trim_start();
+        let Some(taken) = listed_person(own).map(|_| name_end(own, 1)) else { break };
+        count += 1;
+        end = at + name.len() - own.len() + taken;
+        if taken < own.len() {
+            break;
+        }
+        at += member.len();
+    }
+    (count > 1).then_some(end)
 }
 
 /// The key of a network: no word of sentences or programs.
@@ -303,6 +332,9 @@ mod tests {
         assert_eq!(taken(capital_names, "Anna Schmidt Camera"), "Anna Schmidt");
         assert!(listed_person("u395982").is_some() && listed_person("395982").is_some());
         assert!(listed_person("3 of 5").is_none() && listed_person("settings").is_none());
+        assert_eq!(taken(people, "anna, Bob Miller;carl joined"), "anna, Bob Miller;carl");
+        assert!(people("anna, 3").is_none() && people("add, remove").is_none());
+        assert!(mail_name("\"Schmidt, Anna\"").is_some() && mail_name("Live View").is_none());
         assert!(network_key("annaswlan").is_some() && network_key("incorrect").is_none());
     }
 

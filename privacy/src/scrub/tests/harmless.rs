@@ -125,6 +125,8 @@ const HARMLESS: &[&str] = &[
     "code 1004, code: 1004, error code: 482913, verification code: FAILED, caller id: none, contact no: 5, cameraId=12",
     "wifi password: incorrect, network key: undefined, psk: invalid, born 12 ms ago, Datum: 22.11.2026, Adresse: 0x7f3a",
     "Windows-PC, linux-pc, smart-nas, my-laptop, Works AirPods, zip: 12345 bytes, ip address: 10, street: unknown",
+    "users: failed, retry; members: add, remove; contacts: not found, retry later; from: Live View, to: Camera Settings",
+    "BUILTIN\\admin, HKLM\\software\\x, App\\models, sort -u file, docker run -u 1000:1000 x, CN=DigiCert Global Root, reporter: missing",
     // Names of programs and protocols.
     "ssh-ed25519 not allowed by policy; host key algorithms: ssh-rsa, ecdsa-sha2-nistp256",
     "x509: certificate signed by unknown authority; BEGIN CERTIFICATE marker missing",
