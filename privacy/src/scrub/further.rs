@@ -21,8 +21,9 @@ const DECIMALS_AFTER_MAX: usize = 3;
 const GROUP_DIGITS: RangeInclusive<usize> = 2..=11;
 
 /// Where a list ends of which the secret is the first member that goes: before the bracket, and before the closing quote of the last
-/// member when the first one has an opening one. Without a bracket, as in a text that was cut off, the line belongs to it.
-pub(super) fn list_end(text: &str, secret: &Range<usize>) -> usize {
+/// member when the first one has an opening one. Without a bracket, as in a text that was cut off, the line belongs to it. Beside the
+/// end how many bytes were looked at.
+pub(super) fn list_end(text: &str, secret: &Range<usize>) -> (usize, usize) {
     let bytes = text.as_bytes();
     let reach = &bytes[..bytes.len().min(secret.end + LIST_BYTES_MAX)];
     let before = text[..secret.start].trim_end_matches(' ').as_bytes();
@@ -39,14 +40,14 @@ pub(super) fn list_end(text: &str, secret: &Range<usize>) -> usize {
             None if is_quote => quote = Some(byte),
             None if byte == b'[' => depth += 1,
             None if byte == b']' && depth == 0 => {
-                return secret.end.max(quoted.last_end(text, secret.start, at));
+                return (secret.end.max(quoted.last_end(text, secret.start, at)), at - secret.start);
             }
             None if byte == b']' => depth -= 1,
             None => {}
         }
     }
     let line = reach[secret.end..].iter().take_while(|b| !matches!(b, b'\n' | b'\r')).count();
-    text.floor_char_boundary(secret.end + line)
+    (text.floor_char_boundary(secret.end + line), reach.len() - secret.start)
 }
 
 /// How the first member of a list is quoted, and so all of them.
@@ -142,7 +143,7 @@ mod tests {
             ("[\"|anna|\",\"bo\nnext", "anna\",\"bo"),
         ] {
             let (text, secret) = marked(list);
-            assert_eq!(&text[secret.start..list_end(&text, &secret)], members, "{list}");
+            assert_eq!(&text[secret.start..list_end(&text, &secret).0], members, "{list}");
         }
     }
 
@@ -176,7 +177,7 @@ mod tests {
         fn the_end_is_one_of_a_character(text in "[\"'2 0-9(,a\\\\\\]\\[\u{e4}\n-]{1,40}", start in 0usize..40, length in 1usize..8) {
             let start = text.floor_char_boundary(start.min(text.len() - 1));
             let secret = start..text.ceil_char_boundary((start + length).min(text.len()));
-            for end in [list_end(&text, &secret), numbers_end(&text, &secret)] {
+            for end in [list_end(&text, &secret).0, numbers_end(&text, &secret)] {
                 prop_assert!(end >= secret.end && text.is_char_boundary(end));
             }
         }

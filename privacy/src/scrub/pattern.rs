@@ -69,6 +69,8 @@ pub(super) struct Pattern {
 pub(super) struct Found {
     /// What is replaced, in bytes; never empty.
     pub(super) secret: Range<usize>,
+    /// Bytes of a list that were looked at for its end.
+    listed: usize,
 }
 
 #[derive(Deserialize)]
@@ -192,7 +194,7 @@ impl Pattern {
             }
             let whole = found?.range();
             if let Some(found) = self.accept(text, whole.clone(), text.len()) {
-                return Some(found);
+                return work.pass(found.listed).then_some(found);
             }
             let last = text.floor_char_boundary(whole.end - 1);
             at = if last > whole.start { last } else { whole.end };
@@ -247,7 +249,7 @@ impl Pattern {
             }
             let end = at + found?.end();
             if let Some(found) = self.accept(text, at..end, window) {
-                return Some(found);
+                return work.pass(found.listed).then_some(found);
             }
             window = self.edge.last_run_start(&text.as_bytes()[..end]).filter(|cut| *cut < window)?;
         }
@@ -281,10 +283,11 @@ impl Pattern {
         if !free || secret.is_empty() {
             return None;
         }
-        secret.end = match is_listed {
+        let (end, listed) = match is_listed {
             true => further::list_end(text, &secret),
-            false => rest::end(text, &secret, self.rest),
+            false => (rest::end(text, &secret, self.rest), 0),
         };
-        Some(Found { secret })
+        secret.end = end;
+        Some(Found { secret, listed })
     }
 }
