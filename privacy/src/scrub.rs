@@ -20,9 +20,11 @@ use crate::{
 
 mod edge;
 mod first;
+mod further;
 mod hosts;
 mod numbers;
 mod pattern;
+mod people;
 mod rest;
 mod scan;
 mod validate;

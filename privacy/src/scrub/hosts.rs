@@ -1,9 +1,10 @@
 //! Checks of names of computers, and of domains behind an at sign.
 //!
-//! Not here: names of people and words (`words.rs`).
+//! Not here: names of people (`people.rs`), words (`words.rs`).
 
 use super::numbers::whole;
-use super::words::{is_thing, person};
+use super::people::person;
+use super::words::is_thing;
 
 /// What names of platforms are made of: `x86_64-linux-gnu`, `arm64-v8a`.
 #[rustfmt::skip]
@@ -40,6 +41,12 @@ pub(super) fn host_name(text: &str) -> Option<usize> {
     let is_joined = text.bytes().any(|b| b.is_ascii_digit() || b == b'-' || b == b'_');
     let is_public = text.trim_end_matches('.').contains('.');
     person(text).filter(|_| has_letter && is_joined && !is_public && !is_thing(text) && !is_platform(text))
+}
+
+/// The name of a computer that ends with what it is: `Anna-PC`. `Windows-PC` and `my-laptop` are nobody's.
+pub(super) fn host_owned(text: &str) -> Option<usize> {
+    let whose = text.split('-').next().unwrap_or_default();
+    whole(text, !is_thing(whose) && !is_platform(whose))
 }
 
 /// Names of phones that their maker gave them: `Pixel 8 Pro`.
@@ -140,6 +147,7 @@ mod tests {
             assert!(host_plain(no).is_none(), "{no}");
         }
         assert!(host_name("arm64-anna").is_some() && host_name("arm64-v8a").is_none());
+        assert!(host_owned("ANNA-PC").is_some() && host_owned("my-laptop").is_none());
         assert!(host("win-4F7K2LM").is_some() && host("win-amd64").is_none());
     }
 

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 /// Fewest digits of a telephone number.
-const PHONE_DIGITS_MIN: usize = 7;
+pub(super) const PHONE_DIGITS_MIN: usize = 7;
 /// How far a second number is looked at, in bytes.
 const SECOND_BYTES_MAX: usize = 24;
 
@@ -35,10 +35,37 @@ pub(super) fn first_of_two(text: &str, both: &Range<usize>) -> Option<usize> {
 }
 
 /// The digits of a number in groups at the beginning of some bytes.
-fn digits_ahead(bytes: &[u8]) -> usize {
+pub(super) fn digits_ahead(bytes: &[u8]) -> usize {
     let number =
         bytes.iter().take(SECOND_BYTES_MAX).take_while(|b| b.is_ascii_digit() || b" ./()-".contains(b));
     number.filter(|b| b.is_ascii_digit()).count()
+}
+
+/// Statuses of HTTP, which stand behind numbers in logs.
+#[rustfmt::skip]
+const STATUSES: &[&str] = &[
+    "200", "201", "202", "204", "206", "301", "302", "303", "304", "307", "308", "400", "401", "403", "404",
+    "405", "408", "409", "410", "411", "412", "413", "415", "416", "422", "423", "425", "426", "429", "431",
+    "500", "501", "502", "503", "504", "505",
+];
+/// What a number before a blank counts.
+#[rustfmt::skip]
+const UNITS: &[&str] = &[
+    "%", "b", "bytes", "fps", "gb", "h", "items", "kb", "lines", "mb", "min", "ms", "ns", "rows", "s", "sec",
+    "seconds", "times", "us",
+];
+
+/// Whether a group of a number is a status of HTTP.
+pub(super) fn is_status(group: &str) -> bool {
+    STATUSES.contains(&group)
+}
+
+/// Whether a blank and a unit are next: ` ms`.
+pub(super) fn has_unit(after: &str) -> bool {
+    let Some(after) = after.strip_prefix(' ') else { return false };
+    let length = after.bytes().take(8).take_while(|b| b.is_ascii_alphabetic() || *b == b'%').count();
+    let is_end = after.as_bytes().get(length).is_none_or(|b| !b.is_ascii_alphanumeric());
+    is_end && UNITS.contains(&after[..length].to_ascii_lowercase().as_str())
 }
 
 /// Digits, small letters, capitals, and how often one kind follows another, of the letters and digits of a text.
@@ -161,7 +188,23 @@ pub(super) fn social_insurance(text: &str) -> Option<usize> {
 pub(super) fn date(text: &str) -> Option<usize> {
     let is_named = text.bytes().take(8).any(|b| b.is_ascii_alphabetic() || b >= 0x80);
     let date = digits(text.split_once('T').map_or(text, |(date, _)| date));
-    whole(text, is_named || is_date(&date) || date.len() == 6)
+    let is_year = text.len() == 4 && matches!(date[..], [1, 9, ..] | [2, 0, ..]) && date.len() == 4;
+    whole(text, is_named || is_date(&date) || date.len() == 6 || is_year || is_short_date(text))
+}
+
+/// A date without leading zeros: `31.1.90`.
+fn is_short_date(text: &str) -> bool {
+    let parts: Option<Vec<u32>> = text.split(['.', '/', '-']).map(|part| part.parse().ok()).collect();
+    let Some([day, month, _]) = parts.as_deref() else { return false };
+    (1..=31).contains(day) && (1..=12).contains(month)
+}
+
+/// What is on the plate of a car: four to nine letters and digits, some of each. Of four the first one is a letter: `12 MM`.
+pub(super) fn plate(text: &str) -> Option<usize> {
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    let digits = digits(text).len();
+    let fewest = if text.starts_with(|c: char| c.is_ascii_digit()) { 5 } else { 4 };
+    whole(text, letters > 0 && (1..=6).contains(&digits) && (fewest..=9).contains(&(letters + digits)))
 }
 
 /// A number with decimals or a unit: `0.35s`, `120ms`, `12%`.
@@ -231,6 +274,7 @@ mod tests {
         for yes in ["1990-01-31", "31.01.90", "1990-01-31T00:00:00Z", "31 Jan 1990", "M\u{e4}rz 1990"] {
             assert!(date(yes).is_some(), "{yes}");
         }
+        assert!(date("31.1.90").is_some() && date("1990").is_some() && date("32.1.90").is_none());
         assert!(date("12345").is_none() && date("1990-13-41").is_none());
         assert!(is_measure("0.35s") && is_measure("120ms") && is_measure("1.5"));
         assert!(!is_measure("4711") && !is_measure("12abc") && !is_measure("anna"));
@@ -261,6 +305,8 @@ mod tests {
         for yes in ["4711", "81723", "7f3a9c21", "7J0A123PAZ00001"] {
             assert!(path_id(yes).is_some(), "{yes}");
         }
+        assert!(plate("B-AS 1234").is_some() && plate("SBA1234G").is_some());
+        assert!(plate("12 MM").is_none() && plate("SUV").is_none() && plate("ABC1234567").is_none());
         for no in ["2024", "471", "aarch64", "Http2Client", "armv7", "x8664"] {
             assert!(path_id(no).is_none(), "{no}");
         }

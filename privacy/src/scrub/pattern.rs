@@ -4,21 +4,23 @@
 //! name = "card"              # the match becomes <card>; several files may share a name
 //! doc = "..."                # what it finds and why it stops where it does
 //! priority = 30              # lower runs first, 0 to 99
-//! regex = '''...'''          # verbose mode, Unicode; the group `secret` is what is replaced, else the whole match
+//! regex = '''...'''          # verbose mode, Unicode; the group `secret` is what is replaced, else the whole match; when the
+//!                            #   group `list` has matched, all further members of the list go with the secret
 //! validator = "luhn"         # optional, see `validate.rs`: gives the length that is valid, or refuses the match
 //! edge = "digit"             # optional: the match may not touch another digit; "decimal": nor be the decimals of
 //!                            #   a number; "word": nor touch a letter; "label": as "word", but it may end a name in camel
 //!                            #   case; "host": as "word", nor be a part of a longer name with dots; "number": as "word", nor
 //!                            #   go on with a date or a time before it; see `edge.rs`
 //! rest = "value"             # optional: what belongs to the secret behind a blank or an escape goes with it; "secret":
-//!                            #   behind a comma and the like as well; see `rest.rs`
+//!                            #   behind a comma and the like as well; "numbers": the groups of further telephone numbers;
+//!                            #   see `rest.rs`, `further.rs`
 //! splits = true              # optional: a second telephone number behind the first one is no part of it
 //! needs = { digits = 13 }    # what a text must have for the regular expression to run, see `scan.rs`:
 //!                            #   any, digits, run, separators, labels, words, marks
 //! pass = [["text", "result"], ...]   # what must be replaced, with all patterns in force
 //! fail = ["text", ...]               # what must stay unchanged
 //! ```
-//! Not here: what a match may not touch (`edge.rs`), what belongs to it (`rest.rs`).
+//! Not here: what a match may not touch (`edge.rs`), what belongs to it (`rest.rs`), what follows it (`further.rs`).
 
 use std::ops::Range;
 
@@ -28,7 +30,7 @@ use serde::Deserialize;
 use super::{
     edge::{Edge, ends_with_escape},
     first::Start,
-    numbers,
+    further, numbers,
     rest::{self, Rest},
     scan::{Builder, Needs},
     validate::{self, Validator},
@@ -67,6 +69,8 @@ pub(super) struct Pattern {
 pub(super) struct Found {
     /// What is replaced, in bytes; never empty.
     pub(super) secret: Range<usize>,
+    /// Bytes of a list that were looked at for its end.
+    listed: usize,
 }
 
 #[derive(Deserialize)]
@@ -190,7 +194,7 @@ impl Pattern {
             }
             let whole = found?.range();
             if let Some(found) = self.accept(text, whole.clone(), text.len()) {
-                return Some(found);
+                return work.pass(found.listed).then_some(found);
             }
             let last = text.floor_char_boundary(whole.end - 1);
             at = if last > whole.start { last } else { whole.end };
@@ -202,7 +206,16 @@ impl Pattern {
     fn find_at_starts(&self, text: &str, from: usize, start: &Start, work: &mut Work) -> Option<Found> {
         let bytes = text.as_bytes();
         for at in from..bytes.len() {
-            if !start.begins(bytes[at]) || !self.edge.free_before(bytes, at) || !text.is_char_boundary(at) {
+            if !start.begins(bytes[at]) {
+                continue;
+            }
+            // Most places end here, so what an edge is comes behind it.
+            let may_be = start.may_be(&bytes[at..]);
+            let is_behind_percent = at > 0 && bytes[at - 1] == b'%';
+            if !(may_be || is_behind_percent)
+                || !self.edge.free_before(bytes, at)
+                || !text.is_char_boundary(at)
+            {
                 continue;
             }
             // A match that begins within a percent escape, as `%22` and a number that together have a check digit by
@@ -214,7 +227,7 @@ impl Pattern {
                 _ => None,
             };
             let found = match inner {
-                None if start.may_be(&bytes[at..]) => self.find_here(text, at, work),
+                None if may_be => self.find_here(text, at, work),
                 inner => inner,
             };
             if found.is_some() || work.is_spent() {
@@ -236,7 +249,7 @@ impl Pattern {
             }
             let end = at + found?.end();
             if let Some(found) = self.accept(text, at..end, window) {
-                return Some(found);
+                return work.pass(found.listed).then_some(found);
             }
             window = self.edge.last_run_start(&text.as_bytes()[..end]).filter(|cut| *cut < window)?;
         }
@@ -245,13 +258,13 @@ impl Pattern {
 
     /// The match when it is valid. What is behind `window` is not looked at.
     fn accept(&self, text: &str, whole: Range<usize>, window: usize) -> Option<Found> {
-        let mut secret = match self.grouped {
-            false => whole.clone(),
+        let (mut secret, is_listed) = match self.grouped {
+            false => (whole.clone(), false),
             true => {
                 let from = if self.start.is_some() { whole.start } else { 0 };
                 let captures = self.regex.captures_at(&text[from..window], whole.start - from)?;
                 let secret = captures.name("secret")?;
-                from + secret.start()..from + secret.end()
+                (from + secret.start()..from + secret.end(), captures.name("list").is_some())
             }
         };
         let is_last = secret.end == whole.end;
@@ -270,7 +283,11 @@ impl Pattern {
         if !free || secret.is_empty() {
             return None;
         }
-        secret.end = rest::end(text, &secret, self.rest);
-        Some(Found { secret })
+        let (end, listed) = match is_listed {
+            true => further::list_end(text, &secret),
+            false => (rest::end(text, &secret, self.rest), 0),
+        };
+        secret.end = end;
+        Some(Found { secret, listed })
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
-use super::{numbers, validate};
+use super::{further, numbers, validate};
 
 /// Groups behind the first one of a number.
 const GROUPS_MAX: usize = 6;
@@ -31,14 +31,18 @@ pub(super) enum Rest {
     None,
     /// What is in the same quotes or the same number, and what follows an escape.
     Value,
+    /// The groups of further telephone numbers.
+    Numbers,
     /// As `Value`, and what a comma, a semicolon, an ampersand or a bracket joins to it.
     Secret,
 }
 
 /// Where a secret ends with all that belongs to it.
 pub(super) fn end(text: &str, secret: &Range<usize>, rest: Rest) -> usize {
-    if rest == Rest::None {
-        return secret.end;
+    match rest {
+        Rest::None => return secret.end,
+        Rest::Numbers => return further::numbers_end(text, secret),
+        Rest::Value | Rest::Secret => {}
     }
     if let Some(end) = quoted_end(text, secret).or_else(|| account_end(text, secret)) {
         return end.max(secret.end);
@@ -139,20 +143,6 @@ fn account_end(text: &str, secret: &Range<usize>) -> Option<usize> {
     ends.into_iter().rev().find(|end| validate::iban(&text[secret.start..*end]).is_some())
 }
 
-/// Statuses of HTTP, which stand behind numbers in logs.
-#[rustfmt::skip]
-const STATUSES: &[&str] = &[
-    "200", "201", "202", "204", "206", "301", "302", "303", "304", "307", "308", "400", "401", "403", "404",
-    "405", "408", "409", "410", "411", "412", "413", "415", "416", "422", "423", "425", "426", "429", "431",
-    "500", "501", "502", "503", "504", "505",
-];
-/// What a number before a blank counts.
-#[rustfmt::skip]
-const UNITS: &[&str] = &[
-    "%", "b", "bytes", "fps", "gb", "h", "items", "kb", "lines", "mb", "min", "ms", "ns", "rows", "s", "sec",
-    "seconds", "times", "us",
-];
-
 /// Where the last group of a number ends that the secret is the first group of. A date, a time, a single digit, a status of HTTP
 /// and what has a unit are none.
 fn groups_end(text: &str, secret: &Range<usize>) -> usize {
@@ -181,7 +171,7 @@ fn groups_end(text: &str, secret: &Range<usize>) -> usize {
             [next, ..] => next.is_ascii_alphanumeric(),
             [] => false,
         };
-        let is_counted = STATUSES.contains(&group) || has_unit(&text[begin + length..]);
+        let is_counted = numbers::is_status(group) || numbers::has_unit(&text[begin + length..]);
         let is_other = goes_on || (is_whole && is_counted);
         seen += digits;
         if !begins || is_other || digits == 0 || length > GROUP_BYTES_MAX || seen > NUMBER_DIGITS_MAX {
@@ -196,14 +186,6 @@ fn groups_end(text: &str, secret: &Range<usize>) -> usize {
         }
     }
     end
-}
-
-/// Whether a blank and a unit are next: ` ms`.
-fn has_unit(after: &str) -> bool {
-    let Some(after) = after.strip_prefix(' ') else { return false };
-    let length = after.bytes().take(8).take_while(|b| b.is_ascii_alphabetic() || *b == b'%').count();
-    let is_end = after.as_bytes().get(length).is_none_or(|b| !b.is_ascii_alphanumeric());
-    is_end && UNITS.contains(&after[..length].to_ascii_lowercase().as_str())
 }
 
 fn is_of_number(byte: u8) -> bool {

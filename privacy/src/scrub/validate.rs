@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 use super::{
     hosts,
     numbers::{self, digits, whole},
-    words,
+    people, words,
 };
 
 /// What matched -> how much of it is valid.
@@ -16,44 +16,54 @@ pub(super) type Validator = fn(&str) -> Option<usize>;
 /// The validator of this name.
 pub(super) fn named(name: &str) -> Option<Validator> {
     Some(match name {
-        "account" => words::account,
-        "account_number" => words::account_number,
-        "account_name" => words::account_name,
+        "account" => people::account,
+        "account_number" => people::account_number,
+        "account_name" => people::account_name,
         "assigned" => words::assigned,
         "authorization" => authorization,
         "base64" => words::base64,
         "base64_short" => words::base64_short,
+        "capital_name" => people::capital_name,
+        "capital_names" => people::capital_names,
         "coordinates" => coordinates,
         "credential" => words::credential,
         "date" => numbers::date,
         "de_document" => de_document,
         "de_steuer_id" => de_steuer_id,
         "has_digit" => |text| whole(text, text.bytes().any(|b| b.is_ascii_digit())),
+        "full_name" => people::full_name,
         "email" => hosts::email,
         "email_host" => hosts::email_host,
         "host" => hosts::host,
         "host_name" => hosts::host_name,
+        "host_owned" => hosts::host_owned,
         "host_plain" => hosts::host_plain,
         "iban" => iban,
         "imei" => imei,
         "ipv6" => ipv6,
         "labelled_id" => numbers::labelled_id,
+        "listed_person" => people::listed_person,
         "luhn" => luhn,
+        "mail_name" => people::mail_name,
         "mac_bare" => numbers::mac_bare,
         "mac_labelled" => numbers::mac_labelled,
         "mac_pairs" => numbers::mac_pairs,
         "mykad" => mykad,
-        "owner" => words::owner,
+        "network_key" => people::network_key,
+        "owner" => people::owner,
         "path_id" => numbers::path_id,
         "password" => words::password,
         "path_home" => words::path_home,
         "path_user" => words::path_user,
         "path_user_spaced" => words::path_user_spaced,
-        "person" => words::person,
-        "person_acting" => words::person_acting,
-        "person_named" => words::person_named,
+        "people" => people::people,
+        "person" => people::person,
+        "person_acting" => people::person_acting,
+        "person_labelled" => people::person_labelled,
+        "person_named" => people::person_named,
         "phone" => phone,
         "phone_long" => |text| phone(text).filter(|_| digits(text).len() >= 9),
+        "plate" => numbers::plate,
         "quoted" => words::quoted,
         "random" => words::random,
         "route_value" => words::route_value,
@@ -213,10 +223,13 @@ fn phone(text: &str) -> Option<usize> {
     if numbers::begins_with_date(text) {
         return None;
     }
+    let length = text.len();
+    // The zero of an area is left out abroad: `0049(0)151`.
+    let text = if text.starts_with("00") { &text.replace("(0)", "") } else { text };
     let digits = digits(&text.replace("%20", " ").replace("%2D", "-").replace("%2d", "-"));
     let limit = matches!(text, "2147483647" | "2147483648" | "4294967295" | "4294967296");
     let all_equal = digits.iter().all(|d| *d == digits[0]);
-    whole(text, (7..=15).contains(&digits.len()) && !all_equal && !limit)
+    ((7..=15).contains(&digits.len()) && !all_equal && !limit).then_some(length)
 }
 
 /// What `std` takes for an IPv6 address, unless it may as well be a path in a program (`a::b`). A colon behind it is the

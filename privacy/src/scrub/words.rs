@@ -1,10 +1,10 @@
-//! Checks of words: is it a name, a secret, or a word that programs and sentences have?
+//! Checks of words: is it a secret, or a word that programs and sentences have?
 //!
 //! Invariant: a word that is not known is taken for a value where a value can stand.
 //! Not here: what programs call parts of paths (`route/vocabulary.rs`), numbers (`numbers.rs`), names of
-//! computers (`hosts.rs`).
+//! people (`people.rs`) and of computers (`hosts.rs`).
 
-use super::numbers::{Makeup, is_measure, whole};
+use super::numbers::{Makeup, whole};
 use crate::route;
 
 /// A secret rather than a word of a sentence: a digit, two cases or another character in it, or 16 characters.
@@ -97,12 +97,12 @@ const COMMON: &[&str] = &[
 ];
 
 /// Names of people among the words of programs.
-const NAMES: &[&str] = &["alexa", "bell", "bill", "skip"];
+pub(super) const NAMES: &[&str] = &["alexa", "bell", "bill", "skip"];
 /// Names among those words that few screens have, so that who follows `/home/` is a person.
-const SURNAMES: &[&str] = &["dev", "di", "lan", "low", "pan", "ping"];
+pub(super) const SURNAMES: &[&str] = &["dev", "di", "lan", "low", "pan", "ping"];
 /// Names among those words, where only a person can be meant: who has logged in.
 #[rustfmt::skip]
-const ACTING: &[&str] = &[
+pub(super) const ACTING: &[&str] = &[
     "best", "block", "brand", "day", "gift", "mine", "page", "post", "price", "small", "story",
 ];
 
@@ -112,7 +112,7 @@ pub(super) fn is_thing(text: &str) -> bool {
 }
 
 /// Whether a text is made of words that programs use, and not of these names alone.
-fn is_thing_but(text: &str, names: &[&[&str]]) -> bool {
+pub(super) fn is_thing_but(text: &str, names: &[&[&str]]) -> bool {
     let is_name = |part: &str| names.iter().any(|names| names.contains(&part.to_ascii_lowercase().as_str()));
     route::is_named(text) && !text.split(['-', '_', '.']).all(is_name)
 }
@@ -151,23 +151,6 @@ fn is_code_file(text: &str) -> bool {
     text.rsplit_once('.').is_some_and(|(name, ending)| !name.contains('@') && ENDINGS.contains(&ending))
 }
 
-/// Words that follow a label of a person in a sentence without naming one.
-#[rustfmt::skip]
-const NOBODY: &[&str] = &[
-    "a", "account", "accounts", "action", "after", "agent", "already", "an", "and", "anonymous", "are",
-    "as", "at", "because", "before", "but", "by", "can", "canceled", "cancelled", "cannot", "chose",
-    "clicked", "closed", "could", "data", "defined", "denied", "did", "does", "during", "empty",
-    "error", "exists", "expected", "expired", "failed", "false", "field", "file", "for", "found",
-    "from", "gesture", "guest", "had", "has", "id", "if", "in", "info", "input", "interaction",
-    "invalid", "is", "it", "list", "locked", "logged", "login", "logout", "may", "me", "missing",
-    "model", "must", "name", "never", "nil", "no", "none", "not", "not-found", "null", "object", "of",
-    "off", "on", "or", "password", "pressed", "profile", "request", "required", "returned", "root",
-    "selected", "service", "session", "settings", "should", "signed", "since", "space", "string",
-    "system", "taken", "tapped", "that", "the", "then", "this", "to", "token", "too", "true", "type",
-    "undefined", "unknown", "until", "value", "via", "was", "were", "when", "while", "who", "will",
-    "with", "without", "wrong", "you",
-];
-
 /// A street with a house's number: not a word of computers that ends as streets do.
 pub(super) fn street(text: &str) -> Option<usize> {
     const PLACES: &[&str] =
@@ -182,17 +165,6 @@ pub(super) fn street(text: &str) -> Option<usize> {
         .and_then(|before| before.split_whitespace().next_back())
         .is_some_and(|kind| DRIVES.contains(&kind));
     whole(text, !is_drive && !PLACES.iter().any(|place| lower.starts_with(place)))
-}
-
-/// Words of [`NOBODY`] that are names when they begin with a capital.
-const NAMES_IN_CAPITALS: &[&str] = &["An", "Can", "In", "May", "On", "Will"];
-
-/// What a person's name can be, behind a label that says so: no word that tells something else about whoever is meant.
-pub(super) fn person(text: &str) -> Option<usize> {
-    let word = text.split_whitespace().next().unwrap_or_default();
-    let word = word.trim_end_matches(['.', ',', ';', ':', '!']);
-    let is_nobody = NOBODY.contains(&word.to_lowercase().as_str()) && !NAMES_IN_CAPITALS.contains(&word);
-    whole(text, !word.is_empty() && !is_nobody)
 }
 
 /// What is assigned to a name: not how a program's language begins a text, `Optional("` or `b'`.
@@ -211,70 +183,6 @@ pub(super) fn quoted(text: &str) -> Option<usize> {
     let name = text.strip_prefix('<').and_then(|name| name.split_once('>')).map(|(name, _)| name);
     let is_placeholder = name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
     whole(text, !is_placeholder)
-}
-
-/// As [`person`], and no word that programs use: `user preferences not found`.
-pub(super) fn person_named(text: &str) -> Option<usize> {
-    person(text).filter(|_| !is_thing(text))
-}
-
-/// As [`person_named`], who does something that only a person does.
-pub(super) fn person_acting(text: &str) -> Option<usize> {
-    person(text).filter(|_| !is_thing_but(text, &[NAMES, SURNAMES, ACTING]))
-}
-
-/// Words before and behind the name of a device that are not its owner's, in whatever case.
-#[rustfmt::skip]
-const NO_OWNERS: &[&str] = &[
-    "account", "adds", "android", "androids", "anybody", "anyone", "app", "apple", "apples", "application", "apps",
-    "browser", "camera", "child", "client", "company", "connects", "customer", "detects", "device", "everybody",
-    "everyone", "finds", "google", "googles", "guest", "he", "here", "hinten", "home", "host", "house", "how",
-    "includes", "it", "let", "lets", "manufacturer", "member", "needs", "nobody", "oben", "opens", "owner", "phone",
-    "platform", "requires", "samsung", "samsungs", "selects", "server", "service", "she", "shows", "somebody",
-    "someone", "starts", "store", "supports", "system", "tablet", "that", "the", "there", "they", "this", "today",
-    "tomorrow", "unten", "user", "users", "uses", "vendor", "vorne", "what", "when", "where", "who", "works",
-    "yesterday", "you",
-];
-
-/// Whom a device belongs to: `Anna's`, `Annas`, `Will's`, `Mei Ping's`; not `the user's` or `Settings`.
-pub(super) fn owner(text: &str) -> Option<usize> {
-    let last = text.split_whitespace().next_back().unwrap_or_default();
-    let name = last.split(['\'', '\u{2019}', '\u{2bc}', '%']).next().unwrap_or_default();
-    let word = name.to_lowercase();
-    let stem = word.strip_suffix('s').unwrap_or(&word);
-    let is_word = |word: &str| NOBODY.contains(&word) || is_thing(word);
-    if [word.as_str(), stem].iter().any(|word| NO_OWNERS.contains(word)) {
-        return None;
-    }
-    let first = text.split_whitespace().next().filter(|first| *first != last).map(str::to_lowercase);
-    let is_known = is_word(&word) || is_word(stem);
-    // `Mays` is May's, `Settings` are nobody's.
-    let is_plural = name == last && word.ends_with('s') && is_word(&word);
-    let is_capital = name.starts_with(char::is_uppercase) && !is_plural;
-    let is_nobody = match first {
-        Some(first) => is_known && (is_word(&first) || NO_OWNERS.contains(&first.as_str())),
-        None => is_known && !is_capital,
-    };
-    whole(text, !word.is_empty() && !is_nobody)
-}
-
-/// The name or the number of an account behind `user_id:`: with a sign, a digit or a dot within it.
-pub(super) fn account(text: &str) -> Option<usize> {
-    let inner = text.trim_end_matches(['.', ',', ';']);
-    person(text).filter(|_| inner.bytes().any(|b| !b.is_ascii_alphabetic()))
-}
-
-/// As [`account`] behind `user:`, where a number counts something or says how long it took: `{"user":38579}`, `user: 0.35s`.
-pub(super) fn account_name(text: &str) -> Option<usize> {
-    let inner = text.trim_end_matches(['.', ',', ';']);
-    let is_number = inner.bytes().all(|b| b.is_ascii_digit());
-    account(text).filter(|_| !is_number && !is_measure(inner))
-}
-
-/// As [`account`] behind `account:`, where up to three digits count something.
-pub(super) fn account_number(text: &str) -> Option<usize> {
-    let is_count = text.len() < 4 && text.bytes().all(|b| b.is_ascii_digit());
-    account(text).filter(|_| !is_count && !is_measure(text))
 }
 
 #[cfg(test)]
@@ -297,71 +205,6 @@ mod tests {
         );
         assert!(random("8f3a9c1d").is_some() && random("expired").is_none() && random("2.14.1b3").is_none());
         assert!(random("sha256").is_none() && random("Camera1").is_some());
-    }
-
-    #[test]
-    fn people_are_told_from_words() {
-        for yes in ["anna", "Anna.Schmidt", "u4711", "schmidt@x"] {
-            assert!(person(yes).is_some() && route_value(yes).is_some(), "{yes}");
-        }
-        for no in ["not", "is", "unknown.", "", "Was"] {
-            assert!(person(no).is_none(), "{no}");
-        }
-        for no in ["settings", "list", "0", "UserRepository", "view.kt", "Public", "index.html", "live-view"]
-        {
-            assert!(route_value(no).is_none(), "{no}");
-        }
-        for yes in ["bill", "Bill-Bell", "anna-camera", "low", "ping", "dev"] {
-            assert!(path_home(yes).is_some() && route_value(yes).is_some(), "{yes}");
-        }
-        assert!(path_user("page").is_some() && path_home("page").is_none());
-        for no in ["All Users", "All%20Users", "Public Desktop", "default user"] {
-            assert!(path_user_spaced(no).is_none(), "{no}");
-        }
-        assert!(path_user_spaced("Ping Pan").is_some() && path_user_spaced("live HTTP").is_none());
-        assert!(person_named("preferences").is_none() && person_named("bill").is_some());
-        assert!(person_acting("ping").is_some() && person_acting("page").is_some());
-        assert!(person_acting("session").is_none() && person_named("page").is_none());
-        for yes in ["May", "Will Smith", "Can"] {
-            assert!(person(yes).is_some() && person(&yes.to_lowercase()).is_none(), "{yes}");
-        }
-        assert!(account("395982").is_some() && account_name("395982").is_none());
-        assert!(account_name("u395982").is_some() && account_name("0.35s").is_none());
-    }
-
-    #[test]
-    fn owners_are_told_from_words() {
-        for yes in [
-            "Anna's",
-            "Annas",
-            "Anna Schmidt's",
-            "Jonas",
-            "Alexa",
-            "T\u{fc}rkans",
-            "Will's",
-            "Mays",
-            "Mei Ping's",
-            "Adrian Low's",
-            "Jimmy Page's",
-        ] {
-            assert!(owner(yes).is_some(), "{yes}");
-        }
-        for no in [
-            "the user's",
-            "The user's",
-            "Update user's",
-            "your phone\u{2019}s",
-            "Requires",
-            "Settings",
-            "the",
-            "Cameras",
-            "Let's",
-            "It's",
-            "will's",
-            "add page's",
-        ] {
-            assert!(owner(no).is_none(), "{no}");
-        }
     }
 
     #[test]
