@@ -11,7 +11,7 @@
 //! identifier; what was recorded before there was one, and is under another spelling, is changed with it. The grants of a list are recorded together or not at
 //! all; where something in it is wrong, or is missing because it was cut, or there is no room, its withdrawals are recorded all the same. No answer tells what was recorded before.
 //!
-//! - `read`: the body; `forms`: in which forms a change is understood; `decisions`: what consent managers say beside the events; `change`: what a grant or a withdrawal makes
+//! - `read`: the body; `readers`: how many bodies are read at one time, and who waits for that; `words`: which parts of a body are read at all; `forms`: in which forms a change is understood; `decisions`: what consent managers say beside the events; `change`: what a grant or a withdrawal makes
 //!   of a record; `room`: how many may come (`rates`: from whom); `recorded`: the files, and what the gate sees of them
 //!
 //! Not here: the rules of consent (`shoal_privacy::consent`), the files themselves (`shoal-storage`, `consents`).
@@ -21,10 +21,12 @@ mod decisions;
 mod forms;
 mod rates;
 mod read;
+mod readers;
 mod recorded;
 mod room;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::path::Path;
 
@@ -34,6 +36,7 @@ use shoal_storage::{Consents, JournalForm, Opened, RecordForm, StorageError};
 pub(crate) use change::Change;
 pub(crate) use decisions::{Hearing, changes, of_event, of_programme};
 pub(crate) use read::{Body, Reader, WITHDRAWALS_MAX, read};
+pub(crate) use readers::{Readers, SMALL_BYTES_MAX, Slot};
 pub use recorded::ConsentAnswer;
 pub(crate) use recorded::{Nothing, Recorded};
 pub(crate) use room::{Caller, Room};

@@ -11,9 +11,11 @@
 //! Not here: the stages (`stages`), the log (`log`), the tables (`flush`), routes and keys (`shoal-server`).
 
 mod aside;
+mod consent_bodies;
 mod definitions;
 mod judges;
 mod parts;
+mod refused_batches;
 mod waiting;
 mod withdrawals;
 
@@ -26,7 +28,6 @@ use std::{
 };
 
 use shoal_schemas::Region;
-use tokio::sync::Semaphore;
 
 pub use self::{
     parts::IngestParts,
@@ -40,7 +41,7 @@ use crate::{
     admission::Turn,
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
     config::IngestConfig,
-    consents::{self, Caller, Change, ConsentAnswer, Recorded, Room},
+    consents::{self, Caller, Change, ConsentAnswer, Readers, Recorded, Room},
     day_limit::DayLimit,
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Tables},
@@ -54,9 +55,6 @@ use crate::{
     wire::protocol::Request,
 };
 
-/// Bodies of consents that are read at one time, each decompressed to its limit at the most.
-const CONSENT_READERS: usize = 2;
-
 /// Ingestion of all regions.
 pub struct Ingest {
     config: IngestConfig,
@@ -65,8 +63,7 @@ pub struct Ingest {
     unit_keys: Arc<UnitKeys>,
     consents: Recorded,
     room: Room,
-    /// As many bodies of consents are read at one time.
-    consent_readers: Semaphore,
+    readers: Readers,
     clock: Clock,
     served: Clock,
     settled: Clock,
@@ -106,7 +103,7 @@ impl Ingest {
             judge: Arc::new(Judge::new(config.pipeline.clone(), consents.clone(), parts)?),
             judges,
             room: Room::new(config.grants_per_min),
-            consent_readers: Semaphore::new(CONSENT_READERS),
+            readers: Readers::new(),
             config,
             unit_keys,
             consents,
@@ -218,7 +215,7 @@ impl Ingest {
         if self.stopping.load(Ordering::Acquire) {
             return Err(refusal(LogError::Stopped));
         }
-        let consents::Body { mut changes, refused } = self.read_changes(&request, grant).await?;
+        let consents::Body { mut changes, refused, .. } = self.read_changes(&request, grant).await?;
         if let Some(refused) = &refused {
             changes.retain(|change| !change.is_grant());
             if changes.is_empty() {
@@ -230,20 +227,6 @@ impl Ingest {
             None => Ok(recorded),
             Some(refusal) => Err(refusal.beside(recorded.recorded)),
         }
-    }
-
-    /// Reads away from the thread of the caller, and few bodies at one time, which bounds the memory of what is decompressed. It needs
-    /// no turn: a withdrawal is not refused for the number of events.
-    async fn read_changes(
-        &self,
-        request: &Request<'_>,
-        grant: &IngestGrant,
-    ) -> Result<consents::Body, Refusal> {
-        let stopped = || refusal(LogError::Stopped);
-        let _place = self.consent_readers.acquire().await.map_err(|_| stopped())?;
-        let judge = Arc::clone(&self.judge);
-        let own = OwnRequest::of(request, grant, judge.definitions());
-        tokio::task::spawn_blocking(move || judge.changes(&own)).await.map_err(|_| stopped())?
     }
 
     fn caller<'c>(&self, request: &Request<'_>, grant: &'c IngestGrant) -> Caller<'c> {
@@ -276,9 +259,10 @@ impl Ingest {
                 (self.room.enter(&withdrawals, caller)?, withdrawals, Some(refusal))
             }
         };
+        let place = self.readers.recording(&changes).await?;
         let consents = self.consents.clone();
         let recorded = tokio::task::spawn_blocking(move || {
-            let _until_the_end = seat;
+            let _until_the_end = (seat, place);
             consents.record(&changes)
         });
         let recorded = recorded.await.unwrap_or_else(|_| Err(refusal(LogError::Stopped)))?;

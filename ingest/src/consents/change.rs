@@ -75,6 +75,11 @@ impl Change {
         self.places.iter().find(|place| place.region == region)
     }
 
+    /// How many records it makes, of all regions.
+    pub(super) fn records(&self) -> usize {
+        self.places.iter().map(|place| place.digests.len()).sum()
+    }
+
     /// The record of a place after it.
     pub(super) fn after(&self, place: &Place, before: Option<ConsentRecord>) -> ConsentRecord {
         let mut record = before.unwrap_or_default();

@@ -5,8 +5,9 @@
 //! ```
 //! Invariants: a refusal never holds content of the body, and does not depend on what is recorded; a withdrawal is never refused
 //! for its place, because it is for every region that the key may write to, nor for what stands beside it in the body, nor
-//! because the body is cut or has too many changes. Not here: in which forms a change is understood (`forms.rs`), what becomes of
-//! the changes (`recorded.rs`).
+//! because the body is cut or has too many changes. The work of a body is bounded: its bytes are gone over a few times, whatever they are,
+//! and no more than [`OBJECTS_MAX`] objects of it are looked at that may ask for a change. Not here: in which forms a change is understood (`forms.rs`), what becomes of
+//! the changes (`recorded.rs`), who waits while others are read (`readers.rs`).
 
 use std::cell::Cell;
 
@@ -16,6 +17,7 @@ use shoal_schemas::{Country, Programme, Protocol, Region, Registry};
 use super::{
     change::{Act, Change, Named, Place, digests},
     forms::{self, text},
+    words::may_decide,
 };
 use crate::{
     config::Limits,
@@ -25,8 +27,9 @@ use crate::{
     wire::{
         self,
         claim::{self, Claim},
-        json::{self, Bounds, Json},
+        json::{Bounds, Json},
         protocol::Request,
+        stream,
         time::{self, Time},
         whole::{Within, objects},
     },
@@ -36,6 +39,8 @@ use crate::{
 pub(super) const CHANGES_MAX: usize = 1000;
 /// Withdrawals in one request, at the most.
 pub(crate) const WITHDRAWALS_MAX: usize = 10_000;
+/// Objects of one body that are looked at because of their words, at the most.
+pub(super) const OBJECTS_MAX: usize = 50_000;
 /// No withdrawal has fewer bytes: `{"granted":0,"user":1}` has 22.
 const WITHDRAWAL_BYTES_MIN: usize = 20;
 /// Bytes that are decompressed of a body whose compression breaks off.
@@ -56,6 +61,8 @@ pub(crate) struct Body {
     pub(crate) changes: Vec<Change>,
     /// Why the rest is refused, if there is a rest.
     pub(crate) refused: Option<Refusal>,
+    /// Grants and withdrawals that were looked at, whatever became of them.
+    looked_at: usize,
 }
 
 impl Body {
@@ -65,7 +72,11 @@ impl Body {
     }
 
     /// Whether one more may come.
-    fn room(&self, is_grant: bool) -> Result<(), Refusal> {
+    fn room(&mut self, is_grant: bool) -> Result<(), Refusal> {
+        self.looked_at += 1;
+        if self.looked_at > OBJECTS_MAX {
+            return Err(too_many_objects());
+        }
         let (most, what) = match is_grant {
             true => (CHANGES_MAX, "changes in a request that has grants"),
             false => (WITHDRAWALS_MAX, "withdrawals in a request"),
@@ -110,7 +121,7 @@ fn bounds(limits: &Limits) -> Bounds {
 
 /// The values of a body; none when it is no JSON, or empty.
 fn parse<'b>(body: &'b [u8], bounds: &Bounds) -> Option<Vec<Json<'b>>> {
-    let values = json::parse_all(std::str::from_utf8(body).ok()?, bounds).ok()?;
+    let values = stream::parse_all(std::str::from_utf8(body).ok()?, bounds).ok()?;
     (!values.is_empty()).then_some(values)
 }
 
@@ -118,6 +129,13 @@ fn bad_json() -> Refusal {
     let reason =
         "expected an object with action, programme, an identifier and a country; see the documentation";
     Refusal::new(RefusalCode::BadJson, reason)
+}
+
+fn too_many_objects() -> Refusal {
+    let reason = format!(
+        "more than {OBJECTS_MAX} objects with a word of a decision; send the others in a list of their own"
+    );
+    Refusal::new(RefusalCode::TooManyChanges, reason)
 }
 
 /// A body, and when it came.
@@ -128,14 +146,21 @@ struct Receipt<'r> {
 
 impl Receipt<'_> {
     fn body(&self, body: &[u8]) -> Result<Body, Refusal> {
-        let limits = self.reader.limits;
-        if let Some(values) = parse(body, &bounds(limits)) {
-            return Ok(self.changes(&values));
+        let (limits, of_body) = (self.reader.limits, bounds(self.reader.limits));
+        if let Some(values) = parse(body, &of_body) {
+            let read = self.changes(&values);
+            debug_assert!(read.changes.is_empty() || may_decide(body), "a change without a word of one");
+            return Ok(read);
         }
-        // One bad value costs itself, as in a body of events.
-        let repaired = wire::repaired(Protocol::Native, body, limits);
-        if let Some(values) = repaired.as_ref().and_then(|body| parse(body, &bounds(limits))) {
-            return Ok(self.changes(&values));
+        if !may_decide(body) {
+            return Err(bad_json());
+        }
+        // One bad value costs itself, as in a body of events. What has too many values has them when it is repaired, too.
+        if of_body.broken.get().is_none() {
+            let repaired = wire::repaired(Protocol::Native, body, limits);
+            if let Some(values) = repaired.as_ref().and_then(|body| parse(body, &bounds(limits))) {
+                return Ok(self.changes(&values));
+            }
         }
         self.whole_objects(body, bad_json())
     }
@@ -147,7 +172,12 @@ impl Receipt<'_> {
                 Json::List(changes) => changes.as_slice(),
                 one => forms::listed(one).unwrap_or(std::slice::from_ref(one)),
             };
-            changes.iter().for_each(|change| self.take(change, &mut read));
+            for change in changes {
+                self.take(change, &mut read);
+                if read.looked_at > OBJECTS_MAX {
+                    return Body { refused: Some(too_many_objects()), ..read };
+                }
+            }
         }
         // Whoever is granted something is granted it with the whole list, or not.
         if read.changes.len() > CHANGES_MAX
@@ -162,19 +192,33 @@ impl Receipt<'_> {
     /// What is whole in a body that is refused for this as a whole. Each object has bounds of its own: what is too much in one takes
     /// nothing from the others.
     fn whole_objects(&self, body: &[u8], refusal: Refusal) -> Result<Body, Refusal> {
-        let limits = self.reader.limits;
-        let mut read = Body { refused: Some(refusal.clone()), ..Body::default() };
-        let all = [Within::List, Within::Batch].into_iter().flat_map(|within| objects(body, within));
-        for object in all.filter(|object| object.len() >= WITHDRAWAL_BYTES_MIN) {
-            if let Some(values) = parse(object, &bounds(limits)) {
-                values.iter().for_each(|change| self.take(change, &mut read));
-            } else if let Some(repaired) = wire::repaired(Protocol::Native, object, limits)
-                && let Some(values) = parse(&repaired, &bounds(limits))
-            {
-                values.iter().for_each(|change| self.take(change, &mut read));
+        let mut read = Body { refused: Some(refusal), ..Body::default() };
+        let may_be_one = |object: &&[u8]| object.len() >= WITHDRAWAL_BYTES_MIN && may_decide(object);
+        for (at, object) in objects(body, Within::Anywhere).filter(may_be_one).enumerate() {
+            if at == OBJECTS_MAX {
+                read.refused = Some(too_many_objects());
+                break;
+            }
+            self.whole_object(object, &mut read);
+            if read.changes.len() == WITHDRAWALS_MAX {
+                break;
             }
         }
-        if read.changes.is_empty() { Err(refusal) } else { Ok(read) }
+        match read.refused {
+            Some(refused) if read.changes.is_empty() => Err(refused),
+            refused => Ok(Body { refused, ..read }),
+        }
+    }
+
+    fn whole_object(&self, object: &[u8], read: &mut Body) {
+        let limits = self.reader.limits;
+        if let Some(values) = parse(object, &bounds(limits)) {
+            values.iter().for_each(|change| self.take(change, read));
+        } else if let Some(repaired) = wire::repaired(Protocol::Native, object, limits)
+            && let Some(values) = parse(&repaired, &bounds(limits))
+        {
+            values.iter().for_each(|change| self.take(change, read));
+        }
     }
 
     /// Takes one change, or why it is none.

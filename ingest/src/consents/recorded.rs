@@ -49,7 +49,7 @@ impl Recorded {
                 continue;
             }
             // Others have their turn between the parts of a long list.
-            match own.chunks(CHANGES_MAX).try_for_each(|part| self.apply(*region, part)) {
+            match own.chunks(part_changes(&own)).try_for_each(|part| self.apply(*region, part)) {
                 Ok(()) => regions.push(*region),
                 Err(error) => {
                     tracing::error!(%error, %region, "a consent could not be recorded");
@@ -87,6 +87,15 @@ impl Recorded {
             .collect();
         self.0.change(region, &list)
     }
+}
+
+/// Changes that are recorded at a time: with grants all of them, and else as many as make so many records.
+fn part_changes(own: &[(&Change, &Place)]) -> usize {
+    if own.iter().any(|(change, _)| change.is_grant()) {
+        return CHANGES_MAX;
+    }
+    let records = own.iter().map(|(_, place)| place.digests.len()).sum::<usize>();
+    (CHANGES_MAX * own.len() / records.max(own.len())).max(1)
 }
 
 fn each<T>(changes: &[(&Change, &Place)], of: impl Fn(&Place) -> T) -> Vec<T> {

@@ -22,8 +22,10 @@ use crate::{
 const GRANTING_MAX: usize = 32;
 /// Requests with withdrawals alone that are under way at one time.
 const WITHDRAWING_MAX: usize = 256;
-/// Requests with more withdrawals than there may be changes otherwise: their memory is bounded as well.
+/// Long lists of withdrawals that are under way at one time: their memory is bounded as well, and they take no seat from the others.
 const LONG_MAX: usize = 16;
+/// Records of a list that is not long: those of a thousand people with one identifier in four regions.
+const RECORDS_MAX: usize = 4 * CHANGES_MAX;
 /// After how many seconds a request without a seat may come again.
 const SEAT_AFTER_S: u32 = 1;
 /// After how many seconds a grant may come again when the disk is nearly full.
@@ -71,7 +73,7 @@ impl Room {
     pub(crate) fn enter(&self, changes: &[Change], caller: &Caller<'_>) -> Result<Seat, Refusal> {
         let grants = changes.iter().filter(|change| change.is_grant()).count();
         if grants == 0 {
-            return seat(if changes.len() > CHANGES_MAX { &self.long } else { &self.withdrawing });
+            return seat(if is_long(changes) { &self.long } else { &self.withdrawing });
         }
         if caller.is_disk_full {
             let reason = "there is no room for a grant; send it again later";
@@ -100,6 +102,11 @@ impl Room {
             }
         })
     }
+}
+
+/// Whether there are more changes than there may be with grants, or as many records to write as those would make.
+pub(super) fn is_long(changes: &[Change]) -> bool {
+    changes.len() > CHANGES_MAX || changes.iter().map(Change::records).sum::<usize>() > RECORDS_MAX
 }
 
 fn seat(seats: &Arc<Semaphore>) -> Result<Seat, Refusal> {

@@ -65,7 +65,7 @@ impl Place {
             peer: None,
             received_ms,
         };
-        let Body { changes, refused } = read(&request, &self.reader(&Limits::default()))?;
+        let Body { changes, refused, .. } = read(&request, &self.reader(&Limits::default()))?;
         refused.map_or(Ok(changes), Err)
     }
 
@@ -352,6 +352,11 @@ fn a_grant_takes_no_room_from_a_withdrawal() {
         }
     };
     assert_eq!((refused.code, seats.len()), (RefusalCode::Overloaded, 16));
+    // So is one of few changes that has as many records to write.
+    let many: Vec<String> = (0..16).map(|at| format!(r#""user_id":"u-{at}""#)).collect();
+    let dense = format!(r#"{{"action":"withdraw","programme":"user-experience",{}}}"#, many.join(","));
+    let of = |count: usize| place.read(&format!("[{}]", vec![dense.as_str(); count].join(",")), NOW).unwrap();
+    assert!(room.enter(&of(126), &caller).is_err() && room.enter(&of(125), &caller).is_ok());
     assert!(room.enter(&withdrawal_of_one, &caller).is_ok());
     let full = place.caller("192.0.2.1", true);
     assert_eq!(room.enter(&grant, &full).err().map(|r| r.code), Some(RefusalCode::DiskFull));

@@ -6,7 +6,8 @@
 //! Invariants: the caller's thread, which has others to serve, never waits for a stage; there are no more stages at one time
 //! than threads, so that the memory of bodies that are decompressed is bounded; a turn ends with its work, whatever becomes of
 //! the caller; a request whose caller has gone is not looked at.
-//! Not here: the stages (`stages`), who has a turn and who waits (`admission`), how much a request may take (`config.rs`).
+//! Not here: the stages (`stages`), who has a turn and who waits (`admission`), what is read of a body that is refused
+//! (`refused_batches.rs`), how much a request may take (`config.rs`).
 
 use std::{
     cell::OnceCell,
@@ -28,8 +29,8 @@ use super::{
 };
 use crate::{
     admission::{Admission, Turn},
-    config::{AdmissionConfig, PipelineConfig},
-    consents::{self, Change, Hearing, Nothing, Recorded},
+    config::{AdmissionConfig, Limits, PipelineConfig},
+    consents::{self, Change, Hearing, Nothing, Recorded, SMALL_BYTES_MAX},
     error::IngestError,
     grant::IngestGrant,
     log::Clock,
@@ -40,13 +41,10 @@ use crate::{
         pipeline::{self, Gate, Piped, Sent},
     },
     unit_keys::open::OpenKeys,
-    wire::{self, protocol::Request},
+    wire::protocol::Request,
 };
 
 type Job = Box<dyn FnOnce() + Send>;
-
-/// Messages of a batch that is refused are read so many at a time, at the most.
-const PART_MESSAGES: usize = 256;
 
 /// The threads, one for each turn. They end when this is dropped.
 pub(super) struct Judges {
@@ -120,7 +118,7 @@ pub(super) struct OwnRequest {
     body: Vec<u8>,
     peer: Option<IpAddr>,
     received_ms: i64,
-    grant: IngestGrant,
+    pub(super) grant: IngestGrant,
     definitions: Arc<Version>,
     /// Whether nothing is wanted of it but what people decided.
     is_for_decisions: bool,
@@ -147,7 +145,7 @@ impl OwnRequest {
         OwnRequest { is_for_decisions: true, ..self }
     }
 
-    fn request(&self) -> Request<'_> {
+    pub(super) fn request(&self) -> Request<'_> {
         Request {
             protocol: self.protocol,
             content_type: self.content_type.as_deref(),
@@ -208,12 +206,12 @@ impl Judge {
         let gate = self.gate(&own.definitions, &self.consents, unit_keys);
         let body = match pipeline::open(&request, &self.config) {
             Ok(body) => body,
-            Err(refusal) => return self.withdrawals(own, &gate, refusal),
+            Err(refusal) => return self.withdrawals(own, &gate, None, refusal),
         };
         let (limits, repaired) = (&self.config.limits, OnceCell::new());
         let decoded = match pipeline::decode(&request, &body, &repaired, gate.registry, limits) {
             Ok(decoded) => decoded,
-            Err(refusal) => return self.withdrawals(own, &gate, refusal),
+            Err(refusal) => return self.withdrawals(own, &gate, Some(&body), refusal),
         };
         let changes = consents::changes(&decoded, &self.hearing(&request, grant, &gate));
         if !changes.is_empty() || own.is_for_decisions {
@@ -223,53 +221,18 @@ impl Judge {
         pipeline::judge(decoded, &sent, &gate, |_| ()).map(Judged::Piped)
     }
 
-    fn hearing<'h>(&'h self, request: &Request<'_>, grant: &'h IngestGrant, gate: &Gate<'h>) -> Hearing<'h> {
+    pub(super) fn hearing<'h>(
+        &'h self,
+        request: &Request<'_>,
+        grant: &'h IngestGrant,
+        gate: &Gate<'h>,
+    ) -> Hearing<'h> {
         Hearing {
             registry: gate.registry,
             keyring: &self.keyring,
             locator: gate.locator(request, grant),
             received_ms: request.received_ms,
         }
-    }
-
-    /// Who withdraws in the messages that are whole in a body which is cut or has too much. Their events are refused with the others:
-    /// what the body says of all of them may be missing. They are read in parts, because no limit that the body has broken may be one
-    /// for them, and what is too much in a message costs that one alone.
-    ///
-    /// # Errors
-    /// The refusal itself, when nobody does.
-    fn withdrawals(&self, own: &OwnRequest, gate: &Gate<'_>, refusal: Refusal) -> Result<Judged, Refusal> {
-        let (request, limits) = (own.request(), &self.config.limits);
-        let begun = leaves_whole_messages(refusal.code)
-            .then(|| beginning(request.body, request.content_encoding, limits.inflated_bytes_max))
-            .flatten();
-        let Some((bytes, _)) = begun else { return Err(refusal) };
-        let hearing = self.hearing(&request, &own.grant, gate);
-        let of_body = |body: &[u8]| self.denials(&request, body, &hearing);
-        let mut changes = Vec::new();
-        for part in wire::whole_messages(request.protocol, &bytes, PART_MESSAGES.min(limits.events_max)) {
-            match of_body(&part) {
-                Some(denials) => changes.extend(denials),
-                None => {
-                    let each = wire::whole_messages(request.protocol, &part, 1);
-                    changes.extend(each.filter_map(|message| of_body(&message)).flatten());
-                }
-            }
-            if changes.len() >= consents::WITHDRAWALS_MAX {
-                changes.truncate(consents::WITHDRAWALS_MAX);
-                break;
-            }
-        }
-        if changes.is_empty() { Err(refusal) } else { Ok(Judged::Refused(changes, refusal)) }
-    }
-
-    /// Who withdraws in a body; none when it cannot be read.
-    fn denials(&self, request: &Request<'_>, body: &[u8], hearing: &Hearing<'_>) -> Option<Vec<Change>> {
-        let (repaired, limits) = (OnceCell::new(), &self.config.limits);
-        let decoded = pipeline::decode(request, body, &repaired, hearing.registry, limits).ok()?;
-        let mut changes = consents::changes(&decoded, hearing);
-        changes.retain(|change| !change.is_grant());
-        Some(changes)
     }
 
     /// Judges a request whose decisions are recorded, by what is recorded.
@@ -291,6 +254,14 @@ impl Judge {
         let (registry, keyring, limits) = (&*own.definitions.registry, &*self.keyring, &self.config.limits);
         let reader = consents::Reader { grant: &own.grant, registry, keyring, limits };
         consents::read(&own.request(), &reader)
+    }
+
+    /// The same, if its body is small as it was before compression, too.
+    pub(super) fn changes_if_small(&self, own: &OwnRequest) -> Option<Result<consents::Body, Refusal>> {
+        let begun = beginning(&own.body, own.content_encoding.as_deref(), SMALL_BYTES_MAX);
+        // What breaks off earlier is small, and so is what cannot be decompressed at all.
+        let is_small = begun.is_none_or(|(bytes, is_whole)| is_whole || bytes.len() < SMALL_BYTES_MAX);
+        is_small.then(|| self.changes(own))
     }
 
     fn judge(&self, own: &OwnRequest, gate: &Gate<'_>) -> Result<Piped, Refusal> {
@@ -320,16 +291,13 @@ impl Judge {
         }
     }
 
+    pub(super) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
     pub(super) fn geo(&self) -> Option<&GeoDb> {
         self.geo.as_ref()
     }
-}
-
-/// Whether a body that is refused for this may have messages that are whole. SDKs delete what is refused so.
-fn leaves_whole_messages(code: RefusalCode) -> bool {
-    use RefusalCode as C;
-    code.is_of_form()
-        || matches!(code, C::BadEncoding | C::CompressionRatio | C::TooManyEvents | C::TooManyValues)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{Kind, Programme, Protocol, Registry};
 use shoal_storage::Store;
 
-use super::*;
+use super::{refused_batches::MESSAGES_MAX, *};
 use crate::config::UnitKeyConfig;
 use crate::grant::KeyKind;
 
@@ -162,6 +162,84 @@ async fn who_denies_last_in_a_batch_that_is_refused_is_recorded() {
         let answer = ingest.accept(request(&event), &grant()).await.unwrap();
         assert_eq!((answer.withheld, answer.accepted), (wanted, 1 - wanted), "{user}");
     }
+    ingest.stop().await.unwrap();
+}
+
+/// The messages that say something of consent are counted, and not the time.
+#[tokio::test]
+async fn no_more_messages_of_a_refused_batch_are_read_than_may_be() {
+    let root = tempfile::tempdir().unwrap();
+    let ingest = open(root.path(), &Arc::new(Keyring::ephemeral())).await;
+    let message =
+        |user: usize, said: &str| format!(r#"{{"userId":"user-{user:08}","context":{{"consent":{said}}}}}"#);
+    let denial = r#"{"categoryPreferences":{"Analytics":false}}"#;
+    let of = |denials: &[usize]| {
+        let said = |at| if denials.contains(&at) { denial } else { "[]" };
+        let messages: Vec<String> = (0..MESSAGES_MAX + 1_000).map(|at| message(at, said(at))).collect();
+        let body = format!(r#"{{"batch":[{}]}}"#, messages.join(","));
+        let packed = zstd::encode_all(body.as_bytes(), 1).unwrap();
+        let request = Request { protocol: Protocol::Segment, body: &packed, ..request("") };
+        let own = OwnRequest::of(&request, &grant(), ingest.judge.definitions());
+        match ingest.judge.run(&own, &ingest.unit_keys.open()) {
+            Ok(Judged::Refused(changes, refusal)) => (changes.len(), refusal.code),
+            Ok(_) => panic!("it has too many events"),
+            Err(refusal) => (0, refusal.code),
+        }
+    };
+    assert_eq!(of(&[0, MESSAGES_MAX - 1, MESSAGES_MAX + 999]), (2, RefusalCode::TooManyEvents));
+    ingest.stop().await.unwrap();
+}
+
+/// Nothing that others send, whatever it costs to read, keeps a small withdrawal waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_withdrawal_waits_for_no_large_body_and_a_large_one_not_for_long() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ingest = open(root.path(), &Arc::new(Keyring::ephemeral())).await;
+    ingest.readers = Readers::with_wait(std::time::Duration::ZERO);
+    let mut large = Vec::new();
+    while let Ok(place) = ingest.readers.large().await {
+        large.push(place);
+    }
+    let withdrawal = |user: &str| format!(r#"{{"action":"withdraw","user_id":"{user}"}}"#);
+    let pack = |body: &str| zstd::encode_all(body.as_bytes(), 1).unwrap();
+    let long = format!("[{},{}1]", withdrawal("long"), "1,".repeat(4_000));
+    let (small, small_packed) = (withdrawal("small"), pack(&withdrawal("packed")));
+    let long_packed = pack(&long.replace("long", "dense"));
+    assert!(long.len() > 4 << 10 && long_packed.len() < 1 << 10);
+    let send = async |body: &[u8], ingest: &Ingest| {
+        let read = ingest.record_consent(Request { body, ..request("") }, &grant()).await;
+        read.map(|answer| answer.recorded).map_err(|refusal| (refusal.code, refusal.retry_after_s.is_some()))
+    };
+    assert_eq!(send(small.as_bytes(), &ingest).await, Ok(1));
+    assert_eq!(send(&small_packed, &ingest).await, Ok(1));
+    // A body of a few bytes that is large when it is decompressed is a large one.
+    let later = Err((RefusalCode::Unavailable, true));
+    assert_eq!(send(long.as_bytes(), &ingest).await, later);
+    assert_eq!(send(&long_packed, &ingest).await, later);
+    let is_withdrawn = async |user: &str, ingest: &Ingest| {
+        let event = format!(r#"{{"id":"{user}","event":"app_open","user_id":"{user}","country":"DE"}}"#);
+        ingest.accept(request(&event), &grant()).await.unwrap().withheld == 1
+    };
+    for (user, wanted) in [("small", true), ("packed", true), ("long", false), ("dense", false)] {
+        assert_eq!(is_withdrawn(user, &ingest).await, wanted, "{user}");
+    }
+    // Sent again when there is a place, it is read as any other.
+    drop(large);
+    let refused = Err((RefusalCode::BadJson, false));
+    assert_eq!([send(long.as_bytes(), &ingest).await, send(&long_packed, &ingest).await], [refused; 2]);
+    assert!(is_withdrawn("long", &ingest).await && is_withdrawn("dense", &ingest).await);
+    // Nor for a long list that is recorded.
+    let many: Vec<String> = (0..1001).map(|at| withdrawal(&format!("many-{at}"))).collect();
+    let many = format!("[{}]", many.join(","));
+    let changes = ingest.read_changes(&request(&many), &grant()).await.unwrap().changes;
+    let place = ingest.readers.recording(&changes).await.unwrap();
+    assert!(place.is_some());
+    assert_eq!(send(many.as_bytes(), &ingest).await, later);
+    assert_eq!(send(withdrawal("other").as_bytes(), &ingest).await, Ok(1));
+    assert!(!is_withdrawn("many-7", &ingest).await && is_withdrawn("other", &ingest).await);
+    drop(place);
+    assert_eq!(send(many.as_bytes(), &ingest).await, Ok(1001));
+    assert!(is_withdrawn("many-7", &ingest).await);
     ingest.stop().await.unwrap();
 }
 

@@ -39,7 +39,7 @@ impl Ingest {
         if self.stopping.load(Ordering::Acquire) {
             return Err(refusal(LogError::Stopped));
         }
-        let consents::Body { mut changes, refused } = self.read_changes(&request, grant).await?;
+        let consents::Body { mut changes, refused, .. } = self.read_changes(&request, grant).await?;
         let asked = changes.len();
         changes.retain(|change| !change.is_grant());
         if changes.is_empty() {

@@ -189,25 +189,27 @@ pub(super) fn status(value: &Json<'_>) -> Option<bool> {
     }
 }
 
-/// Whether a word says that somebody does not agree, or does not agree any more.
+/// Words that say that somebody does not agree, or does not agree any more.
+pub(crate) const DENIALS: [&str; 14] = [
+    "withdraw",
+    "withdrawn",
+    "withdrawal",
+    "revoke",
+    "revoked",
+    "deny",
+    "denied",
+    "refuse",
+    "refused",
+    "reject",
+    "rejected",
+    "declined",
+    "opt_out",
+    "opted_out",
+];
+
+/// Whether a word is one of [`DENIALS`], in whichever spelling.
 pub(crate) fn denies(word: &str) -> bool {
-    const WORDS: [&str; 14] = [
-        "withdraw",
-        "withdrawn",
-        "withdrawal",
-        "revoke",
-        "revoked",
-        "deny",
-        "denied",
-        "refuse",
-        "refused",
-        "reject",
-        "rejected",
-        "declined",
-        "opt_out",
-        "opted_out",
-    ];
-    WORDS.into_iter().any(|known| is_spelled(word, &[known]))
+    DENIALS.into_iter().any(|known| is_spelled(word, &[known]))
 }
 
 /// Where a vendor's message carries a consent, and where it should.

@@ -4,7 +4,7 @@
 //! in lenient mode (vendors' SDKs) and [`Json::Beyond`] in strict mode (native), where its property or field is at fault and
 //! not the body; so does a list or map of more than [`MEMBERS_MAX`] values, with all that is in them, but nothing of a vendor's consent. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
 //! serde's own messages quote the input and are never shown.
-//! Not here: what the fields mean (`native`, `segment`, `sentry`), what is no JSON (`repair.rs`).
+//! Not here: what the fields mean (`native`, `segment`, `sentry`), what is no JSON (`repair.rs`), values after each other (`stream.rs`).
 
 use std::{borrow::Cow, cell::Cell, fmt};
 
@@ -150,7 +150,7 @@ impl Bounds {
     }
 
     /// A seed for a body, or an item of one, that holds several events or what belongs to one.
-    fn document(&self) -> Seed<'_> {
+    pub(crate) fn document(&self) -> Seed<'_> {
         Seed { bounds: self, depth: 0, document_depth: DOCUMENT_DEPTH }
     }
 
@@ -340,22 +340,6 @@ pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Json<'a>, serd
     Ok(value)
 }
 
-/// Reads the values of a text that stand after each other, as one a line.
-///
-/// # Errors
-/// Where it stops being JSON. The limit that was broken, if it was one, is in `bounds`.
-pub(crate) fn parse_all<'a>(text: &'a str, bounds: &Bounds) -> Result<Vec<Json<'a>>, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut values = Vec::new();
-    while deserializer.end().is_err() {
-        if !bounds.spend(1) {
-            return Err(bounds.stop(Broken::Values));
-        }
-        values.push(bounds.document().deserialize(&mut deserializer)?);
-    }
-    Ok(values)
-}
-
 /// The body of a protocol that is text.
 ///
 /// # Errors
@@ -368,6 +352,11 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
 
 /// The refusal of a body that is not JSON, or has another form than the protocol says: the place, without serde's words.
 pub(crate) fn bad_json(error: &serde_json::Error) -> Refusal {
-    let place = format!("not JSON of the expected form at line {} column {}", error.line(), error.column());
+    bad_json_at(error.line(), error.column())
+}
+
+/// The same, at this place.
+pub(crate) fn bad_json_at(line: usize, column: usize) -> Refusal {
+    let place = format!("not JSON of the expected form at line {line} column {column}");
     Refusal::new(RefusalCode::BadJson, place)
 }

@@ -19,10 +19,12 @@ mod repair;
 mod segment;
 mod sentry;
 pub(crate) mod spelled;
+pub(crate) mod stream;
 pub(crate) mod time;
 mod vendor;
 pub(crate) mod which;
 pub(crate) mod whole;
+pub(crate) mod words;
 
 use std::cell::Cell;
 

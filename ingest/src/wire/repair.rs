@@ -403,7 +403,7 @@ impl<'b> Repairer<'b> {
 }
 
 /// The code unit of `\u` and four hex digits at the beginning.
-fn unit(bytes: &[u8]) -> Option<u16> {
+pub(in crate::wire) fn unit(bytes: &[u8]) -> Option<u16> {
     let digits = bytes.get(..6)?.strip_prefix(b"\\u")?;
     digits
         .iter()

@@ -12,24 +12,26 @@
 /// Where the objects stand.
 #[derive(Clone, Copy)]
 pub(crate) enum Within {
-    /// After each other, or in a list.
-    List,
     /// In a list that is a member of an object.
     Batch,
+    /// There, after each other, or in a list. What stands in an object comes before it.
+    Anywhere,
 }
 
 impl Within {
-    fn is_there(self, open: &[u8]) -> bool {
-        match self {
-            Within::List => matches!(open, [] | [b'[']),
-            Within::Batch => matches!(open, [b'{', b'[']),
+    /// Which of an object's places it is, behind brackets that are open; none where it is no place of one.
+    fn place(self, open: &[u8]) -> Option<usize> {
+        match (self, open) {
+            (Within::Anywhere, [] | [b'[']) => Some(0),
+            (_, [b'{', b'[']) => Some(1),
+            _ => None,
         }
     }
 }
 
 /// The whole objects of a body, in their order.
 pub(crate) fn objects(bytes: &[u8], within: Within) -> Objects<'_> {
-    Objects { bytes, within, at: 0, open: Vec::new() }
+    Objects { bytes, within, at: 0, starts: [0; 2], open: Vec::new(), is_text: false }
 }
 
 /// Iterator of [`objects`]: there may be millions of them.
@@ -37,31 +39,35 @@ pub(crate) struct Objects<'b> {
     bytes: &'b [u8],
     within: Within,
     at: usize,
+    /// Where the last object of each place has begun.
+    starts: [usize; 2],
     /// The brackets that are open.
     open: Vec<u8>,
+    is_text: bool,
 }
 
 impl<'b> Iterator for Objects<'b> {
     type Item = &'b [u8];
 
     fn next(&mut self) -> Option<&'b [u8]> {
-        let (mut start, mut is_text) = (self.at, false);
         while let Some(byte) = self.bytes.get(self.at) {
             let here = self.at;
             self.at += 1;
             match byte {
-                b'\\' if is_text => self.at += 1,
-                b'"' => is_text = !is_text,
-                b'{' | b'[' if !is_text => {
-                    if self.within.is_there(&self.open) {
-                        start = here;
+                b'\\' if self.is_text => self.at += 1,
+                b'"' => self.is_text = !self.is_text,
+                b'{' | b'[' if !self.is_text => {
+                    if let Some(place) = self.within.place(&self.open) {
+                        self.starts[place] = here;
                     }
                     self.open.push(*byte);
                 }
-                b'}' | b']' if !is_text => {
+                b'}' | b']' if !self.is_text => {
                     let opened = self.open.pop();
-                    if (opened, *byte) == (Some(b'{'), b'}') && self.within.is_there(&self.open) {
-                        return Some(&self.bytes[start..=here]);
+                    if (opened, *byte) == (Some(b'{'), b'}')
+                        && let Some(place) = self.within.place(&self.open)
+                    {
+                        return Some(&self.bytes[self.starts[place]..=here]);
                     }
                 }
                 _ => {}
@@ -84,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_objects_before_a_cut_are_whole() {
-        let list = |body| found(body, Within::List);
+        let list = |body| found(body, Within::Anywhere);
         assert_eq!(list(r#"[{"a":1},{"b":{"c":[{}]}},{"d":"#), [r#"{"a":1}"#, r#"{"b":{"c":[{}]}}"#]);
         assert_eq!(list("{\"a\":1}\n{\"b\":2}\n{\"c\":"), ["{\"a\":1}", "{\"b\":2}"]);
         assert_eq!(list(r#"[{"a":"}{\"]"},x{"b":1}] and more"#), [r#"{"a":"}{\"]"}"#, r#"{"b":1}"#]);
@@ -96,6 +102,10 @@ mod tests {
         );
         assert_eq!(batch(r#"[{"a":1}]"#), Vec::<&str>::new());
         assert_eq!(list("}]\\\"{"), Vec::<&str>::new());
+        assert_eq!(
+            list(r#"{"x":[{"a":1},{"b":{}}],"y":{"c":[{}]}} {"z":[{"d":1},{"e"#),
+            [r#"{"a":1}"#, r#"{"b":{}}"#, r#"{"x":[{"a":1},{"b":{}}],"y":{"c":[{}]}}"#, r#"{"d":1}"#]
+        );
     }
 
     proptest! {
@@ -110,12 +120,12 @@ mod tests {
                 length <= end
             });
             let wanted: Vec<&[u8]> = whole.map(|item| item.as_bytes()).collect();
-            prop_assert_eq!(objects(&body.as_bytes()[..end], Within::List).collect::<Vec<_>>(), wanted);
+            prop_assert_eq!(objects(&body.as_bytes()[..end], Within::Anywhere).collect::<Vec<_>>(), wanted);
         }
 
         #[test]
         fn any_bytes_have_objects(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            objects(&bytes, Within::List).count();
+            objects(&bytes, Within::Anywhere).count();
             objects(&bytes, Within::Batch).count();
         }
     }

@@ -5,9 +5,12 @@ use shoal_schemas::{IdentifierKind, Protocol, Region};
 use super::{NOW, Place};
 use crate::{
     config::Limits,
-    consents::{Body, read},
+    consents::{Body, read, read::OBJECTS_MAX, words::may_decide},
     stages::inflate::gzip,
-    wire::protocol::Request,
+    wire::{
+        protocol::Request,
+        whole::{Within, objects},
+    },
 };
 
 impl Place {
@@ -27,7 +30,7 @@ impl Place {
             received_ms: NOW,
         };
         match read(&request, &self.reader(&Limits::default())) {
-            Ok(Body { changes, refused }) => {
+            Ok(Body { changes, refused, .. }) => {
                 let grants = changes.iter().filter(|change| change.is_grant()).count();
                 (changes.len() - grants, grants, refused.map(|refusal| refusal.code.as_str()))
             }
@@ -114,4 +117,49 @@ fn a_withdrawal_is_under_every_identifier_that_it_names_and_a_grant_names_one() 
     ] {
         assert_eq!(place.read(&body, NOW).err().unwrap().code.as_str(), code, "{body}");
     }
+}
+
+/// What is looked at is counted, whatever time it takes.
+#[test]
+fn a_body_is_looked_at_for_its_words_and_no_further_than_so_many_objects() {
+    let place = Place::new();
+    let read = |body: &str| place.read_beside(body.as_bytes(), None);
+    let one = withdrawal("a");
+    let after = |many: &str, count: usize| vec![many; count].join(",");
+    // What has no word of a decision is not looked at, however much of it there is, and takes nothing from who withdraws behind it.
+    let dull = after(r#"{"a":[0,0,0,0,0,0,0,0]}"#, OBJECTS_MAX + 1);
+    let looked_at = |body: &str| objects(body.as_bytes(), Within::Anywhere).filter(|o| may_decide(o)).count();
+    for (body, words) in [(format!("[{dull}"), 0), (format!("[{dull},{one},{{"), 1)] {
+        assert_eq!((looked_at(&body), may_decide(body.as_bytes())), (words, words > 0));
+        assert_eq!(read(&body), (words, 0, Some("bad_json")));
+    }
+    // What has one is, and there may be so much of it.
+    let grants = after(r#"{"action":"grant"}"#, OBJECTS_MAX);
+    let short = &grants[..grants.len() - r#",{"action":"grant"}"#.len()];
+    assert_eq!(read(&format!("[{short},{one}]")), (1, 0, Some("unknown_programme")));
+    assert_eq!(read(&format!("[{grants},{one}]")), (0, 0, Some("too_many_changes")));
+    let unclear = after(r#"{"status":"?","a":[0,0,0,0,0,0]}"#, OBJECTS_MAX);
+    assert_eq!(read(&format!("[{one},{unclear}")), (1, 0, Some("too_many_changes")));
+    assert_eq!(read(&format!("[{unclear},{one},")), (0, 0, Some("too_many_changes")));
+    let short = &unclear[..unclear.len() - r#",{"status":"?","a":[0,0,0,0,0,0]}"#.len()];
+    assert_eq!(read(&format!("[{short},{one},")), (1, 0, Some("bad_json")));
+}
+
+#[test]
+fn a_word_of_a_decision_is_seen_in_every_form_that_is_understood() {
+    for object in [
+        r#"{"action":"withdraw"}"#,
+        r#"{"Action":" OptOut "}"#,
+        r#"{"action":"opted-out"}"#,
+        r#"{"\u0061ction":"with\u0064raw"}"#,
+        r#"{"granted":0}"#,
+        r#"{"Status":{"granted":"false"}}"#,
+        r#"{"action":"Granted"}"#,
+        r#"{"action":"grant"}"#,
+        r#"{"a":\"granted":false}"#,
+    ] {
+        assert!(may_decide(object.as_bytes()), "{object}");
+    }
+    assert!(may_decide(b"{\"action\":\"with\xffdraw\"}"), "what is repaired is read");
+    assert!(!may_decide(br#"{"action":"allow","consent":true}"#));
 }

@@ -29,35 +29,39 @@ use crate::{
         batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other, Sink},
         claim::{self, Claim},
         json::{Broken, Json, Key, bad_json},
+        stream::after_first,
         time::Time,
     },
 };
 
 pub(super) fn read<'a>(text: &'a str, sink: &mut Sink<'_, 'a>) -> Result<(), Refusal> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut first = true;
-    while deserializer.end().is_err() {
-        let top = if first { Top::First } else { Top::Line };
-        let found = Item { sink, top }.deserialize(&mut deserializer).map_err(|e| bad_json(&e))?;
-        match found {
-            Found::Batch(batch) => {
-                sink.head.sent_at = batch.sent_at.unwrap_or(Time::Missing);
-                if sink.head.sent_at == Time::Bad {
-                    sink.head.fault(Rejection::field(Code::BadTime, "sent_at", "not a time"));
-                }
-                if let Some(Err(bad)) = &batch.common.consent {
-                    sink.head.fault(bad.rejection.clone());
-                }
-                sink.head.defaults = batch.common;
-                return deserializer.end().map_err(|e| bad_json(&e));
-            }
-            Found::List => return deserializer.end().map_err(|e| bad_json(&e)),
-            Found::NoList => return Err(Refusal::new(RefusalCode::WrongType, "events must be a list")),
-            Found::Event => {}
-        }
-        first = false;
+    if deserializer.end().is_ok() {
+        return Err(Refusal::new(RefusalCode::EmptyBody, "the body has no event"));
     }
-    if first { Err(Refusal::new(RefusalCode::EmptyBody, "the body has no event")) } else { Ok(()) }
+    let first = Item { sink, top: Top::First }.deserialize(&mut deserializer).map_err(|e| bad_json(&e))?;
+    match first {
+        Found::Batch(batch) => {
+            sink.head.sent_at = batch.sent_at.unwrap_or(Time::Missing);
+            if sink.head.sent_at == Time::Bad {
+                sink.head.fault(Rejection::field(Code::BadTime, "sent_at", "not a time"));
+            }
+            if let Some(Err(bad)) = &batch.common.consent {
+                sink.head.fault(bad.rejection.clone());
+            }
+            sink.head.defaults = batch.common;
+            return deserializer.end().map_err(|e| bad_json(&e));
+        }
+        Found::List => return deserializer.end().map_err(|e| bad_json(&e)),
+        Found::NoList => return Err(Refusal::new(RefusalCode::WrongType, "events must be a list")),
+        Found::Event => {}
+    }
+    if deserializer.end().is_err() {
+        for line in after_first(text) {
+            line.read(Item { sink, top: Top::Line })?;
+        }
+    }
+    Ok(())
 }
 
 /// What stood at the place of an event or a batch.
