@@ -5,8 +5,9 @@
 //! ```
 //! Invariants: what says that there is no consent is a refusal, whatever else it says; what stands in the place of an age, a date or
 //! a decision and cannot be read makes the event a rejected one, and is never taken for absent; in the native form, so does a
-//! member that is not known. What refuses is read in every spelling (`spelled.rs`) and, in a vendor's message, beside the context too; what
-//! agrees is read where it is documented, and there alone. Not here: what follows from a claim (`shoal_privacy::consent`), what consent managers
+//! member that is not known. What refuses, an age, and what cannot be read count in every spelling (`spelled.rs`) and, in a vendor's
+//! message, beside the context too; what agrees is read where it is documented, and there alone. A native consent that stands in a
+//! context is one under another name. Not here: what follows from a claim (`shoal_privacy::consent`), what consent managers
 //! say by category (`preferences.rs`).
 
 use std::borrow::Cow;
@@ -24,6 +25,10 @@ use crate::{
 const VERSION_BYTES_MAX: usize = 64;
 /// In the place of a longer one: it is not empty, and none that a definition can have.
 const NO_VERSION: &str = " ";
+/// The name of a consent.
+const CONSENT: &str = "consent";
+/// The name of an object in which others have theirs; Sentry's is in the plural.
+const CONTEXT: &str = "context";
 /// The oldest age that is one: a year of birth is none.
 const AGE_MAX: f64 = 150.0;
 
@@ -91,10 +96,39 @@ impl<'a> Claim<'a> {
                 let refusals = Refusals { is_refusal, ..Refusals::default() };
                 Err(BadClaim { rejection: bad("consent must be an object"), refusals })
             }
-            other if boolean(other) == Some(false) || status(other) == Some(false) => Ok(Claim::refusal()),
-            _ => return None,
+            other => match decision(other) {
+                Some(false) => Ok(Claim::refusal()),
+                // Who agrees so says nothing of the version.
+                Some(true) => return None,
+                None => {
+                    let rejection = bad("consent is neither an object nor a decision");
+                    Err(BadClaim { rejection, refusals: Refusals::default() })
+                }
+            },
         };
         Some(claim)
+    }
+
+    /// What a vendor's message, or a body for all of its messages, says: the claim in its documented place, and what refuses, is an age
+    /// or cannot be read there and in the other places, in every spelling.
+    pub(in crate::wire) fn of_vendor(
+        documented: Option<&Json<'a>>,
+        root: &Json<'a>,
+    ) -> Option<ReadClaim<'a>> {
+        let mut said = Said::default();
+        PLACES.into_iter().for_each(|place| said.hear(root, place));
+        let Refusals { age, is_refusal } = said.refusals;
+        if is_refusal {
+            return Some(Ok(Claim { age, ..Claim::refusal() }));
+        }
+        let unclear = || BadClaim { rejection: bad("a consent cannot be read"), refusals: said.refusals };
+        match documented.and_then(|value| Claim::read(value, false)) {
+            Some(Err(claim)) => Some(Err(BadClaim { refusals: claim.refusals.and(said.refusals), ..claim })),
+            _ if said.is_unclear => Some(Err(unclear())),
+            // The least age, which may be the claim's own.
+            Some(Ok(claim)) => Some(Ok(Claim { age, ..claim })),
+            None => age.map(|age| Ok(Claim { age: Some(age), ..Claim::empty() })),
+        }
     }
 
     /// That there is no consent.
@@ -210,28 +244,136 @@ pub(crate) fn denies(word: &str) -> bool {
     WORDS.into_iter().any(|known| is_spelled(word, &[known]))
 }
 
-/// Where a vendor's message carries a consent, and where it should.
-pub(super) const PLACES: [&[&str]; 2] = [&["context", "consent"], &["consent"]];
+/// Whether a value is a decision by itself, and which.
+fn decision(value: &Json<'_>) -> Option<bool> {
+    const AGREES: [&str; 7] = ["yes", "allowed", "accepted", "agreed", "given", "opt_in", "opted_in"];
+    let agrees =
+        || AGREES.into_iter().any(|known| value.text().is_some_and(|word| is_spelled(word, &[known])));
+    boolean(value).or_else(|| status(value)).or_else(|| agrees().then_some(true))
+}
 
-/// Whether a message, or a body for all of its messages, says anywhere that there is no consent.
-pub(in crate::wire) fn refuses(root: &Json<'_>) -> bool {
-    let mut claims = PLACES.into_iter().flat_map(|place| spelled::at(root, place));
-    claims.any(|claim| matches!(Claim::read(claim, false), Some(Ok(claim)) if claim.is_refusal))
+/// Where a vendor's message carries a consent, and where it should.
+pub(super) const PLACES: [&[&str]; 3] = [&["context", "consent"], &["contexts", "consent"], &["consent"]];
+
+/// Whether a message, or a body for all of its messages, may say something of consent at all. Most do not, and are looked at no further.
+pub(in crate::wire) fn speaks_of_consent(root: &Json<'_>) -> bool {
+    let is_named = |name: &str| name.split('.').any(|part| spelled::begins(part, CONSENT));
+    let within = |of: &Json<'_>| of.members().iter().any(|(name, _)| is_named(name));
+    let mut members = root.members().iter();
+    members.any(|(name, value)| is_named(name) || (spelled::begins(name, CONTEXT) && within(value)))
+}
+
+/// What stands in the places of a consent, in every spelling: what refuses, and whether something cannot be read.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    refusals: Refusals,
+    is_unclear: bool,
+}
+
+impl Said {
+    /// Takes all that stands at a place of an object. The dots of the place, and of a member of the consent, may be in one name.
+    fn hear(&mut self, of: &Json<'_>, place: &[&str]) {
+        for (name, value) in of.members() {
+            let (mut rest, mut left) = (Some(&**name), place);
+            while let (Some(given), [wanted, more @ ..]) = (rest, left) {
+                let (part, behind) = first_part(given);
+                if !is_spelled(part, &[wanted]) {
+                    break;
+                }
+                (rest, left) = (behind, more);
+            }
+            match (rest, left) {
+                (None, []) => self.whole(value),
+                (Some(member), []) => self.member(member, value),
+                (None, more) => self.hear(value, more),
+                (Some(_), _) => {}
+            }
+        }
+    }
+
+    fn whole(&mut self, value: &Json<'_>) {
+        match value {
+            Json::Map(members) => members.iter().for_each(|(name, value)| self.member(name, value)),
+            other => self.decided(other),
+        }
+    }
+
+    fn member(&mut self, name: &str, value: &Json<'_>) {
+        /// Other words for `granted` and `status`: only what refuses is understood by them.
+        const OTHERS: [&str; 10] = [
+            "value", "state", "decision", "choice", "given", "allowed", "accepted", "agreed", "enabled",
+            "opt_in",
+        ];
+        let is_called = |known: &str| is_spelled(name, &[known]);
+        if is_called("age") && !matches!(value, Json::Null) {
+            let years = age(value);
+            self.is_unclear |= years.is_none();
+            self.refusals = self.refusals.and(Refusals { age: years, is_refusal: false });
+        } else if is_called("granted") || is_called("status") {
+            self.decided(value);
+        } else if OTHERS.into_iter().any(is_called) {
+            self.refusals.is_refusal |= decision(value) == Some(false);
+        }
+    }
+
+    fn decided(&mut self, value: &Json<'_>) {
+        if !matches!(value, Json::Null) {
+            let decision = decision(value);
+            self.refusals.is_refusal |= decision == Some(false);
+            self.is_unclear |= decision.is_none();
+        }
+    }
+}
+
+fn first_part(name: &str) -> (&str, Option<&str>) {
+    name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)))
 }
 
 /// Whether a name is that of a native consent, or of a part of one, which is not spelled as it should be.
 pub(in crate::wire) fn is_misspelled(name: &str) -> bool {
     // Most names begin with another letter, and this is asked of every field of an event.
     matches!(name.trim_start().bytes().next(), Some(b'c' | b'C'))
-        && name.split('.').next().is_some_and(|first| is_spelled(first, &["consent"]))
-        && name != "consent"
+        && is_spelled(first_part(name).0, &[CONSENT])
+        && name != CONSENT
+}
+
+/// What a member of a native event or batch that is no consent, or of its context, holds of one: in another spelling, or in the place
+/// where others have theirs.
+pub(in crate::wire) fn misplaced<'a>(name: &str, value: &Json<'a>) -> Vec<Json<'a>> {
+    let is_spoken_of = spelled::begins(name, CONSENT) || spelled::begins(name, CONTEXT);
+    if !is_spoken_of || matches!(value, Json::Null) {
+        return Vec::new();
+    }
+    let (first, rest) = first_part(name);
+    match rest {
+        _ if is_spelled(first, &[CONSENT]) => vec![as_member(rest, value)],
+        _ if !is_spelled(first, &[CONTEXT]) => Vec::new(),
+        Some(rest) if is_spelled(first_part(rest).0, &[CONSENT]) => {
+            vec![as_member(first_part(rest).1, value)]
+        }
+        Some(_) => Vec::new(),
+        None => {
+            let members = value.members().iter().filter(|(name, _)| spelled::begins(name, CONSENT));
+            members.flat_map(|(name, value)| misplaced(name, value)).collect()
+        }
+    }
+}
+
+/// A consent of which a member was named alone.
+fn as_member<'a>(name: Option<&str>, value: &Json<'a>) -> Json<'a> {
+    let value = value.clone();
+    match name {
+        Some(name) => Json::Map(vec![(Cow::Owned(name.to_owned()), value)]),
+        None => value,
+    }
 }
 
 /// The claim of such a member, beside what is known already: nothing that it says can be relied on, but what refuses.
 pub(in crate::wire) fn misspelled<'a>(value: &Json<'a>, known: Option<&ReadClaim<'a>>) -> ReadClaim<'a> {
-    let said = Claim::read(value, false);
-    let both = [said.as_ref(), known].into_iter().flatten();
-    let refusals = both.fold(Refusals::default(), |all, claim| all.and(Refusals::of(claim)));
+    let mut said = Said::default();
+    said.whole(value);
+    let known = known.map_or_else(Refusals::default, Refusals::of);
+    let refusals = known.and(said.refusals);
     Err(BadClaim { rejection: bad("a consent is an object with the name consent"), refusals })
 }
 
