@@ -11,8 +11,9 @@
 use std::borrow::Cow;
 
 use crate::wire::{
-    claim::{PLACES, boolean, status},
+    claim::{boolean, status},
     json::Json,
+    said::PLACES,
     spelled,
 };
 
@@ -100,14 +101,14 @@ fn listed<'a>(value: &Json<'a>, decision: Decision, found: &mut Preferences<'a>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::claim::{Claim, is_misspelled};
+    use crate::wire::{claim::is_misspelled, said::of_vendor};
 
     fn object<'a>(members: &[(&'a str, Json<'a>)]) -> Json<'a> {
         Json::Map(members.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect())
     }
 
     fn refuses(root: &Json<'_>) -> bool {
-        matches!(Claim::of_vendor(None, root), Some(Ok(claim)) if claim.is_refusal)
+        matches!(of_vendor(None, root), Some(Ok(claim)) if claim.is_refusal)
     }
 
     fn text(text: &str) -> Json<'_> {

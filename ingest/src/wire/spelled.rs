@@ -5,7 +5,7 @@
 //! consent.categoryPreferences    {"consent": {"categoryPreferences": ..}}    {"consent.categoryPreferences": ..}
 //!                                {"Consent": {"category_preferences": ..}}   {"CONSENT.categorypreferences": ..}
 //! ```
-//! Whoever refuses is understood in all of these, and whoever agrees in the documented one alone (`claim.rs`).
+//! Whoever refuses is understood in all of these, and whoever agrees in the documented one alone (`said.rs`).
 //! Not here: the documented place (`Json::get`, `Json::path`).
 
 use super::json::Json;

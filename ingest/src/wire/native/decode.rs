@@ -29,6 +29,7 @@ use crate::{
         batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other, Sink},
         claim::{self, Claim},
         json::{Broken, Json, Key, bad_json},
+        said,
         time::Time,
     },
 };
@@ -175,7 +176,7 @@ impl<'a> Item<'_, '_, 'a> {
                 Ok(None) => {}
                 // A context has no such field, and others have their consent in it.
                 Ok(Some(value)) => {
-                    event.others.extend(claim::misplaced(&key, &value).into_iter().map(consent))
+                    event.others.extend(said::misplaced(&key, &value).into_iter().map(consent))
                 }
                 Err(fault) => note(&mut self.sink.head, may_be_batch, event, fault),
             }
@@ -218,7 +219,7 @@ fn scalar_field<'a>(
         }
         _ => {
             let Some(value) = event.common.set(key, value)? else { return Ok(None) };
-            event.others.extend(claim::misplaced(key, &value).into_iter().map(consent));
+            event.others.extend(said::misplaced(key, &value).into_iter().map(consent));
             return Ok(Some(value).filter(|_| !claim::is_misspelled(key)));
         }
     }

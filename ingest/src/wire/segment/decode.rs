@@ -19,9 +19,9 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     wire::{
         batch::{Common, DecodedEvent, Sink, are_unreadable, country, identifier, short},
-        claim::{Claim, speaks_of_consent},
         json::{self, Json, bad_json},
         preferences::{Preferences, denials, preferences},
+        said::{of_vendor, speaks_of_consent},
         time::Time,
         vendor::{self, Sources},
     },
@@ -186,7 +186,7 @@ fn common<'a>(root: &Json<'a>, registry: &Registry) -> Common<'a> {
     if speaks_of_consent(root) {
         said = preferences(context);
         said.extend(denials(root));
-        consent = Claim::of_vendor(at("consent"), root);
+        consent = of_vendor(at("consent"), root);
     }
     Common {
         device: identifier(at("device.id")),

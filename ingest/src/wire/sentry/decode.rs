@@ -13,23 +13,27 @@
 //! variables, `argv`, `modules`, `server_name`, breadcrumbs, `extra`, requests. Consent may be carried in
 //! `contexts.consent`; a refusal, an age and a denial of a consent manager count beside it, too, also in an item that is no event.
 //! Country is in `user.geo.country_code`. Aggregated `sessions` name no subject: skipped.
-//! Not here: whose an item is (`person.rs`), framing (`envelope.rs`), names and properties (`defs/vendors/sentry.toml`).
+//! Not here: whose an item is (`person.rs`), what is kept of an exception (`exception.rs`), framing (`envelope.rs`), names and properties (`defs/vendors/sentry.toml`).
 
 use std::borrow::Cow;
 
 use shoal_privacy::route;
 use shoal_schemas::{Protocol, Registry};
 
-use super::{client_report, envelope, person::Person};
+use super::{
+    client_report, envelope,
+    exception::{exception, frames, thread},
+    person::Person,
+};
 
 use crate::{
     answer::{NOT_AN_EVENT, Outcome},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Common, DecodedEvent, FRAMES_MAX, Sink, are_unreadable, country, identifier, short},
-        claim::{Claim, speaks_of_consent},
+        batch::{Common, DecodedEvent, Sink, are_unreadable, country, identifier, short},
         json::{self, Json},
         preferences::denials,
+        said::{of_vendor, speaks_of_consent},
         time::Time,
         vendor::{self, Sources},
     },
@@ -330,7 +334,7 @@ fn consent<'a>(of: &Json<'a>, common: Common<'a>) -> Common<'a> {
     if !speaks_of_consent(of) {
         return common;
     }
-    let said = Claim::of_vendor(of.path("contexts.consent"), of);
+    let said = of_vendor(of.path("contexts.consent"), of);
     let mut preferences = denials(of);
     preferences.extend(common.preferences);
     let consent = match (said, common.consent) {
@@ -366,51 +370,6 @@ fn attributes<'a>(span: &Json<'a>) -> Option<Json<'a>> {
     let members = span.get("attributes")?.members();
     let plain = members.iter().map(|(key, a)| (key.clone(), a.get("value").unwrap_or(a).clone()));
     Some(Json::Map(plain.collect()))
-}
-
-/// The exception that was thrown last: SDKs list causes first.
-fn exception<'x, 'a>(event: &'x Json<'a>) -> Option<&'x Json<'a>> {
-    let exception = event.get("exception")?;
-    let values = exception.get("values").unwrap_or(exception);
-    let last = values.items().last().unwrap_or(values);
-    (last.get("type").is_some() || last.get("value").is_some()).then_some(last)
-}
-
-/// What is kept of the frames, the innermost last.
-fn frames<'a>(exception: &Json<'a>) -> Json<'a> {
-    let frames = exception.path("stacktrace.frames").map_or(&[][..], Json::items);
-    let kept = |frame: &Json<'a>| {
-        let field = |name: &'static str, from: &[&str]| {
-            let value = from.iter().find_map(|key| frame.get(key).filter(|v| !matches!(v, Json::Null)));
-            value.map(|v| (Cow::Borrowed(name), v.clone()))
-        };
-        let fields = [
-            field("module", &["module", "package"]),
-            field("function", &["function"]),
-            field("file", &["filename"]),
-            field("line", &["lineno"]),
-            field("in_app", &["in_app"]),
-        ];
-        Json::Map(fields.into_iter().flatten().collect())
-    };
-    if frames.is_empty() {
-        return Json::Null;
-    }
-    let skipped = frames.len().saturating_sub(FRAMES_MAX);
-    Json::List(frames.iter().skip(skipped).map(kept).collect())
-}
-
-/// The name of the thread that crashed.
-fn thread<'a>(event: &Json<'a>, exception: &Json<'a>) -> Json<'a> {
-    let threads = event.get("threads").map_or(&[][..], |t| t.get("values").unwrap_or(t).items());
-    let is_true = |thread: &&Json<'a>, key: &str| matches!(thread.get(key), Some(Json::Boolean(true)));
-    let id = exception.get("thread_id").and_then(Json::identifier);
-    let crashed = threads
-        .iter()
-        .find(|t| id.is_some() && t.get("id").and_then(Json::identifier) == id)
-        .or_else(|| threads.iter().find(|t| is_true(t, "crashed")))
-        .or_else(|| threads.iter().find(|t| is_true(t, "current")));
-    crashed.and_then(|t| t.get("name")).cloned().unwrap_or(Json::Null)
 }
 
 /// The version in `package@version+build`.

@@ -4,6 +4,7 @@ mod answer;
 mod client_report;
 mod decode;
 mod envelope;
+mod exception;
 mod person;
 
 use crate::{
