@@ -23,7 +23,7 @@ use crate::{
     answer::{Code, Outcome},
     stages::{country::Locator, identifiers::Identifiers},
     wire::{
-        batch::{DecodedBatch, DecodedEvent, DecodedHead},
+        batch::{DecodedBatch, DecodedEvent, DecodedHead, OtherIdentifier},
         preferences::{Decision, EVERY_CATEGORY, Preferences},
         time::{self, Time},
     },
@@ -85,9 +85,18 @@ struct Said<'e, 'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Who<'e> {
     named: [(IdentifierKind, Option<&'e str>); 4],
+    others: &'e [OtherIdentifier<'e>],
     programme: Programme,
     is_grant: bool,
     is_decision: bool,
+}
+
+impl<'e> Who<'e> {
+    /// All names of the person.
+    fn all(&self) -> Vec<(IdentifierKind, Option<&'e str>)> {
+        let others = self.others.iter().filter_map(|other| Some((other.kind?, Some(&*other.value))));
+        self.named.into_iter().chain(others).collect()
+    }
 }
 
 /// The changes that a body asks for.
@@ -98,7 +107,8 @@ pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Ch
     let mut changes: Vec<Change> = Vec::new();
     for Said { event, ids, is_grant } in &said {
         let (is_grant, is_decision) = (*is_grant, event.is_decision);
-        let who = Who { named: ids.named(), programme: hearing.programme(event), is_grant, is_decision };
+        let (named, others) = (ids.named(), ids.others.as_slice());
+        let who = Who { named, others, programme: hearing.programme(event), is_grant, is_decision };
         let claimed_ms = claimed_ms(event, head, hearing.received_ms);
         if let Some(at) = known.get(&who) {
             changes[*at].act.is_claimed_at(claimed_ms);
@@ -159,7 +169,7 @@ impl Hearing<'_> {
         let places = self.locator.grant.regions.iter().map(|region| Place {
             region: *region,
             controller: self.registry.region(*region).controller.clone(),
-            digests: digests(&self.keyring.consent_digester(*region), &who.named),
+            digests: digests(&self.keyring.consent_digester(*region), &who.all()),
         });
         let places: Vec<Place> = places.filter(|place| !place.digests.is_empty()).collect();
         let is_told = !who.is_decision;
@@ -180,7 +190,7 @@ impl Hearing<'_> {
         let of_region = || self.registry.region(place.region).controller.as_str();
         let of_country = place.country.and_then(|country| self.registry.controller_of(country));
         let controller = of_country.unwrap_or_else(of_region).to_owned();
-        let digests = digests(&self.keyring.consent_digester(place.region), &who.named);
+        let digests = digests(&self.keyring.consent_digester(place.region), &who.all());
         let is_told = !event.is_decision;
         let act = Act::Grant { policy_version, claimed_ms: None, received_ms: self.received_ms, is_told };
         let places = vec![Place { region: place.region, controller, digests }];

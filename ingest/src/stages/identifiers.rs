@@ -1,6 +1,7 @@
 //! The identifiers of an event, and which of them its subject may be.
 //!
-//! Invariant: there is one answer to whose an event is: whom it is kept or withheld for is whom its decisions are recorded for.
+//! Invariants: there is one answer to whose an event is: whom it is kept or withheld for is whom its decisions are recorded for.
+//! What is stated beside the identifiers of an event is known too, so that it stays in no text.
 //! Not here: their canonical forms, and which of them name nobody (`shoal-privacy`, `identifier.rs`).
 
 use std::borrow::Cow;
@@ -11,7 +12,7 @@ use shoal_schemas::{Class, EventDef, IdentifierKind, Programme, PropertyDef, Val
 use crate::{
     answer::{Code, Rejection},
     wire::{
-        batch::{Common, Property},
+        batch::{Common, OtherIdentifier, Property},
         json::Json,
     },
 };
@@ -24,6 +25,8 @@ pub(crate) struct Identifiers<'a> {
     pub(crate) device: Option<Cow<'a, str>>,
     pub(crate) serial: Option<Cow<'a, str>>,
     pub(crate) session: Option<Cow<'a, str>>,
+    /// What is stated beside these.
+    pub(crate) others: Vec<OtherIdentifier<'a>>,
     /// So many named nobody.
     pub(crate) placeholders: u64,
 }
@@ -31,15 +34,19 @@ pub(crate) struct Identifiers<'a> {
 impl<'a> Identifiers<'a> {
     /// Those that an event says, or else its batch.
     pub(crate) fn of(own: &Common<'a>, shared: &Common<'a>) -> Identifiers<'a> {
-        let mut placeholders = 0;
+        let (mut placeholders, mut others) = (0, Vec::new());
+        others.extend(own.others.iter().chain(&shared.others).cloned());
         let mut pick = |own: &Option<Cow<'a, str>>, shared: &Option<Cow<'a, str>>| {
             let mut said = [own, shared].into_iter().flatten();
-            said.find(|value| {
+            let picked = said.find(|value| {
                 let is_placeholder = is_placeholder(value);
                 placeholders += u64::from(is_placeholder);
                 !is_placeholder
-            })
-            .cloned()
+            });
+            // What a batch says of events that say otherwise.
+            let more = said.find(|value| Some(*value) != picked && !is_placeholder(value));
+            others.extend(more.map(|value| OtherIdentifier { kind: None, value: value.clone() }));
+            picked.cloned()
         };
         Identifiers {
             user: pick(&own.user, &shared.user),
@@ -47,11 +54,23 @@ impl<'a> Identifiers<'a> {
             device: pick(&own.device, &shared.device),
             serial: pick(&own.serial, &shared.serial),
             session: pick(&own.session, &shared.session),
+            others,
             placeholders,
         }
     }
 
-    /// Those under which consent may be recorded.
+    /// Further names of the same person, under which consent may be recorded.
+    pub(crate) fn also_named(&self) -> impl Iterator<Item = (IdentifierKind, &str)> + Clone {
+        self.others.iter().filter_map(|other| Some((other.kind?, &*other.value)))
+    }
+
+    /// All that must stay in no text.
+    pub(crate) fn stated(&self) -> impl Iterator<Item = &str> + Clone {
+        let own = [&self.user, &self.install, &self.device, &self.serial, &self.session];
+        own.into_iter().flatten().chain(self.others.iter().map(|other| &other.value)).map(|value| &**value)
+    }
+
+    /// Those under which consent may be recorded, one of each kind.
     pub(crate) fn named(&self) -> [(IdentifierKind, Option<&str>); 4] {
         [
             (IdentifierKind::User, self.user.as_deref()),
@@ -115,7 +134,11 @@ impl<'a> Identifiers<'a> {
             IdentifierKind::Serial => &mut self.serial,
             IdentifierKind::Session => &mut self.session,
         };
-        slot.get_or_insert(text);
+        match slot {
+            Some(said) if *said != text => self.others.push(OtherIdentifier { kind: None, value: text }),
+            Some(_) => {}
+            None => *slot = Some(text),
+        }
         Ok(())
     }
 }

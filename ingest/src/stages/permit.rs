@@ -10,6 +10,8 @@
 //! the same reason every identifier is looked up, whatever was found under the one before it.
 //! Not here: the rules themselves (`shoal_privacy::consent`), what is recorded (`consents/`).
 
+use std::iter;
+
 use rustc_hash::FxHashMap;
 use shoal_privacy::{
     consent::{
@@ -107,8 +109,11 @@ struct LookedUp<'x, 'a> {
     records: FxHashMap<(Region, Programme, ConsentDigest), Option<ConsentRecord>>,
 }
 
-/// The records of four identifiers in two forms.
-type Records = [Option<ConsentRecord>; 8];
+/// The records of four identifiers in two forms, and of the further names that few events have.
+struct Records {
+    named: [Option<ConsentRecord>; 8],
+    others: Vec<ConsentRecord>,
+}
 
 impl LookedUp<'_, '_> {
     /// The records of all identifiers of an event.
@@ -118,13 +123,19 @@ impl LookedUp<'_, '_> {
             self.digesters.push((region, self.permission.keyring.consent_digester(region)));
             self.digesters.len() - 1
         });
-        let mut records: Records = [const { None }; 8];
-        for (found, named) in records.chunks_exact_mut(2).zip(event.ids.named()) {
+        let mut records = Records { named: [const { None }; 8], others: Vec::new() };
+        for (found, named) in records.named.chunks_exact_mut(2).zip(event.ids.named()) {
             let (kind, Some(value)) = named else { continue };
             let digests = self.digesters[at].1.digests(kind, value);
             found[0] = self.record((region, programme, digests.canonical))?;
             if let Some(spelled) = digests.spelled {
                 found[1] = self.record((region, programme, spelled))?;
+            }
+        }
+        for (kind, value) in event.ids.also_named() {
+            let digests = self.digesters[at].1.digests(kind, value);
+            for digest in iter::once(digests.canonical).chain(digests.spelled) {
+                records.others.extend(self.record((region, programme, digest))?);
             }
         }
         Ok(records)
@@ -161,6 +172,7 @@ impl Permission<'_> {
         });
         let moment = Moment { claimed_ms: event.claimed_ms, corrected_ms: event.time_ms };
         let claims = Claims { moment, carried, asserted: self.grant.asserted() };
-        decide(self.registry.programme(event.def.programme), &claims, records.iter().flatten())
+        let records = records.named.iter().flatten().chain(&records.others);
+        decide(self.registry.programme(event.def.programme), &claims, records)
     }
 }

@@ -1,7 +1,7 @@
 //! Identifiers become digests. Fourth stage of the pipeline.
 //!
 //! Invariant: nothing in the output holds a raw identifier, event id or session id; a value that quotes one of the event's
-//! own identifiers in any form loses it here: a dimension is dropped and counted, free text has it replaced. The subject is the first identifier
+//! own identifiers, or one that it or its batch states beside them, in any form loses it here: a dimension is dropped and counted, free text has it replaced. The subject is the first identifier
 //! present: user, install, device for the user-experience programme; serial, device, install, user for the other. Where
 //! the key asserts consent for all, an event may name nobody (`permit.rs` lets no other one through): its subject is then
 //! the unit of its sender's network, app and day. A session or an event is never a subject, since one person has many of
@@ -175,8 +175,7 @@ fn redact(
     work: &mut Work,
 ) -> u64 {
     let mut dropped = 0;
-    let all = [&ids.user, &ids.install, &ids.device, &ids.serial, &ids.session];
-    own.prepare(all.into_iter().filter_map(|id| id.as_deref()), work);
+    own.prepare(ids.stated(), work);
     for (column, value) in values.iter_mut() {
         match value {
             Checked::Text(text, Care::Dimension) if *column != DROPPED && own.are_in(text, work) => {

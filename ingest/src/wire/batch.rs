@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use shoal_schemas::Registry;
+use shoal_schemas::{IdentifierKind, Registry};
 
 use crate::{
     answer::{ClientLoss, Code, Outcome, Rejection},
@@ -21,6 +21,8 @@ use crate::{
 
 /// Longest identifier, in bytes.
 pub(crate) const IDENTIFIER_BYTES_MAX: usize = 256;
+/// Identifiers that are noted beside those that count, at the most: each event of a batch has those of the batch, too.
+const OTHERS_MAX: usize = 16;
 /// Longest value of a field of the context, in bytes.
 const CONTEXT_BYTES_MAX: usize = 64;
 /// Frames that are kept of one stack: the innermost ones.
@@ -123,6 +125,8 @@ pub(crate) struct Common<'a> {
     pub(crate) device: Option<Cow<'a, str>>,
     pub(crate) serial: Option<Cow<'a, str>>,
     pub(crate) session: Option<Cow<'a, str>>,
+    /// Identifiers that it states beside these.
+    pub(crate) others: Vec<OtherIdentifier<'a>>,
     pub(crate) country: Option<Cow<'a, str>>,
     pub(crate) address: Option<Cow<'a, str>>,
     pub(crate) app_version: Option<Cow<'a, str>>,
@@ -134,6 +138,15 @@ pub(crate) struct Common<'a> {
     pub(crate) preferences: Preferences<'a>,
     /// Whether an identifier is a number that cannot be told from others: nobody knows whose the event is.
     pub(crate) has_unreadable_identifier: bool,
+}
+
+/// An identifier that is stated and is not the one of its kind.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OtherIdentifier<'a> {
+    /// The kind under which it names the same person; none when it may be another's, or is no identifier that consent is
+    /// recorded under. It is in no text either way.
+    pub(crate) kind: Option<IdentifierKind>,
+    pub(crate) value: Cow<'a, str>,
 }
 
 /// What an answer says beside the events.
@@ -264,9 +277,19 @@ impl<'a> Common<'a> {
             return Err(Rejection::field(code, field, "too long"));
         }
         if !text.trim().is_empty() {
-            *slot = Some(text);
+            let before = slot.replace(text).filter(|before| identifier && slot.as_ref() != Some(before));
+            if let Some(value) = before {
+                self.note(OtherIdentifier { kind: None, value });
+            }
         }
         Ok(None)
+    }
+
+    /// Notes an identifier that is stated beside those that count.
+    pub(in crate::wire) fn note(&mut self, other: OtherIdentifier<'a>) {
+        if self.others.len() < OTHERS_MAX && !self.others.contains(&other) {
+            self.others.push(other);
+        }
     }
 
     /// Whether it says this field.

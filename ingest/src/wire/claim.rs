@@ -5,25 +5,22 @@
 //! ```
 //! Invariants: what says that there is no consent is a refusal, whatever else it says; what stands in the place of an age, a date or
 //! a decision and cannot be read makes the event a rejected one, and is never taken for absent; in the native form, so does a
-//! member that is not known. What refuses is read in every spelling (`spelled.rs`) and, in a vendor's message, beside the context too; what
-//! agrees is read where it is documented, and there alone. Not here: what follows from a claim (`shoal_privacy::consent`), what consent managers
-//! say by category (`preferences.rs`).
+//! member that is not known. Not here: the other places and spellings of a consent (`said.rs`), what follows from a claim
+//! (`shoal_privacy::consent`), what consent managers say by category (`preferences.rs`).
 
 use std::borrow::Cow;
 
 use crate::{
     answer::{Code, Rejection},
-    wire::{
-        json::Json,
-        spelled::{self, is_spelled},
-        time::Time,
-    },
+    wire::{json::Json, spelled::is_spelled, time::Time},
 };
 
 /// Longest policy version, in bytes: no definition has a longer one. A claim of a batch is copied for each of its events.
 const VERSION_BYTES_MAX: usize = 64;
 /// In the place of a longer one: it is not empty, and none that a definition can have.
 const NO_VERSION: &str = " ";
+/// The name of a consent.
+pub(super) const CONSENT: &str = "consent";
 /// The oldest age that is one: a year of birth is none.
 const AGE_MAX: f64 = 150.0;
 
@@ -45,7 +42,7 @@ pub(crate) type ReadClaim<'a> = Result<Claim<'a>, BadClaim>;
 #[derive(Clone)]
 pub(crate) struct BadClaim {
     pub(crate) rejection: Rejection,
-    refusals: Refusals,
+    pub(super) refusals: Refusals,
 }
 
 impl From<BadClaim> for Rejection {
@@ -56,13 +53,13 @@ impl From<BadClaim> for Rejection {
 
 /// What of a claim may refuse, whatever else it says.
 #[derive(Clone, Copy, Default)]
-struct Refusals {
-    age: Option<u8>,
-    is_refusal: bool,
+pub(super) struct Refusals {
+    pub(super) age: Option<u8>,
+    pub(super) is_refusal: bool,
 }
 
 impl Refusals {
-    fn of(claim: &ReadClaim<'_>) -> Refusals {
+    pub(super) fn of(claim: &ReadClaim<'_>) -> Refusals {
         match claim {
             Ok(claim) => Refusals { age: claim.age, is_refusal: claim.is_refusal },
             Err(bad) => bad.refusals,
@@ -70,7 +67,7 @@ impl Refusals {
     }
 
     /// Those of two claims: either refuses, and the lesser age counts.
-    fn and(self, other: Refusals) -> Refusals {
+    pub(super) fn and(self, other: Refusals) -> Refusals {
         let age = match (self.age, other.age) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -91,8 +88,15 @@ impl<'a> Claim<'a> {
                 let refusals = Refusals { is_refusal, ..Refusals::default() };
                 Err(BadClaim { rejection: bad("consent must be an object"), refusals })
             }
-            other if boolean(other) == Some(false) || status(other) == Some(false) => Ok(Claim::refusal()),
-            _ => return None,
+            other => match decision(other) {
+                Some(false) => Ok(Claim::refusal()),
+                // Who agrees so says nothing of the version.
+                Some(true) => return None,
+                None => {
+                    let rejection = bad("consent is neither an object nor a decision");
+                    Err(BadClaim { rejection, refusals: Refusals::default() })
+                }
+            },
         };
         Some(claim)
     }
@@ -109,7 +113,7 @@ impl<'a> Claim<'a> {
         Claim { age, is_refusal, ..self }
     }
 
-    fn empty() -> Claim<'a> {
+    pub(super) fn empty() -> Claim<'a> {
         Claim { policy_version: Cow::Borrowed(""), granted_at_ms: None, age: None, is_refusal: false }
     }
 
@@ -156,7 +160,7 @@ impl<'a> Claim<'a> {
     }
 }
 
-fn bad(reason: &'static str) -> Rejection {
+pub(super) fn bad(reason: &'static str) -> Rejection {
     Rejection::field(Code::BadConsent, "consent", reason)
 }
 
@@ -212,29 +216,25 @@ pub(crate) fn denies(word: &str) -> bool {
     DENIALS.into_iter().any(|known| is_spelled(word, &[known]))
 }
 
-/// Where a vendor's message carries a consent, and where it should.
-pub(super) const PLACES: [&[&str]; 2] = [&["context", "consent"], &["consent"]];
+/// Whether a value is a decision by itself, and which.
+pub(super) fn decision(value: &Json<'_>) -> Option<bool> {
+    const AGREES: [&str; 7] = ["yes", "allowed", "accepted", "agreed", "given", "opt_in", "opted_in"];
+    let agrees =
+        || AGREES.into_iter().any(|known| value.text().is_some_and(|word| is_spelled(word, &[known])));
+    boolean(value).or_else(|| status(value)).or_else(|| agrees().then_some(true))
+}
 
-/// Whether a message, or a body for all of its messages, says anywhere that there is no consent.
-pub(in crate::wire) fn refuses(root: &Json<'_>) -> bool {
-    let mut claims = PLACES.into_iter().flat_map(|place| spelled::at(root, place));
-    claims.any(|claim| matches!(Claim::read(claim, false), Some(Ok(claim)) if claim.is_refusal))
+/// The first part of a name with dots, and what is behind it.
+pub(super) fn first_part(name: &str) -> (&str, Option<&str>) {
+    name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)))
 }
 
 /// Whether a name is that of a native consent, or of a part of one, which is not spelled as it should be.
 pub(in crate::wire) fn is_misspelled(name: &str) -> bool {
     // Most names begin with another letter, and this is asked of every field of an event.
     matches!(name.trim_start().bytes().next(), Some(b'c' | b'C'))
-        && name.split('.').next().is_some_and(|first| is_spelled(first, &["consent"]))
-        && name != "consent"
-}
-
-/// The claim of such a member, beside what is known already: nothing that it says can be relied on, but what refuses.
-pub(in crate::wire) fn misspelled<'a>(value: &Json<'a>, known: Option<&ReadClaim<'a>>) -> ReadClaim<'a> {
-    let said = Claim::read(value, false);
-    let both = [said.as_ref(), known].into_iter().flatten();
-    let refusals = both.fold(Refusals::default(), |all, claim| all.and(Refusals::of(claim)));
-    Err(BadClaim { rejection: bad("a consent is an object with the name consent"), refusals })
+        && is_spelled(first_part(name).0, &[CONSENT])
+        && name != CONSENT
 }
 
 #[cfg(test)]
@@ -287,38 +287,6 @@ mod tests {
             let version = Json::Text(Cow::Owned("v".repeat(length)));
             let claim = Claim::read(&object(&[("policy_version", version)]), true).unwrap().ok().unwrap();
             assert_eq!((&*claim.policy_version, claim.is_refusal), (&*kept, false), "{length}");
-        }
-    }
-
-    #[test]
-    fn what_refuses_in_one_of_two_claims_refuses_in_both_and_the_lesser_age_counts() {
-        let ages = [Json::Null, Json::Integer(12), Json::Integer(40)];
-        let granted = [Json::Null, Json::Boolean(true), Json::Boolean(false)];
-        let mut all = Vec::new();
-        for (age, granted) in ages.iter().flat_map(|age| granted.iter().map(move |granted| (age, granted))) {
-            for more in [("policy_version", text("2026-1")), ("granted_at", text("yesterday"))] {
-                let members = object(&[("age", age.clone()), more, ("granted", granted.clone())]);
-                all.push((age.number(), matches!(granted, Json::Boolean(false)), members));
-            }
-        }
-        for (own_age, own_refuses, own) in &all {
-            let Some(Ok(own)) = Claim::read(own, true) else { continue };
-            for (age, refuses, of_batch) in &all {
-                let refuses = *own_refuses || *refuses;
-                let least = [*own_age, *age].into_iter().flatten().min_by(f64::total_cmp);
-                let misspelled = misspelled(of_batch, None);
-                for of_batch in [Claim::read(of_batch, true).unwrap(), misspelled] {
-                    let both = own.clone().with_refusals_of(&of_batch);
-                    assert_eq!((both.age.map(f64::from), both.is_refusal), (least, refuses));
-                    assert_eq!(&*both.policy_version, "2026-1");
-                }
-            }
-        }
-        let known = Claim::read(&Json::Boolean(false), true).unwrap();
-        for (said, known, refuses) in
-            [(text("denied"), None, true), (text("yes"), None, false), (text("yes"), Some(&known), true)]
-        {
-            assert_eq!(Refusals::of(&misspelled(&said, known)).is_refusal, refuses);
         }
     }
 

@@ -1,8 +1,8 @@
 //! One JSON value, borrowed from the body, read within limits.
 //!
 //! Invariants: a value never nests deeper than the limit and never holds a longer string: what does becomes [`Json::Null`]
-//! in lenient mode (vendors' SDKs) and [`Json::Beyond`] in strict mode (native), where its property or field is at fault and
-//! not the body; so does a list or map of more than [`MEMBERS_MAX`] values, with all that is in them, but nothing of a vendor's consent. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
+//! in lenient mode (vendors' SDKs) and [`Json::Beyond`] in strict mode (native) and in a consent, where its property or field is at
+//! fault and not the body; so does a list or map of more than [`MEMBERS_MAX`] values, with all that is in them, but nothing of a vendor's consent. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
 //! serde's own messages quote the input and are never shown.
 //! Not here: what the fields mean (`native`, `segment`, `sentry`), what is no JSON (`repair.rs`), values after each other (`stream.rs`).
 
@@ -18,12 +18,14 @@ use crate::refusal::{Refusal, RefusalCode};
 pub(crate) const MEMBERS_MAX: usize = 10_000;
 /// A body is a map with a list of events, each of which is a map: what these have together is a question of the body.
 const DOCUMENT_DEPTH: usize = 3;
+/// In a consent nothing is given up for being too much, however deep it is.
+const CONSENT_DEPTH: usize = usize::MAX;
 
 /// A JSON value. No `Debug`: it is what somebody sent.
 #[derive(Clone)]
 pub(crate) enum Json<'a> {
     Null,
-    /// Longer or deeper than a value may be; read strictly.
+    /// Longer or deeper than a value may be; read strictly, or in a consent.
     Beyond,
     Boolean(bool),
     Integer(i64),
@@ -160,14 +162,6 @@ impl Bounds {
         self.values_left.set(left.unwrap_or(0));
         left.is_some()
     }
-
-    fn text<'a>(&self, text: Cow<'a, str>) -> Json<'a> {
-        if text.len() <= self.string_bytes_max { Json::Text(text) } else { self.beyond() }
-    }
-
-    fn beyond<'a>(&self) -> Json<'a> {
-        if self.strict { Json::Beyond } else { Json::Null }
-    }
 }
 
 /// Reads one value.
@@ -202,7 +196,7 @@ impl Seed<'_> {
     /// A value of which nothing is given up, and which is not counted for what it stands in.
     fn whole<'de, A: MapAccess<'de>>(self, deeper: Self, map: &mut A) -> Result<Json<'de>, A::Error> {
         let held_before = self.bounds.held.get();
-        let value = map.next_value_seed(Seed { document_depth: usize::MAX, ..deeper })?;
+        let value = map.next_value_seed(Seed { document_depth: CONSENT_DEPTH, ..deeper })?;
         self.bounds.held.set(held_before);
         Ok(value)
     }
@@ -210,7 +204,17 @@ impl Seed<'_> {
     /// What stands in the place of a list or map that is too much.
     fn given_up<'a>(self, held_before: usize) -> Json<'a> {
         self.bounds.held.set(held_before);
-        self.bounds.beyond()
+        self.beyond()
+    }
+
+    fn text<'a>(self, text: Cow<'a, str>) -> Json<'a> {
+        if text.len() <= self.bounds.string_bytes_max { Json::Text(text) } else { self.beyond() }
+    }
+
+    /// What is too long or too deep. In a consent it is never taken for absent.
+    fn beyond<'a>(self) -> Json<'a> {
+        let is_of_consent = self.document_depth == CONSENT_DEPTH;
+        if self.bounds.strict || is_of_consent { Json::Beyond } else { Json::Null }
     }
 }
 
@@ -246,11 +250,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
-        Ok(self.bounds.text(Cow::Borrowed(value)))
+        Ok(self.text(Cow::Borrowed(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
-        Ok(self.bounds.text(Cow::Owned(value.to_owned())))
+        Ok(self.text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_unit<E>(self) -> Result<Json<'de>, E> {
@@ -260,7 +264,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
         let Some(deeper) = self.deeper() else {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(self.bounds.beyond());
+            return Ok(self.beyond());
         };
         let (mut items, held_before) = (Vec::new(), self.bounds.held.get());
         while let Some(item) = seq.next_element_seed(deeper)? {
@@ -277,7 +281,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let Some(deeper) = self.deeper() else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(self.bounds.beyond());
+            return Ok(self.beyond());
         };
         let (mut members, held_before) = (Vec::new(), self.bounds.held.get());
         while let Some(key) = map.next_key_seed(Key)? {

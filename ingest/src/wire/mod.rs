@@ -16,6 +16,7 @@ pub(crate) mod native;
 pub(crate) mod preferences;
 pub(crate) mod protocol;
 mod repair;
+mod said;
 mod segment;
 mod sentry;
 pub(crate) mod spelled;

@@ -11,8 +11,9 @@
 use std::borrow::Cow;
 
 use crate::wire::{
-    claim::{PLACES, boolean, status},
+    claim::{boolean, status},
     json::Json,
+    said::PLACES,
     spelled,
 };
 
@@ -54,13 +55,14 @@ pub(in crate::wire) fn denials<'a>(root: &Json<'a>) -> Preferences<'a> {
             categories(value, &mut found);
         }
     }
-    for path in [
-        &["context", "consentManagement", "deniedConsentIds"][..],
-        &["consentManagement", "deniedConsentIds"],
-    ] {
-        for value in spelled::at(root, path) {
+    for place in
+        [&["context", "consentManagement"][..], &["contexts", "consentManagement"], &["consentManagement"]]
+    {
+        for value in spelled::at(root, &[place, &["deniedConsentIds"]].concat()) {
             listed(value, Decision::Denied, &mut found);
         }
+        let is_unreadable = |value: &&Json<'_>| !matches!(value, Json::Map(_) | Json::Null);
+        found.extend(spelled::at(root, place).into_iter().filter(is_unreadable).map(|_| unreadable()));
     }
     found.retain(|(_, decision)| *decision != Decision::Allowed);
     found
@@ -99,10 +101,14 @@ fn listed<'a>(value: &Json<'a>, decision: Decision, found: &mut Preferences<'a>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::claim::{is_misspelled, refuses};
+    use crate::wire::{claim::is_misspelled, said::of_vendor};
 
     fn object<'a>(members: &[(&'a str, Json<'a>)]) -> Json<'a> {
         Json::Map(members.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect())
+    }
+
+    fn refuses(root: &Json<'_>) -> bool {
+        matches!(of_vendor(None, root), Some(Ok(claim)) if claim.is_refusal)
     }
 
     fn text(text: &str) -> Json<'_> {

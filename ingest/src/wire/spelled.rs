@@ -5,7 +5,7 @@
 //! consent.categoryPreferences    {"consent": {"categoryPreferences": ..}}    {"consent.categoryPreferences": ..}
 //!                                {"Consent": {"category_preferences": ..}}   {"CONSENT.categorypreferences": ..}
 //! ```
-//! Whoever refuses is understood in all of these, and whoever agrees in the documented one alone (`claim.rs`).
+//! Whoever refuses is understood in all of these, and whoever agrees in the documented one alone (`said.rs`).
 //! Not here: the documented place (`Json::get`, `Json::path`).
 
 use super::json::Json;
@@ -36,6 +36,12 @@ pub(in crate::wire) fn is_spelled(name: &str, parts: &[&str]) -> bool {
     parts.iter().all(|part| given.next().is_some_and(|given| is_same(given, part))) && given.next().is_none()
 }
 
+/// Whether a name, or the first part of one with dots, begins with the letters of this word.
+pub(in crate::wire) fn begins(name: &str, word: &str) -> bool {
+    let mut given = letters(name);
+    word.bytes().all(|letter| given.next() == Some(letter))
+}
+
 fn is_same(given: &str, part: &str) -> bool {
     letters(given).eq(letters(part))
 }
@@ -49,6 +55,16 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
+
+    #[test]
+    fn the_beginning_of_a_name_is_known_in_every_spelling() {
+        for name in ["consent", "Consent", " CON-sent.granted", "consentManagement", "consents"] {
+            assert!(begins(name, "consent"), "{name}");
+        }
+        for name in ["", "c", "country", "a.consent", "con.text"] {
+            assert!(!begins(name, "consent"), "{name}");
+        }
+    }
 
     fn object<'a>(name: &'a str, value: Json<'a>) -> Json<'a> {
         Json::Map(vec![(Cow::Borrowed(name), value)])

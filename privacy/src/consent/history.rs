@@ -7,8 +7,9 @@
 //! Invariants: the order is that in which the service was told, whatever the clocks said; only the last interval can be open,
 //! and while none is, and there was a withdrawal, nothing counts; no two intervals hold the same moment. A grant that claims to be
 //! from before a recorded withdrawal is an old message and changes nothing. What a consent manager tells with every message is a state and no act: it ends no
-//! withdrawal that was made elsewhere. An interval after a withdrawal never begins before its receipt; a first one begins a
-//! little before the grant. The number of intervals is bounded: the oldest one goes, and with it what would lie in it.
+//! withdrawal that was made elsewhere. An interval after a withdrawal never begins before its receipt, or, where the service's
+//! clock has gone back since, before its own; a first one begins a little before the grant. The number of intervals is bounded: the
+//! oldest one goes, and with it what would lie in it.
 //! Not here: what is decided by it (`decision.rs`), its bytes (`record.rs`).
 
 use std::sync::Arc;
@@ -156,6 +157,9 @@ impl History {
         self.intervals.retain(|i| !i.until_ms.is_some_and(contradicts));
         let granted_ms = grant.claimed_ms.map_or(grant.received_ms, |at| at.min(grant.received_ms));
         let from_ms = match self.withdrawn_ms {
+            // The receipt of the withdrawal is by a clock that was ahead, or this one by a clock that is slow. It was told after it,
+            // and a time of the other clock's would shut the person out until that comes.
+            Some(withdrawn) if grant.received_ms < withdrawn => grant.received_ms,
             Some(withdrawn) => granted_ms.max(withdrawn),
             None => granted_ms.saturating_sub(FIRST_GRANT_MS),
         };
@@ -174,6 +178,12 @@ impl History {
             Some(open) if open.policy_version == new.policy_version => {
                 open.from_ms = open.from_ms.min(from_ms.max(least_ms));
                 open.granted_ms = open.granted_ms.min(granted_ms.max(least_ms));
+            }
+            // The clock has gone back since the version before this one: it counts until this one was told.
+            Some(open) if grant.received_ms < open.received_ms => {
+                let from_ms = grant.received_ms.max(least_ms);
+                open.until_ms = Some(from_ms);
+                self.intervals.push(Interval { from_ms, ..new });
             }
             // An old message about another version.
             Some(open) if granted_ms < open.granted_ms => {}

@@ -16,11 +16,15 @@ use crate::{
 
 /// Who is withdrawn, of these, after a body of Segment's.
 fn withdrawn(body: &str, asked: &[(IdentifierKind, &str)]) -> Vec<bool> {
+    withdrawn_by(Protocol::Segment, body, asked)
+}
+
+fn withdrawn_by(protocol: Protocol, body: &str, asked: &[(IdentifierKind, &str)]) -> Vec<bool> {
     let mut place = Place::new();
     place.grant.programme = Some(Programme::DeviceExperience);
     let consents = place.open();
     let request = Request {
-        protocol: Protocol::Segment,
+        protocol,
         content_type: None,
         content_encoding: None,
         message_type: None,
@@ -76,4 +80,30 @@ fn a_denial_is_recorded_under_every_identifier_that_its_event_has() {
         let asked = [&[who][..], &others].concat();
         assert_eq!(withdrawn(&body, &asked), [true, false, false, false, false], "{body}");
     }
+}
+
+#[test]
+fn a_denial_in_an_item_of_sentry_is_recorded_under_every_name_of_its_person() {
+    let denied = r#""contexts":{"consent":{"categoryPreferences":{"Analytics":false}}}"#;
+    let user = r#""user":{"id":"4711","email":"p@example.org","username":"anna-b","name":"Anna Berg"}"#;
+    let asked = [(User, "4711"), (User, "p@example.org"), (User, "anna-b"), (User, "Anna Berg"), (User, "z")];
+    let exception = r#""exception":{"values":[{"type":"E"}]}"#;
+    for (kind, item) in [
+        ("event", format!("{{{exception},{user},{denied}}}")),
+        // Of these no event comes, and the person has decided all the same.
+        ("event", format!(r#"{{"level":"info","message":"m",{user},{denied}}}"#)),
+        ("transaction", format!(r#"{{"transaction":"t",{user},{denied}}}"#)),
+    ] {
+        let body = format!("{{}}\n{{\"type\":\"{kind}\"}}\n{item}\n");
+        let found = withdrawn_by(Protocol::Sentry, &body, &asked);
+        assert_eq!(found, [true, true, true, false, false], "{body}");
+        for silent in [r#""contexts":{"consent":{"categoryPreferences":{"Analytics":true}}}"#, r#""tags":{}"#]
+        {
+            let body = body.replace(denied, silent);
+            assert_eq!(withdrawn_by(Protocol::Sentry, &body, &asked), [false; 5], "{body}");
+        }
+    }
+    let session = r#"{"sid":"s","did":"p@example.org","consent.categoryPreferences":{"Analytics":false}}"#;
+    let body = format!("{{}}\n{{\"type\":\"session\"}}\n{session}\n");
+    assert_eq!(withdrawn_by(Protocol::Sentry, &body, &asked), [false, true, false, false, false]);
 }

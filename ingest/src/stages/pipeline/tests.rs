@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod broken_batches;
+mod consents;
 mod event_ids;
 mod fixtures;
 mod gate;
@@ -23,6 +24,7 @@ mod hidden;
 mod lenient;
 mod meant;
 mod native;
+mod persons;
 mod texts;
 mod work;
 

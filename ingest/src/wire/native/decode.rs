@@ -8,7 +8,7 @@
 //! ```
 //! What the batch says is the default for each event; of that, what cannot be read is left out, and named in the answer. Fields
 //! that the protocol does not have are ignored where they cannot be another name of one (`unknown.rs`), coordinates in a context
-//! too. Unknown fields of a consent, and a consent under another spelling of its name, are not ignored: such a consent, and the one
+//! too. Unknown fields of a consent, and a consent under another spelling of its name or in a context, are not ignored: such a consent, and the one
 //! beside which it stands, cannot be read, in whichever order they are. Of what is said twice the last counts that is not null. A
 //! field that is longer or deeper than a value may be is left out and counted. The fields of an event are read straight into their
 //! slots, without a tree: this is the path that must be fast.
@@ -29,6 +29,7 @@ use crate::{
         batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other, Sink},
         claim::{self, Claim},
         json::{Broken, Json, Key, bad_json},
+        said,
         stream::after_first,
         time::Time,
     },
@@ -173,8 +174,15 @@ impl<'a> Item<'_, '_, 'a> {
         for (key, value) in self.sink.properties.drain(start..) {
             if Common::is_lost(&key, &value) {
                 self.sink.head.dropped += 1;
-            } else if let Err(fault) = event.common.set(&key, value) {
-                note(&mut self.sink.head, may_be_batch, event, fault);
+                continue;
+            }
+            match event.common.set(&key, value) {
+                Ok(None) => {}
+                // A context has no such field, and others have their consent in it.
+                Ok(Some(value)) => {
+                    event.others.extend(said::misplaced(&key, &value).into_iter().map(consent))
+                }
+                Err(fault) => note(&mut self.sink.head, may_be_batch, event, fault),
             }
         }
         Ok(())
@@ -213,12 +221,18 @@ fn scalar_field<'a>(
                 event.common.consent = Some(claim);
             }
         }
-        _ if claim::is_misspelled(key) && !matches!(value, Json::Null) => {
-            event.others.push(Other { field: unknown::CONSENT, value: Some(value) });
+        _ => {
+            let Some(value) = event.common.set(key, value)? else { return Ok(None) };
+            event.others.extend(said::misplaced(key, &value).into_iter().map(consent));
+            return Ok(Some(value).filter(|_| !claim::is_misspelled(key)));
         }
-        _ => return event.common.set(key, value),
     }
     Ok(None)
+}
+
+/// A consent that stands under another name than it should.
+fn consent(value: Json<'_>) -> Other<'_> {
+    Other { field: unknown::CONSENT, value: Some(value) }
 }
 
 impl<'a> Visitor<'a> for Item<'_, '_, 'a> {

@@ -19,8 +19,8 @@ use crate::{
     near::{Among, Near},
     wire::{
         batch::{self, Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other},
-        claim,
         json::Json,
+        said,
         time::Time,
     },
 };
@@ -61,7 +61,7 @@ pub(super) fn settle(event: &mut DecodedEvent<'_>, is_batch: bool, near: &mut Ne
         if field == CONSENT
             && let Some(value) = &value
         {
-            let claim = claim::misspelled(value, event.common.consent.as_ref());
+            let claim = said::misspelled(value, event.common.consent.as_ref());
             event.common.consent = Some(claim);
             continue;
         }

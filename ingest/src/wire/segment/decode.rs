@@ -19,9 +19,9 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     wire::{
         batch::{Common, DecodedEvent, Sink, are_unreadable, country, identifier, short},
-        claim::{Claim, refuses},
         json::{self, Json, bad_json},
-        preferences::{denials, preferences},
+        preferences::{Preferences, denials, preferences},
+        said::{of_vendor, speaks_of_consent},
         time::Time,
         vendor::{self, Sources},
     },
@@ -178,16 +178,16 @@ fn of_message<'a>(message: &Json<'a>, registry: &Registry) -> Common<'a> {
     }
 }
 
-/// What the context of a message, or of a body, says. Whoever refuses is understood wherever it stands.
+/// What the context of a message, or of a body, says. Whoever refuses is understood wherever that stands.
 fn common<'a>(root: &Json<'a>, registry: &Registry) -> Common<'a> {
     let context = root.get("context").unwrap_or(&Json::Null);
     let at = |path: &str| context.path(path);
-    let mut preferences = preferences(context);
-    preferences.extend(denials(root));
-    let consent = match refuses(root) {
-        true => Some(Ok(Claim::refusal())),
-        false => at("consent").and_then(|claim| Claim::read(claim, false)),
-    };
+    let (mut said, mut consent) = (Preferences::new(), None);
+    if speaks_of_consent(root) {
+        said = preferences(context);
+        said.extend(denials(root));
+        consent = of_vendor(at("consent"), root);
+    }
     Common {
         device: identifier(at("device.id")),
         session: identifier(at("sessionId")),
@@ -198,7 +198,7 @@ fn common<'a>(root: &Json<'a>, registry: &Registry) -> Common<'a> {
         os_version: short(at("os.version")),
         device_model: short(at("device.model")),
         consent,
-        preferences,
+        preferences: said,
         has_unreadable_identifier: are_unreadable(context, &["device.id"]),
         ..Common::default()
     }

@@ -11,23 +11,29 @@
 //!
 //! Other `event`s (messages) and operations without a rule are withheld as `not_an_event`. Never read: code context,
 //! variables, `argv`, `modules`, `server_name`, breadcrumbs, `extra`, requests. Consent may be carried in
-//! `contexts.consent`, country in `user.geo.country_code`. Aggregated `sessions` name no subject: skipped.
-//! Not here: framing (`envelope.rs`), names and properties (`defs/vendors/sentry.toml`).
+//! `contexts.consent`; a refusal, an age and a denial of a consent manager count beside it, too, also in an item that is no event.
+//! Country is in `user.geo.country_code`. Aggregated `sessions` name no subject: skipped.
+//! Not here: whose an item is (`person.rs`), what is kept of an exception (`exception.rs`), framing (`envelope.rs`), names and properties (`defs/vendors/sentry.toml`).
 
 use std::borrow::Cow;
 
 use shoal_privacy::route;
 use shoal_schemas::{Protocol, Registry};
 
-use super::{client_report, envelope};
+use super::{
+    client_report, envelope,
+    exception::{exception, frames, thread},
+    person::Person,
+};
 
 use crate::{
     answer::{NOT_AN_EVENT, Outcome},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Common, DecodedEvent, FRAMES_MAX, Sink, are_unreadable, country, identifier, short},
-        claim::Claim,
+        batch::{Common, DecodedEvent, Sink, are_unreadable, country, identifier, short},
         json::{self, Json},
+        preferences::denials,
+        said::{of_vendor, speaks_of_consent},
         time::Time,
         vendor::{self, Sources},
     },
@@ -39,6 +45,8 @@ pub(super) fn read<'a>(body: &'a [u8], sink: &mut Sink<'_, 'a>) -> Result<(), Re
     };
     sink.head.sent_at = header.get("sent_at").map_or(Time::Missing, Time::millis);
     sink.head.request_id = header.get("event_id").and_then(Json::text).and_then(|id| event_id(id));
+    let of_all = Common { others: Person::of_trace(&header), ..Common::default() };
+    sink.head.defaults = consent(&header, of_all);
     let mut reader = Reader { registry: sink.registry, sink };
     for (count, item) in items.by_ref().enumerate() {
         if count >= reader.sink.limits.events_max {
@@ -110,8 +118,9 @@ impl<'a> Reader<'_, '_, 'a> {
         let _ = self.sink.push(event);
     }
 
-    fn not_an_event(&mut self) {
-        self.push(DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT)));
+    /// An item of which no event comes; it may say what its person has decided all the same.
+    fn not_an_event(&mut self, common: Common<'a>) {
+        self.push(DecodedEvent { common, ..DecodedEvent::decided(Outcome::Withheld(NOT_AN_EVENT)) });
     }
 
     fn crash(&mut self, event: &Json<'a>) {
@@ -119,9 +128,10 @@ impl<'a> Reader<'_, '_, 'a> {
             Some(level) => matches!(&**level, "error" | "fatal"),
             None => true,
         };
-        let (Some(exception), true) = (exception(event), severe) else { return self.not_an_event() };
+        let common = self.common(event);
+        let (Some(exception), true) = (exception(event), severe) else { return self.not_an_event(common) };
         let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "event") else {
-            return self.not_an_event();
+            return self.not_an_event(common);
         };
         let mut computed = vec![
             ("exception_type", exception.get("type").cloned().unwrap_or(Json::Null)),
@@ -140,7 +150,7 @@ impl<'a> Reader<'_, '_, 'a> {
             name: Some((&*mapped.def.name).into()),
             id: identifier(event.get("event_id")),
             time: event.get("timestamp").map(Time::seconds),
-            common: self.common(event),
+            common,
             properties: start..self.sink.properties.len(),
             ..DecodedEvent::default()
         };
@@ -184,14 +194,14 @@ impl<'a> Reader<'_, '_, 'a> {
             (trace, Some(span)) => Some(Cow::Owned(format!("{}/{span}", trace.unwrap_or_default()))),
             (_, None) => None,
         };
-        let common = of_transaction.cloned().unwrap_or_else(|| self.span_common(data));
+        let common = of_transaction.cloned().unwrap_or_else(|| self.span_common(span, data));
         self.timed(timed, id, common, of_transaction.is_none());
     }
 
     fn timed(&mut self, timed: Timed<'_, 'a>, id: Option<Cow<'a, str>>, common: Common<'a>, is_item: bool) {
         let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, &timed.vendor_name) else {
             if is_item {
-                self.not_an_event();
+                self.not_an_event(common);
             }
             return;
         };
@@ -246,11 +256,11 @@ impl<'a> Reader<'_, '_, 'a> {
     }
 
     fn session_event(&mut self, session: &Json<'a>, status: Json<'a>, duration: Json<'a>) {
+        let common = session_common(session);
         let Some(mapped) = vendor::find(self.registry, Protocol::Sentry, "session") else {
-            return self.not_an_event();
+            return self.not_an_event(common);
         };
-        let sid = identifier(session.get("sid"));
-        let id = sid.as_ref().map(|sid| {
+        let id = common.session.as_ref().map(|sid| {
             let status = status.text().map_or("", |s| &**s);
             Cow::Owned(format!("{sid}/{}", status.get(..16).unwrap_or(status)))
         });
@@ -259,14 +269,6 @@ impl<'a> Reader<'_, '_, 'a> {
         let none = Json::Null;
         mapped.properties(Sources { roots: &[&none, session], computed }, &mut self.sink.properties);
         let time = session.get("timestamp").or_else(|| session.get("started"));
-        let common = Common {
-            user: identifier(session.get("did")),
-            has_unreadable_identifier: are_unreadable(session, &["did"]),
-            session: sid,
-            address: short(session.path("attrs.ip_address")),
-            app_version: version(session.path("attrs.release")),
-            ..Common::default()
-        };
         let event = DecodedEvent {
             name: Some((&*mapped.def.name).into()),
             id,
@@ -279,8 +281,7 @@ impl<'a> Reader<'_, '_, 'a> {
     }
 
     fn common(&self, event: &Json<'a>) -> Common<'a> {
-        Common {
-            user: identifier(event.path("user.id")),
+        let device = Common {
             device: identifier(event.path("contexts.device.id")),
             country: country(event.path("user.geo.country_code"), self.registry),
             address: short(event.path("user.ip_address")),
@@ -289,16 +290,19 @@ impl<'a> Reader<'_, '_, 'a> {
             os: short(event.path("contexts.os.name")),
             os_version: short(event.path("contexts.os.version")),
             device_model: short(event.path("contexts.device.model")),
-            consent: event.path("contexts.consent").and_then(|claim| Claim::read(claim, false)),
-            has_unreadable_identifier: are_unreadable(event, &["user.id", "contexts.device.id"]),
+            has_unreadable_identifier: are_unreadable(event, &["contexts.device.id"]),
             ..Common::default()
+        };
+        let user = event.get("user").unwrap_or(&Json::Null);
+        let mut person = Person::of_user(user);
+        if let Some(data) = event.path("contexts.trace.data") {
+            person.also(data);
         }
+        consent(event, person.into_common(device))
     }
 
-    fn span_common(&self, data: &Json<'a>) -> Common<'a> {
-        Common {
-            user: identifier(data.get("user.id")),
-            has_unreadable_identifier: are_unreadable(data, &["user.id"]),
+    fn span_common(&self, span: &Json<'a>, data: &Json<'a>) -> Common<'a> {
+        let device = Common {
             country: country(data.get("user.geo.country_code"), self.registry),
             address: short(data.get("user.ip_address")),
             app_version: version(data.get("sentry.release")),
@@ -306,8 +310,38 @@ impl<'a> Reader<'_, '_, 'a> {
             os_version: short(data.get("os.version")),
             device_model: short(data.get("device.model")),
             ..Common::default()
-        }
+        };
+        let common = Person::of_span(data).into_common(device);
+        consent(span, consent(data, common))
     }
+}
+
+/// What a session says of all of its events.
+fn session_common<'a>(session: &Json<'a>) -> Common<'a> {
+    let device = Common {
+        session: identifier(session.get("sid")),
+        address: short(session.path("attrs.ip_address")),
+        app_version: version(session.path("attrs.release")),
+        ..Common::default()
+    };
+    let common = Person::of_session(session).into_common(device);
+    let attributes = session.get("attrs").unwrap_or(&Json::Null);
+    consent(session, consent(attributes, common))
+}
+
+/// What an item, or its data, says of consent: the claim where it is documented, and what refuses anywhere.
+fn consent<'a>(of: &Json<'a>, common: Common<'a>) -> Common<'a> {
+    if !speaks_of_consent(of) {
+        return common;
+    }
+    let said = of_vendor(of.path("contexts.consent"), of);
+    let mut preferences = denials(of);
+    preferences.extend(common.preferences);
+    let consent = match (said, common.consent) {
+        (Some(said), Some(before)) => Some(said.map(|said| said.with_refusals_of(&before))),
+        (said, before) => said.or(before),
+    };
+    Common { consent, preferences, ..common }
 }
 
 /// A transaction or span, with what both have.
@@ -336,51 +370,6 @@ fn attributes<'a>(span: &Json<'a>) -> Option<Json<'a>> {
     let members = span.get("attributes")?.members();
     let plain = members.iter().map(|(key, a)| (key.clone(), a.get("value").unwrap_or(a).clone()));
     Some(Json::Map(plain.collect()))
-}
-
-/// The exception that was thrown last: SDKs list causes first.
-fn exception<'x, 'a>(event: &'x Json<'a>) -> Option<&'x Json<'a>> {
-    let exception = event.get("exception")?;
-    let values = exception.get("values").unwrap_or(exception);
-    let last = values.items().last().unwrap_or(values);
-    (last.get("type").is_some() || last.get("value").is_some()).then_some(last)
-}
-
-/// What is kept of the frames, the innermost last.
-fn frames<'a>(exception: &Json<'a>) -> Json<'a> {
-    let frames = exception.path("stacktrace.frames").map_or(&[][..], Json::items);
-    let kept = |frame: &Json<'a>| {
-        let field = |name: &'static str, from: &[&str]| {
-            let value = from.iter().find_map(|key| frame.get(key).filter(|v| !matches!(v, Json::Null)));
-            value.map(|v| (Cow::Borrowed(name), v.clone()))
-        };
-        let fields = [
-            field("module", &["module", "package"]),
-            field("function", &["function"]),
-            field("file", &["filename"]),
-            field("line", &["lineno"]),
-            field("in_app", &["in_app"]),
-        ];
-        Json::Map(fields.into_iter().flatten().collect())
-    };
-    if frames.is_empty() {
-        return Json::Null;
-    }
-    let skipped = frames.len().saturating_sub(FRAMES_MAX);
-    Json::List(frames.iter().skip(skipped).map(kept).collect())
-}
-
-/// The name of the thread that crashed.
-fn thread<'a>(event: &Json<'a>, exception: &Json<'a>) -> Json<'a> {
-    let threads = event.get("threads").map_or(&[][..], |t| t.get("values").unwrap_or(t).items());
-    let is_true = |thread: &&Json<'a>, key: &str| matches!(thread.get(key), Some(Json::Boolean(true)));
-    let id = exception.get("thread_id").and_then(Json::identifier);
-    let crashed = threads
-        .iter()
-        .find(|t| id.is_some() && t.get("id").and_then(Json::identifier) == id)
-        .or_else(|| threads.iter().find(|t| is_true(t, "crashed")))
-        .or_else(|| threads.iter().find(|t| is_true(t, "current")));
-    crashed.and_then(|t| t.get("name")).cloned().unwrap_or(Json::Null)
 }
 
 /// The version in `package@version+build`.

@@ -4,6 +4,8 @@ mod answer;
 mod client_report;
 mod decode;
 mod envelope;
+mod exception;
+mod person;
 
 use crate::{
     refusal::Refusal,

@@ -85,3 +85,12 @@ fn properties_of_a_vendors_event_are_compared_with_declared_ones_alone() {
     let envelope = format!("{{}}\n{{\"type\":\"event\"}}\n{crash}\n");
     assert_eq!(codes_of(Protocol::Sentry, &envelope), Ok(vec!["accepted"]));
 }
+
+#[test]
+fn identifiers_that_a_batch_says_again_and_again_are_not_read_for_each_event() {
+    let again: String = (0..40_000).map(|at| format!(r#""user_id":"u-{at}","#)).collect();
+    let events = many(r#"{"event":"app_open","user_id":"b"}"#, 4_000);
+    let consent = r#""consent":{"policy_version":"2026-1"}"#;
+    let body = format!(r#"{{{again}"country":"DE",{consent},"events":[{events}]}}"#);
+    assert_eq!(codes_of(Protocol::Native, &body).unwrap().len(), 4_000);
+}
