@@ -257,9 +257,8 @@ fn the_day_of_the_last_use_is_kept_over_a_restart() {
 fn keys_whose_file_is_gone_stay_valid_and_no_service_begins_without_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = KeyStore::new(dir.path());
-    let serving = || {
-        LiveKeys::open(store.clone()).unwrap().serving(crate::system_clock(), Uses::open(dir.path()))
-    };
+    let serving =
+        || LiveKeys::open(store.clone()).unwrap().serving(crate::system_clock(), Uses::open(dir.path()));
     // A service begins before its first key.
     let live = serving().unwrap();
     let key = store.create(ingest(), 7, UNANNOUNCED).unwrap();

@@ -283,7 +283,10 @@ fn three_hundred_slow_clients_are_let_go_and_keep_nobody_waiting() {
 #[test]
 fn bodies_of_strangers_keep_no_body_of_anybody_with_a_key_out() {
     // A Segment SDK may have its key in the body, so that the body is read before anybody knows whose it is.
-    let target = Target::start(&[("SHOAL_HTTP_BODIES_BYTES_MAX", "8000000"), ("SHOAL_INGEST_BODY_BYTES_MAX", "1000000")]);
+    let target = Target::start(&[
+        ("SHOAL_HTTP_BODIES_BYTES_MAX", "8000000"),
+        ("SHOAL_INGEST_BODY_BYTES_MAX", "1000000"),
+    ]);
     let head = "POST /v1/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 900060\r\n\r\n";
     let part = [head.as_bytes(), &[b'x'; 900_000]].concat();
     let mut held: Vec<TcpStream> = Vec::new();
