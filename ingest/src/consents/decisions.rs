@@ -18,12 +18,13 @@ use rustc_hash::FxHashMap;
 use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{IdentifierKind, Programme, Registry};
 
-use super::change::{Act, Change, Place, digests};
+use super::change::{Act, Change, Place, digests, kinds};
 use crate::{
     answer::{Code, Outcome},
     stages::{country::Locator, identifiers::Identifiers},
     wire::{
         batch::{DecodedBatch, DecodedEvent, DecodedHead},
+        named::Also,
         preferences::{Decision, EVERY_CATEGORY, Preferences},
         time::{self, Time},
     },
@@ -85,6 +86,7 @@ struct Said<'e, 'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Who<'e> {
     named: [(IdentifierKind, Option<&'e str>); 4],
+    also: &'e [Also<'e>],
     programme: Programme,
     is_grant: bool,
     is_decision: bool,
@@ -98,7 +100,10 @@ pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Ch
     let mut changes: Vec<Change> = Vec::new();
     for Said { event, ids, is_grant } in &said {
         let (is_grant, is_decision) = (*is_grant, event.is_decision);
-        let who = Who { named: ids.named(), programme: hearing.programme(event), is_grant, is_decision };
+        // Nobody agrees for whoever else is named.
+        let also = if is_grant { &[][..] } else { &ids.also };
+        let who =
+            Who { named: ids.named(), also, programme: hearing.programme(event), is_grant, is_decision };
         let claimed_ms = claimed_ms(event, head, hearing.received_ms);
         if let Some(at) = known.get(&who) {
             changes[*at].act.is_claimed_at(claimed_ms);
@@ -156,15 +161,18 @@ impl Hearing<'_> {
     }
 
     fn withdrawal(&self, who: &Who<'_>) -> Option<Change> {
+        let also = who.also.iter().map(|also| (also.kind, Some(&*also.value)));
+        let named: Vec<_> = who.named.into_iter().chain(also).collect();
         let places = self.locator.grant.regions.iter().map(|region| Place {
             region: *region,
             controller: self.registry.region(*region).controller.clone(),
-            digests: digests(&self.keyring.consent_digester(*region), &who.named),
+            digests: digests(&self.keyring.consent_digester(*region), &named),
         });
         let places: Vec<Place> = places.filter(|place| !place.digests.is_empty()).collect();
         let is_told = !who.is_decision;
         let act = Act::Withdraw { claimed_ms: None, received_ms: self.received_ms, is_told };
-        (!places.is_empty()).then_some(Change { programme: who.programme, act, places })
+        let kinds = kinds(&named);
+        (!places.is_empty()).then_some(Change { programme: who.programme, act, places, kinds })
     }
 
     /// Only for the version that the key itself asserts, and where it is known where the person is.
@@ -184,7 +192,8 @@ impl Hearing<'_> {
         let is_told = !event.is_decision;
         let act = Act::Grant { policy_version, claimed_ms: None, received_ms: self.received_ms, is_told };
         let places = vec![Place { region: place.region, controller, digests }];
-        (!places[0].digests.is_empty()).then_some(Change { programme: who.programme, act, places })
+        let kinds = kinds(&who.named);
+        (!places[0].digests.is_empty()).then_some(Change { programme: who.programme, act, places, kinds })
     }
 }
 

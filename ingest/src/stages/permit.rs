@@ -107,8 +107,13 @@ struct LookedUp<'x, 'a> {
     records: FxHashMap<(Region, Programme, ConsentDigest), Option<ConsentRecord>>,
 }
 
-/// The records of four identifiers in two forms.
-type Records = [Option<ConsentRecord>; 8];
+/// What is recorded about the identifiers of an event.
+struct Records {
+    /// Of four identifiers, in two forms.
+    own: [Option<ConsentRecord>; 8],
+    /// Of those that it names beside them, what forbids: nobody agrees there for whoever the event is of.
+    forbidding: Vec<ConsentRecord>,
+}
 
 impl LookedUp<'_, '_> {
     /// The records of all identifiers of an event.
@@ -118,8 +123,8 @@ impl LookedUp<'_, '_> {
             self.digesters.push((region, self.permission.keyring.consent_digester(region)));
             self.digesters.len() - 1
         });
-        let mut records: Records = [const { None }; 8];
-        for (found, named) in records.chunks_exact_mut(2).zip(event.ids.named()) {
+        let mut own = [const { None }; 8];
+        for (found, named) in own.chunks_exact_mut(2).zip(event.ids.named()) {
             let (kind, Some(value)) = named else { continue };
             let digests = self.digesters[at].1.digests(kind, value);
             found[0] = self.record((region, programme, digests.canonical))?;
@@ -127,7 +132,16 @@ impl LookedUp<'_, '_> {
                 found[1] = self.record((region, programme, spelled))?;
             }
         }
-        Ok(records)
+        let moment = moment(event);
+        let mut forbidding = Vec::new();
+        for also in &event.ids.also {
+            let digests = self.digesters[at].1.digests(also.kind, &also.value);
+            for digest in [Some(digests.canonical), digests.spelled].into_iter().flatten() {
+                let record = self.record((region, programme, digest))?;
+                forbidding.extend(record.filter(|record| record.forbids(moment)));
+            }
+        }
+        Ok(Records { own, forbidding })
     }
 
     fn record(
@@ -159,8 +173,12 @@ impl Permission<'_> {
             age: claim.age,
             is_refusal: claim.is_refusal,
         });
-        let moment = Moment { claimed_ms: event.claimed_ms, corrected_ms: event.time_ms };
-        let claims = Claims { moment, carried, asserted: self.grant.asserted() };
-        decide(self.registry.programme(event.def.programme), &claims, records.iter().flatten())
+        let claims = Claims { moment: moment(event), carried, asserted: self.grant.asserted() };
+        let records = records.own.iter().flatten().chain(&records.forbidding);
+        decide(self.registry.programme(event.def.programme), &claims, records)
     }
+}
+
+fn moment(event: &ValidEvent<'_>) -> Moment {
+    Moment { claimed_ms: event.claimed_ms, corrected_ms: event.time_ms }
 }

@@ -176,7 +176,9 @@ fn redact(
 ) -> u64 {
     let mut dropped = 0;
     let all = [&ids.user, &ids.install, &ids.device, &ids.serial, &ids.session];
-    own.prepare(all.into_iter().filter_map(|id| id.as_deref()), work);
+    // What may be a model, or a number of anything, is no word to look for.
+    let also = ids.also.iter().filter(|also| also.is_sure).map(|also| &*also.value);
+    own.prepare(all.into_iter().filter_map(|id| id.as_deref()).chain(also), work);
     for (column, value) in values.iter_mut() {
         match value {
             Checked::Text(text, Care::Dimension) if *column != DROPPED && own.are_in(text, work) => {

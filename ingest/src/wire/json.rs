@@ -2,7 +2,8 @@
 //!
 //! Invariants: a value never nests deeper than the limit and never holds a longer string: what does becomes [`Json::Null`]
 //! in lenient mode (vendors' SDKs) and [`Json::Beyond`] in strict mode (native), where its property or field is at fault and
-//! not the body; so does a list or map of more than [`MEMBERS_MAX`] values, with all that is in them, but nothing of a vendor's consent. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
+//! not the body; so does a list or map of more than [`MEMBERS_MAX`] values, with all that is in them, but nothing of a vendor's consent. In the
+//! place of an identifier it is [`Json::Beyond`] in both: whoever is meant is not nobody. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
 //! serde's own messages quote the input and are never shown.
 //! Not here: what the fields mean (`native`, `segment`, `sentry`), what is no JSON (`repair.rs`).
 
@@ -10,7 +11,7 @@ use std::{borrow::Cow, cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::repair::REPLACEMENT;
+use super::{places::is_whose, repair::REPLACEMENT};
 use crate::refusal::{Refusal, RefusalCode};
 
 /// Values in one list or map, those in its values included. No event needs so many; one that has more loses them, and not the
@@ -71,11 +72,6 @@ impl<'a> Json<'a> {
             Json::Float(number) => whole(*number).map(|whole| Cow::Owned(whole.to_string())),
             other => other.text().filter(|t| !t.trim().is_empty() && !is_damaged(t)).cloned(),
         }
-    }
-
-    /// Whether it stands in the place of an identifier and says something, but not which.
-    pub(crate) fn is_unreadable_identifier(&self) -> bool {
-        matches!(self, Json::Float(number) if whole(*number).is_none())
     }
 
     /// A number.
@@ -146,12 +142,12 @@ impl Bounds {
 
     /// A seed for a value.
     pub(crate) fn value(&self) -> Seed<'_> {
-        Seed { bounds: self, depth: 0, document_depth: 0 }
+        Seed { bounds: self, depth: 0, document_depth: 0, is_whose: false }
     }
 
     /// A seed for a body, or an item of one, that holds several events or what belongs to one.
     fn document(&self) -> Seed<'_> {
-        Seed { bounds: self, depth: 0, document_depth: DOCUMENT_DEPTH }
+        Seed { bounds: self, depth: 0, document_depth: DOCUMENT_DEPTH, is_whose: false }
     }
 
     /// Takes room for this many values; false when there is not enough left.
@@ -159,14 +155,6 @@ impl Bounds {
         let left = self.values_left.get().checked_sub(values);
         self.values_left.set(left.unwrap_or(0));
         left.is_some()
-    }
-
-    fn text<'a>(&self, text: Cow<'a, str>) -> Json<'a> {
-        if text.len() <= self.string_bytes_max { Json::Text(text) } else { self.beyond() }
-    }
-
-    fn beyond<'a>(&self) -> Json<'a> {
-        if self.strict { Json::Beyond } else { Json::Null }
     }
 }
 
@@ -177,9 +165,19 @@ pub(crate) struct Seed<'s> {
     depth: usize,
     /// What is less deep belongs to several events.
     document_depth: usize,
+    /// Whether it is an identifier, or may be an object with some.
+    is_whose: bool,
 }
 
 impl Seed<'_> {
+    fn text<'a>(self, text: Cow<'a, str>) -> Json<'a> {
+        if text.len() <= self.bounds.string_bytes_max { Json::Text(text) } else { self.beyond() }
+    }
+
+    fn beyond<'a>(self) -> Json<'a> {
+        if self.bounds.strict || self.is_whose { Json::Beyond } else { Json::Null }
+    }
+
     fn deeper(self) -> Option<Self> {
         (self.depth < self.bounds.depth_max).then_some(Seed { depth: self.depth + 1, ..self })
     }
@@ -210,7 +208,7 @@ impl Seed<'_> {
     /// What stands in the place of a list or map that is too much.
     fn given_up<'a>(self, held_before: usize) -> Json<'a> {
         self.bounds.held.set(held_before);
-        self.bounds.beyond()
+        self.beyond()
     }
 }
 
@@ -246,11 +244,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
-        Ok(self.bounds.text(Cow::Borrowed(value)))
+        Ok(self.text(Cow::Borrowed(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
-        Ok(self.bounds.text(Cow::Owned(value.to_owned())))
+        Ok(self.text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_unit<E>(self) -> Result<Json<'de>, E> {
@@ -260,7 +258,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
         let Some(deeper) = self.deeper() else {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(self.bounds.beyond());
+            return Ok(self.beyond());
         };
         let (mut items, held_before) = (Vec::new(), self.bounds.held.get());
         while let Some(item) = seq.next_element_seed(deeper)? {
@@ -277,14 +275,17 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let Some(deeper) = self.deeper() else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(self.bounds.beyond());
+            return Ok(self.beyond());
         };
         let (mut members, held_before) = (Vec::new(), self.bounds.held.get());
         while let Some(key) = map.next_key_seed(Key)? {
             self.count()?;
             let value = match is_about_consent(&key) {
                 true => self.whole(deeper, &mut map)?,
-                false => map.next_value_seed(deeper)?,
+                false => {
+                    let is_whose = self.is_whose || (!self.bounds.strict && is_whose(&key));
+                    map.next_value_seed(Seed { is_whose, ..deeper })?
+                }
             };
             members.push((key, value));
             if self.is_too_much(members.len(), held_before) {

@@ -24,6 +24,7 @@ mod lenient;
 mod meant;
 mod native;
 mod texts;
+mod whose;
 mod work;
 
 /// A world to run requests in.
