@@ -108,7 +108,7 @@ explained! { REFUSALS, RefusalCode, as_str:
         "What stands in the place of the events is no list.",
         "Send `{\"events\": [..]}`, or one event a line.";
     BadIdentifier =>
-        "An identifier of a consent is too long or neither a text nor a whole number, a grant names two of one kind, or a change names \
+        "An identifier of a consent is longer than 256 bytes or neither a text nor a whole number, a grant names two of one kind, or a change names \
             more than 16.",
         "Send the identifiers that the events have, as texts, one of each kind.";
     NoIdentifier =>
@@ -196,7 +196,7 @@ explained! { REJECTIONS, Code, as_str:
         "The event's `id` is empty, too long, or neither a text nor a whole number.",
         "Send a random UUID as a text, the same one when the event is sent again.";
     BadIdentifier =>
-        "An identifier is too long, neither a text nor a number, or a number whose digits are not known.",
+        "An identifier is longer than 256 bytes, neither a text nor a number, or a number whose digits are not known.",
         "Send identifiers as texts.";
     BadTime =>
         "The time of the event cannot be read.",

@@ -9,15 +9,20 @@ use shoal_privacy::{
 };
 use shoal_schemas::{IdentifierKind, Programme, Region};
 
+use crate::wire::places::Kinds;
+
 /// One grant or withdrawal, without raw identifiers.
 pub(crate) struct Change {
     pub(super) programme: Programme,
     pub(super) act: Act,
     /// The regions that it is for: one for a grant, and each that the key may write to for a withdrawal.
     pub(super) places: Vec<Place>,
+    /// The kinds of the identifiers that it is recorded under.
+    pub(super) kinds: Kinds,
 }
 
 /// What a change is about in one region.
+#[derive(Clone)]
 pub(super) struct Place {
     pub(super) region: Region,
     pub(super) controller: String,
@@ -52,6 +57,14 @@ pub(super) fn digests(digester: &ConsentDigester, named: &Named<'_>) -> Vec<Cons
         .filter(|(_, value)| !is_placeholder(value))
         .map(|(kind, value)| digester.digests(kind, value))
         .collect()
+}
+
+/// The kinds of those that are identifiers.
+pub(super) fn kinds(named: &Named<'_>) -> Kinds {
+    let mut kinds = Kinds::default();
+    let is_named = |value: &Option<&str>| value.is_some_and(|value| !is_placeholder(value));
+    named.iter().filter(|(_, value)| is_named(value)).for_each(|(kind, _)| kinds.insert(*kind));
+    kinds
 }
 
 impl Change {

@@ -18,12 +18,13 @@ use rustc_hash::FxHashMap;
 use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{IdentifierKind, Programme, Registry};
 
-use super::change::{Act, Change, Place, digests};
+use super::change::{Act, Change, Place, digests, kinds};
 use crate::{
     answer::{Code, Outcome},
     stages::{country::Locator, identifiers::Identifiers},
     wire::{
         batch::{DecodedBatch, DecodedEvent, DecodedHead, OtherIdentifier},
+        named::Also,
         preferences::{Decision, EVERY_CATEGORY, Preferences},
         time::{self, Time},
     },
@@ -86,6 +87,7 @@ struct Said<'e, 'a> {
 struct Who<'e> {
     named: [(IdentifierKind, Option<&'e str>); 4],
     others: &'e [OtherIdentifier<'e>],
+    also: &'e [Also<'e>],
     programme: Programme,
     is_grant: bool,
     is_decision: bool,
@@ -108,7 +110,9 @@ pub(crate) fn changes(batch: &DecodedBatch<'_>, hearing: &Hearing<'_>) -> Vec<Ch
     for Said { event, ids, is_grant } in &said {
         let (is_grant, is_decision) = (*is_grant, event.is_decision);
         let (named, others) = (ids.named(), ids.others.as_slice());
-        let who = Who { named, others, programme: hearing.programme(event), is_grant, is_decision };
+        // Nobody agrees for whoever else is named.
+        let also = if is_grant { &[][..] } else { &ids.also };
+        let who = Who { named, others, also, programme: hearing.programme(event), is_grant, is_decision };
         let claimed_ms = claimed_ms(event, head, hearing.received_ms);
         if let Some(at) = known.get(&who) {
             changes[*at].act.is_claimed_at(claimed_ms);
@@ -166,15 +170,18 @@ impl Hearing<'_> {
     }
 
     fn withdrawal(&self, who: &Who<'_>) -> Option<Change> {
+        let also = who.also.iter().map(|also| (also.kind, Some(&*also.value)));
+        let named: Vec<_> = who.all().into_iter().chain(also).collect();
         let places = self.locator.grant.regions.iter().map(|region| Place {
             region: *region,
             controller: self.registry.region(*region).controller.clone(),
-            digests: digests(&self.keyring.consent_digester(*region), &who.all()),
+            digests: digests(&self.keyring.consent_digester(*region), &named),
         });
         let places: Vec<Place> = places.filter(|place| !place.digests.is_empty()).collect();
         let is_told = !who.is_decision;
         let act = Act::Withdraw { claimed_ms: None, received_ms: self.received_ms, is_told };
-        (!places.is_empty()).then_some(Change { programme: who.programme, act, places })
+        let kinds = kinds(&named);
+        (!places.is_empty()).then_some(Change { programme: who.programme, act, places, kinds })
     }
 
     /// Only for the version that the key itself asserts, and where it is known where the person is.
@@ -194,7 +201,8 @@ impl Hearing<'_> {
         let is_told = !event.is_decision;
         let act = Act::Grant { policy_version, claimed_ms: None, received_ms: self.received_ms, is_told };
         let places = vec![Place { region: place.region, controller, digests }];
-        (!places[0].digests.is_empty()).then_some(Change { programme: who.programme, act, places })
+        let kinds = kinds(&who.named);
+        (!places[0].digests.is_empty()).then_some(Change { programme: who.programme, act, places, kinds })
     }
 }
 

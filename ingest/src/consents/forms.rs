@@ -3,8 +3,8 @@
 //! | | beside the documented form |
 //! |---|---|
 //! | action | any letter case; `granted`; every word that refuses (`denied`, `revoke`, `opt_out`, ..), there or in `status`; `"granted": false` |
-//! | programme | any letter case, `_` for `-`; the key's own, where a withdrawal names none |
-//! | identifiers | `userId`, `user.id`, `subject.user_id`, `device.id` and the like |
+//! | programme | any letter case, `_` for `-`; a list, for each of them; the key's own, where a withdrawal names none |
+//! | identifiers | `userId`, `user.id`, `subject.user_id`, `device` and the like: every place of `wire/places.rs`, as in events |
 //!
 //! Whoever withdraws is understood wherever that is possible, and is meant under every identifier that is named, of which there are
 //! so many at the most; whoever grants says so with the word and names nobody twice. Not here: what a change may say beside (`read.rs`).
@@ -16,49 +16,19 @@ use shoal_schemas::{IdentifierKind, Programme};
 use crate::{
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::IDENTIFIER_BYTES_MAX,
         claim::{Claim, denies},
         json::Json,
+        named::{self, NO_IDENTIFIER, Named, Said, said},
         spelled,
     },
 };
 
+/// Objects in which somebody is named who does not act there, or more than one may be: a withdrawal is understood, and a grant says more.
+const BY_THE_WAY: [&str; 3] = ["context", "identifiers", "subjects"];
+/// The names of the member that says for which programmes it is.
+const PROGRAMME_NAMES: [&str; 4] = ["programme", "programmes", "program", "programs"];
 /// Identifiers of one change, at the most: nobody has more, and each is a record in every region.
 const IDENTIFIERS_MAX: usize = 16;
-
-/// Where identifiers of each kind stand.
-const PLACES: [(IdentifierKind, &[&[&str]]); 4] = [
-    (
-        IdentifierKind::User,
-        &[
-            &["user_id"],
-            &["user"],
-            &["user", "id"],
-            &["user", "user_id"],
-            &["subject", "user_id"],
-            &["subject", "user"],
-            &["subject", "user", "id"],
-        ],
-    ),
-    (
-        IdentifierKind::Install,
-        &[
-            &["install_id"],
-            &["anonymous_id"],
-            &["install", "id"],
-            &["subject", "install_id"],
-            &["subject", "anonymous_id"],
-        ],
-    ),
-    (
-        IdentifierKind::Device,
-        &[&["device_id"], &["device", "id"], &["device", "device_id"], &["subject", "device_id"]],
-    ),
-    (
-        IdentifierKind::Serial,
-        &[&["serial_number"], &["device", "serial_number"], &["subject", "serial_number"]],
-    ),
-];
 
 /// The identifiers that a change names.
 pub(super) type Identifiers<'j> = Vec<(IdentifierKind, Cow<'j, str>)>;
@@ -105,74 +75,92 @@ pub(super) fn is_grant(raw: &Json<'_>) -> Result<bool, Refusal> {
     is_grant.ok_or_else(|| Refusal::new(RefusalCode::UnknownAction, reason))
 }
 
-/// The programme that it is for; that of the key, where a withdrawal names none.
+/// The programmes that it is for: each that a list names; that of the key, where a withdrawal names none. And why something that
+/// stands there is none.
 ///
 /// # Errors
 /// When it names none that there is.
-pub(super) fn programme(
+pub(super) fn programmes(
     raw: &Json<'_>,
     is_grant: bool,
     of_key: Option<Programme>,
-) -> Result<Programme, Refusal> {
-    let named = match text(raw, "programme") {
-        Some(word) => Programme::parse(&word.trim().to_ascii_lowercase().replace('_', "-")),
-        None => of_key.filter(|_| !is_grant),
-    };
-    let reason = "programme is user-experience or device-experience";
-    named.ok_or_else(|| Refusal::new(RefusalCode::UnknownProgramme, reason))
-}
-
-/// The identifiers that it names, and why one of them is none or is left out; a number is one in its decimal form.
-pub(super) fn identifiers<'j>(raw: &'j Json<'_>) -> (Identifiers<'j>, Option<Refusal>) {
-    let (mut named, mut refused) = (Identifiers::new(), None);
-    for (kind, places) in PLACES {
-        for value in places.iter().flat_map(|place| spelled::at(raw, place)) {
-            // An object about somebody is no identifier, and what is in it is looked for.
-            if matches!(value, Json::Map(_)) {
-                continue;
-            }
-            let is_known =
-                |value: &Cow<'_, str>| named.iter().any(|(of, known)| *of == kind && known == value);
-            match identifier(value) {
-                Ok(None) => {}
-                Ok(Some(value)) if is_known(&value) => {}
-                Ok(Some(value)) if named.len() < IDENTIFIERS_MAX => named.push((kind, value)),
-                Ok(Some(_)) => {
-                    refused.get_or_insert_with(too_many);
-                }
-                Err(bad) => {
-                    refused.get_or_insert(bad);
-                }
+) -> Result<(Vec<Programme>, Option<Refusal>), Refusal> {
+    let (mut named, mut is_wrong) = (Vec::new(), false);
+    for value in PROGRAMME_NAMES.into_iter().flat_map(|name| spelled::at(raw, &[name])) {
+        let each = match value {
+            Json::Null => continue,
+            Json::Text(word) if word.trim().is_empty() => continue,
+            Json::List(each) => each.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        is_wrong |= each.is_empty();
+        for one in each {
+            match one.text().and_then(|word| programme(word)) {
+                Some(programme) if named.contains(&programme) => {}
+                Some(programme) => named.push(programme),
+                None => is_wrong = true,
             }
         }
     }
-    (named, refused)
+    if named.is_empty() && !is_wrong && !is_grant {
+        named.extend(of_key);
+    }
+    let reason = "programme is user-experience or device-experience, or a list of them";
+    let refused = Refusal::new(RefusalCode::UnknownProgramme, reason);
+    match named.is_empty() || (is_grant && is_wrong) {
+        true => Err(refused),
+        false => Ok((named, is_wrong.then_some(refused))),
+    }
+}
+
+fn programme(word: &str) -> Option<Programme> {
+    Programme::parse(&word.trim().to_ascii_lowercase().replace('_', "-"))
+}
+
+/// The identifiers that it names, and why one of them is none or is left out; a number is one in its decimal form. Whoever grants
+/// names them where nothing else can stand, and not by the way: beside the action, or in `subject`.
+pub(super) fn identifiers<'j>(raw: &'j Json<'_>, is_grant: bool) -> (Identifiers<'j>, Option<Refusal>) {
+    let (mut identifiers, mut refused) = (Identifiers::new(), None);
+    let is_by_the_way = |name: &str| {
+        let first = name.split('.').next().unwrap_or(name);
+        BY_THE_WAY.iter().any(|around| spelled::is_spelled(first, &[around]))
+    };
+    for (name, value) in raw.members().iter().filter(|(name, _)| !(is_grant && is_by_the_way(name))) {
+        named::each(name, value, &mut |found| {
+            if is_grant && !found.is_sure {
+                return;
+            }
+            if let Err(bad) = take(&found, &mut identifiers) {
+                refused.get_or_insert(bad);
+            }
+        });
+    }
+    (identifiers, refused)
+}
+
+fn take<'j>(found: &Named<'j, '_>, identifiers: &mut Identifiers<'j>) -> Result<(), Refusal> {
+    let bad = |reason: String| Refusal::new(RefusalCode::BadIdentifier, reason);
+    let value = match said(found.value) {
+        Said::Nobody => return Ok(()),
+        Said::Identifier(value) => value,
+        Said::Damaged => return Err(bad("a part of an identifier is lost".to_owned())),
+        Said::Unreadable => return Err(bad(NO_IDENTIFIER.to_owned())),
+    };
+    if identifiers.iter().any(|(kind, known)| *kind == found.kind && *known == value) {
+        return Ok(());
+    }
+    if identifiers.len() == IDENTIFIERS_MAX {
+        let reason =
+            format!("a change names more than {IDENTIFIERS_MAX} identifiers; send the others in another one");
+        return Err(bad(reason));
+    }
+    identifiers.push((found.kind, value));
+    Ok(())
 }
 
 /// Whether two of these are of one kind.
 pub(super) fn names_two(named: &Identifiers<'_>) -> bool {
-    named.windows(2).any(|two| two[0].0 == two[1].0)
-}
-
-fn too_many() -> Refusal {
-    let reason =
-        format!("a change names more than {IDENTIFIERS_MAX} identifiers; send the others in another one");
-    Refusal::new(RefusalCode::BadIdentifier, reason)
-}
-
-fn identifier<'j>(value: &'j Json<'_>) -> Result<Option<Cow<'j, str>>, Refusal> {
-    let is_blank = |text: &Cow<'_, str>| text.trim().is_empty();
-    if matches!(value, Json::Null) || value.text().is_some_and(is_blank) {
-        return Ok(None);
-    }
-    let bad = |reason: String| Refusal::new(RefusalCode::BadIdentifier, reason);
-    let named = value.identifier().ok_or_else(|| {
-        bad("an identifier must be a string, or a whole number of less than 2^64".to_owned())
-    })?;
-    if named.len() > IDENTIFIER_BYTES_MAX {
-        return Err(bad(format!("an identifier is longer than {IDENTIFIER_BYTES_MAX} bytes")));
-    }
-    Ok(Some(named))
+    named.iter().enumerate().any(|(at, (kind, _))| named[..at].iter().any(|(of, _)| of == kind))
 }
 
 #[cfg(test)]
@@ -241,13 +229,48 @@ mod tests {
             (r#"{"programme":"user-experience"}"#, true, None, Some(UserExperience)),
             (r#"{"programme":"User_Experience"}"#, false, None, Some(UserExperience)),
             (r#"{"programme":"device-experience"}"#, false, Some(UserExperience), Some(DeviceExperience)),
+            (r#"{"Program":"device-experience"}"#, false, Some(UserExperience), Some(DeviceExperience)),
+            (r#"{"programmes":["device-experience"]}"#, true, Some(UserExperience), Some(DeviceExperience)),
+            (r#"{"programme":null,"program":" "}"#, false, Some(UserExperience), Some(UserExperience)),
             ("{}", false, Some(DeviceExperience), Some(DeviceExperience)),
             ("{}", true, Some(DeviceExperience), None),
             ("{}", false, None, None),
             (r#"{"programme":"other"}"#, false, Some(UserExperience), None),
         ] {
-            assert_eq!(with(text, |raw| programme(raw, is_grant, of_key).ok()), wanted, "{text}");
+            let told = with(text, |raw| programmes(raw, is_grant, of_key).ok());
+            assert_eq!(told, wanted.map(|one| (vec![one], None)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_programme_that_is_no_text_is_never_that_of_the_key() {
+        use Programme::{DeviceExperience, UserExperience};
+        let told = |text: &str, is_grant| {
+            let of_key = Some(UserExperience);
+            let told = with(text, |raw| programmes(raw, is_grant, of_key));
+            told.map(|(named, refused)| (named, refused.is_some())).map_err(|refusal| refusal.code.as_str())
+        };
+        let both = vec![DeviceExperience, UserExperience];
+        for text in [
+            r#"{"programme":["device-experience","user-experience"]}"#,
+            r#"{"programs":["Device_Experience","user-experience","device-experience"]}"#,
+            r#"{"program":"device-experience","programme":"user-experience","programmes":null}"#,
+        ] {
+            let mut named = told(text, false).unwrap();
+            named.0.sort_by_key(|programme| *programme != DeviceExperience);
+            assert_eq!(named, (both.clone(), false), "{text}");
+        }
+        for value in ["{}", r#"{"name":"device-experience"}"#, "[]", "[null]", "true", "false", "7", "[[]]"] {
+            for name in ["programme", "Programmes", "program"] {
+                let text = format!(r#"{{"{name}":{value}}}"#);
+                assert_eq!(told(&text, false), Err("unknown_programme"), "{text}");
+                assert_eq!(told(&text, true), Err("unknown_programme"), "{text}");
+            }
+        }
+        // What can be read of a withdrawal counts, and the rest is told.
+        let text = r#"{"programme":["device-experience",7]}"#;
+        assert_eq!(told(text, false), Ok((vec![DeviceExperience], true)));
+        assert_eq!(told(text, true), Err("unknown_programme"));
     }
 
     #[test]
@@ -255,7 +278,7 @@ mod tests {
         use IdentifierKind::{Device, Install, Serial, User};
         let found = |text: &str| {
             with(text, |raw| {
-                let (named, refused) = identifiers(raw);
+                let (named, refused) = identifiers(raw, false);
                 let named: Vec<_> = named.into_iter().map(|(kind, id)| (kind, id.into_owned())).collect();
                 (named, refused.is_some())
             })
@@ -272,6 +295,17 @@ mod tests {
             (r#"{"subject":{"install_id":"i"}}"#, (Install, "i")),
             (r#"{"device":{"id":"d"}}"#, (Device, "d")),
             (r#"{"serialNumber":"s"}"#, (Serial, "s")),
+            (r#"{"install":"i"}"#, (Install, "i")),
+            (r#"{"installation_id":"i"}"#, (Install, "i")),
+            (r#"{"install":{"id":"i"}}"#, (Install, "i")),
+            (r#"{"device":"d"}"#, (Device, "d")),
+            (r#"{"serial":5}"#, (Serial, "5")),
+            (r#"{"device":{"serial":"s"}}"#, (Serial, "s")),
+            (r#"{"context":{"device_id":"d"}}"#, (Device, "d")),
+            (r#"{"context":{"device":{"id":"d"}}}"#, (Device, "d")),
+            (r#"{"identifiers":{"install_id":"i"}}"#, (Install, "i")),
+            (r#"{"subjects":[{"install_id":"i"}]}"#, (Install, "i")),
+            (r#"{"subject":[7,{"install":"i"}]}"#, (Install, "i")),
         ] {
             assert_eq!(found(text), (vec![(wanted.0, wanted.1.to_owned())], false), "{text}");
         }
@@ -279,6 +313,24 @@ mod tests {
         assert_eq!(found(r#"{"user_id":"u","subject":{"user_id":"v"}}"#).0.len(), 2);
         assert_eq!(found(r#"{"subject":"u","id":"u"}"#), (vec![], false), "of which kind is not said");
         assert_eq!(found(r#"{"user_id":12.5,"install_id":"i"}"#), (vec![(Install, "i".to_owned())], true));
+        for bad in ["true", "[\"u\"]", "{}", "1.5", "1e300", &format!("\"{}\"", "u".repeat(257))] {
+            for name in ["user_id", "user", "device", "subject.device_id"] {
+                // An object may be about somebody.
+                if bad != "{}" || name.ends_with("_id") {
+                    assert_eq!(found(&format!(r#"{{"{name}":{bad}}}"#)), (vec![], true), "{name} {bad}");
+                }
+            }
+        }
+        let zeros = format!(r#"{{"user_id":"{}","install_id":" ","user":null}}"#, "0".repeat(300));
+        assert_eq!(found(&zeros), (vec![], false), "nobody is meant");
+        // Whoever grants names somebody where nothing else can stand.
+        let granted = |text: &str| with(text, |raw| identifiers(raw, true).0.len());
+        for around in ["context", "Context", "identifiers", "subjects"] {
+            let within = format!(r#"{{"{around}":{{"device_id":"d"}},"{around}.user_id":"u"}}"#);
+            assert_eq!((granted(&within), found(&within).0.len()), (0, 2), "{around}");
+        }
+        assert_eq!(granted(r#"{"subject":{"user_id":"u"},"user.id":"u"}"#), 1);
+        assert_eq!(granted(r#"{"device":"C6N","install":"i","serial":1,"device_id":"d","user":"u"}"#), 2);
         // As many as there may be, each once, and that there are more.
         let list = |count: usize| {
             let members: Vec<String> =

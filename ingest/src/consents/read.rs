@@ -15,7 +15,7 @@ use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{Country, Programme, Protocol, Region, Registry};
 
 use super::{
-    change::{Act, Change, Named, Place, digests},
+    change::{Act, Change, Named, Place, digests, kinds},
     forms::{self, text},
     words::may_decide,
 };
@@ -224,29 +224,37 @@ impl Receipt<'_> {
     /// Takes one change, or why it is none.
     fn take(&self, raw: &Json<'_>, read: &mut Body) {
         match self.change(raw, read) {
-            Ok(change) => read.changes.push(change),
+            Ok(changes) => {
+                for change in changes {
+                    match read.room(change.is_grant()) {
+                        Ok(()) => read.changes.push(change),
+                        Err(refusal) => read.refuse(refusal),
+                    }
+                }
+            }
             Err(refusal) => read.refuse(refusal),
         }
     }
 
-    /// One change. What is refused of a withdrawal that is made all the same is noted.
-    fn change(&self, raw: &Json<'_>, read: &mut Body) -> Result<Change, Refusal> {
+    /// One change, for each of its programmes. What is refused of a withdrawal that is made all the same is noted.
+    fn change(&self, raw: &Json<'_>, read: &mut Body) -> Result<Vec<Change>, Refusal> {
         if !matches!(raw, Json::Map(_)) {
             return Err(bad_json());
         }
         let grant = self.reader.grant;
         let is_grant = forms::is_grant(raw)?;
         read.room(is_grant)?;
-        let programme = forms::programme(raw, is_grant, grant.programme)?;
+        let (programmes, bad_programme) = forms::programmes(raw, is_grant, grant.programme)?;
         // Whoever withdraws does so for the programme that is named. A key of another one says whose app that is, too.
-        if is_grant && grant.programme.is_some_and(|p| p != programme) {
+        let is_of_key = |programme: &Programme| grant.programme.is_none_or(|of_key| of_key == *programme);
+        if is_grant && !programmes.iter().all(is_of_key) {
             return Err(Refusal::new(RefusalCode::ProgrammeNotAllowed, "the key is for another programme"));
         }
         let regions = match is_grant {
             true => vec![self.place(raw)?],
             false => grant.regions.iter().map(|region| (*region, self.controller(raw, *region))).collect(),
         };
-        let (named, bad) = forms::identifiers(raw);
+        let (named, bad) = forms::identifiers(raw, is_grant);
         match bad {
             Some(bad) if is_grant || named.is_empty() => return Err(bad),
             Some(bad) => read.refuse(bad),
@@ -258,11 +266,17 @@ impl Receipt<'_> {
         }
         let named: Vec<_> = named.iter().map(|(kind, value)| (*kind, Some(&**value))).collect();
         let places = self.places(regions, &named)?;
-        let act = match is_grant {
-            true => self.grant(raw, programme)?,
-            false => Act::Withdraw { claimed_ms: None, received_ms: self.received_ms, is_told: false },
+        let kinds = kinds(&named);
+        let of = |programme: Programme| {
+            let act = match is_grant {
+                true => self.grant(raw, programme)?,
+                false => Act::Withdraw { claimed_ms: None, received_ms: self.received_ms, is_told: false },
+            };
+            Ok(Change { programme, act, places: places.clone(), kinds })
         };
-        Ok(Change { programme, act, places })
+        let changes = programmes.into_iter().map(of).collect();
+        bad_programme.into_iter().for_each(|bad| read.refuse(bad));
+        changes
     }
 
     fn places(&self, regions: Vec<(Region, String)>, named: &Named<'_>) -> Result<Vec<Place>, Refusal> {

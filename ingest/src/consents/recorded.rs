@@ -15,7 +15,10 @@ use super::{
     change::{Change, Place},
     read::CHANGES_MAX,
 };
-use crate::refusal::{Refusal, RefusalCode};
+use crate::{
+    refusal::{Refusal, RefusalCode},
+    wire::places::Kinds,
+};
 
 /// The recorded consents, as the gate asks for them. No `Debug`.
 #[derive(Clone)]
@@ -28,6 +31,9 @@ pub struct ConsentAnswer {
     pub recorded: u64,
     /// The regions in which they are: that of a grant, and for a withdrawal every one that the key may write to.
     pub regions: Vec<Region>,
+    /// The kinds of identifiers under which they are, as the fields that have them: whoever expects another one sees that it was not
+    /// understood.
+    pub identifiers: Vec<&'static str>,
 }
 
 impl Recorded {
@@ -58,7 +64,11 @@ impl Recorded {
             }
         }
         match failed.is_empty() {
-            true => Ok(ConsentAnswer { recorded: changes.len() as u64, regions }),
+            true => {
+                let kinds = changes.iter().fold(Kinds::default(), |all, change| all.and(change.kinds));
+                let identifiers = kinds.fields().collect();
+                Ok(ConsentAnswer { recorded: changes.len() as u64, regions, identifiers })
+            }
             false => Err(incomplete(&regions, &failed)),
         }
     }

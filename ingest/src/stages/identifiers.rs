@@ -14,6 +14,7 @@ use crate::{
     wire::{
         batch::{Common, OtherIdentifier, Property},
         json::Json,
+        named::Also,
     },
 };
 
@@ -27,6 +28,8 @@ pub(crate) struct Identifiers<'a> {
     pub(crate) session: Option<Cow<'a, str>>,
     /// What is stated beside these.
     pub(crate) others: Vec<OtherIdentifier<'a>>,
+    /// Others that it names: whoever has withdrawn under one of them is meant. They are no subjects.
+    pub(crate) also: Vec<Also<'a>>,
     /// So many named nobody.
     pub(crate) placeholders: u64,
 }
@@ -55,6 +58,7 @@ impl<'a> Identifiers<'a> {
             serial: pick(&own.serial, &shared.serial),
             session: pick(&own.session, &shared.session),
             others,
+            also: also(own, shared),
             placeholders,
         }
     }
@@ -71,6 +75,36 @@ impl<'a> Identifiers<'a> {
     }
 
     /// Those under which consent may be recorded, one of each kind.
+    /// Whether an identifier that a batch states, and that is none, may be that of an event: its subject is not known then. It is
+    /// where the event says one of the same kind itself, or one that comes before it.
+    pub(crate) fn is_behind_unreadable_of(&self, shared: &Common<'a>, programme: Programme) -> bool {
+        if shared.unreadable.is_empty() {
+            return false;
+        }
+        for kind in order(programme) {
+            let named = self.get(kind);
+            let is_own = named.is_some() && named.as_ref() != shared.named(kind);
+            if shared.unreadable.contains(kind) && !is_own {
+                return true;
+            }
+            if named.is_some() {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn get(&self, kind: IdentifierKind) -> &Option<Cow<'a, str>> {
+        match kind {
+            IdentifierKind::User => &self.user,
+            IdentifierKind::Install => &self.install,
+            IdentifierKind::Device => &self.device,
+            IdentifierKind::Serial => &self.serial,
+            IdentifierKind::Session => &self.session,
+        }
+    }
+
+    /// Those under which consent may be recorded.
     pub(crate) fn named(&self) -> [(IdentifierKind, Option<&str>); 4] {
         [
             (IdentifierKind::User, self.user.as_deref()),
@@ -93,15 +127,11 @@ impl<'a> Identifiers<'a> {
 
     /// What may be the subject of an event of this programme: the first identifier that there is.
     pub(crate) fn subject(&self, programme: Programme) -> Option<(IdentifierKind, &str)> {
-        use IdentifierKind::{Device, Install, Serial, User};
-        let Identifiers { user, install, device, serial, .. } = self;
-        let named: &[(IdentifierKind, &Option<Cow<'_, str>>)] = match programme {
-            Programme::UserExperience => &[(User, user), (Install, install), (Device, device)],
-            Programme::DeviceExperience => {
-                &[(Serial, serial), (Device, device), (Install, install), (User, user)]
-            }
+        let may_be = |kind: &IdentifierKind| {
+            programme == Programme::DeviceExperience || *kind != IdentifierKind::Serial
         };
-        named.iter().find_map(|(kind, value)| Some((*kind, value.as_deref()?)))
+        let mut kinds = order(programme).into_iter().filter(may_be);
+        kinds.find_map(|kind| Some((kind, self.get(kind).as_deref()?)))
     }
 
     /// Takes a property that is an identifier: it counts where the event itself, or its batch, says none of its kind.
@@ -141,4 +171,20 @@ impl<'a> Identifiers<'a> {
         }
         Ok(())
     }
+}
+
+/// The kinds in the order in which they are looked at for a subject. A serial number is none where people use apps, and is the last.
+fn order(programme: Programme) -> [IdentifierKind; 4] {
+    use IdentifierKind::{Device, Install, Serial, User};
+    match programme {
+        Programme::UserExperience => [User, Install, Device, Serial],
+        Programme::DeviceExperience => [Serial, Device, Install, User],
+    }
+}
+
+/// What an event names beside the identifiers that it has, and what its batch does of a kind of which the event says none.
+fn also<'a>(own: &Common<'a>, shared: &Common<'a>) -> Vec<Also<'a>> {
+    let says = |kind| own.named(kind).is_some_and(|value| !is_placeholder(value));
+    let of_batch = shared.also.iter().filter(|also| !says(also.kind));
+    own.also.iter().chain(of_batch).filter(|also| !is_placeholder(&also.value)).cloned().collect()
 }

@@ -109,10 +109,14 @@ struct LookedUp<'x, 'a> {
     records: FxHashMap<(Region, Programme, ConsentDigest), Option<ConsentRecord>>,
 }
 
-/// The records of four identifiers in two forms, and of the further names that few events have.
+/// What is recorded about the identifiers of an event.
 struct Records {
+    /// Of four identifiers, in two forms.
     named: [Option<ConsentRecord>; 8],
+    /// Of the further names of the same person, which few events have.
     others: Vec<ConsentRecord>,
+    /// Of those that stand in other places, what forbids: nobody agrees there for whoever the event is of.
+    forbidding: Vec<ConsentRecord>,
 }
 
 impl LookedUp<'_, '_> {
@@ -123,8 +127,8 @@ impl LookedUp<'_, '_> {
             self.digesters.push((region, self.permission.keyring.consent_digester(region)));
             self.digesters.len() - 1
         });
-        let mut records = Records { named: [const { None }; 8], others: Vec::new() };
-        for (found, named) in records.named.chunks_exact_mut(2).zip(event.ids.named()) {
+        let mut named_records = [const { None }; 8];
+        for (found, named) in named_records.chunks_exact_mut(2).zip(event.ids.named()) {
             let (kind, Some(value)) = named else { continue };
             let digests = self.digesters[at].1.digests(kind, value);
             found[0] = self.record((region, programme, digests.canonical))?;
@@ -132,13 +136,23 @@ impl LookedUp<'_, '_> {
                 found[1] = self.record((region, programme, spelled))?;
             }
         }
+        let mut others = Vec::new();
         for (kind, value) in event.ids.also_named() {
             let digests = self.digesters[at].1.digests(kind, value);
             for digest in iter::once(digests.canonical).chain(digests.spelled) {
-                records.others.extend(self.record((region, programme, digest))?);
+                others.extend(self.record((region, programme, digest))?);
             }
         }
-        Ok(records)
+        let moment = moment(event);
+        let mut forbidding = Vec::new();
+        for also in &event.ids.also {
+            let digests = self.digesters[at].1.digests(also.kind, &also.value);
+            for digest in iter::once(digests.canonical).chain(digests.spelled) {
+                let record = self.record((region, programme, digest))?;
+                forbidding.extend(record.filter(|record| record.forbids(moment)));
+            }
+        }
+        Ok(Records { named: named_records, others, forbidding })
     }
 
     fn record(
@@ -170,9 +184,12 @@ impl Permission<'_> {
             age: claim.age,
             is_refusal: claim.is_refusal,
         });
-        let moment = Moment { claimed_ms: event.claimed_ms, corrected_ms: event.time_ms };
-        let claims = Claims { moment, carried, asserted: self.grant.asserted() };
-        let records = records.named.iter().flatten().chain(&records.others);
+        let claims = Claims { moment: moment(event), carried, asserted: self.grant.asserted() };
+        let records = records.named.iter().flatten().chain(&records.others).chain(&records.forbidding);
         decide(self.registry.programme(event.def.programme), &claims, records)
     }
+}
+
+fn moment(event: &ValidEvent<'_>) -> Moment {
+    Moment { claimed_ms: event.claimed_ms, corrected_ms: event.time_ms }
 }

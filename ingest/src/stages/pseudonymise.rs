@@ -175,7 +175,9 @@ fn redact(
     work: &mut Work,
 ) -> u64 {
     let mut dropped = 0;
-    own.prepare(ids.stated(), work);
+    // What may be a model, or a number of anything, is no word to look for.
+    let also = ids.also.iter().filter(|also| also.is_sure).map(|also| &*also.value);
+    own.prepare(ids.stated().chain(also), work);
     for (column, value) in values.iter_mut() {
         match value {
             Checked::Text(text, Care::Dimension) if *column != DROPPED && own.are_in(text, work) => {

@@ -26,6 +26,7 @@ use crate::{
         batch::{Common, DecodedBatch, DecodedEvent, DecodedHead, Property},
         claim::Claim,
         json::Json,
+        named::NO_IDENTIFIER,
         preferences::Decision,
         time::{self, Time},
     },
@@ -166,14 +167,17 @@ impl<'a> Stage<'_, 'a> {
         let place = rules.locator.locate(country, address)?;
         let start = self.values.len();
         self.context(&own, shared, def.kind)?;
-        if own.has_unreadable_identifier {
-            let reason = "an identifier is a number whose digits are not known";
-            return Err(Rejection::event(Code::BadIdentifier, reason).into());
+        if own.has_unreadable_identifier || !own.unreadable.is_empty() {
+            return Err(Rejection::event(Code::BadIdentifier, NO_IDENTIFIER).into());
         }
         let mut ids = Identifiers::of(&own, shared);
         let properties = self.properties(def, &mut properties[event.properties], &mut ids);
         self.placeholders += ids.placeholders;
         properties?;
+        if ids.is_behind_unreadable_of(shared, def.programme) {
+            let reason = "an identifier of the batch is none, and the event has none of its own in its place";
+            return Err(Rejection::event(Code::BadIdentifier, reason).into());
+        }
         let decision = of_event(&own.preferences, self.of_batch, grant.consent_category.as_deref());
         let claim = claim(own, shared, decision, time.at().is_none().then_some(rules.received_ms))?;
         Ok(ValidEvent {
@@ -289,7 +293,12 @@ impl<'a> Stage<'_, 'a> {
             let property = &def.properties[at];
             match self.property(property, value, ids) {
                 Ok(()) => kept |= bit,
-                Err(rejection) if self.strict || property.required => return Err(rejection),
+                // Whoever is meant by an identifier that is none is not nobody.
+                Err(rejection)
+                    if self.strict || property.required || matches!(property.class, Class::Identifier(_)) =>
+                {
+                    return Err(rejection);
+                }
                 Err(_) => self.dropped += 1,
             }
         }

@@ -14,13 +14,13 @@ use crate::{
     wire::{
         claim::{ReadClaim, is_misspelled},
         json::{Bounds, Broken, Json, is_damaged},
+        named::{Also, OtherNamed, Said, said},
+        places::{self, Kinds},
         preferences::Preferences,
         time::Time,
     },
 };
 
-/// Longest identifier, in bytes.
-pub(crate) const IDENTIFIER_BYTES_MAX: usize = 256;
 /// Identifiers that are noted beside those that count, at the most: each event of a batch has those of the batch, too.
 const OTHERS_MAX: usize = 16;
 /// Longest value of a field of the context, in bytes.
@@ -29,6 +29,9 @@ const CONTEXT_BYTES_MAX: usize = 64;
 pub(crate) const FRAMES_MAX: usize = 64;
 /// Faults of a batch that its answer names, at the most.
 const FAULTS_MAX: usize = 16;
+
+/// The longest identifier, which is asked for here by whoever reads events.
+pub(crate) use super::places::IDENTIFIER_BYTES_MAX;
 
 /// A property as it came: name and value.
 pub(crate) type Property<'a> = (Cow<'a, str>, Json<'a>);
@@ -97,6 +100,8 @@ pub(crate) struct DecodedEvent<'a> {
     pub(crate) is_decision: bool,
     /// Fields that were probably meant by names that the protocol does not have.
     pub(in crate::wire) others: Vec<Other<'a>>,
+    /// What stands in the place of an identifier under another name than the field's.
+    pub(in crate::wire) named: Vec<OtherNamed<'a>>,
 }
 
 /// A field that was probably meant, and what stood there when nobody can have meant another.
@@ -136,7 +141,11 @@ pub(crate) struct Common<'a> {
     pub(crate) consent: Option<ReadClaim<'a>>,
     /// What a consent manager says, by category.
     pub(crate) preferences: Preferences<'a>,
-    /// Whether an identifier is a number that cannot be told from others: nobody knows whose the event is.
+    /// Identifiers beside those above, under other names: whoever has withdrawn under one is meant, and they say nothing else.
+    pub(crate) also: Vec<Also<'a>>,
+    /// The kinds of which something stands in the place of an identifier and is none.
+    pub(crate) unreadable: Kinds,
+    /// Whether something stands in the place of an identifier and is none: nobody knows whose the event is.
     pub(crate) has_unreadable_identifier: bool,
 }
 
@@ -228,9 +237,9 @@ pub(in crate::wire) fn identifier<'a>(value: Option<&Json<'a>>) -> Option<Cow<'a
     value?.identifier().filter(|id| id.len() <= IDENTIFIER_BYTES_MAX)
 }
 
-/// Whether one of these is in the place of an identifier and does not say which.
+/// Whether one of these stands in the place of an identifier and is none.
 pub(in crate::wire) fn are_unreadable(of: &Json<'_>, paths: &[&str]) -> bool {
-    paths.iter().any(|path| of.path(path).is_some_and(Json::is_unreadable_identifier))
+    paths.iter().any(|path| of.path(path).is_some_and(|value| matches!(said(value), Said::Unreadable)))
 }
 
 /// A short text of a vendor's event: left out when it is none.
@@ -292,6 +301,17 @@ impl<'a> Common<'a> {
         }
     }
 
+    /// The identifier of a kind.
+    pub(crate) fn named(&self, kind: IdentifierKind) -> Option<&Cow<'a, str>> {
+        match kind {
+            IdentifierKind::User => self.user.as_ref(),
+            IdentifierKind::Install => self.install.as_ref(),
+            IdentifierKind::Device => self.device.as_ref(),
+            IdentifierKind::Serial => self.serial.as_ref(),
+            IdentifierKind::Session => self.session.as_ref(),
+        }
+    }
+
     /// Whether it says this field.
     pub(in crate::wire) fn says(&self, field: &str) -> bool {
         let slot = match field {
@@ -315,8 +335,8 @@ impl<'a> Common<'a> {
     /// Whether the value of a field was lost on its way: it is left out, and whoever it names is not who was meant.
     pub(in crate::wire) fn is_lost(key: &str, value: &Json<'_>) -> bool {
         match value {
-            // What is too long to be a consent is one that cannot be read.
-            Json::Beyond => key != "consent" && !is_misspelled(key),
+            // What is too long to be a consent, or to be an identifier, is one that cannot be read.
+            Json::Beyond => key != "consent" && !is_misspelled(key) && !places::is_whose(key),
             Json::Text(text) => (key == "serial_number" || key.ends_with("_id")) && is_damaged(text),
             _ => false,
         }

@@ -2,7 +2,8 @@
 //!
 //! Invariants: a value never nests deeper than the limit and never holds a longer string: what does becomes [`Json::Null`]
 //! in lenient mode (vendors' SDKs) and [`Json::Beyond`] in strict mode (native) and in a consent, where its property or field is at
-//! fault and not the body; so does a list or map of more than [`MEMBERS_MAX`] values, with all that is in them, but nothing of a vendor's consent. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
+//! fault and not the body; so does a list or map of more than [`MEMBERS_MAX`] values, with all that is in them, but nothing of a vendor's consent. In the
+//! place of an identifier it is [`Json::Beyond`] in both: whoever is meant is not nobody. Of a key that stands twice in an object the last value that is not null counts. An error keeps no content:
 //! serde's own messages quote the input and are never shown.
 //! Not here: what the fields mean (`native`, `segment`, `sentry`), what is no JSON (`repair.rs`), values after each other (`stream.rs`).
 
@@ -10,7 +11,7 @@ use std::{borrow::Cow, cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::repair::REPLACEMENT;
+use super::{places::is_whose, repair::REPLACEMENT};
 use crate::refusal::{Refusal, RefusalCode};
 
 /// Values in one list or map, those in its values included. No event needs so many; one that has more loses them, and not the
@@ -73,11 +74,6 @@ impl<'a> Json<'a> {
             Json::Float(number) => whole(*number).map(|whole| Cow::Owned(whole.to_string())),
             other => other.text().filter(|t| !t.trim().is_empty() && !is_damaged(t)).cloned(),
         }
-    }
-
-    /// Whether it stands in the place of an identifier and says something, but not which.
-    pub(crate) fn is_unreadable_identifier(&self) -> bool {
-        matches!(self, Json::Float(number) if whole(*number).is_none())
     }
 
     /// A number.
@@ -148,12 +144,12 @@ impl Bounds {
 
     /// A seed for a value.
     pub(crate) fn value(&self) -> Seed<'_> {
-        Seed { bounds: self, depth: 0, document_depth: 0 }
+        Seed { bounds: self, depth: 0, document_depth: 0, is_whose: false }
     }
 
     /// A seed for a body, or an item of one, that holds several events or what belongs to one.
     pub(crate) fn document(&self) -> Seed<'_> {
-        Seed { bounds: self, depth: 0, document_depth: DOCUMENT_DEPTH }
+        Seed { bounds: self, depth: 0, document_depth: DOCUMENT_DEPTH, is_whose: false }
     }
 
     /// Takes room for this many values; false when there is not enough left.
@@ -171,6 +167,8 @@ pub(crate) struct Seed<'s> {
     depth: usize,
     /// What is less deep belongs to several events.
     document_depth: usize,
+    /// Whether it is an identifier, or may be an object with some.
+    is_whose: bool,
 }
 
 impl Seed<'_> {
@@ -211,10 +209,10 @@ impl Seed<'_> {
         if text.len() <= self.bounds.string_bytes_max { Json::Text(text) } else { self.beyond() }
     }
 
-    /// What is too long or too deep. In a consent it is never taken for absent.
+    /// What is too long or too deep. In a consent, and in the place of an identifier, it is never taken for absent.
     fn beyond<'a>(self) -> Json<'a> {
         let is_of_consent = self.document_depth == CONSENT_DEPTH;
-        if self.bounds.strict || is_of_consent { Json::Beyond } else { Json::Null }
+        if self.bounds.strict || is_of_consent || self.is_whose { Json::Beyond } else { Json::Null }
     }
 }
 
@@ -288,7 +286,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
             self.count()?;
             let value = match is_about_consent(&key) {
                 true => self.whole(deeper, &mut map)?,
-                false => map.next_value_seed(deeper)?,
+                false => {
+                    let is_whose = self.is_whose || (!self.bounds.strict && is_whose(&key));
+                    map.next_value_seed(Seed { is_whose, ..deeper })?
+                }
             };
             members.push((key, value));
             if self.is_too_much(members.len(), held_before) {

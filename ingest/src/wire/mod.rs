@@ -3,7 +3,7 @@
 //!
 //! Invariants: nothing is copied that can be borrowed; nothing is judged but the form: names, types and bounds are for
 //! `stages/validate.rs`. A field that is not what the protocol says makes its event a rejected one, not the batch (native),
-//! or is left out (vendors). Errors say line and column, never content.
+//! or is left out (vendors), but for what is no identifier in the place of one. Errors say line and column, never content.
 //! Not here: decompression (`stages/inflate.rs`), which vendor name is which event (`shoal-schemas`, `defs/vendors/`).
 //!
 //! To add a protocol: its name in `shoal_schemas::Protocol`, a folder here whose type is a [`Wire`], and its line in
@@ -12,7 +12,9 @@
 pub(crate) mod batch;
 pub(crate) mod claim;
 pub(crate) mod json;
+pub(crate) mod named;
 pub(crate) mod native;
+pub(crate) mod places;
 pub(crate) mod preferences;
 pub(crate) mod protocol;
 mod repair;
@@ -21,6 +23,7 @@ mod segment;
 mod sentry;
 pub(crate) mod spelled;
 pub(crate) mod stream;
+mod taken;
 pub(crate) mod time;
 mod vendor;
 pub(crate) mod which;

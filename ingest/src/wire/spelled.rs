@@ -31,7 +31,7 @@ fn reach<'j, 'a>(of: &'j Json<'a>, path: &[&str], found: &mut Vec<&'j Json<'a>>)
 }
 
 /// Whether a name is that of all these parts together.
-pub(in crate::wire) fn is_spelled(name: &str, parts: &[&str]) -> bool {
+pub(crate) fn is_spelled(name: &str, parts: &[&str]) -> bool {
     let mut given = name.split('.');
     parts.iter().all(|part| given.next().is_some_and(|given| is_same(given, part))) && given.next().is_none()
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::History;
+use super::history::{History, Moment, Standing};
 
 const MARK: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x0f];
 /// The form that is written.
@@ -55,6 +55,11 @@ pub enum UnreadableRecord {
 }
 
 impl ConsentRecord {
+    /// Whether it forbids to keep what happened at a moment, whatever else is recorded.
+    pub fn forbids(&self, moment: Moment) -> bool {
+        self.erased || self.restricted || self.history.standing(moment) == Standing::Withdrawn
+    }
+
     /// The record's bytes, in the latest form.
     ///
     /// # Errors

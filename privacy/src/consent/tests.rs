@@ -346,3 +346,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_what_forbids_counts_for_whoever_is_named_beside() {
+    let moment = |at: i64| Moment { claimed_ms: at * MIN, corrected_ms: at * MIN };
+    let (granted, withdrawn) = ([G("v1", None, 10)], [G("v1", None, 10), X(None, 20)]);
+    let again = [G("v1", None, 10), X(None, 20), G("v1", None, 30)];
+    for (acts, at, forbids) in [
+        (&[][..], 15, false),
+        (&granted, 15, false),
+        (&granted, 1, false),
+        (&withdrawn, 15, true),
+        (&withdrawn, 25, true),
+        (&again, 25, true),
+        (&again, 35, false),
+    ] {
+        assert_eq!(record(acts).forbids(moment(at)), forbids, "{acts:?} {at}");
+    }
+    assert!(ConsentRecord { restricted: true, ..record(&granted) }.forbids(moment(15)));
+    assert!(ConsentRecord { erased: true, ..record(&granted) }.forbids(moment(15)));
+}

@@ -41,7 +41,7 @@ fn a_bad_value_of_a_batch_costs_itself_and_the_answer_names_it() {
         body[field] = bad;
         let answer = world.client().events(&world.keys.app, &body);
         let missing = match field {
-            "user_id" => "no_identifier",
+            "user_id" => "bad_identifier",
             "country" => "no_region",
             "consent" => "bad_consent",
             _ => "accepted",

@@ -308,7 +308,7 @@ fn only_withdrawals_are_recorded(world: &World, key: &NewKey, refused_with: &str
     let post = |path: &str, body: Value| world.client().post(path, &key.reveal(), body.to_string());
     let change = |action: &str, user: &str| json!({"action": action, "programme": "user-experience", "policy_version": POLICY, "user_id": user, "country": "DE"});
     let told = post("/v1/consents", change("withdraw", "anna")).expect(200).json();
-    assert_eq!(told, json!({"recorded": 1, "regions": ["DE"]}));
+    assert_eq!(told, json!({"recorded": 1, "regions": ["DE"], "identifiers": ["user_id"]}));
     let both = json!([change("grant", "berta"), change("withdraw", "carla")]);
     let told = post("/v1/consents", both).expect(401).json();
     assert!(

@@ -149,9 +149,10 @@ fn without_a_record_a_carried_consent_counts_from_its_date() {
 fn a_withdrawal_reaches_every_region_of_its_key_and_names_them() {
     let mut world = World::new();
     let withdrawn = record(&world, &change("withdraw", "u")).expect(200).json();
-    assert_eq!(withdrawn, json!({"recorded": 1, "regions": ["US", "DE", "SG", "MY"]}));
+    let regions = ["US", "DE", "SG", "MY"];
+    assert_eq!(withdrawn, json!({"recorded": 1, "regions": regions, "identifiers": ["user_id"]}));
     let granted = record(&world, &change("grant", "other")).expect(200).json();
-    assert_eq!(granted, json!({"recorded": 1, "regions": ["DE"]}));
+    assert_eq!(granted, json!({"recorded": 1, "regions": ["DE"], "identifiers": ["user_id"]}));
     let narrow = world.key(ingest(&[Region::De, Region::Us], None, None)).reveal();
     for rest in [json!({}), json!({"country": "SG"}), json!({"region": "nowhere"})] {
         let mut body = json!({"action": "withdraw", "programme": "user-experience", "user_id": "narrow"});

@@ -1,11 +1,12 @@
 //! Bodies of several changes: in which forms they come, how long they are, and where they are cut.
 
-use shoal_schemas::{IdentifierKind, Protocol, Region};
+use shoal_privacy::consent::ConsentIndex;
+use shoal_schemas::{IdentifierKind, Programme, Protocol, Region};
 
 use super::{NOW, Place};
 use crate::{
     config::Limits,
-    consents::{Body, read, read::OBJECTS_MAX, words::may_decide},
+    consents::{Body, Recorded, read, read::OBJECTS_MAX, words::may_decide},
     stages::inflate::gzip,
     wire::{
         protocol::Request,
@@ -162,4 +163,96 @@ fn a_word_of_a_decision_is_seen_in_every_form_that_is_understood() {
     }
     assert!(may_decide(b"{\"action\":\"with\xffdraw\"}"), "what is repaired is read");
     assert!(!may_decide(br#"{"action":"allow","consent":true}"#));
+}
+
+#[test]
+fn a_withdrawal_for_several_programmes_is_for_each_of_them_and_never_for_another() {
+    let mut place = Place::new();
+    place.grant.programme = Some(Programme::UserExperience);
+    let consents = place.open();
+    let is_withdrawn = |consents: &Recorded, user: &str, programme| {
+        let digest = place.keyring.consent_digester(Region::De).digest(IdentifierKind::User, user);
+        let found = consents.lookup(Region::De, programme, &digest).unwrap();
+        found.is_some_and(|record| record.history.is_withdrawn())
+    };
+    let both = [Programme::DeviceExperience, Programme::UserExperience];
+    for (at, (named, wanted)) in [
+        (r#""programme":["device-experience"]"#, [true, false]),
+        (r#""programme":["user-experience","device-experience"]"#, [true, true]),
+        (r#""program":"device-experience""#, [true, false]),
+        (r#""programmes":["Device_Experience"]"#, [true, false]),
+        (r#""programme":null"#, [false, true]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let user = format!("u-{at}");
+        let body = format!(r#"{{"action":"withdraw",{named},"user_id":"{user}"}}"#);
+        let changes = place.read(&body, NOW).unwrap();
+        let recorded = consents.record(&changes).unwrap().recorded;
+        assert_eq!(recorded, wanted.iter().filter(|is_meant| **is_meant).count() as u64, "{body}");
+        assert_eq!(both.map(|programme| is_withdrawn(&consents, &user, programme)), wanted, "{body}");
+    }
+    for value in [r#"{"id":"device-experience"}"#, "[]", "true", "7", r#"["other"]"#] {
+        let body = format!(r#"{{"action":"withdraw","programme":{value},"user_id":"x"}}"#);
+        assert_eq!(place.read_beside(body.as_bytes(), None), (0, 0, Some("unknown_programme")), "{body}");
+    }
+    let body = r#"{"action":"withdraw","programme":["device-experience","other"],"user_id":"x"}"#;
+    assert_eq!(place.read_beside(body.as_bytes(), None), (1, 0, Some("unknown_programme")));
+    // Whoever grants does so for each, or for none.
+    let grant = place.grant(NOW).replace("\"user-experience\"", "[\"user-experience\"]");
+    assert_eq!(place.read_beside(grant.as_bytes(), None), (0, 1, None));
+    let grant = grant.replace("[\"user", "[\"device-experience\",\"user");
+    assert_eq!(place.read_beside(grant.as_bytes(), None), (0, 0, Some("programme_not_allowed")));
+}
+
+#[test]
+fn a_withdrawal_leaves_no_identifier_out_without_a_word() {
+    let place = Place::new();
+    let consents = place.open();
+    let body = |members: &str| format!(r#"{{"action":"withdraw","programme":"user-experience",{members}}}"#);
+    for (members, kinds) in [
+        (r#""user_id":"u""#, &["user_id"][..]),
+        (r#""user_id":"u","install":"X""#, &["user_id", "install_id"]),
+        (r#""user_id":"u","device":"X""#, &["user_id", "device_id"]),
+        (r#""user_id":"u","serial":"X""#, &["user_id", "serial_number"]),
+        (r#""user_id":"u","serialNumber":"X""#, &["user_id", "serial_number"]),
+        (r#""user_id":"u","installation_id":"X""#, &["user_id", "install_id"]),
+        (r#""user_id":"u","context":{"device_id":"X"}"#, &["user_id", "device_id"]),
+        (r#""user_id":"u","identifiers":{"install_id":"X"}"#, &["user_id", "install_id"]),
+        (
+            r#""user_id":"u","subjects":[{"install_id":"X"},{"device_id":"X"}]"#,
+            &["user_id", "install_id", "device_id"],
+        ),
+        (r#""user_id":"u","install_id":"undefined""#, &["user_id"]),
+        (r#""user_id":"u","fingerprint":"X""#, &["user_id"]),
+    ] {
+        let answer = consents.record(&place.read(&body(members), NOW).unwrap()).unwrap();
+        assert_eq!((answer.recorded, &answer.identifiers[..]), (1, kinds), "{members}");
+        for (field, kind) in [
+            ("install_id", IdentifierKind::Install),
+            ("device_id", IdentifierKind::Device),
+            ("serial_number", IdentifierKind::Serial),
+        ] {
+            if members.contains('X') && kinds.contains(&field) {
+                let record = place.find(&consents, Region::De, kind, "x").unwrap();
+                assert!(record.history.is_withdrawn(), "{members}");
+            }
+        }
+    }
+    // What is none is told, with the limit, and the others are recorded.
+    for length in [257, 300, 70_000] {
+        let long = format!(r#""user_id":"{}""#, "x".repeat(length));
+        let refusal = place.read(&body(&long), NOW).err().unwrap();
+        assert_eq!(refusal.code.as_str(), "bad_identifier", "{length}");
+        assert!(refusal.reason.contains("256 bytes"), "{}", refusal.reason);
+        for beside in
+            [format!(r#"{long},"install_id":"i""#), format!(r#""install_id":"i","subject":{{{long}}}"#)]
+        {
+            let wanted = (1, 0, Some("bad_identifier"));
+            assert_eq!(place.read_beside(body(&beside).as_bytes(), None), wanted, "{length}");
+        }
+    }
+    let whole = format!(r#""user_id":"{}""#, "x".repeat(256));
+    assert_eq!(place.read_beside(body(&whole).as_bytes(), None), (1, 0, None));
 }

@@ -61,6 +61,18 @@ fn a_denial_is_recorded_under_every_identifier_that_its_event_has() {
         (alone(profile(r#""serial_number":"S-1","serial_number":null"#, "")), (Serial, "S-1")),
         (alone(profile(r#""serial_number":"unknown""#, r#""device":{"id":"D-1"},"#)), (Device, "D-1")),
         (alone(profile(&long, r#""device":{"id":"D-1"},"#)), (Device, "D-1")),
+        (alone(profile(r#""firmware":"5""#, r#""device":{"serial":"S-1"},"#)), (Serial, "S-1")),
+        (alone(format!(r#"{{"type":"identify","user_id":"U-1","context":{{{denied}}}}}"#)), (User, "U-1")),
+        (
+            alone(format!(r#"{{"type":"track","userId":"U-1","context":{{"install":"I-1",{denied}}}}}"#)),
+            (Install, "I-1"),
+        ),
+        (
+            format!(
+                r#"{{"subject":{{"user_id":"U-1"}},"batch":[{{"type":"track","context":{{{denied}}}}}]}}"#
+            ),
+            (User, "U-1"),
+        ),
         // What names nobody hides nobody.
         (
             format!(

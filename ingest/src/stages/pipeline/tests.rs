@@ -26,6 +26,7 @@ mod meant;
 mod native;
 mod persons;
 mod texts;
+mod whose;
 mod work;
 
 /// A world to run requests in.

@@ -17,6 +17,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use shoal_schemas::IdentifierKind;
 
 use super::{
     members::{Members, Object, scalars},
@@ -29,7 +30,7 @@ use crate::{
         batch::{Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other, Sink},
         claim::{self, Claim},
         json::{Broken, Json, Key, bad_json},
-        said,
+        places, said,
         stream::after_first,
         time::Time,
     },
@@ -178,9 +179,10 @@ impl<'a> Item<'_, '_, 'a> {
             }
             match event.common.set(&key, value) {
                 Ok(None) => {}
-                // A context has no such field, and others have their consent in it.
+                // A context has no such field, and others have their consent, and whose it is, in it.
                 Ok(Some(value)) => {
-                    event.others.extend(said::misplaced(&key, &value).into_iter().map(consent))
+                    event.others.extend(said::misplaced(&key, &value).into_iter().map(consent));
+                    _ = unknown::note_named(&key, &value, event);
                 }
                 Err(fault) => note(&mut self.sink.head, may_be_batch, event, fault),
             }
@@ -193,6 +195,12 @@ impl<'a> Item<'_, '_, 'a> {
 fn note(head: &mut DecodedHead<'_>, may_be_batch: bool, event: &mut DecodedEvent<'_>, fault: Rejection) {
     if may_be_batch {
         head.fault(fault.clone());
+    }
+    let is_of = |kind: &IdentifierKind| fault.field.as_deref() == Some(places::field(*kind));
+    if fault.code == Code::BadIdentifier
+        && let Some(kind) = places::KINDS.into_iter().find(is_of)
+    {
+        event.common.unreadable.insert(kind);
     }
     event.reject(fault);
 }
@@ -264,7 +272,7 @@ impl<'a> Visitor<'a> for Item<'_, '_, 'a> {
             events = events.max(self.field(&key, &mut event, &mut map)?);
         }
         let (is_batch, is_unnamed) = (events == Some(Listed::Events), event.name.is_none());
-        unknown::settle(&mut event, is_batch, &mut self.sink.head.near, self.sink.registry);
+        unknown::settle(&mut event, is_batch, &mut self.sink.head, self.sink.registry);
         match events {
             Some(Listed::Events) => Ok(Found::Batch(Box::new(event))),
             Some(Listed::Other) if is_unnamed => Ok(Found::NoList),

@@ -7,8 +7,11 @@
 //! Where the event does not say the field itself, and the value is one that the field may have, another name is understood: nobody
 //! can have meant anything else. Otherwise it is left out, and the answer names the field that was probably meant.
 //!
-//! Invariants: what is understood rejects nothing that would be taken without it, except by its time, or by a country in whose region the
-//! key may not write; a batch's own `name` is no event's; a consent under another spelling rejects, whatever stands before or behind it.
+//! Identifiers are understood in every place in which a change of consent may name somebody (`wire/places.rs`), also beside the field,
+//! so that whoever has withdrawn under one is not kept under another.
+//!
+//! Invariants: what is understood rejects nothing that would be taken without it, except by its time, by a country in whose region the
+//! key may not write, or because it stands in the place of an identifier and is none; a batch's own `name` is no event's; a consent under another spelling rejects, whatever stands before or behind it.
 //! Not here: fields under their own names (`decode.rs`), what is another spelling of a consent (`wire/claim.rs`).
 
 use shoal_schemas::Registry;
@@ -16,11 +19,13 @@ use shoal_schemas::Registry;
 use super::fields::NATIVE_FIELDS;
 use crate::{
     answer::{Code, Rejection},
-    near::{Among, Near},
+    near::Among,
     wire::{
         batch::{self, Common, DecodedEvent, DecodedHead, IDENTIFIER_BYTES_MAX, Other},
         json::Json,
-        said,
+        named::{self, Named, OtherNamed},
+        places, said,
+        taken::Taken,
         time::Time,
     },
 };
@@ -33,6 +38,9 @@ const LETTERS_MAX: usize = 16;
 /// Notes a field that the protocol does not have.
 pub(super) fn note<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>, head: &mut DecodedHead<'a>) {
     if matches!(value, Json::Null) {
+        return;
+    }
+    if note_named(key, &value, event) {
         return;
     }
     match other_name(key) {
@@ -54,8 +62,45 @@ pub(super) fn note<'a>(key: &str, value: Json<'a>, event: &mut DecodedEvent<'a>,
     }
 }
 
+/// Notes the identifiers that stand in a member; says whether there is one that can be nothing else.
+pub(super) fn note_named<'a>(key: &str, value: &Json<'a>, event: &mut DecodedEvent<'a>) -> bool {
+    let mut is_sure = false;
+    named::each(key, value, &mut |found| {
+        is_sure |= found.is_sure;
+        let value = found.value.clone();
+        event.named.push(OtherNamed { kind: found.kind, value, is_sure: found.is_sure });
+    });
+    is_sure
+}
+
+/// Decides about the identifiers that were noted, when the fields of an event or a batch are known.
+fn settle_named(event: &mut DecodedEvent<'_>, is_batch: bool, head: &mut DecodedHead<'_>) {
+    for OtherNamed { kind, value, is_sure } in std::mem::take(&mut event.named) {
+        match event.common.take_named(&Named { kind, value: &value, is_sure }) {
+            Taken::Nothing => {}
+            Taken::Damaged => head.dropped += 1,
+            Taken::Beside if is_sure => head.near.field(places::field(kind)),
+            Taken::Beside => {}
+            Taken::Unreadable(reason) => {
+                let fault = Rejection::field(Code::BadIdentifier, places::field(kind), reason);
+                match is_batch {
+                    true => head.fault(fault),
+                    false => event.reject(fault),
+                }
+            }
+        }
+    }
+}
+
 /// Decides about what was noted, when everything that an event or a batch says is known.
-pub(super) fn settle(event: &mut DecodedEvent<'_>, is_batch: bool, near: &mut Near, registry: &Registry) {
+pub(super) fn settle<'a>(
+    event: &mut DecodedEvent<'a>,
+    is_batch: bool,
+    head: &mut DecodedHead<'a>,
+    registry: &Registry,
+) {
+    settle_named(event, is_batch, head);
+    let near = &mut head.near;
     for Other { field, value } in std::mem::take(&mut event.others) {
         // What is only near to one has no value here.
         if field == CONSENT
@@ -99,10 +144,6 @@ fn other_name(key: &str) -> Option<&'static str> {
         b"properties" | b"props" => "properties",
         b"context" => "context",
         b"events" => "events",
-        b"userid" => "user_id",
-        b"installid" => "install_id",
-        b"deviceid" => "device_id",
-        b"serialnumber" => "serial_number",
         b"sessionid" => "session_id",
         b"country" | b"countrycode" => "country",
         b"ip" => "ip",

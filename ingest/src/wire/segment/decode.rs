@@ -7,19 +7,22 @@
 //! which Shoal does not keep: withheld as `not_an_event`. So is the message by which a consent manager tells a decision. Consent
 //! may be carried in `context.consent`, decisions by category there or in `context.consentManagement`, country in
 //! `context.country` or `context.location.country`, a session in `context.sessionId`.
-//! What a batch says for all messages and cannot be read is left out, and counted.
+//! What a batch says for all messages and cannot be read is left out, and counted. Identifiers are read beside the documented places
+//! too (`wire/places.rs`); a message with something else in the place of one is a rejected event.
 //! Not here: the write key (`shoal-server`), names and properties of events (`defs/vendors/segment.toml`).
 
 use std::borrow::Cow;
 
-use shoal_schemas::{Protocol, Registry};
+use shoal_schemas::{IdentifierKind, Protocol, Registry};
 
 use crate::{
     answer::{Code, NOT_AN_EVENT, Outcome, Rejection},
     refusal::{Refusal, RefusalCode},
     wire::{
-        batch::{Common, DecodedEvent, Sink, are_unreadable, country, identifier, short},
+        batch::{Common, DecodedEvent, Sink, country, identifier, short},
         json::{self, Json, bad_json},
+        named::{self, NO_IDENTIFIER},
+        places,
         preferences::{Preferences, denials, preferences},
         said::{of_vendor, speaks_of_consent},
         time::Time,
@@ -38,6 +41,7 @@ pub(super) fn read<'a>(
     let body = json::parse(text, sink.bounds).map_err(|e| bad_json(&e))?;
     sink.head.sent_at = body.get("sentAt").map_or(Time::Missing, Time::millis);
     sink.head.defaults = common(&body, sink.registry);
+    take_named(&body, &mut sink.head.defaults);
     let batches = || body.members().iter().rev().filter(|(name, _)| name == "batch").map(|(_, value)| value);
     let lists = batches().find_map(|value| match value {
         Json::List(messages) => Some(messages),
@@ -79,9 +83,9 @@ fn faults(body: &Json<'_>, sink: &mut Sink<'_, '_>) {
     if body.get("context").is_some_and(|context| !matches!(context, Json::Map(_))) {
         head.fault(Rejection::field(Code::WrongType, "context", "must be an object"));
     }
-    if head.defaults.has_unreadable_identifier {
-        let reason = "a number whose digits are not known";
-        head.fault(Rejection::field(Code::BadIdentifier, "context.device.id", reason));
+    let unreadable = head.defaults.unreadable;
+    for kind in places::KINDS.into_iter().filter(|kind| unreadable.contains(*kind)) {
+        head.fault(Rejection::field(Code::BadIdentifier, field(kind), NO_IDENTIFIER));
     }
     if let Some(Err(bad)) = &head.defaults.consent {
         let rejection = bad.rejection.clone();
@@ -168,13 +172,32 @@ fn time(message: &Json<'_>) -> Option<Time> {
 
 /// What a message says that every event has.
 fn of_message<'a>(message: &Json<'a>, registry: &Registry) -> Common<'a> {
-    let common = common(message, registry);
-    Common {
+    let mut common = Common {
         user: identifier(message.get("userId")),
         install: identifier(message.get("anonymousId")),
-        has_unreadable_identifier: common.has_unreadable_identifier
-            || are_unreadable(message, &["userId", "anonymousId"]),
-        ..common
+        ..common(message, registry)
+    };
+    take_named(message, &mut common);
+    common
+}
+
+/// Takes the identifiers in every place in which a change of consent may have them: beside the documented ones, and what stands in
+/// these and is none.
+fn take_named<'a>(root: &Json<'a>, common: &mut Common<'a>) {
+    for (name, value) in root.members() {
+        named::each(name, value, &mut |found| {
+            common.take_named(&found);
+        });
+    }
+}
+
+/// Where Segment has an identifier of this kind.
+fn field(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::User => "userId",
+        IdentifierKind::Install => "anonymousId",
+        IdentifierKind::Device => "context.device.id",
+        other => places::field(other),
     }
 }
 
@@ -199,7 +222,6 @@ fn common<'a>(root: &Json<'a>, registry: &Registry) -> Common<'a> {
         device_model: short(at("device.model")),
         consent,
         preferences: said,
-        has_unreadable_identifier: are_unreadable(context, &["device.id"]),
         ..Common::default()
     }
 }

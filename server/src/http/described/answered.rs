@@ -155,4 +155,6 @@ pub(in crate::http) struct ConsentAnswer {
     recorded: u64,
     /// The regions in which they are
     regions: Vec<RegionWord>,
+    /// The kinds of identifiers under which they are: `user_id`, `install_id`, `device_id`, `serial_number`
+    identifiers: Vec<String>,
 }

@@ -33,7 +33,7 @@ refusals!(
         (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "Recorded, in these regions", body = ConsentAnswer,
-            example = json!({"recorded": 1, "regions": ["DE"]})),
+            example = json!({"recorded": 1, "regions": ["DE"], "identifiers": ["user_id"]})),
         Consent),
     security(("key" = []), ("basic" = []), ("key_in_query" = [])))]
 pub(super) async fn record(

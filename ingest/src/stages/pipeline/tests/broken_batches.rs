@@ -43,9 +43,9 @@ fn a_bad_value_of_a_native_batch_is_missing_for_each_event_and_named() {
     let whole = format!(r#","user_id":"u","country":"DE",{CONSENT}"#);
     let long = format!(r#""{}""#, "x".repeat(300));
     for (bad, fault, without, code) in [
-        (r#""user_id":1.5"#.to_owned(), "bad_identifier user_id", r#""country":"DE""#, "no_identifier"),
-        (r#""user_id":{}"#.to_owned(), "bad_identifier user_id", r#""country":"DE""#, "no_identifier"),
-        (format!(r#""user_id":{long}"#), "bad_identifier user_id", r#""country":"DE""#, "no_identifier"),
+        (r#""user_id":1.5"#.to_owned(), "bad_identifier user_id", r#""country":"DE""#, "bad_identifier"),
+        (r#""user_id":{}"#.to_owned(), "bad_identifier user_id", r#""country":"DE""#, "bad_identifier"),
+        (format!(r#""user_id":{long}"#), "bad_identifier user_id", r#""country":"DE""#, "bad_identifier"),
         (r#""country":276"#.to_owned(), "wrong_type country", r#""user_id":"u""#, "no_region"),
         (r#""context":7"#.to_owned(), "wrong_type context", r#""user_id":"u","country":"DE""#, "accepted"),
         (
