@@ -71,12 +71,14 @@ impl Body {
         self.refused.get_or_insert(refusal);
     }
 
-    /// Whether one more may come.
-    fn room(&mut self, is_grant: bool) -> Result<(), Refusal> {
+    /// Counts one more that is looked at.
+    fn look(&mut self) -> Result<(), Refusal> {
         self.looked_at += 1;
-        if self.looked_at > OBJECTS_MAX {
-            return Err(too_many_objects());
-        }
+        if self.looked_at > OBJECTS_MAX { Err(too_many_objects()) } else { Ok(()) }
+    }
+
+    /// Whether one more change may come.
+    fn room(&self, is_grant: bool) -> Result<(), Refusal> {
         let (most, what) = match is_grant {
             true => (CHANGES_MAX, "changes in a request that has grants"),
             false => (WITHDRAWALS_MAX, "withdrawals in a request"),
@@ -243,6 +245,7 @@ impl Receipt<'_> {
         }
         let grant = self.reader.grant;
         let is_grant = forms::is_grant(raw)?;
+        read.look()?;
         read.room(is_grant)?;
         let (programmes, bad_programme) = forms::programmes(raw, is_grant, grant.programme)?;
         // Whoever withdraws does so for the programme that is named. A key of another one says whose app that is, too.
