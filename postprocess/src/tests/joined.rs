@@ -1,4 +1,4 @@
-//! Joins: rows that a join can make.
+//! Joins: keys that noise picks, and rows that a join can make.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -8,6 +8,55 @@ use shoal_language::Rule;
 fn series(rows: usize) -> String {
     let rows: Vec<String> = (1..=rows).map(|x| format!("({x})")).collect();
     format!("(VALUES {}) AS", rows.join(", "))
+}
+
+#[tokio::test]
+async fn a_key_that_is_compared_with_noise_is_a_value() {
+    let postprocessor = Postprocessor::in_process(Limits::default());
+    let few = series(1_200);
+    for (sql, kind) in [
+        (format!("SELECT t.k0, g.x FROM r0 t JOIN {few} g(x) ON g.x = t.a0"), ColumnKind::Value),
+        (format!("SELECT t.k0, g.x + 0 AS x FROM r0 t JOIN {few} g(x) ON t.a0 = g.x"), ColumnKind::Value),
+        (format!("SELECT t.k0, g.x FROM r0 t LEFT JOIN {few} g(x) ON g.x = t.a0"), ColumnKind::Value),
+        (format!("SELECT t.k0, g.x FROM r0 t, {few} g(x) WHERE g.x = t.a0"), ColumnKind::Value),
+        (format!("SELECT g.x FROM r0 t, {few} g(x) WHERE g.x BETWEEN t.a0 AND t.a0 + 1"), ColumnKind::Value),
+        (
+            format!("SELECT g.x FROM r0 t JOIN {few} g(x) ON g.x <= t.a0 AND g.x > t.a0 - 1"),
+            ColumnKind::Value,
+        ),
+        (
+            format!("SELECT g.y AS x FROM r0 t JOIN (SELECT x, 2 * x AS y FROM {few} s(x)) g ON g.x = t.a0"),
+            ColumnKind::Value,
+        ),
+        (
+            format!("SELECT h.x FROM r0 t JOIN {few} g(x) ON g.x = t.a0 JOIN {few} h(x) ON h.x = g.x"),
+            ColumnKind::Value,
+        ),
+        (format!("SELECT x FROM {few} g(x) WHERE x IN (SELECT a0 FROM r0)"), ColumnKind::Value),
+        (
+            format!("SELECT x FROM {few} g(x) WHERE EXISTS (SELECT 1 FROM r0 WHERE r0.a0 = g.x)"),
+            ColumnKind::Value,
+        ),
+        (format!("SELECT x FROM {few} g(x) INTERSECT SELECT a0 FROM r0"), ColumnKind::Value),
+        (
+            format!("SELECT x FROM (SELECT t.a0, g.x FROM r0 t CROSS JOIN {few} g(x)) q WHERE x = a0"),
+            ColumnKind::Value,
+        ),
+        // What only chooses rows leaves keys what they are.
+        ("SELECT k1 AS x FROM r0 WHERE a0 > 1100".to_owned(), ColumnKind::Key),
+        ("SELECT a.k1 AS x FROM r0 a JOIN r1 b ON a.k0 = b.k0 AND a.a0 > b.a0".to_owned(), ColumnKind::Key),
+        (
+            "SELECT a.k1 AS x FROM r0 a JOIN r1 b ON a.k0 = b.k0 WHERE a.a0 > 5 OR b.k1 = 'DE'".to_owned(),
+            ColumnKind::Key,
+        ),
+        (format!("SELECT g.x FROM r0 t JOIN {few} g(x) ON extract(day FROM t.k0) = g.x"), ColumnKind::Key),
+    ] {
+        let columns = postprocessor.check(&sql, &schemas(), in_seconds(60)).await.unwrap();
+        let shown = if sql.len() > 400 { "a statement over a series" } else { sql.as_str() };
+        let end = &sql[sql.len().saturating_sub(120)..];
+        let x = columns.iter().find(|column| column.name == "x").unwrap();
+        assert_eq!((x.kind, x.note.is_some()), (kind, kind == ColumnKind::Value), "{shown}: {end}");
+    }
 }
 
 async fn refused(postprocessor: &Postprocessor, sql: &str) -> Option<String> {

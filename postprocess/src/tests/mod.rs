@@ -2,6 +2,7 @@
 //! hostile texts.
 #![allow(clippy::unwrap_used)]
 
+mod coverage;
 mod hostile;
 mod joined;
 mod noise;
