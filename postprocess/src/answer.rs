@@ -109,6 +109,12 @@ fn note(output: &Output, ty: &DataType) -> Option<String> {
         Caveat::LeftOut => {
             "Days that have expired and were never asked for are left out: there its number is not zero but unknown.".to_owned()
         }
+        Caveat::Chosen => {
+            "Noisy numbers decided what it is made of; its interval does not say how sure that is.".to_owned()
+        }
+        Caveat::Spread => {
+            "Noise makes numbers differ, which is in it; its interval does not say by how much.".to_owned()
+        }
         Caveat::WithExact => return None,
         Caveat::BesideExact => {
             "Some of its rows have exact numbers. Where such a row stands for a group that is not shown, its number is not zero but unknown."
@@ -192,10 +198,12 @@ fn estimate(
         }
         None => {
             let moved = output.moved.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+            let steps = output.steps.iter().map(column).collect::<Result<Vec<_>, _>>()?;
             let worlds = output.worlds.iter().map(column).collect::<Result<Vec<_>, _>>()?;
             let one = |row| {
                 let of = |arrays: &[Float64Array]| arrays.iter().map(|array| at(array, row)).collect();
-                computed(at(&value, row), &Companions { moved: of(&moved), worlds: of(&worlds) })
+                let companions = Companions { moved: of(&moved), steps: of(&steps), worlds: of(&worlds) };
+                computed(at(&value, row), &companions)
             };
             (0..value.len()).map(one).collect()
         }

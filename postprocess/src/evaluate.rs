@@ -1,7 +1,7 @@
 //! Plans postprocessing SQL, keeps the plans and runs them on released rows.
 //!
 //! Invariants: a plan is kept after the gate, replication and both planners and before it sees rows, so that a text that was
-//! checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and joins without an equality are limited.
+//! checked is not planned again; rows come in when it runs (`slot`). Rows, bytes and what joins can make (`join_rows`) are limited.
 //! A run uses one thread and no disk.
 //! Not here: limits of time (`lib`, `pool`), of a process (`confine`).
 
@@ -30,6 +30,7 @@ use super::answer;
 use super::functions::{Functions, Scope};
 use super::gate::check;
 use super::gate_growth::check_growth;
+use super::join_rows::rows_max;
 use super::refuse::{self, Stop};
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::replicate::{Output, replicate};
@@ -50,7 +51,7 @@ const WEIGHT_MAX: usize = 8_000;
 pub struct Limits {
     /// Rows of an answer.
     pub rows_max: usize,
-    /// Rows that a join without an equality makes.
+    /// Rows that a join can make.
     pub pairs_max: usize,
     /// Memory of DataFusion's operators.
     pub memory_bytes_max: usize,
@@ -108,6 +109,10 @@ impl Evaluator {
     pub(crate) async fn check(&self, sql: &str, schemas: &[ReleasedSchema]) -> Result<Vec<Column>, Refusal> {
         let planned = self.planned(sql, schemas).await?;
         let tables: Vec<ReleasedTable> = schemas.iter().map(ReleasedTable::empty).collect();
+        // What the text's own rows come to is known before any release is.
+        if self.makes_too_many(&planned.plan, &tables) {
+            return Err(refuse::too_many_rows());
+        }
         let cannot = |_| {
             let message = "The postprocessing cannot run.";
             Refusal::whole(Rule::Type, message, refuse::PLAIN)
@@ -192,8 +197,13 @@ impl Evaluator {
         })
     }
 
+    /// Whether a join of the plan can make more rows than it may.
+    fn makes_too_many(&self, plan: &LogicalPlan, tables: &[ReleasedTable]) -> bool {
+        rows_max(plan, tables) > self.limits.pairs_max as f64
+    }
+
     async fn execute(&self, planned: &Planned, tables: Vec<ReleasedTable>) -> Result<RecordBatch, Failure> {
-        if pairs(&planned.plan, &tables).is_none_or(|pairs| pairs > self.limits.pairs_max) {
+        if self.makes_too_many(&planned.plan, &tables) {
             return Err(Failure::Limit);
         }
         let (companions, moved) = (planned.companions, Arc::clone(&planned.moved));
@@ -241,30 +251,4 @@ fn moved(
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(moved)
-}
-
-/// The most rows that a node of the plan makes when every equality of a join is unique on one side; `None` when they are too
-/// many to count. Only a join without an equality multiplies rows. The rows that repeated keys make beyond that are limited
-/// by time and memory.
-fn pairs(plan: &LogicalPlan, tables: &[ReleasedTable]) -> Option<usize> {
-    fn rows(plan: &LogicalPlan, tables: &[ReleasedTable], most: &mut usize) -> Option<usize> {
-        let mut inputs = Vec::new();
-        for input in plan.inputs() {
-            inputs.push(rows(input, tables, most)?);
-        }
-        let rows = match plan {
-            LogicalPlan::TableScan(scan) => tables.get(Slot::of(scan)?.at)?.batch.num_rows(),
-            LogicalPlan::Join(join) if join.on.is_empty() => {
-                inputs.iter().try_fold(1_usize, |all, rows| all.checked_mul((*rows).max(1)))?
-            }
-            LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => 1,
-            LogicalPlan::Values(values) => values.values.len(),
-            _ => inputs.iter().try_fold(0_usize, |all, rows| all.checked_add(*rows))?.max(1),
-        };
-        *most = (*most).max(rows);
-        Some(rows)
-    }
-    let mut most = 0;
-    rows(plan, tables, &mut most)?;
-    Some(most)
 }

@@ -19,6 +19,8 @@ pub(super) struct Cell {
 /// The companions of one number.
 pub(super) struct Companions {
     pub(super) moved: Vec<Option<f64>>,
+    /// With conditions moved as far as a 95 % interval goes.
+    pub(super) steps: Vec<Option<f64>>,
     pub(super) worlds: Vec<Option<f64>>,
 }
 
@@ -72,8 +74,10 @@ pub(super) fn computed(value: Option<f64>, companions: &Companions) -> Cell {
     match (value, sd, reach) {
         (Some(value), Some(sd), Some((low, high))) => {
             let (low, high) = (low.min(value), high.max(value));
+            let (down, up) = jump(value, &companions.steps);
+            let (low, high) = (low + down, high + up);
             let ends = (low - Z_95 * sd, high + Z_95 * sd);
-            // Of a number that may stand for a withheld group: that of a normal estimate with an interval of this width.
+            // Of a number that may jump, or stand for a withheld group: that of a normal estimate with an interval of this width.
             let sd = if low < high { (ends.1 - ends.0) / (2.0 * Z_95) } else { sd };
             Cell::of(value, sd, ends)
         }
@@ -89,6 +93,12 @@ fn deviation(x: f64, moved: &[Option<f64>]) -> Option<f64> {
     }
     let squares = moved.iter().try_fold(0.0, |sum, moved| Some(sum + (moved.as_ref()? - x).powi(2)))?;
     Some((squares / moved.len() as f64).sqrt())
+}
+
+/// How far down and up a number goes where conditions are moved. Where there is no number then, there is none to hold.
+fn jump(value: f64, steps: &[Option<f64>]) -> (f64, f64) {
+    let by = steps.iter().flatten().map(|step| step - value);
+    by.fold((0.0, 0.0), |(down, up), by| (down.min(by), up.max(by)))
 }
 
 /// How far the worlds reach: from the first, what those of each side, which are two, add below and above.
@@ -133,11 +143,11 @@ mod tests {
     #[test]
     fn a_number_is_shown_with_its_interval_or_not_at_all() {
         assert_eq!(stated(Some(3.0), [Some(1.0), None, Some(4.0)].into_iter()), Cell::default());
-        let none = Companions { moved: vec![Some(1.0), None], worlds: Vec::new() };
+        let none = Companions { moved: vec![Some(1.0), None], steps: Vec::new(), worlds: Vec::new() };
         assert_eq!(computed(Some(1.0), &none), Cell::default());
-        let unknown = Companions { moved: vec![Some(1.0)], worlds: vec![Some(1.0), None] };
+        let unknown = Companions { moved: vec![Some(1.0)], steps: Vec::new(), worlds: vec![Some(1.0), None] };
         assert_eq!(computed(Some(1.0), &unknown), Cell::default());
-        let infinite = Companions { moved: vec![Some(f64::INFINITY)], worlds: Vec::new() };
+        let infinite = Companions { moved: vec![Some(f64::INFINITY)], steps: Vec::new(), worlds: Vec::new() };
         assert_eq!(computed(Some(1.0), &infinite), Cell::default());
     }
 
@@ -145,7 +155,11 @@ mod tests {
     fn worlds_widen_the_interval_on_their_side() {
         // 1 - coalesce(n, 0) / 189, where n is 0 to 140.
         let high = 1.0 - 140.0 / 189.0;
-        let of = |value| Companions { moved: vec![Some(value); 2], worlds: vec![Some(1.0), Some(high)] };
+        let of = |value| Companions {
+            moved: vec![Some(value); 2],
+            steps: Vec::new(),
+            worlds: vec![Some(1.0), Some(high)],
+        };
         let cell = computed(Some(1.0), &of(1.0));
         assert_eq!(ends(cell), (Some(high), Some(1.0)));
         assert!(cell.sd.is_some_and(|sd| sd > 0.15));
@@ -154,7 +168,7 @@ mod tests {
         assert_eq!((cell.value, ends(cell)), (None, (Some(high), Some(1.0))));
         // Two sides of a difference go apart; the worlds of one side do not add up.
         let worlds = vec![Some(0.0), Some(9.0), Some(2.0), Some(-5.0), Some(-1.0)];
-        let both = Companions { moved: vec![Some(0.0)], worlds };
+        let both = Companions { moved: vec![Some(0.0)], steps: Vec::new(), worlds };
         assert_eq!(ends(computed(Some(0.0), &both)), (Some(-5.0), Some(9.0)));
     }
 

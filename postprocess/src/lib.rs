@@ -16,12 +16,13 @@
 //! - `released`: the tables; `functions`: the names that a text can use
 //! - `gate`, `gate_expr`: which plans may run; `gate_counts`, `gate_growth`: how large they may be
 //! - `replicate`, `signs`: error bars; `intervals`, `answer`: values, deviations and intervals
-//! - `evaluate`: planning, keeping plans, running; `slot`: where rows come into a kept plan
-//! - `wire`, `worker`, `confine`, `pool`: the worker process and its parent
+//! - `evaluate`: planning, keeping plans, running; `slot`: where rows come into a kept plan; `join_rows`: how many rows joins make
+//! - `wire`, `worker`, `confine`, `pool`: the worker process and its parent; `askers`: turns of those who ask
 //!
 //! Not here: what touches events and how a release is made (`shoal-query`), which text comes here (`shoal-language`).
 
 mod answer;
+mod askers;
 mod column;
 mod confine;
 mod error;
@@ -32,6 +33,7 @@ mod gate_counts;
 mod gate_expr;
 mod gate_growth;
 mod intervals;
+mod join_rows;
 mod pool;
 mod refuse;
 mod released;
@@ -47,6 +49,7 @@ mod worker;
 use datafusion::arrow::record_batch::RecordBatch;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::askers::Turn;
 pub use self::column::{Column, ColumnKind, Estimate};
 pub use self::error::{Failure, PostprocessError};
 use self::evaluate::Evaluator;
@@ -85,6 +88,20 @@ impl Postprocessor {
         match &self.0 {
             Place::InProcess(_) => Ok(()),
             Place::Workers(pool) => pool.warm(deadline).await,
+        }
+    }
+
+    /// Waits for the turn of whoever asks with this key. It is to be held while a text is checked or run, so that one key's
+    /// statements never have all workers.
+    ///
+    /// # Errors
+    /// [`PostprocessError::Busy`] when it does not come before the deadline.
+    pub async fn turn(&self, key: &str, deadline: Instant) -> Result<Turn, PostprocessError> {
+        match &self.0 {
+            Place::InProcess(_) => Ok(Turn::free()),
+            Place::Workers(pool) => {
+                timeout_at(deadline, pool.turn(key)).await.map_err(|_| PostprocessError::Busy)
+            }
         }
     }
 

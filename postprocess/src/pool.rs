@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +16,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::askers::{Askers, Turn};
 use super::refuse;
 use super::released::{ReleasedSchema, ReleasedTable};
 use super::wire::{Reply, Request, frame, parts};
@@ -22,6 +24,10 @@ use super::worker::WorkerLimits;
 use crate::column::Column;
 use crate::error::Failure;
 use crate::error::PostprocessError;
+
+/// The longest time for which a check has a worker. It is free of charge, so it must not hold up others; a text is planned in
+/// milliseconds. A build without optimisation takes many times as long.
+const CHECK_MAX: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 3 });
 
 /// How workers are started, and how many.
 #[derive(Clone, Debug)]
@@ -50,6 +56,7 @@ impl PoolConfig {
 pub(crate) struct Pool {
     config: PoolConfig,
     places: Semaphore,
+    askers: Box<Askers>,
     idle: Mutex<Vec<Worker>>,
 }
 
@@ -58,6 +65,13 @@ struct Worker {
     input: ChildStdin,
     output: ChildStdout,
     served: u32,
+}
+
+/// How long an exchange may take.
+struct Until {
+    deadline: Instant,
+    /// From when there is a worker.
+    longest: Duration,
 }
 
 /// Why there is no reply.
@@ -72,7 +86,13 @@ impl Pool {
     /// A pool without a worker; they are started when they are needed.
     pub(crate) fn new(config: PoolConfig) -> Pool {
         let places = Semaphore::new(config.workers_max.max(1));
-        Pool { config, places, idle: Mutex::new(Vec::new()) }
+        let askers = Box::new(Askers::of(config.workers_max));
+        Pool { config, places, askers, idle: Mutex::new(Vec::new()) }
+    }
+
+    /// See [`super::Postprocessor::turn`].
+    pub(super) async fn turn(&self, key: &str) -> Turn {
+        self.askers.turn(key).await
     }
 
     /// Starts one worker ahead of the first question.
@@ -93,7 +113,8 @@ impl Pool {
         deadline: Instant,
     ) -> Result<Vec<Column>, PostprocessError> {
         let request = Request::Check { sql: sql.to_owned(), schemas: schemas.to_vec() };
-        match self.ask(&request, &[], deadline).await {
+        let ask = self.ask(&request, &[], Until { deadline, longest: CHECK_MAX });
+        match ask.await {
             Ok((Reply::Columns(columns), _)) => Ok(columns),
             Ok((Reply::Refused(refusal), _)) => Err(PostprocessError::Refused(refusal)),
             Ok(_) | Err(Trouble::Stopped(_)) => Err(refuse::too_much().into()),
@@ -110,7 +131,8 @@ impl Pool {
     ) -> Result<(Vec<Column>, RecordBatch), Failure> {
         let (schemas, batches): (Vec<_>, Vec<_>) = tables.into_iter().map(|t| (t.schema, t.batch)).unzip();
         let request = Request::Run { sql: sql.to_owned(), schemas };
-        match self.ask(&request, &batches, deadline).await {
+        let ask = self.ask(&request, &batches, Until { deadline, longest: Duration::MAX });
+        match ask.await {
             Ok((Reply::Rows(columns), batches)) => {
                 let [batch] = <[RecordBatch; 1]>::try_from(batches).map_err(|_| Failure::Worker)?;
                 let is_sound = batch.num_columns() == columns.len();
@@ -127,8 +149,9 @@ impl Pool {
         &self,
         request: &Request,
         batches: &[RecordBatch],
-        deadline: Instant,
+        until: Until,
     ) -> Result<(Reply, Vec<RecordBatch>), Trouble> {
+        let deadline = until.deadline;
         let request = frame(request, batches).map_err(Trouble::Stopped)?;
         if request.len() > self.config.limits.request_bytes_max {
             return Err(Trouble::Stopped(Failure::Limit));
@@ -143,7 +166,8 @@ impl Pool {
                 started.map_err(|_| Trouble::NoWorker)?.map_err(|_| Trouble::NoWorker)?
             }
         };
-        let answered = timeout_at(deadline, worker.exchange(&request, self.config.answer_bytes_max)).await;
+        let late = Instant::now().checked_add(until.longest).map_or(deadline, |late| late.min(deadline));
+        let answered = timeout_at(late, worker.exchange(&request, self.config.answer_bytes_max)).await;
         let answer = answered.map_err(|_| Trouble::Stopped(Failure::Time))?.map_err(Trouble::Stopped)?;
         let reply = parts::<Reply>(&answer).map_err(|_| Trouble::Stopped(Failure::Worker))?;
         // One that failed may have little memory left.

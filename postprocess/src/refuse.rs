@@ -38,6 +38,12 @@ pub(super) fn too_much() -> Refusal {
     Refusal::whole(Rule::Size, message, PLAIN)
 }
 
+/// The refusal of a statement whose joins can make more rows than they may.
+pub(super) fn too_many_rows() -> Refusal {
+    let message = "The joins of the statement can make too many rows: an equality of a join must tell the rows of one side apart.";
+    Refusal::whole(Rule::Size, message, JOINED)
+}
+
 /// A refusal of the postprocessing text. It has no place, because the text was rewritten.
 pub(super) fn refusal(rule: Rule, message: &str, suggestion: &str) -> Refusal {
     Refusal::whole(rule, message, suggestion)

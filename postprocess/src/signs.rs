@@ -12,22 +12,56 @@
 /// Replicates of a plan that mixes rows.
 pub(super) const REPLICATES: usize = 32;
 
-/// How many companions a number has: first those that noise moves, then one for each world (`replicate::worlds`).
+/// Most companions that are moved by a whole interval.
+const WIDE_MAX: usize = 32;
+
+/// How many companions a number has: first those that noise moves, then those that are moved as far as a 95 % interval goes
+/// (`replicate::steps`), then one for each world (`replicate::worlds`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Companions {
     pub(super) signs: Signs,
+    pub(super) wide: usize,
     pub(super) worlds: usize,
 }
 
 impl Companions {
     /// All companions of a number.
     pub(super) fn count(self) -> usize {
-        self.signs.replicates() + self.worlds
+        self.first_world() + self.worlds
     }
 
     /// Whether a companion is of a world: noise does not move it.
     pub(super) fn is_world(self, companion: usize) -> bool {
-        companion >= self.signs.replicates()
+        companion >= self.first_world()
+    }
+
+    /// The first companion of a world.
+    pub(super) fn first_world(self) -> usize {
+        self.signs.replicates() + self.wide
+    }
+
+    /// Whether a companion is moved by a whole interval.
+    pub(super) fn is_wide(self, companion: usize) -> bool {
+        (self.signs.replicates()..self.first_world()).contains(&companion)
+    }
+
+    /// How many of these releases of so many numbers together need. All rows of a number go the same way, and the ways of three
+    /// numbers are in all combinations: a Hadamard matrix and its negative.
+    pub(super) fn wide_of(numbers: usize) -> usize {
+        match numbers {
+            0 | 1 => 2,
+            2 => 4,
+            numbers => (2 * (numbers + 1).next_power_of_two()).min(WIDE_MAX),
+        }
+    }
+
+    /// Which way such a companion of a number goes.
+    pub(super) fn wide_sign(self, companion: usize, number: usize) -> f64 {
+        let at = companion.saturating_sub(self.signs.replicates());
+        let order = if self.wide > 4 { self.wide / 2 } else { self.wide };
+        let code = number % order.saturating_sub(1).max(1) + 1;
+        let is_negative = parity((at % order.max(1)) & code) != (at >= order);
+        if is_negative { -1.0 } else { 1.0 }
     }
 }
 

@@ -28,6 +28,7 @@ use datafusion::physical_plan::{
 use super::released::{ReleasedTable, STATED};
 use super::signs::Companions;
 use crate::error::Failure;
+use shoal_anonymity::budget::Z_95;
 
 /// The place of the release with the number `at`.
 #[derive(Clone, Debug)]
@@ -135,18 +136,33 @@ impl Filled {
             Place::Companion { number, replicate } if self.companions.is_world(replicate) => {
                 released(keys + number)
             }
+            Place::Companion { number, replicate } if self.companions.is_wide(replicate) => {
+                self.moved(at, number, |_, cell| Z_95 * self.companions.wide_sign(replicate, cell))
+            }
             Place::Companion { number, replicate } => {
-                let (value, sd) = (released(keys + number)?, released(keys + numbers + number)?);
-                let value = value.as_primitive_opt::<Float64Type>().ok_or(Failure::Internal)?;
-                let sd = sd.as_primitive_opt::<Float64Type>().ok_or(Failure::Internal)?;
-                let cell =
-                    self.moved.iter().position(|moved| *moved == (at, number)).ok_or(Failure::Internal)?;
-                let pairs = value.iter().zip(sd.iter()).enumerate();
-                let moved = pairs
-                    .map(|(row, (x, sd))| Some(x? + self.companions.signs.sign(replicate, row, cell) * sd?));
-                Ok(Arc::new(moved.collect::<Float64Array>()))
+                self.moved(at, number, |row, cell| self.companions.signs.sign(replicate, row, cell))
             }
         }
+    }
+
+    /// A number of a release, moved by so many deviations; by row and by number among those that are moved.
+    fn moved(
+        &self,
+        at: usize,
+        number: usize,
+        by: impl Fn(usize, usize) -> f64,
+    ) -> std::result::Result<ArrayRef, Failure> {
+        let table = self.tables.get(at).ok_or(Failure::Internal)?;
+        let (keys, numbers) = (table.schema.keys.len(), table.schema.numbers.len());
+        let released = |at: usize| table.batch.columns().get(at).cloned().ok_or(Failure::Internal);
+
+        let (value, sd) = (released(keys + number)?, released(keys + numbers + number)?);
+        let value = value.as_primitive_opt::<Float64Type>().ok_or(Failure::Internal)?;
+        let sd = sd.as_primitive_opt::<Float64Type>().ok_or(Failure::Internal)?;
+        let cell = self.moved.iter().position(|moved| *moved == (at, number)).ok_or(Failure::Internal)?;
+        let pairs = value.iter().zip(sd.iter()).enumerate();
+        let moved = pairs.map(|(row, (x, sd))| Some(x? + by(row, cell) * sd?));
+        Ok(Arc::new(moved.collect::<Float64Array>()))
     }
 }
 

@@ -31,7 +31,7 @@ pub struct WorkerLimits {
     pub memory_bytes_max: usize,
     /// Most rows of an answer.
     pub rows_max: usize,
-    /// Most rows that a join without an equality makes.
+    /// Most rows that a join can make.
     pub pairs_max: usize,
 }
 

@@ -302,6 +302,7 @@ impl Engine {
             sizes: is_timed.then(sizes),
             budget,
             is_audited: entry.is_kept(),
+            key_id: grant.key_id.clone(),
             regions: grant.regions.clone(),
             request: request.clone(),
             now_ms,

@@ -11,8 +11,8 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{Join, Projection};
 use datafusion::logical_expr::{BinaryExpr, Expr, JoinConstraint, JoinType, LogicalPlan, Operator, lit};
 
-use super::linear::total_of_mean;
-use super::relation::{Absent, Noise, Noisy, Relation, Replication, Side};
+use super::linear::{total_of_mean, with_wide_bounds};
+use super::relation::{Absent, Caveat, Noise, Noisy, Relation, Replication, Side};
 use super::units::{self, Unit};
 use crate::refuse::{JOINED, Stop, stop};
 use crate::slot::Slot;
@@ -67,6 +67,7 @@ impl Relation {
             return None;
         }
         let (mut is_noisy, mut is_decided, mut is_lost) = (false, has_subquery(expr), false);
+        let mut is_stepped = self.has_step(expr);
         let mut caveats = BTreeSet::new();
         // The closure never fails, so neither does the walk.
         let _ = expr.apply(|e| {
@@ -77,6 +78,7 @@ impl Relation {
                     Some(Noise::Decided) => is_decided = true,
                     Some(Noise::Noisy(noisy)) => {
                         is_noisy = true;
+                        is_stepped |= noisy.is_stepped;
                         caveats.extend(noisy.caveats.iter().copied());
                     }
                     // What is computed with it is another number where the group is there.
@@ -95,7 +97,8 @@ impl Relation {
         match is_noisy {
             true if is_number(ty) => {
                 let (unit, ends) = (self.unit(expr), self.ends(expr).map(Box::new));
-                Some(Noise::Noisy(Noisy { unit, caveats, ends, ..Noisy::default() }))
+                caveats.extend(self.is_chosen(expr).then_some(Caveat::Chosen));
+                Some(Noise::Noisy(Noisy { unit, caveats, ends, is_stepped, ..Noisy::default() }))
             }
             true => Some(Noise::Decided),
             false => is_decided.then_some(Noise::Decided),
@@ -162,7 +165,7 @@ impl Relation {
 
     /// The expression over the companions of one replicate.
     pub(super) fn moved(&self, expr: &Expr, replicate: usize) -> Result<Expr, Stop> {
-        let moved = expr.clone().transform_up(|e| {
+        let moved = with_wide_bounds(expr.clone())?.transform_up(|e| {
             let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
             let companion = match self.noise_of(column) {
                 Some(Noise::Noisy(noisy)) => noisy.moved.get(replicate),

@@ -1,17 +1,22 @@
-//! Numbers whose interval is known without companions: a released number times or plus constants, and a mean.
+//! Numbers whose interval is known without companions: a released number times or plus constants, rounded or not, and a mean.
+//!
+//! Rounding and a bound that is a constant keep the order of numbers, so what they make of an interval's ends holds what they
+//! make of the truth. The deviation is that of the number before.
 //!
 //! A mean is written by the language as `CASE WHEN n > 0 THEN least(greatest(t / n + center, low), high) END` over a released
 //! sum t and a released count n. Its interval is Fieller's (1954): all m for which `|t - m n| <= z sd(t - m n)`, which holds
 //! the true ratio with the stated probability however near n is to zero. Where n is not told from zero that set is
-//! unbounded: then the interval is from `low` to `high`, the bounds of the values themselves.
+//! unbounded: then the interval is from `low` to `high`, the bounds of the values themselves. A mean that the bounds have moved
+//! takes its interval along before they cut it off: so a mean at a bound keeps an interval that says how little is known of it,
+//! also where the interval of the ratio does not meet the bounds at all.
 //!
 //! Invariants: an interval that is stated here holds the number. Not here: intervals from companions (`answer`).
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::functions::core::expr_fn::{greatest, least};
 use datafusion::functions::math::expr_fn::{abs, sqrt};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{BinaryExpr, Case, Expr, Operator, lit, when};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, Operator, TryCast, lit, when};
 
 use super::relation::{Bare, Noise, Noisy, Relation, Replication};
 use crate::refuse::Stop;
@@ -20,6 +25,8 @@ use shoal_anonymity::budget::Z_95;
 
 /// A mean, taken apart.
 struct Mean<'e> {
+    condition: &'e Expr,
+    ratio: &'e Expr,
     total: &'e Expr,
     count: &'e Expr,
     center: Option<&'e Expr>,
@@ -60,7 +67,8 @@ fn stated<'e>(expr: &'e Expr, input: &Relation) -> Result<Option<(&'e Expr, Stat
         None => bare(core, input),
     };
     let Some([sd, low, high]) = own else { return Ok(None) };
-    let slope = with(expr, core, &sd)? - with(expr, core, &lit(0.0))?;
+    let smooth = smooth(expr, core)?;
+    let slope = with(&smooth, core, &sd)? - with(&smooth, core, &lit(0.0))?;
     Ok(Some((core, [abs(slope), with(expr, core, &low)?, with(expr, core, &high)?])))
 }
 
@@ -81,7 +89,7 @@ fn core(expr: &Expr) -> Option<&Expr> {
         Expr::Column(_) => Some(expr),
         Expr::Case(_) => mean(expr).map(|_| expr),
         Expr::Alias(alias) => core(&alias.expr),
-        Expr::Cast(cast) if is_fractional(cast.field.data_type()) => core(&cast.expr),
+        Expr::Cast(cast) if cast.field.data_type().is_numeric() => core(&cast.expr),
         Expr::Negative(inner) => core(inner),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
             Operator::Plus | Operator::Minus | Operator::Multiply if is_constant(left) => core(right),
@@ -92,22 +100,20 @@ fn core(expr: &Expr) -> Option<&Expr> {
             }
             _ => None,
         },
-        Expr::ScalarFunction(call) => core(rounded(call)?),
+        Expr::ScalarFunction(call) => core(kept_in_order(call)?),
         _ => None,
     }
 }
 
-/// What a call rounds to a number of places.
-fn rounded(call: &ScalarFunction) -> Option<&Expr> {
-    match call.args.as_slice() {
-        [inner] if call.func.name() == "round" => Some(inner),
-        [inner, places] if call.func.name() == "round" && is_constant(places) => Some(inner),
+/// What a call rounds, or keeps within a constant.
+fn kept_in_order(call: &ScalarFunction) -> Option<&Expr> {
+    match (call.func.name(), call.args.as_slice()) {
+        ("round" | "trunc" | "floor" | "ceil", [inner]) => Some(inner),
+        ("round" | "trunc", [inner, places]) if is_constant(places) => Some(inner),
+        ("greatest" | "least", [inner, bound]) if is_constant(bound) => Some(inner),
+        ("greatest" | "least", [bound, inner]) if is_constant(bound) => Some(inner),
         _ => None,
     }
-}
-
-fn is_fractional(ty: &datafusion::arrow::datatypes::DataType) -> bool {
-    ty.is_floating() || ty.is_decimal()
 }
 
 fn is_constant(expr: &Expr) -> bool {
@@ -119,15 +125,31 @@ fn is_constant(expr: &Expr) -> bool {
     }
 }
 
-/// The expression with something else in the place of its core, and not rounded.
-fn with(expr: &Expr, core: &Expr, other: &Expr) -> Result<Expr, Stop> {
-    let replaced = expr.clone().transform_up(|e| {
+/// The expression without rounding and bounds around its core.
+fn smooth(expr: &Expr, core: &Expr) -> Result<Expr, Stop> {
+    let smooth = expr.clone().transform_down(|e| {
         Ok(match &e {
-            _ if e == *core => Transformed::yes(other.clone()),
-            Expr::ScalarFunction(call) => match rounded(call).cloned() {
+            _ if e == *core => Transformed::new(e, false, TreeNodeRecursion::Jump),
+            Expr::Cast(cast) if cast.field.data_type().is_integer() => Transformed::yes(float(&cast.expr)),
+            Expr::ScalarFunction(call) => match kept_in_order(call).cloned() {
                 Some(inner) => Transformed::yes(inner),
                 None => Transformed::no(e),
             },
+            _ => Transformed::no(e),
+        })
+    })?;
+    Ok(smooth.data)
+}
+
+/// The expression with something else in the place of its core.
+fn with(expr: &Expr, core: &Expr, other: &Expr) -> Result<Expr, Stop> {
+    let replaced = expr.clone().transform_down(|e| {
+        Ok(match &e {
+            _ if e == *core => Transformed::new(other.clone(), true, TreeNodeRecursion::Jump),
+            // An end that is not known is no whole number.
+            Expr::Cast(cast) if cast.field.data_type().is_integer() => Transformed::yes(Expr::TryCast(
+                TryCast::new(cast.expr.clone(), cast.field.data_type().clone()),
+            )),
             _ => Transformed::no(e),
         })
     })?;
@@ -148,6 +170,7 @@ fn mean(expr: &Expr) -> Option<Mean<'_>> {
     };
     let (inner, high) = of_two("least", then)?;
     let (inner, low) = of_two("greatest", inner)?;
+    let centred = inner;
     let (ratio, center) = match inner {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus, right }) => {
             (left.as_ref(), Some(right.as_ref()))
@@ -158,7 +181,29 @@ fn mean(expr: &Expr) -> Option<Mean<'_>> {
         return None;
     };
     let is_mean = left == count && is_constant(right) && center.is_none_or(is_constant);
-    (is_mean && is_constant(low) && is_constant(high)).then_some(Mean { total, count, center, low, high })
+    (is_mean && is_constant(low) && is_constant(high)).then_some(Mean {
+        condition,
+        ratio: centred,
+        total,
+        count,
+        center,
+        low,
+        high,
+    })
+}
+
+/// The same expression with means that may be as far out of their bounds as these are from each other: companions of a mean at
+/// a bound, which must not all be that bound.
+pub(super) fn with_wide_bounds(expr: Expr) -> Result<Expr, Stop> {
+    let wide = expr.transform_down(|e| {
+        let Some(of) = mean(&e) else { return Ok(Transformed::no(e)) };
+        let (low, high) = (float(of.low), float(of.high));
+        let width = high.clone() - low.clone();
+        let wide = least(vec![greatest(vec![of.ratio.clone(), low - width.clone()]), high + width]);
+        let wide = when(of.condition.clone(), wide).end()?;
+        Ok(Transformed::new(wide, true, TreeNodeRecursion::Jump))
+    })?;
+    Ok(wide.data)
 }
 
 fn of_two<'e>(name: &str, expr: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
@@ -172,7 +217,8 @@ fn of_two<'e>(name: &str, expr: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
 }
 
 impl Mean<'_> {
-    /// Fieller's interval, within the bounds; the deviation is that of a normal estimate with an interval of this width.
+    /// Fieller's interval, moved and cut off by the bounds; the deviation is that of a normal estimate with an interval of the
+    /// width that it had before, or that of the bounds if they are nearer.
     fn stated(&self, input: &Relation) -> Result<Option<Stated>, Stop> {
         let (Some([total_sd, ..]), Some([count_sd, ..])) = (bare(self.total, input), bare(self.count, input))
         else {
@@ -185,15 +231,22 @@ impl Mean<'_> {
             lit(Z_95 * Z_95) * (square(&total_sd) * known.clone() + square(&count_sd) * square(&total));
         // It is not negative where `known` is above zero; elsewhere it is not used.
         let root = sqrt(abs(root));
-        let end = |root: Expr, otherwise: &Expr| -> Result<Expr, Stop> {
-            let mean = (total.clone() * count.clone() + root) / known.clone();
-            let mean = self.center.map_or(mean.clone(), |center| mean + center.clone());
-            let mean = least(vec![greatest(vec![mean, self.low.clone()]), self.high.clone()]);
-            Ok(when(known.clone().gt(lit(0.0)), mean).otherwise(float(otherwise))?)
+        let centred = |mean: Expr| self.center.map_or(mean.clone(), |center| mean + center.clone());
+        let within = |mean: Expr| least(vec![greatest(vec![mean, float(self.low)]), float(self.high)]);
+        let told = |end: Expr, otherwise: Expr| -> Result<Expr, Stop> {
+            Ok(when(known.clone().gt(lit(0.0)), end).otherwise(otherwise)?)
         };
-        let (low, high) = (end(-root.clone(), self.low)?, end(root, self.high)?);
-        let sd = (high.clone() - low.clone()) / lit(2.0 * Z_95);
-        Ok(Some([sd, low, high]))
+        let mean = centred(total.clone() / count.clone());
+        let moved = within(mean.clone()) - mean;
+        let free = |root: Expr| centred((total.clone() * count.clone() + root) / known.clone());
+        let low = free(-root.clone());
+        let low = within(least(vec![low.clone(), low + moved.clone()]));
+        let high = free(root.clone());
+        let high = within(greatest(vec![high.clone(), high + moved]));
+        let width = float(self.high) - float(self.low);
+        let sd = least(vec![lit(2.0) * root / known.clone(), width.clone()]);
+        let sd = told(sd, width)? / lit(2.0 * Z_95);
+        Ok(Some([sd, told(low, float(self.low))?, told(high, float(self.high))?]))
     }
 }
 

@@ -15,6 +15,8 @@
 //! - `nodes`: what becomes of each node of a plan (`rows`: of aggregates and windows, `sets`: of joins and unions)
 //! - `relation`: a rewritten node, and how its columns depend on noise
 //! - `exprs`: what an expression depends on, and its companions; `units`: its unit
+//! - `picked`: keys that conditions compare with noise
+//! - `steps`: numbers that jump where noise crosses a condition, and the largest of noisy numbers
 //! - `linear`: intervals that need no companions; `worlds`: what groups may be that are not shown
 //!
 //! Not here: which plans are allowed (`gate`), the companions' values (`evaluate`).
@@ -22,9 +24,11 @@
 mod exprs;
 mod linear;
 mod nodes;
+mod picked;
 mod relation;
 mod rows;
 mod sets;
+mod steps;
 mod units;
 mod worlds;
 
@@ -57,6 +61,8 @@ pub(super) struct Output {
     /// Positions of what is stated, in the order of [`STATED`], and of the companions.
     pub(super) stated: Option<[usize; STATED.len()]>,
     pub(super) moved: Vec<usize>,
+    /// Positions of the companions in which conditions are moved by a whole interval.
+    pub(super) steps: Vec<usize>,
     /// Positions of the companions of worlds.
     pub(super) worlds: Vec<usize>,
     /// What may be missing from what the answer's rows were chosen by; in the first column's.
@@ -68,7 +74,7 @@ pub(super) struct Output {
 /// # Errors
 /// A refusal of what no error bar can be made for.
 pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Result<Replicated, Stop> {
-    let bare = with_companions(plan, releases, Companions { signs: Signs::None, worlds: 0 })?;
+    let bare = with_companions(plan, releases, Companions { signs: Signs::None, wide: 0, worlds: 0 })?;
     let is_mixed = |output: &Output| matches!(&output.noise, Some(Noise::Noisy(n)) if n.bare.is_none());
     if !bare.outputs.iter().any(is_mixed) {
         return Ok(bare);
@@ -78,7 +84,13 @@ pub(super) fn replicate(plan: &LogicalPlan, releases: &[ReleasedSchema]) -> Resu
         true => Signs::row(numbers),
         false => Signs::rows(numbers),
     };
-    with_companions(plan, releases, Companions { signs, worlds: worlds::count(plan, releases) })
+    let is_stepped =
+        |output: &Output| matches!(&output.noise, Some(Noise::Noisy(n)) if n.bare.is_none() && n.is_stepped);
+    let wide = match bare.outputs.iter().any(is_stepped) {
+        true => Companions::wide_of(numbers),
+        false => 0,
+    };
+    with_companions(plan, releases, Companions { signs, wide, worlds: worlds::count(plan, releases) })
 }
 
 fn with_companions(
@@ -93,16 +105,18 @@ fn with_companions(
     let mut outputs = Vec::with_capacity(columns.len());
     let units = units::of_keys(plan, releases);
     for ((column, noise), unit) in columns.into_iter().zip(relation.noise).zip(units) {
-        let (moved, worlds) = (Vec::new(), Vec::new());
+        let (moved, steps, worlds) = (Vec::new(), Vec::new(), Vec::new());
         let absence = std::mem::take(&mut replication.absence);
-        let mut output = Output { name: column.name, noise, unit, stated: None, moved, worlds, absence };
+        let mut output =
+            Output { name: column.name, noise, unit, stated: None, moved, steps, worlds, absence };
         if let Some(Noise::Noisy(noisy)) = &output.noise {
             if let Some(bare) = &noisy.bare {
                 output.stated = Some(bare.stated.each_ref().map(|column| position(&mut shown, column)));
             } else {
                 output.moved = noisy.moved.iter().map(|moved| position(&mut shown, moved)).collect();
-                let replicates = companions.signs.replicates().min(output.moved.len());
-                output.worlds = output.moved.split_off(replicates);
+                output.worlds = output.moved.split_off(companions.first_world().min(output.moved.len()));
+                let wide = output.moved.split_off(companions.signs.replicates().min(output.moved.len()));
+                output.steps = if noisy.is_stepped { wide } else { Vec::new() };
             }
         }
         outputs.push(output);

@@ -25,8 +25,11 @@ impl Replication<'_> {
             LogicalPlan::Projection(node) => self.projection(node),
             LogicalPlan::Filter(node) => {
                 let mut input = self.relation(&node.input)?;
-                input.is_decided |= input.decides(&node.predicate);
+                let decides = input.decides(&node.predicate);
+                input.is_decided |= decides;
+                input.is_picked |= decides;
                 self.chooses(&node.predicate, &input)?;
+                self.pick(node, &mut input);
                 input.plan =
                     LogicalPlan::Filter(Filter::try_new(node.predicate.clone(), Arc::new(input.plan))?);
                 Ok(input)
@@ -64,7 +67,7 @@ impl Replication<'_> {
             let withheld = of.withheld.filter(|_| !release.left_out);
             let ends = withheld.map(|(low, high)| Box::new([end(low), end(high)]));
             let (unit, caveats) = (of.unit.clone(), BTreeSet::new());
-            noise.push(Some(Noise::Noisy(Noisy { bare, moved, unit, caveats, ends })));
+            noise.push(Some(Noise::Noisy(Noisy { bare, moved, unit, caveats, is_stepped: false, ends })));
         }
         let source = Slot { at, is_wide: true, columns: wide.fields }.source();
         let scan = TableScanBuilder::new(table.clone(), source).build()?;
@@ -75,6 +78,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: Some(column(format!("{name}.row"))),
             is_decided: release.shown_from.is_some(),
+            is_picked: false,
             missing: release.missing(),
         })
     }
@@ -104,7 +108,7 @@ impl Replication<'_> {
                 if noisy.moved.is_empty() {
                     noisy.moved = self.fresh_moved();
                     for (w, moved) in noisy.moved.iter().enumerate() {
-                        extra.push(input.moved(expr, w)?.alias(&moved.name));
+                        extra.push(self.companion(&input, expr, w)?.alias(&moved.name));
                     }
                 }
                 if noisy.bare.is_none() {
@@ -127,6 +131,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: input.row,
             is_decided: input.is_decided,
+            is_picked: input.is_picked,
             missing: input.missing,
         })
     }
@@ -139,7 +144,9 @@ impl Replication<'_> {
             expr.push(SortExpr::new(Expr::Column(row.clone()), true, false));
         }
         if node.fetch.is_some() {
-            input.is_decided |= node.expr.iter().any(|sort| input.decides(&sort.expr));
+            let decides = node.expr.iter().any(|sort| input.decides(&sort.expr));
+            input.is_decided |= decides;
+            input.is_picked |= decides;
         }
         input.plan = LogicalPlan::Sort(Sort { expr, input: Arc::new(input.plan), fetch: node.fetch });
         Ok(input)
@@ -148,7 +155,9 @@ impl Replication<'_> {
     fn limit(&mut self, node: &Limit) -> Result<Relation, Stop> {
         let mut input = self.relation(&node.input)?;
         if let LogicalPlan::Sort(sort) = node.input.as_ref() {
-            input.is_decided |= sort.expr.iter().any(|sort| input.decides(&sort.expr));
+            let decides = sort.expr.iter().any(|sort| input.decides(&sort.expr));
+            input.is_decided |= decides;
+            input.is_picked |= decides;
         }
         let (skip, fetch) = (node.skip.clone(), node.fetch.clone());
         input.plan = LogicalPlan::Limit(Limit { skip, fetch, input: Arc::new(input.plan) });
@@ -186,6 +195,7 @@ fn clean(plan: &LogicalPlan) -> Relation {
         subqueries: Vec::new(),
         row: None,
         is_decided: false,
+        is_picked: false,
         missing: Missing::default(),
     }
 }

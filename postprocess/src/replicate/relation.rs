@@ -80,6 +80,9 @@ pub(crate) struct Noisy {
     pub(crate) moved: Vec<Column>,
     pub(crate) unit: Option<String>,
     pub(crate) caveats: BTreeSet<Caveat>,
+    /// Whether it jumps where noise crosses a condition: then its wide companions are itself with the conditions moved, and
+    /// otherwise itself computed from moved numbers.
+    pub(crate) is_stepped: bool,
     /// Constants between which the number is where its group is not shown, if they are known.
     pub(crate) ends: Option<Box<[Expr; 2]>>,
 }
@@ -91,6 +94,10 @@ pub(crate) enum Caveat {
     Partial(u64),
     /// It may stand for a group that is not shown, of fewer than about so many people.
     Unknown(u64),
+    /// Noise decided what it is made of.
+    Chosen,
+    /// Noise adds to it: it is a measure of how far numbers are apart.
+    Spread,
     /// It may stand for days that have expired and are left out.
     LeftOut,
     /// A UNION put exact numbers into its column.
@@ -121,6 +128,8 @@ pub(super) struct Relation {
     pub(super) row: Option<Column>,
     /// Whether noise decided which rows there are.
     pub(super) is_decided: bool,
+    /// Whether a condition or an order by noisy numbers did.
+    pub(super) is_picked: bool,
     /// Why rows may not be here.
     pub(super) missing: Missing,
 }
@@ -185,7 +194,7 @@ impl<'a> Replication<'a> {
     pub(super) fn next_worlds(&mut self) -> [usize; 2] {
         let sides = self.companions.worlds / 2;
         let Some(last) = sides.checked_sub(1) else { return [usize::MAX; 2] };
-        let first = self.companions.signs.replicates() + 1 + 2 * self.world.min(last);
+        let first = self.companions.first_world() + 1 + 2 * self.world.min(last);
         self.world += 1;
         [first, first + 1]
     }

@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Column;
+use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::logical_plan::{Aggregate, Window};
 use datafusion::logical_expr::{Expr, LogicalPlan, WindowFunctionDefinition};
 
 use super::exprs::is_number;
 use super::relation::{Caveat, Missing, Noise, Noisy, Relation, Replication};
+use super::steps::{self, Extreme};
 use super::units::SAME_OVER_ROWS;
 use crate::functions::is_aggregate;
 use crate::refuse::{FILLED, Stop, stop};
@@ -23,20 +26,23 @@ struct Call<'a> {
     ty: &'a DataType,
     /// Whether noise decided which rows there are, or in what order.
     is_chosen: bool,
+    /// Whether noisy numbers did.
+    is_picked: bool,
 }
 
 impl Replication<'_> {
     pub(super) fn aggregate(&mut self, node: &Aggregate) -> Result<Relation, Stop> {
         let input = self.relation(&node.input)?;
-        let mut is_decided = input.is_decided;
+        let (mut is_decided, mut is_picked) = (input.is_decided, input.is_picked);
         let mut noise = Vec::with_capacity(node.group_expr.len() + node.aggr_expr.len());
         for (expr, field) in node.group_expr.iter().zip(node.schema.fields()) {
             let of =
                 input.noise(expr, field.data_type()).map(|of| without_companions(&of, field.data_type()));
             is_decided |= of.is_some();
+            is_picked |= of.is_some();
             noise.push(of);
         }
-        let mut aggregates = node.aggr_expr.clone();
+        let (mut aggregates, mut extremes) = (node.aggr_expr.clone(), Vec::new());
         let fields = node.schema.fields().iter().skip(node.group_expr.len());
         for (expr, field) in node.aggr_expr.iter().zip(fields) {
             let Some(function) = function_of(expr) else {
@@ -44,20 +50,31 @@ impl Replication<'_> {
                 continue;
             };
             let params = &function.params;
-            let is_chosen =
-                is_decided || params.filter.as_deref().is_some_and(|filter| input.decides(filter));
+            let is_filtered = params.filter.as_deref().is_some_and(|filter| input.decides(filter));
+            let (is_chosen, is_picked) = (is_decided || is_filtered, is_picked || is_filtered);
             let (name, args, ty) = (function.func.name(), params.args.as_slice(), field.data_type());
             // Without a key there is one row, in which it is said what is missing.
             if !node.group_expr.is_empty() {
                 input.may_be_put_together(name, args)?;
             }
-            noise.push(match input.over_rows(&Call { name, args, ty, is_chosen }) {
+            noise.push(match input.over_rows(&Call { name, args, ty, is_chosen, is_picked }) {
                 Some(Noise::Noisy(_)) if params.distinct => Some(Noise::Lost),
                 Some(Noise::Noisy(noisy)) => {
                     let moved = self.fresh_moved();
+                    if steps::is_extreme(name) && self.companions.wide > 0 {
+                        let rows = self.fresh_column();
+                        aggregates.push(counted(function).alias(&rows.name));
+                        let of = Column::from((None, field));
+                        extremes.push(Extreme { of, moved: moved.clone(), rows });
+                    }
                     for (w, column) in moved.iter().enumerate() {
                         let mut one = function.clone();
-                        one.params.args = moved_all(&input, &params.args, w)?;
+                        // Of the largest number it is asked where each may be, and not what it jumps by.
+                        let companion = |arg: &Expr| match steps::is_extreme(name) {
+                            true => input.moved(arg, w),
+                            false => self.companion(&input, arg, w),
+                        };
+                        one.params.args = params.args.iter().map(companion).collect::<Result<_, Stop>>()?;
                         aggregates.push(Expr::AggregateFunction(one).alias(&column.name));
                     }
                     Some(Noise::Noisy(Noisy { moved, ..noisy }))
@@ -67,13 +84,15 @@ impl Replication<'_> {
         }
         let is_grouped = !node.group_expr.is_empty();
         let plan = Aggregate::try_new(Arc::new(input.plan), node.group_expr.clone(), aggregates)?;
+        let plan = self.widened(LogicalPlan::Aggregate(plan), &extremes, &mut noise)?;
         Ok(Relation {
-            plan: LogicalPlan::Aggregate(plan),
+            plan,
             schema: Arc::clone(&node.schema),
             noise,
             subqueries: Vec::new(),
             row: None,
             is_decided: is_decided && is_grouped,
+            is_picked: is_picked && is_grouped,
             // Without a key there is a row whatever the groups are.
             missing: if is_grouped { input.missing } else { Missing::default() },
         })
@@ -90,19 +109,21 @@ impl Replication<'_> {
                 continue;
             };
             let params = &function.params;
-            let mut is_chosen =
-                input.is_decided || params.filter.as_deref().is_some_and(|f| input.decides(f));
-            is_chosen |= params.partition_by.iter().any(|e| input.decides(e));
-            is_chosen |= params.order_by.iter().any(|sort| input.decides(&sort.expr));
+            let mut decided = params.filter.as_deref().is_some_and(|f| input.decides(f));
+            decided |= params.partition_by.iter().any(|e| input.decides(e));
+            decided |= params.order_by.iter().any(|sort| input.decides(&sort.expr));
             let (name, args, ty) = (name_of(&function.fun), params.args.as_slice(), field.data_type());
             input.may_be_put_together(name, args)?;
-            noise.push(match input.over_rows(&Call { name, args, ty, is_chosen }) {
+            // Of rows of a window that are not counted, the largest has no wider interval, but a note.
+            let is_picked = input.is_picked || decided || steps::is_extreme(name);
+            let is_chosen = input.is_decided || decided;
+            noise.push(match input.over_rows(&Call { name, args, ty, is_chosen, is_picked }) {
                 Some(Noise::Noisy(_)) if params.distinct => Some(Noise::Lost),
                 Some(Noise::Noisy(noisy)) => {
                     let moved = self.fresh_moved();
                     for (w, column) in moved.iter().enumerate() {
                         let mut one = function.clone();
-                        one.params.args = moved_all(&input, &params.args, w)?;
+                        one.params.args = self.moved_all(&input, &params.args, w)?;
                         exprs.push(Expr::WindowFunction(Box::new(one)).alias(&column.name));
                     }
                     Some(Noise::Noisy(Noisy { moved, ..noisy }))
@@ -137,12 +158,15 @@ impl Relation {
     fn over_rows(&self, call: &Call<'_>) -> Option<Noise> {
         let mut of = call.is_chosen.then_some(Noise::Decided);
         let mut caveats = BTreeSet::new();
-        let mut is_noisy = false;
+        let (mut is_noisy, mut is_stepped) = (false, steps::is_extreme(call.name));
         for arg in call.args {
             match self.noise(arg, call.ty) {
                 Some(Noise::Lost) => return Some(Noise::Lost),
                 Some(Noise::Noisy(noisy)) if is_number(call.ty) => {
                     is_noisy = true;
+                    // The largest of numbers that jump is not known as that of others is.
+                    caveats.extend((is_stepped && noisy.is_stepped).then_some(Caveat::Chosen));
+                    is_stepped |= noisy.is_stepped;
                     caveats.extend(noisy.caveats);
                 }
                 Some(Noise::Noisy(_) | Noise::Absent(_) | Noise::Decided) => of = Some(Noise::Decided),
@@ -154,9 +178,11 @@ impl Relation {
         }
         // What is added up misses the groups that are not shown.
         caveats.extend(self.missing.shown_from.filter(|_| is_aggregate(call.name)).map(Caveat::Partial));
+        caveats.extend(call.is_picked.then_some(Caveat::Chosen));
+        caveats.extend(steps::is_spread(call.name).then_some(Caveat::Spread));
         let unit =
             call.args.first().filter(|_| SAME_OVER_ROWS.contains(&call.name)).and_then(|arg| self.unit(arg));
-        Some(Noise::Noisy(Noisy { unit, caveats, ..Noisy::default() }))
+        Some(Noise::Noisy(Noisy { unit, caveats, is_stepped, ..Noisy::default() }))
     }
 }
 
@@ -192,6 +218,16 @@ fn window_of(expr: &Expr) -> Option<&WindowFunction> {
     }
 }
 
-fn moved_all(input: &Relation, args: &[Expr], replicate: usize) -> Result<Vec<Expr>, Stop> {
-    args.iter().map(|arg| input.moved(arg, replicate)).collect()
+/// How many rows an aggregate is of.
+fn counted(function: &AggregateFunction) -> Expr {
+    let mut one = function.clone();
+    one.func = count_udaf();
+    one.params.args.truncate(1);
+    Expr::AggregateFunction(one)
+}
+
+impl Replication<'_> {
+    fn moved_all(&self, input: &Relation, args: &[Expr], companion: usize) -> Result<Vec<Expr>, Stop> {
+        args.iter().map(|arg| self.companion(input, arg, companion)).collect()
+    }
 }

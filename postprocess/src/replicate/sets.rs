@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, cast, lit}
 
 use super::super::released::STATED;
 use super::exprs::is_number;
+use super::picked;
 use super::relation::{Bare, Caveat, Missing, Noise, Noisy, Relation, Replication};
 use super::rows::without_companions;
 use super::worlds::{constant, keys};
@@ -36,12 +37,13 @@ impl Replication<'_> {
             JoinType::RightSemi | JoinType::RightAnti => self.is_chosen_by(left.missing),
             _ => {}
         }
+        let is_picked = picked::of_join(node, &left, &right);
         let decides = |(l, r): &(Expr, Expr)| left.decides(l) || right.decides(r);
-        let mut is_decided = left.is_decided || right.is_decided || node.on.iter().any(decides);
         let (left_plan, right_plan) = (Arc::new(left.plan.clone()), Arc::new(right.plan.clone()));
-        if let Some(filter) = &node.filter {
-            is_decided |= left.decides(filter) || right.decides(filter);
-        }
+        let filters = |filter: &Expr| left.decides(filter) || right.decides(filter);
+        let decided = node.on.iter().any(decides) || node.filter.iter().any(filters);
+        let is_decided = decided || left.is_decided || right.is_decided;
+        let is_chosen = decided || left.is_picked || right.is_picked;
         let of_left_side = left.noise.len();
         let mut noise: Vec<Option<Noise>> = match node.join_type {
             JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
@@ -53,6 +55,7 @@ impl Replication<'_> {
                 return Err(stop(Rule::Clause, "This join cannot be used.", JOINED));
             }
         };
+        picked::mark(&mut noise, of_output(node.join_type, &is_picked, of_left_side));
         let plan = Join::try_new(
             left_plan,
             right_plan,
@@ -73,7 +76,16 @@ impl Replication<'_> {
         if let Some(side) = of_right {
             plan = self.unmatched(plan, &side, others)?;
         }
-        Ok(Relation { plan, schema, noise, subqueries: Vec::new(), row: None, is_decided, missing })
+        Ok(Relation {
+            plan,
+            schema,
+            noise,
+            subqueries: Vec::new(),
+            row: None,
+            is_decided,
+            is_picked: is_chosen,
+            missing,
+        })
     }
 
     pub(super) fn distinct(&mut self, input: &LogicalPlan) -> Result<Relation, Stop> {
@@ -87,7 +99,8 @@ impl Replication<'_> {
             .map(|(noise, ty)| noise.as_ref().map(|noise| without_companions(noise, ty)))
             .collect();
         let plan = LogicalPlan::Projection(Projection::try_new(mains, Arc::new(input.plan))?);
-        let is_decided = input.is_decided || noise.iter().any(Option::is_some);
+        let decided = noise.iter().any(Option::is_some);
+        let (is_decided, is_picked) = (input.is_decided || decided, input.is_picked || decided);
         Ok(Relation {
             plan: LogicalPlan::Distinct(Distinct::All(Arc::new(plan))),
             schema: input.schema,
@@ -95,6 +108,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: None,
             is_decided,
+            is_picked,
             missing: input.missing,
         })
     }
@@ -105,6 +119,7 @@ impl Replication<'_> {
             inputs.push(self.relation(input)?);
         }
         let is_decided = inputs.iter().any(|input| input.is_decided);
+        let is_picked = inputs.iter().any(|input| input.is_picked);
         let missing = inputs.iter().fold(Missing::default(), |all, input| all.or(input.missing));
         let columns: Vec<Column> = node.schema.columns();
         let mut noise = Vec::with_capacity(columns.len());
@@ -125,8 +140,11 @@ impl Replication<'_> {
                     let pairs = from.stated.iter().zip(to.stated.iter());
                     exprs.extend(pairs.map(|(from, to)| Expr::Column(from.clone()).alias(&to.name)));
                 }
+                // Beside numbers that jump, one that does not has no condition that could be moved.
+                let is_still = united.is_stepped && own.is_some_and(|own| !own.is_stepped);
                 for (w, to) in united.moved.iter().enumerate() {
-                    let from = own.and_then(|own| own.moved.get(w)).cloned();
+                    let from = own.filter(|_| !(is_still && self.companions.is_wide(w)));
+                    let from = from.and_then(|own| own.moved.get(w)).cloned();
                     let from = from.map_or_else(|| main.clone(), Expr::Column);
                     exprs.push(cast(from, DataType::Float64).alias(&to.name));
                 }
@@ -141,6 +159,7 @@ impl Replication<'_> {
             subqueries: Vec::new(),
             row: None,
             is_decided,
+            is_picked,
             missing,
         })
     }
@@ -190,8 +209,19 @@ impl Replication<'_> {
             moved: self.fresh_moved(),
             unit: first.unit.clone().filter(|_| has_unit),
             caveats,
+            is_stepped: all.iter().any(|noisy| noisy.is_stepped),
             ends: None,
         }))
+    }
+}
+
+/// What is said of all columns of both sides, of those that a join gives.
+fn of_output<T>(join: JoinType, all: &[T], of_left: usize) -> &[T] {
+    let (left, right) = all.split_at(of_left.min(all.len()));
+    match join {
+        JoinType::LeftSemi | JoinType::LeftAnti => left,
+        JoinType::RightSemi | JoinType::RightAnti => right,
+        _ => all,
     }
 }
 

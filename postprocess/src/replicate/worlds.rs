@@ -90,7 +90,7 @@ impl Replication<'_> {
             *column = to;
             Ok(())
         };
-        let (replicates, worlds) = (self.companions.signs.replicates(), self.next_worlds());
+        let (replicates, worlds) = (self.companions.first_world(), self.next_worlds());
         for noisy in noise.iter_mut().flatten() {
             let Noise::Noisy(noisy) = noisy else { continue };
             noisy.caveats.extend(side.missing.unknown());

@@ -2,7 +2,9 @@
 //! hostile texts.
 #![allow(clippy::unwrap_used)]
 
+mod coverage;
 mod hostile;
+mod joined;
 mod noise;
 mod refusals;
 mod refused;

@@ -18,6 +18,8 @@ use crate::release::Preamble;
 /// Who asks, how exactly and when.
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
+    /// Public part of the key.
+    pub(super) key_id: &'a str,
     pub(super) regions: &'a [Region],
     pub(super) accuracy: Accuracy,
     pub(super) now_ms: i64,
@@ -76,7 +78,7 @@ impl Attempts {
         asker: Asker<'_>,
         work: &Work,
     ) -> Result<Prepared, QueryError> {
-        let Asker { regions, accuracy, now_ms, deadline } = asker;
+        let Asker { key_id, regions, accuracy, now_ms, deadline } = asker;
         #[cfg(test)]
         assert!(!self.panics, "a statement panics while it is read");
         let asking = self.asking(regions, now_ms);
@@ -89,7 +91,9 @@ impl Attempts {
         let of =
             releases.map(|(at, (query, charged))| schema(at, query, charged.as_deref().ok(), &self.registry));
         let schemas: Vec<ReleasedSchema> = of.collect::<Result<_, _>>()?;
+        let turn = self.postprocessor.turn(key_id, deadline).await?;
         self.postprocessor.check(&question.postprocess.sql, &schemas, deadline).await?;
+        drop(turn);
         let charged: Vec<Arc<ChargedQuery>> = charged.into_iter().collect::<Result<_, _>>()?;
         let texts: Vec<Arc<str>> = charged.iter().map(|charged| charged.query.to_string().into()).collect();
         let notes = question.notes.as_slice();

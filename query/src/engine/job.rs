@@ -99,6 +99,8 @@ impl Job {
                 groups.rows.iter().map(|(keys, numbers)| (keys.as_slice(), numbers.as_slice())).collect();
             tables.push(ReleasedTable::of(schema, &rows)?);
         }
+        let turn = postprocessor.turn(&asker, deadline).await;
+        let _turn = turn.map_err(|_| shoal_postprocess::Failure::Time)?;
         let (columns, batch) = postprocessor.run(&prepared.postprocess.sql, tables, deadline).await?;
         let mut preamble = prepared.preamble;
         preamble.paid(&answered.paid);

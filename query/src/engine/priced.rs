@@ -26,6 +26,8 @@ pub(super) struct ToPrice {
     /// Of blocks, where the time of answers is decided.
     pub(super) sizes: Option<SizeBounds>,
     pub(super) is_audited: bool,
+    /// Public part of the key that asks.
+    pub(super) key_id: String,
     pub(super) regions: Vec<Region>,
     pub(super) request: QueryRequest,
     pub(super) now_ms: i64,
@@ -69,7 +71,9 @@ impl ToPrice {
     pub(super) async fn prepared(&self) -> Result<Prepared, QueryError> {
         let ToPrice { attempts, request, .. } = self;
         let accuracy = request.sd_max.map_or_else(|| request.precision.into(), Accuracy::SdMax);
-        let asker = Asker { regions: &self.regions, accuracy, now_ms: self.now_ms, deadline: self.deadline };
+        let key_id = self.key_id.as_str();
+        let asker =
+            Asker { key_id, regions: &self.regions, accuracy, now_ms: self.now_ms, deadline: self.deadline };
         match attempts.attempt(&request.sql, asker).await {
             Err(QueryError::Refused(refusal)) => {
                 Err(QueryError::from(attempts.suggested(&request.sql, *refusal, asker).await))
@@ -110,7 +114,9 @@ impl ToPrice {
             return Ok(Next::Free(Box::new(released)));
         }
         if self.request.dry_run {
-            let released = prepared.priced(&paid, &self.attempts.postprocessor).await?;
+            let postprocessor = &self.attempts.postprocessor;
+            let _turn = postprocessor.turn(&self.key_id, self.deadline).await.map_err(QueryError::from)?;
+            let released = prepared.priced(&paid, postprocessor).await?;
             return Ok(Next::Free(Box::new(released)));
         }
         Ok(Next::Answer(Box::new(ToAnswer { prepared, looked_up, paid })))

@@ -47,6 +47,25 @@ async fn seen(engine: &Engine) -> (serde_json::Value, serde_json::Value) {
     (serde_json::to_value(&list).unwrap(), priced.to_json()["cost"].clone())
 }
 
+/// A dry run is free, so what it may make of rows of its own is bounded too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_whose_joins_can_make_very_many_rows_is_refused() {
+    let engine = engine(events(), 100, 20);
+    let one = "(SELECT x, 1 AS k FROM generate_series(1, 3000) AS q(x))";
+    let of = |on: &str| {
+        format!(
+            "SELECT COUNT(*) AS n FROM {one} a JOIN {one} b ON {on} JOIN (SELECT os, COUNT(*) AS n FROM usage GROUP BY os) c ON c.os <> ''"
+        )
+    };
+    for (on, is_refused) in [("a.k = b.k", true), ("a.x % 1 = b.x % 1", true), ("a.x = b.x", false)] {
+        let dry = QueryRequest { dry_run: true, ..request(&of(on)) };
+        let told = engine.answer(&grant(&[Region::De]), &dry, now_ms()).await.map(drop);
+        let is_size =
+            matches!(&told, Err(QueryError::Refused(refusal)) if refusal.rule == shoal_language::Rule::Size);
+        assert_eq!((is_size, told.is_ok()), (is_refused, !is_refused), "{on}: {told:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_answer_has_one_state_whatever_it_failed_of() {
     let ask = |engine: &Arc<Engine>, id: QueryId| {
