@@ -164,6 +164,25 @@ fn slips_of_the_hand_are_corrected_and_nothing_else() {
             "SELECT uper(os), COUNT(*) FROM usage GROUP BY 1",
             Some("SELECT upper(os), COUNT(*) FROM usage GROUP BY 1"),
         ),
+        // What stands for itself in a regular expression does so in the pattern.
+        (
+            "SELECT COUNT(*) FROM usage WHERE screen ~ 'live_view'",
+            Some("SELECT COUNT(*) FROM usage WHERE screen LIKE '%live\\_view%'"),
+        ),
+        (
+            "SELECT COUNT(*) FROM usage WHERE screen ~ '50%'",
+            Some("SELECT COUNT(*) FROM usage WHERE screen LIKE '%50\\%%'"),
+        ),
+        (
+            "SELECT COUNT(*) FROM usage WHERE screen !~ '^a\\.b.c.*d_.+$'",
+            Some("SELECT COUNT(*) FROM usage WHERE screen NOT LIKE 'a.b_c%d\\__%'"),
+        ),
+        (
+            "SELECT COUNT(*) FROM usage WHERE screen ~ '.*x.*'",
+            Some("SELECT COUNT(*) FROM usage WHERE screen LIKE '%x%'"),
+        ),
+        ("SELECT COUNT(*) FROM usage WHERE screen ~ 'a\\d'", None),
+        ("SELECT COUNT(*) FROM usage WHERE screen ~ 'ab*'", None),
         (
             "SELECT COUNT(*) FROM usage WHERE os LIKE 'i!%' ESCAPE '!'",
             Some("SELECT COUNT(*) FROM usage WHERE os LIKE 'i\\%'"),
