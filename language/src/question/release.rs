@@ -209,12 +209,7 @@ impl Split<'_> {
         let mut members = source.members;
         members.sort_by_key(ToString::to_string);
         members.dedup();
-        // A key of days is read on each of them.
-        let moving: Vec<&Scalar> =
-            keys.iter().map(|key| &key.scalar).filter(|key| follows_from_day(key)).collect();
-        let parts = moving.iter().fold(0_u64, |parts, key| parts.saturating_add(key.size()));
-        self.work.add(parts.saturating_mul(asked.days.len()));
-        self.work.step(Span::empty)?;
+        self.read_on_days(&keys, asked.days)?;
         let query = PrivateQuery {
             table: source.kind,
             regions: asked.regions,
@@ -245,6 +240,14 @@ impl Split<'_> {
         self.releases.push(query);
         self.canonicals.push(canonical);
         Ok(self.releases.len() - 1)
+    }
+
+    /// Counts the steps of keys that are read on each of the days.
+    fn read_on_days(&self, keys: &[Key], days: DayRange) -> Result<(), Refusal> {
+        let moving = keys.iter().map(|key| &key.scalar).filter(|key| follows_from_day(key));
+        let parts = moving.fold(0_u64, |parts, key| parts.saturating_add(key.size()));
+        self.work.add(parts.saturating_mul(days.len()));
+        self.work.step(Span::empty)
     }
 
     /// Counts the expressions of a release into those of the statement.
