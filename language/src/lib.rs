@@ -47,8 +47,8 @@ pub use expr::{
 pub use parse::SHAPE;
 pub use pattern::Pattern;
 pub use private_query::{
-    Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, Membership, PerSubject, PersonOp, PersonValue,
-    PrivateQuery, Shape, Sizes,
+    Aggregate, AggregateOp, Bucket, DayRange, DayValues, Key, KeyKind, Membership, PerSubject, PersonOp,
+    PersonValue, PrivateQuery, Shape, Sizes,
 };
 pub use question::{
     POSTPROCESS_BYTES_MAX, POSTPROCESS_FUNCTIONS, POSTPROCESS_PARTS_MAX, PostprocessText, Question,

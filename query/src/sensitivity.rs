@@ -21,6 +21,12 @@
 //!   from m to m', and |m - m'| cells by 1); with other keys the chain may move to another combination: 2 n.
 //! - Retention over P periods: one cohort, so at most P cells, each 1: l0 = P, and |x - y|^2 <= min(2 P, cells).
 //! - Without the step (the period) as a key all of this is in one cell, which counts up to the clamp: l0 = 1.
+//! - Events whose keys follow from the day (a weekday, a `CASE` of days): each day has l0 groups of a subject, in each value that
+//!   the days of the released part have, so that its own l0 is their product (`PrivateQuery::groups_of_bucket`). If the day alone
+//!   decides the group, there are never more groups than l0, nothing is left out, and a day less changes the one group of that
+//!   day: by its clamp. With memberships a day of another table may take away all groups, so this is of events without them.
+//! - Events with memberships: the clamp is that of a day times the days that one group can have
+//!   (`PrivateQuery::linf_of_bucket`), since who counts is known when all days have been read.
 
 use shoal_anonymity::bound::{BoundError, Clamp, Limits};
 use shoal_anonymity::tree::{Grid, TreeError};
@@ -88,6 +94,8 @@ pub(crate) struct SensitivityLayout {
     pub(crate) trees_are_daily: bool,
     /// Whether every released part is one day, so that whoever loses that day has nothing left in the released part.
     one_day: bool,
+    /// Whether the day alone decides the group of ranged numbers, and its days nothing else.
+    one_group: bool,
     /// Cells of a released part, if that is public.
     cells: Option<u64>,
 }
@@ -108,7 +116,7 @@ impl SensitivityLayout {
         let (mut slots, mut trees) = (Vec::new(), Vec::<TreeSlot>::new());
         let (mut daily, mut ranged, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         for aggregate in query.aggregates() {
-            let Some(clamp) = clamp(aggregate) else {
+            let Some(clamp) = clamp(query, aggregate) else {
                 let tree = tree(aggregate, most)?;
                 let known = trees.iter().position(|known| *known == tree);
                 slots.push(Slot::Tree(known.unwrap_or(trees.len())));
@@ -129,7 +137,9 @@ impl SensitivityLayout {
             }
         }
         let l0 = cells_of_one(query);
-        let (daily, ranged) = (Limits::new(l0, daily)?, Limits::new(l0, ranged)?);
+        let is_of_range = *query.shape() == Shape::Events && !is_daily;
+        let of_range = if is_of_range { query.groups_of_bucket() } else { l0 };
+        let (daily, ranged) = (Limits::new(l0, daily)?, Limits::new(of_range, ranged)?);
         let sessions = Limits::new(l0, sessions)?;
         let cells = query.public_cells().map(|cells| cells.max(1));
         Ok(SensitivityLayout {
@@ -141,6 +151,7 @@ impl SensitivityLayout {
             is_daily,
             trees_are_daily: is_plain,
             one_day,
+            one_group: is_plain && is_of_range && query.day_values().is_one_group,
             cells,
         })
     }
@@ -149,9 +160,10 @@ impl SensitivityLayout {
     /// released apart. `None`: the number of subjects of the cells.
     pub(crate) fn sensitivity(&self, slot: Option<Slot>) -> Result<u128, Unbounded> {
         // With all its days gone, a subject's whole contribution is: less than an exchange.
-        let range = |at: Option<usize>| match self.one_day {
-            true => self.ranged.days_sensitivity(at),
-            false => self.ranged.range_sensitivity(at, self.cells),
+        let range = |at: Option<usize>| match (self.one_day, self.one_group) {
+            (true, _) => self.ranged.days_sensitivity(at),
+            (false, true) => Limits::new(1, self.ranged.clamps().to_vec())?.days_sensitivity(at),
+            (false, false) => self.ranged.range_sensitivity(at, self.cells),
         };
         Ok(match slot {
             None if self.is_daily => self.daily.days_sensitivity(None)?,
@@ -183,6 +195,11 @@ impl SensitivityLayout {
         self.ranged.l0()
     }
 
+    /// The most groups of one subject in a bucket of days, where they are more than those of its day.
+    pub(crate) fn groups_of_range(&self) -> Option<u32> {
+        (self.ranged.l0() != self.daily.l0()).then_some(self.ranged.l0())
+    }
+
     /// L2 sensitivity squared of the number of groups that some subject keeps: with numbers, of its day and of its range,
     /// with sessions of its day, and with values in trees. A day less takes away or brings no more than all of them.
     pub(crate) fn groups_of_one(&self) -> Result<u128, Unbounded> {
@@ -201,12 +218,11 @@ impl SensitivityLayout {
 }
 
 /// None for a quantile.
-fn clamp(aggregate: &Aggregate) -> Option<Clamp> {
+fn clamp(query: &PrivateQuery, aggregate: &Aggregate) -> Option<Clamp> {
+    let linf = query.linf_of_bucket(aggregate);
     match aggregate.op {
-        AggregateOp::Sum(_) => Some(Clamp::Sum(aggregate.linf)),
-        AggregateOp::Rows | AggregateOp::Present(_) | AggregateOp::Sessions => {
-            Some(Clamp::Count(aggregate.linf))
-        }
+        AggregateOp::Sum(_) => Some(Clamp::Sum(linf)),
+        AggregateOp::Rows | AggregateOp::Present(_) | AggregateOp::Sessions => Some(Clamp::Count(linf)),
         AggregateOp::Subjects => Some(Clamp::Count(1)),
         AggregateOp::Quantile { .. } => None,
     }

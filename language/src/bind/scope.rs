@@ -183,6 +183,8 @@ pub(crate) struct Readable {
     pub(crate) cutoffs: Vec<(Programme, i32)>,
     pub(crate) filter: Option<Scalar>,
     pub(crate) notes: Vec<String>,
+    /// Whether the days are those that were given as usual, because the condition names none.
+    pub(crate) is_usual: bool,
 }
 
 fn refused(message: String) -> Refusal {
@@ -245,7 +247,7 @@ pub(crate) fn readable(
         return Err(refused(format!("More than {DAYS_MAX} days cannot be asked at once.")));
     }
     expired(&cutoffs, oldest, days, &mut notes);
-    Ok(Readable { days, cutoffs, filter: rest, notes })
+    Ok(Readable { days, cutoffs, filter: rest, notes, is_usual: usual.is_some() })
 }
 
 fn expired(cutoffs: &[(Programme, i32)], oldest: i32, days: DayRange, notes: &mut Vec<String>) {

@@ -6,11 +6,13 @@
 //!
 //! - `text`: the text form; `key_units`: units of keys; `windows`: what is asked of windows of days; `by_hand`: with the feature of this name, what tests
 //!   change
+//! - `day_values`: what keys that follow from the day do to the bounds of a bucket of days
 //!
 //! Not here: prices and noise (`shoal-query`, `charge`), the text that postprocesses a release (`question`).
 
 #[cfg(feature = "by-hand")]
 mod by_hand;
+mod day_values;
 mod key_units;
 mod sizes;
 mod text;
@@ -21,6 +23,8 @@ use shoal_schemas::{Kind, Programme, Region};
 use crate::calendar::Grain;
 use crate::expr::{Scalar, Value};
 
+pub use self::day_values::DayValues;
+pub(crate) use self::day_values::{follows_from_day, is_of_day};
 pub use self::sizes::Sizes;
 
 /// Most groups of one subject's day that count.
@@ -214,7 +218,7 @@ pub struct Aggregate {
     pub op: AggregateOp,
     /// Which events count; `None` is all.
     pub filter: Option<Scalar>,
-    /// What one subject's day changes in one group at the most.
+    /// What one subject's day changes in one group at the most, or one subject where rows are not events.
     pub linf: u64,
     /// `ms`, `events`, `subjects` ..
     pub unit: Option<String>,

@@ -133,15 +133,26 @@ impl PrivateQuery {
             };
             writeln!(f, "KEY {} ({kind})", key.scalar)?;
         }
-        let each = match self.shape {
-            Shape::Events => "one subject's day",
-            Shape::Subjects(_) | Shape::Funnel { .. } | Shape::Retention { .. } => "one subject",
-        };
+        let is_of_day = self.shape == Shape::Events;
+        let each = if is_of_day { "one subject's day" } else { "one subject" };
         for aggregate in &self.aggregates {
-            let linf = aggregate.linf;
-            writeln!(f, "AGGREGATE {aggregate} (at most {linf} of {each} in one group)")?;
+            // With a membership, who counts is decided for all days at once, and so is how much.
+            let bounded = if self.members.is_empty() { each } else { "one subject" };
+            let linf = self.linf_of_bucket(aggregate);
+            writeln!(f, "AGGREGATE {aggregate} (at most {linf} of {bounded} in one group)")?;
         }
-        write!(f, "GROUPS OF {} {}", each.to_uppercase(), self.l0)
+        write!(f, "GROUPS OF {} {}", each.to_uppercase(), self.l0)?;
+        let groups = self.groups_of_bucket();
+        match self.is_distinct_over_days() && groups > self.l0 {
+            true => write!(f, "\nGROUPS OF ONE SUBJECT {groups}"),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether something of it is bounded for a subject over all days of a bucket, and not for each day.
+    fn is_distinct_over_days(&self) -> bool {
+        let is_people = |aggregate: &Aggregate| aggregate.op == AggregateOp::Subjects;
+        self.shape == Shape::Events && (!self.members.is_empty() || self.aggregates.iter().any(is_people))
     }
 }
 

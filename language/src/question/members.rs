@@ -3,6 +3,7 @@
 //!
 //! Invariants: a condition that reads another query's answer, or a column that a template adds, is never a condition on events.
 
+use shoal_schemas::Kind;
 use sqlparser::ast::{
     BinaryOperator, Expr, Query, Select, SelectItem, SetExpr, Spanned, TableWithJoins, UnaryOperator,
 };
@@ -13,6 +14,7 @@ use super::origin::Source;
 use super::rows::{RowOf, row_of};
 use super::scope::Split;
 use crate::bind::columns::Named;
+use crate::calendar::day_text;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{Scalar, Shared, filter};
 use crate::private_query::{DayRange, Membership, PerSubject, Shape};
@@ -57,6 +59,13 @@ fn refused(span: Span) -> Refusal {
     Refusal::new(Rule::Expression, span, message, suggestion)
 }
 
+/// The note on a subquery of subjects that names no days.
+fn of_query(kind: Kind, days: DayRange) -> String {
+    let (first, last) = (day_text(days.first), day_text(days.last));
+    let days = if first == last { first } else { format!("{first} to {last}") };
+    format!("The subquery of {kind} names no days: it has those of the query, {days}.")
+}
+
 impl Split<'_> {
     /// Takes WHERE apart. Conditions on events and memberships go into the source.
     pub(super) fn wheres(&mut self, select: &Select, source: &mut Source) -> Result<Wheres, LanguageError> {
@@ -92,8 +101,9 @@ impl Split<'_> {
             if !matches!(source.shape, Shape::Events) {
                 return Err(refused(arm.span()).into());
             }
-            let member = self.membership(query, negated, source)?;
+            let (member, notes) = self.membership(query, negated, source)?;
             source.members.push(member);
+            source.notes.extend(notes);
         }
         Ok(Wheres { released })
     }
@@ -148,13 +158,13 @@ impl Split<'_> {
         }
     }
 
-    /// The membership that a subquery of subjects stands for.
+    /// The membership that a subquery of subjects stands for, with notes on its days.
     fn membership(
         &mut self,
         query: &Query,
         negated: bool,
         outer: &Source,
-    ) -> Result<Membership, LanguageError> {
+    ) -> Result<(Membership, Vec<String>), LanguageError> {
         let span = query.body.span();
         let refused = || LanguageError::from(refused(span));
         let SetExpr::Select(select) = query.body.as_ref() else { return Err(refused()) };
@@ -190,7 +200,10 @@ impl Split<'_> {
         let found = self.readable(source.kind, source.filter.as_ref(), usual)?;
         hold(&source.clocks, found.days, self.work)?;
         let (days, cutoffs) = (found.days, found.cutoffs);
-        Ok(Membership { table: source.kind, days, cutoffs, filter: found.filter, negated })
+        let of_query = found.is_usual.then(|| of_query(source.kind, days));
+        let notes = found.notes.into_iter().map(|note| format!("Of the subquery of {}: {note}", source.kind));
+        let notes = of_query.into_iter().chain(notes).collect();
+        Ok((Membership { table: source.kind, days, cutoffs, filter: found.filter, negated }, notes))
     }
 
     /// Takes `p.subject = u.subject` out of the WHERE of an EXISTS, and returns whether it was there.

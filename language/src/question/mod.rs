@@ -16,7 +16,7 @@
 //! - `semi`, `sides`, `branches`: joins and keys that are memberships; `chosen`: joins that choose among
 //!   values; `joins`: what to write instead of another join
 //! - `origin`, `source`: what a private SELECT reads; `rows`: which SELECTs have rows of events or of subjects
-//! - `person`, `templates`: rows that are not events (`template_names`: their list); `members`: which subjects count
+//! - `person`, `templates`: rows that are not events; `person_rows`: how many one subject has (`template_names`: their list); `members`: which subjects count
 //! - `items`: items of SELECT that stand for several; `key_forms`: which expression a key is; `unlisted`: texts that no key has
 //! - `private`: one private SELECT; `release`: its [`PrivateQuery`]
 //! - `spellings`, `formats`: forms that tools write, in the form that everything else knows
@@ -43,6 +43,7 @@ mod moving;
 mod naming;
 mod origin;
 mod person;
+mod person_rows;
 mod postprocess;
 mod private;
 mod release;

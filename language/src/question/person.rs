@@ -24,7 +24,7 @@ use crate::bind::columns::{Columns, Named, Names, PersonScope};
 use crate::bind::numbers::scale_of;
 use crate::error::{LanguageError, Refusal, Rule};
 use crate::expr::{INTERVAL_MAX, Public, Scalar, Shared, TimePart, Type, filter};
-use crate::private_query::{AggregateOp, DayRange, PerSubject, PersonOp, PersonValue, Shape};
+use crate::private_query::{AggregateOp, DayRange, DayValues, PerSubject, PersonOp, PersonValue, Shape};
 use crate::syntax::{expr_of, plain_name};
 
 /// Most days of activity that a value of a subject's row counts.
@@ -40,6 +40,8 @@ struct Values<'v> {
     events: &'v Columns<'v>,
     filter: Option<&'v Scalar>,
     days: DayRange,
+    /// The most days that one row can have.
+    days_of_row: u64,
 }
 
 impl Values<'_> {
@@ -62,7 +64,7 @@ impl Values<'_> {
             Some(condition) => filter(self.events.condition(condition)?),
             None => None,
         };
-        let days = self.days.len().min(DAYS_COUNTED_MAX);
+        let days = self.days_of_row.min(DAYS_COUNTED_MAX);
         let count =
             |op, most: u64| PersonValue { op, filter: own.clone(), scale: 0, min: 0, max: units(most) };
         match (computes(&name, false), arg) {
@@ -93,7 +95,7 @@ impl Values<'_> {
                 let item = self.events.normal(arg)?.into_node();
                 let public = Public::of(self.events.registry, self.events.table.kind);
                 let most = match &item {
-                    Scalar::Day => self.days.len(),
+                    Scalar::Day => self.days_of_row,
                     item => item.keys_max(&public).min(1_000).saturating_mul(days),
                 };
                 Ok(count(PersonOp::Distinct(item), most))
@@ -105,7 +107,7 @@ impl Values<'_> {
     /// A count or a sum.
     fn made(&self, function: &Function) -> Result<PersonValue, Refusal> {
         let refused = |message: &str| Refusal::new(Rule::Aggregate, function.span(), message, WORKS);
-        let days = self.days.len().min(DAYS_COUNTED_MAX);
+        let days = self.days_of_row.min(DAYS_COUNTED_MAX);
         let bounds =
             Bounds { registry: self.events.registry, filter: self.filter, by_event: false, rows_max: None };
         let call = aggregate::bind(self.events, &bounds, function)?;
@@ -162,7 +164,10 @@ impl Split<'_> {
                 "Rows of subjects are over all days of the query; days and times are no keys of theirs.",
             ));
         }
-        let values = Values { events: &events, filter: source.filter.as_ref(), days: found.days };
+        let of_days: Vec<&Scalar> = keys.iter().map(AsRef::as_ref).collect();
+        let days_of_row = DayValues::of(&of_days, &[found.days]).days;
+        let values =
+            Values { events: &events, filter: source.filter.as_ref(), days: found.days, days_of_row };
         let call = |function: &Function| values.call(function);
         let scope = PersonScope {
             events: &events,

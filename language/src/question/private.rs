@@ -15,6 +15,7 @@ use super::key_forms::key_expression;
 use super::members::Wheres;
 use super::naming::{aggregate_name, aliases, key_name, named, no_such_position, position, quoted};
 use super::origin::{Source, is_window_day};
+use super::person_rows::{RowsOfGroup, rows_of_group};
 use super::release::EventSelection;
 use super::rows::{is_subject, no_rows};
 use super::scope::Split;
@@ -34,6 +35,8 @@ use crate::walk::visit_expressions_mut;
 pub(super) struct Private<'c> {
     columns: &'c Columns<'c>,
     bounds: Bounds<'c>,
+    /// The rows of one subject, where rows are not events.
+    rows: Option<&'c RowsOfGroup>,
     keys: &'c [Key],
     is_template: bool,
     /// SELECT's names, for HAVING and ORDER BY.
@@ -106,6 +109,9 @@ impl Private<'_> {
             let suggestion = "SELECT histogram(duration_ms) FROM performance WHERE event = 'page_load'";
             return Err(refused("HISTOGRAM is an item of SELECT by itself.".to_owned(), suggestion));
         }
+        if let Some(rows) = self.rows {
+            rows.fit(&formula, self.columns.table.kind, function.span())?;
+        }
         if self.is_template {
             for one in &mut aggregates {
                 if !matches!(one.op, AggregateOp::Rows | AggregateOp::Subjects) || one.filter.is_some() {
@@ -166,17 +172,18 @@ impl Split<'_> {
         super::unlisted::texts(select, &columns)?;
         let (keys, is_listing) = self.keys(select, &source, &asked, &columns)?;
         let is_event = |key: &Key| matches!(&key.scalar, Scalar::Column { name, .. } if name == "event");
-        let rows_max = super::release::rows_max(&source, &keys, self.registry);
+        let rows = rows_of_group(&source, asked.days, &keys, self.registry);
         let bounds = Bounds {
             registry: self.registry,
             filter: asked.filter.as_ref(),
             by_event: keys.iter().any(is_event),
-            rows_max,
+            rows_max: rows.as_ref().map(|rows| rows.most),
         };
         let is_template = matches!(source.shape, Shape::Funnel { .. } | Shape::Retention { .. });
         let mut private = Private {
             columns: &columns,
             bounds,
+            rows: rows.as_ref(),
             keys: &keys,
             is_template,
             names: Vec::new(),
@@ -191,6 +198,7 @@ impl Split<'_> {
         if is_listing {
             select.distinct = None;
         }
+        asked.notes.extend(rows.as_ref().and_then(RowsOfGroup::note));
         let index = self.release(source, asked, keys, aggregates)?;
         let renamed = visit_expressions_mut(&mut select.projection, |expr| rename(expr, &ranks));
         let renamed = renamed.is_break()

@@ -5,13 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shoal_schemas::{Programme, Region, Registry};
+use shoal_schemas::{Programme, Region};
 use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
 
 use super::clocks::hold;
 use super::naming::quoted;
 use super::origin::{Source, is_window_day};
+use super::person_rows::rows_of;
 use super::scope::Split;
 use crate::bind::KEYS_MAX;
 use crate::bind::bounds::Bounds;
@@ -20,10 +21,10 @@ use crate::bind::extent::{asked_regions, size};
 use crate::bind::group_keys::{groups_of_a_day, key};
 use crate::calendar::Grain;
 use crate::error::{LanguageError, Refusal, Rule, without_values};
-use crate::expr::{EXPANDED_MAX, NODES_MAX, Public, Scalar, Shared, Value};
+use crate::expr::{EXPANDED_MAX, NODES_MAX, Node, Public, Scalar, Shared, Value};
 use crate::private_query::{
-    Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, L0_MAX, PerSubject, PersonValue, PrivateQuery,
-    Shape,
+    Aggregate, AggregateOp, Bucket, DayRange, Key, KeyKind, PersonValue, PrivateQuery, Shape,
+    follows_from_day,
 };
 
 /// Most periods of a retention.
@@ -54,28 +55,6 @@ pub(super) fn relation(index: usize) -> TableFactor {
         json_path: None,
         sample: None,
         index_hints: Vec::new(),
-    }
-}
-
-/// Most rows of one subject where rows are subjects: one row for each value of their keys.
-fn rows_of(person: &PerSubject, public: &Public<'_>) -> u64 {
-    let rows = person.keys.iter().fold(1_u64, |rows, key| rows.saturating_mul(key.keys_max(public)));
-    rows.clamp(1, L0_MAX)
-}
-
-/// Most rows of one subject in one group; `None` where rows are events.
-pub(super) fn rows_max(source: &Source, keys: &[Key], registry: &Registry) -> Option<u64> {
-    match &source.shape {
-        Shape::Events => None,
-        Shape::Funnel { .. } | Shape::Retention { .. } => Some(1),
-        Shape::Subjects(person) => {
-            let is_key = |at: usize| {
-                keys.iter().any(|key| matches!(key.scalar, Scalar::PersonKey { at: own, .. } if own == at))
-            };
-            let public = Public::of(registry, source.kind);
-            let all = (0..person.keys.len()).all(is_key);
-            Some(if all { 1 } else { rows_of(person, &public) })
-        }
     }
 }
 
@@ -211,7 +190,7 @@ impl Split<'_> {
             .collect();
         let l0 = match &source.shape {
             Shape::Events => u64::from(groups_of_a_day(&keys, &public, &mut notes)),
-            Shape::Subjects(person) => rows_of(person, &public),
+            Shape::Subjects(person) => rows_of(person, asked.days, &public),
             Shape::Funnel { steps, .. } => {
                 (steps.len() as u64).saturating_mul(u64::from(groups_of_a_day(&own, &public, &mut notes)))
             }
@@ -230,6 +209,7 @@ impl Split<'_> {
         let mut members = source.members;
         members.sort_by_key(ToString::to_string);
         members.dedup();
+        self.read_on_days(&keys, asked.days)?;
         let query = PrivateQuery {
             table: source.kind,
             regions: asked.regions,
@@ -260,6 +240,14 @@ impl Split<'_> {
         self.releases.push(query);
         self.canonicals.push(canonical);
         Ok(self.releases.len() - 1)
+    }
+
+    /// Counts the steps of keys that are read on each of the days.
+    fn read_on_days(&self, keys: &[Key], days: DayRange) -> Result<(), Refusal> {
+        let moving = keys.iter().map(|key| &key.scalar).filter(|key| follows_from_day(key));
+        let parts = moving.fold(0_u64, |parts, key| parts.saturating_add(key.size()));
+        self.work.add(parts.saturating_mul(days.len()));
+        self.work.step(Span::empty)
     }
 
     /// Counts the expressions of a release into those of the statement.

@@ -57,6 +57,32 @@ fn escaped(pattern: &str, escape: char) -> Option<String> {
     Some(out)
 }
 
+/// What is between the ends of a regular expression, as a pattern: what stands for itself in the one does so in the other.
+fn middle(regex: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut letters = regex.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '.' if letters.next_if_eq(&'*').is_some() => out.push('%'),
+            '.' if letters.next_if_eq(&'+').is_some() => out.push_str("_%"),
+            '.' => out.push('_'),
+            '%' | '_' => out.extend(['\\', letter]),
+            '\\' => match letters.next()? {
+                letter @ ('%' | '_') => out.extend(['\\', letter]),
+                letter if letter.is_alphanumeric() || matches!(letter, '\\' | '\'') => return None,
+                letter => out.push(letter),
+            },
+            '[' | ']' | '(' | ')' | '{' | '}' | '+' | '?' | '|' | '*' | '\'' | '^' | '$' => return None,
+            letter => out.push(letter),
+        }
+        // What stands before it is repeated, or not.
+        if letters.peek().is_some_and(|next| matches!(next, '*' | '+' | '?' | '{')) {
+            return None;
+        }
+    }
+    Some(out)
+}
+
 /// A regular expression as a pattern of LIKE; `None` when it means more than that.
 fn like(regex: &str) -> Option<String> {
     let (from_start, regex) = match regex.strip_prefix('^') {
@@ -67,13 +93,11 @@ fn like(regex: &str) -> Option<String> {
         Some(rest) => (true, rest),
         None => (false, regex),
     };
-    let middle = regex.replace(".*", "%").replace(".+", "_%").replace("\\.", "\u{1}").replace('.', "_");
-    if middle.contains(['[', ']', '(', ')', '{', '}', '+', '?', '|', '*', '\\', '\'', '^', '$']) {
-        return None;
-    }
-    let middle = middle.replace('\u{1}', ".");
-    let open = |is_anchored: bool| if is_anchored { "" } else { "%" };
-    Some(format!("{}{middle}{}", open(from_start), open(to_end)).replace("%%", "%"))
+    let middle = middle(regex)?;
+    let any = |is_there: bool| if is_there { "%" } else { "" };
+    // What may be anything already need not be said twice.
+    let (first, last) = (!from_start && !regex.starts_with(".*"), !to_end && !regex.ends_with(".*"));
+    Some(format!("{}{middle}{}", any(first), any(last)))
 }
 
 /// Writes a regular expression or an unusual LIKE as a plain LIKE.

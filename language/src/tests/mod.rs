@@ -8,6 +8,7 @@ mod conditions;
 mod grammar;
 mod listed;
 mod patterns;
+mod ranges;
 mod suggestions;
 mod tools;
 mod unlisted;

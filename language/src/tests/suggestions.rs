@@ -147,6 +147,33 @@ fn suggested(text: &str) -> Option<String> {
         .find(|proposal| asked(proposal).is_ok() && lost_of(text, proposal).is_none())
 }
 
+/// What stands for itself in a regular expression does so in the pattern.
+#[test]
+fn a_regular_expression_becomes_the_pattern_that_means_the_same() {
+    for (text, wanted) in [
+        (
+            "SELECT COUNT(*) FROM usage WHERE screen ~ 'live_view'",
+            Some("SELECT COUNT(*) FROM usage WHERE screen LIKE '%live\\_view%'"),
+        ),
+        (
+            "SELECT COUNT(*) FROM usage WHERE screen ~ '50%'",
+            Some("SELECT COUNT(*) FROM usage WHERE screen LIKE '%50\\%%'"),
+        ),
+        (
+            "SELECT COUNT(*) FROM usage WHERE screen !~ '^a\\.b.c.*d_.+$'",
+            Some("SELECT COUNT(*) FROM usage WHERE screen NOT LIKE 'a.b_c%d\\__%'"),
+        ),
+        (
+            "SELECT COUNT(*) FROM usage WHERE screen ~ '.*x.*'",
+            Some("SELECT COUNT(*) FROM usage WHERE screen LIKE '%x%'"),
+        ),
+        ("SELECT COUNT(*) FROM usage WHERE screen ~ 'a\\d'", None),
+        ("SELECT COUNT(*) FROM usage WHERE screen ~ 'ab*'", None),
+    ] {
+        assert_eq!(suggested(text).as_deref(), wanted, "{text}");
+    }
+}
+
 #[test]
 fn slips_of_the_hand_are_corrected_and_nothing_else() {
     for (text, wanted) in [

@@ -83,7 +83,7 @@ pub(crate) fn form(query: &PrivateQuery, region: Region, days: DayRange) -> Form
     let mut slots: Vec<(String, usize)> = slot_aggregates(query)
         .into_iter()
         .enumerate()
-        .map(|(slot, aggregate)| (aggregate_text(&spot, aggregate), slot))
+        .map(|(slot, aggregate)| (aggregate_text(&spot, aggregate, query.linf_of_bucket(aggregate)), slot))
         .collect();
     slots.sort();
     slots.iter().for_each(|(slot, _)| line(&mut text, format_args!("AGGREGATE {slot}")));
@@ -147,7 +147,7 @@ fn slot_aggregates(query: &PrivateQuery) -> Vec<&Aggregate> {
     all
 }
 
-fn aggregate_text(spot: &Spot, aggregate: &Aggregate) -> String {
+fn aggregate_text(spot: &Spot, aggregate: &Aggregate, linf: u64) -> String {
     let op = match &aggregate.op {
         AggregateOp::Rows => "count(*)".to_owned(),
         AggregateOp::Present(item) => format!("count({})", spot.written(item)),
@@ -160,7 +160,7 @@ fn aggregate_text(spot: &Spot, aggregate: &Aggregate) -> String {
     };
     let filter = aggregate.filter.as_ref().and_then(|filter| condition(spot, filter));
     let filter = filter.map(|filter| format!(" FILTER (WHERE {filter})")).unwrap_or_default();
-    format!("{op}{filter} (scale {}, at most {})", aggregate.scale, aggregate.linf)
+    format!("{op}{filter} (scale {}, at most {linf})", aggregate.scale)
 }
 
 /// Positions of the keys whose values a released part keeps, in the query's order: all but regions, windows and buckets of days.

@@ -182,6 +182,9 @@ impl Place<'_> {
             field(&variance.denominator().to_le_bytes());
             field(&(slot.width as u64).to_le_bytes());
         }
+        if let Some(groups) = charged.layout.groups_of_range() {
+            field(&groups.to_le_bytes());
+        }
         if let Some(threshold) = &charged.threshold {
             field(&threshold.k_min.to_le_bytes());
             field(&threshold.subjects_min.to_le_bytes());

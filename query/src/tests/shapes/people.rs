@@ -139,6 +139,46 @@ async fn persons_by_a_key_and_distinct_persons() {
 }
 
 #[tokio::test]
+async fn people_by_weekday_count_on_each_of_theirs() {
+    let active = |s: u32, is_day: &dyn Fn(i32) -> bool| (0..DAYS).any(|at| is_day(at) && is_active(s, at));
+    let of = |is_day: &dyn Fn(i32) -> bool| (0..SUBJECTS).filter(|s| active(*s, is_day)).count() as f64;
+    let sql = "SELECT extract(isodow FROM day) AS d, COUNT(DISTINCT subject) AS people FROM usage WHERE day > current_date - 21 \
+        GROUP BY 1 ORDER BY 1";
+    let answer = asked(sql).await;
+    for weekday in 0..7_i64 {
+        let truth = of(&|at| i64::from(at % 7) == weekday);
+        answer.near(answer.at("d", weekday + 1), "people", truth, 10.0);
+    }
+    let (day, border) = (shoal_language::calendar::day_text(first() + 9), 9);
+    let sql = format!(
+        "SELECT CASE WHEN day < DATE '{day}' THEN 'before' ELSE 'after' END AS half, COUNT(DISTINCT subject) AS people \
+         FROM usage WHERE day > current_date - 21 GROUP BY 1"
+    );
+    let answer = asked(&sql).await;
+    answer.near(answer.at("half", "before"), "people", of(&|at| at < border), 10.0);
+    answer.near(answer.at("half", "after"), "people", of(&|at| at >= border), 10.0);
+}
+
+#[tokio::test]
+async fn events_of_members_are_bounded_as_those_of_all() {
+    let sql = "SELECT COUNT(*) AS logins FROM usage WHERE event = 'login' AND day > current_date - 21 AND subject IN \
+        (SELECT subject FROM usage WHERE day > current_date - 21)";
+    let truth = rows_of(&USAGE, 21, |row| row.event == "login").len();
+    asked(sql).await.near(0, "logins", truth as f64, 1_000.0);
+}
+
+#[tokio::test]
+async fn rows_of_a_weekday_are_rows() {
+    let sql = "SELECT avg(n) AS each, count(*) AS days FROM (SELECT subject, extract(dow FROM day) AS d, count(*) AS n FROM usage \
+        WHERE event = 'app_open' AND day > current_date - 7 GROUP BY 1, 2) AS t";
+    let answer = asked(sql).await;
+    let days: usize = (0..SUBJECTS).map(|s| active_days(s, 7)).sum();
+    let opens = rows_of(&USAGE, 7, |row| row.event == "app_open").len();
+    answer.near(0, "days", days as f64, 200.0);
+    answer.near(0, "each", opens as f64 / days as f64, 2.0);
+}
+
+#[tokio::test]
 async fn members_and_others() {
     let ask = async |not: &str, truth: f64| {
         let sql = format!(

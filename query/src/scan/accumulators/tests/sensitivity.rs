@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use shoal_language::{PerSubject, PersonOp, PersonValue};
+use shoal_language::{PerSubject, PersonOp, PersonValue, TimePart};
 
 const WORDS: [&str; 4] = ["a", "b", "c", "d"];
 const SYSTEMS: [&str; 3] = ["ios", "android", "none of the list"];
@@ -35,6 +35,18 @@ fn person(keys: Vec<Scalar>) -> Shape {
     let few = Scalar::Value(Value::Number(1, 0));
     let having = Scalar::Compare(Compare::Gt, Scalar::Person { at: 0, scale: 0 }.into(), few.into());
     Shape::Subjects(PerSubject { keys, values, having: Some(having) })
+}
+
+fn weekday() -> Scalar {
+    Scalar::Part(TimePart::Dow)
+}
+
+/// A key of which days are before the fifth, and of which after.
+fn halves() -> Scalar {
+    let then = |name: &str| Scalar::Value(Value::Text(name.to_owned())).into();
+    let day = Scalar::Value(Value::Day(days().first + 4)).into();
+    let before = Scalar::Compare(Compare::Lt, Scalar::Day.into(), day).into();
+    Scalar::Case { branches: vec![(before, then("before"))], otherwise: Some(then("after")) }
 }
 
 fn bucket(at: usize) -> Scalar {
@@ -80,6 +92,11 @@ fn queries() -> Vec<PrivateQuery> {
         events().by(Grain::Week).private(text("country")),
         events().by(Grain::Day).private(text("country")),
         events(),
+        events().public(weekday(), numbers(7)),
+        events().public(weekday(), numbers(7)).public(text("os"), systems()),
+        events().public(halves(), texts(&["before", "after"])).private(text("country")),
+        events().by(Grain::Week).public(weekday(), numbers(7)),
+        people(query(person(vec![weekday()]))),
     ];
     let filters = [None, Some(is("event", "purchase"))];
     for (at, query) in plain.clone().into_iter().enumerate() {
@@ -208,6 +225,57 @@ fn the_sensitivities_of_funnels_and_retention_are_reached() {
     let one_day = query(funnel(5)).public(Scalar::Step, steps(3)).by(Grain::Day);
     let one_day = one_day.public(text("os"), texts(&SYSTEMS)).count(AggregateOp::Subjects, 1);
     assert_eq!((change(&one_day, &two), sensitivity(&one_day)), (3, Ok(3)));
+}
+
+/// The exact numbers of the first aggregate, summed over all groups.
+fn all_of(query: &PrivateQuery, rows: &[Row], members: &[Row]) -> i128 {
+    let found = totals(query, rows, members, 7);
+    found.iter().filter(|((place, _), _)| place.0 == Some(0)).map(|(_, number)| *number).sum()
+}
+
+fn clicks(days: std::ops::Range<i32>, of_day: i64) -> Vec<Row> {
+    days.flat_map(|day| (0..of_day).map(move |hour| row_at(day, hour, "click", "ios"))).collect()
+}
+
+#[test]
+fn people_count_in_each_weekday_of_theirs_and_a_day_changes_its_own() {
+    let people = |key: Scalar, values: Vec<Value>| {
+        let mut query = query(Shape::Events).public(key, values).count(AggregateOp::Subjects, 1);
+        *query.l0_mut() = 1;
+        query
+    };
+    let sensitivity =
+        |query: &PrivateQuery| SensitivityLayout::of(query).unwrap().sensitivity(Some(Slot::Ranged(0)));
+    let weekdays = people(weekday(), numbers(7));
+    let five = clicks(0..5, 1);
+    assert_eq!(all_of(&weekdays, &five, &[]), 5);
+    // The first day takes its weekday away, and nothing else.
+    assert_eq!((change(&weekdays, &five), sensitivity(&weekdays)), (1, Ok(1)));
+    assert_eq!(all_of(&weekdays, &clicks(0..9, 1), &[]), 7);
+    let halves = people(halves(), texts(&["before", "after"]));
+    assert_eq!(all_of(&halves, &clicks(0..9, 1), &[]), 2);
+    assert_eq!((change(&halves, &clicks(0..1, 1)), sensitivity(&halves)), (1, Ok(1)));
+    // With another key the groups of a day may be others, in each value of the days.
+    let both = weekdays.clone().public(text("os"), texts(&SYSTEMS[..2]));
+    assert_eq!((all_of(&both, &five, &[]), sensitivity(&both)), (5, Ok(14)));
+    // A day of the table of a membership takes away all of them.
+    let members = weekdays.member(false, None);
+    let (all, none) = (totals(&members, &five, &clicks(3..4, 1), 7), totals(&members, &five, &[], 7));
+    assert_eq!((distances(&all, &none)[&(Some(0), days().first)], sensitivity(&members)), (5, Ok(7)));
+}
+
+#[test]
+fn a_count_with_a_membership_has_the_bound_of_each_day_and_is_charged_for_it() {
+    let mut query = query(Shape::Events).count(AggregateOp::Rows, 3).member(false, None);
+    *query.l0_mut() = 1;
+    let (rows, member) = (clicks(0..9, 3), clicks(3..4, 1));
+    assert_eq!(all_of(&query, &rows, &member), 27);
+    let layout = SensitivityLayout::of(&query).unwrap();
+    let change = distances(&totals(&query, &rows, &member, 7), &totals(&query, &rows, &[], 7));
+    // The one day of the membership decides about nine days of three clicks each.
+    assert_eq!((change[&(Some(0), days().first)], layout.sensitivity(Some(Slot::Ranged(0)))), (729, Ok(729)));
+    // Not more of one subject than that.
+    assert_eq!(all_of(&query, &clicks(0..9, 9), &member), 27);
 }
 
 #[test]
