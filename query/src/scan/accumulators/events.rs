@@ -4,16 +4,16 @@
 //! released part. With members, a subject that does not meet every membership leaves nothing. A session counts once for
 //! each subject and group of a released part, on however many of its days it is. A value of a measure counts once
 //! in the tree of that measure and filter, however many quantiles are read from it.
+//! Not here: what is kept of a unit (`bounded`).
 
 use std::ops::Range;
 
 use datafusion::arrow::array::ArrayRef;
-use shoal_anonymity::bound::{Bounder, DistinctBounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
 use shoal_anonymity::noise::Entropy;
 
+use super::bounded::Units;
 use super::gate::Gate;
 use super::terms::{Numbers, Op, Term};
-use super::trees::Trees;
 use crate::failure::Failure;
 use crate::scan::accumulator::{Accumulated, Accumulator};
 use crate::scan::cells::Cells;
@@ -42,22 +42,6 @@ pub(super) struct Events {
     gate: Gate,
 }
 
-/// The units that rows are added to.
-struct Units {
-    cells: Cells,
-    daily: Option<Bounder>,
-    ranged: Option<Bounder>,
-    /// Sessions that several days may have.
-    sessions: Option<DistinctBounder>,
-    trees: Trees,
-    /// Whether a unit of the trees is a subject's day.
-    trees_are_daily: bool,
-    /// The day of the open unit.
-    day: Option<i32>,
-    subject: [u8; 16],
-    failure: Option<Failure>,
-}
-
 /// The batch of one source.
 #[derive(Default)]
 struct Batch {
@@ -81,15 +65,6 @@ impl Events {
         if !query.members().is_empty() && (is_day || widths.0 > 0) {
             return Err(Failure::Internal); // A day's part of the answer must not depend on other days.
         }
-        let mut bounder = |limits: &Limits, wanted: bool| -> Result<Option<Bounder>, Failure> {
-            Ok(wanted.then(|| Bounder::new(limits, &mut *entropy)).transpose()?)
-        };
-        let daily = bounder(&layout.daily, is_day || widths.0 > 0)?;
-        let ranged = bounder(&layout.ranged, !is_day)?;
-        let sessions = match layout.sessions.clamps() {
-            [] => None,
-            _ => Some(DistinctBounder::new(&layout.sessions, &mut *entropy)?),
-        };
         let mut scalars: Vec<Scalar> = cells.scalars().cloned().collect();
         let keys = scalars.len();
         let mut terms: Vec<Term> = Vec::with_capacity(query.aggregates().len());
@@ -101,17 +76,7 @@ impl Events {
         if scalars.is_empty() {
             scalars.push(Scalar::Day); // A batch must say how many rows it has.
         }
-        let units = Units {
-            cells,
-            daily,
-            ranged,
-            sessions,
-            trees: Trees::new(&layout.trees, entropy)?,
-            trees_are_daily: layout.trees_are_daily,
-            day: None,
-            subject: [0; 16],
-            failure: None,
-        };
+        let units = Units::new(layout, is_day, cells, entropy)?;
         let (batches, sessions, scratch) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Events { units, keys, terms, scalars, batches, widths, sessions, scratch, gate: Gate::new(query) })
     }
@@ -139,7 +104,7 @@ impl Events {
 
     fn close_day(&mut self) {
         // Where a unit is a subject over all days, so is a session.
-        if self.units.daily.is_some() {
+        if self.units.has_days() {
             self.count_sessions();
         }
         self.units.close_day();
@@ -151,21 +116,17 @@ impl Events {
         self.scratch.clear();
         self.scratch.extend(batch.numbers.iter().map(|numbers| numbers.sum(rows.clone())));
         let met = Some((source, rows.start));
-        self.units.take(group, self.scratch.split_at(self.widths.0), met);
+        let known = self.units.take(group, self.scratch.split_at(self.widths.0), met);
         for (tree, values) in &batch.values {
             for units in values.get(rows.clone()).unwrap_or_default().iter().flatten() {
-                self.units.trees.push(*tree, group, *units);
+                self.units.push_value(known, *tree, group, *units);
             }
         }
-        // A group that a subject has too many others beside does not count.
-        let is_known = self.units.ranged.as_ref().is_some_and(|ranged| ranged.has(group));
         for (at, sessions) in &batch.sessions {
             let place = self.terms[*at].place;
             for session in sessions.get(rows.clone()).unwrap_or_default().iter().flatten() {
-                if let (Slot::Sessions(slot), Some(bounder)) = (place, &mut self.units.sessions) {
-                    if is_known {
-                        bounder.take(group, u32::try_from(slot).unwrap_or(u32::MAX), *session);
-                    }
+                if let Slot::Sessions(slot) = place {
+                    self.units.push_session(known, slot, group, *session);
                     continue;
                 }
                 if self.sessions.len() >= 2 * SESSIONS_MAX {
@@ -176,72 +137,6 @@ impl Events {
                 self.sessions.push((*at, group, *session));
             }
         }
-    }
-}
-
-/// Keeps the first failure: rows are taken one by one, and what failed is asked for when the unit ends.
-fn note<T, E: Into<Failure>>(failure: &mut Option<Failure>, done: Result<T, E>) {
-    if let Err(error) = done {
-        failure.get_or_insert(error.into());
-    }
-}
-
-impl Units {
-    /// Numbers of the open unit in a group: of its day and of its range; and the row that the group was met in, if it was
-    /// not met before.
-    fn take(&mut self, group: u64, (daily, ranged): (&[i64], &[i64]), met: Option<(usize, usize)>) {
-        let mut is_new = false;
-        for (bounder, values) in [(&mut self.daily, daily), (&mut self.ranged, ranged)] {
-            match bounder.as_mut().map(|bounder| bounder.take(group, values)) {
-                Some(Ok(taken)) => is_new |= taken == Taken::New,
-                Some(Err(error)) => note(&mut self.failure, Err::<(), _>(error)),
-                None => {}
-            }
-        }
-        if let Some((source, row)) = met.filter(|_| is_new) {
-            note(&mut self.failure, self.cells.meet(group, source, row));
-        }
-    }
-
-    fn close_day(&mut self) {
-        let (cells, subject, Some(day)) = (&mut self.cells, &self.subject, self.day.take()) else { return };
-        let mut number = |group| cells.number(group);
-        // In a bucket of days, totals and trees are of all its days together.
-        let under = self.ranged.is_none().then_some(day);
-        if let Some(daily) = &mut self.daily {
-            note(&mut self.failure, daily.close(Some(day), under, subject, &mut number));
-        }
-        if let Some(sessions) = &mut self.sessions {
-            note(&mut self.failure, sessions.close_day(day, subject, &mut number));
-        }
-        if self.trees_are_daily {
-            note(&mut self.failure, self.trees.close(Some(day), subject, &mut number));
-        }
-        match &self.ranged {
-            None => cells.close(),
-            Some(ranged) => cells.keep(UNIT_KEYS_MAX, |group| ranged.has(group)),
-        }
-    }
-
-    /// The subject has no more rows.
-    fn close(&mut self, counts: bool) {
-        let (cells, subject) = (&mut self.cells, &self.subject);
-        let mut number = |group| cells.number(group);
-        if let Some(sessions) = &mut self.sessions {
-            note(&mut self.failure, sessions.close());
-        }
-        match &mut self.ranged {
-            Some(ranged) if counts => {
-                note(&mut self.failure, ranged.close(None, None, subject, &mut number));
-                note(&mut self.failure, self.trees.close(None, subject, &mut number));
-            }
-            Some(ranged) => {
-                ranged.forget();
-                self.trees.forget();
-            }
-            None => {}
-        }
-        cells.close();
     }
 }
 
@@ -328,14 +223,7 @@ impl Accumulator for Events {
                 + values
         };
         let batches: usize = self.batches.iter().map(batch).sum();
-        let bounders =
-            [&self.units.daily, &self.units.ranged].into_iter().flatten().map(Bounder::bytes).sum::<usize>();
-        batches
-            + bounders
-            + self.units.sessions.as_ref().map_or(0, DistinctBounder::bytes)
-            + self.units.trees.bytes()
-            + self.units.cells.bytes()
-            + self.sessions.capacity() * 48
+        batches + self.units.bytes() + self.sessions.capacity() * 48
     }
 
     fn row_bytes(&self) -> usize {
@@ -349,13 +237,6 @@ impl Accumulator for Events {
     }
 
     fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
-        let totals = |bounder: Option<Bounder>, width| match bounder {
-            Some(bounder) => bounder.finish(),
-            None => Totals::empty(width),
-        };
-        let Units { cells, daily, ranged, sessions, trees, .. } = self.units;
-        let (daily, ranged) = (totals(daily, self.widths.0), totals(ranged, self.widths.1));
-        let sessions = sessions.map_or_else(|| Totals::empty(0), DistinctBounder::finish);
-        Ok(Accumulated { cells, daily, ranged, sessions, trees: trees.finish() })
+        Ok(self.units.finish(self.widths))
     }
 }

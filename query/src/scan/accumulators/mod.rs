@@ -6,7 +6,7 @@
 //! - `made_rows`: the accumulator over rows that are made of a subject's events; `frame`: their keys and aggregates;
 //!   `evaluate`: expressions over them
 //! - `columns`: values of the rows that are read
-//! - `events`: a row is an event; `terms`: what it adds to each number
+//! - `events`: a row is an event; `terms`: what it adds to each number; `bounded`: what is kept of a unit's rows
 //! - `trees`: values of units in trees, for quantiles
 //! - `funnel`, `retention`, `subjects`: what each of the other shapes keeps of a subject, and the rows it makes
 //!
@@ -16,6 +16,7 @@
 //! what it counts, and over all subjects by the number of cells.
 //! Not here: reading files in order of subjects (`merge`), bounds and sensitivities (`sensitivity.rs`), prices, noise.
 
+mod bounded;
 mod columns;
 mod evaluate;
 mod events;
