@@ -41,6 +41,13 @@ pub(super) struct Known {
     of_range: bool,
 }
 
+impl Known {
+    /// Whether anything of the group can be kept.
+    pub(super) fn is_any(self) -> bool {
+        self.of_day || self.of_range
+    }
+}
+
 /// Keeps the first failure: rows are taken one by one, and what failed is asked for when the unit ends.
 fn note<T, E: Into<Failure>>(failure: &mut Option<Failure>, done: Result<T, E>) {
     if let Err(error) = done {

@@ -4,7 +4,7 @@
 //! released part. With members, a subject that does not meet every membership leaves nothing. A session counts once for
 //! each subject and group of a released part, on however many of its days it is. A value of a measure counts once
 //! in the tree of that measure and filter, however many quantiles are read from it.
-//! Not here: what is kept of a unit (`bounded`).
+//! Not here: which events count (`sampling`), what is kept of a unit (`bounded`).
 
 use std::ops::Range;
 
@@ -13,6 +13,7 @@ use shoal_anonymity::noise::Entropy;
 
 use super::bounded::Units;
 use super::gate::Gate;
+use super::sampling::{Sampling, chooses};
 use super::terms::{Numbers, Op, Term};
 use crate::failure::Failure;
 use crate::scan::accumulator::{Accumulated, Accumulator};
@@ -39,6 +40,8 @@ pub(super) struct Events {
     /// more than once.
     sessions: Vec<(usize, u64, u128)>,
     scratch: Vec<i64>,
+    /// None where no number depends on which events of a day count.
+    sampling: Option<Sampling>,
     gate: Gate,
 }
 
@@ -49,6 +52,8 @@ struct Batch {
     cells: Vec<u64>,
     /// One for each number of a row: of the day, then of the range.
     numbers: Vec<Numbers>,
+    /// Of each row, where events are chosen.
+    classes: Vec<u8>,
     /// By position of the aggregate; none where the row has no session that counts.
     sessions: Vec<(usize, Vec<Option<u128>>)>,
     /// By tree; none where the row has no value that counts.
@@ -77,8 +82,13 @@ impl Events {
             scalars.push(Scalar::Day); // A batch must say how many rows it has.
         }
         let units = Units::new(layout, is_day, cells, entropy)?;
+        let placed = query.aggregates().iter().zip(&layout.slots);
+        let placed = placed.filter_map(|(aggregate, place)| Some((aggregate, number_of(*place, widths)?)));
+        let sampling =
+            chooses(query).then(|| Sampling::new(placed, widths.0 + widths.1, entropy)).transpose()?;
         let (batches, sessions, scratch) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Events { units, keys, terms, scalars, batches, widths, sessions, scratch, gate: Gate::new(query) })
+        let gate = Gate::new(query);
+        Ok(Events { units, keys, terms, scalars, batches, widths, sessions, scratch, sampling, gate })
     }
 
     /// The open day, or the subject, has no more rows: each of its sessions counts once in its group.
@@ -89,11 +99,7 @@ impl Events {
             let (daily, ranged) = self.widths;
             let mut values = vec![0; daily + ranged];
             for (at, group, _) in self.sessions.drain(..) {
-                let place = match self.terms[at].place {
-                    Slot::Daily(slot) => slot,
-                    Slot::Ranged(slot) => daily + slot,
-                    Slot::Sessions(_) | Slot::Tree(_) => continue,
-                };
+                let Some(place) = number_of(self.terms[at].place, self.widths) else { continue };
                 values[place] = 1;
                 self.units.take(group, values.split_at(daily), None);
                 values[place] = 0;
@@ -102,7 +108,19 @@ impl Events {
         }
     }
 
+    /// The open day has no more rows: those that count are added to their groups.
+    fn count_chosen(&mut self) {
+        if let (Some(sampling), Some(day)) = (&mut self.sampling, self.units.day) {
+            let (daily, subject) = (self.widths.0, self.units.subject);
+            let units = &mut self.units;
+            sampling.close(day, &subject, |group, numbers| {
+                units.take(group, numbers.split_at(daily), None);
+            });
+        }
+    }
+
     fn close_day(&mut self) {
+        self.count_chosen();
         // Where a unit is a subject over all days, so is a session.
         if self.units.has_days() {
             self.count_sessions();
@@ -114,9 +132,16 @@ impl Events {
     fn take_rows(&mut self, source: usize, rows: Range<usize>, group: u64) {
         let batch = &self.batches[source];
         self.scratch.clear();
-        self.scratch.extend(batch.numbers.iter().map(|numbers| numbers.sum(rows.clone())));
+        let sampling = self.sampling.as_ref();
+        let of_all = |at: usize| sampling.is_none_or(|sampling| !sampling.has(at));
+        let sums = batch.numbers.iter().enumerate();
+        let sums = sums.map(|(at, numbers)| if of_all(at) { numbers.sum(rows.clone()) } else { 0 });
+        self.scratch.extend(sums);
         let met = Some((source, rows.start));
         let known = self.units.take(group, self.scratch.split_at(self.widths.0), met);
+        if let Some(sampling) = self.sampling.as_mut().filter(|_| known.is_any()) {
+            sampling.push(group, rows.clone(), &batch.numbers, &batch.classes);
+        }
         for (tree, values) in &batch.values {
             for units in values.get(rows.clone()).unwrap_or_default().iter().flatten() {
                 self.units.push_value(known, *tree, group, *units);
@@ -140,6 +165,15 @@ impl Events {
     }
 }
 
+/// Where among the numbers of a row that of a slot is: those of the day come first.
+fn number_of(place: Slot, (daily, _): (usize, usize)) -> Option<usize> {
+    match place {
+        Slot::Daily(slot) => Some(slot),
+        Slot::Ranged(slot) => Some(daily + slot),
+        Slot::Sessions(_) | Slot::Tree(_) => None,
+    }
+}
+
 impl Accumulator for Events {
     fn scalars(&self) -> Vec<Scalar> {
         self.scalars.clone()
@@ -160,15 +194,18 @@ impl Accumulator for Events {
         batch.sessions.clear();
         batch.values.clear();
         for (at, term) in self.terms.iter().enumerate() {
-            match term.place {
-                Slot::Daily(slot) => batch.numbers[slot] = term.numbers(columns, rows)?,
-                Slot::Ranged(slot) => batch.numbers[self.widths.0 + slot] = term.numbers(columns, rows)?,
-                Slot::Sessions(_) => {}
-                Slot::Tree(tree) => batch.values.push((tree, term.values(columns)?)),
+            if let Some(number) = number_of(term.place, self.widths) {
+                batch.numbers[number] = term.numbers(columns, rows)?;
+            }
+            if let Slot::Tree(tree) = term.place {
+                batch.values.push((tree, term.values(columns)?));
             }
             if term.op == Op::Sessions {
                 batch.sessions.push((at, term.sessions(columns)?));
             }
+        }
+        if let Some(sampling) = &self.sampling {
+            batch.classes = sampling.classes(&batch.numbers, rows);
         }
         Ok(())
     }
@@ -218,12 +255,14 @@ impl Accumulator for Events {
             let sessions: usize = batch.sessions.iter().map(|(_, all)| all.capacity() * 32).sum();
             let values: usize = batch.values.iter().map(|(_, all)| all.capacity() * 16).sum();
             (batch.cells.capacity() * 8)
+                + batch.classes.capacity()
                 + batch.numbers.iter().map(Numbers::bytes).sum::<usize>()
                 + sessions
                 + values
         };
         let batches: usize = self.batches.iter().map(batch).sum();
-        batches + self.units.bytes() + self.sessions.capacity() * 48
+        let chosen = self.sampling.as_ref().map_or(0, Sampling::bytes);
+        batches + self.units.bytes() + self.sessions.capacity() * 48 + chosen
     }
 
     fn row_bytes(&self) -> usize {
@@ -233,7 +272,7 @@ impl Accumulator for Events {
             _ => size_of::<i64>(),
         };
         let group = if self.keys == 0 { 0 } else { size_of::<u64>() };
-        group + self.terms.iter().map(of).sum::<usize>()
+        group + self.terms.iter().map(of).sum::<usize>() + usize::from(self.sampling.is_some())
     }
 
     fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {

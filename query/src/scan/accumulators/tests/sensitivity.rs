@@ -53,7 +53,9 @@ fn queries() -> Vec<PrivateQuery> {
     };
     let events = || {
         let query = both(query(Shape::Events)).quantile(amount()).only(is("event", "click"));
-        query.count(AggregateOp::Sum(amount()), 20_000).count(AggregateOp::Sessions, 3).quantile(amount())
+        let query = query.count(AggregateOp::Sum(amount()), 20_000).count(AggregateOp::Sessions, 3);
+        let query = query.quantile(amount()).count(AggregateOp::Rows, 2).only(is("os", "ios"));
+        query.count(AggregateOp::Rows, 1).only(is("event", "purchase"))
     };
     let mut plain = vec![
         both(query(funnel(48)).public(Scalar::Step, steps(3))),
