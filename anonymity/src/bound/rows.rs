@@ -1,13 +1,15 @@
-//! Which rows of a subject's day count in a group: at most M, each subset of M as likely as any other, and the same rows for
-//! every number.
+//! Which rows of a subject's day count in a group: at most M, each subset of M as likely as any other, and the same
+//! rows for every number.
 //!
-//! A clamp for each number by itself makes shares of numbers wrong: of 300 events, 60 of which failed, a bound of 60 would leave
-//! 60 events and 60 failures. Here 60 of the 300 are chosen, of which about 12 failed, and all numbers are those of the 60.
-//! What is chosen is clamped afterwards as if nothing had been chosen, so that no sensitivity depends on the choice.
+//! A clamp for each number by itself makes shares of numbers wrong: of 300 events, 60 of which failed, a bound of 60
+//! would leave 60 events and 60 failures. Here 60 of the 300 are chosen, of which about 12 failed, and all numbers
+//! are those of the 60. What is chosen is clamped afterwards as if nothing had been chosen, so that no sensitivity
+//! depends on the choice.
 //!
-//! Invariants: which rows are chosen depends on the day's own rows, in the order in which they come, and on a key drawn afresh.
-//! Selection sampling (Knuth, The Art of Computer Programming 2, Algorithm S), once it is known how many rows there are: until
-//! then the numbers of all rows of the day are kept. Holds values of one subject's day: no `Debug`.
+//! Invariants: which rows are chosen depends on the day's own rows, in the order in which they come, and on a key
+//! drawn afresh. Selection sampling (Knuth, The Art of Computer Programming 2, Algorithm S), once it is known how
+//! many rows there are: until then the numbers of all rows of the day are kept. Holds values of one subject's day: no
+//! `Debug`.
 //! Not here: clamps, and which groups are kept (`unit`).
 
 use std::collections::HashMap;
@@ -52,8 +54,8 @@ struct Head {
 }
 
 impl RowSample {
-    /// A sample with a key of its own: of each class of rows in a group at most so many, and so many numbers of each row. Rows of
-    /// a class that is not there all count.
+    /// A sample with a key of its own: of each class of rows in a group at most so many, and so many numbers of each
+    /// row. Rows of a class that is not there all count.
     ///
     /// # Errors
     /// [`BoundError::Noise`] when no key for the choice can be drawn.
@@ -110,8 +112,8 @@ impl RowSample {
         known
     }
 
-    /// The day has no more rows. `each` is given the sums of the rows that count, of each class of each group: they are to be
-    /// added. Sums saturate.
+    /// The day has no more rows. `each` is given the sums of the rows that count, of each class of each group: they
+    /// are to be added. Sums saturate.
     pub fn close(&mut self, day: i32, subject: &[u8; 16], mut each: impl FnMut(u64, &[i64])) {
         let unit = self.choice.unit(PURPOSE, Some(day), subject);
         for head in &mut self.heads {
@@ -217,7 +219,8 @@ mod tests {
         assert!(found.iter().all(|(group, sums)| *sums == [12, 12 * *group as i64]), "{found:?}");
     }
 
-    /// Each row is chosen as often as any other: chi-square, 11 degrees of freedom, 31.3 is passed in one of a thousand.
+    /// Each row is chosen as often as any other: chi-square, 11 degrees of freedom, 31.3 is passed in one of a
+    /// thousand.
     #[test]
     fn every_row_is_as_likely_to_count() {
         let rows: Vec<_> = (0..12_u32).map(|at| (0, 0, [1_i64, 1_i64 << (4 * at)])).collect();

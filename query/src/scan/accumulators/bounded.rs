@@ -1,9 +1,10 @@
 //! The units that rows of events are added to: a subject's day, and a subject over the days of a released part.
 //!
-//! Invariants: what a day keeps follows from the rows of that day alone. Its first `UNIT_KEYS_MAX` groups are told apart, by a
-//! set of its own; its numbers, its sessions and, where a unit of a tree is a day, its values are of those groups, however many
-//! groups other days have. What a subject keeps over a range is likewise of the first groups of the range. A group of either
-//! set is met before anything of it is kept, so that what is kept has a number: no subject has so many groups that reading fails.
+//! Invariants: what a day keeps follows from the rows of that day alone. Its first `UNIT_KEYS_MAX` groups are told
+//! apart, by a set of its own; its numbers, its sessions and, where a unit of a tree is a day, its values are of
+//! those groups, however many groups other days have. What a subject keeps over a range is likewise of the first
+//! groups of the range. A group of either set is met before anything of it is kept, so that what is kept has a
+//! number: no subject has so many groups that reading fails.
 //! Not here: rows and batches (`events`).
 
 use shoal_anonymity::bound::{Bounder, DistinctBounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
@@ -92,8 +93,8 @@ impl Units {
         self.daily.is_some()
     }
 
-    /// Numbers of the open unit in a group: of its day and of its range; and the row that the group was met in, if it may not
-    /// have been met before.
+    /// Numbers of the open unit in a group: of its day and of its range; and the row that the group was met in, if it
+    /// may not have been met before.
     pub(super) fn take(
         &mut self,
         group: u64,

@@ -1,16 +1,17 @@
-//! Which events of a subject's day count in the numbers of a group, where it has more of them than the bound of a count: the same
-//! ones for all numbers, so that means and shares are those of all events.
+//! Which events of a subject's day count in the numbers of a group, where it has more of them than the bound of a
+//! count: the same ones for all numbers, so that means and shares are those of all events.
 //!
 //! ```text
 //! batch -classes-> class of each row -push-> values of the day's rows -close-> sums of those that count -> bounds
 //! ```
-//! Counts whose conditions can be of the same event (`event`) are of one class, of which as many events of a day count in a group as
-//! the largest of their bounds says. Counts of different events have a class each, because the bound of an event is its own.
-//! An event that no count is of is not chosen among: a sum by itself has its clamp alone. Subjects, sessions and values in
-//! trees are of all events.
+//! Counts whose conditions can be of the same event (`event`) are of one class, of which as many events of a day
+//! count in a group as the largest of their bounds says. Counts of different events have a class each, because the
+//! bound of an event is its own. An event that no count is of is not chosen among: a sum by itself has its clamp
+//! alone. Subjects, sessions and values in trees are of all events.
 //!
-//! Invariants: the class of a row follows from the row, and what counts of a day from that day's rows and a fresh key; clamps and
-//! sensitivities are as if nothing had been chosen. Not here: the choice (`shoal-anonymity`, `bound`), clamps (`bounded`).
+//! Invariants: the class of a row follows from the row, and what counts of a day from that day's rows and a fresh
+//! key; clamps and sensitivities are as if nothing had been chosen. Not here: the choice (`shoal-anonymity`,
+//! `bound`), clamps (`bounded`).
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -80,7 +81,8 @@ impl Sampling {
         self.chosen.contains(&number)
     }
 
-    /// The class of each of so many rows with these numbers: the first one that has a count of it, or one that there is none of.
+    /// The class of each of so many rows with these numbers: the first one that has a count of it, or one that there
+    /// is none of.
     pub(super) fn classes(&self, numbers: &[Numbers], rows: usize) -> Vec<u8> {
         let others = u8::try_from(self.classes.len()).unwrap_or(u8::MAX);
         let mut classes = vec![others; rows];
