@@ -41,6 +41,14 @@ fn halves(subject: &[u8; 16]) -> (u64, u64) {
     ((whole >> 64) as u64, whole as u64)
 }
 
+/// A number from 0 to `end` - 1, from a generator that is advanced: multiply and shift, biased by less than 2^-40 for
+/// fewer than 2^24 values.
+pub(crate) fn below(state: &mut u64, end: u64) -> u64 {
+    let number = mixed(*state);
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    ((u128::from(number) * u128::from(end)) >> 64) as u64
+}
+
 /// The finalizer of splitmix64: a bijection.
 pub(crate) fn mixed(word: u64) -> u64 {
     let mut mixed = word.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -37,7 +37,7 @@ mod work;
 mod zones;
 
 pub use bind::aggregate_names::{AGGREGATES, AggregateForm};
-pub use bind::{Asking, CELLS_MAX, FUNCTIONS, SETS};
+pub use bind::{Asking, CELLS_MAX, FUNCTIONS, SETS, pinned};
 pub use casing::Casing;
 pub use error::{LanguageError, Refusal, Rule, without_values};
 pub use expr::{

@@ -3,6 +3,7 @@
 //! - `limits`: L0, the clamps, and the sensitivity that follows from them
 //! - `groups`: groups by a keyed hash of their values, before they have a number
 //! - `unit`: the rows of one unit while they are read, and what is kept of them
+//! - `rows`: which rows of a subject's day count at all, where it has more of them than the bound
 //! - `distinct`: items that a subject has on several days, and that count once
 //! - `totals`: what is left, added up per (day, key)
 //!
@@ -21,12 +22,14 @@
 mod distinct;
 mod groups;
 mod limits;
+mod rows;
 mod totals;
 mod unit;
 
 pub use distinct::DistinctBounder;
 pub use groups::GroupKey;
 pub use limits::{Clamp, Limits};
+pub use rows::RowSample;
 pub use totals::{Cell, Totals};
 pub use unit::{Bounder, Taken, UNIT_KEYS_MAX};
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::choice::{Choice, mixed};
+use crate::choice::{Choice, below};
 use crate::noise::{Entropy, NoiseError};
 
 /// Most leaves of one unit, in all groups together: so many that of the few values that are kept nobody notices.
@@ -90,12 +90,4 @@ impl LeafSample {
             }
         }
     }
-}
-
-/// A number from 0 to `end` - 1, from a generator that is advanced: multiply and shift, biased by less than 2^-40 for
-/// fewer than 2^24 values.
-fn below(state: &mut u64, end: u64) -> u64 {
-    let number = mixed(*state);
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    ((u128::from(number) * u128::from(end)) >> 64) as u64
 }

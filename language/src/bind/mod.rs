@@ -30,7 +30,7 @@ pub(crate) mod scope;
 pub(crate) mod unsupported;
 
 pub use self::functions::FUNCTIONS;
-pub use self::scope::Asking;
+pub use self::scope::{Asking, pinned};
 pub use self::unsupported::SETS;
 
 /// Most groups of one answer.

@@ -64,7 +64,7 @@ fn arms<'s>(filter: Option<&'s Scalar>, out: &mut Vec<&'s Scalar>) {
 }
 
 /// The values that a text column (or `region`) must have; none when any.
-pub(crate) fn pinned(filter: Option<&Scalar>, column: &str) -> Option<BTreeSet<String>> {
+pub fn pinned(filter: Option<&Scalar>, column: &str) -> Option<BTreeSet<String>> {
     let is_it = |item: &Scalar| match item {
         Scalar::Region => column == "region",
         Scalar::Column { name, .. } => name == column,

@@ -17,8 +17,9 @@ use super::{Due, Raw, Runner};
 use crate::charge::{ChargedQuery, MemoryShare, charge};
 use crate::tests::{Row, Seeded, engine, grant, now_ms, request, today};
 
-const QUERIES: [&str; 12] = [
+const QUERIES: [&str; 13] = [
     "SELECT COUNT(*), SUM(amount), COUNT(amount), COUNT(DISTINCT subject) FROM usage",
+    "SELECT COUNT(*), COUNT(*) FILTER (WHERE os = 'ios'), AVG(amount) FROM usage WHERE event = 'purchase'",
     "SELECT date_trunc('hour', time), event, COUNT(*), COUNT(DISTINCT subject) FROM usage \
      WHERE day >= current_date - 3 GROUP BY 1, 2",
     "SELECT app_version, country, COUNT(*), SUM(amount), COUNT(DISTINCT subject) FROM usage GROUP BY 1, 2",

@@ -18,11 +18,12 @@ use crate::tests::{Row, Seeded, engine, grant, now_ms, provider, registry, reque
 const WORDS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const SYSTEMS: [&str; 4] = ["ios", "android", "linux", "none of the list"];
 
-const QUERIES: [&str; 10] = [
+const QUERIES: [&str; 11] = [
     "SELECT COUNT(*), SUM(amount), COUNT(DISTINCT subject) FROM usage",
     "SELECT day, COUNT(*), SUM(amount), COUNT(DISTINCT subject) FROM usage GROUP BY day",
     "SELECT event, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY event",
     "SELECT country, app_version, COUNT(*), AVG(amount) FROM usage GROUP BY country, app_version",
+    "SELECT os, COUNT(*), COUNT(*) FILTER (WHERE amount > 999), AVG(amount) FROM usage WHERE event = 'purchase' GROUP BY os",
     "SELECT time, os, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY time, os",
     "SELECT date_trunc('week', time), country, COUNT(*), COUNT(DISTINCT subject) FROM usage GROUP BY 1, 2",
     "SELECT SUM(amount) FILTER (WHERE os = 'ios'), COUNT(*) FILTER (WHERE event = 'click') FROM usage WHERE event <> 'login'",

@@ -32,6 +32,8 @@ pub(crate) struct RowUnits {
 const ORDER: u64 = 20;
 /// A key of a group.
 const KEY: u64 = 20;
+/// What chooses among the events of a subject's day: the numbers of each are kept until the day's last one has come.
+const CHOSEN: u64 = 20;
 /// A pattern: for each word of its states; in any case, where the bytes of a letter are looked up one after the other; and before
 /// the first byte.
 const PATTERN: u64 = 100;
@@ -49,6 +51,7 @@ pub(crate) fn row_units(charged: &ChargedQuery) -> Result<RowUnits, Failure> {
     let (scalars, texts) = (accumulator.scalars(), Texts::of(query));
     let aggregates: u64 = query.aggregates().iter().map(|aggregate| of_aggregate(&aggregate.op)).sum();
     let shape = match query.shape() {
+        Shape::Events if accumulators::chooses(query) => CHOSEN,
         Shape::Events => 0,
         Shape::Subjects(_) => 60,
         Shape::Funnel { steps, .. } => 20 * steps.len() as u64,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use shoal_schemas::{Kind, Region};
 
-use super::{Row, engine, grant, now_ms, provider, registry, request, scan, today};
+use super::{Row, ask, engine, grant, now_ms, provider, registry, request, scan, today};
 use crate::config::QueryConfig;
 use crate::engine::Engine;
 use crate::error::QueryError;
@@ -81,4 +81,34 @@ async fn empty_public_groups_cannot_be_told_from_others() {
     }
     // sigma is 790: a zero has a chance of one in 2,000.
     assert!(zeros < 6, "{zeros} of 70 are exactly zero");
+}
+
+/// One person's groups, however many of them a range of days has, decide about no answer: a question is answered with that
+/// person and without.
+#[tokio::test]
+async fn more_groups_of_one_person_than_are_told_apart_fail_no_question() {
+    let others = (1..=40_u32).flat_map(|subject| {
+        (0..9).map(move |ago| {
+            let row = Row::new(subject, today() - ago, "screen_view").text("screen", "home");
+            row.number("duration_ms", 700).number("session", i64::from(subject))
+        })
+    });
+    let others: Vec<Row> = others.collect();
+    // More than 8,192 over the range, and fewer on each day than a subject's day may have.
+    let own = (0..9).flat_map(|ago| {
+        (0..1_000).map(move |at| {
+            let row = Row::new(0, today() - ago, "screen_view").text("screen", format!("{ago} and {at}"));
+            row.number("duration_ms", 700).number("session", at)
+        })
+    });
+    let both: Vec<Row> = others.iter().cloned().chain(own).collect();
+    for aggregate in ["QUANTILE(duration_ms, 0.6)", "COUNT(DISTINCT session)", "COUNT(DISTINCT subject)"] {
+        let sql = format!(
+            "SELECT screen, {aggregate} AS n FROM usage WHERE event = 'screen_view' AND day >= current_date - 8 GROUP BY screen"
+        );
+        for rows in [&both, &others] {
+            let answer = ask(Kind::Usage, rows, &sql, now_ms()).await;
+            assert!(answer.is_ok(), "{sql}: {:?}", answer.err());
+        }
+    }
 }

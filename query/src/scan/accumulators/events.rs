@@ -4,16 +4,17 @@
 //! released part. With members, a subject that does not meet every membership leaves nothing. A session counts once for
 //! each subject and group of a released part, on however many of its days it is. A value of a measure counts once
 //! in the tree of that measure and filter, however many quantiles are read from it.
+//! Not here: which events count (`sampling`), what is kept of a unit (`bounded`).
 
 use std::ops::Range;
 
 use datafusion::arrow::array::ArrayRef;
-use shoal_anonymity::bound::{Bounder, DistinctBounder, Limits, Taken, Totals, UNIT_KEYS_MAX};
 use shoal_anonymity::noise::Entropy;
 
+use super::bounded::Units;
 use super::gate::Gate;
+use super::sampling::{Sampling, chooses};
 use super::terms::{Numbers, Op, Term};
-use super::trees::Trees;
 use crate::failure::Failure;
 use crate::scan::accumulator::{Accumulated, Accumulator};
 use crate::scan::cells::Cells;
@@ -39,23 +40,9 @@ pub(super) struct Events {
     /// more than once.
     sessions: Vec<(usize, u64, u128)>,
     scratch: Vec<i64>,
+    /// None where no number depends on which events of a day count.
+    sampling: Option<Sampling>,
     gate: Gate,
-}
-
-/// The units that rows are added to.
-struct Units {
-    cells: Cells,
-    daily: Option<Bounder>,
-    ranged: Option<Bounder>,
-    /// Sessions that several days may have.
-    sessions: Option<DistinctBounder>,
-    trees: Trees,
-    /// Whether a unit of the trees is a subject's day.
-    trees_are_daily: bool,
-    /// The day of the open unit.
-    day: Option<i32>,
-    subject: [u8; 16],
-    failure: Option<Failure>,
 }
 
 /// The batch of one source.
@@ -65,6 +52,8 @@ struct Batch {
     cells: Vec<u64>,
     /// One for each number of a row: of the day, then of the range.
     numbers: Vec<Numbers>,
+    /// Of each row, where events are chosen.
+    classes: Vec<u8>,
     /// By position of the aggregate; none where the row has no session that counts.
     sessions: Vec<(usize, Vec<Option<u128>>)>,
     /// By tree; none where the row has no value that counts.
@@ -81,15 +70,6 @@ impl Events {
         if !query.members().is_empty() && (is_day || widths.0 > 0) {
             return Err(Failure::Internal); // A day's part of the answer must not depend on other days.
         }
-        let mut bounder = |limits: &Limits, wanted: bool| -> Result<Option<Bounder>, Failure> {
-            Ok(wanted.then(|| Bounder::new(limits, &mut *entropy)).transpose()?)
-        };
-        let daily = bounder(&layout.daily, is_day || widths.0 > 0)?;
-        let ranged = bounder(&layout.ranged, !is_day)?;
-        let sessions = match layout.sessions.clamps() {
-            [] => None,
-            _ => Some(DistinctBounder::new(&layout.sessions, &mut *entropy)?),
-        };
         let mut scalars: Vec<Scalar> = cells.scalars().cloned().collect();
         let keys = scalars.len();
         let mut terms: Vec<Term> = Vec::with_capacity(query.aggregates().len());
@@ -101,19 +81,14 @@ impl Events {
         if scalars.is_empty() {
             scalars.push(Scalar::Day); // A batch must say how many rows it has.
         }
-        let units = Units {
-            cells,
-            daily,
-            ranged,
-            sessions,
-            trees: Trees::new(&layout.trees, entropy)?,
-            trees_are_daily: layout.trees_are_daily,
-            day: None,
-            subject: [0; 16],
-            failure: None,
-        };
+        let units = Units::new(layout, is_day, cells, entropy)?;
+        let placed = query.aggregates().iter().zip(&layout.slots);
+        let placed = placed.filter_map(|(aggregate, place)| Some((aggregate, number_of(*place, widths)?)));
+        let sampling =
+            chooses(query).then(|| Sampling::new(placed, widths.0 + widths.1, entropy)).transpose()?;
         let (batches, sessions, scratch) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Events { units, keys, terms, scalars, batches, widths, sessions, scratch, gate: Gate::new(query) })
+        let gate = Gate::new(query);
+        Ok(Events { units, keys, terms, scalars, batches, widths, sessions, scratch, sampling, gate })
     }
 
     /// The open day, or the subject, has no more rows: each of its sessions counts once in its group.
@@ -124,11 +99,7 @@ impl Events {
             let (daily, ranged) = self.widths;
             let mut values = vec![0; daily + ranged];
             for (at, group, _) in self.sessions.drain(..) {
-                let place = match self.terms[at].place {
-                    Slot::Daily(slot) => slot,
-                    Slot::Ranged(slot) => daily + slot,
-                    Slot::Sessions(_) | Slot::Tree(_) => continue,
-                };
+                let Some(place) = number_of(self.terms[at].place, self.widths) else { continue };
                 values[place] = 1;
                 self.units.take(group, values.split_at(daily), None);
                 values[place] = 0;
@@ -137,9 +108,21 @@ impl Events {
         }
     }
 
+    /// The open day has no more rows: those that count are added to their groups.
+    fn count_chosen(&mut self) {
+        if let (Some(sampling), Some(day)) = (&mut self.sampling, self.units.day) {
+            let (daily, subject) = (self.widths.0, self.units.subject);
+            let units = &mut self.units;
+            sampling.close(day, &subject, |group, numbers| {
+                units.take(group, numbers.split_at(daily), None);
+            });
+        }
+    }
+
     fn close_day(&mut self) {
+        self.count_chosen();
         // Where a unit is a subject over all days, so is a session.
-        if self.units.daily.is_some() {
+        if self.units.has_days() {
             self.count_sessions();
         }
         self.units.close_day();
@@ -149,23 +132,26 @@ impl Events {
     fn take_rows(&mut self, source: usize, rows: Range<usize>, group: u64) {
         let batch = &self.batches[source];
         self.scratch.clear();
-        self.scratch.extend(batch.numbers.iter().map(|numbers| numbers.sum(rows.clone())));
+        let sampling = self.sampling.as_ref();
+        let of_all = |at: usize| sampling.is_none_or(|sampling| !sampling.has(at));
+        let sums = batch.numbers.iter().enumerate();
+        let sums = sums.map(|(at, numbers)| if of_all(at) { numbers.sum(rows.clone()) } else { 0 });
+        self.scratch.extend(sums);
         let met = Some((source, rows.start));
-        self.units.take(group, self.scratch.split_at(self.widths.0), met);
+        let known = self.units.take(group, self.scratch.split_at(self.widths.0), met);
+        if let Some(sampling) = self.sampling.as_mut().filter(|_| known.is_any()) {
+            sampling.push(group, rows.clone(), &batch.numbers, &batch.classes);
+        }
         for (tree, values) in &batch.values {
             for units in values.get(rows.clone()).unwrap_or_default().iter().flatten() {
-                self.units.trees.push(*tree, group, *units);
+                self.units.push_value(known, *tree, group, *units);
             }
         }
-        // A group that a subject has too many others beside does not count.
-        let is_known = self.units.ranged.as_ref().is_some_and(|ranged| ranged.has(group));
         for (at, sessions) in &batch.sessions {
             let place = self.terms[*at].place;
             for session in sessions.get(rows.clone()).unwrap_or_default().iter().flatten() {
-                if let (Slot::Sessions(slot), Some(bounder)) = (place, &mut self.units.sessions) {
-                    if is_known {
-                        bounder.take(group, u32::try_from(slot).unwrap_or(u32::MAX), *session);
-                    }
+                if let Slot::Sessions(slot) = place {
+                    self.units.push_session(known, slot, group, *session);
                     continue;
                 }
                 if self.sessions.len() >= 2 * SESSIONS_MAX {
@@ -179,69 +165,12 @@ impl Events {
     }
 }
 
-/// Keeps the first failure: rows are taken one by one, and what failed is asked for when the unit ends.
-fn note<T, E: Into<Failure>>(failure: &mut Option<Failure>, done: Result<T, E>) {
-    if let Err(error) = done {
-        failure.get_or_insert(error.into());
-    }
-}
-
-impl Units {
-    /// Numbers of the open unit in a group: of its day and of its range; and the row that the group was met in, if it was
-    /// not met before.
-    fn take(&mut self, group: u64, (daily, ranged): (&[i64], &[i64]), met: Option<(usize, usize)>) {
-        let mut is_new = false;
-        for (bounder, values) in [(&mut self.daily, daily), (&mut self.ranged, ranged)] {
-            match bounder.as_mut().map(|bounder| bounder.take(group, values)) {
-                Some(Ok(taken)) => is_new |= taken == Taken::New,
-                Some(Err(error)) => note(&mut self.failure, Err::<(), _>(error)),
-                None => {}
-            }
-        }
-        if let Some((source, row)) = met.filter(|_| is_new) {
-            note(&mut self.failure, self.cells.meet(group, source, row));
-        }
-    }
-
-    fn close_day(&mut self) {
-        let (cells, subject, Some(day)) = (&mut self.cells, &self.subject, self.day.take()) else { return };
-        let mut number = |group| cells.number(group);
-        // In a bucket of days, totals and trees are of all its days together.
-        let under = self.ranged.is_none().then_some(day);
-        if let Some(daily) = &mut self.daily {
-            note(&mut self.failure, daily.close(Some(day), under, subject, &mut number));
-        }
-        if let Some(sessions) = &mut self.sessions {
-            note(&mut self.failure, sessions.close_day(day, subject, &mut number));
-        }
-        if self.trees_are_daily {
-            note(&mut self.failure, self.trees.close(Some(day), subject, &mut number));
-        }
-        match &self.ranged {
-            None => cells.close(),
-            Some(ranged) => cells.keep(UNIT_KEYS_MAX, |group| ranged.has(group)),
-        }
-    }
-
-    /// The subject has no more rows.
-    fn close(&mut self, counts: bool) {
-        let (cells, subject) = (&mut self.cells, &self.subject);
-        let mut number = |group| cells.number(group);
-        if let Some(sessions) = &mut self.sessions {
-            note(&mut self.failure, sessions.close());
-        }
-        match &mut self.ranged {
-            Some(ranged) if counts => {
-                note(&mut self.failure, ranged.close(None, None, subject, &mut number));
-                note(&mut self.failure, self.trees.close(None, subject, &mut number));
-            }
-            Some(ranged) => {
-                ranged.forget();
-                self.trees.forget();
-            }
-            None => {}
-        }
-        cells.close();
+/// Where among the numbers of a row that of a slot is: those of the day come first.
+fn number_of(place: Slot, (daily, _): (usize, usize)) -> Option<usize> {
+    match place {
+        Slot::Daily(slot) => Some(slot),
+        Slot::Ranged(slot) => Some(daily + slot),
+        Slot::Sessions(_) | Slot::Tree(_) => None,
     }
 }
 
@@ -265,15 +194,18 @@ impl Accumulator for Events {
         batch.sessions.clear();
         batch.values.clear();
         for (at, term) in self.terms.iter().enumerate() {
-            match term.place {
-                Slot::Daily(slot) => batch.numbers[slot] = term.numbers(columns, rows)?,
-                Slot::Ranged(slot) => batch.numbers[self.widths.0 + slot] = term.numbers(columns, rows)?,
-                Slot::Sessions(_) => {}
-                Slot::Tree(tree) => batch.values.push((tree, term.values(columns)?)),
+            if let Some(number) = number_of(term.place, self.widths) {
+                batch.numbers[number] = term.numbers(columns, rows)?;
+            }
+            if let Slot::Tree(tree) = term.place {
+                batch.values.push((tree, term.values(columns)?));
             }
             if term.op == Op::Sessions {
                 batch.sessions.push((at, term.sessions(columns)?));
             }
+        }
+        if let Some(sampling) = &self.sampling {
+            batch.classes = sampling.classes(&batch.numbers, rows);
         }
         Ok(())
     }
@@ -323,19 +255,14 @@ impl Accumulator for Events {
             let sessions: usize = batch.sessions.iter().map(|(_, all)| all.capacity() * 32).sum();
             let values: usize = batch.values.iter().map(|(_, all)| all.capacity() * 16).sum();
             (batch.cells.capacity() * 8)
+                + batch.classes.capacity()
                 + batch.numbers.iter().map(Numbers::bytes).sum::<usize>()
                 + sessions
                 + values
         };
         let batches: usize = self.batches.iter().map(batch).sum();
-        let bounders =
-            [&self.units.daily, &self.units.ranged].into_iter().flatten().map(Bounder::bytes).sum::<usize>();
-        batches
-            + bounders
-            + self.units.sessions.as_ref().map_or(0, DistinctBounder::bytes)
-            + self.units.trees.bytes()
-            + self.units.cells.bytes()
-            + self.sessions.capacity() * 48
+        let chosen = self.sampling.as_ref().map_or(0, Sampling::bytes);
+        batches + self.units.bytes() + self.sessions.capacity() * 48 + chosen
     }
 
     fn row_bytes(&self) -> usize {
@@ -345,17 +272,10 @@ impl Accumulator for Events {
             _ => size_of::<i64>(),
         };
         let group = if self.keys == 0 { 0 } else { size_of::<u64>() };
-        group + self.terms.iter().map(of).sum::<usize>()
+        group + self.terms.iter().map(of).sum::<usize>() + usize::from(self.sampling.is_some())
     }
 
     fn finish(self: Box<Self>) -> Result<Accumulated, Failure> {
-        let totals = |bounder: Option<Bounder>, width| match bounder {
-            Some(bounder) => bounder.finish(),
-            None => Totals::empty(width),
-        };
-        let Units { cells, daily, ranged, sessions, trees, .. } = self.units;
-        let (daily, ranged) = (totals(daily, self.widths.0), totals(ranged, self.widths.1));
-        let sessions = sessions.map_or_else(|| Totals::empty(0), DistinctBounder::finish);
-        Ok(Accumulated { cells, daily, ranged, sessions, trees: trees.finish() })
+        Ok(self.units.finish(self.widths))
     }
 }

@@ -6,7 +6,8 @@
 //! - `made_rows`: the accumulator over rows that are made of a subject's events; `frame`: their keys and aggregates;
 //!   `evaluate`: expressions over them
 //! - `columns`: values of the rows that are read
-//! - `events`: a row is an event; `terms`: what it adds to each number
+//! - `events`: a row is an event; `terms`: what it adds to each number; `sampling`: which events count where a day has
+//!   more than the bound; `bounded`: what is kept of a unit's rows
 //! - `trees`: values of units in trees, for quantiles
 //! - `funnel`, `retention`, `subjects`: what each of the other shapes keeps of a subject, and the rows it makes
 //!
@@ -16,6 +17,7 @@
 //! what it counts, and over all subjects by the number of cells.
 //! Not here: reading files in order of subjects (`merge`), bounds and sensitivities (`sensitivity.rs`), prices, noise.
 
+mod bounded;
 mod columns;
 mod evaluate;
 mod events;
@@ -24,6 +26,7 @@ mod funnel;
 mod gate;
 mod made_rows;
 mod retention;
+mod sampling;
 mod subjects;
 mod terms;
 #[cfg(test)]
@@ -36,6 +39,7 @@ use shoal_language::Shape;
 use self::funnel::Funnel;
 use self::made_rows::MadeRows;
 use self::retention::Retention;
+pub(super) use self::sampling::chooses;
 use self::subjects::SubjectRows;
 pub(crate) use self::trees::quantile_of;
 use super::accumulator::Accumulator;

@@ -147,6 +147,15 @@ impl Numbers {
         }
     }
 
+    /// Of one row; 0 for one that is not there.
+    pub(super) fn at(&self, row: usize) -> i64 {
+        match self {
+            Numbers::Zero => 0,
+            Numbers::One => 1,
+            Numbers::Each(all) => all.get(row).copied().unwrap_or(0),
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         match self {
             Numbers::Zero | Numbers::One => 0,

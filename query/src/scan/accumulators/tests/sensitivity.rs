@@ -65,7 +65,9 @@ fn queries() -> Vec<PrivateQuery> {
     };
     let events = || {
         let query = both(query(Shape::Events)).quantile(amount()).only(is("event", "click"));
-        query.count(AggregateOp::Sum(amount()), 20_000).count(AggregateOp::Sessions, 3).quantile(amount())
+        let query = query.count(AggregateOp::Sum(amount()), 20_000).count(AggregateOp::Sessions, 3);
+        let query = query.quantile(amount()).count(AggregateOp::Rows, 2).only(is("os", "ios"));
+        query.count(AggregateOp::Rows, 1).only(is("event", "purchase"))
     };
     let mut plain = vec![
         both(query(funnel(48)).public(Scalar::Step, steps(3))),
@@ -182,6 +184,62 @@ proptest! {
             };
             let paid = paid.unwrap();
             prop_assert!(change <= paid, "{query}\n{loses:?}, {slot:?} of {bucket}: {change} > {paid}");
+        }
+    }
+}
+
+/// More groups of subject 1 than a unit is told apart by, on the first day, and as many as a screen or two on each later one.
+/// The first groups of the first day have no amount.
+fn of_many_groups() -> Vec<Row> {
+    let told_apart = u32::try_from(shoal_anonymity::bound::UNIT_KEYS_MAX).unwrap();
+    let visit = |day: i32, hour: i64, group: String, session: i64| {
+        let mut row =
+            Row::new(1, days().first + day, "click").text("country", group).number("session", session);
+        row.hour = hour;
+        row
+    };
+    let first = (0..told_apart + 8).map(|group| visit(0, 1, format!("first {group}"), 1));
+    let late = (0..40).map(|group| visit(0, 5, format!("late {group}"), 2).number("amount", 500));
+    let later = (1..9).flat_map(|day| {
+        (0..60).map(move |at| {
+            let (group, session) = (format!("later {}", at % 20), i64::from(100 * day + at));
+            visit(day, i64::from(at % 24), group, session).number("amount", 20_000)
+        })
+    });
+    first.chain(late).chain(later).collect()
+}
+
+/// Groups that a day of one subject has beyond those that are told apart do not fail the reading, and decide about no other day.
+#[test]
+fn a_day_of_more_groups_than_are_told_apart_changes_no_more_than_the_layout_says() {
+    let rows = of_many_groups();
+    let less: Vec<Row> = rows.iter().filter(|row| row.day != days().first).cloned().collect();
+    let by_group = || query(Shape::Events).private(text("country"));
+    let sessions = || by_group().count(AggregateOp::Sessions, 3);
+    let all = || sessions().quantile(amount()).count(AggregateOp::Rows, 2).count(AggregateOp::Subjects, 1);
+    let queries = [
+        by_group().quantile(amount()),
+        by_group().quantile(amount()).by(Grain::Week),
+        by_group().quantile(amount()).by(Grain::Day),
+        by_group().quantile(amount()).member(true, Some(is("event", "login"))),
+        sessions(),
+        sessions().by(Grain::Week),
+        sessions().by(Grain::Day),
+        sessions().member(true, Some(is("event", "login"))),
+        all(),
+        all().by(Grain::Day),
+        all().member(true, Some(is("event", "login"))),
+    ];
+    for (query, key) in queries.iter().flat_map(|query| [(query, 1), (query, 7)]) {
+        let layout = SensitivityLayout::of(query).unwrap();
+        let (with, without) = (totals(query, &rows, &[], key), totals(query, &less, &[], key));
+        for ((slot, bucket), change) in distances(&with, &without) {
+            let paid = match slot {
+                Some(GROUPS) => layout.groups_of_one(),
+                slot => layout.sensitivity(slot.map(|at| layout.slots[at])),
+            };
+            let paid = paid.unwrap();
+            assert!(change <= paid, "{query}\n{slot:?} of {bucket}: {change} > {paid}");
         }
     }
 }
