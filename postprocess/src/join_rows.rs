@@ -11,9 +11,9 @@
 
 use std::collections::HashMap;
 
-use datafusion::common::Column;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::logical_plan::{Aggregate, Join, Values};
-use datafusion::logical_expr::{Distinct, Expr, FetchType, JoinType, LogicalPlan, Union};
+use datafusion::logical_expr::{Cast, Distinct, Expr, FetchType, JoinType, LogicalPlan, Union};
 
 use super::released::ReleasedTable;
 use super::slot::Slot;
@@ -106,6 +106,11 @@ fn same(expr: &Expr, inputs: &[Size<'_>], rows: f64) -> Same {
     };
     match expr {
         Expr::Alias(alias) => same(&alias.expr, inputs, rows),
+        Expr::Cast(cast)
+            if let Some(often) = inputs.iter().find_map(|input| cast_values(input.plan, cast)) =>
+        {
+            Same { rows: often, is_released: false }
+        }
         Expr::Column(column) => of(column).unwrap_or(Same { rows, is_released: false }),
         _ => {
             let columns: Vec<Same> = expr.column_refs().into_iter().filter_map(of).collect();
@@ -115,6 +120,37 @@ fn same(expr: &Expr, inputs: &[Size<'_>], rows: f64) -> Same {
                 None => Same { rows, is_released: false },
             }
         }
+    }
+}
+
+/// How often one value is in rows that stand in the text, after a cast of a column of theirs: as a series is written.
+fn cast_values(plan: &LogicalPlan, cast: &Cast) -> Option<f64> {
+    let column = cast.expr.try_as_col()?;
+    let mut seen: HashMap<ScalarValue, u32> = HashMap::new();
+    for value in values(plan, plan.schema().maybe_index_of_column(column)?)? {
+        *seen.entry(value.cast_to(cast.field.data_type()).ok()?).or_default() += 1;
+    }
+    seen.into_values().max().map(f64::from)
+}
+
+/// The values of a column of rows that stand in the text.
+fn values(plan: &LogicalPlan, at: usize) -> Option<Vec<&ScalarValue>> {
+    match plan {
+        LogicalPlan::Values(of) => of.values.iter().map(|row| row.get(at)?.as_literal()).collect(),
+        LogicalPlan::SubqueryAlias(node) => values(&node.input, at),
+        LogicalPlan::Filter(node) => values(&node.input, at),
+        LogicalPlan::Projection(node) => {
+            let column = without_alias(node.expr.get(at)?).try_as_col()?;
+            values(&node.input, node.input.schema().maybe_index_of_column(column)?)
+        }
+        _ => None,
+    }
+}
+
+fn without_alias(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => without_alias(&alias.expr),
+        _ => expr,
     }
 }
 
