@@ -141,7 +141,7 @@ fn validate_takes_the_body_of_every_protocol_and_keeps_nothing() {
         ("", json!({"batch": [track("a"), wrong]}).to_string(), vec!["", "missing_property"]),
         ("", track("a").to_string(), vec![""]),
         ("?protocol=segment", track("a").to_string(), vec![""]),
-        ("?protocol=native", track("a").to_string(), vec!["no_consent"]),
+        ("?protocol=native", track("a").to_string(), vec!["bad_consent"]),
     ];
     for (query, body, codes) in bodies {
         let path = format!("/v1/validate{query}");
