@@ -74,7 +74,6 @@ impl<'a> Identifiers<'a> {
         own.into_iter().flatten().chain(self.others.iter().map(|other| &other.value)).map(|value| &**value)
     }
 
-    /// Those under which consent may be recorded, one of each kind.
     /// Whether an identifier that a batch states, and that is none, may be that of an event: its subject is not known then. It is
     /// where the event says one of the same kind itself, or one that comes before it.
     pub(crate) fn is_behind_unreadable_of(&self, shared: &Common<'a>, programme: Programme) -> bool {

@@ -22,7 +22,7 @@ use crate::problem::{Problem, ProblemType};
 /// A body may be slow for this long, and one of a stranger quiet.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The share of the room for bodies that those of strangers have, on top of it: one such part.
+/// Bodies of strangers have room of their own, beside that for all others: one such part of its size, and at least one whole body.
 const STRANGERS_PART: usize = 8;
 
 /// A body of a few changes of consent. As many of them as there may be connections are a small part of the memory.
