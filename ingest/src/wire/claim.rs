@@ -241,14 +241,7 @@ pub(in crate::wire) fn is_misspelled(name: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn object<'a>(members: &[(&'a str, Json<'a>)]) -> Json<'a> {
-        Json::Map(members.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect())
-    }
-
-    fn text(text: &str) -> Json<'_> {
-        Json::Text(Cow::Borrowed(text))
-    }
+    use crate::wire::json::built::{object, text};
 
     #[test]
     fn an_age_is_read_if_it_can_be_and_never_ignored() {

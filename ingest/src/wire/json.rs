@@ -365,3 +365,17 @@ pub(crate) fn bad_json_at(line: usize, column: usize) -> Refusal {
     let place = format!("not JSON of the expected form at line {line} column {column}");
     Refusal::new(RefusalCode::BadJson, place)
 }
+
+/// Values as a test writes them.
+#[cfg(test)]
+pub(in crate::wire) mod built {
+    use super::*;
+
+    pub(in crate::wire) fn object<'a>(members: &[(&'a str, Json<'a>)]) -> Json<'a> {
+        Json::Map(members.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect())
+    }
+
+    pub(in crate::wire) fn text(text: &str) -> Json<'_> {
+        Json::Text(Cow::Borrowed(text))
+    }
+}

@@ -101,18 +101,11 @@ fn listed<'a>(value: &Json<'a>, decision: Decision, found: &mut Preferences<'a>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::json::built::{object, text};
     use crate::wire::{claim::is_misspelled, said::of_vendor};
-
-    fn object<'a>(members: &[(&'a str, Json<'a>)]) -> Json<'a> {
-        Json::Map(members.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect())
-    }
 
     fn refuses(root: &Json<'_>) -> bool {
         matches!(of_vendor(None, root), Some(Ok(claim)) if claim.is_refusal)
-    }
-
-    fn text(text: &str) -> Json<'_> {
-        Json::Text(Cow::Borrowed(text))
     }
 
     #[test]

@@ -157,14 +157,7 @@ pub(in crate::wire) fn misspelled<'a>(value: &Json<'a>, known: Option<&ReadClaim
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn object<'a>(members: &[(&'a str, Json<'a>)]) -> Json<'a> {
-        Json::Map(members.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect())
-    }
-
-    fn text(text: &str) -> Json<'_> {
-        Json::Text(Cow::Borrowed(text))
-    }
+    use crate::wire::json::built::{object, text};
 
     #[test]
     fn what_refuses_in_one_of_two_claims_refuses_in_both_and_the_lesser_age_counts() {
