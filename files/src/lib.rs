@@ -14,17 +14,20 @@
 //! - `disk`: the local disk; `disk/draft`: how an object comes to be whole or not at all; `disk/directory`: entries that
 //!   survive; `disk/link`: symbolic links, which are refused; `disk/shared`: what clones have in common; `disk/lock`: one
 //!   process at a time
+//! - `sealing`: bytes that nobody reads without a key; `encrypted`: objects of such bytes; `sealed_file`: a file of them that is
+//!   written by position
 //! - `full`: which failures are a want of room, after which nothing is lost
 //! - `digest`: what tells whether a copy is what it was copied from
 //! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream; `modes`: closes what lies there to others
 //!
 //! Every call blocks: async callers use a blocking thread. Errors are [`std::io::Error`]; their kinds mean the same
-//! everywhere ([`Objects`] lists them). Not here: what the bytes mean, and keys.
+//! everywhere ([`Objects`] lists them). Not here: what the bytes mean, and where keys come from.
 
 #[doc(hidden)]
 pub mod conformance;
 mod digest;
 mod disk;
+mod encrypted;
 mod faulty;
 mod full;
 mod medium;
@@ -34,9 +37,12 @@ mod name;
 mod objects;
 mod rest;
 mod room;
+mod sealed_file;
+mod sealing;
 
 pub use digest::{Digest, copy, digest};
 pub use disk::{Disk, DiskFile, Link, Lock};
+pub use encrypted::Encrypted;
 pub use faulty::Faulty;
 pub use full::{is_full, is_in_doubt};
 pub use medium::{LogFile, Medium};
@@ -45,3 +51,5 @@ pub use modes::{Tightened, tighten};
 pub use objects::{Entry, NewObject, Objects, Source};
 pub use rest::Rest;
 pub use room::has_room;
+pub use sealed_file::{SealedFile, is_not_authentic, overwrite};
+pub use sealing::{KEY_BYTES, SEAL_BEFORE_BYTES, SEAL_BYTES, Sealing, SealingKey};
