@@ -220,6 +220,7 @@ mod tests {
                 rows: 10,
                 bytes: 1,
                 digest: None,
+                key: None,
             }
         });
         vec![TableFiles { region: Region::De, kind, files: files.collect() }]

@@ -153,6 +153,7 @@ mod tests {
             rows,
             bytes: rows * 10,
             digest: None,
+            key: None,
         }
     }
 

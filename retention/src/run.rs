@@ -133,6 +133,14 @@ impl Retention {
         let purged = table.purge(report.now_ms).await?;
         self.metrics.purged_files.get_or_create(&label).inc_by(purged.files);
         self.metrics.purged_bytes.get_or_create(&label).inc_by(purged.bytes);
+        let (definitions, is_expired) = (self.definitions.current(), is_expired);
+        let is_over = move |day| {
+            Programme::ALL.iter().all(|programme| is_expired(&definitions, *programme, kind, day, today))
+        };
+        let keys = table.shred(is_over).await?;
+        if keys > 0 {
+            tracing::info!(%region, %kind, keys, "retention destroyed the keys of days that are over");
+        }
         if purged.files > 0 || purged.log_entries > 0 || purged.pinned > 0 {
             let PurgeReport { files, bytes, log_entries, pinned } = purged;
             tracing::info!(%region, %kind, files, bytes, log_entries, pinned, "retention purged a table");

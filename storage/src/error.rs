@@ -62,6 +62,15 @@ pub enum StorageError {
         /// What is wrong: completes a sentence that begins with the file.
         reason: String,
     },
+    /// A file is encrypted, and there is no key for it.
+    #[error("{} is encrypted, and there is no key for it: put the key file back as it was", .0.display())]
+    Sealed(PathBuf),
+    /// The key of a file was destroyed, or is lost: what is encrypted with it cannot be read any more.
+    #[error(
+        "{} is not there. If it was not destroyed on purpose, put the key store back from its copy: what is encrypted with the key \
+         cannot be read without it", .0.display()
+    )]
+    KeyGone(PathBuf),
     /// The rows after a maintenance commit are not those expected: the table was changed behind Shoal's back.
     #[error("{table}: {found} rows after the commit, expected {expected}")]
     RowCount {

@@ -4,23 +4,28 @@
 //! - `consents`: what is recorded about subjects' consents, one file for each region
 //! - `spending`: what was spent of each block's privacy budget, and the answers it bought
 //!
-//! - `redb_file`: the files of the latter two, compared when they are opened, and opened anew after a full disk; `room`: whether there is room again
+//! - `keys`: the keys with which the files of tables are encrypted
+//! - `redb_file`: the files of the latter two, sealed or in the clear, compared when they are opened, and opened anew after a full
+//!   disk
 //!
-//! The first three do not know each other. Not here: which columns there are (`shoal-schemas`), which files expire and when
+//! The first three do not know each other; tables have keys. Not here: which columns there are (`shoal-schemas`), which files expire and when
 //! (`shoal-retention`), the write-ahead log (`shoal-ingest`), the audit (`shoal-audit`), what makes bytes durable
 //! (`shoal-files`).
 
 mod consents;
+mod days;
 mod error;
+mod keys;
 mod redb_file;
 mod spending;
 mod tables;
 
 pub use consents::{
     ConsentChange, Consents, Effect, JournalForm, JournalFound, JournalStart, Opened, RecordForm,
-    hold_journals, look_at_journals,
+    hold_journals, look_at_journals, look_at_sealed_journals,
 };
 pub use error::StorageError;
+pub use keys::{DataKeys, EpochKeys, EpochScope, Escrowed, Kept, KeyId, KeyPlace, KeyScope};
 pub use redb_file::Trouble;
 pub use spending::{
     Block, BlockSpending, BudgetLedger, Charge, Checkpoint, DayLimits, Doubt, Found, LedgerFiles, Order,
@@ -30,5 +35,5 @@ pub use spending::{
 pub use tables::{
     AppendReport, Captured, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ExpireReport,
     FailedMerge, FileRows, Heads, LiveFile, LogFile, Met, Part, PurgeReport, Seen, Snapshot, Store, Table,
-    read_log,
+    TableCopied, TableCopies, read_log,
 };

@@ -11,9 +11,15 @@
 //!
 //! A file is made under another name, `<name>.new`, and renamed when it is whole: a first start that is cut off leaves nothing
 //! that the next one could not open. Invariants: after the file was let go of, nothing of it is in memory; a panic of redb over
-//! a damaged file is an error. Blocking calls. Not here: what is in the file (`consents`, `spending`), the disk (`shoal-files`).
+//! a damaged file is an error. A file is sealed when it is made, or when it is opened next and was in the clear, if its owner
+//! says so (`seal`); one that is sealed stays so. Blocking calls.
+//! Not here: what is in the file (`consents`, `spending`), the disk (`shoal-files`).
 
-use std::fmt;
+mod backend;
+mod seal;
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -21,18 +27,16 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{
-    Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
-    TableDefinition, Value, WriteTransaction,
+    Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, Value,
+    WriteTransaction,
 };
-use shoal_files::{Disk, Lock, LogFile, Medium, Objects, has_room, is_full};
+use shoal_files::{Disk, Lock, LogFile, Medium, Objects, Sealing, has_room, overwrite};
 use tokio::sync::watch;
 
+use self::backend::{BROKEN, Backend, FULL, Troubles, WELL};
 use crate::error::{Result, StorageError};
 
 const PROBE: TableDefinition<&str, u64> = TableDefinition::new("probe");
-const WELL: u8 = 0;
-const FULL: u8 = 1;
-const BROKEN: u8 = 2;
 
 /// What keeps a file from being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,66 +45,6 @@ pub enum Trouble {
     Full,
     /// Something may be lost. It never goes on in this process.
     Broken,
-}
-
-/// The trouble of a file, which its backend and its owner know.
-#[derive(Debug)]
-struct Troubles {
-    now: AtomicU8,
-    broken: watch::Sender<bool>,
-}
-
-impl Troubles {
-    fn note<T>(&self, done: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &done {
-            match is_full(error) {
-                // Broken stays broken.
-                true => drop(self.now.compare_exchange(WELL, FULL, Ordering::AcqRel, Ordering::Acquire)),
-                false => self.fail(),
-            }
-        }
-        done
-    }
-
-    fn fail(&self) {
-        self.now.store(BROKEN, Ordering::Release);
-        self.broken.send_replace(true);
-    }
-}
-
-/// A file that redb reads and writes.
-struct Backend {
-    file: Box<dyn LogFile>,
-    troubles: Arc<Troubles>,
-}
-
-impl fmt::Debug for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Backend")
-    }
-}
-
-impl StorageBackend for Backend {
-    fn len(&self) -> io::Result<u64> {
-        self.troubles.note(self.file.length())
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.troubles.note(self.file.read_at(offset, out))
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.troubles.note(self.file.set_length(len))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        // Also for want of room: what was written before may be gone then, and a second sync would not tell.
-        self.file.sync().inspect_err(|_| self.troubles.fail())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.troubles.note(self.file.write_at(offset, data))
-    }
 }
 
 /// Prepares a file that was just opened; called again when it is opened anew.
@@ -112,6 +56,9 @@ pub(crate) struct RedbFile {
     name: String,
     cache_bytes: usize,
     prepare: Prepare,
+    /// None when there is no key: then it is not sealed.
+    sealing: Option<Sealing>,
+    is_sealed: AtomicBool,
     /// None when it was let go of.
     db: RwLock<Option<Database>>,
     troubles: Arc<Troubles>,
@@ -128,15 +75,21 @@ impl RedbFile {
     ///
     /// # Errors
     /// [`StorageError::Locked`] when another process has it open, [`StorageError::Damaged`] when it is not as it was written,
-    /// [`StorageError::Database`] when it cannot be read, and those of `prepare`.
-    pub(crate) fn open(path: &Path, cache_bytes: usize, prepare: Prepare) -> Result<RedbFile> {
+    /// [`StorageError::Sealed`] when it is sealed and there is no key, [`StorageError::Database`] when it cannot be read, and those
+    /// of `prepare`.
+    pub(crate) fn open(
+        path: &Path,
+        cache_bytes: usize,
+        prepare: Prepare,
+        sealing: Option<&Sealing>,
+    ) -> Result<RedbFile> {
         let (disk, name) = Disk::of_file(path).map_err(StorageError::io(path))?;
         disk.make().map_err(StorageError::io(path))?;
         // Of its own, because the file gets its name by being renamed.
         let Some(lock) = disk.try_lock(&format!("{name}.lock")).map_err(StorageError::io(path))? else {
             return Err(StorageError::Locked(path.to_path_buf()));
         };
-        let file = RedbFile::over(Arc::new(disk.clone()), name, cache_bytes, prepare)?;
+        let file = RedbFile::over(Arc::new(disk.clone()), name, cache_bytes, prepare, sealing)?;
         // Its name as well.
         disk.sync("").map_err(StorageError::io(path))?;
         Ok(RedbFile { _lock: Some(lock), ..file })
@@ -148,11 +101,23 @@ impl RedbFile {
         name: String,
         cache_bytes: usize,
         prepare: Prepare,
+        sealing: Option<&Sealing>,
     ) -> Result<RedbFile> {
         let troubles = Arc::new(Troubles { now: AtomicU8::new(WELL), broken: watch::Sender::new(false) });
-        let db = RwLock::new(None);
-        let was_full = AtomicBool::new(false);
-        let file = RedbFile { medium, name, cache_bytes, prepare, db, troubles, was_full, _lock: None };
+        let (sealing, db) = (sealing.cloned(), RwLock::new(None));
+        let (is_sealed, was_full) = (AtomicBool::new(false), AtomicBool::new(false));
+        let file = RedbFile {
+            medium,
+            name,
+            cache_bytes,
+            prepare,
+            sealing,
+            is_sealed,
+            db,
+            troubles,
+            was_full,
+            _lock: None,
+        };
         file.go_on()?;
         Ok(file)
     }
@@ -196,7 +161,7 @@ impl RedbFile {
     }
 
     /// Makes a copy as of now, under this name of a medium where no other process looks: of all that `copy` puts from one into the
-    /// other. Changes go on meanwhile.
+    /// other. It is sealed as this one is. Changes go on meanwhile.
     ///
     /// # Errors
     /// When a file cannot be read or written, also because this one was let go of meanwhile; those of `copy`.
@@ -209,7 +174,9 @@ impl RedbFile {
     ) -> Result<()> {
         // The file is not held: whoever lets go of it would wait for the whole copy, and with them all who look something up.
         let from = self.with(begin_read)?;
-        let to = RedbFile::over(medium, name.to_owned(), self.cache_bytes, prepare)?;
+        let is_writing = self.is_sealed.load(Ordering::Acquire);
+        let sealing = self.sealing.clone().map(|sealing| Sealing { is_writing, ..sealing });
+        let to = RedbFile::over(medium, name.to_owned(), self.cache_bytes, prepare, sealing.as_ref())?;
         to.with(|db| {
             let write = begin_write(db)?;
             copy(&from, &write)?;
@@ -267,12 +234,33 @@ impl RedbFile {
 
     fn read(&self) -> Result<Database> {
         let io = |error| StorageError::io(self.path())(error);
+        seal::sweep(&*self.medium, &self.name);
         let file = match self.medium.edit(&self.name) {
             Err(error) if error.kind() == ErrorKind::NotFound => self.make()?,
             opened => opened.map_err(io)?,
         };
         // What an earlier version left whose first start was cut off.
         let file = if file.length().map_err(io)? == 0 { self.make()? } else { file };
+        let opened = self.compared(file)?;
+        let sealing = self.sealing.as_ref().filter(|sealing| sealing.is_writing);
+        let Some(sealing) = sealing.filter(|_| !self.is_sealed.load(Ordering::Acquire)) else {
+            return Ok(opened);
+        };
+        // It was compared before, so that what is damaged stays as it is.
+        drop(opened);
+        let plain = seal::seal(&*self.medium, &self.name, &sealing.key)?;
+        let opened = self.compared(self.medium.edit(&self.name).map_err(io)?)?;
+        if let Err(error) = overwrite(&*plain) {
+            tracing::warn!(file = %self.path().display(), %error, "what was in the clear could not be overwritten");
+        }
+        tracing::info!(file = %self.path().display(), "the file is encrypted from now on");
+        Ok(opened)
+    }
+
+    /// Opens a file, sealed or not, and compares all of it.
+    fn compared(&self, file: Box<dyn LogFile>) -> Result<Database> {
+        let (file, is_sealed) = seal::opened(file, self.sealing.as_ref(), self.path())?;
+        self.is_sealed.store(is_sealed, Ordering::Release);
         let mut opened = self.over_file(file)?;
         if !opened.check_integrity().map_err(|error| self.unreadable(error.into()))? {
             return Err(damaged(&self.path()));
@@ -283,8 +271,9 @@ impl RedbFile {
     /// Makes the file: whole, and then under its name.
     fn make(&self) -> Result<Box<dyn LogFile>> {
         let io = |error| StorageError::io(self.path())(error);
-        let new = format!("{}.new", self.name);
-        let made = self.over_file(self.medium.create(&new, 0).map_err(io)?)?;
+        let new = seal::new_name(&self.name);
+        let created = seal::created(&*self.medium, &new, self.sealing.as_ref());
+        let made = self.over_file(created.map_err(io)?)?;
         (self.prepare)(&made)?;
         drop(made);
         self.medium.rename(&new, &self.name).and_then(|()| self.medium.edit(&self.name)).map_err(io)
@@ -307,7 +296,7 @@ impl RedbFile {
     fn unreadable(&self, error: redb::Error) -> StorageError {
         match error {
             redb::Error::Corrupted(_) => damaged(&self.path()),
-            redb::Error::Io(error) => StorageError::io(self.path())(error),
+            redb::Error::Io(error) => seal::failed(self.path(), error),
             error => StorageError::io(self.path())(io::Error::other(error)),
         }
     }
@@ -376,6 +365,3 @@ fn caught<T>(path: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
     // What it leaves half done is in redb's own locks, of which a file that is damaged has no more use.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged(path)))
 }
-
-#[cfg(test)]
-mod tests;

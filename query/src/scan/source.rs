@@ -1,6 +1,6 @@
 //! Where rows come from: a table, the files of one at one version, and the rows of a file as a stream.
 //!
-//! Invariants: a file's programme and day decide whether it is opened at all; which of its rows may be seen is decided once
+//! Invariants: a file's programme and day decide whether it is opened at all, and that its key is there; which of its rows may be seen is decided once
 //! more by the template's barrier. A file may know no order of rows of one subject and time: those of a batch get it here.
 //! Not here: rows (`rows`), which files are open at one time (`opening`), files that do not fit beside each other or are not
 //! sorted (`passes`), merging (`merge`).
@@ -62,7 +62,11 @@ impl Table for Snapshot {
 
     fn files(&self, days: &[i32], template: &Template) -> Result<Vec<Box<dyn TableFile>>, Failure> {
         let is_asked = |file: &&LiveFile| {
-            days.binary_search(&file.day).is_ok() && template.is_readable(file.programme, file.day)
+            // A day whose key was destroyed is no more, as one that was removed.
+            let is_there = self.has_key(file);
+            days.binary_search(&file.day).is_ok()
+                && template.is_readable(file.programme, file.day)
+                && is_there
         };
         let of = |file: &LiveFile| -> Box<dyn TableFile> {
             Box::new(SnapshotFile { snapshot: self.clone(), file: file.clone() })

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction};
-use shoal_files::Medium;
+use shoal_files::{Medium, Sealing};
 use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
@@ -96,17 +96,18 @@ impl ConsentFile {
     ///
     /// # Errors
     /// [`StorageError::Locked`] when another process has it open, [`StorageError::Format`] when another version of Shoal
-    /// wrote it, [`StorageError::Damaged`] when it is not as it was written, [`StorageError::Database`] when it cannot be read.
-    pub(super) fn open(path: &Path) -> Result<ConsentFile> {
-        let file = RedbFile::open(path, CACHE_BYTES, prepare(path.to_path_buf()))?;
+    /// wrote it, [`StorageError::Damaged`] when it is not as it was written, [`StorageError::Sealed`] when it is sealed and there is
+    /// no key, [`StorageError::Database`] when it cannot be read.
+    pub(super) fn open(path: &Path, sealing: Option<&Sealing>) -> Result<ConsentFile> {
+        let file = RedbFile::open(path, CACHE_BYTES, prepare(path.to_path_buf()), sealing)?;
         Ok(ConsentFile { view: RwLock::default(), file })
     }
 
     /// A file of a medium that no other process knows.
     #[cfg(test)]
-    pub(super) fn over(medium: Arc<dyn Medium>) -> Result<ConsentFile> {
+    pub(super) fn over(medium: Arc<dyn Medium>, sealing: Option<&Sealing>) -> Result<ConsentFile> {
         let name = "ledger.redb".to_owned();
-        let file = RedbFile::over(medium, name, CACHE_BYTES, prepare("memory".into()))?;
+        let file = RedbFile::over(medium, name, CACHE_BYTES, prepare("memory".into()), sealing)?;
         Ok(ConsentFile { view: RwLock::default(), file })
     }
 

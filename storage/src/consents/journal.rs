@@ -11,7 +11,8 @@
 //! journal is behind the file only when somebody has put back an older one or lost it. Of a subject, programme and kind of act
 //! one record stays when the file is written anew, which happens when it has grown to twice of what it was then; that takes
 //! bounded memory. After a write that failed for want of room the file is as before; after any other failure nothing is
-//! written to it any more, and the process must end. Blocking calls.
+//! written to it any more, and the process must end. A journal in the clear is written anew when it is opened and is to be sealed;
+//! one that is sealed stays so. Blocking calls.
 //! Not here: what a start does about acts that are missing (`journal_start`), what an act says (`shoal-privacy`).
 
 use std::collections::BTreeMap;
@@ -19,15 +20,13 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::{LogFile, Medium, Source, has_room, is_full};
+use shoal_files::{LogFile, Medium, Sealing, SealingKey, Source, has_room, is_full, overwrite};
 use shoal_schemas::{Programme, Region};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::file::{JournalNote, programme_byte, programme_of};
-use super::journal_form::{
-    ACT_BYTES_MAX, Found, Noted, WRITE_BYTES_MAX, head_bytes, read, record_bytes, write_bytes,
-};
+use super::journal_form::{ACT_BYTES_MAX, Found, Looked, Noted, Pen, WRITE_BYTES_MAX, read, record_bytes};
 use crate::error::{Result, StorageError};
 use crate::redb_file::Trouble;
 
@@ -59,7 +58,8 @@ pub(super) struct Journal {
     medium: Arc<dyn Medium>,
     name: String,
     file: Box<dyn LogFile>,
-    id: u128,
+    pen: Pen,
+    sealing: Option<Sealing>,
     last: u64,
     bytes: u64,
     /// What it had when it was written anew last, also by an earlier process.
@@ -75,30 +75,54 @@ pub(super) fn name_of(region: Region) -> String {
 }
 
 /// What a whole look at a file finds; none when there is no file.
-fn found(medium: &dyn Medium, name: &str) -> Result<Option<Found>> {
+fn found(medium: &dyn Medium, name: &str, key: Option<&SealingKey>) -> Result<Option<Found>> {
     let path = medium.path(name);
     let source: Arc<dyn Source> = match medium.open(name) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         opened => Arc::from(opened.map_err(StorageError::io(&path))?),
     };
-    let found = read(source, &mut |_| Ok(())).map_err(StorageError::io(&path))?;
-    found.ok_or_else(|| damaged(path)).map(Some)
+    let looked = read(source, key, &mut |_| Ok(())).map_err(StorageError::io(&path))?;
+    whole(looked, path).map(Some)
+}
+
+fn whole(looked: Looked, path: PathBuf) -> Result<Found> {
+    match looked {
+        Looked::Whole(found) => Ok(found),
+        Looked::Damaged => Err(damaged(path)),
+        Looked::NoKey => Err(StorageError::Sealed(path)),
+        Looked::OtherKey => {
+            Err(StorageError::Damaged { path, reason: "was encrypted with another key".to_owned() })
+        }
+    }
+}
+
+/// The key with which a file is sealed that is made now.
+fn key_of_new(sealing: Option<&Sealing>) -> Option<SealingKey> {
+    sealing.filter(|sealing| sealing.is_writing).map(|sealing| sealing.key.clone())
 }
 
 impl Journal {
-    /// Opens the file of a region; none when there is none. What a torn write left is cut off, and a file of the first form is
-    /// written anew.
-    pub(super) fn open(medium: &Arc<dyn Medium>, region: Region, merge: Merge) -> Result<Option<Journal>> {
+    /// Opens the file of a region; none when there is none. What a torn write left is cut off. A file of the first form is written
+    /// anew, and so is one in the clear that is to be sealed.
+    pub(super) fn open(
+        medium: &Arc<dyn Medium>,
+        region: Region,
+        merge: Merge,
+        sealing: Option<&Sealing>,
+    ) -> Result<Option<Journal>> {
         let name = name_of(region);
         let path = medium.path(&name);
-        let Some(Found { id, last, made, end }) = found(&**medium, &name)? else { return Ok(None) };
+        let key = sealing.map(|sealing| &sealing.key);
+        let Some(found) = found(&**medium, &name, key)? else { return Ok(None) };
+        let Found { id, is_sealed, last, made, end } = found;
         let file = medium.edit(&name).map_err(StorageError::io(&path))?;
         file.set_length(end).and_then(|()| file.sync()).map_err(StorageError::io(&path))?;
         let mut journal = Journal {
             medium: Arc::clone(medium),
             name,
             file,
-            id,
+            pen: Pen { id, key: key.filter(|_| is_sealed).cloned() },
+            sealing: sealing.cloned(),
             last,
             bytes: end,
             bytes_then: made.unwrap_or(end),
@@ -106,7 +130,8 @@ impl Journal {
             trouble: None,
             broken: watch::Sender::new(false),
         };
-        if made.is_none() {
+        let is_to_be_sealed = !is_sealed && sealing.is_some_and(|sealing| sealing.is_writing);
+        if made.is_none() || is_to_be_sealed {
             journal.write_anew(id)?;
         }
         Ok(Some(journal))
@@ -118,22 +143,35 @@ impl Journal {
     }
 
     /// How far the file of a region has come; none when there is none. Nothing is changed.
-    pub(super) fn look(medium: &dyn Medium, region: Region) -> Result<Option<JournalNote>> {
-        let found = found(medium, &name_of(region))?;
+    pub(super) fn look(
+        medium: &dyn Medium,
+        region: Region,
+        key: Option<&SealingKey>,
+    ) -> Result<Option<JournalNote>> {
+        let found = found(medium, &name_of(region), key)?;
         Ok(found.map(|Found { id, last, .. }| JournalNote { id, number: last }))
     }
 
     /// Makes an empty one.
-    pub(super) fn create(medium: &Arc<dyn Medium>, region: Region, merge: Merge) -> Result<Journal> {
-        let (name, id) = (name_of(region), Uuid::new_v4().as_u128());
-        let put = medium.put_if_absent(&name, &[head_bytes(id), write_bytes(id, &[])].concat());
+    pub(super) fn create(
+        medium: &Arc<dyn Medium>,
+        region: Region,
+        merge: Merge,
+        sealing: Option<&Sealing>,
+    ) -> Result<Journal> {
+        let name = name_of(region);
+        let pen = Pen { id: Uuid::new_v4().as_u128(), key: key_of_new(sealing) };
+        let put = pen.head_bytes().and_then(|mut bytes| {
+            bytes.extend(pen.write_bytes(bytes.len() as u64, &[])?);
+            medium.put_if_absent(&name, &bytes)
+        });
         put.map_err(StorageError::io(medium.path(&name)))?;
-        Journal::open(medium, region, merge)?.ok_or(StorageError::Stopped)
+        Journal::open(medium, region, merge, sealing)?.ok_or(StorageError::Stopped)
     }
 
     /// What the file of consents notes once it has everything that is in here.
     pub(super) fn note(&self) -> JournalNote {
-        JournalNote { id: self.id, number: self.last }
+        JournalNote { id: self.pen.id, number: self.last }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -166,7 +204,7 @@ impl Journal {
                 act,
             }));
         }
-        let bytes = write_bytes(self.id, &records);
+        let bytes = self.pen.write_bytes(self.bytes, &records).map_err(StorageError::io(self.path()))?;
         if bytes.len() as u64 > WRITE_BYTES_MAX {
             let reason = "there are too many acts for one write of the journal".to_owned();
             return Err(StorageError::Consent { path: self.path(), reason });
@@ -175,7 +213,7 @@ impl Journal {
         self.last = last;
         self.trouble = None;
         if self.bytes > KEPT_BYTES.max(self.bytes_then.saturating_mul(2))
-            && let Err(error) = self.write_anew(self.id)
+            && let Err(error) = self.write_anew(self.pen.id)
         {
             if self.trouble == Some(Trouble::Broken) {
                 return Err(error);
@@ -214,16 +252,16 @@ impl Journal {
         let path = self.path();
         let source = self.medium.open(&self.name).map_err(StorageError::io(&path))?;
         let mut refused = None;
-        let found = read(Arc::from(source), &mut |noted| {
+        let key = self.sealing.as_ref().map(|sealing| &sealing.key);
+        let looked = read(Arc::from(source), key, &mut |noted| {
             visit(noted).map_err(|error| {
                 refused = Some(error);
                 std::io::Error::other("refused")
             })
         });
-        match (refused, found) {
+        match (refused, looked) {
             (Some(error), _) => Err(error),
-            (None, Ok(Some(_))) => Ok(()),
-            (None, Ok(None)) => Err(damaged(path)),
+            (None, Ok(looked)) => whole(looked, path).map(drop),
             (None, Err(error)) => Err(StorageError::io(path)(error)),
         }
     }
@@ -233,33 +271,48 @@ impl Journal {
     pub(super) fn write_anew(&mut self, id: u128) -> Result<()> {
         let path = self.path();
         let io = |error| StorageError::io(&path)(error);
+        let pen = Pen { id, key: self.pen.key.clone().or_else(|| key_of_new(self.sealing.as_ref())) };
         let passes = u16::try_from(self.bytes / PASS_BYTES + 1).unwrap_or(u16::MAX).min(256);
         let mut new = self.medium.write(&self.name).map_err(io)?;
-        new.write_all(&head_bytes(id)).map_err(io)?;
+        let head = pen.head_bytes().map_err(io)?;
+        new.write_all(&head).map_err(io)?;
+        let mut at = head.len() as u64;
+        let mut write = |records: &[u8]| {
+            let bytes = pen.write_bytes(at, records)?;
+            at += bytes.len() as u64;
+            new.write_all(&bytes)
+        };
         let mut records = Vec::new();
         for pass in 0..passes {
             for ((programme, digest, _), (number, act)) in &self.merged(pass, passes)? {
                 let programme = programme_of(*programme).ok_or_else(|| damaged(path.clone()))?;
                 records.extend(record_bytes(&Noted { number: *number, programme, digest: *digest, act }));
                 if records.len() >= TOGETHER_BYTES {
-                    new.write_all(&write_bytes(id, &records)).map_err(io)?;
+                    write(&records).map_err(io)?;
                     records.clear();
                 }
             }
         }
         if !records.is_empty() {
-            new.write_all(&write_bytes(id, &records)).map_err(io)?;
+            write(&records).map_err(io)?;
         }
         // The end of what the file is made with: from now on it is known when anything before it is missing.
-        new.write_all(&write_bytes(id, &[])).map_err(io)?;
+        write(&[]).map_err(io)?;
         // From here on it is not known which of the two has the name.
         let replaced = new.finish().and_then(|bytes| Ok((bytes, self.medium.edit(&self.name)?)));
         let Ok((bytes, file)) = replaced else {
             self.fail(Trouble::Broken);
             return Err(StorageError::Broken(path));
         };
-        self.file = file;
-        (self.id, self.bytes, self.bytes_then) = (id, bytes, bytes);
+        let before = std::mem::replace(&mut self.file, file);
+        let was_clear = self.pen.key.is_none();
+        (self.pen, self.bytes, self.bytes_then) = (pen, bytes, bytes);
+        if was_clear
+            && self.pen.key.is_some()
+            && let Err(error) = overwrite(&*before)
+        {
+            tracing::warn!(file = %path.display(), %error, "what was in the clear could not be overwritten");
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use shoal_files::Medium;
+use shoal_files::{Medium, Sealing};
 use shoal_schemas::Region;
 use uuid::Uuid;
 
@@ -73,13 +73,14 @@ pub(super) struct Start<'s, R> {
     pub(super) file: &'s ConsentFile,
     pub(super) record: &'s RecordForm<R>,
     pub(super) form: &'s JournalForm<R>,
+    pub(super) sealing: Option<&'s Sealing>,
 }
 
 impl<R> Start<'_, R> {
     /// The journal, and what was done so that it and the file say the same.
     pub(super) fn run(&self) -> Result<(Journal, JournalStart)> {
         let note = self.file.journal_note()?;
-        let opened = Journal::open(self.medium, self.region, self.form.merge)?;
+        let opened = Journal::open(self.medium, self.region, self.form.merge, self.sealing)?;
         let found = JournalFound::of(opened.as_ref().map(Journal::note), note);
         let mut start = JournalStart { region: self.region, replayed: 0, found };
         let journal = match (opened, note) {
@@ -93,7 +94,9 @@ impl<R> Start<'_, R> {
                 start.replayed = self.replay(&journal, None)?;
                 self.join(journal)?
             }
-            (None, _) => self.join(Journal::create(self.medium, self.region, self.form.merge)?)?,
+            (None, _) => {
+                self.join(Journal::create(self.medium, self.region, self.form.merge, self.sealing)?)?
+            }
         };
         Ok((journal, start))
     }

@@ -9,7 +9,8 @@
 //! and what forbids something and could not be made durable. A look-up of a digest without a record costs what one with a
 //! record costs.
 //! What forbids something is in the journal first (`journal`), which lies outside of the data: an older file that is put back gets
-//! from it what it lacks (`journal_start`).
+//! from it what it lacks (`journal_start`). Files and journals may be sealed, those of each region with a key of its own; what is in
+//! the clear from before is sealed when it is opened. [`look_at_journals`] looks while nobody has them open (`journal_look`).
 //!
 //! Not here: what a record says, its bytes and how a digest is made (`shoal-privacy`; `form` has them as functions), who may change
 //! it (`shoal-ingest`).
@@ -18,6 +19,7 @@ mod file;
 mod form;
 mod journal;
 mod journal_form;
+mod journal_look;
 mod journal_start;
 mod turn;
 
@@ -25,21 +27,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use rustc_hash::FxHashMap;
-use shoal_files::{Disk, Lock, Medium, Objects as _};
+use shoal_files::{Disk, Lock, Medium, Objects as _, Sealing};
 use shoal_schemas::{Programme, Region};
 
 use self::file::{ConsentFile, Edit};
 use self::journal::{Act, Journal};
+use self::journal_look::{lock_journals, path_in};
 use self::journal_start::Start;
 use self::turn::Turns;
 use crate::error::{Result, StorageError};
 use crate::redb_file::{Trouble, broken};
 
 pub use self::form::{JournalForm, RecordForm};
+pub use self::journal_look::{hold_journals, look_at_journals, look_at_sealed_journals};
 pub use self::journal_start::{JournalFound, JournalStart};
-
-/// The name of the lock of the directory of journals.
-const JOURNAL_LOCK: &str = "withdrawals.lock";
 
 /// A subject's digest.
 type Digest = [u8; 16];
@@ -88,43 +89,11 @@ pub struct Opened<R> {
     pub journals: Vec<JournalStart>,
 }
 
-/// Holds a directory of journals, so that no service writes there; none when there is no such directory.
-///
-/// # Errors
-/// [`StorageError::Locked`] when another process has it.
-pub fn hold_journals(journal_dir: &Path) -> Result<Option<Lock>> {
-    let is_there = journal_dir.try_exists().map_err(StorageError::io(journal_dir))?;
-    is_there.then(|| lock_journals(&Disk::new(journal_dir).private(), journal_dir)).transpose()
-}
-
-/// How a start would find the journal of each region beside the files of a root, which nobody else has open. The journals are not
-/// changed.
-///
-/// # Errors
-/// [`StorageError::Damaged`] when one is, and when a file cannot be read.
-pub fn look_at_journals(root: &Path, journal_dir: &Path) -> Result<Vec<(Region, JournalFound)>> {
-    let disk = Disk::new(journal_dir).private();
-    let look = |region: &Region| {
-        let path = path_in(root, *region);
-        let noted = if path.exists() { ConsentFile::open(&path)?.journal_note()? } else { None };
-        Ok((*region, JournalFound::of(Journal::look(&disk, *region)?, noted)))
-    };
-    Region::ALL.iter().map(look).collect()
-}
-
-/// The file of a region below a root.
-fn path_in(root: &Path, region: Region) -> PathBuf {
-    root.join(region.as_str().to_ascii_lowercase()).join("ledger.redb")
-}
-
-fn lock_journals(disk: &Disk, journal_dir: &Path) -> Result<Lock> {
-    let lock = disk.try_lock(JOURNAL_LOCK).map_err(StorageError::io(journal_dir))?;
-    lock.ok_or_else(|| StorageError::Locked(journal_dir.to_path_buf()))
-}
-
 /// One region's.
 struct Shelf<R> {
     file: ConsentFile,
+    /// Of the file and of the journal.
+    sealing: Option<Sealing>,
     /// None for tests and benches of other things.
     journal: Option<Mutex<Journal>>,
     /// What forbids something and is not durable yet, or could not be made so.
@@ -142,18 +111,31 @@ impl<R: Clone> Consents<R> {
     /// [`StorageError::Locked`] when another process has a file open, [`StorageError::Format`] and [`StorageError::Consent`]
     /// for what a later version wrote, [`StorageError::Database`] when a file cannot be read.
     pub fn open(root: &Path, form: RecordForm<R>) -> Result<Consents<R>> {
+        Consents::open_sealed(root, form, &|_| None)
+    }
+
+    /// The same with files that are sealed, or will be. A file that is in the clear and is to be sealed is so when this returns.
+    ///
+    /// # Errors
+    /// As [`Consents::open`], and [`StorageError::Sealed`] when a file is sealed and there is no key.
+    pub fn open_sealed(
+        root: &Path,
+        form: RecordForm<R>,
+        sealings: &dyn Fn(Region) -> Option<Sealing>,
+    ) -> Result<Consents<R>> {
         let mut regions = Vec::with_capacity(Region::ALL.len());
         for region in Region::ALL {
-            let file = ConsentFile::open(&path_in(root, *region))?;
+            let sealing = sealings(*region);
+            let file = ConsentFile::open(&path_in(root, *region), sealing.as_ref())?;
             file.each(|_, _, bytes| (form.decode)(bytes).map(drop).map_err(unreadable(&file)))?;
             let (forbidden, turns) = (RwLock::default(), Turns::default());
-            regions.push((*region, Shelf { file, journal: None, forbidden, turns }));
+            regions.push((*region, Shelf { file, sealing, journal: None, forbidden, turns }));
         }
         Ok(Consents { form, regions, _lock: None })
     }
 
-    /// The same with the journals of a directory outside of the root, compared with the files: what an older file lacks is in
-    /// force again when this returns.
+    /// [`Consents::open`] with the journals of a directory outside of the root, compared with the files: what an older file lacks
+    /// is in force again when this returns.
     ///
     /// # Errors
     /// As [`Consents::open`], and [`StorageError::Damaged`] for a journal that is.
@@ -163,13 +145,27 @@ impl<R: Clone> Consents<R> {
         form: RecordForm<R>,
         acts: JournalForm<R>,
     ) -> Result<Opened<R>> {
+        Consents::open_sealed_with_journal(root, journal_dir, form, acts, &|_| None)
+    }
+
+    /// The same with files and journals that are sealed, or will be, as those of [`Consents::open_sealed`].
+    ///
+    /// # Errors
+    /// As [`Consents::open_with_journal`] and [`Consents::open_sealed`].
+    pub fn open_sealed_with_journal(
+        root: &Path,
+        journal_dir: &Path,
+        form: RecordForm<R>,
+        acts: JournalForm<R>,
+        sealings: &dyn Fn(Region) -> Option<Sealing>,
+    ) -> Result<Opened<R>> {
         let disk = Disk::new(journal_dir).private();
         disk.make().map_err(StorageError::io(journal_dir))?;
         let lock = Some(lock_journals(&disk, journal_dir)?);
         // What a crash left of a journal that was being written anew. Nobody else writes one.
         disk.sweep("", i64::MAX).map_err(StorageError::io(journal_dir))?;
-        let opened =
-            Consents::open(root, form)?.with_journals(&(Arc::new(disk) as Arc<dyn Medium>), &acts)?;
+        let consents = Consents::open_sealed(root, form, sealings)?;
+        let opened = consents.with_journals(&(Arc::new(disk) as Arc<dyn Medium>), &acts)?;
         Ok(Opened { consents: Consents { _lock: lock, ..opened.consents }, ..opened })
     }
 
@@ -177,7 +173,9 @@ impl<R: Clone> Consents<R> {
     fn with_journals(mut self, medium: &Arc<dyn Medium>, acts: &JournalForm<R>) -> Result<Opened<R>> {
         let mut journals = Vec::with_capacity(self.regions.len());
         for (region, shelf) in &mut self.regions {
-            let start = Start { region: *region, medium, file: &shelf.file, record: &self.form, form: acts };
+            let sealing = shelf.sealing.as_ref();
+            let (file, record) = (&shelf.file, &self.form);
+            let start = Start { region: *region, medium, file, record, form: acts, sealing };
             let (journal, done) = start.run()?;
             shelf.journal = Some(Mutex::new(journal));
             journals.push(done);

@@ -4,6 +4,7 @@
 use super::*;
 
 mod failing;
+mod sealed;
 
 const UX: Programme = Programme::UserExperience;
 
@@ -122,7 +123,7 @@ fn what_could_not_be_made_durable_is_bounded() {
 fn a_record_that_cannot_be_read_stops_the_start_and_names_the_file() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("de").join("ledger.redb");
-    ConsentFile::open(&path).unwrap().edit(|mut edit| edit.put(UX, [1; 16], b"longer")).unwrap();
+    ConsentFile::open(&path, None).unwrap().edit(|mut edit| edit.put(UX, [1; 16], b"longer")).unwrap();
     let refused = Consents::open(root.path(), form()).err().unwrap().to_string();
     assert_eq!(refused, format!("{}: no number", path.display()));
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use shoal_files::{Faulty, Medium, Memory};
+use shoal_files::{Faulty, Medium, Memory, Sealing};
 use shoal_schemas::Region;
 
 use super::amount::Spent;
@@ -26,10 +26,10 @@ pub(super) struct Book {
 
 impl Book {
     /// Opens the file, or makes it.
-    pub(super) fn open(path: &Path) -> Result<Book> {
+    pub(super) fn open(path: &Path, sealing: Option<&Sealing>) -> Result<Book> {
         let at = path.to_path_buf();
         let prepare = Box::new(move |db: &redb::Database| book::prepare(db, &at));
-        Ok(Book { file: RedbFile::open(path, CACHE_BYTES, prepare)? })
+        Ok(Book { file: RedbFile::open(path, CACHE_BYTES, prepare, sealing)? })
     }
 
     /// A file that forgets everything at the end; after so many syncs every further one fails.
@@ -38,13 +38,13 @@ impl Book {
         if let Some(syncs) = syncs {
             memory.fail_syncs_after(syncs);
         }
-        Book::over(Arc::new(memory))
+        Book::over(Arc::new(memory), None)
     }
 
     /// A file of a medium that no other process knows.
-    pub(super) fn over(medium: Arc<dyn Medium>) -> Result<Book> {
+    pub(super) fn over(medium: Arc<dyn Medium>, sealing: Option<&Sealing>) -> Result<Book> {
         let prepare = Box::new(|db: &redb::Database| book::prepare(db, Path::new("memory")));
-        Ok(Book { file: RedbFile::over(medium, "budget.redb".to_owned(), CACHE_BYTES, prepare)? })
+        Ok(Book { file: RedbFile::over(medium, "budget.redb".to_owned(), CACHE_BYTES, prepare, sealing)? })
     }
 
     /// The file itself, for what is the matter with it.

@@ -20,7 +20,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shoal_files::{Disk, Lock, Medium, Memory, Objects};
+use shoal_files::{Disk, Lock, Medium, Memory, Objects, Sealing};
 use shoal_schemas::Region;
 
 use super::amount::{Amount, DELTA_ATTO_BEFORE, DELTA_ATTO_PER_NANO_MAX, Spent, of};
@@ -74,6 +74,7 @@ pub struct LedgerFiles {
     /// None when there is no file.
     book: Option<Book>,
     book_at: PathBuf,
+    sealing: Option<Sealing>,
     /// Beside the tables, and in the directory of their own.
     marks: [HighWaterMarks; 2],
     lock: Option<Lock>,
@@ -97,13 +98,21 @@ impl LedgerFiles {
     /// [`StorageError::Locked`] when another process has them open, [`StorageError::Format`] for another version's file,
     /// [`StorageError::Database`] and [`StorageError::HighWaterMark`] for a file that cannot be understood.
     pub fn read(root: &Path, marks_dir: &Path) -> Result<LedgerFiles> {
+        LedgerFiles::read_sealed(root, marks_dir, None)
+    }
+
+    /// [`LedgerFiles::read`] with a ledger that is sealed, or will be. The marks say nothing about anybody, and are in the clear.
+    ///
+    /// # Errors
+    /// As [`LedgerFiles::read`], and [`StorageError::Sealed`] when the ledger is sealed and there is no key.
+    pub fn read_sealed(root: &Path, marks_dir: &Path, sealing: Option<&Sealing>) -> Result<LedgerFiles> {
         let apart = Disk::new(marks_dir).private();
         let locked = apart.make().and_then(|()| apart.try_lock(LOCK));
         let lock = locked.map_err(StorageError::io(marks_dir.join(LOCK)))?;
         let Some(lock) = lock else {
             return Err(StorageError::Locked(marks_dir.to_path_buf()));
         };
-        let files = LedgerFiles::read_with(root, Arc::new(Disk::new(root)), Arc::new(apart))?;
+        let files = LedgerFiles::read_with(root, Arc::new(Disk::new(root)), Arc::new(apart), sealing)?;
         Ok(LedgerFiles { lock: Some(lock), ..files })
     }
 
@@ -112,20 +121,21 @@ impl LedgerFiles {
         root: &Path,
         beside: Arc<dyn Medium>,
         apart: Arc<dyn Medium>,
+        sealing: Option<&Sealing>,
     ) -> Result<LedgerFiles> {
         let dir = root.join("ledger");
         let folder = Disk::new(&dir);
         folder.make().map_err(StorageError::io(&dir))?;
         let book_at = dir.join("budget.redb");
         let book = match book_at.try_exists().map_err(StorageError::io(&book_at))? {
-            true => Some(Book::open(&book_at)?),
+            true => Some(Book::open(&book_at, sealing)?),
             false => None,
         };
         let marks = [HighWaterMarks::open(beside)?, HighWaterMarks::open(apart)?];
         let files = LedgerFiles::compared(book, book_at, marks, last_of_tables(root)?)?;
         // Events that are in no table yet are in a log.
         let last_stored = files.last_stored.max(last_of_logs(root)?);
-        Ok(LedgerFiles { last_stored, ..files })
+        Ok(LedgerFiles { last_stored, sealing: sealing.cloned(), ..files })
     }
 
     /// What forgets everything at the end.
@@ -152,6 +162,7 @@ impl LedgerFiles {
             lock: None,
             book,
             book_at,
+            sealing: None,
             marks,
         };
         files.find_doubts(&known, last_stored.is_some())?;
@@ -327,7 +338,7 @@ impl LedgerFiles {
 
     /// Makes ledger and marks say the same. The marks come first, and of them those of their own directory.
     fn joined(self, last: u64) -> Result<Joined> {
-        let LedgerFiles { book, book_at, marks, lock, spent, limits, last_stored, .. } = self;
+        let LedgerFiles { book, book_at, sealing, marks, lock, spent, limits, last_stored, .. } = self;
         let [mut beside, mut apart] = marks;
         for marks in [&mut apart, &mut beside] {
             // First: once the rest is written there may be no doubt any more, and it is not repeated.
@@ -337,7 +348,7 @@ impl LedgerFiles {
         let book = match book {
             Some(book) => book,
             None => {
-                let book = Book::open(&book_at)?;
+                let book = Book::open(&book_at, sealing.as_ref())?;
                 // The database makes its file without syncing the name.
                 let dir = book_at.parent().unwrap_or(Path::new("."));
                 Disk::new(dir).sync("").map_err(StorageError::io(dir))?;

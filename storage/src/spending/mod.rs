@@ -21,6 +21,8 @@
 //! - After a full disk, files are opened anew and gone on with; after any other failure of one nothing is reserved any more
 //!   until the next start, and the process must end ([`BudgetLedger::broken`]).
 //!
+//! The ledger may be sealed ([`LedgerFiles::read_sealed`]). Marks and limits say nothing about anybody, and are in the clear.
+//!
 //! Blocking calls: async callers use a blocking thread. Not here: prices, epochs, caps and what an answer says
 //! (`shoal-query`); erasure, late data and compaction, which never touch these files; the audit (`shoal-audit`).
 

@@ -15,8 +15,8 @@ use std::time::UNIX_EPOCH;
 use shoal_schemas::Region;
 use shoal_schemas::calendar::day_of;
 
+use crate::days::parse_day;
 use crate::error::{Result, StorageError};
-use crate::tables::parse_day;
 
 /// With what the name of a day's directory begins.
 const DAY: &str = "day=";

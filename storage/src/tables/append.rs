@@ -16,7 +16,7 @@ use shoal_schemas::Programme;
 use crate::error::{Result, StorageError};
 use crate::tables::log;
 use crate::tables::table::{InFlight, Inner, Table};
-use crate::tables::write::{self, WrittenFile};
+use crate::tables::write::{self, Place, WrittenFile};
 
 const COMMIT_ATTEMPTS: usize = 4;
 
@@ -100,11 +100,11 @@ impl Inner {
             .collect::<Result<Vec<_>>>()?;
         let in_flight = InFlight::new(self, paths.clone());
         let layout = self.layout();
-        let objects = Arc::clone(&self.objects);
+        let (objects, keys) = (Arc::clone(&self.objects), self.keys.clone());
         let work = move || {
             let mut files: Vec<WrittenFile> = Vec::with_capacity(parts.len());
             for (part, path) in parts.into_iter().zip(paths) {
-                match write::write(&*objects, path, &layout, &part.batch) {
+                match write::write(Place { objects: &*objects, keys: &keys }, path, &layout, &part.batch) {
                     Ok(file) => files.push(file),
                     Err(e) => {
                         write::delete(&*objects, &files);

@@ -17,8 +17,9 @@ use shoal_schemas::columns;
 
 use crate::error::Result;
 use crate::tables::heads::Heads;
+use crate::tables::live_file::LiveFile;
 use crate::tables::read::FileRows;
-use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::snapshot::Snapshot;
 use crate::tables::subjects::{BATCH_ROWS, visit_runs};
 
 /// Files that are open at one time.
@@ -41,12 +42,13 @@ enum Counted {
 }
 
 impl Snapshot {
-    /// The rows of a day, where of each subject at most so many count.
+    /// The rows of a day, where of each subject at most so many count. Files whose keys are gone have none.
     ///
     /// # Errors
     /// [`StorageError`](crate::StorageError) when a file cannot be read, or a row has no pseudonym.
     pub fn bounded_rows(&self, day: i32, most: u64) -> Result<u64> {
-        let mut files: Vec<&LiveFile> = self.files().iter().filter(|file| file.day == day).collect();
+        let mut files: Vec<&LiveFile> =
+            self.files().iter().filter(|file| file.day == day && self.has_key(file)).collect();
         // The largest ones stay open.
         files.sort_by_key(|file| std::cmp::Reverse(file.bytes));
         let mut in_memory: BTreeSet<usize> = (OPEN_MAX..files.len()).collect();

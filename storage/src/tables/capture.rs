@@ -13,8 +13,9 @@ use shoal_schemas::{Kind, Region};
 use url::Url;
 
 use crate::error::{Result, StorageError};
+use crate::tables::live_file::LiveFile;
 use crate::tables::log::Log;
-use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::snapshot::Snapshot;
 use crate::tables::table::{LOG_FOLDER, Table};
 
 /// Digits of a version in the name of a log's file.

@@ -20,9 +20,10 @@ use shoal_schemas::{Programme, columns};
 
 use crate::error::{Result, StorageError};
 use crate::tables::compact_report::{CompactReport, FailedMerge};
+use crate::tables::live_file::LiveFile;
 use crate::tables::log;
 use crate::tables::merge::{Merge, Merged};
-use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::snapshot::Snapshot;
 use crate::tables::table::{InFlight, Inner, Table, hold};
 use crate::tables::tiers::{CompactPolicy, DAY_FILES_MAX};
 use crate::tables::write;
@@ -134,6 +135,35 @@ impl Table {
         Ok(())
     }
 
+    /// Writes the files anew that are chosen, one by one, so that each is encrypted with the newest key of its day, or in the clear
+    /// where nothing is encrypted. It can be stopped and repeated. Answers what was written; appends, queries and expiries go on.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written: those before it are done.
+    pub async fn rewrite(&self, now_ms: i64, chosen: impl Fn(&LiveFile) -> bool) -> Result<CompactReport> {
+        let mut report = CompactReport::default();
+        let mut done: HashSet<String> = HashSet::new();
+        while !self.inner.is_stopping() {
+            let _only = self.inner.compacting.lock().await;
+            let snapshot = self.snapshot().await?;
+            let next = snapshot.files().iter().find(|file| chosen(file) && !done.contains(&file.path));
+            let Some(file) = next.cloned() else { break };
+            // One that is merged by somebody else meanwhile is another file then.
+            done.insert(file.path.clone());
+            match self.compact_group(&snapshot, std::slice::from_ref(&file), now_ms).await? {
+                Some(merged) => {
+                    done.insert(merged.written.file.path.clone());
+                    report.count(&[file], &merged);
+                }
+                None => report.aborted += 1,
+            }
+        }
+        if report.groups > 0 {
+            self.inner.verify().await?;
+        }
+        Ok(report)
+    }
+
     /// Whether rows have what files are sorted by.
     fn is_sortable(&self) -> bool {
         let (layout, order) = (self.inner.layout(), [columns::SUBJECT, columns::TIME, columns::EVENT_ID]);
@@ -157,6 +187,7 @@ impl Table {
         let merge = Merge {
             table: inner.name.clone(),
             objects: Arc::clone(&snapshot.objects),
+            keys: snapshot.keys.clone(),
             layout: Arc::clone(&snapshot.layout),
             files: group.to_vec(),
             path,

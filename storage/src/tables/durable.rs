@@ -43,6 +43,11 @@ impl SyncedFiles {
         SyncedFiles { files: Arc::new(LocalFileSystem::new()), disk }
     }
 
+    /// The same, but what it makes is for its owner only.
+    pub(crate) fn private(self) -> SyncedFiles {
+        SyncedFiles { disk: self.disk.map(Disk::private), ..self }
+    }
+
     /// What the disk calls an object: its path below the root of the file system.
     fn name(&self, location: &ObjectPath) -> Result<String> {
         let path = self.files.path_to_filesystem(location)?;

@@ -4,8 +4,8 @@
 //! in the log afterwards are the rows before less those removed. Not here: which files expire (`shoal-retention`).
 
 use crate::error::{Result, StorageError};
+use crate::tables::live_file::LiveFile;
 use crate::tables::log;
-use crate::tables::snapshot::LiveFile;
 use crate::tables::table::Table;
 
 /// What an expiry removed.

@@ -24,12 +24,15 @@ use shoal_schemas::columns;
 use url::Url;
 use uuid::Uuid;
 
+use crate::days::day_text;
 use crate::error::{Result, StorageError};
+use crate::keys::KeyId;
 use crate::tables::digest;
-use crate::tables::snapshot::LiveFile;
+use crate::tables::encryption;
+use crate::tables::live_file::LiveFile;
 use crate::tables::table_layout::TableLayout;
 use crate::tables::tally::Tally;
-use crate::tables::write::{WrittenFile, day_text, parse_path};
+use crate::tables::write::{WrittenFile, parse_path};
 
 /// The properties of every table. Tombstones leave with the next checkpoint; nobody else checkpoints or cleans up.
 const PROPERTIES: [(&str, &str); 5] = [
@@ -99,7 +102,10 @@ impl Log {
             #[expect(deprecated, reason = "nothing else has the tags of a file")]
             let tags = view.add_action().tags;
             let mut file = self.live_file(&view.path(), view.size(), view.num_records())?;
-            file.digest = tags.map_or(Ok(None), |tags| self.digest(&file, &tags))?;
+            if let Some(tags) = tags {
+                file.digest = self.tag(&file, &tags, digest::FOOTER, "digest", digest::parse)?;
+                file.key = self.tag(&file, &tags, encryption::KEY, "key", KeyId::parse)?;
+            }
             files.insert(file.path.clone(), file);
         }
         let created_ms = created_ms(state.metadata());
@@ -130,12 +136,19 @@ impl Log {
         }
     }
 
-    /// The digest in the tags of a file, if there is one.
-    fn digest(&self, file: &LiveFile, tags: &HashMap<String, Option<String>>) -> Result<Option<u32>> {
-        let Some(text) = tags.get(digest::FOOTER) else { return Ok(None) };
-        match text.as_deref().and_then(digest::parse) {
-            Some(digest) => Ok(Some(digest)),
-            None => Err(self.damaged(&format!("has no digest for the file {}", file.path))),
+    /// What one of the tags of a file says, if there is one.
+    fn tag<T>(
+        &self,
+        file: &LiveFile,
+        tags: &HashMap<String, Option<String>>,
+        tag: &str,
+        word: &str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(text) = tags.get(tag) else { return Ok(None) };
+        match text.as_deref().and_then(parse) {
+            Some(said) => Ok(Some(said)),
+            None => Err(self.damaged(&format!("has no {word} for the file {}", file.path))),
         }
     }
 
@@ -152,6 +165,7 @@ impl Log {
             rows: rows.ok_or_else(foreign)? as u64,
             bytes: u64::try_from(bytes).map_err(|_| foreign())?,
             digest: None,
+            key: None,
         })
     }
 
@@ -212,6 +226,15 @@ pub(crate) fn creation(layout: &TableLayout) -> Result<Vec<Action>> {
     Ok(actions)
 }
 
+/// The actions of version 0 of a table that has files from its beginning.
+pub(crate) fn creation_with(layout: &TableLayout, files: &[WrittenFile]) -> Result<Vec<Action>> {
+    let now_ms = Utc::now().timestamp_millis();
+    let mut actions = creation(layout)?;
+    actions.extend(files.iter().map(|written| add(written, true, now_ms)));
+    sign(&mut actions, &Tally::of(files.iter().map(|written| &written.file)));
+    Ok(actions)
+}
+
 /// When a table was made. What changes its columns keeps it.
 fn created_ms(metadata: &Metadata) -> Option<i64> {
     serde_json::to_value(metadata).ok()?.get("createdTime")?.as_i64()
@@ -256,12 +279,18 @@ fn add(written: &WrittenFile, data_change: bool, now_ms: i64) -> Action {
         modification_time: now_ms,
         data_change,
         stats: Some(statistics(written)),
-        tags: written
-            .file
-            .digest
-            .map(|digest| HashMap::from([(digest::FOOTER.to_owned(), Some(digest::text_of(digest)))])),
+        tags: tags(&written.file),
         ..Add::default()
     })
+}
+
+/// What the log says of a file beside what every Delta reader knows.
+fn tags(file: &LiveFile) -> Option<HashMap<String, Option<String>>> {
+    let digest = file.digest.map(|digest| (digest::FOOTER, digest::text_of(digest)));
+    let key = file.key.map(|key| (encryption::KEY, key.to_string()));
+    let tags: HashMap<_, _> =
+        digest.into_iter().chain(key).map(|(tag, said)| (tag.to_owned(), Some(said))).collect();
+    (!tags.is_empty()).then_some(tags)
 }
 
 fn remove(file: &LiveFile, data_change: bool, now_ms: i64) -> Action {
@@ -289,10 +318,11 @@ pub(crate) fn sign(actions: &mut [Action], tally: &Tally) {
 pub(crate) fn added(add: &Add) -> Option<LiveFile> {
     let (day, programme) = parse_path(&add.path)?;
     let stats: serde_json::Value = serde_json::from_str(add.stats.as_deref()?).ok()?;
-    let digest =
-        add.tags.as_ref().and_then(|tags| tags.get(digest::FOOTER)?.as_deref().and_then(digest::parse));
+    let tag = |tag: &str| add.tags.as_ref()?.get(tag)?.as_deref();
+    let digest = tag(digest::FOOTER).and_then(digest::parse);
+    let key = tag(encryption::KEY).and_then(KeyId::parse);
     let (rows, bytes) = (stats["numRecords"].as_u64()?, u64::try_from(add.size).ok()?);
-    Some(LiveFile { path: add.path.clone(), day, programme, rows, bytes, digest })
+    Some(LiveFile { path: add.path.clone(), day, programme, rows, bytes, digest, key })
 }
 
 /// A commit that changes nothing, so that the one before it need not stay.

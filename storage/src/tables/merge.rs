@@ -22,11 +22,12 @@ use shoal_files::Objects;
 
 use crate::error::{Result, StorageError};
 use crate::tables::copies::{Met, Seen};
+use crate::tables::encryption::TableKeys;
 use crate::tables::heads::Heads;
+use crate::tables::live_file::LiveFile;
 use crate::tables::object::ParquetObject;
-use crate::tables::snapshot::LiveFile;
 use crate::tables::table_layout::TableLayout;
-use crate::tables::write::{Draft, Key, Keys, WrittenFile};
+use crate::tables::write::{Draft, Key, Keys, Place, WrittenFile};
 
 const BATCH_ROWS_MAX: u64 = 1024;
 const BATCH_BYTES: u64 = 512 * 1024;
@@ -39,6 +40,7 @@ const ALIKE_MAX: usize = 64;
 pub(crate) struct Merge {
     pub(crate) table: String,
     pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) keys: TableKeys,
     pub(crate) layout: Arc<TableLayout>,
     pub(crate) files: Vec<LiveFile>,
     /// The path of the output, relative to the table.
@@ -60,13 +62,14 @@ impl Merge {
     /// one is not sorted, [`StorageError::Stopped`]; nothing is left under the output's name then.
     pub(crate) fn run(&self) -> Result<Merged> {
         let expected = self.files.iter().map(|f| f.rows).sum();
-        let draft = Draft::create(&*self.objects, self.path.clone(), self.layout.file_schema(), expected)?;
+        let place = Place { objects: &*self.objects, keys: &self.keys };
+        let draft = Draft::create(place, self.path.clone(), self.layout.file_schema(), expected)?;
         let mut out = Out { draft, picks: Vec::with_capacity(OUT_ROWS) };
         let (read, duplicates) = self.drain(&mut out)?;
         if read != expected {
             return Err(StorageError::RowCount { table: self.table.clone(), expected, found: read });
         }
-        let written = out.draft.publish(&*self.objects)?;
+        let written = out.draft.publish(place)?;
         if written.file.rows + duplicates != read {
             // Not reached: each row read was picked or counted. A file that lost rows must never be committed.
             let found = written.file.rows + duplicates;
@@ -130,8 +133,9 @@ struct Cursor {
 
 impl Cursor {
     fn open(merge: &Merge, file: &LiveFile) -> Result<Cursor> {
-        let opened = ParquetObject::of(&*merge.objects, file)?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(opened)?;
+        let opened = ParquetObject::of(&*merge.objects, file, &merge.keys)?;
+        let options = opened.options();
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(opened, options)?;
         let groups = builder.metadata().row_groups().iter();
         let bytes: u64 = groups.map(|g| u64::try_from(g.total_byte_size()).unwrap_or(0)).sum();
         let row_bytes = (bytes / file.rows.max(1)).max(1);

@@ -8,15 +8,16 @@
 //! - `durable`: the Delta log's object store, whose puts are durable; `watched`: nothing is written after a failure
 //! - `object`: an object as Parquet reads it
 //! - `log`: the Delta log of a table
+//! - `encryption`: which key a file has, and what it is encrypted for
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
 //! - `append`: rows become part of a table, exactly once
 //! - `compact`: many small files become few (`compact_report`: what it did); `tiers`: which ones, `merge`: their rows in order,
 //!   each once, `copies`: which rows are copies of an event, `heads`: which of many sorted streams comes next
-//! - `snapshot`: the files that are live at one version
+//! - `live_file`: a file that is part of a table; `snapshot`: the files that are live at one version
 //! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them;
 //!   `bounded`: how many there are, of each subject up to a limit
-//! - `capture`: a table at one version, for a backup
+//! - `capture`: a table at one version, for a backup; `copy`: a copy in the clear, for other programs
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
 //!
 //! Not here: what makes bytes durable (`shoal-files`).
@@ -28,10 +29,13 @@ mod checkpoint;
 mod compact;
 mod compact_report;
 mod copies;
+mod copy;
 mod digest;
 mod durable;
+mod encryption;
 mod expire;
 mod heads;
+mod live_file;
 mod lock;
 mod log;
 mod merge;
@@ -55,12 +59,13 @@ pub use append::{AppendReport, Part};
 pub use capture::{Captured, LogFile, read_log};
 pub use compact_report::{CompactReport, FailedMerge};
 pub use copies::{EVENTS_MAX, Met, Seen};
+pub use copy::{TableCopied, TableCopies};
 pub use expire::ExpireReport;
 pub use heads::Heads;
+pub use live_file::LiveFile;
 pub use purge::PurgeReport;
 pub use read::FileRows;
-pub use snapshot::{LiveFile, Snapshot};
+pub use snapshot::Snapshot;
 pub use store::Store;
 pub use table::Table;
 pub use tiers::{CompactPolicy, DAY_FILES_MAX};
-pub(crate) use write::parse_day;

@@ -9,17 +9,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use shoal_files::{Objects, Rest, Source};
 
 use crate::error::StorageError;
 use crate::tables::digest::{self, Chunk, TAIL_BYTES};
-use crate::tables::snapshot::LiveFile;
+use crate::tables::encryption::TableKeys;
+use crate::tables::live_file::LiveFile;
 
 /// Bytes that are compared at one time.
 const COMPARED_BYTES: usize = 256 * 1024;
+/// The last bytes of a file with an encrypted footer.
+const ENCRYPTED_MAGIC: &[u8] = b"PARE";
 
 /// An open Parquet file.
 pub(crate) struct ParquetObject {
@@ -27,27 +32,37 @@ pub(crate) struct ParquetObject {
     bytes: u64,
     /// In ascending order, and whether each was compared with its digest; none of a file without digests.
     chunks: Vec<(Chunk, AtomicBool)>,
+    /// What its readers decrypt it with; none when it is not encrypted.
+    decryption: Option<Arc<FileDecryptionProperties>>,
 }
 
 impl ParquetObject {
     pub(crate) fn open(objects: &dyn Objects, name: &str) -> io::Result<ParquetObject> {
         let source: Arc<dyn Source> = Arc::from(objects.open(name)?);
-        Ok(ParquetObject { bytes: source.length()?, source, chunks: Vec::new() })
+        Ok(ParquetObject { bytes: source.length()?, source, chunks: Vec::new(), decryption: None })
     }
 
-    /// A file of a table, whose footer is the one that the table's log knows, if it knows one.
+    /// A file of a table, whose footer is the one that the table's log knows, if it knows one, and which is encrypted if the log says so.
     ///
     /// # Errors
-    /// [`StorageError::Damaged`] when it is another one, or the file has another length; [`StorageError::Io`] and
-    /// [`StorageError::Parquet`] when it cannot be read.
+    /// [`StorageError::Damaged`] when it is another one, is not encrypted as it should be, or has another length;
+    /// [`StorageError::KeyGone`], [`StorageError::Io`] and [`StorageError::Parquet`] when it cannot be read.
     pub(crate) fn of(
         objects: &dyn Objects,
         file: &LiveFile,
+        keys: &TableKeys,
     ) -> std::result::Result<ParquetObject, StorageError> {
         let path = objects.path(&file.path);
         let mut object = ParquetObject::open(objects, &file.path).map_err(StorageError::io(&path))?;
-        let Some(digest) = file.digest else { return Ok(object) };
         let damaged = |reason: &str| StorageError::Damaged { path: path.clone(), reason: reason.to_owned() };
+        if let Some(key) = keys.reading(file)? {
+            let footer = object.footer().map_err(StorageError::io(&path))?;
+            if !footer.is_some_and(|footer| footer.ends_with(ENCRYPTED_MAGIC)) {
+                return Err(damaged("is not encrypted, as the log of its table says it is"));
+            }
+            object.decryption = Some(key.decryption()?);
+        }
+        let Some(digest) = file.digest else { return Ok(object) };
         if object.bytes != file.bytes {
             return Err(damaged("has another length than it was written with"));
         }
@@ -55,10 +70,26 @@ impl ParquetObject {
         if footer.map(|footer| crc32fast::hash(&footer)) != Some(digest) {
             return Err(damaged("has another footer than it was written with"));
         }
-        let metadata = ParquetMetaDataReader::new().parse_and_finish(&object)?;
+        let metadata = object.metadata()?;
         let chunks = digest::chunks(&metadata).ok_or_else(|| damaged("has a footer without its digests"))?;
         object.chunks = chunks.into_iter().map(|chunk| (chunk, AtomicBool::new(false))).collect();
         Ok(object)
+    }
+
+    /// What its footer says.
+    pub(crate) fn metadata(&self) -> Result<ParquetMetaData> {
+        let reader = ParquetMetaDataReader::new().with_decryption_properties(self.decryption.clone());
+        reader.parse_and_finish(self)
+    }
+
+    /// How Arrow's reader is to read it.
+    pub(crate) fn options(&self) -> ArrowReaderOptions {
+        match &self.decryption {
+            Some(decryption) => {
+                ArrowReaderOptions::new().with_file_decryption_properties(Arc::clone(decryption))
+            }
+            None => ArrowReaderOptions::new(),
+        }
     }
 
     /// The footer with its length and magic; none when the file has no room for it.

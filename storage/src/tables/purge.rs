@@ -13,7 +13,7 @@
 //! Invariants: a file that an append or a merge in flight has written is never touched; no commit happens meanwhile; the table
 //! reads the same before and after. Not here: which files are removed (`expire`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use shoal_files::Entry;
@@ -22,7 +22,12 @@ use shoal_schemas::calendar::HOUR_MS;
 use crate::error::{Result, StorageError};
 use crate::tables::log::{self, Loaded};
 use crate::tables::table::{Committer, Inner, LOG_FOLDER, Table, hold};
+use crate::tables::write::parse_path;
 
+/// How often files on their way are looked at.
+const SETTLING_POLL: std::time::Duration = std::time::Duration::from_millis(20);
+/// How often at the most: a minute.
+const SETTLING_POLLS_MAX: u32 = 3_000;
 /// How old a file must be that no commit names, before it counts as left behind, in milliseconds.
 const GRACE_MS: i64 = 6 * HOUR_MS;
 
@@ -76,6 +81,42 @@ impl Table {
             });
         }
         Ok(report)
+    }
+}
+
+impl Table {
+    /// Returns when every file of a day is decided about that was on its way to the table when it was called.
+    ///
+    /// # Errors
+    /// [`StorageError::Stopped`] when it takes longer than a minute.
+    pub async fn settled(&self, day: i32) -> Result<()> {
+        let is_of_day = |path: &&String| parse_path(path).is_some_and(|(of, _)| of == day);
+        let before: Vec<String> = hold(&self.inner.in_flight).iter().filter(is_of_day).cloned().collect();
+        for _ in 0..SETTLING_POLLS_MAX {
+            if !before.iter().any(|path| hold(&self.inner.in_flight).contains(path)) {
+                return Ok(());
+            }
+            tokio::time::sleep(SETTLING_POLL).await;
+        }
+        Err(StorageError::Stopped)
+    }
+
+    /// Destroys the keys of days that are over, of which no file is in the table or on its way there, or may be read by anybody. What
+    /// was encrypted with them is unreadable from then on, in every copy. Answers how many keys there were.
+    ///
+    /// # Errors
+    /// When a key cannot be destroyed: repeat it.
+    pub async fn shred(&self, is_over: impl Fn(i32) -> bool + Send + 'static) -> Result<u64> {
+        let inner = &self.inner;
+        let _committer = inner.committer().await?;
+        let live = self.snapshot().await?;
+        let mut in_use: BTreeSet<i32> = live.files().iter().map(|file| file.day).collect();
+        let in_flight: Vec<String> = hold(&inner.in_flight).iter().cloned().collect();
+        let others = inner.pinned().into_iter().chain(in_flight);
+        in_use.extend(others.filter_map(|path| parse_path(&path)).map(|(day, _)| day));
+        let keys = inner.keys.clone();
+        let shredded = tokio::task::spawn_blocking(move || keys.shred(&is_over, &in_use)).await;
+        shredded.map_err(|_| StorageError::Stopped)?
     }
 }
 

@@ -13,15 +13,16 @@ use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, new_n
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::{Encoding, EncodingMask};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
+use crate::tables::live_file::LiveFile;
 use crate::tables::object::ParquetObject;
-use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::snapshot::Snapshot;
 
 /// A dictionary page, and a data page, is about so large at the most.
 const PAGE_BYTES_MAX: usize = 1 << 20;
@@ -64,8 +65,8 @@ impl Snapshot {
     /// [`StorageError`] when the file cannot be read or does not fit the table.
     pub fn rows(&self, file: &LiveFile, wanted: &[&str], batch_rows: usize) -> Result<FileRows> {
         let schema = self.rows_schema(wanted)?;
-        let opened = ParquetObject::of(&*self.objects, file)?;
-        let found = ArrowReaderMetadata::load(&opened, ArrowReaderOptions::new())?;
+        let opened = ParquetObject::of(&*self.objects, file, &self.keys)?;
+        let found = ArrowReaderMetadata::load(&opened, opened.options())?;
         let schema = match is_packed(&found, columns::SUBJECT) {
             true => with_packed_subject(&schema),
             false => schema,
@@ -78,8 +79,7 @@ impl Snapshot {
             }
             _ => Arc::clone(field),
         });
-        let options =
-            ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
+        let options = opened.options().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options)?;
         let is_wanted = |at: &usize| wanted.contains(&metadata.schema().field(*at).name().as_str());
         let leaves: Vec<usize> = (0..metadata.schema().fields().len()).filter(is_wanted).collect();

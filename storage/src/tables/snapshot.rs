@@ -4,26 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use shoal_files::{Objects, Source};
-use shoal_schemas::Programme;
 
+use crate::tables::encryption::TableKeys;
+use crate::tables::live_file::LiveFile;
 use crate::tables::table_layout::TableLayout;
-
-/// A Parquet file that is part of a table. It holds one programme and one day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveFile {
-    /// Path relative to the table, `day=YYYY-MM-DD/<ux|dx>-<uuid>.parquet`.
-    pub path: String,
-    /// Days since 1970-01-01, UTC.
-    pub day: i32,
-    /// Whose consent its rows came under.
-    pub programme: Programme,
-    /// Number of rows.
-    pub rows: u64,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Digest of its footer, which has one of each part of it; none in a file of before there were digests.
-    pub digest: Option<u32>,
-}
 
 /// A table at one version. Cheap to clone, and unchanged by later commits. While it or a
 /// reader of its rows lives, a purge leaves its files alone: take a fresh one for each query, and let go of it afterwards.
@@ -34,12 +18,18 @@ pub struct Snapshot {
     pub(crate) layout: Arc<TableLayout>,
     /// The table's files, by path.
     pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) keys: TableKeys,
 }
 
 impl Snapshot {
     /// The live files, in the order of their paths, so by day.
     pub fn files(&self) -> &[LiveFile] {
         &self.files
+    }
+
+    /// Whether the key of one of its files is there, if it has one. What is encrypted with a key that was destroyed is no more.
+    pub fn has_key(&self, file: &LiveFile) -> bool {
+        self.keys.has(file)
     }
 
     /// The same files, as if they had no digests: for tests of files that other programs and earlier versions have written.
@@ -49,7 +39,7 @@ impl Snapshot {
         Snapshot { files: Arc::new(files.collect()), ..self.clone() }
     }
 
-    /// The bytes of one of its files, to copy them: nothing is compared.
+    /// The bytes of one of its files as they lie there, to copy them: nothing is decrypted or compared.
     ///
     /// # Errors
     /// When it cannot be opened.

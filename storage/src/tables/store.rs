@@ -9,7 +9,7 @@
 //! regions share no directory but the root. Not here: what a table does (`table`).
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -21,8 +21,10 @@ use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use crate::error::{Result, StorageError};
+use crate::keys::DataKeys;
 use crate::redb_file::broken;
 use crate::tables::durable::SyncedFiles;
+use crate::tables::encryption::TableKeys;
 use crate::tables::lock::{RootLock, lock};
 use crate::tables::log::Log;
 use crate::tables::table::{LOG_FOLDER, Table};
@@ -38,6 +40,8 @@ pub struct Store {
 struct Inner {
     root: PathBuf,
     files: Arc<dyn ObjectStore>,
+    /// None where nothing is encrypted.
+    keys: Option<Arc<DataKeys>>,
     tables: Mutex<HashMap<(Region, Kind), Arc<OnceCell<Table>>>>,
     lock: Arc<RootLock>,
 }
@@ -49,8 +53,21 @@ impl Store {
     /// [`StorageError::Location`] for anything but an absolute `file://` URL, [`StorageError::Locked`] when another process
     /// (or this one) has it open.
     pub async fn open(root: &Url) -> Result<Store> {
+        Store::open_with_keys(root, None).await
+    }
+
+    /// The same with data keys, with which every file is encrypted that is written from now on.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_with_keys(root: &Url, keys: Option<Arc<DataKeys>>) -> Result<Store> {
         let health = Health::new();
-        Store::open_on(root, Arc::new(SyncedFiles::new(&health)), health).await
+        Store::open_on(root, Arc::new(SyncedFiles::new(&health)), keys, health).await
+    }
+
+    /// The keys of the files; none where nothing is encrypted.
+    pub fn data_keys(&self) -> Option<&Arc<DataKeys>> {
+        self.inner.keys.as_ref()
     }
 
     /// Returns when a file of a table has failed so that something may be lost; never, while all is well. Nothing is written to any
@@ -89,10 +106,15 @@ impl Store {
     /// [`Store::open`] with another object store beneath the Delta logs, for fault injection.
     #[cfg(test)]
     pub(crate) async fn open_with(root: &Url, files: Arc<dyn ObjectStore>) -> Result<Store> {
-        Store::open_on(root, files, Health::new()).await
+        Store::open_on(root, files, None, Health::new()).await
     }
 
-    async fn open_on(root: &Url, files: Arc<dyn ObjectStore>, health: Health) -> Result<Store> {
+    async fn open_on(
+        root: &Url,
+        files: Arc<dyn ObjectStore>,
+        keys: Option<Arc<DataKeys>>,
+        health: Health,
+    ) -> Result<Store> {
         let location =
             |reason: &str| StorageError::Location { location: root.to_string(), reason: reason.to_owned() };
         if root.scheme() != "file" {
@@ -101,7 +123,7 @@ impl Store {
         let root = root.to_file_path().map_err(|()| location("not an absolute path of this machine"))?;
         let held = tokio::task::spawn_blocking(move || lock(root, health)).await;
         let (root, lock) = held.map_err(|_| StorageError::Stopped)??;
-        let inner = Inner { root, files, tables: Mutex::default(), lock: Arc::new(lock) };
+        let inner = Inner { root, files, keys, tables: Mutex::default(), lock: Arc::new(lock) };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -139,15 +161,10 @@ impl Store {
     }
 
     async fn open_table(&self, region: Region, kind: Kind, wanted: &TableLayout) -> Result<Table> {
-        let dir =
-            self.inner.root.join(region.as_str().to_ascii_lowercase()).join("tables").join(kind.as_str());
+        let dir = table_dir(&self.inner.root, region, kind);
         let dir_of_log = dir.join(LOG_FOLDER);
         Disk::new(&dir_of_log).make().map_err(StorageError::io(&dir))?;
-        let url = Url::from_directory_path(&dir).map_err(|()| StorageError::Location {
-            location: dir.display().to_string(),
-            reason: "not an absolute path".to_owned(),
-        })?;
-        let log = Log::open(&format!("{region}/{kind}"), &url, Arc::clone(&self.inner.files))?;
+        let log = Log::open(&format!("{region}/{kind}"), &table_url(&dir)?, Arc::clone(&self.inner.files))?;
         if !log.exists().await? {
             log.write(0, crate::tables::log::creation(wanted)?).await?;
         }
@@ -155,6 +172,20 @@ impl Store {
         // when it is durable.
         let synced = tokio::task::spawn_blocking(move || Disk::new(dir_of_log).sync("")).await;
         synced.map_err(|_| StorageError::Stopped)?.map_err(StorageError::io(&dir))?;
-        Table::open(region, kind, dir, log, Arc::clone(&self.inner.lock)).await
+        let keys = TableKeys { region, kind, keys: self.inner.keys.clone() };
+        Table::open(keys, dir, log, Arc::clone(&self.inner.lock)).await
     }
+}
+
+/// Where a root has the table of a region and kind.
+pub(crate) fn table_dir(root: &Path, region: Region, kind: Kind) -> PathBuf {
+    root.join(region.as_str().to_ascii_lowercase()).join("tables").join(kind.as_str())
+}
+
+/// The URL of a table's directory.
+pub(crate) fn table_url(dir: &Path) -> Result<Url> {
+    Url::from_directory_path(dir).map_err(|()| StorageError::Location {
+        location: dir.display().to_string(),
+        reason: "not an absolute path".to_owned(),
+    })
 }

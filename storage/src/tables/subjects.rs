@@ -9,7 +9,8 @@ use arrow::datatypes::Int32Type;
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
-use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::live_file::LiveFile;
+use crate::tables::snapshot::Snapshot;
 
 /// Rows that are looked at together.
 pub(super) const BATCH_ROWS: usize = 16_384;

@@ -15,9 +15,11 @@ use shoal_schemas::{Kind, Region};
 
 use crate::error::{Result, StorageError};
 use crate::tables::compact_report::CompactReport;
+use crate::tables::encryption::TableKeys;
+use crate::tables::live_file::LiveFile;
 use crate::tables::lock::RootLock;
 use crate::tables::log::{self, Loaded, Log};
-use crate::tables::snapshot::{LiveFile, Snapshot};
+use crate::tables::snapshot::Snapshot;
 use crate::tables::table_layout::TableLayout;
 use crate::tables::tally::Tally;
 use crate::tables::watched::Watched;
@@ -33,8 +35,7 @@ pub struct Table {
 }
 
 pub(crate) struct Inner {
-    region: Region,
-    kind: Kind,
+    pub(crate) keys: TableKeys,
     pub(crate) name: String,
     created_ms: Option<i64>,
     pub(crate) dir: PathBuf,
@@ -105,18 +106,12 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Table {
-    pub(crate) async fn open(
-        region: Region,
-        kind: Kind,
-        dir: PathBuf,
-        log: Log,
-        lock: Arc<RootLock>,
-    ) -> Result<Table> {
+    pub(crate) async fn open(keys: TableKeys, dir: PathBuf, log: Log, lock: Arc<RootLock>) -> Result<Table> {
         let loaded = log.load().await?;
+        keys.check(loaded.files.values())?;
         let inner = Inner {
-            region,
-            kind,
-            name: format!("{region}/{kind}"),
+            name: format!("{}/{}", keys.region, keys.kind),
+            keys,
             created_ms: loaded.created_ms,
             objects: Arc::new(Watched::new(Disk::new(&dir), &lock.health)),
             dir,
@@ -146,7 +141,7 @@ impl Table {
 
     /// The table's region.
     pub fn region(&self) -> Region {
-        self.inner.region
+        self.inner.keys.region
     }
 
     /// When it was made, in milliseconds since 1970: a fact about the service and not about any event. None where another program
@@ -157,7 +152,7 @@ impl Table {
 
     /// The kind of its events.
     pub fn kind(&self) -> Kind {
-        self.inner.kind
+        self.inner.keys.kind
     }
 
     /// The version of this application's last append, if it ever appended.
@@ -190,6 +185,7 @@ impl Table {
             files,
             layout: Arc::clone(&live.layout),
             objects: Arc::clone(&self.inner.objects),
+            keys: self.inner.keys.clone(),
         })
     }
 

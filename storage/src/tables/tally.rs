@@ -4,7 +4,7 @@
 //! ```text
 //! members of `commitInfo`:   "shoalTransactions": {"log-DE": 42, ..}
 //!                            "shoalTally": 16 hexadecimal digits, XOR of a digest of each live file and each transaction
-//! digest of a file           the first 8 bytes of BLAKE3 of "file <path> <bytes> <rows> <footer>", LE
+//! digest of a file           the first 8 bytes of BLAKE3 of "file <path> <bytes> <rows> <footer>", and " <key>" if it has one, LE
 //! digest of a transaction    the first 8 bytes of BLAKE3 of "transaction <name> <version>", LE
 //! ```
 //! They are no checksums, because those of texts that swap a part cancel each other. A log of before there were tallies has none
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use crate::tables::snapshot::LiveFile;
+use crate::tables::live_file::LiveFile;
 
 const DIGEST: &str = "shoalTally";
 const TRANSACTIONS: &str = "shoalTransactions";
@@ -37,8 +37,10 @@ impl Tally {
 
     /// A file comes, or goes: both are the same.
     pub(crate) fn turn(&mut self, file: &LiveFile) {
-        let LiveFile { path, bytes, rows, digest, .. } = file;
-        self.files ^= digest_of(&format!("file {path} {bytes} {rows} {digest:?}"));
+        let LiveFile { path, bytes, rows, digest, key, .. } = file;
+        // A file without a key has the text that it had when there were none.
+        let key = key.map(|key| format!(" {key}")).unwrap_or_default();
+        self.files ^= digest_of(&format!("file {path} {bytes} {rows} {digest:?}{key}"));
     }
 
     /// A transaction has this version now.
@@ -98,7 +100,7 @@ mod tests {
 
     fn file(path: &str, rows: u64) -> LiveFile {
         let programme = Programme::UserExperience;
-        LiveFile { path: path.to_owned(), day: 1, programme, rows, bytes: 10, digest: Some(7) }
+        LiveFile { path: path.to_owned(), day: 1, programme, rows, bytes: 10, digest: Some(7), key: None }
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn column(name: &str, ty: ColumnType, nullable: bool) -> Column {
     Column { name: name.to_owned(), ty, nullable }
 }
 
-fn columns() -> Vec<Column> {
+pub(crate) fn columns() -> Vec<Column> {
     vec![
         column("event_id", ColumnType::Digest, false),
         column("subject", ColumnType::Digest, false),
@@ -158,7 +158,7 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-fn layout(columns: Vec<Column>) -> TableLayout {
+pub(crate) fn layout(columns: Vec<Column>) -> TableLayout {
     TableLayout::new("US/usage", columns)
 }
 

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use shoal_schemas::Programme;
 
-use crate::tables::snapshot::LiveFile;
+use crate::tables::live_file::LiveFile;
 
 const TIER_ROWS: u64 = 64;
 /// How many rows of a file are in memory at most while it is read: a page of each column.
@@ -153,7 +153,7 @@ mod tests {
     fn file(n: usize, day: i32, rows: u64) -> LiveFile {
         let programme = Programme::UserExperience;
         let (path, bytes) = (format!("day={day}/ux-{n}.parquet"), 4096 + rows * 40);
-        LiveFile { path, day, programme, rows, bytes, digest: None }
+        LiveFile { path, day, programme, rows, bytes, digest: None, key: None }
     }
 
     /// Merges until nothing is left to merge; answers the files and how many rows were written.

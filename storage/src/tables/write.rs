@@ -4,7 +4,7 @@
 //! <table>/day=YYYY-MM-DD/<ux|dx>-<uuid v7>.parquet      ux: user-experience, dx: device-experience
 //! ```
 //! zstd level 1; rows sorted by (subject, time, event id), so that one subject's rows lie together and compress; a Bloom filter
-//! on the event id; no statistics on the digests, in the file or in the log.
+//! on the event id; no statistics on the digests, in the file or in the log; encrypted, where there are keys.
 //!
 //! Invariants: a file holds one programme and one day, and its name says which. Synchronous: callers run it on a blocking
 //! thread. Not here: making the file part of the table (`append`), many files becoming one (`merge`).
@@ -14,22 +14,22 @@ use std::io::{self, BufWriter};
 use arrow::array::{Array, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{max, min, take_record_batch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use chrono::{DateTime, NaiveDate};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use shoal_files::{NewObject, Objects};
-use shoal_schemas::calendar::{DAY_MS, start_of};
 use shoal_schemas::{Programme, columns};
 use uuid::Uuid;
 
+use crate::days::{day_text, parse_day};
 use crate::error::{Result, StorageError};
 use crate::tables::digest::{self, Digesting};
+use crate::tables::encryption::{FileKey, TableKeys};
+use crate::tables::live_file::LiveFile;
 use crate::tables::object::ParquetObject;
-use crate::tables::snapshot::LiveFile;
 use crate::tables::table_layout::TableLayout;
 
 const ROW_GROUP_ROWS_MAX: usize = 512 * 1024;
@@ -66,19 +66,6 @@ pub(crate) fn parse_path(path: &str) -> Option<(i32, Programme)> {
     Some((parse_day(day)?, *programme))
 }
 
-/// A day as the partition value spells it.
-pub(crate) fn day_text(day: i32) -> Option<String> {
-    let date = DateTime::from_timestamp_millis(start_of(day))?.date_naive();
-    (day >= 0 && date <= NaiveDate::from_ymd_opt(9999, 12, 31)?).then(|| date.format("%Y-%m-%d").to_string())
-}
-
-/// The day that a partition value spells.
-pub(crate) fn parse_day(text: &str) -> Option<i32> {
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-    let ms = date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis();
-    i32::try_from(ms / DAY_MS).ok()
-}
-
 fn prefix(programme: Programme) -> &'static str {
     match programme {
         Programme::UserExperience => "ux",
@@ -86,20 +73,27 @@ fn prefix(programme: Programme) -> &'static str {
     }
 }
 
+/// Where files of a table are written, and whose keys they have.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'p> {
+    pub(crate) objects: &'p dyn Objects,
+    pub(crate) keys: &'p TableKeys,
+}
+
 /// Writes the rows as the object `path`, durably.
 ///
 /// # Errors
 /// Whatever the store or Parquet refuse; nothing is left under the name then.
 pub(crate) fn write(
-    objects: &dyn Objects,
+    place: Place<'_>,
     path: String,
     layout: &TableLayout,
     batch: &RecordBatch,
 ) -> Result<WrittenFile> {
     let rows = sorted(&layout.conform(batch)?)?;
-    let mut draft = Draft::create(objects, path, layout.file_schema(), rows.num_rows() as u64)?;
+    let mut draft = Draft::create(place, path, layout.file_schema(), rows.num_rows() as u64)?;
     draft.write(&rows)?;
-    draft.publish(objects)
+    draft.publish(place)
 }
 
 /// Deletes files that no table knows.
@@ -118,20 +112,25 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Starts the file. `rows_max` sizes the Bloom filter.
-    pub(crate) fn create(
-        objects: &dyn Objects,
-        path: String,
-        schema: SchemaRef,
-        rows_max: u64,
-    ) -> Result<Draft> {
+    pub(crate) fn create(place: Place<'_>, path: String, schema: SchemaRef, rows_max: u64) -> Result<Draft> {
         let (day, programme) = parse_path(&path).ok_or_else(|| StorageError::Location {
             location: path.clone(),
             reason: "not a path of a data file".to_owned(),
         })?;
+        let Place { objects, keys } = place;
+        let key = keys.writing(day, &path)?;
         let out = objects.write(&path).map_err(StorageError::io(objects.path(&path)))?;
         let out = Digesting::new(BufWriter::with_capacity(256 * 1024, out));
-        let writer = ArrowWriter::try_new(out, schema, Some(properties(rows_max)?))?;
-        let file = LiveFile { path, day, programme, rows: 0, bytes: 0, digest: None };
+        let writer = ArrowWriter::try_new(out, schema, Some(properties(rows_max, key.as_ref())?))?;
+        let file = LiveFile {
+            path,
+            day,
+            programme,
+            rows: 0,
+            bytes: 0,
+            digest: None,
+            key: key.map(|key| key.key.id()),
+        };
         Ok(Draft { file, time_us: None, writer })
     }
 
@@ -168,7 +167,8 @@ impl Draft {
     }
 
     /// Ends the file, which gets its name, and reads its footer back; a file whose footer is wrong is removed.
-    pub(crate) fn publish(mut self, objects: &dyn Objects) -> Result<WrittenFile> {
+    pub(crate) fn publish(mut self, place: Place<'_>) -> Result<WrittenFile> {
+        let objects = place.objects;
         self.writer.flush()?;
         self.digest()?;
         let Draft { mut file, time_us, mut writer } = self;
@@ -179,7 +179,7 @@ impl Draft {
         file.digest = Some(footer);
         let out = out.into_inner().map_err(io::IntoInnerError::into_error);
         file.bytes = out.and_then(NewObject::finish).map_err(StorageError::io(&path))?;
-        let found = rows_in(objects, &file);
+        let found = rows_in(place, &file);
         if found.as_ref().is_ok_and(|found| *found == file.rows) {
             return Ok(WrittenFile { file, time_us });
         }
@@ -190,13 +190,12 @@ impl Draft {
 }
 
 /// The rows that the footer of a file counts, which must be the one that was written.
-fn rows_in(objects: &dyn Objects, file: &LiveFile) -> Result<u64> {
-    let object = ParquetObject::of(objects, file)?;
-    let footer = ParquetMetaDataReader::new().parse_and_finish(&object)?;
+fn rows_in(place: Place<'_>, file: &LiveFile) -> Result<u64> {
+    let footer = ParquetObject::of(place.objects, file, place.keys)?.metadata()?;
     Ok(u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default())
 }
 
-fn properties(rows_max: u64) -> Result<WriterProperties> {
+fn properties(rows_max: u64, key: Option<&FileKey>) -> Result<WriterProperties> {
     let column = |name: &str| ColumnPath::new(vec![name.to_owned()]);
     let keys_max = rows_max.clamp(1, ROW_GROUP_ROWS_MAX as u64);
     let mut builder = WriterProperties::builder()
@@ -211,6 +210,9 @@ fn properties(rows_max: u64) -> Result<WriterProperties> {
         .set_column_dictionary_enabled(column(columns::TIME), false);
     for digest in [columns::EVENT_ID, columns::SUBJECT, columns::SESSION] {
         builder = builder.set_column_statistics_enabled(column(digest), EnabledStatistics::None);
+    }
+    if let Some(key) = key {
+        builder = builder.with_file_encryption_properties(key.encryption()?);
     }
     Ok(builder.build())
 }

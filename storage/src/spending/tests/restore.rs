@@ -183,7 +183,9 @@ fn crashed(root: &Path, place: usize, operation: u64) -> u64 {
     media[place].crash_at(media[place].operations() + operation);
     let [beside, apart]: [Arc<dyn Medium>; 2] = media.map(|medium| Arc::new(medium) as Arc<dyn Medium>);
     let mut paid = 0;
-    let Ok(ledger) = LedgerFiles::read_with(root, beside, apart).and_then(BudgetLedger::of) else { return 0 };
+    let Ok(ledger) = LedgerFiles::read_with(root, beside, apart, None).and_then(BudgetLedger::of) else {
+        return 0;
+    };
     let _ = ledger.settle(None);
     for id in 1..6 {
         if let Ok(Reserved::Granted(one)) = ledger.reserve(&order(vec![part(id, 0..1, 0, 7)])) {

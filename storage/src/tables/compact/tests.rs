@@ -255,6 +255,7 @@ async fn an_expiry_during_a_merge_wins() {
     let merge = Merge {
         table: "US/usage".to_owned(),
         objects: Arc::clone(&snapshot.objects),
+        keys: snapshot.keys.clone(),
         layout: Arc::clone(&snapshot.layout),
         files: snapshot.files().to_vec(),
         path: write::new_path("US/usage", UX, 20_000).unwrap(),
@@ -282,6 +283,7 @@ async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
     let merge = Merge {
         table: "US/usage".to_owned(),
         objects: Arc::clone(&snapshot.objects),
+        keys: snapshot.keys.clone(),
         layout: Arc::clone(&snapshot.layout),
         files,
         path: write::new_path("US/usage", UX, 20_000).unwrap(),
