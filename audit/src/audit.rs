@@ -25,7 +25,15 @@ impl Audit {
     /// # Errors
     /// [`AuditError::Chain`](crate::AuditError::Chain) with file and line when lines were changed or are missing.
     pub fn open(data_dir: &Path) -> Result<Audit> {
-        let chain = Chain::open(Audit::place(data_dir))?;
+        Audit::open_at(Audit::place(data_dir))
+    }
+
+    /// The same of an audit whose place is known, as one whose lines are sealed.
+    ///
+    /// # Errors
+    /// As [`Audit::open`], and when a line cannot be opened.
+    pub fn open_at(place: ChainPlace) -> Result<Audit> {
+        let chain = Chain::open(place)?;
         if chain.cut_bytes() > 0 {
             tracing::warn!(bytes = chain.cut_bytes(), "an unfinished line of the audit was cut off");
         }

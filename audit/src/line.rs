@@ -39,6 +39,14 @@ pub enum Act {
     BackupCreate,
     /// Put a backup into an empty data directory.
     BackupRestore,
+    /// Gave a day of a table another key, with which its files were written anew.
+    DataKeyRotate,
+    /// Destroyed the keys of a day of a table, or of a pseudonym epoch.
+    StoredKeyShred,
+    /// Replaced a key file of an earlier version.
+    KeyFileMigrate,
+    /// Copied tables in the clear, for other programs.
+    TablesCopy,
     /// Had a running service read its configuration and its definitions again.
     Reload,
 }
@@ -91,6 +99,8 @@ pub enum ActOutcome {
     Answered,
     /// Another act was done.
     Done,
+    /// It has begun: another line of the same id says how it ended, unless the process died.
+    Begun,
     /// Only what it would cost or do was told.
     DryRun,
     /// Only what a query means and costs was told.

@@ -1,12 +1,16 @@
 //! Where a chain is, which files it has, and whose turn it is to append.
 //!
+//! A line lies on the disk as it is, or sealed: `sealed:` and the base64 of it (RFC 4648, without padding). Both may be in one file.
 //! Not here: what is in a file (`head.rs`, `scan.rs`).
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::{Disk, Lock, Medium, has_room};
+use shoal_files::{Disk, Lock, Medium, Sealing, has_room};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 
 use crate::error::{AuditError, Result};
 
@@ -18,6 +22,10 @@ pub(super) const HEAD: &str = "ledger/audit.head";
 const LOCK: &str = "ledger/audit.lock";
 const SUFFIX: &str = ".jsonl";
 const DIGITS: usize = 20;
+/// What a sealed line begins with on the disk; one in the clear begins with `{`.
+const SEALED_AT: &str = "sealed:";
+/// The context that lines are sealed in. Their place in the chain is in them.
+const SEALED: &[u8] = b"line of the audit";
 
 /// Where a chain is.
 #[derive(Clone)]
@@ -25,6 +33,8 @@ pub struct ChainPlace {
     pub(super) medium: Arc<dyn Medium>,
     /// A file that has this many bytes is followed by a new one.
     pub(super) file_bytes_max: u64,
+    /// How lines are kept; none: in the clear.
+    sealing: Option<Sealing>,
     /// Where the lock is, when other processes may append too.
     shared_on: Option<Disk>,
 }
@@ -62,13 +72,46 @@ pub fn in_turn<T>(place: &ChainPlace, work: impl FnOnce() -> T) -> Result<T> {
 impl ChainPlace {
     /// A chain on this disk, whose files are followed by a new one when they have so many bytes.
     pub(crate) fn on_disk(disk: Disk, file_bytes_max: u64) -> ChainPlace {
-        ChainPlace { medium: Arc::new(disk.clone()), file_bytes_max, shared_on: Some(disk) }
+        ChainPlace { medium: Arc::new(disk.clone()), file_bytes_max, sealing: None, shared_on: Some(disk) }
     }
 
     /// A chain on a medium that no other process knows.
     #[cfg(test)]
     pub(super) fn alone(medium: Arc<dyn Medium>, file_bytes_max: u64) -> ChainPlace {
-        ChainPlace { medium, file_bytes_max, shared_on: None }
+        ChainPlace { medium, file_bytes_max, sealing: None, shared_on: None }
+    }
+
+    /// The same chain, whose lines are sealed, or were.
+    #[must_use]
+    pub fn sealed(self, sealing: Option<Sealing>) -> ChainPlace {
+        ChainPlace { sealing, ..self }
+    }
+
+    /// Puts a line behind others as it lies on the disk.
+    pub(super) fn push(&self, line: &str, out: &mut String) -> Result<()> {
+        match self.sealing.as_ref().filter(|sealing| sealing.is_writing) {
+            None => out.push_str(line),
+            Some(Sealing { key, .. }) => {
+                let sealed = key.seal(SEALED, line.as_bytes()).map_err(self.io(FOLDER))?;
+                out.push_str(SEALED_AT);
+                BASE64.encode_string(sealed, out);
+            }
+        }
+        out.push('\n');
+        Ok(())
+    }
+
+    /// The line that lies on the disk as this, in its place.
+    pub(super) fn open_line(&self, text: &mut Vec<u8>) -> std::result::Result<(), &'static str> {
+        let Some(sealed) = text.strip_prefix(SEALED_AT.as_bytes()) else { return Ok(()) };
+        let Some(Sealing { key, .. }) = &self.sealing else {
+            return Err("the line is encrypted, and there is no key for it: put the key file back as it was");
+        };
+        let opened = BASE64.decode(sealed).ok().and_then(|sealed| key.open(SEALED, &sealed));
+        let opened = opened.ok_or("the line was changed, or was encrypted with another key")?;
+        text.clear();
+        text.extend_from_slice(&opened);
+        Ok(())
     }
 
     /// Whether other processes may append, too.

@@ -12,7 +12,7 @@ use super::place::{ChainFile, ChainPlace};
 use crate::error::Result;
 use crate::form::{self, LineHash};
 
-/// Longest line, its hashes included.
+/// Longest line as it lies on the disk, its hashes included.
 pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
 /// Read at once. A first start reads the whole chain, so that small reads would be most of its time.
 const READ_BYTES: usize = 256 << 10;
@@ -84,7 +84,10 @@ pub(super) fn scan(
             let prev = known.then_some(&scan.hash);
             let hash = match read {
                 Ending::Unfinished => Err("the line has no end".to_owned()),
-                Ending::Whole => form::check(seq, prev, &reader.text).map_err(|broken| broken.to_string()),
+                Ending::Whole => place
+                    .open_line(&mut reader.text)
+                    .map_err(str::to_owned)
+                    .and_then(|()| form::check(seq, prev, &reader.text).map_err(|broken| broken.to_string())),
             };
             let hash = hash.and_then(|hash| match seq == head.count && hash != head.hash {
                 true => Err("the line is not the one that the head counts".to_owned()),

@@ -15,6 +15,7 @@ use super::*;
 use crate::form;
 
 mod disk;
+mod sealed;
 mod turns;
 
 fn place(dir: &TempDir, file_bytes_max: u64) -> ChainPlace {

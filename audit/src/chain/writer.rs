@@ -158,8 +158,7 @@ impl Writer {
             }
             let (line, hash) = form::seal(next.count + 1, &next.hash, fields);
             next = Head { count: next.count + 1, hash };
-            text.push_str(&line);
-            text.push('\n');
+            self.place.push(&line, &mut text)?;
             numbers.push(Some(next.count));
         }
         let written = self.write(&text, next);
