@@ -131,8 +131,10 @@ fn flush(c: &mut Criterion) {
 }
 
 fn privacy(c: &mut Criterion) {
-    let pseudonymiser =
-        Keyring::ephemeral().pseudonymiser(Region::De, Programme::UserExperience, PseudonymEpoch(7));
+    let pseudonymiser = Keyring::ephemeral()
+        .derived_epoch(Region::De, PseudonymEpoch(7))
+        .unwrap()
+        .pseudonymiser(Programme::UserExperience);
     let scrubber = Scrubber::embedded().unwrap();
     let clean = "The stream ended before the first key frame arrived while the view was in the background of the app; a new one was asked for, and it came after the second attempt of the relay to find a peer.";
     let dirty = "no stream for anna.schmidt@example.com from 192.168.178.23 (SN: DS-2CD2043G2) at /Users/anna/Library/x?token=abcdef0123456789";

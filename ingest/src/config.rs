@@ -114,6 +114,8 @@ pub struct LogConfig {
     pub in_flight_bytes_max: u64,
     /// Requests are refused when the disk has less than this left, bytes.
     pub free_bytes_min: u64,
+    /// Whether new segments are encrypted. Those that are there are read either way.
+    pub is_encrypted: bool,
 }
 
 /// How resends are recognised.
@@ -124,6 +126,8 @@ pub struct DedupConfig {
     /// Memory of the filters over older event ids, bytes, all regions together. A million ids take 1.13 MB of it; beyond
     /// it lookups read the disk more.
     pub filter_bytes_max: u64,
+    /// Whether new runs of event ids are encrypted. Those that are there are read either way.
+    pub is_encrypted: bool,
 }
 
 /// How much of one subject's day is kept.
@@ -233,6 +237,7 @@ impl LogConfig {
         queue_batches_max: 4096,
         in_flight_bytes_max: 32 << 20,
         free_bytes_min: 1 << 30,
+        is_encrypted: true,
     };
 }
 
@@ -244,7 +249,8 @@ impl Default for LogConfig {
 
 impl DedupConfig {
     /// The defaults.
-    pub const DEFAULT: DedupConfig = DedupConfig { window_h: 48, filter_bytes_max: 96 << 20 };
+    pub const DEFAULT: DedupConfig =
+        DedupConfig { window_h: 48, filter_bytes_max: 96 << 20, is_encrypted: true };
 }
 
 impl Default for DedupConfig {

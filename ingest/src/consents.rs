@@ -30,7 +30,9 @@ mod words;
 
 use std::path::Path;
 
+use shoal_files::Sealing;
 use shoal_privacy::consent::{ConsentRecord, Withdrawal};
+use shoal_schemas::Region;
 use shoal_storage::{Consents, JournalForm, Opened, RecordForm, StorageError};
 
 pub(crate) use change::Change;
@@ -41,12 +43,24 @@ pub use recorded::ConsentAnswer;
 pub(crate) use recorded::{Nothing, Recorded};
 pub(crate) use room::{Caller, Room};
 
-/// Opens the recorded consents of all regions below a data directory, without a journal: for tests and benches of other things.
+/// Opens the recorded consents of all regions below a data directory, in the clear and without a journal: for tests and benches of
+/// other things.
 ///
 /// # Errors
 /// When a file is open elsewhere, or cannot be read, or holds a record that this version cannot read.
 pub fn open_consents(data_dir: &Path) -> Result<Consents<ConsentRecord>, StorageError> {
-    Consents::open(data_dir, record_form())
+    open_sealed_consents(data_dir, &|_| None)
+}
+
+/// The same with files that are sealed, or will be.
+///
+/// # Errors
+/// As [`open_consents`], and when a file is sealed and there is no key.
+pub fn open_sealed_consents(
+    data_dir: &Path,
+    sealings: &dyn Fn(Region) -> Option<Sealing>,
+) -> Result<Consents<ConsentRecord>, StorageError> {
+    Consents::open_sealed(data_dir, record_form(), sealings)
 }
 
 /// Opens the recorded consents of all regions below a data directory, and the journal of withdrawals outside of it: what an older
@@ -57,6 +71,7 @@ pub fn open_consents(data_dir: &Path) -> Result<Consents<ConsentRecord>, Storage
 pub fn open_consents_with_journal(
     data_dir: &Path,
     journal_dir: &Path,
+    sealings: &dyn Fn(Region) -> Option<Sealing>,
 ) -> Result<Opened<ConsentRecord>, StorageError> {
     let acts = JournalForm {
         replay: |act, before: Option<ConsentRecord>, is_missing| {
@@ -65,7 +80,7 @@ pub fn open_consents_with_journal(
         merge: |older, newer| Ok(Withdrawal::merged(withdrawal(older)?, withdrawal(newer)?).encode()),
         of_record: |record| Withdrawal::of_record(record).map(|withdrawal| withdrawal.encode()),
     };
-    Consents::open_with_journal(data_dir, journal_dir, record_form(), acts)
+    Consents::open_sealed_with_journal(data_dir, journal_dir, record_form(), acts, sealings)
 }
 
 fn withdrawal(act: &[u8]) -> Result<Withdrawal, String> {

@@ -48,6 +48,12 @@ pub enum IngestError {
         /// What was found, without content.
         reason: &'static str,
     },
+    /// A segment is encrypted, and there is no key.
+    #[error("{path} is encrypted, and there is no key to read it with")]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A segment names an event or a column that is no longer declared.
     #[error("the log of {region} holds {kind} rows of {name}, which is not declared any more")]
     Undeclared {

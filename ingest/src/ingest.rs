@@ -36,7 +36,7 @@ pub use self::{
 };
 
 use self::judges::{Judge, Judged, Judges, OwnRequest};
-use self::parts::{open_branches, open_tables, open_unit_keys};
+use self::parts::{epochs, open_branches, open_tables, open_unit_keys};
 use crate::{
     admission::Turn,
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
@@ -46,12 +46,13 @@ use crate::{
     error::{IngestError, LogError},
     flush::{Branch, FlushReport, Flusher, Tables},
     grant::IngestGrant,
+    key_times::Times,
     log::{Clock, Failed, InFlight, Receipt},
     metrics::Metrics,
     refusal::{Refusal, RefusalCode},
     senders::{Came, Senders},
     stages::{clean::CleanBatch, country::GeoDb},
-    unit_keys::{Times, UnitKeys, UnitKeysReport},
+    unit_keys::{UnitKeys, UnitKeysReport},
     wire::protocol::Request,
 };
 
@@ -86,7 +87,8 @@ impl Ingest {
     pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
         config.check()?;
         let times = Times { now_ms: (parts.clock)(), settled_ms: (parts.settled)() };
-        let unit_keys = open_unit_keys(&config, times).await?;
+        let epochs = epochs(&config, parts.epoch_keys.clone(), &parts.keyring, &parts.definitions);
+        let unit_keys = open_unit_keys(&config, epochs, times).await?;
         let tables = open_tables(&parts).await?;
         let failed = Failed::new(None);
         let in_flight = InFlight::new(config.log.in_flight_bytes_max);

@@ -23,11 +23,13 @@ mod day_limit;
 mod declared;
 mod dedup;
 mod dictionary;
+mod epoch_keys;
 mod error;
 mod explained;
 mod flush;
 mod grant;
 mod ingest;
+mod key_times;
 mod log;
 mod metrics;
 mod near;
@@ -43,7 +45,8 @@ pub use config::{
     AdmissionConfig, DayLimitConfig, DedupConfig, Epochs, IngestConfig, Limits, LogConfig, PipelineConfig,
     UnitKeyConfig,
 };
-pub use consents::{ConsentAnswer, open_consents, open_consents_with_journal};
+pub use consents::{ConsentAnswer, open_consents, open_consents_with_journal, open_sealed_consents};
+pub use epoch_keys::{epoch_scope, known_epochs, note_epoch};
 pub use error::{IngestError, LogError};
 pub use explained::{Explained, refusals, rejections, withheld};
 pub use flush::FlushReport;

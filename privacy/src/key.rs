@@ -8,3 +8,8 @@ pub(crate) const SECRET_BYTES: usize = 32;
 
 /// A root secret or a derived key. No `Debug`; zeroised when dropped.
 pub(crate) type Secret = Zeroizing<[u8; SECRET_BYTES]>;
+
+/// The operating system gave no random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gave no random numbers")]
+pub struct NoRandomNumbers;

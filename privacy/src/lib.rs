@@ -5,6 +5,7 @@
 //! - `keyring`: what is in the key file, and one derived key for each purpose; `key`: a key in memory
 //! - `identifier`: which spellings mean the same subject, and which mean nobody
 //! - `pseudonym`: identifiers become 128-bit keyed digests
+//! - `epoch_key`: the keys of one pseudonym epoch
 //! - `unit_key`: whose an event is that names nobody
 //! - `consent`: may this event be kept? the three ways of consent
 //! - `scrub`: free text loses what identifies
@@ -19,6 +20,7 @@
 
 pub mod consent;
 pub mod crash_group;
+pub mod epoch_key;
 mod fold;
 pub mod identifier;
 mod key;

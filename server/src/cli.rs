@@ -17,6 +17,7 @@ mod explain;
 mod health;
 mod keys;
 mod keys_shown;
+mod keys_stored;
 mod manual;
 pub(crate) mod output;
 mod query;
@@ -26,6 +27,7 @@ mod schemas;
 pub(crate) mod serve;
 mod status;
 pub(crate) mod table;
+mod tables;
 mod watch;
 mod worker;
 
@@ -81,7 +83,7 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Makes, lists, shows and revokes the access keys of apps, analysts and officers.
+    /// Makes, lists, shows and revokes the access keys of apps, analysts and officers; rotates and destroys the keys of stored data.
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
@@ -116,6 +118,11 @@ enum Command {
     Backup {
         #[command(subcommand)]
         command: backup::BackupCommand,
+    },
+    /// Copies tables in the clear for other programs, which cannot read encrypted ones.
+    Tables {
+        #[command(subcommand)]
+        command: tables::TablesCommand,
     },
     /// Starts a service of its own with a day of example traffic, and asks it questions.
     Demo(crate::demo::DemoArgs),
@@ -183,6 +190,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Retention { command } => retention::run(&config()?, &command),
         Command::Audit { command } => audit::run(&config()?, &command),
         Command::Backup { command } => backup::run(&config()?, &command),
+        Command::Tables { command } => tables::run(&config()?, &command),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Worker(args) => worker::run(&args),
         Command::Completions(args) => manual::completions(&Cli::command(), &args),
@@ -238,6 +246,8 @@ mod tests {
             "shoal backup create /backup/shoal",
             "shoal backup verify /backup/shoal",
             "shoal backup restore /backup/shoal --to /var/lib/shoal/data",
+            "shoal tables copy --decrypt /copy/shoal",
+            "shoal tables copy /copy/shoal --decrypt --table de/usage --table US/crash --json",
             "shoal demo --exit",
             "shoal completions bash",
             "shoal man --dir pages",
@@ -254,6 +264,8 @@ mod tests {
             "shoal budget",
             "shoal budget accept-restore --region DE",
             "shoal backup restore dir",
+            "shoal tables copy --decrypt",
+            "shoal tables copy --decrypt /copy/shoal --table usage",
             "shoal completions",
             "shoal keys create ingest --app a --regions FR",
             "shoal keys create ingest --app a --regions DE --kind public",

@@ -18,10 +18,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin};
+use shoal_privacy::keyring::Sealed;
 use shoal_schemas::Region;
 use uuid::Uuid;
 
+use crate::config::Config;
 use crate::error::Error;
+use crate::file_keys::FileKeys;
 use crate::key_file::folder;
 
 const FILE: &str = "ledger.redb";
@@ -59,19 +62,20 @@ pub(crate) fn check(data_dir: &Path) -> Result<(), Error> {
 /// # Errors
 /// When a file cannot be read or made, or there can be no line of it. It may be repeated.
 pub(crate) async fn accept(
-    data_dir: &Path,
+    config: &Config,
     audit: &Arc<Audit>,
     actor: Actor,
     now_ms: i64,
 ) -> Result<Vec<Region>, Error> {
-    let regions = missing(data_dir)?;
+    let regions = missing(&config.data_dir)?;
     if regions.is_empty() {
         return Ok(regions);
     }
     let origin = Origin { at_ms: now_ms, act: Act::ConsentsAcceptLoss, id: Uuid::new_v4(), actor };
     // Before anything is made: without its line there is no acceptance.
     audit.begin(origin, AcceptFields { regions: regions.clone() }).end(ActOutcome::Done).await?;
-    shoal_ingest::open_consents(data_dir)?;
+    let keys = FileKeys::open(config)?;
+    shoal_ingest::open_sealed_consents(&config.data_dir, &|region| keys.of(Sealed::Consents(region)))?;
     Ok(regions)
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn checks(config: &Config, served: &Served, now_ms: i64) -> Vec<Check
     all.push(machine::core_files(served));
     all.push(files::whole(config));
     all.push(files::keys(config));
+    all.extend(files::stored_keys(config, now_ms));
     all.push(files::audit(config));
     all.push(ledger::marks(config, served));
     all.push(ledger::withdrawals(config, served));

@@ -201,8 +201,19 @@ fn mark(state: &State) {
 }
 
 async fn renew_unit_keys(state: web::Data<State>) {
+    if let Err(error) = state.escrow().await {
+        tracing::error!(%error, "a replica of the data keys could not be brought up to date; it is tried again");
+        state.metrics.job_failures.get_or_create(&Job { job: "escrow" }).inc();
+    }
     match state.ingest.renew_unit_keys().await {
         Ok(report) => {
+            if report.epochs_destroyed > 0 {
+                let epochs = report.epochs_destroyed;
+                tracing::info!(
+                    epochs,
+                    "the keys of pseudonym epochs were destroyed, of which no day is kept any more"
+                );
+            }
             if report.destroyed > 0 {
                 tracing::info!(destroyed = report.destroyed, "unit keys of days whose late window is over");
             }

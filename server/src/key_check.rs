@@ -2,7 +2,7 @@
 //! epoch lies beside the data, and tells of no key.
 //!
 //! ```text
-//! <data_dir>/<region>/key-check      "shoal-key-check 1\n", then "<epoch> <32 hexadecimal digits>\n" for each epoch of a start
+//! <data_dir>/<region>/key-check      "shoal-key-check 2\n", then "<epoch> <32 hexadecimal digits>\n" for each epoch of a start
 //! ```
 //! The first start makes it, and so does the first start of this version over a directory that an earlier one left: which keys
 //! that was made with cannot be asked any more. Invariants: every value that is there must be right; nothing is made when one is
@@ -20,7 +20,9 @@ use shoal_schemas::Region;
 use crate::key_file::{KeyError, folder};
 
 const FILE: &str = "key-check";
-const HEAD: &str = "shoal-key-check 1";
+const HEAD: &str = "shoal-key-check 2";
+/// First line of values of a key file of version 1.
+const HEAD_1: &str = "shoal-key-check 1";
 /// The newest epochs that are kept: each is one line, and each alone tells other keys from these.
 const EPOCHS_MAX: usize = 64;
 
@@ -49,7 +51,8 @@ pub(crate) fn check(
             values.pop_first();
         }
         let lines: String = values.iter().map(|(epoch, value)| format!("{epoch} {value}\n")).collect();
-        let put = disk.put(FILE, format!("{HEAD}\n{lines}").as_bytes());
+        let head = head(keyring);
+        let put = disk.put(FILE, format!("{head}\n{lines}").as_bytes());
         put.map_err(|source| unusable(&disk, source))?;
     }
     Ok(())
@@ -63,12 +66,32 @@ pub(crate) fn compare(data_dir: &Path, key_file: &Path, keyring: &Keyring) -> Re
     Ok(compared(data_dir, key_file, keyring)?.iter().map(|(.., values)| values.len()).sum())
 }
 
+/// The epochs in which the service has started, of any region.
+///
+/// # Errors
+/// When a file of check values cannot be read.
+pub(crate) fn epochs(data_dir: &Path) -> Result<Vec<u32>, KeyError> {
+    let mut epochs = Vec::new();
+    for region in Region::ALL {
+        epochs.extend(read(&Disk::new(data_dir.join(folder(*region))).private())?.1.into_keys());
+    }
+    Ok(epochs)
+}
+
 /// The check values of every region, which are right.
 fn compared(data_dir: &Path, key_file: &Path, keyring: &Keyring) -> Result<Vec<Values>, KeyError> {
     let mut found = Vec::new();
     for region in Region::ALL {
         let disk = Disk::new(data_dir.join(folder(*region))).private();
-        let values = read(&disk)?;
+        let (found_head, mut values) = read(&disk)?;
+        let is_of_another_version = !values.is_empty() && found_head != head(keyring);
+        // Those of root secrets that a migration has replaced, as in an older backup, tell nothing any more.
+        if is_of_another_version && found_head == HEAD_1 && keyring.is_migrated() {
+            values.clear();
+        } else if is_of_another_version {
+            let (path, check) = (key_file.display().to_string(), disk.path(FILE).display().to_string());
+            return Err(KeyError::Other { path, region: *region, check });
+        }
         let is_right = |(epoch, value): (&u32, &String)| {
             *value == hex::encode(keyring.check_value(*region, PseudonymEpoch(*epoch)))
         };
@@ -85,10 +108,14 @@ fn unusable(disk: &Disk, source: io::Error) -> KeyError {
     KeyError::Check { path: disk.path(FILE).display().to_string(), source }
 }
 
-/// The check values of a region, by epoch; none when there is no file.
-fn read(disk: &Disk) -> Result<BTreeMap<u32, String>, KeyError> {
+fn head(keyring: &Keyring) -> &'static str {
+    if keyring.derives_epochs() { HEAD_1 } else { HEAD }
+}
+
+/// The first line, and the check values of a region by epoch; none when there is no file.
+fn read(disk: &Disk) -> Result<(&'static str, BTreeMap<u32, String>), KeyError> {
     let text = match disk.read(FILE) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((HEAD, BTreeMap::new())),
         text => text.map_err(|source| unusable(disk, source))?,
     };
     let damaged = || {
@@ -96,12 +123,14 @@ fn read(disk: &Disk) -> Result<BTreeMap<u32, String>, KeyError> {
         unusable(disk, io::Error::new(ErrorKind::InvalidData, reason))
     };
     let text = String::from_utf8(text).map_err(|_| damaged())?;
-    let lines = text.strip_suffix('\n').and_then(|text| text.strip_prefix(HEAD)?.strip_prefix('\n'));
+    let head = if text.starts_with(HEAD_1) { HEAD_1 } else { HEAD };
+    let lines = text.strip_suffix('\n').and_then(|text| text.strip_prefix(head)?.strip_prefix('\n'));
     let value = |line: &str| {
         let (epoch, value) = line.split_once(' ')?;
         Some((epoch.parse().ok()?, value.to_owned()))
     };
-    lines.and_then(|lines| lines.split('\n').map(value).collect()).ok_or_else(damaged)
+    let values = lines.and_then(|lines| lines.split('\n').map(value).collect());
+    values.map(|values| (head, values)).ok_or_else(damaged)
 }
 
 #[cfg(test)]

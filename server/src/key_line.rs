@@ -14,11 +14,10 @@
 //! Not here: the file of keys (`access_keys.rs`), the audit (`shoal-audit`).
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin};
+use shoal_audit::{Act, ActOutcome, Actor, Audit, ChainPlace, Origin};
 use shoal_schemas::{Programme, Region};
 use uuid::Uuid;
 
@@ -84,9 +83,9 @@ impl KeyLines {
     ///
     /// # Errors
     /// When the audit is not whole or cannot be opened: then no key may be changed.
-    pub(crate) fn of_operator(data_dir: &Path) -> Result<KeyLines, Error> {
+    pub(crate) fn of_operator(place: ChainPlace) -> Result<KeyLines, Error> {
         let actor = Actor { key: None, role: shoal_audit::Role::Operator };
-        Ok(KeyLines { audit: Arc::new(Audit::open(data_dir)?), actor })
+        Ok(KeyLines { audit: Arc::new(Audit::open_at(place)?), actor })
     }
 
     /// Changes a key, and writes the line as the change's announcement.
@@ -127,6 +126,7 @@ impl KeyLines {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::fs;
+    use std::path::Path;
 
     use serde_json::{Value, json};
 
@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn an_act_on_a_key_has_its_line_before_it_is_done() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, own) = (KeyStore::new(dir.path()), KeyLines::of_operator(dir.path()).unwrap());
+        let (store, own) =
+            (KeyStore::new(dir.path()), KeyLines::of_operator(Audit::place(dir.path())).unwrap());
         let key = own.act(Act::KeyCreate, 7, |announce| {
             let owner = Some("mobile team".to_owned());
             let wanted = Wanted { owner, expires_at_ms: Some(99), ..Wanted::from(ingest()) };
@@ -187,7 +188,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = KeyStore::new(dir.path());
         let key = store.create(ingest(), 7, &|_| Ok(())).unwrap();
-        let own = KeyLines::of_operator(dir.path()).unwrap();
+        let own = KeyLines::of_operator(Audit::place(dir.path())).unwrap();
         // Where the folder of the lines would be made.
         fs::write(dir.path().join("audit"), "").unwrap();
         let made = own.act(Act::KeyCreate, 8, |announce| store.create(ingest(), 8, announce));
@@ -200,7 +201,8 @@ mod tests {
     #[test]
     fn an_act_that_fails_after_its_line_has_another_one_that_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, own) = (KeyStore::new(dir.path()), KeyLines::of_operator(dir.path()).unwrap());
+        let (store, own) =
+            (KeyStore::new(dir.path()), KeyLines::of_operator(Audit::place(dir.path())).unwrap());
         let failed: Result<(), Error> = own.act(Act::KeyCreate, 7, |announce| {
             store.create(ingest(), 7, announce)?;
             Err(Error::Keys("the disk is full".to_owned()))

@@ -18,12 +18,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
+use shoal_privacy::keyring::Sealed;
 use shoal_schemas::calendar::day_of;
 use shoal_storage::{BudgetLedger, Doubt, LedgerFiles};
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::file_keys::{FileKeys, audit_place};
 use crate::ledger_comparison::{Comparison, Disagreement, compare};
 
 /// The fields of a start's line.
@@ -120,8 +122,9 @@ pub(crate) async fn accept(
 
 /// Everything that is known before anything is changed.
 fn read(config: &Config) -> Result<(LedgerFiles, Comparison), Error> {
-    let mut files = LedgerFiles::read(&config.data_dir, &config.marks_dir())?;
-    let place = Audit::place(&config.data_dir);
+    let sealing = FileKeys::open(config)?.of(Sealed::Ledger);
+    let mut files = LedgerFiles::read_sealed(&config.data_dir, &config.marks_dir(), sealing.as_ref())?;
+    let place = audit_place(config)?;
     let comparison = compare(&place, files.checkpoint()?, files.last_reservation()?)?;
     match comparison.disagreement {
         Some(Disagreement::OlderAudit) => files.doubt(Doubt {

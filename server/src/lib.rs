@@ -17,7 +17,7 @@
 //! - `withdrawals_start`: withdrawals that an older copy of the records lacks come back from their journal
 //! - `logs`, `metrics`, `parts`, `status`, `doctor`: what an operator sees; `operator_socket`: how commands ask for it;
 //!   `audit_check`: when the audit was checked last
-//! - `backup`: copies of a data directory, checked and put back
+//! - `backup`: copies of a data directory, checked and put back; `table_copies`: tables in the clear; `outside`: where copies may lie
 //! - `cli`, `client`, `demo`: the command line; `threads`: what its commands run on; `own_process`: modes of files, core files
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
@@ -37,18 +37,21 @@ mod definitions;
 mod demo;
 mod doctor;
 mod error;
+mod file_keys;
 mod flushes;
 mod http;
 mod jobs;
 mod key_check;
 mod key_file;
 mod key_line;
+mod key_migration;
 mod keys_told;
 mod ledger_comparison;
 mod ledger_start;
 pub mod logs;
 mod metrics;
 mod operator_socket;
+mod outside;
 mod own_process;
 mod parts;
 mod problem;
@@ -59,6 +62,8 @@ mod served_time;
 mod startup;
 mod state;
 mod status;
+mod stored_keys;
+mod table_copies;
 mod threads;
 mod tls;
 mod withdrawals_start;

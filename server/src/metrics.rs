@@ -39,7 +39,8 @@ pub(crate) struct Job {
 }
 
 /// Every job that can fail.
-const JOBS: [&str; 6] = ["compaction", "flush", "key_uses", "retention", "served_time", "unit_keys"];
+const JOBS: [&str; 7] =
+    ["compaction", "escrow", "flush", "key_uses", "retention", "served_time", "unit_keys"];
 
 const SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0];
 

@@ -6,6 +6,7 @@
 //! "status"                               -> {"ok": {..}}
 //! {"backup": "<absolute directory>"}     -> {"ok": {..}} or {"error": ".."}
 //! "keys", {"key": "<id>"}                -> {"ok": [{..}, ..]} or {"error": ".."}
+//! {"stored_key": {"shred_day": ["DE","usage",20787]}}  -> {"ok": {..}} or {"error": ".."}
 //! "reload"                               -> {"ok": {..}} or {"error": ".."}
 //! "access_keys_changed"                  -> {"ok": null}, once they are in force
 //! ```
@@ -34,6 +35,7 @@ use crate::keys_told;
 use crate::reload::{By, Reload};
 use crate::state::State;
 use crate::status::Status;
+use crate::stored_keys::KeyAct;
 
 /// Connections at one time. A further one waits.
 const CONNECTIONS_MAX: usize = 4;
@@ -55,6 +57,8 @@ pub(crate) enum Asked {
     Keys,
     /// The same of the key of this id.
     Key(String),
+    /// An act on keys of the key store.
+    StoredKey(KeyAct),
     /// To read the configuration and the definitions again, and take over what can be.
     Reload,
     /// To read the access keys again, since one was made or revoked.
@@ -181,6 +185,13 @@ async fn told(service: &Service, asked: Asked) -> Result<Value, String> {
             state.keys.refresh();
             Ok(Value::Null)
         }
+        Asked::StoredKey(act) => {
+            let done = state.act_on_stored_key(&act).await;
+            serde_json::to_value(done.map_err(|error| {
+                tracing::error!(%error, "an act on a stored key failed");
+                error.to_string()
+            })?)
+        }
         Asked::Backup(_) => {
             return Err("the directory of a backup must have its path from the root".to_owned());
         }
@@ -202,7 +213,7 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
     let timeout = match asked {
         Asked::Status | Asked::Keys | Asked::Key(_) | Asked::AccessKeysChanged => Some(ANSWER_TIMEOUT),
         // One takes as long as the data are large, the other may wait for commits of tables.
-        Asked::Backup(_) | Asked::Reload => None,
+        Asked::Backup(_) | Asked::Reload | Asked::StoredKey(_) => None,
     };
     stream.set_read_timeout(timeout).map_err(remote)?;
     let line = serde_json::to_string(asked).map_err(|e| Error::Usage(e.to_string()))?;

@@ -16,13 +16,13 @@ use shoal_ingest::{
     LogConfig, PipelineConfig, UnitKeyConfig,
 };
 use shoal_privacy::consent::ConsentRecord;
-use shoal_privacy::keyring::Keyring;
+use shoal_privacy::keyring::{Keyring, Sealed};
 use shoal_privacy::pseudonym::PseudonymEpoch;
 use shoal_query::{Engine, QueryConfig};
 use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::InForce;
 use shoal_schemas::calendar::day_of;
-use shoal_storage::{BudgetLedger, Consents, Opened, Store};
+use shoal_storage::{BudgetLedger, Consents, DataKeys, EpochKeys, KeyPlace, Opened, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::consent_files;
 use crate::definitions;
 use crate::error::Error;
+use crate::file_keys::audit_place;
 use crate::http;
 use crate::jobs::Jobs;
 use crate::ledger_start;
@@ -50,6 +51,7 @@ use crate::{key_check, key_file, withdrawals_start};
 struct Peers {
     definitions: InForce,
     keyring: Arc<Keyring>,
+    epoch_keys: EpochKeys,
     audit: Arc<Audit>,
     consents: Arc<Consents<ConsentRecord>>,
     ledger: BudgetLedger,
@@ -84,7 +86,9 @@ pub(crate) async fn start_with(
     let ingest = build_ingest(&config, &peers, metrics).await?;
     let engine = build_engine(&config, &peers, metrics).await?;
     engine.warm().await;
-    let Peers { definitions, audit, retention, served, clocks, consents, ledger, .. } = peers;
+    let Peers {
+        definitions, audit, retention, served, clocks, consents, ledger, epoch_keys, keyring, ..
+    } = peers;
     let own = Metrics::register(metrics);
     process::register(&mut registry);
     let (alive, gone) = mpsc::channel(1);
@@ -96,6 +100,8 @@ pub(crate) async fn start_with(
         ingest,
         engine,
         retention,
+        epoch_keys,
+        derives_epochs: keyring.derives_epochs(),
         served,
         audit,
         tls,
@@ -127,13 +133,43 @@ pub(crate) fn build_definitions(config: &Config) -> Result<InForce, Error> {
 
 /// The tables of a data directory, which is made when there is none. Symbolic links below it are refused, and so is one into which a
 /// restore was not finished.
-pub(crate) async fn open_store(data_dir: &Path) -> Result<Store, Error> {
-    check_finished(data_dir)?;
-    open_store_of_restore(data_dir).await
+pub(crate) async fn open_store(config: &Config) -> Result<Store, Error> {
+    check_finished(&config.data_dir)?;
+    open_store_of_restore(config).await
 }
 
 /// The same for the restore itself.
-pub(crate) async fn open_store_of_restore(data_dir: &Path) -> Result<Store, Error> {
+pub(crate) async fn open_store_of_restore(config: &Config) -> Result<Store, Error> {
+    open_store_with(&config.data_dir, data_keys_to_read(config)?).await
+}
+
+/// The keys of the files of tables, for whoever reads them beside a service.
+pub(crate) fn data_keys_to_read(config: &Config) -> Result<Option<Arc<DataKeys>>, Error> {
+    // A key file that is missing is missed by whoever reads an event, and not by whoever lists the files of tables.
+    match config.key_file.exists() {
+        true => Ok(Some(build_data_keys(config, &key_file::open(&config.key_file)?)?)),
+        false => Ok(None),
+    }
+}
+
+/// Where data keys and the keys of pseudonym epochs are.
+pub(crate) fn key_place(config: &Config) -> KeyPlace {
+    let disk = |dir: &PathBuf| Disk::new(dir).private();
+    KeyPlace::on_disk(disk(&config.data_key_dir()), config.data_key_replicas.iter().map(disk).collect())
+}
+
+/// The keys of the pseudonym epochs.
+pub(crate) fn build_epoch_keys(config: &Config, keyring: &Keyring) -> EpochKeys {
+    EpochKeys::new(key_place(config), |region| keyring.sealing_key(Sealed::DataKeys(region)))
+}
+
+/// The keys of the files of tables.
+pub(crate) fn build_data_keys(config: &Config, keyring: &Keyring) -> Result<Arc<DataKeys>, Error> {
+    let keys = DataKeys::open(key_place(config), |region| keyring.sealing_key(Sealed::DataKeys(region)))?;
+    Ok(Arc::new(if config.storage.encrypt { keys } else { keys.reading_only() }))
+}
+
+async fn open_store_with(data_dir: &Path, keys: Option<Arc<DataKeys>>) -> Result<Store, Error> {
     let disk = Disk::new(data_dir);
     disk.make().map_err(|e| Error::io(data_dir, e))?;
     if let Some(link) = disk.links().map_err(|e| Error::io(data_dir, e))?.into_iter().next() {
@@ -142,7 +178,7 @@ pub(crate) async fn open_store_of_restore(data_dir: &Path) -> Result<Store, Erro
     let root = data_dir.canonicalize().map_err(|e| Error::io(data_dir, e))?;
     let url = url::Url::from_directory_path(&root)
         .map_err(|()| Error::Service(format!("{} is no directory", root.display())))?;
-    Ok(Store::open(&url).await?)
+    Ok(Store::open_with_keys(&url, keys).await?)
 }
 
 /// What earlier versions, other programs and restored copies have left open is for nobody else any more.
@@ -169,7 +205,8 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let definitions = build_definitions(config)?;
     let keyring = build_keyring(config)?;
     let had_tables = canonical_day::has_tables(&config.data_dir)?;
-    let store = open_store(&config.data_dir).await?;
+    check_finished(&config.data_dir)?;
+    let store = open_store_with(&config.data_dir, Some(build_data_keys(config, &keyring)?)).await?;
     let epoch = PseudonymEpoch::of_day(day_of(now_ms), config.ingest.epoch_days);
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
     close_to_others(&config.data_dir);
@@ -178,7 +215,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let (consents, audit) = (Arc::new(consents), build_audit(config)?);
     let retention = build_retention(&definitions, &store, metrics);
     // Before anything else is written by the clock, which may be wrong.
-    let served = Arc::new(open_served_time(&config.data_dir, &retention, now_ms).await?);
+    let served = Arc::new(open_served_time(config, &retention, now_ms).await?);
     served.look(now_ms, (clocks.ticks)());
     let canonical_from_day = canonical_day::open(config, had_tables, &served.known(), now_ms)?;
     withdrawals_start::note(&audit, &journals, now_ms).await?;
@@ -186,6 +223,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let ledger = ledger_start::open(config, &audit, now_ms).await?;
     Ok(Peers {
         definitions,
+        epoch_keys: build_epoch_keys(config, &keyring),
         keyring,
         store,
         retention,
@@ -200,13 +238,13 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
 
 /// What is known of the time in a data directory, and how long it was served. A clock that cannot be believed is told.
 pub(crate) async fn open_served_time(
-    data_dir: &Path,
+    config: &Config,
     retention: &Retention,
     now_ms: i64,
 ) -> Result<ServedTime, Error> {
-    let audit_ms = last_at_ms(&Audit::place(data_dir))?;
+    let audit_ms = last_at_ms(&audit_place(config)?)?;
     let known = KnownTimes { event_ms: retention.newest_event_ms().await, audit_ms, mark_ms: None };
-    let served = ServedTime::open(data_dir, &known, now_ms)?;
+    let served = ServedTime::open(&config.data_dir, &known, now_ms)?;
     if let Err(refused) = plausible(now_ms, &served.known()) {
         tracing::error!("retention will remove nothing: {refused}");
     }
@@ -225,7 +263,7 @@ fn build_keys(config: &Config, peers: &Peers) -> Result<LiveKeys, Error> {
 
 /// The audit of the data directory, whose lock the caller holds.
 pub(crate) fn build_audit(config: &Config) -> Result<Arc<Audit>, Error> {
-    Ok(Arc::new(Audit::open(&config.data_dir)?))
+    Ok(Arc::new(Audit::open_at(audit_place(config)?)?))
 }
 
 async fn build_ingest(
@@ -236,6 +274,7 @@ async fn build_ingest(
     let parts = IngestParts {
         definitions: peers.definitions.clone(),
         keyring: Arc::clone(&peers.keyring),
+        epoch_keys: peers.epoch_keys.clone(),
         consents: Arc::clone(&peers.consents),
         store: peers.store.clone(),
         clock: Arc::clone(&peers.clocks.wall),
@@ -271,9 +310,14 @@ fn ingest_config(config: &Config, canonical_from_day: i32) -> IngestConfig {
             segment_bytes_max: settings.segment_bytes_max,
             in_flight_bytes_max: settings.in_flight_bytes_max,
             free_bytes_min: settings.free_bytes_min,
+            is_encrypted: config.storage.encrypt,
             ..LogConfig::DEFAULT
         },
-        dedup: DedupConfig { window_h: settings.dedup_window_h, ..DedupConfig::DEFAULT },
+        dedup: DedupConfig {
+            window_h: settings.dedup_window_h,
+            is_encrypted: config.storage.encrypt,
+            ..DedupConfig::DEFAULT
+        },
         day_limit: DayLimitConfig { events_max: settings.subject_day_events_max, ..DayLimitConfig::DEFAULT },
         unit_keys: UnitKeyConfig { dir: config.unit_key_dir(), late_days: settings.unit_late_days },
         grants_per_min: settings.grants_per_min,

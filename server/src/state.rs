@@ -14,7 +14,7 @@ use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
 use shoal_retention::{Accepted, Permit, Retention};
 use shoal_schemas::{InForce, Region};
-use shoal_storage::{BudgetLedger, Consents, Trouble};
+use shoal_storage::{BudgetLedger, Consents, EpochKeys, Escrowed, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -28,6 +28,7 @@ use crate::http::connections::FailingKeys;
 use crate::metrics::Metrics;
 use crate::parts::Part;
 use crate::served_time::ServedTime;
+use crate::stored_keys::{KeyAct, KeysDone, StoredKeys};
 
 /// How long what was seen of the parts counts.
 const LOOK_MS: i64 = 1_000;
@@ -48,6 +49,8 @@ pub(crate) struct State {
     pub(crate) audit: Arc<Audit>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) retention: Retention,
+    epoch_keys: EpochKeys,
+    derives_epochs: bool,
     /// What is shown to the next client, and can be another certificate later; `None` is plain text.
     pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) bodies: Bodies,
@@ -76,6 +79,9 @@ pub(crate) struct Services {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
+    pub(crate) epoch_keys: EpochKeys,
+    /// Whether the key file is of version 1.
+    pub(crate) derives_epochs: bool,
     pub(crate) served: Arc<ServedTime>,
     pub(crate) audit: Arc<Audit>,
     pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
@@ -102,6 +108,8 @@ impl State {
             ingest: services.ingest,
             engine: services.engine,
             retention: services.retention,
+            epoch_keys: services.epoch_keys,
+            derives_epochs: services.derives_epochs,
             audit: services.audit,
             metrics: services.metrics,
             registry: services.registry,
@@ -128,6 +136,31 @@ impl State {
     pub(crate) fn permit(&self, accepted: Accepted) -> Permit {
         let percent_max = self.config.retention.removed_percent_max;
         Permit { known: self.served.known(), percent_max, accepted }
+    }
+
+    /// Acts on keys of the key store. Events that are on their way to a table are in it before.
+    pub(crate) async fn act_on_stored_key(&self, act: &KeyAct) -> Result<KeysDone, Error> {
+        let (now_ms, served_ms) = self.look();
+        self.ingest.flush(served_ms, true).await?;
+        let known_epochs = shoal_ingest::known_epochs(&self.config.data_dir);
+        let stored = StoredKeys {
+            store: self.retention.store(),
+            epochs: &self.epoch_keys,
+            known_epochs: known_epochs.map_err(|e| Error::io(&self.config.data_dir, e))?,
+            derives_epochs: self.derives_epochs,
+            audit: &self.audit,
+        };
+        let done = stored.act(act, now_ms).await;
+        // What is in memory of an epoch goes with its keys.
+        self.ingest.renew_unit_keys().await?;
+        done
+    }
+
+    /// Brings the replicas of the key store up to date.
+    pub(crate) async fn escrow(&self) -> Result<Escrowed, Error> {
+        let (keys, now_ms) = (self.epoch_keys.clone(), self.now_ms());
+        let done = tokio::task::spawn_blocking(move || keys.place().escrow(now_ms, false)).await;
+        Ok(done.map_err(|e| Error::Service(e.to_string()))??)
     }
 
     /// Notes that retention ran at this time, durably: what was accepted is known from now on.

@@ -4,13 +4,12 @@
 //! key. Asking changes nothing. Not here: how it is shown (`cli/status.rs`), how it is asked for (`operator_socket.rs`).
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shoal_anonymity::budget::Rho;
-use shoal_audit::{Audit, verify_last};
+use shoal_audit::verify_last;
 use shoal_files::{Disk, Medium as _, Objects as _};
 use shoal_language::calendar::day_text;
 use shoal_retention::Holding;
@@ -20,6 +19,7 @@ use shoal_storage::{Block, BudgetLedger};
 
 use crate::audit_check;
 use crate::config::Config;
+use crate::file_keys::audit_place;
 use crate::parts::Part;
 use crate::state::State;
 
@@ -168,7 +168,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data_dir: config.data_dir.display().to_string(),
             now_ms,
-            last_runs: last_runs(&config.data_dir),
+            last_runs: last_runs(config),
             disk: room(config),
             ..Status::default()
         }
@@ -191,13 +191,14 @@ fn rows_of(holdings: Vec<Holding>) -> Vec<Rows> {
 }
 
 /// What the last file of the audit tells, and the mark of the last check of all of it.
-fn last_runs(data_dir: &Path) -> LastRuns {
+fn last_runs(config: &Config) -> LastRuns {
     let mut runs = LastRuns {
-        audit_check_ms: audit_check::last(data_dir).map(|check| check.at_ms),
+        audit_check_ms: audit_check::last(&config.data_dir).map(|check| check.at_ms),
         ..LastRuns::default()
     };
     // An audit that is not whole is no matter of this page: `shoal doctor` and `shoal audit verify` tell.
-    let _ = verify_last(&Audit::place(data_dir), &mut |line| {
+    let Ok(place) = audit_place(config) else { return runs };
+    let _ = verify_last(&place, &mut |line| {
         let Ok(line) = serde_json::from_slice::<Value>(line.text) else { return };
         let at_ms = line["at_ms"].as_i64();
         match (line["act"].as_str(), line["outcome"].as_str()) {

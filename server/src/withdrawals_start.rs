@@ -12,12 +12,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
 use shoal_privacy::consent::ConsentRecord;
+use shoal_privacy::keyring::Sealed;
 use shoal_schemas::Region;
 use shoal_storage::{JournalFound, JournalStart, Opened};
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::file_keys::FileKeys;
 
 /// The fields of a line.
 #[derive(Serialize)]
@@ -34,7 +36,9 @@ struct Fields {
 /// # Errors
 /// When a file is open elsewhere, cannot be read or is damaged.
 pub(crate) fn open(config: &Config) -> Result<Opened<ConsentRecord>, Error> {
-    Ok(shoal_ingest::open_consents_with_journal(&config.data_dir, &config.journal_dir())?)
+    let keys = FileKeys::open(config)?;
+    let sealings = |region| keys.of(Sealed::Consents(region));
+    Ok(shoal_ingest::open_consents_with_journal(&config.data_dir, &config.journal_dir(), &sealings)?)
 }
 
 /// Writes the lines of what was done. Answers how many withdrawals came back.

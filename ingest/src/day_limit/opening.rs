@@ -2,7 +2,7 @@
 //!
 //! Invariant: one day of a region is counted at a time, and the flush moves nothing of the region meanwhile. Reading is
 //! done on a blocking thread, so that only batches with events of that very day wait for it.
-//! Not here: the rows of files (`flush/sink.rs`), the records of the log (`log/segment.rs`).
+//! Not here: the rows of files (`flush/sink.rs`), the records of the log (`log/scan.rs`).
 
 use std::{sync::Arc, time::Instant};
 
@@ -90,7 +90,7 @@ fn add_waiting(
         if committed.is_some_and(|done| version(extent.sequence) <= done) {
             continue;
         }
-        scan_to(log.medium(), extent, &mut |payload| {
+        scan_to(log.shelf(), extent, &mut |payload| {
             for row in row::rows(payload) {
                 let head = row.and_then(row::decode).map(|(head, _)| head);
                 let head = head.map_err(|e| IngestError::Damaged {

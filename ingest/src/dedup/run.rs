@@ -1,28 +1,36 @@
 //! One run: the sorted ids of a row of segments, in a file that never changes.
 //!
 //! ```text
-//!  0  8 B  "SHOALRUN"                                          all integers little-endian
-//!  8  u32  version 1 | 12 u32 CRC-32 of the ids | 16 u64 first segment | 24 u64 last segment
+//! u64 ids, ascending, no two equal, then 64 bytes                   all integers little-endian
+//!  0  8 B  "SHOALRUN"
+//!  8  u32  version 2 | 12 u32 CRC-32 of the ids | 16 u64 first segment | 24 u64 last segment
 //! 32  i64  when the last of them was sealed, in what is served, ms | 40 u64 number of ids | 48 u32 CRC-32 of bytes 0..48 | zeros
-//! 64  u64 ids, ascending, no two equal
-//! ```
-//! In memory: the first id of every page of 512 ids, and a binary fuse filter (9 bits an id) for every 512 pages. An id
-//! that is absent costs a few memory reads; one that is there, or 1 of 256 absent ones, costs one read of 4 KiB.
 //!
-//! Not here: which runs there are (`runs.rs`).
+//! version 1 has the 64 bytes first
+//! ```
+//! In memory: the first id of every page of 128 ids, and a binary fuse filter (9 bits an id) for every 2048 pages. An id
+//! that is absent costs a few memory reads; one that is there, or 1 of 256 absent ones, costs one read of 1 KiB. Where the file is
+//! encrypted, a page is a chunk ([`PAGE_BYTES`]), so that no more than that is decrypted: with pages of 4 KiB it took twice as long.
+//!
+//! Not here: which runs there are, and encryption (`runs.rs`).
 
 use std::io;
 
-use shoal_files::{LogFile, Medium, Source};
+use shoal_files::{NewObject, Objects, Source};
 use xorf::{BinaryFuse8, Filter};
 
 use crate::error::IngestError;
 
 const MAGIC: [u8; 8] = *b"SHOALRUN";
-const VERSION: u32 = 1;
+/// The ids come first, since they are written before anything is known of them.
+const VERSION: u32 = 2;
+/// With the head before the ids.
+const VERSION_1: u32 = 1;
 const HEAD_BYTES: u64 = 64;
-const PAGE_KEYS: usize = 512;
-const BLOCK_PAGES: usize = 512;
+const PAGE_KEYS: usize = 128;
+/// What is read at once when an id is looked for.
+pub(super) const PAGE_BYTES: usize = PAGE_KEYS * 8;
+const BLOCK_PAGES: usize = 2048;
 const BLOCK_KEYS: usize = PAGE_KEYS * BLOCK_PAGES;
 
 /// What a run is about.
@@ -49,13 +57,59 @@ pub(crate) struct Run {
     /// Number of ids.
     pub(crate) keys: u64,
     file: Box<dyn Source>,
+    /// Where in the file the ids begin.
+    start: u64,
     fences: Vec<u64>,
     filters: Vec<Option<BinaryFuse8>>,
 }
 
+/// What a run says of itself.
+struct Head {
+    span: Span,
+    keys: u64,
+    crc: u32,
+}
+
+impl Head {
+    fn write(&self) -> [u8; HEAD_BYTES as usize] {
+        let mut head = [0; HEAD_BYTES as usize];
+        head[..8].copy_from_slice(&MAGIC);
+        head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        head[12..16].copy_from_slice(&self.crc.to_le_bytes());
+        head[16..24].copy_from_slice(&self.span.first.to_le_bytes());
+        head[24..32].copy_from_slice(&self.span.last.to_le_bytes());
+        head[32..40].copy_from_slice(&self.span.sealed_ms.to_le_bytes());
+        head[40..48].copy_from_slice(&self.keys.to_le_bytes());
+        let crc = crc32fast::hash(&head[..48]);
+        head[48..52].copy_from_slice(&crc.to_le_bytes());
+        head
+    }
+
+    /// The head at this position; none when there is none of this version.
+    fn read(file: &dyn Source, at: u64, version: u32) -> io::Result<Option<Head>> {
+        let mut head = [0; HEAD_BYTES as usize];
+        file.read_at(at, &mut head)?;
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+        let is_one = head[..8] == MAGIC && word(8) == version && word(48) == crc32fast::hash(&head[..48]);
+        let span = Span { first: long(16), last: long(24), sealed_ms: long(32) as i64 };
+        Ok(is_one.then(|| Head { span, keys: long(40), crc: word(12) }))
+    }
+
+    /// The head of a file, and where its ids begin.
+    fn find(file: &dyn Source) -> io::Result<Option<(Head, u64)>> {
+        let Some(last) = file.length()?.checked_sub(HEAD_BYTES) else { return Ok(None) };
+        if let Some(head) = Head::read(file, last, VERSION)? {
+            return Ok((head.keys.checked_mul(8) == Some(last)).then_some((head, 0)));
+        }
+        let head = Head::read(file, 0, VERSION_1)?;
+        Ok(head.filter(|head| head.keys.checked_mul(8) == Some(last)).map(|head| (head, HEAD_BYTES)))
+    }
+}
+
 impl Run {
     /// Whether the id is in it.
-    pub(crate) fn contains(&self, key: u64, buffer: &mut [u8; PAGE_KEYS * 8]) -> io::Result<bool> {
+    pub(crate) fn contains(&self, key: u64, buffer: &mut [u8; PAGE_BYTES]) -> io::Result<bool> {
         let Some(page) = self.fences.partition_point(|first| *first <= key).checked_sub(1) else {
             return Ok(false);
         };
@@ -66,7 +120,7 @@ impl Run {
         }
         let keys = (self.keys as usize - page * PAGE_KEYS).min(PAGE_KEYS);
         let bytes = &mut buffer[..keys * 8];
-        self.file.read_at(HEAD_BYTES + (page * PAGE_KEYS * 8) as u64, bytes)?;
+        self.file.read_at(self.start + (page * PAGE_BYTES) as u64, bytes)?;
         let (words, _) = bytes.as_chunks::<8>();
         Ok(words.binary_search_by(|word| u64::from_le_bytes(*word).cmp(&key)).is_ok())
     }
@@ -77,44 +131,40 @@ impl Run {
     }
 
     /// The same run without filters.
-    pub(crate) fn without_filters(&self, medium: &dyn Medium) -> io::Result<Run> {
+    pub(crate) fn without_filters(&self, files: &dyn Objects) -> io::Result<Run> {
         Ok(Run {
             span: self.span,
             keys: self.keys,
-            file: medium.open(&self.span.file_name())?,
+            file: files.open(&self.span.file_name())?,
+            start: self.start,
             fences: self.fences.clone(),
             filters: Vec::new(),
         })
     }
 
     /// Opens a run and checks every byte of it.
-    pub(crate) fn open(medium: &dyn Medium, name: &str) -> Result<Run, IngestError> {
-        let path = medium.path(name);
+    pub(crate) fn open(files: &dyn Objects, name: &str) -> Result<Run, IngestError> {
+        let path = files.path(name);
         let damaged = |offset, reason| IngestError::Damaged { path: path.clone(), offset, reason };
-        let file = medium.open(name).map_err(IngestError::io(&path))?;
-        let mut head = [0; HEAD_BYTES as usize];
-        file.read_at(0, &mut head).map_err(IngestError::io(&path))?;
-        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
-        if head[..8] != MAGIC || word(8) != VERSION || word(48) != crc32fast::hash(&head[..48]) {
-            return Err(damaged(0, "not the head of a run"));
-        }
-        let span = Span { first: long(16), last: long(24), sealed_ms: long(32) as i64 };
+        let file = files.open(name).map_err(IngestError::io(&path))?;
+        let found = Head::find(&*file).map_err(IngestError::io(&path))?;
+        let (head, start) =
+            found.ok_or_else(|| damaged(0, "it has no head of a run, or is not as long as that says"))?;
         let mut index = Index::default();
-        let mut cursor = Cursor::new(&*file, long(40));
+        let mut cursor = Cursor::new(&*file, start, head.keys);
         while let Some(key) = cursor.next().map_err(IngestError::io(&path))? {
             index.push(key);
         }
         let (fences, filters, keys, crc) = index.finish();
-        if crc != word(12) || keys != long(40) {
-            return Err(damaged(HEAD_BYTES, "the checksum of the ids does not hold"));
+        if crc != head.crc || keys != head.keys {
+            return Err(damaged(start, "the checksum of the ids does not hold"));
         }
-        Ok(Run { span, keys, file, fences, filters })
+        Ok(Run { span: head.span, keys, file, start, fences, filters })
     }
 
     /// Its ids in order.
     pub(crate) fn cursor(&self) -> Cursor<'_> {
-        Cursor::new(&*self.file, self.keys)
+        Cursor::new(&*self.file, self.start, self.keys)
     }
 }
 
@@ -155,29 +205,19 @@ impl Index {
     }
 }
 
-/// Writes a run: under a temporary name, synced, then under its own.
+/// Writes a run, which has no name before it is whole.
 pub(crate) struct Writer<'m> {
-    medium: &'m dyn Medium,
+    files: &'m dyn Objects,
     span: Span,
-    temporary: String,
-    file: Box<dyn LogFile>,
+    object: Box<dyn NewObject>,
     index: Index,
     buffer: Vec<u8>,
-    end: u64,
 }
 
 impl<'m> Writer<'m> {
-    pub(crate) fn new(medium: &'m dyn Medium, span: Span) -> io::Result<Writer<'m>> {
-        let temporary = format!("{}.tmp", span.file_name());
-        Ok(Writer {
-            medium,
-            span,
-            file: medium.create(&temporary, 0)?,
-            temporary,
-            index: Index::default(),
-            buffer: Vec::new(),
-            end: HEAD_BYTES,
-        })
+    pub(crate) fn new(files: &'m dyn Objects, span: Span) -> io::Result<Writer<'m>> {
+        let object = files.write(&span.file_name())?;
+        Ok(Writer { files, span, object, index: Index::default(), buffer: Vec::new() })
     }
 
     /// The next id, greater than the last.
@@ -191,25 +231,14 @@ impl<'m> Writer<'m> {
     pub(crate) fn finish(mut self) -> io::Result<Run> {
         self.write()?;
         let (fences, filters, keys, crc) = self.index.finish();
-        let mut head = [0; HEAD_BYTES as usize];
-        head[..8].copy_from_slice(&MAGIC);
-        head[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        head[12..16].copy_from_slice(&crc.to_le_bytes());
-        head[16..24].copy_from_slice(&self.span.first.to_le_bytes());
-        head[24..32].copy_from_slice(&self.span.last.to_le_bytes());
-        head[32..40].copy_from_slice(&self.span.sealed_ms.to_le_bytes());
-        head[40..48].copy_from_slice(&keys.to_le_bytes());
-        let crc = crc32fast::hash(&head[..48]);
-        head[48..52].copy_from_slice(&crc.to_le_bytes());
-        self.file.write_at(0, &head)?;
-        self.file.sync()?;
-        self.medium.rename(&self.temporary, &self.span.file_name())?;
-        Ok(Run { span: self.span, keys, file: self.file, fences, filters })
+        self.object.write_all(&Head { span: self.span, keys, crc }.write())?;
+        self.object.finish()?;
+        let file = self.files.open(&self.span.file_name())?;
+        Ok(Run { span: self.span, keys, file, start: 0, fences, filters })
     }
 
     fn write(&mut self) -> io::Result<()> {
-        self.file.write_at(self.end, &self.buffer)?;
-        self.end += self.buffer.len() as u64;
+        self.object.write_all(&self.buffer)?;
         self.buffer.clear();
         Ok(())
     }
@@ -225,8 +254,8 @@ pub(crate) struct Cursor<'f> {
 }
 
 impl<'f> Cursor<'f> {
-    fn new(file: &'f dyn Source, keys: u64) -> Cursor<'f> {
-        Cursor { file, left: keys, offset: HEAD_BYTES, buffer: Vec::new(), at: 0 }
+    fn new(file: &'f dyn Source, start: u64, keys: u64) -> Cursor<'f> {
+        Cursor { file, left: keys, offset: start, buffer: Vec::new(), at: 0 }
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Option<u64>> {

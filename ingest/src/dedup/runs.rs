@@ -3,17 +3,18 @@
 //! Invariants: the runs' segments never overlap and are in order; a list is published whole, so a reader sees an id
 //! in the old run or in the merged one, never in neither; a file is removed only after what replaces it is durable.
 //! After a crash in a merge both are there: the smaller is dropped at open.
+//! New runs are encrypted, or are not; what is there is read either way.
 //! Called by the flush, one call at a time; `contains` by the writer thread, at any time.
 
 use std::{io, sync::Arc};
 
 use arc_swap::ArcSwap;
-use shoal_files::Medium;
+use shoal_files::{Encrypted, Objects, Sealing};
 use shoal_storage::Heads;
 
 use super::{
     Fingerprints,
-    run::{Cursor, Run, Span, Writer},
+    run::{Cursor, PAGE_BYTES, Run, Span, Writer},
 };
 use crate::error::IngestError;
 
@@ -33,7 +34,7 @@ pub(crate) struct RunLimits {
 
 /// All runs of a region.
 pub(crate) struct Runs {
-    medium: Arc<dyn Medium>,
+    files: Box<dyn Objects>,
     limits: RunLimits,
     list: ArcSwap<Vec<Arc<Run>>>,
 }
@@ -51,14 +52,21 @@ impl Runs {
     ///
     /// # Errors
     /// When a run cannot be read or is damaged.
-    pub(crate) fn open(medium: Arc<dyn Medium>, limits: RunLimits) -> Result<Runs, IngestError> {
+    pub(crate) fn open(
+        files: impl Objects + 'static,
+        sealing: Option<Sealing>,
+        limits: RunLimits,
+    ) -> Result<Runs, IngestError> {
+        let files = Encrypted::new(files, sealing).with_chunk_bytes(PAGE_BYTES).reading_plain();
+        files.sweep("", i64::MAX).map_err(IngestError::io(files.path("")))?;
         let mut runs: Vec<Arc<Run>> = Vec::new();
-        for entry in medium.list("").map_err(IngestError::io(medium.path("")))? {
+        for entry in files.list("").map_err(IngestError::io(files.path("")))? {
             let name = entry.name;
+            // Earlier versions wrote runs under such names.
             if name.ends_with(".tmp") {
-                medium.remove(&[&name]).map_err(IngestError::io(medium.path(&name)))?;
+                files.remove(&[&name]).map_err(IngestError::io(files.path(&name)))?;
             } else if name.ends_with(".run") {
-                runs.push(Arc::new(Run::open(&*medium, &name)?));
+                runs.push(Arc::new(Run::open(&files, &name)?));
             }
         }
         runs.sort_by_key(|run| (run.span.first, u64::MAX - run.span.last));
@@ -66,19 +74,19 @@ impl Runs {
         for run in runs {
             if list.last().is_some_and(|wider| run.span.last <= wider.span.last) {
                 let name = run.span.file_name();
-                medium.remove(&[&name]).map_err(IngestError::io(medium.path(&name)))?;
+                files.remove(&[&name]).map_err(IngestError::io(files.path(&name)))?;
             } else {
                 list.push(run);
             }
         }
-        let runs = Runs { medium, limits, list: ArcSwap::from_pointee(list) };
-        runs.bound_filters().map_err(IngestError::io(runs.medium.path("")))?;
+        let runs = Runs { files: Box::new(files), limits, list: ArcSwap::from_pointee(list) };
+        runs.bound_filters().map_err(IngestError::io(runs.files.path("")))?;
         Ok(runs)
     }
 
     /// Whether the id is in any run, the newest first.
     pub(crate) fn contains(&self, fingerprint: u64) -> io::Result<bool> {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; PAGE_BYTES];
         for run in self.list.load().iter().rev() {
             if run.contains(fingerprint, &mut buffer)? {
                 return Ok(true);
@@ -103,7 +111,7 @@ impl Runs {
         let mut keys: Vec<u64> = set.iter().copied().collect();
         keys.sort_unstable();
         let span = Span { first: sequence, last: sequence, sealed_ms };
-        let mut writer = Writer::new(&*self.medium, span)?;
+        let mut writer = Writer::new(&*self.files, span)?;
         for key in keys {
             writer.push(key)?;
         }
@@ -170,7 +178,7 @@ impl Runs {
     fn merge(&self, runs: &[Arc<Run>]) -> io::Result<Run> {
         let (first, last) = (&runs[0], &runs[runs.len() - 1]);
         let span = Span { first: first.span.first, last: last.span.last, sealed_ms: last.span.sealed_ms };
-        let mut writer = Writer::new(&*self.medium, span)?;
+        let mut writer = Writer::new(&*self.files, span)?;
         let mut cursors: Vec<Cursor<'_>> = runs.iter().map(|run| run.cursor()).collect();
         let mut heads = Heads::with_capacity(cursors.len());
         for (at, cursor) in cursors.iter_mut().enumerate() {
@@ -191,7 +199,7 @@ impl Runs {
 
     fn remove(&self, runs: &[Arc<Run>]) -> io::Result<()> {
         let names: Vec<String> = runs.iter().map(|run| run.span.file_name()).collect();
-        self.medium.remove(&names.iter().map(String::as_str).collect::<Vec<_>>())
+        self.files.remove(&names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The largest runs lose their filters until the rest fits.
@@ -201,7 +209,7 @@ impl Runs {
             let Some(largest) = list.iter_mut().max_by_key(|run| run.filter_bytes()) else {
                 break;
             };
-            *largest = Arc::new(largest.without_filters(&*self.medium)?);
+            *largest = Arc::new(largest.without_filters(&*self.files)?);
             self.list.store(Arc::new(list));
         }
         Ok(())

@@ -4,15 +4,18 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use shoal_files::Objects;
+use shoal_files::{Medium as _, Objects};
 
 use super::{Fingerprints, RunLimits, Runs, Window};
-use crate::{error::IngestError, log::tests::Faulty};
+use crate::{
+    error::IngestError,
+    log::tests::{Faulty, sealing, with_key},
+};
 
 const LIMITS: RunLimits = RunLimits { window_ms: 1000, filter_bytes_max: 1 << 20, merge_keys_max: 1 << 20 };
 
 fn open(medium: &Faulty, limits: RunLimits) -> Runs {
-    Runs::open(Arc::new(medium.clone()), limits).unwrap()
+    Runs::open(medium.clone(), sealing(true), limits).unwrap()
 }
 
 /// Spread over the whole range, as digests are.
@@ -95,15 +98,100 @@ fn a_power_cut_in_a_merge_keeps_every_id() {
     }
 }
 
+/// The bytes of a run as earlier versions wrote them.
+fn of_version_1(bytes: &[u8]) -> Vec<u8> {
+    let (ids, head) = bytes.split_at(bytes.len() - 64);
+    let mut head = head.to_vec();
+    head[8] = 1;
+    let crc = crc32fast::hash(&head[..48]);
+    head[48..52].copy_from_slice(&crc.to_le_bytes());
+    [&head, ids].concat()
+}
+
+/// A medium with a run of ten ids, in the clear, and the name of the run.
+fn one_run(is_of_version_1: bool) -> (Faulty, String) {
+    let medium = Faulty::default();
+    let runs = Runs::open(medium.clone(), sealing(false), LIMITS).unwrap();
+    runs.add(1, &(0..10).map(key).collect(), 0).unwrap();
+    let name = medium.list("").unwrap().remove(0).name;
+    if is_of_version_1 {
+        medium.put(&name, &of_version_1(&medium.read(&name).unwrap())).unwrap();
+    }
+    (medium, name)
+}
+
 #[test]
 fn a_damaged_run_is_an_error() {
-    for at in [9, 20, 70] {
-        let medium = Faulty::default();
-        open(&medium, LIMITS).add(1, &(0..10).map(key).collect(), 0).unwrap();
-        medium.flip(&medium.list("").unwrap()[0].name, at);
-        let found = Runs::open(Arc::new(medium), LIMITS).err();
-        assert!(matches!(found, Some(IngestError::Damaged { .. })), "{at}");
+    // All that is not zero in what it says of itself, and all ids.
+    for (is_of_version_1, bytes) in [(true, (0..52).chain(64..144)), (false, (0..80).chain(80..132))] {
+        for at in bytes {
+            let (medium, name) = one_run(is_of_version_1);
+            medium.flip(&name, at);
+            let found = Runs::open(medium, sealing(true), LIMITS).err();
+            assert!(matches!(found, Some(IngestError::Damaged { .. })), "{at}");
+        }
+        for cut in 0..144 {
+            let (medium, name) = one_run(is_of_version_1);
+            medium.put(&name, &medium.read(&name).unwrap()[..cut]).unwrap();
+            assert!(Runs::open(medium, sealing(true), LIMITS).is_err(), "{cut}");
+        }
     }
+}
+
+#[test]
+fn a_run_that_is_encrypted_is_read_with_its_key_and_name_and_as_it_was_written() {
+    let medium = Faulty::default();
+    open(&medium, LIMITS).add(1, &(0..700).map(key).collect(), 0).unwrap();
+    let name = medium.list("").unwrap().remove(0).name;
+    let bytes = medium.read(&name).unwrap();
+    let held = |n: u64| bytes.windows(8).any(|part| part == key(n).to_le_bytes());
+    assert!(!(0..700).any(held), "no id is in the clear");
+    let told = |medium: &Faulty, sealing| {
+        let found = Runs::open(medium.clone(), sealing, LIMITS).err();
+        found.map(|error| error.to_string()).unwrap_or_default()
+    };
+    for at in 0..bytes.len() {
+        let other = medium.after_power_cut(0);
+        other.flip(&name, at);
+        assert!(told(&other, sealing(true)).contains(&name), "{at}");
+    }
+    for cut in 0..bytes.len() {
+        let other = medium.after_power_cut(0);
+        other.put(&name, &bytes[..cut]).unwrap();
+        assert!(told(&other, sealing(true)).contains(&name), "{cut}");
+    }
+    let other_key = with_key(8, true);
+    assert!(told(&medium, other_key).contains("another key"));
+    assert!(told(&medium, None).contains("there is no key"));
+    assert_eq!(told(&medium, sealing(false)), "", "with encryption off it is read");
+    let renamed = medium.after_power_cut(0);
+    renamed.rename(&name, &name.replace('1', "2")).unwrap();
+    assert!(told(&renamed, sealing(true)).contains("another name"));
+}
+
+#[test]
+fn runs_of_before_are_read_and_merged_into_one_that_is_encrypted() {
+    let medium = one_run(true).0;
+    let runs = open(&medium, LIMITS);
+    for sequence in 2..5 {
+        runs.add(sequence, &(sequence * 10..sequence * 10 + 10).map(key).collect(), 0).unwrap();
+    }
+    let is_known = |runs: &Runs| (0..10).chain(20..50).all(|n| runs.contains(key(n)).unwrap());
+    assert!(is_known(&runs) && is_known(&open(&medium, LIMITS)));
+    assert_eq!(runs.maintain(0).unwrap(), 1);
+    assert!(is_known(&runs) && is_known(&open(&medium, LIMITS)) && !runs.contains(key(10)).unwrap());
+    let all = medium.list("").unwrap();
+    let bytes = medium.read(&all[0].name).unwrap();
+    assert!(all.len() == 1 && !bytes.windows(8).any(|part| part == key(0).to_le_bytes()));
+}
+
+#[test]
+fn what_a_crash_left_of_a_run_goes_at_the_next_start() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("1-1.run#12"), b"unfinished").unwrap();
+    std::fs::write(root.path().join("1-1.run.tmp"), b"of an earlier version").unwrap();
+    let runs = Runs::open(shoal_files::Disk::new(root.path()), sealing(true), LIMITS).unwrap();
+    assert_eq!((runs.size().runs, std::fs::read_dir(root.path()).unwrap().count()), (0, 0));
 }
 
 #[test]

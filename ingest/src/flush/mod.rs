@@ -335,7 +335,7 @@ fn build(
             continue;
         }
         let mut translation: Option<Translation> = None;
-        let found = scan(log.medium(), sequence, &mut |dictionary, payload| {
+        let found = scan(log.shelf(), sequence, &mut |dictionary, payload| {
             let translation = translation.get_or_insert_with(|| columns.translation(dictionary));
             columns.add(translation, payload, &wanted)
         })?;

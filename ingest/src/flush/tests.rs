@@ -9,7 +9,7 @@ use std::{
 };
 
 use arrow::array::{AsArray, RecordBatch};
-use shoal_files::Objects;
+use shoal_files::{Objects, Sealing};
 use shoal_schemas::{InForce, Kind, Region, Registry, columns as names};
 use shoal_storage::{AppendReport, Part};
 
@@ -21,7 +21,7 @@ use crate::{
         counts::{Counts, short},
     },
     error::IngestError,
-    log::tests::{Faulty, NOW_MS, clean, head, metrics, open, runs, small},
+    log::tests::{Faulty, NOW_MS, clean, head, metrics, open_on, runs_with, sealing, shelf, small},
 };
 
 fn batch(ids: impl IntoIterator<Item = u64>) -> OpenBatch {
@@ -146,92 +146,111 @@ pub(crate) fn flusher(
     sink: &Memory,
     registry: &Arc<Registry>,
 ) -> Result<(Arc<Branch>, Flusher<Memory>), IngestError> {
-    flusher_of(medium, sink, Arc::clone(registry).into())
+    flusher_of(medium, sink, Arc::clone(registry).into(), &sealing(true))
 }
 
 fn flusher_of(
     medium: &Faulty,
     sink: &Memory,
     definitions: InForce,
+    sealing: &Option<Sealing>,
 ) -> Result<(Arc<Branch>, Flusher<Memory>), IngestError> {
-    let runs = runs(medium)?;
-    let log = open(medium, Arc::clone(&runs))?;
+    let runs = runs_with(medium, sealing.clone())?;
+    let log = open_on(shelf(medium, sealing.clone()), Arc::clone(&runs), None)?;
     let branch = Arc::new(Branch::new(log, runs));
     let config = IngestConfig { log: small(), ..IngestConfig::default() };
     let branches = vec![Arc::clone(&branch)];
     Ok((branch, Flusher::new(definitions, sink.clone(), branches, &config, metrics())))
 }
 
-/// Appends, flushes now and then, and stops at the first trouble. Answers the ids that were acknowledged.
-async fn day_of_work(medium: &Faulty, sink: &Memory, registry: &Arc<Registry>) -> Vec<u64> {
-    let mut acked = Vec::new();
-    let Ok((branch, flusher)) = flusher(medium, sink, registry) else {
-        return acked;
-    };
-    for i in 0..20u64 {
-        let ids = [i * 2, i * 2 + 1, i];
-        match branch.log.append(batch(ids)).await {
-            Ok(_) => acked.extend(ids),
-            Err(_) => return acked,
-        }
-        if i % 4 == 3 && flusher.run_once(NOW_MS, true).await.is_err() {
-            return acked;
-        }
-    }
-    branch.log.stop().await;
-    acked
+/// What a process has.
+struct Setup<'a> {
+    medium: &'a Faulty,
+    sink: &'a Memory,
+    registry: &'a Arc<Registry>,
+    sealing: Option<Sealing>,
 }
 
-/// What the next process makes of it: everything is sent again, then flushed.
-async fn everything_is_there_once(
-    medium: &Faulty,
-    sink: &Memory,
-    registry: &Arc<Registry>,
-    acked: &[u64],
-    what: &str,
-) {
-    let (branch, flusher) = flusher(medium, sink, registry).unwrap();
-    for id in 0..40 {
-        let duplicate = branch.log.append(batch([id])).await.unwrap().duplicates.len() == 1;
-        assert!(duplicate || !acked.contains(&id), "{what}: {id} was acknowledged and is not known");
+impl<'a> Setup<'a> {
+    fn new(files: (&'a Faulty, &'a Memory), registry: &'a Arc<Registry>, is_encrypting: bool) -> Setup<'a> {
+        Setup { medium: files.0, sink: files.1, registry, sealing: sealing(is_encrypting) }
     }
-    flusher.run_once(NOW_MS, true).await.unwrap();
-    let table = sink.0.lock().unwrap();
-    for id in 0..40 {
-        let copies = table.rows.get(&head(id).fingerprint()).copied();
-        assert_eq!(copies, Some(1), "{what}: {id} (acknowledged: {})", acked.contains(&id));
+
+    fn flusher(&self) -> Result<(Arc<Branch>, Flusher<Memory>), IngestError> {
+        flusher_of(self.medium, self.sink, Arc::clone(self.registry).into(), &self.sealing)
     }
-    assert!(branch.log.shared().sealed().is_empty());
+
+    /// Appends, flushes now and then, and stops at the first trouble. Answers the ids that were acknowledged.
+    async fn day_of_work(&self) -> Vec<u64> {
+        let mut acked = Vec::new();
+        let Ok((branch, flusher)) = self.flusher() else {
+            return acked;
+        };
+        for i in 0..20u64 {
+            let ids = [i * 2, i * 2 + 1, i];
+            match branch.log.append(batch(ids)).await {
+                Ok(_) => acked.extend(ids),
+                Err(_) => return acked,
+            }
+            if i % 4 == 3 && flusher.run_once(NOW_MS, true).await.is_err() {
+                return acked;
+            }
+        }
+        branch.log.stop().await;
+        acked
+    }
+
+    /// What the next process makes of it: everything is sent again, then flushed.
+    async fn everything_is_there_once(&self, acked: &[u64], what: &str) {
+        let (branch, flusher) = self.flusher().unwrap();
+        for id in 0..40 {
+            let duplicate = branch.log.append(batch([id])).await.unwrap().duplicates.len() == 1;
+            assert!(duplicate || !acked.contains(&id), "{what}: {id} was acknowledged and is not known");
+        }
+        flusher.run_once(NOW_MS, true).await.unwrap();
+        let table = self.sink.0.lock().unwrap();
+        for id in 0..40 {
+            let copies = table.rows.get(&head(id).fingerprint()).copied();
+            assert_eq!(copies, Some(1), "{what}: {id} (acknowledged: {})", acked.contains(&id));
+        }
+        assert!(branch.log.shared().sealed().is_empty());
+    }
 }
+
+/// Whether a process encrypts, and whether the next one does.
+const BOTH: [(bool, bool); 4] = [(true, true), (false, false), (false, true), (true, false)];
 
 #[tokio::test]
 async fn a_power_cut_at_any_point_loses_and_doubles_nothing() {
-    let registry = Arc::new(Registry::load(None).unwrap());
-    let medium = Faulty::default();
-    let acked = day_of_work(&medium, &Memory::default(), &registry).await;
-    assert_eq!(acked.len(), 60);
-    let operations = medium.operations();
-    assert!(operations > 100, "{operations}");
-    for at in 0..operations {
+    let registry = &Arc::new(Registry::load(None).unwrap());
+    for (now, next) in BOTH {
         let (medium, sink) = (Faulty::default(), Memory::default());
-        medium.crash_at(at);
-        let acked = day_of_work(&medium, &sink, &registry).await;
-        let next = medium.after_power_cut(at * 31 + 7);
-        everything_is_there_once(&next, &sink, &registry, &acked, &format!("cut at {at}")).await;
+        let acked = Setup::new((&medium, &sink), registry, now).day_of_work().await;
+        assert_eq!(acked.len(), 60);
+        let operations = medium.operations();
+        assert!(operations > 100, "{operations}");
+        for at in 0..operations {
+            let (medium, sink) = (Faulty::default(), Memory::default());
+            medium.crash_at(at);
+            let acked = Setup::new((&medium, &sink), registry, now).day_of_work().await;
+            let found = medium.after_power_cut(at * 31 + 7);
+            let setup = Setup::new((&found, &sink), registry, next);
+            setup.everything_is_there_once(&acked, &format!("cut at {at}, {now} {next}")).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn a_table_that_fails_before_or_after_its_commit_gets_every_row_once() {
-    let registry = Arc::new(Registry::load(None).unwrap());
+    let registry = &Arc::new(Registry::load(None).unwrap());
     for fail in (1..5).flat_map(|at| [(at, false), (at, true)]) {
         let (medium, sink) = (Faulty::default(), Memory::default());
         sink.0.lock().unwrap().fail_at = Some(fail);
-        let acked = day_of_work(&medium, &sink, &registry).await;
+        let acked = Setup::new((&medium, &sink), registry, true).day_of_work().await;
         let what = format!("append {} fails, rows taken: {}", fail.0, fail.1);
         assert!(acked.len() < 60, "{what}");
         let next = medium.after_power_cut(3);
-        everything_is_there_once(&next, &sink, &registry, &acked, &what).await;
+        Setup::new((&next, &sink), registry, true).everything_is_there_once(&acked, &what).await;
     }
 }
 

@@ -2,22 +2,31 @@
 //!
 //! Not here: what is done with them (`ingest.rs`), how each recovers (`log`, `dedup`, `unit_keys`).
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use shoal_files::{Disk, Objects};
-use shoal_privacy::{consent::ConsentRecord, keyring::Keyring};
-use shoal_schemas::{InForce, Kind, Region, calendar::HOUR_MS};
-use shoal_storage::{Consents, Store};
+use shoal_files::{Disk, Objects, Sealing};
+use shoal_privacy::{
+    consent::ConsentRecord,
+    keyring::{Keyring, Sealed},
+};
+use shoal_schemas::{InForce, Kind, Programme, Region, calendar::HOUR_MS};
+use shoal_storage::{Consents, EpochKeys, Store};
 
 use crate::{
     config::IngestConfig,
     dedup::{RunLimits, Runs},
+    epoch_keys::{Calendar, Epochs, checks_of},
     error::IngestError,
     flush::{Branch, Sink, Tables},
-    log::{Clock, Failed, InFlight, Log, LogSetup},
+    key_times::{Times, day_of_partition},
+    log::{Clock, Failed, InFlight, Log, LogSetup, Shelf},
     metrics::Metrics,
     stages::country::GeoDb,
-    unit_keys::{Times, UnitKeys},
+    unit_keys::UnitKeys,
 };
 
 /// Runs of event ids are merged up to this many ids: a merge then takes a second or two.
@@ -29,6 +38,8 @@ pub struct IngestParts {
     pub definitions: InForce,
     /// The keys of all regions.
     pub keyring: Arc<Keyring>,
+    /// The keys of the pseudonym epochs of all regions.
+    pub epoch_keys: EpochKeys,
     /// The consents recorded in all regions.
     pub consents: Arc<Consents<ConsentRecord>>,
     /// The tables.
@@ -48,18 +59,53 @@ pub struct IngestParts {
 /// The keys of the units of events that name nobody, as they are needed now.
 pub(super) async fn open_unit_keys(
     config: &IngestConfig,
+    epochs: Epochs,
     times: Times,
 ) -> Result<Arc<UnitKeys>, IngestError> {
     let keys = Arc::new(Disk::new(&config.unit_keys.dir).private());
     let checks = Region::ALL
         .iter()
-        .map(|region| Arc::new(Disk::new(directory(config, *region).join("unit-days"))) as Arc<dyn Objects>);
-    let unit_keys = Arc::new(UnitKeys::new(keys, checks.collect(), config.unit_keys.late_days));
+        .map(|region| Arc::new(Disk::new(directory(config, *region).join("unit-days"))) as Arc<dyn Objects>)
+        .collect();
+    let unit_keys = Arc::new(UnitKeys::new(keys, checks, config.unit_keys.late_days, epochs));
     let opened = Arc::clone(&unit_keys);
     let made = tokio::task::spawn_blocking(move || opened.run_once(times)).await;
     let made = made.map_err(|e| std::io::Error::other(e.to_string())).and_then(|made| made);
     made.map_err(IngestError::io(&config.unit_keys.dir))?;
     Ok(unit_keys)
+}
+
+/// The days of which a region has files of events, live or not.
+fn stored_days(data_dir: &Path, region: Region) -> std::io::Result<BTreeSet<i32>> {
+    let region = data_dir.join(region.as_str().to_ascii_lowercase());
+    let listed = Disk::new(region).list("tables")?;
+    Ok(listed.iter().filter_map(|entry| entry.name.split('/').find_map(day_of_partition)).collect())
+}
+
+/// The keys of pseudonym epochs.
+pub(super) fn epochs(
+    config: &IngestConfig,
+    keys: EpochKeys,
+    keyring: &Keyring,
+    definitions: &InForce,
+) -> Epochs {
+    let definitions = definitions.clone();
+    let kept_days = move || {
+        let registry = definitions.current();
+        let kinds = Kind::ALL.iter();
+        let of = |programme: &Programme| {
+            kinds.clone().map(|kind| registry.retention_days(*programme, *kind)).max()
+        };
+        Programme::ALL.iter().filter_map(of).max().unwrap_or_default()
+    };
+    let data_dir = config.data_dir.clone();
+    let calendar = Calendar {
+        days: config.pipeline.epochs.days,
+        kept_days: Arc::new(kept_days),
+        stored_days: Arc::new(move |region| stored_days(&data_dir, region)),
+    };
+    let of_region = |region: &Region| Arc::new(checks_of(&config.data_dir, *region)) as Arc<dyn Objects>;
+    Epochs::new(keys, Region::ALL.iter().map(of_region).collect(), calendar, keyring)
 }
 
 pub(super) async fn open_tables(parts: &IngestParts) -> Result<Tables, IngestError> {
@@ -88,6 +134,7 @@ pub(super) async fn open_branches(
         let opening = Opening {
             config: config.clone(),
             region: *region,
+            keyring: Arc::clone(&parts.keyring),
             in_flight: Arc::clone(in_flight),
             served: Arc::clone(&parts.served),
             metrics: parts.metrics.clone(),
@@ -109,6 +156,7 @@ fn directory(config: &IngestConfig, region: Region) -> PathBuf {
 struct Opening {
     config: IngestConfig,
     region: Region,
+    keyring: Arc<Keyring>,
     in_flight: Arc<InFlight>,
     served: Clock,
     metrics: Metrics,
@@ -124,10 +172,15 @@ impl Opening {
             filter_bytes_max: self.config.dedup.filter_bytes_max / Region::ALL.len() as u64,
             merge_keys_max: MERGE_KEYS_MAX,
         };
-        let runs = Arc::new(Runs::open(Arc::new(Disk::new(directory.join("dedup"))), limits)?);
+        let sealing = |files: Sealed, is_writing: bool| {
+            Some(Sealing { key: self.keyring.sealing_key(files), is_writing })
+        };
+        let ids = sealing(Sealed::EventIds(self.region), self.config.dedup.is_encrypted);
+        let rows = sealing(Sealed::Log(self.region), self.config.log.is_encrypted);
+        let runs = Arc::new(Runs::open(Disk::new(directory.join("dedup")), ids, limits)?);
         let log = Log::open(LogSetup {
             region: self.region,
-            medium: Arc::new(Disk::new(directory.join("log"))),
+            shelf: Shelf::new(Arc::new(Disk::new(directory.join("log"))), rows),
             runs: Arc::clone(&runs),
             in_flight: self.in_flight,
             config: self.config.log,

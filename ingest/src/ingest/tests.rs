@@ -5,7 +5,7 @@ use std::path::Path;
 
 use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{Kind, Programme, Protocol, Registry};
-use shoal_storage::Store;
+use shoal_storage::{EpochKeys, Store};
 
 use super::{refused_batches::MESSAGES_MAX, *};
 use crate::config::UnitKeyConfig;
@@ -18,6 +18,7 @@ async fn open(root: &Path, keyring: &Arc<Keyring>) -> Ingest {
     let parts = IngestParts {
         definitions: Arc::new(Registry::load(None).unwrap()).into(),
         keyring: Arc::clone(keyring),
+        epoch_keys: EpochKeys::ephemeral(),
         consents: Arc::new(crate::open_consents(root).unwrap()),
         store,
         clock: Arc::new(|| NOW_MS),
@@ -90,6 +91,8 @@ async fn an_event_is_in_its_regions_table_once_however_often_it_is_sent() {
     assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (0, 10, 0, 1));
     // Not stopped: as after kill -9, the events are in the log only.
     drop(ingest);
+    assert_eq!(files_with(&root.path().join("de/log"), b"app_open"), 0, "not even the dictionary");
+    assert!(files_with(&root.path().join("de/log"), b"SHL1") > 0);
     let ingest = open(root.path(), &keyring).await;
     assert_eq!(counts(&ingest.accept(request(&body), &grant()).await.unwrap()), (0, 10, 0, 1));
     let report = ingest.flush(NOW_MS, true).await.unwrap();

@@ -4,18 +4,23 @@
 //! append -> bounded queue -> writer thread: group, decide what is new, write, fdatasync, answer
 //! active segment -> sealed (full, or by time) -> flush reads it back -> tables -> file zeroed and used again
 //! ```
-//! - `record`: the bytes of a record; `segment`: a row of records, written and read back
+//! - `record`: the bytes of a record, which `encode` makes and `decode` reads; `shelf`: the files and their key
+//! - `segment`: a row of records that is written; `scan`: one that is read back
 //! - `writer`: the thread; `shared`: what it has in common with the others; `in_flight`: bytes in flight, bounded;
 //!   `recover`: what is found at start
 //!
 //! Read in that order. Not here: files by position, and what durable means (`shoal-files`), which ids are known (`dedup`),
 //! what happens to sealed segments (`flush`).
 
+mod decode;
+mod encode;
 mod in_flight;
 mod record;
 mod recover;
+mod scan;
 mod segment;
 mod shared;
+mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;
@@ -35,9 +40,10 @@ use crate::{day_limit::OpenBatch, error::LogError};
 
 pub(crate) use in_flight::InFlight;
 pub(crate) use recover::LogSetup;
-pub(crate) use segment::{scan, scan_to};
+pub(crate) use scan::{scan, scan_to};
 use shared::lock;
 pub(crate) use shared::{Clock, Failed, Sealed, Shared};
+pub(crate) use shelf::Shelf;
 pub(crate) use writer::Receipt;
 use writer::{Command, Pending, Writer};
 

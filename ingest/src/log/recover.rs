@@ -3,7 +3,7 @@
 //! Invariants: every segment but the newest has its seal; the newest gets it here. The next sequence is above every
 //! one that was ever used, whatever is left of it: a segment, a run, or a table's transaction version. (Else a table
 //! would take new rows for old ones and skip them.)
-//! Not here: reading a segment (`segment.rs`), runs (`dedup/runs.rs`).
+//! Not here: reading a segment (`scan.rs`), runs (`dedup/runs.rs`).
 
 use std::{
     collections::VecDeque,
@@ -13,12 +13,14 @@ use std::{
     },
 };
 
-use shoal_files::{Medium, Source};
+use shoal_files::Source;
 use shoal_schemas::Region;
 
 use super::{
     Clock, Failed, InFlight, Log, Sealed, Shared, Thread,
-    segment::{Scan, file_name, repair, scan, sequence_of},
+    scan::{Scan, scan},
+    segment::repair,
+    shelf::{Shelf, file_name, sequence_of},
     writer::Writer,
 };
 use crate::{
@@ -35,7 +37,7 @@ const MADE_BYTES_MIN: u64 = 4 << 20;
 /// What a log is made of.
 pub(crate) struct LogSetup {
     pub(crate) region: Region,
-    pub(crate) medium: Arc<dyn Medium>,
+    pub(crate) shelf: Shelf,
     pub(crate) runs: Arc<Runs>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) config: LogConfig,
@@ -54,11 +56,12 @@ impl Log {
     /// # Errors
     /// When a file cannot be read, or is damaged where it was durable.
     pub(crate) fn open(setup: LogSetup) -> Result<Log, IngestError> {
+        let medium = setup.shelf.medium();
         let mut sequences = Vec::new();
-        for entry in setup.medium.list("").map_err(IngestError::io(setup.medium.path("")))? {
+        for entry in medium.list("").map_err(IngestError::io(medium.path("")))? {
             let name = entry.name;
             if name.ends_with(".spare") {
-                setup.medium.remove(&[&name]).map_err(IngestError::io(setup.medium.path(&name)))?;
+                medium.remove(&[&name]).map_err(IngestError::io(medium.path(&name)))?;
             }
             sequences.extend(sequence_of(&name));
         }
@@ -72,7 +75,7 @@ impl Log {
         {
             let reason =
                 "a table has the transaction version of a segment that was never begun: its log is damaged";
-            return Err(IngestError::Damaged { path: setup.medium.path(""), offset: 0, reason });
+            return Err(IngestError::Damaged { path: medium.path(""), offset: 0, reason });
         }
         let used = known.max(committed);
         let mut sealed = VecDeque::new();
@@ -87,7 +90,7 @@ impl Log {
         let (queue, commands) = crossbeam_channel::bounded(setup.config.queue_batches_max);
         let shared = Arc::new(Shared {
             region: setup.region,
-            medium: setup.medium,
+            shelf: setup.shelf,
             config: setup.config,
             metrics: setup.metrics,
             sealed: Mutex::new(sealed),
@@ -120,10 +123,10 @@ fn recover(
     sequence: u64,
     newest: bool,
 ) -> Result<Option<(Sealed, Option<Arc<Fingerprints>>)>, IngestError> {
-    let medium = &*setup.medium;
-    let path = medium.path(&file_name(sequence));
+    let shelf = &setup.shelf;
+    let path = shelf.path(sequence);
     let mut set = (!setup.runs.covers(sequence)).then(Fingerprints::default);
-    let found = scan(medium, sequence, &mut |_, payload| {
+    let found = scan(shelf, sequence, &mut |_, payload| {
         if let Some(set) = &mut set {
             for row in row::rows(payload) {
                 let head = row.and_then(row::decode).map(|(head, _)| head);
@@ -136,9 +139,7 @@ fn recover(
     })?;
     let is_short =
         |file: Box<dyn Source>| Ok(file.length()? < setup.config.segment_bytes_max.min(MADE_BYTES_MIN));
-    if found.is_none()
-        && medium.open(&file_name(sequence)).and_then(is_short).map_err(IngestError::io(&path))?
-    {
+    if found.is_none() && shelf.open(sequence).and_then(is_short).map_err(IngestError::io(&path))? {
         let reason = "the file is shorter than it was made";
         return Err(IngestError::Damaged { path, offset: 0, reason });
     }
@@ -154,14 +155,14 @@ fn recover(
     match found {
         Some(mut found) if found.extent.rows > 0 => {
             if !found.sealed {
-                repair(medium, &mut found).map_err(IngestError::io(&path))?;
+                repair(shelf, &mut found).map_err(IngestError::io(&path))?;
             }
             let set = set.map(Arc::new);
             let sealed = Sealed::new(found.extent, (setup.served)(), set.clone());
             Ok(Some((sealed, set)))
         }
         _ => {
-            medium.remove(&[&file_name(sequence)]).map_err(IngestError::io(&path))?;
+            shelf.medium().remove(&[&file_name(sequence)]).map_err(IngestError::io(&path))?;
             Ok(None)
         }
     }

@@ -1,7 +1,7 @@
 //! What the handle, the writer thread and the flush of a region's log have in common: its sealed segments and its spare
 //! files.
 //!
-//! Invariant: a file has the name of a segment only while it holds one. Not here: what is in a segment (`segment.rs`), who
+//! Invariant: a file has the name of a segment only while it holds one. Not here: what is in a segment (`segment.rs`, `scan.rs`), who
 //! seals it (`writer.rs`).
 
 use std::{
@@ -18,7 +18,10 @@ use shoal_files::{Medium, is_full, is_in_doubt};
 use shoal_schemas::Region;
 use tokio::sync::watch;
 
-use super::segment::{Extent, Tail, file_name};
+use super::{
+    scan::{Extent, Tail},
+    shelf::{Shelf, file_name},
+};
 use crate::{config::LogConfig, dedup::Fingerprints, metrics::Metrics};
 
 /// The present, or how long the data were served, in milliseconds.
@@ -34,7 +37,7 @@ const SPARES: usize = 2;
 /// What the handle, the writer thread and the flush have in common.
 pub(crate) struct Shared {
     pub(super) region: Region,
-    pub(super) medium: Arc<dyn Medium>,
+    pub(super) shelf: Shelf,
     pub(super) config: LogConfig,
     pub(super) metrics: Metrics,
     pub(super) sealed: Mutex<VecDeque<Arc<Sealed>>>,
@@ -75,12 +78,17 @@ impl Shared {
     }
 
     pub(crate) fn medium(&self) -> &dyn Medium {
-        &*self.medium
+        self.shelf.medium()
+    }
+
+    /// The files of its segments.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// The path of a segment, for messages.
     pub(crate) fn path(&self, sequence: u64) -> PathBuf {
-        self.medium.path(&file_name(sequence))
+        self.shelf.path(sequence)
     }
 
     /// Sealed segments, oldest first.
@@ -117,8 +125,8 @@ impl Shared {
         let is_kept = lock(&self.spares).len() < SPARES && extent.end <= self.config.segment_bytes_max;
         let spare = is_kept.then(|| self.spare_name());
         let taken = match &spare {
-            Some(spare) => self.medium.rename(&name, spare),
-            None => self.medium.remove(&[&name]),
+            Some(spare) => self.medium().rename(&name, spare),
+            None => self.medium().remove(&[&name]),
         };
         let spare = match taken {
             Ok(()) => spare,
@@ -131,7 +139,7 @@ impl Shared {
         match self.zero(&spare, extent.end) {
             Ok(()) => lock(&self.spares).push(spare),
             // A disk on which zeros need new room: another one is made when there is some.
-            Err(error) if is_full(&error) => self.medium.remove(&[&spare])?,
+            Err(error) if is_full(&error) => self.medium().remove(&[&spare])?,
             Err(error) => return Err(error),
         }
         Ok(())
@@ -139,7 +147,7 @@ impl Shared {
 
     /// Writes zeros over so much of a file, durably.
     fn zero(&self, name: &str, end: u64) -> io::Result<()> {
-        let file = self.medium.edit(name)?;
+        let file = self.medium().edit(name)?;
         let zeros = vec![0; 1 << 18];
         for at in (0..end).step_by(zeros.len()) {
             let length = (end - at).min(zeros.len() as u64);
@@ -150,7 +158,7 @@ impl Shared {
 
     /// A segment that could not be begun for want of room is given up: nothing in it was ever acknowledged.
     pub(super) fn give_up(&self, spare: &str, sequence: u64) -> io::Result<()> {
-        self.medium.remove(&[spare, &file_name(sequence)])
+        self.medium().remove(&[spare, &file_name(sequence)])
     }
 
     /// A write or a sync beside the writer thread has failed. When nobody knows what is on the disk, the log has.
@@ -175,7 +183,7 @@ impl Shared {
 
     fn stock_up(&self) -> io::Result<()> {
         while lock(&self.spares).len() < SPARES
-            && self.medium.free_bytes()? > self.config.free_bytes_min + self.config.segment_bytes_max
+            && self.medium().free_bytes()? > self.config.free_bytes_min + self.config.segment_bytes_max
         {
             let spare = self.make_spare()?;
             lock(&self.spares).push(spare);
@@ -194,10 +202,10 @@ impl Shared {
 
     fn make_spare(&self) -> io::Result<String> {
         let name = self.spare_name();
-        let made = self.medium.create(&name, self.config.segment_bytes_max);
+        let made = self.medium().create(&name, self.config.segment_bytes_max);
         if made.is_err() {
             // On a full disk what was made of it takes the room that others need. A start removes what stays.
-            let _ = self.medium.remove(&[&name]);
+            let _ = self.medium().remove(&[&name]);
         }
         made.map(|_| name)
     }

@@ -1,19 +1,23 @@
 //! The log alone: groups, resends, faults, damage. With the flush: `flush/tests.rs`.
 #![allow(clippy::unwrap_used)]
 
+mod covers;
 mod damage;
+mod encrypted;
 mod room;
 
 use std::sync::{Arc, LazyLock};
 
-use shoal_files::{Medium, Memory, Objects};
+use shoal_files::{Medium, Memory, Objects, Sealing, SealingKey};
 use shoal_privacy::consent::Basis;
 use shoal_schemas::{Kind, Programme, Region, Registry};
 
 use super::{
-    Clock, Failed, InFlight, Log, LogSetup, Receipt,
-    record::{BLOCK_BYTES, Encoder, Segment},
-    segment::{Active, scan},
+    Clock, Failed, InFlight, Log, LogSetup, Receipt, Shelf,
+    encode::{Encoder, Rows},
+    record::{BLOCK_BYTES, Segment},
+    scan::scan,
+    segment::Active,
 };
 use crate::{
     config::LogConfig,
@@ -82,24 +86,38 @@ pub(crate) fn small() -> LogConfig {
         queue_batches_max: 256,
         in_flight_bytes_max: 1 << 20,
         free_bytes_min: 1 << 20,
+        is_encrypted: true,
     }
 }
 
-pub(crate) fn runs(medium: &Faulty) -> Result<Arc<Runs>, IngestError> {
-    let limits = RunLimits { window_ms: 48 * 3_600_000, filter_bytes_max: 1 << 20, merge_keys_max: 1 << 20 };
-    Ok(Arc::new(Runs::open(Arc::new(medium.clone()), limits)?))
+/// With the key of all tests; new files are encrypted, or are not.
+pub(crate) fn sealing(is_writing: bool) -> Option<Sealing> {
+    with_key(7, is_writing)
 }
 
-pub(crate) fn open(medium: &Faulty, runs: Arc<Runs>) -> Result<Log, IngestError> {
-    open_after(medium, runs, None)
+pub(crate) fn with_key(key: u8, is_writing: bool) -> Option<Sealing> {
+    Some(Sealing { key: SealingKey::new(&[key; 32]), is_writing })
+}
+
+fn runs(medium: &Faulty) -> Result<Arc<Runs>, IngestError> {
+    runs_with(medium, sealing(true))
+}
+
+pub(crate) fn runs_with(medium: &Faulty, sealing: Option<Sealing>) -> Result<Arc<Runs>, IngestError> {
+    let limits = RunLimits { window_ms: 48 * 3_600_000, filter_bytes_max: 1 << 20, merge_keys_max: 1 << 20 };
+    Ok(Arc::new(Runs::open(medium.clone(), sealing, limits)?))
+}
+
+pub(crate) fn shelf(medium: &Faulty, sealing: Option<Sealing>) -> Shelf {
+    Shelf::new(Arc::new(medium.clone()), sealing)
 }
 
 /// With the highest transaction version that a table has.
-fn open_after(medium: &Faulty, runs: Arc<Runs>, committed: Option<i64>) -> Result<Log, IngestError> {
+pub(crate) fn open_on(shelf: Shelf, runs: Arc<Runs>, committed: Option<i64>) -> Result<Log, IngestError> {
     let served: Clock = Arc::new(|| NOW_MS);
     Log::open(LogSetup {
         region: Region::De,
-        medium: Arc::new(medium.clone()),
+        shelf,
         runs,
         in_flight: InFlight::new(1 << 20),
         config: small(),
@@ -115,14 +133,18 @@ fn names() -> Dictionary {
 }
 
 fn simple(medium: &Faulty) -> Result<Log, IngestError> {
-    open(medium, runs(medium)?)
+    with(medium, &sealing(true))
+}
+
+fn with(medium: &Faulty, sealing: &Option<Sealing>) -> Result<Log, IngestError> {
+    open_on(shelf(medium, sealing.clone()), runs_with(medium, sealing.clone())?, None)
 }
 
 /// Sequences and rows of everything that waits for the tables.
 fn held(log: &Log) -> Vec<u64> {
     let mut found = Vec::new();
     for sealed in log.shared().sealed() {
-        scan(log.shared().medium(), sealed.extent.sequence, &mut |_, payload| {
+        scan(log.shared().shelf(), sealed.extent.sequence, &mut |_, payload| {
             for row in row::rows(payload) {
                 found.push(row::decode(row.unwrap()).unwrap().0.fingerprint());
             }
@@ -139,8 +161,14 @@ fn prints(ids: impl IntoIterator<Item = u64>) -> Vec<u64> {
 
 #[tokio::test]
 async fn batches_come_back_in_order_and_resends_are_told_by_slot() {
+    for is_encrypted in [true, false] {
+        come_back(&sealing(is_encrypted)).await;
+    }
+}
+
+async fn come_back(sealing: &Option<Sealing>) {
     let medium = Faulty::default();
-    let log = simple(&medium).unwrap();
+    let log = with(&medium, sealing).unwrap();
     for i in 0..40 {
         assert_eq!(log.append(batch([i * 2, i * 2 + 1])).await, Ok(Receipt::default()));
     }
@@ -152,7 +180,7 @@ async fn batches_come_back_in_order_and_resends_are_told_by_slot() {
     let mut expected = prints(0..80);
     expected.extend(prints([1000]));
     assert_eq!(held(&log), expected);
-    assert_eq!(held(&simple(&medium).unwrap()), expected, "the next process finds the same");
+    assert_eq!(held(&with(&medium, sealing).unwrap()), expected, "the next process finds the same");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -218,85 +246,12 @@ async fn too_many_bytes_in_flight_are_refused() {
     assert_eq!(log.in_flight.held(), 0);
 }
 
-/// A batch of a shipped key: these are kept, those are hidden.
-fn covered(ids: impl IntoIterator<Item = u64>, hidden: impl IntoIterator<Item = u64>) -> OpenBatch {
-    let mut batch = CleanBatch::new(Region::De, KeyKind::Shipped, &Arc::new(names()));
-    for (slot, id) in ids.into_iter().enumerate() {
-        batch.push(slot as u32, &head(id), &[], std::iter::once((5, Value::Text("DE"))));
-    }
-    for id in hidden {
-        batch.hide(&head(id), &[], std::iter::once((5, Value::Text("DE"))));
-    }
-    batch.finish();
-    OpenBatch::unlimited(batch)
-}
-
-/// Writes, syncs and the like that a batch takes, when one event is there already; and which of its slots were.
-async fn taken_by(batch: OpenBatch) -> (u64, Vec<u32>) {
-    let medium = Faulty::default();
-    let log = simple(&medium).unwrap();
-    log.append(covered([1], [])).await.unwrap();
-    let before = medium.operations();
-    let receipt = log.append(batch).await.unwrap();
-    (medium.operations() - before, receipt.duplicates)
-}
-
-#[tokio::test]
-async fn what_is_not_kept_is_waited_for_like_what_is() {
-    let (kept, duplicates) = taken_by(covered([2], [])).await;
-    assert!(kept > 0 && duplicates.is_empty(), "it is written and synced");
-    assert_eq!(taken_by(covered([], [3])).await, (kept, vec![]), "hidden");
-    assert_eq!(taken_by(covered([1], [])).await, (kept, vec![0]), "known");
-    assert_eq!(taken_by(covered([1, 4], [5, 6])).await, (kept, vec![0]), "some of each");
-    assert_eq!(taken_by(batch([1])).await, (0, vec![0]), "a server is told anyway");
-}
-
-#[tokio::test]
-async fn what_is_hidden_leaves_nothing_and_is_not_remembered() {
-    let medium = Faulty::default();
-    let log = simple(&medium).unwrap();
-    log.append(covered([1], [2, 3])).await.unwrap();
-    assert_eq!(log.append(covered([2], [4])).await, Ok(Receipt::default()));
-    log.stop().await;
-    assert_eq!(held(&log), prints([1, 2]));
-    assert_eq!(held(&simple(&medium).unwrap()), prints([1, 2]), "the next process finds the same");
-}
-
-#[tokio::test]
-async fn as_many_bytes_are_written_for_what_is_hidden_or_known_as_for_what_is_kept() {
-    let log = simple(&Faulty::default()).unwrap();
-    let mut before = 0;
-    let mut written = || {
-        let all = log.shared().metrics.log_written_bytes.get();
-        all - std::mem::replace(&mut before, all)
-    };
-    log.append(covered([], 0..200)).await.unwrap();
-    let hidden = written();
-    log.append(covered(0..200, [])).await.unwrap();
-    let kept = written();
-    log.append(covered(0..200, [])).await.unwrap();
-    assert_eq!((hidden, written()), (kept, kept));
-    log.stop().await;
-}
-
-#[tokio::test]
-async fn a_segment_of_covers_alone_is_bounded_and_goes_away() {
-    let medium = Faulty::default();
-    let log = simple(&medium).unwrap();
-    for id in 0..100 {
-        log.append(covered([], [id])).await.unwrap();
-    }
-    log.append(covered([7], [])).await.unwrap();
-    log.stop().await;
-    assert_eq!((held(&log), log.shared().sealed().len()), (prints([7]), 1));
-    let length = |name: &str| medium.open(name).unwrap().length().unwrap();
-    for entry in medium.list("").unwrap() {
-        assert!(length(&entry.name) <= small().segment_bytes_max, "{entry:?}");
-    }
-}
-
 async fn one_segment(medium: &Faulty) {
-    let log = simple(medium).unwrap();
+    one_segment_with(medium, &sealing(true)).await;
+}
+
+async fn one_segment_with(medium: &Faulty, sealing: &Option<Sealing>) {
+    let log = with(medium, sealing).unwrap();
     for id in 0..3 {
         log.append(batch([id])).await.unwrap();
     }
@@ -307,22 +262,24 @@ async fn one_segment(medium: &Faulty) {
 async fn damage_in_the_middle_is_an_error_and_a_torn_end_is_not() {
     let name = "0000000000000001.log";
     let block = BLOCK_BYTES as usize;
-    for record in 0..3 {
+    for sealing in [sealing(true), sealing(false)] {
+        for record in 0..3 {
+            let medium = Faulty::default();
+            one_segment_with(&medium, &sealing).await;
+            medium.flip(name, record * block + 50);
+            let found = with(&medium, &sealing).err();
+            assert!(
+                matches!(found, Some(IngestError::Damaged { offset, .. }) if offset == (record * block) as u64)
+            );
+        }
         let medium = Faulty::default();
-        one_segment(&medium).await;
-        medium.flip(name, record * block + 50);
-        let found = simple(&medium).err();
-        assert!(
-            matches!(found, Some(IngestError::Damaged { offset, .. }) if offset == (record * block) as u64)
-        );
+        one_segment_with(&medium, &sealing).await;
+        medium.flip(name, 4 * block + 8);
+        medium.flip(name, 3 * block + 50);
+        let log = with(&medium, &sealing).unwrap();
+        assert_eq!(held(&log), prints(0..2), "what was torn off was never acknowledged");
+        assert_eq!(held(&with(&medium, &sealing).unwrap()), prints(0..2), "and the end is repaired");
     }
-    let medium = Faulty::default();
-    one_segment(&medium).await;
-    medium.flip(name, 4 * block + 8);
-    medium.flip(name, 3 * block + 50);
-    let log = simple(&medium).unwrap();
-    assert_eq!(held(&log), prints(0..2), "what was torn off was never acknowledged");
-    assert_eq!(held(&simple(&medium).unwrap()), prints(0..2), "and the end is repaired");
 }
 
 #[tokio::test]
@@ -342,15 +299,19 @@ async fn one_segment_more(medium: &Faulty) {
 
 #[tokio::test]
 async fn what_a_file_held_before_is_never_taken_for_new() {
-    let medium = Faulty::default();
-    one_segment(&medium).await;
-    medium.rename("0000000000000001.log", "0.spare").unwrap();
-    let mut encoder = Encoder::default();
-    let of = Segment { sequence: 1, salt: 99 };
-    let mut active = Active::begin(&medium, "0.spare", of, &names(), &mut encoder).unwrap();
-    active.append(batch([50]).bytes(), 1, 0, &mut encoder).unwrap();
-    let found = scan(&medium, 1, &mut |_, _| Ok(())).unwrap().unwrap();
-    assert_eq!((found.extent.rows, found.sealed), (1, false));
+    for (before, now) in [(true, true), (true, false), (false, true), (false, false)] {
+        let medium = Faulty::default();
+        one_segment_with(&medium, &sealing(before)).await;
+        medium.rename("0000000000000001.log", "0.spare").unwrap();
+        let shelf = shelf(&medium, sealing(now));
+        let mut encoder = Encoder::new(shelf.writing_key());
+        let of = Segment { sequence: 1, salt: 99 };
+        let mut active = Active::begin(&shelf, "0.spare", of, &names(), &mut encoder).unwrap();
+        let rows = batch([50]);
+        active.append(&Rows { payload: rows.bytes(), count: 1, cover_bytes: 0 }, &mut encoder).unwrap();
+        let found = scan(&shelf, 1, &mut |_, _| Ok(())).unwrap().unwrap();
+        assert_eq!((found.extent.rows, found.sealed, found.is_encrypted), (1, false, now), "{before}");
+    }
 }
 
 #[tokio::test]

@@ -21,10 +21,12 @@ use crossbeam_channel::Receiver;
 use tokio::sync::oneshot;
 
 use super::{
+    encode::{Encoder, Rows},
     in_flight::Hold,
-    record::{BLOCK_BYTES, Encoder, Segment},
-    segment::{Active, file_name},
+    record::Segment,
+    segment::Active,
     shared::{Clock, Sealed, Shared},
+    shelf::file_name,
 };
 use crate::{
     day_limit::OpenBatch, dedup::Window, dictionary::Dictionary, error::LogError, packed::packed_bytes,
@@ -106,7 +108,8 @@ impl Writer {
     pub(super) fn run(self) {
         let shared = Arc::clone(&self.shared);
         let mut ending = Ending { shared, queue: self.queue.clone(), clean: false };
-        let (encoder, payload, unkept) = (Encoder::default(), Vec::new(), Vec::new());
+        let encoder = Encoder::new(self.shared.shelf.writing_key());
+        let (payload, unkept) = (Vec::new(), Vec::new());
         let mut work = Work { writer: self, active: None, names: None, encoder, payload, unkept };
         match work.serve() {
             Ok(()) => ending.clean = true,
@@ -257,7 +260,8 @@ impl Work {
         }
         if let Some(active) = self.active.as_mut().filter(|_| rows > 0 || cover_bytes > 0) {
             let began = Instant::now();
-            let written = active.append(&self.payload, rows, cover_bytes as usize, &mut self.encoder)?;
+            let group = Rows { payload: &self.payload, count: rows, cover_bytes: cover_bytes as usize };
+            let written = active.append(&group, &mut self.encoder)?;
             self.writer.shared.set_tail(active.tail());
             let metrics = &self.writer.shared.metrics;
             metrics.log_sync_seconds.observe(began.elapsed().as_secs_f64());
@@ -280,7 +284,7 @@ impl Work {
     fn make_room(&mut self, names: Arc<Dictionary>, bytes: u64) -> Result<(), Trouble> {
         let bytes_max = self.writer.shared.config.segment_bytes_max;
         let has_others = self.names.as_ref().is_none_or(|own| !own.means_the_same(&names));
-        let is_full = |a: &Active| a.is_used && !a.fits(bytes + BLOCK_BYTES, bytes_max);
+        let is_full = |a: &Active| a.is_used && !a.fits(bytes, bytes_max);
         if self.active.as_ref().is_some_and(|active| has_others || is_full(active)) {
             self.seal()?;
         }
@@ -288,7 +292,7 @@ impl Work {
             return Ok(());
         }
         let shared = Arc::clone(&self.writer.shared);
-        if shared.medium.free_bytes()? < shared.config.free_bytes_min {
+        if shared.medium().free_bytes()? < shared.config.free_bytes_min {
             return Err(Trouble::DiskFull);
         }
         let spare = shared.take_spare().map_err(|error| match shoal_files::is_full(&error) {
@@ -299,7 +303,7 @@ impl Work {
         let dictionary = names.opened((self.writer.served)());
         let of = Segment { sequence: self.writer.next_sequence, salt: uuid::Uuid::new_v4().as_u64_pair().0 };
         self.writer.next_sequence += 1;
-        match Active::begin(&*shared.medium, &spare, of, &dictionary, &mut self.encoder) {
+        match Active::begin(&shared.shelf, &spare, of, &dictionary, &mut self.encoder) {
             Ok(active) => {
                 (self.active, self.names) = (Some(active), Some(names));
                 Ok(())
@@ -319,7 +323,7 @@ impl Work {
         let shared = &self.writer.shared;
         let extent = active.seal(&mut self.encoder)?;
         if extent.rows == 0 {
-            return shared.medium.remove(&[&file_name(extent.sequence)]);
+            return shared.medium().remove(&[&file_name(extent.sequence)]);
         }
         let set = self.writer.window.seal(extent.sequence);
         shared.push(Sealed::new(extent, (self.writer.served)(), Some(set)));

@@ -7,6 +7,7 @@
 
 pub(crate) mod clean;
 pub(crate) mod country;
+mod epoch;
 mod event_id;
 mod frames;
 pub(crate) mod identifiers;

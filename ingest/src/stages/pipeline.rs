@@ -22,6 +22,7 @@ use crate::{
     stages::{
         clean::CleanBatch,
         country::{GeoDb, Locator},
+        epoch::KnownEpochs,
         event_id::EventIds,
         inflate::inflate,
         permit::{Permission, permit},
@@ -193,6 +194,7 @@ pub(crate) fn judge<'a>(
         registry: gate.registry,
         locator,
         layout: gate.layout,
+        epochs: KnownEpochs { keyring: gate.keyring, keys: gate.unit_keys, days: gate.config.epochs.days },
         received_ms: request.received_ms,
         now_ms,
     };

@@ -91,9 +91,9 @@ pub(crate) fn pseudonymise<'a>(
     let mut identifiers = OwnIdentifiers::default();
     let mut events = Vec::with_capacity(permitted.len());
     for (mut event, verdict) in permitted {
-        let epoch = PseudonymEpoch::of_day(day_of(event.time_ms), epochs.days);
+        let epoch = event.epoch.number;
         let is_canonical = epochs.is_canonical(epoch);
-        let keys = keys_of(&mut keys, units.keyring, &event, epoch, is_canonical);
+        let keys = keys_of(&mut keys, units.keyring, &event, is_canonical);
         let content = Content { event: &event, values: &values[event.values.clone()] };
         let event_id = event_ids.of(&keys.events, content);
         let subject = subject(keys, &event, units);
@@ -134,10 +134,9 @@ fn keys_of<'k>(
     keys: &'k mut Vec<Keys>,
     keyring: &Keyring,
     event: &ValidEvent<'_>,
-    epoch: PseudonymEpoch,
     is_canonical: bool,
 ) -> &'k Keys {
-    let (region, programme) = (event.place.region, event.def.programme);
+    let (region, programme, epoch) = (event.place.region, event.def.programme, event.epoch.number);
     let same = |k: &Keys| k.region == region && k.programme == programme && k.epoch == epoch;
     let at = keys.iter().position(same).unwrap_or_else(|| {
         keys.push(Keys {
@@ -145,8 +144,8 @@ fn keys_of<'k>(
             programme,
             epoch,
             is_canonical,
-            subjects: keyring.pseudonymiser(region, programme, epoch),
-            sessions: keyring.session_digester(region, programme, epoch),
+            subjects: event.epoch.keys.pseudonymiser(programme),
+            sessions: event.epoch.keys.session_digester(programme),
             events: keyring.event_digester(region),
         });
         keys.len() - 1

@@ -17,6 +17,7 @@ use crate::{
     near::{Among, Near},
     stages::{
         country::{Locator, Place},
+        epoch::{BatchEpochs, Epoch, KnownEpochs},
         frames::{self, Frame},
         identifiers::Identifiers,
         row_layout::RowLayout,
@@ -34,6 +35,7 @@ use crate::{
 
 /// Events may be this much later than now, after the correction of the client's clock.
 pub(crate) const FUTURE_MS: i64 = 10 * 60_000;
+const KEYS_DESTROYED: &str = "the keys of its pseudonym epoch were destroyed";
 
 /// What every stage hands on beside the events: outcomes by slot, and what was dropped.
 pub(crate) struct Tally {
@@ -58,6 +60,7 @@ pub(crate) struct ValidEvent<'a> {
     pub(crate) def: &'a EventDef,
     pub(crate) place: Place,
     pub(crate) time_ms: i64,
+    pub(crate) epoch: Epoch,
     /// The time that the client says, without the correction of its clock; when it says none, that of the sending.
     pub(crate) claimed_ms: i64,
     /// The event's time by the client's clock, if it says one. When it was sent is another at each sending.
@@ -82,6 +85,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) locator: Locator<'a>,
     pub(crate) layout: &'a RowLayout,
+    pub(crate) epochs: KnownEpochs<'a>,
     /// When the request came.
     pub(crate) received_ms: i64,
     pub(crate) now_ms: i64,
@@ -100,6 +104,7 @@ pub(crate) fn validate<'a>(batch: DecodedBatch<'a>, rules: &Rules<'a>) -> ValidB
         placeholders: 0,
         near: std::mem::take(&mut head.near),
         frames: Vec::new(),
+        epochs: BatchEpochs::default(),
         of_batch: of_programme(&head.defaults.preferences, rules.locator.grant.consent_category.as_deref()),
     };
     let mut out = ValidBatch { events: Vec::with_capacity(decoded.len()), values: Vec::new(), tally };
@@ -131,6 +136,7 @@ struct Stage<'x, 'a> {
     placeholders: u64,
     near: Near,
     frames: Vec<Frame<'a>>,
+    epochs: BatchEpochs,
     /// What a consent manager says for all events.
     of_batch: Option<Decision>,
 }
@@ -165,6 +171,8 @@ impl<'a> Stage<'_, 'a> {
         let country = own.country.as_deref().or(shared.country.as_deref());
         let address = own.address.as_deref().or(shared.address.as_deref());
         let place = rules.locator.locate(country, address)?;
+        let epoch = self.epochs.of(rules.epochs, place.region, time_ms);
+        let epoch = epoch.ok_or_else(|| Rejection::field(Code::TooOld, "time", KEYS_DESTROYED))?;
         let start = self.values.len();
         self.context(&own, shared, def.kind)?;
         if own.has_unreadable_identifier || !own.unreadable.is_empty() {
@@ -185,6 +193,7 @@ impl<'a> Stage<'_, 'a> {
             def,
             place,
             time_ms,
+            epoch,
             claimed_ms: time.at().unwrap_or_else(|| time::sent_ms(sent_at, rules.received_ms)),
             client_ms: time.at(),
             id: event.id.filter(|id| !is_placeholder(id)),

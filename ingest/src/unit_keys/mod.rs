@@ -12,6 +12,8 @@
 //! lost, or another one, is noticed: then the day has no key, and whoever comes still belongs to its app's unit. This
 //! counts too few people, never too many. A key is durable before it is used; an address never reaches a disk.
 //!
+//! The keys of pseudonym epochs (`epoch_keys.rs`) are renewed together with them.
+//!
 //! - `open`: the keys in memory, and the unit of an event; `store`: the files, and when keys are made and destroyed
 //!
 //! Not here: the digest (`shoal_privacy::unit_key`), which events name nobody (`stages/pseudonymise.rs`).
@@ -21,5 +23,5 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use store::UnitKeys;
 pub use store::UnitKeysReport;
-pub(crate) use store::{Times, UnitKeys};

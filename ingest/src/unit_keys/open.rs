@@ -6,23 +6,41 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use shoal_privacy::{
+    epoch_key::EpochKey,
     keyring::Keyring,
-    pseudonym::Pseudonym,
+    pseudonym::{Pseudonym, PseudonymEpoch},
     unit_key::{Network, UnitKey},
 };
 use shoal_schemas::Region;
 
-/// The keys of the days whose late window is open. No `Debug`.
+use crate::epoch_keys::OpenEpochs;
+
+/// The keys of the days whose late window is open, and of pseudonym epochs. No `Debug`.
 #[derive(Default)]
 pub(crate) struct OpenKeys {
     today: i32,
     keys: FxHashMap<(Region, i32), Arc<UnitKey>>,
+    epochs: Arc<OpenEpochs>,
 }
 
 impl OpenKeys {
     /// None yet, as of this day.
-    pub(super) fn as_of(today: i32) -> OpenKeys {
-        OpenKeys { today, keys: FxHashMap::default() }
+    pub(super) fn as_of(today: i32, epochs: Arc<OpenEpochs>) -> OpenKeys {
+        OpenKeys { today, keys: FxHashMap::default(), epochs }
+    }
+
+    pub(super) fn epochs(&self) -> &Arc<OpenEpochs> {
+        &self.epochs
+    }
+
+    /// The keys of a pseudonym epoch; none when they were destroyed.
+    pub(crate) fn epoch(
+        &self,
+        keyring: &Keyring,
+        region: Region,
+        epoch: PseudonymEpoch,
+    ) -> Option<Arc<EpochKey>> {
+        self.epochs.get(keyring, region, epoch)
     }
 
     pub(super) fn add(&mut self, region: Region, day: i32, key: Arc<UnitKey>) {
@@ -42,7 +60,7 @@ impl OpenKeys {
     /// One key for each region, on this day only.
     #[cfg(test)]
     pub(crate) fn of_one_day(day: i32) -> OpenKeys {
-        let mut keys = OpenKeys::as_of(day);
+        let mut keys = OpenKeys::as_of(day, Arc::default());
         for region in Region::ALL {
             let key = UnitKey::generate().expect("the operating system gives random numbers");
             keys.add(*region, day, Arc::new(key));

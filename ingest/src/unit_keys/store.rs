@@ -20,7 +20,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use chrono::{Datelike, NaiveDate};
 use shoal_files::{Medium, Objects};
 use shoal_privacy::unit_key::UnitKey;
 use shoal_schemas::{
@@ -30,23 +29,14 @@ use shoal_schemas::{
 use zeroize::Zeroizing;
 
 use super::open::OpenKeys;
+use crate::epoch_keys::Epochs;
+use crate::key_times::{Times, date, day_in};
 
-/// Days from 0001-01-01 to 1970-01-01, the first one counted.
-const DAYS_BEFORE_1970: i32 = 719_163;
 /// No file of a key is longer than this, bytes.
 const FILE_BYTES_MAX: u64 = 4096;
 const SUFFIX: &str = ".key";
 /// Days for which the check value of a key outlives it: so far a clock may be set back.
 pub(super) const CHECK_DAYS: i32 = 60;
-
-/// What is known of the present, ms since 1970.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
-    /// By the clock: which days have keys that are open.
-    pub(crate) now_ms: i64,
-    /// By which keys may be destroyed, unless the clock says less.
-    pub(crate) settled_ms: i64,
-}
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +47,8 @@ pub struct UnitKeysReport {
     pub lost: u64,
     /// Keys that were destroyed.
     pub destroyed: u64,
+    /// Pseudonym epochs whose keys were destroyed.
+    pub epochs_destroyed: u64,
 }
 
 /// The keys of all regions.
@@ -65,14 +57,21 @@ pub(crate) struct UnitKeys {
     /// Check values, by [`Region::index`].
     checks: Vec<Arc<dyn Objects>>,
     late_days: i32,
+    epochs: Epochs,
     open: ArcSwap<OpenKeys>,
     turn: Mutex<()>,
 }
 
 impl UnitKeys {
     /// Keys in one place, check values in a place for each region. A day's late window is over so many days after it.
-    pub(crate) fn new(keys: Arc<dyn Medium>, checks: Vec<Arc<dyn Objects>>, late_days: u32) -> UnitKeys {
+    pub(crate) fn new(
+        keys: Arc<dyn Medium>,
+        checks: Vec<Arc<dyn Objects>>,
+        late_days: u32,
+        epochs: Epochs,
+    ) -> UnitKeys {
         UnitKeys {
+            epochs,
             keys,
             checks,
             late_days: i32::try_from(late_days).unwrap_or(i32::MAX),
@@ -106,9 +105,20 @@ impl UnitKeys {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let today = day_of(times.now_ms);
         let first = today.saturating_sub(self.late_days);
-        let (before, mut after) = (self.open(), OpenKeys::as_of(today));
+        let before = self.open();
         let mut report = UnitKeysReport::default();
         let mut failure = None;
+        let epochs = match self.epochs.open(times, before.epochs()) {
+            Ok((epochs, destroyed)) => {
+                report.epochs_destroyed = destroyed;
+                Arc::new(epochs)
+            }
+            Err(error) => {
+                failure = Some(error);
+                Arc::clone(before.epochs())
+            }
+        };
+        let mut after = OpenKeys::as_of(today, epochs);
         for region in Region::ALL {
             for day in first..=today.saturating_add(1) {
                 let opened = match before.get(*region, day) {
@@ -206,16 +216,4 @@ impl UnitKeys {
         }
         Ok(())
     }
-}
-
-/// A day as names have it.
-pub(super) fn date(day: i32) -> io::Result<String> {
-    let date = day.checked_add(DAYS_BEFORE_1970).and_then(NaiveDate::from_num_days_from_ce_opt);
-    date.map(|date| date.to_string()).ok_or_else(|| io::Error::other("a day that has no date"))
-}
-
-/// The day of a name.
-fn day_in(name: &str) -> Option<i32> {
-    let date = NaiveDate::parse_from_str(name, "%Y-%m-%d").ok()?;
-    Some(date.num_days_from_ce() - DAYS_BEFORE_1970)
 }

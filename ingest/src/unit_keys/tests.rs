@@ -11,8 +11,12 @@ use shoal_schemas::{
     calendar::{DAY_MS, day_of},
 };
 
+use shoal_storage::EpochKeys;
+
 use super::store::CHECK_DAYS;
-use super::{Times, UnitKeys, UnitKeysReport, open::OpenKeys, open::Units};
+use super::{UnitKeys, UnitKeysReport, open::OpenKeys, open::Units};
+use crate::epoch_keys::{Calendar, Epochs};
+use crate::key_times::{Times, date};
 use crate::log::tests::{Faulty, NOW_MS};
 
 const LATE_DAYS: u32 = 3;
@@ -34,7 +38,7 @@ impl Places {
 
     fn open(&self) -> Arc<UnitKeys> {
         let checks = self.checks.iter().map(|place| Arc::new(place.clone()) as Arc<dyn Objects>);
-        Arc::new(UnitKeys::new(Arc::new(self.keys.clone()), checks.collect(), LATE_DAYS))
+        Arc::new(UnitKeys::new(Arc::new(self.keys.clone()), checks.collect(), LATE_DAYS, no_epochs()))
     }
 
     fn after_power_cut(&self, seed: u64) -> Places {
@@ -45,6 +49,13 @@ impl Places {
     fn key_files(&self) -> Vec<String> {
         self.keys.list("").unwrap().into_iter().map(|entry| entry.name).collect()
     }
+}
+
+/// Epoch keys that are derived from the key file: these tests are of others.
+fn no_epochs() -> Epochs {
+    let calendar =
+        Calendar { days: 90, kept_days: Arc::new(|| 90), stored_days: Arc::new(|_| Ok(Default::default())) };
+    Epochs::new(EpochKeys::ephemeral(), Vec::new(), calendar, &Keyring::ephemeral())
 }
 
 /// A clock that is as it always was.
@@ -67,7 +78,7 @@ fn a_day_has_one_key_from_before_its_beginning_to_the_end_of_its_late_window() {
     let today = day_of(NOW_MS);
     assert_eq!(
         keys.run_once(at(NOW_MS)).unwrap(),
-        UnitKeysReport { made: OPEN * REGIONS, lost: 0, destroyed: 0 }
+        UnitKeysReport { made: OPEN * REGIONS, ..UnitKeysReport::default() }
     );
     let of_phone = |keys: &UnitKeys, day| unit(&keys.open(), &keyring, PHONE, day);
     let of_app = |day| unit(&OpenKeys::default(), &keyring, None, day);
@@ -80,17 +91,17 @@ fn a_day_has_one_key_from_before_its_beginning_to_the_end_of_its_late_window() {
         // Another process each day: the key is the same.
         let keys = places.open();
         let report = keys.run_once(at(NOW_MS + days * DAY_MS)).unwrap();
-        assert_eq!(report, UnitKeysReport { made: REGIONS, lost: 0, destroyed: REGIONS });
+        assert_eq!(report, UnitKeysReport { made: REGIONS, destroyed: REGIONS, ..UnitKeysReport::default() });
         assert!(of_phone(&keys, today) == first, "after {days} days");
     }
     assert_eq!(keys.run_once(at(NOW_MS + 4 * DAY_MS)).unwrap().destroyed, REGIONS);
     assert!(of_phone(&keys, today) == of_app(today), "destroyed, in memory too");
-    let named = format!("de/{}", super::store::date(today).unwrap());
+    let named = format!("de/{}", date(today).unwrap());
     assert!(!places.key_files().iter().any(|name| name.starts_with(&named)), "{:?}", places.key_files());
     assert_eq!(places.key_files().len() as u64, OPEN * REGIONS);
     assert!(places.checks.iter().all(|place| place.list("").unwrap().len() as u64 == OPEN + 4));
     keys.run_once(at(NOW_MS + (5 + i64::from(CHECK_DAYS)) * DAY_MS)).unwrap();
-    let named = super::store::date(today).unwrap();
+    let named = date(today).unwrap();
     let is_left = |place: &Faulty| place.list("").unwrap().iter().any(|entry| entry.name <= named);
     assert!(!places.checks.iter().any(is_left), "check values do not stay for good");
 }
@@ -150,7 +161,7 @@ fn a_day_whose_key_is_lost_gets_no_other_one() {
     let restored = Places { keys: Faulty::default(), ..places.clone() };
     let keys = restored.open();
     let report = keys.run_once(at(NOW_MS)).unwrap();
-    assert_eq!(report, UnitKeysReport { made: 0, lost: OPEN * REGIONS, destroyed: 0 });
+    assert_eq!(report, UnitKeysReport { lost: OPEN * REGIONS, ..UnitKeysReport::default() });
     assert!(unit(&keys.open(), &keyring, PHONE, today) == of_app(today));
     // The days that come have keys.
     assert_eq!(keys.run_once(at(NOW_MS + DAY_MS)).unwrap().made, REGIONS);
@@ -159,7 +170,7 @@ fn a_day_whose_key_is_lost_gets_no_other_one() {
     // A file that holds another key, or none any more, is as one that is lost.
     for text in [shoal_privacy::unit_key::UnitKey::generate().unwrap().to_text().as_str(), "", "\0\0\0"] {
         let places = places.after_power_cut(1);
-        let name = format!("my/{}.key", super::store::date(today).unwrap());
+        let name = format!("my/{}.key", date(today).unwrap());
         places.keys.put(&name, text.as_bytes()).unwrap();
         assert_eq!(places.open().run_once(at(NOW_MS)).unwrap().lost, 1);
     }
@@ -218,14 +229,14 @@ fn keys_are_readable_by_their_owner_only_and_are_overwritten_before_they_go() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::new(dir.path().join("keys")).private();
     let checks = Region::ALL.iter().map(|_| Arc::new(Memory::new()) as Arc<dyn Objects>);
-    let keys = UnitKeys::new(Arc::new(disk.clone()), checks.collect(), LATE_DAYS);
+    let keys = UnitKeys::new(Arc::new(disk.clone()), checks.collect(), LATE_DAYS, no_epochs());
     keys.run_once(at(NOW_MS)).unwrap();
     for entry in disk.list("").unwrap() {
         let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(disk.path(&entry.name)), 0o600);
         assert_eq!(mode(disk.path(&entry.name).parent().unwrap().to_owned()), 0o700);
     }
-    let oldest = format!("de/{}.key", super::store::date(day_of(NOW_MS) - 3).unwrap());
+    let oldest = format!("de/{}.key", date(day_of(NOW_MS) - 3).unwrap());
     // An open file keeps its bytes when its name goes.
     let open = disk.open(&oldest).unwrap();
     keys.run_once(at(NOW_MS + DAY_MS)).unwrap();

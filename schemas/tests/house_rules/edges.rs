@@ -8,7 +8,7 @@ use crate::{CRATES, root, rust_files};
 const EDGES: [(&str, &[&str]); 13] = [
     ("schemas", &[]),
     ("files", &[]),
-    ("privacy", &["schemas"]),
+    ("privacy", &["schemas", "files"]),
     ("anonymity", &[]),
     ("language", &["schemas"]),
     ("storage", &["schemas", "files"]),
@@ -37,7 +37,7 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Heavy dependency, and the crates that may name it in `[dependencies]`.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("actix-web", &["server"]),
     ("actix-http", &["server"]),
     ("deltalake-core", &["storage"]),
@@ -47,6 +47,7 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("datafusion", &["query", "postprocess"]),
     ("sqlparser", &["language"]),
     ("blake3", &["files", "privacy", "anonymity", "storage", "audit"]),
+    ("chacha20poly1305", &["files"]),
     ("rustls", &["server"]),
     ("xorf", &["ingest"]),
 ];

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use shoal_files::{Disk, Objects as _, Source};
@@ -17,7 +16,6 @@ use shoal_storage::{Captured, Table};
 use super::manifest::{FileThen, Manifest, TableThen};
 use super::place::Place;
 use super::stopping::{Stopping, Watched};
-use crate::config::{Config, lies_with_the_key, resolved};
 use crate::error::Error;
 use crate::key_file::folder;
 
@@ -184,34 +182,5 @@ impl<'p> Making<'p> {
             copied_files: self.copied_files,
             copied_bytes: self.copied_bytes,
         })
-    }
-}
-
-/// Refuses a directory that lies where the data, or what must not be with them, are.
-///
-/// # Errors
-/// Which.
-pub(super) fn check_outside(dir: &Path, config: &Config) -> Result<(), Error> {
-    let (own, data) = (resolved(dir), resolved(&config.data_dir));
-    let others = [
-        ("data_dir", config.data_dir.clone()),
-        ("budget_marks_dir", config.marks_dir()),
-        ("withdrawals_dir", config.journal_dir()),
-        ("unit_key_dir", config.unit_key_dir()),
-    ];
-    for (setting, other) in others {
-        let other = resolved(&other);
-        if own.starts_with(&other) || other.starts_with(&own) {
-            let told = format!("a backup must lie outside of {setting} ({})", other.display());
-            return Err(Error::Usage(told));
-        }
-    }
-    let key = resolved(&config.key_file);
-    match lies_with_the_key(&own, &key, &data) {
-        true => {
-            let told = format!("a backup must lie outside of the directory of key_file ({})", key.display());
-            Err(Error::Usage(told))
-        }
-        false => Ok(()),
     }
 }

@@ -18,8 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use shoal_audit::{Act, Audit};
 use shoal_files::{Disk, Objects, Source, copy};
+use shoal_privacy::keyring::Sealed;
 use shoal_schemas::Region;
-use shoal_storage::{JournalFound, StorageError, hold_journals, look_at_journals};
+use shoal_storage::{JournalFound, StorageError, hold_journals, look_at_sealed_journals};
 
 use super::line::{BackupLine, Fields};
 use super::manifest::{FileThen, Manifest};
@@ -29,6 +30,7 @@ use super::verify::manifest_of;
 use crate::config::Config;
 use crate::consent_files::names;
 use crate::error::Error;
+use crate::file_keys::FileKeys;
 use crate::{ledger_start, startup, withdrawals_start};
 
 /// What was put back.
@@ -68,9 +70,11 @@ pub(crate) async fn restore(
     let held = hold_journals(&config.journal_dir())?;
     let disk = Disk::new(&config.data_dir).private();
     check_empty(&disk, &config.data_dir)?;
+    let keys = FileKeys::open(config)?;
+    let sealings = |region| keys.of(Sealed::Consents(region));
     let (mut lost, mut written_anew): (Vec<Region>, Vec<Region>) = (Vec::new(), Vec::new());
     fill(&place, &manifest, &disk, &mut || {
-        let found = look_at_journals(&config.data_dir, &config.journal_dir())?;
+        let found = look_at_sealed_journals(&config.data_dir, &config.journal_dir(), &sealings)?;
         let of = |is_it: fn(JournalFound) -> bool| -> Vec<Region> {
             found.iter().filter(|(_, found)| is_it(*found)).map(|(region, _)| *region).collect()
         };
@@ -78,7 +82,7 @@ pub(crate) async fn restore(
         check_accepted(config, &lost, accepted)
     })?;
     drop(held);
-    let _store = startup::open_store_of_restore(&config.data_dir).await?;
+    let _store = startup::open_store_of_restore(config).await?;
     let audit = startup::build_audit(config)?;
     let line = BackupLine::begin(&audit, Act::BackupRestore, now_ms);
     let done = put_in_force(config, &audit, now_ms).await;

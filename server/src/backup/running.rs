@@ -21,12 +21,13 @@ use shoal_files::{Disk, Objects as _, Source};
 use shoal_schemas::Region;
 
 use super::line::{BackupLine, Fields};
-use super::making::{Made, Making, capture, check_outside};
+use super::making::{Made, Making, capture};
 use super::names::{What, what};
 use super::place::{LEDGER_COPY, Place};
 use super::stopping::Stopping;
 use crate::error::Error;
 use crate::key_file::folder;
+use crate::outside::check_outside;
 use crate::state::State;
 
 const LEDGER: &str = "ledger/budget.redb";
@@ -90,7 +91,7 @@ async fn made(state: &web::Data<State>, dir: &Path, now_ms: i64, stopping: Stopp
 }
 
 fn place(state: &State, dir: &Path) -> Result<Arc<Place>, Error> {
-    check_outside(dir, &state.config)?;
+    check_outside("a backup", dir, &state.config)?;
     Ok(Arc::new(Place::to_write(dir)?))
 }
 

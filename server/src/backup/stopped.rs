@@ -12,12 +12,13 @@ use shoal_retention::Retention;
 use shoal_storage::StorageError;
 
 use super::line::BackupLine;
-use super::making::{Made, Making, capture, check_outside};
+use super::making::{Made, Making, capture};
 use super::names::{What, what};
 use super::place::Place;
 use super::running::{audit, fields, listed};
 use crate::config::Config;
 use crate::error::Error;
+use crate::outside::check_outside;
 use crate::startup;
 
 /// Makes a backup in a directory, and writes the line of the audit; none when a service serves the data directory.
@@ -25,7 +26,7 @@ use crate::startup;
 /// # Errors
 /// When something cannot be read or written: the backup before is whole then.
 pub(crate) async fn make(config: &Config, dir: &Path, now_ms: i64) -> Result<Option<Made>, Error> {
-    let store = match startup::open_store(&config.data_dir).await {
+    let store = match startup::open_store(config).await {
         Err(Error::Storage(StorageError::Locked(_))) => return Ok(None),
         opened => opened?,
     };
@@ -40,7 +41,7 @@ pub(crate) async fn make(config: &Config, dir: &Path, now_ms: i64) -> Result<Opt
 }
 
 async fn made(config: &Config, retention: &Retention, dir: &Path, now_ms: i64) -> Result<Made, Error> {
-    check_outside(dir, config)?;
+    check_outside("a backup", dir, config)?;
     let place = Place::to_write(dir)?;
     let mut making = Making::begin(&place, now_ms)?;
     for table in capture(retention).await? {

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use shoal_files::{Disk, Faulty, Memory, Objects, Source};
 use shoal_storage::BudgetLedger;
 
-use super::making::{Made, Making, check_outside};
+use super::making::{Made, Making};
 use super::manifest::{MANIFEST, Manifest};
 use super::names::UNFINISHED;
 use super::place::Place;
@@ -19,6 +19,7 @@ use super::stopping::{Stopping, Wanted};
 use super::verify::verified;
 use crate::config::Config;
 use crate::error::Error;
+use crate::outside::check_outside;
 
 type Medium = Faulty<Memory>;
 
@@ -285,14 +286,14 @@ fn a_backup_lies_outside_of_everything_that_must_not_be_with_it_however_its_path
         "keys/shoal.key.units/backup",
     ];
     for path in refused {
-        let told = check_outside(&at(path), &config).unwrap_err().to_string();
+        let told = check_outside("a backup", &at(path), &config).unwrap_err().to_string();
         assert!(told.contains("outside of"), "{path}: {told}");
     }
     for path in ["backup", "backup/new", "v/data.backup", "v/data/../backup"] {
-        assert!(check_outside(&at(path), &config).is_ok(), "{path}");
+        assert!(check_outside("a backup", &at(path), &config).is_ok(), "{path}");
     }
     // Keys in one directory with the data, as in a first trial: the backup may lie beside them.
     let config = Config { key_file: at("v/shoal.key"), ..config };
-    assert!(check_outside(&at("v/backup"), &config).is_ok());
-    assert!(check_outside(Path::new("/none/backup"), &config).is_ok());
+    assert!(check_outside("a backup", &at("v/backup"), &config).is_ok());
+    assert!(check_outside("a backup", Path::new("/none/backup"), &config).is_ok());
 }

@@ -60,7 +60,7 @@ pub(super) async fn stopped(config: &Config) -> Result<Store, Error> {
     if !config.data_dir.is_dir() {
         return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
     }
-    match startup::open_store(&config.data_dir).await {
+    match startup::open_store(config).await {
         Err(Error::Storage(StorageError::Locked(_))) => {
             let running = "a service is running here: it would not run if anything had to be accepted";
             Err(Error::Usage(running.into()))

@@ -10,12 +10,13 @@ use chrono::DateTime;
 use clap::Subcommand;
 use comfy_table::Table;
 use serde_json::{Value, json};
-use shoal_audit::{Audit, ChainLine, Whole, verify};
+use shoal_audit::{ChainLine, Whole, verify};
 
 use super::output::{framed, print, print_either};
 use crate::audit_check::{self, Check};
 use crate::config::Config;
 use crate::error::Error;
+use crate::file_keys::audit_place_in;
 
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
@@ -39,7 +40,7 @@ pub(super) enum AuditCommand {
         /// Data directory. The default is that of the configuration.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<std::path::PathBuf>,
-        /// Prints the lines as they are in the file, one JSON object a line.
+        /// Prints the lines as they are, one JSON object a line.
         #[arg(long)]
         json: bool,
     },
@@ -51,7 +52,7 @@ pub(super) fn run(config: &Config, command: &AuditCommand) -> Result<ExitCode, E
     if !dir.is_dir() {
         return Err(Error::Usage(format!("data_dir {} does not exist", dir.display())));
     }
-    let place = Audit::place(dir);
+    let place = audit_place_in(dir, config)?;
     match command {
         AuditCommand::Verify { since, json, .. } => {
             let since = since.as_deref().map(head).transpose()?;

@@ -37,7 +37,7 @@ pub(super) fn run(config: &Config, command: &ConsentsCommand) -> Result<ExitCode
         let _store = stopped(config).await?;
         let audit = startup::build_audit(config)?;
         let now_ms = crate::clocks::checked(&crate::system_clock())?;
-        let regions = consent_files::accept(&config.data_dir, &audit, actor, now_ms).await?;
+        let regions = consent_files::accept(config, &audit, actor, now_ms).await?;
         print_either(args.json, || json!({"regions": regions}), || match regions.as_slice() {
             [] => "no file of consents is missing; nothing was changed".to_owned(),
             lost => format!(

@@ -13,12 +13,14 @@ use shoal_schemas::{Programme, Region, Registry};
 
 use super::data_dir;
 use super::keys_shown::{self, ListArgs, ShowArgs};
+use super::keys_stored::{self, RotateArgs, ShredArgs, StoredArgs};
 use super::output::print_either;
 use crate::access_keys::{Expiry, Facts, KeyStore, NewKey, Role, Scope, Takes, Wanted};
 use crate::client::local_url;
 use crate::config::Config;
 use crate::definitions;
 use crate::error::Error;
+use crate::file_keys::audit_place;
 use crate::key_line::KeyLines;
 use crate::operator_socket::{self, Asked};
 
@@ -33,6 +35,15 @@ pub(super) enum KeysCommand {
     List(ListArgs),
     /// Shows a key: what it takes, and what became of what came with it since the service started.
     Show(ShowArgs),
+    /// Gives a day of a table a new key, and writes its files anew with it.
+    Rotate(RotateArgs),
+    /// Destroys the keys of a day of a table, or of a pseudonym epoch: what was made with them is unreadable in every copy.
+    Shred(ShredArgs),
+    /// Brings the replicas of the data keys up to date (`data_key_replicas`). A running service does so every few minutes.
+    Escrow(StoredArgs),
+    /// Replaces a key file of an earlier version by one from which no pseudonym epoch can be derived, while no service runs. It can be
+    /// interrupted and repeated.
+    Migrate(StoredArgs),
     /// Revokes a key. A running service refuses it from then on, but for withdrawals with a key that ships in apps.
     Revoke {
         /// Id of the key, as `shoal keys list` shows it.
@@ -122,6 +133,11 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
     let now_ms = crate::clocks::checked(&crate::system_clock())?;
     match command {
         KeysCommand::Create { command } => create(config, &store, command, now_ms)?,
+        KeysCommand::List(args) if args.stored => keys_stored::list(config, args.json)?,
+        KeysCommand::Rotate(args) => keys_stored::rotate(config, &args)?,
+        KeysCommand::Shred(args) => keys_stored::shred(config, &args)?,
+        KeysCommand::Escrow(args) => keys_stored::escrow(config, &args)?,
+        KeysCommand::Migrate(args) => keys_stored::migrate(config, &args)?,
         KeysCommand::List(args) => {
             data_dir::is_there(config)?;
             keys_shown::list(config, &args, &store.list()?)?;
@@ -140,7 +156,7 @@ fn revoke(config: &Config, store: &KeyStore, id: &str, json: bool, now_ms: i64) 
     data_dir::is_there(config)?;
     // Before the audit is opened, which makes its files where there are none.
     store.find(id)?;
-    let lines = KeyLines::of_operator(&config.data_dir)?;
+    let lines = KeyLines::of_operator(audit_place(config)?)?;
     lines.act(Act::KeyRevoke, now_ms, |announce| store.revoke(id, now_ms, announce))?;
     put_in_force(config);
     let revoked = store.find(id)?;
@@ -174,7 +190,7 @@ fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64
     let About { name, owner, expires, json } = about;
     let wanted = Wanted { scope, name, owner, expires_at_ms: expires.at_ms(now_ms) };
     makes.into_iter().for_each(|makes| eprintln!("{makes}"));
-    let lines = KeyLines::of_operator(&config.data_dir)?;
+    let lines = KeyLines::of_operator(audit_place(config)?)?;
     let key = lines.act(Act::KeyCreate, now_ms, |announce| store.create(wanted, now_ms, announce))?;
     put_in_force(config);
     let made = store.find(&key.id)?;

@@ -21,9 +21,12 @@ use crate::operator_socket::{self, Asked};
 
 #[derive(Args)]
 pub(super) struct ListArgs {
+    /// Lists the keys that data are encrypted with, and those of pseudonym epochs, in place of access keys.
+    #[arg(long)]
+    pub(super) stored: bool,
     /// Prints the keys as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Args)]

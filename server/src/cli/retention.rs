@@ -129,7 +129,7 @@ async fn run_direct(
     asked: Asked,
 ) -> Result<Report, Error> {
     // What is known of the time, before the audit has a line of now.
-    let served = startup::open_served_time(&config.data_dir, retention, now_ms).await?;
+    let served = startup::open_served_time(config, retention, now_ms).await?;
     let audit = startup::build_audit(config)?;
     let actor = Actor { key: None, role: Role::Operator };
     let line = RetentionLine::begin(&audit, actor, now_ms, asked);
@@ -161,7 +161,7 @@ async fn open(config: &Config) -> Result<Option<Retention>, Error> {
         return Err(Error::Usage(format!("data_dir {} does not exist", config.data_dir.display())));
     }
     let definitions = startup::build_definitions(config)?;
-    match startup::open_store(&config.data_dir).await {
+    match startup::open_store(config).await {
         Ok(store) => Ok(Some(startup::build_retention(&definitions, &store, &mut MetricRegistry::default()))),
         Err(Error::Storage(StorageError::Locked(_))) => Ok(None),
         Err(error) => Err(error),

@@ -44,7 +44,7 @@ pub(super) fn of(config: &Config) -> Result<Status, Error> {
     let now_ms = clocks::checked(&crate::system_clock())?;
     crate::threads::runtime()?.block_on(async {
         let definitions = startup::build_definitions(config)?;
-        let rows = match startup::open_store(&config.data_dir).await {
+        let rows = match startup::open_store(config).await {
             Ok(store) => {
                 let retention = startup::build_retention(&definitions, &store, &mut MetricRegistry::default());
                 retention.holdings().await

@@ -45,13 +45,28 @@ pub(super) fn contradictions(read: &mut Read) {
             "`key_file` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("key_file", ["key_file", "data_dir"], reason));
     }
-    let unit_key_dir = read.config.unit_key_dir.as_deref();
-    if unit_key_dir.is_some_and(|dir| resolved(dir).starts_with(resolved(&read.config.data_dir))) {
+    let in_the_data = |dir: Option<&Path>| {
+        dir.is_some_and(|dir| resolved(dir).starts_with(resolved(&read.config.data_dir)))
+    };
+    if in_the_data(read.config.unit_key_dir.as_deref()) {
         let reason = "`unit_key_dir` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("unit_key_dir", ["unit_key_dir", "data_dir"], reason));
     }
-    let tls_key = http.tls_key.as_deref();
-    if tls_key.is_some_and(|key| resolved(key).starts_with(resolved(&read.config.data_dir))) {
+    if in_the_data(read.config.data_key_dir.as_deref()) {
+        let reason = "`data_key_dir` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
+        found.push(("data_key_dir", ["data_key_dir", "data_dir"], reason));
+    }
+    let data_keys = resolved(&read.config.data_key_dir());
+    let is_with = |replica: &PathBuf| {
+        let own = resolved(replica);
+        in_the_data(Some(replica)) || own.starts_with(&data_keys) || data_keys.starts_with(&own)
+    };
+    if read.config.data_key_replicas.iter().any(is_with) {
+        let reason =
+            "`data_key_replicas` must be outside `data_dir` and of `data_key_dir`, and not around it";
+        found.push(("data_key_replicas", ["data_key_replicas", "data_dir"], reason));
+    }
+    if in_the_data(http.tls_key.as_deref()) {
         let reason = "`http.tls_key` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("http.tls_key", ["http.tls_key", "data_dir"], reason));
     }

@@ -44,6 +44,14 @@ settings! {
         /// Directory of the keys that events without identifiers are grouped with, one for each region and day; the first start
         /// makes it. By default it is key_file with `.units` after its name. It must be outside data_dir, and in no backup.
         unit_key_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-unit-keys"), A_DIRECTORY);
+        /// Directory of the keys with which the files of tables are encrypted, one for each table and day, wrapped with the secrets of
+        /// key_file; the first start makes it. By default it is key_file with `.data` after its name. It must be outside data_dir,
+        /// and in no backup of it: keep a copy of its own, without which the tables cannot be read.
+        data_key_dir: Option<PathBuf> = Optional(Example("/var/lib/shoal-data-keys"), A_DIRECTORY);
+        /// Directories, best on other disks, in which copies of data_key_dir are kept up to date. A key that is destroyed is destroyed in
+        /// all of them first, and not at all while one of them cannot be reached. Make each an empty directory, and run
+        /// `shoal keys escrow` once.
+        data_key_replicas: Vec<PathBuf> = List(&[], "a list of paths of directories");
         /// Directory of high-water marks: how much of each day's privacy budget was spent, so that an older copy of data_dir brings
         /// nothing of it back. It must be outside data_dir and outside the directory of key_file, and is never put back with
         /// the data. By default it is beside data_dir, with `.budget` at the end of its name.
@@ -237,6 +245,9 @@ settings! {
         /// Minutes from one merge of small files into larger ones to the next. Everything else goes on meanwhile. 0 is never.
         #[serde(deserialize_with = "none_if_zero")]
         compaction_interval_min: Option<u32> = Number(10, 0, 1_440);
+        /// Whether files of tables are encrypted that are written from now on. Files of before stay as they are until they are
+        /// merged, and encrypted ones can always be read. Other programs can read tables in the clear alone.
+        encrypt: bool = Switch(true);
     }
 }
 
@@ -283,12 +294,18 @@ const SECTIONS: [&[Setting]; 8] = [
 impl Config {
     /// Directory of the unit keys.
     pub fn unit_key_dir(&self) -> PathBuf {
-        let beside_the_key_file = || {
-            let mut path = self.key_file.clone().into_os_string();
-            path.push(".units");
-            PathBuf::from(path)
-        };
-        self.unit_key_dir.clone().unwrap_or_else(beside_the_key_file)
+        self.unit_key_dir.clone().unwrap_or_else(|| self.beside_the_key_file(".units"))
+    }
+
+    /// Directory of the data keys.
+    pub fn data_key_dir(&self) -> PathBuf {
+        self.data_key_dir.clone().unwrap_or_else(|| self.beside_the_key_file(".data"))
+    }
+
+    fn beside_the_key_file(&self, end: &str) -> PathBuf {
+        let mut path = self.key_file.clone().into_os_string();
+        path.push(end);
+        PathBuf::from(path)
     }
 
     /// The directory of the high-water marks: the one that is set, or the one beside the data directory.

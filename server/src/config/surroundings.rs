@@ -32,6 +32,9 @@ pub(super) fn inspect(read: &mut Read) {
     if config.unit_key_dir.is_some() || config.key_file.exists() {
         note(read, "unit_key_dir", directory(&config.unit_key_dir()));
     }
+    if config.data_key_dir.is_some() || config.key_file.exists() {
+        note(read, "data_key_dir", directory(&config.data_key_dir()));
+    }
     if let Some(dir) = &config.schemas_dir {
         note(read, "schemas_dir", definitions(dir));
     }

@@ -186,6 +186,10 @@ fn the_keys_never_lie_with_the_data() {
     assert!(load("data_dir = \"d\"\nkey_file = \"dk\"").is_ok());
     assert!(error("data_dir = \"d\"\nunit_key_dir = \"d/../d/units\"").contains("outside"));
     assert!(load("data_dir = \"d\"\nunit_key_dir = \"du\"").is_ok());
+    assert!(error("data_dir = \"d\"\ndata_key_dir = \"d/../d/keys\"").contains("outside"));
+    assert!(error("data_dir = \"d\"\ndata_key_replicas = [\"x\", \"d/keys\"]").contains("outside"));
+    assert!(error("key_file = \"k\"\ndata_key_replicas = [\"./k.data\"]").contains("not around it"));
+    assert!(load("data_dir = \"d\"\ndata_key_dir = \"dk\"\ndata_key_replicas = [\"x\", \"y\"]").is_ok());
     let tls_key = |path: &str| {
         load(&format!("data_dir = \"d\"\n[http]\ntls_cert = \"d/chain.pem\"\ntls_key = \"{path}\""))
     };

@@ -7,6 +7,7 @@ use shoal_schemas::{Programme, Region};
 use crate::access_keys::{KeyStore, Role, Scope};
 use crate::config::Config;
 use crate::error::Error;
+use crate::file_keys::audit_place;
 use crate::key_line::KeyLines;
 use crate::system_clock;
 
@@ -42,7 +43,7 @@ impl Keys {
             policy: policy.map(str::to_owned),
             consent_category: None,
         };
-        let lines = KeyLines::of_operator(&config.data_dir)?;
+        let lines = KeyLines::of_operator(audit_place(config)?)?;
         let make =
             |scope| lines.act(Act::KeyCreate, now_ms, |announce| store.create(scope, now_ms, announce));
         let app = make(ingest("camera", None, None))?;

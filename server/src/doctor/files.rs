@@ -5,15 +5,19 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::process::geteuid;
-use shoal_audit::{Audit, verify_last};
+use shoal_audit::verify_last;
+use shoal_ingest::known_epochs;
 
 use super::check::Check;
 use crate::backup::names::check_finished;
 use crate::config::Config;
-use crate::{consent_files, key_check, key_file};
+use crate::error::Error;
+use crate::file_keys::audit_place;
+use crate::{consent_files, key_check, key_file, startup};
 
 /// Bits that others than the owner may not have.
 const OTHERS: u32 = 0o077;
+const MINUTE_MS: i64 = 60_000;
 /// Directories nest no deeper.
 const DEPTH_MAX: usize = 16;
 
@@ -24,6 +28,7 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
         permissions("permissions of budget marks", &config.marks_dir()),
         permissions("permissions of withdrawals", &config.journal_dir()),
         permissions("permissions of unit keys", &config.unit_key_dir()),
+        data_keys(&config.data_key_dir()),
     ]
 }
 
@@ -33,6 +38,15 @@ struct Seen {
     open: u64,
     of_others: u64,
     unreadable: u64,
+}
+
+/// A service that has written no file of a table yet has made none.
+fn data_keys(dir: &Path) -> Check {
+    const CHECK: &str = "permissions of data keys";
+    match dir.exists() {
+        true => permissions(CHECK, dir),
+        false => Check::ok(CHECK, format!("{}: the first file of a table makes it", dir.display())),
+    }
 }
 
 fn permissions(check: &'static str, dir: &Path) -> Check {
@@ -131,9 +145,73 @@ pub(super) fn keys(config: &Config) -> Check {
     }
 }
 
+/// Whether pseudonym epochs can be forgotten, and whether replicas of the key store are up to date.
+pub(super) fn stored_keys(config: &Config, now_ms: i64) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if let Ok(keyring) = key_file::open(&config.key_file)
+        && keyring.derives_epochs()
+    {
+        let found =
+            format!("{} is of version 1: no pseudonym epoch can be forgotten", config.key_file.display());
+        checks.push(Check::warn("epoch keys", found, "Stop the service, and run `shoal keys migrate`."));
+    }
+    checks.extend(key_store(config));
+    for (replica, at_ms) in startup::key_place(config).escrowed_ms() {
+        let shown = replica.display();
+        checks.push(match at_ms.map(|at_ms| (now_ms.saturating_sub(at_ms)) / MINUTE_MS) {
+            Some(minutes) if minutes <= 60 => {
+                Check::ok("replica of data keys", format!("{shown}: up to date {minutes} minutes ago"))
+            }
+            Some(minutes) => Check::warn(
+                "replica of data keys",
+                format!("{shown}: not brought up to date for {minutes} minutes"),
+                "Run the service, or `shoal keys escrow`, and see what it says.",
+            ),
+            None => Check::fail(
+                "replica of data keys",
+                format!("{shown}: it is not there, or is no replica"),
+                "Mount its disk; an empty directory becomes a replica with `shoal keys escrow`. No key is destroyed meanwhile.",
+            ),
+        });
+    }
+    checks
+}
+
+/// Whether every key of the key store can be used.
+fn key_store(config: &Config) -> Option<Check> {
+    let (check, dir) = ("key store", config.data_key_dir());
+    let keyring = key_file::open(&config.key_file).ok()?;
+    let advice = "Put it back from its copy or a replica, docs/operations.md, section Keys of what is stored, says how.";
+    if !dir.is_dir() {
+        let has_epochs = known_epochs(&config.data_dir).is_ok_and(|known| !known.is_empty());
+        let found = format!("{} is not there, and data were made with its keys", dir.display());
+        return has_epochs.then(|| Check::fail(check, found, advice));
+    }
+    let looked = || -> Result<(usize, Vec<String>), Error> {
+        let keys = startup::build_data_keys(config, &keyring)?;
+        let epochs = startup::build_epoch_keys(config, &keyring);
+        let mut faults: Vec<String> = keys.faults().iter().map(ToString::to_string).collect();
+        let scopes = epochs.list()?;
+        faults.extend(scopes.iter().filter_map(|scope| epochs.read(*scope).err()).map(|e| e.to_string()));
+        Ok((keys.list().len() + scopes.len(), faults))
+    };
+    Some(match looked() {
+        Ok((keys, faults)) if faults.is_empty() => {
+            Check::ok(check, format!("{}: {keys} keys, all can be used", dir.display()))
+        }
+        Ok((_, faults)) => {
+            Check::fail(check, format!("{} keys cannot be used: {}", faults.len(), faults[0]), advice)
+        }
+        Err(error) => Check::fail(check, error.to_string(), advice),
+    })
+}
+
 /// Whether the newest file of the audit is whole.
 pub(super) fn audit(config: &Config) -> Check {
-    match verify_last(&Audit::place(&config.data_dir), &mut |_| {}) {
+    let looked = audit_place(config)
+        .map_err(|error| error.to_string())
+        .and_then(|place| verify_last(&place, &mut |_| {}).map_err(|error| error.to_string()));
+    match looked {
         Ok(whole) => Check::ok("audit", format!("its newest file is whole, {} lines in all", whole.count)),
         Err(error) => Check::fail(
             "audit",

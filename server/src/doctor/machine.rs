@@ -2,20 +2,21 @@
 
 use std::path::Path;
 
-use shoal_audit::{Audit, last_at_ms};
+use shoal_audit::last_at_ms;
 use shoal_files::{Disk, Medium as _};
 use shoal_retention::{KnownTimes, plausible};
 
 use super::check::Check;
 use super::served::Served;
 use crate::config::Config;
+use crate::file_keys::audit_place;
 use crate::parts::Part;
 use crate::served_time;
 use crate::status::Status;
 
 /// Whether the clock fits what is known of the time.
 pub(super) fn clock(config: &Config, now_ms: i64) -> Check {
-    let audit_ms = last_at_ms(&Audit::place(&config.data_dir)).ok().flatten();
+    let audit_ms = audit_place(config).ok().and_then(|place| last_at_ms(&place).ok().flatten());
     let mark_ms = match served_time::known_ms(&config.data_dir) {
         Ok(mark_ms) => mark_ms,
         Err(error) => return Check::fail("clock", error.to_string(), "Put the file back as it was last."),

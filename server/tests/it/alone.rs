@@ -30,7 +30,7 @@ fn a_service_opens_no_connection_to_another_machine() {
     assert_eq!(server.client.events(&keys.app, &batch("DE", vec![sent]))["accepted"], 1);
     let withdrawal = json!({"action": "withdraw", "programme": "user-experience", "user_id": "carol"});
     server.client.post("/v1/consents", &keys.app, withdrawal.to_string()).expect(200);
-    until("the flush", || (Tables::read(&noted.data_dir()).count() == 1).then_some(()));
+    until("the flush", || (Tables::read(&noted).count() == 1).then_some(()));
     let people = format!("SELECT COUNT(DISTINCT subject) AS n FROM usage WHERE day = DATE '{}'", real_day());
     server.client.sql(&keys.analyst, &people);
     server.client.post("/v1/retention/runs", &keys.officer, "{}").expect(200);

@@ -1,16 +1,18 @@
 //! What anybody does is written down before it is answered, nobody can change that unseen, and a query can be cancelled.
 
 use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use shoal_audit::Audit;
+use shoal_files::Sealing;
+use shoal_privacy::keyring::{Keyring, Sealed};
 
 use crate::http::Answer;
 use crate::process::Setup;
 use crate::stage::{TODAY, World, batch, click};
-use crate::tables::files;
+use crate::tables::{Stored, files};
 
 const ID: &str = "1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10";
 const SQL: &str = "SELECT COUNT(*) AS n FROM usage";
@@ -24,30 +26,21 @@ fn send(world: &World, method: &str, path: &str, key: &str) -> Answer {
     world.client().ask(method, path, &[("authorization", key.as_str())], b"").unwrap()
 }
 
-pub(crate) fn lines(world: &World) -> Vec<Value> {
-    lines_in(&world.data_dir())
-}
-
-fn lines_in(data_dir: &Path) -> Vec<Value> {
-    // The folder comes with the first line, and a file that is not whole yet has another name.
-    let Ok(entries) = fs::read_dir(data_dir.join("audit")) else { return Vec::new() };
-    let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|e| e == "jsonl"));
-    files.sort();
-    let texts: Vec<String> = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    // A line that is being written has no end yet.
-    let whole = texts.iter().flat_map(|text| text.split_inclusive('\n')).filter(|line| line.ends_with('\n'));
-    whole.map(|line| serde_json::from_str(line).unwrap()).collect()
+/// The lines of an audit, which lie encrypted on the disk.
+pub(crate) fn lines(of: &impl Stored) -> Vec<Value> {
+    let text = fs::read_to_string(of.key_file()).unwrap();
+    let key = Keyring::parse(&text).unwrap().sealing_key(Sealed::Audit);
+    let place = Audit::place(&of.data_dir()).sealed(Some(Sealing { key, is_writing: false }));
+    let mut lines = Vec::new();
+    shoal_audit::verify(&place, &mut |line| lines.push(serde_json::from_slice(line.text).unwrap())).unwrap();
+    lines
 }
 
 /// `shoal audit verify`.
 pub(crate) fn verify(world: &World, more: &[&str]) -> (bool, String) {
-    let dir = world.data_dir();
-    let mut all = vec!["audit", "verify", "--data-dir", dir.to_str().unwrap()];
-    all.extend_from_slice(more);
-    let done = std::process::Command::new(env!("CARGO_BIN_EXE_shoal")).args(all).output().unwrap();
-    let text = [done.stdout, done.stderr].concat();
-    (done.status.success(), String::from_utf8_lossy(&text).into_owned())
+    let all = [&["audit", "verify"], more].concat();
+    let (code, out, errors) = Setup { dir: world.dir(), variables: &[] }.run(&all);
+    (code == 0, format!("{out}{errors}"))
 }
 
 #[test]
@@ -73,7 +66,9 @@ fn every_question_is_in_the_audit_and_a_change_of_it_is_found() {
     world.stop();
     let path = world.data_dir().join("audit").join("00000000000000000001.jsonl");
     let whole = fs::read_to_string(&path).unwrap();
-    fs::write(&path, whole.replacen("answered", "answerEd", 1)).unwrap();
+    assert!(!whole.contains("answered") && whole.starts_with("sealed:"), "{whole}");
+    let changed = if whole.as_bytes()[100] == b'A' { "B" } else { "A" };
+    fs::write(&path, format!("{}{changed}{}", &whole[..100], &whole[101..])).unwrap();
     let (good, text) = verify(&world, &[]);
     assert!(!good && text.contains("00000000000000000001.jsonl:1:"), "{text}");
     let first = whole.lines().next().unwrap();
@@ -279,7 +274,7 @@ fn each_act_on_a_key_is_in_the_audit_beside_a_service_and_without_one() {
     ask();
     assert!(server.terminate().success());
 
-    let found = lines_in(&setup.data_dir());
+    let found = lines(&setup);
     let told: Vec<_> = found.iter().map(|l| [&l["act"], &l["role"], &l["outcome"]]).collect();
     let [create, revoke] = ["key_create", "key_revoke"].map(|act| [act, "operator", "done"].map(Value::from));
     let asked = [Value::Null, "analyst".into(), "refused".into()];

@@ -75,7 +75,7 @@ fn a_bad_value_of_a_batch_costs_itself_and_the_answer_names_it() {
         format!("{{\"sent_at\":[],\"trace\":\"{}\"}}\n{{\"type\":\"event\"}}\n{crash}\n", "x".repeat(20_000));
     world.client().ask("POST", &envelope_path(&world), &[], body.as_bytes()).unwrap().expect(200);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.rows("de/usage").iter().filter(|row| text(row, "element") == "s").count(), 3);
     assert_eq!(tables.rows("de/crash").len(), 1);
 }
@@ -131,7 +131,7 @@ fn a_body_that_is_cut_keeps_the_events_before_the_cut() {
     let answer = world.client().events(&world.keys.app, &batch("DE", vec![click("c", "carol", "c")]));
     assert_eq!(codes(&answer), ["withdrawn"]);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.rows("de/usage").iter().filter(|row| text(row, "element") == "s").count(), 2);
     assert_eq!(tables.count(), 4 * 2 + 1 + 2);
 }
@@ -157,7 +157,7 @@ fn a_message_is_of_the_type_that_its_path_names() {
     }
     assert_eq!(world.client().post("/v1/batch", &key, track("6").to_string()).status, 400);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!((tables.events("click").len(), tables.events("screen_view").len(), tables.count()), (2, 3, 5));
 }
 
@@ -192,7 +192,7 @@ fn an_item_whose_length_is_wrong_is_no_loss_for_the_next() {
         world.client().ask("POST", &path, &[], body.as_bytes()).unwrap().expect(200);
     }
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).rows("de/crash").len(), sent);
+    assert_eq!(Tables::read(&world).rows("de/crash").len(), sent);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_retry_that_is_stamped_anew_counts_once() {
         }
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let kept =
         |element: &str| tables.rows("de/usage").iter().filter(|row| text(row, "element") == element).count();
     // What has no id or `null` says the same; what is numbered 7 is another.
@@ -298,7 +298,7 @@ fn one_value_with_too_many_members_costs_itself_or_its_event_on_every_protocol()
         world.client().ask("POST", "/api/1/envelope/", &headers, envelope.as_bytes()).unwrap().expect(200);
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let count = |event: &str| tables.events(event).len();
     assert_eq!((count("click"), count("screen_view"), count("app_crash")), (9, 9, 6));
 }

@@ -12,7 +12,7 @@ use crate::marks::{self, ALL, EMAIL, IMEI, IP4, IP6, NAME, PHONE, SERIAL, TOKEN,
 use crate::process::{Process, Setup};
 use crate::search::Searcher;
 use crate::stage::{Keys, consent};
-use crate::tables::{Tables, cells, text};
+use crate::tables::{Tables, cells, clear_and_sealed, text};
 
 /// Everything that was answered, to be searched.
 struct Sender<'a> {
@@ -87,10 +87,22 @@ impl Sender<'_> {
     }
 }
 
+/// Files of tables are encrypted: their bytes are searched, and their cells in a copy in the clear.
 #[test]
 fn no_identifier_is_kept_logged_counted_or_answered() {
+    nothing_is_kept_anywhere("true");
+}
+
+/// What is written before it is encrypted: every cell of every file where it lies.
+#[test]
+fn no_identifier_is_in_a_cell_of_a_table_in_the_clear() {
+    nothing_is_kept_anywhere("false");
+}
+
+fn nothing_is_kept_anywhere(encrypt: &str) {
     let dir = tempfile::tempdir().unwrap();
     let quiet = [
+        ("SHOAL_STORAGE_ENCRYPT", encrypt),
         ("SHOAL_LOG_LEVEL", "trace"),
         ("SHOAL_INGEST_FLUSH_INTERVAL_MS", "300000"),
         ("SHOAL_INGEST_BODY_BYTES_MAX", "131072"),
@@ -124,10 +136,12 @@ fn no_identifier_is_kept_logged_counted_or_answered() {
     assert!(sender.count > 80);
     let mut hits = searcher.hits(&sender.answers);
     hits.extend(searcher.hits_in_files(dir.path()));
-    hits.extend(searcher.hits(&cells(&setup.data_dir())));
+    hits.extend(searcher.hits(&cells(&setup)));
     assert!(hits.is_empty(), "{} hits:\n{}", hits.len(), hits.join("\n"));
     assert!(server.terminate().success());
-    the_events_are_there(&Tables::read(&setup.data_dir()));
+    the_events_are_there(&Tables::read(&setup));
+    let (clear, sealed) = clear_and_sealed(&setup.data_dir());
+    assert_eq!((clear == 0, sealed == 0), (encrypt == "true", encrypt == "false"), "{clear} {sealed}");
 }
 
 /// The other half of the test: what was sent did arrive, without the identifiers.

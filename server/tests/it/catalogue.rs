@@ -165,5 +165,5 @@ fn validate_takes_the_body_of_every_protocol_and_keeps_nothing() {
     let own = world.client().get("/v1/keys/self", key).expect(200).json();
     assert_eq!(own["counters"]["received"], 0, "{own}");
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+    assert_eq!(Tables::read(&world).count(), 0);
 }

@@ -51,7 +51,7 @@ fn no_file_of_the_service_is_for_others() {
         .map(|n| json!({"event": "click", "user_id": format!("u-{n}"), "properties": {"element": "a"}}));
     let answer = server.client.events(app.trim(), &batch("DE", people.collect()));
     assert_eq!(answer["accepted"], 50, "{answer}");
-    until("the flush", || (Tables::read(&setup.data_dir()).count() == 50).then_some(()));
+    until("the flush", || (Tables::read(&setup).count() == 50).then_some(()));
     server.client.sql(analyst.trim(), "SELECT COUNT(*) AS n FROM usage");
     assert!(server.terminate().success());
     let open = open_to_others(&setup.data_dir());

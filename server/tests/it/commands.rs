@@ -60,7 +60,7 @@ fn an_operator_goes_from_a_key_to_an_answer_and_a_run_of_retention() {
     );
     assert_eq!(server.client.events(&app, &batch("DE", views.collect()))["taken"], 300);
     assert_eq!(server.client.events(&backend, &batch("DE", vec![json!({})]))["accepted"], 0);
-    crate::process::until("the flush", || (Tables::read(&setup.data_dir()).count() == 300).then_some(()));
+    crate::process::until("the flush", || (Tables::read(&setup).count() == 300).then_some(()));
 
     let sql = "SELECT screen, COUNT(DISTINCT subject) AS people FROM usage GROUP BY screen";
     let ask =
@@ -182,7 +182,7 @@ fn an_operator_adds_an_event_and_changes_retention_without_a_rebuild() {
         world.client().events(&world.keys.app, &batch("DE", vec![opened("1", "left"), opened("2", "top")]));
     assert_eq!((&answer["accepted"], &answer["events"][1]["code"]), (&json!(1), &json!("not_listed")));
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(text(tables.events("door_open")[0].1, "side"), "left");
     assert_eq!(tables.count(), 2, "what was there before still is");
     let plan = world.client().get("/v1/retention/plan", &world.keys.officer).expect(200).json();

@@ -32,7 +32,7 @@ fn the_files_of_many_flushes_are_merged_by_themselves() {
     until("a compaction", || (data_files(&world) == 1).then_some(()));
     world.set_now_ms(NOON_MS);
     let ids = |world: &World| {
-        let tables = Tables::read(&world.data_dir());
+        let tables = Tables::read(&world);
         let rows = tables.events("click");
         assert_eq!(rows.len(), FLUSHES * 30);
         rows.iter().map(|(_, row)| text(row, "event_id").to_owned()).collect::<BTreeSet<_>>()
@@ -63,7 +63,7 @@ fn a_start_after_many_commits_reads_few_of_them() {
     let elsewhere = world.data_dir().join("us/tables/usage/_delta_log/_last_checkpoint");
     assert!(!elsewhere.exists(), "a table with few commits needs none");
     world.try_start().unwrap();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 20);
+    assert_eq!(Tables::read(&world).count(), 20);
     let again = batch("DE", vec![click("c7", "person-7", "a")]);
     assert_eq!(world.client().events(&world.keys.app, &again)["duplicate"], 1);
 }

@@ -62,7 +62,7 @@ fn no_consent_and_no_accepted_version_means_no_event() {
     assert_eq!(outcome(&world, key, &with(json!({"policy_version": POLICY, "age": 15}))), "minor");
     assert_eq!(outcome(&world, key, &with(json!({"policy_version": "2025-1", "age": 16}))), "accepted");
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.count(), 1, "what was withheld is nowhere");
     assert_eq!(text(&tables.rows("de/usage")[0], "consent"), "carried");
 }
@@ -90,7 +90,7 @@ fn recorded_consent_counts_until_it_is_withdrawn_and_survives_a_restart() {
     record(&world, &change("grant", "anna")).expect(200);
     assert_eq!(outcome(&world, &key, &without_consent("8", "anna")), "accepted");
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.count(), 3);
     assert!(tables.rows("de/usage").iter().all(|row| text(row, "consent") == "recorded"));
 }
@@ -131,7 +131,7 @@ fn a_key_asserts_consent_for_its_programme_only_and_a_withdrawal_is_stronger() {
     let stale = world.key(ingest(&[Region::De], Some(Programme::UserExperience), Some("2019-1")));
     assert_eq!(outcome(&world, &stale.reveal(), &without_consent("6", "carla")), "policy_version");
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.count(), 2);
     assert!(tables.rows("de/usage").iter().all(|row| text(row, "consent") == "asserted"));
 }
@@ -169,7 +169,7 @@ fn vendors_are_answered_with_success_and_gated_all_the_same() {
         envelope(&format!("{:032x}", at + 100), user, json!({"consent": claim}));
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     for table in ["de/usage", "de/crash"] {
         let mut ways: Vec<&str> = tables.rows(table).iter().map(|row| text(row, "consent")).collect();
         ways.sort_unstable();
@@ -214,7 +214,7 @@ fn a_client_whose_clock_is_wrong_by_years_is_corrected_by_sent_at() {
         );
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.rows("de/usage").len(), 3);
     for row in tables.rows("de/usage") {
         assert_eq!((text(row, "day"), text(row, "time")), ("2026-11-22", "2026-11-22T11:59:00+00:00"));

@@ -226,7 +226,7 @@ fn a_bit_that_flips_in_a_unit_key_or_its_check_value_makes_no_second_unit_of_a_p
         post(&world, &name);
     }
     world.flush();
-    let tables = crate::tables::Tables::read(&world.data_dir());
+    let tables = crate::tables::Tables::read(&world);
     let subjects: std::collections::BTreeSet<_> =
         tables.rows("de/crash").iter().map(|row| crate::tables::text(row, "subject")).collect();
     assert_eq!(

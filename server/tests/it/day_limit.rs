@@ -58,7 +58,7 @@ fn one_subjects_day_has_a_limit_that_flushes_and_restarts_do_not_renew() {
     let counter = metrics.lines().find(|line| line.contains("code=\"subject_day_limit\""));
     assert!(counter.is_some_and(|line| line.ends_with(" 6")), "{counter:?}");
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let rows_of = |day: &str| tables.rows("de/usage").iter().filter(|row| text(row, "day") == day).count();
     assert_eq!((rows_of("2026-11-22"), rows_of("2026-11-21")), (10, 5));
     // A higher limit holds from the next start on.
@@ -83,7 +83,7 @@ fn a_kill_does_not_renew_the_limit_of_a_subjects_day() {
     assert_eq!(counted(&server.client.events(&keys.app, &clicks(4..8, "anna", NOON_MS))), [1, 0, 3]);
     assert_eq!(counted(&server.client.events(&keys.app, &clicks(0..4, "anna", NOON_MS))), [0, 4, 0]);
     assert!(server.terminate().success());
-    assert_eq!(Tables::read(&setup.data_dir()).rows("de/usage").len(), 5);
+    assert_eq!(Tables::read(&setup).rows("de/usage").len(), 5);
 }
 
 #[test]

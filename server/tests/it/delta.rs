@@ -56,7 +56,7 @@ fn other_programs_can_read_every_table() {
         assert_eq!(answer["accepted"], 5, "{answer}");
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.0.len(), 16, "four kinds in four regions");
     for (name, table) in &tables.0 {
         assert_eq!(table.partitions, ["day"], "{name}");
@@ -96,7 +96,7 @@ fn a_table_grows_by_many_flushes_and_days() {
         world.client().events(&world.keys.app, &batch("DE", events.collect()));
         world.flush();
     }
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let mut ids: Vec<&str> = tables.rows("de/usage").iter().map(|row| text(row, "event_id")).collect();
     ids.sort_unstable();
     ids.dedup();

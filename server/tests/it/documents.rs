@@ -15,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::process::Setup;
 use crate::tables::Tables;
 
 /// How a block is tagged that runs, and how one that is only parsed.
@@ -152,14 +153,22 @@ fn the_tutorial_leads_to_a_funnel() {
         assert!(pasted.out.contains(told), "{told}:\n{}\n{}", pasted.out, pasted.errors);
     }
     // What the SDK sent is kept, beside curl's event and the day of two thousand people.
-    let tables = Tables::read(&dir.path().join("first-day/data"));
+    let tables = Tables::read(&Setup { dir: &dir.path().join("first-day"), variables: &[] });
     let kept = ["app_open", "screen_view"].map(|event| tables.events(event).len());
     assert_eq!(kept, [2002, 1], "{}\n{}", pasted.out, pasted.errors);
     // What the service has made there is what the page says, and `sdks` and `shoal.log` are the page's own lines'.
     let entries = fs::read_dir(dir.path().join("first-day")).unwrap().map(|entry| entry.unwrap().file_name());
     let made: BTreeSet<String> = entries.map(|name| name.into_string().unwrap()).collect();
-    let told =
-        ["data", "data.budget", "data.withdrawals", "sdks", "shoal.key", "shoal.key.units", "shoal.log"];
+    let told = [
+        "data",
+        "data.budget",
+        "data.withdrawals",
+        "sdks",
+        "shoal.key",
+        "shoal.key.data",
+        "shoal.key.units",
+        "shoal.log",
+    ];
     assert!(made.iter().eq(told), "{made:?}");
 }
 

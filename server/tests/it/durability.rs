@@ -149,7 +149,7 @@ pub(crate) fn is_there_once(setup: &Setup<'_>, key: &str, all: &Sent) {
     }
     wanted.extend(expected(&all.unknown));
     assert!(server.terminate().success());
-    assert_eq!(elements(&Tables::read(&setup.data_dir())), wanted);
+    assert_eq!(elements(&Tables::read(&setup)), wanted);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_stop_under_load_loses_nothing() {
     let sent = load(server.client, &keys.app, &AtomicUsize::new(0), 25, || {
         assert!(server.terminate().success());
     });
-    let found = elements(&Tables::read(&setup.data_dir()));
+    let found = elements(&Tables::read(&setup));
     for element in expected(&sent.acknowledged).keys() {
         assert_eq!(found.get(element), Some(&1), "{element}");
     }
@@ -193,7 +193,7 @@ fn the_same_batch_in_parallel_counts_once() {
     });
     assert_eq!(*counted.lock().unwrap(), (10, 990));
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).rows("sg/usage").len(), 10);
+    assert_eq!(Tables::read(&world).rows("sg/usage").len(), 10);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_crash_between_the_commit_and_the_recycling_of_the_log_doubles_nothing() {
         world.restart(|_| {});
         assert_eq!(world.client().events(&world.keys.app, &body)["duplicate"], 50);
         world.flush();
-        assert_eq!(Tables::read(&world.data_dir()).count(), 50, "run lost: {is_run_lost}");
+        assert_eq!(Tables::read(&world).count(), 50, "run lost: {is_run_lost}");
         world.stop();
     }
 }
@@ -254,5 +254,5 @@ fn a_resend_is_known_after_flush_and_restart_for_two_days() {
     world.restart(|_| {});
     assert_eq!(send(&world), (0, 1));
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).rows("my/usage").len(), 1);
+    assert_eq!(Tables::read(&world).rows("my/usage").len(), 1);
 }

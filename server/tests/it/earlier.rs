@@ -6,14 +6,18 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use shoal_files::Disk;
+use shoal_privacy::keyring::{Keyring, Sealed};
 use shoal_schemas::{Kind, Region, Registry};
-use shoal_storage::{CompactPolicy, Snapshot, StorageError, Store};
+use shoal_storage::{CompactPolicy, DataKeys, KeyPlace, Snapshot, StorageError, Store};
 
 use crate::audit::{lines, verify};
+use crate::process::Setup;
 use crate::stage::{World, batch, ingest};
-use crate::tables::{Tables, text};
+use crate::tables::{Stored as _, Tables, text};
 
 /// The directories that are kept, each with what it is the first to have.
 const BEFORE_MARKS: &str = "data-2026-11";
@@ -62,23 +66,46 @@ fn the_events_of_an_earlier_version_are_there_once_also_those_of_the_log() {
 
 fn events_are_there_once(name: &str) {
     let (facts, world) = earlier(name);
+    all_are_there_once(&facts, &world);
+}
+
+#[test]
+fn a_key_file_of_an_earlier_version_is_replaced_and_every_event_and_withdrawal_is_known_again() {
+    for name in ALL {
+        let migrate = |dir: &Path| {
+            let (code, out, errors) = Setup { dir, variables: &[] }.run(&["keys", "migrate"]);
+            assert!(code == 0 && out.contains("is of version 2"), "{out}{errors}");
+        };
+        let (facts, mut world) = earlier_but(name, migrate);
+        assert!(
+            std::fs::read_to_string(world.dir().join("shoal.key")).unwrap().starts_with("shoal-keys 2\n")
+        );
+        all_are_there_once(&facts, &world);
+        let server = world.key(ingest(Region::ALL, None, None)).reveal();
+        let answer = world.client().events(&server, &click(&world, "DE", "of-carla", "carla"));
+        assert_eq!(answer["events"][0]["code"], "withdrawn", "{answer}");
+        world.restart(|_| {});
+    }
+}
+
+fn all_are_there_once(facts: &Value, world: &World) {
     let server = world.key(ingest(Region::ALL, None, None)).reveal();
     let mut all = 0;
-    for (batch, events) in batches(&facts) {
+    for (batch, events) in batches(facts) {
         // The keys of before there were kinds of them are those of apps.
-        let answer = world.client().events(key(&facts, "app"), batch);
+        let answer = world.client().events(key(facts, "app"), batch);
         assert_eq!((&answer["taken"], &answer["rejected"]), (&json!(events), &json!(0)), "{answer}");
         let answer = world.client().events(&server, batch);
         assert_eq!((&answer["duplicate"], &answer["accepted"]), (&json!(events), &json!(0)), "{answer}");
         all += events;
     }
     if facts["nobodys"].is_object() {
-        let answer = world.client().events(key(&facts, "asserting"), &facts["nobodys"]);
+        let answer = world.client().events(key(facts, "asserting"), &facts["nobodys"]);
         assert_eq!(answer["taken"], 1, "{answer}");
         all += 1;
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(world);
     let rows = || tables.0.iter().flat_map(|(table, t)| t.rows.iter().map(move |row| (table, row)));
     let ids: BTreeSet<_> = rows().map(|(table, row)| (table, text(row, "event_id"))).collect();
     assert_eq!((tables.count() as u64, ids.len() as u64), (all, all));
@@ -100,7 +127,7 @@ fn a_unit_key_goes_on(name: &str) {
     let answer = world.client().events(key(&facts, "asserting"), &later);
     assert_eq!(answer["taken"], 1, "{answer}");
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let crashes = tables.rows("de/crash");
     let subjects: BTreeSet<&str> = crashes.iter().map(|row| text(row, "subject")).collect();
     assert_eq!((crashes.len(), subjects.len()), (2, 1), "one network, app and day are one subject");
@@ -166,7 +193,7 @@ fn consents_are_in_force(name: &str) {
     world.client().post("/v1/consents", key(&facts, "app"), change.to_string()).expect(200);
     assert_eq!(outcome(&click(&world, "DE", "new-6", "anna")), "withdrawn");
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let recorded = tables.rows("de/usage").iter().filter(|row| text(row, "consent") == "recorded");
     let subjects: Vec<_> = recorded.map(|row| text(row, "subject")).collect();
     assert_eq!(subjects.len(), 4, "three of before and one of now");
@@ -261,6 +288,20 @@ const EAGER: CompactPolicy = CompactPolicy {
     groups_max: 64,
 };
 
+/// The data keys of a world, as a process beside it reads them.
+fn data_keys(world: &World) -> Arc<DataKeys> {
+    let keyring = Keyring::parse(&std::fs::read_to_string(world.key_file()).unwrap()).unwrap();
+    let disk = Arc::new(Disk::new(world.data_key_dir()));
+    Arc::new(
+        DataKeys::open(KeyPlace::new(disk, Vec::new()), |region| {
+            keyring.sealing_key(Sealed::DataKeys(region))
+        })
+        .unwrap(),
+    )
+}
+
+/// Of all files of an earlier version none is encrypted, and they are read beside those that this version writes; what a merge makes of
+/// them is encrypted, and has digests.
 #[test]
 fn the_files_of_an_earlier_version_get_their_digests_at_the_next_merge() {
     ALL.into_iter().for_each(files_get_digests);
@@ -276,9 +317,14 @@ fn files_get_digests(name: &str) {
     let def = registry.table(Kind::Usage);
     let names: Vec<&str> = def.columns.iter().map(|column| column.name.as_str()).collect();
     let work = async {
-        let store = Store::open(&url::Url::from_directory_path(&root).unwrap()).await.unwrap();
+        let url = url::Url::from_directory_path(&root).unwrap();
+        let store = Store::open_with_keys(&url, Some(data_keys(&world))).await.unwrap();
         let table = store.table(Region::De, def).await.unwrap();
         let before = table.snapshot().await.unwrap();
+        let sealed = |snapshot: &Snapshot| -> BTreeSet<bool> {
+            snapshot.files().iter().map(|file| file.key.is_some()).collect()
+        };
+        assert_eq!(sealed(&before), BTreeSet::from([false, true]), "{name}");
         let have = before.files().iter().map(|file| file.digest.is_some()).collect::<BTreeSet<_>>();
         let is_known = BTreeSet::from([true]);
         let expected = if name == WITH_JOURNAL { is_known } else { BTreeSet::from([false, true]) };
@@ -287,6 +333,7 @@ fn files_get_digests(name: &str) {
         assert!(report.groups > 0 && report.failed.is_empty());
         let after = table.snapshot().await.unwrap();
         assert!(after.files().iter().all(|file| file.digest.is_some()), "{name}");
+        assert_eq!(sealed(&after), BTreeSet::from([true]), "{name}");
         let rows = |snapshot: &Snapshot| snapshot.files().iter().map(|file| file.rows).sum::<u64>();
         assert_eq!(rows(&before), rows(&after));
         // From now on a bit that flips is found.

@@ -77,7 +77,7 @@ fn every_encoding_is_taken_on_every_protocol() {
     }
     assert_eq!(send("/v1/events", &native, "compress", b"{}").status, 415);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!((tables.rows("de/usage").len(), tables.rows("de/crash").len()), (14, 7));
 }
 
@@ -256,7 +256,7 @@ fn a_phone_that_puts_its_key_into_a_compressed_body_is_known() {
     assert_eq!(send(&gzip(segment("none", None).to_string().as_bytes())).status, 401);
     assert_eq!(send(&gzip(segment("wrong", Some("ing0.0")).to_string().as_bytes())).status, 401);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let mut found: Vec<&str> = tables.rows("de/usage").iter().map(|row| text(row, "element")).collect();
     found.sort_unstable();
     assert_eq!(found, ["broken", "plain", "whole"]);
@@ -376,7 +376,7 @@ fn an_address_tells_a_country_and_never_another_region_than_the_keys_only_one() 
             "context": {"ip": "198.51.100.7:443"}, "properties": {"element": "a"}}]});
         assert_eq!(world.client().events(&server, &stated)["accepted"], 1);
         world.flush();
-        let tables = Tables::read(&world.data_dir());
+        let tables = Tables::read(&world);
         let of = |table: &str| {
             tables.rows(table).iter().map(|row| text(row, "country").to_owned()).collect::<Vec<_>>()
         };

@@ -82,7 +82,7 @@ fn what_the_readme_says_works_when_it_is_pasted() {
     let dir = tempfile::tempdir().unwrap();
     let Pasted { out, errors } = paste(README, dir.path());
     // What the SDKs sent is kept, though they would say nothing if it were not.
-    let tables = Tables::read(&dir.path().join("data"));
+    let tables = Tables::read(&Setup { dir: dir.path(), variables: &[] });
     assert_eq!(tables.events("app_open").len(), 2, "curl's and Segment's: {out}\n{errors}");
     assert_eq!(tables.rows("de/crash").len(), 1, "Sentry's: {out}\n{errors}");
     assert!(out.contains("\"taken\"") && out.contains("people"), "{out}\n{errors}");

@@ -56,7 +56,7 @@ fn one_short_id_of_two_people_is_two_events_and_a_login_makes_no_third() {
         assert_eq!(one(&world, event), "duplicate", "{id} {element}");
     }
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 8);
+    assert_eq!(Tables::read(&world).count(), 8);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn one_bad_value_costs_itself_or_its_event_on_every_protocol() {
         world.client().ask("POST", &path, &[], &envelope).unwrap().expect(200);
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let kept = |table: &str, column: &str, wanted: &str| {
         tables.rows(table).iter().filter(|row| text(row, column) == wanted).count()
     };
@@ -185,7 +185,7 @@ fn of_a_key_that_stands_twice_the_last_counts_everywhere() {
     let crash = "{}\n{\"type\":\"no\",\"type\":\"event\"}\n{\"user\":{\"id\":\"u\"},\"exception\":{\"values\":[{\"type\":\"No\",\"type\":\"Sentry\"}]}}\n";
     world.client().ask("POST", &path, &[], crash.as_bytes()).unwrap().expect(200);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let mut found: Vec<&str> = tables.rows("de/usage").iter().map(|row| text(row, "element")).collect();
     found.sort_unstable();
     assert_eq!(found, ["native", "segment"]);
@@ -237,7 +237,7 @@ fn a_time_is_read_in_its_unit_and_a_sent_at_that_cannot_be_true_moves_nothing() 
             .expect(200);
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let rows = || tables.rows("de/usage").iter().chain(tables.rows("de/crash"));
     assert_eq!(rows().count(), 4 + 3 + 1 + 1 + 3);
     for row in rows() {
@@ -269,7 +269,7 @@ fn sessions_of_sentry_keep_their_errors_and_what_an_sdk_has_lost_is_added_up() {
     post("client_report", report.clone());
     post("client_report", report);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let mut results: Vec<&str> = tables.rows("de/usage").iter().map(|row| text(row, "result")).collect();
     results.sort_unstable();
     assert_eq!(results, ["errored", "exited", "ok"]);
@@ -294,7 +294,7 @@ fn a_country_is_known_under_the_codes_that_people_use() {
         assert_eq!(answer["accepted"], 1, "{country} is {stored}: {answer}");
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let mut found: Vec<&str> = tables.rows("de/usage").iter().map(|row| text(row, "country")).collect();
     found.sort_unstable();
     assert_eq!(found, ["GB", "GB", "GR", "XK"]);

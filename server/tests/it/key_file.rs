@@ -47,3 +47,34 @@ fn a_key_file_that_is_missing_or_another_one_stops_the_start_and_forgets_no_with
     let answer = world.client().events(&world.keys.app, &events);
     assert_eq!((answer["accepted"].as_u64(), &answer["events"][0]["code"]), (Some(1), &json!("withdrawn")));
 }
+
+#[test]
+fn a_key_file_of_another_version_or_another_one_is_refused_by_commands_too() {
+    let mut world = World::new();
+    let events = batch("DE", vec![click("1", "anna", "a")]);
+    assert_eq!(world.client().events(&world.keys.app, &events)["accepted"], 1);
+    world.stop();
+    let key_file = world.dir().join("shoal.key");
+    let right = fs::read_to_string(&key_file).unwrap();
+    let other = right.replacen(&right.lines().last().unwrap()[3..20], "00000000000000000", 1);
+    for wrong in [right.replacen("shoal-keys 2", "shoal-keys 1", 1), other] {
+        assert_ne!(wrong, right);
+        write(&key_file, &wrong);
+        let told = world.try_start().unwrap_err();
+        assert!(told.contains("has not the keys of"), "{told}");
+        let setup = Setup { dir: world.dir(), variables: &[] };
+        let commands = [
+            &["keys", "create", "analyst", "--regions", "DE"][..],
+            &["keys", "shred", "--epoch", "de/2026-09-04.90", "--yes"],
+            &["keys", "rotate", "--table", "de/usage", "--day", "2026-11-22"],
+            &["keys", "migrate"],
+        ];
+        for command in commands {
+            let (code, out, errors) = setup.run(command);
+            assert!(code != 0 && errors.contains("has not the keys of"), "{command:?}: {out}{errors}");
+        }
+    }
+    write(&key_file, &right);
+    world.try_start().unwrap();
+    assert_eq!(world.client().events(&world.keys.app, &events)["duplicate"], 1);
+}

@@ -34,7 +34,9 @@
 //! | `restore` | nothing that is put back or taken away brings budget back |
 //! | `audit` | every question and every act on a key is written down, unchangeably; a query can be cancelled |
 //! | `retention` | expired days cannot be read, and then they are gone |
-//! | `delta` | others can read the tables |
+//! | `delta` | others can read the tables, by a copy in the clear |
+//! | `table_copies` | a copy in the clear has what the tables hold, is made on purpose alone, and is in the audit |
+//! | `sealed` | what lies in the data directory says nothing without its keys, and a key that is destroyed takes its day with it |
 //! | `worker` | the process of postprocessing SQL is ready at once and ends with its parent |
 //! | `configuration` | everything that is wrong with a configuration is told at once, and nothing starts with it |
 //! | `earlier` | a data directory of an earlier version is served like this version's own |
@@ -52,7 +54,7 @@
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
-//! both; `tables` reads what they wrote with other programs; `search` and `marks` are for the canary.
+//! both; `tables` reads what they wrote, by a copy in the clear, with other programs; `search` and `marks` are for the canary.
 #![allow(clippy::unwrap_used)]
 
 mod alone;
@@ -100,12 +102,15 @@ mod reload;
 mod restore;
 mod retention;
 mod sdk;
+mod sealed;
 mod search;
 mod senders;
 mod signals;
 mod smoke;
 mod stage;
+mod stored_keys;
 mod strangers;
+mod table_copies;
 mod table_faults;
 mod tables;
 mod texts;

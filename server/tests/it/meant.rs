@@ -73,7 +73,7 @@ fn a_withdrawal_holds_for_every_form_of_an_identifier() {
         world.client().post("/v1/batch", &world.keys.asserting.reveal(), body).expect(200);
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.count(), 2, "nobody who has withdrawn is kept as somebody new");
 }
 
@@ -115,7 +115,7 @@ fn what_names_nobody_is_no_identifier() {
         "{line}"
     );
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let subjects: BTreeSet<&str> = tables.rows("de/usage").iter().map(|row| text(row, "subject")).collect();
     assert_eq!((tables.count(), subjects.len()), (24, 2), "each phone is one subject, and nobody is one");
 }
@@ -123,7 +123,7 @@ fn what_names_nobody_is_no_identifier() {
 #[test]
 fn in_a_directory_of_before_the_new_form_of_pseudonyms_begins_with_the_next_epoch() {
     let subjects = |world: &World| -> BTreeSet<String> {
-        let tables = Tables::read(&world.data_dir());
+        let tables = Tables::read(&world);
         tables.rows("de/usage").iter().map(|row| text(row, "subject").to_owned()).collect()
     };
     let send = |world: &World, id: &str, install: &str| {
@@ -365,7 +365,7 @@ fn without_a_category_of_its_own_a_key_means_analytics() {
     send("4", json!({"Analytics": false}));
     send("5", json!({}));
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 2);
+    assert_eq!(Tables::read(&world).count(), 2);
     let server = world.key(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY))).reveal();
     assert_eq!(of_phone(&world, &server, 0), "withdrawn");
 }
@@ -384,5 +384,5 @@ fn a_body_with_a_byte_order_mark_is_read() {
         json!({"batch": [{"type": "track", "event": "app_open", "messageId": "m", "anonymousId": "i"}]});
     world.client().post("/v1/batch", &world.keys.asserting.reveal(), format!("{mark}{batch}")).expect(200);
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 2);
+    assert_eq!(Tables::read(&world).count(), 2);
 }

@@ -47,7 +47,7 @@ fn an_operator_sees_on_one_page_what_a_service_does() {
         event
     });
     assert_eq!(server.client.events(key.trim(), &batch("DE", events.collect()))["accepted"], 7);
-    until("the flush", || (Tables::read(&setup.data_dir()).count() == 7).then_some(()));
+    until("the flush", || (Tables::read(&setup).count() == 7).then_some(()));
     let status = until("the log to be empty", || {
         let (code, status) = json_of(&setup, "status");
         assert_eq!(code, 0);
@@ -171,7 +171,7 @@ fn an_officer_is_told_of_the_days_of_the_regions_of_the_key_and_of_no_number() {
     let accepted = json!({"accept_clock": day_text(world.now_ms()), "accept_share": true});
     let (dry, _) = told(&json!({"dry_run": true}));
     let (removed_all, lines) = told(&accepted);
-    assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+    assert_eq!(Tables::read(&world).count(), 0);
     assert_eq!((&removed_all, &dry), (&dry, &told(&accepted).0), "a run is told as one that finds nothing");
     assert_eq!(lines, told(&accepted).1);
     assert!(

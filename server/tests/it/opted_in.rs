@@ -136,7 +136,7 @@ fn totals_add_up_and_a_server_key_has_the_codes() {
     assert_eq!((&server["duplicate"], &server["rejected"]), (&json!(2), &json!(1)), "{server}");
     assert!(server.get("taken").is_none());
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 1);
+    assert_eq!(Tables::read(&world).count(), 1);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_request_waits_for_the_disk_whatever_becomes_of_its_events() {
     assert_eq!(send(shipped, vec![click("3", "u", "a"), click("4", "gone", "a")]), 1, "some of each");
     assert_eq!(send(server, vec![click("5", "gone", "a")]), 0, "a server is told and need not wait");
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 2);
+    assert_eq!(Tables::read(&world).count(), 2);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn what_is_above_a_subjects_limit_is_taken_too_and_waited_for() {
     assert_eq!((send(&world.keys.shipped, "2"), &first["taken"]), (first.clone(), &json!(1)));
     assert_eq!(send(&world.keys.app, "3")["events"][0]["code"], "subject_day_limit");
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 1);
+    assert_eq!(Tables::read(&world).count(), 1);
 }
 
 #[test]

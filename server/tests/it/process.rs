@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::http::Client;
+use crate::tables::Stored;
 
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -58,6 +59,10 @@ impl Setup<'_> {
             .env("SHOAL_RETENTION_CRON", "")
             .envs(self.variables.iter().copied());
         command
+    }
+
+    fn variable(&self, name: &str) -> Option<PathBuf> {
+        self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
     }
 
     /// Runs a command of the binary to its end: exit code, standard output, standard error.
@@ -122,6 +127,21 @@ impl Setup<'_> {
             Some([addr("serving")?, addr("metrics for")?])
         });
         Process { child, log, client: Client(addr), metrics: Client(metrics) }
+    }
+}
+
+impl Stored for Setup<'_> {
+    fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.variable("SHOAL_KEY_FILE").unwrap_or_else(|| self.dir.join("shoal.key"))
+    }
+
+    fn data_key_dir(&self) -> PathBuf {
+        let beside = || PathBuf::from(format!("{}.data", self.key_file().display()));
+        self.variable("SHOAL_DATA_KEY_DIR").unwrap_or_else(beside)
     }
 }
 

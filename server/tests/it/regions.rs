@@ -27,7 +27,7 @@ fn every_file_belongs_to_one_region() {
         world.client().post("/v1/consents", &world.keys.app, consent.to_string()).expect(200);
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     for (country, directory) in PLACES {
         let rows = tables.rows(&format!("{directory}/usage"));
         assert_eq!(rows.len(), 1);
@@ -73,7 +73,7 @@ fn no_region_by_default_and_none_that_the_key_may_not_write_to() {
     // With one region only there is no doubt.
     assert_eq!(world.client().events(&german, &nowhere)["accepted"], 1);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     assert_eq!(tables.count(), 1);
     assert_eq!(text(&tables.rows("de/usage")[0], "country"), "ZZ");
 }
@@ -103,7 +103,7 @@ fn one_person_has_unrelated_pseudonyms_in_regions_programmes_and_epochs() {
         }
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     // 4 regions, 2 programmes, 2 epochs; twice the same within each.
     assert_eq!(tables.count(), 24);
     assert_eq!(subjects(&tables).len(), 16);
@@ -124,7 +124,7 @@ fn one_person_has_unrelated_pseudonyms_in_regions_programmes_and_epochs() {
         other.client().events(&other.keys.app, &batch(country, events(country, NOON_MS)));
     }
     other.flush();
-    assert!(subjects(&Tables::read(&other.data_dir())).is_disjoint(&first));
+    assert!(subjects(&Tables::read(&other)).is_disjoint(&first));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn the_key_file_is_private_outside_the_data_and_keeps_pseudonyms_across_restarts
     world.restart(|_| {});
     world.client().events(&world.keys.app, &batch("DE", vec![click("2", "anna", "b")]));
     world.flush();
-    assert_eq!(subjects(&Tables::read(&world.data_dir())).len(), 1);
+    assert_eq!(subjects(&Tables::read(&world)).len(), 1);
     let file = world.dir().join("shoal.key");
     assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     assert!(!file.starts_with(world.data_dir()));

@@ -250,7 +250,7 @@ fn definitions_are_reloaded_under_load_and_nothing_is_lost_refused_or_half_taken
     };
     assert!((people("true") - 151.0).abs() < 100.0 && people("false").abs() < 100.0, "{answer}");
     assert!(server.terminate().success());
-    everything_is_there(&Tables::read(&setup.data_dir()), &sent);
+    everything_is_there(&Tables::read(&setup), &sent);
     each_reload_has_its_line(&setup);
 }
 

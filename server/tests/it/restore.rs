@@ -5,15 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use shoal_files::Sealing;
+use shoal_privacy::keyring::{Keyring, Sealed};
 use shoal_schemas::calendar::day_of;
-use shoal_storage::{BudgetLedger, DayLimits};
+use shoal_storage::{BudgetLedger, DayLimits, LedgerFiles};
 
 use crate::audit::{lines, verify};
 use crate::ledger::{ask, block, sql, world};
 use crate::process::Setup;
 use crate::query::rows;
 use crate::stage::{DAY_MS, NOON_MS, World};
-use crate::tables::copy;
+use crate::tables::{Stored as _, copy};
 
 fn pay(world: &World, mark: &str) -> serde_json::Value {
     ask(world, &json!({"sql": sql(mark)})).expect(200).json()
@@ -143,8 +145,11 @@ fn a_record_of_limits_that_is_gone_or_older_keeps_the_service_from_starting() {
 
 /// The limits of a subject's day that a stopped service's files know.
 fn limits(world: &World) -> DayLimits {
-    let ledger = BudgetLedger::open(&world.data_dir(), &world.marks_dir()).unwrap();
-    ledger.day_limits().unwrap()
+    let text = fs::read_to_string(world.key_file()).unwrap();
+    let key = Keyring::parse(&text).unwrap().sealing_key(Sealed::Ledger);
+    let sealing = Sealing { key, is_writing: false };
+    let files = LedgerFiles::read_sealed(&world.data_dir(), &world.marks_dir(), Some(&sealing)).unwrap();
+    BudgetLedger::of(files).unwrap().day_limits().unwrap()
 }
 
 #[test]

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::process::Setup;
 use crate::search::unpacked;
-use crate::stage::{DAY_MS, NOON_MS, POLICY, TODAY, World, batch, click, day_text, real_day};
+use crate::stage::{
+    DAY_MS, NOON_MS, POLICY, TODAY, World, batch, click, day_text, encrypted_and_clear, real_day,
+};
 use crate::tables::{Tables, cells, files, text};
 
 /// Days that performance events of the user-experience programme are kept after their own.
@@ -23,6 +25,11 @@ const PEOPLE: u64 = 60;
 /// A world with events of people on three days in two regions.
 fn world_with_events() -> World {
     let world = World::new();
+    send_events(&world);
+    world
+}
+
+fn send_events(world: &World) {
     for day in 0..3 {
         for country in ["DE", "US"] {
             let requests = (0..PEOPLE).map(|person| {
@@ -34,7 +41,6 @@ fn world_with_events() -> World {
         }
     }
     world.flush();
-    world
 }
 
 /// The noisy number of people on a day, or none when the day cannot be asked. `mark` makes it another question: one that
@@ -64,9 +70,10 @@ fn pseudonyms(tables: &Tables, day: &str) -> BTreeSet<String> {
     rows.map(|(_, row)| text(row, "subject").to_owned()).collect()
 }
 
-/// Everything on the disk: files as they are, records of the log and cells of Parquet files unpacked.
+/// Everything on the disk: files as they are, records of the log and cells of Parquet files unpacked. Those of encrypted files are read
+/// by a copy, which has what the keys that are there can read.
 fn disk(world: &World) -> Vec<u8> {
-    let mut all = cells(&world.data_dir());
+    let mut all = cells(world);
     for file in files(&world.data_dir()) {
         let bytes = std::fs::read(&file).unwrap();
         if file.extension().is_some_and(|e| e == "log") {
@@ -95,35 +102,39 @@ fn run(world: &World, dry_run: bool) {
 
 #[test]
 fn an_expired_day_cannot_be_read_and_then_is_gone() {
-    let world = world_with_events();
-    let tables = Tables::read(&world.data_dir());
+    encrypted_and_clear(|_| {}, |world| expiry(world));
+}
+
+fn expiry(world: &World) {
+    send_events(world);
+    let tables = Tables::read(world);
     let (oldest, kept) = (pseudonyms(&tables, "2026-11-20"), pseudonyms(&tables, TODAY));
     let of_a_day = 2 * PEOPLE;
     assert_eq!((oldest.len() as u64, kept.len() as u64), (of_a_day, of_a_day));
     // The last half minute in which the oldest day is kept (a question ends with it), and the first in which it is not.
     let expiry_ms = MIDNIGHT_MS - 2 * DAY_MS + (KEPT_DAYS + 1) * DAY_MS;
     world.set_now_ms(expiry_ms - 30_000);
-    let answered = people(&world, "2026-11-20", "a");
+    let answered = people(world, "2026-11-20", "a");
     assert!(answered.is_some_and(|n| n > 20.0), "still there");
     world.set_now_ms(expiry_ms);
     assert!(
-        people(&world, "2026-11-20", "b").is_none_or(|n| n < 20.0),
+        people(world, "2026-11-20", "b").is_none_or(|n| n < 20.0),
         "not readable, though still on the disk"
     );
-    assert!(people(&world, "2026-11-21", "b").is_some_and(|n| n > 20.0));
-    assert_eq!(people(&world, "2026-11-20", "a"), answered, "an anonymous answer that was given stays");
-    let bytes = disk(&world);
+    assert!(people(world, "2026-11-21", "b").is_some_and(|n| n > 20.0));
+    assert_eq!(people(world, "2026-11-20", "a"), answered, "an anonymous answer that was given stays");
+    let bytes = disk(world);
     assert!(oldest.iter().all(|p| contains(&bytes, p.as_bytes())), "the search must find what is there");
 
-    run(&world, true);
-    assert_eq!(kept_rows(&world), 3 * of_a_day, "a dry run changes nothing");
-    run(&world, false);
+    run(world, true);
+    assert_eq!(kept_rows(world), 3 * of_a_day, "a dry run changes nothing");
+    run(world, false);
 
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(world);
     assert_eq!(tables.count() as u64, 2 * of_a_day);
     assert!(pseudonyms(&tables, "2026-11-20").is_empty());
     assert_eq!(pseudonyms(&tables, TODAY), kept);
-    let bytes = disk(&world);
+    let bytes = disk(world);
     for pseudonym in &oldest {
         assert!(!contains(&bytes, pseudonym.as_bytes()), "in hexadecimal");
         assert!(!contains(&bytes, &hex::decode(pseudonym).unwrap()), "as bytes");
@@ -131,8 +142,8 @@ fn an_expired_day_cannot_be_read_and_then_is_gone() {
     assert!(kept.iter().all(|p| contains(&bytes, p.as_bytes())), "the others stay");
     assert!(files(&world.data_dir()).iter().all(|f| !f.to_string_lossy().contains("day=2026-11-20")));
     assert!(!contains(&bytes, b"day=2026-11-20"), "no entry of a table's log names its files");
-    run(&world, false);
-    assert_eq!(kept_rows(&world), 2 * of_a_day, "a second run has nothing to do");
+    run(world, false);
+    assert_eq!(kept_rows(world), 2 * of_a_day, "a second run has nothing to do");
 }
 
 #[test]
@@ -141,7 +152,7 @@ fn retention_goes_on_after_a_restart_and_late_events_stay_out() {
     world.set_now_ms(MIDNIGHT_MS + (KEPT_DAYS + 1) * DAY_MS);
     world.restart(|_| {});
     run(&world, false);
-    assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+    assert_eq!(Tables::read(&world).count(), 0);
     let late = json!({"id": "late", "event": "api_request", "user_id": "u", "time": MIDNIGHT_MS,
         "properties": {"endpoint": "/v1/x", "duration_ms": 10}});
     let answer = world.client().events(&world.keys.app, &batch("DE", vec![late]));
@@ -151,7 +162,7 @@ fn retention_goes_on_after_a_restart_and_late_events_stay_out() {
     fresh["time"] = json!(world.now_ms());
     assert_eq!(world.client().events(&world.keys.app, &batch("DE", vec![fresh]))["accepted"], 1);
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 1);
+    assert_eq!(Tables::read(&world).count(), 1);
 }
 
 #[test]
@@ -171,7 +182,7 @@ fn the_schedule_runs_by_itself() {
 }
 
 fn kept_rows(world: &World) -> u64 {
-    Tables::read(&world.data_dir()).count() as u64
+    Tables::read(&world).count() as u64
 }
 
 /// What a run is told that must not remove anything, over its route.
@@ -219,7 +230,7 @@ fn a_clock_that_steps_five_years_ahead_empties_no_table() {
     world.restart(|_| {});
     refused(&world, &json!({}));
     world.set_now_ms(NOON_MS + 4 * 3_600_000);
-    assert_eq!(Tables::read(&world.data_dir()).count() as u64, all);
+    assert_eq!(Tables::read(&world).count() as u64, all);
     assert!(people(&world, TODAY, "y").is_some_and(|n| n > 20.0), "and nothing is hidden any more");
     world.stop();
     // What was refused, and by whom, is in the audit.
@@ -276,10 +287,10 @@ fn the_command_refuses_a_clock_that_nothing_speaks_for_again_and_again() {
     assert_eq!(run(&["--accept-clock", "2020-01-01"]).0, 2);
     let (code, _, errors) = run(&["--accept-clock", &real_day()]);
     assert!(code == 1 && errors.contains("3 of 3 rows") && errors.contains("percent"), "{errors}");
-    assert_eq!(Tables::read(&world.data_dir()).count(), 3);
+    assert_eq!(Tables::read(&world).count(), 3);
     let (code, out, errors) = run(&["--accept-clock", &real_day(), "--accept-share"]);
     assert!(code == 0 && out.contains("3 rows"), "{out}{errors}");
-    assert_eq!(Tables::read(&world.data_dir()).count(), 0);
+    assert_eq!(Tables::read(&world).count(), 0);
     assert_eq!(run(&[]).0, 0, "what was accepted is known");
     assert!(setup.run(&["audit", "show"]).1.contains("accepted_share true"));
 }
@@ -295,7 +306,7 @@ fn a_clock_that_is_set_back_stops_no_flush() {
     // One that says no date of its own, which would be after the event.
     body["consent"] = json!({"policy_version": POLICY});
     assert_eq!(world.client().events(&world.keys.app, &body)["accepted"], 1);
-    crate::process::until("the flush", || (Tables::read(&world.data_dir()).count() == 1).then_some(()));
+    crate::process::until("the flush", || (Tables::read(&world).count() == 1).then_some(()));
 }
 
 #[test]
@@ -343,7 +354,7 @@ fn a_linked_day_fails_a_run_and_stops_the_start_until_it_is_in_its_place() {
     symlink(&real, &data).unwrap();
     world.restart(|_| {});
     run(&world, false);
-    assert!(!day.exists() && Tables::read(&real).count() == 0);
+    assert!(!day.exists() && Tables::read(&world).count() == 0);
 }
 
 #[test]

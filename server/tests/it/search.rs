@@ -147,11 +147,13 @@ fn percent(text: &str, must: impl Fn(u8) -> bool) -> Vec<u8> {
     out
 }
 
-/// The payloads of all records in a file of the write-ahead log; its format is drawn in `ingest/src/log/record.rs`.
+/// The payloads of all records in a file of the write-ahead log that are not encrypted; its format is drawn in
+/// `ingest/src/log/record.rs`. Of encrypted ones the bytes are all there is.
 pub(crate) fn unpacked(file: &[u8]) -> Vec<u8> {
     let number = |at: usize| u32::from_le_bytes(*file[at..].first_chunk().unwrap()) as usize;
     let mut payloads = Vec::new();
-    for at in (0..file.len()).step_by(4096).filter(|at| file[*at..].starts_with(b"SHL1")) {
+    let is_plain = |at: &usize| file[*at..].starts_with(b"SHL1") && file[at + 6] == 0;
+    for at in (0..file.len()).step_by(4096).filter(is_plain) {
         let (is_packed, stored, plain) = (file[at + 5] == 1, number(at + 24), number(at + 28));
         let payload = &file[at + 40..at + 40 + stored];
         match is_packed {

@@ -35,7 +35,7 @@ fn an_event_is_taken_once_answered_about_and_gone_on_time() {
     let ran = world.client().post("/v1/retention/runs", &world.keys.officer, asked).expect(200);
     let last: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
     assert_eq!(last["report"]["failed"], json!([]), "{last}");
-    assert_eq!(crate::tables::Tables::read(&world.data_dir()).count(), 0);
+    assert_eq!(crate::tables::Tables::read(&world).count(), 0);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::http::Client;
+use crate::tables::{Stored, clear_and_sealed};
 
 /// 2026-11-22T12:00:00Z, the time at which every world begins.
 pub(crate) const NOON_MS: i64 = 1_795_348_800_000;
@@ -237,6 +238,38 @@ impl World {
     /// The directory that holds the data directory and the key file.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
+    }
+}
+
+/// Runs a test of what reaches the disk twice: over tables that are encrypted, as they are unless a setting says otherwise, whose cells
+/// are searched in a copy; and over tables in the clear, of which every cell of every file is searched where it lies.
+pub(crate) fn encrypted_and_clear(edit: impl Fn(&mut Config), test: impl Fn(&mut World)) {
+    for encrypt in [true, false] {
+        let mut world = World::with(|config| {
+            edit(config);
+            config.storage.encrypt = encrypt;
+        });
+        test(&mut world);
+        let (clear, sealed) = clear_and_sealed(&world.config.data_dir);
+        assert_eq!(
+            (clear == 0, sealed == 0),
+            (encrypt, !encrypt),
+            "{clear} in the clear, {sealed} encrypted"
+        );
+    }
+}
+
+impl Stored for World {
+    fn data_dir(&self) -> PathBuf {
+        self.config.data_dir.clone()
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.config.key_file.clone()
+    }
+
+    fn data_key_dir(&self) -> PathBuf {
+        self.config.data_key_dir()
     }
 }
 

@@ -1,14 +1,108 @@
-//! What others see: the tables as Python's `deltalake` reads them, and every cell of every Parquet file there is.
+//! What others see: a copy of the tables in the clear as Python's `deltalake` reads it, and every cell of every Parquet file there is.
 //!
-//! Invariant: nothing of Shoal's own code reads here. Needs `SHOAL_TEST_PYTHON`, which `./test` sets.
+//! The files of tables are encrypted, so `shoal tables copy --decrypt` reads them, with the keys of the service under test, and nothing
+//! of Shoal's own code reads after that. The command runs on a directory of its own, in which links lead to the tables: so a copy
+//! leaves no line in the audit of the service under test, and is no sign of the time to it. Definitions that keep every day for good
+//! are given to it, so that it has all that the tables hold, whatever day it is: what an expired day is to a copy is tested in
+//! `table_copies`.
+//!
+//! Needs `SHOAL_TEST_PYTHON`, which `./test` sets.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use shoal_schemas::{Kind, Programme, Region};
+use tempfile::TempDir;
+
+/// Where tables are, and the keys that they are read with.
+pub(crate) trait Stored {
+    /// The data directory.
+    fn data_dir(&self) -> PathBuf;
+    /// The file of the regions' secrets.
+    fn key_file(&self) -> PathBuf;
+    /// The directory of the data keys.
+    fn data_key_dir(&self) -> PathBuf;
+}
+
+impl<T: Stored> Stored for &T {
+    fn data_dir(&self) -> PathBuf {
+        (**self).data_dir()
+    }
+
+    fn key_file(&self) -> PathBuf {
+        (**self).key_file()
+    }
+
+    fn data_key_dir(&self) -> PathBuf {
+        (**self).data_key_dir()
+    }
+}
+
+/// A copy of all tables in the clear, which is gone when it is dropped.
+pub(crate) struct Copy {
+    dir: TempDir,
+    /// What the command said, as JSON, and whether it has succeeded.
+    pub(crate) told: Value,
+    pub(crate) is_whole: bool,
+    pub(crate) errors: String,
+}
+
+impl Copy {
+    /// Copies all tables, whatever day they are of.
+    pub(crate) fn of(stored: &impl Stored) -> Copy {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, definitions) = (dir.path().join("data"), dir.path().join("definitions"));
+        for region in Region::ALL.iter().map(|region| region.as_str().to_lowercase()) {
+            let tables = stored.data_dir().join(&region).join("tables");
+            fs::create_dir_all(data.join(&region)).unwrap();
+            if tables.is_dir() {
+                symlink(tables.canonicalize().unwrap(), data.join(&region).join("tables")).unwrap();
+            }
+        }
+        fs::create_dir(&definitions).unwrap();
+        fs::write(definitions.join("retention.toml"), kept_for_good()).unwrap();
+        let done = Command::new(env!("CARGO_BIN_EXE_shoal"))
+            .env_clear()
+            .env("SHOAL_DATA_DIR", &data)
+            .env("SHOAL_KEY_FILE", stored.key_file())
+            .env("SHOAL_DATA_KEY_DIR", stored.data_key_dir())
+            .env("SHOAL_SCHEMAS_DIR", &definitions)
+            .args(["tables", "copy", "--decrypt", "--json"])
+            .arg(dir.path().join("copy"))
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&done.stderr).into_owned();
+        let told =
+            serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("no copy was made: {errors}"));
+        Copy { dir, told, is_whole: done.status.success(), errors }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("copy")
+    }
+
+    /// Its tables.
+    pub(crate) fn tables(&self) -> Tables {
+        Tables::in_the_clear(&self.path())
+    }
+}
+
+/// Definitions by which no day expires for as long as they can say, which is ten years.
+fn kept_for_good() -> String {
+    let mut text = String::new();
+    for (programme, kind) in Programme::ALL.iter().flat_map(|p| Kind::ALL.iter().map(move |k| (p, k))) {
+        let entry = format!("[[retention]]\nprogramme = \"{programme}\"\nkind = \"{kind}\"\ndays = 3653\n");
+        writeln!(text, "{entry}").unwrap();
+    }
+    text
+}
 
 /// A row by column names; digests as hexadecimal digits, times as text.
 pub(crate) type Row = Map<String, Value>;
@@ -21,13 +115,20 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Row>,
 }
 
-/// All tables of a data directory, by `<region>/<kind>`.
+/// All tables, by `<region>/<kind>`.
 pub(crate) struct Tables(pub(crate) BTreeMap<String, Table>);
 
 impl Tables {
-    /// Reads all of them.
-    pub(crate) fn read(data_dir: &Path) -> Tables {
-        let output = script("read_tables.py", &[data_dir.to_str().unwrap()]);
+    /// Reads all of them, by a copy in the clear, which must have every row.
+    pub(crate) fn read(stored: &impl Stored) -> Tables {
+        let copy = Copy::of(stored);
+        assert!(copy.is_whole, "{}", copy.errors);
+        copy.tables()
+    }
+
+    /// Reads the tables of a directory that is laid out as a data directory and whose files are in the clear.
+    pub(crate) fn in_the_clear(dir: &Path) -> Tables {
+        let output = script("read_tables.py", &[dir.to_str().unwrap()]);
         Tables(serde_json::from_slice(&output.stdout).unwrap())
     }
 
@@ -53,9 +154,33 @@ pub(crate) fn text<'r>(row: &'r Row, column: &str) -> &'r str {
     row.get(column).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Every cell of every Parquet file under a directory, whether a table knows it or not, and the files' own metadata.
-pub(crate) fn cells(data_dir: &Path) -> Vec<u8> {
-    script("read_files.py", &[data_dir.to_str().unwrap()]).stdout
+/// Every cell of every live file of every table, by a copy in the clear, and every cell of every Parquet file in the clear that lies in
+/// the data directory, whether a table knows it or not; and the files' own metadata. An encrypted file that no table knows has no
+/// cell that anybody can read: its bytes are searched like those of every other file.
+pub(crate) fn cells(stored: &impl Stored) -> Vec<u8> {
+    let copy = Copy::of(stored);
+    assert!(copy.is_whole, "{}", copy.errors);
+    let mut all = cells_in(&copy.path());
+    all.extend(cells_in(&stored.data_dir()));
+    all
+}
+
+/// Every cell of every Parquet file in the clear under a directory, and the files' own metadata.
+pub(crate) fn cells_in(dir: &Path) -> Vec<u8> {
+    script("read_files.py", &[dir.to_str().unwrap()]).stdout
+}
+
+/// How many files with rows there are under a directory: in the clear, and encrypted. The checkpoints of a table's log are in the clear,
+/// as all of it is.
+pub(crate) fn clear_and_sealed(dir: &Path) -> (usize, usize) {
+    let is_data = |path: &PathBuf| {
+        path.extension().is_some_and(|e| e == "parquet") && path.to_string_lossy().contains("/day=")
+    };
+    let parquet = files(dir).into_iter().filter(is_data);
+    let begins: Vec<Vec<u8>> = parquet.map(|path| fs::read(path).unwrap()[..4].to_vec()).collect();
+    let of = |magic: &[u8]| begins.iter().filter(|begin| **begin == magic).count();
+    assert_eq!(of(b"PAR1") + of(b"PARE"), begins.len(), "files that are neither");
+    (of(b"PAR1"), of(b"PARE"))
 }
 
 /// Runs a script of `tests/sdk/`, which must succeed.

@@ -30,7 +30,7 @@ fn no_path_is_a_dimension_in_any_protocol() {
         .unwrap()
         .expect(200);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let mut screens: Vec<_> = tables.rows("de/usage").iter().map(|row| text(row, "screen")).collect();
     screens.sort_unstable();
     assert_eq!(screens, ["/account/{}", "/device/{}"]);
@@ -53,7 +53,7 @@ fn nothing_that_identifies_is_kept_of_free_text() {
     let events = said.iter().map(|message| crash(serial, message)).collect();
     assert_eq!(world.client().events(&world.keys.app, &batch("DE", events))["accepted"], said.len());
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let kept: String = tables.rows("de/crash").iter().map(|row| text(row, "message")).collect();
     for gone in [
         "7j0a",
@@ -106,7 +106,7 @@ fn texts_for_which_there_is_no_work_left_are_withheld_and_counted() {
     let events = vec![crash("in-1", "all is well"), crash("in-2", &message), crash("in-3", "call me")];
     assert_eq!(world.client().events(&world.keys.app, &batch("DE", events))["accepted"], 3);
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let mut kept: Vec<_> = tables.rows("de/crash").iter().map(|row| text(row, "message")).collect();
     kept.sort_unstable();
     assert_eq!(kept, ["<text>", "<text>", "all is well"]);

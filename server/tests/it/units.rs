@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use shoal_anonymity::budget::Preset;
+use shoal_server::Config;
 
 use crate::http::Answer;
 use crate::process::until;
 use crate::query::rows;
 use crate::search::Searcher;
-use crate::stage::{DAY_MS, NOON_MS, TODAY, World};
+use crate::stage::{DAY_MS, NOON_MS, TODAY, World, encrypted_and_clear};
 use crate::tables::{Tables, cells, files, text};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -17,10 +18,12 @@ const PHONE: &str = "198.51.100.77";
 
 /// A service behind a proxy that tells where requests come from.
 fn world() -> World {
-    World::with(|config| {
-        config.http.trust_forwarded_for = true;
-        config.query.preset = Preset::Internal;
-    })
+    World::with(settings)
+}
+
+fn settings(config: &mut Config) {
+    config.http.trust_forwarded_for = true;
+    config.query.preset = Preset::Internal;
 }
 
 /// A crash before anybody has logged in.
@@ -40,7 +43,7 @@ fn post(world: &World, forwarded: &str, events: &[Value]) -> Answer {
 /// Pseudonyms of the crashes of a type.
 fn subjects(world: &World, exception: &str) -> BTreeSet<String> {
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let of_type = tables.rows("de/crash").iter().filter(|row| text(row, "exception_type") == exception);
     of_type.map(|row| text(row, "subject").to_owned()).collect()
 }
@@ -124,25 +127,28 @@ fn no_clock_that_was_set_destroys_a_unit_key_or_makes_a_second_one() {
 
 #[test]
 fn a_restart_splits_no_unit_and_after_the_late_window_its_key_is_gone() {
-    let mut world = world();
-    post(&world, PHONE, &[crash("1", "E")]);
+    encrypted_and_clear(settings, late_window);
+}
+
+fn late_window(world: &mut World) {
+    post(world, PHONE, &[crash("1", "E")]);
     world.restart(|_| {});
-    post(&world, PHONE, &[crash("2", "E")]);
+    post(world, PHONE, &[crash("2", "E")]);
     world.set_now_ms(NOON_MS + 3 * DAY_MS);
-    post(&world, PHONE, &[crash("3", "E")]);
-    assert_eq!((subjects(&world, "E").len(), key_files(&world)), (1, 1));
+    post(world, PHONE, &[crash("3", "E")]);
+    assert_eq!((subjects(world, "E").len(), key_files(world)), (1, 1));
     world.set_now_ms(NOON_MS + 4 * DAY_MS);
-    post(&world, PHONE, &[crash("4", "E")]);
-    assert_eq!(subjects(&world, "E").len(), 2);
+    post(world, PHONE, &[crash("4", "E")]);
+    assert_eq!(subjects(world, "E").len(), 2);
     // A clock that was set is believed after an hour.
     world.pass_ms(HOUR_MS + 600_000);
-    until("the key to be destroyed", || (key_files(&world) == 0).then_some(()));
-    post(&world, "198.51.100.78", &[crash("5", "E")]);
-    assert_eq!(subjects(&world, "E").len(), 2, "late ones are the app's");
+    until("the key to be destroyed", || (key_files(world) == 0).then_some(()));
+    post(world, "198.51.100.78", &[crash("5", "E")]);
+    assert_eq!(subjects(world, "E").len(), 2, "late ones are the app's");
     // No address, of all of this, is on the disk in any form.
     let searcher = Searcher::new(&[PHONE, "198.51.100.78"]);
     let mut hits = searcher.hits_in_files(world.dir());
-    hits.extend(searcher.hits(&cells(&world.data_dir())));
+    hits.extend(searcher.hits(&cells(world)));
     assert!(hits.is_empty(), "{}", hits.join("\n"));
 }
 

@@ -87,7 +87,7 @@ fn no_claim_and_no_clock_brings_back_what_was_withdrawn() {
     assert_eq!(answer(NOON_MS + 11 * MINUTE_MS), answer(built), "a new one is answered alike");
     assert_eq!(outcome(&world, &event("k-new", "u", 11)), "accepted");
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 1);
+    assert_eq!(Tables::read(&world).count(), 1);
 }
 
 #[test]

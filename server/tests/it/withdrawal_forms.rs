@@ -213,7 +213,7 @@ fn who_withdraws_in_a_whole_message_of_a_batch_that_is_refused_is_recorded() {
     }
     world.flush();
     // What is whole before a cut is an event like any other; of what is refused none is kept.
-    assert_eq!(Tables::read(&world.data_dir()).count(), 1);
+    assert_eq!(Tables::read(&world).count(), 1);
     // Who agrees in such a batch has agreed to nothing: what says otherwise may be missing.
     let agreed =
         json!({"context": {"consent": {"categoryPreferences": {"Analytics": true}}, "country": "DE"}});
@@ -305,7 +305,7 @@ fn a_refusal_of_a_batch_counts_for_a_message_of_segment_with_a_consent_of_its_ow
         world.client().post("/v1/batch", &world.keys.app, body.to_string()).expect(200);
     }
     world.flush();
-    assert_eq!(Tables::read(&world.data_dir()).count(), 1, "of the last batch, which refuses nothing");
+    assert_eq!(Tables::read(&world).count(), 1, "of the last batch, which refuses nothing");
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn what_nobody_sees_in_an_identifier_makes_no_other_person() {
         assert_eq!(outcome(&world, &other), "withdrawn", "{unseen:?}");
     }
     world.flush();
-    let tables = Tables::read(&world.data_dir());
+    let tables = Tables::read(&world);
     let subjects: BTreeSet<&str> = tables.rows("de/usage").iter().map(|row| text(row, "subject")).collect();
     assert_eq!(subjects.len(), 6);
 }

@@ -1,6 +1,6 @@
-"""Reads every Delta table under a data directory with the `deltalake` package and prints one JSON document.
+"""Reads every Delta table of a copy in the clear with the `deltalake` package and prints one JSON document.
 
-usage: read_tables.py DATA_DIR -> {"us/usage": {"partitions": [..], "schema": {name: type}, "rows": [{..}]}, ..}
+usage: read_tables.py DIR -> {"us/usage": {"partitions": [..], "schema": {name: type}, "rows": [{..}]}, ..}
 Digests are printed as hex, times as ISO 8601.
 """
 

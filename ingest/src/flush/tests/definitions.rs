@@ -124,7 +124,7 @@ async fn service(steps: Vec<Step>) {
     let (old, new) = (Version::embedded(), Version::grown());
     let definitions = InForce::new(Arc::clone(&old.registry));
     let (mut medium, sink) = (Faulty::default(), Memory::default());
-    let (mut branch, mut flusher) = flusher_of(&medium, &sink, definitions.clone()).unwrap();
+    let (mut branch, mut flusher) = flusher_of(&medium, &sink, definitions.clone(), &sealing(true)).unwrap();
     let (mut is_reloaded, mut expected) = (false, BTreeMap::new());
     for step in steps {
         match step {
@@ -149,7 +149,7 @@ async fn service(steps: Vec<Step>) {
             Step::Flush => drop(flusher.run_once(NOW_MS, true).await.unwrap()),
             Step::Cut => {
                 medium = medium.after_power_cut(7);
-                (branch, flusher) = flusher_of(&medium, &sink, definitions.clone()).unwrap();
+                (branch, flusher) = flusher_of(&medium, &sink, definitions.clone(), &sealing(true)).unwrap();
             }
         }
     }
@@ -172,7 +172,8 @@ proptest! {
 async fn a_segment_ends_where_the_names_change_and_not_where_they_stay() {
     let (old, new, as_before) = (Version::embedded(), Version::grown(), Version::embedded());
     let (medium, sink) = (Faulty::default(), Memory::default());
-    let (branch, flusher) = flusher_of(&medium, &sink, InForce::new(Arc::clone(&new.registry))).unwrap();
+    let (branch, flusher) =
+        flusher_of(&medium, &sink, InForce::new(Arc::clone(&new.registry)), &sealing(true)).unwrap();
     for (id, version) in [&old, &as_before, &old, &new, &new, &old].into_iter().enumerate() {
         branch.log.append(version.click(id as u64)).await.unwrap();
     }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::*;
-use crate::log::segment::file_name;
+use crate::log::shelf::file_name;
 
 #[tokio::test]
 async fn a_segment_for_which_there_is_no_room_when_it_is_begun_is_a_full_disk_and_no_end() {

@@ -1,0 +1,198 @@
+//! Acts on the keys that lie in the key store: those that files of tables are encrypted with, one for each table and day, and those of
+//! pseudonym epochs. A running service does them itself, because it has keys in its memory.
+//!
+//! ```json
+//! {"seq":9,"prev":"..","at_ms":1795348800000,"act":"stored_key_shred","id":"<uuid>","key":null,"role":"operator","outcome":"done",
+//!  "region":"DE","table":"usage","day":"2026-11-30","keys":1,"files":3,"rows":4711,"hash":".."}
+//! ```
+//! The line of an epoch has its first day as `day` and its `days`, and no `table`.
+//!
+//! Invariants: a day leaves the table before its keys go, so that no question meets a file that cannot be read; keys that are in use are
+//! not destroyed by mistake: those of an epoch that is not over are kept unless they are lost. An act whose line of the audit cannot be
+//! written is an error. Not here: the files of keys (`shoal-storage`, `keys`), the commands (`cli/keys_stored.rs`).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
+use shoal_language::calendar::day_text;
+use shoal_schemas::calendar::day_of;
+use shoal_schemas::{Kind, Region};
+use shoal_storage::{EpochKeys, EpochScope, Kept, KeyScope, StorageError, Store, Table};
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KeyAct {
+    /// A new key for a day of a table, since 1970-01-01, and its files written anew with it. The keys of before stay as long as the day,
+    /// because backups need them.
+    Rotate(Region, Kind, i32),
+    /// The end of a day of a table: its rows, and its keys.
+    ShredDay(Region, Kind, i32),
+    /// The end of the keys of a pseudonym epoch: its first day, and how many days it has.
+    ShredEpoch(Region, i32, u32),
+}
+
+/// What an act has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeysDone {
+    /// Keys that were destroyed.
+    pub(crate) keys: u64,
+    /// Files that were written anew, or left the table.
+    pub(crate) files: u64,
+    /// Rows in them.
+    pub(crate) rows: u64,
+}
+
+#[derive(Clone, Serialize)]
+struct Fields {
+    region: Region,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<Kind>,
+    day: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    days: Option<u32>,
+    #[serde(flatten)]
+    done: KeysDone,
+}
+
+/// What became of the keys of an epoch.
+enum Shredded {
+    /// There are none any more; whether there were any.
+    Done(bool),
+    InUse,
+    Unknown,
+}
+
+/// Where keys are, and what has to know of it.
+pub(crate) struct StoredKeys<'k> {
+    /// All of its tables are open.
+    pub(crate) store: &'k Store,
+    pub(crate) epochs: &'k EpochKeys,
+    /// The epochs whose keys data were made with, as the check values beside the data tell.
+    pub(crate) known_epochs: Vec<EpochScope>,
+    pub(crate) audit: &'k Arc<Audit>,
+    /// Whether the key file is of version 1.
+    pub(crate) derives_epochs: bool,
+}
+
+impl StoredKeys<'_> {
+    /// Does it, and writes the line of the audit.
+    ///
+    /// # Errors
+    /// When it is refused, when something cannot be read, written or destroyed: it can be repeated; and when the line cannot be written.
+    pub(crate) async fn act(&self, wanted: &KeyAct, now_ms: i64) -> Result<KeysDone, Error> {
+        let (act, region, table, day, days) = match *wanted {
+            KeyAct::Rotate(region, kind, day) => (Act::DataKeyRotate, region, Some(kind), day, None),
+            KeyAct::ShredDay(region, kind, day) => (Act::StoredKeyShred, region, Some(kind), day, None),
+            KeyAct::ShredEpoch(region, day, days) => (Act::StoredKeyShred, region, None, day, Some(days)),
+        };
+        let actor = Actor { key: None, role: Role::Operator };
+        let origin = Origin { at_ms: now_ms, act, id: Uuid::new_v4(), actor };
+        let fields = Fields { region, table, day: day_text(day), days, done: KeysDone::default() };
+        let mut line = self.audit.begin(origin, fields);
+        let done = self.run(wanted, now_ms).await;
+        if let Ok(done) = &done {
+            line.fields_mut().done = *done;
+        }
+        let written = line.end(if done.is_ok() { ActOutcome::Done } else { ActOutcome::Failed }).await;
+        let done = done?;
+        written?;
+        Ok(done)
+    }
+
+    async fn run(&self, wanted: &KeyAct, now_ms: i64) -> Result<KeysDone, Error> {
+        match *wanted {
+            KeyAct::Rotate(region, kind, day) => self.rotate(KeyScope { region, kind, day }, now_ms).await,
+            KeyAct::ShredDay(region, kind, day) => self.shred_day(KeyScope { region, kind, day }).await,
+            KeyAct::ShredEpoch(region, first_day, days) => {
+                self.shred_epoch(EpochScope { region, first_day, days }, now_ms).await
+            }
+        }
+    }
+
+    async fn rotate(&self, scope: KeyScope, now_ms: i64) -> Result<KeysDone, Error> {
+        let keys = self.data_keys()?;
+        let table = self.table(scope).await?;
+        if !keys.list().iter().any(|(known, _)| *known == scope) {
+            return Err(Error::Usage("no file of this day is encrypted: there is no key to replace".into()));
+        }
+        let own = Arc::clone(&keys);
+        let newest = blocking(move || own.rotate(scope, now_ms)).await?;
+        let rewritten =
+            table.rewrite(now_ms, move |file| file.day == scope.day && file.key != Some(newest)).await?;
+        if rewritten.aborted > 0 {
+            let told = "files of this day changed meanwhile, and some have the key of before: repeat it";
+            return Err(Error::Service(told.into()));
+        }
+        Ok(KeysDone { keys: 0, files: rewritten.files, rows: rewritten.rows })
+    }
+
+    async fn shred_day(&self, scope: KeyScope) -> Result<KeysDone, Error> {
+        let keys = self.data_keys()?;
+        let table = self.table(scope).await?;
+        // What is written from now on has a new key, and stays.
+        let retired = {
+            let keys = Arc::clone(&keys);
+            blocking(move || keys.retire(scope)).await?
+        };
+        table.settled(scope.day).await?;
+        let expired = table
+            .expire(&|file| file.day == scope.day && file.key.is_none_or(|key| retired.contains(&key)))
+            .await?;
+        let destroyed = blocking(move || keys.destroy(scope, &retired)).await?;
+        Ok(KeysDone { keys: destroyed, files: expired.removed.len() as u64, rows: expired.rows })
+    }
+
+    async fn shred_epoch(&self, scope: EpochScope, now_ms: i64) -> Result<KeysDone, Error> {
+        if self.derives_epochs {
+            let told = "the keys of epochs are derived from the key file, so none can be destroyed: run `shoal keys migrate` first";
+            return Err(Error::Usage(told.into()));
+        }
+        let epochs = self.epochs.clone();
+        let is_over = scope.last_day() < day_of(now_ms);
+        let is_known = self.known_epochs.contains(&scope);
+        let destroyed = blocking(move || match epochs.read(scope) {
+            Ok(Kept::Keys(_)) if !is_over => Ok(Shredded::InUse),
+            // Lost or damaged keys are given up, in whichever epoch.
+            Ok(Kept::Keys(_)) | Err(StorageError::Damaged { .. }) => {
+                epochs.destroy(scope).map(Shredded::Done)
+            }
+            Ok(Kept::None) if is_known => epochs.destroy(scope).map(Shredded::Done),
+            Ok(Kept::None) => Ok(Shredded::Unknown),
+            Ok(Kept::Destroyed) => Ok(Shredded::Done(false)),
+            Err(error) => Err(error),
+        });
+        let told = match destroyed.await? {
+            Shredded::Done(had) => return Ok(KeysDone { keys: u64::from(had), ..KeysDone::default() }),
+            Shredded::InUse => {
+                "this epoch is not over: events come in with its keys. Wait for its end, or set ingest.epoch_days to another number, with \
+                 which another epoch begins"
+            }
+            Shredded::Unknown => "there is no such epoch: `shoal keys list --stored` shows which there are",
+        };
+        Err(Error::Usage(told.into()))
+    }
+
+    fn data_keys(&self) -> Result<Arc<shoal_storage::DataKeys>, Error> {
+        let keys = self.store.data_keys().cloned();
+        keys.ok_or_else(|| Error::Usage("there is no key file, so there are no data keys either".into()))
+    }
+
+    async fn table(&self, scope: KeyScope) -> Result<Table, Error> {
+        let tables = self.store.tables().await;
+        let found =
+            tables.into_iter().find(|table| table.region() == scope.region && table.kind() == scope.kind);
+        found.ok_or_else(|| Error::Usage("there is no such table".into()))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, shoal_storage::StorageError> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::Service(e.to_string()))?.map_err(Error::Storage)
+}
