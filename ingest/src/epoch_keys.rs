@@ -15,7 +15,7 @@
 //! Not here: the keys themselves (`shoal-privacy`, `epoch_key.rs`), when this runs (`unit_keys/store.rs`).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, hash_map::Entry},
     io::{self, ErrorKind},
     path::Path,
     sync::Arc,
@@ -156,9 +156,13 @@ impl Epochs {
     fn destroy(&self, first_kept: i32) -> io::Result<u64> {
         let mut destroyed = 0;
         let over = |scope: &EpochScope| scope.last_day() < first_kept;
+        let mut stored_days: FxHashMap<Region, BTreeSet<i32>> = FxHashMap::default();
         for scope in self.keys.list().map_err(io::Error::other)?.into_iter().filter(over) {
             let last = scope.last_day();
-            let stored = (self.calendar.stored_days)(scope.region)?;
+            let stored = match stored_days.entry(scope.region) {
+                Entry::Occupied(listed) => listed.into_mut(),
+                Entry::Vacant(slot) => slot.insert((self.calendar.stored_days)(scope.region)?),
+            };
             if stored.range(scope.first_day..=last).next().is_some() {
                 continue;
             }

@@ -7,7 +7,8 @@
 //! ```
 //! The line of an epoch has its first day as `day` and its `days`, and no `table`.
 //!
-//! Invariants: a day leaves the table before its keys go, so that no question meets a file that cannot be read; keys that are in use are
+//! Invariants: a day leaves the table, and the questions that read it end, before its keys go, so that none meets a file that cannot be
+//! read; keys that are in use are
 //! not destroyed by mistake: those of an epoch that is not over are kept unless they are lost. An act whose line of the audit cannot be
 //! written is an error. Not here: the files of keys (`shoal-storage`, `keys`), the commands (`cli/keys_stored.rs`).
 
@@ -117,6 +118,10 @@ impl StoredKeys<'_> {
     async fn rotate(&self, scope: KeyScope, now_ms: i64) -> Result<KeysDone, Error> {
         let keys = self.data_keys()?;
         let table = self.table(scope).await?;
+        if !keys.is_writing() {
+            let told = "storage.encrypt is false: the files would be written anew in the clear";
+            return Err(Error::Usage(told.into()));
+        }
         if !keys.list().iter().any(|(known, _)| *known == scope) {
             return Err(Error::Usage("no file of this day is encrypted: there is no key to replace".into()));
         }
@@ -135,14 +140,17 @@ impl StoredKeys<'_> {
         let keys = self.data_keys()?;
         let table = self.table(scope).await?;
         // What is written from now on has a new key, and stays.
-        let retired = {
-            let keys = Arc::clone(&keys);
-            blocking(move || keys.retire(scope)).await?
-        };
-        table.settled(scope.day).await?;
+        let retired = keys.retire(scope);
+        if !table.is_settled(scope.day).await {
+            return Err(Error::Service("files of this day are still being written: repeat it".into()));
+        }
         let expired = table
             .expire(&|file| file.day == scope.day && file.key.is_none_or(|key| retired.contains(&key)))
             .await?;
+        if !table.is_unread(scope.day).await {
+            let told = "the day has left the table, and its keys are still there, because questions read it: repeat it";
+            return Err(Error::Service(told.into()));
+        }
         let destroyed = blocking(move || keys.destroy(scope, &retired)).await?;
         Ok(KeysDone { keys: destroyed, files: expired.removed.len() as u64, rows: expired.rows })
     }

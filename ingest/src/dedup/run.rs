@@ -10,7 +10,7 @@
 //! ```
 //! In memory: the first id of every page of 128 ids, and a binary fuse filter (9 bits an id) for every 2048 pages. An id
 //! that is absent costs a few memory reads; one that is there, or 1 of 256 absent ones, costs one read of 1 KiB. Where the file is
-//! encrypted, a page is a chunk ([`PAGE_BYTES`]), so that no more than that is decrypted: with pages of 4 KiB it took twice as long.
+//! encrypted, a page is a chunk ([`PAGE_BYTES`]), so that no more than that is decrypted.
 //!
 //! Not here: which runs there are, and encryption (`runs.rs`).
 

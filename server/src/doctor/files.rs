@@ -220,3 +220,52 @@ pub(super) fn audit(config: &Config) -> Check {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use shoal_ingest::{epoch_scope, note_epoch};
+    use shoal_privacy::epoch_key::EpochKey;
+    use shoal_schemas::Region;
+
+    use super::*;
+    use crate::doctor::check::Outcome;
+
+    const NOW_MS: i64 = 1_796_000_000_000;
+
+    /// How each check of the keys comes out.
+    fn outcomes(config: &Config, now_ms: i64) -> Vec<(&'static str, Outcome)> {
+        stored_keys(config, now_ms).iter().map(|check| (check.check, check.outcome)).collect()
+    }
+
+    #[test]
+    fn keys_that_are_lost_or_damaged_and_replicas_that_are_away_or_old_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::embedded(dir.path()).unwrap();
+        let keyring = key_file::open_or_create(&config.key_file, &config.data_dir).unwrap();
+        let (scope, key) = (epoch_scope(Region::De, 230, 90), EpochKey::generate().unwrap());
+        startup::build_epoch_keys(&config, &keyring).keep(scope, key.bytes()).unwrap();
+        note_epoch(&config.data_dir, scope, &key).unwrap();
+        assert_eq!(outcomes(&config, NOW_MS), [("key store", Outcome::Ok)]);
+
+        let replica = dir.path().join("replica");
+        config.data_key_replicas = vec![replica.clone()];
+        let replicas =
+            |now_ms| outcomes(&config, now_ms).into_iter().find(|(check, _)| check.starts_with("replica"));
+        assert_eq!(replicas(NOW_MS), Some(("replica of data keys", Outcome::Fail)));
+        startup::key_place(&config).escrow(NOW_MS, true).unwrap();
+        assert_eq!(replicas(NOW_MS + 60 * MINUTE_MS), Some(("replica of data keys", Outcome::Ok)));
+        assert_eq!(replicas(NOW_MS + 61 * MINUTE_MS), Some(("replica of data keys", Outcome::Warn)));
+
+        let (store, away) = (config.data_key_dir(), dir.path().join("away"));
+        let of_store = || outcomes(&config, NOW_MS)[0];
+        fs::rename(&store, &away).unwrap();
+        assert_eq!(of_store(), ("key store", Outcome::Fail), "it is lost");
+        fs::rename(&away, &store).unwrap();
+        let file = fs::read_dir(store.join("de/epochs")).unwrap().next().unwrap().unwrap().path();
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[40] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        assert_eq!(of_store(), ("key store", Outcome::Fail), "a bit was changed");
+    }
+}

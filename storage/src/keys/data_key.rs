@@ -12,9 +12,6 @@ const DIGITS: usize = 16;
 pub struct KeyId(u64);
 
 impl KeyId {
-    /// Below every other.
-    pub(crate) const NONE: KeyId = KeyId(0);
-
     /// The id that is written so: 16 hexadecimal digits.
     pub fn parse(text: &str) -> Option<KeyId> {
         let id = u64::from_str_radix(text, 16).ok().filter(|_| text.len() == DIGITS)?;
@@ -40,8 +37,8 @@ pub(crate) struct DataKey {
 }
 
 impl DataKey {
-    /// A fresh key; none when the operating system has no random numbers.
-    /// Its id is above this one's, so that it is the newest of its day whatever the clock says.
+    /// A fresh key whose id is above this one, so that it is the newest of its day whatever the clock says; none when the operating
+    /// system has no random numbers.
     pub(crate) fn generate(now_ms: i64, above: Option<KeyId>) -> Option<DataKey> {
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
         getrandom::fill(&mut secret[..]).ok()?;

@@ -63,8 +63,14 @@ pub struct DataKeys {
 struct Known {
     names: BTreeMap<KeyScope, Vec<KeyId>>,
     open: HashMap<(KeyScope, KeyId), Arc<DataKey>>,
-    /// The newest key of a day that was taken out of use.
-    above: HashMap<KeyScope, KeyId>,
+    /// The newest key of a day with which nothing is written any more, nor with one before it.
+    retired: HashMap<KeyScope, KeyId>,
+}
+
+impl Known {
+    fn newest(&self, scope: KeyScope) -> Option<KeyId> {
+        self.names.get(&scope)?.last().copied()
+    }
 }
 
 impl DataKeys {
@@ -88,7 +94,7 @@ impl DataKeys {
     }
 
     /// Whether new files are encrypted.
-    pub(crate) fn is_writing(&self) -> bool {
+    pub fn is_writing(&self) -> bool {
         self.is_writing
     }
 
@@ -97,8 +103,11 @@ impl DataKeys {
     /// # Errors
     /// When it cannot be read or made.
     pub(crate) fn writing(&self, scope: KeyScope, now_ms: i64) -> Result<Arc<DataKey>> {
-        let newest = self.known().names.get(&scope).and_then(|ids| ids.last().copied());
-        match newest {
+        let (newest, retired) = {
+            let known = self.known();
+            (known.newest(scope), known.retired.get(&scope).copied())
+        };
+        match newest.filter(|newest| Some(*newest) > retired) {
             Some(id) => self.reading(scope, id),
             None => self.make(scope, now_ms),
         }
@@ -142,48 +151,24 @@ impl DataKeys {
         Ok(self.make(scope, now_ms)?.id())
     }
 
-    /// Takes the keys of a day out of use, so that what is written from now on has a new one. Answers which they are.
-    ///
-    /// # Errors
-    /// When the key store cannot be listed.
-    pub fn retire(&self, scope: KeyScope) -> Result<Vec<KeyId>> {
-        let folder = name(scope, KeyId::NONE)?;
-        let folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let listed = self.place.list(folder)?;
-        let of_day = listed.iter().filter_map(|name| parse(name)).filter(|(of, _)| *of == scope);
-        let mut retired: Vec<KeyId> = of_day.map(|(_, id)| id).collect();
-        retired.sort_unstable();
+    /// Has what is written of a day from now on get a new key. Answers which keys it had: files that have them can be read until they are
+    /// destroyed.
+    pub fn retire(&self, scope: KeyScope) -> Vec<KeyId> {
         let mut known = self.known();
-        // One that was made since the list is of what is written from now on.
-        if let Some(ids) = known.names.get_mut(&scope) {
-            ids.retain(|id| !retired.contains(id));
+        let ids = known.names.get(&scope).cloned().unwrap_or_default();
+        if let Some(newest) = ids.last() {
+            known.retired.insert(scope, *newest);
         }
-        known.names.retain(|_, ids| !ids.is_empty());
-        // A new one is made even within the second of the newest.
-        known.above.insert(scope, retired.last().copied().unwrap_or(KeyId::NONE));
-        Ok(retired)
+        ids
     }
 
-    /// Destroys keys that were taken out of use.
-    ///
-    /// # Errors
-    /// As [`DataKeys::shred`].
-    pub fn destroy(&self, scope: KeyScope, ids: &[KeyId]) -> Result<u64> {
-        for id in ids {
-            self.place.destroy(&name(scope, *id)?, None)?;
-            self.known().open.remove(&(scope, *id));
-        }
-        Ok(ids.len() as u64)
-    }
-
-    /// Destroys all keys of a day: whatever was encrypted with them is unreadable from now on, wherever a copy of it lies. Answers
-    /// how many there were. It can be repeated after an error.
+    /// Destroys keys of a day: whatever was encrypted with them is unreadable from now on, wherever a copy of it lies. Answers how many
+    /// they were. It can be repeated after an error.
     ///
     /// # Errors
     /// When a key cannot be overwritten or removed.
-    pub fn shred(&self, scope: KeyScope) -> Result<u64> {
-        let ids = self.known().names.get(&scope).cloned().unwrap_or_default();
-        for id in &ids {
+    pub fn destroy(&self, scope: KeyScope, ids: &[KeyId]) -> Result<u64> {
+        for id in ids {
             self.place.destroy(&name(scope, *id)?, None)?;
             let mut known = self.known();
             known.open.remove(&(scope, *id));
@@ -193,6 +178,14 @@ impl DataKeys {
         }
         self.known().names.retain(|_, ids| !ids.is_empty());
         Ok(ids.len() as u64)
+    }
+
+    /// Destroys all keys of a day.
+    ///
+    /// # Errors
+    /// As [`DataKeys::destroy`].
+    pub fn shred(&self, scope: KeyScope) -> Result<u64> {
+        self.destroy(scope, &self.retire(scope))
     }
 
     /// What keeps keys from being used that are there.
@@ -206,11 +199,11 @@ impl DataKeys {
     }
 
     fn make(&self, scope: KeyScope, now_ms: i64) -> Result<Arc<DataKey>> {
-        let newest = {
+        let above = {
             let known = self.known();
-            known.names.get(&scope).and_then(|ids| ids.last().copied()).max(known.above.get(&scope).copied())
+            known.newest(scope).max(known.retired.get(&scope).copied())
         };
-        let key = DataKey::generate(now_ms, newest).ok_or_else(no_random_numbers)?;
+        let key = DataKey::generate(now_ms, above).ok_or_else(no_random_numbers)?;
         let name = name(scope, key.id())?;
         let wrapped = self.wrapping[scope.region.index()].seal(name.as_bytes(), key.secret());
         let wrapped = wrapped.map_err(StorageError::io(self.place.path(&name)))?;

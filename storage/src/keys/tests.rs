@@ -126,3 +126,27 @@ fn whenever_the_power_is_cut_a_key_in_use_is_there_and_one_that_is_destroyed_can
         }
     }
 }
+
+#[test]
+fn keys_that_are_out_of_use_are_read_until_they_are_destroyed() {
+    let (objects, roots) = (Memory::new(), regions_keys());
+    let keys = open(&objects, &roots);
+    let first = keys.writing(SCOPE, NOW_MS).unwrap();
+    let retired = keys.retire(SCOPE);
+    assert_eq!(retired, [first.id()]);
+    // Within the same second, and under a clock that was set back.
+    for now_ms in [NOW_MS, NOW_MS - 3_600_000] {
+        let next = keys.writing(SCOPE, now_ms).unwrap();
+        assert!(next.id() > first.id() && same(&next, &keys.writing(SCOPE, now_ms).unwrap()));
+    }
+    assert!(same(&first, &keys.reading(SCOPE, first.id()).unwrap()) && keys.check(SCOPE, first.id()).is_ok());
+    assert_eq!(keys.destroy(SCOPE, &retired).unwrap(), 1);
+    assert!(keys.check(SCOPE, first.id()).is_err() && keys.reading(SCOPE, first.id()).is_err());
+    assert_eq!(keys.list().len(), 1, "what was written meanwhile keeps its key");
+    let newest = keys.rotate(SCOPE, NOW_MS - 3_600_000).unwrap();
+    assert_eq!(
+        keys.writing(SCOPE, NOW_MS).unwrap().id(),
+        newest,
+        "a new key is the newest, whatever the clock says"
+    );
+}

@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use shoal_files::Entry;
 use shoal_schemas::calendar::HOUR_MS;
@@ -24,10 +25,10 @@ use crate::tables::log::{self, Loaded};
 use crate::tables::table::{Committer, Inner, LOG_FOLDER, Table, hold};
 use crate::tables::write::parse_path;
 
-/// How often files on their way are looked at.
-const SETTLING_POLL: std::time::Duration = std::time::Duration::from_millis(20);
-/// How often at the most: a minute.
-const SETTLING_POLLS_MAX: u32 = 3_000;
+/// How long it takes from one look at what is waited for to the next.
+const WAIT_POLL: Duration = Duration::from_millis(20);
+/// Looks at the most: a minute.
+const WAIT_POLLS_MAX: u32 = 3_000;
 /// How old a file must be that no commit names, before it counts as left behind, in milliseconds.
 const GRACE_MS: i64 = 6 * HOUR_MS;
 
@@ -85,20 +86,16 @@ impl Table {
 }
 
 impl Table {
-    /// Returns when every file of a day is decided about that was on its way to the table when it was called.
-    ///
-    /// # Errors
-    /// [`StorageError::Stopped`] when it takes longer than a minute.
-    pub async fn settled(&self, day: i32) -> Result<()> {
-        let is_of_day = |path: &&String| parse_path(path).is_some_and(|(of, _)| of == day);
-        let before: Vec<String> = hold(&self.inner.in_flight).iter().filter(is_of_day).cloned().collect();
-        for _ in 0..SETTLING_POLLS_MAX {
-            if !before.iter().any(|path| hold(&self.inner.in_flight).contains(path)) {
-                return Ok(());
-            }
-            tokio::time::sleep(SETTLING_POLL).await;
-        }
-        Err(StorageError::Stopped)
+    /// Waits until every file of a day is decided about that is on its way to the table now. False when that takes too long.
+    pub async fn is_settled(&self, day: i32) -> bool {
+        let in_flight = || of_day(hold(&self.inner.in_flight).iter(), day);
+        let before = in_flight();
+        gone(|| in_flight().is_disjoint(&before)).await
+    }
+
+    /// Waits until no reader has a file of a day in its list that is not in the table any more. False when that takes too long.
+    pub async fn is_unread(&self, day: i32) -> bool {
+        gone(|| of_day(self.inner.pinned().iter(), day).iter().all(|path| self.inner.is_live(path))).await
     }
 
     /// Destroys the keys of days that are over, of which no file is in the table or on its way there, or may be read by anybody. What
@@ -118,6 +115,22 @@ impl Table {
         let shredded = tokio::task::spawn_blocking(move || keys.shred(&is_over, &in_use)).await;
         shredded.map_err(|_| StorageError::Stopped)?
     }
+}
+
+/// The paths that are of a day.
+fn of_day<'p>(paths: impl Iterator<Item = &'p String>, day: i32) -> BTreeSet<String> {
+    paths.filter(|path| parse_path(path).is_some_and(|(of, _)| of == day)).cloned().collect()
+}
+
+/// Whether it comes true within [`WAIT_POLLS_MAX`] looks.
+async fn gone(is_gone: impl Fn() -> bool) -> bool {
+    for _ in 0..WAIT_POLLS_MAX {
+        if is_gone() {
+            return true;
+        }
+        tokio::time::sleep(WAIT_POLL).await;
+    }
+    false
 }
 
 /// What is known about data files, by path.
