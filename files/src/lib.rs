@@ -37,6 +37,7 @@ mod name;
 mod objects;
 mod rest;
 mod room;
+mod s3;
 mod sealed_file;
 mod sealing;
 
@@ -51,5 +52,6 @@ pub use modes::{Tightened, tighten};
 pub use objects::{Entry, NewObject, Objects, Source};
 pub use rest::Rest;
 pub use room::has_room;
+pub use s3::{S3, S3Credentials, S3Settings};
 pub use sealed_file::{SealedFile, is_not_authentic, overwrite};
 pub use sealing::{KEY_BYTES, SEAL_BEFORE_BYTES, SEAL_BYTES, Sealing, SealingKey};
