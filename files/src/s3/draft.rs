@@ -90,7 +90,9 @@ impl Draft {
             PutMultipartOptions { attributes: self.mark.attributes(), ..PutMultipartOptions::default() };
         let key = self.key.clone();
         self.store.call(&|| self.what(), |client| async move {
-            client.patiently(0, async { Ok(client.patient.put_multipart_opts(&key, options).await?) }).await
+            // One whose answer is lost stays until a rule of the bucket removes it.
+            let begin = || async { Ok(client.patient.put_multipart_opts(&key, options.clone()).await?) };
+            client.repeat(0, begin).await
         })
     }
 

@@ -169,7 +169,8 @@ fn meaning(status: Option<u16>, code: Option<&str>) -> Meaning {
         (Some(304 | 412), _) => Meaning::Condition,
         (Some(401 | 403), _) => Meaning::Denied,
         (Some(404), _) => Meaning::Absent,
-        (Some(408 | 429), _) => Meaning::InDoubt,
+        // A head has no code, so that one of keys that have expired is like others.
+        (Some(400), None) | (Some(408 | 429), _) => Meaning::InDoubt,
         (Some(409), _) => Meaning::Undecided,
         (Some(416), _) => Meaning::Range,
         (Some(501), _) => Meaning::Refused,
@@ -197,6 +198,7 @@ mod tests {
             (400, Some("ExpiredToken"), Meaning::InDoubt),
             (400, Some("RequestTimeout"), Meaning::InDoubt),
             (400, Some("EntityTooLarge"), Meaning::Refused),
+            (400, None, Meaning::InDoubt),
             (416, None, Meaning::Range),
             (429, None, Meaning::InDoubt),
             (500, Some("InternalError"), Meaning::InDoubt),

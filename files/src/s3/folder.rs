@@ -75,14 +75,14 @@ pub(super) fn remove(store: &Store, names: &[&str]) -> io::Result<()> {
     let what = || format!("removal of {} objects below {}", names.len(), store.client.place.shown(""));
     store.call(&what, |client| async move {
         for keys in keys.chunks(REMOVED_AT_ONCE) {
-            client.repeat(0, || remove_some(&client.once, keys)).await?;
+            client.repeat(0, || remove_some(&client.once, keys.to_vec())).await?;
         }
         Ok(())
     })
 }
 
-async fn remove_some(once: &AmazonS3, keys: &[Path]) -> Result<(), Failure> {
-    let keys = futures::stream::iter(keys.to_vec().into_iter().map(Ok)).boxed();
+async fn remove_some(once: &AmazonS3, keys: Vec<Path>) -> Result<(), Failure> {
+    let keys = futures::stream::iter(keys.into_iter().map(Ok)).boxed();
     let mut failed: Option<Failure> = None;
     let mut removed = once.delete_stream(keys);
     while let Some(outcome) = removed.next().await {

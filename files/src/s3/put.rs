@@ -26,6 +26,8 @@ use super::store::{Client, Patience};
 const MARK: &str = "shoal-mark";
 const NEW: &str = "new-";
 const OVER: &str = "put-";
+/// Somebody may have removed it in between; again and again, that is something else.
+const HIDDEN: &str = "the store says that the name is taken, and that nothing is there";
 
 /// What tells which call wrote an object.
 #[derive(Clone)]
@@ -69,7 +71,7 @@ pub(super) async fn put_if_absent(client: Arc<Client>, key: Path, bytes: Bytes) 
     let mut is_in_doubt = false;
     loop {
         let request = send(&client, &key, &bytes, (&mark, PutMode::Create));
-        let failure = match patience.attempt(&client, request).await {
+        let mut failure = match patience.attempt(&client, request).await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
@@ -81,7 +83,7 @@ pub(super) async fn put_if_absent(client: Arc<Client>, key: Path, bytes: Bytes) 
                 Found::Other => return Err(failure),
                 // Somebody has removed it. It may have been this call's.
                 Found::Nothing if is_in_doubt => return Err(failure.after_doubt()),
-                Found::Nothing => {}
+                Found::Nothing => failure = Failure::new(Meaning::Undecided, HIDDEN),
             },
             Meaning::InDoubt => is_in_doubt = true,
             Meaning::Undecided | Meaning::NoKeys => {}
