@@ -1,7 +1,8 @@
 //! Objects that are read.
 //!
 //! Invariants: whoever has opened an object reads that one, or gets an error: each request names its ETag, and what is answered is
-//! compared with it. A request reads at most [`PART_BYTES`], so that the time it may take is known. Not here: keys and names (`place`).
+//! compared with it. A request reads at most [`PART_BYTES`], and at most [`SMALL_BYTES`] while the size is not known, so that the time
+//! it may take is known. Not here: keys and names (`place`).
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -13,6 +14,9 @@ use object_store::{GetOptions, GetRange, GetResult, ObjectStore as _};
 use super::failure::{Failure, Meaning};
 use super::store::{Client, PART_BYTES, Store};
 use crate::objects::Source;
+
+/// What is read with the request that finds out how large it is.
+const SMALL_BYTES: usize = 1 << 20;
 
 /// An object that was there when it was opened.
 pub(super) struct Opened {
@@ -102,13 +106,13 @@ pub(super) fn read(store: &Store, name: &str) -> io::Result<Vec<u8>> {
         let get = || async {
             let answer = client.once.get_opts(&key, GetOptions::default()).await?;
             let object = Object::of(&answer)?;
-            if object.bytes > PART_BYTES as u64 {
+            if object.bytes > SMALL_BYTES as u64 {
                 return Ok((object, None));
             }
             let length = object.bytes;
             Ok((object, Some(whole(answer, length).await?)))
         };
-        client.repeat(PART_BYTES, get).await
+        client.repeat(SMALL_BYTES, get).await
     })?;
     if let Some(bytes) = bytes {
         return Ok(bytes.into());

@@ -37,11 +37,11 @@ fn deeds(seed: u64, faults: Arc<AtomicUsize>) -> impl FnMut(usize, &str, &str) -
     let mut random = Random(seed);
     let mut outage = 0;
     move |_, _, _| {
-        if outage == 0 && random.below(60) == 0 {
-            outage = 25;
+        if outage == 0 && random.below(150) == 0 {
+            outage = 20;
         }
         outage = u64::saturating_sub(outage, 1);
-        if outage == 0 && random.below(3) != 0 {
+        if outage == 0 && random.below(4) != 0 {
             return Deed::Pass;
         }
         faults.fetch_add(1, Ordering::Relaxed);
@@ -249,7 +249,7 @@ fn what_was_told_is_true_whatever_the_network_does() {
     };
     let s3 = open(proxy.port, &prefix, settings);
     let mut run = Run { s3, random: Random(!seed), names: BTreeMap::new(), next: 0, seen: Seen::default() };
-    while faults.load(Ordering::Relaxed) < wanted {
+    while faults.load(Ordering::Relaxed) < wanted || run.seen.calls < 3 * wanted {
         run.step();
     }
     // At the end, without a fault: every name stands for what was told.

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write as _};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use shoal_files::{Objects as _, S3, S3Settings, conformance};
 
@@ -24,7 +25,9 @@ fn bytes(seed: u64, length: usize) -> Vec<u8> {
 #[test]
 fn it_does_what_every_store_of_objects_does() {
     let server = Server::shared();
-    conformance::objects(&server.bucket("conformance"));
+    // SeaweedFS removes the folder of what is no more once in a while, and up to then takes its name for taken.
+    let patient = S3Settings { give_up_after: Duration::from_secs(150), ..S3Settings::default() };
+    conformance::objects(&open(server.port, "conformance", patient));
     let whole = server.bucket("conformance/deeper");
     whole.put("a", b"x").unwrap();
     assert_eq!(server.bucket("conformance").list("deeper").unwrap()[0].name, "deeper/a");
@@ -32,7 +35,8 @@ fn it_does_what_every_store_of_objects_does() {
 
 #[test]
 fn a_good_store_passes_the_probe_and_nothing_is_left() {
-    let s3 = Server::shared().bucket("probe");
+    let server = Server::shared();
+    let s3 = server.bucket("probe");
     s3.probe().unwrap();
     assert!(s3.list("").unwrap().is_empty());
 }
@@ -42,7 +46,7 @@ fn of_many_threads_one_puts_a_name() {
     const THREADS: usize = 32;
     let server = Server::shared();
     let s3 = server.bucket("threads");
-    for round in 0..10 {
+    for round in 0..3 {
         let (name, barrier) = (format!("lease/{round}"), Barrier::new(THREADS));
         let put = |thread: usize| {
             barrier.wait();
@@ -100,7 +104,8 @@ fn an_object_in_parts_is_whole_or_not_there() {
 
 #[test]
 fn a_reader_of_what_is_replaced_gets_old_bytes_or_an_error() {
-    let s3 = Server::shared().bucket("replaced");
+    let server = Server::shared();
+    let s3 = server.bucket("replaced");
     let (old, new) = (bytes(1, 18 << 20), bytes(2, 18 << 20));
     s3.put("a", &old).unwrap();
     let (replaced, removed) = (s3.open("a").unwrap(), s3.open("a").unwrap());
@@ -181,7 +186,8 @@ fn small_objects_take_few_requests() {
 
 #[test]
 fn names_of_all_kinds_come_back() {
-    let s3 = Server::shared().bucket("names");
+    let server = Server::shared();
+    let s3 = server.bucket("names");
     let mut names =
         ["day=2026-01-01/ux-1.parquet", "a b/c+d", "ä/日本", "a%20b", "q?x&y=<1>", "'\"`{}[]|^~", "a#b"];
     for name in names {

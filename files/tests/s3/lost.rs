@@ -14,6 +14,8 @@ fn short(seconds: u64) -> S3Settings {
 }
 
 /// A bucket behind a proxy that does these things to the first requests, and passes the others.
+///
+/// SeaweedFS takes a second or more for a conditional put of a name that others put at the moment.
 fn behind(server: &Server, prefix: &str, deeds: &[Deed]) -> (Proxy, S3) {
     let deeds = deeds.to_vec();
     let proxy =
@@ -130,6 +132,7 @@ fn what_only_reads_or_removes_is_repeated() {
     let direct = server.bucket("repeated");
     for deed in losses() {
         direct.put("f/a", b"0123456789").unwrap();
+        // None of these is slow anywhere.
         let with = |use_it: &dyn Fn(&S3)| use_it(&behind(&server, "repeated", std::slice::from_ref(&deed)).1);
         with(&|s3| assert_eq!(s3.read("f/a").unwrap(), b"0123456789", "{deed:?}"));
         with(&|s3| assert_eq!(s3.open("f/a").unwrap().length().unwrap(), 10));
@@ -164,8 +167,8 @@ fn a_store_that_does_not_answer_is_given_up_in_time() {
             let error = call(&s3).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TimedOut, "{deed:?}: {error}");
             let taken = begun.elapsed();
-            // A read may carry a part of 8 MiB, which has a second more for each.
-            assert!(taken < Duration::from_secs(13), "{deed:?}: {taken:?}");
+            // A read may carry a MiB, which has a second more.
+            assert!(taken < Duration::from_secs(6), "{deed:?}: {taken:?}");
             assert!(taken > Duration::from_millis(900), "{deed:?}: it must be repeated, not {taken:?}");
         }
         assert!(proxy.seen().len() > 5, "each is repeated");
