@@ -8,12 +8,14 @@
 //!   write-ahead log, the high-water marks of spending and the audit live on it.
 //!
 //! Implementations: [`Disk`] (files and directories, both synced), [`Memory`] (which knows what a power cut leaves), and
-//! [`Faulty`], which wraps any of them and fails on demand. All pass the suites in `conformance`.
+//! [`Faulty`], which wraps any of them and fails on demand. [`S3`] is an [`Objects`] alone: a bucket. All pass the suites
+//! in `conformance`.
 //!
 //! - `objects` and `medium`: the traits, and what "durable" means in each; `name`: which names there are
 //! - `disk`: the local disk; `disk/draft`: how an object comes to be whole or not at all; `disk/directory`: entries that
 //!   survive; `disk/link`: symbolic links, which are refused; `disk/shared`: what clones have in common; `disk/lock`: one
 //!   process at a time
+//! - `s3`: a bucket; `s3/put`: whose an object is when an answer was lost; `s3/store`: threads, and what is repeated
 //! - `sealing`: bytes that nobody reads without a key; `encrypted`: objects of such bytes; `sealed_file`: a file of them that is
 //!   written by position
 //! - `full`: which failures are a want of room, after which nothing is lost

@@ -12,7 +12,8 @@
 //! [`S3Settings::give_up_after`], one that carries many bytes later, and one that makes many requests within that time for each.
 //!
 //! What a store must give: conditional writes and metadata, which [`S3::probe`] looks at, reads that see what was written, and the
-//! right to list, so that it says of an object that it is not there. What it should not do: keep old versions, unless what was removed
+//! rights to list the bucket (without which it does not say of an object that it is not there), to get, put and delete objects, and to
+//! abort uploads. What it should not do: keep old versions, unless what was removed
 //! may be there for longer.
 //!
 //! A request that is given up may be carried out later. A put or a removal that was given up can so undo a later one of the same

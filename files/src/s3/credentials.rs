@@ -8,7 +8,8 @@
 //! 4. `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, or `.._FULL_URI` with `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`;
 //! 5. the role of the instance.
 //!
-//! Keys of 1 and 3 are read once; those of the others are renewed before they expire. Nothing else is read from the environment.
+//! Keys of 1 and 3 are read once; those of the others are renewed before they expire. No other variable of Amazon's is
+//! read.
 //!
 //! Invariant: no `Debug`, no `Display`, nothing of a key in an error. Not here: the profile's file (`profile`).
 

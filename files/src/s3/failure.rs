@@ -77,11 +77,11 @@ impl Failure {
         let kind = match self.meaning {
             Meaning::Absent => ErrorKind::NotFound,
             Meaning::Condition => ErrorKind::AlreadyExists,
-            Meaning::Denied => ErrorKind::PermissionDenied,
+            Meaning::Denied | Meaning::NoKeys => ErrorKind::PermissionDenied,
             Meaning::Range => ErrorKind::UnexpectedEof,
             Meaning::Full => ErrorKind::StorageFull,
             Meaning::InDoubt | Meaning::Undecided => ErrorKind::TimedOut,
-            Meaning::Refused | Meaning::NoKeys => ErrorKind::Other,
+            Meaning::Refused => ErrorKind::Other,
         };
         io::Error::new(kind, format!("{what}: {}", self.text))
     }

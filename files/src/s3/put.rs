@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{Attribute, Attributes, ObjectStore as _, PutMode, PutOptions};
+use object_store::{Attribute, Attributes, GetOptions, GetResult, ObjectStore as _, PutMode, PutOptions};
 
 use super::failure::{Failure, Meaning};
 use super::store::{Client, Patience};
@@ -138,25 +138,32 @@ async fn look(
     }
 }
 
+/// The head comes first: an object of somebody else's may be large, and is of no interest.
 async fn found(client: &Client, (key, mark, bytes): (&Path, &Mark, &Bytes)) -> Result<Found, Failure> {
-    let object = client.once.get_opts(key, object_store::GetOptions::default()).await?;
+    let object = head(client, key).await?;
     match read(&object.attributes) {
         Some(_) if mark.is_in(&object.attributes) => {}
         Some(other) if other.starts_with(NEW) => return Ok(Found::New),
         _ => return Ok(Found::Other),
     }
-    if object.meta.size == bytes.len() as u64 && object.bytes().await? == *bytes {
-        return Ok(Found::Own);
+    let options = GetOptions { if_match: object.meta.e_tag, ..GetOptions::default() };
+    match client.once.get_opts(key, options).await.map_err(Failure::from) {
+        Ok(object) => match object.bytes().await? == *bytes {
+            true => Ok(Found::Own),
+            false => Err(Failure::new(Meaning::Refused, "the store holds other bytes than it was sent")),
+        },
+        // It was there, and somebody has replaced or removed it since.
+        Err(failure) if matches!(failure.meaning, Meaning::Condition | Meaning::Absent) => Ok(Found::Own),
+        Err(failure) => Err(failure),
     }
-    Err(Failure::new(Meaning::Refused, "the store holds other bytes than it was sent"))
+}
+
+async fn head(client: &Client, key: &Path) -> Result<GetResult, Failure> {
+    let options = GetOptions { head: true, ..GetOptions::default() };
+    Ok(client.once.get_opts(key, options).await?)
 }
 
 /// Whether an object came back with a mark, without which no lost answer can be made good.
 pub(super) async fn is_marked(client: Arc<Client>, key: Path) -> Result<bool, Failure> {
-    let head = || async {
-        let options = object_store::GetOptions { head: true, ..object_store::GetOptions::default() };
-        let object = client.once.get_opts(&key, options).await?;
-        Ok(read(&object.attributes).is_some())
-    };
-    client.repeat(0, head).await
+    client.repeat(0, || async { Ok(read(&head(&client, &key).await?.attributes).is_some()) }).await
 }

@@ -1,7 +1,8 @@
 //! Which store it is, and how long it may take.
 //!
-//! Invariant: nothing is read from the environment here, so that no variable changes which store it is. An endpoint that has
-//! credentials in it is refused, and no error repeats one. Not here: the bucket (`place`), the keys (`credentials`).
+//! Invariant: nothing is read from the environment here, so that no variable changes which store it is. (How it is reached, some do: the
+//! HTTP client knows `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE`.) An endpoint that has credentials in it is refused, and no error
+//! repeats one. Not here: the bucket (`place`), the keys (`credentials`).
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;

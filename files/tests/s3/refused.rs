@@ -105,6 +105,24 @@ fn a_bucket_that_is_not_there_is_told() {
     );
 }
 
+/// `object_store` tells a status in a text alone.
+#[test]
+fn a_status_is_read_from_what_object_store_tells() {
+    for (status, code, kind) in [
+        (501, "NotImplemented", ErrorKind::Other),
+        (507, "X", ErrorKind::StorageFull),
+        (416, "X", ErrorKind::UnexpectedEof),
+        (418, "X", ErrorKind::Other),
+        (401, "X", ErrorKind::PermissionDenied),
+    ] {
+        let proxy = Proxy::start(0, move |_, _, _| Deed::AnswerBefore(status, code));
+        let error = open(proxy.port, "status", S3Settings::default()).put("a", b"x").unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(&format!("the store answered {status} ({code})")), "{error}");
+        assert_eq!(proxy.seen().len(), 1, "{status} is not repeated");
+    }
+}
+
 /// Stores explain a refusal with the request that they were sent.
 #[test]
 fn nothing_of_a_key_is_told_whatever_a_store_answers() {
@@ -165,6 +183,7 @@ fn keys_of_a_role_are_got_and_used() {
     let role = Proxy::start(0, |_, _, _| Deed::Body(format!(r#"{{"SecretAccessKey":{{"{SECRET}":1}}}}"#)));
     let s3 = open_as(server.port, "role", short(), credentials(role.port));
     let error = s3.put("a", b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "nothing was sent");
     assert!(error.to_string().contains("no keys to be had"), "{error}");
     tells_nothing(&[error]);
 }

@@ -1,7 +1,7 @@
 //! Stores that run for the tests: SeaweedFS, and rclone as one that does not know conditional writes.
 //!
-//! Invariants: a server listens on 127.0.0.1 alone, keeps its files in a directory that goes with it, and is ended by its own process
-//! id when its owner is dropped, also by a panic. Tests that run at the same time share one SeaweedFS.
+//! Invariants: a server listens on 127.0.0.1 alone, keeps its files in a directory that goes with it (SeaweedFS also makes sockets in
+//! `/tmp`, which go with it), and is ended by its own process id when its owner is dropped, also by a panic. Tests that run at the same time share one SeaweedFS.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -26,6 +26,8 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     /// Where SeaweedFS shows its files.
     filer: u16,
+    /// What it leaves elsewhere.
+    sockets: Vec<PathBuf>,
 }
 
 static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
@@ -88,7 +90,11 @@ impl Server {
             command.arg(format!("-{name}={}", dir.path().join(file).display()));
         }
         let (filer, port) = (ports[4], ports[6]);
-        let server = Server::start(command, dir, port, filer);
+        let mut server = Server::start(command, dir, port, filer);
+        let of_grpc =
+            names.iter().zip(ports).filter_map(|(name, port)| Some((name.strip_suffix(".port.grpc")?, port)));
+        server.sockets =
+            of_grpc.map(|(name, port)| format!("/tmp/seaweedfs-{name}-grpc-{port}.sock").into()).collect();
         server.is_ready("/healthz").then(|| {
             assert!(server.until(|| http(filer, "POST", "/buckets/bucket/").starts_with("HTTP/1.1 201")));
             server
@@ -115,7 +121,7 @@ impl Server {
         // Whatever it writes beside its files goes with them.
         command.current_dir(dir.path()).env("TMPDIR", dir.path()).env("HOME", dir.path());
         let process = command.spawn().unwrap();
-        Server { process, dir, port, filer }
+        Server { process, dir, port, filer, sockets: Vec::new() }
     }
 
     /// Waits until it answers; not when it ends before. Says what it wrote when it does not.
@@ -160,6 +166,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ended_before = self.process.kill();
         let _status = self.process.wait();
+        for socket in &self.sockets {
+            let _not_there = std::fs::remove_file(socket);
+        }
     }
 }
 

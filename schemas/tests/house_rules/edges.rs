@@ -41,7 +41,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("actix-web", &["server"]),
     ("actix-http", &["server"]),
     ("deltalake-core", &["storage"]),
-    ("object_store", &["storage"]),
+    ("object_store", &["files", "storage"]),
     ("parquet", &["storage"]),
     ("redb", &["storage"]),
     ("datafusion", &["query", "postprocess"]),
