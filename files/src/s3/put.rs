@@ -10,8 +10,8 @@
 //! a look at what is there: with the mark and the bytes of this call, it is this call's.
 //!
 //! Invariants: success is told when the store says so, or when the object is there with this call's mark and bytes. `AlreadyExists` is
-//! told when somebody else's is there and none of this call's can have been there before it, unless it was removed. Where that cannot be known, because an
-//! answer is lost and what is there was written over something, the error says so.
+//! told when somebody else's is there and none of this call's can have been there before it, unless it was removed. Where that
+//! cannot be known, because an answer is lost and what is there was written over something, the error says so.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! A proxy between a client and a store, which does what networks and busy stores do.
 //!
-//! Each request has a connection of its own to the store, and its answer is read to the end before anything is done with it: whatever
-//! is answered or not, no request is still on its way.
+//! Each request has a connection of its own to the store, and its answer is read to the end before anything is done with it. A client
+//! that does not wait for it leaves a request on its way, which `Proxy::settle` waits for.
 //!
 //! Invariant: what the proxy does to a request is decided when it arrives, by its number, so that a seed makes the same faults as far
 //! as the client sends the same requests. Not here: what is a fault when (`faults`).
@@ -9,7 +9,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// What is done to a request.
@@ -44,8 +44,16 @@ pub(crate) struct Proxy {
     shared: Arc<Shared>,
 }
 
+/// The method of a request to the proxy itself.
+const SETTLE: &str = "SETTLE";
+/// A client that connects sends its request at once.
+const HEAD_MAX: Duration = Duration::from_millis(500);
+
 struct Shared {
     store: u16,
+    /// Connections that are not done with.
+    busy: Mutex<usize>,
+    done: Condvar,
     is_ended: AtomicBool,
     seen: Mutex<Vec<String>>,
     decide: Mutex<Box<Decide>>,
@@ -58,6 +66,8 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             store,
+            busy: Mutex::new(0),
+            done: Condvar::new(),
             is_ended: AtomicBool::new(false),
             seen: Mutex::default(),
             decide: Mutex::new(Box::new(decide)),
@@ -69,10 +79,25 @@ impl Proxy {
                     break;
                 }
                 let (client, shared) = (client.unwrap(), Arc::clone(&of_thread));
-                std::thread::spawn(move || shared.serve(client));
+                *shared.busy.lock().unwrap() += 1;
+                std::thread::spawn(move || {
+                    shared.serve(client);
+                    *shared.busy.lock().unwrap() -= 1;
+                    shared.done.notify_all();
+                });
             }
         });
         Proxy { port, shared }
+    }
+
+    /// Waits until no request is on its way any more, also of clients that have given up. Connections are accepted in their order, so
+    /// those of before are known when this one is.
+    pub(crate) fn settle(&self) {
+        let mut own = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        own.write_all(format!("{SETTLE} / HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+        own.read_to_end(&mut Vec::new()).unwrap();
+        let busy = self.shared.busy.lock().unwrap();
+        drop(self.shared.done.wait_while(busy, |busy| *busy > 0).unwrap());
     }
 
     /// Method, path and query of each request so far, and forgets them.
@@ -91,9 +116,14 @@ impl Drop for Proxy {
 impl Shared {
     /// One request; whoever comes on the same connection again finds it closed.
     fn serve(&self, mut client: TcpStream) {
+        client.set_read_timeout(Some(HEAD_MAX)).unwrap();
         let Some((head, mut body)) = head(&mut client) else { return };
+        client.set_read_timeout(None).unwrap();
         let mut words = head.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if method == SETTLE {
+            return;
+        }
         let deed = {
             let mut seen = self.seen.lock().unwrap();
             seen.push(format!("{method} {path}"));
