@@ -23,6 +23,8 @@ pub(crate) enum Deed {
     CutAnswer,
     /// Forwarded, and answered with this status and code.
     AnswerAfter(u16, &'static str),
+    /// Forwarded once the client has given up.
+    Late,
     /// Not forwarded, and answered with this status and code.
     AnswerBefore(u16, &'static str),
     /// Not forwarded, and the connection is closed with bytes that nobody read, which resets it.
@@ -139,9 +141,13 @@ impl Shared {
         if client.read_exact(&mut body[read..]).is_err() {
             return;
         }
-        let is_forwarded =
-            matches!(deed, Deed::Pass | Deed::LoseAnswer | Deed::CutAnswer | Deed::AnswerAfter(..));
-        let answered = if is_forwarded { self.forward(&head, &body) } else { Vec::new() };
+        if deed == Deed::Late {
+            // Nothing more comes but the end.
+            let _end = client.read(&mut [0; 1]);
+        }
+        let is_not_forwarded =
+            matches!(deed, Deed::AnswerBefore(..) | Deed::Hang | Deed::Repeat(_) | Deed::Body(_));
+        let answered = if is_not_forwarded { Vec::new() } else { self.forward(&head, &body) };
         let answer = match deed {
             Deed::Pass => answered,
             Deed::CutAnswer => answered[..answered.len() / 2].to_vec(),
@@ -153,7 +159,7 @@ impl Shared {
             }
             Deed::Body(body) => answer(200, &body),
             Deed::Hang => return self.hang(),
-            Deed::LoseAnswer | Deed::Reset => return,
+            Deed::LoseAnswer | Deed::Late | Deed::Reset => return,
         };
         // The client may be gone.
         let _lost = client.write_all(&answer);
