@@ -18,6 +18,7 @@
 //! - `s3`: a bucket; `s3/put`: whose an object is when an answer was lost; `s3/store`: threads, and what is repeated
 //! - `sealing`: bytes that nobody reads without a key; `encrypted`: objects of such bytes; `sealed_file`: a file of them that is
 //!   written by position
+//! - `folder`: a part of a place, as a place of its own
 //! - `full`: which failures are a want of room, after which nothing is lost
 //! - `digest`: what tells whether a copy is what it was copied from
 //! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream; `modes`: closes what lies there to others
@@ -31,6 +32,7 @@ mod digest;
 mod disk;
 mod encrypted;
 mod faulty;
+mod folder;
 mod full;
 mod medium;
 mod memory;
@@ -47,6 +49,7 @@ pub use digest::{Digest, copy, digest};
 pub use disk::{Disk, DiskFile, Link, Lock};
 pub use encrypted::Encrypted;
 pub use faulty::Faulty;
+pub use folder::Folder;
 pub use full::{is_full, is_in_doubt};
 pub use medium::{LogFile, Medium};
 pub use memory::Memory;

@@ -68,6 +68,16 @@ impl S3 {
         Ok(S3(Store::connect(Place::parse(url)?, settings, credentials)?))
     }
 
+    /// What is wrong with a URL and settings, if anything is: what [`S3::open`] would refuse whatever the keys are.
+    ///
+    /// # Errors
+    /// As [`S3::open`].
+    pub fn check(url: &str, settings: &S3Settings) -> io::Result<()> {
+        Place::parse(url)?;
+        settings.checked_endpoint()?;
+        settings.checked_region().map(drop)
+    }
+
     /// Asks the store whether it can be used: whether the bucket is there, the keys may do what they must, and only one of
     /// many can put a name that nobody has. For a start. Writes a few small objects and removes them again.
     ///

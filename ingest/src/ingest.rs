@@ -87,7 +87,8 @@ impl Ingest {
     pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
         config.check()?;
         let times = Times { now_ms: (parts.clock)(), settled_ms: (parts.settled)() };
-        let epochs = epochs(&config, parts.epoch_keys.clone(), &parts.keyring, &parts.definitions);
+        let epochs =
+            epochs(&config, parts.epoch_keys.clone(), &parts.keyring, &parts.definitions, &parts.store);
         let unit_keys = open_unit_keys(&config, epochs, times).await?;
         let tables = open_tables(&parts).await?;
         let failed = Failed::new(None);

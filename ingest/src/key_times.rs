@@ -28,8 +28,3 @@ pub(crate) fn day_in(name: &str) -> Option<i32> {
     let date = NaiveDate::parse_from_str(name, "%Y-%m-%d").ok()?;
     Some(date.num_days_from_ce() - DAYS_BEFORE_1970)
 }
-
-/// The day of a partition of a table, `day=YYYY-MM-DD`.
-pub(crate) fn day_of_partition(folder: &str) -> Option<i32> {
-    day_in(folder.strip_prefix("day=")?)
-}

@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use shoal_files::{Disk, Objects};
 use shoal_ingest::Epochs;
 use shoal_retention::{KnownTimes, plausible};
-use shoal_schemas::Region;
 use shoal_schemas::calendar::day_of;
 
 use crate::checked_json;
@@ -32,18 +31,6 @@ const FILE: &str = "canonical_day.json";
 struct Kept {
     version: u32,
     first_day: NaiveDate,
-}
-
-/// Whether a data directory has tables of a region: asked before anything makes them. The directory of a region alone says nothing,
-/// since a first start makes it before this day is written, and may have been cut off between the two.
-pub(crate) fn has_tables(data_dir: &Path) -> Result<bool, Error> {
-    for region in Region::ALL {
-        let path = data_dir.join(region.as_str().to_ascii_lowercase()).join("tables");
-        if path.try_exists().map_err(|e| Error::io(&path, e))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// The day that is kept, or that is kept from now on: after the epoch of the newest that is known, and of the clock where that can be
@@ -114,19 +101,6 @@ mod tests {
             // Also where the clock was right and the service had stood for years: rows have come under that day by now.
             assert_eq!(day_at(clock_ms, clock_ms.max(NOW_MS)), next, "{clock_ms}");
         }
-    }
-
-    #[test]
-    fn what_a_first_start_leaves_that_was_cut_off_is_no_directory_of_an_earlier_version() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(!has_tables(dir.path()).unwrap());
-        for region in ["us", "de", "sg", "my"] {
-            fs::create_dir(dir.path().join(region)).unwrap();
-            fs::write(dir.path().join(region).join("key-check"), "shoal-key-check 1\n").unwrap();
-            assert!(!has_tables(dir.path()).unwrap(), "{region}");
-        }
-        fs::create_dir_all(dir.path().join("my/tables/usage")).unwrap();
-        assert!(has_tables(dir.path()).unwrap());
     }
 
     #[test]

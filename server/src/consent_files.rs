@@ -18,8 +18,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin};
+use shoal_files::Objects;
 use shoal_privacy::keyring::Sealed;
 use shoal_schemas::Region;
+use shoal_storage::stored_days;
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -39,8 +41,8 @@ struct AcceptFields {
 ///
 /// # Errors
 /// When one is missing beside data; the error says what to do.
-pub(crate) fn check(data_dir: &Path) -> Result<(), Error> {
-    let missing = missing(data_dir)?;
+pub(crate) fn check(data_dir: &Path, tables: &dyn Objects) -> Result<(), Error> {
+    let missing = missing(data_dir, tables)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -63,11 +65,12 @@ pub(crate) fn check(data_dir: &Path) -> Result<(), Error> {
 /// When a file cannot be read or made, or there can be no line of it. It may be repeated.
 pub(crate) async fn accept(
     config: &Config,
+    tables: &dyn Objects,
     audit: &Arc<Audit>,
     actor: Actor,
     now_ms: i64,
 ) -> Result<Vec<Region>, Error> {
-    let regions = missing(&config.data_dir)?;
+    let regions = missing(&config.data_dir, tables)?;
     if regions.is_empty() {
         return Ok(regions);
     }
@@ -89,7 +92,7 @@ fn path(data_dir: &Path, region: Region) -> PathBuf {
 }
 
 /// The regions whose files are missing beside data. One without any bytes is missing, too: it would be made as one that is not there.
-fn missing(data_dir: &Path) -> Result<Vec<Region>, Error> {
+fn missing(data_dir: &Path, tables: &dyn Objects) -> Result<Vec<Region>, Error> {
     let mut missing = Vec::new();
     for region in Region::ALL {
         let path = path(data_dir, *region);
@@ -101,29 +104,23 @@ fn missing(data_dir: &Path) -> Result<Vec<Region>, Error> {
             missing.push(*region);
         }
     }
-    let has_data = !missing.is_empty() && has_data(data_dir).map_err(|e| Error::io(data_dir, e))?;
+    let has_data = !missing.is_empty() && has_data(data_dir, tables).map_err(|e| Error::io(data_dir, e))?;
     Ok(if has_data { missing } else { Vec::new() })
 }
 
 /// Whether a service has taken events in here, or could have: any region has a segment of a log, or a table with a day. Tables alone
 /// are also made by commands.
-fn has_data(data_dir: &Path) -> io::Result<bool> {
+fn has_data(data_dir: &Path, tables: &dyn Objects) -> io::Result<bool> {
     for region in Region::ALL {
         let dir = data_dir.join(folder(*region));
         if !entries(&dir.join("log"))?.is_empty() {
             return Ok(true);
         }
-        for table in entries(&dir.join("tables"))? {
-            if entries(&table)?.iter().any(|entry| is_day(entry)) {
-                return Ok(true);
-            }
+        if !stored_days(tables, *region)?.is_empty() {
+            return Ok(true);
         }
     }
     Ok(false)
-}
-
-fn is_day(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("day="))
 }
 
 /// What is in a directory; nothing when there is none.
@@ -140,10 +137,12 @@ fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use shoal_files::Disk;
+
     use super::*;
 
     fn refused(dir: &Path) -> Option<String> {
-        let opened = check(dir).and_then(|()| Ok(shoal_ingest::open_consents(dir)?));
+        let opened = check(dir, &Disk::new(dir)).and_then(|()| Ok(shoal_ingest::open_consents(dir)?));
         opened.err().map(|error| error.to_string())
     }
 

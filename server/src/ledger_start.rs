@@ -18,9 +18,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
+use shoal_files::Objects;
 use shoal_privacy::keyring::Sealed;
 use shoal_schemas::calendar::day_of;
-use shoal_storage::{BudgetLedger, Doubt, LedgerFiles};
+use shoal_storage::{BudgetLedger, Doubt, LedgerFiles, last_stored_day};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -61,8 +62,13 @@ pub(crate) struct Accepted {
 ///
 /// # Errors
 /// When a file of it is missing or older than it was, or the audit and it do not agree; the log names every such file.
-pub(crate) async fn open(config: &Config, audit: &Arc<Audit>, now_ms: i64) -> Result<BudgetLedger, Error> {
-    let (files, comparison) = read(config)?;
+pub(crate) async fn open(
+    config: &Config,
+    tables: &dyn Objects,
+    audit: &Arc<Audit>,
+    now_ms: i64,
+) -> Result<BudgetLedger, Error> {
+    let (files, comparison) = read(config, tables)?;
     for Doubt { path, reason } in files.doubts() {
         tracing::error!("{} {reason}", path.display());
     }
@@ -96,11 +102,12 @@ pub(crate) async fn open(config: &Config, audit: &Arc<Audit>, now_ms: i64) -> Re
 /// When a file cannot be read or written, or there can be no line of it. It may be repeated.
 pub(crate) async fn accept(
     config: &Config,
+    tables: &dyn Objects,
     audit: &Arc<Audit>,
     actor: Actor,
     now_ms: i64,
 ) -> Result<Option<Accepted>, Error> {
-    let (files, comparison) = read(config)?;
+    let (files, comparison) = read(config, tables)?;
     if files.doubts().is_empty() {
         return Ok(None);
     }
@@ -121,9 +128,11 @@ pub(crate) async fn accept(
 }
 
 /// Everything that is known before anything is changed.
-fn read(config: &Config) -> Result<(LedgerFiles, Comparison), Error> {
+fn read(config: &Config, tables: &dyn Objects) -> Result<(LedgerFiles, Comparison), Error> {
     let sealing = FileKeys::open(config)?.of(Sealed::Ledger);
-    let mut files = LedgerFiles::read_sealed(&config.data_dir, &config.marks_dir(), sealing.as_ref())?;
+    let last_day = last_stored_day(tables).map_err(|e| Error::io(tables.path(""), e))?;
+    let (root, marks) = (&config.data_dir, config.marks_dir());
+    let mut files = LedgerFiles::read_sealed(root, &marks, sealing.as_ref(), last_day)?;
     let place = audit_place(config)?;
     let comparison = compare(&place, files.checkpoint()?, files.last_reservation()?)?;
     match comparison.disagreement {

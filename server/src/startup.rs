@@ -22,7 +22,7 @@ use shoal_query::{Engine, QueryConfig};
 use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::InForce;
 use shoal_schemas::calendar::day_of;
-use shoal_storage::{BudgetLedger, Consents, DataKeys, EpochKeys, KeyPlace, Opened, Store};
+use shoal_storage::{BudgetLedger, Consents, DataKeys, EpochKeys, KeyPlace, Opened, Store, has_tables};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -44,6 +44,7 @@ use crate::reload::Reload;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
+use crate::tables_place::TablesPlace;
 use crate::tls;
 use crate::{key_check, key_file, withdrawals_start};
 
@@ -140,7 +141,7 @@ pub(crate) async fn open_store(config: &Config) -> Result<Store, Error> {
 
 /// The same for the restore itself.
 pub(crate) async fn open_store_of_restore(config: &Config) -> Result<Store, Error> {
-    open_store_with(&config.data_dir, data_keys_to_read(config)?).await
+    TablesPlace::open(config)?.store(data_keys_to_read(config)?).await
 }
 
 /// The keys of the files of tables, for whoever reads them beside a service.
@@ -169,18 +170,6 @@ pub(crate) fn build_data_keys(config: &Config, keyring: &Keyring) -> Result<Arc<
     Ok(Arc::new(if config.storage.encrypt { keys } else { keys.reading_only() }))
 }
 
-async fn open_store_with(data_dir: &Path, keys: Option<Arc<DataKeys>>) -> Result<Store, Error> {
-    let disk = Disk::new(data_dir);
-    disk.make().map_err(|e| Error::io(data_dir, e))?;
-    if let Some(link) = disk.links().map_err(|e| Error::io(data_dir, e))?.into_iter().next() {
-        return Err(Error::io(data_dir, link.into()));
-    }
-    let root = data_dir.canonicalize().map_err(|e| Error::io(data_dir, e))?;
-    let url = url::Url::from_directory_path(&root)
-        .map_err(|()| Error::Service(format!("{} is no directory", root.display())))?;
-    Ok(Store::open_with_keys(&url, keys).await?)
-}
-
 /// What earlier versions, other programs and restored copies have left open is for nobody else any more.
 fn close_to_others(dir: &Path) {
     match shoal_files::tighten(dir) {
@@ -204,13 +193,16 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let now_ms = clocks::checked(&clocks.wall)?;
     let definitions = build_definitions(config)?;
     let keyring = build_keyring(config)?;
-    let had_tables = canonical_day::has_tables(&config.data_dir)?;
     check_finished(&config.data_dir)?;
-    let store = open_store_with(&config.data_dir, Some(build_data_keys(config, &keyring)?)).await?;
+    let place = TablesPlace::open(config)?;
+    place.probe()?;
+    let store = place.store(Some(build_data_keys(config, &keyring)?)).await?;
+    let tables = place.objects();
+    let had_tables = has_tables(&**tables).map_err(|e| Error::io(tables.path(""), e))?;
     let epoch = PseudonymEpoch::of_day(day_of(now_ms), config.ingest.epoch_days);
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
     close_to_others(&config.data_dir);
-    consent_files::check(&config.data_dir)?;
+    consent_files::check(&config.data_dir, &**tables)?;
     let Opened { consents, journals } = withdrawals_start::open(config)?;
     let (consents, audit) = (Arc::new(consents), build_audit(config)?);
     let retention = build_retention(&definitions, &store, metrics);
@@ -220,7 +212,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let canonical_from_day = canonical_day::open(config, had_tables, &served.known(), now_ms)?;
     withdrawals_start::note(&audit, &journals, now_ms).await?;
     // Before the log: a service over a ledger that is in doubt takes no events either.
-    let ledger = ledger_start::open(config, &audit, now_ms).await?;
+    let ledger = ledger_start::open(config, &**tables, &audit, now_ms).await?;
     Ok(Peers {
         definitions,
         epoch_keys: build_epoch_keys(config, &keyring),

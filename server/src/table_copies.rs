@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::key_file::folder;
 use crate::outside::check_outside;
+use crate::tables_place::TablesPlace;
 use crate::{definitions, startup};
 
 /// A file that says that a copy was not finished.
@@ -68,8 +69,8 @@ pub(crate) async fn copy(
     let to = std::path::absolute(asked.to).map_err(|e| Error::io(asked.to, e))?;
     check_outside("a copy of tables", &to, config)?;
     check_empty(&to)?;
-    let root = config.data_dir.canonicalize().map_err(|e| Error::io(&config.data_dir, e))?;
-    let copies = TableCopies::new(&root, startup::data_keys_to_read(config)?, &to);
+    let place = TablesPlace::look(config)?;
+    let copies = TableCopies::new(Arc::clone(place.objects()), startup::data_keys_to_read(config)?, &to);
     let tables = wanted(&copies, asked.tables, config)?;
     let registry = definitions::read(config.schemas_dir.as_deref())?;
     let lines = Lines::begin(config, &tables, clocks::checked(clock)?).await?;
@@ -130,15 +131,19 @@ fn wanted(
     config: &Config,
 ) -> Result<Vec<(Region, Kind)>, Error> {
     let none = |what: &str| Error::Usage(format!("there is no {what} in {}", config.data_dir.display()));
-    if let Some((region, kind)) = named.iter().find(|(region, kind)| !copies.has(*region, *kind)) {
-        return Err(none(&format!("table {}", name(*region, *kind))));
-    }
     let kinds = |region: &'static Region| Kind::ALL.iter().map(|kind| (*region, *kind));
-    let all = Region::ALL.iter().flat_map(kinds).filter(|(region, kind)| match named {
-        [] => copies.has(*region, *kind),
-        named => named.contains(&(*region, *kind)),
-    });
-    let all: Vec<_> = all.collect();
+    let mut all = Vec::new();
+    for (region, kind) in Region::ALL.iter().flat_map(kinds) {
+        let is_named = named.contains(&(region, kind));
+        if !is_named && !named.is_empty() {
+            continue;
+        }
+        match copies.has(region, kind)? {
+            true => all.push((region, kind)),
+            false if is_named => return Err(none(&format!("table {}", name(region, kind)))),
+            false => {}
+        }
+    }
     if all.is_empty() { Err(none("table")) } else { Ok(all) }
 }
 

@@ -1,6 +1,9 @@
 //! The one error of this crate. Texts name tables, files and versions, never the content of a row.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use shoal_files::is_in_doubt;
 
 /// What went wrong in a store, and what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +120,16 @@ impl StorageError {
     pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> StorageError {
         let path = path.as_ref().to_path_buf();
         move |source| StorageError::Io { path, source }
+    }
+
+    /// Whether another commit has the version.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, StorageError::Io { source, .. } if source.kind() == ErrorKind::AlreadyExists)
+    }
+
+    /// Whether what failed has changed nothing, and will not.
+    pub(crate) fn is_without_effect(&self) -> bool {
+        matches!(self, StorageError::Io { source, .. } if !is_in_doubt(source))
     }
 }
 

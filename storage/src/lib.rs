@@ -35,5 +35,5 @@ pub use spending::{
 pub use tables::{
     AppendReport, Captured, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ExpireReport,
     FailedMerge, FileRows, Heads, LiveFile, LogFile, Met, Part, PurgeReport, Seen, Snapshot, Store, Table,
-    TableCopied, TableCopies, read_log,
+    TableCopied, TableCopies, has_tables, last_stored_day, read_log, stored_days,
 };

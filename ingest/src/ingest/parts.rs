@@ -2,11 +2,7 @@
 //!
 //! Not here: what is done with them (`ingest.rs`), how each recovers (`log`, `dedup`, `unit_keys`).
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use shoal_files::{Disk, Objects, Sealing};
 use shoal_privacy::{
@@ -22,7 +18,7 @@ use crate::{
     epoch_keys::{Calendar, Epochs, checks_of},
     error::IngestError,
     flush::{Branch, Sink, Tables},
-    key_times::{Times, day_of_partition},
+    key_times::Times,
     log::{Clock, Failed, InFlight, Log, LogSetup, Shelf},
     metrics::Metrics,
     stages::country::GeoDb,
@@ -75,20 +71,15 @@ pub(super) async fn open_unit_keys(
     Ok(unit_keys)
 }
 
-/// The days of which a region has files of events, live or not.
-fn stored_days(data_dir: &Path, region: Region) -> std::io::Result<BTreeSet<i32>> {
-    let region = data_dir.join(region.as_str().to_ascii_lowercase());
-    let listed = Disk::new(region).list("tables")?;
-    Ok(listed.iter().filter_map(|entry| entry.name.split('/').find_map(day_of_partition)).collect())
-}
-
 /// The keys of pseudonym epochs.
 pub(super) fn epochs(
     config: &IngestConfig,
     keys: EpochKeys,
     keyring: &Keyring,
     definitions: &InForce,
+    store: &Store,
 ) -> Epochs {
+    let store = store.clone();
     let definitions = definitions.clone();
     let kept_days = move || {
         let registry = definitions.current();
@@ -98,11 +89,10 @@ pub(super) fn epochs(
         };
         Programme::ALL.iter().filter_map(of).max().unwrap_or_default()
     };
-    let data_dir = config.data_dir.clone();
     let calendar = Calendar {
         days: config.pipeline.epochs.days,
         kept_days: Arc::new(kept_days),
-        stored_days: Arc::new(move |region| stored_days(&data_dir, region)),
+        stored_days: Arc::new(move |region| store.stored_days(region)),
     };
     let of_region = |region: &Region| Arc::new(checks_of(&config.data_dir, *region)) as Arc<dyn Objects>;
     Epochs::new(keys, Region::ALL.iter().map(of_region).collect(), calendar, keyring)

@@ -20,7 +20,7 @@ use shoal_audit::{Act, Audit};
 use shoal_files::{Disk, Objects, Source, copy};
 use shoal_privacy::keyring::Sealed;
 use shoal_schemas::Region;
-use shoal_storage::{JournalFound, StorageError, hold_journals, look_at_sealed_journals};
+use shoal_storage::{JournalFound, StorageError, has_tables, hold_journals, look_at_sealed_journals};
 
 use super::line::{BackupLine, Fields};
 use super::manifest::{FileThen, Manifest};
@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::consent_files::names;
 use crate::error::Error;
 use crate::file_keys::FileKeys;
+use crate::tables_place::TablesPlace;
 use crate::{ledger_start, startup, withdrawals_start};
 
 /// What was put back.
@@ -73,7 +74,9 @@ pub(crate) async fn restore(
     let keys = FileKeys::open(config)?;
     let sealings = |region| keys.of(Sealed::Consents(region));
     let (mut lost, mut written_anew): (Vec<Region>, Vec<Region>) = (Vec::new(), Vec::new());
-    fill(&place, &manifest, &disk, &mut || {
+    let tables = TablesPlace::look(config)?;
+    check_no_tables(&tables)?;
+    fill(&place, &manifest, &Targets { data: &disk, tables: &**tables.objects() }, &mut || {
         let found = look_at_sealed_journals(&config.data_dir, &config.journal_dir(), &sealings)?;
         let of = |is_it: fn(JournalFound) -> bool| -> Vec<Region> {
             found.iter().filter(|(_, found)| is_it(*found)).map(|(region, _)| *region).collect()
@@ -85,7 +88,7 @@ pub(crate) async fn restore(
     let _store = startup::open_store_of_restore(config).await?;
     let audit = startup::build_audit(config)?;
     let line = BackupLine::begin(&audit, Act::BackupRestore, now_ms);
-    let done = put_in_force(config, &audit, now_ms).await;
+    let done = put_in_force(config, &tables, &audit, now_ms).await;
     let told = Fields { accepted_lost: lost.clone(), ..fields(&manifest) };
     let InForce { replayed, doubt } = line.end(done, |_| told).await?;
     let since = Since { replayed, lost, written_anew, doubt };
@@ -135,16 +138,34 @@ fn check_empty(disk: &Disk, to: &Path) -> Result<(), Error> {
     }
 }
 
+/// Where the files of a backup are put.
+pub(super) struct Targets<'t> {
+    /// The data directory.
+    pub(super) data: &'t dyn Objects,
+    /// The place of the files of tables, which may be the same.
+    pub(super) tables: &'t dyn Objects,
+}
+
+/// Refuses a bucket in which there are tables.
+fn check_no_tables(place: &TablesPlace) -> Result<(), Error> {
+    let at = place.objects().path("");
+    if !place.is_apart() || !has_tables(&**place.objects()).map_err(|e| Error::io(&at, e))? {
+        return Ok(());
+    }
+    let told = "holds tables: a backup is put where there are none. Name another prefix in storage.url";
+    Err(Error::Usage(format!("{} {told}", at.display())))
+}
+
 /// Copies every file into an empty place, and leaves it unfinished. The records of consent come first, and then it is asked whether the
 /// others shall come.
 pub(super) fn fill(
     place: &Place,
     manifest: &Manifest,
-    to: &dyn Objects,
+    to: &Targets<'_>,
     go_on: &mut dyn FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let begun = to.put_if_absent(UNFINISHED, b"empty this directory, and restore again\n");
-    begun.map_err(|e| Error::io(to.path(UNFINISHED), e))?;
+    let begun = to.data.put_if_absent(UNFINISHED, b"empty this directory, and restore again\n");
+    begun.map_err(|e| Error::io(to.data.path(UNFINISHED), e))?;
     let are_consents = |file: &&FileThen| matches!(what(&file.path), What::Consents(_));
     let (first, others): (Vec<_>, Vec<_>) = manifest.files.iter().partition(are_consents);
     first.into_iter().try_for_each(|file| put(place, to, file))?;
@@ -152,7 +173,8 @@ pub(super) fn fill(
     others.into_iter().try_for_each(|file| put(place, to, file))
 }
 
-fn put(place: &Place, to: &dyn Objects, file: &FileThen) -> Result<(), Error> {
+fn put(place: &Place, to: &Targets<'_>, file: &FileThen) -> Result<(), Error> {
+    let to = if matches!(what(&file.path), What::Table) { to.tables } else { to.data };
     let missing = || Error::Service(format!("{} is missing in the backup", file.path));
     let source = place.open(file).map_err(|_| missing())?;
     put_from(&*source, &place.path(&file.digest), to, file)
@@ -203,10 +225,15 @@ struct InForce {
 }
 
 /// Does what a start does: withdrawals come back from the journal, and the ledger is raised.
-async fn put_in_force(config: &Config, audit: &Arc<Audit>, now_ms: i64) -> Result<InForce, Error> {
+async fn put_in_force(
+    config: &Config,
+    tables: &TablesPlace,
+    audit: &Arc<Audit>,
+    now_ms: i64,
+) -> Result<InForce, Error> {
     let opened = withdrawals_start::open(config)?;
     let replayed = withdrawals_start::note(audit, &opened.journals, now_ms).await?;
-    let doubt = match ledger_start::open(config, audit, now_ms).await {
+    let doubt = match ledger_start::open(config, &**tables.objects(), audit, now_ms).await {
         Ok(_) => None,
         // Somebody has to put a file back, or to accept: the directory itself is whole.
         Err(Error::Storage(doubt @ (StorageError::HighWaterMark { .. } | StorageError::Damaged { .. }))) => {

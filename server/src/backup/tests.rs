@@ -13,7 +13,7 @@ use super::making::{Made, Making};
 use super::manifest::{MANIFEST, Manifest};
 use super::names::UNFINISHED;
 use super::place::Place;
-use super::restore::fill;
+use super::restore::{Targets, fill};
 use super::running::audit;
 use super::stopping::{Stopping, Wanted};
 use super::verify::verified;
@@ -63,7 +63,7 @@ async fn found(medium: &Medium, what: &str) -> Option<i64> {
     let verified = verified(&place, manifest).await;
     assert_eq!(verified.faults, Vec::<String>::new(), "{what}");
     let to = Memory::new();
-    fill(&place, &verified.manifest, &to, &mut || Ok(())).unwrap();
+    fill(&place, &verified.manifest, &Targets { data: &to, tables: &to }, &mut || Ok(())).unwrap();
     for (path, bytes) in files(moment) {
         assert_eq!(to.read(&path).unwrap(), bytes, "{what}: {path}");
     }
@@ -165,7 +165,9 @@ async fn an_object_that_was_changed_is_named_and_made_again_once_it_is_removed()
     assert_eq!(faults.len(), 1, "{faults:?}");
     let told = format!("was changed: remove {}, and make the backup again", object.display());
     assert!(faults[0].contains(&told), "{faults:?}");
-    assert!(fill(&place, &manifest, &Memory::new(), &mut || Ok(())).is_err(), "it is not put back");
+    let to = Memory::new();
+    let to = Targets { data: &to, tables: &to };
+    assert!(fill(&place, &manifest, &to, &mut || Ok(())).is_err(), "it is not put back");
     medium.remove(&[&name]).unwrap();
     make(&medium, 2).unwrap();
     assert_eq!(found(&medium, "made again").await, Some(2));
@@ -177,7 +179,7 @@ fn a_restore_that_stops_at_any_step_leaves_nothing_or_what_says_that_it_is_not_f
     let place = place(&medium);
     let manifest = place.manifest().unwrap().unwrap();
     let whole = Medium::default();
-    let fill = |to: &Medium| fill(&place, &manifest, to, &mut || Ok(()));
+    let fill = |to: &Medium| fill(&place, &manifest, &Targets { data: to, tables: to }, &mut || Ok(()));
     fill(&whole).unwrap();
     assert!(whole.read(UNFINISHED).is_ok(), "the copying is not all of it");
     let mut nothing = 0;
@@ -212,7 +214,8 @@ fn what_may_stop_a_restore_is_asked_when_the_records_of_consent_are_there_and_no
     making.finish().unwrap();
     let manifest = place.manifest().unwrap().unwrap();
     let to = Medium::default();
-    let refused = fill(&place, &manifest, &to, &mut || Err(Error::Service("lost".into())));
+    let targets = Targets { data: &to, tables: &to };
+    let refused = fill(&place, &manifest, &targets, &mut || Err(Error::Service("lost".into())));
     assert!(refused.is_err());
     assert_eq!(names(&to, ""), BTreeSet::from(["de/ledger.redb".to_owned(), UNFINISHED.to_owned()]));
 }

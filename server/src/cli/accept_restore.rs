@@ -15,6 +15,7 @@ use crate::access_keys::{KeyStore, LiveKeys};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ledger_start::Accepted;
+use crate::tables_place::TablesPlace;
 use crate::{ledger_start, startup};
 
 #[derive(Args)]
@@ -33,7 +34,8 @@ pub(super) fn run(config: &Config, args: &AcceptRestoreArgs) -> Result<ExitCode,
         let _store = stopped(config).await?;
         let audit = startup::build_audit(config)?;
         let now_ms = crate::clocks::checked(&crate::system_clock())?;
-        let accepted = ledger_start::accept(config, &audit, actor, now_ms).await?;
+        let place = TablesPlace::look(config)?;
+        let accepted = ledger_start::accept(config, &**place.objects(), &audit, actor, now_ms).await?;
         let value = || match &accepted {
             None => json!({"doubts": []}),
             Some(Accepted { doubts, numbers_raised, blocks_possibly_spent }) => json!({"doubts": doubts,

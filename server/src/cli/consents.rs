@@ -11,6 +11,7 @@ use super::accept_restore::{actor, stopped};
 use super::output::print_either;
 use crate::config::Config;
 use crate::error::Error;
+use crate::tables_place::TablesPlace;
 use crate::{consent_files, startup};
 
 #[derive(Subcommand)]
@@ -37,7 +38,8 @@ pub(super) fn run(config: &Config, command: &ConsentsCommand) -> Result<ExitCode
         let _store = stopped(config).await?;
         let audit = startup::build_audit(config)?;
         let now_ms = crate::clocks::checked(&crate::system_clock())?;
-        let regions = consent_files::accept(config, &audit, actor, now_ms).await?;
+        let place = TablesPlace::look(config)?;
+        let regions = consent_files::accept(config, &**place.objects(), &audit, actor, now_ms).await?;
         print_either(args.json, || json!({"regions": regions}), || match regions.as_slice() {
             [] => "no file of consents is missing; nothing was changed".to_owned(),
             lost => format!(

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::read::Read;
 use super::settings::Config;
+use crate::tables_place;
 
 /// Notes every contradiction between settings.
 pub(super) fn contradictions(read: &mut Read) {
@@ -69,6 +70,13 @@ pub(super) fn contradictions(read: &mut Read) {
     if in_the_data(http.tls_key.as_deref()) {
         let reason = "`http.tls_key` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("http.tls_key", ["http.tls_key", "data_dir"], reason));
+    }
+    if read.config.storage.url.is_none() && read.config.storage.endpoint.is_some() {
+        let reason = "`storage.endpoint` is that of the bucket in `storage.url`, which is not set";
+        found.push(("storage.endpoint", ["storage.endpoint", "storage.url"], reason));
+    }
+    if let Err(error) = tables_place::check(&read.config.storage) {
+        note(read, "storage.url", ["storage.url", "storage.endpoint"], &format!("`storage.url`: {error}"));
     }
     for (at, between, reason) in found {
         note(read, at, between, reason);

@@ -13,6 +13,7 @@ use crate::backup::names::check_finished;
 use crate::config::Config;
 use crate::error::Error;
 use crate::file_keys::audit_place;
+use crate::tables_place::TablesPlace;
 use crate::{consent_files, key_check, key_file, startup};
 
 /// Bits that others than the owner may not have.
@@ -104,7 +105,8 @@ pub(super) fn whole(config: &Config) -> Check {
     if let Err(error) = check_finished(&config.data_dir) {
         return Check::fail(check, error.to_string(), "docs/operations.md, section Backups, says how.");
     }
-    match consent_files::check(&config.data_dir) {
+    let looked = TablesPlace::look(config);
+    match looked.and_then(|place| consent_files::check(&config.data_dir, &**place.objects())) {
         Ok(()) => Check::ok(check, "no restore is unfinished, and no file of consents is missing"),
         Err(error) => {
             let advice = "docs/operations.md, section Ledger, backup and restore, says more.";

@@ -10,6 +10,7 @@ use super::served::Served;
 use crate::config::Config;
 use crate::consent_files;
 use crate::key_file::folder;
+use crate::tables_place::TablesPlace;
 
 /// Whether the high-water marks are in both places.
 pub(super) fn marks(config: &Config, served: &Served) -> Check {
@@ -30,7 +31,8 @@ pub(super) fn withdrawals(config: &Config, served: &Served) -> Check {
     let check = "withdrawals";
     // Where they are missing beside data, that is told by a check of its own, and the journal is all there is.
     let is_new = missing(&config.data_dir, "ledger.redb").len() == Region::ALL.len()
-        && consent_files::check(&config.data_dir).is_ok();
+        && TablesPlace::look(config)
+            .is_ok_and(|place| consent_files::check(&config.data_dir, &**place.objects()).is_ok());
     if is_new {
         return Check::ok(check, "there are no records of consent yet");
     }

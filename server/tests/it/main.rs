@@ -51,6 +51,7 @@
 //! | `backup` | a backup holds what was in at its moment, and brings back neither budget nor consent |
 //! | `backup_broken` | a backup or a restore that breaks off anywhere leaves what was there before, and can be begun again |
 //! | `deploy` | dashboards and alerts name what is shown, and the binary tells its own health |
+//! | `bucket` | tables can lie in a bucket, and whatever the store does nothing is lost or doubled |
 //! | `compaction` | many small files become few, and nothing else changes |
 //!
 //! `stage` runs a service in this process with a clock that the test moves, `process` the real binary; `http` speaks to
@@ -63,6 +64,7 @@ mod audit;
 mod backup;
 mod backup_broken;
 mod broken;
+mod bucket;
 mod canary;
 mod catalogue;
 mod closed;
@@ -96,6 +98,9 @@ mod overload;
 mod problems;
 mod process;
 mod protocols;
+#[allow(dead_code)]
+#[path = "../../../files/tests/s3/proxy.rs"]
+mod proxy;
 mod query;
 mod regions;
 mod reload;
@@ -105,6 +110,9 @@ mod sdk;
 mod sealed;
 mod search;
 mod senders;
+#[allow(dead_code)]
+#[path = "../../../files/tests/s3/servers.rs"]
+mod servers;
 mod signals;
 mod smoke;
 mod stage;

@@ -148,7 +148,8 @@ fn limits(world: &World) -> DayLimits {
     let text = fs::read_to_string(world.key_file()).unwrap();
     let key = Keyring::parse(&text).unwrap().sealing_key(Sealed::Ledger);
     let sealing = Sealing { key, is_writing: false };
-    let files = LedgerFiles::read_sealed(&world.data_dir(), &world.marks_dir(), Some(&sealing)).unwrap();
+    let files =
+        LedgerFiles::read_sealed(&world.data_dir(), &world.marks_dir(), Some(&sealing), None).unwrap();
     BudgetLedger::of(files).unwrap().day_limits().unwrap()
 }
 

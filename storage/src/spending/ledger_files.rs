@@ -30,8 +30,9 @@ use super::high_water_mark::HighWaterMarks;
 use super::ledger_book::Book;
 use super::mark_form::Form;
 use super::order::Block;
-use super::stored_days::{last_of_logs, last_of_tables};
+use super::stored_days::last_of_logs;
 use crate::error::{Result, StorageError};
+use crate::tables::last_stored_day;
 
 /// The name of the lock of the directory of high-water marks.
 const LOCK: &str = ".lock";
@@ -92,27 +93,35 @@ pub struct LedgerFiles {
 }
 
 impl LedgerFiles {
-    /// Reads the ledger below a root and the high-water marks of the root and of a directory of their own.
+    /// Reads the ledger below a root and the high-water marks of the root and of a directory of their own. The tables are below the root.
     ///
     /// # Errors
     /// [`StorageError::Locked`] when another process has them open, [`StorageError::Format`] for another version's file,
     /// [`StorageError::Database`] and [`StorageError::HighWaterMark`] for a file that cannot be understood.
     pub fn read(root: &Path, marks_dir: &Path) -> Result<LedgerFiles> {
-        LedgerFiles::read_sealed(root, marks_dir, None)
+        let last = last_stored_day(&Disk::new(root)).map_err(StorageError::io(root))?;
+        LedgerFiles::read_sealed(root, marks_dir, None, last)
     }
 
-    /// [`LedgerFiles::read`] with a ledger that is sealed, or will be. The marks say nothing about anybody, and are in the clear.
+    /// [`LedgerFiles::read`] with a ledger that is sealed, or will be, and with the last day of which the tables have files, wherever they
+    /// are. The marks say nothing about anybody, and are in the clear.
     ///
     /// # Errors
     /// As [`LedgerFiles::read`], and [`StorageError::Sealed`] when the ledger is sealed and there is no key.
-    pub fn read_sealed(root: &Path, marks_dir: &Path, sealing: Option<&Sealing>) -> Result<LedgerFiles> {
+    pub fn read_sealed(
+        root: &Path,
+        marks_dir: &Path,
+        sealing: Option<&Sealing>,
+        last_of_tables: Option<i32>,
+    ) -> Result<LedgerFiles> {
         let apart = Disk::new(marks_dir).private();
         let locked = apart.make().and_then(|()| apart.try_lock(LOCK));
         let lock = locked.map_err(StorageError::io(marks_dir.join(LOCK)))?;
         let Some(lock) = lock else {
             return Err(StorageError::Locked(marks_dir.to_path_buf()));
         };
-        let files = LedgerFiles::read_with(root, Arc::new(Disk::new(root)), Arc::new(apart), sealing)?;
+        let beside = Arc::new(Disk::new(root));
+        let files = LedgerFiles::read_with(root, beside, Arc::new(apart), sealing, last_of_tables)?;
         Ok(LedgerFiles { lock: Some(lock), ..files })
     }
 
@@ -122,6 +131,7 @@ impl LedgerFiles {
         beside: Arc<dyn Medium>,
         apart: Arc<dyn Medium>,
         sealing: Option<&Sealing>,
+        last_of_tables: Option<i32>,
     ) -> Result<LedgerFiles> {
         let dir = root.join("ledger");
         let folder = Disk::new(&dir);
@@ -132,7 +142,7 @@ impl LedgerFiles {
             false => None,
         };
         let marks = [HighWaterMarks::open(beside)?, HighWaterMarks::open(apart)?];
-        let files = LedgerFiles::compared(book, book_at, marks, last_of_tables(root)?)?;
+        let files = LedgerFiles::compared(book, book_at, marks, last_of_tables)?;
         // Events that are in no table yet are in a log.
         let last_stored = files.last_stored.max(last_of_logs(root)?);
         Ok(LedgerFiles { last_stored, sealing: sealing.cloned(), ..files })

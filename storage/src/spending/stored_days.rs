@@ -1,8 +1,7 @@
-//! The last day of which events may be stored below a root, from names and times of files alone.
+//! The last day of which events may be in a write-ahead log below a root, from times of files alone.
 //!
 //! ```text
-//! <root>/<region>/tables/<kind>/day=2026-11-22/    events of that day
-//! <root>/<region>/log/<segment>                    events that came in before it was written last
+//! <root>/<region>/log/<segment>      events that came in before it was written last
 //! ```
 //! The clock of a moment may be wrong, and so may have been the one under which events came in: what is stored tells.
 //! Invariant: reads only. Not here: what follows from it (`ledger_files`, `day_limits`).
@@ -15,25 +14,7 @@ use std::time::UNIX_EPOCH;
 use shoal_schemas::Region;
 use shoal_schemas::calendar::day_of;
 
-use crate::days::parse_day;
 use crate::error::{Result, StorageError};
-
-/// With what the name of a day's directory begins.
-const DAY: &str = "day=";
-
-/// The last day that any table below a root has; a day whose name cannot be read is before all others. None when there is none.
-pub(super) fn last_of_tables(root: &Path) -> Result<Option<i32>> {
-    let mut last = None;
-    for table in of_regions(root, "tables")? {
-        for entry in listed(&table)? {
-            let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Some(day) = name.strip_prefix(DAY) {
-                last = last.max(Some(parse_day(day).unwrap_or(i32::MIN)));
-            }
-        }
-    }
-    Ok(last)
-}
 
 /// The day on which any region's write-ahead log below a root was written last. None when there is no log.
 pub(super) fn last_of_logs(root: &Path) -> Result<Option<i32>> {
@@ -80,27 +61,13 @@ mod tests {
     #[test]
     fn the_last_day_of_any_region_counts() {
         let root = tempfile::tempdir().unwrap();
-        let last = || (last_of_tables(root.path()).unwrap(), last_of_logs(root.path()).unwrap());
-        assert_eq!(last(), (None, None));
-        let days = [
-            "us/tables/usage/day=1970-01-08",
-            "de/tables/crash/day=1970-01-21",
-            "my/tables/usage/_delta_log",
-        ];
-        days.iter().for_each(|name| fs::create_dir_all(root.path().join(name)).unwrap());
+        assert_eq!(last_of_logs(root.path()).unwrap(), None);
         for (name, day) in [("de", 30), ("sg", 40), ("us", 5)] {
             let dir = root.path().join(name).join("log");
             fs::create_dir_all(&dir).unwrap();
             let written = UNIX_EPOCH + Duration::from_secs(day * 86_400 + 7);
             fs::File::create(dir.join("1.segment")).unwrap().set_modified(written).unwrap();
         }
-        assert_eq!(last(), (Some(20), Some(40)));
-    }
-
-    #[test]
-    fn a_day_of_another_name_is_a_day_all_the_same() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("us/tables/usage/day=0")).unwrap();
-        assert_eq!(last_of_tables(root.path()).unwrap(), Some(i32::MIN));
+        assert_eq!(last_of_logs(root.path()).unwrap(), Some(40));
     }
 }

@@ -6,7 +6,8 @@
 //! a commit failed: read the log -> the transaction is in? done : the same files once more
 //! ```
 //! Invariants: a file is registered as in flight before it exists and until its commit is decided, so that a purge leaves it
-//! alone; a file is deleted here only when the log, read again, does not name it. Not here: what a file looks like (`write`).
+//! alone; a file is deleted here only when the log, read again, does not name it, and no commit can come any more that does.
+//! Not here: what a file looks like (`write`).
 
 use std::sync::Arc;
 
@@ -18,7 +19,10 @@ use crate::tables::log;
 use crate::tables::table::{InFlight, Inner, Table};
 use crate::tables::write::{self, Place, WrittenFile};
 
+/// So often a commit is tried that fails.
 const COMMIT_ATTEMPTS: usize = 4;
+/// So often it is tried when others are faster: each time one of them has committed.
+const TAKEN_MAX: usize = 256;
 
 /// Rows of one programme and day: one file.
 #[derive(Clone)]
@@ -124,7 +128,7 @@ impl Inner {
         if self.has(&mut committer, app_id, version).await? {
             return Ok(false);
         }
-        let mut attempt = 1;
+        let (mut attempt, mut taken) = (1, 0);
         loop {
             let actions = log::addition(files, app_id, version);
             match self.commit(&mut committer, actions).await {
@@ -135,17 +139,20 @@ impl Inner {
                     return Ok(true);
                 }
                 Err(e) => {
-                    tracing::warn!(table = self.name, attempt, "commit failed, reading the log: {e}");
+                    if !e.is_taken() {
+                        tracing::warn!(table = self.name, attempt, "commit failed, reading the log: {e}");
+                    }
                     self.reload(&mut committer).await?;
                     if self.has(&mut committer, app_id, version).await? {
                         // It landed. Its sync is what may have failed.
                         self.sync_log()?;
                         return Ok(self.is_live(&files[0].file.path));
                     }
-                    if attempt == COMMIT_ATTEMPTS {
+                    let tries = if e.is_taken() { &mut taken } else { &mut attempt };
+                    *tries += 1;
+                    if attempt > COMMIT_ATTEMPTS || taken > TAKEN_MAX {
                         return Err(e);
                     }
-                    attempt += 1;
                 }
             }
         }
@@ -154,7 +161,7 @@ impl Inner {
     /// Deletes files that are surely in no version. When that is not sure, they stay; a purge sweeps them once they are old.
     async fn discard(&self, files: &[WrittenFile], done: &Result<bool>) {
         let mut committer = self.committer.lock().await;
-        let sure = done.is_ok() || self.reload(&mut committer).await.is_ok();
+        let sure = done.is_ok() || (self.reload(&mut committer).await.is_ok() && committer.is_decided());
         if sure && !files.iter().any(|f| self.is_live(&f.file.path)) {
             write::delete(&*self.objects, files);
         }

@@ -190,7 +190,7 @@ mod tests {
     fn the_files_of_a_day_are_counted_together_and_those_of_others_are_not() {
         let root = tempfile::tempdir().unwrap();
         block_on(async {
-            let table = open(root.path(), Faulty::new(&[])).await;
+            let table = open(root.path(), Faulty::new(root.path(), &[])).await;
             // Five subjects: of ten rows each has two.
             for (version, (day, rows)) in (1..).zip([(7, 10), (7, 10), (7, 5), (8, 10)]) {
                 table.append(vec![part(day, rows)], "test", version).await.unwrap();

@@ -6,17 +6,14 @@
 
 use std::sync::Arc;
 
-use object_store::memory::InMemory;
-use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use shoal_files::{Memory, Objects as _};
 use shoal_schemas::{Kind, Region};
-use url::Url;
 
 use crate::error::{Result, StorageError};
 use crate::tables::live_file::LiveFile;
-use crate::tables::log::Log;
+use crate::tables::log::{LOG_FOLDER, Log};
 use crate::tables::snapshot::Snapshot;
-use crate::tables::table::{LOG_FOLDER, Table};
+use crate::tables::table::Table;
 
 /// Digits of a version in the name of a log's file.
 const DIGITS: usize = 20;
@@ -79,18 +76,11 @@ fn is_needed(name: &str, first: u64) -> bool {
 /// # Errors
 /// As opening the table: the log cannot be read, or does not say what its newest commit tells of.
 pub async fn read_log(region: Region, kind: Kind, files: Vec<LogFile>) -> Result<Vec<LiveFile>> {
-    let copy = InMemory::new();
+    let copy = Memory::new();
     for LogFile { path, bytes } in files {
-        let put = copy.put(&ObjectPath::from(format!("table/{path}")), bytes.into()).await;
-        put.map_err(|e| StorageError::Delta(e.into()))?;
+        copy.put(&path, &bytes).map_err(StorageError::io(&path))?;
     }
-    let unusable = |e: url::ParseError| StorageError::Location {
-        location: "a copy of a table's log".to_owned(),
-        reason: e.to_string(),
-    };
-    let url = Url::parse("memory:///table/").map_err(unusable)?;
-    let copy: Arc<dyn ObjectStore> = Arc::new(copy);
-    let log = Log::open(&format!("{region}/{kind}"), &url, copy)?;
+    let log = Log::open(&format!("{region}/{kind}"), Arc::new(copy))?;
     if !log.exists().await? {
         return Err(log.damaged("is not there"));
     }

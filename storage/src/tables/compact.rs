@@ -238,34 +238,42 @@ impl Inner {
                 return Err(e);
             }
         };
-        if !inputs.iter().all(|f| self.is_live(&f.path)) {
-            write::delete(&*self.objects, output);
-            return Ok(false);
-        }
-        let actions = log::replacement(inputs, &merged.written, merged.duplicates > 0, now_ms);
-        let Err(e) = self.commit(&mut committer, actions).await else {
-            self.show(committer.version, inputs, output);
-            return Ok(true);
-        };
-        // The answer may be what failed, not the commit. When the log cannot be read either, the file stays: it is old
-        // enough for a purge one day, or in the table.
-        self.reload(&mut committer).await?;
-        if !self.is_live(&merged.written.file.path) {
-            write::delete(&*self.objects, output);
+        loop {
+            if !inputs.iter().all(|f| self.is_live(&f.path)) {
+                write::delete(&*self.objects, output);
+                return Ok(false);
+            }
+            let actions = log::replacement(inputs, &merged.written, merged.duplicates > 0, now_ms);
+            let Err(e) = self.commit(&mut committer, actions).await else {
+                self.show(committer.version, inputs, output);
+                return Ok(true);
+            };
+            // The answer may be what failed, not the commit. When the log cannot be read either, or the commit may come yet, the file
+            // stays: it is old enough for a purge one day, or in the table.
+            self.reload(&mut committer).await?;
+            if self.is_live(&merged.written.file.path) {
+                self.sync_log()?;
+                return Ok(true);
+            }
+            // Whoever was faster may have taken an input away.
+            if e.is_taken() {
+                continue;
+            }
+            if committer.is_decided() {
+                write::delete(&*self.objects, output);
+            }
             return Err(e);
         }
-        self.sync_log()?;
-        Ok(true)
     }
 
-    /// Reads the log and compares it with what readers were shown.
+    /// Reads the log and compares it with what readers were shown, unless another process has committed since.
     async fn verify(self: &Arc<Self>) -> Result<()> {
         let table = Table { inner: Arc::clone(self) };
         let mut committer = self.committer().await?;
         let shown = table.snapshot().await?;
         self.reload(&mut committer).await?;
         let logged = table.snapshot().await?;
-        if shown.files() == logged.files() {
+        if shown.files() == logged.files() || shown.version() != logged.version() {
             return Ok(());
         }
         let rows = |snapshot: &Snapshot| snapshot.files().iter().map(|f| f.rows).sum();

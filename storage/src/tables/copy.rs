@@ -5,7 +5,7 @@
 //!    ^                                |
 //!    +--------------------------------+ it has left the table meanwhile, by a merge or a purge
 //! ```
-//! The root is not locked, so a service may run: it replaces no file, and what it removes is missed and looked for in a newer version.
+//! Nothing is locked, so a service may run: it replaces no file, and what it removes is missed and looked for in a newer version.
 //! A file whose key is gone is left out, and is told.
 //!
 //! Invariants: the table is only read; a copy has the rows of one version of it, but for days that are expired when its log is written;
@@ -15,23 +15,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_files::Disk;
+use shoal_files::{Disk, Objects};
 use shoal_schemas::{Kind, Region};
 
 use crate::error::{Result, StorageError};
 use crate::keys::DataKeys;
-use crate::tables::durable::SyncedFiles;
 use crate::tables::encryption::TableKeys;
 use crate::tables::live_file::LiveFile;
-use crate::tables::log::{self, Log};
+use crate::tables::log::{self, LOG_FOLDER, Log};
 use crate::tables::snapshot::Snapshot;
-use crate::tables::store::{table_dir, table_url};
-use crate::tables::table::LOG_FOLDER;
-use crate::tables::watched::Health;
+use crate::tables::store::table_objects;
 use crate::tables::write::{Draft, Place, WrittenFile, delete};
 
 /// Rows that are decrypted at one time.
@@ -45,9 +42,9 @@ const READING_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where tables are copied from, and where to.
 pub struct TableCopies {
-    root: PathBuf,
+    from: Arc<dyn Objects>,
     keys: Option<Arc<DataKeys>>,
-    to: PathBuf,
+    to: Arc<dyn Objects>,
 }
 
 /// What came of copying a table.
@@ -74,14 +71,18 @@ pub struct TableCopied {
 }
 
 impl TableCopies {
-    /// Copies from one root to another, which is laid out alike: `<region>/tables/<kind>`.
-    pub fn new(root: &Path, keys: Option<Arc<DataKeys>>, to: &Path) -> TableCopies {
-        TableCopies { root: root.to_path_buf(), keys, to: to.to_path_buf() }
+    /// Copies from a place to a directory, which is laid out alike: `<region>/tables/<kind>`.
+    pub fn new(from: Arc<dyn Objects>, keys: Option<Arc<DataKeys>>, to: &Path) -> TableCopies {
+        TableCopies { from, keys, to: Arc::new(Disk::new(to).private()) }
     }
 
-    /// Whether there is such a table.
-    pub fn has(&self, region: Region, kind: Kind) -> bool {
-        table_dir(&self.root, region, kind).join(LOG_FOLDER).is_dir()
+    /// Whether there is such a table. Blocks.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    pub fn has(&self, region: Region, kind: Kind) -> Result<bool> {
+        let objects = table_objects(&self.from, region, kind)?;
+        Ok(!objects.list(LOG_FOLDER).map_err(StorageError::io(objects.path(LOG_FOLDER)))?.is_empty())
     }
 
     /// Copies a table in the clear, but for the files that are expired: this is asked again when all are copied.
@@ -95,8 +96,9 @@ impl TableCopies {
         kind: Kind,
         is_expired: &dyn Fn(&LiveFile) -> bool,
     ) -> Result<TableCopied> {
-        let from = Original::open(table_dir(&self.root, region, kind), self.table_keys(region, kind))?;
-        let mut copy = Copy::new(table_dir(&self.to, region, kind), region, kind);
+        let from = table_objects(&self.from, region, kind)?;
+        let from = Original::open(from, self.table_keys(region, kind))?;
+        let mut copy = Copy::new(table_objects(&self.to, region, kind)?, region, kind);
         let mut snapshot = from.newest().await?;
         for _ in 0..VERSIONS_MAX {
             let missed = copy.follow(&snapshot, is_expired);
@@ -115,7 +117,7 @@ impl TableCopies {
             }
         }
         let told = "its files were merged or removed faster than they were copied: copy it again";
-        Err(StorageError::Io { path: from.dir, source: io::Error::other(told) })
+        Err(StorageError::Io { path: from.objects.path(""), source: io::Error::other(told) })
     }
 
     fn table_keys(&self, region: Region, kind: Kind) -> TableKeys {
@@ -125,19 +127,17 @@ impl TableCopies {
 
 /// The table that is copied.
 struct Original {
-    dir: PathBuf,
+    objects: Arc<dyn Objects>,
     log: Log,
     keys: TableKeys,
 }
 
 impl Original {
-    fn open(dir: PathBuf, keys: TableKeys) -> Result<Original> {
-        if let Some(link) = Disk::new(&dir).links().map_err(StorageError::io(&dir))?.into_iter().next() {
-            return Err(StorageError::io(&dir)(link.into()));
-        }
-        let name = format!("{}/{}", keys.region, keys.kind);
-        let log = Log::open(&name, &table_url(&dir)?, Arc::new(SyncedFiles::new(&Health::new())))?;
-        Ok(Original { dir, log, keys })
+    fn open(objects: Arc<dyn Objects>, keys: TableKeys) -> Result<Original> {
+        // A disk refuses to list symbolic links.
+        objects.list("").map_err(StorageError::io(objects.path("")))?;
+        let log = Log::open(&format!("{}/{}", keys.region, keys.kind), Arc::clone(&objects))?;
+        Ok(Original { objects, log, keys })
     }
 
     /// The table at its newest version.
@@ -158,7 +158,7 @@ impl Original {
             version: loaded.version,
             files: Arc::new(loaded.files.into_values().collect()),
             layout: Arc::new(loaded.layout),
-            objects: Arc::new(Disk::new(&self.dir)),
+            objects: Arc::clone(&self.objects),
             keys: self.keys.clone(),
         }
     }
@@ -166,8 +166,7 @@ impl Original {
 
 /// A copy that has no log yet.
 struct Copy {
-    dir: PathBuf,
-    objects: Disk,
+    objects: Arc<dyn Objects>,
     /// Which are none: it is in the clear.
     keys: TableKeys,
     /// By their path, which is that of the file that was copied.
@@ -179,10 +178,9 @@ struct Copy {
 }
 
 impl Copy {
-    fn new(dir: PathBuf, region: Region, kind: Kind) -> Copy {
+    fn new(objects: Arc<dyn Objects>, region: Region, kind: Kind) -> Copy {
         Copy {
-            objects: Disk::new(&dir).private(),
-            dir,
+            objects,
             keys: TableKeys { region, kind, keys: None },
             files: BTreeMap::new(),
             unreadable: BTreeMap::new(),
@@ -221,7 +219,7 @@ impl Copy {
 
     /// Copies one file.
     fn take(&self, snapshot: &Snapshot, file: &LiveFile) -> Result<WrittenFile> {
-        let place = Place { objects: &self.objects, keys: &self.keys };
+        let place = Place { objects: &*self.objects, keys: &self.keys };
         let (layout, schema) = (&snapshot.layout, snapshot.layout.file_schema());
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let rows = snapshot.rows(file, &columns, BATCH_ROWS)?;
@@ -232,7 +230,7 @@ impl Copy {
         let written = draft.publish(place)?;
         let found = written.file.rows;
         if found != file.rows {
-            delete(&self.objects, &[written]);
+            delete(&*self.objects, &[written]);
             return Err(StorageError::RowCount { table: file.path.clone(), expected: file.rows, found });
         }
         Ok(written)
@@ -242,7 +240,7 @@ impl Copy {
     fn leave_out(&mut self, is_out: &dyn Fn(&LiveFile) -> bool) -> u64 {
         let out: Vec<WrittenFile> =
             self.files.extract_if(.., |_, written| is_out(&written.file)).map(|(_, w)| w).collect();
-        delete(&self.objects, &out);
+        delete(&*self.objects, &out);
         out.len() as u64
     }
 
@@ -252,10 +250,8 @@ impl Copy {
         snapshot: &Snapshot,
         is_expired: &dyn Fn(&LiveFile) -> bool,
     ) -> Result<TableCopied> {
-        let Copy { dir, keys: TableKeys { region, kind, .. }, .. } = &self;
-        let (region, kind) = (*region, *kind);
-        let files = Arc::new(SyncedFiles::new(&Health::new()).private());
-        let log = Log::open(&format!("{region}/{kind}"), &table_url(dir)?, files)?;
+        let TableKeys { region, kind, .. } = self.keys;
+        let log = Log::open(&format!("{region}/{kind}"), Arc::clone(&self.objects))?;
         // The day may have changed since they were copied.
         self.expired += self.leave_out(is_expired);
         self.unreadable.retain(|_, file| !is_expired(file));

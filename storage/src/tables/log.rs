@@ -1,28 +1,27 @@
 //! The Delta log of one table: which files are live, which versions of which applications are in.
 //!
-//! A commit is one put-if-absent of `_delta_log/<version>.json`. Shoal is its table's only writer (the store's root is
-//! locked), so it knows the next version and writes it directly instead of rebuilding the whole snapshot for every commit:
-//! the cost of an append does not depend on the number of live files. Whoever else writes makes the put fail, and is seen.
+//! A commit is one put-if-absent of `_delta_log/<version>.json`. Whoever commits knows the last version, and writes the next one
+//! directly instead of rebuilding the whole snapshot for every commit: the cost of an append does not depend on the number of live
+//! files. Whoever else has written it makes the put fail, and is seen.
 //!
 //! Invariants: no predicate, user or row content in a commit's information; statistics on `time` only; deletion vectors and
 //! column mapping are never on, so that every Delta reader can read the table. Not here: retries (`table`).
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{
     Action, Add, CommitInfo, Metadata, MetadataExt, Protocol, Remove, Transaction, new_metadata,
 };
-use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, StorageConfig, get_actions, logstore_with};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, get_actions, logstore_with};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
 use futures::FutureExt;
-use object_store::ObjectStore;
+use shoal_files::Objects;
 use shoal_schemas::columns;
-use url::Url;
-use uuid::Uuid;
 
 use crate::days::day_text;
 use crate::error::{Result, StorageError};
@@ -30,6 +29,7 @@ use crate::keys::KeyId;
 use crate::tables::digest;
 use crate::tables::encryption;
 use crate::tables::live_file::LiveFile;
+use crate::tables::log_files::LogFiles;
 use crate::tables::table_layout::TableLayout;
 use crate::tables::tally::Tally;
 use crate::tables::write::{WrittenFile, parse_path};
@@ -59,16 +59,23 @@ pub(crate) struct Loaded {
     delta: DeltaTable,
 }
 
+/// Where a table has its log.
+pub(crate) const LOG_FOLDER: &str = "_delta_log";
+
 /// The log of one table.
 pub(crate) struct Log {
     table: String,
+    objects: Arc<dyn Objects>,
+    /// The same objects, for what the Delta library does.
     store: LogStoreRef,
 }
 
 impl Log {
-    /// `files` is rooted at the root of the file system.
-    pub(crate) fn open(table: &str, url: &Url, files: Arc<dyn ObjectStore>) -> Result<Log> {
-        Ok(Log { table: table.to_owned(), store: logstore_with(files, url, StorageConfig::default())? })
+    /// The log of the table whose objects these are.
+    pub(crate) fn open(table: &str, objects: Arc<dyn Objects>) -> Result<Log> {
+        let files = Arc::new(LogFiles::new(Arc::clone(&objects)));
+        let store = logstore_with(files, &LogFiles::location()?, StorageConfig::default())?;
+        Ok(Log { table: table.to_owned(), objects, store })
     }
 
     pub(crate) async fn exists(&self) -> Result<bool> {
@@ -118,7 +125,7 @@ impl Log {
 
     /// What the commit of this version says besides its actions; nothing when its entry is gone.
     async fn said(&self, version: u64) -> Result<HashMap<String, serde_json::Value>> {
-        let Some(bytes) = self.store.read_commit_entry(version).await? else {
+        let Some(bytes) = self.entry(version).await? else {
             return Ok(HashMap::new());
         };
         let told = get_actions(version, &bytes)?.into_iter().find_map(|action| match action {
@@ -169,19 +176,30 @@ impl Log {
         })
     }
 
-    /// Writes one commit. An error may have happened before or after the commit became visible.
+    /// Writes one commit. An error may have happened before or after the commit became visible, unless it says that the name is
+    /// taken: another commit has this version then.
     pub(crate) async fn write(&self, version: u64, actions: Vec<Action>) -> Result<()> {
         let lines = actions
             .iter()
             .map(serde_json::to_string)
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| DeltaTableError::generic(e.to_string()))?;
-        let bytes = CommitOrBytes::LogBytes(lines.join("\n").into());
-        self.store
-            .write_commit_entry(version, bytes, Uuid::new_v4())
-            .await
-            .map_err(|e: TransactionError| DeltaTableError::from(e))?;
-        Ok(())
+        let (objects, name, bytes) = (Arc::clone(&self.objects), entry_name(version), lines.join("\n"));
+        let path = objects.path(&name);
+        let put = tokio::task::spawn_blocking(move || objects.put_if_absent(&name, bytes.as_bytes()));
+        put.await.map_err(|_| StorageError::Stopped)?.map_err(StorageError::io(path))
+    }
+
+    /// The commit of this version; none when its entry is gone, or was never there.
+    async fn entry(&self, version: u64) -> Result<Option<Bytes>> {
+        let (objects, name) = (Arc::clone(&self.objects), entry_name(version));
+        let path = objects.path(&name);
+        let read = tokio::task::spawn_blocking(move || objects.read(&name));
+        match read.await.map_err(|_| StorageError::Stopped)? {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StorageError::io(path)(error)),
+        }
     }
 
     /// The version of an application's last transaction, as of `loaded`.
@@ -197,7 +215,7 @@ impl Log {
 
     /// The paths that the commit of this version removed; none when its entry is gone.
     pub(crate) async fn removed(&self, version: u64) -> Result<Option<Vec<String>>> {
-        let Some(bytes) = self.store.read_commit_entry(version).await? else {
+        let Some(bytes) = self.entry(version).await? else {
             return Ok(None);
         };
         // Most commits remove nothing; reading their statistics to find that out takes most of a purge.
@@ -210,6 +228,11 @@ impl Log {
         });
         Ok(Some(removed.collect()))
     }
+}
+
+/// The name of the commit of a version.
+fn entry_name(version: u64) -> String {
+    format!("{LOG_FOLDER}/{version:020}.json")
 }
 
 /// The actions of version 0.

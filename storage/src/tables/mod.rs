@@ -1,13 +1,13 @@
-//! Delta tables on an object store: open, evolve, append, scan, compact, expire, purge.
+//! Delta tables on a place for objects: open, evolve, append, scan, compact, expire, purge.
 //!
-//! A [`Store`] is one root. It has one [`Table`] for each (region, kind), in `<root>/<region>/tables/<kind>/`, partitioned by
+//! A [`Store`] is one place for objects. It has one [`Table`] for each (region, kind), in `<region>/tables/<kind>/`, partitioned by
 //! `day`. Shoal writes and reads the Parquet itself; Delta is only the log that says which files are live.
 //!
-//! - `store`: one root, locked by one process (`lock`); opens, creates and evolves tables
+//! - `store`: where tables are; opens, creates and evolves them; `lock`: one process has a data directory
 //! - `table_layout`: the columns of a table in Arrow and in Delta
-//! - `durable`: the Delta log's object store, whose puts are durable; `watched`: nothing is written after a failure
+//! - `watched`: nothing is written to a disk after a failure
 //! - `object`: an object as Parquet reads it
-//! - `log`: the Delta log of a table
+//! - `log`: the Delta log of a table; `log_files`: as the Delta library wants it
 //! - `encryption`: which key a file has, and what it is encrypted for
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
@@ -17,6 +17,7 @@
 //! - `live_file`: a file that is part of a table; `snapshot`: the files that are live at one version
 //! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them;
 //!   `bounded`: how many there are, of each subject up to a limit
+//! - `stored_days`: of which days a place has files
 //! - `capture`: a table at one version, for a backup; `copy`: a copy in the clear, for other programs
 //! - `expire`: files leave the table; `purge`: their bytes and every mention of them leave the disk
 //!
@@ -31,19 +32,20 @@ mod compact_report;
 mod copies;
 mod copy;
 mod digest;
-mod durable;
 mod encryption;
 mod expire;
 mod heads;
 mod live_file;
 mod lock;
 mod log;
+mod log_files;
 mod merge;
 mod object;
 mod purge;
 mod read;
 mod snapshot;
 mod store;
+mod stored_days;
 mod subjects;
 mod table;
 mod table_layout;
@@ -67,5 +69,6 @@ pub use purge::PurgeReport;
 pub use read::FileRows;
 pub use snapshot::Snapshot;
 pub use store::Store;
+pub use stored_days::{has_tables, last_stored_day, stored_days};
 pub use table::Table;
 pub use tiers::{CompactPolicy, DAY_FILES_MAX};

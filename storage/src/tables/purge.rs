@@ -21,8 +21,8 @@ use shoal_files::Entry;
 use shoal_schemas::calendar::HOUR_MS;
 
 use crate::error::{Result, StorageError};
-use crate::tables::log::{self, Loaded};
-use crate::tables::table::{Committer, Inner, LOG_FOLDER, Table, hold};
+use crate::tables::log::{self, LOG_FOLDER, Loaded};
+use crate::tables::table::{Committer, Inner, Table, hold};
 use crate::tables::write::parse_path;
 
 /// How long it takes from one look at what is waited for to the next.
@@ -191,7 +191,7 @@ impl Inner {
         drop(left_behind);
         // Also makes what an earlier run removed durable, if that run failed before it was: the log is about to forget it.
         let swept = self.objects.sweep("", now_ms.saturating_sub(GRACE_MS));
-        swept.map_err(StorageError::io(&self.dir))?;
+        swept.map_err(StorageError::io(self.objects.path("")))?;
         Ok(report)
     }
 
@@ -225,7 +225,7 @@ impl Inner {
 
     fn remove<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
         let removed = self.objects.remove(&names.collect::<Vec<_>>());
-        removed.map_err(StorageError::io(&self.dir))
+        removed.map_err(StorageError::io(self.objects.path("")))
     }
 
     fn list(&self, folder: &str) -> Result<Vec<Entry>> {

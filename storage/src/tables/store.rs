@@ -1,20 +1,20 @@
-//! One root, locked by one process; opens, creates and evolves the tables below it.
+//! Where tables are; opens, creates and evolves them.
 //!
 //! ```text
-//! <root>/.lock                                  held while any clone of the store or of a table lives
-//! <root>/<region>/tables/<kind>/_delta_log/     the table of a region and kind
-//! <root>/<region>/tables/<kind>/day=.../        its files
+//! <directory>/.lock                       held while any clone of the store or of a table lives
+//! <region>/tables/<kind>/_delta_log/      the table of a region and kind: below the directory, or in a place apart
+//! <region>/tables/<kind>/day=.../         its files
 //! ```
 //! Invariants: one [`Table`] for each (region, kind), however often it is asked for, so that it has one committer. Two
-//! regions share no directory but the root. Not here: what a table does (`table`).
+//! regions share no folder. Tables on a disk are written as long as all is well (`watched`); a place apart that fails is asked again.
+//! Not here: what a table does (`table`).
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use object_store::ObjectStore;
-use shoal_files::{Disk, Objects};
+use shoal_files::{Disk, Folder, Objects};
 use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Region, TableDef};
 use tokio::sync::{Mutex, OnceCell};
@@ -23,23 +23,23 @@ use url::Url;
 use crate::error::{Result, StorageError};
 use crate::keys::DataKeys;
 use crate::redb_file::broken;
-use crate::tables::durable::SyncedFiles;
 use crate::tables::encryption::TableKeys;
 use crate::tables::lock::{RootLock, lock};
-use crate::tables::log::Log;
-use crate::tables::table::{LOG_FOLDER, Table};
+use crate::tables::log::{self, LOG_FOLDER, Log};
+use crate::tables::stored_days::stored_days;
+use crate::tables::table::Table;
 use crate::tables::table_layout::TableLayout;
-use crate::tables::watched::Health;
+use crate::tables::watched::{Health, Watched};
 
-/// One root with the tables of every region and kind. Clones share everything.
+/// One place with the tables of every region and kind. Clones share everything.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    root: PathBuf,
-    files: Arc<dyn ObjectStore>,
+    /// The files of all tables.
+    objects: Arc<dyn Objects>,
     /// None where nothing is encrypted.
     keys: Option<Arc<DataKeys>>,
     tables: Mutex<HashMap<(Region, Kind), Arc<OnceCell<Table>>>>,
@@ -47,22 +47,49 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the root and locks it; makes the directory when it is missing.
+    /// Opens a directory with the tables below it, and locks it; makes the directory when it is missing.
     ///
     /// # Errors
     /// [`StorageError::Location`] for anything but an absolute `file://` URL, [`StorageError::Locked`] when another process
     /// (or this one) has it open.
-    pub async fn open(root: &Url) -> Result<Store> {
-        Store::open_with_keys(root, None).await
+    pub async fn open(directory: &Url) -> Result<Store> {
+        Store::open_with_keys(directory, None).await
     }
 
     /// The same with data keys, with which every file is encrypted that is written from now on.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub async fn open_with_keys(root: &Url, keys: Option<Arc<DataKeys>>) -> Result<Store> {
+    pub async fn open_with_keys(directory: &Url, keys: Option<Arc<DataKeys>>) -> Result<Store> {
+        let lock = locked(directory, Health::new()).await?;
+        let objects = Watched::new(Disk::new(lock.root()), &lock.health);
+        Ok(Store::with(Arc::new(objects), keys, lock))
+    }
+
+    /// Tables in a place apart, such as a bucket. The directory is locked all the same, for what else is kept in it. A failure of the
+    /// place loses nothing, so that what failed is tried again.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_apart(
+        directory: &Url,
+        objects: Arc<dyn Objects>,
+        keys: Option<Arc<DataKeys>>,
+    ) -> Result<Store> {
+        Ok(Store::with(objects, keys, locked(directory, Health::new()).await?))
+    }
+
+    /// Tables in a place that nobody else uses, which is for the caller to see to, and which fails as a disk does: nothing is written to
+    /// it any more after a failure. Nothing is locked.
+    pub fn open_unlocked(objects: impl Objects + 'static, keys: Option<Arc<DataKeys>>) -> Store {
         let health = Health::new();
-        Store::open_on(root, Arc::new(SyncedFiles::new(&health)), keys, health).await
+        let objects = Watched::new(objects, &health);
+        Store::with(Arc::new(objects), keys, RootLock::none(health))
+    }
+
+    fn with(objects: Arc<dyn Objects>, keys: Option<Arc<DataKeys>>, lock: RootLock) -> Store {
+        let inner = Inner { objects, keys, tables: Mutex::default(), lock: Arc::new(lock) };
+        Store { inner: Arc::new(inner) }
     }
 
     /// The keys of the files; none where nothing is encrypted.
@@ -86,6 +113,14 @@ impl Store {
         self.inner.tables.lock().await.values().filter_map(|slot| slot.get().cloned()).collect()
     }
 
+    /// The days of which a region has files of events, live or not, from their names. Blocks.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn stored_days(&self, region: Region) -> io::Result<BTreeSet<i32>> {
+        stored_days(&*self.inner.objects, region)
+    }
+
     /// The day, since 1970, on which the first table of each region was made, of the tables that this process has opened.
     pub async fn first_days(&self) -> BTreeMap<Region, i32> {
         let mut days: BTreeMap<Region, i32> = BTreeMap::new();
@@ -101,30 +136,6 @@ impl Store {
     /// not wait for a long merge. What was committed stays; what was not is left as it was.
     pub fn stop_compacting(&self) {
         self.inner.lock.stop_compacting.store(true, Ordering::Relaxed);
-    }
-
-    /// [`Store::open`] with another object store beneath the Delta logs, for fault injection.
-    #[cfg(test)]
-    pub(crate) async fn open_with(root: &Url, files: Arc<dyn ObjectStore>) -> Result<Store> {
-        Store::open_on(root, files, None, Health::new()).await
-    }
-
-    async fn open_on(
-        root: &Url,
-        files: Arc<dyn ObjectStore>,
-        keys: Option<Arc<DataKeys>>,
-        health: Health,
-    ) -> Result<Store> {
-        let location =
-            |reason: &str| StorageError::Location { location: root.to_string(), reason: reason.to_owned() };
-        if root.scheme() != "file" {
-            return Err(location("only file:// is supported by this build"));
-        }
-        let root = root.to_file_path().map_err(|()| location("not an absolute path of this machine"))?;
-        let held = tokio::task::spawn_blocking(move || lock(root, health)).await;
-        let (root, lock) = held.map_err(|_| StorageError::Stopped)??;
-        let inner = Inner { root, files, keys, tables: Mutex::default(), lock: Arc::new(lock) };
-        Ok(Store { inner: Arc::new(inner) })
     }
 
     /// The table of this region and of the definition's kind: opened, or created when there is none. Commits new nullable
@@ -161,31 +172,44 @@ impl Store {
     }
 
     async fn open_table(&self, region: Region, kind: Kind, wanted: &TableLayout) -> Result<Table> {
-        let dir = table_dir(&self.inner.root, region, kind);
-        let dir_of_log = dir.join(LOG_FOLDER);
-        Disk::new(&dir_of_log).make().map_err(StorageError::io(&dir))?;
-        let log = Log::open(&format!("{region}/{kind}"), &table_url(&dir)?, Arc::clone(&self.inner.files))?;
+        let objects = table_objects(&self.inner.objects, region, kind)?;
+        let log = Log::open(&format!("{region}/{kind}"), Arc::clone(&objects))?;
         if !log.exists().await? {
-            log.write(0, crate::tables::log::creation(wanted)?).await?;
+            match log.write(0, log::creation(wanted)?).await {
+                // Another process has made it at the same time.
+                Err(error) if error.is_taken() => {}
+                made => made?,
+            }
         }
         // What a process has committed that was killed, or whose sync failed, is seen; what it is the end of is let go of only
         // when it is durable.
-        let synced = tokio::task::spawn_blocking(move || Disk::new(dir_of_log).sync("")).await;
-        synced.map_err(|_| StorageError::Stopped)?.map_err(StorageError::io(&dir))?;
+        let synced = Arc::clone(&objects);
+        let synced = tokio::task::spawn_blocking(move || synced.sync(LOG_FOLDER)).await;
+        synced.map_err(|_| StorageError::Stopped)?.map_err(StorageError::io(objects.path(LOG_FOLDER)))?;
         let keys = TableKeys { region, kind, keys: self.inner.keys.clone() };
-        Table::open(keys, dir, log, Arc::clone(&self.inner.lock)).await
+        Table::open(keys, objects, log, Arc::clone(&self.inner.lock)).await
     }
 }
 
-/// Where a root has the table of a region and kind.
-pub(crate) fn table_dir(root: &Path, region: Region, kind: Kind) -> PathBuf {
-    root.join(region.as_str().to_ascii_lowercase()).join("tables").join(kind.as_str())
+/// The files of the table of a region and kind.
+pub(crate) fn table_objects(
+    objects: &Arc<dyn Objects>,
+    region: Region,
+    kind: Kind,
+) -> Result<Arc<dyn Objects>> {
+    let folder = format!("{}/tables/{kind}", region.as_str().to_ascii_lowercase());
+    let own = Folder::new(Arc::clone(objects), &folder);
+    Ok(Arc::new(own.map_err(StorageError::io(objects.path(&folder)))?))
 }
 
-/// The URL of a table's directory.
-pub(crate) fn table_url(dir: &Path) -> Result<Url> {
-    Url::from_directory_path(dir).map_err(|()| StorageError::Location {
-        location: dir.display().to_string(),
-        reason: "not an absolute path".to_owned(),
-    })
+/// The lock of a directory, which is made when it is missing.
+async fn locked(directory: &Url, health: Health) -> Result<RootLock> {
+    let location =
+        |reason: &str| StorageError::Location { location: directory.to_string(), reason: reason.to_owned() };
+    if directory.scheme() != "file" {
+        return Err(location("a directory is an absolute file:// URL"));
+    }
+    let root = directory.to_file_path().map_err(|()| location("not an absolute path of this machine"))?;
+    let held = tokio::task::spawn_blocking(move || lock(root, health)).await;
+    held.map_err(|_| StorageError::Stopped)?
 }

@@ -6,11 +6,10 @@
 //! (`write`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use deltalake_core::kernel::Action;
-use shoal_files::{Disk, Objects};
+use shoal_files::Objects;
 use shoal_schemas::{Kind, Region};
 
 use crate::error::{Result, StorageError};
@@ -18,15 +17,11 @@ use crate::tables::compact_report::CompactReport;
 use crate::tables::encryption::TableKeys;
 use crate::tables::live_file::LiveFile;
 use crate::tables::lock::RootLock;
-use crate::tables::log::{self, Loaded, Log};
+use crate::tables::log::{self, LOG_FOLDER, Loaded, Log};
 use crate::tables::snapshot::Snapshot;
 use crate::tables::table_layout::TableLayout;
 use crate::tables::tally::Tally;
-use crate::tables::watched::Watched;
 use crate::tables::write::WrittenFile;
-
-/// Where a table has its log.
-pub(crate) const LOG_FOLDER: &str = "_delta_log";
 
 /// The table of one region and kind. Clones share it.
 #[derive(Clone)]
@@ -38,8 +33,7 @@ pub(crate) struct Inner {
     pub(crate) keys: TableKeys,
     pub(crate) name: String,
     created_ms: Option<i64>,
-    pub(crate) dir: PathBuf,
-    /// What lies in the directory; names are relative to it.
+    /// Its files and its log.
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) log: Log,
     pub(crate) committer: tokio::sync::Mutex<Committer>,
@@ -88,6 +82,16 @@ pub(crate) struct Committer {
     pub(crate) transactions: HashMap<String, Option<i64>>,
     /// Whether all of this is what the log says; not so from the start of a commit until its answer.
     known: bool,
+    /// A version that is not in the log, and that a commit may bring yet which was answered with an error: a request that a store was
+    /// sent may arrive late.
+    undecided: Option<u64>,
+}
+
+impl Committer {
+    /// Whether what was to be committed, and is not in the log, will not come any more.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.known && self.undecided.is_none()
+    }
 }
 
 /// What readers see.
@@ -106,21 +110,26 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Table {
-    pub(crate) async fn open(keys: TableKeys, dir: PathBuf, log: Log, lock: Arc<RootLock>) -> Result<Table> {
+    pub(crate) async fn open(
+        keys: TableKeys,
+        objects: Arc<dyn Objects>,
+        log: Log,
+        lock: Arc<RootLock>,
+    ) -> Result<Table> {
         let loaded = log.load().await?;
         keys.check(loaded.files.values())?;
         let inner = Inner {
             name: format!("{}/{}", keys.region, keys.kind),
             keys,
             created_ms: loaded.created_ms,
-            objects: Arc::new(Watched::new(Disk::new(&dir), &lock.health)),
-            dir,
+            objects,
             log,
             committer: tokio::sync::Mutex::new(Committer {
                 version: loaded.version,
                 tally: loaded.tally,
                 transactions: HashMap::new(),
                 known: true,
+                undecided: None,
             }),
             live: Mutex::new(Live {
                 version: loaded.version,
@@ -219,7 +228,7 @@ impl Inner {
     /// Whether anything may be written.
     fn well(&self) -> Result<()> {
         match self.lock.health.is_broken() {
-            true => Err(StorageError::Broken(self.dir.clone())),
+            true => Err(StorageError::Broken(self.objects.path(""))),
             false => Ok(()),
         }
     }
@@ -248,6 +257,7 @@ impl Inner {
         committer.tally = loaded.tally.clone();
         committer.transactions.clear();
         committer.known = true;
+        committer.undecided = committer.undecided.filter(|version| *version > loaded.version);
         let mut live = hold(&self.live);
         live.version = loaded.version;
         live.files = std::mem::take(&mut loaded.files);
@@ -260,11 +270,18 @@ impl Inner {
     pub(crate) async fn commit(&self, committer: &mut Committer, mut actions: Vec<Action>) -> Result<()> {
         let tally = self.tally_after(&committer.tally, &actions)?;
         log::sign(&mut actions, &tally);
+        let version = committer.version + 1;
         committer.known = false;
-        self.log.write(committer.version + 1, actions).await?;
+        if let Err(error) = self.log.write(version, actions).await {
+            if !error.is_without_effect() {
+                committer.undecided = Some(version);
+            }
+            return Err(error);
+        }
         committer.tally = tally;
-        committer.version += 1;
+        committer.version = version;
         committer.known = true;
+        committer.undecided = None;
         Ok(())
     }
 

@@ -2,98 +2,89 @@
 //! public interface are in `tests/cycles.rs`.
 #![allow(clippy::unwrap_used)]
 
-use std::fmt;
-use std::ops::Range;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, TimestampMillisecondArray};
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
-use object_store::path::Path as ObjectPath;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
-};
 use proptest::prelude::*;
+use shoal_files::{Disk, Entry, NewObject, Objects, Source};
 use shoal_schemas::{ColumnType, Kind, Programme, Region};
 use url::Url;
 
-use crate::tables::durable::SyncedFiles;
 use crate::tables::table_layout::{Column, TableLayout};
-use crate::tables::watched::Health;
-use crate::{Part, StorageError, Store, Table};
+use crate::{CompactPolicy, Part, StorageError, Store, Table};
 
 /// What happens to the commits to come, in this order; then all is well.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// All is well.
     None,
-    /// The commit is refused and nothing is written.
+    /// The commit is refused and nothing is written, for want of room.
     Refused,
     /// The commit is written, its answer is lost.
     AnswerLost,
+    /// The answer is lost, and the commit is tried when somebody calls [`Faulty::deliver`].
+    Late,
     /// Neither is known any more: the commit is refused, and every read after it fails.
     Dead,
 }
 
-#[derive(Debug)]
+/// A disk that treats commits as it is told.
 pub(crate) struct Faulty {
-    inner: SyncedFiles,
+    inner: Disk,
     faults: Vec<Fault>,
     next: AtomicUsize,
-    dead: std::sync::atomic::AtomicBool,
+    dead: AtomicBool,
+    late: std::sync::Mutex<Vec<(String, Vec<u8>)>>,
 }
 
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Faulty")
-    }
-}
-
-fn broken() -> Error {
-    Error::Generic { store: "Faulty", source: "injected".into() }
+fn broken() -> io::Error {
+    io::Error::other("injected")
 }
 
 impl Faulty {
-    pub(crate) fn new(faults: &[Fault]) -> Arc<Faulty> {
+    pub(crate) fn new(root: &Path, faults: &[Fault]) -> Arc<Faulty> {
         Arc::new(Faulty {
-            inner: SyncedFiles::new(&Health::new()),
+            inner: Disk::new(root),
             faults: faults.to_vec(),
             next: AtomicUsize::new(0),
-            dead: false.into(),
+            dead: AtomicBool::new(false),
+            late: Default::default(),
         })
     }
 
-    fn alive(&self) -> StoreResult<()> {
-        match self.dead.load(Ordering::SeqCst) {
-            true => Err(broken()),
-            false => Ok(()),
-        }
+    fn alive(&self) -> io::Result<()> {
+        if self.dead.load(Ordering::SeqCst) { Err(broken()) } else { Ok(()) }
+    }
+
+    /// Lets what is late arrive. Answers how much of it was carried out.
+    fn deliver(&self) -> usize {
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        late.iter().filter(|(name, bytes)| self.inner.put_if_absent(name, bytes).is_ok()).count()
     }
 }
 
-#[async_trait]
-impl ObjectStore for Faulty {
-    async fn put_opts(
-        &self,
-        at: &ObjectPath,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> StoreResult<PutResult> {
+impl Objects for Faulty {
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.alive()?;
+        self.inner.put(name, bytes)
+    }
+
+    fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.alive()?;
         // The first commit creates the table.
-        if at.as_ref().ends_with("00000000000000000000.json") {
-            return self.inner.put_opts(at, payload, options).await;
+        if name.ends_with("00000000000000000000.json") {
+            return self.inner.put_if_absent(name, bytes);
         }
         let fault = self.faults.get(self.next.fetch_add(1, Ordering::SeqCst));
         match fault.copied().unwrap_or(Fault::None) {
-            Fault::None => self.inner.put_opts(at, payload, options).await,
-            Fault::Refused => Err(broken()),
-            Fault::AnswerLost => {
-                self.inner.put_opts(at, payload, options).await?;
+            Fault::None => self.inner.put_if_absent(name, bytes),
+            Fault::Refused => Err(io::ErrorKind::StorageFull.into()),
+            Fault::AnswerLost => self.inner.put_if_absent(name, bytes).and(Err(broken())),
+            Fault::Late => {
+                self.late.lock().unwrap().push((name.to_owned(), bytes.to_vec()));
                 Err(broken())
             }
             Fault::Dead => {
@@ -103,45 +94,34 @@ impl ObjectStore for Faulty {
         }
     }
 
-    async fn put_multipart_opts(
-        &self,
-        at: &ObjectPath,
-        options: PutMultipartOptions,
-    ) -> StoreResult<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(at, options).await
+    fn write(&self, name: &str) -> io::Result<Box<dyn NewObject>> {
+        self.inner.write(name)
     }
 
-    async fn get_opts(&self, at: &ObjectPath, options: GetOptions) -> StoreResult<GetResult> {
+    fn open(&self, name: &str) -> io::Result<Box<dyn Source>> {
         self.alive()?;
-        self.inner.get_opts(at, options).await
+        self.inner.open(name)
     }
 
-    async fn get_ranges(&self, at: &ObjectPath, ranges: &[Range<u64>]) -> StoreResult<Vec<Bytes>> {
+    fn list(&self, folder: &str) -> io::Result<Vec<Entry>> {
         self.alive()?;
-        self.inner.get_ranges(at, ranges).await
+        self.inner.list(folder)
     }
 
-    fn delete_stream(
-        &self,
-        at: BoxStream<'static, StoreResult<ObjectPath>>,
-    ) -> BoxStream<'static, StoreResult<ObjectPath>> {
-        self.inner.delete_stream(at)
+    fn remove(&self, names: &[&str]) -> io::Result<()> {
+        self.inner.remove(names)
     }
 
-    fn list(&self, prefix: Option<&ObjectPath>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
-        match self.alive() {
-            Ok(()) => self.inner.list(prefix),
-            Err(e) => Box::pin(futures::stream::once(async { Err(e) })),
-        }
+    fn sync(&self, folder: &str) -> io::Result<()> {
+        self.inner.sync(folder)
     }
 
-    async fn list_with_delimiter(&self, prefix: Option<&ObjectPath>) -> StoreResult<ListResult> {
-        self.alive()?;
-        self.inner.list_with_delimiter(prefix).await
+    fn sweep(&self, folder: &str, unchanged_since_ms: i64) -> io::Result<u64> {
+        self.inner.sweep(folder, unchanged_since_ms)
     }
 
-    async fn copy_opts(&self, from: &ObjectPath, to: &ObjectPath, options: CopyOptions) -> StoreResult<()> {
-        self.inner.copy_opts(from, to, options).await
+    fn path(&self, name: &str) -> PathBuf {
+        self.inner.path(name)
     }
 }
 
@@ -176,9 +156,9 @@ pub(crate) fn part(day: i32, rows: i64) -> Part {
     Part { programme: Programme::UserExperience, day, batch: RecordBatch::try_from_iter(columns).unwrap() }
 }
 
-pub(crate) async fn open(root: &Path, files: Arc<dyn ObjectStore>) -> Table {
+pub(crate) async fn open(root: &Path, files: Arc<Faulty>) -> Table {
     let root = Url::from_directory_path(root).unwrap();
-    let store = Store::open_with(&root, files).await.unwrap();
+    let store = Store::open_apart(&root, files, None).await.unwrap();
     let layout = layout(columns());
     store.table_with(Region::Us, Kind::Usage, layout).await.unwrap()
 }
@@ -201,20 +181,21 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// Appends versions 1 to 4, each until it is answered with success and at most three times, reopening after a dead store.
 async fn append_through(root: &Path, faults: &[Fault]) {
     let mut left = faults;
-    let mut files = Faulty::new(left);
+    let mut files = Faulty::new(root, left);
     let mut table = open(root, files.clone()).await;
     for version in 1..=4 {
         let mut done = false;
         for _ in 0..12 {
             let parts = vec![part(20_000, 5 + version), part(20_001, 3)];
             done = table.append(parts, "log-US", version).await.is_ok();
+            files.deliver();
             if done {
                 break;
             }
             if files.dead.load(Ordering::SeqCst) {
                 left = &left[files.next.load(Ordering::SeqCst).min(left.len())..];
                 drop(table);
-                files = Faulty::new(left);
+                files = Faulty::new(root, left);
                 table = open(root, files.clone()).await;
             }
         }
@@ -223,7 +204,7 @@ async fn append_through(root: &Path, faults: &[Fault]) {
     let expected: u64 = (1..=4).map(|v| 5 + v + 3).sum();
     assert_eq!(rows(&table).await, expected, "{faults:?}");
     drop(table);
-    let table = open(root, Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(root, Faulty::new(root, &[])).await;
     assert_eq!(rows(&table).await, expected, "after a reopen, {faults:?}");
     assert_eq!(table.committed("log-US").await.unwrap(), Some(4));
     let again = table.append(vec![part(20_000, 9)], "log-US", 4).await.unwrap();
@@ -236,7 +217,13 @@ proptest! {
     #[test]
     fn every_append_is_in_once_whatever_happens_to_its_commits(
         faults in prop::collection::vec(
-            prop::sample::select(vec![Fault::None, Fault::Refused, Fault::AnswerLost, Fault::Dead]),
+            prop::sample::select(vec![
+                Fault::None,
+                Fault::Refused,
+                Fault::AnswerLost,
+                Fault::Late,
+                Fault::Dead,
+            ]),
             0..10,
         )
     ) {
@@ -262,20 +249,55 @@ fn a_lost_answer_is_no_second_copy_and_a_refusal_no_loss() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_a_commit_that_surely_failed_are_deleted() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Faulty::new(&[Fault::Refused; 4])).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[Fault::Refused; 4])).await;
     assert!(table.append(vec![part(20_000, 4)], "log-US", 1).await.is_err());
     assert_eq!(data_files(dir.path()), 0);
     assert_eq!(rows(&table).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_commit_that_may_still_come_are_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = Faulty::new(dir.path(), &[Fault::Late; 4]);
+    let table = open(dir.path(), files.clone()).await;
+    assert!(table.append(vec![part(20_000, 4)], "log-US", 1).await.is_err());
+    assert_eq!((files.deliver(), data_files(dir.path())), (1, 1), "the first of the four has the version");
+    let again = table.append(vec![part(20_000, 4)], "log-US", 1).await.unwrap();
+    assert!(again.repeated && data_files(dir.path()) == 1);
+    let snapshot = table.snapshot().await.unwrap();
+    let rows = snapshot.rows(&snapshot.files()[0], &["n"], 16).unwrap();
+    assert_eq!(rows.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_whose_commit_may_still_come_leaves_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = Faulty::new(dir.path(), &[Fault::None, Fault::None, Fault::Late]);
+    let table = open(dir.path(), files.clone()).await;
+    for version in 1..=2 {
+        table.append(vec![part(20_000, 3 + version)], "log-US", version).await.unwrap();
+    }
+    let policy = CompactPolicy { files_min: 2, ..CompactPolicy::default() };
+    assert_eq!(table.compact(0, policy).await.unwrap().failed.len(), 1);
+    assert_eq!(files.deliver(), 1);
+    // Whoever has the version next sees that it is taken, and reads what took it.
+    table.append(vec![part(20_001, 6)], "log-US", 3).await.unwrap();
+    let snapshot = table.snapshot().await.unwrap();
+    assert_eq!(snapshot.files().len(), 2);
+    for file in snapshot.files() {
+        let rows = snapshot.rows(file, &["n"], 16).unwrap();
+        assert_eq!(rows.map(|batch| batch.unwrap().num_rows() as u64).sum::<u64>(), file.rows);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_written_before_a_crash_are_left_until_they_are_old() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Faulty::new(&[Fault::Dead])).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[Fault::Dead])).await;
     assert!(table.append(vec![part(20_000, 4)], "log-US", 1).await.is_err());
     assert_eq!(data_files(dir.path()), 1, "nobody knows whether the commit landed");
     drop(table);
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     let now_ms = chrono::Utc::now().timestamp_millis();
     assert_eq!(table.purge(now_ms).await.unwrap().files, 0);
     table.append(vec![part(20_000, 6)], "log-US", 1).await.unwrap();
@@ -292,7 +314,7 @@ async fn files_written_before_a_crash_are_left_until_they_are_old() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expiry_whose_answer_is_lost_has_happened() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Faulty::new(&[Fault::None, Fault::AnswerLost])).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[Fault::None, Fault::AnswerLost])).await;
     let parts = vec![part(20_000, 4), part(20_001, 5)];
     table.append(parts, "log-US", 1).await.unwrap();
     let report = table.expire(&|f| f.day == 20_000).await.unwrap();
@@ -303,7 +325,7 @@ async fn an_expiry_whose_answer_is_lost_has_happened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_expiry_removes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Faulty::new(&[Fault::None, Fault::Refused])).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[Fault::None, Fault::Refused])).await;
     table.append(vec![part(20_000, 4)], "log-US", 1).await.unwrap();
     assert!(table.expire(&|_| true).await.is_err());
     assert_eq!(rows(&table).await, 4);

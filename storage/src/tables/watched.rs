@@ -58,11 +58,6 @@ impl<O: Objects> Watched<O> {
     pub(crate) fn new(inner: O, health: &Health) -> Watched<O> {
         Watched { inner, health: health.clone() }
     }
-
-    /// The same through other objects.
-    pub(crate) fn map(self, other: impl FnOnce(O) -> O) -> Watched<O> {
-        Watched { inner: other(self.inner), health: self.health }
-    }
 }
 
 impl<O: Objects> Objects for Watched<O> {

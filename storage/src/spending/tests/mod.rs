@@ -200,7 +200,8 @@ fn after_a_failed_high_water_mark_nothing_is_granted() {
         let places = [root.path().to_path_buf(), root.path().join("apart")];
         let media = places.map(|place| Faulty::new(Disk::new(place)));
         let [beside, apart] = media.clone();
-        let files = LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None).unwrap();
+        let files =
+            LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None, None).unwrap();
         let ledger = BudgetLedger::of(files).unwrap();
         granted(&ledger, vec![part(1, 0..1, 0, 1)]);
         media[failing].fail_syncs_after(0);
@@ -348,7 +349,7 @@ fn after_a_full_disk_the_ledger_and_its_marks_go_on_and_what_was_charged_stays()
     let beside = shoal_files::Faulty::new(Disk::new(root.path()));
     let apart = shoal_files::Faulty::new(Disk::new(root.path().join("apart")));
     let media = [beside.clone(), apart.clone()];
-    let files = LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None).unwrap();
+    let files = LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None, None).unwrap();
     let ledger = BudgetLedger::of(files).unwrap();
     granted(&ledger, vec![part(1, 0..1, 0, 1)]);
     for (which, full) in media.iter().enumerate() {

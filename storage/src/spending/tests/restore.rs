@@ -121,7 +121,9 @@ fn an_old_ledger_and_a_mark_that_is_taken_away_give_no_budget() {
     // Everything is gone but the events.
     let (root, _) = spent_after_a_copy();
     ALL.iter().for_each(|name| fs::remove_file(root.path().join(name)).unwrap());
-    fs::create_dir_all(root.path().join("de/tables/usage/day=2026-11-22")).unwrap();
+    let day = root.path().join("de/tables/usage/day=2026-11-22");
+    fs::create_dir_all(&day).unwrap();
+    fs::write(day.join("a.parquet"), "").unwrap();
     for _ in 0..2 {
         assert!(doubted(root.path()).contains(&APART.to_owned()));
         assert!(open(root.path()).is_err() && !root.path().join(LEDGER).exists());
@@ -183,7 +185,8 @@ fn crashed(root: &Path, place: usize, operation: u64) -> u64 {
     media[place].crash_at(media[place].operations() + operation);
     let [beside, apart]: [Arc<dyn Medium>; 2] = media.map(|medium| Arc::new(medium) as Arc<dyn Medium>);
     let mut paid = 0;
-    let Ok(ledger) = LedgerFiles::read_with(root, beside, apart, None).and_then(BudgetLedger::of) else {
+    let Ok(ledger) = LedgerFiles::read_with(root, beside, apart, None, None).and_then(BudgetLedger::of)
+    else {
         return 0;
     };
     let _ = ledger.settle(None);

@@ -9,7 +9,7 @@ fn sealing(is_writing: bool) -> Sealing {
 }
 
 fn files(root: &Path, sealing: Option<&Sealing>) -> Result<LedgerFiles> {
-    LedgerFiles::read_sealed(root, &root.join("apart"), sealing)
+    LedgerFiles::read_sealed(root, &root.join("apart"), sealing, None)
 }
 
 fn open_sealed(root: &Path, sealing: Option<&Sealing>) -> Result<BudgetLedger> {

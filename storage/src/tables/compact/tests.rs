@@ -16,9 +16,7 @@ use shoal_schemas::Programme;
 use shoal_schemas::calendar::{HOUR_MS, start_of};
 
 use super::*;
-use crate::tables::durable::SyncedFiles;
 use crate::tables::tests::{Fault, Faulty, block_on, data_files, open, rows};
-use crate::tables::watched::Health;
 use crate::{Part, StorageError};
 
 const UX: Programme = Programme::UserExperience;
@@ -69,7 +67,9 @@ async fn seen(table: &Table) -> Days {
     let snapshot = table.snapshot().await.unwrap();
     let mut days = Days::new();
     for file in snapshot.files() {
-        days.entry((file.day, file.programme)).or_default().extend(ids_of(&table.inner.dir, file));
+        days.entry((file.day, file.programme))
+            .or_default()
+            .extend(ids_of(&table.inner.objects.path(""), file));
     }
     days.values_mut().for_each(|ids| ids.sort_unstable());
     days
@@ -114,13 +114,13 @@ struct World {
 impl World {
     async fn new() -> World {
         let root = tempfile::tempdir().unwrap();
-        let table = open(root.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+        let table = open(root.path(), Faulty::new(root.path(), &[])).await;
         World { root, table: Some(table), sent: Days::new(), version: 0 }
     }
 
     async fn reopen(&mut self, faults: &[Fault]) -> Table {
         self.table = None;
-        let table = open(self.root.path(), Faulty::new(faults)).await;
+        let table = open(self.root.path(), Faulty::new(self.root.path(), faults)).await;
         self.table = Some(table.clone());
         table
     }
@@ -211,14 +211,14 @@ async fn a_crash_between_merge_and_commit_leaves_the_table_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let mut faults = vec![Fault::None; 9];
     faults.push(Fault::Dead);
-    let table = open(dir.path(), Faulty::new(&faults)).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &faults)).await;
     nine(&table).await;
     let before = seen(&table).await;
     let died = table.compact(0, CompactPolicy::default()).await.unwrap();
     assert_eq!((died.groups, died.failed.len()), (0, 1));
     assert_eq!(data_files(dir.path()), 10, "nobody knows whether the commit landed");
     drop(table);
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     assert_eq!(seen(&table).await, before);
     let report = table.compact(0, CompactPolicy::default()).await.unwrap();
     assert_eq!((report.groups, report.files, report.rows, report.duplicates), (1, 9, 90, 0));
@@ -234,12 +234,12 @@ async fn a_refused_commit_leaves_no_file_and_a_lost_answer_is_a_success() {
     let dir = tempfile::tempdir().unwrap();
     let mut faults = vec![Fault::None; 9];
     faults.extend([Fault::Refused, Fault::AnswerLost]);
-    let table = open(dir.path(), Faulty::new(&faults)).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &faults)).await;
     nine(&table).await;
     let before = seen(&table).await;
     let refused = table.compact(0, CompactPolicy::default()).await.unwrap();
     assert_eq!((refused.groups, refused.failed.len()), (0, 1));
-    assert!(refused.failed[0].reason.starts_with("delta log: "), "{refused:?}");
+    assert!(refused.failed[0].reason.contains("_delta_log/00000000000000000010.json"), "{refused:?}");
     assert_eq!((data_files(dir.path()), rows(&table).await), (9, 90));
     let report = table.compact(0, CompactPolicy::default()).await.unwrap();
     assert_eq!((report.groups, report.files), (1, 9));
@@ -249,7 +249,7 @@ async fn a_refused_commit_leaves_no_file_and_a_lost_answer_is_a_success() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expiry_during_a_merge_wins() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     nine(&table).await;
     let snapshot = table.snapshot().await.unwrap();
     let merge = Merge {
@@ -275,7 +275,7 @@ async fn an_expiry_during_a_merge_wins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     nine(&table).await;
     let snapshot = table.snapshot().await.unwrap();
     let mut files = snapshot.files().to_vec();
@@ -297,7 +297,7 @@ async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_read_keeps_no_other_day_from_being_merged() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     for (version, day) in (1..=27).zip([20_002, 20_001, 20_000].into_iter().cycle()) {
         let ids: Vec<i64> = (version * 10..version * 10 + 10).collect();
         table.append(vec![part(UX, day, &ids, 0)], "log-US", version).await.unwrap();
@@ -305,7 +305,7 @@ async fn a_file_that_cannot_be_read_keeps_no_other_day_from_being_merged() {
     let files = table.snapshot().await.unwrap().files().to_vec();
     // The newest day comes first.
     let broken = files.iter().find(|file| file.day == 20_002).unwrap();
-    let path = table.inner.dir.join(&broken.path);
+    let path = table.inner.objects.path(&broken.path);
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let report = table.compact(0, CompactPolicy::default()).await.unwrap();
@@ -321,19 +321,19 @@ async fn a_file_that_cannot_be_read_keeps_no_other_day_from_being_merged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_to_be_left_compacts_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     nine(&table).await;
     table.inner.lock.stop_compacting.store(true, Ordering::Relaxed);
     assert_eq!(table.compact(0, EAGER).await.unwrap(), CompactReport::default());
     drop(table);
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     assert_eq!(table.compact(0, EAGER).await.unwrap().files, 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_reader_holds_stays_until_it_lets_go() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     nine(&table).await;
     let held = table.snapshot().await.unwrap();
     table.compact(0, CompactPolicy::default()).await.unwrap();
@@ -343,7 +343,7 @@ async fn what_a_reader_holds_stays_until_it_lets_go() {
         assert_eq!((purged.files, purged.pinned), (0, 9));
     }
     for file in held.files() {
-        assert_eq!(ids_of(&table.inner.dir, file).len(), 10);
+        assert_eq!(ids_of(&table.inner.objects.path(""), file).len(), 10);
     }
     drop(held);
     let purged = table.purge(now_ms).await.unwrap();
@@ -354,7 +354,7 @@ async fn what_a_reader_holds_stays_until_it_lets_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn appends_compactions_expiries_and_purges_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     let appends: Vec<_> = (0..4i64)
         .map(|app| {
             let table = table.clone();

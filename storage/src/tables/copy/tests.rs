@@ -48,8 +48,11 @@ impl World {
     }
 
     async fn copy(&self, is_expired: &dyn Fn(&LiveFile) -> bool) -> Result<TableCopied> {
-        let copies = TableCopies::new(self.root.path(), Some(self.keys()), self.to.path());
-        assert!(copies.has(Region::Us, Kind::Usage) && !copies.has(Region::De, Kind::Usage));
+        let copies =
+            TableCopies::new(Arc::new(Disk::new(self.root.path())), Some(self.keys()), self.to.path());
+        assert!(
+            copies.has(Region::Us, Kind::Usage).unwrap() && !copies.has(Region::De, Kind::Usage).unwrap()
+        );
         copies.copy(Region::Us, Kind::Usage, is_expired).await
     }
 
@@ -212,7 +215,7 @@ async fn a_day_that_a_run_of_retention_takes_with_its_key_meanwhile_is_missed_by
 async fn a_copy_of_what_is_damaged_or_without_its_keys_is_no_table() {
     let world = World::new().await;
     world.append(DAY, 300, 1).await;
-    let copies = TableCopies::new(world.root.path(), None, world.to.path());
+    let copies = TableCopies::new(Arc::new(Disk::new(world.root.path())), None, world.to.path());
     let told = copies.copy(Region::Us, Kind::Usage, &|_| false).await.unwrap_err().to_string();
     assert!(told.contains("no data keys") && !world.has_log(), "{told}");
     let file = world.table.snapshot().await.unwrap().files()[0].clone();

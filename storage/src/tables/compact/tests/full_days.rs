@@ -23,7 +23,7 @@ async fn files_of(table: &Table, programme: Programme) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_has_never_more_files_than_it_may() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     let most = DAY_FILES_MAX as i64;
     // Each programme has its own.
     let others = append(&table, Programme::DeviceExperience, 1..=most).await;
@@ -48,10 +48,10 @@ async fn a_day_has_never_more_files_than_it_may() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_merged_keeps_no_row_out() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     append(&table, UX, 1..=3).await;
     let broken = table.snapshot().await.unwrap().files()[1].path.clone();
-    std::fs::write(table.inner.dir.join(&broken), b"no Parquet").unwrap();
+    std::fs::write(table.inner.objects.path(&broken), b"no Parquet").unwrap();
     let most = DAY_FILES_MAX as i64;
     append(&table, UX, 4..=most + 3).await;
     assert_eq!(files_of(&table, UX).await, DAY_FILES_MAX + 3);
@@ -61,7 +61,7 @@ async fn a_file_that_cannot_be_merged_keeps_no_row_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_of_too_many_files_is_merged_though_they_are_large() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     table.inner.lock.stop_compacting.store(true, Ordering::Relaxed);
     let expected = append(&table, UX, 1..=DAY_FILES_MAX as i64 + 20).await;
     assert_eq!(files_of(&table, UX).await, DAY_FILES_MAX + 20, "as an earlier version left them");
@@ -76,7 +76,7 @@ async fn a_day_of_too_many_files_is_merged_though_they_are_large() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whether_a_day_is_full_is_known_before_an_append_and_room_can_be_made_then() {
     let dir = tempfile::tempdir().unwrap();
-    let table = open(dir.path(), Arc::new(SyncedFiles::new(&Health::new()))).await;
+    let table = open(dir.path(), Faulty::new(dir.path(), &[])).await;
     let most = DAY_FILES_MAX as i64;
     append(&table, UX, 1..=most - 1).await;
     let (day, others) =
