@@ -47,6 +47,8 @@ pub enum Act {
     KeyFileMigrate,
     /// Copied tables in the clear, for other programs.
     TablesCopy,
+    /// Wrote the files of a table anew that were in the clear, encrypted.
+    TableEncrypt,
     /// Had a running service read its configuration and its definitions again.
     Reload,
 }

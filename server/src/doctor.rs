@@ -23,6 +23,7 @@ pub(crate) fn checks(config: &Config, served: &Served, now_ms: i64) -> Vec<Check
     all.push(machine::versions(served));
     all.push(machine::core_files(served));
     all.push(files::whole(config));
+    all.extend(files::tables(config));
     all.push(files::keys(config));
     all.extend(files::stored_keys(config, now_ms));
     all.push(files::audit(config));

@@ -64,6 +64,7 @@ mod state;
 mod status;
 mod stored_keys;
 mod table_copies;
+mod tables_owner;
 mod tables_place;
 mod threads;
 mod tls;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::config::{Config, lies_with_the_key, resolved};
 use crate::error::Error;
+use crate::tables_place;
 
 /// Refuses a directory for `what` ("a backup") that lies where the data, or what must not be with them, are.
 ///
@@ -20,8 +21,9 @@ pub(crate) fn check_outside(what: &str, dir: &Path, config: &Config) -> Result<(
         ("unit_key_dir", config.unit_key_dir()),
         ("data_key_dir", config.data_key_dir()),
     ];
+    let tables = tables_place::directory(&config.storage).map(|dir| ("storage.url", dir));
     let replicas = config.data_key_replicas.iter().map(|replica| ("data_key_replicas", replica.clone()));
-    for (setting, other) in others.into_iter().chain(replicas) {
+    for (setting, other) in others.into_iter().chain(replicas).chain(tables) {
         let other = resolved(&other);
         if own.starts_with(&other) || other.starts_with(&own) {
             let told = format!("{what} must lie outside of {setting} ({})", other.display());

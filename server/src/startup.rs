@@ -44,7 +44,7 @@ use crate::reload::Reload;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
-use crate::tables_place::TablesPlace;
+use crate::tables_place::{self, TablesPlace};
 use crate::tls;
 use crate::{key_check, key_file, withdrawals_start};
 
@@ -202,6 +202,9 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let epoch = PseudonymEpoch::of_day(day_of(now_ms), config.ingest.epoch_days);
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
     close_to_others(&config.data_dir);
+    if let Some(tables) = tables_place::directory(&config.storage) {
+        close_to_others(&tables);
+    }
     consent_files::check(&config.data_dir, &**tables)?;
     let Opened { consents, journals } = withdrawals_start::open(config)?;
     let (consents, audit) = (Arc::new(consents), build_audit(config)?);

@@ -5,7 +5,7 @@
 //! {"seq":9,"prev":"..","at_ms":1795348800000,"act":"stored_key_shred","id":"<uuid>","key":null,"role":"operator","outcome":"done",
 //!  "region":"DE","table":"usage","day":"2026-11-30","keys":1,"files":3,"rows":4711,"hash":".."}
 //! ```
-//! The line of an epoch has its first day as `day` and its `days`, and no `table`.
+//! The line of an epoch has its first day as `day` and its `days`, and no `table`; that of a table which is encrypted has no `day`.
 //!
 //! Invariants: a day leaves the table, and the questions that read it end, before its keys go, so that none meets a file that cannot be
 //! read; keys that are in use are
@@ -19,7 +19,7 @@ use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
 use shoal_language::calendar::day_text;
 use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Region};
-use shoal_storage::{EpochKeys, EpochScope, Kept, KeyScope, StorageError, Store, Table};
+use shoal_storage::{DataKeys, EpochKeys, EpochScope, Kept, KeyScope, StorageError, Store, Table};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -31,6 +31,8 @@ pub(crate) enum KeyAct {
     /// A new key for a day of a table, since 1970-01-01, and its files written anew with it. The keys of before stay as long as the day,
     /// because backups need them.
     Rotate(Region, Kind, i32),
+    /// The files of a table that are in the clear, written anew with the keys of their days.
+    Encrypt(Region, Kind),
     /// The end of a day of a table: its rows, and its keys.
     ShredDay(Region, Kind, i32),
     /// The end of the keys of a pseudonym epoch: its first day, and how many days it has.
@@ -46,6 +48,14 @@ pub(crate) struct KeysDone {
     pub(crate) files: u64,
     /// Rows in them.
     pub(crate) rows: u64,
+    /// Files of before that are still there, since questions read them: the next run of retention deletes them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) left: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Clone, Serialize)]
@@ -53,7 +63,8 @@ struct Fields {
     region: Region,
     #[serde(skip_serializing_if = "Option::is_none")]
     table: Option<Kind>,
-    day: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     days: Option<u32>,
     #[serde(flatten)]
@@ -87,13 +98,16 @@ impl StoredKeys<'_> {
     /// When it is refused, when something cannot be read, written or destroyed: it can be repeated; and when the line cannot be written.
     pub(crate) async fn act(&self, wanted: &KeyAct, now_ms: i64) -> Result<KeysDone, Error> {
         let (act, region, table, day, days) = match *wanted {
-            KeyAct::Rotate(region, kind, day) => (Act::DataKeyRotate, region, Some(kind), day, None),
-            KeyAct::ShredDay(region, kind, day) => (Act::StoredKeyShred, region, Some(kind), day, None),
-            KeyAct::ShredEpoch(region, day, days) => (Act::StoredKeyShred, region, None, day, Some(days)),
+            KeyAct::Rotate(region, kind, day) => (Act::DataKeyRotate, region, Some(kind), Some(day), None),
+            KeyAct::Encrypt(region, kind) => (Act::TableEncrypt, region, Some(kind), None, None),
+            KeyAct::ShredDay(region, kind, day) => (Act::StoredKeyShred, region, Some(kind), Some(day), None),
+            KeyAct::ShredEpoch(region, day, days) => {
+                (Act::StoredKeyShred, region, None, Some(day), Some(days))
+            }
         };
         let actor = Actor { key: None, role: Role::Operator };
         let origin = Origin { at_ms: now_ms, act, id: Uuid::new_v4(), actor };
-        let fields = Fields { region, table, day: day_text(day), days, done: KeysDone::default() };
+        let fields = Fields { region, table, day: day.map(day_text), days, done: KeysDone::default() };
         let mut line = self.audit.begin(origin, fields);
         let done = self.run(wanted, now_ms).await;
         if let Ok(done) = &done {
@@ -108,6 +122,7 @@ impl StoredKeys<'_> {
     async fn run(&self, wanted: &KeyAct, now_ms: i64) -> Result<KeysDone, Error> {
         match *wanted {
             KeyAct::Rotate(region, kind, day) => self.rotate(KeyScope { region, kind, day }, now_ms).await,
+            KeyAct::Encrypt(region, kind) => self.encrypt((region, kind), now_ms).await,
             KeyAct::ShredDay(region, kind, day) => self.shred_day(KeyScope { region, kind, day }).await,
             KeyAct::ShredEpoch(region, first_day, days) => {
                 self.shred_epoch(EpochScope { region, first_day, days }, now_ms).await
@@ -117,11 +132,8 @@ impl StoredKeys<'_> {
 
     async fn rotate(&self, scope: KeyScope, now_ms: i64) -> Result<KeysDone, Error> {
         let keys = self.data_keys()?;
-        let table = self.table(scope).await?;
-        if !keys.is_writing() {
-            let told = "storage.encrypt is false: the files would be written anew in the clear";
-            return Err(Error::Usage(told.into()));
-        }
+        let table = self.table(scope.region, scope.kind).await?;
+        check_writing(&keys)?;
         if !keys.list().iter().any(|(known, _)| *known == scope) {
             return Err(Error::Usage("no file of this day is encrypted: there is no key to replace".into()));
         }
@@ -133,12 +145,26 @@ impl StoredKeys<'_> {
             let told = "files of this day changed meanwhile, and some have the key of before: repeat it";
             return Err(Error::Service(told.into()));
         }
-        Ok(KeysDone { keys: 0, files: rewritten.files, rows: rewritten.rows })
+        Ok(KeysDone { files: rewritten.files, rows: rewritten.rows, ..KeysDone::default() })
+    }
+
+    async fn encrypt(&self, (region, kind): (Region, Kind), now_ms: i64) -> Result<KeysDone, Error> {
+        let keys = self.data_keys()?;
+        let table = self.table(region, kind).await?;
+        check_writing(&keys)?;
+        let rewritten = table.rewrite(now_ms, |file| file.key.is_none()).await?;
+        if rewritten.aborted > 0 {
+            let told = "files of this table changed meanwhile, and some may be in the clear: repeat it";
+            return Err(Error::Service(told.into()));
+        }
+        // What was in the clear is to leave the disk, also where an earlier call was cut off before this.
+        let purged = table.purge(now_ms).await?;
+        Ok(KeysDone { keys: 0, files: rewritten.files, rows: rewritten.rows, left: purged.pinned })
     }
 
     async fn shred_day(&self, scope: KeyScope) -> Result<KeysDone, Error> {
         let keys = self.data_keys()?;
-        let table = self.table(scope).await?;
+        let table = self.table(scope.region, scope.kind).await?;
         // What is written from now on has a new key, and stays.
         let retired = keys.retire(scope);
         if !table.is_settled(scope.day).await {
@@ -152,7 +178,8 @@ impl StoredKeys<'_> {
             return Err(Error::Service(told.into()));
         }
         let destroyed = blocking(move || keys.destroy(scope, &retired)).await?;
-        Ok(KeysDone { keys: destroyed, files: expired.removed.len() as u64, rows: expired.rows })
+        let files = expired.removed.len() as u64;
+        Ok(KeysDone { keys: destroyed, files, rows: expired.rows, left: 0 })
     }
 
     async fn shred_epoch(&self, scope: EpochScope, now_ms: i64) -> Result<KeysDone, Error> {
@@ -185,16 +212,25 @@ impl StoredKeys<'_> {
         Err(Error::Usage(told.into()))
     }
 
-    fn data_keys(&self) -> Result<Arc<shoal_storage::DataKeys>, Error> {
+    fn data_keys(&self) -> Result<Arc<DataKeys>, Error> {
         let keys = self.store.data_keys().cloned();
         keys.ok_or_else(|| Error::Usage("there is no key file, so there are no data keys either".into()))
     }
 
-    async fn table(&self, scope: KeyScope) -> Result<Table, Error> {
+    async fn table(&self, region: Region, kind: Kind) -> Result<Table, Error> {
         let tables = self.store.tables().await;
-        let found =
-            tables.into_iter().find(|table| table.region() == scope.region && table.kind() == scope.kind);
+        let found = tables.into_iter().find(|table| table.region() == region && table.kind() == kind);
         found.ok_or_else(|| Error::Usage("there is no such table".into()))
+    }
+}
+
+fn check_writing(keys: &DataKeys) -> Result<(), Error> {
+    match keys.is_writing() {
+        true => Ok(()),
+        false => {
+            let told = "storage.encrypt is false: the files would be written anew in the clear";
+            Err(Error::Usage(told.into()))
+        }
     }
 }
 

@@ -1,8 +1,15 @@
-//! Where the files of tables are: below the data directory, or in a bucket.
+//! Where the files of tables are: below the data directory, in another directory, or in a bucket.
 //!
+//! ```text
+//! (nothing)              <data_dir>/<region>/tables/..
+//! file:///srv/tables     /srv/tables/<region>/tables/..       with the object `owner`
+//! s3://bucket/prefix     prefix/<region>/tables/..            with the object `owner`
+//! ```
 //! Invariant: whichever it is, the data directory is locked, for what else is kept there. Not here: how a bucket is asked
-//! (`shoal-files`), what lies in it (`shoal-storage`).
+//! (`shoal-files`), what lies in it (`shoal-storage`), whose it is (`tables_owner.rs`).
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shoal_files::{Disk, Objects, S3, S3Credentials, S3Settings};
@@ -11,28 +18,33 @@ use url::Url;
 
 use crate::config::{Config, StorageSettings};
 use crate::error::Error;
+use crate::tables_owner;
+
+/// With what the URL of a directory begins.
+const FILE: &str = "file://";
 
 /// The place of the files of tables.
 pub(crate) struct TablesPlace {
-    /// The data directory.
-    directory: Url,
-    objects: Arc<dyn Objects>,
-    /// None where they are below the data directory.
-    bucket: Option<S3>,
+    data_dir: PathBuf,
+    kind: Place,
+}
+
+enum Place {
+    DataDir(Arc<dyn Objects>),
+    Directory(Arc<Disk>, Arc<dyn Objects>),
+    Bucket(Arc<S3>, Arc<dyn Objects>),
 }
 
 impl TablesPlace {
-    /// The place that the settings name. Makes the data directory when there is none, and refuses symbolic links below it. Nothing is
-    /// asked of a bucket yet.
+    /// The place that the settings name. Makes directories that are not there, and refuses symbolic links below them. Nothing is asked
+    /// of a bucket yet.
     ///
     /// # Errors
-    /// When the directory cannot be used, or there are no keys to ask the bucket with.
+    /// When a directory cannot be used, or there are no keys to ask the bucket with.
     pub(crate) fn open(config: &Config) -> Result<TablesPlace, Error> {
-        let data_dir = &config.data_dir;
-        let disk = Disk::new(data_dir);
-        disk.make().map_err(|e| Error::io(data_dir, e))?;
-        if let Some(link) = disk.links().map_err(|e| Error::io(data_dir, e))?.into_iter().next() {
-            return Err(Error::io(data_dir, link.into()));
+        make(&config.data_dir)?;
+        if let Some(dir) = directory(&config.storage) {
+            make(&dir)?;
         }
         TablesPlace::look(config)
     }
@@ -42,27 +54,31 @@ impl TablesPlace {
     /// # Errors
     /// As [`TablesPlace::open`].
     pub(crate) fn look(config: &Config) -> Result<TablesPlace, Error> {
-        let data_dir = &config.data_dir;
-        let root = data_dir.canonicalize().or_else(|_| std::path::absolute(data_dir));
-        let root = root.map_err(|e| Error::io(data_dir, e))?;
-        let directory = Url::from_directory_path(&root)
-            .map_err(|()| Error::Service(format!("{} is no directory", root.display())))?;
-        let bucket = bucket(&config.storage)?;
-        let objects: Arc<dyn Objects> = match &bucket {
-            Some(bucket) => Arc::new(bucket.clone()),
-            None => Arc::new(Disk::new(&root)),
+        let data_dir = real(&config.data_dir)?;
+        let kind = match (directory(&config.storage), &config.storage.url) {
+            (Some(dir), _) => {
+                let disk = Arc::new(Disk::new(real(&dir)?).private());
+                Place::Directory(Arc::clone(&disk), disk)
+            }
+            (None, Some(url)) => {
+                let bucket = Arc::new(bucket(url, &config.storage)?);
+                Place::Bucket(Arc::clone(&bucket), bucket)
+            }
+            (None, None) => Place::DataDir(Arc::new(Disk::new(&data_dir))),
         };
-        Ok(TablesPlace { directory, objects, bucket })
+        Ok(TablesPlace { data_dir, kind })
     }
 
     /// The files of tables, by names that begin with their region.
     pub(crate) fn objects(&self) -> &Arc<dyn Objects> {
-        &self.objects
+        match &self.kind {
+            Place::DataDir(objects) | Place::Directory(_, objects) | Place::Bucket(_, objects) => objects,
+        }
     }
 
-    /// Whether they are in a bucket.
+    /// Whether they are in a place of their own.
     pub(crate) fn is_apart(&self) -> bool {
-        self.bucket.is_some()
+        !matches!(self.kind, Place::DataDir(_))
     }
 
     /// Asks a bucket whether it can be used. Nothing to do for a directory. Blocks.
@@ -70,36 +86,79 @@ impl TablesPlace {
     /// # Errors
     /// Why it cannot, and what to do.
     pub(crate) fn probe(&self) -> Result<(), Error> {
-        let probed = self.bucket.as_ref().map_or(Ok(()), S3::probe);
-        probed.map_err(|e| Error::io(self.objects.path(""), e))
+        match &self.kind {
+            Place::Bucket(bucket, _) => bucket.probe().map_err(|e| Error::io(bucket.path(""), e)),
+            Place::DataDir(_) | Place::Directory(..) => Ok(()),
+        }
     }
 
-    /// The tables. Locks the data directory.
+    /// Whether a place of their own answers, and whose the tables are; none of the data directory. Blocks, and changes nothing.
     ///
     /// # Errors
-    /// When another process serves the directory.
+    /// When it does not answer, or the tables are another data directory's.
+    pub(crate) fn answers(&self) -> Option<Result<(), Error>> {
+        self.is_apart().then(|| tables_owner::look(&self.data_dir, &**self.objects()))
+    }
+
+    /// The tables. Locks the data directory, whose the tables of a place apart are from then on.
+    ///
+    /// # Errors
+    /// When another process serves the directory, or the tables are another one's.
     pub(crate) async fn store(&self, keys: Option<Arc<DataKeys>>) -> Result<Store, Error> {
-        let opened = match &self.bucket {
-            Some(bucket) => Store::open_apart(&self.directory, Arc::new(bucket.clone()), keys).await,
-            None => Store::open_with_keys(&self.directory, keys).await,
+        let data_dir = Url::from_directory_path(&self.data_dir)
+            .map_err(|()| Error::Service(format!("{} is no directory", self.data_dir.display())))?;
+        let store = match &self.kind {
+            Place::DataDir(_) => return Ok(Store::open_with_keys(&data_dir, keys).await?),
+            Place::Directory(disk, _) => Store::open_on_disk(&data_dir, Disk::clone(disk), keys).await?,
+            Place::Bucket(_, objects) => Store::open_apart(&data_dir, Arc::clone(objects), keys).await?,
         };
-        Ok(opened?)
+        let (data_dir, tables) = (self.data_dir.clone(), Arc::clone(self.objects()));
+        let claimed = tokio::task::spawn_blocking(move || tables_owner::claim(&data_dir, &*tables)).await;
+        claimed.map_err(|_| Error::Service("the process is ending".to_owned()))??;
+        Ok(store)
     }
 }
 
-/// What is wrong with the settings of a bucket, if anything is.
-pub(crate) fn check(storage: &StorageSettings) -> std::io::Result<()> {
-    storage.url.as_deref().map_or(Ok(()), |url| S3::check(url, &settings(storage)))
+/// The directory of their own in which the files of tables are, if they are in one.
+pub(crate) fn directory(storage: &StorageSettings) -> Option<PathBuf> {
+    let url = storage.url.as_deref().filter(|url| url.starts_with(FILE))?;
+    Url::parse(url).ok()?.to_file_path().ok()
 }
 
-fn bucket(storage: &StorageSettings) -> Result<Option<S3>, Error> {
-    let Some(url) = &storage.url else { return Ok(None) };
+/// What is wrong with the settings of a place, if anything is.
+pub(crate) fn check(storage: &StorageSettings) -> io::Result<()> {
+    let refused = |told: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, told));
+    match &storage.url {
+        Some(url) if url.starts_with(FILE) => match directory(storage) {
+            Some(_) => Ok(()),
+            None => refused("a directory is written with its whole path, as `file:///srv/shoal-tables`"),
+        },
+        Some(url) if url.starts_with("s3://") => S3::check(url, &settings(storage)),
+        Some(_) => refused("must begin with `s3://` or `file://`"),
+        None => Ok(()),
+    }
+}
+
+fn make(dir: &Path) -> Result<(), Error> {
+    let disk = Disk::new(dir);
+    disk.make().map_err(|e| Error::io(dir, e))?;
+    match disk.links().map_err(|e| Error::io(dir, e))?.into_iter().next() {
+        Some(link) => Err(Error::io(dir, link.into())),
+        None => Ok(()),
+    }
+}
+
+fn real(dir: &Path) -> Result<PathBuf, Error> {
+    dir.canonicalize().or_else(|_| std::path::absolute(dir)).map_err(|e| Error::io(dir, e))
+}
+
+fn bucket(url: &str, storage: &StorageSettings) -> Result<S3, Error> {
     let credentials = S3Credentials::find(&|name| std::env::var(name).ok());
     let opened = credentials.and_then(|credentials| {
         tracing::info!(url, credentials = credentials.origin(), "tables are in a bucket");
         S3::open(url, settings(storage), credentials)
     });
-    opened.map(Some).map_err(|e| Error::io(url, e))
+    opened.map_err(|e| Error::io(url, e))
 }
 
 fn settings(storage: &StorageSettings) -> S3Settings {
@@ -108,5 +167,27 @@ fn settings(storage: &StorageSettings) -> S3Settings {
         region: storage.region.clone(),
         is_http_allowed: storage.allow_http,
         ..S3Settings::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_a_directory_or_a_bucket() {
+        let embedded = Config::embedded(Path::new("nowhere")).expect("defaults are a configuration").storage;
+        let of = |url: &str| {
+            let (url, endpoint) = (Some(url.to_owned()), Some("https://a.example".to_owned()));
+            StorageSettings { url, endpoint, ..embedded.clone() }
+        };
+        assert_eq!(directory(&of("file:///srv/a b")), Some(PathBuf::from("/srv/a b")));
+        assert_eq!(directory(&of("file:///srv/a%20b/")), Some(PathBuf::from("/srv/a b/")));
+        for good in ["file:///srv", "s3://bucket", "s3://bucket/a/b"] {
+            assert!(check(&of(good)).is_ok(), "{good}");
+        }
+        for bad in ["/srv", "file://srv/a", "file:srv", "s3:bucket", "https://a.example", "gs://bucket", ""] {
+            assert!(check(&of(bad)).is_err(), "{bad}");
+        }
     }
 }

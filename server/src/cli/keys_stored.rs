@@ -173,7 +173,7 @@ pub(super) fn shred(config: &Config, args: &ShredArgs) -> Result<(), Error> {
         args.json,
         || json!(done),
         || {
-            let KeysDone { keys, files, rows } = done;
+            let KeysDone { keys, files, rows, .. } = done;
             let of_the_log = match wanted {
                 KeyAct::ShredDay(..) => {
                     "\nevents of the day that a log still held, or that come later, have a new key"
@@ -187,7 +187,7 @@ pub(super) fn shred(config: &Config, args: &ShredArgs) -> Result<(), Error> {
 }
 
 /// Has an act done by the service, or does it where none runs.
-fn act(config: &Config, wanted: &KeyAct) -> Result<KeysDone, Error> {
+pub(super) fn act(config: &Config, wanted: &KeyAct) -> Result<KeysDone, Error> {
     data_dir::is_there(config)?;
     if let Some(told) = operator_socket::ask(&config.data_dir, &Asked::StoredKey(wanted.clone()))? {
         return KeysDone::deserialize(told)

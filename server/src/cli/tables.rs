@@ -1,6 +1,7 @@
-//! `shoal tables`: copies of tables in the clear, for other programs. Files are read beside a service that runs.
+//! `shoal tables`: copies of tables in the clear, for other programs, and tables in the clear that are encrypted. Files are copied beside a
+//! service that runs, which encrypts them itself.
 //!
-//! Not here: what a copy is and what the audit says of it (`table_copies.rs`).
+//! Not here: what a copy is and what the audit says of it (`table_copies.rs`), what encrypting is (`stored_keys.rs`).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,10 +13,12 @@ use shoal_schemas::{Kind, Region};
 use shoal_storage::TableCopied;
 
 use super::data_dir::is_there;
+use super::keys_stored::act;
 use super::output::{framed, print_either};
 use super::status::bytes;
 use crate::config::Config;
 use crate::error::Error;
+use crate::stored_keys::{KeyAct, KeysDone};
 use crate::table_copies::{Asked, copy, name};
 
 /// What a copy is, wherever somebody is about to make one or has made one.
@@ -39,6 +42,16 @@ pub(super) enum TablesCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Writes files of tables anew that are in the clear, since an earlier version wrote them or storage.encrypt was false, and deletes
+    /// what they were. Works while a service runs. It may be interrupted, and repeated. The audit has a line for each table.
+    Encrypt {
+        /// A table, as de/usage. The option can be repeated. Without it all tables are encrypted.
+        #[arg(long = "table", value_name = "REGION/KIND", value_parser = table)]
+        tables: Vec<(Region, Kind)>,
+        /// Prints what was encrypted as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn table(text: &str) -> Result<(Region, Kind), String> {
@@ -57,15 +70,46 @@ fn table(text: &str) -> Result<(Region, Kind), String> {
 }
 
 pub(super) fn run(config: &Config, command: &TablesCommand) -> Result<ExitCode, Error> {
-    let TablesCommand::Copy { dir, decrypt, tables, json } = command;
-    if !decrypt {
-        let told = format!("the copy would be in the clear: say --decrypt if that is meant. {WARNING}");
-        return Err(Error::Usage(told));
+    match command {
+        TablesCommand::Copy { decrypt: false, .. } => {
+            let told = format!("the copy would be in the clear: say --decrypt if that is meant. {WARNING}");
+            Err(Error::Usage(told))
+        }
+        TablesCommand::Copy { dir, tables, json, .. } => copied(config, Asked { to: dir, tables }, *json),
+        TablesCommand::Encrypt { tables, json } => encrypted(config, tables, *json),
     }
+}
+
+fn encrypted(config: &Config, named: &[(Region, Kind)], as_json: bool) -> Result<ExitCode, Error> {
+    let kinds = |region: &'static Region| Kind::ALL.iter().map(|kind| (*region, *kind));
+    let all: Vec<_> = Region::ALL.iter().flat_map(kinds).collect();
+    let mut done = Vec::new();
+    for (region, kind) in if named.is_empty() { all.as_slice() } else { named } {
+        done.push((name(*region, *kind), act(config, &KeyAct::Encrypt(*region, *kind))?));
+    }
+    let value = || {
+        let tables = done.iter().map(|(table, done)| {
+            json!({"table": table, "files": done.files, "rows": done.rows, "left": done.left})
+        });
+        json!({"tables": tables.collect::<Vec<_>>()})
+    };
+    print_either(as_json, value, || {
+        let sum = |of: fn(&KeysDone) -> u64| done.iter().map(|(_, done)| of(done)).sum::<u64>();
+        let (files, rows, left) = (sum(|d| d.files), sum(|d| d.rows), sum(|d| d.left));
+        let left = match left {
+            0 => String::new(),
+            left => format!(
+                "\n{left} files of before are being read, and are deleted by the next run of retention"
+            ),
+        };
+        format!("{files} files, {rows} rows, were in the clear and are encrypted now{left}")
+    })
+}
+
+fn copied(config: &Config, asked: Asked<'_>, as_json: bool) -> Result<ExitCode, Error> {
     is_there(config)?;
-    let asked = Asked { to: dir, tables };
     let made = crate::threads::runtime()?.block_on(copy(config, asked, &crate::system_clock()))?;
-    print_either(*json, || value(&made), || text(&made))?;
+    print_either(as_json, || value(&made), || text(&made))?;
     eprintln!("shoal: {WARNING}");
     match made.iter().map(|table| table.unreadable_files).sum::<u64>() {
         0 => Ok(ExitCode::SUCCESS),

@@ -71,20 +71,34 @@ pub(super) fn contradictions(read: &mut Read) {
         let reason = "`http.tls_key` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("http.tls_key", ["http.tls_key", "data_dir"], reason));
     }
-    if read.config.storage.url.is_none() && read.config.storage.endpoint.is_some() {
-        let reason = "`storage.endpoint` is that of the bucket in `storage.url`, which is not set";
-        found.push(("storage.endpoint", ["storage.endpoint", "storage.url"], reason));
-    }
-    if let Err(error) = tables_place::check(&read.config.storage) {
-        note(read, "storage.url", ["storage.url", "storage.endpoint"], &format!("`storage.url`: {error}"));
-    }
     for (at, between, reason) in found {
         note(read, at, between, reason);
     }
+    tables(read);
     for apart in [Apart::marks(&read.config), Apart::journal(&read.config)] {
         if let Some((with, reason)) = apart.lies_with(&read.config) {
             note(read, apart.setting, [apart.setting, with], &reason);
         }
+    }
+}
+
+/// Notes what is wrong with the place of the tables.
+fn tables(read: &mut Read) {
+    let (storage, data_dir) = (&read.config.storage, resolved(&read.config.data_dir));
+    let is_in_the_data =
+        tables_place::directory(storage).is_some_and(|dir| resolved(&dir).starts_with(data_dir));
+    let refused = tables_place::check(storage).err();
+    let is_without_url = storage.url.is_none() && storage.endpoint.is_some();
+    if is_without_url {
+        let reason = "`storage.endpoint` is that of the bucket in `storage.url`, which is not set";
+        note(read, "storage.endpoint", ["storage.endpoint", "storage.url"], reason);
+    }
+    if is_in_the_data {
+        let reason = "`storage.url` must be outside `data_dir`, where tables are without it";
+        note(read, "storage.url", ["storage.url", "data_dir"], reason);
+    }
+    if let Some(error) = refused {
+        note(read, "storage.url", ["storage.url", "storage.endpoint"], &format!("`storage.url`: {error}"));
     }
 }
 

@@ -248,10 +248,11 @@ settings! {
         /// Whether files of tables are encrypted that are written from now on. Files of before stay as they are until they are
         /// merged, and encrypted ones can always be read. Other programs can read tables in the clear alone.
         encrypt: bool = Switch(true);
-        /// Bucket of S3, or of a store that speaks its protocol, in which the files of tables are; by default they are in data_dir.
-        /// Everything else stays in data_dir. Keys to the bucket come from the environment (AWS_ACCESS_KEY_ID and
-        /// AWS_SECRET_ACCESS_KEY, a profile, or the role of the machine). What is in data_dir already is not moved.
-        url: Option<String> = Optional(Example("s3://bucket/prefix"), "the URL of a bucket");
+        /// Where the files of tables are, if not in data_dir: another directory (`file:///srv/tables`), or a bucket of S3 or of a
+        /// store that speaks its protocol. Everything else stays in data_dir. Keys to a bucket come from the environment
+        /// (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the role of the machine). What is in data_dir already is
+        /// not moved.
+        url: Option<String> = Optional(Example("s3://bucket/prefix"), "the URL of a bucket or a directory");
         /// URL of the store, if it is not Amazon's.
         endpoint: Option<String> = Optional(Example("https://minio.example:9000"), "a URL");
         /// Region of the bucket. Amazon's store needs one.

@@ -180,6 +180,16 @@ fn epochs_have_shares_of_the_cap() {
 }
 
 #[test]
+fn the_place_of_tables_is_a_bucket_or_a_directory_of_its_own() {
+    let data_dir = std::path::absolute("d").unwrap();
+    let inside = format!("data_dir = \"d\"\n[storage]\nurl = \"file://{}/x\"", data_dir.display());
+    assert!(error(&inside).contains("must be outside `data_dir`"));
+    assert!(error("[storage]\nurl = \"gs://bucket\"").contains("must begin with `s3://`"));
+    assert!(error("[storage]\nurl = \"s3://bucket\"").contains("needs a region"));
+    assert!(error("[storage]\nendpoint = \"https://a.example\"").contains("which is not set"));
+}
+
+#[test]
 fn the_keys_never_lie_with_the_data() {
     assert!(error("data_dir = \"d\"\nkey_file = \"d/k\"").contains("outside"));
     assert!(error("data_dir = \"d\"\nkey_file = \"x/../d/./k\"").contains("outside"));

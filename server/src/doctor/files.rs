@@ -99,6 +99,17 @@ fn look(path: &Path, depth: usize, seen: &mut Seen) {
     }
 }
 
+/// Whether the place with the tables answers, where they are in one of their own.
+pub(super) fn tables(config: &Config) -> Option<Check> {
+    let check = "tables";
+    let advice = "Look at storage.url, storage.endpoint, the keys in the environment and the store itself.";
+    match TablesPlace::look(config).map(|place| place.answers()) {
+        Ok(None) => None,
+        Ok(Some(Ok(()))) => Some(Check::ok(check, "their place answers, and they are no other directory's")),
+        Ok(Some(Err(error))) | Err(error) => Some(Check::fail(check, error.to_string(), advice)),
+    }
+}
+
 /// Whether everything is there that a start wants to find.
 pub(super) fn whole(config: &Config) -> Check {
     let check = "data";

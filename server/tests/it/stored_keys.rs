@@ -53,6 +53,39 @@ fn keys_of(world: &World, of: &str) -> Vec<Value> {
 }
 
 #[test]
+fn tables_in_the_clear_are_encrypted_by_a_command_that_can_be_repeated() {
+    let mut world = World::with(|config| config.storage.encrypt = false);
+    send(&world, 0, 0..20);
+    send(&world, 1, 0..30);
+    let (code, _, errors) = run(world.dir(), &["tables", "encrypt"]);
+    assert!(code != 0 && errors.contains("in the clear"), "{errors}");
+    assert_eq!(keys_of(&world, "de/usage").len(), 0);
+    world.restart(|config| config.storage.encrypt = true);
+    let encrypt = ["tables", "encrypt", "--table", "de/usage"];
+    let done_first = done(world.dir(), &encrypt);
+    assert_eq!(
+        done_first["tables"],
+        json!([{"table": "de/usage", "files": 2, "rows": 50, "left": 0}]),
+        "{done_first}"
+    );
+    assert_eq!(keys_of(&world, "de/usage").len(), 2);
+    assert_eq!(done(world.dir(), &["tables", "encrypt"])["tables"].as_array().unwrap().len(), 16);
+    assert_eq!(done(world.dir(), &encrypt)["tables"][0]["files"], 0, "there are none any more");
+    assert_eq!(held(&world), 50);
+    // What was in the clear has left the disk.
+    let parquet: Vec<_> = crate::tables::files(&world.data_dir().join("de/tables/usage"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "parquet"))
+        .filter(|path| !path.to_str().unwrap().contains("_delta_log"))
+        .collect();
+    assert_eq!(parquet.len(), 2);
+    assert!(parquet.iter().all(|path| fs::read(path).unwrap().ends_with(b"PARE")));
+    let acts: Vec<Value> = lines(&world).into_iter().filter(|line| line["act"] == "table_encrypt").collect();
+    assert_eq!(acts.len(), 1 + 1 + 16 + 1, "each try has a line");
+    assert_eq!((&acts[1]["rows"], &acts[1]["outcome"]), (&json!(50), &json!("done")));
+}
+
+#[test]
 fn a_day_gets_another_key_and_then_goes_with_all_of_its_keys_while_the_service_runs() {
     let world = World::new();
     send(&world, 0, 0..20);

@@ -11,13 +11,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use shoal_schemas::{Kind, Programme, Region};
+use shoal_schemas::{Kind, Programme};
 use tempfile::TempDir;
 
 /// Where tables are, and the keys that they are read with.
@@ -58,18 +57,16 @@ impl Copy {
     pub(crate) fn of(stored: &impl Stored) -> Copy {
         let dir = tempfile::tempdir().unwrap();
         let (data, definitions) = (dir.path().join("data"), dir.path().join("definitions"));
-        for region in Region::ALL.iter().map(|region| region.as_str().to_lowercase()) {
-            let tables = stored.data_dir().join(&region).join("tables");
-            fs::create_dir_all(data.join(&region)).unwrap();
-            if tables.is_dir() {
-                symlink(tables.canonicalize().unwrap(), data.join(&region).join("tables")).unwrap();
-            }
-        }
+        fs::create_dir(&data).unwrap();
         fs::create_dir(&definitions).unwrap();
         fs::write(definitions.join("retention.toml"), kept_for_good()).unwrap();
         let done = Command::new(env!("CARGO_BIN_EXE_shoal"))
             .env_clear()
             .env("SHOAL_DATA_DIR", &data)
+            .env(
+                "SHOAL_STORAGE_URL",
+                format!("file://{}", stored.data_dir().canonicalize().unwrap().display()),
+            )
             .env("SHOAL_KEY_FILE", stored.key_file())
             .env("SHOAL_DATA_KEY_DIR", stored.data_key_dir())
             .env("SHOAL_SCHEMAS_DIR", &definitions)

@@ -66,6 +66,16 @@ impl Store {
         Ok(Store::with(Arc::new(objects), keys, lock))
     }
 
+    /// Tables on another disk than the directory, which is locked all the same, for what else is kept in it.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_on_disk(directory: &Url, disk: Disk, keys: Option<Arc<DataKeys>>) -> Result<Store> {
+        let lock = locked(directory, Health::new()).await?;
+        let objects = Watched::new(disk, &lock.health);
+        Ok(Store::with(Arc::new(objects), keys, lock))
+    }
+
     /// Tables in a place apart, such as a bucket. The directory is locked all the same, for what else is kept in it. A failure of the
     /// place loses nothing, so that what failed is tried again.
     ///

@@ -29,7 +29,7 @@ const OPEN_ROWS_MAX: u64 = 256_000;
 
 /// Most files that one programme has on one day of a table: an append that would bring one more merges some first. What a
 /// query opens, and how long that takes, follows from the days that it reads.
-pub const DAY_FILES_MAX: usize = 64;
+pub const DAY_FILES_MAX: usize = 48;
 
 /// When files are worth merging, and how many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -119,7 +119,7 @@ fn a_crash_between_any_two_writes_of_a_limit_is_no_doubt() {
             [root.path().to_path_buf(), root.path().join("apart")].map(|place| Faulty::new(Disk::new(place)));
         media[place].crash_at(media[place].operations() + operation);
         let [beside, apart]: [Arc<dyn Medium>; 2] = media.map(|medium| Arc::new(medium) as Arc<dyn Medium>);
-        let noted = LedgerFiles::read_with(root.path(), beside, apart, None, None)
+        let noted = LedgerFiles::read_with(root.path(), beside, apart, None, last_day(root.path()))
             .and_then(BudgetLedger::of)
             .and_then(|ledger| ledger.note_day_limit(500, 30).map(|()| ledger))
             .and_then(|ledger| ledger.note_day_limit(7, 40));
@@ -138,7 +138,9 @@ fn after_a_limit_could_not_be_written_nothing_is_granted() {
     let places = [root.path().to_path_buf(), root.path().join("apart")];
     let media = places.map(|place| Faulty::new(Disk::new(place)));
     let [beside, apart] = media.clone();
-    let files = LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None, None).unwrap();
+    let files =
+        LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None, last_day(root.path()))
+            .unwrap();
     let ledger = BudgetLedger::of(files).unwrap();
     media[0].fail_syncs_after(0);
     assert!(ledger.note_day_limit(500, 30).is_err());
@@ -217,7 +219,7 @@ fn a_crash_while_a_restore_is_accepted_leaves_the_doubt_or_the_days_counted() {
         media[place].crash_at(media[place].operations() + operation);
         let [beside, apart]: [Arc<dyn Medium>; 2] = media.map(|medium| Arc::new(medium) as Arc<dyn Medium>);
         let possible = [PossiblySpent { block: block(20), nano: 10 }];
-        let accepted = LedgerFiles::read_with(root.path(), beside, apart, None, None)
+        let accepted = LedgerFiles::read_with(root.path(), beside, apart, None, last_day(root.path()))
             .and_then(|files| BudgetLedger::accepting(files, &possible, 7, 16));
         let is_done = accepted.is_ok();
         drop(accepted);

@@ -16,6 +16,12 @@ use shoal_schemas::{Kind, Region};
 
 use super::amount::Amount;
 use super::*;
+use crate::tables::last_stored_day;
+
+/// The last day of which the tables below a root have files.
+fn last_day(root: &Path) -> Option<i32> {
+    last_stored_day(&Disk::new(root)).unwrap()
+}
 
 /// The ledger of a root, with the second high-water marks in `apart`.
 fn open(root: &Path) -> Result<BudgetLedger> {
@@ -200,8 +206,14 @@ fn after_a_failed_high_water_mark_nothing_is_granted() {
         let places = [root.path().to_path_buf(), root.path().join("apart")];
         let media = places.map(|place| Faulty::new(Disk::new(place)));
         let [beside, apart] = media.clone();
-        let files =
-            LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None, None).unwrap();
+        let files = LedgerFiles::read_with(
+            root.path(),
+            Arc::new(beside),
+            Arc::new(apart),
+            None,
+            last_day(root.path()),
+        )
+        .unwrap();
         let ledger = BudgetLedger::of(files).unwrap();
         granted(&ledger, vec![part(1, 0..1, 0, 1)]);
         media[failing].fail_syncs_after(0);
@@ -349,7 +361,9 @@ fn after_a_full_disk_the_ledger_and_its_marks_go_on_and_what_was_charged_stays()
     let beside = shoal_files::Faulty::new(Disk::new(root.path()));
     let apart = shoal_files::Faulty::new(Disk::new(root.path().join("apart")));
     let media = [beside.clone(), apart.clone()];
-    let files = LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None, None).unwrap();
+    let files =
+        LedgerFiles::read_with(root.path(), Arc::new(beside), Arc::new(apart), None, last_day(root.path()))
+            .unwrap();
     let ledger = BudgetLedger::of(files).unwrap();
     granted(&ledger, vec![part(1, 0..1, 0, 1)]);
     for (which, full) in media.iter().enumerate() {

@@ -185,7 +185,8 @@ fn crashed(root: &Path, place: usize, operation: u64) -> u64 {
     media[place].crash_at(media[place].operations() + operation);
     let [beside, apart]: [Arc<dyn Medium>; 2] = media.map(|medium| Arc::new(medium) as Arc<dyn Medium>);
     let mut paid = 0;
-    let Ok(ledger) = LedgerFiles::read_with(root, beside, apart, None, None).and_then(BudgetLedger::of)
+    let Ok(ledger) =
+        LedgerFiles::read_with(root, beside, apart, None, last_day(root)).and_then(BudgetLedger::of)
     else {
         return 0;
     };
