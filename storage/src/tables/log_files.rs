@@ -6,6 +6,7 @@
 //! Invariants: a name stands for complete bytes; a listing is in the order of names. When an object was last written is told by listings
 //! alone. Not here: commits, which need no library (`log`), objects in parts (`upload`).
 
+mod call;
 mod upload;
 
 use std::fmt;
@@ -26,12 +27,12 @@ use shoal_files::{Entry, Objects};
 use url::Url;
 
 use crate::error::StorageError;
+use call::{STORE, blocking, generic};
 use upload::Upload;
 
 /// What the library is told of where a table is. All names begin with the part behind the scheme, and none reaches the store with it.
 const LOCATION: &str = "memory:///table/";
 const FOLDER: &str = "table";
-const STORE: &str = "LogFiles";
 
 /// The objects of one table, for the Delta library.
 #[derive(Clone)]
@@ -93,20 +94,8 @@ fn of_entry(entry: Entry) -> ObjectMeta {
     ObjectMeta { location, last_modified, size: entry.bytes, e_tag: None, version: None }
 }
 
-fn generic(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Generic { store: STORE, source: e.into() }
-}
-
 fn unknown(operation: &str) -> Error {
     Error::NotImplemented { operation: operation.to_owned(), implementer: STORE.to_owned() }
-}
-
-/// Runs what may block where that disturbs nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(work).await.map_err(generic),
-        Err(_) => Ok(work()),
-    }
 }
 
 impl fmt::Display for LogFiles {

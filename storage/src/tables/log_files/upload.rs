@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 use shoal_files::NewObject;
 
-use super::{blocking, generic};
+use super::call::{blocking, generic};
 
 /// An object written in parts. Dropped or aborted before it is complete, it is gone.
 pub(super) struct Upload {
