@@ -1,0 +1,21 @@
+//! The trials: `faults/src/lib.rs` says what is on trial, how to run them and how often each runs.
+//!
+//! | module | trial |
+//! |---|---|
+//! | `kill` | processes that are killed, at any moment |
+//! | `io_errors` | the Nth call of a family of calls of the system fails |
+//! | `flips` | bits flip in a directory that a service has left |
+//!
+//! `service` runs the binary, `http` speaks to it, `load` sends events, `tables` reads what is in the tables, `run` has the seed and the
+//! counts of a run.
+#![allow(clippy::unwrap_used)]
+
+mod acts;
+mod failing;
+mod http;
+mod io_errors;
+mod kill;
+mod load;
+mod run;
+mod service;
+mod tables;
