@@ -14,25 +14,31 @@ use crate::service::Setup;
 const EIO: u64 = 5;
 const ENOSPC: u64 = 28;
 
-/// A family of calls: its number in the library, its name, and whether a disk without room can be the reason.
+/// A family of calls.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Family(u64, &'static str, bool);
+pub(crate) struct Family {
+    /// Its number in the library.
+    number: u64,
+    /// Whether a disk without room can be the reason of its failure.
+    can_be_full: bool,
+}
 
-pub(crate) const FAMILIES: [Family; 8] = [
-    Family(1, "write", true),
-    Family(2, "sync", false),
-    Family(3, "open", true),
-    Family(4, "rename", true),
-    Family(5, "length", true),
-    Family(6, "read", false),
-    Family(7, "remove", false),
-    Family(8, "mkdir", true),
+/// Write, sync, open to write, rename and link, change of length, read, remove, make a directory.
+const FAMILIES: [Family; 8] = [
+    Family { number: 1, can_be_full: true },
+    Family { number: 2, can_be_full: false },
+    Family { number: 3, can_be_full: true },
+    Family { number: 4, can_be_full: true },
+    Family { number: 5, can_be_full: true },
+    Family { number: 6, can_be_full: false },
+    Family { number: 7, can_be_full: false },
+    Family { number: 8, can_be_full: true },
 ];
 
 /// What fails: the calls of a family from the first to the last, with this error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failure {
-    pub(crate) family: Family,
+    family: Family,
     error: u64,
     first: u64,
     last: u64,
@@ -44,19 +50,17 @@ impl Failure {
     pub(crate) fn choose(numbers: &mut Numbers, calls: &[u64; 9]) -> Failure {
         // What is called often is what much depends on; each family has its turn all the same.
         let family = *numbers.one_of(&FAMILIES);
-        let first = 1 + numbers.below(calls[family.0 as usize].max(1));
+        // Any of them, and the next ones more often: what a short piece of work does is seldom the last of many calls.
+        let bits = u64::BITS - calls[family.number as usize].leading_zeros();
+        let size = numbers.below(u64::from(bits) + 1);
+        let first = 1 + numbers.below(1 << size);
         let more = match numbers.below(4) {
             0 => u64::from(u32::MAX),
             1 => numbers.below(20),
             _ => 0,
         };
-        let error = if family.2 && numbers.one_in(3) { ENOSPC } else { EIO };
+        let error = if family.can_be_full && numbers.one_in(3) { ENOSPC } else { EIO };
         Failure { family, error, first, last: first + more, is_half_written: numbers.one_in(2) }
-    }
-
-    /// Whether the disk has no room, which ends nothing.
-    pub(crate) fn is_full_disk(&self) -> bool {
-        self.error == ENOSPC
     }
 }
 
@@ -104,7 +108,7 @@ impl FailingCalls {
         let _ = fs::remove_file(self.control.with_extension("failed"));
         let half = u64::from(failure.is_half_written);
         self.write(1, &[failure.error, failure.first, failure.last, half, 0, 0]);
-        self.write(0, &[failure.family.0]);
+        self.write(0, &[failure.family.number]);
     }
 
     /// How many calls have failed since then.
@@ -122,7 +126,7 @@ impl FailingCalls {
     /// How many calls of each family there were, since the library was made.
     pub(crate) fn calls(&self) -> [u64; 9] {
         let mut calls = [0; 9];
-        FAMILIES.iter().for_each(|family| calls[family.0 as usize] = self.read(8 + family.0));
+        FAMILIES.iter().for_each(|family| calls[family.number as usize] = self.read(8 + family.number));
         calls
     }
 }

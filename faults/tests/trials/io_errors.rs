@@ -64,7 +64,7 @@ impl Io {
     fn work(&mut self, service: &Service, time: Duration, is_failing: bool) {
         let began = Instant::now();
         let (acts, plain, calls) = (&mut self.acts, &self.plain, &self.calls);
-        let with_retention = self.run.numbers.one_in(2);
+        let with_retention = self.run.numbers.one_in(8);
         self.senders.during(service, plain, || {
             acts.withdraw(service, plain);
             acts.ask(service, plain);
@@ -116,17 +116,22 @@ impl Io {
         self.senders.are_known(&service, &self.plain, 41).unwrap();
         self.acts.hold(&service, &self.plain).unwrap();
         self.senders.send_again(&service, &self.plain);
+        let mut last = None;
         for _ in 0..3 {
             let failure = Failure::choose(&mut self.run.numbers, &self.of_work);
             self.calls.begin(&failure);
             self.work(&service, Duration::from_millis(400), true);
-            let failed = self.ended(&failure);
-            let is_last = !failed.is_empty() && !service.is_running();
-            if is_last || self.run.numbers.one_in(3) {
-                return self.stop(service, &failure);
+            if !self.ended(&failure).is_empty() {
+                last = Some(failure);
+            }
+            if !service.is_running() || self.run.numbers.one_in(3) {
+                break;
             }
         }
-        service.stop_in_order();
+        match last {
+            Some(failure) => self.stop(service, &failure),
+            None => service.stop_in_order(),
+        }
     }
 
     /// Ends a process in which something failed: by itself, in order or by a kill.

@@ -20,7 +20,7 @@ pub(crate) const BUSY: [(&str, &str); 3] = [
 ];
 
 /// What an operator may have running when the process dies.
-fn maintenance(numbers: &mut Numbers, setup: &Setup, at: u64) -> String {
+pub(crate) fn maintenance(numbers: &mut Numbers, setup: &Setup, at: u64) -> String {
     let backup = setup.dir.join(format!("backup-{}", at % 2)).display().to_string();
     let copy = setup.dir.join(format!("copy-{at}")).display().to_string();
     let region = numbers.one_of(&["de", "us", "sg", "my"]);
@@ -36,13 +36,13 @@ fn maintenance(numbers: &mut Numbers, setup: &Setup, at: u64) -> String {
 }
 
 /// Something that runs beside the service, and that may be killed with it.
-enum Running {
+pub(crate) enum Running {
     Command(std::process::Child),
     Request(std::thread::JoinHandle<()>),
 }
 
 impl Running {
-    fn start(what: &str, service: &Service, setup: &Setup) -> Running {
+    pub(crate) fn start(what: &str, service: &Service, setup: &Setup) -> Running {
         if what == "retention" {
             let (mut client, key) = (service.client(), setup.officer_key.clone());
             let ask = move || drop(client.post("/v1/retention/runs", &key, &json!({"dry_run": false})));
@@ -51,7 +51,7 @@ impl Running {
         Running::Command(setup.spawn(&what.split(' ').collect::<Vec<_>>()))
     }
 
-    fn end(self, is_killed: bool) {
+    pub(crate) fn end(self, is_killed: bool) {
         match self {
             Running::Command(mut command) => {
                 if is_killed {

@@ -64,6 +64,11 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
+    /// Senders that know of what others have sent, and send nothing new.
+    pub(crate) fn with(sent: Sent) -> Senders {
+        Senders { sent: Mutex::new(sent), ..Senders::default() }
+    }
+
     /// Sends new batches until `meanwhile` has ended, or the service is gone.
     pub(crate) fn during<T>(&self, service: &Service, setup: &Setup, meanwhile: impl FnOnce() -> T) -> T {
         let is_over = AtomicBool::new(false);

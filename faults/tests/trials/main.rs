@@ -3,6 +3,7 @@
 //! | module | trial |
 //! |---|---|
 //! | `kill` | processes that are killed, at any moment |
+//! | `power_loss` | the disk stops in the middle |
 //! | `io_errors` | the Nth call of a family of calls of the system fails |
 //! | `flips` | bits flip in a directory that a service has left |
 //!
@@ -11,11 +12,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod acts;
+mod disks;
 mod failing;
+mod flips;
 mod http;
 mod io_errors;
 mod kill;
 mod load;
+mod power_loss;
 mod run;
 mod service;
 mod tables;

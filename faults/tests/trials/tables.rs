@@ -11,7 +11,8 @@ use crate::service::Setup;
 
 /// The rows of all tables of a service that does not run. An error is what the command says of tables that it cannot read as a whole.
 pub(crate) fn read(setup: &Setup) -> Result<Vec<Row>, String> {
-    let dir = tempfile::tempdir_in(&setup.dir).unwrap();
+    // Not beside the data: their disk may be small.
+    let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("copy");
     let (code, _, told) = setup.run(&["tables", "copy", "--decrypt", copy.to_str().unwrap()]);
     match code {
