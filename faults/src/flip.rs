@@ -55,16 +55,24 @@ impl fmt::Display for Flip {
     }
 }
 
-/// The kind of a file: its path without regions, and without digits that count or that are random.
+/// The kind of a file: its path without regions, numbers, and words with digits in them, which count or are random.
 #[must_use]
 pub fn kind_of(path: &str) -> String {
-    let part = |part: &str| match part {
-        "de" | "us" | "sg" | "my" => "REGION".to_owned(),
-        part => {
-            part.chars().filter(|c| !c.is_ascii_digit() && !('a'..='f').contains(c) && *c != '-').collect()
+    let is_of_word = |c: char| c.is_ascii_alphanumeric();
+    let mut kind = String::new();
+    for word in path.split_inclusive(|c| !is_of_word(c)) {
+        let (word, end) = word.split_at(word.len() - usize::from(word.ends_with(|c| !is_of_word(c))));
+        match word {
+            "de" | "us" | "sg" | "my" => kind.push_str("REGION"),
+            word if word.contains(|c: char| c.is_ascii_digit()) => kind.push('N'),
+            word => kind.push_str(word),
         }
-    };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
+        kind.push_str(end);
+    }
+    while let Some(at) = kind.find("N-N") {
+        kind.replace_range(at..at + 3, "N");
+    }
+    kind
 }
 
 #[cfg(test)]
@@ -75,6 +83,10 @@ mod tests {
     #[test]
     fn files_that_differ_in_counters_are_of_one_kind() {
         assert_eq!(kind_of("data/de/log/0000000a"), kind_of("data/us/log/00000011"));
+        assert_eq!(
+            kind_of("data/my/tables/usage/day=2026-11-30/ux-01a2-5f1c.parquet"),
+            "data/REGION/tables/usage/day=N/ux-N.parquet"
+        );
         assert_ne!(kind_of("data/de/log/0000000a"), kind_of("data/de/tables/0000000a"));
     }
 

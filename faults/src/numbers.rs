@@ -44,6 +44,11 @@ impl Numbers {
         &all[self.position(all.len())]
     }
 
+    /// One of these words.
+    pub fn word<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.position(all.len())]
+    }
+
     /// True once in so many times.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0

@@ -49,12 +49,24 @@ impl Mounted {
         Mounted::new(&["-o", &options, image.to_str().unwrap_or_default()], path)
     }
 
-    /// A small file system in memory, in the place of a directory, with what that holds.
-    pub(crate) fn in_memory(size: &str, path: &Path, trial: Trial) -> Mounted {
+    /// A small file system in memory, in the place of a directory and with what that holds.
+    pub(crate) fn in_memory(mib: u64, path: &Path, trial: Trial) -> Mounted {
+        let options = format!("size={mib}m,mode=0700");
+        Mounted::in_place(path, trial, || Mounted::new(&["-t", "tmpfs", "-o", &options, "shoal-trial"], path))
+    }
+
+    /// The same on an image of ext4, which has a directory `lost+found` as every disk has.
+    pub(crate) fn image_in_place(mib: u64, path: &Path, trial: Trial) -> Mounted {
+        let file = path.with_extension("img");
+        Mounted::in_place(path, trial, || Mounted::image(&image(&file, mib)?, path, "data=ordered"))
+    }
+
+    fn in_place(path: &Path, trial: Trial, mount: impl FnOnce() -> Result<Mounted, String>) -> Mounted {
         let kept = path.with_extension("kept");
+        // Some are made when they are needed.
+        fs::create_dir_all(path).unwrap();
         fs::rename(path, &kept).unwrap();
-        let options = format!("size={size},mode=0700");
-        let mounted = needed(trial, Mounted::new(&["-t", "tmpfs", "-o", &options, "shoal-trial"], path));
+        let mounted = needed(trial, mount());
         run("cp", &["-a", &format!("{}/.", kept.display()), path.to_str().unwrap()]).unwrap();
         fs::remove_dir_all(kept).unwrap();
         mounted

@@ -30,6 +30,11 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("no JSON ({e}): {}", self.text()))
     }
 
+    /// The head as it came.
+    pub(crate) fn head(&self) -> &str {
+        &self.head
+    }
+
     /// The code of a refusal; empty when it has none.
     pub(crate) fn code(&self) -> String {
         let told: Value = serde_json::from_slice(&self.body).unwrap_or_default();

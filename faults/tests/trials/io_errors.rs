@@ -113,7 +113,7 @@ impl Io {
         let mut service = self.calls.within(&self.plain).serve();
         let ready = service.ready();
         self.run.took("ready after an error", ready);
-        self.senders.are_known(&service, &self.plain, 41).unwrap();
+        self.senders.are_known(&service, &self.plain, 12).unwrap();
         self.acts.hold(&service, &self.plain).unwrap();
         self.senders.send_again(&service, &self.plain);
         let mut last = None;

@@ -126,7 +126,7 @@ fn what_was_acknowledged_is_there_once_however_often_the_process_is_killed() {
 /// Starts, sends again what was acknowledged, stops in order, and compares all tables with what was sent.
 pub(crate) fn all_is_there(senders: &Senders, setup: &Setup) {
     let service = setup.serve();
-    senders.are_known(&service, setup, 17).unwrap();
+    senders.are_known(&service, setup, 40).unwrap();
     senders.send_again(&service, setup);
     service.stop_in_order();
     let rows = tables::read(setup).unwrap();

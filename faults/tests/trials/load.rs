@@ -123,9 +123,12 @@ impl Senders {
         }
     }
 
-    /// Every so many batches that were acknowledged are known again.
-    pub(crate) fn are_known(&self, service: &Service, setup: &Setup, every: usize) -> Result<(), String> {
-        let acknowledged: Vec<Batch> = self.sent.lock().unwrap().acknowledged().step_by(every).collect();
+    /// Batches that were acknowledged are known again: about so many of them, the last one among them.
+    pub(crate) fn are_known(&self, service: &Service, setup: &Setup, most: usize) -> Result<(), String> {
+        let mut acknowledged: Vec<Batch> = self.sent.lock().unwrap().acknowledged().collect();
+        acknowledged.reverse();
+        let every = (acknowledged.len() / most).max(1);
+        let acknowledged: Vec<Batch> = acknowledged.into_iter().step_by(every).collect();
         let mut client = service.client();
         for batch in acknowledged {
             match send(&mut client, setup, batch) {

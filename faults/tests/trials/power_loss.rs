@@ -78,7 +78,7 @@ impl Cut {
         let setup = self.setup.moved(copied);
         let service = setup.serve();
         self.run.took("ready after a cut", service.ready());
-        senders.are_known(&service, &setup, 11).unwrap();
+        senders.are_known(&service, &setup, 20).unwrap();
         self.acts.hold(&service, &setup).unwrap();
         senders.send_again(&service, &setup);
         service.stop_in_order();

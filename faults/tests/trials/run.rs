@@ -9,6 +9,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use shoal_faults::{Counts, Numbers, Trial};
 use tempfile::TempDir;
 
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+/// The time by the clock of the machine, in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    since_1970().as_millis() as u64
+}
+
 /// A run of a trial.
 pub(crate) struct Run {
     pub(crate) trial: Trial,
@@ -22,7 +31,7 @@ pub(crate) struct Run {
 impl Run {
     /// Begins; none when the trial is left out.
     pub(crate) fn begin(trial: Trial) -> Option<Run> {
-        let new_seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let new_seed = since_1970().as_nanos() as u64;
         let counts =
             Counts::read(|name| std::env::var(name).ok(), new_seed).unwrap_or_else(|e| panic!("{e}"));
         let Some(count) = counts.of(trial) else {

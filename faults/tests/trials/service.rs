@@ -44,7 +44,7 @@ fn binary() -> PathBuf {
 }
 
 /// A service: where its files are, and its settings beside the usual ones.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Setup {
     pub(crate) dir: PathBuf,
     pub(crate) variables: Vec<(String, String)>,
