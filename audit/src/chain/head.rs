@@ -55,14 +55,21 @@ impl Head {
     }
 }
 
-/// The position that holds the head, and the head.
+/// The position that holds the head, and the head. A place that is missing or torn leaves the other one; one that cannot be read leaves
+/// nothing, because it may be the head, and its error is the disk's and no damage.
 fn newest(file: &dyn Source, place: &ChainPlace) -> Result<(u64, Head)> {
-    let both = [0, PLACE_BYTES].map(|at| {
+    let mut newest: Option<(u64, Head)> = None;
+    for at in [0, PLACE_BYTES] {
         let mut text = [0; TEXT_BYTES];
-        let head = file.read_at(at, &mut text).ok().and_then(|()| Head::parse(&text));
-        head.map(|head| (at, head))
-    });
-    let newest = both.into_iter().flatten().max_by_key(|(_, head)| head.count);
+        let head = match file.read_at(at, &mut text) {
+            Ok(()) => Head::parse(&text),
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => None,
+            Err(e) => return Err(place.io(HEAD)(e)),
+        };
+        if let Some(head) = head.filter(|head| newest.is_none_or(|(_, other)| head.count >= other.count)) {
+            newest = Some((at, head));
+        }
+    }
     newest.ok_or_else(|| place.broken(HEAD, 0, "not the head of a chain"))
 }
 
@@ -95,5 +102,58 @@ impl HeadFile {
         written.and_then(|()| self.file.sync()).map_err(place.io(HEAD))?;
         self.next = PLACE_BYTES - self.next;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use shoal_files::Memory;
+
+    use super::{ErrorKind, Head, PLACE_BYTES, Source, newest};
+    use crate::chain::place::ChainPlace;
+    use crate::error::AuditError;
+
+    /// Two places with heads, of which one fails with this error.
+    struct Places {
+        bytes: Vec<u8>,
+        failing: Option<(u64, ErrorKind)>,
+    }
+
+    impl Source for Places {
+        fn length(&self) -> io::Result<u64> {
+            Ok(self.bytes.len() as u64)
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            match self.failing {
+                Some((at, kind)) if at == offset => Err(kind.into()),
+                _ => self.bytes.as_slice().read_at(offset, buffer),
+            }
+        }
+    }
+
+    fn places(failing: Option<(u64, ErrorKind)>) -> Places {
+        let mut bytes = vec![0; 2 * PLACE_BYTES as usize];
+        for (at, count) in [(0, 6), (PLACE_BYTES as usize, 7)] {
+            let text = Head { count, hash: [9; 32] }.text();
+            bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+        }
+        Places { bytes, failing }
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_read_is_an_error_of_the_disk_and_never_an_older_head() {
+        let place = ChainPlace::alone(Arc::new(Memory::new()), 500);
+        let read = |failing| newest(&places(failing), &place);
+        assert_eq!(read(None).unwrap().1.count, 7);
+        for at in [0, PLACE_BYTES] {
+            let told = read(Some((at, ErrorKind::Other)));
+            assert!(matches!(told, Err(AuditError::Io { .. })), "{told:?}");
+        }
+        // A place that is not there yet.
+        assert_eq!(read(Some((PLACE_BYTES, ErrorKind::UnexpectedEof))).unwrap().1.count, 6);
     }
 }
