@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shoal_faults::letters;
 
 use crate::kill::today;
-use crate::service::{Service, Setup};
+use crate::service::{Service, Setup, until};
 
 /// What was acknowledged.
 #[derive(Default)]
@@ -78,8 +78,12 @@ impl Acts {
             }
         }
         for (sql, rows) in self.answered.iter().rev().step_by(every(self.answered.len())) {
-            let answer =
-                client.post("/v1/sql", &setup.officer_key, &question(sql)).map_err(|e| e.to_string())?;
+            // Right after a start the machine may be busy, which is told and means nothing else.
+            let answer = until("an answer that is not `busy`", || {
+                let answer =
+                    client.post("/v1/sql", &setup.officer_key, &question(sql)).map_err(|e| e.to_string());
+                answer.as_ref().map_or(true, |answer| answer.status != 429).then_some(answer)
+            })?;
             let told = answer.json();
             if answer.status != 200 || told["rows"] != *rows || told["cost"]["blocks_charged"] != 0 {
                 return Err(format!("{sql} was answered with {rows}: {} {told}", answer.status));

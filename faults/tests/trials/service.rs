@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::Client;
 
-/// The longest time in which a process must start or end: one that takes longer hangs.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// The longest time in which a process must start or end, on a machine that does much else: one that takes longer hangs.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Asks again and again until there is something, or fails.
 pub(crate) fn until<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {

@@ -22,7 +22,7 @@ mod sizes;
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 14] = [
     "schemas",
     "files",
     "privacy",
@@ -36,6 +36,7 @@ const CRATES: [&str; 13] = [
     "retention",
     "server",
     "benches",
+    "faults",
 ];
 
 fn root() -> PathBuf {
