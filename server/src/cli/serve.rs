@@ -3,6 +3,7 @@
 //! The signals are listened for before anything is read or made, so one that comes while the service starts ends the start in
 //! order: what was being made is let go of as at a crash, which the next start knows how to go on from.
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::pin::pin;
 use std::process::{ExitCode, exit};
@@ -20,7 +21,10 @@ use crate::running::Running;
 use crate::startup::start_with;
 
 pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
-    crate::threads::runtime()?.block_on(async {
+    // It is never taken apart: after an end in order nothing is under way, and after a failure the rest is left as at a crash. Libraries
+    // panic whose runtime goes while they wait for another piece of work.
+    let runtime = ManuallyDrop::new(crate::threads::runtime()?);
+    runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let started_with = Loaded::for_service(file, std::env::vars_os())?;
         let level = crate::logs::start(&started_with.config.log);
