@@ -5,6 +5,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use shoal_faults::{Batch, Sent};
 
@@ -13,6 +14,8 @@ use crate::service::{Service, Setup};
 
 /// Connections that send at one time.
 const SENDERS: usize = 4;
+/// Between two batches of a sender: what is on trial is faults, and tables of millions of rows would only make it slow.
+const PAUSE: Duration = Duration::from_millis(15);
 
 /// What an answer to a batch means.
 pub(crate) enum Outcome {
@@ -76,7 +79,11 @@ impl Senders {
             for _ in 0..SENDERS {
                 scope.spawn(|| {
                     let mut client = service.client();
-                    while !is_over.load(Ordering::SeqCst) && self.send_next(&mut client, setup) {}
+                    let mut is_answered = true;
+                    while is_answered && !is_over.load(Ordering::SeqCst) {
+                        is_answered = self.send_next(&mut client, setup);
+                        std::thread::sleep(PAUSE);
+                    }
                 });
             }
             let _over = Over(&is_over);
