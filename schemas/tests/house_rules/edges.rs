@@ -8,6 +8,7 @@ use crate::{CRATES, root, rust_files};
 const EDGES: [(&str, &[&str]); 14] = [
     ("schemas", &[]),
     ("files", &[]),
+    ("custody", &["files"]),
     ("privacy", &["schemas", "files"]),
     ("anonymity", &[]),
     ("language", &["schemas"]),
@@ -22,6 +23,7 @@ const EDGES: [(&str, &[&str]); 14] = [
         &[
             "schemas",
             "files",
+            "custody",
             "privacy",
             "anonymity",
             "language",
@@ -38,7 +40,7 @@ const EDGES: [(&str, &[&str]); 14] = [
 ];
 
 /// Heavy dependency, and the crates that may name it in `[dependencies]`.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("actix-web", &["server"]),
     ("actix-http", &["server"]),
     ("deltalake-core", &["storage"]),
@@ -51,6 +53,8 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("chacha20poly1305", &["files"]),
     ("rustls", &["server"]),
     ("xorf", &["ingest"]),
+    ("cryptoki", &["custody"]),
+    ("ureq", &["custody", "server"]),
 ];
 
 fn dependencies(name: &str, table: &str) -> Vec<String> {

@@ -6,7 +6,7 @@
 //! - `edges`: crates and their dependencies
 //! - `circles`: files of one crate, and the share of a crate in the whole; `modules` reads which files there are and what they refer to
 //! - `durable`: durable bytes are made in one crate
-//! - `network`: connections are opened in one file; `names` reads for both what production code names
+//! - `network`: connections are opened in one file, and to the two services that a service may ask; `names` reads for both what production code names
 //! - `docs`: what the documents name
 
 #![allow(clippy::unwrap_used)]
@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 const CRATES: [&str; 14] = [
     "schemas",
     "files",
+    "custody",
     "privacy",
     "anonymity",
     "language",

@@ -1,4 +1,4 @@
-//! One file opens connections, for commands, and a service asks nobody but the store of its objects.
+//! One file opens connections, for commands, and a service asks nobody but the store of its objects and the custody of its key file.
 
 use std::fmt::Write as _;
 
@@ -12,6 +12,8 @@ const COMMANDS: [&str; 4] =
     ["server/src/cli/", "server/src/cli.rs", "server/src/demo/", "server/src/demo.rs"];
 /// The store of objects that is elsewhere, and what makes its client.
 const STORE: (&str, &str) = ("files/src/s3/", "AmazonS3Builder");
+/// The service that may have the key file in its custody, and what asks it. A token's module is not seen here: it may ask whom it will.
+const TRANSIT: (&str, &str) = ("custody/src/transit/", "ureq");
 /// What opens a connection, sends to somebody, or asks for the address of a name.
 const FAR: [&str; 10] = [
     STORE.1,
@@ -41,10 +43,13 @@ fn uses_the_client(name: &Name) -> bool {
 
 /// What a file says that it may not.
 fn broken(shown: &str, text: &str) -> Vec<(usize, String)> {
-    let is_store = |name: &Name| shown.starts_with(STORE.0) && name.parts.iter().any(|part| part == STORE.1);
+    let is_asked = |name: &Name| {
+        let may_be = [STORE, TRANSIT].into_iter().filter(|(place, _)| shown.starts_with(place));
+        may_be.into_iter().any(|(_, client)| name.parts.iter().any(|part| part == client))
+    };
     let may_ask = COMMANDS.iter().any(|place| shown.starts_with(place));
     let found = names(text).into_iter().filter(|name| {
-        (shown != CLIENT && leads_away(name) && !is_store(name)) || (!may_ask && uses_the_client(name))
+        (shown != CLIENT && leads_away(name) && !is_asked(name)) || (!may_ask && uses_the_client(name))
     });
     found.map(|name| (name.line, name.parts.join("::"))).collect()
 }
@@ -89,6 +94,12 @@ fn what_leads_to_another_machine_is_seen() {
             && broken("files/src/s3/a.rs", store).is_empty()
     );
     assert!(!broken("files/src/s3/a.rs", "use reqwest::Client;").is_empty());
+    for (of, bad) in
+        [("custody/src/transit/a.rs", "use reqwest::Client;"), ("custody/src/pkcs11.rs", "use ureq::Agent;")]
+    {
+        assert!(!broken(of, bad).is_empty(), "{of}");
+    }
+    assert!(broken("custody/src/transit/client.rs", "use ureq::Agent;").is_empty());
     for good in [
         "use tokio::net::TcpStream;",
         "fn f() { UnixStream::connect(path) }",
