@@ -45,6 +45,8 @@ pub enum Act {
     StoredKeyShred,
     /// Replaced a key file of an earlier version.
     KeyFileMigrate,
+    /// Put the key file into another custody, or wrapped it anew in the same one.
+    KeyFileRewrap,
     /// Copied tables in the clear, for other programs.
     TablesCopy,
     /// Wrote the files of a table anew that were in the clear, encrypted.

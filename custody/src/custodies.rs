@@ -41,6 +41,11 @@ impl Custodies {
         self.0.wraps
     }
 
+    /// Whether a key file is to be in the clear: in the custody of a file, without a file of wrapping keys.
+    pub fn is_in_the_clear(&self) -> bool {
+        self.0.wraps == Kind::File && self.0.wrapping_file.is_none()
+    }
+
     /// The custody of a kind.
     ///
     /// # Errors
@@ -70,8 +75,7 @@ impl Custodies {
     /// # Errors
     /// As [`Custodies::of`].
     pub fn wrapping(&self) -> Result<Option<Box<dyn Custody>>, CustodyError> {
-        let is_in_the_clear = self.0.wraps == Kind::File && self.0.wrapping_file.is_none();
-        if is_in_the_clear { Ok(None) } else { self.of(self.0.wraps).map(Some) }
+        if self.is_in_the_clear() { Ok(None) } else { self.of(self.0.wraps).map(Some) }
     }
 
     /// Makes the file of wrapping keys when it is this that wraps and there is none. Only whoever makes a key file, or wraps one anew, may:
@@ -113,7 +117,7 @@ impl Custodies {
 
     /// Whether a key file is in the custody that the settings say.
     pub fn is_kept(&self, text: &str) -> bool {
-        let is_in_the_clear = self.0.wraps == Kind::File && self.0.wrapping_file.is_none();
+        let is_in_the_clear = self.is_in_the_clear();
         match Envelope::is_one(text) {
             true => !is_in_the_clear && Envelope::parse(text).is_ok_and(|found| found.kind() == self.0.wraps),
             false => is_in_the_clear,

@@ -5,7 +5,8 @@
 use std::fmt;
 
 /// The three kinds of custody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Wrapping keys in a file.
     File,

@@ -42,30 +42,29 @@ impl KeyFilePlace {
     }
 
     /// Puts `text` in the place of the file, once `verify` has found that what was read back is what is wanted, and `announce` was able to
-    /// say so.
+    /// say so. The outer error is of a file, the inner one is theirs.
     ///
     /// # Errors
     /// When a step fails. The file of before is in its place then; only when it could not be overwritten, the new one is.
-    pub fn replace<E: From<io::Error>>(
+    pub fn replace<E>(
         &self,
         text: &str,
         verify: impl FnOnce(Zeroizing<String>) -> Result<(), E>,
         announce: impl FnOnce() -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> io::Result<Result<(), E>> {
         let next = format!("{}.next", self.name);
         self.leave_nothing(&next)?;
         self.disk.put(&next, text.as_bytes())?;
-        let outcome = self.read(&next).map_err(E::from).and_then(verify).and_then(|()| announce());
-        if let Err(error) = outcome {
+        if let Err(error) = verify(self.read(&next)?).and_then(|()| announce()) {
             // It may be in the clear, and nobody looks for it there.
             self.leave_nothing(&next)?;
-            return Err(error);
+            return Ok(Err(error));
         }
         // Whoever opened it before the rename has the file, and it is this file that is overwritten.
         let before = self.disk.edit(&self.name)?;
         self.disk.rename(&next, &self.name)?;
         overwrite(&*before)?;
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Overwrites a file and removes it, where there is one.
@@ -118,13 +117,13 @@ mod tests {
         fs::write(dir.path().join("shoal.key.next"), "of a run that was cut off").unwrap();
         let verify = |read: Zeroizing<String>| {
             assert_eq!((read.as_str(), fs::read_to_string(&path).unwrap().as_str()), ("after", "before"));
-            io::Result::Ok(())
+            Ok::<_, String>(())
         };
         let announce = || {
             assert_eq!(fs::read_to_string(&path).unwrap(), "before", "it is said before it is done");
             Ok(())
         };
-        place.replace("after", verify, announce).unwrap();
+        place.replace("after", verify, announce).unwrap().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let mut left = String::new();
@@ -137,14 +136,13 @@ mod tests {
     fn a_file_that_was_not_verified_or_not_announced_changes_nothing_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let (path, place) = place(dir.path());
-        let no = || io::Error::other("no");
-        assert!(place.replace("after", |_| Err(no()), || Ok(())).is_err());
-        assert!(place.replace("after", |_| Ok(()), || Err(no())).is_err());
+        assert_eq!(place.replace("after", |_| Err("no"), || Ok(())).unwrap(), Err("no"));
+        assert_eq!(place.replace("after", |_| Ok(()), || Err("no")).unwrap(), Err("no"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
         assert_eq!(names(dir.path()), ["shoal.key", "shoal.key.lock"]);
         fs::remove_file(&path).unwrap();
         assert!(
-            place.replace("after", |_| io::Result::Ok(()), || Ok(())).is_err(),
+            place.replace("after", |_| Ok::<_, String>(()), || Ok(())).is_err(),
             "there is nothing to replace"
         );
     }

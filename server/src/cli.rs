@@ -16,6 +16,7 @@ mod exit;
 mod explain;
 mod health;
 mod keys;
+mod keys_custody;
 mod keys_shown;
 mod keys_stored;
 mod manual;
@@ -231,6 +232,8 @@ mod tests {
             "shoal watch ing00 --json",
             "shoal watch --key k",
             "shoal keys revoke ing00",
+            "shoal keys wrap",
+            "shoal keys rewrap --in-the-clear --json",
             "shoal schemas check dir",
             "shoal query --key k --precision high --format csv SELECT",
             "shoal query --key k --file people.sql --json",
@@ -272,6 +275,7 @@ mod tests {
             "shoal keys create ingest --app a --regions DE --expires soon",
             "shoal keys show",
             "shoal keys show ing00 --key k",
+            "shoal keys wrap --in-the-clear",
             "shoal retention run",
             "shoal query --key k --file people.sql SELECT",
         ] {

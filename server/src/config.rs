@@ -2,7 +2,7 @@
 //!
 //! Order: default, then the file, then the environment. Every setting is declared once (`settings.rs`); a name that is not
 //! is refused with the nearest one. All faults are told at once, each with its place. Nothing else in Shoal reads a file or a
-//! variable for its settings.
+//! variable for its settings, but for the token of a custody, which is a secret and no setting (`custody.rs`).
 //! Not here: the access keys of apps and analysts (`access_keys.rs`).
 
 mod check;
@@ -10,6 +10,7 @@ mod declare;
 #[cfg(test)]
 mod example;
 pub(crate) mod faults;
+mod key_settings;
 mod loaded;
 mod nearest;
 mod read;
@@ -27,6 +28,7 @@ use read::{Read, Reader};
 
 pub(crate) use check::{lies_with_the_key, resolved};
 pub use faults::ConfigError;
+pub use key_settings::KeySettings;
 pub(crate) use loaded::Loaded;
 pub use settings::{
     Config, HttpConfig, IngestSettings, LogConfig, MetricsConfig, QuerySettings, RetentionSettings,

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
     config.query.row_time_ns = 300;
     config.query.answer_times_ms = vec![250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
     // Before there is a log, which would advise to keep a copy of it: nobody needs what a demo has made.
-    key_file::open_or_create(&config.key_file, &config.data_dir)?;
+    key_file::open_or_create(&config)?;
     logs::start(&config.log);
     let keys = Keys::make(&config)?;
     threads::runtime()?.block_on(async {

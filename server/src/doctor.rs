@@ -5,6 +5,7 @@
 //! of the settings (`config`).
 
 mod check;
+mod custody;
 mod files;
 mod ledger;
 mod machine;
@@ -25,6 +26,7 @@ pub(crate) fn checks(config: &Config, served: &Served, now_ms: i64) -> Vec<Check
     all.push(files::whole(config));
     all.extend(files::tables(config));
     all.push(files::keys(config));
+    all.push(custody::custody(config));
     all.extend(files::stored_keys(config, now_ms));
     all.push(files::audit(config));
     all.push(ledger::marks(config, served));

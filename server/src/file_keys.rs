@@ -25,7 +25,7 @@ impl FileKeys {
     /// # Errors
     /// When there is a key file that cannot be used, or that is not the one that the data were made with.
     pub(crate) fn open(config: &Config) -> Result<FileKeys, Error> {
-        let keyring = config.key_file.exists().then(|| key_file::open(&config.key_file)).transpose()?;
+        let keyring = config.key_file.exists().then(|| key_file::open(config)).transpose()?;
         // Nothing is written with other keys than the data were made with.
         if let Some(keyring) = &keyring {
             key_check::compare(&config.data_dir, &config.key_file, keyring)?;

@@ -10,13 +10,14 @@
 //! service can start with the key file of before, and from then on with the new one.
 //!
 //! Invariants: the keys of no purpose change but the root secrets, so that every pseudonym, digest and wrapped key is as it was; the line
-//! of the audit is written before step 3. Not here: what is in a key file (`shoal-privacy`, `keyring.rs`).
+//! of the audit is written before step 3; the new key file is wrapped as the one of before. Not here: what is in a key file (`shoal-privacy`, `keyring.rs`).
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_audit::{Act, ActOutcome, Actor, Audit, Origin, Role};
+use shoal_custody::KeyFilePlace;
 use shoal_files::{Disk, Medium as _, Objects as _};
 use shoal_ingest::{epoch_scope, note_epoch};
 use shoal_privacy::keyring::Keyring;
@@ -50,7 +51,9 @@ pub(crate) async fn migrate(
     registry: &Registry,
     now_ms: i64,
 ) -> Result<Option<u64>, Error> {
-    let before = key_file::open(&config.key_file)?;
+    let _place = KeyFilePlace::lock(&config.key_file).map_err(|e| Error::io(&config.key_file, e))?;
+    let before = key_file::open(config)?;
+    key_file::check_kept(config)?;
     if !before.derives_epochs() {
         finish(config, &before, now_ms)?;
         return Ok(None);
@@ -123,10 +126,12 @@ fn next(config: &Config, before: &Keyring) -> Result<Keyring, Error> {
     let (disk, name) = place(config)?;
     let io = |e| Error::io(disk.path(&name), e);
     let fresh = before.migrated().map_err(|e| io(io::Error::other(e)))?;
-    match disk.put_if_absent(&name, fresh.to_text().as_bytes()) {
+    let custodies = key_file::of(&config.key_file, config)?;
+    let text = key_file::wrapped(&config.key_file, &custodies, &fresh.to_text())?;
+    match disk.put_if_absent(&name, text.as_bytes()) {
         Ok(()) => Ok(fresh),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            let found = key_file::open(&disk.path(&name))?;
+            let found = key_file::open_at(&disk.path(&name), config)?;
             match found.is_migrated_from(before) {
                 true => Ok(found),
                 false => {

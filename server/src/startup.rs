@@ -148,7 +148,7 @@ pub(crate) async fn open_store_of_restore(config: &Config) -> Result<Store, Erro
 pub(crate) fn data_keys_to_read(config: &Config) -> Result<Option<Arc<DataKeys>>, Error> {
     // A key file that is missing is missed by whoever reads an event, and not by whoever lists the files of tables.
     match config.key_file.exists() {
-        true => Ok(Some(build_data_keys(config, &key_file::open(&config.key_file)?)?)),
+        true => Ok(Some(build_data_keys(config, &key_file::open(config)?)?)),
         false => Ok(None),
     }
 }
@@ -247,7 +247,7 @@ pub(crate) async fn open_served_time(
 }
 
 fn build_keyring(config: &Config) -> Result<Arc<Keyring>, Error> {
-    Ok(Arc::new(key_file::open_or_create(&config.key_file, &config.data_dir)?))
+    Ok(Arc::new(key_file::open_or_create(config)?))
 }
 
 /// The access keys, of the data directory whose lock the caller holds.

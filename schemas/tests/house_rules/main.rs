@@ -7,6 +7,7 @@
 //! - `circles`: files of one crate, and the share of a crate in the whole; `modules` reads which files there are and what they refer to
 //! - `durable`: durable bytes are made in one crate
 //! - `network`: connections are opened in one file, and to the two services that a service may ask; `names` reads for both what production code names
+//! - `keys`: the side of questions has no key of pseudonyms
 //! - `docs`: what the documents name
 
 #![allow(clippy::unwrap_used)]
@@ -15,6 +16,7 @@ mod circles;
 mod docs;
 mod durable;
 mod edges;
+mod keys;
 mod modules;
 mod names;
 mod network;

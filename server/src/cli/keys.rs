@@ -12,6 +12,7 @@ use shoal_ingest::KeyKind;
 use shoal_schemas::{Programme, Region, Registry};
 
 use super::data_dir;
+use super::keys_custody::{self, RewrapArgs};
 use super::keys_shown::{self, ListArgs, ShowArgs};
 use super::keys_stored::{self, RotateArgs, ShredArgs, StoredArgs};
 use super::output::print_either;
@@ -44,6 +45,10 @@ pub(super) enum KeysCommand {
     /// Replaces a key file of an earlier version by one from which no pseudonym epoch can be derived, while no service runs. It can be
     /// interrupted and repeated.
     Migrate(StoredArgs),
+    /// Wraps a key file that is in the clear with the custody that the section [keys] says. It can be interrupted and repeated.
+    Wrap(StoredArgs),
+    /// Wraps a wrapped key file anew: with the newest version of its key, or with another custody, where [keys] says another one.
+    Rewrap(RewrapArgs),
     /// Revokes a key. A running service refuses it from then on, but for withdrawals with a key that ships in apps.
     Revoke {
         /// Id of the key, as `shoal keys list` shows it.
@@ -138,6 +143,8 @@ pub(super) fn run(config: &Config, command: KeysCommand) -> Result<ExitCode, Err
         KeysCommand::Shred(args) => keys_stored::shred(config, &args)?,
         KeysCommand::Escrow(args) => keys_stored::escrow(config, &args)?,
         KeysCommand::Migrate(args) => keys_stored::migrate(config, &args)?,
+        KeysCommand::Wrap(args) => keys_custody::wrap(config, args.json, now_ms)?,
+        KeysCommand::Rewrap(args) => keys_custody::rewrap(config, &args, now_ms)?,
         KeysCommand::List(args) => {
             data_dir::is_there(config)?;
             keys_shown::list(config, &args, &store.list()?)?;

@@ -58,7 +58,7 @@ pub(super) struct ShredArgs {
 pub(super) struct StoredArgs {
     /// Prints what was done as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 fn table(text: &str) -> Result<(Region, Kind), String> {
@@ -85,7 +85,7 @@ fn epoch(text: &str) -> Result<(Region, i32, u32), String> {
 /// Prints the keys of the key store: which there are, and nothing of any.
 pub(super) fn list(config: &Config, as_json: bool) -> Result<(), Error> {
     data_dir::is_there(config)?;
-    let keyring = key_file::open(&config.key_file)?;
+    let keyring = key_file::open(config)?;
     let keys = startup::build_data_keys(config, &keyring)?;
     let epochs = startup::build_epoch_keys(config, &keyring);
     let mut found: Vec<[String; 4]> = Vec::new();
@@ -198,7 +198,7 @@ pub(super) fn act(config: &Config, wanted: &KeyAct) -> Result<KeysDone, Error> {
         let store = stopped(config).await?;
         let definitions = startup::build_definitions(config)?;
         let retention = startup::build_retention(&definitions, &store, &mut MetricRegistry::default());
-        let keyring = key_file::open(&config.key_file)?;
+        let keyring = key_file::open(config)?;
         key_check::compare(&config.data_dir, &config.key_file, &keyring)?;
         // Opens all tables.
         retention.plan(now_ms).await?;

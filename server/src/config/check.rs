@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 
+use shoal_custody::Kind;
+
 use super::read::Read;
 use super::settings::Config;
 use crate::tables_place;
@@ -71,6 +73,7 @@ pub(super) fn contradictions(read: &mut Read) {
         let reason = "`http.tls_key` must be outside `data_dir`: whoever copies the data must not copy the keys with it";
         found.push(("http.tls_key", ["http.tls_key", "data_dir"], reason));
     }
+    found.extend(of_custody(&read.config));
     for (at, between, reason) in found {
         note(read, at, between, reason);
     }
@@ -100,6 +103,61 @@ fn tables(read: &mut Read) {
     if let Some(error) = refused {
         note(read, "storage.url", ["storage.url", "storage.endpoint"], &format!("`storage.url`: {error}"));
     }
+}
+
+/// Contradictions of the section `keys`: where, between what, and why.
+fn of_custody(config: &Config) -> Vec<(&'static str, [&'static str; 2], &'static str)> {
+    let keys = &config.keys;
+    let mut found = Vec::new();
+    let is_with_the_data = |path: &Option<PathBuf>| {
+        path.as_deref().is_some_and(|path| resolved(path).starts_with(resolved(&config.data_dir)))
+    };
+    for (at, path, reason) in [
+        (
+            "keys.wrapping_file",
+            &keys.wrapping_file,
+            "`keys.wrapping_file` must be outside `data_dir`: whoever copies the data must not copy the keys with it",
+        ),
+        ("keys.pkcs11_pin_file", &keys.pkcs11_pin_file, "`keys.pkcs11_pin_file` must be outside `data_dir`"),
+        (
+            "keys.transit_token_file",
+            &keys.transit_token_file,
+            "`keys.transit_token_file` must be outside `data_dir`",
+        ),
+    ] {
+        if is_with_the_data(path) {
+            found.push((at, [at, "data_dir"], reason));
+        }
+    }
+    if keys.wrapping_file.as_deref().is_some_and(|path| resolved(path) == resolved(&config.key_file)) {
+        let at = "keys.wrapping_file";
+        found.push((at, [at, "key_file"], "`keys.wrapping_file` must not be `key_file`"));
+    }
+    for (kind, at, is_set, reason) in [
+        (
+            Kind::Pkcs11,
+            "keys.pkcs11_module",
+            keys.pkcs11_module.is_some(),
+            "`keys.custody` is `pkcs11`, so `keys.pkcs11_module` must be set",
+        ),
+        (
+            Kind::Pkcs11,
+            "keys.pkcs11_pin_file",
+            keys.pkcs11_pin_file.is_some(),
+            "`keys.custody` is `pkcs11`, so `keys.pkcs11_pin_file` must be set",
+        ),
+        (
+            Kind::Transit,
+            "keys.transit_url",
+            keys.transit_url.is_some(),
+            "`keys.custody` is `transit`, so `keys.transit_url` must be set",
+        ),
+    ] {
+        if keys.custody == kind && !is_set {
+            found.push(("keys.custody", ["keys.custody", at], reason));
+        }
+    }
+    found
 }
 
 /// Notes a contradiction between two settings, unless the value of one is refused anyhow.

@@ -1,7 +1,7 @@
 //! Every setting of Shoal, once: its name, its type, its default, its bounds and its explanation, which is also that of
 //! `shoal.example.toml` (a test compares the two).
 //!
-//! To add a setting, add an entry here and its lines to the example. Nothing else needs to know its name but the code that
+//! To add a setting, add an entry here (those of `keys` are in `key_settings.rs`) and its lines to the example. Nothing else needs to know its name but the code that
 //! uses the field.
 
 use std::net::SocketAddr;
@@ -16,7 +16,9 @@ use shoal_query::BudgetEpochs;
 use super::declare::Kind::{List, Number, Numbers, Optional, Switch, Text};
 use super::declare::Suggested::{Default, Example};
 use super::declare::{Setting, settings};
+use super::key_settings::KeySettings;
 use super::values::{LogFormat, cores_if_zero, epochs, level, none_if_zero, schedule};
+use crate::unwrapped::Unwrapped;
 
 const KIB: i64 = 1024;
 const MIB: i64 = 1024 * KIB;
@@ -67,6 +69,11 @@ settings! {
         country_mmdb: Option<PathBuf> = Optional(Example("/etc/shoal/country.mmdb"), A_FILE);
     }
     with {
+        /// The custody of the key file.
+        pub keys: KeySettings,
+        /// What the custody has unwrapped last. It is no setting.
+        #[serde(skip)]
+        pub unwrapped: Unwrapped,
         /// The HTTP endpoint.
         pub http: HttpConfig,
         /// The metrics, which are for operators only.
@@ -291,8 +298,9 @@ settings! {
 }
 
 /// All settings, by section.
-const SECTIONS: [&[Setting]; 8] = [
+const SECTIONS: [&[Setting]; 9] = [
     Config::SETTINGS,
+    KeySettings::SETTINGS,
     HttpConfig::SETTINGS,
     MetricsConfig::SETTINGS,
     IngestSettings::SETTINGS,

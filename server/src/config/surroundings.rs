@@ -110,7 +110,7 @@ fn key_file_at(path: &Path, data_dir: &Path) -> Inspected {
         return Err(vec![KeyError::Missing { path, data_dir }.to_string()]);
     }
     if is_there {
-        return key_file::open(path).map(drop).map_err(|error| vec![error.to_string()]);
+        return key_file::look(path).map_err(|error| vec![error.to_string()]);
     }
     directory(path.parent().unwrap_or(Path::new(".")))
 }

@@ -141,7 +141,7 @@ pub(super) fn keys(config: &Config) -> Check {
         _ => {}
     }
     let compared =
-        key_file::open(path).and_then(|keyring| key_check::compare(&config.data_dir, path, &keyring));
+        key_file::open(config).and_then(|keyring| key_check::compare(&config.data_dir, path, &keyring));
     match compared {
         Ok(values) if values > 0 => {
             Check::ok(check, format!("{}: the data were made with it", path.display()))
@@ -161,7 +161,7 @@ pub(super) fn keys(config: &Config) -> Check {
 /// Whether pseudonym epochs can be forgotten, and whether replicas of the key store are up to date.
 pub(super) fn stored_keys(config: &Config, now_ms: i64) -> Vec<Check> {
     let mut checks = Vec::new();
-    if let Ok(keyring) = key_file::open(&config.key_file)
+    if let Ok(keyring) = key_file::open(config)
         && keyring.derives_epochs()
     {
         let found =
@@ -193,7 +193,7 @@ pub(super) fn stored_keys(config: &Config, now_ms: i64) -> Vec<Check> {
 /// Whether every key of the key store can be used.
 fn key_store(config: &Config) -> Option<Check> {
     let (check, dir) = ("key store", config.data_key_dir());
-    let keyring = key_file::open(&config.key_file).ok()?;
+    let keyring = key_file::open(config).ok()?;
     let advice = "Put it back from its copy or a replica, docs/operations.md, section Keys of what is stored, says how.";
     if !dir.is_dir() {
         let has_epochs = known_epochs(&config.data_dir).is_ok_and(|known| !known.is_empty());
@@ -255,7 +255,7 @@ mod tests {
     fn keys_that_are_lost_or_damaged_and_replicas_that_are_away_or_old_are_told() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::embedded(dir.path()).unwrap();
-        let keyring = key_file::open_or_create(&config.key_file, &config.data_dir).unwrap();
+        let keyring = key_file::open_or_create(&config).unwrap();
         let (scope, key) = (epoch_scope(Region::De, 230, 90), EpochKey::generate().unwrap());
         startup::build_epoch_keys(&config, &keyring).keep(scope, key.bytes()).unwrap();
         note_epoch(&config.data_dir, scope, &key).unwrap();

@@ -8,6 +8,21 @@ use shoal_schemas::Region;
 
 use super::*;
 
+/// A configuration in which a file is the key file, in the clear.
+fn config(path: &Path, data_dir: &Path) -> Config {
+    let mut config = Config::embedded(Path::new("/nowhere")).unwrap();
+    (config.key_file, config.data_dir) = (path.to_path_buf(), data_dir.to_path_buf());
+    config
+}
+
+fn open(path: &Path) -> Result<Keyring, KeyError> {
+    super::open(&config(path, NO_DATA.as_ref()))
+}
+
+fn open_or_create(path: &Path, data_dir: &Path) -> Result<Keyring, KeyError> {
+    super::open_or_create(&config(path, data_dir))
+}
+
 /// A data directory that nobody has made.
 const NO_DATA: &str = "/nowhere/data";
 

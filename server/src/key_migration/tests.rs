@@ -43,7 +43,7 @@ impl World {
 
     /// Everything is as it has to be after a migration.
     fn check(&self) {
-        let after = key_file::open(&self.config.key_file).unwrap();
+        let after = key_file::open(&self.config).unwrap();
         assert!(after.is_migrated_from(&self.before) && !after.derives_epochs());
         let store = startup::build_epoch_keys(&self.config, &after);
         for region in Region::ALL {
@@ -77,7 +77,7 @@ fn people_keep_their_pseudonyms_and_nothing_of_the_root_secrets_stays() {
     let mut left = String::new();
     std::io::Read::read_to_string(&mut &open, &mut left).unwrap();
     assert!(!left.contains("5a"), "the file of before is overwritten");
-    let after = key_file::open(&world.config.key_file).unwrap();
+    let after = key_file::open(&world.config).unwrap();
     assert!(digest(&after) == digest(&world.before), "consents are found again");
     assert_eq!(world.migrate().unwrap(), None, "a second one changes nothing");
     world.check();
@@ -108,7 +108,7 @@ fn one_that_was_cut_off_at_any_step_is_begun_again_and_ends_as_if_it_had_not_bee
         let world = World::new();
         step(&world);
         // A start in between has the keys of before, or the new ones.
-        let keyring = key_file::open(&world.config.key_file).unwrap();
+        let keyring = key_file::open(&world.config).unwrap();
         let epoch = PseudonymEpoch(230);
         key_check::check(&world.config.data_dir, &world.config.key_file, &keyring, epoch).unwrap();
         assert_eq!(world.migrate().unwrap().is_some(), at < 3, "step {at}");

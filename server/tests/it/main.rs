@@ -10,6 +10,7 @@
 //! | `withdrawal_forms` | a withdrawal is understood in whatever list, form and spelling it comes, and no file of them is forgotten |
 //! | `opted_in` | whoever holds an app's key learns nothing of who has opted in |
 //! | `key_file` | without the key file that the data were made with nothing starts |
+//! | `custody` | a key file in custody is read with its custody alone, and goes in and out without a loss |
 //! | `alone` | the service opens no connection to another machine |
 //! | `closed` | files are for the service's account alone, and its memory is in none |
 //! | `regions` | two regions never share a directory, and pseudonyms cannot be joined |
@@ -72,6 +73,7 @@ mod commands;
 mod compaction;
 mod configuration;
 mod consent;
+mod custody;
 mod damage;
 mod day_limit;
 mod defaults;

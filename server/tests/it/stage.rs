@@ -149,6 +149,11 @@ impl World {
         self.start();
     }
 
+    /// Changes settings for the next start.
+    pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Config)) {
+        edit(&mut self.config);
+    }
+
     /// Stops in order.
     pub(crate) fn stop(&mut self) {
         if let Some(running) = self.running.take() {
