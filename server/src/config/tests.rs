@@ -216,6 +216,33 @@ fn the_keys_never_lie_with_the_data() {
 }
 
 #[test]
+fn a_custody_has_what_it_needs_and_its_secrets_never_lie_with_the_data() {
+    for name in ["wrapping_file", "pkcs11_pin_file", "transit_token_file"] {
+        let with = |path: &str| format!("data_dir = \"d\"\n[keys]\n{name} = \"{path}\"");
+        let told = error(&with("d/secret"));
+        assert!(told.starts_with(&format!("a.toml:3:1: `keys.{name}` must be outside `data_dir`")), "{told}");
+        assert!(load(&with("secret")).is_ok());
+    }
+    assert!(error("key_file = \"k\"\n[keys]\nwrapping_file = \"./k\"").contains("must not be `key_file`"));
+    let pkcs11 = "[keys]\ncustody = \"pkcs11\"\npkcs11_module = \"m.so\"";
+    for (text, missing) in [
+        ("[keys]\ncustody = \"transit\"", "keys.transit_url"),
+        ("[keys]\ncustody = \"pkcs11\"\npkcs11_pin_file = \"pin\"", "keys.pkcs11_module"),
+        (pkcs11, "keys.pkcs11_pin_file"),
+    ] {
+        let told = error(text);
+        assert!(told.starts_with("a.toml:2:1: `keys.custody` is") && told.contains(missing), "{told}");
+    }
+    let keys = load(&format!("{pkcs11}\npkcs11_pin_file = \"pin\"")).unwrap().keys;
+    assert_eq!((keys.custody, keys.pkcs11_token.as_str()), (shoal_custody::Kind::Pkcs11, "shoal"));
+    let told = error("[keys]\ncustody = \"vault\"");
+    assert!(told.contains("`keys.custody` must be file, pkcs11 or transit"), "{told}");
+    let of_variable = load_with("", &[("SHOAL_KEYS_WRAPPING_FILE", "w")]).unwrap();
+    assert_eq!(of_variable.keys.wrapping_file.as_deref(), Some(Path::new("w")));
+    assert!(variable_error("SHOAL_KEYS_TRANSIT_TOKEN", "s.x").contains("SHOAL_KEYS_TRANSIT_TOKEN"));
+}
+
+#[test]
 fn the_high_water_marks_never_lie_with_the_data_or_the_keys() {
     let with = |marks: &str| {
         load(&format!("data_dir = \"v/d\"\nkey_file = \"k/key\"\nbudget_marks_dir = \"{marks}\""))
