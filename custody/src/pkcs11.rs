@@ -39,12 +39,15 @@ impl Pkcs11 {
     /// # Errors
     /// When the settings will not do, or the module cannot be loaded or does not start.
     pub fn open(settings: Pkcs11Settings) -> Result<Pkcs11, CustodyError> {
-        let place = place(&settings);
-        let unusable = |reason: String| CustodyError::unusable(&place, reason);
+        let unusable = |reason: String| CustodyError::unusable(settings.place(), reason);
         if !is_plain(&settings.token) || !is_plain(&settings.key) {
             return Err(unusable(
                 "the label of the token or of the key is empty, too long or not printable".to_owned(),
             ));
+        }
+        // The system would look for another one in its own directories.
+        if !settings.module.is_absolute() {
+            return Err(unusable("the path of its module is not absolute".to_owned()));
         }
         let path = settings.module.clone();
         let loaded = in_time(settings.timeout, move || {
@@ -63,7 +66,7 @@ impl Pkcs11 {
                 Err(unusable("it cannot be loaded, or is no PKCS#11 module".to_owned()))
             }
             Some(Err(error)) => Err(unusable(format!("it does not start ({})", session::code(&error)))),
-            None => Err(self::away(place, &settings)),
+            None => Err(settings.away()),
         }
     }
 
@@ -72,9 +75,9 @@ impl Pkcs11 {
         &self,
         what: impl FnOnce(&Login) -> Result<T, CustodyError> + Send + 'static,
     ) -> Result<T, CustodyError> {
-        let (module, settings, place) = (self.module.clone(), self.settings.clone(), place(&self.settings));
-        let done = in_time(self.settings.timeout, move || what(&Login::open(&module, &settings, place)?));
-        done.unwrap_or_else(|| Err(away(place_of(self), &self.settings)))
+        let (module, settings) = (self.module.clone(), self.settings.clone());
+        let done = in_time(self.settings.timeout, move || what(&Login::open(&module, &settings)?));
+        done.unwrap_or_else(|| Err(self.settings.away()))
     }
 }
 
@@ -100,19 +103,6 @@ impl Custody for Pkcs11 {
             login.decrypt(&key, &context, &wrapped)
         })
     }
-}
-
-fn place_of(of: &Pkcs11) -> String {
-    place(&of.settings)
-}
-
-fn place(settings: &Pkcs11Settings) -> String {
-    format!("the token `{}` of {}", settings.token, settings.module.display())
-}
-
-fn away(place: String, settings: &Pkcs11Settings) -> CustodyError {
-    let reason = format!("it takes longer than {} ms", settings.timeout.as_millis());
-    CustodyError::Away { place, reason }
 }
 
 /// What `work` answers; none when it takes too long, and goes on by itself: nothing can end a call into a module.
@@ -148,7 +138,7 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(5));
         drop(release);
         assert_eq!(in_time(Duration::from_secs(10), || 7), Some(7));
-        let told = away("the token".to_owned(), &settings("/m")).to_string();
+        let told = settings("/m").away().to_string();
         assert!(told.contains("longer than 10000 ms"), "{told}");
     }
 
@@ -162,6 +152,8 @@ mod tests {
             assert!(matches!(told, CustodyError::Unusable { .. }), "{told}");
             assert!(told.to_string().contains("cannot be loaded"), "{told}");
         }
+        let told = Pkcs11::open(settings("libsofthsm2.so")).err().unwrap().to_string();
+        assert!(told.contains("not absolute"), "{told}");
         for label in ["", " a", "a\nb"] {
             let told = Pkcs11::open(Pkcs11Settings { key: label.to_owned(), ..settings("/m") });
             assert!(told.err().unwrap().to_string().contains("label"));

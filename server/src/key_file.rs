@@ -139,10 +139,13 @@ pub(crate) fn text(path: &Path) -> Result<Zeroizing<String>, KeyError> {
 /// # Errors
 /// When it cannot be read, when others can read it, when it is not a key file.
 pub(crate) fn look(path: &Path) -> Result<(), KeyError> {
-    let text = text(path)?;
-    match Envelope::is_one(&text) {
-        true => Envelope::parse(&text).map(drop).map_err(|source| custody_error(path, source)),
-        false => parse(path, &text).map(drop),
+    formed(path, &text(path)?)
+}
+
+fn formed(path: &Path, text: &str) -> Result<(), KeyError> {
+    match Envelope::is_one(text) {
+        true => Envelope::parse(text).map(drop).map_err(|source| custody_error(path, source)),
+        false => parse(path, text).map(drop),
     }
 }
 
@@ -228,8 +231,13 @@ pub(crate) fn of(path: &Path, config: &Config) -> Result<Custodies, KeyError> {
     custodies(config).map_err(|source| custody_error(path, source))
 }
 
+/// An error of a custody, about this key file.
 pub(crate) fn custody_error(path: &Path, source: CustodyError) -> KeyError {
-    KeyError::Custody { path: path.display().to_string(), source }
+    let path = path.display().to_string();
+    match source {
+        CustodyError::Form(reason) => KeyError::Format { path, reason: KeyFormatError(reason) },
+        source => KeyError::Custody { path, source },
+    }
 }
 
 /// How a text is kept, in words.
@@ -241,6 +249,8 @@ pub(crate) fn words(text: &str) -> String {
 }
 
 fn kept(path: &Path, config: &Config, text: &str) -> Result<(), KeyError> {
+    // What is no key file at all is told as that.
+    formed(path, text)?;
     let custodies = of(path, config)?;
     if custodies.is_kept(text) {
         return Ok(());

@@ -39,11 +39,8 @@ pub(super) struct Key {
 
 impl Login {
     /// Finds the token and logs in.
-    pub(super) fn open(
-        module: &Pkcs11,
-        settings: &Pkcs11Settings,
-        place: String,
-    ) -> Result<Login, CustodyError> {
+    pub(super) fn open(module: &Pkcs11, settings: &Pkcs11Settings) -> Result<Login, CustodyError> {
+        let place = settings.place();
         let failed = |error: Error| refused(&place, &error);
         let slot = slot(module, &settings.token, &place)?;
         let mechanisms = module.get_mechanism_list(slot).map_err(failed)?;

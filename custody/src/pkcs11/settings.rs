@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::error::CustodyError;
+
 /// How to reach a token.
 #[derive(Clone, Debug)]
 pub struct Pkcs11Settings {
@@ -16,4 +18,17 @@ pub struct Pkcs11Settings {
     pub pin_file: PathBuf,
     /// How long one call may take.
     pub timeout: Duration,
+}
+
+impl Pkcs11Settings {
+    /// Which token it is, for people.
+    pub(super) fn place(&self) -> String {
+        format!("the token `{}` of {}", self.token, self.module.display())
+    }
+
+    /// The error of a call that took too long.
+    pub(super) fn away(&self) -> CustodyError {
+        let reason = format!("it takes longer than {} ms", self.timeout.as_millis());
+        CustodyError::Away { place: self.place(), reason }
+    }
 }

@@ -153,6 +153,7 @@ fn a_start_refuses_a_key_file_that_is_kept_otherwise_or_whose_custody_is_away_an
     assert!(told.contains("is in the clear") && told.contains("run: shoal keys wrap."), "{told}");
     assert!(key_file::open(&world.config).is_ok(), "whoever only looks can");
     world.moved(Wanted::Wrap).unwrap();
+    assert!(key_file::open_or_create(&world.config).is_ok());
     let fresh = |config: &Config| Config { unwrapped: Default::default(), ..config.clone() };
     let mut clear = fresh(&world.config);
     clear.keys.wrapping_file = None;

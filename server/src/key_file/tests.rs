@@ -107,6 +107,7 @@ fn what_is_no_key_file_is_refused_untouched_and_never_shown() {
         String::new(),
         "garbage 5a5a5a\n".to_owned(),
         good.replace("shoal-keys 1", "shoal-keys 3"),
+        good.replace("shoal-keys 1", "shoal-keys 4"),
         good.replacen("US ", "XX ", 1),
         good.replacen("US ", "DE ", 1),
         good.replacen("US ", "US", 1),

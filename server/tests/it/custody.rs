@@ -1,10 +1,12 @@
-//! The key file in custody of OpenBao: a start needs its custody, a service that runs does not, and nothing is lost on the way in and out.
+//! The key file in custody of OpenBao and of SoftHSM: a start needs its custody, a service that runs does not, and nothing is lost on the way
+//! in and out.
 //!
-//! Not here: what a custody promises, and tokens (`custody/tests/it`); files of wrapping keys (`server/src/key_custody/tests.rs`).
+//! Not here: what a custody promises (`custody/tests/it`); files of wrapping keys (`server/src/key_custody/tests.rs`).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use shoal_custody::Kind;
@@ -139,4 +141,64 @@ fn a_key_file_goes_into_custody_and_back_beside_a_service_that_runs() {
     assert_eq!(became(&world, "4", &["anna", "berta"]), before);
     let (code, _, errors) = Setup { dir: world.dir(), variables: &[] }.run(&["audit", "verify"]);
     assert_eq!(code, 0, "{errors}");
+}
+
+/// The real binary with a token: SoftHSM is told by the environment where its tokens are.
+#[test]
+fn a_service_starts_with_a_token_and_not_with_a_wrong_pin_or_without_its_key() {
+    let world = &mut World::new();
+    let _ = became(world, "1", &["berta"]);
+    world.stop();
+    let dir = world.dir().to_path_buf();
+    let [conf, tokens, pin, key] = ["softhsm2.conf", "tokens", "pin", "aes"].map(|name| dir.join(name));
+    fs::create_dir(&tokens).unwrap();
+    fs::write(&conf, format!("directories.tokendir = {}\nobjectstore.backend = file\n", tokens.display()))
+        .unwrap();
+    let write = |path: &Path, text: &[u8]| {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write(&pin, b"pin-of-the-tests\n");
+    write(&key, &[7; 32]);
+    let token = |words: &[&str]| {
+        let mut command = Command::new("softhsm2-util");
+        let done = command
+            .args(words)
+            .args(["--pin", "pin-of-the-tests"])
+            .env("SOFTHSM2_CONF", &conf)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    token(&["--init-token", "--free", "--label", "shoal", "--so-pin", "pin-of-the-officer"]);
+    let import = key.display().to_string();
+    token(&["--import", &import, "--aes", "--token", "shoal", "--label", "shoal", "--id", "01"]);
+    let module = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"];
+    let module =
+        module.into_iter().find(|path| Path::new(path).exists()).expect("softhsm2 must be installed");
+    let (conf, pin_file) = (conf.display().to_string(), pin.display().to_string());
+    let variables = [
+        ("SOFTHSM2_CONF", conf.as_str()),
+        ("SHOAL_KEYS_CUSTODY", "pkcs11"),
+        ("SHOAL_KEYS_PKCS11_MODULE", module),
+        ("SHOAL_KEYS_PKCS11_PIN_FILE", pin_file.as_str()),
+    ];
+    let setup = Setup { dir: &dir, variables: &variables };
+    let (code, _, errors) = setup.run(&["serve"]);
+    assert!(code == 1 && errors.contains("run: shoal keys wrap"), "{errors}");
+    let (code, told, errors) = setup.run(&["keys", "wrap"]);
+    assert!(code == 0 && told.contains("its key `shoal` version 1"), "{told}{errors}");
+    assert_eq!(head(&dir), "shoal-keys 3");
+    let process = setup.serve();
+    assert!(process.terminate().success());
+    let (_, checks, _) = setup.run(&["doctor", "--json"]);
+    assert!(checks.contains("`pkcs11` answers, with its key `shoal` version 1"), "{checks}");
+    write(&pin, b"pin-of-nobody");
+    let (code, _, errors) = setup.run(&["serve"]);
+    assert!(code == 1 && errors.contains("PIN is wrong") && !errors.contains("pin-of-nobody"), "{errors}");
+    write(&pin, b"pin-of-the-tests");
+    fs::remove_dir_all(&tokens).unwrap();
+    fs::create_dir(&tokens).unwrap();
+    let (code, _, errors) = setup.run(&["serve"]);
+    assert!(code == 1 && errors.contains("no token of this label"), "{errors}");
 }
