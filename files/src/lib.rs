@@ -18,6 +18,7 @@
 //! - `s3`: a bucket; `s3/put`: whose an object is when an answer was lost; `s3/store`: threads, and what is repeated
 //! - `sealing`: bytes that nobody reads without a key; `encrypted`: objects of such bytes; `sealed_file`: a file of them that is
 //!   written by position
+//! - `cached`: objects of a store far away, kept on the local disk for the next reader and read ahead of the first
 //! - `folder`: a part of a place, as a place of its own
 //! - `full`: which failures are a want of room, after which nothing is lost
 //! - `digest`: what tells whether a copy is what it was copied from
@@ -26,6 +27,7 @@
 //! Every call blocks: async callers use a blocking thread. Errors are [`std::io::Error`]; their kinds mean the same
 //! everywhere ([`Objects`] lists them). Not here: what the bytes mean, and where keys come from.
 
+mod cached;
 #[doc(hidden)]
 pub mod conformance;
 mod digest;
@@ -45,6 +47,7 @@ mod s3;
 mod sealed_file;
 mod sealing;
 
+pub use cached::{CacheCounts, Cached};
 pub use digest::{Digest, copy, digest};
 pub use disk::{Disk, DiskFile, Link, Lock};
 pub use encrypted::Encrypted;

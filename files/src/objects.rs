@@ -18,6 +18,7 @@
 //! Not here: files that are changed in place (`medium`).
 
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Bytes that can be read from any position, by many threads at once.
@@ -33,6 +34,10 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `UnexpectedEof` when the bytes end before the buffer is full.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// A hint that these ranges are about to be read, in this order. Waits for nothing, and changes nothing of what is read; a source
+    /// that knows nothing better does nothing.
+    fn will_read(&self, _ranges: &[Range<u64>]) {}
 }
 
 /// Bytes in memory.
