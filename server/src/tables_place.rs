@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shoal_files::{Disk, Objects, S3, S3Credentials, S3Settings};
+use shoal_files::{Cached, Disk, Objects, S3, S3Credentials, S3Settings};
 use shoal_storage::{DataKeys, Store};
 use url::Url;
 
@@ -62,7 +62,8 @@ impl TablesPlace {
             }
             (None, Some(url)) => {
                 let bucket = Arc::new(bucket(url, &config.storage)?);
-                Place::Bucket(Arc::clone(&bucket), bucket)
+                let objects = cached(&bucket, &data_dir, config.storage.cache_bytes_max);
+                Place::Bucket(bucket, objects)
             }
             (None, None) => Place::DataDir(Arc::new(Disk::new(&data_dir))),
         };
@@ -161,6 +162,27 @@ fn bucket(url: &str, storage: &StorageSettings) -> Result<S3, Error> {
     opened.map_err(|e| Error::io(url, e))
 }
 
+/// The objects of a bucket, with what was read of the files of tables kept on the disk of the data directory. Where there is no such
+/// disk, as when somebody only looks, nothing is kept.
+fn cached(bucket: &Arc<S3>, data_dir: &Path, bytes_max: u64) -> Arc<dyn Objects> {
+    let objects: Arc<dyn Objects> = Arc::clone(bucket) as Arc<dyn Objects>;
+    if bytes_max == 0 || !data_dir.is_dir() {
+        return objects;
+    }
+    match Cached::new(Arc::clone(&objects), data_dir, bytes_max, is_file_of_a_day) {
+        Ok(cached) => Arc::new(cached),
+        Err(error) => {
+            tracing::warn!(%error, dir = %data_dir.display(), "what is read of the bucket cannot be kept on the local disk");
+            objects
+        }
+    }
+}
+
+/// Whether it is a file that is written once: the log of a table is not.
+fn is_file_of_a_day(name: &str) -> bool {
+    name.contains("/day=") && name.ends_with(".parquet")
+}
+
 fn settings(storage: &StorageSettings) -> S3Settings {
     S3Settings {
         endpoint: storage.endpoint.clone(),
@@ -173,6 +195,14 @@ fn settings(storage: &StorageSettings) -> S3Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_days_are_kept_and_logs_are_not() {
+        assert!(is_file_of_a_day("de/tables/usage/day=2026-11-22/ux-1.parquet"));
+        for other in ["owner", "de/tables/usage/_delta_log/00000000000000000001.checkpoint.parquet"] {
+            assert!(!is_file_of_a_day(other), "{other}");
+        }
+    }
 
     #[test]
     fn a_url_is_a_directory_or_a_bucket() {

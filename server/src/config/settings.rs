@@ -264,6 +264,9 @@ settings! {
         endpoint: Option<String> = Optional(Example("https://minio.example:9000"), "a URL");
         /// Region of the bucket. Amazon's store needs one.
         region: Option<String> = Optional(Example("eu-central-1"), "the name of a region");
+        /// Most bytes of what was read of a bucket that are kept on the disk of data_dir for the next question, as they lie in the
+        /// bucket. They are gone when the service ends. 0 keeps nothing.
+        cache_bytes_max: u64 = Number(GIB, 0, 1024 * GIB);
         /// Whether the endpoint may begin with `http:`. Whoever is between sees and changes every byte that is sent.
         allow_http: bool = Switch(false);
     }
