@@ -16,9 +16,14 @@ const THREADS: usize = 8;
 /// Requests that wait, at the most.
 const WAITING_MAX: usize = 64;
 
+/// Somebody who has an object open.
+pub(super) struct Reader {
+    pub(super) object: Arc<Object>,
+}
+
 /// What is to be read: blocks of an object, for as long as its reader is there.
 pub(super) struct Hint {
-    pub(super) reader: Weak<Arc<Object>>,
+    pub(super) reader: Weak<Reader>,
     pub(super) blocks: Range<u64>,
 }
 
@@ -75,9 +80,9 @@ impl Ahead {
             let (queue, reading) = (Arc::clone(&ahead.queue), Arc::clone(reading));
             std::thread::Builder::new().name("read-ahead".to_owned()).spawn(move || {
                 while let Some(hint) = queue.next() {
-                    let Some(object) = hint.reader.upgrade() else { continue };
+                    let Some(reader) = hint.reader.upgrade() else { continue };
                     // A panic of the store is for the reader, who will ask for itself.
-                    let read = AssertUnwindSafe(|| reading.read_ahead(&object, hint.blocks));
+                    let read = AssertUnwindSafe(|| reading.read_ahead(&reader.object, hint.blocks));
                     let _ = panic::catch_unwind(read);
                 }
             })?;

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::ahead::{Hint, Queue};
+use super::ahead::{Hint, Queue, Reader};
 use super::counts::add;
 use super::index::{Object, REQUEST_BLOCKS};
 use super::local::BLOCK_BYTES;
@@ -13,32 +13,32 @@ use crate::objects::Source;
 
 /// An open object. What was to be read ahead for it is not read any more once it is dropped.
 pub(super) struct Opened {
-    object: Arc<Arc<Object>>,
+    reader: Arc<Reader>,
     reading: Arc<Reading>,
     queue: Arc<Queue>,
 }
 
 impl Opened {
     pub(super) fn new(object: Arc<Object>, reading: &Arc<Reading>, queue: &Arc<Queue>) -> Opened {
-        Opened { object: Arc::new(object), reading: Arc::clone(reading), queue: Arc::clone(queue) }
+        Opened { reader: Arc::new(Reader { object }), reading: Arc::clone(reading), queue: Arc::clone(queue) }
     }
 }
 
 impl Source for Opened {
     fn length(&self) -> io::Result<u64> {
-        Ok(self.object.length)
+        Ok(self.reader.object.length)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.reading.read_at(&self.object, offset, buffer)
+        self.reading.read_at(&self.reader.object, offset, buffer)
     }
 
     fn will_read(&self, ranges: &[Range<u64>]) {
-        for blocks in requests(ranges, self.object.length) {
-            if self.reading.index().is_here(&self.object, blocks.clone()) {
+        for blocks in requests(ranges, self.reader.object.length) {
+            if self.reading.index().is_here(&self.reader.object, blocks.clone()) {
                 continue;
             }
-            let hint = Hint { reader: Arc::downgrade(&self.object), blocks };
+            let hint = Hint { reader: Arc::downgrade(&self.reader), blocks };
             if !self.queue.push(hint) {
                 add(&self.reading.counters.dropped_ahead, 1);
             }
